@@ -1,0 +1,52 @@
+package format
+
+import (
+	"fmt"
+	"strings"
+)
+
+// FormatError says that a file is not a valid safetensors file, or that what a
+// Writer was given would not become one.
+type FormatError struct {
+	File   string // empty when the bytes came from elsewhere
+	Tensor string // the tensor at fault, empty if none is
+	Offset int64  // the byte of the file at or before which the fault shows; -1: no one byte
+	Reason string // what is wrong, in one line
+}
+
+func (e *FormatError) Error() string { return describe(e.File, e.Tensor, e.Offset, e.Reason) }
+
+// UnsupportedError says that a file is valid safetensors but holds something
+// that this package does not read.
+type UnsupportedError struct {
+	File   string // empty when the bytes came from elsewhere
+	Tensor string // the tensor that asks for it
+	Offset int64  // the byte of the file before which it stands
+	Reason string // what is not supported, in one line
+}
+
+func (e *UnsupportedError) Error() string { return describe(e.File, e.Tensor, e.Offset, e.Reason) }
+
+func describe(file, tensor string, offset int64, reason string) string {
+	if file == "" {
+		file = "safetensors"
+	}
+	parts := []string{file}
+	if tensor != "" {
+		parts = append(parts, "tensor "+quoted(tensor))
+	}
+	if offset >= 0 {
+		parts = append(parts, fmt.Sprintf("byte %d", offset))
+	}
+	return strings.Join(append(parts, reason), ": ")
+}
+
+// quoted returns a string of a file as it may stand in a message: on one line,
+// and short, since a hostile one has up to 100 MB.
+func quoted(s string) string {
+	const most = 80 // bytes
+	if len(s) > most {
+		return fmt.Sprintf("%q...", s[:most])
+	}
+	return fmt.Sprintf("%q", s)
+}

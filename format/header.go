@@ -1,0 +1,92 @@
+package format
+
+import (
+	"fmt"
+	"math"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The limits of a file.
+const (
+	MaxHeader = 100_000_000 // bytes; as in the reference implementation
+	MaxName   = 1024        // bytes of UTF-8; of a tensor or in the metadata
+	MaxRank   = 64          // axes; NumPy has no more either
+)
+
+// TensorInfo is what a header says of a tensor.
+type TensorInfo struct {
+	Name  string
+	DType DType
+	Shape []int // empty for a scalar
+}
+
+// bytes returns the size of the tensor's data; ok is false when the shape is
+// negative, the element type unknown, or the size does not fit in an int.
+func (t TensorInfo) bytes() (n int64, ok bool) {
+	count, ok := Elements(t.Shape)
+	size := t.DType.Size()
+	if !ok || size == 0 || count > math.MaxInt/size {
+		return 0, false
+	}
+	return int64(count) * int64(size), true
+}
+
+// Header is what a file holds beside its data.
+type Header struct {
+	Metadata map[string]string
+	Tensors  []TensorInfo // in the order of their data
+}
+
+// check reports the first thing that a reader would refuse.
+func (h Header) check() error {
+	seen := make(map[string]bool, len(h.Tensors))
+	for _, t := range h.Tensors {
+		reason := badName(t.Name)
+		_, sized := t.bytes()
+		switch {
+		case reason != "":
+		case t.Name == metadataName:
+			reason = "the name is taken by the metadata"
+		case seen[t.Name]:
+			reason = "the name is used twice"
+		case len(t.Shape) > MaxRank:
+			reason = fmt.Sprintf("%d axes, at most %d", len(t.Shape), MaxRank)
+		case !sized:
+			reason = fmt.Sprintf("%s%v has no size", t.DType, t.Shape)
+		}
+		if reason != "" {
+			return &FormatError{Tensor: t.Name, Offset: -1, Reason: reason}
+		}
+		seen[t.Name] = true
+	}
+	for name, value := range h.Metadata {
+		reason := badName(name)
+		if reason == "" && !utf8.ValidString(value) {
+			reason = "the value is not UTF-8"
+		}
+		if reason != "" {
+			return &FormatError{Offset: -1, Reason: "metadata " + quoted(name) + ": " + reason}
+		}
+	}
+	return nil
+}
+
+// badName says what is wrong with a name, "" if nothing is. Names end up in
+// other tools' paths, terminals and C strings.
+func badName(name string) string {
+	switch {
+	case name == "":
+		return "the name is empty"
+	case len(name) > MaxName:
+		return fmt.Sprintf("the name has %d bytes, at most %d", len(name), MaxName)
+	case !utf8.ValidString(name):
+		return "the name is not UTF-8"
+	}
+	for _, r := range name {
+		if unicode.IsControl(r) {
+			return fmt.Sprintf("the name has the control character %U", r)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"bufio"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Save makes what write produces the content of the file at path. It goes to a
+// new file in the same folder, which is synced to disk and renamed to path, and
+// then the folder is synced. Until the rename whatever was at path stays as it
+// is; after an error before it nothing new is left behind. An existing file
+// passes its permissions on. A path that exists and is not a regular file is
+// refused. Errors name path.
+func Save(path string, write func(io.Writer) error) error {
+	mode, err := replaceable(path)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Dir(path)
+	temp, err := create(folder, mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: the folder %s does not exist: create it first", path, folder)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: no file can be made in %s: %w", path, folder, cause(err))
+	}
+	renamed := false
+	defer func() { // also when write panics
+		if !renamed {
+			temp.Close() // it may be closed already
+			os.Remove(temp.Name())
+		}
+	}()
+	if err := fill(temp, write); err != nil {
+		return fmt.Errorf("%s: not written: %w", path, err)
+	}
+	if err := os.Rename(temp.Name(), path); err != nil {
+		return fmt.Errorf("%s: not replaced: %w", path, cause(err))
+	}
+	renamed = true
+	if err := syncFolder(folder); err != nil {
+		return fmt.Errorf("%s: written, but a power cut may still undo it: syncing %s: %w", path, folder, cause(err))
+	}
+	return nil
+}
+
+// replaceable reports whether a file may be put at path, and the permissions
+// that it then has: those of the file that is there, 0 when there is none.
+func replaceable(path string) (fs.FileMode, error) {
+	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
+		return 0, fmt.Errorf("%q names no file", path)
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("%s: %w", path, cause(err))
+	case info.IsDir():
+		return 0, fmt.Errorf("%s: it is a folder: name a file in it", path)
+	case info.Mode()&fs.ModeSymlink != 0:
+		// To write through the link and to replace it would both surprise someone.
+		return 0, fmt.Errorf("%s: it is a symbolic link: name the file it points to, or remove it", path)
+	case !info.Mode().IsRegular():
+		return 0, fmt.Errorf("%s: it is not a regular file (%v): choose another name", path, info.Mode().Type())
+	}
+	return info.Mode().Perm(), nil
+}
+
+// create makes a file in folder under a name of its own. With the mode 0 its
+// permissions are what the user's umask leaves, like those of any new file.
+func create(folder string, mode fs.FileMode) (*os.File, error) {
+	name := filepath.Join(folder, ".attnx-"+strings.ToLower(rand.Text())+".tmp")
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil || mode == 0 {
+		return f, err
+	}
+	if err := f.Chmod(mode); err != nil {
+		f.Close()
+		os.Remove(name)
+		return nil, err
+	}
+	return f, nil
+}
+
+// fill writes, syncs and closes f. A failed sync is not tried again: the kernel
+// may have dropped the pages, and the second would succeed without them.
+func fill(f *os.File, write func(io.Writer) error) error {
+	w := bufio.NewWriter(unnamed{f}) // writes larger than its buffer go straight through
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return cause(err)
+	}
+	return cause(f.Close())
+}
+
+// unnamed is a file whose errors do not name it.
+type unnamed struct{ f *os.File }
+
+func (u unnamed) Write(b []byte) (int, error) {
+	n, err := u.f.Write(b)
+	return n, cause(err)
+}
+
+// cause drops the operation and the path of an error of package os: they name
+// the temporary file, which the user never asked for.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
+}
