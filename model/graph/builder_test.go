@@ -1,0 +1,150 @@
+package graph_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// here returns "file.go:n" for the line below the one that calls it.
+func here() string {
+	_, _, line, _ := runtime.Caller(1)
+	return fmt.Sprintf("builder_test.go:%d: ", line+1)
+}
+
+func TestFirstMistakeIsKeptWithItsLine(t *testing.T) {
+	b := graph.NewBuilder()
+	x := b.Input("x", format.Float32, graph.N(2), graph.N(3))
+	where := here()
+	y := b.Scope("h").MatMul(x, x)
+	// Whatever follows a mistake neither fails nor panics, nor takes its place.
+	z := b.Softmax(b.Add(b.Name("y", y), x), 7)
+	z = b.Concat(0, z, b.Cast(b.Split(z, -1, 1, 2)[0], format.Int64))
+	z = b.ReduceSum(b.Transpose(b.Reshape(z, graph.N(1)), 3), false)
+	b.Output("z", b.LayerNormalization(b.Slice(z, 0, graph.N(3), graph.N(1)), x, x, -1))
+	_, err := b.Graph()
+	wantError(t, err, where, "MatMul", "(2,3)")
+}
+
+func TestFirstOfTwoMistakesOutsideOperatorsIsKept(t *testing.T) {
+	b := graph.NewBuilder()
+	b.Const(format.Tensor{Name: "first"})
+	b.Const(format.Tensor{Name: "second"})
+	_, err := b.Graph()
+	wantError(t, err, `"first"`)
+}
+
+func TestMistakesNameTheCaller(t *testing.T) {
+	for name, mistake := range map[string]func(b *graph.Builder) string{
+		"two values are called": func(b *graph.Builder) string {
+			where := here()
+			b.Input("x", format.Float32)
+			return where
+		},
+		`called "s.a"`: func(b *graph.Builder) string {
+			s := b.Scope("s")
+			s.Name("a", s.Neg(b.Scalar(1)))
+			where := here()
+			s.Name("a", s.Neg(b.Scalar(1)))
+			return where
+		},
+		"wants 8 bytes, has 4": func(b *graph.Builder) string {
+			where := here()
+			b.Const(format.Tensor{DType: format.Float32, Shape: []int{2}, Data: make([]byte, 4)})
+			return where
+		},
+		"is no float32": func(b *graph.Builder) string {
+			where := here()
+			b.ConstantOfShape(0.1)
+			return where
+		},
+		`"const.2"`: func(b *graph.Builder) string {
+			b.Input("const.2", format.Float32) // is no constant, and must not pass for one
+			where := here()
+			b.Scalar(2)
+			return where
+		},
+		`"const.4"`: func(b *graph.Builder) string {
+			b.Const(format.FromFloat32s("const.4", []int{}, []float32{5}))
+			where := here()
+			b.Scalar(4)
+			return where
+		},
+	} {
+		b := graph.NewBuilder()
+		b.Output("x", b.Input("x", format.Float32))
+		where := mistake(b)
+		_, err := b.Graph()
+		wantError(t, err, name, where)
+	}
+}
+
+func TestNames(t *testing.T) {
+	b := graph.NewBuilder()
+	x := b.Input("x", format.Float32, graph.N(2))
+	h := b.Scope("h").Scope("0")
+	for _, c := range []struct {
+		v    *graph.Value
+		want string
+	}{
+		{h.Neg(x), "h.0.neg_1"},
+		{h.Neg(x), "h.0.neg_2"},
+		{b.Neg(x), "neg_1"},
+		{h.Name("score", h.Neg(x)), "h.0.score"},
+		{h.Param("w", graph.Constant(1), 2), "h.0.w"},
+		{h.Scalar(0.5), "const.0.5"},
+		{h.Const(format.FromInt64s("ids", []int{1}, []int64{1})), "h.0.ids"},
+	} {
+		if c.v.Name != c.want {
+			t.Errorf("a value is called %q, want %q", c.v.Name, c.want)
+		}
+		if b.Name(c.v.Name, c.v) != c.v { // a name it has already is no second value of that name
+			t.Errorf("Name returns another value")
+		}
+	}
+	b.Output("x", x)
+	g := mustGraph(t, b)
+	if v := g.Lookup("h.0.score"); v == nil || v.Op != graph.Neg {
+		t.Errorf("Lookup finds %v", v)
+	}
+	if v := g.Lookup("h.0.neg_3"); v != nil {
+		t.Errorf("Lookup finds %v under a name that was given up", v)
+	}
+	b.Input("h.0.neg_3", format.Float32)
+	mustGraph(t, b) // it may be taken again
+}
+
+func TestScalarIsOneValueForAllItsUses(t *testing.T) {
+	b := graph.NewBuilder()
+	if b.Scalar(0.044715) != b.Scope("h").Scalar(0.044715) {
+		t.Error("two values for one number")
+	}
+	if b.Scalar(0.044715) == b.Scalar(0.0447) {
+		t.Error("one value for two numbers")
+	}
+	v, err := b.Scalar(0.1).Attr.Value.Float32s()
+	if err != nil || len(v) != 1 || v[0] != 0.1 || b.Scalar(0.1).DType != format.Float32 {
+		t.Errorf("0.1 is %v, %v", v, err)
+	}
+}
+
+func TestParamsAndInputsKeepTheirOrder(t *testing.T) {
+	b := graph.NewBuilder()
+	b.Param("b", graph.Normal(0.02), 2, 3)
+	b.Input("y", format.Int64)
+	b.Param("a", graph.Constant(1), 4)
+	b.Output("x", b.Input("x", format.Int64))
+	g := mustGraph(t, b)
+	if len(g.Params) != 2 || g.Params[0].Name != "b" || g.Params[1].Name != "a" {
+		t.Errorf("parameters are %v", g.Params)
+	}
+	if len(g.Inputs) != 2 || g.Inputs[0].Name != "y" || g.Inputs[1].Name != "x" {
+		t.Errorf("inputs are %v", g.Inputs)
+	}
+	if p := g.Params[0]; text(p) != "F32(2,3)" || p.Attr.Init != (graph.Init{Std: 0.02}) || g.Params[1].Attr.Init != (graph.Init{Mean: 1}) {
+		t.Errorf("a parameter is %s, starts as %v", text(p), p.Attr.Init)
+	}
+}
