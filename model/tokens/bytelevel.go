@@ -1,0 +1,63 @@
+package tokens
+
+import "strings"
+
+// GPT-2 writes a byte as a visible character, so that a token is a word
+// without spaces in its files: the bytes of the visible characters of Latin-1
+// are those characters, the others are U+0100, U+0101, … in their order.
+
+// symbols is the character for each byte.
+var symbols = func() (s [256]rune) {
+	next := rune(256)
+	for b := range s {
+		switch r := rune(b); {
+		case '!' <= r && r <= '~', '¡' <= r && r <= '¬', '®' <= r && r <= 'ÿ':
+			s[b] = r
+		default:
+			s[b] = next
+			next++
+		}
+	}
+	return s
+}()
+
+// byteOrder lists the bytes by their characters: the ids of the bytes in
+// GPT-2's vocabulary, and in those that Train makes.
+var byteOrder = func() (order [256]byte) {
+	i := 0
+	for r := rune(0); i < len(order); r++ {
+		if b, ok := byteOf(r); ok {
+			order[i] = b
+			i++
+		}
+	}
+	return order
+}()
+
+var symbolBytes = func() map[rune]byte {
+	m := make(map[rune]byte, len(symbols))
+	for b, r := range symbols {
+		m[r] = byte(b)
+	}
+	return m
+}()
+
+// byteOf is the inverse of symbols.
+func byteOf(r rune) (byte, bool) {
+	b, ok := symbolBytes[r]
+	return b, ok
+}
+
+// bytesOf returns the bytes that a token of characters for bytes stands for. A
+// token with any other character stands for itself.
+func bytesOf(token string) string {
+	var b strings.Builder
+	for _, r := range token {
+		c, ok := byteOf(r)
+		if !ok {
+			return token
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}

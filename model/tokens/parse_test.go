@@ -1,0 +1,257 @@
+package tokens_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/model/tokens"
+)
+
+// edit returns a valid file in which one text is replaced by another.
+func edit(t *testing.T, kind tokens.Kind, old, new string) []byte {
+	t.Helper()
+	size := 0
+	if kind == tokens.BPE {
+		size = 259
+	}
+	b, err := train(t, kind, "ab ab ab abc", size).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := string(b)
+	if strings.Count(s, old) == 0 {
+		t.Fatalf("no %s in %s", old, s)
+	}
+	return []byte(strings.Replace(s, old, new, 1))
+}
+
+func TestParseRefusesInvalid(t *testing.T) {
+	const (
+		word, char, bpe = tokens.Word, tokens.Char, tokens.BPE
+	)
+	for _, c := range []struct {
+		why      string
+		kind     tokens.Kind
+		old, new string
+		path     string
+		reason   string
+	}{
+		{"no JSON", word, `{"version"`, `"version"`, "", "follows"},
+		{"cut", word, `}}`, ``, "", ""},
+		{"not UTF-8", word, `[UNK]`, "\xff", "", "UTF-8"},
+		{"text behind", word, `}}`, `}} x`, "", "byte"},
+		{"twice", word, `"padding":null`, `"padding":null,"padding":null`, "", "duplicate"},
+		{"token twice", word, `"ab":1`, `"ab":1,"ab":2`, "", "duplicate"},
+		{"deep", word, `"padding":null`, `"padding":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000), "", "depth"},
+		{"no object", word, `{"type":"Whitespace"}`, `[]`, "pre_tokenizer", "want an object"},
+		{"id twice", word, `"ab":1`, `"ab":2`, "model.vocab.abc", `"ab"`},
+		{"negative id", word, `"ab":1`, `"ab":-1`, "model.vocab.ab", "-1"},
+		{"fraction", word, `"ab":1`, `"ab":1.0`, "model.vocab.ab", "1.0"},
+		{"id of 32 bits", word, `"ab":1`, `"ab":2147483648`, "model.vocab.ab", "2147483648"},
+		{"id no number", word, `"ab":1`, `"ab":"1"`, "model.vocab.ab", `"1"`},
+		{"unknown token unknown", word, `"unk_token":"[UNK]"`, `"unk_token":"<unk>"`, "model.unk_token", "<unk>"},
+		{"no unknown token", word, `,"unk_token":"[UNK]"`, ``, "model.unk_token", "missing"},
+		{"long token", word, `"unk_token":"[UNK]"`, `"unk_token":"` + strings.Repeat("é", 1000) + `"`, "model.unk_token", "…"},
+		{"no vocabulary", word, `{"[UNK]":0,"ab":1,"abc":2}`, `null`, "model.vocab", "want an object"},
+		{"one token", char, `"vocab":{"[UNK]":0,"a":1,"b":2," ":3,"c":4}`, `"vocab":{"[UNK]":0}`, "model.vocab", "at least 2"},
+		{"no model type", word, `"type":"WordLevel",`, ``, "model.type", "missing"},
+		{"cleanup is a text", word, `"cleanup":true`, `"cleanup":"yes"`, "decoder.cleanup", `"yes"`},
+		{"no prefix", word, `"prefix":" ",`, ``, "decoder.prefix", "missing"},
+		{"merge unknown", bpe, `"a b"`, `"a bcd"`, "model.merges[0]", "bcd"},
+		{"merge without result", bpe, `"a b"`, `"b a"`, "model.merges[0]", `"ba"`},
+		{"merge of one", bpe, `"a b"`, `"ab"`, "model.merges[0]", "two tokens"},
+		{"merge of three", bpe, `"a b"`, `["a","b","b"]`, "model.merges[0]", "two tokens"},
+		{"merge of numbers", bpe, `"a b"`, `[1,2]`, "model.merges[0]", "two tokens"},
+		{"merge is a number", bpe, `"a b"`, `7`, "model.merges[0]", "two tokens"},
+		{"merges missing", bpe, `,"merges":["a b","Ġ ab"]`, ``, "model.merges", "missing"},
+		{"added without text", bpe, `"content":"<|endoftext|>"`, `"content":""`, "added_tokens[0].content", "empty"},
+		{"added id wrong", bpe, `"id":258,"content"`, `"id":1,"content"`, "added_tokens[0].id", "258"},
+		{"added id with a gap", bpe, `"id":258,"content":"<|endoftext|>"`, `"id":260,"content":"<x>"`, "added_tokens[0].id", "259"},
+		{"added twice", bpe, `"added_tokens":[`, `"added_tokens":[{"id":0,"content":"!"},{"id":0,"content":"!"},`, "added_tokens[1]", "twice"},
+	} {
+		checkRefusal(t, c.why, edit(t, c.kind, c.old, c.new), c.path, c.reason, false)
+	}
+	checkRefusal(t, "nothing", nil, "", "", false)
+	checkRefusal(t, "no object", []byte(`[]`), "", "object", false)
+	checkRefusal(t, "empty object", []byte(`{}`), "model", "missing", false)
+}
+
+func TestParseRefusesUnsupported(t *testing.T) {
+	const (
+		word, char, bpe = tokens.Word, tokens.Char, tokens.BPE
+	)
+	for _, c := range []struct {
+		kind     tokens.Kind
+		old, new string
+		path     string
+	}{
+		{word, `"version":"1.0"`, `"version":"2.0"`, "version"},
+		{word, `"normalizer":null`, `"normalizer":{"type":"NFC"}`, "normalizer"},
+		{word, `"normalizer":null`, "\"normalizer\":{\n\t\"type\": \"NFC\"\n}", "normalizer"},
+		{word, `"padding":null`, `"padding":{"strategy":"BatchLongest"}`, "padding"},
+		{word, `"truncation":null`, `"truncation":{"max_length":4}`, "truncation"},
+		{word, `"post_processor":null`, `"post_processor":{"type":"BertProcessing"}`, "post_processor"},
+		{word, `"version":"1.0"`, `"version":"1.0","more":1`, "more"},
+		{word, `{"type":"Whitespace"}`, `{"type":"BertPreTokenizer"}`, "pre_tokenizer"},
+		{word, `{"type":"Whitespace"}`, `{"type":"ByteLevel"}`, "pre_tokenizer"},
+		{word, `{"type":"Whitespace"}`, `null`, "pre_tokenizer"},
+		{word, `"type":"WordPiece"`, `"type":"Metaspace"`, "decoder"},
+		{word, `"type":"WordLevel"`, `"type":"Unigram"`, "model.type"},
+		{word, `"ab":1`, `"ab":100`, "model.vocab.ab"},
+		{word, `"abc":2`, `"abc":3`, "model.vocab.abc"},
+		{word, `"abc":2`, `"ab\n\u001b[2Jc":3`, "model.vocab.ab [2Jc"},
+		{char, `"type":"Fuse"`, `"type":"WordPiece"`, "decoder"},
+		{char, `{"type":"Fuse"}`, `null`, "decoder"},
+		{char, `"Regex"`, `"String"`, "pre_tokenizer.pattern.String"},
+		{char, `[\\s\\S]`, `\\w`, "pre_tokenizer.pattern.Regex"},
+		{char, `"Isolated"`, `"Removed"`, "pre_tokenizer.behavior"},
+		{char, `"invert":false`, `"invert":true`, "pre_tokenizer.invert"},
+		{bpe, `"add_prefix_space":false`, `"add_prefix_space":true`, "pre_tokenizer.add_prefix_space"},
+		{bpe, `"use_regex":true`, `"use_regex":false`, "pre_tokenizer.use_regex"},
+		{bpe, `"dropout":null`, `"dropout":0.1`, "model.dropout"},
+		{bpe, `"byte_fallback":false`, `"byte_fallback":true`, "model.byte_fallback"},
+		{bpe, `"ignore_merges":false`, `"ignore_merges":true`, "model.ignore_merges"},
+		{bpe, `"continuing_subword_prefix":""`, `"continuing_subword_prefix":"##"`, "model.continuing_subword_prefix"},
+		{bpe, `"end_of_word_suffix":""`, `"end_of_word_suffix":"</w>"`, "model.end_of_word_suffix"},
+		{bpe, `"!":0`, `"!!":0`, "model.vocab"},
+		{bpe, `"<|endoftext|>":258},"merges":["a b"`, `"<|endoftext|>":258,"x y":259,"x yb":260},"merges":[["x y","b"]`, "model.merges[0]"},
+		{bpe, `"lstrip":false`, `"lstrip":true`, "added_tokens[0].lstrip"},
+		{bpe, `"single_word":false`, `"single_word":true`, "added_tokens[0].single_word"},
+		{bpe, `"content":"<|endoftext|>"`, `"content":"` + strings.Repeat("x", 257) + `"`, "added_tokens[0].content"},
+	} {
+		checkRefusal(t, c.new, edit(t, c.kind, c.old, c.new), c.path, "", true)
+	}
+}
+
+func checkRefusal(t *testing.T, why string, file []byte, path, reason string, supported bool) {
+	t.Helper()
+	tok, err := tokens.Parse(file)
+	var format *tokens.FormatError
+	var unsupported *tokens.UnsupportedError
+	var got string
+	switch {
+	case errors.As(err, &format) && !supported:
+		got = format.Path
+	case errors.As(err, &unsupported) && supported:
+		got = unsupported.Path
+	default:
+		t.Errorf("%s: Parse = %v (%T)", why, err, err)
+		return
+	}
+	if tok != nil || path != "" && got != path || !strings.Contains(err.Error(), reason) {
+		t.Errorf("%s: %v, want the path %s and %q", why, err, path, reason)
+	}
+	if strings.Contains(err.Error(), "\n") || len(err.Error()) > 600 {
+		t.Errorf("%s: the error is not one short line: %q", why, err)
+	}
+}
+
+// What other writers put into such files and what changes nothing.
+func TestParseAccepts(t *testing.T) {
+	for _, c := range []struct {
+		why      string
+		kind     tokens.Kind
+		old, new string
+	}{
+		{"no decoder: a space between words", tokens.Word, `{"type":"WordPiece","prefix":" ","cleanup":true}`, `null`},
+		{"absent members are null", tokens.Word, `"truncation":null,"padding":null,`, ``},
+		{"a dot that matches newlines", tokens.Char, `[\\s\\S]`, `(?m:.)`},
+		{"merges as pairs", tokens.BPE, `"a b"`, `["a","b"]`},
+		{"a comment among merges", tokens.BPE, `"a b"`, `"#version: 0.2","a b"`},
+		{"a merge that stands twice", tokens.BPE, `"a b"`, `"a b","a b"`},
+		{"no model type", tokens.BPE, `"type":"BPE",`, ``},
+		{"null for no suffix", tokens.BPE, `"end_of_word_suffix":""`, `"end_of_word_suffix":null`},
+		{"dropout of zero", tokens.BPE, `"dropout":null`, `"dropout":0.0`},
+		{"a post-processor that moves offsets", tokens.BPE, `"post_processor":null`, `"post_processor":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":false}`},
+	} {
+		tok, err := tokens.Parse(edit(t, c.kind, c.old, c.new))
+		if err != nil {
+			t.Errorf("%s: %v", c.why, err)
+			continue
+		}
+		ids := tok.Encode("ab ab")
+		want := map[tokens.Kind]string{tokens.Word: "[1 1]", tokens.Char: "[1 2 3 1 2]", tokens.BPE: "[256 257]"}[c.kind]
+		if got := fmt.Sprint(ids); got != want {
+			t.Errorf("%s: ids %s, want %s", c.why, got, want)
+		}
+		if got, err := tok.Decode(ids); err != nil || got != "ab ab" {
+			t.Errorf("%s: Decode = %q, %v", c.why, got, err)
+		}
+	}
+}
+
+// A token that is not written in characters for bytes stands for itself.
+func TestTokenThatIsNoBytes(t *testing.T) {
+	tok, err := tokens.Parse(edit(t, tokens.BPE, `"special":true}]`, `"special":true},{"id":259,"content":"<é>"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tok.Decode([]int64{259}); err != nil || got != "<é>" {
+		t.Errorf("Decode = %q, %v, want <é>", got, err)
+	}
+	tok, err = tokens.Parse(edit(t, tokens.BPE, `"<|endoftext|>":258`, `"<|endoftext|>":258,"a é 日":259`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tok.Decode([]int64{259}); err != nil || got != "a é 日" {
+		t.Errorf("Decode = %q, %v, want a é 日", got, err)
+	}
+}
+
+// The encoder of encoding/json calls MarshalJSON and checks what it gives.
+func TestMarshalJSONIsJSON(t *testing.T) {
+	for _, kind := range []tokens.Kind{tokens.Word, tokens.Char, tokens.BPE} {
+		if _, err := json.Marshal(train(t, kind, "a\"\\\n\u2028\x01<&> b 日", 0)); err != nil {
+			t.Errorf("%v: %v", kind, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	// Small files: the fuzzer changes a byte here and there.
+	for _, kind := range []tokens.Kind{tokens.Word, tokens.Char, tokens.BPE} {
+		b, err := train(f, kind, "ab abc ab abc", 0).MarshalJSON()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, "ab abc don't <|endoftext|> \u00a0 1 é")
+	}
+	f.Add([]byte(`{"model":{"type":"WordLevel","vocab":{"a":0,"b":1},"unk_token":"a"},"pre_tokenizer":{"type":"Whitespace"}}`), "a c")
+	f.Fuzz(func(t *testing.T, file []byte, text string) {
+		tok, err := tokens.Parse(file)
+		if err != nil {
+			var format *tokens.FormatError
+			var unsupported *tokens.UnsupportedError
+			if !errors.As(err, &format) && !errors.As(err, &unsupported) {
+				t.Fatalf("an error of another type: %v", err)
+			}
+			if strings.Contains(err.Error(), "\n") || len(err.Error()) > 1000 {
+				t.Fatalf("not one short line: %q", err)
+			}
+			return
+		}
+		ids := tok.Encode(text)
+		for _, id := range ids {
+			if id < 0 || id >= int64(tok.VocabSize()) {
+				t.Fatalf("id %d of %d", id, tok.VocabSize())
+			}
+		}
+		if _, err := tok.Decode(ids); err != nil {
+			t.Fatal(err)
+		}
+		b, err := tok.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := tokens.Parse(b)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v\n%s", err, b)
+		}
+		if got := fmt.Sprint(again.Encode(text)); got != fmt.Sprint(ids) {
+			t.Fatalf("ids %d, after writing and reading %s", ids, got)
+		}
+	})
+}

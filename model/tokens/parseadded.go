@@ -1,0 +1,62 @@
+package tokens
+
+// parseAdded reads added_tokens. A token that is not in the model's vocabulary
+// takes the next id, whatever the file says: an id that differs would make
+// this package and the Python library disagree, and is refused.
+func (t *Tokenizer) parseAdded(n node) error {
+	if n.isNull() {
+		return nil
+	}
+	seen := make(map[string]bool)
+	return n.elements(func(i int, value node) error {
+		value.path = n.at(i)
+		a, err := parseAddedToken(value)
+		if err != nil {
+			return err
+		}
+		if seen[a.content] {
+			return invalid(value.path, "%q is added twice", clip(a.content))
+		}
+		seen[a.content] = true
+		id, known := t.ids[a.content]
+		if !known {
+			id = int32(len(t.tokens))
+			t.tokens = append(t.tokens, a.content)
+			t.ids[a.content] = id
+		}
+		if a.id != id {
+			return invalid(value.in("id"), "%q has the id %d, but %d in the vocabulary or as the next one", clip(a.content), a.id, id)
+		}
+		t.added = append(t.added, a)
+		return nil
+	})
+}
+
+func parseAddedToken(n node) (a addedToken, err error) {
+	o, err := n.object("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special")
+	if err != nil {
+		return a, err
+	}
+	for _, name := range []string{"single_word", "lstrip", "rstrip"} {
+		if on, err := o[name].flag(false); err != nil || on {
+			return a, orUnsupported(err, o[name].path, "it is true, known is false")
+		}
+	}
+	if a.normalized, err = o["normalized"].flag(false); err != nil {
+		return a, err
+	}
+	if a.special, err = o["special"].flag(false); err != nil {
+		return a, err
+	}
+	if a.content, err = o["content"].str(); err != nil {
+		return a, err
+	}
+	switch n := len(a.content); {
+	case n == 0:
+		return a, invalid(o["content"].path, "it is empty")
+	case n > maxAddedBytes:
+		return a, unsupported(o["content"].path, "it has %d bytes, at most %d are known", n, maxAddedBytes)
+	}
+	a.id, err = o["id"].id()
+	return a, err
+}

@@ -1,0 +1,187 @@
+package tokens
+
+import "strings"
+
+// parseModel reads the model: the vocabulary and, for BPE, the merges. The
+// kind of what it returns is Word or BPE.
+func parseModel(n node) (*Tokenizer, [][2]int32, error) {
+	if err := n.want("an object", '{'); err != nil {
+		return nil, nil, err
+	}
+	var kind, merges node
+	err := n.members(func(name string, value node) error {
+		switch name {
+		case "type":
+			kind = node{path: n.in(name), raw: value.raw.Clone()}
+		case "merges":
+			merges = node{path: n.in(name), raw: value.raw.Clone()}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	name := "BPE" // GPT-2's own file has no type
+	if len(kind.raw) > 0 {
+		if name, err = kind.str(); err != nil {
+			return nil, nil, err
+		}
+	} else if len(merges.raw) == 0 {
+		return nil, nil, invalid(n.in("type"), "it is missing, want \"WordLevel\" or \"BPE\"")
+	}
+	switch name {
+	case "WordLevel":
+		t, err := parseWordLevel(n)
+		return t, nil, err
+	case "BPE":
+		return parseBPE(n)
+	}
+	return nil, nil, unsupported(kind.path, "%q, known are \"WordLevel\" and \"BPE\"", clip(name))
+}
+
+func parseWordLevel(n node) (*Tokenizer, error) {
+	o, err := n.object("type", "vocab", "unk_token")
+	if err != nil {
+		return nil, err
+	}
+	vocab, err := parseVocab(o["vocab"])
+	if err != nil {
+		return nil, err
+	}
+	t := newTokenizer(Word, vocab)
+	unknown, err := o["unk_token"].str()
+	if err != nil {
+		return nil, err
+	}
+	id, ok := t.ids[unknown]
+	if !ok {
+		return nil, invalid(o["unk_token"].path, "%q is not in the vocabulary", clip(unknown))
+	}
+	t.unknown = id
+	return t, nil
+}
+
+// parseVocab reads {"token": id, …} as a list by id. Ids must be 0 to n−1: an
+// id without a token could be neither given nor decoded.
+func parseVocab(n node) ([]string, error) {
+	type entry struct {
+		token string
+		id    int32
+	}
+	var entries []entry
+	err := n.members(func(name string, value node) error {
+		id, err := value.id()
+		if err != nil {
+			value.path = n.in(clip(name))
+			_, err = value.id()
+			return err
+		}
+		entries = append(entries, entry{name, id})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	vocab := make([]string, len(entries))
+	taken := make([]bool, len(entries))
+	for _, e := range entries {
+		switch {
+		case int(e.id) >= len(entries):
+			return nil, unsupported(n.in(clip(e.token)), "id %d in a vocabulary of %d tokens: ids must have no gaps", e.id, len(entries))
+		case taken[e.id]:
+			return nil, invalid(n.in(clip(e.token)), "id %d belongs to %q already", e.id, clip(vocab[e.id]))
+		}
+		vocab[e.id], taken[e.id] = e.token, true
+	}
+	return vocab, nil
+}
+
+func parseBPE(n node) (*Tokenizer, [][2]int32, error) {
+	o, err := n.object("type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+		"byte_fallback", "ignore_merges", "vocab", "merges")
+	if err != nil {
+		return nil, nil, err
+	}
+	if d := o["dropout"]; !d.isNull() && strings.Trim(string(d.raw), "0.") != "" {
+		return nil, nil, unsupported(d.path, "it is %s, known is null: encoding must not be random", clip(string(d.raw)))
+	}
+	for _, name := range []string{"continuing_subword_prefix", "end_of_word_suffix"} {
+		if a := o[name]; !a.isNull() {
+			if s, err := a.str(); err != nil || s != "" {
+				return nil, nil, orUnsupported(err, a.path, "it is %q, known are null and \"\"", clip(s))
+			}
+		}
+	}
+	for _, name := range []string{"byte_fallback", "ignore_merges"} {
+		if on, err := o[name].flag(false); err != nil || on {
+			return nil, nil, orUnsupported(err, o[name].path, "it is true, known is false")
+		}
+	}
+	// unk_token and fuse_unk say what to do with a byte that is not in the
+	// vocabulary: below there is none.
+	vocab, err := parseVocab(o["vocab"])
+	if err != nil {
+		return nil, nil, err
+	}
+	t := newTokenizer(BPE, vocab)
+	for b, symbol := range symbols {
+		if _, ok := t.ids[string(symbol)]; !ok {
+			return nil, nil, unsupported(o["vocab"].path, "no token %q for the byte %#02x: text with it would be lost", symbol, b)
+		}
+	}
+	merges, err := t.parseMerges(o["merges"])
+	return t, merges, err
+}
+
+// parseMerges reads ["a b", …] or [["a", "b"], …].
+func (t *Tokenizer) parseMerges(n node) ([][2]int32, error) {
+	var merges [][2]int32
+	err := n.elements(func(i int, value node) error {
+		var halves []string
+		switch value.raw.Kind() {
+		case '"':
+			s, err := value.str()
+			if err != nil {
+				return invalid(n.at(i), "%v", err)
+			}
+			if strings.HasPrefix(s, "#version") {
+				return nil // a comment, in files made of a merges.txt
+			}
+			halves = strings.Split(s, " ")
+		case '[':
+			err := value.elements(func(_ int, half node) error {
+				s, err := half.str()
+				halves = append(halves, s)
+				return err
+			})
+			if err != nil {
+				return invalid(n.at(i), "it is %s, want two tokens", clip(string(value.raw)))
+			}
+		}
+		if len(halves) != 2 {
+			return invalid(n.at(i), "it is %s, want two tokens", clip(string(value.raw)))
+		}
+		merge, err := t.mergeOf(n.at(i), halves[0], halves[1])
+		merges = append(merges, merge)
+		return err
+	})
+	return merges, err
+}
+
+func (t *Tokenizer) mergeOf(path, left, right string) (merge [2]int32, err error) {
+	a, okA := t.ids[left]
+	b, okB := t.ids[right]
+	_, okC := t.ids[left+right]
+	for _, part := range []struct {
+		token string
+		ok    bool
+	}{{left, okA}, {right, okB}, {left + right, okC}} {
+		if !part.ok {
+			return merge, invalid(path, "%q is not in the vocabulary", clip(part.token))
+		}
+	}
+	if strings.Contains(left+right, " ") {
+		return merge, unsupported(path, "a token with a space, which stands for no bytes")
+	}
+	return [2]int32{a, b}, nil
+}

@@ -1,0 +1,132 @@
+package tokens
+
+import "fmt"
+
+// Kind is what a token is: a word, a character, or a run of bytes.
+type Kind uint8
+
+// The kinds of tokenizer.
+const (
+	Word Kind = iota + 1
+	Char
+	BPE
+)
+
+var kindNames = map[Kind]string{Word: "word", Char: "char", BPE: "bpe"}
+
+// String returns "word", "char" or "bpe".
+func (k Kind) String() string {
+	if name, ok := kindNames[k]; ok {
+		return name
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
+
+// ParseKind is the inverse of [Kind.String].
+func ParseKind(s string) (Kind, error) {
+	for k, name := range kindNames {
+		if name == s {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("no tokenizer %q: take word, char or bpe", clip(s))
+}
+
+// Tokens with a meaning of their own.
+const (
+	// Unknown is the token that [Train] gives to what the vocabulary of a Word
+	// or Char tokenizer lacks.
+	Unknown = "[UNK]"
+
+	// EndOfText is the token between texts, as in GPT-2; [Train] gives it to BPE
+	// tokenizers. Written out in a text it is encoded as this one token.
+	EndOfText = "<|endoftext|>"
+)
+
+// Tokenizer turns text into ids and back. Its ids are 0 to VocabSize()−1. It
+// does not change once made; several goroutines may use it at once.
+type Tokenizer struct {
+	kind    Kind
+	tokens  []string         // by id, as the file writes them
+	ids     map[string]int32 // the inverse of tokens
+	text    []string         // by id: what the token stands for, in bytes
+	unknown int32            // Word and Char: the token for what is not in the vocabulary; BPE: -1
+	added   []addedToken     // in the file's order
+	early   *finder          // added tokens looked for before
+	late    *finder          // ... and after the others; see encode
+	joiner  joiner           // Word: how words become a text
+	bpe     *merger          // BPE only
+}
+
+// addedToken is a token that is found in a text before the text is split.
+type addedToken struct {
+	id         int32
+	content    string
+	normalized bool // looked for after those that are not
+	special    bool // kept for the file; Python's decode can skip such tokens
+}
+
+// finish computes what follows from tokens, added and, for BPE, merges.
+func (t *Tokenizer) finish(merges [][2]int32) {
+	t.text = t.tokens
+	if t.kind == BPE {
+		t.text = make([]string, len(t.tokens))
+		for id, token := range t.tokens {
+			t.text[id] = bytesOf(token)
+		}
+		t.bpe = newMerger(t.tokens, t.ids, merges)
+	}
+	var early, late []addedToken
+	for _, a := range t.added {
+		t.text[a.id] = a.content
+		if a.normalized {
+			late = append(late, a)
+		} else {
+			early = append(early, a)
+		}
+	}
+	t.early, t.late = newFinder(early), newFinder(late)
+}
+
+// Kind returns the kind of the tokenizer.
+func (t *Tokenizer) Kind() Kind { return t.kind }
+
+// VocabSize returns V, the number of tokens; ids are 0 to V−1.
+func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
+
+// Token returns a token as tokenizer.json writes it: BPE writes the bytes of a
+// space and a letter t as "Ġt". It returns "" for an id outside the vocabulary;
+// [Tokenizer.Decode] gives the text of a token.
+func (t *Tokenizer) Token(id int64) string {
+	if id < 0 || id >= int64(len(t.tokens)) {
+		return ""
+	}
+	return t.tokens[id]
+}
+
+// ID returns the id of a token, written as in tokenizer.json, and whether the
+// vocabulary has it.
+func (t *Tokenizer) ID(token string) (int64, bool) {
+	id, ok := t.ids[token]
+	return int64(id), ok
+}
+
+// Unknown returns the id given to words or characters that are not in the
+// vocabulary. BPE has none, it can write every text.
+func (t *Tokenizer) Unknown() (int64, bool) {
+	if t.unknown < 0 {
+		return 0, false
+	}
+	return int64(t.unknown), true
+}
+
+// EndOfText returns the id of the token [EndOfText], if the vocabulary has it.
+func (t *Tokenizer) EndOfText() (int64, bool) { return t.ID(EndOfText) }
+
+// Stop returns the ids that end a generated text: that of [EndOfText], or none.
+func (t *Tokenizer) Stop() []int64 {
+	if id, ok := t.EndOfText(); ok {
+		return []int64{id}
+	}
+	return nil
+}
