@@ -1,0 +1,134 @@
+package model
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/format"
+)
+
+func tinyCheckpoint(t *testing.T, arch string) *Checkpoint {
+	t.Helper()
+	c, g := preset(t, "tiny", arch, 31)
+	w := NewWeights(g, 1)
+	return &Checkpoint{
+		Config: c, Weights: w, Tokenizer: []byte(`{"model":{}}`), Step: 12,
+		Train: &TrainState{Options: []byte(`{"steps":100}`), Moments: []format.Tensor{w[0].WithName("optim.m." + w[0].Name)}},
+	}
+}
+
+func TestCheckpointRoundTrip(t *testing.T) {
+	for _, arch := range []string{GPT2, Simple} {
+		path := filepath.Join(t.TempDir(), "c.safetensors")
+		c := tinyCheckpoint(t, arch)
+		if err := c.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		first, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back.Config != c.Config || back.Weights.Hash() != c.Weights.Hash() || back.Step != 12 ||
+			!bytes.Equal(back.Tokenizer, c.Tokenizer) || string(back.Train.Options) != `{"steps":100}` || len(back.Train.Moments) != 1 {
+			t.Errorf("%s: read back %+v", arch, back)
+		}
+		if err := back.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		if second, err := os.ReadFile(path); err != nil || !bytes.Equal(first, second) {
+			t.Errorf("%s: saved again it has other bytes (%v)", arch, err)
+		}
+	}
+}
+
+// rewrite saves a checkpoint file with something changed.
+func rewrite(t *testing.T, from, to string, change func(meta map[string]string, tensors []format.Tensor) []format.Tensor) {
+	t.Helper()
+	f, err := format.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var tensors []format.Tensor
+	for _, i := range f.Tensors() {
+		x, err := f.Tensor(i.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensors = append(tensors, x)
+	}
+	h := format.Header{Metadata: f.Metadata()}
+	tensors = change(h.Metadata, tensors)
+	for _, x := range tensors {
+		h.Tensors = append(h.Tensors, format.TensorInfo{Name: x.Name, DType: x.DType, Shape: x.Shape})
+	}
+	var b bytes.Buffer
+	w := format.NewWriter(&b, h)
+	for _, x := range tensors {
+		w.Add(x)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good"), filepath.Join(dir, "bad")
+	if err := tinyCheckpoint(t, GPT2).Save(good); err != nil {
+		t.Fatal(err)
+	}
+	type tensors = []format.Tensor
+	meta := func(key, value string) func(map[string]string, tensors) tensors {
+		return func(m map[string]string, x tensors) tensors { m[key] = value; return x }
+	}
+	for _, c := range []struct {
+		name, want string
+		change     func(map[string]string, tensors) tensors
+	}{
+		{"no configuration", "no attnx checkpoint", func(m map[string]string, x tensors) tensors { delete(m, metaConfig); return x }},
+		{"a broken configuration", "configuration", meta(metaConfig, "{")},
+		{"a configuration that makes no network", "vocab_size is 0", meta(metaConfig, `{"model_type":"gpt2"}`)},
+		{"another fingerprint", "fingerprint", meta(metaFingerprint, "00")},
+		{"no step", metaStep, meta(metaStep, "")},
+		{"a negative step", metaStep, meta(metaStep, "-1")},
+		{"a missing weight", `"wte.weight" is missing`, func(_ map[string]string, x tensors) tensors { return x[1:] }},
+		{"a weight of another shape", `"wpe.weight"`, func(_ map[string]string, x tensors) tensors {
+			x = slices.Clone(x)
+			x[1].Shape = []int{x[1].Elements()}
+			return x
+		}},
+		{"a tensor that belongs to nothing", `"extra" is no weight`, func(_ map[string]string, x tensors) tensors {
+			return append(x, format.FromUint8s("extra", []int{1}, []byte{1}))
+		}},
+		{"moments without training options", "is no weight", func(m map[string]string, x tensors) tensors { delete(m, metaTrain); return x }},
+	} {
+		rewrite(t, good, bad, c.change)
+		if _, err := Load(bad); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: got %v, want the file's name and %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestSaveRefusesOtherWeights(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c")
+	c := tinyCheckpoint(t, GPT2)
+	c.Weights = c.Weights[:3]
+	if err := c.Save(path); err == nil || !strings.Contains(err.Error(), "3 weights for a network of 28") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("a file was left behind")
+	}
+}

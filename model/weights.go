@@ -1,0 +1,74 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// Weights are the parameters of a network: float32 tensors in the order and
+// under the names of Graph.Params.
+type Weights []format.Tensor
+
+// NewWeights draws first weights for g by the law of each parameter. Element i
+// of a parameter is a function of seed, its name and i alone.
+func NewWeights(g *graph.Graph, seed uint64) Weights {
+	w := make(Weights, len(g.Params))
+	for i, p := range g.Params {
+		shape, _ := p.Shape.Numbers() // Verify: a parameter's shape is numbers
+		n, _ := format.Elements(shape)
+		v := make([]float32, n)
+		law := p.Attr.Init
+		if law.Std != 0 {
+			NewStream(seed, p.Name).FillNormal(v, law.Std)
+		}
+		if law.Mean != 0 {
+			for j := range v {
+				v[j] += float32(law.Mean)
+			}
+		}
+		w[i] = format.FromFloat32s(p.Name, shape, v)
+	}
+	return w
+}
+
+// Check reports the first difference between w and the parameters of g.
+func (w Weights) Check(g *graph.Graph) error {
+	if len(w) != len(g.Params) {
+		return fmt.Errorf("model: %d weights for a network of %d parameters", len(w), len(g.Params))
+	}
+	for i, p := range g.Params {
+		t := w[i]
+		if t.Name != p.Name || t.DType != p.DType || !p.Shape.Equal(graph.Numbers(t.Shape...)) {
+			return fmt.Errorf("model: weight %q %s%v where the network has %q %s%s", t.Name, t.DType, t.Shape, p.Name, p.DType, p.Shape)
+		}
+		if err := t.Check(); err != nil {
+			return fmt.Errorf("model: %w", err)
+		}
+	}
+	return nil
+}
+
+// Clone returns a copy that shares no memory with w.
+func (w Weights) Clone() Weights {
+	c := slices.Clone(w)
+	for i := range c {
+		c[i].Data = slices.Clone(c[i].Data)
+	}
+	return c
+}
+
+// Hash returns the SHA-256, in hexadecimal, of the names, types, shapes and
+// bytes of the weights: the same for the same model however it is stored.
+func (w Weights) Hash() string {
+	h := sha256.New()
+	for _, t := range w {
+		fmt.Fprintf(h, "%q %s %d\n", t.Name, t.DType, t.Shape)
+		h.Write(t.Data)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
