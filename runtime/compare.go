@@ -1,0 +1,258 @@
+package runtime
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+)
+
+// Tolerance is how far a value of one element type may be from the oracle.
+type Tolerance struct {
+	DType  format.DType
+	Bound  float64 // x' is within when |x' - x| ≤ Bound·max(1, |x|), x being the oracle's value
+	Reason string
+}
+
+// tolerances is the one table of what counts as equal.
+var tolerances = [...]Tolerance{
+	{format.Float32, 1e-4, "a product of K float32 terms is off by about √K·6e-8, 3e-6 for K = 3072, and a dozen layers add up to less than 1e-4; " +
+		"a wrong formula shows: the tanh form of GELU alone is 5e-4 from the exact one"},
+	{format.Float64, 1e-9, "the same sums at 1.1e-16 a term stay below 1e-11; any step done in float32 is off by 6e-8 and shows"},
+	{format.Int64, 0, "integers and truth values are exact"},
+	{format.Bool, 0, "integers and truth values are exact"},
+}
+
+// ToleranceOf returns the row for d; ok is false when values of d are not compared.
+func ToleranceOf(d format.DType) (t Tolerance, ok bool) {
+	i := slices.IndexFunc(tolerances[:], func(t Tolerance) bool { return t.DType == d })
+	if i < 0 {
+		return Tolerance{}, false
+	}
+	return tolerances[i], true
+}
+
+// Difference is what Compare found. The zero value has compared nothing and
+// is not Within.
+type Difference struct {
+	// MaxAbs is the largest |x' - x|, +Inf when a value is NaN or infinite.
+	MaxAbs float64
+	// MaxRel is the largest |x' - x| / max(|x|, r), r being the root mean
+	// square of the oracle's tensor, so that a value which is near zero by
+	// chance does not hide the others; +Inf as for MaxAbs.
+	MaxRel float64
+	// ArgmaxChecked counts the rows (along the last axis) in which the
+	// oracle's highest value leads the second by more than twice the largest
+	// error: what was measured, or what is allowed where that is less.
+	// Elsewhere the order of two values is not decided. ArgmaxAgreed counts
+	// those of them whose highest value is at the same place.
+	ArgmaxChecked, ArgmaxAgreed int
+	Elements                    int
+	WorstIndex                  []int     // where MaxAbs is
+	FirstBad                    *BadValue // the first value beyond the tolerance, nil if there is none
+	Reason                      string    // why the tensors cannot be compared at all, empty if they can
+	Within                      bool      // all was compared, every value is within the tolerance, and so every checked row agrees
+}
+
+// BadValue is a value beyond the tolerance.
+type BadValue struct {
+	Name        string // the tensor's
+	Index       []int
+	Oracle, Got float64
+}
+
+func (b BadValue) String() string {
+	return fmt.Sprintf("%s is %.9g, the oracle says %.9g", b.Place(), b.Got, b.Oracle)
+}
+
+// Place returns the value's name and index, such as "logits[0,3,17]".
+func (b BadValue) Place() string {
+	if len(b.Index) == 0 {
+		return b.Name
+	}
+	return b.Name + strings.ReplaceAll(fmt.Sprint(b.Index), " ", ",")
+}
+
+// ArgmaxAgreement returns the share of the checked rows that agree, NaN when
+// none was checked.
+func (d Difference) ArgmaxAgreement() float64 {
+	return float64(d.ArgmaxAgreed) / float64(d.ArgmaxChecked)
+}
+
+// Merge returns the difference over what d and e compared; first is d's.
+func (d Difference) Merge(e Difference) Difference {
+	if d.Elements == 0 && d.Reason == "" {
+		return e
+	}
+	if e.Elements == 0 && e.Reason == "" {
+		return d
+	}
+	if e.MaxAbs > d.MaxAbs {
+		d.MaxAbs, d.WorstIndex = e.MaxAbs, e.WorstIndex
+	}
+	d.MaxRel = max(d.MaxRel, e.MaxRel)
+	d.ArgmaxChecked += e.ArgmaxChecked
+	d.ArgmaxAgreed += e.ArgmaxAgreed
+	d.Elements += e.Elements
+	if d.FirstBad == nil {
+		d.FirstBad = e.FirstBad
+	}
+	if d.Reason == "" {
+		d.Reason = e.Reason
+	}
+	d.Within = d.Within && e.Within
+	return d
+}
+
+// Compare measures got against oracle by the tolerance of got's element type.
+// Both are floating-point, or both of one exact type. NaN and infinities are
+// beyond every tolerance, even where the oracle has them too: no model of ours
+// has a use for them.
+func Compare(oracle, got format.Tensor) Difference {
+	tolerance, ok := ToleranceOf(got.DType)
+	switch {
+	case !slices.Equal(oracle.Shape, got.Shape):
+		return Difference{Reason: fmt.Sprintf("%s has shape %v, the oracle's has %v", got.Name, got.Shape, oracle.Shape)}
+	case !ok:
+		return Difference{Reason: fmt.Sprintf("%s holds %s: comparing it is not supported", got.Name, got.DType)}
+	case oracle.DType != got.DType && !(oracle.DType.Float() && got.DType.Float()):
+		return Difference{Reason: fmt.Sprintf("%s holds %s, the oracle's holds %s", got.Name, got.DType, oracle.DType)}
+	}
+	x, err := elements(oracle)
+	if err != nil {
+		return Difference{Reason: "the oracle's " + err.Error()}
+	}
+	y, err := elements(got)
+	if err != nil {
+		return Difference{Reason: err.Error()}
+	}
+	c := comparison{Difference: Difference{Elements: got.Elements()}, x: x, y: y, bound: tolerance.Bound}
+	c.values(got)
+	c.rows(got.Shape)
+	// No value beyond the tolerance also means that every checked row agrees:
+	// a lead of more than twice the largest error cannot be lost to it.
+	c.Within = c.FirstBad == nil
+	return c.Difference
+}
+
+// elements returns a function that reads t's i-th element, without a copy of
+// float tensors: logits are the largest tensors there are.
+func elements(t format.Tensor) (func(i int) float64, error) {
+	switch t.DType {
+	case format.Float32:
+		v, err := t.Float32s()
+		return func(i int) float64 { return float64(v[i]) }, err
+	case format.Float64:
+		v, err := t.Float64s()
+		return func(i int) float64 { return v[i] }, err
+	default:
+		v, err := t.AsFloat64s()
+		return func(i int) float64 { return v[i] }, err
+	}
+}
+
+// comparison is a Difference under way: x is the oracle's element i, y the other's.
+type comparison struct {
+	Difference
+	x, y  func(i int) float64
+	bound float64
+	high  float64 // the largest |x|
+}
+
+// values goes through the elements one by one.
+func (c *comparison) values(got format.Tensor) {
+	squares := 0.0
+	for i := range c.Elements {
+		x := c.x(i)
+		squares += x * x
+		c.high = max(c.high, math.Abs(x))
+	}
+	rms := math.Sqrt(squares / float64(c.Elements))
+	worst := -1
+	for i := range c.Elements {
+		x, y := c.x(i), c.y(i)
+		abs := math.Abs(y - x)
+		rel := 0.0
+		if abs > 0 {
+			rel = abs / max(math.Abs(x), rms)
+		}
+		bad := abs > c.bound*max(1, math.Abs(x))
+		if !finite(x) || !finite(y) {
+			abs, rel, bad = math.Inf(1), math.Inf(1), true
+		}
+		if worst < 0 || abs > c.MaxAbs {
+			c.MaxAbs, worst = abs, i
+		}
+		c.MaxRel = max(c.MaxRel, rel)
+		if bad && c.FirstBad == nil {
+			c.FirstBad = &BadValue{Name: got.Name, Index: unravel(i, got.Shape), Oracle: x, Got: y}
+		}
+	}
+	if worst >= 0 {
+		c.WorstIndex = unravel(worst, got.Shape)
+	}
+}
+
+// rows compares the place of the highest value along the last axis. A single
+// value is a row that leads by infinity.
+func (c *comparison) rows(shape []int) {
+	width := 1
+	if len(shape) > 0 {
+		width = shape[len(shape)-1]
+	}
+	margin := 2 * min(c.MaxAbs, c.bound*max(1, c.high))
+	for start := 0; start < c.Elements; start += width {
+		first, second := math.Inf(-1), math.Inf(-1)
+		best, at, high, numbers := 0, 0, math.Inf(-1), true
+		for i := range width {
+			x, y := c.x(start+i), c.y(start+i)
+			switch {
+			case x > first:
+				best, first, second = i, x, first
+			case x > second:
+				second = x
+			}
+			if y > high {
+				at, high = i, y
+			}
+			numbers = numbers && finite(y)
+		}
+		if !(first-second > margin) {
+			continue
+		}
+		c.ArgmaxChecked++
+		if at == best && numbers {
+			c.ArgmaxAgreed++
+		}
+	}
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// unravel returns the index of element i of a tensor of the given shape.
+func unravel(i int, shape []int) []int {
+	index := make([]int, len(shape))
+	for axis := len(shape) - 1; axis >= 0; axis-- {
+		index[axis] = i % shape[axis]
+		i /= shape[axis]
+	}
+	return index
+}
+
+// FirstDifference returns the name of the first tensor of oracle, which is in
+// graph order, that got has under the same name with other values; empty when
+// there is none. A value that a runtime has fused away is passed over.
+func FirstDifference(oracle, got []format.Tensor) string {
+	byName := make(map[string]format.Tensor, len(got))
+	for _, t := range got {
+		byName[t.Name] = t
+	}
+	for _, t := range oracle {
+		if other, ok := byName[t.Name]; ok && !Compare(t, other).Within {
+			return t.Name
+		}
+	}
+	return ""
+}

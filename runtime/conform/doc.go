@@ -1,0 +1,17 @@
+// Package conform is the one suite that every engine and every runtime must
+// pass: each operator alone on golden numbers from PyTorch, both networks on
+// golden logits, and both networks in every batch size and sequence length
+// against the oracle. It is imported by tests only.
+//
+// A runtime's test is a few lines:
+//
+//	func TestConformance(t *testing.T) {
+//		open := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { ... }
+//		conform.Ops(t, open, conform.Options{})
+//		conform.Networks(t, open, conform.Options{}, build, oracle)
+//	}
+//
+// What a runtime cannot do it declares in [Options.Skip], with the reason; the
+// test then shows as skipped, not as passed. A new operator without golden
+// numbers fails the suite.
+package conform

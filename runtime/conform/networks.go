@@ -1,0 +1,137 @@
+package conform
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime"
+)
+
+// Networks runs GPT-2 and the textbook model, tiny, with the weights of their
+// golden files: on the golden ids against PyTorch's logits, and in all sizes
+// against the oracle. build makes the graph of a network; model.Config has the
+// fields of fixtures.Config and converts.
+func Networks(t *testing.T, f Open, o Options, build func(fixtures.Config) (*graph.Graph, error), oracle Open) {
+	gpt2, err := fixtures.TinyGPT2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	simple, err := fixtures.TinySimple()
+	if err != nil {
+		t.Fatal(err)
+	}
+	networks := map[string]fixtures.Golden{"gpt2": gpt2.Golden}
+	for _, v := range simple {
+		networks["simple, "+v.Name] = v.Golden
+	}
+	for name, golden := range networks {
+		t.Run(name, func(t *testing.T) {
+			g, err := build(golden.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			weights, err := named(golden.Weights)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := network{options: o, open: f, graph: g, weights: weights}
+			t.Run("golden", func(t *testing.T) { n.golden(t, golden) })
+			t.Run("sizes", func(t *testing.T) { n.sizes(t, golden.Config, open(t, oracle, g, weights)) })
+		})
+	}
+}
+
+// network is one model on one runtime.
+type network struct {
+	options Options
+	open    Open
+	graph   *graph.Graph
+	weights []format.Tensor
+	session runtime.Session // nil before the first run, and where every size needs its own
+}
+
+// golden runs the ids of the golden file.
+func (n *network) golden(t *testing.T, g fixtures.Golden) {
+	ids, err := tensor("input_ids", g.InputIDs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logits, err := tensor("logits", g.Logits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.run(t, ids, logits)
+}
+
+// sizes runs batch 1 to 8 by length 1 to the context, from the largest to the
+// smallest so that nothing left over from a run before is out of sight; a
+// runtime that must be bound runs the standard cases.
+func (n *network) sizes(t *testing.T, c fixtures.Config, oracle runtime.Session) {
+	cases := runtime.Cases(c.Vocab, c.Context, 1)
+	if !n.options.Bind {
+		for batch := 8; batch >= 1; batch-- {
+			for length := c.Context; length >= 1; length-- {
+				cases = append(cases, runtime.NewCase(batch, length, c.Vocab, uint64(batch*c.Context+length)))
+			}
+		}
+	}
+	n.session = nil // its test is over, and it is closed
+	for _, c := range cases {
+		want, err := oracle.Run(c.Inputs())
+		if err != nil {
+			t.Fatalf("%s: the oracle: %v", c, err)
+		}
+		n.run(t, c.Inputs()["input_ids"], want["logits"])
+		if t.Failed() {
+			t.Fatalf("on %s", c)
+		}
+	}
+}
+
+func (n *network) run(t *testing.T, ids, logits format.Tensor) {
+	t.Helper()
+	s := n.session
+	if s == nil {
+		g, weights := n.graph, n.weights
+		if n.options.Bind {
+			var err error
+			if g, weights, err = bind(g, weights, ids.Shape); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s = open(t, n.open, g, weights)
+		if !n.options.Bind {
+			n.session = s
+		}
+	}
+	n.options.run(t, s, copied(map[string]format.Tensor{"input_ids": ids}), []format.Tensor{logits.WithName("logits")})
+}
+
+// bind gives the letters of g the sizes of ids (B,T), and returns the weights
+// that are still parameters.
+func bind(g *graph.Graph, weights []format.Tensor, shape []int) (*graph.Graph, []format.Tensor, error) {
+	sizes, err := g.BindInputs(map[string][]int{"input_ids": shape})
+	if err != nil {
+		return nil, nil, err
+	}
+	bound, err := graph.Bind(sizes)(g)
+	if err != nil {
+		return nil, nil, err
+	}
+	byName := map[string]format.Tensor{}
+	for _, w := range weights {
+		byName[w.Name] = w
+	}
+	kept := make([]format.Tensor, len(bound.Params))
+	for i, p := range bound.Params {
+		w, ok := byName[p.Name]
+		if !ok {
+			return nil, nil, fmt.Errorf("binding made the parameter %q", p.Name)
+		}
+		kept[i] = w
+	}
+	return bound, kept, nil
+}

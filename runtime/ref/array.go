@@ -1,0 +1,204 @@
+package ref
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/attnx/attnx/format"
+)
+
+// kind says which of an array's slices is in use.
+type kind uint8
+
+const (
+	floats kind = iota
+	ints
+	bools
+)
+
+// kindOf returns how the oracle keeps elements of type t.
+func kindOf(t format.DType) (k kind, ok bool) {
+	switch {
+	case t.Float():
+		return floats, true
+	case t == format.Int64:
+		return ints, true
+	case t == format.Bool:
+		return bools, true
+	}
+	return 0, false
+}
+
+// bytes returns the size of one element.
+func (k kind) bytes() int {
+	if k == bools {
+		return 1
+	}
+	return 8
+}
+
+// array is a row-major block of numbers. It is not changed once its operator
+// has returned it, so operators that move nothing share it.
+type array struct {
+	shape []int
+	kind  kind
+	f     []float64
+	i     []int64
+	b     []bool
+}
+
+// newArray returns an array of zeros. The caller has checked its size.
+func newArray(k kind, shape []int) array {
+	n, _ := format.Elements(shape)
+	a := array{shape: shape, kind: k}
+	switch k {
+	case floats:
+		a.f = make([]float64, n)
+	case ints:
+		a.i = make([]int64, n)
+	case bools:
+		a.b = make([]bool, n)
+	}
+	return a
+}
+
+func (a array) len() int {
+	n, _ := format.Elements(a.shape)
+	return n
+}
+
+// place sets element i of a to element at of x for every pair (i, at). Both
+// are of one kind. It is the one way in which elements move.
+func (a array) place(x array, pairs iter.Seq2[int, int]) {
+	switch a.kind {
+	case floats:
+		place(a.f, x.f, pairs)
+	case ints:
+		place(a.i, x.i, pairs)
+	case bools:
+		place(a.b, x.b, pairs)
+	}
+}
+
+func place[T any](to, from []T, pairs iter.Seq2[int, int]) {
+	for i, at := range pairs {
+		to[i] = from[at]
+	}
+}
+
+// fromTensor returns the elements of t as the oracle keeps those of type want.
+func fromTensor(t format.Tensor, want format.DType) (array, error) {
+	k, ok := kindOf(want)
+	if got, known := kindOf(t.DType); !ok || !known || got != k {
+		return array{}, fmt.Errorf("is %s, wants %s", t.DType, want)
+	}
+	if err := t.Check(); err != nil {
+		return array{}, err
+	}
+	a := array{shape: t.Shape, kind: k}
+	var err error
+	switch k {
+	case floats:
+		a.f, err = t.AsFloat64s()
+	case ints:
+		a.i, err = t.Int64s()
+	case bools:
+		a.b = make([]bool, len(t.Data))
+		for i, x := range t.Data {
+			a.b[i] = x != 0
+		}
+	}
+	return a, err
+}
+
+// tensor returns a as F64, I64 or BOOL; it may share a's memory.
+func (a array) tensor(name string) format.Tensor {
+	switch a.kind {
+	case ints:
+		return format.FromInt64s(name, a.shape, a.i)
+	case bools:
+		data := make([]byte, len(a.b))
+		for i, x := range a.b {
+			if x {
+				data[i] = 1
+			}
+		}
+		return format.Tensor{Name: name, DType: format.Bool, Shape: a.shape, Data: data}
+	}
+	return format.FromFloat64s(name, a.shape, a.f)
+}
+
+// view is a way to walk an array: the element at index (i, j, ...) of shape
+// stands at start + i·stride[0] + j·stride[1] + ...
+type view struct {
+	shape, stride []int
+	start         int
+}
+
+// whole walks an array of the given shape in its own order.
+func whole(shape []int) view {
+	v := view{shape: shape, stride: make([]int, len(shape))}
+	step := 1
+	for i := len(shape) - 1; i >= 0; i-- {
+		v.stride[i] = step
+		step *= shape[i]
+	}
+	return v
+}
+
+// spread walks an array of shape from as often as broadcasting it into shape
+// into asks for: along an axis that it has not, or has with size 1, it stays.
+func spread(from, into []int) view {
+	own := whole(from)
+	v := view{shape: into, stride: make([]int, len(into))}
+	for i, n := range from {
+		if n != 1 {
+			v.stride[len(into)-len(from)+i] = own.stride[i]
+		}
+	}
+	return v
+}
+
+// all yields (0, place of the first element), (1, place of the second), ...
+func (v view) all() iter.Seq2[int, int] {
+	return func(yield func(i, at int) bool) {
+		n, _ := format.Elements(v.shape)
+		index := make([]int, len(v.shape))
+		at := v.start
+		for i := range n {
+			if !yield(i, at) {
+				return
+			}
+			for axis := len(index) - 1; axis >= 0; axis-- {
+				index[axis]++
+				at += v.stride[axis]
+				if index[axis] < v.shape[axis] {
+					break
+				}
+				at -= index[axis] * v.stride[axis]
+				index[axis] = 0
+			}
+		}
+	}
+}
+
+// swap turns pairs (i, at) into (at, i).
+func swap(pairs iter.Seq2[int, int]) iter.Seq2[int, int] {
+	return func(yield func(i, at int) bool) {
+		for i, at := range pairs {
+			if !yield(at, i) {
+				return
+			}
+		}
+	}
+}
+
+// position returns the index of element i of an array of the given shape.
+func position(i int, shape []int) []int {
+	p := make([]int, len(shape))
+	for axis := len(shape) - 1; axis >= 0; axis-- {
+		p[axis] = i % shape[axis]
+		i /= shape[axis]
+	}
+	return p
+}

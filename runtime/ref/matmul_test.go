@@ -1,0 +1,92 @@
+package ref
+
+import (
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// filled returns an array whose elements next gives.
+func filled(next func() float64, shape ...int) array {
+	a := newArray(floats, shape)
+	for i := range a.f {
+		a.f[i] = next()
+	}
+	return a
+}
+
+// Sums of small integers are exact in any order: the product must be the one
+// that the definition gives, whatever the sizes are to those of a block.
+func TestMatMulIsTheDefinition(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	integer := func() float64 { return float64(r.IntN(17) - 8) }
+	for _, c := range []struct{ batch, m, k, n int }{
+		{1, 1, 1, 1}, {1, 3, 5, 2}, {1, 4, 1, 512}, {1, 5, 3, 513}, {1, 8, 7, 1030}, {3, 4, 4, 4}, {2, 7, 2, 3}, {6, 1, 9, 1},
+	} {
+		for _, each := range []bool{false, true} { // one b for all, or one each
+			a := filled(integer, c.batch, c.m, c.k)
+			b := filled(integer, c.k, c.n)
+			if each {
+				b = filled(integer, c.batch, c.k, c.n)
+			}
+			got := matMul(a, b, []int{c.batch, c.m, c.n})
+			for i, x := range got.f {
+				batch, row, column := i/c.n/c.m, i/c.n%c.m, i%c.n
+				from := 0
+				if each {
+					from = batch * c.k * c.n
+				}
+				want := 0.0
+				for k := range c.k {
+					want += a.f[(batch*c.m+row)*c.k+k] * b.f[from+k*c.n+column]
+				}
+				if x != want {
+					t.Fatalf("%+v, own b %t: element %v is %g, want %g", c, each, position(i, got.shape), x, want)
+				}
+			}
+		}
+	}
+}
+
+// NaN and infinities are not lost to a product with 0.
+func TestMatMulKeepsNaN(t *testing.T) {
+	got := matMul(array{shape: []int{1, 2}, f: []float64{0, 1}}, array{shape: []int{2, 1}, f: []float64{math.Inf(1), 1}}, []int{1, 1})
+	if !math.IsNaN(got.f[0]) {
+		t.Errorf("0·∞ + 1 is %g", got.f[0])
+	}
+}
+
+// Each element is summed by one goroutine in index order, so the bits are the
+// same for any number of processors.
+func TestResultsDoNotDependOnProcessors(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	a, b := filled(r.NormFloat64, 2, 9, 33), filled(r.NormFloat64, 33, 700)
+	q, mask := filled(r.NormFloat64, 2, 3, 5, 8), filled(r.NormFloat64, 5, 5)
+	scale, bias := filled(r.NormFloat64, 33), filled(r.NormFloat64, 33)
+	all := func() (sum []float64) {
+		sum = append(sum, matMul(a, b, []int{2, 9, 700}).f...)
+		sum = append(sum, softmax(b, 0, func(x, top, sum float64) float64 { return math.Exp(x-top) / sum }).f...)
+		sum = append(sum, attention(q, q, q, mask, 0.3).f...)
+		return append(sum, layerNormalization(a, scale, bias, 1e-5).f...)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	want := all()
+	for _, n := range []int{2, 3, 7} {
+		runtime.GOMAXPROCS(n)
+		if !slices.Equal(all(), want) {
+			t.Errorf("%d processors give other bits than one", n)
+		}
+	}
+}
+
+// BenchmarkMatMul is GPT-2's widest layer on 64 tokens.
+func BenchmarkMatMul(b *testing.B) {
+	r := rand.New(rand.NewPCG(5, 6))
+	x, w := filled(r.NormFloat64, 64, 768), filled(r.NormFloat64, 768, 3072)
+	for b.Loop() {
+		matMul(x, w, []int{64, 3072})
+	}
+	b.ReportMetric(2*64*768*3072*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}

@@ -1,0 +1,121 @@
+package ref
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+)
+
+// pick returns the elements of x that v walks over.
+func pick(x array, v view) array {
+	out := newArray(x.kind, v.shape)
+	out.place(x, v.all())
+	return out
+}
+
+// cut returns the part of x of the given shape that begins at start along the axis.
+func cut(x array, axis, start int, shape []int) (array, error) {
+	if n := x.shape[axis]; start < 0 || shape[axis] > n-start {
+		return array{}, fmt.Errorf("positions %d to %d of axis %d, which has %d", start, start+shape[axis]-1, axis, n)
+	}
+	v := whole(x.shape)
+	v.shape, v.start = shape, start*v.stride[axis]
+	return pick(x, v), nil
+}
+
+// concat returns the arrays one after the other along the axis.
+func concat(xs []array, axis int, shape []int) (array, error) {
+	out := newArray(xs[0].kind, shape)
+	to := whole(shape)
+	for _, x := range xs {
+		to.shape = x.shape
+		out.place(x, swap(to.all()))
+		to.start += x.shape[axis] * to.stride[axis]
+	}
+	return out, nil
+}
+
+// where returns x where cond holds, else y; both broadcast into cond.
+func where(cond, x, y array) array {
+	out := newArray(x.kind, cond.shape)
+	for _, side := range []struct {
+		from array
+		when bool
+	}{{x, true}, {y, false}} {
+		out.place(side.from, func(yield func(i, at int) bool) {
+			for i, at := range spread(side.from.shape, cond.shape).all() {
+				if cond.b[i] == side.when && !yield(i, at) {
+					return
+				}
+			}
+		})
+	}
+	return out
+}
+
+// triangle returns x with zeros beyond diagonal k of its last two axes.
+func triangle(x array, upper bool, k int) array {
+	out := newArray(x.kind, x.shape)
+	rows, columns := x.shape[len(x.shape)-2], x.shape[len(x.shape)-1]
+	out.place(x, func(yield func(i, at int) bool) {
+		for i := range x.len() {
+			row, column := i/columns%rows, i%columns
+			inside := column-row >= k
+			if !upper {
+				inside = column-row <= k
+			}
+			if inside && !yield(i, i) {
+				return
+			}
+		}
+	})
+	return out
+}
+
+// checkIDs refuses ids outside 0 to n-1.
+func checkIDs(ids array, n int) error {
+	bad := slices.IndexFunc(ids.i, func(id int64) bool { return id < 0 || id >= int64(n) })
+	if bad < 0 {
+		return nil
+	}
+	return fmt.Errorf("id %d at %v is outside 0 to %d", ids.i[bad], position(bad, ids.shape), n-1)
+}
+
+// gather returns rows of a table by ids.
+func gather(table, ids array, shape []int) (array, error) {
+	if err := checkIDs(ids, table.shape[0]); err != nil {
+		return array{}, err
+	}
+	out := newArray(table.kind, shape)
+	row, _ := format.Elements(table.shape[1:])
+	out.place(table, func(yield func(i, at int) bool) {
+		for i, id := range ids.i {
+			for j := range row {
+				if !yield(i*row+j, int(id)*row+j) {
+					return
+				}
+			}
+		}
+	})
+	return out, nil
+}
+
+// gatherElements returns, for the last axis, x[i,j,ids[i,j,k]].
+func gatherElements(x, ids array, axis int) (array, error) {
+	if err := checkIDs(ids, x.shape[axis]); err != nil {
+		return array{}, err
+	}
+	out := newArray(x.kind, ids.shape)
+	v := whole(x.shape)
+	step := v.stride[axis]
+	v.shape, v.stride[axis] = ids.shape, 0
+	out.place(x, func(yield func(i, at int) bool) {
+		for i, at := range v.all() {
+			if !yield(i, at+int(ids.i[i])*step) {
+				return
+			}
+		}
+	})
+	return out, nil
+}

@@ -1,0 +1,20 @@
+package ref_test
+
+import (
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime/conform"
+)
+
+func build(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+
+func TestNetworks(t *testing.T) {
+	conform.Networks(t, open, conform.Options{MaxAbs: exact}, build, open)
+}
+
+func TestNetworksBound(t *testing.T) {
+	conform.Networks(t, open, conform.Options{MaxAbs: exact, Bind: true}, build, open)
+}

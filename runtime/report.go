@@ -1,0 +1,114 @@
+package runtime
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+)
+
+// Verdict is the outcome of a verification.
+type Verdict string
+
+// The verdicts.
+const (
+	Pass Verdict = "pass"
+	Fail Verdict = "fail"
+)
+
+// Status is the outcome of one runtime.
+type Status string
+
+// The statuses.
+const (
+	StatusOK          Status = "ok"
+	StatusUnavailable Status = "unavailable"
+	StatusFail        Status = "fail"
+)
+
+// Number is a float64 that JSON shows as null when it is NaN or infinite,
+// which JSON numbers cannot be. NaN means that nothing was measured.
+type Number float64
+
+// MarshalJSON implements json.Marshaler.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if !finite(float64(n)) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// UnmarshalJSON implements json.Unmarshaler: null is NaN.
+func (n *Number) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*n = Number(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(b, (*float64)(n))
+}
+
+// cell returns n as the text report shows it.
+func (n Number) cell(format string) string {
+	switch {
+	case math.IsNaN(float64(n)):
+		return "-"
+	case math.IsInf(float64(n), 0):
+		return "not finite"
+	}
+	return fmt.Sprintf(format, float64(n))
+}
+
+// Report is the outcome of a verification, as `attnx verify --json` prints it.
+type Report struct {
+	Verdict Verdict  `json:"verdict"`
+	Oracle  string   `json:"oracle"`
+	Reason  string   `json:"reason,omitempty"` // why the verdict is fail
+	Cases   int      `json:"cases"`
+	Results []Result `json:"results"`
+}
+
+// Result is the outcome of one runtime over the cases it ran. The three
+// numbers are null when there was nothing to measure, and the maxima also when
+// a value was NaN or infinite, which is always a fail.
+type Result struct {
+	Runtime         string `json:"runtime"`
+	Status          Status `json:"status"`
+	Reason          string `json:"reason"` // why the status is not ok
+	MaxAbs          Number `json:"max_abs"`
+	MaxRel          Number `json:"max_rel"`
+	ArgmaxAgreement Number `json:"argmax_agreement"`
+	FirstDifference string `json:"first_difference"` // the first differing value by name, such as "h.0.attn.scores"
+	Cases           int    `json:"cases"`
+	ArgmaxChecked   int    `json:"argmax_checked"` // rows that ArgmaxAgreement is over
+}
+
+// WriteText writes the report as a table with a line a runtime, then the
+// reasons, which can be long, then the verdict.
+func (r Report) WriteText(w io.Writer) error {
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "runtime\tstatus\tcases\tmax abs\tmax rel\targmax\tfirst difference")
+	for _, x := range r.Results {
+		first := x.FirstDifference
+		if first == "" {
+			first = "-"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", x.Runtime, x.Status, x.Cases, r.Cases,
+			x.MaxAbs.cell("%.2e"), x.MaxRel.cell("%.2e"), (100 * x.ArgmaxAgreement).cell("%.4g%%"), first)
+	}
+	tw.Flush() // a Builder takes every write
+	for _, x := range r.Results {
+		if x.Reason != "" {
+			fmt.Fprintf(&text, "%s: %s\n", x.Runtime, x.Reason)
+		}
+	}
+	fmt.Fprintf(&text, "%s against %s", r.Verdict, r.Oracle)
+	if r.Reason != "" {
+		text.WriteString(": " + r.Reason)
+	}
+	text.WriteByte('\n')
+	_, err := io.WriteString(w, text.String())
+	return err
+}

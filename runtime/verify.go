@@ -1,0 +1,202 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+)
+
+// OracleName is what reports call the oracle: the graph evaluated in float64.
+const OracleName = "ref-float64"
+
+// Candidate is a runtime to be verified.
+type Candidate struct {
+	Name  string                  // "ort-cpu", "onnx-go", ...
+	Open  func() (Session, error) // an error that ErrUnavailable matches says the runtime is not there
+	Named bool                    // the user asked for it by name: not being there is a failure
+	Own   bool                    // it runs the graph and not the exported file: its agreement is no evidence for the file
+	// Runs reports whether the runtime can run a case of this shape; nil runs all.
+	Runs func(Case) bool
+	// Locate returns the name of the first intermediate value that differs in
+	// a case that failed, empty if none does; it may be nil.
+	Locate func(Case) (string, error)
+}
+
+// Verify runs every case on the oracle and on every candidate and compares
+// the logits. The verdict is pass when every candidate that is there agrees,
+// every candidate named by the user is there, and at least one that is not
+// Own ran a case: a runtime which is unavailable, or runs nothing, never
+// counts as a pass.
+//
+// The oracle's Run failing, an empty list of cases and the end of ctx are
+// errors of Verify itself. Sessions that Verify opens it closes.
+func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases []Case) (Report, error) {
+	if len(cases) == 0 {
+		return Report{}, errors.New("verify: no cases to run")
+	}
+	runs := make([]*candidateRun, len(candidates))
+	for i, c := range candidates {
+		runs[i] = open(c)
+		defer runs[i].close()
+	}
+	// Case by case, so that no more than one of the oracle's outputs is held:
+	// they are the largest tensors there are.
+	for _, c := range cases {
+		if err := context.Cause(ctx); err != nil {
+			return Report{}, fmt.Errorf("verify: stopped: %w", err)
+		}
+		want, err := logits(oracle, c)
+		if err != nil {
+			return Report{}, fmt.Errorf("verify: the oracle on %s: %w", c, err)
+		}
+		if want.DType != format.Float64 {
+			return Report{}, fmt.Errorf("verify: the oracle gives %s, not F64", want.DType)
+		}
+		for _, r := range runs {
+			r.run(c, want)
+		}
+	}
+	report := Report{Verdict: Pass, Oracle: OracleName, Cases: len(cases), Results: make([]Result, len(runs))}
+	for i, r := range runs {
+		report.Results[i] = r.result(len(cases))
+	}
+	if report.Reason = objection(candidates, report.Results); report.Reason != "" {
+		report.Verdict = Fail
+	}
+	return report, nil
+}
+
+// objection returns what speaks against a pass, empty if nothing does.
+func objection(candidates []Candidate, results []Result) string {
+	evidence := false
+	for i, r := range results {
+		switch {
+		case r.Status == StatusFail:
+			return r.Runtime + " failed"
+		case r.Status == StatusUnavailable && candidates[i].Named:
+			return r.Runtime + " was asked for and is unavailable"
+		case r.Status == StatusOK && !candidates[i].Own:
+			evidence = true
+		}
+	}
+	if !evidence {
+		return "no runtime but our own ran: `attnx runtime install` brings ONNX Runtime"
+	}
+	return ""
+}
+
+// logits runs one case and returns its output, which is valid until the next
+// run of s.
+func logits(s Session, c Case) (format.Tensor, error) {
+	out, err := s.Run(c.Inputs())
+	if err != nil {
+		return format.Tensor{}, err
+	}
+	t, ok := out["logits"]
+	if !ok {
+		return format.Tensor{}, errors.New(`the session gives no output "logits"`)
+	}
+	return t.WithName("logits"), t.Check()
+}
+
+// candidateRun is a candidate under way.
+type candidateRun struct {
+	Candidate
+	session    Session // nil when it could not be opened or has given up
+	status     Status
+	reason     string
+	difference Difference
+	failed     *Case      // the first case with a difference,
+	first      Difference // and what it was
+	cases      int        // how many ran
+}
+
+func open(c Candidate) *candidateRun {
+	r := &candidateRun{Candidate: c, status: StatusOK}
+	s, err := c.Open()
+	if err != nil {
+		r.giveUp(err)
+		return r
+	}
+	r.session = s
+	return r
+}
+
+// giveUp ends the run of a candidate at an error of its own.
+func (r *candidateRun) giveUp(err error) {
+	r.close()
+	r.status, r.reason = StatusFail, err.Error()
+	if errors.Is(err, ErrUnavailable) {
+		r.status = StatusUnavailable
+	}
+}
+
+func (r *candidateRun) close() {
+	if r.session != nil {
+		r.session.Close() // the answers are already here
+		r.session = nil
+	}
+}
+
+func (r *candidateRun) run(c Case, want format.Tensor) {
+	if r.session == nil || r.Runs != nil && !r.Runs(c) {
+		return
+	}
+	got, err := logits(r.session, c)
+	if err != nil {
+		r.giveUp(fmt.Errorf("%s: %w", c, err))
+		return
+	}
+	r.cases++
+	d := Compare(want, got)
+	r.difference = r.difference.Merge(d)
+	if !d.Within && r.failed == nil {
+		r.failed, r.first = &c, d
+	}
+}
+
+// result sums up the run of a candidate that was offered the given number of cases.
+func (r *candidateRun) result(offered int) Result {
+	x := Result{Runtime: r.Name, Status: r.status, Reason: r.reason, Cases: r.cases, ArgmaxChecked: r.difference.ArgmaxChecked}
+	x.MaxAbs, x.MaxRel, x.ArgmaxAgreement = Number(math.NaN()), Number(math.NaN()), Number(math.NaN())
+	if r.difference.Elements > 0 {
+		x.MaxAbs, x.MaxRel = Number(r.difference.MaxAbs), Number(r.difference.MaxRel)
+		x.ArgmaxAgreement = Number(r.difference.ArgmaxAgreement())
+	}
+	switch {
+	case r.failed != nil:
+		x.Status = StatusFail
+		r.explain(&x)
+	case x.Status != StatusOK:
+	case r.cases == 0:
+		x.Status, x.Reason = StatusFail, fmt.Sprintf("it can run none of the %d cases", offered)
+	case r.difference.Elements == 0:
+		x.Status, x.Reason = StatusFail, "the logits are empty"
+	}
+	return x
+}
+
+// explain says where a candidate with a difference departs from the oracle.
+func (r *candidateRun) explain(x *Result) {
+	what := r.first.Reason
+	if bad := r.first.FirstBad; bad != nil {
+		x.FirstDifference, what = bad.Place(), bad.String()
+	}
+	what = fmt.Sprintf("%s: %s", r.failed, what)
+	if x.Reason != "" {
+		what += "; then " + x.Reason
+	}
+	x.Reason = what
+	if r.Locate == nil {
+		return
+	}
+	switch name, err := r.Locate(*r.failed); {
+	case err != nil:
+		x.Reason += "; finding the first difference: " + err.Error()
+	case name != "":
+		x.FirstDifference = name
+	}
+}
