@@ -1,0 +1,123 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+)
+
+// AdamW is the optimizer of "Decoupled weight decay regularization"
+// (arXiv:1711.05101) in PyTorch's form: epsilon is added outside the bias
+// correction, and the decay multiplies the weight by 1 - lr·decay before the
+// step. Decay acts on matrices and embeddings, not on biases and norms.
+type AdamW struct {
+	Beta1, Beta2 float64
+	Epsilon      float64
+	Decay        float64
+
+	step int         // updates done
+	m, v [][]float32 // first and second moment, one slice a weight
+}
+
+// newAdamW returns an optimizer whose moments are zero.
+func newAdamW(o Options, w model.Weights) *AdamW {
+	a := &AdamW{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Decay: o.WeightDecay}
+	for _, t := range w {
+		a.m = append(a.m, make([]float32, t.Elements()))
+		a.v = append(a.v, make([]float32, t.Elements()))
+	}
+	return a
+}
+
+// update moves the weights one step against the gradients, each of which is
+// first multiplied by scale (the clipping factor).
+func (a *AdamW) update(weights model.Weights, grads []format.Tensor, lr, scale float64) error {
+	a.step++
+	c1 := 1 - math.Pow(a.Beta1, float64(a.step))
+	c2 := 1 - math.Pow(a.Beta2, float64(a.step))
+	for i := range weights {
+		w, err := weights[i].Float32s()
+		if err != nil {
+			return err
+		}
+		g, err := grads[i].Float32s()
+		if err != nil {
+			return err
+		}
+		keep := 1.0
+		if len(weights[i].Shape) >= 2 {
+			keep = 1 - lr*a.Decay
+		}
+		m, v := a.m[i], a.v[i]
+		for j := range w {
+			// float64 within a step: the cost is small beside the
+			// gradient's, and the state rounds once.
+			gj := float64(g[j]) * scale
+			mj := a.Beta1*float64(m[j]) + (1-a.Beta1)*gj
+			vj := a.Beta2*float64(v[j]) + (1-a.Beta2)*gj*gj
+			m[j], v[j] = float32(mj), float32(vj)
+			w[j] = float32(float64(w[j])*keep - lr*(mj/c1)/(math.Sqrt(vj/c2)+a.Epsilon))
+		}
+	}
+	return nil
+}
+
+// norm returns the length of all gradients taken as one vector.
+func norm(grads []format.Tensor) (float64, error) {
+	sum := 0.0
+	for _, t := range grads {
+		g, err := t.Float32s()
+		if err != nil {
+			return 0, err
+		}
+		for _, x := range g {
+			sum += float64(x) * float64(x)
+		}
+	}
+	return math.Sqrt(sum), nil
+}
+
+// The names of the moments in a checkpoint.
+const (
+	firstMoment  = "optim.m."
+	secondMoment = "optim.v."
+)
+
+// moments returns the optimizer's state as tensors that share its memory.
+func (a *AdamW) moments(w model.Weights) []format.Tensor {
+	var out []format.Tensor
+	for i, t := range w {
+		out = append(out,
+			format.FromFloat32s(firstMoment+t.Name, t.Shape, a.m[i]),
+			format.FromFloat32s(secondMoment+t.Name, t.Shape, a.v[i]))
+	}
+	return out
+}
+
+// restore takes over saved moments after the given number of updates.
+func (a *AdamW) restore(w model.Weights, saved []format.Tensor, step int) error {
+	byName := map[string]format.Tensor{}
+	for _, t := range saved {
+		byName[t.Name] = t
+	}
+	for i, t := range w {
+		for prefix, into := range map[string][]float32{firstMoment: a.m[i], secondMoment: a.v[i]} {
+			s, ok := byName[prefix+t.Name]
+			if !ok {
+				return fmt.Errorf("train: the checkpoint has no %q: it cannot be resumed", prefix+t.Name)
+			}
+			x, err := s.Float32s()
+			if err != nil {
+				return fmt.Errorf("train: %w", err)
+			}
+			if len(x) != len(into) {
+				return fmt.Errorf("train: %q has %d elements, the weight %d", s.Name, len(x), len(into))
+			}
+			copy(into, x)
+		}
+	}
+	a.step = step
+	return nil
+}

@@ -1,0 +1,61 @@
+package train_test
+
+import (
+	"testing"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/train"
+)
+
+// BenchmarkGorgoniaStep takes one step of a preset at nanoGPT's batch of 12.
+func BenchmarkGorgoniaStep(b *testing.B) {
+	for _, preset := range []string{"tiny", "nano"} {
+		b.Run(preset, func(b *testing.B) {
+			c, err := model.Preset(preset, model.GPT2, 65)
+			if err != nil {
+				b.Fatal(err)
+			}
+			g, err := model.BuildLoss(c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			e, err := train.NewGorgonia(g, train.GorgoniaOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			weights := model.NewWeights(g, 1)
+			var grads []format.Tensor
+			for _, w := range weights {
+				grads = append(grads, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
+			}
+			batch := randomBatch(12, c.Context, c.Vocab, 1)
+			if _, err := e.Step(weights, batch, grads); err != nil { // compiles
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := e.Step(weights, batch, grads); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/step")
+			b.ReportMetric(float64(b.N*12*c.Context)/b.Elapsed().Seconds(), "tokens/s")
+		})
+	}
+}
+
+// randomBatch draws ids; a tenth of the labels do not count.
+func randomBatch(size, length, vocab int, seed uint64) train.Batch {
+	n := size * length
+	batch := train.Batch{B: size, T: length, IDs: make([]int64, n), Labels: make([]int64, n)}
+	s := model.NewStream(seed, "test.batch")
+	for i := range n {
+		batch.IDs[i] = int64(s.IntN(uint64(3*i), vocab))
+		batch.Labels[i] = int64(s.IntN(uint64(3*i+1), vocab))
+		if s.IntN(uint64(3*i+2), 10) == 0 {
+			batch.Labels[i] = model.IgnoreIndex
+		}
+	}
+	return batch
+}

@@ -1,0 +1,30 @@
+package train_test
+
+import (
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/conform"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+func openForward(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
+	return train.NewForward(g, weights)
+}
+
+func openOracle(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
+	return ref.New(g, weights)
+}
+
+func buildFixture(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+
+func TestForwardOps(t *testing.T) { conform.Ops(t, openForward, conform.Options{}) }
+
+func TestForwardNetworks(t *testing.T) {
+	conform.Networks(t, openForward, conform.Options{}, buildFixture, openOracle)
+}

@@ -1,0 +1,142 @@
+package train
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/attnx/attnx/model/graph"
+)
+
+// planner gives every node that is wanted a slot, and slots memory: a value
+// that nothing needs any more gives its memory to a later one.
+type planner[E element] struct {
+	*program[E]
+	lowering *lowering[E]
+	slot     map[*G.Node]int
+	free     [][]E
+}
+
+func (p *planner[E]) layOut(want G.Nodes) error {
+	order := p.needed(want)
+	last := make([]int, len(order)) // of each slot: the last instruction that reads its memory
+	root := make([]int, len(order)) // of each slot: the one whose memory it shares
+	var owners []int                // of each instruction: the slot it computes
+	for slot, n := range order {
+		p.slot[n], root[slot], last[slot] = slot, slot, -1
+		if n.Op() == nil {
+			continue
+		}
+		c := instruction[E]{out: slot}
+		for _, a := range p.lowering.children(n) {
+			c.args = append(c.args, p.slot[a])
+		}
+		op, ours := n.Op().(*operator[E])
+		if !ours && !(strings.HasPrefix(n.Op().String(), "+ ") && len(c.args) == 2) {
+			return fmt.Errorf("train: Gorgonia recorded %s, which this engine does not know", n.Op())
+		}
+		if c.op = op; ours && op.kernel == nil {
+			root[slot] = root[c.args[0]]
+		}
+		c.in = make([]operand[E], len(c.args))
+		for _, a := range c.args {
+			last[root[a]] = len(p.code)
+		}
+		p.code, owners = append(p.code, c), append(owners, slot)
+	}
+	for _, n := range want {
+		last[root[p.slot[n]]] = len(p.code) // read after the run
+	}
+	p.slots = make([]operand[E], len(order))
+	dying := make([][]int, len(p.code)+1)
+	for slot, at := range last {
+		if at >= 0 && order[slot].Op() != nil {
+			dying[at] = append(dying[at], slot)
+		}
+	}
+	for i, slot := range owners {
+		n := order[slot]
+		if root[slot] == slot {
+			p.slots[slot] = p.memory(n.Dtype(), n.Shape().TotalSize())
+		}
+		for _, s := range dying[i] {
+			if f := p.slots[s].f; f != nil {
+				p.free = append(p.free, f[:cap(f)])
+			}
+		}
+	}
+	return p.constants(order)
+}
+
+// needed returns the nodes that the wanted ones are computed from, in the
+// order in which they were recorded: an argument comes first.
+func (p *planner[E]) needed(want G.Nodes) G.Nodes {
+	seen := map[*G.Node]bool{}
+	var order G.Nodes
+	todo := slices.Clone(want)
+	for len(todo) > 0 {
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if !seen[n] {
+			seen[n] = true
+			order = append(order, n)
+			todo = append(todo, p.lowering.children(n)...)
+		}
+	}
+	slices.SortFunc(order, func(a, b *G.Node) int { return int(a.ID() - b.ID()) })
+	return order
+}
+
+// memory returns room for n elements: the smallest that is free and not more
+// than twice too large, or new.
+func (p *planner[E]) memory(t tensor.Dtype, n int) operand[E] {
+	if t != p.lowering.float() {
+		return newOperand[E](t, n)
+	}
+	best := -1
+	for i, f := range p.free {
+		if len(f) >= n && len(f) <= 2*n && (best < 0 || len(f) < len(p.free[best])) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return newOperand[E](t, n)
+	}
+	f := p.free[best]
+	p.free = slices.Delete(p.free, best, best+1)
+	return operand[E]{f: f[:n]}
+}
+
+// constants fills the slots whose values are part of the graph.
+func (p *planner[E]) constants(order G.Nodes) error {
+	for slot, n := range order {
+		v := p.lowering.leafs[n]
+		if v == nil || v.Op != graph.Const {
+			continue
+		}
+		p.slots[slot] = newOperand[E](n.Dtype(), n.Shape().TotalSize())
+		if err := fillOperand(p.slots[slot], v.Attr.Value.WithName(v.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// given lists leaves with their slots.
+func (p *planner[E]) given(bound *graph.Graph, leaves []*graph.Value) []given {
+	var out []given
+	for _, v := range leaves {
+		g := given{name: v.Name, dtype: v.DType, slot: -1}
+		if b := bound.Lookup(v.Name); b != nil {
+			g.shape, _ = b.Shape.Numbers()
+			if slot, ok := p.slot[p.lowering.nodes[b]]; ok {
+				g.slot = slot
+			}
+		}
+		out = append(out, g)
+	}
+	return out
+}

@@ -1,0 +1,129 @@
+package train
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// keptPrograms bounds the programs that a runner keeps, each with memory for
+// all of its values.
+const keptPrograms = 4
+
+// runner keeps the programs of one graph, the most recently used one first.
+type runner[E element] struct {
+	graph *graph.Graph
+	kept  []keptProgram[E]
+}
+
+type keptProgram[E element] struct {
+	shapes    string // of the inputs
+	gradients bool
+	program   *program[E]
+}
+
+func newRunner[E element](g *graph.Graph) *runner[E] { return &runner[E]{graph: g} }
+
+// find returns the program for inputs of these shapes.
+func (r *runner[E]) find(inputs map[string]format.Tensor, gradients bool) (*program[E], error) {
+	var key strings.Builder
+	for _, in := range r.graph.Inputs {
+		fmt.Fprint(&key, inputs[in.Name].Shape)
+	}
+	for i, k := range r.kept {
+		if k.shapes == key.String() && k.gradients == gradients {
+			if i > 0 {
+				r.kept = slices.Insert(slices.Delete(r.kept, i, i+1), 0, k)
+			}
+			return k.program, nil
+		}
+	}
+	shapes := map[string][]int{}
+	for name, t := range inputs {
+		shapes[name] = t.Shape
+	}
+	sizes, err := r.graph.BindInputs(shapes)
+	if err != nil {
+		return nil, err
+	}
+	p, err := compile[E](r.graph, sizes, gradients)
+	if err != nil {
+		return nil, err
+	}
+	r.kept = slices.Insert(r.kept, 0, keptProgram[E]{key.String(), gradients, p})
+	if len(r.kept) > keptPrograms {
+		r.kept = slices.Delete(r.kept, keptPrograms, len(r.kept))
+	}
+	return p, nil
+}
+
+// execute finds the program, provides its leaves and runs it.
+func (r *runner[E]) execute(weights []format.Tensor, inputs map[string]format.Tensor, gradients bool) (p *program[E], err error) {
+	defer recovered(&err)
+	if p, err = r.find(inputs, gradients); err != nil {
+		return nil, err
+	}
+	if len(inputs) != len(p.inputs) {
+		return nil, fmt.Errorf("train: %d inputs given, the graph has %d", len(inputs), len(p.inputs))
+	}
+	for _, g := range p.inputs {
+		if err := p.set(g, inputs[g.name]); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.checkIDs(); err != nil {
+		return nil, err
+	}
+	if err := checkWeights(r.graph, weights); err != nil {
+		return nil, err
+	}
+	for i, g := range p.params {
+		if err := p.set(g, weights[i]); err != nil {
+			return nil, err
+		}
+	}
+	return p, p.run()
+}
+
+// recovered turns a panic, Gorgonia's way to report some mistakes, into an error.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("train: the Gorgonia engine failed: %v", r)
+	}
+}
+
+func (r *runner[E]) run(weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	p, err := r.execute(weights, inputs, false)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]format.Tensor, len(p.outputs))
+	for _, o := range p.outputs {
+		out[o.name] = p.tensor(o)
+	}
+	return out, nil
+}
+
+func (r *runner[E]) step(weights []format.Tensor, inputs map[string]format.Tensor, grads []format.Tensor) (float64, error) {
+	if len(grads) != len(r.graph.Params) {
+		return 0, fmt.Errorf("train: room for %d gradients, the graph has %d parameters", len(grads), len(r.graph.Params))
+	}
+	p, err := r.execute(weights, inputs, true)
+	if err != nil {
+		return 0, err
+	}
+	for i, g := range grads {
+		if err := p.gradient(i, g); err != nil {
+			return 0, err
+		}
+	}
+	for _, o := range p.outputs {
+		if o.name == lossOutput {
+			return float64(p.slots[o.slot].f[0]), nil
+		}
+	}
+	return 0, fmt.Errorf("train: the graph has no output %q", lossOutput)
+}

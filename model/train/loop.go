@@ -1,0 +1,216 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+)
+
+// Options are the settings of a training run. They travel in its checkpoints,
+// so that a run goes on with what it began with.
+type Options struct {
+	Steps       int     `json:"steps"` // in all, a resumed run's earlier ones included
+	Batch       int     `json:"batch"` // sequences of one step
+	LR          float64 `json:"lr"`    // the highest learning rate
+	MinLR       float64 `json:"min_lr"`
+	Warmup      int     `json:"warmup"` // steps of rising learning rate
+	Beta1       float64 `json:"beta1"`
+	Beta2       float64 `json:"beta2"`
+	Epsilon     float64 `json:"epsilon"`
+	WeightDecay float64 `json:"weight_decay"`
+	Clip        float64 `json:"clip"` // the longest gradient; 0 leaves it as it is
+	Seed        uint64  `json:"seed"`
+	EvalEvery   int     `json:"eval_every"`   // steps between evaluations; 0: only after the last
+	EvalBatches int     `json:"eval_batches"` // batches of one evaluation
+	DataSHA256  string  `json:"data_sha256"`  // of the text, so that a resumed run can tell that it is another
+}
+
+// DefaultOptions returns nanoGPT's settings for its CPU run, for the given
+// number of steps.
+func DefaultOptions(steps int) Options {
+	return Options{
+		Steps: steps, Batch: 12, LR: 1e-3, MinLR: 1e-4, Warmup: min(100, steps/10),
+		Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, Clip: 1,
+		EvalEvery: max(1, steps/10), EvalBatches: 8,
+	}
+}
+
+// Check reports the first setting that makes no run.
+func (o Options) Check() error {
+	switch {
+	case o.Steps < 1 || o.Batch < 1:
+		return fmt.Errorf("train: %d steps of %d sequences, wants 1 or more of each", o.Steps, o.Batch)
+	case !(o.LR > 0) || math.IsInf(o.LR, 0) || !(o.MinLR >= 0 && o.MinLR <= o.LR):
+		return fmt.Errorf("train: learning rate from %g down to %g, wants a positive number and no larger last one", o.LR, o.MinLR)
+	case o.Warmup < 0 || o.EvalEvery < 0 || o.EvalBatches < 1:
+		return fmt.Errorf("train: warm-up %d, evaluation every %d steps over %d batches: none may be negative, and an evaluation takes a batch", o.Warmup, o.EvalEvery, o.EvalBatches)
+	case !(o.Beta1 >= 0 && o.Beta1 < 1) || !(o.Beta2 >= 0 && o.Beta2 < 1) || !(o.Epsilon > 0):
+		return fmt.Errorf("train: beta1 %g and beta2 %g must be from 0 to below 1, epsilon %g above 0", o.Beta1, o.Beta2, o.Epsilon)
+	case !(o.WeightDecay >= 0) || !(o.Clip >= 0):
+		return fmt.Errorf("train: weight decay %g and clip %g must not be negative", o.WeightDecay, o.Clip)
+	}
+	return nil
+}
+
+// Event is what a run tells after every step.
+type Event struct {
+	Step            int // steps done, from 1
+	Loss            float64
+	ValLoss         float64 // NaN unless this step was followed by an evaluation
+	LR              float64
+	GradNorm        float64 // before clipping
+	TokensPerSecond float64
+}
+
+// Trainer trains one model. It prints nothing: events go to the caller.
+type Trainer struct {
+	config  model.Config
+	options Options
+	weights model.Weights
+	grads   []format.Tensor
+	adamw   *AdamW
+	engine  Engine
+	data    *Data
+	step    int
+	batch   Batch
+}
+
+// New returns a trainer that starts from the weights of c, which it changes in
+// place. If c holds the state of an earlier run, training goes on after it.
+func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Weights.Check(g); err != nil {
+		return nil, err
+	}
+	if d.context > c.Config.Context {
+		return nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", d.context, c.Config.Context)
+	}
+	t := &Trainer{config: c.Config, options: o, weights: c.Weights, adamw: newAdamW(o, c.Weights), engine: e, data: d, step: c.Step}
+	for _, w := range c.Weights {
+		t.grads = append(t.grads, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
+	}
+	if c.Train != nil {
+		if err := t.adamw.restore(c.Weights, c.Train.Moments, c.Step); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// Run trains until the last step, or until ctx is done: the step under way is
+// finished first, so that what Checkpoint returns can always be resumed. It
+// returns ctx's error in that case.
+func (t *Trainer) Run(ctx context.Context, event func(Event)) error {
+	for t.step < t.options.Steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		e, err := t.one()
+		if err != nil {
+			return err
+		}
+		last := t.step == t.options.Steps
+		if last || t.options.EvalEvery > 0 && t.step%t.options.EvalEvery == 0 {
+			if e.ValLoss, err = t.Evaluate(); err != nil {
+				return err
+			}
+		}
+		event(e)
+	}
+	return nil
+}
+
+// one takes one step.
+func (t *Trainer) one() (Event, error) {
+	began := time.Now()
+	t.data.draw(t.data.train, t.options.Batch, model.NewStream(t.options.Seed, "train.batch"), t.step, &t.batch)
+	loss, err := t.engine.Step(t.weights, t.batch, t.grads)
+	if err != nil {
+		return Event{}, fmt.Errorf("train: step %d: %w", t.step+1, err)
+	}
+	length, err := norm(t.grads)
+	if err != nil {
+		return Event{}, err
+	}
+	if bad := loss + length; math.IsNaN(bad) || math.IsInf(bad, 0) {
+		return Event{}, fmt.Errorf("train: step %d: loss %g, gradient of length %g: the weights of step %d are kept; take a smaller --lr", t.step+1, loss, length, t.step)
+	}
+	lr := t.options.rate(t.step)
+	if err := t.adamw.update(t.weights, t.grads, lr, t.options.shorten(length)); err != nil {
+		return Event{}, err
+	}
+	t.step++
+	return Event{
+		Step: t.step, Loss: loss, ValLoss: math.NaN(), LR: lr, GradNorm: length,
+		TokensPerSecond: float64(t.options.Batch*t.data.context) / time.Since(began).Seconds(),
+	}, nil
+}
+
+// shorten returns the factor that brings a gradient of the given length down
+// to Clip, in PyTorch's form.
+func (o Options) shorten(length float64) float64 {
+	if o.Clip == 0 {
+		return 1
+	}
+	return min(1, o.Clip/(length+1e-6))
+}
+
+// Evaluate returns the mean loss over the validation part: the same batches
+// every time, so that evaluations of one run can be compared.
+func (t *Trainer) Evaluate() (float64, error) {
+	sum := 0.0
+	for n := range t.options.EvalBatches {
+		t.data.draw(t.data.val, t.options.Batch, model.NewStream(t.options.Seed, "validation.batch"), n, &t.batch)
+		loss, err := t.engine.Loss(t.weights, t.batch)
+		if err != nil {
+			return 0, fmt.Errorf("train: evaluation after step %d: %w", t.step, err)
+		}
+		sum += loss
+	}
+	return sum / float64(t.options.EvalBatches), nil
+}
+
+// Checkpoint returns the model as it is now, with the state to go on from. It
+// shares memory with the trainer: save it before the next step.
+func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
+	options, err := json.Marshal(t.options)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return &model.Checkpoint{
+		Config: t.config, Weights: t.weights, Tokenizer: tokenizer, Step: t.step,
+		Train: &model.TrainState{Options: options, Moments: t.adamw.moments(t.weights)},
+	}, nil
+}
+
+// Start returns a checkpoint at step 0: the network of c with first weights
+// drawn from the seed.
+func Start(c model.Config, tokenizer []byte, seed uint64) (*model.Checkpoint, error) {
+	g, err := model.Build(c)
+	if err != nil {
+		return nil, err
+	}
+	return &model.Checkpoint{Config: c, Weights: model.NewWeights(g, seed), Tokenizer: tokenizer}, nil
+}
+
+// Saved returns the options that a checkpoint's run was started with.
+func Saved(c *model.Checkpoint) (o Options, err error) {
+	if c.Train == nil {
+		return o, fmt.Errorf("train: the checkpoint holds no training state: it cannot be resumed")
+	}
+	if err := json.Unmarshal(c.Train.Options, &o); err != nil {
+		return o, fmt.Errorf("train: the checkpoint's training options: %w", err)
+	}
+	return o, o.Check()
+}

@@ -1,0 +1,211 @@
+package train
+
+import (
+	"fmt"
+
+	"github.com/chewxy/hm"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// lowering writes a graph whose letters are bound as a Gorgonia graph, one
+// node or a few for a value. Like graph.Builder it keeps its first error.
+type lowering[E element] struct {
+	graph *G.ExprGraph
+	nodes map[*graph.Value]*G.Node
+	leafs map[*G.Node]*graph.Value // inputs, parameters and constants
+	ops   uint32                   // operators made
+	err   error
+}
+
+func newLowering[E element]() *lowering[E] {
+	return &lowering[E]{
+		graph: G.NewGraph(),
+		nodes: map[*graph.Value]*G.Node{},
+		leafs: map[*G.Node]*graph.Value{},
+	}
+}
+
+// lower records the nodes of v, whose arguments are lowered already.
+func (l *lowering[E]) lower(v *graph.Value) {
+	args := make(G.Nodes, len(v.Args))
+	for i, a := range v.Args {
+		args[i] = l.nodes[a]
+	}
+	n := l.value(v, args)
+	if l.err != nil {
+		l.err = fmt.Errorf("%w (value %q)", l.err, v.Name)
+	}
+	l.nodes[v] = n
+}
+
+// value is the table from operators to kernels: one case an operator of
+// graph.Ops, in its order.
+func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
+	switch v.Op {
+	case graph.Input, graph.Param, graph.Const, graph.Range, graph.ConstantOfShape: // the last two: Bind made them Const
+		return l.leaf(v)
+	case graph.Gather:
+		return l.gather(v, args[0], args[1])
+	case graph.MatMul:
+		return l.matMul(v, args[0], args[1])
+	case graph.Add, graph.Sub, graph.Mul, graph.Div:
+		return l.arithmetic(v, args[0], args[1])
+	case graph.Neg, graph.Exp, graph.Log, graph.Sqrt, graph.Tanh, graph.Relu:
+		return l.unary(v, args[0])
+	case graph.Softmax:
+		return l.softmax(v, args[0])
+	case graph.LogSoftmax:
+		return l.logSoftmax(v, args[0])
+	case graph.ReduceSum:
+		return l.reduce(v, args[0], false)
+	case graph.ReduceMean:
+		return l.reduce(v, args[0], true)
+	case graph.Reshape, graph.Identity:
+		return l.view(args[0], 0, l.sizes(v))
+	case graph.Transpose:
+		return l.transpose(args[0], l.sizes(v.Args[0]), v.Attr.Perm)
+	case graph.Concat:
+		return l.concat(v, args)
+	case graph.Split:
+		return l.split(v, args[0])
+	case graph.Slice:
+		return l.slice(v, args[0])
+	case graph.Cast:
+		return l.cast(v, args[0])
+	case graph.Equal:
+		return l.equal(v, args[0], args[1])
+	case graph.Where:
+		return l.where(v, args[0], args[1], args[2])
+	case graph.GatherElements:
+		return l.gatherElements(v, args[0], args[1])
+	case graph.Trilu:
+		return l.trilu(v, args[0])
+	case graph.LayerNormalization:
+		return l.layerNormalization(v, args[0], args[1], args[2])
+	case graph.Gelu:
+		return l.gelu(args[0])
+	case graph.Attention:
+		return l.attention(v, args[0], args[1], args[2], args[3])
+	case graph.SoftmaxCrossEntropyLoss:
+		return l.crossEntropy(v, args[0], args[1])
+	}
+	return l.fail("%s has no form in the Gorgonia engine", v.Op)
+}
+
+// fail keeps the first error.
+func (l *lowering[E]) fail(format string, args ...any) *G.Node {
+	if l.err == nil {
+		l.err = fmt.Errorf("train: "+format, args...)
+	}
+	return nil
+}
+
+// float is the Gorgonia name of E.
+func (l *lowering[E]) float() tensor.Dtype {
+	if _, ok := any(*new(E)).(float64); ok {
+		return tensor.Float64
+	}
+	return tensor.Float32
+}
+
+// dtype is what the engine computes a graph's type in: every floating-point
+// type in E.
+func (l *lowering[E]) dtype(t format.DType) tensor.Dtype {
+	switch t {
+	case format.Float32, format.Float64:
+		return l.float()
+	case format.Int64:
+		return tensor.Int64
+	case format.Bool:
+		return tensor.Bool
+	}
+	l.fail("element type %s is not supported by the Gorgonia engine", t)
+	return l.float()
+}
+
+// sizes returns the shape of v as Gorgonia sees it: a scalar has one axis of
+// length 1, because Gorgonia's scalars are a type of their own.
+func (l *lowering[E]) sizes(v *graph.Value) []int {
+	s, ok := v.Shape.Numbers()
+	if !ok {
+		l.fail("shape %s is not bound", v.Shape)
+	}
+	for _, d := range s {
+		if d < 1 {
+			l.fail("shape %v has an empty axis", s)
+		}
+	}
+	if len(s) == 0 {
+		return []int{1}
+	}
+	return s
+}
+
+// leaf records a value that is given.
+func (l *lowering[E]) leaf(v *graph.Value) *G.Node {
+	s := l.sizes(v)
+	t := l.dtype(v.DType)
+	if l.err != nil {
+		return nil
+	}
+	n := G.NewTensor(l.graph, t, len(s), G.WithShape(s...), G.WithName(v.Name))
+	l.leafs[n] = v
+	return n
+}
+
+// apply records one operator.
+func (l *lowering[E]) apply(name string, t tensor.Dtype, shape []int, k kernel[E], r rule, args ...*G.Node) *G.Node {
+	return l.record(&operator[E]{name: name, dtype: t, shape: shape, kernel: k, rule: r}, args)
+}
+
+// view records the elements of x from offset on in another shape; it costs
+// nothing to run. The gradient is that of the whole of x, or zero elsewhere.
+func (l *lowering[E]) view(x *G.Node, offset int, shape []int) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	from := x.Shape().Clone()
+	return l.record(&operator[E]{name: "View", dtype: x.Dtype(), shape: shape, offset: offset, rule: func(_ G.Nodes, _, grad *G.Node) G.Nodes {
+		if tensor.Shape(shape).TotalSize() == from.TotalSize() {
+			return G.Nodes{l.view(grad, 0, from)}
+		}
+		return G.Nodes{l.apply("Pad", l.float(), from, func(out operand[E], in []operand[E]) error {
+			clear(out.f)
+			copy(out.f[offset:], in[0].f)
+			return nil
+		}, nil, grad)}
+	}}, []*G.Node{x})
+}
+
+// result records the first of the results that an operator packs into one
+// value. The others are known to the operator's rule alone, which gets the
+// gradient of the first as it is.
+func (l *lowering[E]) result(packed *G.Node, shape []int) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	first := &operator[E]{name: "Result", dtype: packed.Dtype(), shape: shape, rule: func(_ G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{grad}
+	}}
+	return l.record(first, []*G.Node{packed})
+}
+
+func (l *lowering[E]) record(o *operator[E], args []*G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	l.ops++
+	o.serial = l.ops
+	for _, a := range args {
+		o.in = append(o.in, hm.Type(G.TensorType{Dims: a.Dims(), Of: a.Dtype()}))
+	}
+	n, err := G.ApplyOp(o, args...)
+	if err != nil {
+		return l.fail("Gorgonia refuses %s: %v", o.name, err)
+	}
+	return n
+}

@@ -1,0 +1,172 @@
+package train
+
+import (
+	"math"
+	"slices"
+
+	G "gorgonia.org/gorgonia"
+
+	"github.com/attnx/attnx/model/graph"
+)
+
+// reduce lowers ReduceSum and ReduceMean: the adjoint of broadcasting.
+func (l *lowering[E]) reduce(v *graph.Value, x *G.Node, mean bool) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	from := l.sizes(v.Args[0])
+	kept := slices.Clone(from)
+	for _, a := range v.Attr.Axes {
+		kept[a] = 1
+	}
+	s := newSpread(from, kept)
+	scale := E(1)
+	if mean {
+		scale = E(s.small) / E(s.large)
+	}
+	k := func(out operand[E], in []operand[E]) error {
+		sumSpread(s, out.f, in[0].f, scale)
+		return nil
+	}
+	return l.apply(v.Op.String(), l.float(), l.sizes(v), k, func(_ G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{l.apply(v.Op.String()+"Grad", l.float(), from, func(dx operand[E], in []operand[E]) error {
+			fillSpread(s, dx.f, in[0].f, scale)
+			return nil
+		}, nil, grad)}
+	}, x)
+}
+
+// lanes says where the numbers that a softmax runs over lie: for every outer
+// and inner index, n of them, inner apart.
+type lanes struct{ outer, n, inner int }
+
+func lanesOf(shape []int, axis int) lanes {
+	return lanes{product(shape[:axis]), shape[axis], product(shape[axis+1:])}
+}
+
+// each calls f with the number of every lane and the place of its first number.
+func (a lanes) each(f func(lane, start int)) {
+	count := a.outer * a.inner
+	grain := max(1, elementGrain/4/a.n)
+	blasParallel(blocks(count, grain), func(block int) {
+		from, to := blockOf(count, grain, block)
+		for lane := from; lane < to; lane++ {
+			f(lane, lane/a.inner*a.n*a.inner+lane%a.inner)
+		}
+	})
+}
+
+func (l *lowering[E]) softmax(v *graph.Value, x *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	shape := l.sizes(v)
+	a := lanesOf(shape, v.Attr.Axis)
+	k := func(out operand[E], in []operand[E]) error {
+		a.each(func(_, at int) {
+			if a.inner == 1 {
+				softmaxRow(out.f[at:at+a.n], in[0].f[at:at+a.n])
+				return
+			}
+			shift, sum := laneLogSum(in[0].f[at:], a)
+			for j := range a.n {
+				out.f[at+j*a.inner] = E(math.Exp(float64(in[0].f[at+j*a.inner])-shift) / sum)
+			}
+		})
+		return nil
+	}
+	return l.apply("Softmax", l.float(), shape, k, func(_ G.Nodes, out, grad *G.Node) G.Nodes {
+		return G.Nodes{l.apply("SoftmaxGrad", l.float(), shape, func(dx operand[E], in []operand[E]) error {
+			y, dy := in[0].f, in[1].f
+			a.each(func(_, at int) {
+				dot := 0.0
+				for j := range a.n {
+					dot += float64(y[at+j*a.inner] * dy[at+j*a.inner])
+				}
+				for j := range a.n {
+					i := at + j*a.inner
+					dx.f[i] = y[i] * (dy[i] - E(dot))
+				}
+			})
+			return nil
+		}, nil, out, grad)}
+	}, x)
+}
+
+func (l *lowering[E]) logSoftmax(v *graph.Value, x *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	shape := l.sizes(v)
+	a := lanesOf(shape, v.Attr.Axis)
+	k := func(out operand[E], in []operand[E]) error {
+		a.each(func(_, at int) {
+			shift, sum := laneLogSum(in[0].f[at:], a)
+			shift += math.Log(sum)
+			for j := range a.n {
+				out.f[at+j*a.inner] = E(float64(in[0].f[at+j*a.inner]) - shift)
+			}
+		})
+		return nil
+	}
+	return l.apply("LogSoftmax", l.float(), shape, k, func(_ G.Nodes, out, grad *G.Node) G.Nodes {
+		return G.Nodes{l.apply("LogSoftmaxGrad", l.float(), shape, func(dx operand[E], in []operand[E]) error {
+			y, dy := in[0].f, in[1].f
+			a.each(func(_, at int) {
+				sum := 0.0
+				for j := range a.n {
+					sum += float64(dy[at+j*a.inner])
+				}
+				for j := range a.n {
+					i := at + j*a.inner
+					dx.f[i] = E(float64(dy[i]) - math.Exp(float64(y[i]))*sum)
+				}
+			})
+			return nil
+		}, nil, out, grad)}
+	}, x)
+}
+
+// laneLogSum returns the largest number of the lane that x begins with, and
+// the sum of exp(x - largest).
+func laneLogSum[E element](x []E, a lanes) (largest, sum float64) {
+	largest = math.Inf(-1)
+	for j := range a.n {
+		largest = max(largest, float64(x[j*a.inner]))
+	}
+	for j := range a.n {
+		sum += math.Exp(float64(x[j*a.inner]) - largest)
+	}
+	return largest, sum
+}
+
+// softmaxRow computes softmax of one contiguous row.
+func softmaxRow[E element](out, x []E) {
+	shiftRow(out, x)
+	exponentials(out)
+	normalizeRow(out)
+}
+
+// shiftRow subtracts the largest number of the row from all.
+func shiftRow[E element](out, x []E) {
+	largest := x[0]
+	for _, v := range x {
+		largest = max(largest, v)
+	}
+	x = x[:len(out)]
+	for i := range out {
+		out[i] = x[i] - largest
+	}
+}
+
+// normalizeRow divides the row by its sum.
+func normalizeRow[E element](row []E) {
+	sum := 0.0
+	for _, v := range row {
+		sum += float64(v)
+	}
+	scale := E(1 / sum)
+	for i := range row {
+		row[i] *= scale
+	}
+}

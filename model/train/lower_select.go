@@ -1,0 +1,138 @@
+package train
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/attnx/attnx/model/graph"
+)
+
+// The operators that compare, choose and look up.
+
+// equal lowers Equal. NaN equals nothing.
+func (l *lowering[E]) equal(v *graph.Value, x, y *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	s := newSpread(l.sizes(v), l.sizes(v.Args[1]))
+	return l.apply("Equal", tensor.Bool, l.sizes(v), func(out operand[E], in []operand[E]) error {
+		x, y := in[0], in[1]
+		switch {
+		case x.i != nil:
+			s.each(func(i, j int) { out.b[i] = x.i[i] == y.i[j] })
+		case x.b != nil:
+			s.each(func(i, j int) { out.b[i] = x.b[i] == y.b[j] })
+		default:
+			s.each(func(i, j int) { out.b[i] = x.f[i] == y.f[j] })
+		}
+		return nil
+	}, nil, x, y)
+}
+
+// where lowers Where: x and y broadcast into cond.
+func (l *lowering[E]) where(v *graph.Value, cond, x, y *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	shape := l.sizes(v)
+	sx := newSpread(shape, l.sizes(v.Args[1]))
+	sy := newSpread(shape, l.sizes(v.Args[2]))
+	k := func(out operand[E], in []operand[E]) error {
+		pick := func(s spread, from operand[E], when bool) {
+			s.each(func(i, j int) {
+				if in[0].b[i] == when {
+					out.copyRun(i, from, j, 1)
+				}
+			})
+		}
+		pick(sx, in[1], true)
+		pick(sy, in[2], false)
+		return nil
+	}
+	return l.apply("Where", x.Dtype(), shape, k, func(in G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{nil,
+			l.sumTo(l.maskedBy(in[0], grad, true), sx, 1, in[1].Shape()),
+			l.sumTo(l.maskedBy(in[0], grad, false), sy, 1, in[2].Shape())}
+	}, cond, x, y)
+}
+
+// maskedBy records grad where cond is keep, and zero elsewhere.
+func (l *lowering[E]) maskedBy(cond, grad *G.Node, keep bool) *G.Node {
+	return l.apply("WhereGrad", l.float(), grad.Shape(), func(out operand[E], in []operand[E]) error {
+		for i, c := range in[0].b {
+			out.f[i] = 0
+			if c == keep {
+				out.f[i] = in[1].f[i]
+			}
+		}
+		return nil
+	}, nil, cond, grad)
+}
+
+// badIndex reports an id that is outside its table.
+func badIndex(op string, id int64, at, rows int) error {
+	return fmt.Errorf("train: %s: id %d at position %d is outside the vocabulary of %d: ids go from 0 to %d", op, id, at, rows, rows-1)
+}
+
+// gather lowers Gather: rows of a table, one an id.
+func (l *lowering[E]) gather(v *graph.Value, table, ids *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	from := l.sizes(v.Args[0])
+	rows, width := from[0], product(from[1:])
+	k := func(out operand[E], in []operand[E]) error {
+		for i, id := range in[1].i {
+			if id < 0 || id >= int64(rows) {
+				return badIndex("Gather", id, i, rows)
+			}
+			out.copyRun(i*width, in[0], int(id)*width, width)
+		}
+		return nil
+	}
+	return l.apply("Gather", table.Dtype(), l.sizes(v), k, func(in G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{l.apply("GatherGrad", l.float(), from, func(dt operand[E], in []operand[E]) error {
+			clear(dt.f)
+			for i, id := range in[0].i { // an id that comes twice adds twice
+				into := dt.f[int(id)*width:][:width]
+				for j, g := range in[1].f[i*width:][:width] {
+					into[j] += g
+				}
+			}
+			return nil
+		}, nil, in[1], grad), nil}
+	}, table, ids)
+}
+
+// gatherElements lowers GatherElements: x[i,ids[i,j,k],k] for axis 1.
+func (l *lowering[E]) gatherElements(v *graph.Value, x, ids *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	from, to := l.sizes(v.Args[0]), l.sizes(v)
+	axis := v.Attr.Axis
+	rows, picked, inner := from[axis], to[axis], product(from[axis+1:])
+	place := func(i int, id int64) int { // of element i of the result in x
+		return (i/(picked*inner)*rows+int(id))*inner + i%inner
+	}
+	k := func(out operand[E], in []operand[E]) error {
+		for i, id := range in[1].i {
+			if id < 0 || id >= int64(rows) {
+				return badIndex("GatherElements", id, i, rows)
+			}
+			out.copyRun(i, in[0], place(i, id), 1)
+		}
+		return nil
+	}
+	return l.apply("GatherElements", x.Dtype(), to, k, func(in G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{l.apply("GatherElementsGrad", l.float(), from, func(dx operand[E], in []operand[E]) error {
+			clear(dx.f)
+			for i, id := range in[0].i {
+				dx.f[place(i, id)] += in[1].f[i]
+			}
+			return nil
+		}, nil, in[1], grad), nil}
+	}, x, ids)
+}
