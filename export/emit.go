@@ -1,0 +1,168 @@
+package export
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// emitter turns a graph into an ONNX model. Values keep their names, so that
+// two runtimes can be compared value by value.
+type emitter struct {
+	graph     *graph.Graph
+	opset     int64
+	valueInfo bool
+	out       onnx.Graph
+	shared    map[string]bool // helper values made so far, by name
+}
+
+func newEmitter(g *graph.Graph, opset int64, valueInfo bool) *emitter {
+	return &emitter{graph: g, opset: opset, valueInfo: valueInfo, out: onnx.Graph{Name: "attnx"}, shared: map[string]bool{}}
+}
+
+// letterNames are the names of open axes in a file: those that optimum and
+// transformers.js look for.
+var letterNames = map[string]string{"B": "batch_size", "T": "sequence_length", "P": "past_sequence_length"}
+
+// dim returns an axis as ONNX writes it. A sum has no symbol in ONNX but a
+// text that says it.
+func dim(d graph.Dim) onnx.Dim {
+	if n, ok := d.Number(); ok {
+		return onnx.Dim{Value: int64(n)}
+	}
+	text := ""
+	for i, l := range d.Letters() {
+		if i > 0 {
+			text += " + "
+		}
+		if name := letterNames[l]; name != "" {
+			l = name
+		}
+		text += l
+	}
+	if n := d.Constant(); n != 0 {
+		text += fmt.Sprintf(" + %d", n)
+	}
+	return onnx.Dim{Open: true, Param: text}
+}
+
+func info(name string, v *graph.Value) (onnx.ValueInfo, error) {
+	t, err := dataType(v.DType)
+	i := onnx.ValueInfo{Name: name, DataType: t}
+	for _, d := range v.Shape {
+		i.Dims = append(i.Dims, dim(d))
+	}
+	return i, err
+}
+
+func dataType(t format.DType) (onnx.DataType, error) {
+	switch t {
+	case format.Float32:
+		return onnx.Float, nil
+	case format.Float64:
+		return onnx.Double, nil
+	case format.Int64:
+		return onnx.Int64, nil
+	case format.Bool:
+		return onnx.Bool, nil
+	}
+	return 0, fmt.Errorf("export: element type %s is not supported", t)
+}
+
+func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*onnx.Model, error) {
+	for _, v := range e.graph.Inputs {
+		i, err := info(v.Name, v)
+		if err != nil {
+			return nil, err
+		}
+		e.out.Inputs = append(e.out.Inputs, i)
+	}
+	given := map[string]format.Tensor{}
+	for _, t := range weights {
+		given[t.Name] = t
+	}
+	for _, p := range e.graph.Params { // those that are left: Lower drops what no output needs
+		if err := e.initializer(p.Name, given[p.Name]); err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range e.graph.Values {
+		if err := e.value(v); err != nil {
+			return nil, fmt.Errorf("export: %s %q: %w", v.Op, v.Name, err)
+		}
+	}
+	for _, o := range e.graph.Outputs {
+		if o.Name != o.Value.Name || o.Value.Op.Leaf() {
+			e.node("Identity", o.Name, []string{o.Value.Name})
+		}
+		i, err := info(o.Name, o.Value)
+		if err != nil {
+			return nil, err
+		}
+		e.out.Outputs = append(e.out.Outputs, i)
+	}
+	return &onnx.Model{
+		IRVersion: irVersions[e.opset], ProducerName: "attnx", Graph: &e.out,
+		Opsets: []onnx.Opset{{Version: e.opset}}, Metadata: metadata,
+	}, nil
+}
+
+func (e *emitter) initializer(name string, t format.Tensor) error {
+	typ, err := dataType(t.DType)
+	if err != nil {
+		return err
+	}
+	out := &onnx.Tensor{Name: name, DataType: typ, Raw: t.Data}
+	for _, d := range t.Shape {
+		out.Dims = append(out.Dims, int64(d))
+	}
+	e.out.Initializers = append(e.out.Initializers, out)
+	return nil
+}
+
+// node adds a node of one output, named after it.
+func (e *emitter) node(op, output string, inputs []string, attrs ...onnx.Attribute) {
+	e.out.Nodes = append(e.out.Nodes, &onnx.Node{Op: op, Name: output, Inputs: inputs, Outputs: []string{output}, Attributes: attrs})
+}
+
+// integers returns the name of an int64 list, stored once.
+func (e *emitter) integers(v ...int64) string {
+	name := "int64"
+	raw := []byte{}
+	for _, x := range v {
+		name += fmt.Sprintf(".%d", x)
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(x))
+	}
+	if !e.shared[name] {
+		e.shared[name] = true
+		e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Int64, Dims: []int64{int64(len(v))}, Raw: raw})
+	}
+	return name
+}
+
+// size returns the name of a list of one integer: the size d. An open size is
+// read off an axis of an input, by a Shape node of that one axis: what feeds
+// on it takes it from the CPU's memory, where Shape puts it, so that no
+// arithmetic on sizes has to leave a device.
+func (e *emitter) size(d graph.Dim) (string, error) {
+	if n, ok := d.Number(); ok {
+		return e.integers(int64(n)), nil
+	}
+	for _, in := range e.graph.Inputs {
+		for axis, x := range in.Shape {
+			if x != d {
+				continue
+			}
+			name := "size." + dim(d).Param
+			if !e.shared[name] {
+				e.shared[name] = true
+				e.node("Shape", name, []string{in.Name}, onnx.IntAttr("start", int64(axis)), onnx.IntAttr("end", int64(axis+1)))
+			}
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("size %s is the size of no input's axis", d)
+}

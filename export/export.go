@@ -1,0 +1,240 @@
+package export
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// Options says how to write a file.
+type Options struct {
+	Profile  Profile
+	Opset    int               // 0: the profile's
+	Length   int               // flat: tokens in the sequence; 0: all that the position table has
+	Metadata map[string]string // put into metadata_props, beside what File adds
+}
+
+// The metadata that every file carries.
+const (
+	MetaFingerprint = "attnx.fingerprint" // of the graph that was given
+	MetaProfile     = "attnx.profile"
+	MetaLength      = "attnx.length" // flat: tokens in the sequence
+)
+
+// Summary tells what was written.
+type Summary struct {
+	Files []string
+	Opset int
+	Nodes int
+	Bytes int64 // of all files
+}
+
+// externalLimit is the size from which weights go to a file of their own:
+// protobuf ends at 2 GiB, and some readers before.
+const externalLimit = 1_900_000_000
+
+// File writes g with its weights to path. A file of the same name is replaced
+// once the new one is complete; after an error nothing new is left. Past 1.9 GB
+// the weights go to path with "_data" added, in ONNX's external-data form.
+func File(path string, g *graph.Graph, weights []format.Tensor, o Options) (Summary, error) {
+	return file(path, g, weights, o, externalLimit)
+}
+
+func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit int64) (Summary, error) {
+	m, err := Model(g, weights, o)
+	if err != nil {
+		return Summary{}, err
+	}
+	sum := Summary{Files: []string{path}, Opset: int(m.Opset()), Nodes: len(m.Graph.Nodes), Bytes: m.EncodedSize()}
+	if sum.Bytes <= limit {
+		if err := store.Save(path, m.Encode); err != nil {
+			return Summary{}, err
+		}
+		return sum, nil
+	}
+	data := path + "_data"
+	size, err := externalFile(path, data, m)
+	if err != nil {
+		return Summary{}, err
+	}
+	sum.Files, sum.Bytes = append(sum.Files, data), size
+	return sum, nil
+}
+
+// externalFile writes m to path and its weights to data, and returns the bytes
+// of both. The weights get their name while the model is still without: a new
+// model is never there without them, and most of what can fail has not touched
+// what was there before.
+func externalFile(path, data string, m *onnx.Model) (size int64, err error) {
+	small, writeData := onnx.Externalize(m, filepath.Base(data))
+	if err := onnx.Check(small, ""); err != nil { // the name may be no portable one
+		return 0, fmt.Errorf("export: %w", err)
+	}
+	_, err = os.Lstat(data)
+	fresh, saved := errors.Is(err, fs.ErrNotExist), false
+	counted := &counter{}
+	err = store.Save(path, func(w io.Writer) error {
+		if err := small.Encode(w); err != nil {
+			return err
+		}
+		err := store.Save(data, func(w io.Writer) error {
+			counted.w = w
+			return writeData(counted)
+		})
+		saved = err == nil
+		return err
+	})
+	if err != nil && saved && fresh {
+		os.Remove(data)
+	}
+	return small.EncodedSize() + counted.n, err
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// Bytes returns g with its weights as an ONNX file in memory.
+func Bytes(g *graph.Graph, weights []format.Tensor, o Options) ([]byte, error) {
+	m, err := Model(g, weights, o)
+	if err != nil {
+		return nil, err
+	}
+	size := m.EncodedSize()
+	if size > externalLimit {
+		return nil, fmt.Errorf("export: %d bytes do not fit one ONNX file: export to a file", size)
+	}
+	var b bytes.Buffer
+	b.Grow(int(size))
+	err = m.Encode(&b)
+	return b.Bytes(), err
+}
+
+// Model returns g with its weights as an ONNX model, checked. The weights'
+// memory is shared.
+func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, error) {
+	opset, err := o.Profile.opset(o.Opset)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkWeights(g, weights); err != nil {
+		return nil, err
+	}
+	if o.Length != 0 && o.Profile != Flat {
+		return nil, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
+	}
+	metadata := maps.Clone(o.Metadata)
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	metadata[MetaFingerprint] = graph.Fingerprint(g)
+	metadata[MetaProfile] = string(o.Profile)
+	var lowered *graph.Graph
+	switch o.Profile {
+	case Flat:
+		length := o.Length
+		most := longest(g)
+		if length == 0 {
+			length = most
+		}
+		switch {
+		case most > 0 && (length < 1 || length > most):
+			return nil, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
+		case length < 1:
+			return nil, fmt.Errorf("export: profile %s wants the length of the sequence: the graph does not limit it", Flat)
+		}
+		metadata[MetaLength] = strconv.Itoa(length)
+		lowered, weights, err = flatten(g, weights, length)
+	default:
+		lowered, err = Lower(g)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := newEmitter(lowered, opset, profiles[o.Profile].valueInfo)
+	m, err := e.model(weights, metadata)
+	if err != nil {
+		return nil, err
+	}
+	if err := onnx.Check(m, ""); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return m, nil
+}
+
+// checkWeights reports the first difference between the weights and the
+// parameters of g.
+func checkWeights(g *graph.Graph, weights []format.Tensor) error {
+	if len(weights) != len(g.Params) {
+		return fmt.Errorf("export: %d weights for %d parameters", len(weights), len(g.Params))
+	}
+	for i, p := range g.Params {
+		t := weights[i]
+		if t.Name != p.Name || t.DType != p.DType || !p.Shape.Equal(graph.Numbers(t.Shape...)) {
+			return fmt.Errorf("export: weight %q %s%v where the graph has %q %s%s", t.Name, t.DType, t.Shape, p.Name, p.DType, p.Shape)
+		}
+		if err := t.Check(); err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+	}
+	return nil
+}
+
+// longest returns the longest sequence that g can run: the smallest axis that
+// it cuts to an open length, 0 if there is none.
+func longest(g *graph.Graph) int {
+	n := 0
+	for _, v := range g.Values {
+		if v.Op != graph.Slice {
+			continue
+		}
+		size, fixed := v.Args[0].Shape[v.Attr.Axis].Number()
+		if _, closed := v.Attr.Limit.Number(); fixed && !closed && (n == 0 || size < n) {
+			n = size
+		}
+	}
+	return n
+}
+
+// Info is what the metadata of a file of ours say.
+type Info struct {
+	Fingerprint string
+	Profile     Profile
+	Length      int // flat: tokens in the sequence
+}
+
+// Describe reads the metadata of a file that File wrote.
+func Describe(m *onnx.Model) (Info, error) {
+	i := Info{Fingerprint: m.Metadata[MetaFingerprint]}
+	if i.Fingerprint == "" {
+		return i, fmt.Errorf("no %q in the metadata: attnx did not write this file", MetaFingerprint)
+	}
+	var err error
+	if i.Profile, err = ParseProfile(m.Metadata[MetaProfile]); err != nil {
+		return i, fmt.Errorf("metadata %s: %w", MetaProfile, err)
+	}
+	if i.Profile == Flat {
+		if i.Length, err = strconv.Atoi(m.Metadata[MetaLength]); err != nil || i.Length < 1 {
+			return i, fmt.Errorf("metadata %s is %q, wants a length", MetaLength, m.Metadata[MetaLength])
+		}
+	}
+	return i, nil
+}

@@ -1,0 +1,284 @@
+package onnx
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Encode writes a model that Check accepts. Equal models give equal bytes. The
+// elements of large tensors are written from where they lie. A model that is
+// larger than protobuf can hold is refused: Externalize makes it smaller.
+func (m *Model) Encode(w io.Writer) error {
+	e := m.message()
+	if e.size > maxFile {
+		return &FormatError{Offset: -1, Reason: fmt.Sprintf("%d bytes are more than protobuf can hold: put the weights into a file of their own", e.size)}
+	}
+	for _, part := range e.parts {
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EncodedSize returns the number of bytes that Encode writes.
+func (m *Model) EncodedSize() int64 { return m.message().size }
+
+// inlined is the size up to which bytes are copied into a message instead of
+// being referred to.
+const inlined = 1 << 12
+
+// message is an encoded protobuf message: pieces that are written one after
+// the other. The last piece may still grow, if it is ours.
+type message struct {
+	parts [][]byte
+	size  int64
+	open  bool // the last part is ours to append to
+}
+
+// grow appends small bytes.
+func (e *message) grow(f func(b []byte) []byte) {
+	if !e.open {
+		e.parts = append(e.parts, nil)
+		e.open = true
+	}
+	last := &e.parts[len(e.parts)-1]
+	before := len(*last)
+	*last = f(*last)
+	e.size += int64(len(*last) - before)
+}
+
+func (e *message) varint(n protowire.Number, v uint64) {
+	e.grow(func(b []byte) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.VarintType), v)
+	})
+}
+
+// int writes a field unless it has proto3's default, 0.
+func (e *message) int(n protowire.Number, v int64) {
+	if v != 0 {
+		e.varint(n, uint64(v))
+	}
+}
+
+func (e *message) text(n protowire.Number, s string) {
+	if s != "" {
+		e.string(n, s)
+	}
+}
+
+// string writes a field even if it is empty, as an element of a list must be.
+func (e *message) string(n protowire.Number, s string) {
+	e.grow(func(b []byte) []byte {
+		return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), s)
+	})
+}
+
+func (e *message) bytes(n protowire.Number, v []byte) {
+	e.grow(func(b []byte) []byte {
+		b = protowire.AppendVarint(protowire.AppendTag(b, n, protowire.BytesType), uint64(len(v)))
+		if len(v) <= inlined {
+			b = append(b, v...)
+		}
+		return b
+	})
+	if len(v) > inlined {
+		e.parts = append(e.parts, v)
+		e.size += int64(len(v))
+		e.open = false
+	}
+}
+
+func (e *message) message(n protowire.Number, sub *message) {
+	e.grow(func(b []byte) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.BytesType), uint64(sub.size))
+	})
+	if sub.size <= inlined {
+		e.grow(func(b []byte) []byte {
+			for _, p := range sub.parts {
+				b = append(b, p...)
+			}
+			return b
+		})
+		return
+	}
+	e.parts = append(e.parts, sub.parts...)
+	e.size += sub.size
+	e.open = false
+}
+
+// packed writes a list of integers as one field.
+func (e *message) packed(n protowire.Number, v []int64) {
+	if len(v) == 0 {
+		return
+	}
+	var list []byte
+	for _, x := range v {
+		list = protowire.AppendVarint(list, uint64(x))
+	}
+	e.bytes(n, list)
+}
+
+func (m *Model) message() *message {
+	e := &message{}
+	e.int(1, m.IRVersion)
+	e.text(2, m.ProducerName)
+	e.text(3, m.ProducerVersion)
+	e.text(4, m.Domain)
+	e.int(5, m.ModelVersion)
+	e.text(6, m.DocString)
+	if m.Graph != nil {
+		e.message(7, m.Graph.message())
+	}
+	for _, o := range m.Opsets {
+		sub := &message{}
+		sub.text(1, o.Domain)
+		sub.int(2, o.Version)
+		e.message(8, sub)
+	}
+	for _, k := range slices.Sorted(maps.Keys(m.Metadata)) {
+		e.message(14, pair(k, m.Metadata[k]))
+	}
+	return e
+}
+
+// pair is a StringStringEntryProto.
+func pair(key, value string) *message {
+	e := &message{}
+	e.string(1, key)
+	e.string(2, value)
+	return e
+}
+
+func (g *Graph) message() *message {
+	e := &message{}
+	for _, n := range g.Nodes {
+		e.message(1, n.message())
+	}
+	e.text(2, g.Name)
+	for _, t := range g.Initializers {
+		e.message(5, t.message())
+	}
+	e.text(10, g.DocString)
+	for _, v := range g.Inputs {
+		e.message(11, v.message())
+	}
+	for _, v := range g.Outputs {
+		e.message(12, v.message())
+	}
+	for _, v := range g.Values {
+		e.message(13, v.message())
+	}
+	return e
+}
+
+func (n *Node) message() *message {
+	e := &message{}
+	for _, s := range n.Inputs {
+		e.string(1, s)
+	}
+	for _, s := range n.Outputs {
+		e.string(2, s)
+	}
+	e.text(3, n.Name)
+	e.text(4, n.Op)
+	for _, a := range n.Attributes {
+		e.message(5, a.message())
+	}
+	e.text(6, n.DocString)
+	e.text(7, n.Domain)
+	return e
+}
+
+func (a Attribute) message() *message {
+	e := &message{}
+	e.text(1, a.Name)
+	switch a.Type {
+	case AttrFloat:
+		e.float(2, a.Float)
+	case AttrInt:
+		e.varint(3, uint64(a.Int))
+	case AttrString:
+		e.bytes(4, a.String)
+	case AttrTensor:
+		e.message(5, a.Tensor.message())
+	case AttrGraph:
+		e.message(6, a.Graph.message())
+	case AttrFloats:
+		for _, x := range a.Floats {
+			e.float(7, x)
+		}
+	case AttrInts:
+		for _, x := range a.Ints {
+			e.varint(8, uint64(x))
+		}
+	case AttrStrings:
+		for _, s := range a.Strings {
+			e.bytes(9, s)
+		}
+	}
+	e.int(20, int64(a.Type))
+	return e
+}
+
+func (e *message) float(n protowire.Number, v float32) {
+	e.grow(func(b []byte) []byte {
+		return protowire.AppendFixed32(protowire.AppendTag(b, n, protowire.Fixed32Type), math.Float32bits(v))
+	})
+}
+
+func (t *Tensor) message() *message {
+	e := &message{}
+	e.packed(1, t.Dims)
+	e.int(2, int64(t.DataType))
+	e.text(8, t.Name)
+	if t.External == nil {
+		e.bytes(9, t.Raw)
+	}
+	e.text(12, t.DocString)
+	if x := t.External; x != nil {
+		e.message(13, pair("location", x.Location))
+		e.message(13, pair("offset", strconv.FormatInt(x.Offset, 10)))
+		if x.Length >= 0 {
+			e.message(13, pair("length", strconv.FormatInt(x.Length, 10)))
+		}
+		if x.Checksum != "" {
+			e.message(13, pair("checksum", x.Checksum))
+		}
+		e.int(14, 1) // DataLocation.EXTERNAL
+	}
+	return e
+}
+
+func (v ValueInfo) message() *message {
+	tensor := &message{}
+	tensor.int(1, int64(v.DataType))
+	if !v.NoShape {
+		shape := &message{}
+		for _, d := range v.Dims {
+			dim := &message{}
+			switch {
+			case d.Open && d.Param != "":
+				dim.string(2, d.Param)
+			case !d.Open:
+				dim.varint(1, uint64(d.Value))
+			}
+			shape.message(1, dim)
+		}
+		tensor.message(2, shape)
+	}
+	e := &message{}
+	e.text(1, v.Name)
+	if v.DataType != 0 || !v.NoShape {
+		typ := &message{}
+		typ.message(1, tensor)
+		e.message(2, typ)
+	}
+	return e
+}

@@ -1,0 +1,167 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// The smallest tensor that Externalize moves, and the multiple at which each
+// begins: a page, so that a runtime can map the file into memory.
+const (
+	externalSize  = 1024
+	externalAlign = 4096
+)
+
+// Externalize moves the elements of initializers to another file: it returns
+// the model that refers to it under the given name, and a function that writes
+// the file. The model given stays as it is.
+func Externalize(m *Model, location string) (*Model, func(io.Writer) error) {
+	out, graph := *m, *m.Graph
+	out.Graph = &graph
+	graph.Initializers = nil
+	var moved [][]byte
+	at := int64(0)
+	for _, t := range m.Graph.Initializers {
+		if len(t.Raw) < externalSize {
+			graph.Initializers = append(graph.Initializers, t)
+			continue
+		}
+		e := *t
+		e.Raw, e.External = nil, &External{Location: location, Offset: at, Length: int64(len(t.Raw))}
+		graph.Initializers = append(graph.Initializers, &e)
+		moved = append(moved, t.Raw)
+		at = aligned(at + int64(len(t.Raw)))
+	}
+	return &out, func(w io.Writer) error {
+		var zeros [externalAlign]byte
+		for i, data := range moved {
+			if _, err := w.Write(data); err != nil {
+				return err
+			}
+			n := int64(len(data))
+			if i == len(moved)-1 {
+				break
+			}
+			if _, err := w.Write(zeros[:aligned(n)-n]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func aligned(n int64) int64 { return (n + externalAlign - 1) / externalAlign * externalAlign }
+
+// HasExternal reports whether any initializer lies in another file.
+func (m *Model) HasExternal() bool {
+	for _, t := range m.Graph.Initializers {
+		if t.External != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Load returns the elements of the tensor; dir is the folder of the model's
+// file. External data are read only from a regular file inside dir.
+func (t *Tensor) Load(dir string) ([]byte, error) {
+	if t.External == nil {
+		return t.Raw, nil
+	}
+	f, err := t.open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	n, _ := t.bytes()
+	if n != int64(int(n)) {
+		return nil, t.externalError(fmt.Sprintf("%d bytes are more than this machine can address", n))
+	}
+	data := make([]byte, n) // open has seen that the file holds as much
+	if _, err := f.ReadAt(data, t.External.Offset); err != nil && n > 0 {
+		return nil, t.externalError(reason(err))
+	}
+	return data, nil
+}
+
+func (t *Tensor) externalError(reason string) error {
+	return &FormatError{Offset: -1, Where: fmt.Sprintf("tensor %q", t.Name), Reason: fmt.Sprintf("external data %q: %s", t.External.Location, reason)}
+}
+
+// checkExternal checks that the tensor's elements are where it says; with an
+// empty dir it checks the path only.
+func (t *Tensor) checkExternal(dir string) error {
+	if dir == "" {
+		return t.checkLocation()
+	}
+	f, err := t.open(dir)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// checkLocation refuses a path that is not plain and relative on every system:
+// what leaves the folder on one of them is no path for any.
+func (t *Tensor) checkLocation() error {
+	switch l := t.External.Location; {
+	case strings.ContainsAny(l, "\\:\x00") || !filepath.IsLocal(l) || !fs.ValidPath(l) || l == ".":
+		return t.externalError("the path leaves the model's folder or is not a plain relative one")
+	case t.External.Offset < 0:
+		return t.externalError(fmt.Sprintf("offset %d", t.External.Offset))
+	}
+	return nil
+}
+
+// open opens the file that holds the tensor's elements and checks that it
+// does. A path that leaves dir, by its text or by a symbolic link, is refused.
+func (t *Tensor) open(dir string) (*os.File, error) {
+	if err := t.checkLocation(); err != nil {
+		return nil, err
+	}
+	x := t.External
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	for part := x.Location; part != "."; part = path.Dir(part) {
+		info, err := root.Lstat(part)
+		if err != nil {
+			return nil, t.externalError(reason(err))
+		}
+		if info.Mode()&fs.ModeSymlink != 0 || part == x.Location && !info.Mode().IsRegular() {
+			return nil, t.externalError("it is a symbolic link or no regular file, or lies behind a link")
+		}
+	}
+	f, err := root.Open(x.Location)
+	if err != nil {
+		return nil, t.externalError(reason(err))
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, t.externalError(reason(err))
+	}
+	n, ok := t.bytes()
+	if !ok || n > info.Size() || x.Offset > info.Size()-n {
+		f.Close()
+		return nil, t.externalError(fmt.Sprintf("%d bytes from %d are not in a file of %d", n, x.Offset, info.Size()))
+	}
+	return f, nil
+}
+
+// reason leaves the path out of a file system's error: it is named already.
+func reason(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,52 @@
+package onnx_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/attnx/attnx/export/onnx"
+)
+
+func TestPrint(t *testing.T) {
+	m := small()
+	m.Graph.Initializers[1].Raw, m.Graph.Initializers[1].External = nil, &onnx.External{Location: "w.bin", Offset: 4096}
+	m.Graph.Nodes[1].Name = "not printed"
+	m.Graph.Nodes[1].Outputs[0] = "two\nlines\x1b[2J"
+	m.Graph.Nodes = append(m.Graph.Nodes, custom(body("x")))
+	m.Graph.Nodes[4].Attributes = append(m.Graph.Nodes[4].Attributes, onnx.StringAttr("mode", "a \"b\""), onnx.FloatAttr("alpha", 0.1),
+		onnx.IntsAttr("perm", 1, 0), onnx.Attribute{Name: "f", Type: onnx.AttrFloats, Floats: []float32{0.5}},
+		onnx.Attribute{Name: "s", Type: onnx.AttrStrings, Strings: [][]byte{[]byte("x")}})
+	const want = `ir_version 8
+producer test 
+opset "" 17
+opset "com.example" 1
+metadata a (1 bytes)
+metadata b (1 bytes)
+input x float (n,2)
+initializer w float[2 2]
+initializer bias float[2] in w.bin at 4096
+xw = MatMul(x, w)
+"two\nlines\x1b[2J" = Add(xw, bias)
+c = Constant() value=int64[]
+z = Concat(y, y) axis=1
+wrapped = com.example.Wrap(x) body=graph of 1 nodes mode="a \"b\"" alpha=0.1 perm=[1 0] f=[0.5] s=["x"]
+output z float (?,4)
+`
+	var b bytes.Buffer
+	if err := onnx.Print(&b, m); err != nil || b.String() != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, &b, want)
+	}
+}
+
+// Every float value that value_info names becomes an output, once.
+func TestMarkOutputs(t *testing.T) {
+	m := small()
+	m.Graph.Values = append(m.Graph.Values, onnx.ValueInfo{Name: "c", DataType: onnx.Int64}, m.Graph.Values[0], onnx.ValueInfo{Name: "z", DataType: onnx.Float})
+	marked := onnx.MarkOutputs(m)
+	if len(m.Graph.Outputs) != 1 || len(marked.Graph.Outputs) != 2 || marked.Graph.Outputs[1].Name != "y" {
+		t.Errorf("outputs %v, of the model itself %v", marked.Graph.Outputs, m.Graph.Outputs)
+	}
+	if err := onnx.Check(marked, ""); err != nil {
+		t.Error(err)
+	}
+}

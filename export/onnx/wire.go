@@ -1,0 +1,294 @@
+package onnx
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The bounds of a file, beyond which it is refused.
+const (
+	maxFile    = math.MaxInt32 // protobuf's own: 2 GiB - 1
+	maxTensor  = 1 << 40       // bytes of one tensor's elements; beyond it a shape is a mistake or an attack
+	maxDepth   = 8             // graphs within graphs
+	maxObjects = 1 << 22       // nodes, names, attributes, tensors, values, strings and metadata together
+	maxPerNode = 256           // attributes of a node, operator sets of a model
+	maxName    = 1024          // bytes
+	maxText    = 64 << 20      // bytes of metadata and documentation
+	maxRank    = 16
+)
+
+// decoder counts what it has made. An object takes two bytes of a file at the
+// least and up to 300 in memory, and an integer of a list one and eight: what
+// is decoded takes no more than about a gigabyte for objects and eight times
+// the file for lists, however it is made up.
+type decoder struct {
+	objects int
+}
+
+// object counts one more object.
+func (d *decoder) object(f field) error {
+	if d.objects++; d.objects > maxObjects {
+		return f.bad("more than %d nodes, names, attributes, tensors and values", maxObjects)
+	}
+	return nil
+}
+
+// field is one field of a message.
+type field struct {
+	number protowire.Number
+	typ    protowire.Type
+	value  uint64 // of a varint or fixed field
+	bytes  []byte // of a length-delimited field
+	offset int64  // of its content, from the start of the file
+	again  bool   // the message has had a field of this number
+	where  string
+}
+
+// fields goes through a message and hands each field to f. Unknown fields are
+// for f to pass over; groups, which no ONNX file has, are refused.
+func (d *decoder) fields(data []byte, offset int64, where string, f func(field) error) error {
+	var seen uint64 // by number
+	for at := 0; at < len(data); {
+		fail := func(reason string) error {
+			return &FormatError{Offset: offset + int64(at), Where: where, Reason: "broken protobuf: " + reason}
+		}
+		number, typ, n := protowire.ConsumeTag(data[at:])
+		if n < 0 {
+			return fail(protowire.ParseError(n).Error())
+		}
+		at += n
+		x := field{number: number, typ: typ, where: where}
+		if number < 64 {
+			x.again = seen&(1<<number) != 0
+			seen |= 1 << number
+		}
+		switch typ {
+		case protowire.VarintType:
+			x.value, n = protowire.ConsumeVarint(data[at:])
+		case protowire.Fixed32Type:
+			var v uint32
+			v, n = protowire.ConsumeFixed32(data[at:])
+			x.value = uint64(v)
+		case protowire.Fixed64Type:
+			x.value, n = protowire.ConsumeFixed64(data[at:])
+		case protowire.BytesType:
+			x.bytes, n = protowire.ConsumeBytes(data[at:])
+		default:
+			return fail("a group")
+		}
+		if n < 0 {
+			return fail(protowire.ParseError(n).Error())
+		}
+		x.offset = offset + int64(at)
+		if typ == protowire.BytesType {
+			x.offset += int64(n - len(x.bytes))
+		}
+		if err := f(x); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
+}
+
+// each goes through a field that is a message, one of any number.
+func (d *decoder) each(f field, where string, g func(field) error) error {
+	if f.typ != protowire.BytesType {
+		return f.bad("field %d is no message", f.number)
+	}
+	return d.fields(f.bytes, f.offset, where, g)
+}
+
+// one goes through a field that is a message and may be there once.
+func (d *decoder) one(f field, where string, g func(field) error) error {
+	if err := f.once(); err != nil {
+		return err
+	}
+	return d.each(f, where, g)
+}
+
+// pair reads a StringStringEntryProto whose value has up to limit bytes.
+func (d *decoder) pair(f field, limit int) (key, value string, err error) {
+	err = d.each(f, f.where, func(f field) error {
+		switch f.number {
+		case 1:
+			return f.name(&key)
+		case 2:
+			return f.text(&value, limit)
+		}
+		return nil
+	})
+	return key, value, err
+}
+
+func (f field) bad(reason string, args ...any) error {
+	return &FormatError{Offset: f.offset, Where: f.where, Reason: fmt.Sprintf(reason, args...)}
+}
+
+func (f field) unsupported(reason string, args ...any) error {
+	return &UnsupportedError{Offset: f.offset, Where: f.where, Reason: fmt.Sprintf(reason, args...)}
+}
+
+// once refuses a field that the message has had. Protobuf lets the last one
+// win, or merges them; two readers that disagree on which would see two models.
+func (f field) once() error {
+	if f.again {
+		return f.bad("field %d is there twice", f.number)
+	}
+	return nil
+}
+
+func (f field) int(into *int64) error {
+	if f.typ != protowire.VarintType {
+		return f.bad("field %d is no integer", f.number)
+	}
+	*into = int64(f.value)
+	return f.once()
+}
+
+// enum reads an integer that protobuf keeps in 32 bits.
+func (f field) enum(into *int32) error {
+	var v int64
+	if err := f.int(&v); err != nil {
+		return err
+	}
+	if v < 0 || v > math.MaxInt32 {
+		return f.bad("field %d is %d", f.number, v)
+	}
+	*into = int32(v)
+	return nil
+}
+
+func (f field) name(into *string) error { return f.text(into, maxName) }
+
+func (f field) text(into *string, limit int) (err error) {
+	if err := f.once(); err != nil {
+		return err
+	}
+	*into, err = f.string(limit)
+	return err
+}
+
+// string reads a string, one of any number.
+func (f field) string(limit int) (string, error) {
+	if f.typ != protowire.BytesType {
+		return "", f.bad("field %d is no string", f.number)
+	}
+	if reason := noText(f.bytes, limit); reason != "" {
+		return "", f.bad("%s", reason)
+	}
+	return string(f.bytes), nil
+}
+
+// noText says why b is no text of at most limit bytes; empty if it is one.
+func noText(b []byte, limit int) string {
+	switch {
+	case len(b) > limit:
+		return fmt.Sprintf("a string of %d bytes, more than %d", len(b), limit)
+	case !utf8.Valid(b):
+		return "a string that is no UTF-8"
+	case bytes.IndexByte(b, 0) >= 0:
+		return "a string with a NUL"
+	}
+	return ""
+}
+
+// raw reads bytes.
+func (f field) raw(into *[]byte) error {
+	if f.typ != protowire.BytesType {
+		return f.bad("field %d is no bytes", f.number)
+	}
+	*into = f.bytes
+	return f.once()
+}
+
+func (f field) float(into *float32) error {
+	if f.typ != protowire.Fixed32Type {
+		return f.bad("field %d is no float", f.number)
+	}
+	*into = math.Float32frombits(uint32(f.value))
+	return f.once()
+}
+
+// count returns the number of elements of a list that f adds: of integers if
+// width is 0, else of fixed numbers of that many bytes. A list stands packed
+// in one field, or as a field for each element.
+func (f field) count(width int) (int64, error) {
+	single := map[int]protowire.Type{0: protowire.VarintType, 4: protowire.Fixed32Type, 8: protowire.Fixed64Type}[width]
+	switch {
+	case f.typ == single:
+		return 1, nil
+	case f.typ != protowire.BytesType || width > 0 && len(f.bytes)%width != 0:
+		return 0, f.bad("field %d is no list of numbers of the right type", f.number)
+	case width > 0:
+		return int64(len(f.bytes) / width), nil
+	}
+	n := int64(0)
+	for _, b := range f.bytes {
+		if b < 0x80 { // the last byte of an integer
+			n++
+		}
+	}
+	return n, nil
+}
+
+// integers hands each element of a list of integers to add.
+func (f field) integers(add func(v uint64)) error {
+	if f.typ == protowire.VarintType {
+		add(f.value)
+		return nil
+	}
+	for b := f.bytes; len(b) > 0; {
+		v, n := protowire.ConsumeVarint(b)
+		if n < 0 {
+			return f.bad("broken protobuf: %v", protowire.ParseError(n))
+		}
+		add(v)
+		b = b[n:]
+	}
+	return nil
+}
+
+// fixed returns the bytes of a list of fixed numbers: little-endian, in the
+// file as in a tensor.
+func (f field) fixed(width int) []byte {
+	switch {
+	case f.typ == protowire.BytesType:
+		return f.bytes
+	case width == 4:
+		return protowire.AppendFixed32(nil, uint32(f.value))
+	}
+	return protowire.AppendFixed64(nil, f.value)
+}
+
+// ints appends a list of at most limit integers.
+func (f field) ints(into *[]int64, limit int) error {
+	n, err := f.count(0)
+	if err != nil {
+		return err
+	}
+	if int64(len(*into))+n > int64(limit) {
+		return f.bad("a list of more than %d integers", limit)
+	}
+	*into = slices.Grow(*into, int(n))
+	return f.integers(func(v uint64) { *into = append(*into, int64(v)) })
+}
+
+// floats appends a list of floats.
+func (f field) floats(into *[]float32) error {
+	n, err := f.count(4)
+	if err != nil {
+		return err
+	}
+	*into = slices.Grow(*into, int(n))
+	for b := f.fixed(4); len(b) > 0; b = b[4:] {
+		v, _ := protowire.ConsumeFixed32(b)
+		*into = append(*into, math.Float32frombits(v))
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package export
+
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// value writes the node of one value: one case an operator.
+func (e *emitter) value(v *graph.Value) error {
+	if v.Op.Leaf() {
+		if v.Op == graph.Const {
+			return e.initializer(v.Name, v.Attr.Value)
+		}
+		return nil // inputs and weights are written already
+	}
+	inputs := make([]string, len(v.Args))
+	for i, a := range v.Args {
+		inputs[i] = a.Name
+	}
+	if err := e.operator(v, inputs); err != nil {
+		return err
+	}
+	if !e.valueInfo || e.isOutput(v) {
+		return nil
+	}
+	i, err := info(v.Name, v)
+	e.out.Values = append(e.out.Values, i)
+	return err
+}
+
+func (e *emitter) isOutput(v *graph.Value) bool {
+	for _, o := range e.graph.Outputs {
+		if o.Name == v.Name {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *emitter) operator(v *graph.Value, inputs []string) error {
+	name := v.Op.String()
+	axis := onnx.IntAttr("axis", int64(v.Attr.Axis))
+	switch v.Op {
+	case graph.MatMul, graph.Add, graph.Sub, graph.Mul, graph.Div,
+		graph.Neg, graph.Exp, graph.Log, graph.Sqrt, graph.Tanh, graph.Relu, graph.Identity, graph.Equal, graph.Where:
+		e.node(name, v.Name, inputs)
+	case graph.Gather, graph.Concat, graph.GatherElements:
+		e.node(name, v.Name, inputs, axis)
+	case graph.Softmax, graph.LogSoftmax:
+		if e.opset < 13 && v.Attr.Axis != len(v.Shape)-1 {
+			return fmt.Errorf("before opset 13 it runs over all axes from %d on, not that one", v.Attr.Axis)
+		}
+		e.node(name, v.Name, inputs, axis)
+	case graph.ReduceSum, graph.ReduceMean:
+		e.reduce(v, inputs)
+	case graph.Reshape:
+		return e.reshape(v, inputs)
+	case graph.Transpose:
+		e.node(name, v.Name, inputs, onnx.IntsAttr("perm", int64s(v.Attr.Perm)...))
+	case graph.Split:
+		e.splitOnce(v, inputs)
+	case graph.Slice:
+		return e.slice(v, inputs)
+	case graph.Range, graph.ConstantOfShape, graph.Trilu:
+		return e.fromSizes(v, inputs)
+	case graph.Cast:
+		t, err := dataType(v.DType)
+		e.node(name, v.Name, inputs, onnx.IntAttr("to", int64(t)))
+		return err
+	case graph.LayerNormalization:
+		e.node(name, v.Name, inputs, onnx.IntAttr("axis", int64(len(v.Shape)-1)), onnx.FloatAttr("epsilon", float32(v.Attr.Epsilon)))
+	default:
+		return fmt.Errorf("it has no node of its own in any profile: Lower writes it with others")
+	}
+	return nil
+}
+
+// reduce writes the axes where the operator set has them: ReduceSum takes them
+// as an input from opset 13 on, ReduceMean from 18.
+func (e *emitter) reduce(v *graph.Value, inputs []string) {
+	keep := onnx.IntAttr("keepdims", 0)
+	if v.Attr.KeepDims {
+		keep.Int = 1
+	}
+	axes := int64s(v.Attr.Axes)
+	if since := map[graph.Op]int64{graph.ReduceSum: 13, graph.ReduceMean: 18}[v.Op]; e.opset >= since {
+		e.node(v.Op.String(), v.Name, append(inputs, e.integers(axes...)), keep)
+		return
+	}
+	e.node(v.Op.String(), v.Name, inputs, onnx.IntsAttr("axes", axes...), keep)
+}
+
+// reshape writes the target with 0 for an open axis that stays in its place,
+// and -1 for one that does not, of which there may be one.
+func (e *emitter) reshape(v *graph.Value, inputs []string) error {
+	target := make([]int64, len(v.Shape))
+	moved := 0
+	from := v.Args[0].Shape
+	for i, d := range v.Shape {
+		n, ok := d.Number()
+		switch {
+		case ok && n == 0:
+			return fmt.Errorf("shape %s has an empty axis, which ONNX's Reshape reads as a copied one", v.Shape)
+		case ok:
+			target[i] = int64(n)
+		case i < len(from) && from[i] == d:
+			target[i] = 0
+		default:
+			target[i] = -1
+			moved++
+		}
+	}
+	if moved > 1 {
+		return fmt.Errorf("from %s to %s more than one open axis moves", from, v.Shape)
+	}
+	e.node("Reshape", v.Name, append(inputs, e.integers(target...)))
+	return nil
+}
+
+// splitOnce writes one node for all results of a Split, when its first result
+// comes by. A result that nothing uses is not in the graph; it gets a name of
+// its own here.
+func (e *emitter) splitOnce(v *graph.Value, inputs []string) {
+	names := make([]string, len(v.Attr.Sizes))
+	first := v
+	for _, w := range e.graph.Values {
+		if w.Op == graph.Split && w.Args[0] == v.Args[0] && sameSplit(w.Attr, v.Attr) && names[w.Attr.Result] == "" {
+			if first == v && allEmpty(names) {
+				first = w
+			}
+			names[w.Attr.Result] = w.Name
+		}
+	}
+	if names[v.Attr.Result] != v.Name { // the same result a second time
+		e.node("Identity", v.Name, []string{names[v.Attr.Result]})
+		return
+	}
+	if first != v {
+		return
+	}
+	for i := range names {
+		if names[i] == "" {
+			names[i] = fmt.Sprintf("%s.unused_%d", v.Name, i)
+		}
+	}
+	n := &onnx.Node{Op: "Split", Name: names[0], Inputs: inputs, Outputs: names, Attributes: []onnx.Attribute{onnx.IntAttr("axis", int64(v.Attr.Axis))}}
+	if e.opset >= 13 {
+		n.Inputs = append(n.Inputs, e.integers(int64s(v.Attr.Sizes)...))
+	} else {
+		n.Attributes = append(n.Attributes, onnx.IntsAttr("split", int64s(v.Attr.Sizes)...))
+	}
+	e.out.Nodes = append(e.out.Nodes, n)
+}
+
+func sameSplit(a, b graph.Attr) bool {
+	return a.Axis == b.Axis && fmt.Sprint(a.Sizes) == fmt.Sprint(b.Sizes)
+}
+
+func allEmpty(names []string) bool {
+	for _, n := range names {
+		if n != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *emitter) slice(v *graph.Value, inputs []string) error {
+	start, err := e.size(v.Attr.Start)
+	if err != nil {
+		return err
+	}
+	limit, err := e.size(v.Attr.Limit)
+	if err != nil {
+		return err
+	}
+	e.node("Slice", v.Name, append(inputs, start, limit, e.integers(int64(v.Attr.Axis))))
+	return nil
+}
+
+func int64s(v []int) []int64 {
+	out := make([]int64, len(v))
+	for i, x := range v {
+		out[i] = int64(x)
+	}
+	return out
+}
