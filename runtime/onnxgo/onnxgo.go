@@ -1,0 +1,176 @@
+// Package onnxgo runs a model in onnx-go, stock, with its gorgonnx backend: a
+// second ONNX runtime in Go that shares no code with ONNX Runtime.
+//
+// onnx-go v0.5.0 multiplies nothing but matrices and knows neither Gather nor
+// symbolic dimensions, so it takes the files of the flat profile only: input
+// one_hot, float32 (T,V), output logits, float32 (T,V), T fixed. A Session
+// hides that: it takes token ids of any batch and of any length up to T.
+package onnxgo
+
+import (
+	"fmt"
+	"os"
+	"sync"
+
+	onnx "github.com/owulveryck/onnx-go"
+	"github.com/owulveryck/onnx-go/backend/x/gorgonnx"
+	"gorgonia.org/tensor"
+
+	"github.com/attnx/attnx/format"
+)
+
+// The names that the flat profile gives its input and output.
+const (
+	inputName  = "one_hot"
+	outputName = "logits"
+)
+
+// Session runs one file of the flat profile. It may be used by several
+// goroutines: they take turns.
+type Session struct {
+	mu      sync.Mutex
+	backend *gorgonnx.Graph
+	input   onnx.DataCarrier
+	output  onnx.DataCarrier
+	length  int // T
+	vocab   int // V
+	ran     bool
+}
+
+// firstRun keeps the first runs of several models apart: they write to tables
+// of Gorgonia that are shared without a lock.
+var firstRun sync.Mutex
+
+// Open reads an ONNX file of the flat profile.
+func Open(path string) (*Session, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := OpenBytes(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// OpenBytes reads an ONNX model of the flat profile.
+func OpenBytes(model []byte) (s *Session, err error) {
+	defer recovered(&err)
+	s = &Session{backend: gorgonnx.NewGraph()}
+	m := onnx.NewModel(s.backend)
+	if err := m.UnmarshalBinary(model); err != nil {
+		return nil, fmt.Errorf("onnx-go: %w", err)
+	}
+	if s.input, err = carrier(m, inputName); err != nil {
+		return nil, err
+	}
+	if s.output, err = carrier(m, outputName); err != nil {
+		return nil, err
+	}
+	t := s.input.GetTensor()
+	if t == nil || t.Dims() != 2 {
+		return nil, fmt.Errorf("onnx-go: input %q has no fixed shape (T,V): export with --profile flat", inputName)
+	}
+	s.length, s.vocab = t.Shape()[0], t.Shape()[1]
+	return s, nil
+}
+
+func carrier(m *onnx.Model, name string) (onnx.DataCarrier, error) {
+	n, ok := m.GetNodeByName(name)
+	if !ok {
+		return nil, fmt.Errorf("onnx-go: the file has no %q: export with --profile flat", name)
+	}
+	c, ok := n.(onnx.DataCarrier)
+	if !ok {
+		return nil, fmt.Errorf("onnx-go: %q carries no tensor", name)
+	}
+	return c, nil
+}
+
+// recovered turns a panic of onnx-go or Gorgonia, which is how they refuse
+// many a graph, into an error.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("onnx-go: %v", r)
+	}
+}
+
+// Length returns T, the longest sequence that the file can run.
+func (s *Session) Length() int { return s.length }
+
+// Run takes input_ids, int64 (B,T') with T' up to Length, and returns logits,
+// float32 (B,T',V). Rows are run one after the other, shorter ones padded on
+// the right, which causal attention does not see.
+func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Tensor, err error) {
+	defer recovered(&err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.backend == nil {
+		return nil, fmt.Errorf("onnx-go: the session is closed")
+	}
+	in, ok := inputs["input_ids"]
+	if !ok || len(inputs) != 1 || len(in.Shape) != 2 {
+		return nil, fmt.Errorf("onnx-go: wants one input, input_ids (B,T)")
+	}
+	ids, err := in.Int64s()
+	if err != nil {
+		return nil, fmt.Errorf("onnx-go: %w", err)
+	}
+	batch, length := in.Shape[0], in.Shape[1]
+	if length > s.length {
+		return nil, fmt.Errorf("onnx-go: %d tokens for a file of fixed length %d: export with a longer one", length, s.length)
+	}
+	logits := make([]float32, 0, batch*length*s.vocab)
+	for b := range batch {
+		row, err := s.sequence(ids[b*length:(b+1)*length], b)
+		if err != nil {
+			return nil, err
+		}
+		logits = append(logits, row[:length*s.vocab]...)
+	}
+	return map[string]format.Tensor{"logits": format.FromFloat32s("logits", []int{batch, length, s.vocab}, logits)}, nil
+}
+
+// sequence runs one sequence and returns its logits (T,V).
+func (s *Session) sequence(ids []int64, row int) ([]float32, error) {
+	hot := make([]float32, s.length*s.vocab)
+	for t, id := range ids {
+		if id < 0 || id >= int64(s.vocab) {
+			return nil, fmt.Errorf("onnx-go: input_ids[%d,%d] is %d, the vocabulary has ids 0 to %d", row, t, id, s.vocab-1)
+		}
+		hot[t*s.vocab+int(id)] = 1
+	}
+	for t := len(ids); t < s.length; t++ {
+		hot[t*s.vocab] = 1 // padding must be a token: a row of zeros has no variance to normalize
+	}
+	x := tensor.New(tensor.WithShape(s.length, s.vocab), tensor.WithBacking(hot))
+	if err := s.input.SetTensor(x); err != nil {
+		return nil, fmt.Errorf("onnx-go: %w", err)
+	}
+	if err := s.run(); err != nil {
+		return nil, fmt.Errorf("onnx-go: %w", err)
+	}
+	y, ok := s.output.GetTensor().Data().([]float32)
+	if !ok || len(y) != s.length*s.vocab {
+		return nil, fmt.Errorf("onnx-go: output %q is not float32 (%d,%d)", outputName, s.length, s.vocab)
+	}
+	return y, nil
+}
+
+func (s *Session) run() error {
+	if !s.ran {
+		firstRun.Lock()
+		defer firstRun.Unlock()
+		s.ran = true
+	}
+	return s.backend.Run()
+}
+
+// Close lets go of the model.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backend, s.input, s.output = nil, nil, nil
+	return nil
+}

@@ -1,0 +1,151 @@
+package onnxgo_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/conform"
+	"github.com/attnx/attnx/runtime/onnxgo"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+func open(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
+	data, err := export.Bytes(g, weights, export.Options{Profile: export.Flat})
+	if err != nil {
+		return nil, err
+	}
+	return onnxgo.OpenBytes(data)
+}
+
+// Both networks on the flat profile against PyTorch and the oracle. The suite
+// of single operators is not for onnx-go: it runs the flat form of a network
+// and nothing else.
+func TestNetworks(t *testing.T) {
+	build := func(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+	oracle := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { return ref.New(g, weights) }
+	conform.Networks(t, open, conform.Options{}, build, oracle)
+}
+
+func tiny(t *testing.T) (*onnxgo.Session, *ref.Oracle) {
+	t.Helper()
+	c, err := model.Preset("tiny", model.GPT2, 11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := model.Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := model.NewWeights(g, 3)
+	data, err := export.Bytes(g, weights, export.Options{Profile: export.Flat, Length: 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := onnxgo.OpenBytes(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := ref.New(g, weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, o
+}
+
+func TestRunRefuses(t *testing.T) {
+	s, _ := tiny(t)
+	if s.Length() != 6 {
+		t.Errorf("length %d, exported with 6", s.Length())
+	}
+	ids := func(v ...int64) format.Tensor { return format.FromInt64s("input_ids", []int{1, len(v)}, v) }
+	for _, c := range []struct {
+		name, want string
+		in         map[string]format.Tensor
+	}{
+		{"no input", "wants one input", nil},
+		{"another input", "wants one input", map[string]format.Tensor{"x": ids(1)}},
+		{"rank 1", "wants one input", map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{1}, []int64{1})}},
+		{"floats", "F32", map[string]format.Tensor{"input_ids": format.FromFloat32s("input_ids", []int{1, 1}, []float32{1})}},
+		{"too long", "7 tokens for a file of fixed length 6", map[string]format.Tensor{"input_ids": ids(1, 2, 3, 4, 5, 6, 7)}},
+		{"an id too high", "input_ids[0,1] is 11, the vocabulary has ids 0 to 10", map[string]format.Tensor{"input_ids": ids(1, 11)}},
+		{"a negative id", "input_ids[0,0] is -1", map[string]format.Tensor{"input_ids": ids(-1)}},
+	} {
+		if _, err := s.Run(c.in); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+	// After all the refusals it still runs.
+	if _, err := s.Run(map[string]format.Tensor{"input_ids": ids(1, 2)}); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Run(map[string]format.Tensor{"input_ids": ids(1)}); err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("a closed session: %v", err)
+	}
+}
+
+// Several models run for the first time at once, and one by several goroutines.
+func TestConcurrentRuns(t *testing.T) {
+	var wg sync.WaitGroup
+	for range 3 {
+		s, o := tiny(t)
+		for n := 1; n <= 4; n++ {
+			wg.Go(func() {
+				in := runtime.NewCase(2, n, 11, uint64(n)).Inputs()
+				want, err := o.Run(in)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := s.Run(in)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if d := runtime.Compare(want["logits"], got["logits"]); !d.Within {
+					t.Errorf("length %d: %s %v", n, d.Reason, d.FirstBad)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+func TestOpenRefuses(t *testing.T) {
+	c, err := model.Preset("tiny", model.GPT2, 11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := model.Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := export.Bytes(g, model.NewWeights(g, 1), export.Options{Profile: export.Plain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"nothing":           {nil, "onnx-go"},
+		"text":              {[]byte("this is no model"), "onnx-go"},
+		"the plain profile": {plain, "onnx-go"},
+	} {
+		if _, err := onnxgo.OpenBytes(c.data); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, err := onnxgo.Open("missing.onnx"); err == nil || !strings.Contains(err.Error(), "missing.onnx") {
+		t.Errorf("a missing file: %v", err)
+	}
+}

@@ -1,0 +1,92 @@
+//go:build cgo
+
+package ort
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+)
+
+// bind checks the given tensors against the declared inputs and returns the
+// numbers that the named dimensions take. ONNX says that one name is one
+// number within a graph (IR specification, "Static tensor shapes"), so two
+// numbers for one name are refused here, where the names are still known.
+func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error) {
+	names := make(map[string]int)
+	for _, want := range s.inputs {
+		t, ok := inputs[want.Name]
+		if !ok {
+			return nil, fmt.Errorf("input %q is missing; the model takes %s", want.Name, list(s.inputs))
+		}
+		if err := t.WithName(want.Name).Check(); err != nil {
+			return nil, err
+		}
+		if t.DType != want.DType {
+			return nil, fmt.Errorf("input %q is %s, the model takes %s", want.Name, t.DType, want)
+		}
+		if !want.Ranked {
+			continue
+		}
+		if len(t.Shape) != len(want.Shape) {
+			return nil, fmt.Errorf("input %q has shape %v, the model takes %s", want.Name, t.Shape, want)
+		}
+		for i, d := range want.Shape {
+			size, known := names[d.Name]
+			switch {
+			case d.Name == "" && t.Shape[i] != d.Size:
+				return nil, fmt.Errorf("input %q has shape %v, the model takes %s", want.Name, t.Shape, want)
+			case d.Name == "" || d.Name == "?":
+			case known && size != t.Shape[i]:
+				return nil, fmt.Errorf("input %q has shape %v: %s is %d in another input", want.Name, t.Shape, d.Name, size)
+			default:
+				names[d.Name] = t.Shape[i]
+			}
+		}
+	}
+	if len(inputs) > len(s.inputs) {
+		for name := range inputs {
+			if !slices.ContainsFunc(s.inputs, func(v Value) bool { return v.Name == name }) {
+				return nil, fmt.Errorf("there is no input %q; the model takes %s", name, list(s.inputs))
+			}
+		}
+	}
+	return names, nil
+}
+
+// shape returns the shape v will have once the names are bound; ok is false
+// where the file does not say enough. A name may be a sum, as in
+// "past_sequence_length + sequence_length".
+func (v Value) shape(names map[string]int) (shape []int, ok bool) {
+	if !v.Ranked {
+		return nil, false
+	}
+	shape = make([]int, len(v.Shape))
+	for i, d := range v.Shape {
+		if d.Name == "" {
+			shape[i] = d.Size
+			continue
+		}
+		for term := range strings.SplitSeq(d.Name, "+") {
+			term = strings.TrimSpace(term)
+			n, known := names[term]
+			if !known {
+				var err error
+				if n, err = strconv.Atoi(term); err != nil || n < 0 {
+					return nil, false
+				}
+			}
+			shape[i] += n
+		}
+	}
+	n, ok := format.Elements(shape)
+	return shape, ok && n <= maxPrepared/max(v.DType.Size(), 1)
+}
+
+// maxPrepared bounds the bytes prepared for one output on the mere word of
+// the file. A larger one is allocated by ONNX Runtime once it is computed, and
+// then kept like the others.
+const maxPrepared = 1 << 30

@@ -1,0 +1,102 @@
+//go:build cgo
+
+package ort_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/conform"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// What the suite cannot ask of a session that wants an input; TestOpenSizes
+// does.
+var noInput = map[graph.Op]string{
+	graph.Range:           "the binding opens no model without inputs",
+	graph.ConstantOfShape: "the binding opens no model without inputs",
+}
+
+// Every operator and both networks in ONNX Runtime, by way of the plain
+// profile: what the exporter writes means what the graph says.
+func TestConform(t *testing.T) {
+	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	if err != nil {
+		t.Skipf("ONNX Runtime is not here: %v", err)
+	}
+	open := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
+		data, err := export.Bytes(g, weights, export.Options{Profile: export.Plain})
+		if err != nil {
+			return nil, err
+		}
+		return ort.OpenBytes(data, ort.Options{Library: lib.Path})
+	}
+	build := func(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+	oracle := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { return ref.New(g, weights) }
+	t.Run("ops", func(t *testing.T) { conform.Ops(t, open, conform.Options{Skip: noInput}) })
+	t.Run("networks", func(t *testing.T) { conform.Networks(t, open, conform.Options{}, build, oracle) })
+}
+
+// Operators that are made from open sizes.
+func TestOpenSizes(t *testing.T) {
+	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	if err != nil {
+		t.Skipf("ONNX Runtime is not here: %v", err)
+	}
+	b := graph.NewBuilder()
+	rows := graph.Sym("T")
+	b.Input("x", format.Float32, rows, graph.N(2))
+	b.Output("range", b.Range(graph.N(1), rows.Add(graph.N(1))))
+	b.Output("mask", b.TriluUpper(b.ConstantOfShape(-2.5, rows, rows), graph.N(1)))
+	g, err := b.Graph()
+	if err == nil {
+		_, err = export.Bytes(g, nil, export.Options{Profile: export.Plain})
+	}
+	if err == nil {
+		t.Fatal("a size T+1 that no input has was written")
+	}
+
+	b = graph.NewBuilder()
+	b.Input("x", format.Float32, rows, graph.N(2))
+	b.Output("range", b.Range(graph.N(0), rows))
+	b.Output("mask", b.TriluUpper(b.ConstantOfShape(-2.5, rows, rows), graph.N(1)))
+	if g, err = b.Graph(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := export.Bytes(g, nil, export.Options{Profile: export.Plain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ort.OpenBytes(data, ort.Options{Library: lib.Path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	oracle, err := ref.New(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 3} {
+		in := map[string]format.Tensor{"x": format.FromFloat32s("x", []int{n, 2}, make([]float32, 2*n))}
+		want, err := oracle.Run(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Run(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range want {
+			if d := runtime.Compare(want[name], got[name]); !d.Within {
+				t.Errorf("%s for T = %d: %s %v", name, n, d.Reason, d.FirstBad)
+			}
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package ort
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/attnx/attnx/format"
+)
+
+// The binding tells a session's inputs and outputs only by loading the model
+// a second time, and then without the names of dimensions. This file reads
+// them from the model instead: it walks over the file's top two levels,
+// skipping weights without reading them.
+
+// Field numbers of onnx.proto.
+const (
+	modelGraph = 7 // ModelProto.graph
+
+	graphInitializer       = 5 // GraphProto
+	graphInput             = 11
+	graphOutput            = 12
+	graphSparseInitializer = 15
+
+	tensorName = 8 // TensorProto.name
+
+	sparseValues = 1 // SparseTensorProto.values
+
+	valueName = 1 // ValueInfoProto
+	valueType = 2
+
+	typeTensor = 1 // TypeProto.tensor_type
+
+	tensorElem  = 1 // TypeProto.Tensor
+	tensorShape = 2
+
+	shapeDim = 1 // TensorShapeProto.dim
+
+	dimValue = 1 // TensorShapeProto.Dimension
+	dimParam = 2
+)
+
+// maxHeader bounds one declaration of an input or output, in bytes: far more
+// than names and dimensions take.
+const maxHeader = 1 << 20
+
+var errNotONNX = errors.New("not a valid ONNX model")
+
+// declared reads what a model file of the given size takes and gives.
+func declared(r io.ReaderAt, size int64) (signature, error) {
+	var s signature
+	stored := make(map[string]bool) // weights; up to IR 3 they are listed among the inputs as well
+	err := fields(r, 0, size, func(num protowire.Number, off, end int64) error {
+		if num != modelGraph {
+			return nil
+		}
+		return fields(r, off, end, func(num protowire.Number, off, end int64) error {
+			switch num {
+			case graphInitializer:
+				return storedName(r, off, end, stored)
+			case graphSparseInitializer:
+				return fields(r, off, end, func(num protowire.Number, off, end int64) error {
+					if num != sparseValues {
+						return nil
+					}
+					return storedName(r, off, end, stored)
+				})
+			case graphInput, graphOutput:
+				v, err := readValue(r, off, end)
+				if err != nil {
+					return err
+				}
+				if num == graphInput {
+					s.inputs = append(s.inputs, v)
+				} else {
+					s.outputs = append(s.outputs, v)
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return signature{}, err
+	}
+	var asked []Value
+	for _, v := range s.inputs {
+		if !stored[v.Name] {
+			asked = append(asked, v)
+		}
+	}
+	s.inputs = asked
+	for _, v := range append(s.inputs[:len(s.inputs):len(s.inputs)], s.outputs...) {
+		if v.DType == format.Invalid {
+			return signature{}, fmt.Errorf("%q is not a tensor of numbers: not supported", v.Name)
+		}
+	}
+	if len(s.inputs) == 0 || len(s.outputs) == 0 {
+		// The binding takes the address of the first of each.
+		return signature{}, fmt.Errorf("%d inputs and %d outputs: a model needs one of each", len(s.inputs), len(s.outputs))
+	}
+	return s, nil
+}
+
+func storedName(r io.ReaderAt, off, end int64, names map[string]bool) error {
+	return fields(r, off, end, func(num protowire.Number, off, end int64) error {
+		if num != tensorName {
+			return nil
+		}
+		name, err := payload(r, off, end)
+		names[string(name)] = true
+		return err
+	})
+}
+
+// fields calls visit with every length-delimited field of the message that
+// lies in r from off to end: its number and where its payload lies. Other
+// fields are passed over.
+func fields(r io.ReaderAt, off, end int64, visit func(num protowire.Number, off, end int64) error) error {
+	var window [2 * binary.MaxVarintLen64]byte // a tag and a length, or a tag and a number
+	for off < end {
+		head := window[:min(int64(len(window)), end-off)]
+		if n, err := r.ReadAt(head, off); n < len(head) {
+			return fmt.Errorf("%w: byte %d: %v", errNotONNX, off, err)
+		}
+		num, typ, n := protowire.ConsumeTag(head)
+		if n < 0 {
+			return fmt.Errorf("%w: byte %d: %v", errNotONNX, off, protowire.ParseError(n))
+		}
+		if typ != protowire.BytesType {
+			skip := protowire.ConsumeFieldValue(num, typ, head[n:])
+			if skip < 0 || typ == protowire.StartGroupType {
+				return fmt.Errorf("%w: byte %d: field %d is broken", errNotONNX, off, num)
+			}
+			off += int64(n + skip)
+			continue
+		}
+		length, m := protowire.ConsumeVarint(head[n:])
+		if m < 0 {
+			return fmt.Errorf("%w: byte %d: %v", errNotONNX, off, protowire.ParseError(m))
+		}
+		start := off + int64(n+m)
+		if length > uint64(end-start) {
+			return fmt.Errorf("%w: byte %d: field %d claims %d bytes, %d are left", errNotONNX, off, num, length, end-start)
+		}
+		off = start + int64(length)
+		if err := visit(num, start, off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func payload(r io.ReaderAt, off, end int64) ([]byte, error) {
+	if end-off > maxHeader {
+		return nil, fmt.Errorf("%w: byte %d: a declaration of %d bytes", errNotONNX, off, end-off)
+	}
+	b := make([]byte, end-off)
+	if n, err := r.ReadAt(b, off); n < len(b) {
+		return nil, fmt.Errorf("%w: byte %d: %v", errNotONNX, off, err)
+	}
+	return b, nil
+}
+
+// readValue reads a ValueInfoProto.
+func readValue(r io.ReaderAt, off, end int64) (Value, error) {
+	b, err := payload(r, off, end)
+	if err != nil {
+		return Value{}, err
+	}
+	v := Value{}
+	err = walk(b, func(num protowire.Number, b []byte, _ uint64) error {
+		switch num {
+		case valueName:
+			v.Name = string(b)
+		case valueType:
+			return walk(b, func(num protowire.Number, b []byte, _ uint64) error {
+				if num != typeTensor {
+					return nil
+				}
+				return walk(b, v.tensorType)
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return Value{}, fmt.Errorf("%w: byte %d: %v", errNotONNX, off, err)
+	}
+	return v, nil
+}
+
+// tensorType takes one field of a TypeProto.Tensor.
+func (v *Value) tensorType(num protowire.Number, b []byte, x uint64) error {
+	switch num {
+	case tensorElem:
+		if x < uint64(len(elementTypes)) {
+			v.DType = elementTypes[x]
+		}
+	case tensorShape:
+		v.Ranked = true
+		return walk(b, func(num protowire.Number, b []byte, _ uint64) error {
+			if num != shapeDim {
+				return nil
+			}
+			d := Dim{Name: "?"}
+			err := walk(b, func(num protowire.Number, b []byte, x uint64) error {
+				switch {
+				case num == dimValue && x < 1<<62:
+					d = Dim{Size: int(x)}
+				case num == dimParam && len(b) > 0:
+					d = Dim{Name: string(b)}
+				}
+				return nil
+			})
+			v.Shape = append(v.Shape, d)
+			return err
+		})
+	}
+	return nil
+}
+
+// walk calls visit with every field of the message b: the payload of a
+// length-delimited field, or the number of a varint.
+func walk(b []byte, visit func(num protowire.Number, b []byte, x uint64) error) error {
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		b = b[n:]
+		size := protowire.ConsumeFieldValue(num, typ, b)
+		if size < 0 {
+			return protowire.ParseError(size)
+		}
+		var err error
+		switch typ {
+		case protowire.BytesType:
+			sub, _ := protowire.ConsumeBytes(b)
+			err = visit(num, sub, 0)
+		case protowire.VarintType:
+			x, _ := protowire.ConsumeVarint(b)
+			err = visit(num, nil, x)
+		}
+		if err != nil {
+			return err
+		}
+		b = b[size:]
+	}
+	return nil
+}
+
+// elementTypes gives the type behind a number of TensorProto.DataType, which
+// ONNX Runtime's C API numbers alike. Types with no counterpart are Invalid.
+var elementTypes = [...]format.DType{
+	1: format.Float32, 2: format.Uint8, 3: format.Int8, 4: format.Uint16, 5: format.Int16,
+	6: format.Int32, 7: format.Int64, 9: format.Bool, 10: format.Float16, 11: format.Float64,
+	12: format.Uint32, 13: format.Uint64, 16: format.BFloat16,
+}

@@ -1,0 +1,33 @@
+// Package ort runs ONNX models with ONNX Runtime, on the CPU or on CUDA.
+//
+// # The library
+//
+// ONNX Runtime is a shared library that is opened while the program runs, so
+// a program that imports this package starts without it. [Find] looks for the
+// library, [Install] fetches the pinned official build into the user's cache,
+// and [FindOrInstall] does the one or the other. One process holds one
+// library: the first [Open] decides, and a second, different path is refused.
+//
+// The binding is github.com/yalue/onnxruntime_go v1.27.0, which asks the
+// library for version 24 of its C API. The table of functions behind that
+// version is append-only, so every ONNX Runtime from 1.24 on serves it; a
+// newer binding would ask for a newer API and refuse those libraries without
+// giving this package anything it uses.
+//
+// The binding needs cgo. Built with CGO_ENABLED=0 the package has the same
+// functions and answers [runtime.UnavailableError].
+//
+// # Sessions
+//
+// A [Session] takes and gives tensors by name. Inputs are read where they lie.
+// Outputs are written by ONNX Runtime straight into memory that the session
+// keeps and uses again while shapes repeat; that is why the tensors a Run
+// returned are valid only until the next one.
+//
+// # Devices
+//
+// With Device "cuda" every node runs on CUDA or the session does not open:
+// there is no silent fall back to the CPU. [CUDAError] says which part of CUDA
+// is missing. TF32 is off unless asked for, because it keeps 10 bits of a
+// float32's 23 bits of mantissa.
+package ort

@@ -1,0 +1,164 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+
+	"github.com/attnx/attnx/runtime"
+)
+
+// Status is the outcome of a check.
+type Status string
+
+// The outcomes: it is there and works; it is not there; it is there, or would
+// be, but cannot be used.
+const (
+	OK          Status = "ok"
+	NotFound    Status = "missing"
+	Unavailable Status = "unavailable"
+)
+
+// Check is one line of a diagnosis.
+type Check struct {
+	Name   string `json:"name"`
+	Status Status `json:"status"`
+	Detail string `json:"detail"`           // what was found, or what is wrong; one line
+	Remedy string `json:"remedy,omitempty"` // empty when the status is ok
+}
+
+// Diagnose looks at everything that running models with ONNX Runtime needs:
+// cgo, the library and its version, the CPU and CUDA providers, NVIDIA's
+// driver, the cache, and the clients that Install uses. explicit is as for
+// Find. It loads the library into this process, and changes nothing else.
+func Diagnose(explicit string) []Check {
+	var checks []Check
+	add := func(name string, status Status, detail, remedy string) {
+		checks = append(checks, Check{name, status, detail, remedy})
+	}
+	fail := func(name string, status Status, err error) {
+		var u *runtime.UnavailableError
+		if errors.As(err, &u) {
+			add(name, status, u.Reason, u.Remedy)
+			return
+		}
+		add(name, status, err.Error(), installRemedy)
+	}
+
+	if err := cgoMissing(); err != nil {
+		fail("cgo", NotFound, err)
+	} else {
+		add("cgo", OK, "this program was built with it", "")
+	}
+	lib, err := Find(explicit)
+	if err != nil {
+		fail("onnxruntime library", NotFound, err)
+	} else {
+		add("onnxruntime library", OK, lib.Path+" (from "+lib.Source+")", "")
+	}
+	if used, version, err := load(explicit); err != nil {
+		fail("cpu", Unavailable, err)
+		fail("cuda", Unavailable, err)
+	} else {
+		lib = used
+		add("cpu", OK, "ONNX Runtime "+version+"; "+MinVersion+" or newer serves", "")
+		if err := tryCUDA(); err != nil {
+			fail("cuda", Unavailable, err)
+		} else {
+			add("cuda", OK, "a model ran on it", "")
+		}
+	}
+	if lib.Path != "" {
+		if provider := beside(lib.Path, "onnxruntime_providers_cuda"); provider != "" {
+			add("cuda provider library", OK, provider, "")
+		} else {
+			add("cuda provider library", NotFound, "none beside "+lib.Path, remedyBuild)
+		}
+	}
+	if driver := findDriver(); driver != "" {
+		add("nvidia driver", OK, driver, "")
+	} else {
+		add("nvidia driver", NotFound, "neither its library nor nvidia-smi is found", remedyDriver)
+	}
+	checks = append(checks, checkCache(), checkClients())
+	return checks
+}
+
+// beside returns the path of a library in the folder of another, "" if it is not there.
+func beside(library, name string) string {
+	file := map[string]string{"windows": name + ".dll", "darwin": "lib" + name + ".dylib"}[goruntime.GOOS]
+	if file == "" {
+		file = "lib" + name + ".so"
+	}
+	// The loader looks beside the file that a link leads to.
+	if target, err := filepath.EvalSymlinks(library); err == nil {
+		library = target
+	}
+	if path := filepath.Join(filepath.Dir(library), file); isFile(path) {
+		return path
+	}
+	return ""
+}
+
+// findDriver returns where NVIDIA's driver is seen, "" if it is not.
+func findDriver() string {
+	dirs, file := systemFolders(), "libcuda.so.1"
+	switch goruntime.GOOS {
+	case "windows":
+		dirs, file = []string{filepath.Join(os.Getenv("SystemRoot"), "System32")}, "nvcuda.dll"
+	case "linux":
+		dirs = append(dirs, "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/usr/local/cuda/compat")
+	}
+	for _, dir := range dirs {
+		if path := filepath.Join(dir, file); dir != "" && isFile(path) {
+			return path
+		}
+	}
+	if path, err := exec.LookPath("nvidia-smi"); err == nil {
+		return path
+	}
+	return ""
+}
+
+func checkCache() Check {
+	const name = "onnxruntime cache"
+	root, err := cacheRoot()
+	if err != nil {
+		return Check{name, Unavailable, err.Error(), "set HOME"}
+	}
+	held, err := filepath.Glob(filepath.Join(root, "*", "*", libraryNames()[0]))
+	if err != nil || len(held) == 0 {
+		return Check{name, NotFound, root + " holds no library", "run `attnx runtime install`"}
+	}
+	var what []string
+	for _, path := range held {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			continue
+		}
+		what = append(what, fmt.Sprintf("%s (%.1f MB)", filepath.ToSlash(rel), float64(info.Size())/1e6))
+	}
+	return Check{Name: name, Status: OK, Detail: root + ": " + strings.Join(what, ", ")}
+}
+
+func checkClients() Check {
+	var have []string
+	for _, client := range []string{"npm", "pip"} {
+		if command := clientCommand(client); command != nil {
+			have = append(have, strings.Join(command, " "))
+		}
+	}
+	if len(have) == 0 {
+		return Check{"package client", NotFound, "neither npm nor pip is installed",
+			"install one of them, or name a library with --ort-lib"}
+	}
+	return Check{Name: "package client", Status: OK, Detail: strings.Join(have, ", ")}
+}

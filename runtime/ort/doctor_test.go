@@ -1,0 +1,36 @@
+package ort
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestDiagnose(t *testing.T) {
+	names := func(checks []Check) (s []string) {
+		for _, c := range checks {
+			s = append(s, c.Name)
+			if (c.Status == OK) != (c.Remedy == "") || c.Detail == "" || strings.Contains(c.Detail+c.Remedy, "\n") {
+				t.Errorf("a check that is not ok has a remedy, every check a detail of one line: %+v", c)
+			}
+		}
+		return s
+	}
+	all := Diagnose("")
+	for _, want := range []string{"cgo", "onnxruntime library", "cpu", "cuda", "nvidia driver", "onnxruntime cache", "package client"} {
+		if !slices.Contains(names(all), want) {
+			t.Errorf("nothing is said about %s: %v", want, names(all))
+		}
+	}
+	none := filepath.Join(t.TempDir(), "none.so")
+	bad := Diagnose(none)
+	names(bad)
+	i := slices.IndexFunc(bad, func(c Check) bool { return c.Name == "onnxruntime library" })
+	if bad[i].Status != NotFound || !strings.Contains(bad[i].Detail, none) {
+		t.Errorf("a named library that is not there: %+v", bad[i])
+	}
+	if i = slices.IndexFunc(bad, func(c Check) bool { return c.Name == "cpu" }); bad[i].Status != Unavailable {
+		t.Errorf("and yet: %+v", bad[i])
+	}
+}

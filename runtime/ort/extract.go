@@ -1,0 +1,121 @@
+package ort
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Bounds on what a package may unpack to, about four times what they hold:
+// the archive is pinned by its hash, so these only keep a mistake in the
+// table from filling the disk.
+const (
+	maxLibrary = 256 << 20
+	maxArchive = 1 << 30
+)
+
+// verify reads f from its start and reports whether it is the pinned file.
+func (b bundle) verify(f *os.File) error {
+	sum := sha256.New()
+	n, err := io.Copy(sum, io.NewSectionReader(f, 0, 1<<62))
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", b.file, err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != b.sha256 {
+		return &hashError{file: b.file, got: got, want: b.sha256, gotSize: n, wantSize: b.size}
+	}
+	return nil
+}
+
+// hashError says that a package is not the one that was pinned.
+type hashError struct {
+	file, got, want   string
+	gotSize, wantSize int64
+}
+
+func (e *hashError) Error() string {
+	return fmt.Sprintf("%s is refused: its SHA-256 is %s (%d bytes), the pinned one is %s (%d bytes)",
+		e.file, e.got, e.gotSize, e.want, e.wantSize)
+}
+
+// extract writes the one wanted member of the archive f to the file target.
+// Members are only compared by name, never used as a path, so nothing an
+// archive says can choose where bytes go.
+func (b bundle) extract(f *os.File, target string) error {
+	var member io.ReadCloser
+	var err error
+	if strings.HasSuffix(b.file, ".tgz") {
+		member, err = tarMember(f, b.member)
+	} else {
+		member, err = zipMember(f, b.member)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.file, err)
+	}
+	defer member.Close()
+
+	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(out, io.LimitReader(member, maxLibrary+1))
+	if err == nil && n > maxLibrary {
+		err = fmt.Errorf("%s: %s is over %d bytes", b.file, b.member, maxLibrary)
+	}
+	if err == nil {
+		err = out.Sync() // the rename that publishes it must not outrun its bytes
+	}
+	return errors.Join(err, out.Close())
+}
+
+func tarMember(f *os.File, name string) (io.ReadCloser, error) {
+	gz, err := gzip.NewReader(io.NewSectionReader(f, 0, 1<<62))
+	if err != nil {
+		return nil, err
+	}
+	r := tar.NewReader(io.LimitReader(gz, maxArchive))
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return nil, fmt.Errorf("no member %s", name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if h.Name != name {
+			continue
+		}
+		if h.Typeflag != tar.TypeReg {
+			return nil, fmt.Errorf("%s is not a regular file", name)
+		}
+		return io.NopCloser(r), nil
+	}
+}
+
+func zipMember(f *os.File, name string) (io.ReadCloser, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	r, err := zip.NewReader(f, info.Size())
+	if err != nil {
+		return nil, err
+	}
+	for _, member := range r.File {
+		if member.Name != name {
+			continue
+		}
+		if !member.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s is not a regular file", name)
+		}
+		return member.Open()
+	}
+	return nil, fmt.Errorf("no member %s", name)
+}

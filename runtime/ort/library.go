@@ -1,0 +1,248 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/attnx/attnx/runtime"
+)
+
+// MinVersion is the oldest ONNX Runtime that serves C API version 24, the one
+// the binding asks for.
+const MinVersion = "1.24"
+
+// The environment variables that name a library, in the order they are asked.
+const (
+	EnvLibrary  = "ATTNX_ORT_LIB"
+	EnvStandard = "ONNXRUNTIME_SHARED_LIBRARY_PATH"
+)
+
+// Library is an ONNX Runtime shared library on this machine.
+type Library struct {
+	Path   string // absolute
+	Source string // "--ort-lib", an environment variable's name, "cache" or "system"
+}
+
+const installRemedy = "run `attnx runtime install`, or name a library with --ort-lib or " + EnvLibrary
+
+// Find returns the ONNX Runtime library to use, without opening it. It asks,
+// in this order: explicit (the value of --ort-lib; may be empty), the
+// environment variables ATTNX_ORT_LIB and ONNXRUNTIME_SHARED_LIBRARY_PATH, the
+// user's cache, the system's folders.
+//
+// A path that was named, by flag or variable, is used or refused, never
+// skipped; it may be the library or the folder that holds it. Errors are
+// *runtime.UnavailableError.
+func Find(explicit string) (Library, error) {
+	lib, _, err := find(explicit, os.Getenv, systemFolders())
+	return lib, err
+}
+
+// find is Find with the machine as arguments. named says that the error is
+// about a path somebody chose, which installing another library cannot mend.
+func find(explicit string, getenv func(string) string, folders []string) (lib Library, named bool, err error) {
+	for _, choice := range []Library{
+		{explicit, "--ort-lib"},
+		{getenv(EnvLibrary), EnvLibrary},
+		{getenv(EnvStandard), EnvStandard},
+	} {
+		if choice.Path == "" {
+			continue
+		}
+		path, err := resolve(choice.Path)
+		if err != nil {
+			return Library{}, true, unavailable(
+				fmt.Sprintf("%s names %s: %v", choice.Source, choice.Path, err),
+				"give the path of "+libraryNames()[0]+", or leave it out and run `attnx runtime install`")
+		}
+		return Library{path, choice.Source}, true, nil
+	}
+
+	if dir, err := cacheFolder(); err == nil {
+		path := filepath.Join(dir, libraryNames()[0])
+		if isFile(path) {
+			return Library{path, "cache"}, false, nil
+		}
+	}
+
+	var old string // the last library passed over because of its age
+	for _, dir := range folders {
+		if dir == "" { // an empty entry of a search path means "here"; that is nobody's intention
+			continue
+		}
+		for _, path := range candidates(dir) {
+			if tooOld(path) {
+				old = path
+				continue
+			}
+			return Library{path, "system"}, false, nil
+		}
+	}
+	reason := "no ONNX Runtime library found"
+	if old != "" {
+		reason += " (" + old + " is older than " + MinVersion + ")"
+	}
+	return Library{}, false, unavailable(reason, installRemedy)
+}
+
+func unavailable(reason, remedy string) error {
+	return &runtime.UnavailableError{Runtime: "ort-cpu", Reason: reason, Remedy: remedy}
+}
+
+// resolve returns the absolute path of a library named by its path or by its folder.
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	var perr *fs.PathError
+	switch {
+	case errors.As(err, &perr):
+		return "", perr.Err
+	case err != nil:
+		return "", err
+	case info.Mode().IsRegular():
+		return path, nil
+	case !info.IsDir():
+		return "", errors.New("not a regular file")
+	}
+	if found := candidates(path); len(found) > 0 {
+		return found[0], nil
+	}
+	return "", errors.New("the folder holds no " + libraryNames()[0])
+}
+
+// libraryNames returns the names the library goes by on this system, the one
+// Install gives it first.
+func libraryNames() []string {
+	switch goruntime.GOOS {
+	case "windows":
+		return []string{"onnxruntime.dll"}
+	case "darwin", "ios":
+		return []string{"libonnxruntime.1.dylib", "libonnxruntime.dylib"}
+	default:
+		return []string{"libonnxruntime.so.1", "libonnxruntime.so"}
+	}
+}
+
+// candidates returns the libraries in a folder: under their usual names, then
+// under names that carry a whole version, newest first.
+func candidates(dir string) []string {
+	var found []string
+	for _, name := range libraryNames() {
+		if path := filepath.Join(dir, name); isFile(path) {
+			found = append(found, path)
+		}
+	}
+	var pattern string
+	switch goruntime.GOOS {
+	case "windows":
+		return found
+	case "darwin", "ios":
+		pattern = "libonnxruntime.1.*.dylib"
+	default:
+		pattern = "libonnxruntime.so.1.*"
+	}
+	versioned, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil { // dir has a broken pattern in its own name; its usual names were tried
+		return found
+	}
+	slices.SortFunc(versioned, func(a, b string) int { return slices.Compare(versionIn(b), versionIn(a)) })
+	return append(found, slices.DeleteFunc(versioned, func(p string) bool { return !isFile(p) })...)
+}
+
+// tooOld reports whether the file behind path says in its name that it is
+// older than MinVersion. A name without a version says nothing.
+func tooOld(path string) bool {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	v := versionIn(path)
+	return len(v) >= 2 && slices.Compare(v, versionNumbers(MinVersion)) < 0
+}
+
+// versionIn returns the numbers of the version in a library's file name:
+// 1, 21, 0 for libonnxruntime.so.1.21.0.
+func versionIn(path string) []int {
+	name := filepath.Base(path)
+	name = strings.TrimSuffix(name, ".dylib")
+	name = strings.TrimPrefix(name, "libonnxruntime.")
+	return versionNumbers(strings.TrimPrefix(name, "so."))
+}
+
+func versionNumbers(s string) []int {
+	var v []int
+	for part := range strings.SplitSeq(s, ".") {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			break
+		}
+		v = append(v, n)
+	}
+	return v
+}
+
+// systemFolders lists where libraries lie on this system, the user's own
+// search path first.
+func systemFolders() []string {
+	switch goruntime.GOOS {
+	case "windows":
+		// Windows ships an onnxruntime.dll of its own in its system folder, for
+		// its own use and years old, so that folder is left out.
+		var dirs []string
+		root := strings.ToLower(os.Getenv("SystemRoot"))
+		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+			if dir != "" && (root == "" || !strings.HasPrefix(strings.ToLower(dir), root)) {
+				dirs = append(dirs, dir)
+			}
+		}
+		return dirs
+	case "darwin", "ios":
+		return append(filepath.SplitList(os.Getenv("DYLD_LIBRARY_PATH")),
+			"/opt/homebrew/lib", "/usr/local/lib", "/usr/lib")
+	default:
+		return append(filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")),
+			"/usr/local/lib", "/usr/local/lib64", "/usr/lib", "/usr/lib64", multiarch())
+	}
+}
+
+// multiarch is Debian's folder for libraries of this processor.
+func multiarch() string {
+	cpu := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}[goruntime.GOARCH]
+	if cpu == "" {
+		cpu = goruntime.GOARCH
+	}
+	return "/usr/lib/" + cpu + "-linux-gnu"
+}
+
+// cacheRoot is the folder in the user's cache that holds every installed version.
+func cacheRoot() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("the user's cache folder is unknown: %w", err)
+	}
+	return filepath.Join(dir, "attnx", "onnxruntime"), nil
+}
+
+// cacheFolder is where Install puts the library of this system. The platform
+// is part of it because a home folder may be shared by machines of two kinds.
+func cacheFolder() (string, error) {
+	root, err := cacheRoot()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(root, Version, goruntime.GOOS+"-"+goruntime.GOARCH), nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

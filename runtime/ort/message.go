@@ -1,0 +1,25 @@
+package ort
+
+import (
+	"regexp"
+	"strings"
+)
+
+// What comes before the news in an error of ONNX Runtime or of the binding:
+// which function passed it on, and where in the C++ source it was raised.
+var (
+	bindingPreamble = regexp.MustCompile(`^(?:Platform-specific initialization failed: |` +
+		`Error creating C session(?: from file)?: |Error creating internal AdvancedSession: |` +
+		`Error running network: |Error creating tensor from ort: |ORT API error creating tensor: |` +
+		`Load model from .*? failed: ?)+`)
+	sourcePlace = regexp.MustCompile(`\S*[/\\]onnxruntime[/\\]core[/\\]\S+:\d+ .*?\)(?: const)?(?: \[with .*?\])? `)
+	statusCode  = regexp.MustCompile(`\[ONNXRuntimeError\] : \d+ : \w+ : `)
+)
+
+// oneLine returns an error's text on one line, beginning with what went wrong.
+func oneLine(err error) string {
+	s := strings.Join(strings.Fields(err.Error()), " ")
+	s = bindingPreamble.ReplaceAllString(s, "")
+	s = sourcePlace.ReplaceAllString(s, "")
+	return statusCode.ReplaceAllString(s, "")
+}

@@ -1,0 +1,226 @@
+//go:build cgo
+
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
+)
+
+var _ runtime.Session = (*Session)(nil)
+
+// Session runs one model in ONNX Runtime. It may be used by several
+// goroutines; their runs take turns.
+type Session struct {
+	mu      sync.Mutex
+	session *ort.DynamicAdvancedSession // nil once closed
+	name    string                      // of the model, for errors
+	takes   signature
+	version string
+	device  string
+	noCUDA  error
+
+	outputs  []*value // of the last run, to be written again; nil where there is none
+	last     [][]int  // the shapes of the inputs of that run; nil if it failed
+	distrust bool     // the file declares shapes that the outputs turned out not to have
+}
+
+// Run computes every output from the inputs, which are given by name and must
+// have the declared types and shapes. Ids out of range are an error on the
+// CPU; CUDA reads whatever lies there, so callers check ids against the
+// vocabulary themselves.
+//
+// The tensors returned are valid until the next Run, which may write its
+// results into the same memory; goroutines that share a session use RunThen.
+func (s *Session) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run(inputs)
+}
+
+// RunThen runs the model and calls read with the outputs before any other run
+// of this session can overwrite them. It returns the error of either. read
+// must not use the session.
+func (s *Session) RunThen(inputs map[string]format.Tensor, read func(outputs map[string]format.Tensor) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	outputs, err := s.run(inputs)
+	if err != nil {
+		return err
+	}
+	return read(outputs)
+}
+
+func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	if s.session == nil {
+		return nil, fmt.Errorf("%s: the session is closed", s.name)
+	}
+	names, err := s.takes.bind(inputs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	in := make([]ort.Value, len(s.takes.inputs))
+	shapes := make([][]int, len(in))
+	for i, want := range s.takes.inputs {
+		t := inputs[want.Name]
+		v, err := newValue(t.DType, t.Shape, t.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: input %q: %w", s.name, want.Name, err)
+		}
+		defer v.destroy()
+		in[i], shapes[i] = v.ort, v.shape
+	}
+
+	same := s.last != nil && slices.EqualFunc(s.last, shapes, slices.Equal)
+	s.last = nil
+	if err := s.prepare(names, same); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	prepared := slices.ContainsFunc(s.outputs, func(v *value) bool { return v != nil && len(v.shape) > 0 })
+	err = s.call(in)
+	if err != nil && prepared && !s.distrust {
+		// The file may declare other shapes than the model makes, or a shape
+		// may follow from the values and not from the shapes of the inputs.
+		// ONNX Runtime then refuses the memory prepared for it, and allocates
+		// if it is given none.
+		s.distrust = true
+		if err2 := s.prepare(names, false); err2 == nil {
+			err2 = s.call(in)
+			if err2 == nil {
+				err = nil
+			}
+		}
+		s.distrust = err == nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: onnxruntime: %s", s.name, oneLine(err))
+	}
+	s.last = shapes
+	results := make(map[string]format.Tensor, len(s.outputs))
+	for i, v := range s.outputs {
+		name := s.takes.outputs[i].Name
+		results[name] = v.tensor(name)
+	}
+	return results, nil
+}
+
+// prepare fills s.outputs with memory for this run, as far as the shapes are
+// known: what the last run wrote, where it fits, else new memory.
+func (s *Session) prepare(names map[string]int, same bool) error {
+	for i, declared := range s.takes.outputs {
+		old := s.outputs[i]
+		if old != nil && same && !s.distrust {
+			continue
+		}
+		shape, known := declared.shape(names)
+		scalar := known && len(shape) == 0 // never left to the binding, which cannot allocate one
+		if s.distrust && !scalar {
+			known = false
+		}
+		if old != nil && known && slices.Equal(old.shape, shape) {
+			continue
+		}
+		old.destroy()
+		s.outputs[i] = nil
+		if !known {
+			if elementOf(declared.DType).tensor == nil {
+				return fmt.Errorf("output %s: this type is supported only where the file declares a shape that follows from the inputs", declared)
+			}
+			continue
+		}
+		n, _ := format.Elements(shape)
+		v, err := newValue(declared.DType, shape, make([]byte, n*declared.DType.Size()))
+		if err != nil {
+			return fmt.Errorf("output %q: %w", declared.Name, err)
+		}
+		s.outputs[i] = v
+	}
+	return nil
+}
+
+// call runs the model on s.outputs and keeps what was allocated for the
+// outputs that had no memory.
+func (s *Session) call(in []ort.Value) error {
+	out := make([]ort.Value, len(s.outputs))
+	for i, v := range s.outputs {
+		if v != nil {
+			out[i] = v.ort
+		}
+	}
+	err := s.session.Run(in, out)
+	if errors.Is(err, ort.ZeroShapeLengthError) {
+		return errors.New("an output is a scalar, which the file does not declare: declare its shape as []")
+	}
+	if err != nil {
+		return err
+	}
+	var bad error
+	for i := range out {
+		if s.outputs[i] != nil {
+			continue
+		}
+		v, err := keep(out[i], s.takes.outputs[i].DType)
+		if err != nil {
+			bad = fmt.Errorf("output %q: %w", s.takes.outputs[i].Name, err)
+		}
+		s.outputs[i] = v
+	}
+	return bad
+}
+
+// Inputs returns what the model takes, weights left out, in the file's order.
+func (s *Session) Inputs() []Value { return slices.Clone(s.takes.inputs) }
+
+// Outputs returns what the model gives, in the file's order.
+func (s *Session) Outputs() []Value { return slices.Clone(s.takes.outputs) }
+
+// Metadata returns the value of a key in the model's metadata_props; ok is
+// false if the model has no such key, or the session is closed.
+func (s *Session) Metadata(key string) (value string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil {
+		return "", false
+	}
+	m, err := s.session.GetModelMetadata()
+	if err != nil {
+		return "", false
+	}
+	defer m.Destroy()
+	value, ok, err = m.LookupCustomMetadataMap(key)
+	return value, ok && err == nil
+}
+
+// Device returns the device the session runs on: "cpu" or "cuda".
+func (s *Session) Device() string { return s.device }
+
+// NoCUDA returns why a session opened with Device "auto" runs on the CPU;
+// nil if it runs on CUDA, and if CUDA was not asked for.
+func (s *Session) NoCUDA() error { return s.noCUDA }
+
+// Version returns the version of ONNX Runtime, such as "1.30.0".
+func (s *Session) Version() string { return s.version }
+
+// Close frees the model. Tensors that Run returned stay readable. Closing
+// twice is no error.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil {
+		return nil
+	}
+	for i, v := range s.outputs {
+		v.destroy()
+		s.outputs[i] = nil
+	}
+	err := s.session.Destroy()
+	s.session = nil
+	return err
+}
