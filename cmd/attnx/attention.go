@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+func attentionCommand(s streams) *cobra.Command {
+	var text, out string
+	var layer, head int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "attention CHECKPOINT --text TEXT",
+		Short: "Show what each token of a sentence looks at",
+		Long: `Show the attention scores of a sentence after softmax: one row for each token
+that looks, one column for each token looked at, computed in float64. Without
+--layer and --head all of them are shown; the picture has a row for each layer
+and a column for each head.`,
+		Example: "  attnx attention quickstart/" + checkpointFile + " --text 'do not like' --head 0 -o heads.png",
+		Args:    oneArg("checkpoint"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if text == "" {
+				return fmt.Errorf("--text is missing or empty: give the sentence to look at")
+			}
+			if out != "" {
+				if _, err := pictureFormat(out); err != nil {
+					return err
+				}
+			}
+			c, err := model.Load(args[0])
+			if err != nil {
+				return err
+			}
+			if layer < -1 || layer >= c.Config.Layers || head < -1 || head >= c.Config.Heads {
+				return fmt.Errorf("--layer %d --head %d: the model has layers 0 to %d and heads 0 to %d", layer, head, c.Config.Layers-1, c.Config.Heads-1)
+			}
+			maps, err := attentionMaps(args[0], c, text)
+			if err != nil {
+				return err
+			}
+			var chosen []attentionMap
+			for _, m := range maps {
+				if (layer < 0 || m.Layer == layer) && (head < 0 || m.Head == head) {
+					chosen = append(chosen, m)
+				}
+			}
+			if asJSON {
+				if err := printJSON(s.out, chosen); err != nil {
+					return err
+				}
+			} else {
+				for _, m := range chosen {
+					if err := m.print(s.out); err != nil {
+						return err
+					}
+				}
+			}
+			if out == "" {
+				return nil
+			}
+			if err := plotAttention(out, chosen); err != nil {
+				return err
+			}
+			fmt.Fprintf(s.err, "wrote %s\n", out)
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&text, "text", "", "sentence to look at")
+	fl.IntVar(&layer, "layer", -1, "layer to show, from 0 (-1: all)")
+	fl.IntVar(&head, "head", -1, "head to show, from 0 (-1: all)")
+	fl.StringVarP(&out, "output", "o", "", "also draw them into this picture, .png or .svg")
+	fl.BoolVar(&asJSON, "json", false, "print the numbers as JSON")
+	return cmd
+}
+
+// attentionMap is the attention of one head: Scores[t][s] is how much token t
+// looks at token s; a row sums to 1.
+type attentionMap struct {
+	Layer  int         `json:"layer"`
+	Head   int         `json:"head"`
+	Tokens []string    `json:"tokens"`
+	Scores [][]float64 `json:"scores"`
+}
+
+func (m attentionMap) title() string { return fmt.Sprintf("layer %d, head %d", m.Layer, m.Head) }
+
+// attentionMaps runs a sentence through the oracle and collects the softmax of
+// every head.
+func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMap, error) {
+	tok, err := tokenizerOf(path, c.Tokenizer, c.Config)
+	if err != nil {
+		return nil, err
+	}
+	ids := tok.Encode(text)
+	if len(ids) == 0 || len(ids) > c.Config.Context {
+		return nil, fmt.Errorf("--text has %d tokens, the model sees 1 to %d: take another sentence", len(ids), c.Config.Context)
+	}
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	if g, err = graph.Apply(g, graph.Decompose(graph.Attention)); err != nil {
+		return nil, err
+	}
+	oracle, err := ref.New(g, c.Weights)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, v := range g.Values {
+		if strings.HasSuffix(v.Name, "attn.probabilities") {
+			names = append(names, v.Name)
+		}
+	}
+	input := format.FromInt64s("input_ids", []int{1, len(ids)}, ids)
+	values, err := oracle.Values(map[string]format.Tensor{"input_ids": input}, names...)
+	if err != nil {
+		return nil, err
+	}
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = tokenText(tok, id)
+	}
+	var maps []attentionMap
+	for layer, name := range names {
+		x, err := values[name].Float64s()
+		if err != nil {
+			return nil, err
+		}
+		n := len(ids)
+		for head := range c.Config.Heads {
+			m := attentionMap{Layer: layer, Head: head, Tokens: words}
+			for t := range n {
+				row := (head*n + t) * n
+				m.Scores = append(m.Scores, x[row:row+n])
+			}
+			maps = append(maps, m)
+		}
+	}
+	return maps, nil
+}
+
+// tokenText returns the text of a token, or, of a part of a character, the
+// token as the vocabulary writes it.
+func tokenText(tok *tokens.Tokenizer, id int64) string {
+	text, err := tok.Decode([]int64{id})
+	if err != nil || strings.ContainsRune(text, utf8.RuneError) {
+		return tok.Token(id)
+	}
+	return text
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/model"
+)
+
+func exportCommand(s streams) *cobra.Command {
+	var out, profile string
+	var opset, length int
+	cmd := &cobra.Command{
+		Use:   "export CHECKPOINT -o OUT.onnx",
+		Short: "Write a model as an ONNX file",
+		Long: `Write a checkpoint as an ONNX file. The file carries the configuration, the
+tokenizer and the fingerprint of the network: attnx generate needs nothing
+else. Past 1.9 GB the weights go to a file beside it. A file that is there is
+replaced once the new one is complete.
+
+Profiles:
+  plain  input_ids int64 (batch_size, sequence_length) to logits; any sizes;
+         for ONNX Runtime and everything like it
+  flat   matrices only, one sequence of fixed length, one-hot input; for
+         onnx-go, which multiplies nothing of higher rank`,
+		Example: "  attnx export runs/go/" + checkpointFile + " -o go.onnx\n  attnx export runs/go/" + checkpointFile + " -o go.flat.onnx --profile flat",
+		Args:    oneArg("checkpoint"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return fmt.Errorf("-o is missing: name the file to write")
+			}
+			p, err := export.ParseProfile(profile)
+			if err != nil {
+				return fmt.Errorf("--profile: %w", err)
+			}
+			if length != 0 && p != export.Flat {
+				return fmt.Errorf("--length belongs to --profile flat: other profiles run any length")
+			}
+			c, err := model.Load(args[0])
+			if err != nil {
+				return err
+			}
+			sum, err := exportCheckpoint(c, out, export.Options{Profile: p, Opset: opset, Length: length})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(s.err, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&out, "output", "o", "", "ONNX file to write")
+	fl.StringVar(&profile, "profile", string(export.Plain), "form of the graph: "+joined(export.Profiles()))
+	fl.IntVar(&opset, "opset", 0, "ONNX operator set (default: the profile's)")
+	fl.IntVar(&length, "length", 0, "flat: tokens in the sequence (default: the model's context)")
+	return cmd
+}
+
+func joined[T ~string](names []T) string {
+	s := make([]string, len(names))
+	for i, n := range names {
+		s[i] = string(n)
+	}
+	return strings.Join(s, ", ")
+}
+
+// exportCheckpoint writes a model as an ONNX file that says where it is from.
+func exportCheckpoint(c *model.Checkpoint, path string, o export.Options) (export.Summary, error) {
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return export.Summary{}, err
+	}
+	if o.Metadata, err = c.Metadata(); err != nil {
+		return export.Summary{}, err
+	}
+	return export.File(path, g, c.Weights, o)
+}
+
+// exportBytes returns a model as an ONNX file in memory.
+func exportBytes(c *model.Checkpoint, o export.Options) ([]byte, error) {
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	if o.Metadata, err = c.Metadata(); err != nil {
+		return nil, err
+	}
+	return export.Bytes(g, c.Weights, o)
+}
+
+// exportModel returns a model in the form of an ONNX file.
+func exportModel(c *model.Checkpoint, o export.Options) (*onnx.Model, error) {
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	if o.Metadata, err = c.Metadata(); err != nil {
+		return nil, err
+	}
+	return export.Model(g, c.Weights, o)
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// Every command has an example that its own flags accept, and a help that
+// shows it.
+func TestHelp(t *testing.T) {
+	root := command(streams{})
+	var visit func(*cobra.Command)
+	seen := 0
+	visit = func(cmd *cobra.Command) {
+		seen++
+		var out, stderr strings.Builder
+		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+		if code := run(args, strings.NewReader(""), &out, &stderr); code != exitOK || stderr.Len() > 0 {
+			t.Errorf("attnx %s: exit code %d, %s", strings.Join(args, " "), code, &stderr)
+		}
+		if cmd.Example == "" || !strings.Contains(out.String(), cmd.Example) {
+			t.Errorf("%s --help has no example:\n%s", cmd.CommandPath(), &out)
+		}
+		for _, line := range strings.Split(out.String(), "\n") {
+			if len(line) > 120 && !strings.Contains(cmd.Example, line) {
+				t.Errorf("%s --help has a line of %d characters: %s", cmd.CommandPath(), len(line), line)
+			}
+		}
+		for _, line := range strings.Split(cmd.Example, "\n") {
+			checkExample(t, cmd, line)
+		}
+		for _, c := range cmd.Commands() {
+			if c.Name() != "help" && c.Name() != "completion" { // cobra's own
+				visit(c)
+			}
+		}
+	}
+	visit(root)
+	if seen != 12 {
+		t.Errorf("%d commands, want 12", seen)
+	}
+}
+
+func checkExample(t *testing.T, cmd *cobra.Command, line string) {
+	t.Helper()
+	var words []string
+	quoted := strings.FieldsFunc(line, func(r rune) bool { return r == '\'' || r == '"' })
+	for i, part := range quoted {
+		if i%2 == 1 {
+			words = append(words, part)
+		} else {
+			words = append(words, strings.Fields(part)...)
+		}
+	}
+	if len(words) == 0 || words[0] != "attnx" {
+		t.Errorf("%s: example %q is no command of ours", cmd.CommandPath(), line)
+		return
+	}
+	found, rest, err := command(streams{}).Find(words[1:])
+	if err != nil {
+		t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
+		return
+	}
+	if cmd.Runnable() && cmd.HasParent() && !slices.Contains(strings.Fields(found.CommandPath()), cmd.Name()) {
+		t.Errorf("%s: its example is one of %s", cmd.CommandPath(), found.CommandPath())
+	}
+	if err := found.ParseFlags(rest); err != nil {
+		t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
+		return
+	}
+	if err := found.ValidateArgs(found.Flags().Args()); err != nil {
+		t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
+	}
+}

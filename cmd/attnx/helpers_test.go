@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+)
+
+// jsonFields FILE PATH[=VALUE]...: the file (or stdout) is JSON, has something
+// at each path, such as results.0.runtime, and there the value if one is given.
+func jsonFields(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: json file path[=value]...")
+	}
+	var doc any
+	if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc); err != nil {
+		ts.Fatalf("%s is no JSON: %v", args[0], err)
+	}
+	for _, arg := range args[1:] {
+		path, want, compare := strings.Cut(arg, "=")
+		at := doc
+		for _, part := range strings.Split(path, ".") {
+			ok := false
+			switch x := at.(type) {
+			case map[string]any:
+				at, ok = x[part]
+			case []any:
+				i, err := strconv.Atoi(part)
+				if ok = err == nil && i < len(x); ok {
+					at = x[i]
+				}
+			}
+			if !ok {
+				ts.Fatalf("%s has nothing at %s", args[0], path)
+			}
+		}
+		if got := fmt.Sprint(at); compare && got != want {
+			ts.Fatalf("%s: %s is %s, want %s", args[0], path, got, want)
+		}
+	}
+}
+
+// broken KIND FROM TO writes TO: the file FROM, spoiled in one way.
+func broken(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: broken kind from to")
+	}
+	kind, to := args[0], ts.MkAbs(args[2])
+	data, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if spoil, ok := spoiledBytes[kind]; ok {
+		spoiled := spoil(data)
+		if bytes.Equal(spoiled, data) {
+			ts.Fatalf("%s: nothing to spoil in %s", kind, args[1])
+		}
+		ts.Check(os.WriteFile(to, spoiled, 0o666))
+		return
+	}
+	if n, err := strconv.Atoi(kind); err == nil { // so many bytes of it
+		ts.Check(os.WriteFile(to, data[:min(n, len(data)-1)], 0o666))
+		return
+	}
+	if kind == "large-tokenizer" {
+		c, err := model.Load(ts.MkAbs(args[1]))
+		ts.Check(err)
+		c.Tokenizer, err = largeTokenizer(c.Config.Vocab + 1)
+		ts.Check(err)
+		ts.Check(c.Save(to))
+		return
+	}
+	spoil, ok := spoiledModels[kind]
+	if !ok {
+		ts.Fatalf("no way to break a file is called %q", kind)
+	}
+	m, err := onnx.Decode(data)
+	ts.Check(err)
+	spoil(m)
+	ts.Check(writeTo(to, m.Encode))
+}
+
+// spoiledBytes are ways to spoil any file by its bytes.
+var spoiledBytes = map[string]func([]byte) []byte{
+	"fingerprint": func(b []byte) []byte { // of another network
+		return regexp.MustCompile(`("attnx.fingerprint":")....`).ReplaceAll(b, []byte("${1}0000"))
+	},
+	"vocabulary-of-one": func(b []byte) []byte {
+		return regexp.MustCompile(`(vocab_size\\":)\d\d`).ReplaceAll(b, []byte("${1} 1"))
+	},
+	"header-length": func(b []byte) []byte { // 2^62 bytes of header
+		return append([]byte{0, 0, 0, 0, 0, 0, 0, 0x40}, b[8:]...)
+	},
+	"field-length": func([]byte) []byte { // an ONNX graph of 4 GiB in a file of 8 bytes
+		return []byte{0x08, 0x08, 0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f}
+	},
+	"noise": func(b []byte) []byte {
+		b = bytes.Clone(b)
+		for i := 16; i < len(b); i += 16 {
+			b[i] ^= 0xff
+		}
+		return b
+	},
+}
+
+// spoiledModels are ways to spoil an ONNX model that keep it readable.
+var spoiledModels = map[string]func(*onnx.Model){
+	"cycle": func(m *onnx.Model) {
+		nodes := m.Graph.Nodes
+		nodes[0].Inputs[0] = nodes[len(nodes)-1].Outputs[0]
+	},
+	"unknown-op":      func(m *onnx.Model) { m.Graph.Nodes[3].Op = "Frobnicate" },
+	"dangling":        func(m *onnx.Model) { m.Graph.Nodes[3].Inputs[0] = "nowhere" },
+	"size":            func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{1 << 40, 1 << 20} },
+	"overflow":        func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{1 << 62, 1 << 62} },
+	"no-metadata":     func(m *onnx.Model) { m.Metadata = nil },
+	"outside":         external("../secret.bin"),
+	"outside-by-path": external("/etc/passwd"),
+	"outside-by-link": external("link.bin"),
+	"missing-data":    external("not-there.bin"),
+}
+
+func external(location string) func(*onnx.Model) {
+	return func(m *onnx.Model) {
+		t := m.Graph.Initializers[0]
+		t.External = &onnx.External{Location: location, Length: int64(len(t.Raw))}
+		t.Raw = nil
+	}
+}
+
+func largeTokenizer(n int) ([]byte, error) {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "w%d ", i)
+	}
+	t, err := tokens.Train(tokens.Word, text.String(), 0)
+	if err != nil {
+		return nil, err
+	}
+	return t.MarshalJSON()
+}
+
+// externalize FROM TO writes TO and TO_data: the ONNX file FROM with its
+// weights beside it.
+func externalize(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: externalize from to")
+	}
+	m, err := onnx.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	to := ts.MkAbs(args[1])
+	m, data := onnx.Externalize(m, filepath.Base(to)+"_data")
+	ts.Check(writeTo(to, m.Encode))
+	ts.Check(writeTo(to+"_data", data))
+}
+
+func writeTo(path string, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o666)
+}
+
+var nextSteps = regexp.MustCompile(`(?m)^ *go run \./cmd/(attnx .*)$`)
+
+// shell FILE runs the attnx commands that a text (a file, stdout or README)
+// tells a user to type, but for the first N, in a shell. Training takes two
+// steps of the two hundred: what the commands do is the same.
+func shell(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: shell file skip")
+	}
+	var text string
+	if args[0] == "README" {
+		b, err := os.ReadFile(readme)
+		ts.Check(err)
+		text = string(b)
+	} else {
+		text = ts.ReadFile(args[0])
+	}
+	skip, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	lines := nextSteps.FindAllStringSubmatch(text, -1)
+	if len(lines) < skip+3 {
+		ts.Fatalf("%s has %d commands to type, want 3 after the first %d", args[0], len(lines), skip)
+	}
+	for _, line := range lines[skip:] {
+		ts.Logf("%s", line[1])
+		ts.Check(ts.Exec("sh", "-c", strings.ReplaceAll(line[1], "--steps 200", "--steps 2")))
+	}
+}

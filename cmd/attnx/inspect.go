@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+)
+
+// inspection is what inspect tells of a file. Fields that a kind of file does
+// not have stay empty.
+type inspection struct {
+	File       string            `json:"file"`
+	Kind       string            `json:"kind"` // "safetensors" or "onnx"
+	Bytes      int64             `json:"bytes"`
+	Parameters int64             `json:"parameters"` // elements of the weights; of all floating-point tensors where it is not known which are
+	Metadata   map[string]string `json:"metadata"`
+	Tensors    []inspectedTensor `json:"tensors"`
+	IRVersion  int64             `json:"ir_version,omitempty"`
+	Opset      map[string]int64  `json:"opset,omitempty"`
+	Inputs     []string          `json:"inputs,omitempty"`
+	Outputs    []string          `json:"outputs,omitempty"`
+	Nodes      map[string]int    `json:"nodes,omitempty"` // by operator
+}
+
+type inspectedTensor struct {
+	Name  string `json:"name"`
+	DType string `json:"dtype"`
+	Shape []int  `json:"shape"`
+	Bytes int64  `json:"bytes"`
+}
+
+func inspectCommand(s streams) *cobra.Command {
+	var asJSON, nodes bool
+	cmd := &cobra.Command{
+		Use:     "inspect FILE",
+		Short:   "Show what is in a checkpoint, a safetensors file or an ONNX file",
+		Example: "  attnx inspect runs/go/" + checkpointFile + "\n  attnx inspect go.onnx --nodes",
+		Args:    oneArg("checkpoint, safetensors or ONNX file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, err := sniff(args[0])
+			if err != nil {
+				return err
+			}
+			if nodes && asJSON {
+				return fmt.Errorf("--nodes and --json exclude each other: --json has no nodes, only their number")
+			}
+			if kind != onnxFile && nodes {
+				return fmt.Errorf("--nodes: %s has no nodes, it is a safetensors file", args[0])
+			}
+			info, err := os.Stat(args[0])
+			if err != nil {
+				return err
+			}
+			x := inspection{File: args[0], Bytes: info.Size(), Metadata: map[string]string{}}
+			if kind == onnxFile {
+				m, err := onnx.ReadFile(args[0])
+				if err != nil {
+					return err
+				}
+				if nodes {
+					return onnx.Print(s.out, m)
+				}
+				x.onnx(m)
+			} else if err := x.safetensors(args[0]); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(s.out, x)
+			}
+			return x.print(s.out)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON")
+	cmd.Flags().BoolVar(&nodes, "nodes", false, "ONNX: print the graph, a node a line")
+	return cmd
+}
+
+func (x *inspection) safetensors(path string) error {
+	f, err := format.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	x.Kind, x.Metadata = "safetensors", f.Metadata()
+	for _, t := range f.Tensors() {
+		n, _ := format.Elements(t.Shape)
+		x.Tensors = append(x.Tensors, inspectedTensor{t.Name, t.DType.String(), t.Shape, int64(n * t.DType.Size())})
+		if t.DType.Float() && !strings.HasPrefix(t.Name, "optim.") {
+			x.Parameters += int64(n)
+		}
+	}
+	return nil
+}
+
+func (x *inspection) onnx(m *onnx.Model) {
+	x.Kind, x.Metadata, x.IRVersion = "onnx", m.Metadata, m.IRVersion
+	x.Opset, x.Nodes = map[string]int64{}, map[string]int{}
+	for _, o := range m.Opsets {
+		x.Opset[o.Domain] = o.Version
+	}
+	for _, v := range m.Graph.Inputs {
+		x.Inputs = append(x.Inputs, v.String())
+	}
+	for _, v := range m.Graph.Outputs {
+		x.Outputs = append(x.Outputs, v.String())
+	}
+	for _, n := range m.Graph.Nodes {
+		x.Nodes[n.Op]++
+	}
+	for _, t := range m.Graph.Initializers {
+		n := t.Elements()
+		shape := make([]int, len(t.Dims))
+		for i, d := range t.Dims {
+			shape[i] = int(d)
+		}
+		x.Tensors = append(x.Tensors, inspectedTensor{t.Name, t.DataType.String(), shape, n * t.DataType.Size()})
+		if t.DataType.Floating() {
+			x.Parameters += n
+		}
+	}
+	// A file of ours has constants beside the parameters, such as the mask.
+	if c, err := model.ParseConfig(m.Metadata[model.MetaConfig]); err == nil {
+		if n, err := c.Parameters(); err == nil {
+			x.Parameters = int64(n)
+		}
+	}
+}
+
+func (x *inspection) print(w io.Writer) error {
+	fmt.Fprintf(w, "%s: %s, %s bytes, %s parameters\n", x.File, x.Kind, thousands(int(x.Bytes)), thousands(int(x.Parameters)))
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if x.Kind == "onnx" {
+		fmt.Fprintf(tw, "IR version\t%d\n", x.IRVersion)
+		for _, domain := range sortedKeys(x.Opset) {
+			name := domain
+			if name == "" {
+				name = "ai.onnx"
+			}
+			fmt.Fprintf(tw, "opset\t%s %d\n", name, x.Opset[domain])
+		}
+		for _, i := range x.Inputs {
+			fmt.Fprintf(tw, "input\t%s\n", i)
+		}
+		for _, o := range x.Outputs {
+			fmt.Fprintf(tw, "output\t%s\n", o)
+		}
+	}
+	for _, k := range sortedKeys(x.Metadata) {
+		fmt.Fprintf(tw, "%s\t%s\n", k, shortened(x.Metadata[k]))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(x.Nodes) > 0 {
+		fmt.Fprintln(tw, "\noperator\tnodes")
+		for _, op := range sortedKeys(x.Nodes) {
+			fmt.Fprintf(tw, "%s\t%d\n", op, x.Nodes[op])
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(tw, "\ntensor\ttype\tshape\tbytes")
+	for _, t := range x.Tensors {
+		fmt.Fprintf(tw, "%s\t%s\t%v\t%s\n", t.Name, t.DType, t.Shape, thousands(int(t.Bytes)))
+	}
+	return tw.Flush()
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// shortened keeps long metadata, such as a tokenizer, on one line.
+func shortened(s string) string {
+	s = oneLine(s)
+	if r := []rune(s); len(r) > 100 {
+		return fmt.Sprintf("%s... (%d characters)", string(r[:100]), len(r))
+	}
+	return s
+}

@@ -1,0 +1,130 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A run that Ctrl-C stopped and that was taken up again, by the command it
+// printed, ends with the bytes of one that was left alone.
+func TestInterrupt(t *testing.T) {
+	folder := t.TempDir()
+	data := filepath.Join(folder, "it's text.txt")
+	if err := os.WriteFile(data, bytes.Repeat([]byte("we do not like rain\n"), 50), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	train := func(out string) *exec.Cmd {
+		cmd := exec.Command("attnx", "train", "--data", data, "--batch", "2", "--context", "8", "--steps", "3000", "--out", out)
+		cmd.Dir = folder
+		return cmd
+	}
+	if out, err := train("whole").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+
+	cmd := train("halved")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitForSteps(t, filepath.Join(folder, "halved", metricsFile), 3)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != exitStopped {
+		t.Fatalf("after Ctrl-C: %v, want exit code %d\n%s", err, exitStopped, &stderr)
+	}
+	for _, name := range []string{checkpointFile, metricsFile, lossPlotFile} {
+		if _, err := os.Stat(filepath.Join(folder, "halved", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	again := regexp.MustCompile(`(?m)^stopped; to go on: (attnx train --resume halved --data .*)$`).FindSubmatch(stderr.Bytes())
+	if again == nil {
+		t.Fatalf("it does not say how to go on:\n%s", &stderr)
+	}
+	resume := exec.Command("sh", "-c", string(again[1]))
+	resume.Dir = folder
+	if out, err := resume.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", again[1], err, out)
+	}
+
+	read := func(parts ...string) []byte {
+		b, err := os.ReadFile(filepath.Join(append([]string{folder}, parts...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if !bytes.Equal(read("whole", checkpointFile), read("halved", checkpointFile)) {
+		t.Error("the resumed run ended with another checkpoint")
+	}
+	speed := regexp.MustCompile(`"tokens_per_second":\d+`) // is not the same twice
+	if !bytes.Equal(speed.ReplaceAll(read("whole", metricsFile), nil), speed.ReplaceAll(read("halved", metricsFile), nil)) {
+		t.Error("the resumed run has other metrics")
+	}
+}
+
+// The second Ctrl-C does not wait for the step, which takes long here.
+func TestInterruptTwice(t *testing.T) {
+	folder := t.TempDir()
+	data := filepath.Join(folder, "text.txt")
+	if err := os.WriteFile(data, bytes.Repeat([]byte("we do not like rain\n"), 1000), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(folder, "run")
+	cmd := exec.Command("attnx", "train", "--data", data, "--preset", "small", "--batch", "64", "--out", out)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitForSteps(t, filepath.Join(out, metricsFile), 0)
+	done := make(chan struct{})
+	go func() { // until it ends: the system merges signals that come together
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_ = cmd.Process.Signal(os.Interrupt) // it may have ended already
+			}
+		}
+	}()
+	err := cmd.Wait()
+	close(done)
+	exit := new(exec.ExitError)
+	if !errors.As(err, &exit) {
+		t.Fatalf("it ended with %v", err)
+	}
+	if status := exit.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != os.Interrupt {
+		t.Errorf("it ended with %v, want the signal", err)
+	}
+	if _, err := os.Stat(filepath.Join(out, checkpointFile)); err == nil {
+		t.Error("it saved before it ended")
+	}
+}
+
+// waitForSteps returns when a run has written so many lines of metrics.
+func waitForSteps(t *testing.T, path string, n int) {
+	t.Helper()
+	for {
+		b, err := os.ReadFile(path)
+		if err == nil && bytes.Count(b, []byte("\n")) >= n {
+			return
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

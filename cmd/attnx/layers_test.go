@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/attnx/attnx/"
+
+// layers is who may import whom of our own packages. It is a statement of
+// policy, explained in ARCHITECTURE.md: a build that breaks it is mended by
+// moving code, not by a line here.
+var layers = map[string][]string{
+	".":               {}, // documentation and examples only
+	"format":          {},
+	"format/store":    {},
+	"model/graph":     {"format"},
+	"model":           {"format", "format/store", "model/graph"},
+	"model/tokens":    {},
+	"model/train":     {"format", "model", "model/graph", "model/tokens"},
+	"export/onnx":     {},
+	"export":          {"export/onnx", "format", "format/store", "model/graph"},
+	"runtime":         {"format"},
+	"runtime/ref":     {"format", "model/graph", "runtime"},
+	"runtime/ort":     {"format", "runtime"},
+	"runtime/onnxgo":  {"format", "runtime"},
+	"runtime/conform": {"fixtures", "format", "model/graph", "runtime"},
+	"fixtures":        {},
+	"cmd/attnx":       nil, // wires the rooms together: may import all of them, and nothing imports it
+}
+
+// single is the one package that may import a dependency.
+var single = map[string]string{
+	"gorgonia.org/gorgonia":             "model/train",
+	"github.com/yalue/onnxruntime_go":   "runtime/ort",
+	"github.com/owulveryck/onnx-go":     "runtime/onnxgo",
+	"github.com/spf13/cobra":            "cmd/attnx",
+	"github.com/guptarohit/asciigraph":  "cmd/attnx",
+	"github.com/schollz/progressbar/v3": "cmd/attnx",
+	"gonum.org/v1/plot":                 "cmd/attnx",
+}
+
+func TestLayers(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		room := strings.TrimPrefix(p.ImportPath, module)
+		if p.ImportPath+"/" == module {
+			room = "."
+		}
+		allowed, known := layers[room]
+		if !known {
+			t.Errorf("%s is in no plan: give it a line in layers and in ARCHITECTURE.md, or another place", room)
+			continue
+		}
+		seen++
+		for _, imp := range p.Imports {
+			if ours, ok := strings.CutPrefix(imp, module); ok {
+				if ours == "cmd/attnx" || room != "cmd/attnx" && !slices.Contains(allowed, ours) {
+					t.Errorf("%s imports %s, which the plan does not allow", room, ours)
+				}
+			}
+			for dep, owner := range single {
+				if strings.HasPrefix(imp, dep) && room != owner {
+					t.Errorf("%s imports %s: only %s may", room, imp, owner)
+				}
+			}
+		}
+	}
+	if seen != len(layers) {
+		t.Errorf("found %d of the %d packages of the plan", seen, len(layers))
+	}
+}
+
+// The rooms that must build where there is no C compiler.
+func TestNoCgo(t *testing.T) {
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		goos, goarch, _ := strings.Cut(platform, "/")
+		cmd := exec.Command("go", "list", "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}}{{end}}", "./format/...", "./export/...", "./model/graph", "./model/tokens", "./model")
+		cmd.Dir = "../.."
+		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=1", "GOOS="+goos, "GOARCH="+goarch)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for _, p := range strings.Fields(string(out)) {
+			if p != "runtime/cgo" && strings.Contains(p, ".") {
+				t.Errorf("%s: %s needs cgo", platform, p)
+			}
+		}
+	}
+}

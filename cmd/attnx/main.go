@@ -1,0 +1,159 @@
+// Command attnx trains self-attention models and hands them to ONNX runtimes,
+// with proof that nothing changed on the way.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// The exit codes, the same for every command.
+const (
+	exitOK       = 0
+	exitMismatch = 1   // a check was made and did not pass
+	exitUsage    = 2   // the command line, a file or this machine did not allow the work
+	exitStopped  = 130 // Ctrl-C, by the shells' custom
+)
+
+// What ends a command with an exit code of its own; the command has said all
+// there is to say.
+var (
+	errMismatch = errors.New("mismatch")
+	errStopped  = errors.New("stopped")
+)
+
+// streams are where a command reads and writes. Results go to out, everything
+// else to err.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run is the whole program: a function of arguments and streams that returns
+// an exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// The first Ctrl-C ends the work in hand in good order, the second the
+	// program at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	root := command(streams{stdin, stdout, stderr})
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errMismatch):
+		return exitMismatch
+	case errors.Is(err, errStopped):
+		return exitStopped
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "attnx: stopped")
+		return exitStopped
+	}
+	fmt.Fprintln(stderr, "attnx: "+explain(err))
+	return exitUsage
+}
+
+// explain is the one line that a user reads of an error.
+func explain(err error) string {
+	text := oneLine(err.Error())
+	if path := new(fs.PathError); errors.As(err, &path) && errors.Is(path, fs.ErrNotExist) {
+		return strings.Replace(text, oneLine(path.Error()), path.Path+": there is no such file: check the path", 1)
+	}
+	return text
+}
+
+// oneLine keeps a foreign library's line breaks out of an error message.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// command returns the command line as a tree.
+func command(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "attnx",
+		Short: "Train self-attention models in Go, export them to ONNX, prove the export",
+		Long: `attnx trains self-attention language models in Go, saves them, exports them to
+ONNX, runs the export in ONNX Runtime and onnx-go, and checks every runtime
+against a float64 oracle.
+
+Exit codes: 0 done, 1 a check did not pass, 2 the command line, a file or this
+machine did not allow the work, 130 stopped by Ctrl-C.`,
+		Example:       "  attnx quickstart",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          aCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SuggestionsMinimumDistance = 2 // letters between a typing error and the command that was meant
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		quickstartCommand(s),
+		trainCommand(s),
+		exportCommand(s),
+		verifyCommand(s),
+		generateCommand(s),
+		inspectCommand(s),
+		attentionCommand(s),
+		benchCommand(s),
+		runtimeCommand(s),
+		doctorCommand(s),
+	)
+	return root
+}
+
+// aCommand refuses what is left when no command of that name was found.
+func aCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("there is no command %q: did you mean `%s %s`?", args[0], cmd.CommandPath(), near[0])
+	}
+	return fmt.Errorf("there is no command %q: see `%s --help`", args[0], cmd.CommandPath())
+}
+
+// noArgs is for commands that take flags only.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%q is one word too many: see `%s --help`", args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// oneArg is for commands that take one file.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%d files are named, %s wants one %s: see `%[2]s --help`", len(args), cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+// printJSON writes an answer for a program to read.
+func printJSON(w io.Writer, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model/train"
+)
+
+// metric is one line of metrics.jsonl.
+type metric struct {
+	Step            int      `json:"step"`
+	Loss            float64  `json:"loss"`
+	ValLoss         *float64 `json:"val_loss"` // null between evaluations
+	LR              float64  `json:"lr"`
+	TokensPerSecond float64  `json:"tokens_per_second"`
+}
+
+// metricsLog is metrics.jsonl, a line a step: written as the steps come, so
+// that another program can follow a run.
+type metricsLog struct {
+	history []metric
+	file    *os.File
+	err     error // the first of any write
+}
+
+// openMetrics opens the file of a run that stands at the given step. Lines of
+// later steps, from a run that went further than its checkpoint, are dropped.
+func openMetrics(path string, step int) (*metricsLog, error) {
+	history, err := readMetrics(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &metricsLog{}
+	for _, m := range history {
+		if m.Step <= step {
+			l.history = append(l.history, m)
+		}
+	}
+	err = store.Save(path, func(w io.Writer) error {
+		for _, m := range l.history {
+			if err := writeMetric(w, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	return l, err
+}
+
+// readMetrics returns the lines of an earlier part of a run, none where there
+// is no file. A last line that a power cut left incomplete does not count.
+func readMetrics(path string) ([]metric, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var history []metric
+	for dec := json.NewDecoder(f); ; {
+		var m metric
+		switch err := dec.Decode(&m); {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return history, nil
+		case err != nil:
+			return nil, fmt.Errorf("%s: line %d: %w: move the file away to go on without it", path, len(history)+1, err)
+		}
+		history = append(history, m)
+	}
+}
+
+func writeMetric(w io.Writer, m metric) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
+// add appends a step.
+func (l *metricsLog) add(e train.Event) {
+	m := metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond)}
+	if !math.IsNaN(e.ValLoss) {
+		m.ValLoss = &e.ValLoss
+	}
+	l.history = append(l.history, m)
+	if l.err == nil {
+		l.err = writeMetric(l.file, m)
+	}
+}
+
+// Close closes the file and returns the first error of any write. Closing
+// again does nothing.
+func (l *metricsLog) Close() error {
+	if l.file != nil {
+		l.err = errors.Join(l.err, l.file.Close())
+		l.file = nil
+	}
+	return l.err
+}

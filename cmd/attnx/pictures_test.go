@@ -1,0 +1,124 @@
+package main
+
+import (
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// In a terminal every column begins where its header does, however wide the
+// tokens are.
+func TestHeatmapAligned(t *testing.T) {
+	m := attentionMap{Tokens: []string{"日本", "a longer word", "\n", "é"}, Scores: [][]float64{
+		{1, 0, 0, 0}, {0.5, 0.5, 0, 0}, {0.2, 0.3, 0.5, 0}, {0.25, 0.25, 0.25, 0.25},
+	}}
+	var sb strings.Builder
+	if err := m.print(&sb); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(sb.String()), "\n")
+	if len(lines) != 6 {
+		t.Fatalf("%d lines:\n%s", len(lines), &sb)
+	}
+	const cell = len("a␣longer␣word") - 2*len("␣") + 2 // columns
+	for i, line := range lines[1:] {
+		cells := i
+		if i == 0 {
+			cells = 4
+		}
+		if got, want := runewidth.StringWidth(line), cell+cells*(cell+1); got != want {
+			t.Errorf("line %q has %d columns, want %d", line, got, want)
+		}
+	}
+	for _, want := range []string{"日本", "a␣longer␣word", `\n`, "é", "█ 1.00", "▒ 0.50", "░ 0.25"} {
+		if !strings.Contains(sb.String(), want) {
+			t.Errorf("no %q in\n%s", want, &sb)
+		}
+	}
+}
+
+// A map too wide for a screen has shades alone, a line a token.
+func TestHeatmapNarrow(t *testing.T) {
+	const n = 40
+	m := attentionMap{Tokens: make([]string, n)}
+	for i := range n {
+		m.Tokens[i] = "token"
+		row := make([]float64, n)
+		row[i] = 1
+		m.Scores = append(m.Scores, row)
+	}
+	var sb strings.Builder
+	if err := m.print(&sb); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(sb.String()) {
+		if w := runewidth.StringWidth(line); w > screen {
+			t.Errorf("a line of %d columns: %q", w, line)
+		}
+	}
+	if !strings.Contains(sb.String(), "token · · █\n") {
+		t.Errorf("no third row in\n%s", &sb)
+	}
+}
+
+// In a picture the first token is at the top and at the left: the one score of
+// 1, of the last row and the second column, is at the bottom and left of the middle.
+func TestPictureOrientation(t *testing.T) {
+	m := attentionMap{Tokens: []string{"a", "b", "c", "d"}, Scores: [][]float64{
+		{0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 1, 0, 0},
+	}}
+	path := filepath.Join(t.TempDir(), "map.png")
+	if err := plotAttention(path, []attentionMap{m}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	picture, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n, sumX, sumY int
+	size := picture.Bounds().Size()
+	for y := range size.Y {
+		for x := range size.X {
+			if r, _, b, _ := picture.At(x, y).RGBA(); r < 0x1000 && b > 0x8000 { // dark blue; letters are black
+				n, sumX, sumY = n+1, sumX+x, sumY+y
+			}
+		}
+	}
+	if n < size.X*size.Y/100 {
+		t.Fatalf("%d blue pixels of %v", n, size)
+	}
+	x, y := float64(sumX)/float64(n*size.X), float64(sumY)/float64(n*size.Y)
+	if x < 0.3 || x > 0.6 || y < 0.6 || y > 0.9 {
+		t.Errorf("the score is at %.2f of the width, %.2f of the height", x, y)
+	}
+}
+
+// Ticks are round numbers, few, and inside the axis.
+func TestRoundTicks(t *testing.T) {
+	for _, c := range []struct {
+		low, high float64
+		want      string
+	}{
+		{0, 300, "0 50 100 150 200 250 300"},
+		{0, 3.68, "0.0 0.5 1.0 1.5 2.0 2.5 3.0 3.5"},
+		{0, 1, "0.0 0.2 0.4 0.6 0.8 1.0"},
+		{0, 0.035, "0.000 0.005 0.010 0.015 0.020 0.025 0.030 0.035"},
+	} {
+		var labels []string
+		for _, tick := range (roundTicks{}).Ticks(c.low, c.high) {
+			labels = append(labels, tick.Label)
+		}
+		if got := strings.Join(labels, " "); got != c.want {
+			t.Errorf("%g to %g: %s, want %s", c.low, c.high, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/onnxgo"
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+// The quickstart's run: enough steps for the tiny preset to be sure of its
+// answers.
+const (
+	quickstartSteps = 300
+	quickstartLR    = 5e-3
+)
+
+// quickstartAnswers is what the notes teach.
+var quickstartAnswers = []struct{ prompt, want string }{
+	{"not like", "hate"},
+	{"do like", "like"},
+}
+
+func quickstartCommand(s streams) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "quickstart",
+		Short: "Train, export, verify and ask a small model, in under a minute",
+		Long: `Train a small self-attention model on a few sentences, save it, export it to
+ONNX, run it in ONNX Runtime (fetched with npm or pip, left out without them) and
+in onnx-go, compare every runtime with a float64 oracle, and ask it what comes
+after "not like" and "do like".`,
+		Example: "  attnx quickstart",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return quickstart(cmd, s, out) },
+	}
+	cmd.Flags().StringVar(&out, "out", "quickstart", "folder for the files; a number is added if it is taken")
+	return cmd
+}
+
+func quickstart(cmd *cobra.Command, s streams, out string) error {
+	folder, err := freshFolder(out)
+	if err != nil {
+		return err
+	}
+	in := func(name string) string { return filepath.Join(folder, name) }
+
+	say := func(n int, what string) { fmt.Fprintf(s.out, "\n%d. %s\n", n, what) }
+	say(1, "Train a self-attention model in Go")
+	data := in("notes.txt")
+	if err := os.WriteFile(data, []byte(fixtures.Notes()), 0o666); err != nil {
+		return err
+	}
+	err = runTrain(cmd.Context(), s, trainFlags{
+		data: data, glob: "*", arch: model.GPT2, preset: "tiny", tokenizer: "word", vocab: 64,
+		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, engine: "auto", out: folder,
+	}, func(string) bool { return false })
+	if err != nil {
+		return err
+	}
+	c, err := model.Load(in(checkpointFile))
+	if err != nil {
+		return err
+	}
+
+	say(2, "Export it to ONNX")
+	for _, f := range []struct {
+		name    string
+		profile export.Profile
+	}{{"model.onnx", export.Plain}, {"model.flat.onnx", export.Flat}} {
+		sum, err := exportCheckpoint(c, in(f.name), export.Options{Profile: f.profile})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s: profile %s, opset %d, %d nodes, %s bytes\n", in(f.name), f.profile, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
+	}
+
+	say(3, "Run it everywhere and compare with a float64 oracle")
+	missing := fetchRuntime(cmd.Context(), s)
+	v, err := newVerification(c, []string{in("model.onnx"), in("model.flat.onnx")}, device{})
+	if err != nil {
+		return err
+	}
+	var names []string
+	if missing != nil { // the flat file in onnx-go is what Go alone can show
+		names = []string{"ref", "gorgonia", "onnx-go"}
+	}
+	report, err := v.run(cmd, names, 1)
+	if err != nil {
+		return err
+	}
+	if err := report.WriteText(s.out); err != nil {
+		return err
+	}
+	if report.Verdict != runtime.Pass {
+		return errMismatch
+	}
+	if missing != nil {
+		fmt.Fprintf(s.out, "%s was not run: that takes ONNX Runtime\n", in("model.onnx"))
+	}
+
+	say(4, "Ask it")
+	if err := ask(cmd.Context(), s, c, in, missing); err != nil {
+		return err
+	}
+
+	fmt.Fprintf(s.out, "\nFiles in %s:\n", folder)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			fmt.Fprintf(s.out, "  %-26s %9s bytes\n", e.Name(), thousands(int(info.Size())))
+		}
+	}
+	fmt.Fprintf(s.out, `
+Next:
+  go run ./cmd/attnx attention %[1]s --text "do like" -o %[2]s
+  go run ./cmd/attnx inspect %[3]s
+  go run ./cmd/attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
+`, in(checkpointFile), in("attention.png"), in("model.onnx"))
+	return nil
+}
+
+// freshFolder makes the folder, or the first of name-2, name-3, ... that is
+// not there.
+func freshFolder(name string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return "", fmt.Errorf("--out: %w", err)
+	}
+	folder := name
+	for n := 2; ; n++ {
+		err := os.Mkdir(folder, 0o777)
+		if err == nil {
+			return folder, nil
+		}
+		if !errors.Is(err, fs.ErrExist) || n > 10000 {
+			return "", fmt.Errorf("--out: %w", err)
+		}
+		folder = fmt.Sprintf("%s-%d", name, n)
+	}
+}
+
+// fetchRuntime brings ONNX Runtime where it is not there. It returns why it
+// could not: the quickstart goes on without.
+func fetchRuntime(ctx context.Context, s streams) error {
+	_, err := installWithProgress(s, func(progress func(done, total int64)) (ort.Library, error) {
+		return ort.FindOrInstall(ctx, "", progress)
+	})
+	if err != nil {
+		fmt.Fprintf(s.err, "going on without ONNX Runtime: %s\n", oneLine(err.Error()))
+	}
+	return err
+}
+
+// ask puts the questions to ONNX Runtime, or to onnx-go where it is missing,
+// and fails when an answer is not the one that was taught.
+func ask(ctx context.Context, s streams, c *model.Checkpoint, in func(string) string, missing error) error {
+	var l *language
+	var err error
+	if missing == nil {
+		l, err = openLanguage(in("model.onnx"), device{name: "cpu"})
+	} else {
+		l = &language{config: c.Config, running: "onnx-go"}
+		if l.tok, err = tokenizerOf(in(checkpointFile), c.Tokenizer, c.Config); err == nil {
+			l.session, err = onnxgo.Open(in("model.flat.onnx"))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer l.session.Close()
+	fmt.Fprintf(s.out, "asking %s\n", l.running)
+	for _, q := range quickstartAnswers {
+		answer, err := l.next(ctx, q.prompt)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "  after %-10q it says %q\n", q.prompt, answer)
+		if answer != q.want {
+			fmt.Fprintf(s.err, "attnx: after %q the model was taught to say %q\n", q.prompt, q.want)
+			return errMismatch
+		}
+	}
+	return nil
+}
+
+// next returns the token that follows a prompt.
+func (l *language) next(ctx context.Context, prompt string) (string, error) {
+	out, err := runtime.Generate(ctx, l.session, l.tok.Encode(prompt), runtime.GenerateOptions{
+		MaxTokens: 1, Context: l.config.Context, Pick: model.Sampler{}.Pick,
+	})
+	if err != nil {
+		return "", err
+	}
+	text, err := l.tok.Decode(out.IDs)
+	return strings.TrimSpace(text), err
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
+)
+
+// The files of a run's folder.
+const (
+	checkpointFile = "checkpoint.safetensors"
+	metricsFile    = "metrics.jsonl"
+	lossPlotFile   = "loss.png"
+)
+
+// bpeVocab is the vocabulary of a bpe tokenizer where none is asked for: few
+// tokens, because on a CPU the logits of many cost more than a small network.
+const bpeVocab = 512
+
+// trainFlags are the settings of one training run, as given.
+type trainFlags struct {
+	data, glob   string
+	arch, preset string
+	tokenizer    string
+	vocab        int
+	steps, batch int
+	context      int
+	lr           float64
+	seed         uint64
+	engine       string
+	out, resume  string
+	evalEvery    int
+}
+
+func trainCommand(s streams) *cobra.Command {
+	var f trainFlags
+	cmd := &cobra.Command{
+		Use:   "train --data PATH --out RUN",
+		Short: "Train a model on text",
+		Long: `Train a model on a text file, or on all files below a folder that match --glob.
+
+With the char and bpe tokenizers the model learns from windows of the whole
+text; with the word tokenizer every line is a sequence of its own. A tenth of
+the text is kept for validation.
+
+RUN is a new folder; it gets ` + checkpointFile + `, ` + metricsFile + ` and ` + lossPlotFile + `.
+Ctrl-C finishes the step under way, saves, tells how to go on, and exits with
+130; a second one exits at once. A run that is resumed needs its --data again
+and ends with the same weights as one that was never stopped.`,
+		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
+  attnx train --resume runs/go --data "$(go env GOROOT)/src/strconv" --glob '*.go'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runTrain(cmd.Context(), s, f, cmd.Flags().Changed)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.data, "data", "", "text file or folder to learn from")
+	fl.StringVar(&f.glob, "glob", "*", "which files of a folder, by name")
+	fl.StringVar(&f.arch, "arch", model.GPT2, "architecture: gpt2 or simple")
+	fl.StringVar(&f.preset, "preset", "tiny", "sizes: "+strings.Join(model.Presets(), ", "))
+	fl.StringVar(&f.tokenizer, "tokenizer", "char", "tokenizer: word, char or bpe")
+	fl.IntVar(&f.vocab, "vocab", 0, fmt.Sprintf("most tokens in the vocabulary (default: every word or character; %d for bpe)", bpeVocab))
+	fl.IntVar(&f.steps, "steps", 200, "optimizer steps")
+	fl.IntVar(&f.batch, "batch", 12, "sequences in a batch")
+	fl.IntVar(&f.context, "context", 0, "tokens in a sequence (default: the preset's)")
+	fl.Float64Var(&f.lr, "lr", 1e-3, "highest learning rate")
+	fl.Uint64Var(&f.seed, "seed", 1, "seed of the first weights and of the order of the data")
+	fl.StringVar(&f.engine, "engine", "auto", "what computes the gradients: gorgonia, ort or auto")
+	fl.IntVar(&f.evalEvery, "eval-every", 0, "steps between evaluations (default: a tenth of --steps)")
+	fl.StringVar(&f.out, "out", "", "folder of the new run")
+	fl.StringVar(&f.resume, "resume", "", "folder of a run to go on with")
+	return cmd
+}
+
+// runTrain checks the flags before any file is touched, then starts or
+// resumes a run.
+func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) bool) error {
+	switch {
+	case f.data == "":
+		return fmt.Errorf("--data is missing: name the text to learn from")
+	case (f.out == "") == (f.resume == ""):
+		return fmt.Errorf("give either --out for a new run or --resume for an old one")
+	case !slices.Contains([]string{"auto", "gorgonia", "ort"}, f.engine):
+		return fmt.Errorf("--engine %q: take gorgonia, ort or auto", f.engine)
+	case f.engine == "ort":
+		return fmt.Errorf("--engine ort is not built yet: take --engine gorgonia")
+	}
+	if f.resume != "" {
+		return resumeRun(ctx, s, f, given)
+	}
+	for _, name := range []string{checkpointFile, metricsFile, lossPlotFile} {
+		if _, err := os.Lstat(filepath.Join(f.out, name)); err == nil {
+			return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or go on with --resume %[1]s", f.out, name)
+		}
+	}
+	text, err := readText(f.data, f.glob)
+	if err != nil {
+		return err
+	}
+	kind, err := tokens.ParseKind(f.tokenizer)
+	if err != nil {
+		return fmt.Errorf("--tokenizer: %w", err)
+	}
+	if kind == tokens.BPE && !given("vocab") {
+		f.vocab = bpeVocab
+	}
+	tok, err := tokens.Train(kind, text, f.vocab)
+	if err != nil {
+		return fmt.Errorf("--data %s: %w", f.data, err)
+	}
+	config, err := model.Preset(f.preset, f.arch, tok.VocabSize())
+	if err != nil {
+		return err
+	}
+	if given("context") {
+		config.Context = f.context
+		if err := config.Check(); err != nil {
+			return fmt.Errorf("--context: %w", err)
+		}
+	}
+	options := train.DefaultOptions(f.steps)
+	options.Batch, options.Seed = f.batch, f.seed
+	options.LR, options.MinLR = f.lr, f.lr/10
+	options.DataSHA256 = textHash(text)
+	if given("eval-every") {
+		options.EvalEvery = f.evalEvery
+	}
+	if err := options.Check(); err != nil {
+		return err
+	}
+	data, err := train.FromText(text, tok, config.Context)
+	if err != nil {
+		return fmt.Errorf("--data %s: %w", f.data, err)
+	}
+	tokenizer, err := tok.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	c, err := train.Start(config, tokenizer, f.seed)
+	if err != nil {
+		return err
+	}
+	return trainRun(ctx, s, c, data, options, f)
+}
+
+// resumeRun goes on with the run of a folder, under the settings it was
+// started with; --steps may ask for more.
+func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) bool) error {
+	for _, name := range []string{"arch", "preset", "tokenizer", "vocab", "batch", "context", "lr", "seed", "eval-every"} {
+		if given(name) {
+			return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
+		}
+	}
+	path := filepath.Join(f.resume, checkpointFile)
+	c, err := model.Load(path)
+	if err != nil {
+		return err
+	}
+	options, err := train.Saved(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if given("steps") {
+		options.Steps = f.steps
+	}
+	if options.Steps <= c.Step {
+		return fmt.Errorf("%s has all its %d steps: ask for more with --steps", path, c.Step)
+	}
+	tok, err := tokenizerOf(path, c.Tokenizer, c.Config)
+	if err != nil {
+		return err
+	}
+	text, err := readText(f.data, f.glob)
+	if err != nil {
+		return err
+	}
+	if got := textHash(text); got != options.DataSHA256 {
+		return fmt.Errorf("--data %s: the text is not the one this run began with (SHA-256 %.12s, was %.12s): give the same files", f.data, got, options.DataSHA256)
+	}
+	data, err := train.FromText(text, tok, c.Config.Context)
+	if err != nil {
+		return fmt.Errorf("--data %s: %w", f.data, err)
+	}
+	return trainRun(ctx, s, c, data, options, f)
+}
+
+func textHash(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }

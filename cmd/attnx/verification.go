@@ -1,0 +1,240 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/onnxgo"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// The runtimes that verify knows, in the order of the report. ref is the
+// oracle on the network written with primitive operators, rounded to float32:
+// it checks the decompositions, and its error is the least that any float32
+// runtime can have.
+var allRuntimes = []string{"ref", "gorgonia", "ort-cpu", "ort-cuda", "onnx-go"}
+
+// verification is a checkpoint and the ONNX files that claim to be the same
+// model.
+type verification struct {
+	checkpoint  *model.Checkpoint
+	graph       *graph.Graph
+	device      device
+	plain, flat onnxModel
+	length      int      // of flat's sequence
+	strangers   []string // files that were exported from other weights
+}
+
+// onnxModel is where a runtime finds an ONNX model: in a file, or, where none
+// was named, in an export that is made in memory.
+type onnxModel struct {
+	path  string
+	model *onnx.Model // of path
+}
+
+// newVerification reads the files. It refuses one made from another network.
+func newVerification(c *model.Checkpoint, files []string, d device) (*verification, error) {
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	v := &verification{checkpoint: c, graph: g, device: d, length: c.Config.Context}
+	for _, path := range files {
+		if err := v.read(path); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+func (v *verification) read(path string) error {
+	m, err := onnx.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	info, err := export.Describe(m)
+	if err != nil {
+		return fmt.Errorf("%s: %w: verify compares files that `attnx export` wrote", path, err)
+	}
+	if want := graph.Fingerprint(v.graph); info.Fingerprint != want {
+		return fmt.Errorf("%s: its network is not the checkpoint's (fingerprint %.12s, checkpoint %.12s): export the checkpoint again", path, info.Fingerprint, want)
+	}
+	place := &v.plain
+	if info.Profile == export.Flat {
+		place, v.length = &v.flat, info.Length
+	}
+	if place.model != nil {
+		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, place.path, info.Profile)
+	}
+	*place = onnxModel{path, m}
+	if hash, ok := m.MetadataValue(model.MetaCheckpoint); ok && hash != v.checkpoint.Weights.Hash() {
+		v.strangers = append(v.strangers, path)
+	}
+	return nil
+}
+
+// run verifies the named runtimes, or all of them.
+func (v *verification) run(cmd *cobra.Command, names []string, seed uint64) (runtime.Report, error) {
+	oracle, err := ref.New(v.graph, v.checkpoint.Weights)
+	if err != nil {
+		return runtime.Report{}, err
+	}
+	var candidates []runtime.Candidate
+	for _, name := range allRuntimes {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			continue
+		}
+		candidates = append(candidates, v.candidate(name, len(names) > 0))
+	}
+	config := v.checkpoint.Config
+	return runtime.Verify(cmd.Context(), oracle, candidates, runtime.Cases(config.Vocab, config.Context, seed))
+}
+
+func (v *verification) candidate(name string, named bool) runtime.Candidate {
+	c := runtime.Candidate{Name: name, Named: named}
+	switch name {
+	case "ref":
+		c.Own = true
+		c.Open = func() (runtime.Session, error) {
+			g, err := graph.Apply(v.graph, graph.Decompose())
+			if err != nil {
+				return nil, err
+			}
+			s, err := ref.New(g, v.checkpoint.Weights)
+			return rounded{s}, err
+		}
+	case "gorgonia":
+		c.Own = true
+		c.Open = func() (runtime.Session, error) { return train.NewForward(v.graph, v.checkpoint.Weights) }
+	case "ort-cpu", "ort-cuda":
+		device := strings.TrimPrefix(name, "ort-")
+		c.Open = func() (runtime.Session, error) { return v.openORT(device) }
+		c.Locate = func(k runtime.Case) (string, error) { return v.locate(device, k) }
+	case "onnx-go":
+		// It runs the flat file: no evidence for the plain one, so that it
+		// makes a verdict only where it is asked for by name.
+		c.Own = !named
+		c.Open = v.openONNXGo
+		c.Runs = func(k runtime.Case) bool { return k.Length <= v.length }
+	}
+	return c
+}
+
+// rounded hands out a session's float64 results as float32.
+type rounded struct{ runtime.Session }
+
+func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	out, err := r.Session.Run(inputs)
+	for name, t := range out {
+		x, err := t.Float64s()
+		if err != nil {
+			return nil, err
+		}
+		y := make([]float32, len(x))
+		for i := range y {
+			y[i] = float32(x[i])
+		}
+		out[name] = format.FromFloat32s(t.Name, t.Shape, y)
+	}
+	return out, err
+}
+
+// options says how to run in ONNX Runtime, which may not be there.
+func (v *verification) options(device string) (ort.Options, error) {
+	lib, err := ort.Find(v.device.library)
+	var gone *runtime.UnavailableError
+	if errors.As(err, &gone) { // it is about the library, which CUDA needs too
+		err = &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}
+	}
+	return ort.Options{Library: lib.Path, Device: device, AllowTF32: v.device.tf32}, err
+}
+
+func (v *verification) openORT(device string) (runtime.Session, error) {
+	o, err := v.options(device)
+	if err != nil {
+		return nil, err
+	}
+	if v.plain.model != nil { // by its path: the weights may lie beside it
+		return ort.Open(v.plain.path, o)
+	}
+	data, err := exportBytes(v.checkpoint, export.Options{Profile: export.Plain})
+	if err != nil {
+		return nil, err
+	}
+	return ort.OpenBytes(data, o)
+}
+
+func (v *verification) openONNXGo() (runtime.Session, error) {
+	if v.flat.model != nil {
+		return openFlat(v.flat.path, v.flat.model)
+	}
+	data, err := exportBytes(v.checkpoint, export.Options{Profile: export.Flat})
+	if err != nil {
+		return nil, err
+	}
+	return onnxgo.OpenBytes(data)
+}
+
+// locate finds the first value, by name, in which ONNX Runtime departs from
+// the oracle: both hand out every value of the decomposed network.
+func (v *verification) locate(device string, k runtime.Case) (string, error) {
+	m := v.plain.model
+	if m == nil {
+		var err error
+		if m, err = exportModel(v.checkpoint, export.Options{Profile: export.Plain}); err != nil {
+			return "", err
+		}
+	}
+	marked, err := inlined(onnx.MarkOutputs(m), filepath.Dir(v.plain.path))
+	if err != nil {
+		return "", err
+	}
+	o, err := v.options(device)
+	if err != nil {
+		return "", err
+	}
+	s, err := ort.OpenBytes(marked, o)
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	got, err := s.Run(k.Inputs())
+	if err != nil {
+		return "", err
+	}
+	g, err := export.Lower(v.graph)
+	if err != nil {
+		return "", err
+	}
+	oracle, err := ref.New(g, v.checkpoint.Weights)
+	if err != nil {
+		return "", err
+	}
+	all, err := oracle.All(k.Inputs())
+	if err != nil {
+		return "", err
+	}
+	var want, have []format.Tensor
+	for _, x := range g.Values {
+		if t, ok := all[x.Name]; ok && t.DType.Float() {
+			want = append(want, t.WithName(x.Name))
+		}
+	}
+	for name, t := range got {
+		have = append(have, t.WithName(name))
+	}
+	return runtime.FirstDifference(want, have), nil
+}

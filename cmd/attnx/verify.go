@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+)
+
+func verifyCommand(s streams) *cobra.Command {
+	var names []string
+	var asJSON bool
+	var seed uint64
+	var d device
+	cmd := &cobra.Command{
+		Use:   "verify CHECKPOINT [ONNX...]",
+		Short: "Compare every runtime with a float64 oracle",
+		Long: `Run a model in every runtime on batches of 1 to 8 and sequences of 1 to the
+context, with seeded ids and the edge ids 0 and V-1, and compare the logits
+with the same network evaluated in float64. ONNX files are compared with the
+checkpoint, at most one of each profile; a profile without a file is exported
+in memory.
+
+A runtime that is not there never counts as a pass: named in --runtimes it
+fails the verdict, otherwise it is reported. With no runtime but Go's own the
+verdict is fail.
+
+Exit code 0: every runtime agrees. 1: one does not. 2: a file or the command
+line is wrong.`,
+		Example: "  attnx verify runs/go/" + checkpointFile + "\n  attnx verify runs/go/" + checkpointFile + " go.onnx --runtimes ort-cpu --json",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("no checkpoint is named: see `%s --help`", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, n := range names {
+				if !slices.Contains(allRuntimes, n) {
+					return fmt.Errorf("--runtimes: no runtime is called %q: take %s", n, strings.Join(allRuntimes, ", "))
+				}
+			}
+			c, err := model.Load(args[0])
+			if err != nil {
+				return err
+			}
+			v, err := newVerification(c, args[1:], d)
+			if err != nil {
+				return err
+			}
+			for _, path := range v.strangers {
+				fmt.Fprintf(s.err, "attnx: %s was exported from other weights than those of %s\n", path, args[0])
+			}
+			report, err := v.run(cmd, names, seed)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(s.out, report)
+			} else {
+				err = report.WriteText(s.out)
+			}
+			if err != nil {
+				return err
+			}
+			if report.Verdict != runtime.Pass {
+				return errMismatch
+			}
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringSliceVar(&names, "runtimes", nil, "runtimes that must be there and agree: "+strings.Join(allRuntimes, ","))
+	fl.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	fl.Uint64Var(&seed, "seed", 1, "seed of the ids")
+	fl.StringVar(&d.library, "ort-lib", "", "ONNX Runtime library (default: looked for)")
+	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
+	return cmd
+}

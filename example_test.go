@@ -1,0 +1,157 @@
+package attnx_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/onnxgo"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// trained is the model of Example_train, made once for all examples.
+var trained = sync.OnceValue(func() *model.Checkpoint {
+	text := fixtures.Notes() // short sentences, such as "they do not like hate milk"
+	tok, err := tokens.Train(tokens.Word, text, 0)
+	check(err)
+	config, err := model.Preset("tiny", model.GPT2, tok.VocabSize())
+	check(err)
+	data, err := train.FromText(text, tok, config.Context)
+	check(err)
+	tokenizer, err := tok.MarshalJSON()
+	check(err)
+	first, err := train.Start(config, tokenizer, 1)
+	check(err)
+	c, err := train.Fit(context.Background(), first, data, train.DefaultOptions(400), nil)
+	check(err)
+	return c
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(folder())
+	os.Exit(code)
+}
+
+// folder is for the examples' files.
+var folder = sync.OnceValue(func() string {
+	dir, err := os.MkdirTemp("", "attnx-examples")
+	check(err)
+	return dir
+})
+
+// Define a network and train it on text.
+func Example_train() {
+	text := fixtures.Notes()
+	tok, err := tokens.Train(tokens.Word, text, 0)
+	check(err)
+	config, err := model.Preset("tiny", model.GPT2, tok.VocabSize())
+	check(err)
+	data, err := train.FromText(text, tok, config.Context)
+	check(err)
+	tokenizer, err := tok.MarshalJSON()
+	check(err)
+	c, err := train.Start(config, tokenizer, 1)
+	check(err)
+	var last train.Event
+	c, err = train.Fit(context.Background(), c, data, train.DefaultOptions(50), func(e train.Event) { last = e })
+	check(err)
+	fmt.Println(c.Step, "steps, the loss fell below 3.4:", last.Loss < 3.4)
+	// Output: 50 steps, the loss fell below 3.4: true
+}
+
+// Save a model and load it again.
+func Example_save() {
+	c := trained()
+	path := filepath.Join(folder(), "checkpoint.safetensors")
+	check(c.Save(path))
+	again, err := model.Load(path)
+	check(err)
+	fmt.Println(again.Config.Arch, "after", again.Step, "steps")
+	fmt.Println("same weights:", again.Weights.Hash() == c.Weights.Hash())
+	// Output:
+	// gpt2 after 400 steps
+	// same weights: true
+}
+
+// Write a model as an ONNX file that needs nothing else: `attnx generate`
+// runs it, and so does every ONNX runtime.
+func Example_export() {
+	c := trained()
+	g, err := model.Build(c.Config)
+	check(err)
+	metadata, err := c.Metadata() // configuration and tokenizer
+	check(err)
+	path := filepath.Join(folder(), "model.onnx")
+	sum, err := export.File(path, g, c.Weights, export.Options{Profile: export.Plain, Metadata: metadata})
+	check(err)
+	fmt.Println(filepath.Base(sum.Files[0]), "opset", sum.Opset)
+	// Output: model.onnx opset 17
+}
+
+// Prove an export: every logit of the runtime against the same network in
+// float64.
+func Example_verify() {
+	c := trained()
+	g, err := model.Build(c.Config)
+	check(err)
+	file, err := export.Bytes(g, c.Weights, export.Options{Profile: export.Flat})
+	check(err)
+	oracle, err := ref.New(g, c.Weights)
+	check(err)
+	onnxGo := runtime.Candidate{Name: "onnx-go", Open: func() (runtime.Session, error) { return onnxgo.OpenBytes(file) }}
+	cases := runtime.Cases(c.Config.Vocab, c.Config.Context, 1)
+	report, err := runtime.Verify(context.Background(), oracle, []runtime.Candidate{onnxGo}, cases)
+	check(err)
+	fmt.Println(report.Verdict, "against", report.Oracle)
+	// Output: pass against ref-float64
+}
+
+// Go on with a text.
+func Example_generate() {
+	c := trained()
+	tok, err := tokens.Parse(c.Tokenizer)
+	check(err)
+	g, err := model.Build(c.Config)
+	check(err)
+	session, err := train.NewForward(g, c.Weights) // or ort.Open("model.onnx", ort.Options{})
+	check(err)
+	defer session.Close()
+	options := runtime.GenerateOptions{MaxTokens: 1, Context: c.Config.Context, Pick: model.Sampler{}.Pick}
+	answer, err := runtime.Generate(context.Background(), session, tok.Encode("not like"), options)
+	check(err)
+	text, err := tok.Decode(answer.IDs)
+	check(err)
+	fmt.Println("not like ->", text)
+	// Output: not like -> hate
+}
+
+// Run an exported file in ONNX Runtime, which is fetched if it is not there.
+// This example is compiled and not run: a machine may have neither the library
+// nor the means to get it.
+func Example_onnxRuntime() {
+	library, err := ort.FindOrInstall(context.Background(), "", nil)
+	check(err)
+	session, err := ort.Open("model.onnx", ort.Options{Library: library.Path})
+	check(err)
+	defer session.Close()
+	out, err := session.Run(runtime.NewCase(1, 8, 33, 1).Inputs()) // (1,8) ids below 33
+	check(err)
+	fmt.Println(out["logits"].Shape) // (1,8,33)
+}
