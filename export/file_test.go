@@ -1,0 +1,269 @@
+package export_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+// folder returns the SHA-256 of each file of dir.
+func folder(t *testing.T, dir string) map[string][32]byte {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string][32]byte{}
+	for _, f := range files {
+		if f.IsDir() {
+			sums[f.Name()] = [32]byte{}
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[f.Name()] = sha256.Sum256(data)
+	}
+	return sums
+}
+
+// Two exports are the same bytes, in a file and in memory; what is summed up
+// is what is there; and the file passes the checks of a reader.
+func TestSameBytes(t *testing.T) {
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		for _, v := range variants {
+			t.Run(arch+" "+v.name, func(t *testing.T) {
+				v.options.Metadata = map[string]string{"z": "1", "a": "2", "m": "3"}
+				one, two := t.TempDir(), t.TempDir()
+				var path string
+				for _, dir := range []string{one, two} {
+					g, w := network(t, config(arch, 2)) // built anew: maps inside must not show
+					var sum export.Summary
+					path, sum = v.write(t, dir, g, w)
+					size := int64(0)
+					for _, f := range sum.Files {
+						info, err := os.Stat(f)
+						if err != nil {
+							t.Fatal(err)
+						}
+						size += info.Size()
+					}
+					if size != sum.Bytes || len(sum.Files) != len(folder(t, dir)) || (len(sum.Files) == 2) != v.external {
+						t.Errorf("summary %+v of %d bytes", sum, size)
+					}
+				}
+				if a, b := folder(t, one), folder(t, two); !maps.Equal(a, b) {
+					t.Errorf("two exports differ: %x, %x", a, b)
+				}
+				m, err := onnx.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v.external {
+					return
+				}
+				g, w := network(t, config(arch, 2))
+				data, err := export.Bytes(g, w, v.options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var again bytes.Buffer
+				if err := m.Encode(&again); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(data, again.Bytes()) {
+					t.Error("the file and the bytes differ")
+				}
+			})
+		}
+	}
+}
+
+// Each weight is stored once, under its name, also where two places of the
+// network share it.
+func TestWeightsOnce(t *testing.T) {
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		c := config(arch, 2)
+		g, w := network(t, c)
+		m, err := export.Model(g, w, export.Options{Profile: export.Plain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, weights := map[string]*onnx.Tensor{}, int64(0)
+		for _, x := range m.Graph.Initializers {
+			stored[x.Name] = x
+			if x.DataType == onnx.Float && len(x.Dims) > 0 && !strings.Contains(x.Name, "mask") {
+				weights += x.Elements()
+			}
+		}
+		for _, x := range w {
+			s := stored[x.Name]
+			if s == nil || !bytes.Equal(s.Raw, x.Data) {
+				t.Errorf("%s: weight %s is not there as it is", arch, x.Name)
+			}
+		}
+		want, err := c.Parameters()
+		if err != nil || weights != int64(want) {
+			t.Errorf("%s: %d numbers stored for %d parameters (%v)", arch, weights, want, err)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	g, w := network(t, config(model.GPT2, 2))
+	given := map[string]string{"k": "v", export.MetaProfile: "forged"}
+	for _, o := range []export.Options{{Profile: export.Plain, Metadata: given}, {Profile: export.Flat, Length: 5, Metadata: given}} {
+		m, err := export.Model(g, w, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := export.Describe(m)
+		want := export.Info{Fingerprint: graph.Fingerprint(g), Profile: o.Profile, Length: o.Length}
+		if err != nil || info != want || m.Metadata["k"] != "v" {
+			t.Errorf("%+v, want %+v (%v)", info, want, err)
+		}
+	}
+	if len(given) != 2 || given[export.MetaProfile] != "forged" {
+		t.Error("the caller's metadata changed")
+	}
+	for name, c := range map[string]struct {
+		metadata map[string]string
+		want     string
+	}{
+		"nobody's":           {nil, "attnx did not write this file"},
+		"an unknown profile": {map[string]string{export.MetaFingerprint: "f", export.MetaProfile: "round"}, `no profile is called "round"`},
+		"a length of words":  {map[string]string{export.MetaFingerprint: "f", export.MetaProfile: "flat", export.MetaLength: "x"}, `is "x"`},
+		"a length of 0":      {map[string]string{export.MetaFingerprint: "f", export.MetaProfile: "flat", export.MetaLength: "0"}, `is "0"`},
+	} {
+		if _, err := export.Describe(&onnx.Model{Metadata: c.metadata}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// The external form runs in ONNX Runtime and gives what the oracle gives.
+func TestExternalRuns(t *testing.T) {
+	lib := library(t)
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		c := config(arch, 2)
+		g, w := network(t, c)
+		path, _ := variants[slices.IndexFunc(variants, func(v variant) bool { return v.external })].write(t, t.TempDir(), g, w)
+		m, err := onnx.ReadFile(path)
+		if err != nil || !m.HasExternal() {
+			t.Fatalf("no external data (%v)", err)
+		}
+		s, err := ort.Open(path, ort.Options{Library: lib})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []runtime.Case{runtime.NewCase(3, longest, vocab, 1), runtime.NewCase(1, 1, vocab, 2)} {
+			want, got := run(t, oracle(t, g, w), k.Inputs())["logits"], run(t, s, k.Inputs())["logits"]
+			within(t, arch, want, got)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	g, w := network(t, config(model.GPT2, 2))
+	swapped := slices.Clone(w)
+	swapped[2], swapped[3] = swapped[3], swapped[2]
+	short := slices.Clone(w)
+	short[0].Data = short[0].Data[4:]
+	other := slices.Clone(w)
+	other[0] = format.FromFloat32s(other[0].Name, []int{3, 2}, make([]float32, 6))
+	for name, c := range map[string]struct {
+		weights []format.Tensor
+		options export.Options
+		want    string
+	}{
+		"opset before plain":     {w, export.Options{Profile: export.Plain, Opset: 16}, "profile plain is written in opset 17 to 21, not 16"},
+		"opset after plain":      {w, export.Options{Profile: export.Plain, Opset: 22}, "opset 17 to 21, not 22"},
+		"opset before flat":      {w, export.Options{Profile: export.Flat, Opset: 8}, "profile flat is written in opset 9 to 12, not 8"},
+		"opset after flat":       {w, export.Options{Profile: export.Flat, Opset: 13}, "opset 9 to 12, not 13"},
+		"a negative opset":       {w, export.Options{Profile: export.Plain, Opset: -1}, "not -1"},
+		"no profile":             {w, export.Options{}, `no profile is called ""`},
+		"a length for plain":     {w, export.Options{Profile: export.Plain, Length: 3}, "Length belongs to profile flat"},
+		"a length too long":      {w, export.Options{Profile: export.Flat, Length: 13}, "a sequence of 13 tokens, the network runs 1 to 12"},
+		"a negative length":      {w, export.Options{Profile: export.Flat, Length: -1}, "a sequence of -1 tokens"},
+		"a weight missing":       {w[1:], export.Options{Profile: export.Plain}, "27 weights for 28 parameters"},
+		"weights in other order": {swapped, export.Options{Profile: export.Flat}, `where the graph has "h.0.ln_1.weight"`},
+		"a weight cut short":     {short, export.Options{Profile: export.Flat}, `tensor "wte.weight"`},
+		"another shape":          {other, export.Options{Profile: export.Flat}, `weight "wte.weight" F32[3 2] where the graph has "wte.weight" F32(31,16)`},
+		"metadata":               {w, export.Options{Profile: export.Plain, Metadata: map[string]string{"k": "\xff"}}, "no UTF-8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.onnx")
+			_, err := export.File(path, g, c.weights, c.options)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if left := folder(t, filepath.Dir(path)); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// A write that fails leaves the folder as it was.
+func TestFailingWrite(t *testing.T) {
+	g, w := network(t, config(model.GPT2, 2))
+	for name, c := range map[string]struct {
+		path  string
+		limit int64
+		make  []string // folders in the way
+		want  string
+	}{
+		"a folder in the model's place":               {"x.onnx", 1 << 40, []string{"x.onnx"}, "it is a folder"},
+		"external, a folder in the model's place":     {"x.onnx", 0, []string{"x.onnx"}, "it is a folder"},
+		"external, a folder in the weights' place":    {"x.onnx", 0, []string{"x.onnx_data"}, "x.onnx_data: it is a folder"},
+		"external, no folder":                         {"none/x.onnx", 0, nil, "does not exist"},
+		"external, a name that other systems misread": {"a:x.onnx", 0, nil, `external data "a:x.onnx_data": the path leaves`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range c.make {
+				if err := os.Mkdir(filepath.Join(dir, f), 0o777); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := folder(t, dir)
+			_, err := export.FileWithLimit(filepath.Join(dir, filepath.FromSlash(c.path)), g, w, export.Options{Profile: export.Plain}, c.limit)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if after := folder(t, dir); !maps.Equal(before, after) {
+				t.Errorf("before %v, after %v", before, after)
+			}
+		})
+	}
+	// The files of an earlier export stay as they are too.
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.onnx")
+	if _, err := export.FileWithLimit(path, g, w, export.Options{Profile: export.Plain}, 0); err != nil {
+		t.Fatal(err)
+	}
+	before := folder(t, dir)
+	if _, err := export.FileWithLimit(path, g, w, export.Options{Profile: export.Plain, Opset: 3}, 0); err == nil {
+		t.Error("opset 3 was written")
+	}
+	if after := folder(t, dir); !maps.Equal(before, after) {
+		t.Errorf("before %v, after %v", before, after)
+	}
+}

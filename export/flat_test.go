@@ -1,0 +1,168 @@
+package export_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// flatConfigs are networks in which every width that a head cuts is another.
+func flatConfigs() map[string]model.Config {
+	configs := map[string]model.Config{}
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		for _, heads := range []int{1, 2, 4} {
+			configs[fmt.Sprintf("%s H=%d", arch, heads)] = config(arch, heads)
+		}
+	}
+	c := config(model.Simple, 2)
+	c.Positions = false
+	configs["simple without positions"] = c
+	return configs
+}
+
+// oneHot returns the float32 rows (T,V) of ids.
+func oneHot(ids []int64) format.Tensor {
+	v := make([]float32, len(ids)*vocab)
+	for t, id := range ids {
+		v[t*vocab+int(id)] = 1
+	}
+	return format.FromFloat32s(export.OneHotInput, []int{len(ids), vocab}, v)
+}
+
+// The flat graph computes what the plain one does. Both run in float64; what
+// is left is that the plain one takes the constants of GELU and the norm's 1/C
+// and ε as they are, the flat one as float32: 6e-8 relative, a few times over
+// in each layer, on logits of size 10.
+func TestFlatEqualsPlain(t *testing.T) {
+	const bound = 1e-6
+	for name, c := range flatConfigs() {
+		t.Run(name, func(t *testing.T) {
+			g, w := network(t, c)
+			plain := oracle(t, g, w)
+			for _, length := range []int{1, 5, longest} {
+				flat, made, err := export.Flatten(g, w, length)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids := make([]int64, length)
+				for i := range ids {
+					ids[i] = int64((i*i*7 + 30) % vocab)
+				}
+				want := run(t, plain, map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{1, length}, ids)})["logits"]
+				got := run(t, oracle(t, flat, made), map[string]format.Tensor{export.OneHotInput: oneHot(ids)})["logits"]
+				x, err := want.Float64s()
+				if err != nil {
+					t.Fatal(err)
+				}
+				y, err := got.Float64s()
+				if err != nil || len(x) != len(y) || !slices.Equal(got.Shape, []int{length, vocab}) {
+					t.Fatalf("T=%d: logits %v: %v", length, got.Shape, err)
+				}
+				worst, size := 0.0, 0.0
+				for i := range x {
+					worst, size = max(worst, math.Abs(x[i]-y[i])), max(size, math.Abs(x[i]))
+				}
+				if !(worst <= bound) || size < 1 {
+					t.Errorf("T=%d: off by %g on logits up to %g", length, worst, size)
+				}
+			}
+		})
+	}
+}
+
+// flatOps are the operators that stock onnx-go runs on matrices. Relu is not
+// in the list that was tried by hand; the tests of runtime/onnxgo run it.
+var flatOps = []string{"MatMul", "Add", "Sub", "Mul", "Div", "Sqrt", "Tanh", "Exp", "Relu", "Identity", "Transpose", "Softmax", "Concat"}
+
+// The traps of onnx-go, each of which it falls into in silence or with an
+// error far from the cause.
+func TestFlatForm(t *testing.T) {
+	for name, c := range flatConfigs() {
+		t.Run(name, func(t *testing.T) {
+			g, w := network(t, c)
+			for _, length := range []int{1, c.Width, longest} { // T = C is where a bias of one axis would go wrong
+				if length > longest {
+					continue
+				}
+				flat, _, err := export.Flatten(g, w, length)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range flat.Values {
+					if _, fixed := v.Shape.Numbers(); !fixed || len(v.Shape) != 2 || v.DType != format.Float32 {
+						t.Errorf("%s %s is %s%s, not a float32 matrix", v.Op, v.Name, v.DType, v.Shape)
+					}
+				}
+				m, err := export.Model(g, w, export.Options{Profile: export.Flat, Length: length})
+				if err != nil {
+					t.Fatal(err)
+				}
+				flatForm(t, m)
+			}
+		})
+	}
+}
+
+func flatForm(t *testing.T, m *onnx.Model) {
+	t.Helper()
+	var outputs []string
+	for _, o := range m.Graph.Outputs {
+		outputs = append(outputs, o.Name)
+	}
+	for _, n := range m.Graph.Nodes {
+		if !slices.Contains(flatOps, n.Op) {
+			t.Errorf("%s is an operator that onnx-go lacks", n.Op)
+		}
+		for i, in := range n.Inputs {
+			if slices.Contains(n.Inputs[:i], in) {
+				t.Errorf("%s takes %s twice", n.Name, in)
+			}
+			if slices.Contains(outputs, in) {
+				t.Errorf("%s reads the output %s", n.Name, in)
+			}
+		}
+		for _, a := range n.Attributes {
+			if (n.Op == "Softmax" || n.Op == "Concat") && a.Name == "axis" && a.Int != 1 {
+				t.Errorf("%s %s runs over axis %d", n.Op, n.Name, a.Int)
+			}
+		}
+		if n.Op == "Transpose" && len(n.Attributes) != 1 {
+			t.Errorf("Transpose %s has no perm", n.Name)
+		}
+	}
+	for _, x := range m.Graph.Initializers {
+		if x.DataType != onnx.Float || len(x.Dims) != 2 {
+			t.Errorf("initializer %s is %s%v", x.Name, x.DataType, x.Dims)
+		}
+	}
+	if len(m.Graph.Inputs) != 1 || m.Graph.Inputs[0].Name != export.OneHotInput {
+		t.Errorf("inputs %v", m.Graph.Inputs)
+	}
+}
+
+// A graph that is no network of ours has no flat form; it says where.
+func TestFlatRefuses(t *testing.T) {
+	b := graph.NewBuilder()
+	x := b.Input("x", format.Float32, graph.Sym("T"), graph.N(4))
+	b.Output("out", b.Name("sum", b.ReduceSum(x, true, 0)))
+	g, err := b.Graph()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = export.Model(g, nil, export.Options{Profile: export.Flat, Length: 3})
+	if err == nil || !strings.Contains(err.Error(), "export: flat: sum (ReduceSum)") {
+		t.Errorf("got %v", err)
+	}
+	_, err = export.Model(g, nil, export.Options{Profile: export.Flat})
+	if err == nil || !strings.Contains(err.Error(), "wants the length of the sequence") {
+		t.Errorf("got %v", err)
+	}
+}

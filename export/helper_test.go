@@ -1,0 +1,116 @@
+package export_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+const vocab, longest = 31, 12
+
+func config(arch string, heads int) model.Config {
+	c := model.Config{Arch: arch, Vocab: vocab, Context: longest, Width: 16, Layers: 2, Heads: heads, Inner: 24, Epsilon: 1e-5, Positions: true}
+	if arch == model.Simple {
+		c.Layers, c.Epsilon = 1, 0
+	}
+	return c
+}
+
+// network returns a network whose weights are far enough from zero that every
+// term counts: first weights of gpt2 leave its logits near zero.
+func network(t testing.TB, c model.Config) (*graph.Graph, model.Weights) {
+	t.Helper()
+	g, err := model.Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := model.NewWeights(g, 5)
+	for i, x := range w {
+		v, err := x.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		add := make([]float32, len(v))
+		model.NewStream(6, x.Name).FillNormal(add, 0.2)
+		for j := range v {
+			v[j] += add[j]
+		}
+		w[i] = format.FromFloat32s(x.Name, x.Shape, v)
+	}
+	return g, w
+}
+
+// library returns ONNX Runtime, or skips the test.
+func library(t *testing.T) string {
+	t.Helper()
+	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	if err != nil {
+		t.Skipf("ONNX Runtime is not here: %v", err)
+	}
+	return lib.Path
+}
+
+func run(t *testing.T, s runtime.Session, inputs map[string]format.Tensor) map[string]format.Tensor {
+	t.Helper()
+	out, err := s.Run(inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func oracle(t *testing.T, g *graph.Graph, w []format.Tensor) *ref.Oracle {
+	t.Helper()
+	o, err := ref.New(g, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// within fails unless got is within runtime.Compare's bound of want.
+func within(t *testing.T, what string, want, got format.Tensor) {
+	t.Helper()
+	if d := runtime.Compare(want, got); !d.Within {
+		t.Errorf("%s: off by %g: %s %v", what, d.MaxAbs, d.Reason, d.FirstBad)
+	}
+}
+
+// variant is a form in which the networks are exported.
+type variant struct {
+	name     string
+	options  export.Options
+	external bool
+}
+
+var variants = []variant{
+	{"plain-17", export.Options{Profile: export.Plain}, false},
+	{"plain-18", export.Options{Profile: export.Plain, Opset: 18}, false},
+	{"plain-21", export.Options{Profile: export.Plain, Opset: 21}, false},
+	{"flat-12", export.Options{Profile: export.Flat}, false},
+	{"flat-9", export.Options{Profile: export.Flat, Opset: 9, Length: 5}, false},
+	{"external", export.Options{Profile: export.Plain}, true},
+}
+
+// write exports a network to a file in dir.
+func (v variant) write(t *testing.T, dir string, g *graph.Graph, w []format.Tensor) (string, export.Summary) {
+	t.Helper()
+	limit := int64(1 << 40)
+	if v.external {
+		limit = 1000
+	}
+	path := filepath.Join(dir, v.name+".onnx")
+	sum, err := export.FileWithLimit(path, g, w, v.options, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, sum
+}

@@ -1,0 +1,244 @@
+package export_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+var (
+	letterB, letterT = graph.Sym("B"), graph.Sym("T")
+	four             = graph.N(4)
+)
+
+// one builds a graph around each operator: x float (B,T,4), y of the same
+// shape, ids int64 (B,T).
+var one = map[graph.Op]func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value{
+	graph.Gather: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Gather(b.Const(format.FromFloat32s("table", []int{2, 4}, make([]float32, 8))), ids)
+	},
+	graph.MatMul: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.MatMul(x, b.Transpose(y, 0, 2, 1))
+	},
+	graph.Add:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Add(x, y) },
+	graph.Sub:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Sub(x, y) },
+	graph.Mul:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Mul(x, y) },
+	graph.Div:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Div(x, y) },
+	graph.Neg:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Neg(x) },
+	graph.Exp:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Exp(x) },
+	graph.Log:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Log(x) },
+	graph.Sqrt:       func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Sqrt(x) },
+	graph.Tanh:       func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Tanh(x) },
+	graph.Relu:       func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Relu(x) },
+	graph.Softmax:    func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Softmax(x, 1) },
+	graph.LogSoftmax: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.LogSoftmax(x, -1) },
+	graph.ReduceSum:  func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.ReduceSum(x, false, 0, 2) },
+	graph.ReduceMean: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.ReduceMean(x, true, -1) },
+	graph.Reshape: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Reshape(x, letterB, letterT, graph.N(2), graph.N(2))
+	},
+	graph.Transpose: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Transpose(x, 2, 0, 1) },
+	graph.Concat:    func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Concat(2, x, y, x) },
+	graph.Split:     func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Split(x, -1, 1, 3)[1] },
+	graph.Slice: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Slice(x, 2, graph.N(1), graph.N(3))
+	},
+	graph.Identity: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Identity(x) },
+	graph.Cast:     func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Cast(ids, format.Float32) },
+	graph.Equal:    func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Equal(ids, ids) },
+	graph.Where: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Where(b.Equal(ids, ids), ids, ids)
+	},
+	graph.GatherElements: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.GatherElements(x, b.Reshape(ids, letterB, letterT, graph.N(1)), -1)
+	},
+	graph.LayerNormalization: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		row := b.Const(format.FromFloat32s("row", []int{4}, []float32{1, 2, 3, 4}))
+		return b.LayerNormalization(x, row, row, 1e-5)
+	},
+	graph.Gelu: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Gelu(x) },
+	graph.Attention: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		q := b.Reshape(x, letterB, letterT, graph.N(1), four)
+		q = b.Transpose(q, 0, 2, 1, 3)
+		m := b.Const(format.FromFloat32s("table", []int{9, 9}, make([]float32, 81)))
+		mask := b.Slice(b.Slice(m, 0, graph.N(0), letterT), 1, graph.N(0), letterT)
+		return b.Attention(q, q, q, mask, 0.5)
+	},
+	graph.SoftmaxCrossEntropyLoss: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.SoftmaxCrossEntropyLoss(b.Transpose(x, 0, 2, 1), ids, -100)
+	},
+	// The operators that make tensors from sizes.
+	graph.Range: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Range(graph.N(0), letterT) },
+	graph.ConstantOfShape: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.ConstantOfShape(-2.5, letterT, four)
+	},
+	graph.Trilu: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.TriluUpper(x, graph.N(1)) },
+}
+
+// lowered are the operators that have no node of their own in any opset that
+// is written.
+var lowered = map[graph.Op]bool{graph.Gelu: true, graph.Attention: true, graph.SoftmaxCrossEntropyLoss: true}
+
+// build makes a graph around one operator.
+func build(t *testing.T, f func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value) *graph.Graph {
+	t.Helper()
+	b := graph.NewBuilder()
+	x, y := b.Input("x", format.Float32, letterB, letterT, four), b.Input("y", format.Float32, letterB, letterT, four)
+	ids := b.Input("ids", format.Int64, letterB, letterT)
+	b.Output("out", f(b, x, y, ids))
+	g, err := b.Graph()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// agree runs g in ONNX Runtime, in two sizes, and compares it with the oracle.
+func agree(t *testing.T, g *graph.Graph, opset int) {
+	t.Helper()
+	data, err := export.Bytes(g, nil, export.Options{Profile: export.Plain, Opset: opset})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ort.OpenBytes(data, ort.Options{Library: library(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, size := range [][2]int{{2, 3}, {1, 1}} {
+		n := size[0] * size[1]
+		v := make([]float32, 8*n)
+		ids := make([]int64, n)
+		for i := range v {
+			v[i] = 0.25 + float32(i*i%11)/8 // positive: Log and Sqrt are among the operators
+		}
+		for i := range ids {
+			ids[i] = int64(i % 2)
+		}
+		shape := []int{size[0], size[1], 4}
+		in := map[string]format.Tensor{
+			"x": format.FromFloat32s("x", shape, v[:4*n]), "y": format.FromFloat32s("y", shape, v[4*n:]), "ids": format.FromInt64s("ids", shape[:2], ids),
+		}
+		want, got := run(t, oracle(t, g, nil), in), run(t, s, in)
+		for name := range want {
+			within(t, fmt.Sprintf("%s, B and T %v", name, size), want[name], got[name])
+		}
+	}
+}
+
+// Every operator is a leaf, has a node, or is written with others; and what is
+// written means the same, in the first opset and the last.
+func TestEveryOperator(t *testing.T) {
+	for _, info := range graph.Ops() {
+		if info.Op.Leaf() {
+			continue
+		}
+		t.Run(info.Name, func(t *testing.T) {
+			f := one[info.Op]
+			if f == nil {
+				t.Fatalf("%s is forgotten here: give it a graph", info.Name)
+			}
+			g := build(t, f)
+			m, err := export.Model(g, nil, export.Options{Profile: export.Plain})
+			if err != nil {
+				t.Fatalf("%s is forgotten in ops.go: %v", info.Name, err)
+			}
+			found := false
+			for _, n := range m.Graph.Nodes {
+				found = found || n.Op == info.Name
+			}
+			if found == lowered[info.Op] {
+				t.Errorf("%s has a node: %v, and is said to be written with others: %v", info.Name, found, lowered[info.Op])
+			}
+			for _, opset := range []int{17, 21} {
+				agree(t, g, opset)
+			}
+		})
+	}
+}
+
+// What the nodes of a graph look like in a file, and that they mean the same.
+func TestSpecialForms(t *testing.T) {
+	type build3 = func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value
+	for _, c := range []struct {
+		name string
+		f    build3
+		want string // a line of the printed model
+	}{
+		{"reshape keeps open axes by 0", one[graph.Reshape], "out = Reshape(x, int64.0.0.2.2)"},
+		{"reshape moves one open axis", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.Reshape(x, letterB, graph.N(2), letterT, graph.N(2))
+		}, "out = Reshape(x, int64.0.2.-1.2)"},
+		{"reshape to a rank beyond the argument's", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.Reshape(ids, letterB, graph.N(1), graph.N(1), letterT)
+		}, "out = Reshape(ids, int64.0.1.1.-1)"},
+		{"split, results out of order, one unused, one twice", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			p := b.Split(x, 2, 1, 1, 1, 1)
+			q := b.Split(x, 2, 1, 1, 1, 1)
+			return b.Concat(2, p[3], p[0], q[3], p[1])
+		}, ".unused_2, "},
+		{"split of other sizes", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.Concat(2, b.Split(x, 2, 1, 3)[1], b.Split(x, 2, 3, 1)[0], b.Split(y, 2, 3, 1)[1])
+		}, "Split(y, int64.3.1) axis=2"},
+		{"slice up to an open size", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			m := b.Const(format.FromFloat32s("table", []int{9, 2}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}))
+			return b.Slice(m, 0, graph.N(0), letterT)
+		}, "out = Slice(table, int64.0, size.sequence_length, int64.0)"},
+		{"slice from an open size", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			m := b.Const(format.FromFloat32s("table", []int{9}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}))
+			return b.Slice(m, 0, letterB, letterT.Add(letterB))
+		}, ""},
+		{"an output that is an input", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return x }, "out = Identity(x)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := build(t, func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+				v := c.f(b, x, y, ids)
+				if v.Op.Leaf() {
+					return v
+				}
+				return b.Name("out", v)
+			})
+			m, err := export.Model(g, nil, export.Options{Profile: export.Plain})
+			if c.want == "" {
+				if err == nil || !strings.Contains(err.Error(), "is the size of no input's axis") {
+					t.Fatalf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var text bytes.Buffer
+			if err := onnx.Print(&text, m); err != nil || !strings.Contains(text.String(), c.want) {
+				t.Errorf("%q is not in\n%s", c.want, &text)
+			}
+			agree(t, g, 0)
+		})
+	}
+}
+
+func TestReshapeRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		f    func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value
+		want string
+	}{
+		"two axes move": {func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.Reshape(x, letterT, letterB, four)
+		}, "more than one open axis moves"},
+		"an empty axis": {func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.Reshape(b.Slice(x, 2, graph.N(1), graph.N(1)), letterB, letterT, graph.N(0), graph.N(1))
+		}, "empty axis"},
+	} {
+		_, err := export.Model(build(t, c.f), nil, export.Options{Profile: export.Plain})
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "Reshape") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}

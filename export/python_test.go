@@ -1,0 +1,122 @@
+package export_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// python returns the interpreter that ATTNX_PYTHON names, if it has the
+// package, and the path of a script of fixtures/oracle.
+func python(t *testing.T, pkg, script string) (interpreter, path string) {
+	t.Helper()
+	interpreter = os.Getenv("ATTNX_PYTHON")
+	if interpreter == "" {
+		t.Skipf("ATTNX_PYTHON is not set: name a Python interpreter that has the package %s", pkg)
+	}
+	if out, err := exec.Command(interpreter, "-c", "import "+pkg).CombinedOutput(); err != nil {
+		t.Skipf("%s has no package %s: %s", interpreter, pkg, out)
+	}
+	path, err := filepath.Abs("../fixtures/oracle/" + script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return interpreter, path
+}
+
+// The ONNX project's checker accepts every form that is written.
+func TestPythonChecker(t *testing.T) {
+	interpreter, script := python(t, "onnx", "check_onnx.py")
+	dir := t.TempDir()
+	args := []string{script}
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		g, w := network(t, config(arch, 2))
+		for name, o := range map[string]export.Options{
+			"plain":    {Profile: export.Plain},
+			"plain-18": {Profile: export.Plain, Opset: 18},
+			"plain-21": {Profile: export.Plain, Opset: 21},
+			"flat":     {Profile: export.Flat},
+			"flat-8":   {Profile: export.Flat, Length: 8, Opset: 9},
+		} {
+			path := filepath.Join(dir, arch+"-"+name+".onnx")
+			if _, err := export.File(path, g, w, o); err != nil {
+				t.Fatal(err)
+			}
+			args = append(args, path)
+		}
+	}
+	out, err := exec.Command(interpreter, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+
+	// The script can tell: a node that uses what nothing defines.
+	bad := filepath.Join(dir, "bad.onnx")
+	data, err := os.ReadFile(args[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bad, bytes.Replace(data, []byte("token_embeddings"), []byte("token_embeddinks"), 1), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(interpreter, script, "--expect-reject", bad).CombinedOutput(); err != nil {
+		t.Errorf("a dangling name was accepted: %s", out)
+	}
+}
+
+// Python's ONNX Runtime gives the oracle's logits.
+func TestPythonRuntime(t *testing.T) {
+	interpreter, script := python(t, "onnxruntime", "check_onnxruntime.py")
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		g, w := network(t, config(arch, 2))
+		path := filepath.Join(t.TempDir(), "model.onnx")
+		if _, err := export.File(path, g, w, export.Options{Profile: export.Plain}); err != nil {
+			t.Fatal(err)
+		}
+		oracle, err := ref.New(g, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := runtime.NewCase(3, 7, vocab, 1)
+		rows := make([][]int64, c.Batch)
+		for i := range rows {
+			rows[i] = c.IDs[i*c.Length : (i+1)*c.Length]
+		}
+		stdin, err := json.Marshal(rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(interpreter, script, path)
+		cmd.Stdin = bytes.NewReader(stdin)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		var got struct {
+			Shape []int
+			Data  []float32
+		}
+		if err := json.Unmarshal(out, &got); err != nil {
+			t.Fatal(err)
+		}
+		want, err := oracle.Run(c.Inputs())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := runtime.Compare(want["logits"], format.FromFloat32s("logits", got.Shape, got.Data))
+		if !d.Within {
+			t.Errorf("%s: %s %v", arch, d.Reason, d.FirstBad)
+		}
+		t.Logf("%s: largest error %.2e", arch, d.MaxAbs)
+	}
+}
