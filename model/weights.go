@@ -4,7 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -62,13 +65,24 @@ func (w Weights) Clone() Weights {
 	return c
 }
 
-// Hash returns the SHA-256, in hexadecimal, of the names, types, shapes and
-// bytes of the weights: the same for the same model however it is stored.
+// Hash returns the SHA-256, in hexadecimal, of a line for each weight: its
+// name, type, shape and the SHA-256 of its bytes. It is the same for the same
+// model however that is stored.
 func (w Weights) Hash() string {
+	sums := make([][sha256.Size]byte, len(w))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(w)); i = next.Add(1) - 1 {
+				sums[i] = sha256.Sum256(w[i].Data)
+			}
+		})
+	}
+	wg.Wait()
 	h := sha256.New()
-	for _, t := range w {
-		fmt.Fprintf(h, "%q %s %d\n", t.Name, t.DType, t.Shape)
-		h.Write(t.Data)
+	for i, t := range w {
+		fmt.Fprintf(h, "%q %s %d %x\n", t.Name, t.DType, t.Shape, sums[i])
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
