@@ -143,11 +143,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err != nil {
 		return fmt.Errorf("--data %s: %w", f.data, err)
 	}
-	tokenizer, err := tok.MarshalJSON()
-	if err != nil {
-		return err
-	}
-	c, err := train.Start(config, tokenizer, f.seed)
+	c, err := train.Start(config, tok, f.seed)
 	if err != nil {
 		return err
 	}

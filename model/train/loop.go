@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
 )
 
 // Options are the settings of a training run. They travel in its checkpoints,
@@ -195,13 +196,17 @@ func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 }
 
 // Start returns a checkpoint at step 0: the network of c with first weights
-// drawn from the seed.
-func Start(c model.Config, tokenizer []byte, seed uint64) (*model.Checkpoint, error) {
+// drawn from the seed, and the tokenizer of its text, which may be nil.
+func Start(c model.Config, t *tokens.Tokenizer, seed uint64) (*model.Checkpoint, error) {
 	g, err := model.Build(c)
 	if err != nil {
 		return nil, err
 	}
-	return &model.Checkpoint{Config: c, Weights: model.NewWeights(g, seed), Tokenizer: tokenizer}, nil
+	first := &model.Checkpoint{Config: c, Weights: model.NewWeights(g, seed)}
+	if t != nil {
+		first.Tokenizer, err = t.MarshalJSON()
+	}
+	return first, err
 }
 
 // Saved returns the options that a checkpoint's run was started with.
