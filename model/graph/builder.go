@@ -348,7 +348,33 @@ func (b *Builder) Attention(q, k, v, mask *Value, scale float64) *Value {
 }
 
 // SoftmaxCrossEntropyLoss returns the mean of -log softmax(scores)[label] over
-// the labels that are not ignore: scores (B,V,T), labels int64 (B,T).
+// the labels that are not ignore: scores (B,V,T) and labels int64 (B,T), or scores
+// (N,V) and labels (N).
 func (b *Builder) SoftmaxCrossEntropyLoss(scores, labels *Value, ignore int64) *Value {
 	return b.op(SoftmaxCrossEntropyLoss, Attr{IgnoreIndex: ignore}, scores, labels)
+}
+
+// Gemm returns x y, each turned first if asked, plus c if it is not nil:
+// matrices (M,K) and (K,N), and c broadcast into (M,N).
+func (b *Builder) Gemm(x, y, c *Value, transX, transY bool) *Value {
+	args := []*Value{x, y}
+	if c != nil {
+		args = append(args, c)
+	}
+	return b.op(Gemm, Attr{TransA: transX, TransB: transY}, args...)
+}
+
+// OneHot returns a row of depth numbers for each id: 1 at the id, 0 elsewhere.
+func (b *Builder) OneHot(ids *Value, depth int) *Value { return b.op(OneHot, Attr{Depth: depth}, ids) }
+
+// ScatterElements returns x with the updates added at ids along the axis; an
+// id that comes twice adds twice.
+func (b *Builder) ScatterElements(x, ids, updates *Value, axis int) *Value {
+	return b.op(ScatterElements, Attr{Axis: fromEnd(x, axis)}, x, ids, updates)
+}
+
+// ScatterND returns x (V,...) with the updates added to the rows that ids
+// (...,1) name; an id that comes twice adds twice.
+func (b *Builder) ScatterND(x, ids, updates *Value) *Value {
+	return b.op(ScatterND, Attr{}, x, ids, updates)
 }

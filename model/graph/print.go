@@ -52,7 +52,9 @@ func (a Attr) text(op Op) string {
 		case "Sizes":
 			fmt.Fprintf(&sb, " sizes=%d", a.Sizes)
 		case "Result":
-			fmt.Fprintf(&sb, " result=%d", a.Result)
+			if op == Split || a.Result != 0 { // of most operators the first result is the only one
+				fmt.Fprintf(&sb, " result=%d", a.Result)
+			}
 		case "Start":
 			fmt.Fprintf(&sb, " start=%s", a.Start)
 		case "Limit":
@@ -65,6 +67,12 @@ func (a Attr) text(op Op) string {
 			fmt.Fprintf(&sb, " fill=%s", num(a.Fill))
 		case "Epsilon":
 			fmt.Fprintf(&sb, " epsilon=%s", num(a.Epsilon))
+		case "TransA":
+			fmt.Fprintf(&sb, " transa=%t", a.TransA)
+		case "TransB":
+			fmt.Fprintf(&sb, " transb=%t", a.TransB)
+		case "Depth":
+			fmt.Fprintf(&sb, " depth=%d", a.Depth)
 		case "Scale":
 			fmt.Fprintf(&sb, " scale=%s", num(a.Scale))
 		case "IgnoreIndex":

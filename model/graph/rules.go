@@ -264,7 +264,13 @@ func layerNormalizationRule(args []*Value, a Attr) (Shape, format.DType, error) 
 	if !scale.Shape.Equal(last) || !bias.Shape.Equal(last) || scale.DType != x.DType || bias.DType != x.DType {
 		return nil, 0, fmt.Errorf("scale %s and bias %s for %s", scale.Shape, bias.Shape, x.Shape)
 	}
-	return x.Shape, x.DType, wantFloat(x)
+	switch a.Result {
+	case 0:
+		return x.Shape, x.DType, wantFloat(x)
+	case 1, 2:
+		return x.Shape.with(len(x.Shape)-1, N(1)), x.DType, wantFloat(x)
+	}
+	return nil, 0, fmt.Errorf("it has no result %d", a.Result)
 }
 
 func attentionRule(args []*Value, a Attr) (Shape, format.DType, error) {
@@ -284,8 +290,69 @@ func attentionRule(args []*Value, a Attr) (Shape, format.DType, error) {
 
 func lossRule(args []*Value, _ Attr) (Shape, format.DType, error) {
 	scores, labels := args[0], args[1]
-	if len(scores.Shape) != 3 || labels.DType != format.Int64 || !labels.Shape.Equal(Shape{scores.Shape[0], scores.Shape[2]}) {
-		return nil, 0, fmt.Errorf("scores %s wants (B,V,T), labels %s%s wants I64(B,T)", scores.Shape, labels.DType, labels.Shape)
+	var want Shape
+	switch len(scores.Shape) {
+	case 2:
+		want = scores.Shape[:1]
+	case 3:
+		want = Shape{scores.Shape[0], scores.Shape[2]}
+	}
+	if want == nil || labels.DType != format.Int64 || !labels.Shape.Equal(want) {
+		return nil, 0, fmt.Errorf("scores %s and labels %s%s: wants (B,V,T) and I64(B,T), or (N,V) and I64(N)", scores.Shape, labels.DType, labels.Shape)
 	}
 	return Shape{}, scores.DType, wantFloat(scores)
+}
+
+func gemmRule(args []*Value, a Attr) (Shape, format.DType, error) {
+	if len(args) != 2 && len(args) != 3 {
+		return nil, 0, fmt.Errorf("takes 2 or 3 arguments, got %d", len(args))
+	}
+	x, y := args[0], args[1]
+	if len(x.Shape) != 2 || len(y.Shape) != 2 || x.DType != y.DType {
+		return nil, 0, fmt.Errorf("%s%s times %s%s: wants two matrices", x.DType, x.Shape, y.DType, y.Shape)
+	}
+	turned := func(s Shape, turn bool) Shape {
+		if turn {
+			return Shape{s[1], s[0]}
+		}
+		return s
+	}
+	p, q := turned(x.Shape, a.TransA), turned(y.Shape, a.TransB)
+	out := Shape{p[0], q[1]}
+	if p[1] != q[0] {
+		return nil, 0, fmt.Errorf("%s times %s: inner sizes differ", p, q)
+	}
+	if len(args) == 3 && (!args[2].Shape.into(out) || args[2].DType != x.DType) {
+		return nil, 0, fmt.Errorf("%s%s cannot be added to %s%s", args[2].DType, args[2].Shape, x.DType, out)
+	}
+	return out, x.DType, wantFloat(x)
+}
+
+func oneHotRule(args []*Value, a Attr) (Shape, format.DType, error) {
+	ids := args[0]
+	if ids.DType != format.Int64 || a.Depth < 1 {
+		return nil, 0, fmt.Errorf("ids are %s, depth %d", ids.DType, a.Depth)
+	}
+	return append(append(Shape(nil), ids.Shape...), N(a.Depth)), format.Float32, nil
+}
+
+func scatterElementsRule(args []*Value, a Attr) (Shape, format.DType, error) {
+	x, ids, updates := args[0], args[1], args[2]
+	if !updates.Shape.Equal(ids.Shape) || updates.DType != x.DType {
+		return nil, 0, fmt.Errorf("updates %s%s for ids %s", updates.DType, updates.Shape, ids.Shape)
+	}
+	if _, _, err := gatherElementsRule(args[:2], a); err != nil {
+		return nil, 0, err
+	}
+	return x.Shape, x.DType, wantFloat(x)
+}
+
+func scatterNDRule(args []*Value, _ Attr) (Shape, format.DType, error) {
+	x, ids, updates := args[0], args[1], args[2]
+	n := len(ids.Shape) - 1
+	if len(x.Shape) == 0 || n < 0 || ids.DType != format.Int64 || !ids.Shape[n].Is(1) || updates.DType != x.DType ||
+		!updates.Shape.Equal(append(append(Shape(nil), ids.Shape[:n]...), x.Shape[1:]...)) {
+		return nil, 0, fmt.Errorf("updates %s%s to %s%s at ids %s%s", updates.DType, updates.Shape, x.DType, x.Shape, ids.DType, ids.Shape)
+	}
+	return x.Shape, x.DType, wantFloat(x)
 }

@@ -19,19 +19,22 @@ type Value struct {
 // Attr holds the attributes of an operator. The op table says which of them an
 // operator has; the others keep their zero value.
 type Attr struct {
-	Axis        int           // Gather, Softmax, LogSoftmax, Concat, Split, Slice, GatherElements: counted from the front
+	Axis        int           // Gather, Softmax, LogSoftmax, Concat, Split, Slice, GatherElements, ScatterElements: counted from the front
 	Axes        []int         // ReduceSum, ReduceMean: ascending, counted from the front
 	KeepDims    bool          // ReduceSum, ReduceMean: a reduced axis stays, with size 1
 	Perm        []int         // Transpose: axis i of the result is axis Perm[i] of the argument
 	Shape       Shape         // Reshape, ConstantOfShape: the result's
 	Sizes       []int         // Split: sizes of the parts along Axis
-	Result      int           // Split: which part this value is
+	Result      int           // Split: which part this value is; LayerNormalization: 1 the mean, 2 the inverse deviation
 	Start       Dim           // Slice, Range: the first position
 	Limit       Dim           // Slice, Range: one past the last
 	Upper       bool          // Trilu: keep the upper triangle instead of the lower
 	K           Dim           // Trilu: the diagonal where the kept triangle begins; 0 is the main one
 	Fill        float64       // ConstantOfShape: every element
 	Epsilon     float64       // LayerNormalization: added to the variance
+	TransA      bool          // Gemm: the first factor is turned
+	TransB      bool          // Gemm: the second factor is turned
+	Depth       int           // OneHot: length of a row
 	Scale       float64       // Attention: factor of the scores
 	IgnoreIndex int64         // SoftmaxCrossEntropyLoss: the label that does not count
 	Value       format.Tensor // Const: the elements

@@ -11,15 +11,15 @@ func gelu(x float64) float64 {
 }
 
 // layerNormalization is (x - mean) / √(variance + ε) · scale + bias over the
-// last axis, arXiv:1607.06450.
-func layerNormalization(x, scale, bias array, epsilon float64) array {
-	out := newArray(floats, x.shape)
+// last axis, arXiv:1607.06450. Result 1 is the mean, 2 the inverse deviation.
+func layerNormalization(x, scale, bias array, epsilon float64, result int, shape []int) array {
+	out := newArray(floats, shape)
 	if len(out.f) == 0 {
 		return out
 	}
 	c := len(scale.f)
 	parallel(len(x.f)/c, func(r int) {
-		row, to := x.f[r*c:(r+1)*c], out.f[r*c:(r+1)*c]
+		row := x.f[r*c : (r+1)*c]
 		mean := 0.0
 		for _, v := range row {
 			mean += v
@@ -31,8 +31,16 @@ func layerNormalization(x, scale, bias array, epsilon float64) array {
 		}
 		variance /= float64(c)
 		deviation := math.Sqrt(variance + epsilon)
-		for j, v := range row {
-			to[j] = (v-mean)/deviation*scale.f[j] + bias.f[j]
+		switch result {
+		case 1:
+			out.f[r] = mean
+		case 2:
+			out.f[r] = 1 / deviation
+		default:
+			to := out.f[r*c : (r+1)*c]
+			for j, v := range row {
+				to[j] = (v-mean)/deviation*scale.f[j] + bias.f[j]
+			}
 		}
 	})
 	return out
@@ -72,9 +80,13 @@ func attention(q, k, v, mask array, scale float64) array {
 }
 
 // crossEntropy is the mean of -log softmax(scores)[label] over the labels that
-// are not ignored: scores (B,V,T), labels (B,T). It is NaN if all are.
+// are not ignored: scores (B,V,T) and labels (B,T), or scores (N,V) and labels
+// (N). It is NaN if all are.
 func crossEntropy(scores, labels array, ignore int64) (array, error) {
-	vocab, t := scores.shape[1], scores.shape[2]
+	vocab, t := scores.shape[1], 1
+	if len(scores.shape) == 3 {
+		t = scores.shape[2]
+	}
 	count := 0
 	for i, label := range labels.i {
 		if label == ignore {

@@ -69,7 +69,7 @@ func TestResultsDoNotDependOnProcessors(t *testing.T) {
 		sum = append(sum, matMul(a, b, []int{2, 9, 700}).f...)
 		sum = append(sum, softmax(b, 0, func(x, top, sum float64) float64 { return math.Exp(x-top) / sum }).f...)
 		sum = append(sum, attention(q, q, q, mask, 0.3).f...)
-		return append(sum, layerNormalization(a, scale, bias, 1e-5).f...)
+		return append(sum, layerNormalization(a, scale, bias, 1e-5, 0, a.shape).f...)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	want := all()

@@ -99,13 +99,21 @@ func apply(v *graph.Value, args []array, shape []int, sizes map[string]int) (arr
 		k, err := a.K.Eval(sizes)
 		return triangle(args[0], a.Upper, k), err
 	case graph.LayerNormalization:
-		return layerNormalization(args[0], args[1], args[2], a.Epsilon), nil
+		return layerNormalization(args[0], args[1], args[2], a.Epsilon, a.Result, shape), nil
 	case graph.Gelu:
 		return each(args[0], gelu), nil
 	case graph.Attention:
 		return attention(args[0], args[1], args[2], args[3], a.Scale), nil
 	case graph.SoftmaxCrossEntropyLoss:
 		return crossEntropy(args[0], args[1], a.IgnoreIndex)
+	case graph.Gemm:
+		return gemm(args, a.TransA, a.TransB, shape), nil
+	case graph.OneHot:
+		return oneHot(args[0], shape)
+	case graph.ScatterElements:
+		return scatterElements(args[0], args[1], args[2], a.Axis)
+	case graph.ScatterND:
+		return scatterND(args[0], args[1], args[2])
 	}
 	return array{}, fmt.Errorf("the oracle does not know this operator")
 }

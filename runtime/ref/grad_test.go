@@ -1,0 +1,336 @@
+package ref_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// A derivative of a smooth function by central differences of width 2h errs by
+// h²·f”'/6 plus the rounding of f over h. With float32 parameters moved by
+// exact powers of two and h = 2⁻¹⁰ extrapolated to h = 0 (Richardson) from two
+// widths, both stay below 1e-8 of the largest derivative.
+const derivativeBound = 1e-6
+
+type gradCase struct {
+	name     string
+	positive bool
+	build    func(b *graph.Builder) *graph.Value
+}
+
+func param(b *graph.Builder, name string, shape ...int) *graph.Value {
+	return b.Param(name, graph.Normal(1), shape...)
+}
+
+func fixedIDs(b *graph.Builder, name string, shape []int, x ...int64) *graph.Value {
+	return b.Const(format.FromInt64s(name, shape, x))
+}
+
+func causal(b *graph.Builder) *graph.Value {
+	return b.Const(format.FromFloat32s("mask", []int{2, 3}, []float32{0, 0, -1e9, 0, 0, 0}))
+}
+
+// binary returns the ways in which a second argument broadcasts into the first.
+func binary(f func(b *graph.Builder, x, y *graph.Value) *graph.Value) []gradCase {
+	var out []gradCase
+	for _, shape := range [][]int{{2, 3, 4}, {4}, {}, {3, 1}, {2, 1, 4}, {1, 1, 1}, {1, 3, 4}} {
+		out = append(out, gradCase{fmt.Sprint("broadcast ", shape), true, func(b *graph.Builder) *graph.Value {
+			return f(b, param(b, "x", 2, 3, 4), param(b, "y", shape...))
+		}})
+	}
+	return append(out, gradCase{"with itself", true, func(b *graph.Builder) *graph.Value {
+		x := param(b, "x", 3)
+		return f(b, x, x)
+	}})
+}
+
+func unary(f func(b *graph.Builder, x *graph.Value) *graph.Value) []gradCase {
+	return []gradCase{{"matrix", true, func(b *graph.Builder) *graph.Value { return f(b, param(b, "x", 2, 3)) }},
+		{"twice", true, func(b *graph.Builder) *graph.Value { x := param(b, "x", 3); return b.Mul(f(b, x), f(b, x)) }}}
+}
+
+// gradCases holds the shapes at which a rule could go wrong, for every operator
+// that a parameter's influence passes through.
+var gradCases = map[graph.Op][]gradCase{
+	graph.Param: {{"used three times", false, func(b *graph.Builder) *graph.Value {
+		x := param(b, "x", 2, 3)
+		return b.Add(b.Mul(x, x), x)
+	}}, {"no part in the loss", false, func(b *graph.Builder) *graph.Value {
+		param(b, "unused", 2)
+		return b.Neg(param(b, "x", 2))
+	}}, {"is the loss", false, func(b *graph.Builder) *graph.Value { return param(b, "x", 2) }}},
+	graph.Gather: {{"an id three times", false, func(b *graph.Builder) *graph.Value {
+		return b.Gather(param(b, "table", 4, 3), fixedIDs(b, "ids", []int{2, 3}, 1, 3, 1, 0, 1, 2))
+	}}, {"scalars by a scalar id", false, func(b *graph.Builder) *graph.Value {
+		return b.Gather(param(b, "table", 4), fixedIDs(b, "ids", []int{}, 2))
+	}}, {"rows of rank 2", false, func(b *graph.Builder) *graph.Value {
+		return b.Gather(param(b, "table", 3, 2, 2), fixedIDs(b, "ids", []int{4}, 2, 0, 2, 2))
+	}}, {"a vocabulary that is scattered", false, func(b *graph.Builder) *graph.Value {
+		return b.Gather(param(b, "table", 2500, 1), fixedIDs(b, "ids", []int{2, 2}, 2, 2499, 2, 0))
+	}}, {"tied with a product", false, func(b *graph.Builder) *graph.Value {
+		table := param(b, "table", 4, 3)
+		return b.MatMul(b.Gather(table, fixedIDs(b, "ids", []int{2, 2}, 1, 3, 1, 0)), b.Transpose(table, 1, 0))
+	}}},
+	graph.MatMul: {{"matrices", false, func(b *graph.Builder) *graph.Value { return b.MatMul(param(b, "x", 3, 4), param(b, "y", 4, 5)) }},
+		{"leading axes", false, func(b *graph.Builder) *graph.Value { return b.MatMul(param(b, "x", 2, 3, 4), param(b, "y", 4, 5)) }},
+		{"batch", false, func(b *graph.Builder) *graph.Value {
+			return b.MatMul(param(b, "x", 2, 2, 3, 4), param(b, "y", 2, 2, 4, 5))
+		}},
+		{"by itself", false, func(b *graph.Builder) *graph.Value {
+			x := param(b, "x", 3, 3)
+			return b.MatMul(x, b.Transpose(x, 1, 0))
+		}}},
+	graph.Gemm: gemms(),
+	graph.Add:  binary((*graph.Builder).Add), graph.Sub: binary((*graph.Builder).Sub),
+	graph.Mul: binary((*graph.Builder).Mul), graph.Div: binary((*graph.Builder).Div),
+	graph.Neg: unary((*graph.Builder).Neg), graph.Exp: unary((*graph.Builder).Exp), graph.Log: unary((*graph.Builder).Log),
+	graph.Sqrt: unary((*graph.Builder).Sqrt), graph.Tanh: unary((*graph.Builder).Tanh), graph.Gelu: unary((*graph.Builder).Gelu),
+	graph.Identity: unary((*graph.Builder).Identity),
+	graph.Relu: append(unary((*graph.Builder).Relu), gradCase{"negative", true, func(b *graph.Builder) *graph.Value {
+		return b.Relu(b.Neg(param(b, "x", 3)))
+	}}),
+	graph.Cast: unary(func(b *graph.Builder, x *graph.Value) *graph.Value {
+		return b.Cast(b.Cast(x, format.Float64), format.Float32)
+	}),
+	graph.Softmax:    axisCases((*graph.Builder).Softmax),
+	graph.LogSoftmax: axisCases((*graph.Builder).LogSoftmax),
+	graph.ReduceSum:  reductions((*graph.Builder).ReduceSum),
+	graph.ReduceMean: reductions((*graph.Builder).ReduceMean),
+	graph.Reshape: {{"three axes to two", false, func(b *graph.Builder) *graph.Value {
+		return b.Reshape(param(b, "x", 2, 3, 4), graph.N(6), graph.N(4))
+	}}},
+	graph.Transpose: {{"cycle", false, func(b *graph.Builder) *graph.Value { return b.Transpose(param(b, "x", 2, 3, 4), 2, 0, 1) }}},
+	graph.Concat: {{"middle, one twice", false, func(b *graph.Builder) *graph.Value {
+		x := param(b, "x", 2, 2, 3)
+		return b.Concat(1, x, param(b, "y", 2, 1, 3), x)
+	}}},
+	graph.Split: {{"all parts", false, func(b *graph.Builder) *graph.Value {
+		s := b.Split(param(b, "x", 2, 6), 1, 1, 2, 3)
+		return b.Concat(1, b.Mul(s[1], s[0]), b.Exp(s[2]))
+	}}, {"one part unused", false, func(b *graph.Builder) *graph.Value { return b.Exp(b.Split(param(b, "x", 4, 2), 0, 1, 2, 1)[1]) }},
+		{"one part twice", false, func(b *graph.Builder) *graph.Value {
+			x := param(b, "x", 4, 2)
+			return b.Mul(b.Split(x, 0, 2, 2)[0], b.Split(x, 0, 2, 2)[0])
+		}}},
+	graph.Slice: {{"middle", false, func(b *graph.Builder) *graph.Value {
+		return b.Exp(b.Slice(param(b, "x", 2, 5), 1, graph.N(1), graph.N(4)))
+	}}, {"all", false, func(b *graph.Builder) *graph.Value {
+		return b.Exp(b.Slice(param(b, "x", 3), 0, graph.N(0), graph.N(3)))
+	}}},
+	graph.Where: {{"broadcast", false, func(b *graph.Builder) *graph.Value {
+		c := b.Const(format.Tensor{Name: "c", DType: format.Bool, Shape: []int{2, 3}, Data: []byte{1, 0, 1, 0, 0, 1}})
+		return b.Where(c, param(b, "x", 3), b.Exp(param(b, "y", 2, 1)))
+	}}},
+	graph.GatherElements: {{"last axis, an id twice", false, func(b *graph.Builder) *graph.Value {
+		return b.GatherElements(param(b, "x", 2, 3), fixedIDs(b, "ids", []int{2, 2}, 0, 0, 2, 1), 1)
+	}}, {"first axis", false, func(b *graph.Builder) *graph.Value {
+		return b.GatherElements(param(b, "x", 3, 2), fixedIDs(b, "ids", []int{1, 2}, 2, 1), 0)
+	}}},
+	graph.ScatterElements: {{"an id twice", false, func(b *graph.Builder) *graph.Value {
+		return b.Exp(b.ScatterElements(param(b, "x", 2, 3), fixedIDs(b, "ids", []int{2, 2}, 0, 0, 2, 1), param(b, "u", 2, 2), 1))
+	}}},
+	graph.ScatterND: {{"an id twice", false, func(b *graph.Builder) *graph.Value {
+		return b.Exp(b.ScatterND(param(b, "x", 3, 2), fixedIDs(b, "ids", []int{3, 1}, 0, 2, 0), param(b, "u", 3, 2)))
+	}}},
+	graph.Trilu: {{"upper", false, func(b *graph.Builder) *graph.Value { return b.Exp(b.TriluUpper(param(b, "x", 3, 3), graph.N(1))) }}},
+	graph.LayerNormalization: {{"rows", false, func(b *graph.Builder) *graph.Value {
+		return b.LayerNormalization(param(b, "x", 2, 3, 4), param(b, "scale", 4), param(b, "bias", 4), 1e-5)
+	}}, {"x used again", false, func(b *graph.Builder) *graph.Value {
+		x := param(b, "x", 3, 4)
+		return b.Mul(x, b.LayerNormalization(x, param(b, "scale", 4), param(b, "bias", 4), 1e-2))
+	}}},
+	graph.Attention: {{"causal", false, func(b *graph.Builder) *graph.Value {
+		return b.Attention(param(b, "q", 2, 2, 2, 4), param(b, "k", 2, 2, 3, 4), param(b, "v", 2, 2, 3, 4), causal(b), 0.5)
+	}}, {"a mask that learns", false, func(b *graph.Builder) *graph.Value {
+		x := param(b, "x", 1, 2, 3, 4)
+		return b.Attention(x, x, x, param(b, "mask", 3, 3), 0.25)
+	}}},
+	graph.SoftmaxCrossEntropyLoss: {{"ignored labels", false, func(b *graph.Builder) *graph.Value {
+		return b.SoftmaxCrossEntropyLoss(param(b, "x", 2, 5, 3), fixedIDs(b, "labels", []int{2, 3}, 4, -100, 0, 1, 1, -100), -100)
+	}}, {"rows", false, func(b *graph.Builder) *graph.Value {
+		return b.SoftmaxCrossEntropyLoss(param(b, "x", 4, 5), fixedIDs(b, "labels", []int{4}, 4, -1, 0, 1), -1)
+	}}, {"classes turned", false, func(b *graph.Builder) *graph.Value {
+		return b.SoftmaxCrossEntropyLoss(b.Transpose(param(b, "x", 2, 3, 5), 0, 2, 1), fixedIDs(b, "labels", []int{2, 3}, 4, -100, 0, 1, 1, 3), -100)
+	}}, {"a vocabulary that is scattered", false, func(b *graph.Builder) *graph.Value {
+		x := b.ScatterND(b.ConstantOfShape(-1, graph.N(2), graph.N(2500)), fixedIDs(b, "all", []int{1, 1}, 1), param(b, "x", 1, 2500))
+		return b.SoftmaxCrossEntropyLoss(x, fixedIDs(b, "labels", []int{2}, 2499, 7), -100)
+	}}},
+}
+
+func gemms() (out []gradCase) {
+	for _, ta := range []bool{false, true} {
+		for _, tb := range []bool{false, true} {
+			for _, c := range [][]int{nil, {4}, {3, 4}, {3, 1}, {}} {
+				out = append(out, gradCase{fmt.Sprint(ta, tb, c), false, func(b *graph.Builder) *graph.Value {
+					x, y := []int{3, 2}, []int{2, 4}
+					if ta {
+						x = []int{2, 3}
+					}
+					if tb {
+						y = []int{4, 2}
+					}
+					var z *graph.Value
+					if c != nil {
+						z = param(b, "c", c...)
+					}
+					return b.Gemm(param(b, "x", x...), param(b, "y", y...), z, ta, tb)
+				}})
+			}
+		}
+	}
+	return out
+}
+
+func axisCases(f func(b *graph.Builder, x *graph.Value, axis int) *graph.Value) (out []gradCase) {
+	for axis := range 3 {
+		out = append(out, gradCase{fmt.Sprint("axis ", axis), false, func(b *graph.Builder) *graph.Value { return f(b, param(b, "x", 2, 3, 4), axis) }})
+	}
+	return out
+}
+
+func reductions(f func(b *graph.Builder, x *graph.Value, keep bool, axes ...int) *graph.Value) (out []gradCase) {
+	for _, keep := range []bool{true, false} {
+		for _, axes := range [][]int{{0}, {2}, {0, 2}, {0, 1, 2}} {
+			out = append(out, gradCase{fmt.Sprint(keep, axes), false, func(b *graph.Builder) *graph.Value { return f(b, param(b, "x", 2, 3, 4), keep, axes...) }})
+		}
+	}
+	return out
+}
+
+// noDerivative are the operators without a rule, and why.
+var noDerivative = map[graph.Op]string{
+	graph.Input: "is given", graph.Const: "is fixed", graph.Range: "integers", graph.OneHot: "of integers",
+	graph.Equal: "a BOOL", graph.ConstantOfShape: "has no arguments",
+}
+
+// TestGradByCentralDifferences evaluates the derivatives that graph.Grad writes
+// with the oracle, as they are and after every pass that a training step goes
+// through, and compares them with differences of the loss.
+func TestGradByCentralDifferences(t *testing.T) {
+	for _, info := range graph.Ops() {
+		if _, none := noDerivative[info.Op]; none != (len(gradCases[info.Op]) == 0) {
+			t.Errorf("%s has a case and a reason to have none, or neither", info.Name)
+		}
+		for _, c := range gradCases[info.Op] {
+			t.Run(info.Name+"/"+c.name, func(t *testing.T) {
+				b := graph.NewBuilder()
+				v := c.build(b)
+				if len(v.Shape) > 0 { // weights in front of the sum tell elements apart
+					shape, _ := v.Shape.Numbers()
+					n, _ := format.Elements(shape)
+					w := make([]float32, n)
+					stream := model.NewStream(3, "weights of the sum")
+					for i := range w {
+						w[i] = float32(stream.IntN(uint64(i), 64))/16 - 2
+					}
+					axes := make([]int, len(shape))
+					for i := range axes {
+						axes[i] = i
+					}
+					v = b.ReduceSum(b.Mul(v, b.Const(format.FromFloat32s("sum.weights", shape, w))), false, axes...)
+				}
+				b.Output("loss", b.Name("the.loss", b.Mul(v, b.Scalar(0.5))))
+				g, err := b.Graph()
+				if err != nil {
+					t.Fatal(err)
+				}
+				weights := model.NewWeights(g, 5)
+				for _, w := range weights {
+					x, _ := w.Float32s()
+					for i := range x { // few bits, so that a step of 2⁻¹⁰ is exact
+						x[i] = float32(math.Round(float64(x[i])*64) / 64)
+						if c.positive {
+							x[i] = float32(math.Abs(float64(x[i]))) + 0.5
+						}
+					}
+				}
+				checkDerivatives(t, g, weights, nil)
+			})
+		}
+	}
+}
+
+// checkDerivatives compares the gradients of output "loss" with differences.
+func checkDerivatives(t *testing.T, g *graph.Graph, weights []format.Tensor, inputs map[string]format.Tensor) {
+	t.Helper()
+	forms := map[string]map[string]format.Tensor{}
+	for name, passes := range map[string][]graph.Pass{
+		"grad":            {graph.Grad("loss")},
+		"grad, rewritten": {graph.Grad("loss"), graph.Decompose(), graph.Fold, graph.Merge},
+		"of rows":         {graph.Fold, graph.Rows, graph.Grad("loss"), graph.Decompose(graph.Gelu, graph.Attention, graph.SoftmaxCrossEntropyLoss), graph.Fold, graph.Merge},
+		"of primitives":   {graph.Decompose(), graph.Grad("loss")},
+	} {
+		d, err := graph.Apply(g, passes...)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		// A pass may drop a parameter without influence: its gradient stays.
+		kept := []format.Tensor{}
+		for _, w := range weights {
+			if d.Lookup(w.Name) != nil {
+				kept = append(kept, w)
+			}
+		}
+		o, err := ref.New(d, kept)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if forms[name], err = o.Run(inputs); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	o, err := ref.New(g, weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss := func() float64 {
+		out, err := o.Run(inputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, _ := out["loss"].AsFloat64s()
+		return x[0]
+	}
+	for _, w := range weights {
+		x, _ := w.Float32s()
+		stride := max(1, len(x)/40)
+		top := 0.0
+		wants := map[int]float64{}
+		for i := 0; i < len(x); i += stride {
+			at := x[i]
+			difference := func(h float32) float64 {
+				x[i] = at + h
+				up := loss()
+				width := float64(x[i])
+				x[i] = at - h
+				down := loss()
+				width -= float64(x[i])
+				x[i] = at
+				return (up - down) / width
+			}
+			wide, near := difference(1.0/512), difference(1.0/1024)
+			wants[i] = near + (near-wide)/3
+			top = max(top, math.Abs(wants[i]))
+		}
+		for name, outputs := range forms {
+			gradient, there := outputs[graph.GradPrefix+w.Name]
+			if !there { // a pass before Grad may drop a parameter without influence
+				gradient = format.FromFloat64s("", w.Shape, make([]float64, len(x)))
+			}
+			got, err := gradient.AsFloat64s()
+			if err != nil || len(got) != len(x) {
+				t.Fatalf("%s: gradient of %s: %d elements, want %d (%v)", name, w.Name, len(got), len(x), err)
+			}
+			for i, want := range wants {
+				if d := math.Abs(got[i] - want); !(d <= derivativeBound*max(1, top)) {
+					t.Fatalf("%s: gradient of %s[%d] is %.9g, differences give %.9g", name, w.Name, i, got[i], want)
+				}
+			}
+		}
+	}
+}

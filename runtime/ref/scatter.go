@@ -1,0 +1,71 @@
+package ref
+
+import "slices"
+
+// gemm is a b, or a b + c: matrices, a and b turned first if asked, c
+// broadcast into the product.
+func gemm(args []array, transA, transB bool, shape []int) array {
+	out := matMul(turn(args[0], transA), turn(args[1], transB), shape)
+	if len(args) == 3 {
+		for i, at := range spread(args[2].shape, shape).all() {
+			out.f[i] += args[2].f[at]
+		}
+	}
+	return out
+}
+
+// turn returns the transpose of the matrix x, or x.
+func turn(x array, transpose bool) array {
+	if !transpose {
+		return x
+	}
+	rows, cols := x.shape[0], x.shape[1]
+	return pick(x, view{shape: []int{cols, rows}, stride: []int{1, cols}})
+}
+
+// oneHot gives every id a row with 1 at the id.
+func oneHot(ids array, shape []int) (array, error) {
+	depth := shape[len(shape)-1]
+	if err := checkIDs(ids, depth); err != nil {
+		return array{}, err
+	}
+	out := newArray(floats, shape)
+	for i, id := range ids.i {
+		out.f[i*depth+int(id)] = 1
+	}
+	return out, nil
+}
+
+// scatterElements adds the updates to the elements of x that gatherElements
+// reads.
+func scatterElements(x, ids, updates array, axis int) (array, error) {
+	if err := checkIDs(ids, x.shape[axis]); err != nil {
+		return array{}, err
+	}
+	out := array{shape: x.shape, kind: x.kind, f: slices.Clone(x.f)}
+	v := whole(x.shape)
+	step := v.stride[axis]
+	v.shape, v.stride[axis] = ids.shape, 0
+	for i, at := range v.all() {
+		out.f[at+int(ids.i[i])*step] += updates.f[i]
+	}
+	return out, nil
+}
+
+// scatterND adds the updates to the rows of x that gather reads.
+func scatterND(x, ids, updates array) (array, error) {
+	if err := checkIDs(ids, x.shape[0]); err != nil {
+		return array{}, err
+	}
+	out := array{shape: x.shape, kind: x.kind, f: slices.Clone(x.f)}
+	if len(ids.i) == 0 {
+		return out, nil
+	}
+	row := len(updates.f) / len(ids.i)
+	for i, id := range ids.i {
+		for j, u := range updates.f[i*row : (i+1)*row] {
+			out.f[int(id)*row+j] += u
+		}
+	}
+	return out, nil
+}
