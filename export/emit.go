@@ -3,6 +3,8 @@ package export
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
@@ -12,15 +14,15 @@ import (
 // emitter turns a graph into an ONNX model. Values keep their names, so that
 // two runtimes can be compared value by value.
 type emitter struct {
-	graph     *graph.Graph
-	opset     int64
-	valueInfo bool
-	out       onnx.Graph
-	shared    map[string]bool // helper values made so far, by name
+	graph  *graph.Graph
+	opset  int64
+	form   profileRow
+	out    onnx.Graph
+	shared map[string]bool // helper values made so far, by name
 }
 
-func newEmitter(g *graph.Graph, opset int64, valueInfo bool) *emitter {
-	return &emitter{graph: g, opset: opset, valueInfo: valueInfo, out: onnx.Graph{Name: "attnx"}, shared: map[string]bool{}}
+func newEmitter(g *graph.Graph, opset int64, form profileRow) *emitter {
+	return &emitter{graph: g, opset: opset, form: form, out: onnx.Graph{Name: "attnx"}, shared: map[string]bool{}}
 }
 
 // letterNames are the names of open axes in a file: those that optimum and
@@ -73,19 +75,26 @@ func dataType(t format.DType) (onnx.DataType, error) {
 }
 
 func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*onnx.Model, error) {
-	for _, v := range e.graph.Inputs {
+	given := e.graph.Inputs
+	if e.form.weightInputs {
+		given = append(slices.Clone(given), e.graph.Params...)
+	}
+	for _, v := range given {
 		i, err := info(v.Name, v)
 		if err != nil {
 			return nil, err
 		}
 		e.out.Inputs = append(e.out.Inputs, i)
 	}
-	given := map[string]format.Tensor{}
+	byName := map[string]format.Tensor{}
 	for _, t := range weights {
-		given[t.Name] = t
+		byName[t.Name] = t
 	}
 	for _, p := range e.graph.Params { // those that are left: Lower drops what no output needs
-		if err := e.initializer(p.Name, given[p.Name]); err != nil {
+		if e.form.weightInputs {
+			break
+		}
+		if err := e.initializer(p.Name, byName[p.Name]); err != nil {
 			return nil, err
 		}
 	}
@@ -165,4 +174,16 @@ func (e *emitter) size(d graph.Dim) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("size %s is the size of no input's axis", d)
+}
+
+// offOn returns the name of the two values of a one-hot row, stored once.
+func (e *emitter) offOn() string {
+	const name = "float.0.1"
+	if !e.shared[name] {
+		e.shared[name] = true
+		raw := binary.LittleEndian.AppendUint32(nil, math.Float32bits(0))
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(1))
+		e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Float, Dims: []int64{2}, Raw: raw})
+	}
+	return name
 }

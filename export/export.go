@@ -135,7 +135,12 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWeights(g, weights); err != nil {
+	row := profiles[o.Profile]
+	if row.weightInputs {
+		if len(weights) > 0 {
+			return nil, fmt.Errorf("export: profile %s takes its weights as inputs: give none", o.Profile)
+		}
+	} else if err := checkWeights(g, weights); err != nil {
 		return nil, err
 	}
 	if o.Length != 0 && o.Profile != Flat {
@@ -169,7 +174,7 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 	if err != nil {
 		return nil, err
 	}
-	e := newEmitter(lowered, opset, profiles[o.Profile].valueInfo)
+	e := newEmitter(lowered, opset, row)
 	m, err := e.model(weights, metadata)
 	if err != nil {
 		return nil, err

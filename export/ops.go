@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model/graph"
@@ -22,7 +23,7 @@ func (e *emitter) value(v *graph.Value) error {
 	if err := e.operator(v, inputs); err != nil {
 		return err
 	}
-	if !e.valueInfo || e.isOutput(v) {
+	if !e.form.valueInfo || e.isOutput(v) {
 		return nil
 	}
 	i, err := info(v.Name, v)
@@ -60,7 +61,7 @@ func (e *emitter) operator(v *graph.Value, inputs []string) error {
 	case graph.Transpose:
 		e.node(name, v.Name, inputs, onnx.IntsAttr("perm", int64s(v.Attr.Perm)...))
 	case graph.Split:
-		e.splitOnce(v, inputs)
+		e.resultsOnce(v, inputs, len(v.Attr.Sizes), splitNode)
 	case graph.Slice:
 		return e.slice(v, inputs)
 	case graph.Range, graph.ConstantOfShape, graph.Trilu:
@@ -70,7 +71,20 @@ func (e *emitter) operator(v *graph.Value, inputs []string) error {
 		e.node(name, v.Name, inputs, onnx.IntAttr("to", int64(t)))
 		return err
 	case graph.LayerNormalization:
-		e.node(name, v.Name, inputs, onnx.IntAttr("axis", int64(len(v.Shape)-1)), onnx.FloatAttr("epsilon", float32(v.Attr.Epsilon)))
+		e.resultsOnce(v, inputs, 3, layerNormalizationNode)
+	case graph.Gemm:
+		e.node(name, v.Name, inputs, gemmAttributes(v.Attr)...)
+	case graph.OneHot:
+		e.node(name, v.Name, append(inputs, e.integers(int64(v.Attr.Depth)), e.offOn()))
+	case graph.ScatterElements, graph.ScatterND:
+		if e.opset < 16 {
+			return fmt.Errorf("before opset 16 it does not add")
+		}
+		add := []onnx.Attribute{onnx.StringAttr("reduction", "add")}
+		if v.Op == graph.ScatterElements {
+			add = append([]onnx.Attribute{axis}, add...)
+		}
+		e.node(name, v.Name, inputs, add...)
 	default:
 		return fmt.Errorf("it has no node of its own in any profile: Lower writes it with others")
 	}
@@ -119,15 +133,15 @@ func (e *emitter) reshape(v *graph.Value, inputs []string) error {
 	return nil
 }
 
-// splitOnce writes one node for all results of a Split, when its first result
-// comes by. A result that nothing uses is not in the graph; it gets a name of
-// its own here.
-func (e *emitter) splitOnce(v *graph.Value, inputs []string) {
-	names := make([]string, len(v.Attr.Sizes))
-	first := v
+// resultsOnce writes one node for all results that the graph uses of an
+// application of an operator, when the first of them comes by. A result that
+// nothing uses is not in the graph; it gets a name of its own here.
+func (e *emitter) resultsOnce(v *graph.Value, inputs []string, most int, write func(e *emitter, v *graph.Value, n *onnx.Node)) {
+	names := make([]string, most)
+	var first *graph.Value
 	for _, w := range e.graph.Values {
-		if w.Op == graph.Split && w.Args[0] == v.Args[0] && sameSplit(w.Attr, v.Attr) && names[w.Attr.Result] == "" {
-			if first == v && allEmpty(names) {
+		if w.Op == v.Op && slices.Equal(w.Args, v.Args) && sameApplication(w.Attr, v.Attr) && names[w.Attr.Result] == "" {
+			if first == nil {
 				first = w
 			}
 			names[w.Attr.Result] = w.Name
@@ -145,26 +159,45 @@ func (e *emitter) splitOnce(v *graph.Value, inputs []string) {
 			names[i] = fmt.Sprintf("%s.unused_%d", v.Name, i)
 		}
 	}
-	n := &onnx.Node{Op: "Split", Name: names[0], Inputs: inputs, Outputs: names, Attributes: []onnx.Attribute{onnx.IntAttr("axis", int64(v.Attr.Axis))}}
+	n := &onnx.Node{Op: v.Op.String(), Name: v.Name, Inputs: inputs, Outputs: names}
+	write(e, v, n)
+	e.out.Nodes = append(e.out.Nodes, n)
+}
+
+// sameApplication reports whether attributes differ in the number of the
+// result alone, of those that operators with several results have.
+func sameApplication(a, b graph.Attr) bool {
+	return a.Axis == b.Axis && slices.Equal(a.Sizes, b.Sizes) && a.Epsilon == b.Epsilon
+}
+
+func splitNode(e *emitter, v *graph.Value, n *onnx.Node) {
+	n.Name = n.Outputs[0]
+	n.Attributes = []onnx.Attribute{onnx.IntAttr("axis", int64(v.Attr.Axis))}
 	if e.opset >= 13 {
 		n.Inputs = append(n.Inputs, e.integers(int64s(v.Attr.Sizes)...))
 	} else {
 		n.Attributes = append(n.Attributes, onnx.IntsAttr("split", int64s(v.Attr.Sizes)...))
 	}
-	e.out.Nodes = append(e.out.Nodes, n)
 }
 
-func sameSplit(a, b graph.Attr) bool {
-	return a.Axis == b.Axis && fmt.Sprint(a.Sizes) == fmt.Sprint(b.Sizes)
-}
-
-func allEmpty(names []string) bool {
-	for _, n := range names {
-		if n != "" {
-			return false
-		}
+// layerNormalizationNode leaves out the last results as long as nothing uses
+// them: ONNX has them optional, and a runtime then need not compute them.
+func layerNormalizationNode(e *emitter, v *graph.Value, n *onnx.Node) {
+	for last := len(n.Outputs) - 1; n.Outputs[last] == fmt.Sprintf("%s.unused_%d", v.Name, last); last-- {
+		n.Outputs = n.Outputs[:last]
 	}
-	return true
+	n.Attributes = []onnx.Attribute{onnx.IntAttr("axis", int64(len(v.Args[0].Shape)-1)), onnx.FloatAttr("epsilon", float32(v.Attr.Epsilon))}
+}
+
+// gemmAttributes writes a turn only where there is one.
+func gemmAttributes(a graph.Attr) (attrs []onnx.Attribute) {
+	if a.TransA {
+		attrs = append(attrs, onnx.IntAttr("transA", 1))
+	}
+	if a.TransB {
+		attrs = append(attrs, onnx.IntAttr("transB", 1))
+	}
+	return attrs
 }
 
 func (e *emitter) slice(v *graph.Value, inputs []string) error {

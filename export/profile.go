@@ -17,12 +17,16 @@ const (
 	Plain Profile = "plain"
 	// Flat is for runtimes that multiply matrices only: see flatten.
 	Flat Profile = "flat"
+	// Train is for graphs that train: weights are inputs, so that the file
+	// holds the computation alone and whoever runs it brings the numbers.
+	Train Profile = "train"
 )
 
 // profileRow is what a profile fixes.
 type profileRow struct {
 	opset, oldest, newest int64
 	valueInfo             bool // name the type and shape of every value
+	weightInputs          bool // weights are inputs instead of initializers
 }
 
 // Opset 17 is the first with LayerNormalization, and no CUDA kernel that the
@@ -32,15 +36,16 @@ type profileRow struct {
 var profiles = map[Profile]profileRow{
 	Plain: {opset: 17, oldest: 17, newest: 21, valueInfo: true},
 	Flat:  {opset: 12, oldest: 9, newest: 12},
+	Train: {opset: 17, oldest: 17, newest: 21, weightInputs: true},
 }
 
 // Profiles returns the names of the profiles.
-func Profiles() []Profile { return []Profile{Plain, Flat} }
+func Profiles() []Profile { return []Profile{Plain, Flat, Train} }
 
 // ParseProfile returns the profile of the given name.
 func ParseProfile(name string) (Profile, error) {
 	if _, ok := profiles[Profile(name)]; !ok {
-		return "", fmt.Errorf("no profile is called %q: take %s or %s", name, Plain, Flat)
+		return "", fmt.Errorf("no profile is called %q: take %s, %s or %s", name, Plain, Flat, Train)
 	}
 	return Profile(name), nil
 }

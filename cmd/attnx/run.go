@@ -25,11 +25,7 @@ func (f trainFlags) folder() string {
 
 // trainRun trains, shows the progress, and saves into the run's folder.
 func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.Data, o train.Options, f trainFlags) error {
-	g, err := model.BuildLoss(c.Config)
-	if err != nil {
-		return err
-	}
-	engine, err := train.NewGorgonia(g, train.GorgoniaOptions{})
+	engine, why, err := openEngine(f.engine, c.Config)
 	if err != nil {
 		return err
 	}
@@ -55,6 +51,9 @@ func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.D
 		return err
 	}
 	fmt.Fprintf(s.err, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", c.Config.Arch, thousands(n), c.Config.Vocab, c.Config.Context, engine.Name())
+	if why != nil {
+		fmt.Fprintf(s.err, "pure Go: %v\n", why)
+	}
 	bar := newProgress(s.err, "training", o.Steps, "steps")
 	bar.set(c.Step, "")
 	val, done := math.NaN(), 0

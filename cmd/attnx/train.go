@@ -91,10 +91,8 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		return fmt.Errorf("--data is missing: name the text to learn from")
 	case (f.out == "") == (f.resume == ""):
 		return fmt.Errorf("give either --out for a new run or --resume for an old one")
-	case !slices.Contains([]string{"auto", "gorgonia", "ort"}, f.engine):
+	case !slices.Contains(engines, f.engine):
 		return fmt.Errorf("--engine %q: take gorgonia, ort or auto", f.engine)
-	case f.engine == "ort":
-		return fmt.Errorf("--engine ort is not built yet: take --engine gorgonia")
 	}
 	if f.resume != "" {
 		return resumeRun(ctx, s, f, given)

@@ -26,7 +26,8 @@ type Builder struct {
 type recording struct {
 	graph Graph
 	names map[string]*Value
-	count map[string]int // values without a name of their own, by scope and operator
+	count map[string]int  // values without a name of their own, by scope and operator
+	taken map[string]bool // names that are still to come, from the graph that is rewritten
 	err   error
 }
 
@@ -82,8 +83,10 @@ func callerLine() string {
 func (b *Builder) record(v *Value) *Value {
 	if v.Name == "" {
 		key := b.prefix + strings.ToLower(v.Op.String())
-		b.count[key]++
-		v.Name = fmt.Sprintf("%s_%d", key, b.count[key])
+		for v.Name == "" || b.names[v.Name] != nil || b.taken[v.Name] {
+			b.count[key]++
+			v.Name = fmt.Sprintf("%s_%d", key, b.count[key])
+		}
 	} else {
 		v.Name = b.prefix + v.Name
 	}

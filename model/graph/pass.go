@@ -28,6 +28,10 @@ func Apply(g *Graph, passes ...Pass) (*Graph, error) {
 // and a value recorded by f takes over its name.
 func Rewrite(g *Graph, f func(b *Builder, v *Value, args []*Value) *Value) (*Graph, error) {
 	b := NewBuilder()
+	b.taken = make(map[string]bool, len(g.Values))
+	for _, v := range g.Values {
+		b.taken[v.Name] = true
+	}
 	copies := make(map[*Value]*Value, len(g.Values))
 	for _, v := range g.Values {
 		args := make([]*Value, len(v.Args))

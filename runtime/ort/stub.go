@@ -41,6 +41,11 @@ func (*Session) RunThen(map[string]format.Tensor, func(map[string]format.Tensor)
 	return cgoMissing()
 }
 
+// Bind returns a *runtime.UnavailableError.
+func (*Session) Bind(_, _ []format.Tensor) (run func() error, release func(), err error) {
+	return nil, nil, cgoMissing()
+}
+
 // Inputs returns nil.
 func (*Session) Inputs() []Value { return nil }
 

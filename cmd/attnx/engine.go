@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+// engines are the values of --engine.
+var engines = []string{"auto", "gorgonia", "ort"}
+
+// openEngine returns what computes the gradients of a network. "auto" is ONNX
+// Runtime where its library is, else Gorgonia; why says why it is not ONNX
+// Runtime.
+func openEngine(name string, c model.Config) (e train.Engine, why error, err error) {
+	if name != "gorgonia" {
+		e, err := ortEngine(c)
+		if err == nil || name == "ort" || !errors.Is(err, runtime.ErrUnavailable) {
+			return e, nil, err
+		}
+		why = err
+	}
+	g, err := model.BuildLoss(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err = train.NewGorgonia(g, train.GorgoniaOptions{})
+	return e, why, err
+}
+
+// ortEngine trains through ONNX Runtime: the step goes there as an ONNX file
+// in memory.
+func ortEngine(c model.Config) (train.Engine, error) {
+	lib, err := ort.Find("")
+	if err != nil {
+		return nil, err
+	}
+	return train.NewCompiled("ort", c, func(g *graph.Graph) (train.Program, error) {
+		data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+		if err != nil {
+			return nil, fmt.Errorf("the training step as ONNX: %w", err)
+		}
+		return ort.OpenBytes(data, ort.Options{Library: lib.Path, Device: "cpu"})
+	})
+}

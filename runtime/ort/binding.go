@@ -1,0 +1,100 @@
+//go:build cgo
+
+package ort
+
+import (
+	"fmt"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/attnx/attnx/format"
+)
+
+// Bind returns a function that runs the model on the memory of the given
+// inputs and writes the results into that of the given outputs, whatever it
+// holds at the time: nothing is copied or allocated for a run, scalars apart.
+// The tensors have the names, types and shapes of all the model's inputs and
+// outputs, in any order. They must stay where they are until release, which
+// may be called once no run is under way.
+func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, release func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil {
+		return nil, nil, fmt.Errorf("%s: the session is closed", s.name)
+	}
+	given := map[string]format.Tensor{}
+	for _, t := range inputs {
+		given[t.Name] = t
+	}
+	names, err := s.takes.bind(given)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	var held []*value
+	free := func() {
+		for _, v := range held {
+			v.destroy()
+		}
+	}
+	hold := func(t format.Tensor, copied bool) (ort.Value, error) {
+		v, err := newValue(t.DType, t.Shape, t.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", s.name, t.Name, err)
+		}
+		held = append(held, v)
+		if !copied && len(t.Data) > 0 && (len(v.data) == 0 || &v.data[0] != &t.Data[0]) {
+			return nil, fmt.Errorf("%s: %q: its memory is not aligned for %s", s.name, t.Name, t.DType)
+		}
+		return v.ort, nil
+	}
+	in := make([]ort.Value, len(s.takes.inputs))
+	for i, want := range s.takes.inputs {
+		t := given[want.Name]
+		if len(t.Shape) == 0 {
+			err = fmt.Errorf("%s: input %q is a scalar, which the binding copies: give it the shape [1]", s.name, want.Name)
+		} else {
+			in[i], err = hold(t, false)
+		}
+		if err != nil {
+			free()
+			return nil, nil, err
+		}
+	}
+	results := map[string]format.Tensor{}
+	for _, t := range outputs {
+		results[t.Name] = t
+	}
+	out := make([]ort.Value, len(s.takes.outputs))
+	var scalars []func()
+	for i, want := range s.takes.outputs {
+		t, ok := results[want.Name]
+		shape, known := want.shape(names)
+		if !ok || t.DType != want.DType || !known || fmt.Sprint(t.Shape) != fmt.Sprint(shape) || t.Check() != nil {
+			free()
+			return nil, nil, fmt.Errorf("%s: output %s: given is %q %s%v", s.name, want, t.Name, t.DType, t.Shape)
+		}
+		if out[i], err = hold(t, len(shape) == 0); err != nil {
+			free()
+			return nil, nil, err
+		}
+		if v := held[len(held)-1]; len(shape) == 0 {
+			scalars = append(scalars, func() { copy(t.Data, v.tensor("").Data) })
+		}
+	}
+	run = func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.session == nil {
+			return fmt.Errorf("%s: the session is closed", s.name)
+		}
+		if err := s.session.Run(in, out); err != nil {
+			return fmt.Errorf("%s: onnxruntime: %s", s.name, oneLine(err))
+		}
+		for _, read := range scalars {
+			read()
+		}
+		return nil
+	}
+	return run, sync.OnceFunc(free), nil
+}
