@@ -27,6 +27,19 @@ var one = map[graph.Op]func(b *graph.Builder, x, y, ids *graph.Value) *graph.Val
 	graph.MatMul: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 		return b.MatMul(x, b.Transpose(y, 0, 2, 1))
 	},
+	graph.Gemm: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		w := b.Const(format.FromFloat32s("w", []int{4, 4}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}))
+		return b.Add(x, b.ReduceSum(b.Gemm(w, w, b.Scalar(3), true, false), true, 0, 1))
+	},
+	graph.OneHot: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.OneHot(ids, 4) },
+	graph.ScatterElements: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		column := b.Reshape(ids, letterB, letterT, graph.N(1))
+		return b.ScatterElements(x, column, b.ReduceSum(y, true, 2), -1)
+	},
+	graph.ScatterND: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		table := b.Const(format.FromFloat32s("table", []int{2, 4}, make([]float32, 8)))
+		return b.Add(x, b.ReduceSum(b.ScatterND(table, b.Reshape(ids, letterB, letterT, graph.N(1)), y), false, 0))
+	},
 	graph.Add:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Add(x, y) },
 	graph.Sub:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Sub(x, y) },
 	graph.Mul:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Mul(x, y) },

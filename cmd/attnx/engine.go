@@ -20,7 +20,7 @@ var engines = []string{"auto", "gorgonia", "ort"}
 // Runtime.
 func openEngine(name string, c model.Config) (e train.Engine, why error, err error) {
 	if name != "gorgonia" {
-		e, err := ortEngine(c)
+		e, err := ortEngine(c, 0)
 		if err == nil || name == "ort" || !errors.Is(err, runtime.ErrUnavailable) {
 			return e, nil, err
 		}
@@ -35,8 +35,8 @@ func openEngine(name string, c model.Config) (e train.Engine, why error, err err
 }
 
 // ortEngine trains through ONNX Runtime: the step goes there as an ONNX file
-// in memory.
-func ortEngine(c model.Config) (train.Engine, error) {
+// in memory. Threads are those inside an operator, 0 for one a core.
+func ortEngine(c model.Config, threads int) (train.Engine, error) {
 	lib, err := ort.Find("")
 	if err != nil {
 		return nil, err
@@ -46,6 +46,6 @@ func ortEngine(c model.Config) (train.Engine, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the training step as ONNX: %w", err)
 		}
-		return ort.OpenBytes(data, ort.Options{Library: lib.Path, Device: "cpu"})
+		return ort.OpenBytes(data, ort.Options{Library: lib.Path, Device: "cpu", Threads: threads})
 	})
 }

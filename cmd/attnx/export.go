@@ -13,7 +13,7 @@ import (
 
 func exportCommand(s streams) *cobra.Command {
 	var out, profile string
-	var opset, length int
+	var opset, length, batch int
 	cmd := &cobra.Command{
 		Use:   "export CHECKPOINT -o OUT.onnx",
 		Short: "Write a model as an ONNX file",
@@ -26,7 +26,9 @@ Profiles:
   plain  input_ids int64 (batch_size, sequence_length) to logits; any sizes;
          for ONNX Runtime and everything like it
   flat   matrices only, one sequence of fixed length, one-hot input; for
-         onnx-go, which multiplies nothing of higher rank`,
+         onnx-go, which multiplies nothing of higher rank
+  train  the training step: input_ids, labels (--batch, --length) and every
+         weight to loss and grad.<weight>; any runtime can train with it`,
 		Example: "  attnx export runs/go/" + checkpointFile + " -o go.onnx\n  attnx export runs/go/" + checkpointFile + " -o go.flat.onnx --profile flat",
 		Args:    oneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,14 +39,22 @@ Profiles:
 			if err != nil {
 				return fmt.Errorf("--profile: %w", err)
 			}
-			if length != 0 && p != export.Flat {
-				return fmt.Errorf("--length belongs to --profile flat: other profiles run any length")
+			if length != 0 && p == export.Plain {
+				return fmt.Errorf("--length belongs to --profile flat and train: plain runs any length")
+			}
+			if batch != 12 && p != export.Train {
+				return fmt.Errorf("--batch belongs to --profile train: other profiles run any batch, or one sequence")
 			}
 			c, err := model.Load(args[0])
 			if err != nil {
 				return err
 			}
-			sum, err := exportCheckpoint(c, out, export.Options{Profile: p, Opset: opset, Length: length})
+			var sum export.Summary
+			if p == export.Train {
+				sum, err = exportStep(c, out, opset, batch, length)
+			} else {
+				sum, err = exportCheckpoint(c, out, export.Options{Profile: p, Opset: opset, Length: length})
+			}
 			if err != nil {
 				return err
 			}
@@ -56,7 +66,8 @@ Profiles:
 	fl.StringVarP(&out, "output", "o", "", "ONNX file to write")
 	fl.StringVar(&profile, "profile", string(export.Plain), "form of the graph: "+joined(export.Profiles()))
 	fl.IntVar(&opset, "opset", 0, "ONNX operator set (default: the profile's)")
-	fl.IntVar(&length, "length", 0, "flat: tokens in the sequence (default: the model's context)")
+	fl.IntVar(&length, "length", 0, "flat, train: tokens in a sequence (default: the model's context)")
+	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
 	return cmd
 }
 
@@ -78,6 +89,19 @@ func exportCheckpoint(c *model.Checkpoint, path string, o export.Options) (expor
 		return export.Summary{}, err
 	}
 	return export.File(path, g, c.Weights, o)
+}
+
+// exportStep writes the training step of a model as an ONNX file. The weights
+// are its inputs: they stay in the checkpoint.
+func exportStep(c *model.Checkpoint, path string, opset, batch, length int) (export.Summary, error) {
+	if length == 0 {
+		length = c.Config.Context
+	}
+	g, err := model.BuildStep(c.Config, batch, length)
+	if err != nil {
+		return export.Summary{}, err
+	}
+	return export.File(path, g, nil, export.Options{Profile: export.Train, Opset: opset})
 }
 
 // exportBytes returns a model as an ONNX file in memory.

@@ -34,6 +34,7 @@ type trainFlags struct {
 	tokenizer    string
 	vocab        int
 	steps, batch int
+	accumulate   int
 	context      int
 	lr           float64
 	seed         uint64
@@ -73,6 +74,7 @@ and ends with the same weights as one that was never stopped.`,
 	fl.IntVar(&f.vocab, "vocab", 0, fmt.Sprintf("most tokens in the vocabulary (default: every word or character; %d for bpe)", bpeVocab))
 	fl.IntVar(&f.steps, "steps", 200, "optimizer steps")
 	fl.IntVar(&f.batch, "batch", 12, "sequences in a batch")
+	fl.IntVar(&f.accumulate, "accumulate", 1, "batches whose gradients make one step: large batches in little memory")
 	fl.IntVar(&f.context, "context", 0, "tokens in a sequence (default: the preset's)")
 	fl.Float64Var(&f.lr, "lr", 1e-3, "highest learning rate")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the first weights and of the order of the data")
@@ -129,6 +131,12 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	}
 	options := train.DefaultOptions(f.steps)
 	options.Batch, options.Seed = f.batch, f.seed
+	if f.accumulate < 1 {
+		return fmt.Errorf("--accumulate %d: take 1 or more", f.accumulate)
+	}
+	if f.accumulate > 1 {
+		options.Accumulate = f.accumulate
+	}
 	options.LR, options.MinLR = f.lr, f.lr/10
 	options.DataSHA256 = textHash(text)
 	if given("eval-every") {
@@ -151,7 +159,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 // resumeRun goes on with the run of a folder, under the settings it was
 // started with; --steps may ask for more.
 func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) bool) error {
-	for _, name := range []string{"arch", "preset", "tokenizer", "vocab", "batch", "context", "lr", "seed", "eval-every"} {
+	for _, name := range []string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every"} {
 		if given(name) {
 			return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
 		}

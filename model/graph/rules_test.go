@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -187,8 +188,29 @@ var ruleCases = []struct {
 
 	{graph.SoftmaxCrossEntropyLoss, "F32(B,V,T) I64(B,T)", loss, "F32()"},
 	{graph.SoftmaxCrossEntropyLoss, "F32(B,T,V) I64(B,T)", loss, "!wants (B,V,T)"},
-	{graph.SoftmaxCrossEntropyLoss, "F32(B,V,T) F32(B,T)", loss, "!wants I64"},
-	{graph.SoftmaxCrossEntropyLoss, "F32(B,V) I64(B)", loss, "!wants (B,V,T)"},
+	{graph.SoftmaxCrossEntropyLoss, "F32(B,V,T) F32(B,T)", loss, "!I64(B,T)"},
+	{graph.SoftmaxCrossEntropyLoss, "F32(B,V) I64(B)", loss, "F32()"},
+	{graph.SoftmaxCrossEntropyLoss, "F32(B,V) I64(V)", loss, "!wants (B,V,T)"},
+	{graph.SoftmaxCrossEntropyLoss, "F32(B) I64(B)", loss, "!wants (B,V,T)"},
+	{graph.Gemm, "F32(B,3) F32(3,4)", gemm(false, false), "F32(B,4)"},
+	{graph.Gemm, "F32(3,B) F32(3,4) F32(4)", gemm(true, false), "F32(B,4)"},
+	{graph.Gemm, "F32(B,3) F32(4,3) F32(B,1)", gemm(false, true), "F32(B,4)"},
+	{graph.Gemm, "F32(3,B) F32(4,3) F32(B,4)", gemm(true, true), "F32(B,4)"},
+	{graph.Gemm, "F32(B,3) F32(4,3)", gemm(false, false), "!inner sizes"},
+	{graph.Gemm, "F32(B,3) F32(3,4) F32(3)", gemm(false, false), "!cannot be added"},
+	{graph.Gemm, "F32(B,2,3) F32(3,4)", gemm(false, false), "!two matrices"},
+	{graph.Gemm, "I64(2,3) I64(3,4)", gemm(false, false), "!floating-point"},
+	{graph.OneHot, "I64(B,T)", oneHot(5), "F32(B,T,5)"},
+	{graph.OneHot, "I64()", oneHot(5), "F32(5)"},
+	{graph.OneHot, "I64(B)", oneHot(0), "!depth 0"},
+	{graph.OneHot, "F32(B)", oneHot(5), "!ids are F32"},
+	{graph.ScatterElements, "F32(B,5) I64(B,2) F32(B,2)", scatterElements, "F32(B,5)"},
+	{graph.ScatterElements, "F32(B,5) I64(B,2) F32(B,5)", scatterElements, "!updates"},
+	{graph.ScatterElements, "F32(B,5) F32(B,2) F32(B,2)", scatterElements, "!ids"},
+	{graph.ScatterND, "F32(5,4) I64(B,T,1) F32(B,T,4)", scatterND, "F32(5,4)"},
+	{graph.ScatterND, "F32(5) I64(1) F32()", scatterND, "F32(5)"},
+	{graph.ScatterND, "F32(5,4) I64(B,T) F32(B,4)", scatterND, "!ids"},
+	{graph.ScatterND, "F32(5,4) I64(B,1) F32(B,5)", scatterND, "!updates"},
 	{graph.SoftmaxCrossEntropyLoss, "I64(B,V,T) I64(B,T)", loss, "!floating-point"},
 }
 
@@ -239,6 +261,9 @@ func two(f func(b *graph.Builder, x, y *graph.Value) *graph.Value) build {
 var (
 	gather = two((*graph.Builder).Gather)
 	matMul = two((*graph.Builder).MatMul)
+
+	scatterND       = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.ScatterND(x[0], x[1], x[2]) }
+	scatterElements = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.ScatterElements(x[0], x[1], x[2], -1) }
 
 	logSoftmax = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.LogSoftmax(x[0], -1) }
 	where      = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Where(x[0], x[1], x[2]) }
@@ -316,4 +341,20 @@ func attention(scale float64) build {
 	return func(b *graph.Builder, x []*graph.Value) *graph.Value {
 		return b.Attention(x[0], x[1], x[2], x[3], scale)
 	}
+}
+
+func gemm(transA, transB bool) build {
+	return func(b *graph.Builder, x []*graph.Value) *graph.Value {
+		switch len(x) {
+		case 2:
+			return b.Gemm(x[0], x[1], nil, transA, transB)
+		case 3:
+			return b.Gemm(x[0], x[1], x[2], transA, transB)
+		}
+		panic("gemm of " + fmt.Sprint(len(x)))
+	}
+}
+
+func oneHot(depth int) build {
+	return func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.OneHot(x[0], depth) }
 }

@@ -61,7 +61,7 @@ func TestBindInputsNeedsAnInputForEveryLetter(t *testing.T) {
 
 func TestOpTable(t *testing.T) {
 	attrs := map[string]bool{}
-	for _, f := range strings.Fields("Axis Axes KeepDims Perm Shape Sizes Result Start Limit Upper K Fill Epsilon Scale IgnoreIndex Value Init") {
+	for _, f := range strings.Fields("Axis Axes KeepDims Perm Shape Sizes Result Start Limit Upper K Fill Epsilon TransA TransB Depth Scale IgnoreIndex Value Init") {
 		attrs[f] = true
 	}
 	names := map[string]bool{}

@@ -3,6 +3,9 @@ package train
 import (
 	"fmt"
 	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -34,23 +37,19 @@ func newAdamW(o Options, w model.Weights) *AdamW {
 // update moves the weights one step against the gradients, each of which is
 // first multiplied by scale (the clipping factor).
 func (a *AdamW) update(weights model.Weights, grads []format.Tensor, lr, scale float64) error {
+	w, g, err := numbers(weights, grads)
+	if err != nil {
+		return err
+	}
 	a.step++
 	c1 := 1 - math.Pow(a.Beta1, float64(a.step))
 	c2 := 1 - math.Pow(a.Beta2, float64(a.step))
-	for i := range weights {
-		w, err := weights[i].Float32s()
-		if err != nil {
-			return err
-		}
-		g, err := grads[i].Float32s()
-		if err != nil {
-			return err
-		}
+	pieces(g, func(i, from, to, _ int) {
 		keep := 1.0
 		if len(weights[i].Shape) >= 2 {
 			keep = 1 - lr*a.Decay
 		}
-		m, v := a.m[i], a.v[i]
+		w, g, m, v := w[i][from:to], g[i][from:to], a.m[i][from:to], a.v[i][from:to]
 		for j := range w {
 			// float64 within a step: the cost is small beside the
 			// gradient's, and the state rounds once.
@@ -60,23 +59,80 @@ func (a *AdamW) update(weights model.Weights, grads []format.Tensor, lr, scale f
 			m[j], v[j] = float32(mj), float32(vj)
 			w[j] = float32(float64(w[j])*keep - lr*(mj/c1)/(math.Sqrt(vj/c2)+a.Epsilon))
 		}
-	}
+	})
 	return nil
 }
 
 // norm returns the length of all gradients taken as one vector.
 func norm(grads []format.Tensor) (float64, error) {
-	sum := 0.0
-	for _, t := range grads {
-		g, err := t.Float32s()
-		if err != nil {
-			return 0, err
-		}
-		for _, x := range g {
+	g, _, err := numbers(grads, nil)
+	if err != nil {
+		return 0, err
+	}
+	sums := make([]float64, pieces(g, nil))
+	pieces(g, func(i, from, to, piece int) {
+		sum := 0.0
+		for _, x := range g[i][from:to] {
 			sum += float64(x) * float64(x)
 		}
+		sums[piece] = sum
+	})
+	total := 0.0
+	for _, s := range sums {
+		total += s
 	}
-	return math.Sqrt(sum), nil
+	return math.Sqrt(total), nil
+}
+
+// numbers returns the elements of tensors, which share their memory.
+func numbers(a, b []format.Tensor) (x, y [][]float32, err error) {
+	for _, list := range []struct {
+		from []format.Tensor
+		to   *[][]float32
+	}{{a, &x}, {b, &y}} {
+		for _, t := range list.from {
+			e, err := t.Float32s()
+			if err != nil {
+				return nil, nil, err
+			}
+			*list.to = append(*list.to, e)
+		}
+	}
+	return x, y, nil
+}
+
+// pieceSize is how many elements a goroutine takes at a time. It does not
+// depend on the cores, so that sums are the same on any number of them.
+const pieceSize = 1 << 16
+
+// pieces calls f for every piece of every tensor, on all cores, with the
+// piece's number, and returns how many there are. A nil f is not called.
+func pieces(x [][]float32, f func(tensor, from, to, piece int)) int {
+	type piece struct{ tensor, from, to int }
+	var all []piece
+	for i, e := range x {
+		for from := 0; from < len(e); from += pieceSize {
+			all = append(all, piece{i, from, min(from+pieceSize, len(e))})
+		}
+	}
+	if f == nil {
+		return len(all)
+	}
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(all)) {
+		wait.Go(func() {
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(all) {
+					return
+				}
+				f(all[n].tensor, all[n].from, all[n].to, n)
+			}
+		})
+	}
+	wait.Wait()
+	return len(all)
 }
 
 // The names of the moments in a checkpoint.

@@ -253,7 +253,7 @@ func reductions(op func(b *graph.Builder, x *graph.Value, keep bool, axes ...int
 func TestGradients(t *testing.T) {
 	for _, info := range graph.Ops() {
 		cases := gradientCases[info.Op]
-		if len(cases) == 0 {
+		if len(cases) == 0 && !info.Derived {
 			t.Errorf("no case for %s", info.Name)
 		}
 		for _, c := range cases {

@@ -15,9 +15,10 @@ import (
 // Options are the settings of a training run. They travel in its checkpoints,
 // so that a run goes on with what it began with.
 type Options struct {
-	Steps       int     `json:"steps"` // in all, a resumed run's earlier ones included
-	Batch       int     `json:"batch"` // sequences of one step
-	LR          float64 `json:"lr"`    // the highest learning rate
+	Steps       int     `json:"steps"`                // in all, a resumed run's earlier ones included
+	Batch       int     `json:"batch"`                // sequences that are computed side by side
+	Accumulate  int     `json:"accumulate,omitempty"` // batches of one step, one after the other; 0 is 1
+	LR          float64 `json:"lr"`                   // the highest learning rate
 	MinLR       float64 `json:"min_lr"`
 	Warmup      int     `json:"warmup"` // steps of rising learning rate
 	Beta1       float64 `json:"beta1"`
@@ -44,8 +45,8 @@ func DefaultOptions(steps int) Options {
 // Check reports the first setting that makes no run.
 func (o Options) Check() error {
 	switch {
-	case o.Steps < 1 || o.Batch < 1:
-		return fmt.Errorf("train: %d steps of %d sequences, wants 1 or more of each", o.Steps, o.Batch)
+	case o.Steps < 1 || o.Batch < 1 || o.Accumulate < 0:
+		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: wants 1 or more of each", o.Steps, o.Batch, o.Accumulate)
 	case !(o.LR > 0) || math.IsInf(o.LR, 0) || !(o.MinLR >= 0 && o.MinLR <= o.LR):
 		return fmt.Errorf("train: learning rate from %g down to %g, wants a positive number and no larger last one", o.LR, o.MinLR)
 	case o.Warmup < 0 || o.EvalEvery < 0 || o.EvalBatches < 1:
@@ -74,6 +75,7 @@ type Trainer struct {
 	options Options
 	weights model.Weights
 	grads   []format.Tensor
+	part    []format.Tensor // gradients of one of several batches; nil while there is one
 	adamw   *AdamW
 	engine  Engine
 	data    *Data
@@ -100,6 +102,11 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 	t := &Trainer{config: c.Config, options: o, weights: c.Weights, adamw: newAdamW(o, c.Weights), engine: e, data: d, step: c.Step}
 	for _, w := range c.Weights {
 		t.grads = append(t.grads, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
+	}
+	if o.Accumulate > 1 {
+		for _, w := range c.Weights {
+			t.part = append(t.part, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
+		}
 	}
 	if c.Train != nil {
 		if err := t.adamw.restore(c.Weights, c.Train.Moments, c.Step); err != nil {
@@ -135,8 +142,7 @@ func (t *Trainer) Run(ctx context.Context, event func(Event)) error {
 // one takes one step.
 func (t *Trainer) one() (Event, error) {
 	began := time.Now()
-	t.data.draw(t.data.train, t.options.Batch, model.NewStream(t.options.Seed, "train.batch"), t.step, &t.batch)
-	loss, err := t.engine.Step(t.weights, t.batch, t.grads)
+	loss, err := t.gradients()
 	if err != nil {
 		return Event{}, fmt.Errorf("train: step %d: %w", t.step+1, err)
 	}
@@ -154,8 +160,65 @@ func (t *Trainer) one() (Event, error) {
 	t.step++
 	return Event{
 		Step: t.step, Loss: loss, ValLoss: math.NaN(), LR: lr, GradNorm: length,
-		TokensPerSecond: float64(t.options.Batch*t.data.context) / time.Since(began).Seconds(),
+		TokensPerSecond: float64(t.options.Batch*max(1, t.options.Accumulate)*t.data.context) / time.Since(began).Seconds(),
 	}, nil
+}
+
+// gradients fills t.grads with the gradient of the next step's batches and
+// returns their loss. Several batches count by their labels: the result is that
+// of one large batch.
+func (t *Trainer) gradients() (float64, error) {
+	n := max(1, t.options.Accumulate)
+	draw := func(i int) {
+		t.data.draw(t.data.train, t.options.Batch, model.NewStream(t.options.Seed, "train.batch"), t.step*n+i, &t.batch)
+	}
+	if n == 1 {
+		draw(0)
+		return t.engine.Step(t.weights, t.batch, t.grads)
+	}
+	total, labels := 0.0, 0.0
+	for i := range n {
+		draw(i)
+		count := 0.0
+		for _, label := range t.batch.Labels {
+			if label != model.IgnoreIndex {
+				count++
+			}
+		}
+		if count == 0 {
+			continue // no label: no loss, and no gradient
+		}
+		into := t.part
+		if labels == 0 {
+			into = t.grads
+		}
+		loss, err := t.engine.Step(t.weights, t.batch, into)
+		if err != nil {
+			return 0, err
+		}
+		total, labels = total+loss*count, labels+count
+		if labels > count { // not the first
+			if err := mix(t.grads, t.part, count/labels); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return total / labels, nil
+}
+
+// mix moves the gradients a towards b by the share of b: their running mean.
+func mix(a, b []format.Tensor, share float64) error {
+	x, y, err := numbers(a, b)
+	if err != nil {
+		return err
+	}
+	pieces(x, func(i, from, to, _ int) {
+		x, y := x[i][from:to], y[i][from:to]
+		for j := range x {
+			x[j] += float32(share * (float64(y[j]) - float64(x[j])))
+		}
+	})
+	return nil
 }
 
 // shorten returns the factor that brings a gradient of the given length down

@@ -125,11 +125,12 @@ func attributes(op graph.Op, c fixtures.OpCase, i int) graph.Attr {
 		KeepDims: c.Attrs.KeepDims, Perm: c.Attrs.Perm, Shape: graph.Numbers(c.Attrs.Shape...), Sizes: c.Attrs.Sizes,
 		Start: graph.N(c.Attrs.Start), Limit: graph.N(c.Attrs.Limit), Upper: c.Attrs.Upper, K: graph.N(c.Attrs.K),
 		Fill: c.Attrs.Value, Epsilon: c.Attrs.Epsilon, Scale: c.Attrs.Scale, IgnoreIndex: c.Attrs.IgnoreIndex,
+		TransA: c.Attrs.TransA, TransB: c.Attrs.TransB, Depth: c.Attrs.Depth,
 	}
 	switch op {
 	case graph.Split:
 		a.Axis, a.Result = front(c.Attrs.Axis), i
-	case graph.Gather, graph.Softmax, graph.LogSoftmax, graph.Concat, graph.Slice, graph.GatherElements:
+	case graph.Gather, graph.Softmax, graph.LogSoftmax, graph.Concat, graph.Slice, graph.GatherElements, graph.ScatterElements:
 		a.Axis = front(c.Attrs.Axis)
 	}
 	for _, axis := range c.Attrs.Axes {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
@@ -332,5 +333,73 @@ func checkDerivatives(t *testing.T, g *graph.Graph, weights []format.Tensor, inp
 				}
 			}
 		}
+	}
+}
+
+// TestGradGolden compares the loss and the gradients of whole networks with
+// PyTorch's, in float64. The constants of the graph are float32: Gelu's factors
+// and 1/√D are off by up to 6e-8 of themselves, and so may the results be.
+func TestGradGolden(t *testing.T) {
+	gpt2, err := fixtures.TinyGPT2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]fixtures.Golden{"gpt2": gpt2.Golden}
+	simple, err := fixtures.TinySimple()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range simple {
+		all["simple/"+s.Name] = s.Golden
+	}
+	for name, g := range all {
+		t.Run(name, func(t *testing.T) {
+			step, err := model.BuildStep(model.Config(g.Config), g.InputIDs.Shape[0], g.InputIDs.Shape[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var weights []format.Tensor
+			for _, w := range g.Weights {
+				x := make([]float32, len(w.Data))
+				for i, v := range w.Data {
+					x[i] = float32(v)
+				}
+				weights = append(weights, format.FromFloat32s(w.Name, w.Shape, x))
+			}
+			o, err := ref.New(step, weights)
+			if err != nil {
+				t.Fatal(err)
+			}
+			integers := func(name string, x fixtures.Tensor) format.Tensor {
+				out := make([]int64, len(x.Data))
+				for i, v := range x.Data {
+					out[i] = int64(v)
+				}
+				return format.FromInt64s(name, x.Shape, out)
+			}
+			out, err := o.Run(map[string]format.Tensor{"input_ids": integers("input_ids", g.InputIDs), "labels": integers("labels", g.Labels)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare := func(name string, want []float64) {
+				got, err := out[name].AsFloat64s()
+				if err != nil || len(got) != len(want) {
+					t.Fatalf("%s: %d numbers, want %d (%v)", name, len(got), len(want), err)
+				}
+				top := 1e-3 // the bias of keys moves all scores alike: its gradient is 0 but for rounding
+				for _, w := range want {
+					top = max(top, math.Abs(w))
+				}
+				for i, w := range want {
+					if d := math.Abs(got[i] - w); !(d <= 1e-6*top) {
+						t.Fatalf("%s[%d] is %.12g, PyTorch has %.12g", name, i, got[i], w)
+					}
+				}
+			}
+			compare("loss", []float64{g.Loss})
+			for _, want := range g.Gradients {
+				compare(graph.GradPrefix+want.Name, want.Data)
+			}
+		})
 	}
 }

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
+	attnxruntime "github.com/attnx/attnx/runtime"
+)
+
+func openORT(t *testing.T, c model.Config, threads int) train.Engine {
+	t.Helper()
+	e, err := ortEngine(c, threads)
+	if errors.Is(err, attnxruntime.ErrUnavailable) {
+		t.Skipf("no ONNX Runtime: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func zeros(w []format.Tensor) (grads []format.Tensor) {
+	for _, x := range w {
+		grads = append(grads, format.FromFloat32s(x.Name, x.Shape, make([]float32, x.Elements())))
+	}
+	return grads
+}
+
+// In float32 one rounding is 6e-8, and a gradient passes through some dozens
+// of sums of up to 64 terms: the bound of the Gorgonia engine's own test.
+const goldenGradients = 2e-5
+
+// TestORTGolden compares ONNX Runtime's loss and gradients with PyTorch's.
+func TestORTGolden(t *testing.T) {
+	gpt2, err := fixtures.TinyGPT2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]fixtures.Golden{"gpt2": gpt2.Golden}
+	simple, err := fixtures.TinySimple()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range simple {
+		all["simple/"+s.Name] = s.Golden
+	}
+	for name, g := range all {
+		t.Run(name, func(t *testing.T) {
+			e := openORT(t, model.Config(g.Config), 0)
+			var weights []format.Tensor
+			for _, w := range g.Weights {
+				x := make([]float32, len(w.Data))
+				for i, v := range w.Data {
+					x[i] = float32(v)
+				}
+				weights = append(weights, format.FromFloat32s(w.Name, w.Shape, x))
+			}
+			grads := zeros(weights)
+			b := train.Batch{B: g.InputIDs.Shape[0], T: g.InputIDs.Shape[1]}
+			for i := range g.InputIDs.Data {
+				b.IDs, b.Labels = append(b.IDs, int64(g.InputIDs.Data[i])), append(b.Labels, int64(g.Labels.Data[i]))
+			}
+			loss, err := e.Step(weights, b, grads)
+			if err != nil || math.Abs(loss-g.Loss) > goldenGradients {
+				t.Fatalf("loss %g, PyTorch has %g (%v)", loss, g.Loss, err)
+			}
+			if alone, err := e.Loss(weights, b); err != nil || alone != loss {
+				t.Errorf("the loss alone is %g, with gradients %g (%v)", alone, loss, err)
+			}
+			for i, want := range g.Gradients {
+				got, _ := grads[i].Float32s()
+				top := 1e-3
+				for _, x := range want.Data {
+					top = max(top, math.Abs(x))
+				}
+				for j, x := range want.Data {
+					if d := math.Abs(float64(got[j]) - x); !(d <= goldenGradients*top) {
+						t.Fatalf("gradient of %s[%d] is %g, PyTorch has %g", want.Name, j, got[j], x)
+					}
+				}
+			}
+			if b.IDs[1] = int64(g.Config.Vocab); true {
+				if _, err := e.Step(weights, b, grads); err == nil || !strings.Contains(err.Error(), "sequence 0, position 1") {
+					t.Errorf("an id outside the vocabulary: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// standardLibrary is text that is on every machine with Go.
+func standardLibrary(t *testing.T) string {
+	t.Helper()
+	text, err := readText(filepath.Join(runtime.GOROOT(), "src", "strconv"), "*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// trained runs the first steps of nano and returns their losses, the loss on
+// the validation part, and the weights.
+func trained(t *testing.T, steps int, open func(c model.Config) train.Engine, change func(*train.Options)) ([]float64, float64, model.Weights) {
+	t.Helper()
+	text := standardLibrary(t)
+	tok, err := tokens.Train(tokens.Char, text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := model.Preset("nano", model.GPT2, tok.VocabSize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := train.FromText(text, tok, config.Context)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := train.Start(config, tok, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := train.DefaultOptions(steps)
+	o.Seed, o.EvalEvery = 1, 0
+	if change != nil {
+		change(&o)
+	}
+	run, err := train.New(c, open(config), data, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var losses []float64
+	val := 0.0
+	if err := run.Run(t.Context(), func(e train.Event) { losses, val = append(losses, e.Loss), e.ValLoss }); err != nil {
+		t.Fatal(err)
+	}
+	return losses, val, c.Weights
+}
+
+func gorgonia(t *testing.T) func(model.Config) train.Engine {
+	return func(c model.Config) train.Engine {
+		e, _, err := openEngine("gorgonia", c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		return e
+	}
+}
+
+// TestEnginesAgree trains nano with both engines on the same data.
+func TestEnginesAgree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("200 steps twice")
+	}
+	onORT, valORT, _ := trained(t, 200, func(c model.Config) train.Engine { return openORT(t, c, 0) }, nil)
+	inGo, valGo, _ := trained(t, 200, gorgonia(t), nil)
+	worst := 0.0
+	for i := range inGo {
+		worst = max(worst, math.Abs(onORT[i]-inGo[i]))
+	}
+	t.Logf("losses differ by at most %.2g; validation %.5f and %.5f", worst, valORT, valGo)
+	if !(worst <= 1e-3) {
+		t.Errorf("a loss differs by %g", worst)
+	}
+	if !(math.Abs(valORT-valGo) <= 0.01*valGo) {
+		t.Errorf("validation loss %g on ONNX Runtime, %g in Go", valORT, valGo)
+	}
+	if last := onORT[len(onORT)-1]; !(last < onORT[0]-1) {
+		t.Errorf("the loss went from %g to %g only", onORT[0], last)
+	}
+}
+
+// TestORTSameBits trains twice, with one thread and with two.
+func TestORTSameBits(t *testing.T) {
+	var first model.Weights
+	for _, threads := range []int{1, 2, 2} {
+		_, _, w := trained(t, 10, func(c model.Config) train.Engine { return openORT(t, c, threads) }, nil)
+		if first == nil {
+			first = w
+			continue
+		}
+		for i := range w {
+			if string(w[i].Data) != string(first[i].Data) {
+				t.Errorf("%s: other bits with %d threads", w[i].Name, threads)
+			}
+		}
+	}
+}
+
+// TestAccumulate compares one batch of 6 with three of 2: the same sequences,
+// because the n-th batch is drawn by its number, are not promised; what is, is
+// that the mean of the gradients of equal batches is that of the whole.
+func TestAccumulate(t *testing.T) {
+	once, _, w1 := trained(t, 3, gorgonia(t), func(o *train.Options) { o.Batch = 4 })
+	thrice, _, w3 := trained(t, 3, gorgonia(t), func(o *train.Options) { o.Batch, o.Accumulate = 4, 3 })
+	if once[0] == thrice[0] || math.Abs(once[0]-thrice[0]) > 0.1 {
+		t.Errorf("first losses %g and %g: the first of three batches is one of three", once[0], thrice[0])
+	}
+	if string(w1[0].Data) == string(w3[0].Data) {
+		t.Error("three batches teach what one does")
+	}
+}
+
+func TestEngineAuto(t *testing.T) {
+	c, err := model.Preset("tiny", model.GPT2, 65)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ATTNX_ORT_LIB", filepath.Join(t.TempDir(), "none.so"))
+	if _, _, err := openEngine("ort", c); !errors.Is(err, attnxruntime.ErrUnavailable) {
+		t.Errorf("an engine without its library: %v", err)
+	}
+	e, why, err := openEngine("auto", c)
+	if err != nil || e.Name() != "gorgonia" || !errors.Is(why, attnxruntime.ErrUnavailable) {
+		t.Errorf("auto without a library: %v, %v", why, err)
+	}
+	os.Unsetenv("ATTNX_ORT_LIB")
+}
