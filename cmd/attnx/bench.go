@@ -2,129 +2,150 @@ package main
 
 import (
 	"fmt"
-	"slices"
+	"os"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime/ort"
 )
 
-// benchRow is what one engine does with one preset.
-type benchRow struct {
-	Preset          string  `json:"preset"`
-	Engine          string  `json:"engine"`
-	Batch           int     `json:"batch"`
-	Context         int     `json:"context"`
-	MsPerStep       float64 `json:"ms_per_step"` // median
-	TokensPerSecond float64 `json:"tokens_per_second"`
-	GFLOPS          float64 `json:"gflops"`
-}
-
 func benchCommand(s streams) *cobra.Command {
-	var presets []string
-	var batch, steps int
-	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "bench",
-		Short:   "Measure training steps on this machine",
-		Long:    "Measure the training step of the Gorgonia engine: the median of some steps, in\nmilliseconds, tokens and floating-point operations a second.",
-		Example: "  attnx bench --preset nano",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if batch < 1 || steps < 1 {
-				return fmt.Errorf("--batch %d and --steps %d must be 1 or more", batch, steps)
-			}
-			var rows []benchRow
-			for _, name := range presets {
-				row, err := benchPreset(name, batch, steps)
-				if err != nil {
-					return err
-				}
-				rows = append(rows, row)
-			}
-			if asJSON {
-				return printJSON(s.out, map[string][]benchRow{"rows": rows})
-			}
-			tw := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-			fmt.Fprintln(tw, "preset\tengine\tbatch\tcontext\tms a step\ttokens/s\tGFLOP/s\t")
-			for _, r := range rows {
-				fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.1f\t%.0f\t%.1f\t\n", r.Preset, r.Engine, r.Batch, r.Context, r.MsPerStep, r.TokensPerSecond, r.GFLOPS)
-			}
-			return tw.Flush()
-		},
+		Use:   "bench",
+		Short: "Measure training on this machine",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	fl := cmd.Flags()
-	fl.StringSliceVar(&presets, "preset", []string{"nano"}, "presets to measure: "+strings.Join(model.Presets(), ","))
-	fl.IntVar(&batch, "batch", 12, "sequences in a batch")
-	fl.IntVar(&steps, "steps", 5, "steps to measure, after one that is not")
-	fl.BoolVar(&asJSON, "json", false, "print the numbers as JSON")
+	cmd.AddCommand(benchTrainCommand(s), benchKernelsCommand(s))
 	return cmd
 }
 
-// benchVocab is nanoGPT's vocabulary of characters.
-const benchVocab = 65
+// benchSize is a network and a batch to measure with.
+type benchSize struct {
+	config         model.Config
+	batch, context int
+}
 
-func benchPreset(name string, batch, steps int) (benchRow, error) {
-	vocab := benchVocab
-	if name == "gpt2" {
-		vocab = 50257
+// benchPresets are the names of the sizes that can be measured: the presets,
+// and a network between small and gpt2.
+func benchPresets() []string { return append(model.Presets(), "w512") }
+
+// benchSizeOf returns the network of a name, with nanoGPT's vocabulary of
+// characters for the small ones, and a batch that one would train it with on
+// a CPU. batch and context replace those of the name where they are not 0.
+func benchSizeOf(name string, batch, context int) (benchSize, error) {
+	z := benchSize{batch: 12}
+	preset, vocab := name, 65
+	switch name {
+	case "small":
+		z.batch = 8
+	case "w512":
+		preset, vocab, z.batch = "small", 4096, 4
+	case "gpt2":
+		vocab, z.batch, z.context = 50257, 4, 64
 	}
-	config, err := model.Preset(name, model.GPT2, vocab)
-	if err != nil {
-		return benchRow{}, err
+	var err error
+	if z.config, err = model.Preset(preset, model.GPT2, vocab); err != nil {
+		return z, fmt.Errorf("--preset %q: take one of %s", name, strings.Join(benchPresets(), ", "))
 	}
-	g, err := model.BuildLoss(config)
-	if err != nil {
-		return benchRow{}, err
+	if name == "w512" {
+		z.config.Layers, z.config.Heads, z.config.Width, z.config.Inner = 8, 8, 512, 2048
 	}
-	engine, err := train.NewGorgonia(g, train.GorgoniaOptions{})
-	if err != nil {
-		return benchRow{}, err
+	if batch != 0 {
+		z.batch = batch
 	}
-	defer engine.Close()
-	weights := model.NewWeights(g, 1)
-	var grads []format.Tensor
-	for _, w := range weights {
-		grads = append(grads, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
+	if context != 0 {
+		z.context = context
 	}
-	b := train.Batch{B: batch, T: config.Context}
-	stream := model.NewStream(1, "bench")
-	for i := range batch * config.Context {
-		b.IDs = append(b.IDs, int64(stream.IntN(uint64(2*i), vocab)))
-		b.Labels = append(b.Labels, int64(stream.IntN(uint64(2*i+1), vocab)))
+	if z.context == 0 {
+		z.context = z.config.Context
 	}
-	var times []float64
-	for i := range steps + 1 {
-		began := time.Now()
-		if _, err := engine.Step(weights, b, grads); err != nil {
-			return benchRow{}, err
-		}
-		if i > 0 { // the first step compiles
-			times = append(times, time.Since(began).Seconds())
-		}
-	}
-	slices.Sort(times)
-	median := times[len(times)/2]
-	flop, err := stepFLOP(config, batch)
-	return benchRow{
-		Preset: name, Engine: engine.Name(), Batch: batch, Context: config.Context,
-		MsPerStep: median * 1e3, TokensPerSecond: float64(batch*config.Context) / median, GFLOPS: flop / median / 1e9,
-	}, err
+	z.config.Context = max(z.config.Context, z.context)
+	return z, z.config.Check()
 }
 
 // stepFLOP counts the floating-point operations of one training step as is
 // usual: 6 for each parameter and token, and 12·L·C·T for each token's
 // attention (Kaplan et al., arXiv:2001.08361, appendix B).
-func stepFLOP(c model.Config, batch int) (float64, error) {
+func stepFLOP(c model.Config, batch, context int) (float64, error) {
 	n, err := c.Parameters()
 	if err != nil {
 		return 0, err
 	}
-	tokens := float64(batch * c.Context)
-	return tokens * (6*float64(n) + 12*float64(c.Layers*c.Width*c.Context)), nil
+	tokens := float64(batch * context)
+	return tokens * (6*float64(n) + 12*float64(c.Layers*c.Width*context)), nil
 }
+
+// gemmPeak returns the speed of a float32 product of 1024³ through ONNX
+// Runtime, in GFLOP/s: what a training step can at most come near.
+func gemmPeak() (float64, error) {
+	lib, err := ort.Find("")
+	if err != nil {
+		return 0, err
+	}
+	const n = 1024
+	b := graph.NewBuilder()
+	x, y := b.Input("x", format.Float32, graph.N(n), graph.N(n)), b.Input("y", format.Float32, graph.N(n), graph.N(n))
+	b.Output("z", b.Gemm(x, y, nil, false, false))
+	g, err := b.Graph()
+	if err != nil {
+		return 0, err
+	}
+	data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+	if err != nil {
+		return 0, err
+	}
+	session, err := ort.OpenBytes(data, ort.Options{Library: lib.Path})
+	if err != nil {
+		return 0, err
+	}
+	defer session.Close()
+	tensor := func(name string) format.Tensor {
+		e := make([]float32, n*n)
+		for i := range e {
+			e[i] = float32(i%7) - 3
+		}
+		return format.FromFloat32s(name, []int{n, n}, e)
+	}
+	run, release, err := session.Bind([]format.Tensor{tensor("x"), tensor("y")}, []format.Tensor{tensor("z")})
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	var times []float64
+	for range 15 {
+		began := time.Now()
+		if err := run(); err != nil {
+			return 0, err
+		}
+		times = append(times, time.Since(began).Seconds())
+	}
+	return 2 * n * n * n / median(times[2:]) / 1e9, nil
+}
+
+// peakMemory returns the most memory that this process has held since
+// resetPeakMemory, in bytes; 0 where the system does not tell.
+func peakMemory() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return n * 1024
+		}
+	}
+	return 0
+}
+
+// resetPeakMemory forgets the peak so far, where the system can (proc(5),
+// clear_refs).
+func resetPeakMemory() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }

@@ -20,7 +20,7 @@ var engines = []string{"auto", "gorgonia", "ort"}
 // Runtime.
 func openEngine(name string, c model.Config) (e train.Engine, why error, err error) {
 	if name != "gorgonia" {
-		e, err := ortEngine(c, 0)
+		e, err := ortEngine(c, ort.Options{})
 		if err == nil || name == "ort" || !errors.Is(err, runtime.ErrUnavailable) {
 			return e, nil, err
 		}
@@ -35,17 +35,18 @@ func openEngine(name string, c model.Config) (e train.Engine, why error, err err
 }
 
 // ortEngine trains through ONNX Runtime: the step goes there as an ONNX file
-// in memory. Threads are those inside an operator, 0 for one a core.
-func ortEngine(c model.Config, threads int) (train.Engine, error) {
+// in memory. The library of o is looked for.
+func ortEngine(c model.Config, o ort.Options) (train.Engine, error) {
 	lib, err := ort.Find("")
 	if err != nil {
 		return nil, err
 	}
+	o.Library = lib.Path
 	return train.NewCompiled("ort", c, func(g *graph.Graph) (train.Program, error) {
 		data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
 		if err != nil {
 			return nil, fmt.Errorf("the training step as ONNX: %w", err)
 		}
-		return ort.OpenBytes(data, ort.Options{Library: lib.Path, Device: "cpu", Threads: threads})
+		return ort.OpenBytes(data, o)
 	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"math"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -15,11 +14,12 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	attnxruntime "github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
 )
 
 func openORT(t *testing.T, c model.Config, threads int) train.Engine {
 	t.Helper()
-	e, err := ortEngine(c, threads)
+	e, err := ortEngine(c, ort.Options{Threads: threads})
 	if errors.Is(err, attnxruntime.ErrUnavailable) {
 		t.Skipf("no ONNX Runtime: %v", err)
 	}
@@ -80,7 +80,7 @@ func TestORTGolden(t *testing.T) {
 			}
 			for i, want := range g.Gradients {
 				got, _ := grads[i].Float32s()
-				top := 1e-3
+				top := 1e-2 // rounding is of the terms' size: the bias of keys has gradient 0, a sum of terms of this size
 				for _, x := range want.Data {
 					top = max(top, math.Abs(x))
 				}
@@ -111,7 +111,7 @@ func standardLibrary(t *testing.T) string {
 
 // trained runs the first steps of nano and returns their losses, the loss on
 // the validation part, and the weights.
-func trained(t *testing.T, steps int, open func(c model.Config) train.Engine, change func(*train.Options)) ([]float64, float64, model.Weights) {
+func trained(t *testing.T, steps int, open func(c model.Config) train.Engine) ([]float64, float64, model.Weights) {
 	t.Helper()
 	text := standardLibrary(t)
 	tok, err := tokens.Train(tokens.Char, text, 0)
@@ -132,9 +132,6 @@ func trained(t *testing.T, steps int, open func(c model.Config) train.Engine, ch
 	}
 	o := train.DefaultOptions(steps)
 	o.Seed, o.EvalEvery = 1, 0
-	if change != nil {
-		change(&o)
-	}
 	run, err := train.New(c, open(config), data, o)
 	if err != nil {
 		t.Fatal(err)
@@ -163,8 +160,8 @@ func TestEnginesAgree(t *testing.T) {
 	if testing.Short() {
 		t.Skip("200 steps twice")
 	}
-	onORT, valORT, _ := trained(t, 200, func(c model.Config) train.Engine { return openORT(t, c, 0) }, nil)
-	inGo, valGo, _ := trained(t, 200, gorgonia(t), nil)
+	onORT, valORT, _ := trained(t, 200, func(c model.Config) train.Engine { return openORT(t, c, 0) })
+	inGo, valGo, _ := trained(t, 200, gorgonia(t))
 	worst := 0.0
 	for i := range inGo {
 		worst = max(worst, math.Abs(onORT[i]-inGo[i]))
@@ -185,7 +182,7 @@ func TestEnginesAgree(t *testing.T) {
 func TestORTSameBits(t *testing.T) {
 	var first model.Weights
 	for _, threads := range []int{1, 2, 2} {
-		_, _, w := trained(t, 10, func(c model.Config) train.Engine { return openORT(t, c, threads) }, nil)
+		_, _, w := trained(t, 10, func(c model.Config) train.Engine { return openORT(t, c, threads) })
 		if first == nil {
 			first = w
 			continue
@@ -195,20 +192,6 @@ func TestORTSameBits(t *testing.T) {
 				t.Errorf("%s: other bits with %d threads", w[i].Name, threads)
 			}
 		}
-	}
-}
-
-// TestAccumulate compares one batch of 6 with three of 2: the same sequences,
-// because the n-th batch is drawn by its number, are not promised; what is, is
-// that the mean of the gradients of equal batches is that of the whole.
-func TestAccumulate(t *testing.T) {
-	once, _, w1 := trained(t, 3, gorgonia(t), func(o *train.Options) { o.Batch = 4 })
-	thrice, _, w3 := trained(t, 3, gorgonia(t), func(o *train.Options) { o.Batch, o.Accumulate = 4, 3 })
-	if once[0] == thrice[0] || math.Abs(once[0]-thrice[0]) > 0.1 {
-		t.Errorf("first losses %g and %g: the first of three batches is one of three", once[0], thrice[0])
-	}
-	if string(w1[0].Data) == string(w3[0].Data) {
-		t.Error("three batches teach what one does")
 	}
 }
 
@@ -225,5 +208,4 @@ func TestEngineAuto(t *testing.T) {
 	if err != nil || e.Name() != "gorgonia" || !errors.Is(why, attnxruntime.ErrUnavailable) {
 		t.Errorf("auto without a library: %v, %v", why, err)
 	}
-	os.Unsetenv("ATTNX_ORT_LIB")
 }

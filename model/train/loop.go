@@ -100,13 +100,9 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 		return nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", d.context, c.Config.Context)
 	}
 	t := &Trainer{config: c.Config, options: o, weights: c.Weights, adamw: newAdamW(o, c.Weights), engine: e, data: d, step: c.Step}
-	for _, w := range c.Weights {
-		t.grads = append(t.grads, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
-	}
+	t.grads = sameShapes(c.Weights)
 	if o.Accumulate > 1 {
-		for _, w := range c.Weights {
-			t.part = append(t.part, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
-		}
+		t.part = sameShapes(c.Weights)
 	}
 	if c.Train != nil {
 		if err := t.adamw.restore(c.Weights, c.Train.Moments, c.Step); err != nil {
@@ -114,6 +110,14 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 		}
 	}
 	return t, nil
+}
+
+// sameShapes returns zeros in the shapes of the weights, under their names.
+func sameShapes(w model.Weights) (out []format.Tensor) {
+	for _, t := range w {
+		out = append(out, format.FromFloat32s(t.Name, t.Shape, make([]float32, t.Elements())))
+	}
+	return out
 }
 
 // Run trains until the last step, or until ctx is done: the step under way is
@@ -124,7 +128,7 @@ func (t *Trainer) Run(ctx context.Context, event func(Event)) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		e, err := t.one()
+		e, err := t.Step()
 		if err != nil {
 			return err
 		}
@@ -139,8 +143,8 @@ func (t *Trainer) Run(ctx context.Context, event func(Event)) error {
 	return nil
 }
 
-// one takes one step.
-func (t *Trainer) one() (Event, error) {
+// Step takes one step, without evaluating: ValLoss is NaN.
+func (t *Trainer) Step() (Event, error) {
 	began := time.Now()
 	loss, err := t.gradients()
 	if err != nil {

@@ -111,6 +111,11 @@ func createOn(device string, takes signature, o Options, create creator) (*ort.D
 	if err != nil {
 		return nil, err
 	}
+	if o.Profile != "" {
+		if err := options.EnableProfiling(o.Profile); err != nil {
+			return nil, err
+		}
+	}
 	if device == "cuda" {
 		if err := addCUDA(options, o.AllowTF32); err != nil {
 			return nil, err

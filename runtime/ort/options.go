@@ -20,5 +20,6 @@ type Options struct {
 	Device       string       // "cpu" (or empty), "cuda", or "auto": CUDA if it works, else the CPU
 	Threads      int          // threads inside an operator; 0: one a physical core
 	Optimization Optimization // default OptimizeAll
+	Profile      string       // if not empty, write ONNX Runtime's profile to a file that begins so, once the session is closed
 	AllowTF32    bool         // on CUDA, let float32 products round their factors to TF32 (10 bits of mantissa)
 }

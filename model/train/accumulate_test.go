@@ -1,0 +1,90 @@
+package train
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+)
+
+// TestAccumulate compares the gradient of three batches of two sequences with
+// that of one batch of the same six. Lines have different lengths, so that the
+// batches have different numbers of labels.
+func TestAccumulate(t *testing.T) {
+	const text = "a\nb c d e f g\nc a\nd e a b c d\ne f\na b c d e f\ng a b\nc\nd e f g a b\nb a\n"
+	tok, err := tokens.Train(tokens.Word, text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := model.Preset("tiny", model.GPT2, tok.VocabSize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := FromText(text, tok, config.Context)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := model.BuildLoss(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := NewGorgonia(g, GorgoniaOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	c, err := Start(config, tok, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := DefaultOptions(10)
+	o.Batch, o.Accumulate = 2, 3
+	run, err := New(c, engine, data, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.step = 4
+	loss, err := run.gradients()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var counts []int
+	whole := Batch{B: 6}
+	for i := range 3 {
+		var part Batch
+		data.draw(data.train, 2, model.NewStream(o.Seed, "train.batch"), 4*3+i, &part)
+		whole.T = part.T
+		whole.IDs, whole.Labels = append(whole.IDs, part.IDs...), append(whole.Labels, part.Labels...)
+		n := 0
+		for _, l := range part.Labels {
+			if l != model.IgnoreIndex {
+				n++
+			}
+		}
+		counts = append(counts, n)
+	}
+	if slices.Max(counts) == slices.Min(counts) {
+		t.Fatalf("the batches have %v labels: the test says nothing", counts)
+	}
+	got := run.grads
+	run.grads = nil
+	want := sameShapes(c.Weights)
+	wantLoss, err := engine.Step(c.Weights, whole, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if math.Abs(loss-wantLoss) > 1e-6 {
+		t.Errorf("loss %g, of one batch %g", loss, wantLoss)
+	}
+	for i := range want {
+		x, _ := got[i].Float32s()
+		y, _ := want[i].Float32s()
+		for j := range y {
+			if d := math.Abs(float64(x[j] - y[j])); d > 1e-6 {
+				t.Fatalf("%s[%d] is %g, of one batch %g", want[i].Name, j, x[j], y[j])
+			}
+		}
+	}
+}
