@@ -49,18 +49,33 @@ func (a *AdamW) update(weights model.Weights, grads []format.Tensor, lr, scale f
 		if len(weights[i].Shape) >= 2 {
 			keep = 1 - lr*a.Decay
 		}
-		w, g, m, v := w[i][from:to], g[i][from:to], a.m[i][from:to], a.v[i][from:to]
-		for j := range w {
-			// float64 within a step: the cost is small beside the
-			// gradient's, and the state rounds once.
-			gj := float64(g[j]) * scale
-			mj := a.Beta1*float64(m[j]) + (1-a.Beta1)*gj
-			vj := a.Beta2*float64(v[j]) + (1-a.Beta2)*gj*gj
-			m[j], v[j] = float32(mj), float32(vj)
-			w[j] = float32(float64(w[j])*keep - lr*(mj/c1)/(math.Sqrt(vj/c2)+a.Epsilon))
-		}
+		adamw(w[i][from:to], g[i][from:to], a.m[i][from:to], a.v[i][from:to], &adamwFactors{
+			scale: float32(scale), keep: float32(keep),
+			beta1: float32(a.Beta1), rest1: float32(1 - a.Beta1), beta2: float32(a.Beta2), rest2: float32(1 - a.Beta2),
+			rate: float32(lr / c1), root: float32(1 / math.Sqrt(c2)), epsilon: float32(a.Epsilon),
+		})
 	})
 	return nil
+}
+
+// adamwFactors are the numbers of one update: m and v become
+// beta·old + rest·new, and a weight w·keep - rate·m/(√v·root + epsilon).
+type adamwFactors struct {
+	scale, keep, beta1, rest1, beta2, rest2, rate, root, epsilon float32
+}
+
+// adamwPlain updates a piece. It computes in float32, as PyTorch does:
+// the state rounds to that anyway, and a double root and quotient cost more
+// than the memory.
+func adamwPlain(w, g, m, v []float32, f *adamwFactors) {
+	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
+	for j := range w {
+		gj := g[j] * f.scale
+		mj := f.beta1*m[j] + f.rest1*gj
+		vj := f.beta2*v[j] + f.rest2*gj*gj
+		m[j], v[j] = mj, vj
+		w[j] = w[j]*f.keep - f.rate*mj/(float32(math.Sqrt(float64(vj)))*f.root+f.epsilon)
+	}
 }
 
 // norm returns the length of all gradients taken as one vector.
@@ -71,11 +86,18 @@ func norm(grads []format.Tensor) (float64, error) {
 	}
 	sums := make([]float64, pieces(g, nil))
 	pieces(g, func(i, from, to, piece int) {
-		sum := 0.0
-		for _, x := range g[i][from:to] {
-			sum += float64(x) * float64(x)
+		var s [4]float64 // four sums at once: an addition waits for the one before it
+		x := g[i][from:to]
+		for ; len(x) >= 4; x = x[4:] {
+			s[0] += float64(x[0]) * float64(x[0])
+			s[1] += float64(x[1]) * float64(x[1])
+			s[2] += float64(x[2]) * float64(x[2])
+			s[3] += float64(x[3]) * float64(x[3])
 		}
-		sums[piece] = sum
+		for _, x := range x {
+			s[0] += float64(x) * float64(x)
+		}
+		sums[piece] = s[0] + s[1] + s[2] + s[3]
 	})
 	total := 0.0
 	for _, s := range sums {
