@@ -9,10 +9,12 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train"
 )
 
 func exportCommand(s streams) *cobra.Command {
-	var out, profile string
+	var out, profile, optimizer string
 	var opset, length, batch int
 	cmd := &cobra.Command{
 		Use:   "export CHECKPOINT -o OUT.onnx",
@@ -28,7 +30,9 @@ Profiles:
   flat   matrices only, one sequence of fixed length, one-hot input; for
          onnx-go, which multiplies nothing of higher rank
   train  the training step: input_ids, labels (--batch, --length) and every
-         weight to loss and grad.<weight>; any runtime can train with it`,
+         weight to loss and grad.<weight>; with --optimizer adamw, and the
+         moments, the step and lr, to the next weights and moments. Any
+         runtime can train with it`,
 		Example: "  attnx export runs/go/" + checkpointFile + " -o go.onnx\n  attnx export runs/go/" + checkpointFile + " -o go.flat.onnx --profile flat",
 		Args:    oneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,8 +46,13 @@ Profiles:
 			if length != 0 && p == export.Plain {
 				return fmt.Errorf("--length belongs to --profile flat and train: plain runs any length")
 			}
-			if batch != 12 && p != export.Train {
-				return fmt.Errorf("--batch belongs to --profile train: other profiles run any batch, or one sequence")
+			for _, name := range []string{"batch", "optimizer"} {
+				if p != export.Train && cmd.Flags().Changed(name) {
+					return fmt.Errorf("--%s belongs to --profile train", name)
+				}
+			}
+			if optimizer != "" && optimizer != "adamw" {
+				return fmt.Errorf("--optimizer %q: take adamw, or leave it out for gradients alone", optimizer)
 			}
 			c, err := model.Load(args[0])
 			if err != nil {
@@ -51,7 +60,7 @@ Profiles:
 			}
 			var sum export.Summary
 			if p == export.Train {
-				sum, err = exportStep(c, out, opset, batch, length)
+				sum, err = exportStep(c, out, opset, batch, length, optimizer)
 			} else {
 				sum, err = exportCheckpoint(c, out, export.Options{Profile: p, Opset: opset, Length: length})
 			}
@@ -68,6 +77,7 @@ Profiles:
 	fl.IntVar(&opset, "opset", 0, "ONNX operator set (default: the profile's)")
 	fl.IntVar(&length, "length", 0, "flat, train: tokens in a sequence (default: the model's context)")
 	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
+	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
 	return cmd
 }
 
@@ -91,13 +101,27 @@ func exportCheckpoint(c *model.Checkpoint, path string, o export.Options) (expor
 	return export.File(path, g, c.Weights, o)
 }
 
-// exportStep writes the training step of a model as an ONNX file. The weights
-// are its inputs: they stay in the checkpoint.
-func exportStep(c *model.Checkpoint, path string, opset, batch, length int) (export.Summary, error) {
+// exportStep writes the training step of a model as an ONNX file, with its
+// optimizer if one is named. The weights are its inputs: they stay in the
+// checkpoint.
+func exportStep(c *model.Checkpoint, path string, opset, batch, length int, optimizer string) (export.Summary, error) {
 	if length == 0 {
 		length = c.Config.Context
 	}
-	g, err := model.BuildStep(c.Config, batch, length)
+	var g *graph.Graph
+	var err error
+	if optimizer == "" {
+		g, err = model.BuildStep(c.Config, batch, length)
+	} else {
+		o := train.DefaultOptions(1)
+		if c.Train != nil {
+			if o, err = train.Saved(c); err != nil {
+				return export.Summary{}, err
+			}
+			o.Accumulate = 0
+		}
+		g, err = train.BuildTraining(c.Config, batch, length, o)
+	}
 	if err != nil {
 		return export.Summary{}, err
 	}

@@ -28,7 +28,7 @@ func Grad(loss string) Pass {
 		if len(y.Shape) != 0 || !y.DType.Float() {
 			return nil, fmt.Errorf("graph: output %q is %s%s, a gradient is that of one number", loss, y.DType, y.Shape)
 		}
-		b := extend(g)
+		b := Extend(g)
 		grads := b.backward(g, y)
 		for _, p := range g.Params {
 			d := grads[p]
@@ -48,9 +48,9 @@ func Grad(loss string) Pass {
 	}
 }
 
-// extend returns a Builder that goes on after the values of g, which stays as
-// it is.
-func extend(g *Graph) *Builder {
+// Extend returns a Builder that goes on after the values and outputs of g,
+// which stays as it is.
+func Extend(g *Graph) *Builder {
 	b := NewBuilder()
 	b.graph = Graph{
 		Values: slices.Clone(g.Values), Inputs: slices.Clone(g.Inputs),

@@ -81,6 +81,23 @@ func (b *Builder) clone(v *Value, args []*Value) *Value {
 	return &c
 }
 
+// Select returns the pass that keeps the outputs of the given names alone, and
+// what they need.
+func Select(names ...string) Pass {
+	return func(g *Graph) (*Graph, error) {
+		kept := *g
+		kept.Outputs = nil
+		for _, name := range names {
+			i := slices.IndexFunc(g.Outputs, func(o Output) bool { return o.Name == name })
+			if i < 0 {
+				return nil, fmt.Errorf("graph: no output is called %q", name)
+			}
+			kept.Outputs = append(kept.Outputs, g.Outputs[i])
+		}
+		return Prune(&kept)
+	}
+}
+
 // Prune drops the values that no output needs. Inputs stay: they are the
 // contract with whoever runs the graph.
 func Prune(g *Graph) (*Graph, error) {

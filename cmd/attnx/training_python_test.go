@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
+)
+
+// recordingEngine keeps the batches that it is given.
+type recordingEngine struct {
+	train.Engine
+	ids, labels [][][]int64
+}
+
+func (e *recordingEngine) Step(weights []format.Tensor, b train.Batch, grads []format.Tensor) (float64, error) {
+	rows := func(flat []int64) (out [][]int64) {
+		for i := range b.B {
+			out = append(out, append([]int64(nil), flat[i*b.T:(i+1)*b.T]...))
+		}
+		return out
+	}
+	e.ids, e.labels = append(e.ids, rows(b.IDs)), append(e.labels, rows(b.Labels))
+	return e.Engine.Step(weights, b, grads)
+}
+
+// TestTrainingInPython trains for 50 steps in Go and has Python's ONNX Runtime
+// do the same with the exported graphs.
+func TestTrainingInPython(t *testing.T) {
+	python := os.Getenv("ATTNX_PYTHON")
+	if python == "" {
+		t.Skip("ATTNX_PYTHON names no Python with the packages of fixtures/oracle/requirements-ci.txt")
+	}
+	folder := t.TempDir()
+	text := standardLibrary(t)
+	tok, err := tokens.Train(tokens.Char, text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := model.Preset("tiny", model.GPT2, tok.VocabSize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := train.FromText(text, tok, config.Context)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := train.Start(config, tok, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Save(filepath.Join(folder, "start.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	for name, optimizer := range map[string]string{"step.onnx": "", "adamw.onnx": "adamw"} {
+		if _, err := exportStep(c, filepath.Join(folder, name), 0, 12, config.Context, optimizer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	engine := &recordingEngine{Engine: gorgonia(t)(config)}
+	o := train.DefaultOptions(50)
+	// A checkpoint without a run exports the settings of DefaultOptions(1):
+	// the same but for the schedule, which is an input.
+	run, err := train.New(c, engine, data, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type step struct {
+		IDs    [][]int64 `json:"ids"`
+		Labels [][]int64 `json:"labels"`
+		LR     float64   `json:"lr"`
+		Loss   float64   `json:"loss"`
+	}
+	var steps []step
+	for i := range o.Steps {
+		e, err := run.Step()
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step{engine.ids[i], engine.labels[i], e.LR, e.Loss})
+	}
+	record, err := json.Marshal(map[string]any{"options": o, "steps": steps})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "run.json"), record, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(python, filepath.Join("..", "..", "fixtures", "oracle", "check_training.py"), folder).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}

@@ -1,0 +1,138 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// The names of what a training graph takes and gives beside the weights.
+const (
+	StepInput  = "step"  // int64 (1): updates done
+	RateInput  = "lr"    // float32 (1): the learning rate of this step
+	NextPrefix = "next." // stands before the name of what an output replaces
+)
+
+// BuildTraining returns a whole training step as a graph: what model.BuildStep
+// computes, and the update by AdamW, clipping included, with the settings of o.
+// Beside input_ids and labels it takes every weight, its moments under their
+// names in a checkpoint (optim.m.*, optim.v.*), the number of updates done and
+// the learning rate; it gives the loss and, under NextPrefix, what becomes of
+// each of them. A runtime that feeds the results back trains, and the state
+// stays where it computes.
+//
+// The update is that of PyTorch's AdamW: epsilon is added outside the bias
+// correction.
+func BuildTraining(c model.Config, batch, tokens int, o Options) (*graph.Graph, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	if o.Accumulate > 1 {
+		return nil, fmt.Errorf("train: a graph takes one batch a step, not %d", o.Accumulate)
+	}
+	g, err := model.BuildStep(c, batch, tokens)
+	if err != nil {
+		return nil, err
+	}
+	keep := []string{lossOutput}
+	b := graph.Extend(g)
+	u := updater{Builder: b.Scope("adamw"), o: o}
+	one := graph.N(1)
+	step := b.Input(StepInput, format.Int64, one)
+	u.lr = b.Input(RateInput, format.Float32, one)
+	next := u.Add(step, u.Const(format.FromInt64s("one", []int{1}, []int64{1})))
+	u.rate1, u.root2 = u.corrections(next)
+
+	grads := map[string]*graph.Value{}
+	for _, out := range g.Outputs {
+		grads[out.Name] = out.Value
+	}
+	u.scale = u.clipping(g, grads)
+	output := func(name string, v *graph.Value) {
+		b.Output(NextPrefix+name, b.Name(NextPrefix+name, v))
+		keep = append(keep, NextPrefix+name)
+	}
+	for _, p := range g.Params {
+		m := b.Input(firstMoment+p.Name, p.DType, p.Shape...)
+		v := b.Input(secondMoment+p.Name, p.DType, p.Shape...)
+		w, m, v := u.update(p, grads[graph.GradPrefix+p.Name], m, v)
+		output(p.Name, w)
+		output(firstMoment+p.Name, m)
+		output(secondMoment+p.Name, v)
+	}
+	output(StepInput, next)
+	whole, err := b.Graph()
+	if err != nil {
+		return nil, err
+	}
+	return graph.Apply(whole, graph.Select(keep...), graph.Fold, graph.Merge)
+}
+
+// updater records AdamW's update of one parameter after another.
+type updater struct {
+	*graph.Builder
+	o            Options
+	scale        *graph.Value // (1): what brings the gradient to its longest length; nil: nothing
+	lr           *graph.Value // (1)
+	rate1, root2 *graph.Value // (1): lr/(1-β1ᵏ) and 1/√(1-β2ᵏ) at the k-th update
+}
+
+// corrections returns lr/(1-β1ᵏ) and 1/√(1-β2ᵏ). The powers are float64: 1-βᵏ
+// of a small k would lose half its digits in float32.
+func (u updater) corrections(k *graph.Value) (rate1, root2 *graph.Value) {
+	number := func(name string, x float64) *graph.Value {
+		return u.Const(format.FromFloat64s(name, []int{1}, []float64{x}))
+	}
+	k64 := u.Cast(k, format.Float64)
+	rest := func(name string, beta float64) *graph.Value { // 1 - βᵏ
+		power := u.Exp(u.Mul(k64, number("log_"+name, math.Log(beta))))
+		return u.Cast(u.Sub(number("one_"+name, 1), power), format.Float32)
+	}
+	rate1 = u.Div(u.lr, rest("beta1", u.o.Beta1))
+	one := u.Const(format.FromFloat32s("one32", []int{1}, []float32{1}))
+	return rate1, u.Div(one, u.Sqrt(rest("beta2", u.o.Beta2)))
+}
+
+// clipping returns min(1, clip/(length+1e-6)) for the length of all gradients.
+func (u updater) clipping(g *graph.Graph, grads map[string]*graph.Value) *graph.Value {
+	if u.o.Clip == 0 {
+		return nil
+	}
+	var sum *graph.Value
+	for _, p := range g.Params {
+		d := grads[graph.GradPrefix+p.Name]
+		axes := make([]int, len(d.Shape))
+		for i := range axes {
+			axes[i] = i
+		}
+		square := u.ReduceSum(u.Mul(d, d), false, axes...)
+		if sum == nil {
+			sum = square
+		} else {
+			sum = u.Add(sum, square)
+		}
+	}
+	length := u.Reshape(u.Sqrt(sum), graph.N(1))
+	clip := u.Const(format.FromFloat32s("clip", []int{1}, []float32{float32(u.o.Clip)}))
+	x := u.Div(clip, u.Add(length, u.Scalar(1e-6)))
+	return u.Sub(x, u.Relu(u.Sub(x, u.Scalar(1)))) // min(x, 1)
+}
+
+// update returns the weight and its moments after the step.
+func (u updater) update(w, d, m, v *graph.Value) (w2, m2, v2 *graph.Value) {
+	if u.scale != nil {
+		d = u.Mul(d, u.scale)
+	}
+	o := u.o
+	m2 = u.Add(u.Mul(m, u.Scalar(o.Beta1)), u.Mul(d, u.Scalar(1-o.Beta1)))
+	v2 = u.Add(u.Mul(v, u.Scalar(o.Beta2)), u.Mul(u.Mul(d, d), u.Scalar(1-o.Beta2)))
+	root := u.Add(u.Mul(u.Sqrt(v2), u.root2), u.Scalar(o.Epsilon))
+	kept := w
+	if len(w.Shape) >= 2 && o.WeightDecay > 0 {
+		kept = u.Sub(w, u.Mul(w, u.Mul(u.lr, u.Scalar(o.WeightDecay))))
+	}
+	return u.Sub(kept, u.Div(u.Mul(m2, u.rate1), root)), m2, v2
+}
