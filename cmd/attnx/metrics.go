@@ -20,6 +20,8 @@ type metric struct {
 	ValLoss         *float64 `json:"val_loss"` // null between evaluations
 	LR              float64  `json:"lr"`
 	TokensPerSecond float64  `json:"tokens_per_second"`
+	GFLOPS          float64  `json:"gflops"`
+	GEMMShare       *float64 `json:"gemm_share"` // of the speed of a matrix product; null where it was not measured
 }
 
 // metricsLog is metrics.jsonl, a line a step: written as the steps come, so
@@ -92,8 +94,12 @@ func writeMetric(w io.Writer, m metric) error {
 }
 
 // add appends a step.
-func (l *metricsLog) add(e train.Event) {
-	m := metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond)}
+func (l *metricsLog) add(e train.Event, p pace) {
+	m := metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond), GFLOPS: math.Round(10*p.gflops) / 10}
+	if p.share > 0 {
+		share := math.Round(1000*p.share) / 1000
+		m.GEMMShare = &share
+	}
 	if !math.IsNaN(e.ValLoss) {
 		m.ValLoss = &e.ValLoss
 	}

@@ -13,7 +13,7 @@ import (
 func TestMetricsResumed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), metricsFile)
 	line := func(step string) string {
-		return `{"step":` + step + `,"loss":2,"val_loss":1.5,"lr":0.1,"tokens_per_second":9}` + "\n"
+		return `{"step":` + step + `,"loss":2,"val_loss":1.5,"lr":0.1,"tokens_per_second":9,"gflops":1.5,"gemm_share":0.5}` + "\n"
 	}
 	if err := os.WriteFile(path, []byte(line("1")+line("2")+line("3")+`{"step":4,"lo`), 0o666); err != nil {
 		t.Fatal(err)
@@ -22,7 +22,7 @@ func TestMetricsResumed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.add(train.Event{Step: 3, Loss: 2, ValLoss: 1.5, LR: 0.1, TokensPerSecond: 9})
+	log.add(train.Event{Step: 3, Loss: 2, ValLoss: 1.5, LR: 0.1, TokensPerSecond: 9}, pace{gflops: 1.5, share: 0.5})
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -67,12 +67,16 @@ func (p *progress) finish() {
 }
 
 // lossLine is what a training step shows beside the bar.
-func lossLine(loss, val, tokensPerSecond float64) string {
+func lossLine(loss, val, tokensPerSecond float64, p pace) string {
 	s := fmt.Sprintf("loss %.3f", loss)
 	if !math.IsNaN(val) {
 		s += fmt.Sprintf("  val %.3f", val)
 	}
-	return s + fmt.Sprintf("  %s tokens/s", thousands(int(tokensPerSecond)))
+	s += fmt.Sprintf("  %s tokens/s  %.0f GFLOP/s", thousands(int(tokensPerSecond)), p.gflops)
+	if p.share > 0 {
+		s += fmt.Sprintf(" (%.0f %% of GEMM)", 100*p.share)
+	}
+	return s
 }
 
 // lossCurve draws the training loss with characters.

@@ -25,6 +25,9 @@ func (f trainFlags) folder() string {
 
 // trainRun trains, shows the progress, and saves into the run's folder.
 func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.Data, o train.Options, f trainFlags) error {
+	if err := checkMemory(c.Config, o.Batch); err != nil {
+		return err
+	}
 	engine, why, err := openEngine(f.engine, c.Config)
 	if err != nil {
 		return err
@@ -54,16 +57,21 @@ func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.D
 	if why != nil {
 		fmt.Fprintf(s.err, "pure Go: %v\n", why)
 	}
+	speed, err := newSpeedometer(c.Config, engine.Name())
+	if err != nil {
+		return err
+	}
 	bar := newProgress(s.err, "training", o.Steps, "steps")
 	bar.set(c.Step, "")
 	val, done := math.NaN(), 0
 	runErr := t.Run(ctx, func(e train.Event) {
 		done++
-		metrics.add(e)
+		pace := speed.pace(e.TokensPerSecond)
+		metrics.add(e, pace)
 		if !math.IsNaN(e.ValLoss) {
 			val = e.ValLoss
 		}
-		bar.set(e.Step, lossLine(e.Loss, val, e.TokensPerSecond))
+		bar.set(e.Step, lossLine(e.Loss, val, e.TokensPerSecond, pace))
 	})
 	bar.finish()
 	stopped := errors.Is(runErr, context.Canceled)

@@ -1,0 +1,51 @@
+package graph
+
+import "fmt"
+
+// PeakBytes returns the most memory that the values of g take at a time if it
+// is run in its own order and lets go of a value after its last use: inputs,
+// parameters, constants and outputs are there all along. All letters must be
+// bound. A runtime needs that much, and some more for its own purposes.
+func PeakBytes(g *Graph) (int64, error) {
+	uses := map[*Value]int{}
+	size := map[*Value]int64{}
+	held := map[*Value]*Value{} // what owns the memory of a value that only has another shape
+	for _, v := range g.Values {
+		n, known := v.Shape.count()
+		if !known {
+			return 0, fmt.Errorf("graph: value %q has the open shape %s", v.Name, v.Shape)
+		}
+		size[v], held[v] = int64(n)*int64(v.DType.Size()), v
+		if v.Op == Reshape || v.Op == Identity {
+			size[v], held[v] = 0, held[v.Args[0]]
+		}
+		for _, a := range v.Args {
+			uses[held[a]]++
+		}
+	}
+	for _, o := range g.Outputs {
+		uses[held[o.Value]]++ // never let go of
+	}
+	var now, peak int64
+	for _, v := range g.Values {
+		if v.Op.Leaf() {
+			now += size[v]
+			uses[v]++ // never let go of
+		}
+	}
+	peak = now
+	for _, v := range g.Values {
+		if v.Op.Leaf() {
+			continue
+		}
+		now += size[v]
+		peak = max(peak, now)
+		for _, a := range v.Args {
+			h := held[a]
+			if uses[h]--; uses[h] == 0 {
+				now -= size[h]
+			}
+		}
+	}
+	return peak, nil
+}

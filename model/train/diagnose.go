@@ -1,0 +1,80 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// firstBad says where a training step first met a number that is none: in a
+// weight, in a value of the forward pass on the given batch, which is evaluated
+// once more for it, or in a gradient.
+func (t *Trainer) firstBad() string {
+	for _, w := range t.weights {
+		if at := notFinite(w); at != "" {
+			return fmt.Sprintf("weight %q is %s", w.Name, at)
+		}
+	}
+	if where, err := t.firstBadValue(); err != nil || where != "" {
+		if err != nil {
+			return fmt.Sprintf("the forward pass cannot be evaluated: %v", err)
+		}
+		return where
+	}
+	for _, g := range t.grads {
+		if at := notFinite(g); at != "" {
+			return fmt.Sprintf("the forward pass is finite, the gradient of %q is %s", g.Name, at)
+		}
+	}
+	return "every value is finite, the sum of the gradients' squares is not"
+}
+
+func (t *Trainer) firstBadValue() (string, error) {
+	g, err := model.BuildLoss(t.config)
+	if err != nil {
+		return "", err
+	}
+	g, err = graph.Apply(g, graph.Decompose(), graph.Prune, graph.MarkOutputs)
+	if err != nil {
+		return "", err
+	}
+	f, err := NewForward(g, t.weights)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	inputs, err := t.batch.inputs()
+	if err != nil {
+		return "", err
+	}
+	values, err := f.Run(inputs)
+	if err != nil {
+		return "", err
+	}
+	for _, v := range g.Values { // in the order of computing
+		if x, ok := values[v.Name]; ok {
+			if at := notFinite(x); at != "" {
+				return fmt.Sprintf("value %q (%s) is %s", v.Name, v.Op, at), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// notFinite names the first element of a float32 tensor that is no finite
+// number, or returns "".
+func notFinite(t format.Tensor) string {
+	x, err := t.Float32s()
+	if err != nil {
+		return ""
+	}
+	for i, e := range x {
+		if math.IsNaN(float64(e)) || math.IsInf(float64(e), 0) {
+			return fmt.Sprintf("%g at %v", e, coordinates(i, t.Shape))
+		}
+	}
+	return ""
+}
