@@ -18,10 +18,11 @@ import (
 
 func benchCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "bench",
-		Short: "Measure training on this machine",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "bench",
+		Short:   "Measure training on this machine",
+		Example: "  attnx bench train --preset nano,small\n  attnx bench kernels --preset nano",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(benchTrainCommand(s), benchKernelsCommand(s))
 	return cmd

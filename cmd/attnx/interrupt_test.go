@@ -17,13 +17,19 @@ import (
 // A run that Ctrl-C stopped and that was taken up again, by the command it
 // printed, ends with the bytes of one that was left alone.
 func TestInterrupt(t *testing.T) {
+	for _, engine := range []string{"auto", "gorgonia"} {
+		t.Run(engine, func(t *testing.T) { testInterrupt(t, engine) })
+	}
+}
+
+func testInterrupt(t *testing.T, engine string) {
 	folder := t.TempDir()
 	data := filepath.Join(folder, "it's text.txt")
 	if err := os.WriteFile(data, bytes.Repeat([]byte("we do not like rain\n"), 50), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	train := func(out string) *exec.Cmd {
-		cmd := exec.Command("attnx", "train", "--data", data, "--batch", "2", "--context", "8", "--steps", "3000", "--out", out)
+		cmd := exec.Command("attnx", "train", "--data", data, "--batch", "2", "--context", "8", "--steps", "3000", "--engine", engine, "--out", out)
 		cmd.Dir = folder
 		return cmd
 	}
@@ -70,7 +76,7 @@ func TestInterrupt(t *testing.T) {
 	if !bytes.Equal(read("whole", checkpointFile), read("halved", checkpointFile)) {
 		t.Error("the resumed run ended with another checkpoint")
 	}
-	speed := regexp.MustCompile(`"tokens_per_second":\d+`) // is not the same twice
+	speed := regexp.MustCompile(`"tokens_per_second":.*`) // is not the same twice
 	if !bytes.Equal(speed.ReplaceAll(read("whole", metricsFile), nil), speed.ReplaceAll(read("halved", metricsFile), nil)) {
 		t.Error("the resumed run has other metrics")
 	}

@@ -33,6 +33,7 @@ func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.D
 		return err
 	}
 	defer engine.Close()
+	o.Engine = engine.Name()
 	t, err := train.New(c, engine, data, o)
 	if err != nil {
 		return err

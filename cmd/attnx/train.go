@@ -176,6 +176,9 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if given("steps") {
 		options.Steps = f.steps
 	}
+	if !given("engine") && options.Engine != "" {
+		f.engine = options.Engine
+	}
 	if options.Steps <= c.Step {
 		return fmt.Errorf("%s has all its %d steps: ask for more with --steps", path, c.Step)
 	}

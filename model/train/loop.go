@@ -27,9 +27,10 @@ type Options struct {
 	WeightDecay float64 `json:"weight_decay"`
 	Clip        float64 `json:"clip"` // the longest gradient; 0 leaves it as it is
 	Seed        uint64  `json:"seed"`
-	EvalEvery   int     `json:"eval_every"`   // steps between evaluations; 0: only after the last
-	EvalBatches int     `json:"eval_batches"` // batches of one evaluation
-	DataSHA256  string  `json:"data_sha256"`  // of the text, so that a resumed run can tell that it is another
+	Engine      string  `json:"engine,omitempty"` // that computed: a resumed run takes it again, since another one rounds differently
+	EvalEvery   int     `json:"eval_every"`       // steps between evaluations; 0: only after the last
+	EvalBatches int     `json:"eval_batches"`     // batches of one evaluation
+	DataSHA256  string  `json:"data_sha256"`      // of the text, so that a resumed run can tell that it is another
 }
 
 // DefaultOptions returns nanoGPT's settings for its CPU run, for the given
