@@ -63,9 +63,8 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 		return err
 	}
 	err = runTrain(cmd.Context(), s, trainFlags{
-		engine: "gorgonia", accumulate: 1,
 		data: data, glob: "*", arch: model.GPT2, preset: "tiny", tokenizer: "word", vocab: 64,
-		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, engine: "auto", out: folder,
+		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, accumulate: 1, engine: "gorgonia", out: folder,
 	}, func(string) bool { return false })
 	if err != nil {
 		return err
