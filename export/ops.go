@@ -76,15 +76,11 @@ func (e *emitter) operator(v *graph.Value, inputs []string) error {
 		e.node(name, v.Name, inputs, gemmAttributes(v.Attr)...)
 	case graph.OneHot:
 		e.node(name, v.Name, append(inputs, e.integers(int64(v.Attr.Depth)), e.offOn()))
-	case graph.ScatterElements, graph.ScatterND:
+	case graph.ScatterElements:
 		if e.opset < 16 {
 			return fmt.Errorf("before opset 16 it does not add")
 		}
-		add := []onnx.Attribute{onnx.StringAttr("reduction", "add")}
-		if v.Op == graph.ScatterElements {
-			add = append([]onnx.Attribute{axis}, add...)
-		}
-		e.node(name, v.Name, inputs, add...)
+		e.node(name, v.Name, inputs, axis, onnx.StringAttr("reduction", "add"))
 	default:
 		return fmt.Errorf("it has no node of its own in any profile: Lower writes it with others")
 	}

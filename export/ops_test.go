@@ -36,10 +36,6 @@ var one = map[graph.Op]func(b *graph.Builder, x, y, ids *graph.Value) *graph.Val
 		column := b.Reshape(ids, letterB, letterT, graph.N(1))
 		return b.ScatterElements(x, column, b.ReduceSum(y, true, 2), -1)
 	},
-	graph.ScatterND: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		table := b.Const(format.FromFloat32s("table", []int{2, 4}, make([]float32, 8)))
-		return b.Add(x, b.ReduceSum(b.ScatterND(table, b.Reshape(ids, letterB, letterT, graph.N(1)), y), false, 0))
-	},
 	graph.Add:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Add(x, y) },
 	graph.Sub:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Sub(x, y) },
 	graph.Mul:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Mul(x, y) },

@@ -99,6 +99,49 @@ func TestORTGolden(t *testing.T) {
 	}
 }
 
+// TestORTAddsEveryRow compares the gradient of a vocabulary beyond the one-hot
+// limit with Gorgonia's, in a batch where three ids stand for everything: where
+// threads that add rows lose some, it shows.
+func TestORTAddsEveryRow(t *testing.T) {
+	config, err := model.Preset("tiny", model.GPT2, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Context = 512
+	c, err := train.Start(config, nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := train.Batch{B: 8, T: config.Context}
+	for i := range b.B * b.T {
+		b.IDs, b.Labels = append(b.IDs, int64(300*(i%3))), append(b.Labels, int64(i%1000))
+	}
+	want := zeros(c.Weights)
+	if _, err := gorgonia(t)(config).Step(c.Weights, b, want); err != nil {
+		t.Fatal(err)
+	}
+	e := openORT(t, config, 4)
+	for range 3 {
+		got := zeros(c.Weights)
+		if _, err := e.Step(c.Weights, b, got); err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range want {
+			x, _ := got[i].Float32s()
+			y, _ := w.Float32s()
+			top := 1e-2
+			for _, v := range y {
+				top = max(top, math.Abs(float64(v)))
+			}
+			for j := range y {
+				if d := math.Abs(float64(x[j] - y[j])); !(d <= goldenGradients*top) {
+					t.Fatalf("gradient of %s[%d] is %g, Gorgonia has %g", w.Name, j, x[j], y[j])
+				}
+			}
+		}
+	}
+}
+
 // standardLibrary is text that is on every machine with Go.
 func standardLibrary(t *testing.T) string {
 	t.Helper()

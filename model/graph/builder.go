@@ -375,9 +375,3 @@ func (b *Builder) OneHot(ids *Value, depth int) *Value { return b.op(OneHot, Att
 func (b *Builder) ScatterElements(x, ids, updates *Value, axis int) *Value {
 	return b.op(ScatterElements, Attr{Axis: fromEnd(x, axis)}, x, ids, updates)
 }
-
-// ScatterND returns x (V,...) with the updates added to the rows that ids
-// (...,1) name; an id that comes twice adds twice.
-func (b *Builder) ScatterND(x, ids, updates *Value) *Value {
-	return b.op(ScatterND, Attr{}, x, ids, updates)
-}

@@ -42,8 +42,10 @@ func Fold(g *Graph) (*Graph, error) {
 		}
 		c := *v
 		c.Args = args
-		if t, ok := fromSizes(&c); ok && t.Elements() <= foldLimit {
-			return root.Const(t.WithName(v.Name + ".const"))
+		if v.Op != ConstantOfShape { // as it is it takes no room in a file
+			if t, ok := fromSizes(&c); ok && t.Elements() <= foldLimit {
+				return root.Const(t.WithName(v.Name + ".const"))
+			}
 		}
 		if t, ok := fromConstants(&c); ok {
 			return root.Const(t.WithName(v.Name + ".const"))

@@ -117,11 +117,15 @@ func (b *Builder) backward(g *Graph, y *Value) map[*Value]*Value {
 }
 
 // accumulate adds two gradients of one value. A matrix product takes the other
-// one in as its third argument, which saves a pass over both.
+// one in as its third argument, and one that is scattered into zeros is
+// scattered into the other, which saves a pass over both.
 func (b *Builder) accumulate(x, y *Value) *Value {
-	for _, p := range [][2]*Value{{x, y}, {y, x}} {
-		if m := p[0]; m.Op == Gemm && len(m.Args) == 2 {
+	for _, p := range [][2]*Value{{y, x}, {x, y}} { // the later one first: it needs the other least
+		switch m := p[0]; {
+		case m.Op == Gemm && len(m.Args) == 2:
 			return b.Gemm(m.Args[0], m.Args[1], p[1], m.Attr.TransA, m.Attr.TransB)
+		case m.Op == ScatterElements && everyElement(m.Args[0], 0):
+			return b.ScatterElements(p[1], m.Args[1], m.Args[2], m.Attr.Axis)
 		}
 	}
 	return b.Add(x, y)

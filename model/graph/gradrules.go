@@ -1,7 +1,7 @@
 package graph
 
 import (
-	"slices"
+	"github.com/attnx/attnx/format"
 )
 
 // A gradRule returns the derivatives of the loss by the arguments of v, given
@@ -46,7 +46,6 @@ var gradRules = [opCount]gradRule{
 	Attention:               gradAttention,
 	SoftmaxCrossEntropyLoss: gradLoss,
 	ScatterElements:         gradScatterElements,
-	ScatterND:               gradScatterND,
 }
 
 // one adapts the rule of an operator with one argument and one result.
@@ -228,28 +227,34 @@ func gradScatterElements(b *Builder, v *Value, dy []*Value) []*Value {
 	return []*Value{dy[0], nil, b.GatherElements(dy[0], v.Args[1], v.Attr.Axis)}
 }
 
-func gradScatterND(b *Builder, v *Value, dy []*Value) []*Value {
-	ids := v.Args[1]
-	return []*Value{dy[0], nil, b.Gather(dy[0], b.Reshape(ids, ids.Shape[:len(ids.Shape)-1]...))}
-}
+// oneHotLimit is the vocabulary up to which one-hot rows are used: in a matrix
+// product for the gradient of an embedding, and in that of the loss. Beyond it
+// numbers are scattered, which is bound by the tokens and not by the
+// vocabulary: see the measurement in ARCHITECTURE.md.
+const oneHotLimit = 128
 
-// oneHotLimit is the vocabulary up to which the gradient of an embedding is a
-// matrix product with one-hot rows. Beyond it the rows are scattered: see the
-// measurement in ARCHITECTURE.md.
-const oneHotLimit = 2048
-
+// gradGather adds up the rows that belong to one id. ScatterND would take whole
+// rows at once, but ONNX Runtime's adds them on several threads without a lock,
+// and loses some where an id comes twice: its ScatterElements does not.
 func gradGather(b *Builder, v *Value, dy []*Value) []*Value {
 	table, ids := v.Args[0], v.Args[1]
+	n, known := ids.Shape.count()
+	width, fixed := table.Shape[1:].count()
 	vocab, _ := table.Shape[0].Number()
-	count, known := ids.Shape.count()
-	if known && len(table.Shape) == 2 && vocab > 0 && vocab <= oneHotLimit {
-		hot := b.OneHot(b.Reshape(ids, N(count)), vocab)          // (N,V)
-		rows := b.Reshape(dy[0], N(count), table.Shape[1])        // (N,C)
-		return []*Value{b.Gemm(hot, rows, nil, true, false), nil} // (V,C)
+	if !known || !fixed || vocab == 0 {
+		b.fail("graph: the derivative of %s %q by %s with ids %s: bind the letters first", v.Op, v.Name, table.Shape, ids.Shape)
+		return []*Value{nil, nil}
 	}
-	zeros := b.ConstantOfShape(0, table.Shape...)
-	column := b.Reshape(ids, append(slices.Clone(ids.Shape), N(1))...)
-	return []*Value{b.ScatterND(zeros, column, dy[0]), nil}
+	rows := b.Reshape(dy[0], N(n), N(width)) // (N,C)
+	var d *Value                             // (V,C)
+	if vocab <= oneHotLimit {
+		d = b.Gemm(b.OneHot(b.Reshape(ids, N(n)), vocab), rows, nil, true, false)
+	} else {
+		zeros := b.Cast(b.ConstantOfShape(0, N(n), N(width)), format.Int64)
+		all := b.Add(zeros, b.Reshape(ids, N(n), N(1))) // (N,C): the id of every number
+		d = b.ScatterElements(b.ConstantOfShape(0, N(vocab), N(width)), all, rows, 0)
+	}
+	return []*Value{b.Reshape(d, table.Shape...), nil}
 }
 
 // count returns the number of elements of s, if its sizes are known.

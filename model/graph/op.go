@@ -48,7 +48,6 @@ const (
 	Gemm
 	OneHot
 	ScatterElements
-	ScatterND
 	opCount
 )
 
@@ -108,7 +107,6 @@ var table = [opCount]OpInfo{
 	{Op: Gemm, Name: "Gemm", Args: -1, Attrs: "TransA TransB", Doc: "a b or a b + c for matrices, a and b turned first if asked; c broadcast into the product", Derived: true, rule: gemmRule},
 	{Op: OneHot, Name: "OneHot", Args: 1, Attrs: "Depth", Doc: "ids to rows of Depth numbers: 1 at the id, 0 elsewhere", Derived: true, rule: oneHotRule},
 	{Op: ScatterElements, Name: "ScatterElements", Args: 3, Attrs: "Axis", Doc: "x with updates added at ids along the axis: what GatherElements read", Derived: true, rule: scatterElementsRule},
-	{Op: ScatterND, Name: "ScatterND", Args: 3, Doc: "table (V,...) with updates added to the rows of the ids (...,1): what Gather read", Derived: true, rule: scatterNDRule},
 }
 
 // Ops returns the op table. Every consumer has a test that ranges over it.

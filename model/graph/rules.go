@@ -346,13 +346,3 @@ func scatterElementsRule(args []*Value, a Attr) (Shape, format.DType, error) {
 	}
 	return x.Shape, x.DType, wantFloat(x)
 }
-
-func scatterNDRule(args []*Value, _ Attr) (Shape, format.DType, error) {
-	x, ids, updates := args[0], args[1], args[2]
-	n := len(ids.Shape) - 1
-	if len(x.Shape) == 0 || n < 0 || ids.DType != format.Int64 || !ids.Shape[n].Is(1) || updates.DType != x.DType ||
-		!updates.Shape.Equal(append(append(Shape(nil), ids.Shape[:n]...), x.Shape[1:]...)) {
-		return nil, 0, fmt.Errorf("updates %s%s to %s%s at ids %s%s", updates.DType, updates.Shape, x.DType, x.Shape, ids.DType, ids.Shape)
-	}
-	return x.Shape, x.DType, wantFloat(x)
-}

@@ -207,10 +207,6 @@ var ruleCases = []struct {
 	{graph.ScatterElements, "F32(B,5) I64(B,2) F32(B,2)", scatterElements, "F32(B,5)"},
 	{graph.ScatterElements, "F32(B,5) I64(B,2) F32(B,5)", scatterElements, "!updates"},
 	{graph.ScatterElements, "F32(B,5) F32(B,2) F32(B,2)", scatterElements, "!ids"},
-	{graph.ScatterND, "F32(5,4) I64(B,T,1) F32(B,T,4)", scatterND, "F32(5,4)"},
-	{graph.ScatterND, "F32(5) I64(1) F32()", scatterND, "F32(5)"},
-	{graph.ScatterND, "F32(5,4) I64(B,T) F32(B,4)", scatterND, "!ids"},
-	{graph.ScatterND, "F32(5,4) I64(B,1) F32(B,5)", scatterND, "!updates"},
 	{graph.SoftmaxCrossEntropyLoss, "I64(B,V,T) I64(B,T)", loss, "!floating-point"},
 }
 
@@ -262,7 +258,6 @@ var (
 	gather = two((*graph.Builder).Gather)
 	matMul = two((*graph.Builder).MatMul)
 
-	scatterND       = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.ScatterND(x[0], x[1], x[2]) }
 	scatterElements = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.ScatterElements(x[0], x[1], x[2], -1) }
 
 	logSoftmax = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.LogSoftmax(x[0], -1) }

@@ -51,21 +51,3 @@ func scatterElements(x, ids, updates array, axis int) (array, error) {
 	}
 	return out, nil
 }
-
-// scatterND adds the updates to the rows of x that gather reads.
-func scatterND(x, ids, updates array) (array, error) {
-	if err := checkIDs(ids, x.shape[0]); err != nil {
-		return array{}, err
-	}
-	out := array{shape: x.shape, kind: x.kind, f: slices.Clone(x.f)}
-	if len(ids.i) == 0 {
-		return out, nil
-	}
-	row := len(updates.f) / len(ids.i)
-	for i, id := range ids.i {
-		for j, u := range updates.f[i*row : (i+1)*row] {
-			out.f[int(id)*row+j] += u
-		}
-	}
-	return out, nil
-}
