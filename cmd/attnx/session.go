@@ -112,6 +112,9 @@ func openONNX(path string, d device) (*language, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: generate runs files that `attnx export` wrote", path, err)
 	}
+	if info.Profile == export.Train {
+		return nil, fmt.Errorf("%s: it holds a training step, and generate needs logits: export the checkpoint with --profile %s", path, export.Plain)
+	}
 	l := &language{}
 	text, ok := m.MetadataValue(model.MetaConfig)
 	if !ok {

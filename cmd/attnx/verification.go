@@ -69,6 +69,9 @@ func (v *verification) read(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w: verify compares files that `attnx export` wrote", path, err)
 	}
+	if info.Profile == export.Train {
+		return fmt.Errorf("%s: it holds a training step, and verify compares logits: export the checkpoint with --profile %s", path, export.Plain)
+	}
 	if want := graph.Fingerprint(v.graph); info.Fingerprint != want {
 		return fmt.Errorf("%s: its network is not the checkpoint's (fingerprint %.12s, checkpoint %.12s): export the checkpoint again", path, info.Fingerprint, want)
 	}
