@@ -107,7 +107,7 @@ ONNX Runtime computes in the same run.`,
 // benchTrain takes steps as a training run does, on random tokens.
 func benchTrain(z benchSize, name string, steps int) (benchRow, error) {
 	resetPeakMemory()
-	engine, why, err := openEngine(name, z.config)
+	engine, why, err := openEngine(name, "cpu", z.config)
 	if err != nil {
 		return benchRow{}, err
 	}

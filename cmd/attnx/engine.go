@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
@@ -17,11 +18,12 @@ var engines = []string{"auto", "gorgonia", "ort"}
 
 // openEngine returns what computes the gradients of a network. "auto" is ONNX
 // Runtime where its library is, else Gorgonia; why says why it is not ONNX
-// Runtime.
-func openEngine(name string, c model.Config) (e train.Engine, why error, err error) {
+// Runtime. A device other than the CPU that was asked for is never given up
+// silently.
+func openEngine(name, device string, c model.Config) (e train.Engine, why error, err error) {
 	if name != "gorgonia" {
-		e, err := ortEngine(c, ort.Options{})
-		if err == nil || name == "ort" || !errors.Is(err, runtime.ErrUnavailable) {
+		e, err := ortEngine(c, ort.Options{Device: device})
+		if err == nil || name == "ort" || device == "cuda" || !errors.Is(err, runtime.ErrUnavailable) {
 			return e, nil, err
 		}
 		why = err
@@ -35,13 +37,19 @@ func openEngine(name string, c model.Config) (e train.Engine, why error, err err
 }
 
 // ortEngine trains through ONNX Runtime: the step goes there as an ONNX file
-// in memory. The library of o is looked for.
+// in memory. The library of o is looked for. A device that does not work is an
+// error here, before anything is trained.
 func ortEngine(c model.Config, o ort.Options) (train.Engine, error) {
 	lib, err := ort.Find("")
 	if err != nil {
 		return nil, err
 	}
 	o.Library = lib.Path
+	if o.Device == "cuda" {
+		if err := tryDevice(o); err != nil {
+			return nil, err
+		}
+	}
 	return train.NewCompiled("ort", c, func(g *graph.Graph) (train.Program, error) {
 		data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
 		if err != nil {
@@ -49,4 +57,23 @@ func ortEngine(c model.Config, o ort.Options) (train.Engine, error) {
 		}
 		return ort.OpenBytes(data, o)
 	})
+}
+
+// tryDevice opens a session of one operator on a device.
+func tryDevice(o ort.Options) error {
+	b := graph.NewBuilder()
+	b.Output("y", b.Neg(b.Input("x", format.Float32, graph.N(1))))
+	g, err := b.Graph()
+	if err != nil {
+		return err
+	}
+	data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+	if err != nil {
+		return err
+	}
+	session, err := ort.OpenBytes(data, o)
+	if err != nil {
+		return err
+	}
+	return session.Close()
 }

@@ -2,9 +2,9 @@ package main
 
 import (
 	"errors"
+	"go/build"
 	"math"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -145,7 +145,7 @@ func TestORTAddsEveryRow(t *testing.T) {
 // standardLibrary is text that is on every machine with Go.
 func standardLibrary(t *testing.T) string {
 	t.Helper()
-	text, err := readText(filepath.Join(runtime.GOROOT(), "src", "strconv"), "*.go")
+	text, err := readText(filepath.Join(build.Default.GOROOT, "src", "strconv"), "*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func trained(t *testing.T, steps int, open func(c model.Config) train.Engine) ([
 
 func gorgonia(t *testing.T) func(model.Config) train.Engine {
 	return func(c model.Config) train.Engine {
-		e, _, err := openEngine("gorgonia", c)
+		e, _, err := openEngine("gorgonia", "cpu", c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,10 +244,10 @@ func TestEngineAuto(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("ATTNX_ORT_LIB", filepath.Join(t.TempDir(), "none.so"))
-	if _, _, err := openEngine("ort", c); !errors.Is(err, attnxruntime.ErrUnavailable) {
+	if _, _, err := openEngine("ort", "cpu", c); !errors.Is(err, attnxruntime.ErrUnavailable) {
 		t.Errorf("an engine without its library: %v", err)
 	}
-	e, why, err := openEngine("auto", c)
+	e, why, err := openEngine("auto", "cpu", c)
 	if err != nil || e.Name() != "gorgonia" || !errors.Is(why, attnxruntime.ErrUnavailable) {
 		t.Errorf("auto without a library: %v, %v", why, err)
 	}

@@ -64,7 +64,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	}
 	err = runTrain(cmd.Context(), s, trainFlags{
 		data: data, glob: "*", arch: model.GPT2, preset: "tiny", tokenizer: "word", vocab: 64,
-		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, accumulate: 1, engine: "gorgonia", out: folder,
+		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, accumulate: 1, engine: "gorgonia", device: "cpu", out: folder,
 	}, func(string) bool { return false })
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.D
 	if err := checkMemory(c.Config, o.Batch); err != nil {
 		return err
 	}
-	engine, why, err := openEngine(f.engine, c.Config)
+	engine, why, err := openEngine(f.engine, f.device, c.Config)
 	if err != nil {
 		return err
 	}

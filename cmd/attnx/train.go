@@ -39,6 +39,7 @@ type trainFlags struct {
 	lr           float64
 	seed         uint64
 	engine       string
+	device       string
 	out, resume  string
 	evalEvery    int
 }
@@ -79,6 +80,7 @@ and ends with the same weights as one that was never stopped.`,
 	fl.Float64Var(&f.lr, "lr", 1e-3, "highest learning rate")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the first weights and of the order of the data")
 	fl.StringVar(&f.engine, "engine", "auto", "what computes the gradients: gorgonia, ort or auto")
+	fl.StringVar(&f.device, "device", "cpu", "where the ort engine computes: cpu or cuda")
 	fl.IntVar(&f.evalEvery, "eval-every", 0, "steps between evaluations (default: a tenth of --steps)")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to go on with")
@@ -95,6 +97,10 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		return fmt.Errorf("give either --out for a new run or --resume for an old one")
 	case !slices.Contains(engines, f.engine):
 		return fmt.Errorf("--engine %q: take gorgonia, ort or auto", f.engine)
+	case !slices.Contains([]string{"cpu", "cuda"}, f.device):
+		return fmt.Errorf("--device %q: take cpu or cuda", f.device)
+	case f.engine == "gorgonia" && f.device != "cpu":
+		return fmt.Errorf("--device %s: the gorgonia engine computes on the CPU: take --engine ort", f.device)
 	}
 	if f.resume != "" {
 		return resumeRun(ctx, s, f, given)

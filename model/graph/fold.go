@@ -132,7 +132,7 @@ func fromConstants(v *Value) (t format.Tensor, ok bool) {
 		args = append(args, data)
 	}
 	out := make([]float32, n)
-	f := func(x, y float64) float64 { return math.NaN() }
+	var f func(x, y float64) float64
 	switch v.Op {
 	case Add:
 		f = func(x, y float64) float64 { return x + y }

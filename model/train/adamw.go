@@ -44,7 +44,8 @@ func (a *AdamW) update(weights model.Weights, grads []format.Tensor, lr, scale f
 	a.step++
 	c1 := 1 - math.Pow(a.Beta1, float64(a.step))
 	c2 := 1 - math.Pow(a.Beta2, float64(a.step))
-	pieces(g, func(i, from, to, _ int) {
+	each(cut(g), func(_ int, p piece) {
+		i, from, to := p.tensor, p.from, p.to
 		keep := 1.0
 		if len(weights[i].Shape) >= 2 {
 			keep = 1 - lr*a.Decay
@@ -84,10 +85,11 @@ func norm(grads []format.Tensor) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	sums := make([]float64, pieces(g, nil))
-	pieces(g, func(i, from, to, piece int) {
+	all := cut(g)
+	sums := make([]float64, len(all))
+	each(all, func(n int, p piece) {
 		var s [4]float64 // four sums at once: an addition waits for the one before it
-		x := g[i][from:to]
+		x := g[p.tensor][p.from:p.to]
 		for ; len(x) >= 4; x = x[4:] {
 			s[0] += float64(x[0]) * float64(x[0])
 			s[1] += float64(x[1]) * float64(x[1])
@@ -97,7 +99,7 @@ func norm(grads []format.Tensor) (float64, error) {
 		for _, x := range x {
 			s[0] += float64(x) * float64(x)
 		}
-		sums[piece] = s[0] + s[1] + s[2] + s[3]
+		sums[n] = s[0] + s[1] + s[2] + s[3]
 	})
 	total := 0.0
 	for _, s := range sums {
@@ -127,34 +129,42 @@ func numbers(a, b []format.Tensor) (x, y [][]float32, err error) {
 // depend on the cores, so that sums are the same on any number of them.
 const pieceSize = 1 << 16
 
-// pieces calls f for every piece of every tensor, on all cores, with the
-// piece's number, and returns how many there are. A nil f is not called.
-func pieces(x [][]float32, f func(tensor, from, to, piece int)) int {
-	type piece struct{ tensor, from, to int }
-	var all []piece
+// piece is a part of one tensor of several.
+type piece struct{ tensor, from, to int }
+
+// cut returns the pieces of some tensors, in order.
+func cut(x [][]float32) (all []piece) {
 	for i, e := range x {
 		for from := 0; from < len(e); from += pieceSize {
 			all = append(all, piece{i, from, min(from+pieceSize, len(e))})
 		}
 	}
-	if f == nil {
-		return len(all)
+	return all
+}
+
+// each calls f for every piece, with its number, on all cores.
+func each(all []piece, f func(n int, p piece)) {
+	workers := min(runtime.GOMAXPROCS(0), len(all))
+	if workers == 1 {
+		for n, p := range all {
+			f(n, p)
+		}
+		return
 	}
 	var next atomic.Int64
 	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(all)) {
+	for range workers {
 		wait.Go(func() {
 			for {
 				n := int(next.Add(1)) - 1
 				if n >= len(all) {
 					return
 				}
-				f(all[n].tensor, all[n].from, all[n].to, n)
+				f(n, all[n])
 			}
 		})
 	}
 	wait.Wait()
-	return len(all)
 }
 
 // The names of the moments in a checkpoint.

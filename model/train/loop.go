@@ -217,8 +217,8 @@ func mix(a, b []format.Tensor, share float64) error {
 	if err != nil {
 		return err
 	}
-	pieces(x, func(i, from, to, _ int) {
-		x, y := x[i][from:to], y[i][from:to]
+	each(cut(x), func(_ int, p piece) {
+		x, y := x[p.tensor][p.from:p.to], y[p.tensor][p.from:p.to]
 		for j := range x {
 			x[j] += float32(share * (float64(y[j]) - float64(x[j])))
 		}
