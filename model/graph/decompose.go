@@ -47,10 +47,10 @@ func decomposeLayerNormalization(b *Builder, x, scale, bias *Value, a Attr) *Val
 	return b.Add(b.Mul(n, scale), bias)
 }
 
-// x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), eq. 2 of arXiv:1606.08415.
+// x · (1 + tanh(√(2/π) · (x + 0.044715 x³)))/2, eq. 2 of arXiv:1606.08415.
 func decomposeGelu(b *Builder, x *Value) *Value {
-	_, tanh := b.geluTanh(x)
-	return b.Mul(b.Mul(x, b.Scalar(0.5)), b.Add(tanh, b.Scalar(1)))
+	_, gate := b.geluGate(x)
+	return b.Mul(x, gate)
 }
 
 // The factors of Gelu's polynomial √(2/π)·x + √(2/π)·0.044715·x³.
@@ -59,11 +59,13 @@ var (
 	geluCubic  = geluLinear * 0.044715
 )
 
-// geluTanh returns x² and the tanh of Gelu, which its gradient needs again.
-func (b *Builder) geluTanh(x *Value) (square, tanh *Value) {
+// geluGate returns x² and (1 + tanh(u))/2, the factor of x in Gelu, which its
+// gradient needs again.
+func (b *Builder) geluGate(x *Value) (square, gate *Value) {
 	square = b.Mul(x, x)
 	poly := b.Add(b.Mul(square, b.Scalar(geluCubic)), b.Scalar(geluLinear))
-	return square, b.Tanh(b.Mul(x, poly))
+	tanh := b.Tanh(b.Mul(x, poly))
+	return square, b.Add(b.Mul(tanh, b.Scalar(0.5)), b.Scalar(0.5))
 }
 
 // softmax(q kᵀ · scale + mask) v.

@@ -32,15 +32,13 @@ func gradLayerNormalization(b *Builder, v *Value, dy []*Value) []*Value {
 	return []*Value{dx, b.reduceTo(dn, scale.Shape), b.reduceTo(d, bias.Shape)}
 }
 
-// y = x/2·(1+t), t = tanh(u(x)): dx = dy·((1+t)/2 + x/2·(1-t²)·u'(x)).
-func gradGelu(b *Builder, v, dy *Value) *Value {
-	x := v.Args[0]
-	square, t := b.geluTanh(x)
-	slope := b.Add(b.Mul(square, b.Scalar(3*geluCubic)), b.Scalar(geluLinear)) // u'
-	half := b.Mul(x, b.Scalar(0.5))
-	gate := b.Mul(b.Add(t, b.Scalar(1)), b.Scalar(0.5))
-	left := b.Sub(slope, b.Mul(b.Mul(t, t), slope)) // (1-t²)·u'
-	return b.Mul(dy, b.Add(gate, b.Mul(half, left)))
+// y = x·s with the gate s = (1 + tanh(u(x)))/2, whose derivative is 2s(1-s)·u'.
+// So dx = dy·(s + x·s·(1-s)·2u') = dy·(s + (y - y·s)·2u').
+func gradGelu(b *Builder, y, dy *Value) *Value {
+	square, s := b.geluGate(y.Args[0])
+	slope := b.Add(b.Mul(square, b.Scalar(6*geluCubic)), b.Scalar(2*geluLinear)) // 2u'
+	bend := b.Mul(b.Sub(y, b.Mul(y, s)), slope)
+	return b.Mul(dy, b.Add(bend, s))
 }
 
 // o = p v, p = softmax(s), s = (q·scale) kᵀ + mask. The row sums Σ dp·p that

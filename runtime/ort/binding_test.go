@@ -62,8 +62,8 @@ func TestBind(t *testing.T) {
 	wrong("a missing output", in, out[:1], "sum")
 	wrong("another shape", in, []format.Tensor{out[0], format.FromFloat32s("sum", []int{1, 2}, sum)}, "[1 2]")
 	wrong("another type", in, []format.Tensor{out[0], format.FromInt64s("sum", []int{2}, make([]int64, 2))}, "I64")
-	raw := make([]byte, 9)
-	wrong("no place for a float32", in, []format.Tensor{out[0], {Name: "sum", DType: format.Float32, Shape: []int{2}, Data: raw[1:]}}, "aligned")
+	raw := make([]byte, 64)
+	wrong("no place for a float32", in, []format.Tensor{out[0], {Name: "sum", DType: format.Float32, Shape: []int{2}, Data: raw[1:9]}}, "aligned")
 	s.Close()
 	wrong("a closed session", in, out, "closed")
 }
