@@ -11,10 +11,12 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	attnxruntime "github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
 )
 
 func openORT(t *testing.T, c model.Config, threads int) train.Engine {
@@ -43,17 +45,9 @@ const goldenGradients = 2e-5
 
 // TestORTGolden compares ONNX Runtime's loss and gradients with PyTorch's.
 func TestORTGolden(t *testing.T) {
-	gpt2, err := fixtures.TinyGPT2()
+	all, err := fixtures.Goldens()
 	if err != nil {
 		t.Fatal(err)
-	}
-	all := map[string]fixtures.Golden{"gpt2": gpt2.Golden}
-	simple, err := fixtures.TinySimple()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range simple {
-		all["simple/"+s.Name] = s.Golden
 	}
 	for name, g := range all {
 		t.Run(name, func(t *testing.T) {
@@ -142,6 +136,60 @@ func TestORTAddsEveryRow(t *testing.T) {
 	}
 }
 
+// TestGradAgainstGorgonia compares the gradients that graph.Grad writes,
+// evaluated by the oracle, with those that Gorgonia derives for itself. Both
+// are float64; Gorgonia's are handed out as float32.
+func TestGradAgainstGorgonia(t *testing.T) {
+	config, _, c := beginning(t, "tiny", 4)
+	b := train.Batch{B: 3, T: 9}
+	for i := range b.B * b.T {
+		b.IDs, b.Labels = append(b.IDs, int64(i*i%config.Vocab)), append(b.Labels, int64(i*7%config.Vocab))
+	}
+	b.Labels[5] = model.IgnoreIndex
+	g, err := model.BuildLoss(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := train.NewGorgonia(g, train.GorgoniaOptions{Float64: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	want := zeros(c.Weights)
+	if _, err := engine.Step(c.Weights, b, want); err != nil {
+		t.Fatal(err)
+	}
+	step, err := model.BuildStep(config, b.B, b.T)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oracle, err := ref.New(step, c.Weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := oracle.Run(map[string]format.Tensor{
+		"input_ids": format.FromInt64s("", []int{b.B, b.T}, b.IDs), "labels": format.FromInt64s("", []int{b.B, b.T}, b.Labels),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range want {
+		x, err := got[graph.GradPrefix+w.Name].AsFloat64s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, _ := w.AsFloat64s()
+		difference, length := 0.0, 0.0
+		for i := range y {
+			difference += (x[i] - y[i]) * (x[i] - y[i])
+			length += y[i] * y[i]
+		}
+		if r := math.Sqrt(difference / length); !(r <= 1e-5) {
+			t.Errorf("gradient of %s: %.2g of its length apart", w.Name, r)
+		}
+	}
+}
+
 // standardLibrary is text that is on every machine with Go.
 func standardLibrary(t *testing.T) string {
 	t.Helper()
@@ -152,16 +200,16 @@ func standardLibrary(t *testing.T) string {
 	return text
 }
 
-// trained runs the first steps of nano and returns their losses, the loss on
-// the validation part, and the weights.
-func trained(t *testing.T, steps int, open func(c model.Config) train.Engine) ([]float64, float64, model.Weights) {
+// beginning returns a preset, the standard library's text as its data, and
+// first weights.
+func beginning(t *testing.T, preset string, seed uint64) (model.Config, *train.Data, *model.Checkpoint) {
 	t.Helper()
 	text := standardLibrary(t)
 	tok, err := tokens.Train(tokens.Char, text, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := model.Preset("nano", model.GPT2, tok.VocabSize())
+	config, err := model.Preset(preset, model.GPT2, tok.VocabSize())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +217,18 @@ func trained(t *testing.T, steps int, open func(c model.Config) train.Engine) ([
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := train.Start(config, tok, 1)
+	c, err := train.Start(config, tok, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return config, data, c
+}
+
+// trained runs the first steps of nano and returns their losses, the loss on
+// the validation part, and the weights.
+func trained(t *testing.T, steps int, open func(c model.Config) train.Engine) ([]float64, float64, model.Weights) {
+	t.Helper()
+	config, data, c := beginning(t, "nano", 1)
 	o := train.DefaultOptions(steps)
 	o.Seed, o.EvalEvery = 1, 0
 	run, err := train.New(c, open(config), data, o)

@@ -68,3 +68,23 @@ func freeMemory() int64 {
 	}
 	return free
 }
+
+// peakMemory returns the most memory that this process has held since
+// resetPeakMemory, in bytes; 0 where the system does not tell.
+func peakMemory() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return n * 1024
+		}
+	}
+	return 0
+}
+
+// resetPeakMemory forgets the peak so far, where the system can (proc(5),
+// clear_refs).
+func resetPeakMemory() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }

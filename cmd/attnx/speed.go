@@ -2,9 +2,15 @@ package main
 
 import (
 	"errors"
+	"math"
+	"time"
 
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
 )
 
 // pace is how fast a run computes.
@@ -39,4 +45,51 @@ func (s speedometer) pace(tokensPerSecond float64) pace {
 		p.share = p.gflops / s.peak
 	}
 	return p
+}
+
+// gemmPeak returns the speed of a float32 product of 1024³ through ONNX
+// Runtime, in GFLOP/s: what a training step can at most come near.
+func gemmPeak() (float64, error) {
+	lib, err := ort.Find("")
+	if err != nil {
+		return 0, err
+	}
+	const n = 1024
+	b := graph.NewBuilder()
+	x, y := b.Input("x", format.Float32, graph.N(n), graph.N(n)), b.Input("y", format.Float32, graph.N(n), graph.N(n))
+	b.Output("z", b.Gemm(x, y, nil, false, false))
+	g, err := b.Graph()
+	if err != nil {
+		return 0, err
+	}
+	data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+	if err != nil {
+		return 0, err
+	}
+	session, err := ort.OpenBytes(data, ort.Options{Library: lib.Path})
+	if err != nil {
+		return 0, err
+	}
+	defer session.Close()
+	tensor := func(name string) format.Tensor {
+		e := make([]float32, n*n)
+		for i := range e {
+			e[i] = float32(i%7) - 3
+		}
+		return format.FromFloat32s(name, []int{n, n}, e)
+	}
+	run, release, err := session.Bind([]format.Tensor{tensor("x"), tensor("y")}, []format.Tensor{tensor("z")})
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	best := math.Inf(1) // of some: a peak is what the machine can do when it is left alone
+	for range 15 {
+		began := time.Now()
+		if err := run(); err != nil {
+			return 0, err
+		}
+		best = min(best, time.Since(began).Seconds())
+	}
+	return 2 * n * n * n / best / 1e9, nil
 }

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -38,23 +36,7 @@ func TestTrainingInPython(t *testing.T) {
 		t.Skip("ATTNX_PYTHON names no Python with the packages of fixtures/oracle/requirements-ci.txt")
 	}
 	folder := t.TempDir()
-	text := standardLibrary(t)
-	tok, err := tokens.Train(tokens.Char, text, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := model.Preset("tiny", model.GPT2, tok.VocabSize())
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := train.FromText(text, tok, config.Context)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := train.Start(config, tok, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config, data, c := beginning(t, "tiny", 3)
 	if err := c.Save(filepath.Join(folder, "start.safetensors")); err != nil {
 		t.Fatal(err)
 	}

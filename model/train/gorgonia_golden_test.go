@@ -21,17 +21,9 @@ const (
 
 func goldenModels(t *testing.T) map[string]fixtures.Golden {
 	t.Helper()
-	gpt2, err := fixtures.TinyGPT2()
+	all, err := fixtures.Goldens()
 	if err != nil {
 		t.Fatal(err)
-	}
-	simple, err := fixtures.TinySimple()
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]fixtures.Golden{"gpt2": gpt2.Golden}
-	for _, s := range simple {
-		all["simple/"+s.Name] = s.Golden
 	}
 	return all
 }

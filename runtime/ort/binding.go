@@ -13,7 +13,7 @@ import (
 
 // Bind returns a function that runs the model on the memory of the given
 // inputs and writes the results into that of the given outputs, whatever it
-// holds at the time: nothing is copied or allocated for a run, scalars apart.
+// holds at the time: no tensor is copied or allocated for a run, scalars apart.
 // The tensors have the names, types and shapes of all the model's inputs and
 // outputs, in any order. They must stay where they are until release, which
 // may be called once no run is under way.

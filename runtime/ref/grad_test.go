@@ -336,17 +336,9 @@ func checkDerivatives(t *testing.T, g *graph.Graph, weights []format.Tensor, inp
 // PyTorch's, in float64. The constants of the graph are float32: Gelu's factors
 // and 1/√D are off by up to 6e-8 of themselves, and so may the results be.
 func TestGradGolden(t *testing.T) {
-	gpt2, err := fixtures.TinyGPT2()
+	all, err := fixtures.Goldens()
 	if err != nil {
 		t.Fatal(err)
-	}
-	all := map[string]fixtures.Golden{"gpt2": gpt2.Golden}
-	simple, err := fixtures.TinySimple()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range simple {
-		all["simple/"+s.Name] = s.Golden
 	}
 	for name, g := range all {
 		t.Run(name, func(t *testing.T) {
