@@ -1,5 +1,6 @@
 // Package format reads and writes checkpoints: files of named tensors that
-// every safetensors tool opens. This comment is the specification.
+// every safetensors tool opens, and of which every bit is covered by a
+// checksum. This comment is the specification.
 //
 // # Bytes
 //
@@ -31,6 +32,65 @@
 // begins at 0, each further one where the one before it ends, and the last ends
 // with the file. A tensor without elements has a place and no bytes.
 //
+// Up to here this is safetensors. A sealed file is one with what follows.
+//
+// # Order and padding of a sealed file
+//
+// The header is canonical: "__metadata__" first, its names in the order of
+// their UTF-8 bytes; then the tensors in the order of their data, each with
+// dtype, shape and data_offsets in this order; no blanks between tokens;
+// strings escape only what they must, as in RFC 8785; spaces until
+// N = 4096·k - 8, with the smallest k. So the data begin on a page, the first
+// byte of the file is 0xF8, with which no pickle, zip, HDF5, GGUF or ONNX file
+// begins, and the same tensors and metadata give the same bytes.
+//
+// Tensors come in three sections: weights; those whose name begins with
+// "optim."; those whose name begins with "attnx.blob.", which are bytes (U8) of
+// another format. Within a section they are in the order of the UTF-8 bytes of
+// their names. Where one does not end at a multiple of 256, a tensor
+// "attnx.pad.i" follows (i counts from 0; U8, zeros) so that the next begins
+// at one. Last of all is the seal, "attnx.seal".
+//
+// Three names in the metadata belong to the file form and not to the caller:
+//
+//	attnx.version    "1"
+//	attnx.requires   features that a reader must know, by commas; a reader that
+//	                 meets another than "seal" refuses the file
+//	attnx.optional   features that a reader may ignore; left out when empty
+//
+// # Seal
+//
+// A tensor U8 of S bytes. Integers are unsigned and little-endian.
+//
+//	0      8    "ATTNXSEA"
+//	8      4    version of the seal, 1
+//	12     4    log2 of the bytes in a chunk, 20
+//	16     8    length of the file
+//	24     8    N
+//	32     32   SHA-256 of the file's first 8+N bytes
+//	64     32   content id
+//	96     8    number of tensors n, padding and seal not counted
+//	104         for each tensor, in the order of the data: the SHA-256 of its
+//	            bytes, then for each chunk of 2^20 bytes of it, the last one
+//	            shorter, the CRC-32C (Castagnoli) of the chunk, 4 bytes
+//	S-64   8    "ATTNXEND"
+//	S-56   8    length of the file
+//	S-48   8    S
+//	S-40   32   root: SHA-256 of the seal's first S-64 bytes
+//	S-8    4    0
+//	S-4    4    CRC-32C of the 60 bytes before
+//
+// The root stands for every byte of the file, the content id for what is in
+// it, however that is laid out. It is the SHA-256 of these lines of text, each
+// ended by a line feed: for each name of the metadata in the order of its
+// UTF-8 bytes (not the three above) "M name value", name and value as JSON
+// strings as in the header; then for each tensor, in the order of the UTF-8
+// bytes of its name, `T name dtype shape sha256`, shape as in the header and
+// the SHA-256 in small hexadecimal letters.
+//
+// The last 64 bytes tell a torn file without reading it. Checksums are no
+// signature: who can write the file can write another seal. Sign the root.
+//
 // # What a reader refuses
 //
 // With a [FormatError], before memory is taken for what was declared:
@@ -48,26 +108,19 @@
 //     the offsets span
 //   - tensors that overlap, leave a hole, or do not end with the file
 //
+// With a [SealError]: a file with the seal's tensor, or the last 64 bytes of a
+// seal, or "seal" among its required features, of which any of the above does
+// not hold. Header and seal are checked when the file is opened; a tensor, with
+// the padding after it, by its CRC-32C each time that it is read, by its
+// SHA-256 when [Reader.Verify] is asked.
+//
 // With an [UnsupportedError], when nothing of the above is wrong: an element
-// type of safetensors that is not in the table (C64, F8_E4M3, ...).
-//
-// # What a writer promises
-//
-// The header has "__metadata__" first (left out when empty), its names in the
-// order of their UTF-8 bytes; then the tensors in the order the caller gave,
-// which is the order of their data, each with dtype, shape and data_offsets in
-// this order. No blanks between tokens; strings escape only what they must, as
-// in RFC 8785. Spaces follow until N = 4096·k - 8.
-//
-// So the data begin on a page; the first byte of the file is 0xF8, with which
-// no pickle, zip, HDF5, GGUF or ONNX file begins; and the same tensors and
-// metadata give the same bytes. A file is written front to back without
-// seeking.
+// type of safetensors that is not in the table (C64, F8_E4M3, ...), a required
+// feature or a version of the seal that is not known.
 //
 // # What is not promised
 //
-// This first form has no checksums: a flipped bit in the data is not noticed.
-// Tensors are not aligned within the data. NaN and infinities are stored as
-// they are. What a reader accepts beyond this page (other order of members,
-// blanks, other escapes, another N) is for files that other tools wrote.
+// NaN and infinities are stored as they are. A file without a seal is read as
+// other tools write it (other order, blanks, escapes, another N) and nothing in
+// its data is checked: [Reader.Seal] tells.
 package format

@@ -30,12 +30,9 @@ func encodeHeader(metadata map[string]string, entries []entry) ([]byte, error) {
 	}
 	for _, e := range entries {
 		b = appendString(b, e.Name)
-		b = append(b, `:{"dtype":"`+e.DType.String()+`","shape":[`...)
-		for i, d := range e.Shape {
-			b = appendComma(b, i)
-			b = strconv.AppendInt(b, int64(d), 10)
-		}
-		b = fmt.Appendf(b, `],"data_offsets":[%d,%d]},`, e.begin, e.end)
+		b = append(b, `:{"dtype":"`+e.DType.String()+`","shape":`...)
+		b = appendShape(b, e.Shape)
+		b = fmt.Appendf(b, `,"data_offsets":[%d,%d]},`, e.begin, e.end)
 	}
 	b = append(bytes.TrimSuffix(b, []byte(",")), '}')
 
@@ -54,6 +51,16 @@ func appendComma(b []byte, i int) []byte {
 		b = append(b, ',')
 	}
 	return b
+}
+
+// appendShape appends a shape as JSON.
+func appendShape(b []byte, shape []int) []byte {
+	b = append(b, '[')
+	for i, d := range shape {
+		b = appendComma(b, i)
+		b = strconv.AppendInt(b, int64(d), 10)
+	}
+	return append(b, ']')
 }
 
 // appendString appends s as JSON.

@@ -27,6 +27,17 @@ type UnsupportedError struct {
 
 func (e *UnsupportedError) Error() string { return describe(e.File, e.Tensor, e.Offset, e.Reason) }
 
+// SealError says that a file has a seal, or had one, and is not what was
+// sealed.
+type SealError struct {
+	File   string // empty when the bytes came from elsewhere
+	Tensor string // the tensor that differs; SealName when the file as a whole does
+	Offset int64  // the byte of the file at or after which the fault lies; -1: no one byte
+	Reason string // what is wrong and what to do, in one line
+}
+
+func (e *SealError) Error() string { return describe(e.File, e.Tensor, e.Offset, e.Reason) }
+
 func describe(file, tensor string, offset int64, reason string) string {
 	if file == "" {
 		file = "safetensors"

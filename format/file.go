@@ -1,6 +1,7 @@
 package format
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -8,12 +9,22 @@ import (
 // File is a Reader of a file on disk. Its errors name the file.
 type File struct {
 	*Reader
-	file *os.File
+	file   *os.File
+	mapped []byte // nil in a file that is read
 }
 
-// Open opens the file at path and checks its header, as NewReader does. It
-// opens regular files only.
-func Open(path string) (*File, error) {
+// Open opens the file at path and checks its header and its seal, as NewReader
+// does. It opens regular files only.
+func Open(path string) (*File, error) { return open(path, false) }
+
+// OpenMapped is Open with the file mapped into memory: the data of a tensor
+// are a view of it, which ends with Close. On a file that another program cuts
+// short meanwhile such a view kills the process: Open is for everything but
+// files that nobody writes. Where the system cannot map files the error is
+// errors.ErrUnsupported.
+func OpenMapped(path string) (*File, error) { return open(path, true) }
+
+func open(path string, mapped bool) (*File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for its writer
 		return nil, &FormatError{File: path, Offset: -1, Reason: "it is not a regular file: name the safetensors file itself"}
 	}
@@ -21,20 +32,28 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := readerOf(f)
-	if err != nil {
-		f.Close() // the error above is the one to tell
+	out := &File{file: f}
+	if out.Reader, err = out.reader(mapped); err != nil {
+		out.Close() // the error above is the one to tell
 		return nil, inFile(path, err)
 	}
-	return &File{Reader: r, file: f}, nil
+	return out, nil
 }
 
-func readerOf(f *os.File) (*Reader, error) {
-	info, err := f.Stat()
+func (f *File) reader(mapped bool) (*Reader, error) {
+	info, err := f.file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	return NewReader(f, info.Size())
+	r, err := NewReader(f.file, info.Size())
+	if err != nil || !mapped {
+		return r, err
+	}
+	if f.mapped, err = mapFile(f.file, info.Size()); err != nil {
+		return nil, err
+	}
+	r.memory = f.mapped
+	return r, nil
 }
 
 // Tensor reads the tensor of the given name, as Reader.Tensor does.
@@ -43,8 +62,20 @@ func (f *File) Tensor(name string) (Tensor, error) {
 	return t, inFile(f.file.Name(), err)
 }
 
-// Close closes the file. Tensors that were read stay valid.
-func (f *File) Close() error { return f.file.Close() }
+// Load reads tensors, as Reader.Load does.
+func (f *File) Load(names ...string) ([]Tensor, error) {
+	t, err := f.Reader.Load(names...)
+	return t, inFile(f.file.Name(), err)
+}
+
+// Verify reads the whole file, as Reader.Verify does.
+func (f *File) Verify() error { return inFile(f.file.Name(), f.Reader.Verify()) }
+
+// Close closes the file. Tensors that were read stay valid, unless the file is
+// mapped.
+func (f *File) Close() error {
+	return errors.Join(unmapFile(f.mapped), f.file.Close())
+}
 
 // inFile says in which file an error happened.
 func inFile(path string, err error) error {
@@ -55,6 +86,9 @@ func inFile(path string, err error) error {
 		e.File = path
 		return e
 	case *UnsupportedError:
+		e.File = path
+		return e
+	case *SealError:
 		e.File = path
 		return e
 	}

@@ -1,27 +1,41 @@
 package format
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash"
+	"hash/crc32"
 	"io"
 	"maps"
 	"math"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
-// Reader reads a file. Tensors are read when they are asked for. It may be used
-// from several goroutines if its io.ReaderAt may.
+// Reader reads a file. Tensors are read, and compared with their checksums,
+// when they are asked for. It may be used from several goroutines if its
+// io.ReaderAt may.
 type Reader struct {
 	r        io.ReaderAt
+	memory   []byte // the file itself where it is in memory: tensors are views of it
 	metadata map[string]string
-	entries  []entry        // in the order of their data
+	entries  []entry        // in the order of their data; without padding and seal
 	index    map[string]int // into entries, by name
 	start    int64          // of the data
+	seal     *Seal          // nil in a file without one
 }
 
-// NewReader reads and checks the header of a file of size bytes. It takes
-// memory in proportion to the header only. A file that is not valid gives a
-// *FormatError, one that is valid but not supported an *UnsupportedError.
+// NewReader reads and checks the header of a file of size bytes, and its seal
+// if it has one. It takes memory in proportion to both only. A file that is
+// not valid gives a *FormatError, one that is not what was sealed a
+// *SealError, one that is valid but not supported an *UnsupportedError.
 func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	if size < lengthSize {
 		return nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("%d bytes are too few for a safetensors file", size)}
@@ -37,33 +51,68 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	case n > uint64(size-lengthSize):
 		return nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes in a file of %d: it is truncated, or no safetensors file", n, size)}
 	}
-	text := make([]byte, n)
-	if err := readFull(r, text, lengthSize); err != nil {
+	head := make([]byte, lengthSize+n)
+	if err := readFull(r, head, 0); err != nil {
 		return nil, err
 	}
-	metadata, entries, err := parseHeader(text)
+	metadata, entries, err := parseHeader(head[lengthSize:])
 	if _, unsupported := err.(*UnsupportedError); err != nil && !unsupported {
 		return nil, err
 	}
-	start := lengthSize + int64(n)
+	start := int64(len(head))
 	if bad := checkPlaces(entries, start, size-start); bad != nil {
 		return nil, bad
 	}
-	if err != nil {
+	out := &Reader{r: r, metadata: metadata, entries: entries, start: start}
+	why, bad := sealedBy(r, size, metadata, entries)
+	switch {
+	case bad != nil:
+		return nil, bad
+	case err != nil: // not supported
 		return nil, err
+	case checkFeatures(metadata) != nil:
+		return nil, checkFeatures(metadata)
+	case why == "":
+	case why != "tensor":
+		return nil, &SealError{Tensor: SealName, Offset: -1, Reason: why}
+	default:
+		if out.entries, out.seal, err = openSeal(r, size, head, metadata, entries); err != nil {
+			return nil, err
+		}
 	}
-	index := make(map[string]int, len(entries))
-	for i, e := range entries {
-		index[e.Name] = i
+	out.index = make(map[string]int, len(out.entries))
+	for i, e := range out.entries {
+		out.index[e.Name] = i
 	}
-	return &Reader{r: r, metadata: metadata, entries: entries, index: index, start: start}, nil
+	return out, nil
 }
 
-// Metadata returns a copy of the header's strings, by name. It is empty when
-// the file has none.
-func (r *Reader) Metadata() map[string]string { return maps.Clone(r.metadata) }
+// NewMemoryReader is NewReader of a file that is in memory. The data of its
+// tensors are views of b, not copies.
+func NewMemoryReader(b []byte) (*Reader, error) {
+	r, err := NewReader(bytes.NewReader(b), int64(len(b)))
+	if err == nil {
+		r.memory = b
+	}
+	return r, err
+}
 
-// Tensors describes the tensors, in the order of their data.
+// Metadata returns a copy of the header's strings, by name, without those of
+// the form of a sealed file. It is empty when the file has none.
+func (r *Reader) Metadata() map[string]string {
+	m := maps.Clone(r.metadata)
+	if r.seal != nil {
+		maps.DeleteFunc(m, func(name, _ string) bool { return formKey(name) })
+	}
+	return m
+}
+
+// Seal returns the file's seal; nil when it has none, and its data are as
+// trustworthy as any file's.
+func (r *Reader) Seal() *Seal { return r.seal }
+
+// Tensors describes the tensors, in the order of their data; padding and seal
+// of a sealed file are none.
 func (r *Reader) Tensors() []TensorInfo {
 	infos := make([]TensorInfo, len(r.entries))
 	for i, e := range r.entries {
@@ -73,23 +122,183 @@ func (r *Reader) Tensors() []TensorInfo {
 	return infos
 }
 
-// Tensor reads the tensor of the given name into memory of its own. A name that
-// the file lacks gives a *FormatError.
-func (r *Reader) Tensor(name string) (Tensor, error) {
+// SHA256 returns the digest of a tensor's bytes as the seal has it, without
+// reading them; ok is false in a file without a seal or without this tensor.
+func (r *Reader) SHA256(name string) (d Digest, ok bool) {
 	i, ok := r.index[name]
-	if !ok {
-		return Tensor{}, &FormatError{Tensor: name, Offset: -1, Reason: "the file has no tensor of this name"}
+	if !ok || r.seal == nil {
+		return d, false
 	}
-	e := r.entries[i]
-	t := Tensor{Name: e.Name, DType: e.DType, Shape: slices.Clone(e.Shape), Data: make([]byte, e.end-e.begin)}
-	if err := readFull(r.r, t.Data, r.start+e.begin); err != nil {
-		if bad, ok := err.(*FormatError); ok {
-			bad.Tensor = name
-			return Tensor{}, bad
+	return r.entries[i].sums.sha256, true
+}
+
+// Tensor is Load of one tensor.
+func (r *Reader) Tensor(name string) (Tensor, error) {
+	t, err := r.Load(name)
+	if err != nil {
+		return Tensor{}, err
+	}
+	return t[0], nil
+}
+
+// Load reads the tensors of the given names, into memory of their own unless
+// the file is in memory, on all processors. In a sealed file each is compared
+// with its checksums first: one that differs gives a *SealError. A name that
+// the file lacks gives a *FormatError.
+func (r *Reader) Load(names ...string) ([]Tensor, error) {
+	var out []Tensor
+	var pieces []piece
+	for _, name := range names {
+		i, ok := r.index[name]
+		if !ok {
+			return nil, &FormatError{Tensor: name, Offset: -1, Reason: "the file has no tensor of this name"}
 		}
-		return Tensor{}, fmt.Errorf("tensor %s: %w", quoted(name), err)
+		e := &r.entries[i]
+		t := Tensor{Name: e.Name, DType: e.DType, Shape: slices.Clone(e.Shape)}
+		if r.memory != nil {
+			t.Data = r.memory[r.start+e.begin : r.start+e.end : r.start+e.end]
+		} else {
+			t.Data = make([]byte, e.end-e.begin)
+		}
+		out = append(out, t)
+		for c := range chunks(e.end - e.begin) {
+			at := c * chunkSize
+			pieces = append(pieces, piece{e: e, into: t.Data[at:min(at+chunkSize, len(t.Data))], chunk: c})
+		}
+		if e.pad > 0 {
+			pieces = append(pieces, piece{e: e, chunk: -1})
+		}
 	}
-	return t, nil
+	err := each(len(pieces), func(i int) error { return r.read(pieces[i]) })
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// piece is what is read at a time: a chunk of a tensor, or the padding after it
+// (chunk -1).
+type piece struct {
+	e     *entry
+	into  []byte
+	chunk int
+	hash  hash.Hash // also of the bytes; may be nil
+}
+
+// read fills a piece and checks it.
+func (r *Reader) read(p piece) (err error) {
+	if r.memory != nil {
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		defer func() { err = cmp.Or(err, faulted(p.e.Name, recover())) }()
+	}
+	at := r.start + p.e.begin + int64(p.chunk)*chunkSize
+	if p.chunk < 0 {
+		at, p.into = r.start+p.e.end, make([]byte, p.e.pad)
+	}
+	if r.memory == nil || p.chunk < 0 {
+		if err := readFull(r.r, p.into, at); err != nil {
+			var bad *FormatError
+			if errors.As(err, &bad) {
+				bad.Tensor = p.e.Name
+				return bad
+			}
+			return fmt.Errorf("tensor %s: %w", quoted(p.e.Name), err)
+		}
+	}
+	if p.hash != nil {
+		p.hash.Write(p.into)
+	}
+	switch {
+	case r.seal == nil:
+	case p.chunk < 0:
+		if i := slices.IndexFunc(p.into, func(b byte) bool { return b != 0 }); i >= 0 {
+			return &SealError{Tensor: p.e.Name, Offset: at + int64(i), Reason: "the padding after it is not zero: " + copyAgain}
+		}
+	case crc32.Checksum(p.into, castagnoli) != p.e.sums.crc32c[p.chunk]:
+		return &SealError{Tensor: p.e.Name, Offset: at, Reason: fmt.Sprintf("its %d bytes from there on do not match their checksum: %s", len(p.into), copyAgain)}
+	}
+	return nil
+}
+
+// faulted turns the fault of touching a mapped file that became shorter into
+// an error. It passes on any other panic.
+func faulted(tensor string, panicked any) error {
+	if panicked == nil {
+		return nil
+	}
+	if _, ok := panicked.(interface{ Addr() uintptr }); !ok {
+		panic(panicked)
+	}
+	return &FormatError{Tensor: tensor, Offset: -1, Reason: "the file became shorter while it was read"}
+}
+
+// Verify reads the whole file and compares every tensor with its SHA-256 as
+// well as its CRC-32C. A file without a seal gives a *SealError. It takes a
+// mebibyte of memory for each processor.
+func (r *Reader) Verify() error {
+	if r.seal == nil {
+		return &SealError{Offset: -1, Reason: "the file has no seal: there is nothing to compare it with, attnx reseal gives it one"}
+	}
+	buffers := sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }}
+	return each(len(r.entries), func(i int) error {
+		e := &r.entries[i]
+		buffer := buffers.Get().(*[]byte)
+		defer buffers.Put(buffer)
+		p := piece{e: e, hash: sha256.New()}
+		for p.chunk = range chunks(e.end - e.begin) {
+			from := e.begin + int64(p.chunk)*chunkSize
+			n := min(chunkSize, e.end-from)
+			if p.into = (*buffer)[:n]; r.memory != nil {
+				p.into = r.memory[r.start+from:][:n]
+			}
+			if err := r.read(p); err != nil {
+				return err
+			}
+		}
+		if Digest(p.hash.Sum(nil)) != e.sums.sha256 {
+			return &SealError{Tensor: e.Name, Offset: r.start + e.begin, Reason: "its bytes do not match their SHA-256: " + copyAgain}
+		}
+		if e.pad > 0 {
+			return r.read(piece{e: e, chunk: -1})
+		}
+		return nil
+	})
+}
+
+// each calls do for every i below n, on all processors, and returns the error
+// of the lowest i that was called. After an error no further ones begin.
+func each(n int, do func(i int) error) error {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers <= 1 {
+		for i := range n {
+			if err := do(i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var next atomic.Int64
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	first, err := n, error(nil)
+	for range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1) - 1); i < n; i = int(next.Add(1) - 1) {
+				bad := do(i)
+				if bad == nil {
+					continue
+				}
+				next.Store(int64(n))
+				mu.Lock()
+				if i < first {
+					first, err = i, bad
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return err
 }
 
 // readFull fills b from the byte at on.

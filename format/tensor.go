@@ -62,6 +62,11 @@ func (t Tensor) Check() error {
 	return nil
 }
 
+// Info describes t.
+func (t Tensor) Info() TensorInfo {
+	return TensorInfo{Name: t.Name, DType: t.DType, Shape: t.Shape}
+}
+
 // WithName returns t under another name; the data is shared.
 func (t Tensor) WithName(name string) Tensor {
 	t.Name = name

@@ -3,7 +3,10 @@ package format
 import (
 	"fmt"
 	"io"
+	"maps"
+	"runtime"
 	"slices"
+	"sync"
 )
 
 // Writer writes a file in one pass, so that it works to a pipe. It keeps its
@@ -12,11 +15,13 @@ type Writer struct {
 	w    io.Writer
 	todo []entry // what is to be added yet
 	err  error
+	seal *sealer // nil in a file without a seal
 }
 
-// NewWriter writes the header to w and returns a Writer of the data: the
-// header's tensors must then be added in the header's order. The header is
-// checked before its first byte is written.
+// NewWriter writes the header to w and returns a Writer of the data of a plain
+// safetensors file, without padding or seal: the header's tensors must then be
+// added in the header's order. The header is checked before its first byte is
+// written.
 func NewWriter(w io.Writer, h Header) *Writer {
 	fw := &Writer{w: w}
 	if fw.err = h.check(); fw.err != nil {
@@ -30,6 +35,99 @@ func NewWriter(w io.Writer, h Header) *Writer {
 		fw.write(head)
 	}
 	return fw
+}
+
+// sealer collects what the seal is made of. Tensors are summed side by side,
+// and beside the writing.
+type sealer struct {
+	head     []byte
+	metadata map[string]string
+	entries  []entry // with sums, once the jobs are done
+	size     int64   // of the file
+	jobs     sync.WaitGroup
+	free     chan struct{} // a place for each sum under way
+}
+
+// NewSealedWriter is NewWriter of a sealed file. The header's tensors must be
+// in the order of CompareNames. The data of a tensor must not change between
+// Add and Close.
+func NewSealedWriter(w io.Writer, h Header) *Writer {
+	fw := &Writer{w: w}
+	if fw.err = h.checkSealed(); fw.err != nil {
+		return fw
+	}
+	metadata := withForm(h.Metadata)
+	head, err := sealedHead(metadata, h.Tensors)
+	if err != nil {
+		fw.err = err
+		return fw
+	}
+	all, err := place(sealedTensors(h.Tensors))
+	if fw.err = err; err != nil {
+		return fw
+	}
+	for _, e := range all {
+		if !reserved(e.Name) {
+			e.pad = padding(e.end - e.begin)
+			fw.todo = append(fw.todo, e)
+		}
+	}
+	fw.seal = &sealer{
+		head: head, metadata: metadata, entries: slices.Clone(fw.todo),
+		size: int64(len(head)) + all[len(all)-1].end,
+		free: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	fw.write(head)
+	return fw
+}
+
+// WriteSealed writes a sealed file of the tensors, which it sorts.
+func WriteSealed(w io.Writer, metadata map[string]string, tensors []Tensor) error {
+	sorted := slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return CompareNames(a.Name, b.Name) })
+	h := Header{Metadata: metadata}
+	for _, t := range sorted {
+		h.Tensors = append(h.Tensors, t.Info())
+	}
+	fw := NewSealedWriter(w, h)
+	for _, t := range sorted {
+		fw.Add(t)
+	}
+	return fw.Close()
+}
+
+// SealedSize returns the bytes of the file that WriteSealed would write.
+func SealedSize(metadata map[string]string, tensors []TensorInfo) (int64, error) {
+	h := Header{Metadata: metadata, Tensors: slices.SortedFunc(slices.Values(tensors), func(a, b TensorInfo) int { return CompareNames(a.Name, b.Name) })}
+	if err := h.checkSealed(); err != nil {
+		return 0, err
+	}
+	head, err := sealedHead(withForm(metadata), h.Tensors)
+	if err != nil {
+		return 0, err
+	}
+	all, err := place(sealedTensors(h.Tensors))
+	if err != nil {
+		return 0, err
+	}
+	return int64(len(head)) + all[len(all)-1].end, nil
+}
+
+// checkSealed is check, and keeps the names of the form from the caller.
+func (h Header) checkSealed() error {
+	if err := h.check(); err != nil {
+		return err
+	}
+	for _, t := range h.Tensors {
+		if reserved(t.Name) {
+			return &FormatError{Tensor: t.Name, Offset: -1, Reason: "the name is taken by the form of a sealed file"}
+		}
+	}
+	for name := range maps.Keys(h.Metadata) {
+		if formKey(name) {
+			return &FormatError{Offset: -1, Reason: "metadata " + quoted(name) + ": the name is taken by the form of a sealed file"}
+		}
+	}
+	return nil
 }
 
 // Add writes the next tensor. Its name, element type and shape must be those
@@ -50,15 +148,38 @@ func (w *Writer) Add(t Tensor) {
 	if w.err = t.Check(); w.err != nil {
 		return
 	}
+	if s := w.seal; s != nil {
+		e := &s.entries[len(s.entries)-len(w.todo)]
+		s.free <- struct{}{}
+		s.jobs.Go(func() {
+			e.sums = sum(t.Data)
+			<-s.free
+		})
+	}
 	w.todo = w.todo[1:]
 	w.write(t.Data)
+	if want.pad > 0 {
+		w.write(make([]byte, want.pad))
+	}
 }
 
-// Close returns the first error, or says which tensor was not added. It does
-// not close the underlying io.Writer.
+// Close writes the seal of a sealed file. It returns the first error, or says
+// which tensor was not added. It does not close the underlying io.Writer.
 func (w *Writer) Close() error {
+	if w.seal != nil {
+		w.seal.jobs.Wait()
+	}
 	if w.err == nil && len(w.todo) > 0 {
 		w.refuse(Tensor{Name: w.todo[0].Name}, "the header has it, but it was not added")
+	}
+	if s := w.seal; s != nil && w.err == nil {
+		all := make([]*sums, len(s.entries))
+		for i, e := range s.entries {
+			all[i] = e.sums
+		}
+		seal, _ := encodeSeal(s.head, s.size, contentID(s.metadata, s.entries), all)
+		w.write(seal)
+		w.seal = nil // closed: a second Close writes nothing
 	}
 	return w.err
 }
@@ -68,6 +189,9 @@ func (w *Writer) refuse(t Tensor, reason string) {
 }
 
 func (w *Writer) write(b []byte) {
+	if w.err != nil {
+		return
+	}
 	n, err := w.w.Write(b)
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite

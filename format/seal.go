@@ -1,0 +1,279 @@
+package format
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The form of a seal.
+const (
+	sealMagic   = "ATTNXSEA"
+	footerMagic = "ATTNXEND"
+	sealVersion = 1
+	chunkLog2   = 20
+	chunkSize   = 1 << chunkLog2 // bytes under one CRC-32C
+	sealHead    = 104            // bytes before the first tensor's sums
+	footerSize  = 64
+)
+
+// The names in the metadata that belong to the form of a file.
+const (
+	metaVersion  = "attnx.version"
+	metaRequires = "attnx.requires"
+	metaOptional = "attnx.optional"
+	fileVersion  = "1"
+	featureSeal  = "seal"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Digest is a SHA-256.
+type Digest [sha256.Size]byte
+
+// String returns d in small hexadecimal letters.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// Seal is what a sealed file says of itself as a whole.
+type Seal struct {
+	Root      Digest // stands for every byte of the file
+	ContentID Digest // stands for tensors and metadata, however they are laid out
+}
+
+// sums are the checksums of one tensor.
+type sums struct {
+	sha256 Digest
+	crc32c []uint32 // by chunk
+}
+
+// sum reads a tensor's data once for both.
+func sum(data []byte) *sums {
+	s := &sums{}
+	h := sha256.New()
+	for len(data) > 0 {
+		chunk := data[:min(len(data), chunkSize)]
+		data = data[len(chunk):]
+		h.Write(chunk)
+		s.crc32c = append(s.crc32c, crc32.Checksum(chunk, castagnoli))
+	}
+	h.Sum(s.sha256[:0])
+	return s
+}
+
+// chunks returns the number of chunks of a tensor of so many bytes.
+func chunks(size int64) int { return int((size + chunkSize - 1) / chunkSize) }
+
+// sealSize returns the bytes of the seal of a file of these tensors.
+func sealSize(tensors []TensorInfo) int {
+	n := sealHead + footerSize
+	for _, t := range tensors {
+		size, _ := t.bytes()
+		n += sha256.Size + 4*chunks(size)
+	}
+	return n
+}
+
+// encodeSeal returns the seal of a file of the given length whose first bytes
+// are head, and its root.
+func encodeSeal(head []byte, fileSize int64, content Digest, tensors []*sums) ([]byte, Digest) {
+	le := binary.LittleEndian
+	headSum := sha256.Sum256(head)
+	b := []byte(sealMagic)
+	b = le.AppendUint32(b, sealVersion)
+	b = le.AppendUint32(b, chunkLog2)
+	b = le.AppendUint64(b, uint64(fileSize))
+	b = le.AppendUint64(b, uint64(len(head)-lengthSize))
+	b = append(b, headSum[:]...)
+	b = append(b, content[:]...)
+	b = le.AppendUint64(b, uint64(len(tensors)))
+	for _, s := range tensors {
+		b = append(b, s.sha256[:]...)
+		for _, c := range s.crc32c {
+			b = le.AppendUint32(b, c)
+		}
+	}
+	root := Digest(sha256.Sum256(b))
+	footer := []byte(footerMagic)
+	footer = le.AppendUint64(footer, uint64(fileSize))
+	footer = le.AppendUint64(footer, uint64(len(b)+footerSize))
+	footer = append(footer, root[:]...)
+	footer = le.AppendUint32(footer, 0)
+	footer = le.AppendUint32(footer, crc32.Checksum(footer, castagnoli))
+	return append(b, footer...), root
+}
+
+// contentID returns the digest of what a file holds: the entries are those of
+// the caller, with their sums.
+func contentID(metadata map[string]string, entries []entry) Digest {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(metadata)) {
+		if formKey(name) {
+			continue
+		}
+		line := append(appendString([]byte("M "), name), ' ')
+		h.Write(append(appendString(line, metadata[name]), '\n'))
+	}
+	byName := slices.SortedFunc(slices.Values(entries), func(a, b entry) int { return strings.Compare(a.Name, b.Name) })
+	for _, e := range byName {
+		line := appendString([]byte("T "), e.Name)
+		line = append(line, ' ')
+		line = append(line, e.DType.String()...)
+		line = appendShape(append(line, ' '), e.Shape)
+		h.Write(fmt.Appendf(line, " %s\n", e.sums.sha256))
+	}
+	return Digest(h.Sum(nil))
+}
+
+// formKey reports whether a name in the metadata belongs to the form of the
+// file, not to the caller.
+func formKey(name string) bool {
+	return name == metaVersion || name == metaRequires || name == metaOptional
+}
+
+// withForm adds the names that belong to the form of a sealed file.
+func withForm(metadata map[string]string) map[string]string {
+	m := map[string]string{metaVersion: fileVersion, metaRequires: featureSeal}
+	maps.Copy(m, metadata)
+	return m
+}
+
+// checkFeatures refuses a file that asks for what is not known here.
+func checkFeatures(metadata map[string]string) error {
+	for feature := range strings.SplitSeq(metadata[metaRequires], ",") {
+		if feature != "" && feature != featureSeal {
+			return &UnsupportedError{Offset: lengthSize, Reason: "the file requires the feature " + quoted(feature) + ": read it with a newer attnx"}
+		}
+	}
+	return nil
+}
+
+// What to do about a seal that does not hold.
+const (
+	copyAgain = "the file is damaged, take another copy"
+	resealIt  = "another tool rewrote the file; if it is to be trusted, give it a new seal with attnx reseal"
+)
+
+// sealedBy says why a file must have a whole seal, "" if it need not.
+func sealedBy(r io.ReaderAt, size int64, metadata map[string]string, entries []entry) (string, error) {
+	if slices.ContainsFunc(entries, func(e entry) bool { return e.Name == SealName }) {
+		return "tensor", nil
+	}
+	if slices.Contains(strings.Split(metadata[metaRequires], ","), featureSeal) {
+		return "the metadata ask for a seal, but the file has none: " + resealIt, nil
+	}
+	if size >= footerSize {
+		var magic [len(footerMagic)]byte
+		if err := readFull(r, magic[:], size-footerSize); err != nil {
+			return "", err
+		}
+		if string(magic[:]) == footerMagic {
+			return "it ends like a sealed file, but has no tensor " + SealName + ": " + copyAgain, nil
+		}
+	}
+	return "", nil
+}
+
+// openSeal checks the seal of a file against its header and returns the
+// caller's entries with their sums. head are the file's first bytes, entries
+// all of its tensors in the order of their data.
+func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string, entries []entry) ([]entry, *Seal, error) {
+	last := entries[len(entries)-1]
+	start := int64(len(head))
+	if last.Name != SealName {
+		return nil, nil, &SealError{Tensor: SealName, Offset: -1, Reason: "the seal is not the last tensor: " + resealIt}
+	}
+	broken := func(at int64, reason string) error {
+		return &SealError{Tensor: SealName, Offset: start + last.begin + at, Reason: reason}
+	}
+	length := last.end - last.begin
+	if last.DType != Uint8 || len(last.Shape) != 1 || length < sealHead+footerSize {
+		return nil, nil, broken(0, fmt.Sprintf("%s%v is no seal: %s", last.DType, last.Shape, copyAgain))
+	}
+
+	// The last 64 bytes tell a file that was not written to its end.
+	le := binary.LittleEndian
+	var footer [footerSize]byte
+	if err := readFull(r, footer[:], size-footerSize); err != nil {
+		return nil, nil, err
+	}
+	switch at := length - footerSize; {
+	case string(footer[:8]) != footerMagic:
+		return nil, nil, broken(at, "the file does not end with "+footerMagic+", it was not written to its end: "+copyAgain)
+	case crc32.Checksum(footer[:60], castagnoli) != le.Uint32(footer[60:]):
+		return nil, nil, broken(at, "the last 64 bytes do not match their checksum: "+copyAgain)
+	case le.Uint64(footer[8:]) != uint64(size):
+		return nil, nil, broken(at+8, fmt.Sprintf("the file has %d bytes, was sealed with %d: %s", size, le.Uint64(footer[8:]), resealIt))
+	case le.Uint64(footer[16:]) != uint64(length) || le.Uint32(footer[56:]) != 0:
+		return nil, nil, broken(at+16, fmt.Sprintf("the seal has %d bytes, was written with %d: %s", length, le.Uint64(footer[16:]), resealIt))
+	}
+
+	var ours []entry
+	var tensors []TensorInfo
+	for _, e := range entries[:len(entries)-1] {
+		if reserved(e.Name) { // padding
+			if len(ours) > 0 {
+				ours[len(ours)-1].pad = e.end - e.begin
+			}
+			continue
+		}
+		ours = append(ours, e)
+		tensors = append(tensors, e.TensorInfo)
+	}
+	seal := make([]byte, length)
+	if err := readFull(r, seal, start+last.begin); err != nil {
+		return nil, nil, err
+	}
+	body := seal[:length-footerSize]
+	root := Digest(footer[24:56])
+	headSum := sha256.Sum256(head)
+	switch {
+	case sha256.Sum256(body) != root:
+		return nil, nil, broken(0, "the seal does not match its root hash: "+copyAgain)
+	case string(body[:8]) != sealMagic:
+		return nil, nil, broken(0, "the seal does not begin with "+sealMagic+": "+copyAgain)
+	case le.Uint32(body[8:]) != sealVersion || le.Uint32(body[12:]) != chunkLog2:
+		return nil, nil, &UnsupportedError{Tensor: SealName, Offset: start + last.begin + 8, Reason: fmt.Sprintf("a seal of version %d with chunks of 2^%d bytes: read it with a newer attnx", le.Uint32(body[8:]), le.Uint32(body[12:]))}
+	case !bytes.Equal(body[32:64], headSum[:]) || le.Uint64(body[24:]) != uint64(len(head)-lengthSize):
+		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the header does not match its SHA-256 in the seal: " + copyAgain}
+	case le.Uint64(body[96:]) != uint64(len(ours)) || int64(sealSize(tensors)) != length || le.Uint64(body[16:]) != uint64(size):
+		return nil, nil, broken(96, fmt.Sprintf("the seal is not one of %d tensors in %d bytes: %s", len(ours), size, resealIt))
+	}
+	at := sealHead
+	for i := range ours {
+		s := &sums{sha256: Digest(body[at:])}
+		at += sha256.Size
+		for range chunks(ours[i].end - ours[i].begin) {
+			s.crc32c = append(s.crc32c, le.Uint32(body[at:]))
+			at += 4
+		}
+		ours[i].sums = s
+	}
+	content := Digest(body[64:])
+	if contentID(metadata, ours) != content {
+		return nil, nil, broken(64, "the content id is not that of the tensors: "+resealIt)
+	}
+	// One content has one form: what was sealed is what a Writer would write.
+	if want, err := sealedHead(metadata, tensors); err != nil || !bytes.Equal(want, head) {
+		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the header is not in canonical form: " + resealIt}
+	}
+	return ours, &Seal{Root: root, ContentID: content}, nil
+}
+
+// sealedHead returns the first bytes of a sealed file.
+func sealedHead(metadata map[string]string, tensors []TensorInfo) ([]byte, error) {
+	if !slices.IsSortedFunc(tensors, func(a, b TensorInfo) int { return CompareNames(a.Name, b.Name) }) {
+		return nil, &FormatError{Offset: -1, Reason: "the tensors are not in the order of a sealed file: weights, moments, blobs, by name"}
+	}
+	entries, err := place(sealedTensors(tensors))
+	if err != nil {
+		return nil, err
+	}
+	return encodeHeader(metadata, entries)
+}
