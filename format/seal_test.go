@@ -193,7 +193,7 @@ func TestEverySector(t *testing.T) {
 		t.Fatalf("%d and %d bytes", len(older), len(b))
 	}
 	for _, sector := range []int{64, 512, 4096} {
-		at := func(file []byte, i int) []byte { return file[i*sector:min(len(file), (i+1)*sector)] }
+		at := func(file []byte, i int) []byte { return file[i*sector : min(len(file), (i+1)*sector)] }
 		n := (len(b) + sector - 1) / sector
 		var bad [][]byte
 		for i := range n {

@@ -1,0 +1,126 @@
+package format
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"sync"
+)
+
+// Rounding is what a conversion did to the values of a tensor, or of several.
+type Rounding struct {
+	Elements   int     // that were converted
+	Changed    int     // that are not exactly what they were
+	Overflowed int     // finite ones that became infinite
+	MaxAbs     float64 // largest |new - old| where both are finite
+	MaxRel     float64 // largest |new - old| / |old| where both are finite and old is a normal number of the new type
+}
+
+// Add puts what happened to other values to r.
+func (r *Rounding) Add(o Rounding) {
+	r.Elements += o.Elements
+	r.Changed += o.Changed
+	r.Overflowed += o.Overflowed
+	r.MaxAbs = max(r.MaxAbs, o.MaxAbs)
+	r.MaxRel = max(r.MaxRel, o.MaxRel)
+}
+
+// Convert returns a floating-point tensor in another floating-point type,
+// rounded to nearest, ties to even, as IEEE 754 has it: what is too large
+// becomes infinite, a NaN stays one. A tensor of the type already is returned
+// as it is.
+func (t Tensor) Convert(to DType) (Tensor, Rounding, error) {
+	if err := t.Check(); err != nil {
+		return Tensor{}, Rounding{}, err
+	}
+	if !t.DType.Float() || !to.Float() {
+		return Tensor{}, Rounding{}, fmt.Errorf("tensor %q: %s cannot become %s: both must be floating-point types", t.Name, t.DType, to)
+	}
+	n := t.Elements()
+	if t.DType == to {
+		return t, Rounding{Elements: n}, nil
+	}
+	out := Tensor{Name: t.Name, DType: to, Shape: t.Shape, Data: make([]byte, n*to.Size())}
+	from, into := t.DType.Size(), to.Size()
+	widen, round, smallest := wideners[t.DType], narrowers[to], smallestNormal[to]
+	total := Rounding{Elements: n}
+	var mu sync.Mutex
+	const block = 1 << 16 // elements
+	err := each((n+block-1)/block, func(b int) error {
+		var r Rounding
+		for i := b * block; i < min(n, (b+1)*block); i++ {
+			x := widen(t.Data[i*from:])
+			y := round(x, out.Data[i*into:])
+			if x == y || math.IsNaN(x) {
+				continue
+			}
+			r.Changed++
+			if math.IsInf(y, 0) {
+				r.Overflowed++
+				continue
+			}
+			d := math.Abs(y - x)
+			r.MaxAbs = max(r.MaxAbs, d)
+			if math.Abs(x) >= smallest {
+				r.MaxRel = max(r.MaxRel, d/math.Abs(x))
+			}
+		}
+		mu.Lock()
+		total.Add(r)
+		mu.Unlock()
+		return nil
+	})
+	return out, total, err
+}
+
+// narrowers write x in a type at the start of b and return what stands there.
+var narrowers = [...]func(x float64, b []byte) float64{
+	Float64: func(x float64, b []byte) float64 {
+		binary.LittleEndian.PutUint64(b, math.Float64bits(x))
+		return x
+	},
+	Float32: func(x float64, b []byte) float64 {
+		y := float32(x)
+		binary.LittleEndian.PutUint32(b, math.Float32bits(y))
+		return float64(y)
+	},
+	Float16: func(x float64, b []byte) float64 {
+		bits, y := narrow(x, 5, 10)
+		binary.LittleEndian.PutUint16(b, bits)
+		return y
+	},
+	BFloat16: func(x float64, b []byte) float64 {
+		bits, y := narrow(x, 8, 7)
+		binary.LittleEndian.PutUint16(b, bits)
+		return y
+	},
+}
+
+var smallestNormal = [...]float64{Float64: 0x1p-1022, Float32: 0x1p-126, Float16: 0x1p-14, BFloat16: 0x1p-126}
+
+// narrow rounds x to a type of 16 bits with so many bits of exponent and of
+// fraction. It returns the bits and their value.
+func narrow(x float64, exponentBits, fractionBits int) (uint16, float64) {
+	sign := uint16(math.Float64bits(x) >> 48 & 0x8000)
+	most := 1<<exponentBits - 1 // the exponent of infinities and NaN
+	if math.IsNaN(x) {
+		return sign | uint16(most<<fractionBits) | 1<<(fractionBits-1), x
+	}
+	switch {
+	case math.IsInf(x, 0):
+		return sign | uint16(most<<fractionBits), x
+	case x == 0: // has no exponent
+		return sign, x
+	}
+	bias := most / 2
+	_, e := math.Frexp(x)                 // |x| is in [2^(e-1), 2^e)
+	e = max(e-1, 1-bias)                  // the exponent of the smallest normal number is that of the subnormal ones
+	unit := math.Ldexp(1, e-fractionBits) // of the last place
+	steps := math.RoundToEven(math.Abs(x) / unit)
+	// A full fraction that was rounded up goes on to the next exponent by itself.
+	bits := (e+bias-1)<<fractionBits + int(steps)
+	if bits >= most<<fractionBits {
+		return sign | uint16(most<<fractionBits), math.Inf(1 - 2*int(sign>>15))
+	}
+	return sign | uint16(bits), math.Copysign(steps*unit, x)
+}
