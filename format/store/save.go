@@ -19,12 +19,18 @@ import (
 // passes its permissions on. A path that exists and is not a regular file is
 // refused. Errors name path.
 func Save(path string, write func(io.Writer) error) error {
-	mode, err := replaceable(path)
+	mode, err := replaceable(disk{}, path)
 	if err != nil {
 		return err
 	}
+	return save(disk{}, path, mode, write)
+}
+
+// save is Save of a path that may be replaced.
+func save(d files, path string, mode fs.FileMode, write func(io.Writer) error) error {
 	folder := filepath.Dir(path)
-	temp, err := create(folder, mode)
+	temp := filepath.Join(folder, tempPrefix+strings.ToLower(rand.Text())+tempSuffix)
+	f, err := d.create(temp, mode)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: the folder %s does not exist: create it first", path, folder)
 	}
@@ -34,30 +40,36 @@ func Save(path string, write func(io.Writer) error) error {
 	renamed := false
 	defer func() { // also when write panics
 		if !renamed {
-			temp.Close() // it may be closed already
-			os.Remove(temp.Name())
+			f.Close() // it may be closed already
+			d.remove(temp)
 		}
 	}()
-	if err := fill(temp, write); err != nil {
+	if err := fill(f, write); err != nil {
 		return fmt.Errorf("%s: not written: %w", path, err)
 	}
-	if err := os.Rename(temp.Name(), path); err != nil {
+	if err := d.rename(temp, path); err != nil {
 		return fmt.Errorf("%s: not replaced: %w", path, cause(err))
 	}
 	renamed = true
-	if err := syncFolder(folder); err != nil {
+	if err := d.syncFolder(folder); err != nil {
 		return fmt.Errorf("%s: written, but a power cut may still undo it: syncing %s: %w", path, folder, cause(err))
 	}
 	return nil
 }
 
+// The name of a file that is being written: nothing reads it.
+const (
+	tempPrefix = ".attnx-"
+	tempSuffix = ".tmp"
+)
+
 // replaceable reports whether a file may be put at path, and the permissions
 // that it then has: those of the file that is there, 0 when there is none.
-func replaceable(path string) (fs.FileMode, error) {
+func replaceable(d files, path string) (fs.FileMode, error) {
 	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
 		return 0, fmt.Errorf("%q names no file", path)
 	}
-	info, err := os.Lstat(path)
+	info, err := d.lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
@@ -74,25 +86,9 @@ func replaceable(path string) (fs.FileMode, error) {
 	return info.Mode().Perm(), nil
 }
 
-// create makes a file in folder under a name of its own. With the mode 0 its
-// permissions are what the user's umask leaves, like those of any new file.
-func create(folder string, mode fs.FileMode) (*os.File, error) {
-	name := filepath.Join(folder, ".attnx-"+strings.ToLower(rand.Text())+".tmp")
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil || mode == 0 {
-		return f, err
-	}
-	if err := f.Chmod(mode); err != nil {
-		f.Close()
-		os.Remove(name)
-		return nil, err
-	}
-	return f, nil
-}
-
 // fill writes, syncs and closes f. A failed sync is not tried again: the kernel
 // may have dropped the pages, and the second would succeed without them.
-func fill(f *os.File, write func(io.Writer) error) error {
+func fill(f file, write func(io.Writer) error) error {
 	w := bufio.NewWriter(unnamed{f}) // writes larger than its buffer go straight through
 	if err := write(w); err != nil {
 		return err
@@ -107,7 +103,7 @@ func fill(f *os.File, write func(io.Writer) error) error {
 }
 
 // unnamed is a file whose errors do not name it.
-type unnamed struct{ f *os.File }
+type unnamed struct{ f file }
 
 func (u unnamed) Write(b []byte) (int, error) {
 	n, err := u.f.Write(b)

@@ -1,0 +1,98 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Saved is a checkpoint in a run's folder.
+type Saved struct {
+	Step         int
+	Path         string
+	Bytes        int64
+	Score        float64 // NaN if it has none
+	Broken       error   // nil if it is whole
+	Latest, Best bool    // the pointers name it
+}
+
+// List looks at the checkpoints of a run, oldest first, without touching
+// anything: the run may be going on. aside are the paths of those that were
+// set aside.
+func List(dir string, check Check) (saved []Saved, aside []string, err error) {
+	names, err := regular(disk{}, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	pointed := func(name string) int {
+		step, err := readPointer(disk{}, filepath.Join(dir, name))
+		if err != nil {
+			return -1
+		}
+		return step
+	}
+	latest, best := pointed(LatestName), pointed(BestName)
+	for _, step := range stepsOf(names) {
+		s := Saved{Step: step, Path: filepath.Join(dir, stepName(step)), Latest: step == latest, Best: step == best}
+		info, err := os.Lstat(s.Path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // pruned meanwhile
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		s.Bytes = info.Size()
+		if s.Score, s.Broken, err = look(disk{}, s.Path, check); err != nil {
+			s.Score, s.Broken = math.NaN(), err
+		}
+		saved = append(saved, s)
+	}
+	for _, name := range names {
+		if strings.Contains(name, corruptSuffix) {
+			aside = append(aside, filepath.Join(dir, name))
+		}
+	}
+	return saved, aside, nil
+}
+
+// Newest returns the newest whole checkpoint of a run, without touching
+// anything, and those that are newer and not whole.
+func Newest(dir string, check Check) (path string, broken []Broken, err error) {
+	return newest(disk{}, dir, check)
+}
+
+func newest(d files, dir string, check Check) (path string, broken []Broken, err error) {
+	names, err := regular(d, dir)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, step := range slices.Backward(stepsOf(names)) {
+		path := filepath.Join(dir, stepName(step))
+		_, bad, err := look(d, path, check)
+		if err != nil {
+			return "", nil, err
+		}
+		if bad == nil {
+			return path, broken, nil
+		}
+		broken = append(broken, Broken{path, bad})
+	}
+	if len(broken) > 0 {
+		return "", broken, fmt.Errorf("%s: none of its %d checkpoints is whole: %w", dir, len(broken), broken[0].Reason)
+	}
+	return "", nil, fmt.Errorf("%s: the folder holds no checkpoint", dir)
+}
+
+// Follow returns the checkpoint that a pointer, the file "latest" or "best" of
+// a run, names.
+func Follow(path string) (string, error) {
+	step, err := readPointer(disk{}, path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(path), stepName(step)), nil
+}
