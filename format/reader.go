@@ -37,54 +37,70 @@ type Reader struct {
 // not valid gives a *FormatError, one that is not what was sealed a
 // *SealError, one that is valid but not supported an *UnsupportedError.
 func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
+	out, head, err := openPlain(r, size)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFeatures(out.metadata); err != nil {
+		return nil, err
+	}
+	must, err := mustBeSealed(r, size, out)
+	if err != nil {
+		return nil, err
+	}
+	if must {
+		out.entries, out.seal, err = openSeal(r, size, head, out.metadata, out.entries)
+		if err != nil {
+			return nil, err
+		}
+		out.number()
+	}
+	return out, nil
+}
+
+// openPlain reads a file as the safetensors file that it is, whatever seal it
+// may have. It also returns the file's first bytes.
+func openPlain(r io.ReaderAt, size int64) (out *Reader, head []byte, err error) {
 	if size < lengthSize {
-		return nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("%d bytes are too few for a safetensors file", size)}
+		return nil, nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("%d bytes are too few for a safetensors file", size)}
 	}
 	var word [lengthSize]byte
 	if err := readFull(r, word[:], 0); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	n := binary.LittleEndian.Uint64(word[:])
 	switch {
 	case n > MaxHeader:
-		return nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes, at most %d: it is no safetensors file", n, MaxHeader)}
+		return nil, nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes, at most %d: it is no safetensors file", n, MaxHeader)}
 	case n > uint64(size-lengthSize):
-		return nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes in a file of %d: it is truncated, or no safetensors file", n, size)}
+		return nil, nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes in a file of %d: it is truncated, or no safetensors file", n, size)}
 	}
-	head := make([]byte, lengthSize+n)
+	head = make([]byte, lengthSize+n)
 	if err := readFull(r, head, 0); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	metadata, entries, err := parseHeader(head[lengthSize:])
 	if _, unsupported := err.(*UnsupportedError); err != nil && !unsupported {
-		return nil, err
+		return nil, nil, err
 	}
 	start := int64(len(head))
 	if bad := checkPlaces(entries, start, size-start); bad != nil {
-		return nil, bad
+		return nil, nil, bad
 	}
-	out := &Reader{r: r, metadata: metadata, entries: entries, start: start}
-	why, bad := sealedBy(r, size, metadata, entries)
-	switch {
-	case bad != nil:
-		return nil, bad
-	case err != nil: // not supported
-		return nil, err
-	case checkFeatures(metadata) != nil:
-		return nil, checkFeatures(metadata)
-	case why == "":
-	case why != "tensor":
-		return nil, &SealError{Tensor: SealName, Offset: -1, Reason: why}
-	default:
-		if out.entries, out.seal, err = openSeal(r, size, head, metadata, entries); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, nil, err
 	}
-	out.index = make(map[string]int, len(out.entries))
-	for i, e := range out.entries {
-		out.index[e.Name] = i
+	out = &Reader{r: r, metadata: metadata, entries: entries, start: start}
+	out.number()
+	return out, head, nil
+}
+
+// number makes the index of the entries.
+func (r *Reader) number() {
+	r.index = make(map[string]int, len(r.entries))
+	for i, e := range r.entries {
+		r.index[e.Name] = i
 	}
-	return out, nil
 }
 
 // NewMemoryReader is NewReader of a file that is in memory. The data of its

@@ -160,24 +160,26 @@ const (
 	resealIt  = "another tool rewrote the file; if it is to be trusted, give it a new seal with attnx reseal"
 )
 
-// sealedBy says why a file must have a whole seal, "" if it need not.
-func sealedBy(r io.ReaderAt, size int64, metadata map[string]string, entries []entry) (string, error) {
-	if slices.ContainsFunc(entries, func(e entry) bool { return e.Name == SealName }) {
-		return "tensor", nil
+// mustBeSealed reports whether a file has a seal to be compared with. A file
+// that had one and lost it is an error, so that no damage turns a sealed file
+// into one that nobody checks.
+func mustBeSealed(r io.ReaderAt, size int64, f *Reader) (bool, error) {
+	if _, has := f.index[SealName]; has {
+		return true, nil
 	}
-	if slices.Contains(strings.Split(metadata[metaRequires], ","), featureSeal) {
-		return "the metadata ask for a seal, but the file has none: " + resealIt, nil
+	if slices.Contains(strings.Split(f.metadata[metaRequires], ","), featureSeal) {
+		return false, &SealError{Tensor: SealName, Offset: -1, Reason: "the metadata ask for a seal, but the file has none: " + resealIt}
 	}
 	if size >= footerSize {
 		var magic [len(footerMagic)]byte
 		if err := readFull(r, magic[:], size-footerSize); err != nil {
-			return "", err
+			return false, err
 		}
 		if string(magic[:]) == footerMagic {
-			return "it ends like a sealed file, but has no tensor " + SealName + ": " + copyAgain, nil
+			return false, &SealError{Tensor: SealName, Offset: -1, Reason: "it ends like a sealed file, but has no tensor " + SealName + ": " + copyAgain}
 		}
 	}
-	return "", nil
+	return false, nil
 }
 
 // openSeal checks the seal of a file against its header and returns the
@@ -245,16 +247,7 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 	case le.Uint64(body[96:]) != uint64(len(ours)) || int64(sealSize(tensors)) != length || le.Uint64(body[16:]) != uint64(size):
 		return nil, nil, broken(96, fmt.Sprintf("the seal is not one of %d tensors in %d bytes: %s", len(ours), size, resealIt))
 	}
-	at := sealHead
-	for i := range ours {
-		s := &sums{sha256: Digest(body[at:])}
-		at += sha256.Size
-		for range chunks(ours[i].end - ours[i].begin) {
-			s.crc32c = append(s.crc32c, le.Uint32(body[at:]))
-			at += 4
-		}
-		ours[i].sums = s
-	}
+	readSums(body, ours)
 	content := Digest(body[64:])
 	if contentID(metadata, ours) != content {
 		return nil, nil, broken(64, "the content id is not that of the tensors: "+resealIt)
@@ -264,6 +257,21 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the header is not in canonical form: " + resealIt}
 	}
 	return ours, &Seal{Root: root, ContentID: content}, nil
+}
+
+// readSums takes the sums of the entries, which are in the order of their data,
+// out of a seal that is long enough for them.
+func readSums(seal []byte, entries []entry) {
+	at := sealHead
+	for i := range entries {
+		s := &sums{sha256: Digest(seal[at:])}
+		at += sha256.Size
+		for range chunks(entries[i].end - entries[i].begin) {
+			s.crc32c = append(s.crc32c, binary.LittleEndian.Uint32(seal[at:]))
+			at += 4
+		}
+		entries[i].sums = s
+	}
 }
 
 // sealedHead returns the first bytes of a sealed file.

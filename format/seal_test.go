@@ -452,3 +452,49 @@ func TestReproducible(t *testing.T) {
 		t.Error("the same tensors gave another file")
 	}
 }
+
+// TestReseal gives a new seal to files that other tools wrote.
+func TestReseal(t *testing.T) {
+	good := small(t)
+	metadata, tensors := mustRead(t, good)
+	reseal := func(b []byte) (format.Resealed, []byte) {
+		t.Helper()
+		var out bytes.Buffer
+		r, err := format.Reseal(&out, bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, out.Bytes()
+	}
+	if r, b := reseal(good); !bytes.Equal(b, good) || len(r.Tensors) != 5 || len(r.Same) != 5 {
+		t.Errorf("a whole file: %+v, or another file", r)
+	}
+	if r, b := reseal(write(t, metadata, tensors...)); !bytes.Equal(b, good) || r.Same != nil {
+		t.Errorf("a plain file: %+v, or not the one that was sealed", r)
+	}
+	// Another tool: its own order, the seal among the tensors, a changed weight.
+	changed := slices.Clone(tensors)
+	slices.Reverse(changed)
+	for i := range changed {
+		if changed[i].Name == "h.0.bias" {
+			changed[i].Data = bytes.Clone(changed[i].Data)
+			changed[i].Data[2] ^= 1
+		}
+	}
+	seal := format.FromUint8s(format.SealName, []int{344}, good[4096+1024:])
+	rewritten := write(t, metadata, append([]format.Tensor{seal}, changed...)...)
+	if everything(rewritten) == nil {
+		t.Fatal("it is read with the old seal")
+	}
+	r, b := reseal(rewritten)
+	if len(r.Same) != 4 || slices.Contains(r.Same, "h.0.bias") {
+		t.Errorf("same as before: %v", r.Same)
+	}
+	f, err := format.NewMemoryReader(b)
+	if err != nil || f.Verify() != nil || *f.Seal() != r.Seal {
+		t.Errorf("%v; %+v", err, r.Seal)
+	}
+	if _, err := format.Reseal(io.Discard, bytes.NewReader(good[:5000]), 5000); err == nil {
+		t.Error("half a file got a seal")
+	}
+}

@@ -16,6 +16,7 @@ type Writer struct {
 	todo []entry // what is to be added yet
 	err  error
 	seal *sealer // nil in a file without a seal
+	done *Seal   // what Close wrote
 }
 
 // NewWriter writes the header to w and returns a Writer of the data of a plain
@@ -163,26 +164,38 @@ func (w *Writer) Add(t Tensor) {
 	}
 }
 
+// summed returns the entries of a sealed file with their sums; nil before
+// everything was added.
+func (w *Writer) summed() []entry {
+	if w.seal == nil {
+		return nil
+	}
+	w.seal.jobs.Wait()
+	return w.seal.entries
+}
+
 // Close writes the seal of a sealed file. It returns the first error, or says
 // which tensor was not added. It does not close the underlying io.Writer.
 func (w *Writer) Close() error {
-	if w.seal != nil {
-		w.seal.jobs.Wait()
-	}
+	entries := w.summed()
 	if w.err == nil && len(w.todo) > 0 {
 		w.refuse(Tensor{Name: w.todo[0].Name}, "the header has it, but it was not added")
 	}
 	if s := w.seal; s != nil && w.err == nil {
-		all := make([]*sums, len(s.entries))
-		for i, e := range s.entries {
+		all := make([]*sums, len(entries))
+		for i, e := range entries {
 			all[i] = e.sums
 		}
-		seal, _ := encodeSeal(s.head, s.size, contentID(s.metadata, s.entries), all)
+		content := contentID(s.metadata, entries)
+		seal, root := encodeSeal(s.head, s.size, content, all)
 		w.write(seal)
-		w.seal = nil // closed: a second Close writes nothing
+		w.seal, w.done = nil, &Seal{Root: root, ContentID: content} // a second Close writes nothing
 	}
 	return w.err
 }
+
+// Seal returns the seal that Close wrote; nil before, and in a file without.
+func (w *Writer) Seal() *Seal { return w.done }
 
 func (w *Writer) refuse(t Tensor, reason string) {
 	w.err = &FormatError{Tensor: t.Name, Offset: -1, Reason: reason}

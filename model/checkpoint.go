@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,18 +15,23 @@ import (
 
 // Checkpoint is a model at one moment of its training.
 type Checkpoint struct {
-	Config    Config
-	Weights   Weights
-	Tokenizer []byte // a Hugging Face tokenizer.json; empty if the model has none
-	Step      int    // optimizer steps done
-	Train     *TrainState
+	Config        Config
+	Weights       Weights
+	Tokenizer     []byte   // a Hugging Face tokenizer.json; empty if the model has none
+	Step          int      // optimizer steps done
+	Loss, ValLoss *float64 // of that step and after it; nil where they are not known
+	Train         *TrainState
+	Seal          *format.Seal // of the file it was read from; nil if that had none: then it is weights only
 }
 
 // TrainState is what a training run needs beside the weights to go on; nil in
-// a Checkpoint that is only a model.
+// a Checkpoint that is only a model. What the trainer wrote is not looked into
+// here.
 type TrainState struct {
-	Options json.RawMessage // the trainer's own settings, not looked into here
-	Moments []format.Tensor // of the optimizer, under names that begin with "optim."
+	Options json.RawMessage // the trainer's settings
+	Random  json.RawMessage // where its random numbers stand
+	Data    json.RawMessage // where it is in its data
+	Moments []format.Tensor // of the optimizer, under names that begin with format.MomentPrefix
 }
 
 // The names of what is no weight in a checkpoint file.
@@ -33,19 +39,21 @@ const (
 	metaConfig      = "attnx.config"      // Config as JSON
 	metaFingerprint = "attnx.fingerprint" // of the forward graph
 	metaStep        = "attnx.step"
-	metaTrain       = "attnx.train" // TrainState.Options
-	blobTokenizer   = "attnx.blob.tokenizer.json"
-	momentPrefix    = "optim."
-	blobPrefix      = "attnx.blob."
+	metaLoss        = "attnx.loss"
+	metaValLoss     = "attnx.val_loss"
+	blobTokenizer   = format.BlobPrefix + "tokenizer.json"
+	blobOptions     = format.BlobPrefix + "trainer.json"
+	blobRandom      = format.BlobPrefix + "random.json"
+	blobData        = format.BlobPrefix + "data.json"
 )
 
-// Save writes the checkpoint to path: the old file stays whole until the new
-// one is complete. Equal checkpoints give equal bytes.
+// Save writes the checkpoint to path, sealed: the old file stays whole until
+// the new one is complete. Equal checkpoints give equal bytes.
 func (c *Checkpoint) Save(path string) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	return store.Save(path, c.write)
+	return store.Save(path, c.Write)
 }
 
 // check reports what would make a file that Load refuses.
@@ -57,119 +65,181 @@ func (c *Checkpoint) check() error {
 	return c.Weights.Check(g)
 }
 
-func (c *Checkpoint) write(w io.Writer) error {
-	g, err := Build(c.Config)
+// Write writes the file of the checkpoint to w, which may be a pipe.
+func (c *Checkpoint) Write(w io.Writer) error {
+	meta, tensors, err := c.contents()
 	if err != nil {
 		return err
 	}
+	return format.WriteSealed(w, meta, tensors)
+}
+
+// Size returns the bytes that Write writes.
+func (c *Checkpoint) Size() (int64, error) {
+	meta, tensors, err := c.contents()
+	if err != nil {
+		return 0, err
+	}
+	infos := make([]format.TensorInfo, len(tensors))
+	for i, t := range tensors {
+		infos[i] = t.Info()
+	}
+	return format.SealedSize(meta, infos)
+}
+
+// contents returns what stands in the file.
+func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor, err error) {
+	g, err := Build(c.Config)
+	if err != nil {
+		return nil, nil, err
+	}
 	config, err := json.Marshal(c.Config)
 	if err != nil {
-		return fmt.Errorf("model: configuration: %w", err)
+		return nil, nil, fmt.Errorf("model: configuration: %w", err)
 	}
-	meta := map[string]string{
+	meta = map[string]string{
 		"format":        "pt", // transformers reads no file without it
 		metaConfig:      string(config),
 		metaFingerprint: graph.Fingerprint(g),
 		metaStep:        strconv.Itoa(c.Step),
 	}
-	tensors := append([]format.Tensor(nil), c.Weights...)
-	if c.Train != nil {
-		meta[metaTrain] = string(c.Train.Options)
-		tensors = append(tensors, c.Train.Moments...)
+	for name, loss := range map[string]*float64{metaLoss: c.Loss, metaValLoss: c.ValLoss} {
+		if loss != nil {
+			meta[name] = strconv.FormatFloat(*loss, 'g', -1, 64)
+		}
 	}
-	if len(c.Tokenizer) > 0 {
-		tensors = append(tensors, format.FromUint8s(blobTokenizer, []int{len(c.Tokenizer)}, c.Tokenizer))
+	tensors = slices.Clone(c.Weights)
+	blob := func(name string, data []byte) {
+		if len(data) > 0 {
+			tensors = append(tensors, format.FromUint8s(name, []int{len(data)}, data))
+		}
 	}
-	h := format.Header{Metadata: meta}
-	for _, t := range tensors {
-		h.Tensors = append(h.Tensors, format.TensorInfo{Name: t.Name, DType: t.DType, Shape: t.Shape})
+	blob(blobTokenizer, c.Tokenizer)
+	if t := c.Train; t != nil {
+		tensors = append(tensors, t.Moments...)
+		blob(blobOptions, t.Options)
+		blob(blobRandom, t.Random)
+		blob(blobData, t.Data)
 	}
-	fw := format.NewWriter(w, h)
-	for _, t := range tensors {
-		fw.Add(t)
-	}
-	return fw.Close()
+	return meta, tensors, nil
 }
 
-// Load reads a checkpoint. It refuses a file whose weights are not those of
-// the network it names, and one made from another definition of that network.
+// Load reads a checkpoint, and compares what it reads with the file's seal. It
+// refuses a file whose weights are not those of the network it names, and one
+// made from another definition of that network. Of a file without a seal,
+// which another tool wrote, it takes the weights and the tokenizer only.
 func Load(path string) (*Checkpoint, error) {
 	f, err := format.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	c, err := read(f.Reader)
+	c, names, err := plan(f.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	tensors, err := f.Load(names...)
+	if err != nil {
+		return nil, err
+	}
+	c.take(tensors)
 	return c, nil
 }
 
-func read(r *format.Reader) (*Checkpoint, error) {
-	meta := r.Metadata()
+// plan returns what the header says of a checkpoint, and the names of the
+// tensors that it consists of: the weights in their order, then the rest.
+func plan(f *format.Reader) (c *Checkpoint, names []string, err error) {
+	meta := f.Metadata()
 	text, ok := meta[metaConfig]
 	if !ok {
-		return nil, fmt.Errorf("no %q in the metadata: this is a safetensors file but no attnx checkpoint", metaConfig)
+		return nil, nil, fmt.Errorf("no %q in the metadata: this is a safetensors file but no attnx checkpoint; attnx convert makes one of a Hugging Face folder", metaConfig)
 	}
 	config, err := ParseConfig(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g, err := Build(config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if want, got := graph.Fingerprint(g), meta[metaFingerprint]; got != want {
-		return nil, fmt.Errorf("model: the file's graph fingerprint %.12q is not this version's %.12q: load it with the version that wrote it", got, want)
+		return nil, nil, fmt.Errorf("model: the file's graph fingerprint %.12q is not this version's %.12q: load it with the version that wrote it", got, want)
 	}
-	c := &Checkpoint{Config: config}
+	c = &Checkpoint{Config: config, Seal: f.Seal()}
 	if c.Step, err = strconv.Atoi(meta[metaStep]); err != nil || c.Step < 0 {
-		return nil, fmt.Errorf("model: %s is %q, wants a number of steps", metaStep, meta[metaStep])
+		return nil, nil, fmt.Errorf("model: %s is %q, wants a number of steps", metaStep, meta[metaStep])
+	}
+	if c.Loss, err = loss(meta, metaLoss); err != nil {
+		return nil, nil, err
+	}
+	if c.ValLoss, err = loss(meta, metaValLoss); err != nil {
+		return nil, nil, err
 	}
 	// Shapes first: nothing is read before every weight is known to fit.
 	infos := map[string]format.TensorInfo{}
-	for _, i := range r.Tensors() {
+	for _, i := range f.Tensors() {
 		infos[i.Name] = i
 	}
 	for _, p := range g.Params {
 		i, ok := infos[p.Name]
 		if !ok {
-			return nil, fmt.Errorf("model: weight %q is missing", p.Name)
+			return nil, nil, fmt.Errorf("model: weight %q is missing", p.Name)
 		}
 		if i.DType != p.DType || !p.Shape.Equal(graph.Numbers(i.Shape...)) {
-			return nil, fmt.Errorf("model: weight %q is %s%v, the configuration wants %s%s", p.Name, i.DType, i.Shape, p.DType, p.Shape)
+			return nil, nil, fmt.Errorf("model: weight %q is %s%v, the configuration wants %s%s", p.Name, i.DType, i.Shape, p.DType, p.Shape)
 		}
+		names = append(names, p.Name)
 	}
-	for _, p := range g.Params {
-		t, err := r.Tensor(p.Name)
-		if err != nil {
-			return nil, err
-		}
-		c.Weights = append(c.Weights, t)
-	}
-	if i, ok := infos[blobTokenizer]; ok {
-		t, err := r.Tensor(i.Name)
-		if err != nil {
-			return nil, err
-		}
-		c.Tokenizer = t.Data
-	}
-	if options, ok := meta[metaTrain]; ok {
-		c.Train = &TrainState{Options: json.RawMessage(options)}
-	}
-	for _, i := range r.Tensors() {
+	_, training := infos[blobOptions]
+	for _, i := range f.Tensors() {
 		switch {
-		case g.Lookup(i.Name) != nil, strings.HasPrefix(i.Name, blobPrefix):
-		case strings.HasPrefix(i.Name, momentPrefix) && c.Train != nil:
-			t, err := r.Tensor(i.Name)
-			if err != nil {
-				return nil, err
-			}
-			c.Train.Moments = append(c.Train.Moments, t)
+		case g.Lookup(i.Name) != nil:
+		case i.Name == blobTokenizer, c.Seal != nil && strings.HasPrefix(i.Name, format.BlobPrefix):
+			names = append(names, i.Name)
+		case c.Seal != nil && training && strings.HasPrefix(i.Name, format.MomentPrefix):
+			names = append(names, i.Name)
+		case c.Seal == nil && (strings.HasPrefix(i.Name, format.MomentPrefix) || strings.HasPrefix(i.Name, "attnx.")):
+			// What another tool left of a checkpoint of ours: no longer to be trusted.
 		default:
-			return nil, fmt.Errorf("model: tensor %q is no weight of the network", i.Name)
+			return nil, nil, fmt.Errorf("model: tensor %q is no weight of the network", i.Name)
 		}
 	}
-	return c, nil
+	c.Weights = make(Weights, len(g.Params))
+	if training && c.Seal != nil {
+		c.Train = &TrainState{}
+	}
+	return c, names, nil
+}
+
+// take puts the tensors of a plan into their places.
+func (c *Checkpoint) take(tensors []format.Tensor) {
+	n := copy(c.Weights, tensors)
+	for _, t := range tensors[n:] {
+		switch {
+		case t.Name == blobTokenizer:
+			c.Tokenizer = t.Data
+		case c.Train == nil:
+		case t.Name == blobOptions:
+			c.Train.Options = t.Data
+		case t.Name == blobRandom:
+			c.Train.Random = t.Data
+		case t.Name == blobData:
+			c.Train.Data = t.Data
+		case strings.HasPrefix(t.Name, format.MomentPrefix):
+			c.Train.Moments = append(c.Train.Moments, t)
+		}
+	}
+}
+
+// loss reads a loss out of the metadata.
+func loss(meta map[string]string, name string) (*float64, error) {
+	text, ok := meta[name]
+	if !ok {
+		return nil, nil
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return nil, fmt.Errorf("model: %s is %q, wants a number", name, text)
+	}
+	return &v, nil
 }

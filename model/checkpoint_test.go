@@ -15,9 +15,11 @@ func tinyCheckpoint(t *testing.T, arch string) *Checkpoint {
 	t.Helper()
 	c, g := preset(t, "tiny", arch, 31)
 	w := NewWeights(g, 1)
+	val := 2.5
 	return &Checkpoint{
-		Config: c, Weights: w, Tokenizer: []byte(`{"model":{}}`), Step: 12,
-		Train: &TrainState{Options: []byte(`{"steps":100}`), Moments: []format.Tensor{w[0].WithName("optim.m." + w[0].Name)}},
+		ValLoss: &val,
+		Config:  c, Weights: w, Tokenizer: []byte(`{"model":{}}`), Step: 12,
+		Train: &TrainState{Options: []byte(`{"steps":100}`), Random: []byte(`{"seed":1}`), Data: []byte(`{"batches":3}`), Moments: []format.Tensor{w[0].WithName("optim.m." + w[0].Name)}},
 	}
 }
 
@@ -37,7 +39,9 @@ func TestCheckpointRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if back.Config != c.Config || back.Weights.Hash() != c.Weights.Hash() || back.Step != 12 ||
-			!bytes.Equal(back.Tokenizer, c.Tokenizer) || string(back.Train.Options) != `{"steps":100}` || len(back.Train.Moments) != 1 {
+			!bytes.Equal(back.Tokenizer, c.Tokenizer) || string(back.Train.Options) != `{"steps":100}` ||
+			string(back.Train.Random) != `{"seed":1}` || string(back.Train.Data) != `{"batches":3}` || len(back.Train.Moments) != 1 ||
+			back.Seal == nil || back.Loss != nil || *back.ValLoss != 2.5 {
 			t.Errorf("%s: read back %+v", arch, back)
 		}
 		if err := back.Save(path); err != nil {
@@ -65,17 +69,10 @@ func rewrite(t *testing.T, from, to string, change func(meta map[string]string, 
 		}
 		tensors = append(tensors, x)
 	}
-	h := format.Header{Metadata: f.Metadata()}
-	tensors = change(h.Metadata, tensors)
-	for _, x := range tensors {
-		h.Tensors = append(h.Tensors, format.TensorInfo{Name: x.Name, DType: x.DType, Shape: x.Shape})
-	}
+	meta := f.Metadata()
+	tensors = change(meta, tensors)
 	var b bytes.Buffer
-	w := format.NewWriter(&b, h)
-	for _, x := range tensors {
-		w.Add(x)
-	}
-	if err := w.Close(); err != nil {
+	if err := format.WriteSealed(&b, meta, tensors); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(to, b.Bytes(), 0o666); err != nil {
@@ -103,16 +100,21 @@ func TestLoadRefuses(t *testing.T) {
 		{"another fingerprint", "fingerprint", meta(metaFingerprint, "00")},
 		{"no step", metaStep, meta(metaStep, "")},
 		{"a negative step", metaStep, meta(metaStep, "-1")},
-		{"a missing weight", `"wte.weight" is missing`, func(_ map[string]string, x tensors) tensors { return x[1:] }},
+		{"a loss that is no number", "attnx.val_loss is", meta(metaValLoss, "low")},
+		{"a missing weight", `"wte.weight" is missing`, func(_ map[string]string, x tensors) tensors {
+			return slices.DeleteFunc(x, func(t format.Tensor) bool { return t.Name == "wte.weight" })
+		}},
 		{"a weight of another shape", `"wpe.weight"`, func(_ map[string]string, x tensors) tensors {
-			x = slices.Clone(x)
-			x[1].Shape = []int{x[1].Elements()}
+			i := slices.IndexFunc(x, func(t format.Tensor) bool { return t.Name == "wpe.weight" })
+			x[i].Shape = []int{x[i].Elements()}
 			return x
 		}},
 		{"a tensor that belongs to nothing", `"extra" is no weight`, func(_ map[string]string, x tensors) tensors {
 			return append(x, format.FromUint8s("extra", []int{1}, []byte{1}))
 		}},
-		{"moments without training options", "is no weight", func(m map[string]string, x tensors) tensors { delete(m, metaTrain); return x }},
+		{"moments without training options", "is no weight", func(_ map[string]string, x tensors) tensors {
+			return slices.DeleteFunc(x, func(t format.Tensor) bool { return t.Name == blobOptions })
+		}},
 	} {
 		rewrite(t, good, bad, c.change)
 		if _, err := Load(bad); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), bad) {
@@ -130,5 +132,38 @@ func TestSaveRefusesOtherWeights(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("a file was left behind")
+	}
+}
+
+// A file without a seal, as another tool writes it, gives its weights and no
+// more.
+func TestLoadForeign(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.safetensors")
+	c := tinyCheckpoint(t, GPT2)
+	meta, tensors, err := c.contents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := format.Header{Metadata: meta}
+	for _, x := range tensors {
+		h.Tensors = append(h.Tensors, x.Info())
+	}
+	var b bytes.Buffer
+	w := format.NewWriter(&b, h)
+	for _, x := range tensors {
+		w.Add(x)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Seal != nil || back.Train != nil || back.Weights.Hash() != c.Weights.Hash() || !bytes.Equal(back.Tokenizer, c.Tokenizer) {
+		t.Errorf("%+v", back)
 	}
 }

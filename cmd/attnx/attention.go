@@ -25,7 +25,7 @@ func attentionCommand(s streams) *cobra.Command {
 that looks, one column for each token looked at, computed in float64. Without
 --layer and --head all of them are shown; the picture has a row for each layer
 and a column for each head.`,
-		Example: "  attnx attention quickstart/" + checkpointFile + " --text 'do not like' --head 0 -o heads.png",
+		Example: "  attnx attention quickstart --text 'do not like' --head 0 -o heads.png",
 		Args:    oneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if text == "" {
@@ -36,7 +36,7 @@ and a column for each head.`,
 					return err
 				}
 			}
-			c, err := model.Load(args[0])
+			c, _, err := loadCheckpoint(args[0], s.err)
 			if err != nil {
 				return err
 			}

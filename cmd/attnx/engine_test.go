@@ -237,7 +237,11 @@ func trained(t *testing.T, steps int, open func(c model.Config) train.Engine) ([
 	}
 	var losses []float64
 	val := 0.0
-	if err := run.Run(t.Context(), func(e train.Event) { losses, val = append(losses, e.Loss), e.ValLoss }); err != nil {
+	err = run.Run(t.Context(), func(e train.Event) error {
+		losses, val = append(losses, e.Loss), e.ValLoss
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return losses, val, c.Weights

@@ -33,7 +33,7 @@ Profiles:
          weight to loss and grad.<weight>; with --optimizer adamw, and the
          moments, the step and lr, to the next weights and moments. Any
          runtime can train with it`,
-		Example: "  attnx export runs/go/" + checkpointFile + " -o go.onnx\n  attnx export runs/go/" + checkpointFile + " -o go.flat.onnx --profile flat",
+		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat",
 		Args:    oneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
@@ -54,7 +54,7 @@ Profiles:
 			if optimizer != "" && optimizer != "adamw" {
 				return fmt.Errorf("--optimizer %q: take adamw, or leave it out for gradients alone", optimizer)
 			}
-			c, err := model.Load(args[0])
+			c, _, err := loadCheckpoint(args[0], s.err)
 			if err != nil {
 				return err
 			}

@@ -36,7 +36,7 @@ token is taken every time.`,
 			if sampler.Temperature == 0 && (cmd.Flags().Changed("top-k") || cmd.Flags().Changed("top-p") || cmd.Flags().Changed("seed")) {
 				fmt.Fprintln(s.err, "attnx: without --temperature the likeliest token is taken: --top-k, --top-p and --seed change nothing")
 			}
-			l, err := openLanguage(args[0], d)
+			l, err := openLanguage(args[0], d, s.err)
 			if err != nil {
 				return err
 			}

@@ -43,10 +43,14 @@ func inspectCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "inspect FILE",
 		Short:   "Show what is in a checkpoint, a safetensors file or an ONNX file",
-		Example: "  attnx inspect runs/go/" + checkpointFile + "\n  attnx inspect go.onnx --nodes",
+		Example: "  attnx inspect runs/go\n  attnx inspect go.onnx --nodes",
 		Args:    oneArg("checkpoint, safetensors or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, err := sniff(args[0])
+			path, err := resolve(args[0], s.err)
+			if err != nil {
+				return err
+			}
+			kind, err := sniff(path)
 			if err != nil {
 				return err
 			}
@@ -54,15 +58,15 @@ func inspectCommand(s streams) *cobra.Command {
 				return fmt.Errorf("--nodes and --json exclude each other: --json has no nodes, only their number")
 			}
 			if kind != onnxFile && nodes {
-				return fmt.Errorf("--nodes: %s has no nodes, it is a safetensors file", args[0])
+				return fmt.Errorf("--nodes: %s has no nodes, it is a safetensors file", path)
 			}
-			info, err := os.Stat(args[0])
+			info, err := os.Stat(path)
 			if err != nil {
 				return err
 			}
-			x := inspection{File: args[0], Bytes: info.Size(), Metadata: map[string]string{}}
+			x := inspection{File: path, Bytes: info.Size(), Metadata: map[string]string{}}
 			if kind == onnxFile {
-				m, err := onnx.ReadFile(args[0])
+				m, err := onnx.ReadFile(path)
 				if err != nil {
 					return err
 				}
@@ -70,7 +74,7 @@ func inspectCommand(s streams) *cobra.Command {
 					return onnx.Print(s.out, m)
 				}
 				x.onnx(m)
-			} else if err := x.safetensors(args[0]); err != nil {
+			} else if err := x.safetensors(path); err != nil {
 				return err
 			}
 			if asJSON {

@@ -23,8 +23,9 @@ func checkMemory(c model.Config, batch int) error {
 	return nil
 }
 
-// stepMemory estimates what a training step takes: the values of the graph that
-// are there at a time, weights and gradients among them, and two moments. ONNX
+// stepMemory estimates what training takes: the values of the graph that are
+// there at a time, weights and gradients among them, and two moments, and a copy
+// of weights and moments while a checkpoint is written. ONNX
 // Runtime's allocator grows by doubling and packs weights for its products:
 // measured peaks of whole processes were 1.6 times the values (small 774 and
 // 1294 MB, w512 921 and 1528, gpt2 2186 and 3515).
@@ -38,7 +39,7 @@ func stepMemory(c model.Config, batch int) (int64, error) {
 		return 0, err
 	}
 	peak, err := graph.PeakBytes(g)
-	return (peak + 2*4*int64(n)) * 8 / 5, err
+	return (peak+2*4*int64(n))*8/5 + 3*4*int64(n), err
 }
 
 // freeMemory returns the bytes that this process may still take: what the

@@ -64,12 +64,12 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	}
 	err = runTrain(cmd.Context(), s, trainFlags{
 		data: data, glob: "*", arch: model.GPT2, preset: "tiny", tokenizer: "word", vocab: 64,
-		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, accumulate: 1, engine: "gorgonia", device: "cpu", out: folder,
+		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, accumulate: 1, engine: "gorgonia", device: "cpu", keep: 1, saveEvery: quickstartSteps, out: folder,
 	}, func(string) bool { return false })
 	if err != nil {
 		return err
 	}
-	c, err := model.Load(in(checkpointFile))
+	c, _, err := loadCheckpoint(folder, s.err)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ Next:
   go run ./cmd/attnx attention %[1]s --text "do like" -o %[2]s
   go run ./cmd/attnx inspect %[3]s
   go run ./cmd/attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
-`, in(checkpointFile), in("attention.png"), in("model.onnx"))
+`, folder, in("attention.png"), in("model.onnx"))
 	return nil
 }
 
@@ -171,10 +171,10 @@ func ask(ctx context.Context, s streams, c *model.Checkpoint, in func(string) st
 	var l *language
 	var err error
 	if missing == nil {
-		l, err = openLanguage(in("model.onnx"), device{name: "cpu"})
+		l, err = openLanguage(in("model.onnx"), device{name: "cpu"}, s.err)
 	} else {
 		l = &language{config: c.Config, running: "onnx-go"}
-		if l.tok, err = tokenizerOf(in(checkpointFile), c.Tokenizer, c.Config); err == nil {
+		if l.tok, err = tokenizerOf(in("latest"), c.Tokenizer, c.Config); err == nil {
 			l.session, err = onnxgo.Open(in("model.flat.onnx"))
 		}
 	}

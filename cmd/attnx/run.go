@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/attnx/attnx/model"
@@ -23,8 +25,9 @@ func (f trainFlags) folder() string {
 	return f.out
 }
 
-// trainRun trains, shows the progress, and saves into the run's folder.
-func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.Data, o train.Options, f trainFlags) error {
+// trainRun trains, shows the progress, and saves into the run's folder: that of
+// a run that is resumed, or a new one where run is nil.
+func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoint, data *train.Data, o train.Options, f trainFlags) error {
 	if err := checkMemory(c.Config, o.Batch); err != nil {
 		return err
 	}
@@ -38,11 +41,25 @@ func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.D
 	if err != nil {
 		return err
 	}
+	save := func() error {
+		reached, err := t.Checkpoint(c.Tokenizer)
+		if err != nil {
+			return err
+		}
+		return run.Save(reached)
+	}
 	folder := f.folder()
 	in := func(name string) string { return filepath.Join(folder, name) }
-	// The folder is made first: a run that cannot be saved must not begin.
-	if err := os.MkdirAll(folder, 0o777); err != nil {
-		return fmt.Errorf("--out: no folder can be made: %w", err)
+	fresh := run == nil
+	if fresh {
+		if run, err = model.OpenRun(folder, f.keep); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+		defer run.Close()
+		// A run that cannot be saved must not begin.
+		if err := errors.Join(save(), run.Wait()); err != nil {
+			return errors.Join(err, run.Abandon())
+		}
 	}
 	metrics, err := openMetrics(in(metricsFile), c.Step)
 	if err != nil {
@@ -64,8 +81,9 @@ func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.D
 	}
 	bar := newProgress(s.err, "training", o.Steps, "steps")
 	bar.set(c.Step, "")
-	val, done := math.NaN(), 0
-	runErr := t.Run(ctx, func(e train.Event) {
+	every := cmp.Or(f.saveEvery, o.EvalEvery, o.Steps)
+	val, saved, done := math.NaN(), c.Step, 0
+	runErr := t.Run(ctx, func(e train.Event) error {
 		done++
 		pace := speed.pace(e.TokensPerSecond)
 		metrics.add(e, pace)
@@ -73,28 +91,31 @@ func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.D
 			val = e.ValLoss
 		}
 		bar.set(e.Step, lossLine(e.Loss, val, e.TokensPerSecond, pace))
+		if e.Step%every != 0 {
+			return nil
+		}
+		saved = e.Step
+		return save()
 	})
 	bar.finish()
 	stopped := errors.Is(runErr, context.Canceled)
 	if runErr != nil && !stopped && done == 0 {
-		if f.resume == "" { // nothing was reached: nothing is left behind
+		if fresh { // nothing was reached: nothing is left behind
 			metrics.Close()
 			os.Remove(in(metricsFile))
-			os.Remove(folder) // only if it is empty
+			return errors.Join(runErr, run.Abandon())
 		}
 		return runErr
 	}
 
 	// What was reached is kept, whatever ended the run.
-	saved, err := t.Checkpoint(c.Tokenizer)
-	if err != nil {
-		return errors.Join(runErr, err)
+	reached := c.Step + done
+	if saved != reached {
+		if err := save(); err != nil {
+			return errors.Join(runErr, err)
+		}
 	}
-	path := in(checkpointFile)
-	if err := saved.Save(path); err != nil {
-		return errors.Join(runErr, err)
-	}
-	if err := metrics.Close(); err != nil {
+	if err := errors.Join(run.Wait(), metrics.Close()); err != nil {
 		return errors.Join(runErr, err)
 	}
 	if len(metrics.history) > 0 {
@@ -103,7 +124,7 @@ func trainRun(ctx context.Context, s streams, c *model.Checkpoint, data *train.D
 		}
 		fmt.Fprintln(s.err, lossCurve(metrics.history))
 	}
-	fmt.Fprintf(s.err, "saved %s (step %d of %d, fingerprint %.12s)\n", path, saved.Step, o.Steps, fingerprint(c.Config))
+	fmt.Fprintf(s.err, "saved %s (step %d of %d, fingerprint %.12s)\n", run.Path(reached), reached, o.Steps, fingerprint(c.Config))
 	if stopped {
 		fmt.Fprintf(s.err, "stopped; to go on: %s\n", resumeCommand(folder, f))
 		return errStopped
@@ -116,6 +137,12 @@ func resumeCommand(folder string, f trainFlags) string {
 	words := []string{"attnx", "train", "--resume", folder, "--data", f.data}
 	if f.glob != "*" {
 		words = append(words, "--glob", f.glob)
+	}
+	if f.saveEvery != 0 {
+		words = append(words, "--save-every", strconv.Itoa(f.saveEvery))
+	}
+	if f.keep != keepNewest {
+		words = append(words, "--keep", strconv.Itoa(f.keep))
 	}
 	for i, w := range words {
 		words[i] = shellWord(w)

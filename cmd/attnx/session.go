@@ -49,8 +49,12 @@ type language struct {
 
 // openLanguage opens a checkpoint or an ONNX file of ours. A checkpoint runs
 // in ONNX Runtime too where that is installed, else in Go.
-func openLanguage(path string, d device) (*language, error) {
+func openLanguage(path string, d device, warn io.Writer) (*language, error) {
 	if err := d.check(); err != nil {
+		return nil, err
+	}
+	path, err := resolve(path, warn)
+	if err != nil {
 		return nil, err
 	}
 	kind, err := sniff(path)
@@ -60,7 +64,7 @@ func openLanguage(path string, d device) (*language, error) {
 	if kind == onnxFile {
 		return openONNX(path, d)
 	}
-	c, err := model.Load(path)
+	c, path, err := loadCheckpoint(path, warn)
 	if err != nil {
 		return nil, err
 	}

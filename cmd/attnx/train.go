@@ -11,16 +11,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
 
-// The files of a run's folder.
+// The files of a run's folder beside its checkpoints.
 const (
-	checkpointFile = "checkpoint.safetensors"
-	metricsFile    = "metrics.jsonl"
-	lossPlotFile   = "loss.png"
+	metricsFile  = "metrics.jsonl"
+	lossPlotFile = "loss.png"
 )
 
 // bpeVocab is the vocabulary of a bpe tokenizer where none is asked for: few
@@ -42,7 +42,13 @@ type trainFlags struct {
 	device       string
 	out, resume  string
 	evalEvery    int
+	saveEvery    int
+	keep         int
 }
+
+// keepNewest is how many checkpoints of a run stay where nothing else is asked
+// for; the best stays too.
+const keepNewest = 3
 
 func trainCommand(s streams) *cobra.Command {
 	var f trainFlags
@@ -55,10 +61,16 @@ With the char and bpe tokenizers the model learns from windows of the whole
 text; with the word tokenizer every line is a sequence of its own. A tenth of
 the text is kept for validation.
 
-RUN is a new folder; it gets ` + checkpointFile + `, ` + metricsFile + ` and ` + lossPlotFile + `.
-Ctrl-C finishes the step under way, saves, tells how to go on, and exits with
-130; a second one exits at once. A run that is resumed needs its --data again
-and ends with the same weights as one that was never stopped.`,
+RUN is a new folder; it gets the checkpoints, step-00000020.safetensors and so
+on, the names of the newest and of the best one (by validation loss) in the
+files latest and best, ` + metricsFile + ` and ` + lossPlotFile + `. Wherever a
+command wants a checkpoint, RUN stands for its newest and RUN/best for its best.
+
+Ctrl-C (and SIGTERM) finishes the step under way, saves, tells how to go on, and
+exits with 130; a second one exits at once. A run that ended in any other way,
+by a power cut too, goes on from its newest checkpoint that is whole; one that
+is not is set aside. A resumed run needs its --data again and ends with the same
+file, bit for bit, as one that was never stopped.`,
 		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
   attnx train --resume runs/go --data "$(go env GOROOT)/src/strconv" --glob '*.go'`,
 		Args: noArgs,
@@ -82,6 +94,8 @@ and ends with the same weights as one that was never stopped.`,
 	fl.StringVar(&f.engine, "engine", "auto", "what computes the gradients: gorgonia, ort or auto")
 	fl.StringVar(&f.device, "device", "cpu", "where the ort engine computes: cpu or cuda")
 	fl.IntVar(&f.evalEvery, "eval-every", 0, "steps between evaluations (default: a tenth of --steps)")
+	fl.IntVar(&f.saveEvery, "save-every", 0, "steps between checkpoints (default: whenever it evaluates)")
+	fl.IntVar(&f.keep, "keep", keepNewest, "newest checkpoints that stay; the best stays too")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to go on with")
 	return cmd
@@ -99,16 +113,16 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		return fmt.Errorf("--engine %q: take gorgonia, ort or auto", f.engine)
 	case !slices.Contains([]string{"cpu", "cuda"}, f.device):
 		return fmt.Errorf("--device %q: take cpu or cuda", f.device)
+	case f.saveEvery < 0 || f.keep < 1:
+		return fmt.Errorf("--save-every %d, --keep %d: neither may be below 1", f.saveEvery, f.keep)
 	case f.engine == "gorgonia" && f.device != "cpu":
 		return fmt.Errorf("--device %s: the gorgonia engine computes on the CPU: take --engine ort", f.device)
 	}
 	if f.resume != "" {
 		return resumeRun(ctx, s, f, given)
 	}
-	for _, name := range []string{checkpointFile, metricsFile, lossPlotFile} {
-		if _, err := os.Lstat(filepath.Join(f.out, name)); err == nil {
-			return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or go on with --resume %[1]s", f.out, name)
-		}
+	if held := heldBy(f.out); held != "" {
+		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or go on with --resume %[1]s", f.out, held)
 	}
 	text, err := readText(f.data, f.glob)
 	if err != nil {
@@ -159,7 +173,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err != nil {
 		return err
 	}
-	return trainRun(ctx, s, c, data, options, f)
+	return trainRun(ctx, s, nil, c, data, options, f)
 }
 
 // resumeRun goes on with the run of a folder, under the settings it was
@@ -170,7 +184,21 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 			return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
 		}
 	}
-	path := filepath.Join(f.resume, checkpointFile)
+	if _, err := os.Stat(f.resume); err != nil { // it would be made
+		return fmt.Errorf("--resume: %w", err)
+	}
+	run, err := model.OpenRun(f.resume, f.keep)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	for _, b := range run.SetAside() {
+		fmt.Fprintf(s.err, "set aside, it is not whole: %s (%s)\n", b.Path, oneLine(b.Reason.Error()))
+	}
+	path, ok := run.Latest()
+	if !ok {
+		return fmt.Errorf("--resume %s: the folder holds no checkpoint to go on from", f.resume)
+	}
 	c, err := model.Load(path)
 	if err != nil {
 		return err
@@ -203,7 +231,27 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if err != nil {
 		return fmt.Errorf("--data %s: %w", f.data, err)
 	}
-	return trainRun(ctx, s, c, data, options, f)
+	return trainRun(ctx, s, run, c, data, options, f)
+}
+
+// heldBy returns the name of a file that only a run puts into a folder, "" if
+// there is none.
+func heldBy(folder string) string {
+	saved, aside, err := store.List(folder, model.CheckSeal)
+	switch {
+	case err != nil: // it is not there
+		return ""
+	case len(saved) > 0:
+		return filepath.Base(saved[0].Path)
+	case len(aside) > 0:
+		return filepath.Base(aside[0])
+	}
+	for _, name := range []string{metricsFile, lossPlotFile} {
+		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil {
+			return name
+		}
+	}
+	return ""
 }
 
 func textHash(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }

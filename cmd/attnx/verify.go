@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -31,7 +30,7 @@ verdict is fail.
 
 Exit code 0: every runtime agrees. 1: one does not. 2: a file or the command
 line is wrong.`,
-		Example: "  attnx verify runs/go/" + checkpointFile + "\n  attnx verify runs/go/" + checkpointFile + " go.onnx --runtimes ort-cpu --json",
+		Example: "  attnx verify runs/go\n  attnx verify runs/go go.onnx --runtimes ort-cpu --json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return fmt.Errorf("no checkpoint is named: see `%s --help`", cmd.CommandPath())
@@ -44,7 +43,7 @@ line is wrong.`,
 					return fmt.Errorf("--runtimes: no runtime is called %q: take %s", n, strings.Join(allRuntimes, ", "))
 				}
 			}
-			c, err := model.Load(args[0])
+			c, _, err := loadCheckpoint(args[0], s.err)
 			if err != nil {
 				return err
 			}

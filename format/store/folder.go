@@ -198,8 +198,31 @@ func (f *Folder) rank(step int, score float64) {
 	}
 }
 
-// Close gives the folder free.
-func (f *Folder) Close() error { return f.lock.Close() }
+// Close gives the folder free. Closing again does nothing.
+func (f *Folder) Close() error {
+	if f.lock == nil {
+		return nil
+	}
+	lock := f.lock
+	f.lock = nil
+	return lock.Close()
+}
+
+// Abandon removes the checkpoints of a run that has come to nothing, and the
+// folder if it is empty then, and gives it free.
+func (f *Folder) Abandon() error {
+	names := []string{LatestName, BestName, lockName}
+	for _, step := range f.steps {
+		names = append(names, stepName(step))
+	}
+	for _, name := range names {
+		if err := f.disk.remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: the run came to nothing, and what it wrote cannot be removed: %w", f.dir, err)
+		}
+	}
+	_ = f.disk.remove(f.dir) // only if it is empty
+	return f.Close()
+}
 
 // SetAside tells which checkpoints OpenFolder found broken.
 func (f *Folder) SetAside() []Broken { return f.aside }

@@ -45,10 +45,12 @@ func Fit(ctx context.Context, c *model.Checkpoint, d *Data, o Options, event fun
 	if err != nil {
 		return nil, err
 	}
-	if event == nil {
-		event = func(Event) {}
-	}
-	runErr := t.Run(ctx, event)
+	runErr := t.Run(ctx, func(e Event) error {
+		if event != nil {
+			event(e)
+		}
+		return nil
+	})
 	reached, err := t.Checkpoint(c.Tokenizer)
 	return reached, errors.Join(runErr, err)
 }

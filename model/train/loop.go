@@ -82,6 +82,8 @@ type Trainer struct {
 	data    *Data
 	step    int
 	batch   Batch
+
+	loss, valLoss *float64 // of the last step, and after it; nil where they are not known
 }
 
 // New returns a trainer that starts from the weights of c, which it changes in
@@ -109,6 +111,9 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 		if err := t.adamw.restore(c.Weights, c.Train.Moments, c.Step); err != nil {
 			return nil, err
 		}
+		if err := o.checkState(c.Train, c.Step); err != nil {
+			return nil, err
+		}
 	}
 	return t, nil
 }
@@ -123,8 +128,9 @@ func sameShapes(w model.Weights) (out []format.Tensor) {
 
 // Run trains until the last step, or until ctx is done: the step under way is
 // finished first, so that what Checkpoint returns can always be resumed. It
-// returns ctx's error in that case.
-func (t *Trainer) Run(ctx context.Context, event func(Event)) error {
+// returns ctx's error in that case. event is told every step, and may save a
+// checkpoint; its error ends the run.
+func (t *Trainer) Run(ctx context.Context, event func(Event) error) error {
 	for t.step < t.options.Steps {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -138,8 +144,11 @@ func (t *Trainer) Run(ctx context.Context, event func(Event)) error {
 			if e.ValLoss, err = t.Evaluate(); err != nil {
 				return err
 			}
+			t.valLoss = &e.ValLoss
 		}
-		event(e)
+		if err := event(e); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -163,6 +172,7 @@ func (t *Trainer) Step() (Event, error) {
 		return Event{}, err
 	}
 	t.step++
+	t.loss, t.valLoss = &loss, nil
 	return Event{
 		Step: t.step, Loss: loss, ValLoss: math.NaN(), LR: lr, GradNorm: length,
 		TokensPerSecond: float64(t.options.Batch*max(1, t.options.Accumulate)*t.data.context) / time.Since(began).Seconds(),
@@ -253,13 +263,13 @@ func (t *Trainer) Evaluate() (float64, error) {
 // Checkpoint returns the model as it is now, with the state to go on from. It
 // shares memory with the trainer: save it before the next step.
 func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
-	options, err := json.Marshal(t.options)
+	state, err := t.options.state(t.step)
 	if err != nil {
-		return nil, fmt.Errorf("train: %w", err)
+		return nil, err
 	}
+	state.Moments = t.adamw.moments(t.weights)
 	return &model.Checkpoint{
-		Config: t.config, Weights: t.weights, Tokenizer: tokenizer, Step: t.step,
-		Train: &model.TrainState{Options: options, Moments: t.adamw.moments(t.weights)},
+		Config: t.config, Weights: t.weights, Tokenizer: tokenizer, Step: t.step, Loss: t.loss, ValLoss: t.valLoss, Train: state,
 	}, nil
 }
 
@@ -281,6 +291,9 @@ func Start(c model.Config, t *tokens.Tokenizer, seed uint64) (*model.Checkpoint,
 func Saved(c *model.Checkpoint) (o Options, err error) {
 	if c.Train == nil {
 		return o, fmt.Errorf("train: the checkpoint holds no training state: it cannot be resumed")
+	}
+	if len(c.Train.Options) > maxState {
+		return o, fmt.Errorf("train: the checkpoint's training options have %d bytes, at most %d", len(c.Train.Options), maxState)
 	}
 	if err := json.Unmarshal(c.Train.Options, &o); err != nil {
 		return o, fmt.Errorf("train: the checkpoint's training options: %w", err)

@@ -80,7 +80,7 @@ func resume(t *testing.T, c *model.Checkpoint, steps int, e Engine) *Trainer {
 func TestRunTellsEveryStep(t *testing.T) {
 	tr, _ := tinyRun(t, 7, &slope{})
 	var events []Event
-	if err := tr.Run(context.Background(), func(e Event) { events = append(events, e) }); err != nil {
+	if err := tr.Run(context.Background(), func(e Event) error { events = append(events, e); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(events) != 7 || events[6].Step != 7 {
@@ -103,15 +103,16 @@ func TestRunTellsEveryStep(t *testing.T) {
 // A run that is stopped and resumed ends with the same bytes.
 func TestResumeIsExact(t *testing.T) {
 	whole, _ := tinyRun(t, 8, &slope{})
-	if err := whole.Run(context.Background(), func(Event) {}); err != nil {
+	if err := whole.Run(context.Background(), func(Event) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	part, _ := tinyRun(t, 8, &slope{})
-	err := part.Run(ctx, func(e Event) {
+	err := part.Run(ctx, func(e Event) error {
 		if e.Step == 3 {
 			stop()
 		}
+		return nil
 	})
 	if err != context.Canceled {
 		t.Fatalf("stopped with %v", err)
@@ -124,7 +125,7 @@ func TestResumeIsExact(t *testing.T) {
 		t.Fatalf("stopped after step %d, the step under way was 3", saved.Step)
 	}
 	rest := resume(t, saved, 8, &slope{})
-	if err := rest.Run(context.Background(), func(Event) {}); err != nil {
+	if err := rest.Run(context.Background(), func(Event) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	want, got := whole.weights, rest.weights
@@ -138,10 +139,11 @@ func TestResumeIsExact(t *testing.T) {
 func TestLossThatIsNoNumberStops(t *testing.T) {
 	tr, c := tinyRun(t, 8, &slope{nanAt: 4})
 	var before string
-	err := tr.Run(context.Background(), func(e Event) {
+	err := tr.Run(context.Background(), func(e Event) error {
 		if e.Step == 3 {
 			before = c.Weights.Hash()
 		}
+		return nil
 	})
 	if err == nil || !strings.Contains(err.Error(), "step 4: loss NaN") {
 		t.Fatalf("got %v", err)

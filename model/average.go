@@ -1,0 +1,64 @@
+package model
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+)
+
+// Mean adds checkpoints of one network up to their mean: the average of the
+// last ones of a run is often better than each (Izmailov and others, 2018,
+// "Averaging weights leads to wider optima and better generalization"). It adds
+// in float64 and holds one sum, whatever the number of checkpoints.
+type Mean struct {
+	last *Checkpoint
+	sums [][]float64
+	n    int
+}
+
+// Add adds a checkpoint. Its configuration and tokenizer must be those of the
+// ones before.
+func (m *Mean) Add(c *Checkpoint) error {
+	switch {
+	case m.last == nil:
+		for _, t := range c.Weights {
+			m.sums = append(m.sums, make([]float64, t.Elements()))
+		}
+	case m.last.Config != c.Config:
+		return fmt.Errorf("model: no mean of two networks: the configuration is %+v, was %+v", c.Config, m.last.Config)
+	case !bytes.Equal(m.last.Tokenizer, c.Tokenizer):
+		return fmt.Errorf("model: no mean of two vocabularies: the checkpoint's tokenizer is another than those before")
+	}
+	for i, t := range c.Weights {
+		v, err := t.Float32s()
+		if err != nil {
+			return fmt.Errorf("model: %w", err)
+		}
+		for j, x := range v {
+			m.sums[i][j] += float64(x)
+		}
+	}
+	m.n++
+	if m.last == nil || c.Step >= m.last.Step {
+		m.last = c
+	}
+	return nil
+}
+
+// Checkpoint returns the mean as a model without training state, at the last
+// of the steps.
+func (m *Mean) Checkpoint() (*Checkpoint, error) {
+	if m.n == 0 {
+		return nil, fmt.Errorf("model: a mean of no checkpoints")
+	}
+	out := &Checkpoint{Config: m.last.Config, Tokenizer: m.last.Tokenizer, Step: m.last.Step}
+	for i, t := range m.last.Weights {
+		v := make([]float32, len(m.sums[i]))
+		for j, s := range m.sums[i] {
+			v[j] = float32(s / float64(m.n))
+		}
+		out.Weights = append(out.Weights, format.FromFloat32s(t.Name, t.Shape, v))
+	}
+	return out, nil
+}

@@ -1,0 +1,156 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
+)
+
+// Run is the folder of a training run that this process writes: numbered
+// checkpoints, of which the newest and the one with the lowest validation loss
+// stay. Its methods are for one goroutine.
+type Run struct {
+	*store.Folder
+	copy    *Checkpoint // what is being saved
+	pending chan error  // its outcome; nil when nothing is under way
+}
+
+// OpenRun takes the folder of a run, as store.OpenFolder does. keep is how many
+// of the newest checkpoints stay.
+func OpenRun(dir string, keep int) (*Run, error) {
+	f, err := store.OpenFolder(dir, store.Options{Keep: keep, Check: CheckWhole})
+	if err != nil {
+		return nil, err
+	}
+	return &Run{Folder: f}, nil
+}
+
+// Save saves c in the background: when it returns, c is copied and may change.
+// It waits for the save before, whose error it returns.
+func (r *Run) Save(c *Checkpoint) error {
+	if err := r.Wait(); err != nil {
+		return err
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	size, err := c.Size()
+	if err != nil {
+		return err
+	}
+	score := math.NaN()
+	if c.ValLoss != nil {
+		score = *c.ValLoss
+	}
+	copied := c.copyInto(r.copy)
+	pending := make(chan error, 1)
+	r.copy, r.pending = copied, pending
+	go func() { pending <- r.Folder.Save(copied.Step, size, score, copied.Write) }()
+	return nil
+}
+
+// Wait returns when nothing is being saved, with the error of the last Save.
+func (r *Run) Wait() error {
+	if r.pending == nil {
+		return nil
+	}
+	err := <-r.pending
+	r.pending = nil
+	return err
+}
+
+// Close waits, and gives the folder free.
+func (r *Run) Close() error { return errors.Join(r.Wait(), r.Folder.Close()) }
+
+// copyInto returns a copy of c that shares no tensors with it, in the memory of
+// an earlier copy where that fits.
+func (c *Checkpoint) copyInto(old *Checkpoint) *Checkpoint {
+	copied := *c
+	var from, into []format.Tensor
+	if old == nil || len(old.Weights) != len(c.Weights) {
+		old = &Checkpoint{Weights: make(Weights, len(c.Weights))}
+	}
+	copied.Weights = old.Weights
+	from, into = append(from, c.Weights...), append(into, copied.Weights...)
+	if c.Train != nil {
+		state := *c.Train
+		copied.Train = &state
+		state.Moments = make([]format.Tensor, len(c.Train.Moments))
+		if old.Train != nil && len(old.Train.Moments) == len(state.Moments) {
+			copy(state.Moments, old.Train.Moments)
+		}
+		from, into = append(from, c.Train.Moments...), append(into, state.Moments...)
+		copied.Train.Moments = into[len(c.Weights):]
+	}
+	copied.Weights = into[:len(c.Weights):len(c.Weights)]
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(from)); i = next.Add(1) - 1 {
+				data := into[i].Data
+				if len(data) != len(from[i].Data) {
+					data = make([]byte, len(from[i].Data))
+				}
+				copy(data, from[i].Data)
+				into[i] = from[i]
+				into[i].Data = data
+			}
+		})
+	}
+	wg.Wait()
+	return &copied
+}
+
+// CheckWhole is a store.Check that reads every byte of a checkpoint. Its score
+// is the validation loss.
+func CheckWhole(r io.ReaderAt, size int64) (score float64, broken, err error) {
+	return checkFile(r, size, (*format.Reader).Verify)
+}
+
+// CheckSeal is a store.Check that looks at the header and the seal of a
+// checkpoint: it sees in a moment whether a file of any size was written to its
+// end.
+func CheckSeal(r io.ReaderAt, size int64) (score float64, broken, err error) {
+	return checkFile(r, size, func(*format.Reader) error { return nil })
+}
+
+func checkFile(r io.ReaderAt, size int64, verify func(*format.Reader) error) (score float64, broken, err error) {
+	f, err := format.NewReader(r, size)
+	if err == nil && f.Seal() == nil {
+		return math.NaN(), errors.New("the file has no seal: it is no checkpoint of a run"), nil
+	}
+	if err == nil {
+		err = verify(f)
+	}
+	var bad *format.FormatError
+	var seal *format.SealError
+	if errors.As(err, &bad) || errors.As(err, &seal) {
+		return math.NaN(), err, nil
+	}
+	if err != nil {
+		return math.NaN(), nil, err
+	}
+	val, err := loss(f.Metadata(), metaValLoss)
+	if err != nil || val == nil {
+		return math.NaN(), err, nil
+	}
+	return *val, nil, nil
+}
+
+// Newest returns the path of the newest whole checkpoint of a run and why newer
+// ones are not whole. The folder is not changed, and may be another process's.
+func Newest(dir string) (path string, broken []store.Broken, err error) {
+	path, broken, err = store.Newest(dir, CheckWhole)
+	if err != nil {
+		return "", broken, fmt.Errorf("%w: train into it first", err)
+	}
+	return path, broken, nil
+}
