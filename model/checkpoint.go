@@ -169,10 +169,7 @@ func plan(f *format.Reader) (c *Checkpoint, names []string, err error) {
 	if c.Step, err = strconv.Atoi(meta[metaStep]); err != nil || c.Step < 0 {
 		return nil, nil, fmt.Errorf("model: %s is %q, wants a number of steps", metaStep, meta[metaStep])
 	}
-	if c.Loss, err = loss(meta, metaLoss); err != nil {
-		return nil, nil, err
-	}
-	if c.ValLoss, err = loss(meta, metaValLoss); err != nil {
+	if c.Loss, c.ValLoss, err = Losses(meta); err != nil {
 		return nil, nil, err
 	}
 	// Shapes first: nothing is read before every weight is known to fit.
@@ -231,7 +228,16 @@ func (c *Checkpoint) take(tensors []format.Tensor) {
 	}
 }
 
-// loss reads a loss out of the metadata.
+// Losses returns the losses in the metadata of a checkpoint file; nil are
+// those that are not known.
+func Losses(meta map[string]string) (train, val *float64, err error) {
+	if train, err = loss(meta, metaLoss); err != nil {
+		return nil, nil, err
+	}
+	val, err = loss(meta, metaValLoss)
+	return train, val, err
+}
+
 func loss(meta map[string]string, name string) (*float64, error) {
 	text, ok := meta[name]
 	if !ok {

@@ -138,7 +138,7 @@ func checkFile(r io.ReaderAt, size int64, verify func(*format.Reader) error) (sc
 	if err != nil {
 		return math.NaN(), nil, err
 	}
-	val, err := loss(f.Metadata(), metaValLoss)
+	_, val, err := Losses(f.Metadata())
 	if err != nil || val == nil {
 		return math.NaN(), err, nil
 	}

@@ -50,3 +50,8 @@ func loadCheckpoint(path string, warn io.Writer) (*model.Checkpoint, string, err
 	}
 	return c, path, nil
 }
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

@@ -24,6 +24,9 @@ type inspection struct {
 	Parameters int64             `json:"parameters"` // elements of the weights; of all floating-point tensors where it is not known which are
 	Metadata   map[string]string `json:"metadata"`
 	Tensors    []inspectedTensor `json:"tensors"`
+	Sealed     bool              `json:"sealed"`
+	Root       string            `json:"root,omitempty"` // of a sealed file; hexadecimal
+	ContentID  string            `json:"content_id,omitempty"`
 	IRVersion  int64             `json:"ir_version,omitempty"`
 	Opset      map[string]int64  `json:"opset,omitempty"`
 	Inputs     []string          `json:"inputs,omitempty"`
@@ -95,10 +98,13 @@ func (x *inspection) safetensors(path string) error {
 	}
 	defer f.Close()
 	x.Kind, x.Metadata = "safetensors", f.Metadata()
+	if seal := f.Seal(); seal != nil {
+		x.Sealed, x.Root, x.ContentID = true, seal.Root.String(), seal.ContentID.String()
+	}
 	for _, t := range f.Tensors() {
 		n, _ := format.Elements(t.Shape)
 		x.Tensors = append(x.Tensors, inspectedTensor{t.Name, t.DType.String(), t.Shape, int64(n * t.DType.Size())})
-		if t.DType.Float() && !strings.HasPrefix(t.Name, "optim.") {
+		if t.DType.Float() && !strings.HasPrefix(t.Name, format.MomentPrefix) {
 			x.Parameters += int64(n)
 		}
 	}
@@ -157,6 +163,12 @@ func (x *inspection) print(w io.Writer) error {
 		for _, o := range x.Outputs {
 			fmt.Fprintf(tw, "output\t%s\n", o)
 		}
+	}
+	switch {
+	case x.Sealed:
+		fmt.Fprintf(tw, "seal\troot %s\n\tcontent %s\n", x.Root, x.ContentID)
+	case x.Kind == "safetensors":
+		fmt.Fprintf(tw, "seal\tnone: nothing tells whether it is what was saved\n")
 	}
 	for _, k := range sortedKeys(x.Metadata) {
 		fmt.Fprintf(tw, "%s\t%s\n", k, shortened(x.Metadata[k]))

@@ -111,6 +111,12 @@ machine did not allow the work, 130 stopped by Ctrl-C.`,
 		verifyCommand(s),
 		generateCommand(s),
 		inspectCommand(s),
+		checkpointsCommand(s),
+		convertCommand(s),
+		diffCommand(s),
+		averageCommand(s),
+		verifySealCommand(s),
+		resealCommand(s),
 		attentionCommand(s),
 		benchCommand(s),
 		runtimeCommand(s),
@@ -143,6 +149,26 @@ func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("%d files are named, %s wants one %s: see `%[2]s --help`", len(args), cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+// nArgs is for commands that take so many files.
+func nArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("%d %s are named, %s wants %d: see `%[3]s --help`", len(args), what, cmd.CommandPath(), n)
+		}
+		return nil
+	}
+}
+
+// someArgs is for commands that take one file or more.
+func someArgs(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("no %s is named: see `%s --help`", what, cmd.CommandPath())
 		}
 		return nil
 	}

@@ -33,11 +33,16 @@ func checkpoint(t testing.TB, step int, score float64) []byte {
 // whole is a Check by the seal.
 func whole(r io.ReaderAt, size int64) (float64, error, error) {
 	f, err := format.NewReader(r, size)
-	if err != nil {
+	if err == nil {
+		err = f.Verify()
+	}
+	var bad *format.FormatError
+	var seal *format.SealError
+	if errors.As(err, &bad) || errors.As(err, &seal) {
 		return math.NaN(), err, nil
 	}
-	if err := f.Verify(); err != nil {
-		return math.NaN(), err, nil
+	if err != nil {
+		return math.NaN(), nil, err
 	}
 	score, err := strconv.ParseFloat(f.Metadata()["score"], 64)
 	return score, err, nil

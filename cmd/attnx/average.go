@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model"
+)
+
+func averageCommand(s streams) *cobra.Command {
+	var out string
+	var last int
+	cmd := &cobra.Command{
+		Use:   "average RUN|CHECKPOINT... -o OUT.safetensors",
+		Short: "Write the mean of several checkpoints of one network",
+		Long: `Write the mean of the weights of several checkpoints as a new checkpoint, without
+training state. A run's folder stands for the checkpoints it has kept, with
+--last K for the newest K of them.`,
+		Example: "  attnx average runs/go --last 3 -o mean.safetensors",
+		Args:    someArgs("checkpoint or run"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return fmt.Errorf("-o is missing: name the checkpoint to write")
+			}
+			if cmd.Flags().Changed("last") && last < 1 {
+				return fmt.Errorf("--last %d: take 1 or more", last)
+			}
+			paths, err := averaged(args, last)
+			if err != nil {
+				return err
+			}
+			if len(paths) < 2 {
+				return fmt.Errorf("a mean takes two checkpoints, there is %d: name more, or train with a larger --keep", len(paths))
+			}
+			var mean model.Mean
+			for _, path := range paths {
+				c, _, err := loadCheckpoint(path, s.err)
+				if err != nil {
+					return err
+				}
+				if err := mean.Add(c); err != nil {
+					return fmt.Errorf("%s: %w", path, err)
+				}
+			}
+			c, err := mean.Checkpoint()
+			if err != nil {
+				return err
+			}
+			if err := c.Save(out); err != nil {
+				return err
+			}
+			fmt.Fprintf(s.err, "wrote %s: the mean of %d checkpoints\n", out, len(paths))
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint to write")
+	cmd.Flags().IntVar(&last, "last", 0, "of a run: the newest K checkpoints only (default: all that it has kept)")
+	return cmd
+}
+
+// averaged returns the files that the arguments of average mean, those of a
+// run oldest first.
+func averaged(args []string, last int) ([]string, error) {
+	var paths []string
+	for _, arg := range args {
+		if !isFolder(arg) {
+			paths = append(paths, arg)
+			continue
+		}
+		saved, _, err := store.List(arg, model.CheckSeal)
+		if err != nil {
+			return nil, err
+		}
+		if len(saved) == 0 {
+			return nil, fmt.Errorf("%s: the folder holds no checkpoint", arg)
+		}
+		if last > 0 && last < len(saved) {
+			saved = slices.Delete(saved, 0, len(saved)-last)
+		}
+		for _, c := range saved {
+			paths = append(paths, c.Path)
+		}
+	}
+	return paths, nil
+}

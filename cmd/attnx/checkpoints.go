@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model"
+)
+
+// kept is what checkpoints tells of one of a run.
+type kept struct {
+	Step    int      `json:"step"`
+	Loss    *float64 `json:"loss"`     // null where it is not known
+	ValLoss *float64 `json:"val_loss"` // likewise
+	Bytes   int64    `json:"bytes"`
+	State   string   `json:"state"` // "sealed", "broken", or "set aside"
+	Reason  string   `json:"reason,omitempty"`
+	Latest  bool     `json:"latest"`
+	Best    bool     `json:"best"`
+	File    string   `json:"file"`
+}
+
+func checkpointsCommand(s streams) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "checkpoints RUN",
+		Short: "List the checkpoints of a run: steps, losses, sizes, state",
+		Long: `List the checkpoints in a run's folder. The state is what header and seal tell,
+which is whether a file was written to its end; attnx verify-seal reads the rest
+too. "set aside" are files that were not whole when the run was taken up again.`,
+		Example: "  attnx checkpoints runs/go",
+		Args:    oneArg("run"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			saved, aside, err := store.List(args[0], model.CheckSeal)
+			if err != nil {
+				return err
+			}
+			if len(saved)+len(aside) == 0 {
+				return fmt.Errorf("%s: the folder holds no checkpoint", args[0])
+			}
+			rows := []kept{}
+			for _, c := range saved {
+				rows = append(rows, describeSaved(c))
+			}
+			for _, path := range aside {
+				rows = append(rows, kept{State: "set aside", File: path})
+			}
+			if asJSON {
+				return printJSON(s.out, rows)
+			}
+			return printKept(s.out, rows)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+func describeSaved(c store.Saved) kept {
+	row := kept{Step: c.Step, Bytes: c.Bytes, State: "sealed", Latest: c.Latest, Best: c.Best, File: c.Path}
+	if c.Broken != nil {
+		row.State, row.Reason = "broken", oneLine(c.Broken.Error())
+		return row
+	}
+	f, err := format.Open(c.Path)
+	if err != nil {
+		row.State, row.Reason = "broken", oneLine(err.Error())
+		return row
+	}
+	defer f.Close()
+	if row.Loss, row.ValLoss, err = model.Losses(f.Metadata()); err != nil {
+		row.State, row.Reason = "broken", oneLine(err.Error())
+	}
+	return row
+}
+
+func printKept(w io.Writer, rows []kept) error {
+	number := func(v *float64) string {
+		if v == nil {
+			return "-"
+		}
+		return fmt.Sprintf("%.4f", *v)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "step\tloss\tval loss\tbytes\tstate\tfile")
+	for _, r := range rows {
+		step, size := fmt.Sprint(r.Step), thousands(int(r.Bytes))
+		if r.State == "set aside" {
+			step, size = "-", "-"
+		}
+		words := []string{r.State}
+		if r.Latest {
+			words = append(words, "latest")
+		}
+		if r.Best {
+			words = append(words, "best")
+		}
+		if r.Reason != "" {
+			words = append(words, "("+r.Reason+")")
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", step, number(r.Loss), number(r.ValLoss), size, strings.Join(words, " "), r.File)
+	}
+	return tw.Flush()
+}

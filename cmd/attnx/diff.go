@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/format"
+)
+
+// difference is what diff tells of a tensor. The numbers are there where
+// values were compared.
+type difference struct {
+	Name     string   `json:"name"`
+	State    string   `json:"state"`
+	A        string   `json:"a,omitempty"` // type and shape
+	B        string   `json:"b,omitempty"`
+	Changed  *int     `json:"changed,omitempty"`  // elements
+	MaxAbs   *float64 `json:"max_abs,omitempty"`  // null where one is no number
+	Norm     *float64 `json:"norm,omitempty"`     // of the change
+	Relative *float64 `json:"relative,omitempty"` // norm of the change to norm of A
+}
+
+// comparison is what diff tells of two files.
+type comparison struct {
+	A        string       `json:"a"`
+	B        string       `json:"b"`
+	Equal    bool         `json:"equal"`
+	BySeals  bool         `json:"by_seals"` // nothing but headers and seals was needed to tell which differ
+	Metadata []string     `json:"metadata"` // names that differ
+	Tensors  []difference `json:"tensors"`
+}
+
+func diffCommand(s streams) *cobra.Command {
+	var asJSON, values bool
+	cmd := &cobra.Command{
+		Use:   "diff A B",
+		Short: "Show in which tensors two checkpoints differ, and by how much",
+		Long: `Compare two checkpoints or safetensors files tensor by tensor. Where both are
+sealed the seals tell which tensors differ, whatever the size of the files;
+--values reads those and tells by how much. A run's folder stands for its newest
+checkpoint, RUN/best for its best.
+
+Exit codes: 0 they are equal, 1 they differ.`,
+		Example: "  attnx diff runs/go/best runs/go --values",
+		Args:    nArgs(2, "files"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var files [2]*format.File
+			x := comparison{Metadata: []string{}}
+			for i, path := range args {
+				path, err := resolve(path, s.err)
+				if err != nil {
+					return err
+				}
+				f, err := format.Open(path)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				files[i] = f
+				if x.B = path; i == 0 {
+					x.A = path
+				}
+			}
+			a, b := files[0], files[1]
+			x.BySeals = a.Seal() != nil && b.Seal() != nil
+			tensors, err := format.Diff(a.Reader, b.Reader, values)
+			if err != nil {
+				return err
+			}
+			ma, mb := a.Metadata(), b.Metadata()
+			for _, name := range slices.Sorted(maps.Keys(ma)) {
+				if v, ok := mb[name]; !ok || v != ma[name] {
+					x.Metadata = append(x.Metadata, name)
+				}
+			}
+			for _, name := range slices.Sorted(maps.Keys(mb)) {
+				if _, ok := ma[name]; !ok {
+					x.Metadata = append(x.Metadata, name)
+				}
+			}
+			x.Equal = len(x.Metadata) == 0
+			for _, d := range tensors {
+				x.Equal = x.Equal && d.State == format.Equal
+				x.Tensors = append(x.Tensors, newDifference(d, values))
+			}
+			if asJSON {
+				err = printJSON(s.out, x)
+			} else {
+				err = x.print(s.out, values)
+			}
+			if err == nil && !x.Equal {
+				return errMismatch
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&values, "values", false, "read the tensors that differ and tell by how much")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON")
+	return cmd
+}
+
+func newDifference(d format.Difference, values bool) difference {
+	out := difference{Name: d.Name, State: d.State}
+	if d.State != format.OnlyB {
+		out.A = fmt.Sprintf("%s%v", d.A.DType, d.A.Shape)
+	}
+	if d.State != format.OnlyA {
+		out.B = fmt.Sprintf("%s%v", d.B.DType, d.B.Shape)
+	}
+	if d.State != format.Changed || !values {
+		return out
+	}
+	finite := func(v float64) *float64 {
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			return nil
+		}
+		return &v
+	}
+	out.Changed, out.MaxAbs, out.Norm, out.Relative = &d.Changed, finite(d.MaxAbs), finite(d.Norm), finite(d.Norm/d.NormA)
+	return out
+}
+
+func (x comparison) print(w io.Writer, values bool) error {
+	count := map[string]int{}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, d := range x.Tensors {
+		if count[d.State]++; d.State == format.Equal {
+			continue
+		}
+		fmt.Fprintf(tw, "%s\t%s\t", d.State, d.Name)
+		switch {
+		case d.State == format.Reshaped:
+			fmt.Fprintf(tw, "%s to %s", d.A, d.B)
+		case d.State != format.Changed:
+			fmt.Fprint(tw, d.A+d.B)
+		case values:
+			fmt.Fprintf(tw, "%s elements\tmax %s\tnorm %s\trelative %s", thousands(*d.Changed), shortFloat(d.MaxAbs), shortFloat(d.Norm), shortFloat(d.Relative))
+		default:
+			fmt.Fprint(tw, d.A)
+		}
+		fmt.Fprintln(tw)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, name := range x.Metadata {
+		fmt.Fprintf(w, "metadata differ: %s\n", shortened(name))
+	}
+	line := fmt.Sprintf("%d tensors equal", count[format.Equal])
+	for _, state := range []string{format.Changed, format.Reshaped, format.OnlyA, format.OnlyB} {
+		if count[state] > 0 {
+			line += fmt.Sprintf(", %d %s", count[state], state)
+		}
+	}
+	if x.BySeals {
+		line += " (by their seals)"
+	}
+	_, err := fmt.Fprintln(w, line)
+	return err
+}
+
+// shortFloat writes a number of a table, of which three digits matter.
+func shortFloat(v *float64) string {
+	if v == nil {
+		return "no number"
+	}
+	return fmt.Sprintf("%.3g", *v)
+}

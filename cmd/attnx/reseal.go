@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
+)
+
+func resealCommand(s streams) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "reseal FILE",
+		Short: "Give a file that another tool wrote or rewrote a new seal",
+		Long: `Write a safetensors file in canonical order and with a seal, in its place or to
+another file. Its tensors are taken as they are now. If another tool kept the
+old seal among the tensors, attnx says which of them are still what was sealed.
+
+A file that is broken in itself, cut short for instance, gets no seal.`,
+		Example: "  attnx reseal model.safetensors\n  attnx reseal model.safetensors -o sealed.safetensors",
+		Args:    oneArg("safetensors file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := args[0]
+			if out == "" {
+				out = path
+			}
+			if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+				return fmt.Errorf("%s: it is no regular file: name a file", path)
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			info, err := f.Stat()
+			if err != nil {
+				return err
+			}
+			var done format.Resealed
+			err = store.Save(out, func(w io.Writer) error {
+				done, err = format.Reseal(w, f, info.Size())
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(s.out, "sealed  %s  %s\n", done.Seal.Root, out)
+			if done.Same == nil {
+				fmt.Fprintf(s.err, "%d tensors, and no old seal to compare them with\n", len(done.Tensors))
+				return nil
+			}
+			fmt.Fprintf(s.err, "%d of %d tensors are as the old seal has them\n", len(done.Same), len(done.Tensors))
+			changed := slices.DeleteFunc(done.Tensors, func(name string) bool { return slices.Contains(done.Same, name) })
+			if len(changed) > 0 {
+				fmt.Fprintf(s.err, "changed: %s\n", strings.Join(changed, ", "))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write (default: the same file, once the new one is complete)")
+	return cmd
+}
