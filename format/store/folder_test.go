@@ -100,10 +100,10 @@ func TestRefusedFolders(t *testing.T) {
 		}
 	}
 	cases := []struct{ path, want string }{
-		{"", "name a new folder"},
-		{".", "name a new folder"},
-		{"..", "name a new folder"},
-		{"/", "name a new folder"},
+		{"", "in the place of this one"},
+		{".", "in the place of this one"},
+		{"..", "in the place of this one"},
+		{"/", "in the place of this one"},
 		{file, "not a folder"},
 		{full, "not empty"},
 		{filepath.Join(dir, "none", "f"), "does not exist: create it first"},

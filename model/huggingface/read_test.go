@@ -109,8 +109,11 @@ func TestRefusedWeights(t *testing.T) {
 			return append(all, x.WithName("lm_head.weight"))
 		}, `tensor "lm_head.weight": it differs from transformer.wte.weight`},
 		{"a head of another type", func(all []format.Tensor) []format.Tensor {
-			x, _, _ := named(all, wte).Convert(format.Float64)
-			return append(all, x.WithName("lm_head.weight"))
+			x := named(all, wte)
+			*x, _, _ = x.Convert(format.BFloat16)
+			head := x.WithName("lm_head.weight")
+			head.DType = format.Float16 // the same bytes
+			return append(all, head)
 		}, `tensor "lm_head.weight": it differs`},
 		{"a head of another shape", func(all []format.Tensor) []format.Tensor {
 			return append(all, format.FromFloat32s("lm_head.weight", []int{1}, []float32{1}))
@@ -160,7 +163,7 @@ func TestRefusedFolders(t *testing.T) {
 		{"no config", remove("config.json"), "config.json: the folder has no such file"},
 		{"no weights", remove(weightsFile), "no model.safetensors.index.json"},
 		{"pickle", instead(weightsFile, replace("pytorch_model.bin", "x")), "safe_serialization"},
-		{"pickled shards", instead(weightsFile, replace("pytorch_model.bin.index.json", "{}")), "pickle"},
+		{"pickled shards", instead(weightsFile, replace("pytorch_model.bin.index.json", "{}")), "it is a pickle"},
 		{"torn", replace(weightsFile, "\x10\x00\x00\x00\x00\x00\x00\x00{}"), "model.safetensors: byte 0"},
 		{"config too large", large("config.json", 1<<20+1), "it has 1048577 bytes, at most 1048576 are read"},
 		{"tokenizer too large", large("tokenizer.json", 64<<20+1), "at most 67108864"},

@@ -126,6 +126,17 @@ func wantNames(t *testing.T, dir string, want ...string) {
 func TestWrittenConfig(t *testing.T) {
 	c := trained(t, model.GPT2, tokens.BPE)
 	folder, _ := mustWrite(t, c, format.BFloat16)
+	f, err := format.Open(filepath.Join(folder, weightsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if m := f.Metadata(); len(m) != 1 || m["format"] != "pt" || f.Seal() != nil {
+		t.Errorf("metadata %v, seal %v; transformers wants the format pt", m, f.Seal())
+	}
+	if x := tensorsOf(t, filepath.Join(folder, weightsFile)); x[0].Name != wte || x[0].DType != format.BFloat16 {
+		t.Errorf("the first weight is %v", x[0].Info())
+	}
 	end := c.Config.Vocab - 1 // Train puts the end token last
 	wantJSON(t, content(t, folder, "config.json"), fmt.Sprintf(`{"architectures":["GPT2LMHeadModel"],"model_type":"gpt2","vocab_size":%d,"n_positions":16,
 		"n_ctx":16,"n_embd":32,"n_layer":2,"n_head":2,"n_inner":128,"layer_norm_epsilon":0.00001,"activation_function":"gelu_new",
