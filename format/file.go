@@ -24,26 +24,47 @@ func Open(path string) (*File, error) { return open(path, false) }
 // errors.ErrUnsupported.
 func OpenMapped(path string) (*File, error) { return open(path, true) }
 
+// NewFile is Open of a file that is open already, such as one opened through
+// an os.Root. Errors name it as f.Name does. Close closes f; after an error f
+// is left to the caller.
+func NewFile(f *os.File) (*File, error) { return newFile(f, false) }
+
 func open(path string, mapped bool) (*File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for its writer
-		return nil, &FormatError{File: path, Offset: -1, Reason: "it is not a regular file: name the safetensors file itself"}
+		return nil, notRegular(path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	out := &File{file: f}
-	if out.Reader, err = out.reader(mapped); err != nil {
-		out.Close() // the error above is the one to tell
-		return nil, inFile(path, err)
+	out, err := newFile(f, mapped)
+	if err != nil {
+		f.Close() // the error above is the one to tell
+		return nil, err
 	}
 	return out, nil
+}
+
+func newFile(f *os.File, mapped bool) (*File, error) {
+	out := &File{file: f}
+	var err error
+	if out.Reader, err = out.reader(mapped); err != nil {
+		return nil, inFile(f.Name(), err) // nothing is mapped yet: that comes last
+	}
+	return out, nil
+}
+
+func notRegular(path string) error {
+	return &FormatError{File: path, Offset: -1, Reason: "it is not a regular file: name the safetensors file itself"}
 }
 
 func (f *File) reader(mapped bool) (*Reader, error) {
 	info, err := f.file.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, notRegular(f.file.Name())
 	}
 	r, err := NewReader(f.file, info.Size())
 	if err != nil || !mapped {

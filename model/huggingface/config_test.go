@@ -1,0 +1,122 @@
+package huggingface_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
+)
+
+// configWith is a config.json with members changed, given as JSON; an empty
+// text takes one away.
+func configWith(t *testing.T, change map[string]string) []byte {
+	t.Helper()
+	o := map[string]json.RawMessage{}
+	for name, v := range map[string]string{
+		"model_type": `"gpt2"`, "vocab_size": "61", "n_positions": "16", "n_embd": "24", "n_layer": "2", "n_head": "3",
+	} {
+		o[name] = json.RawMessage(v)
+	}
+	for name, v := range change {
+		if o[name] = json.RawMessage(v); v == "" {
+			delete(o, name)
+		}
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestParseConfig(t *testing.T) {
+	base := model.Config{Arch: model.GPT2, Vocab: 61, Context: 16, Width: 24, Layers: 2, Heads: 3, Inner: 96, Epsilon: 1e-5, Positions: true}
+	for _, c := range []struct {
+		change map[string]string
+		want   func(*model.Config)
+	}{
+		{nil, func(*model.Config) {}},
+		{map[string]string{"n_inner": "null"}, func(*model.Config) {}},
+		{map[string]string{"n_inner": "50"}, func(c *model.Config) { c.Inner = 50 }},
+		{map[string]string{"layer_norm_epsilon": "1E-6"}, func(c *model.Config) { c.Epsilon = 1e-6 }},
+		{map[string]string{"n_positions": "", "n_ctx": "20"}, func(c *model.Config) { c.Context = 20 }},
+		{map[string]string{"n_ctx": "20"}, func(*model.Config) {}},
+		{map[string]string{"activation_function": `"gelu_new"`}, func(*model.Config) {}},
+		{map[string]string{"activation_function": `"gelu_pytorch_tanh"`, "tie_word_embeddings": "true", "scale_attn_weights": "true",
+			"scale_attn_by_inverse_layer_idx": "false", "reorder_and_upcast_attn": "false", "add_cross_attention": "false"}, func(*model.Config) {}},
+		{map[string]string{"task_specific_params": `{"text-generation":{"do_sample":true}}`, "attn_pdrop": "0.1", "x": "[null,1e999]"}, func(*model.Config) {}},
+		{map[string]string{"model_type": `"simple"`, "n_layer": "1", "position_embeddings": "false", "layer_norm_epsilon": "0"}, func(c *model.Config) {
+			c.Arch, c.Layers, c.Positions, c.Epsilon = model.Simple, 1, false, 0
+		}},
+	} {
+		want := base
+		c.want(&want)
+		if got, err := huggingface.ParseConfig(configWith(t, c.change)); err != nil || got != want {
+			t.Errorf("%v: got %+v, %v", c.change, got, err)
+		}
+	}
+}
+
+func TestRefusedConfigs(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"model_type", "", "model_type is missing"},
+		{"model_type", `"llama"`, `model_type is "llama": only "gpt2" is read`},
+		{"model_type", "null", "model_type is"},
+		{"model_type", `"simple"`, "position_embeddings is missing"},
+		{"vocab_size", "", "vocab_size is missing"},
+		{"n_positions", "", "n_positions is missing"},
+		{"n_embd", "", "n_embd is missing"},
+		{"n_layer", "", "n_layer is missing"},
+		{"n_head", "", "n_head is missing"},
+		{"n_embd", "null", "n_embd is"},
+		{"n_embd", "-24", "n_embd is"},
+		{"n_embd", "24.0", "n_embd is"},
+		{"n_embd", "2.4e1", "n_embd is"},
+		{"n_embd", `"24"`, "n_embd is"},
+		{"n_embd", "99999999999999999999", "n_embd is"},
+		{"n_embd", "1048577", "n_embd is 1048577, must be from 1 to"},
+		{"n_embd", "25", "n_head 3 does not divide n_embd 25"},
+		{"n_layer", "0", "n_layer is 0"},
+		{"n_inner", "false", "n_inner is"},
+		{"n_inner", "0", "n_inner is 0"},
+		{"n_positions", "16385", "n_positions is 16385, at most 16384: the causal mask"},
+		{"layer_norm_epsilon", "0", "layer_norm_epsilon is 0"},
+		{"layer_norm_epsilon", "null", "layer_norm_epsilon is"},
+		{"layer_norm_epsilon", `"1e-5"`, "layer_norm_epsilon is"},
+		{"layer_norm_epsilon", "1e999", "layer_norm_epsilon is"},
+		{"activation_function", `"relu"`, `activation_function is "relu": only GPT-2's own`},
+		{"activation_function", `"gelu"`, `activation_function is "gelu"`},
+		{"activation_function", "null", "activation_function is"},
+		{"tie_word_embeddings", "false", "tie_word_embeddings is false, only true is supported: the head"},
+		{"tie_word_embeddings", "null", "tie_word_embeddings is"}, // false to Python
+		{"scale_attn_weights", "false", "scale_attn_weights is false"},
+		{"scale_attn_by_inverse_layer_idx", "true", "scale_attn_by_inverse_layer_idx is true"},
+		{"reorder_and_upcast_attn", "true", "reorder_and_upcast_attn is true"},
+		{"add_cross_attention", "true", "add_cross_attention is true"},
+		{"add_cross_attention", "1", "add_cross_attention is"},
+		{"position_embeddings", "false", "position_embeddings is false"},
+		{"x", `{"a":1,"a":2}`, "a name is used twice"},
+		{"x", `{"a":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "}", "not strict JSON"},
+	} {
+		// The standard library would write a nested value anew: paste it in.
+		text := configWith(t, map[string]string{c.name: ""})
+		if c.value != "" {
+			text = append(text[:len(text)-1], `,"`+c.name+`":`+c.value+"}"...)
+		}
+		_, err := huggingface.ParseConfig(text)
+		if err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 400 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s %.40s: got %v, want it to say %q in one short line", c.name, c.value, err, c.want)
+		}
+	}
+	for text, want := range map[string]string{
+		"": "not strict JSON", "null": "want a JSON object", "[]": "want a JSON object", "{": "not strict JSON", "{} {}": "something follows",
+		"{'a':1}": "not strict JSON", `{"n_layer":1,"n_layer":1}`: "a name is used twice", "\ufeff{}": "not strict JSON", `{"a":NaN}`: "not strict JSON",
+		"{\"a\":\"\xff\"}": "not strict JSON",
+	} {
+		if _, err := huggingface.ParseConfig([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want it to say %q", text, err, want)
+		}
+	}
+}

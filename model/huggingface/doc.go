@@ -1,0 +1,28 @@
+// Package huggingface turns Hugging Face's folders of GPT-2 models into
+// checkpoints, and checkpoints into such folders.
+//
+// A folder is what save_pretrained of the library transformers writes:
+//
+//	config.json                   the sizes of the network
+//	model.safetensors             its weights in one file, or
+//	model.safetensors.index.json  the names of weights, each with the file of
+//	                              the folder that holds it
+//	tokenizer.json                how text becomes ids; may be missing
+//
+// Nothing else in a folder is opened. Weights have the same names and layouts
+// [in, out] on both sides, and none is transposed: those of transformers begin
+// with "transformer." where the head belongs to the file, and are accepted
+// without that too.
+//
+// # What is refused
+//
+// Folders come from strangers. JSON must be strict (a name that stands twice
+// is an error) and files no larger than a bound; the files of an index must be
+// regular ones of the folder itself; no weight is read before all of them have
+// the shapes that config.json asks for. A configuration that makes another
+// network than package model's GPT-2 (another activation, a head of its own,
+// cross attention) is refused by the name of the member that says so.
+//
+// A folder of Hugging Face's cache has symbolic links, which are not followed:
+// copy it with "cp -rL".
+package huggingface

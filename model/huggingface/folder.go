@@ -1,0 +1,125 @@
+package huggingface
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// The names of the files.
+const (
+	configName          = "config.json"
+	weightsName         = "model.safetensors"
+	indexName           = "model.safetensors.index.json"
+	tokenizerName       = "tokenizer.json"
+	tokenizerConfigName = "tokenizer_config.json"
+)
+
+// The most bytes of a file that is read as a whole. GPT-2's own have 665 bytes
+// and 1.4 MB; an index has about 100 bytes a weight.
+const (
+	maxConfig    = 1 << 20
+	maxIndex     = 16 << 20
+	maxTokenizer = 64 << 20
+)
+
+// IsFolder reports whether path is a folder with a config.json.
+func IsFolder(path string) bool {
+	info, err := os.Lstat(filepath.Join(path, configName)) // a link is Read's to refuse
+	return err == nil && !info.IsDir()
+}
+
+// folder opens files of one folder and of no other.
+type folder struct {
+	path string
+	root *os.Root
+}
+
+func openFolder(path string) (*folder, error) {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s: it is not a folder: name the folder that has the %s", path, configName)
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, cause(err))
+	}
+	return &folder{path: path, root: root}, nil
+}
+
+func (d *folder) close() error { return d.root.Close() }
+
+// has reports whether the folder has anything of this name.
+func (d *folder) has(name string) bool {
+	_, err := d.root.Lstat(name)
+	return err == nil
+}
+
+// errorf returns an error that begins with the path of a file.
+func (d *folder) errorf(name, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", filepath.Join(d.path, name), fmt.Errorf(format, args...))
+}
+
+// open opens a regular file of the folder. To open a pipe would wait for its
+// writer, and a link could lead to any file of this machine, so that both are
+// refused by what they are before they are opened.
+func (d *folder) open(name string) (*os.File, error) {
+	info, err := d.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, d.errorf(name, "the folder has no such file")
+	case err != nil:
+		return nil, d.errorf(name, "%w", cause(err))
+	case info.Mode()&fs.ModeSymlink != 0:
+		return nil, d.errorf(name, "it is a symbolic link, which is not followed: copy the folder with cp -rL and read the copy")
+	case !info.Mode().IsRegular():
+		return nil, d.errorf(name, "it is not a regular file (%v)", info.Mode().Type())
+	}
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, d.errorf(name, "%w", cause(err))
+	}
+	opened, err := f.Stat()
+	if err == nil && !os.SameFile(info, opened) {
+		err = errors.New("it was replaced while it was opened: read the folder again")
+	}
+	if err != nil {
+		f.Close()
+		return nil, d.errorf(name, "%w", cause(err))
+	}
+	return f, nil
+}
+
+// read returns the content of a file of at most so many bytes. Its size is
+// compared before memory is taken.
+func (d *folder) read(name string, most int64) ([]byte, error) {
+	f, err := d.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, d.errorf(name, "%w", cause(err))
+	}
+	if info.Size() > most {
+		return nil, d.errorf(name, "it has %d bytes, at most %d are read: it is no %s of a GPT-2", info.Size(), most, name)
+	}
+	text := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, text); err != nil {
+		return nil, d.errorf(name, "%w", cause(err))
+	}
+	return text, nil
+}
+
+// cause leaves operation and path out of a file system's error: the path is
+// named already.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

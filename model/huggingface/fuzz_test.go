@@ -1,0 +1,126 @@
+package huggingface
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+)
+
+// oneLine checks the message of an error.
+func oneLine(t *testing.T, err error) {
+	if s := err.Error(); len(s) > 600 || strings.ContainsAny(s, "\n\x00\x1b") {
+		t.Errorf("the message is not one short line: %q", s)
+	}
+}
+
+// lenient parses JSON as the standard library does.
+func lenient(t *testing.T, text []byte, into any) {
+	if err := json.Unmarshal(text, into); err != nil {
+		t.Errorf("%q was accepted: %v", text, err)
+	}
+}
+
+// FuzzIndex parses indexes of any text. Nothing may panic; what is accepted
+// must mean the same to a lenient parser, and name files of the folder only.
+func FuzzIndex(f *testing.F) {
+	text, err := fixtures.FS.ReadFile("transformers_gpt2/sharded/" + indexName)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	for _, s := range []string{
+		`{"weight_map":{"a":"b.safetensors"}}`, `{"metadata":{"total_size":1},"weight_map":{"a":"b.safetensors","\u0062":"\u0063.safetensors"}}`,
+		`{"weight_map":{"a":"../b.safetensors"}}`, `{"weight_map":{"a":"b\u0000.safetensors"}}`, `{"weight_map":{"a":1}}`, `{"metadata":null,"weight_map":[]}`, `{`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		x, err := parseIndex(text)
+		if err != nil {
+			oneLine(t, err)
+			return
+		}
+		// Maps, because a struct takes WEIGHT_MAP for weight_map.
+		var members map[string]json.RawMessage
+		lenient(t, text, &members)
+		var place map[string]string
+		lenient(t, members["weight_map"], &place)
+		if !maps.Equal(x.place, place) {
+			t.Errorf("%q: got %q", text, x.place)
+		}
+		var total map[string]json.RawMessage
+		if m, ok := members["metadata"]; ok {
+			lenient(t, m, &total)
+		}
+		if n, ok := total["total_size"]; ok {
+			var v int64
+			if lenient(t, n, &v); v != x.total {
+				t.Errorf("%q: total_size is %d", text, x.total)
+			}
+		} else if x.total != -1 {
+			t.Errorf("%q: total_size is %d", text, x.total)
+		}
+		if files := slices.Sorted(maps.Values(x.place)); !slices.Equal(slices.Compact(files), slices.Sorted(slices.Values(x.files))) {
+			t.Errorf("%q: the files are %q", text, x.files)
+		}
+		for _, file := range x.files {
+			if strings.ContainsAny(file, "/\\:\x00") || !strings.HasSuffix(file, ".safetensors") {
+				t.Errorf("%q: the file %q", text, file)
+			}
+		}
+	})
+}
+
+// FuzzConfig parses configurations of any text. Nothing may panic; what is
+// accepted must be a network, with the sizes that a lenient parser reads, and
+// must survive being written again.
+func FuzzConfig(f *testing.F) {
+	for _, folder := range []string{"whole", "half"} {
+		text, err := fixtures.FS.ReadFile("transformers_gpt2/" + folder + "/" + configName)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	for _, s := range []string{
+		`{"model_type":"gpt2","vocab_size":61,"n_ctx":16,"n_embd":24,"n_layer":2,"n_head":3}`,
+		`{"model_type":"simple","vocab_size":61,"n_positions":16,"n_embd":24,"n_layer":1,"n_head":3,"n_inner":5,"position_embeddings":false,"layer_norm_epsilon":0}`,
+		`{"model_type":"gpt2","activation_function":"relu"}`, `{"a":{"b":[1,{}]}}`, `{`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := ParseConfig(text)
+		if err != nil {
+			oneLine(t, err)
+			return
+		}
+		if err := c.Check(); err != nil {
+			t.Errorf("%q was accepted: %v", text, err)
+		}
+		var members map[string]json.RawMessage
+		lenient(t, text, &members)
+		for name, got := range map[string]int{"vocab_size": c.Vocab, "n_embd": c.Width, "n_layer": c.Layers, "n_head": c.Heads} {
+			var want int
+			if lenient(t, members[name], &want); got != want {
+				t.Errorf("%q: %s is %d", text, name, got)
+			}
+		}
+		if tied, ok := members["tie_word_embeddings"]; ok && c.Arch == model.GPT2 && string(tied) != "true" {
+			t.Errorf("%q was accepted", text)
+		}
+		again, err := encodeConfig(c, format.Float32, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := ParseConfig(again); err != nil || back != c {
+			t.Errorf("%q: written as %s, read as %+v, %v", text, again, back, err)
+		}
+	})
+}

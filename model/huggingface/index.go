@@ -1,0 +1,82 @@
+package huggingface
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// index is the content of a model.safetensors.index.json.
+type index struct {
+	files []string          // the shards, in the order of their first weight
+	place map[string]string // the shard of each tensor
+	total int64             // bytes of all tensors; -1 where the index does not say
+}
+
+// parseIndex reads an index. Every file that it names is one directly in the
+// folder, on every system.
+func parseIndex(text []byte) (index, error) {
+	x := index{place: map[string]string{}, total: -1}
+	o, err := parseObject(text)
+	if err != nil {
+		return x, err
+	}
+	if o.absent("weight_map") {
+		return x, fmt.Errorf("weight_map is missing: it says which file holds a weight")
+	}
+	seen := map[string]bool{}
+	err = members(o["weight_map"], func(tensor string, v jsontext.Value) error {
+		file, err := unquote(v)
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", clip(tensor), err)
+		}
+		if !plainName(file) {
+			return fmt.Errorf("tensor %s: the file %s is refused: it must be one of the folder itself, with a plain name that ends with .safetensors", clip(tensor), clip(file))
+		}
+		if !seen[file] {
+			seen[file] = true
+			x.files = append(x.files, file)
+		}
+		x.place[tensor] = file
+		return nil
+	})
+	if err != nil {
+		return x, fmt.Errorf("weight_map: %w", err)
+	}
+	if len(x.place) == 0 {
+		return x, fmt.Errorf("weight_map is empty: it must name a file for each weight")
+	}
+	x.total, err = o.totalSize()
+	return x, err
+}
+
+// totalSize returns metadata.total_size, -1 where there is none.
+func (o object) totalSize() (int64, error) {
+	if o.null("metadata") {
+		return -1, nil
+	}
+	metadata, err := parseObject(o["metadata"])
+	if err != nil {
+		return -1, fmt.Errorf("metadata: %w", err)
+	}
+	if metadata.absent("total_size") {
+		return -1, nil
+	}
+	text := string(metadata["total_size"])
+	total, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return -1, fmt.Errorf("metadata.total_size is %s, want a whole number of bytes in plain decimal", clip(text))
+	}
+	return int64(total), nil
+}
+
+// plainName reports whether name is a safetensors file directly in a folder.
+// What is a path, a drive or a stream on one system is no name on any.
+func plainName(name string) bool {
+	return strings.HasSuffix(name, ".safetensors") && !strings.ContainsAny(name, "/\\:\x00") &&
+		filepath.IsLocal(name) && fs.ValidPath(name)
+}

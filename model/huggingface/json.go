@@ -1,0 +1,148 @@
+package huggingface
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// object holds the members of a JSON object, still as JSON. Its methods name
+// the member in their errors.
+type object map[string]jsontext.Value
+
+// parseObject reads a text that is one JSON object. All of it must be strict:
+// valid UTF-8, no name twice in any object, at most 10000 deep, and nothing
+// after it.
+func parseObject(text []byte) (object, error) {
+	out := object{}
+	err := members(text, func(name string, value jsontext.Value) error {
+		out[name] = value.Clone()
+		return nil
+	})
+	return out, err
+}
+
+// members calls f with each member of the JSON object that text is, in their
+// order. The value is valid until the next call.
+func members(text []byte, f func(name string, value jsontext.Value) error) error {
+	d := jsontext.NewDecoder(bytes.NewBuffer(text)) // a Buffer is read in place
+	if kind := d.PeekKind(); kind != '{' && kind != 0 {
+		return fmt.Errorf("it is %v, want a JSON object", kind)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return strict(err)
+	}
+	for d.PeekKind() == '"' {
+		t, err := d.ReadToken()
+		if err != nil {
+			return strict(err)
+		}
+		name := t.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return strict(err)
+		}
+		if err := f(name, value); err != nil {
+			return err
+		}
+	}
+	if _, err := d.ReadToken(); err != nil { // the closing brace, or whatever stands in its place
+		return strict(err)
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("byte %d: something follows the JSON object", d.InputOffset())
+	}
+	return nil
+}
+
+// strict turns an error of the JSON decoder into one short line.
+func strict(err error) error {
+	var syntax *jsontext.SyntacticError
+	if !errors.As(err, &syntax) {
+		return fmt.Errorf("it is not strict JSON: %w", err)
+	}
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return fmt.Errorf("byte %d: a name is used twice in a JSON object", syntax.ByteOffset)
+	}
+	return fmt.Errorf("byte %d: it is not strict JSON: %w", syntax.ByteOffset, syntax.Err)
+}
+
+// absent reports whether the object has no member of this name.
+func (o object) absent(name string) bool { return o[name] == nil }
+
+// null reports whether the member is missing or null.
+func (o object) null(name string) bool { return o.absent(name) || o[name].Kind() == 'n' }
+
+// size returns a required member that is a whole number from 0 on, in plain
+// decimal: 1.0 and 1e2 are integers to some parsers and not to others.
+func (o object) size(name string) (int, error) {
+	if o.absent(name) {
+		return 0, fmt.Errorf("%s is missing", name)
+	}
+	n, err := strconv.ParseUint(string(o[name]), 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%s is %s, want a whole number in plain decimal, at most 2147483647", name, clip(string(o[name])))
+	}
+	return int(n), nil
+}
+
+// number returns a member that is a number, or missing.
+func (o object) number(name string, missing float64) (float64, error) {
+	if o.absent(name) {
+		return missing, nil
+	}
+	x, err := strconv.ParseFloat(string(o[name]), 64)
+	if o[name].Kind() != '0' || err != nil { // '0' is the kind of every number
+		return 0, fmt.Errorf("%s is %s, want a number", name, clip(string(o[name])))
+	}
+	return x, nil
+}
+
+// flag returns a member that is true or false, or missing.
+func (o object) flag(name string, missing bool) (bool, error) {
+	if o.absent(name) {
+		return missing, nil
+	}
+	switch o[name].Kind() {
+	case 't':
+		return true, nil
+	case 'f':
+		return false, nil
+	}
+	return false, fmt.Errorf("%s is %s, want true or false", name, clip(string(o[name])))
+}
+
+// text returns a member that is a string, or missing.
+func (o object) text(name, missing string) (string, error) {
+	if o.absent(name) {
+		return missing, nil
+	}
+	s, err := unquote(o[name])
+	if err != nil {
+		return "", fmt.Errorf("%s is %s, want a string", name, clip(string(o[name])))
+	}
+	return s, nil
+}
+
+// unquote returns the string that a JSON value is.
+func unquote(v jsontext.Value) (string, error) {
+	if v.Kind() != '"' {
+		return "", fmt.Errorf("%s is no string", clip(string(v)))
+	}
+	s, err := jsontext.AppendUnquote(nil, v)
+	return string(s), err
+}
+
+// clip returns what a file says as it may stand in a message: quoted, on one
+// line, and short, however long it is.
+func clip(s string) string {
+	const most = 80 // bytes
+	if len(s) > most {
+		return fmt.Sprintf("%q...", s[:most])
+	}
+	return fmt.Sprintf("%q", s)
+}

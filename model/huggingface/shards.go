@@ -1,0 +1,112 @@
+package huggingface
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+)
+
+// shard is an open file of weights.
+type shard struct {
+	name string // in the folder
+	*format.File
+}
+
+// openShards opens the files that hold the weights: model.safetensors where it
+// is there, as transformers does, otherwise those of the index. It returns
+// them also with an error, to be closed.
+func (d *folder) openShards() ([]shard, error) {
+	switch {
+	case d.has(weightsName):
+		s, err := d.openShard(weightsName)
+		if err != nil {
+			return nil, err
+		}
+		return []shard{s}, nil
+	case d.has(indexName):
+		return d.openIndexed()
+	case d.has("pytorch_model.bin"), d.has("pytorch_model.bin.index.json"):
+		return nil, d.errorf("pytorch_model.bin", "it is a pickle, which can run any program when it is read: convert it in Python with save_pretrained(FOLDER, safe_serialization=True)")
+	}
+	return nil, d.errorf(weightsName, "the folder has no such file, and no %s", indexName)
+}
+
+func (d *folder) openShard(name string) (shard, error) {
+	f, err := d.open(name)
+	if err != nil {
+		return shard{}, err
+	}
+	file, err := format.NewFile(f)
+	if err != nil {
+		f.Close() // the error above is the one to tell
+		return shard{}, err
+	}
+	return shard{name: name, File: file}, nil
+}
+
+// openIndexed opens the shards of the index and checks that they hold the
+// tensors that it says, and no others.
+func (d *folder) openIndexed() ([]shard, error) {
+	text, err := d.read(indexName, maxIndex)
+	if err != nil {
+		return nil, err
+	}
+	x, err := parseIndex(text)
+	if err != nil {
+		return nil, d.errorf(indexName, "%w", err)
+	}
+	var shards []shard
+	for _, name := range x.files {
+		s, err := d.openShard(name)
+		if err != nil {
+			return shards, err
+		}
+		shards = append(shards, s)
+	}
+	return shards, d.checkIndex(x, shards)
+}
+
+func (d *folder) checkIndex(x index, shards []shard) error {
+	found, total := map[string]bool{}, int64(0)
+	for _, s := range shards {
+		for _, t := range s.Tensors() {
+			switch file, ok := x.place[t.Name]; {
+			case !ok:
+				return d.errorf(s.name, "tensor %s: the index does not have it", clip(t.Name))
+			case file != s.name:
+				return d.errorf(s.name, "tensor %s: the index has it in %s", clip(t.Name), clip(file))
+			}
+			found[t.Name] = true
+			n, _ := format.Elements(t.Shape) // the reader has seen that the bytes do not overflow
+			bytes := int64(n) * int64(t.DType.Size())
+			if bytes > math.MaxInt64-total {
+				return d.errorf(indexName, "the bytes of all tensors overflow")
+			}
+			total += bytes
+		}
+	}
+	var missing []string
+	for name := range x.place {
+		if !found[name] {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		first := slices.Min(missing) // one message for one folder
+		return d.errorf(x.place[first], "tensor %s: the index has it here, the file does not", clip(first))
+	}
+	if x.total >= 0 && x.total != total {
+		return d.errorf(indexName, "metadata.total_size is %d, the tensors have %d bytes: a file was replaced, download the folder again", x.total, total)
+	}
+	return nil
+}
+
+func closeAll(shards []shard) error {
+	var err error
+	for _, s := range shards {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
