@@ -67,8 +67,11 @@ func (f *File) reader(mapped bool) (*Reader, error) {
 		return nil, notRegular(f.file.Name())
 	}
 	r, err := NewReader(f.file, info.Size())
-	if err != nil || !mapped {
-		return r, err
+	if err != nil {
+		return nil, err
+	}
+	if r.name = f.file.Name(); !mapped {
+		return r, nil
 	}
 	if f.mapped, err = mapFile(f.file, info.Size()); err != nil {
 		return nil, err
@@ -77,29 +80,17 @@ func (f *File) reader(mapped bool) (*Reader, error) {
 	return r, nil
 }
 
-// Tensor reads the tensor of the given name, as Reader.Tensor does.
-func (f *File) Tensor(name string) (Tensor, error) {
-	t, err := f.Reader.Tensor(name)
-	return t, inFile(f.file.Name(), err)
-}
-
-// Load reads tensors, as Reader.Load does.
-func (f *File) Load(names ...string) ([]Tensor, error) {
-	t, err := f.Reader.Load(names...)
-	return t, inFile(f.file.Name(), err)
-}
-
-// Verify reads the whole file, as Reader.Verify does.
-func (f *File) Verify() error { return inFile(f.file.Name(), f.Reader.Verify()) }
-
 // Close closes the file. Tensors that were read stay valid, unless the file is
 // mapped.
 func (f *File) Close() error {
 	return errors.Join(unmapFile(f.mapped), f.file.Close())
 }
 
-// inFile says in which file an error happened.
+// inFile says in which file an error happened; path may be empty.
 func inFile(path string, err error) error {
+	if path == "" {
+		return err
+	}
 	switch e := err.(type) {
 	case nil:
 		return nil

@@ -24,6 +24,7 @@ import (
 // io.ReaderAt may.
 type Reader struct {
 	r        io.ReaderAt
+	name     string // its path, for errors; empty when the bytes came from elsewhere
 	memory   []byte // the file itself where it is in memory: tensors are views of it
 	metadata map[string]string
 	entries  []entry        // in the order of their data; without padding and seal
@@ -167,7 +168,7 @@ func (r *Reader) Load(names ...string) ([]Tensor, error) {
 	for _, name := range names {
 		i, ok := r.index[name]
 		if !ok {
-			return nil, &FormatError{Tensor: name, Offset: -1, Reason: "the file has no tensor of this name"}
+			return nil, &FormatError{File: r.name, Tensor: name, Offset: -1, Reason: "the file has no tensor of this name"}
 		}
 		e := &r.entries[i]
 		t := Tensor{Name: e.Name, DType: e.DType, Shape: slices.Clone(e.Shape)}
@@ -187,7 +188,7 @@ func (r *Reader) Load(names ...string) ([]Tensor, error) {
 	}
 	err := each(len(pieces), func(i int) error { return r.read(pieces[i]) })
 	if err != nil {
-		return nil, err
+		return nil, inFile(r.name, err)
 	}
 	return out, nil
 }
@@ -253,10 +254,10 @@ func faulted(tensor string, panicked any) error {
 // mebibyte of memory for each processor.
 func (r *Reader) Verify() error {
 	if r.seal == nil {
-		return &SealError{Offset: -1, Reason: "the file has no seal: there is nothing to compare it with, attnx reseal gives it one"}
+		return &SealError{File: r.name, Offset: -1, Reason: "the file has no seal: there is nothing to compare it with, attnx reseal gives it one"}
 	}
 	buffers := sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }}
-	return each(len(r.entries), func(i int) error {
+	err := each(len(r.entries), func(i int) error {
 		e := &r.entries[i]
 		buffer := buffers.Get().(*[]byte)
 		defer buffers.Put(buffer)
@@ -279,6 +280,7 @@ func (r *Reader) Verify() error {
 		}
 		return nil
 	})
+	return inFile(r.name, err)
 }
 
 // each calls do for every i below n, on all processors, and returns the error

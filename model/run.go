@@ -111,36 +111,43 @@ func (c *Checkpoint) copyInto(old *Checkpoint) *Checkpoint {
 
 // CheckWhole is a store.Check that reads every byte of a checkpoint. Its score
 // is the validation loss.
-func CheckWhole(r io.ReaderAt, size int64) (score float64, broken, err error) {
-	return checkFile(r, size, (*format.Reader).Verify)
+func CheckWhole(path string, r io.ReaderAt, size int64) (score float64, broken, err error) {
+	return checkFile(path, r, size, (*format.Reader).Verify)
 }
 
 // CheckSeal is a store.Check that looks at the header and the seal of a
 // checkpoint: it sees in a moment whether a file of any size was written to its
 // end.
-func CheckSeal(r io.ReaderAt, size int64) (score float64, broken, err error) {
-	return checkFile(r, size, func(*format.Reader) error { return nil })
+func CheckSeal(path string, r io.ReaderAt, size int64) (score float64, broken, err error) {
+	return checkFile(path, r, size, func(*format.Reader) error { return nil })
 }
 
-func checkFile(r io.ReaderAt, size int64, verify func(*format.Reader) error) (score float64, broken, err error) {
+func checkFile(path string, r io.ReaderAt, size int64, verify func(*format.Reader) error) (score float64, broken, err error) {
 	f, err := format.NewReader(r, size)
 	if err == nil && f.Seal() == nil {
-		return math.NaN(), errors.New("the file has no seal: it is no checkpoint of a run"), nil
+		return math.NaN(), &format.SealError{File: path, Offset: -1, Reason: "the file has no seal, which every checkpoint of a run has: attnx reseal gives it one"}, nil
 	}
 	if err == nil {
 		err = verify(f)
 	}
 	var bad *format.FormatError
 	var seal *format.SealError
-	if errors.As(err, &bad) || errors.As(err, &seal) {
-		return math.NaN(), err, nil
-	}
-	if err != nil {
-		return math.NaN(), nil, err
+	switch {
+	case errors.As(err, &bad):
+		bad.File = path
+		return math.NaN(), bad, nil
+	case errors.As(err, &seal):
+		seal.File = path
+		return math.NaN(), seal, nil
+	case err != nil:
+		return math.NaN(), nil, fmt.Errorf("%s: %w", path, err)
 	}
 	_, val, err := Losses(f.Metadata())
-	if err != nil || val == nil {
-		return math.NaN(), err, nil
+	if err != nil {
+		return math.NaN(), fmt.Errorf("%s: %w", path, err), nil
+	}
+	if val == nil {
+		return math.NaN(), nil, nil
 	}
 	return *val, nil, nil
 }
@@ -148,9 +155,5 @@ func checkFile(r io.ReaderAt, size int64, verify func(*format.Reader) error) (sc
 // Newest returns the path of the newest whole checkpoint of a run and why newer
 // ones are not whole. The folder is not changed, and may be another process's.
 func Newest(dir string) (path string, broken []store.Broken, err error) {
-	path, broken, err = store.Newest(dir, CheckWhole)
-	if err != nil {
-		return "", broken, fmt.Errorf("%w: train into it first", err)
-	}
-	return path, broken, nil
+	return store.Newest(dir, CheckWhole)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
 )
 
 // resolve returns the file that a user means by a run's folder, its newest
@@ -28,15 +29,25 @@ func resolve(path string, warn io.Writer) (string, error) {
 		return path, nil
 	}
 	newest, broken, err := model.Newest(path)
+	if err != nil {
+		return "", err
+	}
 	for _, b := range broken {
 		fmt.Fprintf(warn, "attnx: passed over, not whole: %s\n", oneLine(b.Reason.Error()))
 	}
-	return newest, err
+	return newest, nil
 }
 
-// loadCheckpoint reads the checkpoint that a user names: a file, or a run's
-// folder. It also returns the path of the file.
+// loadCheckpoint reads the model that a user names: a checkpoint, a run's
+// folder or a Hugging Face folder. It also returns the path of what was read.
 func loadCheckpoint(path string, warn io.Writer) (*model.Checkpoint, string, error) {
+	if huggingface.IsFolder(path) {
+		c, rounding, err := huggingface.Read(path)
+		if err == nil && rounding.Changed > 0 {
+			fmt.Fprintf(warn, "%s: rounding to float32 changed %s weights, by at most %.3g\n", path, thousands(rounding.Changed), rounding.MaxAbs)
+		}
+		return c, path, err
+	}
 	path, err := resolve(path, warn)
 	if err != nil {
 		return nil, "", err

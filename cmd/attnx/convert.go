@@ -128,7 +128,7 @@ func readONNX(path string) (*model.Checkpoint, format.Rounding, error) {
 	for _, p := range g.Params {
 		t := initializers[p.Name]
 		if t == nil {
-			return nil, rounding, fmt.Errorf("%s: it has no initializer %q: convert a file of the profile plain, whose weights keep their names", path, p.Name)
+			return nil, rounding, fmt.Errorf("%s: it has no initializer %q: convert a file of the profile plain, whose weights keep their names and shapes", path, p.Name)
 		}
 		dtype, known := onnxTypes[t.DataType]
 		if !known {
@@ -140,7 +140,7 @@ func readONNX(path string) (*model.Checkpoint, format.Rounding, error) {
 			x.Shape = append(x.Shape, int(d))
 		}
 		if fmt.Sprint(x.Shape) != fmt.Sprint(want) {
-			return nil, rounding, fmt.Errorf("%s: initializer %q is %v, the configuration wants %v", path, t.Name, x.Shape, want)
+			return nil, rounding, fmt.Errorf("%s: initializer %q is %v, the configuration wants %v: convert a file of the profile plain", path, t.Name, x.Shape, want)
 		}
 		if x.Data, err = t.Load(filepath.Dir(path)); err != nil {
 			return nil, rounding, fmt.Errorf("%s: %w", path, err)

@@ -43,7 +43,8 @@ func diffCommand(s streams) *cobra.Command {
 		Short: "Show in which tensors two checkpoints differ, and by how much",
 		Long: `Compare two checkpoints or safetensors files tensor by tensor. Where both are
 sealed the seals tell which tensors differ, whatever the size of the files;
---values reads those and tells by how much. A run's folder stands for its newest
+--values reads those and tells by how much. (Whether a file still is what its
+seal says, verify-seal tells.) A run's folder stands for its newest
 checkpoint, RUN/best for its best.
 
 Exit codes: 0 they are equal, 1 they differ.`,

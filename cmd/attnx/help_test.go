@@ -39,8 +39,8 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(root)
-	if seen != 14 {
-		t.Errorf("%d commands, want 14", seen)
+	if seen != 20 {
+		t.Errorf("%d commands, want 20", seen)
 	}
 }
 

@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 )
@@ -98,6 +100,11 @@ var spoiledBytes = map[string]func([]byte) []byte{
 	"vocabulary-of-one": func(b []byte) []byte {
 		return regexp.MustCompile(`(vocab_size\\":)\d\d`).ReplaceAll(b, []byte("${1} 1"))
 	},
+	"one-bit": func(b []byte) []byte { // in the middle, where the moments are
+		b = bytes.Clone(b)
+		b[len(b)/2] ^= 0x10
+		return b
+	},
 	"header-length": func(b []byte) []byte { // 2^62 bytes of header
 		return append([]byte{0, 0, 0, 0, 0, 0, 0, 0x40}, b[8:]...)
 	},
@@ -162,6 +169,30 @@ func externalize(ts *testscript.TestScript, neg bool, args []string) {
 	m, data := onnx.Externalize(m, filepath.Base(to)+"_data")
 	ts.Check(writeTo(to, m.Encode))
 	ts.Check(writeTo(to+"_data", data))
+}
+
+// unseal FROM TO writes TO: the checkpoint FROM as a tool that knows of no seal
+// writes it.
+func unseal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: unseal from to")
+	}
+	f, err := format.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	h := format.Header{Metadata: f.Metadata(), Tensors: f.Tensors()}
+	slices.Reverse(h.Tensors)
+	ts.Check(writeTo(ts.MkAbs(args[1]), func(w io.Writer) error {
+		fw := format.NewWriter(w, h)
+		for _, i := range h.Tensors {
+			t, err := f.Tensor(i.Name)
+			if err != nil {
+				return err
+			}
+			fw.Add(t)
+		}
+		return fw.Close()
+	}))
 }
 
 func writeTo(path string, write func(io.Writer) error) error {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,13 +15,14 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
 )
 
 // inspection is what inspect tells of a file. Fields that a kind of file does
 // not have stay empty.
 type inspection struct {
 	File       string            `json:"file"`
-	Kind       string            `json:"kind"` // "safetensors" or "onnx"
+	Kind       string            `json:"kind"` // "safetensors", "onnx" or "huggingface", a folder
 	Bytes      int64             `json:"bytes"`
 	Parameters int64             `json:"parameters"` // elements of the weights; of all floating-point tensors where it is not known which are
 	Metadata   map[string]string `json:"metadata"`
@@ -45,10 +48,20 @@ func inspectCommand(s streams) *cobra.Command {
 	var asJSON, nodes bool
 	cmd := &cobra.Command{
 		Use:     "inspect FILE",
-		Short:   "Show what is in a checkpoint, a safetensors file or an ONNX file",
+		Short:   "Show what is in a checkpoint, a safetensors file, a Hugging Face folder or an ONNX file",
 		Example: "  attnx inspect runs/go\n  attnx inspect go.onnx --nodes",
-		Args:    oneArg("checkpoint, safetensors or ONNX file"),
+		Args:    oneArg("checkpoint, safetensors file, folder or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if huggingface.IsFolder(args[0]) {
+				x, err := inspectFolder(args[0])
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(s.out, x)
+				}
+				return x.print(s.out)
+			}
 			path, err := resolve(args[0], s.err)
 			if err != nil {
 				return err
@@ -89,6 +102,28 @@ func inspectCommand(s streams) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON")
 	cmd.Flags().BoolVar(&nodes, "nodes", false, "ONNX: print the graph, a node a line")
 	return cmd
+}
+
+// inspectFolder looks at the weights of a Hugging Face folder, in one file or
+// in shards.
+func inspectFolder(folder string) (x inspection, err error) {
+	x = inspection{File: folder}
+	files, err := filepath.Glob(filepath.Join(folder, "*.safetensors"))
+	if err != nil || len(files) == 0 {
+		return x, errors.Join(err, fmt.Errorf("%s: it has a config.json but no file of safetensors", folder))
+	}
+	for _, path := range files {
+		info, err := os.Stat(path)
+		if err != nil {
+			return x, err
+		}
+		x.Bytes += info.Size()
+		if err := x.safetensors(path); err != nil {
+			return x, err
+		}
+	}
+	x.Kind, x.Sealed, x.Root, x.ContentID = "huggingface", false, "", "" // a seal is of one file
+	return x, nil
 }
 
 func (x *inspection) safetensors(path string) error {

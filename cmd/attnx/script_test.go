@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"json":        jsonFields,
 			"broken":      broken,
 			"externalize": externalize,
+			"unseal":      unseal,
 			"shell":       shell,
 			"whynot":      func(ts *testscript.TestScript, _ bool, _ []string) { ts.Logf("no ONNX Runtime: %v", missing) },
 		},

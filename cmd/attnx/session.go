@@ -53,16 +53,18 @@ func openLanguage(path string, d device, warn io.Writer) (*language, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	path, err := resolve(path, warn)
-	if err != nil {
-		return nil, err
-	}
-	kind, err := sniff(path)
-	if err != nil {
-		return nil, err
-	}
-	if kind == onnxFile {
-		return openONNX(path, d)
+	if !isFolder(path) {
+		to, err := resolve(path, warn)
+		if err != nil {
+			return nil, err
+		}
+		kind, err := sniff(to)
+		if err != nil {
+			return nil, err
+		}
+		if kind == onnxFile {
+			return openONNX(to, d)
+		}
 	}
 	c, path, err := loadCheckpoint(path, warn)
 	if err != nil {

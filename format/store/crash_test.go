@@ -31,7 +31,7 @@ func checkpoint(t testing.TB, step int, score float64) []byte {
 }
 
 // whole is a Check by the seal.
-func whole(r io.ReaderAt, size int64) (float64, error, error) {
+func whole(_ string, r io.ReaderAt, size int64) (float64, error, error) {
 	f, err := format.NewReader(r, size)
 	if err == nil {
 		err = f.Verify()

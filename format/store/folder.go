@@ -22,10 +22,11 @@ const (
 	corruptSuffix = ".corrupt"
 )
 
-// Check looks at a checkpoint. It returns its score, lower is better, NaN if it
-// has none; broken says why it is not whole. err is for one that could not be
-// looked at, or not understood: such a file is left alone.
-type Check func(r io.ReaderAt, size int64) (score float64, broken, err error)
+// Check looks at the checkpoint at path, of size bytes, which is open as r. It
+// returns its score, lower is better, NaN if it has none; broken says why it is
+// not whole. err is for one that could not be looked at, or not understood:
+// such a file is left alone. Both name the path.
+type Check func(path string, r io.ReaderAt, size int64) (score float64, broken, err error)
 
 // Options say how a run's checkpoints are kept.
 type Options struct {
@@ -166,7 +167,7 @@ func (f *Folder) setAside(step int, broken error) error {
 		to = from + corruptSuffix + "." + strconv.Itoa(i)
 	}
 	if err := f.disk.rename(from, to); err != nil {
-		return fmt.Errorf("%s is not whole (%w) and cannot be set aside: %w", from, broken, cause(err))
+		return fmt.Errorf("%w; it is not whole and cannot be set aside: %w", broken, cause(err))
 	}
 	if err := f.disk.syncFolder(f.dir); err != nil {
 		return fmt.Errorf("%s: %w", f.dir, cause(err))
@@ -322,11 +323,7 @@ func look(d files, path string, check Check) (score float64, broken, err error) 
 	if err != nil {
 		return 0, nil, err
 	}
-	score, broken, err = check(r, size)
-	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	return score, broken, err
+	return check(path, r, size)
 }
 
 // readPointer returns the step that a pointer names.

@@ -82,7 +82,7 @@ func newest(d files, dir string, check Check) (path string, broken []Broken, err
 		broken = append(broken, Broken{path, bad})
 	}
 	if len(broken) > 0 {
-		return "", broken, fmt.Errorf("%s: none of its %d checkpoints is whole: %w", dir, len(broken), broken[0].Reason)
+		return "", broken, fmt.Errorf("%s: none of its checkpoints is whole, %d are broken: %w", dir, len(broken), broken[0].Reason)
 	}
 	return "", nil, fmt.Errorf("%s: the folder holds no checkpoint", dir)
 }
