@@ -103,7 +103,8 @@
 //     unknown or missing, a value of another kind than above; an integer that is
 //     negative, or written other than in plain decimal, or beyond 2^63-1
 //   - a name, of a tensor or in the metadata, that is empty, longer than
-//     [MaxName], or has a control character (NUL is one)
+//     [MaxName], or has a control character (NUL is one); two tensors whose
+//     names differ in capitals only, and one whose name is __metadata__ so
 //   - more than [MaxRank] axes; a shape whose bytes overflow, or are not what
 //     the offsets span
 //   - tensors that overlap, leave a hole, or do not end with the file

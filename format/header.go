@@ -3,6 +3,7 @@ package format
 import (
 	"fmt"
 	"math"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -40,7 +41,7 @@ type Header struct {
 
 // check reports the first thing that a reader would refuse.
 func (h Header) check() error {
-	seen := make(map[string]bool, len(h.Tensors))
+	seen, folded := make(map[string]bool, len(h.Tensors)), map[string]string{}
 	for _, t := range h.Tensors {
 		reason := badName(t.Name)
 		_, sized := t.bytes()
@@ -50,6 +51,8 @@ func (h Header) check() error {
 			reason = "the name is taken by the metadata"
 		case seen[t.Name]:
 			reason = "the name is used twice"
+		case caseVariant(t.Name, folded) != "":
+			reason = caseVariant(t.Name, folded)
 		case len(t.Shape) > MaxRank:
 			reason = fmt.Sprintf("%d axes, at most %d", len(t.Shape), MaxRank)
 		case !sized:
@@ -70,6 +73,21 @@ func (h Header) check() error {
 		}
 	}
 	return nil
+}
+
+// caseVariant says that a name differs from one of those before only by
+// capitals, "" if it does not, and adds it to them. A tool that ignores case,
+// in names of files for instance, would take one tensor for the other.
+func caseVariant(name string, before map[string]string) string {
+	lower := strings.ToLower(name)
+	if lower == metadataName {
+		return "the name differs from " + metadataName + " in capitals only"
+	}
+	if other, ok := before[lower]; ok && other != name {
+		return "the name differs from " + quoted(other) + " in capitals only"
+	}
+	before[lower] = name
+	return ""
 }
 
 // badName says what is wrong with a name, "" if nothing is. Names end up in

@@ -103,6 +103,9 @@ func hostiles() []hostile {
 		{"escape in a name", file("{"+entry(`\u001b[2J`)+"}", 2), "control character U+001B", true},
 		{"DEL in a name", file("{"+entry("\x7f")+"}", 2), "control character U+007F", true},
 		{"C1 in a name", file("{"+entry("\u0085")+"}", 2), "control character U+0085", true},
+		{"name in capitals", file("{"+at("a", 0, 2)+","+at("A", 2, 4)+"}", 4), `the name differs from "a" in capitals only`, true},
+		{"name in other capitals", file("{"+at("É", 0, 2)+","+at("é", 2, 4)+"}", 4), "in capitals only", true},
+		{"metadata in capitals", file("{"+entry("__METADATA__")+"}", 2), "differs from __metadata__ in capitals only", true},
 		{"long name", file("{"+entry(strings.Repeat("n", 1025))+"}", 2), "1025 bytes, at most 1024", true},
 
 		// metadata

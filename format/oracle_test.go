@@ -149,16 +149,75 @@ func TestReferenceAccepts(t *testing.T) {
 	}
 }
 
+// TestReferenceReadsSealed checks that the reference sees the same tensors in
+// sealed files, and beside them nothing but padding and seal.
+func TestReferenceReadsSealed(t *testing.T) {
+	metadata, tensors := mustRead(t, everyType(t))
+	for i, b := range [][]byte{small(t), sealed(t, metadata, tensors...)} {
+		path := filepath.Join(t.TempDir(), "model.safetensors")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var theirs description
+		reference(t, &theirs, path)
+		_, ours := mustRead(t, b)
+		seen := 0
+		for _, w := range theirs.Tensors {
+			if w.Name == format.SealName || strings.HasPrefix(w.Name, "attnx.pad.") {
+				continue
+			}
+			j := slices.IndexFunc(ours, func(x format.Tensor) bool { return x.Name == w.Name })
+			if j < 0 {
+				t.Errorf("file %d: the reference alone sees %s", i, w.Name)
+				continue
+			}
+			seen++
+			sum := sha256.Sum256(ours[j].Data)
+			if ours[j].DType.String() != w.DType || !slices.Equal(ours[j].Shape, w.Shape) || hex.EncodeToString(sum[:]) != w.SHA256 {
+				t.Errorf("file %d: %v; the reference has %+v", i, ours[j].Info(), w)
+			}
+		}
+		if seen != len(ours) {
+			t.Errorf("file %d: the reference sees %d of %d tensors", i, seen, len(ours))
+		}
+		if theirs.Metadata["attnx.requires"] != "seal" {
+			t.Errorf("file %d: metadata %v", i, theirs.Metadata)
+		}
+	}
+}
+
 // TestReferenceRefuses checks that this package is nowhere more lenient than
-// the reference, and that it is stricter in the known places only.
+// the reference, and that it is stricter in the known places only. It prints
+// the matrix (go test -v).
 func TestReferenceRefuses(t *testing.T) {
 	all := hostiles()
+	good := small(t)
+	for name, spoil := range map[string]func(b []byte) []byte{
+		"sealed, a bit of a weight":         func(b []byte) []byte { b[4096+300] ^= 1; return b },
+		"sealed, a bit of the padding":      func(b []byte) []byte { b[4096+20] ^= 1; return b },
+		"sealed, a bit of the seal":         func(b []byte) []byte { b[4096+1024+110] ^= 1; return b },
+		"sealed, a bit of the last bytes":   func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
+		"sealed, the last bytes never came": func(b []byte) []byte { clear(b[len(b)-64:]); return b },
+		"sealed, a value in the metadata":   func(b []byte) []byte { return bytes.Replace(b, []byte(`step":"7"`), []byte(`step":"8"`), 1) },
+		"sealed, the seal renamed":          func(b []byte) []byte { return bytes.Replace(b, []byte(`attnx.seal`), []byte(`attnx.seam`), 1) },
+	} {
+		all = append(all, hostile{name: name, file: spoil(bytes.Clone(good)), lenient: true})
+	}
 	files := make([][]byte, len(all))
 	for i, c := range all {
 		files[i] = c.file
 	}
+	var matrix strings.Builder
 	for i, v := range judged(t, files) {
-		switch c := all[i]; {
+		c := all[i]
+		ours := "reject"
+		if everything(c.file) == nil {
+			ours = "accept"
+			t.Errorf("%s: this package accepts it", c.name)
+		}
+		theirs, _, _ := strings.Cut(v, ":")
+		fmt.Fprintf(&matrix, "%-45s safetensors %s, attnx %s\n", c.name, theirs, ours)
+		switch {
 		case v == "accept" && !c.lenient:
 			t.Errorf("%s: the reference accepts it", c.name)
 		case strings.HasPrefix(v, "reject: ") && c.lenient:
@@ -167,4 +226,5 @@ func TestReferenceRefuses(t *testing.T) {
 			t.Errorf("%s: no verdict", c.name)
 		}
 	}
+	t.Logf("hostile files, %d:\n%s", len(all), matrix.String())
 }

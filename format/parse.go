@@ -16,7 +16,8 @@ import (
 // another, so this one takes nothing that could be read in two ways.
 type parser struct {
 	dec         *jsontext.Decoder
-	unsupported error // the first thing that is valid, but not supported
+	unsupported error             // the first thing that is valid, but not supported
+	names       map[string]string // as they are, by their small letters
 }
 
 // parseHeader reads the text of a header. It gives the tensors in the header's
@@ -26,13 +27,17 @@ func parseHeader(text []byte) (metadata map[string]string, entries []entry, err 
 	if len(text) == 0 || text[0] != '{' {
 		return nil, nil, &FormatError{Offset: lengthSize, Reason: "the header does not begin with '{': it is no safetensors file"}
 	}
-	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(text))} // a Buffer is read in place
+	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(text)), names: map[string]string{}} // a Buffer is read in place
 	metadata = map[string]string{}
 	err = p.object(func(name string) error {
 		if name == metadataName {
 			return p.metadata(metadata)
 		}
-		if reason := badName(name); reason != "" {
+		reason := badName(name)
+		if reason == "" {
+			reason = caseVariant(name, p.names)
+		}
+		if reason != "" {
 			return p.wrong(name, reason)
 		}
 		e, err := p.entry(name)
