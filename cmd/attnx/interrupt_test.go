@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// A run that Ctrl-C stopped and that was taken up again, by the command it
-// printed, ends with the bytes of one that was left alone.
+// A run that Ctrl-C or SIGTERM stopped and that was taken up again, by the
+// command it printed, ends with the bytes of one that was left alone.
 func TestInterrupt(t *testing.T) {
-	for _, engine := range []string{"auto", "gorgonia"} {
-		t.Run(engine, func(t *testing.T) { testInterrupt(t, engine) })
+	for engine, signal := range map[string]os.Signal{"auto": os.Interrupt, "gorgonia": syscall.SIGTERM} {
+		t.Run(engine, func(t *testing.T) { testInterrupt(t, engine, signal) })
 	}
 }
 
-func testInterrupt(t *testing.T, engine string) {
+func testInterrupt(t *testing.T, engine string, signal os.Signal) {
 	folder := t.TempDir()
 	data := filepath.Join(folder, "it's text.txt")
 	if err := os.WriteFile(data, bytes.Repeat([]byte("we do not like rain\n"), 50), 0o666); err != nil {
@@ -44,12 +44,12 @@ func testInterrupt(t *testing.T, engine string) {
 		t.Fatal(err)
 	}
 	waitForSteps(t, filepath.Join(folder, "halved", metricsFile), 3)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
 	err := cmd.Wait()
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != exitStopped {
-		t.Fatalf("after Ctrl-C: %v, want exit code %d\n%s", err, exitStopped, &stderr)
+		t.Fatalf("after the signal: %v, want exit code %d\n%s", err, exitStopped, &stderr)
 	}
 	for _, name := range []string{"latest", metricsFile, lossPlotFile} {
 		if _, err := os.Stat(filepath.Join(folder, "halved", name)); err != nil {
