@@ -2,7 +2,6 @@ package format
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"slices"
 )
@@ -82,11 +81,11 @@ func (d *Difference) compare(a, b *Reader, values bool) error {
 	}
 	x, err := a.Tensor(d.Name)
 	if err != nil {
-		return fmt.Errorf("A: %w", err)
+		return err
 	}
 	y, err := b.Tensor(d.Name)
 	if err != nil {
-		return fmt.Errorf("B: %w", err)
+		return err
 	}
 	if d.State = Changed; bytes.Equal(x.Data, y.Data) {
 		d.State = Equal
