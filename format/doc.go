@@ -53,9 +53,9 @@
 //
 // Three names in the metadata belong to the file form and not to the caller:
 //
-//	attnx.version    "1"
-//	attnx.requires   features that a reader must know, by commas; a reader that
-//	                 meets another than "seal" refuses the file
+//	attnx.version    "1"; a reader that meets another refuses the file
+//	attnx.requires   features that a reader must know, by commas, "seal" among
+//	                 them; a reader that meets another refuses the file
 //	attnx.optional   features that a reader may ignore; left out when empty
 //
 // # Seal
@@ -84,9 +84,9 @@
 // it, however that is laid out. It is the SHA-256 of these lines of text, each
 // ended by a line feed: for each name of the metadata in the order of its
 // UTF-8 bytes (not the three above) "M name value", name and value as JSON
-// strings as in the header; then for each tensor, in the order of the UTF-8
-// bytes of its name, `T name dtype shape sha256`, shape as in the header and
-// the SHA-256 in small hexadecimal letters.
+// strings as in the header; then for each tensor (padding and seal are none), in
+// the order of the UTF-8 bytes of its name, "T name dtype shape sha256", name
+// and shape as in the header and the SHA-256 in small hexadecimal letters.
 //
 // The last 64 bytes tell a torn file without reading it. Checksums are no
 // signature: who can write the file can write another seal. Sign the root.

@@ -62,7 +62,7 @@ func Reseal(w io.Writer, r io.ReaderAt, size int64) (Resealed, error) {
 		return Resealed{}, err
 	}
 	out.Seal = *fw.Seal()
-	for i, e := range old {
+	for i, e := range old { // in the order of Tensors
 		if e.sums != nil && e.sums.sha256 == entries[i].sums.sha256 {
 			out.Same = append(out.Same, e.Name)
 		}

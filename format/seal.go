@@ -146,6 +146,9 @@ func withForm(metadata map[string]string) map[string]string {
 
 // checkFeatures refuses a file that asks for what is not known here.
 func checkFeatures(metadata map[string]string) error {
+	if v, ok := metadata[metaVersion]; ok && v != fileVersion {
+		return &UnsupportedError{Offset: lengthSize, Reason: "the file is of version " + quoted(v) + ", known is " + fileVersion + ": read it with a newer attnx"}
+	}
 	for feature := range strings.SplitSeq(metadata[metaRequires], ",") {
 		if feature != "" && feature != featureSeal {
 			return &UnsupportedError{Offset: lengthSize, Reason: "the file requires the feature " + quoted(feature) + ": read it with a newer attnx"}
@@ -228,6 +231,9 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 		ours = append(ours, e)
 		tensors = append(tensors, e.TensorInfo)
 	}
+	if int64(sealSize(tensors)) != length { // before memory is taken for it
+		return nil, nil, broken(0, fmt.Sprintf("the seal has %d bytes, one of %d tensors has %d: %s", length, len(ours), sealSize(tensors), resealIt))
+	}
 	seal := make([]byte, length)
 	if err := readFull(r, seal, start+last.begin); err != nil {
 		return nil, nil, err
@@ -244,13 +250,16 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 		return nil, nil, &UnsupportedError{Tensor: SealName, Offset: start + last.begin + 8, Reason: fmt.Sprintf("a seal of version %d with chunks of 2^%d bytes: read it with a newer attnx", le.Uint32(body[8:]), le.Uint32(body[12:]))}
 	case !bytes.Equal(body[32:64], headSum[:]) || le.Uint64(body[24:]) != uint64(len(head)-lengthSize):
 		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the header does not match its SHA-256 in the seal: " + copyAgain}
-	case le.Uint64(body[96:]) != uint64(len(ours)) || int64(sealSize(tensors)) != length || le.Uint64(body[16:]) != uint64(size):
+	case le.Uint64(body[96:]) != uint64(len(ours)) || le.Uint64(body[16:]) != uint64(size):
 		return nil, nil, broken(96, fmt.Sprintf("the seal is not one of %d tensors in %d bytes: %s", len(ours), size, resealIt))
 	}
 	readSums(body, ours)
 	content := Digest(body[64:])
 	if contentID(metadata, ours) != content {
 		return nil, nil, broken(64, "the content id is not that of the tensors: "+resealIt)
+	}
+	if metadata[metaVersion] != fileVersion || !slices.Contains(strings.Split(metadata[metaRequires], ","), featureSeal) {
+		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the metadata do not say that the file is sealed: " + resealIt}
 	}
 	// One content has one form: what was sealed is what a Writer would write.
 	if want, err := sealedHead(metadata, tensors); err != nil || !bytes.Equal(want, head) {

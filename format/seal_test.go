@@ -326,6 +326,47 @@ func TestLongTensor(t *testing.T) {
 	}
 }
 
+// sparse reads as a file of which only the beginning and the end are not zero.
+type sparse struct {
+	head, tail []byte
+	size       int64
+}
+
+func (s sparse) ReadAt(b []byte, at int64) (int, error) {
+	clear(b)
+	if at < int64(len(s.head)) {
+		copy(b, s.head[at:])
+	}
+	if end := s.size - int64(len(s.tail)); at+int64(len(b)) > end {
+		copy(b[max(0, end-at):], s.tail[max(0, at-end):])
+	}
+	return len(b), nil
+}
+
+// TestLargeSeal declares a seal of many gibibytes, with last bytes that are
+// right: no memory is taken for it.
+func TestLargeSeal(t *testing.T) {
+	const length = 24 << 30
+	head := make([]byte, 4096)
+	binary.LittleEndian.PutUint64(head, 4088)
+	copy(head[8:], bytes.Repeat([]byte{' '}, 4088))
+	copy(head[8:], fmt.Sprintf(`{"__metadata__":{"attnx.requires":"seal","attnx.version":"1"},"attnx.seal":{"dtype":"U8","shape":[%d],"data_offsets":[0,%[1]d]}}`, length))
+	size := int64(4096 + length)
+	footer := []byte("ATTNXEND")
+	footer = binary.LittleEndian.AppendUint64(footer, uint64(size))
+	footer = binary.LittleEndian.AppendUint64(footer, length)
+	footer = append(footer, make([]byte, 36)...)
+	footer = binary.LittleEndian.AppendUint32(footer, crc32.Checksum(footer, crc32.MakeTable(crc32.Castagnoli)))
+	var err error
+	if n := allocated(func() { _, err = format.NewReader(sparse{head, footer, size}, size) }); n > 1<<17 {
+		t.Errorf("%d bytes of memory were taken", n)
+	}
+	var bad *format.SealError
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "one of 0 tensors has 168") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestFeatures checks what a version that does not exist yet may ask for.
 func TestFeatures(t *testing.T) {
 	x := format.FromUint8s("a", []int{1}, []byte{1})
@@ -341,6 +382,10 @@ func TestFeatures(t *testing.T) {
 	b = write(t, map[string]string{"attnx.optional": "index", "attnx.version": "1"}, x)
 	if err := everything(b); err != nil {
 		t.Errorf("a feature that may be ignored: %v", err)
+	}
+	b = write(t, map[string]string{"attnx.version": "2"}, x)
+	if err := everything(b); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), `version "2"`) {
+		t.Errorf("a version that is not known: %v", err)
 	}
 	for _, m := range []map[string]string{{"attnx.requires": "x"}, {"attnx.version": "2"}, {"attnx.optional": ""}} {
 		if err := format.WriteSealed(io.Discard, m, nil); err == nil {

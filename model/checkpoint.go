@@ -128,13 +128,18 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 // refuses a file whose weights are not those of the network it names, and one
 // made from another definition of that network. Of a file without a seal,
 // which another tool wrote, it takes the weights and the tokenizer only.
-func Load(path string) (*Checkpoint, error) {
+func Load(path string) (*Checkpoint, error) { return load(path, true) }
+
+// LoadModel is Load without the training state: a third of the bytes.
+func LoadModel(path string) (*Checkpoint, error) { return load(path, false) }
+
+func load(path string, training bool) (*Checkpoint, error) {
 	f, err := format.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	c, names, err := plan(f.Reader)
+	c, names, err := plan(f.Reader, training)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -147,8 +152,9 @@ func Load(path string) (*Checkpoint, error) {
 }
 
 // plan returns what the header says of a checkpoint, and the names of the
-// tensors that it consists of: the weights in their order, then the rest.
-func plan(f *format.Reader) (c *Checkpoint, names []string, err error) {
+// tensors that are to be read: the weights in their order, the tokenizer, and
+// the training state if that is wanted.
+func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err error) {
 	meta := f.Metadata()
 	text, ok := meta[metaConfig]
 	if !ok {
@@ -157,6 +163,10 @@ func plan(f *format.Reader) (c *Checkpoint, names []string, err error) {
 	config, err := ParseConfig(text)
 	if err != nil {
 		return nil, nil, err
+	}
+	// A network grows with its layers, and each has weights in the file.
+	if config.Layers > len(f.Tensors()) {
+		return nil, nil, fmt.Errorf("model: n_layer is %d, the file has %d tensors", config.Layers, len(f.Tensors()))
 	}
 	g, err := Build(config)
 	if err != nil {
@@ -187,22 +197,28 @@ func plan(f *format.Reader) (c *Checkpoint, names []string, err error) {
 		}
 		names = append(names, p.Name)
 	}
-	_, training := infos[blobOptions]
+	_, hasState := infos[blobOptions]
+	hasState = hasState && c.Seal != nil
 	for _, i := range f.Tensors() {
+		moment := strings.HasPrefix(i.Name, format.MomentPrefix)
 		switch {
 		case g.Lookup(i.Name) != nil:
-		case i.Name == blobTokenizer, c.Seal != nil && strings.HasPrefix(i.Name, format.BlobPrefix):
+		case i.Name == blobTokenizer:
 			names = append(names, i.Name)
-		case c.Seal != nil && training && strings.HasPrefix(i.Name, format.MomentPrefix):
-			names = append(names, i.Name)
-		case c.Seal == nil && (strings.HasPrefix(i.Name, format.MomentPrefix) || strings.HasPrefix(i.Name, "attnx.")):
+		case hasState && (moment || slices.Contains([]string{blobOptions, blobRandom, blobData}, i.Name)):
+			if training {
+				names = append(names, i.Name)
+			}
+		case c.Seal != nil && strings.HasPrefix(i.Name, format.BlobPrefix):
+			// Another version's: it may be left out.
+		case c.Seal == nil && (moment || strings.HasPrefix(i.Name, "attnx.")):
 			// What another tool left of a checkpoint of ours: no longer to be trusted.
 		default:
 			return nil, nil, fmt.Errorf("model: tensor %q is no weight of the network", i.Name)
 		}
 	}
 	c.Weights = make(Weights, len(g.Params))
-	if training && c.Seal != nil {
+	if training && hasState {
 		c.Train = &TrainState{}
 	}
 	return c, names, nil

@@ -97,6 +97,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"no configuration", "no attnx checkpoint", func(m map[string]string, x tensors) tensors { delete(m, metaConfig); return x }},
 		{"a broken configuration", "configuration", meta(metaConfig, "{")},
 		{"a configuration that makes no network", "vocab_size is 0", meta(metaConfig, `{"model_type":"gpt2"}`)},
+		{"more layers than tensors", "n_layer is 999, the file has", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":16,"n_embd":32,"n_layer":999,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
+		{"a context that takes gigabytes", "n_positions is 60000, at most 8192", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":60000,"n_embd":32,"n_layer":2,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
 		{"another fingerprint", "fingerprint", meta(metaFingerprint, "00")},
 		{"no step", metaStep, meta(metaStep, "")},
 		{"a negative step", metaStep, meta(metaStep, "-1")},
@@ -132,6 +134,22 @@ func TestSaveRefusesOtherWeights(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("a file was left behind")
+	}
+}
+
+// LoadModel leaves the training state where it is.
+func TestLoadModel(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.safetensors")
+	c := tinyCheckpoint(t, GPT2)
+	if err := c.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	back, err := LoadModel(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Train != nil || back.Weights.Hash() != c.Weights.Hash() || !bytes.Equal(back.Tokenizer, c.Tokenizer) || back.Seal == nil {
+		t.Errorf("%+v", back)
 	}
 }
 

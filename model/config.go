@@ -70,6 +70,14 @@ func (c Config) HeadWidth() int { return c.Width / c.Heads }
 // attack, and products of three sizes still fit in 63 bits.
 const maxSize = 1 << 20
 
+// maxContext bounds n_positions, and maxLayers n_layer. A graph holds the causal
+// mask, n_positions² numbers of 4 bytes, which are 256 MiB here, and some thirty
+// values a layer: a configuration of a few bytes must not take more.
+const (
+	maxContext = 1 << 13
+	maxLayers  = 1 << 12
+)
+
 // Check reports the first field that makes no network, and why.
 func (c Config) Check() error {
 	for _, f := range []struct {
@@ -84,6 +92,10 @@ func (c Config) Check() error {
 		}
 	}
 	switch {
+	case c.Context > maxContext:
+		return fmt.Errorf("model: n_positions is %d, at most %d: the causal mask takes n_positions² numbers", c.Context, maxContext)
+	case c.Layers > maxLayers:
+		return fmt.Errorf("model: n_layer is %d, at most %d", c.Layers, maxLayers)
 	case c.Vocab < 2:
 		return fmt.Errorf("model: vocab_size is 1: there is nothing to predict with one token, train the tokenizer on more text")
 	case c.Width%c.Heads != 0:

@@ -56,6 +56,18 @@ func (r *Run) Save(c *Checkpoint) error {
 	return nil
 }
 
+// Poll returns the error of a save that has ended since the last call, without
+// waiting.
+func (r *Run) Poll() error {
+	select {
+	case err := <-r.pending: // never, while it is nil
+		r.pending = nil
+		return err
+	default:
+		return nil
+	}
+}
+
 // Wait returns when nothing is being saved, with the error of the last Save.
 func (r *Run) Wait() error {
 	if r.pending == nil {
@@ -150,10 +162,4 @@ func checkFile(path string, r io.ReaderAt, size int64, verify func(*format.Reade
 		return math.NaN(), nil, nil
 	}
 	return *val, nil, nil
-}
-
-// Newest returns the path of the newest whole checkpoint of a run and why newer
-// ones are not whole. The folder is not changed, and may be another process's.
-func Newest(dir string) (path string, broken []store.Broken, err error) {
-	return store.Newest(dir, CheckWhole)
 }

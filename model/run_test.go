@@ -90,7 +90,7 @@ func TestRunRecovers(t *testing.T) {
 	if err := os.WriteFile(run.Path(4), []byte("not even begun"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	path, broken, err := Newest(dir)
+	path, broken, err := store.Newest(dir, CheckWhole)
 	if err != nil || path != run.Path(2) || len(broken) != 2 || !strings.Contains(broken[1].Reason.Error(), "checksum") {
 		t.Errorf("a reader takes %s, and says %v, %v", path, broken, err)
 	}

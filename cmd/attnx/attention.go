@@ -36,7 +36,7 @@ and a column for each head.`,
 					return err
 				}
 			}
-			c, _, err := loadCheckpoint(args[0], s.err)
+			c, _, err := loadCheckpoint(args[0], s.err, model.LoadModel)
 			if err != nil {
 				return err
 			}

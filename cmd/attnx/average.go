@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 )
 
@@ -28,7 +26,7 @@ training state. A run's folder stands for the checkpoints it has kept, with
 			if cmd.Flags().Changed("last") && last < 1 {
 				return fmt.Errorf("--last %d: take 1 or more", last)
 			}
-			paths, err := averaged(args, last)
+			paths, err := checkpointsOf(args, last)
 			if err != nil {
 				return err
 			}
@@ -37,7 +35,7 @@ training state. A run's folder stands for the checkpoints it has kept, with
 			}
 			var mean model.Mean
 			for _, path := range paths {
-				c, _, err := loadCheckpoint(path, s.err)
+				c, _, err := loadCheckpoint(path, s.err, model.LoadModel)
 				if err != nil {
 					return err
 				}
@@ -59,30 +57,4 @@ training state. A run's folder stands for the checkpoints it has kept, with
 	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint to write")
 	cmd.Flags().IntVar(&last, "last", 0, "of a run: the newest K checkpoints only (default: all that it has kept)")
 	return cmd
-}
-
-// averaged returns the files that the arguments of average mean, those of a
-// run oldest first.
-func averaged(args []string, last int) ([]string, error) {
-	var paths []string
-	for _, arg := range args {
-		if !isFolder(arg) {
-			paths = append(paths, arg)
-			continue
-		}
-		saved, _, err := store.List(arg, model.CheckSeal)
-		if err != nil {
-			return nil, err
-		}
-		if len(saved) == 0 {
-			return nil, fmt.Errorf("%s: the folder holds no checkpoint", arg)
-		}
-		if last > 0 && last < len(saved) {
-			saved = slices.Delete(saved, 0, len(saved)-last)
-		}
-		for _, c := range saved {
-			paths = append(paths, c.Path)
-		}
-	}
-	return paths, nil
 }

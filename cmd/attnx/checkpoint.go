@@ -1,19 +1,24 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
 // resolve returns the file that a user means by a run's folder, its newest
-// whole checkpoint, or by its pointers "latest" and "best". Any other path is
-// returned as it is. What is not whole is said to warn.
+// checkpoint that was written to its end, or by its pointers "latest" and
+// "best". Any other path is returned as it is. What was passed over is said to
+// warn.
 func resolve(path string, warn io.Writer) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -28,7 +33,7 @@ func resolve(path string, warn io.Writer) (string, error) {
 	if !info.IsDir() {
 		return path, nil
 	}
-	newest, broken, err := model.Newest(path)
+	newest, broken, err := store.Newest(path, model.CheckSeal)
 	if err != nil {
 		return "", err
 	}
@@ -38,9 +43,13 @@ func resolve(path string, warn io.Writer) (string, error) {
 	return newest, nil
 }
 
+// A loader reads a checkpoint file: model.Load, or model.LoadModel for those who
+// need no training state.
+type loader func(path string) (*model.Checkpoint, error)
+
 // loadCheckpoint reads the model that a user names: a checkpoint, a run's
 // folder or a Hugging Face folder. It also returns the path of what was read.
-func loadCheckpoint(path string, warn io.Writer) (*model.Checkpoint, string, error) {
+func loadCheckpoint(path string, warn io.Writer, load loader) (*model.Checkpoint, string, error) {
 	if huggingface.IsFolder(path) {
 		c, rounding, err := huggingface.Read(path)
 		if err == nil && rounding.Changed > 0 {
@@ -48,11 +57,14 @@ func loadCheckpoint(path string, warn io.Writer) (*model.Checkpoint, string, err
 		}
 		return c, path, err
 	}
+	if isFolder(path) {
+		return loadNewest(path, warn, load)
+	}
 	path, err := resolve(path, warn)
 	if err != nil {
 		return nil, "", err
 	}
-	c, err := model.Load(path)
+	c, err := load(path)
 	if err != nil {
 		return nil, "", err
 	}
@@ -62,7 +74,79 @@ func loadCheckpoint(path string, warn io.Writer) (*model.Checkpoint, string, err
 	return c, path, nil
 }
 
+// loadNewest reads the newest checkpoint of a run that is whole, as its
+// checksums tell. The run may be going on, and prune what was just found.
+func loadNewest(dir string, warn io.Writer, load loader) (c *model.Checkpoint, path string, err error) {
+	path, broken, err := store.Newest(dir, func(path string, r io.ReaderAt, size int64) (float64, error, error) {
+		score, broken, err := model.CheckSeal(path, r, size)
+		if broken != nil || err != nil {
+			return score, broken, err
+		}
+		c, err = load(path)
+		if damaged(err) {
+			return score, err, nil
+		}
+		return score, nil, err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	for _, b := range broken {
+		fmt.Fprintf(warn, "attnx: passed over, not whole: %s\n", oneLine(b.Reason.Error()))
+	}
+	return c, path, nil
+}
+
+// damaged reports whether an error is about the bytes of a file.
+func damaged(err error) bool {
+	var bad *format.FormatError
+	var seal *format.SealError
+	return errors.As(err, &bad) || errors.As(err, &seal)
+}
+
+// again calls do until it finds what it opens: the checkpoint of a run that is
+// going on may be pruned between the look into its folder and the opening.
+func again(path string, do func() error) error {
+	var err error
+	for range 10 {
+		if err = do(); !isFolder(path) || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
 func isFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
+}
+
+// checkpointsOf returns the files that arguments mean, those of a run oldest
+// first; last, if it is not 0, takes so many of the newest of each run.
+func checkpointsOf(args []string, last int) ([]string, error) {
+	var paths []string
+	runs := 0
+	for _, arg := range args {
+		if !isFolder(arg) || huggingface.IsFolder(arg) {
+			paths = append(paths, arg)
+			continue
+		}
+		saved, _, err := store.List(arg, model.CheckSeal)
+		if err != nil {
+			return nil, err
+		}
+		if len(saved) == 0 {
+			return nil, fmt.Errorf("%s: the folder holds no checkpoint", arg)
+		}
+		if runs++; last > 0 && last < len(saved) {
+			saved = slices.Delete(saved, 0, len(saved)-last)
+		}
+		for _, c := range saved {
+			paths = append(paths, c.Path)
+		}
+	}
+	if last > 0 && runs == 0 {
+		return nil, fmt.Errorf("--last belongs to a run's folder, and none is named")
+	}
+	return paths, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -19,7 +20,7 @@ type kept struct {
 	Loss    *float64 `json:"loss"`     // null where it is not known
 	ValLoss *float64 `json:"val_loss"` // likewise
 	Bytes   int64    `json:"bytes"`
-	State   string   `json:"state"` // "sealed", "broken", or "set aside"
+	State   string   `json:"state"` // "sealed", "broken", "unreadable" or "set aside"
 	Reason  string   `json:"reason,omitempty"`
 	Latest  bool     `json:"latest"`
 	Best    bool     `json:"best"`
@@ -68,8 +69,8 @@ func describeSaved(c store.Saved) kept {
 		return row
 	}
 	f, err := format.Open(c.Path)
-	if err != nil {
-		row.State, row.Reason = "broken", oneLine(err.Error())
+	if err = cmp.Or(c.Err, err); err != nil {
+		row.State, row.Reason = "unreadable", oneLine(err.Error())
 		return row
 	}
 	defer f.Close()

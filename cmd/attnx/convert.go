@@ -45,7 +45,11 @@ rounding is told: how many weights changed, and by how much at most.`,
 			case toCheckpoint && dtype != format.Float32:
 				return fmt.Errorf("--dtype %s: a checkpoint holds float32: name a folder with -o", precision)
 			}
-			c, rounding, err := readAny(args[0], s.err)
+			load := loader(model.LoadModel)
+			if toCheckpoint {
+				load = model.Load
+			}
+			c, rounding, err := readAny(args[0], s.err, load)
 			if err != nil {
 				return err
 			}
@@ -84,22 +88,24 @@ rounding is told: how many weights changed, and by how much at most.`,
 
 // readAny reads a model in any form. The rounding is that of weights that were
 // not float32.
-func readAny(path string, warn io.Writer) (*model.Checkpoint, format.Rounding, error) {
+func readAny(path string, warn io.Writer, load loader) (*model.Checkpoint, format.Rounding, error) {
 	if huggingface.IsFolder(path) {
 		return huggingface.Read(path)
 	}
-	path, err := resolve(path, warn)
-	if err != nil {
-		return nil, format.Rounding{}, err
+	if !isFolder(path) {
+		to, err := resolve(path, warn)
+		if err != nil {
+			return nil, format.Rounding{}, err
+		}
+		kind, err := sniff(to)
+		if err != nil {
+			return nil, format.Rounding{}, err
+		}
+		if kind == onnxFile {
+			return readONNX(to)
+		}
 	}
-	kind, err := sniff(path)
-	if err != nil {
-		return nil, format.Rounding{}, err
-	}
-	if kind == onnxFile {
-		return readONNX(path)
-	}
-	c, _, err := loadCheckpoint(path, warn)
+	c, _, err := loadCheckpoint(path, warn, load)
 	return c, format.Rounding{}, err
 }
 
@@ -115,6 +121,9 @@ func readONNX(path string) (*model.Checkpoint, format.Rounding, error) {
 	config, err := configOf(m, path)
 	if err != nil {
 		return nil, rounding, err
+	}
+	if n := len(m.Graph.Initializers); config.Layers > n {
+		return nil, rounding, fmt.Errorf("%s: n_layer is %d, the file has %d initializers", path, config.Layers, n)
 	}
 	g, err := model.Build(config)
 	if err != nil {

@@ -21,7 +21,7 @@ type difference struct {
 	A        string   `json:"a,omitempty"` // type and shape
 	B        string   `json:"b,omitempty"`
 	Changed  *int     `json:"changed,omitempty"`  // elements
-	MaxAbs   *float64 `json:"max_abs,omitempty"`  // null where one is no number
+	MaxAbs   *float64 `json:"max_abs,omitempty"`  // left out where one is no number
 	Norm     *float64 `json:"norm,omitempty"`     // of the change
 	Relative *float64 `json:"relative,omitempty"` // norm of the change to norm of A
 }
@@ -54,19 +54,21 @@ Exit codes: 0 they are equal, 1 they differ.`,
 			var files [2]*format.File
 			x := comparison{Metadata: []string{}}
 			for i, path := range args {
-				path, err := resolve(path, s.err)
+				err := again(path, func() error {
+					path, err := resolve(path, s.err)
+					if err != nil {
+						return err
+					}
+					if x.B = path; i == 0 {
+						x.A = path
+					}
+					files[i], err = format.Open(path)
+					return err
+				})
 				if err != nil {
 					return err
 				}
-				f, err := format.Open(path)
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				files[i] = f
-				if x.B = path; i == 0 {
-					x.A = path
-				}
+				defer files[i].Close()
 			}
 			a, b := files[0], files[1]
 			x.BySeals = a.Seal() != nil && b.Seal() != nil

@@ -54,7 +54,11 @@ Profiles:
 			if optimizer != "" && optimizer != "adamw" {
 				return fmt.Errorf("--optimizer %q: take adamw, or leave it out for gradients alone", optimizer)
 			}
-			c, _, err := loadCheckpoint(args[0], s.err)
+			load := loader(model.LoadModel)
+			if optimizer != "" { // its settings are in the training state
+				load = model.Load
+			}
+			c, _, err := loadCheckpoint(args[0], s.err, load)
 			if err != nil {
 				return err
 			}

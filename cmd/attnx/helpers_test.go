@@ -106,6 +106,11 @@ var spoiledBytes = map[string]func([]byte) []byte{
 		b[len(b)/2] ^= 0x10
 		return b
 	},
+	"one-bit-of-a-weight": func(b []byte) []byte {
+		b = bytes.Clone(b)
+		b[len(b)/6] ^= 0x10
+		return b
+	},
 	"header-length": func(b []byte) []byte { // 2^62 bytes of header
 		return append([]byte{0, 0, 0, 0, 0, 0, 0, 0x40}, b[8:]...)
 	},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,51 +51,7 @@ func inspectCommand(s streams) *cobra.Command {
 		Example: "  attnx inspect runs/go\n  attnx inspect go.onnx --nodes",
 		Args:    oneArg("checkpoint, safetensors file, folder or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if huggingface.IsFolder(args[0]) {
-				x, err := inspectFolder(args[0])
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(s.out, x)
-				}
-				return x.print(s.out)
-			}
-			path, err := resolve(args[0], s.err)
-			if err != nil {
-				return err
-			}
-			kind, err := sniff(path)
-			if err != nil {
-				return err
-			}
-			if nodes && asJSON {
-				return fmt.Errorf("--nodes and --json exclude each other: --json has no nodes, only their number")
-			}
-			if kind != onnxFile && nodes {
-				return fmt.Errorf("--nodes: %s has no nodes, it is a safetensors file", path)
-			}
-			info, err := os.Stat(path)
-			if err != nil {
-				return err
-			}
-			x := inspection{File: path, Bytes: info.Size(), Metadata: map[string]string{}}
-			if kind == onnxFile {
-				m, err := onnx.ReadFile(path)
-				if err != nil {
-					return err
-				}
-				if nodes {
-					return onnx.Print(s.out, m)
-				}
-				x.onnx(m)
-			} else if err := x.safetensors(path); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(s.out, x)
-			}
-			return x.print(s.out)
+			return again(args[0], func() error { return inspect(s, args[0], asJSON, nodes) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON")
@@ -104,15 +59,68 @@ func inspectCommand(s streams) *cobra.Command {
 	return cmd
 }
 
+// inspect shows what is in the file or folder of a name.
+func inspect(s streams, name string, asJSON, nodes bool) error {
+	if huggingface.IsFolder(name) {
+		x, err := inspectFolder(name)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return printJSON(s.out, x)
+		}
+		return x.print(s.out)
+	}
+	path, err := resolve(name, s.err)
+	if err != nil {
+		return err
+	}
+	kind, err := sniff(path)
+	if err != nil {
+		return err
+	}
+	if nodes && asJSON {
+		return fmt.Errorf("--nodes and --json exclude each other: --json has no nodes, only their number")
+	}
+	if kind != onnxFile && nodes {
+		return fmt.Errorf("--nodes: %s has no nodes, it is a safetensors file", path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	x := inspection{File: path, Bytes: info.Size(), Metadata: map[string]string{}}
+	if kind == onnxFile {
+		m, err := onnx.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if nodes {
+			return onnx.Print(s.out, m)
+		}
+		x.onnx(m)
+	} else if err := x.safetensors(path); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(s.out, x)
+	}
+	return x.print(s.out)
+}
+
 // inspectFolder looks at the weights of a Hugging Face folder, in one file or
 // in shards.
 func inspectFolder(folder string) (x inspection, err error) {
 	x = inspection{File: folder}
-	files, err := filepath.Glob(filepath.Join(folder, "*.safetensors"))
-	if err != nil || len(files) == 0 {
-		return x, errors.Join(err, fmt.Errorf("%s: it has a config.json but no file of safetensors", folder))
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return x, err
 	}
-	for _, path := range files {
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".safetensors") {
+			continue
+		}
+		path := filepath.Join(folder, e.Name())
 		info, err := os.Stat(path)
 		if err != nil {
 			return x, err
@@ -121,6 +129,9 @@ func inspectFolder(folder string) (x inspection, err error) {
 		if err := x.safetensors(path); err != nil {
 			return x, err
 		}
+	}
+	if len(x.Tensors) == 0 {
+		return x, fmt.Errorf("%s: it has a config.json but no file of safetensors", folder)
 	}
 	x.Kind, x.Sealed, x.Root, x.ContentID = "huggingface", false, "", "" // a seal is of one file
 	return x, nil

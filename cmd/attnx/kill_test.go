@@ -35,16 +35,16 @@ func TestEveryResume(t *testing.T) {
 			if err := os.WriteFile(data, bytes.Repeat([]byte("we do not like rain\n"), 50), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			flags := []string{"--data", data, "--engine", engine, "--save-every", "3"}
+			flags := []string{"--data", data, "--engine", engine}
 			start := func(out string) *exec.Cmd {
-				return exec.Command("attnx", append([]string{"train", "--out", out, "--batch", "64", "--steps", fmt.Sprint(steps)}, flags...)...)
+				return exec.Command("attnx", append([]string{"train", "--out", out, "--batch", "64", "--save-every", "3", "--steps", fmt.Sprint(steps)}, flags...)...)
 			}
 			whole := filepath.Join(folder, "whole")
 			if out, err := start(whole).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			want := root(t, whole)
-			exact := 0 // killed after the very step
+			killed, exact := 0, 0 // in all, and after the very step
 			for step := 1; step < steps; step++ {
 				run := filepath.Join(folder, fmt.Sprint("killed-", step))
 				cmd := start(run)
@@ -64,8 +64,7 @@ func TestEveryResume(t *testing.T) {
 					if out, err := resume.CombinedOutput(); err != nil {
 						t.Fatalf("killed after step %d: %v: %s", step, err, out)
 					}
-				} else if step < steps/2 {
-					t.Errorf("step %d: it ended with %v before it was killed", step, cmd.ProcessState)
+					killed++
 				}
 				if got := root(t, run); got != want {
 					t.Errorf("killed after step %d: the root hash is %s, of the run that was left alone %s", step, got, want)
@@ -75,7 +74,10 @@ func TestEveryResume(t *testing.T) {
 				}
 				os.RemoveAll(run)
 			}
-			t.Logf("killed %d times, %d of them before the step after the one waited for was done", steps-1, exact)
+			t.Logf("killed %d times, %d of them before the step after the one waited for was done", killed, exact)
+			if killed < steps*3/4 {
+				t.Errorf("%d of %d runs ended before they were killed", steps-1-killed, steps-1)
+			}
 		})
 	}
 }

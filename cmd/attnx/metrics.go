@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,27 +62,29 @@ func openMetrics(path string, step int) (*metricsLog, error) {
 }
 
 // readMetrics returns the lines of an earlier part of a run, none where there
-// is no file. A last line that a power cut left incomplete does not count.
+// is no file. What a power cut left at the end, half a line or zeros, does not
+// count.
 func readMetrics(path string) ([]metric, error) {
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	var history []metric
-	for dec := json.NewDecoder(f); ; {
+	for len(text) > 0 {
+		line, rest, ended := bytes.Cut(text, []byte("\n"))
 		var m metric
-		switch err := dec.Decode(&m); {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return history, nil
-		case err != nil:
+		if err := json.Unmarshal(line, &m); err != nil {
+			if !ended || len(bytes.Trim(text, "\x00")) == 0 {
+				break
+			}
 			return nil, fmt.Errorf("%s: line %d: %w: move the file away to go on without it", path, len(history)+1, err)
 		}
-		history = append(history, m)
+		history, text = append(history, m), rest
 	}
+	return history, nil
 }
 
 func writeMetric(w io.Writer, m metric) error {

@@ -52,21 +52,32 @@ const (
 	onnxFile
 )
 
+// regularFile refuses what is no file before it is opened: to open a pipe would
+// wait for its writer.
+func regularFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: it is no regular file: name a file", path)
+	}
+	return nil
+}
+
 // sniff tells an ONNX file from a safetensors file. A safetensors file has an
 // opening brace after its length; an ONNX file begins with the protobuf tag
 // of its IR version. A broken file counts as what its name says, and is
 // refused by those who read it.
 func sniff(path string) (fileKind, error) {
+	if err := regularFile(path); err != nil {
+		return 0, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return 0, err
-	} else if !info.Mode().IsRegular() {
-		return 0, fmt.Errorf("%s: it is no regular file: name a file", path)
-	}
 	var head [9]byte
 	n, err := io.ReadFull(f, head[:])
 	switch {

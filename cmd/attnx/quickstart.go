@@ -69,7 +69,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	if err != nil {
 		return err
 	}
-	c, _, err := loadCheckpoint(folder, s.err)
+	c, _, err := loadCheckpoint(folder, s.err, model.LoadModel)
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,8 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 			if out == "" {
 				out = path
 			}
-			if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-				return fmt.Errorf("%s: it is no regular file: name a file", path)
+			if err := regularFile(path); err != nil {
+				return err
 			}
 			f, err := os.Open(path)
 			if err != nil {
@@ -56,7 +56,11 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 				return nil
 			}
 			fmt.Fprintf(s.err, "%d of %d tensors are as the old seal has them\n", len(done.Same), len(done.Tensors))
-			changed := slices.DeleteFunc(done.Tensors, func(name string) bool { return slices.Contains(done.Same, name) })
+			same := map[string]bool{}
+			for _, name := range done.Same {
+				same[name] = true
+			}
+			changed := slices.DeleteFunc(done.Tensors, func(name string) bool { return same[name] })
 			if len(changed) > 0 {
 				fmt.Fprintf(s.err, "changed: %s\n", strings.Join(changed, ", "))
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/attnx/attnx/model"
@@ -52,10 +50,13 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	in := func(name string) string { return filepath.Join(folder, name) }
 	fresh := run == nil
 	if fresh {
-		if run, err = model.OpenRun(folder, f.keep); err != nil {
+		if run, err = model.OpenRun(folder, o.Keep); err != nil {
 			return fmt.Errorf("--out: %w", err)
 		}
 		defer run.Close()
+		if held := heldBy(folder); held != "" { // since it was looked at, without the lock
+			return fmt.Errorf("--out %s: meanwhile it holds a run's %s: choose another folder", folder, held)
+		}
 		// A run that cannot be saved must not begin.
 		if err := errors.Join(save(), run.Wait()); err != nil {
 			return errors.Join(err, run.Abandon())
@@ -81,7 +82,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	}
 	bar := newProgress(s.err, "training", o.Steps, "steps")
 	bar.set(c.Step, "")
-	every := cmp.Or(f.saveEvery, o.EvalEvery, o.Steps)
+	every := max(1, o.SaveEvery)
 	val, saved, done := math.NaN(), c.Step, 0
 	runErr := t.Run(ctx, func(e train.Event) error {
 		done++
@@ -92,10 +93,13 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		}
 		bar.set(e.Step, lossLine(e.Loss, val, e.TokensPerSecond, pace))
 		if e.Step%every != 0 {
-			return nil
+			return run.Poll()
+		}
+		if err := save(); err != nil {
+			return err
 		}
 		saved = e.Step
-		return save()
+		return nil
 	})
 	bar.finish()
 	stopped := errors.Is(runErr, context.Canceled)
@@ -108,19 +112,26 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		return runErr
 	}
 
-	// What was reached is kept, whatever ended the run.
+	// What was reached is kept, whatever ended the run. That it could not be is
+	// told before that it was stopped.
+	also := func(err error) error {
+		if stopped {
+			return err
+		}
+		return errors.Join(runErr, err)
+	}
 	reached := c.Step + done
 	if saved != reached {
 		if err := save(); err != nil {
-			return errors.Join(runErr, err)
+			return also(err)
 		}
 	}
 	if err := errors.Join(run.Wait(), metrics.Close()); err != nil {
-		return errors.Join(runErr, err)
+		return also(err)
 	}
 	if len(metrics.history) > 0 {
 		if err := plotLoss(in(lossPlotFile), metrics.history); err != nil {
-			return errors.Join(runErr, err)
+			return also(err)
 		}
 		fmt.Fprintln(s.err, lossCurve(metrics.history))
 	}
@@ -137,12 +148,6 @@ func resumeCommand(folder string, f trainFlags) string {
 	words := []string{"attnx", "train", "--resume", folder, "--data", f.data}
 	if f.glob != "*" {
 		words = append(words, "--glob", f.glob)
-	}
-	if f.saveEvery != 0 {
-		words = append(words, "--save-every", strconv.Itoa(f.saveEvery))
-	}
-	if f.keep != keepNewest {
-		words = append(words, "--keep", strconv.Itoa(f.keep))
 	}
 	for i, w := range words {
 		words[i] = shellWord(w)

@@ -66,7 +66,7 @@ func openLanguage(path string, d device, warn io.Writer) (*language, error) {
 			return openONNX(to, d)
 		}
 	}
-	c, path, err := loadCheckpoint(path, warn)
+	c, path, err := loadCheckpoint(path, warn, model.LoadModel)
 	if err != nil {
 		return nil, err
 	}

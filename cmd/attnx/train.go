@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -62,8 +63,8 @@ text; with the word tokenizer every line is a sequence of its own. A tenth of
 the text is kept for validation.
 
 RUN is a new folder; it gets the checkpoints, step-00000020.safetensors and so
-on, the names of the newest and of the best one (by validation loss) in the
-files latest and best, ` + metricsFile + ` and ` + lossPlotFile + `. Wherever a
+on, the names of the newest and of the best one (of those saved after an evaluation)
+in the files latest and best, ` + metricsFile + ` and ` + lossPlotFile + `. Wherever a
 command wants a checkpoint, RUN stands for its newest and RUN/best for its best.
 
 Ctrl-C (and SIGTERM) finishes the step under way, saves, tells how to go on, and
@@ -159,9 +160,14 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	}
 	options.LR, options.MinLR = f.lr, f.lr/10
 	options.DataSHA256 = textHash(text)
+	options.Keep = f.keep
+	if f.device != "cpu" {
+		options.Device = f.device
+	}
 	if given("eval-every") {
 		options.EvalEvery = f.evalEvery
 	}
+	options.SaveEvery = cmp.Or(f.saveEvery, options.EvalEvery, options.Steps)
 	if err := options.Check(); err != nil {
 		return err
 	}
@@ -184,8 +190,14 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 			return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
 		}
 	}
-	if _, err := os.Stat(f.resume); err != nil { // it would be made
+	// A folder that is no run's is not touched.
+	if info, err := os.Stat(f.resume); err == nil && !info.IsDir() {
+		return fmt.Errorf("--resume %s: it is a file: name the run's folder", f.resume)
+	}
+	if saved, aside, err := store.List(f.resume, model.CheckSeal); err != nil {
 		return fmt.Errorf("--resume: %w", err)
+	} else if len(saved)+len(aside) == 0 {
+		return fmt.Errorf("--resume %s: the folder holds no checkpoint to go on from", f.resume)
 	}
 	run, err := model.OpenRun(f.resume, f.keep)
 	if err != nil {
@@ -213,6 +225,16 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if !given("engine") && options.Engine != "" {
 		f.engine = options.Engine
 	}
+	if !given("device") && options.Device != "" {
+		f.device = options.Device
+	}
+	if given("keep") {
+		options.Keep = f.keep
+	}
+	if given("save-every") {
+		options.SaveEvery = f.saveEvery
+	}
+	run.Keep(options.Keep)
 	if options.Steps <= c.Step {
 		return fmt.Errorf("%s has all its %d steps: ask for more with --steps", path, c.Step)
 	}

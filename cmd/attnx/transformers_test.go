@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -29,7 +30,7 @@ func TestTransformersToONNX(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]fixtures.Tensor{"whole": golden.Whole, "sharded": golden.Whole, "half": golden.Half} {
-		c, _, err := loadCheckpoint(filepath.Join(folder, "transformers_gpt2", name), io.Discard)
+		c, _, err := loadCheckpoint(filepath.Join(folder, "transformers_gpt2", name), io.Discard, model.LoadModel)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -43,7 +44,7 @@ line is wrong.`,
 					return fmt.Errorf("--runtimes: no runtime is called %q: take %s", n, strings.Join(allRuntimes, ", "))
 				}
 			}
-			c, _, err := loadCheckpoint(args[0], s.err)
+			c, _, err := loadCheckpoint(args[0], s.err, model.LoadModel)
 			if err != nil {
 				return err
 			}

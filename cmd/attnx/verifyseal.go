@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +17,7 @@ func verifySealCommand(s streams) *cobra.Command {
 		Short: "Read whole checkpoints and compare every byte with their seals",
 		Long: `Read every byte of checkpoints and compare it with the checksums in their seals.
 A line for each file: its root hash, which stands for all of its bytes, or what
-is wrong. A run's folder stands for its newest whole checkpoint.
+is wrong. A run's folder stands for all of its checkpoints.
 
 Exit codes: 0 all are sealed and whole, 1 one is broken or has no seal, 2 one
 cannot be read.`,
@@ -23,16 +25,17 @@ cannot be read.`,
 		Args:    someArgs("file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var worst error
-			for _, path := range args {
-				path, err := resolve(path, s.err)
-				if err == nil {
-					err = verifySeal(s, path)
-				}
-				var bad *format.FormatError
-				var seal *format.SealError
+			paths, err := checkpointsOf(args, 0)
+			if err != nil {
+				return err
+			}
+			for _, path := range paths {
+				err := verifySeal(s, path)
 				switch {
 				case err == nil:
-				case errors.As(err, &seal), errors.As(err, &bad):
+				case errors.Is(err, fs.ErrNotExist) && !slices.Contains(args, path):
+					// of a run that is going on: pruned meanwhile
+				case damaged(err):
 					fmt.Fprintf(s.out, "broken  %s\n", oneLine(err.Error()))
 					if worst == nil {
 						worst = errMismatch
@@ -51,6 +54,13 @@ cannot be read.`,
 }
 
 func verifySeal(s streams, path string) error {
+	path, err := resolve(path, s.err)
+	if err != nil {
+		return err
+	}
+	if err := regularFile(path); err != nil {
+		return err
+	}
 	f, err := format.Open(path)
 	if err != nil {
 		return err

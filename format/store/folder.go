@@ -41,7 +41,8 @@ type Folder struct {
 	dir     string
 	options Options
 	lock    io.Closer
-	steps   []int // that are there, rising
+	steps   []int // that are there, whole, rising
+	own     []int // of them: that this process saved
 	best    int   // -1 if none has a score
 	score   float64
 	aside   []Broken
@@ -73,9 +74,8 @@ func (e *LockedError) Error() string {
 
 // OpenFolder makes dir the folder of this process's run, making it if it is not
 // there, and puts it in order: it removes what a save that did not come to its
-// end left, sets checkpoints aside that are newer than the newest whole one and
-// not whole, and mends the pointers. A folder that another process has gives a
-// *LockedError.
+// end left, sets checkpoints aside that are not whole, and mends the pointers. A
+// folder that another process has gives a *LockedError.
 func OpenFolder(dir string, o Options) (*Folder, error) {
 	if o.Keep < 1 {
 		return nil, fmt.Errorf("%s: %d checkpoints to keep, wants 1 or more", dir, o.Keep)
@@ -107,11 +107,20 @@ func makeFolder(dir string) error {
 		}
 		return nil
 	}
+	var parents []string // of the folders that are to be made
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); err == nil || at == filepath.Dir(at) {
+			break
+		}
+		parents = append(parents, filepath.Dir(at))
+	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("%s: no folder can be made: %w", dir, cause(err))
 	}
-	if err := syncFolder(filepath.Dir(filepath.Clean(dir))); err != nil {
-		return fmt.Errorf("%s: made, but a power cut may still undo it: %w", dir, cause(err))
+	for _, parent := range parents {
+		if err := syncFolder(parent); err != nil {
+			return fmt.Errorf("%s: made, but a power cut may still undo it: %w", dir, cause(err))
+		}
 	}
 	return nil
 }
@@ -130,25 +139,23 @@ func recoverFolder(d files, dir string, o Options) (*Folder, error) {
 			}
 		}
 	}
-	f.steps = stepsOf(names)
-	for len(f.steps) > 0 {
-		step := f.steps[len(f.steps)-1]
-		_, broken, err := look(d, f.Path(step), o.Check)
-		if err != nil {
-			return nil, err
+	// Every checkpoint is read: the newest must be whole to go on from it, the best
+	// to be kept, and the others to count among those that are.
+	for _, step := range slices.Backward(stepsOf(names)) {
+		score, broken, err := look(d, f.Path(step), o.Check)
+		switch {
+		case err != nil && len(f.steps) == 0:
+			return nil, err // the newest cannot be read, which does not make it broken
+		case err != nil: // an older one: it is left alone
+			f.steps = slices.Insert(f.steps, 0, step)
+		case broken != nil:
+			if err := f.setAside(step, broken); err != nil {
+				return nil, err
+			}
+		default:
+			f.steps = slices.Insert(f.steps, 0, step)
+			f.rank(step, score)
 		}
-		if broken == nil {
-			break
-		}
-		if err := f.setAside(step, broken); err != nil {
-			return nil, err
-		}
-	}
-	if len(f.steps) == 0 {
-		return f, nil
-	}
-	if err := f.findBest(); err != nil {
-		return nil, err
 	}
 	return f, f.point()
 }
@@ -172,23 +179,7 @@ func (f *Folder) setAside(step int, broken error) error {
 	if err := f.disk.syncFolder(f.dir); err != nil {
 		return fmt.Errorf("%s: %w", f.dir, cause(err))
 	}
-	f.steps = f.steps[:len(f.steps)-1]
 	f.aside = append(f.aside, Broken{to, broken})
-	return nil
-}
-
-// findBest takes the lowest score of the whole checkpoints. The pointer is not
-// asked: a crash may have come before it was written.
-func (f *Folder) findBest() error {
-	for _, step := range f.steps {
-		score, broken, err := look(f.disk, f.Path(step), f.options.Check)
-		if err != nil {
-			return err
-		}
-		if broken == nil {
-			f.rank(step, score)
-		}
-	}
 	return nil
 }
 
@@ -209,20 +200,29 @@ func (f *Folder) Close() error {
 	return lock.Close()
 }
 
-// Abandon removes the checkpoints of a run that has come to nothing, and the
-// folder if it is empty then, and gives it free.
+// Keep changes how many of the newest checkpoints stay.
+func (f *Folder) Keep(newest int) { f.options.Keep = max(1, newest) }
+
+// Abandon removes what this process saved in a run that has come to nothing,
+// and the folder if it is empty then, and gives it free.
 func (f *Folder) Abandon() error {
-	names := []string{LatestName, BestName, lockName}
-	for _, step := range f.steps {
+	var names []string
+	if len(f.own) == len(f.steps) {
+		names = []string{LatestName, BestName, lockName}
+	}
+	for _, step := range f.own {
 		names = append(names, stepName(step))
 	}
 	for _, name := range names {
-		if err := f.disk.remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := f.disk.remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) && name != lockName {
 			return fmt.Errorf("%s: the run came to nothing, and what it wrote cannot be removed: %w", f.dir, err)
 		}
 	}
-	_ = f.disk.remove(f.dir) // only if it is empty
-	return f.Close()
+	err := f.Close()
+	if len(f.own) == len(f.steps) {
+		_ = f.disk.remove(f.dir) // only if it is empty
+	}
+	return err
 }
 
 // SetAside tells which checkpoints OpenFolder found broken.
@@ -256,6 +256,7 @@ func (f *Folder) Save(step int, size int64, score float64, write func(io.Writer)
 	if err := save(f.disk, path, 0, write); err != nil {
 		return err
 	}
+	f.own = append(f.own, step)
 	f.steps = append(f.steps, step)
 	slices.Sort(f.steps)
 	f.rank(step, score)
@@ -269,20 +270,32 @@ func (f *Folder) Save(step int, size int64, score float64, write func(io.Writer)
 // room for the folder's own growth.
 const spaceForPointers = 64 << 10
 
-// point makes the pointers say what is so.
+// point makes the pointers say what is so. One that would name nothing is
+// removed.
 func (f *Folder) point() error {
+	latest := -1
+	if len(f.steps) > 0 {
+		latest = f.steps[len(f.steps)-1]
+	}
 	for _, p := range []struct {
 		name string
 		step int
-	}{{LatestName, f.steps[len(f.steps)-1]}, {BestName, f.best}} {
+	}{{LatestName, latest}, {BestName, f.best}} {
 		path := filepath.Join(f.dir, p.name)
-		if old, err := readPointer(f.disk, path); p.step < 0 || err == nil && old == p.step {
+		old, err := readPointer(f.disk, path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && p.step < 0, err == nil && old == p.step:
 			continue
+		case p.step < 0 && err == nil:
+			err = f.disk.remove(path)
+		case p.step < 0: // it is no pointer of ours
+			err = nil
+		default:
+			err = save(f.disk, path, 0, func(w io.Writer) error {
+				_, err := io.WriteString(w, stepName(p.step)+"\n")
+				return err
+			})
 		}
-		err := save(f.disk, path, 0, func(w io.Writer) error {
-			_, err := io.WriteString(w, stepName(p.step)+"\n")
-			return err
-		})
 		if err != nil {
 			return err
 		}
@@ -300,7 +313,8 @@ func (f *Folder) prune() error {
 		if err := f.disk.remove(f.Path(step)); err != nil {
 			return fmt.Errorf("%s: saved, but an old checkpoint cannot be removed: %w", f.dir, err)
 		}
-		f.steps = slices.DeleteFunc(f.steps, func(s int) bool { return s == step })
+		gone := func(s int) bool { return s == step }
+		f.steps, f.own = slices.DeleteFunc(f.steps, gone), slices.DeleteFunc(f.own, gone)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ type Saved struct {
 	Bytes        int64
 	Score        float64 // NaN if it has none
 	Broken       error   // nil if it is whole
+	Err          error   // why it cannot be told
 	Latest, Best bool    // the pointers name it
 }
 
@@ -46,8 +46,9 @@ func List(dir string, check Check) (saved []Saved, aside []string, err error) {
 			return nil, nil, err
 		}
 		s.Bytes = info.Size()
-		if s.Score, s.Broken, err = look(disk{}, s.Path, check); err != nil {
-			s.Score, s.Broken = math.NaN(), err
+		s.Score, s.Broken, s.Err = look(disk{}, s.Path, check)
+		if errors.Is(s.Err, os.ErrNotExist) {
+			continue
 		}
 		saved = append(saved, s)
 	}
@@ -60,7 +61,8 @@ func List(dir string, check Check) (saved []Saved, aside []string, err error) {
 }
 
 // Newest returns the newest whole checkpoint of a run, without touching
-// anything, and those that are newer and not whole.
+// anything, and those that are newer and not whole. The run may be going on:
+// what was found may be pruned before it is opened.
 func Newest(dir string, check Check) (path string, broken []Broken, err error) {
 	return newest(disk{}, dir, check)
 }
@@ -73,6 +75,9 @@ func newest(d files, dir string, check Check) (path string, broken []Broken, err
 	for _, step := range slices.Backward(stepsOf(names)) {
 		path := filepath.Join(dir, stepName(step))
 		_, bad, err := look(d, path, check)
+		if errors.Is(err, os.ErrNotExist) {
+			return newest(d, dir, check) // pruned meanwhile: there is a newer one
+		}
 		if err != nil {
 			return "", nil, err
 		}

@@ -10,7 +10,9 @@ import (
 
 var errLocked = errors.New("locked")
 
-// lockFile locks nothing: this system has no lock that ends with its process.
+// lockFile locks nothing: this system has no lock that ends with its process,
+// and a file that outlives it would keep the next run out. Two trainers on one
+// folder are kept apart only by this: a checkpoint is never written twice.
 func lockFile(path string) (io.Closer, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 }

@@ -6,10 +6,6 @@ import (
 	"github.com/attnx/attnx/model"
 )
 
-// maxContext bounds n_positions: the graph of a network holds the causal mask,
-// n_positions² numbers of 4 bytes, which is a gibibyte here. GPT-2's is 1024.
-const maxContext = 1 << 14
-
 // ParseConfig reads the config.json of a GPT-2 of transformers, or of a
 // network "simple" that Write wrote. Members that have no part in the network
 // are passed over. Those that have one and are missing mean what they mean to
@@ -47,9 +43,6 @@ func ParseConfig(text []byte) (model.Config, error) {
 	}
 	if c.Positions, err = o.flag("position_embeddings", true); err != nil {
 		return c, err
-	}
-	if c.Context > maxContext {
-		return c, fmt.Errorf("n_positions is %d, at most %d: the causal mask takes n_positions² numbers", c.Context, maxContext)
 	}
 	return c, c.Check()
 }

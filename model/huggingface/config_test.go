@@ -81,7 +81,7 @@ func TestRefusedConfigs(t *testing.T) {
 		{"n_layer", "0", "n_layer is 0"},
 		{"n_inner", "false", "n_inner is"},
 		{"n_inner", "0", "n_inner is 0"},
-		{"n_positions", "16385", "n_positions is 16385, at most 16384: the causal mask"},
+		{"n_positions", "8193", "n_positions is 8193, at most 8192: the causal mask"},
 		{"layer_norm_epsilon", "0", "layer_norm_epsilon is 0"},
 		{"layer_norm_epsilon", "null", "layer_norm_epsilon is"},
 		{"layer_norm_epsilon", `"1e-5"`, "layer_norm_epsilon is"},

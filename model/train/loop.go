@@ -31,6 +31,11 @@ type Options struct {
 	EvalEvery   int     `json:"eval_every"`       // steps between evaluations; 0: only after the last
 	EvalBatches int     `json:"eval_batches"`     // batches of one evaluation
 	DataSHA256  string  `json:"data_sha256"`      // of the text, so that a resumed run can tell that it is another
+
+	// For who saves and who opens the engine; they have no part in the numbers.
+	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU
+	SaveEvery int    `json:"save_every,omitempty"` // steps between checkpoints
+	Keep      int    `json:"keep,omitempty"`       // newest checkpoints that stay
 }
 
 // DefaultOptions returns nanoGPT's settings for its CPU run, for the given
