@@ -543,3 +543,51 @@ func TestReseal(t *testing.T) {
 		t.Error("half a file got a seal")
 	}
 }
+
+// TestForgedSeal checks files that somebody made who knows how seals are made:
+// root and last bytes are right, something else is not.
+func TestForgedSeal(t *testing.T) {
+	le := binary.LittleEndian
+	table := crc32.MakeTable(crc32.Castagnoli)
+	for _, c := range []struct {
+		name, want string
+		change     func(head, data, seal []byte)
+	}{
+		{"a CRC-32C that fits changed data", "do not match their SHA-256", func(_, data, seal []byte) {
+			data[0] ^= 1
+			le.PutUint32(seal[136:], crc32.Checksum(data[:12], table))
+		}},
+		{"another content id", "the content id is not that of the tensors", func(_, _, seal []byte) { seal[64] ^= 1 }},
+		{"a header with a blank", "not in canonical form", func(head, _, _ []byte) {
+			copy(head[10:], bytes.Clone(head[9:len(head)-1]))
+			head[9] = ' '
+		}},
+		{"another number of tensors", "the seal is not one of 5 tensors", func(_, _, seal []byte) { seal[96]++ }},
+		{"another length of the file", "the seal is not one of 5 tensors in 5464 bytes", func(_, _, seal []byte) { seal[16]++ }},
+		{"another length of the header", "does not match its SHA-256", func(_, _, seal []byte) { seal[24]++ }},
+		{"a seal of version 2", "a seal of version 2", func(_, _, seal []byte) { seal[8]++ }},
+		{"larger chunks", "chunks of 2^21 bytes", func(_, _, seal []byte) { seal[12]++ }},
+		{"another beginning of the seal", "does not begin with ATTNXSEA", func(_, _, seal []byte) { seal[0]++ }},
+		{"nothing else", "", func(_, _, _ []byte) {}},
+	} {
+		b := small(t)
+		head, seal := b[:4096], b[4096+1024:]
+		c.change(head, b[4096:4096+1024], seal)
+		sum := sha256.Sum256(head)
+		copy(seal[32:], sum[:])
+		footer := seal[len(seal)-64:]
+		root := sha256.Sum256(seal[:len(seal)-64])
+		copy(footer[24:], root[:])
+		le.PutUint32(footer[60:], crc32.Checksum(footer[:60], table))
+		r, err := format.NewMemoryReader(b)
+		if err == nil {
+			err = r.Verify()
+		}
+		if c.want == "" && err == nil {
+			continue
+		}
+		if err == nil || c.want == "" || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
