@@ -115,7 +115,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	// What was reached is kept, whatever ended the run. That it could not be is
 	// told before that it was stopped.
 	also := func(err error) error {
-		if stopped {
+		if stopped || runErr != nil && err != nil && runErr.Error() == err.Error() { // tried again, for the same reason
 			return err
 		}
 		return errors.Join(runErr, err)

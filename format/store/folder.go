@@ -88,7 +88,7 @@ func OpenFolder(dir string, o Options) (*Folder, error) {
 		return nil, &LockedError{Folder: dir}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: it cannot be locked: %w", dir, cause(err))
+		return nil, fmt.Errorf("%s: it cannot be locked, and so not be written to: %w", dir, cause(err))
 	}
 	f, err := recoverFolder(disk{}, dir, o)
 	if err != nil {
