@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"text/tabwriter"
 
@@ -38,19 +40,13 @@ too. "set aside" are files that were not whole when the run was taken up again.`
 		Example: "  attnx checkpoints runs/go",
 		Args:    oneArg("run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			saved, aside, err := store.List(args[0], model.CheckSeal)
+			var rows []kept
+			err := again(args[0], func() (err error) {
+				rows, err = listKept(args[0])
+				return err
+			})
 			if err != nil {
 				return err
-			}
-			if len(saved)+len(aside) == 0 {
-				return fmt.Errorf("%s: the folder holds no checkpoint", args[0])
-			}
-			rows := []kept{}
-			for _, c := range saved {
-				rows = append(rows, describeSaved(c))
-			}
-			for _, path := range aside {
-				rows = append(rows, kept{State: "set aside", File: path})
 			}
 			if asJSON {
 				return printJSON(s.out, rows)
@@ -62,22 +58,49 @@ too. "set aside" are files that were not whole when the run was taken up again.`
 	return cmd
 }
 
-func describeSaved(c store.Saved) kept {
+// listKept describes the checkpoints of a run.
+func listKept(run string) ([]kept, error) {
+	saved, aside, err := store.List(run, model.CheckSeal)
+	if err != nil {
+		return nil, err
+	}
+	if len(saved)+len(aside) == 0 {
+		return nil, fmt.Errorf("%s: the folder holds no checkpoint", run)
+	}
+	var rows []kept
+	for _, c := range saved {
+		row, err := describeSaved(c)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	for _, path := range aside {
+		rows = append(rows, kept{State: "set aside", File: path})
+	}
+	return rows, nil
+}
+
+// describeSaved returns an error only for a checkpoint that is no longer there.
+func describeSaved(c store.Saved) (kept, error) {
 	row := kept{Step: c.Step, Bytes: c.Bytes, State: "sealed", Latest: c.Latest, Best: c.Best, File: c.Path}
 	if c.Broken != nil {
 		row.State, row.Reason = "broken", oneLine(c.Broken.Error())
-		return row
+		return row, nil
 	}
 	f, err := format.Open(c.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return row, err
+	}
 	if err = cmp.Or(c.Err, err); err != nil {
 		row.State, row.Reason = "unreadable", oneLine(err.Error())
-		return row
+		return row, nil
 	}
 	defer f.Close()
 	if row.Loss, row.ValLoss, err = model.Losses(f.Metadata()); err != nil {
 		row.State, row.Reason = "broken", oneLine(err.Error())
 	}
-	return row
+	return row, nil
 }
 
 func printKept(w io.Writer, rows []kept) error {
