@@ -24,7 +24,7 @@ type Saved struct {
 // anything: the run may be going on. aside are the paths of those that were
 // set aside.
 func List(dir string, check Check) (saved []Saved, aside []string, err error) {
-	names, err := regular(disk{}, dir)
+	names, err := settled(disk{}, dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,6 +60,18 @@ func List(dir string, check Check) (saved []Saved, aside []string, err error) {
 	return saved, aside, nil
 }
 
+// settled is regular of a run that may be going on: while a folder is read, the
+// only checkpoint in it can give way to a newer one and both be missed.
+func settled(d files, dir string) (names []string, err error) {
+	for range 10 {
+		names, err = regular(d, dir)
+		if err != nil || len(stepsOf(names)) > 0 || !slices.Contains(names, LatestName) {
+			break
+		}
+	}
+	return names, err
+}
+
 // Newest returns the newest whole checkpoint of a run, without touching
 // anything, and those that are newer and not whole. The run may be going on:
 // what was found may be pruned before it is opened.
@@ -68,7 +80,7 @@ func Newest(dir string, check Check) (path string, broken []Broken, err error) {
 }
 
 func newest(d files, dir string, check Check) (path string, broken []Broken, err error) {
-	names, err := regular(d, dir)
+	names, err := settled(d, dir)
 	if err != nil {
 		return "", nil, err
 	}
