@@ -30,7 +30,7 @@ func TestDiff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.bytes = 0
+		c.bytes.Store(0)
 		return r, c
 	}
 	want := map[string]string{"w": format.Changed, "same": format.Equal, "shape": format.Reshaped, "gone": format.OnlyA, "new": format.OnlyB, "attnx.blob.x": format.Changed}
@@ -61,7 +61,7 @@ func TestDiff(t *testing.T) {
 				t.Errorf("%s: %+v", c.name, d)
 			}
 		}
-		if read := ca.bytes + cb.bytes; c.sealed && !c.values && read > 0 {
+		if read := ca.bytes.Load() + cb.bytes.Load(); c.sealed && !c.values && read > 0 {
 			t.Errorf("%s: %d bytes of data were read", c.name, read)
 		}
 	}

@@ -20,8 +20,8 @@ import (
 )
 
 // Reader reads a file. Tensors are read, and compared with their checksums,
-// when they are asked for. It may be used from several goroutines if its
-// io.ReaderAt may.
+// when they are asked for, by several goroutines at once, as an io.ReaderAt
+// allows. It may be used from several goroutines itself.
 type Reader struct {
 	r        io.ReaderAt
 	name     string // its path, for errors; empty when the bytes came from elsewhere

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/attnx/attnx/format"
@@ -218,11 +219,11 @@ func TestEverySector(t *testing.T) {
 // counting counts what is read.
 type counting struct {
 	io.ReaderAt
-	bytes int64
+	bytes atomic.Int64
 }
 
 func (c *counting) ReadAt(b []byte, at int64) (int, error) {
-	c.bytes += int64(len(b))
+	c.bytes.Add(int64(len(b)))
 	return c.ReaderAt.ReadAt(b, at)
 }
 
@@ -241,8 +242,8 @@ func TestTornFile(t *testing.T) {
 		if !errors.As(err, &bad) || bad.Tensor != format.SealName || bad.Offset < int64(len(torn)-64) {
 			t.Errorf("without its last %d bytes: %v", tail, err)
 		}
-		if c.bytes > 4096+8+64 {
-			t.Errorf("without its last %d bytes: found after %d bytes", tail, c.bytes)
+		if n := c.bytes.Load(); n > 4096+8+64 {
+			t.Errorf("without its last %d bytes: found after %d bytes", tail, n)
 		}
 	}
 }
