@@ -59,6 +59,9 @@ func saveSecond(dir string) error {
 // the call fail. Whatever the moment, the next process finds the old checkpoint
 // or the new one.
 func TestEverySystemCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("450 processes under strace")
+	}
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("NO STRACE: no process is killed over a save. Install strace to have it done")
