@@ -8,10 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // The names in a run's folder.
@@ -125,64 +122,6 @@ func makeFolder(dir string) error {
 	return nil
 }
 
-// recoverFolder is what OpenFolder does under the lock.
-func recoverFolder(d files, dir string, o Options) (*Folder, error) {
-	f := &Folder{disk: d, dir: dir, options: o, best: -1, score: math.NaN()}
-	names, err := regular(d, dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix) {
-			if err := d.remove(filepath.Join(dir, name)); err != nil {
-				return nil, fmt.Errorf("%s: the rest of a save that was cut off cannot be removed: %w", dir, err)
-			}
-		}
-	}
-	// Every checkpoint is read: the newest must be whole to go on from it, the best
-	// to be kept, and the others to count among those that are.
-	for _, step := range slices.Backward(stepsOf(names)) {
-		score, broken, err := look(d, f.Path(step), o.Check)
-		switch {
-		case err != nil && len(f.steps) == 0:
-			return nil, err // the newest cannot be read, which does not make it broken
-		case err != nil: // an older one: it is left alone
-			f.steps = slices.Insert(f.steps, 0, step)
-		case broken != nil:
-			if err := f.setAside(step, broken); err != nil {
-				return nil, err
-			}
-		default:
-			f.steps = slices.Insert(f.steps, 0, step)
-			f.rank(step, score)
-		}
-	}
-	return f, f.point()
-}
-
-// setAside gives a checkpoint that is not whole a name under which nothing
-// takes it for one. It is not removed: it may be all that is left of a week.
-func (f *Folder) setAside(step int, broken error) error {
-	from := f.Path(step)
-	to := from + corruptSuffix
-	for i := 2; ; i++ {
-		if _, err := f.disk.lstat(to); errors.Is(err, fs.ErrNotExist) {
-			break
-		} else if err != nil {
-			return fmt.Errorf("%s: %w", to, cause(err))
-		}
-		to = from + corruptSuffix + "." + strconv.Itoa(i)
-	}
-	if err := f.disk.rename(from, to); err != nil {
-		return fmt.Errorf("%w; it is not whole and cannot be set aside: %w", broken, cause(err))
-	}
-	if err := f.disk.syncFolder(f.dir); err != nil {
-		return fmt.Errorf("%s: %w", f.dir, cause(err))
-	}
-	f.aside = append(f.aside, Broken{to, broken})
-	return nil
-}
-
 // rank takes a step for the best if its score is lower than the best's.
 func (f *Folder) rank(step int, score float64) {
 	if score < f.score || f.best < 0 && !math.IsNaN(score) {
@@ -270,39 +209,6 @@ func (f *Folder) Save(step int, size int64, score float64, write func(io.Writer)
 // room for the folder's own growth.
 const spaceForPointers = 64 << 10
 
-// point makes the pointers say what is so. One that would name nothing is
-// removed.
-func (f *Folder) point() error {
-	latest := -1
-	if len(f.steps) > 0 {
-		latest = f.steps[len(f.steps)-1]
-	}
-	for _, p := range []struct {
-		name string
-		step int
-	}{{LatestName, latest}, {BestName, f.best}} {
-		path := filepath.Join(f.dir, p.name)
-		old, err := readPointer(f.disk, path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && p.step < 0, err == nil && old == p.step:
-			continue
-		case p.step < 0 && err == nil:
-			err = f.disk.remove(path)
-		case p.step < 0: // it is no pointer of ours
-			err = nil
-		default:
-			err = save(f.disk, path, 0, func(w io.Writer) error {
-				_, err := io.WriteString(w, stepName(p.step)+"\n")
-				return err
-			})
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // prune removes what is not to be kept, oldest first.
 func (f *Folder) prune() error {
 	kept := kept(f.steps, f.options.Keep, f.best)
@@ -324,83 +230,4 @@ func kept(steps []int, newest, best int) []int {
 	return slices.DeleteFunc(slices.Clone(steps), func(s int) bool {
 		return s != best && slices.Index(steps, s) < len(steps)-newest
 	})
-}
-
-// look checks the file at path.
-func look(d files, path string, check Check) (score float64, broken, err error) {
-	r, err := d.open(path)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer r.Close()
-	size, err := r.size()
-	if err != nil {
-		return 0, nil, err
-	}
-	return check(path, r, size)
-}
-
-// readPointer returns the step that a pointer names.
-func readPointer(d files, path string) (int, error) {
-	info, err := d.lstat(path)
-	if err != nil {
-		return 0, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > 100 {
-		return 0, fmt.Errorf("%s: it does not name a checkpoint", path)
-	}
-	r, err := d.open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	b := make([]byte, info.Size())
-	if _, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
-		return 0, err
-	}
-	step, ok := stepOf(strings.TrimSuffix(string(b), "\n"))
-	if !ok {
-		return 0, fmt.Errorf("%s: it does not name a checkpoint", path)
-	}
-	return step, nil
-}
-
-// regular returns the names of the regular files in a folder.
-func regular(d files, dir string) ([]string, error) {
-	entries, err := d.readDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if e.Type().IsRegular() {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
-}
-
-func stepName(step int) string { return fmt.Sprintf("step-%08d.safetensors", step) }
-
-var stepPattern = regexp.MustCompile(`^step-([0-9]{8,18})\.safetensors$`)
-
-// stepOf returns the step of a checkpoint's name.
-func stepOf(name string) (int, bool) {
-	m := stepPattern.FindStringSubmatch(name)
-	if m == nil {
-		return 0, false
-	}
-	step, err := strconv.Atoi(m[1])
-	return step, err == nil && stepName(step) == name
-}
-
-func stepsOf(names []string) []int {
-	var steps []int
-	for _, name := range names {
-		if step, ok := stepOf(name); ok {
-			steps = append(steps, step)
-		}
-	}
-	slices.Sort(steps)
-	return steps
 }
