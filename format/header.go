@@ -43,7 +43,7 @@ type Header struct {
 func (h Header) check() error {
 	seen, folded := make(map[string]bool, len(h.Tensors)), map[string]string{}
 	for _, t := range h.Tensors {
-		reason := badName(t.Name)
+		reason, variant := badName(t.Name), caseVariant(t.Name, folded)
 		_, sized := t.bytes()
 		switch {
 		case reason != "":
@@ -51,8 +51,8 @@ func (h Header) check() error {
 			reason = "the name is taken by the metadata"
 		case seen[t.Name]:
 			reason = "the name is used twice"
-		case caseVariant(t.Name, folded) != "":
-			reason = caseVariant(t.Name, folded)
+		case variant != "":
+			reason = variant
 		case len(t.Shape) > MaxRank:
 			reason = fmt.Sprintf("%d axes, at most %d", len(t.Shape), MaxRank)
 		case !sized:

@@ -262,7 +262,7 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the metadata do not say that the file is sealed: " + resealIt}
 	}
 	// One content has one form: what was sealed is what a Writer would write.
-	if want, err := sealedHead(metadata, tensors); err != nil || !bytes.Equal(want, head) {
+	if want, _, _, err := sealedLayout(metadata, tensors); err != nil || !bytes.Equal(want, head) {
 		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the header is not in canonical form: " + resealIt}
 	}
 	return ours, &Seal{Root: root, ContentID: content}, nil
@@ -283,14 +283,15 @@ func readSums(seal []byte, entries []entry) {
 	}
 }
 
-// sealedHead returns the first bytes of a sealed file.
-func sealedHead(metadata map[string]string, tensors []TensorInfo) ([]byte, error) {
+// sealedLayout returns the first bytes of a sealed file, the places of its
+// tensors, padding and seal included, and its length.
+func sealedLayout(metadata map[string]string, tensors []TensorInfo) (head []byte, all []entry, size int64, err error) {
 	if !slices.IsSortedFunc(tensors, func(a, b TensorInfo) int { return CompareNames(a.Name, b.Name) }) {
-		return nil, &FormatError{Offset: -1, Reason: "the tensors are not in the order of a sealed file: weights, moments, blobs, by name"}
+		return nil, nil, 0, &FormatError{Offset: -1, Reason: "the tensors are not in the order of a sealed file: weights, moments, blobs, by name"}
 	}
-	entries, err := place(sealedTensors(tensors))
-	if err != nil {
-		return nil, err
+	if all, err = place(sealedTensors(tensors)); err != nil {
+		return nil, nil, 0, err
 	}
-	return encodeHeader(metadata, entries)
+	head, err = encodeHeader(metadata, all)
+	return head, all, int64(len(head)) + all[len(all)-1].end, err
 }

@@ -58,12 +58,7 @@ func NewSealedWriter(w io.Writer, h Header) *Writer {
 		return fw
 	}
 	metadata := withForm(h.Metadata)
-	head, err := sealedHead(metadata, h.Tensors)
-	if err != nil {
-		fw.err = err
-		return fw
-	}
-	all, err := place(sealedTensors(h.Tensors))
+	head, all, size, err := sealedLayout(metadata, h.Tensors)
 	if fw.err = err; err != nil {
 		return fw
 	}
@@ -75,7 +70,7 @@ func NewSealedWriter(w io.Writer, h Header) *Writer {
 	}
 	fw.seal = &sealer{
 		head: head, metadata: metadata, entries: slices.Clone(fw.todo),
-		size: int64(len(head)) + all[len(all)-1].end,
+		size: size,
 		free: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	fw.write(head)
@@ -102,15 +97,8 @@ func SealedSize(metadata map[string]string, tensors []TensorInfo) (int64, error)
 	if err := h.checkSealed(); err != nil {
 		return 0, err
 	}
-	head, err := sealedHead(withForm(metadata), h.Tensors)
-	if err != nil {
-		return 0, err
-	}
-	all, err := place(sealedTensors(h.Tensors))
-	if err != nil {
-		return 0, err
-	}
-	return int64(len(head)) + all[len(all)-1].end, nil
+	_, _, size, err := sealedLayout(withForm(metadata), h.Tensors)
+	return size, err
 }
 
 // checkSealed is check, and keeps the names of the form from the caller.

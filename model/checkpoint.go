@@ -50,19 +50,11 @@ const (
 // Save writes the checkpoint to path, sealed: the old file stays whole until
 // the new one is complete. Equal checkpoints give equal bytes.
 func (c *Checkpoint) Save(path string) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	return store.Save(path, c.Write)
-}
-
-// check reports what would make a file that Load refuses.
-func (c *Checkpoint) check() error {
-	g, err := Build(c.Config)
+	meta, tensors, err := c.contents()
 	if err != nil {
 		return err
 	}
-	return c.Weights.Check(g)
+	return store.Save(path, func(w io.Writer) error { return format.WriteSealed(w, meta, tensors) })
 }
 
 // Write writes the file of the checkpoint to w, which may be a pipe.
@@ -74,23 +66,13 @@ func (c *Checkpoint) Write(w io.Writer) error {
 	return format.WriteSealed(w, meta, tensors)
 }
 
-// Size returns the bytes that Write writes.
-func (c *Checkpoint) Size() (int64, error) {
-	meta, tensors, err := c.contents()
-	if err != nil {
-		return 0, err
-	}
-	infos := make([]format.TensorInfo, len(tensors))
-	for i, t := range tensors {
-		infos[i] = t.Info()
-	}
-	return format.SealedSize(meta, infos)
-}
-
-// contents returns what stands in the file.
+// contents returns what stands in the file. It refuses what Load would refuse.
 func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor, err error) {
 	g, err := Build(c.Config)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.Weights.Check(g); err != nil {
 		return nil, nil, err
 	}
 	config, err := json.Marshal(c.Config)

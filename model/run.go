@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
@@ -38,10 +36,16 @@ func (r *Run) Save(c *Checkpoint) error {
 	if err := r.Wait(); err != nil {
 		return err
 	}
-	if err := c.check(); err != nil {
+	copied := c.copyInto(r.copy)
+	meta, tensors, err := copied.contents()
+	if err != nil {
 		return err
 	}
-	size, err := c.Size()
+	infos := make([]format.TensorInfo, len(tensors))
+	for i, t := range tensors {
+		infos[i] = t.Info()
+	}
+	size, err := format.SealedSize(meta, infos)
 	if err != nil {
 		return err
 	}
@@ -49,10 +53,11 @@ func (r *Run) Save(c *Checkpoint) error {
 	if c.ValLoss != nil {
 		score = *c.ValLoss
 	}
-	copied := c.copyInto(r.copy)
 	pending := make(chan error, 1)
 	r.copy, r.pending = copied, pending
-	go func() { pending <- r.Folder.Save(copied.Step, size, score, copied.Write) }()
+	go func() {
+		pending <- r.Folder.Save(copied.Step, size, score, func(w io.Writer) error { return format.WriteSealed(w, meta, tensors) })
+	}()
 	return nil
 }
 
@@ -82,42 +87,38 @@ func (r *Run) Wait() error {
 func (r *Run) Close() error { return errors.Join(r.Wait(), r.Folder.Close()) }
 
 // copyInto returns a copy of c that shares no tensors with it, in the memory of
-// an earlier copy where that fits.
+// an earlier copy, which may be nil, where that fits.
 func (c *Checkpoint) copyInto(old *Checkpoint) *Checkpoint {
-	copied := *c
-	var from, into []format.Tensor
-	if old == nil || len(old.Weights) != len(c.Weights) {
-		old = &Checkpoint{Weights: make(Weights, len(c.Weights))}
+	spare := map[string][]byte{}
+	if old != nil {
+		for _, t := range old.Weights {
+			spare[t.Name] = t.Data
+		}
+		if old.Train != nil {
+			for _, t := range old.Train.Moments {
+				spare[t.Name] = t.Data
+			}
+		}
 	}
-	copied.Weights = old.Weights
-	from, into = append(from, c.Weights...), append(into, copied.Weights...)
+	copyOf := func(tensors []format.Tensor) []format.Tensor {
+		out := slices.Clone(tensors)
+		each(len(out), func(i int) {
+			data := spare[out[i].Name]
+			if len(data) != len(out[i].Data) {
+				data = make([]byte, len(out[i].Data))
+			}
+			copy(data, out[i].Data)
+			out[i].Data = data
+		})
+		return out
+	}
+	copied := *c
+	copied.Weights = copyOf(c.Weights)
 	if c.Train != nil {
 		state := *c.Train
+		state.Moments = copyOf(state.Moments)
 		copied.Train = &state
-		state.Moments = make([]format.Tensor, len(c.Train.Moments))
-		if old.Train != nil && len(old.Train.Moments) == len(state.Moments) {
-			copy(state.Moments, old.Train.Moments)
-		}
-		from, into = append(from, c.Train.Moments...), append(into, state.Moments...)
-		copied.Train.Moments = into[len(c.Weights):]
 	}
-	copied.Weights = into[:len(c.Weights):len(c.Weights)]
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(from)); i = next.Add(1) - 1 {
-				data := into[i].Data
-				if len(data) != len(from[i].Data) {
-					data = make([]byte, len(from[i].Data))
-				}
-				copy(data, from[i].Data)
-				into[i] = from[i]
-				into[i].Data = data
-			}
-		})
-	}
-	wg.Wait()
 	return &copied
 }
 

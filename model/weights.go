@@ -70,19 +70,24 @@ func (w Weights) Clone() Weights {
 // model however that is stored.
 func (w Weights) Hash() string {
 	sums := make([][sha256.Size]byte, len(w))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(w)); i = next.Add(1) - 1 {
-				sums[i] = sha256.Sum256(w[i].Data)
-			}
-		})
-	}
-	wg.Wait()
+	each(len(w), func(i int) { sums[i] = sha256.Sum256(w[i].Data) })
 	h := sha256.New()
 	for i, t := range w {
 		fmt.Fprintf(h, "%q %s %d %x\n", t.Name, t.DType, t.Shape, sums[i])
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// each calls do for every i below n, on all processors.
+func each(n int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := int(next.Add(1) - 1); i < n; i = int(next.Add(1) - 1) {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
 }

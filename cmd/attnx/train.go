@@ -114,8 +114,10 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		return fmt.Errorf("--engine %q: take gorgonia, ort or auto", f.engine)
 	case !slices.Contains([]string{"cpu", "cuda"}, f.device):
 		return fmt.Errorf("--device %q: take cpu or cuda", f.device)
-	case f.saveEvery < 0 || f.keep < 1:
-		return fmt.Errorf("--save-every %d, --keep %d: neither may be below 1", f.saveEvery, f.keep)
+	case given("save-every") && f.saveEvery < 1:
+		return fmt.Errorf("--save-every %d: take 1 or more", f.saveEvery)
+	case f.keep < 1:
+		return fmt.Errorf("--keep %d: take 1 or more", f.keep)
 	case f.engine == "gorgonia" && f.device != "cpu":
 		return fmt.Errorf("--device %s: the gorgonia engine computes on the CPU: take --engine ort", f.device)
 	}

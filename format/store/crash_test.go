@@ -62,6 +62,7 @@ var scenarios = []scenario{
 	{"one without a score", 2, []float64{2, 3, math.NaN()}},
 	{"the oldest goes", 2, []float64{5, 4, 3, 2}},
 	{"the oldest is the best", 2, []float64{1, 4, 3, 2}},
+	{"two that are the best", 1, []float64{2, 2}},
 }
 
 const crashDir = "/run"
@@ -144,7 +145,7 @@ func (s scenario) survive(t *testing.T, what string, d *faulty, contents map[int
 	}
 	// The best of what was kept stays.
 	if best, score := bestOf(s.scores[:newestStep]); best > 0 {
-		if f.best < 0 || s.scores[f.best-1] > score {
+		if f.best != best || s.scores[f.best-1] > score {
 			t.Errorf("%s, %s: the best is step %d, want %d", s.name, what, f.best, best)
 		}
 	}

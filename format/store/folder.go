@@ -122,9 +122,10 @@ func makeFolder(dir string) error {
 	return nil
 }
 
-// rank takes a step for the best if its score is lower than the best's.
+// rank takes a step for the best if its score is lower than the best's; of two
+// with the same score the earlier is the best.
 func (f *Folder) rank(step int, score float64) {
-	if score < f.score || f.best < 0 && !math.IsNaN(score) {
+	if score < f.score || score == f.score && step < f.best || f.best < 0 && !math.IsNaN(score) {
 		f.best, f.score = step, score
 	}
 }
@@ -143,7 +144,8 @@ func (f *Folder) Close() error {
 func (f *Folder) Keep(newest int) { f.options.Keep = max(1, newest) }
 
 // Abandon removes what this process saved in a run that has come to nothing,
-// and the folder if it is empty then, and gives it free.
+// and the folder if it is empty then, and gives it free. The lock is removed
+// while it is held; where a system does not allow that, it stays.
 func (f *Folder) Abandon() error {
 	var names []string
 	if len(f.own) == len(f.steps) {
