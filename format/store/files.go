@@ -49,7 +49,33 @@ func (disk) create(path string, mode fs.FileMode) (file, error) {
 			return nil, err
 		}
 	}
-	return f, nil
+	return &newFile{File: f}, nil
+}
+
+// newFile is a file that goes to the disk while it is written: fsync then waits
+// for its end only.
+type newFile struct {
+	*os.File
+	written, started int64 // bytes
+}
+
+const (
+	writePiece    = 256 << 10 // bytes of one write: larger ones made the system look for large pages, for up to seconds
+	writebackStep = 8 << 20   // bytes after which the disk is set to work
+)
+
+func (f *newFile) Write(b []byte) (n int, err error) {
+	for len(b) > 0 && err == nil {
+		var m int
+		m, err = f.File.Write(b[:min(len(b), writePiece)])
+		n, b = n+m, b[m:]
+		f.written += int64(m)
+		if f.written-f.started >= writebackStep {
+			startWriteback(f.File, f.started, f.written-f.started)
+			f.started = f.written
+		}
+	}
+	return n, err
 }
 
 type diskFile struct{ *os.File }
