@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
 )
 
 // bind checks the given tensors against the declared inputs and returns the
@@ -49,7 +50,7 @@ func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error)
 	}
 	if len(inputs) > len(s.inputs) {
 		for name := range inputs {
-			if !slices.ContainsFunc(s.inputs, func(v Value) bool { return v.Name == name }) {
+			if !slices.ContainsFunc(s.inputs, func(v runtime.Value) bool { return v.Name == name }) {
 				return nil, fmt.Errorf("there is no input %q; the model takes %s", name, list(s.inputs))
 			}
 		}
@@ -57,10 +58,10 @@ func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error)
 	return names, nil
 }
 
-// shape returns the shape v will have once the names are bound; ok is false
+// shapeOf returns the shape v will have once the names are bound; ok is false
 // where the file does not say enough. A name may be a sum, as in
 // "past_sequence_length + sequence_length".
-func (v Value) shape(names map[string]int) (shape []int, ok bool) {
+func shapeOf(v runtime.Value, names map[string]int) (shape []int, ok bool) {
 	if !v.Ranked {
 		return nil, false
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/attnx/attnx/runtime"
 )
 
 func TestShapeFromNames(t *testing.T) {
@@ -25,15 +27,15 @@ func TestShapeFromNames(t *testing.T) {
 		{"huge,4", nil, false},
 		{"20000,20000", nil, false}, // over maxPrepared: not on the word of the file
 	} {
-		v := Value{Name: "y", DType: elementTypes[protoFloat], Ranked: true}
+		v := runtime.Value{Name: "y", DType: elementTypes[protoFloat], Ranked: true}
 		for d := range strings.SplitSeq(c.dims, ",") {
-			dim := Dim{Name: d}
+			dim := runtime.Dim{Name: d}
 			if n := versionNumbers(d); len(n) == 1 {
-				dim = Dim{Size: n[0]}
+				dim = runtime.Dim{Size: n[0]}
 			}
 			v.Shape = append(v.Shape, dim)
 		}
-		got, ok := v.shape(names)
+		got, ok := shapeOf(v, names)
 		if ok != c.ok || ok && !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, %v; want %v, %v", v, got, ok, c.want, c.ok)
 		}

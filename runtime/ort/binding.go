@@ -69,7 +69,7 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 	var scalars []func()
 	for i, want := range s.takes.outputs {
 		t, ok := results[want.Name]
-		shape, known := want.shape(names)
+		shape, known := shapeOf(want, names)
 		if !ok || t.DType != want.DType || !known || fmt.Sprint(t.Shape) != fmt.Sprint(shape) || t.Check() != nil {
 			free()
 			return nil, nil, fmt.Errorf("%s: output %s: given is %q %s%v", s.name, want, t.Name, t.DType, t.Shape)

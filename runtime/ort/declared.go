@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
 )
 
 // The binding tells a session's inputs and outputs only by loading the model
@@ -85,7 +86,7 @@ func declared(r io.ReaderAt, size int64) (signature, error) {
 	if err != nil {
 		return signature{}, err
 	}
-	var asked []Value
+	var asked []runtime.Value
 	for _, v := range s.inputs {
 		if !stored[v.Name] {
 			asked = append(asked, v)
@@ -165,12 +166,12 @@ func payload(r io.ReaderAt, off, end int64) ([]byte, error) {
 }
 
 // readValue reads a ValueInfoProto.
-func readValue(r io.ReaderAt, off, end int64) (Value, error) {
+func readValue(r io.ReaderAt, off, end int64) (runtime.Value, error) {
 	b, err := payload(r, off, end)
 	if err != nil {
-		return Value{}, err
+		return runtime.Value{}, err
 	}
-	v := Value{}
+	v := runtime.Value{}
 	err = walk(b, func(num protowire.Number, b []byte, _ uint64) error {
 		switch num {
 		case valueName:
@@ -180,19 +181,19 @@ func readValue(r io.ReaderAt, off, end int64) (Value, error) {
 				if num != typeTensor {
 					return nil
 				}
-				return walk(b, v.tensorType)
+				return walk(b, func(num protowire.Number, b []byte, x uint64) error { return tensorType(&v, num, b, x) })
 			})
 		}
 		return nil
 	})
 	if err != nil {
-		return Value{}, fmt.Errorf("%w: byte %d: %v", errNotONNX, off, err)
+		return runtime.Value{}, fmt.Errorf("%w: byte %d: %v", errNotONNX, off, err)
 	}
 	return v, nil
 }
 
 // tensorType takes one field of a TypeProto.Tensor.
-func (v *Value) tensorType(num protowire.Number, b []byte, x uint64) error {
+func tensorType(v *runtime.Value, num protowire.Number, b []byte, x uint64) error {
 	switch num {
 	case tensorElem:
 		if x < uint64(len(elementTypes)) {
@@ -204,13 +205,13 @@ func (v *Value) tensorType(num protowire.Number, b []byte, x uint64) error {
 			if num != shapeDim {
 				return nil
 			}
-			d := Dim{Name: "?"}
+			d := runtime.Dim{Name: "?"}
 			err := walk(b, func(num protowire.Number, b []byte, x uint64) error {
 				switch {
 				case num == dimValue && x < 1<<62:
-					d = Dim{Size: int(x)}
+					d = runtime.Dim{Size: int(x)}
 				case num == dimParam && len(b) > 0:
-					d = Dim{Name: string(b)}
+					d = runtime.Dim{Name: string(b)}
 				}
 				return nil
 			})

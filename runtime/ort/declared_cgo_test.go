@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/attnx/attnx/runtime"
 )
 
 // TestDeclaredAgrees holds the reader against ONNX Runtime's own reading.
@@ -24,7 +26,7 @@ func TestDeclaredAgrees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check := func(got []Value, want []ort.InputOutputInfo) {
+		check := func(got []runtime.Value, want []ort.InputOutputInfo) {
 			t.Helper()
 			if len(got) != len(want) {
 				t.Fatalf("%s; ONNX Runtime counts %d", list(got), len(want))

@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/attnx/attnx/runtime"
 )
 
 // Open opens a session on the ONNX file at path; weights in sibling files are
@@ -121,7 +123,7 @@ func createOn(device string, takes signature, o Options, create creator) (*ort.D
 			return nil, err
 		}
 	}
-	names := func(values []Value) []string {
+	names := func(values []runtime.Value) []string {
 		s := make([]string, len(values))
 		for i, v := range values {
 			s[i] = v.Name

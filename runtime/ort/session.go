@@ -119,7 +119,7 @@ func (s *Session) prepare(names map[string]int, same bool) error {
 		if old != nil && same && !s.distrust {
 			continue
 		}
-		shape, known := declared.shape(names)
+		shape, known := shapeOf(declared, names)
 		scalar := known && len(shape) == 0 // never left to the binding, which cannot allocate one
 		if s.distrust && !scalar {
 			known = false
@@ -176,10 +176,10 @@ func (s *Session) call(in []ort.Value) error {
 }
 
 // Inputs returns what the model takes, weights left out, in the file's order.
-func (s *Session) Inputs() []Value { return slices.Clone(s.takes.inputs) }
+func (s *Session) Inputs() []runtime.Value { return slices.Clone(s.takes.inputs) }
 
 // Outputs returns what the model gives, in the file's order.
-func (s *Session) Outputs() []Value { return slices.Clone(s.takes.outputs) }
+func (s *Session) Outputs() []runtime.Value { return slices.Clone(s.takes.outputs) }
 
 // Metadata returns the value of a key in the model's metadata_props; ok is
 // false if the model has no such key, or the session is closed.

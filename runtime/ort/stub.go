@@ -47,10 +47,10 @@ func (*Session) Bind(_, _ []format.Tensor) (run func() error, release func(), er
 }
 
 // Inputs returns nil.
-func (*Session) Inputs() []Value { return nil }
+func (*Session) Inputs() []runtime.Value { return nil }
 
 // Outputs returns nil.
-func (*Session) Outputs() []Value { return nil }
+func (*Session) Outputs() []runtime.Value { return nil }
 
 // Metadata returns false.
 func (*Session) Metadata(string) (string, bool) { return "", false }
