@@ -157,6 +157,11 @@ func TestDeviceDescribes(t *testing.T) {
 	if want := []Assignment{{Node: "the_Concat", Op: "Concat", Provider: "CPUExecutionProvider"}}; !slices.Equal(all, want) {
 		t.Errorf("assigned are %+v, want %+v", all, want)
 	}
+	all, err = onDevice(t, benchModel(), Options{Optimization: OptimizeNone}).Assignments()
+	ok(t, err)
+	if n := len(all); n != benchLayers || all[n-1] != (Assignment{Node: "the_MatMul7", Op: "MatMul", Provider: "CPUExecutionProvider"}) {
+		t.Errorf("assigned are %+v", all)
+	}
 }
 
 // TestDeviceTypes sends the bytes of every type through, at an offset, and
