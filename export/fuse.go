@@ -83,6 +83,14 @@ func (f *fusions) replace(v *graph.Value, needs, gone []*graph.Value, write func
 	}
 }
 
+// HeadWidthError says that GroupQueryAttention does not run the network's heads:
+// ONNX Runtime refuses a width that is no multiple of 8.
+type HeadWidthError struct{ Width int }
+
+func (e *HeadWidthError) Error() string {
+	return fmt.Sprintf("export: the heads are %d wide, and ONNX Runtime's GroupQueryAttention runs multiples of 8 only: export without fusion", e.Width)
+}
+
 // attention fuses Attention and what stands around it into context (B,T,C).
 func (f *fusions) attention(context, together, a *graph.Value) error {
 	bad := fmt.Errorf("export: Attention %q is not that of a network with a past", a.Name)
@@ -112,6 +120,9 @@ func (f *fusions) attention(context, together, a *graph.Value) error {
 	}
 	f.needs[key], f.needs[value] = []*graph.Value{context}, []*graph.Value{context} // whoever reads them needs the node
 	number, _ := a.Shape[1].Number()
+	if d, _ := a.Shape[3].Number(); d%8 != 0 {
+		return &HeadWidthError{Width: d}
+	}
 	f.replace(context, needs, gone, func(e *emitter) {
 		e.contrib("GroupQueryAttention",
 			append(names, key.Args[0].Name, value.Args[0].Name, e.lengths(), e.totalLength(f.context)),
