@@ -14,7 +14,7 @@ const Microsoft = "com.microsoft"
 var microsoftOps = map[string]opRow{
 	"BiasGelu":               {1, 2, 2, 1, nil},
 	"FastGelu":               {1, 1, 2, 1, nil},
-	"GroupQueryAttention":    {1, 7, -1, 4, []string{"num_heads", "kv_num_heads"}},
+	"GroupQueryAttention":    {1, 1, -1, 4, []string{"num_heads", "kv_num_heads"}}, // key and value are left out where query holds them
 	"MatMulNBits":            {1, 3, 6, 1, []string{"K", "N", "block_size"}},
 	"SkipLayerNormalization": {1, 3, 5, 4, nil},
 }
