@@ -57,11 +57,16 @@ func numbered(t testing.TB, c model.Config, profile string, o export.Options) *o
 
 func open(t *testing.T, m *onnx.Model) *ort.Session {
 	t.Helper()
+	return openAt(t, m, ort.OptimizeAll)
+}
+
+func openAt(t *testing.T, m *onnx.Model, level ort.Optimization) *ort.Session {
+	t.Helper()
 	var b bytes.Buffer
 	if err := m.Encode(&b); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ort.OpenBytes(b.Bytes(), ort.Options{Library: library(t)})
+	s, err := ort.OpenBytes(b.Bytes(), ort.Options{Library: library(t), Optimization: level})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +153,21 @@ func TestQuantizedQuality(t *testing.T) {
 			if !(q.Divergence > 0 && q.Divergence < most) {
 				t.Errorf("%s %s: divergence %g, wants below %g and above 0", arch, form, q.Divergence, most)
 			}
+		}
+	}
+}
+
+// Integers of 4 bits with activations in float16 give what they give with
+// those in float32, at every level of optimization.
+func TestHalfOfInt4(t *testing.T) {
+	c := config(model.GPT2, 2)
+	inputs := runtime.NewCase(2, 7, vocab, 1).Inputs()
+	for _, level := range []ort.Optimization{ort.OptimizeNone, ort.OptimizeBasic, ort.OptimizeAll} {
+		want := run(t, openAt(t, numbered(t, c, "plain", numberForms["int4"]), level), inputs)["logits"]
+		got := run(t, openAt(t, numbered(t, c, "plain", numberForms["int4, float16"]), level), inputs)["logits"]
+		// Both round activations, in their own ways: to 8 bits and to 11.
+		if d := runtime.CompareAs(format.BFloat16, want, got); !d.Within {
+			t.Errorf("optimization %d: %v", level, d.FirstBad)
 		}
 	}
 }
@@ -314,7 +334,7 @@ func TestInt4ByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := stored(t, out, "w.blocks")
-	want := append([]byte{0xf<<4 | 0x0, 0x8<<4 | 0x7}, bytes.Repeat([]byte{0x88}, 30)...)
+	want := append([]byte{0xf0, 0x87}, bytes.Repeat([]byte{0x88}, 30)...)
 	if !slices.Equal(blocks.Dims, []int64{2, 1, 16}) || !bytes.Equal(blocks.Raw, want) {
 		t.Errorf("blocks %v % x, want % x", blocks.Dims, blocks.Raw, want)
 	}
