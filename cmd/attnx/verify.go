@@ -25,6 +25,12 @@ with the same network evaluated in float64. ONNX files are compared with the
 checkpoint, at most one of each profile; a profile without a file is exported
 in memory.
 
+Runtimes: ref (the oracle, in primitive operators and rounded), gorgonia,
+ort-cpu, ort-cuda, onnx-go, and ort-cpu-cache and ort-cuda-cache, the network
+with a past: a text computed at once, then token by token, then as a batch with
+left padding has the same logits, keys and values, on the CPU as written, with
+basic optimizations and with all.
+
 A runtime that is not there never counts as a pass: named in --runtimes it
 fails the verdict, otherwise it is reported. With no runtime but Go's own the
 verdict is fail.
@@ -74,7 +80,7 @@ line is wrong.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&names, "runtimes", nil, "runtimes that must be there and agree: "+strings.Join(allRuntimes, ","))
+	fl.StringSliceVar(&names, "runtimes", nil, "runtimes that must be there and agree (default: all that are there)")
 	fl.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	fl.Uint64Var(&seed, "seed", 1, "seed of the ids")
 	fl.StringVar(&d.library, "ort-lib", "", "ONNX Runtime library (default: looked for)")
