@@ -38,16 +38,14 @@ func (p *planner) copies() []Copy {
 // want it in the CPU's.
 func (p *planner) users(value string, gpu bool) []string {
 	var out []string
-	for _, i := range p.uses[value] {
-		for j, in := range p.source[i].Inputs {
-			if in != value {
-				continue
-			}
-			if k := p.kernels[i]; gpu == (k != nil && !slices.Contains(k.HostInputs, j)) {
-				out = append(out, p.nodes[i].Node)
-				break
-			}
+	last := -1
+	for _, u := range p.uses[value] {
+		k := p.kernels[u.node]
+		if u.node == last || gpu != (k != nil && !slices.Contains(k.HostInputs, u.input)) {
+			continue
 		}
+		last = u.node
+		out = append(out, p.nodes[u.node].Node)
 	}
 	return out
 }

@@ -66,7 +66,7 @@ type facts struct {
 	version string
 	kernels map[kernelKey][]Kernel
 	schemas map[operator][]schema // oldest first
-	newest  map[string]int64      // the last version of a domain in which an operator changed
+	newest  map[string]int64      // the last opset of a domain that ONNX Runtime opens
 }
 
 //go:embed kernels.tsv
@@ -92,6 +92,8 @@ func parse(text string) (*facts, error) {
 		switch {
 		case c[0] == "version" && len(c) == 2:
 			f.version = c[1]
+		case c[0] == "opset" && len(c) == 3:
+			f.newest[standard(c[1])], err = strconv.ParseInt(c[2], 10, 64)
 		case c[0] == "types" && len(c) == 3:
 			types[c[1]] = strings.Split(c[2], ",")
 		case c[0] == "kernel" && len(c) == 9:

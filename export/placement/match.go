@@ -13,6 +13,10 @@ import (
 // onnxruntime/core/framework/kernel_registry.cc).
 func (p *planner) kernel(i int) {
 	n := &p.nodes[i]
+	if _, known := p.facts.newest[n.Domain]; !known {
+		n.Device, n.Why = OnUnknown, fmt.Sprintf("the table has no operators of domain %q", n.Domain)
+		return
+	}
 	k, unknown, why := p.find(i, CUDA)
 	switch {
 	case unknown != "":

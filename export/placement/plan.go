@@ -86,18 +86,21 @@ type planner struct {
 	types   map[string]string // of values
 	weights map[string]int64  // elements of initializers and constants
 	inputs  map[string]bool   // of the graph, without those that are weights
-	uses    map[string][]int  // the nodes that take a value
+	uses    map[string][]use  // of a value
 }
 
+// use is an input of a node.
+type use struct{ node, input int }
+
 func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
-	p := &planner{facts: f, graph: m.Graph, weights: map[string]int64{}, inputs: map[string]bool{}, uses: map[string][]int{}}
+	p := &planner{facts: f, graph: m.Graph, weights: map[string]int64{}, inputs: map[string]bool{}, uses: map[string][]use{}}
 	opsets := map[string]int64{}
 	for _, o := range m.Opsets {
 		domain := standard(o.Domain)
 		opsets[domain] = o.Version
 		if newest, known := f.newest[domain]; known && o.Version > newest {
 			return nil, &onnx.UnsupportedError{Offset: -1, Reason: fmt.Sprintf(
-				"opset %d is newer than ONNX Runtime %s knows (%d): export with --opset 21", o.Version, f.version, newest)}
+				"opset %d of %q is newer than the last that ONNX Runtime %s opens, %d: export with an older one", o.Version, o.Domain, f.version, newest)}
 		}
 	}
 	p.types = map[string]string{}
@@ -128,9 +131,9 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 			}
 		}
 		s := f.at(operator{standard(n.Domain), n.Op}, opsets[standard(n.Domain)])
-		for _, in := range n.Inputs {
-			if list := p.uses[in]; in != "" && (len(list) == 0 || list[len(list)-1] != len(p.nodes)) {
-				p.uses[in] = append(list, len(p.nodes))
+		for j, in := range n.Inputs {
+			if in != "" {
+				p.uses[in] = append(p.uses[in], use{len(p.nodes), j})
 			}
 		}
 		p.infer(n, s, declared)

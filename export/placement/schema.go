@@ -37,7 +37,6 @@ func (f *facts) schema(c []string) error {
 	}
 	key := operator{standard(c[0]), c[1]}
 	f.schemas[key] = append(f.schemas[key], s)
-	f.newest[key.domain] = max(f.newest[key.domain], since)
 	return nil
 }
 

@@ -29,8 +29,8 @@ func (p *planner) preferCPU() {
 	reached := &queue{}
 	follow := func(value string) {
 		onHost[value] = true
-		for _, user := range p.uses[value] {
-			heap.Push(reached, user)
+		for _, u := range p.uses[value] {
+			heap.Push(reached, u.node)
 		}
 	}
 	for i, k := range p.kernels {
