@@ -100,7 +100,7 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 		opsets[domain] = o.Version
 		if newest, known := f.newest[domain]; known && o.Version > newest {
 			return nil, &onnx.UnsupportedError{Offset: -1, Reason: fmt.Sprintf(
-				"opset %d of %q is newer than the last that ONNX Runtime %s opens, %d: export with an older one", o.Version, o.Domain, f.version, newest)}
+				"opset %d is newer than the last that ONNX Runtime %s opens, %d: export with an older one", o.Version, f.version, newest)}
 		}
 	}
 	p.types = map[string]string{}
