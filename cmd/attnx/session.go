@@ -104,7 +104,7 @@ func openExported(c *model.Checkpoint, d device) (*ort.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ort.OpenBytes(data, ort.Options{Library: lib.Path, Device: d.name, AllowTF32: d.tf32})
+	return ort.OpenBytes(data, ort.Options{Library: lib.Path, Device: d.name, CUDA: ort.CUDAOptions{TF32: d.tf32}})
 }
 
 // openONNX opens an ONNX file of ours: in ONNX Runtime, or the flat profile in
@@ -145,7 +145,7 @@ func openONNX(path string, d device) (*language, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := ort.Open(path, ort.Options{Library: lib.Path, Device: d.name, AllowTF32: d.tf32})
+	s, err := ort.Open(path, ort.Options{Library: lib.Path, Device: d.name, CUDA: ort.CUDAOptions{TF32: d.tf32}})
 	if err != nil {
 		return nil, err
 	}
