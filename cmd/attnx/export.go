@@ -16,6 +16,7 @@ import (
 func exportCommand(s streams) *cobra.Command {
 	var out, profile, optimizer string
 	var opset, length, batch int
+	var last bool
 	cmd := &cobra.Command{
 		Use:   "export CHECKPOINT -o OUT.onnx",
 		Short: "Write a model as an ONNX file",
@@ -27,6 +28,10 @@ replaced once the new one is complete.
 Profiles:
   plain  input_ids int64 (batch_size, sequence_length) to logits; any sizes;
          for ONNX Runtime and everything like it
+  cache  the same with a past: input_ids, attention_mask, position_ids and
+         past_key_values.N.key and .value to logits and present.N.key and
+         .value; a past of length 0 begins a text, so one file does prefill
+         and decode, and left padding works through the mask
   flat   matrices only, one sequence of fixed length, one-hot input; for
          onnx-go, which multiplies nothing of higher rank
   train  the training step: input_ids, labels (--batch, --length) and every
@@ -43,8 +48,11 @@ Profiles:
 			if err != nil {
 				return fmt.Errorf("--profile: %w", err)
 			}
-			if length != 0 && p == export.Plain {
-				return fmt.Errorf("--length belongs to --profile flat and train: plain runs any length")
+			if length != 0 && (p == export.Plain || p == export.Cache) {
+				return fmt.Errorf("--length belongs to --profile flat and train: %s runs any length", p)
+			}
+			if last && p != export.Cache {
+				return fmt.Errorf("--last-logits belongs to --profile cache")
 			}
 			for _, name := range []string{"batch", "optimizer"} {
 				if p != export.Train && cmd.Flags().Changed(name) {
@@ -66,7 +74,7 @@ Profiles:
 			if p == export.Train {
 				sum, err = exportStep(c, out, opset, batch, length, optimizer)
 			} else {
-				sum, err = exportCheckpoint(c, out, export.Options{Profile: p, Opset: opset, Length: length})
+				sum, err = exportCheckpoint(c, out, form{export.Options{Profile: p, Opset: opset, Length: length}, last})
 			}
 			if err != nil {
 				return err
@@ -80,6 +88,7 @@ Profiles:
 	fl.StringVar(&profile, "profile", string(export.Plain), "form of the graph: "+joined(export.Profiles()))
 	fl.IntVar(&opset, "opset", 0, "ONNX operator set (default: the profile's)")
 	fl.IntVar(&length, "length", 0, "flat, train: tokens in a sequence (default: the model's context)")
+	fl.BoolVar(&last, "last-logits", false, "cache: logits of the last token alone, (batch_size, 1, vocabulary)")
 	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
 	return cmd
@@ -93,13 +102,30 @@ func joined[T ~string](names []T) string {
 	return strings.Join(s, ", ")
 }
 
-// exportCheckpoint writes a model as an ONNX file that says where it is from.
-func exportCheckpoint(c *model.Checkpoint, path string, o export.Options) (export.Summary, error) {
-	g, err := model.Build(c.Config)
-	if err != nil {
-		return export.Summary{}, err
+// form is how a model is written.
+type form struct {
+	export.Options
+	last bool // profile cache: logits of the last token alone
+}
+
+// graphOf returns the network of a model as a form wants it, with the options
+// to write it by: the file says where it is from.
+func graphOf(c *model.Checkpoint, f form) (g *graph.Graph, o export.Options, err error) {
+	if f.Profile == export.Cache {
+		g, err = model.BuildCached(c.Config, f.last)
+	} else {
+		g, err = model.Build(c.Config)
 	}
-	if o.Metadata, err = c.Metadata(); err != nil {
+	if err == nil {
+		f.Metadata, err = c.Metadata()
+	}
+	return g, f.Options, err
+}
+
+// exportCheckpoint writes a model as an ONNX file.
+func exportCheckpoint(c *model.Checkpoint, path string, f form) (export.Summary, error) {
+	g, o, err := graphOf(c, f)
+	if err != nil {
 		return export.Summary{}, err
 	}
 	return export.File(path, g, c.Weights, o)
@@ -133,24 +159,18 @@ func exportStep(c *model.Checkpoint, path string, opset, batch, length int, opti
 }
 
 // exportBytes returns a model as an ONNX file in memory.
-func exportBytes(c *model.Checkpoint, o export.Options) ([]byte, error) {
-	g, err := model.Build(c.Config)
+func exportBytes(c *model.Checkpoint, f form) ([]byte, error) {
+	g, o, err := graphOf(c, f)
 	if err != nil {
-		return nil, err
-	}
-	if o.Metadata, err = c.Metadata(); err != nil {
 		return nil, err
 	}
 	return export.Bytes(g, c.Weights, o)
 }
 
 // exportModel returns a model in the form of an ONNX file.
-func exportModel(c *model.Checkpoint, o export.Options) (*onnx.Model, error) {
-	g, err := model.Build(c.Config)
+func exportModel(c *model.Checkpoint, f form) (*onnx.Model, error) {
+	g, o, err := graphOf(c, f)
 	if err != nil {
-		return nil, err
-	}
-	if o.Metadata, err = c.Metadata(); err != nil {
 		return nil, err
 	}
 	return export.Model(g, c.Weights, o)

@@ -79,7 +79,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 		name    string
 		profile export.Profile
 	}{{"model.onnx", export.Plain}, {"model.flat.onnx", export.Flat}} {
-		sum, err := exportCheckpoint(c, in(f.name), export.Options{Profile: f.profile})
+		sum, err := exportCheckpoint(c, in(f.name), form{Options: export.Options{Profile: f.profile}})
 		if err != nil {
 			return err
 		}

@@ -100,7 +100,7 @@ func openExported(c *model.Checkpoint, d device) (*ort.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := exportBytes(c, export.Options{Profile: export.Plain})
+	data, err := exportBytes(c, form{Options: export.Options{Profile: export.Plain}})
 	if err != nil {
 		return nil, err
 	}

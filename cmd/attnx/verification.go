@@ -173,7 +173,7 @@ func (v *verification) openORT(device string) (runtime.Session, error) {
 	if v.plain.model != nil { // by its path: the weights may lie beside it
 		return ort.Open(v.plain.path, o)
 	}
-	data, err := exportBytes(v.checkpoint, export.Options{Profile: export.Plain})
+	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Plain}})
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func (v *verification) openONNXGo() (runtime.Session, error) {
 	if v.flat.model != nil {
 		return openFlat(v.flat.path, v.flat.model)
 	}
-	data, err := exportBytes(v.checkpoint, export.Options{Profile: export.Flat})
+	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Flat}})
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func (v *verification) locate(device string, k runtime.Case) (string, error) {
 	m := v.plain.model
 	if m == nil {
 		var err error
-		if m, err = exportModel(v.checkpoint, export.Options{Profile: export.Plain}); err != nil {
+		if m, err = exportModel(v.checkpoint, form{Options: export.Options{Profile: export.Plain}}); err != nil {
 			return "", err
 		}
 	}
