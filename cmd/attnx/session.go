@@ -47,13 +47,13 @@ type language struct {
 	running string // what runs it: "ONNX Runtime 1.30.0 on cpu"
 }
 
-// openLanguage opens a checkpoint or an ONNX file of ours. A checkpoint runs
+// openLanguage opens a checkpoint, an ONNX file of ours or a folder with one. A checkpoint runs
 // in ONNX Runtime too where that is installed, else in Go.
 func openLanguage(path string, d device, warn io.Writer) (*language, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	if !isFolder(path) {
+	if path = modelIn(path); !isFolder(path) {
 		to, err := resolve(path, warn)
 		if err != nil {
 			return nil, err
@@ -145,7 +145,17 @@ func openONNX(path string, d device) (*language, error) {
 	if err != nil {
 		return nil, err
 	}
+	verified, err := verifyWeights(path, m)
+	if err != nil {
+		return nil, err
+	}
 	s, err := ort.Open(path, ort.Options{Library: lib.Path, Device: d.name, AllowTF32: d.tf32})
+	if altered := verified(); altered != nil { // told first: it may be why the model does not open
+		if err == nil {
+			s.Close()
+		}
+		return nil, altered
+	}
 	if err != nil {
 		return nil, err
 	}

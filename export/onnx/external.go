@@ -146,10 +146,10 @@ func (t *Tensor) open(dir string) (*os.File, error) {
 	for part := x.Location; part != "."; part = path.Dir(part) {
 		info, err := root.Lstat(part)
 		if err != nil {
-			return nil, t.externalError(reason(err))
+			return nil, t.externalError(reason(err) + whole)
 		}
 		if info.Mode()&fs.ModeSymlink != 0 || part == x.Location && !info.Mode().IsRegular() {
-			return nil, t.externalError("it is a symbolic link or no regular file, or lies behind a link")
+			return nil, t.externalError("it is a symbolic link or no regular file, or lies behind a link" + whole)
 		}
 	}
 	f, err := root.Open(x.Location)
@@ -164,10 +164,13 @@ func (t *Tensor) open(dir string) (*os.File, error) {
 	n, ok := t.bytes()
 	if !ok || n > info.Size() || x.Offset > info.Size()-n {
 		f.Close()
-		return nil, t.externalError(fmt.Sprintf("%d bytes from %d are not in a file of %d", n, x.Offset, info.Size()))
+		return nil, t.externalError(fmt.Sprintf("%d bytes from %d are not in a file of %d"+whole, n, x.Offset, info.Size()))
 	}
 	return f, nil
 }
+
+// whole is what helps where a file of weights is not what the model wants.
+const whole = ": copy the model's folder whole, or export it again"
 
 // reason leaves the path out of a file system's error: it is named already.
 func reason(err error) string {
