@@ -12,7 +12,8 @@ type GenAI struct {
 	File    string // the model's, in the folder
 	Context int    // tokens of a past and its new ones together
 	Width   int    // of the network
-	End     *int64 // the id that begins and ends a text; nil if there is none
+	Begin   *int64 // the id that begins a text; nil if there is none
+	End     int64  // the id that ends a text: onnxruntime-genai opens no model without
 }
 
 // genaiConfig is a genai_config.json: the members that onnxruntime-genai's
@@ -55,25 +56,24 @@ type genaiSearch struct {
 	NumBeams int  `json:"num_beams"`
 }
 
-// noToken is an id that no text has. onnxruntime-genai takes ids from the end
-// of a prompt for padding where they are the padding's, and ends a text at
-// the padding where it knows no other end: a model without such a token must
-// not give it one that texts do have.
-const noToken = -1
+// noPadding is an id that no text has. onnxruntime-genai takes ids at the end of
+// a prompt for padding where they are the padding's, and then gives the logits
+// of the id before: with the end of a text for padding, as GPT-2 has it
+// elsewhere, a prompt that ends with that id would be continued wrongly. What
+// is read at a padded place is hidden by the mask; −1 is a place that Gather
+// knows.
+const noPadding = -1
 
 // Config returns the genai_config.json of a model of the profile cache.
 func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 	// The type "gpt2" would be a graph with keys and values in one tensor.
 	c := genaiConfig{
-		Model: genaiModel{Type: "decoder", Begin: g.End, End: noToken, Pad: noToken, Context: g.Context, Decoder: genaiDecoder{
+		Model: genaiModel{Type: "decoder", Begin: g.Begin, End: g.End, Pad: noPadding, Context: g.Context, Decoder: genaiDecoder{
 			Session: genaiSession{Providers: []struct{}{}}, File: g.File, Width: g.Width,
 			Inputs:  map[string]string{"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
 			Outputs: map[string]string{"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},
 		}},
 		Search: genaiSearch{MaxIDs: g.Context, NumBeams: 1},
-	}
-	if g.End != nil {
-		c.Model.End, c.Model.Pad = *g.End, *g.End
 	}
 	d := &c.Model.Decoder
 	for _, in := range m.Graph.Inputs {

@@ -19,6 +19,7 @@ import (
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/tokens"
 )
 
 // folderHelp is what export's help says of folders.
@@ -79,9 +80,6 @@ func (f folders) run(cmd *cobra.Command, name, out string, how form, s streams) 
 	if err != nil {
 		return err
 	}
-	if len(c.Tokenizer) == 0 {
-		fmt.Fprintln(s.err, "attnx: the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
-	}
 	if out != "" {
 		if err := f.model(c, m, out, s.err); err != nil {
 			return err
@@ -115,7 +113,8 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, say io.Wr
 	if f.web && torch {
 		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + weights})
 	}
-	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, End: p.End}.Config(m)
+	end := genaiEnd(c, p.End)
+	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end}.Config(m)
 	if err != nil {
 		return err
 	}
@@ -125,12 +124,32 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, say io.Wr
 	}
 	sayFolder(say, out, m, files)
 	switch {
-	case !torch:
-		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s has no longer the weights of the network\n", name)
 	case c.Config.Arch != model.GPT2:
 		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Config.Arch)
+	case !torch:
+		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s has no longer the weights of the network\n", name)
+	}
+	if len(c.Tokenizer) == 0 {
+		fmt.Fprintln(say, "the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
+	}
+	if p.End == nil {
+		fmt.Fprintf(say, "the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too\n", end)
 	}
 	return nil
+}
+
+// genaiEnd returns the id at which onnxruntime-genai ends a text. It wants one;
+// a model that has none gets the one that is least likely to be wanted.
+func genaiEnd(c *model.Checkpoint, end *int64) int64 {
+	if end != nil {
+		return *end
+	}
+	if t, err := tokens.Parse(c.Tokenizer); err == nil {
+		if unknown, ok := t.Unknown(); ok {
+			return unknown
+		}
+	}
+	return int64(c.Config.Vocab - 1)
 }
 
 // parts puts the weights of a model into a file of the given name beside it: a
@@ -193,8 +212,9 @@ func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, sa
 	if made != nil && !errors.Is(made, fs.ErrExist) {
 		return fmt.Errorf("--triton: %w", made)
 	}
+	files = append(files, textFile("config.pbtxt", config))
 	out := filepath.Join(repository, name)
-	if err := store.SaveFolder(out, append(files, textFile("config.pbtxt", config))); err != nil {
+	if err := store.SaveFolder(out, files); err != nil {
 		if made == nil {
 			os.Remove(repository)
 		}
