@@ -22,6 +22,7 @@ type Options struct {
 	Profile  Profile
 	Opset    int               // 0: the profile's
 	Length   int               // flat: tokens in the sequence; 0: all that the position table has
+	Fuse     bool              // cache: ONNX Runtime's own operators, and a cache of fixed length that is written in place
 	Metadata map[string]string // put into metadata_props, beside what File adds
 }
 
@@ -30,6 +31,13 @@ const (
 	MetaFingerprint = "attnx.fingerprint" // of the graph that was given
 	MetaProfile     = "attnx.profile"
 	MetaLength      = "attnx.length" // flat: tokens in the sequence
+	MetaCache       = "attnx.cache"  // cache: how past becomes present, see CacheConcat and CacheShared
+)
+
+// The values of MetaCache.
+const (
+	CacheConcat = "concat" // present is past with the new keys and values behind it
+	CacheShared = "shared" // both are one buffer of the context's length, written in place
 )
 
 // Summary tells what was written.
@@ -136,6 +144,9 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 	if o.Length != 0 && o.Profile != Flat {
 		return nil, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
 	}
+	if o.Fuse && o.Profile != Cache {
+		return nil, fmt.Errorf("export: profile %s keeps to standard operators: Fuse belongs to profile %s", o.Profile, Cache)
+	}
 	metadata := maps.Clone(o.Metadata)
 	if metadata == nil {
 		metadata = map[string]string{}
@@ -165,6 +176,16 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 		return nil, err
 	}
 	e := newEmitter(lowered, opset, row)
+	if o.Profile == Cache {
+		metadata[MetaCache] = CacheConcat
+	}
+	if o.Fuse {
+		metadata[MetaCache] = CacheShared
+		e.graph = g
+		if e.fused, err = fuse(g); err != nil {
+			return nil, err
+		}
+	}
 	m, err := e.model(weights, metadata)
 	if err != nil {
 		return nil, err

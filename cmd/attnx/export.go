@@ -14,7 +14,7 @@ import (
 )
 
 func exportCommand(s streams) *cobra.Command {
-	var out, profile, optimizer string
+	var out, profile, optimizer, fuse string
 	var opset, length, batch int
 	var last bool
 	var to folders
@@ -60,6 +60,12 @@ Profiles:
 			if length != 0 && (p == export.Plain || p == export.Cache) {
 				return fmt.Errorf("--length belongs to --profile flat and train: %s runs any length", p)
 			}
+			if fuse != "" && fuse != "ort" {
+				return fmt.Errorf("--fuse %q: take ort, or leave it out for standard operators alone", fuse)
+			}
+			if fuse != "" && p != export.Cache {
+				return fmt.Errorf("--fuse belongs to --profile cache")
+			}
 			if last && p != export.Cache {
 				return fmt.Errorf("--last-logits belongs to --profile cache")
 			}
@@ -83,7 +89,7 @@ Profiles:
 			if p == export.Train {
 				sum, err = exportStep(c, out, opset, batch, length, optimizer)
 			} else {
-				sum, err = exportCheckpoint(c, out, form{export.Options{Profile: p, Opset: opset, Length: length}, last})
+				sum, err = exportCheckpoint(c, out, form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last})
 			}
 			if err != nil {
 				return err
@@ -98,6 +104,7 @@ Profiles:
 	fl.IntVar(&opset, "opset", 0, "ONNX operator set (default: the profile's)")
 	fl.IntVar(&length, "length", 0, "flat, train: tokens in a sequence (default: the model's context)")
 	fl.BoolVar(&last, "last-logits", false, "cache: logits of the last token alone, (batch_size, 1, vocabulary)")
+	fl.StringVar(&fuse, "fuse", "", "cache: ort writes ONNX Runtime's own operators, with one buffer for past and present")
 	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
 	to.flags(fl)
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
