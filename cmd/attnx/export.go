@@ -51,11 +51,8 @@ Profiles:
 			if err != nil {
 				return fmt.Errorf("--profile: %w", err)
 			}
-			if to.wanted(out) {
-				return to.run(cmd, args[0], out, form{export.Options{Profile: p, Opset: opset}, last}, s)
-			}
-			if to.web {
-				return errNoFolder
+			if p, err = to.profile(p, out, cmd.Flags().Changed("profile")); err != nil {
+				return err
 			}
 			if length != 0 && (p == export.Plain || p == export.Cache) {
 				return fmt.Errorf("--length belongs to --profile flat and train: %s runs any length", p)
@@ -77,6 +74,10 @@ Profiles:
 			if optimizer != "" && optimizer != "adamw" {
 				return fmt.Errorf("--optimizer %q: take adamw, or leave it out for gradients alone", optimizer)
 			}
+			how := form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last}
+			if to.wanted(out) {
+				return to.run(args[0], out, how, s)
+			}
 			load := loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
 				load = model.Load
@@ -89,7 +90,7 @@ Profiles:
 			if p == export.Train {
 				sum, err = exportStep(c, out, opset, batch, length, optimizer)
 			} else {
-				sum, err = exportCheckpoint(c, out, form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last})
+				sum, err = exportCheckpoint(c, out, how)
 			}
 			if err != nil {
 				return err

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx/export"
@@ -55,23 +54,27 @@ func (folders) folder(out string) bool {
 	return out != "" && (os.IsPathSeparator(out[len(out)-1]) || isFolder(out))
 }
 
+// profile returns the profile to write, given that of --profile: folders hold
+// the profile cache.
+func (f folders) profile(p export.Profile, out string, chosen bool) (export.Profile, error) {
+	switch {
+	case f.web && !f.folder(out):
+		return p, fmt.Errorf("--web belongs to a folder: end -o with a slash")
+	case !f.wanted(out):
+		return p, nil
+	case out != "" && !f.folder(out):
+		return p, fmt.Errorf("-o %s is a file, --triton makes a folder: end -o with a slash, or leave it out", out)
+	case chosen && p != export.Cache:
+		return p, fmt.Errorf("--profile %s: a folder holds the profile %s: end -o with the name of a file", p, export.Cache)
+	}
+	return export.Cache, nil
+}
+
 // run writes the folders of a checkpoint.
-func (f folders) run(cmd *cobra.Command, name, out string, how form, s streams) error {
-	for _, flag := range []string{"length", "batch", "optimizer"} {
-		if cmd.Flags().Changed(flag) {
-			return fmt.Errorf("--%s has no part in a folder, which holds the profile %s", flag, export.Cache)
-		}
+func (f folders) run(name, out string, how form, s streams) error {
+	if f.web && how.Fuse {
+		return fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
 	}
-	if cmd.Flags().Changed("profile") && how.Profile != export.Cache {
-		return fmt.Errorf("--profile %s: a folder holds the profile %s: end -o with the name of a file", how.Profile, export.Cache)
-	}
-	if out != "" && !f.folder(out) {
-		return fmt.Errorf("-o %s is a file, --triton makes a folder: end -o with a slash, or leave it out", out)
-	}
-	if f.web && out == "" {
-		return errNoFolder
-	}
-	how.Profile = export.Cache
 	c, _, err := loadCheckpoint(name, s.err, model.LoadModel)
 	if err != nil {
 		return err
@@ -81,7 +84,7 @@ func (f folders) run(cmd *cobra.Command, name, out string, how form, s streams) 
 		return err
 	}
 	if out != "" {
-		if err := f.model(c, m, out, s.err); err != nil {
+		if err := f.model(c, m, out, how.Fuse, s.err); err != nil {
 			return err
 		}
 	}
@@ -91,10 +94,9 @@ func (f folders) run(cmd *cobra.Command, name, out string, how form, s streams) 
 	return tritonModel(c, m, f.triton, tritonName(name), s.err)
 }
 
-var errNoFolder = errors.New("--web belongs to a folder: end -o with a slash")
-
-// model writes the folder of a model.
-func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, say io.Writer) error {
+// model writes the folder of a model; fused says that its past and present are
+// one buffer.
+func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, fused bool, say io.Writer) error {
 	if f.web && c.Config.Arch != model.GPT2 {
 		return fmt.Errorf("--web: transformers.js has no architecture %q, only %q of ours", c.Config.Arch, model.GPT2)
 	}
@@ -114,7 +116,7 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, say io.Wr
 		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + weights})
 	}
 	end := genaiEnd(c, p.End)
-	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end}.Config(m)
+	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end, Shared: fused}.Config(m)
 	if err != nil {
 		return err
 	}
@@ -128,6 +130,9 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, say io.Wr
 		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Config.Arch)
 	case !torch:
 		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s has no longer the weights of the network\n", name)
+	}
+	if fused {
+		fmt.Fprintf(say, "with --fuse past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not\n", c.Config.Context)
 	}
 	if len(c.Tokenizer) == 0 {
 		fmt.Fprintln(say, "the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
