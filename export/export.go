@@ -88,39 +88,29 @@ func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit
 // model is never there without them, and most of what can fail has not touched
 // what was there before.
 func externalFile(path, data string, m *onnx.Model) (size int64, err error) {
-	small, writeData := onnx.Externalize(m, filepath.Base(data))
-	if err := onnx.Check(small, ""); err != nil { // the name may be no portable one
+	b := Split(m, filepath.Base(data))
+	if err := onnx.Check(b.model, ""); err != nil { // the name may be no portable one
 		return 0, fmt.Errorf("export: %w", err)
 	}
+	sum := newSummer()
+	if err := b.write(sum); err != nil {
+		return 0, err
+	}
+	small := b.stamped(sum)
 	_, err = os.Lstat(data)
 	fresh, saved := errors.Is(err, fs.ErrNotExist), false
-	counted := &counter{}
 	err = store.Save(path, func(w io.Writer) error {
 		if err := small.Encode(w); err != nil {
 			return err
 		}
-		err := store.Save(data, func(w io.Writer) error {
-			counted.w = w
-			return writeData(counted)
-		})
+		err := store.Save(data, b.write)
 		saved = err == nil
 		return err
 	})
 	if err != nil && saved && fresh {
 		os.Remove(data)
 	}
-	return small.EncodedSize() + counted.n, err
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	return n, err
+	return small.EncodedSize() + sum.n, err
 }
 
 // Bytes returns g with its weights as an ONNX file in memory.

@@ -17,9 +17,10 @@ func exportCommand(s streams) *cobra.Command {
 	var out, profile, optimizer, fuse string
 	var opset, length, batch int
 	var last bool
+	var to folders
 	cmd := &cobra.Command{
-		Use:   "export CHECKPOINT -o OUT.onnx",
-		Short: "Write a model as an ONNX file",
+		Use:   "export CHECKPOINT -o OUT",
+		Short: "Write a model as an ONNX file, or as a folder that every runtime opens",
 		Long: `Write a checkpoint as an ONNX file. The file carries the configuration, the
 tokenizer and the fingerprint of the network: attnx generate needs nothing
 else. Past 1.9 GB the weights go to a file beside it. A file that is there is
@@ -37,16 +38,21 @@ Profiles:
   train  the training step: input_ids, labels (--batch, --length) and every
          weight to loss and grad.<weight>; with --optimizer adamw, and the
          moments, the step and lr, to the next weights and moments. Any
-         runtime can train with it`,
-		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat",
+         runtime can train with it
+
+` + folderHelp,
+		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat\n  attnx export runs/go -o models/go/",
 		Args:    oneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if out == "" {
+			if out == "" && to.triton == "" {
 				return fmt.Errorf("-o is missing: name the file to write")
 			}
 			p, err := export.ParseProfile(profile)
 			if err != nil {
 				return fmt.Errorf("--profile: %w", err)
+			}
+			if p, err = to.profile(p, out, cmd.Flags().Changed("profile")); err != nil {
+				return err
 			}
 			if length != 0 && (p == export.Plain || p == export.Cache) {
 				return fmt.Errorf("--length belongs to --profile flat and train: %s runs any length", p)
@@ -68,6 +74,10 @@ Profiles:
 			if optimizer != "" && optimizer != "adamw" {
 				return fmt.Errorf("--optimizer %q: take adamw, or leave it out for gradients alone", optimizer)
 			}
+			how := form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last}
+			if to.wanted(out) {
+				return to.run(args[0], out, how, s)
+			}
 			load := loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
 				load = model.Load
@@ -80,7 +90,7 @@ Profiles:
 			if p == export.Train {
 				sum, err = exportStep(c, out, opset, batch, length, optimizer)
 			} else {
-				sum, err = exportCheckpoint(c, out, form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last})
+				sum, err = exportCheckpoint(c, out, how)
 			}
 			if err != nil {
 				return err
@@ -90,13 +100,14 @@ Profiles:
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&out, "output", "o", "", "ONNX file to write")
+	fl.StringVarP(&out, "output", "o", "", "ONNX file to write, or folder/")
 	fl.StringVar(&profile, "profile", string(export.Plain), "form of the graph: "+joined(export.Profiles()))
 	fl.IntVar(&opset, "opset", 0, "ONNX operator set (default: the profile's)")
 	fl.IntVar(&length, "length", 0, "flat, train: tokens in a sequence (default: the model's context)")
 	fl.BoolVar(&last, "last-logits", false, "cache: logits of the last token alone, (batch_size, 1, vocabulary)")
 	fl.StringVar(&fuse, "fuse", "", "cache: ort writes ONNX Runtime's own operators, with one buffer for past and present")
 	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
+	to.flags(fl)
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
 	return cmd
 }

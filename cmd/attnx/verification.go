@@ -63,7 +63,15 @@ func newVerification(c *model.Checkpoint, files []string, d device) (*verificati
 }
 
 func (v *verification) read(path string) error {
+	path = modelIn(path)
 	m, err := onnx.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	verified, err := verifyWeights(path, m)
+	if err == nil {
+		err = verified()
+	}
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@
 // they keep in the CPU's memory, and the signatures of the operators. They
 // come from the registry of the version that [Version] names, from which
 // ONNX Runtime generates its published list, docs/OperatorKernels.md;
-// fixtures/oracle/kernels.py writes the file anew.
+// fixtures/oracle/placement_kernels.py writes the file anew.
 //
 // The rules are ONNX Runtime's, each with its source beside it. They are
 // applied to the model as it is in the file: optimisations remove, fuse and

@@ -82,7 +82,7 @@ var table = sync.OnceValue(func() *facts {
 	return f
 })
 
-// parse reads the lines that fixtures/oracle/kernels.py writes.
+// parse reads the lines that fixtures/oracle/placement_kernels.py writes.
 func parse(text string) (*facts, error) {
 	f := &facts{kernels: map[kernelKey][]Kernel{}, schemas: map[operator][]schema{}, newest: map[string]int64{}}
 	types := map[string][]string{} // lists that stand in many lines
@@ -104,7 +104,7 @@ func parse(text string) (*facts, error) {
 			err = fmt.Errorf("%d columns of kind %q", len(c), c[0])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("kernels.tsv: line %d: %w: make it anew with fixtures/oracle/kernels.py", i+1, err)
+			return nil, fmt.Errorf("kernels.tsv: line %d: %w: make it anew with fixtures/oracle/placement_kernels.py", i+1, err)
 		}
 	}
 	return f, nil
