@@ -53,12 +53,11 @@ token is taken every time.`,
 				}
 			}
 			began := time.Now()
-			out, err := runtime.Generate(cmd.Context(), l.session, ids, runtime.GenerateOptions{
+			all, err := runtime.Generate(cmd.Context(), runtime.Recompute(l.session, 1, l.config.Context), [][]int64{ids}, runtime.GenerateOptions{
 				MaxTokens: maxTokens,
-				Context:   l.config.Context,
-				Pick:      sampler.Pick,
+				Pick:      func(logits []float32, _, step int) (int, error) { return sampler.Pick(logits, step) },
 				Stop:      l.tok.Stop(),
-				OnToken: func(id int64) error {
+				OnToken: func(_ int, id int64) error {
 					text, err := decoder.Next(id)
 					if err != nil {
 						return err
@@ -67,6 +66,7 @@ token is taken every time.`,
 					return err
 				},
 			})
+			out := all[0]
 			if len(out.IDs) > 0 || err == nil {
 				if _, err := fmt.Fprintln(s.out, decoder.Flush()); err != nil {
 					return fmt.Errorf("standard output: %w", err)

@@ -79,7 +79,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 		name    string
 		profile export.Profile
 	}{{"model.onnx", export.Plain}, {"model.flat.onnx", export.Flat}} {
-		sum, err := exportCheckpoint(c, in(f.name), export.Options{Profile: f.profile})
+		sum, err := exportCheckpoint(c, in(f.name), form{Options: export.Options{Profile: f.profile}})
 		if err != nil {
 			return err
 		}
@@ -199,12 +199,12 @@ func ask(ctx context.Context, s streams, c *model.Checkpoint, in func(string) st
 
 // next returns the token that follows a prompt.
 func (l *language) next(ctx context.Context, prompt string) (string, error) {
-	out, err := runtime.Generate(ctx, l.session, l.tok.Encode(prompt), runtime.GenerateOptions{
-		MaxTokens: 1, Context: l.config.Context, Pick: model.Sampler{}.Pick,
+	out, err := runtime.Generate(ctx, runtime.Recompute(l.session, 1, l.config.Context), [][]int64{l.tok.Encode(prompt)}, runtime.GenerateOptions{
+		MaxTokens: 1, Pick: func(logits []float32, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
 	})
 	if err != nil {
 		return "", err
 	}
-	text, err := l.tok.Decode(out.IDs)
+	text, err := l.tok.Decode(out[0].IDs)
 	return strings.TrimSpace(text), err
 }
