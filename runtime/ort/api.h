@@ -74,6 +74,7 @@ typedef struct OrtEpAssignedNode OrtEpAssignedNode;
 	F(136, BindInput, OrtStatus *, (OrtIoBinding *, const char *name, const OrtValue *)) \
 	F(137, BindOutput, OrtStatus *, (OrtIoBinding *, const char *name, const OrtValue *)) \
 	F(165, AddRunConfigEntry, OrtStatus *, (OrtRunOptions *, const char *key, const char *value)) \
+	F(202, SynchronizeBoundInputs, OrtStatus *, (OrtIoBinding *)) \
 	F(203, SynchronizeBoundOutputs, OrtStatus *, (OrtIoBinding *)) \
 	F(204, SessionOptionsAppendExecutionProvider_CUDA_V2, OrtStatus *, (OrtSessionOptions *, const OrtCUDAProviderOptionsV2 *)) \
 	F(205, CreateCUDAProviderOptions, OrtStatus *, (OrtCUDAProviderOptionsV2 **)) \

@@ -87,12 +87,15 @@ static OrtStatus *bind(attnx_device *d, int i) {
 }
 
 OrtStatus *attnx_run(attnx_device *d, int64_t replay) {
+	int copied = 0;
 	for (int i = 0; i < d->inputs + d->outputs; i++) {
 		if (!d->slots[i].dirty && !d->slots[i].host) continue;
 		d->failed = i;
 		TRY(bind(d, i));
+		copied |= d->slots[i].host;
 	}
 	d->failed = -1;
+	if (copied) TRY(ORT(SynchronizeBoundInputs)(d->binding));
 	if (d->graphs && replay != d->replay) {
 		char id[24];
 		snprintf(id, sizeof id, "%lld", replay > 0 ? (long long)replay : -1LL);
