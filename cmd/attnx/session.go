@@ -96,7 +96,7 @@ func openLanguage(path string, d device, warn io.Writer) (*language, error) {
 // openExported runs a checkpoint in ONNX Runtime, by way of an export in
 // memory.
 func openExported(c *model.Checkpoint, d device) (*ort.Session, error) {
-	lib, err := ort.Find(d.library)
+	lib, err := ort.Find(d.library, d.name)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func openONNX(path string, d device) (*language, error) {
 		l.session, err = openFlat(path, m)
 		return l, err
 	}
-	lib, err := ort.Find(d.library)
+	lib, err := ort.Find(d.library, d.name)
 	if err != nil {
 		return nil, err
 	}

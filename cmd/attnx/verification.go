@@ -34,6 +34,7 @@ type verification struct {
 	graph       *graph.Graph
 	device      device
 	plain, flat onnxModel
+	withCUDA    bool     // it will be run on CUDA, too
 	length      int      // of flat's sequence
 	strangers   []string // files that were exported from other weights
 }
@@ -95,6 +96,7 @@ func (v *verification) run(cmd *cobra.Command, names []string, seed uint64) (run
 	if err != nil {
 		return runtime.Report{}, err
 	}
+	v.withCUDA = len(names) == 0 || slices.Contains(names, "ort-cuda")
 	var candidates []runtime.Candidate
 	for _, name := range allRuntimes {
 		if len(names) > 0 && !slices.Contains(names, name) {
@@ -157,7 +159,11 @@ func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 
 // options says how to run in ONNX Runtime, which may not be there.
 func (v *verification) options(device string) (ort.Options, error) {
-	lib, err := ort.Find(v.device.library)
+	build := device
+	if v.withCUDA && device == "cpu" {
+		build = "auto" // a process loads one library: it must be the one that CUDA needs
+	}
+	lib, err := ort.Find(v.device.library, build)
 	var gone *runtime.UnavailableError
 	if errors.As(err, &gone) { // it is about the library, which CUDA needs too
 		err = &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}

@@ -54,13 +54,13 @@ func Diagnose(explicit string) []Check {
 	} else {
 		add("cgo", OK, "this program was built with it", "")
 	}
-	lib, err := Find(explicit)
+	lib, err := Find(explicit, "auto")
 	if err != nil {
 		fail("onnxruntime library", NotFound, err)
 	} else {
 		add("onnxruntime library", OK, lib.Path+" (from "+lib.Source+")", "")
 	}
-	if used, version, err := load(explicit); err != nil {
+	if used, version, err := load(explicit, "auto"); err != nil {
 		fail("cpu", Unavailable, err)
 		fail("cuda", Unavailable, err)
 	} else {

@@ -44,7 +44,7 @@ func TestFindOrder(t *testing.T) {
 
 	expect := func(want Library) {
 		t.Helper()
-		got, _, err := find(explicit, func(k string) string { return env[k] }, folders)
+		got, _, err := find(explicit, "cpu", func(k string) string { return env[k] }, folders)
 		if err != nil || got != want {
 			t.Errorf("found %+v, %v; want %+v", got, err, want)
 		}
@@ -105,7 +105,7 @@ func TestFindRefuses(t *testing.T) {
 		{dir, none, nil, true, "the folder holds no libonnxruntime.so.1"},
 		{socket, none, nil, true, "not a regular file"},
 	} {
-		_, named, err := find(c.explicit, c.env, c.folders)
+		_, named, err := find(c.explicit, "cpu", c.env, c.folders)
 		if !errors.Is(err, runtime.ErrUnavailable) || !strings.Contains(err.Error(), c.want) || named != c.named {
 			t.Errorf("got named %v, %v; want named %v, %s", named, err, c.named, c.want)
 		}

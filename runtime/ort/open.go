@@ -67,7 +67,7 @@ func open(name string, takes signature, o Options, create creator) (*Session, er
 	if int(o.Optimization) >= len(levels) {
 		return nil, fmt.Errorf("optimization: there is no level %d", o.Optimization)
 	}
-	_, version, err := load(o.Library)
+	_, version, err := load(o.Library, o.Device)
 	if err != nil {
 		return nil, err
 	}
