@@ -5,7 +5,6 @@ package ort
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -78,12 +77,4 @@ func loadFailure(path, text string) string {
 		text = strings.TrimPrefix(reason, path+": ")
 	}
 	return path + " does not load: " + text
-}
-
-// real follows links, so that two names of one file compare equal.
-func real(path string) string {
-	if r, err := filepath.EvalSymlinks(path); err == nil {
-		return r
-	}
-	return path
 }

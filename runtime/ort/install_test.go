@@ -178,6 +178,74 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// gpu returns a build of three libraries in one package.
+func gpu(pkg []byte) build {
+	b := of("pip", pkg)
+	b.members = []string{"capi/libonnxruntime.so.1.2.3", "capi/shared.so", "capi/cuda.so"}
+	return build{name: "GPU", suffix: "-cuda", bundles: []bundle{b}}
+}
+
+func gpuMembers(left int) []member {
+	return []member{{name: "capi/shared.so", content: "shared"}, {name: "capi/libonnxruntime.so.1.2.3", content: content}, {name: "capi/cuda.so", content: "cuda"}}[:left]
+}
+
+// TestInstallGPU installs three files, all or none, and mends a folder that
+// lacks one.
+func TestInstallGPU(t *testing.T) {
+	wheel := whl(t, gpuMembers(3)...)
+	fake(t, map[string]string{"npm": "exit 1", "pip": servePip}, wheel)
+	dir := target(t)
+	for i, times := range []int{1, 1, 2} { // the second finds it, the third finds it incomplete
+		path, err := install(context.Background(), dir, gpu(wheel), InstallOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if path != filepath.Join(dir, libraryNames()[0]) || calls(t) != times {
+			t.Errorf("installation %d: %s, after %d calls of pip, want %d", i, path, calls(t), times)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 3 {
+			t.Errorf("the folder holds %v, %v", entries, err)
+		}
+		for name, want := range map[string]string{libraryNames()[0]: content, "shared.so": "shared", "cuda.so": "cuda"} {
+			if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != want {
+				t.Errorf("%s holds %q, %v", name, b, err)
+			}
+		}
+		if i == 1 {
+			remove(t, filepath.Join(dir, "cuda.so"))
+		}
+	}
+	nothingLeft(t, dir, true)
+}
+
+func TestInstallGPURefuses(t *testing.T) {
+	whole, lacks := whl(t, gpuMembers(3)...), whl(t, gpuMembers(2)...)
+	for _, c := range []struct {
+		name        string
+		pkg         []byte
+		b           build
+		client      string
+		unavailable bool
+		want        string
+	}{
+		{"another hash", lacks, gpu(whole), "", false, "p.whl is refused: its SHA-256 is " + of("pip", lacks).sha256},
+		{"a library is not in it", lacks, gpu(lacks), "", true, "p.whl: no member capi/cuda.so"},
+		{"npm", whole, gpu(whole), "npm", false, `client "npm": it has no GPU build, take pip`},
+		{"no build", whole, build{name: "GPU"}, "", true, "there is no official GPU build for " + goruntime.GOOS},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fake(t, map[string]string{"npm": serveNPM, "pip": servePip}, c.pkg)
+			dir := target(t)
+			_, err := install(context.Background(), dir, c.b, InstallOptions{Client: c.client})
+			if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, runtime.ErrUnavailable) != c.unavailable {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+			nothingLeft(t, dir, false)
+		})
+	}
+}
+
 func TestInstallRefuses(t *testing.T) {
 	good := tgz(t, member{name: "dir/lib", content: content})
 	other := tgz(t, member{name: "dir/lib", content: "something else"})
@@ -332,8 +400,18 @@ func TestBundles(t *testing.T) {
 			}
 		}
 	}
-	if from := cpuBundles("plan9", "amd64"); from != nil {
-		t.Errorf("plan9: %v", from)
+	for _, system := range []string{"linux/amd64", "windows/amd64"} {
+		goos, goarch, _ := strings.Cut(system, "/")
+		from := gpuBundles(goos, goarch)
+		if len(from) != 1 || from[0].client != "pip" || len(from[0].members) != 3 {
+			t.Fatalf("%s: the GPU build is %+v", system, from)
+		}
+		if raw, err := hex.DecodeString(from[0].sha256); err != nil || len(raw) != sha256.Size || from[0].size < 100<<20 || !strings.HasPrefix(from[0].file, "onnxruntime_gpu-"+Version+"-") {
+			t.Errorf("%s: %+v", system, from[0])
+		}
+	}
+	if from := append(cpuBundles("plan9", "amd64"), gpuBundles("darwin", "arm64")...); from != nil {
+		t.Errorf("systems without a build: %v", from)
 	}
 }
 
