@@ -36,6 +36,7 @@ type verification struct {
 	graph      *graph.Graph
 	device     device
 	files      map[export.Profile]onnxModel // at most one of each
+	withCUDA   bool                         // it will be run on CUDA, too
 	length     int                          // of flat's sequence
 	strangers  []string                     // files that were exported from other weights
 }
@@ -117,6 +118,7 @@ func (v *verification) fingerprint(info export.Info, m *onnx.Model) (string, err
 
 // run verifies the named runtimes, or all of them.
 func (v *verification) run(cmd *cobra.Command, names []string, seed uint64) (runtime.Report, error) {
+	v.withCUDA = len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "ort-cuda") })
 	var candidates []runtime.Candidate
 	past := false
 	for _, name := range allRuntimes {
@@ -188,7 +190,11 @@ func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 
 // options says how to run in ONNX Runtime, which may not be there.
 func (v *verification) options(device string) (ort.Options, error) {
-	lib, err := ort.Find(v.device.library)
+	build := device
+	if v.withCUDA && device == "cpu" {
+		build = "auto" // a process loads one library: it must be the one that CUDA needs
+	}
+	lib, err := ort.Find(v.device.library, build)
 	var gone *runtime.UnavailableError
 	if errors.As(err, &gone) { // it is about the library, which CUDA needs too
 		err = &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}

@@ -4,9 +4,10 @@
 //
 // ONNX Runtime is a shared library that is opened while the program runs, so
 // a program that imports this package starts without it. [Find] looks for the
-// library, [Install] fetches the pinned official build into the user's cache,
-// and [FindOrInstall] does the one or the other. One process holds one
-// library: the first [Open] decides, and a second, different path is refused.
+// library, [Install] fetches a pinned official build, for the CPU or for CUDA,
+// into the user's cache, and [FindOrInstall] does the one or the other. One
+// process holds one library: the first [Open] decides, and a second, different
+// path is refused.
 //
 // The binding is github.com/yalue/onnxruntime_go v1.27.0, which asks the
 // library for version 24 of its C API. The table of functions behind that
