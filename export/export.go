@@ -23,6 +23,8 @@ type Options struct {
 	Opset    int               // 0: the profile's
 	Length   int               // flat: tokens in the sequence; 0: all that the position table has
 	Fuse     bool              // cache: ONNX Runtime's own operators, and a cache of fixed length that is written in place
+	DType    format.DType      // plain, cache: of weights and activations; format.Invalid: float32
+	Quantize Quantize          // plain, cache: weights as integers; "": as they are
 	Metadata map[string]string // put into metadata_props, beside what File adds
 }
 
@@ -42,10 +44,11 @@ const (
 
 // Summary tells what was written.
 type Summary struct {
-	Files []string
-	Opset int
-	Nodes int
-	Bytes int64 // of all files
+	Files   []string
+	Opset   int
+	Nodes   int
+	Bytes   int64   // of all files
+	Numbers Numbers // what changing them did
 }
 
 // externalLimit is the size from which weights go to a file of their own:
@@ -60,11 +63,11 @@ func File(path string, g *graph.Graph, weights []format.Tensor, o Options) (Summ
 }
 
 func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit int64) (Summary, error) {
-	m, err := Model(g, weights, o)
+	m, numbers, err := write(g, weights, o)
 	if err != nil {
 		return Summary{}, err
 	}
-	sum := Summary{Files: []string{path}, Opset: int(m.Opset()), Nodes: len(m.Graph.Nodes), Bytes: m.EncodedSize()}
+	sum := Summary{Files: []string{path}, Opset: int(m.Opset()), Nodes: len(m.Graph.Nodes), Bytes: m.EncodedSize(), Numbers: numbers}
 	if sum.Bytes <= limit {
 		if err := store.Save(path, m.Encode); err != nil {
 			return Summary{}, err
@@ -129,23 +132,29 @@ func Bytes(g *graph.Graph, weights []format.Tensor, o Options) ([]byte, error) {
 // Model returns g with its weights as an ONNX model, checked. The weights'
 // memory is shared.
 func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, error) {
+	m, _, err := write(g, weights, o)
+	return m, err
+}
+
+// write is Model, and says what changing the numbers did.
+func write(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, Numbers, error) {
 	opset, err := o.Profile.opset(o.Opset)
 	if err != nil {
-		return nil, err
+		return nil, Numbers{}, err
 	}
 	row := profiles[o.Profile]
 	if row.weightInputs {
 		if len(weights) > 0 {
-			return nil, fmt.Errorf("export: profile %s takes its weights as inputs: give none", o.Profile)
+			return nil, Numbers{}, fmt.Errorf("export: profile %s takes its weights as inputs: give none", o.Profile)
 		}
 	} else if err := checkWeights(g, weights); err != nil {
-		return nil, err
+		return nil, Numbers{}, err
 	}
 	if o.Length != 0 && o.Profile != Flat {
-		return nil, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
+		return nil, Numbers{}, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
 	}
 	if o.Fuse && o.Profile != Cache {
-		return nil, fmt.Errorf("export: profile %s keeps to standard operators: Fuse belongs to profile %s", o.Profile, Cache)
+		return nil, Numbers{}, fmt.Errorf("export: profile %s keeps to standard operators: Fuse belongs to profile %s", o.Profile, Cache)
 	}
 	metadata := maps.Clone(o.Metadata)
 	if metadata == nil {
@@ -163,9 +172,9 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 		}
 		switch {
 		case most > 0 && (length < 1 || length > most):
-			return nil, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
+			return nil, Numbers{}, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
 		case length < 1:
-			return nil, fmt.Errorf("export: profile %s wants the length of the sequence: the graph does not limit it", Flat)
+			return nil, Numbers{}, fmt.Errorf("export: profile %s wants the length of the sequence: the graph does not limit it", Flat)
 		}
 		metadata[MetaLength] = strconv.Itoa(length)
 		lowered, weights, err = flatten(g, weights, length)
@@ -173,7 +182,7 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 		lowered, err = Lower(g)
 	}
 	if err != nil {
-		return nil, err
+		return nil, Numbers{}, err
 	}
 	e := newEmitter(lowered, opset, row)
 	if o.Profile == Cache {
@@ -183,17 +192,21 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 		metadata[MetaCache] = CacheShared
 		e.graph = g
 		if e.fused, err = fuse(g); err != nil {
-			return nil, err
+			return nil, Numbers{}, err
 		}
 	}
 	m, err := e.model(weights, metadata)
 	if err != nil {
-		return nil, err
+		return nil, Numbers{}, err
+	}
+	m, numbers, err := o.numbers(m)
+	if err != nil {
+		return nil, Numbers{}, err
 	}
 	if err := onnx.Check(m, ""); err != nil {
-		return nil, fmt.Errorf("export: %w", err)
+		return nil, Numbers{}, fmt.Errorf("export: %w", err)
 	}
-	return m, nil
+	return m, numbers, nil
 }
 
 // checkWeights reports the first difference between the weights and the

@@ -10,9 +10,8 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// microsoft is the domain of ONNX Runtime's own operators
-// (docs/ContribOperators.md of ONNX Runtime).
-const microsoft = "com.microsoft"
+// microsoft is the domain of ONNX Runtime's own operators.
+const microsoft = onnx.Microsoft
 
 // fusions says which nodes a graph with a past is written with where ONNX
 // Runtime's own operators may be used. Each takes the place of several values:

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type Candidate struct {
 	Name  string                  // "ort-cpu", "onnx-go", ...
 	Open  func() (Session, error) // an error that ErrUnavailable matches says the runtime is not there
 	Named bool                    // the user asked for it by name: not being there is a failure
+	DType format.DType            // what it computes in, where that is not the type of the logits
 	Own   bool                    // it runs the graph and not the exported file: its agreement is no evidence for the file
 	// Runs reports whether the runtime can run a case of this shape; nil runs all.
 	Runs func(Case) bool
@@ -198,7 +200,7 @@ func (r *candidateRun) run(c Case, want []format.Tensor) {
 			if logits && r.Forms != nil {
 				x = LastRows(x, got[i])
 			}
-			d := Compare(x, got[i])
+			d := CompareAs(cmp.Or(r.DType, got[i].DType), x, got[i])
 			if !logits { // which of its numbers is the largest says nothing of keys and values
 				d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
 			}

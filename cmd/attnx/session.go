@@ -47,8 +47,8 @@ type language struct {
 	running string // what runs it: "ONNX Runtime 1.30.0 on cpu"
 }
 
-// openLanguage opens a checkpoint, an ONNX file of ours or a folder with one. A checkpoint runs
-// in ONNX Runtime too where that is installed, else in Go.
+// openLanguage opens a checkpoint, an ONNX file of ours or a folder with one.
+// A checkpoint runs in ONNX Runtime too where that is installed, else in Go.
 func openLanguage(path string, d device, warn io.Writer) (*language, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func openExported(c *model.Checkpoint, d device) (*ort.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ort.OpenBytes(data, ort.Options{Library: lib.Path, Device: d.name, AllowTF32: d.tf32})
+	return ort.OpenBytes(data, ort.Options{Library: lib.Path, Device: d.name, CUDA: ort.CUDAOptions{TF32: d.tf32}})
 }
 
 // openONNX opens an ONNX file of ours: in ONNX Runtime, or the flat profile in
@@ -149,7 +149,7 @@ func openONNX(path string, d device) (*language, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := ort.Open(path, ort.Options{Library: lib.Path, Device: d.name, AllowTF32: d.tf32})
+	s, err := ort.Open(path, ort.Options{Library: lib.Path, Device: d.name, CUDA: ort.CUDAOptions{TF32: d.tf32}})
 	if altered := verified(); altered != nil { // told first: it may be why the model does not open
 		if err == nil {
 			s.Close()

@@ -193,7 +193,7 @@ func (v *verification) options(device string) (ort.Options, error) {
 	if errors.As(err, &gone) { // it is about the library, which CUDA needs too
 		err = &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}
 	}
-	return ort.Options{Library: lib.Path, Device: device, AllowTF32: v.device.tf32}, err
+	return ort.Options{Library: lib.Path, Device: device, CUDA: ort.CUDAOptions{TF32: v.device.tf32}}, err
 }
 
 func (v *verification) openORT(device string) (runtime.Session, error) {
