@@ -133,19 +133,22 @@ func openONNX(path string, d device) (*language, error) {
 	if l.tok, err = tokenizerOf(path, []byte(tokenizer), l.config); err != nil {
 		return nil, err
 	}
+	verified, err := verifyWeights(path, m)
+	if err != nil {
+		return nil, err
+	}
 	if info.Profile == export.Flat {
 		if d.name == "cuda" {
 			return nil, fmt.Errorf("%s: profile flat runs in onnx-go, which has no CUDA: take --profile plain or --device cpu", path)
+		}
+		if err := verified(); err != nil {
+			return nil, err
 		}
 		l.config.Context, l.running = info.Length, "onnx-go"
 		l.session, err = openFlat(path, m)
 		return l, err
 	}
 	lib, err := ort.Find(d.library)
-	if err != nil {
-		return nil, err
-	}
-	verified, err := verifyWeights(path, m)
 	if err != nil {
 		return nil, err
 	}
