@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
@@ -356,6 +357,70 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 		}
 		if said := attnx(t, exitOK, "inspect", folder); !strings.Contains(said, "attnx.weights.sha256") {
 			t.Errorf("inspect %s shows %s", folder, said)
+		}
+	}
+}
+
+// TestFolderOfOtherNumbers checks where the weights of a model go that are not
+// the checkpoint's: narrower ones into the safetensors file, integers, which
+// transformers cannot use, into a file of ONNX's own form.
+func TestFolderOfOtherNumbers(t *testing.T) {
+	c, _ := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
+	write := func(f folders, o export.Options) (folder, said string, err error) {
+		o.Profile = export.Cache
+		m, err := exportModel(c, form{Options: o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder = filepath.Join(t.TempDir(), "f")
+		var say strings.Builder
+		err = f.model(c, m, folder, false, &say)
+		return folder, say.String(), err
+	}
+	folder, _, err := write(folders{}, export.Options{DType: format.Float16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := format.Open(filepath.Join(folder, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, x := range f.Tensors() {
+		if x.Name == "transformer.wte.weight" && x.DType != format.Float16 {
+			t.Errorf("%s is %s", x.Name, x.DType)
+		}
+	}
+	back, rounding, err := huggingface.Read(folder)
+	if err != nil || rounding.Changed > 0 {
+		t.Fatalf("%v, %+v", err, rounding)
+	}
+	for i, w := range c.Weights {
+		narrow, _, err := w.Convert(format.Float16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _, err := narrow.Convert(format.Float32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(back.Weights[i].Data, want.Data) && !bytes.Equal(back.Weights[i].Data, w.Data) { // some stay wide
+			t.Errorf("%s is neither the checkpoint's nor rounded", w.Name)
+		}
+	}
+	if _, _, err := write(folders{web: true}, export.Options{DType: format.Float16}); err == nil || !strings.Contains(err.Error(), "leave out --dtype") {
+		t.Errorf("a folder in float16 for the web: %v", err)
+	}
+	for _, web := range []bool{false, true} {
+		folder, said, err := write(folders{web: web}, export.Options{Quantize: export.Int8})
+		if err != nil || !strings.Contains(said, "PyTorch's transformers does not open it") {
+			t.Fatalf("%v: %s", err, said)
+		}
+		if _, err := os.Stat(filepath.Join(folder, "model.safetensors")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("integers lie in model.safetensors: %v", err)
+		}
+		if _, err := os.Stat(filepath.Join(filepath.Dir(modelIn(folder)), "model.onnx_data")); err != nil {
+			t.Error(err)
 		}
 	}
 }
