@@ -129,10 +129,12 @@ func Example_generate() {
 	session, err := train.NewForward(g, c.Weights) // or ort.Open("model.onnx", ort.Options{})
 	check(err)
 	defer session.Close()
-	options := runtime.GenerateOptions{MaxTokens: 1, Context: c.Config.Context, Pick: model.Sampler{}.Pick}
-	answer, err := runtime.Generate(context.Background(), session, tok.Encode("not like"), options)
+	sampler := model.Sampler{}
+	options := runtime.GenerateOptions{MaxTokens: 1, Pick: func(logits []float32, _, step int) (int, error) { return sampler.Pick(logits, step) }}
+	prompts := [][]int64{tok.Encode("not like")}
+	answers, err := runtime.Generate(context.Background(), runtime.Recompute(session, 1, c.Config.Context), prompts, options)
 	check(err)
-	text, err := tok.Decode(answer.IDs)
+	text, err := tok.Decode(answers[0].IDs)
 	check(err)
 	fmt.Println("not like ->", text)
 	// Output: not like -> hate

@@ -19,6 +19,7 @@ type emitter struct {
 	form   profileRow
 	out    onnx.Graph
 	shared map[string]bool // helper values made so far, by name
+	fused  *fusions        // nil: every value has a node of its own
 }
 
 func newEmitter(g *graph.Graph, opset int64, form profileRow) *emitter {
@@ -80,7 +81,7 @@ func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*o
 		given = append(slices.Clone(given), e.graph.Params...)
 	}
 	for _, v := range given {
-		i, err := info(v.Name, v)
+		i, err := e.declared(v.Name, v)
 		if err != nil {
 			return nil, err
 		}
@@ -99,6 +100,9 @@ func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*o
 		}
 	}
 	for _, v := range e.graph.Values {
+		if e.fused != nil && e.fused.write(e, v) {
+			continue
+		}
 		if err := e.value(v); err != nil {
 			return nil, fmt.Errorf("export: %s %q: %w", v.Op, v.Name, err)
 		}
@@ -107,16 +111,29 @@ func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*o
 		if o.Name != o.Value.Name || o.Value.Op.Leaf() {
 			e.node("Identity", o.Name, []string{o.Value.Name})
 		}
-		i, err := info(o.Name, o.Value)
+		i, err := e.declared(o.Name, o.Value)
 		if err != nil {
 			return nil, err
 		}
 		e.out.Outputs = append(e.out.Outputs, i)
 	}
+	opsets := []onnx.Opset{{Version: e.opset}}
+	if e.fused != nil {
+		opsets = append(opsets, onnx.Opset{Domain: microsoft, Version: 1})
+	}
 	return &onnx.Model{
 		IRVersion: irVersions[e.opset], ProducerName: "attnx", Graph: &e.out,
-		Opsets: []onnx.Opset{{Version: e.opset}}, Metadata: metadata,
+		Opsets: opsets, Metadata: metadata,
 	}, nil
+}
+
+// declared returns what the file says of an input or output.
+func (e *emitter) declared(name string, v *graph.Value) (onnx.ValueInfo, error) {
+	i, err := info(name, v)
+	if e.fused != nil {
+		i = e.fused.declare(i)
+	}
+	return i, err
 }
 
 func (e *emitter) initializer(name string, t format.Tensor) error {

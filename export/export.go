@@ -22,6 +22,9 @@ type Options struct {
 	Profile  Profile
 	Opset    int               // 0: the profile's
 	Length   int               // flat: tokens in the sequence; 0: all that the position table has
+	Fuse     bool              // cache: ONNX Runtime's own operators, and a cache of fixed length that is written in place
+	DType    format.DType      // plain, cache: of weights and activations; format.Invalid: float32
+	Quantize Quantize          // plain, cache: weights as integers; "": as they are
 	Metadata map[string]string // put into metadata_props, beside what File adds
 }
 
@@ -30,14 +33,22 @@ const (
 	MetaFingerprint = "attnx.fingerprint" // of the graph that was given
 	MetaProfile     = "attnx.profile"
 	MetaLength      = "attnx.length" // flat: tokens in the sequence
+	MetaCache       = "attnx.cache"  // cache: how past becomes present, see CacheConcat and CacheShared
+)
+
+// The values of MetaCache.
+const (
+	CacheConcat = "concat" // present is past with the new keys and values behind it
+	CacheShared = "shared" // both are one buffer of the context's length, written in place
 )
 
 // Summary tells what was written.
 type Summary struct {
-	Files []string
-	Opset int
-	Nodes int
-	Bytes int64 // of all files
+	Files   []string
+	Opset   int
+	Nodes   int
+	Bytes   int64   // of all files
+	Numbers Numbers // what changing them did
 }
 
 // externalLimit is the size from which weights go to a file of their own:
@@ -52,11 +63,11 @@ func File(path string, g *graph.Graph, weights []format.Tensor, o Options) (Summ
 }
 
 func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit int64) (Summary, error) {
-	m, err := Model(g, weights, o)
+	m, numbers, err := Written(g, weights, o)
 	if err != nil {
 		return Summary{}, err
 	}
-	sum := Summary{Files: []string{path}, Opset: int(m.Opset()), Nodes: len(m.Graph.Nodes), Bytes: m.EncodedSize()}
+	sum := Summary{Files: []string{path}, Opset: int(m.Opset()), Nodes: len(m.Graph.Nodes), Bytes: m.EncodedSize(), Numbers: numbers}
 	if sum.Bytes <= limit {
 		if err := store.Save(path, m.Encode); err != nil {
 			return Summary{}, err
@@ -77,39 +88,29 @@ func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit
 // model is never there without them, and most of what can fail has not touched
 // what was there before.
 func externalFile(path, data string, m *onnx.Model) (size int64, err error) {
-	small, writeData := onnx.Externalize(m, filepath.Base(data))
-	if err := onnx.Check(small, ""); err != nil { // the name may be no portable one
+	b := Split(m, filepath.Base(data))
+	if err := onnx.Check(b.model, ""); err != nil { // the name may be no portable one
 		return 0, fmt.Errorf("export: %w", err)
 	}
+	sum := newSummer()
+	if err := b.write(sum); err != nil {
+		return 0, err
+	}
+	small := b.stamped(sum)
 	_, err = os.Lstat(data)
 	fresh, saved := errors.Is(err, fs.ErrNotExist), false
-	counted := &counter{}
 	err = store.Save(path, func(w io.Writer) error {
 		if err := small.Encode(w); err != nil {
 			return err
 		}
-		err := store.Save(data, func(w io.Writer) error {
-			counted.w = w
-			return writeData(counted)
-		})
+		err := store.Save(data, b.write)
 		saved = err == nil
 		return err
 	})
 	if err != nil && saved && fresh {
 		os.Remove(data)
 	}
-	return small.EncodedSize() + counted.n, err
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	return n, err
+	return small.EncodedSize() + sum.n, err
 }
 
 // Bytes returns g with its weights as an ONNX file in memory.
@@ -131,20 +132,29 @@ func Bytes(g *graph.Graph, weights []format.Tensor, o Options) ([]byte, error) {
 // Model returns g with its weights as an ONNX model, checked. The weights'
 // memory is shared.
 func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, error) {
+	m, _, err := Written(g, weights, o)
+	return m, err
+}
+
+// Written is Model, and says what changing the numbers did.
+func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, Numbers, error) {
 	opset, err := o.Profile.opset(o.Opset)
 	if err != nil {
-		return nil, err
+		return nil, Numbers{}, err
 	}
 	row := profiles[o.Profile]
 	if row.weightInputs {
 		if len(weights) > 0 {
-			return nil, fmt.Errorf("export: profile %s takes its weights as inputs: give none", o.Profile)
+			return nil, Numbers{}, fmt.Errorf("export: profile %s takes its weights as inputs: give none", o.Profile)
 		}
 	} else if err := checkWeights(g, weights); err != nil {
-		return nil, err
+		return nil, Numbers{}, err
 	}
 	if o.Length != 0 && o.Profile != Flat {
-		return nil, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
+		return nil, Numbers{}, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
+	}
+	if o.Fuse && o.Profile != Cache {
+		return nil, Numbers{}, fmt.Errorf("export: profile %s keeps to standard operators: Fuse belongs to profile %s", o.Profile, Cache)
 	}
 	metadata := maps.Clone(o.Metadata)
 	if metadata == nil {
@@ -162,9 +172,9 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 		}
 		switch {
 		case most > 0 && (length < 1 || length > most):
-			return nil, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
+			return nil, Numbers{}, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
 		case length < 1:
-			return nil, fmt.Errorf("export: profile %s wants the length of the sequence: the graph does not limit it", Flat)
+			return nil, Numbers{}, fmt.Errorf("export: profile %s wants the length of the sequence: the graph does not limit it", Flat)
 		}
 		metadata[MetaLength] = strconv.Itoa(length)
 		lowered, weights, err = flatten(g, weights, length)
@@ -172,17 +182,31 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 		lowered, err = Lower(g)
 	}
 	if err != nil {
-		return nil, err
+		return nil, Numbers{}, err
 	}
 	e := newEmitter(lowered, opset, row)
+	if o.Profile == Cache {
+		metadata[MetaCache] = CacheConcat
+	}
+	if o.Fuse {
+		metadata[MetaCache] = CacheShared
+		e.graph = g
+		if e.fused, err = fuse(g); err != nil {
+			return nil, Numbers{}, err
+		}
+	}
 	m, err := e.model(weights, metadata)
 	if err != nil {
-		return nil, err
+		return nil, Numbers{}, err
+	}
+	m, numbers, err := o.numbers(m)
+	if err != nil {
+		return nil, Numbers{}, err
 	}
 	if err := onnx.Check(m, ""); err != nil {
-		return nil, fmt.Errorf("export: %w", err)
+		return nil, Numbers{}, fmt.Errorf("export: %w", err)
 	}
-	return m, nil
+	return m, numbers, nil
 }
 
 // checkWeights reports the first difference between the weights and the

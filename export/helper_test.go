@@ -2,6 +2,7 @@ package export_test
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"testing"
 
@@ -113,4 +114,12 @@ func (v variant) write(t *testing.T, dir string, g *graph.Graph, w []format.Tens
 		t.Fatal(err)
 	}
 	return path, sum
+}
+
+// text returns a writer of the given bytes.
+func text(b []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	}
 }

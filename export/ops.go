@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
@@ -44,7 +45,7 @@ func (e *emitter) operator(v *graph.Value, inputs []string) error {
 	name := v.Op.String()
 	axis := onnx.IntAttr("axis", int64(v.Attr.Axis))
 	switch v.Op {
-	case graph.MatMul, graph.Add, graph.Sub, graph.Mul, graph.Div,
+	case graph.MatMul, graph.Sum, graph.Add, graph.Sub, graph.Mul, graph.Div,
 		graph.Neg, graph.Exp, graph.Log, graph.Sqrt, graph.Tanh, graph.Relu, graph.Identity, graph.Equal, graph.Where:
 		e.node(name, v.Name, inputs)
 	case graph.Gather, graph.Concat, graph.GatherElements:
@@ -197,16 +198,26 @@ func gemmAttributes(a graph.Attr) (attrs []onnx.Attribute) {
 }
 
 func (e *emitter) slice(v *graph.Value, inputs []string) error {
-	start, err := e.size(v.Attr.Start)
-	if err != nil {
-		return err
-	}
-	limit, err := e.size(v.Attr.Limit)
+	start, limit, err := e.bounds(v)
 	if err != nil {
 		return err
 	}
 	e.node("Slice", v.Name, append(inputs, start, limit, e.integers(int64(v.Attr.Axis))))
 	return nil
+}
+
+// bounds returns the names of a Slice's first and last positions. The last
+// positions of an open axis are counted from its end, as ONNX has it.
+func (e *emitter) bounds(v *graph.Value) (start, limit string, err error) {
+	axis := v.Args[0].Shape[v.Attr.Axis]
+	if n, ok := v.Shape[v.Attr.Axis].Number(); ok && n > 0 && v.Attr.Limit == axis && len(axis.Letters()) > 0 {
+		return e.integers(int64(-n)), e.integers(math.MaxInt64), nil
+	}
+	if start, err = e.size(v.Attr.Start); err != nil {
+		return "", "", err
+	}
+	limit, err = e.size(v.Attr.Limit)
+	return start, limit, err
 }
 
 func int64s(v []int) []int64 {

@@ -36,10 +36,13 @@ var one = map[graph.Op]func(b *graph.Builder, x, y, ids *graph.Value) *graph.Val
 		column := b.Reshape(ids, letterB, letterT, graph.N(1))
 		return b.ScatterElements(x, column, b.ReduceSum(y, true, 2), -1)
 	},
-	graph.Add:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Add(x, y) },
-	graph.Sub:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Sub(x, y) },
-	graph.Mul:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Mul(x, y) },
-	graph.Div:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Div(x, y) },
+	graph.Add: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Add(x, y) },
+	graph.Sub: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Sub(x, y) },
+	graph.Mul: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Mul(x, y) },
+	graph.Div: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Div(x, y) },
+	graph.Sum: func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Sum(b.Reshape(x, letterB, graph.N(1), letterT, four), b.Slice(y, 0, graph.N(0), graph.N(1)))
+	},
 	graph.Neg:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Neg(x) },
 	graph.Exp:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Exp(x) },
 	graph.Log:        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Log(x) },

@@ -15,6 +15,9 @@ const (
 	// Plain keeps the graph's open axes and writes one node for each operator
 	// that the operator set has.
 	Plain Profile = "plain"
+	// Cache is Plain for graphs that take the keys and values of a past and
+	// give those of the next run: model.BuildCached.
+	Cache Profile = "cache"
 	// Flat is for runtimes that multiply matrices only: see flatten.
 	Flat Profile = "flat"
 	// Train is for graphs that train: weights are inputs, so that the file
@@ -35,17 +38,18 @@ type profileRow struct {
 // which came with the first IR version whose weights need not be inputs.
 var profiles = map[Profile]profileRow{
 	Plain: {opset: 17, oldest: 17, newest: 21, valueInfo: true},
+	Cache: {opset: 21, oldest: 17, newest: 21, valueInfo: true},
 	Flat:  {opset: 12, oldest: 9, newest: 12},
 	Train: {opset: 17, oldest: 17, newest: 21, weightInputs: true},
 }
 
 // Profiles returns the names of the profiles.
-func Profiles() []Profile { return []Profile{Plain, Flat, Train} }
+func Profiles() []Profile { return []Profile{Plain, Cache, Flat, Train} }
 
 // ParseProfile returns the profile of the given name.
 func ParseProfile(name string) (Profile, error) {
 	if _, ok := profiles[Profile(name)]; !ok {
-		return "", fmt.Errorf("no profile is called %q: take %s, %s or %s", name, Plain, Flat, Train)
+		return "", fmt.Errorf("no profile is called %q: take %s, %s, %s or %s", name, Plain, Cache, Flat, Train)
 	}
 	return Profile(name), nil
 }

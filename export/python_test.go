@@ -6,10 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
@@ -118,5 +121,63 @@ func TestPythonRuntime(t *testing.T) {
 			t.Errorf("%s: %s %v", arch, d.Reason, d.FirstBad)
 		}
 		t.Logf("%s: largest error %.2e", arch, d.MaxAbs)
+	}
+}
+
+// The ONNX project's checker accepts every profile with every numbers.
+func TestPythonCheckerNumbers(t *testing.T) {
+	interpreter, script := python(t, "onnx", "check_onnx.py")
+	dir := t.TempDir()
+	args := []string{script}
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		for profile := range profileForms {
+			for name, o := range numberForms {
+				path := filepath.Join(dir, arch+"-"+profile+"-"+name+".onnx")
+				writeModel(t, path, numbered(t, config(arch, 2), profile, o))
+				args = append(args, path)
+			}
+		}
+	}
+	if out, err := exec.Command(interpreter, args...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func writeModel(t *testing.T, path string, m *onnx.Model) {
+	t.Helper()
+	if err := store.Save(path, m.Encode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// NumPy makes the same integers of the weights, and the same products of them;
+// ONNX Runtime makes one operator of each.
+func TestPythonQuantized(t *testing.T) {
+	interpreter, script := python(t, "onnxruntime", "check_quantized.py")
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		c := config(arch, 2)
+		c.Width, c.Inner = 48, 80 // blocks of 32: whole ones and halves
+		dir := t.TempDir()
+		float := filepath.Join(dir, "float32.onnx")
+		writeModel(t, float, numbered(t, c, "plain", export.Options{}))
+		for _, form := range []string{"int8", "int4"} {
+			path := filepath.Join(dir, form+".onnx")
+			writeModel(t, path, numbered(t, c, "plain", numberForms[form]))
+			if out, err := exec.Command(interpreter, script, float, path).CombinedOutput(); err != nil {
+				t.Errorf("%s %s: %v\n%s", arch, form, err, out)
+			}
+		}
+		// The script can tell: a weight that is not the one quantized.
+		other := numbered(t, c, "plain", export.Options{})
+		for _, x := range other.Graph.Initializers {
+			if strings.HasSuffix(x.Name, ".weight") && len(x.Dims) == 2 {
+				x.Raw = bytes.Clone(x.Raw)
+				x.Raw[3] ^= 0x80 // the sign of its first number
+			}
+		}
+		writeModel(t, float, other)
+		if out, err := exec.Command(interpreter, script, float, filepath.Join(dir, "int8.onnx")).CombinedOutput(); err == nil {
+			t.Errorf("%s: another weight was accepted: %s", arch, out)
+		}
 	}
 }

@@ -68,6 +68,28 @@ func place(tensors []TensorInfo) ([]entry, error) {
 	return entries, nil
 }
 
+// Offsets returns where the data of each tensor begin in the file that
+// NewWriter writes for a header, in bytes from the start of the file. Whoever
+// refers to them from elsewhere knows the places before the file is there.
+func Offsets(h Header) ([]int64, error) {
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	entries, err := place(h.Tensors)
+	if err != nil {
+		return nil, err
+	}
+	head, err := encodeHeader(h.Metadata, entries)
+	if err != nil {
+		return nil, err
+	}
+	offsets := make([]int64, len(entries))
+	for i, e := range entries {
+		offsets[i] = int64(len(head)) + e.begin
+	}
+	return offsets, nil
+}
+
 // sealedTensors returns the tensors of a sealed file, padding and seal
 // included. Those given must be in canonical order.
 func sealedTensors(tensors []TensorInfo) []TensorInfo {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,38 @@ func TestWriterBytes(t *testing.T) {
 	want = append(want, 0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0, 7) // 1 and -2 in IEEE 754 binary32, then 7
 	if !bytes.Equal(got, want) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+}
+
+// TestOffsets looks for each tensor's data at the place that Offsets foretold.
+func TestOffsets(t *testing.T) {
+	tensors := []format.Tensor{
+		format.FromFloat32s("w", []int{2, 1}, []float32{1, -2}),
+		format.FromInt64s("empty", []int{0, 3}, nil),
+		format.FromUint8s(strings.Repeat("long", 200), []int{4}, []byte("data")),
+		format.FromUint8s("scalar", nil, []byte{7}),
+	}
+	metadata := map[string]string{"long": strings.Repeat("x", 5000)}
+	file := write(t, metadata, tensors...)
+	h := format.Header{Metadata: metadata}
+	for _, x := range tensors {
+		h.Tensors = append(h.Tensors, x.Info())
+	}
+	offsets, err := format.Offsets(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range tensors {
+		if at := offsets[i]; !bytes.HasPrefix(file[at:], x.Data) {
+			t.Errorf("%s: byte %d has other data", x.Name, at)
+		}
+	}
+	if want := []int64{8192, 8200, 8200, 8204}; !slices.Equal(offsets, want) {
+		t.Errorf("offsets %v, want %v", offsets, want)
+	}
+	h.Tensors[1].Name = "w"
+	if _, err := format.Offsets(h); err == nil {
+		t.Error("a header with a name that stands twice has offsets")
 	}
 }
 

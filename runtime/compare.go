@@ -21,6 +21,10 @@ var tolerances = [...]Tolerance{
 	{format.Float32, 1e-4, "a product of K float32 terms is off by about √K·6e-8, 3e-6 for K = 3072, and a dozen layers add up to less than 1e-4; " +
 		"a wrong formula shows: the tanh form of GELU alone is 5e-4 from the exact one"},
 	{format.Float64, 1e-9, "the same sums at 1.1e-16 a term stay below 1e-11; any step done in float32 is off by 6e-8 and shows"},
+	{format.Float16, 4e-2, "a value is rounded to 2^-11 = 4.9e-4 of its size some 8 times a layer; twelve layers add up to √96·4.9e-4 = 5e-3 of the " +
+		"largest values that meet in a sum, which may be several times its result: 1.1e-2 was the most in two layers of logits up to 5. " +
+		"A transposed weight or a lost mask shows, one form of GELU for the other does not: float32 is there for that"},
+	{format.BFloat16, 3.2e-1, "8 times that of float16: a rounding is 2^-8"},
 	{format.Int64, 0, "integers and truth values are exact"},
 	{format.Bool, 0, "integers and truth values are exact"},
 }
@@ -110,13 +114,18 @@ func (d Difference) Merge(e Difference) Difference {
 // Both are floating-point, or both of one exact type. NaN and infinities are
 // beyond every tolerance, even where the oracle has them too: no model of ours
 // has a use for them.
-func Compare(oracle, got format.Tensor) Difference {
-	tolerance, ok := ToleranceOf(got.DType)
+func Compare(oracle, got format.Tensor) Difference { return CompareAs(got.DType, oracle, got) }
+
+// CompareAs is Compare by the tolerance of the type that got was computed in,
+// which may be less exact than the type of its elements: a model in float16
+// gives logits in float32.
+func CompareAs(computed format.DType, oracle, got format.Tensor) Difference {
+	tolerance, ok := ToleranceOf(computed)
 	switch {
 	case !slices.Equal(oracle.Shape, got.Shape):
 		return Difference{Reason: fmt.Sprintf("%s has shape %v, the oracle's has %v", got.Name, got.Shape, oracle.Shape)}
 	case !ok:
-		return Difference{Reason: fmt.Sprintf("%s holds %s: comparing it is not supported", got.Name, got.DType)}
+		return Difference{Reason: fmt.Sprintf("%s holds %s: comparing it is not supported", got.Name, computed)}
 	case oracle.DType != got.DType && !(oracle.DType.Float() && got.DType.Float()):
 		return Difference{Reason: fmt.Sprintf("%s holds %s, the oracle's holds %s", got.Name, got.DType, oracle.DType)}
 	}

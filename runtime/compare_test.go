@@ -234,3 +234,24 @@ func TestTolerancesHaveReasons(t *testing.T) {
 		t.Error("an invalid type has a tolerance")
 	}
 }
+
+// A value computed in 16 bits is held to that, whatever type it is given in.
+func TestCompareAs(t *testing.T) {
+	oracle := format.FromFloat64s("x", []int{2}, []float64{1, 100})
+	got := format.FromFloat32s("x", []int{2}, []float32{1, 103})
+	for _, c := range []struct {
+		computed format.DType
+		within   bool
+	}{{format.Float32, false}, {format.Float16, true}, {format.BFloat16, true}} {
+		if d := CompareAs(c.computed, oracle, got); d.Within != c.within {
+			t.Errorf("%s: within %v: %v", c.computed, d.Within, d.FirstBad)
+		}
+	}
+	got = format.FromFloat32s("x", []int{2}, []float32{1, 105})
+	if CompareAs(format.Float16, oracle, got).Within || !CompareAs(format.BFloat16, oracle, got).Within {
+		t.Error("5 of 100 is beyond float16 and within bfloat16")
+	}
+	if d := CompareAs(format.Int8, oracle, got); d.Within || d.Reason == "" {
+		t.Errorf("int8 has no bound: %+v", d)
+	}
+}

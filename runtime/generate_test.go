@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -11,11 +12,22 @@ import (
 )
 
 func options(change func(*GenerateOptions)) GenerateOptions {
-	o := GenerateOptions{MaxTokens: 5, Context: 16, Pick: greedy}
+	o := GenerateOptions{MaxTokens: 5, Pick: picked(greedy)}
 	if change != nil {
 		change(&o)
 	}
 	return o
+}
+
+// picked makes a Pick of a choice that does not ask for the sequence.
+func picked(choose func([]float32, int) (int, error)) func([]float32, int, int) (int, error) {
+	return func(logits []float32, _, step int) (int, error) { return choose(logits, step) }
+}
+
+// generate goes on with one prompt.
+func generate(ctx context.Context, s Session, context int, prompt []int64, o GenerateOptions) (Generated, error) {
+	out, err := Generate(ctx, Recompute(s, 1, context), [][]int64{prompt}, o)
+	return out[0], err
 }
 
 // expected returns n tokens of greedy choice, each from a run of its own.
@@ -48,23 +60,24 @@ func TestGenerate(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		session *fake
+		context int
 		change  func(*GenerateOptions)
 		want    []int64
 		reason  StopReason
 		runs    int
 	}{
-		{"float32", &fake{vocab: vocab}, nil, want[:5], StopMaxTokens, 5},
-		{"float64", oracle(), nil, want[:5], StopMaxTokens, 5},
-		{"none asked for", oracle(), func(o *GenerateOptions) { o.MaxTokens = 0 }, nil, StopMaxTokens, 0},
-		{"stop token", oracle(), func(o *GenerateOptions) { o.Stop = []int64{99, want[stopAt]} }, want[:stopAt], StopToken, stopAt + 1},
-		{"context", oracle(), func(o *GenerateOptions) { o.MaxTokens, o.Context = 50, 6 }, want[:4], StopContext, 4},
-		{"prompt as long as the context", oracle(), func(o *GenerateOptions) { o.Context = 3 }, want[:1], StopContext, 1},
-		{"as many tokens as the context allows", oracle(), func(o *GenerateOptions) { o.MaxTokens, o.Context = 4, 6 }, want[:4], StopMaxTokens, 4},
+		{"float32", &fake{vocab: vocab}, 16, nil, want[:5], StopMaxTokens, 5},
+		{"float64", oracle(), 16, nil, want[:5], StopMaxTokens, 5},
+		{"none asked for", oracle(), 16, func(o *GenerateOptions) { o.MaxTokens = 0 }, nil, StopMaxTokens, 0},
+		{"stop token", oracle(), 16, func(o *GenerateOptions) { o.Stop = []int64{99, want[stopAt]} }, want[:stopAt], StopToken, stopAt + 1},
+		{"context", oracle(), 6, func(o *GenerateOptions) { o.MaxTokens = 50 }, want[:4], StopContext, 4},
+		{"prompt as long as the context", oracle(), 3, nil, want[:1], StopContext, 1},
+		{"as many tokens as the context allows", oracle(), 6, func(o *GenerateOptions) { o.MaxTokens = 4 }, want[:4], StopMaxTokens, 4},
 	} {
 		var heard []int64
 		o := options(c.change)
-		o.OnToken = func(id int64) error { heard = append(heard, id); return nil }
-		got, err := Generate(t.Context(), c.session, prompt, o)
+		o.OnToken = func(_ int, id int64) error { heard = append(heard, id); return nil }
+		got, err := generate(t.Context(), c.session, c.context, prompt, o)
 		if err != nil || !slices.Equal(got.IDs, c.want) || got.Reason != c.reason || !slices.Equal(heard, got.IDs) || c.session.runs != c.runs {
 			t.Errorf("%s: %+v, %v, heard %v, %d runs; want %v, %s, %d runs", c.name, got, err, heard, c.session.runs, c.want, c.reason, c.runs)
 		}
@@ -75,18 +88,40 @@ func TestGenerate(t *testing.T) {
 }
 
 func TestGenerateSteps(t *testing.T) {
-	var steps []int
-	_, err := Generate(t.Context(), oracle(), []int64{1}, options(func(o *GenerateOptions) {
-		o.Pick = func(logits []float32, step int) (int, error) {
+	var steps [][2]int
+	o := options(func(o *GenerateOptions) {
+		o.MaxTokens = 3
+		o.Pick = func(logits []float32, sequence, step int) (int, error) {
 			if len(logits) != vocab {
 				t.Errorf("step %d has %d logits", step, len(logits))
 			}
-			steps = append(steps, step)
+			steps = append(steps, [2]int{sequence, step})
 			return 0, nil
 		}
-	}))
-	if err != nil || !slices.Equal(steps, []int{0, 1, 2, 3, 4}) {
-		t.Errorf("steps %v, %v", steps, err)
+	})
+	_, err := Generate(t.Context(), Recompute(oracle(), 2, 16), [][]int64{{1}, {2, 3}}, o)
+	if want := [][2]int{{0, 0}, {1, 0}, {0, 1}, {1, 1}, {0, 2}, {1, 2}}; err != nil || !slices.Equal(steps, want) {
+		t.Errorf("sequences and steps %v, %v", steps, err)
+	}
+}
+
+// The window of a sliding text is written down here once more: while it fits
+// the text is whole, then its last half is what the model sees.
+func TestGenerateSliding(t *testing.T) {
+	for _, context := range []int{1, 2, 5, 8} {
+		window := []int64{4}
+		var want []int64
+		for range 25 {
+			id := expected(t, window, 1)[0]
+			want, window = append(want, id), append(window, id)
+			if len(window) > context {
+				window = window[len(window)-max(1, context/2):]
+			}
+		}
+		got, err := generate(t.Context(), oracle(), context, []int64{4}, options(func(o *GenerateOptions) { o.MaxTokens, o.Sliding = 25, true }))
+		if err != nil || !slices.Equal(got.IDs, want) || got.Reason != StopMaxTokens {
+			t.Errorf("context %d: %+v, %v, want %v", context, got, err, want)
+		}
 	}
 }
 
@@ -95,25 +130,41 @@ func TestGenerateRefuses(t *testing.T) {
 		name   string
 		prompt []int64
 		change func(*GenerateOptions)
+		typed  bool // a *PromptError
 		want   string
 	}{
-		{"empty prompt", nil, nil, "the prompt is empty"},
-		{"long prompt", make([]int64, 17), nil, "the prompt has 17 tokens, the model sees 16"},
-		{"negative id", []int64{1, -2}, nil, "token 1 of the prompt is -2"},
-		{"id beyond the vocabulary", []int64{11}, nil, "id 11, outside the vocabulary of 11"},
-		{"no pick", []int64{1}, func(o *GenerateOptions) { o.Pick = nil }, "no function to pick"},
-		{"negative count", []int64{1}, func(o *GenerateOptions) { o.MaxTokens = -1 }, "-1 tokens"},
-		{"no context", []int64{1}, func(o *GenerateOptions) { o.Context = 0 }, "context 0"},
+		{"empty prompt", nil, nil, true, "prompt 1 is empty"},
+		{"long prompt", make([]int64, 17), nil, true, "prompt 1 has 17 tokens, the model sees 16"},
+		{"negative id", []int64{1, -2}, nil, true, "prompt 1 has id -2 at token 1"},
+		{"idle is no id", []int64{Idle}, nil, true, "prompt 1 has id -1 at token 0"},
+		{"id beyond the vocabulary", []int64{11}, nil, true, "prompt 1 has id 11 at token 0, outside the vocabulary of 11"},
+		{"no pick", []int64{1}, func(o *GenerateOptions) { o.Pick = nil }, false, "no function to pick"},
+		{"negative count", []int64{1}, func(o *GenerateOptions) { o.MaxTokens = -1 }, false, "-1 tokens"},
 		{"picked beyond the vocabulary", []int64{1}, func(o *GenerateOptions) {
-			o.Pick = func([]float32, int) (int, error) { return 11, nil }
-		}, "id 11 was picked"},
+			o.Pick = picked(func([]float32, int) (int, error) { return 11, nil })
+		}, false, "token 0: sequence 0: id 11 was picked"},
 		{"picked a negative id", []int64{1}, func(o *GenerateOptions) {
-			o.Pick = func([]float32, int) (int, error) { return -1, nil }
-		}, "id -1 was picked"},
+			o.Pick = picked(func([]float32, int) (int, error) { return -1, nil })
+		}, false, "token 0: sequence 0: id -1 was picked"},
 	} {
-		got, err := Generate(t.Context(), oracle(), c.prompt, options(c.change))
-		if err == nil || !strings.Contains(err.Error(), c.want) || len(got.IDs) != 0 {
+		got, err := Generate(t.Context(), Recompute(oracle(), 2, 16), [][]int64{{1}, c.prompt}, options(c.change))
+		var prompt *PromptError
+		if err == nil || !strings.Contains(err.Error(), c.want) || len(got) != 2 || len(got[0].IDs)+len(got[1].IDs) != 0 || errors.As(err, &prompt) != c.typed {
 			t.Errorf("%s: %+v, %v, want %q", c.name, got, err, c.want)
+		}
+	}
+	for _, c := range []struct {
+		batch, context int
+		prompts        [][]int64
+		want           string
+	}{
+		{1, 0, [][]int64{{1}}, "context 0"},
+		{1, 16, nil, "no prompt"},
+		{1, 16, [][]int64{{1}, {2}}, "2 prompts for a batch of 1"},
+		{-3, 16, [][]int64{{1}}, "1 prompts for a batch of 0"},
+	} {
+		if _, err := Generate(t.Context(), Recompute(oracle(), c.batch, c.context), c.prompts, options(nil)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
 		}
 	}
 }
@@ -133,15 +184,15 @@ func TestGenerateStops(t *testing.T) {
 		ids     int
 	}{
 		{"pick fails", oracle(), func(o *GenerateOptions) {
-			o.Pick = func([]float32, int) (int, error) {
+			o.Pick = picked(func([]float32, int) (int, error) {
 				if third() {
 					return 0, fault
 				}
 				return 1, nil
-			}
+			})
 		}, fault, 2},
 		{"listener fails", oracle(), func(o *GenerateOptions) {
-			o.OnToken = func(int64) error {
+			o.OnToken = func(int, int64) error {
 				if third() {
 					return fault
 				}
@@ -155,7 +206,7 @@ func TestGenerateStops(t *testing.T) {
 			return format.FromFloat32s("logits", []int{1, in.Shape[1], 2}, make([]float32, 2*in.Shape[1])), nil
 		}}, nil, fault, 2},
 		{"cancelled", oracle(), func(o *GenerateOptions) {
-			o.OnToken = func(int64) error {
+			o.OnToken = func(int, int64) error {
 				if third() {
 					cancel()
 				}
@@ -164,7 +215,7 @@ func TestGenerateStops(t *testing.T) {
 		}, context.Canceled, 3},
 	} {
 		count = 0
-		got, err := Generate(ctx, c.session, []int64{1}, options(c.change))
+		got, err := generate(ctx, c.session, 16, []int64{1}, options(c.change))
 		if !errors.Is(err, c.want) || len(got.IDs) != c.ids || got.Reason != "" {
 			t.Errorf("%s: %+v, %v, want %d ids and %v", c.name, got, err, c.ids, c.want)
 		}
@@ -172,6 +223,7 @@ func TestGenerateStops(t *testing.T) {
 }
 
 func TestGenerateChecksLogits(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, c := range []struct {
 		logits format.Tensor
 		want   string
@@ -182,10 +234,29 @@ func TestGenerateChecksLogits(t *testing.T) {
 		{format.FromFloat32s("", []int{1, 1, 0}, nil), "logits have shape [1 1 0]"},
 		{format.FromInt64s("", []int{1, 1, 4}, make([]int64, 4)), "logits of I64 is not supported"},
 		{format.Tensor{}, "unknown element type"},
+		{format.FromFloat32s("", []int{1, 1, 3}, []float32{1, 2, nan}), "token 0: sequence 0, position 0: the logit of token 2 is NaN"},
+		{format.FromFloat32s("", []int{1, 1, 3}, []float32{1, inf, 2}), "the logit of token 1 is +Inf"},
 	} {
 		s := &fake{run: func(format.Tensor) (format.Tensor, error) { return c.logits, nil }}
-		if _, err := Generate(t.Context(), s, []int64{1}, options(func(o *GenerateOptions) { o.MaxTokens = 1 })); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := generate(t.Context(), s, 16, []int64{1}, options(func(o *GenerateOptions) { o.MaxTokens = 1 })); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
+	}
+	masked := &fake{run: func(format.Tensor) (format.Tensor, error) {
+		return format.FromFloat32s("", []int{1, 1, 2}, []float32{-inf, 1}), nil
+	}}
+	if got, err := generate(t.Context(), masked, 16, []int64{1}, options(func(o *GenerateOptions) { o.MaxTokens = 1 })); err != nil || !slices.Equal(got.IDs, []int64{1}) {
+		t.Errorf("a token that is never chosen: %+v, %v", got, err)
+	}
+}
+
+// A vocabulary that changes on the way would shift the rows of a batch.
+func TestGenerateOneVocabulary(t *testing.T) {
+	s := &fake{run: func(in format.Tensor) (format.Tensor, error) {
+		v := 1 + in.Shape[1]
+		return format.FromFloat32s("", []int{1, in.Shape[1], v}, make([]float32, v*in.Shape[1])), nil
+	}}
+	if got, err := generate(t.Context(), s, 16, []int64{0}, options(nil)); err == nil || !strings.Contains(err.Error(), "logits of 3 tokens, before they were of 2") || len(got.IDs) != 1 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -1,10 +1,13 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/format"
 )
@@ -17,16 +20,27 @@ type Candidate struct {
 	Name  string                  // "ort-cpu", "onnx-go", ...
 	Open  func() (Session, error) // an error that ErrUnavailable matches says the runtime is not there
 	Named bool                    // the user asked for it by name: not being there is a failure
+	DType format.DType            // what it computes in, where that is not the type of the logits
 	Own   bool                    // it runs the graph and not the exported file: its agreement is no evidence for the file
 	// Runs reports whether the runtime can run a case of this shape; nil runs all.
 	Runs func(Case) bool
+	// Forms are the ways to put a case to the session, each of which must
+	// agree; nil is the session itself.
+	Forms []Form
 	// Locate returns the name of the first intermediate value that differs in
 	// a case that failed, empty if none does; it may be nil.
 	Locate func(Case) (string, error)
 }
 
+// Form is a way to put a case to a session.
+type Form struct {
+	Name string
+	Of   func(Session) Session // what takes the case; it is not closed
+}
+
 // Verify runs every case on the oracle and on every candidate and compares
-// the logits. The verdict is pass when every candidate that is there agrees,
+// the logits, and of the oracle's other outputs those that a candidate has too.
+// The verdict is pass when every candidate that is there agrees,
 // every candidate named by the user is there, and at least one that is not
 // Own ran a case: a runtime which is unavailable, or runs nothing, never
 // counts as a pass.
@@ -48,12 +62,14 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 		if err := context.Cause(ctx); err != nil {
 			return Report{}, fmt.Errorf("verify: stopped: %w", err)
 		}
-		want, err := logits(oracle, c)
+		want, err := outputs(oracle, c)
 		if err != nil {
 			return Report{}, fmt.Errorf("verify: the oracle on %s: %w", c, err)
 		}
-		if want.DType != format.Float64 {
-			return Report{}, fmt.Errorf("verify: the oracle gives %s, not F64", want.DType)
+		for _, t := range want {
+			if t.DType != format.Float64 {
+				return Report{}, fmt.Errorf("verify: the oracle gives %s, not F64", t.DType)
+			}
 		}
 		for _, r := range runs {
 			r.run(c, want)
@@ -88,18 +104,37 @@ func objection(candidates []Candidate, results []Result) string {
 	return ""
 }
 
-// logits runs one case and returns its output, which is valid until the next
+// outputs runs one case and returns its outputs, which are valid until the
+// next run of s: "logits" first, the others by name.
+func outputs(s Session, c Case) ([]format.Tensor, error) {
+	out, err := s.Run(c.Inputs())
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := out["logits"]; !ok {
+		return nil, errors.New(`the session gives no output "logits"`)
+	}
+	var all []format.Tensor
+	for name, t := range out {
+		if err := t.Check(); err != nil {
+			return nil, err
+		}
+		all = append(all, t.WithName(name))
+	}
+	slices.SortFunc(all, func(a, b format.Tensor) int { return strings.Compare(a.Name, b.Name) })
+	i := slices.IndexFunc(all, func(t format.Tensor) bool { return t.Name == "logits" })
+	logits := all[i]
+	return slices.Insert(slices.Delete(all, i, i+1), 0, logits), nil
+}
+
+// logits runs one case and returns its logits, which are valid until the next
 // run of s.
 func logits(s Session, c Case) (format.Tensor, error) {
-	out, err := s.Run(c.Inputs())
+	out, err := outputs(s, c)
 	if err != nil {
 		return format.Tensor{}, err
 	}
-	t, ok := out["logits"]
-	if !ok {
-		return format.Tensor{}, errors.New(`the session gives no output "logits"`)
-	}
-	return t.WithName("logits"), t.Check()
+	return out[0], nil
 }
 
 // candidateRun is a candidate under way.
@@ -110,7 +145,8 @@ type candidateRun struct {
 	reason     string
 	difference Difference
 	failed     *Case      // the first case with a difference,
-	first      Difference // and what it was
+	first      Difference // what it was,
+	form       string     // and how the case was put
 	cases      int        // how many ran
 }
 
@@ -141,21 +177,56 @@ func (r *candidateRun) close() {
 	}
 }
 
-func (r *candidateRun) run(c Case, want format.Tensor) {
+func (r *candidateRun) run(c Case, want []format.Tensor) {
 	if r.session == nil || r.Runs != nil && !r.Runs(c) {
 		return
 	}
-	got, err := logits(r.session, c)
-	if err != nil {
-		r.giveUp(fmt.Errorf("%s: %w", c, err))
-		return
+	forms := r.Forms
+	if forms == nil {
+		forms = []Form{{Of: func(s Session) Session { return s }}}
+	}
+	for _, f := range forms {
+		got, err := outputs(f.Of(r.session), c)
+		if err != nil {
+			r.giveUp(fmt.Errorf("%s: %w", c, err))
+			return
+		}
+		for _, x := range want {
+			i := slices.IndexFunc(got, func(t format.Tensor) bool { return t.Name == x.Name })
+			if i < 0 {
+				continue
+			}
+			logits := x.Name == "logits"
+			if logits && r.Forms != nil {
+				x = LastRows(x, got[i])
+			}
+			d := CompareAs(cmp.Or(r.DType, got[i].DType), x, got[i])
+			if !logits { // which of its numbers is the largest says nothing of keys and values
+				d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
+			}
+			r.difference = r.difference.Merge(d)
+			if !d.Within && r.failed == nil {
+				r.failed, r.first, r.form = &c, d, f.Name
+			}
+		}
 	}
 	r.cases++
-	d := Compare(want, got)
-	r.difference = r.difference.Merge(d)
-	if !d.Within && r.failed == nil {
-		r.failed, r.first = &c, d
+}
+
+// LastRows returns of the logits x (B,T,V) the last rows of each sequence, as
+// many as got (B,T',V) has: a model may give those of the last tokens alone. It
+// returns x where the shapes differ in anything else.
+func LastRows(x, got format.Tensor) format.Tensor {
+	if len(x.Shape) != 3 || len(got.Shape) != 3 || got.Shape[1] < 1 || got.Shape[1] >= x.Shape[1] || got.Shape[0] != x.Shape[0] || got.Shape[2] != x.Shape[2] {
+		return x
 	}
+	last := format.Tensor{Name: x.Name, DType: x.DType, Shape: got.Shape}
+	row := x.Shape[2] * x.DType.Size()
+	for b := range x.Shape[0] {
+		end := (b + 1) * x.Shape[1] * row
+		last.Data = append(last.Data, x.Data[end-got.Shape[1]*row:end]...)
+	}
+	return last
 }
 
 // result sums up the run of a candidate that was offered the given number of cases.
@@ -184,6 +255,9 @@ func (r *candidateRun) explain(x *Result) {
 	what := r.first.Reason
 	if bad := r.first.FirstBad; bad != nil {
 		x.FirstDifference, what = bad.Place(), bad.String()
+	}
+	if r.form != "" {
+		what = r.form + ": " + what
 	}
 	what = fmt.Sprintf("%s: %s", r.failed, what)
 	if x.Reason != "" {

@@ -31,6 +31,8 @@ func unavailable(name string) Candidate {
 
 func named(c Candidate) Candidate { c.Named = true; return c }
 
+func in(t format.DType, c Candidate) Candidate { c.DType = t; return c }
+
 func own(c Candidate) Candidate { c.Own = true; return c }
 
 func verify(t *testing.T, candidates ...Candidate) Report {
@@ -66,6 +68,8 @@ func TestVerdict(t *testing.T) {
 		{"agreement", []Candidate{good}, Pass, StatusOK, ""},
 		{"an error of half the bound", []Candidate{candidate("near", add(5e-5))}, Pass, StatusOK, ""},
 		{"an error of twice the bound", []Candidate{good, candidate("far", add(2e-4))}, Fail, StatusFail, "the oracle says"},
+		{"an error of 16 bits, in them", []Candidate{in(format.Float16, candidate("half", add(2e-2)))}, Pass, StatusOK, ""},
+		{"an error beyond 16 bits", []Candidate{good, in(format.Float16, candidate("half", add(1)))}, Fail, StatusFail, "the oracle says"},
 		{"NaN", []Candidate{good, candidate("nan", add(math.NaN()))}, Fail, StatusFail, "is NaN"},
 		{"infinity", []Candidate{good, candidate("inf", add(math.Inf(1)))}, Fail, StatusFail, "is +Inf"},
 		{"unavailable and named", []Candidate{good, named(unavailable("gone"))}, Fail, StatusUnavailable, "no library"},

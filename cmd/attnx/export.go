@@ -14,11 +14,14 @@ import (
 )
 
 func exportCommand(s streams) *cobra.Command {
-	var out, profile, optimizer string
+	var out, profile, optimizer, fuse string
 	var opset, length, batch int
+	var last bool
+	var as numbers
+	var to folders
 	cmd := &cobra.Command{
-		Use:   "export CHECKPOINT -o OUT.onnx",
-		Short: "Write a model as an ONNX file",
+		Use:   "export CHECKPOINT -o OUT",
+		Short: "Write a model as an ONNX file, or as a folder that every runtime opens",
 		Long: `Write a checkpoint as an ONNX file. The file carries the configuration, the
 tokenizer and the fingerprint of the network: attnx generate needs nothing
 else. Past 1.9 GB the weights go to a file beside it. A file that is there is
@@ -27,24 +30,42 @@ replaced once the new one is complete.
 Profiles:
   plain  input_ids int64 (batch_size, sequence_length) to logits; any sizes;
          for ONNX Runtime and everything like it
+  cache  the same with a past: input_ids, attention_mask, position_ids and
+         past_key_values.N.key and .value to logits and present.N.key and
+         .value; a past of length 0 begins a text, so one file does prefill
+         and decode, and left padding works through the mask
   flat   matrices only, one sequence of fixed length, one-hot input; for
          onnx-go, which multiplies nothing of higher rank
   train  the training step: input_ids, labels (--batch, --length) and every
          weight to loss and grad.<weight>; with --optimizer adamw, and the
          moments, the step and lr, to the next weights and moments. Any
-         runtime can train with it`,
-		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat",
+         runtime can train with it
+
+` + folderHelp,
+		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat\n  attnx export runs/go -o models/go/",
 		Args:    oneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if out == "" {
+			if out == "" && to.triton == "" {
 				return fmt.Errorf("-o is missing: name the file to write")
 			}
 			p, err := export.ParseProfile(profile)
 			if err != nil {
 				return fmt.Errorf("--profile: %w", err)
 			}
-			if length != 0 && p == export.Plain {
-				return fmt.Errorf("--length belongs to --profile flat and train: plain runs any length")
+			if p, err = to.profile(p, out, cmd.Flags().Changed("profile")); err != nil {
+				return err
+			}
+			if length != 0 && (p == export.Plain || p == export.Cache) {
+				return fmt.Errorf("--length belongs to --profile flat and train: %s runs any length", p)
+			}
+			if fuse != "" && fuse != "ort" {
+				return fmt.Errorf("--fuse %q: take ort, or leave it out for standard operators alone", fuse)
+			}
+			if fuse != "" && p != export.Cache {
+				return fmt.Errorf("--fuse belongs to --profile cache")
+			}
+			if last && p != export.Cache {
+				return fmt.Errorf("--last-logits belongs to --profile cache")
 			}
 			for _, name := range []string{"batch", "optimizer"} {
 				if p != export.Train && cmd.Flags().Changed(name) {
@@ -53,6 +74,13 @@ Profiles:
 			}
 			if optimizer != "" && optimizer != "adamw" {
 				return fmt.Errorf("--optimizer %q: take adamw, or leave it out for gradients alone", optimizer)
+			}
+			how := form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last}
+			if err := as.into(&how.Options); err != nil {
+				return err
+			}
+			if to.wanted(out) {
+				return to.run(args[0], out, how, as, s)
 			}
 			load := loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
@@ -66,21 +94,25 @@ Profiles:
 			if p == export.Train {
 				sum, err = exportStep(c, out, opset, batch, length, optimizer)
 			} else {
-				sum, err = exportCheckpoint(c, out, export.Options{Profile: p, Opset: opset, Length: length})
+				sum, err = exportCheckpoint(c, out, how)
 			}
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(s.err, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
-			return nil
+			return as.say(s.err, c, how, sum.Numbers)
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&out, "output", "o", "", "ONNX file to write")
+	fl.StringVarP(&out, "output", "o", "", "ONNX file to write, or folder/")
 	fl.StringVar(&profile, "profile", string(export.Plain), "form of the graph: "+joined(export.Profiles()))
 	fl.IntVar(&opset, "opset", 0, "ONNX operator set (default: the profile's)")
 	fl.IntVar(&length, "length", 0, "flat, train: tokens in a sequence (default: the model's context)")
+	fl.BoolVar(&last, "last-logits", false, "cache: logits of the last token alone, (batch_size, 1, vocabulary)")
+	fl.StringVar(&fuse, "fuse", "", "cache: ort writes ONNX Runtime's own operators, with one buffer for past and present")
 	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
+	as.flags(fl)
+	to.flags(fl)
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
 	return cmd
 }
@@ -93,13 +125,30 @@ func joined[T ~string](names []T) string {
 	return strings.Join(s, ", ")
 }
 
-// exportCheckpoint writes a model as an ONNX file that says where it is from.
-func exportCheckpoint(c *model.Checkpoint, path string, o export.Options) (export.Summary, error) {
-	g, err := model.Build(c.Config)
-	if err != nil {
-		return export.Summary{}, err
+// form is how a model is written.
+type form struct {
+	export.Options
+	last bool // profile cache: logits of the last token alone
+}
+
+// graphOf returns the network of a model as a form wants it, with the options
+// to write it by: the file says where it is from.
+func graphOf(c *model.Checkpoint, f form) (g *graph.Graph, o export.Options, err error) {
+	if f.Profile == export.Cache {
+		g, err = model.BuildCached(c.Config, f.last)
+	} else {
+		g, err = model.Build(c.Config)
 	}
-	if o.Metadata, err = c.Metadata(); err != nil {
+	if err == nil {
+		f.Metadata, err = c.Metadata()
+	}
+	return g, f.Options, err
+}
+
+// exportCheckpoint writes a model as an ONNX file.
+func exportCheckpoint(c *model.Checkpoint, path string, f form) (export.Summary, error) {
+	g, o, err := graphOf(c, f)
+	if err != nil {
 		return export.Summary{}, err
 	}
 	return export.File(path, g, c.Weights, o)
@@ -133,25 +182,28 @@ func exportStep(c *model.Checkpoint, path string, opset, batch, length int, opti
 }
 
 // exportBytes returns a model as an ONNX file in memory.
-func exportBytes(c *model.Checkpoint, o export.Options) ([]byte, error) {
-	g, err := model.Build(c.Config)
+func exportBytes(c *model.Checkpoint, f form) ([]byte, error) {
+	g, o, err := graphOf(c, f)
 	if err != nil {
-		return nil, err
-	}
-	if o.Metadata, err = c.Metadata(); err != nil {
 		return nil, err
 	}
 	return export.Bytes(g, c.Weights, o)
 }
 
 // exportModel returns a model in the form of an ONNX file.
-func exportModel(c *model.Checkpoint, o export.Options) (*onnx.Model, error) {
-	g, err := model.Build(c.Config)
+func exportModel(c *model.Checkpoint, f form) (*onnx.Model, error) {
+	g, o, err := graphOf(c, f)
 	if err != nil {
 		return nil, err
 	}
-	if o.Metadata, err = c.Metadata(); err != nil {
-		return nil, err
-	}
 	return export.Model(g, c.Weights, o)
+}
+
+// writtenModel is exportModel, and says what changing the numbers did.
+func writtenModel(c *model.Checkpoint, f form) (*onnx.Model, export.Numbers, error) {
+	g, o, err := graphOf(c, f)
+	if err != nil {
+		return nil, export.Numbers{}, err
+	}
+	return export.Written(g, c.Weights, o)
 }

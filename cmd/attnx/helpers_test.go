@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -172,9 +173,11 @@ func externalize(ts *testscript.TestScript, neg bool, args []string) {
 	m, err := onnx.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	to := ts.MkAbs(args[1])
-	m, data := onnx.Externalize(m, filepath.Base(to)+"_data")
-	ts.Check(writeTo(to, m.Encode))
-	ts.Check(writeTo(to+"_data", data))
+	files, err := export.Split(m, filepath.Base(to)+"_data").Files(filepath.Base(to))
+	ts.Check(err)
+	for _, f := range files {
+		ts.Check(writeTo(filepath.Join(filepath.Dir(to), f.Name), f.Write))
+	}
 }
 
 // unseal FROM TO writes TO: the checkpoint FROM as a tool that knows of no seal

@@ -61,7 +61,7 @@ func inspectCommand(s streams) *cobra.Command {
 
 // inspect shows what is in the file or folder of a name.
 func inspect(s streams, name string, asJSON, nodes bool) error {
-	if huggingface.IsFolder(name) {
+	if name = modelIn(name); huggingface.IsFolder(name) {
 		x, err := inspectFolder(name)
 		if err != nil {
 			return err

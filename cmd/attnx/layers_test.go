@@ -25,6 +25,7 @@ var layers = map[string][]string{
 	"model/huggingface": {"format", "format/store", "model", "model/graph", "model/tokens"},
 	"model/train":       {"format", "model", "model/graph", "model/tokens"},
 	"export/onnx":       {},
+	"export/placement":  {"export/onnx"},
 	"export":            {"export/onnx", "format", "format/store", "model/graph"},
 	"runtime":           {"format"},
 	"runtime/ref":       {"format", "model/graph", "runtime"},

@@ -34,7 +34,7 @@ func TestTransformersToONNX(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := exportBytes(c, export.Options{Profile: export.Plain})
+		data, err := exportBytes(c, form{Options: export.Options{Profile: export.Plain}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,18 +25,20 @@ import (
 // oracle on the network written with primitive operators, rounded to float32:
 // it checks the decompositions, and its error is the least that any float32
 // runtime can have.
-var allRuntimes = []string{"ref", "gorgonia", "ort-cpu", "ort-cuda", "onnx-go"}
+// Those that end in -cache run the network with a past, in every way that a
+// text can be computed then.
+var allRuntimes = []string{"ref", "gorgonia", "ort-cpu", "ort-cpu-cache", "ort-cuda", "ort-cuda-cache", "onnx-go"}
 
 // verification is a checkpoint and the ONNX files that claim to be the same
 // model.
 type verification struct {
-	checkpoint  *model.Checkpoint
-	graph       *graph.Graph
-	device      device
-	plain, flat onnxModel
-	withCUDA    bool     // it will be run on CUDA, too
-	length      int      // of flat's sequence
-	strangers   []string // files that were exported from other weights
+	checkpoint *model.Checkpoint
+	graph      *graph.Graph
+	device     device
+	files      map[export.Profile]onnxModel // at most one of each
+	withCUDA   bool                         // it will be run on CUDA, too
+	length     int                          // of flat's sequence
+	strangers  []string                     // files that were exported from other weights
 }
 
 // onnxModel is where a runtime finds an ONNX model: in a file, or, where none
@@ -52,7 +54,7 @@ func newVerification(c *model.Checkpoint, files []string, d device) (*verificati
 	if err != nil {
 		return nil, err
 	}
-	v := &verification{checkpoint: c, graph: g, device: d, length: c.Config.Context}
+	v := &verification{checkpoint: c, graph: g, device: d, files: map[export.Profile]onnxModel{}, length: c.Config.Context}
 	for _, path := range files {
 		if err := v.read(path); err != nil {
 			return nil, err
@@ -62,7 +64,15 @@ func newVerification(c *model.Checkpoint, files []string, d device) (*verificati
 }
 
 func (v *verification) read(path string) error {
+	path = modelIn(path)
 	m, err := onnx.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	verified, err := verifyWeights(path, m)
+	if err == nil {
+		err = verified()
+	}
 	if err != nil {
 		return err
 	}
@@ -73,36 +83,57 @@ func (v *verification) read(path string) error {
 	if info.Profile == export.Train {
 		return fmt.Errorf("%s: it holds a training step, and verify compares logits: export the checkpoint with --profile %s", path, export.Plain)
 	}
-	if want := graph.Fingerprint(v.graph); info.Fingerprint != want {
+	want, err := v.fingerprint(info, m)
+	if err != nil {
+		return err
+	}
+	if info.Fingerprint != want {
 		return fmt.Errorf("%s: its network is not the checkpoint's (fingerprint %.12s, checkpoint %.12s): export the checkpoint again", path, info.Fingerprint, want)
 	}
-	place := &v.plain
+	if other, twice := v.files[info.Profile]; twice {
+		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, other.path, info.Profile)
+	}
+	v.files[info.Profile] = onnxModel{path, m}
 	if info.Profile == export.Flat {
-		place, v.length = &v.flat, info.Length
+		v.length = info.Length
 	}
-	if place.model != nil {
-		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, place.path, info.Profile)
-	}
-	*place = onnxModel{path, m}
 	if hash, ok := m.MetadataValue(model.MetaCheckpoint); ok && hash != v.checkpoint.Weights.Hash() {
 		v.strangers = append(v.strangers, path)
 	}
 	return nil
 }
 
+// fingerprint returns that of the checkpoint's network in the form in which
+// the file has it.
+func (v *verification) fingerprint(info export.Info, m *onnx.Model) (string, error) {
+	if info.Profile != export.Cache {
+		return graph.Fingerprint(v.graph), nil
+	}
+	g, err := model.BuildCached(v.checkpoint.Config, lastLogits(m))
+	if err != nil {
+		return "", err
+	}
+	return graph.Fingerprint(g), nil
+}
+
 // run verifies the named runtimes, or all of them.
 func (v *verification) run(cmd *cobra.Command, names []string, seed uint64) (runtime.Report, error) {
-	oracle, err := ref.New(v.graph, v.checkpoint.Weights)
+	v.withCUDA = len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "ort-cuda") })
+	var candidates []runtime.Candidate
+	past := false
+	for _, name := range allRuntimes {
+		switch {
+		case len(names) > 0 && !slices.Contains(names, name):
+		case strings.HasSuffix(name, cacheSuffix):
+			past = true
+			candidates = append(candidates, v.cachedCandidates(name, len(names) > 0)...)
+		default:
+			candidates = append(candidates, v.candidate(name, len(names) > 0))
+		}
+	}
+	oracle, err := v.oracle(past)
 	if err != nil {
 		return runtime.Report{}, err
-	}
-	v.withCUDA = len(names) == 0 || slices.Contains(names, "ort-cuda")
-	var candidates []runtime.Candidate
-	for _, name := range allRuntimes {
-		if len(names) > 0 && !slices.Contains(names, name) {
-			continue
-		}
-		candidates = append(candidates, v.candidate(name, len(names) > 0))
 	}
 	config := v.checkpoint.Config
 	return runtime.Verify(cmd.Context(), oracle, candidates, runtime.Cases(config.Vocab, config.Context, seed))
@@ -168,7 +199,7 @@ func (v *verification) options(device string) (ort.Options, error) {
 	if errors.As(err, &gone) { // it is about the library, which CUDA needs too
 		err = &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}
 	}
-	return ort.Options{Library: lib.Path, Device: device, AllowTF32: v.device.tf32}, err
+	return ort.Options{Library: lib.Path, Device: device, CUDA: ort.CUDAOptions{TF32: v.device.tf32}}, err
 }
 
 func (v *verification) openORT(device string) (runtime.Session, error) {
@@ -176,10 +207,10 @@ func (v *verification) openORT(device string) (runtime.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.plain.model != nil { // by its path: the weights may lie beside it
-		return ort.Open(v.plain.path, o)
+	if v.files[export.Plain].model != nil { // by its path: the weights may lie beside it
+		return ort.Open(v.files[export.Plain].path, o)
 	}
-	data, err := exportBytes(v.checkpoint, export.Options{Profile: export.Plain})
+	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Plain}})
 	if err != nil {
 		return nil, err
 	}
@@ -187,10 +218,10 @@ func (v *verification) openORT(device string) (runtime.Session, error) {
 }
 
 func (v *verification) openONNXGo() (runtime.Session, error) {
-	if v.flat.model != nil {
-		return openFlat(v.flat.path, v.flat.model)
+	if f := v.files[export.Flat]; f.model != nil {
+		return openFlat(f.path, f.model)
 	}
-	data, err := exportBytes(v.checkpoint, export.Options{Profile: export.Flat})
+	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Flat}})
 	if err != nil {
 		return nil, err
 	}
@@ -200,14 +231,14 @@ func (v *verification) openONNXGo() (runtime.Session, error) {
 // locate finds the first value, by name, in which ONNX Runtime departs from
 // the oracle: both hand out every value of the decomposed network.
 func (v *verification) locate(device string, k runtime.Case) (string, error) {
-	m := v.plain.model
+	m := v.files[export.Plain].model
 	if m == nil {
 		var err error
-		if m, err = exportModel(v.checkpoint, export.Options{Profile: export.Plain}); err != nil {
+		if m, err = exportModel(v.checkpoint, form{Options: export.Options{Profile: export.Plain}}); err != nil {
 			return "", err
 		}
 	}
-	marked, err := inlined(onnx.MarkOutputs(m), filepath.Dir(v.plain.path))
+	marked, err := inlined(onnx.MarkOutputs(m), filepath.Dir(v.files[export.Plain].path))
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 
 func verifyCommand(s streams) *cobra.Command {
 	var names []string
+	var plan string
 	var asJSON bool
 	var seed uint64
 	var d device
@@ -25,20 +26,33 @@ with the same network evaluated in float64. ONNX files are compared with the
 checkpoint, at most one of each profile; a profile without a file is exported
 in memory.
 
+Runtimes: ref (the oracle, in primitive operators and rounded), gorgonia,
+ort-cpu, ort-cuda, onnx-go, and ort-cpu-cache and ort-cuda-cache, the network
+with a past: a text computed at once, then token by token, then as a batch with
+left padding has the same logits, keys and values, on the CPU as written, with
+basic optimizations and with all.
+
 A runtime that is not there never counts as a pass: named in --runtimes it
 fails the verdict, otherwise it is reported. With no runtime but Go's own the
 verdict is fail.
 
-Exit code 0: every runtime agrees. 1: one does not. 2: a file or the command
-line is wrong.`,
-		Example: "  attnx verify runs/go\n  attnx verify runs/go go.onnx --runtimes ort-cpu --json",
+With --plan cuda nothing is run and no GPU is needed: a table of the kernels
+that ONNX Runtime has tells which nodes of an ONNX file would not run on the GPU
+and which values would be copied from and to it.
+
+Exit code 0: every runtime agrees; the plan has no node off the GPU and no copy.
+1: one does not; it has. 2: a file or the command line is wrong.`,
+		Example: "  attnx verify runs/go\n  attnx verify runs/go go.onnx --runtimes ort-cpu --json\n  attnx verify --plan cuda go.onnx",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) == 0 && !cmd.Flags().Changed("plan") {
 				return fmt.Errorf("no checkpoint is named: see `%s --help`", cmd.CommandPath())
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("plan") {
+				return planFor(cmd, s, plan, args, asJSON)
+			}
 			for _, n := range names {
 				if !slices.Contains(allRuntimes, n) {
 					return fmt.Errorf("--runtimes: no runtime is called %q: take %s", n, strings.Join(allRuntimes, ", "))
@@ -74,7 +88,8 @@ line is wrong.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&names, "runtimes", nil, "runtimes that must be there and agree: "+strings.Join(allRuntimes, ","))
+	fl.StringSliceVar(&names, "runtimes", nil, "runtimes that must be there and agree (default: all that are there)")
+	fl.StringVar(&plan, "plan", "", "say where an ONNX file's nodes would run, without running it: cuda")
 	fl.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	fl.Uint64Var(&seed, "seed", 1, "seed of the ids")
 	fl.StringVar(&d.library, "ort-lib", "", "ONNX Runtime library (default: looked for)")

@@ -15,8 +15,9 @@ const (
 // of attributes. dir is the folder of the model's file, where external data
 // are looked for; with an empty one only their paths are checked.
 //
-// Operators of the standard domain must be in the table of ops.go; those of
-// other domains that the model imports may be anything.
+// Operators of the standard domain must be in the table of ops.go; of those of
+// other domains that the model imports only the ones in microsoft.go are known,
+// the others may be anything.
 func Check(m *Model, dir string) error {
 	switch {
 	case m.Graph == nil:
@@ -73,8 +74,9 @@ type checker struct {
 // scope is the names that are defined so far in a graph, and in those around
 // it, which a graph in an attribute may use.
 type scope struct {
-	names map[string]bool
-	outer *scope
+	names  map[string]bool
+	stored map[string]*Tensor // initializers of the graph itself
+	outer  *scope
 }
 
 func (s *scope) define(where, name string) error {
@@ -108,7 +110,7 @@ func (c checker) graph(g *Graph, outer *scope) error {
 	if len(g.Outputs) == 0 {
 		return bad("graph", "it has no outputs")
 	}
-	s := &scope{names: map[string]bool{}, outer: outer}
+	s := &scope{names: map[string]bool{}, stored: map[string]*Tensor{}, outer: outer}
 	for _, v := range g.Inputs {
 		if err := s.define("graph input", v.Name); err != nil {
 			return err
@@ -156,13 +158,12 @@ func (c checker) initializers(g *Graph, s *scope) error {
 	for _, v := range g.Inputs {
 		inputs[v.Name] = v.DataType
 	}
-	stored := map[string]bool{}
 	for _, t := range g.Initializers {
 		where := fmt.Sprintf("initializer %q", t.Name)
-		if stored[t.Name] {
+		if s.stored[t.Name] != nil {
 			return bad(where, "it is there twice")
 		}
-		stored[t.Name] = true
+		s.stored[t.Name] = t
 		typ, isInput := inputs[t.Name]
 		switch {
 		case isInput && typ != t.DataType && typ != 0:

@@ -36,10 +36,12 @@ func (c checker) node(n *Node, where string, s *scope) error {
 			return err
 		}
 	}
-	if domain != "" {
-		return nil
-	}
 	row, known := standardOps[n.Op]
+	if domain != "" {
+		if row, known = microsoftOps[n.Op]; domain != Microsoft || !known {
+			return nil
+		}
+	}
 	switch {
 	case !known:
 		return unsupported(where, "%q is no operator that attnx knows", n.Op)
@@ -56,6 +58,9 @@ func (c checker) node(n *Node, where string, s *scope) error {
 		if !slices.Contains(names, a) {
 			return bad(where, "attribute %q is missing", a)
 		}
+	}
+	if domain == Microsoft && n.Op == "MatMulNBits" {
+		return c.blocks(n, where, s)
 	}
 	return nil
 }

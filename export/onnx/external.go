@@ -22,23 +22,18 @@ const (
 // the model that refers to it under the given name, and a function that writes
 // the file. The model given stays as it is.
 func Externalize(m *Model, location string) (*Model, func(io.Writer) error) {
-	out, graph := *m, *m.Graph
-	out.Graph = &graph
-	graph.Initializers = nil
 	var moved [][]byte
 	at := int64(0)
-	for _, t := range m.Graph.Initializers {
+	out := Refer(m, func(t *Tensor) *External {
 		if len(t.Raw) < externalSize {
-			graph.Initializers = append(graph.Initializers, t)
-			continue
+			return nil
 		}
-		e := *t
-		e.Raw, e.External = nil, &External{Location: location, Offset: at, Length: int64(len(t.Raw))}
-		graph.Initializers = append(graph.Initializers, &e)
+		e := &External{Location: location, Offset: at, Length: int64(len(t.Raw))}
 		moved = append(moved, t.Raw)
-		at = aligned(at + int64(len(t.Raw)))
-	}
-	return &out, func(w io.Writer) error {
+		at = aligned(at + e.Length)
+		return e
+	})
+	return out, func(w io.Writer) error {
 		var zeros [externalAlign]byte
 		for i, data := range moved {
 			if _, err := w.Write(data); err != nil {
@@ -54,6 +49,23 @@ func Externalize(m *Model, location string) (*Model, func(io.Writer) error) {
 		}
 		return nil
 	}
+}
+
+// Refer returns a model whose initializers lie where place says, and in the
+// model itself where it says nil. The model given stays as it is.
+func Refer(m *Model, place func(*Tensor) *External) *Model {
+	out, graph := *m, *m.Graph
+	out.Graph = &graph
+	graph.Initializers = nil
+	for _, t := range m.Graph.Initializers {
+		if x := place(t); x != nil {
+			moved := *t
+			moved.Raw, moved.External = nil, x
+			t = &moved
+		}
+		graph.Initializers = append(graph.Initializers, t)
+	}
+	return &out
 }
 
 func aligned(n int64) int64 { return (n + externalAlign - 1) / externalAlign * externalAlign }
@@ -134,10 +146,10 @@ func (t *Tensor) open(dir string) (*os.File, error) {
 	for part := x.Location; part != "."; part = path.Dir(part) {
 		info, err := root.Lstat(part)
 		if err != nil {
-			return nil, t.externalError(reason(err))
+			return nil, t.externalError(reason(err) + whole)
 		}
 		if info.Mode()&fs.ModeSymlink != 0 || part == x.Location && !info.Mode().IsRegular() {
-			return nil, t.externalError("it is a symbolic link or no regular file, or lies behind a link")
+			return nil, t.externalError("it is a symbolic link or no regular file, or lies behind a link" + whole)
 		}
 	}
 	f, err := root.Open(x.Location)
@@ -152,10 +164,13 @@ func (t *Tensor) open(dir string) (*os.File, error) {
 	n, ok := t.bytes()
 	if !ok || n > info.Size() || x.Offset > info.Size()-n {
 		f.Close()
-		return nil, t.externalError(fmt.Sprintf("%d bytes from %d are not in a file of %d", n, x.Offset, info.Size()))
+		return nil, t.externalError(fmt.Sprintf("%d bytes from %d are not in a file of %d"+whole, n, x.Offset, info.Size()))
 	}
 	return f, nil
 }
+
+// whole is what helps where a file of weights is not what the model wants.
+const whole = ": copy the model's folder whole, or export it again"
 
 // reason leaves the path out of a file system's error: it is named already.
 func reason(err error) string {

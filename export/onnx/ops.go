@@ -71,6 +71,7 @@ var standardOps = map[string]opRow{
 	"Sqrt":                    {1, 1, 1, 1, nil},
 	"Squeeze":                 {1, 1, 2, 1, nil},
 	"Sub":                     {1, 2, 2, 1, nil},
+	"Sum":                     {1, 1, -1, 1, nil},
 	"Tanh":                    {1, 1, 1, 1, nil},
 	"Transpose":               {1, 1, 1, 1, nil},
 	"Trilu":                   {14, 1, 2, 1, nil},

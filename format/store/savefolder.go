@@ -8,21 +8,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // File is a file of a folder that SaveFolder makes.
 type File struct {
-	Name  string // in the folder
+	Name  string // in the folder, with slashes: "onnx/model.onnx" lies in a folder of its own
 	Write func(io.Writer) error
+	Link  string // instead of Write: the Name of a file before it, which gets this one too
 }
 
 // SaveFolder makes the folder at path with the given files and nothing else.
-// They are written and synced in a new folder ".attnx-*.tmp" beside it, which
-// is then renamed to path, and the parent folder is synced: the folder is
-// there whole or not at all. After an error nothing new is left behind. A path
-// at which anything is but an empty folder is refused before anything is
-// written. Errors name path.
+// They are written in their order and synced in a new folder ".attnx-*.tmp"
+// beside it, which is then renamed to path, and the parent folder is synced:
+// the folder is there whole or not at all. A second name is a hard link, or a
+// copy where the file system has none. After an error nothing new is left
+// behind. A path at which anything is but an empty folder is refused before
+// anything is written. Errors name path.
 func SaveFolder(path string, files []File) error {
 	path = filepath.Clean(path)
 	if base := filepath.Base(path); base == "." || base == ".." || base == string(filepath.Separator) {
@@ -47,13 +50,16 @@ func SaveFolder(path string, files []File) error {
 			os.RemoveAll(temp)
 		}
 	}()
+	folders := []string{temp}
 	for _, f := range files {
-		if err := saveNew(filepath.Join(temp, f.Name), f.Write); err != nil {
+		if folders, err = putInto(temp, f, folders); err != nil {
 			return fmt.Errorf("%s: not written: %w", filepath.Join(path, f.Name), err)
 		}
 	}
-	if err := syncFolder(temp); err != nil {
-		return fmt.Errorf("%s: not written: syncing it: %w", path, cause(err))
+	for _, f := range slices.Backward(folders) { // the inner ones first
+		if err := syncFolder(f); err != nil {
+			return fmt.Errorf("%s: not written: syncing it: %w", path, cause(err))
+		}
 	}
 	if err := rename(temp, path, empty); err != nil {
 		return fmt.Errorf("%s: not made: %w", path, cause(err))
@@ -107,6 +113,43 @@ func rename(temp, path string, empty fs.FileInfo) error {
 		return errors.Join(err, os.Mkdir(path, empty.Mode().Perm()))
 	}
 	return err
+}
+
+// putInto puts a file into the folder temp. It returns the folders that there
+// are, those that the file's name brought with it appended.
+func putInto(temp string, f File, folders []string) ([]string, error) {
+	at := temp
+	parts := strings.Split(f.Name, "/")
+	for _, part := range parts[:len(parts)-1] {
+		if at = filepath.Join(at, part); slices.Contains(folders, at) {
+			continue
+		}
+		if err := os.Mkdir(at, 0o777); err != nil {
+			return folders, cause(err)
+		}
+		folders = append(folders, at)
+	}
+	to := filepath.Join(temp, filepath.FromSlash(f.Name))
+	if f.Link == "" {
+		return folders, saveNew(to, f.Write)
+	}
+	return folders, name(filepath.Join(temp, filepath.FromSlash(f.Link)), to, os.Link)
+}
+
+// name gives a file a second name, by link or, where that fails, as a copy.
+func name(from, to string, link func(from, to string) error) error {
+	if link(from, to) == nil {
+		return nil
+	}
+	return saveNew(to, func(w io.Writer) error {
+		r, err := os.Open(from)
+		if err != nil {
+			return cause(err)
+		}
+		defer r.Close()
+		_, err = io.Copy(w, r)
+		return cause(err)
+	})
 }
 
 // saveNew writes, syncs and closes a new file.

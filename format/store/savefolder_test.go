@@ -43,6 +43,34 @@ func wantNames(t *testing.T, dir string, want ...string) {
 	}
 }
 
+// TestFolderInFolder saves files that lie deeper, and one that has two names.
+func TestFolderInFolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	err := store.SaveFolder(path, []store.File{
+		{Name: "a/b/one", Write: text("x")}, {Name: "a/two", Write: text("y")}, {Name: "three", Link: "a/b/one"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantNames(t, path, "a", "three")
+	wantNames(t, filepath.Join(path, "a"), "b", "two")
+	wantFolder(t, filepath.Join(path, "a", "b"), "one", "x")
+	one, err := os.Stat(filepath.Join(path, "a", "b", "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, err := os.Stat(filepath.Join(path, "three"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !os.SameFile(one, three) {
+		t.Error("three is no second name of a/b/one")
+	}
+	if err := store.SaveFolder(filepath.Join(t.TempDir(), "g"), []store.File{{Name: "a", Link: "b"}}); err == nil || !strings.Contains(err.Error(), "g/a: not written") {
+		t.Errorf("a second name of no file: %v", err)
+	}
+}
+
 // TestFailingFolder lets the second file fail, or panic: nothing is left, and an
 // empty folder that was there stays.
 func TestFailingFolder(t *testing.T) {

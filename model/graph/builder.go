@@ -345,7 +345,8 @@ func (b *Builder) LayerNormalization(x, scale, bias *Value, epsilon float64) *Va
 func (b *Builder) Gelu(x *Value) *Value { return b.op(Gelu, Attr{}, x) }
 
 // Attention returns softmax(q kᵀ · scale + mask) v (arXiv:1706.03762), for
-// q (B,H,T,D), k and v (B,H,S,D) and an additive mask (T,S).
+// q (B,H,T,D), k and v (B,H,S,D) and an additive mask, (T,S) or one for each
+// sequence, (B,1,T,S).
 func (b *Builder) Attention(q, k, v, mask *Value, scale float64) *Value {
 	return b.op(Attention, Attr{Scale: scale}, q, k, v, mask)
 }
@@ -375,3 +376,6 @@ func (b *Builder) OneHot(ids *Value, depth int) *Value { return b.op(OneHot, Att
 func (b *Builder) ScatterElements(x, ids, updates *Value, axis int) *Value {
 	return b.op(ScatterElements, Attr{Axis: fromEnd(x, axis)}, x, ids, updates)
 }
+
+// Sum returns the sum of the values, broadcast to one another.
+func (b *Builder) Sum(x ...*Value) *Value { return b.op(Sum, Attr{}, x...) }

@@ -8,7 +8,7 @@ import (
 )
 
 // Dim is the size of one axis: a number, a letter ("T"), or a sum ("P+T",
-// "T+1"). Two Dims are equal exactly when they are ==.
+// "T+1", "T-1"). Two Dims are equal exactly when they are ==.
 type Dim struct {
 	number  int
 	letters string // sorted and joined by "+", "" if there are none
@@ -67,7 +67,7 @@ func (d Dim) Eval(sizes map[string]int) (int, error) {
 	return n, nil
 }
 
-// String returns d as "64", "T" or "P+T".
+// String returns d as "64", "T", "P+T" or "T-1".
 func (d Dim) String() string {
 	switch {
 	case d.letters == "":
@@ -75,7 +75,7 @@ func (d Dim) String() string {
 	case d.number == 0:
 		return d.letters
 	}
-	return d.letters + "+" + strconv.Itoa(d.number)
+	return fmt.Sprintf("%s%+d", d.letters, d.number)
 }
 
 // Shape is the sizes of a tensor's axes; empty for a scalar.

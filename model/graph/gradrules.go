@@ -46,6 +46,7 @@ var gradRules = [opCount]gradRule{
 	Attention:               gradAttention,
 	SoftmaxCrossEntropyLoss: gradLoss,
 	ScatterElements:         gradScatterElements,
+	Sum:                     gradSum,
 }
 
 // one adapts the rule of an operator with one argument and one result.
@@ -318,6 +319,14 @@ func gradGemm(b *Builder, v *Value, dy []*Value) []*Value {
 	}
 	if len(v.Args) == 3 {
 		out[2] = b.reduceTo(dz, v.Args[2].Shape)
+	}
+	return out
+}
+
+func gradSum(b *Builder, v *Value, dy []*Value) []*Value {
+	out := make([]*Value, len(v.Args))
+	for i, x := range v.Args {
+		out[i] = b.reduceTo(dy[0], x.Shape)
 	}
 	return out
 }

@@ -30,7 +30,7 @@ func input(b *graph.Builder, text string) *graph.Value {
 var inputs int // makes names of inputs unique
 
 func dim(text string) (d graph.Dim) {
-	for _, term := range strings.Split(text, "+") {
+	for _, term := range strings.Split(strings.ReplaceAll(text, "T-", "T+-"), "+") {
 		if n, err := strconv.Atoi(term); err == nil {
 			d = d.Add(graph.N(n))
 		} else {

@@ -48,6 +48,7 @@ const (
 	Gemm
 	OneHot
 	ScatterElements
+	Sum
 	opCount
 )
 
@@ -59,7 +60,7 @@ type OpInfo struct {
 	Attrs     string // the fields of Attr it uses
 	Doc       string // what it computes, in one line
 	Composite bool   // Decompose can write it with the others
-	Derived   bool   // made by passes alone: no network is written with it, so the Gorgonia engine, which differentiates for itself, need not run it
+	Derived   bool   // made by passes, and by networks that are only run: the Gorgonia engine, which differentiates for itself, need not know it
 
 	// rule gives the result's shape and element type, or says what is wrong.
 	rule func(args []*Value, a Attr) (Shape, format.DType, error)
@@ -102,11 +103,12 @@ var table = [opCount]OpInfo{
 	{Op: Trilu, Name: "Trilu", Args: 1, Attrs: "Upper K", Doc: "one triangle of the last two axes, zero elsewhere", rule: triluRule},
 	{Op: LayerNormalization, Name: "LayerNormalization", Args: 3, Attrs: "Epsilon Result", Doc: "x to mean 0, variance 1 over the last axis, then times scale plus bias; result 1 is the mean, 2 the inverse deviation", Composite: true, rule: layerNormalizationRule},
 	{Op: Gelu, Name: "Gelu", Args: 1, Doc: "Gaussian error linear unit, tanh form (arXiv:1606.08415)", Composite: true, rule: floatRule},
-	{Op: Attention, Name: "Attention", Args: 4, Attrs: "Scale", Doc: "softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k and v (B,H,S,D), mask (T,S)", Composite: true, rule: attentionRule},
+	{Op: Attention, Name: "Attention", Args: 4, Attrs: "Scale", Doc: "softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k and v (B,H,S,D), mask (T,S) or (B,1,T,S)", Composite: true, rule: attentionRule},
 	{Op: SoftmaxCrossEntropyLoss, Name: "SoftmaxCrossEntropyLoss", Args: 2, Attrs: "IgnoreIndex", Doc: "mean of -log softmax(scores)[label] over labels that count; scores (B,V,T) or (N,V), labels (B,T) or (N)", Composite: true, rule: lossRule},
 	{Op: Gemm, Name: "Gemm", Args: -1, Attrs: "TransA TransB", Doc: "a b or a b + c for matrices, a and b turned first if asked; c broadcast into the product", Derived: true, rule: gemmRule},
 	{Op: OneHot, Name: "OneHot", Args: 1, Attrs: "Depth", Doc: "ids to rows of Depth numbers: 1 at the id, 0 elsewhere", Derived: true, rule: oneHotRule},
 	{Op: ScatterElements, Name: "ScatterElements", Args: 3, Attrs: "Axis", Doc: "x with updates added at ids along the axis: what GatherElements read", Derived: true, rule: scatterElementsRule},
+	{Op: Sum, Name: "Sum", Args: -1, Doc: "sum of the arguments, broadcast to one another", Derived: true, rule: sumRule},
 }
 
 // Ops returns the op table. Every consumer has a test that ranges over it.

@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 )
@@ -221,7 +222,8 @@ func length(start, limit Dim) (Dim, error) {
 }
 
 // sliceRule cannot compare a letter with the axis it cuts: whoever runs the
-// graph checks that limit is not beyond the end.
+// graph checks that start is not before the beginning ("T-1" where T is 0) and
+// limit not beyond the end.
 func sliceRule(args []*Value, a Attr) (Shape, format.DType, error) {
 	x := args[0]
 	if err := wantAxis(a.Axis, x.Shape); err != nil {
@@ -233,7 +235,7 @@ func sliceRule(args []*Value, a Attr) (Shape, format.DType, error) {
 	}
 	limit, known := a.Limit.Number()
 	size, fixed := x.Shape[a.Axis].Number()
-	if a.Start.number < 0 || known && fixed && limit > size {
+	if _, number := a.Start.Number(); number && a.Start.number < 0 || known && fixed && limit > size {
 		return nil, 0, fmt.Errorf("positions %s to %s of axis %d of %s", a.Start, a.Limit, a.Axis, x.Shape)
 	}
 	return x.Shape.with(a.Axis, d), x.DType, nil
@@ -277,7 +279,11 @@ func attentionRule(args []*Value, a Attr) (Shape, format.DType, error) {
 	q, k, v, mask := args[0], args[1], args[2], args[3]
 	bad := fmt.Errorf("q %s, k %s, v %s, mask %s, scale %g", q.Shape, k.Shape, v.Shape, mask.Shape, a.Scale)
 	if len(q.Shape) != 4 || len(k.Shape) != 4 || !k.Shape.Equal(v.Shape) || a.Scale <= 0 ||
-		!q.Shape.with(2, N(0)).Equal(k.Shape.with(2, N(0))) || !mask.Shape.Equal(Shape{q.Shape[2], k.Shape[2]}) {
+		!q.Shape.with(2, N(0)).Equal(k.Shape.with(2, N(0))) {
+		return nil, 0, bad
+	}
+	each := Shape{q.Shape[0], N(1), q.Shape[2], k.Shape[2]} // a mask for each sequence, else one for all
+	if !mask.Shape.Equal(each) && !mask.Shape.Equal(each[2:]) {
 		return nil, 0, bad
 	}
 	for _, x := range args {
@@ -345,4 +351,27 @@ func scatterElementsRule(args []*Value, a Attr) (Shape, format.DType, error) {
 		return nil, 0, err
 	}
 	return x.Shape, x.DType, wantFloat(x)
+}
+
+// sumRule is the only one of the arithmetic that broadcasts both ways: axis by
+// axis, aligned at the last one, arguments of size 1 repeat.
+func sumRule(args []*Value, _ Attr) (Shape, format.DType, error) {
+	var out Shape // from the last axis to the first
+	for _, v := range args {
+		if v.DType != args[0].DType {
+			return nil, 0, fmt.Errorf("%s is %s but %s is %s", args[0].Name, args[0].DType, v.Name, v.DType)
+		}
+		for i := range v.Shape {
+			switch d := v.Shape[len(v.Shape)-1-i]; {
+			case i == len(out):
+				out = append(out, d)
+			case out[i].Is(1):
+				out[i] = d
+			case !d.Is(1) && d != out[i]:
+				return nil, 0, fmt.Errorf("%s beside %s: axis %d from the end is %s and %s", args[0].Shape, v.Shape, i+1, out[i], d)
+			}
+		}
+	}
+	slices.Reverse(out)
+	return out, args[0].DType, wantFloat(args[0])
 }

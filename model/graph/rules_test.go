@@ -124,6 +124,8 @@ var ruleCases = []struct {
 	{graph.Slice, "F32(64)", slice(0, "P", "P+T"), "F32(T)"},
 	{graph.Slice, "F32(64)", slice(-1, "3", "64"), "F32(61)"},
 	{graph.Slice, "F32(64)", slice(0, "5", "5"), "F32(0)"},
+	{graph.Slice, "F32(B,T,4)", slice(1, "T-1", "T"), "F32(B,1,4)"},
+	{graph.Slice, "F32(B,T,4)", slice(1, "T", "T-1"), "!is negative"},
 	{graph.Slice, "F32(64)", slice(0, "0", "65"), "!axis 0"},
 	{graph.Slice, "F32(64)", slice(0, "-1", "3"), "!positions -1"},
 	{graph.Slice, "F32(64)", slice(0, "4", "3"), "!negative"},
@@ -179,6 +181,9 @@ var ruleCases = []struct {
 
 	{graph.Attention, "F32(B,H,T,D) F32(B,H,S,D) F32(B,H,S,D) F32(T,S)", attention(0.5), "F32(B,H,T,D)"},
 	{graph.Attention, "F32(B,H,T,D) F32(B,H,S,D) F32(B,H,S,D) F32(T,S)", attention(0), "!scale 0"},
+	{graph.Attention, "F32(B,H,T,D) F32(B,H,S,D) F32(B,H,S,D) F32(B,1,T,S)", attention(0.5), "F32(B,H,T,D)"},
+	{graph.Attention, "F32(B,H,T,D) F32(B,H,S,D) F32(B,H,S,D) F32(1,1,T,S)", attention(0.5), "!mask (1,1,T,S)"},
+	{graph.Attention, "F32(B,H,T,D) F32(B,H,S,D) F32(B,H,S,D) F32(1,T,S)", attention(0.5), "!mask (1,T,S)"},
 	{graph.Attention, "F32(B,H,T,D) F32(B,H,S,D) F32(B,H,S,D) F32(S,T)", attention(1), "!mask"},
 	{graph.Attention, "F32(B,H,T,D) F32(B,H,S,D) F32(B,H,T,D) F32(T,S)", attention(1), "!v (B,H,T,D)"},
 	{graph.Attention, "F32(B,H,T,D) F32(B,G,S,D) F32(B,G,S,D) F32(T,S)", attention(1), "!k (B,G,S,D)"},
@@ -205,6 +210,12 @@ var ruleCases = []struct {
 	{graph.OneHot, "I64(B)", oneHot(0), "!depth 0"},
 	{graph.OneHot, "F32(B)", oneHot(5), "!ids are F32"},
 	{graph.ScatterElements, "F32(B,5) I64(B,2) F32(B,2)", scatterElements, "F32(B,5)"},
+	{graph.Sum, "F32(B,1,1,S) F32(T,S)", sum, "F32(B,1,T,S)"},
+	{graph.Sum, "F32(3) F32(B,1) F32()", sum, "F32(B,3)"},
+	{graph.Sum, "F32(B,2)", sum, "F32(B,2)"},
+	{graph.Sum, "F32(B,T) F32(T,B)", sum, "!axis 1 from the end is T and B"},
+	{graph.Sum, "F32(B) F64(B)", sum, "!is F64"},
+	{graph.Sum, "I64(B) I64(B)", sum, "!floating-point"},
 	{graph.ScatterElements, "F32(B,5) I64(B,2) F32(B,5)", scatterElements, "!updates"},
 	{graph.ScatterElements, "F32(B,5) F32(B,2) F32(B,2)", scatterElements, "!ids"},
 	{graph.SoftmaxCrossEntropyLoss, "I64(B,V,T) I64(B,T)", loss, "!floating-point"},
@@ -258,6 +269,7 @@ var (
 	gather = two((*graph.Builder).Gather)
 	matMul = two((*graph.Builder).MatMul)
 
+	sum             = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Sum(x...) }
 	scatterElements = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.ScatterElements(x[0], x[1], x[2], -1) }
 
 	logSoftmax = func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.LogSoftmax(x[0], -1) }

@@ -9,11 +9,14 @@ import (
 	"path/filepath"
 )
 
-// The names of the files.
+// WeightsName is the name of the file of the weights.
+const WeightsName = "model.safetensors"
+
+// The names of the other files.
 const (
 	configName          = "config.json"
-	weightsName         = "model.safetensors"
 	indexName           = "model.safetensors.index.json"
+	generationName      = "generation_config.json"
 	tokenizerName       = "tokenizer.json"
 	tokenizerConfigName = "tokenizer_config.json"
 )

@@ -19,8 +19,8 @@ type shard struct {
 // them also with an error, to be closed.
 func (d *folder) openShards() ([]shard, error) {
 	switch {
-	case d.has(weightsName):
-		s, err := d.openShard(weightsName)
+	case d.has(WeightsName):
+		s, err := d.openShard(WeightsName)
 		if err != nil {
 			return nil, err
 		}
@@ -30,7 +30,7 @@ func (d *folder) openShards() ([]shard, error) {
 	case d.has("pytorch_model.bin"), d.has("pytorch_model.bin.index.json"):
 		return nil, d.errorf("pytorch_model.bin", "it is a pickle, which can run any program when it is read: convert it in Python with save_pretrained(FOLDER, safe_serialization=True)")
 	}
-	return nil, d.errorf(weightsName, "the folder has no such file, and no %s", indexName)
+	return nil, d.errorf(WeightsName, "the folder has no such file, and no %s", indexName)
 }
 
 func (d *folder) openShard(name string) (shard, error) {

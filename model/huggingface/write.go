@@ -7,7 +7,6 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/tokens"
 )
 
 // dtypes are the types that weights can be written in, with PyTorch's names.
@@ -38,31 +37,14 @@ func Write(path string, c *model.Checkpoint, dtype format.DType) (format.Roundin
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}
-	if len(c.Tokenizer) > maxTokenizer {
-		return done, fmt.Errorf("%s: the tokenizer has %d bytes, at most %d are read back", path, len(c.Tokenizer), maxTokenizer)
-	}
-	tokenizer, err := tokens.Parse(c.Tokenizer)
-	if err != nil {
-		tokenizer = nil // it is written all the same: other programs may know its kind
-	}
-	config, err := encodeConfig(c.Config, dtype, tokenizer)
+	files, _, err := texts(c.Config, c.Tokenizer, dtype, false)
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}
-	files := []store.File{
-		{Name: configName, Write: content(config)},
-		{Name: weightsName, Write: func(w io.Writer) (err error) {
-			done, err = writeWeights(w, c, dtype)
-			return err
-		}},
-	}
-	if len(c.Tokenizer) > 0 {
-		about, err := encodeTokenizerConfig(c.Config, tokenizer)
-		if err != nil {
-			return done, fmt.Errorf("%s: %w", path, err)
-		}
-		files = append(files, store.File{Name: tokenizerName, Write: content(c.Tokenizer)}, store.File{Name: tokenizerConfigName, Write: content(about)})
-	}
+	files = append(files, store.File{Name: WeightsName, Write: func(w io.Writer) (err error) {
+		done, err = writeWeights(w, c, dtype)
+		return err
+	}})
 	if err := store.SaveFolder(path, files); err != nil {
 		return format.Rounding{}, err
 	}
@@ -79,22 +61,32 @@ func content(b []byte) func(io.Writer) error {
 // writeWeights writes the file of the weights. One of them at a time is in
 // memory as dtype.
 func writeWeights(w io.Writer, c *model.Checkpoint, dtype format.DType) (done format.Rounding, err error) {
-	before := ""
-	if c.Config.Arch == model.GPT2 {
-		before = prefix
+	infos := make([]format.TensorInfo, len(c.Weights))
+	for i, t := range c.Weights {
+		infos[i] = format.TensorInfo{Name: t.Name, DType: dtype, Shape: t.Shape}
 	}
-	h := format.Header{Metadata: map[string]string{"format": "pt"}} // transformers reads no file without it
-	for _, t := range c.Weights {
-		h.Tensors = append(h.Tensors, format.TensorInfo{Name: before + t.Name, DType: dtype, Shape: t.Shape})
-	}
+	h := header(c.Config.Arch, infos)
 	fw := format.NewWriter(w, h)
-	for _, t := range c.Weights {
+	for i, t := range c.Weights {
 		out, r, err := t.Convert(dtype)
 		if err != nil {
 			return done, err
 		}
 		done.Add(r)
-		fw.Add(out.WithName(before + t.Name))
+		fw.Add(out.WithName(h.Tensors[i].Name))
 	}
 	return done, fw.Close()
+}
+
+// header returns the header of the file of the weights, which are given under
+// the network's names for them.
+func header(arch string, weights []format.TensorInfo) format.Header {
+	h := format.Header{Metadata: map[string]string{"format": "pt"}} // transformers reads no file without it
+	for _, t := range weights {
+		if arch == model.GPT2 {
+			t.Name = prefix + t.Name
+		}
+		h.Tensors = append(h.Tensors, t)
+	}
+	return h
 }

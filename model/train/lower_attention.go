@@ -9,6 +9,7 @@ import (
 // heads are the sizes of an Attention: n = B·H of them, side by side.
 type heads struct {
 	n, t, s, d int
+	each       int // of them share a mask
 	scale      float64
 }
 
@@ -23,6 +24,11 @@ func (l *lowering[E]) attention(v *graph.Value, q, k, val, mask *G.Node) *G.Node
 	}
 	shape, keys := l.sizes(v), l.sizes(v.Args[1])
 	h := heads{n: shape[0] * shape[1], t: shape[2], s: keys[2], d: shape[3], scale: v.Attr.Scale}
+	mshape := l.sizes(v.Args[3])
+	h.each = h.n
+	if len(mshape) == 4 { // (B,1,T,S): one for each sequence
+		h.each = shape[1]
+	}
 	rows, cols, scores := h.n*h.t*h.d, h.n*h.s*h.d, h.n*h.t*h.s
 	packed := l.apply("Attention", l.float(), []int{rows + scores}, func(out operand[E], in []operand[E]) error {
 		attend(h, out.f[:rows], out.f[rows:], in[0].f, in[1].f, in[2].f, in[3].f)
@@ -36,7 +42,7 @@ func (l *lowering[E]) attention(v *graph.Value, q, k, val, mask *G.Node) *G.Node
 		ds := l.view(all, rows+2*cols, []int{h.n, h.t, h.s})
 		return G.Nodes{
 			l.view(all, 0, shape), l.view(all, rows, keys), l.view(all, rows+cols, keys),
-			l.sumTo(ds, newSpread([]int{h.n, h.t, h.s}, []int{h.t, h.s}), 1, []int{h.t, h.s}),
+			l.sumTo(ds, newSpread([]int{h.n / h.each, h.each, h.t, h.s}, []int{h.n / h.each, 1, h.t, h.s}), 1, mshape),
 		}
 	}, q, k, val, mask)
 	return l.result(packed, shape)
@@ -47,7 +53,7 @@ func attend[E element](h heads, y, p, q, k, v, mask []E) {
 	blasParallel(h.n, func(i int) {
 		y, q := y[i*h.t*h.d:][:h.t*h.d], q[i*h.t*h.d:][:h.t*h.d]
 		k, v := k[i*h.s*h.d:][:h.s*h.d], v[i*h.s*h.d:][:h.s*h.d]
-		p := p[i*h.t*h.s:][:h.t*h.s]
+		p, mask := p[i*h.t*h.s:][:h.t*h.s], mask[i/h.each*h.t*h.s:][:h.t*h.s]
 		blasMultiplySerial(p, byRows(q, h.d), byColumns(k, h.d), h.t, h.s, h.d)
 		for t := range h.t {
 			row, m := p[t*h.s:][:h.s], mask[t*h.s:][:h.s]

@@ -52,6 +52,12 @@ func (o Options) run(t *testing.T, s runtime.Session, inputs map[string]format.T
 		t.Errorf("run: %v", err)
 		return
 	}
+	o.compare(t, got, want)
+}
+
+// compare holds outputs against those that are wanted.
+func (o Options) compare(t *testing.T, got map[string]format.Tensor, want []format.Tensor) {
+	t.Helper()
 	if len(got) != len(want) {
 		t.Errorf("the session gives %d outputs, the graph has %d", len(got), len(want))
 	}

@@ -15,6 +15,19 @@ import (
 // against the oracle. build makes the graph of a network; model.Config has the
 // fields of fixtures.Config and converts.
 func Networks(t *testing.T, f Open, o Options, build func(fixtures.Config) (*graph.Graph, error), oracle Open) {
+	eachNetwork(t, func(t *testing.T, golden fixtures.Golden, weights []format.Tensor) {
+		g, err := build(golden.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := network{options: o, open: f, graph: g, weights: weights}
+		t.Run("golden", func(t *testing.T) { n.golden(t, golden) })
+		t.Run("sizes", func(t *testing.T) { n.sizes(t, golden.Config, open(t, oracle, g, weights)) })
+	})
+}
+
+// eachNetwork calls f with every network that has golden numbers.
+func eachNetwork(t *testing.T, f func(t *testing.T, golden fixtures.Golden, weights []format.Tensor)) {
 	gpt2, err := fixtures.TinyGPT2()
 	if err != nil {
 		t.Fatal(err)
@@ -29,17 +42,11 @@ func Networks(t *testing.T, f Open, o Options, build func(fixtures.Config) (*gra
 	}
 	for name, golden := range networks {
 		t.Run(name, func(t *testing.T) {
-			g, err := build(golden.Config)
-			if err != nil {
-				t.Fatal(err)
-			}
 			weights, err := named(golden.Weights)
 			if err != nil {
 				t.Fatal(err)
 			}
-			n := network{options: o, open: f, graph: g, weights: weights}
-			t.Run("golden", func(t *testing.T) { n.golden(t, golden) })
-			t.Run("sizes", func(t *testing.T) { n.sizes(t, golden.Config, open(t, oracle, g, weights)) })
+			f(t, golden, weights)
 		})
 	}
 }

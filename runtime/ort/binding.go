@@ -89,7 +89,7 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 			return fmt.Errorf("%s: the session is closed", s.name)
 		}
 		if err := s.session.Run(in, out); err != nil {
-			return fmt.Errorf("%s: onnxruntime: %s", s.name, oneLine(err))
+			return fmt.Errorf("%s: %w", s.name, runError(err))
 		}
 		for _, read := range scalars {
 			read()

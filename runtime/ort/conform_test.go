@@ -4,6 +4,7 @@ package ort_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/attnx/attnx/export"
@@ -42,6 +43,48 @@ func TestConform(t *testing.T) {
 	oracle := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { return ref.New(g, weights) }
 	t.Run("ops", func(t *testing.T) { conform.Ops(t, open, conform.Options{Skip: noInput}) })
 	t.Run("networks", func(t *testing.T) { conform.Networks(t, open, conform.Options{}, build, oracle) })
+}
+
+// Both networks with a past, as the file has them, optimized a little and in
+// full, and with ONNX Runtime's own operators.
+func TestConformCached(t *testing.T) {
+	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	if err != nil {
+		t.Skipf("ONNX Runtime is not here: %v", err)
+	}
+	open := func(o export.Options, level ort.Optimization) conform.Open {
+		o.Profile = export.Cache
+		return func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
+			data, err := export.Bytes(g, weights, o)
+			if width := new(export.HeadWidthError); errors.As(err, &width) {
+				t.Logf("not run: %v", err)
+				return nil, &runtime.UnavailableError{Runtime: "ort-cpu", Reason: err.Error(), Remedy: "a network with wider heads"}
+			}
+			if err != nil {
+				return nil, err
+			}
+			return ort.OpenBytes(data, ort.Options{Library: lib.Path, Optimization: level})
+		}
+	}
+	full := func(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+	cached := func(c fixtures.Config, last bool) (*graph.Graph, error) {
+		return model.BuildCached(model.Config(c), last)
+	}
+	oracle := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { return ref.New(g, weights) }
+	for name, c := range map[string]struct {
+		options export.Options
+		level   ort.Optimization
+	}{
+		"as written": {level: ort.OptimizeNone},
+		"basic":      {level: ort.OptimizeBasic},
+		"all":        {},
+		"opset 17":   {options: export.Options{Opset: 17}},
+		"fused":      {options: export.Options{Fuse: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conform.CachedNetworks(t, open(c.options, c.level), conform.Options{}, c.options.Fuse, cached, full, oracle)
+		})
+	}
 }
 
 // Operators that are made from open sizes.

@@ -1,7 +1,6 @@
 package ort
 
 import (
-	"fmt"
 	"regexp"
 
 	"github.com/attnx/attnx/runtime"
@@ -49,6 +48,7 @@ const (
 	remedyDriver   = "install or update NVIDIA's driver (`nvidia-smi` shows it), or use --device cpu"
 	remedyDevice   = "make a GPU visible (`nvidia-smi -L`, CUDA_VISIBLE_DEVICES), or use --device cpu"
 	remedyKernel   = "export the model with an opset up to 21 and static shapes, or use --device cpu"
+	remedyGraphs   = "run it without CUDA graphs"
 )
 
 // cudaPatterns tells the texts apart in which ONNX Runtime, the loader and
@@ -86,13 +86,18 @@ var cudaPatterns = []struct {
 		"$2, or one of CUDA's libraries that it needs, is not found (error $1)", MissingCUDALibraries, remedyCUDA},
 	{regexp.MustCompile(`nodes that are assigned to the default CPU EP|fallback to CPU EP has been explicitly disabled`),
 		"the model has nodes that CUDA cannot run, and running them on the CPU is forbidden", MissingKernel, remedyKernel},
+	{regexp.MustCompile(`cannot use the graph capture feature as requested by the user (as .*)`),
+		"the model cannot run as a CUDA graph, $1", MissingKernel, remedyGraphs},
+	{regexp.MustCompile(`Graph capture did not complete after [^;]*[^;. ]`),
+		"the model cannot run as a CUDA graph ($0)", MissingKernel, remedyGraphs},
 	{regexp.MustCompile(`(Failed to find kernel for [^;]*|Could not find an implementation for [^;]*)`),
 		"$1", MissingKernel, remedyKernel},
 }
 
 // cudaError returns err, which opening a session on CUDA gave, as a
-// *CUDAError where its text says that a part is missing, and as it is, on one
-// line, where the trouble is another: a bad model, memory that ran out.
+// *CUDAError where its text says that a part is missing, as a *DeviceError
+// where CUDA failed, and as it is, on one line, where the trouble is another:
+// a bad model.
 func cudaError(err error) error {
 	text := oneLine(err)
 	for _, p := range cudaPatterns {
@@ -101,5 +106,5 @@ func cudaError(err error) error {
 			return &CUDAError{Missing: p.missing, Detail: string(detail), Remedy: p.remedy}
 		}
 	}
-	return fmt.Errorf("onnxruntime: %s", text)
+	return runError(err)
 }

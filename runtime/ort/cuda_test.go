@@ -52,6 +52,9 @@ func TestCUDAErrors(t *testing.T) {
 		{`LoadLibrary failed with error 126 "" when trying to load "C:\ort\onnxruntime_providers_shared.dll"`, MissingProviderLibrary, "onnxruntime_providers_shared.dll"},
 		{`LoadLibrary failed with error 126 "" when trying to load "C:\ort\onnxruntime_providers_cuda.dll"`, MissingCUDALibraries, "onnxruntime_providers_cuda.dll"},
 		{"This session contains graph nodes that are assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled by the user.", MissingKernel, "nodes that CUDA cannot run"},
+		// the words are those of libonnxruntime.so 1.30.0
+		{"This session cannot use the graph capture feature as requested by the user as all the graph nodes have not been assigned to CUDAExecutionProvider", MissingKernel, "as all the graph nodes have not been assigned to CUDAExecutionProvider"},
+		{"Graph capture did not complete after 3 runs. The execution provider may not support ORT-managed graph capture/replay.", MissingKernel, "did not complete after 3 runs"},
 	} {
 		err := cudaError(errors.New(c.text))
 		var cuda *CUDAError

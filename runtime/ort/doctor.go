@@ -67,6 +67,11 @@ func Diagnose(explicit string) []Check {
 	} else {
 		lib = used
 		add("cpu", OK, "ONNX Runtime "+version+"; "+MinVersion+" or newer serves", "")
+		if names, build, err := providers(explicit); err != nil {
+			fail("providers", Unavailable, err)
+		} else {
+			add("providers", OK, strings.Join(names, ", ")+" ("+build+")", "")
+		}
 		switch err := tryCUDA(); {
 		case err == nil:
 			add("cuda", OK, "a model ran on it", "")

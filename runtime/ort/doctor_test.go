@@ -23,14 +23,22 @@ func TestDiagnose(t *testing.T) {
 			t.Errorf("nothing is said about %s: %v", want, names(all))
 		}
 	}
+	find := func(checks []Check, name string) int {
+		return slices.IndexFunc(checks, func(c Check) bool { return c.Name == name })
+	}
+	if all[find(all, "cpu")].Status == OK {
+		if i := find(all, "providers"); i < 0 || !strings.Contains(all[i].Detail, "CPUExecutionProvider") {
+			t.Errorf("every build has the CPU's provider: %+v", all)
+		}
+	}
 	none := filepath.Join(t.TempDir(), "none.so")
 	bad := Diagnose(none)
 	names(bad)
-	i := slices.IndexFunc(bad, func(c Check) bool { return c.Name == "onnxruntime library" })
+	i := find(bad, "onnxruntime library")
 	if bad[i].Status != NotFound || !strings.Contains(bad[i].Detail, none) {
 		t.Errorf("a named library that is not there: %+v", bad[i])
 	}
-	if i = slices.IndexFunc(bad, func(c Check) bool { return c.Name == "cpu" }); bad[i].Status != Unavailable {
+	if i = find(bad, "cpu"); bad[i].Status != Unavailable {
 		t.Errorf("and yet: %+v", bad[i])
 	}
 }

@@ -179,7 +179,7 @@ func TestInstall(t *testing.T) {
 }
 
 // gpu returns a build of three libraries in one package.
-func gpu(pkg []byte) build {
+func gpuBundle(pkg []byte) build {
 	b := of("pip", pkg)
 	b.members = []string{"capi/libonnxruntime.so.1.2.3", "capi/shared.so", "capi/cuda.so"}
 	return build{name: "GPU", suffix: "-cuda", bundles: []bundle{b}}
@@ -196,7 +196,7 @@ func TestInstallGPU(t *testing.T) {
 	fake(t, map[string]string{"npm": "exit 1", "pip": servePip}, wheel)
 	dir := target(t)
 	for i, times := range []int{1, 1, 2} { // the second finds it, the third finds it incomplete
-		path, err := install(context.Background(), dir, gpu(wheel), InstallOptions{})
+		path, err := install(context.Background(), dir, gpuBundle(wheel), InstallOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,9 +229,9 @@ func TestInstallGPURefuses(t *testing.T) {
 		unavailable bool
 		want        string
 	}{
-		{"another hash", lacks, gpu(whole), "", false, "p.whl is refused: its SHA-256 is " + of("pip", lacks).sha256},
-		{"a library is not in it", lacks, gpu(lacks), "", true, "p.whl: no member capi/cuda.so"},
-		{"npm", whole, gpu(whole), "npm", false, `client "npm": it has no GPU build, take pip`},
+		{"another hash", lacks, gpuBundle(whole), "", false, "p.whl is refused: its SHA-256 is " + of("pip", lacks).sha256},
+		{"a library is not in it", lacks, gpuBundle(lacks), "", true, "p.whl: no member capi/cuda.so"},
+		{"npm", whole, gpuBundle(whole), "npm", false, `client "npm": it has no GPU build, take pip`},
 		{"no build", whole, build{name: "GPU"}, "", true, "there is no official GPU build for " + goruntime.GOOS},
 	} {
 		t.Run(c.name, func(t *testing.T) {

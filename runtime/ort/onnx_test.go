@@ -16,6 +16,7 @@ import (
 const (
 	protoFloat, protoUint8, protoInt32, protoInt64 = 1, 2, 6, 7
 	protoBool, protoHalf, protoDouble              = 9, 10, 11
+	protoBFloat16                                  = 16
 )
 
 type testNode struct {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -18,21 +17,9 @@ import (
 // found beside it. A missing library, and with Device "cuda" a missing part
 // of CUDA, is an error in which errors.Is finds runtime.ErrUnavailable.
 func Open(path string, o Options) (*Session, error) {
-	f, err := os.Open(path)
+	takes, err := declaredIn(path)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	takes, err := declared(f, info.Size())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return open(path, takes, o, func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSession(path, in, out, options)
@@ -42,30 +29,48 @@ func Open(path string, o Options) (*Session, error) {
 // OpenBytes opens a session on the bytes of an ONNX file that holds all of
 // its weights. The bytes are not needed once it returns.
 func OpenBytes(model []byte, o Options) (*Session, error) {
-	const name = "model"
 	takes, err := declared(bytes.NewReader(model), int64(len(model)))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", nameless, err)
 	}
-	return open(name, takes, o, func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+	return open(nameless, takes, o, func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSessionWithONNXData(model, in, out, options)
 	})
+}
+
+// nameless is what errors call a model that came as bytes.
+const nameless = "model"
+
+// declaredIn reads the inputs and outputs off the file at path.
+func declaredIn(path string) (signature, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return signature{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return signature{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return signature{}, fmt.Errorf("%s: not a regular file", path)
+	}
+	takes, err := declared(f, info.Size())
+	if err != nil {
+		return signature{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return takes, nil
 }
 
 // creator makes the binding's session from a file or from bytes.
 type creator func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error)
 
 func open(name string, takes signature, o Options, create creator) (*Session, error) {
-	switch o.Device {
-	case "", "cpu", "cuda", "auto":
-	default:
-		return nil, fmt.Errorf("device %q: it must be cpu, cuda or auto", o.Device)
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	if o.Threads < 0 {
-		return nil, fmt.Errorf("threads: %d is negative", o.Threads)
-	}
-	if int(o.Optimization) >= len(levels) {
-		return nil, fmt.Errorf("optimization: there is no level %d", o.Optimization)
+	if o.CUDA.Graphs {
+		return nil, errors.New("CUDA: Graphs is for OpenDevice; a session's tensors are elsewhere in each run")
 	}
 	_, version, err := load(o.Library, o.Device)
 	if err != nil {
@@ -74,7 +79,10 @@ func open(name string, takes signature, o Options, create creator) (*Session, er
 	s := &Session{name: name, takes: takes, version: version, outputs: make([]*value, len(takes.outputs))}
 	if o.Device == "cuda" || o.Device == "auto" {
 		s.device = "cuda"
-		s.session, err = createOn("cuda", takes, o, create)
+		_, err = keepSignals(func() (err error) {
+			s.session, err = createOn("cuda", takes, o, create)
+			return err
+		})
 		if err == nil {
 			return s, nil
 		}
@@ -118,8 +126,13 @@ func createOn(device string, takes signature, o Options, create creator) (*ort.D
 			return nil, err
 		}
 	}
+	for key, value := range o.entries(device) {
+		if err := options.AddSessionConfigEntry(key, value); err != nil {
+			return nil, err
+		}
+	}
 	if device == "cuda" {
-		if err := addCUDA(options, o.AllowTF32); err != nil {
+		if err := addCUDA(options, o.CUDA); err != nil {
 			return nil, err
 		}
 	}
@@ -133,23 +146,14 @@ func createOn(device string, takes signature, o Options, create creator) (*ort.D
 	return create(names(takes.inputs), names(takes.outputs), options)
 }
 
-// addCUDA puts CUDA into the options, and forbids the CPU: without that entry
-// ONNX Runtime runs every node that CUDA lacks, up to all of them, on the CPU
-// and says nothing.
-func addCUDA(options *ort.SessionOptions, allowTF32 bool) error {
-	if err := options.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1"); err != nil {
-		return err
-	}
+// addCUDA puts CUDA into the options.
+func addCUDA(options *ort.SessionOptions, c CUDAOptions) error {
 	cuda, err := ort.NewCUDAProviderOptions()
 	if err != nil {
 		return err
 	}
 	defer cuda.Destroy()
-	tf32 := 0
-	if allowTF32 {
-		tf32 = 1
-	}
-	if err := cuda.Update(map[string]string{"use_tf32": strconv.Itoa(tf32)}); err != nil {
+	if err := cuda.Update(c.provider()); err != nil {
 		return err
 	}
 	return options.AppendExecutionProviderCUDA(cuda)

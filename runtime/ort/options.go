@@ -1,5 +1,10 @@
 package ort
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Optimization is how far ONNX Runtime rewrites a graph when it loads it.
 type Optimization uint8
 
@@ -13,7 +18,7 @@ const (
 	OptimizeNone
 )
 
-// Options says how a session runs. The zero value is the CPU, ONNX Runtime's
+// Options says how a model runs. The zero value is the CPU, ONNX Runtime's
 // own number of threads, every optimization, and the library that Find finds
 // for the device.
 type Options struct {
@@ -22,5 +27,36 @@ type Options struct {
 	Threads      int          // threads inside an operator; 0: one a physical core
 	Optimization Optimization // default OptimizeAll
 	Profile      string       // if not empty, write ONNX Runtime's profile to a file that begins so, once the session is closed
-	AllowTF32    bool         // on CUDA, let float32 products round their factors to TF32 (10 bits of mantissa)
+	CUDA         CUDAOptions  // not looked at on the CPU
+}
+
+// check reports what no session can be opened with.
+func (o Options) check() error {
+	switch o.Device {
+	case "", "cpu", "cuda", "auto":
+	default:
+		return fmt.Errorf("device %q: it must be cpu, cuda or auto", o.Device)
+	}
+	if o.Threads < 0 {
+		return fmt.Errorf("threads: %d is negative", o.Threads)
+	}
+	if o.Optimization > OptimizeNone {
+		return fmt.Errorf("optimization: there is no level %d", o.Optimization)
+	}
+	if strings.ContainsRune(o.Profile, 0) {
+		return fmt.Errorf("profile: the path %q has a zero byte", o.Profile)
+	}
+	return o.CUDA.check()
+}
+
+// entries are the session's configuration on a device, "cpu" or "cuda".
+//
+// On CUDA the CPU is forbidden: without that entry ONNX Runtime runs every node
+// that CUDA lacks, up to all of them, on the CPU and says nothing.
+func (o Options) entries(device string) map[string]string {
+	entries := make(map[string]string)
+	if device == "cuda" {
+		entries["session.disable_cpu_ep_fallback"] = "1"
+	}
+	return entries
 }

@@ -100,7 +100,7 @@ func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor
 		s.distrust = err == nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: onnxruntime: %s", s.name, oneLine(err))
+		return nil, fmt.Errorf("%s: %w", s.name, runError(err))
 	}
 	s.last = shapes
 	results := make(map[string]format.Tensor, len(s.outputs))

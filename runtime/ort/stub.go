@@ -68,3 +68,60 @@ func (*Session) Version() string { return "" }
 
 // Close does nothing.
 func (*Session) Close() error { return nil }
+
+func providers(string) (names []string, build string, err error) { return nil, "", cgoMissing() }
+
+// Device cannot be opened in a program built without cgo.
+type Device struct{}
+
+var _ runtime.Device = (*Device)(nil)
+
+// OpenDevice returns a *runtime.UnavailableError: this program was built
+// without cgo.
+func OpenDevice(string, Options) (*Device, error) { return nil, cgoMissing() }
+
+// OpenDeviceBytes returns a *runtime.UnavailableError: this program was built
+// without cgo.
+func OpenDeviceBytes([]byte, Options) (*Device, error) { return nil, cgoMissing() }
+
+// Inputs returns nil.
+func (*Device) Inputs() []runtime.Value { return nil }
+
+// Outputs returns nil.
+func (*Device) Outputs() []runtime.Value { return nil }
+
+// Metadata returns false.
+func (*Device) Metadata(string) (string, bool) { return "", false }
+
+// Device returns "".
+func (*Device) Device() string { return "" }
+
+// NoCUDA returns a *runtime.UnavailableError.
+func (*Device) NoCUDA() error { return cgoMissing() }
+
+// Version returns "".
+func (*Device) Version() string { return "" }
+
+// Assignments returns a *runtime.UnavailableError.
+func (*Device) Assignments() ([]Assignment, error) { return nil, cgoMissing() }
+
+// Alloc returns a *runtime.UnavailableError.
+func (*Device) Alloc(int) (runtime.Memory, error) { return nil, cgoMissing() }
+
+// BindInput returns a *runtime.UnavailableError.
+func (*Device) BindInput(int, runtime.Memory, int, []int) error { return cgoMissing() }
+
+// BindOutput returns a *runtime.UnavailableError.
+func (*Device) BindOutput(int, runtime.Memory, int, []int) error { return cgoMissing() }
+
+// Run returns a *runtime.UnavailableError.
+func (*Device) Run(int) error { return cgoMissing() }
+
+// Write returns a *runtime.UnavailableError.
+func (*Device) Write(runtime.Memory, int, []byte) error { return cgoMissing() }
+
+// Read returns a *runtime.UnavailableError.
+func (*Device) Read(runtime.Memory, int, []byte) error { return cgoMissing() }
+
+// Close does nothing.
+func (*Device) Close() error { return nil }

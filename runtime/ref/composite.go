@@ -47,16 +47,20 @@ func layerNormalization(x, scale, bias array, epsilon float64, result int, shape
 }
 
 // attention is softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k and v
-// (B,H,S,D) and mask (T,S), arXiv:1706.03762. It works row by row, so that
+// (B,H,S,D) and mask (T,S) or (B,1,T,S), arXiv:1706.03762. It works row by row, so that
 // the scores of all heads never exist together.
 func attention(q, k, v, mask array, scale float64) array {
 	out := newArray(floats, q.shape)
 	if len(out.f) == 0 {
 		return out
 	}
-	rows, d, seen := q.shape[2], q.shape[3], k.shape[2]
+	heads, rows, d, seen := q.shape[1], q.shape[2], q.shape[3], k.shape[2]
 	parallel(len(q.f)/d, func(i int) {
 		head, t := i/rows, i%rows
+		masks := mask.f // of the sequence at hand, or of all of them
+		if len(mask.shape) == 4 {
+			masks = masks[head/heads*rows*seen:]
+		}
 		keys, values := k.f[head*seen*d:(head+1)*seen*d], v.f[head*seen*d:(head+1)*seen*d]
 		query := q.f[i*d : (i+1)*d]
 		p := make([]float64, seen)
@@ -65,7 +69,7 @@ func attention(q, k, v, mask array, scale float64) array {
 			for j, x := range keys[s*d : (s+1)*d] {
 				dot += query[j] * x
 			}
-			p[s] = dot*scale + mask.f[t*seen+s]
+			p[s] = dot*scale + masks[t*seen+s]
 		}
 		top, sum := topAndSum(p, 0, 1, seen)
 		to := out.f[i*d : (i+1)*d]

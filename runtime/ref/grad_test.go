@@ -132,6 +132,9 @@ var gradCases = map[graph.Op][]gradCase{
 	}}, {"first axis", false, func(b *graph.Builder) *graph.Value {
 		return b.GatherElements(param(b, "x", 3, 2), fixedIDs(b, "ids", []int{1, 2}, 2, 1), 0)
 	}}},
+	graph.Sum: {{"broadcast both ways", false, func(b *graph.Builder) *graph.Value {
+		return b.Exp(b.Sum(param(b, "x", 2, 1, 3), param(b, "y", 4, 1), param(b, "z")))
+	}}},
 	graph.ScatterElements: {{"an id twice", false, func(b *graph.Builder) *graph.Value {
 		return b.Exp(b.ScatterElements(param(b, "x", 2, 3), fixedIDs(b, "ids", []int{2, 2}, 0, 0, 2, 1), param(b, "u", 2, 2), 1))
 	}}},

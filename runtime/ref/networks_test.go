@@ -18,3 +18,11 @@ func TestNetworks(t *testing.T) {
 func TestNetworksBound(t *testing.T) {
 	conform.Networks(t, open, conform.Options{MaxAbs: exact, Bind: true}, build, open)
 }
+
+func buildCached(c fixtures.Config, last bool) (*graph.Graph, error) {
+	return model.BuildCached(model.Config(c), last)
+}
+
+func TestCachedNetworks(t *testing.T) {
+	conform.CachedNetworks(t, open, conform.Options{MaxAbs: exact}, false, buildCached, build, open)
+}

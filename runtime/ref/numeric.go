@@ -58,6 +58,17 @@ func arithmetic(op graph.Op, a, b array) (array, error) {
 	return array{}, fmt.Errorf("arithmetic on booleans")
 }
 
+// sum returns the sum of floats, each broadcast into the shape.
+func sum(xs []array, shape []int) array {
+	out := newArray(floats, shape)
+	for _, x := range xs {
+		for i, at := range spread(x.shape, shape).all() {
+			out.f[i] += x.f[at]
+		}
+	}
+	return out
+}
+
 // equal returns a = b, b broadcast into a.
 func equal(a, b array) array {
 	out := newArray(bools, a.shape)

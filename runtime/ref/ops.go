@@ -20,6 +20,8 @@ func apply(v *graph.Value, args []array, shape []int, sizes map[string]int) (arr
 		return matMul(args[0], args[1], shape), nil
 	case graph.Add, graph.Sub, graph.Mul, graph.Div:
 		return arithmetic(v.Op, args[0], args[1])
+	case graph.Sum:
+		return sum(args, shape), nil
 	case graph.Neg:
 		return each(args[0], func(x float64) float64 { return -x }), nil
 	case graph.Exp:

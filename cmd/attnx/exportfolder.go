@@ -1,0 +1,266 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/tokens"
+)
+
+// folderHelp is what export's help says of folders.
+const folderHelp = `A folder, -o DIR/ with a slash or an empty folder that is there, holds the
+profile cache for every runtime at once, with one copy of the weights:
+model.onnx refers into model.safetensors, and config.json,
+generation_config.json, genai_config.json and the tokenizer's files lie
+beside. onnxruntime and onnxruntime-genai open it, and where the architecture
+is gpt2 also PyTorch's transformers and optimum's ORTModelForCausalLM; they
+have no architecture "simple". --web puts the model where transformers.js
+looks for it, onnx/model.onnx with the weights under the name
+onnx/model.onnx_data, which are model.safetensors too: a hard link, or a copy
+on file systems without. --triton DIR makes, alone or beside, the folder of
+the model in a repository of the Triton Inference Server. A folder that is not
+empty is never written into.`
+
+// folders is where export writes folders, as the flags say.
+type folders struct {
+	web    bool   // --web
+	triton string // --triton
+}
+
+func (f *folders) flags(fl *pflag.FlagSet) {
+	fl.BoolVar(&f.web, "web", false, "folder: for transformers.js as well, in browsers and Node")
+	fl.StringVar(&f.triton, "triton", "", "Triton model repository (folder) to put the model into")
+}
+
+// wanted reports whether folders are to be written, out among them if it means one.
+func (f folders) wanted(out string) bool { return f.triton != "" || f.folder(out) }
+
+// folder reports whether a path means a folder.
+func (folders) folder(out string) bool {
+	return out != "" && (os.IsPathSeparator(out[len(out)-1]) || isFolder(out))
+}
+
+// profile returns the profile to write, given that of --profile: folders hold
+// the profile cache.
+func (f folders) profile(p export.Profile, out string, chosen bool) (export.Profile, error) {
+	switch {
+	case f.web && !f.folder(out):
+		return p, fmt.Errorf("--web belongs to a folder: end -o with a slash")
+	case !f.wanted(out):
+		return p, nil
+	case out != "" && !f.folder(out):
+		return p, fmt.Errorf("-o %s is a file, --triton makes a folder: end -o with a slash, or leave it out", out)
+	case chosen && p != export.Cache:
+		return p, fmt.Errorf("--profile %s: a folder holds the profile %s: end -o with the name of a file", p, export.Cache)
+	}
+	return export.Cache, nil
+}
+
+// run writes the folders of a checkpoint.
+func (f folders) run(name, out string, how form, as numbers, s streams) error {
+	if f.web && how.Fuse {
+		return fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
+	}
+	c, _, err := loadCheckpoint(name, s.err, model.LoadModel)
+	if err != nil {
+		return err
+	}
+	m, done, err := writtenModel(c, how)
+	if err != nil {
+		return err
+	}
+	if out != "" {
+		if err := f.model(c, m, out, how.Fuse, s.err); err != nil {
+			return err
+		}
+	}
+	if f.triton != "" {
+		if err := tritonModel(c, m, f.triton, tritonName(name), s.err); err != nil {
+			return err
+		}
+	}
+	return as.say(s.err, c, how, done)
+}
+
+// model writes the folder of a model; fused says that its past and present are
+// one buffer.
+func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, fused bool, say io.Writer) error {
+	if f.web && c.Config.Arch != model.GPT2 {
+		return fmt.Errorf("--web: transformers.js has no architecture %q, only %q of ours", c.Config.Arch, model.GPT2)
+	}
+	name, weights := "model.onnx", huggingface.WeightsName
+	if f.web {
+		name, weights = "onnx/model.onnx", "model.onnx_data"
+	}
+	p, split, torch, err := parts(c, m, weights, f.web)
+	if err != nil {
+		return err
+	}
+	files, err := split.Files(name)
+	if err != nil {
+		return err
+	}
+	if f.web && torch {
+		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + weights})
+	}
+	end := genaiEnd(c, p.End)
+	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end, Shared: fused}.Config(m)
+	if err != nil {
+		return err
+	}
+	files = append(append(files, p.Texts...), textFile("genai_config.json", genai))
+	if err := store.SaveFolder(out, files); err != nil {
+		return err
+	}
+	sayFolder(say, out, m, files)
+	switch {
+	case c.Config.Arch != model.GPT2:
+		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Config.Arch)
+	case !torch:
+		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s has no longer the weights of the network\n", name)
+	}
+	if fused {
+		fmt.Fprintf(say, "with --fuse past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not\n", c.Config.Context)
+	}
+	if len(c.Tokenizer) == 0 {
+		fmt.Fprintln(say, "the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
+	}
+	if p.End == nil {
+		fmt.Fprintf(say, "the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too\n", end)
+	}
+	return nil
+}
+
+// genaiEnd returns the id at which onnxruntime-genai ends a text. It wants one;
+// a model that has none gets the one that is least likely to be wanted.
+func genaiEnd(c *model.Checkpoint, end *int64) int64 {
+	if end != nil {
+		return *end
+	}
+	if t, err := tokens.Parse(c.Tokenizer); err == nil {
+		if unknown, ok := t.Unknown(); ok {
+			return unknown
+		}
+	}
+	return int64(c.Config.Vocab - 1)
+}
+
+// parts puts the weights of a model into a file of the given name beside it: a
+// safetensors file, where the model has them as the network does. One that was
+// quantized has others; transformers cannot use them, and they go into a file
+// of ONNX's form.
+func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split export.Beside, torch bool, err error) {
+	tensors, same := weightsOf(c, m)
+	if !same {
+		p, err = huggingface.Prepare(c.Config, c.Tokenizer, c.Weights, browser)
+		return p, export.Split(m, "model.onnx_data"), false, err
+	}
+	if browser && slices.ContainsFunc(tensors, func(t format.Tensor) bool { return t.DType != format.Float32 }) {
+		return p, split, false, fmt.Errorf("--web: transformers.js looks for float32 in onnx/model.onnx: leave out --dtype")
+	}
+	p, err = huggingface.Prepare(c.Config, c.Tokenizer, tensors, browser)
+	return p, export.SplitAt(m, weights, p.Offsets, p.Weights), true, err
+}
+
+// weightsOf returns the weights of a checkpoint as a model has them, if it has
+// all of them under their names and in their shapes.
+func weightsOf(c *model.Checkpoint, m *onnx.Model) (tensors []format.Tensor, same bool) {
+	found := map[string]*onnx.Tensor{}
+	for _, t := range m.Graph.Initializers {
+		found[t.Name] = t
+	}
+	for _, w := range c.Weights {
+		t := found[w.Name]
+		if t == nil || onnxTypes[t.DataType] == 0 {
+			return nil, false
+		}
+		x := format.Tensor{Name: w.Name, DType: onnxTypes[t.DataType], Data: t.Raw}
+		for _, d := range t.Dims {
+			x.Shape = append(x.Shape, int(d))
+		}
+		if !slices.Equal(x.Shape, w.Shape) {
+			return nil, false
+		}
+		tensors = append(tensors, x)
+	}
+	return tensors, true
+}
+
+// tritonModel writes the folder of a model in a repository of the Triton
+// Inference Server, which is made if it is not there.
+func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, say io.Writer) error {
+	config, err := export.TritonConfig(name, m)
+	if err != nil {
+		return err
+	}
+	_, split, _, err := parts(c, m, huggingface.WeightsName, false)
+	if err != nil {
+		return err
+	}
+	files, err := split.Files("1/model.onnx")
+	if err != nil {
+		return err
+	}
+	made := os.Mkdir(repository, 0o777)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return fmt.Errorf("--triton: %w", made)
+	}
+	files = append(files, textFile("config.pbtxt", config))
+	out := filepath.Join(repository, name)
+	if err := store.SaveFolder(out, files); err != nil {
+		if made == nil {
+			os.Remove(repository)
+		}
+		return err
+	}
+	sayFolder(say, out, m, files)
+	return nil
+}
+
+// tritonName is the name of a model in Triton's repository: that of its run or
+// file, in letters that no path and no URL changes.
+func tritonName(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		path = full
+	}
+	if base := filepath.Base(path); base == store.LatestName || base == store.BestName {
+		path = filepath.Dir(path)
+	}
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, strings.TrimSuffix(filepath.Base(path), ".safetensors"))
+	return name
+}
+
+func textFile(name string, text []byte) store.File {
+	return store.File{Name: name, Write: func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	}}
+}
+
+func sayFolder(say io.Writer, out string, m *onnx.Model, files []store.File) {
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.Name
+	}
+	slices.Sort(names)
+	fmt.Fprintf(say, "wrote %s: profile %s, opset %d, %d nodes: %s\n", out, m.Metadata[export.MetaProfile], m.Opset(), len(m.Graph.Nodes), strings.Join(names, ", "))
+}

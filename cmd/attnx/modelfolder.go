@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+)
+
+// modelIn returns the path of the model in a folder that export wrote, or
+// another tool that has its names. Any other path is returned as it is.
+func modelIn(path string) string {
+	if !isFolder(path) {
+		return path
+	}
+	for _, name := range []string{"model.onnx", filepath.Join("onnx", "model.onnx")} {
+		file := filepath.Join(path, name)
+		if info, err := os.Lstat(file); err == nil && !info.IsDir() { // a link is the reader's to refuse
+			return file
+		}
+	}
+	return path
+}
+
+// verifyWeights begins to compare the weights beside a model with what it says
+// of them. What was started beside it may go on; the answer comes with wait.
+func verifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
+	w, err := export.WeightsOf(path, m)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.Verify(context.Background()) }()
+	return func() error { return <-done }, nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/placement"
+)
+
+// planFlags are the flags of verify that mean something with --plan, which
+// runs nothing.
+var planFlags = []string{"plan", "json"}
+
+// planFor is the part of verify that asks where the nodes of an ONNX file
+// would run.
+func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJSON bool) error {
+	if provider != string(placement.CUDA) {
+		return fmt.Errorf("--plan: there is no table for %q: take cuda", provider)
+	}
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && !slices.Contains(planFlags, f.Name) {
+			err = fmt.Errorf("--plan and --%s exclude each other: a plan runs nothing", f.Name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if len(files) != 1 {
+		return fmt.Errorf("--plan wants one ONNX file and no checkpoint, %d files are named: see `%s --help`", len(files), cmd.CommandPath())
+	}
+	kind, err := sniff(files[0])
+	if err != nil {
+		return err
+	}
+	if kind != onnxFile {
+		return fmt.Errorf("--plan: %s is no ONNX file: make one with `attnx export`", files[0])
+	}
+	m, err := onnx.ReadFile(files[0])
+	if err != nil {
+		return err
+	}
+	plan, err := placement.Plan(m)
+	if unsupported := new(onnx.UnsupportedError); errors.As(err, &unsupported) {
+		unsupported.File = files[0]
+	}
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = printJSON(s.out, plan)
+	} else {
+		err = plan.WriteText(s.out, files[0])
+	}
+	if err != nil {
+		return err
+	}
+	if !plan.Clean() {
+		return errMismatch
+	}
+	return nil
+}

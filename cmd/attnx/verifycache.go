@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+const cacheSuffix = "-cache"
+
+// cacheLevels are the optimizations at which ONNX Runtime's CPU is held to the
+// oracle with a past: what is right as written must be right as deployed.
+var cacheLevels = []struct {
+	name  string
+	level ort.Optimization
+}{{"disabled", ort.OptimizeNone}, {"basic", ort.OptimizeBasic}, {"all", ort.OptimizeAll}}
+
+// cachedCandidates returns what runs the network with a past, a candidate for
+// each optimization.
+func (v *verification) cachedCandidates(name string, named bool) []runtime.Candidate {
+	device := strings.TrimSuffix(strings.TrimPrefix(name, "ort-"), cacheSuffix)
+	shape := cacheShape(v.checkpoint.Config, v.files[export.Cache].model)
+	var forms []runtime.Form
+	for _, way := range shape.Ways() {
+		forms = append(forms, runtime.Form{Name: string(way), Of: func(s runtime.Session) runtime.Session { return runtime.Cached(s, shape, way) }})
+	}
+	var out []runtime.Candidate
+	for _, l := range cacheLevels {
+		c := runtime.Candidate{Name: name, Named: named, Forms: forms}
+		if device == "cpu" {
+			c.Name += " (" + l.name + ")"
+		} else if l.level != ort.OptimizeAll {
+			continue
+		}
+		c.Open = func() (runtime.Session, error) { return v.openCached(device, l.level) }
+		out = append(out, c)
+	}
+	return out
+}
+
+func (v *verification) openCached(device string, level ort.Optimization) (runtime.Session, error) {
+	o, err := v.options(device)
+	if err != nil {
+		return nil, err
+	}
+	o.Optimization = level
+	if f := v.files[export.Cache]; f.model != nil {
+		return ort.Open(f.path, o)
+	}
+	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Cache}})
+	if err != nil {
+		return nil, err
+	}
+	return ort.OpenBytes(data, o)
+}
+
+// cacheShape returns what there is to know of a network with a past, in the
+// given file or, where it is nil, in one that was exported as is usual.
+func cacheShape(c model.Config, m *onnx.Model) runtime.CacheShape {
+	shape := runtime.CacheShape{
+		Layers: c.Layers, Heads: c.Heads, HeadWidth: c.HeadWidth(), Context: c.Context, Positions: c.Positions, DType: format.Float32,
+	}
+	if m != nil {
+		shape.Shared = m.Metadata[export.MetaCache] == export.CacheShared
+	}
+	return shape
+}
+
+// lastLogits reports whether a file gives the logits of the last token alone.
+func lastLogits(m *onnx.Model) bool {
+	for _, o := range m.Graph.Outputs {
+		if o.Name == "logits" && len(o.Dims) == 3 {
+			return !o.Dims[1].Open
+		}
+	}
+	return false
+}
+
+// oracle returns the network in float64. With past it also gives the keys and
+// values of a text, by the network with a past, whose logits must be the same.
+func (v *verification) oracle(past bool) (runtime.Session, error) {
+	whole, err := ref.New(v.graph, v.checkpoint.Weights)
+	if err != nil || !past {
+		return whole, err
+	}
+	g, err := model.BuildCached(v.checkpoint.Config, false)
+	if err != nil {
+		return nil, err
+	}
+	cached, err := ref.New(g, v.checkpoint.Weights)
+	if err != nil {
+		return nil, err
+	}
+	return oracles{whole, runtime.Cached(cached, cacheShape(v.checkpoint.Config, nil), runtime.Whole)}, nil
+}
+
+// oracles are the network without a past and with one.
+type oracles struct{ whole, past runtime.Session }
+
+func (o oracles) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	out, err := o.past.Run(inputs)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := o.whole.Run(inputs)
+	if err != nil {
+		return nil, err
+	}
+	d := runtime.Compare(whole["logits"], out["logits"])
+	if !d.Within {
+		return nil, errors.New("the network with a past is not the network without: " + fmt.Sprint(d.Reason, d.FirstBad))
+	}
+	out = maps.Clone(out)
+	out["logits"] = whole["logits"]
+	return out, nil
+}
+
+func (o oracles) Close() error { return errors.Join(o.past.Close(), o.whole.Close()) }

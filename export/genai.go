@@ -1,0 +1,101 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/attnx/attnx/export/onnx"
+)
+
+// GenAI is what onnxruntime-genai wants to know of a model beside its file.
+type GenAI struct {
+	File    string // the model's, in the folder
+	Context int    // tokens of a past and its new ones together
+	Width   int    // of the network
+	Begin   *int64 // the id that begins a text; nil if there is none
+	End     int64  // the id that ends a text: onnxruntime-genai opens no model without
+	Shared  bool   // past and present are one buffer of Context tokens
+}
+
+// genaiConfig is a genai_config.json: the members that onnxruntime-genai's
+// src/config.h knows for a decoder, names of inputs and outputs included.
+type genaiConfig struct {
+	Model  genaiModel  `json:"model"`
+	Search genaiSearch `json:"search"`
+}
+
+type genaiModel struct {
+	Type    string       `json:"type"`
+	Begin   *int64       `json:"bos_token_id,omitempty"`
+	End     int64        `json:"eos_token_id"`
+	Pad     int64        `json:"pad_token_id"`
+	Vocab   int64        `json:"vocab_size"`
+	Context int          `json:"context_length"`
+	Decoder genaiDecoder `json:"decoder"`
+}
+
+type genaiDecoder struct {
+	Session genaiSession      `json:"session_options"`
+	File    string            `json:"filename"`
+	Head    int64             `json:"head_size"`
+	Width   int               `json:"hidden_size"`
+	Heads   int64             `json:"num_attention_heads"`
+	KVHeads int64             `json:"num_key_value_heads"`
+	Layers  int               `json:"num_hidden_layers"`
+	Inputs  map[string]string `json:"inputs"`
+	Outputs map[string]string `json:"outputs"`
+}
+
+type genaiSession struct {
+	Providers []struct{} `json:"provider_options"` // none: the CPU
+}
+
+type genaiSearch struct {
+	Sample   bool `json:"do_sample"`
+	MaxIDs   int  `json:"max_length"`
+	Shared   bool `json:"past_present_share_buffer"`
+	NumBeams int  `json:"num_beams"`
+}
+
+// noPadding is an id that no text has. onnxruntime-genai takes ids at the end of
+// a prompt for padding where they are the padding's, and then gives the logits
+// of the id before: with the end of a text for padding, as GPT-2 has it
+// elsewhere, a prompt that ends with that id would be continued wrongly. What
+// is read at a padded place is hidden by the mask; −1 is a place that Gather
+// knows.
+const noPadding = -1
+
+// Config returns the genai_config.json of a model of the profile cache.
+func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
+	// The type "gpt2" would be a graph with keys and values in one tensor.
+	c := genaiConfig{
+		Model: genaiModel{Type: "decoder", Begin: g.Begin, End: g.End, Pad: noPadding, Context: g.Context, Decoder: genaiDecoder{
+			Session: genaiSession{Providers: []struct{}{}}, File: g.File, Width: g.Width,
+			Inputs:  map[string]string{"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
+			Outputs: map[string]string{"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},
+		}},
+		Search: genaiSearch{MaxIDs: g.Context, Shared: g.Shared, NumBeams: 1},
+	}
+	d := &c.Model.Decoder
+	for _, in := range m.Graph.Inputs {
+		if in.Name == fmt.Sprintf("past_key_values.%d.key", d.Layers) && len(in.Dims) == 4 {
+			d.Layers++
+			d.Heads, d.KVHeads, d.Head = in.Dims[1].Value, in.Dims[1].Value, in.Dims[3].Value
+		}
+		for _, name := range []string{"input_ids", "attention_mask", "position_ids"} {
+			if in.Name == name {
+				d.Inputs[name] = name
+			}
+		}
+	}
+	for _, out := range m.Graph.Outputs {
+		if n := len(out.Dims); out.Name == "logits" && n > 0 {
+			c.Model.Vocab = out.Dims[n-1].Value
+		}
+	}
+	if d.Heads == 0 || d.Head == 0 || c.Model.Vocab == 0 {
+		return nil, fmt.Errorf("export: the model has no past of known sizes: a folder holds the profile %s", Cache)
+	}
+	text, err := json.MarshalIndent(c, "", "  ")
+	return append(text, '\n'), err
+}

@@ -1,0 +1,176 @@
+package placement
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Provider is one of ONNX Runtime's execution providers.
+type Provider string
+
+// The providers of the table.
+const (
+	CPU  Provider = "cpu"
+	CUDA Provider = "cuda"
+)
+
+// Kernel is an implementation of an operator.
+type Kernel struct {
+	Provider Provider
+	Domain   string // "" for the standard one
+	Op       string
+
+	// It takes the versions of the operator from Since to Until. With Until 0
+	// it takes Since only: whoever registered it could not know what a later
+	// version would change (VerifyVersion in
+	// onnxruntime/core/framework/kernel_registry.cc).
+	Since, Until int64
+
+	// Types gives the element types that a type variable, or a parameter, may
+	// have, by ONNX's names: "float", "float16", "int64".
+	Types map[string][]string
+
+	// Which inputs and outputs are in the CPU's memory although the kernel runs
+	// on the GPU. Of the CPU's kernels there are none to tell.
+	HostInputs, HostOutputs []int
+}
+
+// takes reports whether a version of the operator is the kernel's.
+func (k *Kernel) takes(version int64) bool {
+	return k.Since == version || k.Since <= version && version <= k.Until
+}
+
+// Version returns the version of ONNX Runtime that the table is of.
+func Version() string { return table().version }
+
+// Lookup returns the kernels that a provider has for an operator, oldest
+// versions first; none if it has none.
+func Lookup(provider Provider, domain, op string) []Kernel {
+	return slices.Clone(table().kernels[kernelKey{provider, operator{standard(domain), op}}])
+}
+
+// operator is an operator of whatever version; the standard domain is "".
+type operator struct{ domain, op string }
+
+type kernelKey struct {
+	provider Provider
+	operator
+}
+
+// facts are what is in kernels.tsv.
+type facts struct {
+	version string
+	kernels map[kernelKey][]Kernel
+	schemas map[operator][]schema // oldest first
+	newest  map[string]int64      // the last opset of a domain that ONNX Runtime opens
+}
+
+//go:embed kernels.tsv
+var kernelsTSV string
+
+// table returns the facts, read on first use: they are our own file, and wrong
+// ones are a mistake of the build.
+var table = sync.OnceValue(func() *facts {
+	f, err := parse(kernelsTSV)
+	if err != nil {
+		panic(err)
+	}
+	return f
+})
+
+// parse reads the lines that fixtures/oracle/placement_kernels.py writes.
+func parse(text string) (*facts, error) {
+	f := &facts{kernels: map[kernelKey][]Kernel{}, schemas: map[operator][]schema{}, newest: map[string]int64{}}
+	types := map[string][]string{} // lists that stand in many lines
+	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		c := strings.Split(line, "\t")
+		var err error
+		switch {
+		case c[0] == "version" && len(c) == 2:
+			f.version = c[1]
+		case c[0] == "opset" && len(c) == 3:
+			f.newest[standard(c[1])], err = strconv.ParseInt(c[2], 10, 64)
+		case c[0] == "types" && len(c) == 3:
+			types[c[1]] = strings.Split(c[2], ",")
+		case c[0] == "kernel" && len(c) == 9:
+			err = f.kernel(c[1:], types)
+		case c[0] == "schema" && len(c) == 6:
+			err = f.schema(c[1:])
+		default:
+			err = fmt.Errorf("%d columns of kind %q", len(c), c[0])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("kernels.tsv: line %d: %w: make it anew with fixtures/oracle/placement_kernels.py", i+1, err)
+		}
+	}
+	return f, nil
+}
+
+// kernel reads provider, domain, operator, first and last version, types,
+// inputs and outputs in the CPU's memory.
+func (f *facts) kernel(c []string, types map[string][]string) error {
+	k := Kernel{Provider: Provider(c[0]), Domain: standard(c[1]), Op: c[2], Types: map[string][]string{}}
+	var err error
+	if k.Since, err = strconv.ParseInt(c[3], 10, 64); err != nil {
+		return err
+	}
+	if c[4] != "" {
+		if k.Until, err = strconv.ParseInt(c[4], 10, 64); err != nil {
+			return err
+		}
+	}
+	for variable, list := range pairs(c[5]) {
+		if allowed, ok := types[list]; ok {
+			k.Types[variable] = allowed
+		} else {
+			k.Types[variable] = strings.Split(list, ",")
+		}
+	}
+	if k.HostInputs, err = numbers(c[6]); err != nil {
+		return err
+	}
+	if k.HostOutputs, err = numbers(c[7]); err != nil {
+		return err
+	}
+	key := kernelKey{k.Provider, operator{k.Domain, k.Op}}
+	f.kernels[key] = append(f.kernels[key], k)
+	return nil
+}
+
+// pairs reads "a=x;b=y".
+func pairs(s string) map[string]string {
+	out := map[string]string{}
+	for part := range strings.SplitSeq(s, ";") {
+		if name, value, ok := strings.Cut(part, "="); ok {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// numbers reads "1,2,3".
+func numbers(s string) (out []int, err error) {
+	if s == "" {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// standard returns the name of a domain; the standard one has two.
+func standard(domain string) string {
+	if domain == "ai.onnx" {
+		return ""
+	}
+	return domain
+}

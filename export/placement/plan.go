@@ -1,0 +1,172 @@
+package placement
+
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/export/onnx"
+)
+
+// Where a node runs.
+const (
+	OnCUDA    = "cuda"
+	OnCPU     = "cpu"
+	OnNothing = "none"    // no provider has a kernel
+	OnUnknown = "unknown" // an element type is not known on which it depends
+)
+
+// Report is where the nodes of a model would run, and what would be copied.
+type Report struct {
+	Provider Provider `json:"provider"`
+	Table    string   `json:"table"` // the version of ONNX Runtime whose kernels were looked up
+	CUDA     int      `json:"cuda"`  // nodes
+	CPU      int      `json:"cpu"`
+	Other    int      `json:"other"` // neither: see their reasons
+	Copies   []Copy   `json:"copies"`
+	Nodes    []Node   `json:"nodes"` // in the file's order, without Constant: ONNX Runtime makes weights of those
+}
+
+// Clean reports whether every node runs on the GPU and nothing is copied
+// between them.
+func (r *Report) Clean() bool { return r.CUDA == len(r.Nodes) && len(r.Copies) == 0 }
+
+// Node is a node of the model and its place.
+type Node struct {
+	Node   string `json:"node"` // its name, or its operator and place if it has none
+	Op     string `json:"op"`
+	Domain string `json:"domain,omitempty"`
+	Device string `json:"device"`
+	Why    string `json:"why,omitempty"` // it is not on the GPU
+}
+
+// Copy is a node that ONNX Runtime would put in, for a value that is in one
+// memory and used in the other.
+type Copy struct {
+	Op    string   `json:"op"` // MemcpyFromHost, MemcpyToHost
+	Value string   `json:"value"`
+	From  string   `json:"from"` // the node that makes it; "input" for an input of the graph
+	To    []string `json:"to"`   // the nodes that want it in the other memory
+}
+
+// Plan says where the nodes of a model would run if it were opened for CUDA
+// with the CPU to fall back on. The model must have passed onnx.Check. Graphs
+// in attributes (If, Loop, Scan) are refused with an [onnx.UnsupportedError],
+// as is an opset newer than the table.
+func Plan(m *onnx.Model) (*Report, error) {
+	p, err := newPlanner(table(), m)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.nodes {
+		p.kernel(i)
+	}
+	p.preferCPU()
+	r := &Report{Provider: CUDA, Table: Version(), Copies: p.copies(), Nodes: p.nodes}
+	for _, n := range p.nodes {
+		switch n.Device {
+		case OnCUDA:
+			r.CUDA++
+		case OnCPU:
+			r.CPU++
+		default:
+			r.Other++
+		}
+	}
+	return r, nil
+}
+
+// planner is a graph on its way to a Report. Index i is that of a node in all
+// of its lists.
+type planner struct {
+	facts   *facts
+	graph   *onnx.Graph
+	source  []*onnx.Node
+	schemas []*schema
+	nodes   []Node
+	kernels []*Kernel         // CUDA's, nil if there is none
+	types   map[string]string // of values
+	weights map[string]int64  // elements of initializers and constants
+	inputs  map[string]bool   // of the graph, without those that are weights
+	uses    map[string][]use  // of a value
+}
+
+// use is an input of a node.
+type use struct{ node, input int }
+
+func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
+	p := &planner{facts: f, graph: m.Graph, weights: map[string]int64{}, inputs: map[string]bool{}, uses: map[string][]use{}}
+	opsets := map[string]int64{}
+	for _, o := range m.Opsets {
+		domain := standard(o.Domain)
+		opsets[domain] = o.Version
+		if newest, known := f.newest[domain]; known && o.Version > newest {
+			return nil, &onnx.UnsupportedError{Offset: -1, Reason: fmt.Sprintf(
+				"opset %d is newer than the last that ONNX Runtime %s opens, %d: export with an older one", o.Version, f.version, newest)}
+		}
+	}
+	p.types = map[string]string{}
+	for _, t := range m.Graph.Initializers {
+		p.weights[t.Name] = t.Elements()
+		p.types[t.Name] = t.DataType.String()
+	}
+	for _, v := range m.Graph.Inputs {
+		if _, weight := p.weights[v.Name]; !weight {
+			p.inputs[v.Name] = true
+			p.types[v.Name] = v.DataType.String()
+		}
+	}
+	declared := declaredTypes(m.Graph)
+	for i, n := range m.Graph.Nodes {
+		if constant(n) {
+			p.constant(n)
+			continue
+		}
+		label := n.Name
+		if label == "" {
+			label = fmt.Sprintf("%s (node %d)", n.Op, i)
+		}
+		for _, a := range n.Attributes {
+			if a.Graph != nil {
+				return nil, &onnx.UnsupportedError{Offset: -1, Where: fmt.Sprintf("node %q", label), Reason: fmt.Sprintf(
+					"%s holds a graph: only models without graphs in their nodes are planned", n.Op)}
+			}
+		}
+		s := f.at(operator{standard(n.Domain), n.Op}, opsets[standard(n.Domain)])
+		for j, in := range n.Inputs {
+			if in != "" {
+				p.uses[in] = append(p.uses[in], use{len(p.nodes), j})
+			}
+		}
+		p.infer(n, s, declared)
+		p.source, p.schemas = append(p.source, n), append(p.schemas, s)
+		p.nodes = append(p.nodes, Node{Node: label, Op: n.Op, Domain: standard(n.Domain)})
+	}
+	p.kernels = make([]*Kernel, len(p.nodes))
+	return p, nil
+}
+
+// constant reports whether ONNX Runtime makes an initializer of a node when it
+// reads the file, at every level of optimisation (the constructor of Graph in
+// onnxruntime/core/graph/graph.cc).
+func constant(n *onnx.Node) bool { return n.Op == "Constant" && standard(n.Domain) == "" }
+
+// constant takes a Constant's output among the weights.
+func (p *planner) constant(n *onnx.Node) {
+	for _, a := range n.Attributes {
+		t, ok := constants[a.Name]
+		if !ok || len(n.Outputs) == 0 {
+			continue
+		}
+		elements := int64(1)
+		switch {
+		case a.Tensor != nil:
+			t, elements = a.Tensor.DataType.String(), a.Tensor.Elements()
+		case a.Type == onnx.AttrInts:
+			elements = int64(len(a.Ints))
+		case a.Type == onnx.AttrFloats:
+			elements = int64(len(a.Floats))
+		case a.Type == onnx.AttrStrings:
+			elements = int64(len(a.Strings))
+		}
+		p.weights[n.Outputs[0]], p.types[n.Outputs[0]] = elements, t
+	}
+}

@@ -1,0 +1,90 @@
+package placement
+
+import "github.com/attnx/attnx/export/onnx"
+
+// declaredTypes returns the element types that a graph says of its values.
+func declaredTypes(g *onnx.Graph) map[string]string {
+	types := map[string]string{}
+	for _, list := range [][]onnx.ValueInfo{g.Values, g.Outputs} {
+		for _, v := range list {
+			if v.DataType != 0 {
+				types[v.Name] = v.DataType.String()
+			}
+		}
+	}
+	return types
+}
+
+// infer finds the element types of a node's outputs: from the node, or, where
+// that does not tell, as the graph says. What neither tells stays out of
+// p.types.
+func (p *planner) infer(n *onnx.Node, s *schema, declared map[string]string) {
+	for i, out := range n.Outputs {
+		t := outputType(n, s, i, p.types)
+		if t == "" {
+			t = declared[out]
+		}
+		if out != "" && t != "" {
+			p.types[out] = t
+		}
+	}
+}
+
+// outputType returns the type of a node's i-th output, "" if it does not
+// follow from the node: from its signature, an attribute, or an input of the
+// same type variable.
+func outputType(n *onnx.Node, s *schema, i int, types map[string]string) string {
+	if s == nil {
+		return ""
+	}
+	p := nth(s.outputs, i)
+	if p.fixed != "" {
+		return p.fixed
+	}
+	if p.variable == "" || p.mixed {
+		return ""
+	}
+	rule := attributeTypes[output{operator{standard(n.Domain), n.Op}, p.name}]
+	for _, a := range n.Attributes {
+		switch {
+		case a.Name != rule.attribute:
+		case a.Type == onnx.AttrTensor:
+			return a.Tensor.DataType.String()
+		case a.Type == onnx.AttrInt && a.Int != 0:
+			return onnx.DataType(a.Int).String()
+		}
+	}
+	for j, in := range n.Inputs {
+		if q := nth(s.inputs, j); in != "" && q.variable == p.variable && !q.mixed {
+			return types[in]
+		}
+	}
+	return rule.otherwise
+}
+
+// output is an output of an operator, by its name.
+type output struct {
+	operator
+	name string
+}
+
+// attributeTypes are the outputs whose type an attribute tells: as the number
+// of an element type, or by being a tensor of it. From the operators'
+// definitions in ONNX's docs/Operators.md.
+var attributeTypes = map[output]struct {
+	attribute string
+	otherwise string // without the attribute, and without an input of the output's type variable
+}{
+	{operator{"", "Cast"}, "output"}:                  {"to", ""},
+	{operator{"", "ConstantOfShape"}, "output"}:       {"value", "float"},
+	{operator{"", "LayerNormalization"}, "Mean"}:      {"stash_type", "float"},
+	{operator{"", "LayerNormalization"}, "InvStdDev"}: {"stash_type", "float"},
+	{operator{"", "QuantizeLinear"}, "y"}:             {"output_dtype", "uint8"},
+}
+
+// constants are the attributes that a Constant has one of, and the type that
+// its output then has; a tensor says its own.
+var constants = map[string]string{
+	"value": "", "value_int": "int64", "value_ints": "int64", "value_float": "float", "value_floats": "float",
+	"value_string": "string", "value_strings": "string",
+}

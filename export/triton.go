@@ -1,0 +1,50 @@
+package export
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/attnx/attnx/export/onnx"
+)
+
+// tritonTypes are Triton's names of element types, from its model_config.proto.
+var tritonTypes = map[onnx.DataType]string{
+	onnx.Float: "TYPE_FP32", onnx.Float16: "TYPE_FP16", onnx.BFloat16: "TYPE_BF16", onnx.Double: "TYPE_FP64",
+	onnx.Int64: "TYPE_INT64", onnx.Int32: "TYPE_INT32", onnx.Bool: "TYPE_BOOL",
+}
+
+// TritonConfig returns the config.pbtxt of a model under a name of Triton's,
+// for its ONNX Runtime backend. max_batch_size is 0 and the axis of the batch
+// is one of the shape: requests with texts or pasts of different lengths
+// cannot be put into one batch by putting them one after the other, so that
+// whoever has several pads them to the left and sends them as one.
+func TritonConfig(name string, m *onnx.Model) ([]byte, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "name: %q\nbackend: \"onnxruntime\"\ndefault_model_filename: \"model.onnx\"\nmax_batch_size: 0\n", name)
+	for _, list := range []struct {
+		name   string
+		values []onnx.ValueInfo
+	}{{"input", m.Graph.Inputs}, {"output", m.Graph.Outputs}} {
+		fmt.Fprintf(&b, "%s [\n", list.name)
+		for i, v := range list.values {
+			t, ok := tritonTypes[v.DataType]
+			if !ok || v.NoShape {
+				return nil, fmt.Errorf("export: %s %q of type %s cannot be told to Triton", list.name, v.Name, v.DataType)
+			}
+			dims := make([]string, len(v.Dims))
+			for axis, d := range v.Dims {
+				dims[axis] = fmt.Sprint(d.Value)
+				if d.Open {
+					dims[axis] = "-1"
+				}
+			}
+			comma := ","
+			if i == len(list.values)-1 {
+				comma = ""
+			}
+			fmt.Fprintf(&b, "  { name: %q, data_type: %s, dims: [ %s ] }%s\n", v.Name, t, strings.Join(dims, ", "), comma)
+		}
+		b.WriteString("]\n")
+	}
+	return []byte(b.String()), nil
+}

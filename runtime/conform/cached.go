@@ -1,0 +1,123 @@
+package conform
+
+import (
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime"
+)
+
+// Networks with a past, as CachedNetworks builds them.
+type (
+	// Build makes the graph of a network.
+	Build func(fixtures.Config) (*graph.Graph, error)
+	// CachedBuild makes the same network with a past, its last logits alone if
+	// asked for.
+	CachedBuild func(c fixtures.Config, last bool) (*graph.Graph, error)
+)
+
+// CachedNetworks runs the networks of Networks with a past, in every way that
+// a text can be computed then: on the golden ids against PyTorch's logits, and
+// on the standard cases against the oracle, keys and values too. shared says
+// that f makes sessions whose past and present are one buffer.
+func CachedNetworks(t *testing.T, f Open, o Options, shared bool, cached CachedBuild, full Build, oracle Open) {
+	eachNetwork(t, func(t *testing.T, golden fixtures.Golden, weights []format.Tensor) {
+		c := golden.Config
+		shape := runtime.CacheShape{
+			Layers: c.Layers, Heads: c.Heads, HeadWidth: c.Width / c.Heads, Context: c.Context,
+			Positions: c.Positions, Shared: shared, DType: format.Float32,
+		}
+		graphs := map[bool]*graph.Graph{}
+		for _, last := range []bool{false, true} {
+			var err error
+			if graphs[last], err = cached(c, last); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g, err := full(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := open(t, oracle, g, weights)
+		apart := shape
+		apart.Shared = false
+		past := runtime.Cached(open(t, oracle, graphs[false], weights), apart, runtime.Whole)
+		for last, g := range graphs {
+			s := open(t, f, g, weights)
+			for _, way := range shape.Ways() {
+				name := string(way)
+				if last {
+					name += ", last logits"
+				}
+				t.Run(name, func(t *testing.T) {
+					n := cachedNetwork{o, runtime.Cached(s, shape, way), whole, past}
+					n.golden(t, golden)
+					for _, k := range runtime.Cases(c.Vocab, c.Context, 1) {
+						if n.run(t, k); t.Failed() {
+							t.Fatalf("on %s", k)
+						}
+					}
+				})
+			}
+		}
+	})
+}
+
+type cachedNetwork struct {
+	options     Options
+	session     runtime.Session
+	whole, past runtime.Session // the oracle's logits; its keys and values
+}
+
+// golden runs the ids of the golden file, whose logits are PyTorch's.
+func (n cachedNetwork) golden(t *testing.T, g fixtures.Golden) {
+	t.Helper()
+	ids, err := tensor("input_ids", g.InputIDs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logits, err := tensor("logits", g.Logits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.compare(t, map[string]format.Tensor{"input_ids": ids}, map[string]format.Tensor{"logits": logits})
+}
+
+// run runs a case against the oracle.
+func (n cachedNetwork) run(t *testing.T, c runtime.Case) {
+	t.Helper()
+	want, err := n.past.Run(c.Inputs())
+	if err != nil {
+		t.Fatalf("the oracle with a past: %v", err)
+	}
+	whole, err := n.whole.Run(c.Inputs())
+	if err != nil {
+		t.Fatalf("the oracle: %v", err)
+	}
+	if d := runtime.Compare(whole["logits"], want["logits"]); !d.Within {
+		t.Fatalf("the oracle with a past and without: %v %v", d.Reason, d.FirstBad)
+	}
+	n.compare(t, c.Inputs(), want)
+}
+
+func (n cachedNetwork) compare(t *testing.T, inputs, want map[string]format.Tensor) {
+	t.Helper()
+	got, err := n.session.Run(inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tensors []format.Tensor
+	for name, x := range want {
+		x = x.WithName(name)
+		if name == "logits" {
+			x = runtime.LastRows(x, got[name])
+		}
+		tensors = append(tensors, x)
+	}
+	if _, all := want["present.0.key"]; !all {
+		got = map[string]format.Tensor{"logits": got["logits"]}
+	}
+	n.options.compare(t, got, tensors)
+}

@@ -1,0 +1,163 @@
+package runtime
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+)
+
+// CacheKey is the metadata key that says what a model's present is: its past
+// with the new keys and values appended (CacheConcat, and what a model without
+// the key has), or its past itself, written to in place (CacheShared).
+const (
+	CacheKey    = "attnx.cache"
+	CacheConcat = "concat"
+	CacheShared = "shared"
+)
+
+// ContractError says that a model is not one that a Decoder can drive.
+type ContractError struct {
+	Declares string // what the model says of itself
+	Needs    string // what the loop needs there
+}
+
+func (e *ContractError) Error() string {
+	return fmt.Sprintf("the model declares %s, the decode loop needs %s: write the file with `attnx export --profile cache`", e.Declares, e.Needs)
+}
+
+// contract is where a model takes and gives what the loop handles.
+type contract struct {
+	ids, mask, positions int // inputs; positions is -1 where the model has none
+	logits               int // output
+	vocab                int
+	lastOnly             bool // logits are (B,1,V), of the last position
+	shared               bool
+	caches               []cacheTensor
+}
+
+// cacheTensor is a key or a value of one layer, (B,heads,tokens,width).
+type cacheTensor struct {
+	past, present string
+	in, out       int // their places
+	heads, width  int
+	dtype         format.DType
+}
+
+// What a declared dimension may be, besides a name or one certain number.
+const (
+	anySize   = -1 // it is known when the model runs
+	fixedSize = -2 // it is a number, at least 1
+)
+
+// fits reports whether a declared dimension is what the loop needs.
+func fits(d Dim, want int) bool {
+	switch want {
+	case anySize:
+		return d.Name != ""
+	case fixedSize:
+		return d.Name == "" && d.Size > 0
+	}
+	return d.Name != "" || d.Size == want
+}
+
+// readContract finds the values of the contract among those that the model
+// declares, and refuses a model which has others, or has them in other shapes.
+func readContract(d Device, o DecoderOptions) (contract, error) {
+	c := contract{positions: -1}
+	kind, ok := d.Metadata(CacheKey)
+	if ok && kind != CacheConcat && kind != CacheShared {
+		return c, &ContractError{fmt.Sprintf("%s = %q", CacheKey, kind), CacheConcat + " or " + CacheShared}
+	}
+	c.shared = kind == CacheShared
+	batch, pastLength, presentLength := o.Batch, anySize, anySize
+	if c.shared {
+		pastLength, presentLength = o.Context, o.Context
+		if batch > 1 { // prompts run one by one, tokens all together
+			batch = anySize
+		}
+	}
+	in, out := newSide("input", d.Inputs()), newSide("output", d.Outputs())
+	integer, float := []format.DType{format.Int64}, []format.DType{format.Float32, format.Float16, format.BFloat16}
+
+	c.ids = in.take("input_ids", integer, "I64[batch,tokens]", batch, anySize)
+	c.mask = in.take("attention_mask", integer, "I64[batch,past+tokens]", batch, anySize)
+	if in.has("position_ids") {
+		c.positions = in.take("position_ids", integer, "I64[batch,tokens]", batch, anySize)
+	}
+	c.logits = out.take("logits", []format.DType{format.Float32}, "F32[batch,tokens or 1,vocabulary]", batch, 1, fixedSize)
+	if out.err == nil {
+		shape := out.values[c.logits].Shape
+		c.vocab, c.lastOnly = shape[2].Size, shape[1].Name == ""
+	}
+	for layer := 0; layer == 0 || in.has(pastName(layer, "key")); layer++ {
+		for _, part := range [...]string{"key", "value"} {
+			t := cacheTensor{past: pastName(layer, part), present: fmt.Sprintf("present.%d.%s", layer, part)}
+			t.in = in.take(t.past, float, "F32, F16 or BF16[batch,HEADS,past,WIDTH], HEADS and WIDTH numbers", batch, fixedSize, pastLength, fixedSize)
+			if in.err != nil {
+				return c, in.err
+			}
+			past := in.values[t.in]
+			t.heads, t.width, t.dtype = past.Shape[1].Size, past.Shape[3].Size, past.DType
+			t.out = out.take(t.present, []format.DType{t.dtype}, fmt.Sprintf("%s[batch,%d,past+tokens,%d] as %s has it", t.dtype, t.heads, t.width, t.past),
+				batch, t.heads, presentLength, t.width)
+			c.caches = append(c.caches, t)
+		}
+	}
+	in.nothingElse()
+	out.nothingElse()
+	if in.err != nil {
+		return c, in.err
+	}
+	return c, out.err
+}
+
+func pastName(layer int, part string) string {
+	return fmt.Sprintf("past_key_values.%d.%s", layer, part)
+}
+
+// side is the inputs or the outputs of a model while they are looked for. It
+// keeps its first error, after which it takes nothing more.
+type side struct {
+	kind   string
+	values []Value
+	place  map[string]int
+	taken  []bool
+	err    error
+}
+
+func newSide(kind string, values []Value) *side {
+	s := &side{kind: kind, values: values, place: make(map[string]int, len(values)), taken: make([]bool, len(values))}
+	for i, v := range values {
+		s.place[v.Name] = i
+	}
+	return s
+}
+
+func (s *side) has(name string) bool { _, ok := s.place[name]; return ok }
+
+// take returns the place of a value, whose type and shape it checks.
+func (s *side) take(name string, dtypes []format.DType, needs string, shape ...int) int {
+	if s.err != nil {
+		return 0
+	}
+	needs = s.kind + " " + name + " " + needs
+	i, ok := s.place[name]
+	if !ok {
+		s.err = &ContractError{fmt.Sprintf("no %s %s", s.kind, name), needs}
+		return 0
+	}
+	v := s.values[i]
+	if !slices.Contains(dtypes, v.DType) || !v.Ranked || !slices.EqualFunc(v.Shape, shape, fits) {
+		s.err = &ContractError{s.kind + " " + v.String(), needs}
+	}
+	s.taken[i] = true
+	return i
+}
+
+// nothingElse refuses what was not taken. A name used twice is among it.
+func (s *side) nothingElse() {
+	if i := slices.Index(s.taken, false); s.err == nil && i >= 0 {
+		s.err = &ContractError{fmt.Sprintf("an %s %s", s.kind, s.values[i]), "no such " + s.kind}
+	}
+}

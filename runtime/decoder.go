@@ -1,0 +1,323 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+)
+
+// logitsBound is how many bytes of logits a run may make, where a model gives
+// them for every position: longer prompts run in pieces.
+const logitsBound = 64 << 20
+
+// DecoderOptions are the sizes that the memory of a Decoder is made for.
+type DecoderOptions struct {
+	Batch   int // sequences
+	Context int // tokens that the model sees
+}
+
+// Decoder goes on with a batch of sequences on a device, one token of each in
+// a run, with a cache of the keys and values so far. All memory is taken by
+// NewDecoder: a token costs no allocation, and where the processor can reach
+// the device's memory no copy of ids, logits or cache either. Elsewhere ids,
+// positions and mask go up, and the logits of the last position come down.
+//
+// The cache takes 2·layers·Batch·heads·Context·width elements; a model whose
+// present is its past with more appended needs it twice, and the two are used
+// in turn. A prompt runs at once where the model gives the logits of the last
+// position only; else in as many runs as keep the logits within 64 MiB, or of
+// one token each where the logits of one are larger.
+//
+// It is used by one goroutine at a time.
+type Decoder struct {
+	device         Device
+	model          contract
+	batch, context int
+	chunk          int // tokens of a sequence in one run at most
+
+	text    numbers     // ids (batch,tokens), behind them the positions
+	mask    numbers     // row by row, in the shape of the run
+	scores  Memory      // logits as the model gives them
+	view    []float32   // scores, where the processor can read them
+	rows    []float32   // logits (batch,V) on this side, where scores are not they
+	buffers [2][]Memory // the caches; one array of buffers, twice, for a shared cache
+
+	lengths []int  // tokens of each sequence
+	columns int    // of the padded cache: tokens of the longest sequence
+	padded  bool   // some of the mask is 0
+	turn    int    // which of buffers is past
+	tokens  [2]int // batch and tokens that text and logits are bound for
+	shape   [4]int // the argument of a bind call
+	ready   bool   // the cache holds sequences
+	closed  bool
+}
+
+// NewDecoder returns a decoder for the model that d has open, and takes d's
+// memory for it. A model that is not of the contract is a *ContractError. The
+// decoder owns d from then on; after an error d is still the caller's.
+func NewDecoder(d Device, o DecoderOptions) (*Decoder, error) {
+	return newDecoder(d, o, logitsBound)
+}
+
+func newDecoder(device Device, o DecoderOptions, bound int) (*Decoder, error) {
+	if o.Batch < 1 || o.Context < 1 {
+		return nil, fmt.Errorf("decoder: batch %d and context %d: both are 1 or more", o.Batch, o.Context)
+	}
+	c, err := readContract(device, o)
+	if err != nil {
+		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	d := &Decoder{device: device, model: c, batch: o.Batch, context: o.Context, chunk: o.Context}
+	if err := d.allocate(bound); err != nil {
+		return nil, fmt.Errorf("decoder: memory for batch %d and context %d: %w", o.Batch, o.Context, err)
+	}
+	return d, nil
+}
+
+// allocate takes all memory.
+func (d *Decoder) allocate(bound int) error {
+	together := d.batch // how many prompts run at once
+	if d.model.shared {
+		together = 1
+	}
+	row, ok := bytesFor(format.Float32, together, d.model.vocab)
+	if !ok {
+		return fmt.Errorf("logits of (%d,%d) are more than can be addressed", together, d.model.vocab)
+	}
+	positions := 1 // of logits, for each sequence of a run
+	if !d.model.lastOnly {
+		d.chunk = min(d.context, max(1, bound/row))
+		positions = d.chunk
+	}
+	most := max(d.batch, together*positions) // rows of logits in a run
+	size, ok := bytesFor(format.Float32, most, d.model.vocab)
+	if _, fits := bytesFor(format.Int64, 2*d.batch, d.context); !ok || !fits {
+		return errors.New("more than can be addressed")
+	}
+	var err error
+	if d.text, err = newNumbers(d.device, 2*max(d.batch, together*d.chunk)); err != nil {
+		return fmt.Errorf("ids: %w", err)
+	}
+	if d.mask, err = newNumbers(d.device, d.batch*d.context); err != nil {
+		return fmt.Errorf("mask: %w", err)
+	}
+	if d.scores, err = d.device.Alloc(size); err != nil {
+		return fmt.Errorf("logits: %w", err)
+	}
+	if b := d.scores.Bytes(); b != nil {
+		if d.view, err = elementsOf[float32](b, most*d.model.vocab); err != nil {
+			return fmt.Errorf("logits: %w", err)
+		}
+	}
+	d.rows, d.lengths = make([]float32, d.batch*d.model.vocab), make([]int, d.batch)
+	for i := range d.buffers {
+		if i > 0 && d.model.shared {
+			d.buffers[i] = d.buffers[0]
+			continue
+		}
+		for _, t := range d.model.caches {
+			size, ok := bytesFor(t.dtype, d.batch, t.heads, d.context, t.width)
+			if !ok {
+				return fmt.Errorf("%s is more than can be addressed", t.past)
+			}
+			m, err := d.device.Alloc(size)
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.past, err)
+			}
+			d.buffers[i] = append(d.buffers[i], m)
+		}
+	}
+	return nil
+}
+
+// bytesFor returns the bytes of a tensor; ok is false where they overflow.
+func bytesFor(t format.DType, shape ...int) (n int, ok bool) {
+	n, ok = format.Elements(shape)
+	return n * t.Size(), ok && n <= math.MaxInt/t.Size()
+}
+
+// Context returns the number of tokens that a sequence can have.
+func (d *Decoder) Context() int { return d.context }
+
+// Lengths returns the tokens of each sequence, valid until the next call.
+func (d *Decoder) Lengths() []int { return d.lengths }
+
+// Full reports whether the cache has no place for another Step. Sequences that
+// were padded to the length of the longest end with it.
+func (d *Decoder) Full() bool { return !d.model.shared && d.columns == d.context }
+
+// Prefill begins with new sequences, one for each of the batch, and returns
+// the logits (Batch,V) after the last token of each. They are valid until the
+// next call. A prompt that cannot be is a *PromptError and changes nothing;
+// after another error Prefill is what can be called.
+func (d *Decoder) Prefill(prompts [][]int64) ([]float32, error) {
+	if d.closed {
+		return nil, errors.New("prefill: the decoder is closed")
+	}
+	if err := checkPrompts(prompts, d.batch, d.context, d.model.vocab); err != nil {
+		return nil, err
+	}
+	d.ready = false
+	for i, p := range prompts {
+		d.lengths[i] = len(p)
+	}
+	prefill := d.prefillPadded
+	if d.model.shared {
+		prefill = d.prefillSlots
+	}
+	logits, err := prefill(prompts)
+	if err != nil {
+		return nil, fmt.Errorf("prefill: %w", err)
+	}
+	d.ready = true
+	return logits, nil
+}
+
+// Step adds one token to each sequence, but for those whose id is Idle, and
+// returns the logits (Batch,V) after it, valid until the next call. The logits
+// of an idle sequence mean nothing. After an error of the device the sequences
+// are lost.
+func (d *Decoder) Step(ids []int64) ([]float32, error) {
+	switch {
+	case d.closed:
+		return nil, errors.New("step: the decoder is closed")
+	case !d.ready:
+		return nil, errors.New("step: no sequences to go on with: begin with Prefill")
+	case d.Full():
+		return nil, fmt.Errorf("step: the cache is full with %d tokens: begin anew with Prefill", d.context)
+	}
+	if err := checkStep(ids, d.lengths, d.context, d.model.vocab); err != nil {
+		return nil, fmt.Errorf("step: %w", err)
+	}
+	d.ready = false
+	for i, id := range ids { // an idle sequence gets an id and a position that the model knows
+		d.text.values[i], d.text.values[d.batch+i] = max(id, 0), int64(min(d.lengths[i], d.context-1))
+	}
+	step := d.stepPadded
+	if d.model.shared {
+		step = d.stepSlots
+	}
+	logits, err := step(ids)
+	if err != nil {
+		return nil, fmt.Errorf("step: %w", err)
+	}
+	for i, id := range ids {
+		if id != Idle {
+			d.lengths[i]++
+		}
+	}
+	d.ready = true
+	return logits, nil
+}
+
+// Close closes the device. Closing twice is no error.
+func (d *Decoder) Close() error {
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.device.Close()
+}
+
+// sendText sends n ids up, and the positions behind them.
+func (d *Decoder) sendText(n int) error {
+	if d.model.positions >= 0 {
+		n *= 2
+	}
+	if err := d.text.send(d.device, 0, n); err != nil {
+		return fmt.Errorf("input_ids: %w", err)
+	}
+	return nil
+}
+
+// bindText binds ids, positions and logits for runs of tokens tokens of batch
+// sequences, if that is not what is bound.
+func (d *Decoder) bindText(batch, tokens int) error {
+	if d.tokens == [2]int{batch, tokens} {
+		return nil
+	}
+	d.tokens = [2]int{}
+	n := batch * tokens
+	if err := d.device.BindInput(d.model.ids, d.text.memory, 0, d.dims(batch, tokens)); err != nil {
+		return fmt.Errorf("input_ids: %w", err)
+	}
+	if d.model.positions >= 0 {
+		if err := d.device.BindInput(d.model.positions, d.text.memory, 8*n, d.dims(batch, tokens)); err != nil {
+			return fmt.Errorf("position_ids: %w", err)
+		}
+	}
+	positions := tokens
+	if d.model.lastOnly {
+		positions = 1
+	}
+	if err := d.device.BindOutput(d.model.logits, d.scores, 0, d.dims(batch, positions, d.model.vocab)); err != nil {
+		return fmt.Errorf("logits: %w", err)
+	}
+	d.tokens = [2]int{batch, tokens}
+	return nil
+}
+
+// bindMask binds the mask in the shape of the run to come.
+func (d *Decoder) bindMask(batch, columns int) error {
+	if err := d.device.BindInput(d.model.mask, d.mask.memory, 0, d.dims(batch, columns)); err != nil {
+		return fmt.Errorf("attention_mask: %w", err)
+	}
+	return nil
+}
+
+// bindCache binds the past of every layer, offset sequences into its buffer,
+// with past tokens, and its present with present tokens.
+func (d *Decoder) bindCache(offset, batch, past, present int) error {
+	for i, t := range d.model.caches {
+		from := offset * t.heads * d.context * t.width * t.dtype.Size()
+		if err := d.device.BindInput(t.in, d.buffers[d.turn][i], from, d.dims(batch, t.heads, past, t.width)); err != nil {
+			return fmt.Errorf("%s: %w", t.past, err)
+		}
+		if err := d.device.BindOutput(t.out, d.buffers[1-d.turn][i], from, d.dims(batch, t.heads, present, t.width)); err != nil {
+			return fmt.Errorf("%s: %w", t.present, err)
+		}
+	}
+	return nil
+}
+
+// dims returns a shape for one call of a bind method, in memory that is used
+// again by the next.
+func (d *Decoder) dims(shape ...int) []int { return d.shape[:copy(d.shape[:], shape)] }
+
+// read returns the logits (batch,V) of the last of the tokens of the last run,
+// which were those of count sequences from first on.
+func (d *Decoder) read(first, count, tokens int) ([]float32, error) {
+	if d.model.lastOnly {
+		tokens = 1
+	}
+	if tokens == 1 && count == d.batch && d.view != nil {
+		return d.view[:len(d.rows)], nil
+	}
+	pieces, width := count, d.model.vocab
+	if tokens == 1 { // they lie one behind the other
+		pieces, width = 1, count*d.model.vocab
+	}
+	for i := range pieces {
+		from := (i*tokens + tokens - 1) * d.model.vocab
+		row := d.rows[(first+i)*d.model.vocab:][:width]
+		if d.view != nil {
+			copy(row, d.view[from:])
+		} else if err := d.device.Read(d.scores, 4*from, bytesOf(row)); err != nil {
+			return nil, fmt.Errorf("logits: %w", err)
+		}
+	}
+	return d.rows, nil
+}
+
+// ones sets every element to 1.
+func ones(v []int64) {
+	for i := range v {
+		v[i] = 1
+	}
+}
+
+// longest returns the tokens of the longest sequence.
+func (d *Decoder) longest() int { return slices.Max(d.lengths) }

@@ -1,0 +1,49 @@
+package runtime
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// numbers is a device's memory as int64s that this side writes.
+type numbers struct {
+	memory Memory
+	values []int64 // the memory itself where the processor can write it, else its image
+	bytes  []byte  // the image as bytes; nil where there is nothing to send
+}
+
+func newNumbers(d Device, n int) (numbers, error) {
+	m, err := d.Alloc(8 * n)
+	if err != nil {
+		return numbers{}, err
+	}
+	if b := m.Bytes(); b != nil {
+		values, err := elementsOf[int64](b, n)
+		return numbers{memory: m, values: values}, err
+	}
+	values := make([]int64, n)
+	return numbers{memory: m, values: values, bytes: bytesOf(values)}, nil
+}
+
+// send brings values[from:to] to the device.
+func (n *numbers) send(d Device, from, to int) error {
+	if n.bytes == nil || from >= to {
+		return nil
+	}
+	return d.Write(n.memory, 8*from, n.bytes[8*from:8*to])
+}
+
+// elementsOf returns the first n elements of memory that a device handed out,
+// in place: numbers of a device are in the machine's own byte order.
+func elementsOf[T int64 | float32](b []byte, n int) ([]T, error) {
+	size := int(unsafe.Sizeof(T(0)))
+	if at := uintptr(unsafe.Pointer(unsafe.SliceData(b))); len(b) < n*size || at%uintptr(size) != 0 {
+		return nil, fmt.Errorf("the device gave %d bytes at %#x, want %d at a multiple of %d", len(b), at, n*size, size)
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n), nil
+}
+
+// bytesOf returns the bytes of v, in place.
+func bytesOf[T int64 | float32](v []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*int(unsafe.Sizeof(T(0))))
+}

@@ -1,0 +1,244 @@
+//go:build cgo
+
+package ort
+
+// #include <stdlib.h>
+// #include "device.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"unsafe"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
+)
+
+var _ runtime.Device = (*Device)(nil)
+
+// Device is one model on the CPU or on one GPU, with tensors bound to memory
+// that stays there. It is used by one goroutine at a time.
+//
+// What is bound lies in C's memory, so a step that binds and runs allocates
+// nothing in Go and is one call into C.
+type Device struct {
+	c       *C.attnx_device // nil once closed
+	slots   []C.attnx_slot  // its inputs and then its outputs
+	name    string          // of the model, for errors
+	takes   signature
+	version string
+	device  string
+	noCUDA  error
+
+	memory  []*memory
+	gpu     *gpu           // nil on the CPU
+	replays map[int]uint64 // what was bound in the first run of each name
+	thread  *thread        // nil where any thread will do
+}
+
+// Inputs returns what the model takes, weights left out, in the file's order.
+func (d *Device) Inputs() []runtime.Value { return slices.Clone(d.takes.inputs) }
+
+// Outputs returns what the model gives, in the file's order.
+func (d *Device) Outputs() []runtime.Value { return slices.Clone(d.takes.outputs) }
+
+// Device returns where the model runs: "cpu" or "cuda".
+func (d *Device) Device() string { return d.device }
+
+// NoCUDA returns why a device opened with Device "auto" is the CPU; nil if it
+// is CUDA, and if CUDA was not asked for.
+func (d *Device) NoCUDA() error { return d.noCUDA }
+
+// Version returns the version of ONNX Runtime, such as "1.30.0".
+func (d *Device) Version() string { return d.version }
+
+// Metadata returns the value of a key in the model's metadata_props; ok is
+// false if the model has no such key, or the device is closed.
+func (d *Device) Metadata(key string) (value string, ok bool) {
+	if d.c == nil {
+		return "", false
+	}
+	k := C.CString(key)
+	defer C.free(unsafe.Pointer(k))
+	var text *C.char
+	if err := statusError(C.attnx_metadata(d.c, k, &text)); err != nil || text == nil {
+		return "", false
+	}
+	defer C.attnx_release(text)
+	return C.GoString(text), true
+}
+
+func (d *Device) closed() error { return fmt.Errorf("%s: the device is closed", d.name) }
+
+// BindInput makes the bytes of m from offset on the i-th input of the runs to
+// come, with the given shape. offset is a multiple of an element's size.
+func (d *Device) BindInput(i int, m runtime.Memory, offset int, shape []int) error {
+	if i < 0 || i >= len(d.takes.inputs) {
+		return fmt.Errorf("%s: there is no input %d; the model takes %s", d.name, i, list(d.takes.inputs))
+	}
+	return d.bind("input", &d.takes.inputs[i], i, m, offset, shape)
+}
+
+// BindOutput has the runs to come write the i-th output into m from offset
+// on. The shape is the one the output turns out to have; another is an error
+// of Run.
+func (d *Device) BindOutput(i int, m runtime.Memory, offset int, shape []int) error {
+	if i < 0 || i >= len(d.takes.outputs) {
+		return fmt.Errorf("%s: there is no output %d; the model gives %s", d.name, i, list(d.takes.outputs))
+	}
+	return d.bind("output", &d.takes.outputs[i], len(d.takes.inputs)+i, m, offset, shape)
+}
+
+// bind writes a binding into its slot. The tensor itself is made by the next
+// Run, in the call that is made anyway.
+func (d *Device) bind(kind string, v *runtime.Value, slot int, m runtime.Memory, offset int, shape []int) error {
+	if d.c == nil {
+		return d.closed()
+	}
+	own, ok := m.(*memory)
+	if !ok || own == nil || own.device != d {
+		return fmt.Errorf("%s: %s %q: the memory is not from this device's Alloc", d.name, kind, v.Name)
+	}
+	n, ok := format.Elements(shape)
+	size := v.DType.Size()
+	if !ok || len(shape) > C.ATTNX_MAX_RANK || n > math.MaxInt/size {
+		return fmt.Errorf("%s: %s %q: a tensor of shape %v is not possible", d.name, kind, v.Name, slices.Clone(shape))
+	}
+	if !fits(v, shape) {
+		return fmt.Errorf("%s: %s %q has shape %v, the model declares %s", d.name, kind, v.Name, slices.Clone(shape), v)
+	}
+	if bytes := n * size; offset < 0 || offset > own.size || bytes > own.size-offset || offset%size != 0 {
+		return fmt.Errorf("%s: %s %q: %d bytes from byte %d on in a memory of %d bytes", d.name, kind, v.Name, bytes, offset, own.size)
+	}
+	s := &d.slots[slot]
+	data := unsafe.Add(own.base, offset)
+	same := s.data == data && int(s.rank) == len(shape)
+	for i := range shape {
+		same = same && s.dims[i] == C.int64_t(shape[i])
+		s.dims[i] = C.int64_t(shape[i])
+	}
+	if same {
+		return nil
+	}
+	s.data, s.bytes, s.rank, s.dirty = data, C.size_t(n*size), C.int(len(shape)), 1
+	return nil
+}
+
+// fits reports whether shape has the rank and the fixed sizes that v declares.
+func fits(v *runtime.Value, shape []int) bool {
+	if !v.Ranked {
+		return true
+	}
+	if len(shape) != len(v.Shape) {
+		return false
+	}
+	for i, d := range v.Shape {
+		if d.Name == "" && d.Size != shape[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Run computes every output from what is bound. Errors in which errors.As
+// finds a *DeviceError say that the device failed.
+//
+// With CUDAOptions.Graphs and a replay above 0, ONNX Runtime computes the
+// first run of that name more than once while it records it (so an output
+// must not be an input of the same run), and a later run whose memory or
+// shapes are others is refused here: the recording would not heed them.
+func (d *Device) Run(replay int) error {
+	if d.c == nil {
+		return d.closed()
+	}
+	if replay < 0 || replay > math.MaxInt32 {
+		return fmt.Errorf("%s: replay %d: a run's name is 1 to %d, or 0", d.name, replay, math.MaxInt32)
+	}
+	for i := range d.slots {
+		if d.slots[i].data == nil {
+			return fmt.Errorf("%s: %s is not bound", d.name, d.slotName(i))
+		}
+	}
+	if d.c.graphs != 0 && replay > 0 {
+		now := d.bound()
+		if first, ok := d.replays[replay]; ok && first != now {
+			return fmt.Errorf("%s: replay %d: the memory or the shapes are not those of its first run; give it a name of its own", d.name, replay)
+		}
+		d.replays[replay] = now
+	}
+	if d.thread != nil {
+		return d.thread.run(replay)
+	}
+	return d.run(replay)
+}
+
+func (d *Device) run(replay int) error {
+	err := statusError(C.attnx_run(d.c, C.int64_t(replay)))
+	if err == nil {
+		return nil
+	}
+	if i := int(d.c.failed); i >= 0 {
+		return fmt.Errorf("%s: %s: %w", d.name, d.slotName(i), runError(err))
+	}
+	return fmt.Errorf("%s: %w", d.name, runError(err))
+}
+
+// slotName returns `input "x"` or `output "y"`.
+func (d *Device) slotName(i int) string {
+	if n := len(d.takes.inputs); i >= n {
+		return fmt.Sprintf("output %q", d.takes.outputs[i-n].Name)
+	}
+	return fmt.Sprintf("input %q", d.takes.inputs[i].Name)
+}
+
+// bound returns a number that stands for the addresses and shapes of
+// everything that is bound (FNV-1a over words).
+func (d *Device) bound() uint64 {
+	h := uint64(14695981039346656037)
+	add := func(x uint64) { h = (h ^ x) * 1099511628211 }
+	for i := range d.slots {
+		s := &d.slots[i]
+		add(uint64(uintptr(s.data)))
+		for _, n := range s.dims[:s.rank] {
+			add(uint64(n))
+		}
+	}
+	return h
+}
+
+// Close frees the model and the memory. Closing twice is no error.
+func (d *Device) Close() error {
+	if d.c == nil {
+		return nil
+	}
+	if d.thread != nil {
+		d.thread.stop()
+	}
+	for _, m := range d.memory {
+		m.free()
+	}
+	d.memory = nil
+	C.attnx_close(d.c)
+	for i := range d.slots {
+		C.free(unsafe.Pointer(d.slots[i].name))
+	}
+	C.free(unsafe.Pointer(d.c.slots))
+	C.free(unsafe.Pointer(d.c))
+	d.c, d.slots = nil, nil
+	if d.gpu != nil {
+		d.gpu.close()
+	}
+	return nil
+}
+
+// statusError returns what s says, and releases it; nil for success.
+func statusError(s *C.OrtStatus) error {
+	if s == nil {
+		return nil
+	}
+	defer C.attnx_status_release(s)
+	return errors.New(C.GoString(C.attnx_message(s)))
+}

@@ -1,0 +1,134 @@
+//go:build cgo
+
+package ort
+
+// #include <stdlib.h>
+// #include "device.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/attnx/attnx/runtime"
+)
+
+// memory is a stretch of a device's memory: C's on the CPU, the session's
+// arena on a GPU.
+type memory struct {
+	device *Device
+	base   unsafe.Pointer // where it begins, on a boundary of alignment; nil once freed
+	whole  unsafe.Pointer // what was allocated; base lies in it
+	size   int
+}
+
+// alignment is a cache line, and the widest vector of a processor.
+const alignment = 64
+
+// Bytes returns the memory itself on the CPU, nil on a GPU and once the device
+// is closed. The slice must not be used after that.
+func (m *memory) Bytes() []byte {
+	if m.base == nil || m.device.gpu != nil {
+		return nil
+	}
+	return unsafe.Slice((*byte)(m.base), m.size)
+}
+
+// Size is the number of its bytes.
+func (m *memory) Size() int { return m.size }
+
+func (m *memory) free() {
+	if m.device.gpu != nil {
+		C.attnx_free(m.device.c, m.whole)
+	} else {
+		C.free(m.whole)
+	}
+	m.base, m.whole = nil, nil
+}
+
+// Alloc returns n bytes of the device's memory, all zero: on the CPU memory
+// of C's, which the system hands out zero when it is first touched, on a GPU
+// memory of the session's arena (CUDAOptions.MemoryLimit counts it), filled by
+// the driver before Alloc returns. Running out is a *DeviceError.
+func (d *Device) Alloc(n int) (runtime.Memory, error) {
+	if d.c == nil {
+		return nil, d.closed()
+	}
+	if n < 0 {
+		return nil, fmt.Errorf("%s: %d bytes of memory", d.name, n)
+	}
+	m := &memory{device: d, size: n}
+	if d.gpu != nil {
+		// An empty tensor has an address as well.
+		if err := statusError(C.attnx_alloc(d.c, C.size_t(max(n, 1)), &m.whole)); err != nil {
+			return nil, fmt.Errorf("%s: %w", d.name, runError(err))
+		}
+		if m.whole == nil {
+			return nil, d.outOfMemory(n)
+		}
+		m.base = m.whole
+		if err := d.gpu.zero(m.base, n); err != nil {
+			m.free()
+			return nil, fmt.Errorf("%s: %w", d.name, err)
+		}
+	} else {
+		m.whole = C.calloc(C.size_t(n)+alignment, 1)
+		if m.whole == nil {
+			return nil, d.outOfMemory(n)
+		}
+		m.base = unsafe.Add(m.whole, alignment-uintptr(m.whole)%alignment)
+	}
+	d.memory = append(d.memory, m)
+	return m, nil
+}
+
+func (d *Device) outOfMemory(n int) error {
+	return fmt.Errorf("%s: %w", d.name, &DeviceError{OutOfMemory, fmt.Sprintf("%d bytes cannot be had", n), remedyMemory})
+}
+
+// Write copies src into m from offset on.
+func (d *Device) Write(m runtime.Memory, offset int, src []byte) error {
+	own, err := d.span(m, offset, len(src))
+	if err != nil || len(src) == 0 {
+		return err
+	}
+	if d.gpu != nil {
+		if err := d.gpu.write(unsafe.Add(own.base, offset), src); err != nil {
+			return fmt.Errorf("%s: %w", d.name, err)
+		}
+		return nil
+	}
+	copy(own.Bytes()[offset:], src)
+	return nil
+}
+
+// Read fills dst from m, from offset on.
+func (d *Device) Read(m runtime.Memory, offset int, dst []byte) error {
+	own, err := d.span(m, offset, len(dst))
+	if err != nil || len(dst) == 0 {
+		return err
+	}
+	if d.gpu != nil {
+		if err := d.gpu.read(dst, unsafe.Add(own.base, offset)); err != nil {
+			return fmt.Errorf("%s: %w", d.name, err)
+		}
+		return nil
+	}
+	copy(dst, own.Bytes()[offset:])
+	return nil
+}
+
+// span checks that m is d's and has n bytes from offset on.
+func (d *Device) span(m runtime.Memory, offset, n int) (*memory, error) {
+	if d.c == nil {
+		return nil, d.closed()
+	}
+	own, ok := m.(*memory)
+	if !ok || own == nil || own.device != d {
+		return nil, fmt.Errorf("%s: the memory is not from this device's Alloc", d.name)
+	}
+	if offset < 0 || offset > own.size || n > own.size-offset {
+		return nil, fmt.Errorf("%s: %d bytes from byte %d on in a memory of %d bytes", d.name, n, offset, own.size)
+	}
+	return own, nil
+}

@@ -1,0 +1,194 @@
+//go:build cgo
+
+package ort
+
+// #include <stdlib.h>
+// #include "device.h"
+import "C"
+
+import (
+	"bytes"
+	"fmt"
+	"unsafe"
+)
+
+// OpenDevice opens the ONNX file at path on a device; weights in sibling files
+// are found beside it. A missing library, and with Device "cuda" a missing
+// part of CUDA, is an error in which errors.Is finds runtime.ErrUnavailable.
+func OpenDevice(path string, o Options) (*Device, error) {
+	takes, err := declaredIn(path)
+	if err != nil {
+		return nil, err
+	}
+	return openDevice(path, takes, o, path, nil)
+}
+
+// OpenDeviceBytes opens the bytes of an ONNX file that holds all of its
+// weights. The bytes are not needed once it returns.
+func OpenDeviceBytes(model []byte, o Options) (*Device, error) {
+	takes, err := declared(bytes.NewReader(model), int64(len(model)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", nameless, err)
+	}
+	return openDevice(nameless, takes, o, "", model)
+}
+
+// openDevice opens the model at path, or in model where path is empty.
+func openDevice(name string, takes signature, o Options, path string, model []byte) (*Device, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	version, err := loadTable(o.Library, o.Device)
+	if err != nil {
+		return nil, err
+	}
+	var noCUDA error
+	if o.Device == "cuda" || o.Device == "auto" {
+		var d *Device
+		_, err := keepSignals(func() (err error) {
+			d, err = newDevice("cuda", name, takes, o, path, model)
+			return err
+		})
+		if err == nil {
+			d.version = version
+			return d, nil
+		}
+		if noCUDA = cudaError(err); o.Device == "cuda" {
+			return nil, fmt.Errorf("%s: %w", name, noCUDA)
+		}
+	}
+	d, err := newDevice("cpu", name, takes, o, path, model)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, runError(err))
+	}
+	d.version, d.noCUDA = version, noCUDA
+	return d, nil
+}
+
+// loadTable loads the library and takes its table of functions.
+func loadTable(explicit, device string) (version string, err error) {
+	lib, version, err := load(explicit, device)
+	if err != nil {
+		return "", err
+	}
+	path, err := nativePath(lib.Path)
+	if err != nil {
+		return "", err
+	}
+	defer C.free(unsafe.Pointer(path))
+	loaded.Lock()
+	defer loaded.Unlock()
+	if wrong := C.attnx_load(path); wrong != nil {
+		return "", unavailable(lib.Path+": "+C.GoString(wrong), installRemedy)
+	}
+	return version, nil
+}
+
+// newDevice opens a model on "cpu" or "cuda" and on no other.
+func newDevice(device, name string, takes signature, o Options, path string, model []byte) (*Device, error) {
+	d := &Device{
+		c:      (*C.attnx_device)(zeroed(C.sizeof_attnx_device)),
+		name:   name,
+		takes:  takes,
+		device: device,
+	}
+	n := len(takes.inputs) + len(takes.outputs)
+	d.c.inputs, d.c.outputs, d.c.failed = C.int(len(takes.inputs)), C.int(len(takes.outputs)), -1
+	d.c.slots = (*C.attnx_slot)(zeroed(n * C.sizeof_attnx_slot))
+	d.slots = unsafe.Slice(d.c.slots, n)
+	for i, v := range append(d.Inputs(), takes.outputs...) {
+		d.slots[i].name, d.slots[i]._type = C.CString(v.Name), C.int(elementNumber(v.DType))
+	}
+	if device == "cuda" && o.CUDA.Graphs {
+		d.c.graphs = 1
+	}
+	if err := d.open(o, path, model); err != nil {
+		d.Close()
+		return nil, err
+	}
+	if d.c.graphs == 0 {
+		return d, nil
+	}
+	for i := range takes.inputs {
+		if d.slots[i].host != 0 {
+			d.Close()
+			return nil, &CUDAError{MissingKernel, fmt.Sprintf("input %q is read on the host, so a CUDA graph would not see it change", takes.inputs[i].Name), remedyGraphs}
+		}
+	}
+	d.replays = make(map[int]uint64)
+	d.thread = newThread(d.run)
+	return d, nil
+}
+
+// open makes d's session.
+func (d *Device) open(o Options, path string, model []byte) error {
+	var held cMemory
+	defer held.free()
+	s := (*C.attnx_settings)(held.zeroed(C.sizeof_attnx_settings))
+	var err error
+	if path != "" {
+		if s.path, err = nativePath(path); err != nil {
+			return err
+		}
+		held = append(held, unsafe.Pointer(s.path))
+	}
+	if o.Profile != "" {
+		if s.profile, err = nativePath(o.Profile); err != nil {
+			return err
+		}
+		held = append(held, unsafe.Pointer(s.profile))
+	}
+	s.level, s.threads = C.int(levels[o.Optimization]), C.int(o.Threads)
+	entries := o.entries(d.device)
+	entries["session.record_ep_graph_assignment_info"] = "1" // what Assignments reads
+	s.entry_keys, s.entry_values, s.entries = held.pairs(entries)
+	if d.device == "cuda" {
+		s.cuda, s.device_id = 1, C.int(o.CUDA.DeviceID)
+		s.cuda_keys, s.cuda_values, s.cuda_options = held.pairs(o.CUDA.provider())
+	}
+	if err := statusError(C.attnx_open(d.c, s, unsafe.Pointer(unsafe.SliceData(model)), C.size_t(len(model)))); err != nil {
+		return err
+	}
+	if d.device == "cuda" {
+		loaded.Lock()
+		defer loaded.Unlock()
+		d.gpu, err = openGPU(o.CUDA.DeviceID)
+	}
+	return err
+}
+
+// zeroed returns n bytes of C's memory, all zero. C.malloc never returns nil.
+func zeroed(n int) unsafe.Pointer {
+	p := C.malloc(C.size_t(n))
+	clear(unsafe.Slice((*byte)(p), n))
+	return p
+}
+
+// cMemory is memory of C's to free together.
+type cMemory []unsafe.Pointer
+
+func (h *cMemory) zeroed(n int) unsafe.Pointer {
+	p := zeroed(n)
+	*h = append(*h, p)
+	return p
+}
+
+func (h *cMemory) free() {
+	for _, p := range *h {
+		C.free(p)
+	}
+}
+
+// pairs lays m out as two arrays of strings.
+func (h *cMemory) pairs(m map[string]string) (keys, values **C.char, n C.size_t) {
+	const pointer = int(unsafe.Sizeof((*C.char)(nil)))
+	size := (len(m) + 1) * pointer
+	keys, values = (**C.char)(h.zeroed(size)), (**C.char)(h.zeroed(size))
+	k, v := unsafe.Slice(keys, len(m)), unsafe.Slice(values, len(m))
+	for key, value := range m {
+		k[n], v[n] = C.CString(key), C.CString(value)
+		*h = append(*h, unsafe.Pointer(k[n]), unsafe.Pointer(v[n]))
+		n++
+	}
+	return keys, values, n
+}

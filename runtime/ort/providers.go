@@ -1,0 +1,52 @@
+//go:build cgo
+
+package ort
+
+// #include <stdlib.h>
+// #include "device.h"
+import "C"
+
+import (
+	"fmt"
+	"strings"
+	"unsafe"
+)
+
+// Assignments returns which execution provider runs which node, as ONNX
+// Runtime decided after its basic optimizations and before fusions.
+func (d *Device) Assignments() ([]Assignment, error) {
+	if d.c == nil {
+		return nil, d.closed()
+	}
+	var text *C.char
+	var n C.size_t
+	err := statusError(C.attnx_assignment(d.c, &text, &n))
+	defer C.free(unsafe.Pointer(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.name, runError(err))
+	}
+	fields := strings.Split(C.GoStringN(text, C.int(n)), "\x00")
+	var all []Assignment
+	for ; len(fields) > 4; fields = fields[4:] { // what follows the last zero is not a field
+		all = append(all, Assignment{Provider: fields[0], Domain: fields[1], Op: fields[2], Node: fields[3]})
+	}
+	return all, nil
+}
+
+// providers returns the execution providers that the library was built with
+// and the sentence in which it says how; explicit is as for Find.
+func providers(explicit string) (names []string, build string, err error) {
+	if _, err := loadTable(explicit, "auto"); err != nil {
+		return nil, "", err
+	}
+	var list **C.char
+	var n C.int
+	if err := statusError(C.attnx_providers(&list, &n)); err != nil {
+		return nil, "", runError(err)
+	}
+	defer C.attnx_providers_release(list, n)
+	for _, name := range unsafe.Slice(list, int(n)) {
+		names = append(names, C.GoString(name))
+	}
+	return names, C.GoString(C.attnx_build()), nil
+}

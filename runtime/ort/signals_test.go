@@ -1,0 +1,68 @@
+//go:build cgo && linux
+
+package ort
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// TestKeepSignals takes Go's handlers away as a library would, behind the
+// back of package os/signal, and sends the signals afterwards.
+func TestKeepSignals(t *testing.T) {
+	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR2}
+	arrived := make(chan os.Signal, 8)
+	for _, s := range signals {
+		signal.Notify(arrived, s)
+	}
+	defer signal.Stop(arrived)
+	take := func() error {
+		for _, s := range signals[:2] {
+			// The kernel's struct sigaction begins with the handler; 1 is SIG_IGN.
+			action := [4]uintptr{1}
+			if _, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0); errno != 0 {
+				return errno
+			}
+		}
+		return nil
+	}
+	send := func(s syscall.Signal) bool {
+		if err := syscall.Kill(os.Getpid(), s); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-arrived:
+			return got == s
+		case <-time.After(200 * time.Millisecond):
+			return false
+		}
+	}
+	changed, err := keepSignals(take)
+	if changed != 2 || err != nil {
+		t.Errorf("%d signals were put back, %v", changed, err)
+	}
+	for _, s := range signals {
+		if !send(s) {
+			t.Errorf("%v is lost", s)
+		}
+	}
+	failed := errors.New("failed")
+	if changed, err := keepSignals(func() error { return failed }); changed != 0 || err != failed {
+		t.Errorf("%d signals were put back, %v", changed, err)
+	}
+	// The test itself: without keepSignals the signal is lost.
+	if _, err := keepSignals(func() error {
+		err := take()
+		if send(signals[0]) {
+			t.Error("a signal that is ignored arrived")
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}

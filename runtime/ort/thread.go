@@ -1,0 +1,33 @@
+//go:build cgo
+
+package ort
+
+import goruntime "runtime"
+
+// thread makes all runs of a device on one thread of the system. The CUDA
+// provider keeps the graphs that it has recorded with the thread that recorded
+// them, and a goroutine that has moved to another thread would have each of
+// them recorded again.
+type thread struct {
+	replays chan int
+	results chan error
+}
+
+func newThread(run func(replay int) error) *thread {
+	t := &thread{make(chan int), make(chan error)}
+	go func() {
+		goruntime.LockOSThread()
+		defer goruntime.UnlockOSThread()
+		for replay := range t.replays {
+			t.results <- run(replay)
+		}
+	}()
+	return t
+}
+
+func (t *thread) run(replay int) error {
+	t.replays <- replay
+	return <-t.results
+}
+
+func (t *thread) stop() { close(t.replays) }

@@ -1,0 +1,57 @@
+package runtime
+
+import "fmt"
+
+// Idle is what a sequence gets in Step instead of an id when it is to stay as
+// it is.
+const Idle int64 = -1
+
+// PromptError says which prompt of a batch cannot be gone on with, and why.
+type PromptError struct {
+	Prompt int // counted from 0
+	Reason string
+}
+
+func (e *PromptError) Error() string { return fmt.Sprintf("prompt %d %s", e.Prompt, e.Reason) }
+
+// checkPrompts refuses prompts that a model cannot take. A vocab of 0 is one
+// that is not known yet.
+func checkPrompts(prompts [][]int64, batch, context, vocab int) error {
+	if len(prompts) != batch {
+		return fmt.Errorf("%d prompts for a batch of %d", len(prompts), batch)
+	}
+	for i, p := range prompts {
+		switch {
+		case len(p) == 0:
+			return &PromptError{i, "is empty: give at least one token"}
+		case len(p) > context:
+			return &PromptError{i, fmt.Sprintf("has %d tokens, the model sees %d: shorten it", len(p), context)}
+		}
+		for t, id := range p {
+			switch {
+			case id < 0:
+				return &PromptError{i, fmt.Sprintf("has id %d at token %d, ids start at 0", id, t)}
+			case vocab > 0 && id >= int64(vocab):
+				return &PromptError{i, fmt.Sprintf("has id %d at token %d, outside the vocabulary of %d", id, t, vocab)}
+			}
+		}
+	}
+	return nil
+}
+
+// checkStep refuses ids that cannot follow sequences of the given lengths.
+func checkStep(ids []int64, lengths []int, context, vocab int) error {
+	if len(ids) != len(lengths) {
+		return fmt.Errorf("%d ids for a batch of %d", len(ids), len(lengths))
+	}
+	for i, id := range ids {
+		switch {
+		case id == Idle:
+		case id < 0 || id >= int64(vocab):
+			return fmt.Errorf("id %d for sequence %d is outside the vocabulary of %d", id, i, vocab)
+		case lengths[i] >= context:
+			return fmt.Errorf("sequence %d has the %d tokens that the model sees: begin anew with Prefill", i, context)
+		}
+	}
+	return nil
+}

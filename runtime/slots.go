@@ -1,0 +1,85 @@
+package runtime
+
+import "fmt"
+
+// A cache of the kind CacheShared: every sequence has a slot of the buffers,
+// past and present are the same memory, and the model writes a token behind
+// those that the mask counts. There is no padding.
+
+// decodeReplay is the number of the run that adds a token to every sequence.
+// Its memory and shapes never change.
+const decodeReplay = 1
+
+// prefillSlots runs the prompts one by one, each in its own slot, and then
+// binds what every Step runs with.
+func (d *Decoder) prefillSlots(prompts [][]int64) (logits []float32, err error) {
+	seen := d.longest()
+	ones(d.mask.values[:seen])
+	if err := d.mask.send(d.device, 0, seen); err != nil {
+		return nil, fmt.Errorf("attention_mask: %w", err)
+	}
+	for slot, prompt := range prompts {
+		tokens := 0
+		for from := 0; from < len(prompt); from += tokens {
+			tokens = min(d.chunk, len(prompt)-from)
+			copy(d.text.values, prompt[from:from+tokens])
+			for i := range tokens {
+				d.text.values[tokens+i] = int64(from + i)
+			}
+			if err := d.sendText(tokens); err != nil {
+				return nil, err
+			}
+			if err := d.bindSlots(slot, 1, tokens, from+tokens); err != nil {
+				return nil, err
+			}
+			if err := d.device.Run(0); err != nil {
+				return nil, err
+			}
+		}
+		if logits, err = d.read(slot, 1, tokens); err != nil {
+			return nil, err
+		}
+	}
+	for slot, n := range d.lengths {
+		row := d.mask.values[slot*d.context:][:d.context]
+		clear(row)
+		ones(row[:n])
+	}
+	if err := d.mask.send(d.device, 0, len(d.mask.values)); err != nil {
+		return nil, fmt.Errorf("attention_mask: %w", err)
+	}
+	return logits, d.bindSlots(0, d.batch, 1, d.context)
+}
+
+// bindSlots binds all that a run takes and gives.
+func (d *Decoder) bindSlots(first, count, tokens, columns int) error {
+	if err := d.bindText(count, tokens); err != nil {
+		return err
+	}
+	if err := d.bindMask(count, columns); err != nil {
+		return err
+	}
+	return d.bindCache(first, count, d.context, d.context)
+}
+
+// stepSlots adds a token to every slot. An idle sequence's is overwritten by
+// its next one; that of a full sequence destroys it, which nobody can see,
+// since a full sequence can only be idle.
+func (d *Decoder) stepSlots([]int64) ([]float32, error) {
+	from, to := len(d.mask.values), 0
+	for slot, n := range d.lengths {
+		at := slot*d.context + min(n, d.context-1)
+		d.mask.values[at] = 1
+		from, to = min(from, at), max(to, at+1)
+	}
+	if err := d.mask.send(d.device, from, to); err != nil {
+		return nil, fmt.Errorf("attention_mask: %w", err)
+	}
+	if err := d.sendText(d.batch); err != nil {
+		return nil, err
+	}
+	if err := d.device.Run(decodeReplay); err != nil {
+		return nil, err
+	}
+	return d.read(0, d.batch, 1)
+}
