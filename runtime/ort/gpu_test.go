@@ -313,7 +313,7 @@ func TestGPUSignals(t *testing.T) {
 	arrived := make(chan os.Signal, 1)
 	signal.Notify(arrived, os.Interrupt)
 	needLibrary(t)
-	if _, err := loadTable(""); err != nil {
+	if _, err := loadTable("", "cuda"); err != nil {
 		t.Fatal(err)
 	}
 	model := identity(protoFloat).bytes()
