@@ -163,4 +163,3 @@ func quality(c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality,
 	}
 	return runtime.MeasureQuality(oracle, candidate, sequences)
 }
-

@@ -83,6 +83,9 @@ func (v *verification) read(path string) error {
 	if info.Profile == export.Train {
 		return fmt.Errorf("%s: it holds a training step, and verify compares logits: export the checkpoint with --profile %s", path, export.Plain)
 	}
+	if q := m.Metadata[export.MetaQuantize]; q != "" {
+		return fmt.Errorf("%s: its weights are %s, and no bound on single values tells a right file from a wrong one: `attnx export --quantize %s --text FILE` measures what was lost", path, q, q)
+	}
 	want, err := v.fingerprint(info, m)
 	if err != nil {
 		return err
@@ -159,6 +162,9 @@ func (v *verification) candidate(name string, named bool) runtime.Candidate {
 		device := strings.TrimPrefix(name, "ort-")
 		c.Open = func() (runtime.Session, error) { return v.openORT(device) }
 		c.Locate = func(k runtime.Case) (string, error) { return v.locate(device, k) }
+		if m := v.files[export.Plain].model; m != nil {
+			c.DType = dtypeOf(m)
+		}
 	case "onnx-go":
 		// It runs the flat file: no evidence for the plain one, so that it
 		// makes a verdict only where it is asked for by name.

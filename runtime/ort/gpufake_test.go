@@ -31,9 +31,9 @@ int cuMemsetD8_v2(unsigned long long t, unsigned char c, size_t n) { if (depth !
 int cuGetErrorString(int r, const char **s) { *s = r == 700 ? "an illegal memory access was encountered" : r == 101 ? "invalid device ordinal" : "invalid device context"; return 0; }
 `
 
-// TestDriver copies by a driver that is none, in a process that finds it.
-func TestDriver(t *testing.T) {
-	const child = "ATTNX_TEST_DRIVER"
+// TestGPUCopies copies by a driver that is none, in a process that finds it.
+func TestGPUCopies(t *testing.T) {
+	const child = "ATTNX_TEST_COPIES"
 	if os.Getenv(child) == "" {
 		compiler, err := exec.LookPath("cc")
 		if err != nil {
@@ -45,9 +45,9 @@ func TestDriver(t *testing.T) {
 		if out, err := exec.Command(compiler, "-shared", "-fPIC", "-o", filepath.Join(dir, "libcuda.so.1"), source).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		cmd := exec.Command(os.Args[0], "-test.run=^TestDriver$", "-test.v")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestGPUCopies$", "-test.v")
 		cmd.Env = append(os.Environ(), child+"=1", "LD_LIBRARY_PATH="+dir)
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestDriver") {
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestGPUCopies") {
 			t.Errorf("%v\n%s", err, out)
 		}
 		return
