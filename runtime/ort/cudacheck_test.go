@@ -116,7 +116,7 @@ func TestDiagnoseCUDAMissing(t *testing.T) {
 		{"another version", func(t *testing.T, m *gpuMachine) {
 			without("cuda", "libcudart.so.13")(t, m)
 			touch(t, m.in("cuda"), "libcudart.so.12")
-			touch(t, m.in("cuda"), "libcudart.so.12.9.79")
+			touch(t, m.in("cuda"), "libcudart.so.11.8.89") // a name that no program asks for
 		}, "libcudart.so.13", NotFound, "of another version: libcudart.so.12", "pip install"},
 		{"a library that is none", func(t *testing.T, m *gpuMachine) { touch(t, m.in("cuda"), "libcurand.so.10") },
 			"libcurand.so.10", Unavailable, "neither ELF nor PE", "install it again"},
