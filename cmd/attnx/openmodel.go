@@ -8,6 +8,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
@@ -87,7 +88,7 @@ func openCheckpoint(c *model.Checkpoint, f form, d device) (*opened, error) {
 	o := &opened{config: c.Config, tokenizer: c.Tokenizer, file: m, context: c.Config.Context}
 	how.CUDA.Graphs = fixedShapes(m)
 	if o.device, err = ort.OpenDeviceBytes(data.Bytes(), how); err != nil {
-		return nil, err
+		return nil, withoutKernel(err, m)
 	}
 	o.running = describeORT(o.device)
 	return o, nil
@@ -144,9 +145,31 @@ func openONNX(path string, d device) (*opened, error) {
 		return nil, altered
 	}
 	if err != nil {
-		return nil, err
+		return nil, withoutKernel(err, m)
 	}
 	return o, nil
+}
+
+// withoutKernel says which node of a model it was that CUDA cannot run, where
+// that is the trouble and the table of kernels knows.
+func withoutKernel(err error, m *onnx.Model) error {
+	missing := new(ort.CUDAError)
+	if !errors.As(err, &missing) || missing.Missing != ort.MissingKernel {
+		return err
+	}
+	plan, planErr := placement.Plan(m)
+	if planErr != nil {
+		return err
+	}
+	for _, n := range plan.Nodes {
+		if n.Device != placement.OnCUDA {
+			return &ort.CUDAError{
+				Missing: ort.MissingKernel, Detail: fmt.Sprintf("node %q: %s", n.Node, n.Why),
+				Remedy: "export for the GPU, with --dtype float16 or bfloat16 where --fuse ort is asked for and without --quantize int8 (`attnx verify --plan cuda` lists all such nodes), or use --device cpu",
+			}
+		}
+	}
+	return err
 }
 
 // run opens the file in ONNX Runtime.

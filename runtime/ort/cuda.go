@@ -1,6 +1,7 @@
 package ort
 
 import (
+	"errors"
 	"regexp"
 
 	"github.com/attnx/attnx/runtime"
@@ -73,6 +74,8 @@ var cudaPatterns = []struct {
 		"NVIDIA's driver does not serve this CUDA ($1)", MissingDriver, remedyDriver},
 	{regexp.MustCompile(`CUDA failure (?:46|100|101|802|805): ([^;]*[^; ])`),
 		"no usable GPU ($1)", MissingDevice, remedyDevice},
+	{regexp.MustCompile(`Invalid device ID: (\d+), must be between 0 \(inclusive\) and (\d+) \(exclusive\)`),
+		"there is no GPU $1: this process sees $2, counted from 0", MissingDevice, remedyDevice},
 	{regexp.MustCompile(`([^\s/:"]*onnxruntime_providers_(?:cuda|shared)[^\s/:"]*): cannot open`),
 		"$1 is not beside the ONNX Runtime library", MissingProviderLibrary, remedyProvider},
 	{regexp.MustCompile(`([^\s/:"]+\.so[.\d]*): cannot open`),
@@ -99,6 +102,9 @@ var cudaPatterns = []struct {
 // where CUDA failed, and as it is, on one line, where the trouble is another:
 // a bad model.
 func cudaError(err error) error {
+	if typed := new(CUDAError); errors.As(err, &typed) {
+		return typed
+	}
 	text := oneLine(err)
 	for _, p := range cudaPatterns {
 		if m := p.text.FindStringSubmatchIndex(text); m != nil {

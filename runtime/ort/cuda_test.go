@@ -47,6 +47,9 @@ func TestCUDAErrors(t *testing.T) {
 			MissingDriver, "(CUDA driver version is insufficient for CUDA runtime version)"},
 		{"Error creating C session: " + call + "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=h ; file=f.cc ; line=352 ; expr=cudaSetDevice(info_.device_id);",
 			MissingDevice, "(no CUDA-capable device is detected)"},
+		// As ONNX Runtime 1.30 said it on a machine with one GPU.
+		{`provider_options_utils.h:187 Parse Failed to parse provider option "device_id": cuda_execution_provider_info.cc:70 operator() Invalid device ID: 99, must be between 0 (inclusive) and 1 (exclusive).`,
+			MissingDevice, "there is no GPU 99: this process sees 1, counted from 0"},
 		{call + "CUDA failure 3: initialization error ; GPU=-1 ; hostname=h ; file=f.cc ; line=352", MissingDriver, "(initialization error)"},
 		{call + "CUDA failure 101: invalid device ordinal ; GPU=0 ; hostname=h", MissingDevice, "(invalid device ordinal)"},
 		{`LoadLibrary failed with error 126 "" when trying to load "C:\ort\onnxruntime_providers_shared.dll"`, MissingProviderLibrary, "onnxruntime_providers_shared.dll"},
