@@ -38,7 +38,10 @@ type continuation struct {
 	Tokens  [][]int64   `json:"tokens"`
 	Padded  [][]int64   `json:"padded"`
 	Logits  [][]float64 `json:"logits"`
-	Text    []int64     `json:"text"`
+	// of transformers.js:
+	Text    []int64   `json:"text"`
+	Files   []string  `json:"files"`
+	Browser []float64 `json:"browser"`
 }
 
 // interpreter returns the first one named whose packages can be imported, ""
@@ -222,19 +225,36 @@ func wantContinued(t *testing.T, got, want continuation) {
 	if len(got.Logits) != len(want.Logits) {
 		t.Fatalf("%d rows of logits, want %d", len(got.Logits), len(want.Logits))
 	}
-	worst := runtime.Difference{}
 	for i, row := range got.Logits {
-		single := make([]float32, len(row))
-		for j, v := range row {
-			single[j] = float32(v)
-		}
-		shape := []int{len(row)}
-		worst = worst.Merge(runtime.Compare(format.FromFloat64s("logits", shape, want.Logits[i]), format.FromFloat32s("logits", shape, single)))
+		wantLogits(t, row, want.Logits[i])
 	}
-	if !worst.Within {
-		t.Errorf("logits are off: %+v", worst)
+}
+
+// wantLogits compares a row of logits with the oracle's, within the bound of
+// float32.
+func wantLogits(t *testing.T, got, want []float64) {
+	t.Helper()
+	single := make([]float32, len(got))
+	for j, v := range got {
+		single[j] = float32(v)
 	}
-	t.Logf("the largest error of a logit is %.2g", worst.MaxAbs)
+	d := runtime.Compare(format.FromFloat64s("logits", []int{len(want)}, want), format.FromFloat32s("logits", []int{len(got)}, single))
+	if !d.Within {
+		t.Errorf("logits are off: %+v", d)
+	}
+	t.Logf("the largest error of a logit is %.2g", d.MaxAbs)
+}
+
+// wantBrowser checks what transformers.js would do in a browser.
+func wantBrowser(t *testing.T, got, want continuation, tok *tokens.Tokenizer) {
+	t.Helper()
+	if files := []string{"onnx/model.onnx", "onnx/model.onnx_data"}; !slices.Equal(got.Files, files) {
+		t.Errorf("a browser would fetch %v, want %v", got.Files, files)
+	}
+	wantLogits(t, got.Browser, want.Logits[0])
+	if ids := tok.Encode(folderText); !slices.Equal(got.Text, ids) {
+		t.Errorf("its tokenizer makes %v of a text, want %v", got.Text, ids)
+	}
 }
 
 // TestFolderElsewhere opens folders in every library: each continues texts as
@@ -293,8 +313,8 @@ func TestFolderElsewhere(t *testing.T) {
 				}
 				t.Logf("%s: version %s", f.name, got.Version)
 				wantContinued(t, got, want)
-				if ids := f.tok.Encode(folderText); r.web && !slices.Equal(got.Text, ids) {
-					t.Errorf("its tokenizer makes %v of a text, want %v", got.Text, ids)
+				if r.web {
+					wantBrowser(t, got, want, f.tok)
 				}
 			}
 		})
