@@ -289,7 +289,8 @@ func TestFolderElsewhere(t *testing.T) {
 			f.End = &id
 		}
 		text := f.tok.Encode(folderText)
-		f.Prompts = [][]int64{text[:4], {7}, text[2:9], {3, 4, int64(c.Config.Vocab - 1)}} // the last may be the end of a text
+		// The last two end with ids that could be taken for the end of a text, or for padding.
+		f.Prompts = [][]int64{text[:4], {7}, text[2:9], {3, 4, int64(c.Config.Vocab - 1)}, {3, 4, 0}}
 		all = append(all, f)
 	}
 	for _, r := range readers {
@@ -362,7 +363,7 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 		if slices.Sort(names); err != nil || !slices.Equal(names, f.names) || !strings.Contains(said, strings.Join(f.names, ", ")) {
 			t.Errorf("%s holds %v (%v), want %v; said: %s", name, names, err, f.names, said)
 		}
-		if bytes < weights || bytes > weights+200_000 { // the graph and the tokenizer, twice
+		if bytes < weights || bytes >= 2*weights { // graph and tokenizer are less than the weights
 			t.Errorf("%s has %d bytes for %d of weights", name, bytes, weights)
 		}
 		if f.model == "" {
