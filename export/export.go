@@ -63,7 +63,7 @@ func File(path string, g *graph.Graph, weights []format.Tensor, o Options) (Summ
 }
 
 func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit int64) (Summary, error) {
-	m, numbers, err := write(g, weights, o)
+	m, numbers, err := Written(g, weights, o)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -132,12 +132,12 @@ func Bytes(g *graph.Graph, weights []format.Tensor, o Options) ([]byte, error) {
 // Model returns g with its weights as an ONNX model, checked. The weights'
 // memory is shared.
 func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, error) {
-	m, _, err := write(g, weights, o)
+	m, _, err := Written(g, weights, o)
 	return m, err
 }
 
-// write is Model, and says what changing the numbers did.
-func write(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, Numbers, error) {
+// Written is Model, and says what changing the numbers did.
+func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, Numbers, error) {
 	opset, err := o.Profile.opset(o.Opset)
 	if err != nil {
 		return nil, Numbers{}, err

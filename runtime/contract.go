@@ -148,7 +148,7 @@ func (s *side) take(name string, dtypes []format.DType, needs string, shape ...i
 		return 0
 	}
 	v := s.values[i]
-	if !slices.Contains(dtypes, v.DType) || !v.Ranked || !slices.EqualFunc(v.Shape, shape, fits) {
+	if !slices.Contains(dtypes, v.DType) || !slices.EqualFunc(v.Shape, shape, fits) {
 		s.err = &ContractError{s.kind + " " + v.String(), needs}
 	}
 	s.taken[i] = true

@@ -502,3 +502,17 @@ func TestDecoderView(t *testing.T) {
 		}
 	}
 }
+
+// Memory that cannot be read as numbers in place is refused.
+func TestElementsOf(t *testing.T) {
+	b := bytesOf(make([]int64, 3))
+	for _, c := range []struct {
+		b  []byte
+		n  int
+		ok bool
+	}{{b, 3, true}, {b[8:], 2, true}, {b, 4, false}, {b[4:], 2, false}, {b[1:], 1, false}} {
+		if v, err := elementsOf[int64](c.b, c.n); (err == nil) != c.ok || c.ok && (len(v) != c.n || &bytesOf(v)[0] != &c.b[0]) {
+			t.Errorf("%d bytes, %d elements: %v", len(c.b), c.n, err)
+		}
+	}
+}

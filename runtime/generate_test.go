@@ -125,6 +125,40 @@ func TestGenerateSliding(t *testing.T) {
 	}
 }
 
+// counted is a Model that counts what it is asked.
+type counted struct {
+	Model
+	prefills, tokens int
+}
+
+func (c *counted) Prefill(prompts [][]int64) ([]float32, error) {
+	c.prefills++
+	for _, p := range prompts {
+		c.tokens += len(p)
+	}
+	return c.Model.Prefill(prompts)
+}
+
+// Sliding costs one prefill of half a context for every half context.
+func TestGenerateSlidingCost(t *testing.T) {
+	m := &counted{Model: Recompute(oracle(), 1, 16)}
+	_, err := Generate(t.Context(), m, [][]int64{make([]int64, 16)}, options(func(o *GenerateOptions) { o.MaxTokens, o.Sliding = 1+3*9, true }))
+	if err != nil || m.prefills != 1+3 || m.tokens != 16+3*8 {
+		t.Errorf("%d prefills of %d tokens, %v", m.prefills, m.tokens, err)
+	}
+}
+
+// A sequence that goes on alone is run anew once, when the cache of the batch
+// is full, and the one that has ended with a single token.
+func TestGenerateRunsTheRestAnew(t *testing.T) {
+	d, _ := kind{cache: CacheConcat, lastOnly: true, dtype: format.Float32, bound: logitsBound}.decoder(t, 2)
+	m := &counted{Model: d}
+	got, err := Generate(t.Context(), m, [][]int64{make([]int64, 15), {1}}, options(func(o *GenerateOptions) { o.MaxTokens = 12 }))
+	if err != nil || got[0].Reason != StopContext || got[1].Reason != StopMaxTokens || m.prefills != 2 || m.tokens != 15+1+1+3 {
+		t.Errorf("%v, %v: %d prefills of %d tokens", got, err, m.prefills, m.tokens)
+	}
+}
+
 func TestGenerateRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -12,12 +12,12 @@ import (
 func benchCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
-		Short:   "Measure training on this machine",
-		Example: "  attnx bench train --preset nano,small\n  attnx bench kernels --preset nano",
+		Short:   "Measure training and generation on this machine",
+		Example: "  attnx bench train --preset nano,small\n  attnx bench kernels --preset nano\n  attnx bench generate --preset gpt2",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(benchTrainCommand(s), benchKernelsCommand(s))
+	cmd.AddCommand(benchTrainCommand(s), benchKernelsCommand(s), benchGenerateCommand(s))
 	return cmd
 }
 

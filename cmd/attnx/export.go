@@ -17,6 +17,7 @@ func exportCommand(s streams) *cobra.Command {
 	var out, profile, optimizer, fuse string
 	var opset, length, batch int
 	var last bool
+	var as numbers
 	var to folders
 	cmd := &cobra.Command{
 		Use:   "export CHECKPOINT -o OUT",
@@ -75,8 +76,11 @@ Profiles:
 				return fmt.Errorf("--optimizer %q: take adamw, or leave it out for gradients alone", optimizer)
 			}
 			how := form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last}
+			if err := as.into(&how.Options); err != nil {
+				return err
+			}
 			if to.wanted(out) {
-				return to.run(args[0], out, how, s)
+				return to.run(args[0], out, how, as, s)
 			}
 			load := loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
@@ -96,7 +100,7 @@ Profiles:
 				return err
 			}
 			fmt.Fprintf(s.err, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
-			return nil
+			return as.say(s.err, c, how, sum.Numbers)
 		},
 	}
 	fl := cmd.Flags()
@@ -107,6 +111,7 @@ Profiles:
 	fl.BoolVar(&last, "last-logits", false, "cache: logits of the last token alone, (batch_size, 1, vocabulary)")
 	fl.StringVar(&fuse, "fuse", "", "cache: ort writes ONNX Runtime's own operators, with one buffer for past and present")
 	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
+	as.flags(fl)
 	to.flags(fl)
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
 	return cmd
@@ -192,4 +197,13 @@ func exportModel(c *model.Checkpoint, f form) (*onnx.Model, error) {
 		return nil, err
 	}
 	return export.Model(g, c.Weights, o)
+}
+
+// writtenModel is exportModel, and says what changing the numbers did.
+func writtenModel(c *model.Checkpoint, f form) (*onnx.Model, export.Numbers, error) {
+	g, o, err := graphOf(c, f)
+	if err != nil {
+		return nil, export.Numbers{}, err
+	}
+	return export.Written(g, c.Weights, o)
 }

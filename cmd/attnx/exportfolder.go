@@ -71,7 +71,7 @@ func (f folders) profile(p export.Profile, out string, chosen bool) (export.Prof
 }
 
 // run writes the folders of a checkpoint.
-func (f folders) run(name, out string, how form, s streams) error {
+func (f folders) run(name, out string, how form, as numbers, s streams) error {
 	if f.web && how.Fuse {
 		return fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
 	}
@@ -79,7 +79,7 @@ func (f folders) run(name, out string, how form, s streams) error {
 	if err != nil {
 		return err
 	}
-	m, err := exportModel(c, how)
+	m, done, err := writtenModel(c, how)
 	if err != nil {
 		return err
 	}
@@ -88,10 +88,12 @@ func (f folders) run(name, out string, how form, s streams) error {
 			return err
 		}
 	}
-	if f.triton == "" {
-		return nil
+	if f.triton != "" {
+		if err := tritonModel(c, m, f.triton, tritonName(name), s.err); err != nil {
+			return err
+		}
 	}
-	return tritonModel(c, m, f.triton, tritonName(name), s.err)
+	return as.say(s.err, c, how, done)
 }
 
 // model writes the folder of a model; fused says that its past and present are

@@ -15,7 +15,6 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/onnxgo"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -111,7 +110,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	}
 
 	say(4, "Ask it")
-	if err := ask(cmd.Context(), s, c, in, missing); err != nil {
+	if err := ask(cmd.Context(), s, in, missing); err != nil {
 		return err
 	}
 
@@ -167,21 +166,18 @@ func fetchRuntime(ctx context.Context, s streams) error {
 
 // ask puts the questions to ONNX Runtime, or to onnx-go where it is missing,
 // and fails when an answer is not the one that was taught.
-func ask(ctx context.Context, s streams, c *model.Checkpoint, in func(string) string, missing error) error {
+func ask(ctx context.Context, s streams, in func(string) string, missing error) error {
 	var l *language
 	var err error
 	if missing == nil {
 		l, err = openLanguage(in("model.onnx"), device{name: "cpu"}, s.err)
 	} else {
-		l = &language{config: c.Config, running: "onnx-go"}
-		if l.tok, err = tokenizerOf(in("latest"), c.Tokenizer, c.Config); err == nil {
-			l.session, err = onnxgo.Open(in("model.flat.onnx"))
-		}
+		l, err = openLanguage(in("model.flat.onnx"), device{name: "cpu"}, s.err)
 	}
 	if err != nil {
 		return err
 	}
-	defer l.session.Close()
+	defer l.Close()
 	fmt.Fprintf(s.out, "asking %s\n", l.running)
 	for _, q := range quickstartAnswers {
 		answer, err := l.next(ctx, q.prompt)
@@ -199,7 +195,11 @@ func ask(ctx context.Context, s streams, c *model.Checkpoint, in func(string) st
 
 // next returns the token that follows a prompt.
 func (l *language) next(ctx context.Context, prompt string) (string, error) {
-	out, err := runtime.Generate(ctx, runtime.Recompute(l.session, 1, l.config.Context), [][]int64{l.tok.Encode(prompt)}, runtime.GenerateOptions{
+	m, err := l.model(1)
+	if err != nil {
+		return "", err
+	}
+	out, err := runtime.Generate(ctx, m, [][]int64{l.tok.Encode(prompt)}, runtime.GenerateOptions{
 		MaxTokens: 1, Pick: func(logits []float32, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
 	})
 	if err != nil {

@@ -21,26 +21,40 @@ func runtimeCommand(s streams) *cobra.Command {
 }
 
 func runtimeInstallCommand(s streams) *cobra.Command {
-	var client string
+	var o ort.InstallOptions
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Fetch the official ONNX Runtime library into the user's cache",
-		Long: `Fetch the official CPU build of ONNX Runtime, version ` + ort.Version + `, with npm or pip, check its
-SHA-256 against the pinned one, and put the library into the user's cache.`,
-		Example: "  attnx runtime install\n  attnx runtime install --client pip",
+		Long: `Fetch the official build of ONNX Runtime, version ` + ort.Version + `, with npm or pip, check its
+SHA-256 against the pinned one, and put the library into the user's cache.
+
+--cuda fetches the GPU build, with pip (about 250 MB), and says which CUDA and
+cuDNN it wants; those it does not bring. Both builds may be installed: --device
+cuda and auto take the GPU build, --device cpu the CPU build.`,
+		Example: "  attnx runtime install\n  attnx runtime install --cuda",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			lib, err := installWithProgress(s, func(progress func(done, total int64)) (ort.Library, error) {
-				return ort.Install(cmd.Context(), ort.InstallOptions{Client: client, Progress: progress})
+				o.Progress = progress
+				return ort.Install(cmd.Context(), o)
 			})
 			if err != nil {
 				return err
 			}
 			fmt.Fprintln(s.out, lib.Path)
+			if !o.CUDA {
+				return nil
+			}
+			wants, err := lib.Wants()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(s.err, "it wants %s: `attnx doctor` says which of their libraries are here\n", wants)
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&client, "client", "", "package client: npm or pip (default: whichever is there)")
+	cmd.Flags().BoolVar(&o.CUDA, "cuda", false, "the GPU build")
+	cmd.Flags().StringVar(&o.Client, "client", "", "package client: npm or pip (default: whichever is there)")
 	return cmd
 }
 

@@ -50,7 +50,7 @@ func (s speedometer) pace(tokensPerSecond float64) pace {
 // gemmPeak returns the speed of a float32 product of 1024³ through ONNX
 // Runtime, in GFLOP/s: what a training step can at most come near.
 func gemmPeak() (float64, error) {
-	lib, err := ort.Find("")
+	lib, err := ort.Find("", "cpu")
 	if err != nil {
 		return 0, err
 	}

@@ -36,6 +36,7 @@ type verification struct {
 	graph      *graph.Graph
 	device     device
 	files      map[export.Profile]onnxModel // at most one of each
+	withCUDA   bool                         // it will be run on CUDA, too
 	length     int                          // of flat's sequence
 	strangers  []string                     // files that were exported from other weights
 }
@@ -82,6 +83,9 @@ func (v *verification) read(path string) error {
 	if info.Profile == export.Train {
 		return fmt.Errorf("%s: it holds a training step, and verify compares logits: export the checkpoint with --profile %s", path, export.Plain)
 	}
+	if q := m.Metadata[export.MetaQuantize]; q != "" {
+		return fmt.Errorf("%s: its weights are %s, and no bound on single values tells a right file from a wrong one: `attnx export --quantize %s --text FILE` measures what was lost", path, q, q)
+	}
 	want, err := v.fingerprint(info, m)
 	if err != nil {
 		return err
@@ -117,6 +121,7 @@ func (v *verification) fingerprint(info export.Info, m *onnx.Model) (string, err
 
 // run verifies the named runtimes, or all of them.
 func (v *verification) run(cmd *cobra.Command, names []string, seed uint64) (runtime.Report, error) {
+	v.withCUDA = len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "ort-cuda") })
 	var candidates []runtime.Candidate
 	past := false
 	for _, name := range allRuntimes {
@@ -157,6 +162,9 @@ func (v *verification) candidate(name string, named bool) runtime.Candidate {
 		device := strings.TrimPrefix(name, "ort-")
 		c.Open = func() (runtime.Session, error) { return v.openORT(device) }
 		c.Locate = func(k runtime.Case) (string, error) { return v.locate(device, k) }
+		if m := v.files[export.Plain].model; m != nil {
+			c.DType = dtypeOf(m)
+		}
 	case "onnx-go":
 		// It runs the flat file: no evidence for the plain one, so that it
 		// makes a verdict only where it is asked for by name.
@@ -188,7 +196,11 @@ func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 
 // options says how to run in ONNX Runtime, which may not be there.
 func (v *verification) options(device string) (ort.Options, error) {
-	lib, err := ort.Find(v.device.library)
+	build := device
+	if v.withCUDA && device == "cpu" {
+		build = "auto" // a process loads one library: it must be the one that CUDA needs
+	}
+	lib, err := ort.Find(v.device.library, build)
 	var gone *runtime.UnavailableError
 	if errors.As(err, &gone) { // it is about the library, which CUDA needs too
 		err = &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}

@@ -35,7 +35,7 @@ func (v *verification) cachedCandidates(name string, named bool) []runtime.Candi
 	}
 	var out []runtime.Candidate
 	for _, l := range cacheLevels {
-		c := runtime.Candidate{Name: name, Named: named, Forms: forms}
+		c := runtime.Candidate{Name: name, Named: named, Forms: forms, DType: shape.DType}
 		if device == "cpu" {
 			c.Name += " (" + l.name + ")"
 		} else if l.level != ort.OptimizeAll {
@@ -70,9 +70,18 @@ func cacheShape(c model.Config, m *onnx.Model) runtime.CacheShape {
 		Layers: c.Layers, Heads: c.Heads, HeadWidth: c.HeadWidth(), Context: c.Context, Positions: c.Positions, DType: format.Float32,
 	}
 	if m != nil {
-		shape.Shared = m.Metadata[export.MetaCache] == export.CacheShared
+		shape.Shared = fixedShapes(m)
+		shape.DType = dtypeOf(m)
 	}
 	return shape
+}
+
+// dtypeOf returns the type that a file computes in.
+func dtypeOf(m *onnx.Model) format.DType {
+	if t, err := export.ParseDType(m.Metadata[export.MetaDType]); err == nil {
+		return t
+	}
+	return format.Float32
 }
 
 // lastLogits reports whether a file gives the logits of the last token alone.

@@ -51,7 +51,6 @@ typedef struct OrtEpAssignedNode OrtEpAssignedNode;
 	F(39, CreateRunOptions, OrtStatus *, (OrtRunOptions **)) \
 	F(49, CreateTensorWithDataAsOrtValue, OrtStatus *, (const OrtMemoryInfo *, void *data, size_t n, const int64_t *dims, size_t rank, int type, OrtValue **)) \
 	F(68, CreateMemoryInfo, OrtStatus *, (const char *name, int allocator, int id, int type, OrtMemoryInfo **)) \
-	F(71, MemoryInfoGetName, OrtStatus *, (const OrtMemoryInfo *, const char **)) \
 	F(75, AllocatorAlloc, OrtStatus *, (OrtAllocator *, size_t n, void **)) \
 	F(76, AllocatorFree, OrtStatus *, (OrtAllocator *, void *)) \
 	F(78, GetAllocatorWithDefaultOptions, OrtStatus *, (OrtAllocator **)) \
@@ -75,11 +74,13 @@ typedef struct OrtEpAssignedNode OrtEpAssignedNode;
 	F(136, BindInput, OrtStatus *, (OrtIoBinding *, const char *name, const OrtValue *)) \
 	F(137, BindOutput, OrtStatus *, (OrtIoBinding *, const char *name, const OrtValue *)) \
 	F(165, AddRunConfigEntry, OrtStatus *, (OrtRunOptions *, const char *key, const char *value)) \
+	F(202, SynchronizeBoundInputs, OrtStatus *, (OrtIoBinding *)) \
 	F(203, SynchronizeBoundOutputs, OrtStatus *, (OrtIoBinding *)) \
 	F(204, SessionOptionsAppendExecutionProvider_CUDA_V2, OrtStatus *, (OrtSessionOptions *, const OrtCUDAProviderOptionsV2 *)) \
 	F(205, CreateCUDAProviderOptions, OrtStatus *, (OrtCUDAProviderOptionsV2 **)) \
 	F(206, UpdateCUDAProviderOptions, OrtStatus *, (OrtCUDAProviderOptionsV2 *, const char *const *keys, const char *const *values, size_t n)) \
 	F(208, ReleaseCUDAProviderOptions, void, (OrtCUDAProviderOptionsV2 *)) \
+	F(225, MemoryInfoGetDeviceType, void, (const OrtMemoryInfo *, int *type)) \
 	F(254, GetBuildInfoString, const char *, (void)) \
 	F(380, SessionGetMemoryInfoForInputs, OrtStatus *, (const OrtSession *, const OrtMemoryInfo **, size_t n)) \
 	F(407, Session_GetEpGraphAssignmentInfo, OrtStatus *, (const OrtSession *, const OrtEpAssignedSubgraph *const **, size_t *n)) \

@@ -64,7 +64,7 @@ func BenchmarkRun(b *testing.B) {
 
 func BenchmarkRunBare(b *testing.B) {
 	needLibrary(b)
-	if _, _, err := load(""); err != nil {
+	if _, _, err := load("", "cpu"); err != nil {
 		b.Fatal(err)
 	}
 	options, err := ort.NewSessionOptions()

@@ -42,10 +42,9 @@ func (e *CUDAError) Unwrap() error {
 
 // The remedies, one for each missing part.
 const (
-	remedyBuild = "install the GPU build (`pip install onnxruntime-gpu==" + Version +
-		"`) and name the library in its onnxruntime/capi folder with --ort-lib"
+	remedyBuild    = installCUDARemedy
 	remedyProvider = "the CPU packages leave it out: " + remedyBuild
-	remedyCUDA     = "install the CUDA libraries this build was made for (ONNX Runtime 1.27 and newer: CUDA 13 and cuDNN 9), or add their folder to LD_LIBRARY_PATH"
+	remedyCUDA     = "install the CUDA libraries this build was made for, or add their folder to LD_LIBRARY_PATH: `attnx doctor` names each, and what brings it"
 	remedyDriver   = "install or update NVIDIA's driver (`nvidia-smi` shows it), or use --device cpu"
 	remedyDevice   = "make a GPU visible (`nvidia-smi -L`, CUDA_VISIBLE_DEVICES), or use --device cpu"
 	remedyKernel   = "export the model with an opset up to 21 and static shapes, or use --device cpu"

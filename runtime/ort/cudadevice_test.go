@@ -32,6 +32,19 @@ func TestCUDADevice(t *testing.T) {
 		}
 	}
 
+	// A device says the same, and takes what a session takes.
+	d, derr := OpenDeviceBytes(embedModel().bytes(), Options{Device: "cuda"})
+	if derr == nil {
+		defer d.Close()
+	}
+	if (derr == nil) != (err == nil) || derr != nil && derr.Error() != err.Error() {
+		t.Errorf("a device says %v, a session %v", derr, err)
+	}
+	either := onDevice(t, embedModel(), Options{Device: "auto"})
+	if (either.Device() == "cuda") != (derr == nil) || (either.NoCUDA() == nil) != (derr == nil) {
+		t.Errorf("auto took %s because of %v; cuda itself says %v", either.Device(), either.NoCUDA(), derr)
+	}
+
 	auto := session(t, embedModel(), Options{Device: "auto"})
 	switch auto.Device() {
 	case "cuda":

@@ -7,7 +7,7 @@
 #include <string.h>
 
 // Numbers of the C API's enumerations.
-enum { LOG_FATAL = 4, DEVICE_ALLOCATOR = 0, DEFAULT_MEMORY = 0 };
+enum { LOG_FATAL = 4, DEVICE_ALLOCATOR = 0, DEFAULT_MEMORY = 0, ON_GPU = 1 };
 
 #define TRY(call)                     \
 	do {                              \
@@ -38,16 +38,13 @@ static OrtStatus *configure(OrtSessionOptions *options, const attnx_settings *s)
 // find_host_inputs marks the inputs that a node reads on the host. ONNX
 // Runtime copies such an input when it is bound and not when it runs, so they
 // are bound again for every run. Where it does not say, all are.
-static void find_host_inputs(attnx_device *d, const char *device) {
+static void find_host_inputs(attnx_device *d) {
 	const OrtMemoryInfo **infos = calloc(d->inputs, sizeof *infos);
 	OrtStatus *status = infos ? ORT(SessionGetMemoryInfoForInputs)(d->session, infos, d->inputs) : NULL;
 	for (int i = 0; i < d->inputs; i++) {
-		const char *name = "";
-		if (infos && !status && infos[i]) {
-			OrtStatus *unnamed = ORT(MemoryInfoGetName)(infos[i], &name);
-			if (unnamed) ORT(ReleaseStatus)(unnamed);
-		}
-		d->slots[i].host = strcmp(name, device) != 0;
+		int type = -1;
+		if (infos && !status && infos[i]) ORT(MemoryInfoGetDeviceType)(infos[i], &type);
+		d->slots[i].host = type != ON_GPU;
 	}
 	if (status) ORT(ReleaseStatus)(status);
 	free(infos);
@@ -69,7 +66,7 @@ OrtStatus *attnx_open(attnx_device *d, const attnx_settings *s, const void *mode
 	TRY(ORT(CreateMemoryInfo)(device, DEVICE_ALLOCATOR, s->cuda ? s->device_id : 0, DEFAULT_MEMORY, &d->memory));
 	if (!s->cuda) return NULL;
 	TRY(ORT(CreateAllocator)(d->session, d->memory, &d->allocator));
-	find_host_inputs(d, device);
+	find_host_inputs(d);
 	if (d->graphs) TRY(ORT(AddRunConfigEntry)(d->options, "gpu_graph_id", "-1"));
 	return NULL;
 }
@@ -90,12 +87,15 @@ static OrtStatus *bind(attnx_device *d, int i) {
 }
 
 OrtStatus *attnx_run(attnx_device *d, int64_t replay) {
+	int copied = 0;
 	for (int i = 0; i < d->inputs + d->outputs; i++) {
 		if (!d->slots[i].dirty && !d->slots[i].host) continue;
 		d->failed = i;
 		TRY(bind(d, i));
+		copied |= d->slots[i].host;
 	}
 	d->failed = -1;
+	if (copied) TRY(ORT(SynchronizeBoundInputs)(d->binding));
 	if (d->graphs && replay != d->replay) {
 		char id[24];
 		snprintf(id, sizeof id, "%lld", replay > 0 ? (long long)replay : -1LL);

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -164,24 +166,28 @@ func TestDeviceDescribes(t *testing.T) {
 	}
 }
 
-// TestDeviceTypes sends the bytes of every type through, at an offset, and
-// converts halves whose bits IEEE 754 and the definition of bfloat16 give.
-func TestDeviceTypes(t *testing.T) {
+func TestDeviceTypes(t *testing.T) { sendTypes(t, Options{}) }
+
+// sendTypes sends the bytes of every type through, at an offset, and converts
+// halves whose bits IEEE 754 and the definition of bfloat16 give.
+func sendTypes(t *testing.T, o Options) {
+	t.Helper()
 	for number, dtype := range elementTypes {
 		if dtype == format.Invalid {
 			continue
 		}
-		d := onDevice(t, identity(uint64(number)), Options{})
+		d := onDevice(t, identity(uint64(number)), o)
 		size := dtype.Size()
 		in, out := alloc(t, d, 8*size), alloc(t, d, 8*size)
-		for i := range in.Bytes() {
-			in.Bytes()[i] = byte(i % 2)
+		data, got := make([]byte, 8*size), make([]byte, 8*size)
+		for i := range data {
+			data[i] = byte(i % 2)
 		}
-		ok(t, d.BindInput(0, in, 2*size, []int{6}), d.BindOutput(0, out, size, []int{6}), d.Run(0))
+		ok(t, d.Write(in, 0, data), d.BindInput(0, in, 2*size, []int{6}), d.BindOutput(0, out, size, []int{6}), d.Run(0), d.Read(out, 0, got))
 		want := make([]byte, 8*size) // zero before and behind
-		copy(want[size:], in.Bytes()[2*size:])
-		if !slices.Equal(out.Bytes(), want) {
-			t.Errorf("%s: %v became %v", dtype, in.Bytes(), out.Bytes())
+		copy(want[size:], data[2*size:])
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v became %v", dtype, data, got)
 		}
 	}
 
@@ -197,7 +203,7 @@ func TestDeviceTypes(t *testing.T) {
 			m := identity(from)
 			m.nodes = []testNode{{op: "Cast", in: []string{"x"}, out: []string{"y"}, ints: map[string]int64{"to": int64(to)}}}
 			m.outputs[0].elem = to
-			return onDevice(t, m, Options{})
+			return onDevice(t, m, o)
 		}
 		var bits []byte
 		for _, b := range c.bits {
@@ -211,9 +217,10 @@ func TestDeviceTypes(t *testing.T) {
 		}
 		half, single = alloc(t, down, 8), alloc(t, down, 16)
 		put(t, down, single, values...)
-		ok(t, down.BindInput(0, single, 0, []int{4}), down.BindOutput(0, half, 0, []int{4}), down.Run(0))
-		if !slices.Equal(half.Bytes(), bits) {
-			t.Errorf("element type %d: %v are % x, want % x", c.elem, values, half.Bytes(), bits)
+		got := make([]byte, 8)
+		ok(t, down.BindInput(0, single, 0, []int{4}), down.BindOutput(0, half, 0, []int{4}), down.Run(0), down.Read(half, 0, got))
+		if !slices.Equal(got, bits) {
+			t.Errorf("element type %d: %v are % x, want % x", c.elem, values, got, bits)
 		}
 	}
 }
@@ -308,6 +315,21 @@ func TestDeviceRefuses(t *testing.T) {
 	grow(t, other, 2)
 }
 
+// TestOpenDevice opens a file, and has the profile written.
+func TestOpenDevice(t *testing.T) {
+	needLibrary(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "é.onnx")
+	ok(t, os.WriteFile(path, cacheModel().bytes(), 0o644))
+	d, err := OpenDevice(path, Options{Profile: filepath.Join(dir, "profile")})
+	ok(t, err)
+	grow(t, d, 2)
+	ok(t, d.Close())
+	if files, err := filepath.Glob(filepath.Join(dir, "profile*.json")); len(files) != 1 || err != nil {
+		t.Errorf("profiles: %v, %v", files, err)
+	}
+}
+
 func TestOpenDeviceRefuses(t *testing.T) {
 	needLibrary(t)
 	unknown := identity(protoFloat)
@@ -362,10 +384,13 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// TestDeviceAllocates nothing in Go, whatever is bound anew.
-func TestDeviceAllocates(t *testing.T) {
+func TestDeviceAllocates(t *testing.T) { stepWithoutAllocation(t, Options{Threads: 1}) }
+
+// stepWithoutAllocation binds everything anew for each run.
+func stepWithoutAllocation(t *testing.T, o Options) {
+	t.Helper()
 	const steps = 40
-	d := onDevice(t, cacheModel(), Options{Threads: 1})
+	d := onDevice(t, cacheModel(), o)
 	x, cache := alloc(t, d, 8), [2]runtime.Memory{alloc(t, d, 8*steps), alloc(t, d, 8*steps)}
 	one, shape, longer := []int{1, 1, 2}, []int{1, 0, 2}, []int{1, 0, 2}
 	var err error

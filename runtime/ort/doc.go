@@ -4,9 +4,10 @@
 //
 // ONNX Runtime is a shared library that is opened while the program runs, so
 // a program that imports this package starts without it. [Find] looks for the
-// library, [Install] fetches the pinned official build into the user's cache,
-// and [FindOrInstall] does the one or the other. One process holds one
-// library: the first [Open] decides, and a second, different path is refused.
+// library, [Install] fetches a pinned official build, for the CPU or for CUDA,
+// into the user's cache, and [FindOrInstall] does the one or the other. One
+// process holds one library: the first [Open] decides, and a second, different
+// path is refused.
 //
 // The binding is github.com/yalue/onnxruntime_go v1.27.0, which asks the
 // library for version 24 of its C API. The table of functions behind that
@@ -26,8 +27,18 @@
 //
 // # Devices
 //
-// With Device "cuda" every node runs on CUDA or the session does not open:
+// A [Device] takes and gives tensors by place, in memory that it holds: a
+// decoder's cache stays on the GPU, and what one run has written the next one
+// reads. The binding has neither tensors on a GPU nor options for a run with
+// bindings, so this part calls the C API itself, through the table of
+// functions of the library that the binding has loaded (api.h says how).
+// What is bound is written into C's memory, and one call into C for each run
+// makes the tensors, binds them, runs and waits: no allocation in Go.
+//
+// With Device "cuda" every node runs on CUDA or the model does not open:
 // there is no silent fall back to the CPU. [CUDAError] says which part of CUDA
-// is missing. TF32 is off unless asked for, because it keeps 10 bits of a
-// float32's 23 bits of mantissa.
+// is missing, [DeviceError] that a device failed at its work. [CUDAOptions]
+// holds what can be chosen; TF32 is off unless asked for, because it keeps 10
+// bits of a float32's 23 bits of mantissa. What CUDA's libraries change of the
+// handlers of signals while they load is put back, so Ctrl-C goes on working.
 package ort

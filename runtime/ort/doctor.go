@@ -3,8 +3,6 @@ package ort
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
@@ -32,9 +30,11 @@ type Check struct {
 }
 
 // Diagnose looks at everything that running models with ONNX Runtime needs:
-// cgo, the library and its version, the CPU and CUDA providers, NVIDIA's
-// driver, the cache, and the clients that Install uses. explicit is as for
-// Find. It loads the library into this process, and changes nothing else.
+// cgo, the library and its version, the CPU and CUDA, the cache, and the
+// clients that Install uses; where the library is a GPU build also each library
+// of CUDA's that it needs, NVIDIA's driver and the device. explicit is as for
+// Find with device "auto". It loads the library into this process, and changes
+// nothing else.
 func Diagnose(explicit string) []Check {
 	var checks []Check
 	add := func(name string, status Status, detail, remedy string) {
@@ -54,13 +54,14 @@ func Diagnose(explicit string) []Check {
 	} else {
 		add("cgo", OK, "this program was built with it", "")
 	}
-	lib, err := Find(explicit)
+	lib, err := Find(explicit, "auto")
 	if err != nil {
 		fail("onnxruntime library", NotFound, err)
 	} else {
 		add("onnxruntime library", OK, lib.Path+" (from "+lib.Source+")", "")
 	}
-	if used, version, err := load(explicit); err != nil {
+	used, version, err := load(explicit, "auto")
+	if err != nil {
 		fail("cpu", Unavailable, err)
 		fail("cuda", Unavailable, err)
 	} else {
@@ -71,23 +72,19 @@ func Diagnose(explicit string) []Check {
 		} else {
 			add("providers", OK, strings.Join(names, ", ")+" ("+build+")", "")
 		}
-		if err := tryCUDA(); err != nil {
-			fail("cuda", Unavailable, err)
-		} else {
+		switch err := tryCUDA(); {
+		case err == nil:
 			add("cuda", OK, "a model ran on it", "")
+		case beside(lib.Path, cudaProvider) != "":
+			fail("cuda", Unavailable, err)
+		case len(gpuBuild().bundles) == 0:
+			add("cuda", NotFound, lib.Path+" is a CPU build", "there is no official GPU build for "+goruntime.GOOS+"/"+goruntime.GOARCH+": use --device cpu")
+		default:
+			add("cuda", NotFound, lib.Path+" is a CPU build", remedyBuild)
 		}
 	}
 	if lib.Path != "" {
-		if provider := beside(lib.Path, "onnxruntime_providers_cuda"); provider != "" {
-			add("cuda provider library", OK, provider, "")
-		} else {
-			add("cuda provider library", NotFound, "none beside "+lib.Path, remedyBuild)
-		}
-	}
-	if driver := findDriver(); driver != "" {
-		add("nvidia driver", OK, driver, "")
-	} else {
-		add("nvidia driver", NotFound, "neither its library nor nvidia-smi is found", remedyDriver)
+		checks = append(checks, diagnoseCUDA(lib, thisLoader, findDriver)...)
 	}
 	checks = append(checks, checkCache(), checkClients())
 	return checks
@@ -109,26 +106,6 @@ func beside(library, name string) string {
 	return ""
 }
 
-// findDriver returns where NVIDIA's driver is seen, "" if it is not.
-func findDriver() string {
-	dirs, file := systemFolders(), "libcuda.so.1"
-	switch goruntime.GOOS {
-	case "windows":
-		dirs, file = []string{filepath.Join(os.Getenv("SystemRoot"), "System32")}, "nvcuda.dll"
-	case "linux":
-		dirs = append(dirs, "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/usr/local/cuda/compat")
-	}
-	for _, dir := range dirs {
-		if path := filepath.Join(dir, file); dir != "" && isFile(path) {
-			return path
-		}
-	}
-	if path, err := exec.LookPath("nvidia-smi"); err == nil {
-		return path
-	}
-	return ""
-}
-
 func checkCache() Check {
 	const name = "onnxruntime cache"
 	root, err := cacheRoot()
@@ -141,15 +118,11 @@ func checkCache() Check {
 	}
 	var what []string
 	for _, path := range held {
-		info, err := os.Stat(path)
-		if err != nil {
-			continue
-		}
 		rel, err := filepath.Rel(root, filepath.Dir(path))
 		if err != nil {
 			continue
 		}
-		what = append(what, fmt.Sprintf("%s (%.1f MB)", filepath.ToSlash(rel), float64(info.Size())/1e6))
+		what = append(what, fmt.Sprintf("%s (%.1f MB)", filepath.ToSlash(rel), float64(folderSize(filepath.Dir(path)))/1e6))
 	}
 	return Check{Name: name, Status: OK, Detail: root + ": " + strings.Join(what, ", ")}
 }

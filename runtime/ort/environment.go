@@ -4,7 +4,7 @@ package ort
 
 import (
 	"fmt"
-	"path/filepath"
+	"os"
 	"strings"
 	"sync"
 
@@ -24,16 +24,23 @@ var loaded struct {
 	Library
 }
 
+// inUse returns the library that this process has loaded, or none.
+func inUse() Library {
+	loaded.Lock()
+	defer loaded.Unlock()
+	return loaded.Library
+}
+
 // load opens the library, once for the process, and returns which it is and
 // its version. Without an explicit path it returns the one that is open, if
-// there is one.
-func load(explicit string) (lib Library, version string, err error) {
+// there is one, else the one that Find finds for the device.
+func load(explicit, device string) (lib Library, version string, err error) {
 	loaded.Lock()
 	defer loaded.Unlock()
 	if ort.IsInitialized() && explicit == "" {
 		return loaded.Library, ort.GetVersion(), nil
 	}
-	lib, err = Find(explicit)
+	lib, _, err = find(explicit, device, os.Getenv, systemFolders())
 	if err != nil {
 		return Library{}, "", err
 	}
@@ -70,12 +77,4 @@ func loadFailure(path, text string) string {
 		text = strings.TrimPrefix(reason, path+": ")
 	}
 	return path + " does not load: " + text
-}
-
-// real follows links, so that two names of one file compare equal.
-func real(path string) string {
-	if r, err := filepath.EvalSymlinks(path); err == nil {
-		return r
-	}
-	return path
 }

@@ -53,3 +53,21 @@ func TestBadLibrary(t *testing.T) {
 		}
 	}
 }
+
+// TestFindLoaded asks for another device than the library was loaded for.
+func TestFindLoaded(t *testing.T) {
+	session(t, embedModel(), Options{}).Close()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // where nothing is installed
+	t.Setenv(EnvLibrary, "")
+	t.Setenv(EnvStandard, "")
+	for _, device := range []string{"cpu", "cuda", "auto"} {
+		got, err := Find("", device)
+		if held := inUse(); err != nil || got != held || got.Path == "" {
+			t.Errorf("for %s: %+v, %v; the process has loaded %+v", device, got, err, held)
+		}
+	}
+	named := touch(t, t.TempDir(), libraryNames()[0])
+	if got, err := Find(named, "cpu"); err != nil || got.Path != named {
+		t.Errorf("another one was named: %+v, %v", got, err)
+	}
+}

@@ -13,11 +13,12 @@ import (
 	"strings"
 )
 
-// Bounds on what a package may unpack to, about four times what they hold:
-// the archive is pinned by its hash, so these only keep a mistake in the
-// table from filling the disk.
+// Bounds on what a package may unpack to, about twice the largest library (the
+// CUDA provider, 272 MB) and four times the largest archive: the archive is
+// pinned by its hash, so these only keep a mistake in the table from filling
+// the disk.
 const (
-	maxLibrary = 256 << 20
+	maxLibrary = 512 << 20
 	maxArchive = 1 << 30
 )
 
@@ -45,16 +46,16 @@ func (e *hashError) Error() string {
 		e.file, e.got, e.gotSize, e.want, e.wantSize)
 }
 
-// extract writes the one wanted member of the archive f to the file target.
+// extract writes one member of the archive f to the file target.
 // Members are only compared by name, never used as a path, so nothing an
 // archive says can choose where bytes go.
-func (b bundle) extract(f *os.File, target string) error {
+func (b bundle) extract(f *os.File, name, target string) error {
 	var member io.ReadCloser
 	var err error
 	if strings.HasSuffix(b.file, ".tgz") {
-		member, err = tarMember(f, b.member)
+		member, err = tarMember(f, name)
 	} else {
-		member, err = zipMember(f, b.member)
+		member, err = zipMember(f, name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.file, err)
@@ -67,7 +68,7 @@ func (b bundle) extract(f *os.File, target string) error {
 	}
 	n, err := io.Copy(out, io.LimitReader(member, maxLibrary+1))
 	if err == nil && n > maxLibrary {
-		err = fmt.Errorf("%s: %s is over %d bytes", b.file, b.member, maxLibrary)
+		err = fmt.Errorf("%s: %s is over %d bytes", b.file, name, maxLibrary)
 	}
 	if err == nil {
 		err = out.Sync() // the rename that publishes it must not outrun its bytes

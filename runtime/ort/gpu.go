@@ -2,7 +2,7 @@
 
 package ort
 
-// #include "driver.h"
+// #include "gpu.h"
 import "C"
 
 import (

@@ -14,6 +14,8 @@ import (
 
 // InstallOptions says how Install fetches the library.
 type InstallOptions struct {
+	// CUDA asks for the GPU build: about 250 MB to fetch, with pip, and 300 MB installed.
+	CUDA bool
 	// Client is "npm" or "pip"; empty takes whichever is there and works, npm first.
 	Client string
 	// Progress, if not nil, is told the bytes fetched and the bytes to fetch.
@@ -21,49 +23,54 @@ type InstallOptions struct {
 	Progress func(done, total int64)
 }
 
-// Install puts ONNX Runtime, version [Version], CPU build, into the user's
-// cache and returns it; if it is there already, it only returns it.
+// Install puts ONNX Runtime, version [Version], the CPU build or the GPU build,
+// into the user's cache and returns it; if it is there already, it only returns
+// it. The two builds lie beside each other.
 //
 // The library comes out of a package that npm or pip fetches from wherever
 // they are configured to; a package whose SHA-256 is not the pinned one is
-// refused before it is opened. The library appears in the cache whole or not
+// refused before it is opened. A build appears in the cache whole or not
 // at all, and several processes may install at once. Errors that another
 // choice would mend (no client, no build for this system, the client failed)
 // are *runtime.UnavailableError.
 func Install(ctx context.Context, o InstallOptions) (Library, error) {
-	dir, err := cacheFolder()
+	b := cpuBuild()
+	if o.CUDA {
+		b = gpuBuild()
+	}
+	dir, err := cacheFolder(b)
 	if err != nil {
 		return Library{}, unavailable(err.Error(), "set HOME, or name a library with --ort-lib")
 	}
-	path, err := install(ctx, dir, bundlesHere(), o)
+	path, err := install(ctx, dir, b, o)
 	if err != nil {
 		return Library{}, err
 	}
 	return Library{path, "cache"}, nil
 }
 
-// FindOrInstall returns the library that Find finds, and installs one when
-// nothing is found and explicit is empty. progress may be nil; see
+// FindOrInstall returns the library that Find finds for the CPU, and installs
+// the CPU build when nothing is found and explicit is empty. progress may be nil; see
 // InstallOptions.
 func FindOrInstall(ctx context.Context, explicit string, progress func(done, total int64)) (Library, error) {
 	if err := cgoMissing(); err != nil {
 		return Library{}, err // no download for a program that cannot use it
 	}
-	lib, named, err := find(explicit, os.Getenv, systemFolders())
+	lib, named, err := find(explicit, "cpu", os.Getenv, systemFolders())
 	if err == nil || named {
 		return lib, err
 	}
 	return Install(ctx, InstallOptions{Progress: progress})
 }
 
-// install is Install with the folder and the table as arguments.
-func install(ctx context.Context, dir string, from []bundle, o InstallOptions) (string, error) {
+// install is Install with the folder and the build as arguments.
+func install(ctx context.Context, dir string, b build, o InstallOptions) (string, error) {
 	library := filepath.Join(dir, libraryNames()[0])
-	if isFile(library) {
+	if holds(dir, b.files()) {
 		return library, nil
 	}
-	if len(from) == 0 {
-		return "", unavailable("there is no official build for "+goruntime.GOOS+"/"+goruntime.GOARCH,
+	if len(b.bundles) == 0 {
+		return "", unavailable("there is no official "+b.name+" build for "+goruntime.GOOS+"/"+goruntime.GOARCH,
 			"build ONNX Runtime "+MinVersion+" or newer and name it with --ort-lib")
 	}
 	if o.Client != "" && o.Client != "npm" && o.Client != "pip" {
@@ -79,21 +86,21 @@ func install(ctx context.Context, dir string, from []bundle, o InstallOptions) (
 		return "", err
 	}
 	defer unlock()
-	if isFile(library) { // another process was faster
+	if holds(dir, b.files()) { // another process was faster
 		return library, nil
 	}
 
 	var refusals []string
-	for _, b := range from {
-		if o.Client != "" && o.Client != b.client {
+	for _, from := range b.bundles {
+		if o.Client != "" && o.Client != from.client {
 			continue
 		}
-		command := clientCommand(b.client)
+		command := clientCommand(from.client)
 		if command == nil {
-			refusals = append(refusals, b.client+" is not installed")
+			refusals = append(refusals, from.client+" is not installed")
 			continue
 		}
-		err := b.installWith(ctx, command, parent, dir, o.Progress)
+		err := from.installWith(ctx, command, parent, dir, o.Progress)
 		var mismatch *hashError
 		switch {
 		case err == nil:
@@ -104,6 +111,9 @@ func install(ctx context.Context, dir string, from []bundle, o InstallOptions) (
 			return "", err // not a case for a second try elsewhere: somebody should look
 		}
 		refusals = append(refusals, err.Error())
+	}
+	if len(refusals) == 0 {
+		return "", fmt.Errorf("client %q: it has no %s build, take pip", o.Client, b.name)
 	}
 	return "", unavailable("fetching it failed: "+strings.Join(refusals, "; "),
 		"install npm or pip and check the network, or name a library with --ort-lib or "+EnvLibrary)
@@ -135,13 +145,26 @@ func (b bundle) installWith(ctx context.Context, command []string, parent, dir s
 	if err := b.verify(f); err != nil {
 		return err
 	}
-	if err := b.extract(f, filepath.Join(ready, libraryNames()[0])); err != nil {
-		return err
+	names := b.installed()
+	for i, member := range b.members {
+		if err := b.extract(f, member, filepath.Join(ready, names[i])); err != nil {
+			return err
+		}
 	}
-	if err := os.RemoveAll(dir); err != nil { // a folder without the library, or we would not be here
+	if err := os.RemoveAll(dir); err != nil { // a folder that lacks a library, or we would not be here
 		return err
 	}
 	return os.Rename(ready, dir)
+}
+
+// holds reports whether every one of the files lies in dir.
+func holds(dir string, files []string) bool {
+	for _, name := range files {
+		if !isFile(filepath.Join(dir, name)) {
+			return false
+		}
+	}
+	return true
 }
 
 // lock takes the lock file at path, waiting for other processes, and returns

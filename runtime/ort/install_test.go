@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
@@ -104,7 +105,7 @@ func whl(t *testing.T, members ...member) []byte {
 // of returns the bundle that pins pkg.
 func of(client string, pkg []byte) bundle {
 	sum := sha256.Sum256(pkg)
-	b := bundle{client: client, args: []string{"get"}, size: int64(len(pkg)), sha256: hex.EncodeToString(sum[:]), member: "dir/lib"}
+	b := bundle{client: client, args: []string{"get"}, size: int64(len(pkg)), sha256: hex.EncodeToString(sum[:]), members: []string{"dir/lib"}}
 	b.file = map[string]string{"npm": "p.tgz", "pip": "p.whl"}[client]
 	return b
 }
@@ -158,7 +159,7 @@ func TestInstall(t *testing.T) {
 				last, total = done, of
 			}}
 			for range 2 { // the second finds it
-				path, err := install(context.Background(), dir, c.from, o)
+				path, err := install(context.Background(), dir, build{name: "CPU", bundles: c.from}, o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -173,6 +174,74 @@ func TestInstall(t *testing.T) {
 				t.Errorf("clients ran %d times, want %d", n, c.calls)
 			}
 			nothingLeft(t, dir, true)
+		})
+	}
+}
+
+// gpu returns a build of three libraries in one package.
+func gpuBundle(pkg []byte) build {
+	b := of("pip", pkg)
+	b.members = []string{"capi/libonnxruntime.so.1.2.3", "capi/shared.so", "capi/cuda.so"}
+	return build{name: "GPU", suffix: "-cuda", bundles: []bundle{b}}
+}
+
+func gpuMembers(left int) []member {
+	return []member{{name: "capi/shared.so", content: "shared"}, {name: "capi/libonnxruntime.so.1.2.3", content: content}, {name: "capi/cuda.so", content: "cuda"}}[:left]
+}
+
+// TestInstallGPU installs three files, all or none, and mends a folder that
+// lacks one.
+func TestInstallGPU(t *testing.T) {
+	wheel := whl(t, gpuMembers(3)...)
+	fake(t, map[string]string{"npm": "exit 1", "pip": servePip}, wheel)
+	dir := target(t)
+	for i, times := range []int{1, 1, 2} { // the second finds it, the third finds it incomplete
+		path, err := install(context.Background(), dir, gpuBundle(wheel), InstallOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if path != filepath.Join(dir, libraryNames()[0]) || calls(t) != times {
+			t.Errorf("installation %d: %s, after %d calls of pip, want %d", i, path, calls(t), times)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 3 {
+			t.Errorf("the folder holds %v, %v", entries, err)
+		}
+		for name, want := range map[string]string{libraryNames()[0]: content, "shared.so": "shared", "cuda.so": "cuda"} {
+			if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != want {
+				t.Errorf("%s holds %q, %v", name, b, err)
+			}
+		}
+		if i == 1 {
+			remove(t, filepath.Join(dir, "cuda.so"))
+		}
+	}
+	nothingLeft(t, dir, true)
+}
+
+func TestInstallGPURefuses(t *testing.T) {
+	whole, lacks := whl(t, gpuMembers(3)...), whl(t, gpuMembers(2)...)
+	for _, c := range []struct {
+		name        string
+		pkg         []byte
+		b           build
+		client      string
+		unavailable bool
+		want        string
+	}{
+		{"another hash", lacks, gpuBundle(whole), "", false, "p.whl is refused: its SHA-256 is " + of("pip", lacks).sha256},
+		{"a library is not in it", lacks, gpuBundle(lacks), "", true, "p.whl: no member capi/cuda.so"},
+		{"npm", whole, gpuBundle(whole), "npm", false, `client "npm": it has no GPU build, take pip`},
+		{"no build", whole, build{name: "GPU"}, "", true, "there is no official GPU build for " + goruntime.GOOS},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fake(t, map[string]string{"npm": serveNPM, "pip": servePip}, c.pkg)
+			dir := target(t)
+			_, err := install(context.Background(), dir, c.b, InstallOptions{Client: c.client})
+			if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, runtime.ErrUnavailable) != c.unavailable {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+			nothingLeft(t, dir, false)
 		})
 	}
 }
@@ -198,7 +267,7 @@ func TestInstallRefuses(t *testing.T) {
 		{"no client", nil, good, []bundle{of("npm", good), of("pip", good)}, "", true, []string{"npm is not installed; pip is not installed", "name a library with --ort-lib"}},
 		{"not that client", map[string]string{"npm": serveNPM}, good, []bundle{of("npm", good), of("pip", good)}, "pip", true, []string{"pip is not installed"}},
 		{"unknown client", nil, good, []bundle{of("npm", good)}, "cargo", false, []string{`client "cargo": it must be npm or pip`}},
-		{"no build", nil, good, nil, "", true, []string{"no official build for " + goruntime.GOOS}},
+		{"no build", nil, good, nil, "", true, []string{"no official CPU build for " + goruntime.GOOS}},
 		{"offline", map[string]string{"npm": npmSays, "pip": pipSays}, good, []bundle{of("npm", good), of("pip", good)}, "", true,
 			[]string{"npm: network request to somewhere failed; ", "pip: No matching distribution found for onnxruntime"}},
 		{"silent failure", map[string]string{"npm": "exit 3"}, good, []bundle{of("npm", good)}, "", true, []string{"npm: exit status 3"}},
@@ -215,7 +284,7 @@ func TestInstallRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			fake(t, c.scripts, c.pkg)
 			dir := target(t)
-			_, err := install(context.Background(), dir, c.from, InstallOptions{Client: c.client})
+			_, err := install(context.Background(), dir, build{name: "CPU", bundles: c.from}, InstallOptions{Client: c.client})
 			if err == nil || errors.Is(err, runtime.ErrUnavailable) != c.unavailable || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("unavailable should be %v: %v", c.unavailable, err)
 			}
@@ -234,9 +303,17 @@ func TestInstallRefuses(t *testing.T) {
 	}
 }
 
+// zeros is an endless file of zero bytes.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 func TestInstallBounds(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it compresses 256 MB")
+		t.Skip("it compresses 512 MB")
 	}
 	var b bytes.Buffer
 	gz, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
@@ -247,7 +324,7 @@ func TestInstallBounds(t *testing.T) {
 	if err := w.WriteHeader(&tar.Header{Name: "dir/lib", Mode: 0o644, Size: maxLibrary + 1, Typeflag: tar.TypeReg}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Write(make([]byte, maxLibrary+1)); err != nil {
+	if _, err := io.CopyN(w, zeros{}, maxLibrary+1); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(w.Close(), gz.Close()); err != nil {
@@ -255,7 +332,7 @@ func TestInstallBounds(t *testing.T) {
 	}
 	fake(t, map[string]string{"npm": serveNPM}, b.Bytes())
 	dir := target(t)
-	_, err = install(context.Background(), dir, []bundle{of("npm", b.Bytes())}, InstallOptions{})
+	_, err = install(context.Background(), dir, build{bundles: []bundle{of("npm", b.Bytes())}}, InstallOptions{})
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("dir/lib is over %d bytes", maxLibrary)) {
 		t.Errorf("a library of %d bytes: %v", maxLibrary+1, err)
 	}
@@ -269,7 +346,7 @@ func TestInstallAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
-			if _, err := install(context.Background(), dir, []bundle{of("npm", archive)}, InstallOptions{}); err != nil {
+			if _, err := install(context.Background(), dir, build{bundles: []bundle{of("npm", archive)}}, InstallOptions{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -288,7 +365,7 @@ func TestInstallCancelled(t *testing.T) {
 	dir := target(t)
 	done := make(chan error)
 	go func() {
-		_, err := install(ctx, dir, []bundle{of("npm", archive)}, InstallOptions{})
+		_, err := install(ctx, dir, build{bundles: []bundle{of("npm", archive)}}, InstallOptions{})
 		done <- err
 	}()
 	for calls(t) == 0 { // the client runs
@@ -296,7 +373,7 @@ func TestInstallCancelled(t *testing.T) {
 	}
 	waiting := make(chan error)
 	go func() { // and a second installation waits for the first
-		_, err := install(ctx, dir, []bundle{of("npm", archive)}, InstallOptions{})
+		_, err := install(ctx, dir, build{bundles: []bundle{of("npm", archive)}}, InstallOptions{})
 		waiting <- err
 	}()
 	cancel()
@@ -313,7 +390,7 @@ func TestInstallCancelled(t *testing.T) {
 func TestBundles(t *testing.T) {
 	for _, system := range []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64", "windows/arm64"} {
 		goos, goarch, _ := strings.Cut(system, "/")
-		from := bundles(goos, goarch)
+		from := cpuBundles(goos, goarch)
 		if len(from) != 2 || from[0].client != "npm" || from[1].client != "pip" {
 			t.Errorf("%s: %d bundles", system, len(from))
 		}
@@ -323,8 +400,18 @@ func TestBundles(t *testing.T) {
 			}
 		}
 	}
-	if from := bundles("plan9", "amd64"); from != nil {
-		t.Errorf("plan9: %v", from)
+	for _, system := range []string{"linux/amd64", "windows/amd64"} {
+		goos, goarch, _ := strings.Cut(system, "/")
+		from := gpuBundles(goos, goarch)
+		if len(from) != 1 || from[0].client != "pip" || len(from[0].members) != 3 {
+			t.Fatalf("%s: the GPU build is %+v", system, from)
+		}
+		if raw, err := hex.DecodeString(from[0].sha256); err != nil || len(raw) != sha256.Size || from[0].size < 100<<20 || !strings.HasPrefix(from[0].file, "onnxruntime_gpu-"+Version+"-") {
+			t.Errorf("%s: %+v", system, from[0])
+		}
+	}
+	if from := append(cpuBundles("plan9", "amd64"), gpuBundles("darwin", "arm64")...); from != nil {
+		t.Errorf("systems without a build: %v", from)
 	}
 }
 

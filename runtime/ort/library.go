@@ -30,24 +30,34 @@ type Library struct {
 	Source string // "--ort-lib", an environment variable's name, "cache" or "system"
 }
 
-const installRemedy = "run `attnx runtime install`, or name a library with --ort-lib or " + EnvLibrary
+const (
+	installRemedy     = "run `attnx runtime install`, or name a library with --ort-lib or " + EnvLibrary
+	installCUDARemedy = "run `attnx runtime install --cuda`, or name a GPU build with --ort-lib or " + EnvLibrary
+)
 
-// Find returns the ONNX Runtime library to use, without opening it. It asks,
-// in this order: explicit (the value of --ort-lib; may be empty), the
-// environment variables ATTNX_ORT_LIB and ONNXRUNTIME_SHARED_LIBRARY_PATH, the
-// user's cache, the system's folders.
+// Find returns the ONNX Runtime library to use on a device ("cpu", or empty;
+// "cuda"; "auto"), without opening it. It asks, in this order: explicit (the
+// value of --ort-lib; may be empty), the environment variables ATTNX_ORT_LIB
+// and ONNXRUNTIME_SHARED_LIBRARY_PATH, the user's cache, the system's folders.
+// Of the cache's two builds it takes the GPU build for "cuda" and "auto", the
+// CPU build for "cpu"; either serves where the other is not installed, but the
+// CPU build knows no CUDA. A process that has loaded a library gets that one,
+// unless another was named.
 //
 // A path that was named, by flag or variable, is used or refused, never
 // skipped; it may be the library or the folder that holds it. Errors are
 // *runtime.UnavailableError.
-func Find(explicit string) (Library, error) {
-	lib, _, err := find(explicit, os.Getenv, systemFolders())
+func Find(explicit, device string) (Library, error) {
+	lib, named, err := find(explicit, device, os.Getenv, systemFolders())
+	if held := inUse(); !named && held.Path != "" {
+		return held, nil
+	}
 	return lib, err
 }
 
-// find is Find with the machine as arguments. named says that the error is
-// about a path somebody chose, which installing another library cannot mend.
-func find(explicit string, getenv func(string) string, folders []string) (lib Library, named bool, err error) {
+// find is Find with the machine as arguments. named says that the answer is
+// about a path somebody chose: installing another library cannot mend its error.
+func find(explicit, device string, getenv func(string) string, folders []string) (lib Library, named bool, err error) {
 	for _, choice := range []Library{
 		{explicit, "--ort-lib"},
 		{getenv(EnvLibrary), EnvLibrary},
@@ -65,10 +75,13 @@ func find(explicit string, getenv func(string) string, folders []string) (lib Li
 		return Library{path, choice.Source}, true, nil
 	}
 
-	if dir, err := cacheFolder(); err == nil {
-		path := filepath.Join(dir, libraryNames()[0])
-		if isFile(path) {
-			return Library{path, "cache"}, false, nil
+	builds := []build{cpuBuild(), gpuBuild()}
+	if device == "cuda" || device == "auto" {
+		slices.Reverse(builds)
+	}
+	for _, b := range builds {
+		if dir, err := cacheFolder(b); err == nil && holds(dir, b.files()) {
+			return Library{filepath.Join(dir, libraryNames()[0]), "cache"}, false, nil
 		}
 	}
 
@@ -88,6 +101,9 @@ func find(explicit string, getenv func(string) string, folders []string) (lib Li
 	reason := "no ONNX Runtime library found"
 	if old != "" {
 		reason += " (" + old + " is older than " + MinVersion + ")"
+	}
+	if device == "cuda" {
+		return Library{}, false, &runtime.UnavailableError{Runtime: "ort-cuda", Reason: reason, Remedy: installCUDARemedy}
 	}
 	return Library{}, false, unavailable(reason, installRemedy)
 }
@@ -232,17 +248,25 @@ func cacheRoot() (string, error) {
 	return filepath.Join(dir, "attnx", "onnxruntime"), nil
 }
 
-// cacheFolder is where Install puts the library of this system. The platform
-// is part of it because a home folder may be shared by machines of two kinds.
-func cacheFolder() (string, error) {
+// cacheFolder is where Install puts a build for this system. The platform is
+// part of it because a home folder may be shared by machines of two kinds.
+func cacheFolder(b build) (string, error) {
 	root, err := cacheRoot()
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(root, Version, goruntime.GOOS+"-"+goruntime.GOARCH), nil
+	return filepath.Join(root, Version, goruntime.GOOS+"-"+goruntime.GOARCH+b.suffix), nil
 }
 
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
+}
+
+// real follows links, so that two names of one file compare equal.
+func real(path string) string {
+	if r, err := filepath.EvalSymlinks(path); err == nil {
+		return r
+	}
+	return path
 }

@@ -44,7 +44,7 @@ func TestFindOrder(t *testing.T) {
 
 	expect := func(want Library) {
 		t.Helper()
-		got, _, err := find(explicit, func(k string) string { return env[k] }, folders)
+		got, _, err := find(explicit, "cpu", func(k string) string { return env[k] }, folders)
 		if err != nil || got != want {
 			t.Errorf("found %+v, %v; want %+v", got, err, want)
 		}
@@ -66,6 +66,47 @@ func TestFindOrder(t *testing.T) {
 	newest := touch(t, dir, "system", "libonnxruntime.so.1.100.0")
 	touch(t, dir, "system", "libonnxruntime.so.1.30.0")
 	expect(Library{newest, "system"})
+}
+
+// TestFindBuild has both builds in the cache, then one of them.
+func TestFindBuild(t *testing.T) {
+	if goruntime.GOOS != "linux" || goruntime.GOARCH != "amd64" {
+		t.Skip("there is a GPU build, and the cache folder is set the way of Linux")
+	}
+	dir := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", dir)
+	none := func(string) string { return "" }
+	expect := func(device, want string) {
+		t.Helper()
+		got, _, err := find("", device, none, nil)
+		if want == "" && errors.Is(err, runtime.ErrUnavailable) {
+			return
+		}
+		if err != nil || got != (Library{want, "cache"}) {
+			t.Errorf("for %q found %+v, %v; want %s", device, got, err, want)
+		}
+	}
+	cache := filepath.Join(dir, "attnx", "onnxruntime", Version)
+	gpu := touch(t, cache, "linux-amd64-cuda", "libonnxruntime.so.1")
+	touch(t, cache, "linux-amd64-cuda", "libonnxruntime_providers_shared.so")
+	expect("cuda", "") // it lacks a library
+	provider := touch(t, cache, "linux-amd64-cuda", "libonnxruntime_providers_cuda.so")
+	for _, device := range []string{"", "cpu", "auto", "cuda"} {
+		expect(device, gpu) // which runs on the CPU as well
+	}
+	cpu := touch(t, cache, "linux-amd64", "libonnxruntime.so.1")
+	expect("", cpu)
+	expect("cpu", cpu)
+	expect("auto", gpu)
+	expect("cuda", gpu)
+	remove(t, provider)
+	expect("cuda", cpu) // which then says that it is a CPU build
+	remove(t, cpu)
+	_, _, err := find("", "cuda", none, nil)
+	var u *runtime.UnavailableError
+	if !errors.As(err, &u) || u.Runtime != "ort-cuda" || !strings.Contains(u.Remedy, "attnx runtime install --cuda") {
+		t.Errorf("nothing for CUDA: %v", err)
+	}
 }
 
 func TestFindRefuses(t *testing.T) {
@@ -105,7 +146,7 @@ func TestFindRefuses(t *testing.T) {
 		{dir, none, nil, true, "the folder holds no libonnxruntime.so.1"},
 		{socket, none, nil, true, "not a regular file"},
 	} {
-		_, named, err := find(c.explicit, c.env, c.folders)
+		_, named, err := find(c.explicit, "cpu", c.env, c.folders)
 		if !errors.Is(err, runtime.ErrUnavailable) || !strings.Contains(err.Error(), c.want) || named != c.named {
 			t.Errorf("got named %v, %v; want named %v, %s", named, err, c.named, c.want)
 		}

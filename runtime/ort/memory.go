@@ -63,6 +63,9 @@ func (d *Device) Alloc(n int) (runtime.Memory, error) {
 		if err := statusError(C.attnx_alloc(d.c, C.size_t(max(n, 1)), &m.whole)); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.name, runError(err))
 		}
+		if m.whole == nil {
+			return nil, d.outOfMemory(n)
+		}
 		m.base = m.whole
 		if err := d.gpu.zero(m.base, n); err != nil {
 			m.free()
@@ -71,13 +74,16 @@ func (d *Device) Alloc(n int) (runtime.Memory, error) {
 	} else {
 		m.whole = C.calloc(C.size_t(n)+alignment, 1)
 		if m.whole == nil {
-			detail := fmt.Sprintf("%d bytes cannot be had", n)
-			return nil, fmt.Errorf("%s: %w", d.name, &DeviceError{OutOfMemory, detail, remedyMemory})
+			return nil, d.outOfMemory(n)
 		}
 		m.base = unsafe.Add(m.whole, alignment-uintptr(m.whole)%alignment)
 	}
 	d.memory = append(d.memory, m)
 	return m, nil
+}
+
+func (d *Device) outOfMemory(n int) error {
+	return fmt.Errorf("%s: %w", d.name, &DeviceError{OutOfMemory, fmt.Sprintf("%d bytes cannot be had", n), remedyMemory})
 }
 
 // Write copies src into m from offset on.

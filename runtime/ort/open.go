@@ -72,7 +72,7 @@ func open(name string, takes signature, o Options, create creator) (*Session, er
 	if o.CUDA.Graphs {
 		return nil, errors.New("CUDA: Graphs is for OpenDevice; a session's tensors are elsewhere in each run")
 	}
-	_, version, err := load(o.Library)
+	_, version, err := load(o.Library, o.Device)
 	if err != nil {
 		return nil, err
 	}

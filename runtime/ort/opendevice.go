@@ -38,7 +38,7 @@ func openDevice(name string, takes signature, o Options, path string, model []by
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	version, err := loadTable(o.Library)
+	version, err := loadTable(o.Library, o.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func openDevice(name string, takes signature, o Options, path string, model []by
 }
 
 // loadTable loads the library and takes its table of functions.
-func loadTable(explicit string) (version string, err error) {
-	lib, version, err := load(explicit)
+func loadTable(explicit, device string) (version string, err error) {
+	lib, version, err := load(explicit, device)
 	if err != nil {
 		return "", err
 	}

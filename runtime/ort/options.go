@@ -19,7 +19,8 @@ const (
 )
 
 // Options says how a model runs. The zero value is the CPU, ONNX Runtime's
-// own number of threads, every optimization, and the library that Find finds.
+// own number of threads, every optimization, and the library that Find finds
+// for the device.
 type Options struct {
 	Library      string       // path of the library, as for Find; empty: whatever this process uses, else Find's
 	Device       string       // "cpu" (or empty), "cuda", or "auto": CUDA if it works, else the CPU

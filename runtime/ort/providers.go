@@ -36,7 +36,7 @@ func (d *Device) Assignments() ([]Assignment, error) {
 // providers returns the execution providers that the library was built with
 // and the sentence in which it says how; explicit is as for Find.
 func providers(explicit string) (names []string, build string, err error) {
-	if _, err := loadTable(explicit); err != nil {
+	if _, err := loadTable(explicit, "auto"); err != nil {
 		return nil, "", err
 	}
 	var list **C.char

@@ -5,8 +5,8 @@
 // appended is none of those. The driver's library has one name and one ABI
 // whatever CUDA the provider was built for, and where CUDA works it is loaded.
 
-#ifndef ATTNX_DRIVER_H
-#define ATTNX_DRIVER_H
+#ifndef ATTNX_GPU_H
+#define ATTNX_GPU_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 //go:build cgo
 
-#include "driver.h"
+#include "gpu.h"
 
 #include <stdint.h>
 

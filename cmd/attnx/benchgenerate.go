@@ -1,0 +1,291 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+)
+
+// generateReport is what bench generate prints as JSON.
+type generateReport struct {
+	Model     string        `json:"model"`
+	Device    string        `json:"device"`
+	Bandwidth float64       `json:"bandwidth_gb_per_second"` // of the device's memory
+	Rows      []generateRow `json:"rows"`
+}
+
+// generateRow is what generation costs with one batch: medians.
+type generateRow struct {
+	Batch        int     `json:"batch"`
+	Past         int     `json:"past"` // tokens of each prompt
+	Prefill      float64 `json:"prefill_tokens_per_second"`
+	Decode       float64 `json:"decode_tokens_per_second"`
+	FirstToken   float64 `json:"time_to_first_token_ms"`
+	Share        float64 `json:"bandwidth_share"`   // the bytes of weights that a run reads, over those that memory gives in its time
+	OutsideMicro float64 `json:"outside_run_us"`    // of a token's time, what is not the runtime's
+	PeakMemory   int64   `json:"peak_memory_bytes"` // of the process; 0 where the system does not tell
+}
+
+func benchGenerateCommand(s streams) *cobra.Command {
+	var preset, fuse string
+	var as numbers
+	var batches []int
+	var past, count int
+	var asJSON bool
+	var d device
+	cmd := &cobra.Command{
+		Use:   "generate [CHECKPOINT|ONNX|FOLDER]",
+		Short: "Measure prefill and decoding with a cache",
+		Long: `Measure how fast a model goes on with prompts of random ids: all of a prompt at
+once, then a token a run. Without a model --preset measures a network with
+random weights. Times are medians. The share is the time that the memory takes
+to give the weights, over that of a run: its bandwidth is measured before and
+after, by reading 512 MiB on all cores (on CUDA by reading and writing 512 MiB).`,
+		Example: "  attnx bench generate models/go\n  attnx bench generate --preset gpt2 --fuse ort --json",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 || len(args) == 1 == cmd.Flags().Changed("preset") {
+				return fmt.Errorf("name one model, or a network with --preset: see `%s --help`", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			how := form{Options: export.Options{Profile: export.Cache, Fuse: fuse != ""}, last: true}
+			if fuse != "" && fuse != "ort" {
+				return fmt.Errorf("--fuse %q: take ort, or leave it out for standard operators alone", fuse)
+			}
+			if err := as.into(&how.Options); err != nil {
+				return err
+			}
+			if past < 1 || count < 1 {
+				return fmt.Errorf("--past %d and --tokens %d must be 1 or more", past, count)
+			}
+			b := generateBench{past: past, count: count, warn: s.err}
+			var err error
+			name := preset
+			if len(args) == 1 {
+				name = args[0]
+				for _, flag := range []string{"fuse", "dtype", "quantize"} {
+					if cmd.Flags().Changed(flag) {
+						return fmt.Errorf("--%s belongs to --preset: export the model with it, and measure the file", flag)
+					}
+				}
+				b.open = func() (*opened, error) { return openModel(name, d, s.err) }
+			} else {
+				if err = d.check(); err != nil {
+					return err
+				}
+				var c *model.Checkpoint
+				if c, err = randomModel(name); err != nil {
+					return err
+				}
+				b.open = func() (*opened, error) { return openCheckpoint(c, how, d) }
+			}
+			report, err := b.run(name, batches)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(s.out, report)
+			}
+			return report.text(s.out)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&preset, "preset", "gpt2", "network with random weights: "+strings.Join(model.Presets(), ", "))
+	fl.StringVar(&fuse, "fuse", "", "with --preset: ort measures ONNX Runtime's own operators")
+	fl.StringVar(&as.dtype, "dtype", "float32", "with --preset: float32, float16 or bfloat16")
+	fl.StringVar(&as.quantize, "quantize", "", "with --preset: int8 or int4")
+	fl.IntSliceVar(&batches, "batch", []int{1, 8}, "sequences at a time")
+	fl.IntVar(&past, "past", 512, "tokens of a prompt")
+	fl.IntVar(&count, "tokens", 32, "tokens to measure, after two that are not")
+	fl.BoolVar(&asJSON, "json", false, "print the numbers as JSON")
+	d.flags(fl)
+	return cmd
+}
+
+// randomModel returns a network of a preset with its first weights, and the
+// vocabulary that such networks have in bench train.
+func randomModel(preset string) (*model.Checkpoint, error) {
+	z, err := benchSizeOf(preset, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	if preset == "gpt2" { // bench train takes a part of its context
+		z.config.Context = 1024
+	}
+	g, err := model.Build(z.config)
+	if err != nil {
+		return nil, err
+	}
+	return &model.Checkpoint{Config: z.config, Weights: model.NewWeights(g, 1)}, nil
+}
+
+// generateBench measures a model. It opens it anew for each batch, whose
+// memory the runtime keeps until it is closed.
+type generateBench struct {
+	open        func() (*opened, error)
+	past, count int
+	warn        io.Writer
+}
+
+func (b generateBench) run(name string, batches []int) (generateReport, error) {
+	r := generateReport{Model: name}
+	var reads []float64 // seconds at the bandwidth of 1 GB/s: what the weights of a run take
+	for _, batch := range batches {
+		if batch < 1 {
+			return r, fmt.Errorf("--batch %d: give 1 or more", batch)
+		}
+		row, gigabytes, device, err := b.batch(batch, &r)
+		if err != nil {
+			return r, err
+		}
+		r.Device = device
+		r.Rows, reads = append(r.Rows, row), append(reads, gigabytes)
+	}
+	for i := range r.Rows {
+		if r.Bandwidth > 0 {
+			r.Rows[i].Share = reads[i] / r.Bandwidth
+		}
+	}
+	return r, nil
+}
+
+// batch measures one batch. rate is the gigabytes of weights that its runs read
+// in a second.
+func (b generateBench) batch(batch int, r *generateReport) (row generateRow, rate float64, running string, err error) {
+	resetPeakMemory()
+	o, err := b.open()
+	if err != nil {
+		return row, 0, "", err
+	}
+	defer o.Close()
+	if o.device == nil {
+		return row, 0, "", fmt.Errorf("%s has no cache of keys and values: export the checkpoint with --profile cache, and see that ONNX Runtime is installed (`attnx doctor`)", o.path)
+	}
+	if b.past+b.count+2 > o.context {
+		return row, 0, "", fmt.Errorf("--past %d with %d tokens behind it does not fit: the model sees %d", b.past, b.count+2, o.context)
+	}
+	if err := r.measureBandwidth(o.device.Device()); err != nil {
+		return row, 0, "", err
+	}
+	timed := &timedDevice{Device: o.device}
+	d, err := runtime.NewDecoder(timed, runtime.DecoderOptions{Batch: batch, Context: o.context})
+	if err != nil {
+		return row, 0, "", err
+	}
+	prompts, next := make([][]int64, batch), make([]int64, batch)
+	stream := model.NewStream(1, "bench")
+	for i := range prompts {
+		for j := range b.past {
+			prompts[i] = append(prompts[i], int64(stream.IntN(uint64(i*b.past+j), o.config.Vocab)))
+		}
+	}
+	var first, prefill, step, outside []float64
+	for range 3 { // the first finds its memory
+		began := time.Now()
+		logits, err := d.Prefill(prompts)
+		if err != nil {
+			return row, 0, "", err
+		}
+		prefill = append(prefill, time.Since(began).Seconds())
+		best(next, logits)
+		first = append(first, time.Since(began).Seconds())
+	}
+	for range b.count + 2 {
+		timed.took = 0
+		began := time.Now()
+		logits, err := d.Step(next)
+		took := time.Since(began)
+		if err != nil {
+			return row, 0, "", err
+		}
+		best(next, logits)
+		step, outside = append(step, took.Seconds()), append(outside, (took-timed.took).Seconds())
+	}
+	seconds := median(step[2:])
+	row = generateRow{
+		Batch: batch, Past: b.past, Prefill: float64(batch*b.past) / median(prefill[1:]), Decode: float64(batch) / seconds,
+		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: peakMemory(),
+	}
+	return row, float64(weightBytes(o.file)) / seconds / 1e9, o.running, r.measureBandwidth(o.device.Device())
+}
+
+// measureBandwidth keeps the best of the measurements: a bound is what the
+// memory gives when it is left alone.
+func (r *generateReport) measureBandwidth(device string) error {
+	now, err := bandwidth(device)
+	r.Bandwidth = max(r.Bandwidth, now)
+	return err
+}
+
+// best picks the likeliest token of each sequence from logits (B,V).
+func best(next []int64, logits []float32) {
+	vocab := len(logits) / len(next)
+	for i := range next {
+		row := logits[i*vocab:][:vocab]
+		at := 0
+		for j, x := range row {
+			if x > row[at] {
+				at = j
+			}
+		}
+		next[i] = int64(at)
+	}
+}
+
+// timedDevice measures its own runs.
+type timedDevice struct {
+	runtime.Device
+	took time.Duration
+}
+
+func (d *timedDevice) Run(replay int) error {
+	began := time.Now()
+	err := d.Device.Run(replay)
+	d.took += time.Since(began)
+	return err
+}
+
+// weightBytes returns the bytes of weights that a run of one token reads: all
+// but the tables that are only looked up or cut.
+func weightBytes(m *onnx.Model) int64 {
+	whole := map[string]bool{}
+	for _, n := range m.Graph.Nodes {
+		for i, name := range n.Inputs {
+			if i > 0 || n.Op != "Gather" && n.Op != "Slice" {
+				whole[name] = true
+			}
+		}
+	}
+	sum := int64(0)
+	for _, t := range m.Graph.Initializers {
+		if !whole[t.Name] {
+			continue
+		}
+		n := t.DataType.Size()
+		for _, d := range t.Dims {
+			n *= d
+		}
+		sum += n
+	}
+	return sum
+}
+
+func (r generateReport) text(w io.Writer) error {
+	fmt.Fprintf(w, "%s: %s, memory %.1f GB/s\n", r.Model, r.Device, r.Bandwidth)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "batch\tpast\tprefill tokens/s\tdecode tokens/s\tfirst token ms\tof the bandwidth\toutside a run µs\tpeak MB\t")
+	for _, x := range r.Rows {
+		fmt.Fprintf(tw, "%d\t%d\t%.0f\t%.1f\t%.1f\t%.0f %%\t%.1f\t%d\t\n", x.Batch, x.Past, x.Prefill, x.Decode, x.FirstToken, 100*x.Share, x.OutsideMicro, x.PeakMemory/1e6)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/spf13/pflag"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// numbers is what an exported model computes with, as the flags say.
+type numbers struct {
+	dtype, quantize string // --dtype, --quantize
+	text            string // --text
+}
+
+func (n *numbers) flags(fl *pflag.FlagSet) {
+	fl.StringVar(&n.dtype, "dtype", "float32", "plain, cache: numbers of weights and activations: float32, float16, bfloat16")
+	fl.StringVar(&n.quantize, "quantize", "", "plain, cache: weights as int8 (standard operators) or int4 (ONNX Runtime's MatMulNBits)")
+	fl.StringVar(&n.text, "text", "", "text that the model was not trained on, to measure what --dtype or --quantize lost (default: random ids)")
+}
+
+// into sets the options that the flags ask for.
+func (n numbers) into(o *export.Options) (err error) {
+	if o.DType, err = export.ParseDType(n.dtype); err != nil {
+		return fmt.Errorf("--dtype: %w", err)
+	}
+	if n.quantize != "" {
+		if o.Quantize, err = export.ParseQuantize(n.quantize); err != nil {
+			return fmt.Errorf("--quantize: %w", err)
+		}
+	}
+	if n.text != "" && !changed(*o) {
+		return fmt.Errorf("--text measures what --dtype or --quantize lost: give one of them")
+	}
+	return nil
+}
+
+// changed reports whether a model's numbers become others than float32.
+func changed(o export.Options) bool {
+	return o.Quantize != "" || o.DType != format.Invalid && o.DType != format.Float32
+}
+
+// say writes what happened to a model's numbers, and measures what was lost.
+func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, done export.Numbers) error {
+	if !changed(f.Options) {
+		return nil
+	}
+	if done.Weights > 0 {
+		fmt.Fprintf(w, "%s: %d weight tensors, off by %.2g %% of their size (root mean square), %s most, by %.2g %%\n",
+			done.Quantize, done.Weights, 100*done.Error, done.Worst, 100*done.WorstError)
+	}
+	if done.DType != format.Invalid {
+		fmt.Fprintf(w, "%s: rounding changed %s of %s weights, by at most %.3g\n",
+			n.dtype, thousands(done.Rounding.Changed), thousands(done.Rounding.Elements), done.Rounding.MaxAbs)
+	}
+	for _, k := range done.Kept {
+		fmt.Fprintf(w, "float32 stays in %s (%d nodes): %s\n", k.What, k.Nodes, k.Reason)
+	}
+	for _, r := range done.Remarks {
+		fmt.Fprintln(w, "note: "+r)
+	}
+	text, err := n.heldOut(c)
+	if err != nil {
+		return err
+	}
+	q, err := quality(c, f, text)
+	if err != nil { // the file is written, and right: only nobody here can tell how good it is
+		fmt.Fprintf(w, "not measured: %s\n", oneLine(err.Error()))
+		return nil
+	}
+	on := "random ids (--text measures on a text)"
+	if n.text != "" {
+		on = n.text
+	}
+	fmt.Fprintf(w, "on %d tokens of %s: perplexity %.4f, in float64 %.4f; the likeliest token agrees at %.2f %%; divergence %.2g nats\n",
+		q.Positions, on, q.Perplexity, q.OraclePerplexity, 100*q.ArgmaxAgreement(), q.Divergence)
+	return nil
+}
+
+// heldOut returns sequences of tokens that the model was not trained on: the
+// beginning of a text, or random ids.
+func (n numbers) heldOut(c *model.Checkpoint) ([][]int64, error) {
+	total, err := measured(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	var ids []int64
+	if n.text == "" {
+		stream := model.NewStream(1, "held out")
+		for i := range total {
+			ids = append(ids, int64(stream.IntN(uint64(i), c.Config.Vocab)))
+		}
+	} else {
+		text, err := readText(n.text, "*")
+		if err != nil {
+			return nil, fmt.Errorf("--text: %w", err)
+		}
+		tok, err := tokens.Parse(c.Tokenizer)
+		if err != nil {
+			return nil, fmt.Errorf("--text: the model's tokenizer: %w", err)
+		}
+		ids = tok.Encode(text)
+		ids = ids[:min(total, len(ids))]
+	}
+	length := min(c.Config.Context+1, 129)
+	var out [][]int64
+	for len(ids) >= 2 {
+		take := min(length, len(ids))
+		out, ids = append(out, ids[:take]), ids[take:]
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("--text %s: it has not two tokens: give a longer text", n.text)
+	}
+	return out, nil
+}
+
+// measured returns how many tokens the oracle runs in some ten seconds.
+func measured(c model.Config) (int, error) {
+	n, err := c.Parameters()
+	return min(2048, max(64, 2e10/max(n, 1))), err
+}
+
+// quality runs a model as it is written and the oracle on sequences.
+func quality(c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality, error) {
+	f.last = false // every token counts
+	how, err := device{name: "cpu"}.options()
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	m, err := exportModel(c, f)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	var data bytes.Buffer
+	if err := m.Encode(&data); err != nil {
+		return runtime.Quality{}, err
+	}
+	s, err := ort.OpenBytes(data.Bytes(), how)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	defer s.Close()
+	candidate := runtime.Session(s)
+	if f.Profile == export.Cache {
+		candidate = runtime.Cached(s, cacheShape(c.Config, m), runtime.Whole)
+	}
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	oracle, err := ref.New(g, c.Weights)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	return runtime.MeasureQuality(oracle, candidate, sequences)
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+// opened is a model that can be run.
+type opened struct {
+	path      string // of what was read
+	config    model.Config
+	tokenizer []byte          // tokenizer.json; empty if the model has none
+	file      *onnx.Model     // what ONNX Runtime runs; nil where something else does
+	context   int             // tokens that it sees
+	running   string          // what runs it: "ONNX Runtime 1.30.0 on cpu"
+	device    *ort.Device     // a network with a past,
+	session   runtime.Session // or one without
+}
+
+// openModel opens a checkpoint, an ONNX file of ours or a folder with one. A
+// checkpoint runs in ONNX Runtime too where that is installed, as a network
+// with a past that is exported in memory, else in Go.
+func openModel(path string, d device, warn io.Writer) (*opened, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if path = modelIn(path); !isFolder(path) {
+		to, err := resolve(path, warn)
+		if err != nil {
+			return nil, err
+		}
+		kind, err := sniff(to)
+		if err != nil {
+			return nil, err
+		}
+		if kind == onnxFile {
+			return openONNX(to, d)
+		}
+	}
+	c, path, err := loadCheckpoint(path, warn, model.LoadModel)
+	if err != nil {
+		return nil, err
+	}
+	o, err := openCheckpoint(c, form{Options: export.Options{Profile: export.Cache}, last: true}, d)
+	if err == nil {
+		o.path = path
+		return o, nil
+	}
+	if !errors.Is(err, runtime.ErrUnavailable) || d.name == "cuda" || d.library != "" {
+		return nil, err
+	}
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	session, err := train.NewForward(g, c.Weights)
+	return &opened{
+		path: path, config: c.Config, tokenizer: c.Tokenizer, context: c.Config.Context, session: session,
+		running: "Go (`attnx runtime install` brings the faster ONNX Runtime)",
+	}, err
+}
+
+// openCheckpoint runs a checkpoint in ONNX Runtime, by way of an export in
+// memory, which has a past.
+func openCheckpoint(c *model.Checkpoint, f form, d device) (*opened, error) {
+	how, err := d.options()
+	if err != nil {
+		return nil, err
+	}
+	m, err := exportModel(c, f)
+	if err != nil {
+		return nil, err
+	}
+	var data bytes.Buffer
+	if err := m.Encode(&data); err != nil {
+		return nil, err
+	}
+	o := &opened{config: c.Config, tokenizer: c.Tokenizer, file: m, context: c.Config.Context}
+	how.CUDA.Graphs = fixedShapes(m)
+	if o.device, err = ort.OpenDeviceBytes(data.Bytes(), how); err != nil {
+		return nil, err
+	}
+	o.running = describeORT(o.device)
+	return o, nil
+}
+
+// fixedShapes reports whether the runs of a model that add one token all have
+// the same shapes, so that CUDA can record one and repeat it.
+func fixedShapes(m *onnx.Model) bool { return m.Metadata[export.MetaCache] == export.CacheShared }
+
+// openONNX opens an ONNX file of ours: in ONNX Runtime, or the flat profile in
+// onnx-go, for which it is made.
+func openONNX(path string, d device) (*opened, error) {
+	m, err := onnx.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := export.Describe(m)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: generate runs files that `attnx export` wrote", path, err)
+	}
+	if info.Profile == export.Train {
+		return nil, fmt.Errorf("%s: it holds a training step, and generate needs logits: export the checkpoint with --profile %s", path, export.Cache)
+	}
+	o := &opened{path: path, file: m}
+	text, ok := m.MetadataValue(model.MetaConfig)
+	if !ok {
+		return nil, fmt.Errorf("%s: no %q in the metadata: export the checkpoint again with `attnx export`", path, model.MetaConfig)
+	}
+	if o.config, err = model.ParseConfig(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	o.context = o.config.Context
+	tokenizer, _ := m.MetadataValue(model.MetaTokenizer)
+	o.tokenizer = []byte(tokenizer)
+	if info.Profile == export.Flat {
+		if d.name == "cuda" {
+			return nil, fmt.Errorf("%s: profile flat runs in onnx-go, which has no CUDA: take --profile %s or --device cpu", path, export.Cache)
+		}
+		o.file, o.context, o.running = nil, info.Length, "onnx-go"
+		o.session, err = openFlat(path, m)
+		return o, err
+	}
+	how, err := d.options()
+	if err != nil {
+		return nil, err
+	}
+	verified, err := verifyWeights(path, m)
+	if err != nil {
+		return nil, err
+	}
+	err = o.run(info.Profile, how)
+	if altered := verified(); altered != nil { // told first: it may be why the model does not open
+		o.Close()
+		return nil, altered
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// run opens the file in ONNX Runtime.
+func (o *opened) run(p export.Profile, how ort.Options) (err error) {
+	if p == export.Cache {
+		how.CUDA.Graphs = fixedShapes(o.file)
+		if o.device, err = ort.OpenDevice(o.path, how); err == nil {
+			o.running = describeORT(o.device)
+		}
+		return err
+	}
+	s, err := ort.Open(o.path, how)
+	if err == nil {
+		o.session, o.running = s, describeORT(s)
+	}
+	return err
+}
+
+// model returns what gives the logits of a batch of sequences. Closing the
+// model is closing o.
+func (o *opened) model(batch int) (runtime.Model, error) {
+	if o.device == nil {
+		return runtime.Recompute(o.session, batch, o.context), nil
+	}
+	d, err := runtime.NewDecoder(o.device, runtime.DecoderOptions{Batch: batch, Context: o.context})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.path, err)
+	}
+	return d, nil
+}
+
+func (o *opened) Close() error {
+	if o.device != nil {
+		return o.device.Close()
+	}
+	if o.session != nil {
+		return o.session.Close()
+	}
+	return nil
+}
+
+// describeORT says what runs a model, and why not CUDA where --device auto did
+// not get it.
+func describeORT(s interface {
+	Version() string
+	Device() string
+	NoCUDA() error
+}) string {
+	text := fmt.Sprintf("ONNX Runtime %s on %s", s.Version(), s.Device())
+	if err := s.NoCUDA(); err != nil {
+		text += fmt.Sprintf(" (no CUDA: %s)", oneLine(err.Error()))
+	}
+	return text
+}

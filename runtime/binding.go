@@ -1,0 +1,102 @@
+package runtime
+
+import "fmt"
+
+// What both kinds of cache do before a run and after it.
+
+// sendText sends n ids up, and the positions behind them.
+func (d *Decoder) sendText(n int) error {
+	if d.model.positions >= 0 {
+		n *= 2
+	}
+	if err := d.text.send(d.device, 0, n); err != nil {
+		return fmt.Errorf("input_ids: %w", err)
+	}
+	return nil
+}
+
+// bindText binds ids, positions and logits for runs of tokens tokens of batch
+// sequences, if that is not what is bound.
+func (d *Decoder) bindText(batch, tokens int) error {
+	if d.tokens == [2]int{batch, tokens} {
+		return nil
+	}
+	d.tokens = [2]int{}
+	n := batch * tokens
+	if err := d.device.BindInput(d.model.ids, d.text.memory, 0, d.dims(batch, tokens)); err != nil {
+		return fmt.Errorf("input_ids: %w", err)
+	}
+	if d.model.positions >= 0 {
+		if err := d.device.BindInput(d.model.positions, d.text.memory, 8*n, d.dims(batch, tokens)); err != nil {
+			return fmt.Errorf("position_ids: %w", err)
+		}
+	}
+	positions := tokens
+	if d.model.lastOnly {
+		positions = 1
+	}
+	if err := d.device.BindOutput(d.model.logits, d.scores, 0, d.dims(batch, positions, d.model.vocab)); err != nil {
+		return fmt.Errorf("logits: %w", err)
+	}
+	d.tokens = [2]int{batch, tokens}
+	return nil
+}
+
+// bindMask binds the mask in the shape of the run to come.
+func (d *Decoder) bindMask(batch, columns int) error {
+	if err := d.device.BindInput(d.model.mask, d.mask.memory, 0, d.dims(batch, columns)); err != nil {
+		return fmt.Errorf("attention_mask: %w", err)
+	}
+	return nil
+}
+
+// bindCache binds the past of every layer, offset sequences into its buffer,
+// with past tokens, and its present with present tokens.
+func (d *Decoder) bindCache(offset, batch, past, present int) error {
+	for i, t := range d.model.caches {
+		from := offset * t.heads * d.context * t.width * t.dtype.Size()
+		if err := d.device.BindInput(t.in, d.buffers[d.turn][i], from, d.dims(batch, t.heads, past, t.width)); err != nil {
+			return fmt.Errorf("%s: %w", t.past, err)
+		}
+		if err := d.device.BindOutput(t.out, d.buffers[1-d.turn][i], from, d.dims(batch, t.heads, present, t.width)); err != nil {
+			return fmt.Errorf("%s: %w", t.present, err)
+		}
+	}
+	return nil
+}
+
+// dims returns a shape for one call of a bind method, in memory that is used
+// again by the next.
+func (d *Decoder) dims(shape ...int) []int { return d.shape[:copy(d.shape[:], shape)] }
+
+// read returns the logits (batch,V) of the last of the tokens of the last run,
+// which were those of count sequences from first on.
+func (d *Decoder) read(first, count, tokens int) ([]float32, error) {
+	if d.model.lastOnly {
+		tokens = 1
+	}
+	if tokens == 1 && count == d.batch && d.view != nil {
+		return d.view[:len(d.rows)], nil
+	}
+	pieces, width := count, d.model.vocab
+	if tokens == 1 { // they lie one behind the other
+		pieces, width = 1, count*d.model.vocab
+	}
+	for i := range pieces {
+		from := (i*tokens + tokens - 1) * d.model.vocab
+		row := d.rows[(first+i)*d.model.vocab:][:width]
+		if d.view != nil {
+			copy(row, d.view[from:])
+		} else if err := d.device.Read(d.scores, 4*from, bytesOf(row)); err != nil {
+			return nil, fmt.Errorf("logits: %w", err)
+		}
+	}
+	return d.rows, nil
+}
+
+// ones sets every element to 1.
+func ones(v []int64) {
+	for i := range v {
+		v[i] = 1
+	}
+}

@@ -1,0 +1,73 @@
+package ort
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// elfFile returns a small ELF file that has a list of needed libraries and a
+// run path: the headers, the dynamic table, its strings, and the headers of
+// these two as sections. Its addresses are its offsets.
+func elfFile(needed []string, runpath string) []byte {
+	strs := []byte{0}
+	var dynamic []elf.Dyn64
+	add := func(tag elf.DynTag, s string) {
+		dynamic = append(dynamic, elf.Dyn64{Tag: int64(tag), Val: uint64(len(strs))})
+		strs = append(append(strs, s...), 0)
+	}
+	for _, name := range needed {
+		add(elf.DT_NEEDED, name)
+	}
+	if runpath != "" {
+		add(elf.DT_RUNPATH, runpath)
+	}
+	const header, program, section, entry = 64, 56, 64, 16
+	at := uint64(header + 2*program) // of the dynamic table, which gets three entries more
+	size := uint64(entry * (len(dynamic) + 3))
+	dynamic = append(dynamic,
+		elf.Dyn64{Tag: int64(elf.DT_STRTAB), Val: at + size},
+		elf.Dyn64{Tag: int64(elf.DT_STRSZ), Val: uint64(len(strs))},
+		elf.Dyn64{Tag: int64(elf.DT_NULL)})
+	end := at + size + uint64(len(strs))
+	programs := []elf.Prog64{
+		{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R), Filesz: end, Memsz: end, Align: 4096},
+		{Type: uint32(elf.PT_DYNAMIC), Flags: uint32(elf.PF_R), Off: at, Vaddr: at, Paddr: at, Filesz: size, Memsz: size, Align: 8},
+	}
+	sections := []elf.Section64{
+		{},
+		{Type: uint32(elf.SHT_STRTAB), Addr: at + size, Off: at + size, Size: uint64(len(strs)), Addralign: 1},
+		{Type: uint32(elf.SHT_DYNAMIC), Addr: at, Off: at, Size: size, Link: 1, Addralign: 8, Entsize: entry},
+	}
+	h := elf.Header64{
+		Type: uint16(elf.ET_DYN), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT), Ehsize: header,
+		Phoff: header, Phentsize: program, Phnum: uint16(len(programs)),
+		Shoff: end, Shentsize: section, Shnum: uint16(len(sections)), Shstrndx: 1,
+	}
+	copy(h.Ident[:], elf.ELFMAG)
+	h.Ident[elf.EI_CLASS], h.Ident[elf.EI_DATA], h.Ident[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
+
+	var b bytes.Buffer
+	for _, part := range []any{h, programs, dynamic, strs, sections} {
+		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
+			panic(err) // the types above are of fixed size
+		}
+	}
+	return b.Bytes()
+}
+
+// writeELF writes such a file and returns its path.
+func writeELF(t *testing.T, dir, name, runpath string, needed ...string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, elfFile(needed, runpath), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

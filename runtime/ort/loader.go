@@ -1,0 +1,193 @@
+package ort
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// loader knows where Linux's loader looks for a shared library, and where pip
+// puts NVIDIA's, which is elsewhere.
+type loader struct {
+	path    []string          // LD_LIBRARY_PATH
+	cache   map[string]string // ld.so.cache: a library's name to its path
+	folders []string          // asked without being named
+	pip     []string          // the lib folders of pip's nvidia packages
+}
+
+// thisLoader returns the loader of this machine and environment.
+func thisLoader() loader {
+	l := loader{
+		path:    filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")),
+		folders: []string{strings.TrimPrefix(multiarch(), "/usr"), multiarch(), "/lib64", "/usr/lib64", "/lib", "/usr/lib"},
+		pip:     pipFolders(),
+	}
+	for _, name := range []string{"ldconfig", "/sbin/ldconfig", "/usr/sbin/ldconfig"} { // not on every user's PATH
+		if out := output(name, "-p"); out != "" {
+			l.cache = parseCache(out, goruntime.GOARCH)
+			break
+		}
+	}
+	return l
+}
+
+// parseCache reads what `ldconfig -p` prints: a line for each library, as
+// "name (kind, processor) => path". Those of another processor are left out.
+func parseCache(text, goarch string) map[string]string {
+	processor := map[string]string{"amd64": "x86-64", "arm64": "AArch64"}[goarch]
+	cache := map[string]string{}
+	for line := range strings.Lines(text) {
+		left, path, ok := strings.Cut(strings.TrimSpace(line), " => ")
+		name, kind, _ := strings.Cut(left, " ")
+		if ok && cache[name] == "" && strings.Contains(kind, processor) {
+			cache[name] = path
+		}
+	}
+	return cache
+}
+
+// find returns the path under which the loader finds a library for a file,
+// "" if it does not.
+func (l loader) find(name, file string, in imports) string {
+	dirs := slices.Concat(l.path, in.runpath)
+	if len(in.runpath) == 0 {
+		dirs = slices.Concat(in.rpath, l.path)
+	}
+	origin := filepath.Dir(file)
+	for _, dir := range dirs {
+		dir = strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir)
+		if path := filepath.Join(dir, name); dir != "" && isFile(path) {
+			return path
+		}
+	}
+	if path := l.cache[name]; path != "" && isFile(path) {
+		return path
+	}
+	return firstIn(l.folders, name)
+}
+
+// firstIn returns the path of a file in the first of some folders that holds it.
+func firstIn(folders []string, name string) string {
+	for _, dir := range folders {
+		if path := filepath.Join(dir, name); isFile(path) {
+			return path
+		}
+	}
+	return ""
+}
+
+// versions returns the names of libraries that differ from name in the version
+// only, "libcublas.so.12" for "libcublas.so.13".
+func (l loader) versions(name string) []string {
+	stem, _, _ := strings.Cut(name, ".so.")
+	stem += ".so."
+	var names []string
+	add := func(other string) {
+		rest, ok := strings.CutPrefix(other, stem)
+		if ok && !strings.Contains(rest, ".") && other != name && !slices.Contains(names, other) {
+			names = append(names, other)
+		}
+	}
+	for other := range l.cache {
+		add(other)
+	}
+	for _, dir := range slices.Concat(l.path, l.folders, l.pip) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // a folder that is not there holds nothing
+		}
+		for _, e := range entries {
+			add(e.Name())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// piece is a library that another one needs.
+type piece struct {
+	name   string
+	path   string // "" if it is nowhere
+	hidden bool   // it lies in a folder of pip's, where the loader does not look
+	by     string // the name of the file that needs it
+	broken error  // it is there, and no library
+}
+
+// walk returns everything that a library needs, and what they need in turn,
+// each once and the library's own needs first. more are libraries that it
+// opens itself.
+func (l loader) walk(library string, more []string) ([]piece, error) {
+	in, err := readImports(library)
+	if err != nil {
+		return nil, err
+	}
+	in.needed = slices.Concat(in.needed, more)
+	var pieces []piece
+	seen := map[string]bool{}
+	files, needs := []string{library}, []imports{in}
+	for i := 0; i < len(files); i++ {
+		for _, name := range needs[i].needed {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			p := piece{name: name, path: l.find(name, files[i], needs[i]), by: filepath.Base(files[i])}
+			if p.path == "" {
+				p.path = firstIn(l.pip, name)
+				p.hidden = p.path != ""
+			}
+			if p.path != "" {
+				var in imports
+				in, p.broken = readImports(p.path)
+				files, needs = append(files, p.path), append(needs, in)
+			}
+			pieces = append(pieces, p)
+		}
+	}
+	return pieces, nil
+}
+
+// pipFolders returns the folders in which pip's nvidia packages keep their
+// libraries, of the virtual environment and of the Pythons on the PATH. Only
+// Python itself knows where its packages are.
+func pipFolders() []string {
+	pythons := []string{"python3", "python"}
+	if env := os.Getenv("VIRTUAL_ENV"); env != "" {
+		pythons = slices.Insert(pythons, 0, filepath.Join(env, "bin", "python"))
+	}
+	var dirs []string
+	for _, python := range pythons {
+		for site := range strings.Lines(output(python, "-c", `import sys; print("\n".join(sys.path))`)) {
+			site = strings.TrimSpace(site)
+			if !filepath.IsAbs(site) {
+				continue
+			}
+			found, err := filepath.Glob(filepath.Join(site, "nvidia", "*", "lib"))
+			if err != nil { // the folder has a pattern in its own name
+				continue
+			}
+			for _, dir := range found {
+				if !slices.Contains(dirs, dir) {
+					dirs = append(dirs, dir)
+				}
+			}
+		}
+	}
+	return dirs
+}
+
+// output returns what a command prints, "" if it is not there or fails.
+func output(name string, args ...string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // a driver in trouble can hang its tools
+	defer cancel()
+	out, err := exec.CommandContext(ctx, name, args...).Output()
+	if err != nil {
+		return ""
+	}
+	return string(out)
+}
