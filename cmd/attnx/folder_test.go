@@ -62,6 +62,7 @@ type question struct {
 	Tokens  int       `json:"tokens"` // to add to each
 	End     *int64    `json:"end"`
 	Text    string    `json:"text"`
+	Shared  bool      `json:"shared"` // past and present are one buffer
 }
 
 // reader is a library that opens a folder.
@@ -130,7 +131,7 @@ func trainedOn(t *testing.T, kind tokens.Kind) *tokens.Tokenizer {
 func spread(t *testing.T, arch string, tok *tokens.Tokenizer) (c *model.Checkpoint, path string) {
 	t.Helper()
 	c = &model.Checkpoint{Config: model.Config{
-		Arch: arch, Vocab: tok.VocabSize(), Context: 48, Width: 24, Layers: 2, Heads: 2, Inner: 40, Epsilon: 1e-5, Positions: true,
+		Arch: arch, Vocab: tok.VocabSize(), Context: 48, Width: 32, Layers: 2, Heads: 2, Inner: 40, Epsilon: 1e-5, Positions: true,
 	}}
 	if arch == model.Simple {
 		c.Config.Layers, c.Config.Epsilon = 1, 0
@@ -273,6 +274,7 @@ func TestFolderElsewhere(t *testing.T) {
 		{name: "gpt2-web", arch: model.GPT2, tok: trainedOn(t, tokens.BPE), web: true},
 		{name: "gpt2-web-last", arch: model.GPT2, tok: trainedOn(t, tokens.Char), web: true, last: true},
 		{name: "gpt2-words", arch: model.GPT2, tok: trainedOn(t, tokens.Word), web: true},
+		{name: "gpt2-fused", arch: model.GPT2, tok: trainedOn(t, tokens.BPE), question: question{Shared: true}},
 		{name: "simple", arch: model.Simple, tok: trainedOn(t, tokens.Word)},
 	} {
 		c, path := spread(t, f.arch, f.tok)
@@ -280,6 +282,9 @@ func TestFolderElsewhere(t *testing.T) {
 		args := []string{"export", path, "-o", f.Folder + "/"}
 		if f.web {
 			args = append(args, "--web")
+		}
+		if f.Shared {
+			args = append(args, "--fuse", "ort")
 		}
 		if f.last {
 			args = append(args, "--last-logits")
@@ -298,7 +303,7 @@ func TestFolderElsewhere(t *testing.T) {
 			var asked []folder
 			var questions []question
 			for _, f := range all {
-				if r.web && !f.web || f.arch == model.Simple && !r.simple {
+				if r.web && !f.web || f.arch == model.Simple && !r.simple || f.Shared && (r.name == "onnxruntime" || r.name == "optimum") {
 					continue
 				}
 				if id, ok := f.tok.Unknown(); ok && r.name == "genai" && f.End == nil {
@@ -395,7 +400,7 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 		}
 		folder = filepath.Join(t.TempDir(), "f")
 		var say strings.Builder
-		err = f.model(c, m, folder, false, &say)
+		err = f.model(c, m, folder, form{Options: o}, &say)
 		return folder, say.String(), err
 	}
 	folder, _, err := write(folders{}, export.Options{DType: format.Float16})
@@ -527,6 +532,29 @@ func TestFolderAltered(t *testing.T) {
 	}
 	if said := attnx(t, exitUsage, "generate", folder, "--prompt", "the"); !strings.Contains(said, "model.safetensors: its SHA-256 is") || !strings.Contains(said, "it was altered: copy the folder again") {
 		t.Errorf("generate says %s", said)
+	}
+}
+
+// TestFolderSpeaks checks that a folder generates the text of its checkpoint.
+func TestFolderSpeaks(t *testing.T) {
+	if _, err := library(t); err != nil {
+		t.Skip("no ONNX Runtime")
+	}
+	_, path := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
+	say := func(what string) string {
+		var stdout, stderr strings.Builder
+		if code := run([]string{"generate", what, "--prompt", "the quick", "--max-tokens", "20"}, strings.NewReader(""), &stdout, &stderr); code != exitOK {
+			t.Fatalf("generate %s: %s", what, &stderr)
+		}
+		return stdout.String()
+	}
+	want := say(path)
+	for name, flags := range map[string][]string{"plain": nil, "web": {"--web"}, "last": {"--last-logits"}, "fused": {"--fuse", "ort"}} {
+		folder := filepath.Join(t.TempDir(), name)
+		attnx(t, exitOK, append([]string{"export", path, "-o", folder + "/"}, flags...)...)
+		if got := say(folder); got != want {
+			t.Errorf("%s: the folder says %q, the checkpoint %q", name, got, want)
+		}
 	}
 }
 
