@@ -39,8 +39,8 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(root)
-	if seen != 20 {
-		t.Errorf("%d commands, want 20", seen)
+	if seen != 21 {
+		t.Errorf("%d commands, want 21", seen)
 	}
 }
 

@@ -23,9 +23,9 @@ type numbers struct {
 }
 
 func (n *numbers) flags(fl *pflag.FlagSet) {
-	fl.StringVar(&n.dtype, "dtype", "float32", "plain, cache: numbers of weights and activations: float32, float16, bfloat16")
+	fl.StringVar(&n.dtype, "dtype", "float32", "plain, cache: type of the numbers: float32, float16, bfloat16")
 	fl.StringVar(&n.quantize, "quantize", "", "plain, cache: weights as int8 (standard operators) or int4 (ONNX Runtime's MatMulNBits)")
-	fl.StringVar(&n.text, "text", "", "text that the model was not trained on, to measure what --dtype or --quantize lost (default: random ids)")
+	fl.StringVar(&n.text, "text", "", "new text to measure the loss of --dtype and --quantize on (default: random ids)")
 }
 
 // into sets the options that the flags ask for.
