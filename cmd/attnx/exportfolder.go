@@ -84,7 +84,7 @@ func (f folders) run(name, out string, how form, as numbers, s streams) error {
 		return err
 	}
 	if out != "" {
-		if err := f.model(c, m, out, how.Fuse, s.err); err != nil {
+		if err := f.model(c, m, out, how, s.err); err != nil {
 			return err
 		}
 	}
@@ -96,9 +96,8 @@ func (f folders) run(name, out string, how form, as numbers, s streams) error {
 	return as.say(s.err, c, how, done)
 }
 
-// model writes the folder of a model; fused says that its past and present are
-// one buffer.
-func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, fused bool, say io.Writer) error {
+// model writes the folder of a model m, which a checkpoint was written as.
+func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form, say io.Writer) error {
 	if f.web && c.Config.Arch != model.GPT2 {
 		return fmt.Errorf("--web: transformers.js has no architecture %q, only %q of ours", c.Config.Arch, model.GPT2)
 	}
@@ -118,7 +117,7 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, fused boo
 		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + weights})
 	}
 	end := genaiEnd(c, p.End)
-	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end, Shared: fused}.Config(m)
+	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end, Shared: how.Fuse}.Config(m)
 	if err != nil {
 		return err
 	}
@@ -133,8 +132,11 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, fused boo
 	case !torch:
 		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s has no longer the weights of the network\n", name)
 	}
-	if fused {
+	if how.Fuse {
 		fmt.Fprintf(say, "with --fuse past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not\n", c.Config.Context)
+	}
+	if how.last {
+		fmt.Fprintln(say, "with --last-logits onnxruntime-genai, which pads on the right, takes batches of one length only")
 	}
 	if len(c.Tokenizer) == 0 {
 		fmt.Fprintln(say, "the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")

@@ -123,19 +123,22 @@ func openONNX(path string, d device) (*opened, error) {
 	o.context = o.config.Context
 	tokenizer, _ := m.MetadataValue(model.MetaTokenizer)
 	o.tokenizer = []byte(tokenizer)
+	verified, err := verifyWeights(path, m)
+	if err != nil {
+		return nil, err
+	}
 	if info.Profile == export.Flat {
 		if d.name == "cuda" {
 			return nil, fmt.Errorf("%s: profile flat runs in onnx-go, which has no CUDA: take --profile %s or --device cpu", path, export.Cache)
+		}
+		if err := verified(); err != nil {
+			return nil, err
 		}
 		o.file, o.context, o.running = nil, info.Length, "onnx-go"
 		o.session, err = openFlat(path, m)
 		return o, err
 	}
 	how, err := d.options()
-	if err != nil {
-		return nil, err
-	}
-	verified, err := verifyWeights(path, m)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 	if len(files) != 1 {
 		return fmt.Errorf("--plan wants one ONNX file and no checkpoint, %d files are named: see `%s --help`", len(files), cmd.CommandPath())
 	}
+	files[0] = modelIn(files[0])
 	kind, err := sniff(files[0])
 	if err != nil {
 		return err
