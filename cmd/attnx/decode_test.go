@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+// wild returns a network whose weights are far from its first ones, so that its
+// texts wander.
+func wild(t *testing.T, arch string) *model.Checkpoint {
+	t.Helper()
+	c := model.Config{Arch: arch, Vocab: 96, Context: 256, Width: 32, Layers: 2, Heads: 2, Inner: 64, Epsilon: 1e-5, Positions: true}
+	if arch == model.Simple {
+		c.Layers, c.Epsilon, c.Heads = 1, 0, 4
+	}
+	g, err := model.Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := model.NewWeights(g, 7)
+	for i, p := range g.Params {
+		x, err := w[i].Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j := range x {
+			if len(p.Shape) == 2 && arch == model.GPT2 {
+				x[j] *= 12
+			} else if len(p.Shape) == 2 && (p.Name == "wte.weight" || p.Name == "wpe.weight") {
+				x[j] *= 100
+			}
+		}
+	}
+	return &model.Checkpoint{Config: c, Weights: w}
+}
+
+// greedy goes on with the prompts by the likeliest tokens.
+func greedy(t *testing.T, m runtime.Model, prompts [][]int64, n int, sliding bool) [][]int64 {
+	t.Helper()
+	out, err := runtime.Generate(context.Background(), m, prompts, runtime.GenerateOptions{
+		MaxTokens: n, Sliding: sliding,
+		Pick: func(logits []float32, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := make([][]int64, len(out))
+	for i, g := range out {
+		texts[i] = g.IDs
+	}
+	return texts
+}
+
+// The cached loop writes what running the whole text for each token writes: 200
+// tokens, in batches whose prompts have different lengths, and past the context.
+func TestCachedTextIsTheText(t *testing.T) {
+	lib, err := library(t)
+	if err != nil {
+		t.Skipf("ONNX Runtime is not here: %v", err)
+	}
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		c := wild(t, arch)
+		data, err := exportBytes(c, form{Options: export.Options{Profile: export.Plain}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := ort.OpenBytes(data, ort.Options{Library: lib})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer plain.Close()
+		for _, batch := range []int{1, 8} {
+			prompts := make([][]int64, batch)
+			for i := range prompts {
+				for j := range 3 + 5*i {
+					prompts[i] = append(prompts[i], int64((31*i+7*j+1)%c.Config.Vocab))
+				}
+			}
+			want := greedy(t, runtime.Recompute(plain, batch, c.Config.Context), prompts, 200, false)
+			far := greedy(t, runtime.Recompute(plain, batch, c.Config.Context), prompts, 300, true)
+			if kinds := slices.Compact(slices.Sorted(slices.Values(want[0]))); len(kinds) < 10 {
+				t.Fatalf("%s: a text of %d different tokens shows nothing", arch, len(kinds))
+			}
+			for name, f := range map[string]form{
+				"cache": {Options: export.Options{Profile: export.Cache}},
+				"last":  {Options: export.Options{Profile: export.Cache}, last: true},
+				"fused": {Options: export.Options{Profile: export.Cache, Fuse: true}, last: true},
+			} {
+				t.Run(fmt.Sprintf("%s/batch %d/%s", arch, batch, name), func(t *testing.T) {
+					o, err := openCheckpoint(c, f, device{library: lib, name: "cpu"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer o.Close()
+					m, err := o.model(batch)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i, text := range greedy(t, m, prompts, 200, false) {
+						if !slices.Equal(text, want[i]) {
+							t.Errorf("sequence %d: %v, the whole text gives %v", i, text, want[i])
+						}
+					}
+					for i, text := range greedy(t, m, prompts, 300, true) {
+						if !slices.Equal(text, far[i]) {
+							t.Errorf("sliding, sequence %d: %v, the whole text gives %v", i, text, far[i])
+						}
+					}
+				})
+			}
+		}
+	}
+}
