@@ -118,3 +118,10 @@ func TestCachedTextIsTheText(t *testing.T) {
 		}
 	}
 }
+
+// The exporter and the loop know nothing of each other but what a file says.
+func TestCacheMetadata(t *testing.T) {
+	if export.MetaCache != runtime.CacheKey || export.CacheConcat != runtime.CacheConcat || export.CacheShared != runtime.CacheShared {
+		t.Error("export and runtime have different words for the kinds of a cache")
+	}
+}

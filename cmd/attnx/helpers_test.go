@@ -133,10 +133,19 @@ var spoiledModels = map[string]func(*onnx.Model){
 		nodes := m.Graph.Nodes
 		nodes[0].Inputs[0] = nodes[len(nodes)-1].Outputs[0]
 	},
-	"unknown-op":      func(m *onnx.Model) { m.Graph.Nodes[3].Op = "Frobnicate" },
-	"dangling":        func(m *onnx.Model) { m.Graph.Nodes[3].Inputs[0] = "nowhere" },
-	"size":            func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{1 << 40, 1 << 20} },
-	"overflow":        func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{1 << 62, 1 << 62} },
+	"unknown-op": func(m *onnx.Model) { m.Graph.Nodes[3].Op = "Frobnicate" },
+	"dangling":   func(m *onnx.Model) { m.Graph.Nodes[3].Inputs[0] = "nowhere" },
+	"size":       func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{1 << 40, 1 << 20} },
+	"overflow":   func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{1 << 62, 1 << 62} },
+	"contract": func(m *onnx.Model) { // an input that no decode loop knows
+		const mask, other = "attention_mask", "padding"
+		m.Graph.Inputs[slices.IndexFunc(m.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == mask })].Name = other
+		for _, n := range m.Graph.Nodes {
+			if i := slices.Index(n.Inputs, mask); i >= 0 {
+				n.Inputs[i] = other
+			}
+		}
+	},
 	"no-metadata":     func(m *onnx.Model) { m.Metadata = nil },
 	"outside":         external("../secret.bin"),
 	"outside-by-path": external("/etc/passwd"),
