@@ -90,6 +90,10 @@ Profiles:
 			if err != nil {
 				return err
 			}
+			text, err := as.heldOut(c, how.Options)
+			if err != nil {
+				return err
+			}
 			var sum export.Summary
 			if p == export.Train {
 				sum, err = exportStep(c, out, opset, batch, length, optimizer)
@@ -100,7 +104,8 @@ Profiles:
 				return err
 			}
 			fmt.Fprintf(s.err, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
-			return as.say(s.err, c, how, sum.Numbers)
+			as.say(s.err, c, how, text, sum.Numbers)
+			return nil
 		},
 	}
 	fl := cmd.Flags()

@@ -79,6 +79,10 @@ func (f folders) run(name, out string, how form, as numbers, s streams) error {
 	if err != nil {
 		return err
 	}
+	text, err := as.heldOut(c, how.Options)
+	if err != nil {
+		return err
+	}
 	m, done, err := writtenModel(c, how)
 	if err != nil {
 		return err
@@ -93,7 +97,8 @@ func (f folders) run(name, out string, how form, as numbers, s streams) error {
 			return err
 		}
 	}
-	return as.say(s.err, c, how, done)
+	as.say(s.err, c, how, text, done)
+	return nil
 }
 
 // model writes the folder of a model m, which a checkpoint was written as.

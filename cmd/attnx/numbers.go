@@ -38,7 +38,10 @@ func (n numbers) into(o *export.Options) (err error) {
 			return fmt.Errorf("--quantize: %w", err)
 		}
 	}
-	if n.text != "" && !changed(*o) {
+	switch {
+	case changed(*o) && o.Profile != export.Plain && o.Profile != export.Cache:
+		return fmt.Errorf("--dtype and --quantize belong to --profile plain and cache: %s is written in float32 alone", o.Profile)
+	case n.text != "" && !changed(*o):
 		return fmt.Errorf("--text measures what --dtype or --quantize lost: give one of them")
 	}
 	return nil
@@ -49,10 +52,11 @@ func changed(o export.Options) bool {
 	return o.Quantize != "" || o.DType != format.Invalid && o.DType != format.Float32
 }
 
-// say writes what happened to a model's numbers, and measures what was lost.
-func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, done export.Numbers) error {
+// say writes what happened to a model's numbers, and measures what was lost on
+// the sequences that heldOut returned.
+func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done export.Numbers) {
 	if !changed(f.Options) {
-		return nil
+		return
 	}
 	if done.Weights > 0 {
 		fmt.Fprintf(w, "%s: %d weight tensors, off by %.2g %% of their size (root mean square), %s most, by %.2g %%\n",
@@ -68,14 +72,10 @@ func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, done export.Numbe
 	for _, r := range done.Remarks {
 		fmt.Fprintln(w, "note: "+r)
 	}
-	text, err := n.heldOut(c)
-	if err != nil {
-		return err
-	}
-	q, err := quality(c, f, text)
+	q, err := quality(c, f, sequences)
 	if err != nil { // the file is written, and right: only nobody here can tell how good it is
 		fmt.Fprintf(w, "not measured: %s\n", oneLine(err.Error()))
-		return nil
+		return
 	}
 	on := "random ids (--text measures on a text)"
 	if n.text != "" {
@@ -83,12 +83,16 @@ func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, done export.Numbe
 	}
 	fmt.Fprintf(w, "on %d tokens of %s: perplexity %.4f, in float64 %.4f; the likeliest token agrees at %.2f %%; divergence %.2g nats\n",
 		q.Positions, on, q.Perplexity, q.OraclePerplexity, 100*q.ArgmaxAgreement(), q.Divergence)
-	return nil
 }
 
 // heldOut returns sequences of tokens that the model was not trained on: the
-// beginning of a text, or random ids.
-func (n numbers) heldOut(c *model.Checkpoint) ([][]int64, error) {
+// beginning of a text, or random ids. Where nothing is lost there is nothing to
+// measure. It is read before anything is written: a text that is not there is
+// no reason to write half of what was asked for.
+func (n numbers) heldOut(c *model.Checkpoint, o export.Options) ([][]int64, error) {
+	if !changed(o) {
+		return nil, nil
+	}
 	total, err := measured(c.Config)
 	if err != nil {
 		return nil, err
@@ -100,9 +104,9 @@ func (n numbers) heldOut(c *model.Checkpoint) ([][]int64, error) {
 			ids = append(ids, int64(stream.IntN(uint64(i), c.Config.Vocab)))
 		}
 	} else {
-		text, err := readText(n.text, "*")
+		text, err := readText("--text", n.text, "*")
 		if err != nil {
-			return nil, fmt.Errorf("--text: %w", err)
+			return nil, err
 		}
 		tok, err := tokens.Parse(c.Tokenizer)
 		if err != nil {
