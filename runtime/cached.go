@@ -146,7 +146,7 @@ func (t *text) empty(batch int) map[string]format.Tensor {
 		for _, part := range []string{"key", "value"} {
 			shape := []int{batch, t.shape.Heads, columns, t.shape.HeadWidth}
 			n, _ := format.Elements(shape)
-			name := fmt.Sprintf("past_key_values.%d.%s", i, part)
+			name := pastName(i, part)
 			past[name] = format.Tensor{Name: name, DType: t.shape.DType, Shape: shape, Data: make([]byte, n*t.shape.DType.Size())}
 		}
 	}

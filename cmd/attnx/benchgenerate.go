@@ -279,14 +279,9 @@ func weightBytes(m *onnx.Model) int64 {
 	}
 	sum := int64(0)
 	for _, t := range m.Graph.Initializers {
-		if !whole[t.Name] {
-			continue
+		if whole[t.Name] {
+			sum += t.Elements() * t.DataType.Size()
 		}
-		n := t.DataType.Size()
-		for _, d := range t.Dims {
-			n *= d
-		}
-		sum += n
 	}
 	return sum
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,9 +87,12 @@ Profiles:
 			if optimizer != "" { // its settings are in the training state
 				load = model.Load
 			}
-			c, _, err := loadCheckpoint(args[0], s.err, load)
+			c, path, err := loadCheckpoint(args[0], s.err, load)
 			if err != nil {
 				return err
+			}
+			if sameFile(path, out) {
+				return fmt.Errorf("-o %s is the checkpoint itself: name another file", out)
 			}
 			text, err := as.heldOut(c, how.Options)
 			if err != nil {
@@ -120,6 +124,16 @@ Profiles:
 	to.flags(fl)
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
 	return cmd
+}
+
+// sameFile reports whether both paths lead to one file that is there.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 func joined[T ~string](names []T) string {
