@@ -145,7 +145,7 @@ func TestQuantizedQuality(t *testing.T) {
 			texts = append(texts, runtime.NewCase(1, longest, vocab, seed).IDs)
 		}
 		for form, most := range worst {
-			q, err := runtime.MeasureQuality(oracle(t, g, w), open(t, numbered(t, config(arch, 2), "plain", numberForms[form])), texts)
+			q, err := runtime.MeasureQuality(t.Context(), oracle(t, g, w), open(t, numbered(t, config(arch, 2), "plain", numberForms[form])), texts)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -81,7 +81,7 @@ Profiles:
 				return err
 			}
 			if to.wanted(out) {
-				return to.run(args[0], out, how, as, s)
+				return to.run(cmd.Context(), args[0], out, how, as, s)
 			}
 			load := loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
@@ -108,8 +108,7 @@ Profiles:
 				return err
 			}
 			fmt.Fprintf(s.err, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
-			as.say(s.err, c, how, text, sum.Numbers)
-			return nil
+			return as.say(cmd.Context(), s.err, c, how, text, sum.Numbers)
 		},
 	}
 	fl := cmd.Flags()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -53,10 +55,10 @@ func changed(o export.Options) bool {
 }
 
 // say writes what happened to a model's numbers, and measures what was lost on
-// the sequences that heldOut returned.
-func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done export.Numbers) {
+// the sequences that heldOut returned. Its error is the end of ctx.
+func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done export.Numbers) error {
 	if !changed(f.Options) {
-		return
+		return nil
 	}
 	if done.Weights > 0 {
 		fmt.Fprintf(w, "%s: %d weight tensors, off by %.2g %% of their size (root mean square), %s most, by %.2g %%\n",
@@ -72,10 +74,13 @@ func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, sequences [][]int
 	for _, r := range done.Remarks {
 		fmt.Fprintln(w, "note: "+r)
 	}
-	q, err := quality(c, f, sequences)
+	q, err := quality(ctx, c, f, sequences)
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	if err != nil { // the file is written, and right: only nobody here can tell how good it is
 		fmt.Fprintf(w, "not measured: %s\n", oneLine(err.Error()))
-		return
+		return nil
 	}
 	on := "random ids (--text measures on a text)"
 	if n.text != "" {
@@ -83,6 +88,7 @@ func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, sequences [][]int
 	}
 	fmt.Fprintf(w, "on %d tokens of %s: perplexity %.4f, in float64 %.4f; the likeliest token agrees at %.2f %%; divergence %.2g nats\n",
 		q.Positions, on, q.Perplexity, q.OraclePerplexity, 100*q.ArgmaxAgreement(), q.Divergence)
+	return nil
 }
 
 // heldOut returns sequences of tokens that the model was not trained on: the
@@ -134,7 +140,7 @@ func measured(c model.Config) (int, error) {
 }
 
 // quality runs a model as it is written and the oracle on sequences.
-func quality(c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality, error) {
+func quality(ctx context.Context, c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality, error) {
 	f.last = false // every token counts
 	how, err := device{name: "cpu"}.options()
 	if err != nil {
@@ -165,5 +171,5 @@ func quality(c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality,
 	if err != nil {
 		return runtime.Quality{}, err
 	}
-	return runtime.MeasureQuality(oracle, candidate, sequences)
+	return runtime.MeasureQuality(ctx, oracle, candidate, sequences)
 }
