@@ -9,7 +9,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
@@ -150,6 +152,12 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, N
 	} else if err := checkWeights(g, weights); err != nil {
 		return nil, Numbers{}, err
 	}
+	switch past := hasPast(g); {
+	case past && o.Profile != Cache:
+		return nil, Numbers{}, fmt.Errorf("export: the network has a past, which profile %s does not take: take profile %s", o.Profile, Cache)
+	case !past && o.Profile == Cache:
+		return nil, Numbers{}, fmt.Errorf("export: the network has no past, which profile %s is for: take another profile", Cache)
+	}
 	if o.Length != 0 && o.Profile != Flat {
 		return nil, Numbers{}, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
 	}
@@ -225,6 +233,11 @@ func checkWeights(g *graph.Graph, weights []format.Tensor) error {
 		}
 	}
 	return nil
+}
+
+// hasPast reports whether g takes the keys and values of tokens before its own.
+func hasPast(g *graph.Graph) bool {
+	return slices.ContainsFunc(g.Inputs, func(v *graph.Value) bool { return strings.HasPrefix(v.Name, "past_key_values.") })
 }
 
 // longest returns the longest sequence that g can run: the smallest axis that

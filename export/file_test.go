@@ -180,6 +180,21 @@ func TestExternalRuns(t *testing.T) {
 	}
 }
 
+// A network with a past is of the profile cache, and nothing else is.
+func TestRefusesPast(t *testing.T) {
+	c := config(model.GPT2, 2)
+	whole, w := network(t, c)
+	cached, err := model.BuildCached(c, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, g := range map[export.Profile]*graph.Graph{export.Cache: whole, export.Plain: cached, export.Flat: cached} {
+		if _, err := export.Model(g, w, export.Options{Profile: p}); err == nil || !strings.Contains(err.Error(), "profile "+string(p)) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	g, w := network(t, config(model.GPT2, 2))
 	swapped := slices.Clone(w)

@@ -134,6 +134,9 @@ func (h *halver) result(n *onnx.Node) (onnx.DataType, error) {
 	case "ConstantOfShape":
 		return onnx.Float, nil // without a value
 	}
+	if len(n.Inputs) == 0 {
+		return 0, &NumbersError{Reason: fmt.Sprintf("node %q (%s) reads nothing that tells its type", n.Name, n.Op), Remedy: "export it without an element type"}
+	}
 	return h.types[n.Inputs[0]], nil
 }
 

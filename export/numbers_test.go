@@ -145,7 +145,7 @@ func TestQuantizedQuality(t *testing.T) {
 			texts = append(texts, runtime.NewCase(1, longest, vocab, seed).IDs)
 		}
 		for form, most := range worst {
-			q, err := runtime.MeasureQuality(oracle(t, g, w), open(t, numbered(t, config(arch, 2), "plain", numberForms[form])), texts)
+			q, err := runtime.MeasureQuality(t.Context(), oracle(t, g, w), open(t, numbered(t, config(arch, 2), "plain", numberForms[form])), texts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -398,6 +398,8 @@ func TestNumbersRefuse(t *testing.T) {
 	}
 	external := plain(1)
 	external.Graph.Initializers[0].External = &onnx.External{Location: "data"}
+	random := plain(1)
+	random.Graph.Nodes = append(random.Graph.Nodes, &onnx.Node{Op: "RandomNormal", Name: "r", Outputs: []string{"r"}})
 	unmarked := again(t, export.Int8)
 	unmarked.Metadata = nil
 	g, w := network(t, config(model.GPT2, 2))
@@ -415,6 +417,7 @@ func TestNumbersRefuse(t *testing.T) {
 		{"16 bits twice", "the model's numbers are bfloat16 already", halve(half, format.Float16)},
 		{"16 bits of int8", "DynamicQuantizeLinear takes float32 alone; take int8 without an element type, or int4 with it", halve(again(t, export.Int8), format.Float16)},
 		{"no weights", "no product in the model has a matrix of weights", quantize(masked(1, 2), export.Int8)},
+		{"a node without inputs", `node "r" (RandomNormal) reads nothing`, halve(random, format.Float16)},
 		{"beyond float16", `tensor "w": 1 of its values are beyond the largest float16, 65504; take bfloat16`, halve(plain(1, 1e5), format.Float16)},
 		{"another file", `tensor "w": its elements lie in another file`, quantize(external, export.Int8)},
 		{"a type of 32 bits", "F32 is no floating-point type of 16 bits", halve(plain(1), format.Float32)},

@@ -58,7 +58,8 @@ type Generated struct {
 }
 
 // Generate goes on with every prompt, one token of each at a time, until all
-// have ended. What a sequence becomes does not depend on the others beside it.
+// have ended. What a sequence becomes does not depend on the others beside it,
+// unless the model rounds activations of all of them by one scale (int8).
 // A prompt as long as the context still gets one token; longer ones are
 // refused with a *PromptError. Where the sequences of a cache share its end,
 // the rest is run anew when the longest has reached it.

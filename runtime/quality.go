@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -28,14 +29,18 @@ func (q Quality) ArgmaxAgreement() float64 { return float64(q.ArgmaxAgreed) / fl
 // MeasureQuality has the oracle and the candidate foretell each token of the
 // sequences from those before it: text that the model was not trained on. Both
 // take "input_ids", int64 (1,T), and give "logits", (1,T,V). A sequence has two
-// tokens or more, and one more than the sessions run at once at most.
-func MeasureQuality(oracle, candidate Session, sequences [][]int64) (Quality, error) {
+// tokens or more, and one more than the sessions run at once at most. The end of
+// ctx is an error.
+func MeasureQuality(ctx context.Context, oracle, candidate Session, sequences [][]int64) (Quality, error) {
 	if len(sequences) == 0 {
 		return Quality{}, errors.New("quality: there is no text to measure on: give at least one sequence")
 	}
 	var q Quality
 	var loss, oracleLoss float64
 	for i, ids := range sequences {
+		if err := context.Cause(ctx); err != nil {
+			return Quality{}, fmt.Errorf("quality: stopped: %w", err)
+		}
 		if len(ids) < 2 {
 			return Quality{}, fmt.Errorf("quality: sequence %d has %d tokens, wants 2 or more: the first foretells the second", i, len(ids))
 		}

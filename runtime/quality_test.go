@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"strings"
@@ -41,7 +43,7 @@ func TestQualityGolden(t *testing.T) {
 	if err := json.Unmarshal(data, &g); err != nil {
 		t.Fatal(err)
 	}
-	q, err := MeasureQuality(table(g.Vocab, g.Oracle), table(g.Vocab, g.Candidate), g.Sequences)
+	q, err := MeasureQuality(t.Context(), table(g.Vocab, g.Oracle), table(g.Vocab, g.Candidate), g.Sequences)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,7 @@ func TestQualityGolden(t *testing.T) {
 	if g.ArgmaxAgreed == 0 || g.ArgmaxAgreed == g.Positions {
 		t.Errorf("%d of %d positions agree: the test could not tell", g.ArgmaxAgreed, g.Positions)
 	}
-	same, err := MeasureQuality(table(g.Vocab, g.Oracle), table(g.Vocab, g.Oracle), g.Sequences)
+	same, err := MeasureQuality(t.Context(), table(g.Vocab, g.Oracle), table(g.Vocab, g.Oracle), g.Sequences)
 	if err != nil || same.Divergence != 0 || same.ArgmaxAgreement() != 1 || same.Perplexity != same.OraclePerplexity {
 		t.Errorf("a model and itself: %+v, %v", same, err)
 	}
@@ -67,24 +69,43 @@ func TestQualityGolden(t *testing.T) {
 func TestQualityRefuses(t *testing.T) {
 	two := []float64{0, 1, 1, 0}
 	for want, f := range map[string]func() (Quality, error){
-		"give at least one sequence":         func() (Quality, error) { return MeasureQuality(table(2, two), table(2, two), nil) },
-		"sequence 1 has 1 tokens":            func() (Quality, error) { return MeasureQuality(table(2, two), table(2, two), [][]int64{{0, 1}, {0}}) },
-		"token 2 is outside the vocabulary":  func() (Quality, error) { return MeasureQuality(table(2, two), table(2, two), [][]int64{{0, 2}}) },
-		"token -1 is outside the vocabulary": func() (Quality, error) { return MeasureQuality(table(2, two), table(2, two), [][]int64{{0, -1}}) },
-		"scores 1 tokens, the oracle 2":      func() (Quality, error) { return MeasureQuality(table(2, two), table(1, two), [][]int64{{0, 1}}) },
+		"give at least one sequence": func() (Quality, error) { return MeasureQuality(t.Context(), table(2, two), table(2, two), nil) },
+		"sequence 1 has 1 tokens": func() (Quality, error) {
+			return MeasureQuality(t.Context(), table(2, two), table(2, two), [][]int64{{0, 1}, {0}})
+		},
+		"token 2 is outside the vocabulary": func() (Quality, error) {
+			return MeasureQuality(t.Context(), table(2, two), table(2, two), [][]int64{{0, 2}})
+		},
+		"token -1 is outside the vocabulary": func() (Quality, error) {
+			return MeasureQuality(t.Context(), table(2, two), table(2, two), [][]int64{{0, -1}})
+		},
+		"scores 1 tokens, the oracle 2": func() (Quality, error) {
+			return MeasureQuality(t.Context(), table(2, two), table(1, two), [][]int64{{0, 1}})
+		},
 		"the candidate: logits[0,0,1] is NaN": func() (Quality, error) {
-			return MeasureQuality(table(2, two), table(2, []float64{0, math.NaN()}), [][]int64{{0, 1}})
+			return MeasureQuality(t.Context(), table(2, two), table(2, []float64{0, math.NaN()}), [][]int64{{0, 1}})
 		},
 		"the oracle: logits[0,0,0] is +Inf": func() (Quality, error) {
-			return MeasureQuality(table(2, []float64{math.Inf(1), 0}), table(2, two), [][]int64{{0, 1}})
+			return MeasureQuality(t.Context(), table(2, []float64{math.Inf(1), 0}), table(2, two), [][]int64{{0, 1}})
 		},
-		"logits are F64[1 1 0], wanted are": func() (Quality, error) { return MeasureQuality(table(0, two), table(2, two), [][]int64{{0, 1}}) },
+		"logits are F64[1 1 0], wanted are": func() (Quality, error) {
+			return MeasureQuality(t.Context(), table(0, two), table(2, two), [][]int64{{0, 1}})
+		},
 		"the oracle: fixed shape": func() (Quality, error) {
-			return MeasureQuality(&fake{vocab: 2, length: 5}, table(2, two), [][]int64{{0, 1}})
+			return MeasureQuality(t.Context(), &fake{vocab: 2, length: 5}, table(2, two), [][]int64{{0, 1}})
 		},
 	} {
 		if _, err := f(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
+	}
+}
+
+func TestQualityStops(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	two := []float64{0, 1, 1, 0}
+	if _, err := MeasureQuality(ctx, table(2, two), table(2, two), [][]int64{{0, 1}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a stopped measurement: %v", err)
 	}
 }

@@ -15,10 +15,11 @@ import (
 // bandwidthBytes is far more than any cache holds.
 const bandwidthBytes = 512 << 20
 
-// bandwidth returns how fast memory is read, in GB/s: the best of some passes.
-func bandwidth(device string) (float64, error) {
-	if device == "cuda" {
-		return cudaBandwidth()
+// bandwidth returns how fast the memory of the device of that name, cpu or
+// cuda, is read, in GB/s: the best of some passes. d says which library opens it.
+func bandwidth(name string, d device) (float64, error) {
+	if name == "cuda" {
+		return cudaBandwidth(d.library)
 	}
 	words := make([]uint64, bandwidthBytes/8)
 	for i := range words { // pages that were never written are all one page
@@ -60,8 +61,8 @@ func readAll(words []uint64) (sum uint64) {
 
 // cudaBandwidth has the GPU read and write: ONNX Runtime's Neg of half the
 // bytes.
-func cudaBandwidth() (float64, error) {
-	how, err := device{name: "cuda"}.options()
+func cudaBandwidth(library string) (float64, error) {
+	how, err := device{library: library, name: "cuda"}.options()
 	if err != nil {
 		return 0, err
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -68,7 +70,7 @@ after, by reading 512 MiB on all cores (on CUDA by reading and writing 512 MiB).
 			if past < 1 || count < 1 {
 				return fmt.Errorf("--past %d and --tokens %d must be 1 or more", past, count)
 			}
-			b := generateBench{past: past, count: count, warn: s.err}
+			b := generateBench{past: past, count: count, device: d}
 			var err error
 			name := preset
 			if len(args) == 1 {
@@ -89,7 +91,7 @@ after, by reading 512 MiB on all cores (on CUDA by reading and writing 512 MiB).
 				}
 				b.open = func() (*opened, error) { return openCheckpoint(c, how, d) }
 			}
-			report, err := b.run(name, batches)
+			report, err := b.run(cmd.Context(), name, batches)
 			if err != nil {
 				return err
 			}
@@ -134,17 +136,17 @@ func randomModel(preset string) (*model.Checkpoint, error) {
 type generateBench struct {
 	open        func() (*opened, error)
 	past, count int
-	warn        io.Writer
+	device      device // where it is opened
 }
 
-func (b generateBench) run(name string, batches []int) (generateReport, error) {
+func (b generateBench) run(ctx context.Context, name string, batches []int) (generateReport, error) {
 	r := generateReport{Model: name}
 	var reads []float64 // seconds at the bandwidth of 1 GB/s: what the weights of a run take
 	for _, batch := range batches {
 		if batch < 1 {
 			return r, fmt.Errorf("--batch %d: give 1 or more", batch)
 		}
-		row, gigabytes, device, err := b.batch(batch, &r)
+		row, gigabytes, device, err := b.batch(ctx, batch, &r)
 		if err != nil {
 			return r, err
 		}
@@ -161,7 +163,7 @@ func (b generateBench) run(name string, batches []int) (generateReport, error) {
 
 // batch measures one batch. rate is the gigabytes of weights that its runs read
 // in a second.
-func (b generateBench) batch(batch int, r *generateReport) (row generateRow, rate float64, running string, err error) {
+func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) (row generateRow, rate float64, running string, err error) {
 	resetPeakMemory()
 	o, err := b.open()
 	if err != nil {
@@ -171,12 +173,14 @@ func (b generateBench) batch(batch int, r *generateReport) (row generateRow, rat
 	if o.device == nil {
 		return row, 0, "", fmt.Errorf("%s has no cache of keys and values: export the checkpoint with --profile cache, and see that ONNX Runtime is installed (`attnx doctor`)", o.path)
 	}
-	if b.past+b.count+2 > o.context {
-		return row, 0, "", fmt.Errorf("--past %d with %d tokens behind it does not fit: the model sees %d", b.past, b.count+2, o.context)
+	if b.count > o.context-2 || b.past > o.context-2-b.count {
+		return row, 0, "", fmt.Errorf("--past %d and behind it two tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.context)
 	}
-	if err := r.measureBandwidth(o.device.Device()); err != nil {
+	peak := peakMemory()
+	if err := r.measureBandwidth(o.device.Device(), b.device); err != nil {
 		return row, 0, "", err
 	}
+	resetPeakMemory() // what measuring the bandwidth took is not generation's
 	timed := &timedDevice{Device: o.device}
 	d, err := runtime.NewDecoder(timed, runtime.DecoderOptions{Batch: batch, Context: o.context})
 	if err != nil {
@@ -191,6 +195,9 @@ func (b generateBench) batch(batch int, r *generateReport) (row generateRow, rat
 	}
 	var first, prefill, step, outside []float64
 	for range 3 { // the first finds its memory
+		if err := context.Cause(ctx); err != nil {
+			return row, 0, "", err
+		}
 		began := time.Now()
 		logits, err := d.Prefill(prompts)
 		if err != nil {
@@ -201,6 +208,9 @@ func (b generateBench) batch(batch int, r *generateReport) (row generateRow, rat
 		first = append(first, time.Since(began).Seconds())
 	}
 	for range b.count + 2 {
+		if err := context.Cause(ctx); err != nil {
+			return row, 0, "", err
+		}
 		timed.took = 0
 		began := time.Now()
 		logits, err := d.Step(next)
@@ -214,15 +224,16 @@ func (b generateBench) batch(batch int, r *generateReport) (row generateRow, rat
 	seconds := median(step[2:])
 	row = generateRow{
 		Batch: batch, Past: b.past, Prefill: float64(batch*b.past) / median(prefill[1:]), Decode: float64(batch) / seconds,
-		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: peakMemory(),
+		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: max(peak, peakMemory()),
 	}
-	return row, float64(weightBytes(o.file)) / seconds / 1e9, o.running, r.measureBandwidth(o.device.Device())
+	return row, float64(weightBytes(o.file)) / seconds / 1e9, o.running, r.measureBandwidth(o.device.Device(), b.device)
 }
 
 // measureBandwidth keeps the best of the measurements: a bound is what the
-// memory gives when it is left alone.
-func (r *generateReport) measureBandwidth(device string) error {
-	now, err := bandwidth(device)
+// memory gives when it is left alone. The memory that it takes is given back.
+func (r *generateReport) measureBandwidth(name string, d device) error {
+	defer debug.FreeOSMemory()
+	now, err := bandwidth(name, d)
 	r.Bandwidth = max(r.Bandwidth, now)
 	return err
 }
@@ -268,14 +279,9 @@ func weightBytes(m *onnx.Model) int64 {
 	}
 	sum := int64(0)
 	for _, t := range m.Graph.Initializers {
-		if !whole[t.Name] {
-			continue
+		if whole[t.Name] {
+			sum += t.Elements() * t.DataType.Size()
 		}
-		n := t.DataType.Size()
-		for _, d := range t.Dims {
-			n *= d
-		}
-		sum += n
 	}
 	return sum
 }

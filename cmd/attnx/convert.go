@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -118,6 +119,15 @@ func readONNX(path string) (*model.Checkpoint, format.Rounding, error) {
 	if err != nil {
 		return nil, rounding, err
 	}
+	if m.Metadata[export.MetaWeightsSHA256] != "" { // ours; other tools do not say what their weights were
+		verified, err := verifyWeights(path, m)
+		if err == nil {
+			err = verified()
+		}
+		if err != nil {
+			return nil, rounding, err
+		}
+	}
 	config, err := configOf(m, path)
 	if err != nil {
 		return nil, rounding, err
@@ -137,7 +147,7 @@ func readONNX(path string) (*model.Checkpoint, format.Rounding, error) {
 	for _, p := range g.Params {
 		t := initializers[p.Name]
 		if t == nil {
-			return nil, rounding, fmt.Errorf("%s: it has no initializer %q: convert a file of the profile plain, whose weights keep their names and shapes", path, p.Name)
+			return nil, rounding, fmt.Errorf("%s: it has no initializer %q: convert a file of the profile plain or cache without --quantize, whose weights keep their names and shapes", path, p.Name)
 		}
 		dtype, known := onnxTypes[t.DataType]
 		if !known {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,13 +81,20 @@ Profiles:
 				return err
 			}
 			if to.wanted(out) {
-				return to.run(args[0], out, how, as, s)
+				return to.run(cmd.Context(), args[0], out, how, as, s)
 			}
 			load := loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
 				load = model.Load
 			}
-			c, _, err := loadCheckpoint(args[0], s.err, load)
+			c, path, err := loadCheckpoint(args[0], s.err, load)
+			if err != nil {
+				return err
+			}
+			if sameFile(path, out) {
+				return fmt.Errorf("-o %s is the checkpoint itself: name another file", out)
+			}
+			text, err := as.heldOut(c, how.Options)
 			if err != nil {
 				return err
 			}
@@ -100,7 +108,7 @@ Profiles:
 				return err
 			}
 			fmt.Fprintf(s.err, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
-			return as.say(s.err, c, how, sum.Numbers)
+			return as.say(cmd.Context(), s.err, c, how, text, sum.Numbers)
 		},
 	}
 	fl := cmd.Flags()
@@ -115,6 +123,16 @@ Profiles:
 	to.flags(fl)
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
 	return cmd
+}
+
+// sameFile reports whether both paths lead to one file that is there.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 func joined[T ~string](names []T) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -71,11 +72,15 @@ func (f folders) profile(p export.Profile, out string, chosen bool) (export.Prof
 }
 
 // run writes the folders of a checkpoint.
-func (f folders) run(name, out string, how form, as numbers, s streams) error {
+func (f folders) run(ctx context.Context, name, out string, how form, as numbers, s streams) error {
 	if f.web && how.Fuse {
 		return fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
 	}
 	c, _, err := loadCheckpoint(name, s.err, model.LoadModel)
+	if err != nil {
+		return err
+	}
+	text, err := as.heldOut(c, how.Options)
 	if err != nil {
 		return err
 	}
@@ -93,7 +98,7 @@ func (f folders) run(name, out string, how form, as numbers, s streams) error {
 			return err
 		}
 	}
-	return as.say(s.err, c, how, done)
+	return as.say(ctx, s.err, c, how, text, done)
 }
 
 // model writes the folder of a model m, which a checkpoint was written as.

@@ -57,8 +57,12 @@ order at the end. A text stops when it is as long as the model can see; with
 			defer l.Close()
 			w := writer{out: s.out, streams: len(prompts) == 1}
 			var texts [][]int64
-			for _, p := range prompts {
-				ids, err := l.encode(p, s.err)
+			for i, p := range prompts {
+				name := "--prompt"
+				if len(prompts) > 1 {
+					name = fmt.Sprintf("--prompt number %d", i+1)
+				}
+				ids, err := l.encode(name, p, s.err)
 				if err != nil {
 					return err
 				}

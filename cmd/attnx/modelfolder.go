@@ -17,7 +17,7 @@ func modelIn(path string) string {
 	}
 	for _, name := range []string{"model.onnx", filepath.Join("onnx", "model.onnx")} {
 		file := filepath.Join(path, name)
-		if info, err := os.Lstat(file); err == nil && !info.IsDir() { // a link is the reader's to refuse
+		if info, err := os.Lstat(file); err == nil && !info.IsDir() { // a link to one too
 			return file
 		}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -38,7 +40,10 @@ func (n numbers) into(o *export.Options) (err error) {
 			return fmt.Errorf("--quantize: %w", err)
 		}
 	}
-	if n.text != "" && !changed(*o) {
+	switch {
+	case changed(*o) && o.Profile != export.Plain && o.Profile != export.Cache:
+		return fmt.Errorf("--dtype and --quantize belong to --profile plain and cache: %s is written in float32 alone", o.Profile)
+	case n.text != "" && !changed(*o):
 		return fmt.Errorf("--text measures what --dtype or --quantize lost: give one of them")
 	}
 	return nil
@@ -49,8 +54,9 @@ func changed(o export.Options) bool {
 	return o.Quantize != "" || o.DType != format.Invalid && o.DType != format.Float32
 }
 
-// say writes what happened to a model's numbers, and measures what was lost.
-func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, done export.Numbers) error {
+// say writes what happened to a model's numbers, and measures what was lost on
+// the sequences that heldOut returned. Its error is the end of ctx.
+func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done export.Numbers) error {
 	if !changed(f.Options) {
 		return nil
 	}
@@ -68,11 +74,10 @@ func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, done export.Numbe
 	for _, r := range done.Remarks {
 		fmt.Fprintln(w, "note: "+r)
 	}
-	text, err := n.heldOut(c)
-	if err != nil {
+	q, err := quality(ctx, c, f, sequences)
+	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	q, err := quality(c, f, text)
 	if err != nil { // the file is written, and right: only nobody here can tell how good it is
 		fmt.Fprintf(w, "not measured: %s\n", oneLine(err.Error()))
 		return nil
@@ -87,8 +92,13 @@ func (n numbers) say(w io.Writer, c *model.Checkpoint, f form, done export.Numbe
 }
 
 // heldOut returns sequences of tokens that the model was not trained on: the
-// beginning of a text, or random ids.
-func (n numbers) heldOut(c *model.Checkpoint) ([][]int64, error) {
+// beginning of a text, or random ids. Where nothing is lost there is nothing to
+// measure. It is read before anything is written: a text that is not there is
+// no reason to write half of what was asked for.
+func (n numbers) heldOut(c *model.Checkpoint, o export.Options) ([][]int64, error) {
+	if !changed(o) {
+		return nil, nil
+	}
 	total, err := measured(c.Config)
 	if err != nil {
 		return nil, err
@@ -100,9 +110,9 @@ func (n numbers) heldOut(c *model.Checkpoint) ([][]int64, error) {
 			ids = append(ids, int64(stream.IntN(uint64(i), c.Config.Vocab)))
 		}
 	} else {
-		text, err := readText(n.text, "*")
+		text, err := readText("--text", n.text, "*")
 		if err != nil {
-			return nil, fmt.Errorf("--text: %w", err)
+			return nil, err
 		}
 		tok, err := tokens.Parse(c.Tokenizer)
 		if err != nil {
@@ -130,7 +140,7 @@ func measured(c model.Config) (int, error) {
 }
 
 // quality runs a model as it is written and the oracle on sequences.
-func quality(c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality, error) {
+func quality(ctx context.Context, c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality, error) {
 	f.last = false // every token counts
 	how, err := device{name: "cpu"}.options()
 	if err != nil {
@@ -161,5 +171,5 @@ func quality(c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality,
 	if err != nil {
 		return runtime.Quality{}, err
 	}
-	return runtime.MeasureQuality(oracle, candidate, sequences)
+	return runtime.MeasureQuality(ctx, oracle, candidate, sequences)
 }

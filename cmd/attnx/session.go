@@ -76,14 +76,14 @@ func tokenizerOf(path string, data []byte, c model.Config) (*tokens.Tokenizer, e
 }
 
 // encode turns a prompt into ids. Unknown words become the unknown token; a
-// warning says so.
-func (l *language) encode(prompt string, warn io.Writer) ([]int64, error) {
+// warning says so. Both it and errors call the prompt by its name.
+func (l *language) encode(name, prompt string, warn io.Writer) ([]int64, error) {
 	ids := l.tok.Encode(prompt)
 	if len(ids) == 0 {
-		return nil, fmt.Errorf("--prompt is empty: give at least one token")
+		return nil, fmt.Errorf("%s is empty: give at least one token", name)
 	}
 	if len(ids) > l.context {
-		return nil, fmt.Errorf("--prompt has %d tokens, the model sees %d: shorten it", len(ids), l.context)
+		return nil, fmt.Errorf("%s has %d tokens, the model sees %d: shorten it", name, len(ids), l.context)
 	}
 	if unknown, ok := l.tok.Unknown(); ok {
 		n := 0
@@ -93,7 +93,7 @@ func (l *language) encode(prompt string, warn io.Writer) ([]int64, error) {
 			}
 		}
 		if n > 0 {
-			fmt.Fprintf(warn, "attnx: %d of the prompt's %d tokens are not in the model's vocabulary\n", n, len(ids))
+			fmt.Fprintf(warn, "attnx: %s: %d of %d tokens are not in the model's vocabulary\n", name, n, len(ids))
 		}
 	}
 	return ids, nil

@@ -127,7 +127,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if held := heldBy(f.out); held != "" {
 		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or go on with --resume %[1]s", f.out, held)
 	}
-	text, err := readText(f.data, f.glob)
+	text, err := readText("--data", f.data, f.glob)
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if err != nil {
 		return err
 	}
-	text, err := readText(f.data, f.glob)
+	text, err := readText("--data", f.data, f.glob)
 	if err != nil {
 		return err
 	}

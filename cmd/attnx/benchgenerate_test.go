@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+)
+
+// tinyBench is a bench of the preset tiny in ONNX Runtime on the CPU.
+func tinyBench(t *testing.T) generateBench {
+	t.Helper()
+	lib, err := library(t)
+	if err != nil {
+		t.Skipf("ONNX Runtime is not here: %v", err)
+	}
+	c, err := randomModel("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := device{library: lib, name: "cpu"}
+	f := form{Options: export.Options{Profile: export.Cache}, last: true}
+	return generateBench{past: 4, count: 4, device: d, open: func() (*opened, error) { return openCheckpoint(c, f, d) }}
+}
+
+// The 512 MiB that measuring the bandwidth takes are none of generation's.
+func TestBenchGeneratePeakMemory(t *testing.T) {
+	debug.FreeOSMemory()
+	resetPeakMemory()
+	before := peakMemory()
+	if before == 0 {
+		t.Skip("this system does not tell a process's memory")
+	}
+	r, err := tinyBench(t).run(t.Context(), "tiny", []int{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range r.Rows {
+		if row.PeakMemory < before/2 || row.PeakMemory > before+bandwidthBytes/2 {
+			t.Errorf("batch %d of a network of 30,000 weights: peak memory %d, before %d", row.Batch, row.PeakMemory, before)
+		}
+	}
+}
+
+func TestBenchGenerateStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tinyBench(t).run(ctx, "tiny", []int{1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped by Ctrl-C: %v", err)
+	}
+}
+
+func TestBenchGenerateFits(t *testing.T) {
+	for _, sizes := range [][2]int{{15, 1}, {14, 1}, {1, 14}, {1, math.MaxInt}, {math.MaxInt, 1}} {
+		b := tinyBench(t)
+		b.past, b.count = sizes[0], sizes[1]
+		if _, err := b.run(t.Context(), "tiny", []int{1}); err == nil || !strings.Contains(err.Error(), "the model sees 16") {
+			t.Errorf("past %d, tokens %d: %v", b.past, b.count, err)
+		}
+	}
+	b := tinyBench(t)
+	b.past, b.count = 13, 1
+	if _, err := b.run(t.Context(), "tiny", []int{1}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The bandwidth of a GPU is measured with the library that --ort-lib names.
+func TestBandwidthLibrary(t *testing.T) {
+	if _, err := bandwidth("cuda", device{library: "no-such-library.so"}); err == nil || !strings.Contains(err.Error(), "no-such-library.so") {
+		t.Errorf("a library that is not there: %v", err)
+	}
+}
