@@ -190,7 +190,7 @@ func (t *text) run(places []int, width int) error {
 	if err != nil {
 		return err
 	}
-	if err := t.keep(out, n, func(i int) int {
+	if err := t.keep(out, t.batch, n, func(i int) int {
 		if places[i] < 0 {
 			return -1
 		}
@@ -229,15 +229,15 @@ func (t *text) inputs(batch int, ids, positions, mask []int64) map[string]format
 	return in
 }
 
-// keep takes the logits of a run of n tokens a sequence: place says where in
-// (B,T) the i-th of them stands, -1 for none.
-func (t *text) keep(out map[string]format.Tensor, n int, place func(i int) int) error {
+// keep takes the logits of a run of batch sequences, n tokens each: place says
+// where in (B,T) the i-th of them stands, -1 for none.
+func (t *text) keep(out map[string]format.Tensor, batch, n int, place func(i int) int) error {
 	logits, ok := out["logits"]
 	if !ok {
 		return errors.New(`the session gives no output "logits"`)
 	}
-	if len(logits.Shape) != 3 || logits.Shape[1] != n && logits.Shape[1] != 1 || logits.Shape[2] < 1 {
-		return fmt.Errorf("logits have shape %v for %d tokens", logits.Shape, n)
+	if len(logits.Shape) != 3 || logits.Shape[0] != batch || logits.Shape[1] != n && logits.Shape[1] != 1 || logits.Shape[2] < 1 {
+		return fmt.Errorf("logits have shape %v for %d sequences of %d tokens", logits.Shape, batch, n)
 	}
 	if err := logits.Check(); err != nil {
 		return err
@@ -245,7 +245,7 @@ func (t *text) keep(out map[string]format.Tensor, n int, place func(i int) int) 
 	rows, vocab := logits.Shape[1], logits.Shape[2]
 	t.vocab, t.dtype = vocab, logits.DType
 	size := vocab * logits.DType.Size()
-	for i := range logits.Shape[0] * n {
+	for i := range batch * n {
 		row := i%n - (n - rows) // in the logits
 		if p := place(i); p >= 0 && row >= 0 {
 			t.logits[p] = bytes.Clone(logits.Data[(i/n*rows+row)*size:][:size])
@@ -269,13 +269,16 @@ func (t *text) each() error {
 		if err != nil {
 			return err
 		}
-		if err := t.keep(out, n, func(i int) int { return b*t.length + i }); err != nil {
+		if err := t.keep(out, 1, n, func(i int) int { return b*t.length + i }); err != nil {
 			return err
 		}
 		for name, past := range whole {
 			present, err := presentOf(out, name, t.past[name].Shape)
 			if err != nil {
 				return err
+			}
+			if present.DType != past.DType {
+				return fmt.Errorf("%s is %s, the past is %s", present.Name, present.DType, past.DType)
 			}
 			copy(past.Data[b*len(present.Data):], present.Data)
 		}
