@@ -251,6 +251,10 @@ func TestCompareAs(t *testing.T) {
 	if CompareAs(format.Float16, oracle, got).Within || !CompareAs(format.BFloat16, oracle, got).Within {
 		t.Error("5 of 100 is beyond float16 and within bfloat16")
 	}
+	got = format.FromFloat32s("x", []int{2}, []float32{1, 133})
+	if CompareAs(format.BFloat16, oracle, got).Within {
+		t.Error("33 of 100 is within bfloat16")
+	}
 	if d := CompareAs(format.Int8, oracle, got); d.Within || d.Reason == "" {
 		t.Errorf("int8 has no bound: %+v", d)
 	}

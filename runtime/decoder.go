@@ -56,7 +56,10 @@ type Decoder struct {
 }
 
 // NewDecoder returns a decoder for the model that d has open, and takes d's
-// memory for it. A model that is not of the contract is a *ContractError. The
+// memory for it. A model that is not of the contract is a *ContractError. One
+// without position_ids must have no positions, or count them off the mask:
+// one that counts the columns of its past would count padding too, and no
+// declaration tells them apart. The
 // decoder owns d from then on; after an error d is still the caller's.
 func NewDecoder(d Device, o DecoderOptions) (*Decoder, error) {
 	return newDecoder(d, o, logitsBound)

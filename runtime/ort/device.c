@@ -178,7 +178,10 @@ OrtStatus *attnx_assignment(attnx_device *d, char **text, size_t *n) {
 		size_t held = 0;
 		TRY(ORT(EpAssignedSubgraph_GetEpName)(parts[i], &provider));
 		TRY(ORT(EpAssignedSubgraph_GetNodes)(parts[i], &nodes, &held));
-		for (size_t j = 0; j < held; j++) TRY(append_node(text, n, provider, nodes[j]));
+		for (size_t j = 0; j < held; j++) {
+			TRY(append_node(text, n, provider, nodes[j]));
+			if (!*text) return NULL;
+		}
 	}
 	return NULL;
 }

@@ -147,9 +147,11 @@ func fits(v *runtime.Value, shape []int) bool {
 // finds a *DeviceError say that the device failed.
 //
 // With CUDAOptions.Graphs and a replay above 0, ONNX Runtime computes the
-// first run of that name more than once while it records it (so an output
-// must not be an input of the same run), and a later run whose memory or
-// shapes are others is refused here: the recording would not heed them.
+// first run of that name more than once while it records it. So an output may
+// lie in an input's memory only where computing it again from what it then is
+// changes nothing: a shared cache qualifies, whose run writes the same keys and
+// values to the same places. A later run whose memory or shapes are others is
+// refused here: the recording would not heed them.
 func (d *Device) Run(replay int) error {
 	if d.c == nil {
 		return d.closed()

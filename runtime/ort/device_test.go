@@ -288,9 +288,9 @@ func TestDeviceRefuses(t *testing.T) {
 	wrong(d.Run(0), `output "present" is not bound`)
 	// Shapes that the graph does not make: ONNX Runtime finds them out.
 	ok(t, d.BindOutput(0, m, 16, []int{1, 3, 2}))
-	wrong(d.Run(0), "onnxruntime: ")
+	wrong(d.Run(0), "model: onnxruntime: ")
 	ok(t, d.BindOutput(0, m, 16, []int{1, 0, 2}))
-	wrong(d.Run(0), "onnxruntime: ")
+	wrong(d.Run(0), "model: onnxruntime: ")
 	ok(t, d.BindOutput(0, m, 16, one), d.Run(0))
 	grow(t, d, 2)
 

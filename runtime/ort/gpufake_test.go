@@ -14,20 +14,21 @@ import (
 
 // fakeDriver stands in for NVIDIA's library: the GPU's memory is the
 // processor's, nothing works outside the context, and what is written is there
-// once it was waited for. Device 1 breaks: its copies are CUDA's failure 700.
+// once it was waited for. A copy that has not waited for the work before it is
+// refused. Device 1 breaks: its copies are CUDA's failure 700.
 const fakeDriver = `
 #include <string.h>
-static int depth, broken; static void *to; static const void *from; static size_t left;
+static int depth, broken, waited; static void *to; static const void *from; static size_t left;
 int cuInit(unsigned f) { return f; }
 int cuDeviceGet(int *d, int n) { *d = n; return n > 1 ? 101 : 0; }
 int cuDevicePrimaryCtxRetain(void **c, int d) { *c = &depth; broken = d; return 0; }
 int cuDevicePrimaryCtxRelease_v2(int d) { return d - broken; }
-int cuCtxPushCurrent_v2(void *c) { if (c != &depth) return 201; depth++; return 0; }
+int cuCtxPushCurrent_v2(void *c) { if (c != &depth) return 201; depth++; waited = 0; return 0; }
 int cuCtxPopCurrent_v2(void **c) { if (depth != 1) return 201; *c = &depth; depth--; return 0; }
-int cuCtxSynchronize(void) { if (depth != 1) return 201; memcpy(to, from, left); left = 0; return 0; }
-int cuMemcpyHtoD_v2(unsigned long long t, const void *f, size_t n) { if (depth != 1) return 201; to = (void *)t, from = f, left = n; return broken ? 700 : 0; }
-int cuMemcpyDtoH_v2(void *t, unsigned long long f, size_t n) { if (depth != 1) return 201; memcpy(t, (void *)f, n); return broken ? 700 : 0; }
-int cuMemsetD8_v2(unsigned long long t, unsigned char c, size_t n) { if (depth != 1) return 201; memset((void *)t, c, n); return 0; }
+int cuCtxSynchronize(void) { if (depth != 1) return 201; memcpy(to, from, left); left = 0; waited = 1; return 0; }
+int cuMemcpyHtoD_v2(unsigned long long t, const void *f, size_t n) { if (depth != 1 || !waited) return 201; to = (void *)t, from = f, left = n; return broken ? 700 : 0; }
+int cuMemcpyDtoH_v2(void *t, unsigned long long f, size_t n) { if (depth != 1 || !waited) return 201; memcpy(t, (void *)f, n); return broken ? 700 : 0; }
+int cuMemsetD8_v2(unsigned long long t, unsigned char c, size_t n) { if (depth != 1 || !waited) return 201; memset((void *)t, c, n); return 0; }
 int cuGetErrorString(int r, const char **s) { *s = r == 700 ? "an illegal memory access was encountered" : r == 101 ? "invalid device ordinal" : "invalid device context"; return 0; }
 `
 

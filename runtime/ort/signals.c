@@ -9,7 +9,7 @@
 // Windows has consoles' control handlers, which are a list: a library adds its
 // own and takes nobody's away.
 void *attnx_signals_save(void) { return NULL; }
-int attnx_signals_restore(void *saved) { return saved != NULL; }
+int attnx_signals_restore(const void *saved) { return saved != NULL; }
 
 #else
 
@@ -28,8 +28,8 @@ void *attnx_signals_save(void) {
 	return a;
 }
 
-int attnx_signals_restore(void *saved) {
-	actions *a = saved;
+int attnx_signals_restore(const void *saved) {
+	const actions *a = saved;
 	if (!a) return 0;
 	const int flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND;
 	int changed = 0;
@@ -40,7 +40,6 @@ int attnx_signals_restore(void *saved) {
 		if (now.sa_handler == a->action[s].sa_handler && !((now.sa_flags ^ a->action[s].sa_flags) & flags)) continue;
 		if (sigaction(s, &a->action[s], NULL) == 0) changed++;
 	}
-	free(a);
 	return changed;
 }
 

@@ -51,6 +51,30 @@ func TestKeepSignals(t *testing.T) {
 			t.Errorf("%v is lost", s)
 		}
 	}
+	// Two at once, as two models that are opened together: the second begins
+	// when the handlers are gone and ends last.
+	began, ended, both := make(chan bool), make(chan bool), make(chan bool)
+	_, err = keepSignals(func() error {
+		err := take()
+		go func() {
+			defer close(both)
+			if _, err := keepSignals(func() error { close(began); <-ended; return nil }); err != nil {
+				t.Error(err)
+			}
+		}()
+		<-began
+		return err
+	})
+	close(ended)
+	<-both
+	if err != nil {
+		t.Error(err)
+	}
+	for _, s := range signals {
+		if !send(s) {
+			t.Errorf("%v is lost after two at once", s)
+		}
+	}
 	failed := errors.New("failed")
 	if changed, err := keepSignals(func() error { return failed }); changed != 0 || err != failed {
 		t.Errorf("%d signals were put back, %v", changed, err)
