@@ -73,7 +73,7 @@ type form struct {
 
 var forms = map[Quantize]form{
 	Int8: {
-		remarks: []string{"activations are rounded to 8 bits in each run, one scale for all of a product's first factor: a token's logits depend a little on what is computed beside it"},
+		remarks: []string{"activations are rounded to 8 bits in each run, one scale for all of a product's first factor: a token's logits depend on what is computed beside it, and the text of a prompt in a batch may be another than alone"},
 		store:   storeInt8, product: productInt8, rows: rowsInt8,
 	},
 	Int4: {

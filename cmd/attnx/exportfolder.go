@@ -135,7 +135,7 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	case c.Config.Arch != model.GPT2:
 		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Config.Arch)
 	case !torch:
-		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s has no longer the weights of the network\n", name)
+		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s no longer has the weights of the network\n", name)
 	}
 	if how.Fuse {
 		fmt.Fprintf(say, "with --fuse past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not\n", c.Config.Context)

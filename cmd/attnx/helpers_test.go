@@ -146,6 +146,10 @@ var spoiledModels = map[string]func(*onnx.Model){
 			}
 		}
 	},
+	"longer-context": func(m *onnx.Model) {
+		config := strings.Replace(m.Metadata[model.MetaConfig], `"n_positions":8`, `"n_positions":64`, 1)
+		m.Metadata[model.MetaConfig] = config
+	},
 	"no-metadata":     func(m *onnx.Model) { m.Metadata = nil },
 	"outside":         external("../secret.bin"),
 	"outside-by-path": external("/etc/passwd"),

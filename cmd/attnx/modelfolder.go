@@ -7,6 +7,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/model/huggingface"
 )
 
 // modelIn returns the path of the model in a folder that export wrote, or
@@ -34,4 +35,23 @@ func verifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
 	done := make(chan error, 1)
 	go func() { done <- w.Verify(context.Background()) }()
 	return func() error { return <-done }, nil
+}
+
+// verifyFolder compares the weights of a folder that export wrote with what its
+// model says of them. A folder that another tool wrote says nothing.
+func verifyFolder(path string) error {
+	file := modelIn(path)
+	if file == path {
+		return nil
+	}
+	m, err := onnx.ReadFile(file)
+	if err != nil || m.Metadata[export.MetaWeightsSHA256] == "" {
+		return nil // the checkpoint is what is asked for
+	}
+	w, err := export.WeightsOf(file, m)
+	if err != nil {
+		return err
+	}
+	w.Path = filepath.Join(path, huggingface.WeightsName) // of --web, the other name or the copy
+	return w.Verify(context.Background())
 }

@@ -68,13 +68,23 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f fo
 		fmt.Fprintf(w, "%s: rounding changed %s of %s weights, by at most %.3g\n",
 			n.dtype, thousands(done.Rounding.Changed), thousands(done.Rounding.Elements), done.Rounding.MaxAbs)
 	}
+	said := map[string]bool{}
 	for _, k := range done.Kept {
-		fmt.Fprintf(w, "float32 stays in %s (%d nodes): %s\n", k.What, k.Nodes, k.Reason)
+		if !said[k.What] { // integers and 16 bits may both leave it
+			fmt.Fprintf(w, "float32 stays in %s (%d nodes): %s\n", k.What, k.Nodes, k.Reason)
+		}
+		said[k.What] = true
 	}
 	for _, r := range done.Remarks {
 		fmt.Fprintln(w, "note: "+r)
 	}
 	q, err := quality(ctx, c, f, sequences)
+	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
+		// No runtime here computes in this type. What is lost at least is what
+		// rounding the weights loses.
+		fmt.Fprintf(w, "not run: %s; measured with rounded weights, computed in float64:\n", oneLine(err.Error()))
+		q, err = roundedQuality(ctx, c, done.DType, sequences)
+	}
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -161,7 +171,7 @@ func quality(ctx context.Context, c *model.Checkpoint, f form, sequences [][]int
 	defer s.Close()
 	candidate := runtime.Session(s)
 	if f.Profile == export.Cache {
-		candidate = runtime.Cached(s, cacheShape(c.Config, m), runtime.Whole)
+		candidate = runtime.Cached(s, cacheShape(c.Config, m), runtime.TokenByToken) // prefill and decoding both
 	}
 	g, err := model.Build(c.Config)
 	if err != nil {
@@ -172,4 +182,31 @@ func quality(ctx context.Context, c *model.Checkpoint, f form, sequences [][]int
 		return runtime.Quality{}, err
 	}
 	return runtime.MeasureQuality(ctx, oracle, candidate, sequences)
+}
+
+// roundedQuality compares the oracle with itself on weights that were rounded.
+func roundedQuality(ctx context.Context, c *model.Checkpoint, to format.DType, sequences [][]int64) (runtime.Quality, error) {
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	oracle, err := ref.New(g, c.Weights)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	weights := make([]format.Tensor, len(c.Weights))
+	for i, t := range c.Weights {
+		half, _, err := t.Convert(to)
+		if err == nil {
+			weights[i], _, err = half.Convert(format.Float32)
+		}
+		if err != nil {
+			return runtime.Quality{}, err
+		}
+	}
+	rounded, err := ref.New(g, weights)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	return runtime.MeasureQuality(ctx, oracle, rounded, sequences)
 }

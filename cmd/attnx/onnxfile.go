@@ -6,9 +6,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime/onnxgo"
 )
 
@@ -91,4 +95,40 @@ func sniff(path string) (fileKind, error) {
 		return 0, fmt.Errorf("%s: neither a safetensors file nor an ONNX file: it ends after %d bytes (%w)", path, n, err)
 	}
 	return 0, fmt.Errorf("%s: neither a safetensors file nor an ONNX file", path)
+}
+
+// fileFingerprint returns that of the network of a configuration, in the form in
+// which a file has it.
+func fileFingerprint(c model.Config, p export.Profile, m *onnx.Model) (string, error) {
+	build := model.Build
+	if p == export.Cache {
+		build = func(c model.Config) (*graph.Graph, error) { return model.BuildCached(c, lastLogits(m)) }
+	}
+	g, err := build(c)
+	if err != nil {
+		return "", err
+	}
+	return graph.Fingerprint(g), nil
+}
+
+// checkNetwork refuses a file whose configuration is not that of its network:
+// beyond its table of positions a GPU would go on with what it finds there.
+func checkNetwork(path string, m *onnx.Model, info export.Info, c model.Config) error {
+	want, err := fileFingerprint(c, info.Profile, m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	remedy := "export the checkpoint again with `attnx export`"
+	if info.Fingerprint != want {
+		return fmt.Errorf("%s: its network is not the one of its configuration (fingerprint %.12s, that of the configuration %.12s): %s", path, info.Fingerprint, want, remedy)
+	}
+	for _, t := range m.Graph.Initializers {
+		if t.Name == "wpe.weight" && len(t.Dims) == 2 && t.Dims[0] != int64(c.Context) && info.Profile != export.Flat {
+			return fmt.Errorf("%s: it has %d positions, its configuration %d: %s", path, t.Dims[0], c.Context, remedy)
+		}
+	}
+	if info.Profile == export.Cache && c.Positions && !slices.ContainsFunc(m.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == "position_ids" }) {
+		return fmt.Errorf("%s: its network has positions, and it takes no position_ids: %s", path, remedy)
+	}
+	return nil
 }

@@ -120,6 +120,9 @@ func openONNX(path string, d device) (*opened, error) {
 	if o.config, err = model.ParseConfig(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if err := checkNetwork(path, m, info, o.config); err != nil {
+		return nil, err
+	}
 	o.context = o.config.Context
 	tokenizer, _ := m.MetadataValue(model.MetaTokenizer)
 	o.tokenizer = []byte(tokenizer)

@@ -86,7 +86,7 @@ func (v *verification) read(path string) error {
 	if q := m.Metadata[export.MetaQuantize]; q != "" {
 		return fmt.Errorf("%s: its weights are %s, and no bound on single values tells a right file from a wrong one: `attnx export --quantize %s --text FILE` measures what was lost", path, q, q)
 	}
-	want, err := v.fingerprint(info, m)
+	want, err := fileFingerprint(v.checkpoint.Config, info.Profile, m)
 	if err != nil {
 		return err
 	}
@@ -104,19 +104,6 @@ func (v *verification) read(path string) error {
 		v.strangers = append(v.strangers, path)
 	}
 	return nil
-}
-
-// fingerprint returns that of the checkpoint's network in the form in which
-// the file has it.
-func (v *verification) fingerprint(info export.Info, m *onnx.Model) (string, error) {
-	if info.Profile != export.Cache {
-		return graph.Fingerprint(v.graph), nil
-	}
-	g, err := model.BuildCached(v.checkpoint.Config, lastLogits(m))
-	if err != nil {
-		return "", err
-	}
-	return graph.Fingerprint(g), nil
 }
 
 // run verifies the named runtimes, or all of them.
@@ -201,14 +188,21 @@ func (v *verification) options(device string) (ort.Options, error) {
 		build = "auto" // a process loads one library: it must be the one that CUDA needs
 	}
 	lib, err := ort.Find(v.device.library, build)
-	var gone *runtime.UnavailableError
-	if errors.As(err, &gone) { // it is about the library, which CUDA needs too
-		err = &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}
-	}
-	return ort.Options{Library: lib.Path, Device: device, CUDA: ort.CUDAOptions{TF32: v.device.tf32}}, err
+	return ort.Options{Library: lib.Path, Device: device, CUDA: ort.CUDAOptions{TF32: v.device.tf32}}, onDevice(err, device)
 }
 
-func (v *verification) openORT(device string) (runtime.Session, error) {
+// onDevice says of a library that is not there, or that this program cannot
+// use, which runtime is unavailable by it: CUDA needs it too.
+func onDevice(err error, device string) error {
+	var gone *runtime.UnavailableError
+	if errors.As(err, &gone) && gone.Runtime == "ort-cpu" {
+		return &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}
+	}
+	return err
+}
+
+func (v *verification) openORT(device string) (s runtime.Session, err error) {
+	defer func() { err = onDevice(err, device) }()
 	o, err := v.options(device)
 	if err != nil {
 		return nil, err

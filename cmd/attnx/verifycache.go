@@ -47,7 +47,8 @@ func (v *verification) cachedCandidates(name string, named bool) []runtime.Candi
 	return out
 }
 
-func (v *verification) openCached(device string, level ort.Optimization) (runtime.Session, error) {
+func (v *verification) openCached(device string, level ort.Optimization) (s runtime.Session, err error) {
+	defer func() { err = onDevice(err, device) }()
 	o, err := v.options(device)
 	if err != nil {
 		return nil, err

@@ -72,15 +72,16 @@ func Diagnose(explicit string) []Check {
 		} else {
 			add("providers", OK, strings.Join(names, ", ")+" ("+build+")", "")
 		}
+		noProvider := "its provider's library is not beside " + lib.Path + ", as in the CPU packages"
 		switch err := tryCUDA(); {
 		case err == nil:
 			add("cuda", OK, "a model ran on it", "")
 		case beside(lib.Path, cudaProvider) != "":
 			fail("cuda", Unavailable, err)
 		case len(gpuBuild().bundles) == 0:
-			add("cuda", NotFound, lib.Path+" is a CPU build", "there is no official GPU build for "+goruntime.GOOS+"/"+goruntime.GOARCH+": use --device cpu")
+			add("cuda", NotFound, noProvider, "there is no official GPU build for "+goruntime.GOOS+"/"+goruntime.GOARCH+": use --device cpu")
 		default:
-			add("cuda", NotFound, lib.Path+" is a CPU build", remedyBuild)
+			add("cuda", NotFound, noProvider, remedyBuild)
 		}
 	}
 	if lib.Path != "" {

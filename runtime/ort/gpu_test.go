@@ -302,6 +302,9 @@ func TestGPUFault(t *testing.T) {
 	if err := d.Read(m, 0, make([]byte, 4)); !errors.As(err, &failed) {
 		t.Errorf("a copy after the fault: %v", err)
 	}
+	if err := d.Close(); err != nil { // nothing of it can be freed any more, and it must not hang
+		t.Errorf("closing after the fault: %v", err)
+	}
 }
 
 // TestGPUSignals has Ctrl-C arrive after the provider was loaded for the first
