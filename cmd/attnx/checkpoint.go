@@ -51,10 +51,7 @@ type loader func(path string) (*model.Checkpoint, error)
 // folder or a Hugging Face folder. It also returns the path of what was read.
 func loadCheckpoint(path string, warn io.Writer, load loader) (*model.Checkpoint, string, error) {
 	if huggingface.IsFolder(path) {
-		if err := verifyFolder(path); err != nil {
-			return nil, "", err
-		}
-		c, rounding, err := huggingface.Read(path)
+		c, rounding, err := readFolder(path)
 		if err == nil && rounding.Changed > 0 {
 			fmt.Fprintf(warn, "%s: rounding to float32 changed %s weights, by at most %.3g\n", path, thousands(rounding.Changed), rounding.MaxAbs)
 		}

@@ -91,7 +91,7 @@ rounding is told: how many weights changed, and by how much at most.`,
 // not float32.
 func readAny(path string, warn io.Writer, load loader) (*model.Checkpoint, format.Rounding, error) {
 	if huggingface.IsFolder(path) {
-		return huggingface.Read(path)
+		return readFolder(path)
 	}
 	if !isFolder(path) {
 		to, err := resolve(path, warn)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -35,6 +37,14 @@ func verifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
 	done := make(chan error, 1)
 	go func() { done <- w.Verify(context.Background()) }()
 	return func() error { return <-done }, nil
+}
+
+// readFolder reads the checkpoint in a Hugging Face folder, whole or not at all.
+func readFolder(path string) (*model.Checkpoint, format.Rounding, error) {
+	if err := verifyFolder(path); err != nil {
+		return nil, format.Rounding{}, err
+	}
+	return huggingface.Read(path)
 }
 
 // verifyFolder compares the weights of a folder that export wrote with what its
