@@ -9,7 +9,8 @@
 //   - model/graph is the graph that a network becomes, and its operators;
 //   - model/train trains: data, AdamW, the loop, the Gorgonia engine;
 //   - format is the checkpoint file, format/store the safe way to write one;
-//   - export writes a graph as ONNX, export/onnx is the ONNX file itself;
+//   - export writes a graph as ONNX, export/onnx is the ONNX file itself, and
+//     export/placement tells where CUDA would run it;
 //   - runtime compares and generates; runtime/ref is the float64 oracle,
 //     runtime/ort ONNX Runtime, runtime/onnxgo onnx-go, and runtime/conform
 //     the suite that all of them pass;

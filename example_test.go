@@ -153,3 +153,32 @@ func Example_onnxRuntime() {
 	check(err)
 	fmt.Println(out["logits"].Shape) // (1,8,33)
 }
+
+// Go on with texts with a cache, on the CPU or on a GPU: the keys and values of
+// what was read stay where the model runs. Like the example before it, this one
+// is compiled and not run.
+func Example_cache() {
+	c := trained()
+	tok, err := tokens.Parse(c.Tokenizer)
+	check(err)
+	g, err := model.BuildCached(c.Config, true) // the last token's logits alone
+	check(err)
+	file, err := export.Bytes(g, c.Weights, export.Options{Profile: export.Cache})
+	check(err)
+	library, err := ort.FindOrInstall(context.Background(), "", nil)
+	check(err)
+	device, err := ort.OpenDeviceBytes(file, ort.Options{Library: library.Path, Device: "auto"})
+	check(err)
+	defer device.Close()
+	prompts := [][]int64{tok.Encode("not like"), tok.Encode("do")}
+	decoder, err := runtime.NewDecoder(device, runtime.DecoderOptions{Batch: len(prompts), Context: c.Config.Context})
+	check(err)
+	sampler := model.Sampler{}
+	answers, err := runtime.Generate(context.Background(), decoder, prompts, runtime.GenerateOptions{
+		MaxTokens: 4,
+		Pick:      func(logits []float32, _, step int) (int, error) { return sampler.Pick(logits, step) },
+		OnToken:   func(sequence int, id int64) error { fmt.Println(sequence, id); return nil },
+	})
+	check(err)
+	fmt.Println(len(answers))
+}
