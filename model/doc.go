@@ -1,6 +1,6 @@
 // Package model holds the networks: what they are made of ([Config]), the one
-// definition of each ([Build], and [BuildCached] with a past), their weights, and how a trained model is kept
-// in a file ([Checkpoint]).
+// definition of each ([Build], with a past [BuildCached]), their weights, and
+// how a trained model is kept in a file ([Checkpoint]).
 //
 // Shapes in this project are written with these letters:
 //
