@@ -59,6 +59,7 @@ func openModel(path string, d device, warn io.Writer) (*opened, error) {
 	if !errors.Is(err, runtime.ErrUnavailable) || d.name == "cuda" || d.library != "" {
 		return nil, err
 	}
+	why := oneLine(err.Error())
 	g, err := model.Build(c.Config)
 	if err != nil {
 		return nil, err
@@ -66,7 +67,7 @@ func openModel(path string, d device, warn io.Writer) (*opened, error) {
 	session, err := train.NewForward(g, c.Weights)
 	return &opened{
 		path: path, config: c.Config, tokenizer: c.Tokenizer, context: c.Config.Context, session: session,
-		running: "Go (`attnx runtime install` brings the faster ONNX Runtime)",
+		running: "Go (no ONNX Runtime: " + why + ")",
 	}, err
 }
 
