@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -66,15 +67,19 @@ func FindOrInstall(ctx context.Context, explicit string, progress func(done, tot
 // install is Install with the folder and the build as arguments.
 func install(ctx context.Context, dir string, b build, o InstallOptions) (string, error) {
 	library := filepath.Join(dir, libraryNames()[0])
+	// The client is wrong whatever is there already.
+	if o.Client != "" && o.Client != "npm" && o.Client != "pip" {
+		return "", fmt.Errorf("client %q: it must be npm or pip", o.Client)
+	}
+	if o.Client != "" && len(b.bundles) > 0 && !slices.ContainsFunc(b.bundles, func(from bundle) bool { return from.client == o.Client }) {
+		return "", fmt.Errorf("client %q: it has no %s build, take pip", o.Client, b.name)
+	}
 	if holds(dir, b.files()) {
 		return library, nil
 	}
 	if len(b.bundles) == 0 {
 		return "", unavailable("there is no official "+b.name+" build for "+goruntime.GOOS+"/"+goruntime.GOARCH,
 			"build ONNX Runtime "+MinVersion+" or newer and name it with --ort-lib")
-	}
-	if o.Client != "" && o.Client != "npm" && o.Client != "pip" {
-		return "", fmt.Errorf("client %q: it must be npm or pip", o.Client)
 	}
 
 	parent := filepath.Dir(dir)
@@ -111,9 +116,6 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 			return "", err // not a case for a second try elsewhere: somebody should look
 		}
 		refusals = append(refusals, err.Error())
-	}
-	if len(refusals) == 0 {
-		return "", fmt.Errorf("client %q: it has no %s build, take pip", o.Client, b.name)
 	}
 	return "", unavailable("fetching it failed: "+strings.Join(refusals, "; "),
 		"install npm or pip and check the network, or name a library with --ort-lib or "+EnvLibrary)
