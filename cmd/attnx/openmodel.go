@@ -89,7 +89,7 @@ func openCheckpoint(c *model.Checkpoint, f form, d device) (*opened, error) {
 	o := &opened{config: c.Config, tokenizer: c.Tokenizer, file: m, context: c.Config.Context}
 	how.CUDA.Graphs = fixedShapes(m)
 	if o.device, err = ort.OpenDeviceBytes(data.Bytes(), how); err != nil {
-		return nil, withoutKernel(err, m)
+		return nil, withoutKernel("model", m, err)
 	}
 	o.running = describeORT(o.device)
 	return o, nil
@@ -152,14 +152,14 @@ func openONNX(path string, d device) (*opened, error) {
 		return nil, altered
 	}
 	if err != nil {
-		return nil, withoutKernel(err, m)
+		return nil, withoutKernel(path, m, err)
 	}
 	return o, nil
 }
 
 // withoutKernel says which node of a model it was that CUDA cannot run, where
 // that is the trouble and the table of kernels knows.
-func withoutKernel(err error, m *onnx.Model) error {
+func withoutKernel(name string, m *onnx.Model, err error) error {
 	missing := new(ort.CUDAError)
 	if !errors.As(err, &missing) || missing.Missing != ort.MissingKernel {
 		return err
@@ -170,10 +170,10 @@ func withoutKernel(err error, m *onnx.Model) error {
 	}
 	for _, n := range plan.Nodes {
 		if n.Device != placement.OnCUDA {
-			return &ort.CUDAError{
+			return fmt.Errorf("%s: %w", name, &ort.CUDAError{
 				Missing: ort.MissingKernel, Detail: fmt.Sprintf("node %q: %s", n.Node, n.Why),
 				Remedy: "export for the GPU, with --dtype float16 or bfloat16 where --fuse ort is asked for and without --quantize int8 (`attnx verify --plan cuda` lists all such nodes), or use --device cpu",
-			}
+			})
 		}
 	}
 	return err
