@@ -14,7 +14,6 @@ type GenAI struct {
 	Width   int    // of the network
 	Begin   *int64 // the id that begins a text; nil if there is none
 	End     int64  // the id that ends a text: onnxruntime-genai opens no model without
-	Shared  bool   // past and present are one buffer of Context tokens
 }
 
 // genaiConfig is a genai_config.json: the members that onnxruntime-genai's
@@ -74,7 +73,7 @@ func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 			Inputs:  map[string]string{"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
 			Outputs: map[string]string{"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},
 		}},
-		Search: genaiSearch{MaxIDs: g.Context, Shared: g.Shared, NumBeams: 1},
+		Search: genaiSearch{MaxIDs: g.Context, Shared: m.Metadata[MetaCache] == CacheShared, NumBeams: 1},
 	}
 	d := &c.Model.Decoder
 	for _, in := range m.Graph.Inputs {

@@ -83,7 +83,7 @@ func (x *cache) span() (first, seen graph.Dim) {
 	return P, P.Add(T)
 }
 
-// last returns of x (B,T,C) what the logits are asked for: all of it, or the
+// last returns of y (B,T,C) what the logits are asked for: all of it, or the
 // last token, (B,1,C).
 func (x *cache) last(b *graph.Builder, y *graph.Value) *graph.Value {
 	if x == nil || !x.lastOnly {

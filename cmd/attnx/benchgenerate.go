@@ -51,7 +51,8 @@ func benchGenerateCommand(s streams) *cobra.Command {
 once, then a token a run. Without a model --preset measures a network with
 random weights. Times are medians. The share is the time that the memory takes
 to give the weights, over that of a run: its bandwidth is measured before and
-after, by reading 512 MiB on all cores (on CUDA by reading and writing 512 MiB).`,
+after, by reading 512 MiB on all cores (on CUDA by reading and writing 512 MiB).
+Weights that fit into a cache can come faster.`,
 		Example: "  attnx bench generate models/go\n  attnx bench generate --preset gpt2 --fuse ort --json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 == cmd.Flags().Changed("preset") {
@@ -141,50 +142,46 @@ type generateBench struct {
 
 func (b generateBench) run(ctx context.Context, name string, batches []int) (generateReport, error) {
 	r := generateReport{Model: name}
-	var reads []float64 // seconds at the bandwidth of 1 GB/s: what the weights of a run take
 	for _, batch := range batches {
 		if batch < 1 {
 			return r, fmt.Errorf("--batch %d: give 1 or more", batch)
 		}
-		row, gigabytes, device, err := b.batch(ctx, batch, &r)
+		row, err := b.batch(ctx, batch, &r)
 		if err != nil {
 			return r, err
 		}
-		r.Device = device
-		r.Rows, reads = append(r.Rows, row), append(reads, gigabytes)
+		r.Rows = append(r.Rows, row)
 	}
-	for i := range r.Rows {
-		if r.Bandwidth > 0 {
-			r.Rows[i].Share = reads[i] / r.Bandwidth
-		}
+	for i := range r.Rows { // of the best bandwidth that was seen
+		r.Rows[i].Share /= r.Bandwidth
 	}
 	return r, nil
 }
 
-// batch measures one batch. rate is the gigabytes of weights that its runs read
-// in a second.
-func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) (row generateRow, rate float64, running string, err error) {
+// batch measures one batch. The row's share is still the gigabytes of weights
+// that its runs read in a second.
+func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) (row generateRow, err error) {
 	resetPeakMemory()
 	o, err := b.open()
 	if err != nil {
-		return row, 0, "", err
+		return row, err
 	}
 	defer o.Close()
 	if o.device == nil {
-		return row, 0, "", fmt.Errorf("%s has no cache of keys and values: export the checkpoint with --profile cache, and see that ONNX Runtime is installed (`attnx doctor`)", o.path)
+		return row, fmt.Errorf("%s has no cache of keys and values: export the checkpoint with --profile cache, and see that ONNX Runtime is installed (`attnx doctor`)", o.path)
 	}
 	if b.count > o.context-2 || b.past > o.context-2-b.count {
-		return row, 0, "", fmt.Errorf("--past %d and behind it two tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.context)
+		return row, fmt.Errorf("--past %d and behind it two tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.context)
 	}
 	peak := peakMemory()
 	if err := r.measureBandwidth(o.device.Device(), b.device); err != nil {
-		return row, 0, "", err
+		return row, err
 	}
 	resetPeakMemory() // what measuring the bandwidth took is not generation's
 	timed := &timedDevice{Device: o.device}
 	d, err := runtime.NewDecoder(timed, runtime.DecoderOptions{Batch: batch, Context: o.context})
 	if err != nil {
-		return row, 0, "", err
+		return row, err
 	}
 	prompts, next := make([][]int64, batch), make([]int64, batch)
 	stream := model.NewStream(1, "bench")
@@ -196,37 +193,43 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 	var first, prefill, step, outside []float64
 	for range 3 { // the first finds its memory
 		if err := context.Cause(ctx); err != nil {
-			return row, 0, "", err
+			return row, err
 		}
 		began := time.Now()
 		logits, err := d.Prefill(prompts)
 		if err != nil {
-			return row, 0, "", err
+			return row, err
 		}
 		prefill = append(prefill, time.Since(began).Seconds())
-		best(next, logits)
+		if err := best(next, logits); err != nil {
+			return row, err
+		}
 		first = append(first, time.Since(began).Seconds())
 	}
 	for range b.count + 2 {
 		if err := context.Cause(ctx); err != nil {
-			return row, 0, "", err
+			return row, err
 		}
 		timed.took = 0
 		began := time.Now()
 		logits, err := d.Step(next)
 		took := time.Since(began)
 		if err != nil {
-			return row, 0, "", err
+			return row, err
 		}
-		best(next, logits)
+		if err := best(next, logits); err != nil {
+			return row, err
+		}
 		step, outside = append(step, took.Seconds()), append(outside, (took-timed.took).Seconds())
 	}
 	seconds := median(step[2:])
 	row = generateRow{
 		Batch: batch, Past: b.past, Prefill: float64(batch*b.past) / median(prefill[1:]), Decode: float64(batch) / seconds,
+		Share:      float64(weightBytes(o.file)) / seconds / 1e9,
 		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: max(peak, peakMemory()),
 	}
-	return row, float64(weightBytes(o.file)) / seconds / 1e9, o.running, r.measureBandwidth(o.device.Device(), b.device)
+	r.Device = o.running
+	return row, r.measureBandwidth(o.device.Device(), b.device)
 }
 
 // measureBandwidth keeps the best of the measurements: a bound is what the
@@ -239,18 +242,16 @@ func (r *generateReport) measureBandwidth(name string, d device) error {
 }
 
 // best picks the likeliest token of each sequence from logits (B,V).
-func best(next []int64, logits []float32) {
+func best(next []int64, logits []float32) error {
 	vocab := len(logits) / len(next)
 	for i := range next {
-		row := logits[i*vocab:][:vocab]
-		at := 0
-		for j, x := range row {
-			if x > row[at] {
-				at = j
-			}
+		id, err := model.Sampler{}.Pick(logits[i*vocab:][:vocab], 0)
+		if err != nil {
+			return err
 		}
-		next[i] = int64(at)
+		next[i] = int64(id)
 	}
+	return nil
 }
 
 // timedDevice measures its own runs.

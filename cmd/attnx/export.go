@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strings"
@@ -210,11 +211,20 @@ func exportBytes(c *model.Checkpoint, f form) ([]byte, error) {
 
 // exportModel returns a model in the form of an ONNX file.
 func exportModel(c *model.Checkpoint, f form) (*onnx.Model, error) {
-	g, o, err := graphOf(c, f)
+	m, _, err := writtenModel(c, f)
+	return m, err
+}
+
+// encodedModel returns a model in the form of an ONNX file, and the file's bytes.
+func encodedModel(c *model.Checkpoint, f form) (*onnx.Model, []byte, error) {
+	m, err := exportModel(c, f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return export.Model(g, c.Weights, o)
+	var b bytes.Buffer
+	b.Grow(int(m.EncodedSize()))
+	err = m.Encode(&b)
+	return m, b.Bytes(), err
 }
 
 // writtenModel is exportModel, and says what changing the numbers did.

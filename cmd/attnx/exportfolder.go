@@ -122,7 +122,7 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + weights})
 	}
 	end := genaiEnd(c, p.End)
-	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end, Shared: how.Fuse}.Config(m)
+	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end}.Config(m)
 	if err != nil {
 		return err
 	}

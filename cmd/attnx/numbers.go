@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -81,9 +80,16 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f fo
 	q, err := quality(ctx, c, f, sequences)
 	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
 		// No runtime here computes in this type. What is lost at least is what
-		// rounding the weights loses.
-		fmt.Fprintf(w, "not run: %s; measured with rounded weights, computed in float64:\n", oneLine(err.Error()))
-		q, err = roundedQuality(ctx, c, done.DType, sequences)
+		// the weights lose.
+		why := oneLine(err.Error())
+		if f.Quantize != "" {
+			fmt.Fprintf(w, "not run: %s; measured with %s weights, computed in float32:\n", why, f.Quantize)
+			f.DType = format.Float32
+			q, err = quality(ctx, c, f, sequences)
+		} else {
+			fmt.Fprintf(w, "not run: %s; measured with rounded weights, computed in float64:\n", why)
+			q, err = roundedQuality(ctx, c, done.DType, sequences)
+		}
 	}
 	if errors.Is(err, context.Canceled) {
 		return err
@@ -156,15 +162,11 @@ func quality(ctx context.Context, c *model.Checkpoint, f form, sequences [][]int
 	if err != nil {
 		return runtime.Quality{}, err
 	}
-	m, err := exportModel(c, f)
+	m, data, err := encodedModel(c, f)
 	if err != nil {
 		return runtime.Quality{}, err
 	}
-	var data bytes.Buffer
-	if err := m.Encode(&data); err != nil {
-		return runtime.Quality{}, err
-	}
-	s, err := ort.OpenBytes(data.Bytes(), how)
+	s, err := ort.OpenBytes(data, how)
 	if err != nil {
 		return runtime.Quality{}, err
 	}
@@ -173,28 +175,29 @@ func quality(ctx context.Context, c *model.Checkpoint, f form, sequences [][]int
 	if f.Profile == export.Cache {
 		candidate = runtime.Cached(s, cacheShape(c.Config, m), runtime.TokenByToken) // prefill and decoding both
 	}
-	g, err := model.Build(c.Config)
-	if err != nil {
-		return runtime.Quality{}, err
-	}
-	oracle, err := ref.New(g, c.Weights)
+	oracle, err := oracleOf(c.Config, c.Weights)
 	if err != nil {
 		return runtime.Quality{}, err
 	}
 	return runtime.MeasureQuality(ctx, oracle, candidate, sequences)
 }
 
+// oracleOf returns the network of a configuration in float64.
+func oracleOf(c model.Config, weights model.Weights) (*ref.Oracle, error) {
+	g, err := model.Build(c)
+	if err != nil {
+		return nil, err
+	}
+	return ref.New(g, weights)
+}
+
 // roundedQuality compares the oracle with itself on weights that were rounded.
 func roundedQuality(ctx context.Context, c *model.Checkpoint, to format.DType, sequences [][]int64) (runtime.Quality, error) {
-	g, err := model.Build(c.Config)
+	oracle, err := oracleOf(c.Config, c.Weights)
 	if err != nil {
 		return runtime.Quality{}, err
 	}
-	oracle, err := ref.New(g, c.Weights)
-	if err != nil {
-		return runtime.Quality{}, err
-	}
-	weights := make([]format.Tensor, len(c.Weights))
+	weights := make(model.Weights, len(c.Weights))
 	for i, t := range c.Weights {
 		half, _, err := t.Convert(to)
 		if err == nil {
@@ -204,7 +207,7 @@ func roundedQuality(ctx context.Context, c *model.Checkpoint, to format.DType, s
 			return runtime.Quality{}, err
 		}
 	}
-	rounded, err := ref.New(g, weights)
+	rounded, err := oracleOf(c.Config, weights)
 	if err != nil {
 		return runtime.Quality{}, err
 	}

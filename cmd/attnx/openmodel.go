@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -78,17 +77,13 @@ func openCheckpoint(c *model.Checkpoint, f form, d device) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := exportModel(c, f)
+	m, data, err := encodedModel(c, f)
 	if err != nil {
-		return nil, err
-	}
-	var data bytes.Buffer
-	if err := m.Encode(&data); err != nil {
 		return nil, err
 	}
 	o := &opened{config: c.Config, tokenizer: c.Tokenizer, file: m, context: c.Config.Context}
 	how.CUDA.Graphs = fixedShapes(m)
-	if o.device, err = ort.OpenDeviceBytes(data.Bytes(), how); err != nil {
+	if o.device, err = ort.OpenDeviceBytes(data, how); err != nil {
 		return nil, withoutKernel("model", m, err)
 	}
 	o.running = describeORT(o.device)
