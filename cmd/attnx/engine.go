@@ -37,8 +37,8 @@ func openEngine(name, device string, c model.Config) (e train.Engine, why error,
 }
 
 // ortEngine trains through ONNX Runtime: the step goes there as an ONNX file
-// in memory. The library of o is looked for, for its device. A device that does not work is an
-// error here, before anything is trained.
+// in memory. The library of o is looked for, for its device. A device that does
+// not work is an error here, before anything is trained.
 func ortEngine(c model.Config, o ort.Options) (train.Engine, error) {
 	lib, err := ort.Find("", o.Device)
 	if err != nil {
