@@ -106,21 +106,21 @@ func narrow(x float64, exponentBits, fractionBits int) (uint16, float64) {
 	if math.IsNaN(x) {
 		return sign | uint16(most<<fractionBits) | 1<<(fractionBits-1), x
 	}
-	switch {
-	case math.IsInf(x, 0):
-		return sign | uint16(most<<fractionBits), x
-	case x == 0: // has no exponent
-		return sign, x
-	}
 	bias := most / 2
-	_, e := math.Frexp(x)                 // |x| is in [2^(e-1), 2^e)
-	e = max(e-1, 1-bias)                  // the exponent of the smallest normal number is that of the subnormal ones
-	unit := math.Ldexp(1, e-fractionBits) // of the last place
-	steps := math.RoundToEven(math.Abs(x) / unit)
+	e := int(math.Float64bits(x)>>52&0x7ff) - 1023 // |x| is in [2^e, 2^(e+1)), or subnormal
+	if e > bias {
+		return sign | uint16(most<<fractionBits), math.Inf(1 - 2*int(sign>>15))
+	}
+	e = max(e, 1-bias) // the exponent of the smallest normal number is that of the subnormal ones
+	// The last place of the sum is the last place of the new type, so the
+	// addition rounds, and the sum's fraction counts in units of that place.
+	shift := math.Float64frombits(uint64(e-fractionBits+52+1023) << 52)
+	sum := math.Abs(x) + shift
+	steps := int(math.Float64bits(sum) & (1<<52 - 1))
 	// A full fraction that was rounded up goes on to the next exponent by itself.
-	bits := (e+bias-1)<<fractionBits + int(steps)
+	bits := (e+bias-1)<<fractionBits + steps
 	if bits >= most<<fractionBits {
 		return sign | uint16(most<<fractionBits), math.Inf(1 - 2*int(sign>>15))
 	}
-	return sign | uint16(bits), math.Copysign(steps*unit, x)
+	return sign | uint16(bits), math.Copysign(sum-shift, x)
 }

@@ -88,3 +88,21 @@ func TestConvert(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func BenchmarkConvert(b *testing.B) {
+	v := make([]float32, 1<<22)
+	for i := range v {
+		v[i] = float32(math.Sin(float64(i)) / 50) // as large as a trained model's weights
+	}
+	x := format.FromFloat32s("x", []int{len(v)}, v)
+	for _, to := range []format.DType{format.Float16, format.BFloat16} {
+		b.Run(to.String(), func(b *testing.B) {
+			b.SetBytes(int64(len(x.Data)))
+			for b.Loop() {
+				if _, _, err := x.Convert(to); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

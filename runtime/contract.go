@@ -101,6 +101,9 @@ func readContract(d Device, o DecoderOptions) (contract, error) {
 			t.heads, t.width, t.dtype = past.Shape[1].Size, past.Shape[3].Size, past.DType
 			t.out = out.take(t.present, []format.DType{t.dtype}, fmt.Sprintf("%s[batch,%d,past+tokens,%d] as %s has it", t.dtype, t.heads, t.width, t.past),
 				batch, t.heads, presentLength, t.width)
+			if out.err == nil {
+				out.err = c.checkLengths(past, out.values[t.out])
+			}
 			c.caches = append(c.caches, t)
 		}
 	}
@@ -110,6 +113,21 @@ func readContract(d Device, o DecoderOptions) (contract, error) {
 		return c, in.err
 	}
 	return c, out.err
+}
+
+// checkLengths refuses a past and a present whose lengths have names that belie
+// the kind of cache: one buffer has one length, and what has grown has another.
+func (c *contract) checkLengths(past, present Value) error {
+	before, after := past.Shape[2].Name, present.Shape[2].Name
+	named := before != "" && before != "?" && after != "" && after != "?"
+	if !named || (before == after) == c.shared {
+		return nil
+	}
+	declares := fmt.Sprintf("input %s and output %s", past, present)
+	if c.shared {
+		return &ContractError{declares, fmt.Sprintf("one length for both where %s = %q", CacheKey, CacheShared)}
+	}
+	return &ContractError{declares, fmt.Sprintf("two lengths, unless %s = %q", CacheKey, CacheShared)}
 }
 
 func pastName(layer int, part string) string {

@@ -59,6 +59,12 @@ func TestContractRefuses(t *testing.T) {
 		{"past of three axes", in(key, func(v *Value) { v.Shape = v.Shape[1:] }), "input past_key_values.1.key F32[2,", ""},
 		{"past of certain length", in(key, dim(2, Dim{Size: 4})), "F32[batch_size,2,4,3]", ""},
 		{"past of context length", in(key, dim(2, Dim{Size: small.context})), "F32[batch_size,2,16,3]", CacheConcat},
+		{"present as long as past", func(m *fakeModel) {
+			past := at(m.inputs, "past_key_values.1.value").Shape[2]
+			dim(2, past)(at(m.outputs, "present.1.value"))
+		}, "input past_key_values.1.value F32[batch_size,2,past_sequence_length,3] and output present.1.value F32[batch_size,2,past_sequence_length,3]", CacheConcat},
+		{"present longer than past", out("present.1.value", dim(2, Dim{Name: "total_sequence_length"})),
+			"input past_key_values.1.value F32[batch_size,2,max_sequence_length,3] and output present.1.value F32[batch_size,2,total_sequence_length,3]", CacheShared},
 		{"present of another width", out("present.0.value", dim(3, Dim{Size: 4})), "output present.0.value F32", ""},
 		{"present of another type", out("present.0.value", dtype(format.Float16)), "output present.0.value F16", ""},
 		{"no present", out("present.0.value", rename("present.0")), "no output present.0.value", ""},
