@@ -9,6 +9,10 @@
 // process holds one library: the first [Open] decides, and a second, different
 // path is refused.
 //
+// Official builds from 1.29 on report to their maker which sessions a process
+// opens. Before this package loads the library it sets ORT_DISABLE_TELEMETRY=1
+// in the environment of the process, unless the variable has a value.
+//
 // The binding is github.com/yalue/onnxruntime_go v1.27.0, which asks the
 // library for version 24 of its C API. The table of functions behind that
 // version is append-only, so every ONNX Runtime from 1.24 on serves it; a

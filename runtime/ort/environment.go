@@ -51,6 +51,7 @@ func load(explicit, device string) (lib Library, version string, err error) {
 		}
 		return loaded.Library, ort.GetVersion(), nil
 	}
+	refuseTelemetry()
 	ort.SetSharedLibraryPath(lib.Path)
 	// ONNX Runtime prints every error that it also returns. Returned is enough.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
@@ -61,6 +62,9 @@ func load(explicit, device string) (lib Library, version string, err error) {
 		}
 	}
 	loaded.Library = lib
+	if os.Getenv(envTelemetry) == "1" {
+		_ = ort.DisableTelemetry() // what is left of it on Windows, which has no such variable
+	}
 	return lib, ort.GetVersion(), nil
 }
 
