@@ -35,6 +35,25 @@ func BuildCached(c Config, last bool) (*graph.Graph, error) {
 	return b.Graph()
 }
 
+// Presents returns the keys and values of a network that Build gave for c, of
+// every layer (B,H,T,D), as the outputs that BuildCached has for a text without
+// a past.
+func Presents(g *graph.Graph, c Config) []graph.Output {
+	var outputs []graph.Output
+	for i := range c.Layers {
+		layer := fmt.Sprintf("h.%d.", i)
+		if c.Arch == Simple {
+			layer = ""
+		}
+		for _, part := range []string{"key", "value"} {
+			outputs = append(outputs, graph.Output{Name: presentName(i, part), Value: g.Lookup(layer + "attn." + part)})
+		}
+	}
+	return outputs
+}
+
+func presentName(layer int, part string) string { return fmt.Sprintf("present.%d.%s", layer, part) }
+
 // cache is what a network with a past is given beside its ids. A nil cache is
 // that of a network without one.
 type cache struct {
@@ -99,7 +118,7 @@ func (x *past) append(b *graph.Builder, key, value *graph.Value) (k, v *graph.Va
 		return key, value
 	}
 	present := func(part string, old, new *graph.Value) *graph.Value {
-		return x.root.Name(fmt.Sprintf("present.%d.%s", x.layer, part), x.root.Concat(2, old, new))
+		return x.root.Name(presentName(x.layer, part), x.root.Concat(2, old, new))
 	}
 	x.present = []*graph.Value{present("key", x.key, key), present("value", x.value, value)}
 	return x.present[0], x.present[1]

@@ -58,9 +58,15 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 	}
 	// Case by case, so that no more than one of the oracle's outputs is held:
 	// they are the largest tensors there are.
-	for _, c := range cases {
+	stopped := func() error {
 		if err := context.Cause(ctx); err != nil {
-			return Report{}, fmt.Errorf("verify: stopped: %w", err)
+			return fmt.Errorf("verify: stopped: %w", err)
+		}
+		return nil
+	}
+	for _, c := range cases {
+		if err := stopped(); err != nil {
+			return Report{}, err
 		}
 		want, err := outputs(oracle, c)
 		if err != nil {
@@ -72,6 +78,9 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 			}
 		}
 		for _, r := range runs {
+			if err := stopped(); err != nil { // a case may take minutes in one runtime
+				return Report{}, err
+			}
 			r.run(c, want)
 		}
 	}

@@ -59,6 +59,13 @@ func (p *progress) set(n int, note string) {
 	}
 }
 
+// clear takes the bar off the screen.
+func (p *progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
 // finish leaves the bar as it stands and goes to the next line.
 func (p *progress) finish() {
 	if p.bar != nil {

@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/export"
@@ -126,7 +128,52 @@ func (v *verification) run(cmd *cobra.Command, names []string, seed uint64) (run
 		return runtime.Report{}, err
 	}
 	config := v.checkpoint.Config
-	return runtime.Verify(cmd.Context(), oracle, candidates, runtime.Cases(config.Vocab, config.Context, seed))
+	cases := runtime.Cases(config.Vocab, config.Context, seed)
+	oracle, done := watch(cmd.ErrOrStderr(), oracle, candidates, cases)
+	defer done()
+	return runtime.Verify(cmd.Context(), oracle, candidates, cases)
+}
+
+// watch shows on a terminal what is run, and of how many tokens every runtime
+// has given the logits, until done is called. A large model takes minutes.
+func watch(out io.Writer, oracle runtime.Session, candidates []runtime.Candidate, cases []runtime.Case) (watched runtime.Session, done func()) {
+	total := 0
+	for _, c := range cases {
+		total += len(c.IDs)
+	}
+	bar := newProgress(out, "verify", total, "tokens")
+	if bar.bar == nil {
+		return oracle, func() {}
+	}
+	progressbar.OptionSetPredictTime(false)(bar.bar) // tokens take seconds in one runtime and minutes in another
+	progressbar.OptionSetElapsedTime(true)(bar.bar)
+	finished, begun := 0, 0
+	for i := range candidates {
+		c := &candidates[i]
+		open := c.Open
+		c.Open = func() (runtime.Session, error) {
+			s, err := open()
+			if err != nil {
+				return nil, err
+			}
+			return telling{s, func(format.Tensor) { bar.set(finished, c.Name) }}, nil
+		}
+	}
+	return telling{oracle, func(ids format.Tensor) { // the first to be given a case
+		finished, begun = finished+begun, ids.Elements()
+		bar.set(finished, runtime.OracleName)
+	}}, bar.clear
+}
+
+// telling is a session that tells of a run before it begins.
+type telling struct {
+	runtime.Session
+	tell func(ids format.Tensor)
+}
+
+func (t telling) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	t.tell(inputs["input_ids"])
+	return t.Session.Run(inputs)
 }
 
 func (v *verification) candidate(name string, named bool) runtime.Candidate {

@@ -20,8 +20,9 @@ type (
 
 // CachedNetworks runs the networks of Networks with a past, in every way that
 // a text can be computed then: on the golden ids against PyTorch's logits, and
-// on the standard cases against the oracle, keys and values too. shared says
-// that f makes sessions whose past and present are one buffer.
+// on the standard cases against the oracle, keys and values too. What full's
+// graph gives beside the logits must be what the oracle gives with a past.
+// shared says that f makes sessions whose past and present are one buffer.
 func CachedNetworks(t *testing.T, f Open, o Options, shared bool, cached CachedBuild, full Build, oracle Open) {
 	eachNetwork(t, func(t *testing.T, golden fixtures.Golden, weights []format.Tensor) {
 		c := golden.Config
@@ -96,8 +97,10 @@ func (n cachedNetwork) run(t *testing.T, c runtime.Case) {
 	if err != nil {
 		t.Fatalf("the oracle: %v", err)
 	}
-	if d := runtime.Compare(whole["logits"], want["logits"]); !d.Within {
-		t.Fatalf("the oracle with a past and without: %v %v", d.Reason, d.FirstBad)
+	for name, x := range whole {
+		if d := runtime.Compare(x, want[name].WithName(x.Name)); !d.Within {
+			t.Fatalf("the oracle with a past and without: %s: %v %v", name, d.Reason, d.FirstBad)
+		}
 	}
 	n.compare(t, c.Inputs(), want)
 }

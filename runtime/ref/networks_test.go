@@ -23,6 +23,15 @@ func buildCached(c fixtures.Config, last bool) (*graph.Graph, error) {
 	return model.BuildCached(model.Config(c), last)
 }
 
+// buildPresent builds the network with its keys and values.
+func buildPresent(c fixtures.Config) (*graph.Graph, error) {
+	g, err := build(c)
+	if err == nil {
+		g.Outputs = append(g.Outputs, model.Presents(g, model.Config(c))...)
+	}
+	return g, err
+}
+
 func TestCachedNetworks(t *testing.T) {
-	conform.CachedNetworks(t, open, conform.Options{MaxAbs: exact}, false, buildCached, build, open)
+	conform.CachedNetworks(t, open, conform.Options{MaxAbs: exact}, false, buildCached, buildPresent, open)
 }
