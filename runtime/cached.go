@@ -27,9 +27,14 @@ type Way string
 // there is more than one new token, and knows no padding.
 const (
 	Whole        Way = "whole"          // all tokens in one run
-	TokenByToken Way = "token by token" // the first half in one run, then a token a run
+	TokenByToken Way = "token by token" // at least the first half in one run, then a token a run
 	LeftPadding  Way = "left padding"   // the same, the sequences' halves of different lengths and padded on the left
 )
+
+// singles bounds the tokens that have a run each, give or take one: of a long
+// text more than its half is in the first run. In GPT-2's context the other 448
+// would cost minutes, and differ from these in the length of their past alone.
+const singles = 64
 
 // Ways returns the ways in which a graph of this shape is run.
 func (c CacheShape) Ways() []Way {
@@ -101,7 +106,7 @@ func (t *text) begin() error {
 		case Whole:
 			t.first[b] = t.length
 		default:
-			t.first[b] = max(1, (t.length+1)/2-b%(room/2+1))
+			t.first[b] = max(1, max((t.length+1)/2, t.length-singles)-b%(room/2+1))
 		}
 	}
 	longest := slices.Max(t.first)

@@ -55,3 +55,32 @@ func TestCachedRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A long text has no more runs than it takes to see that they agree, and its
+// sequences still begin at different places.
+func TestCachedBoundsTheRuns(t *testing.T) {
+	const length = 500
+	texts := map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{2, length}, make([]int64, 2*length))}
+	shape := CacheShape{Layers: 1, Heads: 2, HeadWidth: 3, Context: length + 8, DType: format.Float16}
+	for _, way := range shape.Ways() {
+		runs := 0
+		s := counting{shapes{1, format.Float16, false}, &runs}
+		if _, err := Cached(s, shape, way).Run(texts); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[Way]int{Whole: 1, TokenByToken: 1 + singles, LeftPadding: 1 + singles + 1}[way]; runs != want {
+			t.Errorf("%s: %d runs, want %d", way, runs, want)
+		}
+	}
+}
+
+// counting counts its runs.
+type counting struct {
+	shapes
+	runs *int
+}
+
+func (c counting) Run(in map[string]format.Tensor) (map[string]format.Tensor, error) {
+	*c.runs++
+	return c.shapes.Run(in)
+}
