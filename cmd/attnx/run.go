@@ -72,11 +72,15 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.err, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", c.Config.Arch, thousands(n), c.Config.Vocab, c.Config.Context, engine.Name())
+	on := engine.Name()
+	if f.device != "cpu" {
+		on += " on " + f.device
+	}
+	fmt.Fprintf(s.err, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", c.Config.Arch, thousands(n), c.Config.Vocab, c.Config.Context, on)
 	if why != nil {
 		fmt.Fprintf(s.err, "pure Go: %v\n", why)
 	}
-	speed, err := newSpeedometer(c.Config, engine.Name())
+	speed, err := newSpeedometer(c.Config, engine.Name(), f.device)
 	if err != nil {
 		return err
 	}

@@ -25,12 +25,13 @@ type speedometer struct {
 	peak float64 // GFLOP/s of a matrix product; 0 where it was not measured
 }
 
-// newSpeedometer measures a matrix product where ONNX Runtime trains: a fifth
-// of a second that tells how much of the machine a run makes use of.
-func newSpeedometer(c model.Config, engine string) (speedometer, error) {
+// newSpeedometer measures a matrix product where ONNX Runtime trains on the
+// CPU: a fifth of a second that tells how much of the machine a run makes use
+// of. On a GPU the product would measure the way there.
+func newSpeedometer(c model.Config, engine, device string) (speedometer, error) {
 	flop, err := stepFLOP(c, 1, c.Context)
 	s := speedometer{flop: flop / float64(c.Context)}
-	if err != nil || engine != "ort" {
+	if err != nil || engine != "ort" || device != "cpu" {
 		return s, err
 	}
 	if s.peak, err = gemmPeak(); errors.Is(err, runtime.ErrUnavailable) {
