@@ -43,6 +43,11 @@ type verification struct {
 	strangers  []string                     // files that were exported from other weights
 }
 
+// flatLength is the length of the flat network that is made where no file of
+// one is named. onnx-go computes every text at the full length and keeps every
+// value: GPT-2's context takes 14 GB, and more time than all other runtimes.
+const flatLength = 128
+
 // onnxModel is where a runtime finds an ONNX model: in a file, or, where none
 // was named, in an export that is made in memory.
 type onnxModel struct {
@@ -56,7 +61,7 @@ func newVerification(c *model.Checkpoint, files []string, d device) (*verificati
 	if err != nil {
 		return nil, err
 	}
-	v := &verification{checkpoint: c, graph: g, device: d, files: map[export.Profile]onnxModel{}, length: c.Config.Context}
+	v := &verification{checkpoint: c, graph: g, device: d, files: map[export.Profile]onnxModel{}, length: min(c.Config.Context, flatLength)}
 	for _, path := range files {
 		if err := v.read(path); err != nil {
 			return nil, err
@@ -268,7 +273,7 @@ func (v *verification) openONNXGo() (runtime.Session, error) {
 	if f := v.files[export.Flat]; f.model != nil {
 		return openFlat(f.path, f.model)
 	}
-	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Flat}})
+	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Flat, Length: v.length}})
 	if err != nil {
 		return nil, err
 	}

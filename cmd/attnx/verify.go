@@ -24,7 +24,7 @@ func verifyCommand(s streams) *cobra.Command {
 context, with seeded ids and the edge ids 0 and V-1, and compare the logits
 with the same network evaluated in float64. ONNX files are compared with the
 checkpoint, at most one of each profile; a profile without a file is exported
-in memory.
+in memory, flat for at most 128 tokens: onnx-go runs the cases that fit.
 
 Runtimes: ref (the oracle, in primitive operators and rounded), gorgonia,
 ort-cpu, ort-cuda, onnx-go, and ort-cpu-cache and ort-cuda-cache, the network
