@@ -56,14 +56,14 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 		runs[i] = open(c)
 		defer runs[i].close()
 	}
-	// Case by case, so that no more than one of the oracle's outputs is held:
-	// they are the largest tensors there are.
 	stopped := func() error {
 		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("verify: stopped: %w", err)
 		}
 		return nil
 	}
+	// Case by case, so that no more than one of the oracle's outputs is held:
+	// they are the largest tensors there are.
 	for _, c := range cases {
 		if err := stopped(); err != nil {
 			return Report{}, err

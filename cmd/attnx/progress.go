@@ -59,6 +59,17 @@ func (p *progress) set(n int, note string) {
 	}
 }
 
+// elapsed shows how long the work has taken and not how long it may: for work
+// whose pieces take seconds or minutes. It reports whether there is a screen.
+func (p *progress) elapsed() bool {
+	if p.bar == nil {
+		return false
+	}
+	progressbar.OptionSetPredictTime(false)(p.bar)
+	progressbar.OptionSetElapsedTime(true)(p.bar)
+	return true
+}
+
 // clear takes the bar off the screen.
 func (p *progress) clear() {
 	if p.bar != nil {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/export"
@@ -147,11 +146,9 @@ func watch(out io.Writer, oracle runtime.Session, candidates []runtime.Candidate
 		total += len(c.IDs)
 	}
 	bar := newProgress(out, "verify", total, "tokens")
-	if bar.bar == nil {
+	if !bar.elapsed() {
 		return oracle, func() {}
 	}
-	progressbar.OptionSetPredictTime(false)(bar.bar) // tokens take seconds in one runtime and minutes in another
-	progressbar.OptionSetElapsedTime(true)(bar.bar)
 	finished, begun := 0, 0
 	for i := range candidates {
 		c := &candidates[i]
