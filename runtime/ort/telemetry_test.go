@@ -26,7 +26,7 @@ func TestNoTelemetry(t *testing.T) {
 	for _, name := range []string{child, "HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"} {
 		cmd.Env = append(cmd.Env, name+"="+home)
 	}
-	cmd.Env = append(cmd.Env, EnvLibrary+"="+lib.Path)
+	cmd.Env = append(cmd.Env, EnvLibrary+"="+lib.Path, "LD_LIBRARY_PATH="+os.Getenv("LD_LIBRARY_PATH"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
