@@ -36,7 +36,7 @@ and a column for each head.`,
 					return err
 				}
 			}
-			c, _, err := loadCheckpoint(args[0], s.err, model.LoadModel)
+			c, _, err := loadCheckpoint(args[0], s, model.LoadModel)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ and a column for each head.`,
 			if err := plotAttention(out, chosen); err != nil {
 				return err
 			}
-			fmt.Fprintf(s.err, "wrote %s\n", out)
+			fmt.Fprintf(s.note, "wrote %s\n", out)
 			return nil
 		},
 	}

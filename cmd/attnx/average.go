@@ -35,7 +35,7 @@ training state. A run's folder stands for the checkpoints it has kept, with
 			}
 			var mean model.Mean
 			for _, path := range paths {
-				c, _, err := loadCheckpoint(path, s.err, model.LoadModel)
+				c, _, err := loadCheckpoint(path, s, model.LoadModel)
 				if err != nil {
 					return err
 				}
@@ -50,7 +50,7 @@ training state. A run's folder stands for the checkpoints it has kept, with
 			if err := c.Save(out); err != nil {
 				return err
 			}
-			fmt.Fprintf(s.err, "wrote %s: the mean of %d checkpoints\n", out, len(paths))
+			fmt.Fprintf(s.note, "wrote %s: the mean of %d checkpoints\n", out, len(paths))
 			return nil
 		},
 	}

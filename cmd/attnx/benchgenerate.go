@@ -81,7 +81,7 @@ Weights that fit into a cache can come faster.`,
 						return fmt.Errorf("--%s belongs to --preset: export the model with it, and measure the file", flag)
 					}
 				}
-				b.open = func() (*opened, error) { return openModel(name, d, s.err) }
+				b.open = func() (*opened, error) { return openModel(name, d, s) }
 			} else {
 				if err = d.check(); err != nil {
 					return err

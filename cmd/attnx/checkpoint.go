@@ -17,15 +17,15 @@ import (
 
 // resolve returns the file that a user means by a run's folder, its newest
 // checkpoint that was written to its end, or by its pointers "latest" and
-// "best". Any other path is returned as it is. What was passed over is said to
-// warn.
-func resolve(path string, warn io.Writer) (string, error) {
+// "best". Any other path is returned as it is. What was passed over is said.
+func resolve(path string, s streams) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return path, nil // whoever opens it says what is wrong
 	}
 	if name := filepath.Base(path); info.Mode().IsRegular() && (name == store.LatestName || name == store.BestName) {
 		if to, err := store.Follow(path); err == nil {
+			fmt.Fprintf(s.detail, "%s is %s\n", path, to)
 			return to, nil
 		}
 		return path, nil
@@ -38,8 +38,9 @@ func resolve(path string, warn io.Writer) (string, error) {
 		return "", err
 	}
 	for _, b := range broken {
-		fmt.Fprintf(warn, "attnx: passed over, not whole: %s\n", oneLine(b.Reason.Error()))
+		fmt.Fprintf(s.err, "attnx: passed over, not whole: %s\n", oneLine(b.Reason.Error()))
 	}
+	fmt.Fprintf(s.detail, "%s is %s\n", path, newest)
 	return newest, nil
 }
 
@@ -49,18 +50,18 @@ type loader func(path string) (*model.Checkpoint, error)
 
 // loadCheckpoint reads the model that a user names: a checkpoint, a run's
 // folder or a Hugging Face folder. It also returns the path of what was read.
-func loadCheckpoint(path string, warn io.Writer, load loader) (*model.Checkpoint, string, error) {
+func loadCheckpoint(path string, s streams, load loader) (*model.Checkpoint, string, error) {
 	if huggingface.IsFolder(path) {
 		c, rounding, err := readFolder(path)
 		if err == nil && rounding.Changed > 0 {
-			fmt.Fprintf(warn, "%s: rounding to float32 changed %s weights, by at most %.3g\n", path, thousands(rounding.Changed), rounding.MaxAbs)
+			fmt.Fprintf(s.note, "%s: rounding to float32 changed %s weights, by at most %.3g\n", path, thousands(rounding.Changed), rounding.MaxAbs)
 		}
 		return c, path, err
 	}
 	if isFolder(path) {
-		return loadNewest(path, warn, load)
+		return loadNewest(path, s, load)
 	}
-	path, err := resolve(path, warn)
+	path, err := resolve(path, s)
 	if err != nil {
 		return nil, "", err
 	}
@@ -69,14 +70,14 @@ func loadCheckpoint(path string, warn io.Writer, load loader) (*model.Checkpoint
 		return nil, "", err
 	}
 	if c.Seal == nil {
-		fmt.Fprintf(warn, "%s has no seal: weights only, and nothing tells whether they are what was saved\n", path)
+		fmt.Fprintf(s.note, "%s has no seal: weights only, and nothing tells whether they are what was saved\n", path)
 	}
 	return c, path, nil
 }
 
 // loadNewest reads the newest checkpoint of a run that is whole, as its
 // checksums tell. The run may be going on, and prune what was just found.
-func loadNewest(dir string, warn io.Writer, load loader) (c *model.Checkpoint, path string, err error) {
+func loadNewest(dir string, s streams, load loader) (c *model.Checkpoint, path string, err error) {
 	path, broken, err := store.Newest(dir, func(path string, r io.ReaderAt, size int64) (float64, error, error) {
 		score, broken, err := model.CheckSeal(path, r, size)
 		if broken != nil || err != nil {
@@ -92,8 +93,9 @@ func loadNewest(dir string, warn io.Writer, load loader) (c *model.Checkpoint, p
 		return nil, "", err
 	}
 	for _, b := range broken {
-		fmt.Fprintf(warn, "attnx: passed over, not whole: %s\n", oneLine(b.Reason.Error()))
+		fmt.Fprintf(s.err, "attnx: passed over, not whole: %s\n", oneLine(b.Reason.Error()))
 	}
+	fmt.Fprintf(s.detail, "%s is %s\n", dir, path)
 	return c, path, nil
 }
 

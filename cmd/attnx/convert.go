@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -50,7 +49,7 @@ rounding is told: how many weights changed, and by how much at most.`,
 			if toCheckpoint {
 				load = model.Load
 			}
-			c, rounding, err := readAny(args[0], s.err, load)
+			c, rounding, err := readAny(args[0], s, load)
 			if err != nil {
 				return err
 			}
@@ -68,16 +67,16 @@ rounding is told: how many weights changed, and by how much at most.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.err, "wrote %s: %s, %s parameters in %s\n", out, c.Config.Arch, thousands(n), precision)
+			fmt.Fprintf(s.note, "wrote %s: %s, %s parameters in %s\n", out, c.Config.Arch, thousands(n), precision)
 			if rounding.Changed > 0 {
-				fmt.Fprintf(s.err, "rounding changed %s of them: by at most %.3g, relatively %.3g", thousands(rounding.Changed), rounding.MaxAbs, rounding.MaxRel)
+				fmt.Fprintf(s.note, "rounding changed %s of them: by at most %.3g, relatively %.3g", thousands(rounding.Changed), rounding.MaxAbs, rounding.MaxRel)
 				if rounding.Overflowed > 0 {
-					fmt.Fprintf(s.err, "; %s were too large and became infinite", thousands(rounding.Overflowed))
+					fmt.Fprintf(s.note, "; %s were too large and became infinite", thousands(rounding.Overflowed))
 				}
-				fmt.Fprintln(s.err)
+				fmt.Fprintln(s.note)
 			}
 			if !toCheckpoint && c.Config.Arch != model.GPT2 {
-				fmt.Fprintf(s.err, "transformers has no architecture %q: only attnx opens this folder\n", c.Config.Arch)
+				fmt.Fprintf(s.note, "transformers has no architecture %q: only attnx opens this folder\n", c.Config.Arch)
 			}
 			return nil
 		},
@@ -89,12 +88,12 @@ rounding is told: how many weights changed, and by how much at most.`,
 
 // readAny reads a model in any form. The rounding is that of weights that were
 // not float32.
-func readAny(path string, warn io.Writer, load loader) (*model.Checkpoint, format.Rounding, error) {
+func readAny(path string, s streams, load loader) (*model.Checkpoint, format.Rounding, error) {
 	if huggingface.IsFolder(path) {
 		return readFolder(path)
 	}
 	if !isFolder(path) {
-		to, err := resolve(path, warn)
+		to, err := resolve(path, s)
 		if err != nil {
 			return nil, format.Rounding{}, err
 		}
@@ -106,7 +105,7 @@ func readAny(path string, warn io.Writer, load loader) (*model.Checkpoint, forma
 			return readONNX(to)
 		}
 	}
-	c, _, err := loadCheckpoint(path, warn, load)
+	c, _, err := loadCheckpoint(path, s, load)
 	return c, format.Rounding{}, err
 }
 

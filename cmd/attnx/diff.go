@@ -55,7 +55,7 @@ Exit codes: 0 they are equal, 1 they differ.`,
 			x := comparison{Metadata: []string{}}
 			for i, path := range args {
 				err := again(path, func() error {
-					path, err := resolve(path, s.err)
+					path, err := resolve(path, s)
 					if err != nil {
 						return err
 					}

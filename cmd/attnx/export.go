@@ -88,7 +88,7 @@ Profiles:
 			if optimizer != "" { // its settings are in the training state
 				load = model.Load
 			}
-			c, path, err := loadCheckpoint(args[0], s.err, load)
+			c, path, err := loadCheckpoint(args[0], s, load)
 			if err != nil {
 				return err
 			}
@@ -108,8 +108,8 @@ Profiles:
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.err, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
-			return as.say(cmd.Context(), s.err, c, how, text, sum.Numbers)
+			fmt.Fprintf(s.note, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
+			return as.say(cmd.Context(), s.note, c, how, text, sum.Numbers)
 		},
 	}
 	fl := cmd.Flags()

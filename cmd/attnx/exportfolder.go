@@ -76,7 +76,7 @@ func (f folders) run(ctx context.Context, name, out string, how form, as numbers
 	if f.web && how.Fuse {
 		return fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
 	}
-	c, _, err := loadCheckpoint(name, s.err, model.LoadModel)
+	c, _, err := loadCheckpoint(name, s, model.LoadModel)
 	if err != nil {
 		return err
 	}
@@ -89,16 +89,16 @@ func (f folders) run(ctx context.Context, name, out string, how form, as numbers
 		return err
 	}
 	if out != "" {
-		if err := f.model(c, m, out, how, s.err); err != nil {
+		if err := f.model(c, m, out, how, s.note); err != nil {
 			return err
 		}
 	}
 	if f.triton != "" {
-		if err := tritonModel(c, m, f.triton, tritonName(name), s.err); err != nil {
+		if err := tritonModel(c, m, f.triton, tritonName(name), s.note); err != nil {
 			return err
 		}
 	}
-	return as.say(ctx, s.err, c, how, text, done)
+	return as.say(ctx, s.note, c, how, text, done)
 }
 
 // model writes the folder of a model m, which a checkpoint was written as.

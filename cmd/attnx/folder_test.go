@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -377,7 +378,7 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 		if got := modelIn(folder); got != filepath.Join(folder, filepath.FromSlash(f.model)) {
 			t.Errorf("%s stands for %s", folder, got)
 		}
-		again, _, err := loadCheckpoint(folder, os.Stderr, model.LoadModel)
+		again, _, err := loadCheckpoint(folder, newStreams(nil, io.Discard, os.Stderr), model.LoadModel)
 		if err != nil || again.Weights.Hash() != c.Weights.Hash() {
 			t.Errorf("%s is no checkpoint of the same weights: %v", folder, err)
 		}

@@ -50,7 +50,7 @@ order at the end. A text stops when it is as long as the model can see; with
 			if sampler.Temperature == 0 && (cmd.Flags().Changed("top-k") || cmd.Flags().Changed("top-p") || cmd.Flags().Changed("seed")) {
 				fmt.Fprintln(s.err, "attnx: without --temperature the likeliest token is taken: --top-k, --top-p and --seed change nothing")
 			}
-			l, err := openLanguage(args[0], d, s.err)
+			l, err := openLanguage(args[0], d, s)
 			if err != nil {
 				return err
 			}
@@ -62,7 +62,7 @@ order at the end. A text stops when it is as long as the model can see; with
 				if len(prompts) > 1 {
 					name = fmt.Sprintf("--prompt number %d", i+1)
 				}
-				ids, err := l.encode(name, p, s.err)
+				ids, err := l.encode(name, p, s)
 				if err != nil {
 					return err
 				}
@@ -75,7 +75,7 @@ order at the end. A text stops when it is as long as the model can see; with
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.err, "running in %s\n", l.running)
+			fmt.Fprintf(s.note, "running in %s\n", l.running)
 			began := time.Now()
 			out, err := runtime.Generate(cmd.Context(), m, texts, runtime.GenerateOptions{
 				MaxTokens: maxTokens,
@@ -100,14 +100,14 @@ order at the end. A text stops when it is as long as the model can see; with
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.err, "%d tokens, %.1f tokens/s", n, float64(n)/time.Since(began).Seconds())
+			fmt.Fprintf(s.note, "%d tokens, %.1f tokens/s", n, float64(n)/time.Since(began).Seconds())
 			for _, g := range out {
 				if g.Reason == runtime.StopContext {
-					fmt.Fprintf(s.err, "; stopped at the model's context of %d tokens", l.context)
+					fmt.Fprintf(s.note, "; stopped at the model's context of %d tokens", l.context)
 					break
 				}
 			}
-			fmt.Fprintln(s.err)
+			fmt.Fprintln(s.note)
 			return nil
 		},
 	}

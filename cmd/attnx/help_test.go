@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ import (
 // Every command has an example that its own flags accept, and a help that
 // shows it.
 func TestHelp(t *testing.T) {
-	root := command(streams{})
+	root := command(newStreams(nil, io.Discard, io.Discard))
 	var visit func(*cobra.Command)
 	seen := 0
 	visit = func(cmd *cobra.Command) {
@@ -59,7 +60,7 @@ func checkExample(t *testing.T, cmd *cobra.Command, line string) {
 		t.Errorf("%s: example %q is no command of ours", cmd.CommandPath(), line)
 		return
 	}
-	found, rest, err := command(streams{}).Find(words[1:])
+	found, rest, err := command(newStreams(nil, io.Discard, io.Discard)).Find(words[1:])
 	if err != nil {
 		t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
 		return

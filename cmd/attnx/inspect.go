@@ -71,7 +71,7 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 		}
 		return x.print(s.out)
 	}
-	path, err := resolve(name, s.err)
+	path, err := resolve(name, s)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func TestMeanwhileTaken(t *testing.T) {
 	var stderr bytes.Buffer
 	o := train.DefaultOptions(4)
 	o.Keep, o.SaveEvery = 1, 1
-	err = trainRun(t.Context(), streams{nil, &stderr, &stderr}, nil, c, text, o, trainFlags{engine: "gorgonia", device: "cpu", out: run})
+	err = trainRun(t.Context(), newStreams(nil, &stderr, &stderr), nil, c, text, o, trainFlags{engine: "gorgonia", device: "cpu", out: run})
 	if err == nil || !strings.Contains(err.Error(), "meanwhile it holds a run's step-") {
 		t.Errorf("got %v", err)
 	}

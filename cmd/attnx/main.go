@@ -13,8 +13,11 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx/runtime/ort"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -34,13 +37,6 @@ var (
 	errStopped  = errors.New("stopped")
 )
 
-// streams are where a command reads and writes. Results go to out, everything
-// else to err.
-type streams struct {
-	in       io.Reader
-	out, err io.Writer
-}
-
 // run is the whole program: a function of arguments and streams that returns
 // an exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -50,12 +46,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	root := command(streams{stdin, stdout, stderr})
+	s := newStreams(stdin, stdout, stderr)
+	root := command(s)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	began := time.Now()
 	err := root.ExecuteContext(ctx)
+	account(s.detail, time.Since(began))
 	switch {
 	case err == nil:
 		return exitOK
@@ -69,6 +68,18 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "attnx: "+explain(err))
 	return exitUsage
+}
+
+// account writes what a command used.
+func account(w io.Writer, took time.Duration) {
+	if lib, version := ort.InUse(); lib.Path != "" {
+		fmt.Fprintf(w, "ONNX Runtime %s: %s (%s)\n", version, lib.Path, lib.Source)
+	}
+	fmt.Fprintf(w, "time %.2f s", took.Seconds())
+	if peak := peakMemory(); peak > 0 {
+		fmt.Fprintf(w, ", peak memory %s MB", thousands(int(peak/1e6)))
+	}
+	fmt.Fprintln(w)
 }
 
 // explain is the one line that a user reads of an error.
@@ -85,6 +96,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // command returns the command line as a tree.
 func command(s streams) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "attnx",
 		Short: "Train self-attention models in Go, export them to ONNX, prove the export",
@@ -98,8 +110,16 @@ machine did not allow the work, 130 stopped by Ctrl-C.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          aCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return printVersion(s.out)
+			}
+			return cmd.Help()
+		},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return s.volume.check() },
 	}
+	root.Flags().BoolVar(&version, "version", false, "print the version of attnx")
+	s.volume.flags(root.PersistentFlags())
 	root.SuggestionsMinimumDistance = 2 // letters between a typing error and the command that was meant
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())

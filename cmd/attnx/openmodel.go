@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
@@ -29,12 +28,12 @@ type opened struct {
 // openModel opens a checkpoint, an ONNX file of ours or a folder with one. A
 // checkpoint runs in ONNX Runtime too where that is installed, as a network
 // with a past that is exported in memory, else in Go.
-func openModel(path string, d device, warn io.Writer) (*opened, error) {
+func openModel(path string, d device, s streams) (*opened, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
 	if path = modelIn(path); !isFolder(path) {
-		to, err := resolve(path, warn)
+		to, err := resolve(path, s)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +45,7 @@ func openModel(path string, d device, warn io.Writer) (*opened, error) {
 			return openONNX(to, d)
 		}
 	}
-	c, path, err := loadCheckpoint(path, warn, model.LoadModel)
+	c, path, err := loadCheckpoint(path, s, model.LoadModel)
 	if err != nil {
 		return nil, err
 	}

@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/guptarohit/asciigraph"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // progress shows how far a piece of work is: a bar on a terminal, now and then
@@ -27,7 +25,7 @@ type progress struct {
 
 func newProgress(out io.Writer, what string, total int, unit string) *progress {
 	p := &progress{out: out, what: what, unit: unit, total: total}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if terminalOf(out) != nil {
 		p.bar = progressbar.NewOptions(total,
 			progressbar.OptionSetWriter(out),
 			progressbar.OptionSetDescription(what),

@@ -68,7 +68,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	if err != nil {
 		return err
 	}
-	c, _, err := loadCheckpoint(folder, s.err, model.LoadModel)
+	c, _, err := loadCheckpoint(folder, s, model.LoadModel)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	if missing != nil { // the flat file in onnx-go is what Go alone can show
 		names = []string{"ref", "gorgonia", "onnx-go"}
 	}
-	report, err := v.run(cmd, names, 1)
+	report, err := v.run(cmd.Context(), s, names, 1)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func fetchRuntime(ctx context.Context, s streams) error {
 		return ort.FindOrInstall(ctx, "", progress)
 	})
 	if err != nil {
-		fmt.Fprintf(s.err, "going on without ONNX Runtime: %s\n", oneLine(err.Error()))
+		fmt.Fprintf(s.note, "going on without ONNX Runtime: %s\n", oneLine(err.Error()))
 	}
 	return err
 }
@@ -170,9 +170,9 @@ func ask(ctx context.Context, s streams, in func(string) string, missing error) 
 	var l *language
 	var err error
 	if missing == nil {
-		l, err = openLanguage(in("model.onnx"), device{name: "cpu"}, s.err)
+		l, err = openLanguage(in("model.onnx"), device{name: "cpu"}, s)
 	} else {
-		l, err = openLanguage(in("model.flat.onnx"), device{name: "cpu"}, s.err)
+		l, err = openLanguage(in("model.flat.onnx"), device{name: "cpu"}, s)
 	}
 	if err != nil {
 		return err

@@ -52,17 +52,17 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 			}
 			fmt.Fprintf(s.out, "sealed  %s  %s\n", done.Seal.Root, out)
 			if done.Same == nil {
-				fmt.Fprintf(s.err, "%d tensors, and no old seal to compare them with\n", len(done.Tensors))
+				fmt.Fprintf(s.note, "%d tensors, and no old seal to compare them with\n", len(done.Tensors))
 				return nil
 			}
-			fmt.Fprintf(s.err, "%d of %d tensors are as the old seal has them\n", len(done.Same), len(done.Tensors))
+			fmt.Fprintf(s.note, "%d of %d tensors are as the old seal has them\n", len(done.Same), len(done.Tensors))
 			same := map[string]bool{}
 			for _, name := range done.Same {
 				same[name] = true
 			}
 			changed := slices.DeleteFunc(done.Tensors, func(name string) bool { return same[name] })
 			if len(changed) > 0 {
-				fmt.Fprintf(s.err, "changed: %s\n", strings.Join(changed, ", "))
+				fmt.Fprintf(s.note, "changed: %s\n", strings.Join(changed, ", "))
 			}
 			return nil
 		},

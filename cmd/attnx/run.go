@@ -76,15 +76,15 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	if f.device != "cpu" {
 		on += " on " + f.device
 	}
-	fmt.Fprintf(s.err, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", c.Config.Arch, thousands(n), c.Config.Vocab, c.Config.Context, on)
+	fmt.Fprintf(s.note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", c.Config.Arch, thousands(n), c.Config.Vocab, c.Config.Context, on)
 	if why != nil {
-		fmt.Fprintf(s.err, "pure Go: %v\n", why)
+		fmt.Fprintf(s.note, "pure Go: %v\n", why)
 	}
 	speed, err := newSpeedometer(c.Config, engine.Name(), f.device)
 	if err != nil {
 		return err
 	}
-	bar := newProgress(s.err, "training", o.Steps, "steps")
+	bar := newProgress(s.note, "training", o.Steps, "steps")
 	bar.set(c.Step, "")
 	every := max(1, o.SaveEvery)
 	val, saved, done := math.NaN(), c.Step, 0
@@ -137,9 +137,9 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		if err := plotLoss(in(lossPlotFile), metrics.history); err != nil {
 			return also(err)
 		}
-		fmt.Fprintln(s.err, lossCurve(metrics.history))
+		fmt.Fprintln(s.note, lossCurve(metrics.history))
 	}
-	fmt.Fprintf(s.err, "saved %s (step %d of %d, fingerprint %.12s)\n", run.Path(reached), reached, o.Steps, fingerprint(c.Config))
+	fmt.Fprintf(s.note, "saved %s (step %d of %d, fingerprint %.12s)\n", run.Path(reached), reached, o.Steps, fingerprint(c.Config))
 	if stopped {
 		fmt.Fprintf(s.err, "stopped; to go on: %s\n", resumeCommand(folder, f))
 		return errStopped

@@ -49,7 +49,7 @@ cuda and auto take the GPU build, --device cpu the CPU build.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.err, "it wants %s: `attnx doctor` says which of their libraries are here\n", wants)
+			fmt.Fprintf(s.note, "it wants %s: `attnx doctor` says which of their libraries are here\n", wants)
 			return nil
 		},
 	}
@@ -63,7 +63,7 @@ func installWithProgress(s streams, install func(progress func(done, total int64
 	var bar *progress
 	lib, err := install(func(done, total int64) {
 		if bar == nil {
-			bar = newProgress(s.err, "fetching ONNX Runtime "+ort.Version, int(total>>20), "MB")
+			bar = newProgress(s.note, "fetching ONNX Runtime "+ort.Version, int(total>>20), "MB")
 		}
 		bar.set(int(done>>20), "")
 	})

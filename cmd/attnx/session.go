@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -47,8 +46,8 @@ type language struct {
 }
 
 // openLanguage opens what openModel opens, with its tokenizer.
-func openLanguage(path string, d device, warn io.Writer) (*language, error) {
-	o, err := openModel(path, d, warn)
+func openLanguage(path string, d device, s streams) (*language, error) {
+	o, err := openModel(path, d, s)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +76,7 @@ func tokenizerOf(path string, data []byte, c model.Config) (*tokens.Tokenizer, e
 
 // encode turns a prompt into ids. Unknown words become the unknown token; a
 // warning says so. Both it and errors call the prompt by its name.
-func (l *language) encode(name, prompt string, warn io.Writer) ([]int64, error) {
+func (l *language) encode(name, prompt string, s streams) ([]int64, error) {
 	ids := l.tok.Encode(prompt)
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%s is empty: give at least one token", name)
@@ -93,7 +92,7 @@ func (l *language) encode(name, prompt string, warn io.Writer) ([]int64, error) 
 			}
 		}
 		if n > 0 {
-			fmt.Fprintf(warn, "attnx: %s: %d of %d tokens are not in the model's vocabulary\n", name, n, len(ids))
+			fmt.Fprintf(s.err, "attnx: %s: %d of %d tokens are not in the model's vocabulary\n", name, n, len(ids))
 		}
 	}
 	return ids, nil

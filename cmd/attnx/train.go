@@ -207,7 +207,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	}
 	defer run.Close()
 	for _, b := range run.SetAside() {
-		fmt.Fprintf(s.err, "set aside as %s: %s\n", filepath.Base(b.Path), oneLine(b.Reason.Error()))
+		fmt.Fprintf(s.err, "attnx: set aside as %s: %s\n", filepath.Base(b.Path), oneLine(b.Reason.Error()))
 	}
 	path, ok := run.Latest()
 	if !ok {

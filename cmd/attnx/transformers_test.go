@@ -30,7 +30,7 @@ func TestTransformersToONNX(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]fixtures.Tensor{"whole": golden.Whole, "sharded": golden.Whole, "half": golden.Half} {
-		c, _, err := loadCheckpoint(filepath.Join(folder, "transformers_gpt2", name), io.Discard, model.LoadModel)
+		c, _, err := loadCheckpoint(filepath.Join(folder, "transformers_gpt2", name), newStreams(nil, io.Discard, io.Discard), model.LoadModel)
 		if err != nil {
 			t.Fatal(err)
 		}

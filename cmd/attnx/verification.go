@@ -1,14 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
@@ -113,7 +112,7 @@ func (v *verification) read(path string) error {
 }
 
 // run verifies the named runtimes, or all of them.
-func (v *verification) run(cmd *cobra.Command, names []string, seed uint64) (runtime.Report, error) {
+func (v *verification) run(ctx context.Context, s streams, names []string, seed uint64) (runtime.Report, error) {
 	v.withCUDA = len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "ort-cuda") })
 	var candidates []runtime.Candidate
 	past := false
@@ -133,9 +132,9 @@ func (v *verification) run(cmd *cobra.Command, names []string, seed uint64) (run
 	}
 	config := v.checkpoint.Config
 	cases := runtime.Cases(config.Vocab, config.Context, seed)
-	oracle, done := watch(cmd.ErrOrStderr(), oracle, candidates, cases)
+	oracle, done := watch(s.note, oracle, candidates, cases)
 	defer done()
-	return runtime.Verify(cmd.Context(), oracle, candidates, cases)
+	return runtime.Verify(ctx, oracle, candidates, cases)
 }
 
 // watch shows on a terminal what is run, and of how many tokens every runtime

@@ -58,7 +58,7 @@ Exit code 0: every runtime agrees; the plan has no node off the GPU and no copy.
 					return fmt.Errorf("--runtimes: no runtime is called %q: take %s", n, strings.Join(allRuntimes, ", "))
 				}
 			}
-			c, _, err := loadCheckpoint(args[0], s.err, model.LoadModel)
+			c, _, err := loadCheckpoint(args[0], s, model.LoadModel)
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ Exit code 0: every runtime agrees; the plan has no node off the GPU and no copy.
 			for _, path := range v.strangers {
 				fmt.Fprintf(s.err, "attnx: %s was exported from other weights than those of %s\n", path, args[0])
 			}
-			report, err := v.run(cmd, names, seed)
+			report, err := v.run(cmd.Context(), s, names, seed)
 			if err != nil {
 				return err
 			}

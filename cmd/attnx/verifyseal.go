@@ -54,7 +54,7 @@ cannot be read.`,
 }
 
 func verifySeal(s streams, path string) error {
-	path, err := resolve(path, s.err)
+	path, err := resolve(path, s)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,16 @@ func inUse() Library {
 	return loaded.Library
 }
 
+// InUse returns the library that this process has loaded, and its version;
+// nothing before one is loaded.
+func InUse() (Library, string) {
+	lib := inUse()
+	if lib.Path == "" {
+		return lib, ""
+	}
+	return lib, ort.GetVersion()
+}
+
 // load opens the library, once for the process, and returns which it is and
 // its version. Without an explicit path it returns the one that is open, if
 // there is one, else the one that Find finds for the device.

@@ -18,6 +18,9 @@ func cgoMissing() error {
 
 func inUse() Library { return Library{} }
 
+// InUse returns nothing: no library is loaded.
+func InUse() (Library, string) { return Library{}, "" }
+
 func load(string, string) (Library, string, error) { return Library{}, "", cgoMissing() }
 
 func tryCUDA() error { return cgoMissing() }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// streams are where a command reads and writes. Nobody but streams knows of
+// --quiet and --verbose: a command writes to the stream that its words belong to.
+type streams struct {
+	in     io.Reader
+	out    io.Writer // results
+	err    io.Writer // errors and warnings, each after "attnx: "
+	note   io.Writer // progress, and what was done: nothing with --quiet
+	detail io.Writer // how it was done: nothing without --verbose
+	volume *volume
+}
+
+// volume is how much a command writes beside its results and errors.
+type volume struct{ quiet, verbose bool }
+
+func newStreams(in io.Reader, out, err io.Writer) streams {
+	v := &volume{}
+	return streams{
+		in: in, out: out, err: err, volume: v,
+		note:   valve{err, func() bool { return !v.quiet }},
+		detail: valve{err, func() bool { return v.verbose && !v.quiet }},
+	}
+}
+
+// flags adds --quiet and --verbose.
+func (v *volume) flags(fl *pflag.FlagSet) {
+	fl.BoolVarP(&v.quiet, "quiet", "q", false, "write results, warnings and errors only")
+	fl.BoolVarP(&v.verbose, "verbose", "v", false, "also write which files and library were used, and the time")
+}
+
+func (v *volume) check() error {
+	if v.quiet && v.verbose {
+		return fmt.Errorf("--quiet and --verbose exclude each other: take one")
+	}
+	return nil
+}
+
+// valve passes on what is written while it is open.
+type valve struct {
+	io.Writer
+	open func() bool
+}
+
+func (v valve) Write(p []byte) (int, error) {
+	if !v.open() {
+		return len(p), nil
+	}
+	return v.Writer.Write(p)
+}
+
+// terminalOf returns the terminal that a stream ends at, nil if it ends
+// elsewhere.
+func terminalOf(w io.Writer) *os.File {
+	switch w := w.(type) {
+	case valve:
+		if w.open() {
+			return terminalOf(w.Writer)
+		}
+	case *os.File:
+		if term.IsTerminal(int(w.Fd())) {
+			return w
+		}
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	goruntime "runtime"
+	"runtime/debug"
+
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+// printVersion writes which build of attnx this is, and which ONNX Runtime it
+// finds.
+func printVersion(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "attnx %s\n%s %s/%s\n%s\n", buildVersion(debug.ReadBuildInfo()), goruntime.Version(), goruntime.GOOS, goruntime.GOARCH, libraryVersion())
+	return err
+}
+
+// buildVersion returns the module's version and the revision that it was built
+// from: "v1.2.3" or "(devel) 0123456789ab, modified".
+func buildVersion(info *debug.BuildInfo, ok bool) string {
+	if !ok {
+		return "(unknown)" // not built with modules
+	}
+	text := cmp.Or(info.Main.Version, "(devel)")
+	revision, modified := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			revision = fmt.Sprintf(" %.12s", s.Value)
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = ", modified"
+		}
+	}
+	return text + revision + modified
+}
+
+// libraryVersion says which ONNX Runtime is found, without loading it.
+func libraryVersion() string {
+	lib, err := ort.Find("", "")
+	if err != nil {
+		return "ONNX Runtime: " + oneLine(err.Error())
+	}
+	return fmt.Sprintf("ONNX Runtime: %s (%s)", lib.Path, lib.Source)
+}
