@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
@@ -14,9 +15,9 @@ import (
 
 // wild returns a network whose weights are far from its first ones, so that its
 // texts wander.
-func wild(t *testing.T, arch string) *model.Checkpoint {
+func wild(t *testing.T, arch string, context int) *model.Checkpoint {
 	t.Helper()
-	c := model.Config{Arch: arch, Vocab: 96, Context: 256, Width: 32, Layers: 2, Heads: 2, Inner: 64, Epsilon: 1e-5, Positions: true}
+	c := model.Config{Arch: arch, Vocab: 96, Context: context, Width: 32, Layers: 2, Heads: 2, Inner: 64, Epsilon: 1e-5, Positions: true}
 	if arch == model.Simple {
 		c.Layers, c.Epsilon, c.Heads = 1, 0, 4
 	}
@@ -24,7 +25,7 @@ func wild(t *testing.T, arch string) *model.Checkpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := model.NewWeights(g, 7)
+	w := model.NewWeights(g, 8)
 	for i, p := range g.Params {
 		x, err := w[i].Float32s()
 		if err != nil {
@@ -58,15 +59,19 @@ func greedy(t *testing.T, m runtime.Model, prompts [][]int64, n int, sliding boo
 	return texts
 }
 
-// The cached loop writes what running the whole text for each token writes: 200
-// tokens, in batches whose prompts have different lengths, and past the context.
+// The cached loop writes what running the whole text for each token writes, in
+// batches whose prompts have different lengths, and past the context.
 func TestCachedTextIsTheText(t *testing.T) {
 	lib, err := library(t)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
+	context, short, long := 96, 56, 100 // the longest prompt has 38 tokens, the shortest 3
+	if fixtures.Exhaustive() {
+		context, short, long = 256, 200, 300
+	}
 	for _, arch := range []string{model.GPT2, model.Simple} {
-		c := wild(t, arch)
+		c := wild(t, arch, context)
 		data, err := exportBytes(c, form{Options: export.Options{Profile: export.Plain}})
 		if err != nil {
 			t.Fatal(err)
@@ -83,8 +88,8 @@ func TestCachedTextIsTheText(t *testing.T) {
 					prompts[i] = append(prompts[i], int64((31*i+7*j+1)%c.Config.Vocab))
 				}
 			}
-			want := greedy(t, runtime.Recompute(plain, batch, c.Config.Context), prompts, 200, false)
-			far := greedy(t, runtime.Recompute(plain, batch, c.Config.Context), prompts, 300, true)
+			want := greedy(t, runtime.Recompute(plain, batch, c.Config.Context), prompts, short, false)
+			far := greedy(t, runtime.Recompute(plain, batch, c.Config.Context), prompts, long, true)
 			if kinds := slices.Compact(slices.Sorted(slices.Values(want[0]))); len(kinds) < 10 {
 				t.Fatalf("%s: a text of %d different tokens shows nothing", arch, len(kinds))
 			}
@@ -103,12 +108,12 @@ func TestCachedTextIsTheText(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					for i, text := range greedy(t, m, prompts, 200, false) {
+					for i, text := range greedy(t, m, prompts, short, false) {
 						if !slices.Equal(text, want[i]) {
 							t.Errorf("sequence %d: %v, the whole text gives %v", i, text, want[i])
 						}
 					}
-					for i, text := range greedy(t, m, prompts, 300, true) {
+					for i, text := range greedy(t, m, prompts, long, true) {
 						if !slices.Equal(text, far[i]) {
 							t.Errorf("sliding, sequence %d: %v, the whole text gives %v", i, text, far[i])
 						}

@@ -260,11 +260,12 @@ func gorgonia(t *testing.T) func(model.Config) train.Engine {
 
 // TestEnginesAgree trains nano with both engines on the same data.
 func TestEnginesAgree(t *testing.T) {
-	if testing.Short() {
-		t.Skip("200 steps twice")
+	steps := 40
+	if fixtures.Exhaustive() {
+		steps = 200
 	}
-	onORT, valORT, _ := trained(t, 200, func(c model.Config) train.Engine { return openORT(t, c, 0) })
-	inGo, valGo, _ := trained(t, 200, gorgonia(t))
+	onORT, valORT, _ := trained(t, steps, func(c model.Config) train.Engine { return openORT(t, c, 0) })
+	inGo, valGo, _ := trained(t, steps, gorgonia(t))
 	worst := 0.0
 	for i := range inGo {
 		worst = max(worst, math.Abs(onORT[i]-inGo[i]))

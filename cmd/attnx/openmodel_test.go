@@ -13,7 +13,7 @@ import (
 // Where CUDA lacks a kernel, the error names the file, the node and a remedy,
 // and keeps its type; other errors stay as they are.
 func TestWithoutKernel(t *testing.T) {
-	c := wild(t, model.GPT2)
+	c := wild(t, model.GPT2, 256)
 	m, err := exportModel(c, form{Options: export.Options{Profile: export.Cache, Fuse: true}})
 	if err != nil {
 		t.Fatal(err)
