@@ -68,6 +68,9 @@ func hostiles() []hostile {
 		{"length over the limit", length(format.MaxHeader+1, 32), "at most 100000000", false},
 		{"length at the limit", length(format.MaxHeader, 32), "in a file of 32: it is truncated", false},
 		{"length one too many", length(25, 32), "a header of 25 bytes in a file of 32", false},
+		{"Git LFS pointer", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"), "it is a Git LFS pointer", false},
+		{"old Git LFS pointer", []byte("version https://hawser.github.com/spec/v1\noid sha256:00\nsize 1\n"), "it is a Git LFS pointer", false},
+		{"begins like a pointer", append([]byte("version https://git-lfs.github.com/spec/v1\n"), make([]byte, 1024)...), "it is no safetensors file", false},
 		{"length zero", length(0, 32), "does not begin with '{'", false},
 
 		// the text as a whole
@@ -109,7 +112,8 @@ func hostiles() []hostile {
 		{"long name", file("{"+entry(strings.Repeat("n", 1025))+"}", 2), "1025 bytes, at most 1024", true},
 
 		// metadata
-		{"metadata null", file(`{"__metadata__":null}`, 0), "an object is wanted here", true},
+		{"metadata null twice", file(`{"__metadata__":null,"__metadata__":null}`, 0), "a name is used twice", false},
+		{"metadata nul", file(`{"__metadata__":nul}`, 0), "not strict JSON", false},
 		{"metadata string", file(`{"__metadata__":"x"}`, 0), "an object is wanted here", false},
 		{"metadata number", file(`{"__metadata__":{"a":1}}`, 0), "a string is wanted here", false},
 		{"metadata nested", file(`{"__metadata__":{"a":{}}}`, 0), "a string is wanted here", false},

@@ -55,8 +55,13 @@ func parseHeader(text []byte) (metadata map[string]string, entries []entry, err 
 	return metadata, entries, p.unsupported
 }
 
-// metadata reads an object of strings.
+// metadata reads an object of strings. Other writers put null where they have
+// no metadata.
 func (p *parser) metadata(into map[string]string) error {
+	if p.dec.PeekKind() == 'n' {
+		_, err := p.dec.ReadToken()
+		return p.strict(err)
+	}
 	return p.object(func(name string) (err error) {
 		if reason := badName(name); reason != "" {
 			return p.wrong("", "metadata "+quoted(name)+": "+reason)

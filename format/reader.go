@@ -71,6 +71,8 @@ func openPlain(r io.ReaderAt, size int64) (out *Reader, head []byte, err error) 
 	}
 	n := binary.LittleEndian.Uint64(word[:])
 	switch {
+	case n > MaxHeader && isPointer(r, size):
+		return nil, nil, &FormatError{Offset: 0, Reason: LFSPointer}
 	case n > MaxHeader:
 		return nil, nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes, at most %d: it is no safetensors file", n, MaxHeader)}
 	case n > uint64(size-lengthSize):
@@ -94,6 +96,12 @@ func openPlain(r io.ReaderAt, size int64) (out *Reader, head []byte, err error) 
 	out = &Reader{r: r, metadata: metadata, entries: entries, start: start}
 	out.number()
 	return out, head, nil
+}
+
+// isPointer reports whether a file of size bytes is a Git LFS pointer.
+func isPointer(r io.ReaderAt, size int64) bool {
+	head := make([]byte, min(size, MaxLFSPointer))
+	return size <= MaxLFSPointer && readFull(r, head, 0) == nil && IsLFSPointer(head)
 }
 
 // number makes the index of the entries.

@@ -47,6 +47,7 @@ func TestAccepts(t *testing.T) {
 	}{
 		{"nothing", file("{}", 0), ""},
 		{"only metadata", file(`{"__metadata__":{}}`, 0), ""},
+		{"metadata null", file(`{"__metadata__":null,`+entry("a")+"}", 2), "a"},
 		{"metadata last", file("{"+entry("a")+`,"__metadata__":{"k":"\u0000\n"}}`, 2), "a"},
 		{"blanks", file("{ \n\t"+entry("a")+"\r }  ", 2), "a"},
 		{"members in another order", file(`{"a":{"data_offsets":[0,2],"shape":[1,2,1],"dtype":"U8"}}`, 2), "a"},

@@ -114,7 +114,7 @@ func readAny(path string, s streams, load loader) (*model.Checkpoint, format.Rou
 // the config.json beside one of another tool.
 func readONNX(path string) (*model.Checkpoint, format.Rounding, error) {
 	var rounding format.Rounding
-	m, err := onnx.ReadFile(path)
+	m, err := readModel(path)
 	if err != nil {
 		return nil, rounding, err
 	}

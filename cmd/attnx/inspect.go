@@ -91,7 +91,7 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 	}
 	x := inspection{File: path, Bytes: info.Size(), Metadata: map[string]string{}}
 	if kind == onnxFile {
-		m, err := onnx.ReadFile(path)
+		m, err := readModel(path)
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func verifyFolder(path string) error {
 	if file == path {
 		return nil
 	}
-	m, err := onnx.ReadFile(file)
+	m, err := readModel(file)
 	if err != nil || m.Metadata[export.MetaWeightsSHA256] == "" {
 		return nil // the checkpoint is what is asked for
 	}

@@ -77,6 +77,9 @@ func sniff(path string) (fileKind, error) {
 	if err := regularFile(path); err != nil {
 		return 0, err
 	}
+	if err := refusePointer(path); err != nil {
+		return 0, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err

@@ -96,7 +96,7 @@ func fixedShapes(m *onnx.Model) bool { return m.Metadata[export.MetaCache] == ex
 // openONNX opens an ONNX file of ours: in ONNX Runtime, or the flat profile in
 // onnx-go, for which it is made.
 func openONNX(path string, d device) (*opened, error) {
-	m, err := onnx.ReadFile(path)
+	m, err := readModel(path)
 	if err != nil {
 		return nil, err
 	}

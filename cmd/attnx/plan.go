@@ -42,7 +42,7 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 	if kind != onnxFile {
 		return fmt.Errorf("--plan: %s is no ONNX file: make one with `attnx export`", files[0])
 	}
-	m, err := onnx.ReadFile(files[0])
+	m, err := readModel(files[0])
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/attnx/attnx/format"
 )
 
 // readText returns the text of a file, or of all files below a folder whose
@@ -44,6 +46,9 @@ func readText(flag, path, glob string) (string, error) {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", flag, err)
+		}
+		if format.IsLFSPointer(b) {
+			return "", fmt.Errorf("%s: %s: %s", flag, f, format.LFSPointer)
 		}
 		if !utf8.Valid(b) {
 			return "", fmt.Errorf("%s: %s is no UTF-8 text: leave it out with --glob, or convert it", flag, f)

@@ -70,7 +70,7 @@ func newVerification(c *model.Checkpoint, files []string, d device) (*verificati
 
 func (v *verification) read(path string) error {
 	path = modelIn(path)
-	m, err := onnx.ReadFile(path)
+	m, err := readModel(path)
 	if err != nil {
 		return err
 	}

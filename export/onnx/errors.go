@@ -12,6 +12,8 @@ type FormatError struct {
 	Offset int64  // where in the file, -1 if nowhere in particular
 	Where  string // such as `node "h.0.attn.scores"`, empty if nowhere in particular
 	Reason string
+
+	External string // the file of external data at fault, inside the model's folder; empty if none is
 }
 
 func (e *FormatError) Error() string { return describe(e.File, e.Offset, e.Where, e.Reason) }

@@ -103,7 +103,12 @@ func (t *Tensor) Load(dir string) ([]byte, error) {
 }
 
 func (t *Tensor) externalError(reason string) error {
-	return &FormatError{Offset: -1, Where: fmt.Sprintf("tensor %q", t.Name), Reason: fmt.Sprintf("external data %q: %s", t.External.Location, reason)}
+	location := t.External.Location
+	err := &FormatError{Offset: -1, Where: fmt.Sprintf("tensor %q", t.Name), Reason: fmt.Sprintf("external data %q: %s", location, reason)}
+	if plainLocation(location) {
+		err.External = location
+	}
+	return err
 }
 
 // checkExternal checks that the tensor's elements are where it says; with an
@@ -122,13 +127,17 @@ func (t *Tensor) checkExternal(dir string) error {
 // checkLocation refuses a path that is not plain and relative on every system:
 // what leaves the folder on one of them is no path for any.
 func (t *Tensor) checkLocation() error {
-	switch l := t.External.Location; {
-	case strings.ContainsAny(l, "\\:\x00") || !filepath.IsLocal(l) || !fs.ValidPath(l) || l == ".":
+	switch {
+	case !plainLocation(t.External.Location):
 		return t.externalError("the path leaves the model's folder or is not a plain relative one")
 	case t.External.Offset < 0:
 		return t.externalError(fmt.Sprintf("offset %d", t.External.Offset))
 	}
 	return nil
+}
+
+func plainLocation(l string) bool {
+	return !strings.ContainsAny(l, "\\:\x00") && filepath.IsLocal(l) && fs.ValidPath(l) && l != "."
 }
 
 // open opens the file that holds the tensor's elements and checks that it

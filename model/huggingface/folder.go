@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/attnx/attnx/format"
 )
 
 // WeightsName is the name of the file of the weights.
@@ -61,8 +63,8 @@ func (d *folder) has(name string) bool {
 }
 
 // errorf returns an error that begins with the path of a file.
-func (d *folder) errorf(name, format string, args ...any) error {
-	return fmt.Errorf("%s: %w", filepath.Join(d.path, name), fmt.Errorf(format, args...))
+func (d *folder) errorf(name, text string, args ...any) error {
+	return fmt.Errorf("%s: %w", filepath.Join(d.path, name), fmt.Errorf(text, args...))
 }
 
 // open opens a regular file of the folder. To open a pipe would wait for its
@@ -113,6 +115,9 @@ func (d *folder) read(name string, most int64) ([]byte, error) {
 	text := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, text); err != nil {
 		return nil, d.errorf(name, "%w", cause(err))
+	}
+	if format.IsLFSPointer(text) {
+		return nil, d.errorf(name, format.LFSPointer)
 	}
 	return text, nil
 }

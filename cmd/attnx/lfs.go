@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+)
+
+// refusePointer returns an error if a regular file is a Git LFS pointer. It
+// leaves all other faults to whoever opens the file.
+func refusePointer(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > format.MaxLFSPointer {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	head := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, head); err != nil || !format.IsLFSPointer(head) {
+		return nil
+	}
+	return fmt.Errorf("%s: %s", path, format.LFSPointer)
+}
+
+// readModel reads an ONNX file. It names the Git LFS pointer that stands in the
+// place of the file or of its external data.
+func readModel(path string) (*onnx.Model, error) {
+	if err := refusePointer(path); err != nil {
+		return nil, err
+	}
+	m, err := onnx.ReadFile(path)
+	if bad := new(onnx.FormatError); errors.As(err, &bad) && bad.External != "" {
+		if err := refusePointer(filepath.Join(filepath.Dir(path), filepath.FromSlash(bad.External))); err != nil {
+			return nil, err
+		}
+	}
+	return m, err
+}
