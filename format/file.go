@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/attnx/attnx/internal/leak"
 )
 
 // File is a Reader of a file on disk. Its errors name the file.
@@ -11,6 +13,7 @@ type File struct {
 	*Reader
 	file   *os.File
 	mapped []byte // nil in a file that is read
+	guard  leak.Guard
 }
 
 // Open opens the file at path and checks its header and its seal, as NewReader
@@ -18,7 +21,8 @@ type File struct {
 func Open(path string) (*File, error) { return open(path, false) }
 
 // OpenMapped is Open with the file mapped into memory: the data of a tensor
-// are a view of it, which ends with Close. On a file that another program cuts
+// are a view of it, which ends with Close. A file that is dropped without Close
+// stays mapped, because views of it may be in use. On a file that another program cuts
 // short meanwhile such a view kills the process: Open is for everything but
 // files that nobody writes. Where the system cannot map files the error is
 // errors.ErrUnsupported.
@@ -50,6 +54,9 @@ func newFile(f *os.File, mapped bool) (*File, error) {
 	var err error
 	if out.Reader, err = out.reader(mapped); err != nil {
 		return nil, inFile(f.Name(), err) // nothing is mapped yet: that comes last
+	}
+	if mapped {
+		out.guard = leak.Watch(out, "the mapped file "+f.Name(), nil)
 	}
 	return out, nil
 }
@@ -83,6 +90,7 @@ func (f *File) reader(mapped bool) (*Reader, error) {
 // Close closes the file. Tensors that were read stay valid, unless the file is
 // mapped.
 func (f *File) Close() error {
+	f.guard.Closed()
 	return errors.Join(unmapFile(f.mapped), f.file.Close())
 }
 

@@ -17,19 +17,20 @@ const module = "github.com/attnx/attnx/"
 // moving code, not by a line here.
 var layers = map[string][]string{
 	".":                 {}, // documentation and examples only
-	"format":            {},
+	"format":            {"internal/leak"},
 	"format/store":      {},
 	"model/graph":       {"format"},
 	"model":             {"format", "format/store", "model/graph"},
 	"model/tokens":      {},
 	"model/huggingface": {"format", "format/store", "model", "model/graph", "model/tokens"},
 	"model/train":       {"format", "model", "model/graph", "model/tokens"},
+	"internal/leak":     {},
 	"export/onnx":       {},
 	"export/placement":  {"export/onnx"},
 	"export":            {"export/onnx", "format", "format/store", "model/graph"},
 	"runtime":           {"format"},
 	"runtime/ref":       {"format", "model/graph", "runtime"},
-	"runtime/ort":       {"format", "runtime"},
+	"runtime/ort":       {"format", "internal/leak", "runtime"},
 	"runtime/onnxgo":    {"format", "runtime"},
 	"runtime/conform":   {"fixtures", "format", "model/graph", "runtime"},
 	"fixtures":          {},

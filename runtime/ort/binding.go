@@ -4,19 +4,47 @@ package ort
 
 import (
 	"fmt"
+	goruntime "runtime"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/leak"
 )
+
+// bound is a model and the tensors that it runs on.
+type bound struct {
+	session *Session
+	in, out []ort.Value
+	scalars []func() // each copies a result to where it is wanted
+	guard   leak.Guard
+}
+
+func (b *bound) run() error {
+	s := b.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer goruntime.KeepAlive(b)
+	if s.session == nil {
+		return fmt.Errorf("%s: the session is closed", s.name)
+	}
+	if err := s.session.Run(b.in, b.out); err != nil {
+		return fmt.Errorf("%s: %w", s.name, runError(err))
+	}
+	for _, read := range b.scalars {
+		read()
+	}
+	return nil
+}
 
 // Bind returns a function that runs the model on the memory of the given
 // inputs and writes the results into that of the given outputs, whatever it
 // holds at the time: no tensor is copied or allocated for a run, scalars apart.
 // The tensors have the names, types and shapes of all the model's inputs and
 // outputs, in any order. They must stay where they are until release, which
-// may be called once no run is under way.
+// may be called once no run is under way, and is called by the garbage collector
+// when run and release are dropped.
 func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,11 +60,11 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 		return nil, nil, fmt.Errorf("%s: %w", s.name, err)
 	}
 	var held []*value
-	free := func() {
+	free := sync.OnceFunc(func() {
 		for _, v := range held {
 			v.destroy()
 		}
-	}
+	})
 	hold := func(t format.Tensor, copied bool) (ort.Value, error) {
 		v, err := newValue(t.DType, t.Shape, t.Data)
 		if err != nil {
@@ -82,19 +110,11 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 			scalars = append(scalars, func() { copy(t.Data, v.tensor("").Data) })
 		}
 	}
-	run = func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.session == nil {
-			return fmt.Errorf("%s: the session is closed", s.name)
-		}
-		if err := s.session.Run(in, out); err != nil {
-			return fmt.Errorf("%s: %w", s.name, runError(err))
-		}
-		for _, read := range scalars {
-			read()
-		}
-		return nil
+	b := &bound{session: s, in: in, out: out, scalars: scalars}
+	b.guard = leak.Watch(b, "what is bound to the ONNX Runtime session of "+s.name, free)
+	release = func() {
+		b.guard.Closed()
+		free()
 	}
-	return run, sync.OnceFunc(free), nil
+	return b.run, release, nil
 }

@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	goruntime "runtime"
 	"slices"
 	"unsafe"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/leak"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -24,7 +26,17 @@ var _ runtime.Device = (*Device)(nil)
 //
 // What is bound lies in C's memory, so a step that binds and runs allocates
 // nothing in Go and is one call into C.
+//
+// A device that is dropped without Close is freed when the garbage collector
+// finds it, except memory whose Bytes somebody has asked for and may still use.
 type Device struct {
+	*running
+	guard leak.Guard
+}
+
+// running is a Device without the name by which its users hold it. Whatever
+// frees a Device that was dropped, and the thread that runs it, know only this.
+type running struct {
 	c       *C.attnx_device // nil once closed
 	slots   []C.attnx_slot  // its inputs and then its outputs
 	name    string          // of the model, for errors
@@ -33,7 +45,7 @@ type Device struct {
 	device  string
 	noCUDA  error
 
-	memory  []*memory
+	memory  []*block
 	gpu     *gpu           // nil on the CPU
 	replays map[int]uint64 // what was bound in the first run of each name
 	thread  *thread        // nil where any thread will do
@@ -61,6 +73,7 @@ func (d *Device) Metadata(key string) (value string, ok bool) {
 	if d.c == nil {
 		return "", false
 	}
+	defer goruntime.KeepAlive(d)
 	k := C.CString(key)
 	defer C.free(unsafe.Pointer(k))
 	var text *C.char
@@ -71,7 +84,7 @@ func (d *Device) Metadata(key string) (value string, ok bool) {
 	return C.GoString(text), true
 }
 
-func (d *Device) closed() error { return fmt.Errorf("%s: the device is closed", d.name) }
+func (d *running) closed() error { return fmt.Errorf("%s: the device is closed", d.name) }
 
 // BindInput makes the bytes of m from offset on the i-th input of the runs to
 // come, with the given shape. offset is a multiple of an element's size.
@@ -113,6 +126,7 @@ func (d *Device) bind(kind string, v *runtime.Value, slot int, m runtime.Memory,
 	if bytes := n * size; offset < 0 || offset > own.size || bytes > own.size-offset || offset%size != 0 {
 		return fmt.Errorf("%s: %s %q: %d bytes from byte %d on in a memory of %d bytes", d.name, kind, v.Name, bytes, offset, own.size)
 	}
+	defer goruntime.KeepAlive(d)
 	s := &d.slots[slot]
 	data := unsafe.Add(own.base, offset)
 	same := s.data == data && int(s.rank) == len(shape)
@@ -159,6 +173,7 @@ func (d *Device) Run(replay int) error {
 	if replay < 0 || replay > math.MaxInt32 {
 		return fmt.Errorf("%s: replay %d: a run's name is 1 to %d, or 0", d.name, replay, math.MaxInt32)
 	}
+	defer goruntime.KeepAlive(d)
 	for i := range d.slots {
 		if d.slots[i].data == nil {
 			return fmt.Errorf("%s: %s is not bound", d.name, d.slotName(i))
@@ -177,7 +192,7 @@ func (d *Device) Run(replay int) error {
 	return d.run(replay)
 }
 
-func (d *Device) run(replay int) error {
+func (d *running) run(replay int) error {
 	err := statusError(C.attnx_run(d.c, C.int64_t(replay)))
 	if err == nil {
 		return nil
@@ -189,7 +204,7 @@ func (d *Device) run(replay int) error {
 }
 
 // slotName returns `input "x"` or `output "y"`.
-func (d *Device) slotName(i int) string {
+func (d *running) slotName(i int) string {
 	if n := len(d.takes.inputs); i >= n {
 		return fmt.Sprintf("output %q", d.takes.outputs[i-n].Name)
 	}
@@ -198,7 +213,7 @@ func (d *Device) slotName(i int) string {
 
 // bound returns a number that stands for the addresses and shapes of
 // everything that is bound (FNV-1a over words).
-func (d *Device) bound() uint64 {
+func (d *running) bound() uint64 {
 	h := uint64(14695981039346656037)
 	add := func(x uint64) { h = (h ^ x) * 1099511628211 }
 	for i := range d.slots {
@@ -216,11 +231,22 @@ func (d *Device) Close() error {
 	if d.c == nil {
 		return nil
 	}
+	defer goruntime.KeepAlive(d)
+	d.guard.Closed()
+	d.free(false)
+	return nil
+}
+
+// free frees the model and the memory. Of a device that was dropped it leaves
+// the memory that was shown: slices of it may be in use.
+func (d *running) free(dropped bool) {
 	if d.thread != nil {
 		d.thread.stop()
 	}
-	for _, m := range d.memory {
-		m.free()
+	for _, b := range d.memory {
+		if !dropped || !b.shown {
+			d.release(b)
+		}
 	}
 	d.memory = nil
 	C.attnx_close(d.c)
@@ -233,7 +259,6 @@ func (d *Device) Close() error {
 	if d.gpu != nil {
 		d.gpu.close()
 	}
-	return nil
 }
 
 // statusError returns what s says, and releases it; nil for success.

@@ -29,6 +29,10 @@
 // keeps and uses again while shapes repeat; that is why the tensors a Run
 // returned are valid only until the next one.
 //
+// A session or a device that is dropped without Close is freed once the garbage
+// collector finds it. With ATTNX_DEBUG=1 in the environment a line on standard
+// error names it and the line of the program that opened it.
+//
 // # Devices
 //
 // A [Device] takes and gives tensors by place, in memory that it holds: a

@@ -8,18 +8,25 @@ import "C"
 
 import (
 	"fmt"
+	goruntime "runtime"
 	"unsafe"
 
 	"github.com/attnx/attnx/runtime"
 )
 
-// memory is a stretch of a device's memory: C's on the CPU, the session's
-// arena on a GPU.
+// memory is a stretch of a device's memory, as its users hold it.
 type memory struct {
 	device *Device
-	base   unsafe.Pointer // where it begins, on a boundary of alignment; nil once freed
-	whole  unsafe.Pointer // what was allocated; base lies in it
-	size   int
+	*block
+}
+
+// block is the stretch itself: C's memory on the CPU, the session's arena on a
+// GPU.
+type block struct {
+	base  unsafe.Pointer // where it begins, on a boundary of alignment; nil once freed
+	whole unsafe.Pointer // what was allocated; base lies in it
+	size  int
+	shown bool // its bytes were handed out
 }
 
 // alignment is a cache line, and the widest vector of a processor.
@@ -31,19 +38,22 @@ func (m *memory) Bytes() []byte {
 	if m.base == nil || m.device.gpu != nil {
 		return nil
 	}
-	return unsafe.Slice((*byte)(m.base), m.size)
+	m.shown = true
+	return m.bytes()
 }
 
 // Size is the number of its bytes.
 func (m *memory) Size() int { return m.size }
 
-func (m *memory) free() {
-	if m.device.gpu != nil {
-		C.attnx_free(m.device.c, m.whole)
+func (b *block) bytes() []byte { return unsafe.Slice((*byte)(b.base), b.size) }
+
+func (d *running) release(b *block) {
+	if d.gpu != nil {
+		C.attnx_free(d.c, b.whole)
 	} else {
-		C.free(m.whole)
+		C.free(b.whole)
 	}
-	m.base, m.whole = nil, nil
+	b.base, b.whole = nil, nil
 }
 
 // Alloc returns n bytes of the device's memory, all zero: on the CPU memory
@@ -57,7 +67,8 @@ func (d *Device) Alloc(n int) (runtime.Memory, error) {
 	if n < 0 {
 		return nil, fmt.Errorf("%s: %d bytes of memory", d.name, n)
 	}
-	m := &memory{device: d, size: n}
+	defer goruntime.KeepAlive(d)
+	m := &memory{device: d, block: &block{size: n}}
 	if d.gpu != nil {
 		// An empty tensor has an address as well.
 		if err := statusError(C.attnx_alloc(d.c, C.size_t(max(n, 1)), &m.whole)); err != nil {
@@ -68,7 +79,7 @@ func (d *Device) Alloc(n int) (runtime.Memory, error) {
 		}
 		m.base = m.whole
 		if err := d.gpu.zero(m.base, n); err != nil {
-			m.free()
+			d.release(m.block)
 			return nil, fmt.Errorf("%s: %w", d.name, err)
 		}
 	} else {
@@ -78,7 +89,7 @@ func (d *Device) Alloc(n int) (runtime.Memory, error) {
 		}
 		m.base = unsafe.Add(m.whole, alignment-uintptr(m.whole)%alignment)
 	}
-	d.memory = append(d.memory, m)
+	d.memory = append(d.memory, m.block)
 	return m, nil
 }
 
@@ -88,6 +99,7 @@ func (d *Device) outOfMemory(n int) error {
 
 // Write copies src into m from offset on.
 func (d *Device) Write(m runtime.Memory, offset int, src []byte) error {
+	defer goruntime.KeepAlive(d)
 	own, err := d.span(m, offset, len(src))
 	if err != nil || len(src) == 0 {
 		return err
@@ -98,12 +110,13 @@ func (d *Device) Write(m runtime.Memory, offset int, src []byte) error {
 		}
 		return nil
 	}
-	copy(own.Bytes()[offset:], src)
+	copy(own.bytes()[offset:], src)
 	return nil
 }
 
 // Read fills dst from m, from offset on.
 func (d *Device) Read(m runtime.Memory, offset int, dst []byte) error {
+	defer goruntime.KeepAlive(d)
 	own, err := d.span(m, offset, len(dst))
 	if err != nil || len(dst) == 0 {
 		return err
@@ -114,7 +127,7 @@ func (d *Device) Read(m runtime.Memory, offset int, dst []byte) error {
 		}
 		return nil
 	}
-	copy(dst, own.Bytes()[offset:])
+	copy(dst, own.bytes()[offset:])
 	return nil
 }
 

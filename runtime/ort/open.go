@@ -76,7 +76,7 @@ func open(name string, takes signature, o Options, create creator) (*Session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{name: name, takes: takes, version: version, outputs: make([]*value, len(takes.outputs))}
+	s := &Session{name: name, takes: takes, version: version, held: &held{outputs: make([]*value, len(takes.outputs))}}
 	if o.Device == "cuda" || o.Device == "auto" {
 		s.device = "cuda"
 		_, err = keepSignals(func() (err error) {
@@ -84,7 +84,7 @@ func open(name string, takes signature, o Options, create creator) (*Session, er
 			return err
 		})
 		if err == nil {
-			return s, nil
+			return s.watch(), nil
 		}
 		if err = cudaError(err); o.Device == "cuda" {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -96,7 +96,7 @@ func open(name string, takes signature, o Options, create creator) (*Session, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: onnxruntime: %s", name, oneLine(err))
 	}
-	return s, nil
+	return s.watch(), nil
 }
 
 var levels = [...]ort.GraphOptimizationLevel{

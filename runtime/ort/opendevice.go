@@ -10,6 +10,8 @@ import (
 	"bytes"
 	"fmt"
 	"unsafe"
+
+	"github.com/attnx/attnx/internal/leak"
 )
 
 // OpenDevice opens the ONNX file at path on a device; weights in sibling files
@@ -86,12 +88,14 @@ func loadTable(explicit, device string) (version string, err error) {
 
 // newDevice opens a model on "cpu" or "cuda" and on no other.
 func newDevice(device, name string, takes signature, o Options, path string, model []byte) (*Device, error) {
-	d := &Device{
+	d := &Device{running: &running{
 		c:      (*C.attnx_device)(zeroed(C.sizeof_attnx_device)),
 		name:   name,
 		takes:  takes,
 		device: device,
-	}
+	}}
+	held := d.running
+	d.guard = leak.Watch(d, "the ONNX Runtime device of "+name, func() { held.free(true) })
 	n := len(takes.inputs) + len(takes.outputs)
 	d.c.inputs, d.c.outputs, d.c.failed = C.int(len(takes.inputs)), C.int(len(takes.outputs)), -1
 	d.c.slots = (*C.attnx_slot)(zeroed(n * C.sizeof_attnx_slot))
@@ -116,12 +120,12 @@ func newDevice(device, name string, takes signature, o Options, path string, mod
 		}
 	}
 	d.replays = make(map[int]uint64)
-	d.thread = newThread(d.run)
+	d.thread = newThread(d.running.run)
 	return d, nil
 }
 
 // open makes d's session.
-func (d *Device) open(o Options, path string, model []byte) error {
+func (d *running) open(o Options, path string, model []byte) error {
 	var held cMemory
 	defer held.free()
 	s := (*C.attnx_settings)(held.zeroed(C.sizeof_attnx_settings))

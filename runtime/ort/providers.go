@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"fmt"
+	goruntime "runtime"
 	"strings"
 	"unsafe"
 )
@@ -18,6 +19,7 @@ func (d *Device) Assignments() ([]Assignment, error) {
 	if d.c == nil {
 		return nil, d.closed()
 	}
+	defer goruntime.KeepAlive(d)
 	var text *C.char
 	var n C.size_t
 	err := statusError(C.attnx_assignment(d.c, &text, &n))

@@ -11,25 +11,51 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/leak"
 	"github.com/attnx/attnx/runtime"
 )
 
 var _ runtime.Session = (*Session)(nil)
 
 // Session runs one model in ONNX Runtime. It may be used by several
-// goroutines; their runs take turns.
+// goroutines; their runs take turns. A session that is dropped without Close is
+// freed when the garbage collector finds it.
 type Session struct {
-	mu      sync.Mutex
-	session *ort.DynamicAdvancedSession // nil once closed
-	name    string                      // of the model, for errors
+	mu sync.Mutex
+	*held
+	guard   leak.Guard
+	name    string // of the model, for errors
 	takes   signature
 	version string
 	device  string
 	noCUDA  error
 
-	outputs  []*value // of the last run, to be written again; nil where there is none
-	last     [][]int  // the shapes of the inputs of that run; nil if it failed
-	distrust bool     // the file declares shapes that the outputs turned out not to have
+	last     [][]int // the shapes of the inputs of the last run; nil if it failed
+	distrust bool    // the file declares shapes that the outputs turned out not to have
+}
+
+// held is what a Session has outside Go's heap. It does not know the Session,
+// so that it can be freed once the Session is gone.
+type held struct {
+	session *ort.DynamicAdvancedSession // nil once closed
+	outputs []*value                    // of the last run, to be written again; nil where there is none
+}
+
+func (h *held) free() error {
+	for i, v := range h.outputs {
+		v.destroy()
+		h.outputs[i] = nil
+	}
+	err := h.session.Destroy()
+	h.session = nil
+	return err
+}
+
+// watch has what s holds freed if s is dropped.
+func (s *Session) watch() *Session {
+	h := s.held
+	s.guard = leak.Watch(s, "the ONNX Runtime session of "+s.name, func() { h.free() }) // nobody is left to be told of an error
+	return s
 }
 
 // Run computes every output from the inputs, which are given by name and must
@@ -216,11 +242,6 @@ func (s *Session) Close() error {
 	if s.session == nil {
 		return nil
 	}
-	for i, v := range s.outputs {
-		v.destroy()
-		s.outputs[i] = nil
-	}
-	err := s.session.Destroy()
-	s.session = nil
-	return err
+	s.guard.Closed()
+	return s.free()
 }

@@ -16,7 +16,9 @@ import (
 
 // value is a tensor that ONNX Runtime reads or writes, and the Go memory
 // under it. ONNX Runtime keeps the memory's address until destroy; pins holds
-// it in place that long, as cgo's rules ask.
+// it in place that long, as cgo's rules ask. A Pinner that becomes unreachable
+// while it pins ends the process, so whoever keeps a value beyond a call is
+// watched (package leak), and the watch keeps the value.
 type value struct {
 	ort   ort.Value
 	dtype format.DType
