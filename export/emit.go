@@ -1,10 +1,13 @@
 package export
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
@@ -36,20 +39,26 @@ func dim(d graph.Dim) onnx.Dim {
 	if n, ok := d.Number(); ok {
 		return onnx.Dim{Value: int64(n)}
 	}
-	text := ""
-	for i, l := range d.Letters() {
-		if i > 0 {
-			text += " + "
+	var text strings.Builder
+	for i, t := range d.Terms() {
+		n := t.Coefficient
+		switch {
+		case i > 0 && n < 0:
+			text.WriteString(" - ")
+			n = -n
+		case i > 0:
+			text.WriteString(" + ")
 		}
-		if name := letterNames[l]; name != "" {
-			l = name
+		factors := make([]string, 0, len(t.Symbols)+1)
+		if n != 1 || len(t.Symbols) == 0 {
+			factors = append(factors, strconv.Itoa(n))
 		}
-		text += l
+		for _, s := range t.Symbols {
+			factors = append(factors, cmp.Or(letterNames[s], s))
+		}
+		text.WriteString(strings.Join(factors, "*"))
 	}
-	if n := d.Constant(); n != 0 {
-		text += fmt.Sprintf(" + %d", n)
-	}
-	return onnx.Dim{Open: true, Param: text}
+	return onnx.Dim{Open: true, Param: text.String()}
 }
 
 func info(name string, v *graph.Value) (onnx.ValueInfo, error) {
@@ -190,7 +199,49 @@ func (e *emitter) size(d graph.Dim) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("size %s is the size of no input's axis", d)
+	return e.computedSize(d)
+}
+
+// computedSize returns the name of the size d, which is computed from the
+// named dimensions: int64 arithmetic that ONNX Runtime does on the CPU.
+func (e *emitter) computedSize(d graph.Dim) (string, error) {
+	name := "size." + dim(d).Param
+	if e.shared[name] {
+		return name, nil
+	}
+	if d == graph.Sym(d.String()) {
+		return "", fmt.Errorf("size %s is the size of no input's dimension", d)
+	}
+	sum := ""
+	for _, t := range d.Terms() {
+		product := ""
+		if t.Coefficient != 1 || len(t.Symbols) == 0 {
+			product = e.integers(int64(t.Coefficient))
+		}
+		for _, s := range t.Symbols {
+			factor, err := e.size(graph.Sym(s))
+			if err != nil {
+				return "", err
+			}
+			product = e.sizeOf("Mul", product, factor)
+		}
+		sum = e.sizeOf("Add", sum, product)
+	}
+	// The last node takes the name of the whole.
+	last := e.out.Nodes[len(e.out.Nodes)-1]
+	last.Name, last.Outputs[0] = name, name
+	e.shared[name] = true
+	return name, nil
+}
+
+// sizeOf applies op to two sizes by name; the empty name is its neutral element.
+func (e *emitter) sizeOf(op, x, y string) string {
+	if x == "" {
+		return y
+	}
+	name := fmt.Sprintf("size.%s_%d", strings.ToLower(op), len(e.out.Nodes))
+	e.node(op, name, []string{x, y})
+	return name
 }
 
 // offOn returns the name of the two values of a one-hot row, stored once.

@@ -210,7 +210,7 @@ func (e *emitter) slice(v *graph.Value, inputs []string) error {
 // positions of an open axis are counted from its end, as ONNX has it.
 func (e *emitter) bounds(v *graph.Value) (start, limit string, err error) {
 	axis := v.Args[0].Shape[v.Attr.Axis]
-	if n, ok := v.Shape[v.Attr.Axis].Number(); ok && n > 0 && v.Attr.Limit == axis && len(axis.Letters()) > 0 {
+	if n, ok := v.Shape[v.Attr.Axis].Number(); ok && n > 0 && v.Attr.Limit == axis && len(axis.Symbols()) > 0 {
 		return e.integers(int64(-n)), e.integers(math.MaxInt64), nil
 	}
 	if start, err = e.size(v.Attr.Start); err != nil {

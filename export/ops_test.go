@@ -206,6 +206,15 @@ func TestSpecialForms(t *testing.T) {
 		{"slice from an open size", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 			m := b.Const(format.FromFloat32s("table", []int{9}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}))
 			return b.Slice(m, 0, letterB, letterT.Add(letterB))
+		}, "out = Slice(table, size.batch_size, size.batch_size + sequence_length, int64.0)"},
+		{"matrix of all tokens", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.Reshape(x, letterB.Mul(letterT), four)
+		}, "out = Reshape(x, int64.-1.4)"},
+		{"a product of sizes", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.ConstantOfShape(0.5, letterB.Mul(letterT).Add(letterB).Add(graph.N(2)))
+		}, "Mul(size.batch_size, size.sequence_length)"},
+		{"slice from the size of no input", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.Slice(b.Const(format.FromFloat32s("table", []int{1}, []float32{1})), 0, graph.N(0), graph.Sym("Z"))
 		}, ""},
 		{"an output that is an input", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return x }, "out = Identity(x)"},
 	} {
@@ -219,7 +228,7 @@ func TestSpecialForms(t *testing.T) {
 			})
 			m, err := export.Model(g, nil, export.Options{Profile: export.Plain})
 			if c.want == "" {
-				if err == nil || !strings.Contains(err.Error(), "is the size of no input's axis") {
+				if err == nil || !strings.Contains(err.Error(), "is the size of no input's dimension") {
 					t.Fatalf("got %v", err)
 				}
 				return

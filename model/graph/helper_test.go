@@ -2,7 +2,6 @@ package graph_test
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -29,13 +28,14 @@ func input(b *graph.Builder, text string) *graph.Value {
 
 var inputs int // makes names of inputs unique
 
+// dim reads a polynomial whose terms are in any order.
 func dim(text string) (d graph.Dim) {
-	for _, term := range strings.Split(strings.ReplaceAll(text, "T-", "T+-"), "+") {
-		if n, err := strconv.Atoi(term); err == nil {
-			d = d.Add(graph.N(n))
-		} else {
-			d = d.Add(graph.Sym(term))
+	for _, term := range strings.Split(strings.TrimPrefix(strings.ReplaceAll(text, "-", "+-"), "+"), "+") {
+		t, err := graph.ParseDim(term)
+		if err != nil {
+			panic(err)
 		}
+		d = d.Add(t)
 	}
 	return d
 }

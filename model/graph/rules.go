@@ -97,26 +97,7 @@ func reduceRule(args []*Value, a Attr) (Shape, format.DType, error) {
 // numbers multiply to the same product: there is no algebra beyond that.
 func reshapeRule(args []*Value, a Attr) (Shape, format.DType, error) {
 	x := args[0]
-	count := func(s Shape) (product int, letters map[Dim]int, ok bool) {
-		var numbers []int
-		letters = map[Dim]int{}
-		for _, d := range s {
-			if n, ok := d.Number(); ok {
-				numbers = append(numbers, n)
-			} else {
-				letters[d]++
-			}
-		}
-		product, ok = format.Elements(numbers)
-		return product, letters, ok
-	}
-	p, from, _ := count(x.Shape)
-	q, to, ok := count(a.Shape)
-	same := ok && p == q && len(from) == len(to)
-	for d, n := range from {
-		same = same && to[d] == n
-	}
-	if !same {
+	if from, to := x.Shape.Elements(), a.Shape.Elements(); from != to || !from.Valid() {
 		return nil, 0, fmt.Errorf("%s cannot become %s", x.Shape, a.Shape)
 	}
 	return a.Shape, x.DType, nil
@@ -196,27 +177,12 @@ func gatherElementsRule(args []*Value, a Attr) (Shape, format.DType, error) {
 	return ids.Shape, x.DType, nil
 }
 
-// length returns limit - start; every letter of start must be in limit, so
-// that it cannot become negative in a letter.
+// length returns limit - start, which must not be negative for any sizes of
+// the names.
 func length(start, limit Dim) (Dim, error) {
-	count := map[string]int{}
-	for _, l := range limit.Letters() {
-		count[l]++
-	}
-	for _, l := range start.Letters() {
-		count[l]--
-	}
-	d := N(limit.number - start.number)
-	for l, n := range count {
-		if n < 0 {
-			return Dim{}, fmt.Errorf("from %s to %s: the length would be negative in %s", start, limit, l)
-		}
-		for range n {
-			d = d.Add(Sym(l))
-		}
-	}
-	if d.number < 0 {
-		return Dim{}, fmt.Errorf("from %s to %s is negative", start, limit)
+	d := limit.Sub(start)
+	if !d.NonNegative() {
+		return Dim{}, fmt.Errorf("from %s to %s: the length %s can be negative", start, limit, d)
 	}
 	return d, nil
 }

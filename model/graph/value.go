@@ -91,7 +91,7 @@ func (g *Graph) BindInputs(shapes map[string][]int) (map[string]int, error) {
 			return nil, fmt.Errorf("graph: input %q wants shape %s, got %v", in.Name, in.Shape, got)
 		}
 		for i, d := range in.Shape {
-			if l := d.Letters(); len(l) == 1 && d == Sym(l[0]) {
+			if l := d.Symbols(); len(l) == 1 && d == Sym(l[0]) {
 				if _, bound := sizes[l[0]]; !bound {
 					sizes[l[0]] = got[i]
 				}

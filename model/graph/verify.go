@@ -65,6 +65,9 @@ func Verify(g *Graph) error {
 // verifyValue checks what v says of itself against its operator's rule.
 func verifyValue(v *Value) error {
 	for _, d := range v.Shape {
+		if !d.Valid() {
+			return fmt.Errorf("graph: value %q has a size that is not a polynomial of at most %d terms with coefficients that fit in an int", v.Name, maxTerms)
+		}
 		if n, ok := d.Number(); ok && n < 0 {
 			return fmt.Errorf("graph: value %q has the negative size %d", v.Name, n)
 		}
