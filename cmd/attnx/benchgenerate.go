@@ -23,18 +23,21 @@ type generateReport struct {
 	Device    string        `json:"device"`
 	Bandwidth float64       `json:"bandwidth_gb_per_second"` // of the device's memory
 	Rows      []generateRow `json:"rows"`
+	Busy      string        `json:"busy,omitempty"` // why a share is null
 }
 
 // generateRow is what generation costs with one batch: medians.
 type generateRow struct {
-	Batch        int     `json:"batch"`
-	Past         int     `json:"past"` // tokens of each prompt
-	Prefill      float64 `json:"prefill_tokens_per_second"`
-	Decode       float64 `json:"decode_tokens_per_second"`
-	FirstToken   float64 `json:"time_to_first_token_ms"`
-	Share        float64 `json:"bandwidth_share"`   // the bytes of weights that a run reads, over those that memory gives in its time
-	OutsideMicro float64 `json:"outside_run_us"`    // of a token's time, what is not the runtime's
-	PeakMemory   int64   `json:"peak_memory_bytes"` // of the process; 0 where the system does not tell
+	Batch        int      `json:"batch"`
+	Past         int      `json:"past"` // tokens of each prompt
+	Prefill      float64  `json:"prefill_tokens_per_second"`
+	Decode       float64  `json:"decode_tokens_per_second"`
+	FirstToken   float64  `json:"time_to_first_token_ms"`
+	Share        *float64 `json:"bandwidth_share"`   // the bytes of weights that a run reads, over those that memory gives in its time; null where that is not known
+	OutsideMicro float64  `json:"outside_run_us"`    // of a token's time, what is not the runtime's
+	PeakMemory   int64    `json:"peak_memory_bytes"` // of the process; 0 where the system does not tell
+
+	weights float64 // gigabytes of them that its runs read in a second
 }
 
 func benchGenerateCommand(s streams) *cobra.Command {
@@ -52,7 +55,8 @@ once, then a token a run. Without a model --preset measures a network with
 random weights. Times are medians. The share is the time that the memory takes
 to give the weights, over that of a run: its bandwidth is measured before and
 after, by reading 512 MiB on all cores (on CUDA by reading and writing 512 MiB).
-Weights that fit into a cache can come faster.`,
+No share is printed where the weights came faster than that: the machine was
+busy, or they fit into a cache.`,
 		Example: "  attnx bench generate models/go\n  attnx bench generate --preset gpt2 --fuse ort --json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 == cmd.Flags().Changed("preset") {
@@ -96,6 +100,7 @@ Weights that fit into a cache can come faster.`,
 			if err != nil {
 				return err
 			}
+			warnBusy(s, report.Busy)
 			if asJSON {
 				return printJSON(s.out, report)
 			}
@@ -152,14 +157,21 @@ func (b generateBench) run(ctx context.Context, name string, batches []int) (gen
 		}
 		r.Rows = append(r.Rows, row)
 	}
-	for i := range r.Rows { // of the best bandwidth that was seen
-		r.Rows[i].Share /= r.Bandwidth
-	}
+	r.share()
 	return r, nil
 }
 
-// batch measures one batch. The row's share is still the gigabytes of weights
-// that its runs read in a second.
+// share fills in the shares of the best bandwidth that was seen.
+func (r *generateReport) share() {
+	for i, row := range r.Rows {
+		share, busy := shareOf(row.weights, r.Bandwidth)
+		if r.Rows[i].Share = share; busy {
+			r.Busy = fmt.Sprintf("the weights came at %.1f GB/s, the memory gave %.1f: the machine was busy while its memory was measured, or the weights fit into a cache", row.weights, r.Bandwidth)
+		}
+	}
+}
+
+// batch measures one batch. The row has no share yet.
 func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) (row generateRow, err error) {
 	resetPeakMemory()
 	o, err := b.open()
@@ -225,7 +237,7 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 	seconds := median(step[2:])
 	row = generateRow{
 		Batch: batch, Past: b.past, Prefill: float64(batch*b.past) / median(prefill[1:]), Decode: float64(batch) / seconds,
-		Share:      float64(weightBytes(o.file)) / seconds / 1e9,
+		weights:    float64(weightBytes(o.file)) / seconds / 1e9,
 		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: max(peak, peakMemory()),
 	}
 	r.Device = o.running
@@ -292,7 +304,7 @@ func (r generateReport) text(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "batch\tpast\tprefill tokens/s\tdecode tokens/s\tfirst token ms\tof the bandwidth\toutside a run µs\tpeak MB\t")
 	for _, x := range r.Rows {
-		fmt.Fprintf(tw, "%d\t%d\t%.0f\t%.1f\t%.1f\t%.0f %%\t%.1f\t%d\t\n", x.Batch, x.Past, x.Prefill, x.Decode, x.FirstToken, 100*x.Share, x.OutsideMicro, x.PeakMemory/1e6)
+		fmt.Fprintf(tw, "%d\t%d\t%.0f\t%.1f\t%.1f\t%s\t%.1f\t%d\t\n", x.Batch, x.Past, x.Prefill, x.Decode, x.FirstToken, percent(x.Share), x.OutsideMicro, x.PeakMemory/1e6)
 	}
 	return tw.Flush()
 }

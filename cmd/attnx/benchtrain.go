@@ -20,20 +20,21 @@ import (
 type benchReport struct {
 	GEMMPeak float64    `json:"gemm_peak_gflops"` // of a product of 1024³ through ONNX Runtime; 0 without it
 	Rows     []benchRow `json:"rows"`
+	Busy     string     `json:"busy,omitempty"` // why a share is null
 }
 
 // benchRow is what one engine does with one network: medians.
 type benchRow struct {
-	Preset          string  `json:"preset"`
-	Engine          string  `json:"engine"`
-	Batch           int     `json:"batch"`
-	Context         int     `json:"context"`
-	MsPerStep       float64 `json:"ms_per_step"`
-	OptimizerMs     float64 `json:"optimizer_ms"` // of it, outside the engine: clipping and AdamW
-	TokensPerSecond float64 `json:"tokens_per_second"`
-	GFLOPS          float64 `json:"gflops"`
-	GEMMShare       float64 `json:"gemm_share"`
-	PeakMemory      int64   `json:"peak_memory_bytes"` // of the process during the steps; 0 where the system does not tell
+	Preset          string   `json:"preset"`
+	Engine          string   `json:"engine"`
+	Batch           int      `json:"batch"`
+	Context         int      `json:"context"`
+	MsPerStep       float64  `json:"ms_per_step"`
+	OptimizerMs     float64  `json:"optimizer_ms"` // of it, outside the engine: clipping and AdamW
+	TokensPerSecond float64  `json:"tokens_per_second"`
+	GFLOPS          float64  `json:"gflops"`
+	GEMMShare       *float64 `json:"gemm_share"`        // null where that is not known
+	PeakMemory      int64    `json:"peak_memory_bytes"` // of the process during the steps; 0 where the system does not tell
 }
 
 func benchTrainCommand(s streams) *cobra.Command {
@@ -77,10 +78,9 @@ ONNX Runtime computes in the same run.`,
 					return err
 				}
 				report.GEMMPeak = max(report.GEMMPeak, again)
-				for i := range report.Rows {
-					report.Rows[i].GEMMShare = report.Rows[i].GFLOPS / report.GEMMPeak
-				}
 			}
+			report.share()
+			warnBusy(s, report.Busy)
 			if asJSON {
 				return printJSON(s.out, report)
 			}
@@ -88,8 +88,8 @@ ONNX Runtime computes in the same run.`,
 			tw := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 			fmt.Fprintln(tw, "preset\tengine\tbatch\tcontext\tms a step\toptimizer\ttokens/s\tGFLOP/s\tshare\tpeak MB\t")
 			for _, r := range report.Rows {
-				fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.0f\t%.1f\t%.0f %%\t%d\t\n", r.Preset, r.Engine, r.Batch, r.Context,
-					r.MsPerStep, r.OptimizerMs, r.TokensPerSecond, r.GFLOPS, 100*r.GEMMShare, r.PeakMemory/1e6)
+				fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.0f\t%.1f\t%s\t%d\t\n", r.Preset, r.Engine, r.Batch, r.Context,
+					r.MsPerStep, r.OptimizerMs, r.TokensPerSecond, r.GFLOPS, percent(r.GEMMShare), r.PeakMemory/1e6)
 			}
 			return tw.Flush()
 		},
@@ -102,6 +102,16 @@ ONNX Runtime computes in the same run.`,
 	fl.IntVar(&steps, "steps", 9, "steps to measure, after two that are not")
 	fl.BoolVar(&asJSON, "json", false, "print the numbers as JSON")
 	return cmd
+}
+
+// share fills in the shares of a matrix product's speed.
+func (r *benchReport) share() {
+	for i, row := range r.Rows {
+		share, busy := shareOf(row.GFLOPS, r.GEMMPeak)
+		if r.Rows[i].GEMMShare = share; busy {
+			r.Busy = busyProduct(row.GFLOPS, r.GEMMPeak)
+		}
+	}
 }
 
 // benchTrain takes steps as a training run does, on random tokens.

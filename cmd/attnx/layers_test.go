@@ -44,7 +44,6 @@ var single = map[string]string{
 	"github.com/owulveryck/onnx-go":     "runtime/onnxgo",
 	"github.com/spf13/cobra":            "cmd/attnx",
 	"github.com/guptarohit/asciigraph":  "cmd/attnx",
-	"github.com/schollz/progressbar/v3": "cmd/attnx",
 	"gonum.org/v1/plot":                 "cmd/attnx",
 }
 

@@ -99,8 +99,8 @@ func writeMetric(w io.Writer, m metric) error {
 // add appends a step.
 func (l *metricsLog) add(e train.Event, p pace) {
 	m := metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond), GFLOPS: math.Round(10*p.gflops) / 10}
-	if p.share > 0 {
-		share := math.Round(1000*p.share) / 1000
+	if p.share != nil {
+		share := math.Round(1000**p.share) / 1000
 		m.GEMMShare = &share
 	}
 	if !math.IsNaN(e.ValLoss) {

@@ -18,11 +18,12 @@ func TestMetricsResumed(t *testing.T) {
 	if err := os.WriteFile(path, []byte(line("1")+line("2")+line("3")+`{"step":4,"lo`), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	half := 0.5
 	log, err := openMetrics(path, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.add(train.Event{Step: 3, Loss: 2, ValLoss: 1.5, LR: 0.1, TokensPerSecond: 9}, pace{gflops: 1.5, share: 0.5})
+	log.add(train.Event{Step: 3, Loss: 2, ValLoss: 1.5, LR: 0.1, TokensPerSecond: 9}, pace{gflops: 1.5, share: &half})
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,105 +4,237 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/guptarohit/asciigraph"
-	"github.com/schollz/progressbar/v3"
+	"github.com/mattn/go-runewidth"
+	"golang.org/x/term"
 )
 
-// progress shows how far a piece of work is: a bar on a terminal, now and then
-// a line anywhere else.
+// progress shows how far a piece of work is: one line that changes on a
+// terminal, now and then a line anywhere else.
 type progress struct {
-	bar   *progressbar.ProgressBar // nil when the output is no terminal
 	out   io.Writer
 	what  string
 	unit  string
 	total int
-	told  int // tenths told so far
+	told  int // tenths told so far, where there is no screen
+
+	mu     sync.Mutex
+	screen *display // nil without a terminal
 }
 
+// display is the last line of a terminal.
+type display struct {
+	columns func() int // as the terminal is now
+	state   barState
+	first   int // of the work, done before this began
+	began   time.Time
+	reached time.Time // when state.n was
+	drawn   time.Time
+	width   int           // of the line that was drawn
+	slow    bool          // also shows how long the work has taken
+	stop    chan struct{} // ends the clock; nil once the line is done
+}
+
+// Pauses between two drawings: of work that is fast, and of a clock that shows
+// seconds and follows the size of the terminal.
+const (
+	fastest = 65 * time.Millisecond
+	slowest = time.Second
+)
+
+// newProgress begins to show work on what. The line begins with it where set
+// gives no note.
 func newProgress(out io.Writer, what string, total int, unit string) *progress {
 	p := &progress{out: out, what: what, unit: unit, total: total}
-	if terminalOf(out) != nil {
-		p.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(out),
-			progressbar.OptionSetDescription(what),
-			progressbar.OptionShowCount(),
-			progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionThrottle(65*time.Millisecond), // a screen shows no more
-			progressbar.OptionUseANSICodes(true),
-			progressbar.OptionSetWidth(12), // the whole line fits 80 columns
-			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░", BarStart: "", BarEnd: ""}),
-		)
+	if f := terminalOf(out); f != nil && os.Getenv("TERM") != "dumb" {
+		p.onScreen(func() int { return columnsOf(f) })
 	}
 	return p
 }
 
-// set tells that n of the total are done, with a note such as the loss, which
-// takes the place of the bar's description.
-func (p *progress) set(n int, note string) {
-	if p.bar != nil {
-		if note != "" {
-			p.bar.Describe(note)
+// columnsOf returns the width of a terminal, 80 where it does not say.
+func columnsOf(f *os.File) int {
+	if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+		return n
+	}
+	return 80
+}
+
+// columnsAt returns the width of the terminal that a stream ends at, and 80
+// elsewhere.
+func columnsAt(w io.Writer) int {
+	if f := terminalOf(w); f != nil {
+		return columnsOf(f)
+	}
+	return 80
+}
+
+func (p *progress) onScreen(columns func() int) {
+	p.screen = &display{columns: columns, began: time.Now(), first: -1, stop: make(chan struct{})}
+	p.screen.state = barState{total: p.total, unit: p.unit, note: []string{p.what}}
+	go func(stop chan struct{}) {
+		clock := time.NewTicker(slowest)
+		defer clock.Stop()
+		for {
+			select {
+			case <-clock.C:
+				p.redraw()
+			case <-stop:
+				return
+			}
 		}
-		_ = p.bar.Set(n) // a bar that cannot be drawn stops no work
+	}(p.screen.stop)
+}
+
+// set shows that n of the total are done, with a note, such as the loss. Where
+// the screen is narrow the last parts of the note are left out.
+func (p *progress) set(n int, note ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	note = slices.DeleteFunc(note, func(s string) bool { return s == "" })
+	if s := p.screen; s != nil {
+		s.at(n, time.Now())
+		if len(note) > 0 {
+			s.state.note = note
+		}
+		if s.stop != nil && time.Since(s.drawn) >= fastest {
+			p.draw()
+		}
 		return
 	}
 	if tenth := n * 10 / max(p.total, 1); tenth > p.told && n > 0 {
 		p.told = tenth
 		digits := len(strconv.Itoa(p.total))
-		fmt.Fprintln(p.out, strings.TrimRight(fmt.Sprintf("%s %*d/%d %s  %s", p.what, digits, n, p.total, p.unit, note), " "))
+		line := fmt.Sprintf("%s %*d/%d %s  %s", p.what, digits, n, p.total, p.unit, strings.Join(note, "  "))
+		fmt.Fprintln(p.out, strings.TrimRight(line, " "))
 	}
 }
 
-// elapsed shows how long the work has taken and not how long it may: for work
-// whose pieces take seconds or minutes. It reports whether there is a screen.
+// elapsed shows how long the work has taken, too: for work whose pieces take
+// seconds or minutes. It reports whether there is a screen.
 func (p *progress) elapsed() bool {
-	if p.bar == nil {
+	if p.screen == nil {
 		return false
 	}
-	progressbar.OptionSetPredictTime(false)(p.bar)
-	progressbar.OptionSetElapsedTime(true)(p.bar)
+	p.screen.slow = true
 	return true
 }
 
-// clear takes the bar off the screen.
-func (p *progress) clear() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
+// redraw follows the clock and the size of the terminal, once there is a line.
+func (p *progress) redraw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.screen.stop != nil && !p.screen.drawn.IsZero() {
+		p.draw()
 	}
 }
 
-// finish leaves the bar as it stands and goes to the next line.
-func (p *progress) finish() {
-	if p.bar != nil {
-		fmt.Fprintln(p.out)
+// Control sequences that every terminal of today has (ECMA-48, DEC VT100).
+const (
+	clearLine = "\x1b[K" // from the cursor on
+	clearNext = "\x1b[B\x1b[2K"
+	clearRest = "\x1b[J" // of the screen, from the cursor on
+	cutLines  = "\x1b[?7l"
+	wrapLines = "\x1b[?7h"
+	remember  = "\x1b7" // where the cursor is
+	goBack    = "\x1b8"
+)
+
+// draw writes the line over the last one. Lines are cut meanwhile: a terminal
+// may be narrower before it says so. The cursor waits at the beginning of the
+// line: where the terminal became narrower and wrapped it, the rest is below.
+func (p *progress) draw() {
+	s := p.screen
+	s.drawn = time.Now()
+	s.state.time = s.times(s.drawn)
+	columns := s.columns()
+	begin := "\r" + cutLines
+	if s.width > columns {
+		begin += remember + strings.Repeat(clearNext, (s.width-1)/columns) + goBack
+	}
+	line := s.state.line(columns)
+	s.width = runewidth.StringWidth(line)
+	// A line that cannot be drawn stops no work.
+	fmt.Fprint(p.out, begin+line+clearLine+wrapLines+"\r")
+}
+
+// at notes that n of the total are done.
+func (s *display) at(n int, now time.Time) {
+	if s.first < 0 {
+		s.first = n
+	}
+	if n != s.state.n {
+		s.state.n, s.reached = n, now
 	}
 }
 
-// lossLine is what a training step shows beside the bar.
-func lossLine(loss, val, tokensPerSecond float64, p pace) string {
-	s := fmt.Sprintf("loss %.3f", loss)
+// times returns the time that the work has taken and the time that is left, as
+// far as they are to be shown.
+func (s *display) times(now time.Time) string {
+	var parts []string
+	if s.slow {
+		parts = append(parts, clock(now.Sub(s.began)))
+	}
+	done, rest := s.state.n-s.first, s.state.total-s.state.n
+	if took := s.reached.Sub(s.began); done > 0 && rest > 0 && took >= slowest {
+		left := time.Duration(float64(took)/float64(done)*float64(rest)) - now.Sub(s.reached)
+		parts = append(parts, clock(max(0, left))+" left")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// clear takes the line off the screen.
+func (p *progress) clear() { p.end("\r" + clearRest) }
+
+// finish leaves the line as it is now and goes to the next one.
+func (p *progress) finish() { p.end("\n" + clearRest) }
+
+func (p *progress) end(last string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.screen == nil || p.screen.stop == nil {
+		return
+	}
+	close(p.screen.stop)
+	p.screen.stop = nil
+	if !p.screen.drawn.IsZero() {
+		p.draw()
+		fmt.Fprint(p.out, last)
+	}
+}
+
+// lossNote is what a training step shows, the most important part first.
+func lossNote(loss, val, tokensPerSecond float64, p pace) []string {
+	note := []string{fmt.Sprintf("loss %.3f", loss)}
 	if !math.IsNaN(val) {
-		s += fmt.Sprintf("  val %.3f", val)
+		note = append(note, fmt.Sprintf("val %.3f", val))
 	}
-	s += fmt.Sprintf("  %s tokens/s  %.0f GFLOP/s", thousands(int(tokensPerSecond)), p.gflops)
-	if p.share > 0 {
-		s += fmt.Sprintf(" (%.0f %% of GEMM)", 100*p.share)
+	note = append(note, thousands(int(tokensPerSecond))+" tokens/s", fmt.Sprintf("%.0f GFLOP/s", p.gflops))
+	if p.share != nil {
+		note = append(note, percent(p.share)+" of GEMM")
 	}
-	return s
+	return note
 }
 
-// lossCurve draws the training loss with characters.
-func lossCurve(history []metric) string {
+// lossCurve draws the training loss with characters, for a screen of so many
+// columns.
+func lossCurve(history []metric, columns int) string {
 	loss := make([]float64, len(history))
 	for i, m := range history {
 		loss[i] = m.Loss
 	}
-	return asciigraph.Plot(loss, asciigraph.Height(8), asciigraph.Width(60), asciigraph.Caption(fmt.Sprintf("loss, steps %d to %d", history[0].Step, history[len(history)-1].Step)))
+	return asciigraph.Plot(loss, asciigraph.Height(8), asciigraph.Width(max(1, min(60, columns-curveLabels))), asciigraph.Caption(fmt.Sprintf("loss, steps %d to %d", history[0].Step, history[len(history)-1].Step)))
 }
+
+// curveLabels are the columns that the numbers beside a curve take at most.
+const curveLabels = 12
 
 // thousands writes 1234567 as "1,234,567".
 func thousands(n int) string {

@@ -85,17 +85,20 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		return err
 	}
 	bar := newProgress(s.note, "training", o.Steps, "steps")
-	bar.set(c.Step, "")
+	bar.set(c.Step)
 	every := max(1, o.SaveEvery)
-	val, saved, done := math.NaN(), c.Step, 0
+	val, saved, done, overPeak := math.NaN(), c.Step, 0, 0.0 // overPeak of steps that beat the product
 	runErr := t.Run(ctx, func(e train.Event) error {
 		done++
 		pace := speed.pace(e.TokensPerSecond)
 		metrics.add(e, pace)
+		if pace.busy {
+			overPeak = max(overPeak, pace.gflops)
+		}
 		if !math.IsNaN(e.ValLoss) {
 			val = e.ValLoss
 		}
-		bar.set(e.Step, lossLine(e.Loss, val, e.TokensPerSecond, pace))
+		bar.set(e.Step, lossNote(e.Loss, val, e.TokensPerSecond, pace)...)
 		if e.Step%every != 0 {
 			return run.Poll()
 		}
@@ -106,6 +109,9 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		return nil
 	})
 	bar.finish()
+	if overPeak > 0 {
+		warnBusy(s, busyProduct(overPeak, speed.peak))
+	}
 	stopped := errors.Is(runErr, context.Canceled)
 	if runErr != nil && !stopped && done == 0 {
 		if fresh { // nothing was reached: nothing is left behind
@@ -137,7 +143,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		if err := plotLoss(in(lossPlotFile), metrics.history); err != nil {
 			return also(err)
 		}
-		fmt.Fprintln(s.note, lossCurve(metrics.history))
+		fmt.Fprintln(s.note, lossCurve(metrics.history, columnsAt(s.note)))
 	}
 	fmt.Fprintf(s.note, "saved %s (step %d of %d, fingerprint %.12s)\n", run.Path(reached), reached, o.Steps, fingerprint(c.Config))
 	if stopped {

@@ -65,7 +65,7 @@ func installWithProgress(s streams, install func(progress func(done, total int64
 		if bar == nil {
 			bar = newProgress(s.note, "fetching ONNX Runtime "+ort.Version, int(total>>20), "MB")
 		}
-		bar.set(int(done>>20), "")
+		bar.set(int(done >> 20))
 	})
 	if bar != nil {
 		bar.finish()

@@ -16,7 +16,8 @@ import (
 // pace is how fast a run computes.
 type pace struct {
 	gflops float64
-	share  float64 // of the speed of a matrix product; 0 where that is not known
+	share  *float64 // of the speed of a matrix product; nil where that is not known
+	busy   bool     // the product was slower than this
 }
 
 // speedometer turns tokens a second into arithmetic.
@@ -42,9 +43,7 @@ func newSpeedometer(c model.Config, engine, device string) (speedometer, error) 
 
 func (s speedometer) pace(tokensPerSecond float64) pace {
 	p := pace{gflops: tokensPerSecond * s.flop / 1e9}
-	if s.peak > 0 {
-		p.share = p.gflops / s.peak
-	}
+	p.share, p.busy = shareOf(p.gflops, s.peak)
 	return p
 }
 

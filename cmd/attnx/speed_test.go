@@ -17,7 +17,7 @@ func TestSpeedometerWithoutAProduct(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p := s.pace(1000); p.share != 0 || p.gflops <= 0 {
+		if p := s.pace(1000); p.share != nil || p.gflops <= 0 {
 			t.Errorf("%s on %s: %+v", on[0], on[1], p)
 		}
 	}

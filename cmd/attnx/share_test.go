@@ -1,0 +1,31 @@
+package main
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// What is faster than the peak is no share of it, in any report.
+func TestShares(t *testing.T) {
+	for _, c := range []struct {
+		speed, peak float64
+		want        string
+		busy        bool
+	}{{50, 200, "25 %", false}, {200, 200, "100 %", false}, {780, 100, "-", true}, {5, 0, "-", false}, {0, 0, "-", false}, {math.NaN(), 1, "-", false}} {
+		if share, busy := shareOf(c.speed, c.peak); percent(share) != c.want || busy != c.busy {
+			t.Errorf("%g of %g: %s, busy %t", c.speed, c.peak, percent(share), busy)
+		}
+	}
+	r := benchReport{GEMMPeak: 100, Rows: []benchRow{{GFLOPS: 50}, {GFLOPS: 120}}}
+	if r.share(); r.Rows[1].GEMMShare != nil || *r.Rows[0].GEMMShare != 0.5 || !strings.Contains(r.Busy, "busy") {
+		t.Errorf("%+v", r)
+	}
+	g := generateReport{Bandwidth: 10, Rows: []generateRow{{weights: 78}}}
+	if g.share(); g.Rows[0].Share != nil || !strings.Contains(g.Busy, "busy") {
+		t.Errorf("%+v", g)
+	}
+	if p := (speedometer{flop: 1e9, peak: 2}).pace(3); p.share != nil || !p.busy {
+		t.Errorf("%+v", p)
+	}
+}
