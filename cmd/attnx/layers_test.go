@@ -39,12 +39,12 @@ var layers = map[string][]string{
 
 // single is the one package that may import a dependency.
 var single = map[string]string{
-	"gorgonia.org/gorgonia":             "model/train",
-	"github.com/yalue/onnxruntime_go":   "runtime/ort",
-	"github.com/owulveryck/onnx-go":     "runtime/onnxgo",
-	"github.com/spf13/cobra":            "cmd/attnx",
-	"github.com/guptarohit/asciigraph":  "cmd/attnx",
-	"gonum.org/v1/plot":                 "cmd/attnx",
+	"gorgonia.org/gorgonia":            "model/train",
+	"github.com/yalue/onnxruntime_go":  "runtime/ort",
+	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
+	"github.com/spf13/cobra":           "cmd/attnx",
+	"github.com/guptarohit/asciigraph": "cmd/attnx",
+	"gonum.org/v1/plot":                "cmd/attnx",
 }
 
 func TestLayers(t *testing.T) {
