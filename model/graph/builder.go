@@ -16,6 +16,9 @@ import (
 // mistake is kept, with the caller's file and line, and Graph returns it, so
 // that a network reads as the formulas it follows.
 //
+// Axes count from the front, or from the end where they are negative: -1 is the
+// last.
+//
 // A Builder made by Scope records into the same graph and puts its prefix
 // before every name.
 type Builder struct {
@@ -68,9 +71,12 @@ func (b *Builder) fail(format string, args ...any) {
 func callerLine() string {
 	pcs := make([]uintptr, 32)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	first, _ := frames.Next() // this package's
+	ours := first.Function[:strings.LastIndexByte(first.Function, '/')+1] + "graph."
 	for {
 		f, more := frames.Next()
-		if !strings.Contains(f.File, "/model/graph/") || strings.HasSuffix(f.File, "_test.go") {
+		inside := strings.HasPrefix(f.Function, ours) || strings.HasPrefix(f.Function, "reflect.")
+		if !inside || strings.HasSuffix(f.File, "_test.go") {
 			return f.File[strings.LastIndexByte(f.File, '/')+1:] + ":" + strconv.Itoa(f.Line)
 		}
 		if !more {
@@ -101,10 +107,10 @@ func (b *Builder) record(v *Value) *Value {
 // op records one operator, its shape by the rule of the table.
 func (b *Builder) op(op Op, a Attr, args ...*Value) *Value {
 	bad := &Value{Op: op, Args: args, Attr: a, DType: format.Float32, Name: "invalid"}
-	if b.err != nil {
+	if b.err != nil || !b.own(op.String(), args...) {
 		return bad
 	}
-	v := &Value{Op: op, Args: args, Attr: a}
+	v := &Value{Op: op, Args: args, Attr: a.fromFront(op, args)}
 	if err := infer(v); err != nil {
 		b.fail("%v", err)
 		return bad
@@ -112,11 +118,31 @@ func (b *Builder) op(op Op, a Attr, args ...*Value) *Value {
 	return b.record(v)
 }
 
+// own reports whether every argument of what is a value that b recorded, and
+// keeps the mistake if one is not.
+func (b *Builder) own(what string, args ...*Value) bool {
+	for i, v := range args {
+		switch {
+		case v == nil:
+			b.fail("graph: %s: argument %d is nil", what, i+1)
+		case b.names[v.Name] != v:
+			b.fail("graph: %s: argument %d, %s, is a value of another builder", what, i+1, v.Name)
+		default:
+			continue
+		}
+		return false
+	}
+	return true
+}
+
 // infer sets the shape and the type of v from its arguments.
 func infer(v *Value) error {
 	info := v.Op.Info()
-	if info.Args >= 0 && len(v.Args) != info.Args || info.Args < 0 && len(v.Args) == 0 {
+	switch {
+	case info.Args >= 0 && len(v.Args) != info.Args:
 		return fmt.Errorf("graph: %s takes %d arguments, got %d", info.Name, info.Args, len(v.Args))
+	case info.Args < 0 && len(v.Args) == 0:
+		return fmt.Errorf("graph: %s takes one argument or more, got none", info.Name)
 	}
 	if v.Op == Cast { // the one operator whose result type is chosen, not derived
 		v.Shape = v.Args[0].Shape
@@ -133,7 +159,7 @@ func infer(v *Value) error {
 // Name gives v the name within this scope. A value is named once, by the line
 // that makes it.
 func (b *Builder) Name(name string, v *Value) *Value {
-	if b.err != nil {
+	if b.err != nil || !b.own("Name", v) {
 		return v
 	}
 	name = b.prefix + name
@@ -194,6 +220,9 @@ func (b *Builder) known(t format.Tensor) *Value {
 
 // Output hands v out under the given name.
 func (b *Builder) Output(name string, v *Value) {
+	if b.err != nil || !b.own("Output", v) {
+		return
+	}
 	b.graph.Outputs = append(b.graph.Outputs, Output{Name: name, Value: v})
 }
 
@@ -203,17 +232,17 @@ func (b *Builder) Gather(table, ids *Value) *Value { return b.op(Gather, Attr{},
 // MatMul returns the matrix product: x (...,M,K), y (K,N) or (...,K,N).
 func (b *Builder) MatMul(x, y *Value) *Value { return b.op(MatMul, Attr{}, x, y) }
 
-// Add returns x + y; y broadcasts into x.
-func (b *Builder) Add(x, y *Value) *Value { return b.op(Add, Attr{}, x, y) }
+// Add returns x + y; the two broadcast to one another.
+func (b *Builder) Add(x, y *Value) *Value { return b.arithmetic(Add, x, y) }
 
-// Sub returns x - y; y broadcasts into x.
-func (b *Builder) Sub(x, y *Value) *Value { return b.op(Sub, Attr{}, x, y) }
+// Sub returns x - y; the two broadcast to one another.
+func (b *Builder) Sub(x, y *Value) *Value { return b.arithmetic(Sub, x, y) }
 
-// Mul returns x · y, element by element; y broadcasts into x.
-func (b *Builder) Mul(x, y *Value) *Value { return b.op(Mul, Attr{}, x, y) }
+// Mul returns x · y, element by element; the two broadcast to one another.
+func (b *Builder) Mul(x, y *Value) *Value { return b.arithmetic(Mul, x, y) }
 
-// Div returns x / y; y broadcasts into x.
-func (b *Builder) Div(x, y *Value) *Value { return b.op(Div, Attr{}, x, y) }
+// Div returns x / y; the two broadcast to one another.
+func (b *Builder) Div(x, y *Value) *Value { return b.arithmetic(Div, x, y) }
 
 // Neg returns -x.
 func (b *Builder) Neg(x *Value) *Value { return b.op(Neg, Attr{}, x) }
@@ -236,41 +265,24 @@ func (b *Builder) Relu(x *Value) *Value { return b.op(Relu, Attr{}, x) }
 // Identity returns x under another name.
 func (b *Builder) Identity(x *Value) *Value { return b.op(Identity, Attr{}, x) }
 
-// Softmax returns exp(x) over its sum along the axis; -1 is the last.
+// Softmax returns exp(x) over its sum along the axis.
 func (b *Builder) Softmax(x *Value, axis int) *Value {
-	return b.op(Softmax, Attr{Axis: fromEnd(x, axis)}, x)
+	return b.op(Softmax, Attr{Axis: axis}, x)
 }
 
 // LogSoftmax returns the logarithm of Softmax.
 func (b *Builder) LogSoftmax(x *Value, axis int) *Value {
-	return b.op(LogSoftmax, Attr{Axis: fromEnd(x, axis)}, x)
+	return b.op(LogSoftmax, Attr{Axis: axis}, x)
 }
 
-// fromEnd turns an axis counted from the end (-1 is the last) into one
-// counted from the front, the only form that a graph holds.
-func fromEnd(x *Value, axis int) int {
-	if axis < 0 {
-		return axis + len(x.Shape)
-	}
-	return axis
-}
-
-// ReduceSum returns the sum over the axes, in ascending order.
+// ReduceSum returns the sum over the axes.
 func (b *Builder) ReduceSum(x *Value, keepDims bool, axes ...int) *Value {
-	return b.op(ReduceSum, Attr{Axes: allFromEnd(x, axes), KeepDims: keepDims}, x)
+	return b.op(ReduceSum, Attr{Axes: axes, KeepDims: keepDims}, x)
 }
 
-// ReduceMean returns the mean over the axes, in ascending order.
+// ReduceMean returns the mean over the axes.
 func (b *Builder) ReduceMean(x *Value, keepDims bool, axes ...int) *Value {
-	return b.op(ReduceMean, Attr{Axes: allFromEnd(x, axes), KeepDims: keepDims}, x)
-}
-
-func allFromEnd(x *Value, axes []int) []int {
-	out := make([]int, len(axes))
-	for i, a := range axes {
-		out[i] = fromEnd(x, a)
-	}
-	return out
+	return b.op(ReduceMean, Attr{Axes: axes, KeepDims: keepDims}, x)
 }
 
 // Reshape returns the elements of x in another shape. Letters must be the same
@@ -285,18 +297,18 @@ func (b *Builder) Transpose(x *Value, perm ...int) *Value {
 // Concat returns the values one after the other along the axis.
 func (b *Builder) Concat(axis int, x ...*Value) *Value { return b.op(Concat, Attr{Axis: axis}, x...) }
 
-// Split returns the parts of x of the given sizes along the axis; -1 is the last.
+// Split returns the parts of x of the given sizes along the axis.
 func (b *Builder) Split(x *Value, axis int, sizes ...int) []*Value {
 	parts := make([]*Value, len(sizes))
 	for i := range parts {
-		parts[i] = b.op(Split, Attr{Axis: fromEnd(x, axis), Sizes: sizes, Result: i}, x)
+		parts[i] = b.op(Split, Attr{Axis: axis, Sizes: sizes, Result: i}, x)
 	}
 	return parts
 }
 
 // Slice returns positions start up to, not including, limit along the axis.
 func (b *Builder) Slice(x *Value, axis int, start, limit Dim) *Value {
-	return b.op(Slice, Attr{Axis: fromEnd(x, axis), Start: start, Limit: limit}, x)
+	return b.op(Slice, Attr{Axis: axis, Start: start, Limit: limit}, x)
 }
 
 // Cast returns x in element type t.
@@ -306,15 +318,16 @@ func (b *Builder) Cast(x *Value, t format.DType) *Value {
 	return v
 }
 
-// Equal returns x = y as BOOL; y broadcasts into x.
-func (b *Builder) Equal(x, y *Value) *Value { return b.op(Equal, Attr{}, x, y) }
+// Equal returns x = y as BOOL; the two broadcast to one another.
+func (b *Builder) Equal(x, y *Value) *Value { return b.arithmetic(Equal, x, y) }
 
-// Where returns x where cond holds and y elsewhere; both broadcast into cond.
+// Where returns x where cond holds and y elsewhere; both broadcast into cond,
+// which does not broadcast.
 func (b *Builder) Where(cond, x, y *Value) *Value { return b.op(Where, Attr{}, cond, x, y) }
 
 // GatherElements picks elements of x by ids along the axis; the other axes agree.
 func (b *Builder) GatherElements(x, ids *Value, axis int) *Value {
-	return b.op(GatherElements, Attr{Axis: fromEnd(x, axis)}, x, ids)
+	return b.op(GatherElements, Attr{Axis: axis}, x, ids)
 }
 
 // Range returns the integers from start up to, not including, limit.
@@ -358,7 +371,7 @@ func (b *Builder) SoftmaxCrossEntropyLoss(scores, labels *Value, ignore int64) *
 	return b.op(SoftmaxCrossEntropyLoss, Attr{IgnoreIndex: ignore}, scores, labels)
 }
 
-// Gemm returns x y, each turned first if asked, plus c if it is not nil:
+// Gemm returns x y, each transposed first if asked, plus c if it is not nil:
 // matrices (M,K) and (K,N), and c broadcast into (M,N).
 func (b *Builder) Gemm(x, y, c *Value, transX, transY bool) *Value {
 	args := []*Value{x, y}
@@ -374,7 +387,7 @@ func (b *Builder) OneHot(ids *Value, depth int) *Value { return b.op(OneHot, Att
 // ScatterElements returns x with the updates added at ids along the axis; an
 // id that comes twice adds twice.
 func (b *Builder) ScatterElements(x, ids, updates *Value, axis int) *Value {
-	return b.op(ScatterElements, Attr{Axis: fromEnd(x, axis)}, x, ids, updates)
+	return b.op(ScatterElements, Attr{Axis: axis}, x, ids, updates)
 }
 
 // Sum returns the sum of the values, broadcast to one another.

@@ -81,14 +81,6 @@ func (b *Builder) reduceTo(x *Value, s Shape) *Value {
 	return b.Reshape(x, s...)
 }
 
-// expand broadcasts x, whose axes are those of s or 1, into s.
-func (b *Builder) expand(x *Value, s Shape) *Value {
-	if x.Shape.Equal(s) {
-		return x
-	}
-	return b.Add(b.ConstantOfShape(0, s...), x)
-}
-
 func gradAdd(b *Builder, v *Value, dy []*Value) []*Value {
 	return []*Value{dy[0], b.reduceTo(dy[0], v.Args[1].Shape)}
 }

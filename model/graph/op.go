@@ -105,7 +105,7 @@ var table = [opCount]OpInfo{
 	{Op: Gelu, Name: "Gelu", Args: 1, Doc: "Gaussian error linear unit, tanh form (arXiv:1606.08415)", Composite: true, rule: floatRule},
 	{Op: Attention, Name: "Attention", Args: 4, Attrs: "Scale", Doc: "softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k and v (B,H,S,D), mask (T,S) or (B,1,T,S)", Composite: true, rule: attentionRule},
 	{Op: SoftmaxCrossEntropyLoss, Name: "SoftmaxCrossEntropyLoss", Args: 2, Attrs: "IgnoreIndex", Doc: "mean of -log softmax(scores)[label] over labels that count; scores (B,V,T) or (N,V), labels (B,T) or (N)", Composite: true, rule: lossRule},
-	{Op: Gemm, Name: "Gemm", Args: -1, Attrs: "TransA TransB", Doc: "a b or a b + c for matrices, a and b turned first if asked; c broadcast into the product", Derived: true, rule: gemmRule},
+	{Op: Gemm, Name: "Gemm", Args: -1, Attrs: "TransA TransB", Doc: "a b or a b + c for matrices, a and b transposed first if asked; c broadcast into the product", Derived: true, rule: gemmRule},
 	{Op: OneHot, Name: "OneHot", Args: 1, Attrs: "Depth", Doc: "ids to rows of Depth numbers: 1 at the id, 0 elsewhere", Derived: true, rule: oneHotRule},
 	{Op: ScatterElements, Name: "ScatterElements", Args: 3, Attrs: "Axis", Doc: "x with updates added at ids along the axis: what GatherElements read", Derived: true, rule: scatterElementsRule},
 	{Op: Sum, Name: "Sum", Args: -1, Doc: "sum of the arguments, broadcast to one another", Derived: true, rule: sumRule},

@@ -3,7 +3,6 @@ package graph
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/attnx/attnx/format"
 )
@@ -79,7 +78,7 @@ func reduceRule(args []*Value, a Attr) (Shape, format.DType, error) {
 	next := 0
 	for _, axis := range a.Axes {
 		if err := wantAxis(axis, x.Shape); err != nil || axis < next {
-			return nil, 0, fmt.Errorf("axes %v of %s are not ascending or not there", a.Axes, x.Shape)
+			return nil, 0, fmt.Errorf("axes %v of %s are not there, or twice", a.Axes, x.Shape)
 		}
 		out = append(out, x.Shape[next:axis]...)
 		if a.KeepDims {
@@ -161,7 +160,7 @@ func equalRule(args []*Value, a Attr) (Shape, format.DType, error) {
 func whereRule(args []*Value, _ Attr) (Shape, format.DType, error) {
 	c, x, y := args[0], args[1], args[2]
 	if c.DType != format.Bool || x.DType != y.DType || !x.Shape.into(c.Shape) || !y.Shape.into(c.Shape) {
-		return nil, 0, fmt.Errorf("%s%s ? %s%s : %s%s", c.DType, c.Shape, x.DType, x.Shape, y.DType, y.Shape)
+		return nil, 0, fmt.Errorf("%s%s ? %s%s : %s%s: both choices have one type and broadcast into the condition, a BOOL", c.DType, c.Shape, x.DType, x.Shape, y.DType, y.Shape)
 	}
 	return c.Shape, x.DType, nil
 }
@@ -319,25 +318,18 @@ func scatterElementsRule(args []*Value, a Attr) (Shape, format.DType, error) {
 	return x.Shape, x.DType, wantFloat(x)
 }
 
-// sumRule is the only one of the arithmetic that broadcasts both ways: axis by
-// axis, aligned at the last one, arguments of size 1 repeat.
+// sumRule is the only one of the arithmetic that broadcasts both ways.
 func sumRule(args []*Value, _ Attr) (Shape, format.DType, error) {
-	var out Shape // from the last axis to the first
-	for _, v := range args {
+	shapes := make([]Shape, len(args))
+	for i, v := range args {
 		if v.DType != args[0].DType {
 			return nil, 0, fmt.Errorf("%s is %s but %s is %s", args[0].Name, args[0].DType, v.Name, v.DType)
 		}
-		for i := range v.Shape {
-			switch d := v.Shape[len(v.Shape)-1-i]; {
-			case i == len(out):
-				out = append(out, d)
-			case out[i].Is(1):
-				out[i] = d
-			case !d.Is(1) && d != out[i]:
-				return nil, 0, fmt.Errorf("%s beside %s: axis %d from the end is %s and %s", args[0].Shape, v.Shape, i+1, out[i], d)
-			}
-		}
+		shapes[i] = v.Shape
 	}
-	slices.Reverse(out)
+	out, err := broadcast(shapes...)
+	if err != nil {
+		return nil, 0, err
+	}
 	return out, args[0].DType, wantFloat(args[0])
 }

@@ -32,8 +32,8 @@ type Attr struct {
 	K           Dim           // Trilu: the diagonal where the kept triangle begins; 0 is the main one
 	Fill        float64       // ConstantOfShape: every element
 	Epsilon     float64       // LayerNormalization: added to the variance
-	TransA      bool          // Gemm: the first factor is turned
-	TransB      bool          // Gemm: the second factor is turned
+	TransA      bool          // Gemm: the first factor is transposed
+	TransB      bool          // Gemm: the second factor is transposed
 	Depth       int           // OneHot: length of a row
 	Scale       float64       // Attention: factor of the scores
 	IgnoreIndex int64         // SoftmaxCrossEntropyLoss: the label that does not count

@@ -12,7 +12,8 @@ import (
 // Ops runs every case of fixtures/ops as a graph of one operator: with all its
 // arguments given for the run, and again with the float32 ones after the first
 // as weights, which is how networks use most operators and how runtimes fold
-// or lay out what they know beforehand.
+// or lay out what they know beforehand. Arithmetic is also run on arguments that
+// broadcast to one another.
 func Ops(t *testing.T, f Open, o Options) {
 	cases, err := fixtures.Ops()
 	if err != nil {
@@ -22,6 +23,7 @@ func Ops(t *testing.T, f Open, o Options) {
 	for _, c := range cases {
 		byOp[c.Op] = append(byOp[c.Op], c)
 	}
+	t.Run("broadcast", func(t *testing.T) { o.broadcast(t, f) })
 	for _, info := range graph.Ops() {
 		if info.Op.Leaf() {
 			continue

@@ -36,14 +36,19 @@ func causal(b *graph.Builder) *graph.Value {
 	return b.Const(format.FromFloat32s("mask", []int{2, 3}, []float32{0, 0, -1e9, 0, 0, 0}))
 }
 
-// binary returns the ways in which a second argument broadcasts into the first.
+// binary returns the ways in which two arguments broadcast to one another.
 func binary(f func(b *graph.Builder, x, y *graph.Value) *graph.Value) []gradCase {
 	var out []gradCase
 	for _, shape := range [][]int{{2, 3, 4}, {4}, {}, {3, 1}, {2, 1, 4}, {1, 1, 1}, {1, 3, 4}} {
 		out = append(out, gradCase{fmt.Sprint("broadcast ", shape), true, func(b *graph.Builder) *graph.Value {
 			return f(b, param(b, "x", 2, 3, 4), param(b, "y", shape...))
+		}}, gradCase{fmt.Sprint("the other way ", shape), true, func(b *graph.Builder) *graph.Value {
+			return f(b, param(b, "y", shape...), param(b, "x", 2, 3, 4))
 		}})
 	}
+	out = append(out, gradCase{"both ways", true, func(b *graph.Builder) *graph.Value {
+		return f(b, param(b, "x", 3, 1), param(b, "y", 2, 1, 4))
+	}})
 	return append(out, gradCase{"with itself", true, func(b *graph.Builder) *graph.Value {
 		x := param(b, "x", 3)
 		return f(b, x, x)
