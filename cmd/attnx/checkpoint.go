@@ -35,7 +35,7 @@ func resolve(path string, s streams) (string, error) {
 	}
 	newest, broken, err := store.Newest(path, model.CheckSeal)
 	if err != nil {
-		return "", err
+		return "", explained(path, err)
 	}
 	for _, b := range broken {
 		fmt.Fprintf(s.err, "attnx: passed over, not whole: %s\n", oneLine(b.Reason.Error()))
@@ -52,7 +52,7 @@ type loader func(path string) (*model.Checkpoint, error)
 // folder or a Hugging Face folder. It also returns the path of what was read.
 func loadCheckpoint(path string, s streams, load loader) (*model.Checkpoint, string, error) {
 	if huggingface.IsFolder(path) {
-		c, rounding, err := readFolder(path)
+		c, rounding, err := readFolder(path, s)
 		if err == nil && rounding.Changed > 0 {
 			fmt.Fprintf(s.note, "%s: rounding to float32 changed %s weights, by at most %.3g\n", path, thousands(rounding.Changed), rounding.MaxAbs)
 		}
@@ -90,7 +90,7 @@ func loadNewest(dir string, s streams, load loader) (c *model.Checkpoint, path s
 		return score, nil, err
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, "", explained(dir, err)
 	}
 	for _, b := range broken {
 		fmt.Fprintf(s.err, "attnx: passed over, not whole: %s\n", oneLine(b.Reason.Error()))

@@ -90,7 +90,7 @@ rounding is told: how many weights changed, and by how much at most.`,
 // not float32.
 func readAny(path string, s streams, load loader) (*model.Checkpoint, format.Rounding, error) {
 	if huggingface.IsFolder(path) {
-		return readFolder(path)
+		return readFolder(path, s)
 	}
 	if !isFolder(path) {
 		to, err := resolve(path, s)

@@ -418,9 +418,9 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 			t.Errorf("%s is %s", x.Name, x.DType)
 		}
 	}
-	back, rounding, err := huggingface.Read(folder)
-	if err != nil || rounding.Changed > 0 {
-		t.Fatalf("%v, %+v", err, rounding)
+	back, report, err := huggingface.Read(folder)
+	if err != nil || report.Rounding.Changed > 0 {
+		t.Fatalf("%v, %+v", err, report)
 	}
 	for i, w := range c.Weights {
 		narrow, _, err := w.Convert(format.Float16)

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
@@ -40,11 +44,25 @@ func verifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
 }
 
 // readFolder reads the checkpoint in a Hugging Face folder, whole or not at all.
-func readFolder(path string) (*model.Checkpoint, format.Rounding, error) {
+// It says what it leaves out.
+func readFolder(path string, s streams) (*model.Checkpoint, format.Rounding, error) {
 	if err := verifyFolder(path); err != nil {
 		return nil, format.Rounding{}, err
 	}
-	return huggingface.Read(path)
+	c, report, err := huggingface.Read(path)
+	for _, name := range report.Ignored {
+		fmt.Fprintf(s.err, "attnx: %s: tensor %q is left out: it has no part in the language model\n", path, name)
+	}
+	return c, report.Rounding, err
+}
+
+// explained returns a better reason for a folder that holds no checkpoint, if
+// it looks like one of Hugging Face's.
+func explained(folder string, err error) error {
+	if !errors.Is(err, store.ErrNone) {
+		return err
+	}
+	return cmp.Or(huggingface.Explain(folder), err)
 }
 
 // verifyFolder compares the weights of a folder that export wrote with what its

@@ -72,6 +72,10 @@ func settled(d files, dir string) (names []string, err error) {
 	return names, err
 }
 
+// ErrNone says that a folder has no checkpoint that is whole, and none that is
+// broken.
+var ErrNone = errors.New("the folder holds no checkpoint")
+
 // Newest returns the newest whole checkpoint of a run, without touching
 // anything, and those that are newer and not whole. The run may be going on:
 // what was found may be pruned before it is opened.
@@ -101,7 +105,7 @@ func newest(d files, dir string, check Check) (path string, broken []Broken, err
 	if len(broken) > 0 {
 		return "", broken, fmt.Errorf("%s: none of its checkpoints is whole, %d are broken: %w", dir, len(broken), broken[0].Reason)
 	}
-	return "", nil, fmt.Errorf("%s: the folder holds no checkpoint", dir)
+	return "", nil, fmt.Errorf("%s: %w", dir, ErrNone)
 }
 
 // Follow returns the checkpoint that a pointer, the file "latest" or "best" of

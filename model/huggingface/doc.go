@@ -12,17 +12,18 @@
 // Nothing else in a folder is opened. Weights have the same names and layouts
 // [in, out] on both sides, and none is transposed: those of transformers begin
 // with "transformer." where the head belongs to the file, and are accepted
-// without that too.
+// without that too. What training code puts into names (module., _orig_mod.) is
+// left out. The head is the token embedding: a file may have either or both.
 //
 // # What is refused
 //
-// Folders come from strangers. JSON must be strict (a name that stands twice
-// is an error) and files no larger than a bound; the files of an index must be
+// Folders come from strangers. JSON must be strict (a name used twice is
+// an error) and files no larger than a bound; the files of an index must be
 // regular ones of the folder itself; no weight is read before all of them have
 // the shapes that config.json asks for. A configuration that makes another
 // network than package model's GPT-2 (another activation, a head of its own,
 // cross attention) is refused by the name of the member that says so.
 //
-// A folder of Hugging Face's cache has symbolic links, which are not followed:
-// copy it with "cp -rL".
+// Symbolic links are refused, except those of a snapshot in Hugging Face's cache
+// to the blobs beside it.
 package huggingface

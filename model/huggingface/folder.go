@@ -69,7 +69,8 @@ func (d *folder) errorf(name, text string, args ...any) error {
 
 // open opens a regular file of the folder. To open a pipe would wait for its
 // writer, and a link could lead to any file of this machine, so that both are
-// refused by what they are before they are opened.
+// refused by what they are before they are opened. The links of a snapshot in
+// Hugging Face's cache are followed: see blob.
 func (d *folder) open(name string) (*os.File, error) {
 	info, err := d.root.Lstat(name)
 	switch {
@@ -78,13 +79,22 @@ func (d *folder) open(name string) (*os.File, error) {
 	case err != nil:
 		return nil, d.errorf(name, "%w", cause(err))
 	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, d.errorf(name, "it is a symbolic link, which is not followed: copy the folder with cp -rL and read the copy")
+		return d.blob(name)
 	case !info.Mode().IsRegular():
 		return nil, d.errorf(name, "it is not a regular file (%v)", info.Mode().Type())
 	}
-	f, err := d.root.Open(name)
+	f, err := openSame(d.root, name, info)
 	if err != nil {
 		return nil, d.errorf(name, "%w", cause(err))
+	}
+	return f, nil
+}
+
+// openSame opens the file that info is of.
+func openSame(root *os.Root, name string, info fs.FileInfo) (*os.File, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	opened, err := f.Stat()
 	if err == nil && !os.SameFile(info, opened) {
@@ -92,7 +102,7 @@ func (d *folder) open(name string) (*os.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, d.errorf(name, "%w", cause(err))
+		return nil, err
 	}
 	return f, nil
 }
@@ -110,7 +120,7 @@ func (d *folder) read(name string, most int64) ([]byte, error) {
 		return nil, d.errorf(name, "%w", cause(err))
 	}
 	if info.Size() > most {
-		return nil, d.errorf(name, "it has %d bytes, at most %d are read: it is no %s of a GPT-2", info.Size(), most, name)
+		return nil, d.errorf(name, "it has %d bytes, at most %d are read: that is not a %s of a GPT-2", info.Size(), most, name)
 	}
 	text := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, text); err != nil {

@@ -33,11 +33,11 @@ func unpacked(t *testing.T, name string) string {
 
 func mustRead(t *testing.T, folder string) (*model.Checkpoint, format.Rounding) {
 	t.Helper()
-	c, done, err := huggingface.Read(folder)
+	c, report, err := huggingface.Read(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, done
+	return c, report.Rounding
 }
 
 // wantRefused checks that a folder is refused in one short line that begins

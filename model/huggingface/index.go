@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,13 +13,13 @@ import (
 type index struct {
 	files []string          // the shards, in the order of their first weight
 	place map[string]string // the shard of each tensor
-	total int64             // bytes of all tensors; -1 where the index does not say
 }
 
 // parseIndex reads an index. Every file that it names is one directly in the
-// folder, on every system.
+// folder, on every system. Its metadata, such as the bytes of all tensors, are
+// passed over: writers count them in several ways, and every tensor is checked.
 func parseIndex(text []byte) (index, error) {
-	x := index{place: map[string]string{}, total: -1}
+	x := index{place: map[string]string{}}
 	o, err := parseObject(text)
 	if err != nil {
 		return x, err
@@ -50,28 +49,7 @@ func parseIndex(text []byte) (index, error) {
 	if len(x.place) == 0 {
 		return x, fmt.Errorf("weight_map is empty: it must name a file for each weight")
 	}
-	x.total, err = o.totalSize()
-	return x, err
-}
-
-// totalSize returns metadata.total_size, -1 where there is none.
-func (o object) totalSize() (int64, error) {
-	if o.null("metadata") {
-		return -1, nil
-	}
-	metadata, err := parseObject(o["metadata"])
-	if err != nil {
-		return -1, fmt.Errorf("metadata: %w", err)
-	}
-	if metadata.absent("total_size") {
-		return -1, nil
-	}
-	text := string(metadata["total_size"])
-	total, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		return -1, fmt.Errorf("metadata.total_size is %s, want a whole number of bytes in plain decimal", clip(text))
-	}
-	return int64(total), nil
+	return x, nil
 }
 
 // plainName reports whether name is a safetensors file directly in a folder.

@@ -74,11 +74,6 @@ func TestRefusedIndexes(t *testing.T) {
 	text := func(s string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) { put(t, filepath.Join(dir, indexFile), []byte(s)) }
 	}
-	member := func(name, value string) func(*testing.T, string) {
-		return func(t *testing.T, dir string) {
-			edit(t, filepath.Join(dir, indexFile), map[string]any{name: json.RawMessage(value)})
-		}
-	}
 	const tensor = "transformer.h.0.mlp.c_fc.bias" // of shard 2
 	for _, c := range []struct {
 		name string
@@ -97,11 +92,6 @@ func TestRefusedIndexes(t *testing.T) {
 		{"two maps", text(`{"weight_map":{},"weight_map":{}}`), "a name is used twice"},
 		{"deep", text(`{"a":` + strings.Repeat("[", 1<<20) + "}"), "not strict JSON"},
 		{"not UTF-8", text("{\"\xff\":1}"), "not strict JSON"},
-		{"the sum is wrong", member("metadata", `{"total_size":65375}`), "total_size is 65375, the tensors have 65376 bytes"},
-		{"the sum is no integer", member("metadata", `{"total_size":6.5376e4}`), "want a whole number"},
-		{"the sum is a string", member("metadata", `{"total_size":"65376"}`), "want a whole number"},
-		{"the sum is huge", member("metadata", `{"total_size":9223372036854775808}`), "want a whole number"},
-		{"metadata are no object", member("metadata", `[1]`), "metadata: it is"},
 		{"a shard is missing", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, shard2)) }, shard2 + ": the folder has no such file"},
 		{"a shard is a folder", func(t *testing.T, dir string) {
 			os.Remove(filepath.Join(dir, shard2))
@@ -118,8 +108,7 @@ func TestRefusedIndexes(t *testing.T) {
 			x := named(tensorsOf(t, filepath.Join(dir, shard2)), tensor).WithName("h.0.mlp.c_fc.bias")
 			change(t, filepath.Join(dir, shard3), func(all []format.Tensor) []format.Tensor { return append(all, x) })
 			place(t, dir, x.Name, shard3)
-			edit(t, filepath.Join(dir, indexFile), map[string]any{"metadata": nil})
-		}, "the same weight stands in"},
+		}, "the same weight is in"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := unpacked(t, "sharded")
@@ -147,11 +136,22 @@ func TestLinkedShard(t *testing.T) {
 	}
 }
 
-// TestIndexWithoutSum reads an index without metadata.
-func TestIndexWithoutSum(t *testing.T) {
-	for _, metadata := range []any{nil, json.RawMessage("null"), json.RawMessage("{}")} {
+// TestIndexMetadata reads indexes whose metadata are not those of transformers:
+// it reads them too, and no weight depends on them.
+func TestIndexMetadata(t *testing.T) {
+	want, _ := mustRead(t, unpacked(t, "whole"))
+	for _, metadata := range []string{
+		"", "null", "{}", "[1]", `{"total_size":65375}`, `{"total_size":65376.0}`, `{"total_size":6.5376e4}`, `{"total_size":"65376"}`,
+		`{"total_size":null}`, `{"total_size":-1}`, `{"total_size":9223372036854775808}`, `{"total_size":68600,"total_parameters":16344}`,
+	} {
 		dir := unpacked(t, "sharded")
-		edit(t, filepath.Join(dir, indexFile), map[string]any{"metadata": metadata})
-		mustRead(t, dir)
+		change := map[string]any{"metadata": json.RawMessage(metadata)}
+		if metadata == "" {
+			change["metadata"] = nil
+		}
+		edit(t, filepath.Join(dir, indexFile), change)
+		if c, _ := mustRead(t, dir); c.Weights.Hash() != want.Weights.Hash() {
+			t.Errorf("%s: other weights", metadata)
+		}
 	}
 }

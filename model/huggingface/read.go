@@ -5,37 +5,43 @@ import (
 	"github.com/attnx/attnx/model"
 )
 
+// Report is what reading a folder did beside.
+type Report struct {
+	Rounding format.Rounding // of the weights to float32
+	Ignored  []string        // tensors of the folder that have no part in the language model
+}
+
 // Read returns the model of a Hugging Face folder as a checkpoint at step 0
-// without training state, and what widening or rounding its weights to float32
-// did. Weights may be float64, float32, float16 or bfloat16. At most the model
-// and one further weight are in memory. Errors name the file.
-func Read(path string) (*model.Checkpoint, format.Rounding, error) {
+// without training state. Weights may be float64, float32, float16 or bfloat16.
+// At most the model and two further weights are in memory. Errors name the file.
+func Read(path string) (*model.Checkpoint, Report, error) {
 	d, err := openFolder(path)
 	if err != nil {
-		return nil, format.Rounding{}, err
+		return nil, Report{}, err
 	}
 	defer d.close()
 	text, err := d.read(configName, maxConfig)
 	if err != nil {
-		return nil, format.Rounding{}, err
+		return nil, Report{}, err
 	}
-	c := &model.Checkpoint{}
-	if c.Config, err = ParseConfig(text); err != nil {
-		return nil, format.Rounding{}, d.errorf(configName, "%w", err)
+	config, err := parseConfig(text)
+	if err != nil {
+		return nil, Report{}, d.errorf(configName, "%w", err)
 	}
+	c := &model.Checkpoint{Config: config.Config}
 	if d.has(tokenizerName) {
 		if c.Tokenizer, err = d.read(tokenizerName, maxTokenizer); err != nil {
-			return nil, format.Rounding{}, err
+			return nil, Report{}, err
 		}
 	}
 	shards, err := d.openShards()
 	defer closeAll(shards)
 	if err != nil {
-		return nil, format.Rounding{}, err
+		return nil, Report{}, err
 	}
-	var done format.Rounding
-	if c.Weights, done, err = d.weights(c.Config, shards); err != nil {
-		return nil, format.Rounding{}, err
+	var done Report
+	if c.Weights, done, err = d.weights(config, shards); err != nil {
+		return nil, Report{}, err
 	}
 	return c, done, nil
 }

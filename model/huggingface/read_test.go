@@ -1,6 +1,8 @@
 package huggingface_test
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -43,6 +45,23 @@ func TestForms(t *testing.T) {
 		},
 		"tied head": func(all []format.Tensor) []format.Tensor {
 			return append(all, named(all, wte).WithName("lm_head.weight"))
+		},
+		"a tied head of another type": func(all []format.Tensor) []format.Tensor {
+			head, _, _ := named(all, wte).Convert(format.Float64)
+			return append(all, head.WithName("lm_head.weight"))
+		},
+		"the head in the place of the embedding": rename(func(s string) string { return strings.Replace(s, wte, "lm_head.weight", 1) }),
+		"DataParallel":                           rename(func(s string) string { return "module." + s }),
+		"torch.compile":                          rename(func(s string) string { return "_orig_mod." + s }),
+		"torch.compile of a part":                rename(func(s string) string { return strings.Replace(s, "h.0.", "h.0._orig_mod.", 1) }),
+		"both, without the head":                 rename(func(s string) string { return "module._orig_mod." + strings.TrimPrefix(s, "transformer.") }),
+		"Lightning":                              rename(func(s string) string { return "model." + s }),
+		"PEFT":                                   rename(func(s string) string { return "base_model.model." + s }),
+		"FSDP and recomputing": rename(func(s string) string {
+			return "_fsdp_wrapped_module." + strings.Replace(s, "h.1.", "h.1._checkpoint_wrapped_module.", 1)
+		}),
+		"wrapped masks": func(all []format.Tensor) []format.Tensor {
+			return append(all, format.FromUint8s("module.transformer.h.1.attn.bias", []int{4}, make([]byte, 4)))
 		},
 		"float64": func(all []format.Tensor) []format.Tensor {
 			for i, x := range all {
@@ -87,22 +106,22 @@ func TestRefusedWeights(t *testing.T) {
 		}, `weight "h.1.ln_2.bias" is missing`},
 		{"extra", func(all []format.Tensor) []format.Tensor {
 			return append(all, format.FromFloat32s("score.weight", []int{1}, []float32{1}))
-		}, `model.safetensors: tensor "score.weight": it is no weight of the network`},
+		}, `model.safetensors: tensor "score.weight": it is the head of a classifier`},
 		{"mask of no layer", func(all []format.Tensor) []format.Tensor {
 			return append(all, format.FromFloat32s("h.2.attn.bias", []int{1}, []float32{1}))
-		}, `"h.2.attn.bias": it is no weight`},
+		}, `"h.2.attn.bias": it is not a weight of the network`},
 		{"transposed", func(all []format.Tensor) []format.Tensor {
 			x := named(all, "transformer.h.0.attn.c_attn.weight")
 			x.Shape = []int{72, 24}
 			return all
-		}, `tensor "transformer.h.0.attn.c_attn.weight": its shape is (72,24), config.json wants (24,72)`},
+		}, `tensor "transformer.h.0.attn.c_attn.weight": its shape is (72,24), config.json asks for (24,72)`},
 		{"integers", func(all []format.Tensor) []format.Tensor {
 			x := named(all, "transformer.ln_f.bias")
 			*x = format.FromUint8s(x.Name, x.Shape, make([]byte, 24))
 			return all
 		}, `tensor "transformer.ln_f.bias": its elements are U8`},
 		{"with and without prefix", func(all []format.Tensor) []format.Tensor { return append(all, named(all, wte).WithName("wte.weight")) },
-			`the same weight stands in "model.safetensors" as`},
+			`the same weight is in "model.safetensors" as`},
 		{"a head of its own", func(all []format.Tensor) []format.Tensor {
 			x, _, _ := named(all, wte).Convert(format.BFloat16)
 			x, _, _ = x.Convert(format.Float32)
@@ -118,6 +137,18 @@ func TestRefusedWeights(t *testing.T) {
 		{"a head of another shape", func(all []format.Tensor) []format.Tensor {
 			return append(all, format.FromFloat32s("lm_head.weight", []int{1}, []float32{1}))
 		}, `tensor "lm_head.weight": its shape is (1)`},
+		{"a head and no embedding, of another shape", func(all []format.Tensor) []format.Tensor {
+			*named(all, wte) = format.FromFloat32s("lm_head.weight", []int{24, 61}, make([]float32, 24*61))
+			return all
+		}, `tensor "lm_head.weight": its shape is (24,61)`},
+		{"neither head nor embedding", func(all []format.Tensor) []format.Tensor {
+			return slices.DeleteFunc(all, func(x format.Tensor) bool { return x.Name == wte })
+		}, `weight "wte.weight" is missing`},
+		{"under two wrappers", func(all []format.Tensor) []format.Tensor { return append(all, named(all, wte).WithName("module."+wte)) },
+			`the same weight is in "model.safetensors" as`},
+		{"an adapter", func(all []format.Tensor) []format.Tensor {
+			return append(all, format.FromFloat32s("base_model.model.transformer.h.0.attn.c_attn.lora_A.weight", []int{1}, []float32{1}))
+		}, "merge_and_unload"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := unpacked(t, "whole")
@@ -162,7 +193,7 @@ func TestRefusedFolders(t *testing.T) {
 	}{
 		{"no config", remove("config.json"), "config.json: the folder has no such file"},
 		{"no weights", remove(weightsFile), "no model.safetensors.index.json"},
-		{"pickle", instead(weightsFile, replace("pytorch_model.bin", "x")), "safe_serialization"},
+		{"pickle", instead(weightsFile, replace("pytorch_model.bin", "x")), "write it with save_pretrained"},
 		{"pickled shards", instead(weightsFile, replace("pytorch_model.bin.index.json", "{}")), "it is a pickle"},
 		{"torn", replace(weightsFile, "\x10\x00\x00\x00\x00\x00\x00\x00{}"), "model.safetensors: byte 0"},
 		{"config too large", large("config.json", 1<<20+1), "it has 1048577 bytes, at most 1048576 are read"},
@@ -170,7 +201,7 @@ func TestRefusedFolders(t *testing.T) {
 		{"index too large", instead(weightsFile, large("model.safetensors.index.json", 1<<40)), "at most 16777216"},
 		{"more layers than weights", func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "config.json"), map[string]any{"n_layer": 4000})
-		}, "n_layer is 4000, the folder has 28 weights only"},
+		}, "n_layer is 4000, the folder has only 28 weights"},
 		{"config of another model", func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "config.json"), map[string]any{"n_embd": 48})
 		}, "its shape is"},
@@ -208,7 +239,159 @@ func TestCachedFolder(t *testing.T) {
 		if !huggingface.IsFolder(dir) {
 			t.Error("it is no folder of a model")
 		}
-		wantRefused(t, dir, name+": it is a symbolic link, which is not followed: copy the folder with cp -rL")
+		wantRefused(t, dir, name+": it is a symbolic link, which is followed only from a snapshot")
+	}
+}
+
+// TestCache reads a snapshot of Hugging Face's cache, whose links lead to the
+// blobs beside it, and refuses links and blobs that lead elsewhere.
+func TestCache(t *testing.T) {
+	want, _ := mustRead(t, unpacked(t, "sharded"))
+	hash := func(i int) string { return fmt.Sprintf("%040x", i) }
+	cached := func(t *testing.T) (repo, snapshot string) {
+		repo = t.TempDir()
+		snapshot = filepath.Join(repo, "snapshots", "0123abcd")
+		if err := os.MkdirAll(snapshot, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(unpacked(t, "sharded"), filepath.Join(repo, "blobs")); err != nil {
+			t.Fatal(err)
+		}
+		files, err := os.ReadDir(filepath.Join(repo, "blobs"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, f := range files {
+			if err := os.Rename(filepath.Join(repo, "blobs", f.Name()), filepath.Join(repo, "blobs", hash(i))); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("../../blobs/"+hash(i), filepath.Join(snapshot, f.Name())); err != nil {
+				t.Skipf("no symbolic links here: %v", err)
+			}
+		}
+		return repo, snapshot
+	}
+	repo, snapshot := cached(t)
+	if c, _ := mustRead(t, snapshot); c.Weights.Hash() != want.Weights.Hash() {
+		t.Error("other weights")
+	}
+	t.Chdir(snapshot)
+	mustRead(t, ".")
+	if err := huggingface.Explain(repo); err == nil || !strings.Contains(err.Error(), snapshot) {
+		t.Errorf("the repository: got %v, want it to name the snapshot", err)
+	}
+
+	config := func(snapshot string) string { return filepath.Join(snapshot, "config.json") } // of blob 0
+	for name, change := range map[string]func(repo, snapshot string) error{
+		"another folder": func(repo, snapshot string) error {
+			return os.Symlink("../../other/"+hash(0), config(snapshot))
+		},
+		"a path": func(repo, snapshot string) error {
+			return os.Symlink(filepath.Join(repo, "blobs", hash(0)), config(snapshot))
+		},
+		"out of the blobs": func(repo, snapshot string) error {
+			return os.Symlink("../../blobs/../../"+hash(0), config(snapshot))
+		},
+		"a blob that is a link": func(repo, snapshot string) error {
+			blob := filepath.Join(repo, "blobs", hash(0))
+			return errors.Join(os.Symlink("../../blobs/"+hash(0), config(snapshot)), os.Rename(blob, filepath.Join(repo, "secret")), os.Symlink("../secret", blob))
+		},
+		"blobs that are a link": func(repo, snapshot string) error {
+			return errors.Join(os.Symlink("../../blobs/"+hash(0), config(snapshot)),
+				os.Rename(filepath.Join(repo, "blobs"), filepath.Join(repo, "secret")), os.Symlink("secret", filepath.Join(repo, "blobs")))
+		},
+		"no blob": func(repo, snapshot string) error { return os.Symlink("../../blobs/"+hash(99), config(snapshot)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo, snapshot := cached(t)
+			if err := errors.Join(os.Remove(config(snapshot)), change(repo, snapshot)); err != nil {
+				t.Fatal(err)
+			}
+			wantRefused(t, snapshot, "config.json: ")
+		})
+	}
+}
+
+// TestExplain names what is missing in a folder that is not read.
+func TestExplain(t *testing.T) {
+	explain := func(want string, names ...string) {
+		t.Helper()
+		dir := t.TempDir()
+		for _, name := range names {
+			path := filepath.Join(dir, filepath.FromSlash(name))
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			put(t, path, nil)
+		}
+		err := huggingface.Explain(dir)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), dir)) {
+			t.Errorf("%q: got %v, want it to say %q", names, err, want)
+		}
+	}
+	explain("")
+	explain("", "step-00000004.safetensors")
+	explain("", "config.json")
+	explain("no config.json", "model.safetensors")
+	explain("no config.json", "pytorch_model.bin")
+	explain("merge_and_unload", "adapter_config.json", "adapter_model.safetensors")
+	explain("checkpoint-20", "checkpoint-10/config.json", "checkpoint-20/config.json", "README.md")
+}
+
+// TestNoWeights names the form of weights that a folder has instead.
+func TestNoWeights(t *testing.T) {
+	for name, want := range map[string]string{
+		"pytorch_model.bin":                 "it is a pickle",
+		"pytorch_model.bin.index.json":      "it is a pickle",
+		"model.pt":                          "it is a pickle",
+		"tf_model.h5":                       "from_tf=True",
+		"flax_model.msgpack":                "from_flax=True",
+		"model.gguf":                        "GGUF",
+		"model.onnx":                        "it is an ONNX file",
+		"model.fp16.safetensors":            "it is not named model.safetensors",
+		"model.safetensors.index.fp16.json": "it is not named model.safetensors",
+		"adapter_model.safetensors":         "merge_and_unload",
+		"sub/model.safetensors":             "but sub/model.safetensors",
+		"training_args.bin":                 "no model.safetensors.index.json",
+		"optimizer.pt":                      "no model.safetensors.index.json",
+	} {
+		dir := unpacked(t, "whole")
+		if err := errors.Join(os.Remove(filepath.Join(dir, weightsFile)), os.MkdirAll(filepath.Join(dir, "sub"), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, filepath.FromSlash(name)), []byte("x"))
+		wantRefused(t, dir, want)
+	}
+}
+
+// TestTied reads what a configuration says of the head beside what is there.
+func TestTied(t *testing.T) {
+	untie := func(dir string) {
+		edit(t, filepath.Join(dir, "config.json"), map[string]any{"tie_word_embeddings": false})
+	}
+	dir := unpacked(t, "whole")
+	untie(dir)
+	wantRefused(t, dir, "config.json: tie_word_embeddings is false, and the folder has no lm_head.weight")
+	change(t, filepath.Join(dir, weightsFile), func(all []format.Tensor) []format.Tensor {
+		return append(all, named(all, wte).WithName("lm_head.weight"))
+	})
+	mustRead(t, dir) // the same network, whatever it is called
+	change(t, filepath.Join(dir, weightsFile), func(all []format.Tensor) []format.Tensor {
+		return slices.DeleteFunc(all, func(x format.Tensor) bool { return x.Name == wte })
+	})
+	wantRefused(t, dir, `weight "wte.weight" is missing`)
+}
+
+// TestSecondHeads leaves out heads that are not the language model's.
+func TestSecondHeads(t *testing.T) {
+	want, _ := mustRead(t, unpacked(t, "whole"))
+	dir := unpacked(t, "whole")
+	change(t, filepath.Join(dir, weightsFile), func(all []format.Tensor) []format.Tensor {
+		return append(all, format.FromFloat32s("multiple_choice_head.summary.weight", []int{1}, []float32{1}), format.FromFloat32s("v_head.summary.bias", []int{1}, []float32{1}))
+	})
+	c, report, err := huggingface.Read(dir)
+	if err != nil || c.Weights.Hash() != want.Weights.Hash() || !slices.Equal(report.Ignored, []string{"multiple_choice_head.summary.weight", "v_head.summary.bias"}) {
+		t.Errorf("got %+v, %v", report, err)
 	}
 }
 

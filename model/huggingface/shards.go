@@ -2,7 +2,6 @@ package huggingface
 
 import (
 	"errors"
-	"math"
 	"slices"
 
 	"github.com/attnx/attnx/format"
@@ -27,10 +26,8 @@ func (d *folder) openShards() ([]shard, error) {
 		return []shard{s}, nil
 	case d.has(indexName):
 		return d.openIndexed()
-	case d.has("pytorch_model.bin"), d.has("pytorch_model.bin.index.json"):
-		return nil, d.errorf("pytorch_model.bin", "it is a pickle, which can run any program when it is read: convert it in Python with save_pretrained(FOLDER, safe_serialization=True)")
 	}
-	return nil, d.errorf(WeightsName, "the folder has no such file, and no %s", indexName)
+	return nil, d.noWeights()
 }
 
 func (d *folder) openShard(name string) (shard, error) {
@@ -69,7 +66,7 @@ func (d *folder) openIndexed() ([]shard, error) {
 }
 
 func (d *folder) checkIndex(x index, shards []shard) error {
-	found, total := map[string]bool{}, int64(0)
+	found := map[string]bool{}
 	for _, s := range shards {
 		for _, t := range s.Tensors() {
 			switch file, ok := x.place[t.Name]; {
@@ -79,12 +76,6 @@ func (d *folder) checkIndex(x index, shards []shard) error {
 				return d.errorf(s.name, "tensor %s: the index has it in %s", clip(t.Name), clip(file))
 			}
 			found[t.Name] = true
-			n, _ := format.Elements(t.Shape) // the reader has seen that the bytes do not overflow
-			bytes := int64(n) * int64(t.DType.Size())
-			if bytes > math.MaxInt64-total {
-				return d.errorf(indexName, "the bytes of all tensors overflow")
-			}
-			total += bytes
 		}
 	}
 	var missing []string
@@ -96,9 +87,6 @@ func (d *folder) checkIndex(x index, shards []shard) error {
 	if len(missing) > 0 {
 		first := slices.Min(missing) // one message for one folder
 		return d.errorf(x.place[first], "tensor %s: the index has it here, the file does not", clip(first))
-	}
-	if x.total >= 0 && x.total != total {
-		return d.errorf(indexName, "metadata.total_size is %d, the tensors have %d bytes: a file was replaced, download the folder again", x.total, total)
 	}
 	return nil
 }

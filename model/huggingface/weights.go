@@ -5,22 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
-)
-
-// prefix stands before the names of GPT-2's weights in a file that was written
-// with the head.
-const prefix = "transformer."
-
-// The head's weight, which is the token embedding once more, and that.
-const (
-	headName      = "lm_head.weight"
-	embeddingName = "wte.weight"
 )
 
 // source is a tensor of a shard.
@@ -35,18 +23,19 @@ func (d *folder) sourceErrorf(s source, text string, args ...any) error {
 }
 
 // weights reads the weights of a network from the shards, in the order of its
-// parameters, and returns what converting them to float32 did.
-func (d *folder) weights(c model.Config, shards []shard) (model.Weights, format.Rounding, error) {
-	var done format.Rounding
-	sources, err := d.sources(c, shards)
+// parameters, and reports what converting them to float32 did and what it left
+// out.
+func (d *folder) weights(c config, shards []shard) (model.Weights, Report, error) {
+	var done Report
+	sources, err := d.sources(c.Config, shards, &done)
 	if err != nil {
 		return nil, done, err
 	}
 	// The graph grows with its layers, and each of them has weights in a file.
 	if c.Layers > len(sources) {
-		return nil, done, d.errorf(configName, "n_layer is %d, the folder has %d weights only", c.Layers, len(sources))
+		return nil, done, d.errorf(configName, "n_layer is %d, the folder has only %d weights", c.Layers, len(sources))
 	}
-	g, err := model.Build(c)
+	g, err := model.Build(c.Config)
 	if err != nil {
 		return nil, done, d.errorf(configName, "%w", err)
 	}
@@ -64,7 +53,7 @@ func (d *folder) weights(c model.Config, shards []shard) (model.Weights, format.
 		if err != nil {
 			return nil, done, d.errorf(s.name, "%w", err)
 		}
-		done.Add(r)
+		done.Rounding.Add(r)
 		out = append(out, t.WithName(p.Name))
 	}
 	return out, done, nil
@@ -72,21 +61,22 @@ func (d *folder) weights(c model.Config, shards []shard) (model.Weights, format.
 
 // sources finds the tensors of the shards that are weights, under the names
 // that they have in a graph. The causal masks, which old files of GPT-2 keep
-// beside them, are left out.
-func (d *folder) sources(c model.Config, shards []shard) (map[string]source, error) {
+// beside them, are left out, and so are second heads, which are reported.
+func (d *folder) sources(c model.Config, shards []shard, done *Report) (map[string]source, error) {
 	out := map[string]source{}
 	for _, s := range shards {
 		for _, t := range s.Tensors() {
-			name := t.Name
-			if c.Arch == model.GPT2 {
-				name = strings.TrimPrefix(name, prefix)
-				if isMask(name, c.Layers) {
-					continue
-				}
+			name := networkName(c.Arch, t.Name)
+			if c.Arch == model.GPT2 && isMask(name, c.Layers) {
+				continue
+			}
+			if c.Arch == model.GPT2 && isSecondHead(name) {
+				done.Ignored = append(done.Ignored, t.Name)
+				continue
 			}
 			this := source{shard: s, TensorInfo: t}
 			if other, twice := out[name]; twice {
-				return nil, d.sourceErrorf(this, "the same weight stands in %s as %s: one of them must go", clip(other.name), clip(other.Name))
+				return nil, d.sourceErrorf(this, "the same weight is in %s as %s: one of them must go", clip(other.name), clip(other.Name))
 			}
 			out[name] = this
 		}
@@ -94,19 +84,18 @@ func (d *folder) sources(c model.Config, shards []shard) (map[string]source, err
 	return out, nil
 }
 
-// isMask reports whether name is a buffer of GPT-2's attention in a layer of
-// the network: "h.0.attn.bias" is the causal mask, "h.0.attn.masked_bias" what
-// is put in the place of a masked score.
-func isMask(name string, layers int) bool {
-	rest, ok := strings.CutPrefix(name, "h.")
-	layer, rest, _ := strings.Cut(rest, ".")
-	n, err := strconv.ParseUint(layer, 10, 31)
-	return ok && (rest == "attn.bias" || rest == "attn.masked_bias") && err == nil && int(n) < layers
-}
-
 // check compares the tensors of the files with the parameters of the network,
 // before any of them is read but the head.
-func (d *folder) check(g *graph.Graph, c model.Config, sources map[string]source) error {
+func (d *folder) check(g *graph.Graph, c config, sources map[string]source) error {
+	head, hasHead := sources[headName]
+	hasHead = hasHead && c.Arch == model.GPT2
+	_, hasEmbedding := sources[embeddingName]
+	switch {
+	case hasHead && !hasEmbedding && !c.untied: // safetensors keeps one name of two for shared memory
+		sources[embeddingName] = head
+	case c.untied && hasEmbedding && !hasHead:
+		return d.errorf(configName, "tie_word_embeddings is false, and the folder has no %s: the network's head is missing", headName)
+	}
 	known := map[string]bool{}
 	for _, p := range g.Params {
 		s, ok := sources[p.Name]
@@ -118,14 +107,12 @@ func (d *folder) check(g *graph.Graph, c model.Config, sources map[string]source
 		}
 		known[p.Name] = true
 	}
-	head, ok := sources[headName]
-	ok = ok && c.Arch == model.GPT2
 	for _, name := range slices.Sorted(maps.Keys(sources)) { // one message for one folder
-		if !known[name] && !(ok && name == headName) {
-			return d.sourceErrorf(sources[name], "it is no weight of the network that %s describes", configName)
+		if !known[name] && !(hasHead && name == headName) {
+			return d.sourceErrorf(sources[name], "%s", stranger(name))
 		}
 	}
-	if !ok {
+	if !hasHead {
 		return nil
 	}
 	if err := d.checkWeight(head, g.Lookup(embeddingName).Shape); err != nil {
@@ -140,25 +127,37 @@ func (d *folder) checkWeight(s source, want graph.Shape) error {
 		return d.sourceErrorf(s, "its elements are %s: weights of a type of floating point are read, so save the model without quantization", s.DType)
 	}
 	if !want.Equal(graph.Numbers(s.Shape...)) {
-		return d.sourceErrorf(s, "its shape is %s, %s wants %s", graph.Numbers(s.Shape...), configName, want)
+		return d.sourceErrorf(s, "its shape is %s, %s asks for %s", graph.Numbers(s.Shape...), configName, want)
 	}
 	return nil
 }
 
-// checkTied refuses a head that is not the token embedding, bit for bit.
-// Nothing else is in memory yet, so that the two are less than the model and
-// one weight.
+// checkTied refuses a head that is not the token embedding, bit for bit in
+// float32. Nothing else is in memory yet.
 func (d *folder) checkTied(head, embedding source) error {
-	a, err := head.Tensor(head.Name)
+	if head.shard == embedding.shard && head.Name == embedding.Name {
+		return nil
+	}
+	a, err := head.float32s()
 	if err != nil {
 		return err
 	}
-	b, err := embedding.Tensor(embedding.Name)
+	b, err := embedding.float32s()
 	if err != nil {
 		return err
 	}
-	if a.DType != b.DType || !bytes.Equal(a.Data, b.Data) {
-		return d.sourceErrorf(head, "it differs from %s: the network here has no head of its own", embedding.Name)
+	if !bytes.Equal(a, b) {
+		return d.sourceErrorf(head, "it differs from %s: the model has a head of its own, and here the head is always the token embedding", embedding.Name)
 	}
 	return nil
+}
+
+// float32s returns the data of a tensor as float32.
+func (s source) float32s() ([]byte, error) {
+	t, err := s.Tensor(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	wide, _, err := t.Convert(format.Float32)
+	return wide.Data, err
 }
