@@ -2,18 +2,21 @@ package export
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
 )
 
 // GenAI is what onnxruntime-genai wants to know of a model beside its file.
 type GenAI struct {
-	File    string // the model's, in the folder
-	Context int    // tokens of a past and its new ones together
-	Width   int    // of the network
-	Begin   *int64 // the id that begins a text; nil if there is none
-	End     int64  // the id that ends a text: onnxruntime-genai opens no model without
+	File    string  // the model's, in the folder
+	Context int     // tokens of a past and its new ones together
+	Width   int     // of the network
+	Begin   *int64  // the id that begins a text; nil if there is none
+	End     []int64 // the ids that end a text: onnxruntime-genai opens no model without one
+	Pad     *int64  // the id that pads; nil if there is none
 }
 
 // genaiConfig is a genai_config.json: the members that onnxruntime-genai's
@@ -26,7 +29,7 @@ type genaiConfig struct {
 type genaiModel struct {
 	Type    string       `json:"type"`
 	Begin   *int64       `json:"bos_token_id,omitempty"`
-	End     int64        `json:"eos_token_id"`
+	End     any          `json:"eos_token_id"` // a number or a list
 	Pad     int64        `json:"pad_token_id"`
 	Vocab   int64        `json:"vocab_size"`
 	Context int          `json:"context_length"`
@@ -64,11 +67,31 @@ type genaiSearch struct {
 // knows.
 const noPadding = -1
 
+// padding returns the id that onnxruntime-genai pads with: the model's, unless
+// it has another meaning in texts.
+func (g GenAI) padding() int64 {
+	if g.Pad == nil || slices.Contains(g.End, *g.Pad) || g.Begin != nil && *g.Begin == *g.Pad {
+		return noPadding
+	}
+	return *g.Pad
+}
+
+// end returns the ids that end a text as a genai_config.json has them.
+func (g GenAI) end() any {
+	if len(g.End) == 1 {
+		return g.End[0]
+	}
+	return g.End
+}
+
 // Config returns the genai_config.json of a model of the profile cache.
 func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
+	if len(g.End) == 0 {
+		return nil, errors.New("export: no id ends a text, and onnxruntime-genai opens no model without one")
+	}
 	// The type "gpt2" would be a graph with keys and values in one tensor.
 	c := genaiConfig{
-		Model: genaiModel{Type: "decoder", Begin: g.Begin, End: g.End, Pad: noPadding, Context: g.Context, Decoder: genaiDecoder{
+		Model: genaiModel{Type: "decoder", Begin: g.Begin, End: g.end(), Pad: g.padding(), Context: g.Context, Decoder: genaiDecoder{
 			Session: genaiSession{Providers: []struct{}{}}, File: g.File, Width: g.Width,
 			Inputs:  map[string]string{"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
 			Outputs: map[string]string{"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},

@@ -52,7 +52,7 @@ func (m *Mean) Checkpoint() (*Checkpoint, error) {
 	if m.n == 0 {
 		return nil, fmt.Errorf("model: a mean of no checkpoints")
 	}
-	out := &Checkpoint{Config: m.last.Config, Tokenizer: m.last.Tokenizer, Step: m.last.Step}
+	out := &Checkpoint{Config: m.last.Config, Tokenizer: m.last.Tokenizer, Special: m.last.Special, Step: m.last.Step}
 	for i, t := range m.last.Weights {
 		v := make([]float32, len(m.sums[i]))
 		for j, s := range m.sums[i] {

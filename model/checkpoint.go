@@ -18,6 +18,7 @@ type Checkpoint struct {
 	Config        Config
 	Weights       Weights
 	Tokenizer     []byte   // a Hugging Face tokenizer.json; empty if the model has none
+	Special       *Special // nil where nothing is known but the tokenizer: Spelled then says what it means
 	Step          int      // optimizer steps done
 	Loss, ValLoss *float64 // of that step and after it; nil where they are not known
 	Train         *TrainState
@@ -90,6 +91,9 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 			meta[name] = strconv.FormatFloat(*loss, 'g', -1, 64)
 		}
 	}
+	if err := c.addSpecial(meta); err != nil {
+		return nil, nil, err
+	}
 	tensors = slices.Clone(c.Weights)
 	blob := func(name string, data []byte) {
 		if len(data) > 0 {
@@ -160,6 +164,9 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	c = &Checkpoint{Config: config, Seal: f.Seal()}
 	if c.Step, err = strconv.Atoi(meta[metaStep]); err != nil || c.Step < 0 {
 		return nil, nil, fmt.Errorf("model: %s is %q, wants a number of steps", metaStep, meta[metaStep])
+	}
+	if c.Special, err = SpecialIn(meta, config.Vocab); err != nil {
+		return nil, nil, err
 	}
 	if c.Loss, c.ValLoss, err = Losses(meta); err != nil {
 		return nil, nil, err

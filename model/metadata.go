@@ -10,11 +10,12 @@ const (
 	MetaCheckpoint = "attnx.checkpoint" // Weights.Hash
 	MetaConfig     = metaConfig         // Config as JSON; ParseConfig reads it
 	MetaTokenizer  = "attnx.tokenizer"  // tokenizer.json; missing if the model has none
+	MetaSpecial    = "attnx.special"    // Special as JSON; SpecialIn reads it
 )
 
 // Metadata returns what an exported file carries, so that it can be used and
-// traced without the checkpoint: the configuration, the tokenizer and the hash
-// of the weights.
+// traced without the checkpoint: the configuration, the tokenizer, the special
+// ids and the hash of the weights.
 func (c *Checkpoint) Metadata() (map[string]string, error) {
 	config, err := json.Marshal(c.Config)
 	if err != nil {
@@ -24,5 +25,5 @@ func (c *Checkpoint) Metadata() (map[string]string, error) {
 	if len(c.Tokenizer) > 0 {
 		meta[MetaTokenizer] = string(c.Tokenizer)
 	}
-	return meta, nil
+	return meta, c.addSpecial(meta)
 }

@@ -143,6 +143,14 @@ func readONNX(path string) (*model.Checkpoint, format.Rounding, error) {
 		initializers[strings.TrimPrefix(t.Name, "transformer.")] = t
 	}
 	c := &model.Checkpoint{Config: config, Tokenizer: []byte(m.Metadata[model.MetaTokenizer])}
+	if _, ours := m.Metadata[model.MetaConfig]; ours {
+		c.Special, err = model.SpecialIn(m.Metadata, config.Vocab)
+	} else {
+		c.Special, err = huggingface.ReadSpecial(filepath.Dir(path), config, c.Tokenizer)
+	}
+	if err != nil {
+		return nil, rounding, fmt.Errorf("%s: %w", path, err)
+	}
 	for _, p := range g.Params {
 		t := initializers[p.Name]
 		if t == nil {

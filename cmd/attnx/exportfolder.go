@@ -121,8 +121,10 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	if f.web && torch {
 		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + weights})
 	}
-	end := genaiEnd(c, p.End)
-	genai, err := export.GenAI{File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.End, End: end}.Config(m)
+	end := genaiEnd(c, p.Special.End)
+	genai, err := export.GenAI{
+		File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.Special.Begin, End: end, Pad: p.Special.Pad,
+	}.Config(m)
 	if err != nil {
 		return err
 	}
@@ -146,24 +148,24 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	if len(c.Tokenizer) == 0 {
 		fmt.Fprintln(say, "the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
 	}
-	if p.End == nil {
-		fmt.Fprintf(say, "the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too\n", end)
+	if len(p.Special.End) == 0 {
+		fmt.Fprintf(say, "the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too\n", end[0])
 	}
 	return nil
 }
 
-// genaiEnd returns the id at which onnxruntime-genai ends a text. It wants one;
-// a model that has none gets the one that is least likely to be wanted.
-func genaiEnd(c *model.Checkpoint, end *int64) int64 {
-	if end != nil {
-		return *end
+// genaiEnd returns the ids at which onnxruntime-genai ends a text. It expects
+// one; a model that has none gets the one that is least likely to be wanted.
+func genaiEnd(c *model.Checkpoint, end []int64) []int64 {
+	if len(end) > 0 {
+		return end
 	}
 	if t, err := tokens.Parse(c.Tokenizer); err == nil {
 		if unknown, ok := t.Unknown(); ok {
-			return unknown
+			return []int64{unknown}
 		}
 	}
-	return int64(c.Config.Vocab - 1)
+	return []int64{int64(c.Config.Vocab - 1)}
 }
 
 // parts puts the weights of a model into a file of the given name beside it: a
@@ -173,13 +175,13 @@ func genaiEnd(c *model.Checkpoint, end *int64) int64 {
 func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split export.Beside, torch bool, err error) {
 	tensors, same := weightsOf(c, m)
 	if !same {
-		p, err = huggingface.Prepare(c.Config, c.Tokenizer, c.Weights, browser)
+		p, err = huggingface.Prepare(c, c.Weights, browser)
 		return p, export.Split(m, "model.onnx_data"), false, err
 	}
 	if browser && slices.ContainsFunc(tensors, func(t format.Tensor) bool { return t.DType != format.Float32 }) {
 		return p, split, false, fmt.Errorf("--web: transformers.js looks for float32 in onnx/model.onnx: leave out --dtype")
 	}
-	p, err = huggingface.Prepare(c.Config, c.Tokenizer, tensors, browser)
+	p, err = huggingface.Prepare(c, tensors, browser)
 	return p, export.SplitAt(m, weights, p.Offsets, p.Weights), true, err
 }
 

@@ -85,7 +85,7 @@ order at the end. A text stops when it is as long as the model can see; with
 					own.Seed += uint64(sequence) // equal prompts draw apart
 					return own.Pick(logits, step)
 				},
-				Stop:    l.tok.Stop(),
+				Stop:    l.end,
 				OnToken: w.token,
 			})
 			n := 0

@@ -8,6 +8,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
@@ -19,6 +20,7 @@ type opened struct {
 	config    model.Config
 	tokenizer []byte          // tokenizer.json; empty if the model has none
 	file      *onnx.Model     // what ONNX Runtime runs; nil where something else does
+	special   *model.Special  // nil: what the tokenizer spells
 	context   int             // tokens that it sees
 	running   string          // what runs it: "ONNX Runtime 1.30.0 on cpu"
 	device    *ort.Device     // a network with a past,
@@ -32,6 +34,7 @@ func openModel(path string, d device, s streams) (*opened, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
+	named := path
 	if path = modelIn(path); !isFolder(path) {
 		to, err := resolve(path, s)
 		if err != nil {
@@ -42,7 +45,14 @@ func openModel(path string, d device, s streams) (*opened, error) {
 			return nil, err
 		}
 		if kind == onnxFile {
-			return openONNX(to, d)
+			o, err := openONNX(to, d)
+			if err == nil && huggingface.IsFolder(named) {
+				err = o.specialOf(named)
+			}
+			if err != nil {
+				return nil, err
+			}
+			return o, nil
 		}
 	}
 	c, path, err := loadCheckpoint(path, s, model.LoadModel)
@@ -64,7 +74,7 @@ func openModel(path string, d device, s streams) (*opened, error) {
 	}
 	session, err := train.NewForward(g, c.Weights)
 	return &opened{
-		path: path, config: c.Config, tokenizer: c.Tokenizer, context: c.Config.Context, session: session,
+		path: path, config: c.Config, tokenizer: c.Tokenizer, special: c.Special, context: c.Config.Context, session: session,
 		running: "Go (no ONNX Runtime: " + why + ")",
 	}, err
 }
@@ -80,7 +90,7 @@ func openCheckpoint(c *model.Checkpoint, f form, d device) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{config: c.Config, tokenizer: c.Tokenizer, file: m, context: c.Config.Context}
+	o := &opened{config: c.Config, tokenizer: c.Tokenizer, special: c.Special, file: m, context: c.Config.Context}
 	how.CUDA.Graphs = fixedShapes(m)
 	if o.device, err = ort.OpenDeviceBytes(data, how); err != nil {
 		return nil, withoutKernel("model", m, err)
@@ -113,6 +123,9 @@ func openONNX(path string, d device) (*opened, error) {
 		return nil, fmt.Errorf("%s: no %q in the metadata: export the checkpoint again with `attnx export`", path, model.MetaConfig)
 	}
 	if o.config, err = model.ParseConfig(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if o.special, err = model.SpecialIn(m.Metadata, o.config.Vocab); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := checkNetwork(path, m, info, o.config); err != nil {
@@ -149,6 +162,21 @@ func openONNX(path string, d device) (*opened, error) {
 		return nil, withoutKernel(path, m, err)
 	}
 	return o, nil
+}
+
+// specialOf takes the special ids that the files of a folder beside the model
+// say, as the other libraries that open it do. It closes o if they are not to be
+// read.
+func (o *opened) specialOf(folder string) error {
+	s, err := huggingface.GenerationIDs(folder, o.config)
+	if err != nil {
+		o.Close()
+		return err
+	}
+	if s != nil {
+		o.special = s
+	}
+	return nil
 }
 
 // withoutKernel says which node of a model it was that CUDA cannot run, where

@@ -43,6 +43,7 @@ func (d device) options() (ort.Options, error) {
 type language struct {
 	*opened
 	tok *tokens.Tokenizer
+	end []int64 // ids that end a text
 }
 
 // openLanguage opens what openModel opens, with its tokenizer.
@@ -56,7 +57,11 @@ func openLanguage(path string, d device, s streams) (*language, error) {
 		o.Close()
 		return nil, err
 	}
-	return &language{o, tok}, nil
+	special := o.special
+	if special == nil {
+		special = model.Spelled(tok, o.config.Vocab)
+	}
+	return &language{o, tok, special.End}, nil
 }
 
 // tokenizerOf reads the tokenizer of the model in a file.

@@ -8,6 +8,10 @@
 //	model.safetensors.index.json  the names of weights, each with the file of
 //	                              the folder that holds it
 //	tokenizer.json                how text becomes ids; may be missing
+//	generation_config.json        the ids that end, begin and pad texts, above
+//	                              those of config.json; may be missing
+//	tokenizer_config.json         the tokens for the same purposes, and
+//	special_tokens_map.json       above them, in older folders; may be missing
 //
 // Nothing else in a folder is opened. Weights have the same names and layouts
 // [in, out] on both sides, and none is transposed: those of transformers begin

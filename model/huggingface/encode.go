@@ -19,8 +19,7 @@ type gpt2Config struct {
 	ResidualDrop float64 `json:"resid_pdrop"`
 	EmbedDrop    float64 `json:"embd_pdrop"`
 	ScoresDrop   float64 `json:"attn_pdrop"`
-	Begin        *int64  `json:"bos_token_id"` // null: without them transformers takes GPT-2's 50256
-	End          *int64  `json:"eos_token_id"`
+	specialIDs           // null: without them transformers takes GPT-2's 50256
 	DType        string  `json:"torch_dtype"`
 	Web          *web    `json:"transformers.js_config,omitempty"`
 }
@@ -35,10 +34,33 @@ type web struct {
 // simpleConfig is a config.json that only Read knows.
 type simpleConfig struct {
 	sizes
-	Learned bool   `json:"position_embeddings"`
-	Tied    bool   `json:"tie_word_embeddings"`
-	DType   string `json:"torch_dtype"`
+	Learned bool `json:"position_embeddings"`
+	Tied    bool `json:"tie_word_embeddings"`
+	specialIDs
+	DType string `json:"torch_dtype"`
 }
+
+// specialIDs are the ids of a Special, in both files that have them.
+type specialIDs struct {
+	Begin *int64 `json:"bos_token_id"`
+	End   oneOf  `json:"eos_token_id"`
+	Pad   *int64 `json:"pad_token_id"`
+}
+
+// oneOf is written as transformers writes it: null, a number or a list.
+type oneOf []int64
+
+func (ids oneOf) MarshalJSON() ([]byte, error) {
+	switch len(ids) {
+	case 0:
+		return []byte("null"), nil
+	case 1:
+		return json.Marshal(ids[0])
+	}
+	return json.Marshal([]int64(ids))
+}
+
+func idsOf(s *model.Special) specialIDs { return specialIDs{s.Begin, oneOf(s.End), s.Pad} }
 
 type sizes struct {
 	Arch      string  `json:"model_type"`
@@ -52,27 +74,23 @@ type sizes struct {
 	Epsilon   float64 `json:"layer_norm_epsilon"`
 }
 
-// encodeConfig returns the config.json of a model; end is the id that ends a
-// text, nil if there is none.
-func encodeConfig(c model.Config, dtype format.DType, end *int64, browser bool) ([]byte, error) {
+// encodeConfig returns the config.json of a model.
+func encodeConfig(c model.Config, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
 	s := sizes{c.Arch, c.Vocab, c.Context, c.Context, c.Width, c.Layers, c.Heads, c.Inner, c.Epsilon}
 	if c.Arch == model.Simple {
-		return encode(simpleConfig{sizes: s, Learned: c.Positions, DType: dtypes[dtype]})
+		return encode(simpleConfig{sizes: s, Learned: c.Positions, specialIDs: idsOf(special), DType: dtypes[dtype]})
 	}
-	out := gpt2Config{Architectures: []string{"GPT2LMHeadModel"}, sizes: s, Activation: "gelu_new", Tied: true, Begin: end, End: end, DType: dtypes[dtype]}
+	out := gpt2Config{Architectures: []string{"GPT2LMHeadModel"}, sizes: s, Activation: "gelu_new", Tied: true, specialIDs: idsOf(special), DType: dtypes[dtype]}
 	if browser {
 		out.Web = &web{DType: "fp32", External: map[string]int{"model.onnx": 1}}
 	}
 	return encode(out)
 }
 
-// generationConfig is a generation_config.json. Padding with the end of a text
-// is GPT-2's custom: it has no token for it.
+// generationConfig is a generation_config.json.
 type generationConfig struct {
-	Begin  *int64 `json:"bos_token_id"`
-	End    *int64 `json:"eos_token_id"`
-	Pad    *int64 `json:"pad_token_id"`
-	Sample bool   `json:"do_sample"`
+	specialIDs
+	Sample bool `json:"do_sample"`
 }
 
 // tokenizerConfig is a tokenizer_config.json: what transformers asks beside
@@ -83,34 +101,29 @@ type tokenizerConfig struct {
 	CleanUp bool   `json:"clean_up_tokenization_spaces"`
 	Begin   string `json:"bos_token,omitempty"`
 	End     string `json:"eos_token,omitempty"`
+	Pad     string `json:"pad_token,omitempty"`
 	Unknown string `json:"unk_token,omitempty"`
 }
 
-// encodeTokenizerConfig returns the tokenizer_config.json of a model. The
-// tokenizer may be nil: nothing is known of its tokens then.
-func encodeTokenizerConfig(c model.Config, t *tokens.Tokenizer) ([]byte, error) {
-	out := tokenizerConfig{Class: "PreTrainedTokenizerFast", Longest: c.Context}
-	if t == nil {
-		return encode(out)
-	}
-	if _, ok := t.EndOfText(); ok {
-		out.Begin, out.End = tokens.EndOfText, tokens.EndOfText
-	}
-	if id, ok := t.Unknown(); ok {
-		out.Unknown = t.Token(id)
-	}
-	return encode(out)
+// encodeTokenizerConfig returns the tokenizer_config.json of a model.
+func encodeTokenizerConfig(c model.Config, t model.SpecialTokens) ([]byte, error) {
+	return encode(tokenizerConfig{
+		Class: "PreTrainedTokenizerFast", Longest: c.Context, Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
+	})
 }
 
-// endOfText returns the id that ends a text of the model, nil if it has none.
-func endOfText(c model.Config, t *tokens.Tokenizer) *int64 {
-	if t == nil {
-		return nil
+// SpecialOf returns the special ids and tokens of a checkpoint: its own, or
+// what its tokenizer spells. Where that is not one of package tokens' nothing
+// is known.
+func SpecialOf(c *model.Checkpoint) *model.Special {
+	if c.Special != nil {
+		return c.Special
 	}
-	if id, ok := t.EndOfText(); ok && id < int64(c.Vocab) {
-		return &id
+	t, err := tokens.Parse(c.Tokenizer)
+	if err != nil {
+		return &model.Special{}
 	}
-	return nil
+	return model.Spelled(t, c.Config.Vocab)
 }
 
 // encode returns v as JSON with a member a line, as transformers writes it.

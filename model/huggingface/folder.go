@@ -21,14 +21,18 @@ const (
 	generationName      = "generation_config.json"
 	tokenizerName       = "tokenizer.json"
 	tokenizerConfigName = "tokenizer_config.json"
+	specialMapName      = "special_tokens_map.json"
 )
 
 // The most bytes of a file that is read as a whole. GPT-2's own have 665 bytes
-// and 1.4 MB; an index has about 100 bytes a weight.
+// and 1.4 MB; an index has about 100 bytes a weight, and a tokenizer_config.json
+// as many for each added token.
 const (
 	maxConfig    = 1 << 20
 	maxIndex     = 16 << 20
 	maxTokenizer = 64 << 20
+
+	maxTokenizerConfig = 16 << 20
 )
 
 // IsFolder reports whether path is a folder with a config.json.

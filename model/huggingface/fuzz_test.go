@@ -103,7 +103,7 @@ func FuzzConfig(f *testing.F) {
 		if tied, ok := members["tie_word_embeddings"]; ok && c.Arch == model.GPT2 && string(tied) != "true" {
 			t.Errorf("%q was accepted", text)
 		}
-		again, err := encodeConfig(c, format.Float32, nil, false)
+		again, err := encodeConfig(c, format.Float32, &model.Special{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}

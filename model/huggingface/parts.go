@@ -9,7 +9,6 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/tokens"
 )
 
 // Parts are what a folder is made of, for those who put more into it than
@@ -18,16 +17,16 @@ type Parts struct {
 	Texts   []store.File          // config.json, generation_config.json and, with a tokenizer, its two files
 	Weights func(io.Writer) error // writes the file WeightsName
 	Offsets map[string]int64      // where the data of a weight begin in that file, by the network's name of it
-	End     *int64                // the id that ends a text; nil if there is none
+	Special *model.Special        // what the files say of special ids
 }
 
-// Prepare returns the parts of the folder of a model. The weights are all of
+// Prepare returns the parts of the folder of a checkpoint. The weights are all of
 // the network's, under its names and in its order; each is F32, BF16 or F16,
 // and their memory is shared until they are written. Wider ones come first in
 // the file, so that each begins at a multiple of its element's size. In a
 // folder for the browser the configuration leads transformers.js to
 // onnx/model.onnx and its file of weights.
-func Prepare(c model.Config, tokenizer []byte, weights []format.Tensor, browser bool) (Parts, error) {
+func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts, error) {
 	sorted := slices.Clone(weights)
 	slices.SortStableFunc(sorted, func(a, b format.Tensor) int { return cmp.Compare(b.DType.Size(), a.DType.Size()) })
 	dtype := format.Float32
@@ -38,7 +37,7 @@ func Prepare(c model.Config, tokenizer []byte, weights []format.Tensor, browser 
 		}
 		infos[i], dtype = t.Info(), t.DType // the narrowest is what the model is called
 	}
-	h := header(c.Arch, infos)
+	h := header(c.Config.Arch, infos)
 	offsets, err := format.Offsets(h)
 	if err != nil {
 		return Parts{}, err
@@ -54,36 +53,32 @@ func Prepare(c model.Config, tokenizer []byte, weights []format.Tensor, browser 
 		}
 		return fw.Close()
 	}
-	if p.Texts, p.End, err = texts(c, tokenizer, dtype, browser); err != nil {
-		return Parts{}, err
-	}
-	about, err := encode(generationConfig{Begin: p.End, End: p.End, Pad: p.End})
-	p.Texts = append(p.Texts, store.File{Name: generationName, Write: content(about)})
+	p.Special = SpecialOf(c)
+	p.Texts, err = texts(c, p.Special, dtype, browser)
 	return p, err
 }
 
-// texts returns config.json and, with a tokenizer, its two files, and the id
-// that ends a text.
-func texts(c model.Config, tokenizer []byte, dtype format.DType, browser bool) (files []store.File, end *int64, err error) {
-	if len(tokenizer) > maxTokenizer {
-		return nil, nil, fmt.Errorf("the tokenizer has %d bytes, at most %d are read back", len(tokenizer), maxTokenizer)
+// texts returns config.json, generation_config.json and, with a tokenizer, its
+// two files.
+func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, browser bool) ([]store.File, error) {
+	if len(c.Tokenizer) > maxTokenizer {
+		return nil, fmt.Errorf("the tokenizer has %d bytes, at most %d are read back", len(c.Tokenizer), maxTokenizer)
 	}
-	t, err := tokens.Parse(tokenizer)
+	config, err := encodeConfig(c.Config, dtype, special, browser)
 	if err != nil {
-		t = nil // it is written all the same: other programs may know its kind
+		return nil, err
 	}
-	end = endOfText(c, t)
-	config, err := encodeConfig(c, dtype, end, browser)
+	generation, err := encode(generationConfig{specialIDs: idsOf(special)})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	files = []store.File{{Name: configName, Write: content(config)}}
-	if len(tokenizer) == 0 {
-		return files, end, nil
+	files := []store.File{{Name: configName, Write: content(config)}, {Name: generationName, Write: content(generation)}}
+	if len(c.Tokenizer) == 0 {
+		return files, nil
 	}
-	about, err := encodeTokenizerConfig(c, t)
+	about, err := encodeTokenizerConfig(c.Config, special.Tokens)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return append(files, store.File{Name: tokenizerName, Write: content(tokenizer)}, store.File{Name: tokenizerConfigName, Write: content(about)}), end, nil
+	return append(files, store.File{Name: tokenizerName, Write: content(c.Tokenizer)}, store.File{Name: tokenizerConfigName, Write: content(about)}), nil
 }

@@ -17,7 +17,7 @@ import (
 // prepared saves the parts of a folder and returns it.
 func prepared(t *testing.T, c *model.Checkpoint, weights []format.Tensor, browser bool) (huggingface.Parts, string) {
 	t.Helper()
-	p, err := huggingface.Prepare(c.Config, c.Tokenizer, weights, browser)
+	p, err := huggingface.Prepare(c, weights, browser)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,8 +63,8 @@ func TestPrepare(t *testing.T) {
 	wantMember(t, content(t, folder, "config.json"), "torch_dtype", `"float16"`)
 	wantMember(t, content(t, folder, "config.json"), "transformers.js_config", "")
 	end := c.Config.Vocab - 1
-	if p.End == nil || *p.End != int64(end) {
-		t.Errorf("a text ends at %v, want %d", p.End, end)
+	if !slices.Equal(p.Special.End, []int64{int64(end)}) {
+		t.Errorf("a text ends at %v, want %d", p.Special.End, end)
 	}
 	wantJSON(t, content(t, folder, "generation_config.json"), fmt.Sprintf(`{"bos_token_id":%d,"eos_token_id":%[1]d,"pad_token_id":%[1]d,"do_sample":false}`, end))
 
@@ -76,8 +76,8 @@ func TestPrepare(t *testing.T) {
 
 	c = trained(t, model.Simple, tokens.Char)
 	p, folder = prepared(t, c, c.Weights, false)
-	if p.End != nil {
-		t.Errorf("a text of characters ends at %d", *p.End)
+	if p.Special.End != nil {
+		t.Errorf("a text of characters ends at %d", p.Special.End)
 	}
 	wantJSON(t, content(t, folder, "generation_config.json"), `{"bos_token_id":null,"eos_token_id":null,"pad_token_id":null,"do_sample":false}`)
 	if back, _ := mustRead(t, folder); back.Config != c.Config {
@@ -91,11 +91,11 @@ func TestPrepareRefuses(t *testing.T) {
 	c := trained(t, model.GPT2, tokens.BPE)
 	weights := slices.Clone([]format.Tensor(c.Weights))
 	weights[1] = format.FromUint8s(weights[1].Name, []int{1}, []byte{1})
-	if _, err := huggingface.Prepare(c.Config, c.Tokenizer, weights, false); err == nil {
+	if _, err := huggingface.Prepare(c, weights, false); err == nil {
 		t.Error("bytes are taken for weights")
 	}
 	c.Tokenizer = make([]byte, 65<<20)
-	if _, err := huggingface.Prepare(c.Config, c.Tokenizer, c.Weights, false); err == nil {
+	if _, err := huggingface.Prepare(c, c.Weights, false); err == nil {
 		t.Error("a tokenizer is written that would not be read back")
 	}
 }

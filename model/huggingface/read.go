@@ -34,6 +34,9 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 			return nil, Report{}, err
 		}
 	}
+	if c.Special, err = d.special(c.Config, c.Tokenizer); err != nil {
+		return nil, Report{}, err
+	}
 	shards, err := d.openShards()
 	defer closeAll(shards)
 	if err != nil {

@@ -15,8 +15,9 @@ var dtypes = map[format.DType]string{
 }
 
 // Write writes the model of a checkpoint as a folder that transformers opens
-// with from_pretrained: config.json and model.safetensors, and where the
-// checkpoint has a tokenizer tokenizer.json and tokenizer_config.json. Step
+// with from_pretrained: config.json, generation_config.json and
+// model.safetensors, and where the checkpoint has a tokenizer tokenizer.json and
+// tokenizer_config.json. Step
 // and training state are left behind. Weights are written as dtype: Float32,
 // BFloat16 or Float16; what rounding did to them is returned.
 //
@@ -37,7 +38,7 @@ func Write(path string, c *model.Checkpoint, dtype format.DType) (format.Roundin
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}
-	files, _, err := texts(c.Config, c.Tokenizer, dtype, false)
+	files, err := texts(c, SpecialOf(c), dtype, false)
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}

@@ -84,7 +84,7 @@ func TestRoundTrip(t *testing.T) {
 				if wrote.Elements != n || (wrote.Changed == 0) != (dtype == format.Float32) || read != (format.Rounding{Elements: n}) {
 					t.Errorf("%s %s: writing did %+v, reading %+v", arch, dtype, wrote, read)
 				}
-				wantNames(t, folder, "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+				wantNames(t, folder, "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 				wantNames(t, filepath.Dir(folder), "model")
 				again, _ := mustWrite(t, c, dtype)
 				for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} {
@@ -140,8 +140,8 @@ func TestWrittenConfig(t *testing.T) {
 	end := c.Config.Vocab - 1 // Train puts the end token last
 	wantJSON(t, content(t, folder, "config.json"), fmt.Sprintf(`{"architectures":["GPT2LMHeadModel"],"model_type":"gpt2","vocab_size":%d,"n_positions":16,
 		"n_ctx":16,"n_embd":32,"n_layer":2,"n_head":2,"n_inner":128,"layer_norm_epsilon":0.00001,"activation_function":"gelu_new",
-		"tie_word_embeddings":true,"resid_pdrop":0,"embd_pdrop":0,"attn_pdrop":0,"bos_token_id":%d,"eos_token_id":%d,"torch_dtype":"bfloat16"}`,
-		c.Config.Vocab, end, end))
+		"tie_word_embeddings":true,"resid_pdrop":0,"embd_pdrop":0,"attn_pdrop":0,"bos_token_id":%d,"eos_token_id":%d,"pad_token_id":%d,"torch_dtype":"bfloat16"}`,
+		c.Config.Vocab, end, end, end))
 	wantJSON(t, content(t, folder, "tokenizer_config.json"), `{"tokenizer_class":"PreTrainedTokenizerFast","model_max_length":16,
 		"clean_up_tokenization_spaces":false,"bos_token":"<|endoftext|>","eos_token":"<|endoftext|>"}`)
 
@@ -163,7 +163,7 @@ func TestWrittenConfig(t *testing.T) {
 
 	c.Tokenizer = nil
 	folder, _ = mustWrite(t, c, format.Float32)
-	wantNames(t, folder, "config.json", "model.safetensors")
+	wantNames(t, folder, "config.json", "generation_config.json", "model.safetensors")
 
 	folder, _ = mustWrite(t, trained(t, model.Simple, tokens.Char), format.Float32)
 	wantMember(t, content(t, folder, "config.json"), "architectures", "")

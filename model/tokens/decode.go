@@ -2,13 +2,15 @@ package tokens
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode/utf8"
 )
 
 // Decode returns the text of ids, as decode(ids, skip_special_tokens=False) of
-// the Python library does. Bytes that are no UTF-8 become U+FFFD. An id outside
-// the vocabulary is an error.
+// the Python library does. Bytes that are not UTF-8 become U+FFFD. An id without
+// a token, such as one that only pads the model's embedding, prints nothing; a
+// negative one or one of more than 32 bits is an error.
 func (t *Tokenizer) Decode(ids []int64) (string, error) {
 	d := t.NewDecoder()
 	for _, id := range ids {
@@ -53,10 +55,16 @@ func (d *Decoder) Flush() string {
 }
 
 func (d *Decoder) push(id int64) error {
-	if id < 0 || id >= int64(len(d.t.text)) {
-		return fmt.Errorf("id %d is outside the vocabulary: its %d tokens have the ids 0 to %d", id, len(d.t.text), len(d.t.text)-1)
+	if id < 0 || id > math.MaxUint32 {
+		return fmt.Errorf("%d is not an id: ids are from 0 to %d", id, uint32(math.MaxUint32))
+	}
+	if id >= int64(len(d.t.text)) {
+		return nil
 	}
 	text := d.t.text[id]
+	if text == "" && !d.t.has(int32(id)) {
+		return nil
+	}
 	if d.t.kind == Word {
 		text = d.t.joiner.join(text, d.began)
 	}

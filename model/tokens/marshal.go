@@ -44,7 +44,7 @@ func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	if t.kind == BPE {
 		w.text(`{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":"","end_of_word_suffix":"",` +
 			`"fuse_unk":false,"byte_fallback":false,"ignore_merges":false,"vocab":`)
-		w.vocab(t.tokens)
+		w.vocab(t)
 		w.text(`,"merges":`)
 		w.list(len(t.bpe.merges), func(i int) {
 			m := t.bpe.merges[i]
@@ -52,7 +52,7 @@ func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 		})
 	} else {
 		w.text(`{"type":"WordLevel","vocab":`)
-		w.vocab(t.tokens)
+		w.vocab(t)
 		w.text(`,"unk_token":`)
 		w.quoted(t.tokens[t.unknown])
 	}
@@ -87,15 +87,17 @@ func (w *writer) list(n int, item func(i int)) {
 	w.text("]")
 }
 
-func (w *writer) vocab(tokens []string) {
-	w.out = slices.Grow(w.out, 16*len(tokens))
-	w.text("{")
-	for id, token := range tokens {
-		if id > 0 {
-			w.text(",")
+func (w *writer) vocab(t *Tokenizer) {
+	w.out = slices.Grow(w.out, 16*len(t.ids))
+	before := "{"
+	for id, token := range t.tokens {
+		if !t.has(int32(id)) {
+			continue
 		}
+		w.text(before)
 		w.quoted(token)
 		w.text(":" + strconv.Itoa(id))
+		before = ","
 	}
 	w.text("}")
 }

@@ -4,7 +4,8 @@ import "slices"
 
 // Parse reads a tokenizer.json. It refuses what is not valid with a
 // [FormatError] and what this package does not do with an [UnsupportedError].
-// The memory it takes is a small multiple of the file's size.
+// The memory it takes is a small multiple of the file's size, and 16 MiB
+// where the vocabulary leaves out ids.
 func Parse(data []byte) (*Tokenizer, error) {
 	root, err := document(data)
 	if err != nil {
@@ -41,8 +42,8 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if err := t.parseAdded(file["added_tokens"]); err != nil {
 		return nil, err
 	}
-	if len(t.tokens) < 2 {
-		return nil, invalid("model.vocab", "it has %d tokens: a model needs at least 2 to choose from", len(t.tokens))
+	if len(t.ids) < 2 {
+		return nil, invalid("model.vocab", "it has %d tokens: a model needs at least 2 to choose from", len(t.ids))
 	}
 	t.finish(merges)
 	return t, nil

@@ -1,13 +1,15 @@
 package tokens
 
 // parseAdded reads added_tokens. A token that is not in the model's vocabulary
-// takes the next id, whatever the file says: an id that differs would make
-// this package and the Python library disagree, and is refused.
+// takes the next id, counted from the number of the model's tokens, whatever the
+// file says: an id that differs would make this package and the Python library
+// disagree, and is refused. So is one that a vocabulary with gaps has given away.
 func (t *Tokenizer) parseAdded(n node) error {
 	if n.isNull() {
 		return nil
 	}
 	seen := make(map[string]bool)
+	next := int32(len(t.ids))
 	return n.elements(func(i int, value node) error {
 		value.path = n.at(i)
 		a, err := parseAddedToken(value)
@@ -20,12 +22,22 @@ func (t *Tokenizer) parseAdded(n node) error {
 		seen[a.content] = true
 		id, known := t.ids[a.content]
 		if !known {
-			id = int32(len(t.tokens))
-			t.tokens = append(t.tokens, a.content)
-			t.ids[a.content] = id
+			id = next
 		}
 		if a.id != id {
 			return invalid(value.in("id"), "%q has the id %d, but %d in the vocabulary or as the next one", clip(a.content), a.id, id)
+		}
+		if !known {
+			switch {
+			case int(id) == len(t.tokens):
+				t.tokens = append(t.tokens, a.content)
+			case t.has(id):
+				return unsupported(value.in("id"), "%q would take the id %d from %q", clip(a.content), id, clip(t.tokens[id]))
+			default:
+				t.tokens[id] = a.content
+			}
+			t.ids[a.content] = id
+			next++
 		}
 		t.added = append(t.added, a)
 		return nil

@@ -44,11 +44,11 @@ func parseWordLevel(n node) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	vocab, err := parseVocab(o["vocab"])
+	vocab, ids, err := parseVocab(o["vocab"])
 	if err != nil {
 		return nil, err
 	}
-	t := newTokenizer(Word, vocab)
+	t := &Tokenizer{kind: Word, tokens: vocab, ids: ids, unknown: -1}
 	unknown, err := o["unk_token"].str()
 	if err != nil {
 		return nil, err
@@ -61,9 +61,13 @@ func parseWordLevel(n node) (*Tokenizer, error) {
 	return t, nil
 }
 
-// parseVocab reads {"token": id, …} as a list by id. Ids must be 0 to n−1: an
-// id without a token could be neither given nor decoded.
-func parseVocab(n node) ([]string, error) {
+// maxSparseIDs bounds the ids of a vocabulary that leaves some of them out: a
+// few bytes must not take the memory of a list of 2³¹ tokens.
+const maxSparseIDs = 1 << 20
+
+// parseVocab reads {"token": id, …} as a list by id, with "" for an id that is
+// left out, and as a map.
+func parseVocab(n node) ([]string, map[string]int32, error) {
 	type entry struct {
 		token string
 		id    int32
@@ -80,20 +84,25 @@ func parseVocab(n node) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	vocab := make([]string, len(entries))
-	taken := make([]bool, len(entries))
+	size := 0
 	for _, e := range entries {
-		switch {
-		case int(e.id) >= len(entries):
-			return nil, unsupported(n.in(clip(e.token)), "id %d in a vocabulary of %d tokens: ids must have no gaps", e.id, len(entries))
-		case taken[e.id]:
-			return nil, invalid(n.in(clip(e.token)), "id %d belongs to %q already", e.id, clip(vocab[e.id]))
+		if int(e.id) >= max(len(entries), maxSparseIDs) {
+			return nil, nil, unsupported(n.in(clip(e.token)), "id %d in a vocabulary of %d tokens: where ids are left out they must be below %d",
+				e.id, len(entries), maxSparseIDs)
 		}
-		vocab[e.id], taken[e.id] = e.token, true
+		size = max(size, int(e.id)+1)
 	}
-	return vocab, nil
+	vocab, ids := make([]string, size), make(map[string]int32, len(entries))
+	taken := make([]bool, size)
+	for _, e := range entries {
+		if taken[e.id] {
+			return nil, nil, invalid(n.in(clip(e.token)), "id %d belongs to %q already", e.id, clip(vocab[e.id]))
+		}
+		vocab[e.id], taken[e.id], ids[e.token] = e.token, true, e.id
+	}
+	return vocab, ids, nil
 }
 
 func parseBPE(n node) (*Tokenizer, [][2]int32, error) {
@@ -119,11 +128,11 @@ func parseBPE(n node) (*Tokenizer, [][2]int32, error) {
 	}
 	// unk_token and fuse_unk say what to do with a byte that is not in the
 	// vocabulary: below there is none.
-	vocab, err := parseVocab(o["vocab"])
+	vocab, ids, err := parseVocab(o["vocab"])
 	if err != nil {
 		return nil, nil, err
 	}
-	t := newTokenizer(BPE, vocab)
+	t := &Tokenizer{kind: BPE, tokens: vocab, ids: ids, unknown: -1}
 	for b, symbol := range symbols {
 		if _, ok := t.ids[string(symbol)]; !ok {
 			return nil, nil, unsupported(o["vocab"].path, "no token %q for the byte %#02x: text with it would be lost", symbol, b)

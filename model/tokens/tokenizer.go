@@ -43,12 +43,12 @@ const (
 	EndOfText = "<|endoftext|>"
 )
 
-// Tokenizer turns text into ids and back. Its ids are 0 to VocabSize()−1. It
-// does not change once made; several goroutines may use it at once.
+// Tokenizer turns text into ids and back. Its ids are from 0 to VocabSize()−1.
+// It does not change once made; several goroutines may use it at once.
 type Tokenizer struct {
 	kind    Kind
-	tokens  []string         // by id, as the file writes them
-	ids     map[string]int32 // the inverse of tokens
+	tokens  []string         // by id, as the file writes them; "" also where an id has none
+	ids     map[string]int32 // of all tokens
 	text    []string         // by id: what the token stands for, in bytes
 	unknown int32            // Word and Char: the token for what is not in the vocabulary; BPE: -1
 	added   []addedToken     // in the file's order
@@ -91,11 +91,18 @@ func (t *Tokenizer) finish(merges [][2]int32) {
 // Kind returns the kind of the tokenizer.
 func (t *Tokenizer) Kind() Kind { return t.kind }
 
-// VocabSize returns V, the number of tokens; ids are 0 to V−1.
+// VocabSize returns V: ids are from 0 to V−1. A file may leave some of them
+// without a token; those print nothing.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
 
+// has reports whether an id from 0 to V−1 has a token.
+func (t *Tokenizer) has(id int32) bool {
+	of, ok := t.ids[t.tokens[id]]
+	return ok && of == id
+}
+
 // Token returns a token as tokenizer.json writes it: BPE writes the bytes of a
-// space and a letter t as "Ġt". It returns "" for an id outside the vocabulary;
+// space and a letter t as "Ġt". It returns "" for an id without a token;
 // [Tokenizer.Decode] gives the text of a token.
 func (t *Tokenizer) Token(id int64) string {
 	if id < 0 || id >= int64(len(t.tokens)) {
@@ -122,11 +129,3 @@ func (t *Tokenizer) Unknown() (int64, bool) {
 
 // EndOfText returns the id of the token [EndOfText], if the vocabulary has it.
 func (t *Tokenizer) EndOfText() (int64, bool) { return t.ID(EndOfText) }
-
-// Stop returns the ids that end a generated text: that of [EndOfText], or none.
-func (t *Tokenizer) Stop() []int64 {
-	if id, ok := t.EndOfText(); ok {
-		return []int64{id}
-	}
-	return nil
-}

@@ -78,6 +78,7 @@ type Event struct {
 // Trainer trains one model. It prints nothing: events go to the caller.
 type Trainer struct {
 	config  model.Config
+	special *model.Special
 	options Options
 	weights model.Weights
 	grads   []format.Tensor
@@ -107,7 +108,7 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 	if d.context > c.Config.Context {
 		return nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", d.context, c.Config.Context)
 	}
-	t := &Trainer{config: c.Config, options: o, weights: c.Weights, adamw: newAdamW(o, c.Weights), engine: e, data: d, step: c.Step}
+	t := &Trainer{config: c.Config, special: c.Special, options: o, weights: c.Weights, adamw: newAdamW(o, c.Weights), engine: e, data: d, step: c.Step}
 	t.grads = sameShapes(c.Weights)
 	if o.Accumulate > 1 {
 		t.part = sameShapes(c.Weights)
@@ -274,7 +275,7 @@ func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 	}
 	state.Moments = t.adamw.moments(t.weights)
 	return &model.Checkpoint{
-		Config: t.config, Weights: t.weights, Tokenizer: tokenizer, Step: t.step, Loss: t.loss, ValLoss: t.valLoss, Train: state,
+		Config: t.config, Weights: t.weights, Tokenizer: tokenizer, Special: t.special, Step: t.step, Loss: t.loss, ValLoss: t.valLoss, Train: state,
 	}, nil
 }
 
@@ -287,6 +288,7 @@ func Start(c model.Config, t *tokens.Tokenizer, seed uint64) (*model.Checkpoint,
 	}
 	first := &model.Checkpoint{Config: c, Weights: model.NewWeights(g, seed)}
 	if t != nil {
+		first.Special = model.Spelled(t, c.Vocab)
 		first.Tokenizer, err = t.MarshalJSON()
 	}
 	return first, err

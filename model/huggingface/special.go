@@ -1,0 +1,301 @@
+package huggingface
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+)
+
+// The names of the ids in config.json and generation_config.json.
+const (
+	endID   = "eos_token_id"
+	beginID = "bos_token_id"
+	padID   = "pad_token_id"
+)
+
+// ReadSpecial returns the special ids and tokens of a folder that holds a model
+// of configuration c with a tokenizer.json, which may be empty. It decides as
+// transformers 5 does:
+//
+//   - Ids are those of generation_config.json, and where the folder has none
+//     those of config.json. The file that decides does so alone: an id that it
+//     leaves out is none.
+//   - An id that no token of the model can have never occurs, and is left out.
+//     What transformers refuses is refused, and numbers with a fraction are too.
+//   - Tokens are those of tokenizer_config.json, and of special_tokens_map.json
+//     above it unless the former lists added_tokens_decoder. GPT-2's class of
+//     tokenizer has <|endoftext|> where they say nothing.
+//
+// It returns nil for a network "simple" of which no file says anything.
+func ReadSpecial(path string, c model.Config, tokenizer []byte) (*model.Special, error) {
+	d, err := openFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	return d.special(c, tokenizer)
+}
+
+func (d *folder) special(c model.Config, tokenizer []byte) (*model.Special, error) {
+	s, err := d.generationIDs(c)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	s.Tokens, err = d.specialTokens(c, tokenizer)
+	return s, err
+}
+
+// GenerationIDs returns what ReadSpecial does, without the tokens.
+func GenerationIDs(path string, c model.Config) (*model.Special, error) {
+	d, err := openFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	return d.generationIDs(c)
+}
+
+// object reads a file that is one JSON object. One that is not there is nil.
+func (d *folder) object(name string, most int64) (object, error) {
+	if !d.has(name) {
+		return nil, nil
+	}
+	text, err := d.read(name, most)
+	if err != nil {
+		return nil, err
+	}
+	o, err := parseObject(text)
+	if err != nil {
+		return nil, d.errorf(name, "%w", err)
+	}
+	return o, nil
+}
+
+func (d *folder) generationIDs(c model.Config) (*model.Special, error) {
+	config, err := d.object(configName, maxConfig)
+	if err != nil {
+		return nil, err
+	}
+	// transformers opens no config.json with other ids, whatever decides.
+	s, err := config.ids(c.Vocab, false)
+	if err != nil {
+		return nil, d.errorf(configName, "%w", err)
+	}
+	generation, err := d.object(generationName, maxConfig)
+	switch {
+	case err != nil:
+		return nil, err
+	case generation != nil:
+		if s, err = generation.ids(c.Vocab, true); err != nil {
+			return nil, d.errorf(generationName, "%w", err)
+		}
+	case c.Arch == model.Simple && config.absent(endID) && config.absent(beginID) && config.absent(padID):
+		return nil, nil
+	}
+	return s, nil
+}
+
+// ids reads the ids of an object. Those of a generation_config.json, which is
+// loose, may be decimals of no fraction, and bos_token_id may be a list, of
+// which the first counts.
+func (o object) ids(vocab int, loose bool) (*model.Special, error) {
+	s := &model.Special{}
+	var err error
+	if s.End, err = o.idList(endID, vocab, true, loose); err != nil {
+		return nil, err
+	}
+	for _, f := range []struct {
+		name string
+		list bool
+		into **int64
+	}{{beginID, loose, &s.Begin}, {padID, false, &s.Pad}} {
+		ids, err := o.idList(f.name, vocab, f.list, loose)
+		if err != nil {
+			return nil, err
+		}
+		if len(ids) > 0 {
+			*f.into = &ids[0]
+		}
+	}
+	if !o.null(endID) && o[endID].Kind() == '[' && o.null(padID) {
+		if n, err := elements(o[endID]); err == nil && len(n) == 0 {
+			return nil, fmt.Errorf("%s is an empty list: write null if no id ends a text", endID)
+		}
+	}
+	return s, nil
+}
+
+// idList returns those ids of a member that a token of a vocabulary can have,
+// each once. The member may be missing, null, a number or, if list is set, a
+// list of numbers.
+func (o object) idList(name string, vocab int, list, loose bool) (ids []int64, err error) {
+	if o.null(name) {
+		return nil, nil
+	}
+	values := []jsontext.Value{o[name]}
+	if list && o[name].Kind() == '[' {
+		if values, err = elements(o[name]); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	seen := map[int64]bool{}
+	for _, v := range values {
+		id, err := parseID(v, loose)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if id < 0 || id >= int64(vocab) || seen[id] {
+			continue
+		}
+		if len(ids) == model.MaxEnds {
+			return nil, fmt.Errorf("%s has more than %d ids of the vocabulary: a model ends its texts with a few", name, model.MaxEnds)
+		}
+		seen[id] = true
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// parseID reads an id of 64 bits.
+func parseID(v jsontext.Value, loose bool) (int64, error) {
+	if v.Kind() == '0' { // every number's
+		if id, err := strconv.ParseInt(string(v), 10, 64); err == nil {
+			return id, nil
+		}
+		x, err := strconv.ParseFloat(string(v), 64)
+		if loose && err == nil && x == math.Trunc(x) && math.Abs(x) < 1<<63 && !isInteger(v) {
+			return int64(x), nil
+		}
+	}
+	return 0, fmt.Errorf("%s is not an id: ids are whole numbers of at most 64 bits", clip(string(v)))
+}
+
+// isInteger reports whether a JSON number has digits only: Python then reads it
+// exactly, and not as a float.
+func isInteger(v jsontext.Value) bool {
+	return !slices.ContainsFunc(v, func(b byte) bool { return b == '.' || b == 'e' || b == 'E' })
+}
+
+// elements returns the values of a JSON array.
+func elements(v jsontext.Value) (values []jsontext.Value, err error) {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(v, &raw); err != nil {
+		return nil, err
+	}
+	for _, r := range raw {
+		values = append(values, jsontext.Value(r))
+	}
+	return values, nil
+}
+
+// specialTokens reads what the files beside the tokenizer call its tokens.
+func (d *folder) specialTokens(c model.Config, tokenizer []byte) (s model.SpecialTokens, err error) {
+	if len(tokenizer) == 0 {
+		return s, nil
+	}
+	config, err := d.object(configName, maxConfig)
+	if err != nil {
+		return s, err
+	}
+	about, err := d.object(tokenizerConfigName, maxTokenizerConfig)
+	if err != nil {
+		return s, err
+	}
+	class, err := tokenizerClass(c, about, config)
+	if err != nil {
+		return s, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	if gpt2Tokenizers[class] {
+		if t, err := tokens.Parse(tokenizer); err == nil {
+			if _, ok := t.EndOfText(); ok {
+				s.Begin, s.End, s.Unknown = tokens.EndOfText, tokens.EndOfText, tokens.EndOfText
+			}
+		}
+	}
+	if err := about.tokensInto(&s); err != nil {
+		return s, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	if !about.absent("added_tokens_decoder") {
+		return s, nil
+	}
+	legacy, err := d.object(specialMapName, maxConfig)
+	if err != nil {
+		return s, err
+	}
+	if err := legacy.tokensInto(&s); err != nil {
+		return s, d.errorf(specialMapName, "%w", err)
+	}
+	return s, nil
+}
+
+// gpt2Tokenizers are the names of the class of tokenizer that has tokens of its own.
+var gpt2Tokenizers = map[string]bool{"GPT2Tokenizer": true, "GPT2TokenizerFast": true}
+
+// tokenizerClass returns the class that transformers makes a tokenizer of: what
+// tokenizer_config.json says, then config.json, then that of the architecture.
+func tokenizerClass(c model.Config, about, config object) (string, error) {
+	for _, o := range []object{about, config} {
+		if !o.null("tokenizer_class") {
+			return o.text("tokenizer_class", "")
+		}
+	}
+	if c.Arch == model.GPT2 {
+		return "GPT2Tokenizer", nil
+	}
+	return "", nil
+}
+
+// tokensInto puts the tokens that an object names in the place of those in s.
+func (o object) tokensInto(s *model.SpecialTokens) error {
+	for _, f := range []struct {
+		name string
+		into *string
+	}{{"bos_token", &s.Begin}, {"eos_token", &s.End}, {"pad_token", &s.Pad}, {"unk_token", &s.Unknown}} {
+		if o.absent(f.name) {
+			continue
+		}
+		token, err := parseToken(o[f.name])
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		*f.into = token
+	}
+	return nil
+}
+
+// parseToken reads a token: a string, an object with its content, or null.
+func parseToken(v jsontext.Value) (token string, err error) {
+	switch v.Kind() {
+	case 'n':
+		return "", nil
+	case '{':
+		o, err := parseObject(v)
+		if err != nil {
+			return "", err
+		}
+		if o.absent("content") {
+			return "", fmt.Errorf("%s has no content", clip(string(v)))
+		}
+		token, err = o.text("content", "")
+		if err != nil {
+			return "", err
+		}
+	case '"':
+		if token, err = unquote(v); err != nil {
+			return "", err
+		}
+	default:
+		return "", fmt.Errorf("%s is not a token: a token is a string or an object with its content", clip(string(v)))
+	}
+	if len(token) > model.MaxSpecialBytes {
+		return "", fmt.Errorf("the token has %d bytes, at most %d are read", len(token), model.MaxSpecialBytes)
+	}
+	return token, nil
+}
