@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"reflect"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// jsonFlag adds --json to a command, and to its help the fields of the object
+// that it prints then. answer is a value of the object's type.
+func jsonFlag(cmd *cobra.Command, asJSON *bool, answer any) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print the result as one JSON object")
+	text := "With --json the result is one object: " + strings.Join(fields(reflect.TypeOf(answer)), ", ") + "."
+	cmd.Long = strings.TrimSpace(strings.TrimRight(cmd.Long, "\n") + "\n\n" + wrapped(text, helpColumns))
+}
+
+// helpColumns is the width that every help text fits.
+const helpColumns = 80
+
+// fields returns the names of a struct in JSON: "name" of a value, "name[]" of
+// a list, "name[].part" of the parts of a list's objects.
+func fields(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous && name == "" {
+			names = append(names, fields(f.Type)...)
+			continue
+		}
+		if !f.IsExported() || name == "-" {
+			continue
+		}
+		names = append(names, under(name, f.Type)...)
+	}
+	return names
+}
+
+// under returns the names of a field's value.
+func under(name string, t reflect.Type) []string {
+	switch {
+	case t.Implements(reflect.TypeFor[json.Marshaler]()):
+		return []string{name}
+	case t.Kind() == reflect.Pointer:
+		return under(name, t.Elem())
+	case t.Kind() == reflect.Slice:
+		return under(name+"[]", t.Elem())
+	case t.Kind() == reflect.Map:
+		return under(name+".*", t.Elem())
+	case t.Kind() == reflect.Struct:
+		parts := fields(t)
+		for i, p := range parts {
+			parts[i] = name + "." + p
+		}
+		return parts
+	}
+	return []string{name}
+}
+
+// wrapped breaks a text into lines of at most so many columns, between words.
+func wrapped(text string, columns int) string {
+	var sb strings.Builder
+	at := 0
+	for _, word := range strings.Fields(text) {
+		switch {
+		case at == 0:
+		case at+1+len(word) > columns:
+			sb.WriteByte('\n')
+			at = 0
+		default:
+			sb.WriteByte(' ')
+			at++
+		}
+		sb.WriteString(word)
+		at += len(word)
+	}
+	return sb.String()
+}
+
+// printJSON writes an answer for a program to read.
+func printJSON(w io.Writer, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
