@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"reflect"
@@ -13,8 +14,13 @@ import (
 // that it prints then. answer is a value of the object's type.
 func jsonFlag(cmd *cobra.Command, asJSON *bool, answer any) {
 	cmd.Flags().BoolVar(asJSON, "json", false, "print the result as one JSON object")
-	text := "With --json the result is one object: " + strings.Join(fields(reflect.TypeOf(answer)), ", ") + "."
-	cmd.Long = strings.TrimSpace(strings.TrimRight(cmd.Long, "\n") + "\n\n" + wrapped(text, helpColumns))
+	describeJSON(cmd, "--json", answer)
+}
+
+// describeJSON adds the fields of an object to a command's help.
+func describeJSON(cmd *cobra.Command, with string, answer any) {
+	text := "With " + with + " the result is one object: " + strings.Join(fields(reflect.TypeOf(answer)), ", ") + "."
+	cmd.Long = strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short+".") + "\n\n" + wrapped(text, helpColumns))
 }
 
 // helpColumns is the width that every help text fits.

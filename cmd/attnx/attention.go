@@ -54,10 +54,10 @@ and a column for each head.`,
 				}
 			}
 			if asJSON {
-				if err := printJSON(s.out, chosen); err != nil {
+				if err := printJSON(s.out, attentionReport{maps[0].Tokens, chosen}); err != nil {
 					return err
 				}
-			} else {
+			} else if out == "" {
 				for _, m := range chosen {
 					if err := m.print(s.out); err != nil {
 						return err
@@ -78,9 +78,15 @@ and a column for each head.`,
 	fl.StringVar(&text, "text", "", "sentence to look at")
 	fl.IntVar(&layer, "layer", -1, "layer to show, from 0 (-1: all)")
 	fl.IntVar(&head, "head", -1, "head to show, from 0 (-1: all)")
-	fl.StringVarP(&out, "output", "o", "", "also draw them into this picture, .png or .svg")
-	fl.BoolVar(&asJSON, "json", false, "print the numbers as JSON")
+	fl.StringVarP(&out, "output", "o", "", "draw them into this picture instead, .png or .svg")
+	jsonFlag(cmd, &asJSON, attentionReport{})
 	return cmd
+}
+
+// attentionReport is what attention prints as JSON.
+type attentionReport struct {
+	Tokens []string       `json:"tokens"`
+	Maps   []attentionMap `json:"maps"`
 }
 
 // attentionMap is the attention of one head: Scores[t][s] is how much token t
@@ -88,7 +94,7 @@ and a column for each head.`,
 type attentionMap struct {
 	Layer  int         `json:"layer"`
 	Head   int         `json:"head"`
-	Tokens []string    `json:"tokens"`
+	Tokens []string    `json:"-"` // of the sentence
 	Scores [][]float64 `json:"scores"`
 }
 

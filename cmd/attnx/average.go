@@ -8,15 +8,22 @@ import (
 	"github.com/attnx/attnx/model"
 )
 
+// averageReport is what average prints as JSON.
+type averageReport struct {
+	File        string   `json:"file"`
+	Checkpoints []string `json:"checkpoints"` // that it is the mean of
+}
+
 func averageCommand(s streams) *cobra.Command {
 	var out string
 	var last int
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "average RUN|CHECKPOINT... -o OUT.safetensors",
 		Short: "Write the mean of several checkpoints of one network",
-		Long: `Write the mean of the weights of several checkpoints as a new checkpoint, without
-training state. A run's folder stands for the checkpoints it has kept, with
---last K for the newest K of them.`,
+		Long: `Write the mean of the weights of several checkpoints as a new checkpoint,
+without training state. A run's folder stands for the checkpoints it has kept,
+with --last K for the newest K of them.`,
 		Example: "  attnx average runs/go --last 3 -o mean.safetensors",
 		Args:    someArgs("checkpoint or run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,10 +58,14 @@ training state. A run's folder stands for the checkpoints it has kept, with
 				return err
 			}
 			fmt.Fprintf(s.note, "wrote %s: the mean of %d checkpoints\n", out, len(paths))
+			if asJSON {
+				return printJSON(s.out, averageReport{out, paths})
+			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint to write")
 	cmd.Flags().IntVar(&last, "last", 0, "of a run: the newest K checkpoints only (default: all that it has kept)")
+	jsonFlag(cmd, &asJSON, averageReport{})
 	return cmd
 }

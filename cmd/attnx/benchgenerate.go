@@ -115,7 +115,7 @@ busy, or they fit into a cache.`,
 	fl.IntSliceVar(&batches, "batch", []int{1, 8}, "sequences at a time")
 	fl.IntVar(&past, "past", 512, "tokens of a prompt")
 	fl.IntVar(&count, "tokens", 32, "tokens to measure, after two that are not")
-	fl.BoolVar(&asJSON, "json", false, "print the numbers as JSON")
+	jsonFlag(cmd, &asJSON, generateReport{})
 	d.flags(fl)
 	return cmd
 }

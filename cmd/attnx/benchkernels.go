@@ -27,6 +27,11 @@ type kernelRow struct {
 	Share float64 `json:"share"` // of all operators' time
 }
 
+// kernelReport is what bench kernels prints as JSON.
+type kernelReport struct {
+	Rows []kernelRow `json:"rows"`
+}
+
 func benchKernelsCommand(s streams) *cobra.Command {
 	var preset string
 	var batch, context, steps int
@@ -50,7 +55,7 @@ func benchKernelsCommand(s streams) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printJSON(s.out, map[string][]kernelRow{"rows": rows})
+				return printJSON(s.out, kernelReport{rows})
 			}
 			tw := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 			fmt.Fprintln(tw, "operator\tnodes\tms a step\tshare\t")
@@ -65,7 +70,7 @@ func benchKernelsCommand(s streams) *cobra.Command {
 	fl.IntVar(&batch, "batch", 0, "sequences in a batch (default: the preset's)")
 	fl.IntVar(&context, "context", 0, "tokens in a sequence (default: the preset's)")
 	fl.IntVar(&steps, "steps", 10, "steps to measure, after one that is not")
-	fl.BoolVar(&asJSON, "json", false, "print the numbers as JSON")
+	jsonFlag(cmd, &asJSON, kernelReport{})
 	return cmd
 }
 

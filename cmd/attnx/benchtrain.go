@@ -100,7 +100,7 @@ ONNX Runtime computes in the same run.`,
 	fl.IntVar(&batch, "batch", 0, "sequences in a batch (default: the preset's)")
 	fl.IntVar(&context, "context", 0, "tokens in a sequence (default: the preset's)")
 	fl.IntVar(&steps, "steps", 9, "steps to measure, after two that are not")
-	fl.BoolVar(&asJSON, "json", false, "print the numbers as JSON")
+	jsonFlag(cmd, &asJSON, benchReport{})
 	return cmd
 }
 

@@ -29,6 +29,12 @@ type kept struct {
 	File    string   `json:"file"`
 }
 
+// keptReport is what checkpoints prints as JSON.
+type keptReport struct {
+	Run         string `json:"run"`
+	Checkpoints []kept `json:"checkpoints"`
+}
+
 func checkpointsCommand(s streams) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -49,12 +55,12 @@ too. "set aside" are files that were not whole when the run was taken up again.`
 				return err
 			}
 			if asJSON {
-				return printJSON(s.out, rows)
+				return printJSON(s.out, keptReport{args[0], rows})
 			}
 			return printKept(s.out, rows)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	jsonFlag(cmd, &asJSON, keptReport{})
 	return cmd
 }
 

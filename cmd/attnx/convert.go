@@ -20,11 +20,33 @@ import (
 // precisions are the values of convert's --dtype.
 var precisions = map[string]format.DType{"float32": format.Float32, "bfloat16": format.BFloat16, "float16": format.Float16}
 
+// convertReport is what convert prints as JSON.
+type convertReport struct {
+	Path       string         `json:"path"` // of the checkpoint or folder
+	Arch       string         `json:"arch"`
+	Parameters int            `json:"parameters"`
+	DType      string         `json:"dtype"`
+	Rounding   roundingReport `json:"rounding"`
+}
+
+// roundingReport is a format.Rounding as JSON.
+type roundingReport struct {
+	Changed    int     `json:"changed"`
+	MaxAbs     float64 `json:"max_abs"`
+	MaxRel     float64 `json:"max_rel"`
+	Overflowed int     `json:"overflowed"`
+}
+
+func newRounding(r format.Rounding) roundingReport {
+	return roundingReport{r.Changed, r.MaxAbs, r.MaxRel, r.Overflowed}
+}
+
 func convertCommand(s streams) *cobra.Command {
 	var out, precision string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "convert IN -o OUT",
-		Short: "Turn checkpoints into Hugging Face folders, and those and ONNX files into checkpoints",
+		Short: "Convert between checkpoints, Hugging Face folders and ONNX files",
 		Long: `Turn a model from one form into another. IN is a checkpoint, a run's folder, a
 Hugging Face GPT-2 folder (one file or shards) or an ONNX file; OUT is a
 checkpoint if its name ends with .safetensors, else a new folder in Hugging
@@ -78,11 +100,15 @@ rounding is told: how many weights changed, and by how much at most.`,
 			if !toCheckpoint && c.Config.Arch != model.GPT2 {
 				fmt.Fprintf(s.note, "transformers has no architecture %q: only attnx opens this folder\n", c.Config.Arch)
 			}
+			if asJSON {
+				return printJSON(s.out, convertReport{out, c.Config.Arch, n, precision, newRounding(rounding)})
+			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint (.safetensors) or folder to write")
 	cmd.Flags().StringVar(&precision, "dtype", "float32", "of a folder's weights: float32, bfloat16 or float16")
+	jsonFlag(cmd, &asJSON, convertReport{})
 	return cmd
 }
 

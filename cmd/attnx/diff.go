@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"text/tabwriter"
 
@@ -104,7 +103,7 @@ Exit codes: 0 they are equal, 1 they differ.`,
 		},
 	}
 	cmd.Flags().BoolVar(&values, "values", false, "read the tensors that differ and tell by how much")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON")
+	jsonFlag(cmd, &asJSON, comparison{})
 	return cmd
 }
 
@@ -118,12 +117,6 @@ func newDifference(d format.Difference, values bool) difference {
 	}
 	if d.State != format.Changed || !values {
 		return out
-	}
-	finite := func(v float64) *float64 {
-		if math.IsInf(v, 0) || math.IsNaN(v) {
-			return nil
-		}
-		return &v
 	}
 	out.Changed, out.MaxAbs, out.Norm, out.Relative = &d.Changed, finite(d.MaxAbs), finite(d.Norm), finite(d.Norm/d.NormA)
 	return out

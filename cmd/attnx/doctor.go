@@ -20,6 +20,11 @@ type finding struct {
 	Remedy string `json:"remedy,omitempty"` // how to get it
 }
 
+// doctorReport is what doctor prints as JSON.
+type doctorReport struct {
+	Findings []finding `json:"findings"`
+}
+
 func doctorCommand(s streams) *cobra.Command {
 	var library string
 	var asJSON bool
@@ -37,7 +42,7 @@ func doctorCommand(s streams) *cobra.Command {
 				findings = append(findings, finding{c.Name, string(c.Status), c.Detail, c.Remedy})
 			}
 			if asJSON {
-				return printJSON(s.out, findings)
+				return printJSON(s.out, doctorReport{findings})
 			}
 			tw := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 			for _, f := range findings {
@@ -50,7 +55,7 @@ func doctorCommand(s streams) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&library, "ort-lib", "", "ONNX Runtime library (default: looked for)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	jsonFlag(cmd, &asJSON, doctorReport{})
 	return cmd
 }
 

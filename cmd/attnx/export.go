@@ -18,12 +18,12 @@ import (
 func exportCommand(s streams) *cobra.Command {
 	var out, profile, optimizer, fuse string
 	var opset, length, batch int
-	var last bool
+	var last, asJSON bool
 	var as numbers
 	var to folders
 	cmd := &cobra.Command{
 		Use:   "export CHECKPOINT -o OUT",
-		Short: "Write a model as an ONNX file, or as a folder that every runtime opens",
+		Short: "Write a model as an ONNX file or as a folder for every runtime",
 		Long: `Write a checkpoint as an ONNX file. The file carries the configuration, the
 tokenizer and the fingerprint of the network: attnx generate needs nothing
 else. Past 1.9 GB the weights go to a file beside it. A file that is there is
@@ -82,7 +82,11 @@ Profiles:
 				return err
 			}
 			if to.wanted(out) {
-				return to.run(cmd.Context(), args[0], out, how, as, s)
+				report, err := to.run(cmd.Context(), args[0], out, how, as, s)
+				if err != nil || !asJSON {
+					return err
+				}
+				return printJSON(s.out, report)
 			}
 			load := loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
@@ -109,7 +113,13 @@ Profiles:
 				return err
 			}
 			fmt.Fprintf(s.note, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
-			return as.say(cmd.Context(), s.note, c, how, text, sum.Numbers)
+			report := as.report()
+			report.Profile, report.Opset, report.Nodes = p, sum.Opset, sum.Nodes
+			report.wrote(sum.Files...)
+			if report.Lost, err = as.say(cmd.Context(), s.note, c, how, text, sum.Numbers); err != nil || !asJSON {
+				return err
+			}
+			return printJSON(s.out, report)
 		},
 	}
 	fl := cmd.Flags()
@@ -123,6 +133,7 @@ Profiles:
 	as.flags(fl)
 	to.flags(fl)
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
+	jsonFlag(cmd, &asJSON, exportReport{})
 	return cmd
 }
 

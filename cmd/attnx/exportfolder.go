@@ -72,37 +72,39 @@ func (f folders) profile(p export.Profile, out string, chosen bool) (export.Prof
 }
 
 // run writes the folders of a checkpoint.
-func (f folders) run(ctx context.Context, name, out string, how form, as numbers, s streams) error {
+func (f folders) run(ctx context.Context, name, out string, how form, as numbers, s streams) (r exportReport, err error) {
+	r = as.report()
 	if f.web && how.Fuse {
-		return fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
+		return r, fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
 	}
 	c, _, err := loadCheckpoint(name, s, model.LoadModel)
 	if err != nil {
-		return err
+		return r, err
 	}
 	text, err := as.heldOut(c, how.Options)
 	if err != nil {
-		return err
+		return r, err
 	}
 	m, done, err := writtenModel(c, how)
 	if err != nil {
-		return err
+		return r, err
 	}
 	if out != "" {
-		if err := f.model(c, m, out, how, s.note); err != nil {
-			return err
+		if err := f.model(c, m, out, how, s.note, &r); err != nil {
+			return r, err
 		}
 	}
 	if f.triton != "" {
-		if err := tritonModel(c, m, f.triton, tritonName(name), s.note); err != nil {
-			return err
+		if err := tritonModel(c, m, f.triton, tritonName(name), s.note, &r); err != nil {
+			return r, err
 		}
 	}
-	return as.say(ctx, s.note, c, how, text, done)
+	r.Lost, err = as.say(ctx, s.note, c, how, text, done)
+	return r, err
 }
 
 // model writes the folder of a model m, which a checkpoint was written as.
-func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form, say io.Writer) error {
+func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form, say io.Writer, r *exportReport) error {
 	if f.web && c.Config.Arch != model.GPT2 {
 		return fmt.Errorf("--web: transformers.js has no architecture %q, only %q of ours", c.Config.Arch, model.GPT2)
 	}
@@ -132,7 +134,7 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	if err := store.SaveFolder(out, files); err != nil {
 		return err
 	}
-	sayFolder(say, out, m, files)
+	sayFolder(say, out, m, files, r)
 	switch {
 	case c.Config.Arch != model.GPT2:
 		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Config.Arch)
@@ -211,7 +213,7 @@ func weightsOf(c *model.Checkpoint, m *onnx.Model) (tensors []format.Tensor, sam
 
 // tritonModel writes the folder of a model in a repository of the Triton
 // Inference Server, which is made if it is not there.
-func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, say io.Writer) error {
+func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, say io.Writer, r *exportReport) error {
 	config, err := export.TritonConfig(name, m)
 	if err != nil {
 		return err
@@ -236,7 +238,7 @@ func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, sa
 		}
 		return err
 	}
-	sayFolder(say, out, m, files)
+	sayFolder(say, out, m, files, r)
 	return nil
 }
 
@@ -265,11 +267,16 @@ func textFile(name string, text []byte) store.File {
 	}}
 }
 
-func sayFolder(say io.Writer, out string, m *onnx.Model, files []store.File) {
+// sayFolder says and notes which files were written into a folder.
+func sayFolder(say io.Writer, out string, m *onnx.Model, files []store.File, r *exportReport) {
 	names := make([]string, len(files))
 	for i, f := range files {
 		names[i] = f.Name
 	}
 	slices.Sort(names)
+	r.describe(m)
+	for _, name := range names {
+		r.wrote(filepath.Join(out, name))
+	}
 	fmt.Fprintf(say, "wrote %s: profile %s, opset %d, %d nodes: %s\n", out, m.Metadata[export.MetaProfile], m.Opset(), len(m.Graph.Nodes), strings.Join(names, ", "))
 }

@@ -401,7 +401,7 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 		}
 		folder = filepath.Join(t.TempDir(), "f")
 		var say strings.Builder
-		err = f.model(c, m, folder, form{Options: o}, &say)
+		err = f.model(c, m, folder, form{Options: o}, &say, &exportReport{})
 		return folder, say.String(), err
 	}
 	folder, _, err := write(folders{}, export.Options{DType: format.Float16})

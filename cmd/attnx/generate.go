@@ -30,7 +30,7 @@ far kept where the model runs; other files run the whole text for each token.
 Several --prompt are run as one batch, and their texts are printed in their
 order at the end. A text stops when it is as long as the model can see; with
 --sliding it goes on, seeing its last half then.`,
-		Example: `  attnx generate go.onnx --prompt 'func ' --max-tokens 100 --temperature 0.8 --top-k 40`,
+		Example: `  attnx generate go.onnx --prompt 'func ' --temperature 0.8 --top-k 40`,
 		Args:    oneArg("checkpoint, ONNX file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(prompts) == 0 {

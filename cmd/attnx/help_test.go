@@ -26,11 +26,11 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s --help has no example:\n%s", cmd.CommandPath(), &out)
 		}
 		for _, line := range strings.Split(out.String(), "\n") {
-			if len(line) > 120 && !strings.Contains(cmd.Example, line) {
+			if len([]rune(line)) > helpColumns {
 				t.Errorf("%s --help has a line of %d characters: %s", cmd.CommandPath(), len(line), line)
 			}
 		}
-		for _, line := range strings.Split(cmd.Example, "\n") {
+		for _, line := range strings.Split(strings.ReplaceAll(cmd.Example, "\\\n", " "), "\n") {
 			checkExample(t, cmd, line)
 		}
 		for _, c := range cmd.Commands() {
@@ -43,6 +43,31 @@ func TestHelp(t *testing.T) {
 	if seen != 21 {
 		t.Errorf("%d commands, want 21", seen)
 	}
+}
+
+// withoutJSON are the commands that report nothing that a program would read.
+var withoutJSON = map[string]string{
+	"attnx":          "shows its help or its version",
+	"attnx bench":    "shows its help: its commands report",
+	"attnx runtime":  "shows its help: its commands report",
+	"attnx generate": "writes the text itself, as it comes",
+}
+
+// A command that reports has --json, and its help names what is in the object.
+func TestJSON(t *testing.T) {
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		_, excused := withoutJSON[cmd.CommandPath()]
+		if has := cmd.Flags().Lookup("json") != nil; has == excused {
+			t.Errorf("%s: --json is there: %t; it is excused: %t", cmd.CommandPath(), has, excused)
+		} else if has && !strings.Contains(cmd.Long, "the result is one object: ") {
+			t.Errorf("%s --help does not describe the object of --json", cmd.CommandPath())
+		}
+		for _, c := range cmd.Commands() {
+			visit(c)
+		}
+	}
+	visit(command(newStreams(nil, io.Discard, io.Discard)))
 }
 
 func checkExample(t *testing.T, cmd *cobra.Command, line string) {

@@ -47,14 +47,14 @@ func inspectCommand(s streams) *cobra.Command {
 	var asJSON, nodes bool
 	cmd := &cobra.Command{
 		Use:     "inspect FILE",
-		Short:   "Show what is in a checkpoint, a safetensors file, a Hugging Face folder or an ONNX file",
+		Short:   "Show what is in a checkpoint, a model folder or an ONNX file",
 		Example: "  attnx inspect runs/go\n  attnx inspect go.onnx --nodes",
 		Args:    oneArg("checkpoint, safetensors file, folder or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return again(args[0], func() error { return inspect(s, args[0], asJSON, nodes) })
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON")
+	jsonFlag(cmd, &asJSON, inspection{})
 	cmd.Flags().BoolVar(&nodes, "nodes", false, "ONNX: print the graph, a node a line")
 	return cmd
 }

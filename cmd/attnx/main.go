@@ -123,6 +123,8 @@ machine did not allow the work, 130 stopped by Ctrl-C.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
+	// cobra writes each flag on one line, however long.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", fmt.Sprintf(".FlagUsagesWrapped %d |", helpColumns)))
 	root.AddCommand(
 		quickstartCommand(s),
 		trainCommand(s),

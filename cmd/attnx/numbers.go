@@ -54,11 +54,13 @@ func changed(o export.Options) bool {
 }
 
 // say writes what happened to a model's numbers, and measures what was lost on
-// the sequences that heldOut returned. Its error is the end of ctx.
-func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done export.Numbers) error {
+// the sequences that heldOut returned; nil if they are as they were. Its error is
+// the end of ctx.
+func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done export.Numbers) (*lostReport, error) {
 	if !changed(f.Options) {
-		return nil
+		return nil, nil
 	}
+	r := newLost(done)
 	if done.Weights > 0 {
 		fmt.Fprintf(w, "%s: %d weight tensors, off by %.2g %% of their size (root mean square), %s most, by %.2g %%\n",
 			done.Quantize, done.Weights, 100*done.Error, done.Worst, 100*done.WorstError)
@@ -67,36 +69,38 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f fo
 		fmt.Fprintf(w, "%s: rounding changed %s of %s weights, by at most %.3g\n",
 			n.dtype, thousands(done.Rounding.Changed), thousands(done.Rounding.Elements), done.Rounding.MaxAbs)
 	}
-	said := map[string]bool{}
-	for _, k := range done.Kept {
-		if !said[k.What] { // integers and 16 bits may both leave it
-			fmt.Fprintf(w, "float32 stays in %s (%d nodes): %s\n", k.What, k.Nodes, k.Reason)
-		}
-		said[k.What] = true
+	for _, k := range r.Kept {
+		fmt.Fprintf(w, "float32 stays in %s (%d nodes): %s\n", k.What, k.Nodes, k.Reason)
 	}
-	for _, r := range done.Remarks {
-		fmt.Fprintln(w, "note: "+r)
+	for _, text := range r.Remarks {
+		fmt.Fprintln(w, "note: "+text)
 	}
+	r.Computed = "as written"
 	q, err := quality(ctx, c, f, sequences)
 	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
 		// No runtime here computes in this type. What is lost at least is what
 		// the weights lose.
-		why := oneLine(err.Error())
+		r.Problem = oneLine(err.Error())
 		if f.Quantize != "" {
-			fmt.Fprintf(w, "not run: %s; measured with %s weights, computed in float32:\n", why, f.Quantize)
+			r.Computed = fmt.Sprintf("with %s weights, computed in float32", f.Quantize)
+		} else {
+			r.Computed = "with rounded weights, computed in float64"
+		}
+		fmt.Fprintf(w, "not run: %s; measured %s:\n", r.Problem, r.Computed)
+		if f.Quantize != "" {
 			f.DType = format.Float32
 			q, err = quality(ctx, c, f, sequences)
 		} else {
-			fmt.Fprintf(w, "not run: %s; measured with rounded weights, computed in float64:\n", why)
 			q, err = roundedQuality(ctx, c, done.DType, sequences)
 		}
 	}
 	if errors.Is(err, context.Canceled) {
-		return err
+		return nil, err
 	}
 	if err != nil { // the file is written, and right: only nobody here can tell how good it is
-		fmt.Fprintf(w, "not measured: %s\n", oneLine(err.Error()))
-		return nil
+		r.Computed, r.Problem = "", oneLine(err.Error())
+		fmt.Fprintf(w, "not measured: %s\n", r.Problem)
+		return r, nil
 	}
 	on := "random ids (--text measures on a text)"
 	if n.text != "" {
@@ -104,7 +108,13 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f fo
 	}
 	fmt.Fprintf(w, "on %d tokens of %s: perplexity %.4f, in float64 %.4f; the likeliest token agrees at %.2f %%; divergence %.2g nats\n",
 		q.Positions, on, q.Perplexity, q.OraclePerplexity, 100*q.ArgmaxAgreement(), q.Divergence)
-	return nil
+	r.Quality = &qualityReport{n.text, q.Positions, finite(q.Perplexity), finite(q.OraclePerplexity), q.ArgmaxAgreement(), finite(q.Divergence)}
+	return r, nil
+}
+
+// report begins the report of a model that is written with these numbers.
+func (n numbers) report() exportReport {
+	return exportReport{DType: n.dtype, Quantize: n.quantize}
 }
 
 // heldOut returns sequences of tokens that the model was not trained on: the

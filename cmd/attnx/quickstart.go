@@ -31,27 +31,57 @@ var quickstartAnswers = []struct{ prompt, want string }{
 	{"do like", "like"},
 }
 
+// quickstartReport is what quickstart prints as JSON.
+type quickstartReport struct {
+	Folder  string         `json:"folder"`
+	Verify  runtime.Report `json:"verify"`
+	Answers []answer       `json:"answers"`
+}
+
+// answer is the token that a model says after a prompt, and the one that it was
+// taught.
+type answer struct {
+	Prompt string `json:"prompt"`
+	Answer string `json:"answer"`
+	Taught string `json:"taught"`
+}
+
 func quickstartCommand(s streams) *cobra.Command {
 	var out string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "quickstart",
 		Short: "Train, export, verify and ask a small model, in under a minute",
 		Long: `Train a small self-attention model on a few sentences, save it, export it to
-ONNX, run it in ONNX Runtime (fetched with npm or pip, left out without them) and
-in onnx-go, compare every runtime with a float64 oracle, and ask it what comes
-after "not like" and "do like".`,
+ONNX, run it in ONNX Runtime (fetched with npm or pip; left out without them)
+and in onnx-go, compare every runtime with a float64 oracle, and ask it what
+comes after "not like" and "do like".`,
 		Example: "  attnx quickstart",
 		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return quickstart(cmd, s, out) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !asJSON {
+				_, err := quickstart(cmd, s, out)
+				return err
+			}
+			story := s
+			story.out = s.note
+			report, err := quickstart(cmd, story, out)
+			if err == nil || errors.Is(err, errMismatch) {
+				err = errors.Join(err, printJSON(s.out, report))
+			}
+			return err
+		},
 	}
 	cmd.Flags().StringVar(&out, "out", "quickstart", "folder for the files; a number is added if it is taken")
+	jsonFlag(cmd, &asJSON, quickstartReport{})
 	return cmd
 }
 
-func quickstart(cmd *cobra.Command, s streams, out string) error {
+func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, err error) {
+	r.Answers = []answer{}
 	folder, err := freshFolder(out)
 	if err != nil {
-		return err
+		return r, err
 	}
 	in := func(name string) string { return filepath.Join(folder, name) }
 
@@ -59,18 +89,18 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	say(1, "Train a self-attention model in Go")
 	data := in("notes.txt")
 	if err := os.WriteFile(data, []byte(fixtures.Notes()), 0o666); err != nil {
-		return err
+		return r, err
 	}
 	err = runTrain(cmd.Context(), s, trainFlags{
 		data: data, glob: "*", arch: model.GPT2, preset: "tiny", tokenizer: "word", vocab: 64,
 		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, accumulate: 1, engine: "gorgonia", device: "cpu", keep: 1, saveEvery: quickstartSteps, out: folder,
 	}, func(string) bool { return false })
 	if err != nil {
-		return err
+		return r, err
 	}
 	c, _, err := loadCheckpoint(folder, s, model.LoadModel)
 	if err != nil {
-		return err
+		return r, err
 	}
 
 	say(2, "Export it to ONNX")
@@ -80,7 +110,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	}{{"model.onnx", export.Plain}, {"model.flat.onnx", export.Flat}} {
 		sum, err := exportCheckpoint(c, in(f.name), form{Options: export.Options{Profile: f.profile}})
 		if err != nil {
-			return err
+			return r, err
 		}
 		fmt.Fprintf(s.out, "%s: profile %s, opset %d, %d nodes, %s bytes\n", in(f.name), f.profile, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
 	}
@@ -89,35 +119,36 @@ func quickstart(cmd *cobra.Command, s streams, out string) error {
 	missing := fetchRuntime(cmd.Context(), s)
 	v, err := newVerification(c, []string{in("model.onnx"), in("model.flat.onnx")}, device{})
 	if err != nil {
-		return err
+		return r, err
 	}
 	var names []string
 	if missing != nil { // the flat file in onnx-go is what Go alone can show
 		names = []string{"ref", "gorgonia", "onnx-go"}
 	}
-	report, err := v.run(cmd.Context(), s, names, 1)
+	r.Folder = folder
+	r.Verify, err = v.run(cmd.Context(), s, names, 1)
 	if err != nil {
-		return err
+		return r, err
 	}
-	if err := report.WriteText(s.out); err != nil {
-		return err
+	if err := r.Verify.WriteText(s.out); err != nil {
+		return r, err
 	}
-	if report.Verdict != runtime.Pass {
-		return errMismatch
+	if r.Verify.Verdict != runtime.Pass {
+		return r, errMismatch
 	}
 	if missing != nil {
 		fmt.Fprintf(s.out, "%s was not run: that takes ONNX Runtime\n", in("model.onnx"))
 	}
 
 	say(4, "Ask it")
-	if err := ask(cmd.Context(), s, in, missing); err != nil {
-		return err
+	if r.Answers, err = ask(cmd.Context(), s, in, missing); err != nil {
+		return r, err
 	}
 
 	fmt.Fprintf(s.out, "\nFiles in %s:\n", folder)
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return err
+		return r, err
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil {
@@ -130,7 +161,7 @@ Next:
   go run ./cmd/attnx inspect %[3]s
   go run ./cmd/attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
 `, folder, in("attention.png"), in("model.onnx"))
-	return nil
+	return r, nil
 }
 
 // freshFolder makes the folder, or the first of name-2, name-3, ... that is
@@ -166,31 +197,31 @@ func fetchRuntime(ctx context.Context, s streams) error {
 
 // ask puts the questions to ONNX Runtime, or to onnx-go where it is missing,
 // and fails when an answer is not the one that was taught.
-func ask(ctx context.Context, s streams, in func(string) string, missing error) error {
+func ask(ctx context.Context, s streams, in func(string) string, missing error) (answers []answer, err error) {
 	var l *language
-	var err error
 	if missing == nil {
 		l, err = openLanguage(in("model.onnx"), device{name: "cpu"}, s)
 	} else {
 		l, err = openLanguage(in("model.flat.onnx"), device{name: "cpu"}, s)
 	}
 	if err != nil {
-		return err
+		return answers, err
 	}
 	defer l.Close()
 	fmt.Fprintf(s.out, "asking %s\n", l.running)
 	for _, q := range quickstartAnswers {
-		answer, err := l.next(ctx, q.prompt)
+		said, err := l.next(ctx, q.prompt)
 		if err != nil {
-			return err
+			return answers, err
 		}
-		fmt.Fprintf(s.out, "  after %-10q it says %q\n", q.prompt, answer)
-		if answer != q.want {
+		fmt.Fprintf(s.out, "  after %-10q it says %q\n", q.prompt, said)
+		answers = append(answers, answer{q.prompt, said, q.want})
+		if said != q.want {
 			fmt.Fprintf(s.err, "attnx: after %q the model was taught to say %q\n", q.prompt, q.want)
-			return errMismatch
+			return answers, errMismatch
 		}
 	}
-	return nil
+	return answers, nil
 }
 
 // next returns the token that follows a prompt.

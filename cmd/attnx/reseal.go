@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,8 +12,32 @@ import (
 	"github.com/attnx/attnx/format/store"
 )
 
+// resealReport is what reseal prints as JSON.
+type resealReport struct {
+	File      string   `json:"file"`
+	Root      string   `json:"root"` // hexadecimal
+	Tensors   int      `json:"tensors"`
+	WasSealed bool     `json:"was_sealed"` // by an old seal that the tensors could be compared with
+	Changed   []string `json:"changed"`    // tensors that are not as the old seal has them
+}
+
+func newResealReport(file string, done format.Resealed) resealReport {
+	same := map[string]bool{}
+	for _, name := range done.Same {
+		same[name] = true
+	}
+	r := resealReport{File: file, Root: done.Seal.Root.String(), Tensors: len(done.Tensors), WasSealed: done.Same != nil, Changed: []string{}}
+	for _, name := range done.Tensors {
+		if r.WasSealed && !same[name] {
+			r.Changed = append(r.Changed, name)
+		}
+	}
+	return r
+}
+
 func resealCommand(s streams) *cobra.Command {
 	var out string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reseal FILE",
 		Short: "Give a file that another tool wrote or rewrote a new seal",
@@ -50,23 +73,23 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.out, "sealed  %s  %s\n", done.Seal.Root, out)
-			if done.Same == nil {
-				fmt.Fprintf(s.note, "%d tensors, and no old seal to compare them with\n", len(done.Tensors))
-				return nil
+			r := newResealReport(out, done)
+			switch {
+			case !r.WasSealed:
+				fmt.Fprintf(s.note, "%d tensors, and no old seal to compare them with\n", r.Tensors)
+			case len(r.Changed) > 0:
+				fmt.Fprintf(s.note, "%d of %d tensors are as the old seal has them\nchanged: %s\n", r.Tensors-len(r.Changed), r.Tensors, strings.Join(r.Changed, ", "))
+			default:
+				fmt.Fprintf(s.note, "%[1]d of %[1]d tensors are as the old seal has them\n", r.Tensors)
 			}
-			fmt.Fprintf(s.note, "%d of %d tensors are as the old seal has them\n", len(done.Same), len(done.Tensors))
-			same := map[string]bool{}
-			for _, name := range done.Same {
-				same[name] = true
+			if asJSON {
+				return printJSON(s.out, r)
 			}
-			changed := slices.DeleteFunc(done.Tensors, func(name string) bool { return same[name] })
-			if len(changed) > 0 {
-				fmt.Fprintf(s.note, "changed: %s\n", strings.Join(changed, ", "))
-			}
-			return nil
+			_, err = fmt.Fprintf(s.out, "sealed  %s  %s\n", r.Root, out)
+			return err
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write (default: the same file, once the new one is complete)")
+	jsonFlag(cmd, &asJSON, resealReport{})
 	return cmd
 }

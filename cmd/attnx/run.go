@@ -146,6 +146,14 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		fmt.Fprintln(s.note, lossCurve(metrics.history, columnsAt(s.note)))
 	}
 	fmt.Fprintf(s.note, "saved %s (step %d of %d, fingerprint %.12s)\n", run.Path(reached), reached, o.Steps, fingerprint(c.Config))
+	if f.json {
+		report := trainReport{Run: folder, Checkpoint: run.Path(reached), Step: reached, Steps: o.Steps, Stopped: stopped, Engine: o.Engine, Device: f.device}
+		report.network(c.Config)
+		report.measured(metrics.history)
+		if err := printJSON(s.out, report); err != nil {
+			return also(err)
+		}
+	}
 	if stopped {
 		fmt.Fprintf(s.err, "stopped; to go on: %s\n", resumeCommand(folder, f))
 		return errStopped

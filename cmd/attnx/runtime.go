@@ -11,7 +11,7 @@ import (
 func runtimeCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "runtime",
-		Short:   "Bring in ONNX Runtime",
+		Short:   "Install ONNX Runtime",
 		Example: "  attnx runtime install",
 		Args:    aCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -20,17 +20,27 @@ func runtimeCommand(s streams) *cobra.Command {
 	return cmd
 }
 
+// installReport is what runtime install prints as JSON.
+type installReport struct {
+	Library string `json:"library"`
+	Version string `json:"version"`
+	CUDA    string `json:"cuda,omitempty"`  // version that the GPU build needs
+	CUDNN   string `json:"cudnn,omitempty"` // likewise
+}
+
 func runtimeInstallCommand(s streams) *cobra.Command {
 	var o ort.InstallOptions
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Fetch the official ONNX Runtime library into the user's cache",
-		Long: `Fetch the official build of ONNX Runtime, version ` + ort.Version + `, with npm or pip, check its
-SHA-256 against the pinned one, and put the library into the user's cache.
+		Long: `Fetch the official build of ONNX Runtime, version ` + ort.Version + `, with npm or
+pip, compare its SHA-256 with the pinned one, and put the library into the
+user's cache.
 
---cuda fetches the GPU build, with pip (about 250 MB), and says which CUDA and
-cuDNN it wants; those it does not bring. Both builds may be installed: --device
-cuda and auto take the GPU build, --device cpu the CPU build.`,
+--cuda fetches the GPU build with pip (about 250 MB) and reports which CUDA and
+cuDNN it needs; it does not bring them. Both builds may be installed: --device
+cuda and auto take the GPU build, --device cpu takes the CPU build.`,
 		Example: "  attnx runtime install\n  attnx runtime install --cuda",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,20 +51,25 @@ cuda and auto take the GPU build, --device cpu the CPU build.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(s.out, lib.Path)
-			if !o.CUDA {
-				return nil
+			report := installReport{Library: lib.Path, Version: ort.Version}
+			if o.CUDA {
+				wants, err := lib.Wants()
+				if err != nil {
+					return err
+				}
+				report.CUDA, report.CUDNN = wants.CUDA, wants.CUDNN
+				fmt.Fprintf(s.note, "it needs %s: `attnx doctor` reports which of their libraries are here\n", wants)
 			}
-			wants, err := lib.Wants()
-			if err != nil {
-				return err
+			if asJSON {
+				return printJSON(s.out, report)
 			}
-			fmt.Fprintf(s.note, "it wants %s: `attnx doctor` says which of their libraries are here\n", wants)
-			return nil
+			_, err = fmt.Fprintln(s.out, lib.Path)
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&o.CUDA, "cuda", false, "the GPU build")
 	cmd.Flags().StringVar(&o.Client, "client", "", "package client: npm or pip (default: whichever is there)")
+	jsonFlag(cmd, &asJSON, installReport{})
 	return cmd
 }
 

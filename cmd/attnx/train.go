@@ -45,6 +45,7 @@ type trainFlags struct {
 	evalEvery    int
 	saveEvery    int
 	keep         int
+	json         bool
 }
 
 // keepNewest is how many checkpoints of a run stay where nothing else is asked
@@ -63,8 +64,8 @@ text; with the word tokenizer every line is a sequence of its own. A tenth of
 the text is kept for validation.
 
 RUN is a new folder; it gets the checkpoints, step-00000020.safetensors and so
-on, the names of the newest and of the best one (of those saved after an evaluation)
-in the files latest and best, ` + metricsFile + ` and ` + lossPlotFile + `. Wherever a
+on, the names of the newest and of the best one (of those saved after an
+evaluation) in the files latest and best, ` + metricsFile + ` and ` + lossPlotFile + `. Wherever a
 command wants a checkpoint, RUN stands for its newest and RUN/best for its best.
 
 Ctrl-C (and SIGTERM) finishes the step under way, saves, tells how to go on, and
@@ -72,8 +73,10 @@ exits with 130; a second one exits at once. A run that ended in any other way,
 by a power cut too, goes on from its newest checkpoint that is whole; one that
 is not is set aside. A resumed run needs its --data again and ends with the same
 file, bit for bit, as one that was never stopped.`,
-		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
-  attnx train --resume runs/go --data "$(go env GOROOT)/src/strconv" --glob '*.go'`,
+		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' \
+    --tokenizer char --preset nano --steps 200 --out runs/go
+  attnx train --resume runs/go \
+    --data "$(go env GOROOT)/src/strconv" --glob '*.go'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runTrain(cmd.Context(), s, f, cmd.Flags().Changed)
@@ -98,6 +101,7 @@ file, bit for bit, as one that was never stopped.`,
 	fl.IntVar(&f.saveEvery, "save-every", 0, "steps between checkpoints (default: whenever it evaluates)")
 	fl.IntVar(&f.keep, "keep", keepNewest, "newest checkpoints that stay; the best stays too")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
+	jsonFlag(cmd, &f.json, trainReport{})
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to go on with")
 	return cmd
 }

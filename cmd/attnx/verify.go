@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 )
@@ -90,7 +91,8 @@ Exit code 0: every runtime agrees; the plan has no node off the GPU and no copy.
 	fl := cmd.Flags()
 	fl.StringSliceVar(&names, "runtimes", nil, "runtimes that must be there and agree (default: all that are there)")
 	fl.StringVar(&plan, "plan", "", "say where an ONNX file's nodes would run, without running it: cuda")
-	fl.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	jsonFlag(cmd, &asJSON, runtime.Report{})
+	describeJSON(cmd, "--plan and --json", placement.Report{})
 	fl.Uint64Var(&seed, "seed", 1, "seed of the ids")
 	fl.StringVar(&d.library, "ort-lib", "", "ONNX Runtime library (default: looked for)")
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")

@@ -12,7 +12,8 @@ import (
 )
 
 func verifySealCommand(s streams) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "verify-seal FILE...",
 		Short: "Read whole checkpoints and compare every byte with their seals",
 		Long: `Read every byte of checkpoints and compare it with the checksums in their seals.
@@ -25,18 +26,26 @@ cannot be read.`,
 		Args:    someArgs("file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var worst error
+			report := sealReport{Whole: true, Files: []sealed{}}
+			tell := func(f sealed, text string) {
+				if report.Files = append(report.Files, f); !asJSON {
+					fmt.Fprintf(s.out, "%-6s  %s\n", f.State, text)
+				}
+			}
 			paths, err := checkpointsOf(args, 0)
 			if err != nil {
 				return err
 			}
 			for _, path := range paths {
-				err := verifySeal(s, path)
+				file, root, err := verifySeal(s, path)
 				switch {
 				case err == nil:
+					tell(sealed{File: file, State: "sealed", Root: root}, root+"  "+file)
 				case errors.Is(err, fs.ErrNotExist) && !slices.Contains(args, path):
 					// of a run that is going on: pruned meanwhile
 				case damaged(err):
-					fmt.Fprintf(s.out, "broken  %s\n", oneLine(err.Error()))
+					report.Whole = false
+					tell(sealed{File: file, State: "broken", Reason: oneLine(err.Error())}, oneLine(err.Error()))
 					if worst == nil {
 						worst = errMismatch
 					}
@@ -48,27 +57,47 @@ cannot be read.`,
 					}
 				}
 			}
+			if asJSON && (worst == nil || errors.Is(worst, errMismatch)) {
+				if err := printJSON(s.out, report); err != nil {
+					return err
+				}
+			}
 			return worst
 		},
 	}
+	jsonFlag(cmd, &asJSON, sealReport{})
+	return cmd
 }
 
-func verifySeal(s streams, path string) error {
-	path, err := resolve(path, s)
-	if err != nil {
-		return err
+// sealReport is what verify-seal prints as JSON.
+type sealReport struct {
+	Whole bool     `json:"whole"` // all files are sealed and whole
+	Files []sealed `json:"files"`
+}
+
+type sealed struct {
+	File   string `json:"file"`
+	State  string `json:"state"`          // "sealed" or "broken", which is without a seal, too
+	Root   string `json:"root,omitempty"` // hexadecimal
+	Reason string `json:"reason,omitempty"`
+}
+
+// verifySeal compares every byte of a file with its seal. It returns the file
+// that path means, and its root hash.
+func verifySeal(s streams, path string) (file, root string, err error) {
+	if path, err = resolve(path, s); err != nil {
+		return path, "", err
 	}
 	if err := regularFile(path); err != nil {
-		return err
+		return path, "", err
 	}
 	f, err := format.Open(path)
 	if err != nil {
-		return err
+		return path, "", err
 	}
 	defer f.Close()
 	if err := f.Verify(); err != nil {
-		return err
+		return path, "", err
 	}
-	fmt.Fprintf(s.out, "sealed  %s  %s\n", f.Seal().Root, path)
-	return nil
+	return path, f.Seal().Root.String(), nil
 }
