@@ -221,7 +221,7 @@ func TestRefuses(t *testing.T) {
 		"weights in other order": {swapped, export.Options{Profile: export.Flat}, `where the graph has "h.0.ln_1.weight"`},
 		"a weight cut short":     {short, export.Options{Profile: export.Flat}, `tensor "wte.weight"`},
 		"another shape":          {other, export.Options{Profile: export.Flat}, `weight "wte.weight" F32[3 2] where the graph has "wte.weight" F32(31,16)`},
-		"metadata":               {w, export.Options{Profile: export.Plain, Metadata: map[string]string{"k": "\xff"}}, "no UTF-8"},
+		"metadata":               {w, export.Options{Profile: export.Plain, Metadata: map[string]string{"k": "\xff"}}, "not UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.onnx")

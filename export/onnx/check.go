@@ -1,52 +1,119 @@
 package onnx
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
-// The IR versions that this package knows: ONNX 1.0 to 1.22. From the fourth
+// The IR versions that this package knows: ONNX 1.0 to 1.23. From the fourth
 // on an initializer need not be an input.
 const (
 	minIRVersion  = 3
-	maxIRVersion  = 13
+	maxIRVersion  = 14
 	freeIRVersion = 4
 )
 
-// Check reports the first way in which a model is not valid: names, order,
+// newestOpset is the last version of the standard operators that the table of
+// ops.go was compared with.
+const newestOpset = 28
+
+// maxProblems is how many problems of a model are found.
+const maxProblems = 1000
+
+// Check reports the first reason why attnx does not take a model: names, order,
 // operators, attributes, sizes, external data, in the graph and in the graphs
-// of attributes. dir is the folder of the model's file, where external data
-// are looked for; with an empty one only their paths are checked.
+// of attributes, and what this project neither writes nor runs, such as
+// functions. dir is the folder of the model's file, where external data are
+// looked for; with an empty one only their paths are checked.
 //
 // Operators of the standard domain must be in the table of ops.go; of those of
 // other domains that the model imports only the ones in microsoft.go are known,
 // the others may be anything.
 func Check(m *Model, dir string) error {
+	if found := problems(m, dir, 1); len(found) > 0 {
+		return found[0]
+	}
+	return nil
+}
+
+// Problems returns every reason why attnx does not take a model, up to the
+// thousandth; the first is Check's.
+func Problems(m *Model, dir string) []error { return problems(m, dir, maxProblems) }
+
+func problems(m *Model, dir string, most int) []error {
+	c := &checker{ir: m.IRVersion, domains: map[string]int64{}, dir: dir, most: most}
+	c.found = append(c.found, m.doubts[:min(most, len(m.doubts))]...)
+	if m.Graph == nil {
+		c.add(bad("", "the model has no graph"))
+		return c.found
+	}
+	c.model(m)
+	if !c.full() {
+		c.graph(m.Graph, nil)
+	}
+	return c.found
+}
+
+// checker collects problems.
+type checker struct {
+	ir      int64
+	domains map[string]int64 // versions
+	dir     string
+	most    int // problems
+	found   []error
+}
+
+// add keeps a problem, unless it is nil, and reports whether that is enough.
+func (c *checker) add(err error) bool {
+	if err != nil && !c.full() {
+		c.found = append(c.found, err)
+	}
+	return c.full()
+}
+
+func (c *checker) full() bool { return len(c.found) >= c.most }
+
+// model checks what a model has beside its graph.
+func (c *checker) model(m *Model) {
 	switch {
-	case m.Graph == nil:
-		return bad("", "the model has no graph")
 	case m.IRVersion < minIRVersion:
-		return bad("", "IR version %d, wants %d or more", m.IRVersion, minIRVersion)
+		c.add(bad("", "IR version %d, expects %d or more", m.IRVersion, minIRVersion))
 	case m.IRVersion > maxIRVersion:
-		return unsupported("", "IR version %d is not supported, only %d to %d", m.IRVersion, minIRVersion, maxIRVersion)
+		c.add(unsupported("", "IR version %d is not supported, only %d to %d", m.IRVersion, minIRVersion, maxIRVersion))
 	}
-	for k, v := range m.Metadata {
+	for _, k := range slices.Sorted(maps.Keys(m.Metadata)) {
 		if reason := noText([]byte(k), maxName); reason != "" {
-			return bad("metadata", "a key is %s", reason)
+			c.add(bad("metadata", "a key is %s", reason))
 		}
-		if reason := noText([]byte(v), maxText); reason != "" {
-			return bad(fmt.Sprintf("metadata %q", k), "it is %s", reason)
+		if reason := noText([]byte(m.Metadata[k]), maxText); reason != "" {
+			c.add(bad(fmt.Sprintf("metadata %q", k), "it is %s", reason))
 		}
 	}
-	c := checker{ir: m.IRVersion, domains: map[string]int64{}, dir: dir}
+	if len(m.Opsets) > maxPerNode {
+		c.add(bad("", "more than %d operator sets", maxPerNode))
+	}
 	for _, o := range m.Opsets {
 		domain := standard(o.Domain)
-		if c.domains[domain] != 0 {
-			return bad("", "operator set %q is declared twice", domain)
-		}
-		if o.Version < 1 {
-			return bad("", "operator set %q has version %d", domain, o.Version)
+		switch {
+		case c.domains[domain] != 0:
+			c.add(bad("", "operator set %q is declared twice", domain))
+		case o.Version < 1:
+			c.add(bad("", "operator set %q has version %d", domain, o.Version))
+		case domain == "" && o.Version > newestOpset:
+			c.add(unsupported("", "opset %d is not supported, only those up to %d", o.Version, newestOpset))
 		}
 		c.domains[domain] = o.Version
 	}
-	return c.graph(m.Graph, nil)
+	if len(m.Training) > 0 {
+		c.add(unsupported("", "training information is not supported"))
+	}
+	if len(m.Functions) > 0 {
+		c.add(unsupported(fmt.Sprintf("function %s", m.Functions[0].label()), "functions are not supported"))
+	}
+	if len(m.Devices) > 0 {
+		c.add(unsupported("", "device configurations are not supported"))
+	}
 }
 
 // standard returns the name of a domain; the standard one has two.
@@ -65,18 +132,13 @@ func unsupported(where, reason string, args ...any) error {
 	return &UnsupportedError{Offset: -1, Where: where, Reason: fmt.Sprintf(reason, args...)}
 }
 
-type checker struct {
-	ir      int64
-	domains map[string]int64 // versions
-	dir     string
-}
-
 // scope is the names that are defined so far in a graph, and in those around
 // it, which a graph in an attribute may use.
 type scope struct {
 	names  map[string]bool
 	stored map[string]*Tensor // initializers of the graph itself
 	outer  *scope
+	depth  int
 }
 
 func (s *scope) define(where, name string) error {
@@ -103,49 +165,77 @@ func (s *scope) has(name string) bool {
 }
 
 // graph checks a graph; outer is nil for that of the model.
-func (c checker) graph(g *Graph, outer *scope) error {
+func (c *checker) graph(g *Graph, outer *scope) {
+	s := &scope{names: map[string]bool{}, stored: map[string]*Tensor{}, outer: outer, depth: 1}
+	if outer != nil {
+		s.depth += outer.depth
+	}
+	if s.depth > maxDepth {
+		c.add(unsupported("graph", "graphs nested more than %d deep are not supported", maxDepth))
+		return
+	}
 	if g.Name == "" {
-		return bad("graph", "it has no name")
+		c.add(bad("graph", "it has no name"))
 	}
 	if len(g.Outputs) == 0 {
-		return bad("graph", "it has no outputs")
+		c.add(bad("graph", "it has no outputs"))
 	}
-	s := &scope{names: map[string]bool{}, stored: map[string]*Tensor{}, outer: outer}
 	for _, v := range g.Inputs {
-		if err := s.define("graph input", v.Name); err != nil {
-			return err
-		}
-		if outer != nil {
-			continue // what it gets is for its operator to say
-		}
-		if err := checkType(v.DataType, fmt.Sprintf("graph input %q", v.Name)); err != nil {
-			return err
+		c.add(s.define("graph input", v.Name))
+	}
+	c.values(g, outer == nil)
+	if len(g.Sparse) > 0 {
+		c.add(unsupported("graph", "sparse initializers are not supported"))
+		for _, t := range g.Sparse {
+			s.names[t.Name()] = true
 		}
 	}
-	if err := c.initializers(g, s); err != nil {
-		return err
+	if len(g.Annotations) > 0 {
+		c.add(unsupported("graph", "quantization annotations are not supported"))
 	}
-	if err := c.nodes(g, s); err != nil {
-		return err
-	}
+	c.initializers(g, s)
+	c.nodes(g, s)
 	outputs := map[string]bool{}
 	for _, o := range g.Outputs {
 		if !s.names[o.Name] {
-			return bad("graph output", "nothing defines %q", o.Name)
+			c.add(bad("graph output", "nothing defines %q", o.Name))
 		}
 		if outputs[o.Name] {
-			return bad("graph output", "%q is there twice", o.Name)
+			c.add(bad("graph output", "%q is there twice", o.Name))
 		}
 		outputs[o.Name] = true
 	}
-	return nil
+}
+
+// values checks the types of the values that a graph names. An input of the
+// model's graph has one; those of others are for their operators to say.
+func (c *checker) values(g *Graph, outermost bool) {
+	for i, list := range [][]ValueInfo{g.Inputs, g.Outputs, g.Values} {
+		for _, v := range list {
+			where := fmt.Sprintf("%s %q", []string{"graph input", "graph output", "value"}[i], v.Name)
+			switch {
+			case v.Other != nil:
+				c.add(unsupported(where, "a value that is not a tensor is not supported: %s", v.Other))
+			case len(v.Dims) > maxRank:
+				c.add(bad(where, "more than %d axes", maxRank))
+			case v.DataType != 0 || i == 0 && outermost:
+				c.add(checkType(v.DataType, where))
+			}
+			if c.full() {
+				return
+			}
+		}
+	}
 }
 
 func checkType(t DataType, where string) error {
+	row, known := dataTypes[t]
 	switch {
 	case t == 0:
 		return bad(where, "it has no element type")
-	case t.Size() == 0 && t != String:
+	case !known:
+		return bad(where, "elements of type %s, which ONNX does not have", t)
+	case !row.taken && t != String:
 		return unsupported(where, "elements of type %s are not supported", t)
 	}
 	return nil
@@ -153,7 +243,7 @@ func checkType(t DataType, where string) error {
 
 // initializers checks the tensors of a graph. One with the name of an input is
 // the input's default.
-func (c checker) initializers(g *Graph, s *scope) error {
+func (c *checker) initializers(g *Graph, s *scope) {
 	inputs := map[string]DataType{}
 	for _, v := range g.Inputs {
 		inputs[v.Name] = v.DataType
@@ -161,29 +251,27 @@ func (c checker) initializers(g *Graph, s *scope) error {
 	for _, t := range g.Initializers {
 		where := fmt.Sprintf("initializer %q", t.Name)
 		if s.stored[t.Name] != nil {
-			return bad(where, "it is there twice")
+			c.add(bad(where, "it is there twice"))
+			continue
 		}
 		s.stored[t.Name] = t
 		typ, isInput := inputs[t.Name]
 		switch {
 		case isInput && typ != t.DataType && typ != 0:
-			return bad(where, "its elements are %s, those of the input are %s", t.DataType, typ)
+			c.add(bad(where, "its elements are %s, those of the input are %s", t.DataType, typ))
 		case !isInput && c.ir < freeIRVersion && s.outer == nil:
-			return bad(where, "it is no graph input, as IR version %d wants", c.ir)
+			c.add(bad(where, "it is not a graph input, which IR version %d expects", c.ir))
 		case !isInput:
-			if err := s.define(where, t.Name); err != nil {
-				return err
-			}
+			c.add(s.define(where, t.Name))
 		}
-		if err := c.tensor(t, where); err != nil {
-			return err
+		if c.add(c.tensor(t, where)) {
+			return
 		}
 	}
-	return nil
 }
 
 // nodes checks that every name is defined once and before it is used.
-func (c checker) nodes(g *Graph, s *scope) error {
+func (c *checker) nodes(g *Graph, s *scope) {
 	makers := map[string]int{}
 	for i, n := range g.Nodes {
 		for _, o := range n.Outputs {
@@ -199,21 +287,20 @@ func (c checker) nodes(g *Graph, s *scope) error {
 				continue
 			}
 			if j, ok := makers[in]; ok {
-				return bad(where, "it uses %q, which %s makes later: a cycle, or nodes out of order", in, g.Nodes[j].label(j))
+				c.add(bad(where, "it uses %q, which %s makes later: a cycle, or nodes out of order", in, g.Nodes[j].label(j)))
+			} else {
+				c.add(bad(where, "it uses %q, which nothing defines", in))
 			}
-			return bad(where, "it uses %q, which nothing defines", in)
 		}
-		if err := c.node(n, where, s); err != nil {
-			return err
-		}
+		c.node(n, where, s)
 		for _, o := range n.Outputs {
 			if o == "" {
 				continue // an optional output left out
 			}
-			if err := s.define(where, o); err != nil {
-				return err
-			}
+			c.add(s.define(where, o))
+		}
+		if c.full() {
+			return
 		}
 	}
-	return nil
 }

@@ -17,26 +17,57 @@ func (n *Node) label(i int) string {
 }
 
 // node checks a node by itself; s is what its attributes' graphs may use.
-func (c checker) node(n *Node, where string, s *scope) error {
+func (c *checker) node(n *Node, where string, s *scope) {
 	domain := standard(n.Domain)
-	version := c.domains[domain]
-	if version == 0 {
-		return bad(where, "the model does not import operator set %q", domain)
+	if c.domains[domain] == 0 {
+		c.add(bad(where, "the model does not import operator set %q", domain))
 	}
 	if len(n.Outputs) == 0 {
-		return bad(where, "it has no outputs")
+		c.add(bad(where, "it has no outputs"))
 	}
-	names := make([]string, 0, len(n.Attributes))
+	if len(n.Attributes) > maxPerNode {
+		c.add(bad(where, "more than %d attributes", maxPerNode))
+		return
+	}
+	if len(n.Devices) > 0 {
+		c.add(unsupported(where, "device configurations are not supported"))
+	}
+	names := map[string]bool{}
 	for _, a := range n.Attributes {
-		if a.Name == "" || slices.Contains(names, a.Name) {
-			return bad(where, "attribute %q has no name or is there twice", a.Name)
+		if a.Name == "" || names[a.Name] {
+			c.add(bad(where, "attribute %q has no name or is there twice", a.Name))
 		}
-		names = append(names, a.Name)
-		if err := c.attribute(a, fmt.Sprintf("%s attribute %q", where, a.Name), s); err != nil {
-			return err
-		}
+		names[a.Name] = true
+		c.attribute(a, fmt.Sprintf("%s attribute %q", where, a.Name), s)
 	}
+	if c.full() || c.domains[domain] == 0 {
+		return
+	}
+	err := operator(n, c.domains[domain])
+	if err != nil {
+		c.add(inNode(err, where))
+	} else if domain == Microsoft && n.Op == "MatMulNBits" {
+		c.add(c.blocks(n, where, s))
+	}
+}
+
+// inNode says in which node an error is.
+func inNode(err error, where string) error {
+	switch e := err.(type) {
+	case *FormatError:
+		e.Where = where
+	case *UnsupportedError:
+		e.Where = where
+	}
+	return err
+}
+
+// operator compares a node with what is known of its operator, in a model that
+// has that version of the operator's domain. Of domains that are not known it
+// says nothing.
+func operator(n *Node, version int64) error {
 	row, known := standardOps[n.Op]
+	domain := standard(n.Domain)
 	if domain != "" {
 		if row, known = microsoftOps[n.Op]; domain != Microsoft || !known {
 			return nil
@@ -44,42 +75,42 @@ func (c checker) node(n *Node, where string, s *scope) error {
 	}
 	switch {
 	case !known:
-		return unsupported(where, "%q is no operator that attnx knows", n.Op)
+		return unsupported("", "%q is not an operator that attnx knows", n.Op)
 	case version < row.since:
-		return bad(where, "%s came with opset %d, the model has %d", n.Op, row.since, version)
+		return bad("", "%s came with opset %d, the model has %d", n.Op, row.since, version)
 	case len(n.Inputs) < row.minInputs || row.maxInputs >= 0 && len(n.Inputs) > row.maxInputs:
-		return bad(where, "%s with %d inputs", n.Op, len(n.Inputs))
+		return bad("", "%s with %d inputs", n.Op, len(n.Inputs))
 	case slices.Contains(n.Inputs[:row.minInputs], ""):
-		return bad(where, "%s without input %d", n.Op, slices.Index(n.Inputs, ""))
+		return bad("", "%s without input %d", n.Op, slices.Index(n.Inputs, ""))
 	case row.outputs >= 0 && len(n.Outputs) > row.outputs:
-		return bad(where, "%s with %d outputs", n.Op, len(n.Outputs))
+		return bad("", "%s with %d outputs", n.Op, len(n.Outputs))
 	}
-	for _, a := range row.requiredAttributes {
-		if !slices.Contains(names, a) {
-			return bad(where, "attribute %q is missing", a)
+	for _, name := range row.requiredAttributes {
+		if !slices.ContainsFunc(n.Attributes, func(a Attribute) bool { return a.Name == name }) {
+			return bad("", "attribute %q is missing", name)
 		}
 	}
-	if domain == Microsoft && n.Op == "MatMulNBits" {
-		return c.blocks(n, where, s)
-	}
 	return nil
 }
 
-func (c checker) attribute(a Attribute, where string, s *scope) error {
+func (c *checker) attribute(a Attribute, where string, s *scope) {
 	switch {
-	case a.Type < AttrFloat || a.Type > AttrStrings:
-		return bad(where, "it has type %d", a.Type)
+	case a.Type < AttrFloat || a.Type > AttrTypes:
+		c.add(bad(where, "it has type %d", a.Type))
+	case a.Ref != "":
+		c.add(unsupported(where, "an attribute by reference is not supported outside a function"))
+	case a.Type > AttrStrings:
+		c.add(unsupported(where, "an attribute of type %s is not supported", a.Type))
 	case a.Type == AttrTensor && a.Tensor == nil || a.Type == AttrGraph && a.Graph == nil:
-		return bad(where, "it lacks its value")
+		c.add(bad(where, "it lacks its value"))
 	case a.Type == AttrTensor:
-		return c.tensor(a.Tensor, where)
+		c.add(c.tensor(a.Tensor, where))
 	case a.Type == AttrGraph:
-		return c.graph(a.Graph, s)
+		c.graph(a.Graph, s)
 	}
-	return nil
 }
 
-func (c checker) tensor(t *Tensor, where string) error {
+func (c *checker) tensor(t *Tensor, where string) error {
 	if t.DataType == String {
 		return unsupported(where, "tensors of strings are not supported")
 	}
@@ -89,11 +120,15 @@ func (c checker) tensor(t *Tensor, where string) error {
 	want, ok := t.bytes()
 	switch {
 	case !ok:
-		return bad(where, "%s%v is no size", t.DataType, t.Dims)
+		return bad(where, "%s%v is not a size", t.DataType, t.Dims)
+	case len(t.Dims) > maxRank:
+		return bad(where, "more than %d axes", maxRank)
+	case t.Segment != nil:
+		return unsupported(where, "tensors in segments are not supported")
 	case t.External != nil:
 		return t.checkExternal(c.dir)
 	case int64(len(t.Raw)) != want:
-		return bad(where, "%s%v wants %d bytes, has %d", t.DataType, t.Dims, want, len(t.Raw))
+		return bad(where, "%s%v expects %d bytes, has %d", t.DataType, t.Dims, want, len(t.Raw))
 	}
 	return nil
 }

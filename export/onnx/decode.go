@@ -1,9 +1,15 @@
 package onnx
 
-import "fmt"
+import (
+	"fmt"
 
-// Decode reads a model; Check says whether it is valid. The elements of its
-// tensors share memory with data where the file holds them as raw bytes.
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Decode reads a model, whatever ONNX allows in one; Check says whether it is
+// valid and what attnx takes. Only bytes that are no ONNX file are refused. The
+// elements of its tensors share memory with data where the file holds them as
+// raw bytes.
 func Decode(data []byte) (*Model, error) {
 	if len(data) == 0 {
 		return nil, &FormatError{Offset: 0, Reason: "the file is empty"}
@@ -12,13 +18,14 @@ func Decode(data []byte) (*Model, error) {
 		return nil, &FormatError{Offset: -1, Reason: fmt.Sprintf("%d bytes are more than protobuf can hold", len(data))}
 	}
 	m := &Model{Metadata: map[string]string{}}
-	d := &decoder{}
+	d := newDecoder(len(data))
 	if err := d.fields(data, 0, "model", func(f field) error { return d.model(f, m) }); err != nil {
 		return nil, err
 	}
 	if m.Graph == nil {
-		return nil, &FormatError{Offset: -1, Reason: "the model has no graph: it is no ONNX file, or truncated"}
+		return nil, &FormatError{Offset: -1, Reason: "the model has no graph: it is not an ONNX file, or truncated"}
 	}
+	m.doubts = d.doubts
 	return m, nil
 }
 
@@ -37,53 +44,75 @@ func (d *decoder) model(f field, m *Model) error {
 	case 6:
 		return f.text(&m.DocString, maxText)
 	case 7:
-		m.Graph = &Graph{}
-		return d.graph(f, m.Graph, 1)
-	case 8:
-		if len(m.Opsets) >= maxPerNode {
-			return f.bad("more than %d operator sets", maxPerNode)
+		if m.Graph == nil && f.typ == protowire.BytesType {
+			m.Graph = &Graph{}
 		}
-		var o Opset
-		err := d.each(f, "opset_import", func(f field) error {
-			switch f.number {
-			case 1:
-				return f.name(&o.Domain)
-			case 2:
-				return f.int(&o.Version)
-			}
-			return nil
-		})
-		m.Opsets = append(m.Opsets, o)
-		return err
+		return d.graph(f, m.Graph)
+	case 8:
+		return d.opset(f, &m.Opsets)
 	case 14:
-		if err := d.object(f); err != nil {
+		if err := d.object(f, costEntry); err != nil {
 			return err
 		}
 		k, v, err := d.pair(f, maxText)
-		if _, twice := m.Metadata[k]; twice && err == nil {
+		_, twice := m.Metadata[k]
+		m.Metadata[k] = v
+		if twice && err == nil {
 			return f.bad("metadata %q is there twice", k)
 		}
-		m.Metadata[k] = v
 		return err
 	case 20:
-		return f.unsupported("training information is not supported")
+		t := &Training{}
+		m.Training = append(m.Training, t)
+		return d.training(f, t)
 	case 25:
-		return f.unsupported("functions are not supported")
+		n := &Function{}
+		m.Functions = append(m.Functions, n)
+		return d.function(f, n, fmt.Sprintf("function %d", len(m.Functions)-1))
+	case 26:
+		m.Devices = append(m.Devices, Devices{})
+		return d.devices(f, &m.Devices[len(m.Devices)-1])
 	}
 	return nil
 }
 
+func (d *decoder) opset(f field, list *[]Opset) error {
+	if err := d.object(f, costName); err != nil {
+		return err
+	}
+	var o Opset
+	err := d.each(f, "opset_import", func(f field) error {
+		switch f.number {
+		case 1:
+			return f.name(&o.Domain)
+		case 2:
+			return f.int(&o.Version)
+		}
+		return nil
+	})
+	*list = append(*list, o)
+	return err
+}
+
+// entry appends a pair of metadata.
+func (d *decoder) entry(f field, list *[]Entry) error {
+	if err := d.object(f, costEntry); err != nil {
+		return err
+	}
+	k, v, err := d.pair(f, maxText)
+	*list = append(*list, Entry{k, v})
+	return err
+}
+
 // graph reads the one graph of a model or an attribute.
-func (d *decoder) graph(f field, g *Graph, depth int) error {
-	if depth > maxDepth {
-		return f.bad("graphs nested more than %d deep", maxDepth)
+func (d *decoder) graph(f field, g *Graph) error {
+	if err := d.object(f, costGraph); err != nil {
+		return err
 	}
 	return d.one(f, "graph", func(f field) error {
 		switch f.number {
 		case 1:
-			n := &Node{}
-			g.Nodes = append(g.Nodes, n)
-			return d.node(f, n, fmt.Sprintf("node %d", len(g.Nodes)-1), depth)
+			return d.node(f, &g.Nodes)
 		case 2:
 			return f.name(&g.Name)
 		case 5:
@@ -99,18 +128,26 @@ func (d *decoder) graph(f field, g *Graph, depth int) error {
 		case 13:
 			return d.valueInfo(f, &g.Values, "value_info")
 		case 14:
-			return f.unsupported("quantization annotations are not supported")
+			g.Annotations = append(g.Annotations, Annotation{})
+			return d.annotation(f, &g.Annotations[len(g.Annotations)-1])
 		case 15:
-			return f.unsupported("sparse initializers are not supported")
+			t := &SparseTensor{}
+			g.Sparse = append(g.Sparse, t)
+			return d.sparse(f, t, fmt.Sprintf("sparse initializer %d", len(g.Sparse)-1))
+		case 16:
+			return d.entry(f, &g.Metadata)
 		}
 		return nil
 	})
 }
 
-func (d *decoder) node(f field, n *Node, where string, depth int) error {
-	if err := d.object(f); err != nil {
+func (d *decoder) node(f field, list *[]*Node) error {
+	if err := d.object(f, costNode); err != nil {
 		return err
 	}
+	n := &Node{}
+	*list = append(*list, n)
+	where := fmt.Sprintf("node %d", len(*list)-1)
 	return d.each(f, where, func(f field) error {
 		switch f.number {
 		case 1:
@@ -122,16 +159,20 @@ func (d *decoder) node(f field, n *Node, where string, depth int) error {
 		case 4:
 			return f.name(&n.Op)
 		case 5:
-			if len(n.Attributes) >= maxPerNode {
-				return f.bad("more than %d attributes", maxPerNode)
-			}
-			a, err := d.attribute(f, where, depth)
+			a, err := d.attribute(f, where)
 			n.Attributes = append(n.Attributes, a)
 			return err
 		case 6:
 			return f.text(&n.DocString, maxText)
 		case 7:
 			return f.name(&n.Domain)
+		case 8:
+			return f.name(&n.Overload)
+		case 9:
+			return d.entry(f, &n.Metadata)
+		case 10:
+			n.Devices = append(n.Devices, NodeDevices{})
+			return d.nodeDevices(f, &n.Devices[len(n.Devices)-1])
 		}
 		return nil
 	})
@@ -139,7 +180,7 @@ func (d *decoder) node(f field, n *Node, where string, depth int) error {
 
 // listed appends a name.
 func (d *decoder) listed(f field, list *[]string) error {
-	if err := d.object(f); err != nil {
+	if err := d.object(f, costName); err != nil {
 		return err
 	}
 	s, err := f.string(maxName)
@@ -150,73 +191,36 @@ func (d *decoder) listed(f field, list *[]string) error {
 // valueInfo reads a ValueInfoProto. A type may be left out, except for an
 // input, which nothing else gives one.
 func (d *decoder) valueInfo(f field, list *[]ValueInfo, what string) error {
-	if err := d.object(f); err != nil {
+	if err := d.object(f, costValue); err != nil {
 		return err
 	}
 	where := fmt.Sprintf("%s %d", what, len(*list))
 	v := ValueInfo{NoShape: true}
+	var t Type
 	err := d.each(f, where, func(f field) error {
 		switch f.number {
 		case 1:
 			return f.name(&v.Name)
 		case 2:
-			return d.one(f, where, func(f field) error { return d.typ(f, &v) })
-		}
-		return nil
-	})
-	*list = append(*list, v)
-	return err
-}
-
-// typ reads a field of a TypeProto.
-func (d *decoder) typ(f field, v *ValueInfo) error {
-	switch f.number {
-	case 1:
-		return d.one(f, f.where, func(f field) error {
-			switch f.number {
-			case 1:
-				return f.enum((*int32)(&v.DataType))
-			case 2:
-				v.NoShape = false
-				return d.one(f, f.where, func(f field) error {
-					if f.number != 1 {
-						return nil
-					}
-					return d.dim(f, v)
-				})
-			}
-			return nil
-		})
-	case 4, 5, 7, 8, 9:
-		return f.unsupported("a value that is no tensor is not supported")
-	}
-	return nil
-}
-
-// dim reads one axis of a shape: a number, a name, or neither.
-func (d *decoder) dim(f field, v *ValueInfo) error {
-	if len(v.Dims) >= maxRank {
-		return f.bad("more than %d axes", maxRank)
-	}
-	dim := Dim{Open: true}
-	err := d.each(f, f.where, func(f field) error {
-		switch f.number {
-		case 1:
-			dim.Open = false
-			if err := f.int(&dim.Value); err != nil {
+			if err := d.typ(f, &t); err != nil {
 				return err
 			}
-			if dim.Value < 0 {
-				return f.bad("an axis of size %d", dim.Value)
-			}
-		case 2:
-			return f.name(&dim.Param)
+			return f.once()
+		case 3:
+			return f.text(&v.DocString, maxText)
+		case 4:
+			return d.entry(f, &v.Metadata)
 		}
 		return nil
 	})
-	if !dim.Open && dim.Param != "" && err == nil {
-		return f.bad("an axis has the size %d and the name %q", dim.Value, dim.Param)
+	v.Denotation = t.Denotation
+	switch t.Kind {
+	case 0:
+	case TensorType:
+		v.DataType, v.Dims, v.NoShape = t.DataType, t.Dims, t.NoShape
+	default:
+		v.Other, t.Denotation = &t, ""
 	}
-	v.Dims = append(v.Dims, dim)
+	*list = append(*list, v)
 	return err
 }

@@ -11,7 +11,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Encode writes a model that Check accepts. Equal models give equal bytes. The
+// Encode writes a model. Equal models give equal bytes. What Decode found
+// doubtful is not written as it was. The
 // elements of large tensors are written from where they lie. A model that is
 // larger than protobuf can hold is refused: Externalize makes it smaller.
 func (m *Model) Encode(w io.Writer) error {
@@ -137,15 +138,34 @@ func (m *Model) message() *message {
 		e.message(7, m.Graph.message())
 	}
 	for _, o := range m.Opsets {
-		sub := &message{}
-		sub.text(1, o.Domain)
-		sub.int(2, o.Version)
-		e.message(8, sub)
+		e.message(8, o.message())
 	}
 	for _, k := range slices.Sorted(maps.Keys(m.Metadata)) {
 		e.message(14, pair(k, m.Metadata[k]))
 	}
+	for _, t := range m.Training {
+		e.message(20, t.message())
+	}
+	for _, f := range m.Functions {
+		e.message(25, f.message())
+	}
+	for _, c := range m.Devices {
+		e.message(26, c.message())
+	}
 	return e
+}
+
+func (o Opset) message() *message {
+	e := &message{}
+	e.text(1, o.Domain)
+	e.int(2, o.Version)
+	return e
+}
+
+func (e *message) entries(n protowire.Number, list []Entry) {
+	for _, x := range list {
+		e.message(n, pair(x.Key, x.Value))
+	}
 }
 
 // pair is a StringStringEntryProto.
@@ -175,6 +195,16 @@ func (g *Graph) message() *message {
 	for _, v := range g.Values {
 		e.message(13, v.message())
 	}
+	for _, a := range g.Annotations {
+		sub := &message{}
+		sub.text(1, a.Tensor)
+		sub.entries(2, a.Parameters)
+		e.message(14, sub)
+	}
+	for _, t := range g.Sparse {
+		e.message(15, t.message())
+	}
+	e.entries(16, g.Metadata)
 	return e
 }
 
@@ -193,12 +223,36 @@ func (n *Node) message() *message {
 	}
 	e.text(6, n.DocString)
 	e.text(7, n.Domain)
+	e.text(8, n.Overload)
+	e.entries(9, n.Metadata)
+	for _, c := range n.Devices {
+		sub := &message{}
+		sub.text(1, c.Configuration)
+		for _, s := range c.Sharding {
+			sub.bytes(2, s)
+		}
+		if c.Stage != nil {
+			sub.varint(3, uint64(*c.Stage))
+		}
+		e.message(10, sub)
+	}
 	return e
 }
 
 func (a Attribute) message() *message {
 	e := &message{}
 	e.text(1, a.Name)
+	if a.Ref == "" {
+		a.value(e)
+	}
+	e.text(13, a.DocString)
+	e.int(20, int64(a.Type))
+	e.text(21, a.Ref)
+	return e
+}
+
+// value writes the field that the attribute's type names.
+func (a Attribute) value(e *message) {
 	switch a.Type {
 	case AttrFloat:
 		e.float(2, a.Float)
@@ -207,9 +261,13 @@ func (a Attribute) message() *message {
 	case AttrString:
 		e.bytes(4, a.String)
 	case AttrTensor:
-		e.message(5, a.Tensor.message())
+		if a.Tensor != nil {
+			e.message(5, a.Tensor.message())
+		}
 	case AttrGraph:
-		e.message(6, a.Graph.message())
+		if a.Graph != nil {
+			e.message(6, a.Graph.message())
+		}
 	case AttrFloats:
 		for _, x := range a.Floats {
 			e.float(7, x)
@@ -222,9 +280,25 @@ func (a Attribute) message() *message {
 		for _, s := range a.Strings {
 			e.bytes(9, s)
 		}
+	case AttrTensors:
+		for _, t := range a.Tensors {
+			e.message(10, t.message())
+		}
+	case AttrGraphs:
+		for _, g := range a.Graphs {
+			e.message(11, g.message())
+		}
+	case AttrType, AttrTypes:
+		n := map[AttributeType]protowire.Number{AttrType: 14, AttrTypes: 15}[a.Type]
+		for _, t := range a.Types {
+			e.message(n, t.message())
+		}
+	case AttrSparse, AttrSparses:
+		n := map[AttributeType]protowire.Number{AttrSparse: 22, AttrSparses: 23}[a.Type]
+		for _, t := range a.Sparse {
+			e.message(n, t.message())
+		}
 	}
-	e.int(20, int64(a.Type))
-	return e
 }
 
 func (e *message) float(n protowire.Number, v float32) {
@@ -237,8 +311,17 @@ func (t *Tensor) message() *message {
 	e := &message{}
 	e.packed(1, t.Dims)
 	e.int(2, int64(t.DataType))
+	if t.Segment != nil {
+		sub := &message{}
+		sub.int(1, t.Segment.Begin)
+		sub.int(2, t.Segment.End)
+		e.message(3, sub)
+	}
+	for _, s := range t.Strings {
+		e.bytes(6, s)
+	}
 	e.text(8, t.Name)
-	if t.External == nil {
+	if t.External == nil && t.DataType != String {
 		e.bytes(9, t.Raw)
 	}
 	e.text(12, t.DocString)
@@ -253,32 +336,91 @@ func (t *Tensor) message() *message {
 		}
 		e.int(14, 1) // DataLocation.EXTERNAL
 	}
+	e.entries(16, t.Metadata)
+	return e
+}
+
+func (t *SparseTensor) message() *message {
+	e := &message{}
+	if t.Values != nil {
+		e.message(1, t.Values.message())
+	}
+	if t.Indices != nil {
+		e.message(2, t.Indices.message())
+	}
+	e.packed(3, t.Dims)
 	return e
 }
 
 func (v ValueInfo) message() *message {
-	tensor := &message{}
-	tensor.int(1, int64(v.DataType))
-	if !v.NoShape {
-		shape := &message{}
-		for _, d := range v.Dims {
-			dim := &message{}
-			switch {
-			case d.Open && d.Param != "":
-				dim.string(2, d.Param)
-			case !d.Open:
-				dim.varint(1, uint64(d.Value))
-			}
-			shape.message(1, dim)
-		}
-		tensor.message(2, shape)
-	}
 	e := &message{}
 	e.text(1, v.Name)
-	if v.DataType != 0 || !v.NoShape {
-		typ := &message{}
-		typ.message(1, tensor)
+	typ := &message{}
+	switch {
+	case v.Other != nil:
+		typ = v.Other.message()
+	case v.DataType != 0 || !v.NoShape:
+		typ.message(1, tensorType(v.DataType, v.Dims, v.NoShape))
+	}
+	typ.text(6, v.Denotation)
+	if typ.size > 0 {
 		e.message(2, typ)
+	}
+	e.text(3, v.DocString)
+	e.entries(4, v.Metadata)
+	return e
+}
+
+func (f *Function) message() *message {
+	e := &message{}
+	e.text(1, f.Name)
+	for _, s := range f.Inputs {
+		e.string(4, s)
+	}
+	for _, s := range f.Outputs {
+		e.string(5, s)
+	}
+	for _, s := range f.Attributes {
+		e.string(6, s)
+	}
+	for _, n := range f.Nodes {
+		e.message(7, n.message())
+	}
+	e.text(8, f.DocString)
+	for _, o := range f.Opsets {
+		e.message(9, o.message())
+	}
+	e.text(10, f.Domain)
+	for _, a := range f.Defaults {
+		e.message(11, a.message())
+	}
+	for _, v := range f.Values {
+		e.message(12, v.message())
+	}
+	e.text(13, f.Overload)
+	e.entries(14, f.Metadata)
+	return e
+}
+
+func (t *Training) message() *message {
+	e := &message{}
+	if t.Initialization != nil {
+		e.message(1, t.Initialization.message())
+	}
+	if t.Algorithm != nil {
+		e.message(2, t.Algorithm.message())
+	}
+	e.entries(3, t.InitializationBinding)
+	e.entries(4, t.UpdateBinding)
+	return e
+}
+
+func (c Devices) message() *message {
+	e := &message{}
+	e.text(1, c.Name)
+	e.int(2, int64(c.Count))
+	for _, s := range c.Names {
+		e.string(3, s)
 	}
 	return e
 }

@@ -14,6 +14,7 @@ type FormatError struct {
 	Reason string
 
 	External string // the file of external data at fault, inside the model's folder; empty if none is
+	broken   bool   // the bytes are no protobuf message of ONNX's, and nothing was decoded
 }
 
 func (e *FormatError) Error() string { return describe(e.File, e.Offset, e.Where, e.Reason) }
@@ -58,4 +59,10 @@ func inFile(err error, path string) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", path, err)
+}
+
+// broken reports whether nothing can be read past an error.
+func broken(err error) bool {
+	bad, ok := err.(*FormatError)
+	return ok && bad.broken
 }

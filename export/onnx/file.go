@@ -7,16 +7,29 @@ import (
 	"path/filepath"
 )
 
-// ReadFile reads a model and checks it with the folder of its file: what it
-// returns has passed Check. External data are checked to be there, not read.
+// ReadFile reads a model that attnx takes: what it returns has passed Check
+// with the folder of its file. External data are checked to be there, not read.
 // Errors name the file.
 func ReadFile(path string) (*Model, error) {
+	m, err := DecodeFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := Check(m, filepath.Dir(path)); err != nil {
+		return nil, inFile(err, path)
+	}
+	return m, nil
+}
+
+// DecodeFile reads a model to look at it, whatever ONNX allows in one. Errors
+// name the file.
+func DecodeFile(path string) (*Model, error) {
 	info, err := os.Stat(path) // before the file is opened: a pipe would block
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &FormatError{File: path, Offset: -1, Reason: "it is no regular file"}
+		return nil, &FormatError{File: path, Offset: -1, Reason: "it is not a regular file"}
 	}
 	if info.Size() > maxFile {
 		return nil, &FormatError{File: path, Offset: -1, Reason: fmt.Sprintf("%d bytes are more than protobuf can hold", info.Size())}
@@ -31,11 +44,5 @@ func ReadFile(path string) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	m, err := Decode(data)
-	if err == nil {
-		err = Check(m, filepath.Dir(path))
-	}
-	if err != nil {
-		return nil, inFile(err, path)
-	}
-	return m, nil
+	return m, inFile(err, path)
 }

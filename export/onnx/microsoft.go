@@ -21,7 +21,7 @@ var microsoftOps = map[string]opRow{
 
 // blocks checks that the integers of a MatMulNBits fit what its attributes
 // say: a runtime trusts the attributes when it reads the integers.
-func (c checker) blocks(n *Node, where string, s *scope) error {
+func (c *checker) blocks(n *Node, where string, s *scope) error {
 	value := map[string]int64{"bits": 4}
 	for _, a := range n.Attributes {
 		value[a.Name] = a.Int
@@ -31,9 +31,9 @@ func (c checker) blocks(n *Node, where string, s *scope) error {
 	case k < 1 || out < 1 || k > math.MaxInt32 || out > math.MaxInt32: // the products below stay in 63 bits
 		return bad(where, "K %d and N %d", k, out)
 	case !slices.Contains([]int64{2, 4, 8}, bits):
-		return bad(where, "%d bits, wants 2, 4 or 8", bits)
+		return bad(where, "%d bits, expects 2, 4 or 8", bits)
 	case size < 16 || size > 256 || size&(size-1) != 0:
-		return bad(where, "block_size %d is no power of two from 16 to 256", size)
+		return bad(where, "block_size %d is not a power of two from 16 to 256", size)
 	}
 	blocks := (k + size - 1) / size
 	for _, want := range []struct {
@@ -49,7 +49,7 @@ func (c checker) blocks(n *Node, where string, s *scope) error {
 			continue // not in the file: the runtime's to check
 		}
 		if !slices.Contains(want.types, t.DataType) || t.Elements() != want.elements {
-			return bad(where, "input %q is %s%v, wants %d elements of %s", t.Name, t.DataType, t.Dims, want.elements, want.types[0])
+			return bad(where, "input %q is %s%v, expects %d elements of %s", t.Name, t.DataType, t.Dims, want.elements, want.types[0])
 		}
 	}
 	return nil

@@ -31,7 +31,7 @@ func TestCheckMicrosoft(t *testing.T) {
 		want   string // empty: accepted
 	}{
 		"as it is":             {func(*onnx.Model) {}, ""},
-		"8 bits":               {func(m *onnx.Model) { last(m).Attributes = append(last(m).Attributes, onnx.IntAttr("bits", 8)) }, `input "blocks" is uint8[3 2 8], wants 96 elements of uint8`},
+		"8 bits":               {func(m *onnx.Model) { last(m).Attributes = append(last(m).Attributes, onnx.IntAttr("bits", 8)) }, `input "blocks" is uint8[3 2 8], expects 96 elements of uint8`},
 		"an unknown operator":  {func(m *onnx.Model) { last(m).Op = "Unheard" }, ""},
 		"a like name":          {func(m *onnx.Model) { last(m).Domain = "com.example"; last(m).Inputs = nil }, ""},
 		"domain not imported":  {func(m *onnx.Model) { m.Opsets = m.Opsets[:len(m.Opsets)-1] }, `the model does not import operator set "com.microsoft"`},
@@ -40,11 +40,11 @@ func TestCheckMicrosoft(t *testing.T) {
 		"no K":                 {func(m *onnx.Model) { last(m).Attributes = last(m).Attributes[1:] }, `attribute "K" is missing`},
 		"K of nothing":         {func(m *onnx.Model) { last(m).Attributes[0].Int = 0 }, "K 0 and N 3"},
 		"K beyond any size":    {func(m *onnx.Model) { last(m).Attributes[0].Int = 1 << 62 }, "K 4611686018427387904 and N 3"},
-		"another K":            {func(m *onnx.Model) { last(m).Attributes[0].Int = 33 }, `input "blocks" is uint8[3 2 8], wants 72 elements of uint8`},
-		"bits that none has":   {func(m *onnx.Model) { last(m).Attributes = append(last(m).Attributes, onnx.IntAttr("bits", 5)) }, "5 bits, wants 2, 4 or 8"},
-		"blocks of 24":         {func(m *onnx.Model) { last(m).Attributes[2].Int = 24 }, "block_size 24 is no power of two"},
-		"integers of a sign":   {func(m *onnx.Model) { m.Graph.Initializers[2].DataType = onnx.Int8 }, "wants 48 elements of uint8"},
-		"too few scales":       {func(m *onnx.Model) { s := m.Graph.Initializers[3]; s.Dims, s.Raw = []int64{3}, s.Raw[:12] }, `input "scales" is float[3], wants 6 elements of float`},
+		"another K":            {func(m *onnx.Model) { last(m).Attributes[0].Int = 33 }, `input "blocks" is uint8[3 2 8], expects 72 elements of uint8`},
+		"bits that none has":   {func(m *onnx.Model) { last(m).Attributes = append(last(m).Attributes, onnx.IntAttr("bits", 5)) }, "5 bits, expects 2, 4 or 8"},
+		"blocks of 24":         {func(m *onnx.Model) { last(m).Attributes[2].Int = 24 }, "block_size 24 is not a power of two"},
+		"integers of a sign":   {func(m *onnx.Model) { m.Graph.Initializers[2].DataType = onnx.Int8 }, "expects 48 elements of uint8"},
+		"too few scales":       {func(m *onnx.Model) { s := m.Graph.Initializers[3]; s.Dims, s.Raw = []int64{3}, s.Raw[:12] }, `input "scales" is float[3], expects 6 elements of float`},
 		"integers from a node": {func(m *onnx.Model) { last(m).Inputs[1] = "xw" }, ""},
 	} {
 		m := quantized()

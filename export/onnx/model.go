@@ -1,6 +1,6 @@
 package onnx
 
-import "fmt"
+import "strconv"
 
 // Model is a ModelProto.
 type Model struct {
@@ -13,6 +13,11 @@ type Model struct {
 	Graph           *Graph            // 7
 	Opsets          []Opset           // 8
 	Metadata        map[string]string // 14, written in the order of its keys
+	Training        []*Training       // 20
+	Functions       []*Function       // 25
+	Devices         []Devices         // 26
+
+	doubts []error // what Decode found and read past; Check reports it
 }
 
 // Opset is an OperatorSetIdProto: a version of a domain's operators. The
@@ -22,40 +27,103 @@ type Opset struct {
 	Version int64  // 2
 }
 
+// Entry is a StringStringEntryProto, of metadata below the model's.
+type Entry struct {
+	Key   string // 1
+	Value string // 2
+}
+
 // Graph is a GraphProto.
 type Graph struct {
-	Nodes        []*Node     // 1
-	Name         string      // 2
-	Initializers []*Tensor   // 5
-	DocString    string      // 10
-	Inputs       []ValueInfo // 11
-	Outputs      []ValueInfo // 12
-	Values       []ValueInfo // 13
+	Nodes        []*Node         // 1
+	Name         string          // 2
+	Initializers []*Tensor       // 5
+	DocString    string          // 10
+	Inputs       []ValueInfo     // 11
+	Outputs      []ValueInfo     // 12
+	Values       []ValueInfo     // 13
+	Annotations  []Annotation    // 14
+	Sparse       []*SparseTensor // 15, initializers; the name is that of the values
+	Metadata     []Entry         // 16
+}
+
+// Function is a FunctionProto: an operator of the model's own.
+type Function struct {
+	Name       string      // 1
+	Inputs     []string    // 4
+	Outputs    []string    // 5
+	Attributes []string    // 6, those without a default
+	Nodes      []*Node     // 7
+	DocString  string      // 8
+	Opsets     []Opset     // 9
+	Domain     string      // 10
+	Defaults   []Attribute // 11, the attributes that have one
+	Values     []ValueInfo // 12
+	Overload   string      // 13
+	Metadata   []Entry     // 14
+}
+
+// Training is a TrainingInfoProto.
+type Training struct {
+	Initialization        *Graph  // 1
+	Algorithm             *Graph  // 2
+	InitializationBinding []Entry // 3
+	UpdateBinding         []Entry // 4
+}
+
+// Annotation is a TensorAnnotation: the names of a value's quantization
+// parameters.
+type Annotation struct {
+	Tensor     string  // 1
+	Parameters []Entry // 2
+}
+
+// Devices is a DeviceConfigurationProto.
+type Devices struct {
+	Name  string   // 1
+	Count int32    // 2
+	Names []string // 3
+}
+
+// NodeDevices is a NodeDeviceConfigurationProto.
+type NodeDevices struct {
+	Configuration string   // 1
+	Sharding      [][]byte // 2, each a ShardingSpecProto as it is in the file
+	Stage         *int32   // 3, of a pipeline
 }
 
 // Node is a NodeProto. An empty input name is an optional input left out.
 type Node struct {
-	Inputs     []string    // 1
-	Outputs    []string    // 2
-	Name       string      // 3
-	Op         string      // 4
-	Attributes []Attribute // 5
-	DocString  string      // 6
-	Domain     string      // 7
+	Inputs     []string      // 1
+	Outputs    []string      // 2
+	Name       string        // 3
+	Op         string        // 4
+	Attributes []Attribute   // 5
+	DocString  string        // 6
+	Domain     string        // 7
+	Overload   string        // 8, of a function
+	Metadata   []Entry       // 9
+	Devices    []NodeDevices // 10
 }
 
 // Attribute is an AttributeProto; Type says which field holds its value.
 type Attribute struct {
-	Name    string        // 1
-	Float   float32       // 2
-	Int     int64         // 3
-	String  []byte        // 4
-	Tensor  *Tensor       // 5
-	Graph   *Graph        // 6
-	Floats  []float32     // 7
-	Ints    []int64       // 8
-	Strings [][]byte      // 9
-	Type    AttributeType // 20
+	Name      string          // 1
+	Float     float32         // 2
+	Int       int64           // 3
+	String    []byte          // 4
+	Tensor    *Tensor         // 5
+	Graph     *Graph          // 6
+	Floats    []float32       // 7
+	Ints      []int64         // 8
+	Strings   [][]byte        // 9
+	Tensors   []*Tensor       // 10
+	Graphs    []*Graph        // 11
+	DocString string          // 13
+	Types     []*Type         // 14 and 15; one if Type is AttrType
+	Type      AttributeType   // 20
+	Ref       string          // 21, in a function: the attribute of the function whose value it has
+	Sparse    []*SparseTensor // 22 and 23; one if Type is AttrSparse
 }
 
 // AttributeType is AttributeProto.AttributeType.
@@ -71,7 +139,26 @@ const (
 	AttrFloats  AttributeType = 6
 	AttrInts    AttributeType = 7
 	AttrStrings AttributeType = 8
+	AttrTensors AttributeType = 9
+	AttrGraphs  AttributeType = 10
+	AttrSparse  AttributeType = 11
+	AttrSparses AttributeType = 12
+	AttrType    AttributeType = 13
+	AttrTypes   AttributeType = 14
 )
+
+// attributeTypes are the names of the attribute types.
+var attributeTypes = []string{
+	"undefined", "float", "int", "string", "tensor", "graph", "floats", "ints", "strings", "tensors", "graphs", "sparse tensor", "sparse tensors", "type", "types",
+}
+
+// String returns the name of t.
+func (t AttributeType) String() string {
+	if t < 0 || int(t) >= len(attributeTypes) {
+		return strconv.Itoa(int(t))
+	}
+	return attributeTypes[t]
+}
 
 // IntAttr returns an attribute that is an integer.
 func IntAttr(name string, v int64) Attribute { return Attribute{Name: name, Type: AttrInt, Int: v} }
@@ -97,15 +184,32 @@ func TensorAttr(name string, v *Tensor) Attribute {
 }
 
 // Tensor is a TensorProto. Its elements are in Raw, little-endian and
-// row-major, whichever field of the file they came from; or in another file,
-// if External is not nil.
+// row-major, whichever field of the file they came from; in Strings, if they are
+// strings; or in another file, if External is not nil. Elements of less than a
+// byte are packed, the first in the lowest bits.
 type Tensor struct {
 	Dims      []int64   // 1
 	DataType  DataType  // 2
+	Segment   *Segment  // 3
+	Strings   [][]byte  // 6
 	Name      string    // 8
 	Raw       []byte    // 9
 	DocString string    // 12
 	External  *External // 13, 14
+	Metadata  []Entry   // 16
+}
+
+// Segment is TensorProto.Segment: the part of a larger tensor that a tensor is.
+type Segment struct {
+	Begin, End int64 // 1, 2
+}
+
+// SparseTensor is a SparseTensorProto: the values that are not zero, and where
+// they are.
+type SparseTensor struct {
+	Values  *Tensor // 1
+	Indices *Tensor // 2
+	Dims    []int64 // 3
 }
 
 // External says where the elements of a tensor lie: bytes Offset to
@@ -117,71 +221,26 @@ type External struct {
 	Checksum string
 }
 
-// DataType is TensorProto.DataType.
-type DataType int32
-
-// The element types.
-const (
-	Float    DataType = 1
-	Uint8    DataType = 2
-	Int8     DataType = 3
-	Uint16   DataType = 4
-	Int16    DataType = 5
-	Int32    DataType = 6
-	Int64    DataType = 7
-	String   DataType = 8
-	Bool     DataType = 9
-	Float16  DataType = 10
-	Double   DataType = 11
-	Uint32   DataType = 12
-	Uint64   DataType = 13
-	BFloat16 DataType = 16
-)
-
-// dataTypes gives the name and the bytes of an element of the types that have
-// a fixed size.
-var dataTypes = map[DataType]struct {
-	name string
-	size int64
-}{
-	Float: {"float", 4}, Uint8: {"uint8", 1}, Int8: {"int8", 1}, Uint16: {"uint16", 2}, Int16: {"int16", 2},
-	Int32: {"int32", 4}, Int64: {"int64", 8}, Bool: {"bool", 1}, Float16: {"float16", 2}, Double: {"double", 8},
-	Uint32: {"uint32", 4}, Uint64: {"uint64", 8}, BFloat16: {"bfloat16", 2},
-}
-
-// Size returns the bytes of one element, 0 for a type without a fixed size.
-func (t DataType) Size() int64 { return dataTypes[t].size }
-
-// Floating reports whether t is a floating-point type.
-func (t DataType) Floating() bool {
-	return t == Float || t == Double || t == Float16 || t == BFloat16
-}
-
-// String returns ONNX's name of t.
-func (t DataType) String() string {
-	if row, ok := dataTypes[t]; ok {
-		return row.name
-	}
-	if t == String {
-		return "string"
-	}
-	return fmt.Sprintf("DataType(%d)", int32(t))
-}
-
-// ValueInfo is a ValueInfoProto of a tensor: its name, element type and shape.
+// ValueInfo is a ValueInfoProto: the name, element type and shape of a tensor,
+// or the name and type of something else.
 type ValueInfo struct {
-	Name     string
-	DataType DataType
-	Dims     []Dim
-	NoShape  bool // the shape is left open, its rank too
+	Name       string
+	DataType   DataType
+	Dims       []Dim
+	NoShape    bool   // the shape is left open, its rank too
+	Other      *Type  // of a value that is not a tensor; nil for a tensor
+	Denotation string // of the type
+	DocString  string
+	Metadata   []Entry
 }
 
 // Dim is the size of an axis: a number, or a name for one that is open. The
 // zero Dim with Open is an axis that has no name either.
 type Dim struct {
-	Value int64
-	Param string
-	Open  bool
+	Value      int64
+	Param      string
+	Open       bool
+	Denotation string
 }
 
 // MetadataValue returns the metadata of the given key.

@@ -11,46 +11,150 @@ import (
 )
 
 // Print writes a model as stable text: what it declares, then its nodes, a
-// line each. Names that are more than letters, digits, spaces and common marks stand
-// in quotes, so that no file can put its own lines or control codes there.
+// line each, those of graphs within a node below it, and the functions. Nodes
+// that attnx cannot run say why. Names that are more than letters, digits, spaces
+// and common marks are in quotes, so that no file can put its own lines or
+// control codes there.
 func Print(w io.Writer, m *Model) error {
-	var sb strings.Builder
-	fmt.Fprintf(&sb, "ir_version %d\nproducer %s %s\n", m.IRVersion, shown(m.ProducerName), shown(m.ProducerVersion))
-	for _, o := range m.Opsets {
-		fmt.Fprintf(&sb, "opset %s %d\n", strconv.Quote(o.Domain), o.Version)
-	}
+	p := printer{whyNot: m.marker()}
+	p.line("ir_version %d", m.IRVersion)
+	p.line("producer %s %s", shown(m.ProducerName), shown(m.ProducerVersion))
+	p.opsets(m.Opsets)
 	for _, k := range slices.Sorted(maps.Keys(m.Metadata)) {
-		fmt.Fprintf(&sb, "metadata %s (%d bytes)\n", shown(k), len(m.Metadata[k]))
+		p.line("metadata %s (%d bytes)", shown(k), len(m.Metadata[k]))
 	}
-	for _, v := range m.Graph.Inputs {
-		fmt.Fprintf(&sb, "input %s\n", v)
+	for _, c := range m.Devices {
+		p.line("configuration %s of %d devices", shown(c.Name), c.Count)
 	}
-	for _, t := range m.Graph.Initializers {
-		fmt.Fprintf(&sb, "initializer %s %s%v", shown(t.Name), t.DataType, t.Dims)
-		if t.External != nil {
-			fmt.Fprintf(&sb, " in %s at %d", shown(t.External.Location), t.External.Offset)
+	p.graph(m.Graph, versions(m.Opsets))
+	for _, f := range m.Functions {
+		p.function(f)
+	}
+	for _, t := range m.Training {
+		if t.Initialization != nil {
+			p.line("training, initialization")
+			p.within(t.Initialization, versions(m.Opsets))
 		}
-		sb.WriteByte('\n')
+		if t.Algorithm != nil {
+			p.line("training, algorithm")
+			p.within(t.Algorithm, versions(m.Opsets))
+		}
 	}
-	for _, n := range m.Graph.Nodes {
+	_, err := io.WriteString(w, p.text.String())
+	return err
+}
+
+// printer writes lines, indented by two spaces for each graph around them.
+type printer struct {
+	whyNot func(n *Node, opsets map[string]int64) string
+	text   strings.Builder
+	indent int
+}
+
+func (p *printer) line(format string, args ...any) {
+	for range p.indent {
+		p.text.WriteString("  ")
+	}
+	fmt.Fprintf(&p.text, format, args...)
+	p.text.WriteByte('\n')
+}
+
+func (p *printer) opsets(list []Opset) {
+	for _, o := range list {
+		p.line("opset %s %d", strconv.Quote(o.Domain), o.Version)
+	}
+}
+
+func (p *printer) graph(g *Graph, opsets map[string]int64) {
+	for _, v := range g.Inputs {
+		p.line("input %s%s", v, mark(v.WhyNot()))
+	}
+	for _, t := range g.Initializers {
+		place := ""
+		if t.External != nil {
+			place = fmt.Sprintf(" in %s at %d", shown(t.External.Location), t.External.Offset)
+		}
+		p.line("initializer %s %s%s%s", shown(t.Name), t.text(), place, mark(t.WhyNot()))
+	}
+	for _, t := range g.Sparse {
+		p.line("sparse initializer %s %s%s", shown(t.Name()), t.text(), mark(notSparse))
+	}
+	for _, a := range g.Annotations {
+		p.line("quantization of %s", shown(a.Tensor))
+	}
+	p.nodes(g.Nodes, opsets)
+	for _, v := range g.Outputs {
+		p.line("output %s%s", v, mark(v.WhyNot()))
+	}
+}
+
+// within writes a graph of another thing.
+func (p *printer) within(g *Graph, opsets map[string]int64) {
+	p.indent++
+	p.graph(g, opsets)
+	p.indent--
+}
+
+func (p *printer) nodes(list []*Node, opsets map[string]int64) {
+	for _, n := range list {
 		op := shown(n.Op)
 		if d := standard(n.Domain); d != "" {
 			op = shown(d) + "." + op
 		}
-		fmt.Fprintf(&sb, "%s = %s(%s)", list(n.Outputs), op, list(n.Inputs))
-		for _, a := range n.Attributes {
-			fmt.Fprintf(&sb, " %s=%s", shown(a.Name), a.text())
+		if n.Overload != "" {
+			op += ":" + shown(n.Overload)
 		}
-		sb.WriteByte('\n')
+		var attributes strings.Builder
+		for _, a := range n.Attributes {
+			fmt.Fprintf(&attributes, " %s=%s", shown(a.Name), a.text())
+		}
+		p.line("%s = %s(%s)%s%s", names(n.Outputs), op, names(n.Inputs), &attributes, mark(p.whyNot(n, opsets)))
+		for _, a := range n.Attributes {
+			for _, g := range a.graphs() {
+				p.indent++
+				p.line("%s: graph %s", shown(a.Name), shown(g.Name))
+				p.within(g, opsets)
+				p.indent--
+			}
+		}
 	}
-	for _, v := range m.Graph.Outputs {
-		fmt.Fprintf(&sb, "output %s\n", v)
-	}
-	_, err := io.WriteString(w, sb.String())
-	return err
 }
 
-// shown returns a name of a file as it may stand in a line of text.
+func (p *printer) function(f *Function) {
+	p.line("function %s(%s) -> (%s)%s", f.label(), names(f.Inputs), names(f.Outputs), mark(notFunctions))
+	p.indent++
+	p.opsets(f.Opsets)
+	for _, a := range f.Attributes {
+		p.line("attribute %s", shown(a))
+	}
+	for _, a := range f.Defaults {
+		p.line("attribute %s=%s", shown(a.Name), a.text())
+	}
+	p.nodes(f.Nodes, versions(f.Opsets))
+	p.indent--
+}
+
+// mark is what a line ends with that attnx cannot run.
+func mark(why string) string {
+	if why == "" {
+		return ""
+	}
+	return "  # attnx cannot run it: " + why
+}
+
+// label returns "domain.name", with the overload if it has one.
+func (f *Function) label() string {
+	s := shown(f.Name)
+	if f.Domain != "" {
+		s = shown(f.Domain) + "." + s
+	}
+	if f.Overload != "" {
+		s += ":" + shown(f.Overload)
+	}
+	return s
+}
+
+// shown returns a name of a file as it may be in a line of text.
 func shown(name string) string {
 	for _, r := range name {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" ._-+/:()<>", r) {
@@ -60,49 +164,68 @@ func shown(name string) string {
 	return name
 }
 
-func list(names []string) string {
-	out := make([]string, len(names))
-	for i, n := range names {
+func names(list []string) string {
+	out := make([]string, len(list))
+	for i, n := range list {
 		out[i] = shown(n)
 	}
 	return strings.Join(out, ", ")
 }
 
-func (a Attribute) text() string {
-	switch a.Type {
-	case AttrFloat:
-		return strconv.FormatFloat(float64(a.Float), 'g', -1, 32)
-	case AttrInt:
-		return strconv.FormatInt(a.Int, 10)
-	case AttrString:
-		return strconv.Quote(string(a.String))
-	case AttrTensor:
-		return fmt.Sprintf("%s%v", a.Tensor.DataType, a.Tensor.Dims)
-	case AttrGraph:
-		return fmt.Sprintf("graph of %d nodes", len(a.Graph.Nodes))
-	case AttrFloats:
-		return fmt.Sprint(a.Floats)
-	case AttrInts:
-		return fmt.Sprint(a.Ints)
+func (t *Tensor) text() string { return fmt.Sprintf("%s%v", t.DataType, t.Dims) }
+
+func (t *SparseTensor) text() string {
+	if t.Values == nil {
+		return fmt.Sprintf("?%v", t.Dims)
 	}
-	return fmt.Sprintf("%q", a.Strings)
+	return fmt.Sprintf("%s%v of %d values", t.Values.DataType, t.Dims, t.Values.Elements())
 }
 
-// String returns v as "input_ids int64 (batch_size,sequence_length)".
-func (v ValueInfo) String() string {
-	if v.NoShape {
-		return fmt.Sprintf("%s %s", shown(v.Name), v.DataType)
+// graphs returns the graphs that an attribute holds.
+func (a Attribute) graphs() []*Graph {
+	if a.Graph != nil {
+		return append([]*Graph{a.Graph}, a.Graphs...)
 	}
-	dims := make([]string, len(v.Dims))
-	for i, d := range v.Dims {
-		switch {
-		case d.Open && d.Param == "":
-			dims[i] = "?"
-		case d.Open:
-			dims[i] = shown(d.Param)
-		default:
-			dims[i] = strconv.FormatInt(d.Value, 10)
-		}
+	return a.Graphs
+}
+
+// text returns the value of an attribute; of graphs the number of nodes.
+func (a Attribute) text() string {
+	switch {
+	case a.Ref != "":
+		return "@" + shown(a.Ref)
+	case a.Type == AttrFloat:
+		return strconv.FormatFloat(float64(a.Float), 'g', -1, 32)
+	case a.Type == AttrInt:
+		return strconv.FormatInt(a.Int, 10)
+	case a.Type == AttrString:
+		return strconv.Quote(string(a.String))
+	case a.Type == AttrTensor && a.Tensor != nil:
+		return a.Tensor.text()
+	case a.Type == AttrGraph && a.Graph != nil:
+		return fmt.Sprintf("graph of %d nodes", len(a.Graph.Nodes))
+	case a.Type == AttrFloats:
+		return fmt.Sprint(a.Floats)
+	case a.Type == AttrInts:
+		return fmt.Sprint(a.Ints)
+	case a.Type == AttrStrings:
+		return fmt.Sprintf("%q", a.Strings)
+	case a.Type == AttrTensors:
+		return each(a.Tensors, (*Tensor).text)
+	case a.Type == AttrGraphs:
+		return each(a.Graphs, func(g *Graph) string { return fmt.Sprintf("graph of %d nodes", len(g.Nodes)) })
+	case a.Type == AttrType || a.Type == AttrTypes:
+		return each(a.Types, (*Type).String)
+	case a.Type == AttrSparse || a.Type == AttrSparses:
+		return "sparse " + each(a.Sparse, (*SparseTensor).text)
 	}
-	return fmt.Sprintf("%s %s (%s)", shown(v.Name), v.DataType, strings.Join(dims, ","))
+	return "?"
+}
+
+func each[T any](list []T, text func(T) string) string {
+	out := make([]string, len(list))
+	for i, x := range list {
+		out[i] = text(x)
+	}
+	return "[" + strings.Join(out, " ") + "]"
 }

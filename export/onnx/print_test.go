@@ -29,7 +29,10 @@ xw = MatMul(x, w)
 "two\nlines\x1b[2J" = Add(xw, bias)
 c = Constant() value=int64[]
 z = Concat(y, y) axis=1
-wrapped = com.example.Wrap(x) body=graph of 1 nodes mode="a \"b\"" alpha=0.1 perm=[1 0] f=[0.5] s=["x"]
+wrapped = com.example.Wrap(x) body=graph of 1 nodes mode="a \"b\"" alpha=0.1 perm=[1 0] f=[0.5] s=["x"]  # attnx cannot run it: attnx does not know the domain "com.example"
+  body: graph body
+    out = Neg(x)
+    output out undefined ()
 output z float (?,4)
 `
 	var b bytes.Buffer

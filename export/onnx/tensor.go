@@ -9,14 +9,11 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// bytes returns the size of the tensor's elements; ok is false when a
-// dimension is negative, the product is beyond maxTensor, or the type has no
-// fixed size.
-func (t *Tensor) bytes() (n int64, ok bool) {
-	n = t.DataType.Size()
-	if n == 0 {
-		return 0, false
-	}
+// elements returns the number of the tensor's elements; ok is false when a
+// dimension is negative or the product, in bits, is beyond maxTensor bytes.
+func (t *Tensor) elements() (n int64, ok bool) {
+	n = 1
+	limit := uint64(8 * maxTensor / max(1, dataTypes[t.DataType].bits))
 	empty := false
 	for _, d := range t.Dims {
 		if d < 0 {
@@ -27,7 +24,7 @@ func (t *Tensor) bytes() (n int64, ok bool) {
 			continue
 		}
 		hi, lo := bits.Mul64(uint64(n), uint64(d))
-		if hi != 0 || lo > maxTensor {
+		if hi != 0 || lo > limit {
 			return 0, false
 		}
 		n = int64(lo)
@@ -38,20 +35,41 @@ func (t *Tensor) bytes() (n int64, ok bool) {
 	return n, true
 }
 
-// Elements returns the number of elements of a tensor that Check accepts.
-func (t *Tensor) Elements() int64 {
-	n, ok := t.bytes()
-	if !ok {
-		return 0
+// bytes returns the size of the tensor's elements; ok is false when the shape is
+// not a size, or the type has no fixed size.
+func (t *Tensor) bytes() (n int64, ok bool) {
+	bits := dataTypes[t.DataType].bits
+	if n, ok = t.elements(); !ok || bits == 0 {
+		return 0, false
 	}
-	return n / t.DataType.Size()
+	return (n*bits + 7) / 8, true
+}
+
+// Elements returns the number of elements of a tensor, 0 if its shape is not a
+// size.
+func (t *Tensor) Elements() int64 {
+	n, _ := t.elements()
+	return n
+}
+
+// Bytes returns the size of the elements; that of strings is the sum of their
+// lengths.
+func (t *Tensor) Bytes() (n int64) {
+	if t.DataType == String {
+		for _, s := range t.Strings {
+			n += int64(len(s))
+		}
+		return n
+	}
+	n, _ = t.bytes()
+	return n
 }
 
 // tensor reads a TensorProto. Whichever field holds the elements, they end up
-// in Raw. What a shape declares is compared with what is there before anything
-// is allocated.
+// in Raw, or in Strings. What a shape declares is compared with what is there
+// before anything is allocated; where the two differ the elements are left out.
 func (d *decoder) tensor(f field, t *Tensor, where string) error {
-	if err := d.object(f); err != nil {
+	if err := d.object(f, costTensor); err != nil {
 		return err
 	}
 	p := tensorParts{Tensor: t}
@@ -62,14 +80,16 @@ func (d *decoder) tensor(f field, t *Tensor, where string) error {
 		where = fmt.Sprintf("tensor %q", t.Name)
 	}
 	f.where = where
-	want, ok := t.bytes()
+	n, ok := t.elements()
+	want, _ := t.bytes()
+	_, known := dataTypes[t.DataType]
 	switch {
 	case t.DataType == 0:
 		return f.bad("it has no element type")
-	case t.DataType.Size() == 0:
-		return f.unsupported("elements of type %s are not supported", t.DataType)
+	case !known:
+		return f.bad("elements of type %s", t.DataType)
 	case !ok:
-		return f.bad("shape %v is no size", t.Dims)
+		return f.bad("shape %v is not a size", t.Dims)
 	case p.location == 1 && (p.raw || p.typed != 0):
 		return f.bad("external data and data in the file")
 	case p.location == 1:
@@ -78,10 +98,18 @@ func (d *decoder) tensor(f field, t *Tensor, where string) error {
 		return f.bad("data location %d with %d external entries", p.location, len(p.external))
 	case p.raw && p.typed != 0:
 		return f.bad("its elements are there twice")
+	case t.DataType == String && p.raw:
+		return f.bad("strings as raw bytes")
+	case t.DataType == String && p.typed != 0 && p.typed != 6:
+		return f.bad("elements of %s in field %d", t.DataType, p.typed)
+	case t.DataType == String && int64(len(t.Strings)) != n:
+		return f.bad("%s%v expects %d elements, has %d", t.DataType, t.Dims, n, len(t.Strings))
+	case t.DataType == String:
+		return nil
 	case p.typed != 0:
-		return d.elements(f, t, p, want)
+		return d.typedElements(f, t, p, n, want)
 	case int64(len(t.Raw)) != want:
-		return f.bad("%s%v wants %d bytes, has %d", t.DataType, t.Dims, want, len(t.Raw))
+		return f.bad("%s%v expects %d bytes, has %d", t.DataType, t.Dims, want, len(t.Raw))
 	}
 	return nil
 }
@@ -91,46 +119,67 @@ type tensorParts struct {
 	*Tensor
 	raw      bool
 	typed    protowire.Number // the field of typed elements, 0 if there is none
-	elements int64            // in it
+	numbers  int64            // in it
 	location int32
 	external []string // keys and values in turn
 }
 
-// typedLists says for each field of typed elements how many bytes one has in
+// typedLists says for each field of typed elements how many bytes a number has in
 // the file, 0 for a varint, and what types it may hold.
 var typedLists = map[protowire.Number]struct {
 	width int
 	types []DataType
 }{
-	4:  {4, []DataType{Float}},
-	5:  {0, []DataType{Int32, Int16, Int8, Uint16, Uint8, Bool, Float16, BFloat16}},
+	4: {4, []DataType{Float, Complex64}},
+	5: {0, []DataType{
+		Int32, Int16, Int8, Uint16, Uint8, Bool, Float16, BFloat16, Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ,
+		Float8E8M0, Uint4, Int4, Float4E2M1, Uint2, Int2, Float6E2M3, Float6E3M2,
+	}},
 	7:  {0, []DataType{Int64}},
-	10: {8, []DataType{Double}},
+	10: {8, []DataType{Double, Complex128}},
 	11: {0, []DataType{Uint64, Uint32}},
 }
 
 func (d *decoder) tensorField(f field, p *tensorParts) error {
 	switch f.number {
 	case 1:
-		return f.ints(&p.Dims, maxRank)
+		return f.ints(&p.Dims)
 	case 2:
 		return f.enum((*int32)(&p.DataType))
 	case 3:
-		return f.unsupported("tensors in segments are not supported")
+		if p.Segment == nil {
+			p.Segment = &Segment{}
+		}
+		return d.one(f, f.where, func(f field) error {
+			switch f.number {
+			case 1:
+				return f.int(&p.Segment.Begin)
+			case 2:
+				return f.int(&p.Segment.End)
+			}
+			return nil
+		})
 	case 4, 5, 7, 10, 11:
 		n, err := f.count(typedLists[f.number].width)
+		if err != nil || n == 0 {
+			return err
+		}
 		if p.typed != 0 && p.typed != f.number {
 			return f.bad("its elements are there twice")
 		}
 		p.typed = f.number
-		p.elements += n
-		return err
+		p.numbers += n
+		return nil
 	case 6:
-		return f.unsupported("tensors of strings are not supported")
+		if p.typed != 0 && p.typed != f.number {
+			return f.bad("its elements are there twice")
+		}
+		p.typed = f.number
+		return d.strings(f, &p.Strings)
 	case 8:
 		return f.name(&p.Name)
 	case 9:
-		p.raw = true
+		p.raw = p.raw || len(f.bytes) > 0
 		return f.raw(&p.Raw)
 	case 12:
 		return f.text(&p.DocString, maxText)
@@ -143,23 +192,37 @@ func (d *decoder) tensorField(f field, p *tensorParts) error {
 		return err
 	case 14:
 		return f.enum(&p.location)
+	case 16:
+		return d.entry(f, &p.Metadata)
 	}
 	return nil
 }
 
-// elements goes through the message a second time, now that the type is known
-// and the size is right, and writes the typed lists as raw bytes.
-func (d *decoder) elements(f field, t *Tensor, p tensorParts, want int64) error {
+// typedElements goes through the message a second time, now that the type is
+// known and the size is right, and writes the typed list as raw bytes. n is the
+// number of elements, want that of bytes.
+func (d *decoder) typedElements(f field, t *Tensor, p tensorParts, n, want int64) error {
 	list := typedLists[p.typed]
-	size := t.DataType.Size()
+	bits := dataTypes[t.DataType].bits
+	numbers := n // that the list has to hold
+	switch {
+	case t.DataType == Complex64, t.DataType == Complex128:
+		numbers *= 2
+		bits /= 2
+	case bits == 2, bits == 4: // a byte of several elements in each
+		numbers = want
+		bits = 8
+	}
 	switch {
 	case !slices.Contains(list.types, t.DataType):
 		return f.bad("elements of %s in field %d", t.DataType, p.typed)
-	case p.elements != want/size:
-		return f.bad("%s%v wants %d elements, has %d", t.DataType, t.Dims, want/size, p.elements)
+	case p.numbers != numbers:
+		return f.bad("%s%v expects %d elements, has %d", t.DataType, t.Dims, numbers, p.numbers)
 	}
 	t.Raw = make([]byte, 0, want)
-	return d.each(f, f.where, func(f field) error {
+	var held uint64 // bits of elements of six bits
+	var filled int64
+	err := d.each(f, f.where, func(f field) error {
 		switch {
 		case f.number != p.typed:
 			return nil
@@ -168,11 +231,26 @@ func (d *decoder) elements(f field, t *Tensor, p tensorParts, want int64) error 
 			return nil
 		}
 		return f.integers(func(v uint64) {
-			for i := range size {
+			if bits < 64 {
+				v &= 1<<bits - 1
+			}
+			if bits%8 != 0 {
+				held |= v << filled
+				for filled += bits; filled >= 8; filled -= 8 {
+					t.Raw = append(t.Raw, byte(held))
+					held >>= 8
+				}
+				return
+			}
+			for i := range bits / 8 {
 				t.Raw = append(t.Raw, byte(v>>(8*i)))
 			}
 		})
 	})
+	if filled > 0 {
+		t.Raw = append(t.Raw, byte(held))
+	}
+	return err
 }
 
 // externalKeys is the number of keys that an external-data entry may have.
@@ -181,6 +259,7 @@ const externalKeys = 4
 // externalData reads the entries that say where a tensor's elements lie.
 func (t *Tensor) externalData(f field, entries []string, want int64) error {
 	x := &External{Length: -1}
+	t.External = x
 	seen := map[string]bool{}
 	for i := 0; i < len(entries); i += 2 {
 		k, v := entries[i], entries[i+1]
@@ -210,9 +289,43 @@ func (t *Tensor) externalData(f field, entries []string, want int64) error {
 	switch {
 	case !seen["location"]:
 		return f.bad("external data without a location")
-	case x.Length >= 0 && x.Length != want:
+	case x.Length >= 0 && x.Length != want && t.DataType != String:
 		return f.bad("external data: %d bytes for %s%v of %d", x.Length, t.DataType, t.Dims, want)
 	}
-	t.External = x
 	return nil
+}
+
+// sparse reads a SparseTensorProto.
+func (d *decoder) sparse(f field, t *SparseTensor, where string) error {
+	if err := d.object(f, costType); err != nil {
+		return err
+	}
+	part := func(f field, into **Tensor) error {
+		if *into == nil {
+			*into = &Tensor{}
+		}
+		if err := d.tensor(f, *into, where); err != nil {
+			return err
+		}
+		return f.once()
+	}
+	return d.each(f, where, func(f field) error {
+		switch f.number {
+		case 1:
+			return part(f, &t.Values)
+		case 2:
+			return part(f, &t.Indices)
+		case 3:
+			return f.ints(&t.Dims)
+		}
+		return nil
+	})
+}
+
+// Name returns the name of a sparse initializer.
+func (t *SparseTensor) Name() string {
+	if t.Values == nil {
+		return ""
+	}
+	return t.Values.Name
 }

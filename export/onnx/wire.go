@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -10,59 +11,96 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The bounds of a file, beyond which it is refused.
+// The bounds of a file. What lies beyond the first three is refused; the others
+// are what Check takes.
 const (
 	maxFile    = math.MaxInt32 // protobuf's own: 2 GiB - 1
+	maxNested  = 100           // messages within messages, as in protobuf's own readers
+	maxDoubts  = 64            // that are kept
 	maxTensor  = 1 << 40       // bytes of one tensor's elements; beyond it a shape is a mistake or an attack
 	maxDepth   = 8             // graphs within graphs
-	maxObjects = 1 << 22       // nodes, names, attributes, tensors, values, strings and metadata together
 	maxPerNode = 256           // attributes of a node, operator sets of a model
 	maxName    = 1024          // bytes
 	maxText    = 64 << 20      // bytes of metadata and documentation
 	maxRank    = 16
 )
 
-// decoder counts what it has made. An object takes two bytes of a file at the
-// least and up to 300 in memory, and an integer of a list one and eight: what
-// is decoded takes no more than about a gigabyte for objects and eight times
-// the file for lists, however it is made up.
+// What an object takes in memory: its structure, the place in its list, and
+// what growing the list leaves behind.
+const (
+	costNode      = 400
+	costAttribute = 700
+	costTensor    = 450
+	costValue     = 660
+	costDim       = 120
+	costType      = 220
+	costGraph     = 350
+	costEntry     = 200 // of metadata
+	costName      = 40
+)
+
+// decoder counts what the objects that it makes take in memory. An object takes
+// two bytes of a file at the least and up to 600 in memory; real files have 5 to
+// 20 for a byte.
 type decoder struct {
-	objects int
+	left   int64 // bytes of memory
+	nested int
+	doubts []error
+}
+
+// newDecoder returns a decoder for a file of size bytes. Its objects may take
+// 24 times as much, and 16 MiB more; beyond a gigabyte, four times as much.
+func newDecoder(size int) *decoder {
+	const base, most = 16 << 20, 1 << 30
+	return &decoder{left: base + min(20*int64(size), most) + 4*int64(size)}
 }
 
 // object counts one more object.
-func (d *decoder) object(f field) error {
-	if d.objects++; d.objects > maxObjects {
-		return f.bad("more than %d nodes, names, attributes, tensors and values", maxObjects)
+func (d *decoder) object(f field, cost int64) error {
+	if d.left -= cost; d.left < 0 {
+		return f.broken("so many nodes, names, attributes, tensors and values are not in a file of this size")
 	}
 	return nil
 }
 
+// doubt keeps an error that does not keep the rest of the file from being read.
+// Check reports it.
+func (d *decoder) doubt(err error) {
+	if len(d.doubts) < maxDoubts {
+		d.doubts = append(d.doubts, err)
+	}
+}
+
+// errFurther stands for the doubts that are not kept.
+var errFurther = errors.New("further doubts")
+
 // field is one field of a message.
 type field struct {
-	number protowire.Number
-	typ    protowire.Type
-	value  uint64 // of a varint or fixed field
-	bytes  []byte // of a length-delimited field
-	offset int64  // of its content, from the start of the file
-	again  bool   // the message has had a field of this number
-	where  string
+	decoder *decoder
+	number  protowire.Number
+	typ     protowire.Type
+	value   uint64 // of a varint or fixed field
+	bytes   []byte // of a length-delimited field
+	offset  int64  // of its content, from the start of the file
+	again   bool   // the message has had a field of this number
+	where   string
 }
 
 // fields goes through a message and hands each field to f. Unknown fields are
-// for f to pass over; groups, which no ONNX file has, are refused.
+// for f to pass over. Errors of f are doubts, and the next field follows, unless
+// the bytes are no protobuf message.
 func (d *decoder) fields(data []byte, offset int64, where string, f func(field) error) error {
 	var seen uint64 // by number
 	for at := 0; at < len(data); {
-		fail := func(reason string) error {
-			return &FormatError{Offset: offset + int64(at), Where: where, Reason: "broken protobuf: " + reason}
+		fail := func(n int) error {
+			return &FormatError{Offset: offset + int64(at), Where: where, Reason: "broken protobuf: " + protowire.ParseError(n).Error(), broken: true}
 		}
 		number, typ, n := protowire.ConsumeTag(data[at:])
 		if n < 0 {
-			return fail(protowire.ParseError(n).Error())
+			return fail(n)
 		}
 		at += n
-		x := field{number: number, typ: typ, where: where}
+		x := field{decoder: d, number: number, typ: typ, where: where}
 		if number < 64 {
 			x.again = seen&(1<<number) != 0
 			seen |= 1 << number
@@ -78,18 +116,22 @@ func (d *decoder) fields(data []byte, offset int64, where string, f func(field) 
 			x.value, n = protowire.ConsumeFixed64(data[at:])
 		case protowire.BytesType:
 			x.bytes, n = protowire.ConsumeBytes(data[at:])
-		default:
-			return fail("a group")
+		default: // a group, which no field of ONNX is
+			n = protowire.ConsumeFieldValue(number, typ, data[at:])
 		}
 		if n < 0 {
-			return fail(protowire.ParseError(n).Error())
+			return fail(n)
 		}
 		x.offset = offset + int64(at)
 		if typ == protowire.BytesType {
 			x.offset += int64(n - len(x.bytes))
 		}
-		if err := f(x); err != nil {
-			return err
+		if typ != protowire.StartGroupType {
+			if err := f(x); broken(err) {
+				return err
+			} else if err != nil {
+				d.doubt(err)
+			}
 		}
 		at += n
 	}
@@ -99,17 +141,22 @@ func (d *decoder) fields(data []byte, offset int64, where string, f func(field) 
 // each goes through a field that is a message, one of any number.
 func (d *decoder) each(f field, where string, g func(field) error) error {
 	if f.typ != protowire.BytesType {
-		return f.bad("field %d is no message", f.number)
+		return f.bad("field %d is not a message", f.number)
 	}
+	if d.nested++; d.nested > maxNested {
+		return f.broken("messages nested more than %d deep", maxNested)
+	}
+	defer func() { d.nested-- }()
 	return d.fields(f.bytes, f.offset, where, g)
 }
 
-// one goes through a field that is a message and may be there once.
+// one goes through a field that is a message and may be there once. Protobuf
+// merges those that are there twice.
 func (d *decoder) one(f field, where string, g func(field) error) error {
-	if err := f.once(); err != nil {
+	if err := d.each(f, where, g); err != nil {
 		return err
 	}
-	return d.each(f, where, g)
+	return f.once()
 }
 
 // pair reads a StringStringEntryProto whose value has up to limit bytes.
@@ -126,12 +173,16 @@ func (d *decoder) pair(f field, limit int) (key, value string, err error) {
 	return key, value, err
 }
 
+// bad is a doubt about a field; broken ends the reading.
 func (f field) bad(reason string, args ...any) error {
+	if len(f.decoder.doubts) >= maxDoubts {
+		return errFurther
+	}
 	return &FormatError{Offset: f.offset, Where: f.where, Reason: fmt.Sprintf(reason, args...)}
 }
 
-func (f field) unsupported(reason string, args ...any) error {
-	return &UnsupportedError{Offset: f.offset, Where: f.where, Reason: fmt.Sprintf(reason, args...)}
+func (f field) broken(reason string, args ...any) error {
+	return &FormatError{Offset: f.offset, Where: f.where, Reason: fmt.Sprintf(reason, args...), broken: true}
 }
 
 // once refuses a field that the message has had. Protobuf lets the last one
@@ -145,7 +196,7 @@ func (f field) once() error {
 
 func (f field) int(into *int64) error {
 	if f.typ != protowire.VarintType {
-		return f.bad("field %d is no integer", f.number)
+		return f.bad("field %d is not an integer", f.number)
 	}
 	*into = int64(f.value)
 	return f.once()
@@ -157,41 +208,43 @@ func (f field) enum(into *int32) error {
 	if err := f.int(&v); err != nil {
 		return err
 	}
+	*into = int32(v)
 	if v < 0 || v > math.MaxInt32 {
 		return f.bad("field %d is %d", f.number, v)
 	}
-	*into = int32(v)
 	return nil
 }
 
 func (f field) name(into *string) error { return f.text(into, maxName) }
 
-func (f field) text(into *string, limit int) (err error) {
-	if err := f.once(); err != nil {
+func (f field) text(into *string, limit int) error {
+	s, err := f.string(limit)
+	*into = s
+	if err != nil {
 		return err
 	}
-	*into, err = f.string(limit)
-	return err
+	return f.once()
 }
 
-// string reads a string, one of any number.
+// string reads a string, one of any number. One that is doubtful is returned as
+// it is.
 func (f field) string(limit int) (string, error) {
 	if f.typ != protowire.BytesType {
-		return "", f.bad("field %d is no string", f.number)
+		return "", f.bad("field %d is not a string", f.number)
 	}
 	if reason := noText(f.bytes, limit); reason != "" {
-		return "", f.bad("%s", reason)
+		return string(f.bytes), f.bad("%s", reason)
 	}
 	return string(f.bytes), nil
 }
 
-// noText says why b is no text of at most limit bytes; empty if it is one.
+// noText says why b is not a text of at most limit bytes; empty if it is one.
 func noText(b []byte, limit int) string {
 	switch {
 	case len(b) > limit:
 		return fmt.Sprintf("a string of %d bytes, more than %d", len(b), limit)
 	case !utf8.Valid(b):
-		return "a string that is no UTF-8"
+		return "a string that is not UTF-8"
 	case bytes.IndexByte(b, 0) >= 0:
 		return "a string with a NUL"
 	}
@@ -201,7 +254,7 @@ func noText(b []byte, limit int) string {
 // raw reads bytes.
 func (f field) raw(into *[]byte) error {
 	if f.typ != protowire.BytesType {
-		return f.bad("field %d is no bytes", f.number)
+		return f.bad("field %d is not bytes", f.number)
 	}
 	*into = f.bytes
 	return f.once()
@@ -209,7 +262,7 @@ func (f field) raw(into *[]byte) error {
 
 func (f field) float(into *float32) error {
 	if f.typ != protowire.Fixed32Type {
-		return f.bad("field %d is no float", f.number)
+		return f.bad("field %d is not a float", f.number)
 	}
 	*into = math.Float32frombits(uint32(f.value))
 	return f.once()
@@ -224,7 +277,7 @@ func (f field) count(width int) (int64, error) {
 	case f.typ == single:
 		return 1, nil
 	case f.typ != protowire.BytesType || width > 0 && len(f.bytes)%width != 0:
-		return 0, f.bad("field %d is no list of numbers of the right type", f.number)
+		return 0, f.bad("field %d is not a list of numbers of the right type", f.number)
 	case width > 0:
 		return int64(len(f.bytes) / width), nil
 	}
@@ -246,7 +299,7 @@ func (f field) integers(add func(v uint64)) error {
 	for b := f.bytes; len(b) > 0; {
 		v, n := protowire.ConsumeVarint(b)
 		if n < 0 {
-			return f.bad("broken protobuf: %v", protowire.ParseError(n))
+			return f.broken("broken protobuf: %v", protowire.ParseError(n))
 		}
 		add(v)
 		b = b[n:]
@@ -266,14 +319,11 @@ func (f field) fixed(width int) []byte {
 	return protowire.AppendFixed64(nil, f.value)
 }
 
-// ints appends a list of at most limit integers.
-func (f field) ints(into *[]int64, limit int) error {
+// ints appends a list of integers.
+func (f field) ints(into *[]int64) error {
 	n, err := f.count(0)
 	if err != nil {
 		return err
-	}
-	if int64(len(*into))+n > int64(limit) {
-		return f.bad("a list of more than %d integers", limit)
 	}
 	*into = slices.Grow(*into, int(n))
 	return f.integers(func(v uint64) { *into = append(*into, int64(v)) })

@@ -1,0 +1,150 @@
+package onnx
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// What attnx cannot run, whatever the model.
+const (
+	notFunctions = "functions are not supported"
+	notSparse    = "sparse tensors are not supported"
+)
+
+// Operator is an operator of a model and how often the model has it.
+type Operator struct {
+	Domain  string // "" is the standard one
+	Op      string
+	Version int64  // of the domain, as the graph or function imports it; 0 if it does not
+	Nodes   int    // in the graph, the graphs within, the functions and the training
+	WhyNot  string // why attnx cannot run some of them; empty if it can run all
+}
+
+// Operators returns the operators of a model, wherever it has them, in the order
+// of their domains and names.
+func (m *Model) Operators() []Operator {
+	type key struct {
+		domain, op string
+		version    int64
+	}
+	found := map[key]*Operator{}
+	whyNot := m.marker()
+	m.walk(func(n *Node, opsets map[string]int64) {
+		domain := standard(n.Domain)
+		k := key{domain, n.Op, opsets[domain]}
+		o := found[k]
+		if o == nil {
+			o = &Operator{Domain: k.domain, Op: k.op, Version: k.version}
+			found[k] = o
+		}
+		o.Nodes++
+		if o.WhyNot == "" {
+			o.WhyNot = whyNot(n, opsets)
+		}
+	})
+	out := make([]Operator, 0, len(found))
+	for _, o := range found {
+		out = append(out, *o)
+	}
+	slices.SortFunc(out, func(a, b Operator) int {
+		return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Op, b.Op), cmp.Compare(a.Version, b.Version))
+	})
+	return out
+}
+
+// walk visits every node of a model.
+func (m *Model) walk(visit func(n *Node, opsets map[string]int64)) {
+	var nodes func(list []*Node, opsets map[string]int64)
+	nodes = func(list []*Node, opsets map[string]int64) {
+		for _, n := range list {
+			visit(n, opsets)
+			for _, a := range n.Attributes {
+				for _, g := range a.graphs() {
+					nodes(g.Nodes, opsets)
+				}
+			}
+		}
+	}
+	opsets := versions(m.Opsets)
+	nodes(m.Graph.Nodes, opsets)
+	for _, f := range m.Functions {
+		nodes(f.Nodes, versions(f.Opsets))
+	}
+	for _, t := range m.Training {
+		for _, g := range []*Graph{t.Initialization, t.Algorithm} {
+			if g != nil {
+				nodes(g.Nodes, opsets)
+			}
+		}
+	}
+}
+
+// versions returns the versions by domain.
+func versions(list []Opset) map[string]int64 {
+	out := map[string]int64{}
+	for _, o := range list {
+		out[standard(o.Domain)] = o.Version
+	}
+	return out
+}
+
+// marker returns a function that says why attnx cannot run a node; it says
+// nothing if attnx can, for all that the node's operator tells.
+func (m *Model) marker() func(n *Node, opsets map[string]int64) string {
+	type id struct{ domain, name, overload string }
+	functions := map[id]bool{}
+	for _, f := range m.Functions {
+		functions[id{standard(f.Domain), f.Name, f.Overload}] = true
+	}
+	return func(n *Node, opsets map[string]int64) string {
+		domain := standard(n.Domain)
+		version := opsets[domain]
+		switch {
+		case functions[id{domain, n.Op, n.Overload}]:
+			return notFunctions
+		case version == 0:
+			return fmt.Sprintf("operator set %q is not imported", domain)
+		case domain != "" && domain != Microsoft:
+			return fmt.Sprintf("attnx does not know the domain %q", domain)
+		case domain == "" && version > newestOpset:
+			return fmt.Sprintf("opset %d is newer than attnx knows, %d", version, newestOpset)
+		case domain == Microsoft && microsoftOps[n.Op].since == 0:
+			return fmt.Sprintf("%q is not an operator that attnx knows", n.Op)
+		}
+		return reasonOf(operator(n, version))
+	}
+}
+
+// reasonOf returns what an error says, without the place.
+func reasonOf(err error) string {
+	var bad *FormatError
+	var unsupported *UnsupportedError
+	switch {
+	case errors.As(err, &bad):
+		return bad.Reason
+	case errors.As(err, &unsupported):
+		return unsupported.Reason
+	}
+	return ""
+}
+
+// WhyNot says why attnx does not take a value of v's type; empty if it does.
+func (v ValueInfo) WhyNot() string {
+	switch {
+	case v.Other != nil:
+		return "a value that is not a tensor is not supported"
+	case v.DataType == 0:
+		return ""
+	}
+	return reasonOf(checkType(v.DataType, ""))
+}
+
+// WhyNot says why attnx does not take a tensor of t's type; empty if it does.
+func (t *Tensor) WhyNot() string {
+	if t.DataType == String {
+		return "tensors of strings are not supported"
+	}
+	return reasonOf(checkType(t.DataType, ""))
+}
