@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -29,11 +30,7 @@ type inspection struct {
 	Sealed     bool              `json:"sealed"`
 	Root       string            `json:"root,omitempty"` // of a sealed file; hexadecimal
 	ContentID  string            `json:"content_id,omitempty"`
-	IRVersion  int64             `json:"ir_version,omitempty"`
-	Opset      map[string]int64  `json:"opset,omitempty"`
-	Inputs     []string          `json:"inputs,omitempty"`
-	Outputs    []string          `json:"outputs,omitempty"`
-	Nodes      map[string]int    `json:"nodes,omitempty"` // by operator
+	*onnxInspection
 }
 
 type inspectedTensor struct {
@@ -41,13 +38,22 @@ type inspectedTensor struct {
 	DType string `json:"dtype"`
 	Shape []int  `json:"shape"`
 	Bytes int64  `json:"bytes"`
+
+	Sparse bool   `json:"sparse,omitempty"`  // bytes are those of the values that are not zero
+	WhyNot string `json:"why_not,omitempty"` // attnx cannot run it
 }
 
 func inspectCommand(s streams) *cobra.Command {
 	var asJSON, nodes bool
 	cmd := &cobra.Command{
-		Use:     "inspect FILE",
-		Short:   "Show what is in a checkpoint, a model folder or an ONNX file",
+		Use:   "inspect FILE",
+		Short: "Show what is in a checkpoint, a model folder or an ONNX file",
+		Long: `Show what is in a file or folder.
+
+Of an ONNX file inspect shows all that the format allows, other tools' files too,
+and marks the operators, types and domains that attnx cannot run. --nodes prints
+every node, those of graphs within nodes and of functions too. A file is refused
+only if its bytes are not ONNX.`,
 		Example: "  attnx inspect runs/go\n  attnx inspect go.onnx --nodes",
 		Args:    oneArg("checkpoint, safetensors file, folder or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,7 +97,7 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 	}
 	x := inspection{File: path, Bytes: info.Size(), Metadata: map[string]string{}}
 	if kind == onnxFile {
-		m, err := readModel(path)
+		m, err := onnx.DecodeFile(path)
 		if err != nil {
 			return err
 		}
@@ -149,7 +155,7 @@ func (x *inspection) safetensors(path string) error {
 	}
 	for _, t := range f.Tensors() {
 		n, _ := format.Elements(t.Shape)
-		x.Tensors = append(x.Tensors, inspectedTensor{t.Name, t.DType.String(), t.Shape, int64(n * t.DType.Size())})
+		x.Tensors = append(x.Tensors, inspectedTensor{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Bytes: int64(n * t.DType.Size())})
 		if t.DType.Float() && !strings.HasPrefix(t.Name, format.MomentPrefix) {
 			x.Parameters += int64(n)
 		}
@@ -157,58 +163,11 @@ func (x *inspection) safetensors(path string) error {
 	return nil
 }
 
-func (x *inspection) onnx(m *onnx.Model) {
-	x.Kind, x.Metadata, x.IRVersion = "onnx", m.Metadata, m.IRVersion
-	x.Opset, x.Nodes = map[string]int64{}, map[string]int{}
-	for _, o := range m.Opsets {
-		x.Opset[o.Domain] = o.Version
-	}
-	for _, v := range m.Graph.Inputs {
-		x.Inputs = append(x.Inputs, v.String())
-	}
-	for _, v := range m.Graph.Outputs {
-		x.Outputs = append(x.Outputs, v.String())
-	}
-	for _, n := range m.Graph.Nodes {
-		x.Nodes[n.Op]++
-	}
-	for _, t := range m.Graph.Initializers {
-		n := t.Elements()
-		shape := make([]int, len(t.Dims))
-		for i, d := range t.Dims {
-			shape[i] = int(d)
-		}
-		x.Tensors = append(x.Tensors, inspectedTensor{t.Name, t.DataType.String(), shape, n * t.DataType.Size()})
-		if t.DataType.Floating() {
-			x.Parameters += n
-		}
-	}
-	// A file of ours has constants beside the parameters, such as the mask.
-	if c, err := model.ParseConfig(m.Metadata[model.MetaConfig]); err == nil {
-		if n, err := c.Parameters(); err == nil {
-			x.Parameters = int64(n)
-		}
-	}
-}
-
 func (x *inspection) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s: %s, %s bytes, %s parameters\n", x.File, x.Kind, thousands(int(x.Bytes)), thousands(int(x.Parameters)))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if x.Kind == "onnx" {
-		fmt.Fprintf(tw, "IR version\t%d\n", x.IRVersion)
-		for _, domain := range sortedKeys(x.Opset) {
-			name := domain
-			if name == "" {
-				name = "ai.onnx"
-			}
-			fmt.Fprintf(tw, "opset\t%s %d\n", name, x.Opset[domain])
-		}
-		for _, i := range x.Inputs {
-			fmt.Fprintf(tw, "input\t%s\n", i)
-		}
-		for _, o := range x.Outputs {
-			fmt.Fprintf(tw, "output\t%s\n", o)
-		}
+	if x.onnxInspection != nil {
+		x.onnxInspection.print(tw)
 	}
 	switch {
 	case x.Sealed:
@@ -217,24 +176,24 @@ func (x *inspection) print(w io.Writer) error {
 		fmt.Fprintf(tw, "seal\tnone: nothing tells whether it is what was saved\n")
 	}
 	for _, k := range sortedKeys(x.Metadata) {
-		fmt.Fprintf(tw, "%s\t%s\n", k, shortened(x.Metadata[k]))
+		fmt.Fprintf(tw, "%s\t%s\n", printable(k), shortened(x.Metadata[k]))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
 	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(x.Nodes) > 0 {
-		fmt.Fprintln(tw, "\noperator\tnodes")
-		for _, op := range sortedKeys(x.Nodes) {
-			fmt.Fprintf(tw, "%s\t%d\n", op, x.Nodes[op])
-		}
-		if err := tw.Flush(); err != nil {
+	if x.onnxInspection != nil {
+		if err := x.printOperators(tw); err != nil {
 			return err
 		}
 	}
 	fmt.Fprintln(tw, "\ntensor\ttype\tshape\tbytes")
 	for _, t := range x.Tensors {
-		fmt.Fprintf(tw, "%s\t%s\t%v\t%s\n", t.Name, t.DType, t.Shape, thousands(int(t.Bytes)))
+		typ := t.DType
+		if t.Sparse {
+			typ = "sparse " + typ
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%v\t%s%s\n", printable(t.Name), typ, t.Shape, thousands(int(t.Bytes)), cannotRun(t.WhyNot))
 	}
 	return tw.Flush()
 }
@@ -250,9 +209,18 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // shortened keeps long metadata, such as a tokenizer, on one line.
 func shortened(s string) string {
-	s = oneLine(s)
-	if r := []rune(s); len(r) > 100 {
-		return fmt.Sprintf("%s... (%d characters)", string(r[:100]), len(r))
+	if r := []rune(oneLine(s[:min(len(s), 1000)])); len(r) > 100 {
+		return fmt.Sprintf("%s... (%d characters)", printable(string(r[:100])), utf8.RuneCountInString(s))
 	}
-	return s
+	return printable(oneLine(s))
+}
+
+// printable returns a name of a file as it may go to a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, s)
 }

@@ -190,7 +190,7 @@ func TestReadFile(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ path, want string }{
 		"a cycle":       {path, "a cycle"},
-		"a folder":      {dir, "it is no regular file"},
+		"a folder":      {dir, "it is not a regular file"},
 		"nothing there": {filepath.Join(dir, "none"), "no such file"},
 		"2 GiB":         {sparse, "2147483648 bytes are more than protobuf can hold"},
 	} {

@@ -232,7 +232,6 @@ func TestDecodeMemory(t *testing.T) {
 		})
 	}
 
-
 	// A large file of nothing but objects is refused before they take more than
 	// a file of real ones.
 	for what, field := range map[string][]byte{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -13,7 +14,7 @@ import (
 )
 
 var types = []onnx.DataType{onnx.Float, onnx.Double, onnx.Float16, onnx.BFloat16, onnx.Int64, onnx.Int32, onnx.Int16, onnx.Int8,
-	onnx.Uint64, onnx.Uint32, onnx.Uint16, onnx.Uint8, onnx.Bool}
+	onnx.Uint64, onnx.Uint32, onnx.Uint16, onnx.Uint8, onnx.Bool, onnx.Complex128, onnx.Float8E8M0, onnx.Int4, onnx.Uint2, onnx.Float6E2M3}
 
 var names = rapid.StringMatching(`[a-zA-Z0-9_./é ]{0,12}`)
 
@@ -28,12 +29,11 @@ func list[T any](t *rapid.T, most int, label string, draw func(i int) T) []T {
 
 func drawTensor(t *rapid.T) *onnx.Tensor {
 	x := &onnx.Tensor{Name: names.Draw(t, "name"), DataType: rapid.SampledFrom(types).Draw(t, "type"), DocString: names.Draw(t, "doc")}
-	n := x.DataType.Size()
 	x.Dims = list(t, 3, "rank", func(int) int64 {
-		d := rapid.Int64Range(0, 24).Draw(t, "dim") // past 4096 bytes now and then, where Encode refers instead of copying
-		n *= d
-		return d
+		return rapid.Int64Range(0, 24).Draw(t, "dim") // past 4096 bytes now and then, where Encode refers instead of copying
 	})
+	x.Metadata = drawEntries(t)
+	n := x.Bytes()
 	if rapid.IntRange(0, 3).Draw(t, "external") == 0 {
 		x.External = &onnx.External{Location: "w", Offset: rapid.Int64Range(0, 1<<40).Draw(t, "offset"), Length: n, Checksum: names.Draw(t, "sum")}
 		if rapid.Bool().Draw(t, "whole") {
@@ -45,8 +45,49 @@ func drawTensor(t *rapid.T) *onnx.Tensor {
 	return x
 }
 
+func drawEntries(t *rapid.T) []onnx.Entry {
+	return list(t, 2, "entries", func(int) onnx.Entry { return onnx.Entry{Key: names.Draw(t, "key"), Value: names.Draw(t, "value")} })
+}
+
+func drawSparse(t *rapid.T) *onnx.SparseTensor {
+	return &onnx.SparseTensor{Values: drawTensor(t), Indices: drawTensor(t), Dims: []int64{rapid.Int64Range(0, 9).Draw(t, "dim")}}
+}
+
+func drawType(t *rapid.T, depth int) *onnx.Type {
+	kinds := []onnx.TypeKind{onnx.TensorType, onnx.SparseTensorType, onnx.OpaqueType, onnx.SequenceType, onnx.OptionalType, onnx.MapType}
+	if depth > 2 {
+		kinds = kinds[:3]
+	}
+	x := &onnx.Type{Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Denotation: names.Draw(t, "denotation"), NoShape: true}
+	switch x.Kind {
+	case onnx.TensorType, onnx.SparseTensorType:
+		v := drawShape(t)
+		x.DataType, x.Dims, x.NoShape = v.DataType, v.Dims, v.NoShape
+	case onnx.OpaqueType:
+		x.Domain, x.Name = names.Draw(t, "domain"), names.Draw(t, "name")
+	case onnx.MapType:
+		x.DataType, x.Elem = onnx.Int64, drawType(t, depth+1)
+	default:
+		x.Elem = drawType(t, depth+1)
+	}
+	return x
+}
+
 func drawValue(t *rapid.T) onnx.ValueInfo {
-	v := onnx.ValueInfo{Name: names.Draw(t, "name"), DataType: rapid.SampledFrom(types).Draw(t, "type"), NoShape: rapid.Bool().Draw(t, "no shape")}
+	v := drawShape(t)
+	if rapid.IntRange(0, 4).Draw(t, "other") == 0 {
+		if x := drawType(t, 1); x.Kind != onnx.TensorType {
+			x.Denotation = ""
+			v = onnx.ValueInfo{NoShape: true, Other: x}
+		}
+	}
+	v.Name, v.DocString, v.Denotation, v.Metadata = names.Draw(t, "name"), names.Draw(t, "doc"), names.Draw(t, "denotation"), drawEntries(t)
+	return v
+}
+
+// drawShape draws the type and shape of a tensor.
+func drawShape(t *rapid.T) onnx.ValueInfo {
+	v := onnx.ValueInfo{DataType: rapid.SampledFrom(types).Draw(t, "type"), NoShape: rapid.Bool().Draw(t, "no shape")}
 	if v.NoShape {
 		v.DataType *= onnx.DataType(rapid.IntRange(0, 1).Draw(t, "typed"))
 		return v
@@ -64,8 +105,8 @@ func drawValue(t *rapid.T) onnx.ValueInfo {
 }
 
 func drawAttribute(t *rapid.T, i, depth int) onnx.Attribute {
-	a := onnx.Attribute{Name: fmt.Sprintf("a%d", i), Type: onnx.AttributeType(rapid.IntRange(1, 8).Draw(t, "type"))}
-	if depth > 2 && a.Type == onnx.AttrGraph {
+	a := onnx.Attribute{Name: fmt.Sprintf("a%d", i), Type: onnx.AttributeType(rapid.IntRange(1, 14).Draw(t, "type")), DocString: names.Draw(t, "doc")}
+	if depth > 2 && (a.Type == onnx.AttrGraph || a.Type == onnx.AttrGraphs) {
 		a.Type = onnx.AttrInt
 	}
 	switch a.Type {
@@ -83,10 +124,46 @@ func drawAttribute(t *rapid.T, i, depth int) onnx.Attribute {
 		a.Floats = list(t, 3, "floats", func(int) float32 { return rapid.Float32().Draw(t, "float") })
 	case onnx.AttrInts:
 		a.Ints = list(t, 3, "ints", func(int) int64 { return rapid.Int64().Draw(t, "int") })
+	case onnx.AttrTensors:
+		a.Tensors = list(t, 2, "tensors", func(int) *onnx.Tensor { return drawTensor(t) })
+	case onnx.AttrGraphs:
+		a.Graphs = list(t, 2, "graphs", func(int) *onnx.Graph { return drawGraph(t, depth+1) })
+	case onnx.AttrSparse:
+		a.Sparse = []*onnx.SparseTensor{drawSparse(t)}
+	case onnx.AttrSparses:
+		a.Sparse = list(t, 2, "sparse", func(int) *onnx.SparseTensor { return drawSparse(t) })
+	case onnx.AttrType:
+		a.Types = []*onnx.Type{drawType(t, 1)}
+	case onnx.AttrTypes:
+		a.Types = list(t, 2, "types", func(int) *onnx.Type { return drawType(t, 1) })
 	case onnx.AttrStrings:
 		a.Strings = list(t, 3, "strings", func(int) []byte { return []byte(names.Draw(t, "string")) })
 	}
 	return a
+}
+
+func drawNodes(t *rapid.T, depth int) []*onnx.Node {
+	name := func(int) string { return names.Draw(t, "name") }
+	return list(t, 3, "nodes", func(int) *onnx.Node {
+		return &onnx.Node{
+			Inputs: list(t, 3, "inputs", name), Outputs: list(t, 3, "outputs", name),
+			Name: name(0), Op: name(0), DocString: name(0), Domain: name(0), Overload: name(0), Metadata: drawEntries(t),
+			Attributes: list(t, 3, "attributes", func(i int) onnx.Attribute { return drawAttribute(t, i, depth) }),
+			Devices: list(t, 1, "devices", func(int) onnx.NodeDevices {
+				stage := rapid.Int32Range(0, 9).Draw(t, "stage")
+				return onnx.NodeDevices{Configuration: name(0), Sharding: [][]byte{{0x10, 7}}, Stage: &stage}
+			}),
+		}
+	})
+}
+
+func drawFunction(t *rapid.T) *onnx.Function {
+	name := func(int) string { return names.Draw(t, "name") }
+	return &onnx.Function{
+		Name: name(0), Domain: name(0), Overload: name(0), DocString: name(0), Inputs: list(t, 2, "inputs", name), Outputs: list(t, 2, "outputs", name),
+		Attributes: list(t, 2, "attributes", name), Defaults: list(t, 2, "defaults", func(i int) onnx.Attribute { return drawAttribute(t, i, 2) }),
+		Nodes: drawNodes(t, 2), Opsets: []onnx.Opset{{Version: 3}}, Values: []onnx.ValueInfo{drawValue(t)}, Metadata: drawEntries(t),
+	}
 }
 
 func drawGraph(t *rapid.T, depth int) *onnx.Graph {
@@ -94,12 +171,11 @@ func drawGraph(t *rapid.T, depth int) *onnx.Graph {
 	value := func(int) onnx.ValueInfo { return drawValue(t) }
 	return &onnx.Graph{
 		Name: names.Draw(t, "graph"), DocString: names.Draw(t, "doc"),
-		Nodes: list(t, 3, "nodes", func(int) *onnx.Node {
-			return &onnx.Node{
-				Inputs: list(t, 3, "inputs", name), Outputs: list(t, 3, "outputs", name),
-				Name: name(0), Op: name(0), DocString: name(0), Domain: name(0),
-				Attributes: list(t, 3, "attributes", func(i int) onnx.Attribute { return drawAttribute(t, i, depth) }),
-			}
+		Nodes:    drawNodes(t, depth),
+		Metadata: drawEntries(t),
+		Sparse:   list(t, 1, "sparse", func(int) *onnx.SparseTensor { return drawSparse(t) }),
+		Annotations: list(t, 1, "annotations", func(int) onnx.Annotation {
+			return onnx.Annotation{Tensor: name(0), Parameters: drawEntries(t)}
 		}),
 		Initializers: list(t, 2, "initializers", func(int) *onnx.Tensor { return drawTensor(t) }),
 		Inputs:       list(t, 2, "inputs", value), Outputs: list(t, 2, "outputs", value), Values: list(t, 2, "values", value),
@@ -116,7 +192,14 @@ func TestRoundTrip(t *testing.T) {
 			Opsets: list(t, 2, "opsets", func(int) onnx.Opset {
 				return onnx.Opset{Domain: names.Draw(t, "domain"), Version: rapid.Int64().Draw(t, "version")}
 			}),
-			Metadata: rapid.MapOfN(names, names, 0, 6).Draw(t, "metadata"),
+			Metadata:  rapid.MapOfN(names, names, 0, 6).Draw(t, "metadata"),
+			Functions: list(t, 2, "functions", func(int) *onnx.Function { return drawFunction(t) }),
+			Training: list(t, 1, "training", func(int) *onnx.Training {
+				return &onnx.Training{Initialization: drawGraph(t, 2), Algorithm: drawGraph(t, 2), InitializationBinding: drawEntries(t), UpdateBinding: drawEntries(t)}
+			}),
+			Devices: list(t, 1, "devices", func(int) onnx.Devices {
+				return onnx.Devices{Name: names.Draw(t, "name"), Count: 2, Names: []string{"a"}}
+			}),
 		}
 		var first, second bytes.Buffer
 		if err := m.Encode(&first); err != nil {
@@ -185,5 +268,33 @@ func TestTypedElements(t *testing.T) {
 				t.Errorf("got % x for %d elements, want % x", x.Raw, x.Elements(), c.want)
 			}
 		})
+	}
+}
+
+// The Python package onnx wrote an initializer of every element type, once as a
+// typed list and once as raw bytes (fixtures/oracle/onnx_view.py): both are read
+// as the same bytes.
+func TestEveryElementType(t *testing.T) {
+	m, err := onnx.DecodeFile("../../fixtures/onnx/types.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := map[string]*onnx.Tensor{}
+	for _, x := range m.Graph.Initializers {
+		raw[x.Name] = x
+	}
+	pairs := 0
+	for name, x := range raw {
+		other := raw[strings.TrimSuffix(name, "_typed")+"_raw"]
+		if !strings.HasSuffix(name, "_typed") || other == nil {
+			continue
+		}
+		pairs++
+		if !bytes.Equal(x.Raw, other.Raw) || int64(len(x.Raw)) != x.Bytes() || len(x.Raw) == 0 {
+			t.Errorf("%s: % x as a list, % x as raw bytes", name, x.Raw, other.Raw)
+		}
+	}
+	if pairs < 27 {
+		t.Errorf("%d types", pairs)
 	}
 }

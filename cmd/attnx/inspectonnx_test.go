@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/fixtures"
+)
+
+// onnxView is what the Python package onnx sees in a file
+// (fixtures/oracle/onnx_view.py).
+type onnxView struct {
+	Accepted     bool
+	Why          string
+	IR           int64
+	Inputs       []string
+	Outputs      []string
+	Operators    map[string]int
+	Initializers [][2]any // name and shape
+	Functions    []string
+}
+
+// inspect shows a file that the Python checker accepts, with what that package
+// sees in it. It never ends otherwise than with an answer.
+func (v onnxView) compare(t *testing.T, path string) {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	code := run([]string{"inspect", path, "--json"}, strings.NewReader(""), &out, &stderr)
+	if !v.Accepted && code == exitUsage {
+		return
+	}
+	if code != exitOK {
+		t.Errorf("%s: exit code %d: %s", path, code, &stderr)
+		return
+	}
+	x := inspection{onnxInspection: &onnxInspection{}}
+	if err := json.Unmarshal(out.Bytes(), &x); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	names := func(list []string) []string { // without the types
+		var out []string
+		for _, s := range list {
+			if name, err := unquoted(s); err == nil {
+				out = append(out, name)
+			} else {
+				out = append(out, s[:strings.IndexByte(s, ' ')])
+			}
+		}
+		return out
+	}
+	tensors := [][2]any{}
+	for _, w := range x.Tensors {
+		shape := []any{}
+		for _, d := range w.Shape {
+			shape = append(shape, float64(d))
+		}
+		tensors = append(tensors, [2]any{w.Name, shape})
+	}
+	var functions []string
+	for _, f := range x.Functions {
+		functions = append(functions, f.Name)
+	}
+	for what, pair := range map[string][2]any{
+		"IR version": {x.IRVersion, v.IR}, "inputs": {names(x.Inputs), v.Inputs}, "outputs": {names(x.Outputs), v.Outputs},
+		"operators": {x.Nodes, v.Operators}, "initializers": {tensors, v.Initializers}, "functions": {functions, v.Functions},
+	} {
+		if got, want := fmt.Sprint(pair[0]), fmt.Sprint(pair[1]); got != want && v.IR != 0 {
+			t.Errorf("%s: %s are\n%s, the package onnx has\n%s", path, what, got, want)
+		}
+	}
+	out.Reset()
+	if code := run([]string{"inspect", path, "--nodes"}, strings.NewReader(""), &out, &stderr); code != exitOK {
+		t.Errorf("%s --nodes: exit code %d: %s", path, code, &stderr)
+	}
+	nodes := 0
+	for _, n := range v.Operators {
+		nodes += n
+	}
+	if got := strings.Count(out.String(), " = "); got < nodes {
+		t.Errorf("%s --nodes: %d nodes of %d", path, got, nodes)
+	}
+}
+
+// unquoted returns the name at the beginning of a line, if it is in quotes.
+func unquoted(line string) (string, error) {
+	var name string
+	err := json.NewDecoder(strings.NewReader(line)).Decode(&name)
+	return name, err
+}
+
+// The files of fixtures/onnx hold what the format allows and attnx does not
+// run. The Python checker accepts all of them.
+func TestInspectONNX(t *testing.T) {
+	folder := filepath.Join("..", "..", "fixtures", "onnx")
+	data, err := os.ReadFile(filepath.Join(folder, "views.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden struct{ Files map[string]onnxView }
+	if err := json.Unmarshal(data, &golden); err != nil {
+		t.Fatal(err)
+	}
+	if len(golden.Files) < 19 {
+		t.Fatalf("%d files", len(golden.Files))
+	}
+	for name, v := range golden.Files {
+		if !v.Accepted {
+			t.Errorf("%s: the package onnx refuses it: %s", name, v.Why)
+		}
+		v.compare(t, filepath.Join(folder, name))
+	}
+}
+
+// Every model of ONNX's backend suite, and, where the variable ATTNX_ONNX names
+// files or folders, every ONNX file there: inspect shows those that the Python
+// checker accepts, with what the Python package sees in them, and what is
+// written of a file that was read is the same model.
+func TestInspectSuite(t *testing.T) {
+	python := os.Getenv("ATTNX_PYTHON")
+	if python == "" || !fixtures.Exhaustive() {
+		t.Skip("set ATTNX_PYTHON to a Python with onnx, and ATTNX_EXHAUSTIVE=1, to walk through ONNX's backend suite")
+	}
+	script := filepath.Join("..", "..", "fixtures", "oracle", "onnx_view.py")
+	folder := t.TempDir()
+	args := append([]string{"-B", script, "--suite", folder}, filepath.SplitList(os.Getenv("ATTNX_ONNX"))...)
+	cmd := exec.Command(python, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	var views map[string]onnxView
+	if err := json.Unmarshal(out[bytes.LastIndexByte(bytes.TrimSpace(out), '\n')+1:], &views); err != nil {
+		t.Fatal(err)
+	}
+	accepted, shown := 0, t.TempDir()
+	var pairs [][2]string
+	for path, v := range views {
+		v.compare(t, path)
+		if !v.Accepted {
+			continue
+		}
+		accepted++
+		m, err := onnx.DecodeFile(path)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		to := filepath.Join(shown, fmt.Sprint(len(pairs)))
+		if err := writeTo(to, m.Encode); err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		pairs = append(pairs, [2]string{path, to})
+	}
+	t.Logf("%d files, %d accepted by the package onnx", len(views), accepted)
+	if accepted < 1800 {
+		t.Errorf("%d files that the package onnx accepts are too few", accepted)
+	}
+	slices.SortFunc(pairs, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	list, err := json.Marshal(pairs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(shown, "pairs.json")
+	if err := os.WriteFile(file, list, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(python, "-B", script, "--same", file).CombinedOutput(); err != nil {
+		t.Errorf("%s", out[:min(len(out), 5000)])
+	} else {
+		t.Logf("%s", out)
+	}
+}
