@@ -233,6 +233,12 @@ func (c *Checkpoint) take(tensors []format.Tensor) {
 	}
 }
 
+// Resumable reports whether a file holds a training state: a run can continue
+// from it.
+func Resumable(f *format.Reader) bool {
+	return slices.ContainsFunc(f.Tensors(), func(i format.TensorInfo) bool { return i.Name == blobOptions })
+}
+
 // Losses returns the losses in the metadata of a checkpoint file; nil are
 // those that are not known.
 func Losses(meta map[string]string) (train, val *float64, err error) {

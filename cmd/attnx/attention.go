@@ -35,6 +35,11 @@ and a column for each head.`,
 				if _, err := pictureFormat(out); err != nil {
 					return err
 				}
+				place, err := claim(pictureOutput, out, args[0])
+				if err != nil {
+					return err
+				}
+				defer place.Close()
 			}
 			c, _, err := loadCheckpoint(args[0], s, model.LoadModel)
 			if err != nil {

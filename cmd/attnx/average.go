@@ -33,6 +33,11 @@ with --last K for the newest K of them.`,
 			if cmd.Flags().Changed("last") && last < 1 {
 				return fmt.Errorf("--last %d: take 1 or more", last)
 			}
+			place, err := claim(checkpointOutput, out, args...)
+			if err != nil {
+				return err
+			}
+			defer place.Close()
 			paths, err := checkpointsOf(args, last)
 			if err != nil {
 				return err

@@ -58,7 +58,7 @@ rounding is told: how many weights changed, and by how much at most.`,
 		Args:    oneArg("checkpoint, folder or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dtype, known := precisions[precision]
-			toCheckpoint := strings.HasSuffix(out, ".safetensors")
+			toCheckpoint := strings.EqualFold(filepath.Ext(out), ".safetensors")
 			switch {
 			case out == "":
 				return fmt.Errorf("-o is missing: name a file that ends with .safetensors for a checkpoint, or a folder")
@@ -67,10 +67,15 @@ rounding is told: how many weights changed, and by how much at most.`,
 			case toCheckpoint && dtype != format.Float32:
 				return fmt.Errorf("--dtype %s: a checkpoint holds float32: name a folder with -o", precision)
 			}
-			load := loader(model.LoadModel)
+			load, what := loader(model.LoadModel), folderOutput
 			if toCheckpoint {
-				load = model.Load
+				load, what = model.Load, checkpointOutput
 			}
+			place, err := claim(what, out, args[0])
+			if err != nil {
+				return err
+			}
+			defer place.Close()
 			c, rounding, err := readAny(args[0], s, load)
 			if err != nil {
 				return err

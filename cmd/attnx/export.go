@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,8 +25,8 @@ func exportCommand(s streams) *cobra.Command {
 		Short: "Write a model as an ONNX file or as a folder for every runtime",
 		Long: `Write a checkpoint as an ONNX file. The file carries the configuration, the
 tokenizer and the fingerprint of the network: attnx generate needs nothing
-else. Past 1.9 GB the weights go to a file beside it. A file that is there is
-replaced once the new one is complete.
+else. Past 1.9 GB the weights go to a file beside it. An earlier export of the
+same name is replaced once the new one is complete; any other file is kept.
 
 Profiles:
   plain  input_ids int64 (batch_size, sequence_length) to logits; any sizes;
@@ -88,16 +87,18 @@ Profiles:
 				}
 				return printJSON(s.out, report)
 			}
+			place, err := claim(onnxOutput, out, args[0], as.text)
+			if err != nil {
+				return err
+			}
+			defer place.Close()
 			load := loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
 				load = model.Load
 			}
-			c, path, err := loadCheckpoint(args[0], s, load)
+			c, _, err := loadCheckpoint(args[0], s, load)
 			if err != nil {
 				return err
-			}
-			if sameFile(path, out) {
-				return fmt.Errorf("-o %s is the checkpoint itself: name another file", out)
 			}
 			text, err := as.heldOut(c, how.Options)
 			if err != nil {
@@ -135,16 +136,6 @@ Profiles:
 	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
 	jsonFlag(cmd, &asJSON, exportReport{})
 	return cmd
-}
-
-// sameFile reports whether both paths lead to one file that is there.
-func sameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
 }
 
 func joined[T ~string](names []T) string {

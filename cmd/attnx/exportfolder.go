@@ -77,6 +77,11 @@ func (f folders) run(ctx context.Context, name, out string, how form, as numbers
 	if f.web && how.Fuse {
 		return r, fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
 	}
+	free, err := f.claim(out, name, as.text)
+	if err != nil {
+		return r, err
+	}
+	defer free()
 	c, _, err := loadCheckpoint(name, s, model.LoadModel)
 	if err != nil {
 		return r, err
@@ -101,6 +106,35 @@ func (f folders) run(ctx context.Context, name, out string, how form, as numbers
 	}
 	r.Lost, err = as.say(ctx, s.note, c, how, text, done)
 	return r, err
+}
+
+// claim claims both places, and returns what gives them free.
+func (f folders) claim(out, name, text string) (free func(), err error) {
+	var places []*store.Claim
+	free = func() {
+		for _, p := range places {
+			p.Close()
+		}
+	}
+	triton := f.triton
+	if isFolder(triton) {
+		triton = filepath.Join(triton, tritonName(name))
+	}
+	for _, path := range []string{out, triton} {
+		if path == "" {
+			continue
+		}
+		place, err := claim(folderOutput, path, name, text)
+		if err != nil {
+			free()
+			return nil, err
+		}
+		if places = append(places, place); place.Path == places[0].Path && len(places) > 1 {
+			free()
+			return nil, fmt.Errorf("%s: -o and --triton both name this folder: choose another for one of them", path)
+		}
+	}
+	return free, nil
 }
 
 // model writes the folder of a model m, which a checkpoint was written as.

@@ -474,7 +474,7 @@ func TestFolderRefuses(t *testing.T) {
 		{"the folder is not empty", []string{gpt2, "-o", full + "/"}},
 		{"the folder is not empty", []string{gpt2, "--triton", dir + "/repository"}},
 		{"does not exist: create it first", []string{gpt2, "-o", dir + "/a/b/"}},
-		{"no such file", []string{gpt2, "--triton", dir + "/a/b"}},
+		{"does not exist: create it first", []string{gpt2, "--triton", dir + "/a/b"}},
 		{"--web belongs to a folder", []string{gpt2, "-o", dir + "/x.onnx", "--web"}},
 		{"--web belongs to a folder", []string{gpt2, "--triton", dir + "/a", "--web"}},
 		{"no architecture \"simple\"", []string{simple, "-o", dir + "/a/", "--web"}},

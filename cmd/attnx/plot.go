@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"io"
@@ -105,7 +106,11 @@ func savePicture(path string, width, height vg.Length, paint func(draw.Canvas)) 
 	margin := vg.Points(8)
 	paint(draw.Crop(draw.New(canvas), margin, -margin, margin, -margin))
 	return store.Save(path, func(w io.Writer) error {
-		_, err := canvas.WriteTo(w)
+		var b bytes.Buffer
+		if _, err := canvas.WriteTo(&b); err != nil {
+			return err
+		}
+		_, err := w.Write(signed(format, b.Bytes()))
 		return err
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
@@ -79,10 +80,11 @@ comes after "not like" and "do like".`,
 
 func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, err error) {
 	r.Answers = []answer{}
-	folder, err := freshFolder(out)
+	folder, place, err := freshFolder(out)
 	if err != nil {
 		return r, err
 	}
+	defer place.Close()
 	in := func(name string) string { return filepath.Join(folder, name) }
 
 	say := func(n int, what string) { fmt.Fprintf(s.out, "\n%d. %s\n", n, what) }
@@ -164,23 +166,39 @@ Next:
 	return r, nil
 }
 
-// freshFolder makes the folder, or the first of name-2, name-3, ... that is
-// not there.
-func freshFolder(name string) (string, error) {
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return "", fmt.Errorf("--out: %w", err)
-	}
+// freshFolder claims and makes the folder, or the first of name-2, name-3, ...
+// that is not there.
+func freshFolder(name string) (string, *store.Claim, error) {
+	name = strings.TrimRight(name, string(filepath.Separator))
 	folder := name
-	for n := 2; ; n++ {
-		err := os.Mkdir(folder, 0o777)
+	for n := 2; n < 10000; n++ {
+		place, err := makeFresh(folder)
 		if err == nil {
-			return folder, nil
+			return folder, place, nil
 		}
-		if !errors.Is(err, fs.ErrExist) || n > 10000 {
-			return "", fmt.Errorf("--out: %w", err)
+		if !errors.Is(err, fs.ErrExist) {
+			return "", nil, fmt.Errorf("--out: %w", err)
 		}
 		folder = fmt.Sprintf("%s-%d", name, n)
 	}
+	return "", nil, fmt.Errorf("--out %s: 10,000 folders of this name are there: choose another", name)
+}
+
+func makeFresh(folder string) (*store.Claim, error) {
+	if _, err := os.Lstat(folder); err == nil {
+		return nil, fs.ErrExist
+	}
+	place, err := claim(runOutput, folder)
+	if err != nil {
+		return nil, err
+	}
+	if err = os.MkdirAll(filepath.Dir(folder), 0o777); err == nil {
+		err = os.Mkdir(folder, 0o777)
+	}
+	if err != nil {
+		return nil, errors.Join(err, place.Close())
+	}
+	return place, nil
 }
 
 // fetchRuntime brings ONNX Runtime where it is not there. It returns why it

@@ -49,13 +49,18 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 		Example: "  attnx reseal model.safetensors\n  attnx reseal model.safetensors -o sealed.safetensors",
 		Args:    oneArg("safetensors file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := args[0]
+			path, what := args[0], checkpointOutput
 			if out == "" {
-				out = path
+				out, what = path, resealedOutput
 			}
 			if err := regularFile(path); err != nil {
 				return err
 			}
+			place, err := claim(what, out, path)
+			if err != nil {
+				return err
+			}
+			defer place.Close()
 			f, err := os.Open(path)
 			if err != nil {
 				return err

@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("MODELS", models)
+			e.Setenv("REPOSITORY", filepath.Dir(readme))
 			if missing == nil {
 				e.Setenv(ort.EnvLibrary, lib)
 			}
@@ -66,6 +67,8 @@ func TestScripts(t *testing.T) {
 			"broken":      broken,
 			"externalize": externalize,
 			"unseal":      unseal,
+			"clash":       clash,
+			"hold":        hold,
 			"shell":       shell,
 			"whynot":      func(ts *testscript.TestScript, _ bool, _ []string) { ts.Logf("no ONNX Runtime: %v", missing) },
 		},

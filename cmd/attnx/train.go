@@ -20,8 +20,8 @@ import (
 
 // The files of a run's folder beside its checkpoints.
 const (
-	metricsFile  = "metrics.jsonl"
-	lossPlotFile = "loss.png"
+	metricsFile  = store.MetricsName
+	lossPlotFile = store.LossPlotName
 )
 
 // bpeVocab is the vocabulary of a bpe tokenizer where none is asked for: few
@@ -131,6 +131,11 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if held := heldBy(f.out); held != "" {
 		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or go on with --resume %[1]s", f.out, held)
 	}
+	place, err := claim(runOutput, f.out, f.data)
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	defer place.Close()
 	text, err := readText("--data", f.data, f.glob)
 	if err != nil {
 		return err
@@ -205,6 +210,11 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	} else if len(saved)+len(aside) == 0 {
 		return fmt.Errorf("--resume %s: the folder holds no checkpoint to go on from", f.resume)
 	}
+	place, err := claim(runOutput, f.resume)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
 	run, err := model.OpenRun(f.resume, f.keep)
 	if err != nil {
 		return err
@@ -274,10 +284,14 @@ func heldBy(folder string) string {
 	case len(aside) > 0:
 		return filepath.Base(aside[0])
 	}
-	for _, name := range []string{metricsFile, lossPlotFile} {
+	for _, name := range []string{metricsFile, lossPlotFile, store.LatestName, store.BestName} {
 		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil {
 			return name
 		}
+	}
+	// A run that never began leaves an empty lock.
+	if info, err := os.Lstat(filepath.Join(folder, store.LockName)); err == nil && (info.Size() > 0 || !info.Mode().IsRegular()) {
+		return store.LockName
 	}
 	return ""
 }

@@ -15,7 +15,7 @@ import (
 const (
 	LatestName    = "latest"
 	BestName      = "best"
-	lockName      = "LOCK"
+	LockName      = "LOCK"
 	corruptSuffix = ".corrupt"
 )
 
@@ -66,7 +66,7 @@ func (e *SpaceError) Error() string {
 type LockedError struct{ Folder string }
 
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("%s: another process trains into this folder: wait for its end, or choose another", e.Folder)
+	return fmt.Sprintf("%s: another process is writing to this run: wait until it ends, or choose another place", e.Folder)
 }
 
 // OpenFolder makes dir the folder of this process's run, making it if it is not
@@ -80,7 +80,7 @@ func OpenFolder(dir string, o Options) (*Folder, error) {
 	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(dir, lockName))
+	lock, err := lockFile(filepath.Join(dir, LockName))
 	if errors.Is(err, errLocked) {
 		return nil, &LockedError{Folder: dir}
 	}
@@ -149,13 +149,13 @@ func (f *Folder) Keep(newest int) { f.options.Keep = max(1, newest) }
 func (f *Folder) Abandon() error {
 	var names []string
 	if len(f.own) == len(f.steps) {
-		names = []string{LatestName, BestName, lockName}
+		names = []string{LatestName, BestName, LockName}
 	}
 	for _, step := range f.own {
 		names = append(names, stepName(step))
 	}
 	for _, name := range names {
-		if err := f.disk.remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) && name != lockName {
+		if err := f.disk.remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) && name != LockName {
 			return fmt.Errorf("%s: the run came to nothing, and what it wrote cannot be removed: %w", f.dir, err)
 		}
 	}

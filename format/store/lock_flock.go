@@ -14,12 +14,22 @@ var errLocked = errors.New("locked")
 // lockFile locks the file at path until it is closed or the process ends,
 // however it ends.
 func lockFile(path string) (io.Closer, error) {
+	return flock(path, os.O_RDWR|os.O_CREATE, syscall.LOCK_EX)
+}
+
+// shareLock locks a file that is there in common with others who share it, and
+// against those who call lockFile.
+func shareLock(path string) (io.Closer, error) {
+	return flock(path, os.O_RDONLY, syscall.LOCK_SH)
+}
+
+func flock(path string, open, how int) (io.Closer, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o666)
+		f, err := os.OpenFile(path, open|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o666)
 		if err != nil {
 			return nil, err
 		}
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
 			f.Close()
 			if errors.Is(err, syscall.EWOULDBLOCK) {
 				return nil, errLocked

@@ -14,11 +14,21 @@ const errorSharingViolation = syscall.Errno(32)
 // lockFile opens the file at path so that nobody else can, until it is closed
 // or the process ends.
 func lockFile(path string) (io.Closer, error) {
+	return openFor(path, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, syscall.OPEN_ALWAYS)
+}
+
+// shareLock opens a file that is there in common with others who share it, and
+// against those who call lockFile.
+func shareLock(path string) (io.Closer, error) {
+	return openFor(path, syscall.GENERIC_READ, syscall.FILE_SHARE_READ|syscall.FILE_SHARE_DELETE, syscall.OPEN_EXISTING)
+}
+
+func openFor(path string, access, share, create uint32) (io.Closer, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err
 	}
-	h, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
+	h, err := syscall.CreateFile(name, access, share, nil, create, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, errorSharingViolation) {
 		return nil, errLocked
 	}

@@ -2,14 +2,11 @@ package store
 
 import (
 	"bufio"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 )
 
 // Save makes what write produces the content of the file at path. It goes to a
@@ -28,14 +25,11 @@ func Save(path string, write func(io.Writer) error) error {
 
 // save is Save of a path that may be replaced.
 func save(d files, path string, mode fs.FileMode, write func(io.Writer) error) error {
-	folder := filepath.Dir(path)
-	temp := filepath.Join(folder, tempPrefix+strings.ToLower(rand.Text())+tempSuffix)
+	folder := parent(path)
+	temp := tempIn(folder)
 	f, err := d.create(temp, mode)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: the folder %s does not exist: create it first", path, folder)
-	}
 	if err != nil {
-		return fmt.Errorf("%s: no file can be made in %s: %w", path, folder, cause(err))
+		return notMade(path, folder, err)
 	}
 	renamed := false
 	defer func() { // also when write panics
@@ -55,6 +49,14 @@ func save(d files, path string, mode fs.FileMode, write func(io.Writer) error) e
 		return fmt.Errorf("%s: written, but a power cut may still undo it: syncing %s: %w", path, folder, cause(err))
 	}
 	return nil
+}
+
+// notMade says why nothing can be made in the folder of a path.
+func notMade(path, folder string, err error) error {
+	if _, missing := os.Stat(folder); errors.Is(missing, fs.ErrNotExist) {
+		return fmt.Errorf("%s: the folder %s does not exist: create it first", path, folder)
+	}
+	return fmt.Errorf("%s: nothing can be written in %s: %w", path, folder, cause(err))
 }
 
 // The name of a file that is being written: nothing reads it.
@@ -81,9 +83,22 @@ func replaceable(d files, path string) (fs.FileMode, error) {
 		// To write through the link and to replace it would both surprise someone.
 		return 0, fmt.Errorf("%s: it is a symbolic link: name the file it points to, or remove it", path)
 	case !info.Mode().IsRegular():
-		return 0, fmt.Errorf("%s: it is not a regular file (%v): choose another name", path, info.Mode().Type())
+		return 0, fmt.Errorf("%s: it is %s: name a regular file", path, special(info.Mode()))
 	}
 	return info.Mode().Perm(), nil
+}
+
+// special names what is neither a file nor a folder nor a link.
+func special(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "not a regular file"
 }
 
 // fill writes, syncs and closes f. A failed sync is not tried again: the kernel

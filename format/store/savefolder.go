@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +26,7 @@ type File struct {
 // behind. A path at which anything is but an empty folder is refused before
 // anything is written. Errors name path.
 func SaveFolder(path string, files []File) error {
-	path = filepath.Clean(path)
+	path = trimSeparators(path)
 	if base := filepath.Base(path); base == "." || base == ".." || base == string(filepath.Separator) {
 		return fmt.Errorf("%s: a folder cannot be put in the place of this one: name a new folder", path)
 	}
@@ -35,14 +34,10 @@ func SaveFolder(path string, files []File) error {
 	if err != nil {
 		return err
 	}
-	parent := filepath.Dir(path)
-	temp := filepath.Join(parent, tempPrefix+strings.ToLower(rand.Text())+tempSuffix)
-	err = os.Mkdir(temp, 0o777)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: the folder %s does not exist: create it first", path, parent)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: no folder can be made in %s: %w", path, parent, cause(err))
+	in := parent(path)
+	temp := tempIn(in)
+	if err := os.Mkdir(temp, 0o777); err != nil {
+		return notMade(path, in, err)
 	}
 	renamed := false
 	defer func() { // also when a file's Write panics
@@ -65,8 +60,8 @@ func SaveFolder(path string, files []File) error {
 		return fmt.Errorf("%s: not made: %w", path, cause(err))
 	}
 	renamed = true
-	if err := syncFolder(parent); err != nil {
-		return fmt.Errorf("%s: written, but a power cut may still undo it: syncing %s: %w", path, parent, cause(err))
+	if err := syncFolder(in); err != nil {
+		return fmt.Errorf("%s: written, but a power cut may still undo it: syncing %s: %w", path, in, cause(err))
 	}
 	return nil
 }

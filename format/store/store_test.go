@@ -168,7 +168,7 @@ func TestRefusedPaths(t *testing.T) {
 	socket := filepath.Join(dir, "socket")
 	if l, err := net.Listen("unix", socket); err == nil {
 		defer l.Close()
-		cases = append(cases, struct{ path, want string }{socket, "not a regular file"})
+		cases = append(cases, struct{ path, want string }{socket, "it is a socket"})
 	}
 	for _, c := range cases {
 		err := store.Save(c.path, func(io.Writer) error {

@@ -128,7 +128,7 @@ func TestEverySystemCall(t *testing.T) {
 			for _, e := range left {
 				name := e.Name()
 				_, checkpoint := stepOf(name)
-				if !checkpoint && name != LatestName && name != BestName && name != lockName || strings.HasPrefix(name, tempPrefix) {
+				if !checkpoint && name != LatestName && name != BestName && name != LockName || strings.HasPrefix(name, tempPrefix) {
 					t.Errorf("%s: %s is left", what, name)
 				}
 			}
