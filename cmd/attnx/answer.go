@@ -34,7 +34,11 @@ func fields(t reflect.Type) []string {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
-			names = append(names, fields(f.Type)...)
+			embedded := f.Type
+			if embedded.Kind() == reflect.Pointer {
+				embedded = embedded.Elem()
+			}
+			names = append(names, fields(embedded)...)
 			continue
 		}
 		if !f.IsExported() || name == "-" {
