@@ -65,8 +65,39 @@ type Report struct {
 	Verdict Verdict  `json:"verdict"`
 	Oracle  string   `json:"oracle"`
 	Reason  string   `json:"reason,omitempty"` // why the verdict is fail
+	Checks  []Check  `json:"checks"`           // of the files, before anything ran
 	Cases   int      `json:"cases"`
 	Results []Result `json:"results"`
+}
+
+// Check is the outcome of comparing one part of a file, or a file of a folder,
+// with what export writes from the checkpoint. Nothing is run for it.
+type Check struct {
+	File            string `json:"file"`
+	Part            string `json:"part"` // "initializers", "nodes", "metadata" or "contents"
+	Status          Status `json:"status"`
+	Compared        int    `json:"compared"`         // of Total
+	Total           int    `json:"total"`            // what export writes
+	Reason          string `json:"reason"`           // the first departures, or what could not be compared
+	FirstDifference string `json:"first_difference"` // the first value that the departures alter, such as "h.0.attn.scores"
+}
+
+// With returns the report with checks of the files. One that failed makes the
+// verdict fail.
+func (r Report) With(checks []Check) Report {
+	r.Checks = append([]Check{}, checks...)
+	for _, c := range checks {
+		if c.Status != StatusFail {
+			continue
+		}
+		reason := c.File + " failed: " + c.Part
+		if r.Reason != "" {
+			reason += "; " + r.Reason
+		}
+		r.Verdict, r.Reason = Fail, reason
+		break
+	}
+	return r
 }
 
 // Result is the outcome of one runtime over the cases it ran. The three
@@ -84,10 +115,11 @@ type Result struct {
 	ArgmaxChecked   int    `json:"argmax_checked"` // rows that ArgmaxAgreement is over
 }
 
-// WriteText writes the report as a table with a line a runtime, then the
-// reasons, which can be long, then the verdict.
+// WriteText writes the report as a table with a line for each check and one for
+// each runtime, then the reasons, which can be long, then the verdict.
 func (r Report) WriteText(w io.Writer) error {
 	var text strings.Builder
+	r.writeChecks(&text)
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "runtime\tstatus\tcases\tmax abs\tmax rel\targmax\tfirst difference")
 	for _, x := range r.Results {
@@ -99,6 +131,11 @@ func (r Report) WriteText(w io.Writer) error {
 			x.MaxAbs.cell("%.2e"), x.MaxRel.cell("%.2e"), (100 * x.ArgmaxAgreement).cell("%.4g%%"), first)
 	}
 	tw.Flush() // a Builder takes every write
+	for _, c := range r.Checks {
+		if c.Reason != "" {
+			fmt.Fprintf(&text, "%s: %s: %s\n", c.File, c.Part, c.Reason)
+		}
+	}
 	for _, x := range r.Results {
 		if x.Reason != "" {
 			fmt.Fprintf(&text, "%s: %s\n", x.Runtime, x.Reason)
@@ -111,4 +148,22 @@ func (r Report) WriteText(w io.Writer) error {
 	text.WriteByte('\n')
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// writeChecks writes the table of the checks, if there are any.
+func (r Report) writeChecks(text *strings.Builder) {
+	if len(r.Checks) == 0 {
+		return
+	}
+	tw := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "file\tpart\tstatus\tcompared\tfirst difference")
+	for _, c := range r.Checks {
+		first := c.FirstDifference
+		if first == "" {
+			first = "-"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%s\n", c.File, c.Part, c.Status, c.Compared, c.Total, first)
+	}
+	tw.Flush() // a Builder takes every write
+	text.WriteByte('\n')
 }

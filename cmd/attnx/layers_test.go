@@ -26,6 +26,7 @@ var layers = map[string][]string{
 	"model/train":       {"format", "model", "model/graph", "model/tokens"},
 	"internal/leak":     {},
 	"export/onnx":       {},
+	"export/compare":    {"export/onnx", "format"},
 	"export/placement":  {"export/onnx"},
 	"export":            {"export/onnx", "format", "format/store", "model/graph"},
 	"runtime":           {"format"},

@@ -38,7 +38,7 @@ type verification struct {
 	files      map[export.Profile]onnxModel // at most one of each
 	withCUDA   bool                         // it will be run on CUDA, too
 	length     int                          // of flat's sequence
-	strangers  []string                     // files that were exported from other weights
+	checks     []runtime.Check              // of the files
 }
 
 // flatLength is the length of the flat network that is made where no file of
@@ -51,6 +51,7 @@ const flatLength = 128
 type onnxModel struct {
 	path  string
 	model *onnx.Model // of path
+	form  form        // how export writes it from the checkpoint
 }
 
 // newVerification reads the files. It refuses one made from another network.
@@ -74,12 +75,14 @@ func (v *verification) read(path string) error {
 	if err != nil {
 		return err
 	}
-	verified, err := verifyWeights(path, m)
-	if err == nil {
-		err = verified()
-	}
-	if err != nil {
-		return err
+	if m.Metadata[export.MetaWeightsSHA256] != "" { // otherwise another tool moved them: they are compared all the same
+		verified, err := verifyWeights(path, m)
+		if err == nil {
+			err = verified()
+		}
+		if err != nil {
+			return err
+		}
 	}
 	info, err := export.Describe(m)
 	if err != nil {
@@ -87,9 +90,6 @@ func (v *verification) read(path string) error {
 	}
 	if info.Profile == export.Train {
 		return fmt.Errorf("%s: it holds a training step, and verify compares logits: export the checkpoint with --profile %s", path, export.Plain)
-	}
-	if q := m.Metadata[export.MetaQuantize]; q != "" {
-		return fmt.Errorf("%s: its weights are %s, and no bound on single values tells a right file from a wrong one: `attnx export --quantize %s --text FILE` measures what was lost", path, q, q)
 	}
 	want, err := fileFingerprint(v.checkpoint.Config, info.Profile, m)
 	if err != nil {
@@ -101,12 +101,17 @@ func (v *verification) read(path string) error {
 	if other, twice := v.files[info.Profile]; twice {
 		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, other.path, info.Profile)
 	}
-	v.files[info.Profile] = onnxModel{path, m}
+	checks, f, err := compareFile(v.checkpoint, path, m, info)
+	if err != nil {
+		return err
+	}
+	v.checks = append(v.checks, checks...)
+	if f.Quantize != "" {
+		return nil // no bound on single values tells a right file from a wrong one: it is compared and not run
+	}
+	v.files[info.Profile] = onnxModel{path, m, f}
 	if info.Profile == export.Flat {
 		v.length = info.Length
-	}
-	if hash, ok := m.MetadataValue(model.MetaCheckpoint); ok && hash != v.checkpoint.Weights.Hash() {
-		v.strangers = append(v.strangers, path)
 	}
 	return nil
 }
@@ -134,7 +139,8 @@ func (v *verification) run(ctx context.Context, s streams, names []string, seed 
 	cases := runtime.Cases(config.Vocab, config.Context, seed)
 	oracle, done := watch(s.note, oracle, candidates, cases)
 	defer done()
-	return runtime.Verify(ctx, oracle, candidates, cases)
+	report, err := runtime.Verify(ctx, oracle, candidates, cases)
+	return report.With(v.checks), err
 }
 
 // watch shows on a terminal what is run, and of how many tokens every runtime
@@ -198,7 +204,7 @@ func (v *verification) candidate(name string, named bool) runtime.Candidate {
 		c.Open = func() (runtime.Session, error) { return v.openORT(device) }
 		c.Locate = func(k runtime.Case) (string, error) { return v.locate(device, k) }
 		if m := v.files[export.Plain].model; m != nil {
-			c.DType = dtypeOf(m)
+			c.DType = export.ComputedIn(m)
 		}
 	case "onnx-go":
 		// It runs the flat file: no evidence for the plain one, so that it

@@ -67,9 +67,6 @@ Exit code 0: every runtime agrees; the plan has no node off the GPU and no copy.
 			if err != nil {
 				return err
 			}
-			for _, path := range v.strangers {
-				fmt.Fprintf(s.err, "attnx: %s was exported from other weights than those of %s\n", path, args[0])
-			}
 			report, err := v.run(cmd.Context(), s, names, seed)
 			if err != nil {
 				return err

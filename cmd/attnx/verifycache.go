@@ -26,14 +26,17 @@ var cacheLevels = []struct {
 // each optimization.
 func (v *verification) cachedCandidates(name string, named bool) []runtime.Candidate {
 	device := strings.TrimSuffix(strings.TrimPrefix(name, "ort-"), cacheSuffix)
-	shape := cacheShape(v.checkpoint.Config, v.files[export.Cache].model)
+	shape, computed := cacheShape(v.checkpoint.Config, v.files[export.Cache].model), format.Float32
+	if m := v.files[export.Cache].model; m != nil {
+		computed = export.ComputedIn(m)
+	}
 	var forms []runtime.Form
 	for _, way := range shape.Ways() {
 		forms = append(forms, runtime.Form{Name: string(way), Of: func(s runtime.Session) runtime.Session { return runtime.Cached(s, shape, way) }})
 	}
 	var out []runtime.Candidate
 	for _, l := range cacheLevels {
-		c := runtime.Candidate{Name: name, Named: named, Forms: forms, DType: shape.DType}
+		c := runtime.Candidate{Name: name, Named: named, Forms: forms, DType: computed}
 		if device == "cpu" {
 			c.Name += " (" + l.name + ")"
 		} else if l.level != ort.OptimizeAll {
@@ -70,15 +73,17 @@ func cacheShape(c model.Config, m *onnx.Model) runtime.CacheShape {
 	}
 	if m != nil {
 		shape.Shared = fixedShapes(m)
-		shape.DType = dtypeOf(m)
+		shape.DType = pastType(m)
 	}
 	return shape
 }
 
-// dtypeOf returns the type that a file computes in.
-func dtypeOf(m *onnx.Model) format.DType {
-	if t, err := export.ParseDType(m.Metadata[export.MetaDType]); err == nil {
-		return t
+// pastType returns the type that a file declares for its past.
+func pastType(m *onnx.Model) format.DType {
+	for _, in := range m.Graph.Inputs {
+		if in.Name == "past_key_values.0.key" && onnxTypes[in.DataType] != format.Invalid {
+			return onnxTypes[in.DataType]
+		}
 	}
 	return format.Float32
 }

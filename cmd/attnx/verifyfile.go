@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/compare"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+)
+
+// shownDepartures bounds the departures that a report lists of one part.
+const shownDepartures = 5
+
+// formOf returns how export writes a file like m. A file whose numbers are
+// 16 bits wide without saying so was rounded by another tool: it is compared
+// with the float32 one.
+func formOf(m *onnx.Model, info export.Info) (f form, rounded bool) {
+	f = form{Options: export.FormOf(m, info), last: info.Profile == export.Cache && lastLogits(m)}
+	if _, says := m.Metadata[export.MetaDType]; !says && f.DType != format.Invalid {
+		f.DType, rounded = format.Invalid, true
+	}
+	return f, rounded
+}
+
+// compareFile compares a file, before anything runs, with what export writes
+// from the checkpoint in the form that it returns.
+func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.Info) (checks []runtime.Check, f form, err error) {
+	f, rounded := formOf(m, info)
+	want, err := exportModel(c, f)
+	if err != nil {
+		return nil, f, fmt.Errorf("%s: comparing it with what export writes: %w", path, err)
+	}
+	found, err := compare.Models(m, want, compare.Options{
+		Load:    func(t *onnx.Tensor) ([]byte, error) { return t.Load(filepath.Dir(path)) },
+		Rounded: rounded,
+	})
+	if err != nil {
+		return nil, f, fmt.Errorf("%s: %w", path, err)
+	}
+	metadata := compare.Metadata(m.Metadata, want.Metadata, "attnx.", export.MetaWeightsSHA256, export.MetaWeightsSize)
+	checks = []runtime.Check{
+		checkOf(path, "initializers", found.Initializers),
+		checkOf(path, "nodes", found.Nodes),
+		checkOf(path, "metadata", metadata),
+	}
+	if f.Quantize != "" && !found.Whole() {
+		for i, c := range checks {
+			if c.Status == runtime.StatusOK && c.Reason != "" {
+				checks[i].Status = runtime.StatusFail
+				checks[i].Reason += fmt.Sprintf("; with weights of %s no run judges them", f.Quantize)
+			}
+		}
+	}
+	return checks, f, nil
+}
+
+// checkOf returns a part of a comparison as the report has it.
+func checkOf(path, part string, p compare.Part) runtime.Check {
+	c := runtime.Check{File: path, Part: part, Status: runtime.StatusOK, Compared: p.Compared, Total: p.Total}
+	var text []string
+	if len(p.Departures) > 0 {
+		c.Status, c.FirstDifference = runtime.StatusFail, p.Departures[0].Value
+		for _, d := range p.Departures {
+			text = append(text, d.String())
+		}
+	} else if len(p.Left) > 0 {
+		c.Reason = fmt.Sprintf("another tool rewrote the file: of what export writes, %d %s could not be compared and are judged by the runs alone: %s",
+			len(p.Left), part, strings.Join(few(p.Left), ", "))
+		return c
+	}
+	c.Reason = strings.Join(few(text), "; ")
+	return c
+}
+
+// few returns the first of some texts, and how many more there are.
+func few(texts []string) []string {
+	if n := len(texts); n > shownDepartures {
+		return append(texts[:shownDepartures:shownDepartures], fmt.Sprintf("%d more", n-shownDepartures))
+	}
+	return texts
+}

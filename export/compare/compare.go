@@ -1,0 +1,256 @@
+package compare
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/export/onnx"
+)
+
+// Departure is a place in which a file is not what export writes.
+type Departure struct {
+	Place string // "h.0.ln_1.weight[3]", "h.0.ln_1: epsilon"
+	Value string // the first value that it alters, by export's name of it; "" if there is none
+	Text  string // what is there, and what export writes
+}
+
+func (d Departure) String() string { return d.Place + " " + d.Text }
+
+// Part is what was compared of one kind of thing.
+type Part struct {
+	Compared, Total int         // Total counts what export writes
+	Left            []string    // what could not be compared, by export's name of it
+	Departures      []Departure // in the order of the graph
+}
+
+// Result is what Models found.
+type Result struct {
+	Initializers Part
+	Nodes        Part // with the inputs and outputs of the model
+}
+
+// Whole reports whether everything could be compared.
+func (r Result) Whole() bool { return len(r.Initializers.Left)+len(r.Nodes.Left) == 0 }
+
+// Options say how to compare.
+type Options struct {
+	// Load returns the elements of an initializer of the file that lie beside
+	// it; they are needed until the next call only.
+	Load func(*onnx.Tensor) ([]byte, error)
+	// Rounded says that another tool rounded the file to 16 bits: its floats are
+	// the rounded ones of export, wherever it casts between floating-point types.
+	Rounded bool
+}
+
+// Models compares a file with the model that export writes from the
+// checkpoint. The error is one of Load.
+func Models(file, want *onnx.Model, o Options) (Result, error) {
+	strict, err := models(file, want, o, o.Rounded)
+	if err != nil || len(strict.Nodes.Departures) == 0 || o.Rounded || !halved(want) {
+		return strict, err
+	}
+	// The CPU's optimizers put casts where it has no operator in 16 bits.
+	loose, err := models(file, want, o, true)
+	if err == nil && len(loose.Nodes.Departures) == 0 {
+		for _, d := range strict.Nodes.Departures {
+			if !slices.Contains(loose.Nodes.Left, d.Value) {
+				loose.Nodes.Left = append(loose.Nodes.Left, d.Value)
+				loose.Nodes.Compared--
+			}
+		}
+		return loose, nil
+	}
+	return strict, err
+}
+
+// halved reports whether a model has initializers of 16 bits.
+func halved(m *onnx.Model) bool {
+	return slices.ContainsFunc(m.Graph.Initializers, func(t *onnx.Tensor) bool { return t.DataType == onnx.Float16 || t.DataType == onnx.BFloat16 })
+}
+
+// models compares once, with casts between floating-point types or without.
+func models(file, want *onnx.Model, o Options, anyCasts bool) (Result, error) {
+	c := &comparison{
+		Options: o, anyCasts: anyCasts, numbers: map[string]int{}, file: newSide(file), want: newSide(want), settled: map[string]int{},
+		pairs: map[[2]string]bool{}, done: map[string]bool{}, loose: map[string]bool{}, paired: map[string]bool{},
+	}
+	if err := c.constants(); err != nil {
+		return Result{}, err
+	}
+	c.number(c.want)
+	c.number(c.file)
+	c.declarations()
+	// Values that have export's names come first, in the order of the graph: what
+	// departs early is settled before what is computed from it.
+	for _, n := range want.Graph.Nodes {
+		for _, out := range n.Outputs {
+			if c.file.makers[out] != nil {
+				if err := c.pair(out, out, nil); err != nil {
+					return Result{}, err
+				}
+			}
+		}
+	}
+	for _, out := range want.Graph.Outputs {
+		if _, ok := c.file.numbers[out.Name]; ok {
+			if err := c.pair(out.Name, out.Name, nil); err != nil {
+				return Result{}, err
+			}
+		}
+	}
+	return c.result(), nil
+}
+
+// comparison is a comparison under way.
+type comparison struct {
+	Options
+	anyCasts   bool // casts between floating-point types make no difference
+	file, want *side
+	numbers    map[string]int     // by what a value is: the same number is the same value
+	settled    map[string]int     // numbers of values of the file that were compared: they are in the place of export's
+	pairs      map[[2]string]bool // values of the file and of export that were compared
+	done       map[string]bool    // initializers of export that were compared,
+	loose      map[string]bool    // and those of them that another tool rounded by its own rule
+	paired     map[string]bool    // values of export whose node was compared
+	tensors    []Departure
+	nodes      []Departure
+}
+
+// side is one of the two models.
+type side struct {
+	*onnx.Model
+	makers  map[string]*onnx.Node // of values
+	tensors map[string]*onnx.Tensor
+	numbers map[string]int  // of values: what each is
+	known   map[int]bool    // the numbers
+	places  map[string]int  // of values, in the order of the graph
+	ops     map[string]bool // operators, with their domains
+}
+
+func newSide(m *onnx.Model) *side {
+	s := &side{
+		Model: m, makers: map[string]*onnx.Node{}, tensors: map[string]*onnx.Tensor{}, numbers: map[string]int{},
+		known: map[int]bool{}, places: map[string]int{}, ops: map[string]bool{},
+	}
+	for _, t := range m.Graph.Initializers {
+		s.tensors[t.Name] = t
+	}
+	for i, n := range m.Graph.Nodes {
+		s.ops[operator(n)] = true
+		for _, out := range n.Outputs {
+			s.makers[out], s.places[out] = n, i
+		}
+		if t := constant(n); t != nil {
+			s.tensors[n.Outputs[0]] = t
+		}
+	}
+	return s
+}
+
+// constant returns the tensor of a Constant node, nil for any other.
+func constant(n *onnx.Node) *onnx.Tensor {
+	if n.Op != "Constant" || n.Domain != "" || len(n.Attributes) != 1 || len(n.Outputs) != 1 {
+		return nil
+	}
+	return n.Attributes[0].Tensor
+}
+
+// operator names the operator of a node.
+func operator(n *onnx.Node) string {
+	if n.Domain == "" || n.Domain == "ai.onnx" {
+		return n.Op
+	}
+	return n.Domain + "." + n.Op
+}
+
+// source returns where a value comes from, past what hands it on as it is.
+func (c *comparison) source(s *side, name string) string {
+	for range len(s.Graph.Nodes) {
+		n := s.makers[name]
+		if n == nil || !c.transparent(s, n) {
+			break
+		}
+		name = n.Inputs[0]
+	}
+	return name
+}
+
+// transparent reports whether a node gives what it takes.
+func (c *comparison) transparent(s *side, n *onnx.Node) bool {
+	if n.Domain != "" || len(n.Inputs) != 1 {
+		return false
+	}
+	return n.Op == "Identity" || c.anyCasts && n.Op == "Cast" && castTo(n).Floating() && floating(s, n.Inputs[0])
+}
+
+// castTo returns the type that a Cast gives, 0 if it names none.
+func castTo(n *onnx.Node) onnx.DataType {
+	for _, a := range n.Attributes {
+		if a.Name == "to" {
+			return onnx.DataType(a.Int)
+		}
+	}
+	return 0
+}
+
+// floating reports whether a value of an exported network that is cast is a
+// floating-point number: integers and truth values come from few operators.
+func floating(s *side, name string) bool {
+	for range len(s.Graph.Nodes) {
+		n := s.makers[name]
+		switch {
+		case s.tensors[name] != nil:
+			return s.tensors[name].DataType.Floating()
+		case n == nil:
+			i := slices.IndexFunc(s.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == name })
+			return i >= 0 && s.Graph.Inputs[i].DataType.Floating()
+		case n.Op == "Cast":
+			return castTo(n).Floating()
+		case slices.Contains([]string{"Shape", "Equal", "Less", "Greater", "Not", "And", "Or", "LessOrEqual", "GreaterOrEqual"}, n.Op) || len(n.Inputs) == 0:
+			return false
+		}
+		name = n.Inputs[0]
+	}
+	return false
+}
+
+// result sums up.
+func (c *comparison) result() Result {
+	var r Result
+	r.Initializers.Total = len(c.want.Graph.Initializers)
+	for _, t := range c.want.Graph.Initializers {
+		if !c.done[t.Name] || c.loose[t.Name] {
+			r.Initializers.Left = append(r.Initializers.Left, t.Name)
+		}
+	}
+	r.Initializers.Compared = r.Initializers.Total - len(r.Initializers.Left)
+	r.Nodes.Total = len(c.want.Graph.Nodes)
+	for _, n := range c.want.Graph.Nodes {
+		same := slices.ContainsFunc(n.Outputs, func(out string) bool { return c.paired[out] || c.file.known[c.want.numbers[out]] })
+		if !same && !c.transparent(c.want, n) {
+			r.Nodes.Left = append(r.Nodes.Left, n.Outputs[0])
+		}
+	}
+	r.Nodes.Compared = r.Nodes.Total - len(r.Nodes.Left)
+	r.Initializers.Departures, r.Nodes.Departures = c.sorted(c.tensors), c.sorted(c.nodes)
+	return r
+}
+
+// sorted puts departures into the order of the graph.
+func (c *comparison) sorted(d []Departure) []Departure {
+	slices.SortStableFunc(d, func(a, b Departure) int { return cmp.Compare(c.place(a.Value), c.place(b.Value)) })
+	return d
+}
+
+func (c *comparison) place(value string) int {
+	if i, ok := c.want.places[value]; ok {
+		return i
+	}
+	return len(c.want.Graph.Nodes)
+}
+
+// departNode records that the node of a value of export is not what it is there.
+func (c *comparison) departNode(place, value, format string, args ...any) {
+	c.nodes = append(c.nodes, Departure{place, value, fmt.Sprintf(format, args...)})
+}

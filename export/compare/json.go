@@ -1,0 +1,149 @@
+package compare
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	"slices"
+	"strconv"
+)
+
+// maxDepartures bounds what JSON lists: one field moved may shift thousands.
+const maxDepartures = 20
+
+// JSON compares a document with the one that export writes, field by field. The
+// order of fields and the spelling of numbers make no difference. With extra the
+// document may have fields that export does not write. A document that cannot
+// be read departs as a whole.
+func JSON(have, want []byte, extra bool) []Departure {
+	if bytes.Equal(have, want) {
+		return nil
+	}
+	w, err := parse(want)
+	if err != nil { // what is no JSON is compared as bytes
+		return []Departure{{Place: "the document", Text: "is another than export writes"}}
+	}
+	h, err := parse(have)
+	if err != nil {
+		return []Departure{{Place: "the document", Text: fmt.Sprintf("is not valid JSON: %v", err)}}
+	}
+	d := documents{extra: extra}
+	d.compare("", h, w)
+	return d.found
+}
+
+func parse(text []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err = d.Decode(&v); err == nil && d.More() {
+		err = fmt.Errorf("something follows the document")
+	}
+	if err == io.EOF {
+		err = fmt.Errorf("it is empty")
+	}
+	return v, err
+}
+
+// documents is a comparison of two documents under way.
+type documents struct {
+	extra bool
+	found []Departure
+}
+
+func (d *documents) depart(path, format string, args ...any) {
+	if path == "" {
+		path = "the document"
+	}
+	if len(d.found) < maxDepartures {
+		d.found = append(d.found, Departure{Place: path, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+func (d *documents) compare(path string, have, want any) {
+	switch w := want.(type) {
+	case map[string]any:
+		if h, ok := have.(map[string]any); ok {
+			d.objects(path, h, w)
+			return
+		}
+	case []any:
+		if h, ok := have.([]any); ok {
+			d.lists(path, h, w)
+			return
+		}
+	case json.Number:
+		if h, ok := have.(json.Number); ok && equal(h, w) {
+			return
+		}
+	default:
+		if have == want {
+			return
+		}
+	}
+	d.depart(path, "is %s, export writes %s", shown(have), shown(want))
+}
+
+func (d *documents) objects(path string, have, want map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		at := join(path, key)
+		if h, ok := have[key]; ok {
+			d.compare(at, h, want[key])
+		} else {
+			d.depart(at, "is missing, export writes %s", shown(want[key]))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(have)) {
+		if _, ok := want[key]; !ok && !d.extra {
+			d.depart(join(path, key), "is %s, export does not write it", shown(have[key]))
+		}
+	}
+}
+
+func (d *documents) lists(path string, have, want []any) {
+	if len(have) != len(want) {
+		d.depart(path, "has %d elements, export writes %d", len(have), len(want))
+	}
+	for i := range min(len(have), len(want)) {
+		d.compare(path+"["+strconv.Itoa(i)+"]", have[i], want[i])
+	}
+}
+
+// equal reports whether two numbers are the same, however they are written.
+func equal(a, b json.Number) bool {
+	if a == b {
+		return true
+	}
+	if len(a) > 64 || len(b) > 64 {
+		return false
+	}
+	x, err := strconv.ParseFloat(string(a), 64)
+	y, err2 := strconv.ParseFloat(string(b), 64)
+	if err != nil || err2 != nil || x != y {
+		return false
+	}
+	i, whole := new(big.Int).SetString(string(a), 10)
+	j, whole2 := new(big.Int).SetString(string(b), 10)
+	return !whole || !whole2 || i.Cmp(j) == 0 // integers beyond 2^53
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// shown returns a value as text of at most some 60 bytes.
+func shown(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "?"
+	}
+	if r := []rune(string(text)); len(r) > 60 {
+		return string(r[:57]) + "..."
+	}
+	return string(text)
+}

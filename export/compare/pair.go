@@ -1,0 +1,223 @@
+package compare
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/export/onnx"
+)
+
+// pair compares a value of the file with the value of export in whose place it
+// is. Both are read by the given node of export, nil for an output. Afterwards
+// the value of the file counts as export's, so that each departure is found
+// once.
+func (c *comparison) pair(f, w string, reader *onnx.Node) error {
+	if c.file.numbers[f] == c.want.numbers[w] || c.pairs[[2]string{f, w}] {
+		return nil
+	}
+	c.pairs[[2]string{f, w}] = true
+	constant := func(s *side, name string) bool { return s.tensors[c.source(s, name)] != nil }
+	switch fc, wc := constant(c.file, f), constant(c.want, w); {
+	case fc && wc && c.file.tensors[f] != nil && c.want.tensors[w] != nil:
+		return c.pairTensors(f, w)
+	case fc || wc:
+		return c.pairFolded(f, w, reader)
+	}
+	f, w = c.source(c.file, f), c.source(c.want, w)
+	if err := c.pairNodes(f, w, reader); err != nil {
+		return err
+	}
+	if n := c.file.numbers[f]; n != c.want.numbers[w] && !c.want.known[n] {
+		c.settled[f] = c.want.numbers[w]
+		c.number(c.file)
+	}
+	return nil
+}
+
+// pairNodes compares what two values are computed by.
+func (c *comparison) pairNodes(f, w string, reader *onnx.Node) error {
+	fn, wn := c.file.makers[f], c.want.makers[w]
+	if fn == nil || wn == nil || operator(fn) != operator(wn) || len(fn.Inputs) != len(wn.Inputs) || slices.Index(fn.Outputs, f) != slices.Index(wn.Outputs, w) {
+		c.region(f, w, reader)
+		return nil
+	}
+	attributes := c.attributesDiffer(fn, wn)
+	inputs := c.inputs(fn, wn)
+	if attributes != "" && len(inputs) > 0 && moves(wn) {
+		c.region(f, w, reader) // moved in other steps
+		return nil
+	}
+	if attributes != "" {
+		c.departNode(w, w, "(%s) %s", operator(wn), attributes)
+	}
+	c.paired[w] = true
+	for _, p := range inputs {
+		if err := c.pair(p[0], p[1], wn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inputs returns the inputs of a node of the file and of one of export that
+// are not the same value, those together that are in one another's place.
+func (c *comparison) inputs(f, w *onnx.Node) (differ [][2]string) {
+	have, want := slices.Clone(f.Inputs), slices.Clone(w.Inputs)
+	if commutes(w) {
+		for i := 0; i < len(have); i++ {
+			j := slices.IndexFunc(want, func(x string) bool { return c.want.numbers[x] == c.file.numbers[have[i]] })
+			if j >= 0 {
+				have, want = slices.Delete(have, i, i+1), slices.Delete(want, j, j+1)
+				i--
+			}
+		}
+	}
+	for i := range have {
+		if c.file.numbers[have[i]] != c.want.numbers[want[i]] {
+			differ = append(differ, [2]string{have[i], want[i]})
+		}
+	}
+	return differ
+}
+
+// pairTensors compares two initializers that are in one another's place.
+func (c *comparison) pairTensors(f, w string) error {
+	ft, wt := c.file.tensors[f], c.want.tensors[w]
+	raw, err := c.load(ft)
+	if err != nil {
+		return err
+	}
+	if _, named := c.file.tensors[w]; named && c.want.tensors[f] != nil {
+		// Both are compared by their names: what is wrong is that one is read
+		// where the other should be, unless they hold the same.
+		if d, differs := c.differ(f, ft, raw, wt); differs && c.want.numbers[f] != c.want.numbers[w] {
+			c.departNode(w, c.reader(w), "is read as %s", d.Place)
+		}
+		return nil
+	}
+	c.done[w] = true
+	if d, differs := c.differ(f, ft, raw, wt); differs {
+		c.departTensor(wt, d, raw, ft)
+	}
+	return nil
+}
+
+// pairFolded compares an initializer with what is computed in its place.
+func (c *comparison) pairFolded(f, w string, reader *onnx.Node) error {
+	ft, err := c.folded(c.file, f)
+	if err != nil {
+		return err
+	}
+	wt, err := c.folded(c.want, w)
+	if err != nil {
+		return err
+	}
+	if ft == nil || wt == nil {
+		c.region(f, w, reader)
+		return nil
+	}
+	for name := w; c.want.makers[name] != nil; { // what it was computed from is compared with it
+		c.paired[name] = true
+		name = c.want.makers[name].Inputs[0]
+		c.paired[name], c.done[name] = true, true
+	}
+	if d, differs := c.differ(f, ft, ft.Raw, wt); differs {
+		d.Place = w + strings.TrimPrefix(d.Place, wt.Name)
+		d.Value = w
+		c.tensors = append(c.tensors, d)
+	}
+	return nil
+}
+
+// moving are the operators that move elements or sizes and compute nothing.
+var moving = []string{"Cast", "Concat", "Expand", "Flatten", "Gather", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
+
+func moves(n *onnx.Node) bool { return n != nil && n.Domain == "" && slices.Contains(moving, n.Op) }
+
+// region judges two values that different operators make. Up to values that
+// both models have, there are nodes in the file and nodes of export. It is an
+// optimizer's rewriting where operators of another domain took the place of
+// standard ones, or where elements are moved in other steps. Otherwise the file
+// computes something else.
+func (c *comparison) region(f, w string, reader *onnx.Node) {
+	have, want := c.between(c.file, f, c.want), c.between(c.want, w, c.file)
+	foreign := slices.ContainsFunc(have, func(n *onnx.Node) bool { return !c.want.ops[operator(n)] && fused(n) })
+	onlyMoves := !slices.ContainsFunc(slices.Concat(have, want), func(n *onnx.Node) bool { return !moves(n) })
+	fn, wn := c.file.makers[f], c.want.makers[w]
+	switch {
+	case foreign && len(want) > 0, onlyMoves && len(have) > 0 && len(want) > 0, onlyMoves && len(want) > 0 && moves(reader):
+		return // left uncompared
+	case len(have) == 0 && wn != nil:
+		c.departNode(w, w, "(%s) is left out: the file reads %s in its place", operator(wn), c.called(f))
+	case len(have) == 0:
+		c.departNode(w, reading(reader, w), "is replaced by %s", c.called(f))
+	case wn == nil:
+		c.departNode(w, reading(reader, w), "is replaced by %s, the result of %s", f, operator(fn))
+	case len(want) == 0:
+		c.departNode(w, w, "is followed by %s, which export does not write", operators(have))
+	default:
+		c.departNode(w, w, "(%s) is the result of %s in the file, of %s as export writes it", operator(wn), operators(have), operators(want))
+	}
+}
+
+// reading returns the first result of the node that reads a value.
+func reading(reader *onnx.Node, value string) string {
+	if reader == nil {
+		return value
+	}
+	return reader.Outputs[0]
+}
+
+// called returns export's name of a value of the file.
+func (c *comparison) called(f string) string {
+	n := c.file.numbers[f]
+	for _, node := range c.want.Graph.Nodes {
+		for _, out := range node.Outputs {
+			if c.want.numbers[out] == n {
+				return out
+			}
+		}
+	}
+	return f
+}
+
+// fused reports whether an operator is one with which optimizers replace
+// standard ones.
+func fused(n *onnx.Node) bool { return n.Domain != "" && n.Domain != "ai.onnx" || n.Op == "Gemm" }
+
+// between returns the nodes of s that a value is computed by from values that
+// the other model has too.
+func (c *comparison) between(s *side, name string, other *side) []*onnx.Node {
+	seen := map[*onnx.Node]bool{}
+	var nodes []*onnx.Node
+	var walk func(name string)
+	walk = func(name string) {
+		n := s.makers[name]
+		if n == nil || seen[n] || other.known[s.numbers[name]] || constant(n) != nil {
+			return
+		}
+		seen[n] = true
+		if !c.transparent(s, n) {
+			nodes = append(nodes, n)
+		}
+		for _, in := range n.Inputs {
+			walk(in)
+		}
+	}
+	walk(name)
+	return nodes
+}
+
+// operators lists the operators of nodes, a few of them.
+func operators(nodes []*onnx.Node) string {
+	var names []string
+	for i, n := range nodes {
+		if i == 4 {
+			names = append(names, fmt.Sprintf("%d more", len(nodes)-i))
+			break
+		}
+		names = append(names, operator(n))
+	}
+	return strings.Join(names, ", ")
+}
