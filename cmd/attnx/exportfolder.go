@@ -142,29 +142,19 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	if f.web && c.Config.Arch != model.GPT2 {
 		return fmt.Errorf("--web: transformers.js has no architecture %q, only %q of ours", c.Config.Arch, model.GPT2)
 	}
-	name, weights := "model.onnx", huggingface.WeightsName
-	if f.web {
-		name, weights = "onnx/model.onnx", "model.onnx_data"
-	}
-	p, split, torch, err := parts(c, m, weights, f.web)
+	b, err := f.bundle(c, m)
 	if err != nil {
 		return err
 	}
-	files, err := split.Files(name)
+	p, torch := b.parts, b.torch
+	files, err := b.split.Files(b.name)
 	if err != nil {
 		return err
 	}
 	if f.web && torch {
-		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + weights})
+		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + b.weights})
 	}
-	end := genaiEnd(c, p.Special.End)
-	genai, err := export.GenAI{
-		File: name, Context: c.Config.Context, Width: c.Config.Width, Begin: p.Special.Begin, End: end, Pad: p.Special.Pad,
-	}.Config(m)
-	if err != nil {
-		return err
-	}
-	files = append(append(files, p.Texts...), textFile("genai_config.json", genai))
+	files = append(files, b.texts...)
 	if err := store.SaveFolder(out, files); err != nil {
 		return err
 	}
@@ -173,7 +163,7 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	case c.Config.Arch != model.GPT2:
 		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Config.Arch)
 	case !torch:
-		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s no longer has the weights of the network\n", name)
+		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s no longer has the weights of the network\n", b.name)
 	}
 	if how.Fuse {
 		fmt.Fprintf(say, "with --fuse past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not\n", c.Config.Context)
@@ -185,9 +175,37 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 		fmt.Fprintln(say, "the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
 	}
 	if len(p.Special.End) == 0 {
-		fmt.Fprintf(say, "the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too\n", end[0])
+		fmt.Fprintf(say, "the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too\n", b.end[0])
 	}
 	return nil
+}
+
+// bundle is what the folder of a model is made of.
+type bundle struct {
+	name    string // of the model's file in the folder
+	weights string // of the file of weights beside it
+	texts   []store.File
+	parts   huggingface.Parts
+	split   export.Beside
+	torch   bool    // transformers opens the weights
+	end     []int64 // the ids at which onnxruntime-genai ends a text
+}
+
+// bundle puts together the folder of a model m, which a checkpoint was written as.
+func (f folders) bundle(c *model.Checkpoint, m *onnx.Model) (b bundle, err error) {
+	b.name, b.weights = "model.onnx", huggingface.WeightsName
+	if f.web {
+		b.name, b.weights = "onnx/model.onnx", "model.onnx_data"
+	}
+	if b.parts, b.split, b.torch, err = parts(c, m, b.weights, f.web); err != nil {
+		return b, err
+	}
+	b.end = genaiEnd(c, b.parts.Special.End)
+	genai, err := export.GenAI{
+		File: b.name, Context: c.Config.Context, Width: c.Config.Width, Begin: b.parts.Special.Begin, End: b.end, Pad: b.parts.Special.Pad,
+	}.Config(m)
+	b.texts = append(slices.Clip(b.parts.Texts), textFile("genai_config.json", genai))
+	return b, err
 }
 
 // genaiEnd returns the ids at which onnxruntime-genai ends a text. It expects

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -150,11 +152,58 @@ var spoiledModels = map[string]func(*onnx.Model){
 		config := strings.Replace(m.Metadata[model.MetaConfig], `"n_positions":8`, `"n_positions":64`, 1)
 		m.Metadata[model.MetaConfig] = config
 	},
-	"no-metadata":     func(m *onnx.Model) { m.Metadata = nil },
+	"no-metadata": func(m *onnx.Model) { m.Metadata = nil },
+	"swapped-tokens": func(m *onnx.Model) {
+		text := m.Metadata[model.MetaTokenizer]
+		text = regexp.MustCompile(`"w": ?(\d+)`).ReplaceAllString(text, `"@":$1`)
+		text = regexp.MustCompile(`"x": ?(\d+)`).ReplaceAllString(text, `"w":$1`)
+		m.Metadata[model.MetaTokenizer] = strings.Replace(text, `"@"`, `"x"`, 1)
+	},
+	"many-layers": func(m *onnx.Model) {
+		config := regexp.MustCompile(`("n_layer":)\d+`).ReplaceAllString(m.Metadata[model.MetaConfig], "${1}1000000000")
+		m.Metadata[model.MetaConfig] = config
+	},
+	"says-bfloat16":   func(m *onnx.Model) { m.Metadata[export.MetaDType] = "bfloat16" },
+	"table-off":       scaled("wte.weight", 1.05, 0),
+	"weights-off":     scaled(".weight", 1+1e-6, 0),
+	"no-weights-hash": func(m *onnx.Model) { delete(m.Metadata, export.MetaWeightsSHA256) },
+	"one-integer": func(m *onnx.Model) {
+		i := slices.IndexFunc(m.Graph.Initializers, func(t *onnx.Tensor) bool { return t.DataType == onnx.Int8 || t.DataType == onnx.Uint8 })
+		m.Graph.Initializers[i].Raw[7]++
+	},
 	"outside":         external("../secret.bin"),
 	"outside-by-path": external("/etc/passwd"),
 	"outside-by-link": external("link.bin"),
 	"missing-data":    external("not-there.bin"),
+}
+
+// scaled multiplies the initializers whose names end so, and adds to them.
+func scaled(suffix string, by, plus float32) func(*onnx.Model) {
+	return func(m *onnx.Model) {
+		for _, t := range m.Graph.Initializers {
+			if !strings.HasSuffix(t.Name, suffix) {
+				continue
+			}
+			t.Raw = bytes.Clone(t.Raw)
+			for i := 0; i < len(t.Raw); i += 4 {
+				x := math.Float32frombits(binary.LittleEndian.Uint32(t.Raw[i:]))
+				binary.LittleEndian.PutUint32(t.Raw[i:], math.Float32bits(x*by+plus))
+			}
+		}
+	}
+}
+
+// replace FILE OLD NEW replaces the first OLD in FILE, which must be there.
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace file old new")
+	}
+	before := ts.ReadFile(args[0])
+	after := strings.Replace(before, args[1], args[2], 1)
+	if before == after {
+		ts.Fatalf("%s does not hold %q:\n%s", args[0], args[1], before)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(after), 0o666))
 }
 
 func external(location string) func(*onnx.Model) {

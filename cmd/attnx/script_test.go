@@ -66,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"json":        jsonFields,
 			"broken":      broken,
 			"externalize": externalize,
+			"replace":     replace,
 			"unseal":      unseal,
 			"clash":       clash,
 			"hold":        hold,

@@ -21,17 +21,26 @@ func verifyCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify CHECKPOINT [ONNX...]",
 		Short: "Compare every runtime with a float64 oracle",
-		Long: `Run a model in every runtime on batches of 1 to 8 and sequences of 1 to the
-context, with seeded ids and the edge ids 0 and V-1, and compare the logits
-with the same network evaluated in float64. ONNX files are compared with the
-checkpoint, at most one of each profile; a profile without a file is exported
-in memory, flat for at most 128 tokens: onnx-go runs the cases that fit.
+		Long: `Compare ONNX files with a checkpoint, then run the network in every runtime
+and compare it with the same network evaluated in float64.
+
+Files are compared before anything runs, with what attnx export writes from the
+checkpoint: every initializer bit by bit, every node and its attributes, the
+metadata, and the files of a folder field by field. Names and order make no
+difference. What another tool rewrote cannot be compared and is counted. A
+departure fails the verdict. At most one file of each profile is run; files
+with integer weights are compared only.
+
+Runs take batches of 1 to 12 and sequences of 1 to the context, with seeded ids.
+Every id of a small vocabulary occurs. A profile without a file is exported in
+memory, flat for at most 128 tokens: onnx-go runs the cases that fit.
 
 Runtimes: ref (the oracle, in primitive operators and rounded), gorgonia,
 ort-cpu, ort-cuda, onnx-go, and ort-cpu-cache and ort-cuda-cache, the network
-with a past: a text computed at once, then token by token, then as a batch with
-left padding has the same logits, keys and values, on the CPU as written, with
-basic optimizations and with all.
+with a past. It computes each text in several ways, which must give the same
+logits, keys and values: at once, token by token, in chunks behind a past, with
+padding, with holes in the mask, and with positions that are not the mask's
+sums; on the CPU as written, with basic optimizations and with all.
 
 A runtime that is not there never counts as a pass: named in --runtimes it
 fails the verdict, otherwise it is reported. With no runtime but Go's own the
@@ -41,8 +50,9 @@ With --plan cuda nothing is run and no GPU is needed: a table of the kernels
 that ONNX Runtime has tells which nodes of an ONNX file would not run on the GPU
 and which values would be copied from and to it.
 
-Exit code 0: every runtime agrees; the plan has no node off the GPU and no copy.
-1: one does not; it has. 2: a file or the command line is wrong.`,
+Exit code 0: every file and every runtime agrees; the plan has no node off the
+GPU and no copy. 1: one does not; it has. 2: a file or the command line is
+wrong.`,
 		Example: "  attnx verify runs/go\n  attnx verify runs/go go.onnx --runtimes ort-cpu --json\n  attnx verify --plan cuda go.onnx",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && !cmd.Flags().Changed("plan") {

@@ -56,6 +56,10 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 			}
 		}
 	}
+	if folder, to := folderOf(path, m, info); folder != "" {
+		more, err := compareFolder(c, folder, to, want)
+		return append(checks, more...), f, err
+	}
 	return checks, f, nil
 }
 

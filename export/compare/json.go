@@ -15,10 +15,11 @@ import (
 const maxDepartures = 20
 
 // JSON compares a document with the one that export writes, field by field. The
-// order of fields and the spelling of numbers make no difference. With extra the
-// document may have fields that export does not write. A document that cannot
-// be read departs as a whole.
-func JSON(have, want []byte, extra bool) []Departure {
+// order of fields and the spelling of numbers make no difference. Of fields that
+// export does not write, the document may have those that extra allows, given
+// the place of one, such as "model.decoder.layers"; nil allows none. A document
+// that cannot be read departs as a whole.
+func JSON(have, want []byte, extra func(place string) bool) []Departure {
 	if bytes.Equal(have, want) {
 		return nil
 	}
@@ -49,7 +50,7 @@ func parse(text []byte) (v any, err error) {
 
 // documents is a comparison of two documents under way.
 type documents struct {
-	extra bool
+	extra func(place string) bool
 	found []Departure
 }
 
@@ -96,8 +97,9 @@ func (d *documents) objects(path string, have, want map[string]any) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(have)) {
-		if _, ok := want[key]; !ok && !d.extra {
-			d.depart(join(path, key), "is %s, export does not write it", shown(have[key]))
+		at := join(path, key)
+		if _, ok := want[key]; !ok && (d.extra == nil || !d.extra(at)) {
+			d.depart(at, "is %s, export does not write it", shown(have[key]))
 		}
 	}
 }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/compare"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/runtime"
+)
+
+// maxFolderFile bounds the files of a folder that are read whole, in bytes.
+const maxFolderFile = 256 << 20
+
+// folderOf returns the folder that export wrote around a model's file, and what
+// for; "" where the file lies by itself.
+func folderOf(path string, m *onnx.Model, info export.Info) (folder string, f folders) {
+	folder = filepath.Dir(path)
+	if f.web = filepath.Base(folder) == "onnx"; f.web {
+		folder = filepath.Dir(folder)
+	}
+	if info.Profile != export.Cache || filepath.Base(path) != "model.onnx" || !m.HasExternal() {
+		return "", f
+	}
+	if filepath.Base(folder) == "1" && regularIn(filepath.Dir(folder), "config.pbtxt") {
+		return "", f // of Triton
+	}
+	return folder, f
+}
+
+func regularIn(folder, name string) bool {
+	info, err := os.Lstat(filepath.Join(folder, name))
+	return err == nil && info.Mode().IsRegular()
+}
+
+// compareFolder compares the files of a folder with those that export writes
+// from the checkpoint around the model want.
+func compareFolder(c *model.Checkpoint, folder string, f folders, want *onnx.Model) ([]runtime.Check, error) {
+	b, err := f.bundle(c, want)
+	if err != nil {
+		return nil, fmt.Errorf("%s: comparing it with what export writes: %w", folder, err)
+	}
+	var checks []runtime.Check
+	for _, file := range b.texts {
+		check, err := compareText(c, filepath.Join(folder, file.Name), file)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, check)
+	}
+	if b.torch {
+		check, err := compareWeights(filepath.Join(folder, huggingface.WeightsName), b.parts.Weights)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, check)
+	}
+	slices.SortFunc(checks, func(a, b runtime.Check) int { return strings.Compare(a.File, b.File) })
+	return checks, nil
+}
+
+// mayAdd says which fields other tools may add to a file of a folder: none that
+// name a token, and to the settings of a generation none that set something.
+var mayAdd = map[string]func(field string) bool{
+	"config.json":            namesNoToken,
+	"tokenizer_config.json":  namesNoToken,
+	"generation_config.json": func(field string) bool { return field == "transformers_version" || field == "_from_model_config" },
+}
+
+func namesNoToken(field string) bool {
+	return !strings.HasSuffix(field, "_token") && !strings.HasSuffix(field, "_token_id")
+}
+
+// compareText compares a JSON file of a folder, field by field. Other tools add
+// fields of their own; in config.json they must not ask for another network.
+func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Check, error) {
+	var want bytes.Buffer
+	if err := file.Write(&want); err != nil {
+		return runtime.Check{}, err
+	}
+	have, found, err := readPart(path)
+	if err != nil || !found {
+		return missing(path), err
+	}
+	part := compare.Part{Compared: 1, Total: 1}
+	part.Departures = compare.JSON(have, want.Bytes(), mayAdd[file.Name])
+	if file.Name == "config.json" && len(part.Departures) == 0 {
+		config, err := huggingface.ParseConfig(have)
+		switch {
+		case err != nil:
+			part.Departures = []compare.Departure{{Place: "the configuration", Text: "is of another network: " + err.Error()}}
+		case config != c.Config:
+			part.Departures = []compare.Departure{{Place: "the configuration", Text: fmt.Sprintf("is %+v, the checkpoint's is %+v", config, c.Config)}}
+		}
+	}
+	return checkOf(path, "contents", part), nil
+}
+
+// readPart reads a file of a folder, which must be a regular one.
+func readPart(path string) (text []byte, found bool, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	case !info.Mode().IsRegular() || info.Size() > maxFolderFile:
+		return nil, false, fmt.Errorf("%s: it is not a regular file of at most %d bytes: copy the folder again", path, int64(maxFolderFile))
+	}
+	text, err = os.ReadFile(path)
+	return text, true, err
+}
+
+func missing(path string) runtime.Check {
+	return checkOf(path, "contents", compare.Part{Total: 1, Departures: []compare.Departure{{Place: "the file", Text: "is missing, export writes it"}}})
+}
+
+// compareWeights compares a file of weights with what write writes, byte by
+// byte, without a copy of either in memory.
+func compareWeights(path string, write func(io.Writer) error) (runtime.Check, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return missing(path), nil
+	}
+	if err != nil {
+		return runtime.Check{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return runtime.Check{}, fmt.Errorf("%s: it is not a regular file: copy the folder again", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return runtime.Check{}, err
+	}
+	defer f.Close()
+	part := compare.Part{Compared: 1, Total: 1}
+	err = write(&comparer{with: f})
+	if err == nil && info.Size() > 0 {
+		var more [1]byte
+		if n, _ := f.Read(more[:]); n > 0 {
+			err = &differs{"goes on where export ends"}
+		}
+	}
+	if d := new(differs); errors.As(err, &d) {
+		part.Departures, err = []compare.Departure{{Place: "the file", Text: d.text}}, nil
+	}
+	return checkOf(path, "contents", part), err
+}
+
+// comparer compares what is written to it with what it reads.
+type comparer struct {
+	with   io.Reader
+	at     int64
+	buffer []byte
+}
+
+// differs says where two files differ.
+type differs struct{ text string }
+
+func (d *differs) Error() string { return d.text }
+
+func (c *comparer) Write(want []byte) (int, error) {
+	written := len(want)
+	for len(want) > 0 {
+		if c.buffer == nil {
+			c.buffer = make([]byte, 1<<18)
+		}
+		have := c.buffer[:min(len(c.buffer), len(want))]
+		n, err := io.ReadFull(c.with, have)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return 0, &differs{fmt.Sprintf("ends after %d bytes", c.at+int64(n))}
+		}
+		if err != nil {
+			return 0, err
+		}
+		if !bytes.Equal(have, want[:n]) {
+			for i := range have {
+				if have[i] != want[i] {
+					return 0, &differs{fmt.Sprintf("differs from what export writes from byte %d on", c.at+int64(i))}
+				}
+			}
+		}
+		c.at += int64(n)
+		want = want[n:]
+	}
+	return written, nil
+}
