@@ -7,7 +7,8 @@
 // library, [Install] fetches a pinned official build, for the CPU or for CUDA,
 // into the user's cache, and [FindOrInstall] does the one or the other. One
 // process holds one library: the first [Open] decides, and a second, different
-// path is refused.
+// path is refused. A library in the cache whose bytes are not those that were
+// installed is refused, and Install fetches it again.
 //
 // Official builds from 1.29 on report to their maker which sessions a process
 // opens. Before this package loads the library it sets ORT_DISABLE_TELEMETRY=1

@@ -3,6 +3,7 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
@@ -55,12 +56,18 @@ func Diagnose(explicit string) []Check {
 		add("cgo", OK, "this program was built with it", "")
 	}
 	lib, err := Find(explicit, "auto")
+	if err == nil && lib.Source == "cache" {
+		err = installed() // a library with a wrong byte in it must not be loaded
+	}
+	var used Library
+	var version string
 	if err != nil {
 		fail("onnxruntime library", NotFound, err)
+		lib = Library{}
 	} else {
 		add("onnxruntime library", OK, lib.Path+" (from "+lib.Source+")", "")
+		used, version, err = load(explicit, "auto")
 	}
-	used, version, err := load(explicit, "auto")
 	if err != nil {
 		fail("cpu", Unavailable, err)
 		fail("cuda", Unavailable, err)
@@ -107,11 +114,33 @@ func beside(library, name string) string {
 	return ""
 }
 
+// installed reads every byte of the builds that Install has put into the user's
+// cache; a damaged one is an error.
+func installed() error {
+	for _, b := range []build{cpuBuild(), gpuBuild()} {
+		dir, err := cacheFolder(b)
+		if err != nil {
+			return nil // there is no cache
+		}
+		if err := b.check(dir, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return b.damaged(err)
+		}
+	}
+	return nil
+}
+
 func checkCache() Check {
 	const name = "onnxruntime cache"
 	root, err := cacheRoot()
 	if err != nil {
 		return Check{name, Unavailable, err.Error(), "set HOME"}
+	}
+	if err := installed(); err != nil {
+		var u *runtime.UnavailableError
+		if errors.As(err, &u) {
+			return Check{name, Unavailable, u.Reason, u.Remedy}
+		}
+		return Check{name, Unavailable, err.Error(), installRemedy}
 	}
 	held, err := filepath.Glob(filepath.Join(root, "*", "*", libraryNames()[0]))
 	if err != nil || len(held) == 0 {

@@ -6,12 +6,14 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"testing"
 )
 
-// elfFile returns a small ELF file that has a list of needed libraries and a
-// run path: the headers, the dynamic table, its strings, and the headers of
-// these two as sections. Its addresses are its offsets.
+// elfFile returns a small ELF file that has a list of needed libraries, a run
+// path and ONNX Runtime's one symbol: the headers, the dynamic table, its
+// symbols and strings, and the headers of these three as sections. Its
+// addresses are its offsets.
 func elfFile(needed []string, runpath string) []byte {
 	strs := []byte{0}
 	var dynamic []elf.Dyn64
@@ -25,25 +27,31 @@ func elfFile(needed []string, runpath string) []byte {
 	if runpath != "" {
 		add(elf.DT_RUNPATH, runpath)
 	}
-	const header, program, section, entry = 64, 56, 64, 16
-	at := uint64(header + 2*program) // of the dynamic table, which gets three entries more
-	size := uint64(entry * (len(dynamic) + 3))
-	dynamic = append(dynamic,
-		elf.Dyn64{Tag: int64(elf.DT_STRTAB), Val: at + size},
-		elf.Dyn64{Tag: int64(elf.DT_STRSZ), Val: uint64(len(strs))},
-		elf.Dyn64{Tag: int64(elf.DT_NULL)})
-	end := at + size + uint64(len(strs))
+	symbols := []elf.Sym64{{}, {Name: uint32(len(strs)), Info: elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC), Shndx: 1, Value: 64}}
+	strs = append(strs, "OrtGetApiBase\x00"...)
+	const header, program, section, entry, symbol = 64, 56, 64, 16, elf.Sym64Size
+	at := uint64(header + 2*program) // of the dynamic table, which gets four entries more
+	size := uint64(entry * (len(dynamic) + 4))
+	table := at + size
+	names := table + uint64(symbol*len(symbols))
+	dynamic = append([]elf.Dyn64{
+		{Tag: int64(elf.DT_STRTAB), Val: names},
+		{Tag: int64(elf.DT_SYMTAB), Val: table},
+		{Tag: int64(elf.DT_STRSZ), Val: uint64(len(strs))},
+	}, append(dynamic, elf.Dyn64{Tag: int64(elf.DT_NULL)})...)
+	end := names + uint64(len(strs))
 	programs := []elf.Prog64{
 		{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R), Filesz: end, Memsz: end, Align: 4096},
 		{Type: uint32(elf.PT_DYNAMIC), Flags: uint32(elf.PF_R), Off: at, Vaddr: at, Paddr: at, Filesz: size, Memsz: size, Align: 8},
 	}
 	sections := []elf.Section64{
 		{},
-		{Type: uint32(elf.SHT_STRTAB), Addr: at + size, Off: at + size, Size: uint64(len(strs)), Addralign: 1},
+		{Type: uint32(elf.SHT_STRTAB), Addr: names, Off: names, Size: uint64(len(strs)), Addralign: 1},
 		{Type: uint32(elf.SHT_DYNAMIC), Addr: at, Off: at, Size: size, Link: 1, Addralign: 8, Entsize: entry},
+		{Type: uint32(elf.SHT_DYNSYM), Addr: table, Off: table, Size: uint64(symbol * len(symbols)), Link: 1, Info: 1, Addralign: 8, Entsize: symbol},
 	}
 	h := elf.Header64{
-		Type: uint16(elf.ET_DYN), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT), Ehsize: header,
+		Type: uint16(elf.ET_DYN), Machine: uint16(machines[goruntime.GOARCH]), Version: uint32(elf.EV_CURRENT), Ehsize: header,
 		Phoff: header, Phentsize: program, Phnum: uint16(len(programs)),
 		Shoff: end, Shentsize: section, Shnum: uint16(len(sections)), Shstrndx: 1,
 	}
@@ -51,7 +59,7 @@ func elfFile(needed []string, runpath string) []byte {
 	h.Ident[elf.EI_CLASS], h.Ident[elf.EI_DATA], h.Ident[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
 
 	var b bytes.Buffer
-	for _, part := range []any{h, programs, dynamic, strs, sections} {
+	for _, part := range []any{h, programs, dynamic, symbols, strs, sections} {
 		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
 			panic(err) // the types above are of fixed size
 		}

@@ -50,7 +50,7 @@ func load(explicit, device string) (lib Library, version string, err error) {
 	if ort.IsInitialized() && explicit == "" {
 		return loaded.Library, ort.GetVersion(), nil
 	}
-	lib, _, err = find(explicit, device, os.Getenv, systemFolders())
+	lib, _, err = find(explicit, device, thisMachine())
 	if err != nil {
 		return Library{}, "", err
 	}

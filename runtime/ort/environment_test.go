@@ -38,17 +38,17 @@ func TestBadLibrary(t *testing.T) {
 	if err := os.WriteFile(text, []byte(strings.Repeat("this is text\n", 100)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	bad := map[string]string{text: " does not load: "}
+	bad := map[string]string{text: "it is not a shared library"}
 	for _, libm := range []string{multiarch() + "/libm.so.6", "/lib64/libm.so.6"} {
 		if goruntime.GOOS == "linux" && isFile(libm) {
-			bad[libm] = " is a shared library, but not ONNX Runtime"
+			bad[libm] = "it is a shared library, but not ONNX Runtime"
 		}
 	}
 	for path, want := range bad {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestBadLibrary$", "-test.v")
 		cmd.Env = append(os.Environ(), child+"="+path)
 		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "ERROR ort-cpu is unavailable: "+path+want) || strings.Count(string(out), path) != 1 {
+		if err != nil || !strings.Contains(string(out), "ERROR ort-cpu is unavailable: --ort-lib names "+path+": "+want) || strings.Count(string(out), path) != 1 {
 			t.Errorf("%s: %v\n%s", path, err, out)
 		}
 	}
@@ -66,7 +66,7 @@ func TestFindLoaded(t *testing.T) {
 			t.Errorf("for %s: %+v, %v; the process has loaded %+v", device, got, err, held)
 		}
 	}
-	named := touch(t, t.TempDir(), libraryNames()[0])
+	named := shared(t, t.TempDir(), libraryNames()[0])
 	if got, err := Find(named, "cpu"); err != nil || got.Path != named {
 		t.Errorf("another one was named: %+v, %v", got, err)
 	}

@@ -46,10 +46,12 @@ func (e *hashError) Error() string {
 		e.file, e.got, e.gotSize, e.want, e.wantSize)
 }
 
-// extract writes one member of the archive f to the file target.
+// extract writes one library of the archive f to the file target, and refuses
+// one that is not the pinned one.
 // Members are only compared by name, never used as a path, so nothing an
 // archive says can choose where bytes go.
-func (b bundle) extract(f *os.File, name, target string) error {
+func (b bundle) extract(f *os.File, library packed, target string) error {
+	name := library.member
 	var member io.ReadCloser
 	var err error
 	if strings.HasSuffix(b.file, ".tgz") {
@@ -66,9 +68,13 @@ func (b bundle) extract(f *os.File, name, target string) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(out, io.LimitReader(member, maxLibrary+1))
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(out, sum), io.LimitReader(member, maxLibrary+1))
 	if err == nil && n > maxLibrary {
 		err = fmt.Errorf("%s: %s is over %d bytes", b.file, name, maxLibrary)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != library.sha256 {
+		err = &hashError{file: b.file + ": " + name, got: got, want: library.sha256, gotSize: n, wantSize: library.size}
 	}
 	if err == nil {
 		err = out.Sync() // the rename that publishes it must not outrun its bytes

@@ -9,6 +9,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -25,8 +26,8 @@ type InstallOptions struct {
 }
 
 // Install puts ONNX Runtime, version [Version], the CPU build or the GPU build,
-// into the user's cache and returns it; if it is there already, it only returns
-// it. The two builds lie beside each other.
+// into the user's cache and returns it; if it is there already, and every byte of
+// it is right, it only returns it. The two builds lie beside each other.
 //
 // The library comes out of a package that npm or pip fetches from wherever
 // they are configured to; a package whose SHA-256 is not the pinned one is
@@ -57,7 +58,7 @@ func FindOrInstall(ctx context.Context, explicit string, progress func(done, tot
 	if err := cgoMissing(); err != nil {
 		return Library{}, err // no download for a program that cannot use it
 	}
-	lib, named, err := find(explicit, "cpu", os.Getenv, systemFolders())
+	lib, named, err := find(explicit, "cpu", thisMachine())
 	if err == nil || named {
 		return lib, err
 	}
@@ -74,7 +75,7 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 	if o.Client != "" && len(b.bundles) > 0 && !slices.ContainsFunc(b.bundles, func(from bundle) bool { return from.client == o.Client }) {
 		return "", fmt.Errorf("client %q: it has no %s build, take pip", o.Client, b.name)
 	}
-	if holds(dir, b.files()) {
+	if b.check(dir, true) == nil {
 		return library, nil
 	}
 	if len(b.bundles) == 0 {
@@ -91,7 +92,7 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 		return "", err
 	}
 	defer unlock()
-	if holds(dir, b.files()) { // another process was faster
+	if b.check(dir, true) == nil { // another process was faster
 		return library, nil
 	}
 
@@ -106,10 +107,15 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 			continue
 		}
 		err := from.installWith(ctx, command, parent, dir, o.Progress)
+		if err == nil {
+			err = b.check(dir, true)
+		}
 		var mismatch *hashError
 		switch {
 		case err == nil:
 			return library, nil
+		case errors.Is(err, syscall.ENOSPC):
+			return "", unavailable(err.Error(), "free some space for "+dir)
 		case ctx.Err() != nil:
 			return "", ctx.Err()
 		case errors.As(err, &mismatch):
@@ -124,7 +130,16 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 // installWith fetches, verifies and unpacks one bundle in a temporary folder
 // beside dir and renames the result to dir.
 func (b bundle) installWith(ctx context.Context, command []string, parent, dir string, progress func(done, total int64)) (err error) {
-	tmp, err := os.MkdirTemp(parent, ".installing-*")
+	// What an installation left that was killed is in nobody's use: dir's lock is ours.
+	prefix := ".installing-" + filepath.Base(dir) + "."
+	left, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	for _, old := range left {
+		err = errors.Join(err, os.RemoveAll(old))
+	}
+	if err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(parent, prefix)
 	if err != nil {
 		return err
 	}
@@ -148,25 +163,15 @@ func (b bundle) installWith(ctx context.Context, command []string, parent, dir s
 		return err
 	}
 	names := b.installed()
-	for i, member := range b.members {
-		if err := b.extract(f, member, filepath.Join(ready, names[i])); err != nil {
+	for i, library := range b.files {
+		if err := b.extract(f, library, filepath.Join(ready, names[i])); err != nil {
 			return err
 		}
 	}
-	if err := os.RemoveAll(dir); err != nil { // a folder that lacks a library, or we would not be here
+	if err := os.RemoveAll(dir); err != nil { // it lacks a library, or one is damaged, or we would not be here
 		return err
 	}
 	return os.Rename(ready, dir)
-}
-
-// holds reports whether every one of the files lies in dir.
-func holds(dir string, files []string) bool {
-	for _, name := range files {
-		if !isFile(filepath.Join(dir, name)) {
-			return false
-		}
-	}
-	return true
 }
 
 // lock takes the lock file at path, waiting for other processes, and returns

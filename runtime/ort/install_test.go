@@ -102,10 +102,16 @@ func whl(t *testing.T, members ...member) []byte {
 	return b.Bytes()
 }
 
+// holding returns the library of the given content in a package.
+func holding(member, content string) packed {
+	sum := sha256.Sum256([]byte(content))
+	return packed{member, int64(len(content)), hex.EncodeToString(sum[:])}
+}
+
 // of returns the bundle that pins pkg.
 func of(client string, pkg []byte) bundle {
 	sum := sha256.Sum256(pkg)
-	b := bundle{client: client, args: []string{"get"}, size: int64(len(pkg)), sha256: hex.EncodeToString(sum[:]), members: []string{"dir/lib"}}
+	b := bundle{client: client, args: []string{"get"}, size: int64(len(pkg)), sha256: hex.EncodeToString(sum[:]), files: []packed{holding("dir/lib", content)}}
 	b.file = map[string]string{"npm": "p.tgz", "pip": "p.whl"}[client]
 	return b
 }
@@ -181,7 +187,7 @@ func TestInstall(t *testing.T) {
 // gpu returns a build of three libraries in one package.
 func gpuBundle(pkg []byte) build {
 	b := of("pip", pkg)
-	b.members = []string{"capi/libonnxruntime.so.1.2.3", "capi/shared.so", "capi/cuda.so"}
+	b.files = []packed{holding("capi/libonnxruntime.so.1.2.3", content), holding("capi/shared.so", "shared"), holding("capi/cuda.so", "cuda")}
 	return build{name: "GPU", suffix: "-cuda", bundles: []bundle{b}}
 }
 
@@ -204,7 +210,7 @@ func TestInstallGPU(t *testing.T) {
 			t.Errorf("installation %d: %s, after %d calls of pip, want %d", i, path, calls(t), times)
 		}
 		entries, err := os.ReadDir(dir)
-		if err != nil || len(entries) != 3 {
+		if err != nil || len(entries) != 4 || entries[0].Name() != checkedName {
 			t.Errorf("the folder holds %v, %v", entries, err)
 		}
 		for name, want := range map[string]string{libraryNames()[0]: content, "shared.so": "shared", "cuda.so": "cuda"} {
@@ -403,7 +409,7 @@ func TestBundles(t *testing.T) {
 	for _, system := range []string{"linux/amd64", "windows/amd64"} {
 		goos, goarch, _ := strings.Cut(system, "/")
 		from := gpuBundles(goos, goarch)
-		if len(from) != 1 || from[0].client != "pip" || len(from[0].members) != 3 {
+		if len(from) != 1 || from[0].client != "pip" || len(from[0].files) != 3 {
 			t.Fatalf("%s: the GPU build is %+v", system, from)
 		}
 		if raw, err := hex.DecodeString(from[0].sha256); err != nil || len(raw) != sha256.Size || from[0].size < 100<<20 || !strings.HasPrefix(from[0].file, "onnxruntime_gpu-"+Version+"-") {

@@ -45,28 +45,42 @@ const (
 // unless another was named.
 //
 // A path that was named, by flag or variable, is used or refused, never
-// skipped; it may be the library or the folder that holds it. Errors are
-// *runtime.UnavailableError.
+// skipped; it may be the library or the folder that holds it. A library of the
+// cache that is not the one that was installed, and a file that its own headers
+// say is not whole, is refused. Errors are *runtime.UnavailableError.
 func Find(explicit, device string) (Library, error) {
-	lib, named, err := find(explicit, device, os.Getenv, systemFolders())
+	lib, named, err := find(explicit, device, thisMachine())
 	if held := inUse(); !named && held.Path != "" {
 		return held, nil
 	}
 	return lib, err
 }
 
-// find is Find with the machine as arguments. named says that the answer is
-// about a path somebody chose: installing another library cannot mend its error.
-func find(explicit, device string, getenv func(string) string, folders []string) (lib Library, named bool, err error) {
+// machine is where libraries are looked for.
+type machine struct {
+	getenv   func(string) string
+	folders  []string // of the system
+	cpu, gpu build    // those that the cache may hold
+}
+
+func thisMachine() machine { return machine{os.Getenv, systemFolders(), cpuBuild(), gpuBuild()} }
+
+// find is Find on a machine, whatever this process has loaded. named says that
+// the answer is about a path somebody chose: installing another library cannot
+// mend its error.
+func find(explicit, device string, m machine) (lib Library, named bool, err error) {
 	for _, choice := range []Library{
 		{explicit, "--ort-lib"},
-		{getenv(EnvLibrary), EnvLibrary},
-		{getenv(EnvStandard), EnvStandard},
+		{m.getenv(EnvLibrary), EnvLibrary},
+		{m.getenv(EnvStandard), EnvStandard},
 	} {
 		if choice.Path == "" {
 			continue
 		}
 		path, err := resolve(choice.Path)
+		if err == nil {
+			err = checkLibrary(path)
+		}
 		if err != nil {
 			return Library{}, true, unavailable(
 				fmt.Sprintf("%s names %s: %v", choice.Source, choice.Path, err),
@@ -75,32 +89,44 @@ func find(explicit, device string, getenv func(string) string, folders []string)
 		return Library{path, choice.Source}, true, nil
 	}
 
-	builds := []build{cpuBuild(), gpuBuild()}
+	builds := []build{m.cpu, m.gpu}
 	if device == "cuda" || device == "auto" {
 		slices.Reverse(builds)
 	}
 	for _, b := range builds {
-		if dir, err := cacheFolder(b); err == nil && holds(dir, b.files()) {
+		dir, err := cacheFolder(b)
+		if err != nil {
+			break // there is no cache
+		}
+		err = b.check(dir, false)
+		if err == nil {
 			return Library{filepath.Join(dir, libraryNames()[0]), "cache"}, false, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return Library{}, false, b.damaged(err)
 		}
 	}
 
-	var old string // the last library passed over because of its age
-	for _, dir := range folders {
+	var passed string // the last library passed over, and why
+	for _, dir := range m.folders {
 		if dir == "" { // an empty entry of a search path means "here"; that is nobody's intention
 			continue
 		}
 		for _, path := range candidates(dir) {
 			if tooOld(path) {
-				old = path
+				passed = path + " is older than " + MinVersion
+				continue
+			}
+			if err := checkLibrary(path); err != nil {
+				passed = path + ": " + err.Error()
 				continue
 			}
 			return Library{path, "system"}, false, nil
 		}
 	}
 	reason := "no ONNX Runtime library found"
-	if old != "" {
-		reason += " (" + old + " is older than " + MinVersion + ")"
+	if passed != "" {
+		reason += " (" + passed + ")"
 	}
 	if device == "cuda" {
 		return Library{}, false, &runtime.UnavailableError{Runtime: "ort-cuda", Reason: reason, Remedy: installCUDARemedy}

@@ -25,6 +25,25 @@ func touch(t *testing.T, elem ...string) string {
 	return path
 }
 
+// shared writes a small shared library and returns its path.
+func shared(t *testing.T, elem ...string) string {
+	t.Helper()
+	path := filepath.Join(elem...)
+	return writeELF(t, filepath.Dir(path), filepath.Base(path), "")
+}
+
+// fakeMachine has no libraries but those of a cache, all of them small.
+func fakeMachine() machine {
+	lib := holding("capi/libonnxruntime.so.1.2.3", string(elfFile(nil, "")))
+	other := func(name string) packed { p := lib; p.member = name; return p }
+	return machine{
+		getenv: func(string) string { return "" },
+		cpu:    build{"CPU", "", []bundle{{client: "npm", files: []packed{lib}}}},
+		gpu: build{"GPU", "-cuda", []bundle{{client: "pip", files: []packed{lib,
+			other("capi/libonnxruntime_providers_shared.so"), other("capi/libonnxruntime_providers_cuda.so")}}}},
+	}
+}
+
 // TestFindOrder takes the places away one by one, the first first.
 func TestFindOrder(t *testing.T) {
 	if goruntime.GOOS != "linux" {
@@ -33,18 +52,20 @@ func TestFindOrder(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
 	name := libraryNames()[0]
-	explicit := touch(t, dir, "flag", "mine.so")
+	explicit := shared(t, dir, "flag", "mine.so")
 	env := map[string]string{
-		EnvLibrary:  touch(t, dir, "one", name),
-		EnvStandard: touch(t, dir, "two", name),
+		EnvLibrary:  shared(t, dir, "one", name),
+		EnvStandard: shared(t, dir, "two", name),
 	}
-	cache := touch(t, dir, "cache", "attnx", "onnxruntime", Version, goruntime.GOOS+"-"+goruntime.GOARCH, name)
+	cache := shared(t, dir, "cache", "attnx", "onnxruntime", Version, goruntime.GOOS+"-"+goruntime.GOARCH, name)
 	folders := []string{"", filepath.Join(dir, "empty"), filepath.Join(dir, "system")}
-	system := touch(t, dir, "system", name)
+	system := shared(t, dir, "system", name)
 
+	m := fakeMachine()
+	m.getenv, m.folders = func(k string) string { return env[k] }, folders
 	expect := func(want Library) {
 		t.Helper()
-		got, _, err := find(explicit, "cpu", func(k string) string { return env[k] }, folders)
+		got, _, err := find(explicit, "cpu", m)
 		if err != nil || got != want {
 			t.Errorf("found %+v, %v; want %+v", got, err, want)
 		}
@@ -62,9 +83,9 @@ func TestFindOrder(t *testing.T) {
 	expect(Library{system, "system"})
 	os.Remove(system)
 	// Names with the whole version, the newest first, as numbers and not as text.
-	touch(t, dir, "system", "libonnxruntime.so.1.24.1")
-	newest := touch(t, dir, "system", "libonnxruntime.so.1.100.0")
-	touch(t, dir, "system", "libonnxruntime.so.1.30.0")
+	shared(t, dir, "system", "libonnxruntime.so.1.24.1")
+	newest := shared(t, dir, "system", "libonnxruntime.so.1.100.0")
+	shared(t, dir, "system", "libonnxruntime.so.1.30.0")
 	expect(Library{newest, "system"})
 }
 
@@ -75,10 +96,10 @@ func TestFindBuild(t *testing.T) {
 	}
 	dir := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", dir)
-	none := func(string) string { return "" }
+	m := fakeMachine()
 	expect := func(device, want string) {
 		t.Helper()
-		got, _, err := find("", device, none, nil)
+		got, _, err := find("", device, m)
 		if want == "" && errors.Is(err, runtime.ErrUnavailable) {
 			return
 		}
@@ -87,14 +108,14 @@ func TestFindBuild(t *testing.T) {
 		}
 	}
 	cache := filepath.Join(dir, "attnx", "onnxruntime", Version)
-	gpu := touch(t, cache, "linux-amd64-cuda", "libonnxruntime.so.1")
-	touch(t, cache, "linux-amd64-cuda", "libonnxruntime_providers_shared.so")
+	gpu := shared(t, cache, "linux-amd64-cuda", "libonnxruntime.so.1")
+	shared(t, cache, "linux-amd64-cuda", "libonnxruntime_providers_shared.so")
 	expect("cuda", "") // it lacks a library
-	provider := touch(t, cache, "linux-amd64-cuda", "libonnxruntime_providers_cuda.so")
+	provider := shared(t, cache, "linux-amd64-cuda", "libonnxruntime_providers_cuda.so")
 	for _, device := range []string{"", "cpu", "auto", "cuda"} {
 		expect(device, gpu) // which runs on the CPU as well
 	}
-	cpu := touch(t, cache, "linux-amd64", "libonnxruntime.so.1")
+	cpu := shared(t, cache, "linux-amd64", "libonnxruntime.so.1")
 	expect("", cpu)
 	expect("cpu", cpu)
 	expect("auto", gpu)
@@ -102,7 +123,7 @@ func TestFindBuild(t *testing.T) {
 	remove(t, provider)
 	expect("cuda", cpu) // which then says that it is a CPU build
 	remove(t, cpu)
-	_, _, err := find("", "cuda", none, nil)
+	_, _, err := find("", "cuda", m)
 	var u *runtime.UnavailableError
 	if !errors.As(err, &u) || u.Runtime != "ort-cuda" || !strings.Contains(u.Remedy, "attnx runtime install --cuda") {
 		t.Errorf("nothing for CUDA: %v", err)
@@ -121,7 +142,7 @@ func TestFindRefuses(t *testing.T) {
 		return func(k string) string { return map[string]string{name: value}[k] }
 	}
 	// Debian 13 has ONNX Runtime 1.21 under such names.
-	old := touch(t, system, "libonnxruntime.so.1.21.0")
+	old := shared(t, system, "libonnxruntime.so.1.21.0")
 	if err := os.Symlink("libonnxruntime.so.1.21.0", filepath.Join(system, "libonnxruntime.so")); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +167,9 @@ func TestFindRefuses(t *testing.T) {
 		{dir, none, nil, true, "the folder holds no libonnxruntime.so.1"},
 		{socket, none, nil, true, "not a regular file"},
 	} {
-		_, named, err := find(c.explicit, "cpu", c.env, c.folders)
+		m := fakeMachine()
+		m.getenv, m.folders = c.env, c.folders
+		_, named, err := find(c.explicit, "cpu", m)
 		if !errors.Is(err, runtime.ErrUnavailable) || !strings.Contains(err.Error(), c.want) || named != c.named {
 			t.Errorf("got named %v, %v; want named %v, %s", named, err, c.named, c.want)
 		}

@@ -83,10 +83,7 @@ func TestOneLibraryAProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	other := filepath.Join(dir, "other.so")
-	if err := os.WriteFile(other, []byte("text"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	other := shared(t, dir, "other.so")
 	_, err = OpenBytes(embedModel().bytes(), Options{Library: other})
 	if err == nil || !strings.Contains(err.Error(), "cannot be loaded beside it") || !strings.Contains(err.Error(), other) {
 		t.Errorf("a second library: %v", err)

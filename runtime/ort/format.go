@@ -1,0 +1,165 @@
+package ort
+
+import (
+	"bytes"
+	"debug/elf"
+	"debug/macho"
+	"debug/pe"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	goruntime "runtime"
+	"slices"
+)
+
+// checkLibrary reports what keeps the file at path, a regular file, from being a
+// whole shared library of this system, as far as its headers say: the loader
+// maps a file as they say, and the process ends where it is shorter.
+func checkLibrary(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	magic := make([]byte, 4)
+	n, err := f.ReadAt(magic, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	kind := map[string]libraryKind{"windows": peKind, "darwin": machoKind, "ios": machoKind}[goruntime.GOOS]
+	if kind.check == nil {
+		kind = elfKind
+	}
+	if !kind.is(magic[:n]) {
+		return fmt.Errorf("it is not a shared library (%s)", kind.name)
+	}
+	if err := kind.check(f, info.Size()); err != nil {
+		return err
+	}
+	return nil
+}
+
+// libraryKind is a format of shared libraries.
+type libraryKind struct {
+	name  string
+	is    func(magic []byte) bool
+	check func(r io.ReaderAt, size int64) error
+}
+
+var (
+	elfKind   = libraryKind{"ELF", func(m []byte) bool { return bytes.Equal(m, []byte(elf.ELFMAG)) }, checkELF}
+	peKind    = libraryKind{"PE", func(m []byte) bool { return bytes.HasPrefix(m, []byte("MZ")) }, checkPE}
+	machoKind = libraryKind{"Mach-O", func(m []byte) bool { return len(m) == 4 }, checkMachO}
+)
+
+func truncated(size int64, end uint64) error {
+	return fmt.Errorf("it is truncated: it has %d bytes, its headers speak of %d", size, end)
+}
+
+func headers(err error) error { return fmt.Errorf("it is truncated or damaged: %w", err) }
+
+// machines are the processors' names in ELF.
+var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "386": elf.EM_386, "arm": elf.EM_ARM, "riscv64": elf.EM_RISCV}
+
+func checkELF(r io.ReaderAt, size int64) error {
+	f, err := elf.NewFile(r)
+	if err != nil {
+		return headers(err)
+	}
+	want, known := machines[goruntime.GOARCH]
+	switch {
+	case known && f.Machine != want:
+		return fmt.Errorf("it is for another processor: %v, not %v", f.Machine, want)
+	case f.Type != elf.ET_DYN:
+		return fmt.Errorf("it is an ELF file of type %v, not a shared library", f.Type)
+	}
+	loaded, dynamic := false, false
+	for _, p := range f.Progs {
+		if p.Filesz > 1<<62 || p.Off > 1<<62 || p.Type == elf.PT_LOAD && p.Memsz < p.Filesz {
+			return headers(errors.New("a segment of impossible size"))
+		}
+		if end := p.Off + p.Filesz; end > uint64(size) {
+			return truncated(size, end)
+		}
+		loaded, dynamic = loaded || p.Type == elf.PT_LOAD, dynamic || p.Type == elf.PT_DYNAMIC
+	}
+	if !loaded || !dynamic {
+		return headers(errors.New("it has nothing to load"))
+	}
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_NOBITS && s.Type != elf.SHT_NULL && (s.FileSize > 1<<62 || s.Offset > 1<<62 || s.Offset+s.FileSize > uint64(size)) {
+			return truncated(size, s.Offset+s.FileSize)
+		}
+	}
+	return checkDynamic(f)
+}
+
+// checkDynamic reads what the loader reads first: the tables without which it
+// ends the process, and the names that the library gives.
+func checkDynamic(f *elf.File) error {
+	for _, tag := range []elf.DynTag{elf.DT_STRTAB, elf.DT_SYMTAB} {
+		at, err := f.DynValue(tag)
+		if err != nil {
+			return headers(err)
+		}
+		if len(at) != 1 || !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool {
+			return p.Type == elf.PT_LOAD && at[0] >= p.Vaddr && at[0]-p.Vaddr < p.Filesz
+		}) {
+			return headers(fmt.Errorf("it has no %v", tag))
+		}
+	}
+	if f.SectionByType(elf.SHT_DYNSYM) == nil { // the loader does without; dlsym tells
+		return nil
+	}
+	symbols, err := f.DynamicSymbols()
+	if err != nil {
+		return headers(err)
+	}
+	if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == "OrtGetApiBase" && s.Section != elf.SHN_UNDEF }) {
+		return errors.New("it is a shared library, but not ONNX Runtime")
+	}
+	return nil
+}
+
+func checkPE(r io.ReaderAt, size int64) error {
+	f, err := pe.NewFile(r)
+	if err != nil {
+		return headers(err)
+	}
+	if want := map[string]uint16{"amd64": pe.IMAGE_FILE_MACHINE_AMD64, "arm64": pe.IMAGE_FILE_MACHINE_ARM64}[goruntime.GOARCH]; want != 0 && f.Machine != want {
+		return fmt.Errorf("it is for another processor: %#x, not %#x", f.Machine, want)
+	}
+	for _, s := range f.Sections {
+		if end := uint64(s.Offset) + uint64(s.Size); end > uint64(size) {
+			return truncated(size, end)
+		}
+	}
+	return nil
+}
+
+// checkMachO passes over files for several processors, of which one is this one.
+func checkMachO(r io.ReaderAt, size int64) error {
+	if fat, err := macho.NewFatFile(r); err == nil {
+		for _, a := range fat.Arches {
+			if end := uint64(a.Offset) + uint64(a.Size); end > uint64(size) {
+				return truncated(size, end)
+			}
+		}
+		return nil
+	}
+	f, err := macho.NewFile(r)
+	if err != nil {
+		return headers(err)
+	}
+	for _, l := range f.Loads {
+		if s, ok := l.(*macho.Segment); ok && s.Offset+s.Filesz > uint64(size) {
+			return truncated(size, s.Offset+s.Filesz)
+		}
+	}
+	return nil
+}

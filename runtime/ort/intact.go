@@ -1,0 +1,126 @@
+package ort
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// damageError says that a file of an installed build is not what was installed.
+type damageError struct{ path, how string }
+
+func (e *damageError) Error() string { return e.path + " is damaged: " + e.how }
+
+// checkedName is the file in a build's folder that says which of the files
+// beside it had the right SHA-256, and their sizes and times then.
+const checkedName = "checked"
+
+// check reports whether dir holds the build's files, with the pinned sizes and
+// digests: nil, an error in which errors.Is finds fs.ErrNotExist where one is
+// missing, or a *damageError. Digests are computed where whole is set, and for
+// files whose size or time changed since they were computed last; a build
+// without an official package has none.
+func (b build) check(dir string, whole bool) error {
+	before, _ := os.ReadFile(filepath.Join(dir, checkedName)) // no such file: nothing was checked
+	var now strings.Builder
+	for i, name := range b.files() {
+		path := filepath.Join(dir, name)
+		info, err := statLibrary(path)
+		if err != nil {
+			return err
+		}
+		line := fmt.Sprintf("%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
+		now.WriteString(line)
+		if err := b.checkFile(i, path, info.Size(), whole || !strings.Contains(string(before), line)); err != nil {
+			os.Remove(filepath.Join(dir, checkedName)) // what it says is not so
+			return err
+		}
+	}
+	if now.String() != string(before) {
+		remember(dir, now.String())
+	}
+	return nil
+}
+
+// checkFile compares file i of the build, which lies at path, with what the
+// packages hold; digest says whether its bytes are read.
+func (b build) checkFile(i int, path string, size int64, digest bool) error {
+	var sizes []string
+	var pinned []string
+	for _, from := range b.bundles {
+		if f := from.files[i]; f.size == size {
+			pinned = append(pinned, f.sha256)
+		} else {
+			sizes = append(sizes, fmt.Sprint(f.size))
+		}
+	}
+	switch {
+	case len(b.bundles) == 0:
+		return checkLibrary(path)
+	case len(pinned) == 0:
+		return &damageError{path, fmt.Sprintf("it has %d bytes, %s are right", size, strings.Join(sizes, " or "))}
+	case !digest:
+		return nil
+	}
+	got, err := digestOf(path)
+	if err != nil {
+		return &damageError{path, err.Error()}
+	}
+	for _, want := range pinned {
+		if got == want {
+			return nil
+		}
+	}
+	return &damageError{path, "its SHA-256 is " + got + ", not the pinned one"}
+}
+
+// statLibrary returns what is known of the regular file at path. A file that is
+// not there is fs.ErrNotExist; anything else in its place is a *damageError.
+func statLibrary(path string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if _, here := os.Lstat(path); errors.Is(here, fs.ErrNotExist) {
+		return nil, here
+	}
+	var perr *fs.PathError
+	switch {
+	case errors.As(err, &perr):
+		return nil, &damageError{path, perr.Err.Error()}
+	case err != nil:
+		return nil, &damageError{path, err.Error()}
+	case !info.Mode().IsRegular():
+		return nil, &damageError{path, "it is not a regular file"}
+	}
+	return info, nil
+}
+
+func digestOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// remember writes which files have the right digest. Where it cannot, they are
+// computed again the next time.
+func remember(dir, text string) {
+	f, err := os.CreateTemp(dir, checkedName+"-*")
+	if err != nil {
+		return
+	}
+	_, err = f.WriteString(text)
+	if errors.Join(err, f.Close()) != nil || os.Rename(f.Name(), filepath.Join(dir, checkedName)) != nil {
+		os.Remove(f.Name())
+	}
+}
