@@ -50,8 +50,8 @@ func inspectCommand(s streams) *cobra.Command {
 		Short: "Show what is in a checkpoint, a model folder or an ONNX file",
 		Long: `Show what is in a file or folder.
 
-Of an ONNX file inspect shows all that the format allows, other tools' files too,
-and marks the operators, types and domains that attnx cannot run. --nodes prints
+Of an ONNX file inspect shows all that the format allows, other tools' too, and
+marks the operators, types and domains that attnx cannot run. --nodes prints
 every node, those of graphs within nodes and of functions too. A file is refused
 only if its bytes are not ONNX.`,
 		Example: "  attnx inspect runs/go\n  attnx inspect go.onnx --nodes",
