@@ -138,13 +138,7 @@ Profiles:
 	return cmd
 }
 
-func joined[T ~string](names []T) string {
-	s := make([]string, len(names))
-	for i, n := range names {
-		s[i] = string(n)
-	}
-	return strings.Join(s, ", ")
-}
+func joined[T ~string](values []T) string { return strings.Join(names(values), ", ") }
 
 // form is how a model is written.
 type form struct {

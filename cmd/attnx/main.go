@@ -143,6 +143,7 @@ machine did not allow the work, 130 stopped by Ctrl-C.`,
 		runtimeCommand(s),
 		doctorCommand(s),
 	)
+	completions(root)
 	return root
 }
 
