@@ -9,9 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,14 +17,18 @@ import (
 	"github.com/attnx/attnx/runtime/ort"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	surviveClosedOutput()
+	os.Exit(run(os.Args[1:], os.Stdin, &output{File: os.Stdout}, os.Stderr))
+}
 
 // The exit codes, the same for every command.
 const (
 	exitOK       = 0
 	exitMismatch = 1   // a check was made and did not pass
 	exitUsage    = 2   // the command line, a file or this machine did not allow the work
-	exitStopped  = 130 // Ctrl-C, by the shells' custom
+	exitStopped  = 130 // a signal asked it to stop, by the shells' custom for Ctrl-C
+	exitUnread   = 141 // standard output was closed before the result was there, by the shells' custom for SIGPIPE
 )
 
 // What ends a command with an exit code of its own; the command has said all
@@ -39,11 +41,8 @@ var (
 // run is the whole program: a function of arguments and streams that returns
 // an exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	// The first Ctrl-C ends the work in hand in good order, the second the
-	// program at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := asked(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop)
 
 	s := newStreams(stdin, stdout, stderr)
 	root := command(s)
@@ -52,8 +51,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	began := time.Now()
-	err := root.ExecuteContext(ctx)
+	err := untilStopped(ctx, root.ExecuteContext)
 	account(s.detail, time.Since(began))
+	if lost := lost(stdout); err == nil && lost != nil {
+		err = fmt.Errorf("standard output: %w", lost)
+	}
 	switch {
 	case err == nil:
 		return exitOK
@@ -61,6 +63,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitMismatch
 	case errors.Is(err, errStopped):
 		return exitStopped
+	case unread(stdout, err):
+		return exitUnread
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "attnx: stopped")
 		return exitStopped

@@ -66,6 +66,8 @@ func terminalOf(w io.Writer) *os.File {
 		if w.open() {
 			return terminalOf(w.Writer)
 		}
+	case *output:
+		return terminalOf(w.File)
 	case *os.File:
 		if term.IsTerminal(int(w.Fd())) {
 			return w

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package main
+
+import "os"
+
+// batchSignals are those of batch queues; there are none here.
+var batchSignals []os.Signal

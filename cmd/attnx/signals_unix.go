@@ -1,0 +1,12 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// batchSignals are sent by batch queues some time before they kill a job
+// (Slurm's --signal, Grid Engine's -notify, a limit of CPU time).
+var batchSignals = []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU}
