@@ -14,7 +14,7 @@ import (
 // oneRequest is how long signals count as one request to stop. A terminal that
 // closes sends SIGHUP twice, and timeout(1) sends its signal to the process and
 // to its group.
-const oneRequest = time.Second
+const oneRequest = 200 * time.Millisecond
 
 // grace is how long a command that has nothing to save may take to stop.
 const grace = 3 * time.Second
@@ -55,12 +55,12 @@ func surviveClosedOutput() { signal.Notify(make(chan os.Signal, 1), syscall.SIGP
 // output is standard output. It remembers the first error of a write, because
 // most of a command's writes are not checked one by one.
 type output struct {
-	*os.File
-	err error
+	file *os.File
+	err  error
 }
 
 func (o *output) Write(b []byte) (int, error) {
-	n, err := o.File.Write(b)
+	n, err := o.file.Write(b)
 	if o.err == nil {
 		o.err = err
 	}

@@ -67,7 +67,7 @@ func terminalOf(w io.Writer) *os.File {
 			return terminalOf(w.Writer)
 		}
 	case *output:
-		return terminalOf(w.File)
+		return terminalOf(w.file)
 	case *os.File:
 		if term.IsTerminal(int(w.Fd())) {
 			return w
