@@ -31,9 +31,10 @@ func newFinder(added []addedToken) *finder {
 	return f
 }
 
-// split hands the text on in its order: added tokens to found, all else, never
-// empty, to rest.
-func (f *finder) split(text string, found func(id int32), rest func(string)) {
+// split hands the text on in its order: added tokens, with their length, to
+// found, all else, never empty, to rest. It ends when one of them returns false,
+// and then returns false itself.
+func (f *finder) split(text string, found func(id int32, bytes int) bool, rest func(string) bool) bool {
 	from := 0
 	for i := 0; f != nil && i < len(text); {
 		id, n := f.match(text[i:])
@@ -41,16 +42,13 @@ func (f *finder) split(text string, found func(id int32), rest func(string)) {
 			i++
 			continue
 		}
-		if from < i {
-			rest(text[from:i])
+		if from < i && !rest(text[from:i]) || !found(id, n) {
+			return false
 		}
-		found(id)
 		i += n
 		from = i
 	}
-	if from < len(text) {
-		rest(text[from:])
-	}
+	return from == len(text) || rest(text[from:])
 }
 
 // match returns the longest added token that text begins with, and its length.

@@ -1,6 +1,9 @@
 package tokens
 
-import "unicode/utf8"
+import (
+	"iter"
+	"unicode/utf8"
+)
 
 // Encode returns the ids of a text. Bytes that are not UTF-8 are encoded as
 // they are by a BPE tokenizer and are unknown to the others.
@@ -9,40 +12,105 @@ import "unicode/utf8"
 // pieces, each of them encoded for itself.
 func (t *Tokenizer) Encode(text string) []int64 {
 	e := encoder{t: t, ids: make([]int64, 0, len(text)/3+1)}
-	t.early.split(text, e.addID, func(rest string) {
-		t.late.split(rest, e.addID, e.plain)
-	})
+	e.encode(text)
 	return e.ids
+}
+
+// runIDs is how many ids [Tokenizer.EncodeSeq] yields at a time, or a few more:
+// a piece of a text is not divided.
+const runIDs = 1 << 14
+
+// EncodeSeq yields what Encode returns, some thousand ids at a time, each time
+// with the bytes of the text that have been encoded so far. The slice is valid
+// until the next one.
+func (t *Tokenizer) EncodeSeq(text string) iter.Seq2[[]int64, int] {
+	return func(yield func([]int64, int) bool) {
+		e := encoder{t: t, ids: make([]int64, 0, runIDs+runIDs/8), yield: yield}
+		if e.encode(text) && len(e.ids) > 0 {
+			yield(e.ids, len(text))
+		}
+	}
 }
 
 // encoder is one call of Encode.
 type encoder struct {
 	t     *Tokenizer
 	ids   []int64
-	words map[string][]int64 // BPE: pieces seen before
+	done  int                     // bytes of the text
+	yield func([]int64, int) bool // takes ids whenever there are many; nil: they are kept
+	words map[string][]int64      // BPE: pieces seen before
 	merge mergeScratch
 }
 
-func (e *encoder) addID(id int32) { e.ids = append(e.ids, int64(id)) }
+// encode encodes a text. It and the methods it calls report whether to go on.
+func (e *encoder) encode(text string) bool {
+	return e.t.early.split(text, e.addID, func(rest string) bool {
+		return e.t.late.split(rest, e.addID, e.plain)
+	})
+}
+
+// addID adds an added token, of so many bytes.
+func (e *encoder) addID(id int32, bytes int) bool {
+	e.ids = append(e.ids, int64(id))
+	return e.advance(bytes)
+}
+
+// advance notes that bytes of the text have been encoded.
+func (e *encoder) advance(bytes int) bool {
+	e.done += bytes
+	if e.yield == nil || len(e.ids) < runIDs {
+		return true
+	}
+	more := e.yield(e.ids, e.done)
+	e.ids = e.ids[:0]
+	return more
+}
 
 // plain encodes a text that holds no added token.
-func (e *encoder) plain(text string) {
+func (e *encoder) plain(text string) bool {
 	switch e.t.kind {
 	case Word:
-		for piece := range words(text) {
-			e.lookUp(piece)
-		}
+		return e.plainWords(text)
 	case Char:
-		for i := 0; i < len(text); {
-			_, n := utf8.DecodeRuneInString(text[i:])
-			e.lookUp(text[i : i+n])
-			i += n
-		}
+		return e.plainChars(text)
 	case BPE:
 		for piece := range gpt2Pieces(text) {
 			e.bytePairs(piece)
+			if !e.advance(len(piece)) {
+				return false
+			}
 		}
 	}
+	return true
+}
+
+func (e *encoder) plainWords(text string) bool {
+	end := e.done + len(text)
+	for piece := range words(text) {
+		e.lookUp(piece)
+		if !e.advance(len(piece)) {
+			return false
+		}
+	}
+	e.done = end // with the white space, which is no piece
+	return true
+}
+
+func (e *encoder) plainChars(text string) bool {
+	for i := 0; i < len(text); {
+		n := 1
+		if c := text[i]; c < utf8.RuneSelf {
+			e.ids = append(e.ids, int64(e.t.ascii[c]))
+		} else {
+			_, n = utf8.DecodeRuneInString(text[i:])
+			e.lookUp(text[i : i+n])
+		}
+		if !e.advance(n) {
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 func (e *encoder) lookUp(piece string) {
@@ -50,7 +118,7 @@ func (e *encoder) lookUp(piece string) {
 	if !ok {
 		id = e.t.unknown
 	}
-	e.addID(id)
+	e.ids = append(e.ids, int64(id))
 }
 
 // Limits of the pieces remembered during one call: text repeats its short

@@ -56,6 +56,7 @@ type Tokenizer struct {
 	late    *finder          // ... and after the others; see encode
 	joiner  joiner           // Word: how words become a text
 	bpe     *merger          // BPE only
+	ascii   [128]int32       // Char: ids of the first characters of Unicode
 }
 
 // addedToken is a token that is found in a text before the text is split.
@@ -75,6 +76,15 @@ func (t *Tokenizer) finish(merges [][2]int32) {
 			t.text[id] = bytesOf(token)
 		}
 		t.bpe = newMerger(t.tokens, t.ids, merges)
+	}
+	if t.kind == Char {
+		for c := range t.ascii {
+			id, ok := t.ids[string(rune(c))]
+			if !ok {
+				id = t.unknown
+			}
+			t.ascii[c] = id
+		}
 	}
 	var early, late []addedToken
 	for _, a := range t.added {

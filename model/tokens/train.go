@@ -3,7 +3,6 @@ package tokens
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -34,27 +33,54 @@ func Train(kind Kind, text string, vocabSize int) (*Tokenizer, error) {
 	}
 	switch kind {
 	case Word:
-		return trainList(kind, text, words(text), vocabSize)
+		return trainList(kind, text, countWords, vocabSize)
 	case Char:
-		return trainList(kind, text, strings.SplitSeq(text, ""), vocabSize)
+		return trainList(kind, text, countChars, vocabSize)
 	case BPE:
 		return trainBPE(text, vocabSize)
 	}
 	return nil, fmt.Errorf("no tokenizer %v: take word, char or bpe", kind)
 }
 
-// trainList makes a Word or Char tokenizer of the pieces of a text.
-func trainList(kind Kind, text string, pieces iter.Seq[string], vocabSize int) (*Tokenizer, error) {
+func countWords(text string) map[string]int {
+	counts := make(map[string]int)
+	for word := range words(text) {
+		counts[word]++
+	}
+	return counts
+}
+
+func countChars(text string) map[string]int {
+	var ascii [utf8.RuneSelf]int
+	counts := make(map[string]int)
+	for i := 0; i < len(text); {
+		if c := text[i]; c < utf8.RuneSelf {
+			ascii[c]++
+			i++
+			continue
+		}
+		_, n := utf8.DecodeRuneInString(text[i:])
+		counts[text[i:i+n]]++
+		i += n
+	}
+	for c, n := range ascii {
+		if n > 0 {
+			counts[string(rune(c))] = n
+		}
+	}
+	return counts
+}
+
+// trainList makes a Word or Char tokenizer of the pieces of a text, which count
+// counts.
+func trainList(kind Kind, text string, count func(string) map[string]int, vocabSize int) (*Tokenizer, error) {
 	if vocabSize == 1 {
 		return nil, fmt.Errorf("vocabulary size 1 leaves room for nothing but %s: give 0 for all that the text has, or more", Unknown)
 	}
 	if i := firstInvalid(text); i >= 0 {
 		return nil, fmt.Errorf("the text is not UTF-8 at byte %d: convert it, or take the bpe tokenizer", i)
 	}
-	counts := make(map[string]int)
-	for piece := range pieces {
-		counts[piece]++
-	}
+	counts := count(text)
 	if len(counts) < 2 {
 		return nil, fmt.Errorf("the text has %d different %ss, there is nothing to predict: give a text with at least 2", len(counts), kind)
 	}
@@ -80,6 +106,9 @@ func trainList(kind Kind, text string, pieces iter.Seq[string], vocabSize int) (
 
 // firstInvalid returns the offset of the first byte that is not UTF-8, or -1.
 func firstInvalid(s string) int {
+	if utf8.ValidString(s) {
+		return -1
+	}
 	for i, r := range s {
 		if r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)) {
 			return i

@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/model"
 )
@@ -25,76 +26,134 @@ const valShare = 10
 
 // NewText returns the data of one long text: an example is any window of
 // context tokens, its labels the same window one token on. The last tenth is
-// for validation.
+// for validation. The ids are copied, into two bytes each or four.
 func NewText(ids []int64, context int) (*Data, error) {
-	if context < 1 {
-		return nil, fmt.Errorf("train: context %d, wants 1 or more", context)
+	store := newIDStore(vocabOf(ids))
+	if err := store.add(ids); err != nil {
+		return nil, err
 	}
-	cut := len(ids) - len(ids)/valShare
-	if need := context + 1; cut < need || len(ids)-cut < need {
-		return nil, fmt.Errorf("train: a text of %d tokens is too short for context %d with a tenth kept for validation: it takes %d, give more text or a smaller --context", len(ids), context, valShare*need)
-	}
-	return &Data{train: window{ids[:cut], context}, val: window{ids[cut:], context}, context: context}, nil
+	return newText(store, context)
 }
 
+// vocabOf returns the smallest vocabulary that has these ids.
+func vocabOf(ids []int64) int {
+	if len(ids) == 0 {
+		return 0
+	}
+	return int(max(0, slices.Max(ids)+1))
+}
+
+func checkContext(context int) error {
+	if context < 1 {
+		return fmt.Errorf("train: context %d, expects 1 or more", context)
+	}
+	return nil
+}
+
+func newText(ids idStore, context int) (*Data, error) {
+	if err := checkContext(context); err != nil {
+		return nil, err
+	}
+	n := ids.len()
+	cut := n - n/valShare
+	if need := context + 1; cut < need || n-cut < need {
+		return nil, fmt.Errorf("train: a text of %d tokens is too short for context %d with a tenth kept for validation: it takes %d, give more text or a smaller context", n, context, valShare*need)
+	}
+	return &Data{train: window{ids, 0, cut, context}, val: window{ids, cut, n, context}, context: context}, nil
+}
+
+// window is the part of a text from one token to another.
 type window struct {
-	ids     []int64
-	context int
+	ids      idStore
+	from, to int
+	context  int
 }
 
 // len counts the windows whose last token has a successor.
-func (w window) len() int { return len(w.ids) - w.context }
+func (w window) len() int { return w.to - w.from - w.context }
 
 func (w window) fill(i int, ids, labels []int64) {
-	copy(ids, w.ids[i:])
-	copy(labels, w.ids[i+1:])
+	w.ids.read(w.from+i, ids)
+	w.ids.read(w.from+i+1, labels)
 }
 
 // NewLines returns the data of many short sequences of different length, one
 // an example: padded on the right to the longest, with the padding masked out
 // of the loss. Every tenth sequence is for validation, or all of them if there
-// are fewer than ten. A sequence longer than the context is refused.
+// are fewer than ten. A sequence longer than the context is refused. The ids are
+// copied, into two bytes each or four.
 func NewLines(sequences [][]int64, context int) (*Data, error) {
-	if context < 1 {
-		return nil, fmt.Errorf("train: context %d, wants 1 or more", context)
+	if err := checkContext(context); err != nil {
+		return nil, err
 	}
-	d := &Data{}
-	var train, val lines
-	for i, s := range sequences {
-		if len(s) > context+1 {
-			return nil, fmt.Errorf("train: sequence %d has %d tokens, more than context %d and the one after: give a larger --context or shorter lines", i+1, len(s), context)
-		}
-		if len(s) < 2 {
-			continue // nothing to predict
-		}
-		d.context = max(d.context, len(s)-1)
-		if len(sequences) >= valShare && i%valShare == valShare-1 {
-			val = append(val, s)
-		} else {
-			train = append(train, s)
+	vocab := 0
+	for _, s := range sequences {
+		vocab = max(vocab, vocabOf(s))
+	}
+	b := lineBuilder{ids: newIDStore(vocab), context: context}
+	for _, s := range sequences {
+		if err := b.add(s); err != nil {
+			return nil, err
 		}
 	}
-	if len(train) == 0 {
-		return nil, fmt.Errorf("train: no sequence has two tokens or more: there is nothing to predict")
-	}
-	if len(val) == 0 {
-		val = train
-	}
-	d.train, d.val = train, val
-	return d, nil
+	return b.data()
 }
 
-type lines [][]int64
+// lineBuilder takes sequences one by one.
+type lineBuilder struct {
+	ids        idStore
+	context    int // of the model
+	sequences  int // so far
+	longest    int // tokens that a sequence predicts
+	train, val []span
+}
 
-func (l lines) len() int { return len(l) }
+// span is where a sequence lies among the ids.
+type span struct{ from, n int }
+
+// add takes the next sequence.
+func (b *lineBuilder) add(s []int64) error {
+	b.sequences++
+	if len(s) > b.context+1 {
+		return fmt.Errorf("train: sequence %d has %d tokens, more than context %d and the one after: give a larger context or shorter lines", b.sequences, len(s), b.context)
+	}
+	if len(s) < 2 {
+		return nil // nothing to predict
+	}
+	b.longest = max(b.longest, len(s)-1)
+	at := span{b.ids.len(), len(s)}
+	if b.sequences%valShare == 0 {
+		b.val = append(b.val, at)
+	} else {
+		b.train = append(b.train, at)
+	}
+	return b.ids.add(s)
+}
+
+func (b *lineBuilder) data() (*Data, error) {
+	if len(b.train) == 0 {
+		return nil, fmt.Errorf("train: no sequence has two tokens or more: there is nothing to predict")
+	}
+	if len(b.val) == 0 {
+		b.val = b.train
+	}
+	return &Data{train: lines{b.ids, b.train}, val: lines{b.ids, b.val}, context: b.longest}, nil
+}
+
+type lines struct {
+	ids idStore
+	at  []span
+}
+
+func (l lines) len() int { return len(l.at) }
 
 func (l lines) fill(i int, ids, labels []int64) {
-	s := l[i]
+	at := l.at[i]
 	for t := range ids {
 		ids[t], labels[t] = 0, model.IgnoreIndex
 	}
-	copy(ids, s[:len(s)-1])
-	copy(labels, s[1:])
+	l.ids.read(at.from, ids[:at.n-1])
+	l.ids.read(at.from+1, labels[:at.n-1])
 }
 
 // draw fills batch number n of a part: which examples stand in it is a

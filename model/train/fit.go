@@ -9,20 +9,53 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// FromText cuts a text into examples. Characters and bytes are learned from
+// FromText cuts a text into examples of at most length tokens. Characters and bytes are learned from
 // windows of the whole text (NewText); words from its lines, each a sequence
 // of its own (NewLines).
-func FromText(text string, t *tokens.Tokenizer, context int) (*Data, error) {
-	if t.Kind() != tokens.Word {
-		return NewText(t.Encode(text), context)
+func FromText(text string, t *tokens.Tokenizer, length int) (*Data, error) {
+	return Tokenize(context.Background(), text, t, length, func(int) {})
+}
+
+// Tokenize is FromText for long texts: it tells progress how many bytes of the
+// text have been tokenized, and ends early with the error of ctx when that is
+// done. Of the ids it keeps two bytes each where the vocabulary allows it,
+// otherwise four, and nothing else of the size of the text.
+func Tokenize(ctx context.Context, text string, t *tokens.Tokenizer, length int, progress func(bytes int)) (*Data, error) {
+	if err := checkContext(length); err != nil {
+		return nil, err
 	}
-	var lines [][]int64
+	ids := newIDStore(t.VocabSize())
+	if t.Kind() == tokens.Word {
+		return tokenizeLines(ctx, text, t, &lineBuilder{ids: ids, context: length}, progress)
+	}
+	for run, bytes := range t.EncodeSeq(text) {
+		if err := errors.Join(ctx.Err(), ids.add(run)); err != nil {
+			return nil, err
+		}
+		progress(bytes)
+	}
+	return newText(ids, length)
+}
+
+func tokenizeLines(ctx context.Context, text string, t *tokens.Tokenizer, b *lineBuilder, progress func(bytes int)) (*Data, error) {
+	const told = 1 << 16 // bytes between two calls of progress
+	bytes, last := 0, 0
 	for line := range strings.Lines(text) {
 		if ids := t.Encode(line); len(ids) > 0 {
-			lines = append(lines, ids)
+			if err := b.add(ids); err != nil {
+				return nil, err
+			}
+		}
+		if bytes += len(line); bytes-last >= told {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			progress(bytes)
+			last = bytes
 		}
 	}
-	return NewLines(lines, context)
+	progress(bytes)
+	return b.data()
 }
 
 // Fit trains the model of c with the Gorgonia engine and returns it as it is

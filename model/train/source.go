@@ -1,0 +1,340 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Source says where the text of a run lies, so that a resumed run finds it.
+type Source struct {
+	Paths []string `json:"paths"` // files and folders, absolute, in their order
+	Glob  string   `json:"glob"`  // which files of the folders, by name
+	Files int      `json:"files"` // that were read
+	Bytes int64    `json:"bytes"` // of all of them
+}
+
+// Text is a text in memory.
+type Text struct {
+	Text      string
+	SHA256    string
+	Names     []string // of the files it was read from, in their order
+	JSONLines []string // of them: those that hold JSON objects, a line each
+	Source    *Source  // nil where the text cannot be found again: it came through a pipe
+}
+
+// Stdin is the path that stands for standard input.
+const Stdin = "-"
+
+// maxSourceBytes bounds the paths of a Source: they travel in every checkpoint.
+const maxSourceBytes = 64 << 10
+
+// ReadText reads the texts of files, of the files below folders whose names
+// match the pattern glob (as in filepath.Match), of pipes, and of stdin where a
+// path is Stdin. It puts them together in their order, those of a folder in the
+// order of their paths. Links in folders are left out. A text of more than
+// limit bytes is refused, and so is what is not UTF-8 text.
+func ReadText(ctx context.Context, paths []string, glob string, stdin io.Reader, limit int64) (*Text, error) {
+	files, err := listFiles(ctx, paths, glob, limit)
+	if err != nil {
+		return nil, err
+	}
+	t, err := readFiles(ctx, files, stdin, limit)
+	if err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(t.Text) == "" {
+		return nil, fmt.Errorf("%s: the text is empty", strings.Join(paths, ", "))
+	}
+	t.Source = sourceOf(paths, glob, files, len(t.Text))
+	return t, nil
+}
+
+// Read reads the text again. A *MovedError says that it is not there, or not as
+// it was. Pipes and devices are never opened: the source may come from another's
+// checkpoint.
+func (s *Source) Read(ctx context.Context) (*Text, error) {
+	moved := func(reason string) error { return &MovedError{Paths: s.Paths, Reason: reason} }
+	files, err := listFiles(ctx, s.Paths, s.Glob, math.MaxInt64)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, moved(reason(err))
+	}
+	size := int64(0)
+	for _, f := range files {
+		if f.stream {
+			return nil, moved("it is not a regular file")
+		}
+		size += f.size
+	}
+	if len(files) != s.Files || size != s.Bytes {
+		return nil, moved(fmt.Sprintf("there are %d bytes in %d files, there were %d in %d", size, len(files), s.Bytes, s.Files))
+	}
+	t, err := readFiles(ctx, files, nil, s.Bytes)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, moved(reason(err))
+	}
+	t.Source = s
+	return t, nil
+}
+
+// MovedError says that the text of a run is no longer where it was.
+type MovedError struct {
+	Paths  []string
+	Reason string
+}
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("the text is no longer as it was at %s: %s", strings.Join(e.Paths, ", "), e.Reason)
+}
+
+// reason is what an error says beside the path, which a MovedError has already.
+func reason(err error) string {
+	if path, ok := err.(*fs.PathError); ok {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// check refuses a source that ReadText does not make.
+func (s *Source) check() error {
+	if s == nil {
+		return nil
+	}
+	if len(s.Paths) == 0 || s.Files < 1 || s.Bytes < 1 {
+		return fmt.Errorf("train: the text lies in %d places, %d files of %d bytes: there must be at least one of each", len(s.Paths), s.Files, s.Bytes)
+	}
+	size := len(s.Glob)
+	for _, p := range s.Paths {
+		if !filepath.IsAbs(p) || !plain(p) {
+			return fmt.Errorf("train: the text lies at %.100q, which is not an absolute path", p)
+		}
+		size += len(p)
+	}
+	if _, err := filepath.Match(s.Glob, ""); err != nil || !plain(s.Glob) || size > maxSourceBytes {
+		return fmt.Errorf("train: the pattern %.100q and %d paths of %d bytes do not say where a text lies", s.Glob, len(s.Paths), size)
+	}
+	return nil
+}
+
+// plain reports whether a path can be kept as JSON and shown on a line.
+func plain(path string) bool {
+	return utf8.ValidString(path) && !strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// sourceOf returns where files were read from, nil if they cannot be found
+// there again.
+func sourceOf(paths []string, glob string, files []textFile, size int) *Source {
+	s := &Source{Glob: glob, Files: len(files), Bytes: int64(size)}
+	for _, f := range files {
+		if f.stream {
+			return nil
+		}
+	}
+	for _, p := range paths {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return nil
+		}
+		s.Paths = append(s.Paths, abs)
+	}
+	if s.check() != nil {
+		return nil
+	}
+	return s
+}
+
+// textFile is a file that is to be read.
+type textFile struct {
+	path   string
+	size   int64
+	stream bool // a pipe or a device, which has no size and can be read once
+}
+
+// listFiles finds the files to read. It stops where they have more than limit
+// bytes.
+func listFiles(ctx context.Context, paths []string, glob string, limit int64) (files []textFile, err error) {
+	if _, err := filepath.Match(glob, ""); err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", glob, err)
+	}
+	total := int64(0)
+	add := func(path string, info fs.FileInfo) error {
+		if total += info.Size(); total > limit {
+			return tooLarge(path, limit)
+		}
+		files = append(files, textFile{path: path, size: info.Size()})
+		return nil
+	}
+	standard := 0
+	for _, path := range paths {
+		if path == Stdin {
+			if standard++; standard > 1 {
+				return nil, fmt.Errorf("%s: standard input can be read once", Stdin)
+			}
+			files = append(files, textFile{path: path, stream: true})
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			return nil, err
+		case info.IsDir():
+			before := len(files)
+			if err := walk(ctx, path, glob, add); err != nil {
+				return nil, err
+			}
+			if len(files) == before {
+				return nil, fmt.Errorf("%s: no file below it matches %q", path, glob)
+			}
+		case info.Mode().IsRegular():
+			if err := add(path, info); err != nil {
+				return nil, err
+			}
+		default:
+			files = append(files, textFile{path: path, stream: true})
+		}
+	}
+	return files, nil
+}
+
+// walk passes on the regular files below a folder, which may be named by a
+// link.
+func walk(ctx context.Context, folder, glob string, add func(string, fs.FileInfo) error) error {
+	root := folder
+	if info, err := os.Lstat(folder); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		root += string(filepath.Separator) // what the link names
+	}
+	return filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		if ok, _ := filepath.Match(glob, d.Name()); !ok {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return add(p, info)
+	})
+}
+
+func tooLarge(path string, limit int64) error {
+	return fmt.Errorf("%s: the text has more than %d bytes, the most that there is memory for: give less of it", path, limit)
+}
+
+// readFiles reads files one after the other.
+func readFiles(ctx context.Context, files []textFile, stdin io.Reader, limit int64) (*Text, error) {
+	size := int64(0)
+	for _, f := range files {
+		size += f.size
+	}
+	var text strings.Builder
+	text.Grow(int(size))
+	t := &Text{}
+	hash := sha256.New()
+	for _, f := range files {
+		from := text.Len()
+		if err := readFile(ctx, f, stdin, limit, io.MultiWriter(&text, hash), &text); err != nil {
+			return nil, err
+		}
+		part := text.String()[from:]
+		if i := notText(part); i >= 0 {
+			return nil, fmt.Errorf("%s: it is not UTF-8 text at byte %d: convert it, or leave it out", f.path, i)
+		}
+		t.Names = append(t.Names, f.path)
+		if isJSONLines(part) {
+			t.JSONLines = append(t.JSONLines, f.path)
+		}
+	}
+	t.Text, t.SHA256 = text.String(), fmt.Sprintf("%x", hash.Sum(nil))
+	return t, nil
+}
+
+// readFile copies a file to w, as long as so much text is within the limit.
+func readFile(ctx context.Context, f textFile, stdin io.Reader, limit int64, w io.Writer, sofar interface{ Len() int }) error {
+	r := stdin
+	if f.path != Stdin || !f.stream {
+		file, err := os.Open(f.path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		r = file
+	}
+	piece := make([]byte, 1<<20)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := r.Read(piece)
+		if int64(sofar.Len()+n) > limit {
+			return tooLarge(f.path, limit)
+		}
+		if i := bytes.IndexByte(piece[:n], 0); i >= 0 {
+			return fmt.Errorf("%s: it holds a zero byte, so it is not text: leave it out", f.path)
+		}
+		if _, err := w.Write(piece[:n]); err != nil {
+			return err
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// notText returns the offset of the first byte that is not UTF-8, -1 if there
+// is none.
+func notText(s string) int {
+	if utf8.ValidString(s) {
+		return -1
+	}
+	at := 0
+	for {
+		r, n := utf8.DecodeRuneInString(s[at:])
+		if r == utf8.RuneError && n < 2 {
+			return at
+		}
+		at += n
+	}
+}
+
+// isJSONLines reports whether the first two lines of a text are JSON objects.
+func isJSONLines(text string) bool {
+	const longest = 1 << 20 // bytes of a line that is looked at
+	objects := 0
+	for line := range strings.Lines(text[:min(len(text), 2*longest)]) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		if line[0] != '{' || !json.Valid([]byte(line)) {
+			return false
+		}
+		if objects++; objects == 2 {
+			return true
+		}
+	}
+	return false
+}
