@@ -193,11 +193,11 @@ func TestGradAgainstGorgonia(t *testing.T) {
 // standardLibrary is text that is on every machine with Go.
 func standardLibrary(t *testing.T) string {
 	t.Helper()
-	text, err := readText("--data", filepath.Join(build.Default.GOROOT, "src", "strconv"), "*.go")
+	text, err := train.ReadText(t.Context(), []string{filepath.Join(build.Default.GOROOT, "src", "strconv")}, "*.go", nil, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return text.Text
 }
 
 // beginning returns a preset, the standard library's text as its data, and

@@ -100,7 +100,7 @@ Profiles:
 			if err != nil {
 				return err
 			}
-			text, err := as.heldOut(c, how.Options)
+			text, err := as.heldOut(cmd.Context(), s, c, how.Options)
 			if err != nil {
 				return err
 			}

@@ -86,7 +86,7 @@ func (f folders) run(ctx context.Context, name, out string, how form, as numbers
 	if err != nil {
 		return r, err
 	}
-	text, err := as.heldOut(c, how.Options)
+	text, err := as.heldOut(ctx, s, c, how.Options)
 	if err != nil {
 		return r, err
 	}

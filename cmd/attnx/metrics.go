@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,30 +61,51 @@ func openMetrics(path string, step int) (*metricsLog, error) {
 	return l, err
 }
 
+// maxMetric bounds a line of metrics.jsonl, in bytes.
+const maxMetric = 64 << 10
+
 // readMetrics returns the lines of an earlier part of a run, none where there
 // is no file. What a power cut left at the end, half a line or zeros, does not
 // count.
 func readMetrics(path string) ([]metric, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular(): // to open a pipe would wait for its writer
+		return nil, fmt.Errorf("%s: it is not a regular file: move it away to continue without it", path)
 	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	defer f.Close()
 	var history []metric
-	for len(text) > 0 {
-		line, rest, ended := bytes.Cut(text, []byte("\n"))
-		var m metric
-		if err := json.Unmarshal(line, &m); err != nil {
-			if !ended || len(bytes.Trim(text, "\x00")) == 0 {
-				break
-			}
-			return nil, fmt.Errorf("%s: line %d: %w: move the file away to go on without it", path, len(history)+1, err)
+	lines := bufio.NewReaderSize(f, maxMetric)
+	for {
+		line, err := lines.ReadSlice('\n')
+		ended := err == nil
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return nil, err
 		}
-		history, text = append(history, m), rest
+		if len(line) == 0 || !ended && line[0] == 0 {
+			return history, nil
+		}
+		var m metric
+		invalid := json.Unmarshal(line, &m)
+		switch {
+		case invalid != nil && err == io.EOF:
+			return history, nil
+		case invalid == nil && len(history) > 0 && m.Step <= history[len(history)-1].Step:
+			invalid = fmt.Errorf("step %d after step %d", m.Step, history[len(history)-1].Step)
+		}
+		if invalid != nil {
+			return nil, fmt.Errorf("%s: line %d: %w: move the file away to continue without it", path, len(history)+1, invalid)
+		}
+		history = append(history, m)
 	}
-	return history, nil
 }
 
 func writeMetric(w io.Writer, m metric) error {

@@ -121,7 +121,7 @@ func (n numbers) report() exportReport {
 // beginning of a text, or random ids. Where nothing is lost there is nothing to
 // measure. It is read before anything is written: a text that is not there is
 // no reason to write half of what was asked for.
-func (n numbers) heldOut(c *model.Checkpoint, o export.Options) ([][]int64, error) {
+func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o export.Options) ([][]int64, error) {
 	if !changed(o) {
 		return nil, nil
 	}
@@ -136,7 +136,7 @@ func (n numbers) heldOut(c *model.Checkpoint, o export.Options) ([][]int64, erro
 			ids = append(ids, int64(stream.IntN(uint64(i), c.Config.Vocab)))
 		}
 	} else {
-		text, err := readText("--text", n.text, "*")
+		text, err := readText(ctx, s, "--text", []string{n.text}, "*")
 		if err != nil {
 			return nil, err
 		}
@@ -144,8 +144,11 @@ func (n numbers) heldOut(c *model.Checkpoint, o export.Options) ([][]int64, erro
 		if err != nil {
 			return nil, fmt.Errorf("--text: the model's tokenizer: %w", err)
 		}
-		ids = tok.Encode(text)
-		ids = ids[:min(total, len(ids))]
+		for run := range tok.EncodeSeq(text.Text) {
+			if ids = append(ids, run[:min(len(run), total-len(ids))]...); len(ids) == total {
+				break
+			}
+		}
 	}
 	length := min(c.Config.Context+1, 129)
 	var out [][]int64

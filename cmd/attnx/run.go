@@ -29,6 +29,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	if err := checkMemory(c.Config, o.Batch); err != nil {
 		return err
 	}
+	defer finishFirst(ctx)()
 	engine, why, err := openEngine(f.engine, f.device, c.Config)
 	if err != nil {
 		return err
@@ -155,17 +156,23 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		}
 	}
 	if stopped {
-		fmt.Fprintf(s.err, "stopped; to go on: %s\n", resumeCommand(folder, f))
+		fmt.Fprintf(s.err, "stopped; to continue: %s\n", resumeCommand(folder, o, f))
 		return errStopped
 	}
 	return runErr
 }
 
-// resumeCommand is what a user types to go on with a run.
-func resumeCommand(folder string, f trainFlags) string {
-	words := []string{"attnx", "train", "--resume", folder, "--data", f.data}
-	if f.glob != "*" {
-		words = append(words, "--glob", f.glob)
+// resumeCommand is what a user types to continue a run. The data are named
+// where the run cannot find them by itself.
+func resumeCommand(folder string, o train.Options, f trainFlags) string {
+	words := []string{"attnx", "train", "--resume", folder}
+	if o.Data == nil {
+		for _, path := range f.data {
+			words = append(words, "--data", path)
+		}
+		if f.glob != "*" {
+			words = append(words, "--glob", f.glob)
+		}
 	}
 	for i, w := range words {
 		words[i] = shellWord(w)

@@ -3,7 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,7 +30,8 @@ const bpeVocab = 512
 
 // trainFlags are the settings of one training run, as given.
 type trainFlags struct {
-	data, glob   string
+	data         []string
+	glob         string
 	arch, preset string
 	tokenizer    string
 	vocab        int
@@ -57,33 +58,55 @@ func trainCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train --data PATH --out RUN",
 		Short: "Train a model on text",
-		Long: `Train a model on a text file, or on all files below a folder that match --glob.
+		Long: `Train a model on text: files, all files below a folder that match --glob, pipes,
+and - for standard input. Several --data, or several paths after one, are
+learned one after the other. The text must fit into memory.
 
 With the char and bpe tokenizers the model learns from windows of the whole
 text; with the word tokenizer every line is a sequence of its own. A tenth of
 the text is kept for validation.
 
-RUN is a new folder; it gets the checkpoints, step-00000020.safetensors and so
-on, the names of the newest and of the best one (of those saved after an
-evaluation) in the files latest and best, ` + metricsFile + ` and ` + lossPlotFile + `. Wherever a
-command wants a checkpoint, RUN stands for its newest and RUN/best for its best.
+RUN is a new folder. It gets the checkpoints (step-00000020.safetensors and so
+on), the names of the newest and of the best one (of those saved after an
+evaluation) in the files latest and best, the place of the text in ` + sourceFile + `,
+` + metricsFile + ` and ` + lossPlotFile + `. Wherever a command expects a checkpoint, RUN
+names its newest and RUN/best its best.
 
-Ctrl-C (and SIGTERM) finishes the step under way, saves, tells how to go on, and
-exits with 130; a second one exits at once. A run that ended in any other way,
-by a power cut too, goes on from its newest checkpoint that is whole; one that
-is not is set aside. A resumed run needs its --data again and ends with the same
-file, bit for bit, as one that was never stopped.`,
+Ctrl-C finishes the step under way, saves, says how to continue, and exits with
+130. So do SIGTERM, SIGHUP (a terminal that closes), and SIGUSR1, SIGUSR2 and
+SIGXCPU, which batch queues send. A second Ctrl-C or SIGTERM exits at once. A
+closed pipe or terminal does not stop training.
+
+--resume continues a run from its newest checkpoint that is whole, however the
+run ended; a broken one is set aside. It needs --data only where the text has
+moved or came through a pipe. A resumed run ends with the same file, bit for
+bit, as one that was never stopped.`,
 		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' \
     --tokenizer char --preset nano --steps 200 --out runs/go
   attnx train --resume runs/go \
     --data "$(go env GOROOT)/src/strconv" --glob '*.go'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+=======
+		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
+  attnx train --resume runs/go --steps 400`,
+		Args: func(cmd *cobra.Command, more []string) error {
+			if len(f.data) == 0 {
+				return noArgs(cmd, more)
+			}
+			if len(more) > 0 && len(f.data) > 1 {
+				return fmt.Errorf("%q follows several --data: name all paths after one --data, or each after its own", more[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, more []string) error {
+			f.data = append(f.data, more...)
+>>>>>>> 2e2de9d (A run keeps where its text lies and finds it again; --data takes several paths and pipes)
 			return runTrain(cmd.Context(), s, f, cmd.Flags().Changed)
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.data, "data", "", "text file or folder to learn from")
+	fl.StringArrayVar(&f.data, "data", nil, "text file, folder or pipe to learn from, - for standard input; several are learned in their order")
 	fl.StringVar(&f.glob, "glob", "*", "which files of a folder, by name")
 	fl.StringVar(&f.arch, "arch", model.GPT2, "architecture: gpt2 or simple")
 	fl.StringVar(&f.preset, "preset", "tiny", "sizes: "+strings.Join(model.Presets(), ", "))
@@ -101,8 +124,12 @@ file, bit for bit, as one that was never stopped.`,
 	fl.IntVar(&f.saveEvery, "save-every", 0, "steps between checkpoints (default: whenever it evaluates)")
 	fl.IntVar(&f.keep, "keep", keepNewest, "newest checkpoints that stay; the best stays too")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
+<<<<<<< HEAD
 	jsonFlag(cmd, &f.json, trainReport{})
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to go on with")
+=======
+	fl.StringVar(&f.resume, "resume", "", "folder of a run to continue")
+>>>>>>> 2e2de9d (A run keeps where its text lies and finds it again; --data takes several paths and pipes)
 	return cmd
 }
 
@@ -110,20 +137,21 @@ file, bit for bit, as one that was never stopped.`,
 // resumes a run.
 func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) bool) error {
 	switch {
-	case f.data == "":
+	case len(f.data) == 0 && f.resume == "":
 		return fmt.Errorf("--data is missing: name the text to learn from")
+	case len(f.data) == 0 && given("glob"):
+		return fmt.Errorf("--glob %q belongs to --data: give both", f.glob)
+	case slices.Contains(f.data, ""):
+		return fmt.Errorf("--data is empty: name the text to learn from")
 	case (f.out == "") == (f.resume == ""):
 		return fmt.Errorf("give either --out for a new run or --resume for an old one")
-	case !slices.Contains(engines, f.engine):
-		return fmt.Errorf("--engine %q: take gorgonia, ort or auto", f.engine)
-	case !slices.Contains([]string{"cpu", "cuda"}, f.device):
-		return fmt.Errorf("--device %q: take cpu or cuda", f.device)
 	case given("save-every") && f.saveEvery < 1:
 		return fmt.Errorf("--save-every %d: take 1 or more", f.saveEvery)
 	case f.keep < 1:
 		return fmt.Errorf("--keep %d: take 1 or more", f.keep)
-	case f.engine == "gorgonia" && f.device != "cpu":
-		return fmt.Errorf("--device %s: the gorgonia engine computes on the CPU: take --engine ort", f.device)
+	}
+	if err := f.checkEngine(); err != nil {
+		return err
 	}
 	if f.resume != "" {
 		return resumeRun(ctx, s, f, given)
@@ -131,6 +159,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if held := heldBy(f.out); held != "" {
 		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or go on with --resume %[1]s", f.out, held)
 	}
+<<<<<<< HEAD
 	place, err := claim(runOutput, f.out, f.data)
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
@@ -140,16 +169,22 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err != nil {
 		return err
 	}
+=======
+>>>>>>> 2e2de9d (A run keeps where its text lies and finds it again; --data takes several paths and pipes)
 	kind, err := tokens.ParseKind(f.tokenizer)
 	if err != nil {
 		return fmt.Errorf("--tokenizer: %w", err)
 	}
+	text, err := readData(ctx, s, f)
+	if err != nil {
+		return err
+	}
 	if kind == tokens.BPE && !given("vocab") {
 		f.vocab = bpeVocab
 	}
-	tok, err := tokens.Train(kind, text, f.vocab)
+	tok, err := tokens.Train(kind, text.Text, f.vocab)
 	if err != nil {
-		return fmt.Errorf("--data %s: %w", f.data, err)
+		return fmt.Errorf("--data %s: %w", named(f.data), err)
 	}
 	config, err := model.Preset(f.preset, f.arch, tok.VocabSize())
 	if err != nil {
@@ -170,7 +205,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		options.Accumulate = f.accumulate
 	}
 	options.LR, options.MinLR = f.lr, f.lr/10
-	options.DataSHA256 = textHash(text)
+	options.DataSHA256, options.Data = text.SHA256, text.Source
 	options.Keep = f.keep
 	if f.device != "cpu" {
 		options.Device = f.device
@@ -182,9 +217,9 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err := options.Check(); err != nil {
 		return err
 	}
-	data, err := train.FromText(text, tok, config.Context)
+	data, err := tokenize(ctx, s, f, text, tok, config.Context)
 	if err != nil {
-		return fmt.Errorf("--data %s: %w", f.data, err)
+		return err
 	}
 	c, err := train.Start(config, tok, f.seed)
 	if err != nil {
@@ -250,24 +285,28 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if given("save-every") {
 		options.SaveEvery = f.saveEvery
 	}
+	if err := errors.Join(options.Check(), f.checkEngine()); err != nil {
+		return err
+	}
 	run.Keep(options.Keep)
 	if options.Steps <= c.Step {
-		return fmt.Errorf("%s has all its %d steps: ask for more with --steps", path, c.Step)
+		fmt.Fprintf(s.note, "%s has all its %d steps: to continue it, ask for more with --steps\n", f.resume, c.Step)
+		return nil
 	}
 	tok, err := tokenizerOf(path, c.Tokenizer, c.Config)
 	if err != nil {
 		return err
 	}
-	text, err := readText("--data", f.data, f.glob)
+	text, err := findData(ctx, s, f, options)
 	if err != nil {
 		return err
 	}
-	if got := textHash(text); got != options.DataSHA256 {
-		return fmt.Errorf("--data %s: the text is not the one this run began with (SHA-256 %.12s, was %.12s): give the same files", f.data, got, options.DataSHA256)
+	if text.Source != nil {
+		options.Data = text.Source
 	}
-	data, err := train.FromText(text, tok, c.Config.Context)
+	data, err := tokenize(ctx, s, f, text, tok, c.Config.Context)
 	if err != nil {
-		return fmt.Errorf("--data %s: %w", f.data, err)
+		return err
 	}
 	return trainRun(ctx, s, run, c, data, options, f)
 }
@@ -296,4 +335,15 @@ func heldBy(folder string) string {
 	return ""
 }
 
-func textHash(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+// checkEngine refuses an engine or a device that there is not.
+func (f trainFlags) checkEngine() error {
+	switch {
+	case !slices.Contains(engines, f.engine):
+		return fmt.Errorf("--engine %.20q: take gorgonia, ort or auto", f.engine)
+	case !slices.Contains([]string{"cpu", "cuda"}, f.device):
+		return fmt.Errorf("--device %.20q: take cpu or cuda", f.device)
+	case f.engine == "gorgonia" && f.device != "cpu":
+		return fmt.Errorf("--device %s: the gorgonia engine computes on the CPU: take --engine ort", f.device)
+	}
+	return nil
+}

@@ -33,10 +33,20 @@ type Options struct {
 	DataSHA256  string  `json:"data_sha256"`      // of the text, so that a resumed run can tell that it is another
 
 	// For who saves and who opens the engine; they have no part in the numbers.
-	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU
-	SaveEvery int    `json:"save_every,omitempty"` // steps between checkpoints
-	Keep      int    `json:"keep,omitempty"`       // newest checkpoints that stay
+	Device    string  `json:"device,omitempty"`     // where the engine computes; "" is the CPU
+	SaveEvery int     `json:"save_every,omitempty"` // steps between checkpoints
+	Keep      int     `json:"keep,omitempty"`       // newest checkpoints that stay
+	Data      *Source `json:"data,omitempty"`       // where the text lies; nil where that is not known
 }
+
+// The largest settings of a run. They come from files too: a run must not
+// evaluate for ever because somebody's file says so.
+const (
+	maxSteps       = math.MaxInt32 // and what is counted in steps or checkpoints
+	maxBatch       = 1 << 27
+	maxAccumulate  = 1 << 20
+	maxEvalBatches = 10000
+)
 
 // DefaultOptions returns nanoGPT's settings for its CPU run, for the given
 // number of steps.
@@ -53,16 +63,22 @@ func (o Options) Check() error {
 	switch {
 	case o.Steps < 1 || o.Batch < 1 || o.Accumulate < 0:
 		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: wants 1 or more of each", o.Steps, o.Batch, o.Accumulate)
+	case o.Steps > maxSteps || o.Batch > maxBatch || o.Accumulate > maxAccumulate:
+		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: at most %d, %d and %d", o.Steps, o.Batch, o.Accumulate, maxSteps, maxBatch, maxAccumulate)
 	case !(o.LR > 0) || math.IsInf(o.LR, 0) || !(o.MinLR >= 0 && o.MinLR <= o.LR):
 		return fmt.Errorf("train: learning rate from %g down to %g, wants a positive number and no larger last one", o.LR, o.MinLR)
 	case o.Warmup < 0 || o.EvalEvery < 0 || o.EvalBatches < 1:
 		return fmt.Errorf("train: warm-up %d, evaluation every %d steps over %d batches: none may be negative, and an evaluation takes a batch", o.Warmup, o.EvalEvery, o.EvalBatches)
-	case !(o.Beta1 >= 0 && o.Beta1 < 1) || !(o.Beta2 >= 0 && o.Beta2 < 1) || !(o.Epsilon > 0):
-		return fmt.Errorf("train: beta1 %g and beta2 %g must be from 0 to below 1, epsilon %g above 0", o.Beta1, o.Beta2, o.Epsilon)
-	case !(o.WeightDecay >= 0) || !(o.Clip >= 0):
-		return fmt.Errorf("train: weight decay %g and clip %g must not be negative", o.WeightDecay, o.Clip)
+	case o.Warmup > maxSteps || o.EvalEvery > maxSteps || o.EvalBatches > maxEvalBatches:
+		return fmt.Errorf("train: warm-up %d, evaluation every %d steps over %d batches: at most %d, %[4]d and %[5]d", o.Warmup, o.EvalEvery, o.EvalBatches, maxSteps, maxEvalBatches)
+	case o.SaveEvery < 0 || o.SaveEvery > maxSteps || o.Keep < 0 || o.Keep > maxSteps:
+		return fmt.Errorf("train: a checkpoint every %d steps, of which %d stay: expects 0 to %d", o.SaveEvery, o.Keep, maxSteps)
+	case !(o.Beta1 >= 0 && o.Beta1 < 1) || !(o.Beta2 >= 0 && o.Beta2 < 1) || !(o.Epsilon > 0) || math.IsInf(o.Epsilon, 0):
+		return fmt.Errorf("train: beta1 %g and beta2 %g must be from 0 to below 1, epsilon %g above 0 and finite", o.Beta1, o.Beta2, o.Epsilon)
+	case !(o.WeightDecay >= 0) || math.IsInf(o.WeightDecay, 0) || !(o.Clip >= 0):
+		return fmt.Errorf("train: weight decay %g and clip %g must not be negative, nor the decay infinite", o.WeightDecay, o.Clip)
 	}
-	return nil
+	return o.Data.check()
 }
 
 // Event is what a run tells after every step.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -54,7 +55,7 @@ func ReadText(ctx context.Context, paths []string, glob string, stdin io.Reader,
 		return nil, err
 	}
 	if strings.TrimSpace(t.Text) == "" {
-		return nil, fmt.Errorf("%s: the text is empty", strings.Join(paths, ", "))
+		return nil, fmt.Errorf("%s: the text is empty", strings.Join(t.Names, ", "))
 	}
 	t.Source = sourceOf(paths, glob, files, len(t.Text))
 	return t, nil
@@ -103,10 +104,10 @@ func (e *MovedError) Error() string {
 	return fmt.Sprintf("the text is no longer as it was at %s: %s", strings.Join(e.Paths, ", "), e.Reason)
 }
 
-// reason is what an error says beside the path, which a MovedError has already.
+// reason says on one line why a text could not be read.
 func reason(err error) string {
-	if path, ok := err.(*fs.PathError); ok {
-		return path.Err.Error()
+	if path := new(fs.PathError); errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) {
+		return path.Path + " is not there"
 	}
 	return err.Error()
 }
@@ -164,6 +165,7 @@ type textFile struct {
 	path   string
 	size   int64
 	stream bool // a pipe or a device, which has no size and can be read once
+	stdin  bool
 }
 
 // listFiles finds the files to read. It stops where they have more than limit
@@ -184,9 +186,9 @@ func listFiles(ctx context.Context, paths []string, glob string, limit int64) (f
 	for _, path := range paths {
 		if path == Stdin {
 			if standard++; standard > 1 {
-				return nil, fmt.Errorf("%s: standard input can be read once", Stdin)
+				return nil, fmt.Errorf("standard input is named twice: it can be read once")
 			}
-			files = append(files, textFile{path: path, stream: true})
+			files = append(files, textFile{path: "standard input", stream: true, stdin: true})
 			continue
 		}
 		info, err := os.Stat(path)
@@ -238,7 +240,7 @@ func walk(ctx context.Context, folder, glob string, add func(string, fs.FileInfo
 }
 
 func tooLarge(path string, limit int64) error {
-	return fmt.Errorf("%s: the text has more than %d bytes, the most that there is memory for: give less of it", path, limit)
+	return fmt.Errorf("%s: the text has more than %.2f GB, the most that there is memory for: give less of it", path, float64(limit)/1e9)
 }
 
 // readFiles reads files one after the other.
@@ -272,7 +274,7 @@ func readFiles(ctx context.Context, files []textFile, stdin io.Reader, limit int
 // readFile copies a file to w, as long as so much text is within the limit.
 func readFile(ctx context.Context, f textFile, stdin io.Reader, limit int64, w io.Writer, sofar interface{ Len() int }) error {
 	r := stdin
-	if f.path != Stdin || !f.stream {
+	if !f.stdin {
 		file, err := os.Open(f.path)
 		if err != nil {
 			return err
