@@ -52,14 +52,14 @@ func asked(parent context.Context) (ctx context.Context, stop func()) {
 // error. The programs that attnx starts are not affected.
 func surviveClosedOutput() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// output is standard output. It remembers the first error of a write, because
+// resultStream is standard output. It remembers the first error of a write, because
 // most of a command's writes are not checked one by one.
-type output struct {
+type resultStream struct {
 	file *os.File
 	err  error
 }
 
-func (o *output) Write(b []byte) (int, error) {
+func (o *resultStream) Write(b []byte) (int, error) {
 	n, err := o.file.Write(b)
 	if o.err == nil {
 		o.err = err
@@ -70,7 +70,7 @@ func (o *output) Write(b []byte) (int, error) {
 // lost returns why a result did not reach standard output, nil if it did. A
 // reader that has closed the pipe has had enough: that is no error.
 func lost(w io.Writer) error {
-	if o, ok := w.(*output); ok && !errors.Is(o.err, syscall.EPIPE) {
+	if o, ok := w.(*resultStream); ok && !errors.Is(o.err, syscall.EPIPE) {
 		return o.err
 	}
 	return nil
@@ -79,7 +79,7 @@ func lost(w io.Writer) error {
 // unread reports whether err says that the reader of standard output has closed
 // it.
 func unread(w io.Writer, err error) bool {
-	o, ok := w.(*output)
+	o, ok := w.(*resultStream)
 	return ok && errors.Is(o.err, syscall.EPIPE) && errors.Is(err, syscall.EPIPE)
 }
 

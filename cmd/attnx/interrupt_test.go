@@ -56,9 +56,9 @@ func testInterrupt(t *testing.T, engine string, signal os.Signal) {
 			t.Error(err)
 		}
 	}
-	again := regexp.MustCompile(`(?m)^stopped; to go on: (attnx train --resume halved --data .*)$`).FindSubmatch(stderr.Bytes())
+	again := regexp.MustCompile(`(?m)^stopped; to continue: (attnx train --resume halved)$`).FindSubmatch(stderr.Bytes())
 	if again == nil {
-		t.Fatalf("it does not say how to go on:\n%s", &stderr)
+		t.Fatalf("it does not say how to continue:\n%s", &stderr)
 	}
 	resume := exec.Command("sh", "-c", string(again[1]))
 	resume.Dir = folder

@@ -56,7 +56,7 @@ func TestStoppedAndNotSaved(t *testing.T) {
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != exitUsage {
 		t.Errorf("it ended with %v, want exit code %d", err, exitUsage)
 	}
-	if !strings.Contains(stderr.String(), "never written twice") || strings.Contains(stderr.String(), "to go on") {
+	if !strings.Contains(stderr.String(), "never written twice") || strings.Contains(stderr.String(), "to continue") {
 		t.Errorf("it said\n%s", &stderr)
 	}
 }
@@ -94,7 +94,7 @@ func TestMeanwhileTaken(t *testing.T) {
 	var stderr bytes.Buffer
 	o := train.DefaultOptions(4)
 	o.Keep, o.SaveEvery = 1, 1
-	err = trainRun(t.Context(), newStreams(nil, &stderr, &stderr), nil, c, text, o, trainFlags{engine: "gorgonia", device: "cpu", out: run})
+	err = trainRun(t.Context(), newStreams(nil, &stderr, &stderr), nil, c, corpus{Data: text}, o, trainFlags{engine: "gorgonia", device: "cpu", out: run})
 	if err == nil || !strings.Contains(err.Error(), "meanwhile it holds a run's step-") {
 		t.Errorf("got %v", err)
 	}

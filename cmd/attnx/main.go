@@ -19,7 +19,7 @@ import (
 
 func main() {
 	surviveClosedOutput()
-	os.Exit(run(os.Args[1:], os.Stdin, &output{file: os.Stdout}, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, &resultStream{file: os.Stdout}, os.Stderr))
 }
 
 // The exit codes, the same for every command.

@@ -25,7 +25,7 @@ func (f trainFlags) folder() string {
 
 // trainRun trains, shows the progress, and saves into the run's folder: that of
 // a run that is resumed, or a new one where run is nil.
-func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoint, data *train.Data, o train.Options, f trainFlags) error {
+func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoint, data corpus, o train.Options, f trainFlags) error {
 	if err := checkMemory(c.Config, o.Batch); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	}
 	defer engine.Close()
 	o.Engine = engine.Name()
-	t, err := train.New(c, engine, data, o)
+	t, err := train.New(c, engine, data.Data, o)
 	if err != nil {
 		return err
 	}
@@ -63,6 +63,11 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 			return errors.Join(err, run.Abandon())
 		}
 	}
+	if data.source != nil {
+		if err := saveSource(in(sourceFile), data.source); err != nil {
+			return err
+		}
+	}
 	metrics, err := openMetrics(in(metricsFile), c.Step)
 	if err != nil {
 		return err
@@ -72,6 +77,9 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	n, err := c.Config.Parameters()
 	if err != nil {
 		return err
+	}
+	if data.words != nil {
+		data.words()
 	}
 	on := engine.Name()
 	if f.device != "cpu" {
@@ -118,6 +126,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		if fresh { // nothing was reached: nothing is left behind
 			metrics.Close()
 			os.Remove(in(metricsFile))
+			os.Remove(in(sourceFile))
 			return errors.Join(runErr, run.Abandon())
 		}
 		return runErr
@@ -156,7 +165,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		}
 	}
 	if stopped {
-		fmt.Fprintf(s.err, "stopped; to continue: %s\n", resumeCommand(folder, o, f))
+		fmt.Fprintf(s.err, "stopped; to continue: %s\n", resumeCommand(folder, data.source, f))
 		return errStopped
 	}
 	return runErr
@@ -164,9 +173,9 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 
 // resumeCommand is what a user types to continue a run. The data are named
 // where the run cannot find them by itself.
-func resumeCommand(folder string, o train.Options, f trainFlags) string {
+func resumeCommand(folder string, from *train.Source, f trainFlags) string {
 	words := []string{"attnx", "train", "--resume", folder}
-	if o.Data == nil {
+	if from == nil {
 		for _, path := range f.data {
 			words = append(words, "--data", path)
 		}

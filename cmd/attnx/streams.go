@@ -66,7 +66,7 @@ func terminalOf(w io.Writer) *os.File {
 		if w.open() {
 			return terminalOf(w.Writer)
 		}
-	case *output:
+	case *resultStream:
 		return terminalOf(w.file)
 	case *os.File:
 		if term.IsTerminal(int(w.Fd())) {

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
@@ -34,52 +38,84 @@ func textLimit() int64 {
 	return unknown
 }
 
-// readData reads the text of a run that --data names, and says what it read.
-func readData(ctx context.Context, s streams, f trainFlags) (*train.Text, error) {
-	text, err := readText(ctx, s, "--data", f.data, f.glob)
-	if err != nil {
-		return nil, err
-	}
-	sayText(s, text)
-	return text, nil
-}
-
 // findData reads the text of a run that is resumed: what --data names, or else
-// what its checkpoint says that it learned from.
-func findData(ctx context.Context, s streams, f trainFlags, o train.Options) (*train.Text, error) {
+// what the run's folder says that it learned from. Its hash must be that of the
+// text the run began with.
+func findData(ctx context.Context, s streams, f trainFlags, hash string) (*train.Text, error) {
 	if len(f.data) > 0 {
-		text, err := readData(ctx, s, f)
-		if err == nil && text.SHA256 != o.DataSHA256 {
-			err = fmt.Errorf("--data %s: the text is not the one this run began with (SHA-256 %.12s, was %.12s): give the same files in the same order", named(f.data), text.SHA256, o.DataSHA256)
+		text, err := readText(ctx, s, "--data", f.data, f.glob)
+		if err == nil && text.SHA256 != hash {
+			err = fmt.Errorf("--data %s: the text is not the one this run began with (SHA-256 %.12s, was %.12s): give the same files in the same order", named(f.data), text.SHA256, hash)
 		}
 		return text, err
 	}
-	if o.Data == nil {
-		return nil, fmt.Errorf("--data is missing: the checkpoint of %s does not say where its text lies (it came through a pipe, or an older attnx wrote it): give the same text again", f.resume)
+	from, err := readSource(filepath.Join(f.resume, sourceFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("--data is missing: %s has no %s that says where its text lies (it came through a pipe, or an older attnx wrote the run): give the same text again", f.resume, sourceFile)
 	}
-	text, err := o.Data.Read(ctx)
-	if err == nil && text.SHA256 != o.DataSHA256 {
-		err = &train.MovedError{Paths: o.Data.Paths, Reason: "its bytes have changed"}
+	if err != nil {
+		return nil, fmt.Errorf("%w: name with --data where the text lies", err)
+	}
+	text, err := from.Read(ctx)
+	if err == nil && text.SHA256 != hash {
+		err = &train.MovedError{Paths: from.Paths, Reason: "its bytes have changed"}
 	}
 	if moved := new(train.MovedError); errors.As(err, &moved) {
 		return nil, fmt.Errorf("--resume %s: %w: name with --data where the text it began with is now", f.resume, err)
 	}
+	return text, err
+}
+
+// readSource reads the file that says where a run's text lies.
+func readSource(path string) (*train.Source, error) {
+	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
-	sayText(s, text)
-	return text, nil
+	if !info.Mode().IsRegular() || info.Size() > train.MaxSource { // to open a pipe would wait for its writer
+		return nil, fmt.Errorf("%s: it is not a regular file of at most %d bytes", path, train.MaxSource)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	from, err := train.ParseSource(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return from, nil
+}
+
+// saveSource writes it. Another's file of that name is left alone: then a
+// resumed run asks for its text.
+func saveSource(path string, from *train.Source) error {
+	if _, err := readSource(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return store.Save(path, func(w io.Writer) error { return printJSON(w, from) })
+}
+
+// longText is how many bytes take a second or so to tokenize: what was read, and
+// how far it is, is said at once. Of a shorter text nothing is said before it is
+// known that a run can begin.
+const longText = 8 << 20
+
+// corpus is what a run learns from, and what is to be said of it.
+type corpus struct {
+	*train.Data
+	source *train.Source // nil where the text cannot be found again
+	words  func()        // says what was read; nil where that was done
 }
 
 // sayText says what was read, and what it will be taken for.
-func sayText(s streams, t *train.Text) {
+func sayText(s streams, names []string, bytes int, jsonLines []string) {
 	unit := "files"
-	if len(t.Names) == 1 {
+	if len(names) == 1 {
 		unit = "file"
 	}
-	fmt.Fprintf(s.note, "text: %d %s, %s bytes: %s\n", len(t.Names), unit, thousands(len(t.Text)), named(t.Names))
-	if len(t.JSONLines) > 0 {
-		fmt.Fprintf(s.err, "attnx: %s: JSON Lines are learned as they are written, braces and keys included: to learn from one field, write its text into a file first\n", named(t.JSONLines))
+	fmt.Fprintf(s.note, "text: %d %s, %s bytes: %s\n", len(names), unit, thousands(bytes), named(names))
+	if len(jsonLines) > 0 {
+		fmt.Fprintf(s.err, "attnx: %s: JSON Lines are learned as they are written, braces and keys included: to learn from one field, write its text into a file first\n", named(jsonLines))
 	}
 }
 
@@ -98,18 +134,22 @@ func named(paths []string) string {
 
 // tokenize cuts a text into examples, and shows how far it is where that takes
 // a while.
-func tokenize(ctx context.Context, s streams, f trainFlags, text *train.Text, tok *tokens.Tokenizer, length int) (*train.Data, error) {
-	const long = 8 << 20 // bytes that take a second or so
+func tokenize(ctx context.Context, s streams, text *train.Text, tok *tokens.Tokenizer, length int) (corpus, error) {
 	const MB = 1_000_000
+	names, bytes, jsonLines := text.Names, len(text.Text), text.JSONLines // not the text, which is no longer needed
+	c := corpus{source: text.Source, words: func() { sayText(s, names, bytes, jsonLines) }}
 	progress := func(int) {}
-	if len(text.Text) >= long {
-		bar := newProgress(s.note, "tokenizing", len(text.Text)/MB, "MB")
+	if bytes >= longText {
+		c.words()
+		c.words = nil
+		bar := newProgress(s.note, "tokenizing", bytes/MB, "MB")
 		defer bar.finish()
 		progress = func(bytes int) { bar.set(bytes/MB, "") }
 	}
-	data, err := train.Tokenize(ctx, text.Text, tok, length, progress)
+	var err error
+	c.Data, err = train.Tokenize(ctx, text.Text, tok, length, progress)
 	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("--data %s: %w", named(text.Names), err)
+		err = fmt.Errorf("--data %s: %w", named(names), err)
 	}
-	return data, err
+	return c, err
 }

@@ -22,6 +22,7 @@ import (
 const (
 	metricsFile  = store.MetricsName
 	lossPlotFile = store.LossPlotName
+	sourceFile   = store.SourceName
 )
 
 // bpeVocab is the vocabulary of a bpe tokenizer where none is asked for: few
@@ -83,12 +84,6 @@ moved or came through a pipe. A resumed run ends with the same file, bit for
 bit, as one that was never stopped.`,
 		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' \
     --tokenizer char --preset nano --steps 200 --out runs/go
-  attnx train --resume runs/go \
-    --data "$(go env GOROOT)/src/strconv" --glob '*.go'`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-=======
-		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
   attnx train --resume runs/go --steps 400`,
 		Args: func(cmd *cobra.Command, more []string) error {
 			if len(f.data) == 0 {
@@ -101,12 +96,11 @@ bit, as one that was never stopped.`,
 		},
 		RunE: func(cmd *cobra.Command, more []string) error {
 			f.data = append(f.data, more...)
->>>>>>> 2e2de9d (A run keeps where its text lies and finds it again; --data takes several paths and pipes)
 			return runTrain(cmd.Context(), s, f, cmd.Flags().Changed)
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringArrayVar(&f.data, "data", nil, "text file, folder or pipe to learn from, - for standard input; several are learned in their order")
+	fl.StringArrayVar(&f.data, "data", nil, "text file, folder or pipe to learn from (-: standard input)")
 	fl.StringVar(&f.glob, "glob", "*", "which files of a folder, by name")
 	fl.StringVar(&f.arch, "arch", model.GPT2, "architecture: gpt2 or simple")
 	fl.StringVar(&f.preset, "preset", "tiny", "sizes: "+strings.Join(model.Presets(), ", "))
@@ -124,12 +118,8 @@ bit, as one that was never stopped.`,
 	fl.IntVar(&f.saveEvery, "save-every", 0, "steps between checkpoints (default: whenever it evaluates)")
 	fl.IntVar(&f.keep, "keep", keepNewest, "newest checkpoints that stay; the best stays too")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
-<<<<<<< HEAD
 	jsonFlag(cmd, &f.json, trainReport{})
-	fl.StringVar(&f.resume, "resume", "", "folder of a run to go on with")
-=======
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to continue")
->>>>>>> 2e2de9d (A run keeps where its text lies and finds it again; --data takes several paths and pipes)
 	return cmd
 }
 
@@ -159,23 +149,16 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if held := heldBy(f.out); held != "" {
 		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or go on with --resume %[1]s", f.out, held)
 	}
-<<<<<<< HEAD
-	place, err := claim(runOutput, f.out, f.data)
+	place, err := claim(runOutput, f.out, f.data...)
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
 	defer place.Close()
-	text, err := readText("--data", f.data, f.glob)
-	if err != nil {
-		return err
-	}
-=======
->>>>>>> 2e2de9d (A run keeps where its text lies and finds it again; --data takes several paths and pipes)
 	kind, err := tokens.ParseKind(f.tokenizer)
 	if err != nil {
 		return fmt.Errorf("--tokenizer: %w", err)
 	}
-	text, err := readData(ctx, s, f)
+	text, err := readText(ctx, s, "--data", f.data, f.glob)
 	if err != nil {
 		return err
 	}
@@ -205,7 +188,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		options.Accumulate = f.accumulate
 	}
 	options.LR, options.MinLR = f.lr, f.lr/10
-	options.DataSHA256, options.Data = text.SHA256, text.Source
+	options.DataSHA256 = text.SHA256
 	options.Keep = f.keep
 	if f.device != "cpu" {
 		options.Device = f.device
@@ -217,7 +200,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err := options.Check(); err != nil {
 		return err
 	}
-	data, err := tokenize(ctx, s, f, text, tok, config.Context)
+	data, err := tokenize(ctx, s, text, tok, config.Context)
 	if err != nil {
 		return err
 	}
@@ -290,25 +273,32 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	}
 	run.Keep(options.Keep)
 	if options.Steps <= c.Step {
-		fmt.Fprintf(s.note, "%s has all its %d steps: to continue it, ask for more with --steps\n", f.resume, c.Step)
-		return nil
+		return finished(s, f, path, c, options)
 	}
 	tok, err := tokenizerOf(path, c.Tokenizer, c.Config)
 	if err != nil {
 		return err
 	}
-	text, err := findData(ctx, s, f, options)
+	text, err := findData(ctx, s, f, options.DataSHA256)
 	if err != nil {
 		return err
 	}
-	if text.Source != nil {
-		options.Data = text.Source
-	}
-	data, err := tokenize(ctx, s, f, text, tok, c.Config.Context)
+	data, err := tokenize(ctx, s, text, tok, c.Config.Context)
 	if err != nil {
 		return err
 	}
 	return trainRun(ctx, s, run, c, data, options, f)
+}
+
+// finished says that a run has nothing left to do.
+func finished(s streams, f trainFlags, path string, c *model.Checkpoint, o train.Options) error {
+	fmt.Fprintf(s.note, "%s has all its %d steps: to continue it, ask for more with --steps\n", f.resume, c.Step)
+	if !f.json {
+		return nil
+	}
+	report := trainReport{Run: f.resume, Checkpoint: path, Step: c.Step, Steps: o.Steps, Engine: o.Engine, Device: f.device, Loss: c.Loss, ValLoss: c.ValLoss}
+	report.network(c.Config)
+	return printJSON(s.out, report)
 }
 
 // heldBy returns the name of a file that only a run puts into a folder, "" if
@@ -323,7 +313,7 @@ func heldBy(folder string) string {
 	case len(aside) > 0:
 		return filepath.Base(aside[0])
 	}
-	for _, name := range []string{metricsFile, lossPlotFile, store.LatestName, store.BestName} {
+	for _, name := range []string{metricsFile, lossPlotFile, sourceFile, store.LatestName, store.BestName} {
 		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil {
 			return name
 		}

@@ -13,6 +13,7 @@ import (
 const (
 	MetricsName  = "metrics.jsonl"
 	LossPlotName = "loss.png"
+	SourceName   = "source.json" // where its text lies
 )
 
 // keptPattern are the names, in small letters, of what a run keeps and nothing
@@ -24,7 +25,7 @@ var keptPattern = regexp.MustCompile(`^(step-[0-9]+\.safetensors(\.corrupt(\.[0-
 func runKeeps(dir, name string) bool {
 	name = strings.ToLower(name)
 	temp := strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
-	return (temp || name == LatestName || name == BestName || name == LossPlotName || keptPattern.MatchString(name)) && isRun(dir)
+	return (temp || name == LatestName || name == BestName || name == LossPlotName || name == SourceName || keptPattern.MatchString(name)) && isRun(dir)
 }
 
 // isRun reports whether a folder holds a run, or what is left of one.

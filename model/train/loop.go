@@ -33,10 +33,9 @@ type Options struct {
 	DataSHA256  string  `json:"data_sha256"`      // of the text, so that a resumed run can tell that it is another
 
 	// For who saves and who opens the engine; they have no part in the numbers.
-	Device    string  `json:"device,omitempty"`     // where the engine computes; "" is the CPU
-	SaveEvery int     `json:"save_every,omitempty"` // steps between checkpoints
-	Keep      int     `json:"keep,omitempty"`       // newest checkpoints that stay
-	Data      *Source `json:"data,omitempty"`       // where the text lies; nil where that is not known
+	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU
+	SaveEvery int    `json:"save_every,omitempty"` // steps between checkpoints
+	Keep      int    `json:"keep,omitempty"`       // newest checkpoints that stay
 }
 
 // The largest settings of a run. They come from files too: a run must not
@@ -78,7 +77,7 @@ func (o Options) Check() error {
 	case !(o.WeightDecay >= 0) || math.IsInf(o.WeightDecay, 0) || !(o.Clip >= 0):
 		return fmt.Errorf("train: weight decay %g and clip %g must not be negative, nor the decay infinite", o.WeightDecay, o.Clip)
 	}
-	return o.Data.check()
+	return nil
 }
 
 // Event is what a run tells after every step.

@@ -15,9 +15,13 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/attnx/attnx/format"
 )
 
-// Source says where the text of a run lies, so that a resumed run finds it.
+// Source says where the text of a run lies, so that a resumed run finds it. It
+// has no part in the checkpoints: equal runs give equal files, wherever their
+// text lies.
 type Source struct {
 	Paths []string `json:"paths"` // files and folders, absolute, in their order
 	Glob  string   `json:"glob"`  // which files of the folders, by name
@@ -37,8 +41,21 @@ type Text struct {
 // Stdin is the path that stands for standard input.
 const Stdin = "-"
 
-// maxSourceBytes bounds the paths of a Source: they travel in every checkpoint.
-const maxSourceBytes = 64 << 10
+// MaxSource bounds the JSON of a Source, in bytes.
+const MaxSource = 1 << 20
+
+// ParseSource reads the JSON of a Source, and refuses one that ReadText does not
+// make.
+func ParseSource(text []byte) (*Source, error) {
+	if len(text) > MaxSource {
+		return nil, fmt.Errorf("train: where a text lies takes %d bytes, at most %d", len(text), MaxSource)
+	}
+	s := &Source{}
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, fmt.Errorf("train: where the text lies: %w", err)
+	}
+	return s, s.check()
+}
 
 // ReadText reads the texts of files, of the files below folders whose names
 // match the pattern glob (as in filepath.Match), of pipes, and of stdin where a
@@ -62,8 +79,8 @@ func ReadText(ctx context.Context, paths []string, glob string, stdin io.Reader,
 }
 
 // Read reads the text again. A *MovedError says that it is not there, or not as
-// it was. Pipes and devices are never opened: the source may come from another's
-// checkpoint.
+// it was. Pipes and devices are not opened: the source may come from somebody else's
+// folder.
 func (s *Source) Read(ctx context.Context) (*Text, error) {
 	moved := func(reason string) error { return &MovedError{Paths: s.Paths, Reason: reason} }
 	files, err := listFiles(ctx, s.Paths, s.Glob, math.MaxInt64)
@@ -114,21 +131,16 @@ func reason(err error) string {
 
 // check refuses a source that ReadText does not make.
 func (s *Source) check() error {
-	if s == nil {
-		return nil
-	}
 	if len(s.Paths) == 0 || s.Files < 1 || s.Bytes < 1 {
 		return fmt.Errorf("train: the text lies in %d places, %d files of %d bytes: there must be at least one of each", len(s.Paths), s.Files, s.Bytes)
 	}
-	size := len(s.Glob)
 	for _, p := range s.Paths {
 		if !filepath.IsAbs(p) || !plain(p) {
 			return fmt.Errorf("train: the text lies at %.100q, which is not an absolute path", p)
 		}
-		size += len(p)
 	}
-	if _, err := filepath.Match(s.Glob, ""); err != nil || !plain(s.Glob) || size > maxSourceBytes {
-		return fmt.Errorf("train: the pattern %.100q and %d paths of %d bytes do not say where a text lies", s.Glob, len(s.Paths), size)
+	if _, err := filepath.Match(s.Glob, ""); err != nil || !plain(s.Glob) {
+		return fmt.Errorf("train: the text lies in files that match %.100q, which is not a pattern", s.Glob)
 	}
 	return nil
 }
@@ -259,6 +271,9 @@ func readFiles(ctx context.Context, files []textFile, stdin io.Reader, limit int
 			return nil, err
 		}
 		part := text.String()[from:]
+		if format.IsLFSPointer([]byte(part[:min(len(part), format.MaxLFSPointer)])) {
+			return nil, fmt.Errorf("%s: %s", f.path, format.LFSPointer)
+		}
 		if i := notText(part); i >= 0 {
 			return nil, fmt.Errorf("%s: it is not UTF-8 text at byte %d: convert it, or leave it out", f.path, i)
 		}
