@@ -90,11 +90,11 @@ func TestInterruptTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(folder, "run")
-	cmd := exec.Command("attnx", "train", "--data", data, "--preset", "small", "--batch", "64", "--out", out)
+	cmd := exec.Command("attnx", "train", "--data", data, "--batch", "64", "--accumulate", "400", "--save-every", "9", "--out", out)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForSteps(t, filepath.Join(out, metricsFile), 0)
+	waitForSteps(t, filepath.Join(out, metricsFile), 1)
 	done := make(chan struct{})
 	go func() { // until it ends: the system merges signals that come together
 		for {
