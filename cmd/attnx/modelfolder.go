@@ -50,8 +50,8 @@ func readFolder(path string, s streams) (*model.Checkpoint, format.Rounding, err
 		return nil, format.Rounding{}, err
 	}
 	c, report, err := huggingface.Read(path)
-	for _, name := range report.Ignored {
-		fmt.Fprintf(s.err, "attnx: %s: tensor %q is left out: it has no part in the language model\n", path, name)
+	for _, note := range report.Notes {
+		fmt.Fprintf(s.err, "attnx: %s\n", oneLine(note))
 	}
 	return c, report.Rounding, err
 }

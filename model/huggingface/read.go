@@ -1,6 +1,8 @@
 package huggingface
 
 import (
+	"path/filepath"
+
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 )
@@ -8,7 +10,7 @@ import (
 // Report is what reading a folder did beside.
 type Report struct {
 	Rounding format.Rounding // of the weights to float32
-	Ignored  []string        // tensors of the folder that have no part in the language model
+	Notes    []string        // what was passed over, a sentence each, which begins with the file
 }
 
 // Read returns the model of a Hugging Face folder as a checkpoint at step 0
@@ -29,10 +31,9 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 		return nil, Report{}, d.errorf(configName, "%w", err)
 	}
 	c := &model.Checkpoint{Config: config.Config}
-	if d.has(tokenizerName) {
-		if c.Tokenizer, err = d.read(tokenizerName, maxTokenizer); err != nil {
-			return nil, Report{}, err
-		}
+	var note string
+	if c.Tokenizer, note, err = d.tokenizer(); err != nil {
+		return nil, Report{}, err
 	}
 	if c.Special, err = d.special(c.Config, c.Tokenizer); err != nil {
 		return nil, Report{}, err
@@ -45,6 +46,9 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 	var done Report
 	if c.Weights, done, err = d.weights(config, shards); err != nil {
 		return nil, Report{}, err
+	}
+	if note != "" {
+		done.Notes = append(done.Notes, filepath.Join(path, note))
 	}
 	return c, done, nil
 }

@@ -71,7 +71,7 @@ func (d *folder) sources(c model.Config, shards []shard, done *Report) (map[stri
 				continue
 			}
 			if c.Arch == model.GPT2 && isSecondHead(name) {
-				done.Ignored = append(done.Ignored, t.Name)
+				done.Notes = append(done.Notes, d.sourceErrorf(source{shard: s, TensorInfo: t}, "it is passed over: it has no part in the language model").Error())
 				continue
 			}
 			this := source{shard: s, TensorInfo: t}

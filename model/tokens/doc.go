@@ -22,9 +22,10 @@
 //	BPE   BPE        ByteLevel (add_prefix_space false,   ByteLevel
 //	                 use_regex true)
 //
-// with added_tokens, without normalizer, truncation and padding, and with a
-// post_processor that is null or ByteLevel, which moves offsets only. A file
-// that asks for more is refused with an [UnsupportedError], a file that is not
+// with added_tokens, without normalizer, and with a post_processor that adds no
+// tokens: null, ByteLevel, which moves offsets only, and a TemplateProcessing of
+// the text alone. A Sequence of one part is that part. Stored truncation and
+// padding are passed over, as by transformers. A file that asks for more is refused with an [UnsupportedError], a file that is not
 // valid with a [FormatError]; both name the place as a path into the JSON.
 // GPT-2's own file is read as it is, in its old form (merges as "a b", no model
 // type) and its new one (merges as pairs).

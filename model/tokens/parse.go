@@ -21,10 +21,13 @@ func Parse(data []byte) (*Tokenizer, error) {
 			return nil, unsupported(v.path, "it is %s, known is \"1.0\"", clip(string(v.raw)))
 		}
 	}
-	for _, name := range []string{"truncation", "padding", "normalizer"} {
-		if n := file[name]; !n.isNull() {
-			return nil, unsupported(n.path, "it is %s, known is null", clip(string(n.raw)))
+	for _, name := range []string{"truncation", "padding"} {
+		if err := checkBatching(file[name]); err != nil {
+			return nil, err
 		}
+	}
+	if err := checkNormalizer(file["normalizer"]); err != nil {
+		return nil, err
 	}
 	if err := checkPostProcessor(file["post_processor"]); err != nil {
 		return nil, err
@@ -69,6 +72,10 @@ func component(n node) (string, error) {
 
 // parseSplitting reads the pre_tokenizer. It tells Word from Char.
 func (t *Tokenizer) parseSplitting(n node) error {
+	n, err := alone(n, "pretokenizers")
+	if err != nil {
+		return err
+	}
 	kind, err := component(n)
 	if err != nil {
 		return err
@@ -128,6 +135,10 @@ func orUnsupported(err error, path, reason string, args ...any) error {
 }
 
 func (t *Tokenizer) parseDecoder(n node) error {
+	n, err := alone(n, "decoders")
+	if err != nil {
+		return err
+	}
 	kind, err := component(n)
 	if err != nil {
 		return err
@@ -171,20 +182,4 @@ func checkByteLevel(n node) error {
 		return orUnsupported(err, o["use_regex"].path, "it is false, known is true")
 	}
 	return nil
-}
-
-// checkPostProcessor takes the one post-processor that changes no ids.
-func checkPostProcessor(n node) error {
-	kind, err := component(n)
-	if err != nil {
-		return err
-	}
-	switch kind {
-	case "":
-		return nil
-	case "ByteLevel":
-		_, err := n.object("type", "add_prefix_space", "trim_offsets", "use_regex")
-		return err
-	}
-	return unsupported(n.path, "%q, known are \"ByteLevel\" and null", clip(kind))
 }

@@ -28,6 +28,14 @@ func edit(t *testing.T, kind tokens.Kind, old, new string) []byte {
 	return []byte(strings.Replace(s, old, new, 1))
 }
 
+// textAlone is the post-processor that transformers 5 saves.
+const textAlone = `{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A","type_id":0}}],"pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],"special_tokens":{}}`
+
+// nested is n Sequences within each other.
+func nested(n int, list string) string {
+	return strings.Repeat(`{"type":"Sequence","`+list+`":[`, n) + strings.Repeat("]}", n)
+}
+
 func TestParseRefusesInvalid(t *testing.T) {
 	const (
 		word, char, bpe = tokens.Word, tokens.Char, tokens.BPE
@@ -46,6 +54,9 @@ func TestParseRefusesInvalid(t *testing.T) {
 		{"twice", word, `"padding":null`, `"padding":null,"padding":null`, "", "duplicate"},
 		{"token twice", word, `"ab":1`, `"ab":1,"ab":2`, "", "duplicate"},
 		{"deep", word, `"padding":null`, `"padding":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000), "", "depth"},
+		{"padding that is no object", word, `"padding":null`, `"padding":true`, "padding", "want an object or null"},
+		{"no parts", word, `"post_processor":null`, `"post_processor":{"type":"Sequence"}`, "post_processor.processors", "missing"},
+		{"no template", word, `"post_processor":null`, `"post_processor":{"type":"TemplateProcessing"}`, "post_processor.single", "missing"},
 		{"no object", word, `{"type":"Whitespace"}`, `[]`, "pre_tokenizer", "want an object"},
 		{"id twice", word, `"ab":1`, `"ab":2`, "model.vocab.abc", `"ab"`},
 		{"negative id", word, `"ab":1`, `"ab":-1`, "model.vocab.ab", "-1"},
@@ -91,9 +102,17 @@ func TestParseRefusesUnsupported(t *testing.T) {
 		{word, `"version":"1.0"`, `"version":"2.0"`, "version"},
 		{word, `"normalizer":null`, `"normalizer":{"type":"NFC"}`, "normalizer"},
 		{word, `"normalizer":null`, "\"normalizer\":{\n\t\"type\": \"NFC\"\n}", "normalizer"},
-		{word, `"padding":null`, `"padding":{"strategy":"BatchLongest"}`, "padding"},
-		{word, `"truncation":null`, `"truncation":{"max_length":4}`, "truncation"},
+		{word, `"normalizer":null`, `"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"}]}`, "normalizer.normalizers[0]"},
+		{word, `"normalizer":null`, `"normalizer":` + nested(9, "normalizers"), "normalizer"},
+		{word, `{"type":"Whitespace"}`, `{"type":"Sequence","pretokenizers":[{"type":"Whitespace"},{"type":"Punctuation"}]}`, "pre_tokenizer"},
 		{word, `"post_processor":null`, `"post_processor":{"type":"BertProcessing"}`, "post_processor"},
+		{word, `"post_processor":null`, `"post_processor":{"type":"RobertaProcessing","sep":["b",1],"cls":["a",0],"trim_offsets":true,"add_prefix_space":false}`, "post_processor"},
+		{word, `"post_processor":null`, `"post_processor":` + nested(9, "processors"), "post_processor" + strings.Repeat(".processors[0]", 8)},
+		{word, `"post_processor":null`, `"post_processor":{"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"ab","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[],"special_tokens":{"ab":{"id":"ab","ids":[1],"tokens":["ab"]}}}]}`,
+			"post_processor.processors[1].single[0].SpecialToken"},
+		{word, `"post_processor":null`, `"post_processor":{"type":"TemplateProcessing","single":[],"pair":[],"special_tokens":{}}`, "post_processor.single"},
+		{word, `"post_processor":null`, `"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[],"special_tokens":{}}`, "post_processor.single"},
+		{word, `"post_processor":null`, `"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B","type_id":0}}],"pair":[],"special_tokens":{}}`, "post_processor.single[0].Sequence.id"},
 		{word, `"version":"1.0"`, `"version":"1.0","more":1`, "more"},
 		{word, `{"type":"Whitespace"}`, `{"type":"BertPreTokenizer"}`, "pre_tokenizer"},
 		{word, `{"type":"Whitespace"}`, `{"type":"ByteLevel"}`, "pre_tokenizer"},
@@ -165,6 +184,18 @@ func TestParseAccepts(t *testing.T) {
 		{"no model type", tokens.BPE, `"type":"BPE",`, ``},
 		{"null for no suffix", tokens.BPE, `"end_of_word_suffix":""`, `"end_of_word_suffix":null`},
 		{"dropout of zero", tokens.BPE, `"dropout":null`, `"dropout":0.0`},
+		{"stored padding", tokens.BPE, `"padding":null`, `"padding":{"strategy":{"Fixed":8},"direction":"Left","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"!"}`},
+		{"stored truncation", tokens.BPE, `"truncation":null`, `"truncation":{"direction":"Right","max_length":1,"strategy":"LongestFirst","stride":0}`},
+		{"no normalizers", tokens.BPE, `"normalizer":null`, `"normalizer":{"type":"Sequence","normalizers":[]}`},
+		{"no normalizers, nested", tokens.BPE, `"normalizer":null`, `"normalizer":` + nested(7, "normalizers")},
+		{"a Sequence of one pre-tokenizer", tokens.Word, `{"type":"Whitespace"}`, `{"type":"Sequence","pretokenizers":[{"type":"Whitespace"}]}`},
+		{"a Sequence of one pre-tokenizer of characters", tokens.Char, `{"type":"Split","pattern":{"Regex":"[\\s\\S]"},"behavior":"Isolated","invert":false}`,
+			`{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"[\\s\\S]"},"behavior":"Isolated","invert":false}]}`},
+		{"a Sequence of one decoder", tokens.Char, `{"type":"Fuse"}`, `{"type":"Sequence","decoders":[{"type":"Fuse"}]}`},
+		{"a template of the text alone", tokens.BPE, `"post_processor":null`, `"post_processor":` + textAlone},
+		{"a template for pairs", tokens.BPE, `"post_processor":null`, `"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A","type_id":1}}],"pair":[{"SpecialToken":{"id":"a","type_id":0}}],"special_tokens":{"a":{"id":"a","ids":[1],"tokens":["a"]}}}`},
+		{"a Sequence of such post-processors", tokens.BPE, `"post_processor":null`,
+			`"post_processor":{"type":"Sequence","processors":[{"type":"ByteLevel","trim_offsets":true},{"type":"Sequence","processors":[]},` + textAlone + `]}`},
 		{"a post-processor that moves offsets", tokens.BPE, `"post_processor":null`, `"post_processor":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":false}`},
 	} {
 		tok, err := tokens.Parse(edit(t, c.kind, c.old, c.new))

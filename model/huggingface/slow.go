@@ -1,0 +1,217 @@
+package huggingface
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/attnx/attnx/model/tokens"
+)
+
+// The files of GPT-2's tokenizer in its first form, and those that name tokens
+// beside them.
+const (
+	vocabName       = "vocab.json"
+	mergesName      = "merges.txt"
+	addedTokensName = "added_tokens.json"
+)
+
+// slowClasses are the classes of tokenizer whose vocab.json and merges.txt are
+// GPT-2's. Others split text in another way, or add tokens to it.
+var slowClasses = []string{"", "GPT2Tokenizer", "GPT2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"}
+
+// otherTokenizers are the files of tokenizers of other kinds.
+var otherTokenizers = []string{"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", vocabName, mergesName}
+
+// tokenizer returns the tokenizer.json of a folder, or the one that says the
+// same as its vocab.json and merges.txt. It is empty where the folder has
+// neither; the note says then which file is passed over, if one is.
+func (d *folder) tokenizer() (text []byte, note string, err error) {
+	if d.has(tokenizerName) {
+		text, err = d.read(tokenizerName, maxTokenizer)
+		return text, "", err
+	}
+	const remedy = "write a tokenizer.json in Python with AutoTokenizer.from_pretrained(FOLDER).save_pretrained(OUT)"
+	if !d.has(vocabName) || !d.has(mergesName) {
+		if i := slices.IndexFunc(otherTokenizers, d.has); i >= 0 {
+			note = fmt.Sprintf("%s is passed over, the model has no tokenizer: %s", otherTokenizers[i], remedy)
+		}
+		return nil, note, nil
+	}
+	config, err := d.object(tokenizerConfigName, maxTokenizerConfig)
+	if err != nil {
+		return nil, "", err
+	}
+	class, err := config.text("tokenizer_class", "")
+	if err != nil {
+		return nil, "", d.errorf(tokenizerConfigName, "%w", err)
+	}
+	if !slices.Contains(slowClasses, class) {
+		return nil, fmt.Sprintf("%s is passed over, the model has no tokenizer: it belongs to a %s: %s", vocabName, clip(class), remedy), nil
+	}
+	text, err = d.slow(config)
+	return text, "", err
+}
+
+// slow makes a tokenizer.json of vocab.json and merges.txt, as transformers
+// does: GPT-2's tokenizer has the token <|endoftext|> where no file says
+// otherwise.
+func (d *folder) slow(config object) (text []byte, err error) {
+	var f tokens.Files
+	if f.Vocab, err = d.read(vocabName, maxTokenizer); err != nil {
+		return nil, err
+	}
+	if f.Merges, err = d.read(mergesName, maxTokenizer); err != nil {
+		return nil, err
+	}
+	named, err := d.object(specialMapName, maxTokenizerConfig)
+	if err != nil {
+		return nil, err
+	}
+	if f.Added, err = addedDecoder(config); err != nil {
+		return nil, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	if len(f.Added) == 0 {
+		added, err := d.object(addedTokensName, maxTokenizerConfig)
+		if err == nil {
+			f.Added, err = addedIDs(added)
+		}
+		if err != nil {
+			return nil, d.errorf(addedTokensName, "%w", err)
+		}
+		for name, value := range named { // above tokenizer_config.json, as in transformers
+			if config == nil {
+				config = object{}
+			}
+			config[name] = value
+		}
+	}
+	special, err := addedSpecial(config)
+	if err != nil {
+		return nil, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	f.Added = append(f.Added, special...)
+	if f.Prefix, err = config.flag("add_prefix_space", false); err != nil {
+		return nil, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	begins, err := config.flag("add_bos_token", false)
+	if err != nil {
+		return nil, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	if begins {
+		f.Begin = special[0].Content
+	}
+	if text, err = f.JSON(); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.path, err)
+	}
+	if len(text) > maxTokenizer {
+		return nil, d.errorf(vocabName, "as a tokenizer.json it has %d bytes, at most %d are read", len(text), maxTokenizer)
+	}
+	return text, nil
+}
+
+// addedDecoder reads the added_tokens_decoder of a tokenizer_config.json: the
+// added tokens by id.
+func addedDecoder(config object) (added []tokens.Added, err error) {
+	if config.null("added_tokens_decoder") {
+		return nil, nil
+	}
+	err = members(config["added_tokens_decoder"], func(name string, value jsontext.Value) error {
+		id, err := strconv.ParseUint(name, 10, 31)
+		if err != nil {
+			return fmt.Errorf("added_tokens_decoder: %s is not an id", clip(name))
+		}
+		a, err := addedToken(value)
+		n := int64(id)
+		a.ID = &n
+		added = append(added, a)
+		return err
+	})
+	slices.SortStableFunc(added, byID)
+	return added, err
+}
+
+// addedIDs reads an added_tokens.json: the ids of added tokens.
+func addedIDs(o object) (added []tokens.Added, err error) {
+	for content := range o {
+		id, err := o.size(content)
+		if err != nil {
+			return nil, err
+		}
+		n := int64(id)
+		added = append(added, tokens.Added{Content: content, ID: &n, Normalized: true})
+	}
+	slices.SortStableFunc(added, byID)
+	return added, nil
+}
+
+func byID(a, b tokens.Added) int {
+	return cmp.Or(cmp.Compare(*a.ID, *b.ID), cmp.Compare(a.Content, b.Content))
+}
+
+// addedSpecial reads the special tokens of GPT-2's tokenizer, in the order in
+// which transformers adds them. The first is the one that begins a text.
+func addedSpecial(config object) (special []tokens.Added, err error) {
+	for _, name := range []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"} {
+		a := tokens.Added{Special: true}
+		switch {
+		case !config.null(name):
+			if a, err = addedToken(config[name]); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			a.Special = true
+		case config.absent(name) && slices.Contains([]string{"bos_token", "eos_token", "unk_token"}, name):
+			a.Content = tokens.EndOfText
+		}
+		special = append(special, a)
+	}
+	for _, name := range []string{"additional_special_tokens", "extra_special_tokens"} {
+		if config.null(name) || config[name].Kind() != '[' {
+			continue
+		}
+		more, err := elements(config[name])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, value := range more {
+			a, err := addedToken(value)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			a.Special = true
+			special = append(special, a)
+		}
+	}
+	return special, nil
+}
+
+// addedToken reads a token: its text, or an object with its text and flags.
+func addedToken(v jsontext.Value) (a tokens.Added, err error) {
+	if v.Kind() == '"' {
+		a.Content, err = unquote(v)
+		return a, err
+	}
+	o, err := parseObject(v)
+	if err != nil {
+		return a, err
+	}
+	if a.Content, err = o.text("content", ""); err != nil {
+		return a, err
+	}
+	for _, f := range []struct {
+		name    string
+		missing bool
+		into    *bool
+	}{
+		{"single_word", false, &a.SingleWord}, {"lstrip", false, &a.LStrip}, {"rstrip", false, &a.RStrip},
+		{"normalized", true, &a.Normalized}, {"special", false, &a.Special},
+	} {
+		if *f.into, err = o.flag(f.name, f.missing); err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}

@@ -1,0 +1,143 @@
+package tokens
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Files are the files of GPT-2's tokenizer in the form from before
+// tokenizer.json, and what stands beside them.
+type Files struct {
+	Vocab  []byte  // vocab.json: {"token": id, …}
+	Merges []byte  // merges.txt: two tokens a line
+	Added  []Added // in the order in which they take ids that are free
+	Begin  string  // an added token to put before each text; empty for none
+	Prefix bool    // put a space before a text that begins with none
+}
+
+// Added is a token that is found in a text before the text is split.
+type Added struct {
+	Content                                         string
+	ID                                              *int64 // nil: that of the vocabulary, otherwise the next one
+	SingleWord, LStrip, RStrip, Normalized, Special bool
+}
+
+// JSON returns the tokenizer.json that says the same as the files, whether or
+// not [Parse] reads it. Files that are not valid give a [FormatError] that names
+// one of them.
+func (f Files) JSON() ([]byte, error) {
+	ids, next, err := vocabIDs(f.Vocab)
+	if err != nil {
+		return nil, err
+	}
+	w := writer{}
+	w.text(`{"version":"1.0","truncation":null,"padding":null,"added_tokens":[`)
+	begin := int64(-1)
+	seen := map[string]bool{}
+	for _, a := range f.Added {
+		if a.Content == "" || seen[a.Content] {
+			continue
+		}
+		id, known := ids[a.Content]
+		if !known {
+			id = next
+		}
+		if a.ID != nil {
+			id = *a.ID
+		}
+		if next = max(next, id+1); len(seen) > 0 {
+			w.text(`,`)
+		}
+		seen[a.Content] = true
+		w.file(a, id)
+		if a.Content == f.Begin {
+			begin = id
+		}
+	}
+	const byteLevel = `{"type":"ByteLevel","trim_offsets":true,"use_regex":true,"add_prefix_space":`
+	prefix := strconv.FormatBool(f.Prefix) + `}`
+	w.text(`],"normalizer":null,"pre_tokenizer":` + byteLevel + prefix + `,"post_processor":`)
+	if f.Begin == "" || begin < 0 {
+		w.text(`null`)
+	} else {
+		w.template(f.Begin, begin)
+	}
+	w.text(`,"decoder":` + byteLevel + `true},"model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":"",` +
+		`"end_of_word_suffix":"","fuse_unk":false,"byte_fallback":false,"ignore_merges":false,"vocab":`)
+	w.text(string(bytes.TrimSpace(f.Vocab)))
+	merges, err := mergeLines(f.Merges)
+	if err != nil {
+		return nil, err
+	}
+	w.text(`,"merges":`)
+	w.list(len(merges), func(i int) { w.quoted(merges[i]) })
+	w.text(`}}`)
+	return w.out, w.err
+}
+
+// vocabIDs reads a vocab.json and returns the id that comes after its own.
+func vocabIDs(text []byte) (ids map[string]int64, next int64, err error) {
+	root, err := document(text)
+	if err == nil {
+		root.path = "vocab.json"
+		ids = map[string]int64{}
+		err = root.members(func(name string, value node) error {
+			id, err := value.id()
+			ids[name], next = int64(id), max(next, int64(id)+1)
+			return err
+		})
+	}
+	if bad, ok := err.(*FormatError); ok {
+		bad.Path = "vocab.json"
+	}
+	return ids, next, err
+}
+
+// mergeLines returns the lines of a merges.txt that are merges. Only the first
+// one may be a comment: "#" is a token too.
+func mergeLines(text []byte) ([]string, error) {
+	lines := strings.Split(string(text), "\n")
+	if strings.HasPrefix(lines[0], "#version") {
+		lines = lines[1:]
+	}
+	merges := lines[:0]
+	for i, line := range lines {
+		line = strings.TrimRight(line, "\r")
+		if line == "" {
+			continue
+		}
+		if strings.Count(line, " ") != 1 {
+			return nil, invalid("merges.txt", "line %d of its merges is %q, want two tokens with a space between them", i+1, clip(line))
+		}
+		merges = append(merges, line)
+	}
+	return merges, nil
+}
+
+// file writes an added token with all its members.
+func (w *writer) file(a Added, id int64) {
+	w.text(`{"id":` + strconv.FormatInt(id, 10) + `,"content":`)
+	w.quoted(a.Content)
+	for _, flag := range []struct {
+		name string
+		on   bool
+	}{{"single_word", a.SingleWord}, {"lstrip", a.LStrip}, {"rstrip", a.RStrip}, {"normalized", a.Normalized}, {"special", a.Special}} {
+		w.text(`,"` + flag.name + `":` + strconv.FormatBool(flag.on))
+	}
+	w.text(`}`)
+}
+
+// template writes the post-processor that puts a token before each text.
+func (w *writer) template(token string, id int64) {
+	quoted, err := jsontext.AppendQuote(nil, token)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	special := `{"SpecialToken":{"id":` + string(quoted) + `,"type_id":0}}`
+	w.text(`{"type":"TemplateProcessing","single":[` + special + `,{"Sequence":{"id":"A","type_id":0}}],"pair":[` + special +
+		`,{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],"special_tokens":{` + string(quoted) +
+		`:{"id":` + string(quoted) + `,"ids":[` + strconv.FormatInt(id, 10) + `],"tokens":[` + string(quoted) + `]}}}`)
+}

@@ -1,0 +1,127 @@
+package tokens
+
+// maxNested bounds Sequences within Sequences: each level is copied once.
+const maxNested = 8
+
+// alone returns the component that a Sequence of one is, and null for a
+// Sequence of none; list is the member that holds the parts. Any other
+// component is returned as it is.
+func alone(n node, list string) (node, error) {
+	whole := n.path
+	for range maxNested {
+		kind, err := component(n)
+		if err != nil || kind != "Sequence" {
+			return n, err
+		}
+		parts, err := sequence(n, list)
+		switch {
+		case err != nil:
+			return n, err
+		case len(parts) == 0:
+			return node{path: n.path}, nil
+		case len(parts) > 1:
+			return n, unsupported(n.path, "a Sequence of %d parts, known are Sequences of one", len(parts))
+		}
+		n = parts[0]
+	}
+	return n, unsupported(whole, "Sequences within more than %d others", maxNested)
+}
+
+// sequence returns the parts of a Sequence.
+func sequence(n node, list string) (parts []node, err error) {
+	o, err := n.object("type", list)
+	if err != nil {
+		return nil, err
+	}
+	err = o[list].elements(func(i int, value node) error {
+		parts = append(parts, node{path: o[list].at(i), raw: value.raw.Clone()})
+		return nil
+	})
+	return parts, err
+}
+
+// checkBatching reads truncation or padding, which say how a program of Python
+// once cut or filled a batch. They are stored by accident: transformers turns
+// both off where a caller does not ask for them.
+func checkBatching(n node) error {
+	if n.isNull() {
+		return nil
+	}
+	return n.want("an object or null", '{')
+}
+
+// checkNormalizer takes the normalizers that change no text.
+func checkNormalizer(n node) error {
+	n, err := alone(n, "normalizers")
+	if err != nil {
+		return err
+	}
+	if !n.isNull() {
+		return unsupported(n.path, "it is %s, known is null", clip(string(n.raw)))
+	}
+	return nil
+}
+
+// checkPostProcessor takes the post-processors that change no ids: those that
+// move offsets, a template that has the text alone, and Sequences of these.
+func checkPostProcessor(n node) error { return checkProcessors(n, 0) }
+
+func checkProcessors(n node, depth int) error {
+	kind, err := component(n)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case "":
+		return nil
+	case "ByteLevel":
+		_, err := n.object("type", "add_prefix_space", "trim_offsets", "use_regex")
+		return err
+	case "TemplateProcessing":
+		return checkTemplate(n)
+	case "Sequence":
+		if depth == maxNested {
+			return unsupported(n.path, "Sequences within more than %d others", maxNested)
+		}
+		parts, err := sequence(n, "processors")
+		for i := 0; i < len(parts) && err == nil; i++ {
+			err = checkProcessors(parts[i], depth+1)
+		}
+		return err
+	}
+	return unsupported(n.path, "%q adds tokens to a text, known are those that add none: \"ByteLevel\", \"TemplateProcessing\" and null", clip(kind))
+}
+
+// checkTemplate refuses a template that adds tokens to a single text. What it
+// says of pairs of texts is passed over: there are none here.
+func checkTemplate(n node) error {
+	o, err := n.object("type", "single", "pair", "special_tokens")
+	if err != nil {
+		return err
+	}
+	texts := 0
+	err = o["single"].elements(func(i int, value node) error {
+		value.path = o["single"].at(i)
+		piece, err := value.object("Sequence", "SpecialToken")
+		if err != nil {
+			return err
+		}
+		if token := piece["SpecialToken"]; !token.isNull() {
+			return unsupported(token.path, "the token %s is added to every text, known are templates that add none", clip(string(token.raw)))
+		}
+		text, err := piece["Sequence"].object("id", "type_id")
+		if err != nil {
+			return err
+		}
+		id, err := text["id"].str()
+		if err != nil || id != "A" {
+			return orUnsupported(err, text["id"].path, "%q, known is \"A\", the text", clip(id))
+		}
+		texts++
+		return nil
+	})
+	if err == nil && texts != 1 {
+		return unsupported(o["single"].path, "the text is there %d times, known is once", texts)
+	}
+	return err
+}
