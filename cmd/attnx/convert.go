@@ -80,6 +80,9 @@ rounding is told: how many weights changed, and by how much at most.`,
 			if err != nil {
 				return err
 			}
+			if err := warnTokenizer(args[0], c, s); err != nil {
+				return err
+			}
 			if toCheckpoint {
 				err = c.Save(out)
 			} else {

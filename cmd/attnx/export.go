@@ -100,6 +100,9 @@ Profiles:
 			if err != nil {
 				return err
 			}
+			if err := warnTokenizer(args[0], c, s); err != nil {
+				return err
+			}
 			text, err := as.heldOut(cmd.Context(), s, c, how.Options)
 			if err != nil {
 				return err

@@ -86,6 +86,9 @@ func (f folders) run(ctx context.Context, name, out string, how form, as numbers
 	if err != nil {
 		return r, err
 	}
+	if err := warnTokenizer(name, c, s); err != nil {
+		return r, err
+	}
 	text, err := as.heldOut(ctx, s, c, how.Options)
 	if err != nil {
 		return r, err

@@ -58,6 +58,25 @@ func jsonFields(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// editJSON FILE NAME=JSON...: changes members of the JSON object in a file; an
+// empty JSON takes one away.
+func editJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: editjson file name=json...")
+	}
+	members := map[string]json.RawMessage{}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &members))
+	for _, arg := range args[1:] {
+		name, value, _ := strings.Cut(arg, "=")
+		if members[name] = json.RawMessage(value); value == "" {
+			delete(members, name)
+		}
+	}
+	text, err := json.Marshal(members)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o666))
+}
+
 // broken KIND FROM TO writes TO: the file FROM, spoiled in one way.
 func broken(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {

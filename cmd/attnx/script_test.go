@@ -67,6 +67,7 @@ func TestScripts(t *testing.T) {
 			"broken":      broken,
 			"externalize": externalize,
 			"replace":     replace,
+			"editjson":    editJSON,
 			"unseal":      unseal,
 			"clash":       clash,
 			"hold":        hold,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -77,6 +78,21 @@ func tokenizerOf(path string, data []byte, c model.Config) (*tokens.Tokenizer, e
 		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, the model %d: its ids would be out of range, train or export again", path, t.VocabSize(), c.Vocab)
 	}
 	return t, nil
+}
+
+// warnTokenizer says of a model that is written why its tokenizer, which goes
+// along as it is, will not be read. One that is not valid is an error: it would
+// be of no use to any program.
+func warnTokenizer(path string, c *model.Checkpoint, s streams) error {
+	if len(c.Tokenizer) == 0 {
+		return nil
+	}
+	_, err := tokenizerOf(path, c.Tokenizer, c.Config)
+	if invalid := new(tokens.FormatError); err == nil || errors.As(err, &invalid) {
+		return err
+	}
+	fmt.Fprintf(s.err, "attnx: %s; it is written as it is, and attnx cannot turn text into ids with it\n", oneLine(err.Error()))
+	return nil
 }
 
 // encode turns a prompt into ids. Unknown words become the unknown token; a

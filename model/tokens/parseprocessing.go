@@ -1,5 +1,7 @@
 package tokens
 
+import "strings"
+
 // maxNested bounds Sequences within Sequences: each level is copied once.
 const maxNested = 8
 
@@ -20,7 +22,7 @@ func alone(n node, list string) (node, error) {
 		case len(parts) == 0:
 			return node{path: n.path}, nil
 		case len(parts) > 1:
-			return n, unsupported(n.path, "a Sequence of %d parts, known are Sequences of one", len(parts))
+			return n, unsupported(n.path, "a Sequence of %s, known are Sequences of one", kinds(parts))
 		}
 		n = parts[0]
 	}
@@ -40,6 +42,21 @@ func sequence(n node, list string) (parts []node, err error) {
 	return parts, err
 }
 
+// kinds returns the types of the parts of a Sequence, for a message.
+func kinds(parts []node) string {
+	var names []string
+	for _, p := range parts {
+		kind, err := component(p)
+		if err != nil {
+			kind = "?"
+		}
+		if names = append(names, kind); len(names) == maxNested {
+			break
+		}
+	}
+	return clip(strings.Join(names, ", "))
+}
+
 // checkBatching reads truncation or padding, which say how a program of Python
 // once cut or filled a batch. They are stored by accident: transformers turns
 // both off where a caller does not ask for them.
@@ -56,10 +73,11 @@ func checkNormalizer(n node) error {
 	if err != nil {
 		return err
 	}
-	if !n.isNull() {
-		return unsupported(n.path, "it is %s, known is null", clip(string(n.raw)))
+	kind, err := component(n)
+	if err == nil && kind != "" {
+		return unsupported(n.path, "%q, known is null", clip(kind))
 	}
-	return nil
+	return err
 }
 
 // checkPostProcessor takes the post-processors that change no ids: those that
