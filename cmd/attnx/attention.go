@@ -23,8 +23,11 @@ func attentionCommand(s streams) *cobra.Command {
 		Short: "Show what each token of a sentence looks at",
 		Long: `Show the attention scores of a sentence after softmax: one row for each token
 that looks, one column for each token looked at, computed in float64. Without
---layer and --head all of them are shown; the picture has a row for each layer
-and a column for each head.`,
+--layer and --head all of them are shown. With -o they are drawn into a picture
+instead, with a row for each layer and a column for each head.
+
+Characters that a PNG's font lacks are written as escapes such as \u65e5; an
+SVG has them as they are.`,
 		Example: "  attnx attention quickstart --text 'do not like' --head 0 -o heads.png",
 		Args:    oneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -72,10 +75,14 @@ and a column for each head.`,
 			if out == "" {
 				return nil
 			}
-			if err := plotAttention(out, chosen); err != nil {
+			size, err := plotAttention(out, chosen)
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(s.note, "wrote %s\n", out)
+			if size < heatSmall {
+				fmt.Fprintf(s.note, "%d maps of %d tokens: the labels are very small: choose maps with --layer and --head\n", len(chosen), len(chosen[0].Tokens))
+			}
 			return nil
 		},
 	}

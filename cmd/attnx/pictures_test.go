@@ -1,13 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mattn/go-runewidth"
+	"gonum.org/v1/plot/vg"
 )
 
 // In a terminal every column begins where its header does, however wide the
@@ -72,7 +75,7 @@ func TestPictureOrientation(t *testing.T) {
 		{0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 1, 0, 0},
 	}}
 	path := filepath.Join(t.TempDir(), "map.png")
-	if err := plotAttention(path, []attentionMap{m}); err != nil {
+	if _, err := plotAttention(path, []attentionMap{m}); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.Open(path)
@@ -120,5 +123,59 @@ func TestRoundTicks(t *testing.T) {
 		if got := strings.Join(labels, " "); got != c.want {
 			t.Errorf("%g to %g: %s, want %s", c.low, c.high, got, c.want)
 		}
+	}
+}
+
+// Every token has its label at both sides, whatever their number.
+func TestPictureLabels(t *testing.T) {
+	for _, n := range []int{3, 17, 43, 128} {
+		m := attentionMap{}
+		for i := range n {
+			m.Tokens = append(m.Tokens, fmt.Sprintf("t%d.", i))
+			m.Scores = append(m.Scores, make([]float64, n))
+		}
+		path := filepath.Join(t.TempDir(), "map.svg")
+		size, err := plotAttention(path, []attentionMap{m})
+		if err != nil || size < heatSmall {
+			t.Fatalf("%d tokens: labels of %v points, %v", n, size, err)
+		}
+		svg, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range m.Tokens {
+			if got := strings.Count(string(svg), ">"+token+"<"); got != 2 {
+				t.Errorf("%d tokens: %s is written %d times", n, token, got)
+			}
+		}
+	}
+}
+
+// Labels are smaller than the cells that they name, and the largest model's
+// maps fit into a picture.
+func TestHeatLayout(t *testing.T) {
+	for _, panels := range []int{1, 2, 12, 48} {
+		for _, n := range []int{1, 3, 43, 128, 1024} {
+			labels := make([]string, n)
+			for i := range labels {
+				labels[i] = "a word"
+			}
+			l := newHeatLayout(labels, panels)
+			if l.side*vg.Length(panels) > heatSide*1.001 || l.style.Font.Size > l.side/vg.Length(n) {
+				t.Errorf("%d panels of %d tokens: %v points each, labels of %v", panels, n, l.side, l.style.Font.Size)
+			}
+		}
+	}
+}
+
+// A PNG has no empty labels: its font lacks most of the world's characters.
+func TestPictureCharacters(t *testing.T) {
+	m := attentionMap{Tokens: []string{" a", "\n", "\t", "日本", "é", "🙂", strings.Repeat("x", 300)}}
+	const long = "xxxxxxxxxxxxxxxxxxxxxxx…"
+	if got, want := m.pictureLabels("png"), []string{"·a", `\n`, `\t`, `\u65e5\u672c`, "é", `\U0001f642`, long}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := m.pictureLabels("svg")[3]; got != "日本" {
+		t.Errorf("an SVG has %q", got)
 	}
 }

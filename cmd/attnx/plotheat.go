@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strconv"
 	"strings"
 
-	"github.com/mattn/go-runewidth"
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
@@ -17,35 +18,41 @@ import (
 // The sizes of an attention picture.
 const (
 	heatCell   = 1.1 * vg.Centimeter // one score
-	heatPanel  = 24 * vg.Centimeter  // the largest map of one head; cells shrink beyond it
-	heatSide   = 100 * vg.Centimeter // the largest picture
-	heatLabels = 40                  // labels on an axis
+	heatPanel  = 24 * vg.Centimeter  // the scores of one head; cells shrink beyond it,
+	heatLeast  = 0.4 * vg.Centimeter // as far as a label needs
+	heatSide   = 200 * vg.Centimeter // the largest picture, 7,600 pixels
 	heatNumber = 16                  // tokens up to which cells show their score
+	heatFont   = 10 * vg.Length(1)   // points of a label
+	heatSmall  = 5 * vg.Length(1)    // and of one that can still be read
+	heatLetter = 24                  // characters of a label
 )
 
 // plotAttention draws maps of one sentence: a row of panels for each layer, a
 // column for each head. In a panel the first token is at the top and the left.
-func plotAttention(path string, maps []attentionMap) error {
-	var plots [][]*plot.Plot
+// It returns the size of the labels in points.
+func plotAttention(path string, maps []attentionMap) (vg.Length, error) {
+	format, err := pictureFormat(path)
+	if err != nil {
+		return 0, err
+	}
+	rows, columns := 0, 0
 	for i, m := range maps {
-		p, err := m.plot()
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
 		if i == 0 || m.Layer != maps[i-1].Layer {
-			plots = append(plots, nil)
+			rows, columns = rows+1, 0
 		}
-		last := len(plots) - 1
-		plots[last] = append(plots[last], p)
+		columns++
 	}
-	tiles := draw.Tiles{Rows: len(plots), Cols: len(plots[0]), PadX: vg.Points(12), PadY: vg.Points(12)}
-	label := 0
-	for _, t := range maps[0].labels() {
-		label = max(label, runewidth.StringWidth(t))
+	l := newHeatLayout(maps[0].pictureLabels(format), max(rows, columns))
+	plots := make([][]*plot.Plot, rows)
+	for i, m := range maps {
+		p, err := m.plot(l)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		plots[i/columns] = append(plots[i/columns], p)
 	}
-	side := min(vg.Length(len(maps[0].Tokens))*heatCell, heatPanel) + 2*vg.Centimeter + vg.Points(6)*vg.Length(label)
-	side = min(side, heatSide/vg.Length(max(tiles.Rows, tiles.Cols)))
-	return savePicture(path, side*vg.Length(tiles.Cols), side*vg.Length(tiles.Rows), func(c draw.Canvas) {
+	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: vg.Points(12), PadY: vg.Points(12)}
+	return l.style.Font.Size, savePicture(path, l.side*vg.Length(columns), l.side*vg.Length(rows), func(c draw.Canvas) {
 		for i, row := range plot.Align(plots, tiles, c) {
 			for j, panel := range row {
 				plots[i][j].Draw(panel)
@@ -54,36 +61,98 @@ func plotAttention(path string, maps []attentionMap) error {
 	})
 }
 
+// pictureLabels returns the labels of a map in a font that lacks the characters
+// of many languages: in a PNG those are written as escapes. A viewer of SVG
+// brings fonts of its own.
+func (m attentionMap) pictureLabels(format string) []string {
+	labels := m.labels()
+	for i, l := range labels {
+		if r := []rune(l); len(r) > heatLetter {
+			l = string(r[:heatLetter-1]) + "…"
+		}
+		l = strings.ReplaceAll(l, "␣", "·") // the font has no ␣
+		if format == "png" {
+			l = drawable(l)
+		}
+		labels[i] = l
+	}
+	return labels
+}
+
+// drawable writes characters that the pictures' font lacks by their escapes.
+func drawable(text string) string {
+	face := plot.DefaultTextHandler.Cache().Lookup(plot.DefaultFont, heatFont)
+	var sb strings.Builder
+	for _, r := range text {
+		if glyph, err := face.Face.GlyphIndex(nil, r); err == nil && glyph != 0 {
+			sb.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRuneToASCII(r)
+		sb.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return sb.String()
+}
+
+// heatLayout is how large the panels of a picture are, and what stands at their
+// sides.
+type heatLayout struct {
+	labels []string
+	style  text.Style // of the labels below
+	side   vg.Length  // of a panel with its labels
+}
+
+// newHeatLayout finds room for every label. Where so many panels are too large
+// for a picture everything shrinks, labels too.
+func newHeatLayout(labels []string, panels int) heatLayout {
+	n := vg.Length(len(labels))
+	l := heatLayout{labels: labels, style: text.Style{Font: font.From(plot.DefaultFont, heatFont), Handler: plot.DefaultTextHandler, Color: color.Black}}
+	widest := vg.Length(0)
+	for _, label := range labels {
+		widest = max(widest, l.style.Width(label))
+	}
+	cell := max(min(heatCell, heatPanel/n), heatLeast)
+	l.style.XAlign, l.style.YAlign = text.XCenter, text.YTop
+	switch {
+	case widest <= cell:
+	case cell == heatCell:
+		l.style.Rotation, l.style.XAlign, l.style.YAlign = math.Pi/4, text.XRight, text.YCenter
+	default:
+		l.style.Rotation, l.style.XAlign, l.style.YAlign = math.Pi/2, text.XRight, text.YCenter
+	}
+	l.side = n*cell + widest + 2*vg.Centimeter
+	if limit := heatSide / vg.Length(panels); l.side > limit {
+		l.style.Font.Size *= limit / l.side
+		l.side = limit
+	}
+	return l
+}
+
 // plot draws one map.
-func (m attentionMap) plot() (*plot.Plot, error) {
+func (m attentionMap) plot(l heatLayout) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.Title.Padding = m.title(), vg.Points(4)
 	p.X.Label.Text, p.Y.Label.Text = "looked at", "looking"
 	p.X.Padding, p.Y.Padding = 0, 0
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
-	p.X.Tick.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
+	// Ticks that are not seen keep the labels off the map.
+	p.X.Tick.LineStyle.Color, p.Y.Tick.LineStyle.Color = color.Transparent, color.Transparent
 	p.X.Tick.Length, p.Y.Tick.Length = vg.Points(6), vg.Points(2)
+	p.X.Tick.Label, p.Y.Tick.Label.Font = l.style, l.style.Font
 	h := plotter.NewHeatMap(heatmap{m.Scores}, blues{})
 	h.Min, h.Max = 0, 1
 	p.Add(h)
-	n, labels := len(m.Tokens), m.labels()
-	var x, y []plot.Tick
-	wide := false
-	for i := 0; i < n; i += 1 + n/heatLabels {
-		l := strings.ReplaceAll(labels[i], "␣", "·") // the font has no ␣
-		wide = wide || runewidth.StringWidth(l) > 5
-		x = append(x, plot.Tick{Value: float64(i), Label: l})
-		y = append(y, plot.Tick{Value: float64(n - 1 - i), Label: l})
+	n := len(l.labels)
+	x, y := make([]plot.Tick, n), make([]plot.Tick, n)
+	for i, label := range l.labels {
+		x[i] = plot.Tick{Value: float64(i), Label: label}
+		y[i] = plot.Tick{Value: float64(n - 1 - i), Label: label}
 	}
 	p.X.Tick.Marker, p.Y.Tick.Marker = plot.ConstantTicks(x), plot.ConstantTicks(y)
-	if wide {
-		p.X.Tick.Label.Rotation = math.Pi / 4
-		p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = text.XRight, text.YCenter
-	}
 	if n > heatNumber {
 		return p, nil
 	}
-	numbers, err := m.numbers(p.X.Tick.Label)
+	numbers, err := m.numbers(l.style)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +168,7 @@ func (m attentionMap) numbers(style text.Style) (*plotter.Labels, error) {
 		for s, x := range row[:t+1] {
 			at.XYs = append(at.XYs, plotter.XY{X: float64(s), Y: float64(len(row) - 1 - t)})
 			at.Labels = append(at.Labels, fmt.Sprintf("%.2f", x))
-			dark = append(dark, x > 0.5)
+			dark = append(dark, x > 0.7)
 		}
 	}
 	labels, err := plotter.NewLabels(at)
