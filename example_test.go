@@ -130,7 +130,7 @@ func Example_generate() {
 	check(err)
 	defer session.Close()
 	sampler := model.Sampler{}
-	options := runtime.GenerateOptions{MaxTokens: 1, Pick: func(logits []float32, _, step int) (int, error) { return sampler.Pick(logits, step) }}
+	options := runtime.GenerateOptions{MaxTokens: 1, Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return sampler.Pick(logits, step) }}
 	prompts := [][]int64{tok.Encode("not like")}
 	answers, err := runtime.Generate(context.Background(), runtime.Recompute(session, 1, c.Config.Context), prompts, options)
 	check(err)
@@ -176,7 +176,7 @@ func Example_cache() {
 	sampler := model.Sampler{}
 	answers, err := runtime.Generate(context.Background(), decoder, prompts, runtime.GenerateOptions{
 		MaxTokens: 4,
-		Pick:      func(logits []float32, _, step int) (int, error) { return sampler.Pick(logits, step) },
+		Pick:      func(logits []float32, _ []int64, _, step int) (int, error) { return sampler.Pick(logits, step) },
 		OnToken:   func(sequence int, id int64) error { fmt.Println(sequence, id); return nil },
 	})
 	check(err)

@@ -13,12 +13,17 @@ var tritonTypes = map[onnx.DataType]string{
 	onnx.Int64: "TYPE_INT64", onnx.Int32: "TYPE_INT32", onnx.Bool: "TYPE_BOOL",
 }
 
+// TritonParameter is a parameter of a model in Triton's configuration.
+type TritonParameter struct{ Key, Value string }
+
 // TritonConfig returns the config.pbtxt of a model under a name of Triton's,
 // for its ONNX Runtime backend. max_batch_size is 0 and the axis of the batch
 // is one of the shape: requests with texts or pasts of different lengths
 // cannot be put into one batch by putting them one after the other, so that
-// whoever has several pads them to the left and sends them as one.
-func TritonConfig(name string, m *onnx.Model) ([]byte, error) {
+// whoever has several pads them to the left and sends them as one. The
+// parameters are for clients, which get them from the server with the rest of
+// the configuration.
+func TritonConfig(name string, m *onnx.Model, parameters []TritonParameter) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: %q\nbackend: \"onnxruntime\"\ndefault_model_filename: \"model.onnx\"\nmax_batch_size: 0\n", name)
 	for _, list := range []struct {
@@ -45,6 +50,9 @@ func TritonConfig(name string, m *onnx.Model) ([]byte, error) {
 			fmt.Fprintf(&b, "  { name: %q, data_type: %s, dims: [ %s ] }%s\n", v.Name, t, strings.Join(dims, ", "), comma)
 		}
 		b.WriteString("]\n")
+	}
+	for _, p := range parameters {
+		fmt.Fprintf(&b, "parameters { key: %q value: { string_value: %q } }\n", p.Key, p.Value)
 	}
 	return []byte(b.String()), nil
 }

@@ -34,12 +34,19 @@ type GenerateOptions struct {
 	// every half context of text.
 	Sliding bool
 	// Pick chooses the next id of a sequence from its logits (V), at its
-	// step-th new token, both counted from 0. The logits are valid during the
-	// call.
-	Pick    func(logits []float32, sequence, step int) (int, error)
-	Stop    []int64                            // ids that end a sequence; they are not part of it
-	OnToken func(sequence int, id int64) error // called with each new id as it comes, may be nil; its error ends Generate
+	// step-th new token, both counted from 0. It may change the logits, which
+	// are valid during the call, as is the sequence's text: the ids of its
+	// prompt and its new tokens.
+	Pick func(logits []float32, text []int64, sequence, step int) (int, error)
+	Stop []int64 // ids that end a sequence; they are not part of it
+	// OnToken is called with each new id as it comes; it may be nil. Its error
+	// ends Generate, but EndSequence ends the sequence only, behind the id.
+	OnToken func(sequence int, id int64) error
 }
+
+// EndSequence is what OnToken returns to end a sequence, with the reason
+// StopString.
+var EndSequence = errors.New("the sequence has ended")
 
 // StopReason says why a sequence ended.
 type StopReason string
@@ -48,6 +55,7 @@ type StopReason string
 const (
 	StopMaxTokens StopReason = "max-tokens" // MaxTokens were added
 	StopToken     StopReason = "stop-token" // the model chose an id of Stop
+	StopString    StopReason = "stop-text"  // OnToken returned EndSequence: the text is to end here
 	StopContext   StopReason = "context"    // the text is as long as the model can see
 )
 
@@ -171,7 +179,7 @@ func (g *generation) pick(i, step int, row []float32) error {
 		return fmt.Errorf("sequence %d, position %d: the logit of token %d is %g: the model's weights or its runtime are at fault",
 			i, len(s.text)-s.start-1, bad, row[bad])
 	}
-	id, err := g.Pick(row, i, step)
+	id, err := g.Pick(row, s.text, i, step)
 	if err != nil {
 		return fmt.Errorf("sequence %d: %w", i, err)
 	}
@@ -185,7 +193,11 @@ func (g *generation) pick(i, step int, row []float32) error {
 	}
 	s.text = append(s.text, int64(id))
 	if g.OnToken != nil {
-		if err := g.OnToken(i, int64(id)); err != nil {
+		switch err := g.OnToken(i, int64(id)); {
+		case errors.Is(err, EndSequence):
+			g.end(i, StopString)
+			return nil
+		case err != nil:
 			return fmt.Errorf("sequence %d: %w", i, err)
 		}
 	}

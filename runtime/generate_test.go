@@ -20,8 +20,8 @@ func options(change func(*GenerateOptions)) GenerateOptions {
 }
 
 // picked makes a Pick of a choice that does not ask for the sequence.
-func picked(choose func([]float32, int) (int, error)) func([]float32, int, int) (int, error) {
-	return func(logits []float32, _, step int) (int, error) { return choose(logits, step) }
+func picked(choose func([]float32, int) (int, error)) func([]float32, []int64, int, int) (int, error) {
+	return func(logits []float32, _ []int64, _, step int) (int, error) { return choose(logits, step) }
 }
 
 // generate goes on with one prompt.
@@ -91,7 +91,7 @@ func TestGenerateSteps(t *testing.T) {
 	var steps [][2]int
 	o := options(func(o *GenerateOptions) {
 		o.MaxTokens = 3
-		o.Pick = func(logits []float32, sequence, step int) (int, error) {
+		o.Pick = func(logits []float32, _ []int64, sequence, step int) (int, error) {
 			if len(logits) != vocab {
 				t.Errorf("step %d has %d logits", step, len(logits))
 			}

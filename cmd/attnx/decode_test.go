@@ -47,7 +47,7 @@ func greedy(t *testing.T, m runtime.Model, prompts [][]int64, n int, sliding boo
 	t.Helper()
 	out, err := runtime.Generate(context.Background(), m, prompts, runtime.GenerateOptions{
 		MaxTokens: n, Sliding: sliding,
-		Pick: func(logits []float32, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
+		Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -269,7 +270,7 @@ func weightsOf(c *model.Checkpoint, m *onnx.Model) (tensors []format.Tensor, sam
 // tritonModel writes the folder of a model in a repository of the Triton
 // Inference Server, which is made if it is not there.
 func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, say io.Writer, r *exportReport) error {
-	config, err := export.TritonConfig(name, m)
+	config, err := export.TritonConfig(name, m, tritonSpecial(huggingface.SpecialOf(c)))
 	if err != nil {
 		return err
 	}
@@ -295,6 +296,29 @@ func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, sa
 	}
 	sayFolder(say, out, m, files, r)
 	return nil
+}
+
+// tritonSpecial returns the special ids of a model as parameters, for a client
+// that gets ids from Triton and has to know where a text ends.
+func tritonSpecial(s *model.Special) (parameters []export.TritonParameter) {
+	add := func(key string, ids ...int64) {
+		text, _ := json.Marshal(ids) // numbers always have a JSON
+		value := string(text)
+		if len(ids) == 1 {
+			value = fmt.Sprint(ids[0])
+		}
+		parameters = append(parameters, export.TritonParameter{Key: key, Value: value})
+	}
+	if len(s.End) > 0 {
+		add("eos_token_id", s.End...)
+	}
+	if s.Begin != nil {
+		add("bos_token_id", *s.Begin)
+	}
+	if s.Pad != nil {
+		add("pad_token_id", *s.Pad)
+	}
+	return parameters
 }
 
 // tritonName is the name of a model in Triton's repository: that of its run or

@@ -61,7 +61,7 @@ type question struct {
 	Folder  string    `json:"folder"`
 	Prompts [][]int64 `json:"prompts"`
 	Tokens  int       `json:"tokens"` // to add to each
-	End     *int64    `json:"end"`
+	End     []int64   `json:"end"`    // ids that end a text
 	Text    string    `json:"text"`
 	Shared  bool      `json:"shared"` // past and present are one buffer
 }
@@ -203,7 +203,7 @@ func continued(t *testing.T, c *model.Checkpoint, q question) (want continuation
 				want.Logits = append(want.Logits, last)
 			}
 			best := int64(slices.Index(last, slices.Max(last)))
-			if q.End != nil && best == *q.End {
+			if slices.Contains(q.End, best) {
 				break
 			}
 			ids = append(ids, best)
@@ -259,6 +259,22 @@ func wantBrowser(t *testing.T, got, want continuation, tok *tokens.Tokenizer) {
 	}
 }
 
+// severalEnds returns special ids with which texts end that would go on
+// otherwise, each at another id, and an id for padding that no text has.
+func severalEnds(t *testing.T, c *model.Checkpoint, q question) *model.Special {
+	t.Helper()
+	q.End = nil
+	free := continued(t, c, q).Tokens
+	s := &model.Special{End: []int64{free[0][9], free[1][4]}}
+	for id := int64(1); s.Pad == nil; id++ {
+		has := func(text []int64) bool { return slices.Contains(text, id) }
+		if !slices.ContainsFunc(free, has) && !slices.ContainsFunc(q.Prompts, has) {
+			s.Pad = &id
+		}
+	}
+	return s
+}
+
 // TestFolderElsewhere opens folders in every library: each continues texts as
 // the float64 oracle does.
 func TestFolderElsewhere(t *testing.T) {
@@ -274,12 +290,26 @@ func TestFolderElsewhere(t *testing.T) {
 		{name: "gpt2", arch: model.GPT2, tok: trainedOn(t, tokens.BPE)},
 		{name: "gpt2-web", arch: model.GPT2, tok: trainedOn(t, tokens.BPE), web: true},
 		{name: "gpt2-web-last", arch: model.GPT2, tok: trainedOn(t, tokens.Char), web: true, last: true},
+		{name: "gpt2-ends", arch: model.GPT2, tok: trainedOn(t, tokens.BPE), web: true},
 		{name: "gpt2-words", arch: model.GPT2, tok: trainedOn(t, tokens.Word), web: true},
 		{name: "gpt2-fused", arch: model.GPT2, tok: trainedOn(t, tokens.BPE), question: question{Shared: true}},
 		{name: "simple", arch: model.Simple, tok: trainedOn(t, tokens.Word)},
 	} {
 		c, path := spread(t, f.arch, f.tok)
 		f.checkpoint, f.Folder, f.Tokens, f.Text = c, filepath.Join(t.TempDir(), "folder"), 20, folderText
+		text := f.tok.Encode(folderText)
+		// The last two end with ids that could be taken for the end of a text, or for padding.
+		f.Prompts = [][]int64{text[:4], {7}, text[2:9], {3, 4, int64(c.Config.Vocab - 1)}, {3, 4, 0}}
+		if id, ok := f.tok.EndOfText(); ok {
+			f.End = []int64{id}
+		}
+		if f.name == "gpt2-ends" {
+			c.Special = severalEnds(t, c, f.question)
+			f.End = c.Special.End
+			if err := c.Save(path); err != nil {
+				t.Fatal(err)
+			}
+		}
 		args := []string{"export", path, "-o", f.Folder + "/"}
 		if f.web {
 			args = append(args, "--web")
@@ -291,12 +321,6 @@ func TestFolderElsewhere(t *testing.T) {
 			args = append(args, "--last-logits")
 		}
 		attnx(t, exitOK, args...)
-		if id, ok := f.tok.EndOfText(); ok {
-			f.End = &id
-		}
-		text := f.tok.Encode(folderText)
-		// The last two end with ids that could be taken for the end of a text, or for padding.
-		f.Prompts = [][]int64{text[:4], {7}, text[2:9], {3, 4, int64(c.Config.Vocab - 1)}, {3, 4, 0}}
 		all = append(all, f)
 	}
 	for _, r := range readers {
@@ -308,7 +332,7 @@ func TestFolderElsewhere(t *testing.T) {
 					continue
 				}
 				if id, ok := f.tok.Unknown(); ok && r.name == "genai" && f.End == nil {
-					f.End = &id
+					f.End = []int64{id}
 				}
 				asked, questions = append(asked, f), append(questions, f.question)
 			}

@@ -1,180 +1,199 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/runtime"
 )
 
 func generateCommand(s streams) *cobra.Command {
-	var prompts []string
-	var maxTokens int
-	var sliding bool
-	var sampler model.Sampler
-	var d device
+	var g generation
 	cmd := &cobra.Command{
 		Use:   "generate CHECKPOINT|ONNX|FOLDER --prompt TEXT",
-		Short: "Go on with a text",
-		Long: `Go on with a text. What the model writes goes to standard output as it comes;
-everything else goes to standard error. Without --temperature the likeliest
-token is taken every time. A checkpoint, a file of the profile cache and a
-folder with one run each token alone, with the keys and values of the text so
-far kept where the model runs; other files run the whole text for each token.
+		Short: "Continue a text",
+		Long: `Continue a text. What the model writes goes to standard output as it comes, on
+a terminal behind the prompt; everything else goes to standard error. Without
+--temperature the likeliest token is taken every time. A checkpoint, a file of
+the profile cache and a folder with one run each token alone, with the keys and
+values of the text so far kept where the model runs; other files run the whole
+text for each token.
 
-Several --prompt are run as one batch, and their texts are printed in their
-order at the end. A text stops when it is as long as the model can see; with
---sliding it goes on, seeing its last half then.`,
-		Example: `  attnx generate go.onnx --prompt 'func ' --temperature 0.8 --top-k 40`,
-		Args:    oneArg("checkpoint, ONNX file or folder"),
+A text ends at any of the ids with which the model ends its texts, before any of
+the strings of --stop that the model writes, after --max-tokens, and when it is
+as long as the model can see; with --sliding it continues then, and the model
+sees its last half. Several --prompt are run as one batch, and their texts are
+printed in their order at the end.`,
+		Example: `  attnx generate go.onnx --prompt 'func ' --temperature 0.8 --top-k 40
+  attnx generate go.onnx --prompt - --stop '}' --json`,
+		Args: oneArg("checkpoint, ONNX file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(prompts) == 0 {
-				return fmt.Errorf("--prompt is missing: give the text to go on with")
-			}
-			for _, p := range prompts {
-				if p == "" {
-					return fmt.Errorf("--prompt is missing or empty: give the text to go on with")
-				}
-			}
-			if maxTokens < 1 {
-				return fmt.Errorf("--max-tokens is %d, wants 1 or more", maxTokens)
-			}
-			if err := sampler.Check(); err != nil {
+			if err := g.check(cmd.Flags(), s); err != nil {
 				return err
 			}
-			if sampler.Temperature == 0 && (cmd.Flags().Changed("top-k") || cmd.Flags().Changed("top-p") || cmd.Flags().Changed("seed")) {
-				fmt.Fprintln(s.err, "attnx: without --temperature the likeliest token is taken: --top-k, --top-p and --seed change nothing")
-			}
-			l, err := openLanguage(args[0], d, s)
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			w := writer{out: s.out, streams: len(prompts) == 1}
-			var texts [][]int64
-			for i, p := range prompts {
-				name := "--prompt"
-				if len(prompts) > 1 {
-					name = fmt.Sprintf("--prompt number %d", i+1)
-				}
-				ids, err := l.encode(name, p, s)
-				if err != nil {
-					return err
-				}
-				texts = append(texts, ids)
-				if err := w.begin(p, l.tok.NewDecoder(), ids); err != nil {
-					return err
-				}
-			}
-			m, err := l.model(len(texts))
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(s.note, "running in %s\n", l.running)
-			began := time.Now()
-			out, err := runtime.Generate(cmd.Context(), m, texts, runtime.GenerateOptions{
-				MaxTokens: maxTokens,
-				Sliding:   sliding,
-				Pick: func(logits []float32, sequence, step int) (int, error) {
-					own := sampler
-					own.Seed += uint64(sequence) // equal prompts draw apart
-					return own.Pick(logits, step)
-				},
-				Stop:    l.end,
-				OnToken: w.token,
-			})
-			n := 0
-			for _, g := range out {
-				n += len(g.IDs)
-			}
-			if n > 0 || err == nil {
-				if err := w.end(); err != nil {
-					return fmt.Errorf("standard output: %w", err)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(s.note, "%d tokens, %.1f tokens/s", n, float64(n)/time.Since(began).Seconds())
-			for _, g := range out {
-				if g.Reason == runtime.StopContext {
-					fmt.Fprintf(s.note, "; stopped at the model's context of %d tokens", l.context)
-					break
-				}
-			}
-			fmt.Fprintln(s.note)
-			return nil
+			return g.run(cmd.Context(), args[0], s)
 		},
 	}
-	fl := cmd.Flags()
-	fl.StringArrayVar(&prompts, "prompt", nil, "text to go on with; several are one batch")
-	fl.IntVar(&maxTokens, "max-tokens", 50, "tokens to write at most")
-	fl.BoolVar(&sliding, "sliding", false, "go on beyond the model's context, seeing the last half of the text")
-	fl.Float64Var(&sampler.Temperature, "temperature", 0, "0 takes the likeliest token; higher draws more freely")
-	fl.IntVar(&sampler.TopK, "top-k", 0, "draw from the K likeliest tokens only (0: all)")
-	fl.Float64Var(&sampler.TopP, "top-p", 0, "draw from the fewest tokens with this probability together (0: all)")
-	fl.Uint64Var(&sampler.Seed, "seed", 1, "seed of the draws")
-	d.flags(fl)
+	g.flags(cmd.Flags())
 	return cmd
 }
 
-// writer writes the texts of a batch: a single one as its tokens come, several
-// at the end, each under its prompt.
-type writer struct {
-	out      io.Writer
-	streams  bool
-	prompts  []string
-	decoders []*tokens.Decoder
-	texts    []string // so far, where they do not stream
+// generation is what the flags of generate ask for.
+type generation struct {
+	prompts   []string
+	stops     []string
+	maxTokens int
+	sliding   bool
+	sampler   model.Sampler
+	penalty   float64
+	json      bool
+	device    device
 }
 
-// begin adds a text. Its prompt goes through the decoder: whether a word begins
-// with a space depends on what is before it.
-func (w *writer) begin(prompt string, d *tokens.Decoder, ids []int64) error {
-	w.prompts, w.decoders, w.texts = append(w.prompts, prompt), append(w.decoders, d), append(w.texts, "")
-	for _, id := range ids {
-		if _, err := d.Next(id); err != nil {
-			return err
+func (g *generation) flags(fl *pflag.FlagSet) {
+	fl.StringArrayVar(&g.prompts, "prompt", nil, "text to continue, - for all of standard input; several are one batch")
+	fl.StringArrayVar(&g.stops, "stop", nil, "end before this text where the model writes it; several end at the first")
+	fl.IntVar(&g.maxTokens, "max-tokens", 50, "tokens to write at most")
+	fl.BoolVar(&g.sliding, "sliding", false, "continue beyond the model's context, seeing the last half of the text")
+	fl.Float64Var(&g.sampler.Temperature, "temperature", 0, "0 takes the likeliest token; higher draws more freely")
+	fl.IntVar(&g.sampler.TopK, "top-k", 0, "draw from the K likeliest tokens only (0: all)")
+	fl.Float64Var(&g.sampler.TopP, "top-p", 0, "draw from the fewest tokens with this probability together (0: all)")
+	fl.Float64Var(&g.penalty, "repetition-penalty", 1, "above 1 makes tokens that the text has already less likely")
+	fl.Uint64Var(&g.sampler.Seed, "seed", 1, "seed of the draws")
+	fl.BoolVar(&g.json, "json", false, "print the texts, their ids and why they ended as JSON")
+	g.device.flags(fl)
+}
+
+// check refuses settings without meaning, and warns of those without effect.
+func (g *generation) check(fl *pflag.FlagSet, s streams) error {
+	switch {
+	case len(g.prompts) == 0:
+		return fmt.Errorf("--prompt is missing: give the text to continue")
+	case slices.Contains(g.prompts, ""):
+		return fmt.Errorf("--prompt is missing or empty: give the text to continue")
+	case g.maxTokens < 1:
+		return fmt.Errorf("--max-tokens is %d: give 1 or more", g.maxTokens)
+	}
+	for _, stop := range g.stops {
+		if stop == "" || !utf8.ValidString(stop) {
+			return fmt.Errorf("--stop %q: give a text of at least one character in UTF-8", stop)
 		}
+	}
+	if err := g.sampler.Check(); err != nil {
+		return err
+	}
+	if err := model.RepetitionPenalty(g.penalty).Check(); err != nil {
+		return err
+	}
+	if g.sampler.Temperature == 0 && (fl.Changed("top-k") || fl.Changed("top-p") || fl.Changed("seed")) {
+		fmt.Fprintln(s.err, "attnx: without --temperature the likeliest token is taken: --top-k, --top-p and --seed change nothing")
 	}
 	return nil
 }
 
-func (w *writer) token(sequence int, id int64) error {
-	text, err := w.decoders[sequence].Next(id)
+func (g *generation) run(ctx context.Context, path string, s streams) error {
+	prompts, err := readPrompts(g.prompts, s.in)
 	if err != nil {
 		return err
 	}
-	return w.write(sequence, text)
-}
-
-func (w *writer) write(sequence int, text string) error {
-	if !w.streams {
-		w.texts[sequence] += text
-		return nil
+	l, err := openLanguage(path, g.device, s)
+	if err != nil {
+		return err
 	}
-	_, err := io.WriteString(w.out, text)
-	return err
-}
-
-// end writes what is left.
-func (w *writer) end() error {
-	for i, d := range w.decoders {
-		if err := w.write(i, d.Flush()); err != nil {
+	defer l.Close()
+	w := writer{out: s.out, streams: len(prompts) == 1 && !g.json, echo: terminalOf(s.out) != nil}
+	var ids [][]int64
+	for i, p := range prompts {
+		name := "--prompt"
+		if len(prompts) > 1 {
+			name = fmt.Sprintf("--prompt number %d", i+1)
+		}
+		of, err := l.encode(name, p, s)
+		if err != nil {
 			return err
 		}
-		text := "\n"
-		if !w.streams {
-			text = fmt.Sprintf("%q goes on:\n%s\n", w.prompts[i], w.texts[i])
-		}
-		if _, err := io.WriteString(w.out, text); err != nil {
+		ids = append(ids, of)
+		if err := w.add(p, l.tok.NewDecoder(), of, g.stops); err != nil {
 			return err
 		}
 	}
+	m, err := l.model(len(ids))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.note, "running in %s\n", l.running)
+	if err := w.begin(); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	began := time.Now()
+	out, err := runtime.Generate(ctx, m, ids, runtime.GenerateOptions{
+		MaxTokens: g.maxTokens, Sliding: g.sliding, Pick: g.pick, Stop: l.end, OnToken: w.token,
+	})
+	took := time.Since(began).Seconds()
+	n := 0
+	for _, o := range out {
+		n += len(o.IDs)
+	}
+	if n > 0 || err == nil {
+		show := w.end
+		if g.json {
+			w.flush()
+			show = func() error { return printJSON(s.out, w.report(path, l.running, ids, out, took)) }
+		}
+		if err := show(); err != nil {
+			return fmt.Errorf("standard output: %w", err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.note, "%d tokens, %.1f tokens/s", n, float64(n)/took)
+	if slices.ContainsFunc(out, func(o runtime.Generated) bool { return o.Reason == runtime.StopContext }) {
+		fmt.Fprintf(s.note, "; stopped at the model's context of %d tokens", l.context)
+	}
+	fmt.Fprintln(s.note)
 	return nil
+}
+
+// pick chooses the next token of a sequence.
+func (g *generation) pick(logits []float32, text []int64, sequence, step int) (int, error) {
+	model.RepetitionPenalty(g.penalty).Apply(logits, text)
+	own := g.sampler
+	own.Seed += uint64(sequence) // equal prompts draw apart
+	return own.Pick(logits, step)
+}
+
+// maxPrompt bounds what is read of standard input, in bytes: no model sees a
+// longer text.
+const maxPrompt = 16 << 20
+
+// readPrompts returns prompts with standard input in the place of "-".
+func readPrompts(prompts []string, in io.Reader) ([]string, error) {
+	read := slices.Clone(prompts)
+	at := slices.Index(prompts, "-")
+	if at < 0 {
+		return read, nil
+	}
+	if slices.Contains(prompts[at+1:], "-") {
+		return nil, fmt.Errorf("--prompt - is given twice: standard input can be read once")
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxPrompt+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--prompt -: %w", err)
+	case len(text) == 0:
+		return nil, fmt.Errorf("--prompt -: standard input is empty: give the text to continue")
+	case len(text) > maxPrompt:
+		return nil, fmt.Errorf("--prompt -: standard input has more than %d bytes: shorten it", maxPrompt)
+	}
+	read[at] = string(text)
+	return read, nil
 }

@@ -249,7 +249,7 @@ func (l *language) next(ctx context.Context, prompt string) (string, error) {
 		return "", err
 	}
 	out, err := runtime.Generate(ctx, m, [][]int64{l.tok.Encode(prompt)}, runtime.GenerateOptions{
-		MaxTokens: 1, Pick: func(logits []float32, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
+		MaxTokens: 1, Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
 	})
 	if err != nil {
 		return "", err
