@@ -62,6 +62,9 @@ func loadCheckpoint(path string, s streams, load loader) (*model.Checkpoint, str
 		return loadNewest(path, s, load)
 	}
 	path, err := resolve(path, s)
+	if err == nil {
+		err = expectCheckpoint(path)
+	}
 	if err != nil {
 		return nil, "", err
 	}

@@ -46,6 +46,9 @@ too. "set aside" are files that were not whole when the run was taken up again.`
 		Example: "  attnx checkpoints runs/go",
 		Args:    oneArg("run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := expect(args[0], "a run's folder", runFolder, modelFolder, otherFolder); err != nil {
+				return err
+			}
 			var rows []kept
 			err := again(args[0], func() (err error) {
 				rows, err = listKept(args[0])

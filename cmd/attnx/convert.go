@@ -131,7 +131,7 @@ func readAny(path string, s streams, load loader) (*model.Checkpoint, format.Rou
 		if err != nil {
 			return nil, format.Rounding{}, err
 		}
-		kind, err := sniff(to)
+		kind, err := expectModel(to)
 		if err != nil {
 			return nil, format.Rounding{}, err
 		}

@@ -58,6 +58,9 @@ Exit codes: 0 they are equal, 1 they differ.`,
 					if err != nil {
 						return err
 					}
+					if _, err := expect(path, "a safetensors file", safetensorsFile); err != nil {
+						return err
+					}
 					if x.B = path; i == 0 {
 						x.A = path
 					}

@@ -81,7 +81,7 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 	if err != nil {
 		return err
 	}
-	kind, err := sniff(path)
+	kind, err := expectModel(path)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
@@ -46,58 +43,6 @@ func openFlat(path string, m *onnx.Model) (*onnxgo.Session, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return onnxgo.OpenBytes(data)
-}
-
-// fileKind is what a file's first bytes say it is.
-type fileKind int
-
-const (
-	safetensorsFile fileKind = iota
-	onnxFile
-)
-
-// regularFile refuses what is no file before it is opened: to open a pipe would
-// wait for its writer.
-func regularFile(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: it is no regular file: name a file", path)
-	}
-	return nil
-}
-
-// sniff tells an ONNX file from a safetensors file. A safetensors file has an
-// opening brace after its length; an ONNX file begins with the protobuf tag
-// of its IR version. A broken file counts as what its name says, and is
-// refused by those who read it.
-func sniff(path string) (fileKind, error) {
-	if err := regularFile(path); err != nil {
-		return 0, err
-	}
-	if err := refusePointer(path); err != nil {
-		return 0, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	var head [9]byte
-	n, err := io.ReadFull(f, head[:])
-	switch {
-	case n == len(head) && head[8] == '{', strings.HasSuffix(path, ".safetensors"):
-		return safetensorsFile, nil
-	case n > 1 && head[0] == 0x08 && head[1] < 0x80, strings.HasSuffix(path, ".onnx"):
-		return onnxFile, nil
-	case n == 0:
-		return 0, fmt.Errorf("%s: the file is empty", path)
-	case n < len(head):
-		return 0, fmt.Errorf("%s: neither a safetensors file nor an ONNX file: it ends after %d bytes (%w)", path, n, err)
-	}
-	return 0, fmt.Errorf("%s: neither a safetensors file nor an ONNX file", path)
 }
 
 // fileFingerprint returns that of the network of a configuration, in the form in

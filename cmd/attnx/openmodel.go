@@ -40,7 +40,7 @@ func openModel(path string, d device, s streams) (*opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		kind, err := sniff(to)
+		kind, err := expectModel(to)
 		if err != nil {
 			return nil, err
 		}

@@ -35,12 +35,8 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 		return fmt.Errorf("--plan wants one ONNX file and no checkpoint, %d files are named: see `%s --help`", len(files), cmd.CommandPath())
 	}
 	files[0] = modelIn(files[0])
-	kind, err := sniff(files[0])
-	if err != nil {
+	if _, err := expect(files[0], "an ONNX file", onnxFile); err != nil {
 		return err
-	}
-	if kind != onnxFile {
-		return fmt.Errorf("--plan: %s is no ONNX file: make one with `attnx export`", files[0])
 	}
 	m, err := readModel(files[0])
 	if err != nil {

@@ -53,7 +53,7 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 			if out == "" {
 				out, what = path, resealedOutput
 			}
-			if err := regularFile(path); err != nil {
+			if _, err := expect(path, "a safetensors file", safetensorsFile); err != nil {
 				return err
 			}
 			place, err := claim(what, out, path)

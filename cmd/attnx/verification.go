@@ -71,6 +71,9 @@ func newVerification(c *model.Checkpoint, files []string, d device) (*verificati
 
 func (v *verification) read(path string) error {
 	path = modelIn(path)
+	if _, err := expect(path, "an ONNX file", onnxFile); err != nil {
+		return err
+	}
 	m, err := readModel(path)
 	if err != nil {
 		return err

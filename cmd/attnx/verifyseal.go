@@ -88,7 +88,7 @@ func verifySeal(s streams, path string) (file, root string, err error) {
 	if path, err = resolve(path, s); err != nil {
 		return path, "", err
 	}
-	if err := regularFile(path); err != nil {
+	if _, err := expect(path, "a safetensors file", safetensorsFile); err != nil {
 		return path, "", err
 	}
 	f, err := format.Open(path)

@@ -1,10 +1,13 @@
 package onnx
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // ReadFile reads a model that attnx takes: what it returns has passed Check
@@ -45,4 +48,43 @@ func DecodeFile(path string) (*Model, error) {
 	}
 	m, err := Decode(data)
 	return m, inFile(err, path)
+}
+
+// Recognize reports whether a file of size bytes looks like a model: a message
+// of ONNX's fields, a graph among the first of them. Little of it is read, and
+// it may still be broken.
+func Recognize(r io.ReaderAt, size int64) bool {
+	const fields = 1 << 12 // before the graph
+	for at, n := int64(0), 0; at < size && n < fields; n++ {
+		head := make([]byte, min(2*binary.MaxVarintLen64, size-at)) // a tag, and a number or length
+		if _, err := r.ReadAt(head, at); err != nil {
+			return false
+		}
+		number, typ, tag := protowire.ConsumeTag(head)
+		if tag < 0 || modelFields[number] != typ+1 {
+			return false
+		}
+		value, rest := protowire.ConsumeVarint(head[tag:])
+		if rest < 0 {
+			return false
+		}
+		if number == 7 {
+			return true
+		}
+		at += int64(tag + rest)
+		if typ == protowire.BytesType {
+			if value > uint64(size-at) {
+				return false
+			}
+			at += int64(value)
+		}
+	}
+	return false
+}
+
+// modelFields gives the types of the fields of a ModelProto, plus one.
+var modelFields = map[protowire.Number]protowire.Type{
+	1: protowire.VarintType + 1, 2: protowire.BytesType + 1, 3: protowire.BytesType + 1, 4: protowire.BytesType + 1, 5: protowire.VarintType + 1,
+	6: protowire.BytesType + 1, 7: protowire.BytesType + 1, 8: protowire.BytesType + 1, 14: protowire.BytesType + 1, 20: protowire.BytesType + 1,
+	25: protowire.BytesType + 1, 26: protowire.BytesType + 1,
 }

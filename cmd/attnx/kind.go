@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model/huggingface"
+)
+
+// fileKind is what a path leads to.
+type fileKind int
+
+const (
+	unknownFile fileKind = iota
+	safetensorsFile
+	onnxFile
+	modelFolder // of Hugging Face
+	runFolder
+	otherFolder
+	pipeFile
+	deviceFile
+	socketFile
+	emptyFile
+	pointerFile // of Git LFS
+	ortFile
+	ggufFile
+	ggmlFile
+	tfliteFile
+	torchFile
+	pickleFile
+	hdf5File
+	tensorFlowFile
+	numpyFile
+	archiveFile
+	imageFile
+	programFile
+	pdfFile
+	htmlFile
+	tokenizerFile
+	configFile
+	indexFile
+	jsonFile
+	plainTextFile
+)
+
+// kinds says of each kind what it is, and what to do with it instead.
+var kinds = map[fileKind]struct{ what, instead string }{
+	unknownFile:     {"a file of a kind that attnx does not know", "check the path"},
+	safetensorsFile: {"a safetensors file", "`attnx export` makes an ONNX file of it, `attnx inspect` shows it"},
+	onnxFile:        {"an ONNX file", "`attnx convert` makes a checkpoint of it, `attnx generate` runs it, `attnx verify CHECKPOINT FILE` compares it, `attnx inspect` shows it"},
+	modelFolder:     {"a Hugging Face folder", "`attnx convert` makes a checkpoint of it, `attnx inspect` shows it"},
+	runFolder:       {"a run's folder", "name one of its checkpoints: `attnx checkpoints` lists them"},
+	otherFolder:     {"a folder", "name a file in it"},
+	pipeFile:        {"a named pipe", "name a regular file"},
+	deviceFile:      {"a device", "name a regular file"},
+	socketFile:      {"a socket", "name a regular file"},
+	emptyFile:       {"an empty file", "it was not written to its end or not downloaded: take another copy"},
+	ortFile:         {"a file in ONNX Runtime's ORT format", "no attnx command reads it: take the ONNX file that it was made from"},
+	ggufFile:        {"a GGUF file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
+	ggmlFile:        {"a GGML file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
+	tfliteFile:      {"a TensorFlow Lite file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
+	torchFile:       {"a PyTorch file", "no attnx command reads it, because it may run code: save the model as safetensors, in Python model.save_pretrained(FOLDER)"},
+	pickleFile:      {"a Python pickle", "no attnx command reads it, because it may run code: save the model as safetensors"},
+	hdf5File:        {"an HDF5 file, as Keras and TensorFlow write", "no attnx command reads it: save the model as safetensors"},
+	tensorFlowFile:  {"a TensorFlow or other protobuf file", "no attnx command reads it: take the model as ONNX or as safetensors"},
+	numpyFile:       {"a NumPy file", "no attnx command reads it: save the arrays as safetensors"},
+	archiveFile:     {"an archive or a compressed file", "unpack it and name the file in it"},
+	imageFile:       {"an image", "no attnx command reads it"},
+	programFile:     {"a program or a library", "no attnx command reads it as a model"},
+	pdfFile:         {"a PDF file", "no attnx command reads it"},
+	htmlFile:        {"a web page", "a download went wrong: fetch the file itself"},
+	tokenizerFile:   {"a tokenizer", "it belongs beside a model: name the folder that it is in"},
+	configFile:      {"a model's configuration", "it belongs beside the weights: name the folder that it is in"},
+	indexFile:       {"the index of a model in shards", "name the folder that it is in"},
+	jsonFile:        {"a JSON file", "no attnx command reads it as a model"},
+	plainTextFile:   {"a text", "`attnx train --data FILE` learns from it"},
+}
+
+// expect returns what a path leads to, if that is among take. Otherwise the
+// error says what it is, that it is not what is wanted, such as "a checkpoint",
+// and what takes it. A file that is named like a checkpoint and is something
+// else counts as damaged.
+func expect(path, wanted string, take ...fileKind) (fileKind, error) {
+	kind, err := kindOf(path)
+	if err != nil || slices.Contains(take, kind) {
+		return kind, err
+	}
+	reason := format.LFSPointer
+	if kind != pointerFile {
+		reason = fmt.Sprintf("it is %s, not %s: %s", kinds[kind].what, wanted, kinds[kind].instead)
+	}
+	if strings.HasSuffix(path, ".safetensors") && (kind == onnxFile || kind >= emptyFile) {
+		return kind, &format.FormatError{File: path, Offset: -1, Reason: reason}
+	}
+	return kind, fmt.Errorf("%s: %s", path, reason)
+}
+
+// expectModel returns what a path leads to, if a model can be in it.
+func expectModel(path string) (fileKind, error) {
+	return expect(path, "a model", safetensorsFile, onnxFile, modelFolder, runFolder, otherFolder)
+}
+
+// expectCheckpoint is expectModel for those who take weights, and not an ONNX
+// file.
+func expectCheckpoint(path string) error {
+	_, err := expect(path, "a checkpoint", safetensorsFile, modelFolder, runFolder, otherFolder)
+	return err
+}
+
+// kindOf returns what a path leads to: by what it is, by its first bytes, and
+// where those are broken by its name, so that those who read such files say
+// what is wrong.
+func kindOf(path string) (fileKind, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return unknownFile, err
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return kindOfFolder(path), nil
+	case mode&fs.ModeNamedPipe != 0: // to open one would wait for its writer
+		return pipeFile, nil
+	case mode&fs.ModeSocket != 0:
+		return socketFile, nil
+	case !mode.IsRegular():
+		return deviceFile, nil
+	case info.Size() == 0:
+		return emptyFile, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return unknownFile, err
+	}
+	defer f.Close()
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return unknownFile, fmt.Errorf("%s: %w", path, err)
+	}
+	head = head[:n]
+	if kind := kindOfHead(head, info.Size()); kind != unknownFile {
+		return kind, nil
+	}
+	switch {
+	case onnx.Recognize(f, info.Size()):
+		return onnxFile, nil
+	case filepath.Ext(path) == ".safetensors":
+		return safetensorsFile, nil
+	case filepath.Ext(path) == ".onnx":
+		return onnxFile, nil
+	case filepath.Ext(path) == ".pb":
+		return tensorFlowFile, nil
+	}
+	return unknownFile, nil
+}
+
+// headSize is how many bytes of a file tell its kind.
+const headSize = 4096
+
+// magics are the first bytes of files, or those from an offset on.
+var magics = []struct {
+	at    int
+	bytes string
+	kind  fileKind
+}{
+	{0, "GGUF", ggufFile}, {0, "lmgg", ggmlFile}, {0, "fmgg", ggmlFile}, {0, "tjgg", ggmlFile}, {4, "ORTM", ortFile}, {4, "TFL3", tfliteFile},
+	{0, "\x89HDF\r\n\x1a\n", hdf5File}, {0, "\x93NUMPY", numpyFile}, {0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", torchFile},
+	{0, "\x80\x02}", pickleFile}, {0, "\x80\x02c", pickleFile}, {0, "\x80\x02]", pickleFile}, {0, "\x80\x03", pickleFile}, {0, "\x80\x04\x95", pickleFile}, {0, "\x80\x05\x95", pickleFile},
+	{0, "\x1f\x8b", archiveFile}, {0, "\x28\xb5\x2f\xfd", archiveFile}, {0, "\xfd7zXZ\x00", archiveFile}, {0, "BZh", archiveFile}, {0, "7z\xbc\xaf", archiveFile}, {257, "ustar", archiveFile},
+	{0, "\x89PNG\r\n", imageFile}, {0, "\xff\xd8\xff", imageFile}, {0, "GIF8", imageFile}, {8, "WEBP", imageFile}, {0, "II*\x00", imageFile}, {0, "MM\x00*", imageFile}, {0, "<svg", imageFile},
+	{0, "\x7fELF", programFile}, {0, "\xcf\xfa\xed\xfe", programFile}, {0, "MZ\x90\x00", programFile}, {0, "%PDF-", pdfFile},
+}
+
+// kindOfHead tells by the first bytes of a file of so many.
+func kindOfHead(head []byte, size int64) fileKind {
+	if format.IsLFSPointer(head) {
+		return pointerFile
+	}
+	for _, m := range magics {
+		if len(head) >= m.at && bytes.HasPrefix(head[m.at:], []byte(m.bytes)) {
+			return m.kind
+		}
+	}
+	if bytes.HasPrefix(head, []byte("PK\x03\x04")) {
+		return kindOfZip(head)
+	}
+	if len(head) > 8 && head[8] == '{' && !isText(head[:8]) {
+		return safetensorsFile
+	}
+	if len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= uint64(size) {
+		return safetensorsFile // of a header so long that its length looks like text
+	}
+	if isText(head) {
+		return kindOfText(head)
+	}
+	return unknownFile
+}
+
+// kindOfZip tells by the name of an archive's first file.
+func kindOfZip(head []byte) fileKind {
+	const fixed = 30 // bytes of a local file header before the name
+	if len(head) < fixed {
+		return archiveFile
+	}
+	name := head[fixed:min(len(head), fixed+int(binary.LittleEndian.Uint16(head[26:])))]
+	switch {
+	case bytes.HasSuffix(name, []byte("/data.pkl")):
+		return torchFile
+	case bytes.HasSuffix(name, []byte(".npy")):
+		return numpyFile
+	}
+	return archiveFile
+}
+
+// isText reports whether bytes are the beginning of a text in UTF-8.
+func isText(head []byte) bool {
+	if len(head) == headSize { // the last character may be cut
+		head = head[:len(head)-utf8.UTFMax]
+		for len(head) > 0 && !utf8.Valid(head) && len(head) > headSize-3*utf8.UTFMax {
+			head = head[:len(head)-1]
+		}
+	}
+	return utf8.Valid(head) && bytes.IndexFunc(head, func(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\n\r\f\x1b", r) }) < 0
+}
+
+var (
+	tokenizerJSON = regexp.MustCompile(`"(added_tokens|pre_tokenizer|truncation)"\s*:`)
+	configJSON    = regexp.MustCompile(`"(model_type|architectures|n_embd|hidden_size)"\s*:`)
+	indexJSON     = regexp.MustCompile(`"(weight_map|total_size)"\s*:`)
+	beginsJSON    = regexp.MustCompile(`^(\{\s*["}]|\[\s*["{\[\]\d])`)
+	webPage       = regexp.MustCompile(`(?i)^<(!doctype html|html)`)
+)
+
+// kindOfText tells by what a text begins with.
+func kindOfText(head []byte) fileKind {
+	trimmed := bytes.TrimSpace(head)
+	switch {
+	case webPage.Match(trimmed):
+		return htmlFile
+	case !beginsJSON.Match(trimmed):
+		return plainTextFile
+	case indexJSON.Match(trimmed):
+		return indexFile
+	case tokenizerJSON.Match(trimmed):
+		return tokenizerFile
+	case configJSON.Match(trimmed):
+		return configFile
+	}
+	return jsonFile
+}
+
+// kindOfFolder tells by the names in a folder.
+func kindOfFolder(path string) fileKind {
+	if huggingface.IsFolder(path) {
+		return modelFolder
+	}
+	entries, err := os.ReadDir(path)
+	if err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return e.Name() == store.LatestName || strings.HasPrefix(e.Name(), "step-") && strings.HasSuffix(e.Name(), ".safetensors")
+	}) {
+		return runFolder
+	}
+	return otherFolder
+}
