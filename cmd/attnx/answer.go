@@ -27,7 +27,8 @@ func describeJSON(cmd *cobra.Command, with string, answer any) {
 const helpColumns = 80
 
 // fields returns the names of a struct in JSON: "name" of a value, "name[]" of
-// a list, "name[].part" of the parts of a list's objects.
+// a list, "name.*" of an object with names of its own, and behind an object's
+// name its parts: "name (part, part)".
 func fields(t reflect.Type) []string {
 	var names []string
 	for i := range t.NumField() {
@@ -44,16 +45,16 @@ func fields(t reflect.Type) []string {
 		if !f.IsExported() || name == "-" {
 			continue
 		}
-		names = append(names, under(name, f.Type)...)
+		names = append(names, under(name, f.Type))
 	}
 	return names
 }
 
-// under returns the names of a field's value.
-func under(name string, t reflect.Type) []string {
+// under returns the name of a field with what its value holds.
+func under(name string, t reflect.Type) string {
 	switch {
 	case t.Implements(reflect.TypeFor[json.Marshaler]()):
-		return []string{name}
+		return name
 	case t.Kind() == reflect.Pointer:
 		return under(name, t.Elem())
 	case t.Kind() == reflect.Slice:
@@ -61,13 +62,9 @@ func under(name string, t reflect.Type) []string {
 	case t.Kind() == reflect.Map:
 		return under(name+".*", t.Elem())
 	case t.Kind() == reflect.Struct:
-		parts := fields(t)
-		for i, p := range parts {
-			parts[i] = name + "." + p
-		}
-		return parts
+		return name + " (" + strings.Join(fields(t), ", ") + ")"
 	}
-	return []string{name}
+	return name
 }
 
 // wrapped breaks a text into lines of at most so many columns, between words.

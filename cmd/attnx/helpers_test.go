@@ -293,7 +293,7 @@ func writeTo(path string, write func(io.Writer) error) error {
 	return os.WriteFile(path, b.Bytes(), 0o666)
 }
 
-var nextSteps = regexp.MustCompile(`(?m)^ *go run \./cmd/(attnx .*)$`)
+var nextSteps = regexp.MustCompile(`(?m)^ *(attnx .*)$`)
 
 // shell FILE runs the attnx commands that a text (a file, stdout or README)
 // tells a user to type, but for the first N, in a shell. Training takes two
@@ -312,6 +312,12 @@ func shell(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	skip, err := strconv.Atoi(args[1])
 	ts.Check(err)
+	if blocks := strings.Split(text, "```"); len(blocks) > 1 { // of code, between others of prose
+		text = ""
+		for i := 1; i < len(blocks); i += 2 {
+			text += blocks[i]
+		}
+	}
 	lines := nextSteps.FindAllStringSubmatch(text, -1)
 	if len(lines) < skip+3 {
 		ts.Fatalf("%s has %d commands to type, want 3 after the first %d", args[0], len(lines), skip)

@@ -159,9 +159,9 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	}
 	fmt.Fprintf(s.out, `
 Next:
-  go run ./cmd/attnx attention %[1]s --text "do like" -o %[2]s
-  go run ./cmd/attnx inspect %[3]s
-  go run ./cmd/attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
+  attnx attention %[1]s --text "do like" -o %[2]s
+  attnx inspect %[3]s
+  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
 `, folder, in("attention.png"), in("model.onnx"))
 	return r, nil
 }
