@@ -376,8 +376,8 @@ func TestDecoderRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		fails("one id", "1 ids for a batch of 2", step(1))
-		fails("id below", "id -2 for sequence 1", step(1, -2))
-		fails("id above", "id 11 for sequence 0 is outside the vocabulary of 11", step(11, 1))
+		fails("id below", "ids[1] is -2", step(1, -2))
+		fails("id above", "ids[0] is 11: it must be from 0 to 10", step(11, 1))
 		if err := step(1, 2); err != nil {
 			t.Errorf("a step after refused ones: %v", err)
 		}

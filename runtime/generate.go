@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/attnx/attnx/format"
 )
 
 // Model gives the logits that follow each sequence of a batch: a Decoder, or
@@ -184,7 +186,7 @@ func (g *generation) pick(i, step int, row []float32) error {
 		return fmt.Errorf("sequence %d: %w", i, err)
 	}
 	if id < 0 || id >= len(row) {
-		return fmt.Errorf("sequence %d: id %d was picked, outside the vocabulary of %d", i, id, len(row))
+		return fmt.Errorf("sequence %d: %w", i, &format.RangeError{Name: "the picked id", Got: int64(id), Last: int64(len(row) - 1)})
 	}
 	g.next[i] = int64(id)
 	if slices.Contains(g.Stop, int64(id)) {

@@ -176,10 +176,10 @@ func TestGenerateRefuses(t *testing.T) {
 		{"negative count", []int64{1}, func(o *GenerateOptions) { o.MaxTokens = -1 }, false, "-1 tokens"},
 		{"picked beyond the vocabulary", []int64{1}, func(o *GenerateOptions) {
 			o.Pick = picked(func([]float32, int) (int, error) { return 11, nil })
-		}, false, "token 0: sequence 0: id 11 was picked"},
+		}, false, "token 0: sequence 0: the picked id is 11: it must be from 0 to 10"},
 		{"picked a negative id", []int64{1}, func(o *GenerateOptions) {
 			o.Pick = picked(func([]float32, int) (int, error) { return -1, nil })
-		}, false, "token 0: sequence 0: id -1 was picked"},
+		}, false, "token 0: sequence 0: the picked id is -1"},
 	} {
 		got, err := Generate(t.Context(), Recompute(oracle(), 2, 16), [][]int64{{1}, c.prompt}, options(c.change))
 		var prompt *PromptError

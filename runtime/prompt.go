@@ -1,6 +1,11 @@
 package runtime
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+)
 
 // Idle is what a sequence gets in Step instead of an id when it is to stay as
 // it is.
@@ -10,9 +15,13 @@ const Idle int64 = -1
 type PromptError struct {
 	Prompt int // counted from 0
 	Reason string
+	cause  error
 }
 
 func (e *PromptError) Error() string { return fmt.Sprintf("prompt %d %s", e.Prompt, e.Reason) }
+
+// Unwrap returns the *format.RangeError of an id that is out of range, else nil.
+func (e *PromptError) Unwrap() error { return e.cause }
 
 // checkPrompts refuses prompts that a model cannot take. A vocab of 0 is one
 // that is not known yet.
@@ -23,20 +32,24 @@ func checkPrompts(prompts [][]int64, batch, context, vocab int) error {
 	for i, p := range prompts {
 		switch {
 		case len(p) == 0:
-			return &PromptError{i, "is empty: give at least one token"}
+			return &PromptError{Prompt: i, Reason: "is empty: give at least one token"}
 		case len(p) > context:
-			return &PromptError{i, fmt.Sprintf("has %d tokens, the model sees %d: shorten it", len(p), context)}
+			return &PromptError{Prompt: i, Reason: fmt.Sprintf("has %d tokens, the model sees %d: shorten it", len(p), context)}
 		}
 		for t, id := range p {
 			switch {
-			case id < 0:
-				return &PromptError{i, fmt.Sprintf("has id %d at token %d, ids start at 0", id, t)}
-			case vocab > 0 && id >= int64(vocab):
-				return &PromptError{i, fmt.Sprintf("has id %d at token %d, outside the vocabulary of %d", id, t, vocab)}
+			case id < 0 && vocab == 0:
+				return &PromptError{i, fmt.Sprintf("has id %d at token %d, ids start at 0", id, t), badID(t, id, math.MaxInt)}
+			case id < 0 || vocab > 0 && id >= int64(vocab):
+				return &PromptError{i, fmt.Sprintf("has id %d at token %d, outside the vocabulary of %d", id, t, vocab), badID(t, id, vocab)}
 			}
 		}
 	}
 	return nil
+}
+
+func badID(i int, id int64, vocab int) error {
+	return &format.RangeError{Name: "ids", Index: []int{i}, Got: id, Last: int64(vocab) - 1}
 }
 
 // checkStep refuses ids that cannot follow sequences of the given lengths.
@@ -48,7 +61,7 @@ func checkStep(ids []int64, lengths []int, context, vocab int) error {
 		switch {
 		case id == Idle:
 		case id < 0 || id >= int64(vocab):
-			return fmt.Errorf("id %d for sequence %d is outside the vocabulary of %d", id, i, vocab)
+			return badID(i, id, vocab)
 		case lengths[i] >= context:
 			return fmt.Errorf("sequence %d has the %d tokens that the model sees: begin anew with Prefill", i, context)
 		}

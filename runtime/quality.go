@@ -60,7 +60,7 @@ func MeasureQuality(ctx context.Context, oracle, candidate Session, sequences []
 		for t := range n {
 			want, got, next := p[t*vocab:][:vocab], r[t*vocab:][:vocab], ids[t+1]
 			if next < 0 || next >= int64(vocab) {
-				return Quality{}, fmt.Errorf("quality: sequence %d: token %d is outside the vocabulary of %d", i, next, vocab)
+				return Quality{}, fmt.Errorf("quality: sequence %d: %w", i, badID(t+1, next, vocab))
 			}
 			oracleLoss -= want[next]
 			loss -= got[next]

@@ -73,10 +73,10 @@ func TestQualityRefuses(t *testing.T) {
 		"sequence 1 has 1 tokens": func() (Quality, error) {
 			return MeasureQuality(t.Context(), table(2, two), table(2, two), [][]int64{{0, 1}, {0}})
 		},
-		"token 2 is outside the vocabulary": func() (Quality, error) {
+		"ids[1] is 2: it must be from 0 to 1": func() (Quality, error) {
 			return MeasureQuality(t.Context(), table(2, two), table(2, two), [][]int64{{0, 2}})
 		},
-		"token -1 is outside the vocabulary": func() (Quality, error) {
+		"ids[1] is -1: it must be from 0 to 1": func() (Quality, error) {
 			return MeasureQuality(t.Context(), table(2, two), table(2, two), [][]int64{{0, -1}})
 		},
 		"scores 1 tokens, the oracle 2": func() (Quality, error) {

@@ -172,13 +172,19 @@ func (b Batch) check(vocab int) error {
 	}
 	for i, id := range b.IDs {
 		if id < 0 || id >= int64(vocab) {
-			return fmt.Errorf("train: id %d at sequence %d, position %d is outside the vocabulary of %d", id, i/b.T, i%b.T, vocab)
+			return fmt.Errorf("train: %w", &format.RangeError{Name: batchIDs, Index: []int{i / b.T, i % b.T}, Got: id, Last: int64(vocab - 1)})
 		}
 	}
 	for i, id := range b.Labels {
 		if id != model.IgnoreIndex && (id < 0 || id >= int64(vocab)) {
-			return fmt.Errorf("train: label %d at sequence %d, position %d is outside the vocabulary of %d", id, i/b.T, i%b.T, vocab)
+			return badLabel(batchLabels, i, []int{b.B, b.T}, id, vocab, model.IgnoreIndex)
 		}
 	}
 	return nil
+}
+
+// badLabel reports a label that is no class; ignore is the one that does not count.
+func badLabel(name string, i int, shape []int, label int64, classes int, ignore int64) error {
+	bad := &format.RangeError{Name: name, Index: format.Index(i, shape), Got: label, Last: int64(classes - 1)}
+	return fmt.Errorf("train: %w, or %d where a label does not count", bad, ignore)
 }

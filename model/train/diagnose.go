@@ -73,7 +73,7 @@ func notFinite(t format.Tensor) string {
 	}
 	for i, e := range x {
 		if math.IsNaN(float64(e)) || math.IsInf(float64(e), 0) {
-			return fmt.Sprintf("%g at %v", e, coordinates(i, t.Shape))
+			return fmt.Sprintf("%g at %v", e, format.Index(i, t.Shape))
 		}
 	}
 	return ""

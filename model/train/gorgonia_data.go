@@ -128,19 +128,12 @@ func (p *program[E]) checkIDs() error {
 		}
 		for i, id := range p.slots[in.slot].i {
 			if (id < 0 || id >= int64(c.rows)) && !(c.label && id == c.ignore) {
-				return fmt.Errorf("train: %s: id %d at position %v is outside the vocabulary of %d: ids go from 0 to %d", in.name, id, coordinates(i, in.shape), c.rows, c.rows-1)
+				if c.label {
+					return badLabel(in.name, i, in.shape, id, c.rows, c.ignore)
+				}
+				return fmt.Errorf("train: %w", &format.RangeError{Name: in.name, Index: format.Index(i, in.shape), Got: id, Last: int64(c.rows - 1)})
 			}
 		}
 	}
 	return nil
-}
-
-// coordinates returns where element i of a row-major tensor lies.
-func coordinates(i int, shape []int) []int {
-	at := make([]int, len(shape))
-	for a := len(shape) - 1; a >= 0; a-- {
-		at[a] = i % shape[a]
-		i /= shape[a]
-	}
-	return at
 }

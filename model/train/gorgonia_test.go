@@ -157,19 +157,19 @@ func TestRefusals(t *testing.T) {
 		clear(grads[i].Data)
 	}
 	for want, step := range map[string]func() error{
-		"input_ids: id 65 at position [1 2] is outside the vocabulary of 65": func() error {
+		"input_ids[1,2] is 65: it must be from 0 to 64": func() error {
 			_, err := e.Step(weights, with(func(b *train.Batch) { b.IDs[7] = 65 }), grads)
 			return err
 		},
-		"input_ids: id -1 at position [0 0]": func() error {
+		"input_ids[0,0] is -1": func() error {
 			_, err := e.Loss(weights, with(func(b *train.Batch) { b.IDs[0] = -1 }))
 			return err
 		},
-		"labels: id 70 at position [0 3]": func() error {
+		"labels[0,3] is 70": func() error {
 			_, err := e.Step(weights, with(func(b *train.Batch) { b.Labels[3] = 70 }), grads)
 			return err
 		},
-		"labels: id -99": func() error {
+		"labels[0,3] is -99": func() error {
 			_, err := e.Step(weights, with(func(b *train.Batch) { b.Labels[3] = -99 }), grads)
 			return err
 		},
@@ -290,13 +290,13 @@ func TestManyShapes(t *testing.T) {
 // TestComputedIDs: what cannot be checked before the run is checked in it.
 func TestComputedIDs(t *testing.T) {
 	for want, build := range map[string]func(b *graph.Builder, ids *graph.Value) *graph.Value{
-		"Gather: id 6 at position 1 is outside": func(b *graph.Builder, ids *graph.Value) *graph.Value {
+		"add_1[1] is 6: it must be from 0 to 5": func(b *graph.Builder, ids *graph.Value) *graph.Value {
 			return b.Gather(b.Param("table", graph.Normal(1), 6, 2), b.Add(ids, ids))
 		},
-		"GatherElements: id 6 at position 1 is outside": func(b *graph.Builder, ids *graph.Value) *graph.Value {
-			return b.GatherElements(b.Param("table", graph.Normal(1), 6), b.Add(ids, ids), 0)
+		"picked[1] is 6: it must be from 0 to 5": func(b *graph.Builder, ids *graph.Value) *graph.Value {
+			return b.GatherElements(b.Param("table", graph.Normal(1), 6), b.Name("picked", b.Add(ids, ids)), 0)
 		},
-		"label 6 at position 1 is outside": func(b *graph.Builder, ids *graph.Value) *graph.Value {
+		"labels[1] is 6": func(b *graph.Builder, ids *graph.Value) *graph.Value {
 			labels := b.Reshape(b.Add(ids, ids), graph.Numbers(1, 2)...)
 			return b.SoftmaxCrossEntropyLoss(b.Param("table", graph.Normal(1), 1, 6, 2), labels, -100)
 		},

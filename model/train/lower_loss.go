@@ -1,7 +1,6 @@
 package train
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -87,7 +86,7 @@ func lossOf[E element](c losses, sums, each, p, x []E, labels []int64) error {
 // check refuses a label that is no class.
 func (c losses) check(label int64, at int) error {
 	if label != c.ignore && (label < 0 || label >= int64(c.lanes.n)) {
-		return fmt.Errorf("train: label %d at position %d is outside the vocabulary of %d: labels go from 0 to %d, or are %d where they do not count", label, at, c.lanes.n, c.lanes.n-1, c.ignore)
+		return badLabel("labels", at, []int{c.labels()}, label, c.lanes.n, c.ignore)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -72,8 +73,8 @@ func (l *lowering[E]) maskedBy(cond, grad *G.Node, keep bool) *G.Node {
 }
 
 // badIndex reports an id that is outside its table.
-func badIndex(op string, id int64, at, rows int) error {
-	return fmt.Errorf("train: %s: id %d at position %d is outside the vocabulary of %d: ids go from 0 to %d", op, id, at, rows, rows-1)
+func badIndex(ids *graph.Value, shape []int, at int, id int64, rows int) error {
+	return fmt.Errorf("train: %w", &format.RangeError{Name: ids.Name, Index: format.Index(at, shape), Got: id, Last: int64(rows - 1)})
 }
 
 // gather lowers Gather: rows of a table, one an id.
@@ -82,11 +83,12 @@ func (l *lowering[E]) gather(v *graph.Value, table, ids *G.Node) *G.Node {
 		return nil
 	}
 	from := l.sizes(v.Args[0])
+	at := l.sizes(v.Args[1])
 	rows, width := from[0], product(from[1:])
 	k := func(out operand[E], in []operand[E]) error {
 		for i, id := range in[1].i {
 			if id < 0 || id >= int64(rows) {
-				return badIndex("Gather", id, i, rows)
+				return badIndex(v.Args[1], at, i, id, rows)
 			}
 			out.copyRun(i*width, in[0], int(id)*width, width)
 		}
@@ -120,7 +122,7 @@ func (l *lowering[E]) gatherElements(v *graph.Value, x, ids *G.Node) *G.Node {
 	k := func(out operand[E], in []operand[E]) error {
 		for i, id := range in[1].i {
 			if id < 0 || id >= int64(rows) {
-				return badIndex("GatherElements", id, i, rows)
+				return badIndex(v.Args[1], to, i, id, rows)
 			}
 			out.copyRun(i, in[0], place(i, id), 1)
 		}

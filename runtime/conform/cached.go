@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"math"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
@@ -47,6 +48,19 @@ func CachedNetworks(t *testing.T, f Open, o Options, shared bool, cached CachedB
 		past := runtime.Cached(open(t, oracle, graphs[false], weights), apart, runtime.Whole)
 		for last, g := range graphs {
 			s := open(t, f, g, weights)
+			if !shared {
+				t.Run("ids", func(t *testing.T) {
+					inputs, err := step(g)
+					if err != nil {
+						t.Fatal(err)
+					}
+					refuses(t, s, inputs, "input_ids", outside(c.Vocab)...)
+					refuses(t, s, inputs, "attention_mask", -1, 2, math.MaxInt64)
+					if c.Positions {
+						refuses(t, s, inputs, "position_ids", outside(c.Context)...)
+					}
+				})
+			}
 			for _, way := range shape.Ways() {
 				name := string(way)
 				if last {

@@ -11,8 +11,9 @@ import (
 )
 
 // Networks runs GPT-2 and the textbook model, tiny, with the weights of their
-// golden files: on the golden ids against PyTorch's logits, and in all sizes
-// against the oracle. build makes the graph of a network; model.Config has the
+// golden files: on the golden ids against PyTorch's logits, in all sizes
+// against the oracle, and on ids that the vocabulary does not have, which are a
+// *format.RangeError. build makes the graph of a network; model.Config has the
 // fields of fixtures.Config and converts.
 func Networks(t *testing.T, f Open, o Options, build func(fixtures.Config) (*graph.Graph, error), oracle Open) {
 	eachNetwork(t, func(t *testing.T, golden fixtures.Golden, weights []format.Tensor) {
@@ -22,6 +23,7 @@ func Networks(t *testing.T, f Open, o Options, build func(fixtures.Config) (*gra
 		}
 		n := network{options: o, open: f, graph: g, weights: weights}
 		t.Run("golden", func(t *testing.T) { n.golden(t, golden) })
+		t.Run("ids", func(t *testing.T) { n.ids(t, golden.Config) })
 		t.Run("sizes", func(t *testing.T) { n.sizes(t, golden.Config, open(t, oracle, g, weights)) })
 	})
 }
@@ -58,6 +60,19 @@ type network struct {
 	graph   *graph.Graph
 	weights []format.Tensor
 	session runtime.Session // nil before the first run, and where every size needs its own
+}
+
+// ids runs ids that the vocabulary does not have.
+func (n *network) ids(t *testing.T, c fixtures.Config) {
+	ids := format.FromInt64s("input_ids", []int{2, 3}, make([]int64, 6))
+	g, weights := n.graph, n.weights
+	if n.options.Bind {
+		var err error
+		if g, weights, err = bind(g, weights, ids.Shape); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refuses(t, open(t, n.open, g, weights), map[string]format.Tensor{"input_ids": ids}, "input_ids", outside(c.Vocab)...)
 }
 
 // golden runs the ids of the golden file.

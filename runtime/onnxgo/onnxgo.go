@@ -114,6 +114,9 @@ func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 		return nil, fmt.Errorf("onnx-go: wants one input, input_ids (B,T)")
 	}
 	ids, err := in.Int64s()
+	if err == nil {
+		err = in.WithName("input_ids").CheckRange(0, int64(s.vocab-1))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("onnx-go: %w", err)
 	}
@@ -123,7 +126,7 @@ func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 	}
 	logits := make([]float32, 0, batch*length*s.vocab)
 	for b := range batch {
-		row, err := s.sequence(ids[b*length:(b+1)*length], b)
+		row, err := s.sequence(ids[b*length : (b+1)*length])
 		if err != nil {
 			return nil, err
 		}
@@ -133,12 +136,9 @@ func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 }
 
 // sequence runs one sequence and returns its logits (T,V).
-func (s *Session) sequence(ids []int64, row int) ([]float32, error) {
+func (s *Session) sequence(ids []int64) ([]float32, error) {
 	hot := make([]float32, s.length*s.vocab)
 	for t, id := range ids {
-		if id < 0 || id >= int64(s.vocab) {
-			return nil, fmt.Errorf("onnx-go: input_ids[%d,%d] is %d, the vocabulary has ids 0 to %d", row, t, id, s.vocab-1)
-		}
 		hot[t*s.vocab+int(id)] = 1
 	}
 	for t := len(ids); t < s.length; t++ {

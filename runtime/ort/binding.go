@@ -16,6 +16,7 @@ import (
 // bound is a model and the tensors that it runs on.
 type bound struct {
 	session *Session
+	inputs  map[string]format.Tensor
 	in, out []ort.Value
 	scalars []func() // each copies a result to where it is wanted
 	guard   leak.Guard
@@ -28,6 +29,9 @@ func (b *bound) run() error {
 	defer goruntime.KeepAlive(b)
 	if s.session == nil {
 		return fmt.Errorf("%s: the session is closed", s.name)
+	}
+	if err := s.takes.checkIDs(b.inputs); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	if err := s.session.Run(b.in, b.out); err != nil {
 		return fmt.Errorf("%s: %w", s.name, runError(err))
@@ -110,7 +114,7 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 			scalars = append(scalars, func() { copy(t.Data, v.tensor("").Data) })
 		}
 	}
-	b := &bound{session: s, in: in, out: out, scalars: scalars}
+	b := &bound{session: s, inputs: given, in: in, out: out, scalars: scalars}
 	b.guard = leak.Watch(b, "what is bound to the ONNX Runtime session of "+s.name, free)
 	release = func() {
 		b.guard.Closed()

@@ -22,7 +22,8 @@ import (
 const (
 	modelGraph = 7 // ModelProto.graph
 
-	graphInitializer       = 5 // GraphProto
+	graphNode              = 1 // GraphProto
+	graphInitializer       = 5
 	graphInput             = 11
 	graphOutput            = 12
 	graphSparseInitializer = 15
@@ -55,27 +56,37 @@ var errNotONNX = errors.New("not a valid ONNX model")
 func declared(r io.ReaderAt, size int64) (signature, error) {
 	var s signature
 	stored := make(map[string]bool) // weights; up to IR 3 they are listed among the inputs as well
-	err := fields(r, 0, size, func(num protowire.Number, off, end int64) error {
-		if num != modelGraph {
+	tables := newLookups()
+	err := fields(r, 0, size, func(f field) error {
+		if f.num != modelGraph || !f.bytes {
 			return nil
 		}
-		return fields(r, off, end, func(num protowire.Number, off, end int64) error {
-			switch num {
+		return fields(r, f.off, f.end, func(f field) error {
+			if !f.bytes {
+				return nil
+			}
+			switch f.num {
+			case graphNode:
+				tables.node(r, f.off, f.end)
 			case graphInitializer:
-				return storedName(r, off, end, stored)
+				name, shape, err := readTensor(r, f.off, f.end)
+				stored[name], tables.shapes[name] = true, shape
+				return err
 			case graphSparseInitializer:
-				return fields(r, off, end, func(num protowire.Number, off, end int64) error {
-					if num != sparseValues {
+				return fields(r, f.off, f.end, func(f field) error {
+					if f.num != sparseValues || !f.bytes {
 						return nil
 					}
-					return storedName(r, off, end, stored)
+					name, _, err := readTensor(r, f.off, f.end)
+					stored[name] = true
+					return err
 				})
 			case graphInput, graphOutput:
-				v, err := readValue(r, off, end)
+				v, err := readValue(r, f.off, f.end)
 				if err != nil {
 					return err
 				}
-				if num == graphInput {
+				if f.num == graphInput {
 					s.inputs = append(s.inputs, v)
 				} else {
 					s.outputs = append(s.outputs, v)
@@ -94,6 +105,10 @@ func declared(r io.ReaderAt, size int64) (signature, error) {
 		}
 	}
 	s.inputs = asked
+	for _, v := range asked {
+		tables.input(v)
+	}
+	s.limits = tables.limits(asked)
 	for _, v := range append(s.inputs[:len(s.inputs):len(s.inputs)], s.outputs...) {
 		if v.DType == format.Invalid {
 			return signature{}, fmt.Errorf("%q is not a tensor of numbers: not supported", v.Name)
@@ -113,21 +128,18 @@ func declared(r io.ReaderAt, size int64) (signature, error) {
 	return s, nil
 }
 
-func storedName(r io.ReaderAt, off, end int64, names map[string]bool) error {
-	return fields(r, off, end, func(num protowire.Number, off, end int64) error {
-		if num != tensorName {
-			return nil
-		}
-		name, err := payload(r, off, end)
-		names[string(name)] = true
-		return err
-	})
+// field is one field of a message: a length-delimited one, whose payload lies
+// from off to end, or a number.
+type field struct {
+	num      protowire.Number
+	bytes    bool
+	off, end int64
+	x        uint64
 }
 
-// fields calls visit with every length-delimited field of the message that
-// lies in r from off to end: its number and where its payload lies. Other
-// fields are passed over.
-func fields(r io.ReaderAt, off, end int64, visit func(num protowire.Number, off, end int64) error) error {
+// fields calls visit with every length-delimited field and every varint of the
+// message that lies in r from off to end. Other fields are passed over.
+func fields(r io.ReaderAt, off, end int64, visit func(f field) error) error {
 	var window [2 * binary.MaxVarintLen64]byte // a tag and a length, or a tag and a number
 	for off < end {
 		head := window[:min(int64(len(window)), end-off)]
@@ -144,6 +156,12 @@ func fields(r io.ReaderAt, off, end int64, visit func(num protowire.Number, off,
 				return fmt.Errorf("%w: byte %d: field %d is broken", errNotONNX, off, num)
 			}
 			off += int64(n + skip)
+			if typ == protowire.VarintType {
+				x, _ := protowire.ConsumeVarint(head[n:])
+				if err := visit(field{num: num, x: x}); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		length, m := protowire.ConsumeVarint(head[n:])
@@ -155,7 +173,7 @@ func fields(r io.ReaderAt, off, end int64, visit func(num protowire.Number, off,
 			return fmt.Errorf("%w: byte %d: field %d claims %d bytes, %d are left", errNotONNX, off, num, length, end-start)
 		}
 		off = start + int64(length)
-		if err := visit(num, start, off); err != nil {
+		if err := visit(field{num: num, bytes: true, off: start, end: off}); err != nil {
 			return err
 		}
 	}

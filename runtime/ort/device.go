@@ -49,6 +49,7 @@ type running struct {
 	gpu     *gpu           // nil on the CPU
 	replays map[int]uint64 // what was bound in the first run of each name
 	thread  *thread        // nil where any thread will do
+	shape   []int          // scratch of checkIDs, so that a run allocates nothing
 }
 
 // Inputs returns what the model takes, weights left out, in the file's order.
@@ -158,7 +159,9 @@ func fits(v *runtime.Value, shape []int) bool {
 }
 
 // Run computes every output from what is bound. Errors in which errors.As
-// finds a *DeviceError say that the device failed.
+// finds a *DeviceError say that the device failed. An id that is no row of the
+// table in which the model looks it up is a *format.RangeError on the CPU. A GPU
+// reads whatever lies there, so whoever writes ids to one checks them.
 //
 // With CUDAOptions.Graphs and a replay above 0, ONNX Runtime computes the
 // first run of that name more than once while it records it. So an output may
@@ -179,6 +182,9 @@ func (d *Device) Run(replay int) error {
 			return fmt.Errorf("%s: %s is not bound", d.name, d.slotName(i))
 		}
 	}
+	if err := d.checkIDs(); err != nil {
+		return fmt.Errorf("%s: %w", d.name, err)
+	}
 	if d.c.graphs != 0 && replay > 0 {
 		now := d.bound()
 		if first, ok := d.replays[replay]; ok && first != now {
@@ -190,6 +196,30 @@ func (d *Device) Run(replay int) error {
 		return d.thread.run(replay)
 	}
 	return d.run(replay)
+}
+
+// checkIDs refuses ids that are no rows of their table, where the processor can
+// read them.
+func (d *Device) checkIDs() error {
+	if d.gpu != nil {
+		return nil
+	}
+	for i, v := range d.takes.inputs {
+		limit, known := d.takes.limits[v.Name]
+		if !known {
+			continue
+		}
+		s := &d.slots[i]
+		d.shape = d.shape[:0]
+		for _, n := range s.dims[:s.rank] {
+			d.shape = append(d.shape, int(n))
+		}
+		ids := format.Tensor{Name: v.Name, DType: v.DType, Shape: d.shape, Data: unsafe.Slice((*byte)(s.data), s.bytes)}
+		if err := ids.CheckRange(0, limit-1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *running) run(replay int) error {

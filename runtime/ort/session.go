@@ -59,9 +59,8 @@ func (s *Session) watch() *Session {
 }
 
 // Run computes every output from the inputs, which are given by name and must
-// have the declared types and shapes. Ids out of range are an error on the
-// CPU; CUDA reads whatever lies there, so callers check ids against the
-// vocabulary themselves.
+// have the declared types and shapes. An id that is no row of the table in which
+// the model looks it up is a *format.RangeError.
 //
 // The tensors returned are valid until the next Run, which may write its
 // results into the same memory; goroutines that share a session use RunThen.
@@ -89,6 +88,9 @@ func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor
 		return nil, fmt.Errorf("%s: the session is closed", s.name)
 	}
 	names, err := s.takes.bind(inputs)
+	if err == nil {
+		err = s.takes.checkIDs(inputs)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}

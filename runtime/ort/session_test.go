@@ -175,8 +175,9 @@ func TestRunRefuses(t *testing.T) {
 		{s, tensors{"ids": format.FromInt64s("", []int{2}, []int64{0, 2})}, `input "ids" has shape [2], the model takes`},
 		{s, tensors{"ids": {DType: format.Int64, Shape: []int{1, 2}, Data: make([]byte, 15)}}, `tensor "ids": I64[1 2] wants 16 bytes, has 15`},
 		{s, tensors{"ids": {DType: format.Int64, Shape: []int{-1, -2}, Data: make([]byte, 16)}}, `shape [-1 -2] is negative`},
-		{s, tensors{"ids": format.FromInt64s("", []int{1, 2}, []int64{0, 3})}, `onnxruntime: Non-zero status code returned while running Gather node. Name:'the_Gather'`}, // out of range
-		{s, tensors{"ids": format.FromInt64s("", []int{1, 2}, []int64{0, -4})}, `Name:'the_Gather'`},
+		{s, tensors{"ids": format.FromInt64s("", []int{1, 2}, []int64{0, 3})}, `model: ids[0,1] is 3: it must be from 0 to 2`},
+		{s, tensors{"ids": format.FromInt64s("", []int{1, 2}, []int64{0, -4})}, `model: ids[0,1] is -4: it must be from 0 to 2`},
+		{s, tensors{"ids": format.FromInt64s("", []int{1, 2}, []int64{-1, 0})}, `ids[0,0] is -1: it must be from 0 to 2`},
 		{pair, tensors{"a": two(1, 2), "b": two(2, 2)}, `input "b" has shape [2 2]: N is 1 in another input`},
 		{pair, tensors{"a": two(1, 3), "b": two(1, 3)}, `input "a" has shape [1 3], the model takes a F32[N,2]`},
 	} {

@@ -9,6 +9,7 @@ import (
 // signature is what a model takes and gives.
 type signature struct {
 	inputs, outputs []runtime.Value
+	limits          map[string]int64 // of inputs that hold ids: the smallest number that is none
 }
 
 func list(values []runtime.Value) string {

@@ -3,6 +3,8 @@ package ref
 import (
 	"fmt"
 	"math"
+
+	"github.com/attnx/attnx/format"
 )
 
 // gelu is x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), arXiv:1606.08415.
@@ -97,7 +99,8 @@ func crossEntropy(scores, labels array, ignore int64) (array, error) {
 			continue
 		}
 		if label < 0 || label >= int64(vocab) {
-			return array{}, fmt.Errorf("label %d at %v is neither %d nor in 0 to %d", label, position(i, labels.shape), ignore, vocab-1)
+			return array{}, fmt.Errorf("%w, or %d where it does not count",
+				&format.RangeError{Name: "labels", Index: position(i, labels.shape), Got: label, Last: int64(vocab - 1)}, ignore)
 		}
 		count++
 	}

@@ -73,13 +73,13 @@ func triangle(x array, upper bool, k int) array {
 	return out
 }
 
-// checkIDs refuses ids outside 0 to n-1.
+// checkIDs refuses ids outside 0 to n-1 with a *format.RangeError.
 func checkIDs(ids array, n int) error {
 	bad := slices.IndexFunc(ids.i, func(id int64) bool { return id < 0 || id >= int64(n) })
 	if bad < 0 {
 		return nil
 	}
-	return fmt.Errorf("id %d at %v is outside 0 to %d", ids.i[bad], position(bad, ids.shape), n-1)
+	return &format.RangeError{Name: "the id", Index: position(bad, ids.shape), Got: ids.i[bad], Last: int64(n - 1)}
 }
 
 // gather returns rows of a table by ids.

@@ -104,6 +104,9 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 		shapes[name] = t.Shape
 	}
 	sizes, err := o.graph.BindInputs(shapes)
+	if err == nil {
+		err = runtime.CheckMask(inputs)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
 	}
@@ -142,6 +145,9 @@ func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor, sizes map[str
 		}
 		result, err := apply(v, args, p.shapes[v], sizes)
 		if err != nil {
+			if bad, ok := err.(*format.RangeError); ok {
+				bad.Name = v.Args[1].Name // where every operator has its ids
+			}
 			return nil, fmt.Errorf("ref: %s %q: %w", v.Op, v.Name, err)
 		}
 		held[v] = result

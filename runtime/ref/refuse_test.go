@@ -55,22 +55,22 @@ func TestRefuses(t *testing.T) {
 	}{
 		"id past the table": {[]given{f64([]int{3, 1}, 1, 2, 3), i64([]int{2, 2}, 0, 2, 1, 3)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Gather(x[0], x[1]) },
-			[]string{`Gather "y"`, "id 3 at [1 1] is outside 0 to 2"}},
+			[]string{`Gather "y"`, "b[1,1] is 3: it must be from 0 to 2"}},
 		"negative id": {[]given{f64([]int{3, 1}, 1, 2, 3), i64([]int{1}, -1)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Gather(x[0], x[1]) },
-			[]string{"id -1 at [0] is outside 0 to 2"}},
+			[]string{"b[0] is -1: it must be from 0 to 2"}},
 		"id past the row": {[]given{f64([]int{1, 2}, 1, 2), i64([]int{1, 3}, 0, 1, 2)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.GatherElements(x[0], x[1], 1) },
-			[]string{`GatherElements "y"`, "id 2 at [0 2] is outside 0 to 1"}},
+			[]string{`GatherElements "y"`, "b[0,2] is 2: it must be from 0 to 1"}},
 		"label past the classes": {[]given{f64([]int{1, 2, 2}, 1, 2, 3, 4), i64([]int{1, 2}, -100, 2)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value {
 				return b.SoftmaxCrossEntropyLoss(x[0], x[1], -100)
 			},
-			[]string{"label 2 at [0 1]", "-100", "0 to 1"}},
+			[]string{"labels[0,1] is 2", "-100", "0 to 1"}},
 		"negative label": {[]given{f64([]int{1, 2, 1}, 1, 2), i64([]int{1, 1}, -1)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value {
 				return b.SoftmaxCrossEntropyLoss(x[0], x[1], -100)
-			}, []string{"label -1 at [0 0]"}},
+			}, []string{"labels[0,0] is -1"}},
 		"longer than the table": {[]given{f64([]int{4}, 1, 2, 3, 4), line(5)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Slice(x[0], 0, graph.N(0), T) },
 			[]string{`Slice "y"`, "positions 0 to 4 of axis 0", "4"}},
