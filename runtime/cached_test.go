@@ -68,7 +68,7 @@ func TestCachedBoundsTheRuns(t *testing.T) {
 		if _, err := Cached(s, shape, way).Run(texts); err != nil {
 			t.Fatal(err)
 		}
-		if want := map[Way]int{Whole: 1, TokenByToken: 1 + singles, LeftPadding: 1 + singles + 1}[way]; runs != want {
+		if want := map[Way]int{Whole: 1, TokenByToken: 1 + singles, LeftPadding: 1 + singles + 1, Chunks: 10, Holes: 10}[way]; runs != want {
 			t.Errorf("%s: %d runs, want %d", way, runs, want)
 		}
 	}
@@ -83,4 +83,75 @@ type counting struct {
 func (c counting) Run(in map[string]format.Tensor) (map[string]format.Tensor, error) {
 	*c.runs++
 	return c.shapes.Run(in)
+}
+
+// Every way runs each token once, at its own place, in a context that has no
+// room or much; with holes there are some, also before the first tokens.
+func TestWays(t *testing.T) {
+	for _, batch := range []int{1, 2, 5, 12} {
+		for _, length := range []int{1, 2, 3, 7, 40, 100} {
+			for _, room := range []int{0, 1, 5, 60} {
+				shape := CacheShape{Layers: 1, Heads: 1, HeadWidth: 1, Context: length + room, Positions: true, DType: format.Float32}
+				for _, way := range shape.Ways() {
+					places := &places{t: t, length: length, way: way, seen: make([][]bool, batch)}
+					for b := range places.seen {
+						places.seen[b] = make([]bool, length)
+					}
+					texts := map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{batch, length}, make([]int64, batch*length))}
+					if _, err := Cached(places, shape, way).Run(texts); err != nil {
+						t.Fatalf("%s, batch %d, length %d, room %d: %v", way, batch, length, room, err)
+					}
+					for b, row := range places.seen {
+						for p, seen := range row {
+							if !seen {
+								t.Fatalf("%s, batch %d, length %d, room %d: sequence %d: token %d was not run", way, batch, length, room, b, p)
+							}
+						}
+					}
+					if padded := way == LeftPadding || way == Holes; room == 60 && batch > 1 && length > 2 && padded != places.holes {
+						t.Errorf("%s, batch %d, length %d, room %d: holes: %t", way, batch, length, room, places.holes)
+					}
+				}
+			}
+		}
+	}
+}
+
+// places notes the positions of the tokens that the mask shows.
+type places struct {
+	shapes
+	t      *testing.T
+	length int
+	way    Way
+	seen   [][]bool
+	holes  bool
+}
+
+func (s *places) Run(in map[string]format.Tensor) (map[string]format.Tensor, error) {
+	mask, err := in["attention_mask"].Int64s()
+	if err != nil {
+		return nil, err
+	}
+	positions, err := in["position_ids"].Int64s()
+	if err != nil {
+		return nil, err
+	}
+	columns, n := in["attention_mask"].Shape[1], in["position_ids"].Shape[1]
+	for b, row := range s.seen {
+		before := 0
+		for i, m := range mask[b*columns:][:columns] {
+			at := i - (columns - n)
+			s.holes = s.holes || m == 0
+			if at >= 0 && m == 1 {
+				if p := int(positions[b*n+at]); p != before || p >= s.length || row[p] {
+					s.t.Errorf("%s: sequence %d: column %d is token %d, %d are before", s.way, b, i, p, before)
+				} else {
+					row[p] = true
+				}
+			}
+			before += int(m)
+		}
+	}
+	s.sequences, s.dtype = 1, format.Float32
+	return s.shapes.Run(in)
 }

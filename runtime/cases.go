@@ -44,25 +44,93 @@ func NewCase(batch, length, vocab int, seed uint64) Case {
 // oracle is plain loops in float64, and its logits take 8·V bytes a token.
 const caseTokens = 512
 
+// What Cases adds to the shapes that every model has: tokens in sequences of
+// lengths between theirs, and tokens that make every id occur.
+const (
+	lengthTokens = 256
+	idTokens     = 2048
+)
+
 // Cases returns the standard inputs for a model of the given vocabulary and
-// context: every batch size from 1 to 8, lengths from 1 to the context, each
-// case with the edge ids 0 and vocab-1 where it has two tokens. They are a
-// function of the arguments; a vocabulary or context below 1 has none.
+// context: batch sizes from 1 to 12, lengths from 1 to the context, all of a
+// short one, each case with the edge ids 0 and vocab-1 where it has two tokens.
+// The other ids are dealt from a shuffled vocabulary, so that every id occurs
+// where the cases have room for all. They are a function of the arguments; a
+// vocabulary or context below 1 has none.
 func Cases(vocab, context int, seed uint64) []Case {
 	if vocab < 1 || context < 1 {
 		return nil
 	}
+	d := &deck{vocab: vocab, seed: seed}
 	cases := []Case{
 		{Batch: 1, Length: 1, IDs: []int64{0}},
-		NewCase(1, 1, vocab, seed),
-		NewCase(1, context, vocab, splitMix(seed)),
+		{Batch: 1, Length: 1, IDs: []int64{int64(vocab - 1)}},
+		d.deal(1, context),
 	}
-	for i, length := range [...]int{context, context / 2, 1, 7, context - 1, 3, 2, context} {
+	seen := map[int]bool{1: true, context: true}
+	for i, length := range [...]int{context, context / 2, 1, 7, context - 1, 3, 2, context, 5, 4, 13, 6} {
 		batch := i + 1
 		length = max(1, min(length, context, caseTokens/batch))
-		cases = append(cases, NewCase(batch, length, vocab, splitMix(seed+uint64(batch))))
+		if batch > 8 { // for their number alone
+			length = min(length, 8)
+		}
+		seen[length] = true
+		cases = append(cases, d.deal(batch, length))
+	}
+	for length, left := 4, lengthTokens; length < context && length <= left; length++ {
+		if !seen[length] {
+			left -= length
+			cases = append(cases, d.deal(1, length))
+		}
+	}
+	for left := idTokens; d.dealt < vocab && vocab-d.dealt <= left; {
+		length := min(context, 64)
+		k := d.deal(max(1, min(8, (vocab-d.dealt)/length+1)), length)
+		left -= len(k.IDs)
+		cases = append(cases, k)
 	}
 	return cases
+}
+
+// deck deals the ids of a vocabulary in a shuffled order, over and over.
+type deck struct {
+	vocab int
+	seed  uint64
+	dealt int // ids so far, edges aside
+	order []int32
+}
+
+// deal returns a case of the given shape: the next ids, and at its end the edge
+// ids vocab-1 and 0.
+func (d *deck) deal(batch, length int) Case {
+	c := NewCase(batch, length, d.vocab, splitMix(d.seed+uint64(d.dealt)))
+	for i := range len(c.IDs) - 2 {
+		c.IDs[i] = d.next()
+	}
+	return c
+}
+
+func (d *deck) next() int64 {
+	if d.dealt%d.vocab == 0 {
+		d.shuffle()
+	}
+	id := d.order[d.dealt%d.vocab]
+	d.dealt++
+	return int64(id)
+}
+
+// shuffle puts the vocabulary into an order that is a function of the seed.
+func (d *deck) shuffle() {
+	if d.order == nil {
+		d.order = make([]int32, d.vocab)
+		for i := range d.order {
+			d.order[i] = int32(i)
+		}
+	}
+	for i := len(d.order) - 1; i > 0; i-- {
+		j := splitMix(d.seed+uint64(d.dealt+i)) % uint64(i+1)
+		d.order[i], d.order[j] = d.order[j], d.order[i]
+	}
 }
 
 // splitMix is the output function of SplitMix64 (Steele, Lea, Flood, "Fast

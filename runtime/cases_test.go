@@ -7,7 +7,7 @@ import (
 )
 
 func TestCases(t *testing.T) {
-	for _, c := range []struct{ vocab, context int }{{1, 1}, {2, 1}, {3, 2}, {11, 8}, {65, 64}, {50257, 1024}} {
+	for _, c := range []struct{ vocab, context int }{{1, 1}, {2, 1}, {3, 2}, {11, 8}, {65, 64}, {2000, 4}, {400, 16}, {50257, 1024}} {
 		cases := Cases(c.vocab, c.context, 1)
 		batches, lengths := map[int]bool{}, map[int]bool{}
 		for _, k := range cases {
@@ -23,7 +23,19 @@ func TestCases(t *testing.T) {
 				t.Errorf("vocab %d, context %d: %s has ids from %d to %d", c.vocab, c.context, k, low, high)
 			}
 		}
-		for b := 1; b <= 8; b++ {
+		ids := map[int64]bool{}
+		for _, k := range cases {
+			for _, id := range k.IDs {
+				ids[id] = true
+			}
+		}
+		if c.vocab <= 2048 && len(ids) != c.vocab {
+			t.Errorf("vocab %d, context %d: %d ids occur", c.vocab, c.context, len(ids))
+		}
+		if c.context <= 22 && len(lengths) != c.context {
+			t.Errorf("vocab %d, context %d: lengths are %v", c.vocab, c.context, lengths)
+		}
+		for b := 1; b <= 12; b++ {
 			if !batches[b] {
 				t.Errorf("vocab %d, context %d: no batch of %d", c.vocab, c.context, b)
 			}

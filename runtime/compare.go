@@ -251,15 +251,16 @@ func unravel(i int, shape []int) []int {
 }
 
 // FirstDifference returns the name of the first tensor of oracle, which is in
-// graph order, that got has under the same name with other values; empty when
-// there is none. A value that a runtime has fused away is passed over.
-func FirstDifference(oracle, got []format.Tensor) string {
+// graph order, that got has under the same name with other values, by the
+// tolerance of the type that they were computed in; empty when there is none. A
+// value that a runtime has fused away is passed over.
+func FirstDifference(computed format.DType, oracle, got []format.Tensor) string {
 	byName := make(map[string]format.Tensor, len(got))
 	for _, t := range got {
 		byName[t.Name] = t
 	}
 	for _, t := range oracle {
-		if other, ok := byName[t.Name]; ok && !Compare(t, other).Within {
+		if other, ok := byName[t.Name]; ok && !CompareAs(computed, t, other).Within {
 			return t.Name
 		}
 	}

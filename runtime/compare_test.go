@@ -218,7 +218,7 @@ func TestFirstDifference(t *testing.T) {
 		{oracle, ""},
 		{nil, ""},
 	} {
-		if name := FirstDifference(oracle, c.got); name != c.want {
+		if name := FirstDifference(format.Float64, oracle, c.got); name != c.want {
 			t.Errorf("first difference is %q, want %q", name, c.want)
 		}
 	}

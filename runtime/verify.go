@@ -28,15 +28,21 @@ type Candidate struct {
 	// agree; nil is the session itself.
 	Forms []Form
 	// Locate returns the name of the first intermediate value that differs in
-	// a case that failed, empty if none does; it may be nil.
-	Locate func(Case) (string, error)
+	// a case that failed in one of the forms, empty if none does; it may be nil.
+	Locate func(Case, Form) (string, error)
 }
 
 // Form is a way to put a case to a session.
 type Form struct {
 	Name string
 	Of   func(Session) Session // what takes the case; it is not closed
+	// Oracle gives what the session must give in this form; nil: what it gives
+	// for the case itself. It is not closed.
+	Oracle Session
 }
+
+// asItIs is the form of a case that is put to the session as it is.
+var asItIs = Form{Of: func(s Session) Session { return s }}
 
 // Verify runs every case on the oracle and on every candidate and compares
 // the logits, and of the oracle's other outputs those that a candidate has too.
@@ -155,7 +161,7 @@ type candidateRun struct {
 	difference Difference
 	failed     *Case      // the first case with a difference,
 	first      Difference // what it was,
-	form       string     // and how the case was put
+	form       Form       // and how the case was put
 	cases      int        // how many ran
 }
 
@@ -192,34 +198,47 @@ func (r *candidateRun) run(c Case, want []format.Tensor) {
 	}
 	forms := r.Forms
 	if forms == nil {
-		forms = []Form{{Of: func(s Session) Session { return s }}}
+		forms = []Form{asItIs}
 	}
 	for _, f := range forms {
+		want := want
+		if f.Oracle != nil {
+			var err error
+			if want, err = outputs(f.Oracle, c); err != nil {
+				r.giveUp(fmt.Errorf("%s: the oracle: %s: %w", c, f.Name, err))
+				return
+			}
+		}
 		got, err := outputs(f.Of(r.session), c)
 		if err != nil {
 			r.giveUp(fmt.Errorf("%s: %w", c, err))
 			return
 		}
-		for _, x := range want {
-			i := slices.IndexFunc(got, func(t format.Tensor) bool { return t.Name == x.Name })
-			if i < 0 {
-				continue
-			}
-			logits := x.Name == "logits"
-			if logits && r.Forms != nil {
-				x = LastRows(x, got[i])
-			}
-			d := CompareAs(cmp.Or(r.DType, got[i].DType), x, got[i])
-			if !logits { // which of its numbers is the largest says nothing of keys and values
-				d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
-			}
-			r.difference = r.difference.Merge(d)
-			if !d.Within && r.failed == nil {
-				r.failed, r.first, r.form = &c, d, f.Name
-			}
-		}
+		r.compare(c, f, want, got)
 	}
 	r.cases++
+}
+
+// compare compares the outputs of a case, put in a form, with the oracle's.
+func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) {
+	for _, x := range want {
+		i := slices.IndexFunc(got, func(t format.Tensor) bool { return t.Name == x.Name })
+		if i < 0 {
+			continue
+		}
+		logits := x.Name == "logits"
+		if logits && r.Forms != nil {
+			x = LastRows(x, got[i])
+		}
+		d := CompareAs(cmp.Or(r.DType, got[i].DType), x, got[i])
+		if !logits { // which of its numbers is the largest says nothing of keys and values
+			d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
+		}
+		r.difference = r.difference.Merge(d)
+		if !d.Within && r.failed == nil {
+			r.failed, r.first, r.form = &c, d, f
+		}
+	}
 }
 
 // LastRows returns of the logits x (B,T,V) the last rows of each sequence, as
@@ -265,8 +284,8 @@ func (r *candidateRun) explain(x *Result) {
 	if bad := r.first.FirstBad; bad != nil {
 		x.FirstDifference, what = bad.Place(), bad.String()
 	}
-	if r.form != "" {
-		what = r.form + ": " + what
+	if r.form.Name != "" {
+		what = r.form.Name + ": " + what
 	}
 	what = fmt.Sprintf("%s: %s", r.failed, what)
 	if x.Reason != "" {
@@ -276,7 +295,7 @@ func (r *candidateRun) explain(x *Result) {
 	if r.Locate == nil {
 		return
 	}
-	switch name, err := r.Locate(*r.failed); {
+	switch name, err := r.Locate(*r.failed, r.form); {
 	case err != nil:
 		x.Reason += "; finding the first difference: " + err.Error()
 	case name != "":

@@ -149,7 +149,7 @@ func TestBrokenSessions(t *testing.T) {
 		{"short data", with(func(format.Tensor) (format.Tensor, error) {
 			return format.Tensor{DType: format.Float32, Shape: []int{1, 1, vocab}}, nil
 		}), StatusFail, "wants 44 bytes"},
-		{"runs no case", Candidate{Name: "broken", Open: candidate("", nil).Open, Runs: func(Case) bool { return false }}, StatusFail, "none of the 11 cases"},
+		{"runs no case", Candidate{Name: "broken", Open: candidate("", nil).Open, Runs: func(Case) bool { return false }}, StatusFail, "none of the 15 cases"},
 		{"wrong, then an error", with(func(in format.Tensor) (format.Tensor, error) {
 			if in.Elements() > 1 {
 				return format.Tensor{}, ErrUnavailable
@@ -186,13 +186,13 @@ func TestLocate(t *testing.T) {
 			v[0]++ // the cases of one token are right
 		}
 	})
-	far.Locate = func(c Case) (string, error) { asked = append(asked, c); return "h.0.attn.scores", nil }
+	far.Locate = func(c Case, _ Form) (string, error) { asked = append(asked, c); return "h.0.attn.scores", nil }
 	near := candidate("near", nil)
 	near.Locate = far.Locate
 	lost := candidate("lost", add(1))
-	lost.Locate = func(Case) (string, error) { return "", errors.New("no such output") }
+	lost.Locate = func(Case, Form) (string, error) { return "", errors.New("no such output") }
 	same := candidate("same", add(1))
-	same.Locate = func(Case) (string, error) { return "", nil }
+	same.Locate = func(Case, Form) (string, error) { return "", nil }
 	r := verify(t, far, near, lost, same)
 	if got := r.Results[0].FirstDifference; got != "h.0.attn.scores" || len(asked) != 1 || len(asked[0].IDs) != 8 {
 		t.Errorf("located %q in %v", got, asked)
@@ -303,7 +303,7 @@ func TestReportText(t *testing.T) {
 			t.Errorf("line %q has its columns at %v, the header at %v", line, at, starts)
 		}
 	}
-	for i, want := range []string{"good .* ok .* 11/11 .* 100%", "a-long-name .*fail .* not finite .*  logits\\[0,0,5\\]$", "gone .*unavailable .* 0/11 .* - ", "^a-long-name: .*batch 1, length 1.*", "^gone: .*no library"} {
+	for i, want := range []string{"good .* ok .* 15/15 .* 100%", "a-long-name .*fail .* not finite .*  logits\\[0,0,5\\]$", "gone .*unavailable .* 0/15 .* - ", "^a-long-name: .*batch 1, length 1.*", "^gone: .*no library"} {
 		if !regexp.MustCompile(want).MatchString(lines[i+1]) {
 			t.Errorf("line %q, want %q", lines[i+1], want)
 		}

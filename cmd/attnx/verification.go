@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -50,8 +49,9 @@ const flatLength = 128
 // was named, in an export that is made in memory.
 type onnxModel struct {
 	path  string
-	model *onnx.Model // of path
-	form  form        // how export writes it from the checkpoint
+	model *onnx.Model       // of path
+	form  form              // how export writes it from the checkpoint
+	names map[string]string // export's names of its values
 }
 
 // newVerification reads the files. It refuses one made from another network.
@@ -104,15 +104,15 @@ func (v *verification) read(path string) error {
 	if other, twice := v.files[info.Profile]; twice {
 		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, other.path, info.Profile)
 	}
-	checks, f, err := compareFile(v.checkpoint, path, m, info)
+	checks, file, err := compareFile(v.checkpoint, path, m, info)
 	if err != nil {
 		return err
 	}
 	v.checks = append(v.checks, checks...)
-	if f.Quantize != "" {
+	if file.form.Quantize != "" {
 		return nil // no bound on single values tells a right file from a wrong one: it is compared and not run
 	}
-	v.files[info.Profile] = onnxModel{path, m, f}
+	v.files[info.Profile] = file
 	if info.Profile == export.Flat {
 		v.length = info.Length
 	}
@@ -205,7 +205,9 @@ func (v *verification) candidate(name string, named bool) runtime.Candidate {
 	case "ort-cpu", "ort-cuda":
 		device := strings.TrimPrefix(name, "ort-")
 		c.Open = func() (runtime.Session, error) { return v.openORT(device) }
-		c.Locate = func(k runtime.Case) (string, error) { return v.locate(device, k) }
+		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) {
+			return v.locate(export.Plain, device, ort.OptimizeAll, k, f)
+		}
 		if m := v.files[export.Plain].model; m != nil {
 			c.DType = export.ComputedIn(m)
 		}
@@ -283,55 +285,4 @@ func (v *verification) openONNXGo() (runtime.Session, error) {
 		return nil, err
 	}
 	return onnxgo.OpenBytes(data)
-}
-
-// locate finds the first value, by name, in which ONNX Runtime departs from
-// the oracle: both hand out every value of the decomposed network.
-func (v *verification) locate(device string, k runtime.Case) (string, error) {
-	m := v.files[export.Plain].model
-	if m == nil {
-		var err error
-		if m, err = exportModel(v.checkpoint, form{Options: export.Options{Profile: export.Plain}}); err != nil {
-			return "", err
-		}
-	}
-	marked, err := inlined(onnx.MarkOutputs(m), filepath.Dir(v.files[export.Plain].path))
-	if err != nil {
-		return "", err
-	}
-	o, err := v.options(device)
-	if err != nil {
-		return "", err
-	}
-	s, err := ort.OpenBytes(marked, o)
-	if err != nil {
-		return "", err
-	}
-	defer s.Close()
-	got, err := s.Run(k.Inputs())
-	if err != nil {
-		return "", err
-	}
-	g, err := export.Lower(v.graph)
-	if err != nil {
-		return "", err
-	}
-	oracle, err := ref.New(g, v.checkpoint.Weights)
-	if err != nil {
-		return "", err
-	}
-	all, err := oracle.All(k.Inputs())
-	if err != nil {
-		return "", err
-	}
-	var want, have []format.Tensor
-	for _, x := range g.Values {
-		if t, ok := all[x.Name]; ok && t.DType.Float() {
-			want = append(want, t.WithName(x.Name))
-		}
-	}
-	for name, t := range got {
-		have = append(have, t.WithName(name))
-	}
-	return runtime.FirstDifference(want, have), nil
 }

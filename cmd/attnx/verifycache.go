@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -34,6 +36,9 @@ func (v *verification) cachedCandidates(name string, named bool) []runtime.Candi
 	for _, way := range shape.Ways() {
 		forms = append(forms, runtime.Form{Name: string(way), Of: func(s runtime.Session) runtime.Session { return runtime.Cached(s, shape, way) }})
 	}
+	if !shape.Shared {
+		forms = append(forms, v.anyPast(shape))
+	}
 	var out []runtime.Candidate
 	for _, l := range cacheLevels {
 		c := runtime.Candidate{Name: name, Named: named, Forms: forms, DType: computed}
@@ -43,10 +48,58 @@ func (v *verification) cachedCandidates(name string, named bool) []runtime.Candi
 			continue
 		}
 		c.Open = func() (runtime.Session, error) { return v.openCached(device, l.level) }
+		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) {
+			return v.locate(export.Cache, device, l.level, k, f)
+		}
 		out = append(out, c)
 	}
 	return out
 }
+
+// anyPast returns the form in which a network with a past is given what no text
+// leads to. Its oracle is the network with a past, in float64.
+func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
+	return runtime.Form{
+		Name: "any past, mask and positions",
+		Of:   func(s runtime.Session) runtime.Session { return runtime.AnyPast(s, shape) },
+		Oracle: &lastRun{open: func() (runtime.Session, error) {
+			g, err := model.BuildCached(v.checkpoint.Config, false)
+			if err != nil {
+				return nil, err
+			}
+			s, err := ref.New(g, v.checkpoint.Weights)
+			return runtime.AnyPast(s, shape), err
+		}},
+	}
+}
+
+// lastRun is a session, opened when it is first run, that remembers its last
+// run: several candidates are held to it.
+type lastRun struct {
+	open    func() (runtime.Session, error)
+	session runtime.Session
+	inputs  []byte // of the last run,
+	outputs map[string]format.Tensor
+}
+
+func (l *lastRun) Run(inputs map[string]format.Tensor) (out map[string]format.Tensor, err error) {
+	if l.session == nil {
+		if l.session, err = l.open(); err != nil {
+			return nil, err
+		}
+	}
+	ids := inputs["input_ids"]
+	key := fmt.Append(nil, ids.Shape, ids.Data)
+	if !bytes.Equal(key, l.inputs) {
+		if l.outputs, err = l.session.Run(inputs); err != nil {
+			return nil, err
+		}
+		l.inputs = key
+	}
+	return l.outputs, nil
+}
+
+func (l *lastRun) Close() error { return nil }
 
 func (v *verification) openCached(device string, level ort.Optimization) (s runtime.Session, err error) {
 	defer func() { err = onDevice(err, device) }()

@@ -28,20 +28,22 @@ func formOf(m *onnx.Model, info export.Info) (f form, rounded bool) {
 }
 
 // compareFile compares a file, before anything runs, with what export writes
-// from the checkpoint in the form that it returns.
-func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.Info) (checks []runtime.Check, f form, err error) {
+// from the checkpoint.
+func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.Info) (checks []runtime.Check, file onnxModel, err error) {
 	f, rounded := formOf(m, info)
+	file = onnxModel{path: path, model: m, form: f}
 	want, err := exportModel(c, f)
 	if err != nil {
-		return nil, f, fmt.Errorf("%s: comparing it with what export writes: %w", path, err)
+		return nil, file, fmt.Errorf("%s: comparing it with what export writes: %w", path, err)
 	}
 	found, err := compare.Models(m, want, compare.Options{
 		Load:    func(t *onnx.Tensor) ([]byte, error) { return t.Load(filepath.Dir(path)) },
 		Rounded: rounded,
 	})
 	if err != nil {
-		return nil, f, fmt.Errorf("%s: %w", path, err)
+		return nil, file, fmt.Errorf("%s: %w", path, err)
 	}
+	file.names = found.Names
 	metadata := compare.Metadata(m.Metadata, want.Metadata, "attnx.", export.MetaWeightsSHA256, export.MetaWeightsSize)
 	checks = []runtime.Check{
 		checkOf(path, "initializers", found.Initializers),
@@ -58,9 +60,9 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 	}
 	if folder, to := folderOf(path, m, info); folder != "" {
 		more, err := compareFolder(c, folder, to, want)
-		return append(checks, more...), f, err
+		return append(checks, more...), file, err
 	}
-	return checks, f, nil
+	return checks, file, nil
 }
 
 // checkOf returns a part of a comparison as the report has it.

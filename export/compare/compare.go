@@ -28,6 +28,9 @@ type Part struct {
 type Result struct {
 	Initializers Part
 	Nodes        Part // with the inputs and outputs of the model
+	// Names gives export's names of the values of the file: of those that are the
+	// same, and of those in whose place they are.
+	Names map[string]string
 }
 
 // Whole reports whether everything could be compared.
@@ -233,8 +236,33 @@ func (c *comparison) result() Result {
 		}
 	}
 	r.Nodes.Compared = r.Nodes.Total - len(r.Nodes.Left)
+	r.Names = c.names()
 	r.Initializers.Departures, r.Nodes.Departures = c.sorted(c.tensors), c.sorted(c.nodes)
 	return r
+}
+
+// names returns export's names of the values of the file. A value that has one
+// of them already keeps it.
+func (c *comparison) names() map[string]string {
+	ours := map[int]string{}
+	for _, n := range c.want.Graph.Nodes {
+		for _, out := range n.Outputs {
+			if _, ok := ours[c.want.numbers[out]]; !ok && out != "" {
+				ours[c.want.numbers[out]] = out
+			}
+		}
+	}
+	names := map[string]string{}
+	for _, n := range c.file.Graph.Nodes {
+		for _, out := range n.Outputs {
+			if _, same := c.want.makers[out]; same {
+				names[out] = out
+			} else if name, ok := ours[c.file.numbers[out]]; ok && c.file.makers[name] == nil {
+				names[out] = name
+			}
+		}
+	}
+	return names
 }
 
 // sorted puts departures into the order of the graph.

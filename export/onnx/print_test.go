@@ -41,15 +41,28 @@ output z float (?,4)
 	}
 }
 
-// Every float value that value_info names becomes an output, once.
+// Every result of a node becomes an output, whatever value_info says of it.
 func TestMarkOutputs(t *testing.T) {
 	m := small()
-	m.Graph.Values = append(m.Graph.Values, onnx.ValueInfo{Name: "c", DataType: onnx.Int64}, m.Graph.Values[0], onnx.ValueInfo{Name: "z", DataType: onnx.Float})
-	marked := onnx.MarkOutputs(m)
-	if len(m.Graph.Outputs) != 1 || len(marked.Graph.Outputs) != 2 || marked.Graph.Outputs[1].Name != "y" {
-		t.Errorf("outputs %v, of the model itself %v", marked.Graph.Outputs, m.Graph.Outputs)
+	m.Graph.Values = append(m.Graph.Values, onnx.ValueInfo{Name: "y", DataType: onnx.Bool}, onnx.ValueInfo{Name: "gone", DataType: onnx.Float})
+	nodes := len(m.Graph.Nodes)
+	marked, values := onnx.MarkOutputs(m)
+	if len(m.Graph.Outputs) != 1 || len(m.Graph.Nodes) != nodes || len(marked.Graph.Values) != 0 {
+		t.Errorf("outputs of the model itself %v, %d nodes; values %v", m.Graph.Outputs, len(m.Graph.Nodes), marked.Graph.Values)
+	}
+	for _, n := range m.Graph.Nodes {
+		if values[n.Outputs[0]+".marked"] != n.Outputs[0] {
+			t.Errorf("%s is no output: %v", n.Outputs[0], values)
+		}
+	}
+	if len(marked.Graph.Outputs) != 1+len(values) || marked.Graph.Outputs[1].DataType != onnx.Float {
+		t.Errorf("outputs %v", marked.Graph.Outputs)
 	}
 	if err := onnx.Check(marked, ""); err != nil {
 		t.Error(err)
+	}
+	again, values := onnx.MarkOutputs(marked)
+	if err := onnx.Check(again, ""); err != nil || len(values) != len(marked.Graph.Nodes) {
+		t.Errorf("marked twice: %v, %v", values, err)
 	}
 }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"cmp"
+	"path/filepath"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// locate finds the first value, by name, in which a file departs from what
+// export writes from the checkpoint, in a case that failed: both run in ONNX
+// Runtime and hand out every value. Where they agree, or no file was named, the
+// runtime or the exporter is wrong: then it is the first value in which it
+// departs from the oracle.
+func (v *verification) locate(p export.Profile, device string, level ort.Optimization, k runtime.Case, f runtime.Form) (string, error) {
+	o, err := v.options(device)
+	if err != nil {
+		return "", err
+	}
+	o.Optimization = level
+	lowered, err := v.lowered(p)
+	if err != nil {
+		return "", err
+	}
+	file := v.files[p]
+	file.form.Profile = p
+	want, err := exportModel(v.checkpoint, file.form)
+	if err != nil {
+		return "", err
+	}
+	ours, err := openMarked(want, "", nil, o)
+	if err != nil {
+		return "", err
+	}
+	defer ours.Close()
+	if file.model != nil {
+		theirs, err := openMarked(file.model, filepath.Dir(file.path), file.names, o)
+		if err != nil {
+			return "", err
+		}
+		defer theirs.Close()
+		twins := &runtime.Twins{Got: theirs, Want: ours, Computed: export.ComputedIn(want)}
+		for _, x := range lowered.Values {
+			twins.Order = append(twins.Order, x.Name)
+		}
+		if _, err := f.Of(twins).Run(k.Inputs()); err != nil || twins.First != "" {
+			return twins.First, err
+		}
+	}
+	if p != export.Plain {
+		return "", nil
+	}
+	return v.locateByOracle(lowered, ours, k)
+}
+
+// lowered returns the network whose values a file of a profile has.
+func (v *verification) lowered(p export.Profile) (*graph.Graph, error) {
+	g := v.graph
+	if p == export.Cache {
+		var err error
+		if g, err = model.BuildCached(v.checkpoint.Config, false); err != nil {
+			return nil, err
+		}
+	}
+	return export.Lower(g)
+}
+
+// locateByOracle compares the values of a session with the oracle's.
+func (v *verification) locateByOracle(lowered *graph.Graph, s runtime.Marked, k runtime.Case) (string, error) {
+	out, err := s.Run(k.Inputs())
+	if err != nil {
+		return "", err
+	}
+	oracle, err := ref.New(lowered, v.checkpoint.Weights)
+	if err != nil {
+		return "", err
+	}
+	all, err := oracle.All(k.Inputs())
+	if err != nil {
+		return "", err
+	}
+	var want, have []format.Tensor
+	for _, x := range lowered.Values {
+		if t, ok := all[x.Name]; ok && t.DType.Float() {
+			want = append(want, t.WithName(x.Name))
+		}
+	}
+	for name, t := range out {
+		have = append(have, t.WithName(cmp.Or(s.Values[name], name)))
+	}
+	computed := format.Float32
+	if m := v.files[export.Plain].model; m != nil {
+		computed = export.ComputedIn(m)
+	}
+	return runtime.FirstDifference(computed, want, have), nil
+}
+
+// openMarked opens a model, whose weights may lie in dir, with every value as an
+// output. names gives export's names of its values; nil: they have them.
+func openMarked(m *onnx.Model, dir string, names map[string]string, o ort.Options) (runtime.Marked, error) {
+	marked, values := onnx.MarkOutputs(m)
+	for out, v := range values {
+		if names != nil {
+			values[out] = cmp.Or(names[v], v)
+		}
+	}
+	data, err := inlined(marked, dir)
+	if err != nil {
+		return runtime.Marked{}, err
+	}
+	s, err := ort.OpenBytes(data, o)
+	if err != nil {
+		return runtime.Marked{}, err
+	}
+	return runtime.Marked{Session: s, Values: values}, nil
+}

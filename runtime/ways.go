@@ -1,0 +1,141 @@
+package runtime
+
+import "slices"
+
+// Way is a way to compute a text with a graph that has a past. All of them
+// have the same logits and the same keys and values.
+type Way string
+
+// The ways. A graph with shared buffers computes each sequence by itself while
+// there is more than one new token, and knows no padding.
+const (
+	Whole        Way = "whole"             // all tokens in one run
+	TokenByToken Way = "token by token"    // at least the first half in one run, then a token a run
+	LeftPadding  Way = "left padding"      // the same, the sequences' halves of different lengths and padded on the left
+	Chunks       Way = "chunks"            // several new tokens behind a past, run after run
+	Holes        Way = "holes in the mask" // the same, with columns between the tokens that hold none
+)
+
+// Ways returns the ways in which a graph of this shape is run.
+func (c CacheShape) Ways() []Way {
+	if c.Shared {
+		return []Way{Whole, TokenByToken, Chunks}
+	}
+	return []Way{Whole, TokenByToken, LeftPadding, Chunks, Holes}
+}
+
+// singles bounds the tokens that have a run each, give or take one: of a long
+// text more than its half is in the first run. In GPT-2's context the others
+// would cost minutes, and differ from these in the length of their past alone.
+const singles = 32
+
+// padding bounds the columns that padding takes, where the context has room.
+const padding = 20
+
+// hole is a column of a sequence that holds no token.
+const hole = -1
+
+// next returns the places in the text, (B,n), of the columns of the next run;
+// a hole is a column that holds no token of the sequence.
+func (t *text) next() [][]int {
+	switch t.way {
+	case Whole:
+		return t.together(t.length)
+	case Chunks:
+		return t.together(t.chunk())
+	case Holes:
+		return t.withHoles(t.chunk())
+	}
+	if t.width == 0 {
+		return t.first()
+	}
+	return t.together(1)
+}
+
+// chunk returns the number of new tokens of the next run. It grows, so that a
+// long text has few runs.
+func (t *text) chunk() int {
+	left := t.length - slices.Min(t.done)
+	return max(1, min(left, max(2+t.runs, left/3)))
+}
+
+// together returns the next n tokens of every sequence. One that has ended has
+// holes.
+func (t *text) together(n int) [][]int {
+	places := make([][]int, t.batch)
+	for b := range places {
+		places[b] = make([]int, n)
+		for i := range n {
+			places[b][i] = hole
+			if p := t.done[b] + i; p < t.length {
+				places[b][i] = p
+			}
+		}
+	}
+	return places
+}
+
+// first returns the first tokens of every sequence: the first half, or more of
+// a long text. With padding on the left they are of different lengths.
+func (t *text) first() [][]int {
+	room := 0
+	if t.way == LeftPadding {
+		room = min(padding, t.shape.Context-t.length)
+	}
+	most := max((t.length+1)/2, t.length-singles)
+	lengths := make([]int, t.batch)
+	for b := range lengths {
+		lengths[b] = max(1, most-b%(room/2+1))
+	}
+	width := slices.Min(lengths) + room // of all, so that what is left fits the context
+	places := make([][]int, t.batch)
+	for b, n := range lengths {
+		places[b] = make([]int, max(width, slices.Max(lengths)))
+		pad := len(places[b]) - n
+		for i := range places[b] {
+			places[b][i] = max(i-pad, hole)
+		}
+	}
+	return places
+}
+
+// withHoles returns about n next tokens of every sequence, between them columns
+// that hold none, as many as the context has room for. The sequences have
+// theirs at different places.
+func (t *text) withHoles(n int) [][]int {
+	holes := make([]int, t.batch)
+	columns := 0
+	for b := range holes {
+		left := t.length - t.done[b]
+		room := t.shape.Context - t.width - left
+		holes[b] = min(room, (b+t.runs)%4)
+		columns = max(columns, min(n, left)+holes[b])
+	}
+	places := make([][]int, t.batch)
+	for b := range places {
+		left := t.length - t.done[b]
+		// All sequences have the same columns: one with fewer holes has more tokens.
+		tokens, seed := min(left, columns-holes[b]), uint64(t.runs*t.batch+b)
+		if tokens == left && left > 0 { // the last one of all is in the last column, whose logits every model gives
+			places[b] = append(spread(left-1, columns-1, t.done[b], seed), t.length-1)
+			continue
+		}
+		places[b] = spread(tokens, columns, t.done[b], seed)
+	}
+	return places
+}
+
+// spread puts the places from, from+1, ... of the given number of tokens, in
+// their order, among columns; which of them stay holes is a function of seed.
+func spread(tokens, columns, from int, seed uint64) []int {
+	places := make([]int, columns)
+	for i := range places {
+		places[i] = hole
+		if left := columns - i; splitMix(seed*1000+uint64(i))%uint64(left) < uint64(tokens) {
+			places[i] = from
+			from++
+			tokens--
+		}
+	}
+	return places
+}
