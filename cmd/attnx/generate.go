@@ -43,6 +43,7 @@ printed in their order at the end.`,
 		},
 	}
 	g.flags(cmd.Flags())
+	jsonFlag(cmd, &g.json, generatedReport{})
 	return cmd
 }
 
@@ -68,7 +69,6 @@ func (g *generation) flags(fl *pflag.FlagSet) {
 	fl.Float64Var(&g.sampler.TopP, "top-p", 0, "draw from the fewest tokens with this probability together (0: all)")
 	fl.Float64Var(&g.penalty, "repetition-penalty", 1, "above 1 makes tokens that the text has already less likely")
 	fl.Uint64Var(&g.sampler.Seed, "seed", 1, "seed of the draws")
-	fl.BoolVar(&g.json, "json", false, "print the texts, their ids and why they ended as JSON")
 	g.device.flags(fl)
 }
 

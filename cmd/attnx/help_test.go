@@ -47,10 +47,9 @@ func TestHelp(t *testing.T) {
 
 // withoutJSON are the commands that report nothing that a program would read.
 var withoutJSON = map[string]string{
-	"attnx":          "shows its help or its version",
-	"attnx bench":    "shows its help: its commands report",
-	"attnx runtime":  "shows its help: its commands report",
-	"attnx generate": "writes the text itself, as it comes",
+	"attnx":         "shows its help or its version",
+	"attnx bench":   "shows its help: its commands report",
+	"attnx runtime": "shows its help: its commands report",
 }
 
 // A command that reports has --json, and its help names what is in the object.
