@@ -119,7 +119,10 @@ func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMa
 	if err != nil {
 		return nil, err
 	}
-	ids := tok.Encode(text)
+	ids, err := encodeWith(tok, c.Config, "--text", text)
+	if err != nil {
+		return nil, err
+	}
 	if len(ids) == 0 || len(ids) > c.Config.Context {
 		return nil, fmt.Errorf("--text has %d tokens, the model sees 1 to %d: take another sentence", len(ids), c.Config.Context)
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
@@ -140,14 +139,17 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 		if err != nil {
 			return nil, err
 		}
-		tok, err := tokens.Parse(c.Tokenizer)
+		tok, err := tokenizerOf("--text", c.Tokenizer, c.Config)
 		if err != nil {
-			return nil, fmt.Errorf("--text: the model's tokenizer: %w", err)
+			return nil, err
 		}
 		for run := range tok.EncodeSeq(text.Text) {
 			if ids = append(ids, run[:min(len(run), total-len(ids))]...); len(ids) == total {
 				break
 			}
+		}
+		if err := checkIDs(tok, c.Config, "--text", ids); err != nil {
+			return nil, err
 		}
 	}
 	length := min(c.Config.Context+1, 129)

@@ -65,7 +65,10 @@ func openLanguage(path string, d device, s streams) (*language, error) {
 	return &language{o, tok, special.End}, nil
 }
 
-// tokenizerOf reads the tokenizer of the model in a file.
+// tokenizerOf reads the tokenizer of the model in a file. It may have added
+// tokens that the model does not know, as transformers leaves behind where a
+// token for padding is added and the model is not resized: encodeWith refuses
+// the texts that they are written in.
 func tokenizerOf(path string, data []byte, c model.Config) (*tokens.Tokenizer, error) {
 	if len(data) == 0 {
 		return nil, fmt.Errorf("%s: the model has no tokenizer: it cannot read or write text", path)
@@ -74,10 +77,32 @@ func tokenizerOf(path string, data []byte, c model.Config) (*tokens.Tokenizer, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: tokenizer: %w", path, err)
 	}
-	if t.VocabSize() > c.Vocab {
-		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, the model %d: its ids would be out of range, train or export again", path, t.VocabSize(), c.Vocab)
+	if t.OrdinarySize() > c.Vocab {
+		return nil, tooLarge(path, t, c)
 	}
 	return t, nil
+}
+
+// tooLarge says that a tokenizer has tokens that its model does not.
+func tooLarge(path string, t *tokens.Tokenizer, c model.Config) error {
+	return fmt.Errorf("%s: the tokenizer has %d tokens, the model %d: its ids would be out of range, train or export again", path, t.VocabSize(), c.Vocab)
+}
+
+// encodeWith returns the ids of a text, all of them the model's. Errors call the
+// text by its name.
+func encodeWith(t *tokens.Tokenizer, c model.Config, name, text string) ([]int64, error) {
+	ids := t.Encode(text)
+	return ids, checkIDs(t, c, name, ids)
+}
+
+// checkIDs refuses ids of a text that the model does not have.
+func checkIDs(t *tokens.Tokenizer, c model.Config, name string, ids []int64) error {
+	for _, id := range ids {
+		if id >= int64(c.Vocab) {
+			return fmt.Errorf("%s: the token %q has the id %d, and the model's ids are from 0 to %d: leave it out", name, t.Token(id), id, c.Vocab-1)
+		}
+	}
+	return nil
 }
 
 // warnTokenizer says of a model that is written why its tokenizer, which goes
@@ -98,7 +123,10 @@ func warnTokenizer(path string, c *model.Checkpoint, s streams) error {
 // encode turns a prompt into ids. Unknown words become the unknown token; a
 // warning says so. Both it and errors call the prompt by its name.
 func (l *language) encode(name, prompt string, s streams) ([]int64, error) {
-	ids := l.tok.Encode(prompt)
+	ids, err := encodeWith(l.tok, l.config, name, prompt)
+	if err != nil {
+		return nil, err
+	}
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%s is empty: give at least one token", name)
 	}

@@ -190,6 +190,11 @@ func TestGenerateAsTransformers(t *testing.T) {
 		"none":      {"config.json": fmt.Sprintf(`{"eos_token_id": %d}`, a), "generation_config.json": `{}`},
 		"null":      {"config.json": `{"eos_token_id": null, "bos_token_id": null}`, "tokenizer_config.json": fmt.Sprintf(`{"eos_token": %q}`, tok.Token(a))},
 		"elsewhere": {"generation_config.json": `{"eos_token_id": [-1, 99999]}`},
+		// A token for padding was added, and the model was not resized.
+		"larger": {
+			"config.json":    fmt.Sprintf(`{"eos_token_id": %d, "pad_token_id": %d}`, b, tok.VocabSize()),
+			"tokenizer.json": fmt.Sprintf(`{"added_tokens": [%s, %s]}`, addedToken(tok.VocabSize()-1, tokens.EndOfText), addedToken(tok.VocabSize(), "[PAD]")),
+		},
 	} {
 		folder := filepath.Join(t.TempDir(), name)
 		attnx(t, exitOK, "convert", path, "-o", folder)
@@ -221,6 +226,26 @@ func TestGenerateAsTransformers(t *testing.T) {
 		}
 		if !slices.Equal(ids, want) {
 			t.Errorf("%v: attnx continues with %v, %s; transformers with %v", questions[i], ids, got[i].StopReason, want)
+		}
+	}
+}
+
+func addedToken(id int, content string) string {
+	return fmt.Sprintf(`{"id":%d,"content":%q,"single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}`, id, content)
+}
+
+// A token that the model does not know is refused where a text has it.
+func TestTokenBeyondModel(t *testing.T) {
+	tok := trainedOn(t, tokens.BPE)
+	_, path := spread(t, model.GPT2, tok)
+	folder := filepath.Join(t.TempDir(), "folder")
+	attnx(t, exitOK, "convert", path, "-o", folder)
+	amend(t, filepath.Join(folder, "tokenizer.json"), fmt.Sprintf(`{"added_tokens": [%s]}`, addedToken(tok.VocabSize(), "[PAD]")))
+	attnx(t, exitOK, "generate", folder, "--prompt", "the quick", "--max-tokens", "2")
+	for _, args := range [][]string{{"generate", folder, "--prompt", "the [PAD]"}, {"attention", folder, "--text", "the [PAD]"}} {
+		want := fmt.Sprintf(`%s: the token "[PAD]" has the id %d, and the model's ids are from 0 to %d: leave it out`, args[2], tok.VocabSize(), tok.VocabSize()-1)
+		if got := attnx(t, exitUsage, args...); !strings.Contains(got, want) {
+			t.Errorf("%v: %s", args, got)
 		}
 	}
 }

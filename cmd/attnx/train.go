@@ -276,6 +276,9 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 		return finished(s, f, path, c, options)
 	}
 	tok, err := tokenizerOf(path, c.Tokenizer, c.Config)
+	if err == nil && tok.VocabSize() > c.Config.Vocab {
+		err = tooLarge(path, tok, c.Config) // the data may have them anywhere
+	}
 	if err != nil {
 		return err
 	}

@@ -121,6 +121,20 @@ func (t *Tokenizer) Token(id int64) string {
 	return t.tokens[id]
 }
 
+// OrdinarySize returns how many ids there are up to the last token that is not
+// an added one: a text has larger ids only where it writes out their tokens.
+func (t *Tokenizer) OrdinarySize() int {
+	added := make(map[int32]bool, len(t.added))
+	for _, a := range t.added {
+		added[a.id] = true
+	}
+	n := len(t.tokens)
+	for n > 0 && (added[int32(n-1)] || !t.has(int32(n-1))) {
+		n--
+	}
+	return n
+}
+
 // ID returns the id of a token, written as in tokenizer.json, and whether the
 // vocabulary has it.
 func (t *Tokenizer) ID(token string) (int64, bool) {
