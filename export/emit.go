@@ -131,7 +131,7 @@ func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*o
 		opsets = append(opsets, onnx.Opset{Domain: microsoft, Version: 1})
 	}
 	return &onnx.Model{
-		IRVersion: irVersions[e.opset], ProducerName: "attnx", Graph: &e.out,
+		IRVersion: irVersions[e.opset], ProducerName: producer, Graph: &e.out,
 		Opsets: opsets, Metadata: metadata,
 	}, nil
 }

@@ -30,6 +30,9 @@ type Options struct {
 	Metadata map[string]string // put into metadata_props, beside what File adds
 }
 
+// producer is what every file names as the program that wrote it.
+const producer = "attnx"
+
 // The metadata that every file carries.
 const (
 	MetaFingerprint = "attnx.fingerprint" // of the graph that was given

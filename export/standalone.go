@@ -11,5 +11,5 @@ import (
 // that cannot be read is none.
 func Standalone(path string) bool {
 	o, err := onnx.ReadOutline(path)
-	return err == nil && slices.Contains(o.Metadata, MetaFingerprint) && len(o.Data) == 0
+	return err == nil && o.Producer == producer && slices.Contains(o.Metadata, MetaFingerprint) && len(o.Data) == 0
 }

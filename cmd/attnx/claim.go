@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,7 +49,7 @@ var outputs = map[output]struct {
 // what the command was given to read. The place is the command's until the claim
 // is closed.
 func claim(what output, path string, inputs ...string) (*store.Claim, error) {
-	place, err := store.Target{
+	return store.Target{
 		Path: path,
 		Kind: outputs[what].kind,
 		Inputs: func() (files []string) {
@@ -59,20 +58,20 @@ func claim(what output, path string, inputs ...string) (*store.Claim, error) {
 			}
 			return files
 		},
-		Replace: func() error { return cmp.Or(fitting(what, path), mayReplace(what, path)) },
+		Refuse: func(real string, there fs.FileInfo) error {
+			if err := fitting(what, path); err != nil {
+				return err
+			}
+			if there != nil && there.Mode().IsRegular() {
+				return mayReplace(what, path)
+			}
+			return apart(what, path, real, inputs)
+		},
 	}.Claim()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmp.Or(fitting(what, path), apart(what, path, inputs)); err != nil {
-		place.Close()
-		return nil, err
-	}
-	return place, nil
 }
 
-// apart refuses a new file that would become a part of what is there.
-func apart(what output, path string, inputs []string) error {
+// apart refuses what would become a part of something that is there.
+func apart(what output, path, real string, inputs []string) error {
 	if what == onnxOutput { // where export puts weights that are too large for one file
 		data := path + "_data"
 		if _, err := os.Lstat(data); err == nil {
@@ -80,16 +79,32 @@ func apart(what output, path string, inputs []string) error {
 		}
 	}
 	for _, input := range inputs {
-		if what == checkpointOutput && huggingface.IsFolder(input) && becomesWeights(path, input) {
-			return fmt.Errorf("%s: the input folder would take this file for its weights: choose another name", path)
+		if becomesInput(real, input) {
+			return fmt.Errorf("%s: the input folder would take this for a part of its model: choose another place", path)
 		}
 	}
 	return nil
 }
 
+// becomesInput reports whether what is put at a path, whose links are followed,
+// would be read as a part of a Hugging Face folder: as its weights, or as the
+// folder of its ONNX files.
+func becomesInput(real, folder string) bool {
+	name := filepath.Base(real)
+	if !huggingface.IsFolder(folder) || !strings.EqualFold(name, huggingface.WeightsName) && !strings.EqualFold(name, onnxFolder) {
+		return false
+	}
+	a, err := os.Stat(filepath.Dir(real))
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(folder)
+	return err == nil && os.SameFile(a, b)
+}
+
 // otherEndings are those of files that attnx does not write.
 var otherEndings = strings.Fields(".bin .ckpt .csv .engine .gguf .ggml .gz .h5 .html .jpeg .jpg .json .jsonl .keras .md .mlmodel .npy .npz " +
-	".onnx_data .ort .pb .pdf .pkl .pt .pt2 .pth .py .safetensor .tar .tflite .toml .txt .xml .yaml .yml .zip .zst")
+	".model .msgpack .onnx_data .ort .pb .pdf .pkl .pt .pt2 .pth .py .safetensor .tar .tflite .tgz .toml .txt .webp .xml .yaml .yml .zip .zst")
 
 // fitting refuses a name that ends as one of another kind of file does. A folder
 // may be called anything, if a separator or the folder itself shows that it is one.
@@ -120,17 +135,6 @@ func slashHint(what output) string {
 	return ""
 }
 
-// becomesWeights reports whether a file that is put at path would be read as the
-// weights of a Hugging Face folder.
-func becomesWeights(path, folder string) bool {
-	a, err := os.Stat(filepath.Dir(path))
-	if err != nil {
-		return false
-	}
-	b, err := os.Stat(folder)
-	return err == nil && os.SameFile(a, b) && strings.EqualFold(filepath.Base(path), huggingface.WeightsName)
-}
-
 // partsOf returns the files that an argument stands for: itself, the weights
 // beside an ONNX file, the checkpoints of a run, all files of a Hugging Face
 // folder. Models and pictures in such a folder are not read with it; for them
@@ -151,7 +155,7 @@ func partsOf(arg string) []string {
 		}
 	}
 	files := []string{arg}
-	for _, folder := range []string{arg, filepath.Join(arg, "onnx")} {
+	for _, folder := range []string{arg, filepath.Join(arg, onnxFolder)} {
 		entries, _ := os.ReadDir(folder) // whoever reads it says what is wrong with it
 		for _, e := range entries {
 			if !e.IsDir() && kept(e.Name()) {
@@ -215,7 +219,7 @@ func notReferred(path string) error {
 		return err
 	}
 	dir := filepath.Dir(path)
-	for _, folder := range []string{dir, filepath.Join(dir, "onnx")} {
+	for _, folder := range []string{dir, filepath.Join(dir, onnxFolder)} {
 		entries, err := os.ReadDir(folder)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

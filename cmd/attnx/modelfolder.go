@@ -16,13 +16,16 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
+// onnxFolder is where a Hugging Face folder has its ONNX files.
+const onnxFolder = "onnx"
+
 // modelIn returns the path of the model in a folder that export wrote, or
 // another tool that has its names. Any other path is returned as it is.
 func modelIn(path string) string {
 	if !isFolder(path) {
 		return path
 	}
-	for _, name := range []string{"model.onnx", filepath.Join("onnx", "model.onnx")} {
+	for _, name := range []string{"model.onnx", filepath.Join(onnxFolder, "model.onnx")} {
 		file := filepath.Join(path, name)
 		if info, err := os.Lstat(file); err == nil && !info.IsDir() { // a link to one too
 			return file

@@ -12,6 +12,7 @@ import (
 // Outline is what can be told of a model without reading its tensors: enough to
 // decide what a file is made of, not whether it is right.
 type Outline struct {
+	Producer string
 	Metadata []string // the names, as they come
 	Data     []string // the files that hold its initializers' elements, each once
 }
@@ -52,6 +53,8 @@ type span struct{ from, to int64 }
 
 func (s *scanner) model(o *Outline, n protowire.Number, at span) (err error) {
 	switch n {
+	case 2:
+		o.Producer, err = s.text(at)
 	case 7:
 		return s.fields(at, func(n protowire.Number, at span) error {
 			switch n {

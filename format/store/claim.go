@@ -15,12 +15,12 @@ type Target struct {
 	Path string
 	Kind TargetKind
 
-	// Inputs returns the files and folders that the program reads. Replace
-	// returns why the regular file at Path must stay, nil if it may be replaced.
-	// Inputs is asked where anything is at Path, Replace where a file is; nil
-	// stands for no inputs, and for no objection.
-	Inputs  func() []string
-	Replace func() error
+	// Inputs returns the files and folders that the program reads; it is asked
+	// only where anything is at Path. Refuse returns what else speaks against the
+	// place: real is Path with the links in it followed, there is nil if nothing
+	// is there. Both may be nil.
+	Inputs func() []string
+	Refuse func(real string, there fs.FileInfo) error
 }
 
 // TargetKind is what a program writes at a path.
@@ -63,7 +63,7 @@ func (t Target) Claim() (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Kind == NewFile && runKeeps(folder, filepath.Base(t.Path)) {
+	if t.Kind != SameFile && runKeeps(folder, filepath.Base(t.Path)) {
 		return nil, fmt.Errorf("%s: the run in that folder keeps a file of this name: choose another name", t.Path)
 	}
 	if err := t.notInput(info); err != nil {
@@ -76,8 +76,8 @@ func (t Target) Claim() (*Claim, error) {
 	if t.Kind == RunFolder {
 		err = idle(t.Path)
 	}
-	if err == nil && info != nil && info.Mode().IsRegular() && t.Replace != nil {
-		err = t.Replace()
+	if err == nil && t.Refuse != nil {
+		err = t.Refuse(c.Path, info)
 	}
 	if err == nil {
 		err = t.writable(folder, info)
