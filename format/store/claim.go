@@ -59,17 +59,18 @@ func (t Target) Claim() (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := t.folder()
+	real, err := t.real()
 	if err != nil {
 		return nil, err
 	}
-	if t.Kind != SameFile && runKeeps(folder, filepath.Base(t.Path)) {
+	folder, name := filepath.Dir(real), filepath.Base(real)
+	if t.Kind != SameFile && runKeeps(folder, name) {
 		return nil, fmt.Errorf("%s: the run in that folder keeps a file of this name: choose another name", t.Path)
 	}
 	if err := t.notInput(info); err != nil {
 		return nil, err
 	}
-	c := &Claim{Path: filepath.Join(folder, filepath.Base(t.Path))}
+	c := &Claim{Path: real}
 	if err := c.lockAbove(folder); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -110,16 +111,16 @@ func (t Target) free() (there fs.FileInfo, err error) {
 	return there, err
 }
 
-// folder returns the folder that the path lies in, its links followed. Where a
-// run's folder brings its parents with it, that is the nearest one that is there.
-func (t Target) folder() (string, error) {
+// real returns the absolute path, the links in it followed. Where a run's folder
+// brings its parents with it, that is of the first one that is to be made.
+func (t Target) real() (string, error) {
 	if t.Kind == NewFolder || t.Kind == RunFolder { // one that is there may be called "." or be a link
 		if real, err := filepath.EvalSymlinks(t.Path); err == nil {
-			real, err = filepath.Abs(real)
-			return filepath.Dir(real), err
+			return filepath.Abs(real)
 		}
 	}
-	for at := parent(trimSeparators(t.Path)); ; at = parent(at) {
+	path := trimSeparators(t.Path)
+	for at := parent(path); ; path, at = at, parent(at) {
 		real, err := filepath.EvalSymlinks(at)
 		if errors.Is(err, fs.ErrNotExist) {
 			if t.Kind == RunFolder && at != parent(at) {
@@ -133,7 +134,7 @@ func (t Target) folder() (string, error) {
 		if !isDir(real) {
 			return "", fmt.Errorf("%s: %s is not a folder: choose another place", t.Path, at)
 		}
-		return filepath.Abs(real)
+		return filepath.Abs(filepath.Join(real, filepath.Base(path)))
 	}
 }
 

@@ -56,7 +56,7 @@ func notMade(path, folder string, err error) error {
 	if _, missing := os.Stat(folder); errors.Is(missing, fs.ErrNotExist) {
 		return fmt.Errorf("%s: the folder %s does not exist: create it first", path, folder)
 	}
-	return fmt.Errorf("%s: nothing can be written in %s: %w", path, folder, cause(err))
+	return fmt.Errorf("%s: nothing can be written in %s (%w): choose another place", path, folder, cause(err))
 }
 
 // The name of a file that is being written: nothing reads it.
@@ -81,7 +81,7 @@ func replaceable(d files, path string) (fs.FileMode, error) {
 		return 0, fmt.Errorf("%s: it is a folder: name a file in it", path)
 	case info.Mode()&fs.ModeSymlink != 0:
 		// To write through the link and to replace it would both surprise someone.
-		return 0, fmt.Errorf("%s: it is a symbolic link: name the file it points to, or remove it", path)
+		return 0, fmt.Errorf("%s: it is a symbolic link, which is not followed: name the file itself", path)
 	case !info.Mode().IsRegular():
 		return 0, fmt.Errorf("%s: it is %s: name a regular file", path, special(info.Mode()))
 	}

@@ -34,7 +34,10 @@ func SaveFolder(path string, files []File) error {
 	if err != nil {
 		return err
 	}
-	in := parent(path)
+	in, err := filepath.EvalSymlinks(parent(path))
+	if err != nil {
+		return notMade(path, parent(path), err)
+	}
 	temp := tempIn(in)
 	if err := os.Mkdir(temp, 0o777); err != nil {
 		return notMade(path, in, err)
@@ -76,7 +79,7 @@ func vacant(path string) (empty fs.FileInfo, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, cause(err))
 	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, fmt.Errorf("%s: it is a symbolic link: name the folder it points to, or remove it", path)
+		return nil, fmt.Errorf("%s: it is a symbolic link, which is not followed: name the folder itself", path)
 	case !info.IsDir():
 		return nil, fmt.Errorf("%s: it exists and is not a folder: choose another name", path)
 	}
