@@ -1,17 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/export"
-	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
@@ -50,7 +45,8 @@ func convertCommand(s streams) *cobra.Command {
 		Long: `Turn a model from one form into another. IN is a checkpoint, a run's folder, a
 Hugging Face GPT-2 folder (one file or shards) or an ONNX file; OUT is a
 checkpoint if its name ends with .safetensors, else a new folder in Hugging
-Face's layout: config.json, model.safetensors, tokenizer.json.
+Face's layout: config.json, model.safetensors, tokenizer.json. Of another tool's ONNX
+file the weights are taken, and the configuration and tokenizer beside it.
 
 A checkpoint holds float32. --dtype writes a folder in a smaller type, and the
 rounding is told: how many weights changed, and by how much at most.`,
@@ -123,6 +119,9 @@ rounding is told: how many weights changed, and by how much at most.`,
 // readAny reads a model in any form. The rounding is that of weights that were
 // not float32.
 func readAny(path string, s streams, load loader) (*model.Checkpoint, format.Rounding, error) {
+	if file := modelIn(path); file != path && huggingface.IsFolder(path) && !huggingface.HasWeights(path) {
+		return readONNX(file, s)
+	}
 	if huggingface.IsFolder(path) {
 		return readFolder(path, s)
 	}
@@ -136,117 +135,9 @@ func readAny(path string, s streams, load loader) (*model.Checkpoint, format.Rou
 			return nil, format.Rounding{}, err
 		}
 		if kind == onnxFile {
-			return readONNX(to)
+			return readONNX(to, s)
 		}
 	}
 	c, _, err := loadCheckpoint(path, s, load)
 	return c, format.Rounding{}, err
-}
-
-// readONNX takes a model out of an ONNX file: the weights are the initializers
-// of their names, the configuration is in the metadata of a file of ours, or in
-// the config.json beside one of another tool.
-func readONNX(path string) (*model.Checkpoint, format.Rounding, error) {
-	var rounding format.Rounding
-	m, err := readModel(path)
-	if err != nil {
-		return nil, rounding, err
-	}
-	if m.Metadata[export.MetaWeightsSHA256] != "" { // ours; other tools do not say what their weights were
-		verified, err := verifyWeights(path, m)
-		if err == nil {
-			err = verified()
-		}
-		if err != nil {
-			return nil, rounding, err
-		}
-	}
-	config, err := configOf(m, path)
-	if err != nil {
-		return nil, rounding, err
-	}
-	if n := len(m.Graph.Initializers); config.Layers > n {
-		return nil, rounding, fmt.Errorf("%s: n_layer is %d, the file has %d initializers", path, config.Layers, n)
-	}
-	g, err := model.Build(config)
-	if err != nil {
-		return nil, rounding, err
-	}
-	initializers := map[string]*onnx.Tensor{}
-	for _, t := range m.Graph.Initializers {
-		initializers[strings.TrimPrefix(t.Name, "transformer.")] = t
-	}
-	c := &model.Checkpoint{Config: config, Tokenizer: []byte(m.Metadata[model.MetaTokenizer])}
-	if _, ours := m.Metadata[model.MetaConfig]; ours {
-		c.Special, err = model.SpecialIn(m.Metadata, config.Vocab)
-	} else {
-		c.Special, err = huggingface.ReadSpecial(filepath.Dir(path), config, c.Tokenizer)
-	}
-	if err != nil {
-		return nil, rounding, fmt.Errorf("%s: %w", path, err)
-	}
-	for _, p := range g.Params {
-		t := initializers[p.Name]
-		if t == nil {
-			return nil, rounding, fmt.Errorf("%s: it has no initializer %q: convert a file of the profile plain or cache without --quantize, whose weights keep their names and shapes", path, p.Name)
-		}
-		dtype, known := onnxTypes[t.DataType]
-		if !known {
-			return nil, rounding, fmt.Errorf("%s: initializer %q is of type %s, a weight wants a floating-point type", path, t.Name, t.DataType)
-		}
-		want, _ := p.Shape.Numbers()
-		x := format.Tensor{Name: p.Name, DType: dtype}
-		for _, d := range t.Dims {
-			x.Shape = append(x.Shape, int(d))
-		}
-		if fmt.Sprint(x.Shape) != fmt.Sprint(want) {
-			return nil, rounding, fmt.Errorf("%s: initializer %q is %v, the configuration wants %v: convert a file of the profile plain", path, t.Name, x.Shape, want)
-		}
-		if x.Data, err = t.Load(filepath.Dir(path)); err != nil {
-			return nil, rounding, fmt.Errorf("%s: %w", path, err)
-		}
-		wide, r, err := x.Convert(format.Float32)
-		if err != nil {
-			return nil, rounding, fmt.Errorf("%s: %w", path, err)
-		}
-		rounding.Add(r)
-		c.Weights = append(c.Weights, wide)
-	}
-	return c, rounding, nil
-}
-
-// onnxTypes are the types that a weight may have.
-var onnxTypes = map[onnx.DataType]format.DType{
-	onnx.Float: format.Float32, onnx.Double: format.Float64, onnx.Float16: format.Float16, onnx.BFloat16: format.BFloat16,
-}
-
-// configOf returns the configuration of the model in an ONNX file.
-func configOf(m *onnx.Model, path string) (model.Config, error) {
-	if text, ok := m.Metadata[model.MetaConfig]; ok {
-		c, err := model.ParseConfig(text)
-		if err != nil {
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-		return c, err
-	}
-	beside := filepath.Join(filepath.Dir(path), "config.json")
-	info, err := os.Lstat(beside)
-	if errors.Is(err, fs.ErrNotExist) {
-		return model.Config{}, fmt.Errorf("%s: it does not say what network it is, and there is no config.json beside it", path)
-	}
-	if err != nil {
-		return model.Config{}, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > 1<<20 {
-		return model.Config{}, fmt.Errorf("%s: it is no regular file of at most 1 MiB", beside)
-	}
-	text, err := os.ReadFile(beside)
-	if err != nil {
-		return model.Config{}, err
-	}
-	c, err := huggingface.ParseConfig(text)
-	if err != nil {
-		err = fmt.Errorf("%s: %w", beside, err)
-	}
-	return c, err
 }

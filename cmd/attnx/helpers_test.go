@@ -171,7 +171,15 @@ var spoiledModels = map[string]func(*onnx.Model){
 		config := strings.Replace(m.Metadata[model.MetaConfig], `"n_positions":8`, `"n_positions":64`, 1)
 		m.Metadata[model.MetaConfig] = config
 	},
-	"no-metadata": func(m *onnx.Model) { m.Metadata = nil },
+	"own-head":      ownHead,
+	"hidden-head":   hiddenHead,
+	"equal-head":    func(m *onnx.Model) { headNamed(m, "lm_head.weight") },
+	"folded-head":   func(m *onnx.Model) { foldedHead(m) },
+	"gemm-head":     gemmHead,
+	"head-bias":     headBias,
+	"own-embedding": ownEmbedding,
+	"pytorch-names": pytorchNames,
+	"no-metadata":   func(m *onnx.Model) { m.Metadata = nil },
 	"swapped-tokens": func(m *onnx.Model) {
 		text := m.Metadata[model.MetaTokenizer]
 		text = regexp.MustCompile(`"w": ?(\d+)`).ReplaceAllString(text, `"@":$1`)

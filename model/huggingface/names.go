@@ -26,8 +26,9 @@ var wrappers = []string{"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpo
 // of transformers, of Lightning, of PEFT, of TRL.
 var bodies = []string{"transformer", "model", "base_model", "pretrained_model"}
 
-// networkName returns the name that a graph has for a weight of a file.
-func networkName(arch, name string) string {
+// NetworkName returns the name that a network of an architecture has for a weight
+// of a file of PyTorch or ONNX.
+func NetworkName(arch, name string) string {
 	if arch != model.GPT2 {
 		return name
 	}

@@ -22,20 +22,8 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 		return nil, Report{}, err
 	}
 	defer d.close()
-	text, err := d.read(configName, maxConfig)
+	c, untied, notes, err := d.about()
 	if err != nil {
-		return nil, Report{}, err
-	}
-	config, err := parseConfig(text)
-	if err != nil {
-		return nil, Report{}, d.errorf(configName, "%w", err)
-	}
-	c := &model.Checkpoint{Config: config.Config}
-	var note string
-	if c.Tokenizer, note, err = d.tokenizer(); err != nil {
-		return nil, Report{}, err
-	}
-	if c.Special, err = d.special(c.Config, c.Tokenizer); err != nil {
 		return nil, Report{}, err
 	}
 	shards, err := d.openShards()
@@ -44,11 +32,44 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 		return nil, Report{}, err
 	}
 	var done Report
-	if c.Weights, done, err = d.weights(config, shards); err != nil {
+	if c.Weights, done, err = d.weights(config{c.Config, untied}, shards); err != nil {
 		return nil, Report{}, err
 	}
-	if note != "" {
-		done.Notes = append(done.Notes, filepath.Join(path, note))
-	}
+	done.Notes = append(notes, done.Notes...)
 	return c, done, nil
+}
+
+// ReadAbout returns what Read does, without the weights, and the notes of its
+// Report. Where they are is no matter: in an ONNX file beside, for instance.
+func ReadAbout(path string) (c *model.Checkpoint, notes []string, err error) {
+	d, err := openFolder(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.close()
+	c, _, notes, err = d.about()
+	return c, notes, err
+}
+
+// about returns the model of the folder without its weights, and whether its
+// configuration asks for a head of its own.
+func (d *folder) about() (c *model.Checkpoint, untied bool, notes []string, err error) {
+	text, err := d.read(configName, maxConfig)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	config, err := parseConfig(text)
+	if err != nil {
+		return nil, false, nil, d.errorf(configName, "%w", err)
+	}
+	c = &model.Checkpoint{Config: config.Config}
+	var note string
+	if c.Tokenizer, note, err = d.tokenizer(); err != nil {
+		return nil, false, nil, err
+	}
+	if note != "" {
+		notes = append(notes, filepath.Join(d.path, note))
+	}
+	c.Special, err = d.special(c.Config, c.Tokenizer)
+	return c, config.untied, notes, err
 }

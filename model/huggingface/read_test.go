@@ -347,7 +347,7 @@ func TestNoWeights(t *testing.T) {
 		"tf_model.h5":                       "from_tf=True",
 		"flax_model.msgpack":                "from_flax=True",
 		"model.gguf":                        "GGUF",
-		"model.onnx":                        "it is an ONNX file",
+		"model.onnx":                        "convert it into one",
 		"model.fp16.safetensors":            "it is not named model.safetensors",
 		"model.safetensors.index.fp16.json": "it is not named model.safetensors",
 		"adapter_model.safetensors":         "merge_and_unload",

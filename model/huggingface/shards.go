@@ -2,6 +2,8 @@ package huggingface
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/attnx/attnx/format"
@@ -28,6 +30,16 @@ func (d *folder) openShards() ([]shard, error) {
 		return d.openIndexed()
 	}
 	return nil, d.noWeights()
+}
+
+// HasWeights reports whether a folder has weights that Read looks at.
+func HasWeights(path string) bool {
+	for _, name := range []string{WeightsName, indexName} {
+		if _, err := os.Lstat(filepath.Join(path, name)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *folder) openShard(name string) (shard, error) {

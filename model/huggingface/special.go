@@ -20,7 +20,7 @@ const (
 	padID   = "pad_token_id"
 )
 
-// ReadSpecial returns the special ids and tokens of a folder that holds a model
+// special returns the special ids and tokens of a folder that holds a model
 // of configuration c with a tokenizer.json, which may be empty. It decides as
 // transformers 5 does:
 //
@@ -34,15 +34,6 @@ const (
 //     tokenizer has <|endoftext|> where they say nothing.
 //
 // It returns nil for a network "simple" of which no file says anything.
-func ReadSpecial(path string, c model.Config, tokenizer []byte) (*model.Special, error) {
-	d, err := openFolder(path)
-	if err != nil {
-		return nil, err
-	}
-	defer d.close()
-	return d.special(c, tokenizer)
-}
-
 func (d *folder) special(c model.Config, tokenizer []byte) (*model.Special, error) {
 	s, err := d.generationIDs(c)
 	if err != nil || s == nil {
@@ -52,7 +43,9 @@ func (d *folder) special(c model.Config, tokenizer []byte) (*model.Special, erro
 	return s, err
 }
 
-// GenerationIDs returns what ReadSpecial does, without the tokens.
+// GenerationIDs returns the special ids of a folder that holds a model of
+// configuration c: those of generation_config.json, and where the folder has none
+// those of config.json.
 func GenerationIDs(path string, c model.Config) (*model.Special, error) {
 	d, err := openFolder(path)
 	if err != nil {

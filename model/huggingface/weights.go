@@ -66,7 +66,7 @@ func (d *folder) sources(c model.Config, shards []shard, done *Report) (map[stri
 	out := map[string]source{}
 	for _, s := range shards {
 		for _, t := range s.Tensors() {
-			name := networkName(c.Arch, t.Name)
+			name := NetworkName(c.Arch, t.Name)
 			if c.Arch == model.GPT2 && isMask(name, c.Layers) {
 				continue
 			}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+)
+
+// embeddingName is the network's name of the token embedding, (V,C), which is
+// the head of a GPT-2 too.
+const embeddingName = "wte.weight"
+
+// checkEmbedding refuses the GPT-2 of an ONNX file in which something else than
+// the token embedding gives the logits, or turns ids into vectors: whatever the
+// tables are called, they are followed from the logits and from the ids.
+func checkEmbedding(path string, m *onnx.Model, c *model.Checkpoint) error {
+	if c.Config.Arch != model.GPT2 {
+		return nil
+	}
+	embedding := c.Weights[slices.IndexFunc(c.Weights, func(t format.Tensor) bool { return t.Name == embeddingName })]
+	flow := newFlow(m.Graph)
+	head, err := flow.head()
+	if err != nil {
+		return fmt.Errorf("%s: %w: whether the head is the token embedding cannot be seen", path, err)
+	}
+	if head.name == "" {
+		return fmt.Errorf("%s: the head is computed, not an initializer: whether it is the token embedding cannot be seen", path)
+	}
+	same, err := flow.equal(path, head, embedding)
+	if err != nil {
+		return err
+	}
+	if !same {
+		return fmt.Errorf("%s: initializer %q gives the logits and differs from the token embedding: the model has a head of its own, and here the head is always the token embedding", path, head.name)
+	}
+	for _, table := range flow.tables() {
+		if same, err := flow.equal(path, table, embedding); err != nil || !same {
+			if err == nil {
+				err = fmt.Errorf("%s: ids are looked up in initializer %q, which differs from %s: the model has an embedding and a head that differ", path, table.name, embeddingName)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// flow follows values through a graph.
+type flow struct {
+	graph        *onnx.Graph
+	producers    map[string]*onnx.Node
+	initializers map[string]*onnx.Tensor
+}
+
+func newFlow(g *onnx.Graph) flow {
+	f := flow{g, map[string]*onnx.Node{}, map[string]*onnx.Tensor{}}
+	for _, n := range g.Nodes {
+		for _, out := range n.Outputs {
+			f.producers[out] = n
+		}
+	}
+	for _, t := range g.Initializers {
+		f.initializers[t.Name] = t
+	}
+	return f
+}
+
+// matrix is an initializer, as it is or transposed. Without a name it is none.
+type matrix struct {
+	name       string
+	transposed bool
+}
+
+// reshaping are the operators that change type, shape or place of what they get
+// first, and no value.
+var reshaping = []string{"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather"}
+
+// head returns the matrix (C,V) that the last hidden vectors are multiplied
+// with to give the logits.
+func (f flow) head() (matrix, error) {
+	if len(f.graph.Outputs) == 0 {
+		return matrix{}, fmt.Errorf("it has no outputs")
+	}
+	value := f.graph.Outputs[0].Name
+	for _, o := range f.graph.Outputs {
+		if o.Name == "logits" {
+			value = o.Name
+		}
+	}
+	for range f.graph.Nodes {
+		n := f.producers[value]
+		switch {
+		case n == nil || len(n.Inputs) == 0:
+			return matrix{}, fmt.Errorf("nothing gives the logits")
+		case slices.Contains(reshaping, n.Op):
+			value = n.Inputs[0]
+		case plainProduct(n):
+			m := f.source(n.Inputs[1])
+			if intOf(n, "transB") != 0 {
+				m.transposed = !m.transposed
+			}
+			return m, nil
+		default:
+			return matrix{}, fmt.Errorf("a node %s gives the logits, which should be a product with the head alone", n.Op)
+		}
+	}
+	return matrix{}, fmt.Errorf("its nodes are a cycle")
+}
+
+// plainProduct reports whether a node multiplies two matrices and does nothing
+// else.
+func plainProduct(n *onnx.Node) bool {
+	switch n.Op {
+	case "MatMul":
+		return len(n.Inputs) == 2
+	case "Gemm":
+		return (len(n.Inputs) == 2 || len(n.Inputs) == 3 && n.Inputs[2] == "") && floatOf(n, "alpha", 1) == 1 && intOf(n, "transA") == 0
+	case "FusedMatMul":
+		return len(n.Inputs) == 2 && floatOf(n, "alpha", 1) == 1 && intOf(n, "transA") == 0 && intOf(n, "transBatchA") == 0 && intOf(n, "transBatchB") == 0
+	}
+	return false
+}
+
+// source returns the initializer behind a value.
+func (f flow) source(value string) (m matrix) {
+	for range len(f.graph.Nodes) + 1 {
+		if _, ok := f.initializers[value]; ok {
+			m.name = value
+			return m
+		}
+		n := f.producers[value]
+		switch {
+		case n == nil || len(n.Inputs) == 0:
+			return matrix{}
+		case n.Op == "Transpose":
+			m.transposed = !m.transposed
+		case n.Op != "Identity" && n.Op != "Cast":
+			return matrix{}
+		}
+		value = n.Inputs[0]
+	}
+	return matrix{}
+}
+
+// tables returns the initializers in which input_ids are looked up.
+func (f flow) tables() (out []matrix) {
+	for _, n := range f.graph.Nodes {
+		if n.Op != "Gather" || len(n.Inputs) != 2 || !f.isIDs(n.Inputs[1]) {
+			continue
+		}
+		m := f.source(n.Inputs[0])
+		m.transposed = !m.transposed // equal compares with (C,V)
+		if m.name != "" {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// isIDs reports whether a value is input_ids in another type or shape.
+func (f flow) isIDs(value string) bool {
+	for range len(f.graph.Nodes) + 1 {
+		if value == "input_ids" {
+			return true
+		}
+		n := f.producers[value]
+		if n == nil || len(n.Inputs) == 0 || !slices.Contains(reshaping, n.Op) {
+			return false
+		}
+		value = n.Inputs[0]
+	}
+	return false
+}
+
+// equal reports whether a matrix (C,V) is the token embedding (V,C), transposed,
+// bit for bit in float32.
+func (f flow) equal(path string, m matrix, embedding format.Tensor) (bool, error) {
+	t, _, err := loadInitializer(path, f.initializers[m.name])
+	if err != nil {
+		return false, err
+	}
+	v, c := embedding.Shape[0], embedding.Shape[1]
+	if m.transposed {
+		return slices.Equal(t.Shape, []int{v, c}) && bytes.Equal(t.Data, embedding.Data), nil
+	}
+	if !slices.Equal(t.Shape, []int{c, v}) {
+		return false, nil
+	}
+	const size = 4 // bytes of a float32
+	for row := range v {
+		for column := range c {
+			a, b := t.Data[(column*v+row)*size:], embedding.Data[(row*c+column)*size:]
+			if !bytes.Equal(a[:size], b[:size]) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+func attributeOf(n *onnx.Node, name string) *onnx.Attribute {
+	if i := slices.IndexFunc(n.Attributes, func(a onnx.Attribute) bool { return a.Name == name }); i >= 0 {
+		return &n.Attributes[i]
+	}
+	return nil
+}
+
+func intOf(n *onnx.Node, name string) int64 {
+	if a := attributeOf(n, name); a != nil {
+		return a.Int
+	}
+	return 0
+}
+
+func floatOf(n *onnx.Node, name string, absent float32) float32 {
+	if a := attributeOf(n, name); a != nil {
+		return a.Float
+	}
+	return absent
+}
