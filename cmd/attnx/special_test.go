@@ -115,10 +115,11 @@ func TestSpelledSpecial(t *testing.T) {
 	c, path := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
 	folder := filepath.Join(t.TempDir(), "folder")
 	attnx(t, exitOK, "convert", path, "-o", folder)
-	got, err := huggingface.ReadSpecial(folder, c.Config, c.Tokenizer)
+	about, _, err := huggingface.ReadAbout(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := about.Special
 	end := int64(c.Config.Vocab - 1) // Train puts it last
 	if !slices.Equal(got.End, []int64{end}) || got.Tokens.End != tokens.EndOfText {
 		t.Errorf("a folder of it says %+v", got)
