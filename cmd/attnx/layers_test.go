@@ -38,9 +38,10 @@ var layers = map[string][]string{
 	"cmd/attnx":         nil, // wires the rooms together: may import all of them, and nothing imports it
 }
 
-// single is the one package that may import a dependency.
+// single is the one package that may import a dependency. Gorgonia has two: the
+// engine, and the machine on which onnx-go's graphs run.
 var single = map[string]string{
-	"gorgonia.org/gorgonia":            "model/train",
+	"gorgonia.org/gorgonia":            "model/train runtime/onnxgo",
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
 	"github.com/spf13/cobra":           "cmd/attnx",
@@ -83,7 +84,7 @@ func TestLayers(t *testing.T) {
 				}
 			}
 			for dep, owner := range single {
-				if strings.HasPrefix(imp, dep) && room != owner {
+				if strings.HasPrefix(imp, dep) && !slices.Contains(strings.Fields(owner), room) {
 					t.Errorf("%s imports %s: only %s may", room, imp, owner)
 				}
 			}

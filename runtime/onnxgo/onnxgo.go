@@ -92,7 +92,11 @@ func carrier(m *onnx.Model, name string) (onnx.DataCarrier, error) {
 // many a graph, into an error.
 func recovered(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("onnx-go: %v", r)
+		text := fmt.Sprint(r)
+		if text == "<nil>" {
+			text = "it gave up on the file and did not say why"
+		}
+		*err = fmt.Errorf("onnx-go: %s", text)
 	}
 }
 
@@ -162,6 +166,15 @@ func (s *Session) run() error {
 	if !s.ran {
 		firstRun.Lock()
 		defer firstRun.Unlock()
+		g, err := s.backend.GetExprGraph()
+		if err != nil {
+			return err
+		}
+		m, err := newMachine(g)
+		if err != nil {
+			return err
+		}
+		s.backend.SetVM(m)
 		s.ran = true
 	}
 	return s.backend.Run()
