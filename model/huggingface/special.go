@@ -1,6 +1,7 @@
 package huggingface
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -205,12 +206,8 @@ func (d *folder) specialTokens(c model.Config, tokenizer []byte) (s model.Specia
 	if err != nil {
 		return s, d.errorf(tokenizerConfigName, "%w", err)
 	}
-	if gpt2Tokenizers[class] {
-		if t, err := tokens.Parse(tokenizer); err == nil {
-			if _, ok := t.EndOfText(); ok {
-				s.Begin, s.End, s.Unknown = tokens.EndOfText, tokens.EndOfText, tokens.EndOfText
-			}
-		}
+	if gpt2Tokenizers[class] && hasEndOfText(tokenizer) {
+		s.Begin, s.End, s.Unknown = tokens.EndOfText, tokens.EndOfText, tokens.EndOfText
 	}
 	if err := about.tokensInto(&s); err != nil {
 		return s, d.errorf(tokenizerConfigName, "%w", err)
@@ -230,6 +227,20 @@ func (d *folder) specialTokens(c model.Config, tokenizer []byte) (s model.Specia
 
 // gpt2Tokenizers are the names of the class of tokenizer that has tokens of its own.
 var gpt2Tokenizers = map[string]bool{"GPT2Tokenizer": true, "GPT2TokenizerFast": true}
+
+// hasEndOfText reports whether a tokenizer.json, of whatever kind, has
+// <|endoftext|>: nearly all write it so, and Parse sees the others.
+func hasEndOfText(tokenizer []byte) bool {
+	if bytes.Contains(tokenizer, []byte(`"`+tokens.EndOfText+`"`)) {
+		return true
+	}
+	t, err := tokens.Parse(tokenizer)
+	if err != nil {
+		return false
+	}
+	_, ok := t.EndOfText()
+	return ok
+}
 
 // tokenizerClass returns the class that transformers makes a tokenizer of: what
 // tokenizer_config.json says, then config.json, then that of the architecture.
