@@ -103,8 +103,9 @@ func becomesInput(real, folder string) bool {
 }
 
 // otherEndings are those of files that attnx does not write.
-var otherEndings = strings.Fields(".bin .ckpt .csv .engine .gguf .ggml .gz .h5 .html .jpeg .jpg .json .jsonl .keras .md .mlmodel .npy .npz " +
-	".model .msgpack .onnx_data .ort .pb .pdf .pkl .pt .pt2 .pth .py .safetensor .tar .tflite .tgz .toml .txt .webp .xml .yaml .yml .zip .zst")
+var otherEndings = strings.Fields(".arrow .bin .ckpt .csv .db .dlc .engine .gguf .ggml .gif .go .gz .h5 .html .ipynb .joblib .jpeg .jpg .json .jsonl " +
+	".keras .llamafile .log .mar .md .mlmodel .mlpackage .model .msgpack .nemo .npy .npz .onnx_data .ort .params .parquet .pb .pdf .pickle .pkl " +
+	".plan .pt .pt2 .pte .pth .py .safetensor .sh .tar .tflite .tgz .toml .trt .tsv .txt .webp .xml .yaml .yml .zip .zst")
 
 // fitting refuses a name that ends as one of another kind of file does. A folder
 // may be called anything, if a separator or the folder itself shows that it is one.
