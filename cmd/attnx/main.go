@@ -107,6 +107,9 @@ func command(s streams) *cobra.Command {
 ONNX, runs the export in ONNX Runtime and onnx-go, and checks every runtime
 against a float64 oracle.
 
+No command writes over what it reads, over the files of a run, or over a file
+that attnx did not write.
+
 Exit codes: 0 done, 1 a check did not pass, 2 the command line, a file or this
 machine did not allow the work, 130 stopped by Ctrl-C.`,
 		Example:       "  attnx quickstart",
