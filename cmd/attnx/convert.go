@@ -44,9 +44,10 @@ func convertCommand(s streams) *cobra.Command {
 		Short: "Convert between checkpoints, Hugging Face folders and ONNX files",
 		Long: `Turn a model from one form into another. IN is a checkpoint, a run's folder, a
 Hugging Face GPT-2 folder (one file or shards) or an ONNX file; OUT is a
-checkpoint if its name ends with .safetensors, else a new folder in Hugging
-Face's layout: config.json, model.safetensors, tokenizer.json. Of another tool's ONNX
-file the weights are taken, and the configuration and tokenizer beside it.
+checkpoint if its name ends with .safetensors, otherwise a new folder in Hugging
+Face's layout: config.json, model.safetensors, tokenizer.json. From the ONNX
+file of another tool convert takes the weights, and the configuration and the
+tokenizer beside it.
 
 A checkpoint holds float32. --dtype writes a folder in a smaller type, and the
 rounding is told: how many weights changed, and by how much at most.`,
