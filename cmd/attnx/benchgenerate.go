@@ -57,7 +57,7 @@ to give the weights, over that of a run: its bandwidth is measured before and
 after, by reading 512 MiB on all cores (on CUDA by reading and writing 512 MiB).
 No share is printed where the weights came faster than that: the machine was
 busy, or they fit into a cache.`,
-		Example: "  attnx bench generate models/go\n  attnx bench generate --preset gpt2 --fuse ort --json",
+		Example: "  attnx bench generate model\n  attnx bench generate --preset gpt2 --fuse ort --json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 == cmd.Flags().Changed("preset") {
 				return fmt.Errorf("name one model, or a network with --preset: see `%s --help`", cmd.CommandPath())

@@ -43,7 +43,7 @@ Profiles:
          runtime can train with it
 
 ` + folderHelp,
-		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat\n  attnx export runs/go -o models/go/",
+		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat\n  attnx export runs/go -o model/",
 		Args:    oneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" && to.triton == "" {

@@ -301,6 +301,27 @@ func writeTo(path string, write func(io.Writer) error) error {
 	return os.WriteFile(path, b.Bytes(), 0o666)
 }
 
+// examples COMMAND...: the examples in the help of these commands work as they
+// stand; 1, which says that a check did not pass, is an answer too.
+func examples(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: examples command...")
+	}
+	root := command(newStreams(nil, io.Discard, io.Discard))
+	for _, name := range args {
+		cmd, _, err := root.Find(strings.Fields(name))
+		ts.Check(err)
+		for _, line := range strings.Split(strings.ReplaceAll(cmd.Example, "\\\n", " "), "\n") {
+			ts.Logf("%s", line)
+			err := ts.Exec("sh", "-c", "echo the | "+line) // one of them reads its prompt
+			if exit := new(exitError); errors.As(err, exit) && (*exit).ExitCode() == exitMismatch {
+				continue
+			}
+			ts.Check(err)
+		}
+	}
+}
+
 var nextSteps = regexp.MustCompile(`(?m)^ *(attnx .*)$`)
 
 // shell FILE runs the attnx commands that a text (a file, stdout or README)

@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"clash":       clash,
 			"hold":        hold,
 			"shell":       shell,
+			"examples":    examples,
 			"whynot":      func(ts *testscript.TestScript, _ bool, _ []string) { ts.Logf("no ONNX Runtime: %v", missing) },
 		},
 		RequireUniqueNames: true,
