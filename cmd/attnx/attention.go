@@ -21,10 +21,10 @@ func attentionCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attention CHECKPOINT --text TEXT",
 		Short: "Show what each token of a sentence looks at",
-		Long: `Show the attention scores of a sentence after softmax: one row for each token
-that looks, one column for each token looked at, computed in float64. Without
---layer and --head all of them are shown. With -o they are drawn into a picture
-instead, with a row for each layer and a column for each head.
+		Long: `Show the attention scores of a sentence after softmax, computed in float64: one
+row for each token that looks, one column for each token looked at. Without
+--layer and --head, the maps of all heads are shown. With -o they are drawn
+into a picture instead, with a row for each layer and a column for each head.
 
 Characters that a PNG's font lacks are written as escapes such as \u65e5; an
 SVG has them as they are.`,

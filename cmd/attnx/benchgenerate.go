@@ -50,11 +50,11 @@ func benchGenerateCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate [CHECKPOINT|ONNX|FOLDER]",
 		Short: "Measure prefill and decoding with a cache",
-		Long: `Measure how fast a model goes on with prompts of random ids: all of a prompt at
-once, then a token a run. Without a model --preset measures a network with
-random weights. Times are medians. The share is the time that the memory takes
-to give the weights, over that of a run: its bandwidth is measured before and
-after, by reading 512 MiB on all cores (on CUDA by reading and writing 512 MiB).
+		Long: `Measure how fast a model continues prompts of random ids: the whole prompt at
+once, then one token a run. Without a model, --preset measures a network with
+random weights. Times are medians. The share is the time in which the memory
+delivers the weights, over the time of a run. The bandwidth is measured before
+and after by reading 512 MiB on all cores (on CUDA by reading and writing it).
 No share is printed where the weights came faster than that: the machine was
 busy, or they fit into a cache.`,
 		Example: "  attnx bench generate model\n  attnx bench generate --preset gpt2 --fuse ort --json",

@@ -44,9 +44,10 @@ func benchTrainCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Measure training steps",
-		Long: `Measure training steps: loss, gradient, clipping and AdamW. Times are medians;
-the share is that of the speed of a matrix product of 1024 x 1024 x 1024, which
-ONNX Runtime computes in the same run.`,
+		Long: `Measure training steps: loss, gradient, clipping and AdamW. Times are medians.
+The share compares a step with a matrix product of 1024 x 1024 x 1024 that ONNX
+Runtime computes in the same run. No share is printed where the step was the
+faster one: the machine was busy while the product was measured.`,
 		Example: "  attnx bench train --preset nano,small\n  attnx bench train --preset nano --engine gorgonia,ort --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -40,9 +40,9 @@ func checkpointsCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "checkpoints RUN",
 		Short: "List the checkpoints of a run: steps, losses, sizes, state",
-		Long: `List the checkpoints in a run's folder. The state is what header and seal tell,
-which is whether a file was written to its end; attnx verify-seal reads the rest
-too. "set aside" are files that were not whole when the run was taken up again.`,
+		Long: `List the checkpoints in a run's folder. The state is read from header and seal:
+they show whether a file was written to its end. attnx verify-seal reads the
+rest too. Files that are "set aside" were not whole when the run was resumed.`,
 		Example: "  attnx checkpoints runs/go",
 		Args:    oneArg("run"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -41,10 +41,10 @@ func diffCommand(s streams) *cobra.Command {
 		Use:   "diff A B",
 		Short: "Show in which tensors two checkpoints differ, and by how much",
 		Long: `Compare two checkpoints or safetensors files tensor by tensor. Where both are
-sealed the seals tell which tensors differ, whatever the size of the files;
---values reads those and tells by how much. (Whether a file still is what its
-seal says, verify-seal tells.) A run's folder stands for its newest
-checkpoint, RUN/best for its best.
+sealed, the seals show which tensors differ, whatever the size of the files;
+--values reads those tensors and reports by how much they differ. (verify-seal
+checks whether a file still is what its seal says.) A run's folder means its
+newest checkpoint, RUN/best its best.
 
 Exit codes: 0 they are equal, 1 they differ.`,
 		Example: "  attnx diff runs/go/best runs/go --values",
@@ -105,7 +105,7 @@ Exit codes: 0 they are equal, 1 they differ.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&values, "values", false, "read the tensors that differ and tell by how much")
+	cmd.Flags().BoolVar(&values, "values", false, "read the tensors that differ and report by how much")
 	jsonFlag(cmd, &asJSON, comparison{})
 	return cmd
 }

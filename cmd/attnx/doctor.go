@@ -30,7 +30,7 @@ func doctorCommand(s streams) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "doctor",
-		Short:   "Say what is on this machine and how to get what is missing",
+		Short:   "Report what is on this machine and how to get what is missing",
 		Example: "  attnx doctor",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -168,7 +168,7 @@ func aCommand(cmd *cobra.Command, args []string) error {
 // noArgs is for commands that take flags only.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%q is one word too many: see `%s --help`", args[0], cmd.CommandPath())
+		return fmt.Errorf("unexpected argument %q: see `%s --help`", args[0], cmd.CommandPath())
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return fmt.Errorf("%d files are named, %s wants one %s: see `%[2]s --help`", len(args), cmd.CommandPath(), what)
+			return fmt.Errorf("%d files are named, %s expects one %s: see `%[2]s --help`", len(args), cmd.CommandPath(), what)
 		}
 		return nil
 	}
@@ -187,7 +187,7 @@ func oneArg(what string) cobra.PositionalArgs {
 func nArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return fmt.Errorf("%d %s are named, %s wants %d: see `%[3]s --help`", len(args), what, cmd.CommandPath(), n)
+			return fmt.Errorf("%d %s are named, %s expects %d: see `%[3]s --help`", len(args), what, cmd.CommandPath(), n)
 		}
 		return nil
 	}

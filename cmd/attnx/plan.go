@@ -32,7 +32,7 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 		return err
 	}
 	if len(files) != 1 {
-		return fmt.Errorf("--plan wants one ONNX file and no checkpoint, %d files are named: see `%s --help`", len(files), cmd.CommandPath())
+		return fmt.Errorf("--plan expects one ONNX file and no checkpoint, %d files are named: see `%s --help`", len(files), cmd.CommandPath())
 	}
 	files[0] = modelIn(files[0])
 	if _, err := expect(files[0], "an ONNX file", onnxFile); err != nil {
