@@ -20,7 +20,8 @@ import (
 
 // Field numbers of onnx.proto.
 const (
-	modelGraph = 7 // ModelProto.graph
+	modelGraph    = 7 // ModelProto
+	modelFunction = 25
 
 	graphNode              = 1 // GraphProto
 	graphInitializer       = 5
@@ -55,9 +56,18 @@ var errNotONNX = errors.New("not a valid ONNX model")
 // declared reads what a model file of the given size takes and gives.
 func declared(r io.ReaderAt, size int64) (signature, error) {
 	var s signature
+	r = &window{r: r}
 	stored := make(map[string]bool) // weights; up to IR 3 they are listed among the inputs as well
 	tables := newLookups()
 	err := fields(r, 0, size, func(f field) error {
+		if f.num == modelFunction && f.bytes {
+			return fields(r, f.off, f.end, func(f field) error {
+				if f.num != functionNode || !f.bytes {
+					return nil
+				}
+				return readNode(r, f.off, f.end, 1, func(n node, _ int) error { return checkDivisors(n) })
+			})
+		}
 		if f.num != modelGraph || !f.bytes {
 			return nil
 		}
@@ -67,7 +77,12 @@ func declared(r io.ReaderAt, size int64) (signature, error) {
 			}
 			switch f.num {
 			case graphNode:
-				tables.node(r, f.off, f.end)
+				return readNode(r, f.off, f.end, 0, func(n node, depth int) error {
+					if depth == 0 {
+						tables.node(n)
+					}
+					return checkDivisors(n)
+				})
 			case graphInitializer:
 				name, shape, err := readTensor(r, f.off, f.end)
 				stored[name], tables.shapes[name] = true, shape
@@ -126,6 +141,31 @@ func declared(r io.ReaderAt, size int64) (signature, error) {
 		return signature{}, fmt.Errorf("%d inputs and %d outputs: a model needs one of each", len(s.inputs), len(s.outputs))
 	}
 	return s, nil
+}
+
+// window reads a file in pieces, because declarations are many and short.
+type window struct {
+	r     io.ReaderAt
+	at    int64
+	bytes []byte
+}
+
+func (w *window) ReadAt(p []byte, off int64) (int, error) {
+	const size = 64 << 10
+	if len(p) > size {
+		return w.r.ReadAt(p, off)
+	}
+	if off < w.at || off+int64(len(p)) > w.at+int64(len(w.bytes)) {
+		if cap(w.bytes) == 0 {
+			w.bytes = make([]byte, size)
+		}
+		n, err := w.r.ReadAt(w.bytes[:size], off)
+		w.at, w.bytes = off, w.bytes[:n]
+		if n < len(p) {
+			return copy(p, w.bytes), err
+		}
+	}
+	return copy(p, w.bytes[off-w.at:]), nil
 }
 
 // field is one field of a message: a length-delimited one, whose payload lies

@@ -1,11 +1,7 @@
 package ort
 
 import (
-	"io"
-	"math"
 	"slices"
-
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/runtime"
@@ -15,23 +11,6 @@ import (
 // beyond a table. A model whose caller gives an id that is no row of its table
 // would answer with another row's numbers, so the ids are compared with the
 // tables before a run. Which inputs hold ids, the graph says.
-
-// Field numbers of onnx.proto.
-const (
-	nodeInput     = 1 // NodeProto
-	nodeOutput    = 2
-	nodeOp        = 4
-	nodeAttribute = 5
-
-	attributeName = 1 // AttributeProto
-	attributeInt  = 3
-
-	tensorDims = 1 // TensorProto.dims
-)
-
-// maxNode bounds the nodes that are read, in bytes: those that hold ids are far
-// smaller.
-const maxNode = 64 << 10
 
 // lookups is what a graph says of its tables.
 type lookups struct {
@@ -51,57 +30,20 @@ func newLookups() *lookups {
 	return &lookups{shapes: map[string][]int64{}, same: map[string]string{}, moved: map[string]string{}}
 }
 
-// node takes a NodeProto. What cannot be read is left to ONNX Runtime to refuse.
-func (l *lookups) node(r io.ReaderAt, off, end int64) {
-	if end-off > maxNode {
+// node takes a node of the graph.
+func (l *lookups) node(n node) {
+	if len(n.in) == 0 || len(n.out) == 0 {
 		return
 	}
-	b, err := payload(r, off, end)
-	if err != nil {
-		return
-	}
-	var op string
-	var in, out []string
-	var axis int64
-	err = walk(b, func(num protowire.Number, b []byte, _ uint64) error {
-		switch num {
-		case nodeInput:
-			in = append(in, string(b))
-		case nodeOutput:
-			out = append(out, string(b))
-		case nodeOp:
-			op = string(b)
-		case nodeAttribute:
-			var name string
-			var value int64
-			err := walk(b, func(num protowire.Number, b []byte, x uint64) error {
-				switch num {
-				case attributeName:
-					name = string(b)
-				case attributeInt:
-					value = int64(x)
-				}
-				return nil
-			})
-			if name == "axis" || name == "gather_axis" {
-				axis = value
-			}
-			return err
-		}
-		return nil
-	})
-	if err != nil || len(in) == 0 || len(out) == 0 {
-		return
-	}
-	switch op {
+	switch n.op {
 	case "Gather", "GatherBlockQuantized":
-		if len(in) > 1 {
-			l.gathers = append(l.gathers, gatherNode{in[0], in[1], axis})
+		if len(n.in) > 1 {
+			l.gathers = append(l.gathers, gatherNode{n.in[0], n.in[1], n.ints["axis"] + n.ints["gather_axis"]})
 		}
 	case "Identity", "Cast", "DequantizeLinear":
-		l.same[out[0]] = in[0]
+		l.same[n.out[0]] = n.in[0]
 	case "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Transpose":
-		l.moved[out[0]] = in[0]
+		l.moved[n.out[0]] = n.in[0]
 	}
 }
 
@@ -174,37 +116,4 @@ func (s signature) checkIDs(inputs map[string]format.Tensor) error {
 		}
 	}
 	return nil
-}
-
-// readTensor reads the name and the shape of a TensorProto that is a weight.
-func readTensor(r io.ReaderAt, off, end int64) (name string, shape []int64, err error) {
-	err = fields(r, off, end, func(f field) error {
-		switch {
-		case f.num == tensorName && f.bytes:
-			b, err := payload(r, f.off, f.end)
-			name = string(b)
-			return err
-		case f.num == tensorDims && f.bytes: // packed
-			b, err := payload(r, f.off, f.end)
-			for len(b) > 0 && err == nil {
-				x, n := protowire.ConsumeVarint(b)
-				if err = protowire.ParseError(n); err == nil {
-					shape, b = addDim(shape, x), b[n:]
-				}
-			}
-			return err
-		case f.num == tensorDims:
-			shape = addDim(shape, f.x)
-		}
-		return nil
-	})
-	return name, shape, err
-}
-
-// addDim adds a size to a shape, of which no more than a few are kept.
-func addDim(shape []int64, x uint64) []int64 {
-	if len(shape) > 64 || x > math.MaxInt64 {
-		return shape
-	}
-	return append(shape, int64(x))
 }

@@ -79,28 +79,33 @@ func (v testValue) bytes() []byte {
 	return message(text(nil, 1, v.name), 2, message(nil, 1, tensor))
 }
 
+// nodeBytes returns a NodeProto without a name.
+func nodeBytes(n testNode) []byte {
+	var node []byte
+	for _, s := range n.in {
+		node = text(node, 1, s)
+	}
+	for _, s := range n.out {
+		node = text(node, 2, s)
+	}
+	node = text(node, 4, n.op)
+	for name, x := range n.ints {
+		a := text(nil, 1, name)
+		a = number(a, 3, uint64(x))
+		a = number(a, 20, 2) // INT
+		node = message(node, 5, a)
+	}
+	return node
+}
+
 func (m testModel) bytes() []byte {
 	var graph []byte
 	for i, n := range m.nodes {
-		var node []byte
-		for _, s := range n.in {
-			node = text(node, 1, s)
-		}
-		for _, s := range n.out {
-			node = text(node, 2, s)
-		}
 		name := "the_" + n.op // a name is one node's
 		if i > 0 {
 			name += strconv.Itoa(i)
 		}
-		node = text(node, 3, name)
-		node = text(node, 4, n.op)
-		for name, x := range n.ints {
-			a := text(nil, 1, name)
-			a = number(a, 3, uint64(x))
-			a = number(a, 20, 2) // INT
-			node = message(node, 5, a)
-		}
+		node := append(nodeBytes(n), text(nil, 3, name)...)
 		graph = message(graph, 1, node)
 	}
 	graph = text(graph, 2, "test")

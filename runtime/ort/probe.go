@@ -6,7 +6,7 @@ import "github.com/attnx/attnx/format"
 
 // probeModel is the smallest model there is, y = Identity(x) with one float32,
 // as an ONNX file of opset 17 and IR version 8. A test writes it again.
-const probeModel = "\b\b\x12\nattnx test:H\n\x1e\n\x01x\x12\x01y\x1a\fthe_Identity\"\bIdentity\x12\x04testZ\x0f\n\x01x\x12\n\n\b\b\x01\x12\x04\n\x02\b\x01b\x0f\n\x01y\x12\n\n\b\b\x01\x12\x04\n\x02\b\x01B\x04\n\x00\x10\x11"
+const probeModel = "\b\b\x12\nattnx test:H\n\x1e\n\x01x\x12\x01y\"\bIdentity\x1a\fthe_Identity\x12\x04testZ\x0f\n\x01x\x12\n\n\b\b\x01\x12\x04\n\x02\b\x01b\x0f\n\x01y\x12\n\n\b\b\x01\x12\x04\n\x02\b\x01B\x04\n\x00\x10\x11"
 
 // tryCUDA runs a model on CUDA. Only a run tells: a provider that loads may
 // still find no device.
