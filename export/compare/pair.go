@@ -20,11 +20,15 @@ func (c *comparison) pair(f, w string, reader *onnx.Node) error {
 	constant := func(s *side, name string) bool { return s.tensors[c.source(s, name)] != nil }
 	switch fc, wc := constant(c.file, f), constant(c.want, w); {
 	case fc && wc && c.file.tensors[f] != nil && c.want.tensors[w] != nil:
-		return c.pairTensors(f, w)
+		return c.pairTensors(f, w, reader)
 	case fc || wc:
 		return c.pairFolded(f, w, reader)
 	}
 	f, w = c.source(c.file, f), c.source(c.want, w)
+	if c.want.known[c.file.numbers[f]] { // another value of export
+		c.region(f, w, reader)
+		return nil
+	}
 	if err := c.pairNodes(f, w, reader); err != nil {
 		return err
 	}
@@ -48,8 +52,9 @@ func (c *comparison) pairNodes(f, w string, reader *onnx.Node) error {
 		c.region(f, w, reader) // moved in other steps
 		return nil
 	}
-	if attributes != "" {
-		c.departNode(w, w, "(%s) %s", operator(wn), attributes)
+	if attributes != "" && !c.judged[wn] { // once for all its results
+		c.judged[wn] = true
+		c.departNode(wn.Outputs[0], wn.Outputs[0], "(%s) %s", operator(wn), attributes)
 	}
 	c.paired[w] = true
 	for _, p := range inputs {
@@ -82,7 +87,7 @@ func (c *comparison) inputs(f, w *onnx.Node) (differ [][2]string) {
 }
 
 // pairTensors compares two initializers that are in one another's place.
-func (c *comparison) pairTensors(f, w string) error {
+func (c *comparison) pairTensors(f, w string, reader *onnx.Node) error {
 	ft, wt := c.file.tensors[f], c.want.tensors[w]
 	raw, err := c.load(ft)
 	if err != nil {
@@ -91,8 +96,8 @@ func (c *comparison) pairTensors(f, w string) error {
 	if _, named := c.file.tensors[w]; named && c.want.tensors[f] != nil {
 		// Both are compared by their names: what is wrong is that one is read
 		// where the other should be, unless they hold the same.
-		if d, differs := c.differ(f, ft, raw, wt); differs && c.want.numbers[f] != c.want.numbers[w] {
-			c.departNode(w, c.reader(w), "is read as %s", d.Place)
+		if _, differs := c.differ(f, ft, raw, wt); differs && c.want.numbers[f] != c.want.numbers[w] {
+			c.departNode(reading(reader, w), reading(reader, w), "reads %s in the place of %s", f, w)
 		}
 		return nil
 	}
@@ -146,12 +151,10 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 	onlyMoves := !slices.ContainsFunc(slices.Concat(have, want), func(n *onnx.Node) bool { return !moves(n) })
 	fn, wn := c.file.makers[f], c.want.makers[w]
 	switch {
-	case foreign && len(want) > 0, onlyMoves && len(have) > 0 && len(want) > 0, onlyMoves && len(want) > 0 && moves(reader):
+	case len(want) > 0 && (foreign || onlyMoves && len(have) > 0 || absorbs(reader, want)):
 		return // left uncompared
-	case len(have) == 0 && wn != nil:
-		c.departNode(w, w, "(%s) is left out: the file reads %s in its place", operator(wn), c.called(f))
 	case len(have) == 0:
-		c.departNode(w, reading(reader, w), "is replaced by %s", c.called(f))
+		c.departNode(reading(reader, w), reading(reader, w), "reads %s in the place of %s", c.called(f), w)
 	case wn == nil:
 		c.departNode(w, reading(reader, w), "is replaced by %s, the result of %s", f, operator(fn))
 	case len(want) == 0:
@@ -159,6 +162,20 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 	default:
 		c.departNode(w, w, "(%s) is the result of %s in the file, of %s as export writes it", operator(wn), operators(have), operators(want))
 	}
+}
+
+// reshapes are the operators that change the shape alone.
+var reshapes = []string{"Flatten", "Reshape", "Squeeze", "Unsqueeze"}
+
+// absorbs reports whether a node gives the same with nodes before it or
+// without: a Reshape after others that change the shape, a Cast after others.
+func absorbs(reader *onnx.Node, before []*onnx.Node) bool {
+	if reader == nil || reader.Domain != "" || reader.Op != "Reshape" && reader.Op != "Cast" {
+		return false
+	}
+	return !slices.ContainsFunc(before, func(n *onnx.Node) bool {
+		return n.Domain != "" || n.Op != reader.Op && !(reader.Op == "Reshape" && slices.Contains(reshapes, n.Op))
+	})
 }
 
 // reading returns the first result of the node that reads a value.

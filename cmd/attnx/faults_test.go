@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+)
+
+// faultForms are the forms of a file that faults are put into.
+var faultForms = map[string]form{
+	"plain":          {Options: export.Options{Profile: export.Plain}},
+	"plain opset 21": {Options: export.Options{Profile: export.Plain, Opset: 21}},
+	"float16":        {Options: export.Options{Profile: export.Plain, DType: format.Float16}},
+	"int8":           {Options: export.Options{Profile: export.Plain, Quantize: export.Int8}},
+	"cache":          {Options: export.Options{Profile: export.Cache}},
+	"cache last":     {Options: export.Options{Profile: export.Cache}, last: true},
+	"cache float16":  {Options: export.Options{Profile: export.Cache, DType: format.Float16}},
+	"cache int4":     {Options: export.Options{Profile: export.Cache, Quantize: export.Int4}},
+	"fused":          {Options: export.Options{Profile: export.Cache, Fuse: true}},
+	"flat":           {Options: export.Options{Profile: export.Flat}},
+}
+
+// faultModel returns a small model in which every weight counts: all of them
+// are random, and none of them is that of an untrained network.
+func faultModel(t *testing.T, arch string) *model.Checkpoint {
+	t.Helper()
+	c := model.Config{Arch: arch, Vocab: 23, Context: 24, Layers: 2, Heads: 2, Width: 16, Inner: 32, Positions: true, Epsilon: 1e-5}
+	if arch == model.Simple {
+		c.Layers, c.Epsilon = 1, 0
+	}
+	g, err := model.Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := model.NewWeights(g, 1)
+	random := model.NewStream(7, "faults")
+	n := uint64(0)
+	for _, w := range weights {
+		for i := 0; i < len(w.Data); i += 4 {
+			x := float32(random.IntN(n, 2001))/1000 - 1
+			n++
+			if strings.Contains(w.Name, "ln_") && strings.HasSuffix(w.Name, "weight") {
+				x = 1 + x/4
+			}
+			binary.LittleEndian.PutUint32(w.Data[i:], math.Float32bits(x/2))
+		}
+	}
+	return &model.Checkpoint{Config: c, Weights: weights, Tokenizer: []byte(`{"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}}}`)}
+}
+
+// alteration is one fault in a file.
+type alteration struct {
+	name  string
+	value string // the first value that it alters, "" if it is left open
+	apply func(m *onnx.Model)
+}
+
+// alterations returns faults of every kind at every place of a model.
+func alterations(m *onnx.Model) (all []alteration) {
+	add := func(value, name string, apply func(m *onnx.Model)) { all = append(all, alteration{name, value, apply}) }
+	for i, x := range m.Graph.Initializers {
+		if len(x.Raw) == 0 {
+			continue
+		}
+		add("", "the lowest bit of "+x.Name, func(m *onnx.Model) {
+			raw := bytes.Clone(m.Graph.Initializers[i].Raw)
+			raw[len(raw)/2/8*8] ^= 1
+			m.Graph.Initializers[i].Raw = raw
+		})
+		if len(x.Dims) == 2 && x.Dims[0] != x.Dims[1] {
+			add("", "the shape of "+x.Name, func(m *onnx.Model) { slices.Reverse(m.Graph.Initializers[i].Dims) })
+		}
+		for j, y := range m.Graph.Initializers[:i] {
+			if y.DataType == x.DataType && slices.Equal(x.Dims, y.Dims) && !bytes.Equal(x.Raw, y.Raw) {
+				add("", x.Name+" for "+y.Name, func(m *onnx.Model) { m.Graph.Initializers[j].Raw = m.Graph.Initializers[i].Raw })
+				break
+			}
+		}
+	}
+	outputs := map[string]bool{}
+	for _, o := range m.Graph.Outputs {
+		outputs[o.Name] = true
+	}
+	same := map[string]string{} // what an Identity gives, and what it takes
+	for i, n := range m.Graph.Nodes {
+		out := n.Outputs[0]
+		if n.Op == "Identity" {
+			same[out] = n.Inputs[0]
+			continue
+		}
+		for j, a := range n.Attributes {
+			add(out, fmt.Sprintf("attribute %s of %s", a.Name, out), func(m *onnx.Model) {
+				a := &m.Graph.Nodes[i].Attributes[j]
+				a.Int++
+				a.Float *= 1.0001
+				a.String = append(a.String, 'x')
+				if len(a.Ints) > 1 {
+					a.Ints[0], a.Ints[1] = a.Ints[1], a.Ints[0]
+				} else if len(a.Ints) == 1 {
+					a.Ints[0]++
+				}
+			})
+		}
+		add(out, "operator of "+out, func(m *onnx.Model) {
+			swap := map[string]string{"Add": "Mul", "Mul": "Sub", "Tanh": "Erf", "Softmax": "LogSoftmax", "Sub": "Add"}
+			n := m.Graph.Nodes[i]
+			if n.Op = swap[n.Op]; n.Op == "" {
+				n.Op, n.Domain = "Neg", ""
+			}
+		})
+		if !outputs[out] {
+			add("", "dropped "+out, func(m *onnx.Model) {
+				n := m.Graph.Nodes[i]
+				m.Graph.Nodes = slices.Delete(m.Graph.Nodes, i, i+1)
+				for _, reader := range m.Graph.Nodes {
+					for k, in := range reader.Inputs {
+						if slices.Contains(n.Outputs, in) {
+							reader.Inputs[k] = n.Inputs[0]
+						}
+					}
+				}
+			})
+		}
+		for j := range n.Inputs {
+			if i > 0 && n.Inputs[j] != "" && n.Inputs[j] != m.Graph.Nodes[i-1].Outputs[0] && n.Inputs[j] != same[m.Graph.Nodes[i-1].Outputs[0]] {
+				add(out, fmt.Sprintf("input %d of %s", j, out), func(m *onnx.Model) { m.Graph.Nodes[i].Inputs[j] = m.Graph.Nodes[i-1].Outputs[0] })
+			}
+		}
+		if len(n.Inputs) > 1 && n.Inputs[0] != n.Inputs[1] && slices.Contains([]string{"MatMul", "Sub", "Div", "Gather"}, n.Op) {
+			add(out, "turned inputs of "+out, func(m *onnx.Model) {
+				in := m.Graph.Nodes[i].Inputs
+				in[0], in[1] = in[1], in[0]
+			})
+		}
+	}
+	for i, o := range m.Graph.Outputs {
+		add("", "open axis of output "+o.Name, func(m *onnx.Model) {
+			d := &m.Graph.Outputs[i].Dims[1]
+			*d = onnx.Dim{Open: !d.Open, Value: 1}
+			if d.Open {
+				*d = onnx.Dim{Open: true, Param: "x"}
+			}
+		})
+	}
+	for key, value := range m.Metadata {
+		add("", "metadata "+key, func(m *onnx.Model) {
+			m.Metadata[key] = strings.Replace(value, value[len(value)/2:len(value)/2+1], "7", 1)
+		})
+	}
+	add("", "metadata that says bfloat16", func(m *onnx.Model) { m.Metadata[export.MetaDType] = "bfloat16" })
+	return all
+}
+
+// TestEveryFaultIsSeen puts faults into files of every form. None of them gets
+// by the comparison with what export writes, which also says where they are.
+func TestEveryFaultIsSeen(t *testing.T) {
+	tried, open, located := 0, 0, 0
+	for _, arch := range []string{model.GPT2, model.Simple} {
+		c := faultModel(t, arch)
+		for name, f := range faultForms {
+			m, data, err := encodedModel(c, f)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", arch, name, err)
+			}
+			info, err := export.Describe(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := alterations(m)
+			stride := fixtures.Stride(7)
+			for i := 0; i < len(all); i += stride {
+				a := all[i]
+				altered, err := onnx.Decode(data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.apply(altered)
+				checks, _, err := compareFile(c, "altered.onnx", altered, info)
+				if err != nil {
+					t.Errorf("%s, %s, %s: %v", arch, name, a.name, err)
+					continue
+				}
+				tried++
+				at := slices.IndexFunc(checks, func(c runtime.Check) bool { return c.Status == runtime.StatusFail })
+				if at < 0 {
+					t.Errorf("%s, %s, %s: not seen: %+v", arch, name, a.name, checks)
+					continue
+				}
+				if a.value != "" {
+					open++
+					if checks[at].FirstDifference == a.value {
+						located++
+					} else {
+						t.Logf("%s, %s, %s: located at %q: %s", arch, name, a.name, checks[at].FirstDifference, checks[at].Reason)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d faults, of %d whose place is known %d are located there", tried, open, located)
+	if located < open*9/10 {
+		t.Errorf("%d of %d are located", located, open)
+	}
+}
