@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"path/filepath"
+	"slices"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
@@ -35,21 +36,24 @@ func (v *verification) locate(p export.Profile, device string, level ort.Optimiz
 	if err != nil {
 		return "", err
 	}
-	ours, err := openMarked(want, "", nil, o)
+	var order []string
+	for _, x := range lowered.Values {
+		if x.DType.Float() && !x.Op.Leaf() {
+			order = append(order, x.Name)
+		}
+	}
+	ours, err := openMarked(want, "", nil, order, o)
 	if err != nil {
 		return "", err
 	}
 	defer ours.Close()
 	if file.model != nil {
-		theirs, err := openMarked(file.model, filepath.Dir(file.path), file.names, o)
+		theirs, err := openMarked(file.model, filepath.Dir(file.path), file.names, order, o)
 		if err != nil {
 			return "", err
 		}
 		defer theirs.Close()
-		twins := &runtime.Twins{Got: theirs, Want: ours, Computed: export.ComputedIn(want)}
-		for _, x := range lowered.Values {
-			twins.Order = append(twins.Order, x.Name)
-		}
+		twins := &runtime.Twins{Got: theirs, Want: ours, Order: order, Computed: export.ComputedIn(want)}
 		if _, err := f.Of(twins).Run(k.Inputs()); err != nil || twins.First != "" {
 			return twins.First, err
 		}
@@ -102,22 +106,17 @@ func (v *verification) locateByOracle(lowered *graph.Graph, s runtime.Marked, k 
 	return runtime.FirstDifference(computed, want, have), nil
 }
 
-// openMarked opens a model, whose weights may lie in dir, with every value as an
-// output. names gives export's names of its values; nil: they have them.
-func openMarked(m *onnx.Model, dir string, names map[string]string, o ort.Options) (runtime.Marked, error) {
-	marked, values := onnx.MarkOutputs(m)
+// openMarked opens a model, whose weights may lie in dir, with the wanted values
+// as outputs. names gives export's names of its values; nil: they have them.
+func openMarked(m *onnx.Model, dir string, names map[string]string, wanted []string, o ort.Options) (runtime.Marked, error) {
+	marked, values := onnx.MarkOutputs(m, func(v string) bool { return slices.Contains(wanted, cmp.Or(names[v], v)) })
 	for out, v := range values {
-		if names != nil {
-			values[out] = cmp.Or(names[v], v)
-		}
+		values[out] = cmp.Or(names[v], v)
 	}
 	data, err := inlined(marked, dir)
 	if err != nil {
 		return runtime.Marked{}, err
 	}
 	s, err := ort.OpenBytes(data, o)
-	if err != nil {
-		return runtime.Marked{}, err
-	}
-	return runtime.Marked{Session: s, Values: values}, nil
+	return runtime.Marked{Session: s, Values: values}, err
 }

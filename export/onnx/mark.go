@@ -2,12 +2,12 @@ package onnx
 
 import "strings"
 
-// MarkOutputs returns the model with every result of a node as a further
+// MarkOutputs returns the model with every wanted result of a node as a further
 // output, cast to float32: what a comparison value by value needs. values gives
 // the value behind each such output. A runtime fuses less in it than in the
 // model itself. What the model says of the types and shapes of its values is
 // left out: a tool may have changed the nodes and left it as it was.
-func MarkOutputs(m *Model) (marked *Model, values map[string]string) {
+func MarkOutputs(m *Model, wanted func(value string) bool) (marked *Model, values map[string]string) {
 	out, graph := *m, *m.Graph
 	out.Graph = &graph
 	graph.Values = nil
@@ -20,7 +20,7 @@ func MarkOutputs(m *Model) (marked *Model, values map[string]string) {
 	values = map[string]string{}
 	for _, n := range m.Graph.Nodes {
 		for _, v := range n.Outputs {
-			if v == "" {
+			if v == "" || !wanted(v) {
 				continue
 			}
 			name := v + suffix

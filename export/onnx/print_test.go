@@ -41,12 +41,13 @@ output z float (?,4)
 	}
 }
 
-// Every result of a node becomes an output, whatever value_info says of it.
+// Every wanted result of a node becomes an output, whatever value_info says of it.
 func TestMarkOutputs(t *testing.T) {
 	m := small()
 	m.Graph.Values = append(m.Graph.Values, onnx.ValueInfo{Name: "y", DataType: onnx.Bool}, onnx.ValueInfo{Name: "gone", DataType: onnx.Float})
 	nodes := len(m.Graph.Nodes)
-	marked, values := onnx.MarkOutputs(m)
+	all := func(string) bool { return true }
+	marked, values := onnx.MarkOutputs(m, all)
 	if len(m.Graph.Outputs) != 1 || len(m.Graph.Nodes) != nodes || len(marked.Graph.Values) != 0 {
 		t.Errorf("outputs of the model itself %v, %d nodes; values %v", m.Graph.Outputs, len(m.Graph.Nodes), marked.Graph.Values)
 	}
@@ -61,7 +62,10 @@ func TestMarkOutputs(t *testing.T) {
 	if err := onnx.Check(marked, ""); err != nil {
 		t.Error(err)
 	}
-	again, values := onnx.MarkOutputs(marked)
+	if some, values := onnx.MarkOutputs(m, func(v string) bool { return v == "y" }); len(values) != 1 || len(some.Graph.Outputs) != 2 {
+		t.Errorf("one value marked: %v", values)
+	}
+	again, values := onnx.MarkOutputs(marked, all)
 	if err := onnx.Check(again, ""); err != nil || len(values) != len(marked.Graph.Nodes) {
 		t.Errorf("marked twice: %v, %v", values, err)
 	}
