@@ -1,0 +1,136 @@
+package huggingface_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/tokens"
+)
+
+// forms is what fixtures/oracle/huggingface_folders.py --make wrote.
+type forms struct {
+	InputIDs [][]int64 `json:"input_ids"`
+	Texts    []string  `json:"texts"`
+	Cases    []struct {
+		Name             string    `json:"name"`
+		Logits           []float64 `json:"logits"`
+		IDs              [][]int64 `json:"ids"`
+		Refused          string    `json:"refused"`
+		TokenizerRefused string    `json:"tokenizer_refused"`
+	} `json:"cases"`
+}
+
+// TestEveryForm has transformers 5, and 4 where ATTNX_PYTHON_OPTIMUM has it,
+// write GPT-2 folders in every form. Each is read, with PyTorch's logits and
+// transformers' ids, or refused with the right reason; what was read is written
+// back, and has PyTorch's logits in transformers too.
+func TestEveryForm(t *testing.T) {
+	for _, name := range []string{"ATTNX_PYTHON", "ATTNX_PYTHON_OPTIMUM"} {
+		t.Run(name, func(t *testing.T) {
+			python := os.Getenv(name)
+			if python == "" {
+				t.Skipf("%s does not name a Python: transformers is not asked", name)
+			}
+			if err := exec.Command(python, "-c", "import torch, transformers").Run(); err != nil {
+				t.Skipf("%s (%s) has no torch and transformers: transformers is not asked", python, name)
+			}
+			everyForm(t, python)
+		})
+	}
+}
+
+func everyForm(t *testing.T, python string) {
+	dir := filepath.Join(t.TempDir(), "forms")
+	folders(t, python, "--make", dir)
+	text, err := os.ReadFile(filepath.Join(dir, "cases.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all forms
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Cases) < 70 {
+		t.Errorf("%d cases only", len(all.Cases))
+	}
+	ids := format.FromInt64s("input_ids", []int{len(all.InputIDs), len(all.InputIDs[0])}, slices.Concat(all.InputIDs...))
+	var written []string
+	var want [][]float64
+	for _, c := range all.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			folder := filepath.Join(dir, c.Name)
+			if c.Refused != "" {
+				wantRefused(t, folder, c.Refused)
+				return
+			}
+			got, _ := mustRead(t, folder)
+			wantClose(t, "read", logits(t, got, ids), fixtures.Tensor{Data: c.Logits})
+			checkTokens(t, got.Tokenizer, all.Texts, c.IDs, c.TokenizerRefused)
+			back := filepath.Join(t.TempDir(), "back")
+			if _, err := huggingface.Write(back, got, format.Float32); err != nil {
+				t.Fatal(err)
+			}
+			kept := filepath.Join(dir, "back of "+c.Name)
+			if err := os.Rename(back, kept); err != nil {
+				t.Fatal(err)
+			}
+			written, want = append(written, kept), append(want, c.Logits)
+		})
+	}
+	var back [][]float64
+	if err := json.Unmarshal(folders(t, python, append([]string{"--logits"}, written...)...), &back); err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range back {
+		wantClose(t, filepath.Base(written[i]), x, fixtures.Tensor{Data: want[i]})
+	}
+}
+
+// checkTokens compares the ids of texts with transformers', where it was asked.
+func checkTokens(t *testing.T, tokenizer []byte, texts []string, want [][]int64, refused string) {
+	t.Helper()
+	if len(tokenizer) == 0 {
+		if want != nil || refused != "" {
+			t.Error("the tokenizer is not read")
+		}
+		return
+	}
+	tok, err := tokens.Parse(tokenizer)
+	if refused != "" {
+		if err == nil || !strings.Contains(err.Error(), refused) {
+			t.Errorf("the tokenizer: got %v, want it to say %q", err, refused)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range texts {
+		if got := tok.Encode(text); !slices.Equal(got, want[i]) {
+			t.Errorf("%q: ids %d, transformers has %d", text, got, want[i])
+		}
+	}
+}
+
+// folders runs fixtures/oracle/huggingface_folders.py and returns what it prints.
+func folders(t *testing.T, python string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(python, append([]string{"-B", "../../fixtures/oracle/huggingface_folders.py"}, args...)...)
+	cmd.Env = append(os.Environ(), "HF_HUB_OFFLINE=1")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr.Bytes())
+	}
+	return out
+}
