@@ -13,6 +13,7 @@ type File struct {
 	*Reader
 	file   *os.File
 	mapped []byte // nil in a file that is read
+	size   int64
 	guard  leak.Guard
 }
 
@@ -73,7 +74,8 @@ func (f *File) reader(mapped bool) (*Reader, error) {
 	if !info.Mode().IsRegular() {
 		return nil, notRegular(f.file.Name())
 	}
-	r, err := NewReader(f.file, info.Size())
+	f.size = info.Size()
+	r, err := NewReader(f.file, f.size)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +88,9 @@ func (f *File) reader(mapped bool) (*Reader, error) {
 	r.memory = f.mapped
 	return r, nil
 }
+
+// Size returns the bytes of the file when it was opened.
+func (f *File) Size() int64 { return f.size }
 
 // Close closes the file. Tensors that were read stay valid, unless the file is
 // mapped.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/huggingface"
 )
 
 // difference is what diff tells of a tensor. The numbers are there where
@@ -50,31 +52,22 @@ Exit codes: 0 they are equal, 1 they differ.`,
 		Example: "  attnx diff runs/go/best runs/go --values",
 		Args:    nArgs(2, "files"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var files [2]*format.File
+			var readers [2]*format.Reader
 			x := comparison{Metadata: []string{}}
 			for i, path := range args {
-				err := again(path, func() error {
-					path, err := resolve(path, s)
-					if err != nil {
-						return err
-					}
-					if _, err := expect(path, "a safetensors file", safetensorsFile); err != nil {
-						return err
-					}
-					if x.B = path; i == 0 {
-						x.A = path
-					}
-					files[i], err = format.Open(path)
-					return err
-				})
+				path, r, err := openForDiff(path, s)
 				if err != nil {
 					return err
 				}
-				defer files[i].Close()
+				defer r.Close()
+				if x.B = path; i == 0 {
+					x.A = path
+				}
+				readers[i] = r.Reader
 			}
-			a, b := files[0], files[1]
+			a, b := readers[0], readers[1]
 			x.BySeals = a.Seal() != nil && b.Seal() != nil
-			tensors, err := format.Diff(a.Reader, b.Reader, values)
+			tensors, err := format.Diff(a, b, values)
 			if err != nil {
 				return err
 			}
@@ -108,6 +101,45 @@ Exit codes: 0 they are equal, 1 they differ.`,
 	cmd.Flags().BoolVar(&values, "values", false, "read the tensors that differ and report by how much")
 	jsonFlag(cmd, &asJSON, comparison{})
 	return cmd
+}
+
+// closing is a reader and what closes it.
+type closing struct {
+	*format.Reader
+	io.Closer
+}
+
+// openForDiff opens what a path stands for, and returns the path of that. A
+// Hugging Face folder is read as a checkpoint into memory: its tensors have other
+// names, types and files.
+func openForDiff(path string, s streams) (to string, r closing, err error) {
+	if huggingface.IsFolder(path) {
+		c, _, err := readFolder(path, s)
+		if err != nil {
+			return path, r, err
+		}
+		var b bytes.Buffer
+		if err := c.Write(&b); err != nil {
+			return path, r, err
+		}
+		r.Reader, err = format.NewMemoryReader(b.Bytes())
+		r.Closer = io.NopCloser(nil)
+		return path, r, err
+	}
+	err = again(path, func() error {
+		if to, err = resolve(path, s); err != nil {
+			return err
+		}
+		if _, err := expect(to, "a safetensors file", safetensorsFile); err != nil {
+			return err
+		}
+		f, err := format.Open(to)
+		if err == nil {
+			r = closing{f.Reader, f}
+		}
+		return err
+	})
+	return to, r, err
 }
 
 func newDifference(d format.Difference, values bool) difference {

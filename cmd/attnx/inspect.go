@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -30,6 +29,7 @@ type inspection struct {
 	Sealed     bool              `json:"sealed"`
 	Root       string            `json:"root,omitempty"` // of a sealed file; hexadecimal
 	ContentID  string            `json:"content_id,omitempty"`
+	Refused    string            `json:"refused,omitempty"` // of a folder: why attnx does not read it as a model
 	*onnxInspection
 }
 
@@ -114,42 +114,20 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 	return x.print(s.out)
 }
 
-// inspectFolder looks at the weights of a Hugging Face folder, in one file or
-// in shards.
-func inspectFolder(folder string) (x inspection, err error) {
-	x = inspection{File: folder}
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return x, err
-	}
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".safetensors") {
-			continue
-		}
-		path := filepath.Join(folder, e.Name())
-		info, err := os.Stat(path)
-		if err != nil {
-			return x, err
-		}
-		x.Bytes += info.Size()
-		if err := x.safetensors(path); err != nil {
-			return x, err
-		}
-	}
-	if len(x.Tensors) == 0 {
-		return x, fmt.Errorf("%s: it has a config.json but no file of safetensors", folder)
-	}
-	x.Kind, x.Sealed, x.Root, x.ContentID = "huggingface", false, "", "" // a seal is of one file
-	return x, nil
-}
-
 func (x *inspection) safetensors(path string) error {
 	f, err := format.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	x.Kind, x.Metadata = "safetensors", f.Metadata()
+	x.Kind = "safetensors"
+	x.weights(f)
+	return nil
+}
+
+// weights adds what is in a safetensors file.
+func (x *inspection) weights(f *format.File) {
+	x.Metadata = f.Metadata()
 	if seal := f.Seal(); seal != nil {
 		x.Sealed, x.Root, x.ContentID = true, seal.Root.String(), seal.ContentID.String()
 	}
@@ -160,7 +138,6 @@ func (x *inspection) safetensors(path string) error {
 			x.Parameters += int64(n)
 		}
 	}
-	return nil
 }
 
 func (x *inspection) print(w io.Writer) error {
@@ -172,6 +149,8 @@ func (x *inspection) print(w io.Writer) error {
 	switch {
 	case x.Sealed:
 		fmt.Fprintf(tw, "seal\troot %s\n\tcontent %s\n", x.Root, x.ContentID)
+	case x.Refused != "":
+		fmt.Fprintf(tw, "not read\t%s\n", x.Refused)
 	case x.Kind == "safetensors":
 		fmt.Fprintf(tw, "seal\tnone: nothing tells whether it is what was saved\n")
 	}

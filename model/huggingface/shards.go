@@ -32,6 +32,29 @@ func (d *folder) openShards() ([]shard, error) {
 	return nil, d.noWeights()
 }
 
+// Open opens the files of weights of a folder, whatever network they are of, and
+// says why Read would refuse them, if it would. The caller closes the files, also
+// after an error.
+func Open(path string) (files []*format.File, refused, err error) {
+	d, err := openFolder(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.close()
+	shards, err := d.openShards()
+	for _, s := range shards {
+		files = append(files, s.File)
+	}
+	if err != nil {
+		return files, nil, err
+	}
+	c, untied, _, refused := d.about()
+	if refused == nil {
+		_, _, _, refused = d.plan(config{c.Config, untied}, shards)
+	}
+	return files, refused, nil
+}
+
 // HasWeights reports whether a folder has weights that Read looks at.
 func HasWeights(path string) bool {
 	for _, name := range []string{WeightsName, indexName} {

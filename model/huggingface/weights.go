@@ -26,20 +26,8 @@ func (d *folder) sourceErrorf(s source, text string, args ...any) error {
 // parameters, and reports what converting them to float32 did and what it left
 // out.
 func (d *folder) weights(c config, shards []shard) (model.Weights, Report, error) {
-	var done Report
-	sources, err := d.sources(c.Config, shards, &done)
+	g, sources, done, err := d.plan(c, shards)
 	if err != nil {
-		return nil, done, err
-	}
-	// The graph grows with its layers, and each of them has weights in a file.
-	if c.Layers > len(sources) {
-		return nil, done, d.errorf(configName, "n_layer is %d, the folder has only %d weights", c.Layers, len(sources))
-	}
-	g, err := model.Build(c.Config)
-	if err != nil {
-		return nil, done, d.errorf(configName, "%w", err)
-	}
-	if err := d.check(g, c, sources); err != nil {
 		return nil, done, err
 	}
 	var out model.Weights
@@ -57,6 +45,25 @@ func (d *folder) weights(c config, shards []shard) (model.Weights, Report, error
 		out = append(out, t.WithName(p.Name))
 	}
 	return out, done, nil
+}
+
+// plan finds the tensors of the shards that are the parameters of a network, and
+// reports what it left out.
+func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source, Report, error) {
+	var done Report
+	sources, err := d.sources(c.Config, shards, &done)
+	if err != nil {
+		return nil, nil, done, err
+	}
+	// The graph grows with its layers, and each of them has weights in a file.
+	if c.Layers > len(sources) {
+		return nil, nil, done, d.errorf(configName, "n_layer is %d, the folder has only %d weights", c.Layers, len(sources))
+	}
+	g, err := model.Build(c.Config)
+	if err != nil {
+		return nil, nil, done, d.errorf(configName, "%w", err)
+	}
+	return g, sources, done, d.check(g, c, sources)
 }
 
 // sources finds the tensors of the shards that are weights, under the names
