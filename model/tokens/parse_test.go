@@ -105,6 +105,7 @@ func TestParseRefusesUnsupported(t *testing.T) {
 		{word, `"normalizer":null`, `"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"}]}`, "normalizer.normalizers[0]"},
 		{word, `"normalizer":null`, `"normalizer":` + nested(9, "normalizers"), "normalizer"},
 		{word, `{"type":"Whitespace"}`, `{"type":"Sequence","pretokenizers":[{"type":"Whitespace"},{"type":"Punctuation"}]}`, "pre_tokenizer"},
+		{word, `{"type":"Whitespace"}`, `{"type":"Sequence","pretokenizers":[{}` + strings.Repeat(",{}", 100) + `]}`, "pre_tokenizer.pretokenizers"},
 		{word, `"post_processor":null`, `"post_processor":{"type":"BertProcessing"}`, "post_processor"},
 		{word, `"post_processor":null`, `"post_processor":{"type":"RobertaProcessing","sep":["b",1],"cls":["a",0],"trim_offsets":true,"add_prefix_space":false}`, "post_processor"},
 		{word, `"post_processor":null`, `"post_processor":` + nested(9, "processors"), "post_processor" + strings.Repeat(".processors[0]", 8)},

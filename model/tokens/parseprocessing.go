@@ -29,6 +29,9 @@ func alone(n node, list string) (node, error) {
 	return n, unsupported(whole, "Sequences within more than %d others", maxNested)
 }
 
+// maxParts is more than any tokenizer's Sequence has.
+const maxParts = 100
+
 // sequence returns the parts of a Sequence.
 func sequence(n node, list string) (parts []node, err error) {
 	o, err := n.object("type", list)
@@ -36,6 +39,9 @@ func sequence(n node, list string) (parts []node, err error) {
 		return nil, err
 	}
 	err = o[list].elements(func(i int, value node) error {
+		if i == maxParts {
+			return unsupported(o[list].path, "a Sequence of more than %d parts", maxParts)
+		}
 		parts = append(parts, node{path: o[list].at(i), raw: value.raw.Clone()})
 		return nil
 	})
