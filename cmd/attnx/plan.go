@@ -38,7 +38,7 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 	if _, err := expect(files[0], "an ONNX file", onnxFile); err != nil {
 		return err
 	}
-	m, err := readModel(files[0])
+	m, err := readModelAs(files[0], onnx.CheckStructure)
 	if err != nil {
 		return err
 	}

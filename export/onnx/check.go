@@ -37,13 +37,29 @@ func Check(m *Model, dir string) error {
 	return nil
 }
 
+// CheckStructure is Check without what attnx knows of operators and element
+// types, for those who have tables of their own.
+func CheckStructure(m *Model, dir string) error {
+	c := newChecker(m, dir, 1)
+	c.anyOperator = true
+	if found := c.problems(m); len(found) > 0 {
+		return found[0]
+	}
+	return nil
+}
+
 // Problems returns every reason why attnx does not take a model, up to the
 // thousandth; the first is Check's.
 func Problems(m *Model, dir string) []error { return problems(m, dir, maxProblems) }
 
-func problems(m *Model, dir string, most int) []error {
-	c := &checker{ir: m.IRVersion, domains: map[string]int64{}, dir: dir, most: most}
-	c.found = append(c.found, m.doubts[:min(most, len(m.doubts))]...)
+func problems(m *Model, dir string, most int) []error { return newChecker(m, dir, most).problems(m) }
+
+func newChecker(m *Model, dir string, most int) *checker {
+	return &checker{ir: m.IRVersion, domains: map[string]int64{}, dir: dir, most: most}
+}
+
+func (c *checker) problems(m *Model) []error {
+	c.found = append(c.found, m.doubts[:min(c.most, len(m.doubts))]...)
 	if m.Graph == nil {
 		c.add(bad("", "the model has no graph"))
 		return c.found
@@ -62,6 +78,8 @@ type checker struct {
 	dir     string
 	most    int // problems
 	found   []error
+
+	anyOperator bool // and any element type that ONNX has
 }
 
 // add keeps a problem, unless it is nil, and reports whether that is enough.
@@ -100,7 +118,7 @@ func (c *checker) model(m *Model) {
 			c.add(bad("", "operator set %q is declared twice", domain))
 		case o.Version < 1:
 			c.add(bad("", "operator set %q has version %d", domain, o.Version))
-		case domain == "" && o.Version > newestOpset:
+		case domain == "" && o.Version > newestOpset && !c.anyOperator:
 			c.add(unsupported("", "opset %d is not supported, only those up to %d", o.Version, newestOpset))
 		}
 		c.domains[domain] = o.Version
@@ -219,13 +237,20 @@ func (c *checker) values(g *Graph, outermost bool) {
 			case len(v.Dims) > maxRank:
 				c.add(bad(where, "more than %d axes", maxRank))
 			case v.DataType != 0 || i == 0 && outermost:
-				c.add(checkType(v.DataType, where))
+				c.add(c.checkType(v.DataType, where))
 			}
 			if c.full() {
 				return
 			}
 		}
 	}
+}
+
+func (c *checker) checkType(t DataType, where string) error {
+	if _, known := dataTypes[t]; known && c.anyOperator {
+		return nil
+	}
+	return checkType(t, where)
 }
 
 func checkType(t DataType, where string) error {

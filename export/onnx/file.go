@@ -13,12 +13,15 @@ import (
 // ReadFile reads a model that attnx takes: what it returns has passed Check
 // with the folder of its file. External data are checked to be there, not read.
 // Errors name the file.
-func ReadFile(path string) (*Model, error) {
+func ReadFile(path string) (*Model, error) { return ReadFileAs(path, Check) }
+
+// ReadFileAs is ReadFile with another check, such as CheckStructure.
+func ReadFileAs(path string, check func(m *Model, dir string) error) (*Model, error) {
 	m, err := DecodeFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := Check(m, filepath.Dir(path)); err != nil {
+	if err := check(m, filepath.Dir(path)); err != nil {
 		return nil, inFile(err, path)
 	}
 	return m, nil

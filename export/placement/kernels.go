@@ -64,6 +64,7 @@ type kernelKey struct {
 // facts are what is in kernels.tsv.
 type facts struct {
 	version string
+	ir      int64 // the last IR version that ONNX Runtime opens
 	kernels map[kernelKey][]Kernel
 	schemas map[operator][]schema // oldest first
 	newest  map[string]int64      // the last opset of a domain that ONNX Runtime opens
@@ -92,14 +93,16 @@ func parse(text string) (*facts, error) {
 		switch {
 		case c[0] == "version" && len(c) == 2:
 			f.version = c[1]
+		case c[0] == "ir" && len(c) == 2:
+			f.ir, err = strconv.ParseInt(c[1], 10, 64)
 		case c[0] == "opset" && len(c) == 3:
 			f.newest[standard(c[1])], err = strconv.ParseInt(c[2], 10, 64)
 		case c[0] == "types" && len(c) == 3:
 			types[c[1]] = strings.Split(c[2], ",")
 		case c[0] == "kernel" && len(c) == 9:
 			err = f.kernel(c[1:], types)
-		case c[0] == "schema" && len(c) == 6:
-			err = f.schema(c[1:])
+		case c[0] == "schema" && len(c) == 9:
+			err = f.schema(c[1:], types)
 		default:
 			err = fmt.Errorf("%d columns of kind %q", len(c), c[0])
 		}
@@ -113,7 +116,7 @@ func parse(text string) (*facts, error) {
 // kernel reads provider, domain, operator, first and last version, types,
 // inputs and outputs in the CPU's memory.
 func (f *facts) kernel(c []string, types map[string][]string) error {
-	k := Kernel{Provider: Provider(c[0]), Domain: standard(c[1]), Op: c[2], Types: map[string][]string{}}
+	k := Kernel{Provider: Provider(c[0]), Domain: standard(c[1]), Op: c[2]}
 	var err error
 	if k.Since, err = strconv.ParseInt(c[3], 10, 64); err != nil {
 		return err
@@ -123,13 +126,7 @@ func (f *facts) kernel(c []string, types map[string][]string) error {
 			return err
 		}
 	}
-	for variable, list := range pairs(c[5]) {
-		if allowed, ok := types[list]; ok {
-			k.Types[variable] = allowed
-		} else {
-			k.Types[variable] = strings.Split(list, ",")
-		}
-	}
+	k.Types = lists(c[5], types)
 	if k.HostInputs, err = numbers(c[6]); err != nil {
 		return err
 	}
@@ -139,6 +136,19 @@ func (f *facts) kernel(c []string, types map[string][]string) error {
 	key := kernelKey{k.Provider, operator{k.Domain, k.Op}}
 	f.kernels[key] = append(f.kernels[key], k)
 	return nil
+}
+
+// lists reads "T=float,double;U=@3": the types of each variable.
+func lists(s string, types map[string][]string) map[string][]string {
+	out := map[string][]string{}
+	for variable, list := range pairs(s) {
+		if allowed, ok := types[list]; ok {
+			out[variable] = allowed
+		} else {
+			out[variable] = strings.Split(list, ",")
+		}
+	}
+	return out
 }
 
 // pairs reads "a=x;b=y".

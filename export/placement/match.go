@@ -17,6 +17,10 @@ func (p *planner) kernel(i int) {
 		n.Device, n.Why = OnUnknown, fmt.Sprintf("the table has no operators of domain %q", n.Domain)
 		return
 	}
+	if why := p.refused(i); why != "" {
+		n.Device, n.Why = OnNothing, fmt.Sprintf("not valid with the operators of ONNX Runtime %s: %s", p.facts.version, why)
+		return
+	}
 	k, unknown, why := p.find(i, CUDA)
 	switch {
 	case unknown != "":
@@ -48,11 +52,8 @@ func (p *planner) find(i int, provider Provider) (k *Kernel, unknown, why string
 	if len(list) == 0 {
 		return nil, "", fmt.Sprintf("%s has no kernel for %s", where, n.Op)
 	}
-	if s == nil {
-		return nil, "", fmt.Sprintf("the model's opset has no %s", n.Op)
-	}
 	if provider == CUDA {
-		if rule, ok := refused[op]; ok {
+		if rule, ok := leftToCPU[op]; ok {
 			for _, a := range n.Attributes {
 				if a.Name == rule.attribute && rule.refuses(a.Int) {
 					return nil, "", "CUDA refuses it: " + rule.why
@@ -149,10 +150,10 @@ func ranges(list []Kernel) string {
 	return strings.Join(out, ", ")
 }
 
-// refused are operators that the CUDA provider leaves to the CPU for the value
+// leftToCPU are operators that the CUDA provider leaves to the CPU for the value
 // of an attribute, kernel or not (CUDAExecutionProvider::GetCapability in
 // onnxruntime/core/providers/cuda/cuda_execution_provider.cc).
-var refused = map[operator]struct {
+var leftToCPU = map[operator]struct {
 	attribute string
 	refuses   func(int64) bool
 	why       string

@@ -16,13 +16,14 @@ const (
 
 // Report is where the nodes of a model would run, and what would be copied.
 type Report struct {
-	Provider Provider `json:"provider"`
-	Table    string   `json:"table"` // the version of ONNX Runtime whose kernels were looked up
-	CUDA     int      `json:"cuda"`  // nodes
-	CPU      int      `json:"cpu"`
-	Other    int      `json:"other"` // neither: see their reasons
-	Copies   []Copy   `json:"copies"`
-	Nodes    []Node   `json:"nodes"` // in the file's order, without Constant: ONNX Runtime makes weights of those
+	Provider  Provider `json:"provider"`
+	Table     string   `json:"table"` // the version of ONNX Runtime whose kernels were looked up
+	CUDA      int      `json:"cuda"`  // nodes
+	CPU       int      `json:"cpu"`
+	Other     int      `json:"other"`     // neither: see their reasons
+	Unchecked int      `json:"unchecked"` // nodes whose shapes were not compared with their operators: not declared, or there is no rule here
+	Copies    []Copy   `json:"copies"`
+	Nodes     []Node   `json:"nodes"` // in the file's order, without Constant: ONNX Runtime makes weights of those
 }
 
 // Clean reports whether every node runs on the GPU and nothing is copied
@@ -48,7 +49,10 @@ type Copy struct {
 }
 
 // Plan says where the nodes of a model would run if it were opened for CUDA
-// with the CPU to fall back on. The model must have passed onnx.Check. Graphs
+// with the CPU to fall back on. A node is on neither if it is not valid:
+// by its operator's versions, numbers of inputs, attributes and types, and by the
+// shapes that the file declares. The model must have passed
+// onnx.CheckStructure. Graphs
 // in attributes (If, Loop, Scan) are refused with an [onnx.UnsupportedError],
 // as is an opset newer than the table.
 func Plan(m *onnx.Model) (*Report, error) {
@@ -60,8 +64,11 @@ func Plan(m *onnx.Model) (*Report, error) {
 		p.kernel(i)
 	}
 	p.preferCPU()
-	r := &Report{Provider: CUDA, Table: Version(), Copies: p.copies(), Nodes: p.nodes}
-	for _, n := range p.nodes {
+	r := &Report{Provider: CUDA, Table: Version(), Copies: p.copies(), Nodes: append([]Node{}, p.nodes...)}
+	for i, n := range p.nodes {
+		if !p.compared(i) {
+			r.Unchecked++
+		}
 		switch n.Device {
 		case OnCUDA:
 			r.CUDA++
@@ -82,11 +89,13 @@ type planner struct {
 	source  []*onnx.Node
 	schemas []*schema
 	nodes   []Node
-	kernels []*Kernel         // CUDA's, nil if there is none
-	types   map[string]string // of values
-	weights map[string]int64  // elements of initializers and constants
-	inputs  map[string]bool   // of the graph, without those that are weights
-	uses    map[string][]use  // of a value
+	kernels []*Kernel          // CUDA's, nil if there is none
+	types   map[string]string  // of values
+	other   map[string]string  // of values whose declared type is another
+	shapes  map[string][]int64 // of values, as far as the file declares them; -1 is a size that is open
+	weights map[string]int64   // elements of initializers and constants
+	inputs  map[string]bool    // of the graph, without those that are weights
+	uses    map[string][]use   // of a value
 }
 
 // use is an input of a node.
@@ -94,6 +103,10 @@ type use struct{ node, input int }
 
 func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 	p := &planner{facts: f, graph: m.Graph, weights: map[string]int64{}, inputs: map[string]bool{}, uses: map[string][]use{}}
+	if f.ir > 0 && m.IRVersion > f.ir {
+		return nil, &onnx.UnsupportedError{Offset: -1, Reason: fmt.Sprintf(
+			"IR version %d is newer than the last that ONNX Runtime %s opens, %d: write the model in an older one", m.IRVersion, f.version, f.ir)}
+	}
 	opsets := map[string]int64{}
 	for _, o := range m.Opsets {
 		domain := standard(o.Domain)
@@ -115,10 +128,14 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 		}
 	}
 	declared := declaredTypes(m.Graph)
+	p.other, p.shapes = map[string]string{}, declaredShapes(m.Graph)
 	for i, n := range m.Graph.Nodes {
+		s := f.at(operator{standard(n.Domain), n.Op}, opsets[standard(n.Domain)])
 		if constant(n) {
 			p.constant(n)
-			continue
+			if s != nil && unfit(n, s) == "" {
+				continue
+			}
 		}
 		label := n.Name
 		if label == "" {
@@ -130,7 +147,6 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 					"%s holds a graph: only models without graphs in their nodes are planned", n.Op)}
 			}
 		}
-		s := f.at(operator{standard(n.Domain), n.Op}, opsets[standard(n.Domain)])
 		for j, in := range n.Inputs {
 			if in != "" {
 				p.uses[in] = append(p.uses[in], use{len(p.nodes), j})

@@ -4,12 +4,27 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/attnx/attnx/export/onnx"
 )
 
 // schema is the signature of an operator from a version on.
 type schema struct {
 	since           int64
+	deprecated      bool // from then on there is no such operator
 	inputs, outputs []parameter
+
+	minInputs, maxInputs, minOutputs, maxOutputs int
+	optional                                     []int // inputs that may be left out
+
+	attributes map[string]attribute
+	types      map[string][]string // that a type variable may have, of those with several
+}
+
+// attribute is an attribute that an operator may have.
+type attribute struct {
+	typ      onnx.AttributeType
+	required bool
 }
 
 // parameter is an input or output of an operator. Its type is a variable, or
@@ -22,22 +37,55 @@ type parameter struct {
 	mixed    bool // many, each of a type of its own
 }
 
-// schema reads domain, operator, version, inputs and outputs.
-func (f *facts) schema(c []string) error {
+// schema reads domain, operator, version, inputs, outputs, their least and most
+// numbers, attributes and types.
+func (f *facts) schema(c []string, types map[string][]string) error {
 	since, err := strconv.ParseInt(c[2], 10, 64)
 	if err != nil {
 		return err
 	}
-	s := schema{since: since}
+	s := schema{since: since, deprecated: c[3] == "deprecated"}
+	key := operator{standard(c[0]), c[1]}
+	if s.deprecated {
+		f.schemas[key] = append(f.schemas[key], s)
+		return nil
+	}
 	if s.inputs, err = parameters(c[3]); err != nil {
 		return err
 	}
 	if s.outputs, err = parameters(c[4]); err != nil {
 		return err
 	}
-	key := operator{standard(c[0]), c[1]}
+	counts, err := numbers(c[5])
+	if err != nil || len(counts) < 4 {
+		return fmt.Errorf("counts %q", c[5])
+	}
+	s.minInputs, s.maxInputs, s.minOutputs, s.maxOutputs = counts[0], counts[1], counts[2], counts[3]
+	s.optional = counts[4:]
+	if s.attributes, err = attributes(c[6]); err != nil {
+		return err
+	}
+	s.types = lists(c[7], types)
 	f.schemas[key] = append(f.schemas[key], s)
 	return nil
+}
+
+// attributes reads "axis:2;to:2!", with "!" after what is required.
+func attributes(s string) (map[string]attribute, error) {
+	out := map[string]attribute{}
+	if s == "" {
+		return out, nil
+	}
+	for part := range strings.SplitSeq(s, ";") {
+		name, number, _ := strings.Cut(part, ":")
+		number, required := strings.CutSuffix(number, "!")
+		t, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, fmt.Errorf("attribute %q", part)
+		}
+		out[name] = attribute{onnx.AttributeType(t), required}
+	}
+	return out, nil
 }
 
 // parameters reads "name:variable:type", with "*" or "?*" after what stands
@@ -61,11 +109,14 @@ func parameters(s string) ([]parameter, error) {
 }
 
 // at returns the version of the schema that a model's opset means: the newest
-// that is not newer.
+// that is not newer. It is nil if there is none, or the operator is no more.
 func (f *facts) at(op operator, opset int64) *schema {
 	list := f.schemas[op]
 	for i := len(list) - 1; i >= 0; i-- {
 		if list[i].since <= opset {
+			if list[i].deprecated {
+				return nil
+			}
 			return &list[i]
 		}
 	}

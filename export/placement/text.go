@@ -37,8 +37,11 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 	tw.Flush()
 	fmt.Fprintf(&text, "%s: %d of %d nodes on CUDA, %d on the CPU, %d copies (kernels of ONNX Runtime %s)\n",
 		name, r.CUDA, len(r.Nodes), r.CPU, len(r.Copies), r.Table)
+	if r.Unchecked > 0 {
+		fmt.Fprintf(&text, "the shapes of %d nodes are not known to be valid: the file does not declare them, or attnx has no rule for the operator\n", r.Unchecked)
+	}
 	if r.Other > 0 {
-		fmt.Fprintf(&text, "%d nodes have no place that could be told\n", r.Other)
+		fmt.Fprintf(&text, "%d nodes have no known place\n", r.Other)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

@@ -21,8 +21,11 @@ func declaredTypes(g *onnx.Graph) map[string]string {
 func (p *planner) infer(n *onnx.Node, s *schema, declared map[string]string) {
 	for i, out := range n.Outputs {
 		t := outputType(n, s, i, p.types)
-		if t == "" {
-			t = declared[out]
+		switch d := declared[out]; {
+		case t == "":
+			t = d
+		case d != "" && d != t:
+			p.other[out] = d
 		}
 		if out != "" && t != "" {
 			p.types[out] = t
