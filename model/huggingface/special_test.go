@@ -90,3 +90,34 @@ func TestSpecial(t *testing.T) {
 func (c specialCase) stricter() bool {
 	return c.Generation != nil && (strings.Contains(*c.Generation, "true") || strings.Contains(*c.Generation, "198.7"))
 }
+
+// FuzzSpecial reads special ids from files of any content: what is accepted are
+// ids of the model, and what is not is said in one line.
+func FuzzSpecial(f *testing.F) {
+	f.Add(`{"eos_token_id":[198,5,1e2]}`, `{"bos_token_id":[7.0,8],"pad_token_id":-1}`, `{"eos_token":{"content":"a"}}`, `{"unk_token":null}`)
+	f.Add(`{}`, ``, `{"tokenizer_class":"GPT2Tokenizer","added_tokens_decoder":{}}`, `[`)
+	c := model.Config{Arch: model.GPT2, Vocab: 200}
+	f.Fuzz(func(t *testing.T, config, generation, tokenizer, legacy string) {
+		folder := t.TempDir()
+		for name, text := range map[string]string{
+			"config.json": config, "generation_config.json": generation, "tokenizer_config.json": tokenizer, "special_tokens_map.json": legacy,
+		} {
+			if text == "" {
+				continue
+			}
+			if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := huggingface.ReadSpecial(folder, c, []byte(`{}`))
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		if err := s.Check(c.Vocab); err != nil {
+			t.Errorf("%+v: %v", s, err)
+		}
+	})
+}
