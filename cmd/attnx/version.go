@@ -17,8 +17,9 @@ func printVersion(w io.Writer) error {
 	return err
 }
 
-// buildVersion returns the module's version and the revision that it was built
-// from: "v1.2.3" or "(devel) 0123456789ab, modified".
+// buildVersion returns the module's version, and on a second line the revision
+// that it was built from where the build knows it: "v1.2.3" and "revision
+// 0123456789ab, modified".
 func buildVersion(info *debug.BuildInfo, ok bool) string {
 	if !ok {
 		return "(unknown)" // not built with modules
@@ -28,10 +29,13 @@ func buildVersion(info *debug.BuildInfo, ok bool) string {
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
-			revision = fmt.Sprintf(" %.12s", s.Value)
+			revision = fmt.Sprintf("\nrevision %.12s", s.Value)
 		case s.Key == "vcs.modified" && s.Value == "true":
 			modified = ", modified"
 		}
+	}
+	if revision == "" {
+		return text
 	}
 	return text + revision + modified
 }
