@@ -49,6 +49,9 @@ var outputs = map[output]struct {
 // what the command was given to read. The place is the command's until the claim
 // is closed.
 func claim(what output, path string, inputs ...string) (*store.Claim, error) {
+	if path == "-" {
+		return nil, errors.New("-: nothing is written to standard output: name a file (./- for one of this name)")
+	}
 	return store.Target{
 		Path: path,
 		Kind: outputs[what].kind,

@@ -91,6 +91,9 @@ func (t Target) Claim() (*Claim, error) {
 
 // free looks at what is at the path. It refuses what its kind cannot replace.
 func (t Target) free() (there fs.FileInfo, err error) {
+	if t.Path == "" {
+		return nil, errors.New("the path is empty: name a place to write to")
+	}
 	switch t.Kind {
 	case NewFolder:
 		_, err = vacant(trimSeparators(t.Path))

@@ -10,6 +10,10 @@
 // can be left after such an end is a file or folder ".attnx-*.tmp" beside the
 // path; nothing reads it and it may be deleted.
 //
+// A Claim decides beforehand whether a place may be written to: not if it is
+// what the program reads, belongs to a run, or lies in a run that another
+// process writes.
+//
 // # A run
 //
 // The folder of a run holds

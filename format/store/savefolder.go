@@ -27,9 +27,6 @@ type File struct {
 // anything is written. Errors name path.
 func SaveFolder(path string, files []File) error {
 	path = trimSeparators(path)
-	if base := filepath.Base(path); base == "." || base == ".." || base == string(filepath.Separator) {
-		return fmt.Errorf("%s: a folder cannot be put in the place of this one: name a new folder", path)
-	}
 	empty, err := vacant(path)
 	if err != nil {
 		return err
@@ -72,6 +69,9 @@ func SaveFolder(path string, files []File) error {
 // vacant reports whether a folder may be put at path; empty is the empty
 // folder that is there, nil when there is none.
 func vacant(path string) (empty fs.FileInfo, err error) {
+	if base := filepath.Base(path); base == "." || base == ".." || base == string(filepath.Separator) {
+		return nil, fmt.Errorf("%s: a folder cannot be put in the place of this one: name a new folder", path)
+	}
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
