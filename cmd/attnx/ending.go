@@ -100,9 +100,9 @@ func finishFirst(ctx context.Context) (done func()) {
 }
 
 // untilStopped runs a command. When ctx ends, a command that has called
-// finishFirst gets the time it needs, and any other a moment: one that waits
-// for a pipe or a slow disk must not keep the program from ending.
-func untilStopped(ctx context.Context, command func(context.Context) error) error {
+// finishFirst gets the time it needs, and any other the time of grace: one that
+// waits for a pipe or a slow disk must not keep the program from ending.
+func untilStopped(ctx context.Context, grace time.Duration, command func(context.Context) error) error {
 	u := &unfinished{}
 	ended := make(chan error, 1)
 	go func() { ended <- command(context.WithValue(ctx, unfinishedKey{}, u)) }()

@@ -105,6 +105,13 @@ func broken(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(c.Save(to))
 		return
 	}
+	if kind == "eval-batches" {
+		c, err := model.Load(ts.MkAbs(args[1]))
+		ts.Check(err)
+		c.Train.Options = bytes.Replace(c.Train.Options, []byte(`"eval_batches":8`), []byte(`"eval_batches":1000000000000000000`), 1)
+		ts.Check(c.Save(to))
+		return
+	}
 	spoil, ok := spoiledModels[kind]
 	if !ok {
 		ts.Fatalf("no way to break a file is called %q", kind)

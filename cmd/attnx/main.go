@@ -51,7 +51,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	began := time.Now()
-	err := untilStopped(ctx, root.ExecuteContext)
+	err := untilStopped(ctx, grace, root.ExecuteContext)
 	account(s.detail, time.Since(began))
 	if lost := lost(stdout); err == nil && lost != nil {
 		err = fmt.Errorf("standard output: %w", lost)
