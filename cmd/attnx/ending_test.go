@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func savedStep(t *testing.T, run string) (step int) {
 }
 
 // Every signal that commonly ends a program saves the run. A terminal that
-// closes sends SIGHUP twice, and so does timeout with its signal.
+// closes sends SIGHUP more than once.
 func TestSignalsSave(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU} {
 		t.Run(signal.String(), func(t *testing.T) {
@@ -62,10 +63,17 @@ func TestSignalsSave(t *testing.T) {
 				t.Fatal(err)
 			}
 			waitForSteps(t, filepath.Join(run, metricsFile), 3)
-			for range 2 {
-				_ = cmd.Process.Signal(signal) // it may have ended after the first
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
 			}
-			if code := exitCode(t, cmd.Wait()); code != exitStopped {
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			err := waitOr(ended, func() {
+				if signal != syscall.SIGTERM { // of which the second means what it does
+					_ = cmd.Process.Signal(signal) // it may have ended meanwhile
+				}
+			})
+			if code := exitCode(t, err); code != exitStopped {
 				t.Errorf("exit code %d, want %d\n%s", code, exitStopped, &stderr)
 			}
 			if !strings.Contains(stderr.String(), "stopped; to continue: attnx train --resume "+run+"\n") {
@@ -75,6 +83,18 @@ func TestSignalsSave(t *testing.T) {
 				t.Errorf("it saved step %d of 3 or more", step)
 			}
 		})
+	}
+}
+
+// waitOr returns what comes from ended, and calls meanwhile until then.
+func waitOr(ended <-chan error, meanwhile func()) error {
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(time.Millisecond):
+			meanwhile()
+		}
 	}
 }
 
@@ -94,11 +114,20 @@ func TestIgnoredHangup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitForSteps(t, metrics, len(reached)+20)
-	if err := ignoring.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	ended := make(chan error, 1)
+	go func() { ended <- ignoring.Wait() }()
+	stop := sync.OnceFunc(func() { _ = ignoring.Process.Signal(syscall.SIGTERM) })
+	wentOn := false
+	err = waitOr(ended, func() {
+		if now, err := readMetrics(metrics); err == nil && len(now) > len(reached)+20 {
+			wentOn = true
+			stop()
+		}
+	})
+	if !wentOn {
+		t.Error("it stopped")
 	}
-	if code := exitCode(t, ignoring.Wait()); code != exitStopped {
+	if code := exitCode(t, err); code != exitStopped {
 		t.Errorf("exit code %d, want %d", code, exitStopped)
 	}
 }
@@ -147,6 +176,7 @@ func TestUnreadResults(t *testing.T) {
 		`inspect "$1"`,
 		`inspect "$1" --json`,
 		`checkpoints "$1"`,
+		`verify-seal "$1"`,
 	} {
 		closed := exec.Command("sh", "-c", `{ attnx `+command+`; echo $? >&3; } 3>"$2" 2>"$3" | true`, "sh", run, run+".code", run+".err")
 		if out, err := closed.CombinedOutput(); err != nil {

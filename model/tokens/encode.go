@@ -85,14 +85,15 @@ func (e *encoder) plain(text string) bool {
 }
 
 func (e *encoder) plainWords(text string) bool {
-	end := e.done + len(text)
-	for piece := range words(text) {
+	from := e.done
+	for at, piece := range words(text) {
 		e.lookUp(piece)
+		e.done = from + at
 		if !e.advance(len(piece)) {
 			return false
 		}
 	}
-	e.done = end // with the white space, which is no piece
+	e.done = from + len(text) // with the white space, which is no piece
 	return true
 }
 

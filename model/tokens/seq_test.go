@@ -22,6 +22,9 @@ func TestEncodeSeq(t *testing.T) {
 				t.Fatalf("%v: %d ids up to byte %d, after byte %d", kind, len(ids), bytes, done)
 			}
 			got, done, runs = append(got, ids...), bytes, runs+1
+			if kind != BPE && !slices.Equal(got, tok.Encode(text[:done])) { // bpe looks ahead at white space
+				t.Fatalf("%v: %d ids are not those of %d bytes", kind, len(got), done)
+			}
 		}
 		if want := tok.Encode(text); !slices.Equal(got, want) || done != len(text) || runs < 2 {
 			t.Errorf("%v: %d ids in %d runs to byte %d, want %d to byte %d", kind, len(got), runs, done, len(want), len(text))

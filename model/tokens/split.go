@@ -107,15 +107,16 @@ func contraction(s string) int {
 }
 
 // words splits a text into the matches of \w+|[^\w\s]+: words, and runs of
-// what is neither word nor white space, which is left out.
-func words(text string) iter.Seq[string] {
-	return func(yield func(string) bool) {
+// what is neither word nor white space, which is left out. Each comes with its
+// offset.
+func words(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
 		from, inWord := -1, false
 		for i, r := range text {
 			w := isWord(r)
 			gap := !w && unicode.IsSpace(r)
 			if from >= 0 && (gap || w != inWord) {
-				if !yield(text[from:i]) {
+				if !yield(from, text[from:i]) {
 					return
 				}
 				from = -1
@@ -125,7 +126,7 @@ func words(text string) iter.Seq[string] {
 			}
 		}
 		if from >= 0 {
-			yield(text[from:])
+			yield(from, text[from:])
 		}
 	}
 }

@@ -35,7 +35,13 @@ func TestPieces(t *testing.T) {
 		if got := slices.Collect(gpt2Pieces(text)); !slices.Equal(got, want.GPT2[i]) {
 			t.Errorf("gpt2Pieces(%q)\n got %q\nwant %q", text, got, want.GPT2[i])
 		}
-		if got := slices.Collect(words(text)); !slices.Equal(got, want.Words[i]) {
+		var got []string
+		for at, word := range words(text) {
+			if got = append(got, word); text[at:at+len(word)] != word {
+				t.Errorf("words(%q): %q is not at byte %d", text, word, at)
+			}
+		}
+		if !slices.Equal(got, want.Words[i]) {
 			t.Errorf("words(%q)\n got %q\nwant %q", text, got, want.Words[i])
 		}
 	}

@@ -44,7 +44,7 @@ func Train(kind Kind, text string, vocabSize int) (*Tokenizer, error) {
 
 func countWords(text string) map[string]int {
 	counts := make(map[string]int)
-	for word := range words(text) {
+	for _, word := range words(text) {
 		counts[word]++
 	}
 	return counts

@@ -112,7 +112,7 @@ func TestSourceIsRefused(t *testing.T) {
 		{Paths: []string{at}, Glob: "*", Files: 1, Bytes: 8},
 		{Paths: []string{at}, Glob: "*", Files: 2, Bytes: 9},
 		{Paths: []string{folder}, Glob: "*.go", Files: 1, Bytes: 9},
-		{Paths: []string{os.DevNull}, Glob: "*", Files: 1, Bytes: 9},
+		{Paths: []string{at, os.DevNull}, Glob: "*", Files: 2, Bytes: 9},
 		{Paths: []string{filepath.Join(folder, "gone")}, Glob: "*", Files: 1, Bytes: 9},
 	} {
 		if text, err := s.Read(t.Context()); !errors.As(err, new(*MovedError)) {
