@@ -193,7 +193,7 @@ func TestGradAgainstGorgonia(t *testing.T) {
 // standardLibrary is text that is on every machine with Go.
 func standardLibrary(t *testing.T) string {
 	t.Helper()
-	text, err := train.ReadText(t.Context(), []string{filepath.Join(build.Default.GOROOT, "src", "strconv")}, "*.go", nil, 1<<30)
+	text, err := train.ReadText(t.Context(), []string{filepath.Join(build.Default.GOROOT, "src", "strconv")}, train.Reading{Glob: "*.go", Limit: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,8 @@ No command writes over what it reads, over the files of a run, or over a file
 that attnx did not write.
 
 Exit codes: 0 done, 1 a check did not pass, 2 the command line, a file or this
-machine did not allow the work, 130 stopped by Ctrl-C.`,
+machine did not allow the work, 130 stopped by a signal such as Ctrl-C, 141
+nobody read standard output to its end.`,
 		Example:       "  attnx quickstart",
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -135,7 +135,7 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 			ids = append(ids, int64(stream.IntN(uint64(i), c.Config.Vocab)))
 		}
 	} else {
-		text, err := readText(ctx, s, "--text", []string{n.text}, "*")
+		text, err := readText(ctx, s, "--text", []string{n.text}, "*", "")
 		if err != nil {
 			return nil, err
 		}

@@ -16,12 +16,12 @@ import (
 )
 
 // readText reads what a flag names: files, folders, pipes, "-" for standard
-// input.
-func readText(ctx context.Context, s streams, flag string, paths []string, glob string) (*train.Text, error) {
+// input. Of the folders it leaves out the folder skip.
+func readText(ctx context.Context, s streams, flag string, paths []string, glob, skip string) (*train.Text, error) {
 	if _, err := filepath.Match(glob, ""); err != nil {
 		return nil, fmt.Errorf("--glob %q: %w", glob, err)
 	}
-	text, err := train.ReadText(ctx, paths, glob, s.in, textLimit())
+	text, err := train.ReadText(ctx, paths, train.Reading{Glob: glob, Skip: skip, Stdin: s.in, Limit: textLimit()})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
@@ -43,7 +43,7 @@ func textLimit() int64 {
 // text the run began with.
 func findData(ctx context.Context, s streams, f trainFlags, hash string) (*train.Text, error) {
 	if len(f.data) > 0 {
-		text, err := readText(ctx, s, "--data", f.data, f.glob)
+		text, err := readText(ctx, s, "--data", f.data, f.glob, f.resume)
 		if err == nil && text.SHA256 != hash {
 			err = fmt.Errorf("--data %s: the text is not the one this run began with (SHA-256 %.12s, was %.12s): give the same files in the same order", named(f.data), text.SHA256, hash)
 		}
@@ -56,7 +56,7 @@ func findData(ctx context.Context, s streams, f trainFlags, hash string) (*train
 	if err != nil {
 		return nil, fmt.Errorf("%w: name with --data where the text lies", err)
 	}
-	text, err := from.Read(ctx)
+	text, err := from.Read(ctx, f.resume)
 	if err == nil && text.SHA256 != hash {
 		err = &train.MovedError{Paths: from.Paths, Reason: "its bytes have changed"}
 	}

@@ -147,7 +147,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		return resumeRun(ctx, s, f, given)
 	}
 	if held := heldBy(f.out); held != "" {
-		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or go on with --resume %[1]s", f.out, held)
+		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or continue it with --resume %[1]s", f.out, held)
 	}
 	place, err := claim(runOutput, f.out, f.data...)
 	if err != nil {
@@ -158,7 +158,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err != nil {
 		return fmt.Errorf("--tokenizer: %w", err)
 	}
-	text, err := readText(ctx, s, "--data", f.data, f.glob)
+	text, err := readText(ctx, s, "--data", f.data, f.glob, f.out)
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	return trainRun(ctx, s, nil, c, data, options, f)
 }
 
-// resumeRun goes on with the run of a folder, under the settings it was
+// resumeRun continues the run of a folder, under the settings it was
 // started with; --steps may ask for more.
 func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) bool) error {
 	for _, name := range []string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every"} {
@@ -226,7 +226,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if saved, aside, err := store.List(f.resume, model.CheckSeal); err != nil {
 		return fmt.Errorf("--resume: %w", err)
 	} else if len(saved)+len(aside) == 0 {
-		return fmt.Errorf("--resume %s: the folder holds no checkpoint to go on from", f.resume)
+		return fmt.Errorf("--resume %s: the folder holds no checkpoint to continue from", f.resume)
 	}
 	place, err := claim(runOutput, f.resume)
 	if err != nil {
@@ -243,7 +243,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	}
 	path, ok := run.Latest()
 	if !ok {
-		return fmt.Errorf("--resume %s: the folder holds no checkpoint to go on from", f.resume)
+		return fmt.Errorf("--resume %s: the folder holds no checkpoint to continue from", f.resume)
 	}
 	c, err := model.Load(path)
 	if err != nil {

@@ -57,33 +57,40 @@ func ParseSource(text []byte) (*Source, error) {
 	return s, s.check()
 }
 
-// ReadText reads the texts of files, of the files below folders whose names
-// match the pattern glob (as in filepath.Match), of pipes, and of stdin where a
-// path is Stdin. It puts them together in their order, those of a folder in the
-// order of their paths. Links in folders are left out. A text of more than
-// limit bytes is refused, and so is what is not UTF-8 text.
-func ReadText(ctx context.Context, paths []string, glob string, stdin io.Reader, limit int64) (*Text, error) {
-	files, err := listFiles(ctx, paths, glob, limit)
+// Reading says how ReadText reads.
+type Reading struct {
+	Glob  string    // which files of a folder, by name, as in filepath.Match
+	Skip  string    // a folder in folders that is left out, such as that of the run; "" for none
+	Stdin io.Reader // what Stdin stands for
+	Limit int64     // the most bytes of text
+}
+
+// ReadText reads the texts of files, of the files below folders, of pipes, and
+// of standard input where a path is Stdin. It puts them together in their order,
+// those of a folder in the order of their paths. Links in folders are left out.
+// What is larger than the limit is refused, and so is what is not UTF-8 text.
+func ReadText(ctx context.Context, paths []string, r Reading) (*Text, error) {
+	files, err := listFiles(ctx, paths, r)
 	if err != nil {
 		return nil, err
 	}
-	t, err := readFiles(ctx, files, stdin, limit)
+	t, err := readFiles(ctx, files, r)
 	if err != nil {
 		return nil, err
 	}
 	if strings.TrimSpace(t.Text) == "" {
 		return nil, fmt.Errorf("%s: the text is empty", strings.Join(t.Names, ", "))
 	}
-	t.Source = sourceOf(paths, glob, files, len(t.Text))
+	t.Source = sourceOf(paths, r.Glob, files, len(t.Text))
 	return t, nil
 }
 
 // Read reads the text again. A *MovedError says that it is not there, or not as
 // it was. Pipes and devices are not opened: the source may come from somebody else's
-// folder.
-func (s *Source) Read(ctx context.Context) (*Text, error) {
+// folder. skip is a folder that is left out, as in Reading.
+func (s *Source) Read(ctx context.Context, skip string) (*Text, error) {
 	moved := func(reason string) error { return &MovedError{Paths: s.Paths, Reason: reason} }
-	files, err := listFiles(ctx, s.Paths, s.Glob, math.MaxInt64)
+	files, err := listFiles(ctx, s.Paths, Reading{Glob: s.Glob, Skip: skip, Limit: math.MaxInt64})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -100,7 +107,7 @@ func (s *Source) Read(ctx context.Context) (*Text, error) {
 	if len(files) != s.Files || size != s.Bytes {
 		return nil, moved(fmt.Sprintf("there are %d bytes in %d files, there were %d in %d", size, len(files), s.Bytes, s.Files))
 	}
-	t, err := readFiles(ctx, files, nil, s.Bytes)
+	t, err := readFiles(ctx, files, Reading{Limit: s.Bytes})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -180,16 +187,16 @@ type textFile struct {
 	stdin  bool
 }
 
-// listFiles finds the files to read. It stops where they have more than limit
-// bytes.
-func listFiles(ctx context.Context, paths []string, glob string, limit int64) (files []textFile, err error) {
-	if _, err := filepath.Match(glob, ""); err != nil {
-		return nil, fmt.Errorf("pattern %q: %w", glob, err)
+// listFiles finds the files to read. It stops where they have more bytes than
+// the limit.
+func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile, err error) {
+	if _, err := filepath.Match(r.Glob, ""); err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", r.Glob, err)
 	}
 	total := int64(0)
 	add := func(path string, info fs.FileInfo) error {
-		if total += info.Size(); total > limit {
-			return tooLarge(path, limit)
+		if total += info.Size(); total > r.Limit {
+			return tooLarge(path, r.Limit)
 		}
 		files = append(files, textFile{path: path, size: info.Size()})
 		return nil
@@ -209,11 +216,11 @@ func listFiles(ctx context.Context, paths []string, glob string, limit int64) (f
 			return nil, err
 		case info.IsDir():
 			before := len(files)
-			if err := walk(ctx, path, glob, add); err != nil {
+			if err := walk(ctx, path, r, add); err != nil {
 				return nil, err
 			}
 			if len(files) == before {
-				return nil, fmt.Errorf("%s: no file below it matches %q", path, glob)
+				return nil, fmt.Errorf("%s: no file below it matches %q", path, r.Glob)
 			}
 		case info.Mode().IsRegular():
 			if err := add(path, info); err != nil {
@@ -228,7 +235,11 @@ func listFiles(ctx context.Context, paths []string, glob string, limit int64) (f
 
 // walk passes on the regular files below a folder, which may be named by a
 // link.
-func walk(ctx context.Context, folder, glob string, add func(string, fs.FileInfo) error) error {
+func walk(ctx context.Context, folder string, r Reading, add func(string, fs.FileInfo) error) error {
+	skip, err := os.Stat(r.Skip)
+	if err != nil {
+		skip = nil // it is not there
+	}
 	root := folder
 	if info, err := os.Lstat(folder); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		root += string(filepath.Separator) // what the link names
@@ -237,17 +248,23 @@ func walk(ctx context.Context, folder, glob string, add func(string, fs.FileInfo
 		if err == nil {
 			err = ctx.Err()
 		}
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		if ok, _ := filepath.Match(glob, d.Name()); !ok {
-			return nil
-		}
-		info, err := d.Info()
 		if err != nil {
 			return err
 		}
-		return add(p, info)
+		ok, _ := filepath.Match(r.Glob, d.Name())
+		if !d.IsDir() && !(ok && d.Type().IsRegular()) {
+			return nil
+		}
+		info, err := d.Info()
+		switch {
+		case err != nil:
+			return err
+		case !d.IsDir():
+			return add(p, info)
+		case p != root && skip != nil && os.SameFile(info, skip):
+			return fs.SkipDir
+		}
+		return nil
 	})
 }
 
@@ -256,7 +273,7 @@ func tooLarge(path string, limit int64) error {
 }
 
 // readFiles reads files one after the other.
-func readFiles(ctx context.Context, files []textFile, stdin io.Reader, limit int64) (*Text, error) {
+func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) {
 	size := int64(0)
 	for _, f := range files {
 		size += f.size
@@ -267,7 +284,7 @@ func readFiles(ctx context.Context, files []textFile, stdin io.Reader, limit int
 	hash := sha256.New()
 	for _, f := range files {
 		from := text.Len()
-		if err := readFile(ctx, f, stdin, limit, io.MultiWriter(&text, hash), &text); err != nil {
+		if err := readFile(ctx, f, r, io.MultiWriter(&text, hash), &text); err != nil {
 			return nil, err
 		}
 		part := text.String()[from:]
@@ -287,8 +304,8 @@ func readFiles(ctx context.Context, files []textFile, stdin io.Reader, limit int
 }
 
 // readFile copies a file to w, as long as so much text is within the limit.
-func readFile(ctx context.Context, f textFile, stdin io.Reader, limit int64, w io.Writer, sofar interface{ Len() int }) error {
-	r := stdin
+func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, sofar interface{ Len() int }) error {
+	r := how.Stdin
 	if !f.stdin {
 		file, err := os.Open(f.path)
 		if err != nil {
@@ -303,8 +320,8 @@ func readFile(ctx context.Context, f textFile, stdin io.Reader, limit int64, w i
 			return err
 		}
 		n, err := r.Read(piece)
-		if int64(sofar.Len()+n) > limit {
-			return tooLarge(f.path, limit)
+		if int64(sofar.Len()+n) > how.Limit {
+			return tooLarge(f.path, how.Limit)
 		}
 		if i := bytes.IndexByte(piece[:n], 0); i >= 0 {
 			return fmt.Errorf("%s: it holds a zero byte, so it is not text: leave it out", f.path)

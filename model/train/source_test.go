@@ -33,7 +33,7 @@ func TestReadText(t *testing.T) {
 	in := func(name string) string { return filepath.Join(folder, name) }
 	// A character that comes in two pieces is whole.
 	stdin := iotest.OneByteReader(strings.NewReader(" größer"))
-	text, err := ReadText(t.Context(), []string{in("e.txt"), folder, Stdin, in("d.md")}, "*.txt", stdin, 100)
+	text, err := ReadText(t.Context(), []string{in("e.txt"), folder, Stdin, in("d.md")}, Reading{Glob: "*.txt", Stdin: stdin, Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestReadText(t *testing.T) {
 		t.Errorf("what came from a pipe is looked for at %v", text.Source)
 	}
 
-	text, err = ReadText(t.Context(), []string{in("e.txt"), folder}, "*.txt", nil, 100)
+	text, err = ReadText(t.Context(), []string{in("e.txt"), folder}, Reading{Glob: "*.txt", Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestReadText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := source.Read(t.Context())
+	again, err := source.Read(t.Context(), "")
 	if err != nil || again.Text != text.Text || again.SHA256 != text.SHA256 {
 		t.Errorf("read again: %v, %v", again, err)
 	}
@@ -92,14 +92,14 @@ func TestTextIsRefused(t *testing.T) {
 		{in("nowhere"), "*", 100, "nowhere"},
 		{in("text"), "[", 100, "syntax error in pattern"},
 	} {
-		_, err := ReadText(t.Context(), c.paths, c.glob, endless, c.limit)
+		_, err := ReadText(t.Context(), c.paths, Reading{Glob: c.glob, Stdin: endless, Limit: c.limit})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q %s: got %v, want %q", c.paths, c.glob, err, c.want)
 		}
 	}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := ReadText(stopped, in("text"), "*", nil, 100); !errors.Is(err, context.Canceled) {
+	if _, err := ReadText(stopped, in("text"), Reading{Glob: "*", Limit: 100}); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: %v", err)
 	}
 }
@@ -115,7 +115,7 @@ func TestSourceIsRefused(t *testing.T) {
 		{Paths: []string{at, os.DevNull}, Glob: "*", Files: 2, Bytes: 9},
 		{Paths: []string{filepath.Join(folder, "gone")}, Glob: "*", Files: 1, Bytes: 9},
 	} {
-		if text, err := s.Read(t.Context()); !errors.As(err, new(*MovedError)) {
+		if text, err := s.Read(t.Context(), ""); !errors.As(err, new(*MovedError)) {
 			t.Errorf("%v: %v, %v", s, text, err)
 		}
 	}
