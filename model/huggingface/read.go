@@ -64,7 +64,7 @@ func (d *folder) about() (c *model.Checkpoint, untied bool, notes []string, err 
 	}
 	c = &model.Checkpoint{Config: config.Config}
 	var note string
-	if c.Tokenizer, note, err = d.tokenizer(); err != nil {
+	if c.Tokenizer, note, err = d.tokenizer(c.Config); err != nil {
 		return nil, false, nil, err
 	}
 	if note != "" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 )
 
@@ -29,9 +30,9 @@ var otherTokenizers = []string{"tokenizer.model", "spiece.model", "sentencepiece
 // tokenizer returns the tokenizer.json of a folder, or the one that says the
 // same as its vocab.json and merges.txt. It is empty where the folder has
 // neither; the note says then which file is passed over, if one is.
-func (d *folder) tokenizer() (text []byte, note string, err error) {
+func (d *folder) tokenizer(c model.Config) (text []byte, note string, err error) {
 	if d.has(tokenizerName) {
-		text, err = d.read(tokenizerName, maxTokenizer)
+		text, err = d.fast(c)
 		return text, "", err
 	}
 	const remedy = "write a tokenizer.json in Python with AutoTokenizer.from_pretrained(FOLDER).save_pretrained(OUT)"
@@ -41,19 +42,53 @@ func (d *folder) tokenizer() (text []byte, note string, err error) {
 		}
 		return nil, note, nil
 	}
-	config, err := d.object(tokenizerConfigName, maxTokenizerConfig)
+	config, class, err := d.tokenizerConfig(c)
 	if err != nil {
 		return nil, "", err
-	}
-	class, err := config.text("tokenizer_class", "")
-	if err != nil {
-		return nil, "", d.errorf(tokenizerConfigName, "%w", err)
 	}
 	if !slices.Contains(slowClasses, class) {
 		return nil, fmt.Sprintf("%s is passed over, the model has no tokenizer: it belongs to a %s: %s", vocabName, clip(class), remedy), nil
 	}
 	text, err = d.slow(config)
 	return text, "", err
+}
+
+// fast returns the tokenizer.json of a folder. transformers makes a GPT-2's
+// tokenizer of it, and takes from tokenizer_config.json whether a space goes
+// before a text.
+func (d *folder) fast(c model.Config) (text []byte, err error) {
+	if text, err = d.read(tokenizerName, maxTokenizer); err != nil {
+		return nil, err
+	}
+	config, class, err := d.tokenizerConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	on, err := config.flag("add_prefix_space", false)
+	if err != nil {
+		return nil, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	inFile, has := tokens.PrefixSpace(text)
+	if !gpt2Tokenizers[class] || !has || inFile == on {
+		return text, nil
+	}
+	return tokens.SetPrefixSpace(text, on)
+}
+
+// tokenizerConfig returns the tokenizer_config.json and the class of tokenizer
+// that transformers takes.
+func (d *folder) tokenizerConfig(c model.Config) (about object, class string, err error) {
+	if about, err = d.object(tokenizerConfigName, maxTokenizerConfig); err != nil {
+		return nil, "", err
+	}
+	config, err := d.object(configName, maxConfig)
+	if err != nil {
+		return nil, "", err
+	}
+	if class, err = tokenizerClass(c, about, config); err != nil {
+		return nil, "", d.errorf(tokenizerConfigName, "%w", err)
+	}
+	return about, class, nil
 }
 
 // slow makes a tokenizer.json of vocab.json and merges.txt, as transformers

@@ -78,6 +78,37 @@ func TestSlowTokenizer(t *testing.T) {
 	}
 }
 
+// TestPrefixSpace reads a tokenizer.json beside a tokenizer_config.json: for the
+// class GPT2Tokenizer the latter decides, in transformers 4.57.6 and 5.24.0 alike.
+func TestPrefixSpace(t *testing.T) {
+	for _, c := range []struct {
+		file   string // of the pre_tokenizer
+		config string // tokenizer_config.json; none if empty
+		want   string
+	}{
+		{"false", "", "false"},
+		{"true", "", "false"},
+		{"true", "{}", "false"},
+		{"true", `{"tokenizer_class":"GPT2TokenizerFast","add_prefix_space":false}`, "false"},
+		{"false", `{"add_prefix_space":true}`, "true"},
+		{"false", `{"tokenizer_class":"GPT2Tokenizer","add_prefix_space":true}`, "true"},
+		{"true", `{"tokenizer_class":"PreTrainedTokenizerFast"}`, "true"},
+	} {
+		dir := unpacked(t, "whole")
+		file := func(on string) string {
+			return `{"model": {"type": "BPE"}, "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":` + on + `}, "a": [1.0]}`
+		}
+		put(t, filepath.Join(dir, "tokenizer.json"), []byte(file(c.file)))
+		if c.config != "" {
+			put(t, filepath.Join(dir, "tokenizer_config.json"), []byte(c.config))
+		}
+		got, _ := mustRead(t, dir)
+		if compact(t, got.Tokenizer) != compact(t, []byte(file(c.want))) {
+			t.Errorf("%s with %s: read %s, want %s", c.file, c.config, got.Tokenizer, c.want)
+		}
+	}
+}
+
 // TestTokenizerFiles checks which files of a tokenizer count, and what is said
 // of those that do not.
 func TestTokenizerFiles(t *testing.T) {
