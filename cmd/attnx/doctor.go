@@ -54,7 +54,7 @@ func doctorCommand(s streams) *cobra.Command {
 			return tw.Flush()
 		},
 	}
-	cmd.Flags().StringVar(&library, "ort-lib", "", "ONNX Runtime library (default: looked for)")
+	cmd.Flags().StringVar(&library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	jsonFlag(cmd, &asJSON, doctorReport{})
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Every command has an example that its own flags accept, and a help that
@@ -25,6 +26,11 @@ func TestHelp(t *testing.T) {
 		if cmd.Example == "" || !strings.Contains(out.String(), cmd.Example) {
 			t.Errorf("%s --help has no example:\n%s", cmd.CommandPath(), &out)
 		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" {
+				t.Errorf("%s --%s is not explained", cmd.CommandPath(), f.Name)
+			}
+		})
 		for _, line := range strings.Split(out.String(), "\n") {
 			if len([]rune(line)) > helpColumns {
 				t.Errorf("%s --help has a line of %d characters: %s", cmd.CommandPath(), len(line), line)

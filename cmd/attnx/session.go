@@ -21,7 +21,7 @@ type device struct {
 
 // flags adds what says where ONNX Runtime works.
 func (d *device) flags(fl *pflag.FlagSet) {
-	fl.StringVar(&d.library, "ort-lib", "", "ONNX Runtime library (default: looked for)")
+	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.StringVar(&d.name, "device", "cpu", "where to run: cpu, cuda or auto")
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
 }

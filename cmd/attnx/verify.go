@@ -101,7 +101,7 @@ wrong.`,
 	jsonFlag(cmd, &asJSON, runtime.Report{})
 	describeJSON(cmd, "--plan and --json", placement.Report{})
 	fl.Uint64Var(&seed, "seed", 1, "seed of the ids")
-	fl.StringVar(&d.library, "ort-lib", "", "ONNX Runtime library (default: looked for)")
+	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
 	return cmd
 }
