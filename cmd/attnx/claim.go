@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/export"
@@ -66,7 +67,9 @@ func claim(what output, path string, inputs ...string) (*store.Claim, error) {
 				return err
 			}
 			if there != nil && there.Mode().IsRegular() {
-				return mayReplace(what, path)
+				if err := mayReplace(what, path); err != nil {
+					return err
+				}
 			}
 			return apart(what, path, real, inputs)
 		},
@@ -78,7 +81,7 @@ func apart(what output, path, real string, inputs []string) error {
 	if what == onnxOutput { // where export puts weights that are too large for one file
 		data := path + "_data"
 		if _, err := os.Lstat(data); err == nil {
-			return fmt.Errorf("%s: it is there already, and belongs to a model of that name: choose another name, or remove it", data)
+			return fmt.Errorf("%s: it already exists, and belongs to a model of that name: choose another name, or remove it", data)
 		}
 	}
 	for _, input := range inputs {
@@ -113,7 +116,9 @@ var otherEndings = strings.Fields(".arrow .bin .ckpt .csv .db .dlc .engine .gguf
 // fitting refuses a name that ends as one of another kind of file does. A folder
 // may be called anything, if a separator or the folder itself shows that it is one.
 func fitting(what output, path string) error {
-	if path == "" || what == resealedOutput || outputs[what].kind > store.SameFile && (os.IsPathSeparator(path[len(path)-1]) || isFolder(path)) {
+	o := outputs[what]
+	makesFolder := o.kind == store.NewFolder || o.kind == store.RunFolder
+	if what == resealedOutput || makesFolder && (os.IsPathSeparator(path[len(path)-1]) || isFolder(path)) {
 		return nil
 	}
 	ending := strings.ToLower(filepath.Ext(path))
@@ -123,20 +128,14 @@ func fitting(what output, path string) error {
 			known = append(known[:len(known):len(known)], o.endings...)
 		}
 	}
-	for _, e := range known {
-		if e == ending {
-			return fmt.Errorf("%s: %s is written, and the name ends as another kind of file (%s): choose another name%s", path, outputs[what].name, e, slashHint(what))
+	if slices.Contains(known, ending) {
+		remedy := "choose another name"
+		if makesFolder {
+			remedy += ", or end it with a slash"
 		}
+		return fmt.Errorf("%s: this command writes %s, and %s is the ending of another kind of file: %s", path, o.name, ending, remedy)
 	}
 	return nil
-}
-
-func slashHint(what output) string {
-	switch what {
-	case folderOutput, runOutput:
-		return ", or end it with a slash"
-	}
-	return ""
 }
 
 // partsOf returns the files that an argument stands for: itself, the weights
@@ -193,7 +192,7 @@ func mayReplace(what output, path string) error {
 			return nil
 		}
 		if len(dataOf(path)) > 0 {
-			return fmt.Errorf("%s: it is there already, and its weights lie in another file: choose another name, or remove both", path)
+			return fmt.Errorf("%s: it already exists, and its weights lie in another file: choose another name, or remove both", path)
 		}
 	case checkpointOutput:
 		f, err := format.Open(path)
@@ -202,7 +201,7 @@ func mayReplace(what output, path string) error {
 		}
 		defer f.Close()
 		if model.Resumable(f.Reader) {
-			return fmt.Errorf("%s: it is there already, and holds the state of a training run: choose another name, or remove it", path)
+			return fmt.Errorf("%s: it already exists, and holds the state of a training run: choose another name, or remove it", path)
 		}
 		if f.Seal() != nil {
 			return nil
@@ -212,7 +211,7 @@ func mayReplace(what output, path string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: it is there already, and attnx did not write it: choose another name, or remove it", path)
+	return fmt.Errorf("%s: it already exists, and attnx did not write it: choose another name, or remove it", path)
 }
 
 // notReferred refuses a file in which an ONNX file beside it has its weights:
