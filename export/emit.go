@@ -113,7 +113,7 @@ func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*o
 			continue
 		}
 		if err := e.value(v); err != nil {
-			return nil, fmt.Errorf("export: %s %q: %w", v.Op, v.Name, err)
+			return nil, fmt.Errorf("export: %s %.80q: %w", v.Op, v.Name, err)
 		}
 	}
 	for _, o := range e.graph.Outputs {

@@ -229,7 +229,7 @@ func checkWeights(g *graph.Graph, weights []format.Tensor) error {
 	for i, p := range g.Params {
 		t := weights[i]
 		if t.Name != p.Name || t.DType != p.DType || !p.Shape.Equal(graph.Numbers(t.Shape...)) {
-			return fmt.Errorf("export: weight %q %s%v where the graph has %q %s%s", t.Name, t.DType, t.Shape, p.Name, p.DType, p.Shape)
+			return fmt.Errorf("export: weight %.80q %s%v where the graph has %.80q %s%s", t.Name, t.DType, t.Shape, p.Name, p.DType, p.Shape)
 		}
 		if err := t.Check(); err != nil {
 			return fmt.Errorf("export: %w", err)
@@ -266,19 +266,22 @@ type Info struct {
 	Length      int // flat: tokens in the sequence
 }
 
+// maxLength bounds the length that a file says it has, in tokens.
+const maxLength = 1 << 20
+
 // Describe reads the metadata of a file that File wrote.
 func Describe(m *onnx.Model) (Info, error) {
 	i := Info{Fingerprint: m.Metadata[MetaFingerprint]}
 	if i.Fingerprint == "" {
-		return i, fmt.Errorf("no %q in the metadata: attnx did not write this file", MetaFingerprint)
+		return i, fmt.Errorf("no %.80q in the metadata: attnx did not write this file", MetaFingerprint)
 	}
 	var err error
 	if i.Profile, err = ParseProfile(m.Metadata[MetaProfile]); err != nil {
 		return i, fmt.Errorf("metadata %s: %w", MetaProfile, err)
 	}
 	if i.Profile == Flat {
-		if i.Length, err = strconv.Atoi(m.Metadata[MetaLength]); err != nil || i.Length < 1 {
-			return i, fmt.Errorf("metadata %s is %q, wants a length", MetaLength, m.Metadata[MetaLength])
+		if i.Length, err = strconv.Atoi(m.Metadata[MetaLength]); err != nil || i.Length < 1 || i.Length > maxLength {
+			return i, fmt.Errorf("metadata %s is %.80q, expects a length from 1 to %d", MetaLength, m.Metadata[MetaLength], maxLength)
 		}
 	}
 	return i, nil

@@ -66,7 +66,7 @@ func fuse(g *graph.Graph) (*fusions, error) {
 	}
 	for _, v := range g.Values {
 		if slices.Contains([]graph.Op{graph.Attention, graph.SoftmaxCrossEntropyLoss}, v.Op) && !f.absorbed[v] {
-			return nil, fmt.Errorf("export: %s %q has no form among ONNX Runtime's own operators", v.Op, v.Name)
+			return nil, fmt.Errorf("export: %s %.80q has no form among ONNX Runtime's own operators", v.Op, v.Name)
 		}
 	}
 	f.prune(g)
@@ -92,7 +92,7 @@ func (e *HeadWidthError) Error() string {
 
 // attention fuses Attention and what stands around it into context (B,T,C).
 func (f *fusions) attention(context, together, a *graph.Value) error {
-	bad := fmt.Errorf("export: Attention %q is not that of a network with a past", a.Name)
+	bad := fmt.Errorf("export: Attention %.80q is not that of a network with a past", a.Name)
 	heads := func(v *graph.Value) *graph.Value { // (B,H,T,D) from (B,T,C)
 		if v.Op != graph.Transpose || v.Args[0].Op != graph.Reshape {
 			return nil

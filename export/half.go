@@ -115,7 +115,7 @@ func (h *halver) result(n *onnx.Node) (onnx.DataType, error) {
 	for _, a := range n.Attributes {
 		switch {
 		case a.Type == onnx.AttrGraph:
-			return 0, &NumbersError{Reason: fmt.Sprintf("node %q (%s) has a graph of its own", n.Name, n.Op), Remedy: "export it without an element type"}
+			return 0, &NumbersError{Reason: fmt.Sprintf("node %.80q (%s) has a graph of its own", n.Name, n.Op), Remedy: "export it without an element type"}
 		case n.Op == "Cast" && a.Name == "to":
 			return onnx.DataType(a.Int), nil
 		case a.Type == onnx.AttrTensor:
@@ -135,7 +135,7 @@ func (h *halver) result(n *onnx.Node) (onnx.DataType, error) {
 		return onnx.Float, nil // without a value
 	}
 	if len(n.Inputs) == 0 {
-		return 0, &NumbersError{Reason: fmt.Sprintf("node %q (%s) reads nothing that tells its type", n.Name, n.Op), Remedy: "export it without an element type"}
+		return 0, &NumbersError{Reason: fmt.Sprintf("node %.80q (%s) reads nothing that tells its type", n.Name, n.Op), Remedy: "export it without an element type"}
 	}
 	return h.types[n.Inputs[0]], nil
 }

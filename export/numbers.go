@@ -27,7 +27,7 @@ func ParseQuantize(name string) (Quantize, error) {
 	if q := Quantize(name); q == Int8 || q == Int4 {
 		return q, nil
 	}
-	return "", fmt.Errorf("no quantization is called %q: take %s or %s", name, Int8, Int4)
+	return "", fmt.Errorf("no quantization is called %.80q: take %s or %s", name, Int8, Int4)
 }
 
 // floatRow is an element type that a file's weights and activations can have.
@@ -57,7 +57,7 @@ func ParseDType(name string) (format.DType, error) {
 			return f.in, nil
 		}
 	}
-	return format.Invalid, fmt.Errorf("no element type is called %q: take float32, float16 or bfloat16", name)
+	return format.Invalid, fmt.Errorf("no element type is called %.80q: take float32, float16 or bfloat16", name)
 }
 
 // The metadata of a file whose numbers are not float32.
@@ -97,7 +97,7 @@ type NumbersError struct {
 
 func (e *NumbersError) Error() string {
 	if e.Tensor != "" {
-		return fmt.Sprintf("export: tensor %q: %s; %s", e.Tensor, e.Reason, e.Remedy)
+		return fmt.Sprintf("export: tensor %.80q: %s; %s", e.Tensor, e.Reason, e.Remedy)
 	}
 	return fmt.Sprintf("export: %s; %s", e.Reason, e.Remedy)
 }

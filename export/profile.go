@@ -49,7 +49,7 @@ func Profiles() []Profile { return []Profile{Plain, Cache, Flat, Train} }
 // ParseProfile returns the profile of the given name.
 func ParseProfile(name string) (Profile, error) {
 	if _, ok := profiles[Profile(name)]; !ok {
-		return "", fmt.Errorf("no profile is called %q: take %s, %s, %s or %s", name, Plain, Cache, Flat, Train)
+		return "", fmt.Errorf("no profile is called %.80q: take %s, %s, %s or %s", name, Plain, Cache, Flat, Train)
 	}
 	return Profile(name), nil
 }
@@ -66,7 +66,7 @@ func (p Profile) opset(asked int) (int64, error) {
 	row, ok := profiles[p]
 	switch {
 	case !ok:
-		return 0, fmt.Errorf("export: no profile is called %q", p)
+		return 0, fmt.Errorf("export: no profile is called %.80q", p)
 	case asked == 0:
 		return row.opset, nil
 	case int64(asked) < row.oldest || int64(asked) > row.newest:

@@ -17,7 +17,7 @@ import (
 func Quantized(m *onnx.Model, kind Quantize) (*onnx.Model, Numbers, error) {
 	form, ok := forms[kind]
 	if !ok {
-		return nil, Numbers{}, fmt.Errorf("export: no quantization is called %q: take %s or %s", kind, Int8, Int4)
+		return nil, Numbers{}, fmt.Errorf("export: no quantization is called %.80q: take %s or %s", kind, Int8, Int4)
 	}
 	if err := asExported(m); err != nil {
 		return nil, Numbers{}, err
@@ -54,7 +54,7 @@ func asExported(m *onnx.Model) error {
 	}
 	for _, n := range m.Graph.Nodes {
 		if n.Op == "MatMulInteger" || n.Op == "MatMulNBits" {
-			return &NumbersError{Reason: fmt.Sprintf("node %q is a product of integers already", n.Name), Remedy: again}
+			return &NumbersError{Reason: fmt.Sprintf("node %.80q is a product of integers already", n.Name), Remedy: again}
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func WeightsOf(path string, m *onnx.Model) (WeightsFile, error) {
 		case w.Path == "":
 			w.Path = t.External.Location
 		case w.Path != t.External.Location:
-			return w, &WeightsError{path, fmt.Sprintf("its weights lie in %q and in %q: attnx writes one file of weights", w.Path, t.External.Location)}
+			return w, &WeightsError{path, fmt.Sprintf("its weights lie in %.80q and in %.80q: attnx writes one file of weights", w.Path, t.External.Location)}
 		}
 	}
 	if w.Path == "" {

@@ -3,6 +3,8 @@ package format
 import (
 	"fmt"
 	"strings"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // FormatError says that a file is not a valid safetensors file, or that what a
@@ -44,20 +46,10 @@ func describe(file, tensor string, offset int64, reason string) string {
 	}
 	parts := []string{file}
 	if tensor != "" {
-		parts = append(parts, "tensor "+quoted(tensor))
+		parts = append(parts, "tensor "+quote.String(tensor))
 	}
 	if offset >= 0 {
 		parts = append(parts, fmt.Sprintf("byte %d", offset))
 	}
 	return strings.Join(append(parts, reason), ": ")
-}
-
-// quoted returns a string of a file as it may stand in a message: on one line,
-// and short, since a hostile one has up to 100 MB.
-func quoted(s string) string {
-	const most = 80 // bytes
-	if len(s) > most {
-		return fmt.Sprintf("%q...", s[:most])
-	}
-	return fmt.Sprintf("%q", s)
 }

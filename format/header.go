@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // The limits of a file.
@@ -69,7 +71,7 @@ func (h Header) check() error {
 			reason = "the value is not UTF-8"
 		}
 		if reason != "" {
-			return &FormatError{Offset: -1, Reason: "metadata " + quoted(name) + ": " + reason}
+			return &FormatError{Offset: -1, Reason: "metadata " + quote.String(name) + ": " + reason}
 		}
 	}
 	return nil
@@ -84,7 +86,7 @@ func caseVariant(name string, before map[string]string) string {
 		return "the name differs from " + metadataName + " in capitals only"
 	}
 	if other, ok := before[lower]; ok && other != name {
-		return "the name differs from " + quoted(other) + " in capitals only"
+		return "the name differs from " + quote.String(other) + " in capitals only"
 	}
 	before[lower] = name
 	return ""

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // parser reads the JSON of a header token by token. Two JSON parsers that read
@@ -64,7 +66,7 @@ func (p *parser) metadata(into map[string]string) error {
 	}
 	return p.object(func(name string) (err error) {
 		if reason := badName(name); reason != "" {
-			return p.wrong("", "metadata "+quoted(name)+": "+reason)
+			return p.wrong("", "metadata "+quote.String(name)+": "+reason)
 		}
 		into[name], err = p.text()
 		return err
@@ -99,7 +101,7 @@ func (p *parser) entry(name string) (e entry, err error) {
 			}
 			return err
 		}
-		return p.wrong("", "unknown member "+quoted(member))
+		return p.wrong("", "unknown member "+quote.String(member))
 	})
 	if err == nil {
 		err = p.checkEntry(e, has)
@@ -148,7 +150,7 @@ func (p *parser) dtype(e *entry) error {
 		return nil
 	}
 	if !slices.Contains(foreign, name) {
-		return p.wrong("", "unknown element type "+quoted(name))
+		return p.wrong("", "unknown element type "+quote.String(name))
 	}
 	if p.unsupported == nil {
 		p.unsupported = &UnsupportedError{Tensor: e.Name, Offset: p.offset(), Reason: "elements of type " + name + " are not supported: convert the file to F32 first"}
@@ -187,7 +189,7 @@ func (p *parser) integers(most int) (out []int64, err error) {
 		// 1.0, 1e2 and -0 are integers to some parsers and not to others.
 		n, err := strconv.ParseUint(string(v), 10, 63)
 		if err != nil {
-			return nil, p.wrong("", quoted(string(v))+" is not an integer from 0 to 2^63-1 in plain decimal")
+			return nil, p.wrong("", quote.String(string(v))+" is not an integer from 0 to 2^63-1 in plain decimal")
 		}
 		if len(out) == most {
 			return nil, p.wrong("", fmt.Sprintf("more than %d integers in the array", most))

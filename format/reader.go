@@ -17,6 +17,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // Reader reads a file. Tensors are read, and compared with their checksums,
@@ -227,7 +229,7 @@ func (r *Reader) read(p piece) (err error) {
 				bad.Tensor = p.e.Name
 				return bad
 			}
-			return fmt.Errorf("tensor %s: %w", quoted(p.e.Name), err)
+			return fmt.Errorf("tensor %s: %w", quote.String(p.e.Name), err)
 		}
 	}
 	if p.hash != nil {

@@ -34,7 +34,7 @@ func (t Tensor) Convert(to DType) (Tensor, Rounding, error) {
 		return Tensor{}, Rounding{}, err
 	}
 	if !t.DType.Float() || !to.Float() {
-		return Tensor{}, Rounding{}, fmt.Errorf("tensor %q: %s cannot become %s: both must be floating-point types", t.Name, t.DType, to)
+		return Tensor{}, Rounding{}, fmt.Errorf("tensor %.80q: %s cannot become %s: both must be floating-point types", t.Name, t.DType, to)
 	}
 	n := t.Elements()
 	if t.DType == to {

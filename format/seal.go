@@ -11,6 +11,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // The form of a seal.
@@ -147,11 +149,11 @@ func withForm(metadata map[string]string) map[string]string {
 // checkFeatures refuses a file that asks for what is not known here.
 func checkFeatures(metadata map[string]string) error {
 	if v, ok := metadata[metaVersion]; ok && v != fileVersion {
-		return &UnsupportedError{Offset: lengthSize, Reason: "the file is of version " + quoted(v) + ", known is " + fileVersion + ": read it with a newer attnx"}
+		return &UnsupportedError{Offset: lengthSize, Reason: "the file is of version " + quote.String(v) + ", known is " + fileVersion + ": read it with a newer attnx"}
 	}
 	for feature := range strings.SplitSeq(metadata[metaRequires], ",") {
 		if feature != "" && feature != featureSeal {
-			return &UnsupportedError{Offset: lengthSize, Reason: "the file requires the feature " + quoted(feature) + ": read it with a newer attnx"}
+			return &UnsupportedError{Offset: lengthSize, Reason: "the file requires the feature " + quote.String(feature) + ": read it with a newer attnx"}
 		}
 	}
 	return nil

@@ -53,11 +53,11 @@ func (t Tensor) Check() error {
 	size := t.DType.Size()
 	switch {
 	case size == 0:
-		return fmt.Errorf("tensor %q: unknown element type %s", t.Name, t.DType)
+		return fmt.Errorf("tensor %.80q: unknown element type %s", t.Name, t.DType)
 	case !ok || n > math.MaxInt/size:
-		return fmt.Errorf("tensor %q: shape %v is negative or too large", t.Name, t.Shape)
+		return fmt.Errorf("tensor %.80q: shape %v is negative or too large", t.Name, t.Shape)
 	case n*size != len(t.Data):
-		return fmt.Errorf("tensor %q: %s%v wants %d bytes, has %d", t.Name, t.DType, t.Shape, n*size, len(t.Data))
+		return fmt.Errorf("tensor %.80q: %s%v wants %d bytes, has %d", t.Name, t.DType, t.Shape, n*size, len(t.Data))
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func from[T number](name string, dtype DType, shape []int, v []T) Tensor {
 
 func view[T number](t Tensor, dtype DType) ([]T, error) {
 	if t.DType != dtype {
-		return nil, fmt.Errorf("tensor %q holds %s, not %s", t.Name, t.DType, dtype)
+		return nil, fmt.Errorf("tensor %.80q holds %s, not %s", t.Name, t.DType, dtype)
 	}
 	if err := t.Check(); err != nil {
 		return nil, err

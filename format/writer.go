@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // Writer writes a file in one pass, so that it works to a pipe. It keeps its
@@ -113,7 +115,7 @@ func (h Header) checkSealed() error {
 	}
 	for name := range maps.Keys(h.Metadata) {
 		if formKey(name) {
-			return &FormatError{Offset: -1, Reason: "metadata " + quoted(name) + ": the name is taken by the form of a sealed file"}
+			return &FormatError{Offset: -1, Reason: "metadata " + quote.String(name) + ": the name is taken by the form of a sealed file"}
 		}
 	}
 	return nil
@@ -131,7 +133,7 @@ func (w *Writer) Add(t Tensor) {
 	}
 	want := w.todo[0]
 	if t.Name != want.Name || t.DType != want.DType || !slices.Equal(t.Shape, want.Shape) {
-		w.refuse(t, fmt.Sprintf("%s%v was added where the header has %s %s%v", t.DType, t.Shape, quoted(want.Name), want.DType, want.Shape))
+		w.refuse(t, fmt.Sprintf("%s%v was added where the header has %s %s%v", t.DType, t.Shape, quote.String(want.Name), want.DType, want.Shape))
 		return
 	}
 	if w.err = t.Check(); w.err != nil {

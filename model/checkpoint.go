@@ -144,7 +144,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	meta := f.Metadata()
 	text, ok := meta[metaConfig]
 	if !ok {
-		return nil, nil, fmt.Errorf("no %q in the metadata: this is a safetensors file but no attnx checkpoint; attnx convert makes one of a Hugging Face folder", metaConfig)
+		return nil, nil, fmt.Errorf("no %.80q in the metadata: this is a safetensors file but no attnx checkpoint; attnx convert makes one of a Hugging Face folder", metaConfig)
 	}
 	config, err := ParseConfig(text)
 	if err != nil {
@@ -163,7 +163,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	}
 	c = &Checkpoint{Config: config, Seal: f.Seal()}
 	if c.Step, err = strconv.Atoi(meta[metaStep]); err != nil || c.Step < 0 {
-		return nil, nil, fmt.Errorf("model: %s is %q, wants a number of steps", metaStep, meta[metaStep])
+		return nil, nil, fmt.Errorf("model: %s is %.80q, wants a number of steps", metaStep, meta[metaStep])
 	}
 	if c.Special, err = SpecialIn(meta, config.Vocab); err != nil {
 		return nil, nil, err
@@ -179,10 +179,10 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	for _, p := range g.Params {
 		i, ok := infos[p.Name]
 		if !ok {
-			return nil, nil, fmt.Errorf("model: weight %q is missing", p.Name)
+			return nil, nil, fmt.Errorf("model: weight %.80q is missing", p.Name)
 		}
 		if i.DType != p.DType || !p.Shape.Equal(graph.Numbers(i.Shape...)) {
-			return nil, nil, fmt.Errorf("model: weight %q is %s%v, the configuration wants %s%s", p.Name, i.DType, i.Shape, p.DType, p.Shape)
+			return nil, nil, fmt.Errorf("model: weight %.80q is %s%v, the configuration wants %s%s", p.Name, i.DType, i.Shape, p.DType, p.Shape)
 		}
 		names = append(names, p.Name)
 	}
@@ -203,7 +203,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		case c.Seal == nil && (moment || strings.HasPrefix(i.Name, "attnx.")):
 			// What another tool left of a checkpoint of ours: no longer to be trusted.
 		default:
-			return nil, nil, fmt.Errorf("model: tensor %q is no weight of the network", i.Name)
+			return nil, nil, fmt.Errorf("model: tensor %.80q is no weight of the network", i.Name)
 		}
 	}
 	c.Weights = make(Weights, len(g.Params))
@@ -256,7 +256,7 @@ func loss(meta map[string]string, name string) (*float64, error) {
 	}
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return nil, fmt.Errorf("model: %s is %q, wants a number", name, text)
+		return nil, fmt.Errorf("model: %s is %.80q, wants a number", name, text)
 	}
 	return &v, nil
 }

@@ -51,7 +51,7 @@ func Preset(name, arch string, vocab int) (Config, error) {
 	case "gpt2":
 		c.Layers, c.Heads, c.Width, c.Context = 12, 12, 768, 1024
 	default:
-		return c, fmt.Errorf("model: no preset is called %q: take %s", name, strings.Join(Presets(), ", "))
+		return c, fmt.Errorf("model: no preset is called %.80q: take %s", name, strings.Join(Presets(), ", "))
 	}
 	c.Inner = 4 * c.Width
 	if arch == Simple {
@@ -107,7 +107,7 @@ func (c Config) Check() error {
 	case c.Arch == Simple && c.Layers != 1:
 		return fmt.Errorf("model: %s has one layer, n_layer is %d", Simple, c.Layers)
 	case c.Arch != GPT2 && c.Arch != Simple:
-		return fmt.Errorf("model: no architecture is called %q: take %s or %s", c.Arch, GPT2, Simple)
+		return fmt.Errorf("model: no architecture is called %.80q: take %s or %s", c.Arch, GPT2, Simple)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (w Weights) Check(g *graph.Graph) error {
 	for i, p := range g.Params {
 		t := w[i]
 		if t.Name != p.Name || t.DType != p.DType || !p.Shape.Equal(graph.Numbers(t.Shape...)) {
-			return fmt.Errorf("model: weight %q %s%v where the network has %q %s%s", t.Name, t.DType, t.Shape, p.Name, p.DType, p.Shape)
+			return fmt.Errorf("model: weight %.80q %s%v where the network has %.80q %s%s", t.Name, t.DType, t.Shape, p.Name, p.DType, p.Shape)
 		}
 		if err := t.Check(); err != nil {
 			return fmt.Errorf("model: %w", err)

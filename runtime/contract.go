@@ -67,7 +67,7 @@ func readContract(d Device, o DecoderOptions) (contract, error) {
 	c := contract{positions: -1}
 	kind, ok := d.Metadata(CacheKey)
 	if ok && kind != CacheConcat && kind != CacheShared {
-		return c, &ContractError{fmt.Sprintf("%s = %q", CacheKey, kind), CacheConcat + " or " + CacheShared}
+		return c, &ContractError{fmt.Sprintf("%s = %.80q", CacheKey, kind), CacheConcat + " or " + CacheShared}
 	}
 	c.shared = kind == CacheShared
 	batch, pastLength, presentLength := o.Batch, anySize, anySize
@@ -125,9 +125,9 @@ func (c *contract) checkLengths(past, present Value) error {
 	}
 	declares := fmt.Sprintf("input %s and output %s", past, present)
 	if c.shared {
-		return &ContractError{declares, fmt.Sprintf("one length for both where %s = %q", CacheKey, CacheShared)}
+		return &ContractError{declares, fmt.Sprintf("one length for both where %s = %.80q", CacheKey, CacheShared)}
 	}
-	return &ContractError{declares, fmt.Sprintf("two lengths, unless %s = %q", CacheKey, CacheShared)}
+	return &ContractError{declares, fmt.Sprintf("two lengths, unless %s = %.80q", CacheKey, CacheShared)}
 }
 
 func pastName(layer int, part string) string {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // Device is one model opened where it runs, with tensors that stay there: what
@@ -74,13 +75,18 @@ func (d Dim) String() string {
 }
 
 // String returns v as "input_ids I64[batch_size,sequence_length]".
+// A hostile file's name or shape is cut short.
 func (v Value) String() string {
+	name := quote.Line(v.Name, 80)
 	if !v.Ranked {
-		return fmt.Sprintf("%s %s[...]", v.Name, v.DType)
+		return fmt.Sprintf("%s %s[...]", name, v.DType)
 	}
-	dims := make([]string, len(v.Shape))
-	for i, d := range v.Shape {
-		dims[i] = d.String()
+	var dims []string
+	for _, d := range v.Shape[:min(len(v.Shape), 16)] {
+		dims = append(dims, quote.Line(d.String(), 40))
 	}
-	return fmt.Sprintf("%s %s[%s]", v.Name, v.DType, strings.Join(dims, ","))
+	if len(v.Shape) > 16 {
+		dims = append(dims, "...")
+	}
+	return fmt.Sprintf("%s %s[%s]", name, v.DType, strings.Join(dims, ","))
 }

@@ -47,7 +47,7 @@ func benchSizeOf(name string, batch, context int) (benchSize, error) {
 	}
 	var err error
 	if z.config, err = model.Preset(preset, model.GPT2, vocab); err != nil {
-		return z, fmt.Errorf("--preset %q: take one of %s", name, strings.Join(benchPresets(), ", "))
+		return z, fmt.Errorf("--preset %.80q: take one of %s", name, strings.Join(benchPresets(), ", "))
 	}
 	if name == "w512" {
 		z.config.Layers, z.config.Heads, z.config.Width, z.config.Inner = 8, 8, 512, 2048

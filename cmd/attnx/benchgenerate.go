@@ -67,7 +67,7 @@ busy, or they fit into a cache.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			how := form{Options: export.Options{Profile: export.Cache, Fuse: fuse != ""}, last: true}
 			if fuse != "" && fuse != "ort" {
-				return fmt.Errorf("--fuse %q: take ort, or leave it out for standard operators alone", fuse)
+				return fmt.Errorf("--fuse %.80q: take ort, or leave it out for standard operators alone", fuse)
 			}
 			if err := as.into(&how.Options); err != nil {
 				return err

@@ -60,7 +60,7 @@ reports the rounding: how many weights changed, and by how much at most.`,
 			case out == "":
 				return fmt.Errorf("-o is missing: name a file that ends with .safetensors for a checkpoint, or a folder")
 			case !known:
-				return fmt.Errorf("--dtype %q: take float32, bfloat16 or float16", precision)
+				return fmt.Errorf("--dtype %.80q: take float32, bfloat16 or float16", precision)
 			case toCheckpoint && dtype != format.Float32:
 				return fmt.Errorf("--dtype %s: a checkpoint holds float32: name a folder with -o", precision)
 			}

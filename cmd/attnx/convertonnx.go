@@ -50,7 +50,7 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 	for _, p := range g.Params {
 		t := initializers[p.Name]
 		if t == nil {
-			return nil, rounding, fmt.Errorf("%s: it has no initializer %q: convert a file of the profile plain or cache without --quantize, whose weights keep their names and shapes", path, p.Name)
+			return nil, rounding, fmt.Errorf("%s: it has no initializer %.80q: convert a file of the profile plain or cache without --quantize, whose weights keep their names and shapes", path, p.Name)
 		}
 		want, _ := p.Shape.Numbers()
 		wide, r, err := loadInitializer(path, t)
@@ -58,7 +58,7 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 			return nil, rounding, err
 		}
 		if !slices.Equal(wide.Shape, want) {
-			return nil, rounding, fmt.Errorf("%s: initializer %q is %v, the configuration asks for %v: convert a file of the profile plain", path, t.Name, wide.Shape, want)
+			return nil, rounding, fmt.Errorf("%s: initializer %.80q is %v, the configuration asks for %v: convert a file of the profile plain", path, t.Name, wide.Shape, want)
 		}
 		rounding.Add(r)
 		c.Weights = append(c.Weights, wide.WithName(p.Name))
@@ -122,7 +122,7 @@ func namedInitializers(path string, m *onnx.Model, arch string) (map[string]*onn
 	for _, t := range m.Graph.Initializers {
 		name := huggingface.NetworkName(arch, t.Name)
 		if other := out[name]; other != nil {
-			return nil, fmt.Errorf("%s: initializers %q and %q have the name of one weight, %s", path, other.Name, t.Name, name)
+			return nil, fmt.Errorf("%s: initializers %.80q and %.80q have the name of one weight, %s", path, other.Name, t.Name, name)
 		}
 		out[name] = t
 	}
@@ -133,7 +133,7 @@ func namedInitializers(path string, m *onnx.Model, arch string) (map[string]*onn
 func loadInitializer(path string, t *onnx.Tensor) (wide format.Tensor, r format.Rounding, err error) {
 	dtype, known := onnxTypes[t.DataType]
 	if !known {
-		return wide, r, fmt.Errorf("%s: initializer %q is of type %s, a weight is of a floating-point type", path, t.Name, t.DataType)
+		return wide, r, fmt.Errorf("%s: initializer %.80q is of type %s, a weight is of a floating-point type", path, t.Name, t.DataType)
 	}
 	x := format.Tensor{Name: t.Name, DType: dtype, Shape: shapeOf(t.Dims)}
 	if x.Data, err = t.Load(filepath.Dir(path)); err == nil {

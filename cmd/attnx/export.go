@@ -60,7 +60,7 @@ Profiles:
 				return fmt.Errorf("--length belongs to --profile flat and train: %s runs any length", p)
 			}
 			if fuse != "" && fuse != "ort" {
-				return fmt.Errorf("--fuse %q: take ort, or leave it out for standard operators alone", fuse)
+				return fmt.Errorf("--fuse %.80q: take ort, or leave it out for standard operators alone", fuse)
 			}
 			if fuse != "" && p != export.Cache {
 				return fmt.Errorf("--fuse belongs to --profile cache")
@@ -74,7 +74,7 @@ Profiles:
 				}
 			}
 			if optimizer != "" && optimizer != "adamw" {
-				return fmt.Errorf("--optimizer %q: take adamw, or leave it out for gradients alone", optimizer)
+				return fmt.Errorf("--optimizer %.80q: take adamw, or leave it out for gradients alone", optimizer)
 			}
 			how := form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last}
 			if err := as.into(&how.Options); err != nil {

@@ -144,7 +144,7 @@ func (f folders) claim(out, name, text string) (free func(), err error) {
 // model writes the folder of a model m, which a checkpoint was written as.
 func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form, say io.Writer, r *exportReport) error {
 	if f.web && c.Config.Arch != model.GPT2 {
-		return fmt.Errorf("--web: transformers.js has no architecture %q, only %q of ours", c.Config.Arch, model.GPT2)
+		return fmt.Errorf("--web: transformers.js has no architecture %.80q, only %.80q of ours", c.Config.Arch, model.GPT2)
 	}
 	b, err := f.bundle(c, m)
 	if err != nil {

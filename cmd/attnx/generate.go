@@ -84,7 +84,7 @@ func (g *generation) check(fl *pflag.FlagSet, s streams) error {
 	}
 	for _, stop := range g.stops {
 		if stop == "" || !utf8.ValidString(stop) {
-			return fmt.Errorf("--stop %q: give a text of at least one character in UTF-8", stop)
+			return fmt.Errorf("--stop %.80q: give a text of at least one character in UTF-8", stop)
 		}
 	}
 	if err := g.sampler.Check(); err != nil {

@@ -155,6 +155,10 @@ var spoiledBytes = map[string]func([]byte) []byte{
 	},
 }
 
+// megabyte is a text that no message may hold: a megabyte, with commands for the
+// terminal.
+var megabyte = strings.Repeat("\x1b[2J\nendless ", 1<<20/13)
+
 // spoiledModels are ways to spoil an ONNX model that keep it readable.
 var spoiledModels = map[string]func(*onnx.Model){
 	"cycle": func(m *onnx.Model) {
@@ -177,6 +181,17 @@ var spoiledModels = map[string]func(*onnx.Model){
 	"longer-context": func(m *onnx.Model) {
 		config := strings.Replace(m.Metadata[model.MetaConfig], `"n_positions":8`, `"n_positions":64`, 1)
 		m.Metadata[model.MetaConfig] = config
+	},
+	"endless-metadata": func(m *onnx.Model) {
+		for key := range m.Metadata {
+			m.Metadata[key] = megabyte
+		}
+	},
+	"endless-profile": func(m *onnx.Model) { m.Metadata[export.MetaProfile] = megabyte },
+	"endless-names": func(m *onnx.Model) {
+		m.Graph.Name, m.ProducerName, m.DocString = megabyte, megabyte, megabyte
+		m.Graph.Nodes[0].Inputs[0], m.Graph.Nodes[2].Name, m.Graph.Nodes[2].Op = megabyte, megabyte, megabyte
+		m.Graph.Inputs[0].Name = megabyte + "x"
 	},
 	"own-head":      ownHead,
 	"hidden-head":   hiddenHead,

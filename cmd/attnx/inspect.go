@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -195,11 +195,4 @@ func shortened(s string) string {
 }
 
 // printable returns a name of a file as it may go to a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, s)
-}
+func printable(s string) string { return quote.Line(s, 500) }

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,21 +20,22 @@ const module = "github.com/attnx/attnx/"
 // moving code, not by a line here.
 var layers = map[string][]string{
 	".":                 {}, // documentation and examples only
-	"format":            {"internal/leak"},
+	"format":            {"internal/leak", "internal/quote"},
 	"format/store":      {},
 	"model/graph":       {"format"},
 	"model":             {"format", "format/store", "model/graph"},
-	"model/tokens":      {},
-	"model/huggingface": {"format", "format/store", "model", "model/graph", "model/tokens"},
+	"model/tokens":      {"internal/quote"},
+	"model/huggingface": {"format", "format/store", "internal/quote", "model", "model/graph", "model/tokens"},
 	"model/train":       {"format", "model", "model/graph", "model/tokens"},
 	"internal/leak":     {},
+	"internal/quote":    {},
 	"export/onnx":       {},
 	"export/compare":    {"export/onnx", "format"},
 	"export/placement":  {"export/onnx"},
 	"export":            {"export/onnx", "format", "format/store", "model/graph"},
-	"runtime":           {"format"},
+	"runtime":           {"format", "internal/quote"},
 	"runtime/ref":       {"format", "model/graph", "runtime"},
-	"runtime/ort":       {"format", "internal/leak", "runtime"},
+	"runtime/ort":       {"format", "internal/leak", "internal/quote", "runtime"},
 	"runtime/onnxgo":    {"format", "runtime"},
 	"runtime/conform":   {"fixtures", "format", "model/graph", "runtime"},
 	"fixtures":          {},
@@ -111,5 +115,30 @@ func TestNoCgo(t *testing.T) {
 				t.Errorf("%s: %s needs cgo", platform, p)
 			}
 		}
+	}
+}
+
+// TestQuotes: what a message quotes may come from a hostile file and have
+// megabytes, so every %q has a bound. (What is printed, and not a message, is
+// written with Fprintf.)
+func TestQuotes(t *testing.T) {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") ||
+			strings.Contains(path, "internal/quote") || strings.Contains(path, "conform") || strings.Contains(path, "fixtures") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if strings.Contains(line, "%q") && !strings.Contains(line, "Fprint") && !strings.HasPrefix(strings.TrimSpace(line), "//") {
+				t.Errorf("%s:%d: a %%q without a bound: write %%.80q", path, i+1)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -94,8 +95,9 @@ func explain(err error) string {
 	return text
 }
 
-// oneLine keeps a foreign library's line breaks out of an error message.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine keeps foreign line breaks, commands for the terminal and megabytes out
+// of a message.
+func oneLine(s string) string { return quote.Line(s, 2000) }
 
 // command returns the command line as a tree.
 func command(s streams) *cobra.Command {
@@ -161,15 +163,15 @@ func aCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return fmt.Errorf("there is no command %q: did you mean `%s %s`?", args[0], cmd.CommandPath(), near[0])
+		return fmt.Errorf("there is no command %.80q: did you mean `%s %s`?", args[0], cmd.CommandPath(), near[0])
 	}
-	return fmt.Errorf("there is no command %q: see `%s --help`", args[0], cmd.CommandPath())
+	return fmt.Errorf("there is no command %.80q: see `%s --help`", args[0], cmd.CommandPath())
 }
 
 // noArgs is for commands that take flags only.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("unexpected argument %q: see `%s --help`", args[0], cmd.CommandPath())
+		return fmt.Errorf("unexpected argument %.80q: see `%s --help`", args[0], cmd.CommandPath())
 	}
 	return nil
 }

@@ -35,12 +35,12 @@ func checkEmbedding(path string, m *onnx.Model, c *model.Checkpoint) error {
 		return err
 	}
 	if !same {
-		return fmt.Errorf("%s: initializer %q gives the logits and differs from the token embedding: the model has a head of its own, and here the head is always the token embedding", path, head.name)
+		return fmt.Errorf("%s: initializer %.80q gives the logits and differs from the token embedding: the model has a head of its own, and here the head is always the token embedding", path, head.name)
 	}
 	for _, table := range flow.tables() {
 		if same, err := flow.equal(path, table, embedding); err != nil || !same {
 			if err == nil {
-				err = fmt.Errorf("%s: ids are looked up in initializer %q, which differs from %s: the model has an embedding and a head that differ", path, table.name, embeddingName)
+				err = fmt.Errorf("%s: ids are looked up in initializer %.80q, which differs from %s: the model has an embedding and a head that differ", path, table.name, embeddingName)
 			}
 			return err
 		}

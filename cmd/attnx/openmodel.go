@@ -120,7 +120,7 @@ func openONNX(path string, d device) (*opened, error) {
 	o := &opened{path: path, file: m}
 	text, ok := m.MetadataValue(model.MetaConfig)
 	if !ok {
-		return nil, fmt.Errorf("%s: no %q in the metadata: export the checkpoint again with `attnx export`", path, model.MetaConfig)
+		return nil, fmt.Errorf("%s: no %.80q in the metadata: export the checkpoint again with `attnx export`", path, model.MetaConfig)
 	}
 	if o.config, err = model.ParseConfig(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -193,7 +193,7 @@ func withoutKernel(name string, m *onnx.Model, err error) error {
 	for _, n := range plan.Nodes {
 		if n.Device != placement.OnCUDA {
 			return fmt.Errorf("%s: %w", name, &ort.CUDAError{
-				Missing: ort.MissingKernel, Detail: fmt.Sprintf("node %q: %s", n.Node, n.Why),
+				Missing: ort.MissingKernel, Detail: fmt.Sprintf("node %.80q: %s", n.Node, n.Why),
 				Remedy: "export for the GPU, with --dtype float16 or bfloat16 where --fuse ort is asked for and without --quantize int8 (`attnx verify --plan cuda` lists all such nodes), or use --device cpu",
 			})
 		}

@@ -20,7 +20,7 @@ var planFlags = []string{"plan", "json"}
 // would run.
 func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJSON bool) error {
 	if provider != string(placement.CUDA) {
-		return fmt.Errorf("--plan: there is no table for %q: take cuda", provider)
+		return fmt.Errorf("--plan: there is no table for %.80q: take cuda", provider)
 	}
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {

@@ -29,7 +29,7 @@ func (d *device) flags(fl *pflag.FlagSet) {
 // check refuses what is no device before any file is read.
 func (d device) check() error {
 	if !slices.Contains([]string{"cpu", "cuda", "auto"}, d.name) {
-		return fmt.Errorf("--device %q: take cpu, cuda or auto", d.name)
+		return fmt.Errorf("--device %.80q: take cpu, cuda or auto", d.name)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func encodeWith(t *tokens.Tokenizer, c model.Config, name, text string) ([]int64
 func checkIDs(t *tokens.Tokenizer, c model.Config, name string, ids []int64) error {
 	for _, id := range ids {
 		if id >= int64(c.Vocab) {
-			return fmt.Errorf("%s: the token %q has the id %d, and the model's ids are from 0 to %d: leave it out", name, t.Token(id), id, c.Vocab-1)
+			return fmt.Errorf("%s: the token %.80q has the id %d, and the model's ids are from 0 to %d: leave it out", name, t.Token(id), id, c.Vocab-1)
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 // input. Of the folders it leaves out the folder skip.
 func readText(ctx context.Context, s streams, flag string, paths []string, glob, skip string) (*train.Text, error) {
 	if _, err := filepath.Match(glob, ""); err != nil {
-		return nil, fmt.Errorf("--glob %q: %w", glob, err)
+		return nil, fmt.Errorf("--glob %.80q: %w", glob, err)
 	}
 	text, err := train.ReadText(ctx, paths, train.Reading{Glob: glob, Skip: skip, Stdin: s.in, Limit: textLimit()})
 	if err != nil {

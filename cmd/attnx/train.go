@@ -90,7 +90,7 @@ bit, as one that was never stopped.`,
 				return noArgs(cmd, more)
 			}
 			if len(more) > 0 && len(f.data) > 1 {
-				return fmt.Errorf("%q follows several --data: name all paths after one --data, or each after its own", more[0])
+				return fmt.Errorf("%.80q follows several --data: name all paths after one --data, or each after its own", more[0])
 			}
 			return nil
 		},
@@ -130,7 +130,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	case len(f.data) == 0 && f.resume == "":
 		return fmt.Errorf("--data is missing: name the text to learn from")
 	case len(f.data) == 0 && given("glob"):
-		return fmt.Errorf("--glob %q belongs to --data: give both", f.glob)
+		return fmt.Errorf("--glob %.80q belongs to --data: give both", f.glob)
 	case slices.Contains(f.data, ""):
 		return fmt.Errorf("--data is empty: name the text to learn from")
 	case (f.out == "") == (f.resume == ""):

@@ -66,7 +66,7 @@ wrong.`,
 			}
 			for _, n := range names {
 				if !slices.Contains(allRuntimes, n) {
-					return fmt.Errorf("--runtimes: no runtime is called %q: take %s", n, strings.Join(allRuntimes, ", "))
+					return fmt.Errorf("--runtimes: no runtime is called %.80q: take %s", n, strings.Join(allRuntimes, ", "))
 				}
 			}
 			c, _, err := loadCheckpoint(args[0], s, model.LoadModel)

@@ -113,7 +113,7 @@ func value(a onnx.Attribute) string {
 	case onnx.AttrInt:
 		return fmt.Sprint(a.Int)
 	case onnx.AttrString:
-		return fmt.Sprintf("%q", a.String)
+		return fmt.Sprintf("%.80q", a.String)
 	case onnx.AttrInts:
 		return fmt.Sprint(a.Ints)
 	case onnx.AttrFloats:
@@ -123,7 +123,7 @@ func value(a onnx.Attribute) string {
 		}
 		return fmt.Sprint(all)
 	case onnx.AttrStrings:
-		return fmt.Sprintf("%q", a.Strings)
+		return fmt.Sprintf("%.80q", a.Strings)
 	case onnx.AttrTensor:
 		return fmt.Sprintf("%d %v %x", a.Tensor.DataType, a.Tensor.Dims, a.Tensor.Raw)
 	}

@@ -29,9 +29,9 @@ func (d *decoder) attribute(f field, where string) (a Attribute, err error) {
 	case err != nil:
 		return a, err
 	case a.Type < AttrFloat || a.Type > AttrTypes:
-		return a, f.bad("attribute %q has type %d", a.Name, a.Type)
+		return a, f.bad("attribute %.80q has type %d", a.Name, a.Type)
 	case held != 0 && held != a.Type:
-		return a, f.bad("attribute %q has type %d and a value of type %d", a.Name, a.Type, held)
+		return a, f.bad("attribute %.80q has type %d and a value of type %d", a.Name, a.Type, held)
 	}
 	return a, nil
 }

@@ -105,7 +105,7 @@ func (c *checker) model(m *Model) {
 			c.add(bad("metadata", "a key is %s", reason))
 		}
 		if reason := noText([]byte(m.Metadata[k]), maxText); reason != "" {
-			c.add(bad(fmt.Sprintf("metadata %q", k), "it is %s", reason))
+			c.add(bad(fmt.Sprintf("metadata %.80q", k), "it is %s", reason))
 		}
 	}
 	if len(m.Opsets) > maxPerNode {
@@ -115,9 +115,9 @@ func (c *checker) model(m *Model) {
 		domain := standard(o.Domain)
 		switch {
 		case c.domains[domain] != 0:
-			c.add(bad("", "operator set %q is declared twice", domain))
+			c.add(bad("", "operator set %.80q is declared twice", domain))
 		case o.Version < 1:
-			c.add(bad("", "operator set %q has version %d", domain, o.Version))
+			c.add(bad("", "operator set %.80q has version %d", domain, o.Version))
 		case domain == "" && o.Version > newestOpset && !c.anyOperator:
 			c.add(unsupported("", "opset %d is not supported, only those up to %d", o.Version, newestOpset))
 		}
@@ -167,7 +167,7 @@ func (s *scope) define(where, name string) error {
 		return bad(where, "a name is %s", reason)
 	}
 	if s.names[name] {
-		return bad(where, "%q is defined twice", name)
+		return bad(where, "%.80q is defined twice", name)
 	}
 	s.names[name] = true
 	return nil
@@ -216,10 +216,10 @@ func (c *checker) graph(g *Graph, outer *scope) {
 	outputs := map[string]bool{}
 	for _, o := range g.Outputs {
 		if !s.names[o.Name] {
-			c.add(bad("graph output", "nothing defines %q", o.Name))
+			c.add(bad("graph output", "nothing defines %.80q", o.Name))
 		}
 		if outputs[o.Name] {
-			c.add(bad("graph output", "%q is there twice", o.Name))
+			c.add(bad("graph output", "%.80q is there twice", o.Name))
 		}
 		outputs[o.Name] = true
 	}
@@ -230,7 +230,7 @@ func (c *checker) graph(g *Graph, outer *scope) {
 func (c *checker) values(g *Graph, outermost bool) {
 	for i, list := range [][]ValueInfo{g.Inputs, g.Outputs, g.Values} {
 		for _, v := range list {
-			where := fmt.Sprintf("%s %q", []string{"graph input", "graph output", "value"}[i], v.Name)
+			where := fmt.Sprintf("%s %.80q", []string{"graph input", "graph output", "value"}[i], v.Name)
 			switch {
 			case v.Other != nil:
 				c.add(unsupported(where, "a value that is not a tensor is not supported: %s", v.Other))
@@ -274,7 +274,7 @@ func (c *checker) initializers(g *Graph, s *scope) {
 		inputs[v.Name] = v.DataType
 	}
 	for _, t := range g.Initializers {
-		where := fmt.Sprintf("initializer %q", t.Name)
+		where := fmt.Sprintf("initializer %.80q", t.Name)
 		if s.stored[t.Name] != nil {
 			c.add(bad(where, "it is there twice"))
 			continue
@@ -312,9 +312,9 @@ func (c *checker) nodes(g *Graph, s *scope) {
 				continue
 			}
 			if j, ok := makers[in]; ok {
-				c.add(bad(where, "it uses %q, which %s makes later: a cycle, or nodes out of order", in, g.Nodes[j].label(j)))
+				c.add(bad(where, "it uses %.80q, which %s makes later: a cycle, or nodes out of order", in, g.Nodes[j].label(j)))
 			} else {
-				c.add(bad(where, "it uses %q, which nothing defines", in))
+				c.add(bad(where, "it uses %.80q, which nothing defines", in))
 			}
 		}
 		c.node(n, where, s)

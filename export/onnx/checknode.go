@@ -9,9 +9,9 @@ import (
 func (n *Node) label(i int) string {
 	switch {
 	case n.Name != "":
-		return fmt.Sprintf("node %q (%s)", n.Name, shown(n.Op))
+		return fmt.Sprintf("node %.80q (%s)", n.Name, shown(n.Op))
 	case len(n.Outputs) > 0:
-		return fmt.Sprintf("node of %q (%s)", n.Outputs[0], shown(n.Op))
+		return fmt.Sprintf("node of %.80q (%s)", n.Outputs[0], shown(n.Op))
 	}
 	return fmt.Sprintf("node %d (%s)", i, shown(n.Op))
 }
@@ -20,7 +20,7 @@ func (n *Node) label(i int) string {
 func (c *checker) node(n *Node, where string, s *scope) {
 	domain := standard(n.Domain)
 	if c.domains[domain] == 0 {
-		c.add(bad(where, "the model does not import operator set %q", domain))
+		c.add(bad(where, "the model does not import operator set %.80q", domain))
 	}
 	if len(n.Outputs) == 0 {
 		c.add(bad(where, "it has no outputs"))
@@ -35,10 +35,10 @@ func (c *checker) node(n *Node, where string, s *scope) {
 	names := map[string]bool{}
 	for _, a := range n.Attributes {
 		if a.Name == "" || names[a.Name] {
-			c.add(bad(where, "attribute %q has no name or is there twice", a.Name))
+			c.add(bad(where, "attribute %.80q has no name or is there twice", a.Name))
 		}
 		names[a.Name] = true
-		c.attribute(a, fmt.Sprintf("%s attribute %q", where, a.Name), s)
+		c.attribute(a, fmt.Sprintf("%s attribute %.80q", where, a.Name), s)
 	}
 	if c.full() || c.domains[domain] == 0 || c.anyOperator {
 		return
@@ -75,7 +75,7 @@ func operator(n *Node, version int64) error {
 	}
 	switch {
 	case !known:
-		return unsupported("", "%q is not an operator that attnx knows", n.Op)
+		return unsupported("", "%.80q is not an operator that attnx knows", n.Op)
 	case version < row.since:
 		return bad("", "%s came with opset %d, the model has %d", n.Op, row.since, version)
 	case len(n.Inputs) < row.minInputs || row.maxInputs >= 0 && len(n.Inputs) > row.maxInputs:
@@ -87,7 +87,7 @@ func operator(n *Node, version int64) error {
 	}
 	for _, name := range row.requiredAttributes {
 		if !slices.ContainsFunc(n.Attributes, func(a Attribute) bool { return a.Name == name }) {
-			return bad("", "attribute %q is missing", name)
+			return bad("", "attribute %.80q is missing", name)
 		}
 	}
 	return nil

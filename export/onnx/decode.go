@@ -58,7 +58,7 @@ func (d *decoder) model(f field, m *Model) error {
 		_, twice := m.Metadata[k]
 		m.Metadata[k] = v
 		if twice && err == nil {
-			return f.bad("metadata %q is there twice", k)
+			return f.bad("metadata %.80q is there twice", k)
 		}
 		return err
 	case 20:

@@ -104,7 +104,7 @@ func (t *Tensor) Load(dir string) ([]byte, error) {
 
 func (t *Tensor) externalError(reason string) error {
 	location := t.External.Location
-	err := &FormatError{Offset: -1, Where: fmt.Sprintf("tensor %q", t.Name), Reason: fmt.Sprintf("external data %q: %s", location, reason)}
+	err := &FormatError{Offset: -1, Where: fmt.Sprintf("tensor %.80q", t.Name), Reason: fmt.Sprintf("external data %.80q: %s", location, reason)}
 	if plainLocation(location) {
 		err.External = location
 	}

@@ -49,7 +49,7 @@ func (c *checker) blocks(n *Node, where string, s *scope) error {
 			continue // not in the file: the runtime's to check
 		}
 		if !slices.Contains(want.types, t.DataType) || t.Elements() != want.elements {
-			return bad(where, "input %q is %s%v, expects %d elements of %s", t.Name, t.DataType, t.Dims, want.elements, want.types[0])
+			return bad(where, "input %.80q is %s%v, expects %d elements of %s", t.Name, t.DataType, t.Dims, want.elements, want.types[0])
 		}
 	}
 	return nil

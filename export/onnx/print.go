@@ -154,14 +154,29 @@ func (f *Function) label() string {
 	return s
 }
 
-// shown returns a name of a file as it may be in a line of text.
+// shown returns a name of a file as it may be in a line of text, cut where it is
+// longer than a person reads.
 func shown(name string) string {
+	if len(name) > most {
+		return bounded(name)
+	}
 	for _, r := range name {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" ._-+/:()<>", r) {
 			return strconv.Quote(name)
 		}
 	}
 	return name
+}
+
+// most is how many characters of a text of a file are shown.
+const most = 200
+
+// bounded returns a text of a file in quotes, its first characters.
+func bounded(s string) string {
+	if len(s) > most {
+		return fmt.Sprintf("%.200q...", s)
+	}
+	return strconv.Quote(s)
 }
 
 func names(list []string) string {
@@ -199,7 +214,7 @@ func (a Attribute) text() string {
 	case a.Type == AttrInt:
 		return strconv.FormatInt(a.Int, 10)
 	case a.Type == AttrString:
-		return strconv.Quote(string(a.String))
+		return bounded(string(a.String))
 	case a.Type == AttrTensor && a.Tensor != nil:
 		return a.Tensor.text()
 	case a.Type == AttrGraph && a.Graph != nil:
@@ -209,7 +224,7 @@ func (a Attribute) text() string {
 	case a.Type == AttrInts:
 		return fmt.Sprint(a.Ints)
 	case a.Type == AttrStrings:
-		return fmt.Sprintf("%q", a.Strings)
+		return fmt.Sprintf("%.80q", a.Strings)
 	case a.Type == AttrTensors:
 		return each(a.Tensors, (*Tensor).text)
 	case a.Type == AttrGraphs:

@@ -77,7 +77,7 @@ func (d *decoder) tensor(f field, t *Tensor, where string) error {
 		return err
 	}
 	if t.Name != "" {
-		where = fmt.Sprintf("tensor %q", t.Name)
+		where = fmt.Sprintf("tensor %.80q", t.Name)
 	}
 	f.where = where
 	n, ok := t.elements()
@@ -264,7 +264,7 @@ func (t *Tensor) externalData(f field, entries []string, want int64) error {
 	for i := 0; i < len(entries); i += 2 {
 		k, v := entries[i], entries[i+1]
 		if seen[k] {
-			return f.bad("external data: %q is there twice", k)
+			return f.bad("external data: %.80q is there twice", k)
 		}
 		seen[k] = true
 		switch k {
@@ -273,7 +273,7 @@ func (t *Tensor) externalData(f field, entries []string, want int64) error {
 		case "offset", "length":
 			n, err := strconv.ParseUint(v, 10, 63)
 			if err != nil {
-				return f.bad("external data: %s is %q", k, v)
+				return f.bad("external data: %s is %.80q", k, v)
 			}
 			if k == "offset" {
 				x.Offset = int64(n)
@@ -283,7 +283,7 @@ func (t *Tensor) externalData(f field, entries []string, want int64) error {
 		case "checksum":
 			x.Checksum = v
 		default:
-			return f.bad("external data: unknown key %q", k)
+			return f.bad("external data: unknown key %.80q", k)
 		}
 	}
 	switch {

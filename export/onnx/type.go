@@ -177,7 +177,7 @@ func (d *decoder) dim(f field, t *Type) error {
 	})
 	t.Dims = append(t.Dims, dim)
 	if !dim.Open && dim.Param != "" && err == nil {
-		return f.bad("an axis has the size %d and the name %q", dim.Value, dim.Param)
+		return f.bad("an axis has the size %d and the name %.80q", dim.Value, dim.Param)
 	}
 	return err
 }

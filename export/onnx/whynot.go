@@ -105,13 +105,13 @@ func (m *Model) marker() func(n *Node, opsets map[string]int64) string {
 		case functions[id{domain, n.Op, n.Overload}]:
 			return notFunctions
 		case version == 0:
-			return fmt.Sprintf("operator set %q is not imported", domain)
+			return fmt.Sprintf("operator set %.80q is not imported", domain)
 		case domain != "" && domain != Microsoft:
-			return fmt.Sprintf("attnx does not know the domain %q", domain)
+			return fmt.Sprintf("attnx does not know the domain %.80q", domain)
 		case domain == "" && version > newestOpset:
 			return fmt.Sprintf("opset %d is newer than attnx knows, %d", version, newestOpset)
 		case domain == Microsoft && microsoftOps[n.Op].since == 0:
-			return fmt.Sprintf("%q is not an operator that attnx knows", n.Op)
+			return fmt.Sprintf("%.80q is not an operator that attnx knows", n.Op)
 		}
 		return reasonOf(operator(n, version))
 	}

@@ -104,7 +104,7 @@ func parse(text string) (*facts, error) {
 		case c[0] == "schema" && len(c) == 9:
 			err = f.schema(c[1:], types)
 		default:
-			err = fmt.Errorf("%d columns of kind %q", len(c), c[0])
+			err = fmt.Errorf("%d columns of kind %.80q", len(c), c[0])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("kernels.tsv: line %d: %w: make it anew with fixtures/oracle/placement_kernels.py", i+1, err)

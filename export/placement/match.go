@@ -14,7 +14,7 @@ import (
 func (p *planner) kernel(i int) {
 	n := &p.nodes[i]
 	if _, known := p.facts.newest[n.Domain]; !known {
-		n.Device, n.Why = OnUnknown, fmt.Sprintf("the table has no operators of domain %q", n.Domain)
+		n.Device, n.Why = OnUnknown, fmt.Sprintf("the table has no operators of domain %.80q", n.Domain)
 		return
 	}
 	if why := p.refused(i); why != "" {
@@ -24,7 +24,7 @@ func (p *planner) kernel(i int) {
 	k, unknown, why := p.find(i, CUDA)
 	switch {
 	case unknown != "":
-		n.Device, n.Why = OnUnknown, fmt.Sprintf("the element type of %q is not known: declare it in the graph", unknown)
+		n.Device, n.Why = OnUnknown, fmt.Sprintf("the element type of %.80q is not known: declare it in the graph", unknown)
 	case k != nil:
 		n.Device, p.kernels[i] = OnCUDA, k
 	default:
@@ -106,7 +106,7 @@ func (p *planner) fits(n *onnx.Node, s *schema, k *Kernel) (fits bool, unknown, 
 		case !known:
 			unknown = value
 		case !slices.Contains(k.Types[name], t):
-			return false, "", fmt.Sprintf("with %s %s (%q), only with %s", name, t, value, strings.Join(p.allowed(k, name), ", "))
+			return false, "", fmt.Sprintf("with %s %s (%.80q), only with %s", name, t, value, strings.Join(p.allowed(k, name), ", "))
 		}
 	}
 	return true, unknown, ""

@@ -143,7 +143,7 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 		}
 		for _, a := range n.Attributes {
 			if a.Graph != nil {
-				return nil, &onnx.UnsupportedError{Offset: -1, Where: fmt.Sprintf("node %q", label), Reason: fmt.Sprintf(
+				return nil, &onnx.UnsupportedError{Offset: -1, Where: fmt.Sprintf("node %.80q", label), Reason: fmt.Sprintf(
 					"%s holds a graph: only models without graphs in their nodes are planned", n.Op)}
 			}
 		}

@@ -58,7 +58,7 @@ func (f *facts) schema(c []string, types map[string][]string) error {
 	}
 	counts, err := numbers(c[5])
 	if err != nil || len(counts) < 4 {
-		return fmt.Errorf("counts %q", c[5])
+		return fmt.Errorf("counts %.80q", c[5])
 	}
 	s.minInputs, s.maxInputs, s.minOutputs, s.maxOutputs = counts[0], counts[1], counts[2], counts[3]
 	s.optional = counts[4:]
@@ -81,7 +81,7 @@ func attributes(s string) (map[string]attribute, error) {
 		number, required := strings.CutSuffix(number, "!")
 		t, err := strconv.Atoi(number)
 		if err != nil {
-			return nil, fmt.Errorf("attribute %q", part)
+			return nil, fmt.Errorf("attribute %.80q", part)
 		}
 		out[name] = attribute{onnx.AttributeType(t), required}
 	}
@@ -98,7 +98,7 @@ func parameters(s string) ([]parameter, error) {
 	for part := range strings.SplitSeq(s, ";") {
 		c := strings.SplitN(part, ":", 3)
 		if len(c) != 3 {
-			return nil, fmt.Errorf("parameter %q", part)
+			return nil, fmt.Errorf("parameter %.80q", part)
 		}
 		p := parameter{name: c[0], variable: c[1]}
 		p.fixed, p.many = strings.CutSuffix(c[2], "*")

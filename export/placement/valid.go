@@ -42,15 +42,15 @@ func unfit(n *onnx.Node, s *schema) string {
 		known, ok := s.attributes[a.Name]
 		switch {
 		case !ok:
-			return fmt.Sprintf("%s-%d has no attribute %q", n.Op, s.since, a.Name)
+			return fmt.Sprintf("%s-%d has no attribute %.80q", n.Op, s.since, a.Name)
 		case a.Type != known.typ:
-			return fmt.Sprintf("attribute %q is of type %s, %s-%d has type %s", a.Name, a.Type, n.Op, s.since, known.typ)
+			return fmt.Sprintf("attribute %.80q is of type %s, %s-%d has type %s", a.Name, a.Type, n.Op, s.since, known.typ)
 		}
 		has[a.Name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.attributes)) {
 		if s.attributes[name].required && !has[name] {
-			return fmt.Sprintf("attribute %q is missing", name)
+			return fmt.Sprintf("attribute %.80q is missing", name)
 		}
 	}
 	if constant(n) && len(n.Attributes) != 1 {
@@ -86,12 +86,12 @@ func (p *planner) mistyped(n *onnx.Node, s *schema) string {
 			q := nth(side.parameters, i)
 			switch {
 			case q.fixed != "" && t != q.fixed:
-				return fmt.Sprintf("%q is %s, %s-%d takes %s there", value, t, n.Op, s.since, q.fixed)
+				return fmt.Sprintf("%.80q is %s, %s-%d takes %s there", value, t, n.Op, s.since, q.fixed)
 			case q.variable != "" && s.types[q.variable] != nil && !slices.Contains(s.types[q.variable], t):
-				return fmt.Sprintf("%q is %s, which %s-%d does not take", value, t, n.Op, s.since)
+				return fmt.Sprintf("%.80q is %s, which %s-%d does not take", value, t, n.Op, s.since)
 			case q.variable != "" && !q.mixed:
 				if other, ok := first[q.variable]; ok && p.types[other] != t {
-					return fmt.Sprintf("%q is %s and %q is %s, %s-%d takes one type", other, p.types[other], value, t, n.Op, s.since)
+					return fmt.Sprintf("%.80q is %s and %.80q is %s, %s-%d takes one type", other, p.types[other], value, t, n.Op, s.since)
 				}
 				first[q.variable] = value
 			}
@@ -99,7 +99,7 @@ func (p *planner) mistyped(n *onnx.Node, s *schema) string {
 	}
 	for _, out := range n.Outputs {
 		if other := p.other[out]; other != "" {
-			return fmt.Sprintf("its output %q is %s, the file declares %s", out, p.types[out], other)
+			return fmt.Sprintf("its output %.80q is %s, the file declares %s", out, p.types[out], other)
 		}
 	}
 	return ""

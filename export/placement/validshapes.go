@@ -94,10 +94,10 @@ func (p *planner) misshapen(n *onnx.Node, s *schema) string {
 	rank := int64(len(a))
 	for _, x := range n.Attributes {
 		if over, ok := axisOf[n.Op]; ok && known && x.Name == "axis" && x.Type == onnx.AttrInt && (x.Int < -rank || x.Int > rank-1+over) {
-			return fmt.Sprintf("axis %d of %q, which has %d axes", x.Int, n.Inputs[0], rank)
+			return fmt.Sprintf("axis %d of %.80q, which has %d axes", x.Int, n.Inputs[0], rank)
 		}
 		if n.Op == "Transpose" && known && x.Name == "perm" && !permutation(x.Ints, rank) {
-			return fmt.Sprintf("perm %v of %q, which has %d axes", x.Ints, n.Inputs[0], rank)
+			return fmt.Sprintf("perm %v of %.80q, which has %d axes", x.Ints, n.Inputs[0], rank)
 		}
 	}
 	switch {
@@ -130,7 +130,7 @@ func productOf(n *onnx.Node, a, b []int64) string {
 	}
 	inner := b[max(0, len(b)-2)]
 	if last := a[len(a)-1]; last >= 0 && inner >= 0 && last != inner {
-		return fmt.Sprintf("%q has %d columns, %q has %d rows", n.Inputs[0], last, n.Inputs[1], inner)
+		return fmt.Sprintf("%.80q has %d columns, %.80q has %d rows", n.Inputs[0], last, n.Inputs[1], inner)
 	}
 	return ""
 }
@@ -144,7 +144,7 @@ func (p *planner) unequal(n *onnx.Node) string {
 			for k := 1; k <= min(len(a), len(b)); k++ {
 				u, v := a[len(a)-k], b[len(b)-k]
 				if u >= 0 && v >= 0 && u != v && u != 1 && v != 1 {
-					return fmt.Sprintf("%q %v and %q %v do not broadcast", y, b, x, a)
+					return fmt.Sprintf("%.80q %v and %.80q %v do not broadcast", y, b, x, a)
 				}
 			}
 		}
@@ -168,11 +168,11 @@ func (p *planner) unequalConcat(n *onnx.Node) string {
 			continue
 		}
 		if len(shape) != len(first) {
-			return fmt.Sprintf("%q %v and %q %v have other numbers of axes", n.Inputs[0], first, x, shape)
+			return fmt.Sprintf("%.80q %v and %.80q %v have other numbers of axes", n.Inputs[0], first, x, shape)
 		}
 		for k := range shape {
 			if int64(k) != axis && int64(k-len(shape)) != axis && shape[k] >= 0 && first[k] >= 0 && shape[k] != first[k] {
-				return fmt.Sprintf("%q %v and %q %v differ beside axis %d", n.Inputs[0], first, x, shape, axis)
+				return fmt.Sprintf("%.80q %v and %.80q %v differ beside axis %d", n.Inputs[0], first, x, shape, axis)
 			}
 		}
 	}

@@ -69,7 +69,7 @@ const (
 // that it then has: those of the file that is there, 0 when there is none.
 func replaceable(d files, path string) (fs.FileMode, error) {
 	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
-		return 0, fmt.Errorf("%q names no file", path)
+		return 0, fmt.Errorf("%.80q names no file", path)
 	}
 	info, err := d.lstat(path)
 	switch {

@@ -97,7 +97,7 @@ func (b *Builder) record(v *Value) *Value {
 		v.Name = b.prefix + v.Name
 	}
 	if b.names[v.Name] != nil {
-		b.fail("two values are called %q", v.Name)
+		b.fail("two values are called %.80q", v.Name)
 	}
 	b.names[v.Name] = v
 	b.graph.Values = append(b.graph.Values, v)
@@ -167,7 +167,7 @@ func (b *Builder) Name(name string, v *Value) *Value {
 		return v
 	}
 	if b.names[name] != nil {
-		b.fail("graph: two values are called %q", name)
+		b.fail("graph: two values are called %.80q", name)
 		return v
 	}
 	delete(b.names, v.Name)

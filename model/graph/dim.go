@@ -279,7 +279,7 @@ func ParseDim(text string) (Dim, error) {
 		}
 		t, err := parseTerm(rest[:end], len(terms) == 0)
 		if err != nil {
-			return Dim{}, fmt.Errorf("graph: dimension %q: %w", text, err)
+			return Dim{}, fmt.Errorf("graph: dimension %.80q: %w", text, err)
 		}
 		terms = append(terms, t)
 		if rest = rest[end:]; rest == "" {
@@ -288,7 +288,7 @@ func ParseDim(text string) (Dim, error) {
 	}
 	d := polynomial(terms)
 	if d.String() != text {
-		return Dim{}, fmt.Errorf("graph: dimension %q is not in its canonical form %q", text, d)
+		return Dim{}, fmt.Errorf("graph: dimension %.80q is not in its canonical form %.80q", text, d)
 	}
 	return d, nil
 }
@@ -313,11 +313,11 @@ func parseTerm(text string, first bool) (Term, error) {
 		case i == 0 && factor != "" && strings.Trim(factor, "0123456789") == "":
 			n, err := strconv.Atoi(sign + factor)
 			if err != nil {
-				return t, fmt.Errorf("%q does not fit in an int", sign+factor)
+				return t, fmt.Errorf("%.80q does not fit in an int", sign+factor)
 			}
 			t.Coefficient = n
 		default:
-			return t, fmt.Errorf("%q is neither a number nor a name", factor)
+			return t, fmt.Errorf("%.80q is neither a number nor a name", factor)
 		}
 	}
 	return t, nil

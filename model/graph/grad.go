@@ -22,11 +22,11 @@ func Grad(loss string) Pass {
 	return func(g *Graph) (*Graph, error) {
 		i := slices.IndexFunc(g.Outputs, func(o Output) bool { return o.Name == loss })
 		if i < 0 {
-			return nil, fmt.Errorf("graph: no output is called %q", loss)
+			return nil, fmt.Errorf("graph: no output is called %.80q", loss)
 		}
 		y := g.Outputs[i].Value
 		if len(y.Shape) != 0 || !y.DType.Float() {
-			return nil, fmt.Errorf("graph: output %q is %s%s, a gradient is that of one number", loss, y.DType, y.Shape)
+			return nil, fmt.Errorf("graph: output %.80q is %s%s, a gradient is that of one number", loss, y.DType, y.Shape)
 		}
 		b := Extend(g)
 		grads := b.backward(g, y)
@@ -96,7 +96,7 @@ func (b *Builder) backward(g *Graph, y *Value) map[*Value]*Value {
 		}
 		rule := gradRules[v.Op]
 		if rule == nil {
-			b.fail("graph: %s %q has no derivative", v.Op, v.Name)
+			b.fail("graph: %s %.80q has no derivative", v.Op, v.Name)
 			return grads
 		}
 		for j, d := range rule(b.Scope(v.Name+".grad"), v, dy) {

@@ -14,7 +14,7 @@ import "slices"
 func gradLayerNormalization(b *Builder, v *Value, dy []*Value) []*Value {
 	d := dy[0]
 	if v.Attr.Result != 0 || d == nil {
-		b.fail("graph: result %d of %s %q has no derivative: no network uses it", v.Attr.Result, v.Op, v.Name)
+		b.fail("graph: result %d of %s %.80q has no derivative: no network uses it", v.Attr.Result, v.Op, v.Name)
 		return nil
 	}
 	x, scale, bias := v.Args[0], v.Args[1], v.Args[2]

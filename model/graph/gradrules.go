@@ -183,7 +183,7 @@ func gradSlice(b *Builder, v, dy *Value) *Value {
 	x, axis := v.Args[0], v.Attr.Axis
 	after, err := length(v.Attr.Limit, x.Shape[axis])
 	if err != nil {
-		b.fail("graph: the derivative of %s %q: positions up to %s of %s: bind the letters first", v.Op, v.Name, v.Attr.Limit, x.Shape[axis])
+		b.fail("graph: the derivative of %s %.80q: positions up to %s of %s: bind the letters first", v.Op, v.Name, v.Attr.Limit, x.Shape[axis])
 		return nil
 	}
 	var parts []*Value
@@ -235,7 +235,7 @@ func gradGather(b *Builder, v *Value, dy []*Value) []*Value {
 	width, fixed := table.Shape[1:].count()
 	vocab, _ := table.Shape[0].Number()
 	if !known || !fixed || vocab == 0 {
-		b.fail("graph: the derivative of %s %q by %s with ids %s: bind the letters first", v.Op, v.Name, table.Shape, ids.Shape)
+		b.fail("graph: the derivative of %s %.80q by %s with ids %s: bind the letters first", v.Op, v.Name, table.Shape, ids.Shape)
 		return []*Value{nil, nil}
 	}
 	rows := b.Reshape(dy[0], N(n), N(width)) // (N,C)

@@ -13,7 +13,7 @@ func PeakBytes(g *Graph) (int64, error) {
 	for _, v := range g.Values {
 		n, known := v.Shape.count()
 		if !known {
-			return 0, fmt.Errorf("graph: value %q has the open shape %s", v.Name, v.Shape)
+			return 0, fmt.Errorf("graph: value %.80q has the open shape %s", v.Name, v.Shape)
 		}
 		size[v], held[v] = int64(n)*int64(v.DType.Size()), v
 		if v.Op == Reshape || v.Op == Identity {

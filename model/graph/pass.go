@@ -68,7 +68,7 @@ func (b *Builder) clone(v *Value, args []*Value) *Value {
 	c.Args = args
 	if !c.Op.Leaf() {
 		if err := infer(&c); err != nil {
-			b.fail("%v (value %q)", err, v.Name)
+			b.fail("%v (value %.80q)", err, v.Name)
 		}
 	}
 	b.record(&c)
@@ -90,7 +90,7 @@ func Select(names ...string) Pass {
 		for _, name := range names {
 			i := slices.IndexFunc(g.Outputs, func(o Output) bool { return o.Name == name })
 			if i < 0 {
-				return nil, fmt.Errorf("graph: no output is called %q", name)
+				return nil, fmt.Errorf("graph: no output is called %.80q", name)
 			}
 			kept.Outputs = append(kept.Outputs, g.Outputs[i])
 		}

@@ -85,10 +85,10 @@ func (g *Graph) BindInputs(shapes map[string][]int) (map[string]int, error) {
 	for _, in := range g.Inputs {
 		got, ok := shapes[in.Name]
 		if !ok {
-			return nil, fmt.Errorf("graph: input %q %s is missing", in.Name, in.Shape)
+			return nil, fmt.Errorf("graph: input %.80q %s is missing", in.Name, in.Shape)
 		}
 		if len(got) != len(in.Shape) {
-			return nil, fmt.Errorf("graph: input %q wants shape %s, got %v", in.Name, in.Shape, got)
+			return nil, fmt.Errorf("graph: input %.80q wants shape %s, got %v", in.Name, in.Shape, got)
 		}
 		for i, d := range in.Shape {
 			if l := d.Symbols(); len(l) == 1 && d == Sym(l[0]) {
@@ -105,13 +105,13 @@ func (g *Graph) BindInputs(shapes map[string][]int) (map[string]int, error) {
 		}
 		for i, d := range want {
 			if d != shapes[in.Name][i] {
-				return nil, fmt.Errorf("graph: input %q has shape %v, but %s is %d elsewhere", in.Name, shapes[in.Name], in.Shape[i], d)
+				return nil, fmt.Errorf("graph: input %.80q has shape %v, but %s is %d elsewhere", in.Name, shapes[in.Name], in.Shape[i], d)
 			}
 		}
 	}
 	for name := range shapes {
 		if v := g.Lookup(name); v == nil || v.Op != Input {
-			return nil, fmt.Errorf("graph: no input is called %q", name)
+			return nil, fmt.Errorf("graph: no input is called %.80q", name)
 		}
 	}
 	return sizes, nil

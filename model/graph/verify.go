@@ -18,15 +18,15 @@ func Verify(g *Graph) error {
 			return fmt.Errorf("graph: a value is nil")
 		}
 		if v.Op >= opCount {
-			return fmt.Errorf("graph: value %q has no operator of the table", v.Name)
+			return fmt.Errorf("graph: value %.80q has no operator of the table", v.Name)
 		}
 		if v.Name == "" || names[v.Name] {
-			return fmt.Errorf("graph: name %q is empty or used twice", v.Name)
+			return fmt.Errorf("graph: name %.80q is empty or used twice", v.Name)
 		}
 		names[v.Name] = true
 		for _, a := range v.Args {
 			if !at[a] {
-				return fmt.Errorf("graph: value %q uses one that does not come before it", v.Name)
+				return fmt.Errorf("graph: value %.80q uses one that does not come before it", v.Name)
 			}
 		}
 		if err := verifyValue(v); err != nil {
@@ -35,12 +35,12 @@ func Verify(g *Graph) error {
 		switch v.Op {
 		case Input:
 			if inputs >= len(g.Inputs) || g.Inputs[inputs] != v {
-				return fmt.Errorf("graph: input %q is not in the list of inputs, or not in its place", v.Name)
+				return fmt.Errorf("graph: input %.80q is not in the list of inputs, or not in its place", v.Name)
 			}
 			inputs++
 		case Param:
 			if params >= len(g.Params) || g.Params[params] != v {
-				return fmt.Errorf("graph: parameter %q is not in the list of parameters, or not in its place", v.Name)
+				return fmt.Errorf("graph: parameter %.80q is not in the list of parameters, or not in its place", v.Name)
 			}
 			params++
 		}
@@ -55,7 +55,7 @@ func Verify(g *Graph) error {
 	outputs := map[string]bool{}
 	for _, o := range g.Outputs {
 		if o.Name == "" || outputs[o.Name] || !at[o.Value] {
-			return fmt.Errorf("graph: output %q has no name, or a name used twice, or is no value of the graph", o.Name)
+			return fmt.Errorf("graph: output %.80q has no name, or a name used twice, or is no value of the graph", o.Name)
 		}
 		outputs[o.Name] = true
 	}
@@ -66,41 +66,41 @@ func Verify(g *Graph) error {
 func verifyValue(v *Value) error {
 	for _, d := range v.Shape {
 		if !d.Valid() {
-			return fmt.Errorf("graph: value %q has a size that is not a polynomial of at most %d terms with coefficients that fit in an int", v.Name, maxTerms)
+			return fmt.Errorf("graph: value %.80q has a size that is not a polynomial of at most %d terms with coefficients that fit in an int", v.Name, maxTerms)
 		}
 		if n, ok := d.Number(); ok && n < 0 {
-			return fmt.Errorf("graph: value %q has the negative size %d", v.Name, n)
+			return fmt.Errorf("graph: value %.80q has the negative size %d", v.Name, n)
 		}
 	}
 	if v.DType.Size() == 0 {
-		return fmt.Errorf("graph: value %q has no element type", v.Name)
+		return fmt.Errorf("graph: value %.80q has no element type", v.Name)
 	}
 	if v.Op.Leaf() && len(v.Args) > 0 {
-		return fmt.Errorf("graph: value %q is given and has arguments", v.Name)
+		return fmt.Errorf("graph: value %.80q is given and has arguments", v.Name)
 	}
 	switch v.Op {
 	case Input, Param:
 		if _, ok := v.Shape.Numbers(); v.Op == Param && !ok {
-			return fmt.Errorf("graph: parameter %q has the open shape %s", v.Name, v.Shape)
+			return fmt.Errorf("graph: parameter %.80q has the open shape %s", v.Name, v.Shape)
 		}
 		return nil
 	case Const:
 		t := v.Attr.Value
 		if err := t.Check(); err != nil || t.DType != v.DType || !v.Shape.Equal(Numbers(t.Shape...)) {
-			return fmt.Errorf("graph: constant %q is not the %s%s that it holds", v.Name, t.DType, Numbers(t.Shape...))
+			return fmt.Errorf("graph: constant %.80q is not the %s%s that it holds", v.Name, t.DType, Numbers(t.Shape...))
 		}
 		return nil
 	}
 	w := &Value{Op: v.Op, Args: v.Args, Attr: v.Attr, DType: v.DType}
 	if err := infer(w); err != nil {
-		return fmt.Errorf("%w (value %q)", err, v.Name)
+		return fmt.Errorf("%w (value %.80q)", err, v.Name)
 	}
 	if w.DType != v.DType || !w.Shape.Equal(v.Shape) {
-		return fmt.Errorf("graph: value %q says %s%s, its operator %s gives %s%s", v.Name, v.DType, v.Shape, v.Op, w.DType, w.Shape)
+		return fmt.Errorf("graph: value %.80q says %s%s, its operator %s gives %s%s", v.Name, v.DType, v.Shape, v.Op, w.DType, w.Shape)
 	}
 	for _, x := range []float64{v.Attr.Fill, v.Attr.Epsilon, v.Attr.Scale} {
 		if math.IsNaN(x) || math.IsInf(x, 0) && v.Op != ConstantOfShape || v.Op == Cast && v.DType == format.Invalid {
-			return fmt.Errorf("graph: value %q has an attribute that is no number", v.Name)
+			return fmt.Errorf("graph: value %.80q has an attribute that is no number", v.Name)
 		}
 	}
 	return nil

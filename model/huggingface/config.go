@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 )
 
@@ -41,10 +42,10 @@ func parseConfig(text []byte) (c config, err error) {
 		}
 	case model.Simple:
 		if o.absent("position_embeddings") {
-			return c, fmt.Errorf("position_embeddings is missing: a network %q has learned positions or has none", c.Arch)
+			return c, fmt.Errorf("position_embeddings is missing: a network %.80q has learned positions or has none", c.Arch)
 		}
 	default:
-		return c, fmt.Errorf("model_type is %s: only %q is read, other networks compute something else", clip(c.Arch), model.GPT2)
+		return c, fmt.Errorf("model_type is %s: only %.80q is read, other networks compute something else", quote.String(c.Arch), model.GPT2)
 	}
 	tied, err := o.flag("tie_word_embeddings", true)
 	if err != nil {
@@ -72,7 +73,7 @@ func (o object) architecture() (string, error) {
 	if strings.HasPrefix(string(o["architectures"]), `["GPT2`) {
 		return model.GPT2, nil
 	}
-	return "", fmt.Errorf("model_type is missing: only %q is read", model.GPT2)
+	return "", fmt.Errorf("model_type is missing: only %.80q is read", model.GPT2)
 }
 
 // aliases are the names that transformers gives to the sizes of every network.
@@ -94,7 +95,7 @@ func (o object) named(size string) (string, error) {
 		case o.absent(name):
 			name = alias
 		case alias != "n_ctx" && string(o[alias]) != string(o[name]):
-			return "", fmt.Errorf("%s is %s and %s is %s: these are two names of one size, so one of them must go", name, clip(string(o[name])), alias, clip(string(o[alias])))
+			return "", fmt.Errorf("%s is %s and %s is %s: these are two names of one size, so one of them must go", name, quote.String(string(o[name])), alias, quote.String(string(o[alias])))
 		}
 	}
 	return name, nil
@@ -137,7 +138,7 @@ func (o object) checkGPT2() error {
 		return err
 	}
 	if !slices.Contains(tanhGELU, activation) {
-		return fmt.Errorf("activation_function is %s: only GPT-2's own is computed, GELU in its tanh form: %s", clip(activation), strings.Join(tanhGELU, ", "))
+		return fmt.Errorf("activation_function is %s: only GPT-2's own is computed, GELU in its tanh form: %s", quote.String(activation), strings.Join(tanhGELU, ", "))
 	}
 	for _, f := range []struct {
 		name   string
@@ -156,7 +157,7 @@ func (o object) checkGPT2() error {
 		}
 	}
 	if !o.null("pruned_heads") && string(o["pruned_heads"]) != "{}" {
-		return fmt.Errorf("pruned_heads is %s: only a network with all its heads is read", clip(string(o["pruned_heads"])))
+		return fmt.Errorf("pruned_heads is %s: only a network with all its heads is read", quote.String(string(o["pruned_heads"])))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // index is the content of a model.safetensors.index.json.
@@ -31,10 +33,10 @@ func parseIndex(text []byte) (index, error) {
 	err = members(o["weight_map"], func(tensor string, v jsontext.Value) error {
 		file, err := unquote(v)
 		if err != nil {
-			return fmt.Errorf("tensor %s: %w", clip(tensor), err)
+			return fmt.Errorf("tensor %s: %w", quote.String(tensor), err)
 		}
 		if !plainName(file) {
-			return fmt.Errorf("tensor %s: the file %s is refused: it must be one of the folder itself, with a plain name that ends with .safetensors", clip(tensor), clip(file))
+			return fmt.Errorf("tensor %s: the file %s is refused: it must be one of the folder itself, with a plain name that ends with .safetensors", quote.String(tensor), quote.String(file))
 		}
 		if !seen[file] {
 			seen[file] = true

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // object holds the members of a JSON object, still as JSON. Its methods name
@@ -85,7 +87,7 @@ func (o object) size(name string) (int, error) {
 	}
 	n, err := strconv.ParseUint(string(o[name]), 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%s is %s, want a whole number in plain decimal, at most 2147483647", name, clip(string(o[name])))
+		return 0, fmt.Errorf("%s is %s, want a whole number in plain decimal, at most 2147483647", name, quote.String(string(o[name])))
 	}
 	return int(n), nil
 }
@@ -97,7 +99,7 @@ func (o object) number(name string, missing float64) (float64, error) {
 	}
 	x, err := strconv.ParseFloat(string(o[name]), 64)
 	if o[name].Kind() != '0' || err != nil { // '0' is the kind of every number
-		return 0, fmt.Errorf("%s is %s, want a number", name, clip(string(o[name])))
+		return 0, fmt.Errorf("%s is %s, want a number", name, quote.String(string(o[name])))
 	}
 	return x, nil
 }
@@ -113,7 +115,7 @@ func (o object) flag(name string, missing bool) (bool, error) {
 	case 'f':
 		return false, nil
 	}
-	return false, fmt.Errorf("%s is %s, want true or false", name, clip(string(o[name])))
+	return false, fmt.Errorf("%s is %s, want true or false", name, quote.String(string(o[name])))
 }
 
 // text returns a member that is a string, or missing.
@@ -123,7 +125,7 @@ func (o object) text(name, missing string) (string, error) {
 	}
 	s, err := unquote(o[name])
 	if err != nil {
-		return "", fmt.Errorf("%s is %s, want a string", name, clip(string(o[name])))
+		return "", fmt.Errorf("%s is %s, want a string", name, quote.String(string(o[name])))
 	}
 	return s, nil
 }
@@ -131,18 +133,8 @@ func (o object) text(name, missing string) (string, error) {
 // unquote returns the string that a JSON value is.
 func unquote(v jsontext.Value) (string, error) {
 	if v.Kind() != '"' {
-		return "", fmt.Errorf("%s is no string", clip(string(v)))
+		return "", fmt.Errorf("%s is no string", quote.String(string(v)))
 	}
 	s, err := jsontext.AppendUnquote(nil, v)
 	return string(s), err
-}
-
-// clip returns what a file says as it may stand in a message: quoted, on one
-// line, and short, however long it is.
-func clip(s string) string {
-	const most = 80 // bytes
-	if len(s) > most {
-		return fmt.Sprintf("%q...", s[:most])
-	}
-	return fmt.Sprintf("%q", s)
 }

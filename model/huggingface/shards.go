@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // shard is an open file of weights.
@@ -106,9 +107,9 @@ func (d *folder) checkIndex(x index, shards []shard) error {
 		for _, t := range s.Tensors() {
 			switch file, ok := x.place[t.Name]; {
 			case !ok:
-				return d.errorf(s.name, "tensor %s: the index does not have it", clip(t.Name))
+				return d.errorf(s.name, "tensor %s: the index does not have it", quote.String(t.Name))
 			case file != s.name:
-				return d.errorf(s.name, "tensor %s: the index has it in %s", clip(t.Name), clip(file))
+				return d.errorf(s.name, "tensor %s: the index has it in %s", quote.String(t.Name), quote.String(file))
 			}
 			found[t.Name] = true
 		}
@@ -121,7 +122,7 @@ func (d *folder) checkIndex(x index, shards []shard) error {
 	}
 	if len(missing) > 0 {
 		first := slices.Min(missing) // one message for one folder
-		return d.errorf(x.place[first], "tensor %s: the index has it here, the file does not", clip(first))
+		return d.errorf(x.place[first], "tensor %s: the index has it here, the file does not", quote.String(first))
 	}
 	return nil
 }

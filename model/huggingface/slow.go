@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 )
@@ -47,7 +48,7 @@ func (d *folder) tokenizer(c model.Config) (text []byte, note string, err error)
 		return nil, "", err
 	}
 	if !slices.Contains(slowClasses, class) {
-		return nil, fmt.Sprintf("%s is passed over, the model has no tokenizer: it belongs to a %s: %s", vocabName, clip(class), remedy), nil
+		return nil, fmt.Sprintf("%s is passed over, the model has no tokenizer: it belongs to a %s: %s", vocabName, quote.String(class), remedy), nil
 	}
 	text, err = d.slow(config)
 	return text, "", err
@@ -157,7 +158,7 @@ func addedDecoder(config object) (added []tokens.Added, err error) {
 	err = members(config["added_tokens_decoder"], func(name string, value jsontext.Value) error {
 		id, err := strconv.ParseUint(name, 10, 31)
 		if err != nil {
-			return fmt.Errorf("added_tokens_decoder: %s is not an id", clip(name))
+			return fmt.Errorf("added_tokens_decoder: %s is not an id", quote.String(name))
 		}
 		a, err := addedToken(value)
 		n := int64(id)

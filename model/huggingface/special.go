@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 )
@@ -168,7 +169,7 @@ func parseID(v jsontext.Value, loose bool) (int64, error) {
 			return int64(x), nil
 		}
 	}
-	return 0, fmt.Errorf("%s is not an id: ids are whole numbers of at most 64 bits", clip(string(v)))
+	return 0, fmt.Errorf("%s is not an id: ids are whole numbers of at most 64 bits", quote.String(string(v)))
 }
 
 // isInteger reports whether a JSON number has digits only: Python then reads it
@@ -285,7 +286,7 @@ func parseToken(v jsontext.Value) (token string, err error) {
 			return "", err
 		}
 		if o.absent("content") {
-			return "", fmt.Errorf("%s has no content", clip(string(v)))
+			return "", fmt.Errorf("%s has no content", quote.String(string(v)))
 		}
 		token, err = o.text("content", "")
 		if err != nil {
@@ -296,7 +297,7 @@ func parseToken(v jsontext.Value) (token string, err error) {
 			return "", err
 		}
 	default:
-		return "", fmt.Errorf("%s is not a token: a token is a string or an object with its content", clip(string(v)))
+		return "", fmt.Errorf("%s is not a token: a token is a string or an object with its content", quote.String(string(v)))
 	}
 	if len(token) > model.MaxSpecialBytes {
 		return "", fmt.Errorf("the token has %d bytes, at most %d are read", len(token), model.MaxSpecialBytes)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 )
@@ -19,7 +20,7 @@ type source struct {
 
 // sourceErrorf returns an error that begins with file and tensor.
 func (d *folder) sourceErrorf(s source, text string, args ...any) error {
-	return d.errorf(s.name, "tensor %s: %w", clip(s.Name), fmt.Errorf(text, args...))
+	return d.errorf(s.name, "tensor %s: %w", quote.String(s.Name), fmt.Errorf(text, args...))
 }
 
 // weights reads the weights of a network from the shards, in the order of its
@@ -83,7 +84,7 @@ func (d *folder) sources(c model.Config, shards []shard, done *Report) (map[stri
 			}
 			this := source{shard: s, TensorInfo: t}
 			if other, twice := out[name]; twice {
-				return nil, d.sourceErrorf(this, "the same weight is in %s as %s: one of them must go", clip(other.name), clip(other.Name))
+				return nil, d.sourceErrorf(this, "the same weight is in %s as %s: one of them must go", quote.String(other.name), quote.String(other.Name))
 			}
 			out[name] = this
 		}
@@ -107,7 +108,7 @@ func (d *folder) check(g *graph.Graph, c config, sources map[string]source) erro
 	for _, p := range g.Params {
 		s, ok := sources[p.Name]
 		if !ok {
-			return fmt.Errorf("%s: weight %q is missing: the weights are not those of this %s", d.path, p.Name, configName)
+			return fmt.Errorf("%s: weight %.80q is missing: the weights are not those of this %s", d.path, p.Name, configName)
 		}
 		if err := d.checkWeight(s, p.Shape); err != nil {
 			return err

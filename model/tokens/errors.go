@@ -2,9 +2,8 @@ package tokens
 
 import (
 	"fmt"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // FormatError says that a tokenizer.json is not valid.
@@ -32,7 +31,7 @@ func at(path string) string {
 	if path == "" {
 		return ""
 	}
-	return clip(path) + ": "
+	return quote.Line(path, 120) + ": "
 }
 
 func invalid(path, reason string, args ...any) error {
@@ -41,29 +40,4 @@ func invalid(path, reason string, args ...any) error {
 
 func unsupported(path, reason string, args ...any) error {
 	return &UnsupportedError{Path: path, Reason: fmt.Sprintf(reason, args...)}
-}
-
-// clip makes what a file put into an error fit into a line: a hostile token
-// may have megabytes, newlines, or commands for the terminal.
-func clip(s string) string {
-	const limit = 120
-	more := len(s) > limit
-	if more {
-		cut := limit
-		for cut > 0 && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut]
-	}
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if more {
-		s += "…"
-	}
-	return s
 }

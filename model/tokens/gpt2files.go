@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // Files are the files of GPT-2's tokenizer in the form from before
@@ -110,7 +112,7 @@ func mergeLines(text []byte) ([]string, error) {
 			continue
 		}
 		if strings.Count(line, " ") != 1 {
-			return nil, invalid("merges.txt", "line %d of its merges is %q, want two tokens with a space between them", i+1, clip(line))
+			return nil, invalid("merges.txt", "line %d of its merges is %.130q, want two tokens with a space between them", i+1, quote.Line(line, 120))
 		}
 		merges = append(merges, line)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // node is a value of a JSON document that is known to be well-formed, and its
@@ -22,7 +24,7 @@ func document(data []byte) (node, error) {
 	d := jsontext.NewDecoder(bytes.NewBuffer(data))
 	raw, err := d.ReadValue()
 	if err != nil {
-		return node{}, invalid("", "%s", clip(err.Error()))
+		return node{}, invalid("", "%s", quote.Line(err.Error(), 120))
 	}
 	raw = raw.Clone()
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
@@ -48,7 +50,7 @@ func (n node) want(what string, kind jsontext.Kind) error {
 	case len(n.raw) == 0:
 		return invalid(n.path, "it is missing, want %s", what)
 	case n.raw.Kind() != kind:
-		return invalid(n.path, "it is %s, want %s", clip(string(n.raw)), what)
+		return invalid(n.path, "it is %s, want %s", quote.Line(string(n.raw), 120), what)
 	}
 	return nil
 }
@@ -141,7 +143,7 @@ func (n node) flag(absent bool) (bool, error) {
 	case n.raw.Kind() == 'f':
 		return false, nil
 	}
-	return false, invalid(n.path, "it is %s, want true or false", clip(string(n.raw)))
+	return false, invalid(n.path, "it is %s, want true or false", quote.Line(string(n.raw), 120))
 }
 
 // id reads a token id: a whole number of 31 bits.
@@ -151,7 +153,7 @@ func (n node) id() (int32, error) {
 	}
 	id, err := strconv.ParseUint(string(n.raw), 10, 31)
 	if err != nil {
-		return 0, invalid(n.path, "%s is no token id: ids are whole numbers from 0 to 2147483647", clip(string(n.raw)))
+		return 0, invalid(n.path, "%s is no token id: ids are whole numbers from 0 to 2147483647", quote.Line(string(n.raw), 120))
 	}
 	return int32(id), nil
 }

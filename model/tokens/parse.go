@@ -1,6 +1,10 @@
 package tokens
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/attnx/attnx/internal/quote"
+)
 
 // Parse reads a tokenizer.json. It refuses what is not valid with a
 // [FormatError] and what this package does not do with an [UnsupportedError].
@@ -18,7 +22,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	}
 	if v := file["version"]; !v.isNull() {
 		if s, err := v.str(); err != nil || s != "1.0" {
-			return nil, unsupported(v.path, "it is %s, known is \"1.0\"", clip(string(v.raw)))
+			return nil, unsupported(v.path, "it is %s, known is \"1.0\"", quote.Line(string(v.raw), 120))
 		}
 	}
 	for _, name := range []string{"truncation", "padding"} {
@@ -84,7 +88,7 @@ func (t *Tokenizer) parseSplitting(n node) error {
 	case t.kind == BPE && kind == "ByteLevel":
 		return checkByteLevel(n)
 	case t.kind == BPE:
-		return unsupported(n.path, "%q with a BPE model, known is \"ByteLevel\"", clip(kind))
+		return unsupported(n.path, "%.130q with a BPE model, known is \"ByteLevel\"", quote.Line(kind, 120))
 	case kind == "Whitespace":
 		_, err := n.object("type")
 		return err
@@ -92,7 +96,7 @@ func (t *Tokenizer) parseSplitting(n node) error {
 		t.kind = Char
 		return checkCharSplit(n)
 	}
-	return unsupported(n.path, "%q with a WordLevel model, known are \"Whitespace\" and \"Split\"", clip(kind))
+	return unsupported(n.path, "%.130q with a WordLevel model, known are \"Whitespace\" and \"Split\"", quote.Line(kind, 120))
 }
 
 // charPatterns match each character: in the syntax of Oniguruma (?m:.) is a
@@ -109,17 +113,17 @@ func checkCharSplit(n node) error {
 		return err
 	}
 	if s := pattern["String"]; len(s.raw) > 0 {
-		return unsupported(s.path, "a literal pattern, known are the expressions %q", charPatterns)
+		return unsupported(s.path, "a literal pattern, known are the expressions %.130q", charPatterns)
 	}
 	expr, err := pattern["Regex"].str()
 	if err != nil {
 		return err
 	}
 	if !slices.Contains(charPatterns, expr) {
-		return unsupported(pattern["Regex"].path, "%q, known are %q, which match each character", clip(expr), charPatterns)
+		return unsupported(pattern["Regex"].path, "%.130q, known are %.130q, which match each character", quote.Line(expr, 120), charPatterns)
 	}
 	if b, err := o["behavior"].str(); err != nil || b != "Isolated" {
-		return orUnsupported(err, o["behavior"].path, "%q, known is \"Isolated\"", clip(b))
+		return orUnsupported(err, o["behavior"].path, "%.130q, known is \"Isolated\"", quote.Line(b, 120))
 	}
 	if invert, err := o["invert"].flag(false); err != nil || invert {
 		return orUnsupported(err, o["invert"].path, "true, known is false")
@@ -165,7 +169,7 @@ func (t *Tokenizer) parseDecoder(n node) error {
 		return err
 	}
 	known := map[Kind]string{Word: `"WordPiece" and null`, Char: `"Fuse"`, BPE: `"ByteLevel"`}[t.kind]
-	return unsupported(n.path, "%q for a tokenizer of kind %v, known: %s", clip(kind), t.kind, known)
+	return unsupported(n.path, "%.130q for a tokenizer of kind %v, known: %s", quote.Line(kind, 120), t.kind, known)
 }
 
 // checkByteLevel reads the pre_tokenizer of BPE: GPT-2's pattern, and no space

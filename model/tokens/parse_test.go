@@ -122,7 +122,7 @@ func TestParseRefusesUnsupported(t *testing.T) {
 		{word, `"type":"WordLevel"`, `"type":"Unigram"`, "model.type"},
 		{word, `"ab":1`, `"ab":1048576`, "model.vocab.ab"},
 		{word, `"abc":2`, `"abc":2147483647`, "model.vocab.abc"},
-		{word, `"abc":2`, `"ab\n\u001b[2Jc":1048576`, "model.vocab.ab [2Jc"},
+		{word, `"abc":2`, `"ab\n\u001b[2Jc":1048576`, "model.vocab.ab \ufffd[2Jc"},
 		{char, `"type":"Fuse"`, `"type":"WordPiece"`, "decoder"},
 		{char, `{"type":"Fuse"}`, `null`, "decoder"},
 		{char, `"Regex"`, `"String"`, "pre_tokenizer.pattern.String"},

@@ -1,5 +1,7 @@
 package tokens
 
+import "github.com/attnx/attnx/internal/quote"
+
 // parseAdded reads added_tokens. A token that is not in the model's vocabulary
 // takes the next id, counted from the number of the model's tokens, whatever the
 // file says: an id that differs would make this package and the Python library
@@ -17,7 +19,7 @@ func (t *Tokenizer) parseAdded(n node) error {
 			return err
 		}
 		if seen[a.content] {
-			return invalid(value.path, "%q is added twice", clip(a.content))
+			return invalid(value.path, "%.130q is added twice", quote.Line(a.content, 120))
 		}
 		seen[a.content] = true
 		id, known := t.ids[a.content]
@@ -25,14 +27,14 @@ func (t *Tokenizer) parseAdded(n node) error {
 			id = next
 		}
 		if a.id != id {
-			return invalid(value.in("id"), "%q has the id %d, but %d in the vocabulary or as the next one", clip(a.content), a.id, id)
+			return invalid(value.in("id"), "%.130q has the id %d, but %d in the vocabulary or as the next one", quote.Line(a.content, 120), a.id, id)
 		}
 		if !known {
 			switch {
 			case int(id) == len(t.tokens):
 				t.tokens = append(t.tokens, a.content)
 			case t.has(id):
-				return unsupported(value.in("id"), "%q would take the id %d from %q", clip(a.content), id, clip(t.tokens[id]))
+				return unsupported(value.in("id"), "%.130q would take the id %d from %.130q", quote.Line(a.content, 120), id, quote.Line(t.tokens[id], 120))
 			default:
 				t.tokens[id] = a.content
 			}

@@ -1,6 +1,10 @@
 package tokens
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/attnx/attnx/internal/quote"
+)
 
 // parseModel reads the model: the vocabulary and, for BPE, the merges. The
 // kind of what it returns is Word or BPE.
@@ -36,7 +40,7 @@ func parseModel(n node) (*Tokenizer, [][2]int32, error) {
 	case "BPE":
 		return parseBPE(n)
 	}
-	return nil, nil, unsupported(kind.path, "%q, known are \"WordLevel\" and \"BPE\"", clip(name))
+	return nil, nil, unsupported(kind.path, "%.130q, known are \"WordLevel\" and \"BPE\"", quote.Line(name, 120))
 }
 
 func parseWordLevel(n node) (*Tokenizer, error) {
@@ -55,7 +59,7 @@ func parseWordLevel(n node) (*Tokenizer, error) {
 	}
 	id, ok := t.ids[unknown]
 	if !ok {
-		return nil, invalid(o["unk_token"].path, "%q is not in the vocabulary", clip(unknown))
+		return nil, invalid(o["unk_token"].path, "%.130q is not in the vocabulary", quote.Line(unknown, 120))
 	}
 	t.unknown = id
 	return t, nil
@@ -76,7 +80,7 @@ func parseVocab(n node) ([]string, map[string]int32, error) {
 	err := n.members(func(name string, value node) error {
 		id, err := value.id()
 		if err != nil {
-			value.path = n.in(clip(name))
+			value.path = n.in(quote.Line(name, 120))
 			_, err = value.id()
 			return err
 		}
@@ -89,7 +93,7 @@ func parseVocab(n node) ([]string, map[string]int32, error) {
 	size := 0
 	for _, e := range entries {
 		if int(e.id) >= max(len(entries), maxSparseIDs) {
-			return nil, nil, unsupported(n.in(clip(e.token)), "id %d in a vocabulary of %d tokens: where ids are left out they must be below %d",
+			return nil, nil, unsupported(n.in(quote.Line(e.token, 120)), "id %d in a vocabulary of %d tokens: where ids are left out they must be below %d",
 				e.id, len(entries), maxSparseIDs)
 		}
 		size = max(size, int(e.id)+1)
@@ -98,7 +102,7 @@ func parseVocab(n node) ([]string, map[string]int32, error) {
 	taken := make([]bool, size)
 	for _, e := range entries {
 		if taken[e.id] {
-			return nil, nil, invalid(n.in(clip(e.token)), "id %d belongs to %q already", e.id, clip(vocab[e.id]))
+			return nil, nil, invalid(n.in(quote.Line(e.token, 120)), "id %d belongs to %.130q already", e.id, quote.Line(vocab[e.id], 120))
 		}
 		vocab[e.id], taken[e.id], ids[e.token] = e.token, true, e.id
 	}
@@ -112,12 +116,12 @@ func parseBPE(n node) (*Tokenizer, [][2]int32, error) {
 		return nil, nil, err
 	}
 	if d := o["dropout"]; !d.isNull() && strings.Trim(string(d.raw), "0.") != "" {
-		return nil, nil, unsupported(d.path, "it is %s, known is null: encoding must not be random", clip(string(d.raw)))
+		return nil, nil, unsupported(d.path, "it is %s, known is null: encoding must not be random", quote.Line(string(d.raw), 120))
 	}
 	for _, name := range []string{"continuing_subword_prefix", "end_of_word_suffix"} {
 		if a := o[name]; !a.isNull() {
 			if s, err := a.str(); err != nil || s != "" {
-				return nil, nil, orUnsupported(err, a.path, "it is %q, known are null and \"\"", clip(s))
+				return nil, nil, orUnsupported(err, a.path, "it is %.130q, known are null and \"\"", quote.Line(s, 120))
 			}
 		}
 	}
@@ -135,7 +139,7 @@ func parseBPE(n node) (*Tokenizer, [][2]int32, error) {
 	t := &Tokenizer{kind: BPE, tokens: vocab, ids: ids, unknown: -1}
 	for b, symbol := range symbols {
 		if _, ok := t.ids[string(symbol)]; !ok {
-			return nil, nil, unsupported(o["vocab"].path, "no token %q for the byte %#02x: text with it would be lost", symbol, b)
+			return nil, nil, unsupported(o["vocab"].path, "no token %.130q for the byte %#02x: text with it would be lost", symbol, b)
 		}
 	}
 	merges, err := t.parseMerges(o["merges"])
@@ -164,11 +168,11 @@ func (t *Tokenizer) parseMerges(n node) ([][2]int32, error) {
 				return err
 			})
 			if err != nil {
-				return invalid(n.at(i), "it is %s, want two tokens", clip(string(value.raw)))
+				return invalid(n.at(i), "it is %s, want two tokens", quote.Line(string(value.raw), 120))
 			}
 		}
 		if len(halves) != 2 {
-			return invalid(n.at(i), "it is %s, want two tokens", clip(string(value.raw)))
+			return invalid(n.at(i), "it is %s, want two tokens", quote.Line(string(value.raw), 120))
 		}
 		merge, err := t.mergeOf(n.at(i), halves[0], halves[1])
 		merges = append(merges, merge)
@@ -186,7 +190,7 @@ func (t *Tokenizer) mergeOf(path, left, right string) (merge [2]int32, err error
 		ok    bool
 	}{{left, okA}, {right, okB}, {left + right, okC}} {
 		if !part.ok {
-			return merge, invalid(path, "%q is not in the vocabulary", clip(part.token))
+			return merge, invalid(path, "%.130q is not in the vocabulary", quote.Line(part.token, 120))
 		}
 	}
 	if strings.Contains(left+right, " ") {

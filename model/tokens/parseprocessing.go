@@ -1,6 +1,10 @@
 package tokens
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/attnx/attnx/internal/quote"
+)
 
 // maxNested bounds Sequences within Sequences: each level is copied once.
 const maxNested = 8
@@ -60,7 +64,7 @@ func kinds(parts []node) string {
 			break
 		}
 	}
-	return clip(strings.Join(names, ", "))
+	return quote.Line(strings.Join(names, ", "), 120)
 }
 
 // checkBatching reads truncation or padding, which say how a program of Python
@@ -81,7 +85,7 @@ func checkNormalizer(n node) error {
 	}
 	kind, err := component(n)
 	if err == nil && kind != "" {
-		return unsupported(n.path, "%q, known is null", clip(kind))
+		return unsupported(n.path, "%.130q, known is null", quote.Line(kind, 120))
 	}
 	return err
 }
@@ -113,7 +117,7 @@ func checkProcessors(n node, depth int) error {
 		}
 		return err
 	}
-	return unsupported(n.path, "%q adds tokens to a text, known are those that add none: \"ByteLevel\", \"TemplateProcessing\" and null", clip(kind))
+	return unsupported(n.path, "%.130q adds tokens to a text, known are those that add none: \"ByteLevel\", \"TemplateProcessing\" and null", quote.Line(kind, 120))
 }
 
 // checkTemplate refuses a template that adds tokens to a single text. What it
@@ -131,7 +135,7 @@ func checkTemplate(n node) error {
 			return err
 		}
 		if token := piece["SpecialToken"]; !token.isNull() {
-			return unsupported(token.path, "the token %s is added to every text, known are templates that add none", clip(string(token.raw)))
+			return unsupported(token.path, "the token %s is added to every text, known are templates that add none", quote.Line(string(token.raw), 120))
 		}
 		text, err := piece["Sequence"].object("id", "type_id")
 		if err != nil {
@@ -139,7 +143,7 @@ func checkTemplate(n node) error {
 		}
 		id, err := text["id"].str()
 		if err != nil || id != "A" {
-			return orUnsupported(err, text["id"].path, "%q, known is \"A\", the text", clip(id))
+			return orUnsupported(err, text["id"].path, "%.130q, known is \"A\", the text", quote.Line(id, 120))
 		}
 		texts++
 		return nil

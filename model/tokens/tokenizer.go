@@ -1,6 +1,10 @@
 package tokens
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/internal/quote"
+)
 
 // Kind is what a token is: a word, a character, or a run of bytes.
 type Kind uint8
@@ -29,7 +33,7 @@ func ParseKind(s string) (Kind, error) {
 			return k, nil
 		}
 	}
-	return 0, fmt.Errorf("no tokenizer %q: take word, char or bpe", clip(s))
+	return 0, fmt.Errorf("no tokenizer %.130q: take word, char or bpe", quote.Line(s, 120))
 }
 
 // Tokens with a meaning of their own.

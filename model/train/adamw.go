@@ -194,14 +194,14 @@ func (a *AdamW) restore(w model.Weights, saved []format.Tensor, step int) error 
 		for prefix, into := range map[string][]float32{firstMoment: a.m[i], secondMoment: a.v[i]} {
 			s, ok := byName[prefix+t.Name]
 			if !ok {
-				return fmt.Errorf("train: the checkpoint has no %q: it cannot be resumed", prefix+t.Name)
+				return fmt.Errorf("train: the checkpoint has no %.80q: it cannot be resumed", prefix+t.Name)
 			}
 			x, err := s.Float32s()
 			if err != nil {
 				return fmt.Errorf("train: %w", err)
 			}
 			if len(x) != len(into) {
-				return fmt.Errorf("train: %q has %d elements, the weight %d", s.Name, len(x), len(into))
+				return fmt.Errorf("train: %.80q has %d elements, the weight %d", s.Name, len(x), len(into))
 			}
 			copy(into, x)
 		}

@@ -15,7 +15,7 @@ import (
 func (t *Trainer) firstBad() string {
 	for _, w := range t.weights {
 		if at := notFinite(w); at != "" {
-			return fmt.Sprintf("weight %q is %s", w.Name, at)
+			return fmt.Sprintf("weight %.80q is %s", w.Name, at)
 		}
 	}
 	if where, err := t.firstBadValue(); err != nil || where != "" {
@@ -26,7 +26,7 @@ func (t *Trainer) firstBad() string {
 	}
 	for _, g := range t.grads {
 		if at := notFinite(g); at != "" {
-			return fmt.Sprintf("the forward pass is finite, the gradient of %q is %s", g.Name, at)
+			return fmt.Sprintf("the forward pass is finite, the gradient of %.80q is %s", g.Name, at)
 		}
 	}
 	return "every value is finite, the sum of the gradients' squares is not"
@@ -57,7 +57,7 @@ func (t *Trainer) firstBadValue() (string, error) {
 	for _, v := range g.Values { // in the order of computing
 		if x, ok := values[v.Name]; ok {
 			if at := notFinite(x); at != "" {
-				return fmt.Sprintf("value %q (%s) is %s", v.Name, v.Op, at), nil
+				return fmt.Sprintf("value %.80q (%s) is %s", v.Name, v.Op, at), nil
 			}
 		}
 	}

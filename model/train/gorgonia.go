@@ -39,7 +39,7 @@ func NewGorgonia(g *graph.Graph, o GorgoniaOptions) (*Gorgonia, error) {
 	}
 	for _, want := range []string{batchIDs, batchLabels} {
 		if v := g.Lookup(want); v == nil || v.Op != graph.Input || v.DType != format.Int64 || len(v.Shape) != 2 {
-			return nil, fmt.Errorf("train: the graph has no input %q of type I64 and shape (B,T)", want)
+			return nil, fmt.Errorf("train: the graph has no input %.80q of type I64 and shape (B,T)", want)
 		}
 	}
 	if len(g.Inputs) != 2 {
@@ -50,7 +50,7 @@ func NewGorgonia(g *graph.Graph, o GorgoniaOptions) (*Gorgonia, error) {
 		found = found || out.Name == lossOutput && len(out.Value.Shape) == 0 && out.Value.DType.Float()
 	}
 	if !found {
-		return nil, fmt.Errorf("train: the graph has no scalar output %q", lossOutput)
+		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossOutput)
 	}
 	if o.Float64 {
 		return &Gorgonia{newRunner[float64](g)}, nil
@@ -165,7 +165,7 @@ func checkWeights(g *graph.Graph, weights []format.Tensor) error {
 	}
 	for i, p := range g.Params {
 		if w := weights[i]; w.Name != p.Name || !p.Shape.Equal(graph.Numbers(w.Shape...)) {
-			return fmt.Errorf("train: weight %q %v where the graph has %q %s", w.Name, w.Shape, p.Name, p.Shape)
+			return fmt.Errorf("train: weight %.80q %v where the graph has %.80q %s", w.Name, w.Shape, p.Name, p.Shape)
 		}
 	}
 	return nil

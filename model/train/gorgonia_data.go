@@ -13,7 +13,7 @@ import (
 // agree.
 func (p *program[E]) set(g given, t format.Tensor) error {
 	if t.DType != g.dtype && !(t.DType.Float() && g.dtype.Float()) {
-		return fmt.Errorf("train: %q is %s, wants %s", g.name, t.DType, g.dtype)
+		return fmt.Errorf("train: %.80q is %s, wants %s", g.name, t.DType, g.dtype)
 	}
 	if err := t.Check(); err != nil {
 		return fmt.Errorf("train: %w", err)
@@ -22,7 +22,7 @@ func (p *program[E]) set(g given, t format.Tensor) error {
 		return nil
 	}
 	if !slices.Equal(t.Shape, g.shape) {
-		return fmt.Errorf("train: %q has shape %v, wants %v", g.name, t.Shape, g.shape)
+		return fmt.Errorf("train: %.80q has shape %v, wants %v", g.name, t.Shape, g.shape)
 	}
 	slot := &p.slots[g.slot]
 	var shared any
@@ -103,7 +103,7 @@ func (p *program[E]) tensor(o outcome) format.Tensor {
 func (p *program[E]) gradient(i int, into format.Tensor) error {
 	g, err := into.Float32s()
 	if err != nil {
-		return fmt.Errorf("train: gradient of %q: %w", p.params[i].name, err)
+		return fmt.Errorf("train: gradient of %.80q: %w", p.params[i].name, err)
 	}
 	if p.grads[i] < 0 {
 		clear(g)
@@ -111,7 +111,7 @@ func (p *program[E]) gradient(i int, into format.Tensor) error {
 	}
 	from := p.slots[p.grads[i]].f
 	if len(from) != len(g) {
-		return fmt.Errorf("train: gradient of %q has %d elements, given room for %d", p.params[i].name, len(from), len(g))
+		return fmt.Errorf("train: gradient of %.80q has %d elements, given room for %d", p.params[i].name, len(from), len(g))
 	}
 	for j, x := range from {
 		g[j] = float32(x)

@@ -19,7 +19,7 @@ func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, g
 		}
 	}
 	if loss == nil {
-		return nil, fmt.Errorf("train: the graph has no scalar output %q", lossOutput)
+		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossOutput)
 	}
 	touched := map[*G.Node]bool{} // what the loss depends on by derivatives
 	var visit func(n *G.Node)

@@ -139,7 +139,7 @@ func (p *program[E]) findChecks(bound *graph.Graph) error {
 			}
 			for i, id := range x {
 				if id < 0 || id >= int64(c.rows) {
-					return fmt.Errorf("train: %q asks %q for row %d of %d (element %d of %q): is the sequence longer than the context?", v.Name, v.Args[0].Name, id, c.rows, i, ids.Name)
+					return fmt.Errorf("train: %.80q asks %.80q for row %d of %d (element %d of %.80q): is the sequence longer than the context?", v.Name, v.Args[0].Name, id, c.rows, i, ids.Name)
 				}
 			}
 		}

@@ -125,5 +125,5 @@ func (r *runner[E]) step(weights []format.Tensor, inputs map[string]format.Tenso
 			return float64(p.slots[o.slot].f[0]), nil
 		}
 	}
-	return 0, fmt.Errorf("train: the graph has no output %q", lossOutput)
+	return 0, fmt.Errorf("train: the graph has no output %.80q", lossOutput)
 }

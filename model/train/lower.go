@@ -37,7 +37,7 @@ func (l *lowering[E]) lower(v *graph.Value) {
 	}
 	n := l.value(v, args)
 	if l.err != nil {
-		l.err = fmt.Errorf("%w (value %q)", l.err, v.Name)
+		l.err = fmt.Errorf("%w (value %.80q)", l.err, v.Name)
 	}
 	l.nodes[v] = n
 }

@@ -191,7 +191,7 @@ type textFile struct {
 // the limit.
 func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile, err error) {
 	if _, err := filepath.Match(r.Glob, ""); err != nil {
-		return nil, fmt.Errorf("pattern %q: %w", r.Glob, err)
+		return nil, fmt.Errorf("pattern %.80q: %w", r.Glob, err)
 	}
 	total := int64(0)
 	add := func(path string, info fs.FileInfo) error {
@@ -220,7 +220,7 @@ func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile
 				return nil, err
 			}
 			if len(files) == before {
-				return nil, fmt.Errorf("%s: no file below it matches %q", path, r.Glob)
+				return nil, fmt.Errorf("%s: no file below it matches %.80q", path, r.Glob)
 			}
 		case info.Mode().IsRegular():
 			if err := add(path, info); err != nil {

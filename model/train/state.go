@@ -66,7 +66,7 @@ func (o Options) checkState(s *model.TrainState, step int) error {
 	batches := step * max(1, o.Accumulate)
 	switch {
 	case random.Generator != generator:
-		return fmt.Errorf("train: the checkpoint's random numbers are of %q, these of %s: resume with the version that wrote it", random.Generator, generator)
+		return fmt.Errorf("train: the checkpoint's random numbers are of %.80q, these of %s: resume with the version that wrote it", random.Generator, generator)
 	case random.Seed != o.Seed || random.Batches != batches:
 		return fmt.Errorf("train: the checkpoint's random numbers stand at batch %d of seed %d, its step at batch %d of seed %d: the file was put together from two", random.Batches, random.Seed, batches, o.Seed)
 	case data.SHA256 != o.DataSHA256 || data.Batches != batches:

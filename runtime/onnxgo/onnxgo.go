@@ -70,7 +70,7 @@ func OpenBytes(model []byte) (s *Session, err error) {
 	}
 	t := s.input.GetTensor()
 	if t == nil || t.Dims() != 2 {
-		return nil, fmt.Errorf("onnx-go: input %q has no fixed shape (T,V): export with --profile flat", inputName)
+		return nil, fmt.Errorf("onnx-go: input %.80q has no fixed shape (T,V): export with --profile flat", inputName)
 	}
 	s.length, s.vocab = t.Shape()[0], t.Shape()[1]
 	return s, nil
@@ -79,11 +79,11 @@ func OpenBytes(model []byte) (s *Session, err error) {
 func carrier(m *onnx.Model, name string) (onnx.DataCarrier, error) {
 	n, ok := m.GetNodeByName(name)
 	if !ok {
-		return nil, fmt.Errorf("onnx-go: the file has no %q: export with --profile flat", name)
+		return nil, fmt.Errorf("onnx-go: the file has no %.80q: export with --profile flat", name)
 	}
 	c, ok := n.(onnx.DataCarrier)
 	if !ok {
-		return nil, fmt.Errorf("onnx-go: %q carries no tensor", name)
+		return nil, fmt.Errorf("onnx-go: %.80q carries no tensor", name)
 	}
 	return c, nil
 }
@@ -157,7 +157,7 @@ func (s *Session) sequence(ids []int64) ([]float32, error) {
 	}
 	y, ok := s.output.GetTensor().Data().([]float32)
 	if !ok || len(y) != s.length*s.vocab {
-		return nil, fmt.Errorf("onnx-go: output %q is not float32 (%d,%d)", outputName, s.length, s.vocab)
+		return nil, fmt.Errorf("onnx-go: output %.80q is not float32 (%d,%d)", outputName, s.length, s.vocab)
 	}
 	return y, nil
 }

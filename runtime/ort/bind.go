@@ -21,28 +21,28 @@ func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error)
 	for _, want := range s.inputs {
 		t, ok := inputs[want.Name]
 		if !ok {
-			return nil, fmt.Errorf("input %q is missing; the model takes %s", want.Name, list(s.inputs))
+			return nil, fmt.Errorf("input %.80q is missing; the model takes %s", want.Name, list(s.inputs))
 		}
 		if err := t.WithName(want.Name).Check(); err != nil {
 			return nil, err
 		}
 		if t.DType != want.DType {
-			return nil, fmt.Errorf("input %q is %s, the model takes %s", want.Name, t.DType, want)
+			return nil, fmt.Errorf("input %.80q is %s, the model takes %s", want.Name, t.DType, want)
 		}
 		if !want.Ranked {
 			continue
 		}
 		if len(t.Shape) != len(want.Shape) {
-			return nil, fmt.Errorf("input %q has shape %v, the model takes %s", want.Name, t.Shape, want)
+			return nil, fmt.Errorf("input %.80q has shape %v, the model takes %s", want.Name, t.Shape, want)
 		}
 		for i, d := range want.Shape {
 			size, known := names[d.Name]
 			switch {
 			case d.Name == "" && t.Shape[i] != d.Size:
-				return nil, fmt.Errorf("input %q has shape %v, the model takes %s", want.Name, t.Shape, want)
+				return nil, fmt.Errorf("input %.80q has shape %v, the model takes %s", want.Name, t.Shape, want)
 			case d.Name == "" || d.Name == "?":
 			case known && size != t.Shape[i]:
-				return nil, fmt.Errorf("input %q has shape %v: %s is %d in another input", want.Name, t.Shape, d.Name, size)
+				return nil, fmt.Errorf("input %.80q has shape %v: %s is %d in another input", want.Name, t.Shape, d.Name, size)
 			default:
 				names[d.Name] = t.Shape[i]
 			}
@@ -51,7 +51,7 @@ func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error)
 	if len(inputs) > len(s.inputs) {
 		for name := range inputs {
 			if !slices.ContainsFunc(s.inputs, func(v runtime.Value) bool { return v.Name == name }) {
-				return nil, fmt.Errorf("there is no input %q; the model takes %s", name, list(s.inputs))
+				return nil, fmt.Errorf("there is no input %.80q; the model takes %s", name, list(s.inputs))
 			}
 		}
 	}

@@ -72,11 +72,11 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 	hold := func(t format.Tensor, copied bool) (ort.Value, error) {
 		v, err := newValue(t.DType, t.Shape, t.Data)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %q: %w", s.name, t.Name, err)
+			return nil, fmt.Errorf("%s: %.80q: %w", s.name, t.Name, err)
 		}
 		held = append(held, v)
 		if !copied && len(t.Data) > 0 && (len(v.data) == 0 || &v.data[0] != &t.Data[0]) {
-			return nil, fmt.Errorf("%s: %q: its memory is not aligned for %s", s.name, t.Name, t.DType)
+			return nil, fmt.Errorf("%s: %.80q: its memory is not aligned for %s", s.name, t.Name, t.DType)
 		}
 		return v.ort, nil
 	}
@@ -84,7 +84,7 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 	for i, want := range s.takes.inputs {
 		t := given[want.Name]
 		if len(t.Shape) == 0 {
-			err = fmt.Errorf("%s: input %q is a scalar, which the binding copies: give it the shape [1]", s.name, want.Name)
+			err = fmt.Errorf("%s: input %.80q is a scalar, which the binding copies: give it the shape [1]", s.name, want.Name)
 		} else {
 			in[i], err = hold(t, false)
 		}
@@ -104,7 +104,7 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 		shape, known := shapeOf(want, names)
 		if !ok || t.DType != want.DType || !known || fmt.Sprint(t.Shape) != fmt.Sprint(shape) || t.Check() != nil {
 			free()
-			return nil, nil, fmt.Errorf("%s: output %s: given is %q %s%v", s.name, want, t.Name, t.DType, t.Shape)
+			return nil, nil, fmt.Errorf("%s: output %s: given is %.80q %s%v", s.name, want, t.Name, t.DType, t.Shape)
 		}
 		if out[i], err = hold(t, len(shape) == 0); err != nil {
 			free()

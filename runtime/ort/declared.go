@@ -126,14 +126,14 @@ func declared(r io.ReaderAt, size int64) (signature, error) {
 	s.limits = tables.limits(asked)
 	for _, v := range append(s.inputs[:len(s.inputs):len(s.inputs)], s.outputs...) {
 		if v.DType == format.Invalid {
-			return signature{}, fmt.Errorf("%q is not a tensor of numbers: not supported", v.Name)
+			return signature{}, fmt.Errorf("%.80q is not a tensor of numbers: not supported", v.Name)
 		}
 	}
 	for _, v := range s.outputs {
 		if slices.ContainsFunc(s.inputs, func(in runtime.Value) bool { return in.Name == v.Name }) {
 			// ONNX Runtime hands out the input itself and leaves the memory that
 			// the output was to be written to as it was, without a word.
-			return signature{}, fmt.Errorf("%q is an input and an output: not supported; have an Identity between them", v.Name)
+			return signature{}, fmt.Errorf("%.80q is an input and an output: not supported; have an Identity between them", v.Name)
 		}
 	}
 	if len(s.inputs) == 0 || len(s.outputs) == 0 {

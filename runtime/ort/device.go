@@ -114,18 +114,18 @@ func (d *Device) bind(kind string, v *runtime.Value, slot int, m runtime.Memory,
 	}
 	own, ok := m.(*memory)
 	if !ok || own == nil || own.device != d {
-		return fmt.Errorf("%s: %s %q: the memory is not from this device's Alloc", d.name, kind, v.Name)
+		return fmt.Errorf("%s: %s %.80q: the memory is not from this device's Alloc", d.name, kind, v.Name)
 	}
 	n, ok := format.Elements(shape)
 	size := v.DType.Size()
 	if !ok || len(shape) > C.ATTNX_MAX_RANK || n > math.MaxInt/size {
-		return fmt.Errorf("%s: %s %q: a tensor of shape %v is not possible", d.name, kind, v.Name, slices.Clone(shape))
+		return fmt.Errorf("%s: %s %.80q: a tensor of shape %v is not possible", d.name, kind, v.Name, slices.Clone(shape))
 	}
 	if !fits(v, shape) {
-		return fmt.Errorf("%s: %s %q has shape %v, the model declares %s", d.name, kind, v.Name, slices.Clone(shape), v)
+		return fmt.Errorf("%s: %s %.80q has shape %v, the model declares %s", d.name, kind, v.Name, slices.Clone(shape), v)
 	}
 	if bytes := n * size; offset < 0 || offset > own.size || bytes > own.size-offset || offset%size != 0 {
-		return fmt.Errorf("%s: %s %q: %d bytes from byte %d on in a memory of %d bytes", d.name, kind, v.Name, bytes, offset, own.size)
+		return fmt.Errorf("%s: %s %.80q: %d bytes from byte %d on in a memory of %d bytes", d.name, kind, v.Name, bytes, offset, own.size)
 	}
 	defer goruntime.KeepAlive(d)
 	s := &d.slots[slot]
@@ -236,9 +236,9 @@ func (d *running) run(replay int) error {
 // slotName returns `input "x"` or `output "y"`.
 func (d *running) slotName(i int) string {
 	if n := len(d.takes.inputs); i >= n {
-		return fmt.Sprintf("output %q", d.takes.outputs[i-n].Name)
+		return fmt.Sprintf("output %.80q", d.takes.outputs[i-n].Name)
 	}
-	return fmt.Sprintf("input %q", d.takes.inputs[i].Name)
+	return fmt.Sprintf("input %.80q", d.takes.inputs[i].Name)
 }
 
 // bound returns a number that stands for the addresses and shapes of

@@ -70,10 +70,10 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 	library := filepath.Join(dir, libraryNames()[0])
 	// The client is wrong whatever is there already.
 	if o.Client != "" && o.Client != "npm" && o.Client != "pip" {
-		return "", fmt.Errorf("client %q: it must be npm or pip", o.Client)
+		return "", fmt.Errorf("client %.80q: it must be npm or pip", o.Client)
 	}
 	if o.Client != "" && len(b.bundles) > 0 && !slices.ContainsFunc(b.bundles, func(from bundle) bool { return from.client == o.Client }) {
-		return "", fmt.Errorf("client %q: it has no %s build, take pip", o.Client, b.name)
+		return "", fmt.Errorf("client %.80q: it has no %s build, take pip", o.Client, b.name)
 	}
 	if b.check(dir, true) == nil {
 		return library, nil

@@ -2,7 +2,8 @@ package ort
 
 import (
 	"regexp"
-	"strings"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // What comes before the news in an error of ONNX Runtime or of the binding:
@@ -18,8 +19,8 @@ var (
 
 // oneLine returns an error's text on one line, beginning with what went wrong.
 func oneLine(err error) string {
-	s := strings.Join(strings.Fields(err.Error()), " ")
+	s := quote.Line(err.Error(), 10_000)
 	s = bindingPreamble.ReplaceAllString(s, "")
 	s = sourcePlace.ReplaceAllString(s, "")
-	return statusCode.ReplaceAllString(s, "")
+	return quote.Line(statusCode.ReplaceAllString(s, ""), 1000)
 }

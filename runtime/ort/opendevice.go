@@ -116,7 +116,7 @@ func newDevice(device, name string, takes signature, o Options, path string, mod
 	for i := range takes.inputs {
 		if d.slots[i].host != 0 {
 			d.Close()
-			return nil, &CUDAError{MissingKernel, fmt.Sprintf("input %q is read on the host, so a CUDA graph would not see it change", takes.inputs[i].Name), remedyGraphs}
+			return nil, &CUDAError{MissingKernel, fmt.Sprintf("input %.80q is read on the host, so a CUDA graph would not see it change", takes.inputs[i].Name), remedyGraphs}
 		}
 	}
 	d.replays = make(map[int]uint64)

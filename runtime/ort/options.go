@@ -35,7 +35,7 @@ func (o Options) check() error {
 	switch o.Device {
 	case "", "cpu", "cuda", "auto":
 	default:
-		return fmt.Errorf("device %q: it must be cpu, cuda or auto", o.Device)
+		return fmt.Errorf("device %.80q: it must be cpu, cuda or auto", o.Device)
 	}
 	if o.Threads < 0 {
 		return fmt.Errorf("threads: %d is negative", o.Threads)
@@ -44,7 +44,7 @@ func (o Options) check() error {
 		return fmt.Errorf("optimization: there is no level %d", o.Optimization)
 	}
 	if strings.ContainsRune(o.Profile, 0) {
-		return fmt.Errorf("profile: the path %q has a zero byte", o.Profile)
+		return fmt.Errorf("profile: the path %.80q has a zero byte", o.Profile)
 	}
 	return o.CUDA.check()
 }

@@ -13,7 +13,7 @@ import (
 // nativePath returns path as ONNX Runtime takes it on this system, for C.free.
 func nativePath(path string) (*C.attnx_char, error) {
 	if strings.ContainsRune(path, 0) {
-		return nil, fmt.Errorf("the path %q has a zero byte", path)
+		return nil, fmt.Errorf("the path %.80q has a zero byte", path)
 	}
 	return (*C.attnx_char)(C.CString(path)), nil
 }

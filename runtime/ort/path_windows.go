@@ -16,7 +16,7 @@ import (
 func nativePath(path string) (*C.attnx_char, error) {
 	wide, err := syscall.UTF16FromString(path)
 	if err != nil {
-		return nil, fmt.Errorf("the path %q has a zero byte", path)
+		return nil, fmt.Errorf("the path %.80q has a zero byte", path)
 	}
 	p := C.malloc(C.size_t(2 * len(wide)))
 	copy(unsafe.Slice((*uint16)(p), len(wide)), wide)

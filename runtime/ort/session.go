@@ -100,7 +100,7 @@ func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor
 		t := inputs[want.Name]
 		v, err := newValue(t.DType, t.Shape, t.Data)
 		if err != nil {
-			return nil, fmt.Errorf("%s: input %q: %w", s.name, want.Name, err)
+			return nil, fmt.Errorf("%s: input %.80q: %w", s.name, want.Name, err)
 		}
 		defer v.destroy()
 		in[i], shapes[i] = v.ort, v.shape
@@ -166,7 +166,7 @@ func (s *Session) prepare(names map[string]int, same bool) error {
 		n, _ := format.Elements(shape)
 		v, err := newValue(declared.DType, shape, make([]byte, n*declared.DType.Size()))
 		if err != nil {
-			return fmt.Errorf("output %q: %w", declared.Name, err)
+			return fmt.Errorf("output %.80q: %w", declared.Name, err)
 		}
 		s.outputs[i] = v
 	}
@@ -196,7 +196,7 @@ func (s *Session) call(in []ort.Value) error {
 		}
 		v, err := keep(out[i], s.takes.outputs[i].DType)
 		if err != nil {
-			bad = fmt.Errorf("output %q: %w", s.takes.outputs[i].Name, err)
+			bad = fmt.Errorf("output %.80q: %w", s.takes.outputs[i].Name, err)
 		}
 		s.outputs[i] = v
 	}

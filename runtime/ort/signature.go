@@ -1,6 +1,7 @@
 package ort
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/attnx/attnx/runtime"
@@ -13,9 +14,13 @@ type signature struct {
 }
 
 func list(values []runtime.Value) string {
-	s := make([]string, len(values))
-	for i, v := range values {
-		s[i] = v.String()
+	const most = 20
+	var s []string
+	for _, v := range values[:min(len(values), most)] {
+		s = append(s, v.String())
+	}
+	if more := len(values) - most; more > 0 {
+		s = append(s, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(s, ", ")
 }

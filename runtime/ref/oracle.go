@@ -37,7 +37,7 @@ func New(g *graph.Graph, weights []format.Tensor) (*Oracle, error) {
 		want, known := kindOf(p.DType)
 		got, ok := kindOf(w.DType)
 		if !known || !ok || got != want || w.Name != p.Name || !p.Shape.Equal(graph.Numbers(w.Shape...)) {
-			return nil, fmt.Errorf("ref: weight %d is %q %s%v, the graph wants %q %s%s", i, w.Name, w.DType, w.Shape, p.Name, p.DType, p.Shape)
+			return nil, fmt.Errorf("ref: weight %d is %.80q %s%v, the graph wants %.80q %s%s", i, w.Name, w.DType, w.Shape, p.Name, p.DType, p.Shape)
 		}
 		o.weights[p] = w
 	}
@@ -68,7 +68,7 @@ func (o *Oracle) Values(inputs map[string]format.Tensor, names ...string) (map[s
 	wanted := make([]*graph.Value, len(names))
 	for i, name := range names {
 		if wanted[i] = o.graph.Lookup(name); wanted[i] == nil {
-			return nil, fmt.Errorf("ref: no value is called %q", name)
+			return nil, fmt.Errorf("ref: no value is called %.80q", name)
 		}
 	}
 	results, err := o.run(inputs, wanted)
@@ -148,7 +148,7 @@ func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor, sizes map[str
 			if bad, ok := err.(*format.RangeError); ok {
 				bad.Name = v.Args[1].Name // where every operator has its ids
 			}
-			return nil, fmt.Errorf("ref: %s %q: %w", v.Op, v.Name, err)
+			return nil, fmt.Errorf("ref: %s %.80q: %w", v.Op, v.Name, err)
 		}
 		held[v] = result
 		for _, a := range v.Args {
@@ -177,7 +177,7 @@ func (o *Oracle) load(held map[*graph.Value]array, v *graph.Value, inputs map[st
 	}
 	a, err := fromTensor(t, v.DType)
 	if err != nil {
-		return a, fmt.Errorf("ref: %s %q: %w", v.Op, v.Name, err)
+		return a, fmt.Errorf("ref: %s %.80q: %w", v.Op, v.Name, err)
 	}
 	held[v] = a
 	return a, nil

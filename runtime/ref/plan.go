@@ -41,15 +41,15 @@ func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan
 		}
 		shape, err := v.Shape.Eval(sizes)
 		if err != nil {
-			return nil, fmt.Errorf("ref: value %q: %w", v.Name, err)
+			return nil, fmt.Errorf("ref: value %.80q: %w", v.Name, err)
 		}
 		k, ok := kindOf(v.DType)
 		if !ok {
-			return nil, fmt.Errorf("ref: value %q: element type %s is not supported", v.Name, v.DType)
+			return nil, fmt.Errorf("ref: value %.80q: element type %s is not supported", v.Name, v.DType)
 		}
 		n, ok := format.Elements(shape)
 		if !ok || n > math.MaxInt/k.bytes() {
-			return nil, fmt.Errorf("ref: value %q: shape %v is negative or too large", v.Name, shape)
+			return nil, fmt.Errorf("ref: value %.80q: shape %v is negative or too large", v.Name, shape)
 		}
 		p.shapes[v], bytes[v] = shape, int64(n)*int64(k.bytes())
 	}
@@ -67,7 +67,7 @@ func (p *plan) fits(g *graph.Graph, bytes map[*graph.Value]int64) error {
 	held := int64(0)
 	hold := func(v *graph.Value) error {
 		if bytes[v] > limit-held {
-			return fmt.Errorf("ref: value %q %v would bring the run to more than %d bytes: run a smaller batch or a shorter sequence", v.Name, p.shapes[v], limit)
+			return fmt.Errorf("ref: value %.80q %v would bring the run to more than %d bytes: run a smaller batch or a shorter sequence", v.Name, p.shapes[v], limit)
 		}
 		held += bytes[v]
 		return nil

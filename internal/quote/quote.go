@@ -1,0 +1,55 @@
+// Package quote puts foreign text, such as names in files and what other
+// libraries say, into messages: on one line, short, and without commands for
+// the terminal. Messages that quote a name with fmt bound it with a precision:
+// %.80q.
+package quote
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// most is how many characters of a quoted string are shown.
+const most = 80
+
+// String returns s as Go writes a string, cut after 80 characters.
+func String(s string) string {
+	if cut, more := first(s, most); more {
+		return fmt.Sprintf("%q...", cut)
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// Line returns s on one line, cut after the given number of characters. White
+// space becomes one space, and a character that does not print U+FFFD.
+func Line(s string, length int) string {
+	s, more := first(s, 4*length+1000) // white space may become shorter
+	s = strings.Join(strings.Fields(s), " ")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, s)
+	s, cut := first(s, length)
+	if more || cut {
+		s += "…"
+	}
+	return s
+}
+
+// first returns the first n characters of s, and whether there are more.
+func first(s string, n int) (string, bool) {
+	if len(s) <= n {
+		return s, false
+	}
+	for i := range s {
+		if n == 0 {
+			return s[:i], true
+		}
+		n--
+	}
+	return s, false
+}
