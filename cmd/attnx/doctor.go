@@ -29,8 +29,13 @@ func doctorCommand(s streams) *cobra.Command {
 	var library string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "doctor",
-		Short:   "Report what is on this machine and how to get what is missing",
+		Use:   "doctor",
+		Short: "Report what is on this machine and how to get what is missing",
+		Long: `Report what is on this machine and how to get what is missing. Every byte of the
+ONNX Runtime libraries in the user's cache is compared with its pinned SHA-256.
+
+With ATTNX_DEBUG=1 in the environment, a session, a device or a mapped file that
+a Go program drops without Close is reported on standard error.`,
 		Example: "  attnx doctor",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -64,7 +64,7 @@ func (b build) checkFile(i int, path string, size int64, digest bool) error {
 	case len(b.bundles) == 0:
 		return checkLibrary(path)
 	case len(pinned) == 0:
-		return &damageError{path, fmt.Sprintf("it has %d bytes, %s are right", size, strings.Join(sizes, " or "))}
+		return &damageError{path, fmt.Sprintf("it has %d bytes, expected %s", size, strings.Join(sizes, " or "))}
 	case !digest:
 		return nil
 	}
