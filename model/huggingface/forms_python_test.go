@@ -63,8 +63,12 @@ func everyForm(t *testing.T, python string) {
 		t.Errorf("%d cases only", len(all.Cases))
 	}
 	ids := format.FromInt64s("input_ids", []int{len(all.InputIDs), len(all.InputIDs[0])}, slices.Concat(all.InputIDs...))
+	type opened struct {
+		Logits []float64 `json:"logits"`
+		IDs    [][]int64 `json:"ids"`
+	}
 	var written []string
-	var want [][]float64
+	var want []opened
 	for _, c := range all.Cases {
 		t.Run(c.Name, func(t *testing.T) {
 			folder := filepath.Join(dir, c.Name)
@@ -83,15 +87,18 @@ func everyForm(t *testing.T, python string) {
 			if err := os.Rename(back, kept); err != nil {
 				t.Fatal(err)
 			}
-			written, want = append(written, kept), append(want, c.Logits)
+			written, want = append(written, kept), append(want, opened{c.Logits, c.IDs})
 		})
 	}
-	var back [][]float64
-	if err := json.Unmarshal(folders(t, python, append([]string{"--logits"}, written...)...), &back); err != nil {
+	var back []opened
+	if err := json.Unmarshal(folders(t, python, append([]string{"--open"}, written...)...), &back); err != nil {
 		t.Fatal(err)
 	}
 	for i, x := range back {
-		wantClose(t, filepath.Base(written[i]), x, fixtures.Tensor{Data: want[i]})
+		wantClose(t, filepath.Base(written[i]), x.Logits, fixtures.Tensor{Data: want[i].Logits})
+		if want[i].IDs != nil && !slices.EqualFunc(x.IDs, want[i].IDs, slices.Equal[[]int64]) {
+			t.Errorf("%s: ids %d, before %d", filepath.Base(written[i]), x.IDs, want[i].IDs)
+		}
 	}
 }
 
