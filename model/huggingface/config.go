@@ -156,6 +156,9 @@ func (o object) checkGPT2() error {
 			return fmt.Errorf("%s is %v, only %v is supported: %s", f.name, got, f.want, f.reason)
 		}
 	}
+	if !o.null("quantization_config") {
+		return fmt.Errorf("quantization_config is there: weights are read as they were trained, so save the model without quantization")
+	}
 	if !o.null("pruned_heads") && string(o["pruned_heads"]) != "{}" {
 		return fmt.Errorf("pruned_heads is %s: only a network with all its heads is read", quote.String(string(o["pruned_heads"])))
 	}

@@ -53,7 +53,7 @@ func TestParseConfig(t *testing.T) {
 		{map[string]string{"model_type": "", "architectures": `["GPT2LMHeadModel"]`}, func(*model.Config) {}},
 		{map[string]string{"tie_word_embeddings": "false"}, func(*model.Config) {}}, // the weights decide
 		{map[string]string{"reorder_and_upcast_attn": "true", "use_cache": "false", "gradient_checkpointing": "true", "output_attentions": "true",
-			"torch_dtype": `"float16"`, "dtype": `"bfloat16"`, "pruned_heads": "{}", "id2label": `{"0":"a"}`, "summary_type": `"mean"`}, func(*model.Config) {}},
+			"torch_dtype": `"float16"`, "dtype": `"bfloat16"`, "pruned_heads": "{}", "quantization_config": "null", "id2label": `{"0":"a"}`, "summary_type": `"mean"`}, func(*model.Config) {}},
 		{map[string]string{"activation_function": `"gelu_pytorch_tanh"`, "tie_word_embeddings": "true", "scale_attn_weights": "true",
 			"scale_attn_by_inverse_layer_idx": "false", "reorder_and_upcast_attn": "false", "add_cross_attention": "false"}, func(*model.Config) {}},
 		{map[string]string{"task_specific_params": `{"text-generation":{"do_sample":true}}`, "attn_pdrop": "0.1", "x": "[null,1e999]"}, func(*model.Config) {}},
@@ -102,6 +102,7 @@ func TestRefusedConfigs(t *testing.T) {
 		{"hidden_size", "99", `n_embd is "24" and hidden_size is "99": these are two names of one size`},
 		{"num_attention_heads", "4", "two names of one size"},
 		{"max_position_embeddings", "17", "two names of one size"},
+		{"quantization_config", `{"load_in_8bit":true}`, "save the model without quantization"},
 		{"pruned_heads", `{"0":[1]}`, "only a network with all its heads is read"},
 		{"activation_function", `"gelu_10"`, `activation_function is "gelu_10"`},
 		{"activation_function", `"quick_gelu"`, `activation_function is "quick_gelu"`},

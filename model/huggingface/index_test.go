@@ -136,6 +136,39 @@ func TestLinkedShard(t *testing.T) {
 	}
 }
 
+// TestWrappedShards reads shards whose names training code has changed, and a
+// head that is kept in the place of the embedding.
+func TestWrappedShards(t *testing.T) {
+	want, _ := mustRead(t, unpacked(t, "whole"))
+	dir := unpacked(t, "sharded")
+	wrap := func(name string) string { return "module._orig_mod." + strings.Replace(name, wte, "lm_head.weight", 1) }
+	text, err := os.ReadFile(filepath.Join(dir, indexFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var x struct {
+		Map map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(text, &x); err != nil {
+		t.Fatal(err)
+	}
+	wrapped := map[string]string{}
+	for name, file := range x.Map {
+		wrapped[wrap(name)] = file
+	}
+	edit(t, filepath.Join(dir, indexFile), map[string]any{"weight_map": wrapped})
+	files, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		change(t, file, rename(wrap))
+	}
+	if c, _ := mustRead(t, dir); c.Weights.Hash() != want.Weights.Hash() {
+		t.Error("other weights")
+	}
+}
+
 // TestIndexMetadata reads indexes whose metadata are not those of transformers:
 // it reads them too, and no weight depends on them.
 func TestIndexMetadata(t *testing.T) {
