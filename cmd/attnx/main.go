@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/internal/quote"
-	"github.com/attnx/attnx/runtime/ort"
 )
 
 func main() {
@@ -53,7 +52,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	began := time.Now()
 	err := untilStopped(ctx, grace, root.ExecuteContext)
-	account(s.detail, time.Since(began))
+	s.account(time.Since(began))
 	if lost := lost(stdout); err == nil && lost != nil {
 		err = fmt.Errorf("standard output: %w", lost)
 	}
@@ -72,18 +71,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "attnx: "+explain(err))
 	return exitUsage
-}
-
-// account writes what a command used.
-func account(w io.Writer, took time.Duration) {
-	if lib, version := ort.InUse(); lib.Path != "" {
-		fmt.Fprintf(w, "ONNX Runtime %s: %s (%s)\n", version, lib.Path, lib.Source)
-	}
-	fmt.Fprintf(w, "time %.2f s", took.Seconds())
-	if peak := peakMemory(); peak > 0 {
-		fmt.Fprintf(w, ", peak memory %s MB", thousands(int(peak/1e6)))
-	}
-	fmt.Fprintln(w)
 }
 
 // explain is the one line that a user reads of an error.

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"github.com/attnx/attnx/runtime/ort"
 )
 
 // streams are where a command reads and writes. Nobody but streams knows of
@@ -43,6 +46,21 @@ func (v *volume) check() error {
 		return fmt.Errorf("--quiet and --verbose exclude each other: take one")
 	}
 	return nil
+}
+
+// account writes the details of what a command used.
+func (s streams) account(took time.Duration) {
+	if !s.volume.verbose { // it looks for the library again, which takes time
+		return
+	}
+	if lib, version := ort.InUse(); lib.Path != "" {
+		fmt.Fprintf(s.detail, "ONNX Runtime %s: %s (%s)\n", version, lib.Path, lib.Source)
+	}
+	fmt.Fprintf(s.detail, "time %.2f s", took.Seconds())
+	if peak := peakMemory(); peak > 0 {
+		fmt.Fprintf(s.detail, ", peak memory %s MB", thousands(int(peak/1e6)))
+	}
+	fmt.Fprintln(s.detail)
 }
 
 // valve passes on what is written while it is open.

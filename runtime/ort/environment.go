@@ -38,6 +38,13 @@ func InUse() (Library, string) {
 	if lib.Path == "" {
 		return lib, ""
 	}
+	// Whoever opens what Find found names its path, as if somebody had chosen it.
+	for _, device := range []string{"cpu", "cuda"} {
+		if found, _, err := find("", device, thisMachine()); err == nil && real(found.Path) == real(lib.Path) {
+			lib = found
+			break
+		}
+	}
 	return lib, ort.GetVersion()
 }
 
