@@ -156,10 +156,10 @@ func (o *onnxInspection) print(w io.Writer) {
 		fmt.Fprintf(w, "opset\t%s %d\n", printable(domainName(domain)), o.Opset[domain])
 	}
 	for _, v := range o.Inputs {
-		fmt.Fprintf(w, "input\t%s%s\n", v, cannotRun(o.unfit[v]))
+		fmt.Fprintf(w, "input\t%s%s\n", printable(v), cannotRun(o.unfit[v]))
 	}
 	for _, v := range o.Outputs {
-		fmt.Fprintf(w, "output\t%s%s\n", v, cannotRun(o.unfit[v]))
+		fmt.Fprintf(w, "output\t%s%s\n", printable(v), cannotRun(o.unfit[v]))
 	}
 	for i, why := range o.CannotRun {
 		if i == shownProblems {

@@ -147,6 +147,24 @@ func TestPlanOfOthers(t *testing.T) {
 	}
 }
 
+// No name of a file writes its own lines or control codes, or without end.
+func TestNamesOfOthers(t *testing.T) {
+	for _, name := range []string{"control", "names", "types", "attributes", "everywhere"} {
+		path := filepath.Join("..", "..", "fixtures", "onnx", name+".onnx")
+		for _, args := range [][]string{{"inspect", path}, {"inspect", "--nodes", path}, {"verify", "--plan", "cuda", path}} {
+			var out, stderr bytes.Buffer
+			run(args, strings.NewReader(""), &out, &stderr)
+			said := out.String() + stderr.String()
+			if strings.ContainsAny(said, "\x1b\r") || strings.Contains(said, "[2J\n") {
+				t.Errorf("attnx %s: %q", strings.Join(args, " "), said)
+			}
+			if args[1] != "--nodes" && strings.Contains(said, strings.Repeat("n", 400)) {
+				t.Errorf("attnx %s: a line without end", strings.Join(args, " "))
+			}
+		}
+	}
+}
+
 // Every model of ONNX's backend suite, and, where the variable ATTNX_ONNX names
 // files or folders, every ONNX file there: inspect shows those that the Python
 // checker accepts, with what the Python package sees in them, and what is

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
 
 // shownUsers is how many users of a copied value the text names.
@@ -20,7 +21,7 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 	}
 	for _, n := range r.Nodes {
 		if n.Device != OnCUDA {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", n.Node, n.Op, n.Device, n.Why)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", printable(n.Node), printable(n.Op), n.Device, printable(n.Why))
 		}
 	}
 	tw.Flush() // a Builder takes every write
@@ -32,7 +33,7 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 		if more := len(c.To) - shownUsers; more > 0 {
 			to += fmt.Sprintf(" and %d more", more)
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", c.Op, c.Value, c.From, to)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", c.Op, printable(c.Value), printable(c.From), printable(to))
 	}
 	tw.Flush()
 	fmt.Fprintf(&text, "%s: %d of %d nodes on CUDA, %d on the CPU, %d copies (kernels of ONNX Runtime %s)\n",
@@ -45,4 +46,22 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// printable returns a text with names of a file as it may go to a terminal: on
+// one line, and not endless.
+func printable(s string) string {
+	const most = 300 // characters
+	n := 0
+	for i := range s {
+		if n++; n > most {
+			return printable(s[:i]) + "..."
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
