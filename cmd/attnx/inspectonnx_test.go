@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,9 +92,11 @@ func (v onnxView) compare(t *testing.T, path string) {
 
 // unquoted returns the name at the beginning of a line, if it is in quotes.
 func unquoted(line string) (string, error) {
-	var name string
-	err := json.NewDecoder(strings.NewReader(line)).Decode(&name)
-	return name, err
+	quoted, err := strconv.QuotedPrefix(line)
+	if err != nil {
+		return "", err
+	}
+	return strconv.Unquote(quoted)
 }
 
 // The files of fixtures/onnx hold what the format allows and attnx does not
@@ -155,7 +158,7 @@ func TestNamesOfOthers(t *testing.T) {
 			var out, stderr bytes.Buffer
 			run(args, strings.NewReader(""), &out, &stderr)
 			said := out.String() + stderr.String()
-			if strings.ContainsAny(said, "\x1b\r") || strings.Contains(said, "[2J\n") {
+			if strings.ContainsAny(said, "\x1b\r") {
 				t.Errorf("attnx %s: %q", strings.Join(args, " "), said)
 			}
 			if args[1] != "--nodes" && strings.Contains(said, strings.Repeat("n", 400)) {

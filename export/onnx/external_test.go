@@ -218,3 +218,26 @@ func TestEncodeRefuses(t *testing.T) {
 		t.Errorf("got %v, %d bytes written", err, b.Len())
 	}
 }
+
+// A model is recognized by its fields, whatever its name, also one that is cut
+// short behind the beginning of its graph; a message of other fields is not.
+func TestRecognize(t *testing.T) {
+	whole := encoded(t, small())
+	for name, c := range map[string]struct {
+		data []byte
+		want bool
+	}{
+		"a model":                     {whole, true},
+		"cut short":                   {whole[:len(whole)-9], true},
+		"the graph first":             {pb(sub(7, text(2, "g")), vint(1, 8)), true},
+		"a tensor of integers":        {pb(vint(1, 2), vint(2, 7), sub(7, packed(1, 2))), false},
+		"a saved model of TensorFlow": {pb(vint(1, 1), sub(2, sub(1))), false},
+		"fields that none has":        {pb(vint(1, 8), text(99, "x"), sub(7)), false},
+		"a length beyond the file":    {pb(vint(1, 8), []byte{0x12, 0xff, 0xff, 0x03}, sub(7)), false},
+		"nothing":                     {nil, false},
+	} {
+		if got := onnx.Recognize(bytes.NewReader(c.data), int64(len(c.data))); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
