@@ -46,9 +46,11 @@ A runtime that is not there never counts as a pass: named in --runtimes it
 fails the verdict, otherwise it is reported. With no runtime but Go's own the
 verdict is fail.
 
-With --plan cuda nothing is run and no GPU is needed: a table of the kernels
-that ONNX Runtime has tells which nodes of an ONNX file would not run on the GPU
-and which values would be copied from and to it.
+With --plan cuda nothing is run and no GPU is needed: a table of ONNX Runtime's
+operators and kernels shows which nodes of an ONNX file, of any tool, are not
+valid or would not run on the GPU, and which values would be copied. What the
+table does not know counts as off the GPU. Shapes are compared where the file
+declares them.
 
 Exit code 0: every file and every runtime agrees; the plan has no node off the
 GPU and no copy. 1: one does not; it has. 2: a file or the command line is
