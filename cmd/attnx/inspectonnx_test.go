@@ -161,7 +161,7 @@ func TestNamesOfOthers(t *testing.T) {
 			if strings.ContainsAny(said, "\x1b\r") {
 				t.Errorf("attnx %s: %q", strings.Join(args, " "), said)
 			}
-			if args[1] != "--nodes" && strings.Contains(said, strings.Repeat("n", 400)) {
+			if args[1] != "--nodes" && strings.Contains(said, strings.Repeat("n", 600)) {
 				t.Errorf("attnx %s: a line without end", strings.Join(args, " "))
 			}
 		}

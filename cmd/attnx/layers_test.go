@@ -31,7 +31,7 @@ var layers = map[string][]string{
 	"internal/quote":    {},
 	"export/onnx":       {},
 	"export/compare":    {"export/onnx", "format"},
-	"export/placement":  {"export/onnx"},
+	"export/placement":  {"export/onnx", "internal/quote"},
 	"export":            {"export/onnx", "format", "format/store", "model/graph"},
 	"runtime":           {"format", "internal/quote"},
 	"runtime/ref":       {"format", "model/graph", "runtime"},

@@ -5,7 +5,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // shownUsers is how many users of a copied value the text names.
@@ -48,20 +49,5 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 	return err
 }
 
-// printable returns a text with names of a file as it may go to a terminal: on
-// one line, and not endless.
-func printable(s string) string {
-	const most = 300 // characters
-	n := 0
-	for i := range s {
-		if n++; n > most {
-			return printable(s[:i]) + "..."
-		}
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
-}
+// printable returns a text with names of a file as it may go to a terminal.
+func printable(s string) string { return quote.Line(s, 500) }
