@@ -68,12 +68,9 @@ func Cases(vocab, context int, seed uint64) []Case {
 		d.deal(1, context),
 	}
 	seen := map[int]bool{1: true, context: true}
-	for i, length := range [...]int{context, context / 2, 1, 7, context - 1, 3, 2, context, 5, 4, 13, 6} {
+	for i, length := range [...]int{context, context / 2, 1, 7, context - 1, 3, 2, context, 2, 1, 8, 3} {
 		batch := i + 1
 		length = max(1, min(length, context, caseTokens/batch))
-		if batch > 8 { // for their number alone
-			length = min(length, 8)
-		}
 		seen[length] = true
 		cases = append(cases, d.deal(batch, length))
 	}

@@ -213,3 +213,32 @@ func TestEveryFaultIsSeen(t *testing.T) {
 		t.Errorf("%d of %d are located", located, open)
 	}
 }
+
+// TestExactGelu has the exact GELU in the place of its tanh form, which a small
+// model's logits hardly show.
+func TestExactGelu(t *testing.T) {
+	c := faultModel(t, model.GPT2)
+	for _, name := range []string{"plain", "cache", "cache float16"} {
+		m, err := exportModel(c, faultForms[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := export.Describe(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &surgeon{Model: m}
+		gelu := s.maker("h.0.mlp.gelu")
+		x := "h.0.mlp.c_fc"
+		erf := s.node("h.0.mlp.gelu", "Erf", []string{s.node("h.0.mlp.gelu", "Mul", []string{x, s.number(float32(math.Sqrt2 / 2))})})
+		half := s.node("h.0.mlp.gelu", "Mul", []string{erf, s.number(0.5)})
+		gelu.Inputs = []string{x, s.node("h.0.mlp.gelu", "Add", []string{half, s.number(0.5)})}
+		checks, _, err := compareFile(c, "exact.onnx", m, info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x := checks[1]; x.Status != runtime.StatusFail || !strings.HasPrefix(x.FirstDifference, "h.0.mlp.gelu") || !strings.Contains(x.Reason, "Erf") {
+			t.Errorf("%s: %+v", name, x)
+		}
+	}
+}

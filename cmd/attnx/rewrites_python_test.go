@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+// TestRewritesOfOthers has ONNX Runtime's optimizer, onnx and onnxsim rewrite
+// files. No check fails, and the rewritten files run.
+func TestRewritesOfOthers(t *testing.T) {
+	python := os.Getenv("ATTNX_PYTHON")
+	if python == "" {
+		t.Skip("ATTNX_PYTHON names no Python with the packages of fixtures/oracle/requirements-ci.txt")
+	}
+	path, err := library(t)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Setenv(ort.EnvLibrary, path)
+	c := faultModel(t, model.GPT2)
+	names := []string{"plain", "cache float16"}
+	if fixtures.Exhaustive() {
+		names = []string{"plain", "plain opset 21", "float16", "cache", "cache last", "cache float16", "fused"}
+	}
+	for _, name := range names {
+		folder := t.TempDir()
+		m, err := exportModel(c, faultForms[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(folder, "original.onnx")
+		if err := writeTo(file, m.Encode); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(python, "../../fixtures/oracle/rewrites.py", file, folder).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Logf("%s%s", out, name)
+		files, err := filepath.Glob(filepath.Join(folder, "*.onnx"))
+		if err != nil || len(files) < 6 {
+			t.Fatalf("%v, %v", files, err)
+		}
+		for _, file := range files {
+			v, err := newVerification(c, []string{file}, device{name: "cpu"})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			for _, x := range v.checks {
+				if x.Status != runtime.StatusOK {
+					t.Errorf("%s: %+v", name, x)
+				}
+				if 3*x.Compared < 2*x.Total {
+					t.Errorf("%s: %s: %d of %d %s are compared", name, file, x.Compared, x.Total, x.Part)
+				}
+			}
+			if r := runOne(t, c, file, faultForms[name]); r.Status != runtime.StatusOK {
+				t.Errorf("%s: %s: %+v", name, file, r)
+			}
+		}
+	}
+}
