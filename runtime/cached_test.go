@@ -68,7 +68,7 @@ func TestCachedBoundsTheRuns(t *testing.T) {
 		if _, err := Cached(s, shape, way).Run(texts); err != nil {
 			t.Fatal(err)
 		}
-		if want := map[Way]int{Whole: 1, TokenByToken: 1 + singles, LeftPadding: 1 + singles + 1, Chunks: 10, Holes: 10}[way]; runs != want {
+		if want := map[Way]int{Whole: 1, TokenByToken: 1 + singles, LeftPadding: 1 + singles + 1, Chunks: 7, Holes: 7}[way]; runs != want {
 			t.Errorf("%s: %d runs, want %d", way, runs, want)
 		}
 	}

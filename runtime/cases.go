@@ -47,7 +47,7 @@ const caseTokens = 512
 // What Cases adds to the shapes that every model has: tokens in sequences of
 // lengths between theirs, and tokens that make every id occur.
 const (
-	lengthTokens = 256
+	lengthTokens = 128
 	idTokens     = 2048
 )
 

@@ -149,7 +149,7 @@ func TestBrokenSessions(t *testing.T) {
 		{"short data", with(func(format.Tensor) (format.Tensor, error) {
 			return format.Tensor{DType: format.Float32, Shape: []int{1, 1, vocab}}, nil
 		}), StatusFail, "wants 44 bytes"},
-		{"runs no case", Candidate{Name: "broken", Open: candidate("", nil).Open, Runs: func(Case) bool { return false }}, StatusFail, "none of the 15 cases"},
+		{"runs no case", Candidate{Name: "broken", Open: candidate("", nil).Open, Runs: func(Case) bool { return false }}, StatusFail, "none of the 17 cases"},
 		{"wrong, then an error", with(func(in format.Tensor) (format.Tensor, error) {
 			if in.Elements() > 1 {
 				return format.Tensor{}, ErrUnavailable
@@ -303,7 +303,7 @@ func TestReportText(t *testing.T) {
 			t.Errorf("line %q has its columns at %v, the header at %v", line, at, starts)
 		}
 	}
-	for i, want := range []string{"good .* ok .* 15/15 .* 100%", "a-long-name .*fail .* not finite .*  logits\\[0,0,5\\]$", "gone .*unavailable .* 0/15 .* - ", "^a-long-name: .*batch 1, length 1.*", "^gone: .*no library"} {
+	for i, want := range []string{"good .* ok .* 17/17 .* 100%", "a-long-name .*fail .* not finite .*  logits\\[0,0,5\\]$", "gone .*unavailable .* 0/17 .* - ", "^a-long-name: .*batch 1, length 1.*", "^gone: .*no library"} {
 		if !regexp.MustCompile(want).MatchString(lines[i+1]) {
 			t.Errorf("line %q, want %q", lines[i+1], want)
 		}

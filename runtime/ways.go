@@ -27,7 +27,7 @@ func (c CacheShape) Ways() []Way {
 // singles bounds the tokens that have a run each, give or take one: of a long
 // text more than its half is in the first run. In GPT-2's context the others
 // would cost minutes, and differ from these in the length of their past alone.
-const singles = 32
+const singles = 16
 
 // padding bounds the columns that padding takes, where the context has room.
 const padding = 20
@@ -56,7 +56,7 @@ func (t *text) next() [][]int {
 // long text has few runs.
 func (t *text) chunk() int {
 	left := t.length - slices.Min(t.done)
-	return max(1, min(left, max(2+t.runs, left/3)))
+	return max(1, min(left, max(2+t.runs, left/2)))
 }
 
 // together returns the next n tokens of every sequence. One that has ended has

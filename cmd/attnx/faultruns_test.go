@@ -145,8 +145,12 @@ var runFaults = map[string]runFault{
 		n.Inputs[0] = s.node("h.1.attn.mul_1", "Add", []string{n.Inputs[0], n.Inputs[0]})
 	}},
 	"another weight, float16": {"float16", "h.0.matmul_3", func(s *surgeon) { s.double("h.0.mlp.c_fc.weight") }},
-	"another weight, cache":   {"cache", "h.1.matmul_3", func(s *surgeon) { s.double("h.1.mlp.c_fc.weight") }},
-	"another weight, fused":   {"fused", "h.1.matmul_3", func(s *surgeon) { s.double("h.1.mlp.c_fc.weight") }},
+	"another weight, everything renamed": {"plain", "h.0.matmul_3", func(s *surgeon) {
+		s.double("h.0.mlp.c_fc.weight")
+		renamed(s.Model, true, true)
+	}},
+	"another weight, cache": {"cache", "h.1.matmul_3", func(s *surgeon) { s.double("h.1.mlp.c_fc.weight") }},
+	"another weight, fused": {"fused", "h.1.matmul_3", func(s *surgeon) { s.double("h.1.mlp.c_fc.weight") }},
 	"keys in the place of values, cache float16": {"cache float16", "h.0.attn", func(s *surgeon) {
 		s.maker("h.0.attn").Inputs[1] = "present.0.key"
 	}},

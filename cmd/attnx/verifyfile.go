@@ -50,19 +50,29 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 		checkOf(path, "nodes", found.Nodes),
 		checkOf(path, "metadata", metadata),
 	}
-	if f.Quantize != "" && !found.Whole() {
-		for i, c := range checks {
-			if c.Status == runtime.StatusOK && c.Reason != "" {
-				checks[i].Status = runtime.StatusFail
-				checks[i].Reason += fmt.Sprintf("; with weights of %s no run judges them", f.Quantize)
-			}
-		}
+	if f.Quantize != "" {
+		notRun(checks, f.Quantize)
 	}
 	if folder, to := folderOf(path, m, info); folder != "" {
 		more, err := compareFolder(c, folder, to, want)
 		return append(checks, more...), file, err
 	}
 	return checks, file, nil
+}
+
+// notRun says in the checks of a file with integer weights that it is not run:
+// no bound on single values tells a right one from a wrong one. What could not
+// be compared then fails.
+func notRun(checks []runtime.Check, q export.Quantize) {
+	for i, c := range checks {
+		switch {
+		case c.Status == runtime.StatusOK && c.Reason != "":
+			checks[i].Status = runtime.StatusFail
+			checks[i].Reason += fmt.Sprintf("; a file with weights of %s is not run", q)
+		case i == 0 && c.Reason == "":
+			checks[i].Reason = fmt.Sprintf("a file with weights of %s is compared and not run: export it with --text to measure what it lost", q)
+		}
+	}
 }
 
 // checkOf returns a part of a comparison as the report has it.
@@ -75,7 +85,7 @@ func checkOf(path, part string, p compare.Part) runtime.Check {
 			text = append(text, d.String())
 		}
 	} else if len(p.Left) > 0 {
-		c.Reason = fmt.Sprintf("another tool rewrote the file: of what export writes, %d %s could not be compared and are judged by the runs alone: %s",
+		c.Reason = fmt.Sprintf("another tool rewrote the file: %d %s of the export could not be compared and are judged by the runs alone: %s",
 			len(p.Left), part, strings.Join(few(p.Left), ", "))
 		return c
 	}
