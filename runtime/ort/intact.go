@@ -27,7 +27,7 @@ const checkedName = "checked"
 // files whose size or time changed since they were computed last; a build
 // without an official package has none.
 func (b build) check(dir string, whole bool) error {
-	before, _ := os.ReadFile(filepath.Join(dir, checkedName)) // no such file: nothing was checked
+	before := checked(filepath.Join(dir, checkedName))
 	var now strings.Builder
 	for i, name := range b.files() {
 		path := filepath.Join(dir, name)
@@ -37,15 +37,27 @@ func (b build) check(dir string, whole bool) error {
 		}
 		line := fmt.Sprintf("%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
 		now.WriteString(line)
-		if err := b.checkFile(i, path, info.Size(), whole || !strings.Contains(string(before), line)); err != nil {
+		if err := b.checkFile(i, path, info.Size(), whole || !strings.Contains(before, line)); err != nil {
 			os.Remove(filepath.Join(dir, checkedName)) // what it says is not so
 			return err
 		}
 	}
-	if now.String() != string(before) {
+	if now.String() != before {
 		remember(dir, now.String())
 	}
 	return nil
+}
+
+// checked returns what remember wrote; "" where there is no such file.
+func checked(path string) string {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 1<<16 {
+		return ""
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // checkFile compares file i of the build, which lies at path, with what the

@@ -88,6 +88,14 @@ func TestDamagedCache(t *testing.T) {
 		mend(0)
 	}
 
+	// What says which files were checked may be anything, too.
+	for _, text := range []string{"", "nonsense\n", strings.Repeat("x", 1<<17)} {
+		replace(t, filepath.Join(dir, checkedName), func() error { return os.WriteFile(filepath.Join(dir, checkedName), []byte(text), 0o644) })
+		mend(0)
+	}
+	replace(t, filepath.Join(dir, checkedName), func() error { return syscall.Mkfifo(filepath.Join(dir, checkedName), 0o644) })
+	mend(0)
+
 	// Bytes that change without a trace are found where every byte is read.
 	flipped := append([]byte{}, library...)
 	flipped[100] ^= 1
