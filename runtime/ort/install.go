@@ -75,7 +75,7 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 	if o.Client != "" && len(b.bundles) > 0 && !slices.ContainsFunc(b.bundles, func(from bundle) bool { return from.client == o.Client }) {
 		return "", fmt.Errorf("client %.80q: it has no %s build, take pip", o.Client, b.name)
 	}
-	if b.check(dir, true) == nil {
+	if b.check(dir, true) == nil && len(leftovers(dir)) == 0 {
 		return library, nil
 	}
 	if len(b.bundles) == 0 {
@@ -92,6 +92,11 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 		return "", err
 	}
 	defer unlock()
+	for _, old := range leftovers(dir) { // in nobody's use, now that the lock is ours
+		if err := os.RemoveAll(old); err != nil {
+			return "", err
+		}
+	}
 	if b.check(dir, true) == nil { // another process was faster
 		return library, nil
 	}
@@ -127,19 +132,30 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 		"install npm or pip and check the network, or name a library with --ort-lib or "+EnvLibrary)
 }
 
+// temporary is how the names begin of the folders in which installations to dir
+// work, beside it.
+func temporary(dir string) string { return ".installing-" + filepath.Base(dir) + "." }
+
+// leftovers returns such folders: of installations at work or killed, and of
+// clients that worked on after them.
+func leftovers(dir string) []string {
+	entries, err := os.ReadDir(filepath.Dir(dir))
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), temporary(dir)) {
+			found = append(found, filepath.Join(filepath.Dir(dir), e.Name()))
+		}
+	}
+	return found
+}
+
 // installWith fetches, verifies and unpacks one bundle in a temporary folder
 // beside dir and renames the result to dir.
 func (b bundle) installWith(ctx context.Context, command []string, parent, dir string, progress func(done, total int64)) (err error) {
-	// What an installation left that was killed is in nobody's use: dir's lock is ours.
-	prefix := ".installing-" + filepath.Base(dir) + "."
-	left, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
-	for _, old := range left {
-		err = errors.Join(err, os.RemoveAll(old))
-	}
-	if err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(parent, prefix)
+	tmp, err := os.MkdirTemp(parent, temporary(dir))
 	if err != nil {
 		return err
 	}

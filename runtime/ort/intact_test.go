@@ -128,6 +128,11 @@ func TestDamagedCache(t *testing.T) {
 	}
 	mend(1)
 	nothingLeft(t, dir, true)
+	if err := os.Mkdir(left, 0o755); err != nil { // by a client that worked on
+		t.Fatal(err)
+	}
+	mend(0)
+	nothingLeft(t, dir, true)
 
 	// Packages whose member is another than the pinned one.
 	from.files = []packed{holding("dir/lib", content)}
