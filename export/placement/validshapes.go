@@ -138,14 +138,21 @@ func productOf(n *onnx.Node, a, b []int64) string {
 // unequal compares the shapes of inputs that broadcast: from the last axis on
 // sizes are equal, or one is 1.
 func (p *planner) unequal(n *onnx.Node) string {
-	for i, x := range n.Inputs {
-		for _, y := range n.Inputs[:i] {
-			a, b := p.shapes[x], p.shapes[y]
-			for k := 1; k <= min(len(a), len(b)); k++ {
-				u, v := a[len(a)-k], b[len(b)-k]
-				if u >= 0 && v >= 0 && u != v && u != 1 && v != 1 {
-					return fmt.Sprintf("%.80q %v and %.80q %v do not broadcast", y, b, x, a)
-				}
+	wide := map[int]string{} // by axes from the last: an input with a size other than 1
+	for _, x := range n.Inputs {
+		shape := p.shapes[x]
+		for k := 1; k <= len(shape); k++ {
+			size := shape[len(shape)-k]
+			if size < 0 || size == 1 {
+				continue
+			}
+			other, ok := wide[k]
+			if !ok {
+				wide[k] = x
+				continue
+			}
+			if o := p.shapes[other]; o[len(o)-k] != size {
+				return fmt.Sprintf("%.80q %v and %.80q %v do not broadcast", other, o, x, shape)
 			}
 		}
 	}
