@@ -41,6 +41,17 @@ func ownEmbedding(m *onnx.Model) {
 	}
 }
 
+// computedEmbedding looks ids up in a table that is computed.
+func computedEmbedding(m *onnx.Model) {
+	for _, n := range m.Graph.Nodes {
+		if n.Op == "Gather" && n.Inputs[0] == "wte.weight" {
+			n.Inputs[0] = "table"
+		}
+	}
+	double := &onnx.Node{Op: "Add", Inputs: []string{"wte.weight", "wte.weight"}, Outputs: []string{"table"}}
+	m.Graph.Nodes = append([]*onnx.Node{double}, m.Graph.Nodes...)
+}
+
 // pytorchNames gives the initializers the names that they have in PyTorch.
 func pytorchNames(m *onnx.Model) {
 	const prefix = "module.transformer."

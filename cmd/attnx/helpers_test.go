@@ -193,15 +193,16 @@ var spoiledModels = map[string]func(*onnx.Model){
 		m.Graph.Nodes[0].Inputs[0], m.Graph.Nodes[2].Name, m.Graph.Nodes[2].Op = megabyte, megabyte, megabyte
 		m.Graph.Inputs[0].Name = megabyte + "x"
 	},
-	"own-head":      ownHead,
-	"hidden-head":   hiddenHead,
-	"equal-head":    func(m *onnx.Model) { headNamed(m, "lm_head.weight") },
-	"folded-head":   func(m *onnx.Model) { foldedHead(m) },
-	"gemm-head":     gemmHead,
-	"head-bias":     headBias,
-	"own-embedding": ownEmbedding,
-	"pytorch-names": pytorchNames,
-	"no-metadata":   func(m *onnx.Model) { m.Metadata = nil },
+	"own-head":           ownHead,
+	"hidden-head":        hiddenHead,
+	"equal-head":         func(m *onnx.Model) { headNamed(m, "lm_head.weight") },
+	"folded-head":        func(m *onnx.Model) { foldedHead(m) },
+	"gemm-head":          gemmHead,
+	"head-bias":          headBias,
+	"own-embedding":      ownEmbedding,
+	"pytorch-names":      pytorchNames,
+	"computed-embedding": computedEmbedding,
+	"no-metadata":        func(m *onnx.Model) { m.Metadata = nil },
 	"swapped-tokens": func(m *onnx.Model) {
 		text := m.Metadata[model.MetaTokenizer]
 		text = regexp.MustCompile(`"w": ?(\d+)`).ReplaceAllString(text, `"@":$1`)

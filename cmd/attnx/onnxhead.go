@@ -37,7 +37,11 @@ func checkEmbedding(path string, m *onnx.Model, c *model.Checkpoint) error {
 	if !same {
 		return fmt.Errorf("%s: initializer %.80q gives the logits and differs from the token embedding: the model has a head of its own, and here the head is always the token embedding", path, head.name)
 	}
-	for _, table := range flow.tables() {
+	tables, err := flow.tables()
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for _, table := range tables {
 		if same, err := flow.equal(path, table, embedding); err != nil || !same {
 			if err == nil {
 				err = fmt.Errorf("%s: ids are looked up in initializer %.80q, which differs from %s: the model has an embedding and a head that differ", path, table.name, embeddingName)
@@ -124,9 +128,13 @@ func plainProduct(n *onnx.Node) bool {
 	return false
 }
 
+// maxSteps bounds the nodes between a product and its initializer: a transposed
+// one, in another type.
+const maxSteps = 16
+
 // source returns the initializer behind a value.
 func (f flow) source(value string) (m matrix) {
-	for range len(f.graph.Nodes) + 1 {
+	for range maxSteps {
 		if _, ok := f.initializers[value]; ok {
 			m.name = value
 			return m
@@ -145,34 +153,37 @@ func (f flow) source(value string) (m matrix) {
 	return matrix{}
 }
 
-// tables returns the initializers in which input_ids are looked up.
-func (f flow) tables() (out []matrix) {
-	for _, n := range f.graph.Nodes {
-		if n.Op != "Gather" || len(n.Inputs) != 2 || !f.isIDs(n.Inputs[1]) {
+// maxTables bounds the tables in which ids are looked up: a network has one.
+const maxTables = 8
+
+// tables returns the initializers in which input_ids, in any type or shape, are
+// looked up, as matrices (C,V).
+func (f flow) tables() (out []matrix, err error) {
+	ids := map[string]bool{"input_ids": true}
+	for _, n := range f.graph.Nodes { // each comes after those that it reads
+		if len(n.Inputs) == 0 {
+			continue
+		}
+		if slices.Contains(reshaping, n.Op) && ids[n.Inputs[0]] {
+			for _, o := range n.Outputs {
+				ids[o] = true
+			}
+		}
+		if n.Op != "Gather" || len(n.Inputs) != 2 || !ids[n.Inputs[1]] {
 			continue
 		}
 		m := f.source(n.Inputs[0])
-		m.transposed = !m.transposed // equal compares with (C,V)
-		if m.name != "" {
-			out = append(out, m)
+		if m.transposed = !m.transposed; m.name == "" {
+			return nil, fmt.Errorf("ids are looked up in %q, which is computed: whether it is the token embedding cannot be seen", n.Inputs[0])
+		}
+		if slices.Contains(out, m) {
+			continue
+		}
+		if out = append(out, m); len(out) > maxTables {
+			return nil, fmt.Errorf("ids are looked up in more than %d tables, a GPT-2 has one", maxTables)
 		}
 	}
-	return out
-}
-
-// isIDs reports whether a value is input_ids in another type or shape.
-func (f flow) isIDs(value string) bool {
-	for range len(f.graph.Nodes) + 1 {
-		if value == "input_ids" {
-			return true
-		}
-		n := f.producers[value]
-		if n == nil || len(n.Inputs) == 0 || !slices.Contains(reshaping, n.Op) {
-			return false
-		}
-		value = n.Inputs[0]
-	}
-	return false
+	return out, nil
 }
 
 // equal reports whether a matrix (C,V) is the token embedding (V,C), transposed,
