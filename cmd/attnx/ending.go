@@ -83,42 +83,46 @@ func unread(w io.Writer, err error) bool {
 	return ok && errors.Is(o.err, syscall.EPIPE) && errors.Is(err, syscall.EPIPE)
 }
 
-// unfinished is held for reading by commands that have something to save before
-// the program may end.
-type unfinished struct{ sync.RWMutex }
+// ending says whether a command has something to save before the program may
+// end.
+type ending struct {
+	sync.Mutex
+	saves bool
+}
 
-type unfinishedKey struct{}
+type endingKey struct{}
 
-// finishFirst keeps the program from ending, after it was asked to, until the
-// function it returns is called.
-func finishFirst(ctx context.Context) (done func()) {
-	if u, ok := ctx.Value(unfinishedKey{}).(*unfinished); ok {
-		u.RLock()
-		return u.RUnlock
+// finishFirst keeps the program, when it is asked to stop, from ending before
+// the command does.
+func finishFirst(ctx context.Context) {
+	if e, ok := ctx.Value(endingKey{}).(*ending); ok {
+		e.Lock()
+		e.saves = true
+		e.Unlock()
 	}
-	return func() {}
 }
 
 // untilStopped runs a command. When ctx ends, a command that has called
 // finishFirst gets the time it needs, and any other the time of grace: one that
 // waits for a pipe or a slow disk must not keep the program from ending.
 func untilStopped(ctx context.Context, grace time.Duration, command func(context.Context) error) error {
-	u := &unfinished{}
+	e := &ending{}
 	ended := make(chan error, 1)
-	go func() { ended <- command(context.WithValue(ctx, unfinishedKey{}, u)) }()
+	go func() { ended <- command(context.WithValue(ctx, endingKey{}, e)) }()
 	select {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
 	}
-	for {
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(grace):
-			if u.TryLock() { // and nobody else holds it from now on
-				return ctx.Err()
-			}
-		}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(grace):
 	}
+	e.Lock()
+	if !e.saves { // and it does not begin to: the lock is kept
+		return ctx.Err()
+	}
+	e.Unlock()
+	return <-ended
 }

@@ -218,7 +218,7 @@ func TestUntilStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	saved := errors.New("saved")
 	err := untilStopped(ctx, time.Millisecond, func(ctx context.Context) error {
-		defer finishFirst(ctx)()
+		finishFirst(ctx)
 		stop()
 		time.Sleep(50 * time.Millisecond) // longer than the grace
 		return saved

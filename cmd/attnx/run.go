@@ -29,7 +29,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	if err := checkMemory(c.Config, o.Batch); err != nil {
 		return err
 	}
-	defer finishFirst(ctx)()
+	finishFirst(ctx)
 	engine, why, err := openEngine(f.engine, f.device, c.Config)
 	if err != nil {
 		return err
