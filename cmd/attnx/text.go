@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/format/store"
@@ -20,6 +21,9 @@ import (
 func readText(ctx context.Context, s streams, flag string, paths []string, glob, skip string) (*train.Text, error) {
 	if _, err := filepath.Match(glob, ""); err != nil {
 		return nil, fmt.Errorf("--glob %.80q: %w", glob, err)
+	}
+	if in, ok := s.in.(*os.File); ok && slices.Contains(paths, train.Stdin) && terminalOf(in) != nil {
+		fmt.Fprintln(s.note, "reading standard input: end it with Ctrl-D")
 	}
 	text, err := train.ReadText(ctx, paths, train.Reading{Glob: glob, Skip: skip, Stdin: s.in, Limit: textLimit()})
 	if err != nil {
@@ -132,24 +136,32 @@ func named(paths []string) string {
 	return strings.Join(names, ", ")
 }
 
-// tokenize cuts a text into examples, and shows how far it is where that takes
-// a while.
-func tokenize(ctx context.Context, s streams, text *train.Text, tok *tokens.Tokenizer, length int) (corpus, error) {
-	const MB = 1_000_000
-	names, bytes, jsonLines := text.Names, len(text.Text), text.JSONLines // not the text, which is no longer needed
+// newCorpus returns what is to be said of a text that is about to be tokenized.
+// It says it at once where that takes a while.
+func newCorpus(s streams, text *train.Text) corpus {
+	names, bytes, jsonLines := text.Names, len(text.Text), text.JSONLines // not the text, which is soon no longer needed
 	c := corpus{source: text.Source, words: func() { sayText(s, names, bytes, jsonLines) }}
-	progress := func(int) {}
 	if bytes >= longText {
 		c.words()
 		c.words = nil
+	}
+	return c
+}
+
+// tokenize cuts the text into examples, and shows how far it is where that takes
+// a while.
+func (c *corpus) tokenize(ctx context.Context, s streams, text *train.Text, tok *tokens.Tokenizer, length int) (err error) {
+	const MB = 1_000_000
+	progress := func(int) {}
+	if bytes := len(text.Text); bytes >= longText {
 		bar := newProgress(s.note, "tokenizing", bytes/MB, "MB")
 		defer bar.finish()
 		progress = func(bytes int) { bar.set(bytes/MB, "") }
 	}
-	var err error
+	names := text.Names
 	c.Data, err = train.Tokenize(ctx, text.Text, tok, length, progress)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("--data %s: %w", named(names), err)
 	}
-	return c, err
+	return err
 }

@@ -165,6 +165,10 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if kind == tokens.BPE && !given("vocab") {
 		f.vocab = bpeVocab
 	}
+	data := newCorpus(s, text)
+	if len(text.Text) >= longText {
+		fmt.Fprintln(s.note, "making the vocabulary")
+	}
 	tok, err := tokens.Train(kind, text.Text, f.vocab)
 	if err != nil {
 		return fmt.Errorf("--data %s: %w", named(f.data), err)
@@ -200,8 +204,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err := options.Check(); err != nil {
 		return err
 	}
-	data, err := tokenize(ctx, s, text, tok, config.Context)
-	if err != nil {
+	if err := data.tokenize(ctx, s, text, tok, config.Context); err != nil {
 		return err
 	}
 	c, err := train.Start(config, tok, f.seed)
@@ -286,8 +289,8 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if err != nil {
 		return err
 	}
-	data, err := tokenize(ctx, s, text, tok, c.Config.Context)
-	if err != nil {
+	data := newCorpus(s, text)
+	if err := data.tokenize(ctx, s, text, tok, c.Config.Context); err != nil {
 		return err
 	}
 	return trainRun(ctx, s, run, c, data, options, f)
