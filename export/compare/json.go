@@ -3,12 +3,16 @@ package compare
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math/big"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxDepartures bounds what JSON lists: one field moved may shift thousands.
@@ -29,22 +33,31 @@ func JSON(have, want []byte, extra func(place string) bool) []Departure {
 	}
 	h, err := parse(have)
 	if err != nil {
-		return []Departure{{Place: "the document", Text: fmt.Sprintf("is not valid JSON: %v", err)}}
+		return []Departure{{Place: "the document", Text: "is not valid JSON: " + strings.TrimPrefix(err.Error(), "jsontext: ")}}
 	}
 	d := documents{extra: extra}
 	d.compare("", h, w)
 	return d.found
 }
 
+// parse reads a document. Two fields of one name, of which readers take
+// different ones, are an error.
 func parse(text []byte) (v any, err error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	strict := jsontext.NewDecoder(bytes.NewReader(text))
+	if _, err = strict.ReadValue(); err == nil {
+		if _, more := strict.ReadToken(); more != io.EOF {
+			err = errors.New("something follows the document")
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	if err = d.Decode(&v); err == nil && d.More() {
-		err = fmt.Errorf("something follows the document")
-	}
-	if err == io.EOF {
-		err = fmt.Errorf("it is empty")
-	}
+	err = d.Decode(&v)
 	return v, err
 }
 

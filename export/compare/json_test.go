@@ -20,6 +20,7 @@ func TestJSON(t *testing.T) {
 		{`[]`, `[the document is [], export writes {"a":1,"b":{"c":[1,2.5,"x"],"d":null},"e":true}]`},
 		{``, "[the document is not valid JSON: it is empty]"},
 		{want + "1", "[the document is not valid JSON: something follows the document]"},
+		{`{"a": 2, "a": 1, "b": {"c": [1, 2.5, "x"], "d": null}, "e": true}`, `[the document is not valid JSON: duplicate object member name "a"]`},
 	} {
 		found := fmt.Sprint(JSON([]byte(c.have), []byte(want), func(place string) bool { return place == "g" }))
 		if found != c.found {
