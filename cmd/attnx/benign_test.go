@@ -81,7 +81,7 @@ var benign = map[string]func(m *onnx.Model){
 			}
 		}
 	},
-	"sums turned": func(m *onnx.Model) {
+	"terms swapped": func(m *onnx.Model) {
 		for _, n := range m.Graph.Nodes {
 			if n.Domain == "" && (n.Op == "Add" || n.Op == "Mul") {
 				slices.Reverse(n.Inputs)

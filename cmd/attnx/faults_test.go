@@ -138,7 +138,7 @@ func alterations(m *onnx.Model) (all []alteration) {
 			}
 		}
 		if len(n.Inputs) > 1 && n.Inputs[0] != n.Inputs[1] && slices.Contains([]string{"MatMul", "Sub", "Div", "Gather"}, n.Op) {
-			add(out, "turned inputs of "+out, func(m *onnx.Model) {
+			add(out, "swapped inputs of "+out, func(m *onnx.Model) {
 				in := m.Graph.Nodes[i].Inputs
 				in[0], in[1] = in[1], in[0]
 			})

@@ -127,7 +127,7 @@ func (c *comparison) pairFolded(f, w string, reader *onnx.Node) error {
 		name = c.want.makers[name].Inputs[0]
 		c.paired[name], c.done[name] = true, true
 	}
-	if d, differs := c.differ(f, ft, ft.Raw, wt); differs {
+	if d, differs := c.differ(wt.Name, ft, ft.Raw, wt); differs {
 		d.Place = w + strings.TrimPrefix(d.Place, wt.Name)
 		d.Value = w
 		c.tensors = append(c.tensors, d)
