@@ -174,7 +174,7 @@ func (f flow) tables() (out []matrix, err error) {
 		}
 		m := f.source(n.Inputs[0])
 		if m.transposed = !m.transposed; m.name == "" {
-			return nil, fmt.Errorf("ids are looked up in %q, which is computed: whether it is the token embedding cannot be seen", n.Inputs[0])
+			return nil, fmt.Errorf("ids are looked up in %.80q, which is computed: whether it is the token embedding cannot be seen", n.Inputs[0])
 		}
 		if slices.Contains(out, m) {
 			continue
