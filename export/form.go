@@ -8,10 +8,13 @@ import (
 )
 
 // FormOf returns the options with which export would write a file like m. They
-// follow from its nodes and initializers; the profile, and the length that
-// belongs to it, are those of info. The metadata of a file may say anything.
+// follow from its inputs, nodes and initializers; the profile alone is that of
+// info. The metadata of a file may say anything.
 func FormOf(m *onnx.Model, info Info) Options {
 	o := Options{Profile: info.Profile, Length: info.Length}
+	if in := m.Graph.Inputs; info.Profile == Flat && len(in) > 0 && len(in[0].Dims) > 0 && !in[0].Dims[0].Open {
+		o.Length = int(in[0].Dims[0].Value)
+	}
 	if _, err := info.Profile.opset(int(m.Opset())); err == nil {
 		o.Opset = int(m.Opset())
 	}

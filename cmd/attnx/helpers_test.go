@@ -213,6 +213,7 @@ var spoiledModels = map[string]func(*onnx.Model){
 		config := regexp.MustCompile(`("n_layer":)\d+`).ReplaceAllString(m.Metadata[model.MetaConfig], "${1}1000000000")
 		m.Metadata[model.MetaConfig] = config
 	},
+	"other-length":    func(m *onnx.Model) { m.Metadata[export.MetaLength] = "7" },
 	"says-bfloat16":   func(m *onnx.Model) { m.Metadata[export.MetaDType] = "bfloat16" },
 	"table-off":       scaled("wte.weight", 1.05, 0),
 	"weights-off":     scaled(".weight", 1+1e-6, 0),

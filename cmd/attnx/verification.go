@@ -114,7 +114,7 @@ func (v *verification) read(path string) error {
 	}
 	v.files[info.Profile] = file
 	if info.Profile == export.Flat {
-		v.length = info.Length
+		v.length = file.form.Length
 	}
 	return nil
 }

@@ -53,6 +53,10 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 	if f.Quantize != "" {
 		notRun(checks, f.Quantize)
 	}
+	if folder := tritonFolder(path); folder != "" && info.Profile == export.Cache {
+		check, err := compareTriton(c, folder, want)
+		return append(checks, check), file, err
+	}
 	if folder, to := folderOf(path, m, info); folder != "" {
 		more, err := compareFolder(c, folder, to, want)
 		return append(checks, more...), file, err

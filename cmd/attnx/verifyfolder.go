@@ -30,13 +30,52 @@ func folderOf(path string, m *onnx.Model, info export.Info) (folder string, f fo
 	if f.web = filepath.Base(folder) == "onnx"; f.web {
 		folder = filepath.Dir(folder)
 	}
-	if info.Profile != export.Cache || filepath.Base(path) != "model.onnx" || !m.HasExternal() {
+	if info.Profile != export.Cache || filepath.Base(path) != "model.onnx" || !m.HasExternal() || tritonFolder(path) != "" {
 		return "", f
 	}
-	if filepath.Base(folder) == "1" && regularIn(filepath.Dir(folder), "config.pbtxt") {
-		return "", f // of Triton
-	}
 	return folder, f
+}
+
+// tritonFolder returns the folder of a model in Triton's repository, "" where
+// the file at path is in none.
+func tritonFolder(path string) string {
+	version := filepath.Dir(path)
+	if folder := filepath.Dir(version); filepath.Base(version) == "1" && regularIn(folder, "config.pbtxt") {
+		return folder
+	}
+	return ""
+}
+
+// compareTriton compares the configuration of a model in Triton's repository.
+func compareTriton(c *model.Checkpoint, folder string, want *onnx.Model) (runtime.Check, error) {
+	name, err := filepath.Abs(folder)
+	if err != nil {
+		return runtime.Check{}, err
+	}
+	config, err := export.TritonConfig(filepath.Base(name), want, tritonSpecial(huggingface.SpecialOf(c)))
+	if err != nil {
+		return runtime.Check{}, err
+	}
+	path := filepath.Join(folder, "config.pbtxt")
+	have, _, err := readPart(path)
+	part := compare.Part{Compared: 1, Total: 1}
+	if i := firstDifference(have, config); err == nil && i >= 0 {
+		part.Departures = []compare.Departure{{Place: fmt.Sprintf("line %d", 1+bytes.Count(config[:i], []byte("\n"))), Text: "is another than export writes"}}
+	}
+	return checkOf(path, "contents", part), err
+}
+
+// firstDifference returns the first byte in which two texts differ, -1 if none.
+func firstDifference(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	if len(a) == len(b) {
+		return -1
+	}
+	return min(len(a), len(b))
 }
 
 func regularIn(folder, name string) bool {
@@ -185,11 +224,7 @@ func (c *comparer) Write(want []byte) (int, error) {
 			return 0, err
 		}
 		if !bytes.Equal(have, want[:n]) {
-			for i := range have {
-				if have[i] != want[i] {
-					return 0, &differs{fmt.Sprintf("differs from what export writes from byte %d on", c.at+int64(i))}
-				}
-			}
+			return 0, &differs{fmt.Sprintf("differs from what export writes from byte %d on", c.at+int64(firstDifference(have, want)))}
 		}
 		c.at += int64(n)
 		want = want[n:]
