@@ -109,12 +109,44 @@ func compareFolder(c *model.Checkpoint, folder string, f folders, want *onnx.Mod
 	return checks, nil
 }
 
-// mayAdd says which fields other tools may add to a file of a folder: none that
-// name a token, and to the settings of a generation none that set something.
-var mayAdd = map[string]func(field string) bool{
-	"config.json":            namesNoToken,
-	"tokenizer_config.json":  namesNoToken,
-	"generation_config.json": func(field string) bool { return field == "transformers_version" || field == "_from_model_config" },
+// sameText says which differences in the files of a folder mean nothing to those
+// who read them. Other tools may add fields, but none that names a token, and to
+// the settings of a generation none that sets something.
+var sameText = map[string]compare.Fields{
+	"config.json": {Extra: namesNoToken, Same: bothNull, Alias: map[string]string{"torch_dtype": "dtype"}}, // its name since transformers 5
+	"generation_config.json": {
+		Extra: func(field string) bool { return field == "transformers_version" || field == "_from_model_config" },
+		Same:  bothNull,
+	},
+	"tokenizer.json":        {Same: sameInTokenizer},
+	"tokenizer_config.json": {Extra: namesNoToken, Same: sameTokenizer},
+}
+
+// bothNull: a field that is null is one that is missing.
+func bothNull(_ string, have, want any) bool { return have == nil && want == nil }
+
+// sameInTokenizer allows what writers of tokenizer.json spell differently: a
+// merge as a text with a blank or as a pair, and no post-processor or one that
+// adds nothing.
+func sameInTokenizer(place string, have, want any) bool {
+	if strings.HasPrefix(place, "model.merges[") {
+		return merged(have, want) || merged(want, have)
+	}
+	template, _ := have.(map[string]any)
+	return place == "post_processor" && want == nil && template["type"] == "TemplateProcessing" && !strings.Contains(fmt.Sprint(template), "SpecialToken")
+}
+
+// merged reports whether a pair of tokens is what a text with a blank says.
+func merged(pair, text any) bool {
+	p, _ := pair.([]any)
+	return len(p) == 2 && !strings.Contains(fmt.Sprint(p[0], p[1]), " ") && text == fmt.Sprintf("%v %v", p[0], p[1])
+}
+
+// sameTokenizer allows the two names that transformers 4 and 5 have for the
+// class that reads tokenizer.json.
+func sameTokenizer(place string, have, want any) bool {
+	one := func(v any) bool { return v == "PreTrainedTokenizerFast" || v == "TokenizersBackend" }
+	return bothNull(place, have, want) || place == "tokenizer_class" && one(have) && one(want)
 }
 
 func namesNoToken(field string) bool {
@@ -133,7 +165,7 @@ func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Che
 		return missing(path), err
 	}
 	part := compare.Part{Compared: 1, Total: 1}
-	part.Departures = compare.JSON(have, want.Bytes(), mayAdd[file.Name])
+	part.Departures = compare.JSON(have, want.Bytes(), sameText[file.Name])
 	if file.Name == "config.json" && len(part.Departures) == 0 {
 		config, err := huggingface.ParseConfig(have)
 		switch {

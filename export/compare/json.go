@@ -18,12 +18,22 @@ import (
 // maxDepartures bounds what JSON lists: one field moved may shift thousands.
 const maxDepartures = 20
 
-// JSON compares a document with the one that export writes, field by field. The
-// order of fields and the spelling of numbers make no difference. Of fields that
-// export does not write, the document may have those that extra allows, given
-// the place of one, such as "model.decoder.layers"; nil allows none. A document
-// that cannot be read departs as a whole.
-func JSON(have, want []byte, extra func(place string) bool) []Departure {
+// Fields say which documents count as the same. The zero Fields allows no
+// difference but in the order of fields and the spelling of numbers.
+type Fields struct {
+	// Extra reports whether a document may have the field at a place, such as
+	// "model.decoder.layers", which export does not write.
+	Extra func(place string) bool
+	// Same reports whether two values at a place mean the same; nil is a field
+	// that is missing.
+	Same func(place string, have, want any) bool
+	// Alias gives another name of a field, by its place.
+	Alias map[string]string
+}
+
+// JSON compares a document with the one that export writes, field by field. A
+// document that cannot be read departs as a whole.
+func JSON(have, want []byte, f Fields) []Departure {
 	if bytes.Equal(have, want) {
 		return nil
 	}
@@ -35,7 +45,7 @@ func JSON(have, want []byte, extra func(place string) bool) []Departure {
 	if err != nil {
 		return []Departure{{Place: "the document", Text: "is not valid JSON: " + strings.TrimPrefix(err.Error(), "jsontext: ")}}
 	}
-	d := documents{extra: extra}
+	d := documents{Fields: f}
 	d.compare("", h, w)
 	return d.found
 }
@@ -63,7 +73,7 @@ func parse(text []byte) (v any, err error) {
 
 // documents is a comparison of two documents under way.
 type documents struct {
-	extra func(place string) bool
+	Fields
 	found []Departure
 }
 
@@ -77,6 +87,9 @@ func (d *documents) depart(path, format string, args ...any) {
 }
 
 func (d *documents) compare(path string, have, want any) {
+	if d.Same != nil && d.Same(path, have, want) {
+		return
+	}
 	switch w := want.(type) {
 	case map[string]any:
 		if h, ok := have.(map[string]any); ok {
@@ -103,15 +116,20 @@ func (d *documents) compare(path string, have, want any) {
 func (d *documents) objects(path string, have, want map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		at := join(path, key)
-		if h, ok := have[key]; ok {
+		h, ok := have[key]
+		if alias := d.Alias[at]; !ok && alias != "" {
+			h, ok = have[alias]
+		}
+		switch {
+		case ok:
 			d.compare(at, h, want[key])
-		} else {
+		case d.Same == nil || !d.Same(at, nil, want[key]):
 			d.depart(at, "is missing, export writes %s", shown(want[key]))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(have)) {
 		at := join(path, key)
-		if _, ok := want[key]; !ok && (d.extra == nil || !d.extra(at)) {
+		if _, ok := want[key]; !ok && (d.Extra == nil || !d.Extra(at)) {
 			d.depart(at, "is %s, export does not write it", shown(have[key]))
 		}
 	}

@@ -17,22 +17,28 @@ func TestJSON(t *testing.T) {
 		{`{"a": "1", "b": {"c": [1, 2.5, "x"], "d": 0}, "e": 1}`, `[a is "1", export writes 1 b.d is 0, export writes null e is 1, export writes true]`},
 		{`{"a": 1, "b": {"c": [1, 2.5, "x"], "d": null}}`, "[e is missing, export writes true]"},
 		{`{"a": 1, "b": {"c": [1, 2.5, "x"], "d": null, "f": 9}, "e": true, "g": 1}`, "[b.f is 9, export does not write it]"},
+		{`{"h": 1, "b": {"c": [1, 2.5, "x"]}, "e": true}`, "[]"},
+		{`{"h": 2, "b": {"c": [1, 2.5, "x"]}, "e": true}`, "[a is 2, export writes 1]"},
 		{`[]`, `[the document is [], export writes {"a":1,"b":{"c":[1,2.5,"x"],"d":null},"e":true}]`},
 		{``, "[the document is not valid JSON: it is empty]"},
 		{want + "1", "[the document is not valid JSON: something follows the document]"},
 		{`{"a": 2, "a": 1, "b": {"c": [1, 2.5, "x"], "d": null}, "e": true}`, `[the document is not valid JSON: duplicate object member name "a"]`},
 	} {
-		found := fmt.Sprint(JSON([]byte(c.have), []byte(want), func(place string) bool { return place == "g" }))
+		found := fmt.Sprint(JSON([]byte(c.have), []byte(want), Fields{
+			Extra: func(place string) bool { return place == "g" || place == "h" },
+			Same:  func(place string, have, want any) bool { return place == "b.d" && have == nil && want == nil },
+			Alias: map[string]string{"a": "h"},
+		}))
 		if found != c.found {
 			t.Errorf("%s: %s, want %s", c.have, found, c.found)
 		}
 	}
 	// Integers that no float64 tells apart, and a document that differs everywhere.
-	if d := JSON([]byte("[9007199254740993]"), []byte("[9007199254740992]"), nil); len(d) != 1 {
+	if d := JSON([]byte("[9007199254740993]"), []byte("[9007199254740992]"), Fields{}); len(d) != 1 {
 		t.Errorf("integers beyond 2^53: %v", d)
 	}
 	many := "[" + strings.Repeat("1,", 1000) + "1]"
-	if d := JSON([]byte(strings.ReplaceAll(many, "1", "2")), []byte(many), nil); len(d) != maxDepartures {
+	if d := JSON([]byte(strings.ReplaceAll(many, "1", "2")), []byte(many), Fields{}); len(d) != maxDepartures {
 		t.Errorf("%d departures are listed", len(d))
 	}
 }

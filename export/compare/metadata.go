@@ -21,7 +21,7 @@ func Metadata(have, want map[string]string, prefix string, except ...string) Par
 		case !ok:
 			depart(key, "is missing")
 		case strings.HasPrefix(w, "{"):
-			for _, d := range JSON([]byte(h), []byte(w), nil) {
+			for _, d := range JSON([]byte(h), []byte(w), Fields{}) {
 				depart(key+": "+d.Place, d.Text)
 			}
 		default:
