@@ -16,8 +16,8 @@
 // Nothing else in a folder is opened. Weights have the same names and layouts
 // [in, out] on both sides, and none is transposed: those of transformers begin
 // with "transformer." where the head belongs to the file, and are accepted
-// without that too. What training code puts into names (module., _orig_mod.) is
-// left out. The head is the token embedding: a file may have either or both.
+// without that, or behind any other object that held the network. What training
+// code puts into names (module., _orig_mod.) is left out. The head is the token embedding: a file may have either or both.
 //
 // # What is refused
 //

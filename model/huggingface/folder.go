@@ -43,8 +43,9 @@ func IsFolder(path string) bool {
 
 // folder opens files of one folder and of no other.
 type folder struct {
-	path string
-	root *os.Root
+	path  string
+	root  *os.Root
+	index index // empty for weights in one file
 }
 
 func openFolder(path string) (*folder, error) {

@@ -14,12 +14,12 @@ import (
 // index is the content of a model.safetensors.index.json.
 type index struct {
 	files []string          // the shards, in the order of their first weight
-	place map[string]string // the shard of each tensor
+	place map[string]string // the shard of each tensor, as the index says
 }
 
 // parseIndex reads an index. Every file that it names is one directly in the
 // folder, on every system. Its metadata, such as the bytes of all tensors, are
-// passed over: writers count them in several ways, and every tensor is checked.
+// passed over: writers count them in several ways, and every weight is checked.
 func parseIndex(text []byte) (index, error) {
 	x := index{place: map[string]string{}}
 	o, err := parseObject(text)

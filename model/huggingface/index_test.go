@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,13 +98,15 @@ func TestRefusedIndexes(t *testing.T) {
 			os.Remove(filepath.Join(dir, shard2))
 			os.Mkdir(filepath.Join(dir, shard2), 0o700)
 		}, shard2 + ": it is not a regular file"},
-		{"a tensor elsewhere", func(t *testing.T, dir string) { place(t, dir, tensor, shard3) }, shard2 + `: tensor "` + tensor + `": the index has it in "` + shard3 + `"`},
-		{"a tensor that is not there", func(t *testing.T, dir string) { place(t, dir, "more", shard3) }, shard3 + `: tensor "more": the index has it here, the file does not`},
-		{"a tensor that the index lacks", func(t *testing.T, dir string) { place(t, dir, tensor, "") }, shard2 + `: tensor "` + tensor + `": the index does not have it`},
+		{"a weight that is not there", func(t *testing.T, dir string) {
+			change(t, filepath.Join(dir, shard2), func(all []format.Tensor) []format.Tensor {
+				return slices.DeleteFunc(all, func(x format.Tensor) bool { return x.Name == tensor })
+			})
+		}, shard2 + `: tensor "` + tensor + `" is missing, which ` + indexFile + ` has here: fetch this file again`},
 		{"a tensor in two shards", func(t *testing.T, dir string) {
 			x := *named(tensorsOf(t, filepath.Join(dir, shard2)), tensor)
 			change(t, filepath.Join(dir, shard3), func(all []format.Tensor) []format.Tensor { return append(all, x) })
-		}, shard3 + `: tensor "` + tensor + `": the index has it in "` + shard2 + `"`},
+		}, "the same weight is in"},
 		{"a weight in two shards under two names", func(t *testing.T, dir string) {
 			x := named(tensorsOf(t, filepath.Join(dir, shard2)), tensor).WithName("h.0.mlp.c_fc.bias")
 			change(t, filepath.Join(dir, shard3), func(all []format.Tensor) []format.Tensor { return append(all, x) })
@@ -115,6 +118,27 @@ func TestRefusedIndexes(t *testing.T) {
 			c.f(t, dir)
 			wantRefused(t, dir, c.want)
 		})
+	}
+}
+
+// TestIndexPlaces reads indexes that do not say of each tensor where it is, such
+// as those of conversions from pickles, which list the tied head and the masks.
+// transformers 5.24 reads these too.
+func TestIndexPlaces(t *testing.T) {
+	want, _ := mustRead(t, unpacked(t, "whole"))
+	const tensor = "transformer.h.0.mlp.c_fc.bias" // of shard 2
+	for name, f := range map[string]func(*testing.T, string){
+		"elsewhere":             func(t *testing.T, dir string) { place(t, dir, tensor, shard3) },
+		"nowhere":               func(t *testing.T, dir string) { place(t, dir, tensor, "") },
+		"the tied head":         func(t *testing.T, dir string) { place(t, dir, "lm_head.weight", shard3) },
+		"a mask":                func(t *testing.T, dir string) { place(t, dir, "transformer.h.0.attn.bias", shard3) },
+		"under its twin's name": func(t *testing.T, dir string) { place(t, dir, wte, ""); place(t, dir, "lm_head.weight", shard2) },
+	} {
+		dir := unpacked(t, "sharded")
+		f(t, dir)
+		if c, _ := mustRead(t, dir); c.Weights.Hash() != want.Weights.Hash() {
+			t.Errorf("%s: other weights", name)
+		}
 	}
 }
 

@@ -22,21 +22,21 @@ const (
 // training, torch.compile, sharded training, recomputed activations.
 var wrappers = []string{"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
-// bodies are the parts that a name may begin with: the network inside a model
-// of transformers, of Lightning, of PEFT, of TRL.
-var bodies = []string{"transformer", "model", "base_model", "pretrained_model"}
+// roots are the parts that the names of GPT-2's own tensors begin with, and those
+// of the heads that it may have.
+var roots = []string{"wte", "wpe", "h", "ln_f", "lm_head", "multiple_choice_head", "v_head", "score", "classifier", "qa_outputs"}
 
 // NetworkName returns the name that a network of an architecture has for a weight
-// of a file of PyTorch or ONNX.
+// of a file of PyTorch or ONNX. What a name has before its root says which object
+// held the network (transformer., model., net.transformer.) and is left out. Two
+// networks in one file get the same names, which callers refuse.
 func NetworkName(arch, name string) string {
 	if arch != model.GPT2 {
 		return name
 	}
 	parts := slices.DeleteFunc(strings.Split(name, "."), func(p string) bool { return slices.Contains(wrappers, p) })
-	for len(parts) > 1 && slices.Contains(bodies, parts[0]) {
-		parts = parts[1:]
-	}
-	return strings.Join(parts, ".")
+	at := slices.IndexFunc(parts, func(p string) bool { return slices.Contains(roots, p) })
+	return strings.Join(parts[max(at, 0):], ".")
 }
 
 // isMask reports whether name is a buffer of GPT-2's attention in a layer of

@@ -56,6 +56,8 @@ func TestForms(t *testing.T) {
 		"torch.compile of a part":                rename(func(s string) string { return strings.Replace(s, "h.0.", "h.0._orig_mod.", 1) }),
 		"both, without the head":                 rename(func(s string) string { return "module._orig_mod." + strings.TrimPrefix(s, "transformer.") }),
 		"Lightning":                              rename(func(s string) string { return "model." + s }),
+		"a wrapper of DeepSpeed":                 rename(func(s string) string { return "_forward_module." + s }),
+		"an object of training code":             rename(func(s string) string { return "net.gpt2." + strings.TrimPrefix(s, "transformer.") }),
 		"PEFT":                                   rename(func(s string) string { return "base_model.model." + s }),
 		"FSDP and recomputing": rename(func(s string) string {
 			return "_fsdp_wrapped_module." + strings.Replace(s, "h.1.", "h.1._checkpoint_wrapped_module.", 1)
@@ -146,6 +148,12 @@ func TestRefusedWeights(t *testing.T) {
 		}, `weight "wte.weight" is missing`},
 		{"under two wrappers", func(all []format.Tensor) []format.Tensor { return append(all, named(all, wte).WithName("module."+wte)) },
 			`the same weight is in "model.safetensors" as`},
+		{"two networks", func(all []format.Tensor) []format.Tensor {
+			for _, x := range slices.Clone(all) {
+				all = append(all, x.WithName("teacher."+x.Name))
+			}
+			return all
+		}, "the same weight is in"},
 		{"an adapter", func(all []format.Tensor) []format.Tensor {
 			return append(all, format.FromFloat32s("base_model.model.transformer.h.0.attn.c_attn.lora_A.weight", []int{1}, []float32{1}))
 		}, "merge_and_unload"},

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/internal/quote"
 )
 
 // shard is an open file of weights.
@@ -79,52 +77,26 @@ func (d *folder) openShard(name string) (shard, error) {
 	return shard{name: name, File: file}, nil
 }
 
-// openIndexed opens the shards of the index and checks that they hold the
-// tensors that it says, and no others.
+// openIndexed opens the shards that the index names. Like transformers it takes
+// all tensors that they hold, whatever the index says of each: writers list the
+// head beside the embedding, of which the files keep one.
 func (d *folder) openIndexed() ([]shard, error) {
 	text, err := d.read(indexName, maxIndex)
 	if err != nil {
 		return nil, err
 	}
-	x, err := parseIndex(text)
-	if err != nil {
+	if d.index, err = parseIndex(text); err != nil {
 		return nil, d.errorf(indexName, "%w", err)
 	}
 	var shards []shard
-	for _, name := range x.files {
+	for _, name := range d.index.files {
 		s, err := d.openShard(name)
 		if err != nil {
 			return shards, err
 		}
 		shards = append(shards, s)
 	}
-	return shards, d.checkIndex(x, shards)
-}
-
-func (d *folder) checkIndex(x index, shards []shard) error {
-	found := map[string]bool{}
-	for _, s := range shards {
-		for _, t := range s.Tensors() {
-			switch file, ok := x.place[t.Name]; {
-			case !ok:
-				return d.errorf(s.name, "tensor %s: the index does not have it", quote.String(t.Name))
-			case file != s.name:
-				return d.errorf(s.name, "tensor %s: the index has it in %s", quote.String(t.Name), quote.String(file))
-			}
-			found[t.Name] = true
-		}
-	}
-	var missing []string
-	for name := range x.place {
-		if !found[name] {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) > 0 {
-		first := slices.Min(missing) // one message for one folder
-		return d.errorf(x.place[first], "tensor %s: the index has it here, the file does not", quote.String(first))
-	}
-	return nil
+	return shards, nil
 }
 
 func closeAll(shards []shard) error {

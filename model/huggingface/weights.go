@@ -108,7 +108,7 @@ func (d *folder) check(g *graph.Graph, c config, sources map[string]source) erro
 	for _, p := range g.Params {
 		s, ok := sources[p.Name]
 		if !ok {
-			return fmt.Errorf("%s: weight %.80q is missing: the weights are not those of this %s", d.path, p.Name, configName)
+			return d.missing(c, p.Name)
 		}
 		if err := d.checkWeight(s, p.Shape); err != nil {
 			return err
@@ -127,6 +127,16 @@ func (d *folder) check(g *graph.Graph, c config, sources map[string]source) erro
 		return err
 	}
 	return d.checkTied(head, sources[embeddingName])
+}
+
+// missing returns the error of a weight that no file has.
+func (d *folder) missing(c config, name string) error {
+	for _, tensor := range slices.Sorted(maps.Keys(d.index.place)) {
+		if NetworkName(c.Arch, tensor) == name {
+			return d.errorf(d.index.place[tensor], "tensor %s is missing, which %s has here: fetch this file again", quote.String(tensor), indexName)
+		}
+	}
+	return fmt.Errorf("%s: weight %.80q is missing: the weights are not those of this %s", d.path, name, configName)
 }
 
 // checkWeight compares the type and the shape of a tensor with what is wanted.
