@@ -61,6 +61,9 @@ func (d *folder) fast(c model.Config) (text []byte, err error) {
 	if text, err = d.read(tokenizerName, maxTokenizer); err != nil {
 		return nil, err
 	}
+	if len(text) == 0 {
+		return nil, d.errorf(tokenizerName, "it is empty: fetch the file again, or remove it where the model has no tokenizer")
+	}
 	config, class, err := d.tokenizerConfig(c)
 	if err != nil {
 		return nil, err
@@ -133,12 +136,18 @@ func (d *folder) slow(config object) (text []byte, err error) {
 	if f.Prefix, err = config.flag("add_prefix_space", false); err != nil {
 		return nil, d.errorf(tokenizerConfigName, "%w", err)
 	}
-	begins, err := config.flag("add_bos_token", false)
-	if err != nil {
-		return nil, d.errorf(tokenizerConfigName, "%w", err)
-	}
-	if begins {
-		f.Begin = special[0].Content
+	for _, end := range []struct {
+		flag  string
+		token tokens.Added
+		into  *string
+	}{{"add_bos_token", special[0], &f.Begin}, {"add_eos_token", special[1], &f.End}} {
+		on, err := config.flag(end.flag, false)
+		if err != nil {
+			return nil, d.errorf(tokenizerConfigName, "%w", err)
+		}
+		if on {
+			*end.into = end.token.Content
+		}
 	}
 	if text, err = f.JSON(); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.path, err)
@@ -189,7 +198,7 @@ func byID(a, b tokens.Added) int {
 }
 
 // addedSpecial reads the special tokens of GPT-2's tokenizer, in the order in
-// which transformers adds them. The first is the one that begins a text.
+// which transformers adds them. The first two begin and end a text.
 func addedSpecial(config object) (special []tokens.Added, err error) {
 	for _, name := range []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"} {
 		a := tokens.Added{Special: true}

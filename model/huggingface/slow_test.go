@@ -53,7 +53,7 @@ func TestSlowTokenizer(t *testing.T) {
 	if err := json.Unmarshal(text, &golden); err != nil {
 		t.Fatal(err)
 	}
-	if len(golden.Cases) < 8 {
+	if len(golden.Cases) < 9 {
 		t.Errorf("%d cases only", len(golden.Cases))
 	}
 	for _, c := range golden.Cases {
@@ -129,6 +129,7 @@ func TestTokenizerFiles(t *testing.T) {
 		{"ids that are no numbers", map[string]json.RawMessage{"vocab.json": raw(`{"a":"b"}`)}, "", "", "vocab.json"},
 		{"merges of one", map[string]json.RawMessage{"merges.txt": raw("#version: 0.2\na b\nc\n")}, "", "", `merges.txt: line 2 of its merges is "c"`},
 		{"a pointer", map[string]json.RawMessage{"merges.txt": raw("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")}, "", "", "merges.txt: it is a Git LFS pointer"},
+		{"an empty tokenizer.json", map[string]json.RawMessage{"tokenizer.json": raw("")}, "", "", "tokenizer.json: it is empty"},
 		{"tokens that are no tokens", map[string]json.RawMessage{"special_tokens_map.json": raw(`{"mask_token":7}`)}, "", "", "mask_token"},
 		{"ids that are no ids", map[string]json.RawMessage{"tokenizer_config.json": raw(`{"added_tokens_decoder":{"x":"<s>"}}`)}, "", "", `added_tokens_decoder: "x" is not an id`},
 	} {

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ type Files struct {
 	Merges []byte  // merges.txt: two tokens a line
 	Added  []Added // in the order in which they take ids that are free
 	Begin  string  // an added token to put before each text; empty for none
+	End    string  // one to put behind each text
 	Prefix bool    // put a space before a text that begins with none
 }
 
@@ -37,10 +39,9 @@ func (f Files) JSON() ([]byte, error) {
 	}
 	w := writer{}
 	w.text(`{"version":"1.0","truncation":null,"padding":null,"added_tokens":[`)
-	begin := int64(-1)
-	seen := map[string]bool{}
+	seen := map[string]int64{} // their ids
 	for _, a := range f.Added {
-		if a.Content == "" || seen[a.Content] {
+		if _, twice := seen[a.Content]; twice || a.Content == "" {
 			continue
 		}
 		id, known := ids[a.Content]
@@ -53,20 +54,13 @@ func (f Files) JSON() ([]byte, error) {
 		if next = max(next, id+1); len(seen) > 0 {
 			w.text(`,`)
 		}
-		seen[a.Content] = true
+		seen[a.Content] = id
 		w.file(a, id)
-		if a.Content == f.Begin {
-			begin = id
-		}
 	}
 	const byteLevel = `{"type":"ByteLevel","trim_offsets":true,"use_regex":true,"add_prefix_space":`
 	prefix := strconv.FormatBool(f.Prefix) + `}`
 	w.text(`],"normalizer":null,"pre_tokenizer":` + byteLevel + prefix + `,"post_processor":`)
-	if f.Begin == "" || begin < 0 {
-		w.text(`null`)
-	} else {
-		w.template(f.Begin, begin)
-	}
+	w.template(f.Begin, f.End, seen)
 	w.text(`,"decoder":` + byteLevel + `true},"model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":"",` +
 		`"end_of_word_suffix":"","fuse_unk":false,"byte_fallback":false,"ignore_merges":false,"vocab":`)
 	w.text(string(bytes.TrimSpace(f.Vocab)))
@@ -132,14 +126,33 @@ func (w *writer) file(a Added, id int64) {
 	w.text(`}`)
 }
 
-// template writes the post-processor that puts a token before each text.
-func (w *writer) template(token string, id int64) {
-	quoted, err := jsontext.AppendQuote(nil, token)
-	if err != nil && w.err == nil {
-		w.err = err
+// template writes the post-processor that puts added tokens before and behind
+// each text: null for neither.
+func (w *writer) template(begin, end string, ids map[string]int64) {
+	special := map[string]string{} // a token as a piece of a template
+	var known []string
+	for _, token := range []string{begin, end} {
+		id, ok := ids[token]
+		if _, twice := special[token]; !ok || twice {
+			continue
+		}
+		quoted, err := jsontext.AppendQuote(nil, token)
+		if err != nil && w.err == nil {
+			w.err = err
+		}
+		name := string(quoted)
+		special[token] = `{"SpecialToken":{"id":` + name + `,"type_id":0}}`
+		known = append(known, name+`:{"id":`+name+`,"ids":[`+strconv.FormatInt(id, 10)+`],"tokens":[`+name+`]}`)
 	}
-	special := `{"SpecialToken":{"id":` + string(quoted) + `,"type_id":0}}`
-	w.text(`{"type":"TemplateProcessing","single":[` + special + `,{"Sequence":{"id":"A","type_id":0}}],"pair":[` + special +
-		`,{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],"special_tokens":{` + string(quoted) +
-		`:{"id":` + string(quoted) + `,"ids":[` + strconv.FormatInt(id, 10) + `],"tokens":[` + string(quoted) + `]}}}`)
+	if len(known) == 0 {
+		w.text(`null`)
+		return
+	}
+	around := func(sequence string) string {
+		pieces := []string{special[begin], sequence, special[end]}
+		return strings.Join(slices.DeleteFunc(pieces, func(s string) bool { return s == "" }), ",")
+	}
+	const first, second = `{"Sequence":{"id":"A","type_id":0}}`, `{"Sequence":{"id":"B","type_id":1}}`
+	w.text(`{"type":"TemplateProcessing","single":[` + around(first) + `],"pair":[` + around(first) + `,` + around(second) +
+		`],"special_tokens":{` + strings.Join(known, ",") + `}}`)
 }
