@@ -85,7 +85,7 @@ busy, or they fit into a cache.`,
 						return fmt.Errorf("--%s belongs to --preset: export the model with it, and measure the file", flag)
 					}
 				}
-				b.open = func() (*opened, error) { return openModel(name, d, s) }
+				b.open = func() (*opened, error) { return openModel(name, d, s, func(*opened) error { return nil }) }
 			} else {
 				if err = d.check(); err != nil {
 					return err

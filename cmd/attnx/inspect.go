@@ -30,6 +30,7 @@ type inspection struct {
 	Root       string            `json:"root,omitempty"` // of a sealed file; hexadecimal
 	ContentID  string            `json:"content_id,omitempty"`
 	Refused    string            `json:"refused,omitempty"` // of a folder: why attnx does not read it as a model
+	Notes      []string          `json:"notes,omitempty"`   // of a folder: what attnx passes over or does not read
 	*onnxInspection
 }
 
@@ -67,7 +68,13 @@ only if its bytes are not ONNX.`,
 
 // inspect shows what is in the file or folder of a name.
 func inspect(s streams, name string, asJSON, nodes bool) error {
+	if nodes && asJSON {
+		return fmt.Errorf("--nodes and --json exclude each other: --json has no nodes, only their number")
+	}
 	if name = modelIn(name); huggingface.IsFolder(name) {
+		if nodes {
+			return fmt.Errorf("--nodes: %s has no nodes, it is a folder of weights", name)
+		}
 		x, err := inspectFolder(name)
 		if err != nil {
 			return err
@@ -84,9 +91,6 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 	kind, err := expectModel(path)
 	if err != nil {
 		return err
-	}
-	if nodes && asJSON {
-		return fmt.Errorf("--nodes and --json exclude each other: --json has no nodes, only their number")
 	}
 	if kind != onnxFile && nodes {
 		return fmt.Errorf("--nodes: %s has no nodes, it is a safetensors file", path)
@@ -153,6 +157,9 @@ func (x *inspection) print(w io.Writer) error {
 		fmt.Fprintf(tw, "not read\t%s\n", x.Refused)
 	case x.Kind == "safetensors":
 		fmt.Fprintf(tw, "seal\tnone: nothing tells whether it is what was saved\n")
+	}
+	for _, note := range x.Notes {
+		fmt.Fprintf(tw, "note\t%s\n", oneLine(note))
 	}
 	for _, k := range sortedKeys(x.Metadata) {
 		fmt.Fprintf(tw, "%s\t%s\n", printable(k), shortened(x.Metadata[k]))

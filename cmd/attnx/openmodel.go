@@ -29,8 +29,9 @@ type opened struct {
 
 // openModel opens a checkpoint, an ONNX file of ours or a folder with one. A
 // checkpoint runs in ONNX Runtime too where that is installed, as a network
-// with a past that is exported in memory, else in Go.
-func openModel(path string, d device, s streams) (*opened, error) {
+// with a past that is exported in memory, else in Go. What ready refuses of a
+// model, of which it sees the description alone, is not opened.
+func openModel(path string, d device, s streams, ready func(*opened) error) (*opened, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func openModel(path string, d device, s streams) (*opened, error) {
 			return nil, err
 		}
 		if kind == onnxFile {
-			o, err := openONNX(to, d)
+			o, err := openONNX(to, d, ready)
 			if err == nil && huggingface.IsFolder(named) {
 				err = o.specialOf(named)
 			}
@@ -57,6 +58,9 @@ func openModel(path string, d device, s streams) (*opened, error) {
 	}
 	c, path, err := loadCheckpoint(path, s, model.LoadModel)
 	if err != nil {
+		return nil, err
+	}
+	if err := ready(&opened{path: path, config: c.Config, tokenizer: c.Tokenizer}); err != nil {
 		return nil, err
 	}
 	o, err := openCheckpoint(c, form{Options: export.Options{Profile: export.Cache}, last: true}, d)
@@ -105,7 +109,7 @@ func fixedShapes(m *onnx.Model) bool { return m.Metadata[export.MetaCache] == ex
 
 // openONNX opens an ONNX file of ours: in ONNX Runtime, or the flat profile in
 // onnx-go, for which it is made.
-func openONNX(path string, d device) (*opened, error) {
+func openONNX(path string, d device, ready func(*opened) error) (*opened, error) {
 	m, err := readModel(path)
 	if err != nil {
 		return nil, err
@@ -134,6 +138,9 @@ func openONNX(path string, d device) (*opened, error) {
 	o.context = o.config.Context
 	tokenizer, _ := m.MetadataValue(model.MetaTokenizer)
 	o.tokenizer = []byte(tokenizer)
+	if err := ready(o); err != nil {
+		return nil, err
+	}
 	verified, err := verifyWeights(path, m)
 	if err != nil {
 		return nil, err

@@ -49,13 +49,12 @@ type language struct {
 
 // openLanguage opens what openModel opens, with its tokenizer.
 func openLanguage(path string, d device, s streams) (*language, error) {
-	o, err := openModel(path, d, s)
+	var tok *tokens.Tokenizer
+	o, err := openModel(path, d, s, func(o *opened) (err error) {
+		tok, err = tokenizerOf(o.path, o.tokenizer, o.config)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	tok, err := tokenizerOf(o.path, o.tokenizer, o.config)
-	if err != nil {
-		o.Close()
 		return nil, err
 	}
 	special := o.special
@@ -109,15 +108,25 @@ func checkIDs(t *tokens.Tokenizer, c model.Config, name string, ids []int64) err
 // along as it is, will not be read. One that is not valid is an error: it would
 // be of no use to any program.
 func warnTokenizer(path string, c *model.Checkpoint, s streams) error {
+	note, err := aboutTokenizer(path, c)
+	if note != "" {
+		fmt.Fprintf(s.err, "attnx: %s; it is written as it is, and attnx cannot turn text into ids with it\n", note)
+	}
+	return err
+}
+
+// aboutTokenizer returns why attnx does not read the tokenizer of a model, in one
+// line: empty where it does, or the model has none. One that is not valid is an
+// error.
+func aboutTokenizer(path string, c *model.Checkpoint) (note string, err error) {
 	if len(c.Tokenizer) == 0 {
-		return nil
+		return "", nil
 	}
-	_, err := tokenizerOf(path, c.Tokenizer, c.Config)
+	_, err = tokenizerOf(path, c.Tokenizer, c.Config)
 	if invalid := new(tokens.FormatError); err == nil || errors.As(err, &invalid) {
-		return err
+		return "", err
 	}
-	fmt.Fprintf(s.err, "attnx: %s; it is written as it is, and attnx cannot turn text into ids with it\n", oneLine(err.Error()))
-	return nil
+	return oneLine(err.Error()), nil
 }
 
 // encode turns a prompt into ids. Unknown words become the unknown token; a

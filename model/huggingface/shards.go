@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
 )
 
 // shard is an open file of weights.
@@ -31,27 +32,51 @@ func (d *folder) openShards() ([]shard, error) {
 	return nil, d.noWeights()
 }
 
-// Open opens the files of weights of a folder, whatever network they are of, and
-// says why Read would refuse them, if it would. The caller closes the files, also
-// after an error.
-func Open(path string) (files []*format.File, refused, err error) {
+// Opened is a folder of whatever network.
+type Opened struct {
+	Files   []*format.File    // of its weights
+	Model   *model.Checkpoint // without its weights; nil where Refused says why
+	Notes   []string          // as in a Report
+	Refused error             // why Read would refuse the folder
+}
+
+// Open opens the files of weights of a folder, whatever network they are of. The
+// caller closes them.
+func Open(path string) (*Opened, error) {
 	d, err := openFolder(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer d.close()
 	shards, err := d.openShards()
-	for _, s := range shards {
-		files = append(files, s.File)
-	}
 	if err != nil {
-		return files, nil, err
+		return nil, errors.Join(err, closeAll(shards))
 	}
-	c, untied, _, refused := d.about()
-	if refused == nil {
-		_, _, _, refused = d.plan(config{c.Config, untied}, shards)
+	o := &Opened{}
+	for _, s := range shards {
+		o.Files = append(o.Files, s.File)
 	}
-	return files, refused, nil
+	c, untied, notes, err := d.about()
+	if err != nil {
+		o.Refused = err
+		return o, nil
+	}
+	_, _, done, err := d.plan(config{c.Config, untied}, shards)
+	if err != nil {
+		o.Refused = err
+		return o, nil
+	}
+	o.Model, o.Notes = c, append(notes, done.Notes...)
+	return o, nil
+}
+
+// Close closes the files.
+func (o *Opened) Close() error {
+	var err error
+	for _, f := range o.Files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // HasWeights reports whether a folder has weights that Read looks at.
