@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -44,7 +46,12 @@ func asked(parent context.Context) (ctx context.Context, stop func()) {
 		time.Sleep(oneRequest)
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
-	return ctx, func() { cancel(); signal.Stop(came) }
+	return ctx, func() {
+		if ctx.Err() == nil { // a terminal's second SIGHUP must not kill what is about to end
+			signal.Stop(came)
+		}
+		cancel()
+	}
 }
 
 // surviveClosedOutput makes a write to a closed pipe an error of that write.
@@ -52,26 +59,79 @@ func asked(parent context.Context) (ctx context.Context, stop func()) {
 // error. The programs that attnx starts are not affected.
 func surviveClosedOutput() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// resultStream is standard output. It remembers the first error of a write, because
-// most of a command's writes are not checked one by one.
-type resultStream struct {
-	file *os.File
+// outputStream is standard output or standard error. It remembers the first error
+// of a write, because most of a command's writes are not checked one by one.
+//
+// Once the program is asked to stop, a write has the time of grace: a reader that
+// hangs, such as a pager nobody scrolls, must not keep a run from being saved and
+// the program from ending. Later writes then fail at once.
+type outputStream struct {
+	file  *os.File
+	asked <-chan struct{} // closed when the program is asked to stop
+	grace time.Duration
+
+	mu   sync.Mutex
+	hung bool
 	err  error
 }
 
-func (o *resultStream) Write(b []byte) (int, error) {
-	n, err := o.file.Write(b)
+// errHung says that a write was left behind because the program was asked to stop.
+var errHung = fmt.Errorf("nobody reads it: %w", context.Canceled)
+
+// stream returns w as a stream that is left behind once asked is closed. What is not a
+// file never hangs.
+func stream(w io.Writer, asked <-chan struct{}) io.Writer {
+	if f, ok := w.(*os.File); ok {
+		return &outputStream{file: f, asked: asked, grace: grace}
+	}
+	return w
+}
+
+func (o *outputStream) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := o.write(b)
 	if o.err == nil {
 		o.err = err
 	}
 	return n, err
 }
 
+func (o *outputStream) write(b []byte) (n int, err error) {
+	if o.hung {
+		return 0, errHung
+	}
+	done := make(chan func() (int, error), 1)
+	go func(b []byte) {
+		n, err := o.file.Write(b)
+		done <- func() (int, error) { return n, err }
+	}(bytes.Clone(b)) // the caller's again, when the write is left behind
+	select {
+	case result := <-done:
+		return result()
+	case <-o.asked:
+	}
+	select {
+	case result := <-done:
+		return result()
+	case <-time.After(o.grace):
+		o.hung = true
+		return 0, errHung
+	}
+}
+
+// first returns the first error of a write.
+func (o *outputStream) first() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
 // lost returns why a result did not reach standard output, nil if it did. A
 // reader that has closed the pipe has had enough: that is no error.
 func lost(w io.Writer) error {
-	if o, ok := w.(*resultStream); ok && !errors.Is(o.err, syscall.EPIPE) {
-		return o.err
+	if o, ok := w.(*outputStream); ok && !errors.Is(o.first(), syscall.EPIPE) {
+		return o.first()
 	}
 	return nil
 }
@@ -79,8 +139,8 @@ func lost(w io.Writer) error {
 // unread reports whether err says that the reader of standard output has closed
 // it.
 func unread(w io.Writer, err error) bool {
-	o, ok := w.(*resultStream)
-	return ok && errors.Is(o.err, syscall.EPIPE) && errors.Is(err, syscall.EPIPE)
+	o, ok := w.(*outputStream)
+	return ok && errors.Is(o.first(), syscall.EPIPE) && errors.Is(err, syscall.EPIPE)
 }
 
 // ending says whether a command has something to save before the program may

@@ -264,3 +264,61 @@ func TestStoppedWhileWaiting(t *testing.T) {
 		})
 	}
 }
+
+// fullPipe returns the end of a pipe that takes not one byte more, and that nobody
+// reads.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	for size := 1 << 16; size > 0; size /= 2 { // a pipe may refuse what does not fit whole
+		if err := w.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, size)); err == nil {
+			size *= 2
+		}
+	}
+	if err := w.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// A reader that hangs, such as a pager nobody scrolls, keeps no run from ending
+// when it is asked to.
+func TestStoppedWhileNobodyReads(t *testing.T) {
+	cmd, run := endless(t)
+	cmd.Stderr = fullPipe(t)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() }) // where it hangs after all
+	waitForSteps(t, filepath.Join(run, metricsFile), 0)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	// A terminal that closes sends SIGHUP more than once, and never kills.
+	err := waitOr(ended, func() { _ = cmd.Process.Signal(syscall.SIGHUP) })
+	if code := exitCode(t, err); code != exitStopped {
+		t.Errorf("exit code %d, want %d", code, exitStopped)
+	}
+}
+
+// A write that hangs is left behind once the program is asked to stop, and those
+// after it are not begun.
+func TestStreamLeftBehind(t *testing.T) {
+	asked := make(chan struct{})
+	o := &outputStream{file: fullPipe(t), asked: asked, grace: time.Millisecond}
+	close(asked)
+	for range 2 {
+		if n, err := o.Write([]byte("x")); n != 0 || !errors.Is(err, context.Canceled) {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	}
+	if err := lost(o); !errors.Is(err, context.Canceled) {
+		t.Errorf("what is lost: %v", err)
+	}
+}

@@ -19,7 +19,7 @@ import (
 
 func main() {
 	surviveClosedOutput()
-	os.Exit(run(os.Args[1:], os.Stdin, &resultStream{file: os.Stdout}, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // The exit codes, the same for every command.
@@ -43,6 +43,7 @@ var (
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := asked(context.Background())
 	defer stop()
+	stdout, stderr = stream(stdout, ctx.Done()), stream(stderr, ctx.Done())
 
 	s := newStreams(stdin, stdout, stderr)
 	root := command(s)

@@ -84,7 +84,7 @@ func terminalOf(w io.Writer) *os.File {
 		if w.open() {
 			return terminalOf(w.Writer)
 		}
-	case *resultStream:
+	case *outputStream:
 		return terminalOf(w.file)
 	case *os.File:
 		if term.IsTerminal(int(w.Fd())) {
