@@ -141,7 +141,7 @@ func checkpointsOf(args []string, last int) ([]string, error) {
 			return nil, err
 		}
 		if len(saved) == 0 {
-			return nil, fmt.Errorf("%s: the folder holds no checkpoint", arg)
+			return nil, noCheckpoint(arg)
 		}
 		if runs++; last > 0 && last < len(saved) {
 			saved = slices.Delete(saved, 0, len(saved)-last)

@@ -74,7 +74,7 @@ func listKept(run string) ([]kept, error) {
 		return nil, err
 	}
 	if len(saved)+len(aside) == 0 {
-		return nil, fmt.Errorf("%s: the folder holds no checkpoint", run)
+		return nil, noCheckpoint(run)
 	}
 	var rows []kept
 	for _, c := range saved {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,10 +78,22 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // explain is the one line that a user reads of an error.
 func explain(err error) string {
 	text := oneLine(err.Error())
-	if path := new(fs.PathError); errors.As(err, &path) && errors.Is(path, fs.ErrNotExist) {
-		return strings.Replace(text, oneLine(path.Error()), path.Path+": there is no such file: check the path", 1)
+	path := new(fs.PathError)
+	if !errors.As(err, &path) {
+		return text
 	}
-	return text
+	reason := ""
+	switch cause := path.Err; {
+	case errors.Is(cause, fs.ErrNotExist):
+		reason = "there is no such file: check the path"
+	case errors.Is(cause, fs.ErrPermission):
+		reason = "permission denied: check its permissions and those of its folder"
+	case errors.Is(cause, syscall.ENOTDIR), errors.Is(cause, syscall.ELOOP), errors.Is(cause, syscall.ENAMETOOLONG):
+		reason = cause.Error() + ": check the path"
+	default:
+		return text
+	}
+	return strings.Replace(text, oneLine(path.Error()), oneLine(path.Path)+": "+reason, 1)
 }
 
 // oneLine keeps foreign line breaks, commands for the terminal and megabytes out

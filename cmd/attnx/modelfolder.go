@@ -59,13 +59,22 @@ func readFolder(path string, s streams) (*model.Checkpoint, format.Rounding, err
 	return c, report.Rounding, err
 }
 
-// explained returns a better reason for a folder that holds no checkpoint, if
-// it looks like one of Hugging Face's.
+// explained returns a better reason for a folder that holds no checkpoint: what it
+// is instead, or what is to be named.
 func explained(folder string, err error) error {
-	if !errors.Is(err, store.ErrNone) {
+	switch {
+	case !errors.Is(err, store.ErrNone):
 		return err
+	case huggingface.IsFolder(folder):
+		k := kinds[modelFolder]
+		return fmt.Errorf("%s: it is %s, not a run's folder: %s", folder, k.what, k.instead)
 	}
-	return cmp.Or(huggingface.Explain(folder), err)
+	return cmp.Or(huggingface.Explain(folder), fmt.Errorf("%w: name the folder of a run or of a model", err))
+}
+
+// noCheckpoint is the error for a folder in which nothing was saved.
+func noCheckpoint(folder string) error {
+	return explained(folder, fmt.Errorf("%s: %w", folder, store.ErrNone))
 }
 
 // verifyFolder compares the weights of a folder that export wrote with what its

@@ -229,7 +229,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if saved, aside, err := store.List(f.resume, model.CheckSeal); err != nil {
 		return fmt.Errorf("--resume: %w", err)
 	} else if len(saved)+len(aside) == 0 {
-		return fmt.Errorf("--resume %s: the folder holds no checkpoint to continue from", f.resume)
+		return fmt.Errorf("--resume %w", noCheckpoint(f.resume))
 	}
 	place, err := claim(runOutput, f.resume)
 	if err != nil {
@@ -246,7 +246,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	}
 	path, ok := run.Latest()
 	if !ok {
-		return fmt.Errorf("--resume %s: the folder holds no checkpoint to continue from", f.resume)
+		return fmt.Errorf("--resume %w", noCheckpoint(f.resume))
 	}
 	c, err := model.Load(path)
 	if err != nil {

@@ -132,7 +132,7 @@ func (t Target) real() (string, error) {
 			return "", fmt.Errorf("%s: the folder %s does not exist: create it first", t.Path, at)
 		}
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", t.Path, cause(err))
+			return "", fmt.Errorf("%s: %w: choose another place", t.Path, cause(err))
 		}
 		if !isDir(real) {
 			return "", fmt.Errorf("%s: %s is not a folder: choose another place", t.Path, at)

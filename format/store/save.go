@@ -76,7 +76,7 @@ func replaceable(d files, path string) (fs.FileMode, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
 	case err != nil:
-		return 0, fmt.Errorf("%s: %w", path, cause(err))
+		return 0, fmt.Errorf("%s: %w: choose another name", path, cause(err))
 	case info.IsDir():
 		return 0, fmt.Errorf("%s: it is a folder: name a file in it", path)
 	case info.Mode()&fs.ModeSymlink != 0:

@@ -77,7 +77,7 @@ func vacant(path string) (empty fs.FileInfo, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", path, cause(err))
+		return nil, fmt.Errorf("%s: %w: choose another name", path, cause(err))
 	case info.Mode()&fs.ModeSymlink != 0:
 		return nil, fmt.Errorf("%s: it is a symbolic link, which is not followed: name the folder itself", path)
 	case !info.IsDir():
