@@ -192,7 +192,7 @@ func mayReplace(what output, path string) error {
 			return nil
 		}
 		if len(dataOf(path)) > 0 {
-			return fmt.Errorf("%s: it already exists, and its weights lie in another file: choose another name, or remove both", path)
+			return fmt.Errorf("%s: it already exists, and its weights are in another file: choose another name, or remove both", path)
 		}
 	case checkpointOutput:
 		f, err := format.Open(path)

@@ -21,7 +21,7 @@ func generateCommand(s streams) *cobra.Command {
 		Use:   "generate CHECKPOINT|ONNX|FOLDER --prompt TEXT",
 		Short: "Continue a text",
 		Long: `Continue a text. What the model writes goes to standard output as it comes, on
-a terminal behind the prompt; everything else goes to standard error. Without
+a terminal after the prompt; everything else goes to standard error. Without
 --temperature the likeliest token is taken every time. A checkpoint, a file of
 the profile cache and a folder with one run each token alone, with the keys and
 values of the text so far kept where the model runs; other files run the whole

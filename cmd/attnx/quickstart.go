@@ -202,13 +202,13 @@ func makeFresh(folder string) (*store.Claim, error) {
 }
 
 // fetchRuntime brings ONNX Runtime where it is not there. It returns why it
-// could not: the quickstart goes on without.
+// could not: the quickstart continues without.
 func fetchRuntime(ctx context.Context, s streams) error {
 	_, err := installWithProgress(s, func(progress func(done, total int64)) (ort.Library, error) {
 		return ort.FindOrInstall(ctx, "", progress)
 	})
 	if err != nil {
-		fmt.Fprintf(s.note, "going on without ONNX Runtime: %s\n", oneLine(err.Error()))
+		fmt.Fprintf(s.note, "continuing without ONNX Runtime: %s\n", oneLine(err.Error()))
 	}
 	return err
 }

@@ -55,22 +55,22 @@ func findData(ctx context.Context, s streams, f trainFlags, hash string) (*train
 	}
 	from, err := readSource(filepath.Join(f.resume, sourceFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("--data is missing: %s has no %s that says where its text lies (it came through a pipe, or an older attnx wrote the run): give the same text again", f.resume, sourceFile)
+		return nil, fmt.Errorf("--data is missing: %s has no %s that says where its text is (it came through a pipe, or an older attnx wrote the run): give the same text again", f.resume, sourceFile)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: name with --data where the text lies", err)
+		return nil, fmt.Errorf("%w: give the text that the run began with as --data", err)
 	}
 	text, err := from.Read(ctx, f.resume)
 	if err == nil && text.SHA256 != hash {
 		err = &train.MovedError{Paths: from.Paths, Reason: "its bytes have changed"}
 	}
 	if moved := new(train.MovedError); errors.As(err, &moved) {
-		return nil, fmt.Errorf("--resume %s: %w: name with --data where the text it began with is now", f.resume, err)
+		return nil, fmt.Errorf("--resume %s: %w: give the text that the run began with as --data", f.resume, err)
 	}
 	return text, err
 }
 
-// readSource reads the file that says where a run's text lies.
+// readSource reads the file that says where a run's text is.
 func readSource(path string) (*train.Source, error) {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -246,7 +246,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	}
 	path, ok := run.Latest()
 	if !ok {
-		return fmt.Errorf("--resume %w", noCheckpoint(f.resume))
+		return fmt.Errorf("--resume %s: none of its checkpoints is whole: begin a new run with --out", f.resume)
 	}
 	c, err := model.Load(path)
 	if err != nil {

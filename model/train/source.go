@@ -48,11 +48,11 @@ const MaxSource = 1 << 20
 // make.
 func ParseSource(text []byte) (*Source, error) {
 	if len(text) > MaxSource {
-		return nil, fmt.Errorf("train: where a text lies takes %d bytes, at most %d", len(text), MaxSource)
+		return nil, fmt.Errorf("train: the place of a text takes %d bytes, at most %d", len(text), MaxSource)
 	}
 	s := &Source{}
 	if err := json.Unmarshal(text, s); err != nil {
-		return nil, fmt.Errorf("train: where the text lies: %w", err)
+		return nil, fmt.Errorf("train: the place of the text: %w", err)
 	}
 	return s, s.check()
 }
@@ -125,7 +125,7 @@ type MovedError struct {
 }
 
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("the text is no longer as it was at %s: %s", strings.Join(e.Paths, ", "), e.Reason)
+	return fmt.Sprintf("the text at %s has moved or changed: %s", strings.Join(e.Paths, ", "), e.Reason)
 }
 
 // reason says on one line why a text could not be read.
@@ -139,15 +139,15 @@ func reason(err error) string {
 // check refuses a source that ReadText does not make.
 func (s *Source) check() error {
 	if len(s.Paths) == 0 || s.Files < 1 || s.Bytes < 1 {
-		return fmt.Errorf("train: the text lies in %d places, %d files of %d bytes: there must be at least one of each", len(s.Paths), s.Files, s.Bytes)
+		return fmt.Errorf("train: the text has %d paths, %d files and %d bytes: each must be 1 or more", len(s.Paths), s.Files, s.Bytes)
 	}
 	for _, p := range s.Paths {
 		if !filepath.IsAbs(p) || !plain(p) {
-			return fmt.Errorf("train: the text lies at %.100q, which is not an absolute path", p)
+			return fmt.Errorf("train: %.100q, a path of the text, is not absolute", p)
 		}
 	}
 	if _, err := filepath.Match(s.Glob, ""); err != nil || !plain(s.Glob) {
-		return fmt.Errorf("train: the text lies in files that match %.100q, which is not a pattern", s.Glob)
+		return fmt.Errorf("train: %.100q, which names the files of the text, is not a pattern", s.Glob)
 	}
 	return nil
 }
