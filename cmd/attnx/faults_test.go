@@ -242,3 +242,40 @@ func TestExactGelu(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignOperators puts an operator of another domain in the place of each
+// node, under the same names. What it computes is not known: it is counted as
+// not compared, and fails where the file is not run.
+func TestForeignOperators(t *testing.T) {
+	c := faultModel(t, model.GPT2)
+	for name, f := range faultForms {
+		m, data, err := encodedModel(c, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := export.Describe(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(m.Graph.Nodes); i += fixtures.Stride(5) {
+			altered, err := onnx.Decode(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := altered.Graph.Nodes[i]
+			if n.Op == "Identity" {
+				continue
+			}
+			n.Op, n.Domain = "Foreign", "other"
+			altered.Opsets = append(altered.Opsets, onnx.Opset{Domain: "other", Version: 1})
+			checks, _, err := compareFile(c, "altered.onnx", altered, info)
+			if err != nil {
+				t.Fatal(err)
+			}
+			nodes := checks[slices.IndexFunc(checks, func(c runtime.Check) bool { return c.Part == "nodes" })]
+			if nodes.Compared == nodes.Total || nodes.Reason == "" || f.Quantize != "" && nodes.Status != runtime.StatusFail {
+				t.Errorf("%s: %s: %+v", name, n.Outputs[0], nodes)
+			}
+		}
+	}
+}

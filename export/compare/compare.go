@@ -91,6 +91,7 @@ func models(file, want *onnx.Model, o Options, anyCasts bool) (Result, error) {
 	c := &comparison{
 		Options: o, anyCasts: anyCasts, numbers: map[string]int{}, file: newSide(file), want: newSide(want), settled: map[string]int{},
 		pairs: map[[2]string]bool{}, done: map[string]bool{}, loose: map[string]bool{}, paired: map[string]bool{}, judged: map[*onnx.Node]bool{},
+		left: map[*onnx.Node]bool{},
 	}
 	if err := c.constants(); err != nil {
 		return Result{}, err
@@ -135,6 +136,7 @@ type comparison struct {
 	loose      map[string]bool    // and those of them that another tool rounded by its own rule
 	paired     map[string]bool    // values of export whose node was compared
 	judged     map[*onnx.Node]bool
+	left       map[*onnx.Node]bool // nodes of export in whose place the file has others that mean the same, or may
 	tensors    []Departure
 	nodes      []Departure
 }
@@ -249,7 +251,7 @@ func (c *comparison) result() Result {
 	r.Initializers.Compared = r.Initializers.Total - len(r.Initializers.Left)
 	r.Nodes.Total = len(c.want.Graph.Nodes)
 	for _, n := range c.want.Graph.Nodes {
-		same := slices.ContainsFunc(n.Outputs, func(out string) bool { return c.paired[out] || c.file.known[c.want.numbers[out]] })
+		same := slices.ContainsFunc(n.Outputs, func(out string) bool { return c.paired[out] || c.file.known[c.want.numbers[out]] && !c.left[n] })
 		if !same && !c.transparent(c.want, n) {
 			r.Nodes.Left = append(r.Nodes.Left, n.Outputs[0])
 		}

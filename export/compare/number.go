@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // numberOf returns the number of what a text describes in full.
@@ -113,7 +115,7 @@ func value(a onnx.Attribute) string {
 	case onnx.AttrInt:
 		return fmt.Sprint(a.Int)
 	case onnx.AttrString:
-		return fmt.Sprintf("%.80q", a.String)
+		return strconv.Quote(string(a.String))
 	case onnx.AttrInts:
 		return fmt.Sprint(a.Ints)
 	case onnx.AttrFloats:
@@ -123,7 +125,7 @@ func value(a onnx.Attribute) string {
 		}
 		return fmt.Sprint(all)
 	case onnx.AttrStrings:
-		return fmt.Sprintf("%.80q", a.Strings)
+		return fmt.Sprintf("%x", a.Strings)
 	case onnx.AttrTensor:
 		return fmt.Sprintf("%d %v %x", a.Tensor.DataType, a.Tensor.Dims, a.Tensor.Raw)
 	}
@@ -146,16 +148,15 @@ func (c *comparison) attributesDiffer(f, w *onnx.Node) string {
 		return ""
 	}
 	only := func(a, b []string) string {
-		var out []string
-		for _, x := range a {
-			if !slices.Contains(b, x) {
-				out = append(out, x)
-			}
-		}
-		if len(out) == 0 {
-			return "leaves it out"
-		}
-		return strings.Join(out, ", ")
+		out := slices.DeleteFunc(slices.Clone(a), func(x string) bool { return slices.Contains(b, x) })
+		return quote.Line(strings.Join(out, ", "), 200)
 	}
-	return fmt.Sprintf("has the attribute %s, export writes %s", only(have, want), only(want, have))
+	switch have, want := only(have, want), only(want, have); {
+	case want == "":
+		return fmt.Sprintf("has the attribute %s, export writes none", have)
+	case have == "":
+		return fmt.Sprintf("lacks the attribute %s, which export writes", want)
+	default:
+		return fmt.Sprintf("has the attribute %s, export writes %s", have, want)
+	}
 }

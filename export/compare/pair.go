@@ -152,7 +152,9 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 	fn, wn := c.file.makers[f], c.want.makers[w]
 	switch {
 	case len(want) > 0 && (foreign || onlyMoves && len(have) > 0 || absorbs(reader, want)):
-		return // left uncompared
+		for _, n := range want {
+			c.left[n] = true
+		}
 	case len(have) == 0:
 		c.departNode(reading(reader, w), reading(reader, w), "reads %s in the place of %s", c.called(f), w)
 	case wn == nil:
