@@ -33,6 +33,31 @@ func TestHugeGraph(t *testing.T) {
 	}
 }
 
+// An attribute is named where either has it.
+func TestAttributes(t *testing.T) {
+	axis := func(axis ...int64) *onnx.Model {
+		m := chain("Softmax", 1)
+		for _, a := range axis {
+			m.Graph.Nodes[0].Attributes = append(m.Graph.Nodes[0].Attributes, onnx.IntAttr("axis", a))
+		}
+		return m
+	}
+	for _, c := range []struct {
+		file, want *onnx.Model
+		found      string
+	}{
+		{axis(-1), axis(), "[]"},
+		{axis(2), axis(1), "[y (Softmax) has the attribute axis 2, export writes axis 1]"},
+		{axis(2), axis(), "[y (Softmax) has the attribute axis 2, export writes none]"},
+		{axis(), axis(2), "[y (Softmax) lacks the attribute axis 2, which export writes]"},
+	} {
+		r, err := Models(c.file, c.want, Options{})
+		if found := fmt.Sprint(r.Nodes.Departures); err != nil || found != c.found {
+			t.Errorf("%s, want %s: %v", found, c.found, err)
+		}
+	}
+}
+
 // Weights that an optimizer has transposed are the weights.
 func TestFoldedTranspose(t *testing.T) {
 	want := chain("Transpose", 1)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -37,38 +38,63 @@ func JSON(have, want []byte, f Fields) []Departure {
 	if bytes.Equal(have, want) {
 		return nil
 	}
-	w, err := parse(want)
-	if err != nil { // what is no JSON is compared as bytes
-		return []Departure{{Place: "the document", Text: "is another than export writes"}}
+	whole := func(text string) []Departure { return []Departure{{Place: "the document", Text: text}} }
+	written, err := tokens(want, math.MaxInt)
+	if err != nil { // what is not JSON is compared as bytes
+		return whole("is another than export writes")
 	}
-	h, err := parse(have)
+	most := more*written + someTokens
+	found, err := tokens(have, most)
+	if err == nil && found > most {
+		return whole(fmt.Sprintf("has more than %d names and values, export writes %d", most, written))
+	}
 	if err != nil {
-		return []Departure{{Place: "the document", Text: "is not valid JSON: " + strings.TrimPrefix(err.Error(), "jsontext: ")}}
+		return whole("is not valid JSON: " + strings.TrimPrefix(err.Error(), "jsontext: "))
 	}
 	d := documents{Fields: f}
-	d.compare("", h, w)
+	d.compare("", parse(have), parse(want))
 	return d.found
 }
 
-// parse reads a document. Two fields of one name, of which readers take
-// different ones, are an error.
-func parse(text []byte) (v any, err error) {
+// A document may have as many times the names and values that export writes, and
+// some more: others write a merge of a tokenizer, which is one text, as two in a
+// list, and add fields of their own. Each takes some 60 bytes.
+const more, someTokens = 5, 10_000
+
+// tokens counts the names, values and brackets of a document. It stops behind
+// the most. Two fields of one name, of which readers take different ones, are an
+// error.
+func tokens(text []byte, most int) (n int, err error) {
 	if len(bytes.TrimSpace(text)) == 0 {
-		return nil, errors.New("it is empty")
+		return 0, errors.New("it is empty")
 	}
-	strict := jsontext.NewDecoder(bytes.NewReader(text))
-	if _, err = strict.ReadValue(); err == nil {
-		if _, more := strict.ReadToken(); more != io.EOF {
-			err = errors.New("something follows the document")
+	d := jsontext.NewDecoder(bytes.NewReader(text))
+	for n <= most {
+		_, err := d.ReadToken()
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		if n++; d.StackDepth() == 0 {
+			if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+				return n, errors.New("something follows the document")
+			}
+			return n, nil
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
+	return n, nil
+}
+
+// parse reads a document that tokens accepts.
+func parse(text []byte) (v any) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	err = d.Decode(&v)
-	return v, err
+	if d.Decode(&v) != nil {
+		return nil
+	}
+	return v
 }
 
 // documents is a comparison of two documents under way.
@@ -175,7 +201,7 @@ func shown(v any) string {
 	if err != nil {
 		return "?"
 	}
-	if r := []rune(string(text)); len(r) > 60 {
+	if r := []rune(string(text[:min(len(text), 300)])); len(r) > 60 {
 		return string(r[:57]) + "..."
 	}
 	return string(text)

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -41,6 +42,31 @@ func TestJSON(t *testing.T) {
 	if d := JSON([]byte(strings.ReplaceAll(many, "1", "2")), []byte(many), Fields{}); len(d) != maxDepartures {
 		t.Errorf("%d departures are listed", len(d))
 	}
+}
+
+// TestHugeJSON compares documents of megabytes, of which little is kept.
+func TestHugeJSON(t *testing.T) {
+	for _, c := range []struct{ have, found string }{
+		{"[" + strings.Repeat("1,", 2<<20) + "1]", "[the document has more than 10015 names and values, export writes 3]"},
+		{strings.Repeat(`{"a":`, 1000) + "1" + strings.Repeat("}", 1000), "[the document is {"},
+		{strings.Repeat("[", 2<<20), "[the document is not valid JSON: exceeded max depth"},
+		{`["` + strings.Repeat("x", 4<<20) + `"]`, `[[0] is "xxxxxx`},
+	} {
+		before := allocated()
+		found := fmt.Sprint(JSON([]byte(c.have), []byte("[1]"), Fields{}))
+		if took := allocated() - before; took > 64<<20 {
+			t.Errorf("%.20s...: %d bytes were allocated", c.have, took)
+		}
+		if !strings.HasPrefix(found, c.found) {
+			t.Errorf("%.20s...: %.200s, want %s", c.have, found, c.found)
+		}
+	}
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 func TestMetadata(t *testing.T) {
