@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	"internal/leak":     {},
 	"internal/quote":    {},
 	"export/onnx":       {},
-	"export/compare":    {"export/onnx", "format"},
+	"export/compare":    {"export/onnx", "format", "internal/quote"},
 	"export/placement":  {"export/onnx", "internal/quote"},
 	"export":            {"export/onnx", "format", "format/store", "model/graph"},
 	"runtime":           {"format", "internal/quote"},
