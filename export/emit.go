@@ -108,16 +108,16 @@ func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*o
 			return nil, err
 		}
 	}
-	for _, v := range e.graph.Values {
-		if e.fused != nil && e.fused.write(e, v) {
+	for _, n := range e.graph.Nodes {
+		if e.fused != nil && e.fused.write(e, n) {
 			continue
 		}
-		if err := e.value(v); err != nil {
-			return nil, fmt.Errorf("export: %s %.80q: %w", v.Op, v.Name, err)
+		if err := e.write(n); err != nil {
+			return nil, fmt.Errorf("export: %s %.80q: %w", n.Op.Name(), n.Name(), err)
 		}
 	}
 	for _, o := range e.graph.Outputs {
-		if o.Name != o.Value.Name || o.Value.Op.Leaf() {
+		if o.Name != o.Value.Name || o.Value.Leaf() {
 			e.node("Identity", o.Name, []string{o.Value.Name})
 		}
 		i, err := e.declared(o.Name, o.Value)
@@ -161,6 +161,19 @@ func (e *emitter) initializer(name string, t format.Tensor) error {
 // node adds a node of one output, named after it.
 func (e *emitter) node(op, output string, inputs []string, attrs ...onnx.Attribute) {
 	e.out.Nodes = append(e.out.Nodes, &onnx.Node{Op: op, Name: output, Inputs: inputs, Outputs: []string{output}, Attributes: attrs})
+}
+
+// nodeOf adds a node with the results of n.
+func (e *emitter) nodeOf(n *graph.Node, inputs []string, attrs ...onnx.Attribute) {
+	e.out.Nodes = append(e.out.Nodes, &onnx.Node{Op: n.Op.Name(), Name: n.Name(), Inputs: inputs, Outputs: names(n.Results), Attributes: attrs})
+}
+
+func names(values []*graph.Value) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = v.Name
+	}
+	return out
 }
 
 // integers returns the name of an int64 list, stored once.

@@ -9,14 +9,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // Options says how to write a file.
@@ -177,7 +176,7 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, N
 	switch o.Profile {
 	case Flat:
 		length := o.Length
-		most := longest(g)
+		most := g.Context
 		if length == 0 {
 			length = most
 		}
@@ -201,8 +200,7 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, N
 	}
 	if o.Fuse {
 		metadata[MetaCache] = CacheShared
-		e.graph = g
-		if e.fused, err = fuse(g); err != nil {
+		if e.graph, e.fused, err = fuse(g); err != nil {
 			return nil, Numbers{}, err
 		}
 	}
@@ -223,41 +221,29 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, N
 // checkWeights reports the first difference between the weights and the
 // parameters of g.
 func checkWeights(g *graph.Graph, weights []format.Tensor) error {
-	if len(weights) != len(g.Params) {
-		return fmt.Errorf("export: %d weights for %d parameters", len(weights), len(g.Params))
-	}
-	for i, p := range g.Params {
-		t := weights[i]
-		if t.Name != p.Name || t.DType != p.DType || !p.Shape.Equal(graph.Numbers(t.Shape...)) {
-			return fmt.Errorf("export: weight %.80q %s%v where the graph has %.80q %s%s", t.Name, t.DType, t.Shape, p.Name, p.DType, p.Shape)
-		}
+	infos := make([]format.TensorInfo, len(weights))
+	for i, t := range weights {
 		if err := t.Check(); err != nil {
 			return fmt.Errorf("export: %w", err)
+		}
+		infos[i] = t.Info()
+	}
+	if err := g.CheckParams(infos); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	for i, p := range g.Params {
+		if weights[i].DType != p.DType {
+			return fmt.Errorf("export: weight %.80q is %s, the graph has %s", p.Name, weights[i].DType, p.DType)
 		}
 	}
 	return nil
 }
 
 // hasPast reports whether g takes the keys and values of tokens before its own.
-func hasPast(g *graph.Graph) bool {
-	return slices.ContainsFunc(g.Inputs, func(v *graph.Value) bool { return strings.HasPrefix(v.Name, "past_key_values.") })
-}
+func hasPast(g *graph.Graph) bool { return g.Input(role.Layered(role.PastKey, 0)) != nil }
 
-// longest returns the longest sequence that g can run: the smallest axis that
-// it cuts to an open length, 0 if there is none.
-func longest(g *graph.Graph) int {
-	n := 0
-	for _, v := range g.Values {
-		if v.Op != graph.Slice {
-			continue
-		}
-		size, fixed := v.Args[0].Shape[v.Attr.Axis].Number()
-		if _, closed := v.Attr.Limit.Number(); fixed && !closed && (n == 0 || size < n) {
-			n = size
-		}
-	}
-	return n
-}
+// maxLength bounds the length that a file says it has, in tokens.
+const maxLength = 1 << 20
 
 // Info is what the metadata of a file of ours say.
 type Info struct {
@@ -265,9 +251,6 @@ type Info struct {
 	Profile     Profile
 	Length      int // flat: tokens in the sequence
 }
-
-// maxLength bounds the length that a file says it has, in tokens.
-const maxLength = 1 << 20
 
 // Describe reads the metadata of a file that File wrote.
 func Describe(m *onnx.Model) (Info, error) {
@@ -281,7 +264,7 @@ func Describe(m *onnx.Model) (Info, error) {
 	}
 	if i.Profile == Flat {
 		if i.Length, err = strconv.Atoi(m.Metadata[MetaLength]); err != nil || i.Length < 1 || i.Length > maxLength {
-			return i, fmt.Errorf("metadata %s is %.80q, expects a length from 1 to %d", MetaLength, m.Metadata[MetaLength], maxLength)
+			return i, fmt.Errorf("metadata %s is %.80q, wants a length", MetaLength, m.Metadata[MetaLength])
 		}
 	}
 	return i, nil

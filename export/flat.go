@@ -2,9 +2,11 @@ package export
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // OneHotInput is the input of a flat graph: float32 (T,V), a 1 in each row in
@@ -19,7 +21,7 @@ const OneHotInput = "one_hot"
 // (input OneHotInput (T,V), output logits (T,V)) with weights of its own, so
 // that the oracle can show it equal to g.
 func flatten(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph, []format.Tensor, error) {
-	bound, err := graph.Apply(g, graph.Bind(map[string]int{"B": 1, "T": length}), graph.Decompose())
+	bound, err := graph.Apply(g, graph.SliceRanges, graph.Bind(oneSequence(g, length)), graph.DecomposeAll, graph.Precompute(flatLimit))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -33,14 +35,14 @@ func flatten(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph,
 	for _, t := range weights {
 		f.given[t.Name] = t
 	}
-	for _, v := range bound.Values {
+	for v := range bound.Values() {
 		m, err := f.value(v)
 		if err != nil {
-			return nil, nil, fmt.Errorf("export: flat: %s (%s): %w", v.Name, v.Op, err)
+			return nil, nil, fmt.Errorf("export: flat: %s (%s): %w", v.Name, v.Op().Name(), err)
 		}
 		f.flat[v] = m
 		if f.err != nil {
-			return nil, nil, fmt.Errorf("export: flat: %s (%s): %w", v.Name, v.Op, f.err)
+			return nil, nil, fmt.Errorf("export: flat: %s (%s): %w", v.Name, v.Op().Name(), f.err)
 		}
 	}
 	for _, o := range bound.Outputs {
@@ -62,6 +64,21 @@ func flatten(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph,
 		out[i] = made[p.Name]
 	}
 	return flat, out, nil
+}
+
+// flatLimit is the most elements of a constant that a flat graph computes ahead:
+// the causal mask of 8,192 tokens.
+const flatLimit = 1 << 26
+
+// oneSequence gives the named dimensions of the tokens, (B,T), their sizes.
+func oneSequence(g *graph.Graph, length int) map[string]int {
+	sizes := map[string]int{}
+	if tokens := g.Input(role.Of(role.Tokens)); tokens != nil && len(tokens.Shape) == 2 {
+		for i, n := range []int{1, length} {
+			sizes[tokens.Shape[i].String()] = n
+		}
+	}
+	return sizes
 }
 
 type flattener struct {
@@ -100,44 +117,44 @@ func (f *flattener) single(v *graph.Value) matrices {
 // value returns what stands for v. Shapes in comments are those of the bound
 // graph with B = 1, then those of the flat one.
 func (f *flattener) value(v *graph.Value) (matrices, error) {
-	arg := func(i int) matrices { return f.flat[v.Args[i]] }
-	switch v.Op {
+	arg := func(i int) matrices { return f.flat[v.Args()[i]] }
+	switch op := v.Op().(type) {
 	case graph.Input, graph.Param:
 		return matrices{}, nil // made where it is used: its form depends on the use
 	case graph.Const:
-		return f.constant(v)
+		return f.constant(v, op.Value)
 	case graph.Gather: // table (V,C), ids (1,T) → one-hot (T,V) × (V,C)
 		return f.gather(v)
 	case graph.Slice: // first rows of a parameter (N,C) → the parameter cut (T,C)
-		return f.firstRows(v)
+		return f.firstRows(v, op)
 	case graph.MatMul:
 		return f.matMul(v)
-	case graph.Add, graph.Sub, graph.Mul, graph.Div:
-		return f.arithmetic(v)
-	case graph.Sqrt, graph.Tanh, graph.Relu, graph.Identity, graph.Exp:
+	case graph.Binary:
+		return f.arithmetic(v, op)
+	case graph.Unary:
 		x := arg(0)
-		if x.cols == nil {
+		if x.cols == nil || !slices.Contains([]graph.Unary{graph.Sqrt, graph.Tanh, graph.Relu, graph.Identity, graph.Exp}, op) {
 			return matrices{}, errForm
 		}
-		return f.single(f.named(v, f.unary(v.Op, x.whole()))), nil
+		return f.single(f.named(v, f.b.Apply(op, 1, x.whole())[0])), nil
 	case graph.Softmax: // (1,H,T,S) over S → H × (T,S) over columns
 		x := arg(0)
 		if x.heads == nil {
 			return matrices{}, errForm
 		}
 		return f.eachHead(v, func(h int) *graph.Value { return f.b.Softmax(x.heads[h], 1) }), nil
-	case graph.ReduceMean: // (1,T,C) to (1,T,1) → × (C,1) of 1/C
-		return f.mean(v)
+	case graph.Reduce: // (1,T,C) to (1,T,1) → × (C,1) of 1/C
+		return f.mean(v, op)
 	case graph.Split: // (1,T,3C) to (1,T,C) → the columns
 		x := arg(0)
-		if x.cols == nil || v.Attr.Axis != len(v.Shape)-1 {
+		if x.cols == nil || op.Axis != len(v.Shape)-1 {
 			return matrices{}, errForm
 		}
 		lo := 0
-		for _, n := range v.Attr.Sizes[:v.Attr.Result] {
+		for _, n := range op.Sizes[:v.Index] {
 			lo += n
 		}
-		n := v.Attr.Sizes[v.Attr.Result]
+		n := op.Sizes[v.Index]
 		return matrices{width: n, cols: func(a, b int) *graph.Value { return x.cols(lo+a, lo+b) }}, nil
 	case graph.Reshape: // (1,T,C) ↔ (1,T,H,D): the same matrix
 		if arg(0).heads != nil {
@@ -145,9 +162,14 @@ func (f *flattener) value(v *graph.Value) (matrices, error) {
 		}
 		return arg(0), nil
 	case graph.Transpose:
-		return f.transpose(v)
+		return f.transpose(v, op)
 	}
 	return matrices{}, fmt.Errorf("the flat profile has no form of this operator")
+}
+
+func isParam(v *graph.Value) bool {
+	_, ok := graph.Is[graph.Param](v)
+	return ok
 }
 
 // errForm says that an operator is used in a form that no network of ours has.
@@ -166,24 +188,9 @@ func (f *flattener) eachHead(v *graph.Value, make func(h int) *graph.Value) matr
 	return m
 }
 
-func (f *flattener) unary(op graph.Op, x *graph.Value) *graph.Value {
-	switch op {
-	case graph.Sqrt:
-		return f.b.Sqrt(x)
-	case graph.Tanh:
-		return f.b.Tanh(x)
-	case graph.Relu:
-		return f.b.Relu(x)
-	case graph.Exp:
-		return f.b.Exp(x)
-	}
-	return f.b.Identity(x)
-}
-
 // constant stores a scalar as (1,1): a tensor without axes is not broadcast
 // everywhere.
-func (f *flattener) constant(v *graph.Value) (matrices, error) {
-	t := v.Attr.Value
+func (f *flattener) constant(v *graph.Value, t format.Tensor) (matrices, error) {
 	shape := t.Shape
 	switch len(shape) {
 	case 0:
@@ -196,21 +203,22 @@ func (f *flattener) constant(v *graph.Value) (matrices, error) {
 }
 
 // firstRows cuts a parameter to the rows that a sequence of this length uses.
-func (f *flattener) firstRows(v *graph.Value) (matrices, error) {
-	start, _ := v.Attr.Start.Number()
-	limit, _ := v.Attr.Limit.Number()
-	if v.Args[0].Op != graph.Param || v.Attr.Axis != 0 || start != 0 || len(v.Shape) != 2 {
+func (f *flattener) firstRows(v *graph.Value, op graph.Slice) (matrices, error) {
+	start, _ := op.Start.Number()
+	limit, _ := op.Limit.Number()
+	table := v.Args()[0]
+	if !isParam(table) || op.Axis != 0 || start != 0 || len(v.Shape) != 2 {
 		return matrices{}, errForm
 	}
-	t := f.given[v.Args[0].Name]
+	t := f.given[table.Name]
 	t.Data = t.Data[:len(t.Data)/t.Shape[0]*limit]
 	t.Shape = []int{limit, t.Shape[1]}
 	return f.single(f.param(t)), nil
 }
 
 func (f *flattener) gather(v *graph.Value) (matrices, error) {
-	table, ids := v.Args[0], v.Args[1]
-	if table.Op != graph.Param || ids.Op != graph.Input || len(table.Shape) != 2 {
+	table, ids := v.Args()[0], v.Args()[1]
+	if _, given := graph.Is[graph.Input](ids); !given || !isParam(table) || len(table.Shape) != 2 {
 		return matrices{}, errForm
 	}
 	hot := f.params[OneHotInput]
@@ -222,9 +230,9 @@ func (f *flattener) gather(v *graph.Value) (matrices, error) {
 }
 
 func (f *flattener) matMul(v *graph.Value) (matrices, error) {
-	x, w := v.Args[0], v.Args[1]
+	x, w := v.Args()[0], v.Args()[1]
 	switch {
-	case f.flat[x].cols != nil && w.Op == graph.Param: // (1,T,C) × (C,N) → only the columns asked for
+	case f.flat[x].cols != nil && isParam(w): // (1,T,C) × (C,N) → only the columns asked for
 		x := f.flat[x].whole()
 		t := f.given[w.Name]
 		return memoized(t.Shape[1], func(lo, hi int) *graph.Value {
@@ -253,16 +261,20 @@ func memoized(width int, make func(lo, hi int) *graph.Value) matrices {
 
 // arithmetic covers a + b and its kin: b a matrix, a parameter row, or a
 // scalar; a one matrix or one for each head.
-func (f *flattener) arithmetic(v *graph.Value) (matrices, error) {
-	op := map[graph.Op]func(a, b *graph.Value) *graph.Value{
+func (f *flattener) arithmetic(v *graph.Value, kind graph.Binary) (matrices, error) {
+	op, ok := map[graph.Binary]func(a, b *graph.Value) *graph.Value{
 		graph.Add: f.b.Add, graph.Sub: f.b.Sub, graph.Mul: f.b.Mul, graph.Div: f.b.Div,
-	}[v.Op]
-	x, y := f.flat[v.Args[0]], f.flat[v.Args[1]]
+	}[kind]
+	if !ok {
+		return matrices{}, errForm
+	}
+	right := v.Args()[1]
+	x, y := f.flat[v.Args()[0]], f.flat[right]
 	switch {
 	case x.heads != nil && y.cols != nil: // (1,H,T,S) and (T,S) or a scalar
 		return f.eachHead(v, func(h int) *graph.Value { return op(x.heads[h], y.whole()) }), nil
-	case x.cols != nil && v.Args[1].Op == graph.Param: // (1,T,C) and (C) → (T,C) and (1,C)
-		t := f.given[v.Args[1].Name]
+	case x.cols != nil && isParam(right): // (1,T,C) and (C) → (T,C) and (1,C)
+		t := f.given[right.Name]
 		if len(t.Shape) != 1 {
 			return matrices{}, errForm
 		}
@@ -285,9 +297,9 @@ func (f *flattener) arithmetic(v *graph.Value) (matrices, error) {
 }
 
 // mean multiplies by a column of 1/C: onnx-go has no ReduceMean.
-func (f *flattener) mean(v *graph.Value) (matrices, error) {
-	x := f.flat[v.Args[0]]
-	if x.cols == nil || len(v.Attr.Axes) != 1 || v.Attr.Axes[0] != len(v.Shape)-1 || !v.Attr.KeepDims {
+func (f *flattener) mean(v *graph.Value, op graph.Reduce) (matrices, error) {
+	x := f.flat[v.Args()[0]]
+	if x.cols == nil || op.Kind != graph.ReduceMean || len(op.Axes) != 1 || op.Axes[0] != len(v.Shape)-1 || !op.KeepDims {
 		return matrices{}, errForm
 	}
 	name := fmt.Sprintf("mean_%d", x.width)
@@ -303,11 +315,12 @@ func (f *flattener) mean(v *graph.Value) (matrices, error) {
 	return f.single(f.named(v, f.b.MatMul(x.whole(), ones))), nil
 }
 
-func (f *flattener) transpose(v *graph.Value) (matrices, error) {
-	x := f.flat[v.Args[0]]
-	switch perm := fmt.Sprint(v.Attr.Perm); {
-	case v.Args[0].Op == graph.Param && perm == "[1 0]": // a tied head
-		return f.single(f.named(v, f.b.Transpose(f.param(f.given[v.Args[0].Name]), 1, 0))), nil
+func (f *flattener) transpose(v *graph.Value, op graph.Transpose) (matrices, error) {
+	from := v.Args()[0]
+	x := f.flat[from]
+	switch perm := fmt.Sprint(op.Perm); {
+	case isParam(from) && perm == "[1 0]": // a tied head
+		return f.single(f.named(v, f.b.Transpose(f.param(f.given[from.Name]), 1, 0))), nil
 	case x.cols != nil && perm == "[0 2 1 3]": // (1,T,H,D) to (1,H,T,D) → the columns of each head
 		d, _ := v.Shape[3].Number()
 		return f.eachHead(v, func(h int) *graph.Value { return x.cols(h*d, (h+1)*d) }), nil

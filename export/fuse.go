@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // microsoft is the domain of ONNX Runtime's own operators.
@@ -23,8 +23,8 @@ const microsoft = onnx.Microsoft
 // GroupQueryAttention keeps a cache of fixed length in place: past and present
 // are one buffer (B,H,M,D), M being the context, and row b of attention_mask
 // (B,M') says by its sum how many tokens of sequence b there are with the new
-// ones. There is no left padding: the new tokens of a sequence stand right
-// behind its old ones. total_sequence_length is the constant M, so that no size
+// ones. There is no left padding: the new tokens of a sequence follow
+// its old ones. total_sequence_length is the constant M, so that no size
 // has to be computed on the CPU and the shapes of a decoding run never change.
 // It runs with batch 1 where there is more than one new token.
 type fusions struct {
@@ -34,16 +34,21 @@ type fusions struct {
 	context  int                               // M
 }
 
-// fuse finds what can be fused in g, whose composite operators are whole. A
-// graph in which some composite operator is left over is refused.
-func fuse(g *graph.Graph) (*fusions, error) {
-	f := &fusions{nodes: map[*graph.Value]func(*emitter){}, absorbed: map[*graph.Value]bool{}, needs: map[*graph.Value][]*graph.Value{}, context: longest(g)}
+// fuse finds what can be fused in g. It returns the graph to write, in which
+// the composite operators that can be fused are whole. A graph in which some
+// causal attention is left over is refused.
+func fuse(g *graph.Graph) (*graph.Graph, *fusions, error) {
+	g, err := graph.Apply(g, graph.SliceRanges, graph.Decompose(canFuse), graph.Merge)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &fusions{nodes: map[*graph.Value]func(*emitter){}, absorbed: map[*graph.Value]bool{}, needs: map[*graph.Value][]*graph.Value{}, context: g.Context}
 	if f.context < 1 {
-		return nil, fmt.Errorf("export: nothing in the graph limits the length of a sequence: a cache in one buffer needs a length")
+		return nil, nil, fmt.Errorf("export: nothing in the graph limits the length of a sequence: a cache in one buffer needs a length")
 	}
 	uses := map[*graph.Value]int{}
-	for _, v := range g.Values {
-		for _, a := range v.Args {
+	for _, n := range g.Nodes {
+		for _, a := range n.Args {
 			uses[a]++
 		}
 	}
@@ -51,27 +56,61 @@ func fuse(g *graph.Graph) (*fusions, error) {
 	for _, o := range g.Outputs {
 		outputs[o.Value] = true
 	}
-	once := func(v *graph.Value, op graph.Op) bool { return v.Op == op && uses[v] == 1 && !outputs[v] }
-	for _, v := range g.Values {
-		switch {
-		case v.Op == graph.Reshape && once(v.Args[0], graph.Transpose) && once(v.Args[0].Args[0], graph.Attention):
-			if err := f.attention(v, v.Args[0], v.Args[0].Args[0]); err != nil {
-				return nil, err
+	once := func(v *graph.Value) bool { return uses[v] == 1 && !outputs[v] }
+	for v := range g.Values() {
+		switch op := v.Op().(type) {
+		case graph.Reshape:
+			if a := attended(v, once); a != nil {
+				if err := f.attention(g, v, v.Args()[0], a); err != nil {
+					return nil, nil, err
+				}
 			}
-		case v.Op == graph.LayerNormalization && v.Args[0].Op == graph.Add && v.Args[0].Args[1].Shape.Equal(v.Shape) && v.Attr.Result == 0 && !f.absorbed[v.Args[0]]:
-			f.skipLayerNormalization(v, once)
-		case v.Op == graph.Gelu:
-			f.fastGelu(v, once)
+		case graph.LayerNormalization:
+			if sum := v.Args()[0]; v.Index == 0 && len(v.Args()) == 3 && sum.Op() == graph.Add && sameShape(sum.Args()) && !f.absorbed[sum] {
+				f.skipLayerNormalization(v, op, once)
+			}
+		case graph.Gelu:
+			if op.Approximate == "tanh" {
+				f.fastGelu(v, once)
+			}
 		}
 	}
-	for _, v := range g.Values {
-		if slices.Contains([]graph.Op{graph.Attention, graph.SoftmaxCrossEntropyLoss}, v.Op) && !f.absorbed[v] {
-			return nil, fmt.Errorf("export: %s %.80q has no form among ONNX Runtime's own operators", v.Op, v.Name)
+	for v := range g.Values() {
+		if a, ok := graph.Is[graph.Attention](v); ok && a.Causal && !f.absorbed[v] {
+			return nil, nil, fmt.Errorf("export: Attention %.80q has no form among ONNX Runtime's own operators", v.Name)
 		}
 	}
 	f.prune(g)
-	return f, nil
+	return g, f, nil
 }
+
+// canFuse reports whether a composite operator has a form among ONNX Runtime's
+// own operators, or a node.
+func canFuse(n *graph.Node) bool {
+	switch op := n.Op.(type) {
+	case graph.Attention:
+		return op.Causal
+	case graph.Gelu:
+		return op.Approximate == "tanh"
+	}
+	return hasNode(n)
+}
+
+// attended returns the attention (B,H,T,D) of which v, a Reshape, is the heads
+// side by side, (B,T,C); nil if there is none.
+func attended(v *graph.Value, once func(*graph.Value) bool) *graph.Value {
+	together := v.Args()[0]
+	if _, ok := graph.Is[graph.Transpose](together); !ok || !once(together) {
+		return nil
+	}
+	a := together.Args()[0]
+	if op, ok := graph.Is[graph.Attention](a); !ok || !op.Causal || !once(a) {
+		return nil
+	}
+	return a
+}
+
+func sameShape(v []*graph.Value) bool { return v[0].Shape.Equal(v[1].Shape) }
 
 // replace has a node written in the place of v, which reads needs; the values
 // in gone are computed no longer.
@@ -90,52 +129,110 @@ func (e *HeadWidthError) Error() string {
 	return fmt.Sprintf("export: the heads are %d wide, and ONNX Runtime's GroupQueryAttention runs multiples of 8 only: export without fusion", e.Width)
 }
 
-// attention fuses Attention and what stands around it into context (B,T,C).
-func (f *fusions) attention(context, together, a *graph.Value) error {
+// attention fuses Attention and what surrounds it into context (B,T,C).
+func (f *fusions) attention(g *graph.Graph, context, together, a *graph.Value) error {
+	op, _ := graph.Is[graph.Attention](a)
 	bad := fmt.Errorf("export: Attention %.80q is not that of a network with a past", a.Name)
-	heads := func(v *graph.Value) *graph.Value { // (B,H,T,D) from (B,T,C)
-		if v.Op != graph.Transpose || v.Args[0].Op != graph.Reshape {
-			return nil
-		}
-		return v.Args[0].Args[0]
-	}
-	key, value := a.Args[1], a.Args[2]
+	key, value := a.Args()[1], a.Args()[2]
 	for _, x := range []*graph.Value{key, value} {
-		if x.Op != graph.Concat || len(x.Args) != 2 || x.Args[0].Op != graph.Input {
+		if _, ok := graph.Is[graph.Concat](x); !ok || len(x.Args()) != 2 {
+			return bad
+		}
+		if _, ok := graph.Is[graph.Input](x.Args()[0]); !ok {
 			return bad
 		}
 	}
-	q, k, v := heads(a.Args[0]), heads(key.Args[1]), heads(value.Args[1])
-	if q == nil || k == nil || v == nil {
+	mask := g.Input(role.Of(role.AttentionMask))
+	if mask == nil || len(a.Args()) != 4 {
 		return bad
 	}
-	gone := []*graph.Value{a, together, key, value, a.Args[0], key.Args[1], value.Args[1]}
-	needs := []*graph.Value{q, k, v, key.Args[0], value.Args[0]}
-	names := []string{q.Name, k.Name, v.Name}
-	if packed(q, k, v) {
-		needs[0], names = q.Args[0], []string{q.Args[0].Name, "", ""}
-		needs = slices.Delete(needs, 1, 3)
-		gone = append(gone, q, k, v)
-	}
-	f.needs[key], f.needs[value] = []*graph.Value{context}, []*graph.Value{context} // whoever reads them needs the node
-	number, _ := a.Shape[1].Number()
+	heads, _ := a.Shape[1].Number()
+	groups, _ := key.Shape[1].Number()
 	if d, _ := a.Shape[3].Number(); d%8 != 0 {
 		return &HeadWidthError{Width: d}
 	}
+	q, k, v := headsOf(a.Args()[0]), headsOf(key.Args()[1]), headsOf(value.Args()[1])
+	gone := []*graph.Value{a, together, key, value}
+	needs := []*graph.Value{key.Args()[0], value.Args()[0], mask}
+	packed := packed(q, k, v)
+	if packed {
+		needs = append(needs, q.joined.Args()[0])
+		gone = append(gone, q.joined, k.joined, v.joined)
+	}
+	for _, h := range []joinedHeads{q, k, v} {
+		switch {
+		case packed:
+		case h.joined != nil:
+			needs = append(needs, h.joined)
+		default:
+			needs = append(needs, h.apart)
+		}
+		if h.joined != nil {
+			gone = append(gone, h.apart)
+		}
+	}
+	f.needs[key], f.needs[value] = []*graph.Value{context}, []*graph.Value{context} // whoever reads them needs the node
 	f.replace(context, needs, gone, func(e *emitter) {
+		inputs := []string{"", "", ""}
+		if packed {
+			inputs[0] = q.joined.Args()[0].Name
+		} else {
+			for i, h := range []joinedHeads{q, k, v} {
+				inputs[i] = e.sideBySide(h)
+			}
+		}
+		attrs := []onnx.Attribute{onnx.IntAttr("num_heads", int64(heads)), onnx.IntAttr("kv_num_heads", int64(groups)), onnx.FloatAttr("scale", float32(op.Scale))}
+		if op.Window > 0 {
+			attrs = append(attrs, onnx.IntAttr("local_window_size", int64(op.Window)))
+		}
 		e.contrib("GroupQueryAttention",
-			append(names, key.Args[0].Name, value.Args[0].Name, e.lengths(), e.totalLength(f.context)),
-			[]string{context.Name, key.Name, value.Name},
-			onnx.IntAttr("num_heads", int64(number)), onnx.IntAttr("kv_num_heads", int64(number)), onnx.FloatAttr("scale", float32(a.Attr.Scale)))
+			append(inputs, key.Args()[0].Name, value.Args()[0].Name, e.lengths(mask.Name), e.totalLength(f.context)),
+			[]string{context.Name, key.Name, value.Name}, attrs...)
 	})
 	return nil
 }
 
-// packed reports whether q, k and v are the thirds of one value, in this order:
+// joinedHeads are heads apart, (B,H,T,D), and what they were made of by Reshape
+// and Transpose, (B,T,C); joined is nil if they were made otherwise, turned by
+// their positions for instance.
+type joinedHeads struct{ apart, joined *graph.Value }
+
+func headsOf(v *graph.Value) joinedHeads {
+	if t, ok := graph.Is[graph.Transpose](v); ok && slices.Equal(t.Perm, []int{0, 2, 1, 3}) {
+		if r := v.Args()[0]; len(r.Args()) == 1 {
+			if _, ok := graph.Is[graph.Reshape](r); ok && len(r.Args()[0].Shape) == 3 {
+				return joinedHeads{v, r.Args()[0]}
+			}
+		}
+	}
+	return joinedHeads{apart: v}
+}
+
+// sideBySide returns the name of the heads as (B,T,C).
+func (e *emitter) sideBySide(h joinedHeads) string {
+	if h.joined != nil {
+		return h.joined.Name
+	}
+	name := h.apart.Name + ".side_by_side"
+	if !e.shared[name] {
+		e.shared[name] = true
+		e.node("Transpose", name+".transposed", []string{h.apart.Name}, onnx.IntsAttr("perm", 0, 2, 1, 3))
+		heads, _ := h.apart.Shape[1].Number()
+		width, _ := h.apart.Shape[3].Number()
+		e.node("Reshape", name, []string{name + ".transposed", e.integers(0, 0, int64(heads*width))})
+	}
+	return name
+}
+
+// packed reports whether q, k and v are the parts of one value, in this order:
 // the form in which GroupQueryAttention takes them unsplit.
-func packed(q, k, v *graph.Value) bool {
-	for i, x := range []*graph.Value{q, k, v} {
-		if x.Op != graph.Split || x.Args[0] != q.Args[0] || x.Attr.Result != i || len(x.Attr.Sizes) != 3 {
+func packed(q, k, v joinedHeads) bool {
+	for i, h := range []joinedHeads{q, k, v} {
+		if h.joined == nil || q.joined == nil {
+			return false
+		}
+		split, ok := graph.Is[graph.Split](h.joined)
+		if !ok || h.joined.Node != q.joined.Node || h.joined.Index != i || len(split.Sizes) != 3 {
 			return false
 		}
 	}
@@ -144,38 +241,43 @@ func packed(q, k, v *graph.Value) bool {
 
 // skipLayerNormalization fuses v, the sum that it normalizes, and the bias that
 // is added right before.
-func (f *fusions) skipLayerNormalization(v *graph.Value, once func(*graph.Value, graph.Op) bool) {
-	sum := v.Args[0]
-	skip, inputs := sum.Args[1], []*graph.Value{sum.Args[0], sum.Args[1], v.Args[1], v.Args[2]}
+func (f *fusions) skipLayerNormalization(v *graph.Value, op graph.LayerNormalization, once func(*graph.Value) bool) {
+	sum := v.Args()[0]
+	skip := sum.Args()[1]
+	inputs := []*graph.Value{sum.Args()[0], skip, v.Args()[1], v.Args()[2]}
 	gone := []*graph.Value{sum}
-	if once(skip, graph.Add) && len(skip.Args[1].Shape) == 1 {
+	if biased(skip) && once(skip) {
 		gone = append(gone, skip)
-		inputs[1] = skip.Args[0]
-		inputs = append(inputs, skip.Args[1])
+		inputs[1] = skip.Args()[0]
+		inputs = append(inputs, skip.Args()[1])
 	}
 	f.replace(v, inputs, gone, func(e *emitter) {
-		e.contrib("SkipLayerNormalization", names(inputs), []string{v.Name, "", "", sum.Name}, onnx.FloatAttr("epsilon", float32(v.Attr.Epsilon)))
+		e.contrib("SkipLayerNormalization", names(inputs), []string{v.Name, "", "", sum.Name}, onnx.FloatAttr("epsilon", float32(op.Epsilon)))
 	})
 	f.needs[sum] = []*graph.Value{v} // whoever reads the sum needs the node
 }
 
+// biased reports whether v is a sum with a vector.
+func biased(v *graph.Value) bool { return v.Op() == graph.Add && len(v.Args()[1].Shape) == 1 }
+
 // fastGelu fuses v and the bias before it.
-func (f *fusions) fastGelu(v *graph.Value, once func(*graph.Value, graph.Op) bool) {
-	inputs, gone := []*graph.Value{v.Args[0]}, []*graph.Value(nil)
-	if x := v.Args[0]; once(x, graph.Add) && len(x.Args[1].Shape) == 1 {
-		inputs, gone = x.Args, append(gone, x)
+func (f *fusions) fastGelu(v *graph.Value, once func(*graph.Value) bool) {
+	inputs, gone := []*graph.Value{v.Args()[0]}, []*graph.Value(nil)
+	if x := v.Args()[0]; biased(x) && once(x) {
+		inputs, gone = x.Args(), append(gone, x)
 	}
 	f.replace(v, inputs, gone, func(e *emitter) { e.contrib("FastGelu", names(inputs), []string{v.Name}) })
 }
 
-// write writes the node in whose place v is, if there is one; it returns false
-// where v has a node of its own.
-func (f *fusions) write(e *emitter, v *graph.Value) bool {
+// write writes the node in whose place n is, if there is one; it returns false
+// where n has a node of its own.
+func (f *fusions) write(e *emitter, n *graph.Node) bool {
+	v := n.Results[0]
 	if node := f.nodes[v]; node != nil && !f.absorbed[v] {
 		node(e)
 		return true
 	}
-	return f.absorbed[v]
+	return !slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return !f.absorbed[v] })
 }
 
 // prune drops what no output needs any more.
@@ -189,7 +291,7 @@ func (f *fusions) prune(g *graph.Graph) {
 		needed[v] = true
 		from, fused := f.needs[v]
 		if !fused {
-			from = v.Args
+			from = v.Args()
 		}
 		for _, x := range from {
 			visit(x)
@@ -198,19 +300,11 @@ func (f *fusions) prune(g *graph.Graph) {
 	for _, o := range g.Outputs {
 		visit(o.Value)
 	}
-	for _, v := range g.Values {
-		if !needed[v] && v.Op != graph.Input {
+	for v := range g.Values() {
+		if _, in := graph.Is[graph.Input](v); !in && !needed[v] {
 			f.absorbed[v] = true
 		}
 	}
-}
-
-func names(values []*graph.Value) []string {
-	out := make([]string, len(values))
-	for i, v := range values {
-		out[i] = v.Name
-	}
-	return out
 }
 
 // contrib adds a node of ONNX Runtime's own operators, named after its first
@@ -221,13 +315,13 @@ func (e *emitter) contrib(op string, inputs, outputs []string, attrs ...onnx.Att
 
 // lengths returns the name of GroupQueryAttention's seqlens_k, int32 (B): the
 // number of tokens of each sequence, the new ones included, less 1.
-func (e *emitter) lengths() string {
+func (e *emitter) lengths(mask string) string {
 	const name = "seqlens_k"
 	if !e.shared[name] {
 		e.shared[name] = true
-		e.node("ReduceSum", "attention_mask.sum", []string{"attention_mask", e.integers(1)}, onnx.IntAttr("keepdims", 0))
-		e.node("Sub", "attention_mask.last", []string{"attention_mask.sum", e.integers(1)})
-		e.node("Cast", name, []string{"attention_mask.last"}, onnx.IntAttr("to", int64(onnx.Int32)))
+		e.node("ReduceSum", mask+".sum", []string{mask, e.integers(1)}, onnx.IntAttr("keepdims", 0))
+		e.node("Sub", mask+".last", []string{mask + ".sum", e.integers(1)})
+		e.node("Cast", name, []string{mask + ".last"}, onnx.IntAttr("to", int64(onnx.Int32)))
 	}
 	return name
 }
@@ -243,15 +337,18 @@ func (e *emitter) totalLength(n int) string {
 	return name
 }
 
-// fusedDims are the names of the axes that GroupQueryAttention's cache has
+// fusedDims are the names of the dimensions that GroupQueryAttention's cache has
 // other than the graph.
-var fusedDims = map[string]string{"past_key_values": "max_sequence_length", "present": "max_sequence_length", "attention_mask": "total_sequence_length"}
+var fusedDims = map[role.Kind]string{
+	role.PastKey: "max_sequence_length", role.PastValue: "max_sequence_length",
+	role.PresentKey: "max_sequence_length", role.PresentValue: "max_sequence_length", role.AttentionMask: "total_sequence_length",
+}
 
 // declare returns what the file says of an input or output of a fused graph.
 func (f *fusions) declare(i onnx.ValueInfo) onnx.ValueInfo {
-	kind, _, _ := strings.Cut(i.Name, ".")
+	r, _ := role.FromName(i.Name)
 	for axis, d := range i.Dims {
-		if name := fusedDims[kind]; name != "" && d.Open && axis > 0 {
+		if name := fusedDims[r.Kind]; name != "" && d.Open && axis > 0 {
 			i.Dims[axis].Param = name
 		}
 	}

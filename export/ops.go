@@ -3,33 +3,37 @@ package export
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model/graph"
 )
 
-// value writes the node of one value: one case an operator.
-func (e *emitter) value(v *graph.Value) error {
-	if v.Op.Leaf() {
-		if v.Op == graph.Const {
-			return e.initializer(v.Name, v.Attr.Value)
-		}
-		return nil // inputs and weights are written already
+// write writes the node of n: one case an operator.
+func (e *emitter) write(n *graph.Node) error {
+	switch op := n.Op.(type) {
+	case graph.Const:
+		return e.initializer(n.Name(), op.Value)
+	case graph.Input, graph.Param:
+		return nil // written already
 	}
-	inputs := make([]string, len(v.Args))
-	for i, a := range v.Args {
-		inputs[i] = a.Name
-	}
-	if err := e.operator(v, inputs); err != nil {
+	inputs := names(n.Args)
+	if err := e.operator(n, inputs); err != nil {
 		return err
 	}
-	if !e.form.valueInfo || e.isOutput(v) {
+	if !e.form.valueInfo {
 		return nil
 	}
-	i, err := info(v.Name, v)
-	e.out.Values = append(e.out.Values, i)
-	return err
+	for _, v := range n.Results {
+		if e.isOutput(v) {
+			continue
+		}
+		i, err := info(v.Name, v)
+		if err != nil {
+			return err
+		}
+		e.out.Values = append(e.out.Values, i)
+	}
+	return nil
 }
 
 func (e *emitter) isOutput(v *graph.Value) bool {
@@ -41,66 +45,94 @@ func (e *emitter) isOutput(v *graph.Value) bool {
 	return false
 }
 
-func (e *emitter) operator(v *graph.Value, inputs []string) error {
-	name := v.Op.String()
-	axis := onnx.IntAttr("axis", int64(v.Attr.Axis))
-	switch v.Op {
-	case graph.MatMul, graph.Sum, graph.Add, graph.Sub, graph.Mul, graph.Div,
-		graph.Neg, graph.Exp, graph.Log, graph.Sqrt, graph.Tanh, graph.Relu, graph.Identity, graph.Equal, graph.Where:
+func (e *emitter) operator(n *graph.Node, inputs []string) error {
+	name, v := n.Op.Name(), n.Results[0]
+	axis := func(a int) onnx.Attribute { return onnx.IntAttr("axis", int64(a)) }
+	switch op := n.Op.(type) {
+	case graph.Unary, graph.Binary, graph.Where, graph.MatMul:
 		e.node(name, v.Name, inputs)
-	case graph.Gather, graph.Concat, graph.GatherElements:
-		e.node(name, v.Name, inputs, axis)
-	case graph.Softmax, graph.LogSoftmax:
-		if e.opset < 13 && v.Attr.Axis != len(v.Shape)-1 {
-			return fmt.Errorf("before opset 13 it runs over all axes from %d on, not that one", v.Attr.Axis)
-		}
-		e.node(name, v.Name, inputs, axis)
-	case graph.ReduceSum, graph.ReduceMean:
-		e.reduce(v, inputs)
+	case graph.Gather:
+		e.node(name, v.Name, inputs, axis(op.Axis))
+	case graph.Concat:
+		e.node(name, v.Name, inputs, axis(op.Axis))
+	case graph.GatherElements:
+		e.node(name, v.Name, inputs, axis(op.Axis))
+	case graph.Softmax:
+		return e.alongAxis(v, op.Axis, inputs)
+	case graph.LogSoftmax:
+		return e.alongAxis(v, op.Axis, inputs)
+	case graph.Reduce:
+		e.reduce(v, op, inputs)
+	case graph.ArgMax:
+		e.node(name, v.Name, inputs, axis(op.Axis), flag("keepdims", op.KeepDims))
+	case graph.CumSum:
+		axis, err := e.scalar(graph.N(op.Axis))
+		e.node(name, v.Name, append(inputs, axis), flag("exclusive", op.Exclusive), flag("reverse", op.Reverse))
+		return err
 	case graph.Reshape:
 		return e.reshape(v, inputs)
+	case graph.Expand:
+		shape, err := e.shape(op.Shape)
+		e.node(name, v.Name, append(inputs, shape))
+		return err
 	case graph.Transpose:
-		e.node(name, v.Name, inputs, onnx.IntsAttr("perm", int64s(v.Attr.Perm)...))
+		e.node(name, v.Name, inputs, onnx.IntsAttr("perm", int64s(op.Perm)...))
 	case graph.Split:
-		e.resultsOnce(v, inputs, len(v.Attr.Sizes), splitNode)
+		e.split(n, op, inputs)
 	case graph.Slice:
-		return e.slice(v, inputs)
+		return e.slice(v, op, inputs)
 	case graph.Range, graph.ConstantOfShape, graph.Trilu:
 		return e.fromSizes(v, inputs)
 	case graph.Cast:
-		t, err := dataType(v.DType)
+		t, err := dataType(op.To)
 		e.node(name, v.Name, inputs, onnx.IntAttr("to", int64(t)))
 		return err
 	case graph.LayerNormalization:
-		e.resultsOnce(v, inputs, 3, layerNormalizationNode)
+		last := len(n.Args[0].Shape) - 1
+		e.nodeOf(n, inputs, axis(last), onnx.FloatAttr("epsilon", float32(op.Epsilon)))
 	case graph.Gemm:
-		e.node(name, v.Name, inputs, gemmAttributes(v.Attr)...)
+		e.node(name, v.Name, inputs, gemmAttributes(op)...)
 	case graph.OneHot:
-		e.node(name, v.Name, append(inputs, e.integers(int64(v.Attr.Depth)), e.offOn()))
+		e.node(name, v.Name, append(inputs, e.integers(int64(op.Depth)), e.offOn()))
 	case graph.ScatterElements:
 		if e.opset < 16 {
 			return fmt.Errorf("before opset 16 it does not add")
 		}
-		e.node(name, v.Name, inputs, axis, onnx.StringAttr("reduction", "add"))
+		e.node(name, v.Name, inputs, axis(op.Axis), onnx.StringAttr("reduction", "add"))
 	default:
-		return fmt.Errorf("it has no node of its own in any profile: Lower writes it with others")
+		return fmt.Errorf("it has no node of its own and no decomposition")
 	}
 	return nil
 }
 
-// reduce writes the axes where the operator set has them: ReduceSum takes them
-// as an input from opset 13 on, ReduceMean from 18.
-func (e *emitter) reduce(v *graph.Value, inputs []string) {
-	keep := onnx.IntAttr("keepdims", 0)
-	if v.Attr.KeepDims {
-		keep.Int = 1
+func flag(name string, set bool) onnx.Attribute {
+	if set {
+		return onnx.IntAttr(name, 1)
 	}
-	axes := int64s(v.Attr.Axes)
-	if since := map[graph.Op]int64{graph.ReduceSum: 13, graph.ReduceMean: 18}[v.Op]; e.opset >= since {
-		e.node(v.Op.String(), v.Name, append(inputs, e.integers(axes...)), keep)
+	return onnx.IntAttr(name, 0)
+}
+
+func (e *emitter) alongAxis(v *graph.Value, axis int, inputs []string) error {
+	if e.opset < 13 && axis != len(v.Shape)-1 {
+		return fmt.Errorf("before opset 13 it runs over all axes from %d on, not that one", axis)
+	}
+	e.node(v.Op().Name(), v.Name, inputs, onnx.IntAttr("axis", int64(axis)))
+	return nil
+}
+
+// reduce writes the axes where the operator set has them: ReduceSum takes them
+// as an input from opset 13 on, the others from 18.
+func (e *emitter) reduce(v *graph.Value, op graph.Reduce, inputs []string) {
+	since := int64(18)
+	if op.Kind == graph.ReduceSum {
+		since = 13
+	}
+	axes, keep := int64s(op.Axes), flag("keepdims", op.KeepDims)
+	if e.opset >= since {
+		e.node(op.Name(), v.Name, append(inputs, e.integers(axes...)), keep)
 		return
 	}
-	e.node(v.Op.String(), v.Name, inputs, onnx.IntsAttr("axes", axes...), keep)
+	e.node(op.Name(), v.Name, inputs, onnx.IntsAttr("axes", axes...), keep)
 }
 
 // reshape writes the target with 0 for an open axis that stays in its place,
@@ -108,7 +140,7 @@ func (e *emitter) reduce(v *graph.Value, inputs []string) {
 func (e *emitter) reshape(v *graph.Value, inputs []string) error {
 	target := make([]int64, len(v.Shape))
 	moved := 0
-	from := v.Args[0].Shape
+	from := v.Args()[0].Shape
 	for i, d := range v.Shape {
 		n, ok := d.Number()
 		switch {
@@ -130,93 +162,47 @@ func (e *emitter) reshape(v *graph.Value, inputs []string) error {
 	return nil
 }
 
-// resultsOnce writes one node for all results that the graph uses of an
-// application of an operator, when the first of them comes by. A result that
-// nothing uses is not in the graph; it gets a name of its own here.
-func (e *emitter) resultsOnce(v *graph.Value, inputs []string, most int, write func(e *emitter, v *graph.Value, n *onnx.Node)) {
-	names := make([]string, most)
-	var first *graph.Value
-	for _, w := range e.graph.Values {
-		if w.Op == v.Op && slices.Equal(w.Args, v.Args) && sameApplication(w.Attr, v.Attr) && names[w.Attr.Result] == "" {
-			if first == nil {
-				first = w
-			}
-			names[w.Attr.Result] = w.Name
-		}
-	}
-	if names[v.Attr.Result] != v.Name { // the same result a second time
-		e.node("Identity", v.Name, []string{names[v.Attr.Result]})
-		return
-	}
-	if first != v {
-		return
-	}
-	for i := range names {
-		if names[i] == "" {
-			names[i] = fmt.Sprintf("%s.unused_%d", v.Name, i)
-		}
-	}
-	n := &onnx.Node{Op: v.Op.String(), Name: v.Name, Inputs: inputs, Outputs: names}
-	write(e, v, n)
-	e.out.Nodes = append(e.out.Nodes, n)
-}
-
-// sameApplication reports whether attributes differ in the number of the
-// result alone, of those that operators with several results have.
-func sameApplication(a, b graph.Attr) bool {
-	return a.Axis == b.Axis && slices.Equal(a.Sizes, b.Sizes) && a.Epsilon == b.Epsilon
-}
-
-func splitNode(e *emitter, v *graph.Value, n *onnx.Node) {
-	n.Name = n.Outputs[0]
-	n.Attributes = []onnx.Attribute{onnx.IntAttr("axis", int64(v.Attr.Axis))}
+// split writes the sizes where the operator set has them.
+func (e *emitter) split(n *graph.Node, op graph.Split, inputs []string) {
+	axis := onnx.IntAttr("axis", int64(op.Axis))
 	if e.opset >= 13 {
-		n.Inputs = append(n.Inputs, e.integers(int64s(v.Attr.Sizes)...))
-	} else {
-		n.Attributes = append(n.Attributes, onnx.IntsAttr("split", int64s(v.Attr.Sizes)...))
+		e.nodeOf(n, append(inputs, e.integers(int64s(op.Sizes)...)), axis)
+		return
 	}
+	e.nodeOf(n, inputs, axis, onnx.IntsAttr("split", int64s(op.Sizes)...))
 }
 
-// layerNormalizationNode leaves out the last results as long as nothing uses
-// them: ONNX has them optional, and a runtime then need not compute them.
-func layerNormalizationNode(e *emitter, v *graph.Value, n *onnx.Node) {
-	for last := len(n.Outputs) - 1; n.Outputs[last] == fmt.Sprintf("%s.unused_%d", v.Name, last); last-- {
-		n.Outputs = n.Outputs[:last]
-	}
-	n.Attributes = []onnx.Attribute{onnx.IntAttr("axis", int64(len(v.Args[0].Shape)-1)), onnx.FloatAttr("epsilon", float32(v.Attr.Epsilon))}
-}
-
-// gemmAttributes writes a turn only where there is one.
-func gemmAttributes(a graph.Attr) (attrs []onnx.Attribute) {
-	if a.TransA {
+// gemmAttributes writes a transposition only where there is one.
+func gemmAttributes(g graph.Gemm) (attrs []onnx.Attribute) {
+	if g.TransA {
 		attrs = append(attrs, onnx.IntAttr("transA", 1))
 	}
-	if a.TransB {
+	if g.TransB {
 		attrs = append(attrs, onnx.IntAttr("transB", 1))
 	}
 	return attrs
 }
 
-func (e *emitter) slice(v *graph.Value, inputs []string) error {
-	start, limit, err := e.bounds(v)
+func (e *emitter) slice(v *graph.Value, op graph.Slice, inputs []string) error {
+	start, limit, err := e.bounds(v, op)
 	if err != nil {
 		return err
 	}
-	e.node("Slice", v.Name, append(inputs, start, limit, e.integers(int64(v.Attr.Axis))))
+	e.node("Slice", v.Name, append(inputs, start, limit, e.integers(int64(op.Axis))))
 	return nil
 }
 
 // bounds returns the names of a Slice's first and last positions. The last
-// positions of an open axis are counted from its end, as ONNX has it.
-func (e *emitter) bounds(v *graph.Value) (start, limit string, err error) {
-	axis := v.Args[0].Shape[v.Attr.Axis]
-	if n, ok := v.Shape[v.Attr.Axis].Number(); ok && n > 0 && v.Attr.Limit == axis && len(axis.Symbols()) > 0 {
+// positions of a named dimension are counted from its end, as ONNX has it.
+func (e *emitter) bounds(v *graph.Value, op graph.Slice) (start, limit string, err error) {
+	size := v.Args()[0].Shape[op.Axis]
+	if n, ok := v.Shape[op.Axis].Number(); ok && n > 0 && op.Limit == size && len(size.Symbols()) > 0 {
 		return e.integers(int64(-n)), e.integers(math.MaxInt64), nil
 	}
-	if start, err = e.size(v.Attr.Start); err != nil {
+	if start, err = e.size(op.Start); err != nil {
 		return "", "", err
 	}
-	limit, err = e.size(v.Attr.Limit)
+	limit, err = e.size(op.Limit)
 	return start, limit, err
 }
 

@@ -79,5 +79,11 @@ func (p Profile) opset(asked int) (int64, error) {
 // written with others: the graph whose values the file's nodes compute, name
 // by name.
 func Lower(g *graph.Graph) (*graph.Graph, error) {
-	return graph.Apply(g, graph.Decompose(graph.Gelu, graph.Attention, graph.SoftmaxCrossEntropyLoss), graph.Prune)
+	return graph.Apply(g, graph.SliceRanges, graph.Decompose(hasNode), graph.Merge)
+}
+
+// hasNode reports whether the profiles have a node for a composite operator.
+func hasNode(n *graph.Node) bool {
+	_, ok := n.Op.(graph.LayerNormalization)
+	return ok
 }

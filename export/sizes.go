@@ -10,41 +10,71 @@ import (
 )
 
 // fromSizes writes the operators that ONNX feeds with sizes: Range,
-// ConstantOfShape and Trilu. An open size goes through nodes that ONNX Runtime
-// places on the CPU, so that a network which is to run on CUDA alone does
-// better without them.
+// ConstantOfShape and Trilu. A size with a name goes through nodes that ONNX
+// Runtime places on the CPU, so that a network which is to run on CUDA alone
+// does better without them.
 func (e *emitter) fromSizes(v *graph.Value, inputs []string) error {
-	switch v.Op {
+	switch op := v.Op().(type) {
 	case graph.Range:
-		start, err := e.scalar(v.Attr.Start)
-		if err != nil {
-			return err
-		}
-		limit, err := e.scalar(v.Attr.Limit)
-		if err != nil {
-			return err
-		}
-		step, err := e.scalar(graph.N(1))
-		e.node("Range", v.Name, []string{start, limit, step})
-		return err
+		return e.rangeOf(v, op)
 	case graph.ConstantOfShape:
-		shape, err := e.shape(v.Attr.Shape)
+		shape, err := e.shape(op.Shape)
 		if err != nil {
 			return err
 		}
-		fill := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(v.Attr.Fill)))
+		fill := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(op.Fill)))
 		e.node("ConstantOfShape", v.Name, []string{shape}, onnx.TensorAttr("value", &onnx.Tensor{DataType: onnx.Float, Dims: []int64{1}, Raw: fill}))
 		return nil
 	case graph.Trilu:
-		k, err := e.scalar(v.Attr.K)
-		upper := onnx.IntAttr("upper", 0)
-		if v.Attr.Upper {
-			upper.Int = 1
-		}
-		e.node("Trilu", v.Name, append(inputs, k), upper)
+		k, err := e.scalar(op.K)
+		e.node("Trilu", v.Name, append(inputs, k), flag("upper", op.Upper))
 		return err
 	}
 	return fmt.Errorf("it takes no sizes")
+}
+
+// rangeOf writes the integers from Start to Limit. Where the context limits
+// them they are cut from a constant that counts to it: a Slice runs on every
+// device, while Range, which wants its sizes as scalars, is computed on the CPU.
+func (e *emitter) rangeOf(v *graph.Value, op graph.Range) error {
+	if _, fixed := v.Shape.Numbers(); e.graph.Context > 0 && !fixed {
+		start, err := e.size(op.Start)
+		if err != nil {
+			return err
+		}
+		limit, err := e.size(op.Limit)
+		if err != nil {
+			return err
+		}
+		e.node("Slice", v.Name, []string{e.counted(e.graph.Context), start, limit, e.integers(0)})
+		return nil
+	}
+	start, err := e.scalar(op.Start)
+	if err != nil {
+		return err
+	}
+	limit, err := e.scalar(op.Limit)
+	if err != nil {
+		return err
+	}
+	step, err := e.scalar(graph.N(1))
+	e.node("Range", v.Name, []string{start, limit, step})
+	return err
+}
+
+// counted returns the name of the int64 list 0, 1, ... of n elements, stored
+// once.
+func (e *emitter) counted(n int) string {
+	name := fmt.Sprintf("int64.to_%d", n)
+	if !e.shared[name] {
+		e.shared[name] = true
+		raw := make([]byte, 0, 8*n)
+		for i := range n {
+			raw = binary.LittleEndian.AppendUint64(raw, uint64(i))
+		}
+		e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Int64, Dims: []int64{int64(n)}, Raw: raw})
+	}
+	return name
 }
 
 // scalar returns the name of the size d as a tensor without axes.

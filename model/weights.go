@@ -17,7 +17,7 @@ import (
 // under the names of Graph.Params.
 type Weights []format.Tensor
 
-// NewWeights draws first weights for g by the law of each parameter. Element i
+// NewWeights draws first weights for g by the distribution of each parameter. Element i
 // of a parameter is a function of seed, its name and i alone.
 func NewWeights(g *graph.Graph, seed uint64) Weights {
 	w := make(Weights, len(g.Params))
@@ -25,13 +25,13 @@ func NewWeights(g *graph.Graph, seed uint64) Weights {
 		shape, _ := p.Shape.Numbers() // Verify: a parameter's shape is numbers
 		n, _ := format.Elements(shape)
 		v := make([]float32, n)
-		law := p.Attr.Init
-		if law.Std != 0 {
-			NewStream(seed, p.Name).FillNormal(v, law.Std)
+		param, _ := graph.Is[graph.Param](p)
+		if param.Init.Std != 0 {
+			NewStream(seed, p.Name).FillNormal(v, param.Init.Std)
 		}
-		if law.Mean != 0 {
+		if param.Init.Mean != 0 {
 			for j := range v {
-				v[j] += float32(law.Mean)
+				v[j] += float32(param.Init.Mean)
 			}
 		}
 		w[i] = format.FromFloat32s(p.Name, shape, v)
@@ -41,19 +41,14 @@ func NewWeights(g *graph.Graph, seed uint64) Weights {
 
 // Check reports the first difference between w and the parameters of g.
 func (w Weights) Check(g *graph.Graph) error {
-	if len(w) != len(g.Params) {
-		return fmt.Errorf("model: %d weights for a network of %d parameters", len(w), len(g.Params))
-	}
-	for i, p := range g.Params {
-		t := w[i]
-		if t.Name != p.Name || t.DType != p.DType || !p.Shape.Equal(graph.Numbers(t.Shape...)) {
-			return fmt.Errorf("model: weight %.80q %s%v where the network has %.80q %s%s", t.Name, t.DType, t.Shape, p.Name, p.DType, p.Shape)
-		}
+	infos := make([]format.TensorInfo, len(w))
+	for i, t := range w {
 		if err := t.Check(); err != nil {
 			return fmt.Errorf("model: %w", err)
 		}
+		infos[i] = t.Info()
 	}
-	return nil
+	return g.CheckParams(infos)
 }
 
 // Clone returns a copy that shares no memory with w.

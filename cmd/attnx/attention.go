@@ -130,7 +130,11 @@ func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMa
 	if err != nil {
 		return nil, err
 	}
-	if g, err = graph.Apply(g, graph.Decompose(graph.Attention)); err != nil {
+	whole := func(n *graph.Node) bool {
+		_, attention := n.Op.(graph.Attention)
+		return !attention
+	}
+	if g, err = graph.Apply(g, graph.Decompose(whole)); err != nil {
 		return nil, err
 	}
 	oracle, err := ref.New(g, c.Weights)
@@ -138,7 +142,7 @@ func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMa
 		return nil, err
 	}
 	var names []string
-	for _, v := range g.Values {
+	for v := range g.Values() {
 		if strings.HasSuffix(v.Name, "attn.probabilities") {
 			names = append(names, v.Name)
 		}

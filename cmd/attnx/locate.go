@@ -37,8 +37,8 @@ func (v *verification) locate(p export.Profile, device string, level ort.Optimiz
 		return "", err
 	}
 	var order []string
-	for _, x := range lowered.Values {
-		if x.DType.Float() && !x.Op.Leaf() {
+	for x := range lowered.Values() {
+		if x.DType.Float() && !x.Leaf() {
 			order = append(order, x.Name)
 		}
 	}
@@ -91,7 +91,7 @@ func (v *verification) locateByOracle(lowered *graph.Graph, s runtime.Marked, k 
 		return "", err
 	}
 	var want, have []format.Tensor
-	for _, x := range lowered.Values {
+	for x := range lowered.Values() {
 		if t, ok := all[x.Name]; ok && t.DType.Float() {
 			want = append(want, t.WithName(x.Name))
 		}

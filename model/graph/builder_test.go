@@ -56,7 +56,7 @@ func TestMistakesNameTheCaller(t *testing.T) {
 			b.Const(format.Tensor{DType: format.Float32, Shape: []int{2}, Data: make([]byte, 4)})
 			return where
 		},
-		"is no float32": func(b *graph.Builder) string {
+		"is not a float32": func(b *graph.Builder) string {
 			where := here()
 			b.ConstantOfShape(0.1)
 			return where
@@ -107,7 +107,7 @@ func TestNames(t *testing.T) {
 	}
 	b.Output("x", x)
 	g := mustGraph(t, b)
-	if v := g.Lookup("h.0.score"); v == nil || v.Op != graph.Neg {
+	if v := g.Lookup("h.0.score"); v == nil || v.Op() != graph.Neg {
 		t.Errorf("Lookup finds %v", v)
 	}
 	if v := g.Lookup("h.0.neg_3"); v != nil {
@@ -125,7 +125,8 @@ func TestScalarIsOneValueForAllItsUses(t *testing.T) {
 	if b.Scalar(0.044715) == b.Scalar(0.0447) {
 		t.Error("one value for two numbers")
 	}
-	v, err := b.Scalar(0.1).Attr.Value.Float32s()
+	c, _ := b.Scalar(0.1).Constant()
+	v, err := c.Float32s()
 	if err != nil || len(v) != 1 || v[0] != 0.1 || b.Scalar(0.1).DType != format.Float32 {
 		t.Errorf("0.1 is %v, %v", v, err)
 	}
@@ -144,7 +145,7 @@ func TestParamsAndInputsKeepTheirOrder(t *testing.T) {
 	if len(g.Inputs) != 2 || g.Inputs[0].Name != "y" || g.Inputs[1].Name != "x" {
 		t.Errorf("inputs are %v", g.Inputs)
 	}
-	if p := g.Params[0]; text(p) != "F32(2,3)" || p.Attr.Init != (graph.Init{Std: 0.02}) || g.Params[1].Attr.Init != (graph.Init{Mean: 1}) {
-		t.Errorf("a parameter is %s, starts as %v", text(p), p.Attr.Init)
+	if p := g.Params[0]; text(p) != "F32(2,3)" || p.Op() != (graph.Param{Init: graph.Normal(0.02)}) || g.Params[1].Op() != (graph.Param{Init: graph.Constant(1)}) {
+		t.Errorf("a parameter is %s, starts as %v", text(p), p.Op())
 	}
 }

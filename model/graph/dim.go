@@ -421,3 +421,27 @@ func (s Shape) String() string {
 	}
 	return "(" + strings.Join(parts, ",") + ")"
 }
+
+// ParseShape reads what Shape's String writes.
+func ParseShape(text string) (Shape, error) {
+	inner, open := strings.CutPrefix(text, "(")
+	inner, closed := strings.CutSuffix(inner, ")")
+	if !open || !closed {
+		return nil, fmt.Errorf("graph: %s is not a shape in parentheses", shorten(text))
+	}
+	s := Shape{}
+	if inner == "" {
+		return s, nil
+	}
+	for part := range strings.SplitSeq(inner, ",") {
+		if len(s) == maxRank {
+			return nil, fmt.Errorf("graph: a shape of more than %d dimensions", maxRank)
+		}
+		d, err := ParseDim(part)
+		if err != nil {
+			return nil, err
+		}
+		s = append(s, d)
+	}
+	return s, nil
+}

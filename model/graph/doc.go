@@ -1,29 +1,28 @@
 // Package graph is a model as data: a small typed graph in ONNX's own
-// vocabulary, with symbolic dimensions. It is written by a [Builder], read by
-// everything else (the trainers, the exporter, the oracle), and changed only
-// by passes, which return a new graph.
+// vocabulary, with symbolic dimensions. It is written by a [Builder] or read by
+// [Parse], read by everything else (the trainers, the exporter, the oracle), and
+// changed only by passes, which return a new graph.
 //
 // What is true of every graph that [Verify] accepts:
 //
-//   - A [Value] is defined once and used any number of times.
-//   - Values stand in topological order: an argument comes before its user.
+//   - A [Node] applies an operator to values and has one or more results. A
+//     [Value] is defined once and used any number of times.
+//   - Nodes are in topological order: an argument comes before its user.
 //   - Names are unique, stable and readable ("h.0.attn.scores"); two runtimes
 //     are compared value by value under these names.
-//   - An operator has ONNX's name and ONNX's meaning, restricted as the table
-//     in op.go says: the second argument of Add, Sub, Mul and Div broadcasts
-//     into the first, never the other way round.
-//   - A [Dim] is a number, a letter or a sum of these. Letters are bound only
-//     to run ([Bind], [Graph.BindInputs]); equality is the only question asked
-//     about them.
-//   - An operator with several results (Split) is one Value for each result,
-//     told apart by Attr.Result.
+//   - An operator has ONNX's name and ONNX's meaning, restricted as the doc
+//     comment of its type says. Arguments of arithmetic broadcast to one another.
+//   - A [Dim] is a polynomial over named dimensions. The names are bound only
+//     to run ([Bind], [Graph.BindInputs]).
+//   - Inputs and outputs have a role, which says what they are for.
 //
-// Print shows a graph as text, a value a line:
+// [Print] shows a graph as text, a node a line, and [Parse] reads it:
 //
-//	input_ids I64(B,T) = Input
-//	wte.weight F32(65,128) = Param
+//	attnx graph 1
+//	input_ids I64(B,T) = Input role=tokens
+//	wte.weight F32(65,128) = Param init=normal(0,0.02)
 //	wte F32(B,T,128) = Gather(wte.weight, input_ids) axis=0
+//	output hidden = wte role=hidden
 //
-// [Fingerprint] is the SHA-256 of that text; it travels in checkpoints and in
-// ONNX files, and a loader refuses a file made from another graph.
+// [Fingerprint] is a SHA-256 of what a graph computes.
 package graph

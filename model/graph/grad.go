@@ -3,21 +3,18 @@ package graph
 import (
 	"fmt"
 	"slices"
-)
 
-// GradPrefix stands before a parameter's name in the name of the output that
-// is its gradient: "grad.wte.weight".
-const GradPrefix = "grad."
+	"github.com/attnx/attnx/model/role"
+)
 
 // Grad returns the pass that differentiates: after the outputs that are there,
 // it hands out for every parameter the derivative of the scalar output called
-// loss, in the parameter's shape. What is differentiated are the operators of
-// the graph by the rules of gradrules.go, in reverse order; composites have
-// rules of their own, which share what the forward pass computes once
-// Decompose and Merge have run.
+// loss, in the parameter's shape, under the name and role of a gradient. Each
+// operator's own rule is used, in reverse order, or that of its decomposition;
+// rules share what the forward pass computes once Decompose and Merge have run.
 //
-// Letters may stay open, except where a rule needs to know a length: it then
-// says which to bind.
+// Named dimensions may stay, except where a rule needs to know a length: it
+// then says which to bind.
 func Grad(loss string) Pass {
 	return func(g *Graph) (*Graph, error) {
 		i := slices.IndexFunc(g.Outputs, func(o Output) bool { return o.Name == loss })
@@ -26,19 +23,23 @@ func Grad(loss string) Pass {
 		}
 		y := g.Outputs[i].Value
 		if len(y.Shape) != 0 || !y.DType.Float() {
-			return nil, fmt.Errorf("graph: output %.80q is %s%s, a gradient is that of one number", loss, y.DType, y.Shape)
+			return nil, fmt.Errorf("graph: output %.80q is %s, a gradient is that of one number", loss, y.Type)
 		}
 		b := Extend(g)
-		grads := b.backward(g, y)
+		d := differentiation{b: b, grads: map[*Value]*Value{y: b.like(y, 1)}, learned: map[*Value]bool{}}
+		d.mark(g.Nodes)
+		d.backward(g.Nodes)
 		for _, p := range g.Params {
-			d := grads[p]
-			if d == nil { // it has no part in the loss
-				d = b.Scope(p.Name+".grad").ConstantOfShape(0, p.Shape...)
+			dp := d.grads[p]
+			if dp == nil { // it has no part in the loss
+				dp = b.Scope(p.Name+".grad").ConstantOfShape(0, p.Shape...)
 			}
-			if slices.Contains(g.Values, d) || slices.ContainsFunc(b.graph.Outputs, func(o Output) bool { return o.Value == d }) {
-				d = b.Identity(d) // a name of its own
+			given := slices.Contains(g.Nodes, dp.Node) || slices.ContainsFunc(b.graph.Outputs, func(o Output) bool { return o.Value == dp })
+			if given {
+				dp = b.Identity(dp) // a name of its own
 			}
-			b.Output(GradPrefix+p.Name, b.Name(GradPrefix+p.Name, d))
+			r := role.GradientOf(p.Name)
+			b.OutputFor(r, b.Name(r.Name(), dp))
 		}
 		full, err := b.Graph()
 		if err != nil {
@@ -48,72 +49,112 @@ func Grad(loss string) Pass {
 	}
 }
 
-// Extend returns a Builder that goes on after the values and outputs of g,
+// Extend returns a Builder that continues after the values and outputs of g,
 // which stays as it is.
 func Extend(g *Graph) *Builder {
 	b := NewBuilder()
 	b.graph = Graph{
-		Values: slices.Clone(g.Values), Inputs: slices.Clone(g.Inputs),
-		Params: slices.Clone(g.Params), Outputs: slices.Clone(g.Outputs),
+		Nodes: slices.Clone(g.Nodes), Inputs: slices.Clone(g.Inputs),
+		Params: slices.Clone(g.Params), Outputs: slices.Clone(g.Outputs), Context: g.Context,
 	}
-	for _, v := range g.Values {
+	for v := range g.Values() {
 		b.names[v.Name] = v
+		b.owned[v] = true
 	}
 	return b
 }
 
-// backward records the derivative of y by every value it depends on.
-func (b *Builder) backward(g *Graph, y *Value) map[*Value]*Value {
-	learned := map[*Value]bool{} // depends on a parameter, through floating-point values
-	for _, v := range g.Values {
-		learned[v] = v.Op == Param
-		for _, a := range v.Args {
-			learned[v] = learned[v] || learned[a]
+// differentiation is the derivative of one number by every value it depends on.
+type differentiation struct {
+	b       *Builder
+	grads   map[*Value]*Value
+	learned map[*Value]bool // depends on a parameter, through floating-point values
+}
+
+func (d *differentiation) mark(nodes []*Node) {
+	for _, n := range nodes {
+		_, learned := n.Op.(Param)
+		for _, a := range n.Args {
+			learned = learned || d.learned[a]
 		}
-		learned[v] = learned[v] && v.DType.Float()
+		for _, v := range n.Results {
+			d.learned[v] = learned && v.DType.Float()
+		}
 	}
-	grads := map[*Value]*Value{y: b.Scalar(1)}
-	done := map[*Value]bool{}
-	for i := len(g.Values) - 1; i >= 0; i-- {
-		v := g.Values[i]
-		if v.Op.Leaf() || !learned[v] || done[v] {
-			continue
-		}
-		results := siblings(g.Values, v)
-		if firstOf(g.Values, results) != v {
-			continue // the others' gradients are not all there yet
-		}
-		dy := make([]*Value, len(results))
+}
+
+// backward records the derivatives by the arguments of the nodes, from the last
+// to the first.
+func (d *differentiation) backward(nodes []*Node) {
+	b := d.b
+	for _, n := range slices.Backward(nodes) {
+		dy := make([]*Value, len(n.Results))
 		known := false
-		for r, w := range results {
-			if w != nil {
-				dy[r], done[w] = grads[w], true
-				known = known || dy[r] != nil
+		for i, v := range n.Results {
+			if d.learned[v] {
+				dy[i] = d.grads[v]
 			}
+			known = known || dy[i] != nil
 		}
-		if !known {
+		if !known || leaf(n.Op) {
 			continue
 		}
-		rule := gradRules[v.Op]
-		if rule == nil {
-			b.fail("graph: %s %.80q has no derivative", v.Op, v.Name)
-			return grads
-		}
-		for j, d := range rule(b.Scope(v.Name+".grad"), v, dy) {
-			a := v.Args[j]
-			switch {
-			case d == nil || !learned[a]:
-			case grads[a] == nil:
-				grads[a] = d
-			default:
-				grads[a] = b.Scope(a.Name+".grad").accumulate(grads[a], d)
-			}
+		scope := b.Scope(n.Name() + ".grad")
+		var by []*Value
+		switch op := n.Op.(type) {
+		case Differentiable:
+			by = op.Grad(scope, n, dy)
+		case Composite:
+			by = scope.gradOfDecomposition(op, n, dy)
+		default:
+			b.fail("graph: %s %.80q has no derivative", n.Op.Name(), n.Name())
 		}
 		if b.err != nil {
-			return grads
+			return
+		}
+		for i, g := range by {
+			if g != nil && d.learned[n.Args[i]] {
+				d.add(n.Args[i], g)
+			}
 		}
 	}
-	return grads
+}
+
+// add adds g to the derivative by v.
+func (d *differentiation) add(v, g *Value) {
+	if before := d.grads[v]; before != nil {
+		g = d.b.Scope(v.Name+".grad").accumulate(before, g)
+	}
+	d.grads[v] = g
+}
+
+// gradOfDecomposition records the derivatives by the arguments of n, by way of
+// its decomposition.
+func (b *Builder) gradOfDecomposition(op Composite, n *Node, dy []*Value) []*Value {
+	before := len(b.graph.Nodes)
+	results := op.Decompose(b, n.Args)
+	if b.err != nil {
+		return make([]*Value, len(n.Args))
+	}
+	inside := slices.Clone(b.graph.Nodes[before:])
+	d := differentiation{b: b.root(), grads: map[*Value]*Value{}, learned: map[*Value]bool{}}
+	for _, a := range n.Args { // whoever calls drops what needs none
+		d.learned[a] = a.DType.Float()
+	}
+	d.mark(inside)
+	for i, g := range dy {
+		if g != nil {
+			d.add(results[i], g)
+		}
+	}
+	d.backward(inside)
+	out := make([]*Value, len(n.Args))
+	for i, a := range n.Args {
+		if !slices.Contains(n.Args[:i], a) { // the sum, once
+			out[i] = d.grads[a]
+		}
+	}
+	return out
 }
 
 // accumulate adds two gradients of one value. A matrix product takes the other
@@ -121,47 +162,17 @@ func (b *Builder) backward(g *Graph, y *Value) map[*Value]*Value {
 // scattered into the other, which saves a pass over both.
 func (b *Builder) accumulate(x, y *Value) *Value {
 	for _, p := range [][2]*Value{{y, x}, {x, y}} { // the later one first: it needs the other least
-		switch m := p[0]; {
-		case m.Op == Gemm && len(m.Args) == 2:
-			return b.Gemm(m.Args[0], m.Args[1], p[1], m.Attr.TransA, m.Attr.TransB)
-		case m.Op == ScatterElements && everyElement(m.Args[0], 0):
-			return b.ScatterElements(p[1], m.Args[1], m.Args[2], m.Attr.Axis)
+		args := p[0].Args()
+		switch op := p[0].Op().(type) {
+		case Gemm:
+			if len(args) == 2 {
+				return b.apply(op, args[0], args[1], p[1])
+			}
+		case ScatterElements:
+			if everyElement(args[0], 0) {
+				return b.apply(op, p[1], args[1], args[2])
+			}
 		}
 	}
 	return b.Add(x, y)
-}
-
-// siblings returns the results of the application of an operator that v is one
-// of, by their number; nil for a result that is not used.
-func siblings(values []*Value, v *Value) []*Value {
-	n := 1
-	if v.Op == Split {
-		n = len(v.Attr.Sizes)
-	}
-	out := make([]*Value, max(n, v.Attr.Result+1))
-	if n == 1 {
-		out[v.Attr.Result] = v
-		return out
-	}
-	for _, w := range values {
-		if w.Op == v.Op && w.Args[0] == v.Args[0] && w.Attr.Axis == v.Attr.Axis && slices.Equal(w.Attr.Sizes, v.Attr.Sizes) && out[w.Attr.Result] == nil {
-			out[w.Attr.Result] = w
-		}
-	}
-	if out[v.Attr.Result] != v { // the same part twice: on its own
-		alone := make([]*Value, n)
-		alone[v.Attr.Result] = v
-		return alone
-	}
-	return out
-}
-
-// firstOf returns the one of some values that comes first in the graph.
-func firstOf(values, some []*Value) *Value {
-	for _, v := range values {
-		if slices.Contains(some, v) {
-			return v
-		}
-	}
-	return nil
 }

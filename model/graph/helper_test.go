@@ -96,7 +96,7 @@ func network() *graph.Builder {
 	x := b.Name("x", b.Gather(table, ids)) // (B,T,4)
 	s := b.Scope("layer")
 	y := s.LayerNormalization(x, s.Param("scale", graph.Constant(1), 4), s.Param("bias", graph.Constant(0), 4), 1e-5)
-	y = s.Name("sum", s.Add(s.Gelu(y), x)) // (B,T,4)
+	y = s.Name("sum", s.Add(s.GeluTanh(y), x)) // (B,T,4)
 	b.Name("unused", b.Exp(x))
 	b.Output("out", b.Mul(y, b.Scalar(0.5)))
 	return b

@@ -4,22 +4,25 @@ import "fmt"
 
 // PeakBytes returns the most memory that the values of g take at a time if it
 // is run in its own order and lets go of a value after its last use: inputs,
-// parameters, constants and outputs are there all along. All letters must be
-// bound. A runtime needs that much, and some more for its own purposes.
+// parameters, constants and outputs are there all along. Named dimensions must
+// be bound. A runtime needs that much, and some more for its own purposes.
 func PeakBytes(g *Graph) (int64, error) {
 	uses := map[*Value]int{}
 	size := map[*Value]int64{}
 	held := map[*Value]*Value{} // what owns the memory of a value that only has another shape
-	for _, v := range g.Values {
-		n, known := v.Shape.count()
+	for v := range g.Values() {
+		n, known := v.Shape.Elements().Number()
 		if !known {
-			return 0, fmt.Errorf("graph: value %.80q has the open shape %s", v.Name, v.Shape)
+			return 0, fmt.Errorf("graph: value %.80q has the shape %s: bind its names first", v.Name, v.Shape)
 		}
 		size[v], held[v] = int64(n)*int64(v.DType.Size()), v
-		if v.Op == Reshape || v.Op == Identity {
-			size[v], held[v] = 0, held[v.Args[0]]
+		_, reshaped := Is[Reshape](v)
+		if reshaped || v.Op() == Identity {
+			size[v], held[v] = 0, held[v.Args()[0]]
 		}
-		for _, a := range v.Args {
+	}
+	for _, n := range g.Nodes {
+		for _, a := range n.Args {
 			uses[held[a]]++
 		}
 	}
@@ -27,20 +30,22 @@ func PeakBytes(g *Graph) (int64, error) {
 		uses[held[o.Value]]++ // never let go of
 	}
 	var now, peak int64
-	for _, v := range g.Values {
-		if v.Op.Leaf() {
+	for v := range g.Values() {
+		if v.Leaf() {
 			now += size[v]
 			uses[v]++ // never let go of
 		}
 	}
 	peak = now
-	for _, v := range g.Values {
-		if v.Op.Leaf() {
+	for _, n := range g.Nodes {
+		if leaf(n.Op) {
 			continue
 		}
-		now += size[v]
+		for _, v := range n.Results {
+			now += size[v]
+		}
 		peak = max(peak, now)
-		for _, a := range v.Args {
+		for _, a := range n.Args {
 			h := held[a]
 			if uses[h]--; uses[h] == 0 {
 				now -= size[h]

@@ -5,33 +5,67 @@ import (
 	"strings"
 )
 
-// Merge drops values that another one computes already: the same operator, of
+// Merge drops nodes that another one computes already: the same operator, of
 // the same arguments, with the same attributes (common subexpressions). The
-// first of them stays.
+// first of them stays, with as many results as any of them has.
 func Merge(g *Graph) (*Graph, error) {
-	seen := map[string]*Value{}
-	number := map[*Value]int{}
-	merged, err := Rewrite(g, func(b *Builder, v *Value, args []*Value) *Value {
-		if v.Op == Input || v.Op == Param {
-			return nil
-		}
-		var key strings.Builder
-		fmt.Fprintf(&key, "%s %s%s%s", v.Op, v.DType, v.Shape, v.Attr.text(v.Op))
-		for _, a := range args {
-			if _, ok := number[a]; !ok {
-				number[a] = len(number)
+	class := map[string]int{}  // nodes that compute the same, by what they compute
+	most := map[int]int{}      // results of a class
+	number := map[*Value]int{} // values that are the same have one number
+	of := map[*Node]int{}
+	results := map[[2]int]int{}
+	for _, n := range g.Nodes {
+		c := len(of) // by itself
+		if _, in := n.Op.(Input); !in {
+			if _, param := n.Op.(Param); !param {
+				c = classOf(class, n, number, c)
 			}
-			fmt.Fprintf(&key, " %d", number[a])
 		}
-		if first := seen[key.String()]; first != nil {
-			return first
+		of[n] = c
+		most[c] = max(most[c], len(n.Results))
+		for i, v := range n.Results {
+			key := [2]int{c, i}
+			if _, ok := results[key]; !ok {
+				results[key] = len(results)
+			}
+			number[v] = results[key]
 		}
-		r := (&Builder{recording: b.recording}).clone(v, args)
-		seen[key.String()] = r
+	}
+	first := map[int][]*Value{}
+	merged, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
+		c := of[n]
+		if r := first[c]; r != nil {
+			return r
+		}
+		root := b.root()
+		if most[c] == len(n.Results) {
+			first[c] = root.clone(n, args)
+			return first[c]
+		}
+		r := b.Apply(n.Op, most[c], args...)
+		for i, v := range n.Results {
+			root.Name(v.Name, r[i])
+		}
+		first[c] = r
 		return r
 	})
 	if err != nil {
 		return nil, err
 	}
 	return Prune(merged)
+}
+
+// classOf returns the class of the nodes that compute what n does, a new one
+// if n is the first.
+func classOf(class map[string]int, n *Node, number map[*Value]int, fresh int) int {
+	var key strings.Builder
+	fmt.Fprintf(&key, "%s %s%s", n.Op.Name(), n.Results[0].Type, identity(n.Op))
+	for _, a := range n.Args {
+		fmt.Fprintf(&key, " %d", number[a])
+	}
+	if c, ok := class[key.String()]; ok {
+		return c
+	}
+	class[key.String()] = fresh
+	return fresh
 }

@@ -1,129 +1,189 @@
 package graph
 
-import "github.com/attnx/attnx/format"
+import (
+	"fmt"
 
-// Op is an operator. Its String is ONNX's name for it, except for the three
-// kinds of leaf (Input, Param, Const), which in ONNX are graph inputs and
-// initializers.
-type Op uint8
-
-// The operators, in the order of the table.
-const (
-	Input Op = iota
-	Param
-	Const
-	Gather
-	MatMul
-	Add
-	Sub
-	Mul
-	Div
-	Neg
-	Exp
-	Log
-	Sqrt
-	Tanh
-	Relu
-	Softmax
-	LogSoftmax
-	ReduceSum
-	ReduceMean
-	Reshape
-	Transpose
-	Concat
-	Split
-	Slice
-	Identity
-	Cast
-	Equal
-	Where
-	GatherElements
-	Range
-	ConstantOfShape
-	Trilu
-	LayerNormalization
-	Gelu
-	Attention
-	SoftmaxCrossEntropyLoss
-	Gemm
-	OneHot
-	ScatterElements
-	Sum
-	opCount
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 )
 
-// OpInfo is a row of the op table.
-type OpInfo struct {
-	Op        Op
-	Name      string
-	Args      int    // number of arguments; -1 for one or more (the rule says how many)
-	Attrs     string // the fields of Attr it uses
-	Doc       string // what it computes, in one line
-	Composite bool   // Decompose can write it with the others
-	Derived   bool   // made by passes, and by networks that are only run: the Gorgonia engine, which differentiates for itself, need not know it
-
-	// rule gives the result's shape and element type, or says what is wrong.
-	rule func(args []*Value, a Attr) (Shape, format.DType, error)
+// Op is an operator with its attributes, such as Softmax{Axis: 1}: ONNX's name
+// and ONNX's meaning (opset 24), restricted as its type says. The exported
+// fields of the type are the attributes; attr.go says which types they may
+// have. An operator is this one definition: what a consumer does not compute
+// natively is decomposed, and the gradient of an operator without Grad is that
+// of its decomposition.
+type Op interface {
+	// Name is the operator's name in ONNX.
+	Name() string
+	// Infer returns the types of the results for arguments of the given types,
+	// or says why they do not fit. It does not look at what computes them.
+	Infer(args []Type) ([]Type, error)
 }
 
-// table is the one list of operators. A new operator is a row here, a case in
-// each consumer, and a file in fixtures/ops.
-var table = [opCount]OpInfo{
-	{Op: Input, Name: "Input", Doc: "a tensor given for every run"},
-	{Op: Param, Name: "Param", Attrs: "Init", Doc: "a weight"},
-	{Op: Const, Name: "Const", Attrs: "Value", Doc: "a fixed tensor"},
-	{Op: Gather, Name: "Gather", Args: 2, Attrs: "Axis", Doc: "rows of a table (V,...) by ids: shape of the ids, then of a row", rule: gatherRule},
-	{Op: MatMul, Name: "MatMul", Args: 2, Doc: "(...,M,K) times (K,N), or times (...,K,N) with the same leading axes", rule: matMulRule},
-	{Op: Add, Name: "Add", Args: 2, Doc: "a + b, b broadcast into a", rule: arithmeticRule},
-	{Op: Sub, Name: "Sub", Args: 2, Doc: "a - b, b broadcast into a", rule: arithmeticRule},
-	{Op: Mul, Name: "Mul", Args: 2, Doc: "a · b, b broadcast into a", rule: arithmeticRule},
-	{Op: Div, Name: "Div", Args: 2, Doc: "a / b, b broadcast into a", rule: arithmeticRule},
-	{Op: Neg, Name: "Neg", Args: 1, Doc: "-x", rule: floatRule},
-	{Op: Exp, Name: "Exp", Args: 1, Doc: "e to the x", rule: floatRule},
-	{Op: Log, Name: "Log", Args: 1, Doc: "natural logarithm", rule: floatRule},
-	{Op: Sqrt, Name: "Sqrt", Args: 1, Doc: "square root", rule: floatRule},
-	{Op: Tanh, Name: "Tanh", Args: 1, Doc: "hyperbolic tangent", rule: floatRule},
-	{Op: Relu, Name: "Relu", Args: 1, Doc: "max(x, 0)", rule: floatRule},
-	{Op: Softmax, Name: "Softmax", Args: 1, Attrs: "Axis", Doc: "exp(x) over its sum along the axis", rule: axisRule},
-	{Op: LogSoftmax, Name: "LogSoftmax", Args: 1, Attrs: "Axis", Doc: "logarithm of Softmax", rule: axisRule},
-	{Op: ReduceSum, Name: "ReduceSum", Args: 1, Attrs: "Axes KeepDims", Doc: "sum over the axes", rule: reduceRule},
-	{Op: ReduceMean, Name: "ReduceMean", Args: 1, Attrs: "Axes KeepDims", Doc: "mean over the axes", rule: reduceRule},
-	{Op: Reshape, Name: "Reshape", Args: 1, Attrs: "Shape", Doc: "the same elements in another shape", rule: reshapeRule},
-	{Op: Transpose, Name: "Transpose", Args: 1, Attrs: "Perm", Doc: "axes in another order", rule: transposeRule},
-	{Op: Concat, Name: "Concat", Args: -1, Attrs: "Axis", Doc: "arguments one after the other along the axis", rule: concatRule},
-	{Op: Split, Name: "Split", Args: 1, Attrs: "Axis Sizes Result", Doc: "one of the parts along the axis", rule: splitRule},
-	{Op: Slice, Name: "Slice", Args: 1, Attrs: "Axis Start Limit", Doc: "positions Start up to, not including, Limit along the axis", rule: sliceRule},
-	{Op: Identity, Name: "Identity", Args: 1, Doc: "x", rule: sameRule},
-	{Op: Cast, Name: "Cast", Args: 1, Doc: "x in the value's element type", rule: nil},
-	{Op: Equal, Name: "Equal", Args: 2, Doc: "a = b as BOOL, b broadcast into a", rule: equalRule},
-	{Op: Where, Name: "Where", Args: 3, Doc: "b where a holds, else c; b and c broadcast into a", rule: whereRule},
-	{Op: GatherElements, Name: "GatherElements", Args: 2, Attrs: "Axis", Doc: "x[i,j,ids[i,j,k]] for the last axis, likewise for others", rule: gatherElementsRule},
-	{Op: Range, Name: "Range", Attrs: "Start Limit", Doc: "the integers from Start up to, not including, Limit", rule: rangeRule},
-	{Op: ConstantOfShape, Name: "ConstantOfShape", Attrs: "Shape Fill", Doc: "a tensor of one number", rule: constantOfShapeRule},
-	{Op: Trilu, Name: "Trilu", Args: 1, Attrs: "Upper K", Doc: "one triangle of the last two axes, zero elsewhere", rule: triluRule},
-	{Op: LayerNormalization, Name: "LayerNormalization", Args: 3, Attrs: "Epsilon Result", Doc: "x to mean 0, variance 1 over the last axis, then times scale plus bias; result 1 is the mean, 2 the inverse deviation", Composite: true, rule: layerNormalizationRule},
-	{Op: Gelu, Name: "Gelu", Args: 1, Doc: "Gaussian error linear unit, tanh form (arXiv:1606.08415)", Composite: true, rule: floatRule},
-	{Op: Attention, Name: "Attention", Args: 4, Attrs: "Scale", Doc: "softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k and v (B,H,S,D), mask (T,S) or (B,1,T,S)", Composite: true, rule: attentionRule},
-	{Op: SoftmaxCrossEntropyLoss, Name: "SoftmaxCrossEntropyLoss", Args: 2, Attrs: "IgnoreIndex", Doc: "mean of -log softmax(scores)[label] over labels that count; scores (B,V,T) or (N,V), labels (B,T) or (N)", Composite: true, rule: lossRule},
-	{Op: Gemm, Name: "Gemm", Args: -1, Attrs: "TransA TransB", Doc: "a b or a b + c for matrices, a and b transposed first if asked; c broadcast into the product", Derived: true, rule: gemmRule},
-	{Op: OneHot, Name: "OneHot", Args: 1, Attrs: "Depth", Doc: "ids to rows of Depth numbers: 1 at the id, 0 elsewhere", Derived: true, rule: oneHotRule},
-	{Op: ScatterElements, Name: "ScatterElements", Args: 3, Attrs: "Axis", Doc: "x with updates added at ids along the axis: what GatherElements read", Derived: true, rule: scatterElementsRule},
-	{Op: Sum, Name: "Sum", Args: -1, Doc: "sum of the arguments, broadcast to one another", Derived: true, rule: sumRule},
+// Composite is an operator that can be written with others.
+type Composite interface {
+	Op
+	// Decompose records the operator with others and returns what stands for
+	// its results: all of them, or the first ones.
+	Decompose(b *Builder, args []*Value) []*Value
 }
 
-// Ops returns the op table. Every consumer has a test that ranges over it.
-func Ops() []OpInfo { return table[:] }
+// Differentiable is an operator that has a gradient of its own.
+type Differentiable interface {
+	Op
+	// Grad records the derivatives of the loss by the arguments of n, given
+	// those by its results (nil for one without influence). It may return nil
+	// for an argument that no derivative passes through, and what it returns
+	// for one that needs none is dropped.
+	Grad(b *Builder, n *Node, dy []*Value) []*Value
+}
 
-// Info returns the row of op.
-func (op Op) Info() OpInfo {
-	if op < opCount {
-		return table[op]
+// optional is an operator whose last results may be left out.
+type optional interface {
+	required() int // results that are always there
+}
+
+// Input is a tensor given for every run.
+type Input struct {
+	Role role.Role `attr:"role,omitzero"`
+}
+
+// Param is a weight.
+type Param struct {
+	Init Init `attr:"init"` // how it starts; no part of what the graph computes
+}
+
+// Const is a fixed tensor. Its name is "".
+type Const struct {
+	Value format.Tensor `attr:"value"`
+}
+
+// Name returns "Input".
+func (Input) Name() string { return "Input" }
+
+// Name returns "Param".
+func (Param) Name() string { return "Param" }
+
+// Name returns "Const".
+func (Const) Name() string { return "Const" }
+
+// Infer fails: the type of an input is given.
+func (Input) Infer([]Type) ([]Type, error) { return nil, errGiven }
+
+// Infer fails: the type of a parameter is given.
+func (Param) Infer([]Type) ([]Type, error) { return nil, errGiven }
+
+// Infer returns the type of the tensor.
+func (c Const) Infer(args []Type) ([]Type, error) {
+	if err := c.Value.Check(); err != nil {
+		return nil, err
 	}
-	return OpInfo{Op: op, Name: "unknown"}
+	return []Type{{c.Value.DType, Numbers(c.Value.Shape...)}}, expect(args, 0)
 }
 
-// String returns ONNX's name of op.
-func (op Op) String() string { return op.Info().Name }
+var errGiven = fmt.Errorf("its type is given and not inferred")
 
-// Leaf reports whether op computes nothing: its value is given.
-func (op Op) Leaf() bool { return op <= Const }
+func leaf(op Op) bool {
+	switch op.(type) {
+	case Input, Param, Const:
+		return true
+	}
+	return false
+}
+
+// Init is the distribution of a parameter's first values: normal with the given
+// mean and standard deviation.
+type Init struct {
+	Mean, Std float64 // Std 0: every element is Mean
+}
+
+// Normal is the normal distribution with mean 0.
+func Normal(std float64) Init { return Init{Std: std} }
+
+// Constant gives every element the value v.
+func Constant(v float64) Init { return Init{Mean: v} }
+
+// operators lists every operator that attnx defines, in the order of its files.
+// Parse knows these; every consumer has a test that ranges over them. A new
+// operator is one type in one file of this folder, a line here, and a golden
+// file in fixtures/ops; a user's own is given to Parse.
+var operators = []Op{
+	Input{}, Param{}, Const{},
+	Neg, Exp, Log, Sqrt, Tanh, Relu, Sigmoid, Erf, Sin, Cos, Abs, Sign, Floor, Ceil, Round, Reciprocal, Softplus, Not, Identity,
+	Add, Sub, Mul, Div, Pow, Max, Min, Equal, Less, LessOrEqual, Greater, GreaterOrEqual, And, Or, Xor,
+	Where{}, Cast{},
+	Gather{}, GatherElements{}, ScatterElements{}, OneHot{},
+	MatMul{}, Gemm{},
+	Softmax{}, LogSoftmax{},
+	Reduce{Kind: ReduceSum}, Reduce{Kind: ReduceMean}, Reduce{Kind: ReduceMax}, Reduce{Kind: ReduceMin}, ArgMax{}, CumSum{},
+	Reshape{}, Transpose{}, Concat{}, Split{}, Slice{}, Expand{}, Trilu{},
+	Range{}, ConstantOfShape{}, Positions{},
+	LayerNormalization{}, RMSNormalization{},
+	Gelu{}, Swish{},
+	Attention{}, RotaryEmbedding{},
+	SoftmaxCrossEntropyLoss{},
+}
+
+// Operators returns one value of every operator that attnx defines, its
+// attributes zero.
+func Operators() []Op { return operators }
+
+// expect reports whether there are n arguments.
+func expect(args []Type, n int) error {
+	if len(args) != n {
+		return fmt.Errorf("it takes %d arguments, got %d", n, len(args))
+	}
+	return nil
+}
+
+// expectFrom reports whether there are least to most arguments.
+func expectFrom(args []Type, least, most int) error {
+	if len(args) < least || len(args) > most {
+		return fmt.Errorf("it takes %d to %d arguments, got %d", least, most, len(args))
+	}
+	return nil
+}
+
+func expectFloat(args ...Type) error {
+	for i, t := range args {
+		if !t.DType.Float() {
+			return fmt.Errorf("argument %d is %s, expected a floating-point type", i, t.DType)
+		}
+		if t.DType != args[0].DType {
+			return fmt.Errorf("argument %d is %s, the first is %s", i, t.DType, args[0].DType)
+		}
+	}
+	return nil
+}
+
+func expectAxis(axis int, s Shape) error {
+	if axis < 0 || axis >= len(s) {
+		return fmt.Errorf("axis %d is outside shape %s", axis, s)
+	}
+	return nil
+}
+
+// one returns the types of an operator with one result.
+func one(t format.DType, s Shape) []Type { return []Type{{t, s}} }
+
+// broadcast returns the shape to which the given ones broadcast: dimension by
+// dimension, aligned at the last one; a dimension of size 1 repeats.
+func broadcast(shapes ...Shape) (Shape, error) {
+	var out Shape
+	for _, s := range shapes {
+		if len(s) > len(out) {
+			out = append(append(Shape(nil), s[:len(s)-len(out)]...), out...)
+		}
+		lead := len(out) - len(s)
+		for i, d := range s {
+			switch {
+			case out[lead+i].Is(1):
+				out[lead+i] = d
+			case !d.Is(1) && d != out[lead+i]:
+				return nil, fmt.Errorf("%s and %s do not broadcast to one shape: dimension %d from the end is %s and %s", shapes[0], s, len(s)-i, out[lead+i], d)
+			}
+		}
+	}
+	return out, nil
+}

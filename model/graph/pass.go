@@ -22,63 +22,76 @@ func Apply(g *Graph, passes ...Pass) (*Graph, error) {
 	return g, nil
 }
 
-// Rewrite copies g value by value, in order. For each value, f gets it with
-// the arguments already replaced and a Builder whose scope is the value's
-// name, and returns what stands for it in the copy: nil keeps it as it is,
-// and a value recorded by f takes over its name.
-func Rewrite(g *Graph, f func(b *Builder, v *Value, args []*Value) *Value) (*Graph, error) {
+// Rewrite copies g node by node, in order. For each node, f gets it with the
+// arguments already replaced and a Builder whose scope is the node's name, and
+// returns what stands for its results in the copy: nil keeps the node as it is,
+// and a value recorded by f takes over the result's name.
+func Rewrite(g *Graph, f func(b *Builder, n *Node, args []*Value) []*Value) (*Graph, error) {
 	b := NewBuilder()
-	b.taken = make(map[string]bool, len(g.Values))
-	for _, v := range g.Values {
+	b.taken = make(map[string]bool, len(g.Nodes))
+	for v := range g.Values() {
 		b.taken[v.Name] = true
 	}
-	copies := make(map[*Value]*Value, len(g.Values))
-	for _, v := range g.Values {
-		args := make([]*Value, len(v.Args))
-		for i, a := range v.Args {
+	copies := make(map[*Value]*Value, len(g.Nodes))
+	for _, n := range g.Nodes {
+		args := make([]*Value, len(n.Args))
+		for i, a := range n.Args {
 			args[i] = copies[a]
 		}
-		before := len(b.graph.Values)
-		r := f(b.Scope(v.Name), v, args)
+		before := len(b.graph.Nodes)
+		results := f(b.Scope(n.Name()), n, args)
 		switch {
 		case b.err != nil:
 			return nil, b.err
-		case r == nil:
-			r = b.clone(v, args)
-		case slices.Contains(b.graph.Values[before:], r):
-			(&Builder{recording: b.recording}).Name(v.Name, r)
+		case results == nil:
+			results = b.root().clone(n, args)
+		case len(results) < len(n.Results):
+			return nil, fmt.Errorf("graph: %.80q: %d values for %d results", n.Name(), len(results), len(n.Results))
+		default:
+			for i, v := range n.Results {
+				if r := results[i]; slices.Contains(b.graph.Nodes[before:], r.Node) {
+					b.root().Name(v.Name, r)
+				}
+			}
 		}
-		copies[v] = r
+		for i, v := range n.Results {
+			copies[v] = results[i]
+		}
 	}
-	for _, o := range g.Outputs {
-		b.Output(o.Name, copies[o.Value])
-	}
+	copyOutputs(b, g, copies)
 	return b.Graph()
 }
 
-// clone records a copy of v with other arguments. A scalar that a pass has
+func copyOutputs(b *Builder, g *Graph, copies map[*Value]*Value) {
+	b.graph.Context = g.Context
+	for _, o := range g.Outputs {
+		o.Value = copies[o.Value]
+		b.graph.Outputs = append(b.graph.Outputs, o)
+	}
+}
+
+// clone records a copy of n with other arguments. A scalar that a pass has
 // needed before its turn is there already.
-func (b *Builder) clone(v *Value, args []*Value) *Value {
-	if v.Op == Const {
-		if w := b.known(v.Attr.Value.WithName(v.Name)); w != nil {
-			return w
+func (b *Builder) clone(n *Node, args []*Value) []*Value {
+	first := n.Results[0]
+	switch op := n.Op.(type) {
+	case Const:
+		if w := b.known(op.Value.WithName(first.Name)); w != nil {
+			return []*Value{w}
 		}
-	}
-	c := *v
-	c.Args = args
-	if !c.Op.Leaf() {
-		if err := infer(&c); err != nil {
-			b.fail("%v (value %.80q)", err, v.Name)
-		}
-	}
-	b.record(&c)
-	switch c.Op {
+		return []*Value{b.leaf(op, first.Name, first.Type)}
 	case Input:
-		b.graph.Inputs = append(b.graph.Inputs, &c)
+		return []*Value{b.input(first.Name, op.Role, first.DType, first.Shape)}
 	case Param:
-		b.graph.Params = append(b.graph.Params, &c)
+		v := b.leaf(op, first.Name, first.Type)
+		b.graph.Params = append(b.graph.Params, v)
+		return []*Value{v}
 	}
-	return &c
+	results := b.Apply(n.Op, len(n.Results), args...)
+	for i, v := range n.Results {
+		b.Name(v.Name, results[i])
+	}
+	return results
 }
 
 // Select returns the pass that keeps the outputs of the given names alone, and
@@ -98,54 +111,95 @@ func Select(names ...string) Pass {
 	}
 }
 
-// Prune drops the values that no output needs. Inputs stay: they are the
+// Prune drops the nodes that no output needs, and trailing results that nothing
+// uses where the operator may leave them out. Inputs stay: they are the
 // contract with whoever runs the graph.
 func Prune(g *Graph) (*Graph, error) {
 	live := map[*Value]bool{}
 	for _, o := range g.Outputs {
 		live[o.Value] = true
 	}
-	for i := len(g.Values) - 1; i >= 0; i-- {
-		if v := g.Values[i]; live[v] {
-			for _, a := range v.Args {
+	needed := func(n *Node) bool {
+		return slices.ContainsFunc(n.Results, func(v *Value) bool { return live[v] })
+	}
+	for i := len(g.Nodes) - 1; i >= 0; i-- {
+		if n := g.Nodes[i]; needed(n) {
+			for _, a := range n.Args {
 				live[a] = true
 			}
 		}
 	}
 	b := NewBuilder()
 	copies := map[*Value]*Value{}
-	for _, v := range g.Values {
-		if !live[v] && v.Op != Input {
+	for _, n := range g.Nodes {
+		if _, in := n.Op.(Input); !in && !needed(n) {
 			continue
 		}
-		args := make([]*Value, len(v.Args))
-		for i, a := range v.Args {
+		args := make([]*Value, len(n.Args))
+		for i, a := range n.Args {
 			args[i] = copies[a]
 		}
-		copies[v] = b.clone(v, args)
+		kept := *n
+		if o, ok := n.Op.(optional); ok {
+			for len(kept.Results) > o.required() && !live[kept.Results[len(kept.Results)-1]] {
+				kept.Results = kept.Results[:len(kept.Results)-1]
+			}
+		}
+		for i, r := range b.clone(&kept, args) {
+			copies[n.Results[i]] = r
+		}
 	}
-	for _, o := range g.Outputs {
-		b.Output(o.Name, copies[o.Value])
-	}
+	copyOutputs(b, g, copies)
 	return b.Graph()
 }
 
-// Bind returns the pass that gives letters their sizes. A value that depends
-// on constants and sizes alone (Slice or Trilu of a constant, Range,
+// Decompose returns the pass that writes with others every operator that keep
+// does not know, until none is left that can be. A value inside a decomposition
+// is called after the composite: "h.0.attn.attention.scores".
+func Decompose(keep func(*Node) bool) Pass {
+	return func(g *Graph) (*Graph, error) {
+		for {
+			again := false
+			next, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
+				op, ok := n.Op.(Composite)
+				if !ok || keep(n) {
+					return nil
+				}
+				again = true
+				return op.Decompose(b, args)
+			})
+			if err != nil || !again {
+				return next, err
+			}
+			if g, err = Prune(next); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// DecomposeAll writes with others every operator that can be.
+func DecomposeAll(g *Graph) (*Graph, error) {
+	return Decompose(func(*Node) bool { return false })(g)
+}
+
+// Bind returns the pass that gives named dimensions their sizes. A value that
+// depends on constants and sizes alone (Slice or Trilu of a constant, Range,
 // ConstantOfShape) becomes a Const as soon as its sizes are numbers.
 func Bind(sizes map[string]int) Pass {
 	return func(g *Graph) (*Graph, error) {
-		bound, err := Rewrite(g, func(b *Builder, v *Value, args []*Value) *Value {
-			c := *v
-			c.Args = args
-			c.Shape = v.Shape.bind(sizes)
-			c.Attr.Shape = v.Attr.Shape.bind(sizes)
-			c.Attr.Start, c.Attr.Limit, c.Attr.K = v.Attr.Start.bind(sizes), v.Attr.Limit.bind(sizes), v.Attr.K.bind(sizes)
-			root := &Builder{recording: b.recording}
-			if t, ok := fromSizes(&c); ok {
-				return root.Const(t.WithName(v.Name + ".const"))
+		bound, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
+			op := bindAttributes(n.Op, sizes)
+			root := b.root()
+			if leaf(op) {
+				first := *n.Results[0]
+				first.Shape = first.Shape.bind(sizes)
+				return root.clone(&Node{Op: op, Results: []*Value{&first}}, nil)
 			}
-			return root.clone(&c, args)
+			if t, ok := fromSizes(op, args); ok {
+				return []*Value{root.Const(t.WithName(n.Name() + ".const"))}
+			}
+			return root.clone(&Node{Op: op, Results: n.Results}, args)
 		})
 		if err != nil {
 			return nil, err
@@ -154,10 +208,14 @@ func Bind(sizes map[string]int) Pass {
 	}
 }
 
-// fromSizes computes a value that depends on sizes alone; ok is false for
-// every other value, and while a size is still a letter.
-func fromSizes(v *Value) (t format.Tensor, ok bool) {
-	shape, ok := v.Shape.Numbers()
+// fromSizes computes an operator that depends on sizes alone; ok is false for
+// every other one, and while a size still has a name.
+func fromSizes(op Op, args []*Value) (t format.Tensor, ok bool) {
+	types, err := infer(&Node{Op: op, Args: args})
+	if err != nil { // clone says so
+		return t, false
+	}
+	shape, ok := types[0].Shape.Numbers()
 	if !ok {
 		return t, false
 	}
@@ -165,46 +223,58 @@ func fromSizes(v *Value) (t format.Tensor, ok bool) {
 	if !ok {
 		return t, false
 	}
-	switch v.Op {
+	switch op := op.(type) {
 	case Slice:
-		start, ok := v.Attr.Start.Number()
-		if !ok || v.Args[0].Op != Const || infer(v) != nil { // beyond the end: clone says so
+		start, ok := op.Start.Number()
+		x, constant := args[0].Constant()
+		if !ok || !constant {
 			return t, false
 		}
-		return sliceConst(v.Args[0].Attr.Value, v.Attr.Axis, start, shape), true
+		return sliceConst(x, op.Axis, start, shape), true
 	case Range:
-		start, ok := v.Attr.Start.Number()
+		start, ok := op.Start.Number()
+		if !ok || n > foldLimit {
+			return t, false
+		}
 		ids := make([]int64, n)
 		for i := range ids {
 			ids[i] = int64(start + i)
 		}
-		return format.FromInt64s("", shape, ids), ok
+		return format.FromInt64s("", shape, ids), true
 	case ConstantOfShape:
+		if n > foldLimit {
+			return t, false
+		}
 		x := make([]float32, n)
 		for i := range x {
-			x[i] = float32(v.Attr.Fill)
+			x[i] = float32(op.Fill)
 		}
 		return format.FromFloat32s("", shape, x), true
 	case Trilu:
-		k, ok := v.Attr.K.Number()
-		if !ok || v.Args[0].Op != Const || v.DType != format.Float32 {
+		k, ok := op.K.Number()
+		x, constant := args[0].Constant()
+		if !ok || !constant || x.DType != format.Float32 {
 			return t, false
 		}
-		from, err := v.Args[0].Attr.Value.Float32s()
-		if err != nil {
-			return t, false
-		}
-		x := make([]float32, n)
-		rows, cols := shape[len(shape)-2], shape[len(shape)-1]
-		for i := range x {
-			row, col := i/cols%rows, i%cols
-			if v.Attr.Upper && col-row >= k || !v.Attr.Upper && col-row <= k {
-				x[i] = from[i]
-			}
-		}
-		return format.FromFloat32s("", shape, x), true
+		return triangle(x, op.Upper, k)
 	}
 	return t, false
+}
+
+func triangle(x format.Tensor, upper bool, k int) (format.Tensor, bool) {
+	from, err := x.Float32s()
+	if err != nil {
+		return x, false
+	}
+	out := make([]float32, len(from))
+	rows, cols := x.Shape[len(x.Shape)-2], x.Shape[len(x.Shape)-1]
+	for i := range out {
+		row, col := i/cols%rows, i%cols
+		if upper && col-row >= k || !upper && col-row <= k {
+			out[i] = from[i]
+		}
+	}
+	return format.FromFloat32s("", x.Shape, out), true
 }
 
 // sliceConst returns the part of x, of the given shape, that begins at start
@@ -223,7 +293,7 @@ func sliceConst(x format.Tensor, axis, start int, shape []int) format.Tensor {
 	return format.Tensor{DType: x.DType, Shape: shape, Data: out}
 }
 
-// MarkOutputs returns the pass that hands out every floating-point value that
+// MarkOutputs returns the graph that hands out every floating-point value that
 // is computed, under its own name, after the outputs that are there: what a
 // comparison value by value needs.
 func MarkOutputs(g *Graph) (*Graph, error) {
@@ -233,8 +303,8 @@ func MarkOutputs(g *Graph) (*Graph, error) {
 	for _, o := range g.Outputs {
 		taken[o.Name] = true
 	}
-	for _, v := range g.Values {
-		if !v.Op.Leaf() && v.DType.Float() && !taken[v.Name] {
+	for v := range g.Values() {
+		if !v.Leaf() && v.DType.Float() && !taken[v.Name] {
 			marked.Outputs = append(marked.Outputs, Output{Name: v.Name, Value: v})
 		}
 	}

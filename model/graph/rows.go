@@ -2,19 +2,18 @@ package graph
 
 // Rows writes what treats every token alike on matrices of B·T rows instead of
 // tensors (B,T,...): matrix products become Gemm, which takes its bias along
-// and whose gradients are Gemm again. All letters must be bound, because B·T
-// is no size of the graph's. Values that are matrices of rows keep no name of
+// and whose gradients are Gemm again. Named dimensions must be bound, since a
+// Gemm wants two numbers. Values that are matrices of rows keep no name of
 // their own: "logits" becomes "logits.rows".
 func Rows(g *Graph) (*Graph, error) {
-	rewritten, err := Rewrite(g, func(b *Builder, v *Value, args []*Value) *Value {
-		r := inRows(b, v, args)
-		if r == nil {
-			return nil
+	rewritten, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
+		rows := inRows(b, n, args)
+		for i, r := range rows {
+			if v := n.Results[i]; len(v.Shape) >= 3 {
+				rows[i] = b.Reshape(b.root().Name(v.Name+".rows", r), v.Shape...)
+			}
 		}
-		if len(v.Shape) < 3 {
-			return r
-		}
-		return b.Reshape(b.Name("rows", r), v.Shape...)
+		return rows
 	})
 	if err != nil {
 		return nil, err
@@ -22,63 +21,81 @@ func Rows(g *Graph) (*Graph, error) {
 	return Fold(rewritten)
 }
 
-// inRows returns v as a matrix (or the loss of one), or nil where v stays as
-// it is.
-func inRows(b *Builder, v *Value, args []*Value) *Value {
-	if v.Op == SoftmaxCrossEntropyLoss && len(args[0].Shape) == 3 {
-		if x := b.classesLast(args[0]); x.Op == Reshape {
-			n, known := v.Args[1].Shape.count()
-			if known {
-				return b.SoftmaxCrossEntropyLoss(b.asRows(x, n), b.Reshape(args[1], N(n)), v.Attr.IgnoreIndex)
-			}
-		}
+// inRows returns the results of n as matrices (or the loss of one), or nil
+// where n stays as it is.
+func inRows(b *Builder, n *Node, args []*Value) []*Value {
+	if loss, ok := n.Op.(SoftmaxCrossEntropyLoss); ok {
+		return lossInRows(b, loss, n, args)
+	}
+	shape := n.Results[0].Shape
+	if len(shape) < 3 || len(args) == 0 {
 		return nil
 	}
-	if len(v.Shape) < 3 || len(args) == 0 {
-		return nil
-	}
-	n, known := v.Shape[:len(v.Shape)-1].count()
+	last := len(shape) - 1
+	count, known := shape[:last].Elements().Number()
 	if !known {
 		return nil
 	}
-	last := len(v.Shape) - 1
 	x := args[0]
-	switch v.Op {
+	_, view := Is[Reshape](x) // made of a matrix of rows, most likely
+	switch op := n.Op.(type) {
 	case Gather: // rows of a matrix
-		if len(x.Shape) == 2 {
-			return b.Gather(x, b.Reshape(args[1], N(n)))
+		if len(x.Shape) == 2 && op.Axis == 0 {
+			return []*Value{b.Gather(x, b.Reshape(args[1], N(count)))}
 		}
 	case MatMul:
-		if w := args[1]; len(w.Shape) == 2 {
-			if w.Op == Transpose { // (1,0), of rank 2
-				return b.Gemm(b.asRows(x, n), w.Args[0], nil, false, true)
+		if w := args[1]; len(w.Shape) == 2 && len(x.Shape) == len(shape) {
+			if _, transposed := Is[Transpose](w); transposed { // (1,0), of rank 2
+				return []*Value{b.Gemm(b.asRows(x, count), w.Args()[0], nil, false, true)}
 			}
-			return b.Gemm(b.asRows(x, n), w, nil, false, false)
+			return []*Value{b.Gemm(b.asRows(x, count), w, nil, false, false)}
 		}
-	case Add, Sub, Mul, Div:
-		y := args[1]
-		switch {
-		case y.Shape.Equal(x.Shape) && x.Op == Reshape && y.Op == Reshape:
-			return b.op(v.Op, v.Attr, b.asRows(x, n), b.asRows(y, n))
-		case len(y.Shape) <= 1 && x.Op == Reshape:
-			x = b.asRows(x, n)
-			if v.Op == Add && x.Op == Gemm && len(x.Args) == 2 && len(y.Shape) == 1 { // a bias
-				return b.Gemm(x.Args[0], x.Args[1], y, x.Attr.TransA, x.Attr.TransB)
-			}
-			return b.op(v.Op, v.Attr, x, y)
-		}
-	case LayerNormalization:
-		return b.op(v.Op, v.Attr, b.asRows(x, n), args[1], args[2])
-	case Neg, Exp, Log, Sqrt, Tanh, Relu, Gelu:
-		if x.Op == Reshape {
-			return b.op(v.Op, v.Attr, b.asRows(x, n))
+	case Binary:
+		return binaryInRows(b, op, args, shape, count)
+	case LayerNormalization, RMSNormalization:
+		return b.Apply(op, len(n.Results), append([]*Value{b.asRows(x, count)}, args[1:]...)...)
+	case Unary, Gelu, Swish:
+		if view {
+			return []*Value{b.apply(op, b.asRows(x, count))}
 		}
 	case Split:
-		if v.Attr.Axis == last && x.Op == Reshape {
-			a := v.Attr
-			a.Axis = 1
-			return b.op(Split, a, b.asRows(x, n))
+		if op.Axis == last && view {
+			return b.Split(b.asRows(x, count), 1, op.Sizes...)
 		}
+	}
+	return nil
+}
+
+func lossInRows(b *Builder, loss SoftmaxCrossEntropyLoss, n *Node, args []*Value) []*Value {
+	if len(args[0].Shape) != 3 {
+		return nil
+	}
+	x := b.classesLast(args[0])
+	count, known := n.Args[1].Shape.Elements().Number()
+	if _, view := Is[Reshape](x); !view || !known {
+		return nil
+	}
+	return []*Value{b.apply(loss, b.asRows(x, count), b.Reshape(args[1], N(count)))}
+}
+
+func binaryInRows(b *Builder, op Binary, args []*Value, shape Shape, count int) []*Value {
+	x, y := args[0], args[1]
+	if len(x.Shape) < len(y.Shape) || !x.Shape.Equal(shape) {
+		return nil
+	}
+	if _, view := Is[Reshape](x); !view {
+		return nil
+	}
+	_, other := Is[Reshape](y)
+	switch {
+	case y.Shape.Equal(x.Shape) && other:
+		return []*Value{b.apply(op, b.asRows(x, count), b.asRows(y, count))}
+	case len(y.Shape) <= 1:
+		x = b.asRows(x, count)
+		if gemm, ok := Is[Gemm](x); ok && op == Add && len(x.Args()) == 2 && len(y.Shape) == 1 { // a bias
+			return []*Value{b.apply(gemm, x.Args()[0], x.Args()[1], y)}
+		}
+		return []*Value{b.apply(op, x, y)}
 	}
 	return nil
 }
@@ -88,14 +105,15 @@ func (b *Builder) asRows(x *Value, n int) *Value {
 	if len(x.Shape) == 2 {
 		return x
 	}
-	width := x.Shape[len(x.Shape)-1]
-	want := Shape{N(n), width}
-	for base := x; base.Op == Reshape; {
-		base = base.Args[0]
+	want := Shape{N(n), x.Shape[len(x.Shape)-1]}
+	for base := x; ; {
+		if _, view := Is[Reshape](base); !view {
+			return b.Reshape(x, want...)
+		}
+		base = base.Args()[0]
 		if base.Shape.Equal(want) {
 			return base
 		}
 		x = base
 	}
-	return b.Reshape(x, want...)
 }

@@ -2,40 +2,49 @@ package graph
 
 import (
 	"fmt"
-	"math"
 
-	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 )
 
 // Verify reports the first way in which g is not a legal graph: see the list
-// in the package comment. Builder.Graph and every pass end with it.
+// in the package comment. Builder.Graph, Parse and every pass end with it.
 func Verify(g *Graph) error {
 	at := map[*Value]bool{}
 	names := map[string]bool{}
+	roles := map[role.Role]bool{}
 	inputs, params := 0, 0
-	for _, v := range g.Values {
-		if v == nil {
-			return fmt.Errorf("graph: a value is nil")
+	for _, n := range g.Nodes {
+		if n == nil || n.Op == nil || len(n.Results) == 0 {
+			return fmt.Errorf("graph: a node is nil, or has no operator or no result")
 		}
-		if v.Op >= opCount {
-			return fmt.Errorf("graph: value %.80q has no operator of the table", v.Name)
+		for i, v := range n.Results {
+			switch {
+			case v == nil || v.Node != n || v.Index != i:
+				return fmt.Errorf("graph: result %d of a %s does not belong to it", i, n.Op.Name())
+			case v.Name == "" || names[v.Name]:
+				return fmt.Errorf("graph: name %.80q is empty or used twice", v.Name)
+			}
+			names[v.Name] = true
 		}
-		if v.Name == "" || names[v.Name] {
-			return fmt.Errorf("graph: name %.80q is empty or used twice", v.Name)
-		}
-		names[v.Name] = true
-		for _, a := range v.Args {
+		for _, a := range n.Args {
 			if !at[a] {
-				return fmt.Errorf("graph: value %.80q uses one that does not come before it", v.Name)
+				return fmt.Errorf("graph: value %.80q uses one that does not come before it", n.Name())
 			}
 		}
-		if err := verifyValue(v); err != nil {
+		if err := verifyNode(n); err != nil {
 			return err
 		}
-		switch v.Op {
+		v := n.Results[0]
+		switch n.Op.(type) {
 		case Input:
 			if inputs >= len(g.Inputs) || g.Inputs[inputs] != v {
 				return fmt.Errorf("graph: input %.80q is not in the list of inputs, or not in its place", v.Name)
+			}
+			if r := v.Role(); r != (role.Role{}) {
+				if roles[r] {
+					return fmt.Errorf("graph: two inputs have the role %s", r)
+				}
+				roles[r] = true
 			}
 			inputs++
 		case Param:
@@ -44,63 +53,85 @@ func Verify(g *Graph) error {
 			}
 			params++
 		}
-		at[v] = true
+		for _, v := range n.Results {
+			at[v] = true
+		}
 	}
 	if inputs != len(g.Inputs) || params != len(g.Params) {
-		return fmt.Errorf("graph: an input or parameter in the lists is no value of the graph")
+		return fmt.Errorf("graph: an input or parameter in the lists is not a value of the graph")
 	}
+	return verifyOutputs(g, at)
+}
+
+func verifyOutputs(g *Graph, at map[*Value]bool) error {
 	if len(g.Outputs) == 0 {
 		return fmt.Errorf("graph: no outputs")
 	}
-	outputs := map[string]bool{}
+	if g.Context < 0 {
+		return fmt.Errorf("graph: the context is %d", g.Context)
+	}
+	names, roles := map[string]bool{}, map[role.Role]bool{}
 	for _, o := range g.Outputs {
-		if o.Name == "" || outputs[o.Name] || !at[o.Value] {
-			return fmt.Errorf("graph: output %.80q has no name, or a name used twice, or is no value of the graph", o.Name)
+		if o.Name == "" || names[o.Name] || !at[o.Value] {
+			return fmt.Errorf("graph: output %.80q has no name, or a name used twice, or is not a value of the graph", o.Name)
 		}
-		outputs[o.Name] = true
+		names[o.Name] = true
+		if o.Role != (role.Role{}) && roles[o.Role] {
+			return fmt.Errorf("graph: two outputs have the role %s", o.Role)
+		}
+		roles[o.Role] = true
 	}
 	return nil
 }
 
-// verifyValue checks what v says of itself against its operator's rule.
-func verifyValue(v *Value) error {
-	for _, d := range v.Shape {
-		if !d.Valid() {
-			return fmt.Errorf("graph: value %.80q has a size that is not a polynomial of at most %d terms with coefficients that fit in an int", v.Name, maxTerms)
+// verifyNode checks what the results of n say of themselves against their
+// operator.
+func verifyNode(n *Node) error {
+	for _, v := range n.Results {
+		for _, d := range v.Shape {
+			if !d.Valid() {
+				return fmt.Errorf("graph: value %.80q has a size that is not a polynomial of at most %d terms with coefficients that fit in an int", v.Name, maxTerms)
+			}
+			if size, ok := d.Number(); ok && size < 0 {
+				return fmt.Errorf("graph: value %.80q has the negative size %d", v.Name, size)
+			}
 		}
-		if n, ok := d.Number(); ok && n < 0 {
-			return fmt.Errorf("graph: value %.80q has the negative size %d", v.Name, n)
+		if v.DType.Size() == 0 {
+			return fmt.Errorf("graph: value %.80q has no element type", v.Name)
+		}
+		if len(v.Shape) > maxRank {
+			return fmt.Errorf("graph: value %.80q has %d dimensions, at most %d are supported", v.Name, len(v.Shape), maxRank)
 		}
 	}
-	if v.DType.Size() == 0 {
-		return fmt.Errorf("graph: value %.80q has no element type", v.Name)
+	if err := checkAttributes(n.Op); err != nil {
+		return fmt.Errorf("graph: value %.80q: %s: %w", n.Name(), n.Op.Name(), err)
 	}
-	if v.Op.Leaf() && len(v.Args) > 0 {
-		return fmt.Errorf("graph: value %.80q is given and has arguments", v.Name)
-	}
-	switch v.Op {
+	switch n.Op.(type) {
 	case Input, Param:
-		if _, ok := v.Shape.Numbers(); v.Op == Param && !ok {
-			return fmt.Errorf("graph: parameter %.80q has the open shape %s", v.Name, v.Shape)
+		if len(n.Args) > 0 || len(n.Results) != 1 {
+			return fmt.Errorf("graph: value %.80q is given, and has arguments or several results", n.Name())
+		}
+		if _, ok := n.Results[0].Shape.Numbers(); !ok {
+			if _, param := n.Op.(Param); param {
+				return fmt.Errorf("graph: parameter %.80q has the shape %s: expected numbers", n.Name(), n.Results[0].Shape)
+			}
 		}
 		return nil
-	case Const:
-		t := v.Attr.Value
-		if err := t.Check(); err != nil || t.DType != v.DType || !v.Shape.Equal(Numbers(t.Shape...)) {
-			return fmt.Errorf("graph: constant %.80q is not the %s%s that it holds", v.Name, t.DType, Numbers(t.Shape...))
-		}
-		return nil
 	}
-	w := &Value{Op: v.Op, Args: v.Args, Attr: v.Attr, DType: v.DType}
-	if err := infer(w); err != nil {
-		return fmt.Errorf("%w (value %.80q)", err, v.Name)
+	types, err := infer(n)
+	if err != nil {
+		return fmt.Errorf("%w (value %.80q)", err, n.Name())
 	}
-	if w.DType != v.DType || !w.Shape.Equal(v.Shape) {
-		return fmt.Errorf("graph: value %.80q says %s%s, its operator %s gives %s%s", v.Name, v.DType, v.Shape, v.Op, w.DType, w.Shape)
+	required := len(types)
+	if o, ok := n.Op.(optional); ok {
+		required = o.required()
 	}
-	for _, x := range []float64{v.Attr.Fill, v.Attr.Epsilon, v.Attr.Scale} {
-		if math.IsNaN(x) || math.IsInf(x, 0) && v.Op != ConstantOfShape || v.Op == Cast && v.DType == format.Invalid {
-			return fmt.Errorf("graph: value %.80q has an attribute that is no number", v.Name)
+	if len(n.Results) < required || len(n.Results) > len(types) {
+		return fmt.Errorf("graph: value %.80q: %s has %d results, the graph has %d", n.Name(), n.Op.Name(), len(types), len(n.Results))
+	}
+	for i, v := range n.Results {
+		if !v.Type.Equal(types[i]) {
+			return fmt.Errorf("graph: value %.80q is said to be %s, its operator %s gives %s", v.Name, v.Type, n.Op.Name(), types[i])
 		}
 	}
 	return nil

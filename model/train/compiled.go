@@ -8,6 +8,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // Program is a graph that a runtime has compiled. Bind returns a function that
@@ -134,7 +135,7 @@ func (p *bound) bind(weights, grads []format.Tensor, batch Batch) error {
 		switch {
 		case grads == nil:
 		case used:
-			outputs = append(outputs, grads[i].WithName(graph.GradPrefix+w.Name))
+			outputs = append(outputs, grads[i].WithName(role.GradientOf(w.Name).Name()))
 		default:
 			clear(grads[i].Data)
 		}

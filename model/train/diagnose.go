@@ -37,7 +37,7 @@ func (t *Trainer) firstBadValue() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	g, err = graph.Apply(g, graph.Decompose(), graph.Prune, graph.MarkOutputs)
+	g, err = graph.Apply(g, graph.DecomposeAll, graph.Prune, graph.MarkOutputs)
 	if err != nil {
 		return "", err
 	}
@@ -54,17 +54,17 @@ func (t *Trainer) firstBadValue() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, v := range g.Values { // in the order of computing
+	for v := range g.Values() { // in the order of computing
 		if x, ok := values[v.Name]; ok {
 			if at := notFinite(x); at != "" {
-				return fmt.Sprintf("value %.80q (%s) is %s", v.Name, v.Op, at), nil
+				return fmt.Sprintf("value %.80q (%s) is %s", v.Name, v.Op().Name(), at), nil
 			}
 		}
 	}
 	return "", nil
 }
 
-// notFinite names the first element of a float32 tensor that is no finite
+// notFinite names the first element of a float32 tensor that is not a finite
 // number, or returns "".
 func notFinite(t format.Tensor) string {
 	x, err := t.Float32s()

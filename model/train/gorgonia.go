@@ -38,7 +38,7 @@ func NewGorgonia(g *graph.Graph, o GorgoniaOptions) (*Gorgonia, error) {
 		return nil, err
 	}
 	for _, want := range []string{batchIDs, batchLabels} {
-		if v := g.Lookup(want); v == nil || v.Op != graph.Input || v.DType != format.Int64 || len(v.Shape) != 2 {
+		if v := g.Lookup(want); v == nil || !isInput(v) || v.DType != format.Int64 || len(v.Shape) != 2 {
 			return nil, fmt.Errorf("train: the graph has no input %.80q of type I64 and shape (B,T)", want)
 		}
 	}
@@ -56,6 +56,11 @@ func NewGorgonia(g *graph.Graph, o GorgoniaOptions) (*Gorgonia, error) {
 		return &Gorgonia{newRunner[float64](g)}, nil
 	}
 	return &Gorgonia{newRunner[float32](g)}, nil
+}
+
+func isInput(v *graph.Value) bool {
+	_, ok := graph.Is[graph.Input](v)
+	return ok
 }
 
 // The names that model.BuildLoss gives its inputs.
@@ -160,13 +165,9 @@ func (f *Forward) Close() error {
 }
 
 func checkWeights(g *graph.Graph, weights []format.Tensor) error {
-	if len(weights) != len(g.Params) {
-		return fmt.Errorf("train: %d weights for a graph of %d parameters", len(weights), len(g.Params))
+	infos := make([]format.TensorInfo, len(weights))
+	for i, w := range weights {
+		infos[i] = w.Info()
 	}
-	for i, p := range g.Params {
-		if w := weights[i]; w.Name != p.Name || !p.Shape.Equal(graph.Numbers(w.Shape...)) {
-			return fmt.Errorf("train: weight %.80q %v where the graph has %.80q %s", w.Name, w.Shape, p.Name, p.Shape)
-		}
-	}
-	return nil
+	return g.CheckParams(infos)
 }

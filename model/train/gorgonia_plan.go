@@ -114,11 +114,15 @@ func (p *planner[E]) memory(t tensor.Dtype, n int) operand[E] {
 func (p *planner[E]) constants(order G.Nodes) error {
 	for slot, n := range order {
 		v := p.lowering.leafs[n]
-		if v == nil || v.Op != graph.Const {
+		if v == nil {
+			continue
+		}
+		t, ok := v.Constant()
+		if !ok {
 			continue
 		}
 		p.slots[slot] = newOperand[E](n.Dtype(), n.Shape().TotalSize())
-		if err := fillOperand(p.slots[slot], v.Attr.Value.WithName(v.Name)); err != nil {
+		if err := fillOperand(p.slots[slot], t.WithName(v.Name)); err != nil {
 			return err
 		}
 	}

@@ -59,16 +59,16 @@ type idCheck struct {
 // lossOutput is the output that a program differentiates.
 const lossOutput = "loss"
 
-// compile makes a program of g for the given sizes of its letters. With
+// compile makes a program of g for the given sizes of its named dimensions. With
 // gradients it computes those of the output "loss" beside the outputs.
 func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*program[E], error) {
-	bound, err := graph.Bind(sizes)(g)
+	bound, err := graph.Apply(g, withMasks, graph.SliceRanges, graph.Decompose(native), graph.Bind(sizes), graph.Fold, graph.Merge)
 	if err != nil {
 		return nil, err
 	}
 	l := newLowering[E]()
-	for _, v := range bound.Values {
-		if l.lower(v); l.err != nil {
+	for _, n := range bound.Nodes {
+		if l.lower(n); l.err != nil {
 			return nil, l.err
 		}
 	}
@@ -114,34 +114,43 @@ func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*
 // findChecks lists what the ids among the inputs must satisfy, and refuses
 // fixed ids outside their table: positions beyond the context.
 func (p *program[E]) findChecks(bound *graph.Graph) error {
-	for _, v := range bound.Values {
+	for _, n := range bound.Nodes {
 		c := idCheck{}
-		switch v.Op {
+		switch op := n.Op.(type) {
 		case graph.Gather:
-			c.rows, _ = v.Args[0].Shape[0].Number()
+			c.rows, _ = n.Args[0].Shape[0].Number()
 		case graph.SoftmaxCrossEntropyLoss:
-			c.rows, _ = v.Args[0].Shape[1].Number()
-			c.ignore, c.label = v.Attr.IgnoreIndex, true
+			c.rows, _ = n.Args[0].Shape[1].Number()
+			c.ignore, c.label = op.IgnoreIndex, true
 		default:
 			continue
 		}
-		switch ids := v.Args[1]; ids.Op {
-		case graph.Input:
+		ids := n.Args[1]
+		if _, ok := graph.Is[graph.Input](ids); ok {
 			c.input = slices.Index(bound.Inputs, ids)
 			p.checks = append(p.checks, c)
-		case graph.Const:
-			if v.Op != graph.Gather {
-				continue
-			}
-			x, err := ids.Attr.Value.Int64s()
-			if err != nil {
-				return fmt.Errorf("train: %w", err)
-			}
-			for i, id := range x {
-				if id < 0 || id >= int64(c.rows) {
-					return fmt.Errorf("train: %.80q asks %.80q for row %d of %d (element %d of %.80q): is the sequence longer than the context?", v.Name, v.Args[0].Name, id, c.rows, i, ids.Name)
-				}
-			}
+			continue
+		}
+		if err := c.fixed(n, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fixed refuses constant ids outside their table.
+func (c idCheck) fixed(n *graph.Node, ids *graph.Value) error {
+	t, ok := ids.Constant()
+	if !ok || c.label {
+		return nil
+	}
+	x, err := t.Int64s()
+	if err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	for i, id := range x {
+		if id < 0 || id >= int64(c.rows) {
+			return fmt.Errorf("train: %.80q asks %.80q for row %d of %d (element %d of %.80q): is the sequence longer than the context?", n.Name(), n.Args[0].Name, id, c.rows, i, ids.Name)
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// lowering writes a graph whose letters are bound as a Gorgonia graph, one
+// lowering writes a graph whose sizes are bound as a Gorgonia graph, one
 // node or a few for a value. Like graph.Builder it keeps its first error.
 type lowering[E element] struct {
 	graph *G.ExprGraph
@@ -29,71 +29,108 @@ func newLowering[E element]() *lowering[E] {
 	}
 }
 
-// lower records the nodes of v, whose arguments are lowered already.
-func (l *lowering[E]) lower(v *graph.Value) {
-	args := make(G.Nodes, len(v.Args))
-	for i, a := range v.Args {
+// lower records the nodes of n, whose arguments are lowered already.
+func (l *lowering[E]) lower(n *graph.Node) {
+	args := make(G.Nodes, len(n.Args))
+	for i, a := range n.Args {
 		args[i] = l.nodes[a]
 	}
-	n := l.value(v, args)
-	if l.err != nil {
-		l.err = fmt.Errorf("%w (value %.80q)", l.err, v.Name)
+	if split, ok := n.Op.(graph.Split); ok {
+		l.split(n, split, args[0])
+	} else {
+		l.nodes[n.Results[0]] = l.value(n.Results[0], args)
 	}
-	l.nodes[v] = n
+	if l.err != nil {
+		l.err = fmt.Errorf("%w (value %.80q)", l.err, n.Name())
+	}
 }
 
-// value is the table from operators to kernels: one case an operator of
-// graph.Ops, in its order.
+// native reports whether the engine has a kernel for n; another node is
+// decomposed.
+func native(n *graph.Node) bool {
+	switch op := n.Op.(type) {
+	case graph.LayerNormalization:
+		return len(n.Args) == 3 && len(n.Results) == 1
+	case graph.Gelu:
+		return op.Approximate == "tanh"
+	case graph.Attention: // as many heads of keys as of queries, and of one width
+		q, k, v := n.Args[0], n.Args[1], n.Args[2]
+		if len(n.Args) == 4 {
+			mask := n.Args[3]
+			scores := graph.Shape{q.Shape[0], graph.N(1), q.Shape[2], k.Shape[2]}
+			if !mask.Shape.Equal(scores) && !mask.Shape.Equal(scores[2:]) {
+				return false
+			}
+		}
+		return !op.Causal && q.Shape[1] == k.Shape[1] && k.Shape.Equal(v.Shape) && (len(n.Args) == 3 || n.Args[3].DType.Float())
+	case graph.SoftmaxCrossEntropyLoss:
+		return true
+	}
+	return false
+}
+
+// withMasks writes causal attention with the mask that it stands for, which is
+// a constant once the sizes are bound.
+func withMasks(g *graph.Graph) (*graph.Graph, error) {
+	return graph.Rewrite(g, func(b *graph.Builder, n *graph.Node, args []*graph.Value) []*graph.Value {
+		if op, ok := n.Op.(graph.Attention); ok && op.Causal {
+			return []*graph.Value{b.Attention(graph.Attention{Scale: op.Scale}, args[0], args[1], args[2], op.Bias(b, args))}
+		}
+		return nil
+	})
+}
+
+// value is the table from operators to kernels.
 func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
-	switch v.Op {
+	switch op := v.Op().(type) {
 	case graph.Input, graph.Param, graph.Const, graph.Range, graph.ConstantOfShape: // the last two: Bind made them Const
 		return l.leaf(v)
-	case graph.Gather:
-		return l.gather(v, args[0], args[1])
-	case graph.MatMul:
-		return l.matMul(v, args[0], args[1])
-	case graph.Add, graph.Sub, graph.Mul, graph.Div:
-		return l.arithmetic(v, args[0], args[1])
-	case graph.Neg, graph.Exp, graph.Log, graph.Sqrt, graph.Tanh, graph.Relu:
-		return l.unary(v, args[0])
-	case graph.Softmax:
-		return l.softmax(v, args[0])
-	case graph.LogSoftmax:
-		return l.logSoftmax(v, args[0])
-	case graph.ReduceSum:
-		return l.reduce(v, args[0], false)
-	case graph.ReduceMean:
-		return l.reduce(v, args[0], true)
-	case graph.Reshape, graph.Identity:
-		return l.view(args[0], 0, l.sizes(v))
-	case graph.Transpose:
-		return l.transpose(args[0], l.sizes(v.Args[0]), v.Attr.Perm)
-	case graph.Concat:
-		return l.concat(v, args)
-	case graph.Split:
-		return l.split(v, args[0])
-	case graph.Slice:
-		return l.slice(v, args[0])
-	case graph.Cast:
-		return l.cast(v, args[0])
-	case graph.Equal:
-		return l.equal(v, args[0], args[1])
+	case graph.Unary:
+		return l.unary(op, v, args[0])
+	case graph.Binary:
+		return l.binaryOf(op, v, args[0], args[1])
 	case graph.Where:
 		return l.where(v, args[0], args[1], args[2])
+	case graph.Cast:
+		return l.cast(v, args[0])
+	case graph.Gather:
+		return l.gather(op, v, args[0], args[1])
 	case graph.GatherElements:
-		return l.gatherElements(v, args[0], args[1])
+		return l.gatherElements(op, v, args[0], args[1])
+	case graph.MatMul:
+		return l.matMul(v, args[0], args[1])
+	case graph.Softmax:
+		return l.softmax(v, op.Axis, args[0])
+	case graph.LogSoftmax:
+		return l.logSoftmax(v, op.Axis, args[0])
+	case graph.Reduce:
+		return l.reduce(op, v, args[0])
+	case graph.Reshape:
+		return l.view(args[0], 0, l.sizes(v))
+	case graph.Expand:
+		return l.expand(args[0], l.sizes(v.Args()[0]), l.sizes(v))
+	case graph.Transpose:
+		return l.transpose(args[0], l.sizes(v.Args()[0]), op.Perm)
+	case graph.Concat:
+		return l.concat(op.Axis, v, args)
+	case graph.Slice:
+		return l.slice(op, v, args[0])
 	case graph.Trilu:
-		return l.trilu(v, args[0])
+		return l.trilu(op, v, args[0])
+	case graph.CumSum:
+		return l.cumSum(op, args[0], l.sizes(v))
+	case graph.ArgMax:
+		return l.argMax(op, v, args[0])
 	case graph.LayerNormalization:
-		return l.layerNormalization(v, args[0], args[1], args[2])
+		return l.layerNormalization(op, v, args[0], args[1], args[2])
 	case graph.Gelu:
 		return l.gelu(args[0])
 	case graph.Attention:
-		return l.attention(v, args[0], args[1], args[2], args[3])
+		return l.attention(op, v, args)
 	case graph.SoftmaxCrossEntropyLoss:
-		return l.crossEntropy(v, args[0], args[1])
+		return l.crossEntropy(op, v, args[0], args[1])
 	}
-	return l.fail("%s has no form in the Gorgonia engine", v.Op)
+	return l.fail("%s has no form in the Gorgonia engine", v.Op().Name())
 }
 
 // fail keeps the first error.

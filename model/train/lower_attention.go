@@ -18,20 +18,27 @@ type heads struct {
 // operator: with dp = dy vᵀ and ds = p·(dp - Σ dp·p),
 //
 //	dq = ds k · scale,  dk = dsᵀ q · scale,  dv = pᵀ dy,  dmask = Σ ds.
-func (l *lowering[E]) attention(v *graph.Value, q, k, val, mask *G.Node) *G.Node {
+func (l *lowering[E]) attention(op graph.Attention, v *graph.Value, args G.Nodes) *G.Node {
 	if l.err != nil {
 		return nil
 	}
-	shape, keys := l.sizes(v), l.sizes(v.Args[1])
-	h := heads{n: shape[0] * shape[1], t: shape[2], s: keys[2], d: shape[3], scale: v.Attr.Scale}
-	mshape := l.sizes(v.Args[3])
+	shape, keys := l.sizes(v), l.sizes(v.Args()[1])
+	h := heads{n: shape[0] * shape[1], t: shape[2], s: keys[2], d: shape[3], scale: op.Scale}
 	h.each = h.n
-	if len(mshape) == 4 { // (B,1,T,S): one for each sequence
-		h.each = shape[1]
+	var mshape []int
+	if len(args) == 4 {
+		mshape = l.sizes(v.Args()[3])
+		if len(mshape) == 4 { // (B,1,T,S): one for each sequence
+			h.each = shape[1]
+		}
 	}
 	rows, cols, scores := h.n*h.t*h.d, h.n*h.s*h.d, h.n*h.t*h.s
 	packed := l.apply("Attention", l.float(), []int{rows + scores}, func(out operand[E], in []operand[E]) error {
-		attend(h, out.f[:rows], out.f[rows:], in[0].f, in[1].f, in[2].f, in[3].f)
+		var mask []E
+		if len(in) == 4 {
+			mask = in[3].f
+		}
+		attend(h, out.f[:rows], out.f[rows:], in[0].f, in[1].f, in[2].f, mask)
 		return nil
 	}, func(in G.Nodes, out, grad *G.Node) G.Nodes {
 		all := l.apply("AttentionGrad", l.float(), []int{rows + 2*cols + scores}, func(g operand[E], in []operand[E]) error {
@@ -40,11 +47,12 @@ func (l *lowering[E]) attention(v *graph.Value, q, k, val, mask *G.Node) *G.Node
 			return nil
 		}, nil, in[0], in[1], in[2], out, grad)
 		ds := l.view(all, rows+2*cols, []int{h.n, h.t, h.s})
-		return G.Nodes{
-			l.view(all, 0, shape), l.view(all, rows, keys), l.view(all, rows+cols, keys),
-			l.sumTo(ds, newSpread([]int{h.n / h.each, h.each, h.t, h.s}, []int{h.n / h.each, 1, h.t, h.s}), 1, mshape),
+		grads := G.Nodes{l.view(all, 0, shape), l.view(all, rows, keys), l.view(all, rows+cols, keys)}
+		if mshape != nil {
+			grads = append(grads, l.sumTo(ds, newSpread([]int{h.n / h.each, h.each, h.t, h.s}, []int{h.n / h.each, 1, h.t, h.s}), 1, mshape))
 		}
-	}, q, k, val, mask)
+		return grads
+	}, args...)
 	return l.result(packed, shape)
 }
 
@@ -53,12 +61,19 @@ func attend[E element](h heads, y, p, q, k, v, mask []E) {
 	blasParallel(h.n, func(i int) {
 		y, q := y[i*h.t*h.d:][:h.t*h.d], q[i*h.t*h.d:][:h.t*h.d]
 		k, v := k[i*h.s*h.d:][:h.s*h.d], v[i*h.s*h.d:][:h.s*h.d]
-		p, mask := p[i*h.t*h.s:][:h.t*h.s], mask[i/h.each*h.t*h.s:][:h.t*h.s]
+		p := p[i*h.t*h.s:][:h.t*h.s]
 		blasMultiplySerial(p, byRows(q, h.d), byColumns(k, h.d), h.t, h.s, h.d)
 		for t := range h.t {
-			row, m := p[t*h.s:][:h.s], mask[t*h.s:][:h.s]
-			for j := range row {
-				row[j] = row[j]*scale + m[j]
+			row := p[t*h.s:][:h.s]
+			if mask == nil {
+				for j := range row {
+					row[j] *= scale
+				}
+			} else {
+				m := mask[(i/h.each*h.t+t)*h.s:][:h.s]
+				for j := range row {
+					row[j] = row[j]*scale + m[j]
+				}
 			}
 			shiftRow(row, row)
 		}

@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"math"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -12,19 +11,73 @@ import (
 
 type number interface{ float32 | float64 | int64 }
 
-// arithmetic lowers Add, Sub, Mul and Div: y broadcasts into x.
-func (l *lowering[E]) arithmetic(v *graph.Value, x, y *G.Node) *G.Node {
-	s := newSpread(l.sizes(v), l.sizes(v.Args[1]))
-	return l.binary(v.Op, s, x, y)
+// binaryOf lowers a function of two numbers. Add, Sub, Mul and Div have kernels
+// for a second argument that broadcasts into the first; where the first must, it
+// is repeated. The others are computed one element at a time.
+func (l *lowering[E]) binaryOf(op graph.Binary, v *graph.Value, x, y *G.Node) *G.Node {
+	to, left, right := l.sizes(v), l.sizes(v.Args()[0]), l.sizes(v.Args()[1])
+	if l.err != nil {
+		return nil
+	}
+	if op.Float() == nil || x.Dtype() == tensor.Bool {
+		return l.compared(op, v, x, y)
+	}
+	x = l.expand(x, left, to)
+	s := newSpread(to, right)
+	switch op {
+	case graph.Add, graph.Sub, graph.Mul, graph.Div:
+		return l.binary(op, s, x, y)
+	}
+	return l.pointwise(op, s, x, l.expand(y, right, to))
+}
+
+// pointwise records any function of x and y, which have one shape.
+func (l *lowering[E]) pointwise(op graph.Binary, s spread, x, y *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	shape := x.Shape()
+	k := func(out operand[E], in []operand[E]) error {
+		if out.i != nil {
+			for j := range out.i {
+				var err error
+				if out.i[j], err = op.Int()(in[0].i[j], in[1].i[j]); err != nil {
+					return fmt.Errorf("train: element %d: %w", j, err)
+				}
+			}
+			return nil
+		}
+		f := op.Float()
+		for j := range out.f {
+			out.f[j] = E(f(float64(in[0].f[j]), float64(in[1].f[j])))
+		}
+		return nil
+	}
+	return l.apply(op.Name(), x.Dtype(), shape, k, func(in G.Nodes, out, grad *G.Node) G.Nodes {
+		by := func(second bool) *G.Node {
+			return l.apply(op.Name()+"Grad", l.float(), shape, func(d operand[E], in []operand[E]) error {
+				slopes := op.Slopes()
+				for j := range d.f {
+					dx, dy := slopes(float64(in[0].f[j]), float64(in[1].f[j]), float64(in[2].f[j]))
+					if second {
+						dx = dy
+					}
+					d.f[j] = E(dx * float64(in[3].f[j]))
+				}
+				return nil
+			}, nil, in[0], in[1], out, grad)
+		}
+		return G.Nodes{by(false), by(true)}
+	}, x, y)
 }
 
 // binary records op of x and y, where y is spread over x.
-func (l *lowering[E]) binary(op graph.Op, s spread, x, y *G.Node) *G.Node {
+func (l *lowering[E]) binary(op graph.Binary, s spread, x, y *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
 	if x.Dtype() == tensor.Bool {
-		return l.fail("%s of BOOL", op)
+		return l.fail("%s of BOOL", op.Name())
 	}
 	large, small := x.Shape(), y.Shape()
 	k := func(out operand[E], in []operand[E]) error {
@@ -42,7 +95,7 @@ func (l *lowering[E]) binary(op graph.Op, s spread, x, y *G.Node) *G.Node {
 		combine(op, s, out.f, in[0].f, in[1].f)
 		return nil
 	}
-	return l.apply(op.String(), x.Dtype(), large, k, func(in G.Nodes, out, grad *G.Node) G.Nodes {
+	return l.apply(op.Name(), x.Dtype(), large, k, func(in G.Nodes, out, grad *G.Node) G.Nodes {
 		x, y := in[0], in[1]
 		toY := func(n *G.Node) *G.Node { return l.sumTo(n, s, 1, small) }
 		switch op {
@@ -73,7 +126,7 @@ func (l *lowering[E]) sumTo(x *G.Node, s spread, scale E, shape []int) *G.Node {
 }
 
 // combine computes out = x op y with y spread over x.
-func combine[T number](op graph.Op, s spread, out, x, y []T) {
+func combine[T number](op graph.Binary, s spread, out, x, y []T) {
 	if s.listed {
 		s.each(func(i, j int) { combineRow(op, out[i:i+1], x[i:i+1], y[j:j+1]) })
 		return
@@ -103,7 +156,7 @@ func combine[T number](op graph.Op, s spread, out, x, y []T) {
 // ten microseconds, far more than handing it out.
 const elementGrain = 1 << 14
 
-func combineRow[T number](op graph.Op, out, x, y []T) {
+func combineRow[T number](op graph.Binary, out, x, y []T) {
 	if len(y) == 1 {
 		combineScalar(op, out, x, y[0])
 		return
@@ -129,7 +182,7 @@ func combineRow[T number](op graph.Op, out, x, y []T) {
 	}
 }
 
-func combineScalar[T number](op graph.Op, out, x []T, y T) {
+func combineScalar[T number](op graph.Binary, out, x []T, y T) {
 	x = x[:len(out)]
 	switch op {
 	case graph.Add:
@@ -151,46 +204,37 @@ func combineScalar[T number](op graph.Op, out, x []T, y T) {
 	}
 }
 
-// unary lowers the functions of one number.
-func (l *lowering[E]) unary(v *graph.Value, x *G.Node) *G.Node {
+// unary lowers the functions of one argument.
+func (l *lowering[E]) unary(op graph.Unary, v *graph.Value, x *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
-	shape := x.Shape()
+	shape := l.sizes(v)
+	switch op {
+	case graph.Identity:
+		return l.view(x, 0, shape)
+	case graph.Not:
+		return l.apply(op.Name(), tensor.Bool, shape, func(out operand[E], in []operand[E]) error {
+			for i, b := range in[0].b {
+				out.b[i] = !b
+			}
+			return nil
+		}, nil, x)
+	}
 	k := func(out operand[E], in []operand[E]) error {
-		mapInto(v.Op, out.f, in[0].f)
+		mapInto(op.Float(), out.f, in[0].f)
 		return nil
 	}
-	return l.apply(v.Op.String(), l.float(), shape, k, func(in G.Nodes, out, grad *G.Node) G.Nodes {
-		return G.Nodes{l.apply(v.Op.String()+"Grad", l.float(), shape, func(dx operand[E], in []operand[E]) error {
-			mapGrad(v.Op, dx.f, in[0].f, in[1].f, in[2].f)
+	return l.apply(op.Name(), l.float(), shape, k, func(in G.Nodes, out, grad *G.Node) G.Nodes {
+		return G.Nodes{l.apply(op.Name()+"Grad", l.float(), shape, func(dx operand[E], in []operand[E]) error {
+			mapGrad(op.Slope(), dx.f, in[0].f, in[1].f, in[2].f)
 			return nil
 		}, nil, in[0], out, grad)}
 	}, x)
 }
 
 // mapInto computes out = f(x), in float64.
-func mapInto[E element](op graph.Op, out, x []E) {
-	var f func(float64) float64
-	switch op {
-	case graph.Neg:
-		f = func(x float64) float64 { return -x }
-	case graph.Exp:
-		f = math.Exp
-	case graph.Log:
-		f = math.Log
-	case graph.Sqrt:
-		f = math.Sqrt
-	case graph.Tanh:
-		f = math.Tanh
-	case graph.Relu:
-		f = func(x float64) float64 {
-			if x < 0 { // false for NaN, which stays
-				return 0
-			}
-			return x
-		}
-	}
+func mapInto[E element](f func(float64) float64, out, x []E) {
 	blasParallel(blocks(len(out), elementGrain), func(block int) {
 		from, to := blockOf(len(out), elementGrain, block)
 		for i := from; i < to; i++ {
@@ -199,39 +243,17 @@ func mapInto[E element](op graph.Op, out, x []E) {
 	})
 }
 
-// mapGrad computes dx = f'(x)·dy, where y = f(x).
-func mapGrad[E element](op graph.Op, dx, x, y, dy []E) {
+// mapGrad computes dx = f'(x)·dy, where y = f(x), in float64. No slope is the
+// slope 0.
+func mapGrad[E element](slope func(x, y float64) float64, dx, x, y, dy []E) {
+	if slope == nil {
+		clear(dx)
+		return
+	}
 	blasParallel(blocks(len(dx), elementGrain), func(block int) {
 		from, to := blockOf(len(dx), elementGrain, block)
-		dx, x, y, dy := dx[from:to], x[from:to], y[from:to], dy[from:to]
-		switch op {
-		case graph.Neg:
-			for i := range dx {
-				dx[i] = -dy[i]
-			}
-		case graph.Exp:
-			for i := range dx {
-				dx[i] = y[i] * dy[i]
-			}
-		case graph.Log:
-			for i := range dx {
-				dx[i] = dy[i] / x[i]
-			}
-		case graph.Sqrt:
-			for i := range dx {
-				dx[i] = dy[i] / (2 * y[i])
-			}
-		case graph.Tanh:
-			for i := range dx {
-				dx[i] = (1 - y[i]*y[i]) * dy[i]
-			}
-		case graph.Relu:
-			for i := range dx {
-				dx[i] = 0
-				if x[i] > 0 {
-					dx[i] = dy[i]
-				}
-			}
+		for i := from; i < to; i++ {
+			dx[i] = E(slope(float64(x[i]), float64(y[i])) * float64(dy[i]))
 		}
 	})
 }

@@ -21,15 +21,15 @@ func (c losses) labels() int { return c.lanes.outer * c.lanes.inner }
 
 // crossEntropy lowers SoftmaxCrossEntropyLoss. A Transpose that only moves the
 // classes to axis 1, where ONNX wants them, is not computed.
-func (l *lowering[E]) crossEntropy(v *graph.Value, scores, labels *G.Node) *G.Node {
+func (l *lowering[E]) crossEntropy(op graph.SoftmaxCrossEntropyLoss, v *graph.Value, scores, labels *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
-	from := v.Args[0]
-	c := losses{ignore: v.Attr.IgnoreIndex, lanes: lanesOf(l.sizes(from), 1)}
-	if from.Op == graph.Transpose && slices.Equal(from.Attr.Perm, []int{0, 2, 1}) {
-		scores = l.nodes[from.Args[0]]
-		c.lanes = lanesOf(l.sizes(from.Args[0]), 2)
+	from := v.Args()[0]
+	c := losses{ignore: op.IgnoreIndex, lanes: lanesOf(l.sizes(from), 1)}
+	if t, ok := graph.Is[graph.Transpose](from); ok && slices.Equal(t.Perm, []int{0, 2, 1}) {
+		scores = l.nodes[from.Args()[0]]
+		c.lanes = lanesOf(l.sizes(from.Args()[0]), 2)
 	}
 	shape := scores.Shape()
 	head := 2 + c.labels()

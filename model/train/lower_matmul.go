@@ -17,20 +17,30 @@ type gemm struct {
 }
 
 // matMul lowers MatMul. A Transpose of the last two axes of the second
-// argument is not computed: the product reads it turned.
+// argument is not computed: the product reads it transposed. Leading dimensions
+// that broadcast are repeated.
 func (l *lowering[E]) matMul(v *graph.Value, x, y *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
-	to, from := l.sizes(v), l.sizes(v.Args[0])
+	left, right := v.Args()[0], v.Args()[1]
+	to, from, by := l.sizes(v), l.sizes(left), l.sizes(right)
+	if l.err != nil {
+		return nil
+	}
 	p := gemm{batch: 1, m: product(to[:len(to)-1]), n: to[len(to)-1], k: from[len(from)-1]}
-	if right := v.Args[1]; len(right.Shape) > 2 {
+	if len(by) > 2 {
 		p.batch = product(to[:len(to)-2])
 		p.m /= p.batch
+		lead := slices.Clone(to[:len(to)-2])
+		x = l.expand(x, from, append(slices.Clone(lead), from[len(from)-2:]...))
+		if wide := append(lead, by[len(by)-2:]...); !slices.Equal(by, wide) {
+			return l.multiply(p, x, l.expand(y, by, wide), to)
+		}
 	}
-	if right := v.Args[1]; right.Op == graph.Transpose && turnsLast(right.Attr.Perm) {
+	if t, ok := graph.Is[graph.Transpose](right); ok && turnsLast(t.Perm) {
 		p.yTurned = true
-		y = l.nodes[right.Args[0]]
+		y = l.nodes[right.Args()[0]]
 	}
 	return l.multiply(p, x, y, to)
 }

@@ -109,14 +109,13 @@ func (l *lowering[E]) transpose(x *G.Node, from, perm []int) *G.Node {
 }
 
 // concat lowers Concat.
-func (l *lowering[E]) concat(v *graph.Value, args G.Nodes) *G.Node {
+func (l *lowering[E]) concat(axis int, v *graph.Value, args G.Nodes) *G.Node {
 	if l.err != nil {
 		return nil
 	}
 	shape := l.sizes(v)
-	axis := v.Attr.Axis
 	parts := make([]int, len(args)) // sizes along the axis
-	for i, a := range v.Args {
+	for i, a := range v.Args() {
 		parts[i] = l.sizes(a)[axis]
 	}
 	outer, inner := product(shape[:axis]), product(shape[axis+1:])
@@ -141,22 +140,22 @@ func (l *lowering[E]) concat(v *graph.Value, args G.Nodes) *G.Node {
 	}, args...)
 }
 
-// split lowers one result of Split.
-func (l *lowering[E]) split(v *graph.Value, x *G.Node) *G.Node {
+// split lowers Split: each part is a cut.
+func (l *lowering[E]) split(n *graph.Node, op graph.Split, x *G.Node) {
 	start := 0
-	for _, n := range v.Attr.Sizes[:v.Attr.Result] {
-		start += n
+	for i, v := range n.Results {
+		l.nodes[v] = l.cut(x, l.sizes(n.Args[0]), op.Axis, start, op.Sizes[i])
+		start += op.Sizes[i]
 	}
-	return l.cut(x, l.sizes(v.Args[0]), v.Attr.Axis, start, v.Attr.Sizes[v.Attr.Result])
 }
 
 // slice lowers Slice.
-func (l *lowering[E]) slice(v *graph.Value, x *G.Node) *G.Node {
-	start, ok := v.Attr.Start.Number()
+func (l *lowering[E]) slice(op graph.Slice, v *graph.Value, x *G.Node) *G.Node {
+	start, ok := op.Start.Number()
 	if !ok {
-		return l.fail("position %s is not bound", v.Attr.Start)
+		return l.fail("position %s is not bound", op.Start)
 	}
-	return l.cut(x, l.sizes(v.Args[0]), v.Attr.Axis, start, l.sizes(v)[v.Attr.Axis])
+	return l.cut(x, l.sizes(v.Args()[0]), op.Axis, start, l.sizes(v)[op.Axis])
 }
 
 // cut records n slices of x along the axis from start on.
@@ -189,13 +188,13 @@ func (l *lowering[E]) cut(x *G.Node, from []int, axis, start, n int) *G.Node {
 }
 
 // trilu lowers a Trilu whose argument is computed.
-func (l *lowering[E]) trilu(v *graph.Value, x *G.Node) *G.Node {
-	k, ok := v.Attr.K.Number()
+func (l *lowering[E]) trilu(op graph.Trilu, v *graph.Value, x *G.Node) *G.Node {
+	k, ok := op.K.Number()
 	shape := l.sizes(v)
 	if !ok {
-		return l.fail("diagonal %s is not bound", v.Attr.K)
+		return l.fail("diagonal %s is not bound", op.K)
 	}
-	return l.triangle(x, shape, v.Attr.Upper, k)
+	return l.triangle(x, shape, op.Upper, k)
 }
 
 func (l *lowering[E]) triangle(x *G.Node, shape []int, upper bool, k int) *G.Node {

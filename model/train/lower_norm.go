@@ -18,14 +18,14 @@ const normBlocks = 16
 // gradient is one operator too: with h = dy·scale,
 //
 //	dx = s·(h - mean(h) - n·mean(h·n)),  dscale = Σ dy·n,  dbias = Σ dy.
-func (l *lowering[E]) layerNormalization(v *graph.Value, x, scale, bias *G.Node) *G.Node {
+func (l *lowering[E]) layerNormalization(op graph.LayerNormalization, v *graph.Value, x, scale, bias *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
 	shape := l.sizes(v)
 	width := shape[len(shape)-1]
 	rows := product(shape) / width
-	epsilon := v.Attr.Epsilon
+	epsilon := op.Epsilon
 	grain := max(1, elementGrain/4/width)
 	k := func(out operand[E], in []operand[E]) error {
 		scale, bias := in[1].f, in[2].f

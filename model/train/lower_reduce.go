@@ -5,34 +5,145 @@ import (
 	"slices"
 
 	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 
 	"github.com/attnx/attnx/model/graph"
 )
 
-// reduce lowers ReduceSum and ReduceMean: the adjoint of broadcasting.
-func (l *lowering[E]) reduce(v *graph.Value, x *G.Node, mean bool) *G.Node {
+// reduce lowers Reduce: sums and means are the adjoint of broadcasting.
+func (l *lowering[E]) reduce(op graph.Reduce, v *graph.Value, x *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
-	from := l.sizes(v.Args[0])
+	from := l.sizes(v.Args()[0])
 	kept := slices.Clone(from)
-	for _, a := range v.Attr.Axes {
+	for _, a := range op.Axes {
 		kept[a] = 1
 	}
 	s := newSpread(from, kept)
+	if op.Kind == graph.ReduceMax || op.Kind == graph.ReduceMin {
+		return l.extreme(op, s, from, l.sizes(v), x)
+	}
 	scale := E(1)
-	if mean {
+	if op.Kind == graph.ReduceMean {
 		scale = E(s.small) / E(s.large)
 	}
 	k := func(out operand[E], in []operand[E]) error {
 		sumSpread(s, out.f, in[0].f, scale)
 		return nil
 	}
-	return l.apply(v.Op.String(), l.float(), l.sizes(v), k, func(_ G.Nodes, _, grad *G.Node) G.Nodes {
-		return G.Nodes{l.apply(v.Op.String()+"Grad", l.float(), from, func(dx operand[E], in []operand[E]) error {
+	return l.apply(op.Name(), l.float(), l.sizes(v), k, func(_ G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{l.apply(op.Name()+"Grad", l.float(), from, func(dx operand[E], in []operand[E]) error {
 			fillSpread(s, dx.f, in[0].f, scale)
 			return nil
 		}, nil, grad)}
+	}, x)
+}
+
+// extreme lowers ReduceMax and ReduceMin. Elements that share an extreme share
+// its gradient evenly.
+func (l *lowering[E]) extreme(op graph.Reduce, s spread, from, to []int, x *G.Node) *G.Node {
+	better := func(a, b E) bool { return a > b || a != a }
+	if op.Kind == graph.ReduceMin {
+		better = func(a, b E) bool { return a < b || a != a }
+	}
+	k := func(out operand[E], in []operand[E]) error {
+		first := make([]bool, len(out.f))
+		s.each(func(i, j int) {
+			if !first[j] || better(in[0].f[i], out.f[j]) {
+				first[j], out.f[j] = true, in[0].f[i]
+			}
+		})
+		return nil
+	}
+	return l.apply(op.Name(), l.float(), to, k, func(in G.Nodes, out, grad *G.Node) G.Nodes {
+		return G.Nodes{l.apply(op.Name()+"Grad", l.float(), from, func(dx operand[E], in []operand[E]) error {
+			x, y, dy := in[0].f, in[1].f, in[2].f
+			count := make([]E, len(y))
+			s.each(func(i, j int) {
+				if x[i] == y[j] {
+					count[j]++
+				}
+			})
+			s.each(func(i, j int) {
+				dx.f[i] = 0
+				if x[i] == y[j] {
+					dx.f[i] = dy[j] / count[j]
+				}
+			})
+			return nil
+		}, nil, in[0], out, grad)}
+	}, x)
+}
+
+// argMax lowers ArgMax.
+func (l *lowering[E]) argMax(op graph.ArgMax, v *graph.Value, x *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	a := lanesOf(l.sizes(v.Args()[0]), op.Axis)
+	return l.apply("ArgMax", tensor.Int64, l.sizes(v), func(out operand[E], in []operand[E]) error {
+		a.each(func(lane, at int) {
+			best := 0
+			for j := range a.n {
+				if in[0].f[at+j*a.inner] > in[0].f[at+best*a.inner] {
+					best = j
+				}
+			}
+			out.i[lane] = int64(best)
+		})
+		return nil
+	}, nil, x)
+}
+
+// cumSum lowers CumSum, whose gradient runs the other way.
+func (l *lowering[E]) cumSum(op graph.CumSum, x *G.Node, shape []int) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	a := lanesOf(shape, op.Axis)
+	k := func(out operand[E], in []operand[E]) error {
+		a.each(func(_, at int) {
+			sum := 0.0
+			for j := range a.n {
+				i := at + j*a.inner
+				if op.Reverse {
+					i = at + (a.n-1-j)*a.inner
+				}
+				if op.Exclusive {
+					out.f[i] = E(sum)
+				}
+				sum += float64(in[0].f[i])
+				if !op.Exclusive {
+					out.f[i] = E(sum)
+				}
+			}
+		})
+		return nil
+	}
+	return l.apply("CumSum", l.float(), shape, k, func(_ G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{l.cumSum(graph.CumSum{Axis: op.Axis, Exclusive: op.Exclusive, Reverse: !op.Reverse}, grad, shape)}
+	}, x)
+}
+
+// expand records x repeated to a shape that it broadcasts into.
+func (l *lowering[E]) expand(x *G.Node, from, to []int) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	if product(from) == product(to) {
+		return l.view(x, 0, to)
+	}
+	s := newSpread(to, from)
+	return l.apply("Expand", x.Dtype(), to, func(out operand[E], in []operand[E]) error {
+		if out.f != nil {
+			fillSpread(s, out.f, in[0].f, 1)
+			return nil
+		}
+		s.each(func(i, j int) { out.copyRun(i, in[0], j, 1) })
+		return nil
+	}, func(_ G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{l.sumTo(grad, s, 1, from)}
 	}, x)
 }
 
@@ -56,12 +167,12 @@ func (a lanes) each(f func(lane, start int)) {
 	})
 }
 
-func (l *lowering[E]) softmax(v *graph.Value, x *G.Node) *G.Node {
+func (l *lowering[E]) softmax(v *graph.Value, axis int, x *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
 	shape := l.sizes(v)
-	a := lanesOf(shape, v.Attr.Axis)
+	a := lanesOf(shape, axis)
 	k := func(out operand[E], in []operand[E]) error {
 		a.each(func(_, at int) {
 			if a.inner == 1 {
@@ -93,12 +204,12 @@ func (l *lowering[E]) softmax(v *graph.Value, x *G.Node) *G.Node {
 	}, x)
 }
 
-func (l *lowering[E]) logSoftmax(v *graph.Value, x *G.Node) *G.Node {
+func (l *lowering[E]) logSoftmax(v *graph.Value, axis int, x *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
 	shape := l.sizes(v)
-	a := lanesOf(shape, v.Attr.Axis)
+	a := lanesOf(shape, axis)
 	k := func(out operand[E], in []operand[E]) error {
 		a.each(func(_, at int) {
 			shift, sum := laneLogSum(in[0].f[at:], a)

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 
 	G "gorgonia.org/gorgonia"
@@ -12,34 +13,43 @@ import (
 
 // The operators that compare, choose and look up.
 
-// equal lowers Equal. NaN equals nothing.
-func (l *lowering[E]) equal(v *graph.Value, x, y *G.Node) *G.Node {
+// compared lowers comparisons and logic.
+func (l *lowering[E]) compared(op graph.Binary, v *graph.Value, x, y *G.Node) *G.Node {
+	to := l.sizes(v)
+	sx, sy := newSpread(to, l.sizes(v.Args()[0])), newSpread(to, l.sizes(v.Args()[1]))
 	if l.err != nil {
 		return nil
 	}
-	s := newSpread(l.sizes(v), l.sizes(v.Args[1]))
-	return l.apply("Equal", tensor.Bool, l.sizes(v), func(out operand[E], in []operand[E]) error {
+	return l.apply(op.Name(), tensor.Bool, to, func(out operand[E], in []operand[E]) error {
+		left := make([]int, len(out.b)) // places in x
+		sx.each(func(i, j int) { left[i] = j })
 		x, y := in[0], in[1]
-		switch {
-		case x.i != nil:
-			s.each(func(i, j int) { out.b[i] = x.i[i] == y.i[j] })
-		case x.b != nil:
-			s.each(func(i, j int) { out.b[i] = x.b[i] == y.b[j] })
-		default:
-			s.each(func(i, j int) { out.b[i] = x.f[i] == y.f[j] })
-		}
+		compare, logic := op.Compare(), op.Logic()
+		sy.each(func(i, j int) {
+			k := left[i]
+			switch {
+			case x.b != nil:
+				out.b[i] = logic(x.b[k], y.b[j])
+			case x.i != nil:
+				out.b[i] = compare(cmp.Compare(x.i[k], y.i[j]), true)
+			default: // NaN has no order
+				p, q := x.f[k], y.f[j]
+				out.b[i] = compare(cmp.Compare(p, q), p == p && q == q)
+			}
+		})
 		return nil
 	}, nil, x, y)
 }
 
-// where lowers Where: x and y broadcast into cond.
+// where lowers Where: all three broadcast into the result.
 func (l *lowering[E]) where(v *graph.Value, cond, x, y *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
 	shape := l.sizes(v)
-	sx := newSpread(shape, l.sizes(v.Args[1]))
-	sy := newSpread(shape, l.sizes(v.Args[2]))
+	cond = l.expand(cond, l.sizes(v.Args()[0]), shape)
+	sx := newSpread(shape, l.sizes(v.Args()[1]))
+	sy := newSpread(shape, l.sizes(v.Args()[2]))
 	k := func(out operand[E], in []operand[E]) error {
 		pick := func(s spread, from operand[E], when bool) {
 			s.each(func(i, j int) {
@@ -78,17 +88,20 @@ func badIndex(ids *graph.Value, shape []int, at int, id int64, rows int) error {
 }
 
 // gather lowers Gather: rows of a table, one an id.
-func (l *lowering[E]) gather(v *graph.Value, table, ids *G.Node) *G.Node {
+func (l *lowering[E]) gather(op graph.Gather, v *graph.Value, table, ids *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
-	from := l.sizes(v.Args[0])
-	at := l.sizes(v.Args[1])
+	if op.Axis != 0 {
+		return l.fail("Gather along axis %d has no form in the Gorgonia engine: transpose the table first", op.Axis)
+	}
+	from := l.sizes(v.Args()[0])
+	at := l.sizes(v.Args()[1])
 	rows, width := from[0], product(from[1:])
 	k := func(out operand[E], in []operand[E]) error {
 		for i, id := range in[1].i {
 			if id < 0 || id >= int64(rows) {
-				return badIndex(v.Args[1], at, i, id, rows)
+				return badIndex(v.Args()[1], at, i, id, rows)
 			}
 			out.copyRun(i*width, in[0], int(id)*width, width)
 		}
@@ -109,12 +122,12 @@ func (l *lowering[E]) gather(v *graph.Value, table, ids *G.Node) *G.Node {
 }
 
 // gatherElements lowers GatherElements: x[i,ids[i,j,k],k] for axis 1.
-func (l *lowering[E]) gatherElements(v *graph.Value, x, ids *G.Node) *G.Node {
+func (l *lowering[E]) gatherElements(op graph.GatherElements, v *graph.Value, x, ids *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
 	}
-	from, to := l.sizes(v.Args[0]), l.sizes(v)
-	axis := v.Attr.Axis
+	from, to := l.sizes(v.Args()[0]), l.sizes(v)
+	axis := op.Axis
 	rows, picked, inner := from[axis], to[axis], product(from[axis+1:])
 	place := func(i int, id int64) int { // of element i of the result in x
 		return (i/(picked*inner)*rows+int(id))*inner + i%inner
@@ -122,7 +135,7 @@ func (l *lowering[E]) gatherElements(v *graph.Value, x, ids *G.Node) *G.Node {
 	k := func(out operand[E], in []operand[E]) error {
 		for i, id := range in[1].i {
 			if id < 0 || id >= int64(rows) {
-				return badIndex(v.Args[1], to, i, id, rows)
+				return badIndex(v.Args()[1], to, i, id, rows)
 			}
 			out.copyRun(i, in[0], place(i, id), 1)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // The names of what a training graph takes and gives beside the weights.
@@ -58,7 +59,7 @@ func BuildTraining(c model.Config, batch, tokens int, o Options) (*graph.Graph, 
 	for _, p := range g.Params {
 		m := b.Input(firstMoment+p.Name, p.DType, p.Shape...)
 		v := b.Input(secondMoment+p.Name, p.DType, p.Shape...)
-		w, m, v := u.update(p, grads[graph.GradPrefix+p.Name], m, v)
+		w, m, v := u.update(p, grads[role.GradientOf(p.Name).Name()], m, v)
 		output(p.Name, w)
 		output(firstMoment+p.Name, m)
 		output(secondMoment+p.Name, v)
@@ -103,7 +104,7 @@ func (u updater) clipping(g *graph.Graph, grads map[string]*graph.Value) *graph.
 	}
 	var sum *graph.Value
 	for _, p := range g.Params {
-		d := grads[graph.GradPrefix+p.Name]
+		d := grads[role.GradientOf(p.Name).Name()]
 		axes := make([]int, len(d.Shape))
 		for i := range axes {
 			axes[i] = i

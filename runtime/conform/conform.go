@@ -15,8 +15,8 @@ type Open func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error)
 
 // Options says what a runtime is held to.
 type Options struct {
-	// Skip holds the operators that the runtime cannot run, and why.
-	Skip map[graph.Op]string
+	// Skip holds the operators that the runtime cannot run, by name, and why.
+	Skip map[string]string
 	// Bind says that the runtime needs sizes for all letters before a session
 	// is made. The networks are then run in fewer sizes.
 	Bind bool

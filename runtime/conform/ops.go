@@ -2,6 +2,7 @@ package conform
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
@@ -12,8 +13,7 @@ import (
 // Ops runs every case of fixtures/ops as a graph of one operator: with all its
 // arguments given for the run, and again with the float32 ones after the first
 // as weights, which is how networks use most operators and how runtimes fold
-// or lay out what they know beforehand. Arithmetic is also run on arguments that
-// broadcast to one another.
+// or lay out what they know beforehand.
 func Ops(t *testing.T, f Open, o Options) {
 	cases, err := fixtures.Ops()
 	if err != nil {
@@ -23,27 +23,28 @@ func Ops(t *testing.T, f Open, o Options) {
 	for _, c := range cases {
 		byOp[c.Op] = append(byOp[c.Op], c)
 	}
-	t.Run("broadcast", func(t *testing.T) { o.broadcast(t, f) })
-	for _, info := range graph.Ops() {
-		if info.Op.Leaf() {
+	for _, op := range graph.Operators() {
+		name := op.Name()
+		switch op.(type) {
+		case graph.Input, graph.Param, graph.Const:
 			continue
 		}
-		t.Run(info.Name, func(t *testing.T) {
-			if reason, skip := o.Skip[info.Op]; skip {
+		t.Run(name, func(t *testing.T) {
+			if reason, skip := o.Skip[name]; skip {
 				t.Skip(reason)
 			}
-			if len(byOp[info.Name]) == 0 {
-				t.Errorf("fixtures/ops has no case of %s", info.Name)
+			if len(byOp[name]) == 0 {
+				t.Errorf("fixtures/ops has no case of %s", name)
 			}
-			for _, c := range byOp[info.Name] {
-				t.Run(c.Name, func(t *testing.T) { o.op(t, f, info.Op, c) })
+			for _, c := range byOp[name] {
+				t.Run(c.Name, func(t *testing.T) { o.op(t, f, c) })
 			}
 		})
 	}
 }
 
 // op runs one case in both ways.
-func (o Options) op(t *testing.T, f Open, op graph.Op, c fixtures.OpCase) {
+func (o Options) op(t *testing.T, f Open, c fixtures.OpCase) {
 	want, err := tensors("y", c.Outputs)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func (o Options) op(t *testing.T, f Open, op graph.Op, c fixtures.OpCase) {
 		}
 	}
 	for _, weight := range ways {
-		g, err := opGraph(op, c, args, weight)
+		g, err := opGraph(c, args, weight)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,60 +84,32 @@ func (o Options) op(t *testing.T, f Open, op graph.Op, c fixtures.OpCase) {
 
 // opGraph returns the graph of one case. weight says which arguments are
 // parameters; the others are inputs.
-func opGraph(op graph.Op, c fixtures.OpCase, args []format.Tensor, weight func(i int) bool) (*graph.Graph, error) {
-	g := &graph.Graph{}
+func opGraph(c fixtures.OpCase, args []format.Tensor, weight func(i int) bool) (*graph.Graph, error) {
+	op, err := graph.ParseOp(strings.TrimSpace(c.Op + " " + c.Attrs))
+	if err != nil {
+		return nil, err
+	}
+	b := graph.NewBuilder()
 	leaves := make([]*graph.Value, len(args))
 	for i, a := range args {
-		leaves[i] = &graph.Value{Op: graph.Input, Name: a.Name, DType: a.DType, Shape: graph.Numbers(a.Shape...)}
 		if weight(i) {
-			leaves[i].Op = graph.Param
-			g.Params = append(g.Params, leaves[i])
+			leaves[i] = b.Param(a.Name, graph.Constant(0), a.Shape...)
 		} else {
-			g.Inputs = append(g.Inputs, leaves[i])
+			leaves[i] = b.Input(a.Name, a.DType, graph.Numbers(a.Shape...)...)
 		}
 	}
-	g.Values = append(g.Values, leaves...)
-	for i, out := range c.Outputs {
-		dtype, ok := format.ParseDType(out.DType)
-		if !ok {
-			return nil, fmt.Errorf("golden output %d holds %q", i, out.DType)
-		}
+	for i, v := range b.Apply(op, len(c.Outputs), leaves...) {
+		// The operator's shape rule is compared with PyTorch's result.
+		want := c.Outputs[i]
+		dtype, _ := format.ParseDType(want.DType)
 		if dtype == format.Float64 {
 			dtype = format.Float32 // golden numbers are more exact than what they judge
 		}
-		v := &graph.Value{Op: op, Args: leaves, Name: fmt.Sprintf("y%d", i), DType: dtype,
-			Shape: graph.Numbers(out.Shape...), Attr: attributes(op, c, i)}
-		g.Values = append(g.Values, v)
-		g.Outputs = append(g.Outputs, graph.Output{Name: v.Name, Value: v})
-	}
-	// Verify works out the result's shape by the operator's rule, and so
-	// compares the rule with PyTorch.
-	return g, graph.Verify(g)
-}
-
-// attributes returns those of result i of a case. A graph counts axes from the
-// front; a golden file, like ONNX, counts from the end where they are negative.
-func attributes(op graph.Op, c fixtures.OpCase, i int) graph.Attr {
-	front := func(axis int) int {
-		if axis < 0 {
-			return axis + len(c.Inputs[0].Shape)
+		if got := (graph.Type{DType: dtype, Shape: graph.Numbers(want.Shape...)}); b.Err() == nil && !v.Type.Equal(got) {
+			return nil, fmt.Errorf("result %d is %s, PyTorch has %s", i, v.Type, got)
 		}
-		return axis
+		name := fmt.Sprintf("y%d", i)
+		b.Output(name, b.Name(name, v))
 	}
-	a := graph.Attr{
-		KeepDims: c.Attrs.KeepDims, Perm: c.Attrs.Perm, Shape: graph.Numbers(c.Attrs.Shape...), Sizes: c.Attrs.Sizes,
-		Start: graph.N(c.Attrs.Start), Limit: graph.N(c.Attrs.Limit), Upper: c.Attrs.Upper, K: graph.N(c.Attrs.K),
-		Fill: c.Attrs.Value, Epsilon: c.Attrs.Epsilon, Scale: c.Attrs.Scale, IgnoreIndex: c.Attrs.IgnoreIndex,
-		TransA: c.Attrs.TransA, TransB: c.Attrs.TransB, Depth: c.Attrs.Depth,
-	}
-	switch op {
-	case graph.Split:
-		a.Axis, a.Result = front(c.Attrs.Axis), i
-	case graph.Gather, graph.Softmax, graph.LogSoftmax, graph.Concat, graph.Slice, graph.GatherElements, graph.ScatterElements:
-		a.Axis = front(c.Attrs.Axis)
-	}
-	for _, axis := range c.Attrs.Axes {
-		a.Axes = append(a.Axes, front(axis))
-	}
-	return a
+	return b.Graph()
 }

@@ -3,20 +3,28 @@ package ref
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
 )
 
-// gelu is x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), arXiv:1606.08415.
-func gelu(x float64) float64 {
-	return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+// gelu is the Gaussian error linear unit in both of its forms, arXiv:1606.08415.
+var gelu = map[string]func(x float64) float64{
+	"none": func(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) },
+	"tanh": func(x float64) float64 { return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) },
 }
 
 // layerNormalization is (x - mean) / √(variance + ε) · scale + bias over the
-// last axis, arXiv:1607.06450. Result 1 is the mean, 2 the inverse deviation.
-func layerNormalization(x, scale, bias array, epsilon float64, result int, shape []int) array {
-	out := newArray(floats, shape)
-	if len(out.f) == 0 {
+// last axis, arXiv:1607.06450; then the mean and the inverse deviation, as far
+// as they are asked for.
+func layerNormalization(args []array, epsilon float64, shapes [][]int) []array {
+	out := make([]array, len(shapes))
+	for i, shape := range shapes {
+		out[i] = newArray(floats, shape)
+	}
+	x, scale := args[0], args[1]
+	if len(x.f) == 0 {
 		return out
 	}
 	c := len(scale.f)
@@ -33,37 +41,64 @@ func layerNormalization(x, scale, bias array, epsilon float64, result int, shape
 		}
 		variance /= float64(c)
 		deviation := math.Sqrt(variance + epsilon)
-		switch result {
-		case 1:
-			out.f[r] = mean
-		case 2:
-			out.f[r] = 1 / deviation
-		default:
-			to := out.f[r*c : (r+1)*c]
-			for j, v := range row {
-				to[j] = (v-mean)/deviation*scale.f[j] + bias.f[j]
+		to := out[0].f[r*c : (r+1)*c]
+		for j, v := range row {
+			to[j] = (v - mean) / deviation * scale.f[j]
+			if len(args) == 3 {
+				to[j] += args[2].f[j]
 			}
+		}
+		if len(out) > 1 {
+			out[1].f[r] = mean
+		}
+		if len(out) > 2 {
+			out[2].f[r] = 1 / deviation
 		}
 	})
 	return out
 }
 
-// attention is softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k and v
-// (B,H,S,D) and mask (T,S) or (B,1,T,S), arXiv:1706.03762. It works row by row, so that
-// the scores of all heads never exist together.
-func attention(q, k, v, mask array, scale float64) array {
-	out := newArray(floats, q.shape)
+// rmsNormalization is x / √(mean of x² + ε) · scale over the last axis,
+// arXiv:1910.07467.
+func rmsNormalization(x, scale array, epsilon float64) array {
+	out := newArray(floats, x.shape)
+	if len(out.f) == 0 {
+		return out
+	}
+	c := len(scale.f)
+	parallel(len(x.f)/c, func(r int) {
+		row := x.f[r*c : (r+1)*c]
+		square := 0.0
+		for _, v := range row {
+			square += v * v
+		}
+		deviation := math.Sqrt(square/float64(c) + epsilon)
+		for j, v := range row {
+			out.f[r*c+j] = v / deviation * scale.f[j]
+		}
+	})
+	return out
+}
+
+// attention is softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k (B,G,S,D), v
+// (B,G,S,E) and a mask that broadcasts to (B,H,T,S), arXiv:1706.03762. It works
+// row by row, so that the scores of all heads never exist together.
+func attention(op graph.Attention, args []array, shape []int) array {
+	q, k, v := args[0], args[1], args[2]
+	out := newArray(floats, shape)
 	if len(out.f) == 0 {
 		return out
 	}
 	heads, rows, d, seen := q.shape[1], q.shape[2], q.shape[3], k.shape[2]
-	parallel(len(q.f)/d, func(i int) {
-		head, t := i/rows, i%rows
-		masks := mask.f // of the sequence at hand, or of all of them
-		if len(mask.shape) == 4 {
-			masks = masks[head/heads*rows*seen:]
-		}
-		keys, values := k.f[head*seen*d:(head+1)*seen*d], v.f[head*seen*d:(head+1)*seen*d]
+	each, width := heads/k.shape[1], v.shape[3] // heads of queries for one of keys
+	var mask view
+	if len(args) == 4 {
+		mask = spread(args[3].shape, []int{q.shape[0], heads, rows, seen})
+	}
+	parallel(q.shape[0]*heads*rows, func(i int) {
+		head, t := i/rows, i%rows // head counts through the batch
+		group := head / each
+		keys, values := k.f[group*seen*d:(group+1)*seen*d], v.f[group*seen*width:(group+1)*seen*width]
 		query := q.f[i*d : (i+1)*d]
 		p := make([]float64, seen)
 		for s := range p {
@@ -71,15 +106,58 @@ func attention(q, k, v, mask array, scale float64) array {
 			for j, x := range keys[s*d : (s+1)*d] {
 				dot += query[j] * x
 			}
-			p[s] = dot*scale + masks[t*seen+s]
+			p[s] = dot * op.Scale
+			if distance := seen - rows + t - s; op.Causal && (distance < 0 || op.Window > 0 && distance >= op.Window) {
+				p[s] += hidden
+			}
+			if len(args) == 4 {
+				at := head/heads*mask.stride[0] + head%heads*mask.stride[1] + t*mask.stride[2] + s*mask.stride[3]
+				switch {
+				case args[3].kind == floats:
+					p[s] += args[3].f[at]
+				case !args[3].b[at]:
+					p[s] += hidden
+				}
+			}
 		}
 		top, sum := topAndSum(p, 0, 1, seen)
-		to := out.f[i*d : (i+1)*d]
+		to := out.f[i*width : (i+1)*width]
 		for s := range p {
 			weight := math.Exp(p[s]-top) / sum
-			for j, x := range values[s*d : (s+1)*d] {
+			for j, x := range values[s*width : (s+1)*width] {
 				to[j] += weight * x
 			}
+		}
+	})
+	return out
+}
+
+// hidden is added to the score of a key that may not be seen. Unlike infinity
+// it leaves a row in which nothing may be seen a distribution.
+const hidden = -1e9
+
+// rotaryEmbedding turns pairs of elements by angles times places,
+// arXiv:2104.09864.
+func rotaryEmbedding(op graph.RotaryEmbedding, x, places, angles array) array {
+	out := array{shape: x.shape, kind: floats, f: slices.Clone(x.f)}
+	if len(x.f) == 0 {
+		return out
+	}
+	heads, rows, d, half := x.shape[1], x.shape[2], x.shape[3], len(angles.f)
+	parallel(len(x.f)/d, func(i int) {
+		at := i % rows // the token in its text
+		if len(places.shape) == 2 {
+			at += i / (heads * rows) * rows
+		}
+		row := out.f[i*d : (i+1)*d]
+		for j, angle := range angles.f {
+			first, second := j, j+half
+			if op.Interleaved {
+				first, second = 2*j, 2*j+1
+			}
+			sin, cos := math.Sincos(float64(places.i[at]) * angle)
+			x1, x2 := row[first], row[second]
+			row[first], row[second] = (x1*cos-x2*sin)*op.Scale, (x2*cos+x1*sin)*op.Scale
 		}
 	})
 	return out

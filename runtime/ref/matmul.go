@@ -1,5 +1,7 @@
 package ref
 
+import "github.com/attnx/attnx/format"
+
 // A block of the product is rowBlock rows by columnBlock columns, 16 KiB: it
 // stays in the first cache while the rows of b stream past it. Blocks go down
 // the rows first, so that the next one finds its columns of b in a cache too:
@@ -9,8 +11,8 @@ const (
 	columnBlock = 512
 )
 
-// matMul returns a (...,M,K) times b (K,N) or (...,K,N). Every element is
-// summed from the first k to the last.
+// matMul returns a (...,M,K) times b (...,K,N), whose leading dimensions
+// broadcast. Every element is summed from the first k to the last.
 func matMul(a, b array, shape []int) array {
 	out := newArray(floats, shape)
 	if len(out.f) == 0 || len(a.f) == 0 {
@@ -18,25 +20,34 @@ func matMul(a, b array, shape []int) array {
 	}
 	m, k := a.shape[len(a.shape)-2], a.shape[len(a.shape)-1]
 	n := shape[len(shape)-1]
+	lead := shape[:len(shape)-2]
 	if len(b.shape) == 2 { // one b for all rows of a
-		m = len(a.f) / k
+		m, lead = len(a.f)/k, nil
+	}
+	matrices, _ := format.Elements(lead)
+	left, right := make([]int, matrices), make([]int, matrices)
+	if lead != nil {
+		toLeft, toRight := places(a.shape[:len(a.shape)-2], lead), places(b.shape[:len(b.shape)-2], lead)
+		for i := range matrices {
+			left[i], right[i] = toLeft(i), toRight(i)
+		}
 	}
 	rows, columns := (m+rowBlock-1)/rowBlock, (n+columnBlock-1)/columnBlock
 	blocks := rows * columns
-	parallel(len(out.f)/(m*n)*blocks, func(i int) {
+	parallel(matrices*blocks, func(i int) {
 		matrix, block := i/blocks, i%blocks
-		top, left := block%rows*rowBlock, block/rows*columnBlock
-		bottom, right := min(top+rowBlock, m), min(left+columnBlock, n)
-		x := a.f[matrix*m*k : (matrix+1)*m*k]
-		y := b.f[matrix*k*n : (matrix+1)*k*n]
-		z := out.f[matrix*m*n : (matrix+1)*m*n]
+		top, first := block%rows*rowBlock, block/rows*columnBlock
+		bottom, last := min(top+rowBlock, m), min(first+columnBlock, n)
+		x := a.f[left[matrix]*m*k:][:m*k]
+		y := b.f[right[matrix]*k*n:][:k*n]
+		z := out.f[matrix*m*n:][:m*n]
 		if bottom-top < rowBlock {
 			for r := top; r < bottom; r++ {
-				addRow(z[r*n+left:r*n+right], x[r*k:(r+1)*k], y, n, left)
+				addRow(z[r*n+first:r*n+last], x[r*k:(r+1)*k], y, n, first)
 			}
 			return
 		}
-		add4Rows(z, x, y, k, n, top, left, right)
+		add4Rows(z, x, y, k, n, top, first, last)
 	})
 	return out
 }

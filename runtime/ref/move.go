@@ -36,16 +36,17 @@ func concat(xs []array, axis int, shape []int) (array, error) {
 	return out, nil
 }
 
-// where returns x where cond holds, else y; both broadcast into cond.
-func where(cond, x, y array) array {
-	out := newArray(x.kind, cond.shape)
+// where returns x where cond holds, else y; all broadcast into the shape.
+func where(cond, x, y array, shape []int) array {
+	out := newArray(x.kind, shape)
 	for _, side := range []struct {
 		from array
 		when bool
 	}{{x, true}, {y, false}} {
+		chosen := places(cond.shape, shape)
 		out.place(side.from, func(yield func(i, at int) bool) {
-			for i, at := range spread(side.from.shape, cond.shape).all() {
-				if cond.b[i] == side.when && !yield(i, at) {
+			for i, at := range spread(side.from.shape, shape).all() {
+				if cond.b[chosen(i)] == side.when && !yield(i, at) {
 					return
 				}
 			}
@@ -82,18 +83,23 @@ func checkIDs(ids array, n int) error {
 	return &format.RangeError{Name: "the id", Index: position(bad, ids.shape), Got: ids.i[bad], Last: int64(n - 1)}
 }
 
-// gather returns rows of a table by ids.
-func gather(table, ids array, shape []int) (array, error) {
-	if err := checkIDs(ids, table.shape[0]); err != nil {
+// gather returns slices of a table along the axis by ids.
+func gather(table, ids array, axis int, shape []int) (array, error) {
+	n := table.shape[axis]
+	if err := checkIDs(ids, n); err != nil {
 		return array{}, err
 	}
 	out := newArray(table.kind, shape)
-	row, _ := format.Elements(table.shape[1:])
+	row, _ := format.Elements(table.shape[axis+1:])
+	lead, _ := format.Elements(table.shape[:axis])
 	out.place(table, func(yield func(i, at int) bool) {
-		for i, id := range ids.i {
-			for j := range row {
-				if !yield(i*row+j, int(id)*row+j) {
-					return
+		for l := range lead {
+			for i, id := range ids.i {
+				to, from := (l*len(ids.i)+i)*row, (l*n+int(id))*row
+				for j := range row {
+					if !yield(to+j, from+j) {
+						return
+					}
 				}
 			}
 		}

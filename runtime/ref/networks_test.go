@@ -27,7 +27,7 @@ func buildCached(c fixtures.Config, last bool) (*graph.Graph, error) {
 func buildPresent(c fixtures.Config) (*graph.Graph, error) {
 	g, err := build(c)
 	if err == nil {
-		g.Outputs = append(g.Outputs, model.Presents(g, model.Config(c))...)
+		g, err = graph.KeysAndValues(g)
 	}
 	return g, err
 }

@@ -3,7 +3,9 @@ package ref
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -16,73 +18,110 @@ func each(x array, f func(float64) float64) array {
 	return out
 }
 
-// arithmetic returns a op b, b broadcast into a.
-func arithmetic(op graph.Op, a, b array) (array, error) {
-	out := newArray(a.kind, a.shape)
-	pairs := spread(b.shape, a.shape).all()
-	switch a.kind {
-	case floats:
-		for i, at := range pairs {
-			x, y := a.f[i], b.f[at]
-			switch op {
-			case graph.Add:
-				out.f[i] = x + y
-			case graph.Sub:
-				out.f[i] = x - y
-			case graph.Mul:
-				out.f[i] = x * y
-			case graph.Div:
-				out.f[i] = x / y
-			}
+// unary returns a function of every element.
+func unary(op graph.Unary, x array) array {
+	switch op {
+	case graph.Identity:
+		return x
+	case graph.Not:
+		out := newArray(bools, x.shape)
+		for i, v := range x.b {
+			out.b[i] = !v
+		}
+		return out
+	}
+	return each(x, op.Float())
+}
+
+// binary returns a function of two arrays that broadcast into the shape.
+func binary(op graph.Binary, a, b array, shape []int) (array, error) {
+	left, right := places(a.shape, shape), places(b.shape, shape)
+	switch compare := op.Compare(); {
+	case a.kind == bools:
+		out := newArray(bools, shape)
+		for i := range out.b {
+			out.b[i] = op.Logic()(a.b[left(i)], b.b[right(i)])
 		}
 		return out, nil
-	case ints:
-		for i, at := range pairs {
-			x, y := a.i[i], b.i[at]
-			switch op {
-			case graph.Add:
-				out.i[i] = x + y
-			case graph.Sub:
-				out.i[i] = x - y
-			case graph.Mul:
-				out.i[i] = x * y
-			case graph.Div:
-				if y == 0 {
-					return array{}, fmt.Errorf("integer %d at %v is divided by zero", x, position(i, a.shape))
-				}
-				out.i[i] = x / y
+	case compare != nil:
+		out := newArray(bools, shape)
+		for i := range out.b {
+			out.b[i] = compare(order(a, b, left(i), right(i)))
+		}
+		return out, nil
+	case a.kind == ints:
+		out := newArray(ints, shape)
+		for i := range out.i {
+			var err error
+			if out.i[i], err = op.Int()(a.i[left(i)], b.i[right(i)]); err != nil {
+				return array{}, fmt.Errorf("%d and %d at %v: %w", a.i[left(i)], b.i[right(i)], position(i, shape), err)
 			}
 		}
 		return out, nil
 	}
-	return array{}, fmt.Errorf("arithmetic on booleans")
-}
-
-// sum returns the sum of floats, each broadcast into the shape.
-func sum(xs []array, shape []int) array {
 	out := newArray(floats, shape)
-	for _, x := range xs {
-		for i, at := range spread(x.shape, shape).all() {
-			out.f[i] += x.f[at]
-		}
+	f := op.Float()
+	for i := range out.f {
+		out.f[i] = f(a.f[left(i)], b.f[right(i)])
 	}
-	return out
+	return out, nil
 }
 
-// equal returns a = b, b broadcast into a.
-func equal(a, b array) array {
-	out := newArray(bools, a.shape)
-	for i, at := range spread(b.shape, a.shape).all() {
-		switch a.kind {
-		case floats:
-			out.b[i] = a.f[i] == b.f[at]
-		case ints:
-			out.b[i] = a.i[i] == b.i[at]
-		case bools:
-			out.b[i] = a.b[i] == b.b[at]
+// order compares two numbers: negative where the first is smaller. ordered is
+// false where one is not a number.
+func order(a, b array, i, j int) (cmp int, ordered bool) {
+	if a.kind == ints {
+		switch x, y := a.i[i], b.i[j]; {
+		case x < y:
+			return -1, true
+		case x > y:
+			return 1, true
 		}
+		return 0, true
 	}
-	return out
+	switch x, y := a.f[i], b.f[j]; {
+	case x < y:
+		return -1, true
+	case x > y:
+		return 1, true
+	case x == y:
+		return 0, true
+	}
+	return 0, false
+}
+
+// places returns the function from the place of an element in an array of shape
+// into to that of what broadcasting an array of shape from puts there. It is
+// called with 0, 1, 2 and so on, each any number of times.
+func places(from, into []int) func(i int) int {
+	n, _ := format.Elements(from)
+	if slices.Equal(from, into) {
+		return func(i int) int { return i }
+	}
+	if n == 1 {
+		return func(int) int { return 0 }
+	}
+	if tail := len(into) - len(from); slices.Equal(from, into[max(0, tail):]) { // repeated as a whole
+		return func(i int) int { return i % n }
+	}
+	v := spread(from, into)
+	index := make([]int, len(into))
+	at, last := 0, 0
+	return func(i int) int {
+		for last < i {
+			last++
+			for axis := len(index) - 1; axis >= 0; axis-- {
+				index[axis]++
+				at += v.stride[axis]
+				if index[axis] < v.shape[axis] {
+					break
+				}
+				at -= index[axis] * v.stride[axis]
+				index[axis] = 0
+			}
+		}
+		return at
+	}
 }
 
 // cast returns x as another kind: a float loses its fraction, anything but
@@ -96,7 +135,7 @@ func cast(x array, to kind) (array, error) {
 		case x.kind == floats && to == ints:
 			// -2^63 is a float64, 2^63-1 is not: its neighbour 2^63 is too large.
 			if !(x.f[i] >= math.MinInt64 && x.f[i] < -math.MinInt64) {
-				return array{}, fmt.Errorf("%g at %v is no int64", x.f[i], position(i, x.shape))
+				return array{}, fmt.Errorf("%g at %v is not an int64", x.f[i], position(i, x.shape))
 			}
 			out.i[i] = int64(x.f[i])
 		case x.kind == floats && to == bools:
@@ -118,19 +157,84 @@ func cast(x array, to kind) (array, error) {
 	return out, nil
 }
 
-// reduce returns the sums over the axes, divided by count. Elements are added
-// in the order in which x holds them.
-func reduce(x array, axes []int, shape []int, count float64) array {
+// reduce returns the sum, mean or extreme over the axes. Elements are taken in
+// the order in which x holds them.
+func reduce(op graph.Reduce, x array, shape []int) array {
 	kept := append([]int(nil), x.shape...)
-	for _, axis := range axes {
+	count := 1
+	for _, axis := range op.Axes {
+		count *= x.shape[axis]
 		kept[axis] = 1
 	}
 	out := newArray(floats, shape)
-	for i, at := range spread(kept, x.shape).all() {
-		out.f[at] += x.f[i]
+	f := func(sum, v float64) float64 { return sum + v }
+	switch op.Kind {
+	case graph.ReduceMax:
+		f = func(most, v float64) float64 { return max(most, v) }
+		fill(out.f, math.Inf(-1))
+	case graph.ReduceMin:
+		f = func(least, v float64) float64 { return min(least, v) }
+		fill(out.f, math.Inf(1))
 	}
-	for i := range out.f {
-		out.f[i] /= count
+	for i, at := range spread(kept, x.shape).all() {
+		out.f[at] = f(out.f[at], x.f[i])
+	}
+	if op.Kind == graph.ReduceMean {
+		for i := range out.f {
+			out.f[i] /= float64(count)
+		}
+	}
+	return out
+}
+
+func fill(x []float64, v float64) {
+	for i := range x {
+		x[i] = v
+	}
+}
+
+// argMax returns the place of the first largest element along the axis.
+func argMax(x array, axis int, shape []int) (array, error) {
+	out := newArray(ints, shape)
+	n, step := x.shape[axis], whole(x.shape).stride[axis]
+	if n == 0 && len(out.i) > 0 {
+		return out, fmt.Errorf("axis %d of %v has no largest element", axis, x.shape)
+	}
+	for i := range out.i {
+		first := i/step*step*n + i%step
+		best := 0
+		for j := range n {
+			if x.f[first+j*step] > x.f[first+best*step] {
+				best = j
+			}
+		}
+		out.i[i] = int64(best)
+	}
+	return out, nil
+}
+
+// cumSum returns running sums along the axis.
+func cumSum(x array, op graph.CumSum) array {
+	out := newArray(floats, x.shape)
+	if len(out.f) == 0 {
+		return out
+	}
+	n, step := x.shape[op.Axis], whole(x.shape).stride[op.Axis]
+	for i := range len(x.f) / n {
+		first := i/step*step*n + i%step
+		sum := 0.0
+		for j := range n {
+			at := first + j*step
+			if op.Reverse {
+				at = first + (n-1-j)*step
+			}
+			before := sum
+			sum += x.f[at]
+			out.f[at] = sum
+			if op.Exclusive {
+				out.f[at] = before
+			}
+		}
 	}
 	return out
 }

@@ -18,28 +18,34 @@ type Oracle struct {
 
 var _ runtime.Session = (*Oracle)(nil)
 
-// New returns the oracle of g with the given weights, which stand in the order
+// New returns the oracle of g with the given weights, which are in the order
 // of g.Params under their names and in their shapes. The weights are not
-// copied: they are widened to float64 where a run needs them.
+// copied: they are widened to float64 where a run needs them. An operator that
+// the oracle does not compute is decomposed.
 func New(g *graph.Graph, weights []format.Tensor) (*Oracle, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
 	}
-	if len(weights) != len(g.Params) {
-		return nil, fmt.Errorf("ref: %d weights for a graph of %d parameters", len(weights), len(g.Params))
+	g, err := graph.Decompose(known)(g)
+	if err != nil {
+		return nil, fmt.Errorf("ref: %w", err)
 	}
-	o := &Oracle{graph: g, weights: map[*graph.Value]format.Tensor{}}
-	for i, p := range g.Params {
-		w := weights[i]
+	infos := make([]format.TensorInfo, len(weights))
+	for i, w := range weights {
 		if err := w.Check(); err != nil {
 			return nil, fmt.Errorf("ref: %w", err)
 		}
-		want, known := kindOf(p.DType)
-		got, ok := kindOf(w.DType)
-		if !known || !ok || got != want || w.Name != p.Name || !p.Shape.Equal(graph.Numbers(w.Shape...)) {
-			return nil, fmt.Errorf("ref: weight %d is %.80q %s%v, the graph wants %.80q %s%s", i, w.Name, w.DType, w.Shape, p.Name, p.DType, p.Shape)
+		infos[i] = w.Info()
+	}
+	if err := g.CheckParams(infos); err != nil {
+		return nil, fmt.Errorf("ref: %w", err)
+	}
+	o := &Oracle{graph: g, weights: map[*graph.Value]format.Tensor{}}
+	for i, p := range g.Params {
+		if _, ok := kindOf(p.DType); !ok {
+			return nil, fmt.Errorf("ref: weight %.80q: element type %s is not supported", p.Name, p.DType)
 		}
-		o.weights[p] = w
+		o.weights[p] = weights[i]
 	}
 	return o, nil
 }
@@ -86,8 +92,8 @@ func (o *Oracle) Values(inputs map[string]format.Tensor, names ...string) (map[s
 // value by value needs. All of them are in memory together.
 func (o *Oracle) All(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
 	var names []string
-	for _, v := range o.graph.Values {
-		if !v.Op.Leaf() {
+	for v := range o.graph.Values() {
+		if !v.Leaf() {
 			names = append(names, v.Name)
 		}
 	}
@@ -132,26 +138,34 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor, sizes map[string]int) (map[*graph.Value]array, error) {
 	held := map[*graph.Value]array{}
 	left := maps.Clone(p.uses)
-	for _, v := range o.graph.Values {
-		if left[v] == 0 || v.Op.Leaf() {
+	for _, n := range o.graph.Nodes {
+		if !p.runs(n) || n.Results[0].Leaf() {
 			continue
 		}
-		args := make([]array, len(v.Args))
-		for i, a := range v.Args {
+		args := make([]array, len(n.Args))
+		for i, a := range n.Args {
 			var err error
 			if args[i], err = o.load(held, a, inputs); err != nil {
 				return nil, err
 			}
 		}
-		result, err := apply(v, args, p.shapes[v], sizes)
+		shapes := make([][]int, len(n.Results))
+		for i, v := range n.Results {
+			shapes[i] = p.shapes[v]
+		}
+		results, err := apply(n, args, shapes, sizes)
 		if err != nil {
 			if bad, ok := err.(*format.RangeError); ok {
-				bad.Name = v.Args[1].Name // where every operator has its ids
+				bad.Name = n.Args[1].Name // where every operator has its ids
 			}
-			return nil, fmt.Errorf("ref: %s %.80q: %w", v.Op, v.Name, err)
+			return nil, fmt.Errorf("ref: %s %.80q: %w", n.Op.Name(), n.Name(), err)
 		}
-		held[v] = result
-		for _, a := range v.Args {
+		for i, v := range n.Results {
+			if left[v] > 0 {
+				held[v] = results[i]
+			}
+		}
+		for _, a := range n.Args {
 			if left[a]--; left[a] == 0 {
 				delete(held, a)
 			}
@@ -167,17 +181,17 @@ func (o *Oracle) load(held map[*graph.Value]array, v *graph.Value, inputs map[st
 		return a, nil
 	}
 	var t format.Tensor
-	switch v.Op {
+	switch op := v.Op().(type) {
 	case graph.Input:
 		t = inputs[v.Name]
 	case graph.Param:
 		t = o.weights[v]
 	case graph.Const:
-		t = v.Attr.Value
+		t = op.Value
 	}
 	a, err := fromTensor(t, v.DType)
 	if err != nil {
-		return a, fmt.Errorf("ref: %s %.80q: %w", v.Op, v.Name, err)
+		return a, fmt.Errorf("ref: %s %.80q: %w", v.Op().Name(), v.Name, err)
 	}
 	held[v] = a
 	return a, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -27,16 +28,17 @@ func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan
 	for _, v := range wanted {
 		p.uses[v]++
 	}
-	for i := len(g.Values) - 1; i >= 0; i-- {
-		if v := g.Values[i]; p.uses[v] > 0 {
-			for _, a := range v.Args {
-				p.uses[a]++
-			}
+	for _, n := range slices.Backward(g.Nodes) {
+		if !p.runs(n) {
+			continue
+		}
+		for _, a := range n.Args {
+			p.uses[a]++
 		}
 	}
 	bytes := map[*graph.Value]int64{}
-	for _, v := range g.Values {
-		if p.uses[v] == 0 {
+	for v := range g.Values() {
+		if !p.runs(v.Node) {
 			continue
 		}
 		shape, err := v.Shape.Eval(sizes)
@@ -56,6 +58,11 @@ func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan
 	return p, p.fits(g, bytes)
 }
 
+// runs reports whether a result of n is needed.
+func (p *plan) runs(n *graph.Node) bool {
+	return slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return p.uses[v] > 0 })
+}
+
 // fits walks through the run as Oracle.compute will and checks the most that is
 // held at a time.
 func (p *plan) fits(g *graph.Graph, bytes map[*graph.Value]int64) error {
@@ -73,22 +80,29 @@ func (p *plan) fits(g *graph.Graph, bytes map[*graph.Value]int64) error {
 		return nil
 	}
 	loaded := map[*graph.Value]bool{}
-	for _, v := range g.Values {
-		if left[v] == 0 || v.Op.Leaf() {
+	for _, n := range g.Nodes {
+		if !p.runs(n) || n.Results[0].Leaf() {
 			continue
 		}
-		for _, a := range v.Args {
-			if a.Op.Leaf() && !loaded[a] {
+		for _, a := range n.Args {
+			if a.Leaf() && !loaded[a] {
 				loaded[a] = true
 				if err := hold(a); err != nil {
 					return err
 				}
 			}
 		}
-		if err := hold(v); err != nil {
-			return err
+		for _, v := range n.Results {
+			if err := hold(v); err != nil {
+				return err
+			}
 		}
-		for _, a := range v.Args {
+		for _, v := range n.Results { // one that nothing reads goes at once
+			if left[v] == 0 {
+				held -= bytes[v]
+			}
+		}
+		for _, a := range n.Args {
 			if left[a]--; left[a] == 0 {
 				held -= bytes[a]
 			}

@@ -2,10 +2,10 @@ package ref
 
 import "slices"
 
-// gemm is a b, or a b + c: matrices, a and b turned first if asked, c
-// broadcast into the product.
+// gemm is a b, or a b + c: matrices, a and b transposed first if asked,
+// c broadcast into the product.
 func gemm(args []array, transA, transB bool, shape []int) array {
-	out := matMul(turn(args[0], transA), turn(args[1], transB), shape)
+	out := matMul(transposed(args[0], transA), transposed(args[1], transB), shape)
 	if len(args) == 3 {
 		for i, at := range spread(args[2].shape, shape).all() {
 			out.f[i] += args[2].f[at]
@@ -14,9 +14,9 @@ func gemm(args []array, transA, transB bool, shape []int) array {
 	return out
 }
 
-// turn returns the transpose of the matrix x, or x.
-func turn(x array, transpose bool) array {
-	if !transpose {
+// transposed returns the transpose of the matrix x, or x.
+func transposed(x array, yes bool) array {
+	if !yes {
 		return x
 	}
 	rows, cols := x.shape[0], x.shape[1]

@@ -1,0 +1,147 @@
+// Package arch holds the networks that attnx ships: one file each, and one
+// table. No other room names an architecture; a network of somebody else needs
+// no line here.
+package arch
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/attnx/attnx/model/nn"
+)
+
+// row is what the table says of an architecture.
+type row struct {
+	name  string
+	of    func(s Sizes, vocab int) nn.Network
+	parse func(text []byte) (nn.Network, error)
+}
+
+var table = []row{
+	{GPT2{}.Architecture(), gpt2Of, parseGPT2},
+	{Simple{}.Architecture(), simpleOf, parseSimple},
+}
+
+// Names returns the names of the architectures.
+func Names() []string {
+	names := make([]string, len(table))
+	for i, r := range table {
+		names[i] = r.name
+	}
+	return names
+}
+
+// Parse reads the JSON of a network of the named architecture and checks it.
+func Parse(name string, text []byte) (nn.Network, error) {
+	r, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	n, err := r.parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("arch: configuration of %s: %w", name, err)
+	}
+	return n, nil
+}
+
+// Known reports whether attnx ships the named architecture.
+func Known(name string) bool {
+	_, err := find(name)
+	return err == nil
+}
+
+func find(name string) (row, error) {
+	for _, r := range table {
+		if r.name == name {
+			return r, nil
+		}
+	}
+	return row{}, fmt.Errorf("arch: no architecture is called %.64q: take %s", name, strings.Join(Names(), " or "))
+}
+
+// Sizes are what a preset gives a network.
+type Sizes struct {
+	Layers, Heads, Width, Context int
+}
+
+var presets = []struct {
+	name string
+	Sizes
+}{
+	{"tiny", Sizes{2, 2, 32, 16}},
+	{"nano", Sizes{4, 4, 128, 64}},
+	{"small", Sizes{6, 6, 384, 256}},
+	{"gpt2", Sizes{12, 12, 768, 1024}},
+}
+
+// Preset returns the sizes known by a name:
+//
+//	tiny   L 2  H 2  C 32   context 16    the quickstart
+//	nano   L 4  H 4  C 128  context 64    nanoGPT's setting for CPUs
+//	small  L 6  H 6  C 384  context 256   nanoGPT's setting for one GPU
+//	gpt2   L 12 H 12 C 768  context 1024  GPT-2, 124 M parameters at V 50257
+func Preset(name string) (Sizes, error) {
+	for _, p := range presets {
+		if p.name == name {
+			return p.Sizes, nil
+		}
+	}
+	return Sizes{}, fmt.Errorf("arch: no preset is called %q: take %s", name, strings.Join(Presets(), ", "))
+}
+
+// Presets returns the names that Preset knows, smallest first.
+func Presets() []string {
+	names := make([]string, len(presets))
+	for i, p := range presets {
+		names[i] = p.name
+	}
+	return names
+}
+
+// New returns a network of the named architecture with the given sizes, for a
+// vocabulary that the tokenizer decides.
+func New(name string, s Sizes, vocab int) (nn.Network, error) {
+	r, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	n := r.of(s, vocab)
+	if c, ok := n.(interface{ Check() error }); ok {
+		if err := c.Check(); err != nil {
+			return nil, fmt.Errorf("arch: %s: %w", name, err)
+		}
+	}
+	return n, nil
+}
+
+// What a configuration may say. Beyond it is a mistake or an attack: a
+// configuration of a few bytes must not take gigabytes, and products of three
+// sizes still fit in 63 bits.
+const (
+	maxSize    = 1 << 20
+	maxContext = 1 << 17
+	maxLayers  = 1 << 12 // a graph has some thirty values a layer
+)
+
+var errOneToken = fmt.Errorf("vocab_size is 1: there is nothing to predict with one token, train the tokenizer on more text")
+
+// size is a field of a configuration.
+type size struct {
+	name string
+	n    int
+}
+
+func checkSizes(context, layers int, sizes ...size) error {
+	for _, s := range sizes {
+		if s.n < 1 || s.n > maxSize {
+			return fmt.Errorf("%s is %d, must be from 1 to %d", s.name, s.n, maxSize)
+		}
+	}
+	switch {
+	case context > maxContext:
+		return fmt.Errorf("n_positions is %d, at most %d", context, maxContext)
+	case layers > maxLayers:
+		return fmt.Errorf("n_layer is %d, at most %d", layers, maxLayers)
+	}
+	return nil
+}

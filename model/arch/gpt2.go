@@ -1,0 +1,99 @@
+package arch
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
+)
+
+// GPT2 is GPT-2 (Radford and others, 2019): pre-norm blocks, learned positions,
+// the tanh form of GELU, and a head that shares the token embedding. Names and
+// layouts [in, out] of the weights are Hugging Face's, and so are the names of
+// the sizes.
+type GPT2 struct {
+	Vocab   int     `json:"vocab_size"`         // V
+	Context int     `json:"n_positions"`        // the longest sequence
+	Width   int     `json:"n_embd"`             // C
+	Layers  int     `json:"n_layer"`            // L
+	Heads   int     `json:"n_head"`             // H; divides C
+	Inner   int     `json:"n_inner"`            // F
+	Epsilon float64 `json:"layer_norm_epsilon"` // added to the variance
+}
+
+// Architecture returns Hugging Face's model_type.
+func (GPT2) Architecture() string { return "gpt2" }
+
+// Check reports the first size that makes no network.
+func (c GPT2) Check() error {
+	err := checkSizes(c.Context, c.Layers,
+		size{"vocab_size", c.Vocab}, size{"n_positions", c.Context}, size{"n_embd", c.Width},
+		size{"n_layer", c.Layers}, size{"n_head", c.Heads}, size{"n_inner", c.Inner})
+	switch {
+	case err != nil:
+		return err
+	case c.Vocab < 2:
+		return errOneToken
+	case c.Width%c.Heads != 0:
+		return fmt.Errorf("n_head %d does not divide n_embd %d", c.Heads, c.Width)
+	case !(c.Epsilon > 0 && c.Epsilon < 1):
+		return fmt.Errorf("layer_norm_epsilon is %g, must be between 0 and 1", c.Epsilon)
+	}
+	return nil
+}
+
+// Forward writes the network: tokens (B,T) to logits (B,T,V). First weights are
+// normal(0.02), the two projections into the residual stream divided by √(2L).
+func (c GPT2) Forward(b *nn.Builder) {
+	if err := c.Check(); err != nil {
+		b.Fail("%v", err)
+		return
+	}
+	ids := b.Tokens(c.Context)                                           // (B,T)
+	wte := b.Param("wte.weight", graph.Normal(0.02), c.Vocab, c.Width)   // (V,C)
+	wpe := b.Param("wpe.weight", graph.Normal(0.02), c.Context, c.Width) // (context,C)
+
+	x := b.Name("token_embeddings", b.Gather(wte, ids))                                   // (B,T,C)
+	x = b.Name("embeddings", b.Add(x, b.Name("positions", b.Gather(wpe, b.Positions())))) // (B,T,C)
+	for i := range c.Layers {
+		x = c.block(b.Scope(fmt.Sprintf("h.%d", i)), x) // (B,T,C)
+	}
+	x = b.LayerNorm("ln_f", x, c.Width, c.Epsilon)                  // (B,T,C)
+	b.Logits(b.Name("logits", b.MatMul(x, b.Transpose(wte, 1, 0)))) // (B,T,V)
+}
+
+// block is one layer: attention, then a feed-forward network, each added to the
+// residual stream.
+func (c GPT2) block(b *nn.Builder, x *graph.Value) *graph.Value {
+	normal, residual := graph.Normal(0.02), graph.Normal(0.02/math.Sqrt(2*float64(c.Layers)))
+
+	y := b.LayerNorm("ln_1", x, c.Width, c.Epsilon)            // (B,T,C)
+	y = b.Linear("attn.c_attn", y, c.Width, 3*c.Width, normal) // (B,T,3C)
+	qkv := b.Split(y, -1, c.Width, c.Width, c.Width)           // 3 × (B,T,C)
+	heads := nn.Attention{Heads: c.Heads, Width: c.Width / c.Heads, Causal: true}
+	y = b.Attention("attn", heads, qkv[0], qkv[1], qkv[2])     // (B,T,C)
+	y = b.Linear("attn.c_proj", y, c.Width, c.Width, residual) // (B,T,C)
+	x = b.Name("attn.residual", b.Add(x, y))                   // (B,T,C)
+
+	y = b.LayerNorm("ln_2", x, c.Width, c.Epsilon)            // (B,T,C)
+	y = b.Linear("mlp.c_fc", y, c.Width, c.Inner, normal)     // (B,T,F)
+	y = b.Name("mlp.gelu", b.GeluTanh(y))                     // (B,T,F)
+	y = b.Linear("mlp.c_proj", y, c.Inner, c.Width, residual) // (B,T,C)
+	return b.Name("mlp.residual", b.Add(x, y))                // (B,T,C)
+}
+
+// gpt2Of takes the sizes of a preset.
+func gpt2Of(s Sizes, vocab int) nn.Network {
+	return GPT2{Vocab: vocab, Context: s.Context, Width: s.Width, Layers: s.Layers, Heads: s.Heads, Inner: 4 * s.Width, Epsilon: 1e-5}
+}
+
+// parseGPT2 reads the configuration in a checkpoint.
+func parseGPT2(text []byte) (nn.Network, error) {
+	var c GPT2
+	if err := json.Unmarshal(text, &c); err != nil {
+		return nil, err
+	}
+	return c, c.Check()
+}

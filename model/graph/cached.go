@@ -1,0 +1,312 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
+)
+
+// CacheError says why a graph cannot be given a past.
+type CacheError struct {
+	Value  string // where
+	Reason string
+}
+
+func (e *CacheError) Error() string {
+	return fmt.Sprintf("graph: no cache of keys and values: %.80q %s", e.Value, e.Reason)
+}
+
+// Cached returns g with a past, so that a text is computed once and each
+// further token alone. Beside the tokens (B,T) it takes
+//
+//	the attention mask   int64 (B,P+T): 0 hides a token, left padding say, else 1
+//	positions            int64 (B,T), if the network uses Positions
+//	past keys            (B,G,P,D) and values (B,G,P,E) of each causal Attention; P may be 0
+//
+// and beside its outputs it gives the present keys and values, (B,G,P+T,D), the
+// past of the next run. Everything but causal attention must compute each token
+// by itself; what does not is refused by name.
+func Cached(g *Graph) (*Graph, error) {
+	tokens := g.Input(role.Of(role.Tokens))
+	if tokens == nil || len(tokens.Shape) != 2 {
+		return nil, &CacheError{"tokens", "are not an input of two dimensions"}
+	}
+	c := cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens}
+	if err := c.check(g); err != nil {
+		return nil, err
+	}
+	out, err := Rewrite(g, c.rewrite)
+	if err != nil {
+		return nil, err
+	}
+	b := Extend(out)
+	for i, l := range c.layers {
+		b.OutputFor(role.Layered(role.PresentKey, i), b.names[l.key])
+		b.OutputFor(role.Layered(role.PresentValue, i), b.names[l.value])
+	}
+	return b.Graph()
+}
+
+// cached is the state of one rewriting.
+type cached struct {
+	B, T, P Dim
+	tokens  *Value
+	usesPos bool
+	layers  []*cachedLayer
+
+	mask, positions *Value // of the copy
+	past            [][2]*Value
+}
+
+// cachedLayer is one causal Attention.
+type cachedLayer struct {
+	node       *Node
+	key, value string // names of the present ones
+}
+
+// check finds the causal attentions and refuses what else mixes tokens.
+func (c *cached) check(g *Graph) error {
+	if c.T.Symbols() == nil {
+		return &CacheError{c.tokens.Name, fmt.Sprintf("has %s tokens: the number must be a name", c.T)}
+	}
+	for _, n := range g.Nodes {
+		switch op := n.Op.(type) {
+		case Attention:
+			switch {
+			case !op.Causal:
+				return &CacheError{n.Name(), "is not causal: a token depends on those after it"}
+			case len(n.Args) == 4:
+				return &CacheError{n.Name(), "has a mask of its own, which says nothing of tokens before"}
+			case n.Args[1].Shape[2] != c.T:
+				return &CacheError{n.Name(), fmt.Sprintf("has %s keys for %s tokens", n.Args[1].Shape[2], c.T)}
+			}
+			i := len(c.layers)
+			c.layers = append(c.layers, &cachedLayer{n, role.Layered(role.PresentKey, i).Name(), role.Layered(role.PresentValue, i).Name()})
+		case Positions:
+			c.usesPos = true
+			if n.Args[0] != c.tokens {
+				return &CacheError{n.Name(), "are the positions of something else than the tokens"}
+			}
+		default:
+			if !c.tokenwise(n) {
+				return &CacheError{n.Name(), fmt.Sprintf("(%s) mixes tokens: only causal attention can have a past", n.Op.Name())}
+			}
+		}
+	}
+	if len(c.layers) == 0 {
+		return &CacheError{g.Outputs[0].Name, "does not depend on an Attention"}
+	}
+	return nil
+}
+
+func (c *cached) rewrite(b *Builder, n *Node, args []*Value) []*Value {
+	root := b.root()
+	switch op := n.Op.(type) {
+	case Input:
+		if n.Results[0] != c.tokens {
+			return nil
+		}
+		r := root.clone(n, args)
+		c.inputs(root)
+		return r
+	case Positions:
+		return []*Value{c.positions}
+	case Attention:
+		i := slices.IndexFunc(c.layers, func(l *cachedLayer) bool { return l.node == n })
+		present := func(name string, past, new *Value) *Value { return root.Name(name, root.Concat(2, past, new)) }
+		key := present(c.layers[i].key, c.past[i][0], args[1])
+		value := present(c.layers[i].value, c.past[i][1], args[2])
+		return []*Value{b.Attention(op, args[0], key, value, c.seen(root))}
+	}
+	return nil
+}
+
+// inputs declares what a run is given beside the tokens.
+func (c *cached) inputs(b *Builder) {
+	c.mask = b.InputFor(role.Of(role.AttentionMask), format.Int64, c.B, c.P.Add(c.T))
+	if c.usesPos {
+		c.positions = b.InputFor(role.Of(role.Positions), format.Int64, c.B, c.T)
+	}
+	for i, l := range c.layers {
+		in := func(k role.Kind, v *Value) *Value {
+			return b.InputFor(role.Layered(k, i), v.DType, v.Shape.with(2, c.P)...)
+		}
+		c.past = append(c.past, [2]*Value{in(role.PastKey, l.node.Args[1]), in(role.PastValue, l.node.Args[2])})
+	}
+}
+
+// seen returns the attention mask as BOOL (B,1,1,P+T), one value for all layers.
+func (c *cached) seen(b *Builder) *Value {
+	const name = "seen"
+	if v := b.names[name]; v != nil {
+		return v
+	}
+	return b.Name(name, b.Reshape(b.Cast(c.mask, format.Bool), c.B, N(1), N(1), c.P.Add(c.T)))
+}
+
+// has reports whether a size depends on the number of tokens.
+func (c *cached) has(d Dim) bool {
+	for _, name := range c.T.Symbols() {
+		if slices.Contains(d.Symbols(), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// tokenwise reports whether n, which is no Attention, computes each token by
+// itself.
+func (c *cached) tokenwise(n *Node) bool {
+	if !slices.ContainsFunc(n.Args, func(v *Value) bool { return slices.ContainsFunc(v.Shape, c.has) }) {
+		return !slices.ContainsFunc(n.Results, func(v *Value) bool { return slices.ContainsFunc(v.Shape, c.has) }) || leaf(n.Op)
+	}
+	free := func(v *Value, axis int) bool { return !c.has(v.Shape[axis]) }
+	x := n.Args[0]
+	last := len(x.Shape) - 1
+	switch op := n.Op.(type) {
+	case Unary, Binary, Where, Cast, Gelu, Swish, RotaryEmbedding, OneHot:
+		return true
+	case Reshape:
+		// The tokens keep their order where what is before them is the batch.
+		return c.leading(x.Shape) && c.leading(op.Shape)
+	case Transpose:
+		return true
+	case Expand:
+		return x.Shape.Elements() == op.Shape.Elements() || !slices.ContainsFunc(op.Shape, func(d Dim) bool { return c.has(d) && !slices.Contains(x.Shape, d) })
+	case Gather:
+		return !slices.ContainsFunc(x.Shape, c.has)
+	case MatMul:
+		y := n.Args[1]
+		return free(x, last) && free(y, len(y.Shape)-2) && free(y, len(y.Shape)-1)
+	case Gemm:
+		y := n.Args[1]
+		return !slices.ContainsFunc(y.Shape, c.has) && !op.TransA
+	case LayerNormalization, RMSNormalization:
+		return free(x, last)
+	case Softmax:
+		return free(x, op.Axis)
+	case LogSoftmax:
+		return free(x, op.Axis)
+	case CumSum:
+		return free(x, op.Axis)
+	case ArgMax:
+		return free(x, op.Axis)
+	case Concat:
+		return free(x, op.Axis)
+	case Split:
+		return true // of numbers
+	case Slice:
+		return free(x, op.Axis) && !c.has(op.Start) && !c.has(op.Limit)
+	case Reduce:
+		return !slices.ContainsFunc(op.Axes, func(axis int) bool { return !free(x, axis) })
+	}
+	return false
+}
+
+// leading reports whether a shape is (B,T,...), (B*T,...) or has no tokens.
+func (c *cached) leading(s Shape) bool {
+	if !slices.ContainsFunc(s, c.has) {
+		return true
+	}
+	if len(s) > 0 && s[0] == c.B.Mul(c.T) {
+		return !slices.ContainsFunc(s[1:], c.has)
+	}
+	return len(s) > 1 && s[0] == c.B && s[1] == c.T && !slices.ContainsFunc(s[2:], c.has)
+}
+
+// LastToken returns g with the logits of each sequence's last token alone,
+// (B,1,V) instead of (B,T,V). What only they need is computed for that token
+// alone, from the last place on where tokens are mixed.
+func LastToken(g *Graph) (*Graph, error) {
+	tokens := g.Input(role.Of(role.Tokens))
+	logits, ok := g.Output(role.Of(role.Logits))
+	if tokens == nil || len(tokens.Shape) != 2 || !ok || len(logits.Value.Shape) != 3 || logits.Value.Shape[1] != tokens.Shape[1] {
+		return nil, fmt.Errorf("graph: the logits of the last token are those of a graph from tokens (B,T) to logits (B,T,V)")
+	}
+	c := &cached{B: tokens.Shape[0], T: tokens.Shape[1], tokens: tokens}
+	alone := c.lastAlone(g, logits.Value)
+	sliced := map[*Value]*Value{}
+	last := func(b *Builder, name string, v *Value) *Value {
+		if sliced[v] == nil {
+			sliced[v] = b.Name(name+".last", b.Slice(v, 1, c.T.Sub(N(1)), c.T))
+		}
+		return sliced[v]
+	}
+	var names map[string]int
+	if s := c.T.Symbols(); len(s) == 1 && c.T == Sym(s[0]) {
+		names = map[string]int{s[0]: 1}
+	} else {
+		return nil, fmt.Errorf("graph: the tokens have %s positions: expected a name", c.T)
+	}
+	out, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
+		if !alone[n] {
+			return nil
+		}
+		own := slices.Clone(args)
+		for i, a := range n.Args {
+			if !alone[a.Node] && slices.ContainsFunc(a.Shape, c.has) {
+				own[i] = last(b.root(), a.Name, args[i])
+			}
+		}
+		return b.root().clone(&Node{Op: bindAttributes(n.Op, names), Results: n.Results}, own)
+	})
+	if err != nil || alone[logits.Value.Node] {
+		return out, err
+	}
+	b := Extend(out)
+	for i, o := range b.graph.Outputs {
+		if o.Name == logits.Name {
+			b.graph.Outputs[i].Value = b.Name(o.Name+".last", b.Slice(o.Value, 1, c.T.Sub(N(1)), c.T))
+		}
+	}
+	return b.Graph()
+}
+
+// lastAlone returns the nodes that only the last token's logits need, and that
+// compute each token by itself: values (B,T,C).
+func (c *cached) lastAlone(g *Graph, logits *Value) map[*Node]bool {
+	users := map[*Value][]*Node{}
+	for _, n := range g.Nodes {
+		for _, a := range n.Args {
+			users[a] = append(users[a], n)
+		}
+	}
+	handed := map[*Value]bool{}
+	for _, o := range g.Outputs {
+		handed[o.Value] = handed[o.Value] || o.Value != logits
+	}
+	alone := map[*Node]bool{}
+	for _, n := range slices.Backward(g.Nodes) {
+		yes := !leaf(n.Op) && c.tokenwise(n) && !slices.ContainsFunc(n.Args, func(v *Value) bool {
+			return slices.ContainsFunc(v.Shape, c.has) && !(len(v.Shape) == 3 && v.Shape[1] == c.T && !c.has(v.Shape[0]) && !c.has(v.Shape[2]))
+		})
+		for _, v := range n.Results {
+			yes = yes && !handed[v] && (v == logits || len(users[v]) > 0) && slices.ContainsFunc(v.Shape, c.has)
+			for _, u := range users[v] {
+				yes = yes && alone[u]
+			}
+		}
+		if yes {
+			alone[n] = true
+		}
+	}
+	return alone
+}
+
+// KeysAndValues returns g with the keys and values of every causal Attention
+// as further outputs, under the names and roles that Cached gives those of a
+// text without a past.
+func KeysAndValues(g *Graph) (*Graph, error) {
+	b := Extend(g)
+	layer := 0
+	for _, n := range g.Nodes {
+		if a, ok := n.Op.(Attention); ok && a.Causal {
+			b.OutputFor(role.Layered(role.PresentKey, layer), n.Args[1])
+			b.OutputFor(role.Layered(role.PresentValue, layer), n.Args[2])
+			layer++
+		}
+	}
+	return b.Graph()
+}

@@ -1,0 +1,440 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+)
+
+// Unary is an elementwise function of one argument. The functions are one
+// table: a new one is a row.
+type Unary uint8
+
+// The functions of one argument.
+const (
+	Neg Unary = iota
+	Exp
+	Log
+	Sqrt
+	Tanh
+	Relu
+	Sigmoid
+	Erf
+	Sin
+	Cos
+	Abs
+	Sign
+	Floor
+	Ceil
+	Round
+	Reciprocal
+	Softplus
+	Not
+	Identity
+	unaries
+)
+
+// unaryRow is what a function of one argument is.
+type unaryRow struct {
+	name string
+	f    func(x float64) float64
+	// slope is dy/dx where y = f(x), for engines that differentiate for
+	// themselves; nil where the derivative is 0 or there is none.
+	slope func(x, y float64) float64
+	// grad records dx for y = f(x) and dy.
+	grad func(b *Builder, x, y, dy *Value) *Value
+	any  bool // of every element type, not of floating-point types alone
+}
+
+// noGrad is the gradient of a function that is constant almost everywhere.
+func noGrad(*Builder, *Value, *Value, *Value) *Value { return nil }
+
+var unaryTable = [unaries]unaryRow{
+	Neg: {name: "Neg", f: func(x float64) float64 { return -x },
+		slope: func(_, _ float64) float64 { return -1 },
+		grad:  func(b *Builder, _, _, dy *Value) *Value { return b.Neg(dy) }},
+	Exp: {name: "Exp", f: math.Exp,
+		slope: func(_, y float64) float64 { return y },
+		grad:  func(b *Builder, _, y, dy *Value) *Value { return b.Mul(dy, y) }},
+	Log: {name: "Log", f: math.Log,
+		slope: func(x, _ float64) float64 { return 1 / x },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Div(dy, x) }},
+	Sqrt: {name: "Sqrt", f: math.Sqrt,
+		slope: func(_, y float64) float64 { return 0.5 / y },
+		grad:  func(b *Builder, _, y, dy *Value) *Value { return b.Div(b.Mul(dy, b.like(dy, 0.5)), y) }},
+	Tanh: {name: "Tanh", f: math.Tanh,
+		slope: func(_, y float64) float64 { return 1 - y*y },
+		grad:  func(b *Builder, _, y, dy *Value) *Value { return b.Sub(dy, b.Mul(dy, b.Mul(y, y))) }},
+	Relu: {name: "Relu", f: func(x float64) float64 { return max(x, 0) },
+		slope: func(_, y float64) float64 {
+			if y > 0 {
+				return 1
+			}
+			return 0
+		},
+		grad: func(b *Builder, _, y, dy *Value) *Value {
+			zero := b.like(dy, 0)
+			return b.Where(b.Equal(y, zero), zero, dy)
+		}},
+	Sigmoid: {name: "Sigmoid", f: sigmoid,
+		slope: func(_, y float64) float64 { return y * (1 - y) },
+		grad:  func(b *Builder, _, y, dy *Value) *Value { return b.Mul(dy, b.Sub(y, b.Mul(y, y))) }},
+	Erf: {name: "Erf", f: math.Erf,
+		slope: func(x, _ float64) float64 { return 2 / math.SqrtPi * math.Exp(-x*x) },
+		grad: func(b *Builder, x, _, dy *Value) *Value {
+			return b.Mul(dy, b.Mul(b.Exp(b.Neg(b.Mul(x, x))), b.like(x, 2/math.SqrtPi)))
+		}},
+	Sin: {name: "Sin", f: math.Sin,
+		slope: func(x, _ float64) float64 { return math.Cos(x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Mul(dy, b.Cos(x)) }},
+	Cos: {name: "Cos", f: math.Cos,
+		slope: func(x, _ float64) float64 { return -math.Sin(x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Neg(b.Mul(dy, b.Sin(x))) }},
+	Abs: {name: "Abs", f: math.Abs,
+		slope: func(x, _ float64) float64 { return sign(x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Mul(dy, b.Sign(x)) }},
+	Sign:  {name: "Sign", f: sign, grad: noGrad},
+	Floor: {name: "Floor", f: math.Floor, grad: noGrad},
+	Ceil:  {name: "Ceil", f: math.Ceil, grad: noGrad},
+	Round: {name: "Round", f: math.RoundToEven, grad: noGrad},
+	Reciprocal: {name: "Reciprocal", f: func(x float64) float64 { return 1 / x },
+		slope: func(_, y float64) float64 { return -y * y },
+		grad:  func(b *Builder, _, y, dy *Value) *Value { return b.Neg(b.Mul(dy, b.Mul(y, y))) }},
+	Softplus: {name: "Softplus", f: func(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) },
+		slope: func(x, _ float64) float64 { return sigmoid(x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Mul(dy, b.Sigmoid(x)) }},
+	Not:      {name: "Not"},
+	Identity: {name: "Identity", any: true, grad: func(_ *Builder, _, _, dy *Value) *Value { return dy }},
+}
+
+func sigmoid(x float64) float64 {
+	if x < 0 { // exp(-x) would overflow
+		e := math.Exp(x)
+		return e / (1 + e)
+	}
+	return 1 / (1 + math.Exp(-x))
+}
+
+func sign(x float64) float64 {
+	switch {
+	case x > 0:
+		return 1
+	case x < 0:
+		return -1
+	}
+	return x // zero, or not a number
+}
+
+func (u Unary) row() unaryRow {
+	if u < unaries {
+		return unaryTable[u]
+	}
+	return unaryRow{name: "unknown"}
+}
+
+// Name returns the function's name in ONNX.
+func (u Unary) Name() string { return u.row().name }
+
+// Float returns the function on floating-point numbers, nil for Not and
+// Identity.
+func (u Unary) Float() func(x float64) float64 { return u.row().f }
+
+// Slope returns dy/dx for y = f(x), nil where it is 0 wherever it exists.
+func (u Unary) Slope() func(x, y float64) float64 { return u.row().slope }
+
+// Infer returns the type of the argument.
+func (u Unary) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	switch {
+	case u >= unaries:
+		return nil, errors.New("there is no such function")
+	case u == Not && args[0].DType != format.Bool:
+		return nil, fmt.Errorf("its argument is %s, expected BOOL", args[0].DType)
+	case u != Not && !u.row().any:
+		if err := expectFloat(args...); err != nil {
+			return nil, err
+		}
+	}
+	return []Type{args[0]}, nil
+}
+
+// Grad implements Differentiable.
+func (u Unary) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	return []*Value{u.row().grad(b, n.Args[0], n.Results[0], dy[0])}
+}
+
+// Binary is an elementwise function of two arguments, which broadcast to one
+// another as in ONNX. The functions are one table: a new one is a row.
+type Binary uint8
+
+// The functions of two arguments.
+const (
+	Add Binary = iota
+	Sub
+	Mul
+	Div
+	Pow
+	Max
+	Min
+	Equal
+	Less
+	LessOrEqual
+	Greater
+	GreaterOrEqual
+	And
+	Or
+	Xor
+	binaries
+)
+
+// binaryRow is what a function of two arguments is: one of numbers to a
+// number (f and of integers i), of numbers to a truth value (compare), or of
+// truth values (logic).
+type binaryRow struct {
+	name    string
+	f       func(x, y float64) float64
+	i       func(x, y int64) (int64, error)
+	compare func(order int, ordered bool) bool // order of x and y; not ordered: one is not a number
+	logic   func(x, y bool) bool
+	// slopes are dz/dx and dz/dy where z = f(x, y).
+	slopes func(x, y, z float64) (dx, dy float64)
+	// grad records dx and dy for z = f(x, y) and dz, in z's shape; with minus
+	// it is -dy, which is negated once it is summed to y's shape.
+	grad  func(b *Builder, x, y, z, dz *Value) (dx, dy *Value)
+	minus bool
+}
+
+func whole(f func(x, y int64) int64) func(x, y int64) (int64, error) {
+	return func(x, y int64) (int64, error) { return f(x, y), nil }
+}
+
+var binaryTable = [binaries]binaryRow{
+	Add: {name: "Add",
+		f:      func(x, y float64) float64 { return x + y },
+		i:      whole(func(x, y int64) int64 { return x + y }),
+		slopes: func(_, _, _ float64) (float64, float64) { return 1, 1 },
+		grad:   func(_ *Builder, _, _, _, dz *Value) (*Value, *Value) { return dz, dz }},
+	Sub: {name: "Sub",
+		f:      func(x, y float64) float64 { return x - y },
+		i:      whole(func(x, y int64) int64 { return x - y }),
+		slopes: func(_, _, _ float64) (float64, float64) { return 1, -1 },
+		minus:  true,
+		grad:   func(_ *Builder, _, _, _, dz *Value) (*Value, *Value) { return dz, dz }},
+	Mul: {name: "Mul",
+		f:      func(x, y float64) float64 { return x * y },
+		i:      whole(func(x, y int64) int64 { return x * y }),
+		slopes: func(x, y, _ float64) (float64, float64) { return y, x },
+		grad:   func(b *Builder, x, y, _, dz *Value) (*Value, *Value) { return b.Mul(dz, y), b.Mul(dz, x) }},
+	Div: {name: "Div",
+		f: func(x, y float64) float64 { return x / y },
+		i: func(x, y int64) (int64, error) {
+			if y == 0 {
+				return 0, errors.New("an integer is divided by zero")
+			}
+			return x / y, nil
+		},
+		slopes: func(_, y, z float64) (float64, float64) { return 1 / y, -z / y },
+		minus:  true,
+		grad: func(b *Builder, _, y, z, dz *Value) (*Value, *Value) {
+			dx := b.Div(dz, y)
+			return dx, b.Mul(dx, z)
+		}},
+	Pow: {name: "Pow", f: math.Pow, i: power,
+		slopes: func(x, y, z float64) (float64, float64) { return y * math.Pow(x, y-1), z * math.Log(x) },
+		grad: func(b *Builder, x, y, z, dz *Value) (*Value, *Value) {
+			dx := b.Mul(dz, b.Mul(y, b.Pow(x, b.Sub(y, b.like(y, 1)))))
+			return dx, b.Mul(dz, b.Mul(z, b.Log(x)))
+		}},
+	Max: {name: "Max", f: largest,
+		i:      whole(func(x, y int64) int64 { return max(x, y) }),
+		slopes: func(x, y, _ float64) (float64, float64) { return share(x > y, x == y), share(y > x, x == y) },
+		grad: func(b *Builder, x, y, _, dz *Value) (*Value, *Value) {
+			return b.shares(dz, x, y, b.Greater(x, y))
+		}},
+	Min: {name: "Min", f: func(x, y float64) float64 { return -largest(-x, -y) },
+		i:      whole(func(x, y int64) int64 { return min(x, y) }),
+		slopes: func(x, y, _ float64) (float64, float64) { return share(x < y, x == y), share(y < x, x == y) },
+		grad: func(b *Builder, x, y, _, dz *Value) (*Value, *Value) {
+			return b.shares(dz, x, y, b.Less(x, y))
+		}},
+	Equal:          {name: "Equal", compare: func(o int, ok bool) bool { return ok && o == 0 }, logic: func(x, y bool) bool { return x == y }},
+	Less:           {name: "Less", compare: func(o int, ok bool) bool { return ok && o < 0 }},
+	LessOrEqual:    {name: "LessOrEqual", compare: func(o int, ok bool) bool { return ok && o <= 0 }},
+	Greater:        {name: "Greater", compare: func(o int, ok bool) bool { return ok && o > 0 }},
+	GreaterOrEqual: {name: "GreaterOrEqual", compare: func(o int, ok bool) bool { return ok && o >= 0 }},
+	And:            {name: "And", logic: func(x, y bool) bool { return x && y }},
+	Or:             {name: "Or", logic: func(x, y bool) bool { return x || y }},
+	Xor:            {name: "Xor", logic: func(x, y bool) bool { return x != y }},
+}
+
+// largest is max(x, y), NaN if one of them is.
+func largest(x, y float64) float64 { return max(x, y) }
+
+// share is the part of a gradient that goes to one of two arguments: half where
+// they are equal, as in PyTorch.
+func share(chosen, equal bool) float64 {
+	switch {
+	case chosen:
+		return 1
+	case equal:
+		return 0.5
+	}
+	return 0
+}
+
+// shares splits dz between x, where chosen holds, and y: evenly where they are
+// equal.
+func (b *Builder) shares(dz, x, y, chosen *Value) (dx, dy *Value) {
+	equal, zero := b.Equal(x, y), b.like(dz, 0)
+	half := b.Mul(dz, b.like(dz, 0.5))
+	return b.Where(equal, half, b.Where(chosen, dz, zero)), b.Where(equal, half, b.Where(chosen, zero, dz))
+}
+
+// power is x to the y of integers.
+func power(x, y int64) (int64, error) {
+	switch {
+	case y >= 0:
+	case x == 1:
+		return 1, nil
+	case x == -1:
+		return 1 - 2*(y&1), nil
+	case x == 0:
+		return 0, errors.New("zero to a negative power")
+	default:
+		return 0, nil
+	}
+	z := int64(1)
+	for ; y > 0; y >>= 1 {
+		if y&1 == 1 {
+			z *= x
+		}
+		x *= x
+	}
+	return z, nil
+}
+
+func (f Binary) row() binaryRow {
+	if f < binaries {
+		return binaryTable[f]
+	}
+	return binaryRow{name: "unknown"}
+}
+
+// Name returns the function's name in ONNX.
+func (f Binary) Name() string { return f.row().name }
+
+// Float returns the function on floating-point numbers, nil if its result is a
+// truth value.
+func (f Binary) Float() func(x, y float64) float64 { return f.row().f }
+
+// Int returns the function on integers, nil if its result is a truth value.
+func (f Binary) Int() func(x, y int64) (int64, error) { return f.row().i }
+
+// Compare returns the function of the order of x and y (negative: x < y), nil
+// if it is not a comparison. ordered is false where one is not a number.
+func (f Binary) Compare() func(order int, ordered bool) bool { return f.row().compare }
+
+// Logic returns the function on truth values, nil if it has none.
+func (f Binary) Logic() func(x, y bool) bool { return f.row().logic }
+
+// Slopes returns dz/dx and dz/dy for z = f(x, y), nil if the result is a truth
+// value.
+func (f Binary) Slopes() func(x, y, z float64) (dx, dy float64) { return f.row().slopes }
+
+// Infer broadcasts the shapes.
+func (f Binary) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 2); err != nil {
+		return nil, err
+	}
+	x, y := args[0], args[1]
+	if x.DType != y.DType {
+		return nil, fmt.Errorf("the first argument is %s, the second %s", x.DType, y.DType)
+	}
+	shape, err := broadcast(x.Shape, y.Shape)
+	if err != nil {
+		return nil, err
+	}
+	row := f.row()
+	switch number := x.DType.Float() || x.DType == format.Int64; {
+	case row.f != nil && number:
+		return one(x.DType, shape), nil
+	case row.compare != nil && number, row.logic != nil && x.DType == format.Bool:
+		return one(format.Bool, shape), nil
+	}
+	return nil, fmt.Errorf("its arguments are %s", x.DType)
+}
+
+// Grad implements Differentiable.
+func (f Binary) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	row := f.row()
+	if row.grad == nil { // truth values
+		return []*Value{nil, nil}
+	}
+	x, y := n.Args[0], n.Args[1]
+	dx, dz := row.grad(b, x, y, n.Results[0], dy[0])
+	dx, dz = b.reduceTo(dx, x.Shape), b.reduceTo(dz, y.Shape)
+	if row.minus {
+		dz = b.Neg(dz)
+	}
+	return []*Value{dx, dz}
+}
+
+// Where chooses between two values, which broadcast with the condition to one
+// another: the second argument where the first, BOOL, holds, else the third.
+type Where struct{}
+
+// Name returns "Where".
+func (Where) Name() string { return "Where" }
+
+// Infer broadcasts the shapes.
+func (Where) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 3); err != nil {
+		return nil, err
+	}
+	c, x, y := args[0], args[1], args[2]
+	if c.DType != format.Bool || x.DType != y.DType {
+		return nil, fmt.Errorf("%s ? %s : %s: expected BOOL and two values of one type", c, x, y)
+	}
+	shape, err := broadcast(c.Shape, x.Shape, y.Shape)
+	return one(x.DType, shape), err
+}
+
+// Grad implements Differentiable.
+func (Where) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	cond, zero := n.Args[0], b.like(dy[0], 0)
+	return []*Value{nil,
+		b.reduceTo(b.Where(cond, dy[0], zero), n.Args[1].Shape),
+		b.reduceTo(b.Where(cond, zero, dy[0]), n.Args[2].Shape)}
+}
+
+// Cast converts to another element type: a float loses its fraction, anything
+// but zero is true.
+type Cast struct {
+	To format.DType
+}
+
+// Name returns "Cast".
+func (Cast) Name() string { return "Cast" }
+
+// Infer returns the argument's shape.
+func (c Cast) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if c.To.Size() == 0 {
+		return nil, errors.New("it has no element type to convert to")
+	}
+	return one(c.To, args[0].Shape), nil
+}
+
+// Grad implements Differentiable.
+func (Cast) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	if !n.Args[0].DType.Float() {
+		return []*Value{nil}
+	}
+	return []*Value{b.Cast(dy[0], n.Args[0].DType)}
+}

@@ -1,0 +1,199 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+)
+
+// Gather picks slices of its first argument along the axis by int64 ids: with
+// axis 0, rows of a table (V,...), the ids' shape, then a row's. Ids are at least 0
+// and less than the length of the axis.
+type Gather struct{ Axis int }
+
+// Name returns "Gather".
+func (Gather) Name() string { return "Gather" }
+
+// Infer puts the ids' shape in the place of the axis.
+func (g Gather) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 2); err != nil {
+		return nil, err
+	}
+	table, ids := args[0], args[1]
+	if ids.DType != format.Int64 {
+		return nil, fmt.Errorf("its ids are %s, expected I64", ids.DType)
+	}
+	if err := expectAxis(g.Axis, table.Shape); err != nil {
+		return nil, err
+	}
+	out := append(Shape(nil), table.Shape[:g.Axis]...)
+	out = append(append(out, ids.Shape...), table.Shape[g.Axis+1:]...)
+	return one(table.DType, out), nil
+}
+
+// oneHotLimit is the vocabulary up to which one-hot rows are used: in a matrix
+// product for the gradient of an embedding, and in that of the loss. Beyond it
+// numbers are scattered, which is bound by the tokens and not by the
+// vocabulary: see the measurement in ARCHITECTURE.md.
+const oneHotLimit = 128
+
+// Grad adds up the rows that belong to one id. ScatterND would take whole rows
+// at once, but ONNX Runtime's adds them on several threads without a lock, and
+// loses some where an id comes twice; its ScatterElements does not.
+func (g Gather) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	table, ids := n.Args[0], n.Args[1]
+	count, known := ids.Shape.Elements().Number()
+	rest := table.Shape
+	if g.Axis != 0 {
+		b.fail("graph: the derivative of Gather %.80q along axis %d: transpose the table first", n.Name(), g.Axis)
+		return []*Value{nil, nil}
+	}
+	width, fixed := rest[1:].Elements().Number()
+	vocab, _ := table.Shape[0].Number()
+	if !known || !fixed || vocab == 0 {
+		b.fail("graph: the derivative of Gather %.80q by %s with ids %s: bind the named dimensions first", n.Name(), table.Shape, ids.Shape)
+		return []*Value{nil, nil}
+	}
+	rows := b.Reshape(dy[0], N(count), N(width)) // (N,C)
+	var d *Value                                 // (V,C)
+	if vocab <= oneHotLimit {
+		d = b.Gemm(b.OneHot(b.Reshape(ids, N(count)), vocab), rows, nil, true, false)
+	} else {
+		zeros := b.Cast(b.ConstantOfShape(0, N(count), N(width)), format.Int64)
+		all := b.Add(zeros, b.Reshape(ids, N(count), N(1))) // (N,C): the id of every number
+		d = b.ScatterElements(b.ConstantOfShape(0, N(vocab), N(width)), all, rows, 0)
+	}
+	return []*Value{b.Reshape(d, table.Shape...), nil}
+}
+
+// GatherElements is x[i,j,ids[i,j,k]] for the last axis, likewise for others;
+// the ids are int64 and the other dimensions agree.
+type GatherElements struct{ Axis int }
+
+// Name returns "GatherElements".
+func (GatherElements) Name() string { return "GatherElements" }
+
+// Infer returns the ids' shape.
+func (g GatherElements) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 2); err != nil {
+		return nil, err
+	}
+	x, ids := args[0], args[1]
+	if err := expectAxis(g.Axis, x.Shape); err != nil {
+		return nil, err
+	}
+	if ids.DType != format.Int64 || len(ids.Shape) != len(x.Shape) || !ids.Shape.with(g.Axis, N(0)).Equal(x.Shape.with(g.Axis, N(0))) {
+		return nil, fmt.Errorf("ids %s for %s along axis %d", ids, x.Shape, g.Axis)
+	}
+	return one(x.DType, ids.Shape), nil
+}
+
+// Grad implements Differentiable.
+func (g GatherElements) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	return []*Value{b.ScatterElements(b.ConstantOfShape(0, n.Args[0].Shape...), n.Args[1], dy[0], g.Axis), nil}
+}
+
+// ScatterElements is its first argument with updates, the third, added at ids,
+// the second, along the axis: what GatherElements reads. An id that comes twice
+// adds twice. It is ONNX's operator with reduction="add".
+type ScatterElements struct{ Axis int }
+
+// Name returns "ScatterElements".
+func (ScatterElements) Name() string { return "ScatterElements" }
+
+// Infer returns the type of the first argument.
+func (s ScatterElements) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 3); err != nil {
+		return nil, err
+	}
+	x, ids, updates := args[0], args[1], args[2]
+	if !updates.Shape.Equal(ids.Shape) || updates.DType != x.DType {
+		return nil, fmt.Errorf("updates %s for ids %s", updates, ids.Shape)
+	}
+	if _, err := (GatherElements{s.Axis}).Infer(args[:2]); err != nil {
+		return nil, err
+	}
+	return []Type{x}, expectFloat(x)
+}
+
+// Grad implements Differentiable.
+func (s ScatterElements) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	return []*Value{dy[0], nil, b.GatherElements(dy[0], n.Args[1], s.Axis)}
+}
+
+// OneHot turns int64 ids into rows of Depth numbers: 1 at the id, 0 elsewhere.
+type OneHot struct{ Depth int }
+
+// Name returns "OneHot".
+func (OneHot) Name() string { return "OneHot" }
+
+// Infer appends the depth to the ids' shape.
+func (o OneHot) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if args[0].DType != format.Int64 || o.Depth < 1 {
+		return nil, fmt.Errorf("ids are %s, depth %d", args[0].DType, o.Depth)
+	}
+	return one(format.Float32, append(append(Shape(nil), args[0].Shape...), N(o.Depth))), nil
+}
+
+// Grad implements Differentiable: ids have no derivative.
+func (OneHot) Grad(*Builder, *Node, []*Value) []*Value { return []*Value{nil} }
+
+// Range is the integers from Start up to, not including, Limit.
+type Range struct{ Start, Limit Dim }
+
+// Name returns "Range".
+func (Range) Name() string { return "Range" }
+
+// Infer returns int64 of the length.
+func (r Range) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 0); err != nil {
+		return nil, err
+	}
+	d, err := length(r.Start, r.Limit)
+	return one(format.Int64, Shape{d}), err
+}
+
+// ConstantOfShape is a float32 tensor of one number.
+type ConstantOfShape struct {
+	Shape Shape
+	Fill  float64
+}
+
+// Name returns "ConstantOfShape".
+func (ConstantOfShape) Name() string { return "ConstantOfShape" }
+
+// Infer returns the shape.
+func (c ConstantOfShape) Infer(args []Type) ([]Type, error) {
+	if f := float64(float32(c.Fill)); f != c.Fill {
+		return nil, fmt.Errorf("%g is not a float32", c.Fill)
+	}
+	return one(format.Float32, c.Shape), expect(args, 0)
+}
+
+// Positions is the place of each token of its argument, (B,T), in its text:
+// int64 (T), 0 to T-1. With a past they are given from outside: Cached puts an
+// input in its place.
+type Positions struct{}
+
+// Name returns "Positions".
+func (Positions) Name() string { return "Positions" }
+
+// Infer returns int64 (T).
+func (Positions) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if len(args[0].Shape) < 2 {
+		return nil, errors.New("its argument is not (B,T)")
+	}
+	return one(format.Int64, args[0].Shape[1:2]), nil
+}
+
+// Decompose implements Composite.
+func (Positions) Decompose(b *Builder, args []*Value) []*Value {
+	return []*Value{b.Range(N(0), args[0].Shape[1])}
+}

@@ -1,0 +1,206 @@
+// Package nn writes networks: a builder of graphs that knows the layers of
+// language models, and what a network is. A network written with it can be
+// trained, saved, exported in every form and verified; nothing else has to know
+// it.
+//
+// Shapes in comments: B texts of T tokens, C the width of the embedding, V the
+// vocabulary, H heads of width D, G heads of keys and values.
+package nn
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
+)
+
+// Network is an architecture with its sizes. Its JSON is its configuration.
+type Network interface {
+	// Architecture is the name under which a checkpoint, a config.json and the
+	// command line know it.
+	Architecture() string
+	// Forward records the forward pass: its inputs and outputs are declared with
+	// their roles (Tokens, Logits and so on).
+	Forward(b *Builder)
+}
+
+// Error says that a network cannot be built.
+type Error struct {
+	Architecture string
+	Err          error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("nn: network %q: %v", e.Architecture, e.Err) }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Build returns the forward pass of a network, verified. A mistake, a network
+// that declares no output and a panic in Forward are an *Error.
+func Build(n Network) (g *graph.Graph, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			g, err = nil, &Error{n.Architecture(), fmt.Errorf("Forward panics: %v", r)}
+		}
+	}()
+	if n.Architecture() == "" {
+		return nil, &Error{"", fmt.Errorf("it has no name: Architecture returns nothing")}
+	}
+	b := &Builder{Builder: graph.NewBuilder(), shared: &shared{}}
+	n.Forward(b)
+	if g, err = b.Graph(); err != nil {
+		return nil, &Error{n.Architecture(), err}
+	}
+	return g, nil
+}
+
+// Builder records the values of a network. Its methods never fail: the first
+// mistake is kept with the caller's line.
+type Builder struct {
+	*graph.Builder
+	*shared
+}
+
+// shared is what all scopes of one network have in common.
+type shared struct {
+	tokens    *graph.Value
+	positions *graph.Value
+	angles    map[string]*graph.Value
+}
+
+// The named dimensions of a network's inputs.
+var (
+	B = graph.Sym("B") // texts
+	T = graph.Sym("T") // tokens
+)
+
+// Scope returns a Builder that prefixes every name with name and a dot.
+func (b *Builder) Scope(name string) *Builder { return &Builder{b.Builder.Scope(name), b.shared} }
+
+// Tokens declares the ids of the text, int64 (B,T), of which one sequence may
+// have at most context, its past included; 0 for no limit.
+func (b *Builder) Tokens(context int) *graph.Value {
+	b.Context(context)
+	b.tokens = b.InputFor(role.Of(role.Tokens), format.Int64, B, T)
+	return b.tokens
+}
+
+// Positions returns the place of each token in its text, int64 (T).
+func (b *Builder) Positions() *graph.Value {
+	switch {
+	case b.tokens == nil:
+		b.Fail("nn: positions of a network that has declared no tokens")
+		return b.Scalar(0)
+	case b.positions == nil:
+		b.positions = b.Builder.Positions(b.tokens)
+	}
+	return b.positions
+}
+
+// Logits hands out the scores of the next token, (B,T,V), or of the classes of
+// a text, (B,V).
+func (b *Builder) Logits(v *graph.Value) { b.OutputFor(role.Of(role.Logits), v) }
+
+// Embedding returns rows of a table (rows,C), the parameter name.weight, by
+// ids: their shape, then C.
+func (b *Builder) Embedding(name string, ids *graph.Value, rows, width int, init graph.Init) *graph.Value {
+	return b.Gather(b.Param(name+".weight", init, rows, width), ids)
+}
+
+// Linear returns x·weight + bias: (...,in) to (...,out). The parameters are
+// name.weight (in,out) and name.bias (out), which starts at 0.
+func (b *Builder) Linear(name string, x *graph.Value, in, out int, init graph.Init) *graph.Value {
+	weight := b.Param(name+".weight", init, in, out)
+	bias := b.Param(name+".bias", graph.Constant(0), out)
+	return b.Name(name, b.Add(b.MatMul(x, weight), bias))
+}
+
+// Project is Linear without a bias.
+func (b *Builder) Project(name string, x *graph.Value, in, out int, init graph.Init) *graph.Value {
+	return b.Name(name, b.MatMul(x, b.Param(name+".weight", init, in, out)))
+}
+
+// LayerNorm returns x (...,width) with mean 0 and variance 1 over its last axis,
+// times name.weight, plus name.bias.
+func (b *Builder) LayerNorm(name string, x *graph.Value, width int, epsilon float64) *graph.Value {
+	scale := b.Param(name+".weight", graph.Constant(1), width)
+	bias := b.Param(name+".bias", graph.Constant(0), width)
+	return b.Name(name, b.LayerNormalization(x, scale, bias, epsilon))
+}
+
+// RMSNorm returns x (...,width) over the root of its mean square along the last
+// axis, times name.weight.
+func (b *Builder) RMSNorm(name string, x *graph.Value, width int, epsilon float64) *graph.Value {
+	return b.Name(name, b.RMSNormalization(x, b.Param(name+".weight", graph.Constant(1), width), epsilon))
+}
+
+// Attention says how queries look at keys.
+type Attention struct {
+	Heads   int // H, of queries
+	KVHeads int // G, of keys and values; 0: as many. It divides Heads
+	Width   int // D, of a head
+	Causal  bool
+	Window  int // causal: the tokens that one sees at most, itself included; 0: all
+	Rotary  *Rotary
+}
+
+// Rotary turns queries and keys by their positions (arXiv:2104.09864): pair i of
+// a head by the position times Theta^(-2i/Width).
+type Rotary struct {
+	Theta       float64 // 10000 in the paper
+	Width       int     // elements of a head that are turned; 0: all
+	Interleaved bool    // pairs are neighbours, not the halves of a head
+}
+
+// Attention returns the heads' contextual embeddings side by side, (B,T,H·D), of
+// queries (B,T,H·D), keys and values (B,T,G·D), with scores divided by √D. Its
+// values are called query, key, value, and name.
+func (b *Builder) Attention(name string, a Attention, q, k, v *graph.Value) *graph.Value {
+	groups := a.KVHeads
+	if groups == 0 {
+		groups = a.Heads
+	}
+	if b.Err() == nil && (len(q.Shape) != 3 || a.Width < 1) {
+		b.Fail("nn: attention of queries %s with heads of width %d: expected (B,T,C)", q.Shape, a.Width)
+	}
+	if b.Err() != nil {
+		return q
+	}
+	batch, tokens := q.Shape[0], q.Shape[1]
+	split := func(part string, x *graph.Value, heads int) *graph.Value {
+		x = b.Reshape(x, x.Shape[0], x.Shape[1], graph.N(heads), graph.N(a.Width)) // (B,T,H,D)
+		return b.Name(name+"."+part, b.Transpose(x, 0, 2, 1, 3))                   // (B,H,T,D)
+	}
+	query, key := split("query", q, a.Heads), split("key", k, groups)
+	if a.Rotary != nil {
+		query, key = b.rotated(*a.Rotary, a.Width, query), b.rotated(*a.Rotary, a.Width, key)
+	}
+	op := graph.Attention{Scale: 1 / math.Sqrt(float64(a.Width)), Causal: a.Causal, Window: a.Window}
+	y := b.Builder.Attention(op, query, key, split("value", v, groups), nil) // (B,H,T,D)
+	y = b.Transpose(b.Name(name, y), 0, 2, 1, 3)                             // (B,T,H,D)
+	return b.Name(name+".context", b.Reshape(y, batch, tokens, graph.N(a.Heads*a.Width)))
+}
+
+// rotated turns x (B,H,T,D) by the positions of its tokens.
+func (b *Builder) rotated(r Rotary, width int, x *graph.Value) *graph.Value {
+	if r.Width > 0 {
+		width = r.Width
+	}
+	if width%2 != 0 || !(r.Theta > 0) {
+		b.Fail("nn: rotary positions of %d elements with theta %g: expected an even number and a positive theta", width, r.Theta)
+		return x
+	}
+	key := fmt.Sprintf("rotary.%g_%d", r.Theta, width)
+	if b.angles == nil {
+		b.angles = map[string]*graph.Value{}
+	}
+	if b.angles[key] == nil {
+		angles := make([]float32, width/2)
+		for i := range angles {
+			angles[i] = float32(math.Pow(r.Theta, -2*float64(i)/float64(width)))
+		}
+		b.angles[key] = b.Const(format.FromFloat32s(key, []int{width / 2}, angles))
+	}
+	return b.RotaryEmbedding(graph.RotaryEmbedding{Interleaved: r.Interleaved, Scale: 1}, x, b.Positions(), b.angles[key])
+}

@@ -1,0 +1,148 @@
+// Package role says what an input or output of a model is for, and which name
+// the conventions give it. Everything that connects a model to the outside (the
+// trainer, the exporter, the runtimes, verification) works by role; this
+// package is the one place where names such as "input_ids" are spelled.
+package role
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Kind is what an input or output is for.
+type Kind uint8
+
+// The kinds. B is the batch, T the new tokens, P the tokens before them, S the
+// tokens of a source text.
+const (
+	None          Kind = iota
+	Tokens             // ids of the text, int64 (B,T)
+	AttentionMask      // which tokens count: 1, or 0 for padding, int64 (B,P+T)
+	Positions          // place of each token in its text, int64 (B,T)
+	Segments           // which of several texts a token belongs to, int64 (B,T)
+	Features           // numbers in the place of tokens, floating-point (B,...)
+	SourceTokens       // ids of the text to translate, int64 (B,S)
+	SourceMask         // which of its tokens count, int64 (B,S)
+	SourceStates       // what the encoder made of it, (B,S,C)
+	PastKey            // keys of a layer for the tokens before, (B,H,P,D)
+	PastValue          // values of a layer for the tokens before, (B,H,P,D)
+	PresentKey         // PastKey of the next run, (B,H,P+T,D)
+	PresentValue       // PastValue of the next run, (B,H,P+T,D)
+	Labels             // what the model should answer: int64 ids, or floating-point targets
+	Logits             // scores before softmax, (B,T,V) or (B,V)
+	Hidden             // the last hidden states, (B,T,C)
+	Pooled             // one vector a text, (B,C)
+	Prediction         // what a regression answers, floating-point
+	Loss               // what training makes small, a scalar
+	Gradient           // derivative of the loss by the weight Of, in its shape
+	kinds
+)
+
+// words are the kinds as text, and their names in Hugging Face's models and
+// optimum's exports, which transformers.js, onnxruntime-genai and Triton
+// repositories follow. A # stands for the layer, a * for the weight.
+var words = [kinds]struct{ word, name string }{
+	None:          {"", ""},
+	Tokens:        {"tokens", "input_ids"},
+	AttentionMask: {"attention_mask", "attention_mask"},
+	Positions:     {"positions", "position_ids"},
+	Segments:      {"segments", "token_type_ids"},
+	Features:      {"features", "features"},
+	SourceTokens:  {"source_tokens", "encoder_input_ids"},
+	SourceMask:    {"source_mask", "encoder_attention_mask"},
+	SourceStates:  {"source_states", "encoder_hidden_states"},
+	PastKey:       {"past_key.#", "past_key_values.#.key"},
+	PastValue:     {"past_value.#", "past_key_values.#.value"},
+	PresentKey:    {"present_key.#", "present.#.key"},
+	PresentValue:  {"present_value.#", "present.#.value"},
+	Labels:        {"labels", "labels"},
+	Logits:        {"logits", "logits"},
+	Hidden:        {"hidden", "last_hidden_state"},
+	Pooled:        {"pooled", "pooler_output"},
+	Prediction:    {"prediction", "prediction"},
+	Loss:          {"loss", "loss"},
+	Gradient:      {"gradient.*", "grad.*"},
+}
+
+// Role is what one input or output is for.
+type Role struct {
+	Kind  Kind
+	Layer int    // of PastKey, PastValue, PresentKey and PresentValue, from 0
+	Of    string // of Gradient: the name of the weight
+}
+
+// Of returns the role of a kind that has neither layer nor weight.
+func Of(k Kind) Role { return Role{Kind: k} }
+
+// Layered returns the role of a kind that each layer has.
+func Layered(k Kind, layer int) Role { return Role{Kind: k, Layer: layer} }
+
+// GradientOf returns the role of the derivative by a weight.
+func GradientOf(weight string) Role { return Role{Kind: Gradient, Of: weight} }
+
+// String returns r as "tokens", "past_key.3" or "gradient.wte.weight", and ""
+// for no role. Parse reads it.
+func (r Role) String() string { return r.fill(words[r.kind()].word) }
+
+// Name returns the name of an input or output of this role: "input_ids",
+// "past_key_values.3.key", "grad.wte.weight", and "" for no role.
+func (r Role) Name() string { return r.fill(words[r.kind()].name) }
+
+func (r Role) kind() Kind {
+	if r.Kind >= kinds {
+		return None
+	}
+	return r.Kind
+}
+
+func (r Role) fill(pattern string) string {
+	if before, after, ok := strings.Cut(pattern, "#"); ok {
+		return before + strconv.Itoa(r.Layer) + after
+	}
+	if before, ok := strings.CutSuffix(pattern, "*"); ok {
+		return before + r.Of
+	}
+	return pattern
+}
+
+// Parse reads what String writes.
+func Parse(text string) (Role, error) {
+	if r, ok := match(text, func(k Kind) string { return words[k].word }); ok {
+		return r, nil
+	}
+	return Role{}, fmt.Errorf("role: there is no role %q", text)
+}
+
+// FromName returns the role of an input or output that has the name of one; ok
+// is false for every other name.
+func FromName(name string) (r Role, ok bool) {
+	return match(name, func(k Kind) string { return words[k].name })
+}
+
+func match(text string, pattern func(Kind) string) (Role, bool) {
+	for k := None; k < kinds; k++ {
+		p := pattern(k)
+		if before, after, ok := strings.Cut(p, "#"); ok {
+			number, ok := strings.CutPrefix(text, before)
+			if ok {
+				number, ok = strings.CutSuffix(number, after)
+			}
+			n, err := strconv.Atoi(number)
+			if ok && err == nil && n >= 0 && strconv.Itoa(n) == number {
+				return Layered(k, n), true
+			}
+			continue
+		}
+		if before, ok := strings.CutSuffix(p, "*"); ok {
+			if weight, ok := strings.CutPrefix(text, before); ok && weight != "" {
+				return Role{Kind: k, Of: weight}, true
+			}
+			continue
+		}
+		if p == text {
+			return Of(k), true
+		}
+	}
+	return Role{}, false
+}
