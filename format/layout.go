@@ -40,6 +40,10 @@ func section(name string) int {
 	return 0
 }
 
+// Reserved reports whether a tensor of this name is not a weight: it belongs to
+// the form of a sealed file, or is a blob or an optimizer's moment.
+func Reserved(name string) bool { return reserved(name) || section(name) > 0 }
+
 // reserved reports whether a name belongs to the form of a sealed file.
 func reserved(name string) bool { return name == SealName || strings.HasPrefix(name, padPrefix) }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
 )
 
 // Mean adds checkpoints of one network up to their mean: the average of the
@@ -25,8 +26,8 @@ func (m *Mean) Add(c *Checkpoint) error {
 		for _, t := range c.Weights {
 			m.sums = append(m.sums, make([]float64, t.Elements()))
 		}
-	case m.last.Config != c.Config:
-		return fmt.Errorf("model: no mean of two networks: the configuration is %+v, was %+v", c.Config, m.last.Config)
+	case graph.Fingerprint(m.last.Graph) != graph.Fingerprint(c.Graph):
+		return fmt.Errorf("model: no mean of two networks: the configuration is %.200s, was %.200s", c.Config, m.last.Config)
 	case !bytes.Equal(m.last.Tokenizer, c.Tokenizer):
 		return fmt.Errorf("model: no mean of two vocabularies: the checkpoint's tokenizer is another than those before")
 	}
@@ -52,7 +53,7 @@ func (m *Mean) Checkpoint() (*Checkpoint, error) {
 	if m.n == 0 {
 		return nil, fmt.Errorf("model: a mean of no checkpoints")
 	}
-	out := &Checkpoint{Config: m.last.Config, Tokenizer: m.last.Tokenizer, Special: m.last.Special, Step: m.last.Step}
+	out := &Checkpoint{Arch: m.last.Arch, Config: m.last.Config, Graph: m.last.Graph, Tokenizer: m.last.Tokenizer, Special: m.last.Special, Step: m.last.Step}
 	for i, t := range m.last.Weights {
 		v := make([]float32, len(m.sums[i]))
 		for j, s := range m.sums[i] {

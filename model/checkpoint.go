@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,17 +11,21 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 )
 
 // Checkpoint is a model at one moment of its training.
 type Checkpoint struct {
-	Config        Config
-	Weights       Weights
-	Tokenizer     []byte   // a Hugging Face tokenizer.json; empty if the model has none
-	Special       *Special // nil where nothing is known but the tokenizer: Spelled then says what it means
-	Step          int      // optimizer steps done
-	Loss, ValLoss *float64 // of that step and after it; nil where they are not known
+	Arch          string          // the network's architecture
+	Config        json.RawMessage // its configuration: a JSON object
+	Graph         *graph.Graph    // its forward pass
+	Weights       Weights         // in the order of Graph.Params
+	Tokenizer     []byte          // a Hugging Face tokenizer.json; empty if the model has none
+	Special       *Special        // nil where nothing is known but the tokenizer: Spelled then says what it means
+	Step          int             // optimizer steps done
+	Loss, ValLoss *float64        // of that step and after it; nil where they are not known
 	Train         *TrainState
 	Seal          *format.Seal // of the file it was read from; nil if that had none: then it is weights only
 }
@@ -37,11 +42,12 @@ type TrainState struct {
 
 // The names of what is no weight in a checkpoint file.
 const (
-	metaConfig      = "attnx.config"      // Config as JSON
-	metaFingerprint = "attnx.fingerprint" // of the forward graph
+	metaConfig      = "attnx.config"      // Checkpoint.Config
+	metaFingerprint = "attnx.fingerprint" // of Checkpoint.Graph
 	metaStep        = "attnx.step"
 	metaLoss        = "attnx.loss"
 	metaValLoss     = "attnx.val_loss"
+	blobGraph       = format.BlobPrefix + "graph.txt" // what graph.Print writes
 	blobTokenizer   = format.BlobPrefix + "tokenizer.json"
 	blobOptions     = format.BlobPrefix + "trainer.json"
 	blobRandom      = format.BlobPrefix + "random.json"
@@ -69,21 +75,25 @@ func (c *Checkpoint) Write(w io.Writer) error {
 
 // contents returns what stands in the file. It refuses what Load would refuse.
 func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor, err error) {
-	g, err := Build(c.Config)
-	if err != nil {
+	if c.Graph == nil {
+		return nil, nil, fmt.Errorf("model: the checkpoint has no network")
+	}
+	if err := c.Weights.Check(c.Graph); err != nil {
 		return nil, nil, err
 	}
-	if err := c.Weights.Check(g); err != nil {
-		return nil, nil, err
+	for _, w := range c.Weights {
+		if format.Reserved(w.Name) {
+			return nil, nil, fmt.Errorf("model: weight %.80q has a name that a checkpoint uses for itself: call it otherwise", w.Name)
+		}
 	}
-	config, err := json.Marshal(c.Config)
-	if err != nil {
-		return nil, nil, fmt.Errorf("model: configuration: %w", err)
+	var text bytes.Buffer
+	if err := graph.Print(&text, c.Graph); err != nil {
+		return nil, nil, err
 	}
 	meta = map[string]string{
 		"format":        "pt", // transformers reads no file without it
-		metaConfig:      string(config),
-		metaFingerprint: graph.Fingerprint(g),
+		metaConfig:      string(c.Config),
+		metaFingerprint: graph.Fingerprint(c.Graph),
 		metaStep:        strconv.Itoa(c.Step),
 	}
 	for name, loss := range map[string]*float64{metaLoss: c.Loss, metaValLoss: c.ValLoss} {
@@ -100,6 +110,7 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 			tensors = append(tensors, format.FromUint8s(name, []int{len(data)}, data))
 		}
 	}
+	blob(blobGraph, text.Bytes())
 	blob(blobTokenizer, c.Tokenizer)
 	if t := c.Train; t != nil {
 		tensors = append(tensors, t.Moments...)
@@ -110,10 +121,11 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 	return meta, tensors, nil
 }
 
-// Load reads a checkpoint, and compares what it reads with the file's seal. It
-// refuses a file whose weights are not those of the network it names, and one
-// made from another definition of that network. Of a file without a seal,
-// which another tool wrote, it takes the weights and the tokenizer only.
+// Load reads a checkpoint, and compares what it reads with the file's seal. The
+// network is the graph in the file; that of a file from before graphs were kept
+// is built from its configuration. Load refuses a file whose weights are not
+// those of its network. Of a file without a seal, which another tool wrote, it
+// takes the network, the weights and the tokenizer only.
 func Load(path string) (*Checkpoint, error) { return load(path, true) }
 
 // LoadModel is Load without the training state: a third of the bytes.
@@ -144,37 +156,37 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	meta := f.Metadata()
 	text, ok := meta[metaConfig]
 	if !ok {
-		return nil, nil, fmt.Errorf("no %.80q in the metadata: this is a safetensors file but no attnx checkpoint; attnx convert makes one of a Hugging Face folder", metaConfig)
+		return nil, nil, fmt.Errorf("no %q in the metadata: this is a safetensors file but not an attnx checkpoint; attnx convert makes one of a Hugging Face folder", metaConfig)
 	}
-	config, err := ParseConfig(text)
-	if err != nil {
+	// Shapes first: nothing large is read before every weight is known to fit.
+	infos := map[string]format.TensorInfo{}
+	for _, i := range f.Tensors() {
+		infos[i.Name] = i
+	}
+	var printed []byte
+	if _, ok := infos[blobGraph]; ok {
+		t, err := f.Load(blobGraph)
+		if err != nil {
+			return nil, nil, err
+		}
+		printed = t[0].Data
+	}
+	if c, err = describe(text, printed, len(infos)); err != nil {
 		return nil, nil, err
 	}
-	// A network grows with its layers, and each has weights in the file.
-	if config.Layers > len(f.Tensors()) {
-		return nil, nil, fmt.Errorf("model: n_layer is %d, the file has %d tensors", config.Layers, len(f.Tensors()))
+	if want, got := graph.Fingerprint(c.Graph), meta[metaFingerprint]; printed != nil && got != want {
+		return nil, nil, fmt.Errorf("model: the fingerprint %.12q is not that of the graph, %.12q: the file was put together from two", got, want)
 	}
-	g, err := Build(config)
-	if err != nil {
-		return nil, nil, err
-	}
-	if want, got := graph.Fingerprint(g), meta[metaFingerprint]; got != want {
-		return nil, nil, fmt.Errorf("model: the file's graph fingerprint %.12q is not this version's %.12q: load it with the version that wrote it", got, want)
-	}
-	c = &Checkpoint{Config: config, Seal: f.Seal()}
+	g := c.Graph
+	c.Seal = f.Seal()
 	if c.Step, err = strconv.Atoi(meta[metaStep]); err != nil || c.Step < 0 {
 		return nil, nil, fmt.Errorf("model: %s is %.80q, wants a number of steps", metaStep, meta[metaStep])
 	}
-	if c.Special, err = SpecialIn(meta, config.Vocab); err != nil {
+	if c.Special, err = SpecialIn(meta, c.Vocab()); err != nil {
 		return nil, nil, err
 	}
 	if c.Loss, c.ValLoss, err = Losses(meta); err != nil {
 		return nil, nil, err
-	}
-	// Shapes first: nothing is read before every weight is known to fit.
-	infos := map[string]format.TensorInfo{}
-	for _, i := range f.Tensors() {
-		infos[i.Name] = i
 	}
 	for _, p := range g.Params {
 		i, ok := infos[p.Name]
@@ -182,16 +194,20 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 			return nil, nil, fmt.Errorf("model: weight %.80q is missing", p.Name)
 		}
 		if i.DType != p.DType || !p.Shape.Equal(graph.Numbers(i.Shape...)) {
-			return nil, nil, fmt.Errorf("model: weight %.80q is %s%v, the configuration wants %s%s", p.Name, i.DType, i.Shape, p.DType, p.Shape)
+			return nil, nil, fmt.Errorf("model: weight %.80q is %s%v, its network expects %s%s", p.Name, i.DType, i.Shape, p.DType, p.Shape)
 		}
 		names = append(names, p.Name)
+	}
+	params := map[string]bool{}
+	for _, name := range names {
+		params[name] = true
 	}
 	_, hasState := infos[blobOptions]
 	hasState = hasState && c.Seal != nil
 	for _, i := range f.Tensors() {
 		moment := strings.HasPrefix(i.Name, format.MomentPrefix)
 		switch {
-		case g.Lookup(i.Name) != nil:
+		case params[i.Name], i.Name == blobGraph:
 		case i.Name == blobTokenizer:
 			names = append(names, i.Name)
 		case hasState && (moment || slices.Contains([]string{blobOptions, blobRandom, blobData}, i.Name)):
@@ -211,6 +227,57 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		c.Train = &TrainState{}
 	}
 	return c, names, nil
+}
+
+// describe returns the network that a configuration and the text of its graph
+// describe. Without a text, as in files from before graphs were kept, it is
+// built from the configuration; tensors is how many the file has, which bounds
+// it.
+func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
+	name, err := archOf([]byte(config))
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{Arch: name, Config: json.RawMessage(config)}
+	if text != nil {
+		if c.Graph, err = graph.Parse(string(text)); err != nil {
+			return nil, fmt.Errorf("model: %w", err)
+		}
+	}
+	if !arch.Known(name) {
+		if text == nil {
+			return nil, fmt.Errorf("model: the architecture %.64q is not one of attnx's, and the file has no graph of it", name)
+		}
+		return c, nil
+	}
+	n, err := c.Network()
+	if err != nil {
+		return nil, err
+	}
+	// A network grows with its layers, and each has weights in the file.
+	if deep, ok := n.(interface{ Depth() int }); ok && deep.Depth() > tensors {
+		return nil, fmt.Errorf("model: the configuration has %d layers, the file %d tensors", deep.Depth(), tensors)
+	}
+	built, err := nn.Build(n)
+	if err != nil {
+		return nil, err
+	}
+	if text == nil {
+		c.Graph = built
+		return c, nil
+	}
+	if built.Context != c.Graph.Context {
+		return nil, fmt.Errorf("model: the configuration has a context of %d tokens, the graph %d", built.Context, c.Graph.Context)
+	}
+	params := make([]format.TensorInfo, len(c.Graph.Params))
+	for i, p := range c.Graph.Params {
+		shape, _ := p.Shape.Numbers()
+		params[i] = format.TensorInfo{Name: p.Name, DType: p.DType, Shape: shape}
+	}
+	if err := built.CheckParams(params); err != nil {
+		return nil, fmt.Errorf("model: the graph is not that of the configuration: %w", err)
+	}
+	return c, nil
 }
 
 // take puts the tensors of a plan into their places.

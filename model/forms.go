@@ -31,7 +31,7 @@ func WithLoss(g *graph.Graph) (*graph.Graph, error) {
 		b.OutputFor(loss, b.Name(loss.Name(), b.SoftmaxCrossEntropyLoss(scores, want, IgnoreIndex)))
 	} else if o, ok := g.Output(role.Of(role.Prediction)); ok {
 		off := b.Sub(o.Value, b.InputFor(labels, o.Value.DType, o.Value.Shape...))
-		b.OutputFor(loss, b.Name(loss.Name(), b.ReduceMean(b.Reshape(b.Mul(off, off), o.Value.Shape.Elements()), false, 0)))
+		b.OutputFor(loss, b.Name(loss.Name(), b.ReduceMean(b.Mul(off, off), false, axes(o.Value.Shape)...)))
 	} else {
 		return nil, fmt.Errorf("model: the network has neither logits nor a prediction: nothing says what its loss is")
 	}
@@ -42,53 +42,68 @@ func WithLoss(g *graph.Graph) (*graph.Graph, error) {
 	return graph.Select(loss.Name())(whole)
 }
 
-// BuildLoss returns the forward pass up to the training loss: see WithLoss.
-func BuildLoss(c Config) (*graph.Graph, error) {
-	g, err := Build(c)
-	if err != nil {
-		return nil, err
+func axes(s graph.Shape) []int {
+	out := make([]int, len(s))
+	for i := range out {
+		out[i] = i
 	}
-	return WithLoss(g)
+	return out
 }
 
-// BuildCached returns the forward pass with a cache of keys and values: see
-// graph.Cached. With last it gives the logits of the last token alone.
-func BuildCached(c Config, last bool) (*graph.Graph, error) {
-	g, err := Build(c)
-	if err != nil {
-		return nil, err
-	}
-	if g, err = graph.Cached(g); err != nil || !last {
+// Cached returns a network with a cache of keys and values: see graph.Cached.
+// With last it gives the logits of the last token alone.
+func Cached(g *graph.Graph, last bool) (*graph.Graph, error) {
+	g, err := graph.Cached(g)
+	if err != nil || !last {
 		return g, err
 	}
 	return graph.LastToken(g)
 }
 
-// BuildStep returns what a training step computes apart from its optimizer:
-// the inputs and labels of BuildLoss to the loss and the gradient of every
-// parameter. It is BuildLoss for one size of batch, differentiated and written
-// with operators that every ONNX runtime has.
-func BuildStep(c Config, batch, tokens int) (*graph.Graph, error) {
-	return buildStep(c, batch, tokens, graph.Grad(role.Of(role.Loss).Name()))
+// Step returns what a training step of a network computes apart from its
+// optimizer: its inputs and labels to the loss and the gradient of every
+// parameter. It is WithLoss for one size of batch, differentiated and written
+// with operators that every ONNX runtime has. tokens is the length of each
+// sequence, the second dimension of the inputs; where they have none it does not
+// count.
+func Step(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
+	return step(g, batch, tokens, graph.Grad(role.Of(role.Loss).Name()))
 }
 
-// BuildEvaluation returns BuildLoss for one size of batch, in the form of
-// BuildStep.
-func BuildEvaluation(c Config, batch, tokens int) (*graph.Graph, error) {
-	return buildStep(c, batch, tokens)
+// Evaluation returns WithLoss for one size of batch, in the form of Step.
+func Evaluation(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
+	return step(g, batch, tokens)
 }
 
-func buildStep(c Config, batch, tokens int, passes ...graph.Pass) (*graph.Graph, error) {
-	if batch < 1 || tokens < 1 || tokens > c.Context {
-		return nil, fmt.Errorf("model: a batch of %d sequences of %d tokens, expected 1 or more of 1 to %d", batch, tokens, c.Context)
-	}
-	g, err := BuildLoss(c)
+func step(g *graph.Graph, batch, tokens int, passes ...graph.Pass) (*graph.Graph, error) {
+	sizes, err := batchSizes(g, batch, tokens)
 	if err != nil {
 		return nil, err
 	}
-	all := []graph.Pass{graph.SliceRanges, graph.Bind(map[string]int{"B": batch, "T": tokens}), graph.Rows}
+	if g, err = WithLoss(g); err != nil {
+		return nil, err
+	}
+	all := []graph.Pass{graph.SliceRanges, graph.Bind(sizes), graph.Rows}
 	all = append(all, passes...)
 	return graph.Apply(g, append(all, graph.Decompose(standard), graph.Fold, graph.Merge)...)
+}
+
+// batchSizes gives the named dimensions of a network's inputs their sizes: the
+// first of each input is the batch, the second that of the tokens.
+func batchSizes(g *graph.Graph, batch, tokens int) (map[string]int, error) {
+	sizes := map[string]int{}
+	for _, in := range g.Inputs {
+		for i, n := range []int{batch, tokens} {
+			if i < len(in.Shape) && in.Shape[i] == graph.Sym(in.Shape[i].String()) {
+				sizes[in.Shape[i].String()] = n
+			}
+		}
+	}
+	text := g.Input(role.Of(role.Tokens)) != nil
+	if batch < 1 || text && (tokens < 1 || g.Context > 0 && tokens > g.Context) {
+		return nil, fmt.Errorf("model: a batch of %d sequences of %d tokens, expected 1 or more of 1 to %d", batch, tokens, g.Context)
+	}
+	return sizes, nil
 }
 
 // standard reports whether every runtime has a node for a composite operator.

@@ -1,29 +1,53 @@
 package model
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
+
+	"github.com/attnx/attnx/model/graph"
 )
 
 // The keys under which Checkpoint.Metadata describes a model.
 const (
 	MetaCheckpoint = "attnx.checkpoint" // Weights.Hash
-	MetaConfig     = metaConfig         // Config as JSON; ParseConfig reads it
+	MetaConfig     = metaConfig         // Checkpoint.Config
+	MetaGraph      = "attnx.graph"      // Checkpoint.Graph, as graph.Print writes it
 	MetaTokenizer  = "attnx.tokenizer"  // tokenizer.json; missing if the model has none
 	MetaSpecial    = "attnx.special"    // Special as JSON; SpecialIn reads it
 )
 
 // Metadata returns what an exported file carries, so that it can be used and
-// traced without the checkpoint: the configuration, the tokenizer, the special
-// ids and the hash of the weights.
+// traced without the checkpoint: the configuration, the graph, the tokenizer,
+// the special ids and the hash of the weights.
 func (c *Checkpoint) Metadata() (map[string]string, error) {
-	config, err := json.Marshal(c.Config)
-	if err != nil {
-		return nil, fmt.Errorf("model: configuration: %w", err)
+	var text bytes.Buffer
+	if err := graph.Print(&text, c.Graph); err != nil {
+		return nil, err
 	}
-	meta := map[string]string{MetaCheckpoint: c.Weights.Hash(), MetaConfig: string(config)}
+	meta := map[string]string{MetaCheckpoint: c.Weights.Hash(), MetaConfig: string(c.Config), MetaGraph: text.String()}
 	if len(c.Tokenizer) > 0 {
 		meta[MetaTokenizer] = string(c.Tokenizer)
 	}
 	return meta, c.addSpecial(meta)
+}
+
+// FromMetadata returns the model that Metadata described, without its weights.
+// tensors is how many the file has. That of a file from before graphs were kept
+// is built from its configuration.
+func FromMetadata(meta map[string]string, tensors int) (*Checkpoint, error) {
+	config, ok := meta[MetaConfig]
+	if !ok {
+		return nil, fmt.Errorf("model: no %q in the metadata", MetaConfig)
+	}
+	var text []byte
+	if printed, ok := meta[MetaGraph]; ok {
+		text = []byte(printed)
+	}
+	c, err := describe(config, text, tensors)
+	if err != nil {
+		return nil, err
+	}
+	c.Tokenizer = []byte(meta[MetaTokenizer])
+	c.Special, err = SpecialIn(meta, c.Vocab())
+	return c, err
 }

@@ -41,14 +41,12 @@ func NewWeights(g *graph.Graph, seed uint64) Weights {
 
 // Check reports the first difference between w and the parameters of g.
 func (w Weights) Check(g *graph.Graph) error {
-	infos := make([]format.TensorInfo, len(w))
-	for i, t := range w {
+	for _, t := range w {
 		if err := t.Check(); err != nil {
 			return fmt.Errorf("model: %w", err)
 		}
-		infos[i] = t.Info()
 	}
-	return g.CheckParams(infos)
+	return g.CheckParams(infos(w))
 }
 
 // Clone returns a copy that shares no memory with w.

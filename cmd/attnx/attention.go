@@ -48,8 +48,9 @@ SVG has them as they are.`,
 			if err != nil {
 				return err
 			}
-			if layer < -1 || layer >= c.Config.Layers || head < -1 || head >= c.Config.Heads {
-				return fmt.Errorf("--layer %d --head %d: the model has layers 0 to %d and heads 0 to %d", layer, head, c.Config.Layers-1, c.Config.Heads-1)
+			layers, heads := layersOf(c)
+			if layer < -1 || layer >= layers || head < -1 || head >= heads {
+				return fmt.Errorf("--layer %d --head %d: the model has layers 0 to %d and heads 0 to %d", layer, head, layers-1, heads-1)
 			}
 			maps, err := attentionMaps(args[0], c, text)
 			if err != nil {
@@ -115,26 +116,23 @@ func (m attentionMap) title() string { return fmt.Sprintf("layer %d, head %d", m
 // attentionMaps runs a sentence through the oracle and collects the softmax of
 // every head.
 func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMap, error) {
-	tok, err := tokenizerOf(path, c.Tokenizer, c.Config)
+	tok, err := tokenizerOf(path, c.Tokenizer, c)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := encodeWith(tok, c.Config, "--text", text)
+	ids, err := encodeWith(tok, c, "--text", text)
 	if err != nil {
 		return nil, err
 	}
-	if len(ids) == 0 || len(ids) > c.Config.Context {
-		return nil, fmt.Errorf("--text has %d tokens, the model sees 1 to %d: take another sentence", len(ids), c.Config.Context)
-	}
-	g, err := model.Build(c.Config)
-	if err != nil {
-		return nil, err
+	if len(ids) == 0 || len(ids) > c.Context() {
+		return nil, fmt.Errorf("--text has %d tokens, the model sees 1 to %d: take another sentence", len(ids), c.Context())
 	}
 	whole := func(n *graph.Node) bool {
 		_, attention := n.Op.(graph.Attention)
 		return !attention
 	}
-	if g, err = graph.Apply(g, graph.Decompose(whole)); err != nil {
+	g, err := graph.Decompose(whole)(c.Graph)
+	if err != nil {
 		return nil, err
 	}
 	oracle, err := ref.New(g, c.Weights)
@@ -156,6 +154,7 @@ func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMa
 	for i, id := range ids {
 		words[i] = tokenText(tok, id)
 	}
+	_, heads := layersOf(c)
 	var maps []attentionMap
 	for layer, name := range names {
 		x, err := values[name].Float64s()
@@ -163,7 +162,7 @@ func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMa
 			return nil, err
 		}
 		n := len(ids)
-		for head := range c.Config.Heads {
+		for head := range heads {
 			m := attentionMap{Layer: layer, Head: head, Tokens: words}
 			for t := range n {
 				row := (head*n + t) * n
@@ -173,6 +172,15 @@ func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMa
 		}
 	}
 	return maps, nil
+}
+
+// layersOf returns the number of layers that attend, and of heads in the first.
+func layersOf(c *model.Checkpoint) (layers, heads int) {
+	nodes := c.Attentions()
+	if len(nodes) > 0 {
+		heads, _ = nodes[0].Args[0].Shape[1].Number()
+	}
+	return len(nodes), heads
 }
 
 // tokenText returns the text of a token, or, of a part of a character, the

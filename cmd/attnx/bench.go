@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 )
 
 func benchCommand(s streams) *cobra.Command {
@@ -23,13 +25,13 @@ func benchCommand(s streams) *cobra.Command {
 
 // benchSize is a network and a batch to measure with.
 type benchSize struct {
-	config         model.Config
+	network        nn.Network
 	batch, context int
 }
 
 // benchPresets are the names of the sizes that can be measured: the presets,
 // and a network between small and gpt2.
-func benchPresets() []string { return append(model.Presets(), "w512") }
+func benchPresets() []string { return append(arch.Presets(), "w512") }
 
 // benchSizeOf returns the network of a name, with nanoGPT's vocabulary of
 // characters for the small ones, and a batch that one would train it with on
@@ -45,12 +47,12 @@ func benchSizeOf(name string, batch, context int) (benchSize, error) {
 	case "gpt2":
 		vocab, z.batch, z.context = 50257, 4, 64
 	}
-	var err error
-	if z.config, err = model.Preset(preset, model.GPT2, vocab); err != nil {
+	sizes, err := arch.Preset(preset)
+	if err != nil {
 		return z, fmt.Errorf("--preset %.80q: take one of %s", name, strings.Join(benchPresets(), ", "))
 	}
 	if name == "w512" {
-		z.config.Layers, z.config.Heads, z.config.Width, z.config.Inner = 8, 8, 512, 2048
+		sizes.Layers, sizes.Heads, sizes.Width = 8, 8, 512
 	}
 	if batch != 0 {
 		z.batch = batch
@@ -59,20 +61,21 @@ func benchSizeOf(name string, batch, context int) (benchSize, error) {
 		z.context = context
 	}
 	if z.context == 0 {
-		z.context = z.config.Context
+		z.context = sizes.Context
 	}
-	z.config.Context = max(z.config.Context, z.context)
-	return z, z.config.Check()
+	sizes.Context = max(sizes.Context, z.context)
+	z.network, err = arch.New(arch.Names()[0], sizes, vocab)
+	return z, err
 }
 
 // stepFLOP counts the floating-point operations of one training step as is
 // usual: 6 for each parameter and token, and 12·L·C·T for each token's
 // attention (Kaplan et al., arXiv:2001.08361, appendix B).
-func stepFLOP(c model.Config, batch, context int) (float64, error) {
+func stepFLOP(c *model.Checkpoint, batch, context int) (float64, error) {
 	n, err := c.Parameters()
 	if err != nil {
 		return 0, err
 	}
 	tokens := float64(batch * context)
-	return tokens * (6*float64(n) + 12*float64(c.Layers*c.Width*context)), nil
+	return tokens * (6*float64(n) + 12*float64(len(c.Attentions())*c.Width()*context)), nil
 }

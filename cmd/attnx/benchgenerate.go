@@ -14,6 +14,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -108,7 +109,7 @@ busy, or they fit into a cache.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&preset, "preset", "gpt2", "network with random weights: "+strings.Join(model.Presets(), ", "))
+	fl.StringVar(&preset, "preset", "gpt2", "network with random weights: "+strings.Join(arch.Presets(), ", "))
 	fl.StringVar(&fuse, "fuse", "", "with --preset: ort measures ONNX Runtime's own operators")
 	fl.StringVar(&as.dtype, "dtype", "float32", "with --preset: float32, float16 or bfloat16")
 	fl.StringVar(&as.quantize, "quantize", "", "with --preset: int8 or int4")
@@ -123,18 +124,11 @@ busy, or they fit into a cache.`,
 // randomModel returns a network of a preset with its first weights, and the
 // vocabulary that such networks have in bench train.
 func randomModel(preset string) (*model.Checkpoint, error) {
-	z, err := benchSizeOf(preset, 0, 0)
+	z, err := benchSizeOf(preset, 0, 0) // the network has its whole context, though bench train takes a part
 	if err != nil {
 		return nil, err
 	}
-	if preset == "gpt2" { // bench train takes a part of its context
-		z.config.Context = 1024
-	}
-	g, err := model.Build(z.config)
-	if err != nil {
-		return nil, err
-	}
-	return &model.Checkpoint{Config: z.config, Weights: model.NewWeights(g, 1)}, nil
+	return model.New(z.network, 1)
 }
 
 // generateBench measures a model. It opens it anew for each batch, whose
@@ -199,7 +193,7 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 	stream := model.NewStream(1, "bench")
 	for i := range prompts {
 		for j := range b.past {
-			prompts[i] = append(prompts[i], int64(stream.IntN(uint64(i*b.past+j), o.config.Vocab)))
+			prompts[i] = append(prompts[i], int64(stream.IntN(uint64(i*b.past+j), o.network.Vocab())))
 		}
 	}
 	var first, prefill, step, outside []float64

@@ -82,25 +82,27 @@ func benchKernels(z benchSize, steps int) ([]kernelRow, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(folder)
-	engine, err := ortEngine(z.config, ort.Options{Profile: filepath.Join(folder, "step")})
+	c, err := train.Start(z.network, nil, 1)
 	if err != nil {
 		return nil, err
 	}
-	c, err := train.Start(z.config, nil, 1)
-	if err == nil {
-		b := train.Batch{B: z.batch, T: z.context, IDs: make([]int64, z.batch*z.context), Labels: make([]int64, z.batch*z.context)}
-		stream := model.NewStream(1, "bench")
-		for i := range b.IDs {
-			b.IDs[i] = int64(stream.IntN(uint64(2*i), z.config.Vocab))
-			b.Labels[i] = int64(stream.IntN(uint64(2*i+1), z.config.Vocab))
-		}
-		grads := make([]format.Tensor, len(c.Weights))
-		for i, w := range c.Weights {
-			grads[i] = format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements()))
-		}
-		for i := 0; i <= steps && err == nil; i++ {
-			_, err = engine.Step(c.Weights, b, grads)
-		}
+	engine, err := ortEngine(c, ort.Options{Profile: filepath.Join(folder, "step")})
+	if err != nil {
+		return nil, err
+	}
+	n := z.batch * z.context
+	b := train.Batch{B: z.batch, T: z.context, IDs: make([]int64, n), Labels: make([]int64, n)}
+	stream := model.NewStream(1, "bench")
+	for i := range b.IDs {
+		b.IDs[i] = int64(stream.IntN(uint64(2*i), c.Vocab()))
+		b.Labels[i] = int64(stream.IntN(uint64(2*i+1), c.Vocab()))
+	}
+	grads := make([]format.Tensor, len(c.Weights))
+	for i, w := range c.Weights {
+		grads[i] = format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements()))
+	}
+	for i := 0; i <= steps && err == nil; i++ {
+		_, err = engine.Step(c.Weights, b, grads)
 	}
 	if err := errors.Join(err, engine.Close()); err != nil { // closing writes the profile
 		return nil, err

@@ -118,7 +118,11 @@ func (r *benchReport) share() {
 // benchTrain takes steps as a training run does, on random tokens.
 func benchTrain(z benchSize, name string, steps int) (benchRow, error) {
 	resetPeakMemory()
-	engine, why, err := openEngine(name, "cpu", z.config)
+	c, err := train.Start(z.network, nil, 1)
+	if err != nil {
+		return benchRow{}, err
+	}
+	engine, why, err := openEngine(name, "cpu", c)
 	if err != nil {
 		return benchRow{}, err
 	}
@@ -126,18 +130,14 @@ func benchTrain(z benchSize, name string, steps int) (benchRow, error) {
 	if why != nil {
 		return benchRow{}, why
 	}
-	return benchEngine(engine, z, steps)
+	return benchEngine(engine, c, z, steps)
 }
 
-func benchEngine(engine train.Engine, z benchSize, steps int) (benchRow, error) {
-	c, err := train.Start(z.config, nil, 1)
-	if err != nil {
-		return benchRow{}, err
-	}
+func benchEngine(engine train.Engine, c *model.Checkpoint, z benchSize, steps int) (benchRow, error) {
 	ids := make([]int64, 40*z.context+1000)
 	stream := model.NewStream(1, "bench")
 	for i := range ids {
-		ids[i] = int64(stream.IntN(uint64(i), z.config.Vocab))
+		ids[i] = int64(stream.IntN(uint64(i), c.Vocab()))
 	}
 	data, err := train.NewText(ids, z.context)
 	if err != nil {
@@ -164,7 +164,7 @@ func benchEngine(engine train.Engine, z benchSize, steps int) (benchRow, error) 
 		outside[i] = whole[i+2] - inside[i+2]
 	}
 	seconds := median(whole[2:])
-	flop, err := stepFLOP(z.config, z.batch, z.context)
+	flop, err := stepFLOP(c, z.batch, z.context)
 	return benchRow{
 		Engine: engine.Name(), Batch: z.batch, Context: z.context,
 		MsPerStep: seconds * 1e3, OptimizerMs: median(outside) * 1e3, TokensPerSecond: float64(z.batch*z.context) / seconds,

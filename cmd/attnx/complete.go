@@ -10,15 +10,15 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/placement"
-	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 )
 
 // What a shell may offer for a flag, by the flag's name, or by its command and
 // name where the same name has other values elsewhere.
 var flagValues = map[string]cobra.CompletionFunc{
-	"arch":                 oneOf(model.GPT2, model.Simple),
-	"preset":               oneOf(model.Presets()...),
+	"arch":                 oneOf(arch.Names()...),
+	"preset":               oneOf(arch.Presets()...),
 	"tokenizer":            oneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
 	"engine":               oneOf(engines...),
 	"bench kernels preset": oneOf(benchPresets()...),

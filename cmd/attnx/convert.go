@@ -90,11 +90,11 @@ reports the rounding: how many weights changed, and by how much at most.`,
 			if err != nil {
 				return err
 			}
-			n, err := c.Config.Parameters()
+			n, err := c.Parameters()
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.note, "wrote %s: %s, %s parameters in %s\n", out, c.Config.Arch, thousands(n), precision)
+			fmt.Fprintf(s.note, "wrote %s: %s, %s parameters in %s\n", out, c.Arch, thousands(n), precision)
 			if rounding.Changed > 0 {
 				fmt.Fprintf(s.note, "rounding changed %s of them: by at most %.3g, relatively %.3g", thousands(rounding.Changed), rounding.MaxAbs, rounding.MaxRel)
 				if rounding.Overflowed > 0 {
@@ -102,11 +102,11 @@ reports the rounding: how many weights changed, and by how much at most.`,
 				}
 				fmt.Fprintln(s.note)
 			}
-			if !toCheckpoint && c.Config.Arch != model.GPT2 {
-				fmt.Fprintf(s.note, "transformers has no architecture %q: only attnx opens this folder\n", c.Config.Arch)
+			if !toCheckpoint && !huggingface.OnHub(c) {
+				fmt.Fprintf(s.note, "transformers has no architecture %q: only attnx opens this folder\n", c.Arch)
 			}
 			if asJSON {
-				return printJSON(s.out, convertReport{out, c.Config.Arch, n, precision, newRounding(rounding)})
+				return printJSON(s.out, convertReport{out, c.Arch, n, precision, newRounding(rounding)})
 			}
 			return nil
 		},

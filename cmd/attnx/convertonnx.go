@@ -36,18 +36,11 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 	if err != nil {
 		return nil, rounding, err
 	}
-	if n := len(m.Graph.Initializers); c.Config.Layers > n {
-		return nil, rounding, fmt.Errorf("%s: n_layer is %d, the file has %d initializers", path, c.Config.Layers, n)
-	}
-	g, err := model.Build(c.Config)
+	initializers, err := namedInitializers(path, m, c.Arch)
 	if err != nil {
 		return nil, rounding, err
 	}
-	initializers, err := namedInitializers(path, m, c.Config.Arch)
-	if err != nil {
-		return nil, rounding, err
-	}
-	for _, p := range g.Params {
+	for _, p := range c.Graph.Params {
 		t := initializers[p.Name]
 		if t == nil {
 			return nil, rounding, fmt.Errorf("%s: it has no initializer %.80q: convert a file of the profile plain or cache without --quantize, whose weights keep their names and shapes", path, p.Name)
@@ -91,12 +84,8 @@ func decodeModel(path string) (*onnx.Model, error) {
 // aboutONNX returns a checkpoint with all that is known of the model in an ONNX
 // file but its weights.
 func aboutONNX(path string, m *onnx.Model, s streams) (*model.Checkpoint, error) {
-	if text, ours := m.Metadata[model.MetaConfig]; ours {
-		c := &model.Checkpoint{Tokenizer: []byte(m.Metadata[model.MetaTokenizer])}
-		var err error
-		if c.Config, err = model.ParseConfig(text); err == nil {
-			c.Special, err = model.SpecialIn(m.Metadata, c.Config.Vocab)
-		}
+	if _, ours := m.Metadata[model.MetaConfig]; ours {
+		c, err := model.FromMetadata(m.Metadata, len(m.Graph.Initializers))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}

@@ -20,7 +20,7 @@ var engines = []string{"auto", "gorgonia", "ort"}
 // Runtime where its library is, else Gorgonia; why says why it is not ONNX
 // Runtime. A device other than the CPU that was asked for is never given up
 // silently.
-func openEngine(name, device string, c model.Config) (e train.Engine, why error, err error) {
+func openEngine(name, device string, c *model.Checkpoint) (e train.Engine, why error, err error) {
 	if name != "gorgonia" {
 		e, err := ortEngine(c, ort.Options{Device: device})
 		if err == nil || name == "ort" || device == "cuda" || !errors.Is(err, runtime.ErrUnavailable) {
@@ -28,7 +28,7 @@ func openEngine(name, device string, c model.Config) (e train.Engine, why error,
 		}
 		why = err
 	}
-	g, err := model.BuildLoss(c)
+	g, err := model.WithLoss(c.Graph)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -39,7 +39,7 @@ func openEngine(name, device string, c model.Config) (e train.Engine, why error,
 // ortEngine trains through ONNX Runtime: the step goes there as an ONNX file
 // in memory. The library of o is looked for, for its device. A device that does
 // not work is an error here, before anything is trained.
-func ortEngine(c model.Config, o ort.Options) (train.Engine, error) {
+func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
 	lib, err := ort.Find("", o.Device)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func ortEngine(c model.Config, o ort.Options) (train.Engine, error) {
 			return nil, err
 		}
 	}
-	return train.NewCompiled("ort", c, func(g *graph.Graph) (train.Program, error) {
+	return train.NewCompiled("ort", c.Graph, func(g *graph.Graph) (train.Program, error) {
 		data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
 		if err != nil {
 			return nil, fmt.Errorf("the training step as ONNX: %w", err)

@@ -152,10 +152,9 @@ type form struct {
 // graphOf returns the network of a model as a form wants it, with the options
 // to write it by: the file says where it is from.
 func graphOf(c *model.Checkpoint, f form) (g *graph.Graph, o export.Options, err error) {
+	g = c.Graph
 	if f.Profile == export.Cache {
-		g, err = model.BuildCached(c.Config, f.last)
-	} else {
-		g, err = model.Build(c.Config)
+		g, err = model.Cached(g, f.last)
 	}
 	if err == nil {
 		f.Metadata, err = c.Metadata()
@@ -177,12 +176,12 @@ func exportCheckpoint(c *model.Checkpoint, path string, f form) (export.Summary,
 // checkpoint.
 func exportStep(c *model.Checkpoint, path string, opset, batch, length int, optimizer string) (export.Summary, error) {
 	if length == 0 {
-		length = c.Config.Context
+		length = c.Context()
 	}
 	var g *graph.Graph
 	var err error
 	if optimizer == "" {
-		g, err = model.BuildStep(c.Config, batch, length)
+		g, err = model.Step(c.Graph, batch, length)
 	} else {
 		o := train.DefaultOptions(1)
 		if c.Train != nil {
@@ -191,7 +190,7 @@ func exportStep(c *model.Checkpoint, path string, opset, batch, length int, opti
 			}
 			o.Accumulate = 0
 		}
-		g, err = train.BuildTraining(c.Config, batch, length, o)
+		g, err = train.BuildTraining(c.Graph, batch, length, o)
 	}
 	if err != nil {
 		return export.Summary{}, err

@@ -143,8 +143,8 @@ func (f folders) claim(out, name, text string) (free func(), err error) {
 
 // model writes the folder of a model m, which a checkpoint was written as.
 func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form, say io.Writer, r *exportReport) error {
-	if f.web && c.Config.Arch != model.GPT2 {
-		return fmt.Errorf("--web: transformers.js has no architecture %.80q, only %.80q of ours", c.Config.Arch, model.GPT2)
+	if f.web && !huggingface.OnHub(c) {
+		return fmt.Errorf("--web: transformers.js has no architecture %.80q", c.Arch)
 	}
 	b, err := f.bundle(c, m)
 	if err != nil {
@@ -164,13 +164,13 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	}
 	sayFolder(say, out, m, files, r)
 	switch {
-	case c.Config.Arch != model.GPT2:
-		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Config.Arch)
+	case !huggingface.OnHub(c):
+		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Arch)
 	case !torch:
 		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s no longer has the weights of the network\n", b.name)
 	}
 	if how.Fuse {
-		fmt.Fprintf(say, "with --fuse past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not\n", c.Config.Context)
+		fmt.Fprintf(say, "with --fuse past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not\n", c.Context())
 	}
 	if how.last {
 		fmt.Fprintln(say, "with --last-logits onnxruntime-genai, which pads on the right, takes batches of one length only")
@@ -206,7 +206,7 @@ func (f folders) bundle(c *model.Checkpoint, m *onnx.Model) (b bundle, err error
 	}
 	b.end = genaiEnd(c, b.parts.Special.End)
 	genai, err := export.GenAI{
-		File: b.name, Context: c.Config.Context, Width: c.Config.Width, Begin: b.parts.Special.Begin, End: b.end, Pad: b.parts.Special.Pad,
+		File: b.name, Context: c.Context(), Width: c.Width(), Begin: b.parts.Special.Begin, End: b.end, Pad: b.parts.Special.Pad,
 	}.Config(m)
 	b.texts = append(slices.Clip(b.parts.Texts), textFile("genai_config.json", genai))
 	return b, err
@@ -223,7 +223,7 @@ func genaiEnd(c *model.Checkpoint, end []int64) []int64 {
 			return []int64{unknown}
 		}
 	}
-	return []int64{int64(c.Config.Vocab - 1)}
+	return []int64{int64(c.Vocab() - 1)}
 }
 
 // parts puts the weights of a model into a file of the given name beside it: a

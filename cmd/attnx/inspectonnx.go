@@ -110,7 +110,7 @@ func (x *inspection) onnx(m *onnx.Model) {
 		x.Tensors = append(x.Tensors, shown)
 	}
 	// A file of ours has constants beside the parameters, such as the mask.
-	if c, err := model.ParseConfig(m.Metadata[model.MetaConfig]); err == nil {
+	if c, err := model.FromMetadata(m.Metadata, len(m.Graph.Initializers)); err == nil {
 		if n, err := c.Parameters(); err == nil {
 			x.Parameters = int64(n)
 		}

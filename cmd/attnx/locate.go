@@ -69,7 +69,7 @@ func (v *verification) lowered(p export.Profile) (*graph.Graph, error) {
 	g := v.graph
 	if p == export.Cache {
 		var err error
-		if g, err = model.BuildCached(v.checkpoint.Config, false); err != nil {
+		if g, err = model.Cached(g, false); err != nil {
 			return nil, err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // checkMemory refuses a batch whose training step does not fit into the
 // memory that is free.
-func checkMemory(c model.Config, batch int) error {
+func checkMemory(c *model.Checkpoint, batch int) error {
 	need, err := stepMemory(c, batch)
 	if err != nil {
 		return err
@@ -29,8 +29,8 @@ func checkMemory(c model.Config, batch int) error {
 // Runtime's allocator grows by doubling and packs weights for its products:
 // measured peaks of whole processes were 1.6 times the values (small 774 and
 // 1294 MB, w512 921 and 1528, gpt2 2186 and 3515).
-func stepMemory(c model.Config, batch int) (int64, error) {
-	g, err := model.BuildStep(c, batch, c.Context)
+func stepMemory(c *model.Checkpoint, batch int) (int64, error) {
+	g, err := model.Step(c.Graph, batch, c.Context())
 	if err != nil {
 		return 0, err
 	}

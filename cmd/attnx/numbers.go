@@ -124,7 +124,7 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 	if !changed(o) {
 		return nil, nil
 	}
-	total, err := measured(c.Config)
+	total, err := measured(c)
 	if err != nil {
 		return nil, err
 	}
@@ -132,14 +132,14 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 	if n.text == "" {
 		stream := model.NewStream(1, "held out")
 		for i := range total {
-			ids = append(ids, int64(stream.IntN(uint64(i), c.Config.Vocab)))
+			ids = append(ids, int64(stream.IntN(uint64(i), c.Vocab())))
 		}
 	} else {
 		text, err := readText(ctx, s, "--text", []string{n.text}, "*", "")
 		if err != nil {
 			return nil, err
 		}
-		tok, err := tokenizerOf("--text", c.Tokenizer, c.Config)
+		tok, err := tokenizerOf("--text", c.Tokenizer, c)
 		if err != nil {
 			return nil, err
 		}
@@ -148,11 +148,11 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 				break
 			}
 		}
-		if err := checkIDs(tok, c.Config, "--text", ids); err != nil {
+		if err := checkIDs(tok, c, "--text", ids); err != nil {
 			return nil, err
 		}
 	}
-	length := min(c.Config.Context+1, 129)
+	length := min(c.Context()+1, 129)
 	var out [][]int64
 	for len(ids) >= 2 {
 		take := min(length, len(ids))
@@ -165,7 +165,7 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 }
 
 // measured returns how many tokens the oracle runs in some ten seconds.
-func measured(c model.Config) (int, error) {
+func measured(c *model.Checkpoint) (int, error) {
 	n, err := c.Parameters()
 	return min(2048, max(64, 2e10/max(n, 1))), err
 }
@@ -188,27 +188,18 @@ func quality(ctx context.Context, c *model.Checkpoint, f form, sequences [][]int
 	defer s.Close()
 	candidate := runtime.Session(s)
 	if f.Profile == export.Cache {
-		candidate = runtime.Cached(s, cacheShape(c.Config, m), runtime.TokenByToken) // prefill and decoding both
+		candidate = runtime.Cached(s, cacheShape(c, m), runtime.TokenByToken) // prefill and decoding both
 	}
-	oracle, err := oracleOf(c.Config, c.Weights)
+	oracle, err := ref.New(c.Graph, c.Weights)
 	if err != nil {
 		return runtime.Quality{}, err
 	}
 	return runtime.MeasureQuality(ctx, oracle, candidate, sequences)
 }
 
-// oracleOf returns the network of a configuration in float64.
-func oracleOf(c model.Config, weights model.Weights) (*ref.Oracle, error) {
-	g, err := model.Build(c)
-	if err != nil {
-		return nil, err
-	}
-	return ref.New(g, weights)
-}
-
 // roundedQuality compares the oracle with itself on weights that were rounded.
 func roundedQuality(ctx context.Context, c *model.Checkpoint, to format.DType, sequences [][]int64) (runtime.Quality, error) {
-	oracle, err := oracleOf(c.Config, c.Weights)
+	oracle, err := ref.New(c.Graph, c.Weights)
 	if err != nil {
 		return runtime.Quality{}, err
 	}
@@ -222,7 +213,7 @@ func roundedQuality(ctx context.Context, c *model.Checkpoint, to format.DType, s
 			return runtime.Quality{}, err
 		}
 	}
-	rounded, err := oracleOf(c.Config, weights)
+	rounded, err := ref.New(c.Graph, weights)
 	if err != nil {
 		return runtime.Quality{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime/onnxgo"
 )
 
@@ -45,38 +46,51 @@ func openFlat(path string, m *onnx.Model) (*onnxgo.Session, error) {
 	return onnxgo.OpenBytes(data)
 }
 
-// fileFingerprint returns that of the network of a configuration, in the form in
-// which a file has it.
-func fileFingerprint(c model.Config, p export.Profile, m *onnx.Model) (string, error) {
-	build := model.Build
+// fileFingerprint returns that of a network, in the form in which a file has it.
+func fileFingerprint(c *model.Checkpoint, p export.Profile, m *onnx.Model) (string, error) {
+	g := c.Graph
 	if p == export.Cache {
-		build = func(c model.Config) (*graph.Graph, error) { return model.BuildCached(c, lastLogits(m)) }
-	}
-	g, err := build(c)
-	if err != nil {
-		return "", err
+		var err error
+		if g, err = model.Cached(g, lastLogits(m)); err != nil {
+			return "", err
+		}
 	}
 	return graph.Fingerprint(g), nil
 }
 
-// checkNetwork refuses a file whose configuration is not that of its network:
+// hasGraph reports whether a file says what its network is. One from before
+// graphs were kept has a fingerprint that nobody can compute any more: its nodes
+// and weights are compared all the same.
+func hasGraph(m *onnx.Model) bool { return m.Metadata[model.MetaGraph] != "" }
+
+// checkNetwork refuses a file whose network is not the one that it describes:
 // beyond its table of positions a GPU would go on with what it finds there.
-func checkNetwork(path string, m *onnx.Model, info export.Info, c model.Config) error {
+func checkNetwork(path string, m *onnx.Model, info export.Info, c *model.Checkpoint) error {
 	want, err := fileFingerprint(c, info.Profile, m)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	remedy := "export the checkpoint again with `attnx export`"
-	if info.Fingerprint != want {
-		return fmt.Errorf("%s: its network is not the one of its configuration (fingerprint %.12s, that of the configuration %.12s): %s", path, info.Fingerprint, want, remedy)
+	if hasGraph(m) && info.Fingerprint != want {
+		return fmt.Errorf("%s: its network is not the one that it describes (fingerprint %.12s, that of its graph %.12s): %s", path, info.Fingerprint, want, remedy)
 	}
+	if info.Profile == export.Flat {
+		return nil
+	}
+	shapes := map[string][]int64{}
 	for _, t := range m.Graph.Initializers {
-		if t.Name == "wpe.weight" && len(t.Dims) == 2 && t.Dims[0] != int64(c.Context) && info.Profile != export.Flat {
-			return fmt.Errorf("%s: it has %d positions, its configuration %d: %s", path, t.Dims[0], c.Context, remedy)
+		shapes[t.Name] = t.Dims
+	}
+	for _, p := range c.Graph.Params {
+		have, there := shapes[p.Name]
+		want, _ := p.Shape.Numbers()
+		if there && len(have) == len(want) && len(have) > 0 && have[0] != int64(want[0]) {
+			return fmt.Errorf("%s: initializer %.80q has %d rows, its network %d: %s", path, p.Name, have[0], want[0], remedy)
 		}
 	}
-	if info.Profile == export.Cache && c.Positions && !slices.ContainsFunc(m.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == "position_ids" }) {
-		return fmt.Errorf("%s: its network has positions, and it takes no position_ids: %s", path, remedy)
+	places := role.Of(role.Positions).Name()
+	if info.Profile == export.Cache && cacheShape(c, m).Positions && !slices.ContainsFunc(m.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == places }) {
+		return fmt.Errorf("%s: its network has positions, and it takes no %s: %s", path, places, remedy)
 	}
 	return nil
 }

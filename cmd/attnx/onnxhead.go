@@ -8,6 +8,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
 )
 
 // embeddingName is the network's name of the token embedding, (V,C), which is
@@ -18,7 +19,7 @@ const embeddingName = "wte.weight"
 // the token embedding gives the logits, or turns ids into vectors: whatever the
 // tables are called, they are followed from the logits and from the ids.
 func checkEmbedding(path string, m *onnx.Model, c *model.Checkpoint) error {
-	if c.Config.Arch != model.GPT2 {
+	if !huggingface.OnHub(c) {
 		return nil
 	}
 	embedding := c.Weights[slices.IndexFunc(c.Weights, func(t format.Tensor) bool { return t.Name == embeddingName })]

@@ -16,15 +16,14 @@ import (
 
 // opened is a model that can be run.
 type opened struct {
-	path      string // of what was read
-	config    model.Config
-	tokenizer []byte          // tokenizer.json; empty if the model has none
-	file      *onnx.Model     // what ONNX Runtime runs; nil where something else does
-	special   *model.Special  // nil: what the tokenizer spells
-	context   int             // tokens that it sees
-	running   string          // what runs it: "ONNX Runtime 1.30.0 on cpu"
-	device    *ort.Device     // a network with a past,
-	session   runtime.Session // or one without
+	path    string            // of what was read
+	network *model.Checkpoint // without its weights where they are in a file
+	file    *onnx.Model       // what ONNX Runtime runs; nil where something else does
+	special *model.Special    // nil: what the tokenizer spells
+	context int               // tokens that it sees
+	running string            // what runs it: "ONNX Runtime 1.30.0 on cpu"
+	device  *ort.Device       // a network with a past,
+	session runtime.Session   // or one without
 }
 
 // openModel opens a checkpoint, an ONNX file of ours or a folder with one. A
@@ -60,7 +59,7 @@ func openModel(path string, d device, s streams, ready func(*opened) error) (*op
 	if err != nil {
 		return nil, err
 	}
-	if err := ready(&opened{path: path, config: c.Config, tokenizer: c.Tokenizer}); err != nil {
+	if err := ready(&opened{path: path, network: c}); err != nil {
 		return nil, err
 	}
 	o, err := openCheckpoint(c, form{Options: export.Options{Profile: export.Cache}, last: true}, d)
@@ -72,13 +71,9 @@ func openModel(path string, d device, s streams, ready func(*opened) error) (*op
 		return nil, err
 	}
 	why := oneLine(err.Error())
-	g, err := model.Build(c.Config)
-	if err != nil {
-		return nil, err
-	}
-	session, err := train.NewForward(g, c.Weights)
+	session, err := train.NewForward(c.Graph, c.Weights)
 	return &opened{
-		path: path, config: c.Config, tokenizer: c.Tokenizer, special: c.Special, context: c.Config.Context, session: session,
+		path: path, network: c, special: c.Special, context: c.Context(), session: session,
 		running: "Go (no ONNX Runtime: " + why + ")",
 	}, err
 }
@@ -94,7 +89,7 @@ func openCheckpoint(c *model.Checkpoint, f form, d device) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{config: c.Config, tokenizer: c.Tokenizer, special: c.Special, file: m, context: c.Config.Context}
+	o := &opened{network: c, special: c.Special, file: m, context: c.Context()}
 	how.CUDA.Graphs = fixedShapes(m)
 	if o.device, err = ort.OpenDeviceBytes(data, how); err != nil {
 		return nil, withoutKernel("model", m, err)
@@ -122,22 +117,16 @@ func openONNX(path string, d device, ready func(*opened) error) (*opened, error)
 		return nil, fmt.Errorf("%s: it holds a training step, and generate needs logits: export the checkpoint with --profile %s", path, export.Cache)
 	}
 	o := &opened{path: path, file: m}
-	text, ok := m.MetadataValue(model.MetaConfig)
-	if !ok {
+	if _, ok := m.MetadataValue(model.MetaConfig); !ok {
 		return nil, fmt.Errorf("%s: no %.80q in the metadata: export the checkpoint again with `attnx export`", path, model.MetaConfig)
 	}
-	if o.config, err = model.ParseConfig(text); err != nil {
+	if o.network, err = model.FromMetadata(m.Metadata, len(m.Graph.Initializers)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if o.special, err = model.SpecialIn(m.Metadata, o.config.Vocab); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := checkNetwork(path, m, info, o.config); err != nil {
+	if err := checkNetwork(path, m, info, o.network); err != nil {
 		return nil, err
 	}
-	o.context = o.config.Context
-	tokenizer, _ := m.MetadataValue(model.MetaTokenizer)
-	o.tokenizer = []byte(tokenizer)
+	o.special, o.context = o.network.Special, o.network.Context()
 	if err := ready(o); err != nil {
 		return nil, err
 	}
@@ -175,7 +164,7 @@ func openONNX(path string, d device, ready func(*opened) error) (*opened, error)
 // say, as the other libraries that open it do. It closes o if they are not to be
 // read.
 func (o *opened) specialOf(folder string) error {
-	s, err := huggingface.GenerationIDs(folder, o.config)
+	s, err := huggingface.GenerationIDs(folder, o.network)
 	if err != nil {
 		o.Close()
 		return err

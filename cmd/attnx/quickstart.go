@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 )
@@ -94,7 +95,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 		return r, err
 	}
 	err = runTrain(cmd.Context(), s, trainFlags{
-		data: []string{data}, glob: "*", arch: model.GPT2, preset: "tiny", tokenizer: "word", vocab: 64,
+		data: []string{data}, glob: "*", arch: arch.Names()[0], preset: "tiny", tokenizer: "word", vocab: 64,
 		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, accumulate: 1, engine: "gorgonia", device: "cpu", keep: 1, saveEvery: quickstartSteps, out: folder,
 	}, func(string) bool { return false })
 	if err != nil {

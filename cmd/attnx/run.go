@@ -26,11 +26,11 @@ func (f trainFlags) folder() string {
 // trainRun trains, shows the progress, and saves into the run's folder: that of
 // a run that is resumed, or a new one where run is nil.
 func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoint, data corpus, o train.Options, f trainFlags) error {
-	if err := checkMemory(c.Config, o.Batch); err != nil {
+	if err := checkMemory(c, o.Batch); err != nil {
 		return err
 	}
 	finishFirst(ctx)
-	engine, why, err := openEngine(f.engine, f.device, c.Config)
+	engine, why, err := openEngine(f.engine, f.device, c)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	}
 	defer metrics.Close()
 
-	n, err := c.Config.Parameters()
+	n, err := c.Parameters()
 	if err != nil {
 		return err
 	}
@@ -85,11 +85,11 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	if f.device != "cpu" {
 		on += " on " + f.device
 	}
-	fmt.Fprintf(s.note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", c.Config.Arch, thousands(n), c.Config.Vocab, c.Config.Context, on)
+	fmt.Fprintf(s.note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", c.Arch, thousands(n), c.Vocab(), c.Context(), on)
 	if why != nil {
 		fmt.Fprintf(s.note, "pure Go: %v\n", why)
 	}
-	speed, err := newSpeedometer(c.Config, engine.Name(), f.device)
+	speed, err := newSpeedometer(c, engine.Name(), f.device)
 	if err != nil {
 		return err
 	}
@@ -155,10 +155,10 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		}
 		fmt.Fprintln(s.note, lossCurve(metrics.history, columnsAt(s.note)))
 	}
-	fmt.Fprintf(s.note, "saved %s (step %d of %d, fingerprint %.12s)\n", run.Path(reached), reached, o.Steps, fingerprint(c.Config))
+	fmt.Fprintf(s.note, "saved %s (step %d of %d, fingerprint %.12s)\n", run.Path(reached), reached, o.Steps, graph.Fingerprint(c.Graph))
 	if f.json {
 		report := trainReport{Run: folder, Checkpoint: run.Path(reached), Step: reached, Steps: o.Steps, Stopped: stopped, Engine: o.Engine, Device: f.device}
-		report.network(c.Config)
+		report.network(c)
 		report.measured(metrics.history)
 		if err := printJSON(s.out, report); err != nil {
 			return also(err)
@@ -197,12 +197,4 @@ func shellWord(w string) string {
 		return w
 	}
 	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-}
-
-func fingerprint(c model.Config) string {
-	g, err := model.Build(c)
-	if err != nil {
-		return "unknown"
-	}
-	return graph.Fingerprint(g)
 }

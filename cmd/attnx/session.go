@@ -51,7 +51,7 @@ type language struct {
 func openLanguage(path string, d device, s streams) (*language, error) {
 	var tok *tokens.Tokenizer
 	o, err := openModel(path, d, s, func(o *opened) (err error) {
-		tok, err = tokenizerOf(o.path, o.tokenizer, o.config)
+		tok, err = tokenizerOf(o.path, o.network.Tokenizer, o.network)
 		return err
 	})
 	if err != nil {
@@ -59,7 +59,7 @@ func openLanguage(path string, d device, s streams) (*language, error) {
 	}
 	special := o.special
 	if special == nil {
-		special = model.Spelled(tok, o.config.Vocab)
+		special = model.Spelled(tok, o.network.Vocab())
 	}
 	return &language{o, tok, special.End}, nil
 }
@@ -68,7 +68,7 @@ func openLanguage(path string, d device, s streams) (*language, error) {
 // tokens that the model does not know, as transformers leaves behind where a
 // token for padding is added and the model is not resized: encodeWith refuses
 // the texts that they are written in.
-func tokenizerOf(path string, data []byte, c model.Config) (*tokens.Tokenizer, error) {
+func tokenizerOf(path string, data []byte, c *model.Checkpoint) (*tokens.Tokenizer, error) {
 	if len(data) == 0 {
 		return nil, fmt.Errorf("%s: the model has no tokenizer: it cannot read or write text", path)
 	}
@@ -76,29 +76,29 @@ func tokenizerOf(path string, data []byte, c model.Config) (*tokens.Tokenizer, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: tokenizer: %w", path, err)
 	}
-	if t.OrdinarySize() > c.Vocab {
+	if t.OrdinarySize() > c.Vocab() {
 		return nil, tooLarge(path, t, c)
 	}
 	return t, nil
 }
 
 // tooLarge says that a tokenizer has tokens that its model does not.
-func tooLarge(path string, t *tokens.Tokenizer, c model.Config) error {
-	return fmt.Errorf("%s: the tokenizer has %d tokens, the model %d: its ids would be out of range, train or export again", path, t.VocabSize(), c.Vocab)
+func tooLarge(path string, t *tokens.Tokenizer, c *model.Checkpoint) error {
+	return fmt.Errorf("%s: the tokenizer has %d tokens, the model %d: its ids would be out of range, train or export again", path, t.VocabSize(), c.Vocab())
 }
 
 // encodeWith returns the ids of a text, all of them the model's. Errors call the
 // text by its name.
-func encodeWith(t *tokens.Tokenizer, c model.Config, name, text string) ([]int64, error) {
+func encodeWith(t *tokens.Tokenizer, c *model.Checkpoint, name, text string) ([]int64, error) {
 	ids := t.Encode(text)
 	return ids, checkIDs(t, c, name, ids)
 }
 
 // checkIDs refuses ids of a text that the model does not have.
-func checkIDs(t *tokens.Tokenizer, c model.Config, name string, ids []int64) error {
+func checkIDs(t *tokens.Tokenizer, c *model.Checkpoint, name string, ids []int64) error {
 	for _, id := range ids {
-		if id >= int64(c.Vocab) {
-			return fmt.Errorf("%s: the token %.80q has the id %d, and the model's ids are from 0 to %d: leave it out", name, t.Token(id), id, c.Vocab-1)
+		if id >= int64(c.Vocab()) {
+			return fmt.Errorf("%s: the token %.80q has the id %d, and the model's ids are from 0 to %d: leave it out", name, t.Token(id), id, c.Vocab()-1)
 		}
 	}
 	return nil
@@ -122,7 +122,7 @@ func aboutTokenizer(path string, c *model.Checkpoint) (note string, err error) {
 	if len(c.Tokenizer) == 0 {
 		return "", nil
 	}
-	_, err = tokenizerOf(path, c.Tokenizer, c.Config)
+	_, err = tokenizerOf(path, c.Tokenizer, c)
 	if invalid := new(tokens.FormatError); err == nil || errors.As(err, &invalid) {
 		return "", err
 	}
@@ -132,7 +132,7 @@ func aboutTokenizer(path string, c *model.Checkpoint) (note string, err error) {
 // encode turns a prompt into ids. Unknown words become the unknown token; a
 // warning says so. Both it and errors call the prompt by its name.
 func (l *language) encode(name, prompt string, s streams) ([]int64, error) {
-	ids, err := encodeWith(l.tok, l.config, name, prompt)
+	ids, err := encodeWith(l.tok, l.network, name, prompt)
 	if err != nil {
 		return nil, err
 	}

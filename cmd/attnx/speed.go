@@ -29,9 +29,9 @@ type speedometer struct {
 // newSpeedometer measures a matrix product where ONNX Runtime trains on the
 // CPU: a fifth of a second that tells how much of the machine a run makes use
 // of. On a GPU the product would measure the way there.
-func newSpeedometer(c model.Config, engine, device string) (speedometer, error) {
-	flop, err := stepFLOP(c, 1, c.Context)
-	s := speedometer{flop: flop / float64(c.Context)}
+func newSpeedometer(c *model.Checkpoint, engine, device string) (speedometer, error) {
+	flop, err := stepFLOP(c, 1, c.Context())
+	s := speedometer{flop: flop / float64(c.Context())}
 	if err != nil || engine != "ort" || device != "cpu" {
 		return s, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
@@ -102,8 +103,8 @@ bit, as one that was never stopped.`,
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.data, "data", nil, "text file, folder or pipe to learn from (-: standard input)")
 	fl.StringVar(&f.glob, "glob", "*", "which files of a folder, by name")
-	fl.StringVar(&f.arch, "arch", model.GPT2, "architecture: gpt2 or simple")
-	fl.StringVar(&f.preset, "preset", "tiny", "size of the network: "+strings.Join(model.Presets(), ", "))
+	fl.StringVar(&f.arch, "arch", arch.Names()[0], "architecture: "+strings.Join(arch.Names(), " or "))
+	fl.StringVar(&f.preset, "preset", "tiny", "size of the network: "+strings.Join(arch.Presets(), ", "))
 	fl.StringVar(&f.tokenizer, "tokenizer", "char", "tokenizer: word, char or bpe")
 	fl.IntVar(&f.vocab, "vocab", 0, fmt.Sprintf("largest number of tokens in the vocabulary (default: every word or character; %d for bpe)", bpeVocab))
 	fl.IntVar(&f.steps, "steps", 200, "optimizer steps")
@@ -173,15 +174,16 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err != nil {
 		return fmt.Errorf("--data %s: %w", named(f.data), err)
 	}
-	config, err := model.Preset(f.preset, f.arch, tok.VocabSize())
+	sizes, err := arch.Preset(f.preset)
 	if err != nil {
 		return err
 	}
 	if given("context") {
-		config.Context = f.context
-		if err := config.Check(); err != nil {
-			return fmt.Errorf("--context: %w", err)
-		}
+		sizes.Context = f.context
+	}
+	network, err := arch.New(f.arch, sizes, tok.VocabSize())
+	if err != nil {
+		return err
 	}
 	options := train.DefaultOptions(f.steps)
 	options.Batch, options.Seed = f.batch, f.seed
@@ -204,10 +206,10 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if err := options.Check(); err != nil {
 		return err
 	}
-	if err := data.tokenize(ctx, s, text, tok, config.Context); err != nil {
+	if err := data.tokenize(ctx, s, text, tok, sizes.Context); err != nil {
 		return err
 	}
-	c, err := train.Start(config, tok, f.seed)
+	c, err := train.Start(network, tok, f.seed)
 	if err != nil {
 		return err
 	}
@@ -278,9 +280,9 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if options.Steps <= c.Step {
 		return finished(s, f, path, c, options)
 	}
-	tok, err := tokenizerOf(path, c.Tokenizer, c.Config)
-	if err == nil && tok.VocabSize() > c.Config.Vocab {
-		err = tooLarge(path, tok, c.Config) // the data may have them anywhere
+	tok, err := tokenizerOf(path, c.Tokenizer, c)
+	if err == nil && tok.VocabSize() > c.Vocab() {
+		err = tooLarge(path, tok, c) // the data may have them anywhere
 	}
 	if err != nil {
 		return err
@@ -290,7 +292,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 		return err
 	}
 	data := newCorpus(s, text)
-	if err := data.tokenize(ctx, s, text, tok, c.Config.Context); err != nil {
+	if err := data.tokenize(ctx, s, text, tok, c.Context()); err != nil {
 		return err
 	}
 	return trainRun(ctx, s, run, c, data, options, f)
@@ -303,7 +305,7 @@ func finished(s streams, f trainFlags, path string, c *model.Checkpoint, o train
 		return nil
 	}
 	report := trainReport{Run: f.resume, Checkpoint: path, Step: c.Step, Steps: o.Steps, Engine: o.Engine, Device: f.device, Loss: c.Loss, ValLoss: c.ValLoss}
-	report.network(c.Config)
+	report.network(c)
 	return printJSON(s.out, report)
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 )
 
 // trainReport is what train prints as JSON at its end. The losses are those of
@@ -29,8 +30,8 @@ type trainReport struct {
 }
 
 // network fills in what is trained.
-func (r *trainReport) network(c model.Config) {
-	r.Arch, r.Vocabulary, r.Context, r.Fingerprint = c.Arch, c.Vocab, c.Context, fingerprint(c)
+func (r *trainReport) network(c *model.Checkpoint) {
+	r.Arch, r.Vocabulary, r.Context, r.Fingerprint = c.Arch, c.Vocab(), c.Context(), graph.Fingerprint(c.Graph)
 	r.Parameters, _ = c.Parameters() // it was trained, so it has some
 }
 

@@ -28,7 +28,7 @@ var cacheLevels = []struct {
 // each optimization.
 func (v *verification) cachedCandidates(name string, named bool) []runtime.Candidate {
 	device := strings.TrimSuffix(strings.TrimPrefix(name, "ort-"), cacheSuffix)
-	shape, computed := cacheShape(v.checkpoint.Config, v.files[export.Cache].model), format.Float32
+	shape, computed := cacheShape(v.checkpoint, v.files[export.Cache].model), format.Float32
 	if m := v.files[export.Cache].model; m != nil {
 		computed = export.ComputedIn(m)
 	}
@@ -63,7 +63,7 @@ func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
 		Name: "any past, mask and positions",
 		Of:   func(s runtime.Session) runtime.Session { return runtime.AnyPast(s, shape) },
 		Oracle: &lastRun{open: func() (runtime.Session, error) {
-			g, err := model.BuildCached(v.checkpoint.Config, false)
+			g, err := model.Cached(v.graph, false)
 			if err != nil {
 				return nil, err
 			}
@@ -120,9 +120,19 @@ func (v *verification) openCached(device string, level ort.Optimization) (s runt
 
 // cacheShape returns what there is to know of a network with a past, in the
 // given file or, where it is nil, in one that was exported as is usual.
-func cacheShape(c model.Config, m *onnx.Model) runtime.CacheShape {
-	shape := runtime.CacheShape{
-		Layers: c.Layers, Heads: c.Heads, HeadWidth: c.HeadWidth(), Context: c.Context, Positions: c.Positions, DType: format.Float32,
+func cacheShape(c *model.Checkpoint, m *onnx.Model) runtime.CacheShape {
+	shape := runtime.CacheShape{Context: c.Context(), DType: format.Float32}
+	layers := c.Attentions()
+	shape.Layers = len(layers)
+	if shape.Layers > 0 {
+		keys := layers[0].Args[1].Shape
+		shape.Heads, _ = keys[1].Number()
+		shape.HeadWidth, _ = keys[3].Number()
+	}
+	for _, n := range c.Graph.Nodes {
+		if _, ok := n.Op.(graph.Positions); ok {
+			shape.Positions = true
+		}
 	}
 	if m != nil {
 		shape.Shared = fixedShapes(m)

@@ -168,11 +168,13 @@ func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Che
 	part.Departures = compare.JSON(have, want.Bytes(), sameText[file.Name])
 	if file.Name == "config.json" && len(part.Departures) == 0 {
 		config, err := huggingface.ParseConfig(have)
+		own, known := c.Network()
+		same := known == nil && config == own
 		switch {
 		case err != nil:
 			part.Departures = []compare.Departure{{Place: "the configuration", Text: "is of another network: " + err.Error()}}
-		case config != c.Config:
-			part.Departures = []compare.Departure{{Place: "the configuration", Text: fmt.Sprintf("is %+v, the checkpoint's is %+v", config, c.Config)}}
+		case !same:
+			part.Departures = []compare.Departure{{Place: "the configuration", Text: fmt.Sprintf("is %+v, the checkpoint's is %+v", config, own)}}
 		}
 	}
 	return checkOf(path, "contents", part), nil

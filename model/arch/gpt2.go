@@ -44,6 +44,9 @@ func (c GPT2) Check() error {
 	return nil
 }
 
+// Depth returns the number of layers.
+func (c GPT2) Depth() int { return c.Layers }
+
 // Forward writes the network: tokens (B,T) to logits (B,T,V). First weights are
 // normal(0.02), the two projections into the residual stream divided by √(2L).
 func (c GPT2) Forward(b *nn.Builder) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/internal/quote"
-	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/nn"
 )
 
 // ParseConfig reads the config.json of a GPT-2 of transformers, or of a
@@ -16,14 +16,17 @@ import (
 // sizes must be there, under GPT-2's names or the general ones (hidden_size). A
 // member that asks for another network than package model's is an error that
 // names it. Whether the head is the token embedding is for the weights to say.
-func ParseConfig(text []byte) (model.Config, error) {
+func ParseConfig(text []byte) (nn.Network, error) {
 	c, err := parseConfig(text)
-	return c.Config, err
+	if err != nil {
+		return nil, err
+	}
+	return c.of()
 }
 
 // config is the content of a config.json.
 type config struct {
-	model.Config
+	network
 	untied bool // it asks for a head of its own
 }
 
@@ -36,23 +39,23 @@ func parseConfig(text []byte) (c config, err error) {
 		return c, err
 	}
 	switch c.Arch {
-	case model.GPT2:
+	case gpt2:
 		if err := o.checkGPT2(); err != nil {
 			return c, err
 		}
-	case model.Simple:
+	case simple:
 		if o.absent("position_embeddings") {
 			return c, fmt.Errorf("position_embeddings is missing: a network %.80q has learned positions or has none", c.Arch)
 		}
 	default:
-		return c, fmt.Errorf("model_type is %s: only %.80q is read, other networks compute something else", quote.String(c.Arch), model.GPT2)
+		return c, fmt.Errorf("model_type is %s: only %.80q is read, other networks compute something else", quote.String(c.Arch), gpt2)
 	}
 	tied, err := o.flag("tie_word_embeddings", true)
 	if err != nil {
 		return c, err
 	}
-	c.untied = !tied && c.Arch == model.GPT2 // a head of its own is what a network "simple" has
-	if err := o.sizes(&c.Config); err != nil {
+	c.untied = !tied && c.Arch == gpt2 // a head of its own is what a network "simple" has
+	if err := o.sizes(&c.network); err != nil {
 		return c, err
 	}
 	if c.Epsilon, err = o.number("layer_norm_epsilon", 1e-5); err != nil {
@@ -61,7 +64,8 @@ func parseConfig(text []byte) (c config, err error) {
 	if c.Positions, err = o.flag("position_embeddings", true); err != nil {
 		return c, err
 	}
-	return c, c.Check()
+	_, err = c.of()
+	return c, err
 }
 
 // architecture returns the model_type. The first files of GPT-2 have none, and
@@ -71,9 +75,9 @@ func (o object) architecture() (string, error) {
 		return o.text("model_type", "")
 	}
 	if strings.HasPrefix(string(o["architectures"]), `["GPT2`) {
-		return model.GPT2, nil
+		return gpt2, nil
 	}
-	return "", fmt.Errorf("model_type is missing: only %.80q is read", model.GPT2)
+	return "", fmt.Errorf("model_type is missing: only %.80q is read", gpt2)
 }
 
 // aliases are the names that transformers gives to the sizes of every network.
@@ -102,7 +106,7 @@ func (o object) named(size string) (string, error) {
 }
 
 // sizes reads the whole numbers of a configuration.
-func (o object) sizes(c *model.Config) (err error) {
+func (o object) sizes(c *network) (err error) {
 	for _, f := range []struct {
 		name string
 		into *int

@@ -75,9 +75,9 @@ type sizes struct {
 }
 
 // encodeConfig returns the config.json of a model.
-func encodeConfig(c model.Config, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
+func encodeConfig(c network, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
 	s := sizes{c.Arch, c.Vocab, c.Context, c.Context, c.Width, c.Layers, c.Heads, c.Inner, c.Epsilon}
-	if c.Arch == model.Simple {
+	if c.Arch == simple {
 		return encode(simpleConfig{sizes: s, Learned: c.Positions, specialIDs: idsOf(special), DType: dtypes[dtype]})
 	}
 	out := gpt2Config{Architectures: []string{"GPT2LMHeadModel"}, sizes: s, Activation: "gelu_new", Tied: true, specialIDs: idsOf(special), DType: dtypes[dtype]}
@@ -106,7 +106,7 @@ type tokenizerConfig struct {
 }
 
 // encodeTokenizerConfig returns the tokenizer_config.json of a model.
-func encodeTokenizerConfig(c model.Config, t model.SpecialTokens) ([]byte, error) {
+func encodeTokenizerConfig(c network, t model.SpecialTokens) ([]byte, error) {
 	return encode(tokenizerConfig{
 		Class: "PreTrainedTokenizerFast", Longest: c.Context, Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
 	})
@@ -123,7 +123,7 @@ func SpecialOf(c *model.Checkpoint) *model.Special {
 	if err != nil {
 		return &model.Special{}
 	}
-	return model.Spelled(t, c.Config.Vocab)
+	return model.Spelled(t, c.Vocab())
 }
 
 // encode returns v as JSON with a member a line, as transformers writes it.

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/attnx/attnx/model"
 )
 
 // prefix is what the names of GPT-2's weights begin with in a file that was
@@ -31,7 +29,7 @@ var roots = []string{"wte", "wpe", "h", "ln_f", "lm_head", "multiple_choice_head
 // held the network (transformer., model., net.transformer.) and is left out. Two
 // networks in one file get the same names, which callers refuse.
 func NetworkName(arch, name string) string {
-	if arch != model.GPT2 {
+	if arch != gpt2 {
 		return name
 	}
 	parts := slices.DeleteFunc(strings.Split(name, "."), func(p string) bool { return slices.Contains(wrappers, p) })

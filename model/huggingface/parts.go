@@ -37,7 +37,7 @@ func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts,
 		}
 		infos[i], dtype = t.Info(), t.DType // the narrowest is what the model is called
 	}
-	h := header(c.Config.Arch, infos)
+	h := header(c.Arch, infos)
 	offsets, err := format.Offsets(h)
 	if err != nil {
 		return Parts{}, err
@@ -64,7 +64,11 @@ func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, brow
 	if len(c.Tokenizer) > maxTokenizer {
 		return nil, fmt.Errorf("the tokenizer has %d bytes, at most %d are read back", len(c.Tokenizer), maxTokenizer)
 	}
-	config, err := encodeConfig(c.Config, dtype, special, browser)
+	n, err := networkOf(c)
+	if err != nil {
+		return nil, err
+	}
+	config, err := encodeConfig(n, dtype, special, browser)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +80,7 @@ func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, brow
 	if len(c.Tokenizer) == 0 {
 		return files, nil
 	}
-	about, err := encodeTokenizerConfig(c.Config, special.Tokens)
+	about, err := encodeTokenizerConfig(n, special.Tokens)
 	if err != nil {
 		return nil, err
 	}

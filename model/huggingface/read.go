@@ -22,7 +22,7 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 		return nil, Report{}, err
 	}
 	defer d.close()
-	c, untied, notes, err := d.about()
+	c, about, notes, err := d.about()
 	if err != nil {
 		return nil, Report{}, err
 	}
@@ -32,7 +32,7 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 		return nil, Report{}, err
 	}
 	var done Report
-	if c.Weights, done, err = d.weights(config{c.Config, untied}, shards); err != nil {
+	if c.Weights, done, err = d.weights(about, shards); err != nil {
 		return nil, Report{}, err
 	}
 	done.Notes = append(notes, done.Notes...)
@@ -51,25 +51,30 @@ func ReadAbout(path string) (c *model.Checkpoint, notes []string, err error) {
 	return c, notes, err
 }
 
-// about returns the model of the folder without its weights, and whether its
-// configuration asks for a head of its own.
-func (d *folder) about() (c *model.Checkpoint, untied bool, notes []string, err error) {
+// about returns the model of the folder without its weights, and what its
+// config.json says.
+func (d *folder) about() (c *model.Checkpoint, about config, notes []string, err error) {
 	text, err := d.read(configName, maxConfig)
 	if err != nil {
-		return nil, false, nil, err
+		return nil, about, nil, err
 	}
-	config, err := parseConfig(text)
+	if about, err = parseConfig(text); err != nil {
+		return nil, about, nil, d.errorf(configName, "%w", err)
+	}
+	n, err := about.of()
 	if err != nil {
-		return nil, false, nil, d.errorf(configName, "%w", err)
+		return nil, about, nil, d.errorf(configName, "%w", err)
 	}
-	c = &model.Checkpoint{Config: config.Config}
+	if c, err = model.Of(n); err != nil {
+		return nil, about, nil, d.errorf(configName, "%w", err)
+	}
 	var note string
-	if c.Tokenizer, note, err = d.tokenizer(c.Config); err != nil {
-		return nil, false, nil, err
+	if c.Tokenizer, note, err = d.tokenizer(about.network); err != nil {
+		return nil, about, nil, err
 	}
 	if note != "" {
 		notes = append(notes, filepath.Join(d.path, note))
 	}
-	c.Special, err = d.special(c.Config, c.Tokenizer)
-	return c, config.untied, notes, err
+	c.Special, err = d.special(about.network, c.Tokenizer)
+	return c, about, notes, err
 }

@@ -56,12 +56,12 @@ func Open(path string) (*Opened, error) {
 	for _, s := range shards {
 		o.Files = append(o.Files, s.File)
 	}
-	c, untied, notes, err := d.about()
+	c, about, notes, err := d.about()
 	if err != nil {
 		o.Refused = err
 		return o, nil
 	}
-	_, _, done, err := d.plan(config{c.Config, untied}, shards)
+	_, _, done, err := d.plan(about, shards)
 	if err != nil {
 		o.Refused = err
 		return o, nil

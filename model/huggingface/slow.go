@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/attnx/attnx/internal/quote"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 )
 
@@ -31,7 +30,7 @@ var otherTokenizers = []string{"tokenizer.model", "spiece.model", "sentencepiece
 // tokenizer returns the tokenizer.json of a folder, or the one that says the
 // same as its vocab.json and merges.txt. It is empty where the folder has
 // neither; the note says then which file is passed over, if one is.
-func (d *folder) tokenizer(c model.Config) (text []byte, note string, err error) {
+func (d *folder) tokenizer(c network) (text []byte, note string, err error) {
 	if d.has(tokenizerName) {
 		text, err = d.fast(c)
 		return text, "", err
@@ -57,7 +56,7 @@ func (d *folder) tokenizer(c model.Config) (text []byte, note string, err error)
 // fast returns the tokenizer.json of a folder. transformers makes a GPT-2's
 // tokenizer of it, and takes from tokenizer_config.json whether a space goes
 // before a text.
-func (d *folder) fast(c model.Config) (text []byte, err error) {
+func (d *folder) fast(c network) (text []byte, err error) {
 	if text, err = d.read(tokenizerName, maxTokenizer); err != nil {
 		return nil, err
 	}
@@ -81,7 +80,7 @@ func (d *folder) fast(c model.Config) (text []byte, err error) {
 
 // tokenizerConfig returns the tokenizer_config.json and the class of tokenizer
 // that transformers takes.
-func (d *folder) tokenizerConfig(c model.Config) (about object, class string, err error) {
+func (d *folder) tokenizerConfig(c network) (about object, class string, err error) {
 	if about, err = d.object(tokenizerConfigName, maxTokenizerConfig); err != nil {
 		return nil, "", err
 	}

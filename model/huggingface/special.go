@@ -36,7 +36,7 @@ const (
 //     tokenizer has <|endoftext|> where they say nothing.
 //
 // It returns nil for a network "simple" of which no file says anything.
-func (d *folder) special(c model.Config, tokenizer []byte) (*model.Special, error) {
+func (d *folder) special(c network, tokenizer []byte) (*model.Special, error) {
 	s, err := d.generationIDs(c)
 	if err != nil || s == nil {
 		return nil, err
@@ -45,16 +45,15 @@ func (d *folder) special(c model.Config, tokenizer []byte) (*model.Special, erro
 	return s, err
 }
 
-// GenerationIDs returns the special ids of a folder that holds a model of
-// configuration c: those of generation_config.json, and where the folder has none
+// GenerationIDs returns the special ids of a folder that holds a model: those of generation_config.json, and where the folder has none
 // those of config.json.
-func GenerationIDs(path string, c model.Config) (*model.Special, error) {
+func GenerationIDs(path string, c *model.Checkpoint) (*model.Special, error) {
 	d, err := openFolder(path)
 	if err != nil {
 		return nil, err
 	}
 	defer d.close()
-	return d.generationIDs(c)
+	return d.generationIDs(network{Arch: c.Arch, Vocab: c.Vocab()})
 }
 
 // object reads a file that is one JSON object. One that is not there is nil.
@@ -73,7 +72,7 @@ func (d *folder) object(name string, most int64) (object, error) {
 	return o, nil
 }
 
-func (d *folder) generationIDs(c model.Config) (*model.Special, error) {
+func (d *folder) generationIDs(c network) (*model.Special, error) {
 	config, err := d.object(configName, maxConfig)
 	if err != nil {
 		return nil, err
@@ -91,7 +90,7 @@ func (d *folder) generationIDs(c model.Config) (*model.Special, error) {
 		if s, err = generation.ids(c.Vocab, true); err != nil {
 			return nil, d.errorf(generationName, "%w", err)
 		}
-	case c.Arch == model.Simple && config.absent(endID) && config.absent(beginID) && config.absent(padID):
+	case c.Arch == simple && config.absent(endID) && config.absent(beginID) && config.absent(padID):
 		return nil, nil
 	}
 	return s, nil
@@ -191,7 +190,7 @@ func elements(v jsontext.Value) (values []jsontext.Value, err error) {
 }
 
 // specialTokens reads what the files beside the tokenizer call its tokens.
-func (d *folder) specialTokens(c model.Config, tokenizer []byte) (s model.SpecialTokens, err error) {
+func (d *folder) specialTokens(c network, tokenizer []byte) (s model.SpecialTokens, err error) {
 	if len(tokenizer) == 0 {
 		return s, nil
 	}
@@ -245,13 +244,13 @@ func hasEndOfText(tokenizer []byte) bool {
 
 // tokenizerClass returns the class that transformers makes a tokenizer of: what
 // tokenizer_config.json says, then config.json, then that of the architecture.
-func tokenizerClass(c model.Config, about, config object) (string, error) {
+func tokenizerClass(c network, about, config object) (string, error) {
 	for _, o := range []object{about, config} {
 		if !o.null("tokenizer_class") {
 			return o.text("tokenizer_class", "")
 		}
 	}
-	if c.Arch == model.GPT2 {
+	if c.Arch == gpt2 {
 		return "GPT2Tokenizer", nil
 	}
 	return "", nil

@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 )
 
 // source is a tensor of a shard.
@@ -52,7 +53,7 @@ func (d *folder) weights(c config, shards []shard) (model.Weights, Report, error
 // reports what it left out.
 func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source, Report, error) {
 	var done Report
-	sources, err := d.sources(c.Config, shards, &done)
+	sources, err := d.sources(c.network, shards, &done)
 	if err != nil {
 		return nil, nil, done, err
 	}
@@ -60,7 +61,11 @@ func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source
 	if c.Layers > len(sources) {
 		return nil, nil, done, d.errorf(configName, "n_layer is %d, the folder has only %d weights", c.Layers, len(sources))
 	}
-	g, err := model.Build(c.Config)
+	n, err := c.of()
+	if err != nil {
+		return nil, nil, done, d.errorf(configName, "%w", err)
+	}
+	g, err := nn.Build(n)
 	if err != nil {
 		return nil, nil, done, d.errorf(configName, "%w", err)
 	}
@@ -70,15 +75,15 @@ func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source
 // sources finds the tensors of the shards that are weights, under the names
 // that they have in a graph. The causal masks, which old files of GPT-2 keep
 // beside them, are left out, and so are second heads, which are reported.
-func (d *folder) sources(c model.Config, shards []shard, done *Report) (map[string]source, error) {
+func (d *folder) sources(c network, shards []shard, done *Report) (map[string]source, error) {
 	out := map[string]source{}
 	for _, s := range shards {
 		for _, t := range s.Tensors() {
 			name := NetworkName(c.Arch, t.Name)
-			if c.Arch == model.GPT2 && isMask(name, c.Layers) {
+			if c.Arch == gpt2 && isMask(name, c.Layers) {
 				continue
 			}
-			if c.Arch == model.GPT2 && isSecondHead(name) {
+			if c.Arch == gpt2 && isSecondHead(name) {
 				done.Notes = append(done.Notes, d.sourceErrorf(source{shard: s, TensorInfo: t}, "it is passed over: it has no part in the language model").Error())
 				continue
 			}
@@ -96,7 +101,7 @@ func (d *folder) sources(c model.Config, shards []shard, done *Report) (map[stri
 // before any of them is read but the head.
 func (d *folder) check(g *graph.Graph, c config, sources map[string]source) error {
 	head, hasHead := sources[headName]
-	hasHead = hasHead && c.Arch == model.GPT2
+	hasHead = hasHead && c.Arch == gpt2
 	_, hasEmbedding := sources[embeddingName]
 	switch {
 	case hasHead && !hasEmbedding && !c.untied: // safetensors keeps one name of two for shared memory

@@ -31,11 +31,7 @@ func Write(path string, c *model.Checkpoint, dtype format.DType) (format.Roundin
 	if dtypes[dtype] == "" {
 		return done, fmt.Errorf("%s: weights cannot be written as %s: take F32, BF16 or F16", path, dtype)
 	}
-	g, err := model.Build(c.Config)
-	if err == nil {
-		err = c.Weights.Check(g)
-	}
-	if err != nil {
+	if err := c.Weights.Check(c.Graph); err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}
 	files, err := texts(c, SpecialOf(c), dtype, false)
@@ -66,7 +62,7 @@ func writeWeights(w io.Writer, c *model.Checkpoint, dtype format.DType) (done fo
 	for i, t := range c.Weights {
 		infos[i] = format.TensorInfo{Name: t.Name, DType: dtype, Shape: t.Shape}
 	}
-	h := header(c.Config.Arch, infos)
+	h := header(c.Arch, infos)
 	fw := format.NewWriter(w, h)
 	for i, t := range c.Weights {
 		out, r, err := t.Convert(dtype)
@@ -84,7 +80,7 @@ func writeWeights(w io.Writer, c *model.Checkpoint, dtype format.DType) (done fo
 func header(arch string, weights []format.TensorInfo) format.Header {
 	h := format.Header{Metadata: map[string]string{"format": "pt"}} // transformers reads no file without it
 	for _, t := range weights {
-		if arch == model.GPT2 {
+		if arch == gpt2 {
 			t.Name = prefix + t.Name
 		}
 		h.Tensors = append(h.Tensors, t)

@@ -20,11 +20,11 @@ type Program interface {
 }
 
 // Compiled is the engine that leaves the arithmetic to a runtime: it writes
-// the training step as a graph (model.BuildStep), has it compiled once for
+// the training step as a graph (model.Step), has it compiled once for
 // each size of batch, and runs it on the trainer's own memory.
 type Compiled struct {
 	name    string
-	config  model.Config
+	graph   *graph.Graph // the forward pass
 	compile func(*graph.Graph) (Program, error)
 
 	programs map[size]*bound
@@ -49,11 +49,11 @@ type bound struct {
 
 var _ Engine = (*Compiled)(nil)
 
-// NewCompiled returns an engine for the network of c. compile makes a program
+// NewCompiled returns an engine for a network, given by its forward pass. compile makes a program
 // of a graph: it is called once for the step and once for the evaluation of
 // each size of batch.
-func NewCompiled(name string, c model.Config, compile func(*graph.Graph) (Program, error)) (*Compiled, error) {
-	return &Compiled{name: name, config: c, compile: compile, programs: map[size]*bound{}}, c.Check()
+func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Program, error)) (*Compiled, error) {
+	return &Compiled{name: name, graph: g, compile: compile, programs: map[size]*bound{}}, graph.Verify(g)
 }
 
 // Step implements Engine.
@@ -70,7 +70,7 @@ func (e *Compiled) execute(weights []format.Tensor, batch Batch, grads []format.
 	if e.programs == nil {
 		return 0, errClosed
 	}
-	if err := batch.check(e.config.Vocab); err != nil {
+	if err := batch.check(model.Vocab(e.graph)); err != nil {
 		return 0, err
 	}
 	if grads != nil && len(grads) != len(weights) {
@@ -96,11 +96,11 @@ func (e *Compiled) program(s size) (*bound, error) {
 	if p := e.programs[s]; p != nil {
 		return p, nil
 	}
-	build := model.BuildEvaluation
+	build := model.Evaluation
 	if s.grads {
-		build = model.BuildStep
+		build = model.Step
 	}
-	g, err := build(e.config, s.b, s.t)
+	g, err := build(e.graph, s.b, s.t)
 	if err != nil {
 		return nil, err
 	}

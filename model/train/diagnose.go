@@ -33,7 +33,7 @@ func (t *Trainer) firstBad() string {
 }
 
 func (t *Trainer) firstBadValue() (string, error) {
-	g, err := model.BuildLoss(t.config)
+	g, err := model.WithLoss(t.model.Graph)
 	if err != nil {
 		return "", err
 	}

@@ -65,7 +65,7 @@ func tokenizeLines(ctx context.Context, text string, t *tokens.Tokenizer, b *lin
 //
 // It is Trainer and Gorgonia put together, for those who need neither alone.
 func Fit(ctx context.Context, c *model.Checkpoint, d *Data, o Options, event func(Event)) (*model.Checkpoint, error) {
-	g, err := model.BuildLoss(c.Config)
+	g, err := model.WithLoss(c.Graph)
 	if err != nil {
 		return nil, err
 	}

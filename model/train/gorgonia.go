@@ -31,7 +31,7 @@ type gorgoniaRunner interface {
 }
 
 // NewGorgonia returns an engine for a graph that takes input_ids and labels,
-// both int64 (B,T), and has the scalar output "loss": what model.BuildLoss
+// both int64 (B,T), and has the scalar output "loss": what model.WithLoss
 // returns.
 func NewGorgonia(g *graph.Graph, o GorgoniaOptions) (*Gorgonia, error) {
 	if err := graph.Verify(g); err != nil {
@@ -63,7 +63,7 @@ func isInput(v *graph.Value) bool {
 	return ok
 }
 
-// The names that model.BuildLoss gives its inputs.
+// The names that model.WithLoss gives its inputs.
 const (
 	batchIDs    = "input_ids"
 	batchLabels = "labels"

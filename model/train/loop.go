@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 )
 
@@ -92,8 +93,7 @@ type Event struct {
 
 // Trainer trains one model. It prints nothing: events go to the caller.
 type Trainer struct {
-	config  model.Config
-	special *model.Special
+	model   *model.Checkpoint // what the run began with
 	options Options
 	weights model.Weights
 	grads   []format.Tensor
@@ -113,17 +113,13 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	g, err := model.Build(c.Config)
-	if err != nil {
+	if err := c.Weights.Check(c.Graph); err != nil {
 		return nil, err
 	}
-	if err := c.Weights.Check(g); err != nil {
-		return nil, err
+	if most := c.Context(); most > 0 && d.context > most {
+		return nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", d.context, most)
 	}
-	if d.context > c.Config.Context {
-		return nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", d.context, c.Config.Context)
-	}
-	t := &Trainer{config: c.Config, special: c.Special, options: o, weights: c.Weights, adamw: newAdamW(o, c.Weights), engine: e, data: d, step: c.Step}
+	t := &Trainer{model: c, options: o, weights: c.Weights, adamw: newAdamW(o, c.Weights), engine: e, data: d, step: c.Step}
 	t.grads = sameShapes(c.Weights)
 	if o.Accumulate > 1 {
 		t.part = sameShapes(c.Weights)
@@ -290,20 +286,17 @@ func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 	}
 	state.Moments = t.adamw.moments(t.weights)
 	return &model.Checkpoint{
-		Config: t.config, Weights: t.weights, Tokenizer: tokenizer, Special: t.special, Step: t.step, Loss: t.loss, ValLoss: t.valLoss, Train: state,
+		Arch: t.model.Arch, Config: t.model.Config, Graph: t.model.Graph, Special: t.model.Special,
+		Weights: t.weights, Tokenizer: tokenizer, Step: t.step, Loss: t.loss, ValLoss: t.valLoss, Train: state,
 	}, nil
 }
 
-// Start returns a checkpoint at step 0: the network of c with first weights
-// drawn from the seed, and the tokenizer of its text, which may be nil.
-func Start(c model.Config, t *tokens.Tokenizer, seed uint64) (*model.Checkpoint, error) {
-	g, err := model.Build(c)
-	if err != nil {
-		return nil, err
-	}
-	first := &model.Checkpoint{Config: c, Weights: model.NewWeights(g, seed)}
-	if t != nil {
-		first.Special = model.Spelled(t, c.Vocab)
+// Start returns a checkpoint at step 0: a network with first weights drawn from
+// the seed, and the tokenizer of its text, which may be nil.
+func Start(n nn.Network, t *tokens.Tokenizer, seed uint64) (*model.Checkpoint, error) {
+	first, err := model.New(n, seed)
+	if err == nil && t != nil {
+		first.Special = model.Spelled(t, first.Vocab())
 		first.Tokenizer, err = t.MarshalJSON()
 	}
 	return first, err

@@ -17,7 +17,7 @@ const (
 	NextPrefix = "next." // stands before the name of what an output replaces
 )
 
-// BuildTraining returns a whole training step as a graph: what model.BuildStep
+// BuildTraining returns a whole training step as a graph: what model.Step
 // computes, and the update by AdamW, clipping included, with the settings of o.
 // Beside input_ids and labels it takes every weight, its moments under their
 // names in a checkpoint (optim.m.*, optim.v.*), the number of updates done and
@@ -27,14 +27,14 @@ const (
 //
 // The update is that of PyTorch's AdamW: epsilon is added outside the bias
 // correction.
-func BuildTraining(c model.Config, batch, tokens int, o Options) (*graph.Graph, error) {
+func BuildTraining(forward *graph.Graph, batch, tokens int, o Options) (*graph.Graph, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	if o.Accumulate > 1 {
 		return nil, fmt.Errorf("train: a graph takes one batch a step, not %d", o.Accumulate)
 	}
-	g, err := model.BuildStep(c, batch, tokens)
+	g, err := model.Step(forward, batch, tokens)
 	if err != nil {
 		return nil, err
 	}

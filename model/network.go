@@ -1,0 +1,149 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
+	"github.com/attnx/attnx/model/role"
+)
+
+// Of returns a network as a model without weights.
+func Of(n nn.Network) (*Checkpoint, error) {
+	g, err := nn.Build(n)
+	if err != nil {
+		return nil, err
+	}
+	config, err := configText(n)
+	if err != nil {
+		return nil, err
+	}
+	return &Checkpoint{Arch: n.Architecture(), Config: config, Graph: g}, nil
+}
+
+// New returns a network with first weights drawn from the seed.
+func New(n nn.Network, seed uint64) (*Checkpoint, error) {
+	c, err := Of(n)
+	if err == nil {
+		c.Weights = NewWeights(c.Graph, seed)
+	}
+	return c, err
+}
+
+// archKey is the member of a configuration's JSON that names the architecture,
+// as in Hugging Face's config.json.
+const archKey = "model_type"
+
+// configText returns the JSON of a network with its architecture's name first.
+func configText(n nn.Network) (json.RawMessage, error) {
+	text, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("model: the configuration of %s: %w", n.Architecture(), err)
+	}
+	name, err := json.Marshal(n.Architecture())
+	if err != nil {
+		return nil, err
+	}
+	inner, object := bytes.CutPrefix(text, []byte("{"))
+	var members map[string]json.RawMessage
+	if !object || json.Unmarshal(text, &members) != nil {
+		return nil, fmt.Errorf("model: the configuration of %s is %.40s: expected a JSON object", n.Architecture(), text)
+	}
+	if own, taken := members[archKey]; taken {
+		if !bytes.Equal(own, name) {
+			return nil, fmt.Errorf("model: the configuration of %s has %s %.40s: leave the member out", n.Architecture(), archKey, own)
+		}
+		return text, nil
+	}
+	out := append([]byte(`{"`+archKey+`":`), name...)
+	if len(members) > 0 {
+		out = append(out, ',')
+	}
+	return append(out, inner...), nil
+}
+
+// archOf returns the architecture's name in the JSON of a configuration.
+func archOf(config []byte) (string, error) {
+	var o struct {
+		Arch string `json:"model_type"`
+	}
+	if err := json.Unmarshal(config, &o); err != nil {
+		return "", fmt.Errorf("model: configuration: %w", err)
+	}
+	if o.Arch == "" {
+		return "", fmt.Errorf("model: the configuration names no architecture: it has no %q", archKey)
+	}
+	return o.Arch, nil
+}
+
+// Network returns the network of a model whose architecture attnx ships.
+func (c *Checkpoint) Network() (nn.Network, error) { return arch.Parse(c.Arch, c.Config) }
+
+// Context returns the most tokens that one sequence may have, its past included.
+// 0: nothing limits it.
+func (c *Checkpoint) Context() int { return c.Graph.Context }
+
+// Vocab returns the number of tokens, or classes, that the network has a score
+// for: see the function.
+func (c *Checkpoint) Vocab() int { return Vocab(c.Graph) }
+
+// Vocab returns the number of tokens, or classes, that a network has a score
+// for; 0 if it gives no logits, or their number has a name.
+func Vocab(g *graph.Graph) int {
+	o, ok := g.Output(role.Of(role.Logits))
+	if !ok || len(o.Value.Shape) == 0 {
+		return 0
+	}
+	n, _ := o.Value.Shape[len(o.Value.Shape)-1].Number()
+	return n
+}
+
+// Width returns the width of the token embedding; 0 if the network has none.
+func (c *Checkpoint) Width() int {
+	tokens := c.Graph.Input(role.Of(role.Tokens))
+	for _, n := range c.Graph.Nodes {
+		if _, ok := n.Op.(graph.Gather); ok && n.Args[1] == tokens && len(n.Args[0].Shape) == 2 {
+			width, _ := n.Args[0].Shape[1].Number()
+			return width
+		}
+	}
+	return 0
+}
+
+// Attentions returns the causal attentions of the network, a layer each.
+func (c *Checkpoint) Attentions() []*graph.Node {
+	var layers []*graph.Node
+	for _, n := range c.Graph.Nodes {
+		if a, ok := n.Op.(graph.Attention); ok && a.Causal {
+			layers = append(layers, n)
+		}
+	}
+	return layers
+}
+
+// Parameters returns the number of weights of the network.
+func (c *Checkpoint) Parameters() (int, error) {
+	sum := 0
+	for _, p := range c.Graph.Params {
+		n, ok := p.Shape.Elements().Number()
+		if !ok || sum > math.MaxInt-n {
+			return 0, fmt.Errorf("model: parameter %.80q %s is too large", p.Name, p.Shape)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// infos describes tensors.
+func infos(tensors []format.Tensor) []format.TensorInfo {
+	out := make([]format.TensorInfo, len(tensors))
+	for i, t := range tensors {
+		out[i] = t.Info()
+	}
+	return out
+}
