@@ -62,6 +62,8 @@ func anything(t reflect.Type, x *graph.Value) reflect.Value {
 		return reflect.ValueOf("name")
 	case reflect.TypeFor[[]int]():
 		return reflect.ValueOf([]int{1, 1})
+	case reflect.TypeFor[graph.Op]():
+		return reflect.ValueOf(graph.Concat{})
 	case reflect.TypeFor[float64]():
 		return reflect.ValueOf(1.0)
 	}
@@ -97,7 +99,7 @@ func TestNoValues(t *testing.T) {
 		b := graph.NewBuilder()
 		record(b)
 		_, err := b.Graph()
-		wantError(t, err, "arguments_test.go:", name+" takes one argument or more")
+		wantError(t, err, "arguments_test.go:", name+": it takes one argument or more")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path"
 	"runtime"
 	"slices"
 	"strconv"
@@ -80,20 +81,23 @@ func (b *Builder) fail(format string, args ...any) {
 // are given.
 func (b *Builder) Fail(format string, args ...any) { b.fail(format, args...) }
 
-// here is this package, as function names begin with it.
+// here is the folder of this package's files.
 var here = func() string {
-	pc, _, _, _ := runtime.Caller(0)
-	name := runtime.FuncForPC(pc).Name()
-	return name[:strings.LastIndexByte(name, '/')] + "/graph."
+	_, file, _, _ := runtime.Caller(0)
+	return path.Dir(file)
 }()
 
+// callerLine returns the file and line of the innermost call from outside this
+// package; a method called by reflection has the line of that call. It goes by
+// files, since the compiler names a closure that it moves after its new place.
 func callerLine() string {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		f, more := frames.Next()
-		if !strings.HasPrefix(f.Function, here) {
-			return f.File[strings.LastIndexByte(f.File, '/')+1:] + ":" + strconv.Itoa(f.Line)
+		inside := path.Dir(f.File) == here && !strings.HasSuffix(f.File, "_test.go")
+		if !inside && !strings.HasPrefix(f.Function, "reflect.") {
+			return path.Base(f.File) + ":" + strconv.Itoa(f.Line)
 		}
 		if !more {
 			return "graph"
@@ -133,7 +137,10 @@ func (b *Builder) Apply(op Op, results int, args ...*Value) []*Value {
 		}
 		return n.Results
 	}
-	if b.err != nil || !b.own(op, args) {
+	if op == nil {
+		b.fail("graph: the operator is nil")
+	}
+	if b.err != nil || !b.own(op.Name(), args) {
 		return bad()
 	}
 	n := &Node{Op: fromFront(op, args), Args: args}
@@ -160,14 +167,14 @@ func (b *Builder) apply(op Op, args ...*Value) *Value { return b.Apply(op, 1, ar
 
 // own reports whether all values are this graph's, and keeps the mistake if one
 // is not.
-func (b *Builder) own(op Op, args []*Value) bool {
+func (b *Builder) own(user string, args []*Value) bool {
 	for i, v := range args {
 		switch {
 		case v == nil:
-			b.fail("graph: %s: argument %d is nil", op.Name(), i+1)
+			b.fail("graph: %s: argument %d is nil", user, i+1)
 			return false
 		case !b.owned[v]:
-			b.fail("graph: %s: argument %d, %s, is a value of another builder", op.Name(), i+1, v.Name)
+			b.fail("graph: %s: argument %d, %s, is a value of another builder", user, i+1, v.Name)
 			return false
 		}
 	}
@@ -202,8 +209,7 @@ func (b *Builder) Name(name string, v *Value) *Value {
 	if b.err != nil {
 		return v
 	}
-	if v == nil || !b.owned[v] {
-		b.own(naming(name), []*Value{v})
+	if !b.own(fmt.Sprintf("the name %.80q", name), []*Value{v}) {
 		return v
 	}
 	name = b.prefix + name
@@ -219,12 +225,6 @@ func (b *Builder) Name(name string, v *Value) *Value {
 	b.names[name] = v
 	return v
 }
-
-// naming stands for an operator in a message about a value that cannot be named.
-type naming string
-
-func (n naming) Name() string               { return fmt.Sprintf("the value named %.80q", string(n)) }
-func (naming) Infer([]Type) ([]Type, error) { return nil, errGiven }
 
 // leaf records a value that is given.
 func (b *Builder) leaf(op Op, name string, t Type) *Value {
@@ -318,13 +318,15 @@ func (b *Builder) known(t format.Tensor) *Value {
 func (b *Builder) Context(n int) { b.graph.Context = n }
 
 // Output hands v out under the given name, without a role.
-func (b *Builder) Output(name string, v *Value) {
-	b.graph.Outputs = append(b.graph.Outputs, Output{Name: name, Value: v})
-}
+func (b *Builder) Output(name string, v *Value) { b.output(name, role.Role{}, v) }
 
 // OutputFor hands v out under the name of its role.
-func (b *Builder) OutputFor(r role.Role, v *Value) {
-	b.graph.Outputs = append(b.graph.Outputs, Output{Name: r.Name(), Role: r, Value: v})
+func (b *Builder) OutputFor(r role.Role, v *Value) { b.output(r.Name(), r, v) }
+
+func (b *Builder) output(name string, r role.Role, v *Value) {
+	if b.err == nil && b.own(fmt.Sprintf("output %.80q", name), []*Value{v}) {
+		b.graph.Outputs = append(b.graph.Outputs, Output{Name: name, Role: r, Value: v})
+	}
 }
 
 // Gather returns rows of table (V,...) by ids: the ids' shape, then a row's.

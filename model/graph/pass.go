@@ -42,7 +42,6 @@ func Rewrite(g *Graph, f func(b *Builder, n *Node, args []*Value) []*Value) (*Gr
 		results := f(b.Scope(n.Name()), n, args)
 		switch {
 		case b.err != nil:
-			return nil, b.err
 		case results == nil:
 			results = b.root().clone(n, args)
 		case len(results) < len(n.Results):
@@ -53,6 +52,9 @@ func Rewrite(g *Graph, f func(b *Builder, n *Node, args []*Value) []*Value) (*Gr
 					b.root().Name(v.Name, r)
 				}
 			}
+		}
+		if b.err != nil {
+			return nil, fmt.Errorf("%w (value %q)", b.err, n.Name())
 		}
 		for i, v := range n.Results {
 			copies[v] = results[i]
