@@ -88,15 +88,16 @@ var here = func() string {
 }()
 
 // callerLine returns the file and line of the innermost call from outside this
-// package; a method called by reflection has the line of that call. It goes by
-// files, since the compiler names a closure that it moves after its new place.
+// package, where reflection and iterators count as inside. It goes by files,
+// since the compiler names a closure that it moves after its new place.
 func callerLine() string {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		f, more := frames.Next()
 		inside := path.Dir(f.File) == here && !strings.HasSuffix(f.File, "_test.go")
-		if !inside && !strings.HasPrefix(f.Function, "reflect.") {
+		between := strings.HasPrefix(f.Function, "reflect.") || strings.HasPrefix(f.Function, "slices.")
+		if !inside && !between {
 			return path.Base(f.File) + ":" + strconv.Itoa(f.Line)
 		}
 		if !more {
