@@ -38,6 +38,9 @@ func Cached(g *Graph) (*Graph, error) {
 		return nil, err
 	}
 	out, err := Rewrite(g, c.rewrite)
+	if c.refused != nil {
+		return nil, c.refused
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +61,7 @@ type cached struct {
 
 	mask, positions *Value // of the copy
 	past            [][2]*Value
+	refused         *CacheError
 }
 
 // cachedLayer is one causal Attention.
@@ -120,7 +124,23 @@ func (c *cached) rewrite(b *Builder, n *Node, args []*Value) []*Value {
 		value := present(c.layers[i].value, c.past[i][1], args[2])
 		return []*Value{b.Attention(op, args[0], key, value, c.seen(root))}
 	}
+	for i, a := range n.Args {
+		// Positions are (B,T) instead of (T) now: an axis is another one.
+		if len(args[i].Shape) != len(a.Shape) && !alignedAtTheEnd(n.Op) && c.refused == nil {
+			c.refused = &CacheError{n.Name(), fmt.Sprintf("(%s) counts dimensions of positions, which differ from text to text", n.Op.Name())}
+		}
+	}
 	return nil
+}
+
+// alignedAtTheEnd reports whether an operator means the same where its argument
+// has one more dimension in front.
+func alignedAtTheEnd(op Op) bool {
+	switch op.(type) {
+	case Unary, Binary, Where, Cast, Gelu, Swish, OneHot, Gather, MatMul, LayerNormalization, RMSNormalization, RotaryEmbedding:
+		return true
+	}
+	return false
 }
 
 // inputs declares what a run is given beside the tokens.
@@ -226,7 +246,7 @@ func LastToken(g *Graph) (*Graph, error) {
 		return nil, fmt.Errorf("graph: the logits of the last token are those of a graph from tokens (B,T) to logits (B,T,V)")
 	}
 	c := &cached{B: tokens.Shape[0], T: tokens.Shape[1], tokens: tokens}
-	alone := c.lastAlone(g, logits.Value)
+	alone := c.lastAlone(g, logits)
 	sliced := map[*Value]*Value{}
 	last := func(b *Builder, name string, v *Value) *Value {
 		if sliced[v] == nil {
@@ -266,7 +286,7 @@ func LastToken(g *Graph) (*Graph, error) {
 
 // lastAlone returns the nodes that only the last token's logits need, and that
 // compute each token by itself: values (B,T,C).
-func (c *cached) lastAlone(g *Graph, logits *Value) map[*Node]bool {
+func (c *cached) lastAlone(g *Graph, logits Output) map[*Node]bool {
 	users := map[*Value][]*Node{}
 	for _, n := range g.Nodes {
 		for _, a := range n.Args {
@@ -275,7 +295,7 @@ func (c *cached) lastAlone(g *Graph, logits *Value) map[*Node]bool {
 	}
 	handed := map[*Value]bool{}
 	for _, o := range g.Outputs {
-		handed[o.Value] = handed[o.Value] || o.Value != logits
+		handed[o.Value] = handed[o.Value] || o.Name != logits.Name
 	}
 	alone := map[*Node]bool{}
 	for _, n := range slices.Backward(g.Nodes) {
@@ -283,7 +303,7 @@ func (c *cached) lastAlone(g *Graph, logits *Value) map[*Node]bool {
 			return slices.ContainsFunc(v.Shape, c.has) && !(len(v.Shape) == 3 && v.Shape[1] == c.T && !c.has(v.Shape[0]) && !c.has(v.Shape[2]))
 		})
 		for _, v := range n.Results {
-			yes = yes && !handed[v] && (v == logits || len(users[v]) > 0) && slices.ContainsFunc(v.Shape, c.has)
+			yes = yes && !handed[v] && (v == logits.Value || len(users[v]) > 0) && slices.ContainsFunc(v.Shape, c.has)
 			for _, u := range users[v] {
 				yes = yes && alone[u]
 			}
