@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/arch"
 )
 
 // The checkpoint of GPT-2 in training: 124 M parameters and two moments each,
@@ -19,17 +20,21 @@ import (
 // time: go test -run '^$' -bench GPT2 -benchtime 3x ./model
 func gpt2Training(b *testing.B) *Checkpoint {
 	b.Helper()
-	config, err := Preset("gpt2", GPT2, 50257)
+	sizes, err := arch.Preset("gpt2")
 	if err != nil {
 		b.Fatal(err)
 	}
-	g, err := Build(config)
+	n, err := arch.New("gpt2", sizes, 50257)
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := &Checkpoint{Config: config, Step: 100, Train: &TrainState{Options: []byte("{}"), Random: []byte("{}"), Data: []byte("{}")}}
+	c, err := Of(n)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Step, c.Train = 100, &TrainState{Options: []byte("{}"), Random: []byte("{}"), Data: []byte("{}")}
 	random := rand.NewChaCha8([32]byte{1})
-	for _, p := range g.Params {
+	for _, p := range c.Graph.Params {
 		shape, _ := p.Shape.Numbers()
 		n, _ := format.Elements(shape)
 		for _, prefix := range []string{"", "optim.m.", "optim.v."} {

@@ -9,24 +9,34 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/graph"
 )
 
-func tinyCheckpoint(t *testing.T, arch string) *Checkpoint {
+func tinyCheckpoint(t *testing.T, name string) *Checkpoint {
 	t.Helper()
-	c, g := preset(t, "tiny", arch, 31)
-	w := NewWeights(g, 1)
-	val := 2.5
-	return &Checkpoint{
-		ValLoss: &val,
-		Config:  c, Weights: w, Tokenizer: []byte(`{"model":{}}`), Step: 12,
-		Train: &TrainState{Options: []byte(`{"steps":100}`), Random: []byte(`{"seed":1}`), Data: []byte(`{"batches":3}`), Moments: []format.Tensor{w[0].WithName("optim.m." + w[0].Name)}},
+	sizes, err := arch.Preset("tiny")
+	if err != nil {
+		t.Fatal(err)
 	}
+	n, err := arch.New(name, sizes, 31)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(n, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	val, w := 2.5, c.Weights
+	c.ValLoss, c.Tokenizer, c.Step = &val, []byte(`{"model":{}}`), 12
+	c.Train = &TrainState{Options: []byte(`{"steps":100}`), Random: []byte(`{"seed":1}`), Data: []byte(`{"batches":3}`), Moments: []format.Tensor{w[0].WithName("optim.m." + w[0].Name)}}
+	return c
 }
 
 func TestCheckpointRoundTrip(t *testing.T) {
-	for _, arch := range []string{GPT2, Simple} {
+	for _, name := range arch.Names() {
 		path := filepath.Join(t.TempDir(), "c.safetensors")
-		c := tinyCheckpoint(t, arch)
+		c := tinyCheckpoint(t, name)
 		if err := c.Save(path); err != nil {
 			t.Fatal(err)
 		}
@@ -38,17 +48,17 @@ func TestCheckpointRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back.Config != c.Config || back.Weights.Hash() != c.Weights.Hash() || back.Step != 12 ||
+		if back.Arch != c.Arch || !bytes.Equal(back.Config, c.Config) || graph.Fingerprint(back.Graph) != graph.Fingerprint(c.Graph) || back.Weights.Hash() != c.Weights.Hash() || back.Step != 12 ||
 			!bytes.Equal(back.Tokenizer, c.Tokenizer) || string(back.Train.Options) != `{"steps":100}` ||
 			string(back.Train.Random) != `{"seed":1}` || string(back.Train.Data) != `{"batches":3}` || len(back.Train.Moments) != 1 ||
 			back.Seal == nil || back.Loss != nil || *back.ValLoss != 2.5 {
-			t.Errorf("%s: read back %+v", arch, back)
+			t.Errorf("%s: read back %+v", name, back)
 		}
 		if err := back.Save(path); err != nil {
 			t.Fatal(err)
 		}
 		if second, err := os.ReadFile(path); err != nil || !bytes.Equal(first, second) {
-			t.Errorf("%s: saved again it has other bytes (%v)", arch, err)
+			t.Errorf("%s: saved again it has other bytes (%v)", name, err)
 		}
 	}
 }
@@ -83,7 +93,7 @@ func rewrite(t *testing.T, from, to string, change func(meta map[string]string, 
 func TestLoadRefuses(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good"), filepath.Join(dir, "bad")
-	if err := tinyCheckpoint(t, GPT2).Save(good); err != nil {
+	if err := tinyCheckpoint(t, "gpt2").Save(good); err != nil {
 		t.Fatal(err)
 	}
 	type tensors = []format.Tensor
@@ -94,11 +104,11 @@ func TestLoadRefuses(t *testing.T) {
 		name, want string
 		change     func(map[string]string, tensors) tensors
 	}{
-		{"no configuration", "no attnx checkpoint", func(m map[string]string, x tensors) tensors { delete(m, metaConfig); return x }},
+		{"no configuration", "not an attnx checkpoint", func(m map[string]string, x tensors) tensors { delete(m, metaConfig); return x }},
 		{"a broken configuration", "configuration", meta(metaConfig, "{")},
 		{"a configuration that makes no network", "vocab_size is 0", meta(metaConfig, `{"model_type":"gpt2"}`)},
-		{"more layers than tensors", "n_layer is 999, the file has", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":16,"n_embd":32,"n_layer":999,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
-		{"a context that takes gigabytes", "n_positions is 60000, at most 8192", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":60000,"n_embd":32,"n_layer":2,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
+		{"more layers than tensors", "the configuration has 999 layers, the file", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":16,"n_embd":32,"n_layer":999,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
+		{"a context that takes gigabytes", "n_positions is 600000, at most 131072", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":600000,"n_embd":32,"n_layer":2,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
 		{"another fingerprint", "fingerprint", meta(metaFingerprint, "00")},
 		{"no step", metaStep, meta(metaStep, "")},
 		{"a negative step", metaStep, meta(metaStep, "-1")},
@@ -127,9 +137,9 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestSaveRefusesOtherWeights(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c")
-	c := tinyCheckpoint(t, GPT2)
+	c := tinyCheckpoint(t, "gpt2")
 	c.Weights = c.Weights[:3]
-	if err := c.Save(path); err == nil || !strings.Contains(err.Error(), "3 weights for a network of 28") {
+	if err := c.Save(path); err == nil || !strings.Contains(err.Error(), `weight "h.0.ln_1.bias": it is missing`) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Lstat(path); err == nil {
@@ -140,7 +150,7 @@ func TestSaveRefusesOtherWeights(t *testing.T) {
 // LoadModel leaves the training state where it is.
 func TestLoadModel(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.safetensors")
-	c := tinyCheckpoint(t, GPT2)
+	c := tinyCheckpoint(t, "gpt2")
 	if err := c.Save(path); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +167,7 @@ func TestLoadModel(t *testing.T) {
 // more.
 func TestLoadForeign(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.safetensors")
-	c := tinyCheckpoint(t, GPT2)
+	c := tinyCheckpoint(t, "gpt2")
 	meta, tensors, err := c.contents()
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ func TestRunSavesACopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer run.Close()
-	c := tinyCheckpoint(t, GPT2)
+	c := tinyCheckpoint(t, "gpt2")
 	var want [][]byte
 	for step := range 4 {
 		c.Step = step
@@ -67,7 +67,7 @@ func TestRunRecovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := tinyCheckpoint(t, GPT2)
+	c := tinyCheckpoint(t, "gpt2")
 	for c.Step = 1; c.Step <= 3; c.Step++ {
 		if err := run.Save(c); err != nil {
 			t.Fatal(err)

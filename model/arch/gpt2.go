@@ -94,9 +94,15 @@ func gpt2Of(s Sizes, vocab int) nn.Network {
 
 // parseGPT2 reads the configuration in a checkpoint.
 func parseGPT2(text []byte) (nn.Network, error) {
-	var c GPT2
+	var c struct {
+		GPT2
+		Positions *bool `json:"position_embeddings"` // in checkpoints from before each architecture had its own type
+	}
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, err
 	}
-	return c, c.Check()
+	if c.Positions != nil && !*c.Positions {
+		return nil, fmt.Errorf("position_embeddings is false: GPT-2 always has positions")
+	}
+	return c.GPT2, c.Check()
 }

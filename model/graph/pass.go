@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 )
 
 // Pass returns a changed copy of a graph. It never edits its argument, keeps
@@ -187,7 +188,8 @@ func DecomposeAll(g *Graph) (*Graph, error) {
 
 // Bind returns the pass that gives named dimensions their sizes. A value that
 // depends on constants and sizes alone (Slice or Trilu of a constant, Range,
-// ConstantOfShape) becomes a Const as soon as its sizes are numbers.
+// ConstantOfShape) becomes a Const as soon as its sizes are numbers. Sequences
+// longer than the context are refused.
 func Bind(sizes map[string]int) Pass {
 	return func(g *Graph) (*Graph, error) {
 		bound, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
@@ -206,8 +208,26 @@ func Bind(sizes map[string]int) Pass {
 		if err != nil {
 			return nil, err
 		}
+		if err := bound.checkContext(); err != nil {
+			return nil, err
+		}
 		return Prune(bound)
 	}
+}
+
+// checkContext refuses sequences that are longer than the context, as far as
+// their sizes are numbers.
+func (g *Graph) checkContext() error {
+	for _, r := range []role.Kind{role.Tokens, role.AttentionMask} {
+		v := g.Input(role.Of(r))
+		if v == nil || len(v.Shape) == 0 {
+			continue
+		}
+		if n, ok := v.Shape[len(v.Shape)-1].Number(); ok && g.Context > 0 && n > g.Context {
+			return fmt.Errorf("graph: a sequence of %d tokens: the network has a context of %d", n, g.Context)
+		}
+	}
+	return nil
 }
 
 // fromSizes computes an operator that depends on sizes alone; ok is false for
