@@ -9,37 +9,38 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
 // wild returns a network whose weights are far from its first ones, so that its
 // texts wander.
-func wild(t *testing.T, arch string, context int) *model.Checkpoint {
+func wild(t *testing.T, name string, context int) *model.Checkpoint {
 	t.Helper()
-	c := model.Config{Arch: arch, Vocab: 96, Context: context, Width: 32, Layers: 2, Heads: 2, Inner: 64, Epsilon: 1e-5, Positions: true}
-	if arch == model.Simple {
-		c.Layers, c.Epsilon, c.Heads = 1, 0, 4
+	var n nn.Network = arch.GPT2{Vocab: 96, Context: context, Width: 32, Layers: 2, Heads: 2, Inner: 64, Epsilon: 1e-5}
+	if name == "simple" {
+		n = arch.Simple{Vocab: 96, Context: context, Width: 32, Heads: 4, Inner: 64, Positions: true}
 	}
-	g, err := model.Build(c)
+	c, err := model.New(n, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := model.NewWeights(g, 8)
-	for i, p := range g.Params {
-		x, err := w[i].Float32s()
+	for i, p := range c.Graph.Params {
+		x, err := c.Weights[i].Float32s()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for j := range x {
-			if len(p.Shape) == 2 && arch == model.GPT2 {
+			if len(p.Shape) == 2 && name == "gpt2" {
 				x[j] *= 12
 			} else if len(p.Shape) == 2 && (p.Name == "wte.weight" || p.Name == "wpe.weight") {
 				x[j] *= 100
 			}
 		}
 	}
-	return &model.Checkpoint{Config: c, Weights: w}
+	return c
 }
 
 // greedy goes on with the prompts by the likeliest tokens.
@@ -70,8 +71,8 @@ func TestCachedTextIsTheText(t *testing.T) {
 	if fixtures.Exhaustive() {
 		context, short, long = 256, 200, 300
 	}
-	for _, arch := range []string{model.GPT2, model.Simple} {
-		c := wild(t, arch, context)
+	for _, name := range arch.Names() {
+		c := wild(t, name, context)
 		data, err := exportBytes(c, form{Options: export.Options{Profile: export.Plain}})
 		if err != nil {
 			t.Fatal(err)
@@ -85,20 +86,20 @@ func TestCachedTextIsTheText(t *testing.T) {
 			prompts := make([][]int64, batch)
 			for i := range prompts {
 				for j := range 3 + 5*i {
-					prompts[i] = append(prompts[i], int64((31*i+7*j+1)%c.Config.Vocab))
+					prompts[i] = append(prompts[i], int64((31*i+7*j+1)%c.Vocab()))
 				}
 			}
-			want := greedy(t, runtime.Recompute(plain, batch, c.Config.Context), prompts, short, false)
-			far := greedy(t, runtime.Recompute(plain, batch, c.Config.Context), prompts, long, true)
+			want := greedy(t, runtime.Recompute(plain, batch, c.Context()), prompts, short, false)
+			far := greedy(t, runtime.Recompute(plain, batch, c.Context()), prompts, long, true)
 			if kinds := slices.Compact(slices.Sorted(slices.Values(want[0]))); len(kinds) < 10 {
-				t.Fatalf("%s: a text of %d different tokens shows nothing", arch, len(kinds))
+				t.Fatalf("%s: a text of %d different tokens shows nothing", name, len(kinds))
 			}
-			for name, f := range map[string]form{
+			for way, f := range map[string]form{
 				"cache": {Options: export.Options{Profile: export.Cache}},
 				"last":  {Options: export.Options{Profile: export.Cache}, last: true},
 				"fused": {Options: export.Options{Profile: export.Cache, Fuse: true}, last: true},
 			} {
-				t.Run(fmt.Sprintf("%s/batch %d/%s", arch, batch, name), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s/batch %d/%s", name, batch, way), func(t *testing.T) {
 					o, err := openCheckpoint(c, f, device{library: lib, name: "cpu"})
 					if err != nil {
 						t.Fatal(err)

@@ -11,7 +11,9 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	attnxruntime "github.com/attnx/attnx/runtime"
@@ -19,7 +21,7 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-func openORT(t *testing.T, c model.Config, threads int) train.Engine {
+func openORT(t *testing.T, c *model.Checkpoint, threads int) train.Engine {
 	t.Helper()
 	e, err := ortEngine(c, ort.Options{Threads: threads})
 	if errors.Is(err, attnxruntime.ErrUnavailable) {
@@ -30,6 +32,44 @@ func openORT(t *testing.T, c model.Config, threads int) train.Engine {
 	}
 	t.Cleanup(func() { e.Close() })
 	return e
+}
+
+// network returns the model of a configuration, without weights.
+func network(t *testing.T, config fixtures.Config) *model.Checkpoint {
+	t.Helper()
+	n, err := arch.Parse(config.Arch, config.JSON())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.Of(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// sized returns a GPT-2.
+func sized(t *testing.T, s arch.Sizes, vocab int) nn.Network {
+	t.Helper()
+	n, err := arch.New("gpt2", s, vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// tinyOf returns the smallest preset of GPT-2, without weights.
+func tinyOf(t *testing.T, vocab int) *model.Checkpoint {
+	t.Helper()
+	s, err := arch.Preset("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.Of(sized(t, s, vocab))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func zeros(w []format.Tensor) (grads []format.Tensor) {
@@ -51,7 +91,7 @@ func TestORTGolden(t *testing.T) {
 	}
 	for name, g := range all {
 		t.Run(name, func(t *testing.T) {
-			e := openORT(t, model.Config(g.Config), 0)
+			e := openORT(t, network(t, g.Config), 0)
 			var weights []format.Tensor
 			for _, w := range g.Weights {
 				x := make([]float32, len(w.Data))
@@ -97,24 +137,19 @@ func TestORTGolden(t *testing.T) {
 // limit with Gorgonia's, in a batch where three ids stand for everything: where
 // threads that add rows lose some, it shows.
 func TestORTAddsEveryRow(t *testing.T) {
-	config, err := model.Preset("tiny", model.GPT2, 1000)
+	c, err := train.Start(sized(t, arch.Sizes{Layers: 2, Heads: 2, Width: 32, Context: 512}, 1000), nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Context = 512
-	c, err := train.Start(config, nil, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := train.Batch{B: 8, T: config.Context}
+	b := train.Batch{B: 8, T: c.Context()}
 	for i := range b.B * b.T {
 		b.IDs, b.Labels = append(b.IDs, int64(300*(i%3))), append(b.Labels, int64(i%1000))
 	}
 	want := zeros(c.Weights)
-	if _, err := gorgonia(t)(config).Step(c.Weights, b, want); err != nil {
+	if _, err := gorgonia(t)(c).Step(c.Weights, b, want); err != nil {
 		t.Fatal(err)
 	}
-	e := openORT(t, config, 4)
+	e := openORT(t, c, 4)
 	for range 3 {
 		got := zeros(c.Weights)
 		if _, err := e.Step(c.Weights, b, got); err != nil {
@@ -140,13 +175,13 @@ func TestORTAddsEveryRow(t *testing.T) {
 // evaluated by the oracle, with those that Gorgonia derives for itself. Both
 // are float64; Gorgonia's are handed out as float32.
 func TestGradAgainstGorgonia(t *testing.T) {
-	config, _, c := beginning(t, "tiny", 4)
+	_, c := beginning(t, "tiny", 4)
 	b := train.Batch{B: 3, T: 9}
 	for i := range b.B * b.T {
-		b.IDs, b.Labels = append(b.IDs, int64(i*i%config.Vocab)), append(b.Labels, int64(i*7%config.Vocab))
+		b.IDs, b.Labels = append(b.IDs, int64(i*i%c.Vocab())), append(b.Labels, int64(i*7%c.Vocab()))
 	}
 	b.Labels[5] = model.IgnoreIndex
-	g, err := model.BuildLoss(config)
+	g, err := model.WithLoss(c.Graph)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +194,7 @@ func TestGradAgainstGorgonia(t *testing.T) {
 	if _, err := engine.Step(c.Weights, b, want); err != nil {
 		t.Fatal(err)
 	}
-	step, err := model.BuildStep(config, b.B, b.T)
+	step, err := model.Step(c.Graph, b.B, b.T)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +209,7 @@ func TestGradAgainstGorgonia(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range want {
-		x, err := got[graph.GradPrefix+w.Name].AsFloat64s()
+		x, err := got[role.GradientOf(w.Name).Name()].AsFloat64s()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,36 +237,36 @@ func standardLibrary(t *testing.T) string {
 
 // beginning returns a preset, the standard library's text as its data, and
 // first weights.
-func beginning(t *testing.T, preset string, seed uint64) (model.Config, *train.Data, *model.Checkpoint) {
+func beginning(t *testing.T, preset string, seed uint64) (*train.Data, *model.Checkpoint) {
 	t.Helper()
 	text := standardLibrary(t)
 	tok, err := tokens.Train(tokens.Char, text, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := model.Preset(preset, model.GPT2, tok.VocabSize())
+	sizes, err := arch.Preset(preset)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := train.FromText(text, tok, config.Context)
+	data, err := train.FromText(text, tok, sizes.Context)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := train.Start(config, tok, seed)
+	c, err := train.Start(sized(t, sizes, tok.VocabSize()), tok, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return config, data, c
+	return data, c
 }
 
 // trained runs the first steps of nano and returns their losses, the loss on
 // the validation part, and the weights.
-func trained(t *testing.T, steps int, open func(c model.Config) train.Engine) ([]float64, float64, model.Weights) {
+func trained(t *testing.T, steps int, open func(c *model.Checkpoint) train.Engine) ([]float64, float64, model.Weights) {
 	t.Helper()
-	config, data, c := beginning(t, "nano", 1)
+	data, c := beginning(t, "nano", 1)
 	o := train.DefaultOptions(steps)
 	o.Seed, o.EvalEvery = 1, 0
-	run, err := train.New(c, open(config), data, o)
+	run, err := train.New(c, open(c), data, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,8 +282,8 @@ func trained(t *testing.T, steps int, open func(c model.Config) train.Engine) ([
 	return losses, val, c.Weights
 }
 
-func gorgonia(t *testing.T) func(model.Config) train.Engine {
-	return func(c model.Config) train.Engine {
+func gorgonia(t *testing.T) func(*model.Checkpoint) train.Engine {
+	return func(c *model.Checkpoint) train.Engine {
 		e, _, err := openEngine("gorgonia", "cpu", c)
 		if err != nil {
 			t.Fatal(err)
@@ -264,7 +299,7 @@ func TestEnginesAgree(t *testing.T) {
 	if fixtures.Exhaustive() {
 		steps = 200
 	}
-	onORT, valORT, _ := trained(t, steps, func(c model.Config) train.Engine { return openORT(t, c, 0) })
+	onORT, valORT, _ := trained(t, steps, func(c *model.Checkpoint) train.Engine { return openORT(t, c, 0) })
 	inGo, valGo, _ := trained(t, steps, gorgonia(t))
 	worst := 0.0
 	for i := range inGo {
@@ -286,7 +321,7 @@ func TestEnginesAgree(t *testing.T) {
 func TestORTSameBits(t *testing.T) {
 	var first model.Weights
 	for _, threads := range []int{1, 2, 2} {
-		_, _, w := trained(t, 10, func(c model.Config) train.Engine { return openORT(t, c, threads) })
+		_, _, w := trained(t, 10, func(c *model.Checkpoint) train.Engine { return openORT(t, c, threads) })
 		if first == nil {
 			first = w
 			continue
@@ -300,10 +335,7 @@ func TestORTSameBits(t *testing.T) {
 }
 
 func TestEngineAuto(t *testing.T) {
-	c, err := model.Preset("tiny", model.GPT2, 65)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := tinyOf(t, 65)
 	t.Setenv("ATTNX_ORT_LIB", filepath.Join(t.TempDir(), "none.so"))
 	if _, _, err := openEngine("ort", "cpu", c); !errors.Is(err, attnxruntime.ErrUnavailable) {
 		t.Errorf("an engine without its library: %v", err)

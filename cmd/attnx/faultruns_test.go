@@ -205,7 +205,7 @@ func TestFaultsThatRunsShow(t *testing.T) {
 		t.Skip(err)
 	}
 	t.Setenv(ort.EnvLibrary, path)
-	c := faultModel(t, model.GPT2)
+	c := faultModel(t, "gpt2")
 	dir := t.TempDir()
 	for name, f := range runFaults {
 		t.Run(name, func(t *testing.T) {
@@ -239,7 +239,7 @@ func TestRightFilesRun(t *testing.T) {
 		t.Skip(err)
 	}
 	t.Setenv(ort.EnvLibrary, path)
-	c := faultModel(t, model.GPT2)
+	c := faultModel(t, "gpt2")
 	for name, f := range faultForms {
 		if f.Quantize != "" || f.Profile == "flat" {
 			continue
@@ -273,7 +273,7 @@ func runOne(t *testing.T, c *model.Checkpoint, file string, f form) runtime.Resu
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := runtime.Verify(context.Background(), oracle, []runtime.Candidate{candidate}, runtime.Cases(c.Config.Vocab, c.Config.Context, 1))
+	report, err := runtime.Verify(context.Background(), oracle, []runtime.Candidate{candidate}, runtime.Cases(c.Vocab(), c.Context(), 1))
 	if err != nil {
 		t.Fatal(err)
 	}

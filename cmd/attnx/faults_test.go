@@ -14,6 +14,8 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -33,20 +35,19 @@ var faultForms = map[string]form{
 
 // faultModel returns a small model in which every weight counts: all of them
 // are random, and none of them is that of an untrained network.
-func faultModel(t *testing.T, arch string) *model.Checkpoint {
+func faultModel(t *testing.T, name string) *model.Checkpoint {
 	t.Helper()
-	c := model.Config{Arch: arch, Vocab: 23, Context: 24, Layers: 2, Heads: 2, Width: 16, Inner: 32, Positions: true, Epsilon: 1e-5}
-	if arch == model.Simple {
-		c.Layers, c.Epsilon = 1, 0
+	var net nn.Network = arch.GPT2{Vocab: 23, Context: 24, Layers: 2, Heads: 2, Width: 16, Inner: 32, Epsilon: 1e-5}
+	if name == "simple" {
+		net = arch.Simple{Vocab: 23, Context: 24, Heads: 2, Width: 16, Inner: 32, Positions: true}
 	}
-	g, err := model.Build(c)
+	c, err := model.New(net, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights := model.NewWeights(g, 1)
 	random := model.NewStream(7, "faults")
 	n := uint64(0)
-	for _, w := range weights {
+	for _, w := range c.Weights {
 		for i := 0; i < len(w.Data); i += 4 {
 			x := float32(random.IntN(n, 2001))/1000 - 1
 			n++
@@ -56,7 +57,8 @@ func faultModel(t *testing.T, arch string) *model.Checkpoint {
 			binary.LittleEndian.PutUint32(w.Data[i:], math.Float32bits(x/2))
 		}
 	}
-	return &model.Checkpoint{Config: c, Weights: weights, Tokenizer: []byte(`{"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}}}`)}
+	c.Tokenizer = []byte(`{"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}}}`)
+	return c
 }
 
 // alteration is one fault in a file.
@@ -166,7 +168,7 @@ func alterations(m *onnx.Model) (all []alteration) {
 // by the comparison with what export writes, which also says where they are.
 func TestEveryFaultIsSeen(t *testing.T) {
 	tried, open, located := 0, 0, 0
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, arch := range []string{"gpt2", "simple"} {
 		c := faultModel(t, arch)
 		for name, f := range faultForms {
 			m, data, err := encodedModel(c, f)
@@ -217,7 +219,7 @@ func TestEveryFaultIsSeen(t *testing.T) {
 // TestExactGelu has the exact GELU in the place of its tanh form, which a small
 // model's logits hardly show.
 func TestExactGelu(t *testing.T) {
-	c := faultModel(t, model.GPT2)
+	c := faultModel(t, "gpt2")
 	for _, name := range []string{"plain", "cache", "cache float16"} {
 		m, err := exportModel(c, faultForms[name])
 		if err != nil {

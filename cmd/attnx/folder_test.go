@@ -16,7 +16,9 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
@@ -129,23 +131,20 @@ func trainedOn(t *testing.T, kind tokens.Kind) *tokens.Tokenizer {
 // spread returns a model for a tokenizer, and the path where it is saved. Its
 // weights are far enough from zero that the greedy choice changes from token to
 // token and is not near a tie.
-func spread(t *testing.T, arch string, tok *tokens.Tokenizer) (c *model.Checkpoint, path string) {
+func spread(t *testing.T, name string, tok *tokens.Tokenizer) (c *model.Checkpoint, path string) {
 	t.Helper()
-	c = &model.Checkpoint{Config: model.Config{
-		Arch: arch, Vocab: tok.VocabSize(), Context: 48, Width: 32, Layers: 2, Heads: 2, Inner: 40, Epsilon: 1e-5, Positions: true,
-	}}
-	if arch == model.Simple {
-		c.Config.Layers, c.Config.Epsilon = 1, 0
+	var n nn.Network = arch.GPT2{Vocab: tok.VocabSize(), Context: 48, Width: 32, Layers: 2, Heads: 2, Inner: 40, Epsilon: 1e-5}
+	if name == "simple" {
+		n = arch.Simple{Vocab: tok.VocabSize(), Context: 48, Width: 32, Heads: 2, Inner: 40, Positions: true}
 	}
-	var err error
-	if c.Tokenizer, err = tok.MarshalJSON(); err != nil {
-		t.Fatal(err)
-	}
-	g, err := model.Build(c.Config)
+	c, err := model.New(n, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range model.NewWeights(g, 1) {
+	if c.Tokenizer, err = tok.MarshalJSON(); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range c.Weights {
 		v, err := w.Float32s()
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +154,7 @@ func spread(t *testing.T, arch string, tok *tokens.Tokenizer) (c *model.Checkpoi
 		for i := range v {
 			more[i] += v[i]
 		}
-		c.Weights = append(c.Weights, format.FromFloat32s(w.Name, w.Shape, more))
+		c.Weights[i] = format.FromFloat32s(w.Name, w.Shape, more)
 	}
 	path = filepath.Join(t.TempDir(), "m.safetensors")
 	if err := c.Save(path); err != nil {
@@ -179,11 +178,7 @@ func attnx(t *testing.T, code int, args ...string) string {
 // and the logits at the end of each prompt.
 func continued(t *testing.T, c *model.Checkpoint, q question) (want continuation) {
 	t.Helper()
-	g, err := model.Build(c.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	oracle, err := ref.New(g, c.Weights)
+	oracle, err := ref.New(c.Graph, c.Weights)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +193,7 @@ func continued(t *testing.T, c *model.Checkpoint, q question) (want continuation
 			if err != nil {
 				t.Fatal(err)
 			}
-			last := logits[len(logits)-c.Config.Vocab:]
+			last := logits[len(logits)-c.Vocab():]
 			if i == 0 {
 				want.Logits = append(want.Logits, last)
 			}
@@ -287,19 +282,19 @@ func TestFolderElsewhere(t *testing.T) {
 	}
 	var all []folder
 	for _, f := range []folder{
-		{name: "gpt2", arch: model.GPT2, tok: trainedOn(t, tokens.BPE)},
-		{name: "gpt2-web", arch: model.GPT2, tok: trainedOn(t, tokens.BPE), web: true},
-		{name: "gpt2-web-last", arch: model.GPT2, tok: trainedOn(t, tokens.Char), web: true, last: true},
-		{name: "gpt2-ends", arch: model.GPT2, tok: trainedOn(t, tokens.BPE), web: true},
-		{name: "gpt2-words", arch: model.GPT2, tok: trainedOn(t, tokens.Word), web: true},
-		{name: "gpt2-fused", arch: model.GPT2, tok: trainedOn(t, tokens.BPE), question: question{Shared: true}},
-		{name: "simple", arch: model.Simple, tok: trainedOn(t, tokens.Word)},
+		{name: "gpt2", arch: "gpt2", tok: trainedOn(t, tokens.BPE)},
+		{name: "gpt2-web", arch: "gpt2", tok: trainedOn(t, tokens.BPE), web: true},
+		{name: "gpt2-web-last", arch: "gpt2", tok: trainedOn(t, tokens.Char), web: true, last: true},
+		{name: "gpt2-ends", arch: "gpt2", tok: trainedOn(t, tokens.BPE), web: true},
+		{name: "gpt2-words", arch: "gpt2", tok: trainedOn(t, tokens.Word), web: true},
+		{name: "gpt2-fused", arch: "gpt2", tok: trainedOn(t, tokens.BPE), question: question{Shared: true}},
+		{name: "simple", arch: "simple", tok: trainedOn(t, tokens.Word)},
 	} {
 		c, path := spread(t, f.arch, f.tok)
 		f.checkpoint, f.Folder, f.Tokens, f.Text = c, filepath.Join(t.TempDir(), "folder"), 20, folderText
 		text := f.tok.Encode(folderText)
 		// The last two end with ids that could be taken for the end of a text, or for padding.
-		f.Prompts = [][]int64{text[:4], {7}, text[2:9], {3, 4, int64(c.Config.Vocab - 1)}, {3, 4, 0}}
+		f.Prompts = [][]int64{text[:4], {7}, text[2:9], {3, 4, int64(c.Vocab() - 1)}, {3, 4, 0}}
 		if id, ok := f.tok.EndOfText(); ok {
 			f.End = []int64{id}
 		}
@@ -328,7 +323,7 @@ func TestFolderElsewhere(t *testing.T) {
 			var asked []folder
 			var questions []question
 			for _, f := range all {
-				if r.web && !f.web || f.arch == model.Simple && !r.simple || f.Shared && (r.name == "onnxruntime" || r.name == "optimum") {
+				if r.web && !f.web || f.arch == "simple" && !r.simple || f.Shared && (r.name == "onnxruntime" || r.name == "optimum") {
 					continue
 				}
 				if id, ok := f.tok.Unknown(); ok && r.name == "genai" && f.End == nil {
@@ -355,8 +350,8 @@ func TestFolderElsewhere(t *testing.T) {
 // TestFolderHoldsWeightsOnce checks that a folder has one copy of the weights
 // under its names, and that attnx takes it for the model in it.
 func TestFolderHoldsWeightsOnce(t *testing.T) {
-	c, path := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
-	n, err := c.Config.Parameters()
+	c, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
+	n, err := c.Parameters()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +411,7 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 // the checkpoint's: narrower ones into the safetensors file, integers, which
 // transformers cannot use, into a file of ONNX's own form.
 func TestFolderOfOtherNumbers(t *testing.T) {
-	c, _ := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
+	c, _ := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	write := func(f folders, o export.Options) (folder, said string, err error) {
 		o.Profile = export.Cache
 		m, err := exportModel(c, form{Options: o})
@@ -480,8 +475,8 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 // the command says instead.
 func TestFolderRefuses(t *testing.T) {
 	dir := t.TempDir()
-	_, gpt2 := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
-	_, simple := spread(t, model.Simple, trainedOn(t, tokens.Char))
+	_, gpt2 := spread(t, "gpt2", trainedOn(t, tokens.BPE))
+	_, simple := spread(t, "simple", trainedOn(t, tokens.Char))
 	full := filepath.Join(dir, "full")
 	if err := os.Mkdir(full, 0o777); err != nil {
 		t.Fatal(err)
@@ -519,7 +514,7 @@ func TestFolderRefuses(t *testing.T) {
 
 // TestFolderWithoutTokenizer exports a model that reads no text.
 func TestFolderWithoutTokenizer(t *testing.T) {
-	c, path := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
+	c, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	c.Tokenizer = nil
 	if err := c.Save(path); err != nil {
 		t.Fatal(err)
@@ -536,7 +531,7 @@ func TestFolderWithoutTokenizer(t *testing.T) {
 
 // TestFolderAltered flips one bit of a weight: the folder is opened by nobody.
 func TestFolderAltered(t *testing.T) {
-	c, path := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
+	c, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	folder := filepath.Join(t.TempDir(), "f")
 	attnx(t, exitOK, "export", path, "-o", folder+"/")
 	weights := filepath.Join(folder, "model.safetensors")
@@ -565,7 +560,7 @@ func TestFolderSpeaks(t *testing.T) {
 	if _, err := library(t); err != nil {
 		t.Skip("no ONNX Runtime")
 	}
-	_, path := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
+	_, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	say := func(what string) string {
 		var stdout, stderr strings.Builder
 		if code := run([]string{"generate", what, "--prompt", "the quick", "--max-tokens", "20"}, strings.NewReader(""), &stdout, &stderr); code != exitOK {
@@ -591,7 +586,7 @@ func TestTritonConfig(t *testing.T) {
 	if python == "" {
 		t.Skipf("NOT ASKED: %s names no Python that has onnx and tritonclient[grpc]", strings.Join(env, " or "))
 	}
-	_, path := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
+	_, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	repository := filepath.Join(t.TempDir(), "repository")
 	attnx(t, exitOK, "export", path, "--triton", repository)
 	out, err := exec.Command(python, "-B", "../../fixtures/oracle/check_triton.py", filepath.Join(repository, "m")).CombinedOutput()

@@ -100,7 +100,7 @@ func broken(ts *testscript.TestScript, neg bool, args []string) {
 	if kind == "large-tokenizer" {
 		c, err := model.Load(ts.MkAbs(args[1]))
 		ts.Check(err)
-		c.Tokenizer, err = largeTokenizer(c.Config.Vocab + 1)
+		c.Tokenizer, err = largeTokenizer(c.Vocab() + 1)
 		ts.Check(err)
 		ts.Check(c.Save(to))
 		return

@@ -90,7 +90,7 @@ func TestMeanwhileTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, c := beginning(t, "tiny", 1)
+	text, c := beginning(t, "tiny", 1)
 	var stderr bytes.Buffer
 	o := train.DefaultOptions(4)
 	o.Keep, o.SaveEvery = 1, 1

@@ -6,14 +6,13 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
 // Where CUDA lacks a kernel, the error names the file, the node and a remedy,
 // and keeps its type; other errors stay as they are.
 func TestWithoutKernel(t *testing.T) {
-	c := wild(t, model.GPT2, 256)
+	c := wild(t, "gpt2", 256)
 	m, err := exportModel(c, form{Options: export.Options{Profile: export.Cache, Fuse: true}})
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 )
@@ -24,7 +23,7 @@ func TestRewritesOfOthers(t *testing.T) {
 		t.Skip(err)
 	}
 	t.Setenv(ort.EnvLibrary, path)
-	c := faultModel(t, model.GPT2)
+	c := faultModel(t, "gpt2")
 	names := []string{"plain", "cache float16"}
 	if fixtures.Exhaustive() {
 		names = []string{"plain", "plain opset 21", "float16", "cache", "cache last", "cache float16", "fused"}

@@ -26,7 +26,7 @@ import (
 func special(t *testing.T) (*model.Checkpoint, string) {
 	t.Helper()
 	tok := trainedOn(t, tokens.BPE)
-	c, path := spread(t, model.GPT2, tok)
+	c, path := spread(t, "gpt2", tok)
 	begin, pad := int64(5), int64(9)
 	c.Special = &model.Special{
 		End: []int64{264, 3, 77}, Begin: &begin, Pad: &pad,
@@ -112,7 +112,7 @@ func wantText(t *testing.T, path, want string) {
 // TestSpelledSpecial loads a checkpoint that says nothing of special ids, as
 // those of older versions: <|endoftext|> ends its texts in every form.
 func TestSpelledSpecial(t *testing.T) {
-	c, path := spread(t, model.GPT2, trainedOn(t, tokens.BPE))
+	c, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	folder := filepath.Join(t.TempDir(), "folder")
 	attnx(t, exitOK, "convert", path, "-o", folder)
 	about, _, err := huggingface.ReadAbout(folder)
@@ -120,7 +120,7 @@ func TestSpelledSpecial(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := about.Special
-	end := int64(c.Config.Vocab - 1) // Train puts it last
+	end := int64(c.Vocab() - 1) // Train puts it last
 	if !slices.Equal(got.End, []int64{end}) || got.Tokens.End != tokens.EndOfText {
 		t.Errorf("a folder of it says %+v", got)
 	}
@@ -166,7 +166,7 @@ func TestGenerateAsTransformers(t *testing.T) {
 		t.Skip("no ONNX Runtime")
 	}
 	tok := trainedOn(t, tokens.BPE)
-	_, path := spread(t, model.GPT2, tok)
+	_, path := spread(t, "gpt2", tok)
 	const prompt = "the quick"
 	free := generatedIDs(t, path, "--prompt", prompt, "--max-tokens", "12")
 	a, b, c := free[2], free[5], free[9]
@@ -238,7 +238,7 @@ func addedToken(id int, content string) string {
 // A token that the model does not know is refused where a text has it.
 func TestTokenBeyondModel(t *testing.T) {
 	tok := trainedOn(t, tokens.BPE)
-	_, path := spread(t, model.GPT2, tok)
+	_, path := spread(t, "gpt2", tok)
 	folder := filepath.Join(t.TempDir(), "folder")
 	attnx(t, exitOK, "convert", path, "-o", folder)
 	amend(t, filepath.Join(folder, "tokenizer.json"), fmt.Sprintf(`{"added_tokens": [%s]}`, addedToken(tok.VocabSize(), "[PAD]")))
@@ -316,11 +316,7 @@ func TestTransformersGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := model.Build(c.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := train.NewForward(g, c.Weights)
+	s, err := train.NewForward(c.Graph, c.Weights)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +335,7 @@ func TestTransformersGolden(t *testing.T) {
 			q.Options.Penalty = 1
 		}
 		o := generation{penalty: q.Options.Penalty}
-		out, err := runtime.Generate(t.Context(), runtime.Recompute(s, 1, c.Config.Context), [][]int64{q.IDs},
+		out, err := runtime.Generate(t.Context(), runtime.Recompute(s, 1, c.Context()), [][]int64{q.IDs},
 			runtime.GenerateOptions{MaxTokens: q.Options.Tokens, Pick: o.pick, Stop: end})
 		if err != nil {
 			t.Fatal(err)
@@ -357,7 +353,7 @@ func TestTransformersGolden(t *testing.T) {
 // TestStopStrings ends texts at strings that the model is known to write: alone
 // as they stream, in a batch, and as JSON.
 func TestStopStrings(t *testing.T) {
-	_, path := spread(t, model.GPT2, trainedOn(t, tokens.Char))
+	_, path := spread(t, "gpt2", trainedOn(t, tokens.Char))
 	out := func(args ...string) string {
 		var stdout, stderr strings.Builder
 		args = append([]string{"generate", path, "--max-tokens", "12"}, args...)

@@ -2,16 +2,11 @@ package main
 
 import (
 	"testing"
-
-	"github.com/attnx/attnx/model"
 )
 
 // On a GPU, and in pure Go, there is no product to take a share of; none is run.
 func TestSpeedometerWithoutAProduct(t *testing.T) {
-	c, err := model.Preset("tiny", model.GPT2, 9)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := tinyOf(t, 9)
 	for _, on := range [][2]string{{"ort", "cuda"}, {"gorgonia", "cpu"}} {
 		s, err := newSpeedometer(c, on[0], on[1])
 		if err != nil {

@@ -36,16 +36,16 @@ func TestTrainingInPython(t *testing.T) {
 		t.Skip("ATTNX_PYTHON names no Python with the packages of fixtures/oracle/requirements-ci.txt")
 	}
 	folder := t.TempDir()
-	config, data, c := beginning(t, "tiny", 3)
+	data, c := beginning(t, "tiny", 3)
 	if err := c.Save(filepath.Join(folder, "start.safetensors")); err != nil {
 		t.Fatal(err)
 	}
 	for name, optimizer := range map[string]string{"step.onnx": "", "adamw.onnx": "adamw"} {
-		if _, err := exportStep(c, filepath.Join(folder, name), 0, 12, config.Context, optimizer); err != nil {
+		if _, err := exportStep(c, filepath.Join(folder, name), 0, 12, c.Context(), optimizer); err != nil {
 			t.Fatal(err)
 		}
 	}
-	engine := &recordingEngine{Engine: gorgonia(t)(config)}
+	engine := &recordingEngine{Engine: gorgonia(t)(c)}
 	o := train.DefaultOptions(50)
 	// A checkpoint without a run exports the settings of DefaultOptions(1):
 	// the same but for the schedule, which is an input.

@@ -7,23 +7,23 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
 )
 
 // TestVerifyFlatLength has a context that a flat network is not made for
 // unasked: onnx-go runs the cases that are shorter, and says how many.
 func TestVerifyFlatLength(t *testing.T) {
-	c := model.Config{Arch: model.GPT2, Vocab: 5, Context: 3 * flatLength, Layers: 1, Heads: 1, Width: 4, Inner: 4, Positions: true, Epsilon: 1e-5}
-	g, err := model.Build(c)
+	c, err := model.New(arch.GPT2{Vocab: 5, Context: 3 * flatLength, Layers: 1, Heads: 1, Width: 4, Inner: 4, Epsilon: 1e-5}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "long.safetensors")
-	if err := (&model.Checkpoint{Config: c, Weights: model.NewWeights(g, 1)}).Save(path); err != nil {
+	if err := c.Save(path); err != nil {
 		t.Fatal(err)
 	}
 	want := 0
-	for _, k := range runtime.Cases(c.Vocab, c.Context, 1) {
+	for _, k := range runtime.Cases(c.Vocab(), c.Context(), 1) {
 		if k.Length <= flatLength {
 			want++
 		}

@@ -10,7 +10,9 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 )
 
 // ofCases returns a graph of every golden case of every operator, by name.
@@ -53,13 +55,20 @@ func ofNetworks(t testing.TB) map[string]*graph.Graph {
 	}
 	all := map[string]*graph.Graph{}
 	for name, golden := range goldens {
-		c := model.Config(golden.Config)
+		n, err := arch.Parse(golden.Config.Arch, golden.Config.JSON())
+		if err != nil {
+			t.Fatal(err)
+		}
+		forward, err := nn.Build(n)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for form, build := range map[string]func() (*graph.Graph, error){
-			"forward": func() (*graph.Graph, error) { return model.Build(c) },
-			"loss":    func() (*graph.Graph, error) { return model.BuildLoss(c) },
-			"cached":  func() (*graph.Graph, error) { return model.BuildCached(c, false) },
-			"last":    func() (*graph.Graph, error) { return model.BuildCached(c, true) },
-			"step":    func() (*graph.Graph, error) { return model.BuildStep(c, 2, 3) },
+			"forward": func() (*graph.Graph, error) { return forward, nil },
+			"loss":    func() (*graph.Graph, error) { return model.WithLoss(forward) },
+			"cached":  func() (*graph.Graph, error) { return model.Cached(forward, false) },
+			"last":    func() (*graph.Graph, error) { return model.Cached(forward, true) },
+			"step":    func() (*graph.Graph, error) { return model.Step(forward, 2, 3) },
 		} {
 			g, err := build()
 			if err != nil {

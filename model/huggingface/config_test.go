@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -32,40 +32,42 @@ func configWith(t *testing.T, change map[string]string) []byte {
 }
 
 func TestParseConfig(t *testing.T) {
-	base := model.Config{Arch: model.GPT2, Vocab: 61, Context: 16, Width: 24, Layers: 2, Heads: 3, Inner: 96, Epsilon: 1e-5, Positions: true}
+	base := arch.GPT2{Vocab: 61, Context: 16, Width: 24, Layers: 2, Heads: 3, Inner: 96, Epsilon: 1e-5}
 	for _, c := range []struct {
 		change map[string]string
-		want   func(*model.Config)
+		want   func(*arch.GPT2)
 	}{
-		{nil, func(*model.Config) {}},
-		{map[string]string{"n_inner": "null"}, func(*model.Config) {}},
-		{map[string]string{"n_inner": "50"}, func(c *model.Config) { c.Inner = 50 }},
-		{map[string]string{"layer_norm_epsilon": "1E-6"}, func(c *model.Config) { c.Epsilon = 1e-6 }},
-		{map[string]string{"n_positions": "", "n_ctx": "20"}, func(c *model.Config) { c.Context = 20 }},
-		{map[string]string{"n_ctx": "20"}, func(*model.Config) {}},
-		{map[string]string{"activation_function": `"gelu_new"`}, func(*model.Config) {}},
-		{map[string]string{"activation_function": `"gelu_fast"`}, func(*model.Config) {}},
-		{map[string]string{"activation_function": `"gelu_accurate"`}, func(*model.Config) {}},
-		{map[string]string{"activation_function": `"gelu_python_tanh"`}, func(*model.Config) {}},
+		{nil, func(*arch.GPT2) {}},
+		{map[string]string{"n_inner": "null"}, func(*arch.GPT2) {}},
+		{map[string]string{"n_inner": "50"}, func(c *arch.GPT2) { c.Inner = 50 }},
+		{map[string]string{"layer_norm_epsilon": "1E-6"}, func(c *arch.GPT2) { c.Epsilon = 1e-6 }},
+		{map[string]string{"n_positions": "", "n_ctx": "20"}, func(c *arch.GPT2) { c.Context = 20 }},
+		{map[string]string{"n_ctx": "20"}, func(*arch.GPT2) {}},
+		{map[string]string{"activation_function": `"gelu_new"`}, func(*arch.GPT2) {}},
+		{map[string]string{"activation_function": `"gelu_fast"`}, func(*arch.GPT2) {}},
+		{map[string]string{"activation_function": `"gelu_accurate"`}, func(*arch.GPT2) {}},
+		{map[string]string{"activation_function": `"gelu_python_tanh"`}, func(*arch.GPT2) {}},
 		{map[string]string{"n_positions": "", "max_position_embeddings": "16", "n_embd": "", "hidden_size": "24", "n_layer": "", "num_hidden_layers": "2",
-			"n_head": "", "num_attention_heads": "3"}, func(*model.Config) {}},
-		{map[string]string{"hidden_size": "24", "num_hidden_layers": "null", "max_position_embeddings": "16", "n_ctx": "20"}, func(*model.Config) {}},
-		{map[string]string{"model_type": "", "architectures": `["GPT2LMHeadModel"]`}, func(*model.Config) {}},
-		{map[string]string{"tie_word_embeddings": "false"}, func(*model.Config) {}}, // the weights decide
+			"n_head": "", "num_attention_heads": "3"}, func(*arch.GPT2) {}},
+		{map[string]string{"hidden_size": "24", "num_hidden_layers": "null", "max_position_embeddings": "16", "n_ctx": "20"}, func(*arch.GPT2) {}},
+		{map[string]string{"model_type": "", "architectures": `["GPT2LMHeadModel"]`}, func(*arch.GPT2) {}},
+		{map[string]string{"tie_word_embeddings": "false"}, func(*arch.GPT2) {}}, // the weights decide
 		{map[string]string{"reorder_and_upcast_attn": "true", "use_cache": "false", "gradient_checkpointing": "true", "output_attentions": "true",
-			"torch_dtype": `"float16"`, "dtype": `"bfloat16"`, "pruned_heads": "{}", "quantization_config": "null", "id2label": `{"0":"a"}`, "summary_type": `"mean"`}, func(*model.Config) {}},
+			"torch_dtype": `"float16"`, "dtype": `"bfloat16"`, "pruned_heads": "{}", "quantization_config": "null", "id2label": `{"0":"a"}`, "summary_type": `"mean"`}, func(*arch.GPT2) {}},
 		{map[string]string{"activation_function": `"gelu_pytorch_tanh"`, "tie_word_embeddings": "true", "scale_attn_weights": "true",
-			"scale_attn_by_inverse_layer_idx": "false", "reorder_and_upcast_attn": "false", "add_cross_attention": "false"}, func(*model.Config) {}},
-		{map[string]string{"task_specific_params": `{"text-generation":{"do_sample":true}}`, "attn_pdrop": "0.1", "x": "[null,1e999]"}, func(*model.Config) {}},
-		{map[string]string{"model_type": `"simple"`, "n_layer": "1", "position_embeddings": "false", "layer_norm_epsilon": "0"}, func(c *model.Config) {
-			c.Arch, c.Layers, c.Positions, c.Epsilon = model.Simple, 1, false, 0
-		}},
+			"scale_attn_by_inverse_layer_idx": "false", "reorder_and_upcast_attn": "false", "add_cross_attention": "false"}, func(*arch.GPT2) {}},
+		{map[string]string{"task_specific_params": `{"text-generation":{"do_sample":true}}`, "attn_pdrop": "0.1", "x": "[null,1e999]"}, func(*arch.GPT2) {}},
 	} {
 		want := base
 		c.want(&want)
 		if got, err := huggingface.ParseConfig(configWith(t, c.change)); err != nil || got != want {
 			t.Errorf("%v: got %+v, %v", c.change, got, err)
 		}
+	}
+	text := configWith(t, map[string]string{"model_type": `"simple"`, "n_layer": "1", "position_embeddings": "false", "layer_norm_epsilon": "0"})
+	want := arch.Simple{Vocab: 61, Context: 16, Width: 24, Heads: 3, Inner: 96}
+	if got, err := huggingface.ParseConfig(text); err != nil || got != want {
+		t.Errorf("simple: got %+v, %v", got, err)
 	}
 }
 
@@ -91,7 +93,7 @@ func TestRefusedConfigs(t *testing.T) {
 		{"n_layer", "0", "n_layer is 0"},
 		{"n_inner", "false", "n_inner is"},
 		{"n_inner", "0", "n_inner is 0"},
-		{"n_positions", "8193", "n_positions is 8193, at most 8192: the causal mask"},
+		{"n_positions", "131073", "n_positions is 131073, at most 131072"},
 		{"layer_norm_epsilon", "0", "layer_norm_epsilon is 0"},
 		{"layer_norm_epsilon", "null", "layer_norm_epsilon is"},
 		{"layer_norm_epsilon", `"1e-5"`, "layer_norm_epsilon is"},

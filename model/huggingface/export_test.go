@@ -3,11 +3,11 @@ package huggingface
 import "github.com/attnx/attnx/model"
 
 // ReadSpecial is what Read does for the special ids and tokens.
-func ReadSpecial(path string, c model.Config, tokenizer []byte) (*model.Special, error) {
+func ReadSpecial(path string, vocab int, tokenizer []byte) (*model.Special, error) {
 	d, err := openFolder(path)
 	if err != nil {
 		return nil, err
 	}
 	defer d.close()
-	return d.special(c, tokenizer)
+	return d.special(network{Arch: gpt2, Vocab: vocab}, tokenizer)
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 )
 
 // TestGolden reads the folders that transformers wrote: the oracle gives
@@ -15,13 +15,13 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := model.Config{Arch: model.GPT2, Vocab: 61, Context: 16, Width: 24, Layers: 2, Heads: 3, Inner: 96, Epsilon: 1e-5, Positions: true}
+	want := arch.GPT2{Vocab: 61, Context: 16, Width: 24, Layers: 2, Heads: 3, Inner: 96, Epsilon: 1e-5}
 	for name, logit := range map[string]fixtures.Tensor{"whole": g.Whole, "sharded": g.Whole, "half": g.Half} {
 		c, done := mustRead(t, unpacked(t, name))
-		if c.Config != want || c.Step != 0 || c.Train != nil || c.Tokenizer != nil {
+		if n, err := c.Network(); err != nil || n != want || c.Step != 0 || c.Train != nil || c.Tokenizer != nil {
 			t.Errorf("%s: read %+v", name, c)
 		}
-		if n, _ := want.Parameters(); done != (format.Rounding{Elements: n}) {
+		if n, _ := c.Parameters(); done != (format.Rounding{Elements: n}) {
 			t.Errorf("%s: %d parameters, widening them did %+v", name, n, done)
 		}
 		wantClose(t, name, logits(t, c, ids(t, g.InputIDs)), logit)

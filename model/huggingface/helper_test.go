@@ -139,11 +139,7 @@ func ids(t *testing.T, x fixtures.Tensor) format.Tensor {
 // logits runs a model on the float64 oracle.
 func logits(t *testing.T, c *model.Checkpoint, ids format.Tensor) []float64 {
 	t.Helper()
-	g, err := model.Build(c.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := ref.New(g, c.Weights)
+	o, err := ref.New(c.Graph, c.Weights)
 	if err != nil {
 		t.Fatal(err)
 	}

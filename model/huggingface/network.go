@@ -60,9 +60,12 @@ func (e *ArchitectureError) Error() string {
 
 // networkOf returns what the config.json of a model says.
 func networkOf(c *model.Checkpoint) (network, error) {
+	if !arch.Known(c.Arch) {
+		return network{}, &ArchitectureError{c.Arch}
+	}
 	n, err := c.Network()
 	if err != nil {
-		return network{}, &ArchitectureError{c.Arch}
+		return network{}, err
 	}
 	switch n := n.(type) {
 	case arch.GPT2:

@@ -10,7 +10,6 @@ import (
 
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 )
 
@@ -43,8 +42,8 @@ func transformers(t *testing.T, into any, args ...string) {
 // TestTransformersOpens has transformers open folders that Write wrote: it
 // knows every weight, and computes the oracle's logits.
 func TestTransformersOpens(t *testing.T) {
-	c := trained(t, model.GPT2, tokens.BPE)
-	end := int64(c.Config.Vocab - 1)
+	c := trained(t, "gpt2", tokens.BPE)
+	end := int64(c.Vocab() - 1)
 	for dtype, name := range map[format.DType]string{format.Float32: "float32", format.BFloat16: "bfloat16", format.Float16: "float16"} {
 		folder, _ := mustWrite(t, c, dtype)
 		rounded, _ := mustRead(t, folder)
@@ -72,7 +71,7 @@ func TestTransformersEncodes(t *testing.T) {
 	for kind, want := range map[tokens.Kind]struct{ end, unknown string }{
 		tokens.BPE: {end: tokens.EndOfText}, tokens.Word: {unknown: tokens.Unknown}, tokens.Char: {unknown: tokens.Unknown},
 	} {
-		c := trained(t, model.GPT2, kind)
+		c := trained(t, "gpt2", kind)
 		tokenizer, err := tokens.Parse(c.Tokenizer)
 		if err != nil {
 			t.Fatal(err)

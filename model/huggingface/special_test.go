@@ -66,7 +66,7 @@ func TestSpecial(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := huggingface.ReadSpecial(folder, model.Config{Arch: model.GPT2, Vocab: 400}, tokenizer)
+		got, err := huggingface.ReadSpecial(folder, 400, tokenizer)
 		switch {
 		case err != nil && (strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), folder) || !strings.Contains(err.Error(), ".json: ")):
 			t.Errorf("%s: %v, want one line that names the file", name, err)
@@ -96,7 +96,7 @@ func (c specialCase) stricter() bool {
 func FuzzSpecial(f *testing.F) {
 	f.Add(`{"eos_token_id":[198,5,1e2]}`, `{"bos_token_id":[7.0,8],"pad_token_id":-1}`, `{"eos_token":{"content":"a"}}`, `{"unk_token":null}`)
 	f.Add(`{}`, ``, `{"tokenizer_class":"GPT2Tokenizer","added_tokens_decoder":{}}`, `[`)
-	c := model.Config{Arch: model.GPT2, Vocab: 200}
+	const vocab = 200
 	f.Fuzz(func(t *testing.T, config, generation, tokenizer, legacy string) {
 		folder := t.TempDir()
 		for name, text := range map[string]string{
@@ -109,14 +109,14 @@ func FuzzSpecial(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		s, err := huggingface.ReadSpecial(folder, c, []byte(`{}`))
+		s, err := huggingface.ReadSpecial(folder, vocab, []byte(`{}`))
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("%v", err)
 			}
 			return
 		}
-		if err := s.Check(c.Vocab); err != nil {
+		if err := s.Check(vocab); err != nil {
 			t.Errorf("%+v: %v", s, err)
 		}
 	})

@@ -12,12 +12,14 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 )
 
 // trained is a checkpoint of random weights and a tokenizer of its own.
-func trained(t *testing.T, arch string, kind tokens.Kind) *model.Checkpoint {
+func trained(t *testing.T, name string, kind tokens.Kind) *model.Checkpoint {
 	t.Helper()
 	tokenizer, err := tokens.Train(kind, fixtures.Notes(), 0)
 	if err != nil {
@@ -27,15 +29,25 @@ func trained(t *testing.T, arch string, kind tokens.Kind) *model.Checkpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := model.Preset("tiny", arch, tokenizer.VocabSize())
+	sizes, err := arch.Preset("tiny")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := model.Build(config)
+	n, err := arch.New(name, sizes, tokenizer.VocabSize())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &model.Checkpoint{Config: config, Weights: model.NewWeights(g, 7), Tokenizer: text, Step: 3, Train: &model.TrainState{Options: []byte("{}")}}
+	return filled(t, n, text)
+}
+
+// filled returns a network with weights of every kind, and the tokenizer.
+func filled(t *testing.T, n nn.Network, tokenizer []byte) *model.Checkpoint {
+	t.Helper()
+	c, err := model.New(n, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Tokenizer, c.Step, c.Train = tokenizer, 3, &model.TrainState{Options: []byte("{}")}
 	for i, x := range c.Weights { // biases and norms too, so that none is 0 or 1
 		v := make([]float32, x.Elements())
 		model.NewStream(8, x.Name).FillNormal(v, 0.3)
@@ -58,15 +70,20 @@ func mustWrite(t *testing.T, c *model.Checkpoint, dtype format.DType) (folder st
 // model, bit for bit, in the types of 16 bits the rounded one. Written a second
 // time it has the same bytes.
 func TestRoundTrip(t *testing.T) {
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, name := range arch.Names() {
 		for _, positions := range []bool{true, false} {
-			if arch == model.GPT2 && !positions {
+			if name == "gpt2" && !positions {
 				continue
 			}
-			c := trained(t, arch, tokens.Word)
+			c := trained(t, name, tokens.Word)
 			if !positions {
-				c.Config.Positions = false
-				c.Weights = append(c.Weights[:1:1], c.Weights[2:]...)
+				n, err := c.Network()
+				if err != nil {
+					t.Fatal(err)
+				}
+				simple := n.(arch.Simple)
+				simple.Positions = false
+				c = filled(t, simple, c.Tokenizer)
 			}
 			for _, dtype := range []format.DType{format.Float32, format.BFloat16, format.Float16} {
 				folder, wrote := mustWrite(t, c, dtype)
@@ -77,12 +94,12 @@ func TestRoundTrip(t *testing.T) {
 					x, _, _ = x.Convert(format.Float32)
 					want = append(want, x)
 				}
-				if back.Config != c.Config || back.Weights.Hash() != want.Hash() || !bytes.Equal(back.Tokenizer, c.Tokenizer) || back.Step != 0 || back.Train != nil {
-					t.Errorf("%s %s: read back %+v", arch, dtype, back.Config)
+				if !bytes.Equal(back.Config, c.Config) || back.Weights.Hash() != want.Hash() || !bytes.Equal(back.Tokenizer, c.Tokenizer) || back.Step != 0 || back.Train != nil {
+					t.Errorf("%s %s: read back %s", name, dtype, back.Config)
 				}
-				n, _ := c.Config.Parameters()
+				n, _ := c.Parameters()
 				if wrote.Elements != n || (wrote.Changed == 0) != (dtype == format.Float32) || read != (format.Rounding{Elements: n}) {
-					t.Errorf("%s %s: writing did %+v, reading %+v", arch, dtype, wrote, read)
+					t.Errorf("%s %s: writing did %+v, reading %+v", name, dtype, wrote, read)
 				}
 				wantNames(t, folder, "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 				wantNames(t, filepath.Dir(folder), "model")
@@ -124,7 +141,7 @@ func wantNames(t *testing.T, dir string, want ...string) {
 // TestWrittenConfig compares what is written with what transformers and its
 // tokenizers read.
 func TestWrittenConfig(t *testing.T) {
-	c := trained(t, model.GPT2, tokens.BPE)
+	c := trained(t, "gpt2", tokens.BPE)
 	folder, _ := mustWrite(t, c, format.BFloat16)
 	f, err := format.Open(filepath.Join(folder, weightsFile))
 	if err != nil {
@@ -137,23 +154,21 @@ func TestWrittenConfig(t *testing.T) {
 	if x := tensorsOf(t, filepath.Join(folder, weightsFile)); x[0].Name != wte || x[0].DType != format.BFloat16 {
 		t.Errorf("the first weight is %v", x[0].Info())
 	}
-	end := c.Config.Vocab - 1 // Train puts the end token last
+	end := c.Vocab() - 1 // Train puts the end token last
 	wantJSON(t, content(t, folder, "config.json"), fmt.Sprintf(`{"architectures":["GPT2LMHeadModel"],"model_type":"gpt2","vocab_size":%d,"n_positions":16,
 		"n_ctx":16,"n_embd":32,"n_layer":2,"n_head":2,"n_inner":128,"layer_norm_epsilon":0.00001,"activation_function":"gelu_new",
 		"tie_word_embeddings":true,"resid_pdrop":0,"embd_pdrop":0,"attn_pdrop":0,"bos_token_id":%d,"eos_token_id":%d,"pad_token_id":%d,"torch_dtype":"bfloat16"}`,
-		c.Config.Vocab, end, end, end))
+		c.Vocab(), end, end, end))
 	wantJSON(t, content(t, folder, "tokenizer_config.json"), `{"tokenizer_class":"PreTrainedTokenizerFast","model_max_length":16,
 		"clean_up_tokenization_spaces":false,"bos_token":"<|endoftext|>","eos_token":"<|endoftext|>"}`)
 
-	folder, _ = mustWrite(t, trained(t, model.GPT2, tokens.Word), format.Float32)
+	folder, _ = mustWrite(t, trained(t, "gpt2", tokens.Word), format.Float32)
 	wantMember(t, content(t, folder, "config.json"), "eos_token_id", "null")
 	wantMember(t, content(t, folder, "config.json"), "torch_dtype", `"float32"`)
 	wantJSON(t, content(t, folder, "tokenizer_config.json"), `{"tokenizer_class":"PreTrainedTokenizerFast","model_max_length":16,
 		"clean_up_tokenization_spaces":false,"unk_token":"[UNK]"}`)
 
-	c.Config.Vocab -= 1 // the network has no end token then
-	w := c.Weights[0]
-	c.Weights[0] = format.Tensor{Name: w.Name, DType: w.DType, Shape: []int{end, 32}, Data: w.Data[:4*32*end]}
+	c = filled(t, smaller(t, c, func(n *arch.GPT2) { n.Vocab-- }), c.Tokenizer) // the network has no end token then
 	folder, _ = mustWrite(t, c, format.Float16)
 	wantMember(t, content(t, folder, "config.json"), "bos_token_id", "null")
 
@@ -165,9 +180,21 @@ func TestWrittenConfig(t *testing.T) {
 	folder, _ = mustWrite(t, c, format.Float32)
 	wantNames(t, folder, "config.json", "generation_config.json", "model.safetensors")
 
-	folder, _ = mustWrite(t, trained(t, model.Simple, tokens.Char), format.Float32)
+	folder, _ = mustWrite(t, trained(t, "simple", tokens.Char), format.Float32)
 	wantMember(t, content(t, folder, "config.json"), "architectures", "")
 	wantMember(t, content(t, folder, "config.json"), "position_embeddings", "true")
+}
+
+// smaller returns a changed network of a GPT-2.
+func smaller(t *testing.T, c *model.Checkpoint, change func(*arch.GPT2)) nn.Network {
+	t.Helper()
+	n, err := c.Network()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := n.(arch.GPT2)
+	change(&g)
+	return g
 }
 
 func compact(t *testing.T, text []byte) string {
@@ -207,10 +234,10 @@ func TestWriteRefuses(t *testing.T) {
 	}
 	put(t, file, []byte("old"))
 	put(t, filepath.Join(full, "f"), []byte("old"))
-	good := trained(t, model.GPT2, tokens.Word)
+	good := trained(t, "gpt2", tokens.Word)
 	lacking, wrong := *good, *good
 	lacking.Weights = good.Weights[1:]
-	wrong.Config.Heads = 3
+	wrong.Config = bytes.Replace(good.Config, []byte(`"n_head":2`), []byte(`"n_head":3`), 1)
 	large := *good
 	large.Tokenizer = make([]byte, 64<<20+1)
 	fresh := filepath.Join(dir, "new")
@@ -225,7 +252,7 @@ func TestWriteRefuses(t *testing.T) {
 		{filepath.Join(dir, "none", "f"), good, format.Float32, "create it first"},
 		{fresh, good, format.Float64, "weights cannot be written as F64"},
 		{fresh, good, format.Uint8, "weights cannot be written as U8"},
-		{fresh, &lacking, format.Float32, "weights for a network of"},
+		{fresh, &lacking, format.Float32, `weight "wpe.weight": the network has "wte.weight" in its place`},
 		{fresh, &wrong, format.Float32, "n_head 3 does not divide"},
 		{fresh, &large, format.Float32, "the tokenizer has"},
 	}
@@ -250,7 +277,7 @@ func TestWriteRefuses(t *testing.T) {
 
 // TestWriteIntoEmpty writes into a folder that is there and empty.
 func TestWriteIntoEmpty(t *testing.T) {
-	dir, c := t.TempDir(), trained(t, model.GPT2, tokens.Word)
+	dir, c := t.TempDir(), trained(t, "gpt2", tokens.Word)
 	if _, err := huggingface.Write(dir, c, format.Float32); err != nil {
 		t.Fatal(err)
 	}
