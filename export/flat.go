@@ -21,7 +21,7 @@ const OneHotInput = "one_hot"
 // (input OneHotInput (T,V), output logits (T,V)) with weights of its own, so
 // that the oracle can show it equal to g.
 func flatten(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph, []format.Tensor, error) {
-	bound, err := graph.Apply(g, graph.SliceRanges, graph.Bind(oneSequence(g, length)), graph.DecomposeAll, graph.Precompute(flatLimit))
+	bound, err := graph.Apply(g, graph.SliceRanges, graph.Bind(oneSequence(g, length)), graph.DecomposeAll, graph.Precompute(flatLimit), graph.Merge)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -82,14 +82,14 @@ var runFaults = map[string]runFault{
 		last := s.node("positions", "Neg", []string{s.size("positions", "input_ids", 1)})
 		s.maker("positions").Inputs[1] = s.node("positions", "Slice", []string{before, last, s.constant(math.MaxInt64), s.constant(1)})
 	}},
-	"no causality behind a past": {"cache", "mask", func(s *surgeon) {
-		first := s.node("mask", "Equal", []string{s.size("mask", "past_key_values.0.key", 2), s.constant(0)})
-		as := s.node("mask", "Cast", []string{first}, onnx.IntAttr("to", int64(onnx.Float)))
-		n := s.maker("mask")
-		n.Inputs[1] = s.node("mask", "Mul", []string{n.Inputs[1], as})
+	"no causality behind a past": {"cache", "h.0.attn.bias", func(s *surgeon) {
+		at := "h.0.attn.and_1"
+		behind := s.node(at, "Greater", []string{s.size(at, "past_key_values.0.key", 2), s.constant(0)})
+		n := s.maker(at)
+		n.Inputs[0] = s.node(at, "Or", []string{n.Inputs[0], behind})
 	}},
-	"rows of the causal mask from 0 on for several tokens": {"cache", "slice_1", func(s *surgeon) {
-		rows := s.maker(s.maker("causal_mask.seen").Inputs[0])
+	"rows of the causal mask from 0 on for several tokens": {"cache", "h.0.attn.bias", func(s *surgeon) {
+		rows := s.maker("h.0.attn.rows")
 		at := rows.Outputs[0]
 		tokens := s.size(at, "input_ids", 1)
 		single := s.node(at, "Equal", []string{tokens, s.constant(1)})
