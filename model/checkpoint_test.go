@@ -108,7 +108,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a broken configuration", "configuration", meta(metaConfig, "{")},
 		{"a configuration that makes no network", "vocab_size is 0", meta(metaConfig, `{"model_type":"gpt2"}`)},
 		{"more layers than tensors", "the configuration has 999 layers, the file", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":16,"n_embd":32,"n_layer":999,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
-		{"a context that takes gigabytes", "n_positions is 600000, at most 131072", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":600000,"n_embd":32,"n_layer":2,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
+		{"a context that takes gigabytes", "n_positions is 600000, must be from 1 to 131072", meta(metaConfig, `{"model_type":"gpt2","vocab_size":31,"n_positions":600000,"n_embd":32,"n_layer":2,"n_head":2,"n_inner":128,"layer_norm_epsilon":1e-5,"position_embeddings":true}`)},
 		{"another fingerprint", "fingerprint", meta(metaFingerprint, "00")},
 		{"no step", metaStep, meta(metaStep, "")},
 		{"a negative step", metaStep, meta(metaStep, "-1")},

@@ -37,7 +37,7 @@ func (c *Checkpoint) Metadata() (map[string]string, error) {
 func FromMetadata(meta map[string]string, tensors int) (*Checkpoint, error) {
 	config, ok := meta[MetaConfig]
 	if !ok {
-		return nil, fmt.Errorf("model: no %q in the metadata", MetaConfig)
+		return nil, fmt.Errorf("model: no %.80q in the metadata", MetaConfig)
 	}
 	var text []byte
 	if printed, ok := meta[MetaGraph]; ok {

@@ -76,7 +76,7 @@ func archOf(config []byte) (string, error) {
 		return "", fmt.Errorf("model: configuration: %w", err)
 	}
 	if o.Arch == "" {
-		return "", fmt.Errorf("model: the configuration names no architecture: it has no %q", archKey)
+		return "", fmt.Errorf("model: the configuration names no architecture: it has no %.80q", archKey)
 	}
 	return o.Arch, nil
 }

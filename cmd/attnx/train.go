@@ -182,7 +182,10 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		sizes.Context = f.context
 	}
 	network, err := arch.New(f.arch, sizes, tok.VocabSize())
-	if err != nil {
+	switch {
+	case err != nil && given("context"): // the sizes of presets are good
+		return fmt.Errorf("--context: %w", err)
+	case err != nil:
 		return err
 	}
 	options := train.DefaultOptions(f.steps)

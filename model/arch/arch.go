@@ -86,7 +86,7 @@ func Preset(name string) (Sizes, error) {
 			return p.Sizes, nil
 		}
 	}
-	return Sizes{}, fmt.Errorf("arch: no preset is called %q: take %s", name, strings.Join(Presets(), ", "))
+	return Sizes{}, fmt.Errorf("arch: no preset is called %.80q: take %s", name, strings.Join(Presets(), ", "))
 }
 
 // Presets returns the names that Preset knows, smallest first.
@@ -127,21 +127,15 @@ var errOneToken = fmt.Errorf("vocab_size is 1: there is nothing to predict with 
 
 // size is a field of a configuration.
 type size struct {
-	name string
-	n    int
+	name    string
+	n, most int
 }
 
-func checkSizes(context, layers int, sizes ...size) error {
+func checkSizes(sizes ...size) error {
 	for _, s := range sizes {
-		if s.n < 1 || s.n > maxSize {
-			return fmt.Errorf("%s is %d, must be from 1 to %d", s.name, s.n, maxSize)
+		if s.n < 1 || s.n > s.most {
+			return fmt.Errorf("%s is %d, must be from 1 to %d", s.name, s.n, s.most)
 		}
-	}
-	switch {
-	case context > maxContext:
-		return fmt.Errorf("n_positions is %d, at most %d", context, maxContext)
-	case layers > maxLayers:
-		return fmt.Errorf("n_layer is %d, at most %d", layers, maxLayers)
 	}
 	return nil
 }

@@ -28,9 +28,9 @@ func (GPT2) Architecture() string { return "gpt2" }
 
 // Check reports the first size that makes no network.
 func (c GPT2) Check() error {
-	err := checkSizes(c.Context, c.Layers,
-		size{"vocab_size", c.Vocab}, size{"n_positions", c.Context}, size{"n_embd", c.Width},
-		size{"n_layer", c.Layers}, size{"n_head", c.Heads}, size{"n_inner", c.Inner})
+	err := checkSizes(
+		size{"vocab_size", c.Vocab, maxSize}, size{"n_positions", c.Context, maxContext}, size{"n_embd", c.Width, maxSize},
+		size{"n_layer", c.Layers, maxLayers}, size{"n_head", c.Heads, maxSize}, size{"n_inner", c.Inner, maxSize})
 	switch {
 	case err != nil:
 		return err

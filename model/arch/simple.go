@@ -26,9 +26,9 @@ func (Simple) Architecture() string { return "simple" }
 
 // Check reports the first size that makes no network.
 func (c Simple) Check() error {
-	err := checkSizes(c.Context, 1,
-		size{"vocab_size", c.Vocab}, size{"n_positions", c.Context}, size{"n_embd", c.Width},
-		size{"n_head", c.Heads}, size{"n_inner", c.Inner})
+	err := checkSizes(
+		size{"vocab_size", c.Vocab, maxSize}, size{"n_positions", c.Context, maxContext}, size{"n_embd", c.Width, maxSize},
+		size{"n_head", c.Heads, maxSize}, size{"n_inner", c.Inner, maxSize})
 	switch {
 	case err != nil:
 		return err

@@ -55,7 +55,7 @@ func Rewrite(g *Graph, f func(b *Builder, n *Node, args []*Value) []*Value) (*Gr
 			}
 		}
 		if b.err != nil {
-			return nil, fmt.Errorf("%w (value %q)", b.err, n.Name())
+			return nil, fmt.Errorf("%w (value %.80q)", b.err, n.Name())
 		}
 		for i, v := range n.Results {
 			copies[v] = results[i]

@@ -93,7 +93,7 @@ func TestRefusedConfigs(t *testing.T) {
 		{"n_layer", "0", "n_layer is 0"},
 		{"n_inner", "false", "n_inner is"},
 		{"n_inner", "0", "n_inner is 0"},
-		{"n_positions", "131073", "n_positions is 131073, at most 131072"},
+		{"n_positions", "131073", "n_positions is 131073, must be from 1 to 131072"},
 		{"layer_norm_epsilon", "0", "layer_norm_epsilon is 0"},
 		{"layer_norm_epsilon", "null", "layer_norm_epsilon is"},
 		{"layer_norm_epsilon", `"1e-5"`, "layer_norm_epsilon is"},

@@ -32,7 +32,7 @@ type Error struct {
 	Err          error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("nn: network %q: %v", e.Architecture, e.Err) }
+func (e *Error) Error() string { return fmt.Sprintf("nn: network %.80q: %v", e.Architecture, e.Err) }
 
 func (e *Error) Unwrap() error { return e.Err }
 

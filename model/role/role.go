@@ -111,7 +111,7 @@ func Parse(text string) (Role, error) {
 	if r, ok := match(text, func(k Kind) string { return words[k].word }); ok {
 		return r, nil
 	}
-	return Role{}, fmt.Errorf("role: there is no role %q", text)
+	return Role{}, fmt.Errorf("role: there is no role %.80q", text)
 }
 
 // FromName returns the role of an input or output that has the name of one; ok
