@@ -96,7 +96,8 @@ func callerLine() string {
 	for {
 		f, more := frames.Next()
 		inside := path.Dir(f.File) == here && !strings.HasSuffix(f.File, "_test.go")
-		between := strings.HasPrefix(f.Function, "reflect.") || strings.HasPrefix(f.Function, "slices.")
+		folder := path.Base(path.Dir(f.File))
+		between := folder == "reflect" || folder == "slices"
 		if !inside && !between {
 			return path.Base(f.File) + ":" + strconv.Itoa(f.Line)
 		}

@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 )
@@ -43,13 +44,11 @@ const oneHotLimit = 128
 // loses some where an id comes twice; its ScatterElements does not.
 func (g Gather) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	table, ids := n.Args[0], n.Args[1]
-	count, known := ids.Shape.Elements().Number()
-	rest := table.Shape
 	if g.Axis != 0 {
-		b.fail("graph: the derivative of Gather %.80q along axis %d: transpose the table first", n.Name(), g.Axis)
-		return []*Value{nil, nil}
+		return []*Value{g.alongFirst(b, n, dy[0]), nil}
 	}
-	width, fixed := rest[1:].Elements().Number()
+	count, known := ids.Shape.Elements().Number()
+	width, fixed := table.Shape[1:].Elements().Number()
 	vocab, _ := table.Shape[0].Number()
 	if !known || !fixed || vocab == 0 {
 		b.fail("graph: the derivative of Gather %.80q by %s with ids %s: bind the named dimensions first", n.Name(), table.Shape, ids.Shape)
@@ -65,6 +64,27 @@ func (g Gather) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 		d = b.ScatterElements(b.ConstantOfShape(0, N(vocab), N(width)), all, rows, 0)
 	}
 	return []*Value{b.Reshape(d, table.Shape...), nil}
+}
+
+// alongFirst is the derivative by the table of a Gather along another axis than
+// the first: that of its transpose, transposed back.
+func (g Gather) alongFirst(b *Builder, n *Node, dy *Value) *Value {
+	table, ids := n.Args[0], n.Args[1]
+	toFront := func(rank, from, count int) []int { // so many axes
+		perm := axes(make(Shape, rank))
+		return append(slices.Clone(perm[from:from+count]), slices.Delete(perm, from, from+count)...)
+	}
+	perm := toFront(len(table.Shape), g.Axis, 1)
+	first := &Node{Op: Gather{}, Args: []*Value{b.Transpose(table, perm...), ids}, Results: n.Results}
+	d := Gather{}.Grad(b, first, []*Value{b.Transpose(dy, toFront(len(dy.Shape), g.Axis, len(ids.Shape))...)})[0]
+	if d == nil {
+		return nil
+	}
+	back := make([]int, len(perm))
+	for i, p := range perm {
+		back[p] = i
+	}
+	return b.Transpose(d, back...)
 }
 
 // GatherElements is x[i,j,ids[i,j,k]] for the last axis, likewise for others;

@@ -23,15 +23,7 @@ func openOracle(g *graph.Graph, weights []format.Tensor) (runtime.Session, error
 
 func buildFixture(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
 
-func TestForwardOps(t *testing.T) {
-	skip := map[graph.Op]string{}
-	for _, info := range graph.Ops() {
-		if info.Derived {
-			skip[info.Op] = "no network is written with it"
-		}
-	}
-	conform.Ops(t, openForward, conform.Options{Skip: skip})
-}
+func TestForwardOps(t *testing.T) { conform.Ops(t, openForward, conform.Options{}) }
 
 func TestForwardNetworks(t *testing.T) {
 	conform.Networks(t, openForward, conform.Options{}, buildFixture, openOracle)

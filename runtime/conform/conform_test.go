@@ -162,11 +162,9 @@ func TestFaultyNetworks(t *testing.T) {
 
 // What a runtime cannot do is skipped, and so is a runtime that is not there.
 func TestSkips(t *testing.T) {
-	skip := map[graph.Op]string{}
-	for _, info := range graph.Ops() {
-		if !info.Op.Leaf() {
-			skip[info.Op] = "not here"
-		}
+	skip := map[string]string{}
+	for _, op := range graph.Operators() {
+		skip[op.Name()] = "not here"
 	}
 	opened := func(*graph.Graph, []format.Tensor) (runtime.Session, error) {
 		t.Error("a session is opened for an operator that is skipped")
@@ -185,7 +183,7 @@ func TestSkips(t *testing.T) {
 func TestBoundGraphsHaveNoLetters(t *testing.T) {
 	sizes := map[string]bool{}
 	bound := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
-		for _, v := range g.Values {
+		for v := range g.Values() {
 			if _, ok := v.Shape.Numbers(); !ok {
 				t.Errorf("%s has shape %s", v.Name, v.Shape)
 			}

@@ -106,19 +106,20 @@ func attention(op graph.Attention, args []array, shape []int) array {
 			for j, x := range keys[s*d : (s+1)*d] {
 				dot += query[j] * x
 			}
-			p[s] = dot * op.Scale
-			if distance := seen - rows + t - s; op.Causal && (distance < 0 || op.Window > 0 && distance >= op.Window) {
-				p[s] += hidden
-			}
+			distance, bias := seen-rows+t-s, 0.0 // tokens from the key to the query
+			unseen := op.Causal && (distance < 0 || op.Window > 0 && distance >= op.Window)
 			if len(args) == 4 {
 				at := head/heads*mask.stride[0] + head%heads*mask.stride[1] + t*mask.stride[2] + s*mask.stride[3]
-				switch {
-				case args[3].kind == floats:
-					p[s] += args[3].f[at]
-				case !args[3].b[at]:
-					p[s] += hidden
+				if args[3].kind == floats {
+					bias = args[3].f[at]
+				} else {
+					unseen = unseen || !args[3].b[at]
 				}
 			}
+			if unseen { // once, so that in a row that sees nothing all keys count alike
+				bias += hidden
+			}
+			p[s] = dot*op.Scale + bias
 		}
 		top, sum := topAndSum(p, 0, 1, seen)
 		to := out.f[i*width : (i+1)*width]

@@ -39,7 +39,7 @@ func TestEmptyTensorsOfManyRows(t *testing.T) {
 			return b.LayerNormalization(x[0], x[1], x[1], 1)
 		}},
 		"Attention": {[]given{rows(1, 1, many, 0), rows(1, 1, 0, 0), rows(many, 0)}, func(b *graph.Builder, x []*graph.Value) *graph.Value {
-			return b.Attention(x[0], x[1], x[1], x[2], 1)
+			return b.Attention(graph.Attention{Scale: 1}, x[0], x[1], x[1], x[2])
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

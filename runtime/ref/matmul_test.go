@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/attnx/attnx/model/graph"
 )
 
 // filled returns an array whose elements next gives.
@@ -68,8 +70,8 @@ func TestResultsDoNotDependOnProcessors(t *testing.T) {
 	all := func() (sum []float64) {
 		sum = append(sum, matMul(a, b, []int{2, 9, 700}).f...)
 		sum = append(sum, softmax(b, 0, func(x, top, sum float64) float64 { return math.Exp(x-top) / sum }).f...)
-		sum = append(sum, attention(q, q, q, mask, 0.3).f...)
-		return append(sum, layerNormalization(a, scale, bias, 1e-5, 0, a.shape).f...)
+		sum = append(sum, attention(graph.Attention{Scale: 0.3, Causal: true}, []array{q, q, q, mask}, q.shape).f...)
+		return append(sum, layerNormalization([]array{a, scale, bias}, 1e-5, [][]int{a.shape})[0].f...)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	want := all()

@@ -166,8 +166,8 @@ func TestNewRefuses(t *testing.T) {
 		weights []format.Tensor
 		want    []string
 	}{
-		"none":          {nil, []string{"0 weights", "1 param"}},
-		"one too many":  {[]format.Tensor{table(), table()}, []string{"2 weights"}},
+		"none":          {nil, []string{`"table"`, "missing"}},
+		"one too many":  {[]format.Tensor{table(), table()}, []string{`"table"`, "no such weight"}},
 		"another name":  {[]format.Tensor{table().WithName("wte")}, []string{`"wte"`, `"table"`}},
 		"another shape": {[]format.Tensor{format.FromFloat32s("table", []int{2, 3}, make([]float32, 6))}, []string{"[2 3]", "(3,2)"}},
 		"integers":      {[]format.Tensor{format.FromInt64s("table", []int{3, 2}, make([]int64, 6))}, []string{"I64", "F32"}},

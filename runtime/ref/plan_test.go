@@ -70,9 +70,9 @@ func TestComputeLetsGoOfWhatIsNotNeeded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted := []*graph.Value{g.Values[3], g.Values[6]}
+	wanted := []*graph.Value{o.graph.Nodes[3].Results[0], o.graph.Nodes[6].Results[0]}
 	sizes := map[string]int{"N": 2}
-	p, err := newPlan(g, wanted, sizes)
+	p, err := newPlan(o.graph, wanted, sizes)
 	if err != nil {
 		t.Fatal(err)
 	}

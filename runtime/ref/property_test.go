@@ -48,7 +48,14 @@ func steps(n func(int) int) []step {
 		func(b B, _ P) V { return b.ConstantOfShape(0.5, letter, graph.Sym("T")) },
 		func(b B, p P) V { return b.TriluUpper(at(p, x), k) },
 		func(b B, p P) V { return b.LayerNormalization(at(p, x), at(p, y), at(p, z), 0.25) },
-		func(b B, p P) V { return b.Attention(at(p, x), at(p, x), at(p, x), at(p, y), 0.5) },
+		func(b B, p P) V {
+			return b.Attention(graph.Attention{Scale: 0.5, Causal: axis == 0}, at(p, x), at(p, x), at(p, x), at(p, y))
+		},
+		func(b B, p P) V { return b.RMSNormalization(at(p, x), at(p, y), 0.25) },
+		func(b B, p P) V { return b.Apply(graph.CumSum{Axis: axis}, 1, at(p, x))[0] },
+		func(b B, p P) V { return b.Apply(graph.ArgMax{Axis: axis}, 1, at(p, x))[0] },
+		func(b B, p P) V { return b.Positions(at(p, x)) },
+		func(b B, p P) V { return b.LessOrEqual(at(p, x), at(p, y)) },
 		func(b B, p P) V { return b.SoftmaxCrossEntropyLoss(at(p, x), at(p, y), -1) },
 	}
 }
