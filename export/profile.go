@@ -84,6 +84,9 @@ func Lower(g *graph.Graph) (*graph.Graph, error) {
 
 // hasNode reports whether the profiles have a node for a composite operator.
 func hasNode(n *graph.Node) bool {
-	_, ok := n.Op.(graph.LayerNormalization)
-	return ok
+	switch n.Op.(type) {
+	case graph.LayerNormalization, graph.Gemm, graph.OneHot:
+		return true
+	}
+	return false
 }

@@ -108,6 +108,9 @@ func batchSizes(g *graph.Graph, batch, tokens int) (map[string]int, error) {
 
 // standard reports whether every runtime has a node for a composite operator.
 func standard(n *graph.Node) bool {
-	_, ok := n.Op.(graph.LayerNormalization)
-	return ok
+	switch n.Op.(type) {
+	case graph.LayerNormalization, graph.Gemm, graph.OneHot:
+		return true
+	}
+	return false
 }

@@ -159,6 +159,12 @@ func (o OneHot) Infer(args []Type) ([]Type, error) {
 	return one(format.Float32, append(append(Shape(nil), args[0].Shape...), N(o.Depth))), nil
 }
 
+// Decompose implements Composite.
+func (o OneHot) Decompose(b *Builder, args []*Value) []*Value {
+	column := append(slices.Clone(args[0].Shape), N(1))
+	return []*Value{b.Cast(b.Equal(b.Reshape(args[0], column...), b.Range(N(0), N(o.Depth))), format.Float32)}
+}
+
 // Grad implements Differentiable: ids have no derivative.
 func (OneHot) Grad(*Builder, *Node, []*Value) []*Value { return []*Value{nil} }
 

@@ -100,6 +100,22 @@ func (g Gemm) Infer(args []Type) ([]Type, error) {
 	return one(args[0].DType, out), nil
 }
 
+// Decompose implements Composite.
+func (g Gemm) Decompose(b *Builder, args []*Value) []*Value {
+	x, y := args[0], args[1]
+	if g.TransA {
+		x = b.swapped(x)
+	}
+	if g.TransB {
+		y = b.swapped(y)
+	}
+	z := b.MatMul(x, y)
+	if len(args) == 3 {
+		z = b.Add(z, args[2])
+	}
+	return []*Value{z}
+}
+
 // Grad implements Differentiable: of Y = A' B' + C, dA' = dY B'ᵀ and dB' = A'ᵀ dY.
 func (g Gemm) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	x, y, dz := n.Args[0], n.Args[1], dy[0]

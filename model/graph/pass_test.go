@@ -159,6 +159,9 @@ func composites(t *testing.T) *graph.Graph {
 	y = b.RotaryEmbedding(graph.RotaryEmbedding{Scale: 1}, y, b.Positions(ids), b.Const(format.FromFloat32s("angles", []int{2}, []float32{1, 0.5})))
 	y = b.Name("attention", b.Attention(graph.Attention{Scale: 0.5}, y, y, y, b.ConstantOfShape(0, T, T)))
 	y = b.Mul(y, b.Scalar(0.5))
+	w := b.Param("w", graph.Constant(1), 4, 4)
+	y = b.MatMul(y, b.Gemm(w, w, nil, true, false)) // of y's shape
+	y = b.Mul(y, b.Reshape(b.OneHot(ids, 4), B, graph.N(1), T, graph.N(4)))
 	rows := b.ReduceSum(y, false, 1) // (B,T,4)
 	labels := b.Input("labels", format.Int64, B, T)
 	b.Output("loss", b.Name("loss", b.SoftmaxCrossEntropyLoss(b.Transpose(rows, 0, 2, 1), labels, -100)))

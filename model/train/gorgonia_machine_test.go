@@ -6,6 +6,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -13,12 +14,12 @@ import (
 // own machine: the operators keep Gorgonia's contract, and the machine here
 // plans memory without spoiling a value.
 func TestTapeMachine(t *testing.T) {
-	for _, info := range graph.Ops() {
-		for _, c := range gradientCases[info.Op] {
-			if info.Op == graph.Input {
+	for _, op := range graph.Operators() {
+		for _, c := range gradientCases[op.Name()] {
+			if _, in := op.(graph.Input); in {
 				continue
 			}
-			t.Run(info.Name+"/"+c.name, func(t *testing.T) {
+			t.Run(op.Name()+"/"+c.name, func(t *testing.T) {
 				g := lossGraph(t, c)
 				p, err := compile[float64](g, nil, true)
 				if err != nil {
@@ -53,12 +54,12 @@ func TestTapeMachine(t *testing.T) {
 
 func onTapeMachine(t *testing.T, g *graph.Graph, values [][]float64) G.Nodes {
 	t.Helper()
-	bound, err := graph.Bind(nil)(g)
+	bound, err := prepared(g, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := newLowering[float64]()
-	for _, v := range bound.Values {
+	for _, v := range bound.Nodes {
 		if l.lower(v); l.err != nil {
 			t.Fatal(l.err)
 		}
@@ -76,20 +77,26 @@ func onTapeMachine(t *testing.T, g *graph.Graph, values [][]float64) G.Nodes {
 	let(one, []float64{1})
 	for n, v := range l.leafs {
 		switch {
-		case v.Op == graph.Param:
+		case isParam(v):
 			for i, p := range g.Params {
 				if p.Name == v.Name {
 					let(n, append([]float64(nil), values[i]...))
 				}
 			}
+		case n.Dtype() == tensor.Bool:
+			x := []bool{}
+			for _, b := range constantOf(t, v).Data {
+				x = append(x, b != 0)
+			}
+			let(n, x)
 		case n.Dtype() == tensor.Int64:
-			x, err := v.Attr.Value.Int64s()
+			x, err := constantOf(t, v).Int64s()
 			if err != nil {
 				t.Fatal(err)
 			}
 			let(n, append([]int64(nil), x...))
 		default:
-			x, err := v.Attr.Value.AsFloat64s()
+			x, err := constantOf(t, v).AsFloat64s()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,4 +109,18 @@ func onTapeMachine(t *testing.T, g *graph.Graph, values [][]float64) G.Nodes {
 		t.Fatal(err)
 	}
 	return grads
+}
+
+func isParam(v *graph.Value) bool {
+	_, ok := graph.Is[graph.Param](v)
+	return ok
+}
+
+func constantOf(t *testing.T, v *graph.Value) format.Tensor {
+	t.Helper()
+	c, ok := v.Constant()
+	if !ok {
+		t.Fatalf("%s is no constant", v.Name)
+	}
+	return c
 }

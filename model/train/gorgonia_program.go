@@ -62,7 +62,7 @@ const lossOutput = "loss"
 // compile makes a program of g for the given sizes of its named dimensions. With
 // gradients it computes those of the output "loss" beside the outputs.
 func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*program[E], error) {
-	bound, err := graph.Apply(g, withMasks, graph.SliceRanges, graph.Decompose(native), graph.Bind(sizes), graph.Fold, graph.Merge)
+	bound, err := prepared(g, sizes)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +109,11 @@ func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*
 		p.outputs = append(p.outputs, outcome{o.Name, o.Value.DType, shape, plan.slot[l.nodes[o.Value]]})
 	}
 	return p, p.findChecks(bound)
+}
+
+// prepared returns g for the given sizes, of operators that the engine has.
+func prepared(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
+	return graph.Apply(g, inForms, graph.SliceRanges, graph.Decompose(native), graph.Bind(sizes), graph.Fold, graph.Merge)
 }
 
 // findChecks lists what the ids among the inputs must satisfy, and refuses

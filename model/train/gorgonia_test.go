@@ -181,7 +181,7 @@ func TestRefusals(t *testing.T) {
 			_, err := e.Step(weights, train.Batch{}, grads)
 			return err
 		},
-		"weights for a graph of": func() error {
+		"the network has \"wte.weight\" in its place": func() error {
 			_, err := e.Step(weights[1:], good(), grads)
 			return err
 		},
@@ -189,7 +189,7 @@ func TestRefusals(t *testing.T) {
 			_, err := e.Step(weights, good(), grads[1:])
 			return err
 		},
-		"where the graph has": func() error {
+		"in its place": func() error {
 			bad := weights.Clone()
 			bad[2], bad[0] = bad[0], bad[2]
 			_, err := e.Step(bad, good(), grads)

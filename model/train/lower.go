@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
@@ -69,15 +70,35 @@ func native(n *graph.Node) bool {
 	return false
 }
 
-// withMasks writes causal attention with the mask that it stands for, which is
-// a constant once the sizes are bound.
-func withMasks(g *graph.Graph) (*graph.Graph, error) {
+// inForms writes operators in the form that the kernels have: causal attention
+// with the mask that it stands for, which is a constant once the sizes are
+// bound, and a Gather along any axis along the first.
+func inForms(g *graph.Graph) (*graph.Graph, error) {
 	return graph.Rewrite(g, func(b *graph.Builder, n *graph.Node, args []*graph.Value) []*graph.Value {
-		if op, ok := n.Op.(graph.Attention); ok && op.Causal {
-			return []*graph.Value{b.Attention(graph.Attention{Scale: op.Scale}, args[0], args[1], args[2], op.Bias(b, args))}
+		switch op := n.Op.(type) {
+		case graph.Attention:
+			if op.Causal {
+				return []*graph.Value{b.Attention(graph.Attention{Scale: op.Scale}, args[0], args[1], args[2], op.Bias(b, args))}
+			}
+		case graph.Gather:
+			if op.Axis != 0 {
+				y := b.Gather(b.Transpose(args[0], moved(len(args[0].Shape), op.Axis, 1, 0)...), args[1])
+				return []*graph.Value{b.Transpose(y, moved(len(y.Shape), 0, len(args[1].Shape), op.Axis)...)}
+			}
 		}
 		return nil
 	})
+}
+
+// moved returns the permutation of so many axes that takes count of them, from
+// one place on, to another.
+func moved(rank, from, count, to int) []int {
+	perm := make([]int, rank)
+	for i := range perm {
+		perm[i] = i
+	}
+	some := slices.Clone(perm[from : from+count])
+	return slices.Insert(slices.Delete(perm, from, from+count), to, some...)
 }
 
 // value is the table from operators to kernels.
@@ -94,9 +115,11 @@ func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
 	case graph.Cast:
 		return l.cast(v, args[0])
 	case graph.Gather:
-		return l.gather(op, v, args[0], args[1])
+		return l.gather(v, args[0], args[1])
 	case graph.GatherElements:
 		return l.gatherElements(op, v, args[0], args[1])
+	case graph.ScatterElements:
+		return l.scatterElements(op, v, args[0], args[1], args[2])
 	case graph.MatMul:
 		return l.matMul(v, args[0], args[1])
 	case graph.Softmax:

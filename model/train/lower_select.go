@@ -87,13 +87,10 @@ func badIndex(ids *graph.Value, shape []int, at int, id int64, rows int) error {
 	return fmt.Errorf("train: %w", &format.RangeError{Name: ids.Name, Index: format.Index(at, shape), Got: id, Last: int64(rows - 1)})
 }
 
-// gather lowers Gather: rows of a table, one an id.
-func (l *lowering[E]) gather(op graph.Gather, v *graph.Value, table, ids *G.Node) *G.Node {
+// gather lowers Gather along the first axis: rows of a table, one an id.
+func (l *lowering[E]) gather(v *graph.Value, table, ids *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
-	}
-	if op.Axis != 0 {
-		return l.fail("Gather along axis %d has no form in the Gorgonia engine: transpose the table first", op.Axis)
 	}
 	from := l.sizes(v.Args()[0])
 	at := l.sizes(v.Args()[1])
@@ -128,10 +125,7 @@ func (l *lowering[E]) gatherElements(op graph.GatherElements, v *graph.Value, x,
 	}
 	from, to := l.sizes(v.Args()[0]), l.sizes(v)
 	axis := op.Axis
-	rows, picked, inner := from[axis], to[axis], product(from[axis+1:])
-	place := func(i int, id int64) int { // of element i of the result in x
-		return (i/(picked*inner)*rows+int(id))*inner + i%inner
-	}
+	rows, place := from[axis], elements(from, to, axis)
 	k := func(out operand[E], in []operand[E]) error {
 		for i, id := range in[1].i {
 			if id < 0 || id >= int64(rows) {
@@ -150,4 +144,38 @@ func (l *lowering[E]) gatherElements(op graph.GatherElements, v *graph.Value, x,
 			return nil
 		}, nil, in[1], grad), nil}
 	}, x, ids)
+}
+
+// elements returns where element i of ids of shape picked, which is id, stands
+// in a tensor of shape from that it picks along the axis of.
+func elements(from, picked []int, axis int) func(i int, id int64) int {
+	rows, count, inner := from[axis], picked[axis], product(from[axis+1:])
+	return func(i int, id int64) int { return (i/(count*inner)*rows+int(id))*inner + i%inner }
+}
+
+// scatterElements lowers ScatterElements: x with the updates added at the ids.
+func (l *lowering[E]) scatterElements(op graph.ScatterElements, v *graph.Value, x, ids, updates *G.Node) *G.Node {
+	if l.err != nil {
+		return nil
+	}
+	to, at := l.sizes(v), l.sizes(v.Args()[1])
+	rows, place := to[op.Axis], elements(to, at, op.Axis)
+	k := func(out operand[E], in []operand[E]) error {
+		copy(out.f, in[0].f)
+		for i, id := range in[1].i {
+			if id < 0 || id >= int64(rows) {
+				return badIndex(v.Args()[1], at, i, id, rows)
+			}
+			out.f[place(i, id)] += in[2].f[i]
+		}
+		return nil
+	}
+	return l.apply("ScatterElements", x.Dtype(), to, k, func(in G.Nodes, _, grad *G.Node) G.Nodes {
+		return G.Nodes{grad, nil, l.apply("ScatterElementsGrad", l.float(), at, func(du operand[E], in []operand[E]) error {
+			for i, id := range in[0].i {
+				du.f[i] = in[1].f[place(i, id)]
+			}
+			return nil
+		}, nil, in[1], grad)}
+	}, x, ids, updates)
 }

@@ -54,6 +54,30 @@ func TestCompositesEqualTheirDecomposition(t *testing.T) {
 			return graph.RotaryEmbedding{Interleaved: rapid.Bool().Draw(r, "interleaved"), Scale: rapid.SampledFrom([]float64{1, 0.5}).Draw(r, "scale")},
 				[]given{random(r, B, H, T, 2*half+rapid.IntRange(0, 3).Draw(r, "rest")), i64(places, numbers...), random(r, half)}
 		}},
+		{"Gemm", 1e-12, func(r *rapid.T) (graph.Op, []given) {
+			M, K, N := size(r, "M"), size(r, "K"), size(r, "N")
+			op := graph.Gemm{TransA: rapid.Bool().Draw(r, "transA"), TransB: rapid.Bool().Draw(r, "transB")}
+			a, b := []int{M, K}, []int{K, N}
+			if op.TransA {
+				a = []int{K, M}
+			}
+			if op.TransB {
+				b = []int{N, K}
+			}
+			args := []given{random(r, a...), random(r, b...)}
+			if c := rapid.SampledFrom([][]int{nil, {N}, {M, 1}, {M, N}}).Draw(r, "c"); c != nil {
+				args = append(args, random(r, c...))
+			}
+			return op, args
+		}},
+		{"OneHot", 0, func(r *rapid.T) (graph.Op, []given) {
+			op, n := graph.OneHot{Depth: size(r, "depth")}, size(r, "n")
+			ids := make([]float64, n)
+			for i := range ids {
+				ids[i] = float64(rapid.IntRange(0, op.Depth-1).Draw(r, "id"))
+			}
+			return op, []given{i64([]int{n}, ids...)}
+		}},
 		{"Positions", 0, func(r *rapid.T) (graph.Op, []given) {
 			B, T := size(r, "B"), size(r, "T")
 			return graph.Positions{}, []given{i64([]int{B, T}, make([]float64, B*T)...)}
