@@ -18,15 +18,12 @@ func TestAccumulate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := model.Preset("tiny", model.GPT2, tok.VocabSize())
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := TinyGPT2(tok.VocabSize())
 	data, err := FromText(text, tok, config.Context)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := model.BuildLoss(config)
+	g, err := LossOf(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package train_test
 
 import (
+	"github.com/attnx/attnx/model/arch"
 	"testing"
 
 	"github.com/attnx/attnx/format"
@@ -12,11 +13,15 @@ import (
 func BenchmarkGorgoniaStep(b *testing.B) {
 	for _, preset := range []string{"tiny", "nano"} {
 		b.Run(preset, func(b *testing.B) {
-			c, err := model.Preset(preset, model.GPT2, 65)
+			sizes, err := arch.Preset(preset)
 			if err != nil {
 				b.Fatal(err)
 			}
-			g, err := model.BuildLoss(c)
+			c, err := arch.New("gpt2", sizes, 65)
+			if err != nil {
+				b.Fatal(err)
+			}
+			g, err := train.LossOf(c)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -29,7 +34,7 @@ func BenchmarkGorgoniaStep(b *testing.B) {
 			for _, w := range weights {
 				grads = append(grads, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
 			}
-			batch := randomBatch(12, c.Context, c.Vocab, 1)
+			batch := randomBatch(12, sizes.Context, 65, 1)
 			if _, err := e.Step(weights, batch, grads); err != nil { // compiles
 				b.Fatal(err)
 			}
@@ -40,7 +45,7 @@ func BenchmarkGorgoniaStep(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/step")
-			b.ReportMetric(float64(b.N*12*c.Context)/b.Elapsed().Seconds(), "tokens/s")
+			b.ReportMetric(float64(b.N*12*sizes.Context)/b.Elapsed().Seconds(), "tokens/s")
 		})
 	}
 }

@@ -1,12 +1,13 @@
 package train_test
 
 import (
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"math"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -56,9 +57,9 @@ func goldenBatch(ids, labels fixtures.Tensor) train.Batch {
 	return train.Batch{B: ids.Shape[0], T: ids.Shape[1], IDs: int64s(ids.Data), Labels: int64s(labels.Data)}
 }
 
-func newEngine(t *testing.T, c model.Config, o train.GorgoniaOptions) *train.Gorgonia {
+func newEngine(t *testing.T, c nn.Network, o train.GorgoniaOptions) *train.Gorgonia {
 	t.Helper()
-	g, err := model.BuildLoss(c)
+	g, err := train.LossOf(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestGoldenStep(t *testing.T) {
 				tolerance = golden64
 			}
 			t.Run(name+map[bool]string{true: "/float64", false: "/float32"}[double], func(t *testing.T) {
-				e := newEngine(t, model.Config(golden.Config), train.GorgoniaOptions{Float64: double})
+				e := newEngine(t, networkOf(t, golden.Config), train.GorgoniaOptions{Float64: double})
 				weights, grads := goldenWeights(golden)
 				loss, err := e.Step(weights, goldenBatch(golden.InputIDs, golden.Labels), grads)
 				if err != nil {
@@ -145,4 +146,14 @@ func compareGradient(t *testing.T, want fixtures.Named, got []float64, bound flo
 			return
 		}
 	}
+}
+
+// networkOf returns a golden network.
+func networkOf(t *testing.T, c fixtures.Config) nn.Network {
+	t.Helper()
+	n, err := arch.Parse(c.Arch, c.JSON())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -1,6 +1,8 @@
 package train_test
 
 import (
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"math"
 	"runtime"
 	"strings"
@@ -13,18 +15,14 @@ import (
 	attnx "github.com/attnx/attnx/runtime"
 )
 
-func tinyConfig(t *testing.T) model.Config {
+func tinyConfig(t *testing.T) arch.GPT2 {
 	t.Helper()
-	c, err := model.Preset("tiny", model.GPT2, 65)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return train.TinyGPT2(65)
 }
 
-func firstWeights(t *testing.T, c model.Config) (weights model.Weights, grads []format.Tensor) {
+func firstWeights(t *testing.T, c nn.Network) (weights model.Weights, grads []format.Tensor) {
 	t.Helper()
-	g, err := model.Build(c)
+	g, err := nn.Build(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,13 +64,17 @@ func TestDeterminism(t *testing.T) {
 
 // TestValueByValue compares every value inside both networks with the oracle.
 func TestValueByValue(t *testing.T) {
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, name := range arch.Names() {
 		for _, size := range [][2]int{{1, 1}, {3, 7}, {2, 16}} {
-			c, err := model.Preset("tiny", arch, 65)
+			sizes, err := arch.Preset("tiny")
 			if err != nil {
 				t.Fatal(err)
 			}
-			g, err := model.Build(c)
+			c, err := arch.New(name, sizes, 65)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := nn.Build(c)
 			if err == nil {
 				g, err = graph.MarkOutputs(g)
 			}
@@ -88,7 +90,7 @@ func TestValueByValue(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			batch := randomBatch(size[0], size[1], c.Vocab, 9)
+			batch := randomBatch(size[0], size[1], 65, 9)
 			inputs := map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", size[:], batch.IDs)}
 			got, err := f.Run(inputs)
 			if err != nil {
@@ -103,7 +105,7 @@ func TestValueByValue(t *testing.T) {
 			}
 			for name, w := range want {
 				if d := attnx.Compare(w, got[name].WithName(name)); !d.Within {
-					t.Errorf("%s %v: %s: %v", arch, size, name, d.FirstBad)
+					t.Errorf("%T %v: %s: %v", c, size, name, d.FirstBad)
 				}
 			}
 		}
@@ -200,7 +202,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"wants I64": func() error {
-			g, err := model.Build(c)
+			g, err := nn.Build(c)
 			if err != nil {
 				return err
 			}
@@ -212,7 +214,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"is missing": func() error {
-			g, err := model.Build(c)
+			g, err := nn.Build(c)
 			if err != nil {
 				return err
 			}
@@ -224,7 +226,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"no input \"labels\"": func() error {
-			g, err := model.Build(c)
+			g, err := nn.Build(c)
 			if err != nil {
 				return err
 			}
@@ -262,7 +264,7 @@ func TestRefusals(t *testing.T) {
 // TestManyShapes goes through more shapes than are kept, and back.
 func TestManyShapes(t *testing.T) {
 	c := tinyConfig(t)
-	g, err := model.Build(c)
+	g, err := nn.Build(c)
 	if err != nil {
 		t.Fatal(err)
 	}

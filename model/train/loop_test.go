@@ -51,10 +51,7 @@ func (*slope) Close() error { return nil }
 
 func tinyRun(t *testing.T, steps int, e Engine) (*Trainer, *model.Checkpoint) {
 	t.Helper()
-	c, err := model.Preset("tiny", model.GPT2, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := TinyGPT2(10)
 	start, err := Start(c, nil, 1)
 	if err != nil {
 		t.Fatal(err)

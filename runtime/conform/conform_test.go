@@ -2,6 +2,8 @@ package conform_test
 
 import (
 	"errors"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"os"
 	"os/exec"
 	"strings"
@@ -9,7 +11,6 @@ import (
 
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/conform"
@@ -41,7 +42,13 @@ func oracle(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
 	return ref.New(g, weights)
 }
 
-func build(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+func build(c fixtures.Config) (*graph.Graph, error) {
+	n, err := arch.Parse(c.Arch, c.JSON())
+	if err != nil {
+		return nil, err
+	}
+	return nn.Build(n)
+}
 
 // every changes all float results by a function of their element.
 func every(f func(i int, x float64) float64) func(out map[string]format.Tensor) {

@@ -2,6 +2,7 @@ package onnxgo_test
 
 import (
 	"bytes"
+	"github.com/attnx/attnx/model/nn"
 	"strings"
 	"testing"
 
@@ -16,12 +17,9 @@ import (
 // other. Each is an error or runs; none ends the process, as Concat along axis
 // -1 does on Gorgonia's own machine.
 func TestHostileModels(t *testing.T) {
-	c, err := model.Preset("tiny", model.GPT2, 11)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := tinyGPT2
 	c.Layers, c.Context = 1, 3
-	g, err := model.Build(c)
+	g, err := nn.Build(c)
 	if err != nil {
 		t.Fatal(err)
 	}

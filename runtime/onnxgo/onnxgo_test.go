@@ -1,6 +1,8 @@
 package onnxgo_test
 
 import (
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"strings"
 	"sync"
 	"testing"
@@ -28,18 +30,20 @@ func open(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
 // of single operators is not for onnx-go: it runs the flat form of a network
 // and nothing else.
 func TestNetworks(t *testing.T) {
-	build := func(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+	build := func(c fixtures.Config) (*graph.Graph, error) {
+		n, err := arch.Parse(c.Arch, c.JSON())
+		if err != nil {
+			return nil, err
+		}
+		return nn.Build(n)
+	}
 	oracle := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { return ref.New(g, weights) }
 	conform.Networks(t, open, conform.Options{}, build, oracle)
 }
 
 func tiny(t *testing.T) (*onnxgo.Session, *ref.Oracle) {
 	t.Helper()
-	c, err := model.Preset("tiny", model.GPT2, 11)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := model.Build(c)
+	g, err := nn.Build(tinyGPT2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,11 +125,7 @@ func TestConcurrentRuns(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	c, err := model.Preset("tiny", model.GPT2, 11)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := model.Build(c)
+	g, err := nn.Build(tinyGPT2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,3 +149,6 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
+
+// tinyGPT2 is the smallest preset of GPT-2, for 11 tokens.
+var tinyGPT2 = arch.GPT2{Vocab: 11, Context: 16, Width: 32, Layers: 2, Heads: 2, Inner: 128, Epsilon: 1e-5}

@@ -5,6 +5,8 @@ package ort_test
 import (
 	"context"
 	"errors"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"testing"
 
 	"github.com/attnx/attnx/export"
@@ -39,7 +41,13 @@ func TestConform(t *testing.T) {
 		}
 		return ort.OpenBytes(data, ort.Options{Library: lib.Path})
 	}
-	build := func(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+	build := func(c fixtures.Config) (*graph.Graph, error) {
+		n, err := arch.Parse(c.Arch, c.JSON())
+		if err != nil {
+			return nil, err
+		}
+		return nn.Build(n)
+	}
 	oracle := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { return ref.New(g, weights) }
 	t.Run("ops", func(t *testing.T) { conform.Ops(t, open, conform.Options{Skip: noInput}) })
 	t.Run("networks", func(t *testing.T) { conform.Networks(t, open, conform.Options{}, build, oracle) })
@@ -66,9 +74,19 @@ func TestConformCached(t *testing.T) {
 			return ort.OpenBytes(data, ort.Options{Library: lib.Path, Optimization: level})
 		}
 	}
-	full := func(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+	full := func(c fixtures.Config) (*graph.Graph, error) {
+		n, err := arch.Parse(c.Arch, c.JSON())
+		if err != nil {
+			return nil, err
+		}
+		return nn.Build(n)
+	}
 	cached := func(c fixtures.Config, last bool) (*graph.Graph, error) {
-		return model.BuildCached(model.Config(c), last)
+		g, err := full(c)
+		if err != nil {
+			return nil, err
+		}
+		return model.Cached(g, last)
 	}
 	oracle := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { return ref.New(g, weights) }
 	for name, c := range map[string]struct {

@@ -448,7 +448,11 @@ func TestGradGolden(t *testing.T) {
 	}
 	for name, g := range all {
 		t.Run(name, func(t *testing.T) {
-			step, err := model.BuildStep(model.Config(g.Config), g.InputIDs.Shape[0], g.InputIDs.Shape[1])
+			forward, err := build(g.Config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			step, err := model.Step(forward, g.InputIDs.Shape[0], g.InputIDs.Shape[1])
 			if err != nil {
 				t.Fatal(err)
 			}

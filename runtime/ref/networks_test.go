@@ -1,6 +1,8 @@
 package ref_test
 
 import (
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
@@ -9,7 +11,13 @@ import (
 	"github.com/attnx/attnx/runtime/conform"
 )
 
-func build(c fixtures.Config) (*graph.Graph, error) { return model.Build(model.Config(c)) }
+func build(c fixtures.Config) (*graph.Graph, error) {
+	n, err := arch.Parse(c.Arch, c.JSON())
+	if err != nil {
+		return nil, err
+	}
+	return nn.Build(n)
+}
 
 func TestNetworks(t *testing.T) {
 	conform.Networks(t, open, conform.Options{MaxAbs: exact}, build, open)
@@ -20,7 +28,11 @@ func TestNetworksBound(t *testing.T) {
 }
 
 func buildCached(c fixtures.Config, last bool) (*graph.Graph, error) {
-	return model.BuildCached(model.Config(c), last)
+	g, err := build(c)
+	if err != nil {
+		return nil, err
+	}
+	return model.Cached(g, last)
 }
 
 // buildPresent builds the network with its keys and values.
