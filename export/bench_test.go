@@ -2,6 +2,8 @@ package export_test
 
 import (
 	"fmt"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,11 +19,15 @@ import (
 // the weights; it is known on Linux only, and true only when nothing else ran
 // in the process: go test -bench ExportGPT2 -run '^$' ./export
 func BenchmarkExportGPT2(b *testing.B) {
-	c, err := model.Preset("gpt2", model.GPT2, 50257)
+	sizes, err := arch.Preset("gpt2")
 	if err != nil {
 		b.Fatal(err)
 	}
-	g, err := model.Build(c)
+	n, err := arch.New("gpt2", sizes, 50257)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := nn.Build(n)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -29,15 +35,19 @@ func BenchmarkExportGPT2(b *testing.B) {
 	size := 0
 	for _, p := range g.Params {
 		shape, _ := p.Shape.Numbers()
-		n, _ := format.Elements(shape)
-		v := make([]float32, n)
+		count, _ := format.Elements(shape)
+		v := make([]float32, count)
 		for i := range v {
 			v[i] = float32(i%251) / 1024
 		}
 		weights = append(weights, format.FromFloat32s(p.Name, shape, v))
-		size += 4 * n
+		size += 4 * count
 	}
-	checkpoint := &model.Checkpoint{Config: c, Weights: weights}
+	checkpoint, err := model.Of(n)
+	if err != nil {
+		b.Fatal(err)
+	}
+	checkpoint.Weights = weights
 	path := filepath.Join(b.TempDir(), "gpt2.onnx")
 	for b.Loop() {
 		meta, err := checkpoint.Metadata()

@@ -44,7 +44,7 @@ func folder(t *testing.T, dir string) map[string][32]byte {
 // Two exports are the same bytes, in a file and in memory; what is summed up
 // is what is there; and the file passes the checks of a reader.
 func TestSameBytes(t *testing.T) {
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, arch := range []string{"gpt2", "simple"} {
 		for _, v := range variants {
 			t.Run(arch+" "+v.name, func(t *testing.T) {
 				v.options.Metadata = map[string]string{"z": "1", "a": "2", "m": "3"}
@@ -96,7 +96,7 @@ func TestSameBytes(t *testing.T) {
 // Each weight is stored once, under its name, also where two places of the
 // network share it.
 func TestWeightsOnce(t *testing.T) {
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, arch := range []string{"gpt2", "simple"} {
 		c := config(arch, 2)
 		g, w := network(t, c)
 		m, err := export.Model(g, w, export.Options{Profile: export.Plain})
@@ -116,7 +116,7 @@ func TestWeightsOnce(t *testing.T) {
 				t.Errorf("%s: weight %s is not there as it is", arch, x.Name)
 			}
 		}
-		want, err := c.Parameters()
+		want, err := (&model.Checkpoint{Graph: g}).Parameters()
 		if err != nil || weights != int64(want) {
 			t.Errorf("%s: %d numbers stored for %d parameters (%v)", arch, weights, want, err)
 		}
@@ -124,7 +124,7 @@ func TestWeightsOnce(t *testing.T) {
 }
 
 func TestMetadata(t *testing.T) {
-	g, w := network(t, config(model.GPT2, 2))
+	g, w := network(t, config("gpt2", 2))
 	given := map[string]string{"k": "v", export.MetaProfile: "forged"}
 	for _, o := range []export.Options{{Profile: export.Plain, Metadata: given}, {Profile: export.Flat, Length: 5, Metadata: given}} {
 		m, err := export.Model(g, w, o)
@@ -158,7 +158,7 @@ func TestMetadata(t *testing.T) {
 // The external form runs in ONNX Runtime and gives what the oracle gives.
 func TestExternalRuns(t *testing.T) {
 	lib := library(t)
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, arch := range []string{"gpt2", "simple"} {
 		c := config(arch, 2)
 		g, w := network(t, c)
 		path, _ := variants[slices.IndexFunc(variants, func(v variant) bool { return v.external })].write(t, t.TempDir(), g, w)
@@ -182,9 +182,9 @@ func TestExternalRuns(t *testing.T) {
 
 // A network with a past is of the profile cache, and nothing else is.
 func TestRefusesPast(t *testing.T) {
-	c := config(model.GPT2, 2)
+	c := config("gpt2", 2)
 	whole, w := network(t, c)
-	cached, err := model.BuildCached(c, false)
+	cached, err := model.Cached(whole, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestRefusesPast(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	g, w := network(t, config(model.GPT2, 2))
+	g, w := network(t, config("gpt2", 2))
 	swapped := slices.Clone(w)
 	swapped[2], swapped[3] = swapped[3], swapped[2]
 	short := slices.Clone(w)
@@ -217,10 +217,10 @@ func TestRefuses(t *testing.T) {
 		"a length for plain":     {w, export.Options{Profile: export.Plain, Length: 3}, "Length belongs to profile flat"},
 		"a length too long":      {w, export.Options{Profile: export.Flat, Length: 13}, "a sequence of 13 tokens, the network runs 1 to 12"},
 		"a negative length":      {w, export.Options{Profile: export.Flat, Length: -1}, "a sequence of -1 tokens"},
-		"a weight missing":       {w[1:], export.Options{Profile: export.Plain}, "27 weights for 28 parameters"},
-		"weights in other order": {swapped, export.Options{Profile: export.Flat}, `where the graph has "h.0.ln_1.weight"`},
+		"a weight missing":       {w[1:], export.Options{Profile: export.Plain}, `weight "wpe.weight": the network has "wte.weight" in its place`},
+		"weights in other order": {swapped, export.Options{Profile: export.Flat}, `the network has "h.0.ln_1.weight" in its place`},
 		"a weight cut short":     {short, export.Options{Profile: export.Flat}, `tensor "wte.weight"`},
-		"another shape":          {other, export.Options{Profile: export.Flat}, `weight "wte.weight" F32[3 2] where the graph has "wte.weight" F32(31,16)`},
+		"another shape":          {other, export.Options{Profile: export.Flat}, `weight "wte.weight": its shape is [3 2], the network's (31,16)`},
 		"metadata":               {w, export.Options{Profile: export.Plain, Metadata: map[string]string{"k": "\xff"}}, "not UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestRefuses(t *testing.T) {
 
 // A write that fails leaves the folder as it was.
 func TestFailingWrite(t *testing.T) {
-	g, w := network(t, config(model.GPT2, 2))
+	g, w := network(t, config("gpt2", 2))
 	for name, c := range map[string]struct {
 		path  string
 		limit int64

@@ -2,6 +2,7 @@ package export_test
 
 import (
 	"fmt"
+	"github.com/attnx/attnx/fixtures"
 	"math"
 	"slices"
 	"strings"
@@ -10,19 +11,18 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 )
 
 // flatConfigs are networks in which every width that a head cuts is another.
-func flatConfigs() map[string]model.Config {
-	configs := map[string]model.Config{}
-	for _, arch := range []string{model.GPT2, model.Simple} {
+func flatConfigs() map[string]fixtures.Config {
+	configs := map[string]fixtures.Config{}
+	for _, arch := range []string{"gpt2", "simple"} {
 		for _, heads := range []int{1, 2, 4} {
 			configs[fmt.Sprintf("%s H=%d", arch, heads)] = config(arch, heads)
 		}
 	}
-	c := config(model.Simple, 2)
+	c := config("simple", 2)
 	c.Positions = false
 	configs["simple without positions"] = c
 	return configs
@@ -96,9 +96,9 @@ func TestFlatForm(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, v := range flat.Values {
+				for v := range flat.Values() {
 					if _, fixed := v.Shape.Numbers(); !fixed || len(v.Shape) != 2 || v.DType != format.Float32 {
-						t.Errorf("%s %s is %s%s, not a float32 matrix", v.Op, v.Name, v.DType, v.Shape)
+						t.Errorf("%s %s is %s%s, not a float32 matrix", v.Op().Name(), v.Name, v.DType, v.Shape)
 					}
 				}
 				m, err := export.Model(g, w, export.Options{Profile: export.Flat, Length: length})

@@ -2,6 +2,9 @@ package export_test
 
 import (
 	"context"
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
 	"io"
 	"path/filepath"
 	"testing"
@@ -17,9 +20,9 @@ import (
 
 const vocab, longest = 31, 12
 
-func config(arch string, heads int) model.Config {
-	c := model.Config{Arch: arch, Vocab: vocab, Context: longest, Width: 16, Layers: 2, Heads: heads, Inner: 24, Epsilon: 1e-5, Positions: true}
-	if arch == model.Simple {
+func config(name string, heads int) fixtures.Config {
+	c := fixtures.Config{Arch: name, Vocab: vocab, Context: longest, Width: 16, Layers: 2, Heads: heads, Inner: 24, Epsilon: 1e-5, Positions: true}
+	if name == "simple" {
 		c.Layers, c.Epsilon = 1, 0
 	}
 	return c
@@ -27,9 +30,13 @@ func config(arch string, heads int) model.Config {
 
 // network returns a network whose weights are far enough from zero that every
 // term counts: first weights of gpt2 leave its logits near zero.
-func network(t testing.TB, c model.Config) (*graph.Graph, model.Weights) {
+func network(t testing.TB, c fixtures.Config) (*graph.Graph, model.Weights) {
 	t.Helper()
-	g, err := model.Build(c)
+	n, err := arch.Parse(c.Arch, c.JSON())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := nn.Build(n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
 )
@@ -41,7 +40,7 @@ func TestPythonChecker(t *testing.T) {
 	interpreter, script := python(t, "onnx", "check_onnx.py")
 	dir := t.TempDir()
 	args := []string{script}
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, arch := range []string{"gpt2", "simple"} {
 		g, w := network(t, config(arch, 2))
 		for name, o := range map[string]export.Options{
 			"plain":    {Profile: export.Plain},
@@ -80,7 +79,7 @@ func TestPythonChecker(t *testing.T) {
 // Python's ONNX Runtime gives the oracle's logits.
 func TestPythonRuntime(t *testing.T) {
 	interpreter, script := python(t, "onnxruntime", "check_onnxruntime.py")
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, arch := range []string{"gpt2", "simple"} {
 		g, w := network(t, config(arch, 2))
 		path := filepath.Join(t.TempDir(), "model.onnx")
 		if _, err := export.File(path, g, w, export.Options{Profile: export.Plain}); err != nil {
@@ -129,7 +128,7 @@ func TestPythonCheckerNumbers(t *testing.T) {
 	interpreter, script := python(t, "onnx", "check_onnx.py")
 	dir := t.TempDir()
 	args := []string{script}
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, arch := range []string{"gpt2", "simple"} {
 		for profile := range profileForms {
 			for name, o := range numberForms {
 				path := filepath.Join(dir, arch+"-"+profile+"-"+name+".onnx")
@@ -154,7 +153,7 @@ func writeModel(t *testing.T, path string, m *onnx.Model) {
 // ONNX Runtime makes one operator of each.
 func TestPythonQuantized(t *testing.T) {
 	interpreter, script := python(t, "onnxruntime", "check_quantized.py")
-	for _, arch := range []string{model.GPT2, model.Simple} {
+	for _, arch := range []string{"gpt2", "simple"} {
 		c := config(arch, 2)
 		c.Width, c.Inner = 48, 80 // blocks of 32: whole ones and halves
 		dir := t.TempDir()
