@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
@@ -30,11 +31,13 @@ var trained = sync.OnceValue(func() *model.Checkpoint {
 	text := fixtures.Notes() // short sentences, such as "they do not like hate milk"
 	tok, err := tokens.Train(tokens.Word, text, 0)
 	check(err)
-	config, err := model.Preset("tiny", model.GPT2, tok.VocabSize())
+	sizes, err := arch.Preset("tiny")
 	check(err)
-	data, err := train.FromText(text, tok, config.Context)
+	network, err := arch.New("gpt2", sizes, tok.VocabSize())
 	check(err)
-	first, err := train.Start(config, tok, 1)
+	data, err := train.FromText(text, tok, sizes.Context)
+	check(err)
+	first, err := train.Start(network, tok, 1)
 	check(err)
 	c, err := train.Fit(context.Background(), first, data, train.DefaultOptions(400), nil)
 	check(err)
@@ -59,11 +62,13 @@ func Example_train() {
 	text := fixtures.Notes()
 	tok, err := tokens.Train(tokens.Word, text, 0)
 	check(err)
-	config, err := model.Preset("tiny", model.GPT2, tok.VocabSize())
+	sizes, err := arch.Preset("tiny")
 	check(err)
-	data, err := train.FromText(text, tok, config.Context)
+	network, err := arch.New("gpt2", sizes, tok.VocabSize())
 	check(err)
-	c, err := train.Start(config, tok, 1)
+	data, err := train.FromText(text, tok, sizes.Context)
+	check(err)
+	c, err := train.Start(network, tok, 1)
 	check(err)
 	var last train.Event
 	c, err = train.Fit(context.Background(), c, data, train.DefaultOptions(50), func(e train.Event) { last = e })
@@ -79,7 +84,7 @@ func Example_save() {
 	check(c.Save(path))
 	again, err := model.Load(path)
 	check(err)
-	fmt.Println(again.Config.Arch, "after", again.Step, "steps")
+	fmt.Println(again.Arch, "after", again.Step, "steps")
 	fmt.Println("same weights:", again.Weights.Hash() == c.Weights.Hash())
 	// Output:
 	// gpt2 after 400 steps
@@ -90,12 +95,10 @@ func Example_save() {
 // runs it, and so does every ONNX runtime.
 func Example_export() {
 	c := trained()
-	g, err := model.Build(c.Config)
-	check(err)
 	metadata, err := c.Metadata() // configuration and tokenizer
 	check(err)
 	path := filepath.Join(folder(), "model.onnx")
-	sum, err := export.File(path, g, c.Weights, export.Options{Profile: export.Plain, Metadata: metadata})
+	sum, err := export.File(path, c.Graph, c.Weights, export.Options{Profile: export.Plain, Metadata: metadata})
 	check(err)
 	fmt.Println(filepath.Base(sum.Files[0]), "opset", sum.Opset)
 	// Output: model.onnx opset 17
@@ -105,14 +108,12 @@ func Example_export() {
 // float64.
 func Example_verify() {
 	c := trained()
-	g, err := model.Build(c.Config)
+	file, err := export.Bytes(c.Graph, c.Weights, export.Options{Profile: export.Flat})
 	check(err)
-	file, err := export.Bytes(g, c.Weights, export.Options{Profile: export.Flat})
-	check(err)
-	oracle, err := ref.New(g, c.Weights)
+	oracle, err := ref.New(c.Graph, c.Weights)
 	check(err)
 	onnxGo := runtime.Candidate{Name: "onnx-go", Open: func() (runtime.Session, error) { return onnxgo.OpenBytes(file) }}
-	cases := runtime.Cases(c.Config.Vocab, c.Config.Context, 1)
+	cases := runtime.Cases(c.Vocab(), c.Context(), 1)
 	report, err := runtime.Verify(context.Background(), oracle, []runtime.Candidate{onnxGo}, cases)
 	check(err)
 	fmt.Println(report.Verdict, "against", report.Oracle)
@@ -124,15 +125,13 @@ func Example_generate() {
 	c := trained()
 	tok, err := tokens.Parse(c.Tokenizer)
 	check(err)
-	g, err := model.Build(c.Config)
-	check(err)
-	session, err := train.NewForward(g, c.Weights) // or ort.Open("model.onnx", ort.Options{})
+	session, err := train.NewForward(c.Graph, c.Weights) // or ort.Open("model.onnx", ort.Options{})
 	check(err)
 	defer session.Close()
 	sampler := model.Sampler{}
 	options := runtime.GenerateOptions{MaxTokens: 1, Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return sampler.Pick(logits, step) }}
 	prompts := [][]int64{tok.Encode("not like")}
-	answers, err := runtime.Generate(context.Background(), runtime.Recompute(session, 1, c.Config.Context), prompts, options)
+	answers, err := runtime.Generate(context.Background(), runtime.Recompute(session, 1, c.Context()), prompts, options)
 	check(err)
 	text, err := tok.Decode(answers[0].IDs)
 	check(err)
@@ -161,7 +160,7 @@ func Example_cache() {
 	c := trained()
 	tok, err := tokens.Parse(c.Tokenizer)
 	check(err)
-	g, err := model.BuildCached(c.Config, true) // the last token's logits alone
+	g, err := model.Cached(c.Graph, true) // the last token's logits alone
 	check(err)
 	file, err := export.Bytes(g, c.Weights, export.Options{Profile: export.Cache})
 	check(err)
@@ -171,7 +170,7 @@ func Example_cache() {
 	check(err)
 	defer device.Close()
 	prompts := [][]int64{tok.Encode("not like"), tok.Encode("do")}
-	decoder, err := runtime.NewDecoder(device, runtime.DecoderOptions{Batch: len(prompts), Context: c.Config.Context})
+	decoder, err := runtime.NewDecoder(device, runtime.DecoderOptions{Batch: len(prompts), Context: c.Context()})
 	check(err)
 	sampler := model.Sampler{}
 	answers, err := runtime.Generate(context.Background(), decoder, prompts, runtime.GenerateOptions{

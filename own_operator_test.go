@@ -55,7 +55,9 @@ func ownNetwork(t *testing.T) *graph.Graph {
 	return g
 }
 
-func ids(name string, shape []int, x ...int64) format.Tensor { return format.FromInt64s(name, shape, x) }
+func ids(name string, shape []int, x ...int64) format.Tensor {
+	return format.FromInt64s(name, shape, x)
+}
 
 // An operator of a user's own is one definition: it is printed and parsed,
 // decomposed, differentiated, evaluated, exported, run and trained like ours.
