@@ -79,7 +79,7 @@ var one = map[string]func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value
 	"ReduceMax": applied(graph.Reduce{Kind: graph.ReduceMax, Axes: []int{0, 2}}),
 	"ReduceMin": applied(graph.Reduce{Kind: graph.ReduceMin, Axes: []int{1}, KeepDims: true}),
 	"ArgMax":    applied(graph.ArgMax{Axis: 2}),
-	"CumSum":    applied(graph.CumSum{Axis: 1, Exclusive: true, Reverse: true}),
+	"CumSum":    applied(graph.CumSum{Axis: 1, Exclusive: true}),
 	"Expand": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 		return b.Apply(graph.Expand{Shape: graph.Shape{letterB, letterT, four}}, 1, b.ReduceSum(x, true, 1))[0]
 	},
