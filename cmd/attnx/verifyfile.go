@@ -44,11 +44,17 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 		return nil, file, fmt.Errorf("%s: %w", path, err)
 	}
 	file.names = found.Names
-	metadata := compare.Metadata(m.Metadata, want.Metadata, "attnx.", export.MetaWeightsSHA256, export.MetaWeightsSize)
+	rewriter, other := otherTool, []string{export.MetaWeightsSHA256, export.MetaWeightsSize}
+	if earlier(m, want) {
+		rewriter, other = "an earlier version of attnx wrote the file", append(other, export.MetaFingerprint)
+		found.Nodes = leftToRuns(found.Nodes)
+		delete(want.Metadata, model.MetaGraph)
+		delete(want.Metadata, export.MetaFingerprint)
+	}
 	checks = []runtime.Check{
-		checkOf(path, "initializers", found.Initializers),
-		checkOf(path, "nodes", found.Nodes),
-		checkOf(path, "metadata", metadata),
+		checkBy(rewriter, path, "initializers", found.Initializers),
+		checkBy(rewriter, path, "nodes", found.Nodes),
+		checkOf(path, "metadata", compare.Metadata(m.Metadata, want.Metadata, "attnx.", other...)),
 	}
 	if f.Quantize != "" {
 		notRun(checks, f.Quantize)
@@ -62,6 +68,21 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 		return append(checks, more...), file, err
 	}
 	return checks, file, nil
+}
+
+// earlier reports whether a version of attnx wrote the file that kept no graph
+// in it: such a file has no graph, and a fingerprint that is computed otherwise.
+func earlier(have, want *onnx.Model) bool {
+	return !hasGraph(have) && have.Metadata[export.MetaFingerprint] != want.Metadata[export.MetaFingerprint]
+}
+
+// leftToRuns returns a part in which what departs is left to the runs.
+func leftToRuns(p compare.Part) compare.Part {
+	for _, d := range p.Departures {
+		p.Left = append(p.Left, d.Place)
+	}
+	p.Departures = nil
+	return p
 }
 
 // notRun says in the checks of a file with integer weights that it is not run:
@@ -79,8 +100,15 @@ func notRun(checks []runtime.Check, q export.Quantize) {
 	}
 }
 
+const otherTool = "another tool rewrote the file"
+
 // checkOf returns a part of a comparison as the report has it.
 func checkOf(path, part string, p compare.Part) runtime.Check {
+	return checkBy(otherTool, path, part, p)
+}
+
+// checkBy is checkOf for a file whose form is what rewriter says.
+func checkBy(rewriter, path, part string, p compare.Part) runtime.Check {
 	c := runtime.Check{File: path, Part: part, Status: runtime.StatusOK, Compared: p.Compared, Total: p.Total}
 	var text []string
 	if len(p.Departures) > 0 {
@@ -89,8 +117,8 @@ func checkOf(path, part string, p compare.Part) runtime.Check {
 			text = append(text, d.String())
 		}
 	} else if len(p.Left) > 0 {
-		c.Reason = fmt.Sprintf("another tool rewrote the file: %d %s of the export could not be compared and are judged by the runs alone: %s",
-			len(p.Left), part, strings.Join(few(p.Left), ", "))
+		c.Reason = fmt.Sprintf("%s: %d %s of the export could not be compared and are judged by the runs alone: %s",
+			rewriter, len(p.Left), part, strings.Join(few(p.Left), ", "))
 		return c
 	}
 	c.Reason = strings.Join(few(text), "; ")
