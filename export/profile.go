@@ -16,7 +16,7 @@ const (
 	// that the operator set has.
 	Plain Profile = "plain"
 	// Cache is Plain for graphs that take the keys and values of a past and
-	// give those of the next run: model.BuildCached.
+	// give those of the next run: see graph.Cached.
 	Cache Profile = "cache"
 	// Flat is for runtimes that multiply matrices only: see flatten.
 	Flat Profile = "flat"

@@ -1,6 +1,6 @@
-// Package model holds the networks: what they are made of ([Config]), the one
-// definition of each ([Build], with a past [BuildCached]), their weights, and
-// how a trained model is kept in a file ([Checkpoint]).
+// Package model holds a model: its graph, its weights, its tokenizer and, while
+// it is trained, the training state ([Checkpoint]), and how they are kept in a
+// file. The loss and the cache are passes over the graph ([WithLoss], [Cached]).
 //
 // Shapes in this project are written with these letters:
 //
@@ -18,9 +18,6 @@
 // Rows are tokens, as in PyTorch; a text that writes words as columns shows
 // the transpose.
 //
-// Two architectures exist: "gpt2" is exactly GPT-2 (Radford et al. 2019) with
-// Hugging Face's names for its weights; "simple" is self-attention as it is
-// first taught, one layer without residuals or normalization.
-//
-// Start reading at forward.go.
+// The graph may come from any network (package nn); package arch has those that
+// attnx ships. Start reading at network.go.
 package model

@@ -13,8 +13,7 @@ import (
 // Networks runs GPT-2 and the textbook model, tiny, with the weights of their
 // golden files: on the golden ids against PyTorch's logits, in all sizes
 // against the oracle, and on ids that the vocabulary does not have, which are a
-// *format.RangeError. build makes the graph of a network; model.Config has the
-// fields of fixtures.Config and converts.
+// *format.RangeError. build makes the graph of a network.
 func Networks(t *testing.T, f Open, o Options, build func(fixtures.Config) (*graph.Graph, error), oracle Open) {
 	eachNetwork(t, func(t *testing.T, golden fixtures.Golden, weights []format.Tensor) {
 		g, err := build(golden.Config)
