@@ -18,24 +18,19 @@ func TestAccumulate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := TinyGPT2(tok.VocabSize())
-	data, err := FromText(text, tok, config.Context)
+	c, err := Start(PresetNetwork(t, "tiny", "gpt2", tok.VocabSize()), tok, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := LossOf(config)
+	data, err := FromText(text, tok, c.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := NewGorgonia(g, GorgoniaOptions{})
+	engine, err := NewGorgonia(LossOf(t, c.Graph), GorgoniaOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	c, err := Start(config, tok, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := DefaultOptions(10)
 	o.Batch, o.Accumulate = 2, 3
 	run, err := New(c, engine, data, o)

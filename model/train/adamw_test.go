@@ -1,8 +1,6 @@
 package train
 
 import (
-	"github.com/attnx/attnx/model/arch"
-	"github.com/attnx/attnx/model/graph"
 	"math"
 	"testing"
 
@@ -24,11 +22,7 @@ func TestTenStepsAgainstPyTorch(t *testing.T) {
 		Steps: run.Steps, Batch: 1, LR: run.LRMax, MinLR: run.LRMin, Warmup: run.Warmup,
 		Beta1: run.Beta1, Beta2: run.Beta2, Epsilon: run.Epsilon, WeightDecay: run.WeightDecay, Clip: run.Clip, EvalBatches: 1,
 	}
-	g, err := goldenLoss(golden.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := NewGorgonia(g, GorgoniaOptions{})
+	engine, err := NewGorgonia(LossOf(t, GoldenGraph(t, golden.Config)), GorgoniaOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,13 +93,4 @@ func ints(x []float64) []int64 {
 		out[i] = int64(x[i])
 	}
 	return out
-}
-
-// goldenLoss returns the loss of a golden network.
-func goldenLoss(c fixtures.Config) (*graph.Graph, error) {
-	n, err := arch.Parse(c.Arch, c.JSON())
-	if err != nil {
-		return nil, err
-	}
-	return LossOf(n)
 }

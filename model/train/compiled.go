@@ -49,9 +49,9 @@ type bound struct {
 
 var _ Engine = (*Compiled)(nil)
 
-// NewCompiled returns an engine for a network, given by its forward pass. compile makes a program
-// of a graph: it is called once for the step and once for the evaluation of
-// each size of batch.
+// NewCompiled returns an engine for a network, given by its forward pass.
+// compile makes a program of a graph: it is called once for the step and once
+// for the evaluation of each size of batch.
 func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Program, error)) (*Compiled, error) {
 	return &Compiled{name: name, graph: g, compile: compile, programs: map[size]*bound{}}, graph.Verify(g)
 }

@@ -34,8 +34,8 @@ func TestStepThatIsNoNumber(t *testing.T) {
 		// Twice 3e38 is too large for float32: the sum is the first value that meets it.
 		`value "embeddings" (Add) is +Inf at [0 0 0]`: func(r *Trainer) {
 			set(r.weights, "wpe.weight", 0, 3e38)
-			for token := range 7 {
-				set(r.weights, "wte.weight", token*32, 3e38)
+			for token := range r.model.Vocab() {
+				set(r.weights, "wte.weight", token*r.model.Width(), 3e38)
 			}
 		},
 		`the gradient of "wpe.weight" is +Inf at [0 3]`: func(r *Trainer) { r.engine = brokenEngine{r.engine, true} },
@@ -44,20 +44,15 @@ func TestStepThatIsNoNumber(t *testing.T) {
 		for i := range ids {
 			ids[i] = int64(i % 7)
 		}
-		config := TinyGPT2(7)
-		data, err := NewText(ids, config.Context)
+		c, err := Start(PresetNetwork(t, "tiny", "gpt2", 7), nil, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := Start(config, nil, 1)
+		data, err := NewText(ids, c.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := LossOf(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		engine, err := NewGorgonia(g, GorgoniaOptions{})
+		engine, err := NewGorgonia(LossOf(t, c.Graph), GorgoniaOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,10 @@
 package train
 
 import (
+	"encoding/json"
+	"testing"
+
+	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
@@ -26,16 +30,64 @@ func (g *Gorgonia) Float64Gradients() [][]float64 {
 // KeptPrograms returns how many programs a session keeps.
 func KeptPrograms(f *Forward) int { return len(f.engine.(*runner[float32]).kept) }
 
-// TinyGPT2 is the smallest preset of GPT-2.
-func TinyGPT2(vocab int) arch.GPT2 {
-	return arch.GPT2{Vocab: vocab, Context: 16, Width: 32, Layers: 2, Heads: 2, Inner: 128, Epsilon: 1e-5}
+// PresetNetwork returns a network of a preset's sizes.
+func PresetNetwork(t testing.TB, preset, architecture string, vocab int) nn.Network {
+	t.Helper()
+	sizes, err := arch.Preset(preset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := arch.New(architecture, sizes, vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
-// LossOf returns the loss of a network.
-func LossOf(n nn.Network) (*graph.Graph, error) {
-	g, err := nn.Build(n)
+// TinyGPT2 returns the smallest GPT-2, as a model without weights.
+func TinyGPT2(t testing.TB, vocab int) *model.Checkpoint {
+	t.Helper()
+	return modelOf(t, PresetNetwork(t, "tiny", arch.GPT2{}.Architecture(), vocab))
+}
+
+// GoldenGraph returns the forward pass of a network that has golden numbers.
+func GoldenGraph(t testing.TB, c fixtures.Config) *graph.Graph {
+	t.Helper()
+	g, err := FixtureGraph(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// FixtureGraph returns the forward pass of a network that has golden numbers.
+func FixtureGraph(c fixtures.Config) (*graph.Graph, error) {
+	text, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	return model.WithLoss(g)
+	n, err := arch.Parse(c.Arch, text)
+	if err != nil {
+		return nil, err
+	}
+	return nn.Build(n)
+}
+
+// LossOf returns the training loss of a network.
+func LossOf(t testing.TB, forward *graph.Graph) *graph.Graph {
+	t.Helper()
+	g, err := model.WithLoss(forward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func modelOf(t testing.TB, n nn.Network) *model.Checkpoint {
+	t.Helper()
+	c, err := model.Of(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

@@ -1,7 +1,6 @@
 package train_test
 
 import (
-	"github.com/attnx/attnx/model/arch"
 	"testing"
 
 	"github.com/attnx/attnx/format"
@@ -13,28 +12,20 @@ import (
 func BenchmarkGorgoniaStep(b *testing.B) {
 	for _, preset := range []string{"tiny", "nano"} {
 		b.Run(preset, func(b *testing.B) {
-			sizes, err := arch.Preset(preset)
+			c, err := model.New(train.PresetNetwork(b, preset, "gpt2", 65), 1)
 			if err != nil {
 				b.Fatal(err)
 			}
-			c, err := arch.New("gpt2", sizes, 65)
+			e, err := train.NewGorgonia(train.LossOf(b, c.Graph), train.GorgoniaOptions{})
 			if err != nil {
 				b.Fatal(err)
 			}
-			g, err := train.LossOf(c)
-			if err != nil {
-				b.Fatal(err)
-			}
-			e, err := train.NewGorgonia(g, train.GorgoniaOptions{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			weights := model.NewWeights(g, 1)
+			weights := c.Weights
 			var grads []format.Tensor
 			for _, w := range weights {
 				grads = append(grads, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
 			}
-			batch := randomBatch(12, sizes.Context, 65, 1)
+			batch := randomBatch(12, c.Context(), c.Vocab(), 1)
 			if _, err := e.Step(weights, batch, grads); err != nil { // compiles
 				b.Fatal(err)
 			}
@@ -45,7 +36,7 @@ func BenchmarkGorgoniaStep(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/step")
-			b.ReportMetric(float64(b.N*12*sizes.Context)/b.Elapsed().Seconds(), "tokens/s")
+			b.ReportMetric(float64(b.N*12*c.Context())/b.Elapsed().Seconds(), "tokens/s")
 		})
 	}
 }

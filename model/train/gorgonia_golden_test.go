@@ -1,13 +1,12 @@
 package train_test
 
 import (
-	"github.com/attnx/attnx/model/arch"
-	"github.com/attnx/attnx/model/nn"
 	"math"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -57,13 +56,9 @@ func goldenBatch(ids, labels fixtures.Tensor) train.Batch {
 	return train.Batch{B: ids.Shape[0], T: ids.Shape[1], IDs: int64s(ids.Data), Labels: int64s(labels.Data)}
 }
 
-func newEngine(t *testing.T, c nn.Network, o train.GorgoniaOptions) *train.Gorgonia {
+func newEngine(t *testing.T, forward *graph.Graph, o train.GorgoniaOptions) *train.Gorgonia {
 	t.Helper()
-	g, err := train.LossOf(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := train.NewGorgonia(g, o)
+	e, err := train.NewGorgonia(train.LossOf(t, forward), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +74,7 @@ func TestGoldenStep(t *testing.T) {
 				tolerance = golden64
 			}
 			t.Run(name+map[bool]string{true: "/float64", false: "/float32"}[double], func(t *testing.T) {
-				e := newEngine(t, networkOf(t, golden.Config), train.GorgoniaOptions{Float64: double})
+				e := newEngine(t, train.GoldenGraph(t, golden.Config), train.GorgoniaOptions{Float64: double})
 				weights, grads := goldenWeights(golden)
 				loss, err := e.Step(weights, goldenBatch(golden.InputIDs, golden.Labels), grads)
 				if err != nil {
@@ -146,14 +141,4 @@ func compareGradient(t *testing.T, want fixtures.Named, got []float64, bound flo
 			return
 		}
 	}
-}
-
-// networkOf returns a golden network.
-func networkOf(t *testing.T, c fixtures.Config) nn.Network {
-	t.Helper()
-	n, err := arch.Parse(c.Arch, c.JSON())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

@@ -1,12 +1,12 @@
 package train
 
 import (
+	"slices"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestTapeMachine(t *testing.T) {
 	for _, op := range graph.Operators() {
 		for _, c := range gradientCases[op.Name()] {
-			if _, in := op.(graph.Input); in {
+			if _, given := op.(graph.Input); given {
 				continue
 			}
 			t.Run(op.Name()+"/"+c.name, func(t *testing.T) {
@@ -54,15 +54,9 @@ func TestTapeMachine(t *testing.T) {
 
 func onTapeMachine(t *testing.T, g *graph.Graph, values [][]float64) G.Nodes {
 	t.Helper()
-	bound, err := prepared(g, nil)
+	bound, l, err := lowered[float64](g, nil)
 	if err != nil {
 		t.Fatal(err)
-	}
-	l := newLowering[float64]()
-	for _, v := range bound.Nodes {
-		if l.lower(v); l.err != nil {
-			t.Fatal(l.err)
-		}
 	}
 	grads := make(G.Nodes, len(g.Params))
 	one, err := l.differentiate(bound, g.Params, grads)
@@ -76,31 +70,28 @@ func onTapeMachine(t *testing.T, g *graph.Graph, values [][]float64) G.Nodes {
 	}
 	let(one, []float64{1})
 	for n, v := range l.leafs {
-		switch {
-		case isParam(v):
+		if _, ok := graph.Is[graph.Param](v); ok {
 			for i, p := range g.Params {
 				if p.Name == v.Name {
-					let(n, append([]float64(nil), values[i]...))
+					let(n, slices.Clone(values[i]))
 				}
 			}
-		case n.Dtype() == tensor.Bool:
-			x := []bool{}
-			for _, b := range constantOf(t, v).Data {
-				x = append(x, b != 0)
-			}
-			let(n, x)
-		case n.Dtype() == tensor.Int64:
-			x, err := constantOf(t, v).Int64s()
-			if err != nil {
-				t.Fatal(err)
-			}
-			let(n, append([]int64(nil), x...))
+			continue
+		}
+		if provided(v) {
+			t.Fatalf("%s is an input", v.Name)
+		}
+		x := newOperand[float64](n.Dtype(), n.Shape().TotalSize())
+		if err := fillConstant(x, v); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case x.i != nil:
+			let(n, x.i)
+		case x.b != nil:
+			let(n, x.b)
 		default:
-			x, err := constantOf(t, v).AsFloat64s()
-			if err != nil {
-				t.Fatal(err)
-			}
-			let(n, x)
+			let(n, x.f)
 		}
 	}
 	m := G.NewTapeMachine(l.graph)
@@ -109,18 +100,4 @@ func onTapeMachine(t *testing.T, g *graph.Graph, values [][]float64) G.Nodes {
 		t.Fatal(err)
 	}
 	return grads
-}
-
-func isParam(v *graph.Value) bool {
-	_, ok := graph.Is[graph.Param](v)
-	return ok
-}
-
-func constantOf(t *testing.T, v *graph.Value) format.Tensor {
-	t.Helper()
-	c, ok := v.Constant()
-	if !ok {
-		t.Fatalf("%s is no constant", v.Name)
-	}
-	return c
 }

@@ -114,16 +114,43 @@ func (p *planner[E]) memory(t tensor.Dtype, n int) operand[E] {
 func (p *planner[E]) constants(order G.Nodes) error {
 	for slot, n := range order {
 		v := p.lowering.leafs[n]
-		if v == nil {
-			continue
-		}
-		t, ok := v.Constant()
-		if !ok {
+		if v == nil || provided(v) {
 			continue
 		}
 		p.slots[slot] = newOperand[E](n.Dtype(), n.Shape().TotalSize())
-		if err := fillOperand(p.slots[slot], t.WithName(v.Name)); err != nil {
+		if err := fillConstant(p.slots[slot], v); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// provided reports whether a run provides a leaf.
+func provided(v *graph.Value) bool {
+	switch v.Op().(type) {
+	case graph.Input, graph.Param:
+		return true
+	}
+	return false
+}
+
+// fillConstant writes the elements of a value that is part of the graph. Of a
+// Range or ConstantOfShape with few elements Bind has made a Const.
+func fillConstant[E element](o operand[E], v *graph.Value) error {
+	switch op := v.Op().(type) {
+	case graph.Const:
+		return fillOperand(o, op.Value.WithName(v.Name))
+	case graph.Range:
+		start, ok := op.Start.Number()
+		if !ok {
+			return fmt.Errorf("train: position %s is not bound (value %.80q)", op.Start, v.Name)
+		}
+		for i := range o.i {
+			o.i[i] = int64(start + i)
+		}
+	case graph.ConstantOfShape:
+		for i := range o.f {
+			o.f[i] = E(op.Fill)
 		}
 	}
 	return nil

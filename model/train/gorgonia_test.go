@@ -1,8 +1,6 @@
 package train_test
 
 import (
-	"github.com/attnx/attnx/model/arch"
-	"github.com/attnx/attnx/model/nn"
 	"math"
 	"runtime"
 	"strings"
@@ -10,22 +8,14 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/train"
 	attnx "github.com/attnx/attnx/runtime"
 )
 
-func tinyConfig(t *testing.T) arch.GPT2 {
-	t.Helper()
-	return train.TinyGPT2(65)
-}
-
-func firstWeights(t *testing.T, c nn.Network) (weights model.Weights, grads []format.Tensor) {
-	t.Helper()
-	g, err := nn.Build(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+func firstWeights(g *graph.Graph) (weights model.Weights, grads []format.Tensor) {
 	weights = model.NewWeights(g, 3)
 	return weights, weights.Clone()
 }
@@ -33,14 +23,14 @@ func firstWeights(t *testing.T, c nn.Network) (weights model.Weights, grads []fo
 // TestDeterminism takes a step on one core and on several, twice each, with
 // engines of their own: the same bits.
 func TestDeterminism(t *testing.T) {
-	c := tinyConfig(t)
-	batch := randomBatch(12, c.Context, c.Vocab, 5)
+	c := train.TinyGPT2(t, 65)
+	batch := randomBatch(12, c.Context(), c.Vocab(), 5)
 	var first []string
 	for _, cores := range []int{1, 2, 5, 1} {
 		func() {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
-			e := newEngine(t, c, train.GorgoniaOptions{})
-			weights, grads := firstWeights(t, c)
+			e := newEngine(t, c.Graph, train.GorgoniaOptions{})
+			weights, grads := firstWeights(c.Graph)
 			for range 2 {
 				if _, err := e.Step(weights, batch, grads); err != nil {
 					t.Fatal(err)
@@ -62,22 +52,19 @@ func TestDeterminism(t *testing.T) {
 	}
 }
 
-// TestValueByValue compares every value inside both networks with the oracle.
+// TestValueByValue compares every value inside the networks with the oracle.
 func TestValueByValue(t *testing.T) {
+	networks := map[string]nn.Network{"own": ownNetwork{Vocab: 65, Context: 16}}
 	for _, name := range arch.Names() {
+		networks[name] = train.PresetNetwork(t, "tiny", name, 65)
+	}
+	for name, network := range networks {
 		for _, size := range [][2]int{{1, 1}, {3, 7}, {2, 16}} {
-			sizes, err := arch.Preset("tiny")
+			c, err := model.Of(network)
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := arch.New(name, sizes, 65)
-			if err != nil {
-				t.Fatal(err)
-			}
-			g, err := nn.Build(c)
-			if err == nil {
-				g, err = graph.MarkOutputs(g)
-			}
+			g, err := graph.MarkOutputs(c.Graph)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +77,7 @@ func TestValueByValue(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			batch := randomBatch(size[0], size[1], 65, 9)
+			batch := randomBatch(size[0], size[1], c.Vocab(), 9)
 			inputs := map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", size[:], batch.IDs)}
 			got, err := f.Run(inputs)
 			if err != nil {
@@ -103,9 +90,9 @@ func TestValueByValue(t *testing.T) {
 			if len(got) != len(want) {
 				t.Errorf("%d outputs, the oracle has %d", len(got), len(want))
 			}
-			for name, w := range want {
-				if d := attnx.Compare(w, got[name].WithName(name)); !d.Within {
-					t.Errorf("%T %v: %s: %v", c, size, name, d.FirstBad)
+			for value, w := range want {
+				if d := attnx.Compare(w, got[value].WithName(value)); !d.Within {
+					t.Errorf("%s %v: %s: %v", name, size, value, d.FirstBad)
 				}
 			}
 		}
@@ -115,10 +102,10 @@ func TestValueByValue(t *testing.T) {
 // TestNaN: a network whose weights are no numbers has such a loss, and nothing
 // breaks.
 func TestNaN(t *testing.T) {
-	c := tinyConfig(t)
-	e := newEngine(t, c, train.GorgoniaOptions{})
+	c := train.TinyGPT2(t, 65)
+	e := newEngine(t, c.Graph, train.GorgoniaOptions{})
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat32} {
-		weights, grads := firstWeights(t, c)
+		weights, grads := firstWeights(c.Graph)
 		for _, w := range weights {
 			x, err := w.Float32s()
 			if err != nil {
@@ -128,13 +115,13 @@ func TestNaN(t *testing.T) {
 				x[i] = float32(bad)
 			}
 		}
-		loss, err := e.Step(weights, randomBatch(2, 5, c.Vocab, 1), grads)
+		loss, err := e.Step(weights, randomBatch(2, 5, c.Vocab(), 1), grads)
 		if err != nil || !math.IsNaN(loss) {
 			t.Errorf("weights %g: loss %v, error %v", bad, loss, err)
 		}
 	}
-	weights, grads := firstWeights(t, c)
-	none := randomBatch(2, 5, c.Vocab, 1)
+	weights, grads := firstWeights(c.Graph)
+	none := randomBatch(2, 5, c.Vocab(), 1)
 	for i := range none.Labels {
 		none.Labels[i] = model.IgnoreIndex
 	}
@@ -145,15 +132,15 @@ func TestNaN(t *testing.T) {
 
 // TestRefusals names what is wrong before anything is computed.
 func TestRefusals(t *testing.T) {
-	c := tinyConfig(t)
-	e := newEngine(t, c, train.GorgoniaOptions{})
-	good := func() train.Batch { return randomBatch(2, 5, c.Vocab, 1) }
+	c := train.TinyGPT2(t, 65)
+	e := newEngine(t, c.Graph, train.GorgoniaOptions{})
+	good := func() train.Batch { return randomBatch(2, 5, c.Vocab(), 1) }
 	with := func(f func(b *train.Batch)) train.Batch {
 		b := good()
 		f(&b)
 		return b
 	}
-	weights, grads := firstWeights(t, c)
+	weights, grads := firstWeights(c.Graph)
 	before := weights.Clone()
 	for i := range grads {
 		clear(grads[i].Data)
@@ -183,30 +170,34 @@ func TestRefusals(t *testing.T) {
 			_, err := e.Step(weights, train.Batch{}, grads)
 			return err
 		},
-		"the network has \"wte.weight\" in its place": func() error {
+		`weight "wpe.weight": the network has "wte.weight" in its place`: func() error {
 			_, err := e.Step(weights[1:], good(), grads)
+			return err
+		},
+		`weight "ln_f.bias": it is missing`: func() error {
+			_, err := e.Step(weights[:len(weights)-1], good(), grads)
+			return err
+		},
+		`weight "more": the network has no such weight`: func() error {
+			_, err := e.Step(append(weights[:len(weights):len(weights)], weights[0].WithName("more")), good(), grads)
 			return err
 		},
 		"room for": func() error {
 			_, err := e.Step(weights, good(), grads[1:])
 			return err
 		},
-		"in its place": func() error {
+		`weight "h.0.ln_1.weight": the network has "wte.weight" in its place`: func() error {
 			bad := weights.Clone()
 			bad[2], bad[0] = bad[0], bad[2]
 			_, err := e.Step(bad, good(), grads)
 			return err
 		},
 		"axis 0": func() error { // longer than the context
-			_, err := e.Step(weights, randomBatch(1, c.Context+1, c.Vocab, 1), grads)
+			_, err := e.Step(weights, randomBatch(1, c.Context()+1, c.Vocab(), 1), grads)
 			return err
 		},
 		"wants I64": func() error {
-			g, err := nn.Build(c)
-			if err != nil {
-				return err
-			}
-			f, err := train.NewForward(g, weights)
+			f, err := train.NewForward(c.Graph, weights)
 			if err != nil {
 				return err
 			}
@@ -214,11 +205,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"is missing": func() error {
-			g, err := nn.Build(c)
-			if err != nil {
-				return err
-			}
-			f, err := train.NewForward(g, weights)
+			f, err := train.NewForward(c.Graph, weights)
 			if err != nil {
 				return err
 			}
@@ -226,15 +213,11 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"no input \"labels\"": func() error {
-			g, err := nn.Build(c)
-			if err != nil {
-				return err
-			}
-			_, err = train.NewGorgonia(g, train.GorgoniaOptions{})
+			_, err := train.NewGorgonia(c.Graph, train.GorgoniaOptions{})
 			return err
 		},
 		"is closed": func() error {
-			e := newEngine(t, c, train.GorgoniaOptions{})
+			e := newEngine(t, c.Graph, train.GorgoniaOptions{})
 			if err := e.Close(); err != nil {
 				return err
 			}
@@ -263,12 +246,8 @@ func TestRefusals(t *testing.T) {
 
 // TestManyShapes goes through more shapes than are kept, and back.
 func TestManyShapes(t *testing.T) {
-	c := tinyConfig(t)
-	g, err := nn.Build(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := train.NewForward(g, model.NewWeights(g, 3))
+	c := train.TinyGPT2(t, 65)
+	f, err := train.NewForward(c.Graph, model.NewWeights(c.Graph, 3))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,6 +268,60 @@ func TestManyShapes(t *testing.T) {
 	}
 }
 
+// plain is an operator of a user's own that nothing decomposes.
+type plain struct{}
+
+func (plain) Name() string                                  { return "Plain" }
+func (plain) Infer(args []graph.Type) ([]graph.Type, error) { return args, nil }
+
+// TestUnknownOperator: what the engine cannot compute is said before a run, with
+// the value.
+func TestUnknownOperator(t *testing.T) {
+	b := graph.NewBuilder()
+	b.Output("y", b.Name("odd", b.Apply(plain{}, 1, b.Param("x", graph.Normal(1), 2))[0]))
+	g, err := b.Graph()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := train.NewForward(g, model.NewWeights(g, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Run(nil)
+	if want := `Plain has no form in the Gorgonia engine (value "odd")`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
+	}
+}
+
+// TestLargeConstants: what is too large to be computed ahead is computed.
+func TestLargeConstants(t *testing.T) {
+	const n = 1<<20 + 1
+	b := graph.NewBuilder()
+	x := b.Input("x", format.Float32)
+	last := func(v *graph.Value) *graph.Value { return b.Slice(v, 0, graph.N(n-1), graph.N(n)) }
+	b.Output("filled", last(b.Mul(x, b.ConstantOfShape(2.5, graph.N(n)))))
+	b.Output("counted", last(b.Add(b.Cast(b.Range(graph.N(3), graph.N(n+3)), format.Float32), x)))
+	g, err := b.Graph()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := train.NewForward(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		out, err := f.Run(map[string]format.Tensor{"x": format.FromFloat32s("x", []int{}, []float32{2})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]float32{"filled": 5, "counted": n + 2 + 2} {
+			if got, err := out[name].Float32s(); err != nil || len(got) != 1 || got[0] != want {
+				t.Errorf("%s ends with %v (%v), want %v", name, got, err, want)
+			}
+		}
+	}
+}
+
 // TestComputedIDs: what cannot be checked before the run is checked in it.
 func TestComputedIDs(t *testing.T) {
 	for want, build := range map[string]func(b *graph.Builder, ids *graph.Value) *graph.Value{
@@ -297,6 +330,19 @@ func TestComputedIDs(t *testing.T) {
 		},
 		"picked[1] is 6: it must be from 0 to 5": func(b *graph.Builder, ids *graph.Value) *graph.Value {
 			return b.GatherElements(b.Param("table", graph.Normal(1), 6), b.Name("picked", b.Add(ids, ids)), 0)
+		},
+		"ids[1] is 3: it must be from 0 to 2": func(b *graph.Builder, ids *graph.Value) *graph.Value { // before the run: an input
+			return b.Apply(graph.Gather{Axis: 1}, 1, b.Param("table", graph.Normal(1), 6, 3), ids)[0]
+		},
+		"columns[1] is 6: it must be from 0 to 2": func(b *graph.Builder, ids *graph.Value) *graph.Value {
+			return b.Apply(graph.Gather{Axis: 1}, 1, b.Param("table", graph.Normal(1), 7, 3), b.Name("columns", b.Add(ids, ids)))[0]
+		},
+		"classes[1] is 6: it must be from 0 to 5": func(b *graph.Builder, ids *graph.Value) *graph.Value {
+			b.Param("table", graph.Normal(1), 6)
+			return b.OneHot(b.Name("classes", b.Add(ids, ids)), 6)
+		},
+		"places[0] is 2: it must be from 0 to 1": func(b *graph.Builder, ids *graph.Value) *graph.Value {
+			return b.ScatterElements(b.ConstantOfShape(0, graph.N(2)), b.Name("places", b.Add(ids, ids)), b.Param("table", graph.Normal(1), 2), 0)
 		},
 		"labels[1] is 6": func(b *graph.Builder, ids *graph.Value) *graph.Value {
 			labels := b.Reshape(b.Add(ids, ids), graph.Numbers(1, 2)...)

@@ -51,8 +51,7 @@ func (*slope) Close() error { return nil }
 
 func tinyRun(t *testing.T, steps int, e Engine) (*Trainer, *model.Checkpoint) {
 	t.Helper()
-	c := TinyGPT2(10)
-	start, err := Start(c, nil, 1)
+	start, err := Start(PresetNetwork(t, "tiny", "gpt2", 10), nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

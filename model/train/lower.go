@@ -64,7 +64,7 @@ func native(n *graph.Node) bool {
 			}
 		}
 		return !op.Causal && q.Shape[1] == k.Shape[1] && k.Shape.Equal(v.Shape) && (len(n.Args) == 3 || n.Args[3].DType.Float())
-	case graph.SoftmaxCrossEntropyLoss:
+	case graph.SoftmaxCrossEntropyLoss, graph.OneHot: // they refuse ids that are not classes
 		return true
 	}
 	return false
@@ -104,7 +104,7 @@ func moved(rank, from, count, to int) []int {
 // value is the table from operators to kernels.
 func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
 	switch op := v.Op().(type) {
-	case graph.Input, graph.Param, graph.Const, graph.Range, graph.ConstantOfShape: // the last two: Bind made them Const
+	case graph.Input, graph.Param, graph.Const, graph.Range, graph.ConstantOfShape:
 		return l.leaf(v)
 	case graph.Unary:
 		return l.unary(op, v, args[0])
@@ -120,6 +120,8 @@ func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
 		return l.gatherElements(op, v, args[0], args[1])
 	case graph.ScatterElements:
 		return l.scatterElements(op, v, args[0], args[1], args[2])
+	case graph.OneHot:
+		return l.oneHot(op, v, args[0])
 	case graph.MatMul:
 		return l.matMul(v, args[0], args[1])
 	case graph.Softmax:
@@ -205,7 +207,7 @@ func (l *lowering[E]) sizes(v *graph.Value) []int {
 	return s
 }
 
-// leaf records a value that is given.
+// leaf records a value that is given, or part of the graph.
 func (l *lowering[E]) leaf(v *graph.Value) *G.Node {
 	s := l.sizes(v)
 	t := l.dtype(v.DType)

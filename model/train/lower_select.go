@@ -179,3 +179,21 @@ func (l *lowering[E]) scatterElements(op graph.ScatterElements, v *graph.Value, 
 		}, nil, in[1], grad)}
 	}, x, ids, updates)
 }
+
+// oneHot lowers OneHot: a row for each id.
+func (l *lowering[E]) oneHot(op graph.OneHot, v *graph.Value, ids *G.Node) *G.Node {
+	to, at := l.sizes(v), l.sizes(v.Args()[0])
+	if l.err != nil {
+		return nil
+	}
+	return l.apply("OneHot", l.float(), to, func(out operand[E], in []operand[E]) error {
+		clear(out.f)
+		for i, id := range in[0].i {
+			if id < 0 || id >= int64(op.Depth) {
+				return badIndex(v.Args()[0], at, i, id, op.Depth)
+			}
+			out.f[i*op.Depth+int(id)] = 1
+		}
+		return nil
+	}, nil, ids)
+}
