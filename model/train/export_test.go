@@ -1,7 +1,6 @@
 package train
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
@@ -62,11 +61,7 @@ func GoldenGraph(t testing.TB, c fixtures.Config) *graph.Graph {
 
 // FixtureGraph returns the forward pass of a network that has golden numbers.
 func FixtureGraph(c fixtures.Config) (*graph.Graph, error) {
-	text, err := json.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	n, err := arch.Parse(c.Arch, text)
+	n, err := arch.Parse(c.Arch, c.JSON())
 	if err != nil {
 		return nil, err
 	}

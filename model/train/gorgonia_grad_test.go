@@ -295,6 +295,9 @@ var gradientCases = map[string][]gradientCase{
 	}}, {name: "its mean and inverse deviation too", build: func(b *graph.Builder) *graph.Value {
 		r := b.Apply(graph.LayerNormalization{Epsilon: 1e-2}, 3, paramOf(b, "x", 3, 4), paramOf(b, "scale", 4), paramOf(b, "bias", 4))
 		return b.Add(b.Mul(r[0], r[1]), r[2])
+	}}, {name: "its mean and inverse deviation, no bias", build: func(b *graph.Builder) *graph.Value {
+		r := b.Apply(graph.LayerNormalization{Epsilon: 1e-2}, 3, paramOf(b, "x", 3, 4), paramOf(b, "scale", 4))
+		return b.Add(b.Mul(r[0], r[1]), r[2])
 	}}, {name: "its mean alone", build: func(b *graph.Builder) *graph.Value {
 		return b.Exp(b.Apply(graph.LayerNormalization{Epsilon: 1e-2}, 2, paramOf(b, "x", 3, 4), paramOf(b, "scale", 4))[1])
 	}}},
@@ -338,7 +341,9 @@ var gradientCases = map[string][]gradientCase{
 		attended("two heads of queries for one of keys", graph.Attention{Scale: 0.25, Causal: true}, 4, 2, nil),
 		attended("one head of keys for all", graph.Attention{Scale: 0.25, Causal: true, Window: 2}, 3, 1, nil),
 		attended("grouped, a learned mask for each head", graph.Attention{Scale: 0.25, Causal: true}, 4, 2, learned(1, 4, 2, 3)),
-		gradientCase{name: "values of another width", build: func(b *graph.Builder) *graph.Value {
+		gradientCase{name: "grouped, values of another width", build: func(b *graph.Builder) *graph.Value {
+			return b.Attention(graph.Attention{Scale: 0.5, Causal: true, Window: 2}, paramOf(b, "q", 2, 4, 2, 4), paramOf(b, "k", 2, 2, 3, 4), paramOf(b, "v", 2, 2, 3, 5), nil)
+		}}, gradientCase{name: "values of another width", build: func(b *graph.Builder) *graph.Value {
 			return b.Attention(graph.Attention{Scale: 0.5, Causal: true}, paramOf(b, "q", 2, 2, 2, 4), paramOf(b, "k", 2, 2, 3, 4), paramOf(b, "v", 2, 2, 3, 5), nil)
 		}}, gradientCase{name: "one value for all three", build: func(b *graph.Builder) *graph.Value {
 			x := paramOf(b, "x", 1, 2, 3, 4)

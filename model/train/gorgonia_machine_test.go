@@ -54,9 +54,15 @@ func TestTapeMachine(t *testing.T) {
 
 func onTapeMachine(t *testing.T, g *graph.Graph, values [][]float64) G.Nodes {
 	t.Helper()
-	bound, l, err := lowered[float64](g, nil)
+	bound, err := prepared(g, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	l := newLowering[float64]()
+	for _, n := range bound.Nodes {
+		if l.lower(n); l.err != nil {
+			t.Fatal(l.err)
+		}
 	}
 	grads := make(G.Nodes, len(g.Params))
 	one, err := l.differentiate(bound, g.Params, grads)
