@@ -2,8 +2,6 @@ package export_test
 
 import (
 	"fmt"
-	"github.com/attnx/attnx/model/arch"
-	"github.com/attnx/attnx/model/nn"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 )
 
 // Writing GPT-2 (124 M parameters) the way the command does, its hash
@@ -23,38 +22,32 @@ func BenchmarkExportGPT2(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	n, err := arch.New("gpt2", sizes, 50257)
+	n, err := arch.New(gpt2, sizes, 50257)
 	if err != nil {
 		b.Fatal(err)
-	}
-	g, err := nn.Build(n)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var weights model.Weights
-	size := 0
-	for _, p := range g.Params {
-		shape, _ := p.Shape.Numbers()
-		count, _ := format.Elements(shape)
-		v := make([]float32, count)
-		for i := range v {
-			v[i] = float32(i%251) / 1024
-		}
-		weights = append(weights, format.FromFloat32s(p.Name, shape, v))
-		size += 4 * count
 	}
 	checkpoint, err := model.Of(n)
 	if err != nil {
 		b.Fatal(err)
 	}
-	checkpoint.Weights = weights
+	g, size := checkpoint.Graph, 0
+	for _, p := range g.Params {
+		shape, _ := p.Shape.Numbers()
+		n, _ := format.Elements(shape)
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(i%251) / 1024
+		}
+		checkpoint.Weights = append(checkpoint.Weights, format.FromFloat32s(p.Name, shape, v))
+		size += 4 * n
+	}
 	path := filepath.Join(b.TempDir(), "gpt2.onnx")
 	for b.Loop() {
 		meta, err := checkpoint.Metadata()
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := export.File(path, g, weights, export.Options{Profile: export.Plain, Metadata: meta}); err != nil {
+		if _, err := export.File(path, g, checkpoint.Weights, export.Options{Profile: export.Plain, Metadata: meta}); err != nil {
 			b.Fatal(err)
 		}
 	}

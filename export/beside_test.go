@@ -22,7 +22,7 @@ import (
 // returns the path of the model.
 func split(t *testing.T) (path string, weights model.Weights) {
 	t.Helper()
-	g, w := network(t, config("gpt2", 2))
+	g, w := network(t, config(gpt2, 2))
 	m, err := export.Model(g, w, export.Options{Profile: export.Plain})
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestSplitAt(t *testing.T) {
 // TestExternalIsDescribed checks that weights in a file of ONNX's own form are
 // described too.
 func TestExternalIsDescribed(t *testing.T) {
-	g, w := network(t, config("gpt2", 2))
+	g, w := network(t, config(gpt2, 2))
 	path := filepath.Join(t.TempDir(), "m.onnx")
 	if _, err := export.FileWithLimit(path, g, w, export.Options{Profile: export.Plain}, 1); err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestExternalIsDescribed(t *testing.T) {
 // TestWholeModelHasNoFile checks that a model with its weights inside needs no
 // file.
 func TestWholeModelHasNoFile(t *testing.T) {
-	g, w := network(t, config("gpt2", 2))
+	g, w := network(t, config(gpt2, 2))
 	m, err := export.Model(g, w, export.Options{Profile: export.Plain})
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func folder(t *testing.T, dir string) map[string][32]byte {
 // Two exports are the same bytes, in a file and in memory; what is summed up
 // is what is there; and the file passes the checks of a reader.
 func TestSameBytes(t *testing.T) {
-	for _, arch := range []string{"gpt2", "simple"} {
+	for _, arch := range []string{gpt2, simple} {
 		for _, v := range variants {
 			t.Run(arch+" "+v.name, func(t *testing.T) {
 				v.options.Metadata = map[string]string{"z": "1", "a": "2", "m": "3"}
@@ -96,9 +96,8 @@ func TestSameBytes(t *testing.T) {
 // Each weight is stored once, under its name, also where two places of the
 // network share it.
 func TestWeightsOnce(t *testing.T) {
-	for _, arch := range []string{"gpt2", "simple"} {
-		c := config(arch, 2)
-		g, w := network(t, c)
+	for _, arch := range []string{gpt2, simple} {
+		g, w := network(t, config(arch, 2))
 		m, err := export.Model(g, w, export.Options{Profile: export.Plain})
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +123,7 @@ func TestWeightsOnce(t *testing.T) {
 }
 
 func TestMetadata(t *testing.T) {
-	g, w := network(t, config("gpt2", 2))
+	g, w := network(t, config(gpt2, 2))
 	given := map[string]string{"k": "v", export.MetaProfile: "forged"}
 	for _, o := range []export.Options{{Profile: export.Plain, Metadata: given}, {Profile: export.Flat, Length: 5, Metadata: given}} {
 		m, err := export.Model(g, w, o)
@@ -158,9 +157,8 @@ func TestMetadata(t *testing.T) {
 // The external form runs in ONNX Runtime and gives what the oracle gives.
 func TestExternalRuns(t *testing.T) {
 	lib := library(t)
-	for _, arch := range []string{"gpt2", "simple"} {
-		c := config(arch, 2)
-		g, w := network(t, c)
+	for _, arch := range []string{gpt2, simple} {
+		g, w := network(t, config(arch, 2))
 		path, _ := variants[slices.IndexFunc(variants, func(v variant) bool { return v.external })].write(t, t.TempDir(), g, w)
 		m, err := onnx.ReadFile(path)
 		if err != nil || !m.HasExternal() {
@@ -182,8 +180,7 @@ func TestExternalRuns(t *testing.T) {
 
 // A network with a past is of the profile cache, and nothing else is.
 func TestRefusesPast(t *testing.T) {
-	c := config("gpt2", 2)
-	whole, w := network(t, c)
+	whole, w := network(t, config(gpt2, 2))
 	cached, err := model.Cached(whole, false)
 	if err != nil {
 		t.Fatal(err)
@@ -196,11 +193,17 @@ func TestRefusesPast(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	g, w := network(t, config("gpt2", 2))
+	g, w := network(t, config(gpt2, 2))
 	swapped := slices.Clone(w)
 	swapped[2], swapped[3] = swapped[3], swapped[2]
 	short := slices.Clone(w)
 	short[0].Data = short[0].Data[4:]
+	typed := slices.Clone(w)
+	half, _, err := w[0].Convert(format.Float16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed[0] = half
 	other := slices.Clone(w)
 	other[0] = format.FromFloat32s(other[0].Name, []int{3, 2}, make([]float32, 6))
 	for name, c := range map[string]struct {
@@ -208,20 +211,23 @@ func TestRefuses(t *testing.T) {
 		options export.Options
 		want    string
 	}{
-		"opset before plain":     {w, export.Options{Profile: export.Plain, Opset: 16}, "profile plain is written in opset 17 to 21, not 16"},
-		"opset after plain":      {w, export.Options{Profile: export.Plain, Opset: 22}, "opset 17 to 21, not 22"},
-		"opset before flat":      {w, export.Options{Profile: export.Flat, Opset: 8}, "profile flat is written in opset 9 to 12, not 8"},
-		"opset after flat":       {w, export.Options{Profile: export.Flat, Opset: 13}, "opset 9 to 12, not 13"},
-		"a negative opset":       {w, export.Options{Profile: export.Plain, Opset: -1}, "not -1"},
-		"no profile":             {w, export.Options{}, `no profile is called ""`},
-		"a length for plain":     {w, export.Options{Profile: export.Plain, Length: 3}, "Length belongs to profile flat"},
-		"a length too long":      {w, export.Options{Profile: export.Flat, Length: 13}, "a sequence of 13 tokens, the network runs 1 to 12"},
-		"a negative length":      {w, export.Options{Profile: export.Flat, Length: -1}, "a sequence of -1 tokens"},
-		"a weight missing":       {w[1:], export.Options{Profile: export.Plain}, `weight "wpe.weight": the network has "wte.weight" in its place`},
-		"weights in other order": {swapped, export.Options{Profile: export.Flat}, `the network has "h.0.ln_1.weight" in its place`},
-		"a weight cut short":     {short, export.Options{Profile: export.Flat}, `tensor "wte.weight"`},
-		"another shape":          {other, export.Options{Profile: export.Flat}, `weight "wte.weight": its shape is [3 2], the network's (31,16)`},
-		"metadata":               {w, export.Options{Profile: export.Plain, Metadata: map[string]string{"k": "\xff"}}, "not UTF-8"},
+		"opset before plain":      {w, export.Options{Profile: export.Plain, Opset: 16}, "profile plain is written in opset 17 to 21, not 16"},
+		"opset after plain":       {w, export.Options{Profile: export.Plain, Opset: 22}, "opset 17 to 21, not 22"},
+		"opset before flat":       {w, export.Options{Profile: export.Flat, Opset: 8}, "profile flat is written in opset 9 to 12, not 8"},
+		"opset after flat":        {w, export.Options{Profile: export.Flat, Opset: 13}, "opset 9 to 12, not 13"},
+		"a negative opset":        {w, export.Options{Profile: export.Plain, Opset: -1}, "not -1"},
+		"no profile":              {w, export.Options{}, `no profile is called ""`},
+		"a length for plain":      {w, export.Options{Profile: export.Plain, Length: 3}, "Length belongs to profile flat"},
+		"a length too long":       {w, export.Options{Profile: export.Flat, Length: 13}, "a sequence of 13 tokens, the network runs 1 to 12"},
+		"a negative length":       {w, export.Options{Profile: export.Flat, Length: -1}, "a sequence of -1 tokens"},
+		"a weight missing":        {w[1:], export.Options{Profile: export.Plain}, `weight "wpe.weight": the network has "wte.weight" in its place`},
+		"the last weight missing": {w[:len(w)-1], export.Options{Profile: export.Plain}, `weight "ln_f.bias": it is missing`},
+		"a weight too many":       {append(slices.Clone(w), w[0]), export.Options{Profile: export.Plain}, `weight "wte.weight": the network has no such weight`},
+		"weights in other order":  {swapped, export.Options{Profile: export.Flat}, `weight "h.0.ln_1.bias": the network has "h.0.ln_1.weight" in its place`},
+		"a weight cut short":      {short, export.Options{Profile: export.Flat}, `tensor "wte.weight"`},
+		"another shape":           {other, export.Options{Profile: export.Flat}, `weight "wte.weight": its shape is [3 2], the network's (31,16)`},
+		"another type":            {typed, export.Options{Profile: export.Plain}, `weight "wte.weight" is F16, the graph has F32`},
+		"metadata":                {w, export.Options{Profile: export.Plain, Metadata: map[string]string{"k": "\xff"}}, "not UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.onnx")
@@ -238,7 +244,7 @@ func TestRefuses(t *testing.T) {
 
 // A write that fails leaves the folder as it was.
 func TestFailingWrite(t *testing.T) {
-	g, w := network(t, config("gpt2", 2))
+	g, w := network(t, config(gpt2, 2))
 	for name, c := range map[string]struct {
 		path  string
 		limit int64

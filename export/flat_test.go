@@ -2,7 +2,6 @@ package export_test
 
 import (
 	"fmt"
-	"github.com/attnx/attnx/fixtures"
 	"math"
 	"slices"
 	"strings"
@@ -11,20 +10,23 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 )
 
+// width is the width of the networks that are made flat.
+const width = 16
+
 // flatConfigs are networks in which every width that a head cuts is another.
-func flatConfigs() map[string]fixtures.Config {
-	configs := map[string]fixtures.Config{}
-	for _, arch := range []string{"gpt2", "simple"} {
+func flatConfigs() map[string]nn.Network {
+	configs := map[string]nn.Network{}
+	for _, name := range []string{gpt2, simple} {
 		for _, heads := range []int{1, 2, 4} {
-			configs[fmt.Sprintf("%s H=%d", arch, heads)] = config(arch, heads)
+			configs[fmt.Sprintf("%s H=%d", name, heads)] = sized(name, heads, width, 24)
 		}
 	}
-	c := config("simple", 2)
-	c.Positions = false
-	configs["simple without positions"] = c
+	configs["simple without positions"] = arch.Simple{Vocab: vocab, Context: longest, Width: width, Heads: 2, Inner: 24}
 	return configs
 }
 
@@ -88,7 +90,7 @@ func TestFlatForm(t *testing.T) {
 	for name, c := range flatConfigs() {
 		t.Run(name, func(t *testing.T) {
 			g, w := network(t, c)
-			for _, length := range []int{1, c.Width, longest} { // T = C is where a bias of one axis would go wrong
+			for _, length := range []int{1, width, longest} { // T = C is where a bias of one axis would go wrong
 				if length > longest {
 					continue
 				}

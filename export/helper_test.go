@@ -2,9 +2,6 @@ package export_test
 
 import (
 	"context"
-	"github.com/attnx/attnx/fixtures"
-	"github.com/attnx/attnx/model/arch"
-	"github.com/attnx/attnx/model/nn"
 	"io"
 	"path/filepath"
 	"testing"
@@ -12,7 +9,9 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
@@ -20,28 +19,28 @@ import (
 
 const vocab, longest = 31, 12
 
-func config(name string, heads int) fixtures.Config {
-	c := fixtures.Config{Arch: name, Vocab: vocab, Context: longest, Width: 16, Layers: 2, Heads: heads, Inner: 24, Epsilon: 1e-5, Positions: true}
-	if name == "simple" {
-		c.Layers, c.Epsilon = 1, 0
+// The architectures that attnx ships.
+const gpt2, simple = "gpt2", "simple"
+
+// config returns a small network of an architecture.
+func config(name string, heads int) nn.Network { return sized(name, heads, 16, 24) }
+
+func sized(name string, heads, width, inner int) nn.Network {
+	if name == simple {
+		return arch.Simple{Vocab: vocab, Context: longest, Width: width, Heads: heads, Inner: inner, Positions: true}
 	}
-	return c
+	return arch.GPT2{Vocab: vocab, Context: longest, Width: width, Layers: 2, Heads: heads, Inner: inner, Epsilon: 1e-5}
 }
 
-// network returns a network whose weights are far enough from zero that every
-// term counts: first weights of gpt2 leave its logits near zero.
-func network(t testing.TB, c fixtures.Config) (*graph.Graph, model.Weights) {
+// network returns the graph of a network and weights far enough from zero that
+// every term counts: first weights of gpt2 leave its logits near zero.
+func network(t testing.TB, n nn.Network) (*graph.Graph, model.Weights) {
 	t.Helper()
-	n, err := arch.Parse(c.Arch, c.JSON())
+	c, err := model.New(n, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := nn.Build(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := model.NewWeights(g, 5)
-	for i, x := range w {
+	for i, x := range c.Weights {
 		v, err := x.Float32s()
 		if err != nil {
 			t.Fatal(err)
@@ -51,9 +50,9 @@ func network(t testing.TB, c fixtures.Config) (*graph.Graph, model.Weights) {
 		for j := range v {
 			v[j] += add[j]
 		}
-		w[i] = format.FromFloat32s(x.Name, x.Shape, v)
+		c.Weights[i] = format.FromFloat32s(x.Name, x.Shape, v)
 	}
-	return g, w
+	return c.Graph, c.Weights
 }
 
 // library returns ONNX Runtime, or skips the test.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"github.com/attnx/attnx/fixtures"
 	"math"
 	"path/filepath"
 	goruntime "runtime"
@@ -17,6 +16,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 )
@@ -38,7 +38,7 @@ var profileForms = map[string]export.Options{
 }
 
 // numbered writes a network in a profile with the numbers of o.
-func numbered(t testing.TB, c fixtures.Config, profile string, o export.Options) *onnx.Model {
+func numbered(t testing.TB, c nn.Network, profile string, o export.Options) *onnx.Model {
 	t.Helper()
 	g, w := network(t, c)
 	form := profileForms[profile]
@@ -83,7 +83,7 @@ func TestNumbersAreTheSameBytes(t *testing.T) {
 			var first []byte
 			for _, processors := range []int{1, 3} {
 				before := goruntime.GOMAXPROCS(processors)
-				m := numbered(t, config("gpt2", 2), profile, o)
+				m := numbered(t, config(gpt2, 2), profile, o)
 				goruntime.GOMAXPROCS(before)
 				var b bytes.Buffer
 				if err := m.Encode(&b); err != nil {
@@ -105,7 +105,7 @@ func TestNumbersAreTheSameBytes(t *testing.T) {
 // In 16 bits the logits stay within the table's bound of the oracle, and with
 // them every architecture; the logits are given in float32.
 func TestHalfAgrees(t *testing.T) {
-	for _, arch := range []string{"gpt2", "simple"} {
+	for _, arch := range []string{gpt2, simple} {
 		g, w := network(t, config(arch, 2))
 		s := open(t, numbered(t, config(arch, 2), "plain", numberForms["float16"]))
 		c := runtime.NewCase(3, 7, vocab, 1)
@@ -124,7 +124,7 @@ func TestHalfAgrees(t *testing.T) {
 // does, the remark is out of date.
 func TestBFloat16IsForGPUs(t *testing.T) {
 	var b bytes.Buffer
-	if err := numbered(t, config("gpt2", 2), "plain", numberForms["bfloat16"]).Encode(&b); err != nil {
+	if err := numbered(t, config(gpt2, 2), "plain", numberForms["bfloat16"]).Encode(&b); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := ort.OpenBytes(b.Bytes(), ort.Options{Library: library(t)}); err == nil {
@@ -137,8 +137,8 @@ func TestBFloat16IsForGPUs(t *testing.T) {
 // the bits.
 func TestQuantizedQuality(t *testing.T) {
 	for arch, worst := range map[string]map[string]float64{ // nats; 1.2e-4 and 7e-3 were seen, an activation's scale lost gives 1 and more
-		"gpt2":   {"int8": 0.001, "int4": 0.05},
-		"simple": {"int8": 0.001, "int4": 0.05},
+		gpt2:   {"int8": 0.001, "int4": 0.05},
+		simple: {"int8": 0.001, "int4": 0.05},
 	} {
 		g, w := network(t, config(arch, 2))
 		var texts [][]int64
@@ -161,7 +161,7 @@ func TestQuantizedQuality(t *testing.T) {
 // Integers of 4 bits with activations in float16 give what they give with
 // those in float32, at every level of optimization.
 func TestHalfOfInt4(t *testing.T) {
-	c := config("gpt2", 2)
+	c := config(gpt2, 2)
 	inputs := runtime.NewCase(2, 7, vocab, 1).Inputs()
 	for _, level := range []ort.Optimization{ort.OptimizeNone, ort.OptimizeBasic, ort.OptimizeAll} {
 		want := run(t, openAt(t, numbered(t, c, "plain", numberForms["int4"]), level), inputs)["logits"]
@@ -175,7 +175,7 @@ func TestHalfOfInt4(t *testing.T) {
 
 // What is float32 and what is not.
 func TestHalfTypes(t *testing.T) {
-	m := numbered(t, config("gpt2", 2), "cache", numberForms["float16"])
+	m := numbered(t, config(gpt2, 2), "cache", numberForms["float16"])
 	types := map[string]onnx.DataType{}
 	for _, v := range slices.Concat(m.Graph.Inputs, m.Graph.Outputs, m.Graph.Values) {
 		types[v.Name] = v.DataType
@@ -196,7 +196,7 @@ func TestHalfTypes(t *testing.T) {
 
 // The summary of a file says what was done to its numbers and what was not.
 func TestNumbersSummary(t *testing.T) {
-	g, w := network(t, config("gpt2", 2))
+	g, w := network(t, config(gpt2, 2))
 	for name, want := range map[string][]string{
 		"float16": {"softmax 2", "scores with their mask 3", "layer normalization 5", "logits 1"},
 		"int8":    {"layer normalization 5", "softmax 2", "products of activations 4"},
@@ -233,7 +233,7 @@ func TestNumbersSummary(t *testing.T) {
 
 // A row of which nothing may be seen gives numbers, in float16 too.
 func TestHalfHiddenRow(t *testing.T) {
-	c := config("gpt2", 2)
+	c := config(gpt2, 2)
 	s := open(t, numbered(t, c, "cache", numberForms["float16"]))
 	in := map[string]format.Tensor{
 		"input_ids":      format.FromInt64s("input_ids", []int{1, 3}, []int64{1, 2, 3}),
@@ -349,7 +349,7 @@ func TestInt4ByHand(t *testing.T) {
 // Embedding and head of GPT-2 are one table of integers.
 func TestQuantizedTie(t *testing.T) {
 	for form, table := range map[string]string{"int8": "wte.weight.int8", "int4": "wte.weight.blocks"} {
-		m := numbered(t, config("gpt2", 2), "cache", numberForms[form])
+		m := numbered(t, config(gpt2, 2), "cache", numberForms[form])
 		stored(t, m, table)
 		for _, x := range m.Graph.Initializers {
 			if x.Name == "wte.weight" || strings.HasPrefix(x.Name, "h.0.mlp.c_fc.weight") && x.DataType == onnx.Float && len(x.Raw) > 1000 {
@@ -403,7 +403,7 @@ func TestNumbersRefuse(t *testing.T) {
 	random.Graph.Nodes = append(random.Graph.Nodes, &onnx.Node{Op: "RandomNormal", Name: "r", Outputs: []string{"r"}})
 	unmarked := again(t, export.Int8)
 	unmarked.Metadata = nil
-	g, w := network(t, config("gpt2", 2))
+	g, w := network(t, config(gpt2, 2))
 	for _, c := range []struct {
 		what, want string
 		do         func() error

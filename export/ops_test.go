@@ -14,15 +14,51 @@ import (
 )
 
 var (
-	letterB, letterT = graph.Sym("B"), graph.Sym("T")
-	four             = graph.N(4)
+	dimB, dimT = graph.Sym("B"), graph.Sym("T")
+	four       = graph.N(4)
 )
 
-// one builds a graph around each operator: x float (B,T,4), y of the same
-// shape, ids int64 (B,T).
-var one = map[string]func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value{
+// around makes a graph around one operator: x and y are float (B,T,4), ids int64
+// (B,T).
+type around = func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value
+
+// signed applies a function of one argument to x - 0.7, which has both signs.
+func signed(f graph.Unary) around {
+	return func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Apply(f, 1, b.Sub(x, b.Scalar(0.7)))[0]
+	}
+}
+
+// positive applies a function of one argument to x.
+func positive(f graph.Unary) around {
+	return func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Apply(f, 1, x)[0] }
+}
+
+// both applies a function of two arguments to x and y.
+func both(f graph.Binary) around {
+	return func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Apply(f, 1, x, y)[0] }
+}
+
+// truths applies a function of truth values.
+func truths(f graph.Binary) around {
+	return func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Apply(f, 1, b.Less(x, y), b.Equal(x, b.Scalar(0.25)))[0]
+	}
+}
+
+// heads returns x (B,T,4) as (B,n,T,4/n).
+func heads(b *graph.Builder, x *graph.Value, n int) *graph.Value {
+	return b.Transpose(b.Reshape(x, dimB, dimT, graph.N(n), graph.N(4/n)), 0, 2, 1, 3)
+}
+
+func row(b *graph.Builder, v ...float32) *graph.Value {
+	return b.Const(format.FromFloat32s("row", []int{len(v)}, v))
+}
+
+// one builds a graph around each operator, by its name.
+var one = map[string]around{
 	"Gather": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Gather(b.Const(format.FromFloat32s("table", []int{2, 4}, make([]float32, 8))), ids)
+		return b.Gather(b.Const(format.FromFloat32s("table", []int{2, 4}, []float32{1, 2, 3, 4, 5, 6, 7, 8})), ids)
 	},
 	"MatMul": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 		return b.MatMul(x, b.Transpose(y, 0, 2, 1))
@@ -33,77 +69,36 @@ var one = map[string]func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value
 	},
 	"OneHot": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.OneHot(ids, 4) },
 	"ScatterElements": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		column := b.Reshape(ids, letterB, letterT, graph.N(1))
+		column := b.Reshape(ids, dimB, dimT, graph.N(1))
 		return b.ScatterElements(x, column, b.ReduceSum(y, true, 2), -1)
 	},
-	"Add":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Add(x, y) },
-	"Sub":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Sub(x, y) },
-	"Mul":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Mul(x, y) },
-	"Div":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Div(x, y) },
-	"Sigmoid":    applied(graph.Sigmoid),
-	"Erf":        applied(graph.Erf),
-	"Sin":        applied(graph.Sin),
-	"Cos":        applied(graph.Cos),
-	"Abs":        applied(graph.Abs),
-	"Sign":       applied(graph.Sign),
-	"Floor":      applied(graph.Floor),
-	"Ceil":       applied(graph.Ceil),
-	"Round":      applied(graph.Round),
-	"Reciprocal": applied(graph.Reciprocal),
-	"Softplus":   applied(graph.Softplus),
-	"Pow":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Apply(graph.Pow, 1, x, y)[0] },
-	"Max":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Apply(graph.Max, 1, x, y)[0] },
-	"Min":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Apply(graph.Min, 1, x, y)[0] },
-	"Less": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Apply(graph.Less, 1, b.Sub(x, y), y)[0]
-	},
-	"LessOrEqual": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Apply(graph.LessOrEqual, 1, b.Sub(x, y), y)[0]
-	},
-	"Greater": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Apply(graph.Greater, 1, b.Sub(x, y), y)[0]
-	},
-	"GreaterOrEqual": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Apply(graph.GreaterOrEqual, 1, b.Sub(x, y), y)[0]
-	},
-	"And": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Apply(graph.And, 1, b.Less(x, y), b.Less(y, b.Scalar(1)))[0]
-	},
-	"Or": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Apply(graph.Or, 1, b.Less(x, y), b.Less(y, b.Scalar(1)))[0]
-	},
-	"Xor": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Apply(graph.Xor, 1, b.Less(x, y), b.Less(y, b.Scalar(1)))[0]
-	},
-	"Not":       func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Not(b.Less(x, y)) },
-	"ReduceMax": applied(graph.Reduce{Kind: graph.ReduceMax, Axes: []int{0, 2}}),
-	"ReduceMin": applied(graph.Reduce{Kind: graph.ReduceMin, Axes: []int{1}, KeepDims: true}),
-	"ArgMax":    applied(graph.ArgMax{Axis: 2}),
-	"CumSum":    applied(graph.CumSum{Axis: 1, Exclusive: true}),
-	"Expand": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Apply(graph.Expand{Shape: graph.Shape{letterB, letterT, four}}, 1, b.ReduceSum(x, true, 1))[0]
-	},
-	"Positions": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Positions(ids) },
-	"Swish":     applied(graph.Swish{Alpha: 1.75}),
-	"RMSNormalization": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.RMSNormalization(x, b.Const(format.FromFloat32s("row", []int{4}, []float32{1, 2, 3, 4})), 1e-5)
-	},
-	"RotaryEmbedding": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		q := b.Transpose(b.Reshape(x, letterB, letterT, graph.N(1), four), 0, 2, 1, 3)
-		return b.RotaryEmbedding(graph.RotaryEmbedding{Scale: 1}, q, ids, b.Const(format.FromFloat32s("angles", []int{2}, []float32{1, 0.25})))
-	},
-	"Neg":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Neg(x) },
-	"Exp":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Exp(x) },
-	"Log":        func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Log(x) },
-	"Sqrt":       func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Sqrt(x) },
-	"Tanh":       func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Tanh(x) },
-	"Relu":       func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Relu(x) },
+	"Add": both(graph.Add), "Sub": both(graph.Sub), "Mul": both(graph.Mul), "Div": both(graph.Div), "Pow": both(graph.Pow),
+	"Max": both(graph.Max), "Min": both(graph.Min), "Less": both(graph.Less), "LessOrEqual": both(graph.LessOrEqual),
+	"Greater": both(graph.Greater), "GreaterOrEqual": both(graph.GreaterOrEqual),
+	"Equal": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Equal(ids, ids) },
+	"And":   truths(graph.And), "Or": truths(graph.Or), "Xor": truths(graph.Xor),
+	"Not": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Not(b.Less(x, y)) },
+	"Neg": signed(graph.Neg), "Exp": signed(graph.Exp), "Log": positive(graph.Log), "Sqrt": positive(graph.Sqrt),
+	"Tanh": signed(graph.Tanh), "Relu": signed(graph.Relu), "Sigmoid": signed(graph.Sigmoid), "Erf": signed(graph.Erf),
+	"Sin": signed(graph.Sin), "Cos": signed(graph.Cos), "Abs": signed(graph.Abs), "Sign": signed(graph.Sign),
+	"Floor": signed(graph.Floor), "Ceil": signed(graph.Ceil), "Round": signed(graph.Round), "Reciprocal": signed(graph.Reciprocal),
+	"Softplus": signed(graph.Softplus), "Identity": positive(graph.Identity),
 	"Softmax":    func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Softmax(x, 1) },
 	"LogSoftmax": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.LogSoftmax(x, -1) },
 	"ReduceSum":  func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.ReduceSum(x, false, 0, 2) },
 	"ReduceMean": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.ReduceMean(x, true, -1) },
+	"ReduceMax":  func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.ReduceMax(x, true, 1) },
+	"ReduceMin": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Apply(graph.Reduce{Kind: graph.ReduceMin, Axes: []int{0, 2}}, 1, x)[0]
+	},
+	"ArgMax": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Apply(graph.ArgMax{Axis: 2, KeepDims: true}, 1, x)[0]
+	},
+	"CumSum": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Apply(graph.CumSum{Axis: 1, Exclusive: true, Reverse: true}, 1, x)[0]
+	},
 	"Reshape": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Reshape(x, letterB, letterT, graph.N(2), graph.N(2))
+		return b.Reshape(x, dimB, dimT, graph.N(2), graph.N(2))
 	},
 	"Transpose": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Transpose(x, 2, 0, 1) },
 	"Concat":    func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Concat(2, x, y, x) },
@@ -111,53 +106,61 @@ var one = map[string]func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value
 	"Slice": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 		return b.Slice(x, 2, graph.N(1), graph.N(3))
 	},
-	"Identity": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Identity(x) },
-	"Cast":     func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Cast(ids, format.Float32) },
-	"Equal":    func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Equal(ids, ids) },
+	"Expand": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Expand(b.ReduceSum(x, true, 1), dimB, dimT, four)
+	},
+	"Cast": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Cast(ids, format.Float32) },
 	"Where": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.Where(b.Equal(ids, ids), ids, ids)
+		return b.Where(b.Less(x, y), x, b.Neg(y))
 	},
 	"GatherElements": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.GatherElements(x, b.Reshape(ids, letterB, letterT, graph.N(1)), -1)
+		return b.GatherElements(x, b.Reshape(ids, dimB, dimT, graph.N(1)), -1)
 	},
 	"LayerNormalization": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		row := b.Const(format.FromFloat32s("row", []int{4}, []float32{1, 2, 3, 4}))
-		return b.LayerNormalization(x, row, row, 1e-5)
+		w := row(b, 1, 2, 3, 4)
+		return b.LayerNormalization(x, w, w, 1e-5)
 	},
-	"Gelu": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Gelu(x) },
+	"RMSNormalization": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.RMSNormalization(b.Sub(x, y), row(b, 1, 2, 3, 4), 1e-5)
+	},
+	"Gelu": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Gelu(b.Sub(x, y)) },
+	"Swish": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.Apply(graph.Swish{Alpha: 1.5}, 1, b.Sub(x, y))[0]
+	},
 	"Attention": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		q := b.Reshape(x, letterB, letterT, graph.N(1), four)
-		q = b.Transpose(q, 0, 2, 1, 3)
+		q := heads(b, x, 1)
 		m := b.Const(format.FromFloat32s("table", []int{9, 9}, make([]float32, 81)))
-		mask := b.Slice(b.Slice(m, 0, graph.N(0), letterT), 1, graph.N(0), letterT)
+		mask := b.Slice(b.Slice(m, 0, graph.N(0), dimT), 1, graph.N(0), dimT)
 		return b.Attention(graph.Attention{Scale: 0.5}, q, q, q, mask)
+	},
+	"RotaryEmbedding": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.RotaryEmbedding(graph.RotaryEmbedding{Scale: 1}, heads(b, x, 1), ids, row(b, 1, 0.1))
 	},
 	"SoftmaxCrossEntropyLoss": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 		return b.SoftmaxCrossEntropyLoss(b.Transpose(x, 0, 2, 1), ids, -100)
 	},
 	// The operators that make tensors from sizes.
-	"Range": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Range(graph.N(0), letterT) },
+	"Range":     func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Range(graph.N(0), dimT) },
+	"Positions": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Positions(ids) },
 	"ConstantOfShape": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-		return b.ConstantOfShape(-2.5, letterT, four)
+		return b.ConstantOfShape(-2.5, dimT, four)
 	},
 	"Trilu": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.TriluUpper(x, graph.N(1)) },
 }
 
-// applied is an operator of x alone.
-func applied(op graph.Op) func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-	return func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Apply(op, 1, x)[0] }
-}
-
 // lowered are the operators that have no node of their own in any opset that
 // is written.
-var lowered = map[string]bool{"Gelu": true, "Swish": true, "RMSNormalization": true, "RotaryEmbedding": true, "Positions": true, "Attention": true, "SoftmaxCrossEntropyLoss": true}
+var lowered = map[string]bool{
+	"Gelu": true, "Swish": true, "Attention": true, "RotaryEmbedding": true, "RMSNormalization": true,
+	"SoftmaxCrossEntropyLoss": true, "Positions": true,
+}
 
 // build makes a graph around one operator.
-func build(t *testing.T, f func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value) *graph.Graph {
+func build(t *testing.T, f around) *graph.Graph {
 	t.Helper()
 	b := graph.NewBuilder()
-	x, y := b.Input("x", format.Float32, letterB, letterT, four), b.Input("y", format.Float32, letterB, letterT, four)
-	ids := b.Input("ids", format.Int64, letterB, letterT)
+	x, y := b.Input("x", format.Float32, dimB, dimT, four), b.Input("y", format.Float32, dimB, dimT, four)
+	ids := b.Input("ids", format.Int64, dimB, dimT)
 	b.Output("out", f(b, x, y, ids))
 	g, err := b.Graph()
 	if err != nil {
@@ -234,40 +237,42 @@ func TestEveryOperator(t *testing.T) {
 
 // What the nodes of a graph look like in a file, and that they mean the same.
 func TestSpecialForms(t *testing.T) {
-	type build3 = func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value
 	for _, c := range []struct {
 		name string
-		f    build3
+		f    around
 		want string // a line of the printed model
 	}{
 		{"reshape keeps open axes by 0", one["Reshape"], "out = Reshape(x, int64.0.0.2.2)"},
 		{"reshape moves one open axis", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-			return b.Reshape(x, letterB, graph.N(2), letterT, graph.N(2))
+			return b.Reshape(x, dimB, graph.N(2), dimT, graph.N(2))
 		}, "out = Reshape(x, int64.0.2.-1.2)"},
 		{"reshape to a rank beyond the argument's", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-			return b.Reshape(ids, letterB, graph.N(1), graph.N(1), letterT)
+			return b.Reshape(ids, dimB, graph.N(1), graph.N(1), dimT)
 		}, "out = Reshape(ids, int64.0.1.1.-1)"},
 		{"split, results out of order, one unused, one twice", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 			p := b.Split(x, 2, 1, 1, 1, 1)
 			q := b.Split(x, 2, 1, 1, 1, 1)
 			return b.Concat(2, p[3], p[0], q[3], p[1])
-		}, "Concat(split_4, split_1, split_4, split_2)"},
+		}, "split_1, split_2, split_3, split_4 = Split(x, int64.1.1.1.1) axis=2"},
 		{"split of other sizes", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 			return b.Concat(2, b.Split(x, 2, 1, 3)[1], b.Split(x, 2, 3, 1)[0], b.Split(y, 2, 3, 1)[1])
 		}, "Split(y, int64.3.1) axis=2"},
 		{"slice up to an open size", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 			m := b.Const(format.FromFloat32s("table", []int{9, 2}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}))
-			return b.Slice(m, 0, graph.N(0), letterT)
+			return b.Slice(m, 0, graph.N(0), dimT)
 		}, "out = Slice(table, int64.0, size.sequence_length, int64.0)"},
 		{"slice from an open size", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 			m := b.Const(format.FromFloat32s("table", []int{9}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}))
-			return b.Slice(m, 0, letterB, letterT.Add(letterB))
+			return b.Slice(m, 0, dimB, dimT.Add(dimB))
 		}, "out = Slice(table, size.batch_size, size.batch_size + sequence_length, int64.0)"},
+		{"a sum that broadcasts", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+			return b.Add(b.Reshape(x, dimB, graph.N(1), dimT, four), b.Slice(y, 0, graph.N(0), graph.N(1)))
+		}, "out = Add(reshape_1, slice_1)"},
 		{"matrix of all tokens", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-			return b.Reshape(x, letterB.Mul(letterT), four)
+			return b.Reshape(x, dimB.Mul(dimT), four)
 		}, "out = Reshape(x, int64.-1.4)"},
 		{"a product of sizes", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-			return b.ConstantOfShape(0.5, letterB.Mul(letterT).Add(letterB).Add(graph.N(2)))
+			return b.ConstantOfShape(0.5, dimB.Mul(dimT).Add(dimB).Add(graph.N(2)))
 		}, "Mul(size.batch_size, size.sequence_length)"},
 		{"slice from the size of no input", func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 			return b.Slice(b.Const(format.FromFloat32s("table", []int{1}, []float32{1})), 0, graph.N(0), graph.Sym("Z"))
@@ -303,14 +308,14 @@ func TestSpecialForms(t *testing.T) {
 
 func TestReshapeRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
-		f    func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value
+		f    around
 		want string
 	}{
 		"two axes move": {func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-			return b.Reshape(x, letterT, letterB, four)
+			return b.Reshape(x, dimT, dimB, four)
 		}, "more than one open axis moves"},
 		"an empty axis": {func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
-			return b.Reshape(b.Slice(x, 2, graph.N(1), graph.N(1)), letterB, letterT, graph.N(0), graph.N(1))
+			return b.Reshape(b.Slice(x, 2, graph.N(1), graph.N(1)), dimB, dimT, graph.N(0), graph.N(1))
 		}, "empty axis"},
 	} {
 		_, err := export.Model(build(t, c.f), nil, export.Options{Profile: export.Plain})

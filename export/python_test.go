@@ -40,7 +40,7 @@ func TestPythonChecker(t *testing.T) {
 	interpreter, script := python(t, "onnx", "check_onnx.py")
 	dir := t.TempDir()
 	args := []string{script}
-	for _, arch := range []string{"gpt2", "simple"} {
+	for _, arch := range []string{gpt2, simple} {
 		g, w := network(t, config(arch, 2))
 		for name, o := range map[string]export.Options{
 			"plain":    {Profile: export.Plain},
@@ -79,7 +79,7 @@ func TestPythonChecker(t *testing.T) {
 // Python's ONNX Runtime gives the oracle's logits.
 func TestPythonRuntime(t *testing.T) {
 	interpreter, script := python(t, "onnxruntime", "check_onnxruntime.py")
-	for _, arch := range []string{"gpt2", "simple"} {
+	for _, arch := range []string{gpt2, simple} {
 		g, w := network(t, config(arch, 2))
 		path := filepath.Join(t.TempDir(), "model.onnx")
 		if _, err := export.File(path, g, w, export.Options{Profile: export.Plain}); err != nil {
@@ -128,7 +128,7 @@ func TestPythonCheckerNumbers(t *testing.T) {
 	interpreter, script := python(t, "onnx", "check_onnx.py")
 	dir := t.TempDir()
 	args := []string{script}
-	for _, arch := range []string{"gpt2", "simple"} {
+	for _, arch := range []string{gpt2, simple} {
 		for profile := range profileForms {
 			for name, o := range numberForms {
 				path := filepath.Join(dir, arch+"-"+profile+"-"+name+".onnx")
@@ -153,9 +153,8 @@ func writeModel(t *testing.T, path string, m *onnx.Model) {
 // ONNX Runtime makes one operator of each.
 func TestPythonQuantized(t *testing.T) {
 	interpreter, script := python(t, "onnxruntime", "check_quantized.py")
-	for _, arch := range []string{"gpt2", "simple"} {
-		c := config(arch, 2)
-		c.Width, c.Inner = 48, 80 // blocks of 32: whole ones and halves
+	for _, arch := range []string{gpt2, simple} {
+		c := sized(arch, 2, 48, 80) // blocks of 32: whole ones and halves
 		dir := t.TempDir()
 		float := filepath.Join(dir, "float32.onnx")
 		writeModel(t, float, numbered(t, c, "plain", export.Options{}))
