@@ -135,8 +135,10 @@ func (e *emitter) reduce(v *graph.Value, op graph.Reduce, inputs []string) {
 	e.node(op.Name(), v.Name, inputs, onnx.IntsAttr("axes", axes...), keep)
 }
 
-// reshape writes the target with 0 for an open axis that stays in its place,
-// and -1 for one that does not, of which there may be one.
+// reshape writes the target with 0 for a named dimension that keeps its place,
+// and -1 for one that does not. Where there are several of these, the node puts
+// in or takes out dimensions of size 1; where it does more than that, the target
+// is computed from the sizes of the inputs.
 func (e *emitter) reshape(v *graph.Value, inputs []string) error {
 	target := make([]int64, len(v.Shape))
 	moved := 0
@@ -155,11 +157,41 @@ func (e *emitter) reshape(v *graph.Value, inputs []string) error {
 			moved++
 		}
 	}
-	if moved > 1 {
-		return fmt.Errorf("from %s to %s more than one open axis moves", from, v.Shape)
+	if moved <= 1 {
+		e.node("Reshape", v.Name, append(inputs, e.integers(target...)))
+		return nil
 	}
-	e.node("Reshape", v.Name, append(inputs, e.integers(target...)))
+	if axes, ok := inserted(from, v.Shape); ok {
+		e.node("Unsqueeze", v.Name, append(inputs, e.integers(axes...)))
+		return nil
+	}
+	if axes, ok := inserted(v.Shape, from); ok {
+		e.node("Squeeze", v.Name, append(inputs, e.integers(axes...)))
+		return nil
+	}
+	shape, err := e.shape(v.Shape)
+	if err != nil {
+		return err
+	}
+	e.node("Reshape", v.Name, append(inputs, shape))
 	return nil
+}
+
+// inserted returns the axes of long that are of size 1 and missing from short;
+// ok is false if there are other differences.
+func inserted(short, long graph.Shape) (axes []int64, ok bool) {
+	i := 0
+	for axis, d := range long {
+		switch {
+		case i < len(short) && short[i] == d:
+			i++
+		case d.Is(1):
+			axes = append(axes, int64(axis))
+		default:
+			return nil, false
+		}
+	}
+	return axes, i == len(short)
 }
 
 // split writes the sizes where the operator set has them.
