@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
@@ -80,9 +81,12 @@ func TestFlatEqualsPlain(t *testing.T) {
 	}
 }
 
-// flatOps are the operators that stock onnx-go runs on matrices. Relu is not
-// in the list that was tried by hand; the tests of runtime/onnxgo run it.
-var flatOps = []string{"MatMul", "Add", "Sub", "Mul", "Div", "Sqrt", "Tanh", "Exp", "Relu", "Identity", "Transpose", "Softmax", "Concat"}
+// flatOps are the operators that stock onnx-go runs on matrices: TestFlatForms and
+// the tests of runtime/onnxgo run them all.
+var flatOps = []string{
+	"MatMul", "Add", "Sub", "Mul", "Div", "Sqrt", "Tanh", "Exp", "Relu", "Identity", "Transpose", "Softmax", "Concat",
+	"Sigmoid", "Neg", "Abs", "Log", "Sin", "Cos",
+}
 
 // The traps of onnx-go, each of which it falls into in silence or with an
 // error far from the cause.
@@ -166,5 +170,120 @@ func TestFlatRefuses(t *testing.T) {
 	_, err = export.Model(g, nil, export.Options{Profile: export.Flat})
 	if err == nil || !strings.Contains(err.Error(), "wants the length of the sequence") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// scored returns the network that looks up a row of 16 numbers for each token,
+// (B,T,16), makes something of them with f, and scores every token.
+func scored(t *testing.T, f func(b *nn.Builder, x *graph.Value) *graph.Value) (*graph.Graph, model.Weights) {
+	t.Helper()
+	return network(t, made(func(b *nn.Builder) {
+		y := f(b, b.Embedding("table", b.Tokens(longest), vocab, 16, graph.Normal(0.5)))
+		b.Logits(b.Project("head", y, 16, vocab, graph.Normal(0.5)))
+	}))
+}
+
+// made is a network that a function writes.
+type made func(b *nn.Builder)
+
+func (made) Architecture() string         { return "somebody/made" }
+func (f made) Forward(b *nn.Builder)      { f(b) }
+func (made) MarshalJSON() ([]byte, error) { return []byte("{}"), nil }
+
+// What other networks than ours do with the tokens' numbers has a flat form too:
+// columns are cut and put together anew however they were made.
+func TestFlatForms(t *testing.T) {
+	type form = func(b *nn.Builder, x *graph.Value) *graph.Value
+	unary := func(f graph.Unary) form {
+		return func(b *nn.Builder, x *graph.Value) *graph.Value { return b.Apply(f, 1, x)[0] }
+	}
+	positive := func(f graph.Unary) form {
+		return func(b *nn.Builder, x *graph.Value) *graph.Value { return b.Apply(f, 1, b.Exp(x))[0] }
+	}
+	four := graph.N(4)
+	forms := map[string]form{
+		"Sigmoid": unary(graph.Sigmoid), "Neg": unary(graph.Neg), "Abs": unary(graph.Abs), "Sin": unary(graph.Sin), "Cos": unary(graph.Cos),
+		"Exp": unary(graph.Exp), "Tanh": unary(graph.Tanh), "Relu": unary(graph.Relu), "Identity": unary(graph.Identity),
+		"Log": positive(graph.Log), "Sqrt": positive(graph.Sqrt),
+		"a scalar on the left": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			return b.Sub(b.Scalar(1), b.Div(b.Scalar(2), b.Exp(x)))
+		},
+		"parts of what is no product": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			p := b.Split(b.Tanh(x), -1, 4, 8, 4)
+			return b.Concat(-1, p[1], p[0], p[2])
+		},
+		"a slice of columns": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			y := b.Slice(x, 2, graph.N(3), graph.N(11))
+			return b.Concat(2, y, b.Neg(y))
+		},
+		"the same twice": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			y := b.Slice(x, 2, graph.N(0), graph.N(8))
+			return b.Concat(2, y, y)
+		},
+		"norms of heads": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			y := b.Reshape(x, nn.B, nn.T, four, four)
+			return b.Reshape(b.RMSNorm("norm", y, 4, 1e-5), nn.B, nn.T, graph.N(16))
+		},
+		"sums of heads": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			y := b.Reshape(x, nn.B, nn.T, four, four)
+			return b.Reshape(b.Mul(y, b.ReduceSum(y, true, -1)), nn.B, nn.T, graph.N(16))
+		},
+		"a row for every head": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			y := b.Mul(b.Reshape(x, nn.B, nn.T, four, four), b.Param("scale", graph.Constant(1), 4))
+			y = b.Add(y, b.Param("shift", graph.Normal(1), 4, 1))
+			return b.Reshape(y, nn.B, nn.T, graph.N(16))
+		},
+		"a row for every head, apart": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			y := b.Transpose(b.Reshape(x, nn.B, nn.T, four, four), 0, 2, 1, 3)
+			y = b.Mul(y, b.Param("scale", graph.Normal(1), 4, 1, 4))
+			return b.Reshape(b.Transpose(y, 0, 2, 1, 3), nn.B, nn.T, graph.N(16))
+		},
+		"columns in another order": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			y := b.Transpose(b.Reshape(b.Tanh(x), nn.B, nn.T, graph.N(2), graph.N(8)), 0, 1, 3, 2)
+			return b.Reshape(y, nn.B, nn.T, graph.N(16))
+		},
+		"queries, keys and values by a first axis": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			y := b.Reshape(b.Linear("qkv", x, 16, 48, graph.Normal(0.3)), nn.B, nn.T, graph.N(3), graph.N(2), graph.N(8))
+			y = b.Transpose(y, 2, 0, 3, 1, 4) // (3,B,H,T,D)
+			var p [3]*graph.Value
+			for i := range p {
+				p[i] = b.Reshape(b.Slice(y, 0, graph.N(i), graph.N(i+1)), nn.B, graph.N(2), nn.T, graph.N(8))
+			}
+			a := b.Builder.Attention(graph.Attention{Scale: 0.3, Causal: true}, p[0], p[1], p[2], nil)
+			return b.Reshape(b.Transpose(a, 0, 2, 1, 3), nn.B, nn.T, graph.N(16))
+		},
+		"a matrix of all tokens": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			rows := b.Reshape(x, nn.B.Mul(nn.T), graph.N(16))
+			return b.Reshape(b.Linear("rows", rows, 16, 16, graph.Normal(0.3)), nn.B, nn.T, graph.N(16))
+		},
+		"a table of positions, not from the first on": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			table := b.Param("places", graph.Normal(1), longest+2, 16)
+			return b.Add(x, b.Slice(table, 0, graph.N(2), nn.T.Add(graph.N(2))))
+		},
+	}
+	for name, f := range forms {
+		t.Run(name, func(t *testing.T) {
+			g, w := scored(t, f)
+			for _, length := range []int{1, 5} {
+				flatAgrees(t, g, w, length)
+			}
+		})
+	}
+}
+
+// What mixes tokens other than by a product has none.
+func TestFlatRefusesTokens(t *testing.T) {
+	for name, f := range map[string]func(b *nn.Builder, x *graph.Value) *graph.Value{
+		"Softmax":    func(b *nn.Builder, x *graph.Value) *graph.Value { return b.Softmax(x, 1) },
+		"ReduceMean": func(b *nn.Builder, x *graph.Value) *graph.Value { return b.Sub(x, b.ReduceMean(x, true, 1)) },
+		"ArgMax": func(b *nn.Builder, x *graph.Value) *graph.Value {
+			return b.Add(x, b.Cast(b.Apply(graph.ArgMax{Axis: 2, KeepDims: true}, 1, x)[0], format.Float32))
+		},
+	} {
+		g, w := scored(t, f)
+		_, err := export.Model(g, w, export.Options{Profile: export.Flat, Length: 5})
+		if err == nil || !strings.Contains(err.Error(), "export: flat: ") || !strings.Contains(err.Error(), "("+name+")") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
@@ -53,6 +54,16 @@ func network(t testing.TB, n nn.Network) (*graph.Graph, model.Weights) {
 		c.Weights[i] = format.FromFloat32s(x.Name, x.Shape, v)
 	}
 	return c.Graph, c.Weights
+}
+
+// written returns a graph with its weights as an ONNX model.
+func written(t testing.TB, g *graph.Graph, w []format.Tensor, o export.Options) *onnx.Model {
+	t.Helper()
+	m, err := export.Model(g, w, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // library returns ONNX Runtime, or skips the test.

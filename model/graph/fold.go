@@ -154,8 +154,8 @@ func everyElement(v *Value, x float32) bool {
 	return err == nil && len(data) > 0 && !slices.ContainsFunc(data, func(e float32) bool { return e != x })
 }
 
-// fromConstants computes an elementwise operator, a Where, a Cast to the same
-// kind of number or a Reshape of constants, each element rounded once; ok is
+// fromConstants computes an elementwise operator, a Where, a Cast of integers to
+// float32 or a Reshape of constants, each element rounded once; ok is
 // false for any other node.
 func fromConstants(n *Node, args []*Value, limit int) (t format.Tensor, ok bool) {
 	out := n.Results[0]
@@ -190,6 +190,8 @@ func fromConstants(n *Node, args []*Value, limit int) (t format.Tensor, ok bool)
 		return format.FromFloat32s("", shape, y), true
 	case Binary:
 		return binaryConstant(op, constants[0], constants[1], shape, at)
+	case Cast:
+		return castConstant(constants[0], op.To)
 	case Where:
 		size := out.DType.Size()
 		data := make([]byte, 0, count*size)
@@ -251,6 +253,22 @@ func binaryConstant(op Binary, x, y format.Tensor, shape []int, at func(arg, i i
 		}
 	}
 	return x, false
+}
+
+// castConstant converts integers to float32.
+func castConstant(x format.Tensor, to format.DType) (format.Tensor, bool) {
+	if x.DType != format.Int64 || to != format.Float32 {
+		return x, false
+	}
+	v, err := x.Int64s()
+	if err != nil {
+		return x, false
+	}
+	y := make([]float32, len(v))
+	for i, n := range v {
+		y[i] = float32(n)
+	}
+	return format.FromFloat32s("", x.Shape, y), true
 }
 
 func truths(count int, shape []int, f func(i int) bool) format.Tensor {

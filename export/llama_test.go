@@ -1,0 +1,176 @@
+package export_test
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/onnxgo"
+)
+
+// llama is a network that attnx does not ship: RMS norms, rotary positions,
+// queries that share keys and values, SwiGLU, a head of its own.
+type llama struct {
+	Heads, Groups int // of width 8
+	Rotary        nn.Rotary
+	Window        int
+}
+
+func (llama) Architecture() string { return "somebody/llama" }
+
+func (n llama) Forward(b *nn.Builder) {
+	const layers, epsilon, d, inner = 2, 1e-5, 8, 40
+	width, normal := n.Heads*d, graph.Normal(0.2)
+	x := b.Embedding("embed", b.Tokens(longest), vocab, width, normal) // (B,T,C)
+	for i := range layers {
+		b := b.Scope(fmt.Sprintf("layers.%d", i))
+		y := b.RMSNorm("input_norm", x, width, epsilon)
+		q := b.Project("q", y, width, width, normal)      // (B,T,H·D)
+		k := b.Project("k", y, width, n.Groups*d, normal) // (B,T,G·D)
+		v := b.Project("v", y, width, n.Groups*d, normal) // (B,T,G·D)
+		heads := nn.Attention{Heads: n.Heads, KVHeads: n.Groups, Width: d, Causal: true, Window: n.Window, Rotary: &n.Rotary}
+		y = b.Project("o", b.Attention("attn", heads, q, k, v), width, width, normal)
+		x = b.Name("attended", b.Add(x, y)) // (B,T,C)
+		y = b.RMSNorm("post_norm", x, width, epsilon)
+		gate := b.SiLU(b.Project("gate", y, width, inner, normal))              // (B,T,F)
+		y = b.Mul(gate, b.Project("up", y, width, inner, normal))               // (B,T,F)
+		x = b.Name("out", b.Add(x, b.Project("down", y, inner, width, normal))) // (B,T,C)
+	}
+	b.Logits(b.Project("head", b.RMSNorm("norm", x, width, epsilon), width, vocab, normal)) // (B,T,V)
+}
+
+// llamas are its forms.
+var llamas = map[string]llama{
+	"grouped queries":                {Heads: 4, Groups: 2, Rotary: nn.Rotary{Theta: 10000}},
+	"one head of keys":               {Heads: 3, Groups: 1, Rotary: nn.Rotary{Theta: 10000}},
+	"a key for each query, a window": {Heads: 2, Groups: 2, Rotary: nn.Rotary{Theta: 500}, Window: 3},
+	"neighbours, half of a head":     {Heads: 4, Groups: 2, Rotary: nn.Rotary{Theta: 10000, Width: 4, Interleaved: true}},
+}
+
+func (n llama) shape(shared bool) runtime.CacheShape {
+	return runtime.CacheShape{Layers: 2, Heads: n.Groups, HeadWidth: 8, Context: longest, Positions: true, Shared: shared, DType: format.Float32}
+}
+
+// A network of somebody else's runs in every profile and gives the oracle's
+// logits.
+func TestNetworkOfSomebodyElse(t *testing.T) {
+	for name, n := range llamas {
+		t.Run(name, func(t *testing.T) {
+			g, w := network(t, n)
+			whole := oracle(t, g, w)
+			cases := runtime.Cases(vocab, longest, 1)
+			for _, opset := range []int{17, 21} {
+				t.Run(fmt.Sprintf("plain-%d", opset), func(t *testing.T) {
+					s := open(t, written(t, g, w, export.Options{Profile: export.Plain, Opset: opset}))
+					for _, c := range cases {
+						within(t, c.String(), run(t, whole, c.Inputs())["logits"], run(t, s, c.Inputs())["logits"])
+					}
+				})
+			}
+			for _, fuse := range []bool{false, true} {
+				t.Run(map[bool]string{false: "cache", true: "fused"}[fuse], func(t *testing.T) {
+					n.cached(t, g, w, fuse, cases)
+				})
+			}
+			for _, length := range []int{1, 8, longest} {
+				t.Run(fmt.Sprintf("flat-%d", length), func(t *testing.T) { flatAgrees(t, g, w, length) })
+			}
+		})
+	}
+}
+
+// flatAgrees compares the flat form of a network with the oracle: its logits in
+// ONNX Runtime and in onnx-go, and its form.
+func flatAgrees(t *testing.T, g *graph.Graph, w []format.Tensor, length int) {
+	t.Helper()
+	m := written(t, g, w, export.Options{Profile: export.Flat, Length: length})
+	flatForm(t, m)
+	c := runtime.NewCase(1, length, vocab, 3)
+	want := run(t, oracle(t, g, w), c.Inputs())["logits"]
+	var file bytes.Buffer
+	if err := m.Encode(&file); err != nil {
+		t.Fatal(err)
+	}
+	other, err := onnxgo.OpenBytes(file.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	within(t, "onnx-go", want, run(t, other, c.Inputs())["logits"])
+	want.Shape = want.Shape[1:] // (T,V)
+	within(t, "ONNX Runtime", want, run(t, open(t, m), map[string]format.Tensor{export.OneHotInput: oneHot(c.IDs)})["logits"])
+}
+
+// cached runs the network with a past in every way that a text can be computed
+// then: its logits, and the keys and values that it hands on.
+func (n llama) cached(t *testing.T, g *graph.Graph, w []format.Tensor, fuse bool, cases []runtime.Case) {
+	present, err := graph.KeysAndValues(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := oracle(t, present, w)
+	for _, last := range []bool{false, true} {
+		c, err := model.Cached(g, last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, written(t, c, w, export.Options{Profile: export.Cache, Fuse: fuse}))
+		shape := n.shape(fuse)
+		for _, way := range shape.Ways() {
+			if n.Window > 0 && way == runtime.Holes {
+				continue // a window counts columns, those that hold no token too
+			}
+			session := runtime.Cached(s, shape, way)
+			for _, k := range cases {
+				want, got := run(t, whole, k.Inputs()), run(t, session, k.Inputs())
+				want["logits"] = runtime.LastRows(want["logits"], got["logits"])
+				if len(got) != len(want) {
+					t.Fatalf("%d results, expected %d", len(got), len(want))
+				}
+				for name, x := range want {
+					within(t, fmt.Sprintf("%s, last alone %v, %s: %s", way, last, k, name), x.WithName(name), got[name].WithName(name))
+				}
+			}
+		}
+	}
+}
+
+// The ONNX project's checker accepts it in every profile.
+func TestPythonCheckerNetworkOfSomebodyElse(t *testing.T) {
+	interpreter, script := python(t, "onnx", "check_onnx.py")
+	dir := t.TempDir()
+	args := []string{script}
+	for name, n := range llamas {
+		g, w := network(t, n)
+		past, err := model.Cached(g, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for profile, c := range map[string]struct {
+			graph   *graph.Graph
+			options export.Options
+		}{
+			"plain-17": {g, export.Options{Profile: export.Plain}},
+			"plain-21": {g, export.Options{Profile: export.Plain, Opset: 21}},
+			"cache":    {past, export.Options{Profile: export.Cache}},
+			"fused":    {past, export.Options{Profile: export.Cache, Fuse: true}},
+			"flat":     {g, export.Options{Profile: export.Flat}},
+			"flat-9":   {g, export.Options{Profile: export.Flat, Length: 8, Opset: 9}},
+		} {
+			path := filepath.Join(dir, name+"-"+profile+".onnx")
+			writeModel(t, path, written(t, c.graph, w, c.options))
+			args = append(args, path)
+		}
+	}
+	if out, err := exec.Command(interpreter, args...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,335 @@
+package export
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// sheets is what stands for a value of the bound graph: one of its axes are the
+// rows of matrices, those behind it their columns, and there is a matrix for
+// each index of those before. (1,T,C) with row 1 is a matrix (T,C), and so is
+// (1,T,H,D); (1,H,T,D) with row 2 are H matrices (T,D).
+type sheets struct {
+	shape []int // of the value
+	row   int
+	list  []*sheet
+
+	given  *format.Tensor // a weight or a constant instead: its form depends on the use
+	weight bool
+}
+
+// sheet is a matrix of which single columns may be asked, so that a product
+// with a weight makes what is needed alone.
+type sheet struct {
+	width int
+	lazy  bool
+	make  func(cols []int) *graph.Value // nil: all columns
+	made  map[string]*graph.Value
+}
+
+// take returns columns of s, nil for all of them. What was made once is not made
+// again.
+func (s *sheet) take(cols []int) *graph.Value {
+	if isAll(cols, s.width) {
+		cols = nil
+	}
+	key := fmt.Sprint(cols)
+	if s.made[key] == nil {
+		s.made[key] = s.make(cols)
+	}
+	return s.made[key]
+}
+
+func (s *sheet) whole() *graph.Value { return s.take(nil) }
+
+// lazy returns a matrix that is made by columns.
+func (f *flattener) lazy(width int, make func(cols []int) *graph.Value) *sheet {
+	return &sheet{width: width, lazy: true, make: make, made: map[string]*graph.Value{}}
+}
+
+// column returns a matrix of one column that stands for width equal ones.
+func (f *flattener) column(s *sheet, width int) *sheet {
+	return f.lazy(width, func([]int) *graph.Value { return s.whole() })
+}
+
+// sheet wraps a matrix that is there as a whole. Columns of it are a product
+// with a matrix of 0 and 1.
+func (f *flattener) sheet(v *graph.Value) *sheet {
+	shape, _ := v.Shape.Numbers()
+	s := f.lazy(shape[1], func(cols []int) *graph.Value {
+		if cols == nil {
+			return v
+		}
+		return f.b.MatMul(v, f.selection(shape[1], cols))
+	})
+	s.lazy = false
+	return s
+}
+
+// selection returns the matrix (width,len(cols)) whose product has the given
+// columns.
+func (f *flattener) selection(width int, cols []int) *graph.Value {
+	one := make([]float32, width*len(cols))
+	for i, c := range cols {
+		one[c*len(cols)+i] = 1
+	}
+	v, _ := f.leaf(format.FromFloat32s(fmt.Sprintf("columns_of_%d.%s", width, spelled(cols)), []int{width, len(cols)}, one), false)
+	return v
+}
+
+// at returns x with another axis as its rows, nil if the matrices would be
+// others: an axis of size 1 is as good as the next.
+func (x *sheets) at(row int) *sheets {
+	if x.given != nil || row < 0 || row >= len(x.shape) {
+		return nil
+	}
+	if row != x.row && slices.ContainsFunc(x.shape[min(row, x.row):max(row, x.row)+1], func(n int) bool { return n != 1 }) {
+		return nil
+	}
+	return &sheets{shape: x.shape, row: row, list: x.list}
+}
+
+// reshaped returns the same matrices in another shape, in which the rows are
+// still an axis.
+func (x *sheets) reshaped(shape []int) (*sheets, error) {
+	if x.given != nil {
+		t := *x.given
+		t.Shape = shape
+		return &sheets{shape: shape, given: &t, weight: x.weight}, nil
+	}
+	for row := len(shape) - 1; row >= 0; row-- {
+		if product(shape[:row]) == len(x.list) && shape[row] == x.shape[x.row] {
+			return &sheets{shape: shape, row: row, list: x.list}, nil
+		}
+	}
+	return nil, errForm
+}
+
+// assembled returns the value of the given shape whose elements at an index are
+// those that source names. A row of it must be in one row of its source.
+func (f *flattener) assembled(v *graph.Value, shape []int, row int, source func(at []int) (*sheets, []int)) *sheets {
+	out := &sheets{shape: shape, row: row}
+	for i := range product(shape[:row]) {
+		places := make([]columnOf, product(shape[row+1:]))
+		for c := range places {
+			at := append(append(indices(i, shape[:row]), 0), indices(c, shape[row+1:])...)
+			x, from := source(at)
+			places[c] = columnOf{x.list[place(from[:x.row], x.shape[:x.row])], place(from[x.row+1:], x.shape[x.row+1:])}
+		}
+		out.list = append(out.list, f.lazy(len(places), func(cols []int) *graph.Value {
+			m := f.together(places, cols)
+			if cols == nil {
+				m = f.named(v, row, i, m)
+			}
+			return m
+		}))
+	}
+	return out
+}
+
+// columnOf is a column of a matrix.
+type columnOf struct {
+	sheet  *sheet
+	column int
+}
+
+// together returns a matrix of the given columns of others: of places, those
+// that cols names.
+func (f *flattener) together(places []columnOf, cols []int) *graph.Value {
+	if cols != nil {
+		asked := make([]columnOf, len(cols))
+		for i, c := range cols {
+			asked[i] = places[c]
+		}
+		places = asked
+	}
+	type run struct {
+		sheet *sheet
+		cols  []int
+	}
+	var runs []run
+	start := map[*sheet]int{} // of each matrix, where all stand side by side
+	var all []*graph.Value
+	width := 0
+	for _, p := range places {
+		if n := len(runs); n > 0 && runs[n-1].sheet == p.sheet {
+			runs[n-1].cols = append(runs[n-1].cols, p.column)
+		} else {
+			runs = append(runs, run{p.sheet, []int{p.column}})
+		}
+		if _, ok := start[p.sheet]; !ok {
+			start[p.sheet] = width
+			width += p.sheet.width
+		}
+	}
+	if len(runs) == len(start) {
+		for _, r := range runs {
+			all = append(all, r.sheet.take(r.cols))
+		}
+		return f.sideBySide(all)
+	}
+	done := map[*sheet]bool{}
+	order := make([]int, len(places))
+	for i, p := range places {
+		if !done[p.sheet] {
+			done[p.sheet] = true
+			all = append(all, p.sheet.whole())
+		}
+		order[i] = start[p.sheet] + p.column
+	}
+	return f.b.MatMul(f.sideBySide(all), f.selection(width, order))
+}
+
+// sideBySide returns matrices as one.
+func (f *flattener) sideBySide(all []*graph.Value) *graph.Value {
+	for i, v := range all {
+		if slices.Contains(all[:i], v) { // onnx-go refuses an operator with the same argument twice
+			all[i] = f.b.Identity(v)
+		}
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return f.b.Concat(1, all...)
+}
+
+// leaf returns the parameter or constant that holds t as a matrix, made at its
+// first use. A tensor without axes becomes (1,1), one of one axis a row: others
+// are not broadcast everywhere.
+func (f *flattener) leaf(t format.Tensor, weight bool) (*graph.Value, error) {
+	for len(t.Shape) < 2 {
+		t.Shape = append([]int{1}, t.Shape...)
+	}
+	if len(t.Shape) > 2 || t.DType != format.Float32 {
+		return nil, errForm
+	}
+	key := fmt.Sprint(t.Name, t.Shape)
+	if v := f.leaves[key]; v != nil {
+		return v, nil
+	}
+	if weight {
+		f.leaves[key] = f.b.Param(t.Name, graph.Init{}, t.Shape...)
+		f.made = append(f.made, t)
+	} else {
+		f.leaves[key] = f.b.Const(t)
+	}
+	return f.leaves[key], nil
+}
+
+// rowsOf returns n rows of t from start on.
+func rowsOf(t format.Tensor, start, n int) *format.Tensor {
+	size := len(t.Data) / t.Shape[0]
+	t.Data = t.Data[start*size : (start+n)*size]
+	t.Shape = append([]int{n}, t.Shape[1:]...)
+	if start > 0 {
+		t.Name = fmt.Sprintf("%s.rows_%d_%d", t.Name, start, start+n)
+	}
+	return &t
+}
+
+// sheetOf returns matrix i of t, whose axes are full with the given one as rows.
+func sheetOf(t format.Tensor, full []int, row, i int) format.Tensor {
+	n := product(full[:row])
+	size := len(t.Data) / n
+	t.Data = t.Data[i*size : (i+1)*size]
+	t.Shape = []int{full[row], product(full[row+1:])}
+	if n > 1 {
+		t.Name = fmt.Sprintf("%s.head_%d", t.Name, i)
+	}
+	return t
+}
+
+// columns returns the given columns of a matrix, under a name that says so; nil
+// are all of them.
+func columns(t format.Tensor, cols []int) format.Tensor {
+	rows, width, size := t.Shape[0], t.Shape[1], t.DType.Size()
+	if cols == nil || isAll(cols, width) {
+		return t
+	}
+	out := format.Tensor{Name: t.Name + ".columns_" + spelled(cols), DType: t.DType, Shape: []int{rows, len(cols)}}
+	out.Data = make([]byte, 0, rows*len(cols)*size)
+	for r := range rows {
+		for _, c := range cols {
+			out.Data = append(out.Data, t.Data[(r*width+c)*size:][:size]...)
+		}
+	}
+	return out
+}
+
+// spelled returns columns as "8_16", from and to, where they follow each other,
+// else one by one.
+func spelled(cols []int) string {
+	first, text := cols[0], ""
+	for i, c := range cols {
+		if c != first+i {
+			for _, c := range cols {
+				text += fmt.Sprintf(".%d", c)
+			}
+			return text[1:]
+		}
+	}
+	return fmt.Sprintf("%d_%d", first, first+len(cols))
+}
+
+func isAll(cols []int, width int) bool {
+	for i, c := range cols {
+		if c != i {
+			return false
+		}
+	}
+	return len(cols) == width
+}
+
+// compose returns the given ones of cols, nil for all of them.
+func compose(cols, asked []int) []int {
+	if asked == nil {
+		return cols
+	}
+	out := make([]int, len(asked))
+	for i, a := range asked {
+		out[i] = cols[a]
+	}
+	return out
+}
+
+func product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// indices returns the index of element i of a shape, and place the element of an
+// index, in a shape that broadcasts.
+func indices(i int, shape []int) []int {
+	at := make([]int, len(shape))
+	for axis, d := range slices.Backward(shape) {
+		at[axis] = i % d
+		i /= d
+	}
+	return at
+}
+
+func place(at, shape []int) int {
+	at = at[len(at)-len(shape):]
+	i := 0
+	for axis, d := range shape {
+		i *= d
+		if d > 1 {
+			i += at[axis]
+		}
+	}
+	return i
+}
+
+func ones(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = 1
+	}
+	return out
+}
