@@ -57,12 +57,16 @@ var whole = []struct {
 	{scoresAndMask, nil, "a hidden position is -1e9, which float16 does not have: it would be -Inf, and a row that is hidden " +
 		"as a whole NaN; where a mask must be in the type it takes the type's lowest number, which is finite"},
 	{"layer normalization", []string{"LayerNormalization"}, "mean and variance are sums over the width, and the sum of the layers before them grows with the depth"},
+	{meanSquare, []string{"ReduceMean", "ReduceSum", "Sqrt"}, "the square of a number above 255 is beyond float16, and a sum over the width stops growing"},
+	{angles, []string{"Sin", "Cos"}, "above 2048 float16 does not have every place of a token, and an angle would be off by whole turns"},
 	{logitsProduct, nil, "at a logit of 100 neighbours in float16 are 0.06 apart, in bfloat16 0.5: the best token would be one of several"},
 }
 
 // The parts of whole that are found by where they stand.
 const (
 	scoresAndMask = "scores with their mask"
+	meanSquare    = "mean square"
+	angles        = "angles of positions"
 	logitsProduct = "logits"
 )
 
@@ -72,7 +76,7 @@ var inside = []string{"GroupQueryAttention", "SkipLayerNormalization"}
 
 // elementwise are the operators that go with what they feed, where that stays
 // float32: those between a mask or a product and the place that reads it.
-var elementwise = []string{"Add", "Sum", "Sub", "Mul", "Where", "Slice", "Unsqueeze", "Expand", "Reshape", "Identity", "Gather"}
+var elementwise = []string{"Add", "Sum", "Sub", "Mul", "Where", "Slice", "Unsqueeze", "Expand", "Reshape", "Identity", "Gather", "Cast"}
 
 // products are the operators that multiply matrices.
 var products = []string{"MatMul", "Gemm", "MatMulNBits"}
@@ -125,7 +129,9 @@ func (h *halver) result(n *onnx.Node) (onnx.DataType, error) {
 	switch n.Op {
 	case "Shape":
 		return onnx.Int64, nil
-	case "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not", "And":
+	case "ArgMax", "ArgMin":
+		return onnx.Int64, nil
+	case "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not", "And", "Or", "Xor":
 		return onnx.Bool, nil
 	case "Where", "OneHot":
 		return h.types[n.Inputs[len(n.Inputs)-1]], nil
@@ -141,7 +147,7 @@ func (h *halver) result(n *onnx.Node) (onnx.DataType, error) {
 }
 
 // choose finds the nodes that stay float32: those that the table names, and
-// going back from the softmax and from the logits what leads to them.
+// going back from each what leads to it alone.
 func (h *halver) choose() {
 	h.part = map[*onnx.Node]string{}
 	readers := map[string][]*onnx.Node{}
@@ -150,7 +156,7 @@ func (h *halver) choose() {
 			readers[in] = append(readers[in], n)
 		}
 		for _, w := range whole {
-			if n.Domain == "" && slices.Contains(w.ops, n.Op) {
+			if n.Domain == "" && slices.Contains(w.ops, n.Op) && h.types[n.Outputs[0]] == onnx.Float {
 				h.part[n] = w.what
 			}
 		}
@@ -160,7 +166,7 @@ func (h *halver) choose() {
 		outputs[o.Name] = true
 	}
 	for _, n := range slices.Backward(h.from.Graph.Nodes) {
-		if h.part[n] != "" {
+		if h.part[n] != "" || h.types[n.Outputs[0]] != onnx.Float {
 			continue
 		}
 		if n.Outputs[0] == logits {
@@ -183,10 +189,11 @@ func (h *halver) choose() {
 			}
 		}
 		switch {
-		case goal == scoresAndMask && slices.Contains(elementwise, n.Op), goal == logitsProduct:
+		case goal != "" && slices.Contains(elementwise, n.Op), goal == logitsProduct:
 			h.part[n] = goal
 		}
 	}
+	h.normalized()
 	h.float = map[string]bool{}
 	for n := range h.part {
 		for _, o := range n.Outputs {
@@ -200,6 +207,20 @@ func (h *halver) choose() {
 	}
 }
 
+// normalized adds the divisions by a root: what they give is near 1, whatever
+// they read.
+func (h *halver) normalized() {
+	roots := map[string]bool{}
+	for _, n := range h.from.Graph.Nodes {
+		switch {
+		case n.Op == "Sqrt" && h.part[n] == meanSquare:
+			roots[n.Outputs[0]] = true
+		case n.Op == "Div" && roots[n.Inputs[1]] && h.part[n] == "":
+			h.part[n] = meanSquare
+		}
+	}
+}
+
 // logits is the output that keeps float32.
 const logits = "logits"
 
@@ -208,6 +229,8 @@ func (h *halver) goal(reader *onnx.Node) string {
 	switch part := h.part[reader]; {
 	case part == "softmax", part == scoresAndMask:
 		return scoresAndMask
+	case part == meanSquare, part == angles:
+		return part
 	case part == logitsProduct && !slices.Contains(products, reader.Op):
 		return logitsProduct
 	}

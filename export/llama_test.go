@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/onnxgo"
+	"github.com/attnx/attnx/runtime/ort"
 )
 
 // llama is a network that attnx does not ship: RMS norms, rotary positions,
@@ -173,4 +176,92 @@ func TestPythonCheckerNetworkOfSomebodyElse(t *testing.T) {
 	if out, err := exec.Command(interpreter, args...).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// In 16 bits it stays within their bound too: at places that float16 cannot
+// tell apart, and with numbers whose squares it does not have. ONNX Runtime's
+// CPU computes in float32 whatever the file says, so the file's types are looked
+// at as well.
+func TestHalfOfSomebodyElse(t *testing.T) {
+	n := llamas["grouped queries"]
+	g, w := network(t, n)
+	for i, x := range w {
+		if x.Name == "embed.weight" {
+			v, err := x.Float32s()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j := range v {
+				v[j] *= 2000
+			}
+			w[i] = format.FromFloat32s(x.Name, x.Shape, v)
+		}
+	}
+	past, err := model.Cached(g, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := map[string]format.Tensor{
+		"input_ids":      format.FromInt64s("input_ids", []int{1, 4}, []int64{1, 2, 3, 4}),
+		"attention_mask": format.FromInt64s("attention_mask", []int{1, 4}, []int64{1, 1, 1, 1}),
+		"position_ids":   format.FromInt64s("position_ids", []int{1, 4}, []int64{7001, 7002, 7003, 7004}),
+	}
+	half := map[string]format.Tensor{}
+	for _, v := range past.Inputs {
+		if x, given := in[v.Name]; given {
+			half[v.Name] = x
+			continue
+		}
+		in[v.Name] = format.FromFloat32s(v.Name, []int{1, n.Groups, 0, 8}, nil)
+		half[v.Name] = format.Tensor{Name: v.Name, DType: format.Float16, Shape: []int{1, n.Groups, 0, 8}, Data: []byte{}}
+	}
+	want := run(t, oracle(t, past, w), in)["logits"]
+	m := written(t, past, w, export.Options{Profile: export.Cache, DType: format.Float16})
+	types := typesOf(m)
+	found := map[string]int{}
+	for _, n := range m.Graph.Nodes {
+		switch n.Op {
+		case "Sin", "Cos", "ReduceMean", "Sqrt", "Softmax":
+			found[n.Op]++
+			if types[n.Inputs[0]] != onnx.Float || types[n.Outputs[0]] != onnx.Float {
+				t.Errorf("%s %s reads %s and gives %s", n.Op, n.Name, types[n.Inputs[0]], types[n.Outputs[0]])
+			}
+		}
+	}
+	if len(found) != 5 {
+		t.Errorf("of five operators there are %v", found)
+	}
+	for name, want := range map[string]onnx.DataType{
+		"embed.weight": onnx.Float16, "layers.0.q.weight": onnx.Float16, "layers.0.attended": onnx.Float16, "past_key_values.1.value": onnx.Float16,
+		"layers.0.input_norm.normalized": onnx.Float, "layers.0.input_norm": onnx.Float16, "layers.0.rotaryembedding_1.angles": onnx.Float,
+		"layers.1.attn.scores": onnx.Float16, "layers.1.attn.masked": onnx.Float, "logits": onnx.Float,
+	} {
+		if types[name] != want {
+			t.Errorf("%s is %s, expected %s", name, types[name], want)
+		}
+	}
+	if d := runtime.CompareAs(format.Float16, want, run(t, openAt(t, m, ort.OptimizeNone), half)["logits"]); !d.Within {
+		t.Errorf("%v %s", d.FirstBad, d.Reason)
+	} else {
+		t.Logf("largest error %.2e", d.MaxAbs)
+	}
+}
+
+// typesOf returns the element types that a model declares, and those of casts.
+func typesOf(m *onnx.Model) map[string]onnx.DataType {
+	types := map[string]onnx.DataType{}
+	for _, v := range slices.Concat(m.Graph.Inputs, m.Graph.Outputs, m.Graph.Values) {
+		types[v.Name] = v.DataType
+	}
+	for _, x := range m.Graph.Initializers {
+		types[x.Name] = x.DataType
+	}
+	for _, n := range m.Graph.Nodes {
+		for _, a := range n.Attributes {
+			if n.Op == "Cast" && a.Name == "to" {
+				types[n.Outputs[0]] = onnx.DataType(a.Int)
+			}
+		}
+	}
+	return types
 }

@@ -158,6 +158,32 @@ func TestQuantizedQuality(t *testing.T) {
 	}
 }
 
+// A network of somebody else's keeps its text too, in every profile.
+func TestQuantizedQualityOfSomebodyElse(t *testing.T) {
+	n := llamas["grouped queries"]
+	g, w := network(t, n)
+	var texts [][]int64
+	for seed := range uint64(8) {
+		texts = append(texts, runtime.NewCase(1, longest, vocab, seed).IDs)
+	}
+	// Nats; 3.7e-3 and 0.2 were seen. Its weights are larger than those above.
+	for form, most := range map[string]float64{"int8": 0.01, "int4": 0.4} {
+		for profile, o := range profileForms {
+			var s runtime.Session = open(t, numbered(t, n, profile, numberForms[form]))
+			if o.Profile == export.Cache {
+				s = runtime.Cached(s, n.shape(o.Fuse), runtime.Whole)
+			}
+			q, err := runtime.MeasureQuality(t.Context(), oracle(t, g, w), s, texts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !(q.Divergence > 0 && q.Divergence < most) {
+				t.Errorf("%s %s: divergence %g, expected below %g and above 0", profile, form, q.Divergence, most)
+			}
+		}
+	}
+}
+
 // Integers of 4 bits with activations in float16 give what they give with
 // those in float32, at every level of optimization.
 func TestHalfOfInt4(t *testing.T) {

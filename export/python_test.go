@@ -13,6 +13,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
 )
@@ -128,11 +129,11 @@ func TestPythonCheckerNumbers(t *testing.T) {
 	interpreter, script := python(t, "onnx", "check_onnx.py")
 	dir := t.TempDir()
 	args := []string{script}
-	for _, arch := range []string{gpt2, simple} {
+	for arch, n := range map[string]nn.Network{gpt2: config(gpt2, 2), simple: config(simple, 2), "llama": llamas["grouped queries"]} {
 		for profile := range profileForms {
 			for name, o := range numberForms {
 				path := filepath.Join(dir, arch+"-"+profile+"-"+name+".onnx")
-				writeModel(t, path, numbered(t, config(arch, 2), profile, o))
+				writeModel(t, path, numbered(t, n, profile, o))
 				args = append(args, path)
 			}
 		}
@@ -153,8 +154,9 @@ func writeModel(t *testing.T, path string, m *onnx.Model) {
 // ONNX Runtime makes one operator of each.
 func TestPythonQuantized(t *testing.T) {
 	interpreter, script := python(t, "onnxruntime", "check_quantized.py")
-	for _, arch := range []string{gpt2, simple} {
-		c := sized(arch, 2, 48, 80) // blocks of 32: whole ones and halves
+	for arch, c := range map[string]nn.Network{ // blocks of 32: whole ones and halves
+		gpt2: sized(gpt2, 2, 48, 80), simple: sized(simple, 2, 48, 80), "somebody/llama": llama{Heads: 6, Groups: 2, Rotary: nn.Rotary{Theta: 10000}},
+	} {
 		dir := t.TempDir()
 		float := filepath.Join(dir, "float32.onnx")
 		writeModel(t, float, numbered(t, c, "plain", export.Options{}))
