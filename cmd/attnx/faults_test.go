@@ -249,7 +249,7 @@ func TestExactGelu(t *testing.T) {
 // node, under the same names. What it computes is not known: it is counted as
 // not compared, and fails where the file is not run.
 func TestForeignOperators(t *testing.T) {
-	c := faultModel(t, model.GPT2)
+	c := faultModel(t, "gpt2")
 	for name, f := range faultForms {
 		m, data, err := encodedModel(c, f)
 		if err != nil {
