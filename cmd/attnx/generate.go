@@ -100,7 +100,7 @@ func (g *generation) check(fl *pflag.FlagSet, s streams) error {
 }
 
 func (g *generation) run(ctx context.Context, path string, s streams) error {
-	prompts, err := readPrompts(g.prompts, s.in)
+	prompts, err := readPrompts(g.prompts, s)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (g *generation) pick(logits []float32, text []int64, sequence, step int) (i
 const maxPrompt = 16 << 20
 
 // readPrompts returns prompts with standard input in the place of "-".
-func readPrompts(prompts []string, in io.Reader) ([]string, error) {
+func readPrompts(prompts []string, s streams) ([]string, error) {
 	read := slices.Clone(prompts)
 	at := slices.Index(prompts, "-")
 	if at < 0 {
@@ -185,7 +185,8 @@ func readPrompts(prompts []string, in io.Reader) ([]string, error) {
 	if slices.Contains(prompts[at+1:], "-") {
 		return nil, fmt.Errorf("--prompt - is given twice: standard input can be read once")
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxPrompt+1))
+	s.sayInput()
+	text, err := io.ReadAll(io.LimitReader(s.in, maxPrompt+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("--prompt -: %w", err)

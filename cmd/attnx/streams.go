@@ -48,6 +48,13 @@ func (v *volume) check() error {
 	return nil
 }
 
+// sayInput says, where standard input is a terminal, that it is about to be read.
+func (s streams) sayInput() {
+	if in, ok := s.in.(*os.File); ok && terminalOf(in) != nil {
+		fmt.Fprintln(s.note, "reading standard input: end it with Ctrl-D")
+	}
+}
+
 // account writes the details of what a command used.
 func (s streams) account(took time.Duration) {
 	if !s.volume.verbose { // it looks for the library again, which takes time

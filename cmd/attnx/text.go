@@ -22,8 +22,8 @@ func readText(ctx context.Context, s streams, flag string, paths []string, glob,
 	if _, err := filepath.Match(glob, ""); err != nil {
 		return nil, fmt.Errorf("--glob %.80q: %w", glob, err)
 	}
-	if in, ok := s.in.(*os.File); ok && slices.Contains(paths, train.Stdin) && terminalOf(in) != nil {
-		fmt.Fprintln(s.note, "reading standard input: end it with Ctrl-D")
+	if slices.Contains(paths, train.Stdin) {
+		s.sayInput()
 	}
 	text, err := train.ReadText(ctx, paths, train.Reading{Glob: glob, Skip: skip, Stdin: s.in, Limit: textLimit()})
 	if err != nil {
