@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -104,6 +105,9 @@ func (f *flattener) value(v *graph.Value) (*sheets, error) {
 		return nil, nil
 	}
 	shape, fixed := v.Shape.Numbers()
+	if slices.Contains(shape, 0) {
+		return nil, fmt.Errorf("it is empty: %w", errForm)
+	}
 	if !fixed {
 		return nil, fmt.Errorf("its shape %s has a size that is not the tokens': %w", v.Shape, errForm)
 	}

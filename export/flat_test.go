@@ -274,7 +274,10 @@ func TestFlatForms(t *testing.T) {
 // What mixes tokens other than by a product has none.
 func TestFlatRefusesTokens(t *testing.T) {
 	for name, f := range map[string]func(b *nn.Builder, x *graph.Value) *graph.Value{
-		"Softmax":    func(b *nn.Builder, x *graph.Value) *graph.Value { return b.Softmax(x, 1) },
+		"Softmax": func(b *nn.Builder, x *graph.Value) *graph.Value { return b.Softmax(x, 1) },
+		"Slice": func(b *nn.Builder, x *graph.Value) *graph.Value { // of no columns
+			return b.Concat(2, b.Slice(x, 2, graph.N(3), graph.N(3)), x)
+		},
 		"ReduceMean": func(b *nn.Builder, x *graph.Value) *graph.Value { return b.Sub(x, b.ReduceMean(x, true, 1)) },
 		"ArgMax": func(b *nn.Builder, x *graph.Value) *graph.Value {
 			return b.Add(x, b.Cast(b.Apply(graph.ArgMax{Axis: 2, KeepDims: true}, 1, x)[0], format.Float32))

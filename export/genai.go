@@ -14,6 +14,7 @@ type GenAI struct {
 	File    string  // the model's, in the folder
 	Context int     // tokens of a past and its new ones together
 	Width   int     // of the network
+	Heads   int     // of queries; 0: as many as of keys and values
 	Begin   *int64  // the id that begins a text; nil if there is none
 	End     []int64 // the ids that end a text: onnxruntime-genai opens no model without one
 	Pad     *int64  // the id that pads; nil if there is none
@@ -109,6 +110,9 @@ func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 				d.Inputs[name] = name
 			}
 		}
+	}
+	if g.Heads > 0 && d.Heads > 0 {
+		d.Heads = int64(g.Heads)
 	}
 	for _, out := range m.Graph.Outputs {
 		if n := len(out.Dims); out.Name == "logits" && n > 0 {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/export"
@@ -141,6 +142,22 @@ func (n llama) cached(t *testing.T, g *graph.Graph, w []format.Tensor, fuse bool
 				for name, x := range want {
 					within(t, fmt.Sprintf("%s, last alone %v, %s: %s", way, last, k, name), x.WithName(name), got[name].WithName(name))
 				}
+			}
+		}
+	}
+}
+
+// onnxruntime-genai is told both numbers of heads.
+func TestGenAIHeads(t *testing.T) {
+	n := llamas["grouped queries"]
+	for _, profile := range []string{"cache", "fused"} {
+		config, err := export.GenAI{File: "model.onnx", Context: longest, Width: 8 * n.Heads, Heads: n.Heads, End: []int64{0}}.Config(numbered(t, n, profile, export.Options{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{`"num_attention_heads": 4,`, `"num_key_value_heads": 2,`, `"head_size": 8,`, `"num_hidden_layers": 2,`} {
+			if !strings.Contains(string(config), want) {
+				t.Errorf("%s: %s is not in\n%s", profile, want, config)
 			}
 		}
 	}

@@ -206,10 +206,21 @@ func (f folders) bundle(c *model.Checkpoint, m *onnx.Model) (b bundle, err error
 	}
 	b.end = genaiEnd(c, b.parts.Special.End)
 	genai, err := export.GenAI{
-		File: b.name, Context: c.Context(), Width: c.Width(), Begin: b.parts.Special.Begin, End: b.end, Pad: b.parts.Special.Pad,
+		File: b.name, Context: c.Context(), Width: c.Width(), Heads: queryHeads(c), Begin: b.parts.Special.Begin, End: b.end, Pad: b.parts.Special.Pad,
 	}.Config(m)
 	b.texts = append(slices.Clip(b.parts.Texts), textFile("genai_config.json", genai))
 	return b, err
+}
+
+// queryHeads returns the number of heads of queries in a layer, 0 without
+// attention.
+func queryHeads(c *model.Checkpoint) int {
+	layers := c.Attentions()
+	if len(layers) == 0 {
+		return 0
+	}
+	n, _ := layers[0].Args[0].Shape[1].Number()
+	return n
 }
 
 // genaiEnd returns the ids at which onnxruntime-genai ends a text. It expects

@@ -316,6 +316,23 @@ func TestPrecompute(t *testing.T) {
 	}
 }
 
+// Places are turned into angles ahead: integers that are constant become floats.
+func TestPrecomputeCast(t *testing.T) {
+	b := graph.NewBuilder()
+	n := graph.N
+	places := b.Cast(b.Range(n(5), n(8)), format.Float32)
+	x := b.Input("x", format.Float32, n(3))
+	b.Output("y", b.Add(x, b.Name("half", b.Mul(places, b.Scalar(0.5)))))
+	p := mustApply(t, mustGraph(t, b), graph.Precompute(3))
+	c, ok := p.Lookup("half").Constant()
+	if !ok {
+		t.Fatalf("the places are computed:\n%s", printed(t, p))
+	}
+	if got, _ := c.Float32s(); !slices.Equal(got, []float32{2.5, 3, 3.5}) {
+		t.Errorf("half of the places is %v", got)
+	}
+}
+
 // twice is an operator without a gradient of its own.
 type twice struct{}
 
