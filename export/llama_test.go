@@ -235,7 +235,7 @@ func TestHalfOfSomebodyElse(t *testing.T) {
 		"embed.weight": onnx.Float16, "layers.0.q.weight": onnx.Float16, "layers.0.attended": onnx.Float16, "past_key_values.1.value": onnx.Float16,
 		"layers.0.input_norm.normalized": onnx.Float, "layers.0.input_norm": onnx.Float16, "layers.0.rotaryembedding_1.angles": onnx.Float,
 		"layers.0.rotaryembedding_1.cast_1": onnx.Float,
-		"layers.1.attn.scores": onnx.Float16, "layers.1.attn.masked": onnx.Float, "logits": onnx.Float,
+		"layers.1.attn.scores":              onnx.Float16, "layers.1.attn.masked": onnx.Float, "logits": onnx.Float,
 	} {
 		if types[name] != want {
 			t.Errorf("%s is %s, expected %s", name, types[name], want)
@@ -250,10 +250,12 @@ func TestHalfOfSomebodyElse(t *testing.T) {
 
 // What ArgMax gives are integers, in 16 bits too.
 func TestHalfOfArgMax(t *testing.T) {
-	g, w := scored(t, func(b *nn.Builder, x *graph.Value) *graph.Value {
+	g, w := network(t, made(func(b *nn.Builder) {
+		x := b.Embedding("table", b.Tokens(longest), vocab, 16, graph.Normal(0.5))
 		largest := b.Apply(graph.ArgMax{Axis: 2}, 1, x)[0] // (B,T)
-		return b.Add(x, b.Gather(b.Param("by_largest", graph.Normal(1), 16, 16), largest))
-	})
+		y := b.Project("head", x, 16, vocab, graph.Normal(0.5))
+		b.Logits(b.Add(y, b.Gather(b.Param("by_largest", graph.Normal(1), 16, vocab), largest)))
+	}))
 	c := runtime.NewCase(2, 5, vocab, 1)
 	want := run(t, oracle(t, g, w), c.Inputs())["logits"]
 	got := run(t, open(t, written(t, g, w, export.Options{Profile: export.Plain, DType: format.Float16})), c.Inputs())["logits"]
