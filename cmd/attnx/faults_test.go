@@ -157,7 +157,9 @@ func alterations(m *onnx.Model) (all []alteration) {
 	}
 	for key, value := range m.Metadata {
 		add("", "metadata "+key, func(m *onnx.Model) {
-			m.Metadata[key] = strings.Replace(value, value[len(value)/2:len(value)/2+1], "7", 1)
+			other := []byte(value)
+			other[len(other)/2] ^= 1
+			m.Metadata[key] = string(other)
 		})
 	}
 	add("", "metadata that says bfloat16", func(m *onnx.Model) { m.Metadata[export.MetaDType] = "bfloat16" })
