@@ -98,6 +98,13 @@ func compareFolder(c *model.Checkpoint, folder string, f folders, want *onnx.Mod
 		}
 		checks = append(checks, check)
 	}
+	if len(c.Tokenizer) > 0 {
+		more, err := compareTokenFiles(folder, b.texts, addedIn(c.Tokenizer))
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, more...)
+	}
 	if b.torch {
 		check, err := compareWeights(filepath.Join(folder, huggingface.WeightsName), b.parts.Weights)
 		if err != nil {
@@ -109,21 +116,37 @@ func compareFolder(c *model.Checkpoint, folder string, f folders, want *onnx.Mod
 	return checks, nil
 }
 
-// sameText says which differences in the files of a folder mean nothing to those
-// who read them. Other tools may add fields, but none that names a token, and to
-// the settings of a generation none that sets something.
-var sameText = map[string]compare.Fields{
-	"config.json": {Extra: namesNoToken, Same: bothNull, Alias: map[string]string{"torch_dtype": "dtype"}}, // its name since transformers 5
-	"generation_config.json": {
-		Extra: func(field string) bool { return field == "transformers_version" || field == "_from_model_config" },
-		Same:  bothNull,
-	},
-	"tokenizer.json":        {Same: sameInTokenizer},
-	"tokenizer_config.json": {Extra: namesNoToken, Same: sameTokenizer},
+// sameText says which differences in a file of a folder mean nothing to those who
+// read it. Other tools may add fields, but none that names a token, and to the
+// settings of a generation none that sets something.
+func sameText(name string, added addedTokens) compare.Fields {
+	switch name {
+	case "config.json":
+		return compare.Fields{
+			Extra: namesNoToken,
+			Same:  sameOrDefault("tie_word_embeddings", true),
+			Alias: map[string]string{"torch_dtype": "dtype"}, // its name since transformers 5
+		}
+	case "generation_config.json":
+		return compare.Fields{
+			Extra: func(field string) bool { return field == "transformers_version" || field == "_from_model_config" },
+			Same:  sameOrDefault("do_sample", false),
+		}
+	case "tokenizer.json":
+		return compare.Fields{Same: sameInTokenizer}
+	case "tokenizer_config.json":
+		return compare.Fields{Extra: func(field string) bool { return namesNoToken(field) && !changesIDs(field) }, Same: added.same}
+	}
+	return compare.Fields{}
 }
 
-// bothNull: a field that is null is one that is missing.
-func bothNull(_ string, have, want any) bool { return have == nil && want == nil }
+// sameOrDefault: a field that is null is one that is missing, and so is one that
+// export writes with the value that others take where it is missing.
+func sameOrDefault(field string, value any) func(place string, have, want any) bool {
+	return func(place string, have, want any) bool {
+		return have == nil && (want == nil || place == field && want == value)
+	}
+}
 
 // sameInTokenizer allows what writers of tokenizer.json spell differently: a
 // merge as a text with a blank or as a pair, and no post-processor or one that
@@ -142,13 +165,6 @@ func merged(pair, text any) bool {
 	return len(p) == 2 && !strings.Contains(fmt.Sprint(p[0], p[1]), " ") && text == fmt.Sprintf("%v %v", p[0], p[1])
 }
 
-// sameTokenizer allows the two names that transformers 4 and 5 have for the
-// class that reads tokenizer.json.
-func sameTokenizer(place string, have, want any) bool {
-	one := func(v any) bool { return v == "PreTrainedTokenizerFast" || v == "TokenizersBackend" }
-	return bothNull(place, have, want) || place == "tokenizer_class" && one(have) && one(want)
-}
-
 func namesNoToken(field string) bool {
 	return !strings.HasSuffix(field, "_token") && !strings.HasSuffix(field, "_token_id")
 }
@@ -165,7 +181,7 @@ func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Che
 		return missing(path), err
 	}
 	part := compare.Part{Compared: 1, Total: 1}
-	part.Departures = compare.JSON(have, want.Bytes(), sameText[file.Name])
+	part.Departures = compare.JSON(have, want.Bytes(), sameText(file.Name, addedIn(c.Tokenizer)))
 	if file.Name == "config.json" && len(part.Departures) == 0 {
 		config, err := huggingface.ParseConfig(have)
 		own, known := c.Network()

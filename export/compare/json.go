@@ -26,9 +26,10 @@ type Fields struct {
 	// "model.decoder.layers", which export does not write.
 	Extra func(place string) bool
 	// Same reports whether two values at a place mean the same; nil is a field
-	// that is missing.
+	// that is missing, in either document.
 	Same func(place string, have, want any) bool
-	// Alias gives another name of a field, by its place.
+	// Alias gives another name of a field, by its place. A document may have
+	// either, or both with one value.
 	Alias map[string]string
 }
 
@@ -143,8 +144,12 @@ func (d *documents) objects(path string, have, want map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		at := join(path, key)
 		h, ok := have[key]
-		if alias := d.Alias[at]; !ok && alias != "" {
-			h, ok = have[alias]
+		if alias := d.Alias[at]; alias != "" {
+			if other, too := have[alias]; too && ok {
+				d.compare(join(path, alias), other, want[key])
+			} else if too {
+				h, ok = other, true
+			}
 		}
 		switch {
 		case ok:
@@ -155,7 +160,7 @@ func (d *documents) objects(path string, have, want map[string]any) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(have)) {
 		at := join(path, key)
-		if _, ok := want[key]; !ok && (d.Extra == nil || !d.Extra(at)) {
+		if _, ok := want[key]; !ok && (d.Extra == nil || !d.Extra(at)) && (d.Same == nil || !d.Same(at, have[key], nil)) {
 			d.depart(at, "is %s, export does not write it", shown(have[key]))
 		}
 	}

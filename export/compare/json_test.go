@@ -20,6 +20,9 @@ func TestJSON(t *testing.T) {
 		{`{"a": 1, "b": {"c": [1, 2.5, "x"], "d": null, "f": 9}, "e": true, "g": 1}`, "[b.f is 9, export does not write it]"},
 		{`{"h": 1, "b": {"c": [1, 2.5, "x"]}, "e": true}`, "[]"},
 		{`{"h": 2, "b": {"c": [1, 2.5, "x"]}, "e": true}`, "[a is 2, export writes 1]"},
+		{`{"a": 1, "h": 2, "b": {"c": [1, 2.5, "x"]}, "e": true}`, "[h is 2, export writes 1]"},
+		{`{"a": 1, "h": 1, "b": {"c": [1, 2.5, "x"]}, "e": true, "f": false}`, "[]"},
+		{`{"a": 1, "b": {"c": [1, 2.5, "x"]}, "e": true, "f": true}`, "[f is true, export does not write it]"},
 		{`[]`, `[the document is [], export writes {"a":1,"b":{"c":[1,2.5,"x"],"d":null},"e":true}]`},
 		{``, "[the document is not valid JSON: it is empty]"},
 		{want + "1", "[the document is not valid JSON: something follows the document]"},
@@ -27,7 +30,9 @@ func TestJSON(t *testing.T) {
 	} {
 		found := fmt.Sprint(JSON([]byte(c.have), []byte(want), Fields{
 			Extra: func(place string) bool { return place == "g" || place == "h" },
-			Same:  func(place string, have, want any) bool { return place == "b.d" && have == nil && want == nil },
+			Same: func(place string, have, want any) bool {
+				return place == "b.d" && have == nil && want == nil || place == "f" && have == false && want == nil
+			},
 			Alias: map[string]string{"a": "h"},
 		}))
 		if found != c.found {
