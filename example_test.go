@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
 	"github.com/attnx/attnx/runtime/onnxgo"
 	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
@@ -129,9 +130,9 @@ func Example_generate() {
 	check(err)
 	defer session.Close()
 	sampler := model.Sampler{}
-	options := runtime.GenerateOptions{MaxTokens: 1, Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return sampler.Pick(logits, step) }}
+	options := decode.GenerateOptions{MaxTokens: 1, Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return sampler.Pick(logits, step) }}
 	prompts := [][]int64{tok.Encode("not like")}
-	answers, err := runtime.Generate(context.Background(), runtime.Recompute(session, 1, c.Context()), prompts, options)
+	answers, err := decode.Generate(context.Background(), decode.Recompute(session, 1, c.Context()), prompts, options)
 	check(err)
 	text, err := tok.Decode(answers[0].IDs)
 	check(err)
@@ -170,10 +171,10 @@ func Example_cache() {
 	check(err)
 	defer device.Close()
 	prompts := [][]int64{tok.Encode("not like"), tok.Encode("do")}
-	decoder, err := runtime.NewDecoder(device, runtime.DecoderOptions{Batch: len(prompts), Context: c.Context()})
+	decoder, err := decode.New(device, decode.Options{Batch: len(prompts), Context: c.Context()})
 	check(err)
 	sampler := model.Sampler{}
-	answers, err := runtime.Generate(context.Background(), decoder, prompts, runtime.GenerateOptions{
+	answers, err := decode.Generate(context.Background(), decoder, prompts, decode.GenerateOptions{
 		MaxTokens: 4,
 		Pick:      func(logits []float32, _ []int64, _, step int) (int, error) { return sampler.Pick(logits, step) },
 		OnToken:   func(sequence int, id int64) error { fmt.Println(sequence, id); return nil },

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 )
 
 // The most columns of the past and of new tokens in AnyPast.
@@ -58,8 +59,8 @@ func (a *anyPast) Run(inputs map[string]format.Tensor) (map[string]format.Tensor
 	past := a.shape.past(batch, before)
 	at := 2 << 32
 	for layer := range a.shape.Layers {
-		for _, part := range []string{"key", "value"} {
-			x := past[pastName(layer, part)]
+		for _, kind := range pastKinds {
+			x := past[role.Layered(kind, layer).Name()]
 			elements := x.Elements()
 			if past[x.Name], err = eighths(x, func(i int) uint64 { return random(at + i) }); err != nil {
 				return nil, err

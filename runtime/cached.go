@@ -2,12 +2,11 @@ package runtime
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 )
 
 // CacheShape is what one must know of a graph with a past to run it.
@@ -55,11 +54,32 @@ func (c *cached) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 	return t.outputs()
 }
 
+// The names of what a text is run with.
+var (
+	idsName       = role.Of(role.Tokens).Name()
+	maskName      = role.Of(role.AttentionMask).Name()
+	positionsName = role.Of(role.Positions).Name()
+	logitsName    = role.Of(role.Logits).Name()
+)
+
+// pastKinds are what a graph keeps of each layer.
+var pastKinds = [...]role.Kind{role.PastKey, role.PastValue}
+
+// presentName returns the name of the output that becomes the past of the given
+// name.
+func presentName(past string) string {
+	r, _ := role.FromName(past)
+	if r.Kind == role.PastKey {
+		return role.Layered(role.PresentKey, r.Layer).Name()
+	}
+	return role.Layered(role.PresentValue, r.Layer).Name()
+}
+
 // idsOf returns the ids of a text, (B,T).
 func idsOf(inputs map[string]format.Tensor) (ids []int64, batch, length int, err error) {
-	in := inputs["input_ids"]
+	in := inputs[idsName]
 	if ids, err = in.Int64s(); err != nil || len(in.Shape) != 2 || in.Shape[0] < 1 {
-		return nil, 0, 0, fmt.Errorf("input_ids: %s%v: want int64 (B,T)", in.DType, in.Shape)
+		return nil, 0, 0, fmt.Errorf("%s: %s%v: want int64 (B,T)", idsName, in.DType, in.Shape)
 	}
 	return ids, in.Shape[0], in.Shape[1], nil
 }
@@ -77,10 +97,10 @@ func (c CacheShape) empty(batch int) map[string]format.Tensor {
 func (c CacheShape) past(batch, columns int) map[string]format.Tensor {
 	past := map[string]format.Tensor{}
 	for i := range c.Layers {
-		for _, part := range []string{"key", "value"} {
+		for _, kind := range pastKinds {
 			shape := []int{batch, c.Heads, columns, c.HeadWidth}
 			n, _ := format.Elements(shape)
-			name := pastName(i, part)
+			name := role.Layered(kind, i).Name()
 			past[name] = format.Tensor{Name: name, DType: c.DType, Shape: shape, Data: make([]byte, n*c.DType.Size())}
 		}
 	}
@@ -91,11 +111,11 @@ func (c CacheShape) past(batch, columns int) map[string]format.Tensor {
 // and a past.
 func (c CacheShape) inputs(batch int, ids, positions, mask []int64, past map[string]format.Tensor) map[string]format.Tensor {
 	in := map[string]format.Tensor{
-		"input_ids":      format.FromInt64s("input_ids", []int{batch, len(ids) / batch}, ids),
-		"attention_mask": format.FromInt64s("attention_mask", []int{batch, len(mask) / batch}, mask),
+		idsName:  format.FromInt64s(idsName, []int{batch, len(ids) / batch}, ids),
+		maskName: format.FromInt64s(maskName, []int{batch, len(mask) / batch}, mask),
 	}
 	if c.Positions {
-		in["position_ids"] = format.FromInt64s("position_ids", []int{batch, len(ids) / batch}, positions)
+		in[positionsName] = format.FromInt64s(positionsName, []int{batch, len(ids) / batch}, positions)
 	}
 	for name, t := range past {
 		in[name] = t
@@ -211,7 +231,7 @@ func rowsOf(t format.Tensor, from, to int) format.Tensor {
 // presentOf returns the output that becomes a past of the given shape. In place
 // of the past itself it has its type.
 func presentOf(out map[string]format.Tensor, past format.Tensor, inPlace bool) (format.Tensor, error) {
-	present, ok := out["present"+strings.TrimPrefix(past.Name, "past_key_values")]
+	present, ok := out[presentName(past.Name)]
 	switch {
 	case !ok:
 		return present, fmt.Errorf("the session gives no output for %s", past.Name)
@@ -226,9 +246,9 @@ func presentOf(out map[string]format.Tensor, past format.Tensor, inPlace bool) (
 // keep takes the logits of a run of columns, (B,n), of the sequences from first
 // on.
 func (t *text) keep(out map[string]format.Tensor, places [][]int, first int) error {
-	logits, ok := out["logits"]
+	logits, ok := out[logitsName]
 	if !ok {
-		return errors.New(`the session gives no output "logits"`)
+		return fmt.Errorf("the session gives no output %.80q", logitsName)
 	}
 	batch, n := len(places), len(places[0])
 	if len(logits.Shape) != 3 || logits.Shape[0] != batch || logits.Shape[1] != n && logits.Shape[1] != 1 || logits.Shape[2] < 1 {
@@ -256,15 +276,15 @@ func (t *text) outputs() (map[string]format.Tensor, error) {
 	for from > 0 && t.complete(from-1) {
 		from--
 	}
-	logits := format.Tensor{Name: "logits", DType: t.dtype, Shape: []int{t.batch, t.length - from, t.vocab}}
+	logits := format.Tensor{Name: logitsName, DType: t.dtype, Shape: []int{t.batch, t.length - from, t.vocab}}
 	for b := range t.batch {
 		for p := from; p < t.length; p++ {
 			logits.Data = append(logits.Data, t.logits[b*t.length+p]...)
 		}
 	}
-	out := map[string]format.Tensor{"logits": logits}
+	out := map[string]format.Tensor{logitsName: logits}
 	for name, past := range t.past {
-		name = "present" + strings.TrimPrefix(name, "past_key_values")
+		name = presentName(name)
 		x := format.Tensor{Name: name, DType: past.DType, Shape: []int{t.batch, t.shape.Heads, t.length, t.shape.HeadWidth}}
 		row := t.shape.HeadWidth * past.DType.Size()
 		for i := range t.batch * t.shape.Heads {

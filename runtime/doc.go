@@ -10,11 +10,7 @@
 //   - Verify runs the cases of Cases on the oracle and on every candidate and
 //     gives a Report with a verdict. A runtime that is not there is
 //     "unavailable", which is an error that ErrUnavailable matches and never a
-//     pass;
-//   - Generate is the decode loop: tokens in, tokens out, for a batch of
-//     prompts. It asks a Model for logits: a Decoder, which keeps the keys and
-//     values of the tokens so far on a Device, or Recompute, which runs the
-//     whole text through a Session each time.
+//     pass.
 //
 // Letters: B batch, T tokens of a sequence, V vocabulary.
 package runtime

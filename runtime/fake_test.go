@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"errors"
-	"math"
 
 	"github.com/attnx/attnx/format"
 )
@@ -68,15 +67,4 @@ func (f *fake) Close() error { f.closed++; return f.closeErr }
 // add returns a fault that adds x to one value of every run.
 func add(x float64) func([]float64) {
 	return func(v []float64) { v[len(v)/2] += x }
-}
-
-// greedy is the Pick of the tests.
-func greedy(logits []float32, _ int) (int, error) {
-	best, high := 0, float32(math.Inf(-1))
-	for i, x := range logits {
-		if x > high {
-			best, high = i, x
-		}
-	}
-	return best, nil
 }

@@ -1,14 +1,18 @@
 package runtime
 
-import "github.com/attnx/attnx/format"
+import (
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
+)
 
 // CheckMask returns a *format.RangeError where the inputs of a model with a past
-// hold an attention_mask, of integers, with an element that is neither 1, which
+// hold a mask, of integers, with an element that is neither 1, which
 // shows a token, nor 0, which hides it.
 func CheckMask(inputs map[string]format.Tensor) error {
-	mask, ok := inputs["attention_mask"]
-	if _, past := inputs[pastName(0, "key")]; !ok || !past || mask.DType != format.Int64 && mask.DType != format.Int32 {
+	name := role.Of(role.AttentionMask).Name()
+	mask, ok := inputs[name]
+	if _, past := inputs[role.Layered(role.PastKey, 0).Name()]; !ok || !past || mask.DType != format.Int64 && mask.DType != format.Int32 {
 		return nil
 	}
-	return mask.WithName("attention_mask").CheckRange(0, 1)
+	return mask.WithName(name).CheckRange(0, 1)
 }

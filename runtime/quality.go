@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/attnx/attnx/format"
 )
 
 // Quality is how well a model whose numbers are rounded does the oracle's work.
@@ -60,7 +62,7 @@ func MeasureQuality(ctx context.Context, oracle, candidate Session, sequences []
 		for t := range n {
 			want, got, next := p[t*vocab:][:vocab], r[t*vocab:][:vocab], ids[t+1]
 			if next < 0 || next >= int64(vocab) {
-				return Quality{}, fmt.Errorf("quality: sequence %d: %w", i, badID(t+1, next, vocab))
+				return Quality{}, fmt.Errorf("quality: sequence %d: %w", i, &format.RangeError{Name: "ids", Index: []int{t + 1}, Got: next, Last: int64(vocab) - 1})
 			}
 			oracleLoss -= want[next]
 			loss -= got[next]

@@ -9,13 +9,13 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
+	"github.com/spf13/cobra"
 )
 
 // generateReport is what bench generate prints as JSON.
@@ -185,7 +185,7 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 	}
 	resetPeakMemory() // what measuring the bandwidth took is not generation's
 	timed := &timedDevice{Device: o.device}
-	d, err := runtime.NewDecoder(timed, runtime.DecoderOptions{Batch: batch, Context: o.context})
+	d, err := decode.New(timed, decode.Options{Batch: batch, Context: o.context})
 	if err != nil {
 		return row, err
 	}

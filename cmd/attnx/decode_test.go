@@ -11,7 +11,7 @@ import (
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/nn"
-	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -44,9 +44,9 @@ func wild(t *testing.T, name string, context int) *model.Checkpoint {
 }
 
 // greedy goes on with the prompts by the likeliest tokens.
-func greedy(t *testing.T, m runtime.Model, prompts [][]int64, n int, sliding bool) [][]int64 {
+func greedy(t *testing.T, m decode.Model, prompts [][]int64, n int, sliding bool) [][]int64 {
 	t.Helper()
-	out, err := runtime.Generate(context.Background(), m, prompts, runtime.GenerateOptions{
+	out, err := decode.Generate(context.Background(), m, prompts, decode.GenerateOptions{
 		MaxTokens: n, Sliding: sliding,
 		Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
 	})
@@ -89,8 +89,8 @@ func TestCachedTextIsTheText(t *testing.T) {
 					prompts[i] = append(prompts[i], int64((31*i+7*j+1)%c.Vocab()))
 				}
 			}
-			want := greedy(t, runtime.Recompute(plain, batch, c.Context()), prompts, short, false)
-			far := greedy(t, runtime.Recompute(plain, batch, c.Context()), prompts, long, true)
+			want := greedy(t, decode.Recompute(plain, batch, c.Context()), prompts, short, false)
+			far := greedy(t, decode.Recompute(plain, batch, c.Context()), prompts, long, true)
 			if kinds := slices.Compact(slices.Sorted(slices.Values(want[0]))); len(kinds) < 10 {
 				t.Fatalf("%s: a text of %d different tokens shows nothing", name, len(kinds))
 			}
@@ -127,7 +127,7 @@ func TestCachedTextIsTheText(t *testing.T) {
 
 // The exporter and the loop know nothing of each other but what a file says.
 func TestCacheMetadata(t *testing.T) {
-	if export.MetaCache != runtime.CacheKey || export.CacheConcat != runtime.CacheConcat || export.CacheShared != runtime.CacheShared {
+	if export.MetaCache != decode.CacheKey || export.CacheConcat != decode.CacheConcat || export.CacheShared != decode.CacheShared {
 		t.Error("export and runtime have different words for the kinds of a cache")
 	}
 }

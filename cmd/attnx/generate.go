@@ -8,11 +8,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime/decode"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/runtime"
 )
 
 func generateCommand(s streams) *cobra.Command {
@@ -134,7 +133,7 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 		return fmt.Errorf("standard output: %w", err)
 	}
 	began := time.Now()
-	out, err := runtime.Generate(ctx, m, ids, runtime.GenerateOptions{
+	out, err := decode.Generate(ctx, m, ids, decode.GenerateOptions{
 		MaxTokens: g.maxTokens, Sliding: g.sliding, Pick: g.pick, Stop: l.end, OnToken: w.token,
 	})
 	took := time.Since(began).Seconds()
@@ -156,7 +155,7 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 		return err
 	}
 	fmt.Fprintf(s.note, "%d tokens, %.1f tokens/s", n, float64(n)/took)
-	if slices.ContainsFunc(out, func(o runtime.Generated) bool { return o.Reason == runtime.StopContext }) {
+	if slices.ContainsFunc(out, func(o decode.Generated) bool { return o.Reason == decode.StopContext }) {
 		fmt.Fprintf(s.note, "; stopped at the model's context of %d tokens", l.context)
 	}
 	fmt.Fprintln(s.note)

@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"github.com/attnx/attnx/model/tokens"
-	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
 )
 
 // writer writes the texts of a batch: a single one as its tokens come, several
@@ -21,7 +21,7 @@ type writer struct {
 type writtenText struct {
 	prompt  string
 	decoder *tokens.Decoder
-	stop    *runtime.StopText
+	stop    *decode.StopText
 	stopped bool   // a stop string was found
 	written string // so far
 }
@@ -34,7 +34,7 @@ func (w *writer) add(prompt string, d *tokens.Decoder, ids []int64, stops []stri
 			return err
 		}
 	}
-	w.texts = append(w.texts, &writtenText{prompt: prompt, decoder: d, stop: runtime.NewStopText(stops)})
+	w.texts = append(w.texts, &writtenText{prompt: prompt, decoder: d, stop: decode.NewStopText(stops)})
 	return nil
 }
 
@@ -61,7 +61,7 @@ func (w *writer) token(sequence int, id int64) error {
 		return err
 	}
 	if found {
-		return runtime.EndSequence
+		return decode.EndSequence
 	}
 	return nil
 }
@@ -120,20 +120,20 @@ type generatedReport struct {
 }
 
 type generatedText struct {
-	Prompt       string             `json:"prompt"`
-	Text         string             `json:"text"` // without the prompt, and before a stop string
-	PromptIDs    []int64            `json:"prompt_ids"`
-	IDs          []int64            `json:"ids"` // all new ones: those of a stop string too, but no id that ends a text
-	StopReason   runtime.StopReason `json:"stop_reason"`
-	PromptTokens int                `json:"prompt_tokens"`
-	NewTokens    int                `json:"new_tokens"`
+	Prompt       string            `json:"prompt"`
+	Text         string            `json:"text"` // without the prompt, and before a stop string
+	PromptIDs    []int64           `json:"prompt_ids"`
+	IDs          []int64           `json:"ids"` // all new ones: those of a stop string too, but no id that ends a text
+	StopReason   decode.StopReason `json:"stop_reason"`
+	PromptTokens int               `json:"prompt_tokens"`
+	NewTokens    int               `json:"new_tokens"`
 }
 
 // interrupted is the reason of a text that an error or a signal ended.
-const interrupted runtime.StopReason = "interrupted"
+const interrupted decode.StopReason = "interrupted"
 
 // report returns what became of the prompts in so many seconds.
-func (w *writer) report(path, running string, prompts [][]int64, out []runtime.Generated, seconds float64) generatedReport {
+func (w *writer) report(path, running string, prompts [][]int64, out []decode.Generated, seconds float64) generatedReport {
 	r := generatedReport{Model: path, Runtime: running, Seconds: seconds}
 	for i, t := range w.texts {
 		x := generatedText{

@@ -36,11 +36,12 @@ var layers = map[string][]string{
 	"export/compare":    {"export/onnx", "format", "internal/quote"},
 	"export/placement":  {"export/onnx", "internal/quote"},
 	"export":            {"export/onnx", "format", "format/store", "model/graph", "model/role"},
-	"runtime":           {"format", "internal/quote"},
-	"runtime/ref":       {"format", "model/graph", "runtime"},
+	"runtime":           {"format", "internal/quote", "model/role"},
+	"runtime/decode":    {"format", "model/role", "runtime"},
+	"runtime/ref":       {"format", "model/graph", "model/role", "runtime"},
 	"runtime/ort":       {"format", "internal/leak", "internal/quote", "runtime"},
-	"runtime/onnxgo":    {"format", "runtime"},
-	"runtime/conform":   {"fixtures", "format", "model/graph", "runtime"},
+	"runtime/onnxgo":    {"format", "model/role", "runtime"},
+	"runtime/conform":   {"fixtures", "format", "model/graph", "model/role", "runtime"},
 	"fixtures":          {},
 	"cmd/attnx":         nil, // wires the rooms together: may import all of them, and nothing imports it
 }

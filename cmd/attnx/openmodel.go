@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -215,11 +216,11 @@ func (o *opened) run(p export.Profile, how ort.Options) (err error) {
 
 // model returns what gives the logits of a batch of sequences. Closing the
 // model is closing o.
-func (o *opened) model(batch int) (runtime.Model, error) {
+func (o *opened) model(batch int) (decode.Model, error) {
 	if o.device == nil {
-		return runtime.Recompute(o.session, batch, o.context), nil
+		return decode.Recompute(o.session, batch, o.context), nil
 	}
-	d, err := runtime.NewDecoder(o.device, runtime.DecoderOptions{Batch: batch, Context: o.context})
+	d, err := decode.New(o.device, decode.Options{Batch: batch, Context: o.context})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.path, err)
 	}

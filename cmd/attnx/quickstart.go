@@ -9,15 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/spf13/cobra"
 )
 
 // The quickstart's run: enough steps for the tiny preset to be sure of its
@@ -249,7 +249,7 @@ func (l *language) next(ctx context.Context, prompt string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := runtime.Generate(ctx, m, [][]int64{l.tok.Encode(prompt)}, runtime.GenerateOptions{
+	out, err := decode.Generate(ctx, m, [][]int64{l.tok.Encode(prompt)}, decode.GenerateOptions{
 		MaxTokens: 1, Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
-	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
 )
 
 // special returns a model with special ids that no spelling tells, and the path
@@ -215,14 +215,14 @@ func TestGenerateAsTransformers(t *testing.T) {
 			at := 1 + slices.IndexFunc(free[1:], readable)
 			stop := tok.Token(free[at])
 			ask(folder, map[string]any{"stop_strings": []string{stop}}, []string{folder}, "--stop", stop)
-			if r := got[len(got)-1]; len(r.IDs) != at+1 || r.StopReason != runtime.StopString || strings.Contains(r.Text, stop) {
+			if r := got[len(got)-1]; len(r.IDs) != at+1 || r.StopReason != decode.StopString || strings.Contains(r.Text, stop) {
 				t.Errorf("--stop %q: %+v", stop, r)
 			}
 		}
 	}
 	for i, want := range pythonTransformers(t, questions) {
 		ids := got[i].IDs
-		if got[i].StopReason == runtime.StopToken && len(want) > 0 {
+		if got[i].StopReason == decode.StopToken && len(want) > 0 {
 			want = want[:len(want)-1] // transformers gives the id that ended the text
 		}
 		if !slices.Equal(ids, want) {
@@ -335,13 +335,13 @@ func TestTransformersGolden(t *testing.T) {
 			q.Options.Penalty = 1
 		}
 		o := generation{penalty: q.Options.Penalty}
-		out, err := runtime.Generate(t.Context(), runtime.Recompute(s, 1, c.Context()), [][]int64{q.IDs},
-			runtime.GenerateOptions{MaxTokens: q.Options.Tokens, Pick: o.pick, Stop: end})
+		out, err := decode.Generate(t.Context(), decode.Recompute(s, 1, c.Context()), [][]int64{q.IDs},
+			decode.GenerateOptions{MaxTokens: q.Options.Tokens, Pick: o.pick, Stop: end})
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := out[0].IDs
-		if out[0].Reason == runtime.StopToken {
+		if out[0].Reason == decode.StopToken {
 			q.New = q.New[:len(q.New)-1] // transformers gives the id that ended the text
 		}
 		if !slices.Equal(got, q.New) {
@@ -382,7 +382,7 @@ func TestStopStrings(t *testing.T) {
 		t.Errorf("in a batch: %q, want %q", got, want)
 	}
 	r := generated(t, path, "--max-tokens", "12", "--prompt", prompt, "--stop", stop).Texts[0]
-	if r.Text != want || r.StopReason != runtime.StopString || r.NewTokens != len(want)+len(stop) || len(r.IDs) != r.NewTokens {
+	if r.Text != want || r.StopReason != decode.StopString || r.NewTokens != len(want)+len(stop) || len(r.IDs) != r.NewTokens {
 		t.Errorf("%+v, want the text %q", r, want)
 	}
 	// What could begin a string is held back, and shown where the text ends.

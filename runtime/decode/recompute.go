@@ -1,24 +1,27 @@
-package runtime
+package decode
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
+	"github.com/attnx/attnx/runtime"
 )
 
 // Recompute returns a Model that runs the whole text of a sequence through the
 // session for every token, one sequence after the other: for runtimes and
 // files without a cache. The session remains the caller's.
-func Recompute(s Session, batch, context int) Model {
+func Recompute(s runtime.Session, batch, context int) Model {
 	return &recompute{session: s, context: context, texts: make([][]int64, max(batch, 0))}
 }
 
 type recompute struct {
-	session Session
+	session runtime.Session
 	context int
 	texts   [][]int64
-	logits  []float32 // (batch,vocab)
+	rows    []float32 // (batch,vocab), of the logits
 	vocab   int       // 0 until the first run
 	ready   bool
 }
@@ -43,7 +46,7 @@ func (r *recompute) Prefill(prompts [][]int64) ([]float32, error) {
 		return nil, err
 	}
 	r.ready = true
-	return r.logits, nil
+	return r.rows, nil
 }
 
 func (r *recompute) Step(ids []int64) ([]float32, error) {
@@ -64,7 +67,7 @@ func (r *recompute) Step(ids []int64) ([]float32, error) {
 		}
 	}
 	r.ready = true
-	return r.logits, nil
+	return r.rows, nil
 }
 
 func (r *recompute) lengths() []int {
@@ -78,7 +81,7 @@ func (r *recompute) lengths() []int {
 // run puts the logits after one sequence in their row.
 func (r *recompute) run(sequence int) error {
 	text := r.texts[sequence]
-	out, err := logits(r.session, Case{Batch: 1, Length: len(text), IDs: text})
+	out, err := r.logits(text)
 	if err != nil {
 		return err
 	}
@@ -88,13 +91,27 @@ func (r *recompute) run(sequence int) error {
 	}
 	if r.vocab == 0 {
 		r.vocab = len(row)
-		r.logits = make([]float32, len(r.texts)*r.vocab)
+		r.rows = make([]float32, len(r.texts)*r.vocab)
 	}
 	if len(row) != r.vocab {
 		return fmt.Errorf("logits of %d tokens, before they were of %d", len(row), r.vocab)
 	}
-	copy(r.logits[sequence*r.vocab:], row)
+	copy(r.rows[sequence*r.vocab:], row)
 	return nil
+}
+
+// logits returns those of a text, (1,T,V), valid until the next run.
+func (r *recompute) logits(text []int64) (format.Tensor, error) {
+	in, name := role.Of(role.Tokens).Name(), role.Of(role.Logits).Name()
+	out, err := r.session.Run(map[string]format.Tensor{in: format.FromInt64s(in, []int{1, len(text)}, slices.Clone(text))})
+	if err != nil {
+		return format.Tensor{}, err
+	}
+	t, ok := out[name]
+	if !ok {
+		return format.Tensor{}, fmt.Errorf("the session gives no output %.80q", name)
+	}
+	return t.WithName(name), t.Check()
 }
 
 // lastRow returns the logits (V) of the last token of t (1,length,V), float32

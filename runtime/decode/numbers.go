@@ -1,18 +1,20 @@
-package runtime
+package decode
 
 import (
 	"fmt"
 	"unsafe"
+
+	"github.com/attnx/attnx/runtime"
 )
 
 // numbers is a device's memory as int64s that this side writes.
 type numbers struct {
-	memory Memory
+	memory runtime.Memory
 	values []int64 // the memory itself where the processor can write it, else its image
 	bytes  []byte  // the image as bytes; nil where there is nothing to send
 }
 
-func newNumbers(d Device, n int) (numbers, error) {
+func newNumbers(d runtime.Device, n int) (numbers, error) {
 	m, err := d.Alloc(8 * n)
 	if err != nil {
 		return numbers{}, err
@@ -26,7 +28,7 @@ func newNumbers(d Device, n int) (numbers, error) {
 }
 
 // send brings values[from:to] to the device.
-func (n *numbers) send(d Device, from, to int) error {
+func (n *numbers) send(d runtime.Device, from, to int) error {
 	if n.bytes == nil {
 		return nil
 	}

@@ -1,10 +1,12 @@
-package runtime
+package decode
 
 import (
 	"fmt"
 	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
+	"github.com/attnx/attnx/runtime"
 )
 
 // CacheKey is the metadata key that says what a model's present is: its past
@@ -25,6 +27,14 @@ type ContractError struct {
 func (e *ContractError) Error() string {
 	return fmt.Sprintf("the model declares %s, the decode loop needs %s: write the file with `attnx export --profile cache`", e.Declares, e.Needs)
 }
+
+// The names of what a run takes and gives besides the cache.
+var (
+	idsName       = role.Of(role.Tokens).Name()
+	maskName      = role.Of(role.AttentionMask).Name()
+	positionsName = role.Of(role.Positions).Name()
+	logitsName    = role.Of(role.Logits).Name()
+)
 
 // contract is where a model takes and gives what the loop handles.
 type contract struct {
@@ -51,7 +61,7 @@ const (
 )
 
 // fits reports whether a declared dimension is what the loop needs.
-func fits(d Dim, want int) bool {
+func fits(d runtime.Dim, want int) bool {
 	switch want {
 	case anySize:
 		return d.Name != ""
@@ -63,7 +73,7 @@ func fits(d Dim, want int) bool {
 
 // readContract finds the values of the contract among those that the model
 // declares, and refuses a model which has others, or has them in other shapes.
-func readContract(d Device, o DecoderOptions) (contract, error) {
+func readContract(d runtime.Device, o Options) (contract, error) {
 	c := contract{positions: -1}
 	kind, ok := d.Metadata(CacheKey)
 	if ok && kind != CacheConcat && kind != CacheShared {
@@ -80,19 +90,19 @@ func readContract(d Device, o DecoderOptions) (contract, error) {
 	in, out := newSide("input", d.Inputs()), newSide("output", d.Outputs())
 	integer, float := []format.DType{format.Int64}, []format.DType{format.Float32, format.Float16, format.BFloat16}
 
-	c.ids = in.take("input_ids", integer, "I64[batch,tokens]", batch, anySize)
-	c.mask = in.take("attention_mask", integer, "I64[batch,past+tokens]", batch, anySize)
-	if in.has("position_ids") {
-		c.positions = in.take("position_ids", integer, "I64[batch,tokens]", batch, anySize)
+	c.ids = in.take(idsName, integer, "I64[batch,tokens]", batch, anySize)
+	c.mask = in.take(maskName, integer, "I64[batch,past+tokens]", batch, anySize)
+	if in.has(positionsName) {
+		c.positions = in.take(positionsName, integer, "I64[batch,tokens]", batch, anySize)
 	}
-	c.logits = out.take("logits", []format.DType{format.Float32}, "F32[batch,tokens or 1,vocabulary]", batch, 1, fixedSize)
+	c.logits = out.take(logitsName, []format.DType{format.Float32}, "F32[batch,tokens or 1,vocabulary]", batch, 1, fixedSize)
 	if out.err == nil {
 		shape := out.values[c.logits].Shape
 		c.vocab, c.lastOnly = shape[2].Size, shape[1].Name == ""
 	}
-	for layer := 0; layer == 0 || in.has(pastName(layer, "key")); layer++ {
-		for _, part := range [...]string{"key", "value"} {
-			t := cacheTensor{past: pastName(layer, part), present: fmt.Sprintf("present.%d.%s", layer, part)}
+	for layer := 0; layer == 0 || in.has(role.Layered(role.PastKey, layer).Name()); layer++ {
+		for _, kinds := range [...][2]role.Kind{{role.PastKey, role.PresentKey}, {role.PastValue, role.PresentValue}} {
+			t := cacheTensor{past: role.Layered(kinds[0], layer).Name(), present: role.Layered(kinds[1], layer).Name()}
 			t.in = in.take(t.past, float, "F32, F16 or BF16[batch,HEADS,past,WIDTH], HEADS and WIDTH numbers", batch, fixedSize, pastLength, fixedSize)
 			if in.err != nil {
 				return c, in.err
@@ -117,7 +127,7 @@ func readContract(d Device, o DecoderOptions) (contract, error) {
 
 // checkLengths refuses a past and a present whose lengths have names that belie
 // the kind of cache: one buffer has one length, and what has grown has another.
-func (c *contract) checkLengths(past, present Value) error {
+func (c *contract) checkLengths(past, present runtime.Value) error {
 	before, after := past.Shape[2].Name, present.Shape[2].Name
 	named := before != "" && before != "?" && after != "" && after != "?"
 	if !named || (before == after) == c.shared {
@@ -130,21 +140,17 @@ func (c *contract) checkLengths(past, present Value) error {
 	return &ContractError{declares, fmt.Sprintf("two lengths, unless %s = %.80q", CacheKey, CacheShared)}
 }
 
-func pastName(layer int, part string) string {
-	return fmt.Sprintf("past_key_values.%d.%s", layer, part)
-}
-
 // side is the inputs or the outputs of a model while they are looked for. It
 // keeps its first error, after which it takes nothing more.
 type side struct {
 	kind   string
-	values []Value
+	values []runtime.Value
 	place  map[string]int
 	taken  []bool
 	err    error
 }
 
-func newSide(kind string, values []Value) *side {
+func newSide(kind string, values []runtime.Value) *side {
 	s := &side{kind: kind, values: values, place: make(map[string]int, len(values)), taken: make([]bool, len(values))}
 	for i, v := range values {
 		s.place[v.Name] = i

@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
 	"pgregory.net/rapid"
 )
 
@@ -32,7 +33,7 @@ func (k kind) device() *fakeDevice {
 func (k kind) decoder(t testing.TB, batch int) (*Decoder, *fakeDevice) {
 	t.Helper()
 	f := k.device()
-	d, err := newDecoder(f, DecoderOptions{Batch: batch, Context: small.context}, k.bound)
+	d, err := newDecoder(f, Options{Batch: batch, Context: small.context}, k.bound)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func kinds() []kind {
 func prompts(seed uint64, lengths ...int) [][]int64 {
 	all := make([][]int64, len(lengths))
 	for i, n := range lengths {
-		all[i] = NewCase(1, n, small.vocab, seed+uint64(i)).IDs
+		all[i] = runtime.NewCase(1, n, small.vocab, seed+uint64(i)).IDs
 	}
 	return all
 }
@@ -158,7 +159,7 @@ func TestDecoderProperty(t *testing.T) {
 
 // last returns the logits after a text.
 func last(text []int64) []float32 {
-	out, err := small.Run(Case{Batch: 1, Length: len(text), IDs: text}.Inputs())
+	out, err := small.Run(runtime.Case{Batch: 1, Length: len(text), IDs: text}.Inputs())
 	if err != nil {
 		panic(err)
 	}
@@ -270,7 +271,7 @@ run 1
 read m2+0 88 bytes`},
 	} {
 		f := newFakeDevice(one, one.declare(c.cache, true, true, format.Float32), false)
-		d, err := NewDecoder(f, DecoderOptions{Batch: 2, Context: 8})
+		d, err := New(f, Options{Batch: 2, Context: 8})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -403,7 +404,7 @@ func TestDecoderRefuses(t *testing.T) {
 		{1 << 40, 1 << 40, "addressed"}, {1, 1 << 62, "addressed"}, {1, 1 << 40, "out of memory"},
 	} {
 		f := kind{dtype: format.Float32}.device()
-		if _, err := NewDecoder(f, DecoderOptions{Batch: c.batch, Context: c.context}); err == nil || !strings.Contains(err.Error(), c.want) || f.closed != 0 {
+		if _, err := New(f, Options{Batch: c.batch, Context: c.context}); err == nil || !strings.Contains(err.Error(), c.want) || f.closed != 0 {
 			t.Errorf("batch %d, context %d: %v, want %q", c.batch, c.context, err, c.want)
 		}
 	}
@@ -425,7 +426,7 @@ func TestDecoderFaults(t *testing.T) {
 		for at := 1; ; at++ {
 			f := k.device()
 			f.failAt = at
-			d, err := newDecoder(f, DecoderOptions{Batch: 2, Context: small.context}, k.bound)
+			d, err := newDecoder(f, Options{Batch: 2, Context: small.context}, k.bound)
 			if err != nil {
 				if !errors.Is(err, errGone) || d != nil {
 					t.Fatalf("%s: call %d: %v", k, at, err)

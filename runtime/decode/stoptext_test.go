@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import (
 	"math/rand/v2"

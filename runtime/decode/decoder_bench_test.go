@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ func BenchmarkLoop(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/visible=%t", cache, visible), func(b *testing.B) {
 				f := newFakeDevice(tiny, tiny.declare(cache, true, true, format.Float32), visible)
 				f.silent, f.lazy = true, true
-				d, err := NewDecoder(f, DecoderOptions{Batch: 1, Context: tiny.context})
+				d, err := New(f, Options{Batch: 1, Context: tiny.context})
 				if err != nil {
 					b.Fatal(err)
 				}

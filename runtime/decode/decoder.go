@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import (
 	"errors"
@@ -7,21 +7,22 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
 )
 
 // logitsBound is how many bytes of logits a run may make, where a model gives
 // them for every position: longer prompts run in pieces.
 const logitsBound = 64 << 20
 
-// DecoderOptions are the sizes that the memory of a Decoder is made for.
-type DecoderOptions struct {
+// Options are the sizes that the memory of a Decoder is made for.
+type Options struct {
 	Batch   int // sequences
 	Context int // tokens that the model sees
 }
 
 // Decoder goes on with a batch of sequences on a device, one token of each in
 // a run, with a cache of the keys and values so far. All memory is taken by
-// NewDecoder: a token costs no allocation, and where the processor can reach
+// New: a token costs no allocation, and where the processor can reach
 // the device's memory no copy of ids, logits or cache either. Elsewhere ids,
 // positions and mask go up, and the logits of the last position come down.
 //
@@ -33,17 +34,17 @@ type DecoderOptions struct {
 //
 // It is used by one goroutine at a time.
 type Decoder struct {
-	device         Device
+	device         runtime.Device
 	model          contract
 	batch, context int
 	chunk          int // tokens of a sequence in one run at most
 
-	text    numbers     // ids (batch,tokens), behind them the positions
-	mask    numbers     // row by row, in the shape of the run
-	scores  Memory      // logits as the model gives them
-	view    []float32   // scores, where the processor can read them
-	rows    []float32   // logits (batch,V) on this side, where scores are not they
-	buffers [2][]Memory // the caches; one array of buffers, twice, for a shared cache
+	text    numbers             // ids (batch,tokens), behind them the positions
+	mask    numbers             // row by row, in the shape of the run
+	scores  runtime.Memory      // logits as the model gives them
+	view    []float32           // scores, where the processor can read them
+	rows    []float32           // logits (batch,V) on this side, where scores are not they
+	buffers [2][]runtime.Memory // the caches; one array of buffers, twice, for a shared cache
 
 	lengths []int  // tokens of each sequence
 	columns int    // of the padded cache: tokens of the longest sequence
@@ -55,17 +56,17 @@ type Decoder struct {
 	closed  bool
 }
 
-// NewDecoder returns a decoder for the model that d has open, and takes d's
+// New returns a decoder for the model that d has open, and takes d's
 // memory for it. A model that is not of the contract is a *ContractError. One
 // without position_ids must have no positions, or count them off the mask:
 // one that counts the columns of its past would count padding too, and no
 // declaration tells them apart. The
 // decoder owns d from then on; after an error d is still the caller's.
-func NewDecoder(d Device, o DecoderOptions) (*Decoder, error) {
+func New(d runtime.Device, o Options) (*Decoder, error) {
 	return newDecoder(d, o, logitsBound)
 }
 
-func newDecoder(device Device, o DecoderOptions, bound int) (*Decoder, error) {
+func newDecoder(device runtime.Device, o Options, bound int) (*Decoder, error) {
 	if o.Batch < 1 || o.Context < 1 {
 		return nil, fmt.Errorf("decoder: batch %d and context %d: both are 1 or more", o.Batch, o.Context)
 	}
@@ -108,11 +109,11 @@ func (d *Decoder) allocate(bound int) error {
 		return fmt.Errorf("mask: %w", err)
 	}
 	if d.scores, err = d.device.Alloc(size); err != nil {
-		return fmt.Errorf("logits: %w", err)
+		return fmt.Errorf("%s: %w", logitsName, err)
 	}
 	if b := d.scores.Bytes(); b != nil {
 		if d.view, err = elementsOf[float32](b, most*d.model.vocab); err != nil {
-			return fmt.Errorf("logits: %w", err)
+			return fmt.Errorf("%s: %w", logitsName, err)
 		}
 	}
 	d.rows, d.lengths = make([]float32, d.batch*d.model.vocab), make([]int, d.batch)

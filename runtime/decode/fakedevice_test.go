@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import (
 	"encoding/binary"
@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
 )
 
 var errGone = errors.New("the device is gone")
@@ -36,7 +37,7 @@ type fakeDevice struct {
 
 // fakeModel is what the file of a fakeDevice says.
 type fakeModel struct {
-	inputs, outputs []Value
+	inputs, outputs []runtime.Value
 	metadata        map[string]string
 	dtype           format.DType
 	lastOnly        bool
@@ -65,8 +66,8 @@ type binding struct {
 // declare returns the model that a network is exported to: values in an order
 // of their own, with names of their own for the sizes.
 func (n network) declare(kind string, lastOnly, positions bool, dtype format.DType) fakeModel {
-	dim := func(name string) Dim { return Dim{Name: name} }
-	size := func(n int) Dim { return Dim{Size: n} }
+	dim := func(name string) runtime.Dim { return runtime.Dim{Name: name} }
+	size := func(n int) runtime.Dim { return runtime.Dim{Size: n} }
 	batch, tokens, past, total := dim("batch_size"), dim("sequence_length"), dim("past_sequence_length"), dim("total_sequence_length")
 	if kind == CacheShared {
 		past = dim("max_sequence_length")
@@ -75,8 +76,8 @@ func (n network) declare(kind string, lastOnly, positions bool, dtype format.DTy
 	if kind == "" {
 		m.metadata = nil
 	}
-	value := func(name string, t format.DType, shape ...Dim) Value {
-		return Value{Name: name, DType: t, Shape: shape, Ranked: true}
+	value := func(name string, t format.DType, shape ...runtime.Dim) runtime.Value {
+		return runtime.Value{Name: name, DType: t, Shape: shape, Ranked: true}
 	}
 	for l := range n.layers {
 		for _, part := range []string{"value", "key"} {
@@ -105,8 +106,8 @@ func newFakeDevice(n network, m fakeModel, visible bool) *fakeDevice {
 		in: make([]binding, len(m.inputs)), out: make([]binding, len(m.outputs))}
 }
 
-func (d *fakeDevice) Inputs() []Value  { return d.inputs }
-func (d *fakeDevice) Outputs() []Value { return d.outputs }
+func (d *fakeDevice) Inputs() []runtime.Value  { return d.inputs }
+func (d *fakeDevice) Outputs() []runtime.Value { return d.outputs }
 func (d *fakeDevice) Metadata(key string) (string, bool) {
 	v, ok := d.metadata[key]
 	return v, ok
@@ -128,7 +129,7 @@ func (d *fakeDevice) call() error {
 	return nil
 }
 
-func (d *fakeDevice) Alloc(n int) (Memory, error) {
+func (d *fakeDevice) Alloc(n int) (runtime.Memory, error) {
 	if !d.silent {
 		d.note("alloc %d", n)
 	}
@@ -143,15 +144,15 @@ func (d *fakeDevice) Alloc(n int) (Memory, error) {
 	return m, nil
 }
 
-func (d *fakeDevice) BindInput(i int, m Memory, offset int, shape []int) error {
+func (d *fakeDevice) BindInput(i int, m runtime.Memory, offset int, shape []int) error {
 	return d.bind("in", d.inputs[i], &d.in[i], m, offset, shape)
 }
 
-func (d *fakeDevice) BindOutput(i int, m Memory, offset int, shape []int) error {
+func (d *fakeDevice) BindOutput(i int, m runtime.Memory, offset int, shape []int) error {
 	return d.bind("out", d.outputs[i], &d.out[i], m, offset, shape)
 }
 
-func (d *fakeDevice) bind(kind string, v Value, b *binding, m Memory, offset int, shape []int) error {
+func (d *fakeDevice) bind(kind string, v runtime.Value, b *binding, m runtime.Memory, offset int, shape []int) error {
 	memory := m.(*fakeMemory)
 	if !d.silent {
 		d.note("%s %s m%d+%d %v", kind, v.Name, memory.number, offset, shape)
@@ -167,7 +168,7 @@ func (d *fakeDevice) bind(kind string, v Value, b *binding, m Memory, offset int
 	return nil
 }
 
-func (d *fakeDevice) Write(m Memory, offset int, src []byte) error {
+func (d *fakeDevice) Write(m runtime.Memory, offset int, src []byte) error {
 	if !d.silent {
 		d.note("write m%d+%d %d bytes", m.(*fakeMemory).number, offset, len(src))
 	}
@@ -181,7 +182,7 @@ func (d *fakeDevice) Write(m Memory, offset int, src []byte) error {
 	return nil
 }
 
-func (d *fakeDevice) Read(m Memory, offset int, dst []byte) error {
+func (d *fakeDevice) Read(m runtime.Memory, offset int, dst []byte) error {
 	if !d.silent {
 		d.note("read m%d+%d %d bytes", m.(*fakeMemory).number, offset, len(dst))
 	}
@@ -198,11 +199,11 @@ func (d *fakeDevice) Read(m Memory, offset int, dst []byte) error {
 func (d *fakeDevice) Close() error { d.closed++; return nil }
 
 func (d *fakeDevice) input(name string) binding {
-	return d.in[slices.IndexFunc(d.inputs, func(v Value) bool { return v.Name == name })]
+	return d.in[slices.IndexFunc(d.inputs, func(v runtime.Value) bool { return v.Name == name })]
 }
 
 func (d *fakeDevice) output(name string) binding {
-	return d.out[slices.IndexFunc(d.outputs, func(v Value) bool { return v.Name == name })]
+	return d.out[slices.IndexFunc(d.outputs, func(v runtime.Value) bool { return v.Name == name })]
 }
 
 func (d *fakeDevice) Run(replay int) error {
@@ -302,7 +303,7 @@ func (d *fakeDevice) sequence(b, first, tokens, past int, seen []bool) ([][]int,
 				position++
 			}
 		}
-		if j := slices.IndexFunc(d.inputs, func(v Value) bool { return v.Name == "position_ids" }); j >= 0 {
+		if j := slices.IndexFunc(d.inputs, func(v runtime.Value) bool { return v.Name == "position_ids" }); j >= 0 {
 			if !slices.Equal(d.in[j].shape, d.input("input_ids").shape) {
 				return nil, fmt.Errorf("positions %v", d.in[j].shape)
 			}

@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
 )
 
 func options(change func(*GenerateOptions)) GenerateOptions {
@@ -25,7 +26,7 @@ func picked(choose func([]float32, int) (int, error)) func([]float32, []int64, i
 }
 
 // generate goes on with one prompt.
-func generate(ctx context.Context, s Session, context int, prompt []int64, o GenerateOptions) (Generated, error) {
+func generate(ctx context.Context, s runtime.Session, context int, prompt []int64, o GenerateOptions) (Generated, error) {
 	out, err := Generate(ctx, Recompute(s, 1, context), [][]int64{prompt}, o)
 	return out[0], err
 }
@@ -35,7 +36,7 @@ func expected(t *testing.T, prompt []int64, n int) []int64 {
 	t.Helper()
 	text := slices.Clone(prompt)
 	for range n {
-		out, err := oracle().Run(Case{Batch: 1, Length: len(text), IDs: text}.Inputs())
+		out, err := oracle().Run(runtime.Case{Batch: 1, Length: len(text), IDs: text}.Inputs())
 		if err != nil {
 			t.Fatal(err)
 		}

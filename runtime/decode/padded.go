@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ func (d *Decoder) prefillPadded(prompts [][]int64) ([]float32, error) {
 	if !d.padded { // ones are ones in any shape: sent once, they serve every run to come
 		ones(d.mask.values)
 		if err := d.mask.send(d.device, 0, len(d.mask.values)); err != nil {
-			return nil, fmt.Errorf("attention_mask: %w", err)
+			return nil, fmt.Errorf("%s: %w", maskName, err)
 		}
 	}
 	tokens := 0
@@ -79,7 +79,7 @@ func (d *Decoder) runPadded(tokens int) error {
 	}
 	if d.padded {
 		if err := d.mask.send(d.device, 0, d.batch*to); err != nil {
-			return fmt.Errorf("attention_mask: %w", err)
+			return fmt.Errorf("%s: %w", maskName, err)
 		}
 	}
 	if err := d.bindMask(d.batch, to); err != nil {

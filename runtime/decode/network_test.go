@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import "github.com/attnx/attnx/format"
 

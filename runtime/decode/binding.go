@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import "fmt"
 
@@ -10,7 +10,7 @@ func (d *Decoder) sendText(n int) error {
 		n *= 2
 	}
 	if err := d.text.send(d.device, 0, n); err != nil {
-		return fmt.Errorf("input_ids: %w", err)
+		return fmt.Errorf("%s: %w", idsName, err)
 	}
 	return nil
 }
@@ -24,11 +24,11 @@ func (d *Decoder) bindText(batch, tokens int) error {
 	d.tokens = [2]int{}
 	n := batch * tokens
 	if err := d.device.BindInput(d.model.ids, d.text.memory, 0, d.dims(batch, tokens)); err != nil {
-		return fmt.Errorf("input_ids: %w", err)
+		return fmt.Errorf("%s: %w", idsName, err)
 	}
 	if d.model.positions >= 0 {
 		if err := d.device.BindInput(d.model.positions, d.text.memory, 8*n, d.dims(batch, tokens)); err != nil {
-			return fmt.Errorf("position_ids: %w", err)
+			return fmt.Errorf("%s: %w", positionsName, err)
 		}
 	}
 	positions := tokens
@@ -36,7 +36,7 @@ func (d *Decoder) bindText(batch, tokens int) error {
 		positions = 1
 	}
 	if err := d.device.BindOutput(d.model.logits, d.scores, 0, d.dims(batch, positions, d.model.vocab)); err != nil {
-		return fmt.Errorf("logits: %w", err)
+		return fmt.Errorf("%s: %w", logitsName, err)
 	}
 	d.tokens = [2]int{batch, tokens}
 	return nil
@@ -45,7 +45,7 @@ func (d *Decoder) bindText(batch, tokens int) error {
 // bindMask binds the mask in the shape of the run to come.
 func (d *Decoder) bindMask(batch, columns int) error {
 	if err := d.device.BindInput(d.model.mask, d.mask.memory, 0, d.dims(batch, columns)); err != nil {
-		return fmt.Errorf("attention_mask: %w", err)
+		return fmt.Errorf("%s: %w", maskName, err)
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (d *Decoder) read(first, count, tokens int) ([]float32, error) {
 		if d.view != nil {
 			copy(row, d.view[from:])
 		} else if err := d.device.Read(d.scores, 4*from, bytesOf(row)); err != nil {
-			return nil, fmt.Errorf("logits: %w", err)
+			return nil, fmt.Errorf("%s: %w", logitsName, err)
 		}
 	}
 	return d.rows, nil

@@ -1,4 +1,4 @@
-package runtime
+package decode
 
 import "fmt"
 
@@ -16,7 +16,7 @@ func (d *Decoder) prefillSlots(prompts [][]int64) (logits []float32, err error) 
 	seen := d.longest()
 	ones(d.mask.values[:seen])
 	if err := d.mask.send(d.device, 0, seen); err != nil {
-		return nil, fmt.Errorf("attention_mask: %w", err)
+		return nil, fmt.Errorf("%s: %w", maskName, err)
 	}
 	for slot, prompt := range prompts {
 		tokens := 0
@@ -46,7 +46,7 @@ func (d *Decoder) prefillSlots(prompts [][]int64) (logits []float32, err error) 
 		ones(row[:n])
 	}
 	if err := d.mask.send(d.device, 0, len(d.mask.values)); err != nil {
-		return nil, fmt.Errorf("attention_mask: %w", err)
+		return nil, fmt.Errorf("%s: %w", maskName, err)
 	}
 	return logits, d.bindSlots(0, d.batch, 1, d.context)
 }
@@ -73,7 +73,7 @@ func (d *Decoder) stepSlots([]int64) ([]float32, error) {
 		from, to = min(from, at), max(to, at+1)
 	}
 	if err := d.mask.send(d.device, from, to); err != nil {
-		return nil, fmt.Errorf("attention_mask: %w", err)
+		return nil, fmt.Errorf("%s: %w", maskName, err)
 	}
 	if err := d.sendText(d.batch); err != nil {
 		return nil, err
