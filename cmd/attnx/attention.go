@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/tokens"
@@ -44,7 +45,7 @@ SVG has them as they are.`,
 				}
 				defer place.Close()
 			}
-			c, _, err := loadCheckpoint(args[0], s, model.LoadModel)
+			c, _, err := find.Load(args[0], s.tell, model.LoadModel)
 			if err != nil {
 				return err
 			}

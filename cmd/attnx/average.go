@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 )
 
@@ -47,7 +48,7 @@ with --last K for the newest K of them.`,
 			}
 			var mean model.Mean
 			for _, path := range paths {
-				c, _, err := loadCheckpoint(path, s, model.LoadModel)
+				c, _, err := find.Load(path, s.tell, model.LoadModel)
 				if err != nil {
 					return err
 				}

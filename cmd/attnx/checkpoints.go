@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -13,7 +14,9 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
 )
 
 // kept is what checkpoints tells of one of a run.
@@ -46,11 +49,11 @@ rest too. Files that are "set aside" were not whole when the run was resumed.`,
 		Example: "  attnx checkpoints runs/go",
 		Args:    oneArg("run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := expect(args[0], "a run's folder", runFolder, modelFolder, otherFolder); err != nil {
+			if _, err := find.Expect(args[0], "a run's folder", find.RunFolder, find.ModelFolder, find.OtherFolder); err != nil {
 				return err
 			}
 			var rows []kept
-			err := again(args[0], func() (err error) {
+			err := find.Again(args[0], func() (err error) {
 				rows, err = listKept(args[0])
 				return err
 			})
@@ -74,7 +77,7 @@ func listKept(run string) ([]kept, error) {
 		return nil, err
 	}
 	if len(saved)+len(aside) == 0 {
-		return nil, noCheckpoint(run)
+		return nil, find.NoCheckpoint(run)
 	}
 	var rows []kept
 	for _, c := range saved {
@@ -139,4 +142,34 @@ func printKept(w io.Writer, rows []kept) error {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", step, number(r.Loss), number(r.ValLoss), size, strings.Join(words, " "), r.File)
 	}
 	return tw.Flush()
+}
+
+// checkpointsOf returns the files that arguments mean, those of a run oldest
+// first; last, if it is not 0, takes so many of the newest of each run.
+func checkpointsOf(args []string, last int) ([]string, error) {
+	var paths []string
+	runs := 0
+	for _, arg := range args {
+		if !find.IsFolder(arg) || huggingface.IsFolder(arg) {
+			paths = append(paths, arg)
+			continue
+		}
+		saved, _, err := store.List(arg, model.CheckSeal)
+		if err != nil {
+			return nil, err
+		}
+		if len(saved) == 0 {
+			return nil, find.NoCheckpoint(arg)
+		}
+		if runs++; last > 0 && last < len(saved) {
+			saved = slices.Delete(saved, 0, len(saved)-last)
+		}
+		for _, c := range saved {
+			paths = append(paths, c.Path)
+		}
+	}
+	if last > 0 && runs == 0 {
+		return nil, fmt.Errorf("--last belongs to a run's folder, and none is named")
+	}
+	return paths, nil
 }

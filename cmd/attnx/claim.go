@@ -13,6 +13,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
@@ -97,7 +98,7 @@ func apart(what output, path, real string, inputs []string) error {
 // folder of its ONNX files.
 func becomesInput(real, folder string) bool {
 	name := filepath.Base(real)
-	if !huggingface.IsFolder(folder) || !strings.EqualFold(name, huggingface.WeightsName) && !strings.EqualFold(name, onnxFolder) {
+	if !huggingface.IsFolder(folder) || !strings.EqualFold(name, huggingface.WeightsName) && !strings.EqualFold(name, find.ONNXFolder) {
 		return false
 	}
 	a, err := os.Stat(filepath.Dir(real))
@@ -118,7 +119,7 @@ var otherEndings = strings.Fields(".arrow .bin .ckpt .csv .db .dlc .engine .gguf
 func fitting(what output, path string) error {
 	o := outputs[what]
 	makesFolder := o.kind == store.NewFolder || o.kind == store.RunFolder
-	if what == resealedOutput || makesFolder && (os.IsPathSeparator(path[len(path)-1]) || isFolder(path)) {
+	if what == resealedOutput || makesFolder && (os.IsPathSeparator(path[len(path)-1]) || find.IsFolder(path)) {
 		return nil
 	}
 	ending := strings.ToLower(filepath.Ext(path))
@@ -143,7 +144,7 @@ func fitting(what output, path string) error {
 // folder. Models and pictures in such a folder are not read with it; for them
 // mayReplace decides.
 func partsOf(arg string) []string {
-	if !isFolder(arg) {
+	if !find.IsFolder(arg) {
 		files := []string{arg}
 		if to, err := store.Follow(arg); err == nil {
 			files = append(files, to)
@@ -158,7 +159,7 @@ func partsOf(arg string) []string {
 		}
 	}
 	files := []string{arg}
-	for _, folder := range []string{arg, filepath.Join(arg, onnxFolder)} {
+	for _, folder := range []string{arg, filepath.Join(arg, find.ONNXFolder)} {
 		entries, _ := os.ReadDir(folder) // whoever reads it says what is wrong with it
 		for _, e := range entries {
 			if !e.IsDir() && kept(e.Name()) {
@@ -222,7 +223,7 @@ func notReferred(path string) error {
 		return err
 	}
 	dir := filepath.Dir(path)
-	for _, folder := range []string{dir, filepath.Join(dir, onnxFolder)} {
+	for _, folder := range []string{dir, filepath.Join(dir, find.ONNXFolder)} {
 		entries, err := os.ReadDir(folder)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

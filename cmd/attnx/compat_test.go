@@ -54,11 +54,11 @@ func TestEarlierRuns(t *testing.T) {
 			if err := os.CopyFS(run, os.DirFS(filepath.Join(version, name))); err != nil {
 				t.Fatal(err)
 			}
-			if said := attnx(t, exitOK, "inspect", run); !strings.Contains(said, `"model_type":"`+name+`"`) {
+			if said := attnxRun(t, exitOK, "inspect", run); !strings.Contains(said, `"model_type":"`+name+`"`) {
 				t.Errorf("%s: inspect says %s", run, said)
 			}
-			attnx(t, exitOK, "generate", run, "--prompt", "not like", "--max-tokens", "2")
-			attnx(t, exitOK, "train", "--resume", run, "--data", filepath.Join(version, "text.txt"), "--steps", "12", "--engine", "gorgonia")
+			attnxRun(t, exitOK, "generate", run, "--prompt", "not like", "--max-tokens", "2")
+			attnxRun(t, exitOK, "train", "--resume", run, "--data", filepath.Join(version, "text.txt"), "--steps", "12", "--engine", "gorgonia")
 			got := metrics(t, filepath.Join(run, "metrics.jsonl"))
 			for step, want := range metrics(t, filepath.Join(version, name+"-resumed.jsonl")) {
 				// One bit of float32, which processors may round otherwise, comes to
@@ -86,14 +86,14 @@ func TestEarlierONNX(t *testing.T) {
 	for _, version := range versions(t) {
 		for _, name := range []string{"gpt2", "simple"} {
 			run := filepath.Join(version, name)
-			want := attnx(t, exitOK, "generate", run, "--prompt", "not like", "--max-tokens", "2", "-q")
+			want := attnxRun(t, exitOK, "generate", run, "--prompt", "not like", "--max-tokens", "2", "-q")
 			for profile, runtimes := range map[string]string{"plain": "ort-cpu", "cache": "ort-cpu-cache"} {
 				file := filepath.Join(version, name+"-"+profile+".onnx")
-				said := attnx(t, exitOK, "verify", run, file, "--runtimes", runtimes)
+				said := attnxRun(t, exitOK, "verify", run, file, "--runtimes", runtimes)
 				if !strings.Contains(said, "an earlier version of attnx wrote the file") {
 					t.Errorf("%s: verify says %s", file, said)
 				}
-				if got := attnx(t, exitOK, "generate", file, "--prompt", "not like", "--max-tokens", "2", "-q"); got != want {
+				if got := attnxRun(t, exitOK, "generate", file, "--prompt", "not like", "--max-tokens", "2", "-q"); got != want {
 					t.Errorf("%s continues with %q, its checkpoint with %q", file, got, want)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
@@ -64,7 +65,7 @@ reports the rounding: how many weights changed, and by how much at most.`,
 			case toCheckpoint && dtype != format.Float32:
 				return fmt.Errorf("--dtype %s: a checkpoint holds float32: name a folder with -o", precision)
 			}
-			load, what := loader(model.LoadModel), folderOutput
+			load, what := find.Loader(model.LoadModel), folderOutput
 			if toCheckpoint {
 				load, what = model.Load, checkpointOutput
 			}
@@ -119,26 +120,26 @@ reports the rounding: how many weights changed, and by how much at most.`,
 
 // readAny reads a model in any form. The rounding is that of weights that were
 // not float32.
-func readAny(path string, s streams, load loader) (*model.Checkpoint, format.Rounding, error) {
-	if file := modelIn(path); file != path && huggingface.IsFolder(path) && !huggingface.HasWeights(path) {
+func readAny(path string, s streams, load find.Loader) (*model.Checkpoint, format.Rounding, error) {
+	if file := find.ModelIn(path); file != path && huggingface.IsFolder(path) && !huggingface.HasWeights(path) {
 		return readONNX(file, s)
 	}
 	if huggingface.IsFolder(path) {
-		return readFolder(path, s)
+		return find.ReadFolder(path, s.tell)
 	}
-	if !isFolder(path) {
-		to, err := resolve(path, s)
+	if !find.IsFolder(path) {
+		to, err := find.Resolve(path, s.tell)
 		if err != nil {
 			return nil, format.Rounding{}, err
 		}
-		kind, err := expectModel(to)
+		kind, err := find.ExpectModel(to)
 		if err != nil {
 			return nil, format.Rounding{}, err
 		}
-		if kind == onnxFile {
+		if kind == find.ONNX {
 			return readONNX(to, s)
 		}
 	}
-	c, _, err := loadCheckpoint(path, s, load)
+	c, _, err := find.Load(path, s.tell, load)
 	return c, format.Rounding{}, err
 }

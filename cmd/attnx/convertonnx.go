@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
@@ -24,7 +25,7 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 		return nil, rounding, err
 	}
 	if m.Metadata[export.MetaWeightsSHA256] != "" { // ours; other tools do not say what their weights were
-		verified, err := verifyWeights(path, m)
+		verified, err := find.VerifyWeights(path, m)
 		if err == nil {
 			err = verified()
 		}
@@ -62,7 +63,7 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 // decodeModel reads an ONNX file whose weights are wanted, whatever its
 // operators are.
 func decodeModel(path string) (*onnx.Model, error) {
-	if err := refusePointer(path); err != nil {
+	if err := find.RefusePointer(path); err != nil {
 		return nil, err
 	}
 	m, err := onnx.DecodeFile(path)
@@ -71,7 +72,7 @@ func decodeModel(path string) (*onnx.Model, error) {
 	}
 	for _, problem := range onnx.Problems(m, filepath.Dir(path)) {
 		if bad := new(onnx.FormatError); errors.As(problem, &bad) {
-			_, err := readModel(path) // which names what is at fault
+			_, err := find.ReadModel(path) // which names what is at fault
 			if err == nil {
 				err = fmt.Errorf("%s: %w", path, problem)
 			}

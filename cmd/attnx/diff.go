@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -114,7 +115,7 @@ type closing struct {
 // names, types and files.
 func openForDiff(path string, s streams) (to string, r closing, err error) {
 	if huggingface.IsFolder(path) {
-		c, _, err := readFolder(path, s)
+		c, _, err := find.ReadFolder(path, s.tell)
 		if err != nil {
 			return path, r, err
 		}
@@ -126,11 +127,11 @@ func openForDiff(path string, s streams) (to string, r closing, err error) {
 		r.Closer = io.NopCloser(nil)
 		return path, r, err
 	}
-	err = again(path, func() error {
-		if to, err = resolve(path, s); err != nil {
+	err = find.Again(path, func() error {
+		if to, err = find.Resolve(path, s.tell); err != nil {
 			return err
 		}
-		if _, err := expect(to, "a safetensors file", safetensorsFile); err != nil {
+		if _, err := find.Expect(to, "a safetensors file", find.Safetensors); err != nil {
 			return err
 		}
 		f, err := format.Open(to)

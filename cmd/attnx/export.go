@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
@@ -92,11 +93,11 @@ Profiles:
 				return err
 			}
 			defer place.Close()
-			load := loader(model.LoadModel)
+			load := find.Loader(model.LoadModel)
 			if optimizer != "" { // its settings are in the training state
 				load = model.Load
 			}
-			c, _, err := loadCheckpoint(args[0], s, load)
+			c, _, err := find.Load(args[0], s.tell, load)
 			if err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/tokens"
@@ -53,7 +54,7 @@ func (f folders) wanted(out string) bool { return f.triton != "" || f.folder(out
 
 // folder reports whether a path means a folder.
 func (folders) folder(out string) bool {
-	return out != "" && (os.IsPathSeparator(out[len(out)-1]) || isFolder(out))
+	return out != "" && (os.IsPathSeparator(out[len(out)-1]) || find.IsFolder(out))
 }
 
 // profile returns the profile to write, given that of --profile: folders hold
@@ -83,7 +84,7 @@ func (f folders) run(ctx context.Context, name, out string, how form, as numbers
 		return r, err
 	}
 	defer free()
-	c, _, err := loadCheckpoint(name, s, model.LoadModel)
+	c, _, err := find.Load(name, s.tell, model.LoadModel)
 	if err != nil {
 		return r, err
 	}
@@ -121,7 +122,7 @@ func (f folders) claim(out, name, text string) (free func(), err error) {
 		}
 	}
 	triton := f.triton
-	if isFolder(triton) {
+	if find.IsFolder(triton) {
 		triton = filepath.Join(triton, tritonName(name))
 	}
 	for _, path := range []string{out, triton} {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/huggingface"
@@ -164,7 +164,7 @@ func spread(t *testing.T, name string, tok *tokens.Tokenizer) (c *model.Checkpoi
 }
 
 // attnx runs the command line and returns what it says, if it ends with code.
-func attnx(t *testing.T, code int, args ...string) string {
+func attnxRun(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	var stdout, stderr strings.Builder
 	if got := run(args, strings.NewReader(""), &stdout, &stderr); got != code {
@@ -315,7 +315,7 @@ func TestFolderElsewhere(t *testing.T) {
 		if f.last {
 			args = append(args, "--last-logits")
 		}
-		attnx(t, exitOK, args...)
+		attnxRun(t, exitOK, args...)
 		all = append(all, f)
 	}
 	for _, r := range readers {
@@ -367,7 +367,7 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 		"web":   {[]string{"-o", dir + "/web/", "--web"}, append([]string{"onnx/model.onnx", "onnx/model.onnx_data", "model.safetensors"}, texts...), "onnx/model.onnx"},
 		"t/m":   {[]string{"--triton", dir + "/t"}, []string{"1/model.onnx", "1/model.safetensors", "config.pbtxt"}, ""},
 	} {
-		said := attnx(t, exitOK, append([]string{"export", path}, f.args...)...)
+		said := attnxRun(t, exitOK, append([]string{"export", path}, f.args...)...)
 		folder := filepath.Join(dir, name)
 		var names []string
 		var infos []fs.FileInfo
@@ -394,14 +394,14 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 		if f.model == "" {
 			continue
 		}
-		if got := modelIn(folder); got != filepath.Join(folder, filepath.FromSlash(f.model)) {
+		if got := find.ModelIn(folder); got != filepath.Join(folder, filepath.FromSlash(f.model)) {
 			t.Errorf("%s stands for %s", folder, got)
 		}
-		again, _, err := loadCheckpoint(folder, newStreams(nil, io.Discard, os.Stderr), model.LoadModel)
+		again, _, err := find.Load(folder, nil, model.LoadModel)
 		if err != nil || again.Weights.Hash() != c.Weights.Hash() {
 			t.Errorf("%s is no checkpoint of the same weights: %v", folder, err)
 		}
-		if said := attnx(t, exitOK, "inspect", folder); !strings.Contains(said, "attnx.weights.sha256") {
+		if said := attnxRun(t, exitOK, "inspect", folder); !strings.Contains(said, "attnx.weights.sha256") {
 			t.Errorf("inspect %s shows %s", folder, said)
 		}
 	}
@@ -465,7 +465,7 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(folder, "model.safetensors")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("integers lie in model.safetensors: %v", err)
 		}
-		if _, err := os.Stat(filepath.Join(filepath.Dir(modelIn(folder)), "model.onnx_data")); err != nil {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(find.ModelIn(folder)), "model.onnx_data")); err != nil {
 			t.Error(err)
 		}
 	}
@@ -484,7 +484,7 @@ func TestFolderRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(full, "mine"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	attnx(t, exitOK, "export", gpt2, "--triton", dir+"/repository")
+	attnxRun(t, exitOK, "export", gpt2, "--triton", dir+"/repository")
 	for _, c := range []struct {
 		want string
 		args []string
@@ -502,7 +502,7 @@ func TestFolderRefuses(t *testing.T) {
 		{"is a file, --triton makes a folder", []string{gpt2, "-o", dir + "/a.onnx", "--triton", dir + "/a"}},
 		{"--length belongs to", []string{gpt2, "-o", dir + "/a/", "--length", "9"}},
 	} {
-		if said := attnx(t, exitUsage, append([]string{"export"}, c.args...)...); !strings.Contains(said, c.want) || strings.Count(said, "\n") != 1 {
+		if said := attnxRun(t, exitUsage, append([]string{"export"}, c.args...)...); !strings.Contains(said, c.want) || strings.Count(said, "\n") != 1 {
 			t.Errorf("export %v says %q, want %q", c.args, said, c.want)
 		}
 	}
@@ -520,7 +520,7 @@ func TestFolderWithoutTokenizer(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(t.TempDir(), "f")
-	said := attnx(t, exitOK, "export", path, "-o", folder+"/")
+	said := attnxRun(t, exitOK, "export", path, "-o", folder+"/")
 	if !strings.Contains(said, "no tokenizer") || !strings.Contains(said, "no id that ends a text") {
 		t.Errorf("export says %s", said)
 	}
@@ -533,7 +533,7 @@ func TestFolderWithoutTokenizer(t *testing.T) {
 func TestFolderAltered(t *testing.T) {
 	c, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	folder := filepath.Join(t.TempDir(), "f")
-	attnx(t, exitOK, "export", path, "-o", folder+"/")
+	attnxRun(t, exitOK, "export", path, "-o", folder+"/")
 	weights := filepath.Join(folder, "model.safetensors")
 	data, err := os.ReadFile(weights)
 	if err != nil {
@@ -550,7 +550,7 @@ func TestFolderAltered(t *testing.T) {
 	if _, err := library(t); err != nil {
 		t.Skip("no ONNX Runtime")
 	}
-	if said := attnx(t, exitUsage, "generate", folder, "--prompt", "the"); !strings.Contains(said, "model.safetensors: its SHA-256 is") || !strings.Contains(said, "it was altered: copy the folder again") {
+	if said := attnxRun(t, exitUsage, "generate", folder, "--prompt", "the"); !strings.Contains(said, "model.safetensors: its SHA-256 is") || !strings.Contains(said, "it was altered: copy the folder again") {
 		t.Errorf("generate says %s", said)
 	}
 }
@@ -571,7 +571,7 @@ func TestFolderSpeaks(t *testing.T) {
 	want := say(path)
 	for name, flags := range map[string][]string{"plain": nil, "web": {"--web"}, "last": {"--last-logits"}, "fused": {"--fuse", "ort"}} {
 		folder := filepath.Join(t.TempDir(), name)
-		attnx(t, exitOK, append([]string{"export", path, "-o", folder + "/"}, flags...)...)
+		attnxRun(t, exitOK, append([]string{"export", path, "-o", folder + "/"}, flags...)...)
 		if got := say(folder); got != want {
 			t.Errorf("%s: the folder says %q, the checkpoint %q", name, got, want)
 		}
@@ -588,7 +588,7 @@ func TestTritonConfig(t *testing.T) {
 	}
 	_, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	repository := filepath.Join(t.TempDir(), "repository")
-	attnx(t, exitOK, "export", path, "--triton", repository)
+	attnxRun(t, exitOK, "export", path, "--triton", repository)
 	out, err := exec.Command(python, "-B", "../../fixtures/oracle/check_triton.py", filepath.Join(repository, "m")).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/huggingface"
 )
@@ -58,7 +59,7 @@ only if its bytes are not ONNX.`,
 		Example: "  attnx inspect runs/go\n  attnx inspect go.onnx --nodes",
 		Args:    oneArg("checkpoint, safetensors file, folder or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return again(args[0], func() error { return inspect(s, args[0], asJSON, nodes) })
+			return find.Again(args[0], func() error { return inspect(s, args[0], asJSON, nodes) })
 		},
 	}
 	jsonFlag(cmd, &asJSON, inspection{})
@@ -71,7 +72,7 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 	if nodes && asJSON {
 		return fmt.Errorf("--nodes and --json exclude each other: --json has no nodes, only their number")
 	}
-	if name = modelIn(name); huggingface.IsFolder(name) {
+	if name = find.ModelIn(name); huggingface.IsFolder(name) {
 		if nodes {
 			return fmt.Errorf("--nodes: %s has no nodes, it is a folder of weights", name)
 		}
@@ -84,15 +85,15 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 		}
 		return x.print(s.out)
 	}
-	path, err := resolve(name, s)
+	path, err := find.Resolve(name, s.tell)
 	if err != nil {
 		return err
 	}
-	kind, err := expectModel(path)
+	kind, err := find.ExpectModel(path)
 	if err != nil {
 		return err
 	}
-	if kind != onnxFile && nodes {
+	if kind != find.ONNX && nodes {
 		return fmt.Errorf("--nodes: %s has no nodes, it is a safetensors file", path)
 	}
 	info, err := os.Stat(path)
@@ -100,7 +101,7 @@ func inspect(s streams, name string, asJSON, nodes bool) error {
 		return err
 	}
 	x := inspection{File: path, Bytes: info.Size(), Metadata: map[string]string{}}
-	if kind == onnxFile {
+	if kind == find.ONNX {
 		m, err := onnx.DecodeFile(path)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 )
 
@@ -137,7 +138,7 @@ func shapeOf(dims []int64) []int {
 func problemsOf(path string, m *onnx.Model) (out []string) {
 	for _, err := range onnx.Problems(m, filepath.Dir(path)) {
 		if bad := new(onnx.FormatError); errors.As(err, &bad) && bad.External != "" {
-			if pointer := refusePointer(filepath.Join(filepath.Dir(path), filepath.FromSlash(bad.External))); pointer != nil {
+			if pointer := find.RefusePointer(filepath.Join(filepath.Dir(path), filepath.FromSlash(bad.External))); pointer != nil {
 				err = pointer
 			}
 		}

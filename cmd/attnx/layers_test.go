@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"model/tokens":      {"internal/quote"},
 	"model/huggingface": {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
 	"model/train":       {"format", "model", "model/graph", "model/nn", "model/role", "model/tokens"},
+	"internal/find":     {"export", "export/onnx", "format", "format/store", "internal/quote", "model", "model/huggingface"},
 	"internal/leak":     {},
 	"internal/quote":    {},
 	"export/onnx":       {},

@@ -77,7 +77,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // explain is the one line that a user reads of an error.
 func explain(err error) string {
-	text := oneLine(err.Error())
+	text := worded(err, oneLine(err.Error()))
 	path := new(fs.PathError)
 	if !errors.As(err, &path) {
 		return text

@@ -27,15 +27,15 @@ func TestOptimumHeads(t *testing.T) {
 		t.Fatalf("%v: %s", err, output)
 	}
 	original := filepath.Join(dir, "original.safetensors")
-	attnx(t, exitOK, "convert", folder, "-o", original)
+	attnxRun(t, exitOK, "convert", folder, "-o", original)
 	for _, name := range []string{"tied", "cached"} {
 		back := filepath.Join(dir, name+".safetensors")
-		attnx(t, exitOK, "convert", filepath.Join(out, name), "-o", back)
-		if report := attnx(t, exitOK, "diff", original, back); !strings.Contains(report, "28 tensors equal") {
+		attnxRun(t, exitOK, "convert", filepath.Join(out, name), "-o", back)
+		if report := attnxRun(t, exitOK, "diff", original, back); !strings.Contains(report, "28 tensors equal") {
 			t.Errorf("%s: %s", name, report)
 		}
 	}
-	if why := attnx(t, exitUsage, "convert", filepath.Join(out, "untied", "model.onnx"), "-o", filepath.Join(dir, "x.safetensors")); !strings.Contains(why, "has a head of its own") {
+	if why := attnxRun(t, exitUsage, "convert", filepath.Join(out, "untied", "model.onnx"), "-o", filepath.Join(dir, "x.safetensors")); !strings.Contains(why, "has a head of its own") {
 		t.Errorf("untied: %s", why)
 	}
 }

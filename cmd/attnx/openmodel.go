@@ -7,6 +7,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/placement"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/train"
@@ -36,16 +37,16 @@ func openModel(path string, d device, s streams, ready func(*opened) error) (*op
 		return nil, err
 	}
 	named := path
-	if path = modelIn(path); !isFolder(path) {
-		to, err := resolve(path, s)
+	if path = find.ModelIn(path); !find.IsFolder(path) {
+		to, err := find.Resolve(path, s.tell)
 		if err != nil {
 			return nil, err
 		}
-		kind, err := expectModel(to)
+		kind, err := find.ExpectModel(to)
 		if err != nil {
 			return nil, err
 		}
-		if kind == onnxFile {
+		if kind == find.ONNX {
 			o, err := openONNX(to, d, ready)
 			if err == nil && huggingface.IsFolder(named) {
 				err = o.specialOf(named)
@@ -56,7 +57,7 @@ func openModel(path string, d device, s streams, ready func(*opened) error) (*op
 			return o, nil
 		}
 	}
-	c, path, err := loadCheckpoint(path, s, model.LoadModel)
+	c, path, err := find.Load(path, s.tell, model.LoadModel)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +107,7 @@ func fixedShapes(m *onnx.Model) bool { return m.Metadata[export.MetaCache] == ex
 // openONNX opens an ONNX file of ours: in ONNX Runtime, or the flat profile in
 // onnx-go, for which it is made.
 func openONNX(path string, d device, ready func(*opened) error) (*opened, error) {
-	m, err := readModel(path)
+	m, err := find.ReadModel(path)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func openONNX(path string, d device, ready func(*opened) error) (*opened, error)
 	if err := ready(o); err != nil {
 		return nil, err
 	}
-	verified, err := verifyWeights(path, m)
+	verified, err := find.VerifyWeights(path, m)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/placement"
+	"github.com/attnx/attnx/internal/find"
 )
 
 // planFlags are the flags of verify that mean something with --plan, which
@@ -34,11 +35,11 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 	if len(files) != 1 {
 		return fmt.Errorf("--plan expects one ONNX file and no checkpoint, %d files are named: see `%s --help`", len(files), cmd.CommandPath())
 	}
-	files[0] = modelIn(files[0])
-	if _, err := expect(files[0], "an ONNX file", onnxFile); err != nil {
+	files[0] = find.ModelIn(files[0])
+	if _, err := find.Expect(files[0], "an ONNX file", find.ONNX); err != nil {
 		return err
 	}
-	m, err := readModelAs(files[0], onnx.CheckStructure)
+	m, err := find.ReadModelAs(files[0], onnx.CheckStructure)
 	if err != nil {
 		return err
 	}

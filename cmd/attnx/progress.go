@@ -14,6 +14,8 @@ import (
 	"github.com/guptarohit/asciigraph"
 	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // progress shows how far a piece of work is: one line that changes on a
@@ -237,10 +239,4 @@ func lossCurve(history []metric, columns int) string {
 const curveLabels = 12
 
 // thousands writes 1234567 as "1,234,567".
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func thousands(n int) string { return quote.Count(n) }

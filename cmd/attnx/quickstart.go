@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
@@ -101,7 +102,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	if err != nil {
 		return r, err
 	}
-	c, _, err := loadCheckpoint(folder, s, model.LoadModel)
+	c, _, err := find.Load(folder, s.tell, model.LoadModel)
 	if err != nil {
 		return r, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
 )
 
 // resealReport is what reseal prints as JSON.
@@ -53,7 +54,7 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 			if out == "" {
 				out, what = path, resealedOutput
 			}
-			if _, err := expect(path, "a safetensors file", safetensorsFile); err != nil {
+			if _, err := find.Expect(path, "a safetensors file", find.Safetensors); err != nil {
 				return err
 			}
 			place, err := claim(what, out, path)

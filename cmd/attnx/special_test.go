@@ -58,7 +58,7 @@ func TestSpecialSurvives(t *testing.T) {
 		{"reseal", path, "-o", at("resealed.safetensors")},
 		{"export", path, "--triton", at("repository")},
 	} {
-		attnx(t, exitOK, args...)
+		attnxRun(t, exitOK, args...)
 	}
 	for _, name := range []string{"of-hf", "of-folder", "of-onnx", "of-web", "of-plain", "mean", "resealed"} {
 		got, err := model.Load(at(name + ".safetensors"))
@@ -114,7 +114,7 @@ func wantText(t *testing.T, path, want string) {
 func TestSpelledSpecial(t *testing.T) {
 	c, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	folder := filepath.Join(t.TempDir(), "folder")
-	attnx(t, exitOK, "convert", path, "-o", folder)
+	attnxRun(t, exitOK, "convert", path, "-o", folder)
 	about, _, err := huggingface.ReadAbout(folder)
 	if err != nil {
 		t.Fatal(err)
@@ -198,15 +198,15 @@ func TestGenerateAsTransformers(t *testing.T) {
 		},
 	} {
 		folder := filepath.Join(t.TempDir(), name)
-		attnx(t, exitOK, "convert", path, "-o", folder)
+		attnxRun(t, exitOK, "convert", path, "-o", folder)
 		os.Remove(filepath.Join(folder, "generation_config.json"))
 		for file, text := range files {
 			amend(t, filepath.Join(folder, file), text)
 		}
 		dir := t.TempDir()
-		attnx(t, exitOK, "export", folder, "-o", filepath.Join(dir, "out")+"/")
-		attnx(t, exitOK, "export", folder, "-o", filepath.Join(dir, "m.onnx"))
-		attnx(t, exitOK, "convert", folder, "-o", filepath.Join(dir, "m.safetensors"))
+		attnxRun(t, exitOK, "export", folder, "-o", filepath.Join(dir, "out")+"/")
+		attnxRun(t, exitOK, "export", folder, "-o", filepath.Join(dir, "m.onnx"))
+		attnxRun(t, exitOK, "convert", folder, "-o", filepath.Join(dir, "m.safetensors"))
 		ask(folder, map[string]any{}, []string{folder, filepath.Join(dir, "out"), filepath.Join(dir, "out", "model.onnx"), filepath.Join(dir, "m.onnx"), filepath.Join(dir, "m.safetensors")})
 		ask(filepath.Join(dir, "out"), map[string]any{}, []string{folder})
 		if name == "null" {
@@ -240,12 +240,12 @@ func TestTokenBeyondModel(t *testing.T) {
 	tok := trainedOn(t, tokens.BPE)
 	_, path := spread(t, "gpt2", tok)
 	folder := filepath.Join(t.TempDir(), "folder")
-	attnx(t, exitOK, "convert", path, "-o", folder)
+	attnxRun(t, exitOK, "convert", path, "-o", folder)
 	amend(t, filepath.Join(folder, "tokenizer.json"), fmt.Sprintf(`{"added_tokens": [%s]}`, addedToken(tok.VocabSize(), "[PAD]")))
-	attnx(t, exitOK, "generate", folder, "--prompt", "the quick", "--max-tokens", "2")
+	attnxRun(t, exitOK, "generate", folder, "--prompt", "the quick", "--max-tokens", "2")
 	for _, args := range [][]string{{"generate", folder, "--prompt", "the [PAD]"}, {"attention", folder, "--text", "the [PAD]"}} {
 		want := fmt.Sprintf(`%s: the token "[PAD]" has the id %d, and the model's ids are from 0 to %d: leave it out`, args[2], tok.VocabSize(), tok.VocabSize()-1)
-		if got := attnx(t, exitUsage, args...); !strings.Contains(got, want) {
+		if got := attnxRun(t, exitUsage, args...); !strings.Contains(got, want) {
 			t.Errorf("%v: %s", args, got)
 		}
 	}

@@ -1,8 +1,6 @@
 package main
 
-import (
-	"testing"
-)
+import "testing"
 
 // On a GPU, and in pure Go, there is no product to take a share of; none is run.
 func TestSpeedometerWithoutAProduct(t *testing.T) {

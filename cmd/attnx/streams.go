@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -81,6 +82,18 @@ func (v valve) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return v.Writer.Write(p)
+}
+
+// tell passes on what the library tells.
+func (s streams) tell(level find.Level, line string) {
+	switch level {
+	case find.Warning:
+		fmt.Fprintf(s.err, "attnx: %s\n", line)
+	case find.Notice:
+		fmt.Fprintln(s.note, line)
+	case find.Detail:
+		fmt.Fprintln(s.detail, line)
+	}
 }
 
 // terminalOf returns the terminal that a stream ends at, nil if it ends

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
@@ -234,7 +235,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if saved, aside, err := store.List(f.resume, model.CheckSeal); err != nil {
 		return fmt.Errorf("--resume: %w", err)
 	} else if len(saved)+len(aside) == 0 {
-		return fmt.Errorf("--resume %w", noCheckpoint(f.resume))
+		return fmt.Errorf("--resume %w", find.NoCheckpoint(f.resume))
 	}
 	place, err := claim(runOutput, f.resume)
 	if err != nil {

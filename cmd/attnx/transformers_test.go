@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime/ort"
 )
@@ -30,7 +30,7 @@ func TestTransformersToONNX(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]fixtures.Tensor{"whole": golden.Whole, "sharded": golden.Whole, "half": golden.Half} {
-		c, _, err := loadCheckpoint(filepath.Join(folder, "transformers_gpt2", name), newStreams(nil, io.Discard, io.Discard), model.LoadModel)
+		c, _, err := find.Load(filepath.Join(folder, "transformers_gpt2", name), nil, model.LoadModel)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
@@ -66,16 +67,16 @@ func newVerification(c *model.Checkpoint, files []string, d device) (*verificati
 }
 
 func (v *verification) read(path string) error {
-	path = modelIn(path)
-	if _, err := expect(path, "an ONNX file", onnxFile); err != nil {
+	path = find.ModelIn(path)
+	if _, err := find.Expect(path, "an ONNX file", find.ONNX); err != nil {
 		return err
 	}
-	m, err := readModel(path)
+	m, err := find.ReadModel(path)
 	if err != nil {
 		return err
 	}
 	if m.Metadata[export.MetaWeightsSHA256] != "" { // otherwise another tool moved them: they are compared all the same
-		verified, err := verifyWeights(path, m)
+		verified, err := find.VerifyWeights(path, m)
 		if err == nil {
 			err = verified()
 		}

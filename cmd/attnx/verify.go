@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/export/placement"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 )
@@ -71,7 +72,7 @@ wrong.`,
 					return fmt.Errorf("--runtimes: no runtime is called %.80q: take %s", n, strings.Join(allRuntimes, ", "))
 				}
 			}
-			c, _, err := loadCheckpoint(args[0], s, model.LoadModel)
+			c, _, err := find.Load(args[0], s.tell, model.LoadModel)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 )
 
 func verifySealCommand(s streams) *cobra.Command {
@@ -43,9 +44,9 @@ cannot be read.`,
 					tell(sealed{File: file, State: "sealed", Root: root}, root+"  "+file)
 				case errors.Is(err, fs.ErrNotExist) && !slices.Contains(args, path):
 					// of a run that is going on: pruned meanwhile
-				case damaged(err):
+				case find.Damaged(err):
 					report.Whole = false
-					tell(sealed{File: file, State: "broken", Reason: oneLine(err.Error())}, oneLine(err.Error()))
+					tell(sealed{File: file, State: "broken", Reason: explain(err)}, explain(err))
 					if worst == nil {
 						worst = errMismatch
 					}
@@ -85,10 +86,10 @@ type sealed struct {
 // verifySeal compares every byte of a file with its seal. It returns the file
 // that path means, and its root hash.
 func verifySeal(s streams, path string) (file, root string, err error) {
-	if path, err = resolve(path, s); err != nil {
+	if path, err = find.Resolve(path, s.tell); err != nil {
 		return path, "", err
 	}
-	if _, err := expect(path, "a safetensors file", safetensorsFile); err != nil {
+	if _, err := find.Expect(path, "a safetensors file", find.Safetensors); err != nil {
 		return path, "", err
 	}
 	f, err := format.Open(path)

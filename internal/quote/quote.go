@@ -6,6 +6,7 @@ package quote
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -52,4 +53,13 @@ func first(s string, n int) (string, bool) {
 		n--
 	}
 	return s, false
+}
+
+// Count writes 1234567 as "1,234,567".
+func Count(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

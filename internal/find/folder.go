@@ -1,4 +1,4 @@
-package main
+package find
 
 import (
 	"cmp"
@@ -12,20 +12,21 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// onnxFolder is where a Hugging Face folder has its ONNX files.
-const onnxFolder = "onnx"
+// ONNXFolder is where a Hugging Face folder has its ONNX files.
+const ONNXFolder = "onnx"
 
-// modelIn returns the path of the model in a folder that export wrote, or
+// ModelIn returns the path of the model in a folder that export wrote, or
 // another tool that has its names. Any other path is returned as it is.
-func modelIn(path string) string {
-	if !isFolder(path) {
+func ModelIn(path string) string {
+	if !IsFolder(path) {
 		return path
 	}
-	for _, name := range []string{"model.onnx", filepath.Join(onnxFolder, "model.onnx")} {
+	for _, name := range []string{"model.onnx", filepath.Join(ONNXFolder, "model.onnx")} {
 		file := filepath.Join(path, name)
 		if info, err := os.Lstat(file); err == nil && !info.IsDir() { // a link to one too
 			return file
@@ -34,9 +35,9 @@ func modelIn(path string) string {
 	return path
 }
 
-// verifyWeights begins to compare the weights beside a model with what it says
+// VerifyWeights begins to compare the weights beside a model with what it says
 // of them. What was started beside it may go on; the answer comes with wait.
-func verifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
+func VerifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
 	w, err := export.WeightsOf(path, m)
 	if err != nil {
 		return nil, err
@@ -46,15 +47,15 @@ func verifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
 	return func() error { return <-done }, nil
 }
 
-// readFolder reads the checkpoint in a Hugging Face folder, whole or not at all.
+// ReadFolder reads the checkpoint in a Hugging Face folder, whole or not at all.
 // It says what it leaves out.
-func readFolder(path string, s streams) (*model.Checkpoint, format.Rounding, error) {
+func ReadFolder(path string, tell Tell) (*model.Checkpoint, format.Rounding, error) {
 	if err := verifyFolder(path); err != nil {
 		return nil, format.Rounding{}, err
 	}
 	c, report, err := huggingface.Read(path)
 	for _, note := range report.Notes {
-		fmt.Fprintf(s.err, "attnx: %s\n", oneLine(note))
+		tell.Say(Warning, "%s", quote.Line(note, 2000))
 	}
 	return c, report.Rounding, err
 }
@@ -66,25 +67,24 @@ func explained(folder string, err error) error {
 	case !errors.Is(err, store.ErrNone):
 		return err
 	case huggingface.IsFolder(folder):
-		k := kinds[modelFolder]
-		return fmt.Errorf("%s: it is %s, not a run's folder: %s", folder, k.what, k.instead)
+		return &KindError{File: folder, Kind: ModelFolder, Wanted: "a run's folder"}
 	}
 	return cmp.Or(huggingface.Explain(folder), fmt.Errorf("%w: name the folder of a run or of a model", err))
 }
 
-// noCheckpoint is the error for a folder in which nothing was saved.
-func noCheckpoint(folder string) error {
+// NoCheckpoint is the error for a folder in which nothing was saved.
+func NoCheckpoint(folder string) error {
 	return explained(folder, fmt.Errorf("%s: %w", folder, store.ErrNone))
 }
 
 // verifyFolder compares the weights of a folder that export wrote with what its
 // model says of them. A folder that another tool wrote says nothing.
 func verifyFolder(path string) error {
-	file := modelIn(path)
+	file := ModelIn(path)
 	if file == path {
 		return nil
 	}
-	m, err := readModel(file)
+	m, err := ReadModel(file)
 	if err != nil || m.Metadata[export.MetaWeightsSHA256] == "" {
 		return nil // the checkpoint is what is asked for
 	}

@@ -1,4 +1,4 @@
-package main
+package find
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 // refusePointer returns an error if a regular file is a Git LFS pointer. It
 // leaves all other faults to whoever opens the file.
-func refusePointer(path string) error {
+func RefusePointer(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > format.MaxLFSPointer {
 		return nil
@@ -30,18 +30,18 @@ func refusePointer(path string) error {
 	return fmt.Errorf("%s: %s", path, format.LFSPointer)
 }
 
-// readModel reads an ONNX file. It names the Git LFS pointer that stands in the
+// ReadModel reads an ONNX file. It names the Git LFS pointer that stands in the
 // place of the file or of its external data.
-func readModel(path string) (*onnx.Model, error) { return readModelAs(path, onnx.Check) }
+func ReadModel(path string) (*onnx.Model, error) { return ReadModelAs(path, onnx.Check) }
 
-// readModelAs is readModel for those whom another check suits.
-func readModelAs(path string, check func(m *onnx.Model, dir string) error) (*onnx.Model, error) {
-	if err := refusePointer(path); err != nil {
+// ReadModelAs is readModel for those whom another check suits.
+func ReadModelAs(path string, check func(m *onnx.Model, dir string) error) (*onnx.Model, error) {
+	if err := RefusePointer(path); err != nil {
 		return nil, err
 	}
 	m, err := onnx.ReadFileAs(path, check)
 	if bad := new(onnx.FormatError); errors.As(err, &bad) && bad.External != "" {
-		if err := refusePointer(filepath.Join(filepath.Dir(path), filepath.FromSlash(bad.External))); err != nil {
+		if err := RefusePointer(filepath.Join(filepath.Dir(path), filepath.FromSlash(bad.External))); err != nil {
 			return nil, err
 		}
 	}

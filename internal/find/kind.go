@@ -1,4 +1,4 @@
-package main
+package find
 
 import (
 	"bytes"
@@ -20,16 +20,16 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// fileKind is what a path leads to.
-type fileKind int
+// Kind is what a path leads to.
+type Kind int
 
 const (
-	unknownFile fileKind = iota
-	safetensorsFile
-	onnxFile
-	modelFolder // of Hugging Face
-	runFolder
-	otherFolder
+	unknownFile Kind = iota
+	Safetensors
+	ONNX
+	ModelFolder // of Hugging Face
+	RunFolder
+	OtherFolder
 	pipeFile
 	deviceFile
 	socketFile
@@ -57,73 +57,98 @@ const (
 )
 
 // kinds says of each kind what it is, and what to do with it instead.
-var kinds = map[fileKind]struct{ what, instead string }{
-	unknownFile:     {"a file of a kind that attnx does not know", "check the path"},
-	safetensorsFile: {"a safetensors file", "`attnx export` makes an ONNX file of it, `attnx inspect` shows it"},
-	onnxFile:        {"an ONNX file", "`attnx convert` makes a checkpoint of it, `attnx generate` runs it, `attnx verify CHECKPOINT FILE` compares it, `attnx inspect` shows it"},
-	modelFolder:     {"a Hugging Face folder", "`attnx convert` makes a checkpoint of it, `attnx inspect` shows it"},
-	runFolder:       {"a run's folder", "name one of its checkpoints: `attnx checkpoints` lists them"},
-	otherFolder:     {"a folder", "name a file in it"},
-	pipeFile:        {"a named pipe", "name a regular file"},
-	deviceFile:      {"a device", "name a regular file"},
-	socketFile:      {"a socket", "name a regular file"},
-	emptyFile:       {"an empty file", "it was not written to its end or not downloaded: take another copy"},
-	ortFile:         {"a file in ONNX Runtime's ORT format", "no attnx command reads it: take the ONNX file that it was made from"},
-	ggufFile:        {"a GGUF file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
-	ggmlFile:        {"a GGML file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
-	tfliteFile:      {"a TensorFlow Lite file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
-	torchFile:       {"a PyTorch file", "no attnx command reads it, because it may run code: save the model as safetensors, in Python model.save_pretrained(FOLDER)"},
-	pickleFile:      {"a Python pickle", "no attnx command reads it, because it may run code: save the model as safetensors"},
-	hdf5File:        {"an HDF5 file, as Keras and TensorFlow write", "no attnx command reads it: save the model as safetensors"},
-	tensorFlowFile:  {"a TensorFlow or other protobuf file", "no attnx command reads it: take the model as ONNX or as safetensors"},
-	numpyFile:       {"a NumPy file", "no attnx command reads it: save the arrays as safetensors"},
-	archiveFile:     {"an archive or a compressed file", "unpack it and name the file in it"},
-	imageFile:       {"an image", "no attnx command reads it"},
-	programFile:     {"a program or a library", "no attnx command reads it as a model"},
-	pdfFile:         {"a PDF file", "no attnx command reads it"},
-	htmlFile:        {"a web page", "a download went wrong: fetch the file itself"},
-	tokenizerFile:   {"a tokenizer", "it belongs beside a model: name the folder that it is in"},
-	configFile:      {"a model's configuration", "it belongs beside the weights: name the folder that it is in"},
-	indexFile:       {"the index of a model in shards", "name the folder that it is in"},
-	jsonFile:        {"a JSON file", "no attnx command reads it as a model"},
-	plainTextFile:   {"a text", "`attnx train --data FILE` learns from it"},
+var kinds = map[Kind]struct{ what, instead string }{
+	unknownFile:    {"a file of a kind that attnx does not know", "check the path"},
+	Safetensors:    {"a safetensors file", "export it to an ONNX file"},
+	ONNX:           {"an ONNX file", "convert it to a checkpoint, or run it"},
+	ModelFolder:    {"a Hugging Face folder", "convert it to a checkpoint"},
+	RunFolder:      {"a run's folder", "name one of its checkpoints"},
+	OtherFolder:    {"a folder", "name a file in it"},
+	pipeFile:       {"a named pipe", "name a regular file"},
+	deviceFile:     {"a device", "name a regular file"},
+	socketFile:     {"a socket", "name a regular file"},
+	emptyFile:      {"an empty file", "it was not written to its end or not downloaded: take another copy"},
+	ortFile:        {"a file in ONNX Runtime's ORT format", "no attnx command reads it: take the ONNX file that it was made from"},
+	ggufFile:       {"a GGUF file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
+	ggmlFile:       {"a GGML file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
+	tfliteFile:     {"a TensorFlow Lite file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
+	torchFile:      {"a PyTorch file", "no attnx command reads it, because it may run code: save the model as safetensors, in Python model.save_pretrained(FOLDER)"},
+	pickleFile:     {"a Python pickle", "no attnx command reads it, because it may run code: save the model as safetensors"},
+	hdf5File:       {"an HDF5 file, as Keras and TensorFlow write", "no attnx command reads it: save the model as safetensors"},
+	tensorFlowFile: {"a TensorFlow or other protobuf file", "no attnx command reads it: take the model as ONNX or as safetensors"},
+	numpyFile:      {"a NumPy file", "no attnx command reads it: save the arrays as safetensors"},
+	archiveFile:    {"an archive or a compressed file", "unpack it and name the file in it"},
+	imageFile:      {"an image", "no attnx command reads it"},
+	programFile:    {"a program or a library", "no attnx command reads it as a model"},
+	pdfFile:        {"a PDF file", "no attnx command reads it"},
+	htmlFile:       {"a web page", "a download went wrong: fetch the file itself"},
+	tokenizerFile:  {"a tokenizer", "it belongs beside a model: name the folder that it is in"},
+	configFile:     {"a model's configuration", "it belongs beside the weights: name the folder that it is in"},
+	indexFile:      {"the index of a model in shards", "name the folder that it is in"},
+	jsonFile:       {"a JSON file", "no attnx command reads it as a model"},
+	plainTextFile:  {"a text", "name a model"},
 }
 
-// expect returns what a path leads to, if that is among take. Otherwise the
+// Expect returns what a path leads to, if that is among take. Otherwise the
 // error says what it is, that it is not what is wanted, such as "a checkpoint",
 // and what takes it. A file that is named like a checkpoint and is something
 // else counts as damaged.
-func expect(path, wanted string, take ...fileKind) (fileKind, error) {
+func Expect(path, wanted string, take ...Kind) (Kind, error) {
 	kind, err := kindOf(path)
 	if err != nil || slices.Contains(take, kind) {
 		return kind, err
 	}
-	reason := format.LFSPointer
-	if kind != pointerFile {
-		reason = fmt.Sprintf("it is %s, not %s: %s", kinds[kind].what, wanted, kinds[kind].instead)
+	if kind == pointerFile {
+		if namedCheckpoint(path) {
+			return kind, &format.FormatError{File: path, Offset: -1, Reason: format.LFSPointer}
+		}
+		return kind, fmt.Errorf("%s: %s", path, format.LFSPointer)
 	}
-	if strings.HasSuffix(path, ".safetensors") && (kind == onnxFile || kind >= emptyFile) {
-		return kind, &format.FormatError{File: path, Offset: -1, Reason: reason}
-	}
-	return kind, fmt.Errorf("%s: %s", path, reason)
+	return kind, &KindError{File: path, Kind: kind, Wanted: wanted}
 }
 
-// expectModel returns what a path leads to, if a model can be in it.
-func expectModel(path string) (fileKind, error) {
-	return expect(path, "a model", safetensorsFile, onnxFile, modelFolder, runFolder, otherFolder)
+// KindError says that a path leads to something else than what is expected
+// there. For a file that is named like a checkpoint, it is a format.FormatError.
+type KindError struct {
+	File   string
+	Kind   Kind
+	Wanted string // what is expected, such as "a checkpoint"
+}
+
+func (e *KindError) Error() string { return fmt.Sprintf("%s: %s", e.File, e.reason()) }
+
+// Remedy says what to do instead.
+func (e *KindError) Remedy() string { return kinds[e.Kind].instead }
+
+func (e *KindError) reason() string {
+	return fmt.Sprintf("it is %s, not %s: %s", kinds[e.Kind].what, e.Wanted, e.Remedy())
+}
+
+func (e *KindError) Unwrap() error {
+	if namedCheckpoint(e.File) && (e.Kind == ONNX || e.Kind >= emptyFile) {
+		return &format.FormatError{File: e.File, Offset: -1, Reason: e.reason()}
+	}
+	return nil
+}
+
+func namedCheckpoint(path string) bool { return strings.HasSuffix(path, ".safetensors") }
+
+// ExpectModel returns what a path leads to, if a model can be in it.
+func ExpectModel(path string) (Kind, error) {
+	return Expect(path, "a model", Safetensors, ONNX, ModelFolder, RunFolder, OtherFolder)
 }
 
 // expectCheckpoint is expectModel for those who take weights, and not an ONNX
 // file.
 func expectCheckpoint(path string) error {
-	_, err := expect(path, "a checkpoint", safetensorsFile, modelFolder, runFolder, otherFolder)
+	_, err := Expect(path, "a checkpoint", Safetensors, ModelFolder, RunFolder, OtherFolder)
 	return err
 }
 
 // kindOf returns what a path leads to: by what it is, by its first bytes, and
 // where those are broken by its name, so that those who read such files say
 // what is wrong.
-func kindOf(path string) (fileKind, error) {
+func kindOf(path string) (Kind, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return unknownFile, err
@@ -156,11 +181,11 @@ func kindOf(path string) (fileKind, error) {
 	}
 	switch {
 	case onnx.Recognize(f, info.Size()):
-		return onnxFile, nil
+		return ONNX, nil
 	case filepath.Ext(path) == ".safetensors":
-		return safetensorsFile, nil
+		return Safetensors, nil
 	case filepath.Ext(path) == ".onnx":
-		return onnxFile, nil
+		return ONNX, nil
 	case filepath.Ext(path) == ".pb":
 		return tensorFlowFile, nil
 	}
@@ -174,7 +199,7 @@ const headSize = 4096
 var magics = []struct {
 	at    int
 	bytes string
-	kind  fileKind
+	kind  Kind
 }{
 	{0, "GGUF", ggufFile}, {0, "lmgg", ggmlFile}, {0, "fmgg", ggmlFile}, {0, "tjgg", ggmlFile}, {4, "ORTM", ortFile}, {4, "TFL3", tfliteFile},
 	{0, "\x89HDF\r\n\x1a\n", hdf5File}, {0, "\x93NUMPY", numpyFile}, {0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", torchFile},
@@ -185,7 +210,7 @@ var magics = []struct {
 }
 
 // kindOfHead tells by the first bytes of a file of so many.
-func kindOfHead(head []byte, size int64) fileKind {
+func kindOfHead(head []byte, size int64) Kind {
 	if format.IsLFSPointer(head) {
 		return pointerFile
 	}
@@ -198,10 +223,10 @@ func kindOfHead(head []byte, size int64) fileKind {
 		return kindOfZip(head)
 	}
 	if len(head) > 8 && head[8] == '{' && !isText(head[:8]) {
-		return safetensorsFile
+		return Safetensors
 	}
 	if len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= uint64(size) {
-		return safetensorsFile // of a header so long that its length looks like text
+		return Safetensors // of a header so long that its length looks like text
 	}
 	if isText(head) {
 		return kindOfText(head)
@@ -210,7 +235,7 @@ func kindOfHead(head []byte, size int64) fileKind {
 }
 
 // kindOfZip tells by the name of an archive's first file.
-func kindOfZip(head []byte) fileKind {
+func kindOfZip(head []byte) Kind {
 	const fixed = 30 // bytes of a local file header before the name
 	if len(head) < fixed {
 		return archiveFile
@@ -245,7 +270,7 @@ var (
 )
 
 // kindOfText tells by what a text begins with.
-func kindOfText(head []byte) fileKind {
+func kindOfText(head []byte) Kind {
 	trimmed := bytes.TrimSpace(head)
 	switch {
 	case webPage.Match(trimmed):
@@ -263,15 +288,15 @@ func kindOfText(head []byte) fileKind {
 }
 
 // kindOfFolder tells by the names in a folder.
-func kindOfFolder(path string) fileKind {
+func kindOfFolder(path string) Kind {
 	if huggingface.IsFolder(path) {
-		return modelFolder
+		return ModelFolder
 	}
 	entries, err := os.ReadDir(path)
 	if err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 		return e.Name() == store.LatestName || strings.HasPrefix(e.Name(), "step-") && strings.HasSuffix(e.Name(), ".safetensors")
 	}) {
-		return runFolder
+		return RunFolder
 	}
-	return otherFolder
+	return OtherFolder
 }

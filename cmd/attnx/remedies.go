@@ -1,0 +1,31 @@
+package main
+
+import (
+	"errors"
+	"strings"
+)
+
+// remedies has the commands and flags for what the library says is to be done.
+var remedies = map[string]string{
+	"export it to an ONNX file":             "`attnx export` makes an ONNX file of it, `attnx inspect` shows it",
+	"convert it to a checkpoint, or run it": "`attnx convert` makes a checkpoint of it, `attnx generate` runs it, `attnx verify CHECKPOINT FILE` compares it, `attnx inspect` shows it",
+	"convert it to a checkpoint":            "`attnx convert` makes a checkpoint of it, `attnx inspect` shows it",
+	"name one of its checkpoints":           "name one of its checkpoints: `attnx checkpoints` lists them",
+	"name a model":                          "`attnx train --data FILE` learns from it",
+}
+
+// worded returns the text of an error with the remedy in the words of the
+// command line, if the error has one that they are known for.
+func worded(err error, text string) string {
+	var of interface {
+		error
+		Remedy() string
+	}
+	if !errors.As(err, &of) {
+		return text
+	}
+	if words, known := remedies[of.Remedy()]; known {
+		return strings.Replace(text, of.Remedy(), words, 1)
+	}
+	return text
+}
