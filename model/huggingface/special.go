@@ -87,11 +87,18 @@ func (d *folder) generationIDs(c network) (*model.Special, error) {
 	case err != nil:
 		return nil, err
 	case generation != nil:
-		if s, err = generation.ids(c.Vocab, true); err != nil {
+		if s, err = generation.ids(c.Vocab, true); err == nil {
+			err = generation.endsNothing()
+		}
+		if err != nil {
 			return nil, d.errorf(generationName, "%w", err)
 		}
+		return s, nil
 	case c.Arch == simple && config.absent(endID) && config.absent(beginID) && config.absent(padID):
 		return nil, nil
+	}
+	if err := config.endsNothing(); err != nil {
+		return nil, d.errorf(configName, "%w", err)
 	}
 	return s, nil
 }
@@ -118,12 +125,19 @@ func (o object) ids(vocab int, loose bool) (*model.Special, error) {
 			*f.into = &ids[0]
 		}
 	}
-	if !o.null(endID) && o[endID].Kind() == '[' && o.null(padID) {
-		if n, err := elements(o[endID]); err == nil && len(n) == 0 {
-			return nil, fmt.Errorf("%s is an empty list: write null if no id ends a text", endID)
-		}
-	}
 	return s, nil
+}
+
+// endsNothing refuses the ids that decide where their list of ends is empty:
+// without a pad, transformers takes the pad from it and fails.
+func (o object) endsNothing() error {
+	if o.null(endID) || o[endID].Kind() != '[' || !o.null(padID) {
+		return nil
+	}
+	if ids, err := elements(o[endID]); err == nil && len(ids) == 0 {
+		return fmt.Errorf("%s is an empty list: write null if no id ends a text", endID)
+	}
+	return nil
 }
 
 // idList returns those ids of a member that a token of a vocabulary can have,
