@@ -180,7 +180,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	g := c.Graph
 	c.Seal = f.Seal()
 	if c.Step, err = strconv.Atoi(meta[metaStep]); err != nil || c.Step < 0 {
-		return nil, nil, fmt.Errorf("model: %s is %.80q, wants a number of steps", metaStep, meta[metaStep])
+		return nil, nil, fmt.Errorf("model: %s is %.80q, expected a number of steps", metaStep, meta[metaStep])
 	}
 	if c.Special, err = SpecialIn(meta, c.Vocab()); err != nil {
 		return nil, nil, err
@@ -219,7 +219,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		case c.Seal == nil && (moment || strings.HasPrefix(i.Name, "attnx.")):
 			// What another tool left of a checkpoint of ours: no longer to be trusted.
 		default:
-			return nil, nil, fmt.Errorf("model: tensor %.80q is no weight of the network", i.Name)
+			return nil, nil, fmt.Errorf("model: tensor %.80q is not a weight of the network", i.Name)
 		}
 	}
 	c.Weights = make(Weights, len(g.Params))
@@ -323,7 +323,7 @@ func loss(meta map[string]string, name string) (*float64, error) {
 	}
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return nil, fmt.Errorf("model: %s is %.80q, wants a number", name, text)
+		return nil, fmt.Errorf("model: %s is %.80q, expected a number", name, text)
 	}
 	return &v, nil
 }

@@ -121,10 +121,10 @@ func TestLoadRefuses(t *testing.T) {
 			x[i].Shape = []int{x[i].Elements()}
 			return x
 		}},
-		{"a tensor that belongs to nothing", `"extra" is no weight`, func(_ map[string]string, x tensors) tensors {
+		{"a tensor that belongs to nothing", `"extra" is not a weight`, func(_ map[string]string, x tensors) tensors {
 			return append(x, format.FromUint8s("extra", []int{1}, []byte{1}))
 		}},
-		{"moments without training options", "is no weight", func(_ map[string]string, x tensors) tensors {
+		{"moments without training options", "is not a weight", func(_ map[string]string, x tensors) tensors {
 			return slices.DeleteFunc(x, func(t format.Tensor) bool { return t.Name == blobOptions })
 		}},
 	} {

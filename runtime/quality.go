@@ -44,7 +44,7 @@ func MeasureQuality(ctx context.Context, oracle, candidate Session, sequences []
 			return Quality{}, fmt.Errorf("quality: stopped: %w", err)
 		}
 		if len(ids) < 2 {
-			return Quality{}, fmt.Errorf("quality: sequence %d has %d tokens, wants 2 or more: the first foretells the second", i, len(ids))
+			return Quality{}, fmt.Errorf("quality: sequence %d has %d tokens, expects 2 or more: the first foretells the second", i, len(ids))
 		}
 		n := len(ids) - 1
 		c := Case{Batch: 1, Length: n, IDs: ids[:n]}

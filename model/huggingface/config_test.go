@@ -128,7 +128,7 @@ func TestRefusedConfigs(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"": "not strict JSON", "null": "want a JSON object", "[]": "want a JSON object", "{": "not strict JSON", "{} {}": "something follows",
+		"": "not strict JSON", "null": "expected a JSON object", "[]": "expected a JSON object", "{": "not strict JSON", "{} {}": "something follows",
 		"{'a':1}": "not strict JSON", `{"n_layer":1,"n_layer":1}`: "a name is used twice", "\ufeff{}": "not strict JSON", `{"a":NaN}`: "not strict JSON",
 		"{\"a\":\"\xff\"}": "not strict JSON",
 	} {

@@ -83,11 +83,11 @@ func TestRefusedIndexes(t *testing.T) {
 	}{
 		{"no JSON", text("shards"), "not strict JSON"},
 		{"empty", text(""), "not strict JSON"},
-		{"an array", text("[]"), "want a JSON object"},
+		{"an array", text("[]"), "expected a JSON object"},
 		{"two objects", text("{}{}"), "something follows"},
 		{"no map", text("{}"), "weight_map is missing"},
 		{"an empty map", text(`{"weight_map":{}}`), "weight_map is empty"},
-		{"a map of numbers", text(`{"weight_map":{"a":1}}`), `tensor "a": "1" is no string`},
+		{"a map of numbers", text(`{"weight_map":{"a":1}}`), `tensor "a": "1" is not a string`},
 		{"a map that is an array", text(`{"weight_map":["a"]}`), "weight_map: it is"},
 		{"a tensor twice", text(`{"weight_map":{"a":"x.safetensors","\u0061":"y.safetensors"}}`), "a name is used twice"},
 		{"two maps", text(`{"weight_map":{},"weight_map":{}}`), "a name is used twice"},

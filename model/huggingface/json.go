@@ -33,7 +33,7 @@ func parseObject(text []byte) (object, error) {
 func members(text []byte, f func(name string, value jsontext.Value) error) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text)) // a Buffer is read in place
 	if kind := d.PeekKind(); kind != '{' && kind != 0 {
-		return fmt.Errorf("it is %v, want a JSON object", kind)
+		return fmt.Errorf("it is %v, expected a JSON object", kind)
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return strict(err)
@@ -87,7 +87,7 @@ func (o object) size(name string) (int, error) {
 	}
 	n, err := strconv.ParseUint(string(o[name]), 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%s is %s, want a whole number in plain decimal, at most 2147483647", name, quote.String(string(o[name])))
+		return 0, fmt.Errorf("%s is %s, expected a whole number in plain decimal, at most 2147483647", name, quote.String(string(o[name])))
 	}
 	return int(n), nil
 }
@@ -99,7 +99,7 @@ func (o object) number(name string, missing float64) (float64, error) {
 	}
 	x, err := strconv.ParseFloat(string(o[name]), 64)
 	if o[name].Kind() != '0' || err != nil { // '0' is the kind of every number
-		return 0, fmt.Errorf("%s is %s, want a number", name, quote.String(string(o[name])))
+		return 0, fmt.Errorf("%s is %s, expected a number", name, quote.String(string(o[name])))
 	}
 	return x, nil
 }
@@ -115,7 +115,7 @@ func (o object) flag(name string, missing bool) (bool, error) {
 	case 'f':
 		return false, nil
 	}
-	return false, fmt.Errorf("%s is %s, want true or false", name, quote.String(string(o[name])))
+	return false, fmt.Errorf("%s is %s, expected true or false", name, quote.String(string(o[name])))
 }
 
 // text returns a member that is a string, or missing.
@@ -125,7 +125,7 @@ func (o object) text(name, missing string) (string, error) {
 	}
 	s, err := unquote(o[name])
 	if err != nil {
-		return "", fmt.Errorf("%s is %s, want a string", name, quote.String(string(o[name])))
+		return "", fmt.Errorf("%s is %s, expected a string", name, quote.String(string(o[name])))
 	}
 	return s, nil
 }
@@ -133,7 +133,7 @@ func (o object) text(name, missing string) (string, error) {
 // unquote returns the string that a JSON value is.
 func unquote(v jsontext.Value) (string, error) {
 	if v.Kind() != '"' {
-		return "", fmt.Errorf("%s is no string", quote.String(string(v)))
+		return "", fmt.Errorf("%s is not a string", quote.String(string(v)))
 	}
 	s, err := jsontext.AppendUnquote(nil, v)
 	return string(s), err

@@ -106,7 +106,7 @@ func mergeLines(text []byte) ([]string, error) {
 			continue
 		}
 		if strings.Count(line, " ") != 1 {
-			return nil, invalid("merges.txt", "line %d of its merges is %.130q, want two tokens with a space between them", i+1, quote.Line(line, 120))
+			return nil, invalid("merges.txt", "line %d of its merges is %.130q, expected two tokens with a space between them", i+1, quote.Line(line, 120))
 		}
 		merges = append(merges, line)
 	}

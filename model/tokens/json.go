@@ -48,9 +48,9 @@ func (n node) at(i int) string { return n.path + "[" + strconv.Itoa(i) + "]" }
 func (n node) want(what string, kind jsontext.Kind) error {
 	switch {
 	case len(n.raw) == 0:
-		return invalid(n.path, "it is missing, want %s", what)
+		return invalid(n.path, "it is missing, expected %s", what)
 	case n.raw.Kind() != kind:
-		return invalid(n.path, "it is %s, want %s", quote.Line(string(n.raw), 120), what)
+		return invalid(n.path, "it is %s, expected %s", quote.Line(string(n.raw), 120), what)
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (n node) flag(absent bool) (bool, error) {
 	case n.raw.Kind() == 'f':
 		return false, nil
 	}
-	return false, invalid(n.path, "it is %s, want true or false", quote.Line(string(n.raw), 120))
+	return false, invalid(n.path, "it is %s, expected true or false", quote.Line(string(n.raw), 120))
 }
 
 // id reads a token id: a whole number of 31 bits.
@@ -153,7 +153,7 @@ func (n node) id() (int32, error) {
 	}
 	id, err := strconv.ParseUint(string(n.raw), 10, 31)
 	if err != nil {
-		return 0, invalid(n.path, "%s is no token id: ids are whole numbers from 0 to 2147483647", quote.Line(string(n.raw), 120))
+		return 0, invalid(n.path, "%s is not a token id: ids are whole numbers from 0 to 2147483647", quote.Line(string(n.raw), 120))
 	}
 	return int32(id), nil
 }

@@ -22,7 +22,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	}
 	if v := file["version"]; !v.isNull() {
 		if s, err := v.str(); err != nil || s != "1.0" {
-			return nil, unsupported(v.path, "it is %s, known is \"1.0\"", quote.Line(string(v.raw), 120))
+			return nil, unsupported(v.path, "it is %s, only \"1.0\" is supported", quote.Line(string(v.raw), 120))
 		}
 	}
 	for _, name := range []string{"truncation", "padding"} {
@@ -88,7 +88,7 @@ func (t *Tokenizer) parseSplitting(n node) error {
 	case t.kind == BPE && kind == "ByteLevel":
 		return checkByteLevel(n)
 	case t.kind == BPE:
-		return unsupported(n.path, "%.130q with a BPE model, known is \"ByteLevel\"", quote.Line(kind, 120))
+		return unsupported(n.path, "%.130q with a BPE model, only \"ByteLevel\" is supported", quote.Line(kind, 120))
 	case kind == "Whitespace":
 		_, err := n.object("type")
 		return err
@@ -96,7 +96,7 @@ func (t *Tokenizer) parseSplitting(n node) error {
 		t.kind = Char
 		return checkCharSplit(n)
 	}
-	return unsupported(n.path, "%.130q with a WordLevel model, known are \"Whitespace\" and \"Split\"", quote.Line(kind, 120))
+	return unsupported(n.path, "%.130q with a WordLevel model, only \"Whitespace\" and \"Split\" are supported", quote.Line(kind, 120))
 }
 
 // charPatterns match each character: in the syntax of Oniguruma (?m:.) is a
@@ -113,20 +113,20 @@ func checkCharSplit(n node) error {
 		return err
 	}
 	if s := pattern["String"]; len(s.raw) > 0 {
-		return unsupported(s.path, "a literal pattern, known are the expressions %.130q", charPatterns)
+		return unsupported(s.path, "a literal pattern, only the expressions %.130q are supported", charPatterns)
 	}
 	expr, err := pattern["Regex"].str()
 	if err != nil {
 		return err
 	}
 	if !slices.Contains(charPatterns, expr) {
-		return unsupported(pattern["Regex"].path, "%.130q, known are %.130q, which match each character", quote.Line(expr, 120), charPatterns)
+		return unsupported(pattern["Regex"].path, "%.130q, only %.130q are supported, which match each character", quote.Line(expr, 120), charPatterns)
 	}
 	if b, err := o["behavior"].str(); err != nil || b != "Isolated" {
-		return orUnsupported(err, o["behavior"].path, "%.130q, known is \"Isolated\"", quote.Line(b, 120))
+		return orUnsupported(err, o["behavior"].path, "%.130q, only \"Isolated\" is supported", quote.Line(b, 120))
 	}
 	if invert, err := o["invert"].flag(false); err != nil || invert {
-		return orUnsupported(err, o["invert"].path, "true, known is false")
+		return orUnsupported(err, o["invert"].path, "it is true, only false is supported")
 	}
 	return nil
 }
@@ -180,10 +180,10 @@ func checkByteLevel(n node) error {
 		return err
 	}
 	if prefix, err := o["add_prefix_space"].flag(true); err != nil || prefix {
-		return orUnsupported(err, o["add_prefix_space"].path, "it is true, known is false")
+		return orUnsupported(err, o["add_prefix_space"].path, "it is true, only false is supported")
 	}
 	if regex, err := o["use_regex"].flag(true); err != nil || !regex {
-		return orUnsupported(err, o["use_regex"].path, "it is false, known is true")
+		return orUnsupported(err, o["use_regex"].path, "it is false, only true is supported")
 	}
 	return nil
 }

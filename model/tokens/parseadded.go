@@ -53,7 +53,7 @@ func parseAddedToken(n node) (a addedToken, err error) {
 	}
 	for _, name := range []string{"single_word", "lstrip", "rstrip"} {
 		if on, err := o[name].flag(false); err != nil || on {
-			return a, orUnsupported(err, o[name].path, "it is true, known is false")
+			return a, orUnsupported(err, o[name].path, "it is true, only false is supported")
 		}
 	}
 	if a.normalized, err = o["normalized"].flag(false); err != nil {

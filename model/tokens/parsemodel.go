@@ -31,7 +31,7 @@ func parseModel(n node) (*Tokenizer, [][2]int32, error) {
 			return nil, nil, err
 		}
 	} else if len(merges.raw) == 0 {
-		return nil, nil, invalid(n.in("type"), "it is missing, want \"WordLevel\" or \"BPE\"")
+		return nil, nil, invalid(n.in("type"), "it is missing, expected \"WordLevel\" or \"BPE\"")
 	}
 	switch name {
 	case "WordLevel":
@@ -40,7 +40,7 @@ func parseModel(n node) (*Tokenizer, [][2]int32, error) {
 	case "BPE":
 		return parseBPE(n)
 	}
-	return nil, nil, unsupported(kind.path, "%.130q, known are \"WordLevel\" and \"BPE\"", quote.Line(name, 120))
+	return nil, nil, unsupported(kind.path, "%.130q, only \"WordLevel\" and \"BPE\" are supported", quote.Line(name, 120))
 }
 
 func parseWordLevel(n node) (*Tokenizer, error) {
@@ -116,18 +116,18 @@ func parseBPE(n node) (*Tokenizer, [][2]int32, error) {
 		return nil, nil, err
 	}
 	if d := o["dropout"]; !d.isNull() && strings.Trim(string(d.raw), "0.") != "" {
-		return nil, nil, unsupported(d.path, "it is %s, known is null: encoding must not be random", quote.Line(string(d.raw), 120))
+		return nil, nil, unsupported(d.path, "it is %s, only null is supported: encoding must not be random", quote.Line(string(d.raw), 120))
 	}
 	for _, name := range []string{"continuing_subword_prefix", "end_of_word_suffix"} {
 		if a := o[name]; !a.isNull() {
 			if s, err := a.str(); err != nil || s != "" {
-				return nil, nil, orUnsupported(err, a.path, "it is %.130q, known are null and \"\"", quote.Line(s, 120))
+				return nil, nil, orUnsupported(err, a.path, "it is %.130q, only null and \"\" are supported", quote.Line(s, 120))
 			}
 		}
 	}
 	for _, name := range []string{"byte_fallback", "ignore_merges"} {
 		if on, err := o[name].flag(false); err != nil || on {
-			return nil, nil, orUnsupported(err, o[name].path, "it is true, known is false")
+			return nil, nil, orUnsupported(err, o[name].path, "it is true, only false is supported")
 		}
 	}
 	// unk_token and fuse_unk say what to do with a byte that is not in the
@@ -168,11 +168,11 @@ func (t *Tokenizer) parseMerges(n node) ([][2]int32, error) {
 				return err
 			})
 			if err != nil {
-				return invalid(n.at(i), "it is %s, want two tokens", quote.Line(string(value.raw), 120))
+				return invalid(n.at(i), "it is %s, expected two tokens", quote.Line(string(value.raw), 120))
 			}
 		}
 		if len(halves) != 2 {
-			return invalid(n.at(i), "it is %s, want two tokens", quote.Line(string(value.raw), 120))
+			return invalid(n.at(i), "it is %s, expected two tokens", quote.Line(string(value.raw), 120))
 		}
 		merge, err := t.mergeOf(n.at(i), halves[0], halves[1])
 		merges = append(merges, merge)

@@ -26,7 +26,7 @@ func alone(n node, list string) (node, error) {
 		case len(parts) == 0:
 			return node{path: n.path}, nil
 		case len(parts) > 1:
-			return n, unsupported(n.path, "a Sequence of %s, known are Sequences of one", kinds(parts))
+			return n, unsupported(n.path, "a Sequence of %s, only Sequences of one are supported", kinds(parts))
 		}
 		n = parts[0]
 	}
@@ -85,7 +85,7 @@ func checkNormalizer(n node) error {
 	}
 	kind, err := component(n)
 	if err == nil && kind != "" {
-		return unsupported(n.path, "%.130q, known is null", quote.Line(kind, 120))
+		return unsupported(n.path, "%.130q, only null is supported", quote.Line(kind, 120))
 	}
 	return err
 }
@@ -117,7 +117,7 @@ func checkProcessors(n node, depth int) error {
 		}
 		return err
 	}
-	return unsupported(n.path, "%.130q adds tokens to a text, known are those that add none: \"ByteLevel\", \"TemplateProcessing\" and null", quote.Line(kind, 120))
+	return unsupported(n.path, "%.130q adds tokens to a text, only those that add none are supported: \"ByteLevel\", \"TemplateProcessing\" and null", quote.Line(kind, 120))
 }
 
 // checkTemplate refuses a template that adds tokens to a single text. What it
@@ -135,7 +135,7 @@ func checkTemplate(n node) error {
 			return err
 		}
 		if token := piece["SpecialToken"]; !token.isNull() {
-			return unsupported(token.path, "the token %s is added to every text, known are templates that add none", quote.Line(string(token.raw), 120))
+			return unsupported(token.path, "the token %s is added to every text, only templates that add none are supported", quote.Line(string(token.raw), 120))
 		}
 		text, err := piece["Sequence"].object("id", "type_id")
 		if err != nil {
@@ -143,13 +143,13 @@ func checkTemplate(n node) error {
 		}
 		id, err := text["id"].str()
 		if err != nil || id != "A" {
-			return orUnsupported(err, text["id"].path, "%.130q, known is \"A\", the text", quote.Line(id, 120))
+			return orUnsupported(err, text["id"].path, "%.130q, only \"A\" is supported, the text", quote.Line(id, 120))
 		}
 		texts++
 		return nil
 	})
 	if err == nil && texts != 1 {
-		return unsupported(o["single"].path, "the text is there %d times, known is once", texts)
+		return unsupported(o["single"].path, "it has the text %d times, only once is supported", texts)
 	}
 	return err
 }

@@ -62,11 +62,11 @@ func DefaultOptions(steps int) Options {
 func (o Options) Check() error {
 	switch {
 	case o.Steps < 1 || o.Batch < 1 || o.Accumulate < 0:
-		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: wants 1 or more of each", o.Steps, o.Batch, o.Accumulate)
+		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: expected 1 or more of each", o.Steps, o.Batch, o.Accumulate)
 	case o.Steps > maxSteps || o.Batch > maxBatch || o.Accumulate > maxAccumulate:
 		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: at most %d, %d and %d", o.Steps, o.Batch, o.Accumulate, maxSteps, maxBatch, maxAccumulate)
 	case !(o.LR > 0) || math.IsInf(o.LR, 0) || !(o.MinLR >= 0 && o.MinLR <= o.LR):
-		return fmt.Errorf("train: learning rate from %g down to %g, wants a positive number and no larger last one", o.LR, o.MinLR)
+		return fmt.Errorf("train: learning rate from %g down to %g, expects a positive number and no larger last one", o.LR, o.MinLR)
 	case o.Warmup < 0 || o.EvalEvery < 0 || o.EvalBatches < 1:
 		return fmt.Errorf("train: warm-up %d, evaluation every %d steps over %d batches: none may be negative, and an evaluation takes a batch", o.Warmup, o.EvalEvery, o.EvalBatches)
 	case o.Warmup > maxSteps || o.EvalEvery > maxSteps || o.EvalBatches > maxEvalBatches:

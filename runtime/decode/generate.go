@@ -109,7 +109,7 @@ func (o GenerateOptions) check(m Model, prompts [][]int64) error {
 	case o.MaxTokens < 0:
 		return fmt.Errorf("%d tokens were asked for: give 0 or more", o.MaxTokens)
 	case m.Context() < 1:
-		return fmt.Errorf("context %d is no length", m.Context())
+		return fmt.Errorf("context %d is not a length", m.Context())
 	case len(prompts) == 0:
 		return errors.New("no prompt to go on with")
 	}
