@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -56,6 +57,8 @@ func TestScripts(t *testing.T) {
 			switch name {
 			case "ort":
 				return missing == nil, nil
+			case "exhaustive":
+				return fixtures.Exhaustive(), nil
 			case "root": // may write everywhere
 				return os.Geteuid() == 0, nil
 			}
