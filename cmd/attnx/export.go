@@ -43,6 +43,10 @@ Profiles:
          moments, the step and lr, to the next weights and moments. Any
          runtime can train with it
 
+--dtype float16 and bfloat16 are for GPUs. --quantize reports what was lost, as
+perplexity and as agreement with the float64 oracle. Only attnx and
+onnxruntime-genai run a file with --fuse ort.
+
 ` + folderHelp,
 		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat\n  attnx export runs/go -o model/",
 		Args:    oneArg("checkpoint"),

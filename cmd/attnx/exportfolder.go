@@ -35,8 +35,9 @@ have no architecture "simple". --web puts the model where transformers.js
 looks for it, onnx/model.onnx with the weights under the name
 onnx/model.onnx_data, which are model.safetensors too: a hard link, or a copy
 on file systems without. --triton DIR makes, alone or beside, the folder of
-the model in a repository of the Triton Inference Server. A folder that is not
-empty is never written into.`
+the model in a repository of the Triton Inference Server; its inputs and outputs
+are those of the profile cache, and a text begins with a past of length 0. A
+folder that is not empty is never written into.`
 
 // folders is where export writes folders, as the flags say.
 type folders struct {

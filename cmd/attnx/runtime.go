@@ -40,7 +40,10 @@ user's cache.
 
 --cuda fetches the GPU build with pip (about 250 MB) and reports which CUDA and
 cuDNN it needs; it does not bring them. Both builds may be installed: --device
-cuda and auto take the GPU build, --device cpu takes the CPU build.`,
+cuda and auto take the GPU build, --device cpu takes the CPU build.
+
+From version 1.29 on, official builds report to Microsoft which models a process
+opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 		Example: "  attnx runtime install\n  attnx runtime install --cuda",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

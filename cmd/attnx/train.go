@@ -69,6 +69,12 @@ With the char and bpe tokenizers the model learns from windows of the whole
 text; with the word tokenizer every line is a sequence of its own. A tenth of
 the text is kept for validation.
 
+The architecture gpt2 is exactly GPT-2. The architecture simple is
+self-attention as textbooks teach it: Q, K and V with bias, and two layers to
+the logits.
+Presets, as layers / heads / width / context: tiny 2/2/32/16, nano 4/4/128/64
+(nanoGPT's for CPUs), small 6/6/384/256, gpt2 12/12/768/1024.
+
 RUN is a new folder. It gets the checkpoints (step-00000020.safetensors and so
 on), the names of the newest and of the best one (of those saved after an
 evaluation) in the files latest and best, the place of the text in ` + sourceFile + `,

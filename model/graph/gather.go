@@ -36,7 +36,7 @@ func (g Gather) Infer(args []Type) ([]Type, error) {
 // oneHotLimit is the vocabulary up to which one-hot rows are used: in a matrix
 // product for the gradient of an embedding, and in that of the loss. Beyond it
 // numbers are scattered, which is bound by the tokens and not by the
-// vocabulary: see the measurement in ARCHITECTURE.md.
+// vocabulary: see fixtures/MEASURED.md, "The gradient of an embedding".
 const oneHotLimit = 128
 
 // Grad adds up the rows that belong to one id. ScatterND would take whole rows
