@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
@@ -47,7 +48,7 @@ func split(t *testing.T) (path string, weights model.Weights) {
 	if err := fw.Close(); err != nil {
 		t.Fatal(err)
 	}
-	files, err := export.SplitAt(m, "model.safetensors", places, text(b.Bytes())).Files("onnx/model.onnx")
+	files, err := bundle.SplitAt(m, "model.safetensors", places, text(b.Bytes())).Files("onnx/model.onnx")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestSplitAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(data)
-	w, err := export.WeightsOf(path, m)
+	w, err := bundle.WeightsOf(path, m)
 	if err != nil || w.SHA256 != hex.EncodeToString(sum[:]) || w.Size != int64(len(data)) {
 		t.Errorf("the weights are described as %+v (%v)", w, err)
 	}
@@ -110,12 +111,12 @@ func TestExternalIsDescribed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := export.WeightsOf(path, m)
+	x, err := bundle.WeightsOf(path, m)
 	if err != nil || x.Path != path+"_data" || x.Verify(context.Background()) != nil {
 		t.Errorf("the weights are described as %+v (%v), %v", x, err, x.Verify(context.Background()))
 	}
 	flip(t, x.Path)
-	if bad := new(export.WeightsError); !errors.As(x.Verify(context.Background()), &bad) {
+	if bad := new(bundle.WeightsError); !errors.As(x.Verify(context.Background()), &bad) {
 		t.Error("a flipped bit is not found")
 	}
 }
@@ -128,7 +129,7 @@ func TestWholeModelHasNoFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := export.WeightsOf("nowhere/model.onnx", m)
+	x, err := bundle.WeightsOf("nowhere/model.onnx", m)
 	if err != nil || x.Path != "" || x.Verify(context.Background()) != nil {
 		t.Errorf("%+v, %v", x, err)
 	}
@@ -186,14 +187,14 @@ func TestWeightsThatAreNot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			before, err := export.WeightsOf(path, m)
+			before, err := bundle.WeightsOf(path, m)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := c.spoil(t, before.Path); err != nil {
 				t.Fatal(err)
 			}
-			_, err = export.WeightsOf(path, m)
+			_, err = bundle.WeightsOf(path, m)
 			if (err != nil) != c.early {
 				t.Errorf("a look at the file says %v", err)
 			}
@@ -202,7 +203,7 @@ func TestWeightsThatAreNot(t *testing.T) {
 				found = append(found, err)
 			}
 			for _, err := range found {
-				bad := new(export.WeightsError)
+				bad := new(bundle.WeightsError)
 				if !errors.As(err, &bad) || bad.File != before.Path || !strings.Contains(bad.Reason, c.want) || !strings.Contains(bad.Reason, "export the checkpoint again") {
 					t.Errorf("got %v, want %q of %s", err, c.want, before.Path)
 				}
@@ -226,14 +227,14 @@ func TestWeightsUndescribed(t *testing.T) {
 		return m
 	}
 	for want, spoil := range map[string]func(m *onnx.Model){
-		"have no attnx.weights.sha256": func(m *onnx.Model) { delete(m.Metadata, export.MetaWeightsSHA256) },
-		"and attnx.weights.size":       func(m *onnx.Model) { m.Metadata[export.MetaWeightsSize] = "many" },
+		"have no attnx.weights.sha256": func(m *onnx.Model) { delete(m.Metadata, bundle.MetaWeightsSHA256) },
+		"and attnx.weights.size":       func(m *onnx.Model) { m.Metadata[bundle.MetaWeightsSize] = "many" },
 		"in \"other\"":                 func(m *onnx.Model) { m.Graph.Initializers[1].External.Location = "other" },
 	} {
 		m := read()
 		spoil(m)
-		_, err := export.WeightsOf(path, m)
-		if bad := new(export.WeightsError); !errors.As(err, &bad) || bad.File != path || !strings.Contains(bad.Reason, want) {
+		_, err := bundle.WeightsOf(path, m)
+		if bad := new(bundle.WeightsError); !errors.As(err, &bad) || bad.File != path || !strings.Contains(bad.Reason, want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}

@@ -2,16 +2,14 @@ package export
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"strconv"
 
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model/graph"
@@ -21,12 +19,12 @@ import (
 // Options says how to write a file.
 type Options struct {
 	Profile  Profile
-	Opset    int               // 0: the profile's
-	Length   int               // flat: tokens in the sequence; 0: all that the position table has
-	Fuse     bool              // cache: ONNX Runtime's own operators, and a cache of fixed length that is written in place
-	DType    format.DType      // plain, cache: of weights and activations; format.Invalid: float32
-	Quantize Quantize          // plain, cache: weights as integers; "": as they are
-	Metadata map[string]string // put into metadata_props, beside what File adds
+	Opset    int                // 0: the profile's
+	Length   int                // flat: tokens in the sequence; 0: all that the position table has
+	Fuse     bool               // cache: ONNX Runtime's own operators, and a cache of fixed length that is written in place
+	DType    format.DType       // plain, cache: of weights and activations; format.Invalid: float32
+	Quantize precision.Quantize // plain, cache: weights as integers; "": as they are
+	Metadata map[string]string  // put into metadata_props, beside what File adds
 }
 
 // producer is what every file names as the program that wrote it.
@@ -51,19 +49,15 @@ type Summary struct {
 	Files   []string
 	Opset   int
 	Nodes   int
-	Bytes   int64   // of all files
-	Numbers Numbers // what changing them did
+	Bytes   int64             // of all files
+	Numbers precision.Numbers // what changing them did
 }
-
-// externalLimit is the size from which weights go to a file of their own:
-// protobuf ends at 2 GiB, and some readers before.
-const externalLimit = 1_900_000_000
 
 // File writes g with its weights to path. A file of the same name is replaced
 // once the new one is complete; after an error nothing new is left. Past 1.9 GB
 // the weights go to path with "_data" added, in ONNX's external-data form.
 func File(path string, g *graph.Graph, weights []format.Tensor, o Options) (Summary, error) {
-	return file(path, g, weights, o, externalLimit)
+	return file(path, g, weights, o, bundle.Limit)
 }
 
 func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit int64) (Summary, error) {
@@ -79,42 +73,12 @@ func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit
 		return sum, nil
 	}
 	data := path + "_data"
-	size, err := externalFile(path, data, m)
+	size, err := bundle.Split(m, filepath.Base(data)).Save(path)
 	if err != nil {
 		return Summary{}, err
 	}
 	sum.Files, sum.Bytes = append(sum.Files, data), size
 	return sum, nil
-}
-
-// externalFile writes m to path and its weights to data, and returns the bytes
-// of both. The weights get their name while the model is still without: a new
-// model is never there without them, and most of what can fail has not touched
-// what was there before.
-func externalFile(path, data string, m *onnx.Model) (size int64, err error) {
-	b := Split(m, filepath.Base(data))
-	if err := onnx.Check(b.model, ""); err != nil { // the name may be no portable one
-		return 0, fmt.Errorf("export: %w", err)
-	}
-	sum := newSummer()
-	if err := b.write(sum); err != nil {
-		return 0, err
-	}
-	small := b.stamped(sum)
-	_, err = os.Lstat(data)
-	fresh, saved := errors.Is(err, fs.ErrNotExist), false
-	err = store.Save(path, func(w io.Writer) error {
-		if err := small.Encode(w); err != nil {
-			return err
-		}
-		err := store.Save(data, b.write)
-		saved = err == nil
-		return err
-	})
-	if err != nil && saved && fresh {
-		os.Remove(data)
-	}
-	return small.EncodedSize() + sum.n, err
 }
 
 // Bytes returns g with its weights as an ONNX file in memory.
@@ -124,7 +88,7 @@ func Bytes(g *graph.Graph, weights []format.Tensor, o Options) ([]byte, error) {
 		return nil, err
 	}
 	size := m.EncodedSize()
-	if size > externalLimit {
+	if size > bundle.Limit {
 		return nil, fmt.Errorf("export: %d bytes do not fit one ONNX file: export to a file", size)
 	}
 	var b bytes.Buffer
@@ -141,30 +105,30 @@ func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, err
 }
 
 // Written is Model, and says what changing the numbers did.
-func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, Numbers, error) {
+func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, precision.Numbers, error) {
 	opset, err := o.Profile.opset(o.Opset)
 	if err != nil {
-		return nil, Numbers{}, err
+		return nil, precision.Numbers{}, err
 	}
 	row := profiles[o.Profile]
 	if row.weightInputs {
 		if len(weights) > 0 {
-			return nil, Numbers{}, fmt.Errorf("export: profile %s takes its weights as inputs: give none", o.Profile)
+			return nil, precision.Numbers{}, fmt.Errorf("export: profile %s takes its weights as inputs: give none", o.Profile)
 		}
 	} else if err := checkWeights(g, weights); err != nil {
-		return nil, Numbers{}, err
+		return nil, precision.Numbers{}, err
 	}
 	switch past := hasPast(g); {
 	case past && o.Profile != Cache:
-		return nil, Numbers{}, fmt.Errorf("export: the network has a past, which profile %s does not take: take profile %s", o.Profile, Cache)
+		return nil, precision.Numbers{}, fmt.Errorf("export: the network has a past, which profile %s does not take: take profile %s", o.Profile, Cache)
 	case !past && o.Profile == Cache:
-		return nil, Numbers{}, fmt.Errorf("export: the network has no past, which profile %s is for: take another profile", Cache)
+		return nil, precision.Numbers{}, fmt.Errorf("export: the network has no past, which profile %s is for: take another profile", Cache)
 	}
 	if o.Length != 0 && o.Profile != Flat {
-		return nil, Numbers{}, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
+		return nil, precision.Numbers{}, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
 	}
 	if o.Fuse && o.Profile != Cache {
-		return nil, Numbers{}, fmt.Errorf("export: profile %s keeps to standard operators: Fuse belongs to profile %s", o.Profile, Cache)
+		return nil, precision.Numbers{}, fmt.Errorf("export: profile %s keeps to standard operators: Fuse belongs to profile %s", o.Profile, Cache)
 	}
 	metadata := maps.Clone(o.Metadata)
 	if metadata == nil {
@@ -182,9 +146,9 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, N
 		}
 		switch {
 		case most > 0 && (length < 1 || length > most):
-			return nil, Numbers{}, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
+			return nil, precision.Numbers{}, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
 		case length < 1:
-			return nil, Numbers{}, fmt.Errorf("export: profile %s wants the length of the sequence: the graph does not limit it", Flat)
+			return nil, precision.Numbers{}, fmt.Errorf("export: profile %s wants the length of the sequence: the graph does not limit it", Flat)
 		}
 		metadata[MetaLength] = strconv.Itoa(length)
 		lowered, weights, err = flatten(g, weights, length)
@@ -192,7 +156,7 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, N
 		lowered, err = Lower(g)
 	}
 	if err != nil {
-		return nil, Numbers{}, err
+		return nil, precision.Numbers{}, err
 	}
 	e := newEmitter(lowered, opset, row)
 	if o.Profile == Cache {
@@ -201,19 +165,19 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, N
 	if o.Fuse {
 		metadata[MetaCache] = CacheShared
 		if e.graph, e.fused, err = fuse(g); err != nil {
-			return nil, Numbers{}, err
+			return nil, precision.Numbers{}, err
 		}
 	}
 	m, err := e.model(weights, metadata)
 	if err != nil {
-		return nil, Numbers{}, err
+		return nil, precision.Numbers{}, err
 	}
 	m, numbers, err := o.numbers(m)
 	if err != nil {
-		return nil, Numbers{}, err
+		return nil, precision.Numbers{}, err
 	}
 	if err := onnx.Check(m, ""); err != nil {
-		return nil, Numbers{}, fmt.Errorf("export: %w", err)
+		return nil, precision.Numbers{}, fmt.Errorf("export: %w", err)
 	}
 	return m, numbers, nil
 }

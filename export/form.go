@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
-	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/export/precision"
 )
 
 // FormOf returns the options with which export would write a file like m. They
@@ -22,55 +22,11 @@ func FormOf(m *onnx.Model, info Info) Options {
 		return o
 	}
 	for _, n := range m.Graph.Nodes {
-		switch n.Op {
-		case "GroupQueryAttention":
+		if n.Op == "GroupQueryAttention" {
 			o.Fuse = info.Profile == Cache
-		case "MatMulInteger":
-			o.Quantize = Int8
-		case "MatMulNBits":
-			o.Quantize = Int4
 		}
 	}
-	// In a file of 16 bits normalizations and masks stay float32: fewer tensors
-	// than the others, at most twice their number.
-	// Where the file says 16 bits and has some, optimizers may have left few.
-	tensors := map[onnx.DataType]int{}
-	for _, t := range m.Graph.Initializers {
-		tensors[t.DataType]++
-	}
-	for _, f := range floats {
-		if n := tensors[f.out]; f.out != onnx.Float && n > 0 && (2*n >= tensors[onnx.Float] || m.Metadata[MetaDType] == f.name) {
-			o.DType = f.in
-		}
-	}
+	f := precision.Of(m)
+	o.DType, o.Quantize = f.DType, f.Quantize
 	return o
-}
-
-// ComputedIn returns the least exact floating-point type that a model computes
-// in: that of an initializer which a node reads, or of what a node casts to.
-func ComputedIn(m *onnx.Model) format.DType {
-	found := map[onnx.DataType]bool{}
-	read := map[string]bool{}
-	for _, n := range m.Graph.Nodes {
-		for _, in := range n.Inputs {
-			read[in] = true
-		}
-		for _, a := range n.Attributes {
-			switch {
-			case n.Op == "Cast" && a.Name == "to":
-				found[onnx.DataType(a.Int)] = true
-			case a.Tensor != nil:
-				found[a.Tensor.DataType] = true
-			}
-		}
-	}
-	for _, t := range m.Graph.Initializers {
-		found[t.DataType] = found[t.DataType] || read[t.Name]
-	}
-	for _, f := range slices.Backward(floats) { // the least exact one is last
-		if found[f.out] {
-			return f.in
-		}
-	}
-	return format.Float32
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/nn"
@@ -25,9 +26,9 @@ import (
 var numberForms = map[string]export.Options{
 	"float16":       {DType: format.Float16},
 	"bfloat16":      {DType: format.BFloat16},
-	"int8":          {Quantize: export.Int8},
-	"int4":          {Quantize: export.Int4},
-	"int4, float16": {Quantize: export.Int4, DType: format.Float16},
+	"int8":          {Quantize: precision.Int8},
+	"int4":          {Quantize: precision.Int4},
+	"int4, float16": {Quantize: precision.Int4, DType: format.Float16},
 }
 
 // profileForms are the profiles that can have them.
@@ -94,7 +95,7 @@ func TestNumbersAreTheSameBytes(t *testing.T) {
 				} else if !bytes.Equal(first, b.Bytes()) {
 					t.Errorf("%s %s: other bytes the second time", profile, name)
 				}
-				if m.Metadata[export.MetaQuantize] != string(o.Quantize) || (m.Metadata[export.MetaDType] != "") != (o.DType != 0) {
+				if m.Metadata[precision.MetaQuantize] != string(o.Quantize) || (m.Metadata[precision.MetaDType] != "") != (o.DType != 0) {
 					t.Errorf("%s %s: metadata %v", profile, name, m.Metadata)
 				}
 			}
@@ -250,7 +251,7 @@ func TestNumbersSummary(t *testing.T) {
 				t.Errorf("%s: %+v", name, n)
 			}
 		case "int8": // two layers of four products, and the table of tokens
-			if n.Weights != 9 || n.Quantize != export.Int8 || !(n.Error > 0 && n.Error <= n.WorstError) || n.Worst == "" {
+			if n.Weights != 9 || n.Quantize != precision.Int8 || !(n.Error > 0 && n.Error <= n.WorstError) || n.Worst == "" {
 				t.Errorf("%s: %+v", name, n)
 			}
 		}
@@ -318,7 +319,7 @@ func TestInt8ByHand(t *testing.T) {
 		-0.5, 127, -127, 0,
 		1.5, 0, 0, 0)
 	before := bytes.Clone(m.Graph.Initializers[0].Raw)
-	out, n, err := export.Quantized(m, export.Int8)
+	out, n, err := precision.Quantized(m, precision.Int8)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,10 +351,10 @@ func TestInt8ByHand(t *testing.T) {
 // Blocks worked out by hand: the largest weight, 8, takes -8 with a step of -1;
 // the lower half of a byte comes first; what is beyond the last input is 0.
 func TestInt4ByHand(t *testing.T) {
-	out, _, err := export.Quantized(product(3, 2,
+	out, _, err := precision.Quantized(product(3, 2,
 		8, 0,
 		-7, 0,
-		1, 0), export.Int4)
+		1, 0), precision.Int4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +396,7 @@ func masked(v ...float32) *onnx.Model {
 // A mask that must be in float16 keeps to its numbers; another value beyond
 // them is refused.
 func TestHalfRange(t *testing.T) {
-	out, n, err := export.Half(masked(0, -1e9), format.Float16)
+	out, n, err := precision.Half(masked(0, -1e9), format.Float16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,21 +406,21 @@ func TestHalfRange(t *testing.T) {
 	if n.Rounding.Overflowed != 0 || n.Rounding.Elements != 2 {
 		t.Errorf("rounding %+v", n.Rounding)
 	}
-	if _, _, err := export.Half(masked(1, 1e9), format.BFloat16); err != nil {
+	if _, _, err := precision.Half(masked(1, 1e9), format.BFloat16); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNumbersRefuse(t *testing.T) {
 	plain := func(w ...float32) *onnx.Model { return product(1, len(w), w...) }
-	again := func(t *testing.T, kind export.Quantize) *onnx.Model {
-		m, _, err := export.Quantized(plain(1, 2), kind)
+	again := func(t *testing.T, kind precision.Quantize) *onnx.Model {
+		m, _, err := precision.Quantized(plain(1, 2), kind)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return m
 	}
-	half, _, err := export.Half(plain(1), format.BFloat16)
+	half, _, err := precision.Half(plain(1), format.BFloat16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -427,30 +428,30 @@ func TestNumbersRefuse(t *testing.T) {
 	external.Graph.Initializers[0].External = &onnx.External{Location: "data"}
 	random := plain(1)
 	random.Graph.Nodes = append(random.Graph.Nodes, &onnx.Node{Op: "RandomNormal", Name: "r", Outputs: []string{"r"}})
-	unmarked := again(t, export.Int8)
+	unmarked := again(t, precision.Int8)
 	unmarked.Metadata = nil
 	g, w := network(t, config(gpt2, 2))
 	for _, c := range []struct {
 		what, want string
 		do         func() error
 	}{
-		{"NaN", `tensor "w": element 1 is NaN; the training has diverged`, quantize(plain(1, float32(math.NaN())), export.Int8)},
-		{"infinity", `tensor "w": element 0 is +Inf`, quantize(plain(float32(math.Inf(1))), export.Int4)},
+		{"NaN", `tensor "w": element 1 is NaN; the training has diverged`, quantize(plain(1, float32(math.NaN())), precision.Int8)},
+		{"infinity", `tensor "w": element 0 is +Inf`, quantize(plain(float32(math.Inf(1))), precision.Int4)},
 		{"NaN in 16 bits", `tensor "w": element 0 is NaN`, halve(plain(float32(math.NaN())), format.Float16)},
-		{"int8 twice", "the model's numbers are int8 already; take the file as it was exported", quantize(again(t, export.Int8), export.Int8)},
-		{"int4 of int8", "int8 already", quantize(again(t, export.Int8), export.Int4)},
-		{"int8 of bfloat16", "the model's numbers are bfloat16 already", quantize(half, export.Int8)},
-		{"without its metadata", "is a product of integers already", quantize(unmarked, export.Int4)},
+		{"int8 twice", "the model's numbers are int8 already; take the file as it was exported", quantize(again(t, precision.Int8), precision.Int8)},
+		{"int4 of int8", "int8 already", quantize(again(t, precision.Int8), precision.Int4)},
+		{"int8 of bfloat16", "the model's numbers are bfloat16 already", quantize(half, precision.Int8)},
+		{"without its metadata", "is a product of integers already", quantize(unmarked, precision.Int4)},
 		{"16 bits twice", "the model's numbers are bfloat16 already", halve(half, format.Float16)},
-		{"16 bits of int8", "DynamicQuantizeLinear takes float32 alone; take int8 without an element type, or int4 with it", halve(again(t, export.Int8), format.Float16)},
-		{"no weights", "no product in the model has a matrix of weights", quantize(masked(1, 2), export.Int8)},
+		{"16 bits of int8", "DynamicQuantizeLinear takes float32 alone; take int8 without an element type, or int4 with it", halve(again(t, precision.Int8), format.Float16)},
+		{"no weights", "no product in the model has a matrix of weights", quantize(masked(1, 2), precision.Int8)},
 		{"a node without inputs", `node "r" (RandomNormal) reads nothing`, halve(random, format.Float16)},
 		{"beyond float16", `tensor "w": 1 of its values are beyond the largest float16, 65504; take bfloat16`, halve(plain(1, 1e5), format.Float16)},
-		{"another file", `tensor "w": its elements lie in another file`, quantize(external, export.Int8)},
+		{"another file", `tensor "w": its elements lie in another file`, quantize(external, precision.Int8)},
 		{"a type of 32 bits", "F32 is no floating-point type of 16 bits", halve(plain(1), format.Float32)},
 		{"an unknown form", `no quantization is called "int3"`, quantize(plain(1), "int3")},
 		{"profile flat", "profile flat is written in float32 alone; leave out", func() error {
-			_, err := export.Model(g, w, export.Options{Profile: export.Flat, Quantize: export.Int8})
+			_, err := export.Model(g, w, export.Options{Profile: export.Flat, Quantize: precision.Int8})
 			return err
 		}},
 	} {
@@ -458,25 +459,25 @@ func TestNumbersRefuse(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v, want %q", c.what, err, c.want)
 		}
-		var typed *export.NumbersError
+		var typed *precision.NumbersError
 		if !errors.As(err, &typed) && !strings.HasPrefix(c.what, "a") {
 			t.Errorf("%s: %T is no NumbersError", c.what, err)
 		}
 	}
 }
 
-func quantize(m *onnx.Model, kind export.Quantize) func() error {
-	return func() error { _, _, err := export.Quantized(m, kind); return err }
+func quantize(m *onnx.Model, kind precision.Quantize) func() error {
+	return func() error { _, _, err := precision.Quantized(m, kind); return err }
 }
 
 func halve(m *onnx.Model, to format.DType) func() error {
-	return func() error { _, _, err := export.Half(m, to); return err }
+	return func() error { _, _, err := precision.Half(m, to); return err }
 }
 
 // Weights that are 0 as a whole, or nearly, give results and no NaN.
 func TestQuantizedZeros(t *testing.T) {
-	for _, kind := range []export.Quantize{export.Int8, export.Int4} {
-		m, n, err := export.Quantized(product(2, 2, 0, 1e-44, 0, 0), kind)
+	for _, kind := range []precision.Quantize{precision.Int8, precision.Int4} {
+		m, n, err := precision.Quantized(product(2, 2, 0, 1e-44, 0, 0), kind)
 		if err != nil || math.IsNaN(n.Error) {
 			t.Fatalf("%v, error %g", err, n.Error)
 		}
@@ -489,17 +490,17 @@ func TestQuantizedZeros(t *testing.T) {
 
 func TestParseNumbers(t *testing.T) {
 	for name, want := range map[string]format.DType{"float32": format.Float32, "float16": format.Float16, "bfloat16": format.BFloat16} {
-		if got, err := export.ParseDType(name); got != want || err != nil {
+		if got, err := precision.ParseDType(name); got != want || err != nil {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}
-	if _, err := export.ParseDType("f16"); err == nil || !strings.Contains(err.Error(), "take float32, float16 or bfloat16") {
+	if _, err := precision.ParseDType("f16"); err == nil || !strings.Contains(err.Error(), "take float32, float16 or bfloat16") {
 		t.Error(err)
 	}
-	if q, err := export.ParseQuantize("int4"); q != export.Int4 || err != nil {
+	if q, err := precision.ParseQuantize("int4"); q != precision.Int4 || err != nil {
 		t.Error(err)
 	}
-	if _, err := export.ParseQuantize("int2"); err == nil || !strings.Contains(err.Error(), "take int8 or int4") {
+	if _, err := precision.ParseQuantize("int2"); err == nil || !strings.Contains(err.Error(), "take int8 or int4") {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/placement"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 )
@@ -28,7 +29,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"train device":         oneOf("cpu", "cuda"),
 	"profile":              oneOf(names(export.Profiles())...),
 	"dtype":                oneOf(slices.Sorted(maps.Keys(precisions))...),
-	"quantize":             oneOf(string(export.Int8), string(export.Int4)),
+	"quantize":             oneOf(string(precision.Int8), string(precision.Int4)),
 	"fuse":                 oneOf("ort"),
 	"optimizer":            oneOf("adamw"),
 	"plan":                 oneOf(string(placement.CUDA)),

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
@@ -24,7 +24,7 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 	if err != nil {
 		return nil, rounding, err
 	}
-	if m.Metadata[export.MetaWeightsSHA256] != "" { // ours; other tools do not say what their weights were
+	if m.Metadata[bundle.MetaWeightsSHA256] != "" { // ours; other tools do not say what their weights were
 		verified, err := find.VerifyWeights(path, m)
 		if err == nil {
 			err = verified()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
@@ -231,10 +232,10 @@ func encodedModel(c *model.Checkpoint, f form) (*onnx.Model, []byte, error) {
 }
 
 // writtenModel is exportModel, and says what changing the numbers did.
-func writtenModel(c *model.Checkpoint, f form) (*onnx.Model, export.Numbers, error) {
+func writtenModel(c *model.Checkpoint, f form) (*onnx.Model, precision.Numbers, error) {
 	g, o, err := graphOf(c, f)
 	if err != nil {
-		return nil, export.Numbers{}, err
+		return nil, precision.Numbers{}, err
 	}
 	return export.Written(g, c.Weights, o)
 }

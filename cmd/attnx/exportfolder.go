@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
@@ -148,7 +149,7 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	if f.web && !huggingface.OnHub(c) {
 		return fmt.Errorf("--web: transformers.js has no architecture %.80q", c.Arch)
 	}
-	b, err := f.bundle(c, m)
+	b, err := f.contents(c, m)
 	if err != nil {
 		return err
 	}
@@ -186,19 +187,19 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	return nil
 }
 
-// bundle is what the folder of a model is made of.
-type bundle struct {
+// contents is what the folder of a model is made of.
+type contents struct {
 	name    string // of the model's file in the folder
 	weights string // of the file of weights beside it
 	texts   []store.File
 	parts   huggingface.Parts
-	split   export.Beside
+	split   bundle.Beside
 	torch   bool    // transformers opens the weights
 	end     []int64 // the ids at which onnxruntime-genai ends a text
 }
 
-// bundle puts together the folder of a model m, which a checkpoint was written as.
-func (f folders) bundle(c *model.Checkpoint, m *onnx.Model) (b bundle, err error) {
+// contents puts together the folder of a model m, which a checkpoint was written as.
+func (f folders) contents(c *model.Checkpoint, m *onnx.Model) (b contents, err error) {
 	b.name, b.weights = "model.onnx", huggingface.WeightsName
 	if f.web {
 		b.name, b.weights = "onnx/model.onnx", "model.onnx_data"
@@ -207,8 +208,8 @@ func (f folders) bundle(c *model.Checkpoint, m *onnx.Model) (b bundle, err error
 		return b, err
 	}
 	b.end = genaiEnd(c, b.parts.Special.End)
-	genai, err := export.GenAI{
-		File: b.name, Context: c.Context(), Width: c.Width(), Heads: queryHeads(c), Begin: b.parts.Special.Begin, End: b.end, Pad: b.parts.Special.Pad,
+	genai, err := bundle.GenAI{
+		File: b.name, Context: c.Context(), Width: c.Width(), Heads: queryHeads(c), Shared: fixedShapes(m), Begin: b.parts.Special.Begin, End: b.end, Pad: b.parts.Special.Pad,
 	}.Config(m)
 	b.texts = append(slices.Clip(b.parts.Texts), textFile("genai_config.json", genai))
 	return b, err
@@ -243,17 +244,17 @@ func genaiEnd(c *model.Checkpoint, end []int64) []int64 {
 // safetensors file, where the model has them as the network does. One that was
 // quantized has others; transformers cannot use them, and they go into a file
 // of ONNX's form.
-func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split export.Beside, torch bool, err error) {
+func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split bundle.Beside, torch bool, err error) {
 	tensors, same := weightsOf(c, m)
 	if !same {
 		p, err = huggingface.Prepare(c, c.Weights, browser)
-		return p, export.Split(m, "model.onnx_data"), false, err
+		return p, bundle.Split(m, "model.onnx_data"), false, err
 	}
 	if browser && slices.ContainsFunc(tensors, func(t format.Tensor) bool { return t.DType != format.Float32 }) {
 		return p, split, false, fmt.Errorf("--web: transformers.js looks for float32 in onnx/model.onnx: leave out --dtype")
 	}
 	p, err = huggingface.Prepare(c, tensors, browser)
-	return p, export.SplitAt(m, weights, p.Offsets, p.Weights), true, err
+	return p, bundle.SplitAt(m, weights, p.Offsets, p.Weights), true, err
 }
 
 // weightsOf returns the weights of a checkpoint as a model has them, if it has
@@ -283,7 +284,7 @@ func weightsOf(c *model.Checkpoint, m *onnx.Model) (tensors []format.Tensor, sam
 // tritonModel writes the folder of a model in a repository of the Triton
 // Inference Server, which is made if it is not there.
 func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, say io.Writer, r *exportReport) error {
-	config, err := export.TritonConfig(name, m, tritonSpecial(huggingface.SpecialOf(c)))
+	config, err := bundle.TritonConfig(name, m, tritonSpecial(huggingface.SpecialOf(c)))
 	if err != nil {
 		return err
 	}
@@ -313,14 +314,14 @@ func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, sa
 
 // tritonSpecial returns the special ids of a model as parameters, for a client
 // that gets ids from Triton and has to know where a text ends.
-func tritonSpecial(s *model.Special) (parameters []export.TritonParameter) {
+func tritonSpecial(s *model.Special) (parameters []bundle.TritonParameter) {
 	add := func(key string, ids ...int64) {
 		text, _ := json.Marshal(ids) // numbers always have a JSON
 		value := string(text)
 		if len(ids) == 1 {
 			value = fmt.Sprint(ids[0])
 		}
-		parameters = append(parameters, export.TritonParameter{Key: key, Value: value})
+		parameters = append(parameters, bundle.TritonParameter{Key: key, Value: value})
 	}
 	if len(s.End) > 0 {
 		add("eos_token_id", s.End...)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 )
 
@@ -65,7 +66,7 @@ type qualityReport struct {
 	Divergence       *float64 `json:"divergence_nats"`
 }
 
-func newLost(done export.Numbers) *lostReport {
+func newLost(done precision.Numbers) *lostReport {
 	r := &lostReport{Quantized: done.Weights, Error: done.Error, WorstTensor: done.Worst, WorstError: done.WorstError, Kept: []keptReason{}, Remarks: append([]string{}, done.Remarks...)}
 	if done.DType != format.Invalid {
 		rounding := newRounding(done.Rounding)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -24,11 +25,11 @@ var faultForms = map[string]form{
 	"plain":          {Options: export.Options{Profile: export.Plain}},
 	"plain opset 21": {Options: export.Options{Profile: export.Plain, Opset: 21}},
 	"float16":        {Options: export.Options{Profile: export.Plain, DType: format.Float16}},
-	"int8":           {Options: export.Options{Profile: export.Plain, Quantize: export.Int8}},
+	"int8":           {Options: export.Options{Profile: export.Plain, Quantize: precision.Int8}},
 	"cache":          {Options: export.Options{Profile: export.Cache}},
 	"cache last":     {Options: export.Options{Profile: export.Cache}, last: true},
 	"cache float16":  {Options: export.Options{Profile: export.Cache, DType: format.Float16}},
-	"cache int4":     {Options: export.Options{Profile: export.Cache, Quantize: export.Int4}},
+	"cache int4":     {Options: export.Options{Profile: export.Cache, Quantize: precision.Int4}},
 	"fused":          {Options: export.Options{Profile: export.Cache, Fuse: true}},
 	"flat":           {Options: export.Options{Profile: export.Flat}},
 }
@@ -162,7 +163,7 @@ func alterations(m *onnx.Model) (all []alteration) {
 			m.Metadata[key] = string(other)
 		})
 	}
-	add("", "metadata that says bfloat16", func(m *onnx.Model) { m.Metadata[export.MetaDType] = "bfloat16" })
+	add("", "metadata that says bfloat16", func(m *onnx.Model) { m.Metadata[precision.MetaDType] = "bfloat16" })
 	return all
 }
 

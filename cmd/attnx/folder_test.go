@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
@@ -458,7 +460,7 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 		t.Errorf("a folder in float16 for the web: %v", err)
 	}
 	for _, web := range []bool{false, true} {
-		folder, said, err := write(folders{web: web}, export.Options{Quantize: export.Int8})
+		folder, said, err := write(folders{web: web}, export.Options{Quantize: precision.Int8})
 		if err != nil || !strings.Contains(said, "PyTorch's transformers does not open it") {
 			t.Fatalf("%v: %s", err, said)
 		}
@@ -543,7 +545,7 @@ func TestFolderAltered(t *testing.T) {
 	if err := os.WriteFile(weights, data, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	bad := new(export.WeightsError)
+	bad := new(bundle.WeightsError)
 	if _, err := newVerification(c, []string{folder}, device{name: "cpu"}); !errors.As(err, &bad) || bad.File != weights {
 		t.Errorf("verify says %v", err)
 	}

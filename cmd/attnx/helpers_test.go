@@ -18,7 +18,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
@@ -214,10 +216,10 @@ var spoiledModels = map[string]func(*onnx.Model){
 		m.Metadata[model.MetaConfig] = config
 	},
 	"other-length":    func(m *onnx.Model) { m.Metadata[export.MetaLength] = "7" },
-	"says-bfloat16":   func(m *onnx.Model) { m.Metadata[export.MetaDType] = "bfloat16" },
+	"says-bfloat16":   func(m *onnx.Model) { m.Metadata[precision.MetaDType] = "bfloat16" },
 	"table-off":       scaled("wte.weight", 1.05, 0),
 	"weights-off":     scaled(".weight", 1+1e-6, 0),
-	"no-weights-hash": func(m *onnx.Model) { delete(m.Metadata, export.MetaWeightsSHA256) },
+	"no-weights-hash": func(m *onnx.Model) { delete(m.Metadata, bundle.MetaWeightsSHA256) },
 	"one-integer": func(m *onnx.Model) {
 		i := slices.IndexFunc(m.Graph.Initializers, func(t *onnx.Tensor) bool { return t.DataType == onnx.Int8 || t.DataType == onnx.Uint8 })
 		m.Graph.Initializers[i].Raw[7]++
@@ -286,7 +288,7 @@ func externalize(ts *testscript.TestScript, neg bool, args []string) {
 	m, err := onnx.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	to := ts.MkAbs(args[1])
-	files, err := export.Split(m, filepath.Base(to)+"_data").Files(filepath.Base(to))
+	files, err := bundle.Split(m, filepath.Base(to)+"_data").Files(filepath.Base(to))
 	ts.Check(err)
 	for _, f := range files {
 		ts.Check(writeTo(filepath.Join(filepath.Dir(to), f.Name), f.Write))

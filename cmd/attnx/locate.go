@@ -7,6 +7,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
@@ -53,7 +54,7 @@ func (v *verification) locate(p export.Profile, device string, level ort.Optimiz
 			return "", err
 		}
 		defer theirs.Close()
-		twins := &runtime.Twins{Got: theirs, Want: ours, Order: order, Computed: export.ComputedIn(want)}
+		twins := &runtime.Twins{Got: theirs, Want: ours, Order: order, Computed: precision.ComputedIn(want)}
 		if _, err := f.Of(twins).Run(k.Inputs()); err != nil || twins.First != "" {
 			return twins.First, err
 		}
@@ -101,7 +102,7 @@ func (v *verification) locateByOracle(lowered *graph.Graph, s runtime.Marked, k 
 	}
 	computed := format.Float32
 	if m := v.files[export.Plain].model; m != nil {
-		computed = export.ComputedIn(m)
+		computed = precision.ComputedIn(m)
 	}
 	return runtime.FirstDifference(computed, want, have), nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
@@ -30,11 +31,11 @@ func (n *numbers) flags(fl *pflag.FlagSet) {
 
 // into sets the options that the flags ask for.
 func (n numbers) into(o *export.Options) (err error) {
-	if o.DType, err = export.ParseDType(n.dtype); err != nil {
+	if o.DType, err = precision.ParseDType(n.dtype); err != nil {
 		return fmt.Errorf("--dtype: %w", err)
 	}
 	if n.quantize != "" {
-		if o.Quantize, err = export.ParseQuantize(n.quantize); err != nil {
+		if o.Quantize, err = precision.ParseQuantize(n.quantize); err != nil {
 			return fmt.Errorf("--quantize: %w", err)
 		}
 	}
@@ -55,7 +56,7 @@ func changed(o export.Options) bool {
 // say writes what happened to a model's numbers, and measures what was lost on
 // the sequences that heldOut returned; nil if they are as they were. Its error is
 // the end of ctx.
-func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done export.Numbers) (*lostReport, error) {
+func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done precision.Numbers) (*lostReport, error) {
 	if !changed(f.Options) {
 		return nil, nil
 	}

@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
@@ -75,7 +77,7 @@ func (v *verification) read(path string) error {
 	if err != nil {
 		return err
 	}
-	if m.Metadata[export.MetaWeightsSHA256] != "" { // otherwise another tool moved them: they are compared all the same
+	if m.Metadata[bundle.MetaWeightsSHA256] != "" { // otherwise another tool moved them: they are compared all the same
 		verified, err := find.VerifyWeights(path, m)
 		if err == nil {
 			err = verified()
@@ -206,7 +208,7 @@ func (v *verification) candidate(name string, named bool) runtime.Candidate {
 			return v.locate(export.Plain, device, ort.OptimizeAll, k, f)
 		}
 		if m := v.files[export.Plain].model; m != nil {
-			c.DType = export.ComputedIn(m)
+			c.DType = precision.ComputedIn(m)
 		}
 	case "onnx-go":
 		// It runs the flat file: no evidence for the plain one, so that it

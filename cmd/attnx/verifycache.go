@@ -7,6 +7,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
@@ -30,7 +31,7 @@ func (v *verification) cachedCandidates(name string, named bool) []runtime.Candi
 	device := strings.TrimSuffix(strings.TrimPrefix(name, "ort-"), cacheSuffix)
 	shape, computed := cacheShape(v.checkpoint, v.files[export.Cache].model), format.Float32
 	if m := v.files[export.Cache].model; m != nil {
-		computed = export.ComputedIn(m)
+		computed = precision.ComputedIn(m)
 	}
 	var forms []runtime.Form
 	for _, way := range shape.Ways() {

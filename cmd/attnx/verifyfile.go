@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/compare"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
@@ -21,7 +23,7 @@ const shownDepartures = 5
 // with the float32 one.
 func formOf(m *onnx.Model, info export.Info) (f form, rounded bool) {
 	f = form{Options: export.FormOf(m, info), last: info.Profile == export.Cache && lastLogits(m)}
-	if _, says := m.Metadata[export.MetaDType]; !says && f.DType != format.Invalid {
+	if _, says := m.Metadata[precision.MetaDType]; !says && f.DType != format.Invalid {
 		f.DType, rounded = format.Invalid, true
 	}
 	return f, rounded
@@ -44,7 +46,7 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 		return nil, file, fmt.Errorf("%s: %w", path, err)
 	}
 	file.names = found.Names
-	rewriter, other := otherTool, []string{export.MetaWeightsSHA256, export.MetaWeightsSize}
+	rewriter, other := otherTool, []string{bundle.MetaWeightsSHA256, bundle.MetaWeightsSize}
 	if earlier(m, want) {
 		rewriter, other = "an earlier version of attnx wrote the file", append(other, export.MetaFingerprint)
 		found.Nodes = leftToRuns(found.Nodes)
@@ -88,7 +90,7 @@ func leftToRuns(p compare.Part) compare.Part {
 // notRun says in the checks of a file with integer weights that it is not run:
 // no bound on single values tells a right one from a wrong one. What could not
 // be compared then fails.
-func notRun(checks []runtime.Check, q export.Quantize) {
+func notRun(checks []runtime.Check, q precision.Quantize) {
 	for i, c := range checks {
 		switch {
 		case c.Status == runtime.StatusOK && c.Reason != "":

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/compare"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format/store"
@@ -52,7 +53,7 @@ func compareTriton(c *model.Checkpoint, folder string, want *onnx.Model) (runtim
 	if err != nil {
 		return runtime.Check{}, err
 	}
-	config, err := export.TritonConfig(filepath.Base(name), want, tritonSpecial(huggingface.SpecialOf(c)))
+	config, err := bundle.TritonConfig(filepath.Base(name), want, tritonSpecial(huggingface.SpecialOf(c)))
 	if err != nil {
 		return runtime.Check{}, err
 	}
@@ -86,7 +87,7 @@ func regularIn(folder, name string) bool {
 // compareFolder compares the files of a folder with those that export writes
 // from the checkpoint around the model want.
 func compareFolder(c *model.Checkpoint, folder string, f folders, want *onnx.Model) ([]runtime.Check, error) {
-	b, err := f.bundle(c, want)
+	b, err := f.contents(c, want)
 	if err != nil {
 		return nil, fmt.Errorf("%s: comparing it with what export writes: %w", folder, err)
 	}

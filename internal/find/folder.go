@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
@@ -38,7 +38,7 @@ func ModelIn(path string) string {
 // VerifyWeights begins to compare the weights beside a model with what it says
 // of them. What was started beside it may go on; the answer comes with wait.
 func VerifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
-	w, err := export.WeightsOf(path, m)
+	w, err := bundle.WeightsOf(path, m)
 	if err != nil {
 		return nil, err
 	}
@@ -85,10 +85,10 @@ func verifyFolder(path string) error {
 		return nil
 	}
 	m, err := ReadModel(file)
-	if err != nil || m.Metadata[export.MetaWeightsSHA256] == "" {
+	if err != nil || m.Metadata[bundle.MetaWeightsSHA256] == "" {
 		return nil // the checkpoint is what is asked for
 	}
-	w, err := export.WeightsOf(file, m)
+	w, err := bundle.WeightsOf(file, m)
 	if err != nil {
 		return err
 	}

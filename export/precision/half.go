@@ -1,4 +1,4 @@
-package export
+package precision
 
 import (
 	"fmt"
@@ -35,7 +35,7 @@ func Half(m *onnx.Model, to format.DType) (*onnx.Model, Numbers, error) {
 		h.add(n)
 	}
 	for _, n := range m.Graph.Nodes {
-		if n.Domain == microsoft && slices.Contains(inside, n.Op) {
+		if n.Domain == onnx.Microsoft && slices.Contains(inside, n.Op) {
 			h.report.Remarks = append(h.report.Remarks, fmt.Sprintf("%s takes and gives %s: what it sums in is up to ONNX Runtime", n.Op, h.row.name))
 		}
 	}

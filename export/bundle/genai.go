@@ -1,4 +1,4 @@
-package export
+package bundle
 
 import (
 	"encoding/json"
@@ -15,6 +15,7 @@ type GenAI struct {
 	Context int     // tokens of a past and its new ones together
 	Width   int     // of the network
 	Heads   int     // of queries; 0: as many as of keys and values
+	Shared  bool    // past and present are one buffer
 	Begin   *int64  // the id that begins a text; nil if there is none
 	End     []int64 // the ids that end a text: onnxruntime-genai opens no model without one
 	Pad     *int64  // the id that pads; nil if there is none
@@ -97,7 +98,7 @@ func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 			Inputs:  map[string]string{"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
 			Outputs: map[string]string{"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},
 		}},
-		Search: genaiSearch{MaxIDs: g.Context, Shared: m.Metadata[MetaCache] == CacheShared, NumBeams: 1},
+		Search: genaiSearch{MaxIDs: g.Context, Shared: g.Shared, NumBeams: 1},
 	}
 	d := &c.Model.Decoder
 	for _, in := range m.Graph.Inputs {
@@ -120,7 +121,7 @@ func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 		}
 	}
 	if d.Heads == 0 || d.Head == 0 || c.Model.Vocab == 0 {
-		return nil, fmt.Errorf("export: the model has no past of known sizes: a folder holds the profile %s", Cache)
+		return nil, fmt.Errorf("export: the model has no past of known sizes: a folder holds the profile cache")
 	}
 	text, err := json.MarshalIndent(c, "", "  ")
 	return append(text, '\n'), err

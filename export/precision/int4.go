@@ -1,4 +1,4 @@
-package export
+package precision
 
 import (
 	"fmt"
@@ -90,7 +90,7 @@ func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, turn
 
 func productBlocks(q *quantizer, x string, w stored, output string) {
 	q.nodes = append(q.nodes, &onnx.Node{
-		Domain: microsoft, Op: "MatMulNBits", Name: output, Inputs: []string{x, w.integers, w.scales}, Outputs: []string{output},
+		Domain: onnx.Microsoft, Op: "MatMulNBits", Name: output, Inputs: []string{x, w.integers, w.scales}, Outputs: []string{output},
 		Attributes: []onnx.Attribute{
 			onnx.IntAttr("K", int64(w.in)), onnx.IntAttr("N", int64(w.out)), onnx.IntAttr("bits", int64(w.bits)),
 			onnx.IntAttr("block_size", blockSize), onnx.IntAttr("accuracy_level", accuracyLevel),

@@ -1,18 +1,26 @@
-package export
+package bundle
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format/store"
 )
+
+// Limit is the size from which weights go to a file of their own: protobuf ends
+// at 2 GiB, and some readers before.
+const Limit = 1_900_000_000
 
 // Beside is a model whose weights lie in a file beside its own.
 type Beside struct {
@@ -42,6 +50,36 @@ func SplitAt(m *onnx.Model, weights string, offsets map[string]int64, write func
 	return Beside{small, weights, write}
 }
 
+// Save writes the model to path and its weights beside it, and returns the bytes
+// of both. The weights get their name while the model is still without: a new
+// model is never there without them, and most of what can fail has not touched
+// what was there before.
+func (b Beside) Save(path string) (size int64, err error) {
+	if err := onnx.Check(b.model, ""); err != nil { // the name may be no portable one
+		return 0, fmt.Errorf("export: %w", err)
+	}
+	data := filepath.Join(filepath.Dir(path), b.weights)
+	sum := newSummer()
+	if err := b.write(sum); err != nil {
+		return 0, err
+	}
+	small := b.stamped(sum)
+	_, err = os.Lstat(data)
+	fresh, saved := errors.Is(err, fs.ErrNotExist), false
+	err = store.Save(path, func(w io.Writer) error {
+		if err := small.Encode(w); err != nil {
+			return err
+		}
+		err := store.Save(data, b.write)
+		saved = err == nil
+		return err
+	})
+	if err != nil && saved && fresh {
+		os.Remove(data)
+	}
+	return small.EncodedSize() + sum.n, err
+}
+
 // Files returns the file of the weights and that of the model, which gets the
 // given name, such as "onnx/model.onnx"; the weights lie beside it. They must be
 // written in this order: the model carries the SHA-256 of the weights.
@@ -49,7 +87,7 @@ func (b Beside) Files(name string) ([]store.File, error) {
 	if err := onnx.Check(b.model, ""); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	if n := b.model.EncodedSize(); n > externalLimit {
+	if n := b.model.EncodedSize(); n > Limit {
 		return nil, fmt.Errorf("export: %d bytes beside the weights do not fit one ONNX file", n)
 	}
 	sum := newSummer()

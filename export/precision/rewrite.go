@@ -1,4 +1,4 @@
-package export
+package precision
 
 import (
 	"maps"
@@ -98,8 +98,8 @@ func (r *rewrite) model(metadata map[string]string) *onnx.Model {
 	for _, o := range out.Opsets {
 		domains[o.Domain] = false
 	}
-	if domains[microsoft] {
-		out.Opsets = append(out.Opsets, onnx.Opset{Domain: microsoft, Version: 1})
+	if domains[onnx.Microsoft] {
+		out.Opsets = append(out.Opsets, onnx.Opset{Domain: onnx.Microsoft, Version: 1})
 	}
 	out.Metadata = maps.Clone(r.from.Metadata)
 	if out.Metadata == nil {
