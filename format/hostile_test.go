@@ -171,9 +171,9 @@ func hostiles() []hostile {
 
 		// offsets
 		{"offsets reversed", placed("[2,0]"), "begin at 2 and end before", false},
-		{"offsets one", placed("[2]"), "wants two integers", false},
+		{"offsets one", placed("[2]"), "expects two integers", false},
 		{"offsets three", placed("[0,2,2]"), "more than 2 integers", false},
-		{"offsets none", placed("[]"), "wants two integers", false},
+		{"offsets none", placed("[]"), "expects two integers", false},
 		{"offsets negative", placed("[-2,0]"), `"-2" is not an integer`, false},
 		{"offsets fraction", placed("[0,2.0]"), `"2.0" is not an integer`, false},
 		{"offsets 2^63", placed("[0,9223372036854775808]"), "is not an integer from 0 to 2^63-1", false},

@@ -94,7 +94,7 @@ func (p *parser) entry(name string) (e entry, err error) {
 		case "data_offsets":
 			offsets, err := p.integers(2)
 			if err == nil && len(offsets) != 2 {
-				return p.wrong("", "data_offsets wants two integers")
+				return p.wrong("", "data_offsets expects two integers")
 			}
 			if err == nil {
 				e.begin, e.end = offsets[0], offsets[1]

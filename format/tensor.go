@@ -57,7 +57,7 @@ func (t Tensor) Check() error {
 	case !ok || n > math.MaxInt/size:
 		return fmt.Errorf("tensor %.80q: shape %v is negative or too large", t.Name, t.Shape)
 	case n*size != len(t.Data):
-		return fmt.Errorf("tensor %.80q: %s%v wants %d bytes, has %d", t.Name, t.DType, t.Shape, n*size, len(t.Data))
+		return fmt.Errorf("tensor %.80q: %s%v expects %d bytes, has %d", t.Name, t.DType, t.Shape, n*size, len(t.Data))
 	}
 	return nil
 }

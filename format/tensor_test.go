@@ -67,7 +67,7 @@ func TestCheck(t *testing.T) {
 		{format.Tensor{Name: "x", DType: format.Float32, Data: make([]byte, 4)}, ""},
 		{format.Tensor{Name: "x", Data: make([]byte, 4)}, "unknown element type"},
 		{format.Tensor{Name: "x", DType: 99, Data: make([]byte, 4)}, "unknown element type"},
-		{format.Tensor{Name: "x", DType: format.Float32, Shape: []int{2}, Data: make([]byte, 4)}, "wants 8 bytes, has 4"},
+		{format.Tensor{Name: "x", DType: format.Float32, Shape: []int{2}, Data: make([]byte, 4)}, "expects 8 bytes, has 4"},
 		{format.Tensor{Name: "x", DType: format.Float32, Shape: []int{-1}}, "negative or too large"},
 		{format.Tensor{Name: "x", DType: format.Float64, Shape: []int{math.MaxInt/4 + 1}}, "negative or too large"},
 	} {

@@ -148,7 +148,7 @@ func TestWriterRefuses(t *testing.T) {
 		{"another name", format.Header{Tensors: []format.TensorInfo{u8("a", 0)}}, []format.Tensor{format.FromUint8s("b", []int{0}, nil)}, `where the header has "a"`},
 		{"another type", format.Header{Tensors: []format.TensorInfo{u8("a", 0)}}, []format.Tensor{format.FromInt64s("a", []int{0}, nil)}, "I64[0] was added"},
 		{"another shape", format.Header{Tensors: []format.TensorInfo{u8("a", 0, 2)}}, []format.Tensor{format.FromUint8s("a", []int{2, 0}, nil)}, "U8[2 0] was added"},
-		{"too few bytes", format.Header{Tensors: []format.TensorInfo{u8("a", 2)}}, []format.Tensor{format.FromUint8s("a", []int{2}, []byte{1})}, "wants 2 bytes, has 1"},
+		{"too few bytes", format.Header{Tensors: []format.TensorInfo{u8("a", 2)}}, []format.Tensor{format.FromUint8s("a", []int{2}, []byte{1})}, "expects 2 bytes, has 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b bytes.Buffer

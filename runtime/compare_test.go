@@ -105,7 +105,7 @@ func TestCannotCompare(t *testing.T) {
 		{format.FromFloat32s("logits", []int{2, 3}, make([]float32, 6)), "shape [2 3]"},
 		{format.FromInt64s("logits", []int{2, 2}, make([]int64, 4)), "holds I64, the oracle's holds F64"},
 		{format.FromUint8s("logits", []int{2, 2}, make([]byte, 4)), "comparing it is not supported"},
-		{format.Tensor{Name: "logits", DType: format.Float32, Shape: []int{2, 2}, Data: make([]byte, 8)}, "wants 16 bytes"},
+		{format.Tensor{Name: "logits", DType: format.Float32, Shape: []int{2, 2}, Data: make([]byte, 8)}, "expects 16 bytes"},
 	} {
 		d := Compare(oracle, c.got)
 		if d.Within || !strings.Contains(d.Reason, c.want) {

@@ -148,7 +148,7 @@ func TestBrokenSessions(t *testing.T) {
 		{"wrong shape", with(wrongShape), StatusFail, "logits has shape [1 11], the oracle's has [1 1 11]"},
 		{"short data", with(func(format.Tensor) (format.Tensor, error) {
 			return format.Tensor{DType: format.Float32, Shape: []int{1, 1, vocab}}, nil
-		}), StatusFail, "wants 44 bytes"},
+		}), StatusFail, "expects 44 bytes"},
 		{"runs no case", Candidate{Name: "broken", Open: candidate("", nil).Open, Runs: func(Case) bool { return false }}, StatusFail, "none of the 17 cases"},
 		{"wrong, then an error", with(func(in format.Tensor) (format.Tensor, error) {
 			if in.Elements() > 1 {

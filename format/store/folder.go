@@ -75,7 +75,7 @@ func (e *LockedError) Error() string {
 // folder that another process has gives a *LockedError.
 func OpenFolder(dir string, o Options) (*Folder, error) {
 	if o.Keep < 1 {
-		return nil, fmt.Errorf("%s: %d checkpoints to keep, wants 1 or more", dir, o.Keep)
+		return nil, fmt.Errorf("%s: %d checkpoints to keep, expects 1 or more", dir, o.Keep)
 	}
 	if err := makeFolder(dir); err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 // agree.
 func (p *program[E]) set(g given, t format.Tensor) error {
 	if t.DType != g.dtype && !(t.DType.Float() && g.dtype.Float()) {
-		return fmt.Errorf("train: %.80q is %s, wants %s", g.name, t.DType, g.dtype)
+		return fmt.Errorf("train: %.80q is %s, expects %s", g.name, t.DType, g.dtype)
 	}
 	if err := t.Check(); err != nil {
 		return fmt.Errorf("train: %w", err)
@@ -22,7 +22,7 @@ func (p *program[E]) set(g given, t format.Tensor) error {
 		return nil
 	}
 	if !slices.Equal(t.Shape, g.shape) {
-		return fmt.Errorf("train: %.80q has shape %v, wants %v", g.name, t.Shape, g.shape)
+		return fmt.Errorf("train: %.80q has shape %v, expects %v", g.name, t.Shape, g.shape)
 	}
 	slot := &p.slots[g.slot]
 	var shared any

@@ -196,7 +196,7 @@ func TestRefusals(t *testing.T) {
 			_, err := e.Step(weights, randomBatch(1, c.Context()+1, c.Vocab(), 1), grads)
 			return err
 		},
-		"wants I64": func() error {
+		"expects I64": func() error {
 			f, err := train.NewForward(c.Graph, weights)
 			if err != nil {
 				return err

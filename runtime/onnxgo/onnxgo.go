@@ -115,7 +115,7 @@ func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 	}
 	in, ok := inputs["input_ids"]
 	if !ok || len(inputs) != 1 || len(in.Shape) != 2 {
-		return nil, fmt.Errorf("onnx-go: wants one input, input_ids (B,T)")
+		return nil, fmt.Errorf("onnx-go: expects one input, input_ids (B,T)")
 	}
 	ids, err := in.Int64s()
 	if err == nil {

@@ -73,9 +73,9 @@ func TestRunRefuses(t *testing.T) {
 		name, want string
 		in         map[string]format.Tensor
 	}{
-		{"no input", "wants one input", nil},
-		{"another input", "wants one input", map[string]format.Tensor{"x": ids(1)}},
-		{"rank 1", "wants one input", map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{1}, []int64{1})}},
+		{"no input", "expects one input", nil},
+		{"another input", "expects one input", map[string]format.Tensor{"x": ids(1)}},
+		{"rank 1", "expects one input", map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{1}, []int64{1})}},
 		{"floats", "F32", map[string]format.Tensor{"input_ids": format.FromFloat32s("input_ids", []int{1, 1}, []float32{1})}},
 		{"too long", "7 tokens for a file of fixed length 6", map[string]format.Tensor{"input_ids": ids(1, 2, 3, 4, 5, 6, 7)}},
 		{"an id too high", "input_ids[0,1] is 11: it must be from 0 to 10", map[string]format.Tensor{"input_ids": ids(1, 11)}},

@@ -80,7 +80,7 @@ func TestDiagnoseCUDAWhole(t *testing.T) {
 		"made for CUDA 13 and cuDNN 9",
 		"libcublas.so.13: " + real(m.in("cuda", "libcublas.so.13")),
 		"libcudnn.so.9: ", "libcufft.so.12: ",
-		"nvidia driver: 580.95.05, " + m.d.library + "; CUDA 13 wants 580 or newer",
+		"nvidia driver: 580.95.05, " + m.d.library + "; CUDA 13 needs 580 or newer",
 		"nvidia device: NVIDIA H100 80GB HBM3 (compute capability 9.0, 81559 MiB)",
 	} {
 		if !strings.Contains(text.String(), want) {
@@ -130,7 +130,7 @@ func TestDiagnoseCUDAMissing(t *testing.T) {
 			writeELF(t, m.in("pip 2", "lib"), "libcudnn.so.9", "")
 		}, "cuda library path", Unavailable, "libcublas.so.13, libcudnn.so.9", "export LD_LIBRARY_PATH='DIR/pip 1/lib:DIR/pip 2/lib'${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"},
 		{"driver's library", func(t *testing.T, m *gpuMachine) { without("cuda", "libcuda.so.1")(t, m); m.d.library = "" }, "nvidia driver", Unavailable, "the driver is 580.95.05, but libcuda.so.1 is not found", "--gpus all"},
-		{"old driver", func(_ *testing.T, m *gpuMachine) { m.d.version = "575.57.08" }, "nvidia driver", Unavailable, "575.57.08, and CUDA 13 wants 580", "driver"},
+		{"old driver", func(_ *testing.T, m *gpuMachine) { m.d.version = "575.57.08" }, "nvidia driver", Unavailable, "575.57.08, and CUDA 13 needs 580", "driver"},
 		{"device", func(_ *testing.T, m *gpuMachine) { m.d.devices = nil }, "nvidia device", NotFound, "no GPU is seen", "nvidia-smi -L"},
 		{"hidden device", func(_ *testing.T, m *gpuMachine) { m.d.hidden = true }, "nvidia device", Unavailable, "CUDA_VISIBLE_DEVICES hides NVIDIA H100", "CUDA_VISIBLE_DEVICES"},
 		{"driver", func(t *testing.T, m *gpuMachine) {

@@ -86,14 +86,14 @@ func (d driver) checks(cuda string) []Check {
 		driver.Status, driver.Detail = Unavailable, "the driver is "+d.version+", but "+driverLibrary()+" is not found"
 		driver.Remedy = "install the driver's libraries; start a container with `--gpus all`"
 	case err == nil && major < least:
-		driver.Status, driver.Detail = Unavailable, "the driver is "+d.version+", and CUDA "+cuda+" wants "+strconv.Itoa(least)+" or newer"
+		driver.Status, driver.Detail = Unavailable, "the driver is "+d.version+", and CUDA "+cuda+" needs "+strconv.Itoa(least)+" or newer"
 	default:
 		driver = Check{Name: driver.Name, Status: OK, Detail: d.library}
 		if d.version != "" {
 			driver.Detail = d.version + ", " + d.library
 		}
 		if least > 0 {
-			driver.Detail += "; CUDA " + cuda + " wants " + strconv.Itoa(least) + " or newer"
+			driver.Detail += "; CUDA " + cuda + " needs " + strconv.Itoa(least) + " or newer"
 		}
 	}
 	device := Check{Name: "nvidia device", Remedy: remedyDevice}
