@@ -1,7 +1,6 @@
 package model
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -86,14 +85,14 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 			return nil, nil, fmt.Errorf("model: weight %.80q has a name that a checkpoint uses for itself: call it otherwise", w.Name)
 		}
 	}
-	var text bytes.Buffer
-	if err := graph.Print(&text, c.Graph); err != nil {
+	text, kept, err := c.graphText()
+	if err != nil {
 		return nil, nil, err
 	}
 	meta = map[string]string{
 		"format":        "pt", // transformers reads no file without it
 		metaConfig:      string(c.Config),
-		metaFingerprint: graph.Fingerprint(c.Graph),
+		metaFingerprint: graph.Fingerprint(kept),
 		metaStep:        strconv.Itoa(c.Step),
 	}
 	for name, loss := range map[string]*float64{metaLoss: c.Loss, metaValLoss: c.ValLoss} {
@@ -110,7 +109,7 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 			tensors = append(tensors, format.FromUint8s(name, []int{len(data)}, data))
 		}
 	}
-	blob(blobGraph, text.Bytes())
+	blob(blobGraph, text)
 	blob(blobTokenizer, c.Tokenizer)
 	if t := c.Train; t != nil {
 		tensors = append(tensors, t.Moments...)
@@ -175,7 +174,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		return nil, nil, err
 	}
 	if want, got := graph.Fingerprint(c.Graph), meta[metaFingerprint]; printed != nil && got != want {
-		return nil, nil, fmt.Errorf("model: the fingerprint %.12q is not that of the graph, %.12q: the file was put together from two", got, want)
+		return nil, nil, &GraphError{fmt.Errorf("the fingerprint %.12q is not that of the graph, %.12q", got, want)}
 	}
 	g := c.Graph
 	c.Seal = f.Seal()
@@ -191,10 +190,10 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	for _, p := range g.Params {
 		i, ok := infos[p.Name]
 		if !ok {
-			return nil, nil, fmt.Errorf("model: weight %.80q is missing", p.Name)
+			return nil, nil, &GraphError{fmt.Errorf("weight %.80q is missing", p.Name)}
 		}
 		if i.DType != p.DType || !p.Shape.Equal(graph.Numbers(i.Shape...)) {
-			return nil, nil, fmt.Errorf("model: weight %.80q is %s%v, its network expects %s%s", p.Name, i.DType, i.Shape, p.DType, p.Shape)
+			return nil, nil, &GraphError{fmt.Errorf("weight %.80q is %s%v, its network expects %s%s", p.Name, i.DType, i.Shape, p.DType, p.Shape)}
 		}
 		names = append(names, p.Name)
 	}
@@ -219,7 +218,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		case c.Seal == nil && (moment || strings.HasPrefix(i.Name, "attnx.")):
 			// What another tool left of a checkpoint of ours: no longer to be trusted.
 		default:
-			return nil, nil, fmt.Errorf("model: tensor %.80q is not a weight of the network", i.Name)
+			return nil, nil, &GraphError{fmt.Errorf("tensor %.80q is not a weight of the network", i.Name)}
 		}
 	}
 	c.Weights = make(Weights, len(g.Params))
@@ -241,7 +240,7 @@ func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
 	c := &Checkpoint{Arch: name, Config: json.RawMessage(config)}
 	if text != nil {
 		if c.Graph, err = graph.Parse(string(text)); err != nil {
-			return nil, fmt.Errorf("model: %w", err)
+			return nil, &GraphError{err}
 		}
 	}
 	if !arch.Known(name) {
@@ -267,15 +266,10 @@ func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
 		return c, nil
 	}
 	if built.Context != c.Graph.Context {
-		return nil, fmt.Errorf("model: the configuration has a context of %d tokens, the graph %d", built.Context, c.Graph.Context)
+		return nil, &GraphError{fmt.Errorf("the configuration has a context of %d tokens, the graph %d", built.Context, c.Graph.Context)}
 	}
-	params := make([]format.TensorInfo, len(c.Graph.Params))
-	for i, p := range c.Graph.Params {
-		shape, _ := p.Shape.Numbers()
-		params[i] = format.TensorInfo{Name: p.Name, DType: p.DType, Shape: shape}
-	}
-	if err := built.CheckParams(params); err != nil {
-		return nil, fmt.Errorf("model: the graph is not that of the configuration: %w", err)
+	if err := built.CheckParams(paramsOf(c.Graph)); err != nil {
+		return nil, &GraphError{fmt.Errorf("the graph is not that of the configuration: %w", err)}
 	}
 	return c, nil
 }

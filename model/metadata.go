@@ -1,11 +1,6 @@
 package model
 
-import (
-	"bytes"
-	"fmt"
-
-	"github.com/attnx/attnx/model/graph"
-)
+import "fmt"
 
 // The keys under which Checkpoint.Metadata describes a model.
 const (
@@ -20,11 +15,11 @@ const (
 // traced without the checkpoint: the configuration, the graph, the tokenizer,
 // the special ids and the hash of the weights.
 func (c *Checkpoint) Metadata() (map[string]string, error) {
-	var text bytes.Buffer
-	if err := graph.Print(&text, c.Graph); err != nil {
+	text, _, err := c.graphText()
+	if err != nil {
 		return nil, err
 	}
-	meta := map[string]string{MetaCheckpoint: c.Weights.Hash(), MetaConfig: string(c.Config), MetaGraph: text.String()}
+	meta := map[string]string{MetaCheckpoint: c.Weights.Hash(), MetaConfig: string(c.Config), MetaGraph: string(text)}
 	if len(c.Tokenizer) > 0 {
 		meta[MetaTokenizer] = string(c.Tokenizer)
 	}

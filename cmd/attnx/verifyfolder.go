@@ -183,14 +183,12 @@ func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Che
 	}
 	part := compare.Part{Compared: 1, Total: 1}
 	part.Departures = compare.JSON(have, want.Bytes(), sameText(file.Name, addedIn(c.Tokenizer)))
-	if file.Name == "config.json" && len(part.Departures) == 0 {
+	if own, unknown := c.Network(); unknown == nil && file.Name == "config.json" && len(part.Departures) == 0 {
 		config, err := huggingface.ParseConfig(have)
-		own, known := c.Network()
-		same := known == nil && config == own
 		switch {
 		case err != nil:
 			part.Departures = []compare.Departure{{Place: "the configuration", Text: "is of another network: " + err.Error()}}
-		case !same:
+		case config != own:
 			part.Departures = []compare.Departure{{Place: "the configuration", Text: fmt.Sprintf("is %+v, the checkpoint's is %+v", config, own)}}
 		}
 	}

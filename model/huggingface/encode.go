@@ -3,6 +3,9 @@ package huggingface
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -87,6 +90,47 @@ func encodeConfig(c network, dtype format.DType, special *model.Special, browser
 	return encode(out)
 }
 
+// encodeOwnConfig returns the config.json of an architecture that is not known
+// here: the members of its configuration in their order, with the special ids
+// and the type of the weights.
+func encodeOwnConfig(config []byte, dtype format.DType, special *model.Special) ([]byte, error) {
+	ids := idsOf(special)
+	own := []struct {
+		name  string
+		value any
+	}{{"bos_token_id", ids.Begin}, {"eos_token_id", ids.End}, {"pad_token_id", ids.Pad}, {"torch_dtype", dtypes[dtype]}}
+	var out bytes.Buffer
+	add := func(name string, value any) error {
+		key, err := json.Marshal(name)
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(value)
+		if out.Len() > 0 {
+			out.WriteByte(',')
+		}
+		fmt.Fprintf(&out, "%s:%s", key, text)
+		return err
+	}
+	err := members(config, func(name string, value jsontext.Value) error {
+		for _, o := range own {
+			if o.name == name {
+				return nil
+			}
+		}
+		return add(name, json.RawMessage(value))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("huggingface: the configuration: %w", err)
+	}
+	for _, o := range own {
+		if err := add(o.name, o.value); err != nil {
+			return nil, err
+		}
+	}
+	return encode(json.RawMessage("{" + out.String() + "}"))
+}
+
 // generationConfig is a generation_config.json.
 type generationConfig struct {
 	specialIDs
@@ -106,9 +150,9 @@ type tokenizerConfig struct {
 }
 
 // encodeTokenizerConfig returns the tokenizer_config.json of a model.
-func encodeTokenizerConfig(c network, t model.SpecialTokens) ([]byte, error) {
+func encodeTokenizerConfig(context int, t model.SpecialTokens) ([]byte, error) {
 	return encode(tokenizerConfig{
-		Class: "PreTrainedTokenizerFast", Longest: c.Context, Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
+		Class: "PreTrainedTokenizerFast", Longest: context, Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
 	})
 }
 

@@ -2,9 +2,11 @@ package huggingface
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 )
 
@@ -55,7 +57,15 @@ func (n network) of() (nn.Network, error) {
 type ArchitectureError struct{ Arch string }
 
 func (e *ArchitectureError) Error() string {
-	return fmt.Sprintf("huggingface: no folder of the architecture %.64q is known", e.Arch)
+	return fmt.Sprintf("huggingface: no folder of the architecture %.64q is known, only of %s: export it to ONNX instead", e.Arch, strings.Join(arch.Names(), " and "))
+}
+
+// GraphError says that a model has the weights of its architecture, and computes
+// something else with them: whoever opened a folder of it would be misled.
+type GraphError struct{ Arch string }
+
+func (e *GraphError) Error() string {
+	return fmt.Sprintf("huggingface: the graph is not that of %.64q, which is all that a folder can say: export it to an ONNX file instead", e.Arch)
 }
 
 // networkOf returns what the config.json of a model says.
@@ -66,6 +76,13 @@ func networkOf(c *model.Checkpoint) (network, error) {
 	n, err := c.Network()
 	if err != nil {
 		return network{}, err
+	}
+	built, err := nn.Build(n)
+	if err != nil {
+		return network{}, err
+	}
+	if graph.Fingerprint(built) != graph.Fingerprint(c.Graph) {
+		return network{}, &GraphError{c.Arch}
 	}
 	switch n := n.(type) {
 	case arch.GPT2:

@@ -2,6 +2,7 @@ package huggingface
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -20,7 +21,8 @@ type Parts struct {
 	Special *model.Special        // what the files say of special ids
 }
 
-// Prepare returns the parts of the folder of a checkpoint. The weights are all of
+// Prepare returns the parts of the folder of a checkpoint, of any architecture:
+// what runs the graph needs no more of config.json than its ids. The weights are all of
 // the network's, under its names and in its order; each is F32, BF16 or F16,
 // and their memory is shared until they are written. Wider ones come first in
 // the file, so that each begins at a multiple of its element's size. In a
@@ -58,17 +60,26 @@ func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts,
 	return p, err
 }
 
+// configOf returns the config.json of a model. That of a network of somebody
+// else's is its own configuration, for those who run the graph.
+func configOf(c *model.Checkpoint, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
+	n, err := networkOf(c)
+	if unknown := (*ArchitectureError)(nil); errors.As(err, &unknown) {
+		return encodeOwnConfig(c.Config, dtype, special)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return encodeConfig(n, dtype, special, browser)
+}
+
 // texts returns config.json, generation_config.json and, with a tokenizer, its
 // two files.
 func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, browser bool) ([]store.File, error) {
 	if len(c.Tokenizer) > maxTokenizer {
 		return nil, fmt.Errorf("the tokenizer has %d bytes, at most %d are read back", len(c.Tokenizer), maxTokenizer)
 	}
-	n, err := networkOf(c)
-	if err != nil {
-		return nil, err
-	}
-	config, err := encodeConfig(n, dtype, special, browser)
+	config, err := configOf(c, dtype, special, browser)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +91,7 @@ func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, brow
 	if len(c.Tokenizer) == 0 {
 		return files, nil
 	}
-	about, err := encodeTokenizerConfig(n, special.Tokens)
+	about, err := encodeTokenizerConfig(c.Context(), special.Tokens)
 	if err != nil {
 		return nil, err
 	}

@@ -25,13 +25,17 @@ var dtypes = map[format.DType]string{
 // Equal checkpoints give equal bytes. Errors name the folder or its file.
 //
 // transformers has no network like "simple". Its folder has the same files
-// and Read takes it back; from_pretrained does not.
+// and Read takes it back; from_pretrained does not. A network of another
+// architecture is an *ArchitectureError.
 func Write(path string, c *model.Checkpoint, dtype format.DType) (format.Rounding, error) {
 	var done format.Rounding
 	if dtypes[dtype] == "" {
 		return done, fmt.Errorf("%s: weights cannot be written as %s: take F32, BF16 or F16", path, dtype)
 	}
 	if err := c.Weights.Check(c.Graph); err != nil {
+		return done, fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := networkOf(c); err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}
 	files, err := texts(c, SpecialOf(c), dtype, false)

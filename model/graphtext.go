@@ -1,0 +1,73 @@
+package model
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// GraphError says that the graph of a model cannot be used: its text is not that
+// of a graph (then Err is a *graph.ParseError), or it does not fit the weights,
+// the configuration or the fingerprint beside it.
+type GraphError struct{ Err error }
+
+func (e *GraphError) Error() string {
+	return fmt.Sprintf("model: %v: take another copy of the file, or save the model again with the version of attnx that made it", e.Err)
+}
+
+func (e *GraphError) Unwrap() error { return e.Err }
+
+// graphText returns what files carry of the graph: its text, and the graph that
+// reading it gives. Operators of a user's own, which no reader knows, are written
+// with those that attnx has. What could not be read again is an error: nothing
+// would bring the weights back.
+func (c *Checkpoint) graphText() (text []byte, kept *graph.Graph, err error) {
+	ours := map[string]bool{}
+	for _, op := range graph.Operators() {
+		ours[op.Name()] = true
+	}
+	kept = c.Graph
+	for _, n := range c.Graph.Nodes {
+		if !ours[n.Op.Name()] {
+			if kept, err = graph.Decompose(func(n *graph.Node) bool { return ours[n.Op.Name()] })(c.Graph); err != nil {
+				return nil, nil, err
+			}
+			break
+		}
+	}
+	var printed bytes.Buffer
+	if err := graph.Print(&printed, kept); err != nil {
+		return nil, nil, err
+	}
+	read, err := describe(string(c.Config), printed.Bytes(), len(c.Weights))
+	if err == nil && read.Arch != c.Arch {
+		err = fmt.Errorf("model: the configuration is of the architecture %.80q, the model %.80q", read.Arch, c.Arch)
+	}
+	if err == nil {
+		err = c.Graph.CheckParams(paramsOf(read.Graph))
+	}
+	if bad := (*GraphError)(nil); errors.As(err, &bad) {
+		err = bad.Err
+	}
+	switch {
+	case err != nil && arch.Known(c.Arch):
+		return nil, nil, fmt.Errorf("model: it could not be read again: %w: attnx has an architecture %.80q: give a network of your own another name", err, c.Arch)
+	case err != nil:
+		return nil, nil, fmt.Errorf("model: it could not be read again: %w", err)
+	}
+	return printed.Bytes(), read.Graph, nil
+}
+
+// paramsOf describes the parameters of a graph.
+func paramsOf(g *graph.Graph) []format.TensorInfo {
+	params := make([]format.TensorInfo, len(g.Params))
+	for i, p := range g.Params {
+		shape, _ := p.Shape.Numbers() // Verify: a parameter's shape is numbers
+		params[i] = format.TensorInfo{Name: p.Name, DType: p.DType, Shape: shape}
+	}
+	return params
+}
