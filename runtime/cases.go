@@ -2,22 +2,50 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 )
 
 // Case is one input of a verification run.
 type Case struct {
-	Batch, Length int
-	IDs           []int64 // Batch·Length token ids, row by row
+	Batch, Length int             // Length is 0 where the network has no text
+	IDs           []int64         // Batch·Length token ids, row by row
+	Given         []format.Tensor // the inputs besides the ids, of any role
 }
 
-func (c Case) String() string { return fmt.Sprintf("batch %d, length %d", c.Batch, c.Length) }
+// String returns c as "batch 2, length 7", and with the shapes of inputs that
+// have another one.
+func (c Case) String() string {
+	text := fmt.Sprintf("batch %d", c.Batch)
+	if c.Length > 0 {
+		text += fmt.Sprintf(", length %d", c.Length)
+	}
+	for _, t := range c.Given {
+		if !slices.Equal(t.Shape, []int{c.Batch, c.Length}) {
+			text += fmt.Sprintf(", %s %v", t.Name, t.Shape)
+		}
+	}
+	return text
+}
+
+// Tokens returns the number of tokens of the case, or of its texts where it has
+// none.
+func (c Case) Tokens() int { return c.Batch * max(c.Length, 1) }
 
 // Inputs returns the case as a session takes it, in memory of its own.
 func (c Case) Inputs() map[string]format.Tensor {
-	ids := append([]int64(nil), c.IDs...)
-	return map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{c.Batch, c.Length}, ids)}
+	in := make(map[string]format.Tensor, len(c.Given)+1)
+	if c.IDs != nil {
+		name := role.Tokens.Name()
+		in[name] = format.FromInt64s(name, []int{c.Batch, c.Length}, slices.Clone(c.IDs))
+	}
+	for _, t := range c.Given {
+		t.Data, t.Shape = slices.Clone(t.Data), slices.Clone(t.Shape)
+		in[t.Name] = t
+	}
+	return in
 }
 
 // NewCase returns a case of the given shape whose ids are a function of seed,
@@ -51,12 +79,12 @@ const (
 	idTokens     = 2048
 )
 
-// Cases returns the standard inputs for a model of the given vocabulary and
-// context: batch sizes from 1 to 12, lengths from 1 to the context, all of a
-// short one, each case with the edge ids 0 and vocab-1 where it has two tokens.
-// The other ids are dealt from a shuffled vocabulary, so that every id occurs
-// where the cases have room for all. They are a function of the arguments; a
-// vocabulary or context below 1 has none.
+// Cases returns the standard inputs for a model of text alone, of the given
+// vocabulary and context: batch sizes from 1 to 12, lengths from 1 to the
+// context, all of a short one, each case with the edge ids 0 and vocab-1 where
+// it has two tokens. The other ids are dealt from a shuffled vocabulary, so that
+// every id occurs where the cases have room for all. They are a function of the
+// arguments; a vocabulary or context below 1 has none.
 func Cases(vocab, context int, seed uint64) []Case {
 	if vocab < 1 || context < 1 {
 		return nil
@@ -65,20 +93,9 @@ func Cases(vocab, context int, seed uint64) []Case {
 	cases := []Case{
 		{Batch: 1, Length: 1, IDs: []int64{0}},
 		{Batch: 1, Length: 1, IDs: []int64{int64(vocab - 1)}},
-		d.deal(1, context),
 	}
-	seen := map[int]bool{1: true, context: true}
-	for i, length := range [...]int{context, context / 2, 1, 7, context - 1, 3, 2, context, 2, 1, 8, 3} {
-		batch := i + 1
-		length = max(1, min(length, context, caseTokens/batch))
-		seen[length] = true
-		cases = append(cases, d.deal(batch, length))
-	}
-	for length, left := 4, lengthTokens; length < context && length <= left; length++ {
-		if !seen[length] {
-			left -= length
-			cases = append(cases, d.deal(1, length))
-		}
+	for _, s := range caseSizes(context) {
+		cases = append(cases, d.deal(s.batch, s.length))
 	}
 	for left := idTokens; d.dealt < vocab && vocab-d.dealt <= left; {
 		length := min(context, 64)
@@ -87,6 +104,29 @@ func Cases(vocab, context int, seed uint64) []Case {
 		cases = append(cases, k)
 	}
 	return cases
+}
+
+// caseSize is the size of one case.
+type caseSize struct{ batch, length int }
+
+// caseSizes returns the sizes of the cases of a model that sees the given number
+// of tokens.
+func caseSizes(context int) []caseSize {
+	all := []caseSize{{1, context}}
+	seen := map[int]bool{1: true, context: true}
+	for i, length := range [...]int{context, context / 2, 1, 7, context - 1, 3, 2, context, 2, 1, 8, 3} {
+		batch := i + 1
+		length = max(1, min(length, context, caseTokens/batch))
+		seen[length] = true
+		all = append(all, caseSize{batch, length})
+	}
+	for length, left := 4, lengthTokens; length < context && length <= left; length++ {
+		if !seen[length] {
+			left -= length
+			all = append(all, caseSize{1, length})
+		}
+	}
+	return all
 }
 
 // deck deals the ids of a vocabulary in a shuffled order, over and over.

@@ -30,7 +30,7 @@ func (q Quality) ArgmaxAgreement() float64 { return float64(q.ArgmaxAgreed) / fl
 
 // MeasureQuality has the oracle and the candidate foretell each token of the
 // sequences from those before it: text that the model was not trained on. Both
-// take "input_ids", int64 (1,T), and give "logits", (1,T,V). A sequence has two
+// take tokens, int64 (1,T), and give logits, (1,T,V). A sequence has two
 // tokens or more, and one more than the sessions run at once at most. The end of
 // ctx is an error.
 func MeasureQuality(ctx context.Context, oracle, candidate Session, sequences [][]int64) (Quality, error) {
@@ -97,7 +97,7 @@ func logProbabilities(s Session, c Case) (rows []float64, vocab int, err error) 
 	}
 	for i, x := range rows {
 		if !finite(x) {
-			return nil, 0, fmt.Errorf("%s is %g", BadValue{Name: "logits", Index: unravel(i, t.Shape)}.Place(), x)
+			return nil, 0, fmt.Errorf("%s is %g", BadValue{Name: logitsName, Index: unravel(i, t.Shape)}.Place(), x)
 		}
 	}
 	for at := range c.Length {

@@ -6,8 +6,8 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Session runs one model. Inputs and outputs go by name; a language model
-// takes "input_ids", int64 (B,T), and gives "logits", (B,T,V).
+// Session runs one model. Inputs and outputs go by name: those of package role
+// where they have a role.
 //
 // The interface uses types of package format only, so that anything which
 // can run a model satisfies it by its methods, without importing this package.

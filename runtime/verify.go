@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 )
 
 // OracleName is what reports call the oracle: the graph evaluated in float64.
@@ -22,6 +23,10 @@ type Candidate struct {
 	Named bool                    // the user asked for it by name: not being there is a failure
 	DType format.DType            // what it computes in, where that is not the type of the logits
 	Own   bool                    // it runs the graph and not the exported file: its agreement is no evidence for the file
+	// Gives are the outputs that the runtime gives, by what they are for; nil:
+	// all but keys and values. It must give them, and each other output that it
+	// gives is compared as well.
+	Gives []role.Kind
 	// Runs reports whether the runtime can run a case of this shape; nil runs all.
 	Runs func(Case) bool
 	// Forms are the ways to put a case to the session, each of which must
@@ -44,8 +49,9 @@ type Form struct {
 // asItIs is the form of a case that is put to the session as it is.
 var asItIs = Form{Of: func(s Session) Session { return s }}
 
-// Verify runs every case on the oracle and on every candidate and compares
-// the logits, and of the oracle's other outputs those that a candidate has too.
+// Verify runs every case on the oracle and on every candidate and compares all
+// outputs that the oracle gives. An output that a candidate does not give is a
+// failure, but for keys and values, and what Gives leaves out.
 // The verdict is pass when every candidate that is there agrees,
 // every candidate named by the user is there, and at least one that is not
 // Own ran a case: a runtime which is unavailable, or runs nothing, never
@@ -78,8 +84,11 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 		if err != nil {
 			return Report{}, fmt.Errorf("verify: the oracle on %s: %w", c, err)
 		}
+		if len(want) == 0 {
+			return Report{}, fmt.Errorf("verify: the oracle on %s gives no output", c)
+		}
 		for _, t := range want {
-			if t.DType != format.Float64 {
+			if t.DType.Float() && t.DType != format.Float64 {
 				return Report{}, fmt.Errorf("verify: the oracle gives %s, not F64", t.DType)
 			}
 		}
@@ -120,14 +129,11 @@ func objection(candidates []Candidate, results []Result) string {
 }
 
 // outputs runs one case and returns its outputs, which are valid until the
-// next run of s: "logits" first, the others by name.
+// next run of s: logits first, the others by name.
 func outputs(s Session, c Case) ([]format.Tensor, error) {
 	out, err := s.Run(c.Inputs())
 	if err != nil {
 		return nil, err
-	}
-	if _, ok := out["logits"]; !ok {
-		return nil, errors.New(`the session gives no output "logits"`)
 	}
 	var all []format.Tensor
 	for name, t := range out {
@@ -136,10 +142,16 @@ func outputs(s Session, c Case) ([]format.Tensor, error) {
 		}
 		all = append(all, t.WithName(name))
 	}
-	slices.SortFunc(all, func(a, b format.Tensor) int { return strings.Compare(a.Name, b.Name) })
-	i := slices.IndexFunc(all, func(t format.Tensor) bool { return t.Name == "logits" })
-	logits := all[i]
-	return slices.Insert(slices.Delete(all, i, i+1), 0, logits), nil
+	slices.SortFunc(all, func(a, b format.Tensor) int {
+		if la, lb := a.Name == logitsName, b.Name == logitsName; la != lb {
+			if la {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return all, nil
 }
 
 // logits runs one case and returns its logits, which are valid until the next
@@ -149,8 +161,13 @@ func logits(s Session, c Case) (format.Tensor, error) {
 	if err != nil {
 		return format.Tensor{}, err
 	}
+	if len(out) == 0 || out[0].Name != logitsName {
+		return format.Tensor{}, noOutput(logitsName)
+	}
 	return out[0], nil
 }
+
+func noOutput(name string) error { return fmt.Errorf("the session gives no output %.80q", name) }
 
 // candidateRun is a candidate under way.
 type candidateRun struct {
@@ -214,24 +231,44 @@ func (r *candidateRun) run(c Case, want []format.Tensor) {
 			r.giveUp(fmt.Errorf("%s: %w", c, err))
 			return
 		}
-		r.compare(c, f, want, got)
+		if err := r.compare(c, f, want, got); err != nil {
+			r.giveUp(fmt.Errorf("%s: %w", c, err))
+			return
+		}
 	}
 	r.cases++
 }
 
-// compare compares the outputs of a case, put in a form, with the oracle's.
-func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) {
+// gives reports whether the candidate has to give an output of the oracle.
+func (r *candidateRun) gives(name string) bool {
+	of, _ := role.FromName(name)
+	if r.Gives != nil {
+		return slices.Contains(r.Gives, of.Kind)
+	}
+	return of.Kind != role.PresentKey && of.Kind != role.PresentValue
+}
+
+// compare compares the outputs of a case, put in a form, with the oracle's. One
+// that is not there is an error.
+func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) error {
 	for _, x := range want {
 		i := slices.IndexFunc(got, func(t format.Tensor) bool { return t.Name == x.Name })
+		if i < 0 && r.gives(x.Name) {
+			return noOutput(x.Name)
+		}
 		if i < 0 {
 			continue
 		}
-		logits := x.Name == "logits"
-		if logits && r.Forms != nil {
+		scores := x.Name == logitsName
+		if scores && r.Forms != nil {
 			x = LastRows(x, got[i])
 		}
-		d := CompareAs(cmp.Or(r.DType, got[i].DType), x, got[i])
-		if !logits { // which of its numbers is the largest says nothing of keys and values
+		computed := got[i].DType
+		if computed.Float() {
+			computed = cmp.Or(r.DType, computed)
+		}
+		d := CompareAs(computed, x, got[i])
+		if !scores { // which of its numbers is the largest says nothing of other outputs
 			d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
 		}
 		r.difference = r.difference.Merge(d)
@@ -239,6 +276,7 @@ func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) {
 			r.failed, r.first, r.form = &c, d, f
 		}
 	}
+	return nil
 }
 
 // LastRows returns of the logits x (B,T,V) the last rows of each sequence, as
@@ -273,7 +311,7 @@ func (r *candidateRun) result(offered int) Result {
 	case r.cases == 0:
 		x.Status, x.Reason = StatusFail, fmt.Sprintf("it can run none of the %d cases", offered)
 	case r.difference.Elements == 0:
-		x.Status, x.Reason = StatusFail, "the logits are empty"
+		x.Status, x.Reason = StatusFail, "the outputs are empty"
 	}
 	return x
 }

@@ -227,7 +227,7 @@ func TestVerifyErrors(t *testing.T) {
 func TestEmptyLogitsAreNoPass(t *testing.T) {
 	empty := func() (Session, error) { return &fake{}, nil }
 	r, err := Verify(t.Context(), &fake{double: true}, []Candidate{{Name: "empty", Open: empty}}, Cases(vocab, 4, 1))
-	if err != nil || r.Verdict != Fail || r.Results[0].Reason != "the logits are empty" {
+	if err != nil || r.Verdict != Fail || r.Results[0].Reason != "the outputs are empty" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

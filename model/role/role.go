@@ -75,6 +75,16 @@ type Role struct {
 // Of returns the role of a kind that has neither layer nor weight.
 func Of(k Kind) Role { return Role{Kind: k} }
 
+// Name returns the name of an input or output of a kind that has neither layer
+// nor weight: "input_ids".
+func (k Kind) Name() string { return Of(k).Name() }
+
+// Pattern returns the name of an input or output of a kind that each layer has,
+// with text in the place of the layer's number: "past_key_values.%d.key".
+func (k Kind) Pattern(text string) string {
+	return strings.Replace(words[Of(k).kind()].name, "#", text, 1)
+}
+
 // Layered returns the role of a kind that each layer has.
 func Layered(k Kind, layer int) Role { return Role{Kind: k, Layer: layer} }
 

@@ -46,3 +46,15 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesOfKinds(t *testing.T) {
+	if got := role.Tokens.Name(); got != "input_ids" {
+		t.Errorf("tokens are called %q", got)
+	}
+	if got := role.PresentValue.Pattern("%d"); got != "present.%d.value" {
+		t.Errorf("the pattern of present values is %q", got)
+	}
+	if got := role.Kind(200).Name() + role.Kind(200).Pattern("%d"); got != "" {
+		t.Errorf("a kind that is none is called %q", got)
+	}
+}

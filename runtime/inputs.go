@@ -1,0 +1,206 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
+)
+
+// Input is what one must know of an input of a network to make cases for it.
+type Input struct {
+	Name  string
+	Role  role.Role
+	DType format.DType
+	// Sizes are the named dimensions of its shape, each once, in their order.
+	Sizes []string
+	// Shape returns its shape where the named dimensions of all inputs have the
+	// given sizes.
+	Shape func(sizes map[string]int) ([]int, error)
+	// Below bounds integers, which are 0 or more: rows of a table, classes,
+	// places. 0: nothing bounds them.
+	Below int
+}
+
+// The bounds where nothing else gives one.
+const (
+	anyLength   = 24 // tokens of a text
+	otherLength = 64 // of a dimension that is neither the batch nor the length
+	anyID       = 8  // integers are below it
+)
+
+// CasesOf returns the standard inputs of a network with the given inputs and
+// context, 0 if nothing limits it: those of Cases for a text alone, and for any
+// other inputs the same batch sizes and lengths. The first named dimension is
+// the batch and the next one the length; every other one has lengths of its
+// own. Masks hide the end of some texts. They are a function of the arguments.
+//
+// An input that no case can be made for is an error: one whose shape no sizes
+// give, or of a type without numbers.
+func CasesOf(inputs []Input, context int, seed uint64) ([]Case, error) {
+	if context < 1 {
+		context = anyLength
+	}
+	if slices.ContainsFunc(inputs, func(in Input) bool { return in.Role.Kind == role.PastKey }) {
+		context = max(1, context/2) // the other half is the past
+	}
+	names := namedSizes(inputs)
+	vocab := vocabulary(inputs)
+	var cases []Case
+	switch {
+	case vocab > 0:
+		cases = Cases(vocab, context, seed)
+	case len(names) > 1:
+		for _, s := range caseSizes(context) {
+			cases = append(cases, Case{Batch: s.batch, Length: s.length})
+		}
+	case len(names) == 1:
+		for batch := 1; batch <= 12; batch++ {
+			cases = append(cases, Case{Batch: batch})
+		}
+	default: // all shapes are numbers
+		for range 4 {
+			cases = append(cases, Case{Batch: 1})
+		}
+	}
+	for i := range cases {
+		sizes := map[string]int{}
+		for j, name := range names {
+			switch j {
+			case 0:
+				sizes[name] = cases[i].Batch
+			case 1:
+				sizes[name] = cases[i].Length
+			default: // shorter and longer than the length, in turn
+				sizes[name] = 1 + (cases[i].Length+(i+1)*(2*j-1))%min(context, otherLength)
+			}
+		}
+		if err := cases[i].fill(inputs, sizes, splitMix(seed^uint64(i+1)<<20)); err != nil {
+			return nil, err
+		}
+	}
+	return cases, nil
+}
+
+// vocabulary returns the number of ids of the tokens, 0 where there are none of
+// the shape (batch,length).
+func vocabulary(inputs []Input) int {
+	for _, in := range inputs {
+		if in.Role.Kind != role.Tokens || in.DType != format.Int64 || len(in.Sizes) != 2 {
+			continue
+		}
+		if shape, err := in.Shape(map[string]int{in.Sizes[0]: 2, in.Sizes[1]: 3}); err == nil && slices.Equal(shape, []int{2, 3}) {
+			return in.Below
+		}
+	}
+	return 0
+}
+
+// namedSizes returns the named dimensions of all inputs, each once: those of the
+// tokens first, for a case is called by them.
+func namedSizes(inputs []Input) (names []string) {
+	add := func(in Input) {
+		for _, name := range in.Sizes {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, in := range inputs {
+		if in.Role.Kind == role.Tokens {
+			add(in)
+		}
+	}
+	for _, in := range inputs {
+		add(in)
+	}
+	return names
+}
+
+// fill gives the case the inputs that it does not have.
+func (c *Case) fill(inputs []Input, sizes map[string]int, seed uint64) error {
+	for i, in := range inputs {
+		if in.Role.Kind == role.Tokens && c.IDs != nil {
+			continue
+		}
+		shape, err := in.Shape(sizes)
+		if err != nil {
+			return fmt.Errorf("cases: input %.80q with %v: %w", in.Name, sizes, err)
+		}
+		n, ok := format.Elements(shape)
+		if !ok || n > caseElements {
+			return fmt.Errorf("cases: input %.80q with shape %v is too large for a case", in.Name, shape)
+		}
+		t, err := in.numbers(shape, n, splitMix(seed+uint64(i)))
+		if err != nil {
+			return fmt.Errorf("cases: input %.80q: %w", in.Name, err)
+		}
+		c.Given = append(c.Given, t)
+	}
+	return nil
+}
+
+// caseElements bounds the numbers of one input.
+const caseElements = 1 << 28
+
+// numbers returns n numbers for the input: a mask of ones, and of zeros at the
+// end of rows; integers below the bound, the edges among them; multiples of 1/64
+// from -2 to 2, which every floating-point type holds exactly.
+func (in Input) numbers(shape []int, n int, seed uint64) (format.Tensor, error) {
+	random := func(i int) uint64 { return splitMix(seed + uint64(i)) }
+	if in.DType.Float() {
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = float64(random(i)%257)/64 - 2
+		}
+		t, _, err := format.FromFloat64s(in.Name, shape, values).Convert(in.DType)
+		return t, err
+	}
+	width := 1
+	if len(shape) > 0 {
+		width = max(1, shape[len(shape)-1])
+	}
+	below := uint64(anyID)
+	if in.Below > 0 {
+		below = uint64(in.Below)
+	}
+	values := make([]int64, n)
+	for i := range values {
+		switch {
+		case in.Role.Kind == role.AttentionMask || in.Role.Kind == role.SourceMask:
+			row := i / width
+			if shown := 1 + int(random(row)%uint64(width)); row%2 == 0 || i%width < shown {
+				values[i] = 1
+			}
+		case in.DType == format.Bool:
+			values[i] = int64(random(i) % 2)
+		case i < 2: // the edges
+			values[i] = int64((1 - i)) * int64(below-1)
+		default:
+			values[i] = int64(random(i) % below)
+		}
+	}
+	return integers(in.Name, in.DType, shape, values)
+}
+
+// integers returns whole numbers as a tensor of a type that holds them.
+func integers(name string, d format.DType, shape []int, values []int64) (format.Tensor, error) {
+	t := format.Tensor{Name: name, DType: d, Shape: shape}
+	switch d {
+	case format.Int64:
+		return format.FromInt64s(name, shape, values), nil
+	case format.Int32:
+		for _, v := range values {
+			t.Data = binary.LittleEndian.AppendUint32(t.Data, uint32(v))
+		}
+		return t, nil
+	case format.Bool:
+		for _, v := range values {
+			t.Data = append(t.Data, byte(v))
+		}
+		return t, nil
+	}
+	return t, fmt.Errorf("cases of %s are not supported", d)
+}
