@@ -74,7 +74,7 @@ func (d Dim) String() string {
 	return strconv.Itoa(d.Size)
 }
 
-// String returns v as "input_ids I64[batch_size,sequence_length]".
+// String returns v as its name, type and shape: I64[batch_size,sequence_length].
 // A hostile file's name or shape is cut short.
 func (v Value) String() string {
 	name := quote.Line(v.Name, 80)

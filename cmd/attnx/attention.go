@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/runtime/ref"
 )
@@ -146,8 +147,8 @@ func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMa
 			names = append(names, v.Name)
 		}
 	}
-	input := format.FromInt64s("input_ids", []int{1, len(ids)}, ids)
-	values, err := oracle.Values(map[string]format.Tensor{"input_ids": input}, names...)
+	input := format.FromInt64s(role.Tokens.Name(), []int{1, len(ids)}, ids)
+	values, err := oracle.Values(map[string]format.Tensor{input.Name: input}, names...)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/role"
 )
 
 // embeddingName is the network's name of the token embedding, (V,C), which is
@@ -91,7 +92,7 @@ func (f flow) head() (matrix, error) {
 	}
 	value := f.graph.Outputs[0].Name
 	for _, o := range f.graph.Outputs {
-		if o.Name == "logits" {
+		if o.Name == role.Logits.Name() {
 			value = o.Name
 		}
 	}
@@ -160,7 +161,7 @@ const maxTables = 8
 // tables returns the initializers in which input_ids, in any type or shape, are
 // looked up, as matrices (C,V).
 func (f flow) tables() (out []matrix, err error) {
-	ids := map[string]bool{"input_ids": true}
+	ids := map[string]bool{role.Tokens.Name(): true}
 	for _, n := range f.graph.Nodes { // each comes after those that it reads
 		if len(n.Inputs) == 0 {
 			continue

@@ -16,6 +16,7 @@ import (
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/onnxgo"
@@ -137,8 +138,10 @@ func (v *verification) run(ctx context.Context, s streams, names []string, seed 
 	if err != nil {
 		return runtime.Report{}, err
 	}
-	config := v.checkpoint
-	cases := runtime.Cases(config.Vocab(), config.Context(), seed)
+	cases, err := runtime.CasesOf(ref.Inputs(v.graph), v.graph.Context, seed)
+	if err != nil {
+		return runtime.Report{}, err
+	}
 	oracle, done := watch(s.note, oracle, candidates, cases)
 	defer done()
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
@@ -150,13 +153,13 @@ func (v *verification) run(ctx context.Context, s streams, names []string, seed 
 func watch(out io.Writer, oracle runtime.Session, candidates []runtime.Candidate, cases []runtime.Case) (watched runtime.Session, done func()) {
 	total := 0
 	for _, c := range cases {
-		total += len(c.IDs)
+		total += c.Tokens()
 	}
 	bar := newProgress(out, "verify", total, "tokens")
 	if !bar.elapsed() {
 		return oracle, func() {}
 	}
-	finished, begun := 0, 0
+	finished, begun, next := 0, 0, 0
 	for i := range candidates {
 		c := &candidates[i]
 		open := c.Open
@@ -165,11 +168,12 @@ func watch(out io.Writer, oracle runtime.Session, candidates []runtime.Candidate
 			if err != nil {
 				return nil, err
 			}
-			return telling{s, func(format.Tensor) { bar.set(finished, c.Name) }}, nil
+			return telling{s, func() { bar.set(finished, c.Name) }}, nil
 		}
 	}
-	return telling{oracle, func(ids format.Tensor) { // the first to be given a case
-		finished, begun = finished+begun, ids.Elements()
+	return telling{oracle, func() { // the first to be given a case
+		finished, begun = finished+begun, cases[next].Tokens()
+		next++
 		bar.set(finished, runtime.OracleName)
 	}}, bar.clear
 }
@@ -177,11 +181,11 @@ func watch(out io.Writer, oracle runtime.Session, candidates []runtime.Candidate
 // telling is a session that tells of a run before it begins.
 type telling struct {
 	runtime.Session
-	tell func(ids format.Tensor)
+	tell func()
 }
 
 func (t telling) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
-	t.tell(inputs["input_ids"])
+	t.tell()
 	return t.Session.Run(inputs)
 }
 
@@ -214,6 +218,7 @@ func (v *verification) candidate(name string, named bool) runtime.Candidate {
 		// It runs the flat file: no evidence for the plain one, so that it
 		// makes a verdict only where it is asked for by name.
 		c.Own = !named
+		c.Gives = []role.Kind{role.Logits}
 		c.Open = v.openONNXGo
 		c.Runs = func(k runtime.Case) bool { return k.Length <= v.length }
 	}
@@ -226,6 +231,9 @@ type rounded struct{ runtime.Session }
 func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
 	out, err := r.Session.Run(inputs)
 	for name, t := range out {
+		if !t.DType.Float() {
+			continue
+		}
 		x, err := t.Float64s()
 		if err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
@@ -42,7 +43,7 @@ func (v *verification) cachedCandidates(name string, named bool) []runtime.Candi
 	}
 	var out []runtime.Candidate
 	for _, l := range cacheLevels {
-		c := runtime.Candidate{Name: name, Named: named, Forms: forms, DType: computed}
+		c := runtime.Candidate{Name: name, Named: named, Forms: forms, DType: computed, Gives: []role.Kind{role.Logits, role.PresentKey, role.PresentValue}}
 		if device == "cpu" {
 			c.Name += " (" + l.name + ")"
 		} else if l.level != ort.OptimizeAll {
@@ -89,7 +90,7 @@ func (l *lastRun) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 			return nil, err
 		}
 	}
-	ids := inputs["input_ids"]
+	ids := inputs[role.Tokens.Name()]
 	key := fmt.Append(nil, ids.Shape, ids.Data)
 	if !bytes.Equal(key, l.inputs) {
 		if l.outputs, err = l.session.Run(inputs); err != nil {
@@ -145,7 +146,7 @@ func cacheShape(c *model.Checkpoint, m *onnx.Model) runtime.CacheShape {
 // pastType returns the type that a file declares for its past.
 func pastType(m *onnx.Model) format.DType {
 	for _, in := range m.Graph.Inputs {
-		if in.Name == "past_key_values.0.key" && onnxTypes[in.DataType] != format.Invalid {
+		if in.Name == role.PastKey.Name() && onnxTypes[in.DataType] != format.Invalid {
 			return onnxTypes[in.DataType]
 		}
 	}
@@ -155,7 +156,7 @@ func pastType(m *onnx.Model) format.DType {
 // lastLogits reports whether a file gives the logits of the last token alone.
 func lastLogits(m *onnx.Model) bool {
 	for _, o := range m.Graph.Outputs {
-		if o.Name == "logits" && len(o.Dims) == 3 {
+		if o.Name == role.Logits.Name() && len(o.Dims) == 3 {
 			return !o.Dims[1].Open
 		}
 	}

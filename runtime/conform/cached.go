@@ -7,6 +7,7 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -54,10 +55,10 @@ func CachedNetworks(t *testing.T, f Open, o Options, shared bool, cached CachedB
 					if err != nil {
 						t.Fatal(err)
 					}
-					refuses(t, s, inputs, "input_ids", outside(c.Vocab)...)
-					refuses(t, s, inputs, "attention_mask", -1, 2, math.MaxInt64)
+					refuses(t, s, inputs, idsName, outside(c.Vocab)...)
+					refuses(t, s, inputs, role.AttentionMask.Name(), -1, 2, math.MaxInt64)
 					if c.Positions {
-						refuses(t, s, inputs, "position_ids", outside(c.Context)...)
+						refuses(t, s, inputs, role.Positions.Name(), outside(c.Context)...)
 					}
 				})
 			}
@@ -89,15 +90,15 @@ type cachedNetwork struct {
 // golden runs the ids of the golden file, whose logits are PyTorch's.
 func (n cachedNetwork) golden(t *testing.T, g fixtures.Golden) {
 	t.Helper()
-	ids, err := tensor("input_ids", g.InputIDs)
+	ids, err := tensor(idsName, g.InputIDs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	logits, err := tensor("logits", g.Logits)
+	logits, err := tensor(logitsName, g.Logits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.compare(t, map[string]format.Tensor{"input_ids": ids}, map[string]format.Tensor{"logits": logits})
+	n.compare(t, map[string]format.Tensor{idsName: ids}, map[string]format.Tensor{logitsName: logits})
 }
 
 // run runs a case against the oracle.
@@ -128,13 +129,13 @@ func (n cachedNetwork) compare(t *testing.T, inputs, want map[string]format.Tens
 	var tensors []format.Tensor
 	for name, x := range want {
 		x = x.WithName(name)
-		if name == "logits" {
+		if name == logitsName {
 			x = runtime.LastRows(x, got[name])
 		}
 		tensors = append(tensors, x)
 	}
-	if _, all := want["present.0.key"]; !all {
-		got = map[string]format.Tensor{"logits": got["logits"]}
+	if _, all := want[role.PresentKey.Name()]; !all {
+		got = map[string]format.Tensor{logitsName: got[logitsName]}
 	}
 	n.options.compare(t, got, tensors)
 }

@@ -7,8 +7,12 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 )
+
+// The names of a text and its scores.
+var idsName, logitsName = role.Tokens.Name(), role.Logits.Name()
 
 // Networks runs GPT-2 and the textbook model, tiny, with the weights of their
 // golden files: on the golden ids against PyTorch's logits, in all sizes
@@ -29,17 +33,9 @@ func Networks(t *testing.T, f Open, o Options, build func(fixtures.Config) (*gra
 
 // eachNetwork calls f with every network that has golden numbers.
 func eachNetwork(t *testing.T, f func(t *testing.T, golden fixtures.Golden, weights []format.Tensor)) {
-	gpt2, err := fixtures.TinyGPT2()
+	networks, err := fixtures.Goldens()
 	if err != nil {
 		t.Fatal(err)
-	}
-	simple, err := fixtures.TinySimple()
-	if err != nil {
-		t.Fatal(err)
-	}
-	networks := map[string]fixtures.Golden{"gpt2": gpt2.Golden}
-	for _, v := range simple {
-		networks["simple, "+v.Name] = v.Golden
 	}
 	for name, golden := range networks {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +59,7 @@ type network struct {
 
 // ids runs ids that the vocabulary does not have.
 func (n *network) ids(t *testing.T, c fixtures.Config) {
-	ids := format.FromInt64s("input_ids", []int{2, 3}, make([]int64, 6))
+	ids := format.FromInt64s(idsName, []int{2, 3}, make([]int64, 6))
 	g, weights := n.graph, n.weights
 	if n.options.Bind {
 		var err error
@@ -71,16 +67,16 @@ func (n *network) ids(t *testing.T, c fixtures.Config) {
 			t.Fatal(err)
 		}
 	}
-	refuses(t, open(t, n.open, g, weights), map[string]format.Tensor{"input_ids": ids}, "input_ids", outside(c.Vocab)...)
+	refuses(t, open(t, n.open, g, weights), map[string]format.Tensor{idsName: ids}, idsName, outside(c.Vocab)...)
 }
 
 // golden runs the ids of the golden file.
 func (n *network) golden(t *testing.T, g fixtures.Golden) {
-	ids, err := tensor("input_ids", g.InputIDs)
+	ids, err := tensor(idsName, g.InputIDs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	logits, err := tensor("logits", g.Logits)
+	logits, err := tensor(logitsName, g.Logits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +101,7 @@ func (n *network) sizes(t *testing.T, c fixtures.Config, oracle runtime.Session)
 		if err != nil {
 			t.Fatalf("%s: the oracle: %v", c, err)
 		}
-		n.run(t, c.Inputs()["input_ids"], want["logits"])
+		n.run(t, c.Inputs()[idsName], want[logitsName])
 		if t.Failed() {
 			t.Fatalf("on %s", c)
 		}
@@ -128,13 +124,13 @@ func (n *network) run(t *testing.T, ids, logits format.Tensor) {
 			n.session = s
 		}
 	}
-	n.options.run(t, s, copied(map[string]format.Tensor{"input_ids": ids}), []format.Tensor{logits.WithName("logits")})
+	n.options.run(t, s, copied(map[string]format.Tensor{idsName: ids}), []format.Tensor{logits.WithName(logitsName)})
 }
 
 // bind gives the letters of g the sizes of ids (B,T), and returns the weights
 // that are still parameters.
 func bind(g *graph.Graph, weights []format.Tensor, shape []int) (*graph.Graph, []format.Tensor, error) {
-	sizes, err := g.BindInputs(map[string][]int{"input_ids": shape})
+	sizes, err := g.BindInputs(map[string][]int{idsName: shape})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,13 +17,16 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 )
 
 // The names that the flat profile gives its input and output.
-const (
-	inputName  = "one_hot"
-	outputName = "logits"
-)
+const inputName = "one_hot"
+
+var outputName = role.Logits.Name()
+
+// idsName is the input that a Session takes in its place.
+var idsName = role.Tokens.Name()
 
 // Session runs one file of the flat profile. It may be used by several
 // goroutines: they take turns.
@@ -113,13 +116,13 @@ func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 	if s.backend == nil {
 		return nil, fmt.Errorf("onnx-go: the session is closed")
 	}
-	in, ok := inputs["input_ids"]
+	in, ok := inputs[idsName]
 	if !ok || len(inputs) != 1 || len(in.Shape) != 2 {
-		return nil, fmt.Errorf("onnx-go: expects one input, input_ids (B,T)")
+		return nil, fmt.Errorf("onnx-go: expects one input, %s (B,T)", idsName)
 	}
 	ids, err := in.Int64s()
 	if err == nil {
-		err = in.WithName("input_ids").CheckRange(0, int64(s.vocab-1))
+		err = in.WithName(idsName).CheckRange(0, int64(s.vocab-1))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("onnx-go: %w", err)
@@ -136,7 +139,7 @@ func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 		}
 		logits = append(logits, row[:length*s.vocab]...)
 	}
-	return map[string]format.Tensor{"logits": format.FromFloat32s("logits", []int{batch, length, s.vocab}, logits)}, nil
+	return map[string]format.Tensor{outputName: format.FromFloat32s(outputName, []int{batch, length, s.vocab}, logits)}, nil
 }
 
 // sequence runs one sequence and returns its logits (T,V).

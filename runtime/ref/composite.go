@@ -7,6 +7,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // gelu is the Gaussian error linear unit in both of its forms, arXiv:1606.08415.
@@ -179,7 +180,7 @@ func crossEntropy(scores, labels array, ignore int64) (array, error) {
 		}
 		if label < 0 || label >= int64(vocab) {
 			return array{}, fmt.Errorf("%w, or %d where it does not count",
-				&format.RangeError{Name: "labels", Index: position(i, labels.shape), Got: label, Last: int64(vocab - 1)}, ignore)
+				&format.RangeError{Name: role.Labels.Name(), Index: position(i, labels.shape), Got: label, Last: int64(vocab - 1)}, ignore)
 		}
 		count++
 	}
