@@ -7,7 +7,7 @@
 //   - model/tokens turns text into ids and back;
 //   - model defines the networks, their weights and checkpoints, and samples;
 //   - model/graph is the graph that a network becomes, and its operators;
-//   - model/train trains: data, AdamW, the loop, the Gorgonia engine;
+//   - model/train trains: data, AdamW, the loop; model/train/gorgonia is the engine in pure Go;
 //   - format is the checkpoint file, format/store the safe way to write one;
 //   - export writes a graph as ONNX, export/onnx is the ONNX file itself, and
 //     export/placement tells where CUDA would run it;

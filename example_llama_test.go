@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 )
 
 // Llama is a network that attnx does not ship, in the manner of Llama: RMS norms,
@@ -63,7 +64,7 @@ func Example_ownNetwork() {
 	check(err)
 	c, err := train.Start(network, tok, 1)
 	check(err)
-	c, err = train.Fit(context.Background(), c, data, train.DefaultOptions(50), nil)
+	c, err = gorgonia.Fit(context.Background(), c, data, train.DefaultOptions(50), nil)
 	check(err)
 	path := filepath.Join(folder(), "llama.safetensors")
 	check(c.Save(path)) // attnx generate llama.safetensors --prompt 'not like'

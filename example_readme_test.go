@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/onnxgo"
 	"github.com/attnx/attnx/runtime/ref"
@@ -31,7 +32,7 @@ func Example_readme() {
 	network := must(arch.New("gpt2", sizes, tok.VocabSize()))
 	data := must(train.FromText(text, tok, sizes.Context))
 	c := must(train.Start(network, tok, 1))
-	c = must(train.Fit(ctx, c, data, train.DefaultOptions(50), nil))
+	c = must(gorgonia.Fit(ctx, c, data, train.DefaultOptions(50), nil))
 	file := must(export.Bytes(c.Graph, c.Weights, export.Options{Profile: export.Flat}))
 	open := func() (runtime.Session, error) { return onnxgo.OpenBytes(file) }
 	oracle := must(ref.New(c.Graph, c.Weights))

@@ -14,6 +14,7 @@ import (
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/decode"
 	"github.com/attnx/attnx/runtime/onnxgo"
@@ -40,7 +41,7 @@ var trained = sync.OnceValue(func() *model.Checkpoint {
 	check(err)
 	first, err := train.Start(network, tok, 1)
 	check(err)
-	c, err := train.Fit(context.Background(), first, data, train.DefaultOptions(400), nil)
+	c, err := gorgonia.Fit(context.Background(), first, data, train.DefaultOptions(400), nil)
 	check(err)
 	return c
 })
@@ -72,7 +73,7 @@ func Example_train() {
 	c, err := train.Start(network, tok, 1)
 	check(err)
 	var last train.Event
-	c, err = train.Fit(context.Background(), c, data, train.DefaultOptions(50), func(e train.Event) { last = e })
+	c, err = gorgonia.Fit(context.Background(), c, data, train.DefaultOptions(50), func(e train.Event) { last = e })
 	check(err)
 	fmt.Println(c.Step, "steps, the loss fell below 3.4:", last.Loss < 3.4)
 	// Output: 50 steps, the loss fell below 3.4: true
@@ -126,7 +127,7 @@ func Example_generate() {
 	c := trained()
 	tok, err := tokens.Parse(c.Tokenizer)
 	check(err)
-	session, err := train.NewForward(c.Graph, c.Weights) // or ort.Open("model.onnx", ort.Options{})
+	session, err := gorgonia.NewForward(c.Graph, c.Weights) // or ort.Open("model.onnx", ort.Options{})
 	check(err)
 	defer session.Close()
 	sampler := model.Sampler{}

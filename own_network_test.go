@@ -17,6 +17,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -93,7 +94,7 @@ func startRun(t *testing.T, dir string) {
 	check(err)
 	o := train.DefaultOptions(1)
 	o.Batch, o.SaveEvery, o.Keep, o.DataSHA256 = 48, 3, 3, text.SHA256
-	c, err = train.Fit(t.Context(), c, data, o, nil)
+	c, err = gorgonia.Fit(t.Context(), c, data, o, nil)
 	check(err)
 	run, err := model.OpenRun(filepath.Join(dir, "run"), o.Keep)
 	check(err)
@@ -233,7 +234,7 @@ func TestOwnNetworkEngines(t *testing.T) {
 	check(err)
 	loss, err := model.WithLoss(c.Graph)
 	check(err)
-	inGo, err := train.NewGorgonia(loss, train.GorgoniaOptions{})
+	inGo, err := gorgonia.New(loss, gorgonia.Options{})
 	check(err)
 	defer inGo.Close()
 	through, err := train.NewCompiled("ort", c.Graph, func(g *graph.Graph) (train.Program, error) {

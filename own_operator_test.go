@@ -13,6 +13,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
@@ -149,7 +150,7 @@ func TestOwnOperator(t *testing.T) {
 		loss, err := model.WithLoss(g)
 		check(err)
 		batch := train.Batch{B: 2, T: 3, IDs: []int64{0, 1, 2, 3, 4, 0}, Labels: []int64{1, 2, 3, 4, 0, -100}}
-		engine, err := train.NewGorgonia(loss, train.GorgoniaOptions{})
+		engine, err := gorgonia.New(loss, gorgonia.Options{})
 		check(err)
 		defer engine.Close()
 		derived, err := graph.Apply(loss, graph.Bind(map[string]int{"B": 2, "T": 3}), graph.Grad("loss"))

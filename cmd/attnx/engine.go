@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 )
@@ -32,7 +33,7 @@ func openEngine(name, device string, c *model.Checkpoint) (e train.Engine, why e
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err = train.NewGorgonia(g, train.GorgoniaOptions{})
+	e, err = gorgonia.New(g, gorgonia.Options{})
 	return e, why, err
 }
 
@@ -50,14 +51,25 @@ func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
 			return nil, err
 		}
 	}
-	return train.NewCompiled("ort", c.Graph, func(g *graph.Graph) (train.Program, error) {
+	e, err := train.NewCompiled("ort", c.Graph, func(g *graph.Graph) (train.Program, error) {
 		data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
 		if err != nil {
 			return nil, fmt.Errorf("the training step as ONNX: %w", err)
 		}
 		return ort.OpenBytes(data, o)
 	})
+	return compiled{e}, err
 }
+
+// compiled is an engine of a runtime. Where a step fails, Gorgonia's engine looks
+// for the value that is not finite.
+type compiled struct{ *train.Compiled }
+
+func (compiled) Evaluate(g *graph.Graph, weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	return gorgonia.Evaluate(g, weights, inputs)
+}
+
+var _ train.Evaluator = compiled{}
 
 // tryDevice opens a session of one operator on a device.
 func tryDevice(o ort.Options) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	attnxruntime "github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
@@ -146,7 +147,7 @@ func TestORTAddsEveryRow(t *testing.T) {
 		b.IDs, b.Labels = append(b.IDs, int64(300*(i%3))), append(b.Labels, int64(i%1000))
 	}
 	want := zeros(c.Weights)
-	if _, err := gorgonia(t)(c).Step(c.Weights, b, want); err != nil {
+	if _, err := openGorgonia(t)(c).Step(c.Weights, b, want); err != nil {
 		t.Fatal(err)
 	}
 	e := openORT(t, c, 4)
@@ -185,7 +186,7 @@ func TestGradAgainstGorgonia(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := train.NewGorgonia(g, train.GorgoniaOptions{Float64: true})
+	engine, err := gorgonia.New(g, gorgonia.Options{Float64: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +283,7 @@ func trained(t *testing.T, steps int, open func(c *model.Checkpoint) train.Engin
 	return losses, val, c.Weights
 }
 
-func gorgonia(t *testing.T) func(*model.Checkpoint) train.Engine {
+func openGorgonia(t *testing.T) func(*model.Checkpoint) train.Engine {
 	return func(c *model.Checkpoint) train.Engine {
 		e, _, err := openEngine("gorgonia", "cpu", c)
 		if err != nil {
@@ -300,7 +301,7 @@ func TestEnginesAgree(t *testing.T) {
 		steps = 200
 	}
 	onORT, valORT, _ := trained(t, steps, func(c *model.Checkpoint) train.Engine { return openORT(t, c, 0) })
-	inGo, valGo, _ := trained(t, steps, gorgonia(t))
+	inGo, valGo, _ := trained(t, steps, openGorgonia(t))
 	worst := 0.0
 	for i := range inGo {
 		worst = max(worst, math.Abs(onORT[i]-inGo[i]))

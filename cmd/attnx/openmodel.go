@@ -10,7 +10,7 @@ import (
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
-	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/decode"
 	"github.com/attnx/attnx/runtime/ort"
@@ -73,7 +73,7 @@ func openModel(path string, d device, s streams, ready func(*opened) error) (*op
 		return nil, err
 	}
 	why := oneLine(err.Error())
-	session, err := train.NewForward(c.Graph, c.Weights)
+	session, err := gorgonia.NewForward(c.Graph, c.Weights)
 	return &opened{
 		path: path, network: c, special: c.Special, context: c.Context(), session: session,
 		running: "Go (no ONNX Runtime: " + why + ")",

@@ -18,6 +18,7 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime/decode"
 )
 
@@ -76,7 +77,7 @@ func TestSpecialSurvives(t *testing.T) {
 	}
 	o := train.DefaultOptions(1)
 	o.Batch = 1
-	reached, err := train.Fit(t.Context(), c, data, o, nil)
+	reached, err := gorgonia.Fit(t.Context(), c, data, o, nil)
 	if err != nil || !reflect.DeepEqual(reached.Special, c.Special) {
 		t.Errorf("training ends with %+v, %v", reached.Special, err)
 	}
@@ -316,7 +317,7 @@ func TestTransformersGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := train.NewForward(c.Graph, c.Weights)
+	s, err := gorgonia.NewForward(c.Graph, c.Weights)
 	if err != nil {
 		t.Fatal(err)
 	}

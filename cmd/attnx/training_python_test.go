@@ -45,7 +45,7 @@ func TestTrainingInPython(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	engine := &recordingEngine{Engine: gorgonia(t)(c)}
+	engine := &recordingEngine{Engine: openGorgonia(t)(c)}
 	o := train.DefaultOptions(50)
 	// A checkpoint without a run exports the settings of DefaultOptions(1):
 	// the same but for the schedule, which is an input.

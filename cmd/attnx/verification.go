@@ -17,7 +17,7 @@ import (
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
-	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/onnxgo"
 	"github.com/attnx/attnx/runtime/ort"
@@ -204,7 +204,7 @@ func (v *verification) candidate(name string, named bool) runtime.Candidate {
 		}
 	case "gorgonia":
 		c.Own = true
-		c.Open = func() (runtime.Session, error) { return train.NewForward(v.graph, v.checkpoint.Weights) }
+		c.Open = func() (runtime.Session, error) { return gorgonia.NewForward(v.graph, v.checkpoint.Weights) }
 	case "ort-cpu", "ort-cuda":
 		device := strings.TrimPrefix(name, "ort-")
 		c.Open = func() (runtime.Session, error) { return v.openORT(device) }

@@ -1,4 +1,4 @@
-package train
+package train_test
 
 import (
 	"math"
@@ -7,6 +7,8 @@ import (
 
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 )
 
 // TestAccumulate compares the gradient of three batches of two sequences with
@@ -18,35 +20,33 @@ func TestAccumulate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Start(PresetNetwork(t, "tiny", "gpt2", tok.VocabSize()), tok, 1)
+	c, err := train.Start(train.PresetNetwork(t, "tiny", "gpt2", tok.VocabSize()), tok, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := FromText(text, tok, c.Context())
+	data, err := train.FromText(text, tok, c.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := NewGorgonia(LossOf(t, c.Graph), GorgoniaOptions{})
+	engine, err := gorgonia.New(train.LossOf(t, c.Graph), gorgonia.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	o := DefaultOptions(10)
+	o := train.DefaultOptions(10)
 	o.Batch, o.Accumulate = 2, 3
-	run, err := New(c, engine, data, o)
+	run, err := train.New(c, engine, data, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run.step = 4
-	loss, err := run.gradients()
+	loss, got, err := run.Gradients(4)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var counts []int
-	whole := Batch{B: 6}
+	whole := train.Batch{B: 6}
 	for i := range 3 {
-		var part Batch
-		data.draw(data.train, 2, model.NewStream(o.Seed, "train.batch"), 4*3+i, &part)
+		part := run.Draw(4*3 + i)
 		whole.T = part.T
 		whole.IDs, whole.Labels = append(whole.IDs, part.IDs...), append(whole.Labels, part.Labels...)
 		n := 0
@@ -60,9 +60,7 @@ func TestAccumulate(t *testing.T) {
 	if slices.Max(counts) == slices.Min(counts) {
 		t.Fatalf("the batches have %v labels: the test says nothing", counts)
 	}
-	got := run.grads
-	run.grads = nil
-	want := sameShapes(c.Weights)
+	want := train.SameShapes(c.Weights)
 	wantLoss, err := engine.Step(c.Weights, whole, want)
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package train
+package train_test
 
 import (
 	"math"
@@ -7,6 +7,8 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 )
 
 // Ten steps of a tiny GPT-2 against PyTorch's float64: losses, gradient
@@ -18,28 +20,28 @@ func TestTenStepsAgainstPyTorch(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := golden.Training
-	o := Options{
+	o := train.Options{
 		Steps: run.Steps, Batch: 1, LR: run.LRMax, MinLR: run.LRMin, Warmup: run.Warmup,
 		Beta1: run.Beta1, Beta2: run.Beta2, Epsilon: run.Epsilon, WeightDecay: run.WeightDecay, Clip: run.Clip, EvalBatches: 1,
 	}
-	engine, err := NewGorgonia(LossOf(t, GoldenGraph(t, golden.Config)), GorgoniaOptions{})
+	engine, err := gorgonia.New(train.LossOf(t, train.GoldenGraph(t, golden.Config)), gorgonia.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer engine.Close()
 	weights, grads := goldenWeights(golden.Weights)
-	adamw := newAdamW(o, weights)
+	adamw := train.NewAdamW(o, weights)
 	// Weights, gradients and moments are float32 here and float64 there:
 	// rounding of 6e-8 a step, which the normalized update can pass on whole
 	// where a gradient is near zero. 1e-5 is ten times what ten steps add up
 	// to; a wrong bias correction, decay or clip is off by 1e-3 and more.
 	const bound = 1e-5
 	for i := range run.Steps {
-		if lr := o.rate(i); math.Abs(lr-run.LR[i]) > 1e-15 {
+		if lr := o.Rate(i); math.Abs(lr-run.LR[i]) > 1e-15 {
 			t.Errorf("step %d: learning rate %g, PyTorch's schedule has %g", i, lr, run.LR[i])
 		}
 		b := run.Batches[i]
-		batch := Batch{B: b.InputIDs.Shape[0], T: b.InputIDs.Shape[1], IDs: ints(b.InputIDs.Data), Labels: ints(b.Labels.Data)}
+		batch := train.Batch{B: b.InputIDs.Shape[0], T: b.InputIDs.Shape[1], IDs: ints(b.InputIDs.Data), Labels: ints(b.Labels.Data)}
 		loss, err := engine.Step(weights, batch, grads)
 		if err != nil {
 			t.Fatal(err)
@@ -47,14 +49,14 @@ func TestTenStepsAgainstPyTorch(t *testing.T) {
 		if math.Abs(loss-run.Losses[i]) > bound {
 			t.Errorf("step %d: loss %.9f, PyTorch has %.9f", i, loss, run.Losses[i])
 		}
-		length, err := norm(grads)
+		length, err := train.Norm(grads)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if math.Abs(length-run.GradientLengths[i]) > bound*max(1, length) {
 			t.Errorf("step %d: gradient of length %.9f, PyTorch has %.9f", i, length, run.GradientLengths[i])
 		}
-		if err := adamw.update(weights, grads, o.rate(i), o.shorten(length)); err != nil {
+		if err := adamw.Update(weights, grads, o.Rate(i), o.Shorten(length)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -68,7 +68,7 @@ func (e *Compiled) Loss(weights []format.Tensor, batch Batch) (float64, error) {
 
 func (e *Compiled) execute(weights []format.Tensor, batch Batch, grads []format.Tensor) (float64, error) {
 	if e.programs == nil {
-		return 0, errClosed
+		return 0, ErrClosed
 	}
 	if err := batch.check(model.Vocab(e.graph)); err != nil {
 		return 0, err
@@ -125,7 +125,7 @@ func (p *bound) bind(weights, grads []format.Tensor, batch Batch) error {
 		return nil
 	}
 	shape := []int{batch.B, batch.T}
-	inputs := []format.Tensor{format.FromInt64s(batchIDs, shape, p.ids), format.FromInt64s(batchLabels, shape, p.labels)}
+	inputs := []format.Tensor{format.FromInt64s(TokensName, shape, p.ids), format.FromInt64s(LabelsName, shape, p.labels)}
 	outputs := []format.Tensor{format.FromFloat32s(lossOutput, []int{}, p.loss)}
 	for i, w := range weights {
 		used := slices.Contains(p.params, w.Name)
@@ -164,28 +164,4 @@ func (e *Compiled) Close() error {
 	}
 	e.programs = nil
 	return first
-}
-
-// check refuses a batch that is no batch of a vocabulary.
-func (b Batch) check(vocab int) error {
-	if _, err := b.inputs(); err != nil {
-		return err
-	}
-	for i, id := range b.IDs {
-		if id < 0 || id >= int64(vocab) {
-			return fmt.Errorf("train: %w", &format.RangeError{Name: batchIDs, Index: []int{i / b.T, i % b.T}, Got: id, Last: int64(vocab - 1)})
-		}
-	}
-	for i, id := range b.Labels {
-		if id != model.IgnoreIndex && (id < 0 || id >= int64(vocab)) {
-			return badLabel(batchLabels, i, []int{b.B, b.T}, id, vocab, model.IgnoreIndex)
-		}
-	}
-	return nil
-}
-
-// badLabel reports a label that is no class; ignore is the one that does not count.
-func badLabel(name string, i int, shape []int, label int64, classes int, ignore int64) error {
-	bad := &format.RangeError{Name: name, Index: format.Index(i, shape), Got: label, Last: int64(classes - 1)}
-	return fmt.Errorf("train: %w, or %d where a label does not count", bad, ignore)
 }

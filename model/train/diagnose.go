@@ -11,28 +11,33 @@ import (
 
 // firstBad says where a training step first met a number that is none: in a
 // weight, in a value of the forward pass on the given batch, which is evaluated
-// once more for it, or in a gradient.
+// once more if the engine can do it, or in a gradient.
 func (t *Trainer) firstBad() string {
 	for _, w := range t.weights {
 		if at := notFinite(w); at != "" {
 			return fmt.Sprintf("weight %.80q is %s", w.Name, at)
 		}
 	}
-	if where, err := t.firstBadValue(); err != nil || where != "" {
+	forward := ""
+	if engine, ok := t.engine.(Evaluator); ok {
+		where, err := t.firstBadValue(engine)
 		if err != nil {
 			return fmt.Sprintf("the forward pass cannot be evaluated: %v", err)
 		}
-		return where
+		if where != "" {
+			return where
+		}
+		forward = "the forward pass is finite, "
 	}
 	for _, g := range t.grads {
 		if at := notFinite(g); at != "" {
-			return fmt.Sprintf("the forward pass is finite, the gradient of %.80q is %s", g.Name, at)
+			return fmt.Sprintf("%sthe gradient of %.80q is %s", forward, g.Name, at)
 		}
 	}
 	return "every value is finite, the sum of the gradients' squares is not"
 }
 
-func (t *Trainer) firstBadValue() (string, error) {
+func (t *Trainer) firstBadValue(engine Evaluator) (string, error) {
 	g, err := model.WithLoss(t.model.Graph)
 	if err != nil {
 		return "", err
@@ -41,16 +46,11 @@ func (t *Trainer) firstBadValue() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f, err := NewForward(g, t.weights)
+	inputs, err := t.batch.Inputs()
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	inputs, err := t.batch.inputs()
-	if err != nil {
-		return "", err
-	}
-	values, err := f.Run(inputs)
+	values, err := engine.Evaluate(g, t.weights, inputs)
 	if err != nil {
 		return "", err
 	}

@@ -1,4 +1,4 @@
-package train
+package train_test
 
 import (
 	"errors"
@@ -8,16 +8,18 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 )
 
 // brokenEngine computes what another engine computes, with one number broken.
 type brokenEngine struct {
-	Engine
+	train.Evaluator
 	gradient bool
 }
 
-func (e brokenEngine) Step(w []format.Tensor, b Batch, grads []format.Tensor) (float64, error) {
-	loss, err := e.Engine.Step(w, b, grads)
+func (e brokenEngine) Step(w []format.Tensor, b train.Batch, grads []format.Tensor) (float64, error) {
+	loss, err := e.Evaluator.Step(w, b, grads)
 	if e.gradient {
 		g, err2 := grads[1].Float32s()
 		g[3] = float32(math.Inf(1))
@@ -29,48 +31,50 @@ func (e brokenEngine) Step(w []format.Tensor, b Batch, grads []format.Tensor) (f
 // TestStepThatIsNoNumber breaks a run in three places and reads where the error
 // finds it.
 func TestStepThatIsNoNumber(t *testing.T) {
-	for want, broken := range map[string]func(t *Trainer){
-		`weight "h.1.mlp.c_fc.bias" is NaN at [2]`: func(r *Trainer) { set(r.weights, "h.1.mlp.c_fc.bias", 2, float32(math.NaN())) },
+	for want, broken := range map[string]func(r *train.Trainer, c *model.Checkpoint, e train.Evaluator){
+		`weight "h.1.mlp.c_fc.bias" is NaN at [2]`: func(r *train.Trainer, c *model.Checkpoint, e train.Evaluator) {
+			set(r.Weights(), "h.1.mlp.c_fc.bias", 2, float32(math.NaN()))
+		},
 		// Twice 3e38 is too large for float32: the sum is the first value that meets it.
-		`value "embeddings" (Add) is +Inf at [0 0 0]`: func(r *Trainer) {
-			set(r.weights, "wpe.weight", 0, 3e38)
-			for token := range r.model.Vocab() {
-				set(r.weights, "wte.weight", token*r.model.Width(), 3e38)
+		`value "embeddings" (Add) is +Inf at [0 0 0]`: func(r *train.Trainer, c *model.Checkpoint, e train.Evaluator) {
+			set(r.Weights(), "wpe.weight", 0, 3e38)
+			for token := range c.Vocab() {
+				set(r.Weights(), "wte.weight", token*c.Width(), 3e38)
 			}
 		},
-		`the gradient of "wpe.weight" is +Inf at [0 3]`: func(r *Trainer) { r.engine = brokenEngine{r.engine, true} },
+		`the gradient of "wpe.weight" is +Inf at [0 3]`: func(r *train.Trainer, c *model.Checkpoint, e train.Evaluator) { r.SetEngine(brokenEngine{e, true}) },
 	} {
 		ids := make([]int64, 400)
 		for i := range ids {
 			ids[i] = int64(i % 7)
 		}
-		c, err := Start(PresetNetwork(t, "tiny", "gpt2", 7), nil, 1)
+		c, err := train.Start(train.PresetNetwork(t, "tiny", "gpt2", 7), nil, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := NewText(ids, c.Context())
+		data, err := train.NewText(ids, c.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		engine, err := NewGorgonia(LossOf(t, c.Graph), GorgoniaOptions{})
+		engine, err := gorgonia.New(train.LossOf(t, c.Graph), gorgonia.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer engine.Close()
-		run, err := New(c, engine, data, DefaultOptions(5))
+		run, err := train.New(c, engine, data, train.DefaultOptions(5))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := run.Step(); err != nil {
 			t.Fatal(err)
 		}
-		broken(run)
+		broken(run, c, engine)
 		before := string(c.Weights[4].Data)
 		_, err = run.Step()
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "step 2:") {
 			t.Errorf("got %v, want step 2 and %s", err, want)
 		}
-		if string(c.Weights[4].Data) != before || run.step != 1 {
+		if string(c.Weights[4].Data) != before || run.StepsDone() != 1 {
 			t.Error("the step was taken nevertheless")
 		}
 	}

@@ -8,9 +8,6 @@
 // of a seed and a counter, so that a run which is stopped and resumed ends
 // with the same bytes as one that was not.
 //
-// The [Gorgonia] engine runs in pure Go. It lowers a graph operator by
-// operator (lower.go), lets Gorgonia differentiate, and runs the program with
-// memory planned ahead. Its results are the same bits from run to run and for
-// any number of cores, on one kind of processor: machines with and without
-// fused multiply-add round differently.
+// Package gorgonia is the engine in pure Go. [Compiled] is the engine that has a
+// runtime compute.
 package train

@@ -1,15 +1,13 @@
 package train
 
-import "github.com/attnx/attnx/format"
+import (
+	"errors"
+	"fmt"
 
-// Batch is what one step learns from: B sequences of T tokens, row-major
-// (B,T). Labels holds the id that follows each token, or model.IgnoreIndex
-// where a position does not count.
-type Batch struct {
-	B, T   int
-	IDs    []int64
-	Labels []int64
-}
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
+)
 
 // Engine computes the loss of a network and its gradient. Weights and
 // gradients are float32 tensors in the order of Graph.Params; an Engine reads
@@ -29,4 +27,31 @@ type Engine interface {
 	Name() string
 	// Close frees what the engine holds. A closed engine must not be used.
 	Close() error
+}
+
+// Evaluator is an Engine that can also compute every output of another graph
+// with the same weights. The trainer uses it to find where a number came from
+// that is not finite.
+type Evaluator interface {
+	Engine
+	Evaluate(g *graph.Graph, weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error)
+}
+
+// ErrClosed is what a closed engine answers.
+var ErrClosed = errors.New("train: the engine is closed")
+
+// lossOutput is the output that training makes small.
+var lossOutput = role.Of(role.Loss).Name()
+
+// BadLabel returns the error for a label that is not a class: element i of a
+// tensor of the given name and shape. ignore is the label that does not count.
+func BadLabel(name string, i int, shape []int, label int64, classes int, ignore int64) error {
+	bad := &format.RangeError{Name: name, Index: format.Index(i, shape), Got: label, Last: int64(classes - 1)}
+	return fmt.Errorf("train: %w, or %d where a label does not count", bad, ignore)
+}
+
+// BadIndex returns the error for an id that is not a row of its table: element i
+// of a tensor of the given name and shape.
+func BadIndex(name string, i int, shape []int, id int64, rows int) error {
+	return fmt.Errorf("train: %w", &format.RangeError{Name: name, Index: format.Index(i, shape), Got: id, Last: int64(rows - 1)})
 }

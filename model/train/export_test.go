@@ -4,30 +4,49 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 )
 
-// Float64Gradients returns the gradients of the last Step of an engine in
-// double precision, before they were rounded to float32; nil for a parameter
-// without a part in the loss.
-func (g *Gorgonia) Float64Gradients() [][]float64 {
-	p := g.engine.(*runner[float64]).kept[0].program
-	var out [][]float64
-	for _, slot := range p.grads {
-		if slot < 0 {
-			out = append(out, nil)
-			continue
-		}
-		out = append(out, p.slots[slot].f)
-	}
-	return out
+// What the tests with an engine use, from outside the package.
+var (
+	NewAdamW   = newAdamW
+	Norm       = norm
+	SameShapes = sameShapes
+)
+
+func (a *AdamW) Update(w model.Weights, grads []format.Tensor, lr, scale float64) error {
+	return a.update(w, grads, lr, scale)
 }
 
-// KeptPrograms returns how many programs a session keeps.
-func KeptPrograms(f *Forward) int { return len(f.engine.(*runner[float32]).kept) }
+func (o Options) Rate(step int) float64          { return o.rate(step) }
+func (o Options) Shorten(length float64) float64 { return o.shorten(length) }
+
+// Gradients returns the gradients of the step after the given one, and the loss.
+func (t *Trainer) Gradients(step int) (float64, []format.Tensor, error) {
+	t.step = step
+	loss, err := t.gradients()
+	return loss, t.grads, err
+}
+
+// Draw returns training batch number n of a run.
+func (t *Trainer) Draw(n int) Batch {
+	var b Batch
+	t.data.draw(t.data.train, t.options.Batch, model.NewStream(t.options.Seed, "train.batch"), n, &b)
+	return b
+}
+
+// StepsDone returns the steps done.
+func (t *Trainer) StepsDone() int { return t.step }
+
+// Weights returns the weights, which are the trainer's.
+func (t *Trainer) Weights() model.Weights { return t.weights }
+
+// SetEngine has another engine compute from now on.
+func (t *Trainer) SetEngine(e Engine) { t.engine = e }
 
 // PresetNetwork returns a network of a preset's sizes.
 func PresetNetwork(t testing.TB, preset, architecture string, vocab int) nn.Network {
@@ -41,12 +60,6 @@ func PresetNetwork(t testing.TB, preset, architecture string, vocab int) nn.Netw
 		t.Fatal(err)
 	}
 	return n
-}
-
-// TinyGPT2 returns the smallest GPT-2, as a model without weights.
-func TinyGPT2(t testing.TB, vocab int) *model.Checkpoint {
-	t.Helper()
-	return modelOf(t, PresetNetwork(t, "tiny", arch.GPT2{}.Architecture(), vocab))
 }
 
 // GoldenGraph returns the forward pass of a network that has golden numbers.
@@ -76,13 +89,4 @@ func LossOf(t testing.TB, forward *graph.Graph) *graph.Graph {
 		t.Fatal(err)
 	}
 	return g
-}
-
-func modelOf(t testing.TB, n nn.Network) *model.Checkpoint {
-	t.Helper()
-	c, err := model.Of(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }

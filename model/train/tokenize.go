@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 )
 
@@ -56,34 +55,4 @@ func tokenizeLines(ctx context.Context, text string, t *tokens.Tokenizer, b *lin
 	}
 	progress(bytes)
 	return b.data()
-}
-
-// Fit trains the model of c with the Gorgonia engine and returns it as it is
-// after the last step, with the state to go on from. event is told every step;
-// it may be nil. An error that comes with a checkpoint, such as the end of
-// ctx, came after what that checkpoint holds.
-//
-// It is Trainer and Gorgonia put together, for those who need neither alone.
-func Fit(ctx context.Context, c *model.Checkpoint, d *Data, o Options, event func(Event)) (*model.Checkpoint, error) {
-	g, err := model.WithLoss(c.Graph)
-	if err != nil {
-		return nil, err
-	}
-	engine, err := NewGorgonia(g, GorgoniaOptions{})
-	if err != nil {
-		return nil, err
-	}
-	defer engine.Close()
-	t, err := New(c, engine, d, o)
-	if err != nil {
-		return nil, err
-	}
-	runErr := t.Run(ctx, func(e Event) error {
-		if event != nil {
-			event(e)
-		}
-		return nil
-	})
-	reached, err := t.Checkpoint(c.Tokenizer)
-	return reached, errors.Join(runErr, err)
 }

@@ -1,4 +1,4 @@
-package train_test
+package gorgonia_test
 
 import (
 	"testing"
@@ -6,17 +6,18 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 )
 
 // BenchmarkGorgoniaStep takes one step of a preset at nanoGPT's batch of 12.
 func BenchmarkGorgoniaStep(b *testing.B) {
 	for _, preset := range []string{"tiny", "nano"} {
 		b.Run(preset, func(b *testing.B) {
-			c, err := model.New(train.PresetNetwork(b, preset, "gpt2", 65), 1)
+			c, err := model.New(gorgonia.PresetNetwork(b, preset, "gpt2", 65), 1)
 			if err != nil {
 				b.Fatal(err)
 			}
-			e, err := train.NewGorgonia(train.LossOf(b, c.Graph), train.GorgoniaOptions{})
+			e, err := gorgonia.New(gorgonia.LossOf(b, c.Graph), gorgonia.Options{})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,6 +1,6 @@
 //go:build !amd64
 
-package train
+package gorgonia
 
 func bestKernel32() blasKernel[float32] {
 	return blasKernel[float32]{rows: 4, cols: 4, run: blasTile4x4[float32]}

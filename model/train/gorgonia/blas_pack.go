@@ -1,4 +1,4 @@
-package train
+package gorgonia
 
 // blasPack writes depth steps of a panel: side elements a step, the first
 // count of them from the matrix (across apart within a step, along from step

@@ -1,18 +1,18 @@
-package train_test
+package gorgonia_test
 
 import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
-	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/conform"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
 func openForward(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
-	return train.NewForward(g, weights)
+	return gorgonia.NewForward(g, weights)
 }
 
 func openOracle(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
@@ -22,5 +22,5 @@ func openOracle(g *graph.Graph, weights []format.Tensor) (runtime.Session, error
 func TestForwardOps(t *testing.T) { conform.Ops(t, openForward, conform.Options{}) }
 
 func TestForwardNetworks(t *testing.T) {
-	conform.Networks(t, openForward, conform.Options{}, train.FixtureGraph, openOracle)
+	conform.Networks(t, openForward, conform.Options{}, gorgonia.FixtureGraph, openOracle)
 }

@@ -1,10 +1,11 @@
-package train
+package gorgonia
 
 import (
 	"fmt"
 	"slices"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/train"
 )
 
 // Between tensors of package format and the memory of a program.
@@ -129,9 +130,9 @@ func (p *program[E]) checkIDs() error {
 		for i, id := range p.slots[in.slot].i {
 			if (id < 0 || id >= int64(c.rows)) && !(c.label && id == c.ignore) {
 				if c.label {
-					return badLabel(in.name, i, in.shape, id, c.rows, c.ignore)
+					return train.BadLabel(in.name, i, in.shape, id, c.rows, c.ignore)
 				}
-				return fmt.Errorf("train: %w", &format.RangeError{Name: in.name, Index: format.Index(i, in.shape), Got: id, Last: int64(c.rows - 1)})
+				return train.BadIndex(in.name, i, in.shape, id, c.rows)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package train
+package gorgonia
 
 // exp8 replaces n numbers, a positive multiple of 8, by their exponential:
 // with AVX2, by the same formula as exp32 in single precision.

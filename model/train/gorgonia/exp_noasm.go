@@ -1,6 +1,6 @@
 //go:build !amd64
 
-package train
+package gorgonia
 
 // expAll replaces every number by its exponential.
 func expAll(x []float32) { expEach(x) }

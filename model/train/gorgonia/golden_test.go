@@ -1,4 +1,4 @@
-package train_test
+package gorgonia_test
 
 import (
 	"math"
@@ -8,6 +8,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 )
 
 // Golden numbers are PyTorch's, in float64. The same formulas in another order
@@ -56,9 +57,9 @@ func goldenBatch(ids, labels fixtures.Tensor) train.Batch {
 	return train.Batch{B: ids.Shape[0], T: ids.Shape[1], IDs: int64s(ids.Data), Labels: int64s(labels.Data)}
 }
 
-func newEngine(t *testing.T, forward *graph.Graph, o train.GorgoniaOptions) *train.Gorgonia {
+func newEngine(t *testing.T, forward *graph.Graph, o gorgonia.Options) *gorgonia.Engine {
 	t.Helper()
-	e, err := train.NewGorgonia(train.LossOf(t, forward), o)
+	e, err := gorgonia.New(gorgonia.LossOf(t, forward), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestGoldenStep(t *testing.T) {
 				tolerance = golden64
 			}
 			t.Run(name+map[bool]string{true: "/float64", false: "/float32"}[double], func(t *testing.T) {
-				e := newEngine(t, train.GoldenGraph(t, golden.Config), train.GorgoniaOptions{Float64: double})
+				e := newEngine(t, gorgonia.GoldenGraph(t, golden.Config), gorgonia.Options{Float64: double})
 				weights, grads := goldenWeights(golden)
 				loss, err := e.Step(weights, goldenBatch(golden.InputIDs, golden.Labels), grads)
 				if err != nil {
@@ -113,7 +114,7 @@ func TestGoldenStep(t *testing.T) {
 }
 
 // gradientsOf takes the step again: the evaluation in between must not matter.
-func gradientsOf(t *testing.T, e *train.Gorgonia, weights []format.Tensor, golden fixtures.Golden, grads []format.Tensor) [][]float64 {
+func gradientsOf(t *testing.T, e *gorgonia.Engine, weights []format.Tensor, golden fixtures.Golden, grads []format.Tensor) [][]float64 {
 	t.Helper()
 	if _, err := e.Step(weights, goldenBatch(golden.InputIDs, golden.Labels), grads); err != nil {
 		t.Fatal(err)

@@ -1,61 +1,63 @@
-package train
+package gorgonia
 
 import (
 	"fmt"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train"
 )
 
-// GorgoniaOptions are the choices of a Gorgonia engine.
-type GorgoniaOptions struct {
+// Options are the choices of a Gorgonia engine.
+type Options struct {
 	// Float64 computes in double precision: for checking derivatives, at a
 	// fraction of the speed. Weights and gradients stay float32 outside.
 	Float64 bool
 }
 
-// Gorgonia is the training engine in pure Go: it writes a graph as a Gorgonia
+// Engine is the training engine in pure Go: it writes a graph as a Gorgonia
 // graph (lower.go), has Gorgonia record the gradients, and runs the result.
 //
 // Its results are the same bits from run to run and for any number of cores
 // on one machine. Machines with and without AVX2 and fused multiply-add round
 // differently.
-type Gorgonia struct {
-	engine gorgoniaRunner
+type Engine struct {
+	runner engineRunner
 }
 
-// gorgoniaRunner is a runner of either precision.
-type gorgoniaRunner interface {
+// engineRunner is a runner of either precision.
+type engineRunner interface {
 	step(weights []format.Tensor, inputs map[string]format.Tensor, grads []format.Tensor) (float64, error)
 	run(weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error)
 }
 
-// NewGorgonia returns an engine for a graph that takes input_ids and labels,
+// New returns an engine for a graph that takes input_ids and labels,
 // both int64 (B,T), and has the scalar output "loss": what model.WithLoss
 // returns.
-func NewGorgonia(g *graph.Graph, o GorgoniaOptions) (*Gorgonia, error) {
+func New(g *graph.Graph, o Options) (*Engine, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, err
 	}
-	for _, want := range []string{batchIDs, batchLabels} {
+	for _, want := range []string{train.TokensName, train.LabelsName} {
 		if v := g.Lookup(want); v == nil || !isInput(v) || v.DType != format.Int64 || len(v.Shape) != 2 {
 			return nil, fmt.Errorf("train: the graph has no input %.80q of type I64 and shape (B,T)", want)
 		}
 	}
 	if len(g.Inputs) != 2 {
-		return nil, fmt.Errorf("train: the graph has %d inputs, wants %s and %s alone", len(g.Inputs), batchIDs, batchLabels)
+		return nil, fmt.Errorf("train: the graph has %d inputs, wants %s and %s alone", len(g.Inputs), train.TokensName, train.LabelsName)
 	}
 	found := false
 	for _, out := range g.Outputs {
-		found = found || out.Name == lossOutput && len(out.Value.Shape) == 0 && out.Value.DType.Float()
+		found = found || out.Name == lossName && len(out.Value.Shape) == 0 && out.Value.DType.Float()
 	}
 	if !found {
-		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossOutput)
+		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossName)
 	}
 	if o.Float64 {
-		return &Gorgonia{newRunner[float64](g)}, nil
+		return &Engine{newRunner[float64](g)}, nil
 	}
-	return &Gorgonia{newRunner[float32](g)}, nil
+	return &Engine{newRunner[float32](g)}, nil
 }
 
 func isInput(v *graph.Value) bool {
@@ -63,79 +65,63 @@ func isInput(v *graph.Value) bool {
 	return ok
 }
 
-// The names that model.WithLoss gives its inputs.
-const (
-	batchIDs    = "input_ids"
-	batchLabels = "labels"
-)
+var _ train.Evaluator = (*Engine)(nil)
 
-var _ Engine = (*Gorgonia)(nil)
-
-// inputs returns the batch as tensors that share its memory.
-func (b Batch) inputs() (map[string]format.Tensor, error) {
-	n, ok := format.Elements([]int{b.B, b.T})
-	if !ok || n < 1 || len(b.IDs) != n || len(b.Labels) != n {
-		return nil, fmt.Errorf("train: a batch of %d sequences of %d tokens has %d ids and %d labels", b.B, b.T, len(b.IDs), len(b.Labels))
+// Step implements train.Engine.
+func (e *Engine) Step(weights []format.Tensor, batch train.Batch, grads []format.Tensor) (float64, error) {
+	inputs, err := batch.Inputs()
+	if err != nil {
+		return 0, err
 	}
-	shape := []int{b.B, b.T}
-	return map[string]format.Tensor{
-		batchIDs:    format.FromInt64s(batchIDs, shape, b.IDs),
-		batchLabels: format.FromInt64s(batchLabels, shape, b.Labels),
-	}, nil
+	return e.runner.step(weights, inputs, grads)
 }
 
-// Step implements Engine.
-func (g *Gorgonia) Step(weights []format.Tensor, batch Batch, grads []format.Tensor) (float64, error) {
-	inputs, err := batch.inputs()
+// Loss implements train.Engine.
+func (e *Engine) Loss(weights []format.Tensor, batch train.Batch) (float64, error) {
+	inputs, err := batch.Inputs()
 	if err != nil {
 		return 0, err
 	}
-	return g.engine.step(weights, inputs, grads)
-}
-
-// Loss implements Engine.
-func (g *Gorgonia) Loss(weights []format.Tensor, batch Batch) (float64, error) {
-	inputs, err := batch.inputs()
+	out, err := e.runner.run(weights, inputs)
 	if err != nil {
 		return 0, err
 	}
-	out, err := g.engine.run(weights, inputs)
-	if err != nil {
-		return 0, err
-	}
-	loss, err := out[lossOutput].AsFloat64s()
+	loss, err := out[lossName].AsFloat64s()
 	if err != nil {
 		return 0, err
 	}
 	return loss[0], nil
 }
 
-// Name implements Engine.
-func (g *Gorgonia) Name() string { return "gorgonia" }
+// Name implements train.Engine.
+func (e *Engine) Name() string { return "gorgonia" }
 
-// Close implements Engine: it lets go of the programs' memory.
-func (g *Gorgonia) Close() error {
-	g.engine = closedRunner{}
+// Close implements train.Engine: it lets go of the programs' memory.
+func (e *Engine) Close() error {
+	e.runner = closedRunner{}
 	return nil
+}
+
+// Evaluate implements train.Evaluator.
+func (e *Engine) Evaluate(g *graph.Graph, weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	return Evaluate(g, weights, inputs)
 }
 
 // closedRunner is what a closed engine runs.
 type closedRunner struct{}
 
 func (closedRunner) step([]format.Tensor, map[string]format.Tensor, []format.Tensor) (float64, error) {
-	return 0, errClosed
+	return 0, train.ErrClosed
 }
 
 func (closedRunner) run([]format.Tensor, map[string]format.Tensor) (map[string]format.Tensor, error) {
-	return nil, errClosed
+	return nil, train.ErrClosed
 }
-
-var errClosed = fmt.Errorf("train: the engine is closed")
 
 // Forward runs a graph without gradients, in float32. It is a runtime.Session
 // by its methods and hands out every output of the graph.
 type Forward struct {
-	engine  gorgoniaRunner
+	runner  engineRunner
 	weights []format.Tensor
 }
 
@@ -146,7 +132,7 @@ func NewForward(g *graph.Graph, weights []format.Tensor) (*Forward, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, err
 	}
-	if err := checkWeights(g, weights); err != nil {
+	if err := model.Weights(weights).Check(g); err != nil {
 		return nil, err
 	}
 	return &Forward{newRunner[float32](g), weights}, nil
@@ -155,19 +141,20 @@ func NewForward(g *graph.Graph, weights []format.Tensor) (*Forward, error) {
 // Run computes every output from the given inputs. The tensors returned are
 // valid until the next Run.
 func (f *Forward) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
-	return f.engine.run(f.weights, inputs)
+	return f.runner.run(f.weights, inputs)
 }
 
 // Close lets go of the programs' memory.
 func (f *Forward) Close() error {
-	f.engine = closedRunner{}
+	f.runner = closedRunner{}
 	return nil
 }
 
-func checkWeights(g *graph.Graph, weights []format.Tensor) error {
-	infos := make([]format.TensorInfo, len(weights))
-	for i, w := range weights {
-		infos[i] = w.Info()
+// Evaluate computes every output of a graph once, in float32.
+func Evaluate(g *graph.Graph, weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	f, err := NewForward(g, weights)
+	if err != nil {
+		return nil, err
 	}
-	return g.CheckParams(infos)
+	return f.Run(inputs)
 }

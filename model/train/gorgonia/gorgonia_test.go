@@ -1,4 +1,4 @@
-package train_test
+package gorgonia_test
 
 import (
 	"math"
@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	attnx "github.com/attnx/attnx/runtime"
 )
 
@@ -23,13 +24,13 @@ func firstWeights(g *graph.Graph) (weights model.Weights, grads []format.Tensor)
 // TestDeterminism takes a step on one core and on several, twice each, with
 // engines of their own: the same bits.
 func TestDeterminism(t *testing.T) {
-	c := train.TinyGPT2(t, 65)
+	c := gorgonia.TinyGPT2(t, 65)
 	batch := randomBatch(12, c.Context(), c.Vocab(), 5)
 	var first []string
 	for _, cores := range []int{1, 2, 5, 1} {
 		func() {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
-			e := newEngine(t, c.Graph, train.GorgoniaOptions{})
+			e := newEngine(t, c.Graph, gorgonia.Options{})
 			weights, grads := firstWeights(c.Graph)
 			for range 2 {
 				if _, err := e.Step(weights, batch, grads); err != nil {
@@ -56,7 +57,7 @@ func TestDeterminism(t *testing.T) {
 func TestValueByValue(t *testing.T) {
 	networks := map[string]nn.Network{"own": ownNetwork{Vocab: 65, Context: 16}}
 	for _, name := range arch.Names() {
-		networks[name] = train.PresetNetwork(t, "tiny", name, 65)
+		networks[name] = gorgonia.PresetNetwork(t, "tiny", name, 65)
 	}
 	for name, network := range networks {
 		for _, size := range [][2]int{{1, 1}, {3, 7}, {2, 16}} {
@@ -69,7 +70,7 @@ func TestValueByValue(t *testing.T) {
 				t.Fatal(err)
 			}
 			weights := model.NewWeights(g, 3)
-			f, err := train.NewForward(g, weights)
+			f, err := gorgonia.NewForward(g, weights)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,8 +103,8 @@ func TestValueByValue(t *testing.T) {
 // TestNaN: a network whose weights are no numbers has such a loss, and nothing
 // breaks.
 func TestNaN(t *testing.T) {
-	c := train.TinyGPT2(t, 65)
-	e := newEngine(t, c.Graph, train.GorgoniaOptions{})
+	c := gorgonia.TinyGPT2(t, 65)
+	e := newEngine(t, c.Graph, gorgonia.Options{})
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat32} {
 		weights, grads := firstWeights(c.Graph)
 		for _, w := range weights {
@@ -132,8 +133,8 @@ func TestNaN(t *testing.T) {
 
 // TestRefusals names what is wrong before anything is computed.
 func TestRefusals(t *testing.T) {
-	c := train.TinyGPT2(t, 65)
-	e := newEngine(t, c.Graph, train.GorgoniaOptions{})
+	c := gorgonia.TinyGPT2(t, 65)
+	e := newEngine(t, c.Graph, gorgonia.Options{})
 	good := func() train.Batch { return randomBatch(2, 5, c.Vocab(), 1) }
 	with := func(f func(b *train.Batch)) train.Batch {
 		b := good()
@@ -197,7 +198,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"expects I64": func() error {
-			f, err := train.NewForward(c.Graph, weights)
+			f, err := gorgonia.NewForward(c.Graph, weights)
 			if err != nil {
 				return err
 			}
@@ -205,7 +206,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"is missing": func() error {
-			f, err := train.NewForward(c.Graph, weights)
+			f, err := gorgonia.NewForward(c.Graph, weights)
 			if err != nil {
 				return err
 			}
@@ -213,11 +214,11 @@ func TestRefusals(t *testing.T) {
 			return err
 		},
 		"no input \"labels\"": func() error {
-			_, err := train.NewGorgonia(c.Graph, train.GorgoniaOptions{})
+			_, err := gorgonia.New(c.Graph, gorgonia.Options{})
 			return err
 		},
 		"is closed": func() error {
-			e := newEngine(t, c.Graph, train.GorgoniaOptions{})
+			e := newEngine(t, c.Graph, gorgonia.Options{})
 			if err := e.Close(); err != nil {
 				return err
 			}
@@ -246,8 +247,8 @@ func TestRefusals(t *testing.T) {
 
 // TestManyShapes goes through more shapes than are kept, and back.
 func TestManyShapes(t *testing.T) {
-	c := train.TinyGPT2(t, 65)
-	f, err := train.NewForward(c.Graph, model.NewWeights(c.Graph, 3))
+	c := gorgonia.TinyGPT2(t, 65)
+	f, err := gorgonia.NewForward(c.Graph, model.NewWeights(c.Graph, 3))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +263,7 @@ func TestManyShapes(t *testing.T) {
 		} else if seen[length] != got {
 			t.Errorf("length %d gives other logits the second time", length)
 		}
-		if n := train.KeptPrograms(f); n > 4 {
+		if n := gorgonia.KeptPrograms(f); n > 4 {
 			t.Errorf("%d programs are kept", n)
 		}
 	}
@@ -283,7 +284,7 @@ func TestUnknownOperator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := train.NewForward(g, model.NewWeights(g, 1))
+	f, err := gorgonia.NewForward(g, model.NewWeights(g, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +306,7 @@ func TestLargeConstants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := train.NewForward(g, nil)
+	f, err := gorgonia.NewForward(g, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +360,7 @@ func TestComputedIDs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := train.NewForward(g, model.NewWeights(g, 1))
+		f, err := gorgonia.NewForward(g, model.NewWeights(g, 1))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package train
+package gorgonia
 
 import (
 	"fmt"
@@ -14,12 +14,12 @@ import (
 func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, grads G.Nodes) (*G.Node, error) {
 	var loss *G.Node
 	for _, o := range bound.Outputs {
-		if o.Name == lossOutput && len(o.Value.Shape) == 0 {
+		if o.Name == lossName && len(o.Value.Shape) == 0 {
 			loss = l.nodes[o.Value]
 		}
 	}
 	if loss == nil {
-		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossOutput)
+		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossName)
 	}
 	touched := map[*G.Node]bool{} // what the loss depends on by derivatives
 	var visit func(n *G.Node)
@@ -48,7 +48,7 @@ func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, g
 	if len(with) == 0 {
 		return nil, fmt.Errorf("train: the loss depends on no parameter")
 	}
-	name := "gradient of " + lossOutput
+	name := "gradient of " + lossName
 	for bound.Lookup(name) != nil {
 		name += "'" // Gorgonia takes leaves of one name for one leaf
 	}

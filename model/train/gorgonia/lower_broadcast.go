@@ -1,4 +1,4 @@
-package train
+package gorgonia
 
 // spread says how the elements of a small tensor are laid over a large one
 // that it broadcasts into. Nearly always that is large[o,m,i] over small[m];

@@ -1,4 +1,4 @@
-package train
+package gorgonia
 
 import (
 	"fmt"
@@ -156,4 +156,12 @@ func constantOf(t *testing.T, name string, x fixtures.Tensor) format.Tensor {
 	}
 	t.Fatalf("%s has no gradient and is %s", name, x.DType)
 	return format.Tensor{}
+}
+
+func ints(x []float64) []int64 {
+	out := make([]int64, len(x))
+	for i := range x {
+		out[i] = int64(x[i])
+	}
+	return out
 }

@@ -1,4 +1,4 @@
-package train
+package gorgonia
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // program is a graph made ready to run for one set of sizes: the nodes of a
@@ -56,8 +57,8 @@ type idCheck struct {
 	ignore int64
 }
 
-// lossOutput is the output that a program differentiates.
-const lossOutput = "loss"
+// lossName is the output that a program differentiates.
+var lossName = role.Of(role.Loss).Name()
 
 // compile makes a program of g for the given sizes of its named dimensions. With
 // gradients it computes those of the output "loss" beside the outputs.

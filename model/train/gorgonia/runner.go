@@ -1,4 +1,4 @@
-package train
+package gorgonia
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -77,7 +78,7 @@ func (r *runner[E]) execute(weights []format.Tensor, inputs map[string]format.Te
 	if err := p.checkIDs(); err != nil {
 		return nil, err
 	}
-	if err := checkWeights(r.graph, weights); err != nil {
+	if err := model.Weights(weights).Check(r.graph); err != nil {
 		return nil, err
 	}
 	for i, g := range p.params {
@@ -121,9 +122,9 @@ func (r *runner[E]) step(weights []format.Tensor, inputs map[string]format.Tenso
 		}
 	}
 	for _, o := range p.outputs {
-		if o.name == lossOutput {
+		if o.name == lossName {
 			return float64(p.slots[o.slot].f[0]), nil
 		}
 	}
-	return 0, fmt.Errorf("train: the graph has no output %.80q", lossOutput)
+	return 0, fmt.Errorf("train: the graph has no output %.80q", lossName)
 }

@@ -1,4 +1,4 @@
-package train_test
+package gorgonia_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/model/train/gorgonia"
 	attnx "github.com/attnx/attnx/runtime"
 )
 
@@ -52,9 +53,9 @@ func TestOwnNetworkGradients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newEngine(t, c.Graph, train.GorgoniaOptions{})
+	e := newEngine(t, c.Graph, gorgonia.Options{})
 	for _, size := range [][2]int{{1, 2}, {2, 5}, {3, 8}} {
-		derived, err := graph.Apply(train.LossOf(t, c.Graph), graph.Bind(map[string]int{"B": size[0], "T": size[1]}), graph.Grad("loss"))
+		derived, err := graph.Apply(gorgonia.LossOf(t, c.Graph), graph.Bind(map[string]int{"B": size[0], "T": size[1]}), graph.Grad("loss"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +104,7 @@ func TestOwnNetworkTrains(t *testing.T) {
 	o := train.DefaultOptions(100)
 	o.LR, o.MinLR, o.Warmup = 1e-2, 1e-3, 2
 	run := func(c *model.Checkpoint, until int) (saved *model.Checkpoint, losses []float64) {
-		e := newEngine(t, c.Graph, train.GorgoniaOptions{})
+		e := newEngine(t, c.Graph, gorgonia.Options{})
 		r, err := train.New(c, e, data, o)
 		if err != nil {
 			t.Fatal(err)

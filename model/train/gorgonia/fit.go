@@ -1,0 +1,39 @@
+package gorgonia
+
+import (
+	"context"
+	"errors"
+
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/train"
+)
+
+// Fit trains the model of c with this engine and returns it as it is
+// after the last step, with the state to go on from. event is told every step;
+// it may be nil. An error that comes with a checkpoint, such as the end of
+// ctx, came after what that checkpoint holds.
+//
+// It is train.Trainer and Engine put together, for those who need neither alone.
+func Fit(ctx context.Context, c *model.Checkpoint, d *train.Data, o train.Options, event func(train.Event)) (*model.Checkpoint, error) {
+	g, err := model.WithLoss(c.Graph)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := New(g, Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
+	t, err := train.New(c, engine, d, o)
+	if err != nil {
+		return nil, err
+	}
+	runErr := t.Run(ctx, func(e train.Event) error {
+		if event != nil {
+			event(e)
+		}
+		return nil
+	})
+	reached, err := t.Checkpoint(c.Tokenizer)
+	return reached, errors.Join(runErr, err)
+}
