@@ -56,10 +56,6 @@ func bounds(g *graph.Graph) map[*graph.Value]int {
 			bound(n.Args[0], graph.N(op.Depth))
 		case graph.SoftmaxCrossEntropyLoss:
 			bound(n.Args[1], n.Args[0].Shape[1])
-		case graph.RotaryEmbedding:
-			if len(n.Args) > 2 {
-				bound(n.Args[1], n.Args[2].Shape[0])
-			}
 		case graph.Reshape, graph.Transpose, graph.Slice, graph.Expand:
 			source[n.Results[0]] = source[n.Args[0]]
 		}
