@@ -44,6 +44,11 @@ type Options struct {
 	// Rounded says that another tool rounded the file to 16 bits: its floats are
 	// the rounded ones of export, wherever it casts between floating-point types.
 	Rounded bool
+	// Earlier has the operators with which an earlier version of export wrote
+	// what this one writes otherwise; nil: the file is of this version. What the
+	// file computes with them alone is left to the runs; attributes, weights and
+	// other numbers are compared all the same.
+	Earlier []string
 }
 
 // Models compares a file with the model that export writes from the
