@@ -44,7 +44,7 @@ func benchSizeOf(name string, batch, context int) (benchSize, error) {
 		z.batch = 8
 	case "w512":
 		preset, vocab, z.batch = "small", 4096, 4
-	case "gpt2":
+	case arch.Largest:
 		vocab, z.batch, z.context = 50257, 4, 64
 	}
 	sizes, err := arch.Preset(preset)

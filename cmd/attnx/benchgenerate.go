@@ -9,13 +9,14 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/decode"
-	"github.com/spf13/cobra"
 )
 
 // generateReport is what bench generate prints as JSON.
@@ -109,7 +110,7 @@ busy, or they fit into a cache.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&preset, "preset", "gpt2", "network with random weights: "+strings.Join(arch.Presets(), ", "))
+	fl.StringVar(&preset, "preset", arch.Largest, "network with random weights: "+strings.Join(arch.Presets(), ", "))
 	fl.StringVar(&fuse, "fuse", "", "with --preset: ort measures ONNX Runtime's own operators")
 	fl.StringVar(&as.dtype, "dtype", "float32", "with --preset: float32, float16 or bfloat16")
 	fl.StringVar(&as.quantize, "quantize", "", "with --preset: int8 or int4")

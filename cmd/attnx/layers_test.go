@@ -38,7 +38,7 @@ var layers = map[string][]string{
 	"export/compare":       {"export/onnx", "format", "internal/quote"},
 	"export/placement":     {"export/onnx", "internal/quote"},
 	"export/precision":     {"export/onnx", "format"},
-	"export/bundle":        {"export/onnx", "format/store"},
+	"export/bundle":        {"export/onnx", "format/store", "model/role"},
 	"export":               {"export/bundle", "export/onnx", "export/precision", "format", "format/store", "model/graph", "model/role"},
 	"runtime":              {"format", "internal/quote", "model/role"},
 	"runtime/decode":       {"format", "model/role", "runtime"},

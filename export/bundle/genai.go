@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/model/role"
 )
 
 // GenAI is what onnxruntime-genai wants to know of a model beside its file.
@@ -91,24 +92,25 @@ func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 	if len(g.End) == 0 {
 		return nil, errors.New("export: no id ends a text, and onnxruntime-genai opens no model without one")
 	}
+	logits := role.Logits.Name() // it is called so in the configuration too
 	// The type "gpt2" would be a graph with keys and values in one tensor.
 	c := genaiConfig{
 		Model: genaiModel{Type: "decoder", Begin: g.Begin, End: g.end(), Pad: g.padding(), Context: g.Context, Decoder: genaiDecoder{
 			Session: genaiSession{Providers: []struct{}{}}, File: g.File, Width: g.Width,
-			Inputs:  map[string]string{"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
-			Outputs: map[string]string{"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},
+			Inputs:  map[string]string{"past_key_names": role.PastKey.Pattern("%d"), "past_value_names": role.PastValue.Pattern("%d")},
+			Outputs: map[string]string{logits: logits, "present_key_names": role.PresentKey.Pattern("%d"), "present_value_names": role.PresentValue.Pattern("%d")},
 		}},
 		Search: genaiSearch{MaxIDs: g.Context, Shared: g.Shared, NumBeams: 1},
 	}
 	d := &c.Model.Decoder
 	for _, in := range m.Graph.Inputs {
-		if in.Name == fmt.Sprintf("past_key_values.%d.key", d.Layers) && len(in.Dims) == 4 {
+		if in.Name == role.Layered(role.PastKey, d.Layers).Name() && len(in.Dims) == 4 {
 			d.Layers++
 			d.Heads, d.KVHeads, d.Head = in.Dims[1].Value, in.Dims[1].Value, in.Dims[3].Value
 		}
-		for _, name := range []string{"input_ids", "attention_mask", "position_ids"} {
-			if in.Name == name {
-				d.Inputs[name] = name
+		for _, of := range []role.Kind{role.Tokens, role.AttentionMask, role.Positions} {
+			if in.Name == of.Name() {
+				d.Inputs[in.Name] = in.Name
 			}
 		}
 	}
@@ -116,7 +118,7 @@ func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 		d.Heads = int64(g.Heads)
 	}
 	for _, out := range m.Graph.Outputs {
-		if n := len(out.Dims); out.Name == "logits" && n > 0 {
+		if n := len(out.Dims); out.Name == logits && n > 0 {
 			c.Model.Vocab = out.Dims[n-1].Value
 		}
 	}

@@ -64,6 +64,9 @@ type Sizes struct {
 	Layers, Heads, Width, Context int
 }
 
+// Largest is the name of the largest preset.
+const Largest = "gpt2"
+
 var presets = []struct {
 	name string
 	Sizes
@@ -71,7 +74,7 @@ var presets = []struct {
 	{"tiny", Sizes{2, 2, 32, 16}},
 	{"nano", Sizes{4, 4, 128, 64}},
 	{"small", Sizes{6, 6, 384, 256}},
-	{"gpt2", Sizes{12, 12, 768, 1024}},
+	{Largest, Sizes{12, 12, 768, 1024}},
 }
 
 // Preset returns the sizes known by a name:

@@ -7,6 +7,7 @@ import (
 	G "gorgonia.org/gorgonia"
 
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -87,7 +88,7 @@ func lossOf[E element](c losses, sums, each, p, x []E, labels []int64) error {
 // check refuses a label that is no class.
 func (c losses) check(label int64, at int) error {
 	if label != c.ignore && (label < 0 || label >= int64(c.lanes.n)) {
-		return train.BadLabel("labels", at, []int{c.labels()}, label, c.lanes.n, c.ignore)
+		return train.BadLabel(role.Labels.Name(), at, []int{c.labels()}, label, c.lanes.n, c.ignore)
 	}
 	return nil
 }
