@@ -122,7 +122,7 @@ func Example_verify() {
 	// Output: pass against ref-float64
 }
 
-// Go on with a text.
+// Continue a text.
 func Example_generate() {
 	c := trained()
 	tok, err := tokens.Parse(c.Tokenizer)

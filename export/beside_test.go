@@ -173,13 +173,13 @@ func TestWeightsThatAreNot(t *testing.T) {
 				return err
 			}
 			return os.Symlink(filepath.Base(w)+".real", w)
-		}, true, "no regular file"},
+		}, true, "not a regular file"},
 		"folder": {func(_ *testing.T, w string) error {
 			if err := os.Remove(w); err != nil {
 				return err
 			}
 			return os.Mkdir(w, 0o777)
-		}, true, "no regular file"},
+		}, true, "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, _ := split(t)

@@ -148,7 +148,7 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, p
 		case most > 0 && (length < 1 || length > most):
 			return nil, precision.Numbers{}, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
 		case length < 1:
-			return nil, precision.Numbers{}, fmt.Errorf("export: profile %s wants the length of the sequence: the graph does not limit it", Flat)
+			return nil, precision.Numbers{}, fmt.Errorf("export: profile %s needs the length of the sequence: the graph does not limit it", Flat)
 		}
 		metadata[MetaLength] = strconv.Itoa(length)
 		lowered, weights, err = flatten(g, weights, length)
@@ -228,7 +228,7 @@ func Describe(m *onnx.Model) (Info, error) {
 	}
 	if i.Profile == Flat {
 		if i.Length, err = strconv.Atoi(m.Metadata[MetaLength]); err != nil || i.Length < 1 || i.Length > maxLength {
-			return i, fmt.Errorf("metadata %s is %.80q, wants a length", MetaLength, m.Metadata[MetaLength])
+			return i, fmt.Errorf("metadata %s is %.80q, expects a length", MetaLength, m.Metadata[MetaLength])
 		}
 	}
 	return i, nil

@@ -168,7 +168,7 @@ func TestFlatRefuses(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	_, err = export.Model(g, nil, export.Options{Profile: export.Flat})
-	if err == nil || !strings.Contains(err.Error(), "wants the length of the sequence") {
+	if err == nil || !strings.Contains(err.Error(), "needs the length of the sequence") {
 		t.Errorf("got %v", err)
 	}
 }

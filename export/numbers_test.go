@@ -448,7 +448,7 @@ func TestNumbersRefuse(t *testing.T) {
 		{"a node without inputs", `node "r" (RandomNormal) reads nothing`, halve(random, format.Float16)},
 		{"beyond float16", `tensor "w": 1 of its values are beyond the largest float16, 65504; take bfloat16`, halve(plain(1, 1e5), format.Float16)},
 		{"another file", `tensor "w": its elements lie in another file`, quantize(external, precision.Int8)},
-		{"a type of 32 bits", "F32 is no floating-point type of 16 bits", halve(plain(1), format.Float32)},
+		{"a type of 32 bits", "F32 is not a floating-point type of 16 bits", halve(plain(1), format.Float32)},
 		{"an unknown form", `no quantization is called "int3"`, quantize(plain(1), "int3")},
 		{"profile flat", "profile flat is written in float32 alone; leave out", func() error {
 			_, err := export.Model(g, w, export.Options{Profile: export.Flat, Quantize: precision.Int8})

@@ -46,7 +46,7 @@ func TestNewFile(t *testing.T) {
 	if err := file.Close(); err != nil || f.Close() == nil {
 		t.Errorf("Close gave %v, or left the file open", err)
 	}
-	for name, want := range map[string]string{"bad": "no safetensors file", ".": "not a regular file"} {
+	for name, want := range map[string]string{"bad": "not a safetensors file", ".": "not a regular file"} {
 		f := open(name)
 		_, err := format.NewFile(f)
 		if err == nil || !strings.HasPrefix(err.Error(), dir) || !strings.Contains(err.Error(), want) {

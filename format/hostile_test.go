@@ -70,7 +70,7 @@ func hostiles() []hostile {
 		{"length one too many", length(25, 32), "a header of 25 bytes in a file of 32", false},
 		{"Git LFS pointer", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"), "it is a Git LFS pointer", false},
 		{"old Git LFS pointer", []byte("version https://hawser.github.com/spec/v1\noid sha256:00\nsize 1\n"), "it is a Git LFS pointer", false},
-		{"begins like a pointer", append([]byte("version https://git-lfs.github.com/spec/v1\n"), make([]byte, 1024)...), "it is no safetensors file", false},
+		{"begins like a pointer", append([]byte("version https://git-lfs.github.com/spec/v1\n"), make([]byte, 1024)...), "it is not a safetensors file", false},
 		{"length zero", length(0, 32), "does not begin with '{'", false},
 
 		// the text as a whole

@@ -19,7 +19,7 @@ import (
 type parser struct {
 	dec         *jsontext.Decoder
 	unsupported error             // the first thing that is valid, but not supported
-	names       map[string]string // as they are, by their small letters
+	names       map[string]string // original name, keyed by its lower-case form
 }
 
 // parseHeader reads the text of a header. It gives the tensors in the header's
@@ -27,7 +27,7 @@ type parser struct {
 // everything that was read, so that the places can be checked before.
 func parseHeader(text []byte) (metadata map[string]string, entries []entry, err error) {
 	if len(text) == 0 || text[0] != '{' {
-		return nil, nil, &FormatError{Offset: lengthSize, Reason: "the header does not begin with '{': it is no safetensors file"}
+		return nil, nil, &FormatError{Offset: lengthSize, Reason: "the header does not begin with '{': it is not a safetensors file"}
 	}
 	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(text)), names: map[string]string{}} // a Buffer is read in place
 	metadata = map[string]string{}

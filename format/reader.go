@@ -76,7 +76,7 @@ func openPlain(r io.ReaderAt, size int64) (out *Reader, head []byte, err error) 
 	case n > MaxHeader && isPointer(r, size):
 		return nil, nil, &FormatError{Offset: 0, Reason: LFSPointer}
 	case n > MaxHeader:
-		return nil, nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes, at most %d: it is no safetensors file", n, MaxHeader)}
+		return nil, nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes, at most %d: it is not a safetensors file", n, MaxHeader)}
 	case n > uint64(size-lengthSize):
 		return nil, nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("a header of %d bytes in a file of %d: it is truncated, or no safetensors file", n, size)}
 	}

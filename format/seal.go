@@ -201,7 +201,7 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 	}
 	length := last.end - last.begin
 	if last.DType != Uint8 || len(last.Shape) != 1 || length < sealHead+footerSize {
-		return nil, nil, broken(0, fmt.Sprintf("%s%v is no seal: %s", last.DType, last.Shape, copyAgain))
+		return nil, nil, broken(0, fmt.Sprintf("%s%v is not a seal: %s", last.DType, last.Shape, copyAgain))
 	}
 
 	// The last 64 bytes tell a file that was not written to its end.

@@ -23,7 +23,7 @@ func averageCommand(s streams) *cobra.Command {
 		Use:   "average RUN|CHECKPOINT... -o OUT.safetensors",
 		Short: "Write the mean of several checkpoints of one network",
 		Long: `Write the mean of the weights of several checkpoints as a new checkpoint,
-without training state. A run's folder stands for the checkpoints it has kept,
+without training state. A run's folder means the checkpoints it has kept,
 with --last K for the newest K of them.`,
 		Example: "  attnx average runs/go --last 3 -o mean.safetensors",
 		Args:    someArgs("checkpoint or run"),

@@ -178,7 +178,7 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 		return row, fmt.Errorf("%s has no cache of keys and values: export the checkpoint with --profile cache, and see that ONNX Runtime is installed (`attnx doctor`)", o.path)
 	}
 	if b.count > o.context-2 || b.past > o.context-2-b.count {
-		return row, fmt.Errorf("--past %d and behind it two tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.context)
+		return row, fmt.Errorf("--past %d, two more tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.context)
 	}
 	peak := peakMemory()
 	if err := r.measureBandwidth(o.device.Device(), b.device); err != nil {

@@ -157,7 +157,7 @@ func (x *inspection) print(w io.Writer) error {
 	case x.Refused != "":
 		fmt.Fprintf(tw, "not read\t%s\n", x.Refused)
 	case x.Kind == "safetensors":
-		fmt.Fprintf(tw, "seal\tnone: nothing tells whether it is what was saved\n")
+		fmt.Fprintf(tw, "seal\tnone: nothing shows whether it is what was saved\n")
 	}
 	for _, note := range x.Notes {
 		fmt.Fprintf(tw, "note\t%s\n", oneLine(note))

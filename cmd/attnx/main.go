@@ -181,7 +181,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return fmt.Errorf("%d files are named, %s expects one %s: see `%[2]s --help`", len(args), cmd.CommandPath(), what)
+			return fmt.Errorf("%s takes one %s, got %d: see `%[1]s --help`", cmd.CommandPath(), what, len(args))
 		}
 		return nil
 	}
@@ -191,7 +191,7 @@ func oneArg(what string) cobra.PositionalArgs {
 func nArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return fmt.Errorf("%d %s are named, %s expects %d: see `%[3]s --help`", len(args), what, cmd.CommandPath(), n)
+			return fmt.Errorf("%s takes %d %s, got %d: see `%[1]s --help`", cmd.CommandPath(), n, what, len(args))
 		}
 		return nil
 	}

@@ -97,7 +97,7 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f fo
 	if errors.Is(err, context.Canceled) {
 		return nil, err
 	}
-	if err != nil { // the file is written, and right: only nobody here can tell how good it is
+	if err != nil { // the export succeeded; only the quality measurement failed
 		r.Computed, r.Problem = "", oneLine(err.Error())
 		fmt.Fprintf(w, "not measured: %s\n", r.Problem)
 		return r, nil
@@ -160,7 +160,7 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 		out, ids = append(out, ids[:take]), ids[take:]
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("--text %s: it has not two tokens: give a longer text", n.text)
+		return nil, fmt.Errorf("--text %s: it has fewer than two tokens: give a longer text", n.text)
 	}
 	return out, nil
 }

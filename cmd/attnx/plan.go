@@ -33,7 +33,7 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 		return err
 	}
 	if len(files) != 1 {
-		return fmt.Errorf("--plan expects one ONNX file and no checkpoint, %d files are named: see `%s --help`", len(files), cmd.CommandPath())
+		return fmt.Errorf("--plan takes one ONNX file and no checkpoint, got %d files: see `%s --help`", len(files), cmd.CommandPath())
 	}
 	files[0] = find.ModelIn(files[0])
 	if _, err := find.Expect(files[0], "an ONNX file", find.ONNX); err != nil {

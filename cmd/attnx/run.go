@@ -132,8 +132,8 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		return runErr
 	}
 
-	// What was reached is kept, whatever ended the run. That it could not be is
-	// told before that it was stopped.
+	// Save progress however the run ended. Report a failed save before reporting
+	// the stop.
 	also := func(err error) error {
 		if stopped || runErr != nil && err != nil && runErr.Error() == err.Error() { // tried again, for the same reason
 			return err

@@ -34,7 +34,7 @@ func (d device) check() error {
 	return nil
 }
 
-// options are the device as ONNX Runtime is told it.
+// options converts the flags to ort.Options.
 func (d device) options() (ort.Options, error) {
 	lib, err := ort.Find(d.library, d.name)
 	return ort.Options{Library: lib.Path, Device: d.name, CUDA: ort.CUDAOptions{TF32: d.tf32}}, err

@@ -39,7 +39,7 @@ memory, flat for at most 128 tokens: onnx-go runs the cases that fit.
 Runtimes: ref (the oracle, in primitive operators and rounded), gorgonia,
 ort-cpu, ort-cuda, onnx-go, and ort-cpu-cache and ort-cuda-cache, the network
 with a past. It computes each text in several ways, which must give the same
-logits, keys and values: at once, token by token, in chunks behind a past, with
+logits, keys and values: at once, token by token, in chunks after a past, with
 padding, with holes in the mask, and with positions that are not the mask's
 sums; on the CPU as written, with basic optimizations and with all.
 
@@ -54,8 +54,8 @@ table does not know counts as off the GPU. Shapes are compared where the file
 declares them.
 
 Exit code 0: every file and every runtime agrees; the plan has no node off the
-GPU and no copy. 1: one does not; it has. 2: a file or the command line is
-wrong.`,
+GPU and no copy. 1: a file or a runtime disagrees, or the plan has such a node
+or copy. 2: a file or the command line is wrong.`,
 		Example: "  attnx verify runs/go\n  attnx verify runs/go go.onnx --runtimes ort-cpu --json\n  attnx verify --plan cuda go.onnx",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && !cmd.Flags().Changed("plan") {

@@ -237,7 +237,7 @@ func compareWeights(path string, write func(io.Writer) error) (runtime.Check, er
 	if err == nil && info.Size() > 0 {
 		var more [1]byte
 		if n, _ := f.Read(more[:]); n > 0 {
-			err = &differs{"goes on where export ends"}
+			err = &differs{"continues where export ends"}
 		}
 	}
 	if d := new(differs); errors.As(err, &d) {

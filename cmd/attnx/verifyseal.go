@@ -18,8 +18,8 @@ func verifySealCommand(s streams) *cobra.Command {
 		Use:   "verify-seal FILE...",
 		Short: "Read whole checkpoints and compare every byte with their seals",
 		Long: `Read every byte of checkpoints and compare it with the checksums in their seals.
-A line for each file: its root hash, which stands for all of its bytes, or what
-is wrong. A run's folder stands for all of its checkpoints.
+It prints a line for each file: its root hash, which covers all of its bytes, or
+what is wrong. A run's folder means all of its checkpoints.
 
 Exit codes: 0 all are sealed and whole, 1 one is broken or has no seal, 2 one
 cannot be read.`,

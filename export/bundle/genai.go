@@ -10,7 +10,7 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// GenAI is what onnxruntime-genai wants to know of a model beside its file.
+// GenAI is what onnxruntime-genai needs to know about a model besides its file.
 type GenAI struct {
 	File    string  // the model's, in the folder
 	Context int     // tokens of a past and its new ones together

@@ -34,7 +34,7 @@ func TritonConfig(name string, m *onnx.Model, parameters []TritonParameter) ([]b
 		for i, v := range list.values {
 			t, ok := tritonTypes[v.DataType]
 			if !ok || v.NoShape {
-				return nil, fmt.Errorf("export: %s %.80q of type %s cannot be told to Triton", list.name, v.Name, v.DataType)
+				return nil, fmt.Errorf("export: %s %.80q of type %s has no type in Triton's configuration", list.name, v.Name, v.DataType)
 			}
 			dims := make([]string, len(v.Dims))
 			for axis, d := range v.Dims {

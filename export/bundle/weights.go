@@ -61,7 +61,7 @@ func WeightsOf(path string, m *onnx.Model) (WeightsFile, error) {
 	var err error
 	w.SHA256 = m.Metadata[MetaWeightsSHA256]
 	if w.Size, err = strconv.ParseInt(m.Metadata[MetaWeightsSize], 10, 64); err != nil || len(w.SHA256) != 64 {
-		return w, &WeightsError{path, fmt.Sprintf("its metadata have no %s and %s, so that nothing tells whether %s is what was exported: export the checkpoint again", MetaWeightsSHA256, MetaWeightsSize, filepath.Base(w.Path))}
+		return w, &WeightsError{path, fmt.Sprintf("its metadata have no %s and %s, so that nothing shows whether %s is what was exported: export the checkpoint again", MetaWeightsSHA256, MetaWeightsSize, filepath.Base(w.Path))}
 	}
 	_, err = w.stat(os.Lstat(w.Path))
 	return w, err
@@ -76,7 +76,7 @@ func (w WeightsFile) stat(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		reason = fmt.Sprintf("the model's weights are no regular file (%v)", info.Mode().Type())
+		reason = fmt.Sprintf("the model's weights are not a regular file (%v)", info.Mode().Type())
 	case info.Size() != w.Size:
 		reason = fmt.Sprintf("it has %d bytes, the model was exported with %d: it was cut or replaced", info.Size(), w.Size)
 	default:

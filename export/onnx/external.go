@@ -158,7 +158,7 @@ func (t *Tensor) open(dir string) (*os.File, error) {
 			return nil, t.externalError(reason(err) + whole)
 		}
 		if info.Mode()&fs.ModeSymlink != 0 || part == x.Location && !info.Mode().IsRegular() {
-			return nil, t.externalError("it is a symbolic link or no regular file, or lies behind a link" + whole)
+			return nil, t.externalError("it is a symbolic link or not a regular file, or lies behind a link" + whole)
 		}
 	}
 	f, err := root.Open(x.Location)

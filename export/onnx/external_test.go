@@ -85,7 +85,7 @@ func TestExternalRefuses(t *testing.T) {
 			t.Skipf("symbolic links cannot be made here: %v", err)
 		}
 	}
-	const leaves, noFile = "the path leaves the model's folder or is not a plain relative one", "it is a symbolic link or no regular file"
+	const leaves, noFile = "the path leaves the model's folder or is not a plain relative one", "it is a symbolic link or not a regular file"
 	for _, c := range []struct {
 		name string
 		x    onnx.External

@@ -107,7 +107,7 @@ func parse(text string) (*facts, error) {
 			err = fmt.Errorf("%d columns of kind %.80q", len(c), c[0])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("kernels.tsv: line %d: %w: make it anew with fixtures/oracle/placement_kernels.py", i+1, err)
+			return nil, fmt.Errorf("kernels.tsv: line %d: %w: make it again with fixtures/oracle/placement_kernels.py", i+1, err)
 		}
 	}
 	return f, nil

@@ -15,7 +15,7 @@ import (
 func Half(m *onnx.Model, to format.DType) (*onnx.Model, Numbers, error) {
 	i := slices.IndexFunc(floats, func(f floatRow) bool { return f.in == to && f.out != onnx.Float })
 	if i < 0 {
-		return nil, Numbers{}, fmt.Errorf("export: %s is no floating-point type of 16 bits: take float16 or bfloat16", to)
+		return nil, Numbers{}, fmt.Errorf("export: %s is not a floating-point type of 16 bits: take float16 or bfloat16", to)
 	}
 	if v, ok := m.Metadata[MetaDType]; ok {
 		return nil, Numbers{}, &NumbersError{Reason: "the model's numbers are " + v + " already", Remedy: "take the file as it was exported from the checkpoint"}
@@ -87,7 +87,7 @@ type halver struct {
 	row    floatRow
 	types  map[string]onnx.DataType // of every value, in the old model
 	float  map[string]bool          // values that stay float32
-	part   map[*onnx.Node]string    // nodes that stay float32, by what of whole they are
+	part   map[*onnx.Node]string    // float32 nodes, and which entry of whole each belongs to
 	casts  map[string]string        // values in the other type
 	report Numbers
 }
@@ -141,7 +141,7 @@ func (h *halver) result(n *onnx.Node) (onnx.DataType, error) {
 		return onnx.Float, nil // without a value
 	}
 	if len(n.Inputs) == 0 {
-		return 0, &NumbersError{Reason: fmt.Sprintf("node %.80q (%s) reads nothing that tells its type", n.Name, n.Op), Remedy: "export it without an element type"}
+		return 0, &NumbersError{Reason: fmt.Sprintf("node %.80q (%s) reads nothing that shows its type", n.Name, n.Op), Remedy: "export it without an element type"}
 	}
 	return h.types[n.Inputs[0]], nil
 }

@@ -103,7 +103,7 @@ func productBlocks(q *quantizer, x string, w stored, output string) {
 func rowsBlocks(q *quantizer, w stored, ids, output string) error {
 	i := slices.IndexFunc(q.from.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == ids && !v.NoShape })
 	if i < 0 {
-		return fmt.Errorf("export: Gather %.80q: its ids are no input of the model: the shape of its rows is not known", output)
+		return fmt.Errorf("export: Gather %.80q: its ids are not an input of the model: the shape of its rows is not known", output)
 	}
 	axis := onnx.IntAttr("axis", 0)
 	integers := q.node("Gather", q.name(output+".blocks"), []string{w.integers, ids}, axis)                     // (B,T,blocks,32)

@@ -38,7 +38,7 @@ type Folder struct {
 	dir     string
 	options Options
 	lock    io.Closer
-	steps   []int // that are there, whole, rising
+	steps   []int // whole checkpoints, in increasing order
 	own     []int // of them: that this process saved
 	best    int   // -1 if none has a score
 	score   float64
@@ -143,9 +143,9 @@ func (f *Folder) Close() error {
 // Keep changes how many of the newest checkpoints stay.
 func (f *Folder) Keep(newest int) { f.options.Keep = max(1, newest) }
 
-// Abandon removes what this process saved in a run that has come to nothing,
-// and the folder if it is empty then, and gives it free. The lock is removed
-// while it is held; where a system does not allow that, it stays.
+// Abandon removes this process's checkpoints, removes the folder if it is then
+// empty, and releases the lock. The lock's file is removed while the lock is
+// held; where a system does not allow that, it stays.
 func (f *Folder) Abandon() error {
 	var names []string
 	if len(f.own) == len(f.steps) {

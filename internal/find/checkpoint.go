@@ -72,7 +72,7 @@ func Load(path string, tell Tell, load Loader) (*model.Checkpoint, string, error
 		return nil, "", err
 	}
 	if c.Seal == nil {
-		tell.Say(Notice, "%s has no seal: weights only, and nothing tells whether they are what was saved", path)
+		tell.Say(Notice, "%s has no seal: weights only, and nothing shows whether they are what was saved", path)
 	}
 	return c, path, nil
 }

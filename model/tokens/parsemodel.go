@@ -194,7 +194,7 @@ func (t *Tokenizer) mergeOf(path, left, right string) (merge [2]int32, err error
 		}
 	}
 	if strings.Contains(left+right, " ") {
-		return merge, unsupported(path, "a token with a space, which stands for no bytes")
+		return merge, unsupported(path, "a token with a space, which means no bytes")
 	}
 	return [2]int32{a, b}, nil
 }

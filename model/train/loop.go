@@ -28,12 +28,12 @@ type Options struct {
 	WeightDecay float64 `json:"weight_decay"`
 	Clip        float64 `json:"clip"` // the longest gradient; 0 leaves it as it is
 	Seed        uint64  `json:"seed"`
-	Engine      string  `json:"engine,omitempty"` // that computed: a resumed run takes it again, since another one rounds differently
+	Engine      string  `json:"engine,omitempty"` // engine of the run; a resumed run must reuse it to reproduce rounding
 	EvalEvery   int     `json:"eval_every"`       // steps between evaluations; 0: only after the last
 	EvalBatches int     `json:"eval_batches"`     // batches of one evaluation
 	DataSHA256  string  `json:"data_sha256"`      // of the text, so that a resumed run can tell that it is another
 
-	// For who saves and who opens the engine; they have no part in the numbers.
+	// Used by the caller only; these do not affect the results.
 	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU
 	SaveEvery int    `json:"save_every,omitempty"` // steps between checkpoints
 	Keep      int    `json:"keep,omitempty"`       // newest checkpoints that stay

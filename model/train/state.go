@@ -70,7 +70,7 @@ func (o Options) checkState(s *model.TrainState, step int) error {
 	case random.Seed != o.Seed || random.Batches != batches:
 		return fmt.Errorf("train: the checkpoint's random numbers stand at batch %d of seed %d, its step at batch %d of seed %d: the file was put together from two", random.Batches, random.Seed, batches, o.Seed)
 	case data.SHA256 != o.DataSHA256 || data.Batches != batches:
-		return fmt.Errorf("train: the checkpoint stands at batch %d of the text %.12s, its step at batch %d of %.12s: the file was put together from two", data.Batches, data.SHA256, batches, o.DataSHA256)
+		return fmt.Errorf("train: the checkpoint is at batch %d of the text %.12s, its step at batch %d of %.12s: the file was put together from two", data.Batches, data.SHA256, batches, o.DataSHA256)
 	}
 	return nil
 }

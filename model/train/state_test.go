@@ -27,7 +27,7 @@ func TestStateIsChecked(t *testing.T) {
 		{"random", `"batches":3`, `"batches":4`, "stand at batch 4"},
 		{"random", `"seed":`, `"seed":9`, "of seed 9"},
 		{"random", `{`, `[`, "random state"},
-		{"data", `"batches":3`, `"batches":2`, "stands at batch 2"},
+		{"data", `"batches":3`, `"batches":2`, "is at batch 2"},
 		{"data", `"sha256":"`, `"sha256":"ff`, "of the text ff"},
 		{"data", `}`, ``, "place in the data"},
 		{"data", `{`, `{` + strings.Repeat(" ", maxState), "more than"},

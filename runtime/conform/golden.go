@@ -15,7 +15,7 @@ func tensor(name string, g fixtures.Tensor) (format.Tensor, error) {
 		for i, x := range g.Data {
 			data[i] = float32(x)
 			if float64(data[i]) != x {
-				return format.Tensor{}, fmt.Errorf("golden %s: %g at %d is no float32", name, x, i)
+				return format.Tensor{}, fmt.Errorf("golden %s: %g at %d is not a float32", name, x, i)
 			}
 		}
 		return format.FromFloat32s(name, g.Shape, data), nil

@@ -14,7 +14,7 @@ func TestGoldenTensorsAreRefused(t *testing.T) {
 		g    fixtures.Tensor
 		want string
 	}{
-		{fixtures.Tensor{DType: "F32", Shape: []int{2}, Data: []float64{0.5, 0.1}}, "0.1 at 1 is no float32"},
+		{fixtures.Tensor{DType: "F32", Shape: []int{2}, Data: []float64{0.5, 0.1}}, "0.1 at 1 is not a float32"},
 		{fixtures.Tensor{DType: "F16", Shape: []int{1}, Data: []float64{0.5}}, `holds "F16"`},
 		{fixtures.Tensor{DType: "", Shape: []int{1}, Data: []float64{0.5}}, `holds ""`},
 	} {

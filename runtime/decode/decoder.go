@@ -189,9 +189,9 @@ func (d *Decoder) Step(ids []int64) ([]float32, error) {
 	case d.closed:
 		return nil, errors.New("step: the decoder is closed")
 	case !d.ready:
-		return nil, errors.New("step: no sequences to go on with: begin with Prefill")
+		return nil, errors.New("step: no sequences to continue: begin with Prefill")
 	case d.Full():
-		return nil, fmt.Errorf("step: the cache is full with %d tokens: begin anew with Prefill", d.context)
+		return nil, fmt.Errorf("step: the cache is full with %d tokens: begin again with Prefill", d.context)
 	}
 	if err := checkStep(ids, d.lengths, d.context, d.model.vocab); err != nil {
 		return nil, fmt.Errorf("step: %w", err)

@@ -111,7 +111,7 @@ func (o GenerateOptions) check(m Model, prompts [][]int64) error {
 	case m.Context() < 1:
 		return fmt.Errorf("context %d is not a length", m.Context())
 	case len(prompts) == 0:
-		return errors.New("no prompt to go on with")
+		return errors.New("no prompt to continue")
 	}
 	return checkPrompts(prompts, len(prompts), m.Context(), 0)
 }

@@ -11,7 +11,7 @@ import (
 // it is.
 const Idle int64 = -1
 
-// PromptError says which prompt of a batch cannot be gone on with, and why.
+// PromptError says which prompt of a batch is invalid, and why.
 type PromptError struct {
 	Prompt int // counted from 0
 	Reason string
@@ -63,7 +63,7 @@ func checkStep(ids []int64, lengths []int, context, vocab int) error {
 		case id < 0 || id >= int64(vocab):
 			return badID(i, id, vocab)
 		case lengths[i] >= context:
-			return fmt.Errorf("sequence %d has the %d tokens that the model sees: begin anew with Prefill", i, context)
+			return fmt.Errorf("sequence %d has the %d tokens that the model sees: begin again with Prefill", i, context)
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func (r *recompute) Prefill(prompts [][]int64) ([]float32, error) {
 
 func (r *recompute) Step(ids []int64) ([]float32, error) {
 	if !r.ready {
-		return nil, errors.New("step: no sequences to go on with: begin with Prefill")
+		return nil, errors.New("step: no sequences to continue: begin with Prefill")
 	}
 	if err := checkStep(ids, r.lengths(), r.context, r.vocab); err != nil {
 		return nil, fmt.Errorf("step: %w", err)

@@ -54,7 +54,7 @@ func (l loader) checks(provider, cuda string) []Check {
 			}
 			c.Remedy = "install the system's package that holds it"
 			if pip != "" {
-				c.Remedy = "pip install '" + pip + "' and run doctor again, for the folder that the loader must be told"
+				c.Remedy = "pip install '" + pip + "' and run doctor again, which then reports the folder that the loader needs"
 				if others := l.versions(p.name); len(others) > 0 {
 					c.Detail += "; of another version: " + strings.Join(others, ", ")
 				}

@@ -81,7 +81,7 @@ func (d driver) checks(cuda string) []Check {
 	major, err := strconv.Atoi(first)
 	switch {
 	case d.library == "" && d.version == "":
-		driver.Status, driver.Detail = NotFound, driverLibrary()+" is not found, and nothing tells of a driver"
+		driver.Status, driver.Detail = NotFound, driverLibrary()+" is not found, and nothing shows that there is a driver"
 	case d.library == "":
 		driver.Status, driver.Detail = Unavailable, "the driver is "+d.version+", but "+driverLibrary()+" is not found"
 		driver.Remedy = "install the driver's libraries; start a container with `--gpus all`"

@@ -37,7 +37,7 @@ func readImports(path string) (imports, error) {
 	case bytes.HasPrefix(magic, []byte("MZ")):
 		read = peImports
 	default:
-		return imports{}, fmt.Errorf("%s: neither ELF nor PE: it is no library of this system", path)
+		return imports{}, fmt.Errorf("%s: neither ELF nor PE: it is not a library of this system", path)
 	}
 	in, err := read(f)
 	if err != nil {

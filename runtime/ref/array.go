@@ -90,7 +90,7 @@ func place[T any](to, from []T, pairs iter.Seq2[int, int]) {
 func fromTensor(t format.Tensor, want format.DType) (array, error) {
 	k, ok := kindOf(want)
 	if got, known := kindOf(t.DType); !ok || !known || got != k {
-		return array{}, fmt.Errorf("is %s, wants %s", t.DType, want)
+		return array{}, fmt.Errorf("is %s, expects %s", t.DType, want)
 	}
 	if err := t.Check(); err != nil {
 		return array{}, err

@@ -130,9 +130,9 @@ func TestRefusesInputsOfAnotherKind(t *testing.T) {
 		got  format.Tensor
 		says string
 	}{
-		{format.Float32, integers, "is I64, wants F32"},
-		{format.Bool, integers, "is I64, wants BOOL"},
-		{format.Int64, format.FromFloat32s("", []int{2}, []float32{1, 2}), "is F32, wants I64"},
+		{format.Float32, integers, "is I64, expects F32"},
+		{format.Bool, integers, "is I64, expects BOOL"},
+		{format.Int64, format.FromFloat32s("", []int{2}, []float32{1, 2}), "is F32, expects I64"},
 		{format.Int32, integers, "I32 is not supported"},
 		{format.Bool, format.Tensor{DType: format.Bool, Shape: []int{2}, Data: []byte{1}}, "2 bytes"},
 	} {

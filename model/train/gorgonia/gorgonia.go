@@ -45,7 +45,7 @@ func New(g *graph.Graph, o Options) (*Engine, error) {
 		}
 	}
 	if len(g.Inputs) != 2 {
-		return nil, fmt.Errorf("train: the graph has %d inputs, wants %s and %s alone", len(g.Inputs), train.TokensName, train.LabelsName)
+		return nil, fmt.Errorf("train: the graph has %d inputs, expects %s and %s alone", len(g.Inputs), train.TokensName, train.LabelsName)
 	}
 	found := false
 	for _, out := range g.Outputs {
