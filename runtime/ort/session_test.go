@@ -173,7 +173,7 @@ func TestRunRefuses(t *testing.T) {
 		{s, tensors{"ids": good, "mask": good}, `there is no input "mask"; the model takes ids I64[B,T]`},
 		{s, tensors{"ids": two(1, 2)}, `input "ids" is F32, the model takes ids I64[B,T]`},
 		{s, tensors{"ids": format.FromInt64s("", []int{2}, []int64{0, 2})}, `input "ids" has shape [2], the model takes`},
-		{s, tensors{"ids": {DType: format.Int64, Shape: []int{1, 2}, Data: make([]byte, 15)}}, `tensor "ids": I64[1 2] wants 16 bytes, has 15`},
+		{s, tensors{"ids": {DType: format.Int64, Shape: []int{1, 2}, Data: make([]byte, 15)}}, `tensor "ids": I64[1 2] expects 16 bytes, has 15`},
 		{s, tensors{"ids": {DType: format.Int64, Shape: []int{-1, -2}, Data: make([]byte, 16)}}, `shape [-1 -2] is negative`},
 		{s, tensors{"ids": format.FromInt64s("", []int{1, 2}, []int64{0, 3})}, `model: ids[0,1] is 3: it must be from 0 to 2`},
 		{s, tensors{"ids": format.FromInt64s("", []int{1, 2}, []int64{0, -4})}, `model: ids[0,1] is -4: it must be from 0 to 2`},
