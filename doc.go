@@ -1,6 +1,8 @@
-// Package attnx has no code: it is the front door of a module that trains
-// self-attention language models in Go and hands them to ONNX runtimes, with
-// proof that nothing changed on the way. The examples go the whole path.
+// Package attnx is the application: it trains self-attention language models in
+// Go and hands them to ONNX runtimes, with proof that nothing changed on the way.
+// Load and Open read a model, Text.Generate continues texts, Verify compares an
+// export in every runtime with a float64 oracle, and Form writes ONNX. Its errors
+// speak of the library; cmd/attnx has the flags and the printing.
 //
 // The rooms, in the order of a model's life:
 //
@@ -14,6 +16,7 @@
 //   - runtime compares and generates; runtime/ref is the float64 oracle,
 //     runtime/ort ONNX Runtime, runtime/onnxgo onnx-go, and runtime/conform
 //     the suite that all of them pass;
+//   - internal/find leads from a path to the model that it means;
 //   - cmd/attnx is the command line;
 //   - fixtures holds golden numbers and a small text.
 //

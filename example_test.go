@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
@@ -58,6 +59,24 @@ var folder = sync.OnceValue(func() string {
 	check(err)
 	return dir
 })
+
+// Verify a model and have it continue a text: what the commands do, in ten lines.
+func Example() {
+	ctx, path := context.Background(), filepath.Join(folder(), "model.safetensors")
+	check(trained().Save(path))
+
+	c, err := attnx.Load(path, nil)
+	check(err)
+	report, err := attnx.Verify(ctx, c, nil, attnx.VerifyOptions{Runtimes: []string{"ref", "onnx-go"}})
+	check(err)
+	text, err := attnx.Open(path, attnx.Options{})
+	check(err)
+	defer text.Close()
+	out, err := text.Generate(ctx, []string{"they do not like"}, attnx.Generation{MaxTokens: 2})
+	check(err)
+	fmt.Println(report.Verdict, "they do not like"+out[0].Text)
+	// Output: pass they do not like hate milk
+}
 
 // Define a network and train it on text.
 func Example_train() {

@@ -45,7 +45,7 @@ func attnxCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 
 // attnx runs a command in dir, which must end with the code and say each of the
 // texts.
-func attnx(t *testing.T, dir string, code int, line string, says ...string) string {
+func attnxRun(t *testing.T, dir string, code int, line string, says ...string) string {
 	t.Helper()
 	out, err := attnxCommand(t, dir, strings.Fields(line)...).CombinedOutput()
 	got := 0
@@ -118,10 +118,10 @@ func TestOwnNetworkResumes(t *testing.T) {
 			resume := "train --resume run --data notes.txt --steps 40 --engine " + engine
 			whole, killed := t.TempDir(), t.TempDir()
 			check(os.CopyFS(whole, os.DirFS(start)))
-			attnx(t, whole, 0, resume, "example/llama: 20,704 parameters", "step 40 of 40")
+			attnxRun(t, whole, 0, resume, "example/llama: 20,704 parameters", "step 40 of 40")
 			check(os.CopyFS(killed, os.DirFS(start)))
 			killAfterASave(t, killed, resume)
-			attnx(t, killed, 0, resume, "step 40 of 40")
+			attnxRun(t, killed, 0, resume, "step 40 of 40")
 			want, err := os.ReadFile(filepath.Join(whole, "run", "step-00000040.safetensors"))
 			check(err)
 			got, err := os.ReadFile(filepath.Join(killed, "run", "step-00000040.safetensors"))
@@ -172,9 +172,9 @@ func TestOwnNetworkOnTheCommandLine(t *testing.T) {
 	onnxRuntime(t)
 	dir := t.TempDir()
 	startRun(t, dir)
-	attnx(t, dir, 0, "train --resume run --data notes.txt --steps 40 --engine gorgonia")
-	attnx(t, dir, 0, "inspect run", "example/llama", "layers.1.self_attn.k_proj.weight")
-	want := attnx(t, dir, 0, "generate run --prompt like --max-tokens 5 -q")
+	attnxRun(t, dir, 0, "train --resume run --data notes.txt --steps 40 --engine gorgonia")
+	attnxRun(t, dir, 0, "inspect run", "example/llama", "layers.1.self_attn.k_proj.weight")
+	want := attnxRun(t, dir, 0, "generate run --prompt like --max-tokens 5 -q")
 
 	for name, form := range map[string]struct {
 		flags, runtimes string
@@ -189,19 +189,19 @@ func TestOwnNetworkOnTheCommandLine(t *testing.T) {
 		"int4":  {"--profile cache --quantize int4", "ort-cpu", false},
 	} {
 		file := name + ".onnx"
-		attnx(t, dir, 0, "export run -o "+file+" "+form.flags, "wrote "+file)
-		attnx(t, dir, 0, "inspect "+file, "lm_head.weight")
-		attnx(t, dir, 0, "verify run "+file+" --runtimes "+form.runtimes, "pass against ref-float64")
-		if got := attnx(t, dir, 0, "generate "+file+" --prompt like --max-tokens 5 -q"); got != want && form.same {
+		attnxRun(t, dir, 0, "export run -o "+file+" "+form.flags, "wrote "+file)
+		attnxRun(t, dir, 0, "inspect "+file, "lm_head.weight")
+		attnxRun(t, dir, 0, "verify run "+file+" --runtimes "+form.runtimes, "pass against ref-float64")
+		if got := attnxRun(t, dir, 0, "generate "+file+" --prompt like --max-tokens 5 -q"); got != want && form.same {
 			t.Errorf("%s continues with %q, the checkpoint with %q", file, got, want)
 		}
 	}
-	attnx(t, dir, 0, "export run -o step.onnx --profile train", "wrote step.onnx: profile train")
-	attnx(t, dir, 0, "export run -o adamw.onnx --profile train --optimizer adamw", "wrote adamw.onnx: profile train")
+	attnxRun(t, dir, 0, "export run -o step.onnx --profile train", "wrote step.onnx: profile train")
+	attnxRun(t, dir, 0, "export run -o adamw.onnx --profile train --optimizer adamw", "wrote adamw.onnx: profile train")
 
-	attnx(t, dir, 0, "export run -o model/", "tokenizer.json", `transformers and optimum have no architecture "example/llama"`)
-	attnx(t, dir, 0, "verify run model --runtimes ort-cpu-cache", "model/config.json", "model/tokenizer.json", "pass against ref-float64")
-	if got := attnx(t, dir, 0, "generate model --prompt like --max-tokens 5 -q"); got != want {
+	attnxRun(t, dir, 0, "export run -o model/", "tokenizer.json", `transformers and optimum have no architecture "example/llama"`)
+	attnxRun(t, dir, 0, "verify run model --runtimes ort-cpu-cache", "model/config.json", "model/tokenizer.json", "pass against ref-float64")
+	if got := attnxRun(t, dir, 0, "generate model --prompt like --max-tokens 5 -q"); got != want {
 		t.Errorf("the folder continues with %q, the checkpoint with %q", got, want)
 	}
 	config, err := os.ReadFile(filepath.Join(dir, "model", "config.json"))
@@ -211,20 +211,20 @@ func TestOwnNetworkOnTheCommandLine(t *testing.T) {
 			t.Errorf("config.json has no %s\n%s", text, config)
 		}
 	}
-	attnx(t, dir, 2, "export run -o web/ --web", `no architecture "example/llama"`)
-	attnx(t, dir, 2, "convert run -o transformers", "example/llama", "export it to ONNX instead")
+	attnxRun(t, dir, 2, "export run -o web/ --web", `no architecture "example/llama"`)
+	attnxRun(t, dir, 2, "convert run -o transformers", "example/llama", "export it to ONNX instead")
 	if _, err := os.Lstat(filepath.Join(dir, "transformers")); err == nil {
 		t.Error("convert left a folder behind")
 	}
-	attnx(t, dir, 0, "convert plain.onnx -o again.safetensors", "example/llama, 20,704 parameters")
-	if got := attnx(t, dir, 0, "generate again.safetensors --prompt like --max-tokens 5 -q"); got != want {
+	attnxRun(t, dir, 0, "convert plain.onnx -o again.safetensors", "example/llama, 20,704 parameters")
+	if got := attnxRun(t, dir, 0, "generate again.safetensors --prompt like --max-tokens 5 -q"); got != want {
 		t.Errorf("the checkpoint of plain.onnx continues with %q, the first with %q", got, want)
 	}
-	attnx(t, dir, 0, "average run -o mean.safetensors", "the mean of")
-	attnx(t, dir, 0, "verify mean.safetensors --runtimes ort-cpu", "pass against ref-float64")
-	attnx(t, dir, 1, "diff mean.safetensors run", "lm_head.weight")
-	attnx(t, dir, 0, "attention run --text like", "layer 1, head 3")
-	attnx(t, dir, 0, "checkpoints run", "40")
+	attnxRun(t, dir, 0, "average run -o mean.safetensors", "the mean of")
+	attnxRun(t, dir, 0, "verify mean.safetensors --runtimes ort-cpu", "pass against ref-float64")
+	attnxRun(t, dir, 1, "diff mean.safetensors run", "lm_head.weight")
+	attnxRun(t, dir, 0, "attention run --text like", "layer 1, head 3")
+	attnxRun(t, dir, 0, "checkpoints run", "40")
 }
 
 // Both engines compute its gradients, to within what float32 allows.

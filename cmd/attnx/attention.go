@@ -118,11 +118,11 @@ func (m attentionMap) title() string { return fmt.Sprintf("layer %d, head %d", m
 // attentionMaps runs a sentence through the oracle and collects the softmax of
 // every head.
 func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMap, error) {
-	tok, err := tokenizerOf(path, c.Tokenizer, c)
+	tok, err := find.Tokenizer(path, c.Tokenizer, c)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := encodeWith(tok, c, "--text", text)
+	ids, err := find.Encode(tok, c, "--text", text)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func readAll(words []uint64) (sum uint64) {
 // cudaBandwidth has the GPU read and write: ONNX Runtime's Neg of half the
 // bytes.
 func cudaBandwidth(library string) (float64, error) {
-	how, err := device{library: library, name: "cuda"}.options()
+	lib, err := ort.Find(library, "cuda")
 	if err != nil {
 		return 0, err
 	}
@@ -77,7 +77,7 @@ func cudaBandwidth(library string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	d, err := ort.OpenDeviceBytes(data, how)
+	d, err := ort.OpenDeviceBytes(data, ort.Options{Library: lib.Path, Device: "cuda"})
 	if err != nil {
 		return 0, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
@@ -67,7 +68,7 @@ busy, or they fit into a cache.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			how := form{Options: export.Options{Profile: export.Cache, Fuse: fuse != ""}, last: true}
+			how := attnx.Form{Options: export.Options{Profile: export.Cache, Fuse: fuse != ""}, LastLogits: true}
 			if fuse != "" && fuse != "ort" {
 				return fmt.Errorf("--fuse %.80q: take ort, or leave it out for standard operators alone", fuse)
 			}
@@ -76,6 +77,9 @@ busy, or they fit into a cache.`,
 			}
 			if past < 1 || count < 1 {
 				return fmt.Errorf("--past %d and --tokens %d must be 1 or more", past, count)
+			}
+			if err := d.check(); err != nil {
+				return err
 			}
 			b := generateBench{past: past, count: count, device: d}
 			var err error
@@ -87,16 +91,13 @@ busy, or they fit into a cache.`,
 						return fmt.Errorf("--%s belongs to --preset: export the model with it, and measure the file", flag)
 					}
 				}
-				b.open = func() (*opened, error) { return openModel(name, d, s, func(*opened) error { return nil }) }
+				b.open = func() (*attnx.Model, error) { return attnx.OpenModel(name, d.options(s)) }
 			} else {
-				if err = d.check(); err != nil {
-					return err
-				}
 				var c *model.Checkpoint
 				if c, err = randomModel(name); err != nil {
 					return err
 				}
-				b.open = func() (*opened, error) { return openCheckpoint(c, how, d) }
+				b.open = func() (*attnx.Model, error) { return attnx.OpenCheckpoint(c, how, d.options(s)) }
 			}
 			report, err := b.run(cmd.Context(), name, batches)
 			if err != nil {
@@ -135,7 +136,7 @@ func randomModel(preset string) (*model.Checkpoint, error) {
 // generateBench measures a model. It opens it anew for each batch, whose
 // memory the runtime keeps until it is closed.
 type generateBench struct {
-	open        func() (*opened, error)
+	open        func() (*attnx.Model, error)
 	past, count int
 	device      device // where it is opened
 }
@@ -174,19 +175,19 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 		return row, err
 	}
 	defer o.Close()
-	if o.device == nil {
-		return row, fmt.Errorf("%s has no cache of keys and values: export the checkpoint with --profile cache, and see that ONNX Runtime is installed (`attnx doctor`)", o.path)
+	if o.Device == nil {
+		return row, fmt.Errorf("%s has no cache of keys and values: export the checkpoint with --profile cache, and see that ONNX Runtime is installed (`attnx doctor`)", o.Path)
 	}
-	if b.count > o.context-2 || b.past > o.context-2-b.count {
-		return row, fmt.Errorf("--past %d, two more tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.context)
+	if b.count > o.Context-2 || b.past > o.Context-2-b.count {
+		return row, fmt.Errorf("--past %d, two more tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.Context)
 	}
 	peak := peakMemory()
-	if err := r.measureBandwidth(o.device.Device(), b.device); err != nil {
+	if err := r.measureBandwidth(o.Device.Device(), b.device); err != nil {
 		return row, err
 	}
 	resetPeakMemory() // what measuring the bandwidth took is not generation's
-	timed := &timedDevice{Device: o.device}
-	d, err := decode.New(timed, decode.Options{Batch: batch, Context: o.context})
+	timed := &timedDevice{Device: o.Device}
+	d, err := decode.New(timed, decode.Options{Batch: batch, Context: o.Context})
 	if err != nil {
 		return row, err
 	}
@@ -194,7 +195,7 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 	stream := model.NewStream(1, "bench")
 	for i := range prompts {
 		for j := range b.past {
-			prompts[i] = append(prompts[i], int64(stream.IntN(uint64(i*b.past+j), o.network.Vocab())))
+			prompts[i] = append(prompts[i], int64(stream.IntN(uint64(i*b.past+j), o.Checkpoint.Vocab())))
 		}
 	}
 	var first, prefill, step, outside []float64
@@ -232,11 +233,11 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 	seconds := median(step[2:])
 	row = generateRow{
 		Batch: batch, Past: b.past, Prefill: float64(batch*b.past) / median(prefill[1:]), Decode: float64(batch) / seconds,
-		weights:    float64(weightBytes(o.file)) / seconds / 1e9,
+		weights:    float64(weightBytes(o.File)) / seconds / 1e9,
 		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: max(peak, peakMemory()),
 	}
-	r.Device = o.running
-	return row, r.measureBandwidth(o.device.Device(), b.device)
+	r.Device = o.Runtime
+	return row, r.measureBandwidth(o.Device.Device(), b.device)
 }
 
 // measureBandwidth keeps the best of the measurements: a bound is what the

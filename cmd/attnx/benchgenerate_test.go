@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 )
 
@@ -23,8 +24,8 @@ func tinyBench(t *testing.T) generateBench {
 		t.Fatal(err)
 	}
 	d := device{library: lib, name: "cpu"}
-	f := form{Options: export.Options{Profile: export.Cache}, last: true}
-	return generateBench{past: 4, count: 4, device: d, open: func() (*opened, error) { return openCheckpoint(c, f, d) }}
+	f := attnx.Form{Options: export.Options{Profile: export.Cache}, LastLogits: true}
+	return generateBench{past: 4, count: 4, device: d, open: func() (*attnx.Model, error) { return attnx.OpenCheckpoint(c, f, attnx.Options{Library: lib}) }}
 }
 
 // The 512 MiB that measuring the bandwidth takes are none of generation's.

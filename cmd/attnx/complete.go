@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/export/precision"
@@ -33,7 +34,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"fuse":                 oneOf("ort"),
 	"optimizer":            oneOf("adamw"),
 	"plan":                 oneOf(string(placement.CUDA)),
-	"runtimes":             listOf(allRuntimes...),
+	"runtimes":             listOf(attnx.Runtimes()...),
 	"client":               oneOf("npm", "pip"),
 
 	"data":             anyFile,

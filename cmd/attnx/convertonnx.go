@@ -121,7 +121,7 @@ func namedInitializers(path string, m *onnx.Model, arch string) (map[string]*onn
 
 // loadInitializer reads an initializer as float32.
 func loadInitializer(path string, t *onnx.Tensor) (wide format.Tensor, r format.Rounding, err error) {
-	dtype, known := onnxTypes[t.DataType]
+	dtype, known := find.WeightTypes[t.DataType]
 	if !known {
 		return wide, r, fmt.Errorf("%s: initializer %.80q is of type %s, a weight is of a floating-point type", path, t.Name, t.DataType)
 	}
@@ -133,9 +133,4 @@ func loadInitializer(path string, t *onnx.Tensor) (wide format.Tensor, r format.
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return wide, r, err
-}
-
-// onnxTypes are the types that a weight may have.
-var onnxTypes = map[onnx.DataType]format.DType{
-	onnx.Float: format.Float32, onnx.Double: format.Float64, onnx.Float16: format.Float16, onnx.BFloat16: format.BFloat16,
 }

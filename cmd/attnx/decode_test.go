@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
@@ -73,7 +74,7 @@ func TestCachedTextIsTheText(t *testing.T) {
 	}
 	for _, name := range arch.Names() {
 		c := wild(t, name, context)
-		data, err := exportBytes(c, form{Options: export.Options{Profile: export.Plain}})
+		data, err := attnx.Form{Options: export.Options{Profile: export.Plain}}.Bytes(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,18 +95,18 @@ func TestCachedTextIsTheText(t *testing.T) {
 			if kinds := slices.Compact(slices.Sorted(slices.Values(want[0]))); len(kinds) < 10 {
 				t.Fatalf("%s: a text of %d different tokens shows nothing", name, len(kinds))
 			}
-			for way, f := range map[string]form{
+			for way, f := range map[string]attnx.Form{
 				"cache": {Options: export.Options{Profile: export.Cache}},
-				"last":  {Options: export.Options{Profile: export.Cache}, last: true},
-				"fused": {Options: export.Options{Profile: export.Cache, Fuse: true}, last: true},
+				"last":  {Options: export.Options{Profile: export.Cache}, LastLogits: true},
+				"fused": {Options: export.Options{Profile: export.Cache, Fuse: true}, LastLogits: true},
 			} {
 				t.Run(fmt.Sprintf("%s/batch %d/%s", name, batch, way), func(t *testing.T) {
-					o, err := openCheckpoint(c, f, device{library: lib, name: "cpu"})
+					o, err := attnx.OpenCheckpoint(c, f, attnx.Options{Library: lib})
 					if err != nil {
 						t.Fatal(err)
 					}
 					defer o.Close()
-					m, err := o.model(batch)
+					m, err := o.Logits(batch)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
-	"github.com/attnx/attnx/export/onnx"
-	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
@@ -82,7 +80,7 @@ onnxruntime-genai run a file with --fuse ort.
 			if optimizer != "" && optimizer != "adamw" {
 				return fmt.Errorf("--optimizer %.80q: take adamw, or leave it out for gradients alone", optimizer)
 			}
-			how := form{export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, last}
+			how := attnx.Form{Options: export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, LastLogits: last}
 			if err := as.into(&how.Options); err != nil {
 				return err
 			}
@@ -117,7 +115,7 @@ onnxruntime-genai run a file with --fuse ort.
 			if p == export.Train {
 				sum, err = exportStep(c, out, opset, batch, length, optimizer)
 			} else {
-				sum, err = exportCheckpoint(c, out, how)
+				sum, err = how.File(c, out)
 			}
 			if err != nil {
 				return err
@@ -149,34 +147,6 @@ onnxruntime-genai run a file with --fuse ort.
 
 func joined[T ~string](values []T) string { return strings.Join(names(values), ", ") }
 
-// form is how a model is written.
-type form struct {
-	export.Options
-	last bool // profile cache: logits of the last token alone
-}
-
-// graphOf returns the network of a model as a form wants it, with the options
-// to write it by: the file says where it is from.
-func graphOf(c *model.Checkpoint, f form) (g *graph.Graph, o export.Options, err error) {
-	g = c.Graph
-	if f.Profile == export.Cache {
-		g, err = model.Cached(g, f.last)
-	}
-	if err == nil {
-		f.Metadata, err = c.Metadata()
-	}
-	return g, f.Options, err
-}
-
-// exportCheckpoint writes a model as an ONNX file.
-func exportCheckpoint(c *model.Checkpoint, path string, f form) (export.Summary, error) {
-	g, o, err := graphOf(c, f)
-	if err != nil {
-		return export.Summary{}, err
-	}
-	return export.File(path, g, c.Weights, o)
-}
-
 // exportStep writes the training step of a model as an ONNX file, with its
 // optimizer if one is named. The weights are its inputs: they stay in the
 // checkpoint.
@@ -202,40 +172,4 @@ func exportStep(c *model.Checkpoint, path string, opset, batch, length int, opti
 		return export.Summary{}, err
 	}
 	return export.File(path, g, nil, export.Options{Profile: export.Train, Opset: opset})
-}
-
-// exportBytes returns a model as an ONNX file in memory.
-func exportBytes(c *model.Checkpoint, f form) ([]byte, error) {
-	g, o, err := graphOf(c, f)
-	if err != nil {
-		return nil, err
-	}
-	return export.Bytes(g, c.Weights, o)
-}
-
-// exportModel returns a model in the form of an ONNX file.
-func exportModel(c *model.Checkpoint, f form) (*onnx.Model, error) {
-	m, _, err := writtenModel(c, f)
-	return m, err
-}
-
-// encodedModel returns a model in the form of an ONNX file, and the file's bytes.
-func encodedModel(c *model.Checkpoint, f form) (*onnx.Model, []byte, error) {
-	m, err := exportModel(c, f)
-	if err != nil {
-		return nil, nil, err
-	}
-	var b bytes.Buffer
-	b.Grow(int(m.EncodedSize()))
-	err = m.Encode(&b)
-	return m, b.Bytes(), err
-}
-
-// writtenModel is exportModel, and says what changing the numbers did.
-func writtenModel(c *model.Checkpoint, f form) (*onnx.Model, precision.Numbers, error) {
-	g, o, err := graphOf(c, f)
-	if err != nil {
-		return nil, precision.Numbers{}, err
-	}
-	return export.Written(g, c.Weights, o)
 }

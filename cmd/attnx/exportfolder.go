@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,15 +13,13 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
-	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
-	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
-	"github.com/attnx/attnx/model/tokens"
 )
 
 // folderHelp is what export's help says of folders.
@@ -76,7 +73,7 @@ func (f folders) profile(p export.Profile, out string, chosen bool) (export.Prof
 }
 
 // run writes the folders of a checkpoint.
-func (f folders) run(ctx context.Context, name, out string, how form, as numbers, s streams) (r exportReport, err error) {
+func (f folders) run(ctx context.Context, name, out string, how attnx.Form, as numbers, s streams) (r exportReport, err error) {
 	r = as.report()
 	if f.web && how.Fuse {
 		return r, fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
@@ -97,7 +94,7 @@ func (f folders) run(ctx context.Context, name, out string, how form, as numbers
 	if err != nil {
 		return r, err
 	}
-	m, done, err := writtenModel(c, how)
+	m, done, err := how.Written(c)
 	if err != nil {
 		return r, err
 	}
@@ -145,23 +142,26 @@ func (f folders) claim(out, name, text string) (free func(), err error) {
 }
 
 // model writes the folder of a model m, which a checkpoint was written as.
-func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form, say io.Writer, r *exportReport) error {
+func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how attnx.Form, say io.Writer, r *exportReport) error {
 	if f.web && !huggingface.OnHub(c) {
 		return fmt.Errorf("--web: transformers.js has no architecture %.80q", c.Arch)
 	}
-	b, err := f.contents(c, m)
+	b, err := attnx.Folder{Web: f.web}.Bundle(c, m)
+	if wrong := new(attnx.Error); errors.As(err, &wrong) {
+		return fmt.Errorf("--web: %w", err)
+	}
 	if err != nil {
 		return err
 	}
-	p, torch := b.parts, b.torch
-	files, err := b.split.Files(b.name)
+	p, torch := b.Parts, b.Torch
+	files, err := b.Split.Files(b.Name)
 	if err != nil {
 		return err
 	}
 	if f.web && torch {
-		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + b.weights})
+		files = append(files, store.File{Name: huggingface.WeightsName, Link: "onnx/" + b.Weights})
 	}
-	files = append(files, b.texts...)
+	files = append(files, b.Texts...)
 	if err := store.SaveFolder(out, files); err != nil {
 		return err
 	}
@@ -170,129 +170,27 @@ func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how form,
 	case !huggingface.OnHub(c):
 		fmt.Fprintf(say, "transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder\n", c.Arch)
 	case !torch:
-		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s no longer has the weights of the network\n", b.name)
+		fmt.Fprintf(say, "PyTorch's transformers does not open it: %s no longer has the weights of the network\n", b.Name)
 	}
 	if how.Fuse {
 		fmt.Fprintf(say, "with --fuse past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not\n", c.Context())
 	}
-	if how.last {
+	if how.LastLogits {
 		fmt.Fprintln(say, "with --last-logits onnxruntime-genai, which pads on the right, takes batches of one length only")
 	}
 	if len(c.Tokenizer) == 0 {
 		fmt.Fprintln(say, "the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
 	}
 	if len(p.Special.End) == 0 {
-		fmt.Fprintf(say, "the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too\n", b.end[0])
+		fmt.Fprintf(say, "the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too\n", b.End[0])
 	}
 	return nil
-}
-
-// contents is what the folder of a model is made of.
-type contents struct {
-	name    string // of the model's file in the folder
-	weights string // of the file of weights beside it
-	texts   []store.File
-	parts   huggingface.Parts
-	split   bundle.Beside
-	torch   bool    // transformers opens the weights
-	end     []int64 // the ids at which onnxruntime-genai ends a text
-}
-
-// contents puts together the folder of a model m, which a checkpoint was written as.
-func (f folders) contents(c *model.Checkpoint, m *onnx.Model) (b contents, err error) {
-	b.name, b.weights = "model.onnx", huggingface.WeightsName
-	if f.web {
-		b.name, b.weights = "onnx/model.onnx", "model.onnx_data"
-	}
-	if b.parts, b.split, b.torch, err = parts(c, m, b.weights, f.web); err != nil {
-		return b, err
-	}
-	b.end = genaiEnd(c, b.parts.Special.End)
-	genai, err := bundle.GenAI{
-		File: b.name, Context: c.Context(), Width: c.Width(), Heads: queryHeads(c), Shared: fixedShapes(m), Begin: b.parts.Special.Begin, End: b.end, Pad: b.parts.Special.Pad,
-	}.Config(m)
-	b.texts = append(slices.Clip(b.parts.Texts), textFile("genai_config.json", genai))
-	return b, err
-}
-
-// queryHeads returns the number of heads of queries in a layer, 0 without
-// attention.
-func queryHeads(c *model.Checkpoint) int {
-	layers := c.Attentions()
-	if len(layers) == 0 {
-		return 0
-	}
-	n, _ := layers[0].Args[0].Shape[1].Number()
-	return n
-}
-
-// genaiEnd returns the ids at which onnxruntime-genai ends a text. It expects
-// one; a model that has none gets the one that is least likely to be wanted.
-func genaiEnd(c *model.Checkpoint, end []int64) []int64 {
-	if len(end) > 0 {
-		return end
-	}
-	if t, err := tokens.Parse(c.Tokenizer); err == nil {
-		if unknown, ok := t.Unknown(); ok {
-			return []int64{unknown}
-		}
-	}
-	return []int64{int64(c.Vocab() - 1)}
-}
-
-// parts puts the weights of a model into a file of the given name beside it: a
-// safetensors file, where the model has them as the network does. One that was
-// quantized has others; transformers cannot use them, and they go into a file
-// of ONNX's form.
-func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split bundle.Beside, torch bool, err error) {
-	tensors, same := weightsOf(c, m)
-	if !same {
-		p, err = huggingface.Prepare(c, c.Weights, browser)
-		return p, bundle.Split(m, "model.onnx_data"), false, err
-	}
-	if browser && slices.ContainsFunc(tensors, func(t format.Tensor) bool { return t.DType != format.Float32 }) {
-		return p, split, false, fmt.Errorf("--web: transformers.js looks for float32 in onnx/model.onnx: leave out --dtype")
-	}
-	p, err = huggingface.Prepare(c, tensors, browser)
-	return p, bundle.SplitAt(m, weights, p.Offsets, p.Weights), true, err
-}
-
-// weightsOf returns the weights of a checkpoint as a model has them, if it has
-// all of them under their names and in their shapes.
-func weightsOf(c *model.Checkpoint, m *onnx.Model) (tensors []format.Tensor, same bool) {
-	found := map[string]*onnx.Tensor{}
-	for _, t := range m.Graph.Initializers {
-		found[t.Name] = t
-	}
-	for _, w := range c.Weights {
-		t := found[w.Name]
-		if t == nil || onnxTypes[t.DataType] == 0 {
-			return nil, false
-		}
-		x := format.Tensor{Name: w.Name, DType: onnxTypes[t.DataType], Data: t.Raw}
-		for _, d := range t.Dims {
-			x.Shape = append(x.Shape, int(d))
-		}
-		if !slices.Equal(x.Shape, w.Shape) {
-			return nil, false
-		}
-		tensors = append(tensors, x)
-	}
-	return tensors, true
 }
 
 // tritonModel writes the folder of a model in a repository of the Triton
 // Inference Server, which is made if it is not there.
 func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, say io.Writer, r *exportReport) error {
-	config, err := bundle.TritonConfig(name, m, tritonSpecial(huggingface.SpecialOf(c)))
-	if err != nil {
-		return err
-	}
-	_, split, _, err := parts(c, m, huggingface.WeightsName, false)
-	if err != nil {
-		return err
-	}
-	files, err := split.Files("1/model.onnx")
+	files, err := attnx.TritonFiles(c, m, name)
 	if err != nil {
 		return err
 	}
@@ -300,7 +198,6 @@ func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, sa
 	if made != nil && !errors.Is(made, fs.ErrExist) {
 		return fmt.Errorf("--triton: %w", made)
 	}
-	files = append(files, textFile("config.pbtxt", config))
 	out := filepath.Join(repository, name)
 	if err := store.SaveFolder(out, files); err != nil {
 		if made == nil {
@@ -310,29 +207,6 @@ func tritonModel(c *model.Checkpoint, m *onnx.Model, repository, name string, sa
 	}
 	sayFolder(say, out, m, files, r)
 	return nil
-}
-
-// tritonSpecial returns the special ids of a model as parameters, for a client
-// that gets ids from Triton and has to know where a text ends.
-func tritonSpecial(s *model.Special) (parameters []bundle.TritonParameter) {
-	add := func(key string, ids ...int64) {
-		text, _ := json.Marshal(ids) // numbers always have a JSON
-		value := string(text)
-		if len(ids) == 1 {
-			value = fmt.Sprint(ids[0])
-		}
-		parameters = append(parameters, bundle.TritonParameter{Key: key, Value: value})
-	}
-	if len(s.End) > 0 {
-		add("eos_token_id", s.End...)
-	}
-	if s.Begin != nil {
-		add("bos_token_id", *s.Begin)
-	}
-	if s.Pad != nil {
-		add("pad_token_id", *s.Pad)
-	}
-	return parameters
 }
 
 // tritonName is the name of a model in Triton's repository: that of its run or
@@ -351,13 +225,6 @@ func tritonName(path string) string {
 		return '_'
 	}, strings.TrimSuffix(filepath.Base(path), ".safetensors"))
 	return name
-}
-
-func textFile(name string, text []byte) store.File {
-	return store.File{Name: name, Write: func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	}}
 }
 
 // sayFolder says and notes which files were written into a folder.

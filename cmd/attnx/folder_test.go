@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/precision"
@@ -416,13 +417,13 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 	c, _ := spread(t, "gpt2", trainedOn(t, tokens.BPE))
 	write := func(f folders, o export.Options) (folder, said string, err error) {
 		o.Profile = export.Cache
-		m, err := exportModel(c, form{Options: o})
+		m, err := attnx.Form{Options: o}.Model(c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		folder = filepath.Join(t.TempDir(), "f")
 		var say strings.Builder
-		err = f.model(c, m, folder, form{Options: o}, &say, &exportReport{})
+		err = f.model(c, m, folder, attnx.Form{Options: o}, &say, &exportReport{})
 		return folder, say.String(), err
 	}
 	folder, _, err := write(folders{}, export.Options{DType: format.Float16})
@@ -546,7 +547,7 @@ func TestFolderAltered(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := new(bundle.WeightsError)
-	if _, err := newVerification(c, []string{folder}, device{name: "cpu"}); !errors.As(err, &bad) || bad.File != weights {
+	if _, err := attnx.Verify(t.Context(), c, []string{folder}, attnx.VerifyOptions{}); !errors.As(err, &bad) || bad.File != weights {
 		t.Errorf("verify says %v", err)
 	}
 	if _, err := library(t); err != nil {

@@ -8,10 +8,12 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/runtime/decode"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime/decode"
 )
 
 func generateCommand(s streams) *cobra.Command {
@@ -103,38 +105,38 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 	if err != nil {
 		return err
 	}
-	l, err := openLanguage(path, g.device, s)
+	if err := g.device.check(); err != nil {
+		return err
+	}
+	t, err := attnx.Open(path, g.device.options(s))
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	w := writer{out: s.out, streams: len(prompts) == 1 && !g.json, echo: terminalOf(s.out) != nil}
+	defer t.Close()
 	var ids [][]int64
 	for i, p := range prompts {
 		name := "--prompt"
 		if len(prompts) > 1 {
 			name = fmt.Sprintf("--prompt number %d", i+1)
 		}
-		of, err := l.encode(name, p, s)
+		of, err := t.Encode(name, p)
 		if err != nil {
 			return err
 		}
 		ids = append(ids, of)
-		if err := w.add(p, l.tok.NewDecoder(), of, g.stops); err != nil {
-			return err
+	}
+	w := writer{out: s.out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminalOf(s.out) != nil}
+	var began time.Time
+	begin := func() error {
+		fmt.Fprintf(s.note, "running in %s\n", t.Runtime)
+		if err := w.begin(); err != nil {
+			return fmt.Errorf("standard output: %w", err)
 		}
+		began = time.Now()
+		return nil
 	}
-	m, err := l.model(len(ids))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(s.note, "running in %s\n", l.running)
-	if err := w.begin(); err != nil {
-		return fmt.Errorf("standard output: %w", err)
-	}
-	began := time.Now()
-	out, err := decode.Generate(ctx, m, ids, decode.GenerateOptions{
-		MaxTokens: g.maxTokens, Sliding: g.sliding, Pick: g.pick, Stop: l.end, OnToken: w.token,
+	out, err := t.Continue(ctx, ids, attnx.Generation{
+		MaxTokens: g.maxTokens, Sliding: g.sliding, Sampler: g.sampler, RepetitionPenalty: g.penalty, Stops: g.stops, OnBegin: begin, OnText: w.piece,
 	})
 	took := time.Since(began).Seconds()
 	n := 0
@@ -142,10 +144,9 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 		n += len(o.IDs)
 	}
 	if n > 0 || err == nil {
-		show := w.end
+		show := func() error { return w.end(out) }
 		if g.json {
-			w.flush()
-			show = func() error { return printJSON(s.out, w.report(path, l.running, ids, out, took)) }
+			show = func() error { return printJSON(s.out, report(path, t.Runtime, prompts, ids, out, took)) }
 		}
 		if err := show(); err != nil {
 			return fmt.Errorf("standard output: %w", err)
@@ -155,19 +156,11 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 		return err
 	}
 	fmt.Fprintf(s.note, "%d tokens, %.1f tokens/s", n, float64(n)/took)
-	if slices.ContainsFunc(out, func(o decode.Generated) bool { return o.Reason == decode.StopContext }) {
-		fmt.Fprintf(s.note, "; stopped at the model's context of %d tokens", l.context)
+	if slices.ContainsFunc(out, func(o attnx.Generated) bool { return o.Reason == decode.StopContext }) {
+		fmt.Fprintf(s.note, "; stopped at the model's context of %d tokens", t.Context)
 	}
 	fmt.Fprintln(s.note)
 	return nil
-}
-
-// pick chooses the next token of a sequence.
-func (g *generation) pick(logits []float32, text []int64, sequence, step int) (int, error) {
-	model.RepetitionPenalty(g.penalty).Apply(logits, text)
-	own := g.sampler
-	own.Seed += uint64(sequence) // equal prompts draw apart
-	return own.Pick(logits, step)
 }
 
 // maxPrompt bounds what is read of standard input, in bytes: no model sees a

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/runtime/decode"
 )
 
@@ -12,97 +12,37 @@ import (
 // at the end, each under its prompt.
 type writer struct {
 	out     io.Writer
+	prompts []string
 	streams bool
 	echo    bool // a text that streams begins with its prompt
-	texts   []*writtenText
-}
-
-// writtenText is what a model writes behind a prompt.
-type writtenText struct {
-	prompt  string
-	decoder *tokens.Decoder
-	stop    *decode.StopText
-	stopped bool   // a stop string was found
-	written string // so far
-}
-
-// add adds a text. Its prompt goes through the decoder: whether a word begins
-// with a space depends on what is before it.
-func (w *writer) add(prompt string, d *tokens.Decoder, ids []int64, stops []string) error {
-	for _, id := range ids {
-		if _, err := d.Next(id); err != nil {
-			return err
-		}
-	}
-	w.texts = append(w.texts, &writtenText{prompt: prompt, decoder: d, stop: decode.NewStopText(stops)})
-	return nil
 }
 
 // begin writes what stands before the first token.
-func (w *writer) begin() error {
+func (w writer) begin() error {
 	if !w.streams || !w.echo {
 		return nil
 	}
-	_, err := io.WriteString(w.out, w.texts[0].prompt)
+	_, err := io.WriteString(w.out, w.prompts[0])
 	return err
 }
 
-// token takes a new id of a sequence, and ends it where it has written a stop
-// string.
-func (w *writer) token(sequence int, id int64) error {
-	t := w.texts[sequence]
-	piece, err := t.decoder.Next(id)
-	if err != nil {
-		return err
-	}
-	shown, found := t.stop.Next(piece)
-	t.stopped = found
-	if err := w.write(t, shown); err != nil {
-		return err
-	}
-	if found {
-		return decode.EndSequence
-	}
-	return nil
-}
-
-func (w *writer) write(t *writtenText, shown string) error {
-	t.written += shown
+// piece takes a part of a text as it comes.
+func (w writer) piece(_ int, text string) error {
 	if !w.streams {
 		return nil
 	}
-	_, err := io.WriteString(w.out, shown)
+	_, err := io.WriteString(w.out, text)
 	return err
 }
 
-// flush ends the texts: what was held back belongs to them.
-func (w *writer) flush() error {
-	for _, t := range w.texts {
-		if t.stopped {
-			continue
-		}
-		shown, found := t.stop.Next(t.decoder.Flush())
-		if !found {
-			shown += t.stop.Flush()
-		}
-		if err := w.write(t, shown); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // end writes what is left.
-func (w *writer) end() error {
-	if err := w.flush(); err != nil {
-		return err
-	}
+func (w writer) end(out []attnx.Generated) error {
 	if w.streams {
 		_, err := io.WriteString(w.out, "\n")
 		return err
 	}
-	for _, t := range w.texts {
-		if _, err := fmt.Fprintf(w.out, "%q continues:\n%s\n", t.prompt, t.written); err != nil {
+	for i, o := range out {
+		if _, err := fmt.Fprintf(w.out, "%q continues:\n%s\n", w.prompts[i], o.Text); err != nil {
 			return err
 		}
 	}
@@ -133,12 +73,12 @@ type generatedText struct {
 const interrupted decode.StopReason = "interrupted"
 
 // report returns what became of the prompts in so many seconds.
-func (w *writer) report(path, running string, prompts [][]int64, out []decode.Generated, seconds float64) generatedReport {
+func report(path, running string, prompts []string, ids [][]int64, out []attnx.Generated, seconds float64) generatedReport {
 	r := generatedReport{Model: path, Runtime: running, Seconds: seconds}
-	for i, t := range w.texts {
+	for i, o := range out {
 		x := generatedText{
-			Prompt: t.prompt, Text: t.written, PromptIDs: prompts[i], IDs: append([]int64{}, out[i].IDs...), StopReason: out[i].Reason,
-			PromptTokens: len(prompts[i]), NewTokens: len(out[i].IDs),
+			Prompt: prompts[i], Text: o.Text, PromptIDs: ids[i], IDs: append([]int64{}, o.IDs...), StopReason: o.Reason,
+			PromptTokens: len(ids[i]), NewTokens: len(o.IDs),
 		}
 		if x.StopReason == "" {
 			x.StopReason = interrupted

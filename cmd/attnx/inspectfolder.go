@@ -1,6 +1,9 @@
 package main
 
-import "github.com/attnx/attnx/model/huggingface"
+import (
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/model/huggingface"
+)
 
 // inspectFolder looks at the weights of a Hugging Face folder, in one file or
 // in shards, of whatever network they are.
@@ -18,7 +21,7 @@ func inspectFolder(folder string) (x inspection, err error) {
 	refused := opened.Refused
 	if refused == nil {
 		var note string
-		if note, refused = aboutTokenizer(folder, opened.Model); note != "" {
+		if note, refused = find.AboutTokenizer(folder, opened.Model); note != "" {
 			x.Notes = append(x.Notes, note)
 		}
 	}

@@ -8,13 +8,12 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
-	"github.com/attnx/attnx/runtime/ref"
 )
 
 // numbers is what an exported model computes with, as the flags say.
@@ -56,7 +55,7 @@ func changed(o export.Options) bool {
 // say writes what happened to a model's numbers, and measures what was lost on
 // the sequences that heldOut returned; nil if they are as they were. Its error is
 // the end of ctx.
-func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f form, sequences [][]int64, done precision.Numbers) (*lostReport, error) {
+func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f attnx.Form, sequences [][]int64, done precision.Numbers) (*lostReport, error) {
 	if !changed(f.Options) {
 		return nil, nil
 	}
@@ -76,7 +75,7 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f fo
 		fmt.Fprintln(w, "note: "+text)
 	}
 	r.Computed = "as written"
-	q, err := quality(ctx, c, f, sequences)
+	q, err := f.Quality(ctx, c, sequences)
 	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
 		// No runtime here computes in this type. What is lost at least is what
 		// the weights lose.
@@ -89,9 +88,9 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f fo
 		fmt.Fprintf(w, "not run: %s; measured %s:\n", r.Problem, r.Computed)
 		if f.Quantize != "" {
 			f.DType = format.Float32
-			q, err = quality(ctx, c, f, sequences)
+			q, err = f.Quality(ctx, c, sequences)
 		} else {
-			q, err = roundedQuality(ctx, c, done.DType, sequences)
+			q, err = attnx.RoundedQuality(ctx, c, done.DType, sequences)
 		}
 	}
 	if errors.Is(err, context.Canceled) {
@@ -140,7 +139,7 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 		if err != nil {
 			return nil, err
 		}
-		tok, err := tokenizerOf("--text", c.Tokenizer, c)
+		tok, err := find.Tokenizer("--text", c.Tokenizer, c)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +148,7 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 				break
 			}
 		}
-		if err := checkIDs(tok, c, "--text", ids); err != nil {
+		if err := find.CheckIDs(tok, c, "--text", ids); err != nil {
 			return nil, err
 		}
 	}
@@ -169,54 +168,4 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o 
 func measured(c *model.Checkpoint) (int, error) {
 	n, err := c.Parameters()
 	return min(2048, max(64, 2e10/max(n, 1))), err
-}
-
-// quality runs a model as it is written and the oracle on sequences.
-func quality(ctx context.Context, c *model.Checkpoint, f form, sequences [][]int64) (runtime.Quality, error) {
-	f.last = false // every token counts
-	how, err := device{name: "cpu"}.options()
-	if err != nil {
-		return runtime.Quality{}, err
-	}
-	m, data, err := encodedModel(c, f)
-	if err != nil {
-		return runtime.Quality{}, err
-	}
-	s, err := ort.OpenBytes(data, how)
-	if err != nil {
-		return runtime.Quality{}, err
-	}
-	defer s.Close()
-	candidate := runtime.Session(s)
-	if f.Profile == export.Cache {
-		candidate = runtime.Cached(s, cacheShape(c, m), runtime.TokenByToken) // prefill and decoding both
-	}
-	oracle, err := ref.New(c.Graph, c.Weights)
-	if err != nil {
-		return runtime.Quality{}, err
-	}
-	return runtime.MeasureQuality(ctx, oracle, candidate, sequences)
-}
-
-// roundedQuality compares the oracle with itself on weights that were rounded.
-func roundedQuality(ctx context.Context, c *model.Checkpoint, to format.DType, sequences [][]int64) (runtime.Quality, error) {
-	oracle, err := ref.New(c.Graph, c.Weights)
-	if err != nil {
-		return runtime.Quality{}, err
-	}
-	weights := make(model.Weights, len(c.Weights))
-	for i, t := range c.Weights {
-		half, _, err := t.Convert(to)
-		if err == nil {
-			weights[i], _, err = half.Convert(format.Float32)
-		}
-		if err != nil {
-			return runtime.Quality{}, err
-		}
-	}
-	rounded, err := ref.New(c.Graph, weights)
-	if err != nil {
-		return runtime.Quality{}, err
-	}
-	return runtime.MeasureQuality(ctx, oracle, rounded, sequences)
 }

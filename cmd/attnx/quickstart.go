@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format/store"
@@ -16,9 +19,7 @@ import (
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/decode"
 	"github.com/attnx/attnx/runtime/ort"
-	"github.com/spf13/cobra"
 )
 
 // The quickstart's run: enough steps for the tiny preset to be sure of its
@@ -112,7 +113,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 		name    string
 		profile export.Profile
 	}{{"model.onnx", export.Plain}, {"model.flat.onnx", export.Flat}} {
-		sum, err := exportCheckpoint(c, in(f.name), form{Options: export.Options{Profile: f.profile}})
+		sum, err := attnx.Form{Options: export.Options{Profile: f.profile}}.File(c, in(f.name))
 		if err != nil {
 			return r, err
 		}
@@ -121,16 +122,12 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 
 	say(3, "Run it everywhere and compare with a float64 oracle")
 	missing := fetchRuntime(cmd.Context(), s)
-	v, err := newVerification(c, []string{in("model.onnx"), in("model.flat.onnx")}, device{})
-	if err != nil {
-		return r, err
-	}
 	var names []string
 	if missing != nil { // the flat file in onnx-go is what Go alone can show
 		names = []string{"ref", "gorgonia", "onnx-go"}
 	}
 	r.Folder = folder
-	r.Verify, err = v.run(cmd.Context(), s, names, 1)
+	r.Verify, err = verified(cmd.Context(), s, c, []string{in("model.onnx"), in("model.flat.onnx")}, attnx.VerifyOptions{Runtimes: names, Seed: 1})
 	if err != nil {
 		return r, err
 	}
@@ -218,19 +215,18 @@ func fetchRuntime(ctx context.Context, s streams) error {
 // ask puts the questions to ONNX Runtime, or to onnx-go where it is missing,
 // and fails when an answer is not the one that was taught.
 func ask(ctx context.Context, s streams, in func(string) string, missing error) (answers []answer, err error) {
-	var l *language
-	if missing == nil {
-		l, err = openLanguage(in("model.onnx"), device{name: "cpu"}, s)
-	} else {
-		l, err = openLanguage(in("model.flat.onnx"), device{name: "cpu"}, s)
+	path := in("model.onnx")
+	if missing != nil {
+		path = in("model.flat.onnx")
 	}
+	t, err := attnx.Open(path, device{name: "cpu"}.options(s))
 	if err != nil {
 		return answers, err
 	}
-	defer l.Close()
-	fmt.Fprintf(s.out, "asking %s\n", l.running)
+	defer t.Close()
+	fmt.Fprintf(s.out, "asking %s\n", t.Runtime)
 	for _, q := range quickstartAnswers {
-		said, err := l.next(ctx, q.prompt)
+		said, err := next(ctx, t, q.prompt)
 		if err != nil {
 			return answers, err
 		}
@@ -245,17 +241,10 @@ func ask(ctx context.Context, s streams, in func(string) string, missing error) 
 }
 
 // next returns the token that follows a prompt.
-func (l *language) next(ctx context.Context, prompt string) (string, error) {
-	m, err := l.model(1)
+func next(ctx context.Context, t *attnx.Text, prompt string) (string, error) {
+	out, err := t.Generate(ctx, []string{prompt}, attnx.Generation{MaxTokens: 1})
 	if err != nil {
 		return "", err
 	}
-	out, err := decode.Generate(ctx, m, [][]int64{l.tok.Encode(prompt)}, decode.GenerateOptions{
-		MaxTokens: 1, Pick: func(logits []float32, _ []int64, _, step int) (int, error) { return model.Sampler{}.Pick(logits, step) },
-	})
-	if err != nil {
-		return "", err
-	}
-	text, err := l.tok.Decode(out[0].IDs)
-	return strings.TrimSpace(text), err
+	return strings.TrimSpace(out[0].Text), nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"strings"
+
+	"github.com/attnx/attnx"
 )
 
 // remedies has the commands and flags for what the library says is to be done.
@@ -11,6 +13,15 @@ var remedies = map[string]string{
 	"convert it to a checkpoint, or run it": "`attnx convert` makes a checkpoint of it, `attnx generate` runs it, `attnx verify CHECKPOINT FILE` compares it, `attnx inspect` shows it",
 	"convert it to a checkpoint":            "`attnx convert` makes a checkpoint of it, `attnx inspect` shows it",
 	"name one of its checkpoints":           "name one of its checkpoints: `attnx checkpoints` lists them",
+	attnx.RunExported:                       "generate runs files that `attnx export` wrote",
+	attnx.CompareExported:                   "verify compares files that `attnx export` wrote",
+	attnx.ExportCache:                       "export the checkpoint with --profile cache",
+	attnx.ExportPlain:                       "export the checkpoint with --profile plain",
+	attnx.ExportAgain:                       "export the checkpoint again with `attnx export`",
+	attnx.ExportForGPU:                      "export for the GPU, with --dtype float16 or bfloat16 where --fuse ort is asked for and without --quantize int8 (`attnx verify --plan cuda` lists all such nodes), or use --device cpu",
+	attnx.NotFlatOrCPU:                      "take --profile cache or --device cpu",
+	attnx.WriteFloat32:                      "leave out --dtype",
+	attnx.ExportToMeasure:                   "export it with --text to measure what it lost",
 	"name a model":                          "`attnx train --data FILE` learns from it",
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
@@ -125,13 +125,13 @@ func TestSpelledSpecial(t *testing.T) {
 	if !slices.Equal(got.End, []int64{end}) || got.Tokens.End != tokens.EndOfText {
 		t.Errorf("a folder of it says %+v", got)
 	}
-	l, err := openLanguage(path, device{name: "cpu"}, newStreams(nil, io.Discard, io.Discard))
+	l, err := attnx.Open(path, attnx.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if !slices.Equal(l.end, []int64{end}) {
-		t.Errorf("generate ends at %v", l.end)
+	if !slices.Equal(l.End, []int64{end}) {
+		t.Errorf("generate ends at %v", l.End)
 	}
 }
 
@@ -335,9 +335,12 @@ func TestTransformersGolden(t *testing.T) {
 		if q.Options.Penalty == 0 {
 			q.Options.Penalty = 1
 		}
-		o := generation{penalty: q.Options.Penalty}
+		pick := func(logits []float32, text []int64, _, step int) (int, error) {
+			model.RepetitionPenalty(q.Options.Penalty).Apply(logits, text)
+			return model.Sampler{}.Pick(logits, step)
+		}
 		out, err := decode.Generate(t.Context(), decode.Recompute(s, 1, c.Context()), [][]int64{q.IDs},
-			decode.GenerateOptions{MaxTokens: q.Options.Tokens, Pick: o.pick, Stop: end})
+			decode.GenerateOptions{MaxTokens: q.Options.Tokens, Pick: pick, Stop: end})
 		if err != nil {
 			t.Fatal(err)
 		}

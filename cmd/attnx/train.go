@@ -290,9 +290,9 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	if options.Steps <= c.Step {
 		return finished(s, f, path, c, options)
 	}
-	tok, err := tokenizerOf(path, c.Tokenizer, c)
+	tok, err := find.Tokenizer(path, c.Tokenizer, c)
 	if err == nil && tok.VocabSize() > c.Vocab() {
-		err = tooLarge(path, tok, c) // the data may have them anywhere
+		err = find.TooLarge(path, tok, c) // the data may have them anywhere
 	}
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
@@ -34,7 +35,7 @@ func TestTransformersToONNX(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := exportBytes(c, form{Options: export.Options{Profile: export.Plain}})
+		data, err := attnx.Form{Options: export.Options{Profile: export.Plain}}.Bytes(c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
@@ -68,19 +70,15 @@ or copy. 2: a file or the command line is wrong.`,
 				return planFor(cmd, s, plan, args, asJSON)
 			}
 			for _, n := range names {
-				if !slices.Contains(allRuntimes, n) {
-					return fmt.Errorf("--runtimes: no runtime is called %.80q: take %s", n, strings.Join(allRuntimes, ", "))
+				if !slices.Contains(attnx.Runtimes(), n) {
+					return fmt.Errorf("--runtimes: no runtime is called %.80q: take %s", n, strings.Join(attnx.Runtimes(), ", "))
 				}
 			}
 			c, _, err := find.Load(args[0], s.tell, model.LoadModel)
 			if err != nil {
 				return err
 			}
-			v, err := newVerification(c, args[1:], d)
-			if err != nil {
-				return err
-			}
-			report, err := v.run(cmd.Context(), s, names, seed)
+			report, err := verified(cmd.Context(), s, c, args[1:], attnx.VerifyOptions{Runtimes: names, Seed: seed, Library: d.library, TF32: d.tf32})
 			if err != nil {
 				return err
 			}
@@ -107,4 +105,25 @@ or copy. 2: a file or the command line is wrong.`,
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
 	return cmd
+}
+
+// verified verifies with a progress line on a terminal.
+func verified(ctx context.Context, s streams, c *model.Checkpoint, files []string, o attnx.VerifyOptions) (runtime.Report, error) {
+	var bar *progress
+	o.Progress = func(name string, done, total int) {
+		if bar == nil {
+			bar = newProgress(s.note, "verify", total, "tokens")
+		}
+		if bar.elapsed() {
+			bar.set(done, name)
+		}
+	}
+	report, err := attnx.Verify(ctx, c, files, o)
+	if bar != nil && bar.elapsed() {
+		bar.clear()
+	}
+	for i, check := range report.Checks {
+		report.Checks[i].Reason = strings.Replace(check.Reason, attnx.ExportToMeasure, remedies[attnx.ExportToMeasure], 1)
+	}
+	return report, err
 }

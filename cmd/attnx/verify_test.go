@@ -14,6 +14,7 @@ import (
 // TestVerifyFlatLength has a context that a flat network is not made for
 // unasked: onnx-go runs the cases that are shorter, and says how many.
 func TestVerifyFlatLength(t *testing.T) {
+	const flatLength = 128
 	c, err := model.New(arch.GPT2{Vocab: 5, Context: 3 * flatLength, Layers: 1, Heads: 1, Width: 4, Inner: 4, Epsilon: 1e-5}, 1)
 	if err != nil {
 		t.Fatal(err)

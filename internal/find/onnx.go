@@ -47,3 +47,8 @@ func ReadModelAs(path string, check func(m *onnx.Model, dir string) error) (*onn
 	}
 	return m, err
 }
+
+// WeightTypes are the types that a weight may have.
+var WeightTypes = map[onnx.DataType]format.DType{
+	onnx.Float: format.Float32, onnx.Double: format.Float64, onnx.Float16: format.Float16, onnx.BFloat16: format.BFloat16,
+}

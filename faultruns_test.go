@@ -1,9 +1,12 @@
-package main
+package attnx
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -209,7 +212,7 @@ func TestFaultsThatRunsShow(t *testing.T) {
 	dir := t.TempDir()
 	for name, f := range runFaults {
 		t.Run(name, func(t *testing.T) {
-			m, err := exportModel(c, faultForms[f.form])
+			m, err := faultForms[f.form].Model(c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -245,7 +248,7 @@ func TestRightFilesRun(t *testing.T) {
 			continue
 		}
 		file := filepath.Join(t.TempDir(), "right.onnx")
-		m, err := exportModel(c, f)
+		m, err := f.Model(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,9 +262,9 @@ func TestRightFilesRun(t *testing.T) {
 }
 
 // runOne runs a file in ONNX Runtime, as it is written.
-func runOne(t *testing.T, c *model.Checkpoint, file string, f form) runtime.Result {
+func runOne(t *testing.T, c *model.Checkpoint, file string, f Form) runtime.Result {
 	t.Helper()
-	v, err := newVerification(c, []string{file}, device{name: "cpu"})
+	v, err := newVerification(c, []string{file}, VerifyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,4 +281,18 @@ func runOne(t *testing.T, c *model.Checkpoint, file string, f form) runtime.Resu
 		t.Fatal(err)
 	}
 	return report.Results[0]
+}
+
+// library finds ONNX Runtime, or fetches it.
+func library(t *testing.T) (path string, err error) {
+	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	return lib.Path, err
+}
+
+func writeTo(path string, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o666)
 }

@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"bytes"
@@ -26,9 +26,9 @@ const maxFolderFile = 256 << 20
 
 // folderOf returns the folder that export wrote around a model's file, and what
 // for; "" where the file lies by itself.
-func folderOf(path string, m *onnx.Model, info export.Info) (folder string, f folders) {
+func folderOf(path string, m *onnx.Model, info export.Info) (folder string, f Folder) {
 	folder = filepath.Dir(path)
-	if f.web = filepath.Base(folder) == "onnx"; f.web {
+	if f.Web = filepath.Base(folder) == "onnx"; f.Web {
 		folder = filepath.Dir(folder)
 	}
 	if info.Profile != export.Cache || filepath.Base(path) != "model.onnx" || !m.HasExternal() || tritonFolder(path) != "" {
@@ -86,13 +86,13 @@ func regularIn(folder, name string) bool {
 
 // compareFolder compares the files of a folder with those that export writes
 // from the checkpoint around the model want.
-func compareFolder(c *model.Checkpoint, folder string, f folders, want *onnx.Model) ([]runtime.Check, error) {
-	b, err := f.contents(c, want)
+func compareFolder(c *model.Checkpoint, folder string, f Folder, want *onnx.Model) ([]runtime.Check, error) {
+	b, err := f.Bundle(c, want)
 	if err != nil {
 		return nil, fmt.Errorf("%s: comparing it with what export writes: %w", folder, err)
 	}
 	var checks []runtime.Check
-	for _, file := range b.texts {
+	for _, file := range b.Texts {
 		check, err := compareText(c, filepath.Join(folder, file.Name), file)
 		if err != nil {
 			return nil, err
@@ -100,14 +100,14 @@ func compareFolder(c *model.Checkpoint, folder string, f folders, want *onnx.Mod
 		checks = append(checks, check)
 	}
 	if len(c.Tokenizer) > 0 {
-		more, err := compareTokenFiles(folder, b.texts, addedIn(c.Tokenizer))
+		more, err := compareTokenFiles(folder, b.Texts, addedIn(c.Tokenizer))
 		if err != nil {
 			return nil, err
 		}
 		checks = append(checks, more...)
 	}
-	if b.torch {
-		check, err := compareWeights(filepath.Join(folder, huggingface.WeightsName), b.parts.Weights)
+	if b.Torch {
+		check, err := compareWeights(filepath.Join(folder, huggingface.WeightsName), b.Parts.Weights)
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"fmt"
@@ -133,7 +133,7 @@ func TestNoAlarm(t *testing.T) {
 	for _, arch := range []string{"gpt2", "simple"} {
 		c := faultModel(t, arch)
 		for name, f := range faultForms {
-			m, data, err := encodedModel(c, f)
+			m, data, err := f.Encoded(c)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"bytes"
@@ -21,13 +21,13 @@ import (
 )
 
 // faultForms are the forms of a file that faults are put into.
-var faultForms = map[string]form{
+var faultForms = map[string]Form{
 	"plain":          {Options: export.Options{Profile: export.Plain}},
 	"plain opset 21": {Options: export.Options{Profile: export.Plain, Opset: 21}},
 	"float16":        {Options: export.Options{Profile: export.Plain, DType: format.Float16}},
 	"int8":           {Options: export.Options{Profile: export.Plain, Quantize: precision.Int8}},
 	"cache":          {Options: export.Options{Profile: export.Cache}},
-	"cache last":     {Options: export.Options{Profile: export.Cache}, last: true},
+	"cache last":     {Options: export.Options{Profile: export.Cache}, LastLogits: true},
 	"cache float16":  {Options: export.Options{Profile: export.Cache, DType: format.Float16}},
 	"cache int4":     {Options: export.Options{Profile: export.Cache, Quantize: precision.Int4}},
 	"fused":          {Options: export.Options{Profile: export.Cache, Fuse: true}},
@@ -174,7 +174,7 @@ func TestEveryFaultIsSeen(t *testing.T) {
 	for _, arch := range []string{"gpt2", "simple"} {
 		c := faultModel(t, arch)
 		for name, f := range faultForms {
-			m, data, err := encodedModel(c, f)
+			m, data, err := f.Encoded(c)
 			if err != nil {
 				t.Fatalf("%s, %s: %v", arch, name, err)
 			}
@@ -224,7 +224,7 @@ func TestEveryFaultIsSeen(t *testing.T) {
 func TestExactGelu(t *testing.T) {
 	c := faultModel(t, "gpt2")
 	for _, name := range []string{"plain", "cache", "cache float16"} {
-		m, err := exportModel(c, faultForms[name])
+		m, err := faultForms[name].Model(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +254,7 @@ func TestExactGelu(t *testing.T) {
 func TestForeignOperators(t *testing.T) {
 	c := faultModel(t, "gpt2")
 	for name, f := range faultForms {
-		m, data, err := encodedModel(c, f)
+		m, data, err := f.Encoded(c)
 		if err != nil {
 			t.Fatal(err)
 		}

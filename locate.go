@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ import (
 // runtime or the exporter is wrong: then it is the first value in which it
 // departs from the oracle.
 func (v *verification) locate(p export.Profile, device string, level ort.Optimization, k runtime.Case, f runtime.Form) (string, error) {
-	o, err := v.options(device)
+	o, err := v.inORT(device)
 	if err != nil {
 		return "", err
 	}
@@ -33,7 +33,7 @@ func (v *verification) locate(p export.Profile, device string, level ort.Optimiz
 	}
 	file := v.files[p]
 	file.form.Profile = p
-	want, err := exportModel(v.checkpoint, file.form)
+	want, err := file.form.Model(v.checkpoint)
 	if err != nil {
 		return "", err
 	}

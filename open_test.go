@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"errors"
@@ -6,14 +6,19 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
 // Where CUDA lacks a kernel, the error names the file, the node and a remedy,
 // and keeps its type; other errors stay as they are.
 func TestWithoutKernel(t *testing.T) {
-	c := wild(t, "gpt2", 256)
-	m, err := exportModel(c, form{Options: export.Options{Profile: export.Cache, Fuse: true}})
+	c, err := model.New(arch.GPT2{Vocab: 96, Context: 256, Width: 32, Layers: 2, Heads: 2, Inner: 64, Epsilon: 1e-5}, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Form{Options: export.Options{Profile: export.Cache, Fuse: true}}.Model(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,12 +28,12 @@ func TestWithoutKernel(t *testing.T) {
 	if !errors.As(err, &typed) || typed.Missing != ort.MissingKernel {
 		t.Errorf("the error lost its type: %v", err)
 	}
-	for _, part := range []string{"fused.onnx: ", `node "h.0.attn.context"`, "GroupQueryAttention", "--dtype float16"} {
+	for _, part := range []string{"fused.onnx: ", `node "h.0.attn.context"`, "GroupQueryAttention", "in float16"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%v: it does not say %q", err, part)
 		}
 	}
-	clean, err := exportModel(c, form{Options: export.Options{Profile: export.Cache}})
+	clean, err := Form{Options: export.Options{Profile: export.Cache}}.Model(c)
 	if err != nil {
 		t.Fatal(err)
 	}

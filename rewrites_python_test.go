@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"os"
@@ -30,7 +30,7 @@ func TestRewritesOfOthers(t *testing.T) {
 	}
 	for _, name := range names {
 		folder := t.TempDir()
-		m, err := exportModel(c, faultForms[name])
+		m, err := faultForms[name].Model(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func TestRewritesOfOthers(t *testing.T) {
 		if err := writeTo(file, m.Encode); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(python, "../../fixtures/oracle/rewrites.py", file, folder).CombinedOutput()
+		out, err := exec.Command(python, "fixtures/oracle/rewrites.py", file, folder).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -48,7 +48,7 @@ func TestRewritesOfOthers(t *testing.T) {
 			t.Fatalf("%v, %v", files, err)
 		}
 		for _, file := range files {
-			v, err := newVerification(c, []string{file}, device{name: "cpu"})
+			v, err := newVerification(c, []string{file}, VerifyOptions{})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue

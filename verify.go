@@ -1,10 +1,9 @@
-package main
+package attnx
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -37,7 +36,7 @@ var allRuntimes = []string{"ref", "gorgonia", "ort-cpu", "ort-cpu-cache", "ort-c
 type verification struct {
 	checkpoint *model.Checkpoint
 	graph      *graph.Graph
-	device     device
+	options    VerifyOptions
 	files      map[export.Profile]onnxModel // at most one of each
 	withCUDA   bool                         // it will be run on CUDA, too
 	length     int                          // of flat's sequence
@@ -54,13 +53,46 @@ const flatLength = 128
 type onnxModel struct {
 	path  string
 	model *onnx.Model       // of path
-	form  form              // how export writes it from the checkpoint
+	form  Form              // how export writes it from the checkpoint
 	names map[string]string // export's names of its values
 }
 
-// newVerification reads the files. It refuses one made from another network.
-func newVerification(c *model.Checkpoint, files []string, d device) (*verification, error) {
-	v := &verification{checkpoint: c, graph: c.Graph, device: d, files: map[export.Profile]onnxModel{}, length: min(c.Context(), flatLength)}
+// Runtimes returns the names of the runtimes that Verify knows.
+func Runtimes() []string { return slices.Clone(allRuntimes) }
+
+// VerifyOptions are what Verify runs, and where.
+type VerifyOptions struct {
+	Runtimes []string // that must be there and agree; nil: all that are there
+	Seed     uint64   // of the ids
+	Library  string   // path of the ONNX Runtime library; empty: the one that is found
+	TF32     bool     // CUDA may use TF32, which rounds products to 10 bits
+	Progress Progress // nil: nobody is told
+}
+
+// Progress is told which runtime begins to run, and for how many tokens of all
+// every runtime has given the logits.
+type Progress func(runtime string, done, total int)
+
+// Verify compares ONNX files with a checkpoint, and runs the network in every
+// runtime and compares it with the same network evaluated in float64. A profile
+// without a file is exported in memory. It refuses a file that was made from
+// another network.
+func Verify(ctx context.Context, c *model.Checkpoint, files []string, o VerifyOptions) (runtime.Report, error) {
+	v, err := newVerification(c, files, o)
+	if err != nil {
+		return runtime.Report{}, err
+	}
+	return v.run(ctx)
+}
+
+// newVerification reads the files.
+func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*verification, error) {
+	for _, name := range o.Runtimes {
+		if !slices.Contains(allRuntimes, name) {
+			return nil, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(allRuntimes, ", "))
+		}
+	}
+	v := &verification{checkpoint: c, graph: c.Graph, options: o, files: map[export.Profile]onnxModel{}, length: min(c.Context(), flatLength)}
 	for _, path := range files {
 		if err := v.read(path); err != nil {
 			return nil, err
@@ -89,10 +121,10 @@ func (v *verification) read(path string) error {
 	}
 	info, err := export.Describe(m)
 	if err != nil {
-		return fmt.Errorf("%s: %w: verify compares files that `attnx export` wrote", path, err)
+		return &Error{Err: fmt.Errorf("%s: %w", path, err), Do: CompareExported}
 	}
 	if info.Profile == export.Train {
-		return fmt.Errorf("%s: it holds a training step, and verify compares logits: export the checkpoint with --profile %s", path, export.Plain)
+		return &Error{Err: fmt.Errorf("%s: it holds a training step, and verify compares logits", path), Do: ExportPlain}
 	}
 	want, err := fileFingerprint(v.checkpoint, info.Profile, m)
 	if err != nil {
@@ -120,7 +152,8 @@ func (v *verification) read(path string) error {
 }
 
 // run verifies the named runtimes, or all of them.
-func (v *verification) run(ctx context.Context, s streams, names []string, seed uint64) (runtime.Report, error) {
+func (v *verification) run(ctx context.Context) (runtime.Report, error) {
+	names := v.options.Runtimes
 	v.withCUDA = len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "ort-cuda") })
 	var candidates []runtime.Candidate
 	past := false
@@ -138,26 +171,23 @@ func (v *verification) run(ctx context.Context, s streams, names []string, seed 
 	if err != nil {
 		return runtime.Report{}, err
 	}
-	cases, err := runtime.CasesOf(ref.Inputs(v.graph), v.graph.Context, seed)
+	cases, err := runtime.CasesOf(ref.Inputs(v.graph), v.graph.Context, v.options.Seed)
 	if err != nil {
 		return runtime.Report{}, err
 	}
-	oracle, done := watch(s.note, oracle, candidates, cases)
-	defer done()
+	if v.options.Progress != nil {
+		oracle = watch(v.options.Progress, oracle, candidates, cases)
+	}
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
 	return report.With(v.checks), err
 }
 
-// watch shows on a terminal what is run, and of how many tokens every runtime
-// has given the logits, until done is called. A large model takes minutes.
-func watch(out io.Writer, oracle runtime.Session, candidates []runtime.Candidate, cases []runtime.Case) (watched runtime.Session, done func()) {
+// watch tells what is run, and for how many tokens every runtime has given the
+// logits. A large model takes minutes.
+func watch(progress Progress, oracle runtime.Session, candidates []runtime.Candidate, cases []runtime.Case) (watched runtime.Session) {
 	total := 0
 	for _, c := range cases {
 		total += c.Tokens()
-	}
-	bar := newProgress(out, "verify", total, "tokens")
-	if !bar.elapsed() {
-		return oracle, func() {}
 	}
 	finished, begun, next := 0, 0, 0
 	for i := range candidates {
@@ -168,14 +198,14 @@ func watch(out io.Writer, oracle runtime.Session, candidates []runtime.Candidate
 			if err != nil {
 				return nil, err
 			}
-			return telling{s, func() { bar.set(finished, c.Name) }}, nil
+			return telling{s, func() { progress(c.Name, finished, total) }}, nil
 		}
 	}
 	return telling{oracle, func() { // the first to be given a case
 		finished, begun = finished+begun, cases[next].Tokens()
 		next++
-		bar.set(finished, runtime.OracleName)
-	}}, bar.clear
+		progress(runtime.OracleName, finished, total)
+	}}
 }
 
 // telling is a session that tells of a run before it begins.
@@ -247,14 +277,14 @@ func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 	return out, err
 }
 
-// options says how to run in ONNX Runtime, which may not be there.
-func (v *verification) options(device string) (ort.Options, error) {
+// inORT says how to run in ONNX Runtime, which may not be there.
+func (v *verification) inORT(device string) (ort.Options, error) {
 	build := device
 	if v.withCUDA && device == "cpu" {
 		build = "auto" // a process loads one library: it must be the one that CUDA needs
 	}
-	lib, err := ort.Find(v.device.library, build)
-	return ort.Options{Library: lib.Path, Device: device, CUDA: ort.CUDAOptions{TF32: v.device.tf32}}, onDevice(err, device)
+	lib, err := ort.Find(v.options.Library, build)
+	return ort.Options{Library: lib.Path, Device: device, CUDA: ort.CUDAOptions{TF32: v.options.TF32}}, onDevice(err, device)
 }
 
 // onDevice says of a library that is not there, or that this program cannot
@@ -269,14 +299,14 @@ func onDevice(err error, device string) error {
 
 func (v *verification) openORT(device string) (s runtime.Session, err error) {
 	defer func() { err = onDevice(err, device) }()
-	o, err := v.options(device)
+	o, err := v.inORT(device)
 	if err != nil {
 		return nil, err
 	}
 	if v.files[export.Plain].model != nil { // by its path: the weights may lie beside it
 		return ort.Open(v.files[export.Plain].path, o)
 	}
-	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Plain}})
+	data, err := Form{Options: export.Options{Profile: export.Plain}}.Bytes(v.checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +317,7 @@ func (v *verification) openONNXGo() (runtime.Session, error) {
 	if f := v.files[export.Flat]; f.model != nil {
 		return openFlat(f.path, f.model)
 	}
-	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Flat, Length: v.length}})
+	data, err := Form{Options: export.Options{Profile: export.Flat, Length: v.length}}.Bytes(v.checkpoint)
 	if err != nil {
 		return nil, err
 	}

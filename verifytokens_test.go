@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"fmt"
@@ -21,8 +21,8 @@ const shownDepartures = 5
 // formOf returns how export writes a file like m. A file whose numbers are
 // 16 bits wide without saying so was rounded by another tool: it is compared
 // with the float32 one.
-func formOf(m *onnx.Model, info export.Info) (f form, rounded bool) {
-	f = form{Options: export.FormOf(m, info), last: info.Profile == export.Cache && lastLogits(m)}
+func formOf(m *onnx.Model, info export.Info) (f Form, rounded bool) {
+	f = Form{Options: export.FormOf(m, info), LastLogits: info.Profile == export.Cache && lastLogits(m)}
 	if _, says := m.Metadata[precision.MetaDType]; !says && f.DType != format.Invalid {
 		f.DType, rounded = format.Invalid, true
 	}
@@ -34,7 +34,7 @@ func formOf(m *onnx.Model, info export.Info) (f form, rounded bool) {
 func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.Info) (checks []runtime.Check, file onnxModel, err error) {
 	f, rounded := formOf(m, info)
 	file = onnxModel{path: path, model: m, form: f}
-	want, err := exportModel(c, f)
+	want, err := f.Model(c)
 	if err != nil {
 		return nil, file, fmt.Errorf("%s: comparing it with what export writes: %w", path, err)
 	}
@@ -93,7 +93,7 @@ func notRun(checks []runtime.Check, q precision.Quantize) {
 			checks[i].Status = runtime.StatusFail
 			checks[i].Reason += fmt.Sprintf("; a file with weights of %s is not run", q)
 		case i == 0 && c.Reason == "":
-			checks[i].Reason = fmt.Sprintf("a file with weights of %s is compared and not run: export it with --text to measure what it lost", q)
+			checks[i].Reason = fmt.Sprintf("a file with weights of %s is compared and not run: %s", q, ExportToMeasure)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
@@ -105,7 +106,7 @@ func (l *lastRun) Close() error { return nil }
 
 func (v *verification) openCached(device string, level ort.Optimization) (s runtime.Session, err error) {
 	defer func() { err = onDevice(err, device) }()
-	o, err := v.options(device)
+	o, err := v.inORT(device)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (v *verification) openCached(device string, level ort.Optimization) (s runt
 	if f := v.files[export.Cache]; f.model != nil {
 		return ort.Open(f.path, o)
 	}
-	data, err := exportBytes(v.checkpoint, form{Options: export.Options{Profile: export.Cache}})
+	data, err := Form{Options: export.Options{Profile: export.Cache}}.Bytes(v.checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +147,8 @@ func cacheShape(c *model.Checkpoint, m *onnx.Model) runtime.CacheShape {
 // pastType returns the type that a file declares for its past.
 func pastType(m *onnx.Model) format.DType {
 	for _, in := range m.Graph.Inputs {
-		if in.Name == role.PastKey.Name() && onnxTypes[in.DataType] != format.Invalid {
-			return onnxTypes[in.DataType]
+		if in.Name == role.PastKey.Name() && find.WeightTypes[in.DataType] != format.Invalid {
+			return find.WeightTypes[in.DataType]
 		}
 	}
 	return format.Float32

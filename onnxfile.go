@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"bytes"
@@ -70,9 +70,8 @@ func checkNetwork(path string, m *onnx.Model, info export.Info, c *model.Checkpo
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	remedy := "export the checkpoint again with `attnx export`"
 	if hasGraph(m) && info.Fingerprint != want {
-		return fmt.Errorf("%s: its network is not the one that it describes (fingerprint %.12s, that of its graph %.12s): %s", path, info.Fingerprint, want, remedy)
+		return &Error{Err: fmt.Errorf("%s: its network is not the one that it describes (fingerprint %.12s, that of its graph %.12s)", path, info.Fingerprint, want), Do: ExportAgain}
 	}
 	if info.Profile == export.Flat {
 		return nil
@@ -85,12 +84,12 @@ func checkNetwork(path string, m *onnx.Model, info export.Info, c *model.Checkpo
 		have, there := shapes[p.Name]
 		want, _ := p.Shape.Numbers()
 		if there && len(have) == len(want) && len(have) > 0 && have[0] != int64(want[0]) {
-			return fmt.Errorf("%s: initializer %.80q has %d rows, its network %d: %s", path, p.Name, have[0], want[0], remedy)
+			return &Error{Err: fmt.Errorf("%s: initializer %.80q has %d rows, its network %d", path, p.Name, have[0], want[0]), Do: ExportAgain}
 		}
 	}
 	places := role.Of(role.Positions).Name()
 	if info.Profile == export.Cache && cacheShape(c, m).Positions && !slices.ContainsFunc(m.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == places }) {
-		return fmt.Errorf("%s: its network has positions, and it takes no %s: %s", path, places, remedy)
+		return &Error{Err: fmt.Errorf("%s: its network has positions, and it takes no %s", path, places), Do: ExportAgain}
 	}
 	return nil
 }

@@ -1,0 +1,269 @@
+package attnx
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/placement"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/train/gorgonia"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
+	"github.com/attnx/attnx/runtime/ort"
+)
+
+// Model is a model that can be run.
+type Model struct {
+	Path       string            // of what was read
+	Checkpoint *model.Checkpoint // without its weights where they are in a file
+	File       *onnx.Model       // what ONNX Runtime runs; nil where something else does
+	Special    *model.Special    // nil: what the tokenizer spells
+	Context    int               // tokens that it sees
+	Runtime    string            // what runs it: "ONNX Runtime 1.30.0 on cpu"
+	Device     *ort.Device       // a network with a past,
+	Session    runtime.Session   // or one without
+}
+
+// OpenModel opens a checkpoint, an ONNX file of ours or a folder with one. A
+// checkpoint runs in ONNX Runtime too where that is installed, as a network
+// with a past that is exported in memory, otherwise in Go.
+func OpenModel(path string, o Options) (*Model, error) {
+	return openModel(path, o, func(*Model) error { return nil })
+}
+
+// openModel is OpenModel. What ready refuses of a model, of which it sees the
+// description alone, is not Model.
+func openModel(path string, d Options, ready func(*Model) error) (*Model, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	named := path
+	if path = find.ModelIn(path); !find.IsFolder(path) {
+		to, err := find.Resolve(path, d.Tell)
+		if err != nil {
+			return nil, err
+		}
+		kind, err := find.ExpectModel(to)
+		if err != nil {
+			return nil, err
+		}
+		if kind == find.ONNX {
+			o, err := openONNX(to, d, ready)
+			if err == nil && huggingface.IsFolder(named) {
+				err = o.specialOf(named)
+			}
+			if err != nil {
+				return nil, err
+			}
+			return o, nil
+		}
+	}
+	c, path, err := find.Load(path, d.Tell, model.LoadModel)
+	if err != nil {
+		return nil, err
+	}
+	if err := ready(&Model{Path: path, Checkpoint: c}); err != nil {
+		return nil, err
+	}
+	o, err := OpenCheckpoint(c, Form{Options: export.Options{Profile: export.Cache}, LastLogits: true}, d)
+	if err == nil {
+		o.Path = path
+		return o, nil
+	}
+	if !errors.Is(err, runtime.ErrUnavailable) || d.Device == "cuda" || d.Library != "" {
+		return nil, err
+	}
+	why := quote.Line(err.Error(), 2000)
+	session, err := gorgonia.NewForward(c.Graph, c.Weights)
+	return &Model{
+		Path: path, Checkpoint: c, Special: c.Special, Context: c.Context(), Session: session,
+		Runtime: "Go (no ONNX Runtime: " + why + ")",
+	}, err
+}
+
+// OpenCheckpoint runs a checkpoint in ONNX Runtime, by way of an export in
+// memory, which has a past.
+func OpenCheckpoint(c *model.Checkpoint, f Form, d Options) (*Model, error) {
+	how, err := d.options()
+	if err != nil {
+		return nil, err
+	}
+	m, data, err := f.Encoded(c)
+	if err != nil {
+		return nil, err
+	}
+	o := &Model{Checkpoint: c, Special: c.Special, File: m, Context: c.Context()}
+	how.CUDA.Graphs = fixedShapes(m)
+	if o.Device, err = ort.OpenDeviceBytes(data, how); err != nil {
+		return nil, withoutKernel("model", m, err)
+	}
+	o.Runtime = describeORT(o.Device)
+	return o, nil
+}
+
+// fixedShapes reports whether the runs of a model that add one token all have
+// the same shapes, so that CUDA can record one and repeat it.
+func fixedShapes(m *onnx.Model) bool { return m.Metadata[export.MetaCache] == export.CacheShared }
+
+// openONNX opens an ONNX file of ours: in ONNX Runtime, or the flat profile in
+// onnx-go, for which it is made.
+func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) {
+	m, err := find.ReadModel(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := export.Describe(m)
+	if err != nil {
+		return nil, &Error{Err: fmt.Errorf("%s: %w", path, err), Do: RunExported}
+	}
+	if info.Profile == export.Train {
+		return nil, &Error{Err: fmt.Errorf("%s: it holds a training step, and generate needs logits", path), Do: ExportCache}
+	}
+	o := &Model{Path: path, File: m}
+	if _, ok := m.MetadataValue(model.MetaConfig); !ok {
+		return nil, &Error{Err: fmt.Errorf("%s: no %.80q in the metadata", path, model.MetaConfig), Do: ExportAgain}
+	}
+	if o.Checkpoint, err = model.FromMetadata(m.Metadata, len(m.Graph.Initializers)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := checkNetwork(path, m, info, o.Checkpoint); err != nil {
+		return nil, err
+	}
+	o.Special, o.Context = o.Checkpoint.Special, o.Checkpoint.Context()
+	if err := ready(o); err != nil {
+		return nil, err
+	}
+	verified, err := find.VerifyWeights(path, m)
+	if err != nil {
+		return nil, err
+	}
+	if info.Profile == export.Flat {
+		if d.Device == "cuda" {
+			return nil, &Error{Err: fmt.Errorf("%s: profile flat runs in onnx-go, which has no CUDA", path), Do: NotFlatOrCPU}
+		}
+		if err := verified(); err != nil {
+			return nil, err
+		}
+		o.File, o.Context, o.Runtime = nil, info.Length, "onnx-go"
+		o.Session, err = openFlat(path, m)
+		return o, err
+	}
+	how, err := d.options()
+	if err != nil {
+		return nil, err
+	}
+	err = o.run(info.Profile, how)
+	if altered := verified(); altered != nil { // told first: it may be why the model does not open
+		o.Close()
+		return nil, altered
+	}
+	if err != nil {
+		return nil, withoutKernel(path, m, err)
+	}
+	return o, nil
+}
+
+// specialOf takes the special ids that the files of a folder beside the model
+// say, as the other libraries that open it do. It closes o if they are not to be
+// read.
+func (o *Model) specialOf(folder string) error {
+	s, err := huggingface.GenerationIDs(folder, o.Checkpoint)
+	if err != nil {
+		o.Close()
+		return err
+	}
+	if s != nil {
+		o.Special = s
+	}
+	return nil
+}
+
+// withoutKernel says which node of a model it was that CUDA cannot run, where
+// that is the trouble and the table of kernels knows.
+func withoutKernel(name string, m *onnx.Model, err error) error {
+	missing := new(ort.CUDAError)
+	if !errors.As(err, &missing) || missing.Missing != ort.MissingKernel {
+		return err
+	}
+	plan, planErr := placement.Plan(m)
+	if planErr != nil {
+		return err
+	}
+	for _, n := range plan.Nodes {
+		if n.Device != placement.OnCUDA {
+			return &kernelError{name, &ort.CUDAError{
+				Missing: ort.MissingKernel, Detail: fmt.Sprintf("node %.80q: %s", n.Node, n.Why), Remedy: ExportForGPU,
+			}}
+		}
+	}
+	return err
+}
+
+// kernelError says which node of a file CUDA cannot run.
+type kernelError struct {
+	file string
+	*ort.CUDAError
+}
+
+func (e *kernelError) Error() string  { return e.file + ": " + e.CUDAError.Error() }
+func (e *kernelError) Unwrap() error  { return e.CUDAError }
+func (e *kernelError) Remedy() string { return e.CUDAError.Remedy }
+
+// run opens the file in ONNX Runtime.
+func (o *Model) run(p export.Profile, how ort.Options) (err error) {
+	if p == export.Cache {
+		how.CUDA.Graphs = fixedShapes(o.File)
+		if o.Device, err = ort.OpenDevice(o.Path, how); err == nil {
+			o.Runtime = describeORT(o.Device)
+		}
+		return err
+	}
+	s, err := ort.Open(o.Path, how)
+	if err == nil {
+		o.Session, o.Runtime = s, describeORT(s)
+	}
+	return err
+}
+
+// Logits returns what gives the logits of a batch of sequences. Closing the
+// model is closing o.
+func (o *Model) Logits(batch int) (decode.Model, error) {
+	if o.Device == nil {
+		return decode.Recompute(o.Session, batch, o.Context), nil
+	}
+	d, err := decode.New(o.Device, decode.Options{Batch: batch, Context: o.Context})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Path, err)
+	}
+	return d, nil
+}
+
+// Close ends the model and what runs it.
+func (o *Model) Close() error {
+	if o.Device != nil {
+		return o.Device.Close()
+	}
+	if o.Session != nil {
+		return o.Session.Close()
+	}
+	return nil
+}
+
+// describeORT says what runs a model, and why not CUDA where the device
+// auto did not get it.
+func describeORT(s interface {
+	Version() string
+	Device() string
+	NoCUDA() error
+}) string {
+	text := fmt.Sprintf("ONNX Runtime %s on %s", s.Version(), s.Device())
+	if err := s.NoCUDA(); err != nil {
+		text += fmt.Sprintf(" (no CUDA: %s)", quote.Line(err.Error(), 2000))
+	}
+	return text
+}

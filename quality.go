@@ -1,0 +1,62 @@
+package attnx
+
+import (
+	"context"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// Quality runs a model as it is written and the oracle on sequences.
+func (f Form) Quality(ctx context.Context, c *model.Checkpoint, sequences [][]int64) (runtime.Quality, error) {
+	f.LastLogits = false // every token counts
+	how, err := Options{Device: "cpu"}.options()
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	m, data, err := f.Encoded(c)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	s, err := ort.OpenBytes(data, how)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	defer s.Close()
+	candidate := runtime.Session(s)
+	if f.Profile == export.Cache {
+		candidate = runtime.Cached(s, cacheShape(c, m), runtime.TokenByToken) // prefill and decoding both
+	}
+	oracle, err := ref.New(c.Graph, c.Weights)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	return runtime.MeasureQuality(ctx, oracle, candidate, sequences)
+}
+
+// RoundedQuality compares the oracle with itself on weights that were rounded.
+func RoundedQuality(ctx context.Context, c *model.Checkpoint, to format.DType, sequences [][]int64) (runtime.Quality, error) {
+	oracle, err := ref.New(c.Graph, c.Weights)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	weights := make(model.Weights, len(c.Weights))
+	for i, t := range c.Weights {
+		half, _, err := t.Convert(to)
+		if err == nil {
+			weights[i], _, err = half.Convert(format.Float32)
+		}
+		if err != nil {
+			return runtime.Quality{}, err
+		}
+	}
+	rounded, err := ref.New(c.Graph, weights)
+	if err != nil {
+		return runtime.Quality{}, err
+	}
+	return runtime.MeasureQuality(ctx, oracle, rounded, sequences)
+}

@@ -1,0 +1,62 @@
+package attnx
+
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
+)
+
+// Text is a model that can be run on text.
+type Text struct {
+	*Model
+	Tokenizer *tokens.Tokenizer
+	End       []int64 // ids that end a text
+
+	tell find.Tell
+}
+
+// Open opens what OpenModel opens, with its tokenizer.
+func Open(path string, o Options) (*Text, error) {
+	var tok *tokens.Tokenizer
+	m, err := openModel(path, o, func(m *Model) (err error) {
+		tok, err = find.Tokenizer(m.Path, m.Checkpoint.Tokenizer, m.Checkpoint)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	special := m.Special
+	if special == nil {
+		special = model.Spelled(tok, m.Checkpoint.Vocab())
+	}
+	return &Text{m, tok, special.End, o.Tell}, nil
+}
+
+// Encode turns a prompt into ids. Unknown words become the unknown token; a
+// warning says so. Both it and errors call the prompt by its name.
+func (l *Text) Encode(name, prompt string) ([]int64, error) {
+	ids, err := find.Encode(l.Tokenizer, l.Checkpoint, name, prompt)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("%s is empty: give at least one token", name)
+	}
+	if len(ids) > l.Context {
+		return nil, fmt.Errorf("%s has %d tokens, the model sees %d: shorten it", name, len(ids), l.Context)
+	}
+	if unknown, ok := l.Tokenizer.Unknown(); ok {
+		n := 0
+		for _, id := range ids {
+			if id == unknown {
+				n++
+			}
+		}
+		if n > 0 {
+			l.tell.Say(find.Warning, "%s: %d of %d tokens are not in the model's vocabulary", name, n, len(ids))
+		}
+	}
+	return ids, nil
+}
