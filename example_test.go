@@ -72,10 +72,10 @@ func Example() {
 	text, err := attnx.Open(path, attnx.Options{})
 	check(err)
 	defer text.Close()
-	out, err := text.Generate(ctx, []string{"they do not like"}, attnx.Generation{MaxTokens: 2})
+	out, err := text.Generate(ctx, []string{"they do not like"}, attnx.Generation{MaxTokens: 1})
 	check(err)
 	fmt.Println(report.Verdict, "they do not like"+out[0].Text)
-	// Output: pass they do not like hate milk
+	// Output: pass they do not like hate
 }
 
 // Define a network and train it on text.
