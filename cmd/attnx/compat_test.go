@@ -6,14 +6,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/attnx/attnx/export"
-	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -99,60 +95,6 @@ func TestEarlierONNX(t *testing.T) {
 				}
 				if got := attnxRun(t, exitOK, "generate", file, "--prompt", "not like", "--max-tokens", "2", "-q"); got != want {
 					t.Errorf("%s continues with %q, its checkpoint with %q", file, got, want)
-				}
-			}
-		}
-	}
-}
-
-// An ONNX file of an earlier version is compared by attributes and weights like
-// any other: only the causal mask, which those versions cut from a constant, is
-// left to the runs. So a file that pretends to be of one hides nothing.
-func TestFaultsOfEarlierFiles(t *testing.T) {
-	ofMask := []string{"causal_mask", "const.-1e+09", "const.0", "zero"}
-	for _, version := range versions(t) {
-		for _, name := range []string{"gpt2", "simple"} {
-			c, err := model.Load(filepath.Join(version, name, "step-00000006.safetensors"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, profile := range []string{"plain", "cache"} {
-				file := filepath.Join(version, name+"-"+profile+".onnx")
-				data, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				m, err := onnx.Decode(data)
-				if err != nil {
-					t.Fatal(err)
-				}
-				info, err := export.Describe(m)
-				if err != nil {
-					t.Fatal(err)
-				}
-				tried := 0
-				for _, a := range alterations(m) {
-					of, bit := strings.CutPrefix(a.name, "the lowest bit of ")
-					attribute := strings.HasPrefix(a.name, "attribute ")
-					if !bit && !attribute || slices.Contains(ofMask, of) || strings.HasPrefix(of, "int64.") {
-						continue
-					}
-					altered, err := onnx.Decode(data)
-					if err != nil {
-						t.Fatal(err)
-					}
-					a.apply(altered)
-					checks, _, err := compareFile(c, file, altered, info)
-					if err != nil {
-						t.Fatal(err)
-					}
-					tried++
-					if !slices.ContainsFunc(checks, func(c runtime.Check) bool { return c.Status == runtime.StatusFail }) {
-						t.Errorf("%s, %s: not seen: %+v", file, a.name, checks)
-					}
-				}
-				if tried < 20 {
-					t.Errorf("%s: %d faults only", file, tried)
 				}
 			}
 		}
