@@ -303,8 +303,8 @@ func parseAttribute(like any, text string, result Type) (any, error) {
 	return nil, fmt.Errorf("it has the type %T, which is not one of an attribute's", like)
 }
 
-// checkAttributes reports an attribute that is not a number, or of a type that
-// no attribute may have.
+// checkAttributes reports an attribute that is not a number or not a size, or of
+// a type that no attribute may have.
 func checkAttributes(op Op) error {
 	v := reflect.ValueOf(op)
 	for _, a := range attributesOf(v.Type()) {
@@ -317,7 +317,17 @@ func checkAttributes(op Op) error {
 			if math.IsNaN(x.Mean) || math.IsNaN(x.Std) || x.Std < 0 {
 				return fmt.Errorf("attribute %.80q is not a distribution", a.key)
 			}
-		case int, int64, bool, string, []int, Dim, Shape, format.DType, role.Role, format.Tensor:
+		case Dim:
+			if !x.Valid() {
+				return fmt.Errorf("attribute %.80q is not a size", a.key)
+			}
+		case Shape:
+			for _, d := range x {
+				if !d.Valid() {
+					return fmt.Errorf("attribute %.80q has a dimension that is not a size", a.key)
+				}
+			}
+		case int, int64, bool, string, []int, format.DType, role.Role, format.Tensor:
 		default:
 			return fmt.Errorf("attribute %.80q has the type %T, which is not one of an attribute's", a.key, x)
 		}

@@ -51,7 +51,7 @@ func TestMistakesNameTheCaller(t *testing.T) {
 			s.Name("a", s.Neg(b.Scalar(1)))
 			return where
 		},
-		"wants 8 bytes, has 4": func(b *graph.Builder) string {
+		"expects 8 bytes, has 4": func(b *graph.Builder) string {
 			where := here()
 			b.Const(format.Tensor{DType: format.Float32, Shape: []int{2}, Data: make([]byte, 4)})
 			return where

@@ -13,7 +13,7 @@ import (
 // exactly when they are ==.
 //
 // A name that is not an identifier, a coefficient that does not fit in an int
-// and a polynomial beyond maxTerms or maxDegree give the invalid Dim, which
+// and a polynomial beyond maxTerms, maxDegree or maxDimText give the invalid Dim, which
 // prints as "invalid"; Verify refuses it.
 type Dim struct {
 	number  int
@@ -86,11 +86,10 @@ func parseTerms(text string) (terms []Term) {
 		}
 		factors := strings.Split(strings.TrimPrefix(text[:end], "+"), "*")
 		t := Term{Coefficient: 1}
-		if strings.HasPrefix(factors[0], "-") {
-			t.Coefficient, factors[0] = -1, factors[0][1:]
-		}
-		if n, err := strconv.Atoi(factors[0]); err == nil {
-			t.Coefficient, factors = t.Coefficient*n, factors[1:]
+		if n, err := strconv.Atoi(factors[0]); err == nil { // with its sign: the least int has no magnitude
+			t.Coefficient, factors = n, factors[1:]
+		} else if name, negative := strings.CutPrefix(factors[0], "-"); negative {
+			t.Coefficient, factors[0] = -1, name
 		}
 		t.Symbols, text = factors, text[end:]
 		terms = append(terms, t)
@@ -133,6 +132,9 @@ func polynomial(terms []Term) Dim {
 		}
 		sb.WriteString(strings.Join(t.Symbols, "*"))
 	}
+	if sb.Len() > maxDimText {
+		return invalid
+	}
 	d.symbols = sb.String()
 	return d
 }
@@ -144,13 +146,11 @@ func add(a, b int) (int, bool) {
 
 func multiply(a, b int) (int, bool) {
 	hi, lo := bits.Mul64(magnitude(a), magnitude(b))
-	if hi != 0 || lo > 1<<63-1 {
-		return 0, false
-	}
+	product := int(lo)
 	if (a < 0) != (b < 0) {
-		return -int(lo), true
+		product = -product
 	}
-	return int(lo), true
+	return product, hi == 0 && (product == 0 || magnitude(product) == lo && (product < 0) == ((a < 0) != (b < 0)))
 }
 
 func magnitude(n int) uint64 {
@@ -268,8 +268,8 @@ func (d Dim) String() string {
 
 // ParseDim reads what String writes.
 func ParseDim(text string) (Dim, error) {
-	if len(text) > maxDimText {
-		return Dim{}, fmt.Errorf("graph: a dimension of %d characters: at most %d", len(text), maxDimText)
+	if len(text) > maxDimText+maxDigits {
+		return Dim{}, fmt.Errorf("graph: a dimension of %d characters: at most %d", len(text), maxDimText+maxDigits)
 	}
 	var terms []Term
 	for rest := text; ; {
@@ -293,8 +293,12 @@ func ParseDim(text string) (Dim, error) {
 	return d, nil
 }
 
-// maxDimText is room for maxTerms terms with names of a usual length.
-const maxDimText = 4096
+// maxDimText bounds the text of the terms with names: it is room for maxTerms
+// of them with names of a usual length. maxDigits is room for the constant.
+const (
+	maxDimText = 4096
+	maxDigits  = 20
+)
 
 // parseTerm reads one summand, with its sign unless it is the first.
 func parseTerm(text string, first bool) (Term, error) {

@@ -173,3 +173,25 @@ func TestShape(t *testing.T) {
 	_, err = s.Eval(map[string]int{"B": 2})
 	wantError(t, err, "P+T")
 }
+
+// The least int is a coefficient like any other, and what is printed can be read
+// whatever the length of the names.
+func TestDimAtItsBounds(t *testing.T) {
+	d, err := graph.ParseDim("-9223372036854775808*T")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if terms := d.Terms(); terms[0].Coefficient != math.MinInt || d.Symbols()[0] != "T" {
+		t.Errorf("%s has the terms %v", d, terms)
+	}
+	if n, err := d.Eval(map[string]int{"T": 1}); err != nil || n != math.MinInt {
+		t.Errorf("%s of T 1 is %d, %v", d, n, err)
+	}
+	long := graph.N(0)
+	for _, letter := range "abcdefghijklmnopqrst" {
+		long = long.Add(graph.Sym(strings.Repeat(string(letter), 250)))
+	}
+	if _, err := graph.ParseDim(long.String()); long.Valid() && err != nil {
+		t.Errorf("a valid size is printed and not read: %v", err)
+	}
+}

@@ -244,11 +244,16 @@ var binaryTable = [binaries]binaryRow{
 			return dx, b.Mul(dx, z)
 		}},
 	Pow: {name: "Pow", f: math.Pow, i: power,
-		slopes: func(x, y, z float64) (float64, float64) { return y * math.Pow(x, y-1), z * math.Log(x) },
-		grad: func(b *Builder, x, y, z, dz *Value) (*Value, *Value) {
-			dx := b.Mul(dz, b.Mul(y, b.Pow(x, b.Sub(y, b.like(y, 1)))))
-			return dx, b.Mul(dz, b.Mul(z, b.Log(x)))
-		}},
+		slopes: func(x, y, z float64) (dx, dy float64) {
+			if y != 0 {
+				dx = y * math.Pow(x, y-1)
+			}
+			if x != 0 || y < 0 {
+				dy = z * math.Log(x)
+			}
+			return dx, dy
+		},
+		grad: powerGrad},
 	Max: {name: "Max", f: largest,
 		i:      whole(func(x, y int64) int64 { return max(x, y) }),
 		slopes: func(x, y, _ float64) (float64, float64) { return share(x > y, x == y), share(y > x, x == y) },
@@ -269,6 +274,17 @@ var binaryTable = [binaries]binaryRow{
 	And:            {name: "And", logic: func(x, y bool) bool { return x && y }},
 	Or:             {name: "Or", logic: func(x, y bool) bool { return x || y }},
 	Xor:            {name: "Xor", logic: func(x, y bool) bool { return x != y }},
+}
+
+// powerGrad records the derivatives of z = x to the y. As in PyTorch, the one by
+// x is 0 where y is 0, and the one by y is 0 where x is 0 and y is not negative:
+// there the formulas multiply 0 by infinity.
+func powerGrad(b *Builder, x, y, z, dz *Value) (dx, dy *Value) {
+	zero := b.like(dz, 0)
+	dx = b.Mul(dz, b.Mul(y, b.Pow(x, b.Sub(y, b.like(y, 1)))))
+	dy = b.Mul(dz, b.Mul(z, b.Log(x)))
+	flat := b.And(b.Equal(x, zero), b.GreaterOrEqual(y, zero))
+	return b.Where(b.Equal(y, zero), zero, dx), b.Where(flat, zero, dy)
 }
 
 // largest is max(x, y), NaN if one of them is.

@@ -45,7 +45,7 @@ func inRows(b *Builder, n *Node, args []*Value) []*Value {
 		}
 	case MatMul:
 		if w := args[1]; len(w.Shape) == 2 && len(x.Shape) == len(shape) {
-			if _, transposed := Is[Transpose](w); transposed { // (1,0), of rank 2
+			if t, ok := Is[Transpose](w); ok && t.Perm[0] == 1 { // and not (0,1), which moves nothing
 				return []*Value{b.Gemm(b.asRows(x, count), w.Args()[0], nil, false, true)}
 			}
 			return []*Value{b.Gemm(b.asRows(x, count), w, nil, false, false)}

@@ -34,6 +34,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"unknown type", func(g *graph.Graph) { g.Inputs[0].DType = 200 }, `"ids" has no element type`},
 		{"negative size", func(g *graph.Graph) { g.Inputs[0].Shape = graph.Numbers(-1, 2) }, `"ids" has the negative size -1`},
 		{"attribute outside", func(g *graph.Graph) { g.Lookup("x").Node.Op = graph.Gather{Axis: 2} }, "axis 2"},
+		{"attribute that is not a size", func(g *graph.Graph) { g.Lookup("unused").Node.Op = graph.Trilu{K: graph.Sym("not a name")} }, `attribute "k" is not a size`},
 		{"open parameter", func(g *graph.Graph) { g.Params[0].Shape[0] = graph.Sym("V") }, `"table" has the shape (V,4)`},
 		{"constant without data", func(g *graph.Graph) {
 			g.Lookup("const.0.5").Node.Op = graph.Const{Value: format.Tensor{DType: format.Float32, Shape: []int{}}}
