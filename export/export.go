@@ -172,7 +172,7 @@ func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, p
 	if err != nil {
 		return nil, precision.Numbers{}, err
 	}
-	m, numbers, err := o.numbers(m)
+	m, numbers, err := o.numbers(m, precision.Source{Graph: e.graph, Own: e.fused.has})
 	if err != nil {
 		return nil, precision.Numbers{}, err
 	}

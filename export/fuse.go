@@ -280,6 +280,16 @@ func (f *fusions) write(e *emitter, n *graph.Node) bool {
 	return !slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return !f.absorbed[v] })
 }
 
+// has reports whether n is written as a part of one of ONNX Runtime's operators,
+// or not at all.
+func (f *fusions) has(n *graph.Node) bool {
+	if f == nil {
+		return false
+	}
+	v := n.Results[0]
+	return f.nodes[v] != nil || !slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return !f.absorbed[v] })
+}
+
 // prune drops what no output needs any more.
 func (f *fusions) prune(g *graph.Graph) {
 	needed := map[*graph.Value]bool{}

@@ -233,7 +233,7 @@ func TestHalfOfSomebodyElse(t *testing.T) {
 	}
 	for name, want := range map[string]onnx.DataType{
 		"embed.weight": onnx.Float16, "layers.0.q.weight": onnx.Float16, "layers.0.attended": onnx.Float16, "past_key_values.1.value": onnx.Float16,
-		"layers.0.input_norm.normalized": onnx.Float, "layers.0.input_norm": onnx.Float16, "layers.0.rotaryembedding_1.angles": onnx.Float,
+		"layers.0.input_norm.normalized": onnx.Float, "layers.0.input_norm": onnx.Float, "layers.0.rotaryembedding_1.angles": onnx.Float,
 		"layers.0.rotaryembedding_1.cast_1": onnx.Float,
 		"layers.1.attn.scores":              onnx.Float16, "layers.1.attn.masked": onnx.Float, "logits": onnx.Float,
 	} {

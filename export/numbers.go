@@ -12,7 +12,7 @@ import (
 var numbered = []Profile{Plain, Cache}
 
 // numbers gives a model the numbers that were asked for.
-func (o Options) numbers(m *onnx.Model) (*onnx.Model, precision.Numbers, error) {
+func (o Options) numbers(m *onnx.Model, from precision.Source) (*onnx.Model, precision.Numbers, error) {
 	f := precision.Form{DType: o.DType, Quantize: o.Quantize}
 	if !f.Changes() {
 		return m, precision.Numbers{}, nil
@@ -23,5 +23,5 @@ func (o Options) numbers(m *onnx.Model) (*onnx.Model, precision.Numbers, error) 
 			Remedy: fmt.Sprintf("leave out the element type and the quantization, or take profile %s or %s", Plain, Cache),
 		}
 	}
-	return f.Apply(m)
+	return f.Apply(m, from)
 }

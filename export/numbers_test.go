@@ -17,6 +17,7 @@ import (
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
@@ -283,22 +284,36 @@ func TestHalfHiddenRow(t *testing.T) {
 	}
 }
 
-// product is x·w for one w, (rows,columns), in a model by itself.
-func product(rows, columns int, w ...float32) *onnx.Model {
-	raw := []byte{}
-	for _, x := range w {
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
+// byHand is a graph of x, (1,rows), and one weight, (rows,columns).
+type byHand struct {
+	graph   *graph.Graph
+	weights []format.Tensor
+}
+
+// product is x·w.
+func product(rows, columns int, w ...float32) byHand {
+	return applied(func(b *graph.Builder, x, w *graph.Value) *graph.Value { return b.MatMul(x, w) }, rows, columns, w...)
+}
+
+// sum is x+w.
+func sum(w ...float32) byHand {
+	return applied(func(b *graph.Builder, x, w *graph.Value) *graph.Value { return b.Add(x, w) }, 1, len(w), w...)
+}
+
+func applied(f func(b *graph.Builder, x, w *graph.Value) *graph.Value, rows, columns int, w ...float32) byHand {
+	b := graph.NewBuilder()
+	x := b.Input("x", format.Float32, graph.N(1), graph.N(rows))
+	b.Output("y", b.Name("y", f(b, x, b.Param("w", graph.Init{}, rows, columns))))
+	g, err := b.Graph()
+	if err != nil {
+		panic(err)
 	}
-	dims := func(n int) []onnx.Dim { return []onnx.Dim{{Open: true}, {Value: int64(n)}} }
-	return &onnx.Model{
-		IRVersion: 8, Opsets: []onnx.Opset{{Version: 17}},
-		Graph: &onnx.Graph{
-			Name: "g", Initializers: []*onnx.Tensor{{Name: "w", DataType: onnx.Float, Dims: []int64{int64(rows), int64(columns)}, Raw: raw}},
-			Nodes:   []*onnx.Node{{Op: "MatMul", Name: "y", Inputs: []string{"x", "w"}, Outputs: []string{"y"}}},
-			Inputs:  []onnx.ValueInfo{{Name: "x", DataType: onnx.Float, Dims: dims(rows)}},
-			Outputs: []onnx.ValueInfo{{Name: "y", DataType: onnx.Float, Dims: dims(columns)}},
-		},
-	}
+	return byHand{g, []format.Tensor{format.FromFloat32s("w", []int{rows, columns}, w)}}
+}
+
+// in writes the graph with other numbers.
+func (h byHand) in(f precision.Form) (*onnx.Model, precision.Numbers, error) {
+	return export.Written(h.graph, h.weights, export.Options{Profile: export.Plain, DType: f.DType, Quantize: f.Quantize})
 }
 
 func stored(t *testing.T, m *onnx.Model, name string) *onnx.Tensor {
@@ -318,8 +333,8 @@ func TestInt8ByHand(t *testing.T) {
 		127, 127, 127, 0,
 		-0.5, 127, -127, 0,
 		1.5, 0, 0, 0)
-	before := bytes.Clone(m.Graph.Initializers[0].Raw)
-	out, n, err := precision.Quantized(m, precision.Int8)
+	before := bytes.Clone(m.weights[0].Data)
+	out, n, err := m.in(precision.Form{Quantize: precision.Int8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,18 +358,18 @@ func TestInt8ByHand(t *testing.T) {
 	if want := math.Sqrt((0.25 + 0.25 + 1 + 1) / (5*127*127 + 0.25 + 2.25)); math.Abs(n.Error-want) > 1e-12 || n.Worst != "w" || n.Weights != 1 {
 		t.Errorf("report %+v, want an error of %g", n, want)
 	}
-	if !bytes.Equal(before, m.Graph.Initializers[0].Raw) || len(m.Graph.Nodes) != 1 || m.Metadata != nil {
-		t.Error("the model given has changed")
+	if !bytes.Equal(before, m.weights[0].Data) {
+		t.Error("the weights given have changed")
 	}
 }
 
 // Blocks worked out by hand: the largest weight, 8, takes -8 with a step of -1;
 // the lower half of a byte comes first; what is beyond the last input is 0.
 func TestInt4ByHand(t *testing.T) {
-	out, _, err := precision.Quantized(product(3, 2,
+	out, _, err := product(3, 2,
 		8, 0,
 		-7, 0,
-		1, 0), precision.Int4)
+		1, 0).in(precision.Form{Quantize: precision.Int4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,17 +401,10 @@ func TestQuantizedTie(t *testing.T) {
 	}
 }
 
-// mask is a sum of the input and a constant, in the type.
-func masked(v ...float32) *onnx.Model {
-	m := product(1, len(v), v...)
-	m.Graph.Nodes[0].Op = "Add"
-	return m
-}
-
 // A mask that must be in float16 keeps to its numbers; another value beyond
 // them is refused.
 func TestHalfRange(t *testing.T) {
-	out, n, err := precision.Half(masked(0, -1e9), format.Float16)
+	out, n, err := sum(0, -1e9).in(precision.Form{DType: format.Float16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,50 +414,26 @@ func TestHalfRange(t *testing.T) {
 	if n.Rounding.Overflowed != 0 || n.Rounding.Elements != 2 {
 		t.Errorf("rounding %+v", n.Rounding)
 	}
-	if _, _, err := precision.Half(masked(1, 1e9), format.BFloat16); err != nil {
+	if _, _, err := sum(1, 1e9).in(precision.Form{DType: format.BFloat16}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNumbersRefuse(t *testing.T) {
-	plain := func(w ...float32) *onnx.Model { return product(1, len(w), w...) }
-	again := func(t *testing.T, kind precision.Quantize) *onnx.Model {
-		m, _, err := precision.Quantized(plain(1, 2), kind)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	half, _, err := precision.Half(plain(1), format.BFloat16)
-	if err != nil {
-		t.Fatal(err)
-	}
-	external := plain(1)
-	external.Graph.Initializers[0].External = &onnx.External{Location: "data"}
-	random := plain(1)
-	random.Graph.Nodes = append(random.Graph.Nodes, &onnx.Node{Op: "RandomNormal", Name: "r", Outputs: []string{"r"}})
-	unmarked := again(t, precision.Int8)
-	unmarked.Metadata = nil
+	plain := func(w ...float32) byHand { return product(1, len(w), w...) }
 	g, w := network(t, config(gpt2, 2))
 	for _, c := range []struct {
 		what, want string
 		do         func() error
 	}{
-		{"NaN", `tensor "w": element 1 is NaN; the training has diverged`, quantize(plain(1, float32(math.NaN())), precision.Int8)},
-		{"infinity", `tensor "w": element 0 is +Inf`, quantize(plain(float32(math.Inf(1))), precision.Int4)},
-		{"NaN in 16 bits", `tensor "w": element 0 is NaN`, halve(plain(float32(math.NaN())), format.Float16)},
-		{"int8 twice", "the model's numbers are int8 already; take the file as it was exported", quantize(again(t, precision.Int8), precision.Int8)},
-		{"int4 of int8", "int8 already", quantize(again(t, precision.Int8), precision.Int4)},
-		{"int8 of bfloat16", "the model's numbers are bfloat16 already", quantize(half, precision.Int8)},
-		{"without its metadata", "is a product of integers already", quantize(unmarked, precision.Int4)},
-		{"16 bits twice", "the model's numbers are bfloat16 already", halve(half, format.Float16)},
-		{"16 bits of int8", "DynamicQuantizeLinear takes float32 alone; take int8 without an element type, or int4 with it", halve(again(t, precision.Int8), format.Float16)},
-		{"no weights", "no product in the model has a matrix of weights", quantize(masked(1, 2), precision.Int8)},
-		{"a node without inputs", `node "r" (RandomNormal) reads nothing`, halve(random, format.Float16)},
-		{"beyond float16", `tensor "w": 1 of its values are beyond the largest float16, 65504; take bfloat16`, halve(plain(1, 1e5), format.Float16)},
-		{"another file", `tensor "w": its elements lie in another file`, quantize(external, precision.Int8)},
-		{"a type of 32 bits", "F32 is not a floating-point type of 16 bits", halve(plain(1), format.Float32)},
-		{"an unknown form", `no quantization is called "int3"`, quantize(plain(1), "int3")},
+		{"NaN", `tensor "w": element 1 is NaN; the training has diverged`, plain(1, float32(math.NaN())).refused(0, precision.Int8)},
+		{"infinity", `tensor "w": element 0 is +Inf`, plain(float32(math.Inf(1))).refused(0, precision.Int4)},
+		{"NaN in 16 bits", `tensor "w": element 0 is NaN`, plain(float32(math.NaN())).refused(format.Float16, "")},
+		{"16 bits of int8", "DynamicQuantizeLinear takes float32 alone; take int8 without an element type, or int4 with it", plain(1).refused(format.Float16, precision.Int8)},
+		{"no weights", "no product in the model has a matrix of weights", sum(1, 2).refused(0, precision.Int8)},
+		{"beyond float16", `tensor "w": 1 of its values are beyond the largest float16, 65504; take bfloat16`, plain(1, 1e5).refused(format.Float16, "")},
+		{"a type of integers", "I64 is not a floating-point type of 16 bits", plain(1).refused(format.Int64, "")},
+		{"an unknown form", `no quantization is called "int3"`, plain(1).refused(0, "int3")},
 		{"profile flat", "profile flat is written in float32 alone; leave out", func() error {
 			_, err := export.Model(g, w, export.Options{Profile: export.Flat, Quantize: precision.Int8})
 			return err
@@ -466,18 +450,17 @@ func TestNumbersRefuse(t *testing.T) {
 	}
 }
 
-func quantize(m *onnx.Model, kind precision.Quantize) func() error {
-	return func() error { _, _, err := precision.Quantized(m, kind); return err }
-}
-
-func halve(m *onnx.Model, to format.DType) func() error {
-	return func() error { _, _, err := precision.Half(m, to); return err }
+func (h byHand) refused(to format.DType, kind precision.Quantize) func() error {
+	return func() error {
+		_, _, err := h.in(precision.Form{DType: to, Quantize: kind})
+		return err
+	}
 }
 
 // Weights that are 0 as a whole, or nearly, give results and no NaN.
 func TestQuantizedZeros(t *testing.T) {
 	for _, kind := range []precision.Quantize{precision.Int8, precision.Int4} {
-		m, n, err := precision.Quantized(product(2, 2, 0, 1e-44, 0, 0), kind)
+		m, n, err := product(2, 2, 0, 1e-44, 0, 0).in(precision.Form{Quantize: kind})
 		if err != nil || math.IsNaN(n.Error) {
 			t.Fatalf("%v, error %g", err, n.Error)
 		}

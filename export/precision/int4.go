@@ -106,7 +106,7 @@ func rowsBlocks(q *quantizer, w stored, ids, output string) error {
 		return fmt.Errorf("export: Gather %.80q: its ids are not an input of the model: the shape of its rows is not known", output)
 	}
 	axis := onnx.IntAttr("axis", 0)
-	integers := q.node("Gather", q.name(output+".blocks"), []string{w.integers, ids}, axis)                     // (B,T,blocks,32)
+	integers := q.integers("Gather", q.name(output+".blocks"), []string{w.integers, ids}, axis)                 // (B,T,blocks,32)
 	float := q.node("Cast", q.name(output+".float"), []string{integers}, onnx.IntAttr("to", int64(onnx.Float))) //
 	around := q.node("Sub", q.name(output+".around_0"), []string{float, q.float128()})                          //
 	scale := q.node("Gather", q.name(output+".scale"), []string{w.scales, ids}, axis)                           // (B,T,blocks)

@@ -106,9 +106,9 @@ func productInt8(q *quantizer, x string, w stored, output string) {
 	integers := w.integers
 	if w.turned {
 		integers = q.name(w.integers + ".transposed")
-		q.node("Transpose", integers, []string{w.integers}, onnx.IntsAttr("perm", 1, 0))
+		q.integers("Transpose", integers, []string{w.integers}, onnx.IntsAttr("perm", 1, 0))
 	}
-	product := q.node("MatMulInteger", q.name(output+".int32"), []string{a.integers, integers, a.zero, q.zero()})
+	product := q.integers("MatMulInteger", q.name(output+".int32"), []string{a.integers, integers, a.zero, q.zero()})
 	float := q.node("Cast", q.name(output+".float"), []string{product}, onnx.IntAttr("to", int64(onnx.Float)))
 	scale := q.node("Mul", q.name(output+".scale"), []string{a.scale, w.scales})
 	q.node("Mul", output, []string{float, scale})
@@ -126,7 +126,7 @@ func (q *quantizer) zero() string {
 // (B,T) to (B,T,C).
 func rowsInt8(q *quantizer, w stored, ids, output string) error {
 	axis := onnx.IntAttr("axis", 0)
-	integers := q.node("Gather", q.name(output+".int8"), []string{w.integers, ids}, axis)
+	integers := q.integers("Gather", q.name(output+".int8"), []string{w.integers, ids}, axis)
 	float := q.node("Cast", q.name(output+".float"), []string{integers}, onnx.IntAttr("to", int64(onnx.Float)))
 	scale := q.node("Gather", q.name(output+".scale"), []string{w.scales, ids}, axis)
 	column := q.node("Unsqueeze", q.name(output+".column"), []string{scale, q.constant(-1)})

@@ -113,19 +113,25 @@ func (f Form) Changes() bool { return f.half() || f.Quantize != "" }
 
 func (f Form) half() bool { return f.DType != format.Invalid && f.DType != format.Float32 }
 
-// Apply gives a model the numbers of the form: integers first, which are made
-// from the weights as they are.
-func (f Form) Apply(m *onnx.Model) (*onnx.Model, Numbers, error) {
+// Apply gives a model the numbers of the form, as the graph that it was written
+// from says where: integers first, which are made from the weights as they are.
+// The model given stays as it is.
+func (f Form) Apply(m *onnx.Model, from Source) (*onnx.Model, Numbers, error) {
+	if f.Quantize == Int8 && f.half() {
+		return nil, Numbers{}, &NumbersError{Reason: "DynamicQuantizeLinear takes float32 alone", Remedy: "take int8 without an element type, or int4 with it"}
+	}
 	var all Numbers
 	var err error
+	types := map[string]onnx.DataType{}
 	if f.Quantize != "" {
-		if m, all, err = Quantized(m, f.Quantize); err != nil {
+		r := newRewrite(m, types)
+		if m, all, err = quantized(r, from, f.Quantize); err != nil {
 			return nil, Numbers{}, err
 		}
 	}
 	if f.half() {
 		var n Numbers
-		if m, n, err = Half(m, f.DType); err != nil {
+		if m, n, err = half(newRewrite(m, types), from, f.DType); err != nil {
 			return nil, Numbers{}, err
 		}
 		all.DType, all.Rounding = n.DType, n.Rounding

@@ -7,27 +7,27 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
 )
 
-// Quantized returns m with the weights of its products as integers. What is a
-// weight: the second factor of a MatMul that is a matrix of the file, (in,out),
-// or one that a Transpose turns, (out,in). A table that such a product shares
-// with the embedding of tokens is stored once, as 8 bits, and both read it.
-// The model given stays as it is.
-func Quantized(m *onnx.Model, kind Quantize) (*onnx.Model, Numbers, error) {
+// quantized returns the model of r, which was written from a graph, with the
+// weights of its products as integers. What is a weight: the second factor of a
+// MatMul that is a matrix of the file, (in,out), or one that a Transpose turns,
+// (out,in). A table that such a product shares with the embedding of tokens is
+// stored once, as 8 bits, and both read it. The new nodes have the types that
+// they give in r.
+func quantized(r *rewrite, from Source, kind Quantize) (*onnx.Model, Numbers, error) {
 	form, ok := forms[kind]
 	if !ok {
 		return nil, Numbers{}, fmt.Errorf("export: no quantization is called %.80q: take %s or %s", kind, Int8, Int4)
 	}
-	if err := asExported(m); err != nil {
-		return nil, Numbers{}, err
-	}
 	q := &quantizer{
-		rewrite: newRewrite(m), form: form, turned: map[string]string{}, done: map[string]stored{}, inputs: map[string]activation{},
+		rewrite: r, form: form, tied: map[string]bool{}, left: map[string]int{}, done: map[string]stored{}, inputs: map[string]activation{},
 		report: Numbers{Quantize: kind, Remarks: slices.Clone(form.remarks)},
 	}
-	q.findTies()
-	for _, n := range m.Graph.Nodes {
+	q.find(from.Graph)
+	for _, n := range r.from.Graph.Nodes {
 		if err := q.add(n); err != nil {
 			return nil, Numbers{}, err
 		}
@@ -41,23 +41,6 @@ func Quantized(m *onnx.Model, kind Quantize) (*onnx.Model, Numbers, error) {
 	}
 	q.report.Kept = q.kept()
 	return q.model(map[string]string{MetaQuantize: string(kind)}), q.report, nil
-}
-
-// asExported refuses a model whose numbers are no longer those of the
-// checkpoint: rounding twice would lose more than its report says.
-func asExported(m *onnx.Model) error {
-	const again = "take the file as it was exported from the checkpoint"
-	for _, key := range []string{MetaDType, MetaQuantize} {
-		if v, ok := m.Metadata[key]; ok {
-			return &NumbersError{Reason: "the model's numbers are " + v + " already", Remedy: again}
-		}
-	}
-	for _, n := range m.Graph.Nodes {
-		if n.Op == "MatMulInteger" || n.Op == "MatMulNBits" {
-			return &NumbersError{Reason: fmt.Sprintf("node %.80q is a product of integers already", n.Name), Remedy: again}
-		}
-	}
-	return nil
 }
 
 // form is how a kind of quantization stores a weight and writes a product.
@@ -89,10 +72,17 @@ type stored struct {
 	turned           bool // stored as (out,in)
 }
 
+// matrix is a weight of the graph, (in,out), or (out,in) where turned.
+type matrix struct {
+	name   string
+	turned bool
+}
+
 type quantizer struct {
 	*rewrite
 	form             form
-	turned           map[string]string // results of a Transpose of a weight, with its name
+	products         map[string]matrix // by the product's name
+	tables           map[string]matrix // by the name of the rows that are looked up
 	tied             map[string]bool   // weights that a turned product and an embedding share
 	done             map[string]stored // by the weight's name
 	inputs           map[string]activation
@@ -101,88 +91,65 @@ type quantizer struct {
 	left             map[string]int
 }
 
-// findTies finds the products whose weight is turned, and the embeddings that
-// read the same one.
-func (q *quantizer) findTies() {
-	q.tied, q.left = map[string]bool{}, map[string]int{}
-	heads := map[string]bool{}
-	for _, n := range q.from.Graph.Nodes {
-		switch {
-		case n.Op == "Transpose" && q.matrix(n.Inputs[0]) && turns(n):
-			q.turned[n.Outputs[0]] = n.Inputs[0]
-		case n.Op == "MatMul" && q.turned[n.Inputs[1]] != "":
-			heads[q.turned[n.Inputs[1]]] = true
+// find finds the products and the tables of g that are to have integers.
+func (q *quantizer) find(g *graph.Graph) {
+	q.products, q.tables = map[string]matrix{}, map[string]matrix{}
+	heads := map[*graph.Value]bool{}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(graph.MatMul); !ok {
+			continue
+		}
+		w := n.Args[1]
+		if t, ok := graph.Is[graph.Transpose](w); ok && slices.Equal(t.Perm, []int{1, 0}) && isWeight(w.Args()[0]) {
+			q.products[n.Name()] = matrix{w.Args()[0].Name, true}
+			heads[w.Args()[0]] = true
+		} else if isWeight(w) {
+			q.products[n.Name()] = matrix{w.Name, false}
 		}
 	}
-	for _, n := range q.from.Graph.Nodes {
-		if n.Op == "Gather" && n.Domain == "" && heads[n.Inputs[0]] && axis(n) == 0 {
-			q.tied[n.Inputs[0]] = true
+	for _, n := range g.Nodes {
+		if op, ok := n.Op.(graph.Gather); ok && op.Axis == 0 && heads[n.Args[0]] {
+			q.tables[n.Name()] = matrix{n.Args[0].Name, true}
+			q.tied[n.Args[0].Name] = true
 		}
 	}
 }
 
-// matrix reports whether name is a matrix of weights.
-func (q *quantizer) matrix(name string) bool {
-	t := q.tensors[name]
-	return t != nil && t.DataType == onnx.Float && len(t.Dims) == 2
-}
-
-func turns(n *onnx.Node) bool {
-	for _, a := range n.Attributes {
-		if a.Name == "perm" {
-			return slices.Equal(a.Ints, []int64{1, 0})
-		}
-	}
-	return true // the order of the axes reversed
-}
-
-func axis(n *onnx.Node) int64 {
-	for _, a := range n.Attributes {
-		if a.Name == "axis" {
-			return a.Int
-		}
-	}
-	return 0
+// isWeight reports whether v is a matrix of weights.
+func isWeight(v *graph.Value) bool {
+	_, param := graph.Is[graph.Param](v)
+	_, constant := v.Constant()
+	return (param || constant) && v.DType == format.Float32 && len(v.Shape) == 2
 }
 
 // add writes a node of the old model, as it is or in integers.
 func (q *quantizer) add(n *onnx.Node) error {
-	weight, turned := "", false
-	if n.Op == "MatMul" && n.Domain == "" {
-		weight = n.Inputs[1]
-		if t := q.turned[weight]; t != "" {
-			weight, turned = t, true
+	if m, ok := q.products[n.Outputs[0]]; ok {
+		w, err := q.weight(m)
+		if err == nil {
+			q.form.product(q, n.Inputs[0], w, n.Outputs[0])
 		}
+		return err
 	}
-	switch {
-	case weight != "" && q.matrix(weight):
-		w, err := q.weight(weight, turned)
-		if err != nil {
-			return err
-		}
-		q.form.product(q, n.Inputs[0], w, n.Outputs[0])
-	case n.Op == "Gather" && n.Domain == "" && q.tied[n.Inputs[0]] && axis(n) == 0:
-		w, err := q.weight(n.Inputs[0], true)
+	if m, ok := q.tables[n.Outputs[0]]; ok {
+		w, err := q.weight(m)
 		if err != nil {
 			return err
 		}
 		return q.form.rows(q, w, n.Inputs[1], n.Outputs[0])
-	default:
-		q.left[n.Op]++
-		q.nodes = append(q.nodes, n)
 	}
+	q.left[n.Op]++
+	q.nodes = append(q.nodes, n)
 	return nil
 }
 
 // weight returns the weight in integers, quantized once.
-func (q *quantizer) weight(name string, turned bool) (stored, error) {
+func (q *quantizer) weight(m matrix) (stored, error) {
+	name, turned := m.name, m.turned
 	if w, ok := q.done[name]; ok && w.turned == turned {
 		return w, nil
 	}
 	t := q.tensors[name]
-	if t.External != nil {
-		return stored{}, &NumbersError{Tensor: name, Reason: "its elements lie in another file", Remedy: "load them into the model first"}
-	}
 	v, err := finiteFloats(t)
 	if err != nil {
 		return stored{}, err

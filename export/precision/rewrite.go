@@ -12,13 +12,14 @@ import (
 type rewrite struct {
 	from    *onnx.Model
 	nodes   []*onnx.Node
-	tensors map[string]*onnx.Tensor // initializers, of the old model and new ones
-	order   []string                // their names
-	taken   map[string]bool         // every name
+	tensors map[string]*onnx.Tensor  // initializers, of the old model and new ones
+	order   []string                 // their names
+	taken   map[string]bool          // every name
+	types   map[string]onnx.DataType // of values: floats that a new node makes
 }
 
-func newRewrite(m *onnx.Model) *rewrite {
-	r := &rewrite{from: m, tensors: map[string]*onnx.Tensor{}, taken: map[string]bool{}}
+func newRewrite(m *onnx.Model, types map[string]onnx.DataType) *rewrite {
+	r := &rewrite{from: m, tensors: map[string]*onnx.Tensor{}, taken: map[string]bool{}, types: types}
 	for _, v := range m.Graph.Inputs {
 		r.taken[v.Name] = true
 	}
@@ -52,8 +53,15 @@ func (r *rewrite) name(want string) string {
 	return name
 }
 
-// node adds a node of one output, named after it, and returns that name.
+// node adds a node of one output, float32 and named after it, and returns that
+// name.
 func (r *rewrite) node(op, output string, inputs []string, attrs ...onnx.Attribute) string {
+	r.types[output] = onnx.Float
+	return r.integers(op, output, inputs, attrs...)
+}
+
+// integers is node where the output is of integers.
+func (r *rewrite) integers(op, output string, inputs []string, attrs ...onnx.Attribute) string {
 	r.nodes = append(r.nodes, &onnx.Node{Op: op, Name: output, Inputs: inputs, Outputs: []string{output}, Attributes: attrs})
 	return output
 }
