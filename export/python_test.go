@@ -3,6 +3,7 @@ package export_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,36 +92,61 @@ func TestPythonRuntime(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := runtime.NewCase(3, 7, vocab, 1)
-		rows := make([][]int64, c.Batch)
-		for i := range rows {
-			rows[i] = c.IDs[i*c.Length : (i+1)*c.Length]
-		}
-		stdin, err := json.Marshal(rows)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(interpreter, script, path)
-		cmd.Stdin = bytes.NewReader(stdin)
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		var got struct {
-			Shape []int
-			Data  []float32
-		}
-		if err := json.Unmarshal(out, &got); err != nil {
-			t.Fatal(err)
-		}
+		got := ranBy(t, interpreter, script, path, c)
 		want, err := oracle.Run(c.Inputs())
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := runtime.Compare(want["logits"], format.FromFloat32s("logits", got.Shape, got.Data))
+		d := runtime.Compare(want["logits"], got)
 		if !d.Within {
 			t.Errorf("%s: %s %v", arch, d.Reason, d.FirstBad)
 		}
 		t.Logf("%s: largest error %.2e", arch, d.MaxAbs)
+	}
+}
+
+// ranBy returns the logits that a script of Python's computes with a file.
+func ranBy(t *testing.T, interpreter, script, path string, c runtime.Case) format.Tensor {
+	t.Helper()
+	rows := make([][]int64, c.Batch)
+	for i := range rows {
+		rows[i] = c.IDs[i*c.Length : (i+1)*c.Length]
+	}
+	stdin, err := json.Marshal(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(interpreter, script, path)
+	cmd.Stdin = bytes.NewReader(stdin)
+	out, err := cmd.Output()
+	if err != nil {
+		bad := new(exec.ExitError)
+		errors.As(err, &bad)
+		t.Fatalf("%v: %s%s", err, out, bad.Stderr)
+	}
+	var got struct {
+		Shape []int
+		Data  []float32
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	return format.FromFloat32s("logits", got.Shape, got.Data)
+}
+
+// Where each operator is computed in the type of what it reads, as on a GPU, a
+// normalization of operators of one step each does not overflow float16.
+func TestPythonHalfOfPrimitives(t *testing.T) {
+	interpreter, script := python(t, "onnx", "onnx_reference.py")
+	for name := range primitives {
+		g, w := network(t, primitive(name))
+		path := filepath.Join(t.TempDir(), "model.onnx")
+		writeModel(t, path, written(t, g, w, export.Options{Profile: export.Plain, DType: format.Float16}))
+		c := runtime.NewCase(3, 7, vocab, 1)
+		want, got := run(t, oracle(t, g, w), c.Inputs())["logits"], ranBy(t, interpreter, script, path, c)
+		if d := runtime.CompareAs(format.Float16, want, got); !d.Within {
+			t.Errorf("%s: %v %s", name, d.FirstBad, d.Reason)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ var layers = map[string][]string{
 	"export/onnx":          {},
 	"export/compare":       {"export/onnx", "format", "internal/quote"},
 	"export/placement":     {"export/onnx", "internal/quote"},
-	"export/precision":     {"export/onnx", "format"},
+	"export/precision":     {"export/onnx", "format", "model/graph", "model/role"},
 	"export/bundle":        {"export/onnx", "format/store", "model/role"},
 	"export":               {"export/bundle", "export/onnx", "export/precision", "format", "format/store", "model/graph", "model/role"},
 	"runtime":              {"format", "internal/quote", "model/role"},
