@@ -41,8 +41,9 @@ const (
 	exponentials  = "exponentials and logarithms"
 	angles        = "angles of positions"
 	compared      = "numbers that are compared"
-	logitsProduct = "logits"
 )
+
+var logitsProduct = role.Of(role.Logits).Name()
 
 // plan is what of a graph stays float32 where the rest has 16 bits. It is found
 // on the graph, by what operators compute: a normalization may be one operator
