@@ -143,7 +143,7 @@ func (c *Case) fill(inputs []Input, sizes map[string]int, seed uint64) error {
 }
 
 // caseElements bounds the numbers of one input.
-const caseElements = 1 << 28
+const caseElements = 1 << 24
 
 // numbers returns n numbers for the input: a mask of ones, and of zeros at the
 // end of rows; integers below the bound, the edges among them; multiples of 1/64
