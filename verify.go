@@ -92,7 +92,10 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 			return nil, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(allRuntimes, ", "))
 		}
 	}
-	v := &verification{checkpoint: c, graph: c.Graph, options: o, files: map[export.Profile]onnxModel{}, length: min(c.Context(), flatLength)}
+	v := &verification{checkpoint: c, graph: c.Graph, options: o, files: map[export.Profile]onnxModel{}, length: flatLength}
+	if n := c.Context(); n > 0 {
+		v.length = min(n, flatLength)
+	}
 	for _, path := range files {
 		if err := v.read(path); err != nil {
 			return nil, err
@@ -160,6 +163,7 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	for _, name := range allRuntimes {
 		switch {
 		case len(names) > 0 && !slices.Contains(names, name):
+		case len(names) == 0 && !v.has(name):
 		case strings.HasSuffix(name, cacheSuffix):
 			past = true
 			candidates = append(candidates, v.cachedCandidates(name, len(names) > 0)...)
@@ -180,6 +184,24 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	}
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
 	return report.With(v.checks), err
+}
+
+// has reports whether the network, or a file that was named, has the form that a
+// runtime runs. Only where no token depends on those after it can the network
+// have a past, and its text be padded as the profile flat does.
+func (v *verification) has(name string) bool {
+	profile := export.Plain
+	switch {
+	case strings.HasSuffix(name, cacheSuffix):
+		profile = export.Cache
+	case name == "onnx-go":
+		profile = export.Flat
+	}
+	if profile == export.Plain || v.files[profile].model != nil {
+		return true
+	}
+	_, err := model.Cached(v.graph, false)
+	return err == nil
 }
 
 // watch tells what is run, and for how many tokens every runtime has given the

@@ -2,6 +2,7 @@ package attnx
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -124,7 +125,7 @@ func (v *verification) openCached(device string, level ort.Optimization) (s runt
 // cacheShape returns what there is to know of a network with a past, in the
 // given file or, where it is nil, in one that was exported as is usual.
 func cacheShape(c *model.Checkpoint, m *onnx.Model) runtime.CacheShape {
-	shape := runtime.CacheShape{Context: c.Context(), DType: format.Float32}
+	shape := runtime.CacheShape{Context: cmp.Or(c.Context(), flatLength), DType: format.Float32}
 	layers := c.Attentions()
 	shape.Layers = len(layers)
 	if shape.Layers > 0 {

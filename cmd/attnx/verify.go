@@ -36,7 +36,9 @@ with integer weights are compared only.
 
 Runs take batches of 1 to 12 and sequences of 1 to the context, with seeded ids.
 Every id of a small vocabulary occurs. A profile without a file is exported in
-memory, flat for at most 128 tokens: onnx-go runs the cases that fit.
+memory, flat for at most 128 tokens: onnx-go runs the cases that fit. A network
+whose tokens depend on those after them, or without text, has no past and no
+flat form: unless they are named, the runtimes for these are left out.
 
 Runtimes: ref (the oracle, in primitive operators and rounded), gorgonia,
 ort-cpu, ort-cuda, onnx-go, and ort-cpu-cache and ort-cuda-cache, the network
