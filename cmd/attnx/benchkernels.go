@@ -13,10 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/train"
-	"github.com/attnx/attnx/runtime/ort"
 )
 
 // kernelRow is the time of one operator in a step.
@@ -86,7 +86,7 @@ func benchKernels(z benchSize, steps int) ([]kernelRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := ortEngine(c, ort.Options{Profile: filepath.Join(folder, "step")})
+	engine, _, err := attnx.OpenEngine("ort", c, attnx.EngineOptions{Profile: filepath.Join(folder, "step")})
 	if err != nil {
 		return nil, err
 	}

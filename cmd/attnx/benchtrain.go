@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/train"
@@ -122,7 +123,7 @@ func benchTrain(z benchSize, name string, steps int) (benchRow, error) {
 	if err != nil {
 		return benchRow{}, err
 	}
-	engine, why, err := openEngine(name, "cpu", c)
+	engine, why, err := attnx.OpenEngine(name, c, attnx.EngineOptions{})
 	if err != nil {
 		return benchRow{}, err
 	}

@@ -22,7 +22,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"arch":                 oneOf(arch.Names()...),
 	"preset":               oneOf(arch.Presets()...),
 	"tokenizer":            oneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
-	"engine":               oneOf(engines...),
+	"engine":               oneOf(attnx.Engines()...),
 	"bench kernels preset": oneOf(benchPresets()...),
 	"bench train preset":   listOf(benchPresets()...),
 	"bench train engine":   listOf("gorgonia", "ort"),

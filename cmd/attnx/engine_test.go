@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -18,13 +19,12 @@ import (
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/model/train/gorgonia"
 	attnxruntime "github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
 func openORT(t *testing.T, c *model.Checkpoint, threads int) train.Engine {
 	t.Helper()
-	e, err := ortEngine(c, ort.Options{Threads: threads})
+	e, _, err := attnx.OpenEngine("ort", c, attnx.EngineOptions{Threads: threads})
 	if errors.Is(err, attnxruntime.ErrUnavailable) {
 		t.Skipf("no ONNX Runtime: %v", err)
 	}
@@ -285,7 +285,7 @@ func trained(t *testing.T, steps int, open func(c *model.Checkpoint) train.Engin
 
 func openGorgonia(t *testing.T) func(*model.Checkpoint) train.Engine {
 	return func(c *model.Checkpoint) train.Engine {
-		e, _, err := openEngine("gorgonia", "cpu", c)
+		e, _, err := attnx.OpenEngine("gorgonia", c, attnx.EngineOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -338,10 +338,10 @@ func TestORTSameBits(t *testing.T) {
 func TestEngineAuto(t *testing.T) {
 	c := tinyOf(t, 65)
 	t.Setenv("ATTNX_ORT_LIB", filepath.Join(t.TempDir(), "none.so"))
-	if _, _, err := openEngine("ort", "cpu", c); !errors.Is(err, attnxruntime.ErrUnavailable) {
+	if _, _, err := attnx.OpenEngine("ort", c, attnx.EngineOptions{}); !errors.Is(err, attnxruntime.ErrUnavailable) {
 		t.Errorf("an engine without its library: %v", err)
 	}
-	e, why, err := openEngine("auto", "cpu", c)
+	e, why, err := attnx.OpenEngine("auto", c, attnx.EngineOptions{})
 	if err != nil || e.Name() != "gorgonia" || !errors.Is(why, attnxruntime.ErrUnavailable) {
 		t.Errorf("auto without a library: %v, %v", why, err)
 	}

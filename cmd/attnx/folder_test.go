@@ -457,7 +457,7 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 			t.Errorf("%s is neither the checkpoint's nor rounded", w.Name)
 		}
 	}
-	if _, _, err := write(folders{web: true}, export.Options{DType: format.Float16}); err == nil || !strings.Contains(err.Error(), "leave out --dtype") {
+	if _, _, err := write(folders{web: true}, export.Options{DType: format.Float16}); err == nil || !strings.Contains(explain(err), "leave out --dtype") {
 		t.Errorf("a folder in float16 for the web: %v", err)
 	}
 	for _, web := range []bool{false, true} {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
@@ -30,7 +31,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		return err
 	}
 	finishFirst(ctx)
-	engine, why, err := openEngine(f.engine, f.device, c)
+	engine, why, err := attnx.OpenEngine(f.engine, c, attnx.EngineOptions{Device: f.device})
 	if err != nil {
 		return err
 	}

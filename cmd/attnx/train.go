@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
@@ -346,7 +347,7 @@ func heldBy(folder string) string {
 // checkEngine refuses an engine or a device that there is not.
 func (f trainFlags) checkEngine() error {
 	switch {
-	case !slices.Contains(engines, f.engine):
+	case !slices.Contains(attnx.Engines(), f.engine):
 		return fmt.Errorf("--engine %.20q: take gorgonia, ort or auto", f.engine)
 	case !slices.Contains([]string{"cpu", "cuda"}, f.device):
 		return fmt.Errorf("--device %.20q: take cpu or cuda", f.device)

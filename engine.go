@@ -1,4 +1,4 @@
-package main
+package attnx
 
 import (
 	"errors"
@@ -14,17 +14,24 @@ import (
 	"github.com/attnx/attnx/runtime/ort"
 )
 
-// engines are the values of --engine.
-var engines = []string{"auto", "gorgonia", "ort"}
+// Engines returns the names of the engines that OpenEngine knows.
+func Engines() []string { return []string{"auto", "gorgonia", "ort"} }
 
-// openEngine returns what computes the gradients of a network. "auto" is ONNX
+// EngineOptions are how ONNX Runtime trains.
+type EngineOptions struct {
+	Device  string // "cpu" or "cuda"; empty: "cpu"
+	Threads int    // inside an operator; 0: one a physical core
+	Profile string // a file that begins so gets the times of its operators; empty: none
+}
+
+// OpenEngine returns what computes the gradients of a network. "auto" is ONNX
 // Runtime where its library is, else Gorgonia; why says why it is not ONNX
 // Runtime. A device other than the CPU that was asked for is never given up
 // silently.
-func openEngine(name, device string, c *model.Checkpoint) (e train.Engine, why error, err error) {
+func OpenEngine(name string, c *model.Checkpoint, o EngineOptions) (e train.Engine, why error, err error) {
 	if name != "gorgonia" {
-		e, err := ortEngine(c, ort.Options{Device: device})
-		if err == nil || name == "ort" || device == "cuda" || !errors.Is(err, runtime.ErrUnavailable) {
+		e, err := ortEngine(c, ort.Options{Device: o.Device, Threads: o.Threads, Profile: o.Profile})
+		if err == nil || name == "ort" || o.Device == "cuda" || !errors.Is(err, runtime.ErrUnavailable) {
 			return e, nil, err
 		}
 		why = err
