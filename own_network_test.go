@@ -246,7 +246,7 @@ func TestOwnNetworkEngines(t *testing.T) {
 	})
 	check(err)
 	defer through.Close()
-	batch := train.Batch{B: 2, T: 4, IDs: []int64{0, 1, 2, 3, 4, 5, 6, 7}, Labels: []int64{1, 2, 3, 4, 5, 6, 7, 8}}
+	batch := train.TextBatch(2, 4, []int64{0, 1, 2, 3, 4, 5, 6, 7}, []int64{1, 2, 3, 4, 5, 6, 7, 8})
 	want, got := c.Weights.Clone(), c.Weights.Clone()
 	a, err := inGo.Step(c.Weights, batch, want)
 	check(err)

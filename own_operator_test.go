@@ -149,7 +149,7 @@ func TestOwnOperator(t *testing.T) {
 	t.Run("training", func(t *testing.T) {
 		loss, err := model.WithLoss(g)
 		check(err)
-		batch := train.Batch{B: 2, T: 3, IDs: []int64{0, 1, 2, 3, 4, 0}, Labels: []int64{1, 2, 3, 4, 0, -100}}
+		batch := train.TextBatch(2, 3, []int64{0, 1, 2, 3, 4, 0}, []int64{1, 2, 3, 4, 0, -100})
 		engine, err := gorgonia.New(loss, gorgonia.Options{})
 		check(err)
 		defer engine.Close()
@@ -168,7 +168,7 @@ func TestOwnOperator(t *testing.T) {
 				first = value
 				o, err := ref.New(derived, learned)
 				check(err)
-				exact, err := o.Run(map[string]format.Tensor{"input_ids": tokens["input_ids"], "labels": ids("labels", []int{2, 3}, batch.Labels...)})
+				exact, err := o.Run(map[string]format.Tensor{"input_ids": tokens["input_ids"], "labels": batch[role.Labels]})
 				check(err)
 				for _, g := range grads {
 					name := role.GradientOf(g.Name).Name()

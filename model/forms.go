@@ -67,20 +67,27 @@ func Cached(g *graph.Graph, last bool) (*graph.Graph, error) {
 // sequence, the second dimension of the inputs; where they have none it does not
 // count.
 func Step(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
-	return step(g, batch, tokens, graph.Grad(role.Of(role.Loss).Name()))
-}
-
-// Evaluation returns WithLoss for one size of batch, in the form of Step.
-func Evaluation(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
-	return step(g, batch, tokens)
-}
-
-func step(g *graph.Graph, batch, tokens int, passes ...graph.Pass) (*graph.Graph, error) {
 	sizes, err := batchSizes(g, batch, tokens)
 	if err != nil {
 		return nil, err
 	}
-	if g, err = WithLoss(g); err != nil {
+	return StepOf(g, sizes)
+}
+
+// StepOf is Step for the given sizes of the inputs' named dimensions.
+func StepOf(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
+	return step(g, sizes, graph.Grad(role.Of(role.Loss).Name()))
+}
+
+// Evaluation returns WithLoss for the given sizes of the inputs' named
+// dimensions, in the form of Step.
+func Evaluation(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
+	return step(g, sizes)
+}
+
+func step(g *graph.Graph, sizes map[string]int, passes ...graph.Pass) (*graph.Graph, error) {
+	g, err := WithLoss(g)
+	if err != nil {
 		return nil, err
 	}
 	all := []graph.Pass{graph.SliceRanges, graph.Bind(sizes), graph.Rows}

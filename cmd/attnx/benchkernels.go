@@ -91,18 +91,18 @@ func benchKernels(z benchSize, steps int) ([]kernelRow, error) {
 		return nil, err
 	}
 	n := z.batch * z.context
-	b := train.Batch{B: z.batch, T: z.context, IDs: make([]int64, n), Labels: make([]int64, n)}
+	ids, labels := make([]int64, n), make([]int64, n)
 	stream := model.NewStream(1, "bench")
-	for i := range b.IDs {
-		b.IDs[i] = int64(stream.IntN(uint64(2*i), c.Vocab()))
-		b.Labels[i] = int64(stream.IntN(uint64(2*i+1), c.Vocab()))
+	for i := range ids {
+		ids[i] = int64(stream.IntN(uint64(2*i), c.Vocab()))
+		labels[i] = int64(stream.IntN(uint64(2*i+1), c.Vocab()))
 	}
 	grads := make([]format.Tensor, len(c.Weights))
 	for i, w := range c.Weights {
 		grads[i] = format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements()))
 	}
 	for i := 0; i <= steps && err == nil; i++ {
-		_, err = engine.Step(c.Weights, b, grads)
+		_, err = engine.Step(c.Weights, train.TextBatch(z.batch, z.context, ids, labels), grads)
 	}
 	if err := errors.Join(err, engine.Close()); err != nil { // closing writes the profile
 		return nil, err

@@ -102,10 +102,11 @@ func TestORTGolden(t *testing.T) {
 				weights = append(weights, format.FromFloat32s(w.Name, w.Shape, x))
 			}
 			grads := zeros(weights)
-			b := train.Batch{B: g.InputIDs.Shape[0], T: g.InputIDs.Shape[1]}
+			var ids, labels []int64
 			for i := range g.InputIDs.Data {
-				b.IDs, b.Labels = append(b.IDs, int64(g.InputIDs.Data[i])), append(b.Labels, int64(g.Labels.Data[i]))
+				ids, labels = append(ids, int64(g.InputIDs.Data[i])), append(labels, int64(g.Labels.Data[i]))
 			}
+			b := train.TextBatch(g.InputIDs.Shape[0], g.InputIDs.Shape[1], ids, labels)
 			loss, err := e.Step(weights, b, grads)
 			if err != nil || math.Abs(loss-g.Loss) > goldenGradients {
 				t.Fatalf("loss %g, PyTorch has %g (%v)", loss, g.Loss, err)
@@ -125,7 +126,7 @@ func TestORTGolden(t *testing.T) {
 					}
 				}
 			}
-			if b.IDs[1] = int64(g.Config.Vocab); true {
+			if ids[1] = int64(g.Config.Vocab); true {
 				if _, err := e.Step(weights, b, grads); err == nil || !strings.Contains(err.Error(), "[0,1] is ") {
 					t.Errorf("an id outside the vocabulary: %v", err)
 				}
@@ -142,10 +143,11 @@ func TestORTAddsEveryRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := train.Batch{B: 8, T: c.Context()}
-	for i := range b.B * b.T {
-		b.IDs, b.Labels = append(b.IDs, int64(300*(i%3))), append(b.Labels, int64(i%1000))
+	var ids, labels []int64
+	for i := range 8 * c.Context() {
+		ids, labels = append(ids, int64(300*(i%3))), append(labels, int64(i%1000))
 	}
+	b := train.TextBatch(8, c.Context(), ids, labels)
 	want := zeros(c.Weights)
 	if _, err := openGorgonia(t)(c).Step(c.Weights, b, want); err != nil {
 		t.Fatal(err)
@@ -177,11 +179,12 @@ func TestORTAddsEveryRow(t *testing.T) {
 // are float64; Gorgonia's are handed out as float32.
 func TestGradAgainstGorgonia(t *testing.T) {
 	_, c := beginning(t, "tiny", 4)
-	b := train.Batch{B: 3, T: 9}
-	for i := range b.B * b.T {
-		b.IDs, b.Labels = append(b.IDs, int64(i*i%c.Vocab())), append(b.Labels, int64(i*7%c.Vocab()))
+	var ids, labels []int64
+	for i := range 3 * 9 {
+		ids, labels = append(ids, int64(i*i%c.Vocab())), append(labels, int64(i*7%c.Vocab()))
 	}
-	b.Labels[5] = model.IgnoreIndex
+	labels[5] = model.IgnoreIndex
+	b := train.TextBatch(3, 9, ids, labels)
 	g, err := model.WithLoss(c.Graph)
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +198,7 @@ func TestGradAgainstGorgonia(t *testing.T) {
 	if _, err := engine.Step(c.Weights, b, want); err != nil {
 		t.Fatal(err)
 	}
-	step, err := model.Step(c.Graph, b.B, b.T)
+	step, err := model.Step(c.Graph, 3, 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +207,7 @@ func TestGradAgainstGorgonia(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := oracle.Run(map[string]format.Tensor{
-		"input_ids": format.FromInt64s("", []int{b.B, b.T}, b.IDs), "labels": format.FromInt64s("", []int{b.B, b.T}, b.Labels),
+		"input_ids": b[role.Tokens], "labels": b[role.Labels],
 	})
 	if err != nil {
 		t.Fatal(err)

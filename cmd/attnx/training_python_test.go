@@ -5,9 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -18,13 +20,14 @@ type recordingEngine struct {
 }
 
 func (e *recordingEngine) Step(weights []format.Tensor, b train.Batch, grads []format.Tensor) (float64, error) {
-	rows := func(flat []int64) (out [][]int64) {
-		for i := range b.B {
-			out = append(out, append([]int64(nil), flat[i*b.T:(i+1)*b.T]...))
+	rows := func(t format.Tensor) (out [][]int64) {
+		flat, _ := t.Int64s()
+		for row := range slices.Chunk(flat, t.Shape[1]) {
+			out = append(out, slices.Clone(row))
 		}
 		return out
 	}
-	e.ids, e.labels = append(e.ids, rows(b.IDs)), append(e.labels, rows(b.Labels))
+	e.ids, e.labels = append(e.ids, rows(b[role.Tokens])), append(e.labels, rows(b[role.Labels]))
 	return e.Engine.Step(weights, b, grads)
 }
 

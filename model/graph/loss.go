@@ -77,7 +77,8 @@ func (b *Builder) classesLast(scores *Value) *Value {
 }
 
 // Grad implements Differentiable. The gradient by the scores is (softmax - one
-// hot), for a label that counts times dloss/count, for another 0.
+// hot), for a label that counts times dloss/count, for another 0. Where no label
+// counts, the loss is not a number, and the gradient 0 as in PyTorch.
 func (l SoftmaxCrossEntropyLoss) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	scores, labels := n.Args[0], n.Args[1]
 	p := l.parts(b, scores, labels)
@@ -89,7 +90,8 @@ func (l SoftmaxCrossEntropyLoss) Grad(b *Builder, n *Node, dy []*Value) []*Value
 	} else {
 		off = b.ScatterElements(b.Exp(p.logp), b.Reshape(p.labels, column...), b.ConstantOfShape(-1, column...), -1)
 	}
-	row := b.Mul(b.Div(p.weight, p.count), dy[0]) // labels' shape
+	count := b.Max(p.count, b.like(scores, 1))
+	row := b.Mul(b.Div(p.weight, count), dy[0]) // labels' shape
 	dx := b.Mul(off, b.Reshape(row, column...))   // (...,V)
 	if len(scores.Shape) == 3 {
 		dx = b.Transpose(dx, 0, 2, 1)

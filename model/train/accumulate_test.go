@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/model/train/gorgonia"
@@ -44,13 +45,14 @@ func TestAccumulate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var counts []int
-	whole := train.Batch{B: 6}
+	var ids, labels []int64
 	for i := range 3 {
 		part := run.Draw(4*3 + i)
-		whole.T = part.T
-		whole.IDs, whole.Labels = append(whole.IDs, part.IDs...), append(whole.Labels, part.Labels...)
+		x, _ := part[role.Tokens].Int64s()
+		y, _ := part[role.Labels].Int64s()
+		ids, labels = append(ids, x...), append(labels, y...)
 		n := 0
-		for _, l := range part.Labels {
+		for _, l := range y {
 			if l != model.IgnoreIndex {
 				n++
 			}
@@ -61,7 +63,7 @@ func TestAccumulate(t *testing.T) {
 		t.Fatalf("the batches have %v labels: the test says nothing", counts)
 	}
 	want := train.SameShapes(c.Weights)
-	wantLoss, err := engine.Step(c.Weights, whole, want)
+	wantLoss, err := engine.Step(c.Weights, train.TextBatch(6, len(ids)/6, ids, labels), want)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func TestTenStepsAgainstPyTorch(t *testing.T) {
 			t.Errorf("step %d: learning rate %g, PyTorch's schedule has %g", i, lr, run.LR[i])
 		}
 		b := run.Batches[i]
-		batch := train.Batch{B: b.InputIDs.Shape[0], T: b.InputIDs.Shape[1], IDs: ints(b.InputIDs.Data), Labels: ints(b.Labels.Data)}
+		batch := train.TextBatch(b.InputIDs.Shape[0], b.InputIDs.Shape[1], ints(b.InputIDs.Data), ints(b.Labels.Data))
 		loss, err := engine.Step(weights, batch, grads)
 		if err != nil {
 			t.Fatal(err)

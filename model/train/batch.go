@@ -5,51 +5,105 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
 )
 
-// Batch is what one step learns from: B sequences of T tokens, row-major
-// (B,T). Labels holds the id that follows each token, or model.IgnoreIndex
-// where a position does not count.
-type Batch struct {
-	B, T   int
-	IDs    []int64
-	Labels []int64
+// Batch is what one step learns from: a tensor for each input of the loss, by
+// what it is for. The first dimension is that of the examples.
+type Batch map[role.Kind]format.Tensor
+
+// TextBatch returns a batch of so many sequences of so many tokens, row-major,
+// that shares the memory of ids and labels. Of a language model the label is the
+// id that follows a token, or model.IgnoreIndex where a position does not count.
+func TextBatch(sequences, tokens int, ids, labels []int64) Batch {
+	shape := []int{sequences, tokens}
+	return Batch{
+		role.Tokens: format.FromInt64s(role.Of(role.Tokens).Name(), shape, ids),
+		role.Labels: format.FromInt64s(role.Of(role.Labels).Name(), shape, labels),
+	}
 }
 
-// The names that model.WithLoss gives its inputs.
-var (
-	TokensName = role.Of(role.Tokens).Name()
-	LabelsName = role.Of(role.Labels).Name()
-)
-
-// Inputs returns the batch as tensors that share its memory.
-func (b Batch) Inputs() (map[string]format.Tensor, error) {
-	n, ok := format.Elements([]int{b.B, b.T})
-	if !ok || n < 1 || len(b.IDs) != n || len(b.Labels) != n {
-		return nil, fmt.Errorf("train: a batch of %d sequences of %d tokens has %d ids and %d labels", b.B, b.T, len(b.IDs), len(b.Labels))
+// Inputs returns the batch as the inputs of a graph, by their names; it shares
+// the batch's memory. It refuses a batch that has not what the graph takes, or
+// has more.
+func (b Batch) Inputs(g *graph.Graph) (map[string]format.Tensor, error) {
+	in := map[string]format.Tensor{}
+	for _, v := range g.Inputs {
+		kind := v.Role().Kind
+		t, ok := b[kind]
+		if kind == role.None || !ok {
+			return nil, fmt.Errorf("train: the batch has no tensor for the input %.80q", v.Name)
+		}
+		t = t.WithName(v.Name)
+		if err := t.Check(); err != nil {
+			return nil, fmt.Errorf("train: %w", err)
+		}
+		if t.DType != v.DType {
+			return nil, fmt.Errorf("train: %.80q is %s, expects %s", v.Name, t.DType, v.DType)
+		}
+		if t.Elements() == 0 {
+			return nil, fmt.Errorf("train: %.80q has shape %v: the batch is empty", v.Name, t.Shape)
+		}
+		in[v.Name] = t
 	}
-	shape := []int{b.B, b.T}
-	return map[string]format.Tensor{
-		TokensName: format.FromInt64s(TokensName, shape, b.IDs),
-		LabelsName: format.FromInt64s(LabelsName, shape, b.Labels),
-	}, nil
+	if len(in) != len(b) {
+		return nil, fmt.Errorf("train: the batch has %d tensors, the graph takes %d", len(b), len(in))
+	}
+	return in, nil
 }
 
-// check refuses a batch that is no batch of a vocabulary.
-func (b Batch) check(vocab int) error {
-	if _, err := b.Inputs(); err != nil {
-		return err
+// labels returns how many labels count in the mean that is the loss.
+func (b Batch) labels() int {
+	t := b[role.Labels]
+	if t.DType != format.Int64 {
+		return t.Elements()
 	}
-	shape := []int{b.B, b.T}
-	for i, id := range b.IDs {
-		if id < 0 || id >= int64(vocab) {
-			return BadIndex(TokensName, i, shape, id, vocab)
+	n := 0
+	for _, label := range b.int64s(role.Labels) {
+		if label != model.IgnoreIndex {
+			n++
 		}
 	}
-	for i, id := range b.Labels {
-		if id != model.IgnoreIndex && (id < 0 || id >= int64(vocab)) {
-			return BadLabel(LabelsName, i, shape, id, vocab, model.IgnoreIndex)
+	return n
+}
+
+// int64s returns the elements of a tensor that is made here.
+func (b Batch) int64s(k role.Kind) []int64 {
+	x, _ := b[k].Int64s()
+	return x
+}
+
+// checkIDs refuses ids that are not rows of the table they are looked up in, and
+// labels that are not classes.
+func checkIDs(g *graph.Graph, inputs map[string]format.Tensor) error {
+	for _, n := range g.Nodes {
+		rows, label, ignore := graph.Dim{}, false, int64(0)
+		switch op := n.Op.(type) {
+		case graph.Gather:
+			rows = n.Args[0].Shape[op.Axis]
+		case graph.SoftmaxCrossEntropyLoss:
+			rows, label, ignore = n.Args[0].Shape[1], true, op.IgnoreIndex
+		default:
+			continue
+		}
+		t, given := inputs[n.Args[1].Name]
+		last, known := rows.Number()
+		if !given || !known {
+			continue
+		}
+		ids, err := t.Int64s()
+		if err != nil {
+			return fmt.Errorf("train: %w", err)
+		}
+		for i, id := range ids {
+			switch {
+			case id >= 0 && id < int64(last) || label && id == ignore:
+			case label:
+				return BadLabel(t.Name, i, t.Shape, id, last, ignore)
+			default:
+				return BadIndex(t.Name, i, t.Shape, id, last)
+			}
 		}
 	}
 	return nil

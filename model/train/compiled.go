@@ -25,26 +25,21 @@ type Program interface {
 type Compiled struct {
 	name    string
 	graph   *graph.Graph // the forward pass
+	loss    *graph.Graph
 	compile func(*graph.Graph) (Program, error)
 
-	programs map[size]*bound
-}
-
-// size tells the programs of an engine apart.
-type size struct {
-	b, t  int
-	grads bool
+	programs map[string]*bound // by the sizes of the batch
 }
 
 // bound is a program and the memory it runs on.
 type bound struct {
-	program     Program
-	params      []string
-	ids, labels []int64
-	loss        []float32
-	memory      []*byte // of weights and gradients
-	run         func() error
-	release     func()
+	program Program
+	takes   map[string]bool // names of its inputs, weights among them
+	inputs  []format.Tensor // of the batch
+	loss    []float32
+	memory  []*byte // of weights and gradients
+	run     func() error
+	release func()
 }
 
 var _ Engine = (*Compiled)(nil)
@@ -53,7 +48,14 @@ var _ Engine = (*Compiled)(nil)
 // compile makes a program of a graph: it is called once for the step and once
 // for the evaluation of each size of batch.
 func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Program, error)) (*Compiled, error) {
-	return &Compiled{name: name, graph: g, compile: compile, programs: map[size]*bound{}}, graph.Verify(g)
+	if err := graph.Verify(g); err != nil {
+		return nil, err
+	}
+	loss, err := model.WithLoss(g)
+	if err != nil {
+		return nil, err
+	}
+	return &Compiled{name: name, graph: g, loss: loss, compile: compile, programs: map[string]*bound{}}, nil
 }
 
 // Step implements Engine.
@@ -70,53 +72,85 @@ func (e *Compiled) execute(weights []format.Tensor, batch Batch, grads []format.
 	if e.programs == nil {
 		return 0, ErrClosed
 	}
-	if err := batch.check(model.Vocab(e.graph)); err != nil {
+	inputs, sizes, err := e.inputs(batch)
+	if err != nil {
+		return 0, err
+	}
+	if err := model.Weights(weights).Check(e.graph); err != nil {
 		return 0, err
 	}
 	if grads != nil && len(grads) != len(weights) {
 		return 0, fmt.Errorf("train: %d gradients for %d weights", len(grads), len(weights))
 	}
-	p, err := e.program(size{batch.B, batch.T, grads != nil})
+	p, err := e.program(inputs, sizes, grads != nil)
 	if err != nil {
 		return 0, err
 	}
-	if err := p.bind(weights, grads, batch); err != nil {
+	if err := p.bind(weights, grads); err != nil {
 		return 0, err
 	}
-	copy(p.ids, batch.IDs)
-	copy(p.labels, batch.Labels)
+	for _, in := range p.inputs {
+		copy(in.Data, inputs[in.Name].Data)
+	}
 	if err := p.run(); err != nil {
 		return 0, err
 	}
 	return float64(p.loss[0]), nil
 }
 
-// program returns the program for a size, compiled when it is first needed.
-func (e *Compiled) program(s size) (*bound, error) {
-	if p := e.programs[s]; p != nil {
+// inputs returns the batch by the names of the inputs, and the sizes of their
+// named dimensions, and refuses what cannot be computed.
+func (e *Compiled) inputs(batch Batch) (map[string]format.Tensor, map[string]int, error) {
+	inputs, err := batch.Inputs(e.loss)
+	if err != nil {
+		return nil, nil, err
+	}
+	shapes := map[string][]int{}
+	for name, t := range inputs {
+		shapes[name] = t.Shape
+	}
+	sizes, err := e.loss.BindInputs(shapes)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t, ok := batch[role.Tokens]; ok && e.graph.Context > 0 && t.Shape[1] > e.graph.Context {
+		return nil, nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", t.Shape[1], e.graph.Context)
+	}
+	return inputs, sizes, checkIDs(e.loss, inputs)
+}
+
+// program returns the program for some sizes, compiled when it is first needed.
+func (e *Compiled) program(inputs map[string]format.Tensor, sizes map[string]int, grads bool) (*bound, error) {
+	key := fmt.Sprint(sizes, grads) // a map is printed in the order of its keys
+	if p := e.programs[key]; p != nil {
 		return p, nil
 	}
 	build := model.Evaluation
-	if s.grads {
-		build = model.Step
+	if grads {
+		build = model.StepOf
 	}
-	g, err := build(e.graph, s.b, s.t)
+	g, err := build(e.graph, sizes)
 	if err != nil {
 		return nil, err
 	}
-	p := &bound{ids: make([]int64, s.b*s.t), labels: make([]int64, s.b*s.t), loss: make([]float32, 1), release: func() {}}
+	p := &bound{takes: map[string]bool{}, loss: make([]float32, 1), release: func() {}}
 	for _, v := range g.Params {
-		p.params = append(p.params, v.Name)
+		p.takes[v.Name] = true
+	}
+	for _, v := range g.Inputs {
+		t := inputs[v.Name]
+		t.Data = alignedBytes(len(t.Data))
+		p.inputs = append(p.inputs, t)
 	}
 	if p.program, err = e.compile(g); err != nil {
 		return nil, err
 	}
-	e.programs[s] = p
+	e.programs[key] = p
 	return p, nil
 }
 
 // bind makes sure that the program runs on the memory of the given tensors.
-func (p *bound) bind(weights, grads []format.Tensor, batch Batch) error {
+func (p *bound) bind(weights, grads []format.Tensor) error {
 	var memory []*byte
 	for _, t := range append(slices.Clone(weights), grads...) {
 		memory = append(memory, unsafe.SliceData(t.Data))
@@ -124,17 +158,15 @@ func (p *bound) bind(weights, grads []format.Tensor, batch Batch) error {
 	if slices.Equal(memory, p.memory) {
 		return nil
 	}
-	shape := []int{batch.B, batch.T}
-	inputs := []format.Tensor{format.FromInt64s(TokensName, shape, p.ids), format.FromInt64s(LabelsName, shape, p.labels)}
+	inputs := slices.Clone(p.inputs)
 	outputs := []format.Tensor{format.FromFloat32s(lossOutput, []int{}, p.loss)}
 	for i, w := range weights {
-		used := slices.Contains(p.params, w.Name)
-		if used {
+		if p.takes[w.Name] {
 			inputs = append(inputs, w)
 		}
 		switch {
 		case grads == nil:
-		case used:
+		case p.takes[w.Name]:
 			outputs = append(outputs, grads[i].WithName(role.GradientOf(w.Name).Name()))
 		default:
 			clear(grads[i].Data)
@@ -148,6 +180,12 @@ func (p *bound) bind(weights, grads []format.Tensor, batch Batch) error {
 	}
 	p.run, p.release, p.memory = run, release, memory
 	return nil
+}
+
+// alignedBytes returns zeroed memory for elements of up to eight bytes.
+func alignedBytes(n int) []byte {
+	words := make([]int64, (n+7)/8)
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n)
 }
 
 // Name implements Engine.

@@ -5,20 +5,22 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/role"
 )
 
 // Data is what a model learns from, split into a part for training and a part
-// for validation. Batches are functions of a seed and a number: a run that is
+// for validation: text, or examples of any kind (NewExamples). Batches are functions of a seed and a number: a run that is
 // resumed needs no history.
 type Data struct {
 	train, val source
-	context    int
+	context    int                  // tokens of an example; 0 where there are none
+	room       func(size int) Batch // a batch of so many examples
 }
 
 // source gives the examples of one part.
 type source interface {
-	len() int                        // examples to draw from
-	fill(i int, ids, labels []int64) // example i, padded to len(ids)
+	len() int                    // examples to draw from
+	fill(i int, b Batch, at int) // example i into row at of a batch
 }
 
 // valShare is the part kept for validation: one in ten.
@@ -59,7 +61,7 @@ func newText(ids idStore, context int) (*Data, error) {
 	if need := context + 1; cut < need || n-cut < need {
 		return nil, fmt.Errorf("train: a text of %d tokens is too short for context %d with a tenth kept for validation: it takes %d, give more text or a smaller context", n, context, valShare*need)
 	}
-	return &Data{train: window{ids, 0, cut, context}, val: window{ids, cut, n, context}, context: context}, nil
+	return textData(window{ids, 0, cut, context}, window{ids, cut, n, context}, context), nil
 }
 
 // window is the part of a text from one token to another.
@@ -72,7 +74,8 @@ type window struct {
 // len counts the windows whose last token has a successor.
 func (w window) len() int { return w.to - w.from - w.context }
 
-func (w window) fill(i int, ids, labels []int64) {
+func (w window) fill(i int, b Batch, at int) {
+	ids, labels := textRow(b, at)
 	w.ids.read(w.from+i, ids)
 	w.ids.read(w.from+i+1, labels)
 }
@@ -137,7 +140,7 @@ func (b *lineBuilder) data() (*Data, error) {
 	if len(b.val) == 0 {
 		b.val = b.train
 	}
-	return &Data{train: lines{b.ids, b.train}, val: lines{b.ids, b.val}, context: b.longest}, nil
+	return textData(lines{b.ids, b.train}, lines{b.ids, b.val}, b.longest), nil
 }
 
 type lines struct {
@@ -147,23 +150,36 @@ type lines struct {
 
 func (l lines) len() int { return len(l.at) }
 
-func (l lines) fill(i int, ids, labels []int64) {
-	at := l.at[i]
+func (l lines) fill(i int, b Batch, at int) {
+	ids, labels := textRow(b, at)
 	for t := range ids {
 		ids[t], labels[t] = 0, model.IgnoreIndex
 	}
-	l.ids.read(at.from, ids[:at.n-1])
-	l.ids.read(at.from+1, labels[:at.n-1])
+	s := l.at[i]
+	l.ids.read(s.from, ids[:s.n-1])
+	l.ids.read(s.from+1, labels[:s.n-1])
+}
+
+func textData(train, val source, tokens int) *Data {
+	return &Data{train: train, val: val, context: tokens, room: func(size int) Batch {
+		return TextBatch(size, tokens, make([]int64, size*tokens), make([]int64, size*tokens))
+	}}
+}
+
+// textRow returns the ids and labels of sequence at, which share the memory of
+// the batch.
+func textRow(b Batch, at int) (ids, labels []int64) {
+	n := b[role.Tokens].Shape[1]
+	return b.int64s(role.Tokens)[at*n : (at+1)*n], b.int64s(role.Labels)[at*n : (at+1)*n]
 }
 
 // draw fills batch number n of a part: which examples stand in it is a
 // function of the stream and n.
 func (d *Data) draw(s source, size int, stream model.Stream, n int, b *Batch) {
-	if len(b.IDs) != size*d.context { // room for one batch, made once
-		*b = Batch{B: size, T: d.context, IDs: make([]int64, size*d.context), Labels: make([]int64, size*d.context)}
+	if b.size() != size { // room for one batch, made once
+		*b = d.room(size)
 	}
 	for i := range size {
-		j := stream.IntN(uint64(n)*uint64(size)+uint64(i), s.len())
-		s.fill(j, b.IDs[i*d.context:(i+1)*d.context], b.Labels[i*d.context:(i+1)*d.context])
+		s.fill(stream.IntN(uint64(n)*uint64(size)+uint64(i), s.len()), *b, i)
 	}
 }

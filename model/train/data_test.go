@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/role"
 )
 
 func TestLinesArePaddedAndMasked(t *testing.T) {
@@ -26,7 +27,7 @@ func TestLinesArePaddedAndMasked(t *testing.T) {
 	for n := range 20 {
 		d.draw(d.train, 2, model.NewStream(1, "test"), n, &b)
 		for i := range 2 {
-			ids, labels := b.IDs[3*i:3*i+3], b.Labels[3*i:3*i+3]
+			ids, labels := b.int64s(role.Tokens)[3*i:3*i+3], b.int64s(role.Labels)[3*i:3*i+3]
 			w := want[ids[0]]
 			if !slices.Equal(ids, w[0]) || !slices.Equal(labels, w[1]) {
 				t.Fatalf("ids %v labels %v, want %v", ids, labels, w)
@@ -52,14 +53,14 @@ func TestTextWindows(t *testing.T) {
 	top := int64(0)
 	for n := range 400 {
 		d.draw(d.train, 4, model.NewStream(1, "test"), n, &b)
-		for i, id := range b.IDs {
-			if b.Labels[i] != id+1 {
-				t.Fatalf("label of %d is %d", id, b.Labels[i])
+		for i, id := range b.int64s(role.Tokens) {
+			if b.int64s(role.Labels)[i] != id+1 {
+				t.Fatalf("label of %d is %d", id, b.int64s(role.Labels)[i])
 			}
 		}
-		top = max(top, slices.Max(b.Labels))
-		if d.draw(d.val, 4, model.NewStream(1, "test"), n, &b); slices.Min(b.IDs) < 180 {
-			t.Fatalf("validation draws token %d of the training part", slices.Min(b.IDs))
+		top = max(top, slices.Max(b.int64s(role.Labels)))
+		if d.draw(d.val, 4, model.NewStream(1, "test"), n, &b); slices.Min(b.int64s(role.Tokens)) < 180 {
+			t.Fatalf("validation draws token %d of the training part", slices.Min(b.int64s(role.Tokens)))
 		}
 	}
 	if top != 179 {
@@ -69,7 +70,7 @@ func TestTextWindows(t *testing.T) {
 	d.draw(d.train, 4, model.NewStream(1, "test"), 7, &b)
 	d.draw(d.train, 4, model.NewStream(1, "test"), 3, &again)
 	d.draw(d.train, 4, model.NewStream(1, "test"), 7, &again)
-	if !slices.Equal(b.IDs, again.IDs) {
+	if !slices.Equal(b.int64s(role.Tokens), again.int64s(role.Tokens)) {
 		t.Error("batch 7 differs when another is drawn before it")
 	}
 }

@@ -46,7 +46,7 @@ func (t *Trainer) firstBadValue(engine Evaluator) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	inputs, err := t.batch.Inputs()
+	inputs, err := t.batch.Inputs(g)
 	if err != nil {
 		return "", err
 	}

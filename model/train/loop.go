@@ -88,7 +88,7 @@ type Event struct {
 	ValLoss         float64 // NaN unless this step was followed by an evaluation
 	LR              float64
 	GradNorm        float64 // before clipping
-	TokensPerSecond float64
+	TokensPerSecond float64 // examples, where there are no tokens
 }
 
 // Trainer trains one model. It prints nothing: events go to the caller.
@@ -192,7 +192,7 @@ func (t *Trainer) Step() (Event, error) {
 	t.loss, t.valLoss = &loss, nil
 	return Event{
 		Step: t.step, Loss: loss, ValLoss: math.NaN(), LR: lr, GradNorm: length,
-		TokensPerSecond: float64(t.options.Batch*max(1, t.options.Accumulate)*t.data.context) / time.Since(began).Seconds(),
+		TokensPerSecond: float64(t.options.Batch*max(1, t.options.Accumulate)*max(1, t.data.context)) / time.Since(began).Seconds(),
 	}, nil
 }
 
@@ -211,12 +211,7 @@ func (t *Trainer) gradients() (float64, error) {
 	total, labels := 0.0, 0.0
 	for i := range n {
 		draw(i)
-		count := 0.0
-		for _, label := range t.batch.Labels {
-			if label != model.IgnoreIndex {
-				count++
-			}
-		}
+		count := float64(t.batch.labels())
 		if count == 0 {
 			continue // no label: no loss, and no gradient
 		}

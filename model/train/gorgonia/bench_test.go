@@ -45,14 +45,14 @@ func BenchmarkGorgoniaStep(b *testing.B) {
 // randomBatch draws ids; a tenth of the labels do not count.
 func randomBatch(size, length, vocab int, seed uint64) train.Batch {
 	n := size * length
-	batch := train.Batch{B: size, T: length, IDs: make([]int64, n), Labels: make([]int64, n)}
+	ids, labels := make([]int64, n), make([]int64, n)
 	s := model.NewStream(seed, "test.batch")
 	for i := range n {
-		batch.IDs[i] = int64(s.IntN(uint64(3*i), vocab))
-		batch.Labels[i] = int64(s.IntN(uint64(3*i+1), vocab))
+		ids[i] = int64(s.IntN(uint64(3*i), vocab))
+		labels[i] = int64(s.IntN(uint64(3*i+1), vocab))
 		if s.IntN(uint64(3*i+2), 10) == 0 {
-			batch.Labels[i] = model.IgnoreIndex
+			labels[i] = model.IgnoreIndex
 		}
 	}
-	return batch
+	return train.TextBatch(size, length, ids, labels)
 }

@@ -54,7 +54,7 @@ func int64s(x []float64) []int64 {
 }
 
 func goldenBatch(ids, labels fixtures.Tensor) train.Batch {
-	return train.Batch{B: ids.Shape[0], T: ids.Shape[1], IDs: int64s(ids.Data), Labels: int64s(labels.Data)}
+	return train.TextBatch(ids.Shape[0], ids.Shape[1], int64s(ids.Data), int64s(labels.Data))
 }
 
 func newEngine(t *testing.T, forward *graph.Graph, o gorgonia.Options) *gorgonia.Engine {

@@ -6,6 +6,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -23,6 +24,7 @@ type Options struct {
 // on one machine. Machines with and without AVX2 and fused multiply-add round
 // differently.
 type Engine struct {
+	loss   *graph.Graph
 	runner engineRunner
 }
 
@@ -32,20 +34,16 @@ type engineRunner interface {
 	run(weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error)
 }
 
-// New returns an engine for a graph that takes input_ids and labels,
-// both int64 (B,T), and has the scalar output "loss": what model.WithLoss
-// returns.
+// New returns an engine for a graph whose inputs have roles and whose scalar
+// output is the loss: what model.WithLoss returns.
 func New(g *graph.Graph, o Options) (*Engine, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, err
 	}
-	for _, want := range []string{train.TokensName, train.LabelsName} {
-		if v := g.Lookup(want); v == nil || !isInput(v) || v.DType != format.Int64 || len(v.Shape) != 2 {
-			return nil, fmt.Errorf("train: the graph has no input %.80q of type I64 and shape (B,T)", want)
+	for _, in := range g.Inputs {
+		if in.Role().Kind == role.None {
+			return nil, fmt.Errorf("train: nothing says what the input %.80q is for: declare it with its role", in.Name)
 		}
-	}
-	if len(g.Inputs) != 2 {
-		return nil, fmt.Errorf("train: the graph has %d inputs, expects %s and %s alone", len(g.Inputs), train.TokensName, train.LabelsName)
 	}
 	found := false
 	for _, out := range g.Outputs {
@@ -55,21 +53,16 @@ func New(g *graph.Graph, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossName)
 	}
 	if o.Float64 {
-		return &Engine{newRunner[float64](g)}, nil
+		return &Engine{g, newRunner[float64](g)}, nil
 	}
-	return &Engine{newRunner[float32](g)}, nil
-}
-
-func isInput(v *graph.Value) bool {
-	_, ok := graph.Is[graph.Input](v)
-	return ok
+	return &Engine{g, newRunner[float32](g)}, nil
 }
 
 var _ train.Evaluator = (*Engine)(nil)
 
 // Step implements train.Engine.
 func (e *Engine) Step(weights []format.Tensor, batch train.Batch, grads []format.Tensor) (float64, error) {
-	inputs, err := batch.Inputs()
+	inputs, err := batch.Inputs(e.loss)
 	if err != nil {
 		return 0, err
 	}
@@ -78,7 +71,7 @@ func (e *Engine) Step(weights []format.Tensor, batch train.Batch, grads []format
 
 // Loss implements train.Engine.
 func (e *Engine) Loss(weights []format.Tensor, batch train.Batch) (float64, error) {
-	inputs, err := batch.Inputs()
+	inputs, err := batch.Inputs(e.loss)
 	if err != nil {
 		return 0, err
 	}

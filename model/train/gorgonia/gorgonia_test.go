@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/model/train/gorgonia"
 	attnx "github.com/attnx/attnx/runtime"
@@ -79,7 +80,7 @@ func TestValueByValue(t *testing.T) {
 				t.Fatal(err)
 			}
 			batch := randomBatch(size[0], size[1], c.Vocab(), 9)
-			inputs := map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", size[:], batch.IDs)}
+			inputs := map[string]format.Tensor{"input_ids": batch[role.Tokens]}
 			got, err := f.Run(inputs)
 			if err != nil {
 				t.Fatal(err)
@@ -123,8 +124,8 @@ func TestNaN(t *testing.T) {
 	}
 	weights, grads := firstWeights(c.Graph)
 	none := randomBatch(2, 5, c.Vocab(), 1)
-	for i := range none.Labels {
-		none.Labels[i] = model.IgnoreIndex
+	for i := range none[role.Labels].Elements() {
+		set(t, none[role.Labels], i, model.IgnoreIndex)
 	}
 	if loss, err := e.Step(weights, none, grads); err != nil || !math.IsNaN(loss) {
 		t.Errorf("no label that counts: loss %v, error %v", loss, err)
@@ -136,9 +137,9 @@ func TestRefusals(t *testing.T) {
 	c := gorgonia.TinyGPT2(t, 65)
 	e := newEngine(t, c.Graph, gorgonia.Options{})
 	good := func() train.Batch { return randomBatch(2, 5, c.Vocab(), 1) }
-	with := func(f func(b *train.Batch)) train.Batch {
+	with := func(k role.Kind, i int, x int64) train.Batch {
 		b := good()
-		f(&b)
+		set(t, b[k], i, x)
 		return b
 	}
 	weights, grads := firstWeights(c.Graph)
@@ -148,27 +149,53 @@ func TestRefusals(t *testing.T) {
 	}
 	for want, step := range map[string]func() error{
 		"input_ids[1,2] is 65: it must be from 0 to 64": func() error {
-			_, err := e.Step(weights, with(func(b *train.Batch) { b.IDs[7] = 65 }), grads)
+			_, err := e.Step(weights, with(role.Tokens, 7, 65), grads)
 			return err
 		},
 		"input_ids[0,0] is -1": func() error {
-			_, err := e.Loss(weights, with(func(b *train.Batch) { b.IDs[0] = -1 }))
+			_, err := e.Loss(weights, with(role.Tokens, 0, -1))
 			return err
 		},
 		"labels[0,3] is 70": func() error {
-			_, err := e.Step(weights, with(func(b *train.Batch) { b.Labels[3] = 70 }), grads)
+			_, err := e.Step(weights, with(role.Labels, 3, 70), grads)
 			return err
 		},
 		"labels[0,3] is -99": func() error {
-			_, err := e.Step(weights, with(func(b *train.Batch) { b.Labels[3] = -99 }), grads)
+			_, err := e.Step(weights, with(role.Labels, 3, -99), grads)
 			return err
 		},
-		"has 10 ids and 9 labels": func() error {
-			_, err := e.Step(weights, with(func(b *train.Batch) { b.Labels = b.Labels[1:] }), grads)
+		`"labels": I64[2 5] expects 80 bytes, has 72`: func() error {
+			b := good()
+			labels := b[role.Labels]
+			labels.Data = labels.Data[8:]
+			b[role.Labels] = labels
+			_, err := e.Step(weights, b, grads)
 			return err
 		},
-		"a batch of 0 sequences": func() error {
+		`no tensor for the input "input_ids"`: func() error {
 			_, err := e.Step(weights, train.Batch{}, grads)
+			return err
+		},
+		"the batch is empty": func() error {
+			_, err := e.Step(weights, train.TextBatch(0, 5, nil, nil), grads)
+			return err
+		},
+		`"labels" is F32, expects I64`: func() error {
+			b := good()
+			b[role.Labels] = format.FromFloat32s("labels", []int{2, 5}, make([]float32, 10))
+			_, err := e.Step(weights, b, grads)
+			return err
+		},
+		"the batch has 3 tensors, the graph takes 2": func() error {
+			b := good()
+			b[role.AttentionMask] = b[role.Tokens]
+			_, err := e.Step(weights, b, grads)
+			return err
+		},
+		`input "labels" has shape [2 4], but T is 5 elsewhere`: func() error {
+			b := good()
+			b[role.Labels] = format.FromInt64s("labels", []int{2, 4}, make([]int64, 8))
+			_, err := e.Step(weights, b, grads)
 			return err
 		},
 		`weight "wpe.weight": the network has "wte.weight" in its place`: func() error {
@@ -213,7 +240,7 @@ func TestRefusals(t *testing.T) {
 			_, err = f.Run(nil)
 			return err
 		},
-		"no input \"labels\"": func() error {
+		"no scalar output \"loss\"": func() error {
 			_, err := gorgonia.New(c.Graph, gorgonia.Options{})
 			return err
 		},
@@ -369,4 +396,14 @@ func TestComputedIDs(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
+}
+
+// set writes an element of a tensor of integers.
+func set(t *testing.T, x format.Tensor, i int, to int64) {
+	t.Helper()
+	e, err := x.Int64s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e[i] = to
 }

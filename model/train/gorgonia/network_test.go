@@ -65,7 +65,7 @@ func TestOwnNetworkGradients(t *testing.T) {
 		}
 		batch := randomBatch(size[0], size[1], c.Vocab(), 7)
 		want, err := oracle.Run(map[string]format.Tensor{
-			"input_ids": format.FromInt64s("input_ids", size[:], batch.IDs), "labels": format.FromInt64s("labels", size[:], batch.Labels),
+			"input_ids": batch[role.Tokens], "labels": batch[role.Labels],
 		})
 		if err != nil {
 			t.Fatal(err)
