@@ -101,8 +101,11 @@ func examplesOf(n nn.Network) train.Batch {
 		return b
 	}
 	b := train.Batch{role.Tokens: ids("tokens", 0, 7, count, 4), role.SourceTokens: ids("source", 1, 5, count, 6), role.Labels: ids("labels", 2, 1, count, 4)}
-	for i, id := range ints(b, role.Tokens) {
-		ints(b, role.Labels)[i] = (2*id + 1) % 7
+	for i := range ints(b, role.SourceTokens) {
+		ints(b, role.SourceTokens)[i] = int64(i / 6 % 5) // one word, six times
+	}
+	for i := range ints(b, role.Labels) {
+		ints(b, role.Labels)[i] = int64(i/4%5 + 1)
 	}
 	return b
 }
