@@ -92,7 +92,7 @@ func (l SoftmaxCrossEntropyLoss) Grad(b *Builder, n *Node, dy []*Value) []*Value
 	}
 	count := b.Max(p.count, b.like(scores, 1))
 	row := b.Mul(b.Div(p.weight, count), dy[0]) // labels' shape
-	dx := b.Mul(off, b.Reshape(row, column...))   // (...,V)
+	dx := b.Mul(off, b.Reshape(row, column...)) // (...,V)
 	if len(scores.Shape) == 3 {
 		dx = b.Transpose(dx, 0, 2, 1)
 	}
