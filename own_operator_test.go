@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -126,6 +127,21 @@ func TestOwnOperator(t *testing.T) {
 			if n.Op.Name() == "Mish" {
 				t.Error("Mish is left")
 			}
+		}
+	})
+
+	t.Run("checkpoint", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "c")
+		c := &model.Checkpoint{Arch: "own", Config: []byte(`{"model_type":"own"}`), Graph: g, Weights: weights}
+		check(c.Save(path)) // with operators that its reader knows
+		back, err := model.Load(path)
+		check(err)
+		again, err := ref.New(back.Graph, back.Weights)
+		check(err)
+		got, err := again.Run(tokens)
+		check(err)
+		if d := runtime.Compare(want["logits"], got["logits"]); !d.Within || d.MaxAbs > 1e-12 {
+			t.Errorf("read back it computes something else: %s %v", d.Reason, d.FirstBad)
 		}
 	})
 

@@ -26,13 +26,23 @@ func Of(n nn.Network) (*Checkpoint, error) {
 	return &Checkpoint{Arch: n.Architecture(), Config: config, Graph: g}, nil
 }
 
+// mostParameters is how many weights New draws: a terabyte of them.
+const mostParameters = 1 << 38
+
 // New returns a network with first weights drawn from the seed.
 func New(n nn.Network, seed uint64) (*Checkpoint, error) {
 	c, err := Of(n)
-	if err == nil {
-		c.Weights = NewWeights(c.Graph, seed)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	switch count, err := c.Parameters(); {
+	case err != nil:
+		return nil, &nn.Error{Architecture: c.Arch, Err: err}
+	case count > mostParameters:
+		return nil, &nn.Error{Architecture: c.Arch, Err: fmt.Errorf("model: it has %d weights, at most %d are drawn: take a smaller size", count, mostParameters)}
+	}
+	c.Weights = NewWeights(c.Graph, seed)
+	return c, nil
 }
 
 // archKey is the member of a configuration's JSON that names the architecture,

@@ -81,22 +81,25 @@ func (b *Builder) fail(format string, args ...any) {
 // are given.
 func (b *Builder) Fail(format string, args ...any) { b.fail(format, args...) }
 
-// here is the folder of this package's files.
-var here = func() string {
+// here is the folder of this package's files, layers that of the layers that are
+// written with it.
+var here, layers = func() (here, layers string) {
 	_, file, _, _ := runtime.Caller(0)
-	return path.Dir(file)
+	here = path.Dir(file)
+	return here, path.Join(path.Dir(here), "nn")
 }()
 
 // callerLine returns the file and line of the innermost call from outside this
-// package, where reflection and iterators count as inside. It goes by files,
+// package, where layers, reflection and iterators count as inside. It goes by files,
 // since the compiler names a closure that it moves after its new place.
 func callerLine() string {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		f, more := frames.Next()
-		inside := path.Dir(f.File) == here && !strings.HasSuffix(f.File, "_test.go")
-		folder := path.Base(path.Dir(f.File))
+		dir := path.Dir(f.File)
+		inside := (dir == here || dir == layers) && !strings.HasSuffix(f.File, "_test.go")
+		folder := path.Base(dir)
 		between := folder == "reflect" || folder == "slices"
 		if !inside && !between {
 			return path.Base(f.File) + ":" + strconv.Itoa(f.Line)

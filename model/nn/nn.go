@@ -8,10 +8,16 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"path"
+	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
 )
@@ -37,22 +43,39 @@ func (e *Error) Error() string { return fmt.Sprintf("nn: network %.80q: %v", e.A
 func (e *Error) Unwrap() error { return e.Err }
 
 // Build returns the forward pass of a network, verified. A mistake, a network
-// that declares no output and a panic in Forward are an *Error.
+// that declares no output and a panic in its methods are an *Error.
 func Build(n Network) (g *graph.Graph, err error) {
+	name := ""
 	defer func() {
 		if r := recover(); r != nil {
-			g, err = nil, &Error{n.Architecture(), fmt.Errorf("Forward panics: %v", r)}
+			g, err = nil, &Error{name, fmt.Errorf("%s: it panics: %s: mend the network there", panicLine(), quote.Line(fmt.Sprint(r), 200))}
 		}
 	}()
-	if n.Architecture() == "" {
-		return nil, &Error{"", fmt.Errorf("it has no name: Architecture returns nothing")}
+	if name = n.Architecture(); name == "" {
+		return nil, &Error{"", errors.New("it has no name: Architecture must return one")}
 	}
 	b := &Builder{Builder: graph.NewBuilder(), shared: &shared{}}
 	n.Forward(b)
 	if g, err = b.Graph(); err != nil {
-		return nil, &Error{n.Architecture(), err}
+		return nil, &Error{name, err}
 	}
 	return g, nil
+}
+
+// panicLine returns the file and line that panicked, while it is recovered.
+func panicLine() string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs)])
+	for panicked := false; ; {
+		f, more := frames.Next()
+		if panicked && !strings.HasPrefix(f.Function, "runtime.") {
+			return path.Base(f.File) + ":" + strconv.Itoa(f.Line)
+		}
+		panicked = panicked || f.Function == "runtime.gopanic"
+		if !more {
+			return "Forward"
+		}
+	}
 }
 
 // Builder records the values of a network. Its methods never fail: the first
