@@ -181,7 +181,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	if c.Step, err = strconv.Atoi(meta[metaStep]); err != nil || c.Step < 0 {
 		return nil, nil, fmt.Errorf("model: %s is %.80q, expected a number of steps", metaStep, meta[metaStep])
 	}
-	if c.Special, err = SpecialIn(meta, c.Vocab()); err != nil {
+	if c.Special, err = SpecialIn(meta, c.IDs()); err != nil {
 		return nil, nil, err
 	}
 	if c.Loss, c.ValLoss, err = Losses(meta); err != nil {

@@ -43,6 +43,6 @@ func FromMetadata(meta map[string]string, tensors int) (*Checkpoint, error) {
 		return nil, err
 	}
 	c.Tokenizer = []byte(meta[MetaTokenizer])
-	c.Special, err = SpecialIn(meta, c.Vocab())
+	c.Special, err = SpecialIn(meta, c.IDs())
 	return c, err
 }

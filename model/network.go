@@ -113,16 +113,59 @@ func Vocab(g *graph.Graph) int {
 	return n
 }
 
-// Width returns the width of the token embedding; 0 if the network has none.
-func (c *Checkpoint) Width() int {
+// embedding returns the table that the network looks its tokens up in, nil if
+// it has none.
+func (c *Checkpoint) embedding() *graph.Value {
 	tokens := c.Graph.Input(role.Of(role.Tokens))
 	for _, n := range c.Graph.Nodes {
 		if _, ok := n.Op.(graph.Gather); ok && n.Args[1] == tokens && len(n.Args[0].Shape) == 2 {
-			width, _ := n.Args[0].Shape[1].Number()
-			return width
+			return n.Args[0]
 		}
 	}
+	return nil
+}
+
+// Width returns the width of the token embedding; 0 if the network has none.
+func (c *Checkpoint) Width() int {
+	if table := c.embedding(); table != nil {
+		width, _ := table.Shape[1].Number()
+		return width
+	}
 	return 0
+}
+
+// IDs returns the number of ids that the network reads: the rows of its token
+// embedding, or Vocab if it has none.
+func (c *Checkpoint) IDs() int {
+	if table := c.embedding(); table != nil {
+		if rows, ok := table.Shape[0].Number(); ok {
+			return rows
+		}
+	}
+	return c.Vocab()
+}
+
+// NoTextError says why a network does not continue a text.
+type NoTextError struct{ Arch, Reason string }
+
+func (e *NoTextError) Error() string {
+	return fmt.Sprintf("model: the network %.80q continues no text: %s", e.Arch, e.Reason)
+}
+
+// Continues returns nil if the network reads a text and scores the next token at
+// each place, else a *NoTextError.
+func (c *Checkpoint) Continues() error {
+	if c.Graph.Input(role.Of(role.Tokens)) == nil {
+		return &NoTextError{c.Arch, "it reads no tokens"}
+	}
+	o, ok := c.Graph.Output(role.Of(role.Logits))
+	switch {
+	case !ok:
+		return &NoTextError{c.Arch, "it gives no logits"}
+	case len(o.Value.Shape) != 3:
+		return &NoTextError{c.Arch, fmt.Sprintf("its logits %s are of whole texts, not of each token", o.Value.Shape)}
+	}
+	return nil
 }
 
 // Attentions returns the causal attentions of the network, a layer each.

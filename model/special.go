@@ -109,7 +109,7 @@ func (c *Checkpoint) addSpecial(meta map[string]string) error {
 	if c.Special == nil {
 		return nil
 	}
-	text, err := c.Special.marshal(c.Vocab())
+	text, err := c.Special.marshal(c.IDs())
 	if err == nil {
 		meta[MetaSpecial] = text
 	}

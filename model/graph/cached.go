@@ -31,7 +31,7 @@ func (e *CacheError) Error() string {
 func Cached(g *Graph) (*Graph, error) {
 	tokens := g.Input(role.Of(role.Tokens))
 	if tokens == nil || len(tokens.Shape) != 2 {
-		return nil, &CacheError{"tokens", "are not an input of two dimensions"}
+		return nil, &CacheError{role.Of(role.Tokens).Name(), "is not an input (B,T) of the network: only what continues a text has a past"}
 	}
 	c := cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens}
 	if err := c.check(g); err != nil {

@@ -167,7 +167,7 @@ func SpecialOf(c *model.Checkpoint) *model.Special {
 	if err != nil {
 		return &model.Special{}
 	}
-	return model.Spelled(t, c.Vocab())
+	return model.Spelled(t, c.IDs())
 }
 
 // encode returns v as JSON with a member a line, as transformers writes it.

@@ -121,6 +121,21 @@ func (b *Builder) Positions() *graph.Value {
 	return b.positions
 }
 
+// Mask declares which tokens count, int64 (B,T): 1, or 0 for padding. It returns
+// the mask of an Attention, (B,1,1,T).
+func (b *Builder) Mask() *graph.Value {
+	counts := b.InputFor(role.Of(role.AttentionMask), format.Int64, B, T)
+	return b.Reshape(b.Cast(counts, format.Bool), B, graph.N(1), graph.N(1), T)
+}
+
+// Features declares numbers in the place of tokens, float32 (B,...).
+func (b *Builder) Features(sizes ...int) *graph.Value {
+	return b.InputFor(role.Of(role.Features), format.Float32, append(graph.Shape{B}, graph.Numbers(sizes...)...)...)
+}
+
+// Prediction hands out what a regression answers, floating-point.
+func (b *Builder) Prediction(v *graph.Value) { b.OutputFor(role.Of(role.Prediction), v) }
+
 // Logits hands out the scores of the next token, (B,T,V), or of the classes of
 // a text, (B,V).
 func (b *Builder) Logits(v *graph.Value) { b.OutputFor(role.Of(role.Logits), v) }
@@ -166,6 +181,7 @@ type Attention struct {
 	Causal  bool
 	Window  int // causal: the tokens that one sees at most, itself included; 0: all
 	Rotary  *Rotary
+	Mask    *graph.Value // of the keys that may be seen, BOOL that broadcasts to (B,H,T,T); nil: all
 }
 
 // Rotary turns queries and keys by their positions (arXiv:2104.09864): pair i of
@@ -200,8 +216,8 @@ func (b *Builder) Attention(name string, a Attention, q, k, v *graph.Value) *gra
 		query, key = b.rotated(*a.Rotary, a.Width, query), b.rotated(*a.Rotary, a.Width, key)
 	}
 	op := graph.Attention{Scale: 1 / math.Sqrt(float64(a.Width)), Causal: a.Causal, Window: a.Window}
-	y := b.Builder.Attention(op, query, key, split("value", v, groups), nil) // (B,H,T,D)
-	y = b.Transpose(b.Name(name, y), 0, 2, 1, 3)                             // (B,T,H,D)
+	y := b.Builder.Attention(op, query, key, split("value", v, groups), a.Mask) // (B,H,T,D)
+	y = b.Transpose(b.Name(name, y), 0, 2, 1, 3)                                // (B,T,H,D)
 	return b.Name(name+".context", b.Reshape(y, batch, tokens, graph.N(a.Heads*a.Width)))
 }
 

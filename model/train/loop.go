@@ -291,7 +291,7 @@ func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 func Start(n nn.Network, t *tokens.Tokenizer, seed uint64) (*model.Checkpoint, error) {
 	first, err := model.New(n, seed)
 	if err == nil && t != nil {
-		first.Special = model.Spelled(t, first.Vocab())
+		first.Special = model.Spelled(t, first.IDs())
 		first.Tokenizer, err = t.MarshalJSON()
 	}
 	return first, err

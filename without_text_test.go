@@ -1,0 +1,161 @@
+package attnx_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
+	"github.com/attnx/attnx/model/role"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// withoutText are networks that continue no text, each with a batch of four and
+// what it should answer.
+var withoutText = map[string]struct {
+	network nn.Network
+	batch   map[string]format.Tensor
+	tokens  int
+	reason  string // why it continues no text,
+	past    string // and why it has none
+}{
+	"mlp": {MLP{In: 3, Hidden: 6, Out: 2}, map[string]format.Tensor{
+		"features": format.FromFloat32s("features", []int{4, 3}, []float32{1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1}),
+		"labels":   format.FromFloat32s("labels", []int{4, 2}, []float32{1, -1, 0.5, 0, -0.5, 1, 1, 0}),
+	}, 1, "reads no tokens", "is not an input"},
+	"encoder": {Encoder{Vocab: 9, Context: 6, Width: 8, Heads: 2, Classes: 3}, map[string]format.Tensor{
+		"input_ids":      ids("input_ids", []int{4, 3}, 1, 2, 3, 4, 5, 0, 6, 0, 0, 8, 7, 6),
+		"attention_mask": ids("attention_mask", []int{4, 3}, 1, 1, 1, 1, 1, 0, 1, 0, 0, 1, 1, 1),
+		"labels":         ids("labels", []int{4}, 0, 2, 1, 2),
+	}, 3, "of whole texts", "mixes tokens"},
+}
+
+// A network on numbers and one that classifies are differentiated, trained,
+// saved, read without their definition, exported and run like any other.
+func TestNetworksWithoutText(t *testing.T) {
+	o := onnxRuntime(t)
+	for name, n := range withoutText {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c, err := model.New(n.network, 1)
+			check(err)
+			step, err := model.Step(c.Graph, 4, n.tokens)
+			check(err)
+			first, last := descend(t, step, c.Weights, n.batch, o)
+			if !(last < first/4) {
+				t.Errorf("the loss is %g after training, was %g", last, first)
+			}
+			if c.Context() > 0 {
+				tok, err := tokens.Train(tokens.Word, "a b c d e f g h", 0)
+				check(err)
+				c.Tokenizer, err = tok.MarshalJSON()
+				check(err)
+			}
+			path := filepath.Join(dir, "model.safetensors")
+			check(c.Save(path))
+			read, err := model.Load(path)
+			check(err)
+			if read.Arch != n.network.Architecture() || read.Weights.Hash() != c.Weights.Hash() {
+				t.Errorf("read back: %s with other weights", read.Arch)
+			}
+
+			oracle, err := ref.New(read.Graph, read.Weights)
+			check(err)
+			file, err := export.Bytes(read.Graph, read.Weights, export.Options{Profile: export.Plain})
+			check(err)
+			cases, err := runtime.CasesOf(oracle.Inputs(), read.Context(), 1)
+			check(err)
+			report, err := runtime.Verify(t.Context(), oracle, []runtime.Candidate{
+				{Name: "ort-cpu", Open: func() (runtime.Session, error) { return ort.OpenBytes(file, o) }},
+			}, cases)
+			check(err)
+			if report.Verdict != runtime.Pass {
+				t.Errorf("%s: %+v", report.Reason, report.Results)
+			}
+			refusesAPast(t, dir, read, n.reason, n.past)
+		})
+	}
+}
+
+// descend takes 200 steps down the gradient, computed by ONNX Runtime, and
+// returns the first and the last loss. The first gradients are compared with the
+// oracle's.
+func descend(t *testing.T, step *graph.Graph, weights model.Weights, batch map[string]format.Tensor, o ort.Options) (first, last float64) {
+	t.Helper()
+	data, err := export.Bytes(step, nil, export.Options{Profile: export.Train})
+	check(err)
+	session, err := ort.OpenBytes(data, o)
+	check(err)
+	defer session.Close()
+	oracle, err := ref.New(step, weights)
+	check(err)
+	want, err := oracle.Run(batch)
+	check(err)
+	in := map[string]format.Tensor{}
+	for name, x := range batch {
+		in[name] = x
+	}
+	for i := range 200 {
+		for _, w := range weights {
+			in[w.Name] = w
+		}
+		got, err := session.Run(in)
+		check(err)
+		loss, err := got["loss"].Float32s()
+		check(err)
+		if last = float64(loss[0]); i == 0 {
+			first = last
+		}
+		for j, w := range weights {
+			name := role.GradientOf(w.Name).Name()
+			if i == 0 {
+				if d := runtime.Compare(want[name].WithName(name), got[name].WithName(name)); !d.Within {
+					t.Errorf("%s: %s %v", name, d.Reason, d.FirstBad)
+				}
+			}
+			x, err := w.Float32s()
+			check(err)
+			d, err := got[name].Float32s()
+			check(err)
+			for k := range x {
+				x[k] -= 0.3 * d[k]
+			}
+			weights[j] = format.FromFloat32s(w.Name, w.Shape, x)
+		}
+	}
+	return first, last
+}
+
+// refusesAPast shows that what has no causal attention gets no cache and no
+// text, with the reason, and that nothing is left behind.
+func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past string) {
+	t.Helper()
+	if _, err := model.Cached(c.Graph, false); !errors.As(err, new(*graph.CacheError)) {
+		t.Errorf("a cache: %v", err)
+	}
+	attnx(t, dir, 0, "inspect model.safetensors", c.Arch)
+	attnx(t, dir, 0, "export model.safetensors -o plain.onnx", "wrote plain.onnx: profile plain")
+	attnx(t, dir, 0, "inspect plain.onnx", c.Graph.Inputs[0].Name)
+	for _, name := range []string{"model.safetensors", "plain.onnx"} {
+		attnx(t, dir, 2, "generate "+name+" --prompt a", name+": model: the network \""+c.Arch+"\" continues no text: it", reason)
+	}
+	attnx(t, dir, 2, "export model.safetensors -o c.onnx --profile cache", "no cache of keys and values", past)
+	attnx(t, dir, 2, "export model.safetensors -o folder/", "no cache of keys and values", past)
+	attnx(t, dir, 2, "export model.safetensors -o f.onnx --profile flat")
+	attnx(t, dir, 2, "convert model.safetensors -o folder", "no folder of the architecture \""+c.Arch+"\"")
+	attnx(t, dir, 2, "attention model.safetensors --text a")
+	left, err := os.ReadDir(dir)
+	check(err)
+	if len(left) != 2 {
+		t.Errorf("left behind are %v", left)
+	}
+	attnx(t, dir, 0, "verify model.safetensors plain.onnx --runtimes ort-cpu", "pass against")
+}
