@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/model/train/gorgonia"
@@ -78,8 +79,13 @@ func onnxRuntime(t *testing.T) ort.Options {
 
 const runSteps = 40
 
-// startRun puts a run of one step, of a Llama, and its text into dir.
-func startRun(t *testing.T, dir string) {
+func smallLlama(vocab int) nn.Network {
+	return Llama{Vocab: vocab, Context: 16, Width: 32, Inner: 64, Layers: 2, Heads: 4, Groups: 2}
+}
+
+// startRun puts a run of one step, of the network for a vocabulary, and its text
+// into dir.
+func startRun(t *testing.T, dir string, of func(vocab int) nn.Network) {
 	t.Helper()
 	notes := filepath.Join(dir, "notes.txt")
 	check(os.WriteFile(notes, []byte(fixtures.Notes()), 0o666))
@@ -87,10 +93,9 @@ func startRun(t *testing.T, dir string) {
 	check(err)
 	tok, err := tokens.Train(tokens.Word, text.Text, 0)
 	check(err)
-	network := Llama{Vocab: tok.VocabSize(), Context: 16, Width: 32, Inner: 64, Layers: 2, Heads: 4, Groups: 2}
-	data, err := train.FromText(text.Text, tok, network.Context)
+	data, err := train.FromText(text.Text, tok, 16)
 	check(err)
-	c, err := train.Start(network, tok, 1)
+	c, err := train.Start(of(tok.VocabSize()), tok, 1)
 	check(err)
 	o := train.DefaultOptions(1)
 	o.Batch, o.SaveEvery, o.Keep, o.DataSHA256 = 48, 3, 3, text.SHA256
@@ -112,7 +117,7 @@ func TestOwnNetworkResumes(t *testing.T) {
 		engines = append(engines, "ort")
 	}
 	start := t.TempDir()
-	startRun(t, start)
+	startRun(t, start, smallLlama)
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
 			resume := "train --resume run --data notes.txt --steps 40 --engine " + engine
@@ -171,7 +176,7 @@ func killAfterASave(t *testing.T, dir, line string) {
 func TestOwnNetworkOnTheCommandLine(t *testing.T) {
 	onnxRuntime(t)
 	dir := t.TempDir()
-	startRun(t, dir)
+	startRun(t, dir, smallLlama)
 	attnxRun(t, dir, 0, "train --resume run --data notes.txt --steps 40 --engine gorgonia")
 	attnxRun(t, dir, 0, "inspect run", "example/llama", "layers.1.self_attn.k_proj.weight")
 	want := attnxRun(t, dir, 0, "generate run --prompt like --max-tokens 5 -q")

@@ -21,6 +21,9 @@ type Text struct {
 func Open(path string, o Options) (*Text, error) {
 	var tok *tokens.Tokenizer
 	m, err := openModel(path, o, func(m *Model) (err error) {
+		if err := m.Checkpoint.Continues(); err != nil {
+			return fmt.Errorf("%s: %w", m.Path, err)
+		}
 		tok, err = find.Tokenizer(m.Path, m.Checkpoint.Tokenizer, m.Checkpoint)
 		return err
 	})
@@ -29,7 +32,7 @@ func Open(path string, o Options) (*Text, error) {
 	}
 	special := m.Special
 	if special == nil {
-		special = model.Spelled(tok, m.Checkpoint.Vocab())
+		special = model.Spelled(tok, m.Checkpoint.IDs())
 	}
 	return &Text{m, tok, special.End, o.Tell}, nil
 }

@@ -141,21 +141,21 @@ func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past st
 	if _, err := model.Cached(c.Graph, false); !errors.As(err, new(*graph.CacheError)) {
 		t.Errorf("a cache: %v", err)
 	}
-	attnx(t, dir, 0, "inspect model.safetensors", c.Arch)
-	attnx(t, dir, 0, "export model.safetensors -o plain.onnx", "wrote plain.onnx: profile plain")
-	attnx(t, dir, 0, "inspect plain.onnx", c.Graph.Inputs[0].Name)
+	attnxRun(t, dir, 0, "inspect model.safetensors", c.Arch)
+	attnxRun(t, dir, 0, "export model.safetensors -o plain.onnx", "wrote plain.onnx: profile plain")
+	attnxRun(t, dir, 0, "inspect plain.onnx", c.Graph.Inputs[0].Name)
 	for _, name := range []string{"model.safetensors", "plain.onnx"} {
-		attnx(t, dir, 2, "generate "+name+" --prompt a", name+": model: the network \""+c.Arch+"\" continues no text: it", reason)
+		attnxRun(t, dir, 2, "generate "+name+" --prompt a", name+": model: the network \""+c.Arch+"\" continues no text: it", reason)
 	}
-	attnx(t, dir, 2, "export model.safetensors -o c.onnx --profile cache", "no cache of keys and values", past)
-	attnx(t, dir, 2, "export model.safetensors -o folder/", "no cache of keys and values", past)
-	attnx(t, dir, 2, "export model.safetensors -o f.onnx --profile flat")
-	attnx(t, dir, 2, "convert model.safetensors -o folder", "no folder of the architecture \""+c.Arch+"\"")
-	attnx(t, dir, 2, "attention model.safetensors --text a")
+	attnxRun(t, dir, 2, "export model.safetensors -o c.onnx --profile cache", "no cache of keys and values", past)
+	attnxRun(t, dir, 2, "export model.safetensors -o folder/", "no cache of keys and values", past)
+	attnxRun(t, dir, 2, "export model.safetensors -o f.onnx --profile flat")
+	attnxRun(t, dir, 2, "convert model.safetensors -o folder", "no folder of the architecture \""+c.Arch+"\"")
+	attnxRun(t, dir, 2, "attention model.safetensors --text a")
 	left, err := os.ReadDir(dir)
 	check(err)
 	if len(left) != 2 {
 		t.Errorf("left behind are %v", left)
 	}
-	attnx(t, dir, 0, "verify model.safetensors plain.onnx --runtimes ort-cpu", "pass against")
+	attnxRun(t, dir, 0, "verify model.safetensors plain.onnx --runtimes ort-cpu", "pass against")
 }

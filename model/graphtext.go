@@ -62,6 +62,20 @@ func (c *Checkpoint) graphText() (text []byte, kept *graph.Graph, err error) {
 	return printed.Bytes(), read.Graph, nil
 }
 
+// SameGraph reports whether two texts are of graphs that compute the same: the
+// names of intermediate values play no part.
+func SameGraph(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, err := graph.Parse(a)
+	if err != nil {
+		return false
+	}
+	y, err := graph.Parse(b)
+	return err == nil && x.Context == y.Context && graph.Fingerprint(x) == graph.Fingerprint(y)
+}
+
 // paramsOf describes the parameters of a graph.
 func paramsOf(g *graph.Graph) []format.TensorInfo {
 	params := make([]format.TensorInfo, len(g.Params))

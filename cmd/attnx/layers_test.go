@@ -24,7 +24,7 @@ var layers = map[string][]string{
 	"format/store":         {},
 	"model/role":           {},
 	"model/graph":          {"format", "model/role"},
-	"model/nn":             {"format", "model/graph", "model/role"},
+	"model/nn":             {"format", "internal/quote", "model/graph", "model/role"},
 	"model/arch":           {"model/graph", "model/nn"},
 	"model":                {"format", "format/store", "model/arch", "model/graph", "model/nn", "model/role"},
 	"model/tokens":         {"internal/quote"},

@@ -292,7 +292,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 		return finished(s, f, path, c, options)
 	}
 	tok, err := find.Tokenizer(path, c.Tokenizer, c)
-	if err == nil && tok.VocabSize() > c.Vocab() {
+	if err == nil && tok.VocabSize() > c.IDs() {
 		err = find.TooLarge(path, tok, c) // the data may have them anywhere
 	}
 	if err != nil {

@@ -21,7 +21,7 @@ func Tokenizer(path string, data []byte, c *model.Checkpoint) (*tokens.Tokenizer
 	if err != nil {
 		return nil, fmt.Errorf("%s: tokenizer: %w", path, err)
 	}
-	if t.OrdinarySize() > c.Vocab() {
+	if t.OrdinarySize() > c.IDs() {
 		return nil, TooLarge(path, t, c)
 	}
 	return t, nil
@@ -29,7 +29,7 @@ func Tokenizer(path string, data []byte, c *model.Checkpoint) (*tokens.Tokenizer
 
 // TooLarge says that a tokenizer has tokens that its model does not.
 func TooLarge(path string, t *tokens.Tokenizer, c *model.Checkpoint) error {
-	return fmt.Errorf("%s: the tokenizer has %d tokens, the model %d: its ids would be out of range, train or export again", path, t.VocabSize(), c.Vocab())
+	return fmt.Errorf("%s: the tokenizer has %d tokens, the model %d: its ids would be out of range, train or export again", path, t.VocabSize(), c.IDs())
 }
 
 // Encode returns the ids of a text, all of them the model's. Errors call the
@@ -42,8 +42,8 @@ func Encode(t *tokens.Tokenizer, c *model.Checkpoint, name, text string) ([]int6
 // CheckIDs refuses ids of a text that the model does not have.
 func CheckIDs(t *tokens.Tokenizer, c *model.Checkpoint, name string, ids []int64) error {
 	for _, id := range ids {
-		if id >= int64(c.Vocab()) {
-			return fmt.Errorf("%s: the token %.80q has the id %d, and the model's ids are from 0 to %d: leave it out", name, t.Token(id), id, c.Vocab()-1)
+		if id >= int64(c.IDs()) {
+			return fmt.Errorf("%s: the token %.80q has the id %d, and the model's ids are from 0 to %d: leave it out", name, t.Token(id), id, c.IDs()-1)
 		}
 	}
 	return nil
