@@ -60,7 +60,7 @@ func (n Number) cell(format string) string {
 	return fmt.Sprintf(format, float64(n))
 }
 
-// Report is the outcome of a verification, as `attnx verify --json` prints it.
+// Report is the outcome of a verification. Its JSON is that of `attnx verify`.
 type Report struct {
 	Verdict Verdict  `json:"verdict"`
 	Oracle  string   `json:"oracle"`

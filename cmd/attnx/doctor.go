@@ -44,7 +44,7 @@ a Go program drops without Close is reported on standard error.`,
 				goToolchain(),
 			}
 			for _, c := range ort.Diagnose(library) {
-				findings = append(findings, finding{c.Name, string(c.Status), c.Detail, c.Remedy})
+				findings = append(findings, finding{c.Name, string(c.Status), flags.Replace(c.Detail), flags.Replace(c.Remedy)})
 			}
 			if asJSON {
 				return printJSON(s.out, doctorReport{findings})

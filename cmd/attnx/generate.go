@@ -128,7 +128,7 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 	w := writer{out: s.out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminalOf(s.out) != nil}
 	var began time.Time
 	begin := func() error {
-		fmt.Fprintf(s.note, "running in %s\n", t.Runtime)
+		fmt.Fprintf(s.note, "running in %s\n", flags.Replace(t.Runtime))
 		if err := w.begin(); err != nil {
 			return fmt.Errorf("standard output: %w", err)
 		}

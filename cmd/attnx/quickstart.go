@@ -207,7 +207,7 @@ func fetchRuntime(ctx context.Context, s streams) error {
 		return ort.FindOrInstall(ctx, "", progress)
 	})
 	if err != nil {
-		fmt.Fprintf(s.note, "continuing without ONNX Runtime: %s\n", oneLine(err.Error()))
+		fmt.Fprintf(s.note, "continuing without ONNX Runtime: %s\n", worded(err, oneLine(err.Error())))
 	}
 	return err
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/decode"
+	"github.com/attnx/attnx/runtime/ort"
 )
 
 // remedies has the commands and flags for what the library says is to be done.
@@ -25,6 +28,17 @@ var remedies = map[string]string{
 	"name a model":                          "`attnx train --data FILE` learns from it",
 }
 
+// flags has the commands and flags for phrases of the runtimes' errors.
+var flags = strings.NewReplacer(
+	"the caller names ", "--ort-lib names ",
+	"(from the caller)", "(from --ort-lib)",
+	"name a library with ", "name a library with --ort-lib or ",
+	"install the GPU build again", "run `attnx runtime install --cuda`, which fetches it again",
+	"install the GPU build, or name one with ", "run `attnx runtime install --cuda`, or name a GPU build with --ort-lib or ",
+	"use the CPU", "use --device cpu",
+	"export it with the profile cache", "write the file with `attnx export --profile cache`",
+)
+
 // worded returns the text of an error with the remedy in the words of the
 // command line, if the error has one that they are known for.
 func worded(err error, text string) string {
@@ -32,11 +46,27 @@ func worded(err error, text string) string {
 		error
 		Remedy() string
 	}
-	if !errors.As(err, &of) {
-		return text
+	if errors.As(err, &of) {
+		if words, known := remedies[of.Remedy()]; known {
+			text = strings.Replace(text, of.Remedy(), words, 1)
+		}
 	}
-	if words, known := remedies[of.Remedy()]; known {
-		return strings.Replace(text, of.Remedy(), words, 1)
+	for _, of := range []error{
+		caused[*runtime.UnavailableError](err), caused[*ort.CUDAError](err), caused[*ort.DeviceError](err), caused[*decode.ContractError](err),
+	} {
+		if of != nil {
+			plain := oneLine(of.Error())
+			return strings.Replace(text, plain, flags.Replace(plain), 1)
+		}
 	}
 	return text
+}
+
+// caused returns the error of type T that err wraps; nil if there is none.
+func caused[T error](err error) error {
+	var of T
+	if errors.As(err, &of) {
+		return of
+	}
+	return nil
 }

@@ -127,5 +127,9 @@ func verified(ctx context.Context, s streams, c *model.Checkpoint, files []strin
 	for i, check := range report.Checks {
 		report.Checks[i].Reason = strings.Replace(check.Reason, attnx.ExportToMeasure, remedies[attnx.ExportToMeasure], 1)
 	}
+	for i, ran := range report.Results {
+		report.Results[i].Reason = flags.Replace(ran.Reason)
+	}
+	report.Reason = flags.Replace(report.Reason)
 	return report, err
 }

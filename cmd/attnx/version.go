@@ -44,7 +44,7 @@ func buildVersion(info *debug.BuildInfo, ok bool) string {
 func libraryVersion() string {
 	lib, err := ort.Find("", "")
 	if err != nil {
-		return "ONNX Runtime: " + oneLine(err.Error())
+		return "ONNX Runtime: " + worded(err, oneLine(err.Error()))
 	}
 	return fmt.Sprintf("ONNX Runtime: %s (%s)", lib.Path, lib.Source)
 }

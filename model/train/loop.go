@@ -182,7 +182,7 @@ func (t *Trainer) Step() (Event, error) {
 		return Event{}, err
 	}
 	if bad := loss + length; math.IsNaN(bad) || math.IsInf(bad, 0) {
-		return Event{}, fmt.Errorf("train: step %d: loss %g, gradient of length %g: %s; the weights of step %d are kept: take a smaller --lr", t.step+1, loss, length, t.firstBad(), t.step)
+		return Event{}, fmt.Errorf("train: step %d: loss %g, gradient of length %g: %s; the weights of step %d are kept: take a smaller learning rate", t.step+1, loss, length, t.firstBad(), t.step)
 	}
 	lr := t.options.rate(t.step)
 	if err := t.adamw.update(t.weights, t.grads, lr, t.options.shorten(length)); err != nil {

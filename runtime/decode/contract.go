@@ -25,7 +25,7 @@ type ContractError struct {
 }
 
 func (e *ContractError) Error() string {
-	return fmt.Sprintf("the model declares %s, the decode loop needs %s: write the file with `attnx export --profile cache`", e.Declares, e.Needs)
+	return fmt.Sprintf("the model declares %s, the decode loop needs %s: export it with the profile cache", e.Declares, e.Needs)
 }
 
 // The names of what a run takes and gives besides the cache.

@@ -92,7 +92,7 @@ func TestContractRefuses(t *testing.T) {
 				continue
 			}
 			var contract *ContractError
-			if !errors.As(err, &contract) || !strings.Contains(contract.Declares, c.want) || contract.Needs == "" || !strings.Contains(err.Error(), "attnx export --profile cache") || strings.Contains(err.Error(), "\n") {
+			if !errors.As(err, &contract) || !strings.Contains(contract.Declares, c.want) || contract.Needs == "" || !strings.Contains(err.Error(), "export it with the profile cache") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s, %s: %v, want %q", c.name, cache, err, c.want)
 			}
 			if f.memories > 0 {

@@ -73,7 +73,7 @@ func OpenBytes(model []byte) (s *Session, err error) {
 	}
 	t := s.input.GetTensor()
 	if t == nil || t.Dims() != 2 {
-		return nil, fmt.Errorf("onnx-go: input %.80q has no fixed shape (T,V): export with --profile flat", inputName)
+		return nil, fmt.Errorf("onnx-go: input %.80q has no fixed shape (T,V): export it with the profile flat", inputName)
 	}
 	s.length, s.vocab = t.Shape()[0], t.Shape()[1]
 	return s, nil
@@ -82,7 +82,7 @@ func OpenBytes(model []byte) (s *Session, err error) {
 func carrier(m *onnx.Model, name string) (onnx.DataCarrier, error) {
 	n, ok := m.GetNodeByName(name)
 	if !ok {
-		return nil, fmt.Errorf("onnx-go: the file has no %.80q: export with --profile flat", name)
+		return nil, fmt.Errorf("onnx-go: the file has no %.80q: export it with the profile flat", name)
 	}
 	c, ok := n.(onnx.DataCarrier)
 	if !ok {

@@ -165,9 +165,8 @@ func (b build) files() []string {
 
 // damaged returns what check found wrong with an installed build, with its remedy.
 func (b build) damaged(err error) error {
-	command := "attnx runtime install"
 	if b.suffix != "" {
-		command += " --cuda"
+		return unavailable(err.Error(), "install the GPU build again")
 	}
-	return unavailable(err.Error(), "run `"+command+"`, which fetches it again")
+	return unavailable(err.Error(), "run `attnx runtime install`, which fetches it again")
 }

@@ -46,9 +46,9 @@ const (
 	remedyBuild    = installCUDARemedy
 	remedyProvider = "the CPU packages leave it out: " + remedyBuild
 	remedyCUDA     = "install the CUDA libraries this build was made for, or add their folder to LD_LIBRARY_PATH: `attnx doctor` names each, and what brings it"
-	remedyDriver   = "install or update NVIDIA's driver (`nvidia-smi` shows it), or use --device cpu"
-	remedyDevice   = "make a GPU visible (`nvidia-smi -L`, CUDA_VISIBLE_DEVICES), or use --device cpu"
-	remedyKernel   = "export the model with an opset up to 21 and static shapes, or use --device cpu"
+	remedyDriver   = "install or update NVIDIA's driver (`nvidia-smi` shows it), or use the CPU"
+	remedyDevice   = "make a GPU visible (`nvidia-smi -L`, CUDA_VISIBLE_DEVICES), or use the CPU"
+	remedyKernel   = "export the model with an opset up to 21 and static shapes, or use the CPU"
 	remedyGraphs   = "run it without CUDA graphs"
 )
 

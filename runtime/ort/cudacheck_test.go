@@ -110,9 +110,9 @@ func TestDiagnoseCUDAMissing(t *testing.T) {
 		{"cudnn", without("cuda", "libcudnn.so.9"), "libcudnn.so.9", NotFound, "first needs it", "pip install 'nvidia-cudnn-cu13~=9.0'"},
 		{"cufft", without("cuda", "libcufft.so.12"), "libcufft.so.12", NotFound, "first needs it", "pip install 'nvidia-cufft~=12.0'"},
 		{"libstdc++", without("cuda", "libstdc++.so.6"), "libstdc++.so.6", NotFound, "not found", "the system's package"},
-		{"shared provider", without("ort", "libonnxruntime_providers_shared.so"), "cuda provider library", NotFound, "onnxruntime_providers_shared", "runtime install --cuda"},
+		{"shared provider", without("ort", "libonnxruntime_providers_shared.so"), "cuda provider library", NotFound, "onnxruntime_providers_shared", "install the GPU build"},
 		{"a provider that is none", func(t *testing.T, m *gpuMachine) { touch(t, m.in("ort"), "libonnxruntime_providers_cuda.so") },
-			"cuda provider library", Unavailable, "neither ELF nor PE", "runtime install --cuda"},
+			"cuda provider library", Unavailable, "neither ELF nor PE", "install the GPU build"},
 		{"another version", func(t *testing.T, m *gpuMachine) {
 			without("cuda", "libcudart.so.13")(t, m)
 			touch(t, m.in("cuda"), "libcudart.so.12")

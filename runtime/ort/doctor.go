@@ -86,7 +86,7 @@ func Diagnose(explicit string) []Check {
 		case beside(lib.Path, cudaProvider) != "":
 			fail("cuda", Unavailable, err)
 		case len(gpuBuild().bundles) == 0:
-			add("cuda", NotFound, noProvider, "there is no official GPU build for "+goruntime.GOOS+"/"+goruntime.GOARCH+": use --device cpu")
+			add("cuda", NotFound, noProvider, "there is no official GPU build for "+goruntime.GOOS+"/"+goruntime.GOARCH+": use the CPU")
 		default:
 			add("cuda", NotFound, noProvider, remedyBuild)
 		}
@@ -166,7 +166,7 @@ func checkClients() Check {
 	}
 	if len(have) == 0 {
 		return Check{"package client", NotFound, "neither npm nor pip is installed",
-			"install one of them, or name a library with --ort-lib"}
+			"install one of them, or name a library with " + EnvLibrary}
 	}
 	return Check{Name: "package client", Status: OK, Detail: strings.Join(have, ", ")}
 }

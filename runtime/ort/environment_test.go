@@ -48,7 +48,7 @@ func TestBadLibrary(t *testing.T) {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestBadLibrary$", "-test.v")
 		cmd.Env = append(os.Environ(), child+"="+path)
 		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "ERROR ort-cpu is unavailable: --ort-lib names "+path+": "+want) || strings.Count(string(out), path) != 1 {
+		if err != nil || !strings.Contains(string(out), "ERROR ort-cpu is unavailable: the caller names "+path+": "+want) || strings.Count(string(out), path) != 1 {
 			t.Errorf("%s: %v\n%s", path, err, out)
 		}
 	}

@@ -37,9 +37,9 @@ func (e *DeviceError) Error() string {
 // The remedies, one for each failure.
 const (
 	remedyMemory = "use a smaller batch or a shorter context, or free memory (`nvidia-smi` shows a GPU's)"
-	remedyLost   = "look at `nvidia-smi` and the system's log, start the program again, or use --device cpu"
-	remedyFault  = "start the program again; if it comes back, use --device cpu, which checks ids against the vocabulary"
-	remedyImage  = "use an ONNX Runtime built for this GPU, or --device cpu"
+	remedyLost   = "look at `nvidia-smi` and the system's log, start the program again, or use the CPU"
+	remedyFault  = "start the program again; if it comes back, use the CPU, which checks ids against the vocabulary"
+	remedyImage  = "use an ONNX Runtime built for this GPU, or use the CPU"
 )
 
 // failurePatterns tells apart the texts of failures; the first that matches

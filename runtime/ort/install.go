@@ -42,7 +42,7 @@ func Install(ctx context.Context, o InstallOptions) (Library, error) {
 	}
 	dir, err := cacheFolder(b)
 	if err != nil {
-		return Library{}, unavailable(err.Error(), "set HOME, or name a library with --ort-lib")
+		return Library{}, unavailable(err.Error(), "set HOME, or name a library with "+EnvLibrary)
 	}
 	path, err := install(ctx, dir, b, o)
 	if err != nil {
@@ -80,7 +80,7 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 	}
 	if len(b.bundles) == 0 {
 		return "", unavailable("there is no official "+b.name+" build for "+goruntime.GOOS+"/"+goruntime.GOARCH,
-			"build ONNX Runtime "+MinVersion+" or newer and name it with --ort-lib")
+			"build ONNX Runtime "+MinVersion+" or newer, and name a library with "+EnvLibrary)
 	}
 
 	parent := filepath.Dir(dir)
@@ -129,7 +129,7 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 		refusals = append(refusals, err.Error())
 	}
 	return "", unavailable("fetching it failed: "+strings.Join(refusals, "; "),
-		"install npm or pip and check the network, or name a library with --ort-lib or "+EnvLibrary)
+		"install npm or pip and check the network, or name a library with "+EnvLibrary)
 }
 
 // temporary is how the names begin of the folders in which installations to dir

@@ -270,7 +270,7 @@ func TestInstallRefuses(t *testing.T) {
 		unavailable bool
 		want        []string
 	}{
-		{"no client", nil, good, []bundle{of("npm", good), of("pip", good)}, "", true, []string{"npm is not installed; pip is not installed", "name a library with --ort-lib"}},
+		{"no client", nil, good, []bundle{of("npm", good), of("pip", good)}, "", true, []string{"npm is not installed; pip is not installed", "name a library with ATTNX_ORT_LIB"}},
 		{"not that client", map[string]string{"npm": serveNPM}, good, []bundle{of("npm", good), of("pip", good)}, "pip", true, []string{"pip is not installed"}},
 		{"unknown client", nil, good, []bundle{of("npm", good)}, "cargo", false, []string{`client "cargo": it must be npm or pip`}},
 		{"no build", nil, good, nil, "", true, []string{"no official CPU build for " + goruntime.GOOS}},

@@ -27,24 +27,27 @@ const (
 // Library is an ONNX Runtime shared library on this machine.
 type Library struct {
 	Path   string // absolute
-	Source string // "--ort-lib", an environment variable's name, "cache" or "system"
+	Source string // Named, an environment variable's name, "cache" or "system"
 }
 
+// Named is the Source of a library whose path the caller gave.
+const Named = "the caller"
+
 const (
-	installRemedy     = "run `attnx runtime install`, or name a library with --ort-lib or " + EnvLibrary
-	installCUDARemedy = "run `attnx runtime install --cuda`, or name a GPU build with --ort-lib or " + EnvLibrary
+	installRemedy     = "run `attnx runtime install`, or name a library with " + EnvLibrary
+	installCUDARemedy = "install the GPU build, or name one with " + EnvLibrary
 )
 
 // Find returns the ONNX Runtime library to use on a device ("cpu", or empty;
-// "cuda"; "auto"), without opening it. It asks, in this order: explicit (the
-// value of --ort-lib; may be empty), the environment variables ATTNX_ORT_LIB
+// "cuda"; "auto"), without opening it. It asks, in this order: explicit (a
+// path, which may be empty), the environment variables ATTNX_ORT_LIB
 // and ONNXRUNTIME_SHARED_LIBRARY_PATH, the user's cache, the system's folders.
 // Of the cache's two builds it takes the GPU build for "cuda" and "auto", the
 // CPU build for "cpu"; either serves where the other is not installed, but the
 // CPU build knows no CUDA. A process that has loaded a library gets that one,
 // unless another was named.
 //
-// A path that was named, by flag or variable, is used or refused, never
+// A path that was named, by the caller or a variable, is used or refused, never
 // skipped; it may be the library or the folder that holds it. A library of the
 // cache that is not the one that was installed, and a file that its own headers
 // say is not whole, is refused. Errors are *runtime.UnavailableError.
@@ -70,7 +73,7 @@ func thisMachine() machine { return machine{os.Getenv, systemFolders(), cpuBuild
 // mend its error.
 func find(explicit, device string, m machine) (lib Library, named bool, err error) {
 	for _, choice := range []Library{
-		{explicit, "--ort-lib"},
+		{explicit, Named},
 		{m.getenv(EnvLibrary), EnvLibrary},
 		{m.getenv(EnvStandard), EnvStandard},
 	} {

@@ -70,9 +70,9 @@ func TestFindOrder(t *testing.T) {
 			t.Errorf("found %+v, %v; want %+v", got, err, want)
 		}
 	}
-	expect(Library{explicit, "--ort-lib"})
+	expect(Library{explicit, Named})
 	explicit = filepath.Dir(env[EnvLibrary]) // a folder stands for the library in it
-	expect(Library{env[EnvLibrary], "--ort-lib"})
+	expect(Library{env[EnvLibrary], Named})
 	explicit = ""
 	expect(Library{env[EnvLibrary], EnvLibrary})
 	env[EnvLibrary] = ""
@@ -125,7 +125,7 @@ func TestFindBuild(t *testing.T) {
 	remove(t, cpu)
 	_, _, err := find("", "cuda", m)
 	var u *runtime.UnavailableError
-	if !errors.As(err, &u) || u.Runtime != "ort-cuda" || !strings.Contains(u.Remedy, "attnx runtime install --cuda") {
+	if !errors.As(err, &u) || u.Runtime != "ort-cuda" || !strings.Contains(u.Remedy, "install the GPU build") {
 		t.Errorf("nothing for CUDA: %v", err)
 	}
 }
@@ -161,7 +161,7 @@ func TestFindRefuses(t *testing.T) {
 	}{
 		{"", none, nil, false, "no ONNX Runtime library found; run `attnx runtime install`"},
 		{"", none, []string{system}, false, old + " is older than 1.24"},
-		{filepath.Join(dir, "no.so"), none, nil, true, "--ort-lib names " + filepath.Join(dir, "no.so") + ": no such file"},
+		{filepath.Join(dir, "no.so"), none, nil, true, "the caller names " + filepath.Join(dir, "no.so") + ": no such file"},
 		{"", env(EnvLibrary, filepath.Join(dir, "no.so")), nil, true, EnvLibrary + " names "},
 		{"", env(EnvStandard, filepath.Join(dir, "no.so")), nil, true, EnvStandard + " names "},
 		{dir, none, nil, true, "the folder holds no libonnxruntime.so.1"},
