@@ -28,6 +28,10 @@ func (e *CacheError) Error() string {
 // and beside its outputs it gives the present keys and values, (B,G,P+T,D), the
 // past of the next run. Everything but causal attention must compute each token
 // by itself; what does not is refused by name.
+//
+// A window counts columns of past and present, those that the mask hides too, as
+// in transformers. Padding on the left changes nothing then; columns without a
+// token between those of a text make its window shorter.
 func Cached(g *Graph) (*Graph, error) {
 	tokens := g.Input(role.Of(role.Tokens))
 	if tokens == nil || len(tokens.Shape) != 2 {
@@ -76,6 +80,11 @@ func (c *cached) check(g *Graph) error {
 		return &CacheError{c.tokens.Name, fmt.Sprintf("has %s tokens: the number must be a name", c.T)}
 	}
 	for _, n := range g.Nodes {
+		for _, v := range n.Results {
+			if slices.ContainsFunc(v.Shape, func(d Dim) bool { return slices.Contains(d.Symbols(), c.P.String()) }) {
+				return &CacheError{v.Name, fmt.Sprintf("has the size %s, the name of the number of tokens before", c.P)}
+			}
+		}
 		switch op := n.Op.(type) {
 		case Attention:
 			switch {
@@ -182,6 +191,9 @@ func (c *cached) tokenwise(n *Node) bool {
 	if !slices.ContainsFunc(n.Args, func(v *Value) bool { return slices.ContainsFunc(v.Shape, c.has) }) {
 		return !slices.ContainsFunc(n.Results, func(v *Value) bool { return slices.ContainsFunc(v.Shape, c.has) }) || leaf(n.Op)
 	}
+	if slices.ContainsFunc(n.Results, c.pairs) {
+		return false
+	}
 	free := func(v *Value, axis int) bool { return !c.has(v.Shape[axis]) }
 	x := n.Args[0]
 	last := len(x.Shape) - 1
@@ -223,6 +235,12 @@ func (c *cached) tokenwise(n *Node) bool {
 		return !slices.ContainsFunc(op.Axes, func(axis int) bool { return !free(x, axis) })
 	}
 	return false
+}
+
+// pairs reports whether v has numbers for pairs of tokens, (B,T,T) for instance.
+func (c *cached) pairs(v *Value) bool {
+	first := slices.IndexFunc(v.Shape, c.has)
+	return first >= 0 && slices.ContainsFunc(v.Shape[first+1:], c.has)
 }
 
 // leading reports whether a shape is (B,T,...), (B*T,...) or has no tokens.

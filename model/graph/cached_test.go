@@ -189,6 +189,15 @@ func TestCachedRefuses(t *testing.T) {
 		"tokens in the place of channels": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
 			return b.Reshape(b.Transpose(x, 0, 2, 1), B, T, N(8))
 		}), "reshape_1", "mixes tokens"},
+		"a number for each pair of tokens": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			sum := b.ReduceSum(x, true, 2) // (B,T,1)
+			b.Output("pairs", b.Mul(sum, b.Transpose(sum, 0, 2, 1)))
+			return x
+		}), "mul_1", "mixes tokens"},
+		"another dimension P": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			b.Output("other", b.Input("others", format.Float32, graph.Sym("P")))
+			return x
+		}), "others", "has the size P"},
 		"scores by hand": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
 			return b.MatMul(b.MatMul(x, b.Transpose(x, 0, 2, 1)), x)
 		}), "matmul_1", "mixes tokens"},
