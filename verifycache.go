@@ -133,6 +133,11 @@ func cacheShape(c *model.Checkpoint, m *onnx.Model) runtime.CacheShape {
 		shape.Heads, _ = keys[1].Number()
 		shape.HeadWidth, _ = keys[3].Number()
 	}
+	for _, n := range layers {
+		if a, ok := n.Op.(graph.Attention); ok && a.Window > 0 {
+			shape.Window = true
+		}
+	}
 	for _, n := range c.Graph.Nodes {
 		if _, ok := n.Op.(graph.Positions); ok {
 			shape.Positions = true

@@ -14,6 +14,7 @@ type CacheShape struct {
 	Layers, Heads, HeadWidth int          // L, H, D
 	Context                  int          // the most tokens of a sequence
 	Positions                bool         // it takes position_ids
+	Window                   bool         // a token sees a fixed number of columns before its own
 	Shared                   bool         // past and present are buffers (B,H,Context,D), else (B,H,P,D) and (B,H,P+T,D)
 	DType                    format.DType // of past and present
 }

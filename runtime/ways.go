@@ -7,7 +7,8 @@ import "slices"
 type Way string
 
 // The ways. A graph with shared buffers computes each sequence by itself while
-// there is more than one new token, and knows no padding.
+// there is more than one new token, and knows no padding. A window counts
+// columns, so that those without a token would shorten it.
 const (
 	Whole        Way = "whole"             // all tokens in one run
 	TokenByToken Way = "token by token"    // at least the first half in one run, then a token a run
@@ -20,6 +21,9 @@ const (
 func (c CacheShape) Ways() []Way {
 	if c.Shared {
 		return []Way{Whole, TokenByToken, Chunks}
+	}
+	if c.Window {
+		return []Way{Whole, TokenByToken, LeftPadding, Chunks}
 	}
 	return []Way{Whole, TokenByToken, LeftPadding, Chunks, Holes}
 }
