@@ -14,8 +14,9 @@
 //   - export writes a graph as ONNX, export/onnx is the ONNX file itself, and
 //     export/placement tells where CUDA would run it;
 //   - runtime compares and generates; runtime/ref is the float64 oracle,
-//     runtime/ort ONNX Runtime, runtime/onnxgo onnx-go, and runtime/conform
-//     the suite that all of them pass;
+//     runtime/ort ONNX Runtime, whose library runtime/ort/library finds and
+//     installs, runtime/onnxgo onnx-go, and runtime/conform the suite that all
+//     of them pass;
 //   - internal/find leads from a path to the model that it means;
 //   - cmd/attnx is the command line;
 //   - fixtures holds golden numbers and a small text.

@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // Engines returns the names of the engines that OpenEngine knows.
@@ -48,7 +49,7 @@ func OpenEngine(name string, c *model.Checkpoint, o EngineOptions) (e train.Engi
 // in memory. The library of o is looked for, for its device. A device that does
 // not work is an error here, before anything is trained.
 func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
-	lib, err := ort.Find("", o.Device)
+	lib, err := library.Find("", o.Device)
 	if err != nil {
 		return nil, err
 	}

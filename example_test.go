@@ -20,6 +20,7 @@ import (
 	"github.com/attnx/attnx/runtime/decode"
 	"github.com/attnx/attnx/runtime/onnxgo"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
@@ -164,9 +165,9 @@ func Example_generate() {
 // This example is compiled and not run: a machine may have neither the library
 // nor the means to get it.
 func Example_onnxRuntime() {
-	library, err := ort.FindOrInstall(context.Background(), "", nil)
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	check(err)
-	session, err := ort.Open("model.onnx", ort.Options{Library: library.Path})
+	session, err := ort.Open("model.onnx", ort.Options{Library: lib.Path})
 	check(err)
 	defer session.Close()
 	out, err := session.Run(runtime.NewCase(1, 8, 33, 1).Inputs()) // (1,8) ids below 33
@@ -185,9 +186,9 @@ func Example_cache() {
 	check(err)
 	file, err := export.Bytes(g, c.Weights, export.Options{Profile: export.Cache})
 	check(err)
-	library, err := ort.FindOrInstall(context.Background(), "", nil)
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	check(err)
-	device, err := ort.OpenDeviceBytes(file, ort.Options{Library: library.Path, Device: "auto"})
+	device, err := ort.OpenDeviceBytes(file, ort.Options{Library: lib.Path, Device: "auto"})
 	check(err)
 	defer device.Close()
 	prompts := [][]int64{tok.Encode("not like"), tok.Encode("do")}

@@ -15,7 +15,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // surgeon adds nodes to a model.
@@ -203,11 +203,11 @@ func (s *surgeon) double(name string) {
 // causality in a chunk, a batch or a length between the usual ones, padding,
 // holes, positions apart from the mask. They are located where they begin.
 func TestFaultsThatRunsShow(t *testing.T) {
-	path, err := library(t)
+	path, err := onnxRuntime(t)
 	if err != nil {
 		t.Skip(err)
 	}
-	t.Setenv(ort.EnvLibrary, path)
+	t.Setenv(library.EnvLibrary, path)
 	c := faultModel(t, "gpt2")
 	dir := t.TempDir()
 	for name, f := range runFaults {
@@ -237,11 +237,11 @@ func TestFaultsThatRunsShow(t *testing.T) {
 
 // TestRightFilesRun runs the forms that the faults are put into, without one.
 func TestRightFilesRun(t *testing.T) {
-	path, err := library(t)
+	path, err := onnxRuntime(t)
 	if err != nil {
 		t.Skip(err)
 	}
-	t.Setenv(ort.EnvLibrary, path)
+	t.Setenv(library.EnvLibrary, path)
 	c := faultModel(t, "gpt2")
 	for name, f := range faultForms {
 		if f.Quantize != "" || f.Profile == "flat" {
@@ -283,9 +283,9 @@ func runOne(t *testing.T, c *model.Checkpoint, file string, f Form) runtime.Resu
 	return report.Results[0]
 }
 
-// library finds ONNX Runtime, or fetches it.
-func library(t *testing.T) (path string, err error) {
-	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+// onnxRuntime finds ONNX Runtime, or fetches it.
+func onnxRuntime(t *testing.T) (path string, err error) {
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	return lib.Path, err
 }
 

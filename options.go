@@ -6,6 +6,7 @@ import (
 
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // Options are where a model runs, and who is told what happens.
@@ -40,6 +41,6 @@ func (o Options) check() error {
 
 // options are the device as ONNX Runtime is told it.
 func (o Options) options() (ort.Options, error) {
-	lib, err := ort.Find(o.Library, o.Device)
+	lib, err := library.Find(o.Library, o.Device)
 	return ort.Options{Library: lib.Path, Device: o.Device, CUDA: ort.CUDAOptions{TF32: o.TF32}}, err
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // command is the command line, which knows nothing of the networks in these
@@ -69,11 +70,11 @@ func attnxRun(t *testing.T, dir string, code int, line string, says ...string) s
 // onnxRuntime says where the library is, to the commands too.
 func onnxRuntime(t *testing.T) ort.Options {
 	t.Helper()
-	lib, err := ort.FindOrInstall(t.Context(), "", nil)
+	lib, err := library.FindOrInstall(t.Context(), "", nil)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
-	t.Setenv(ort.EnvLibrary, lib.Path)
+	t.Setenv(library.EnvLibrary, lib.Path)
 	return ort.Options{Library: lib.Path}
 }
 
@@ -112,8 +113,8 @@ func startRun(t *testing.T, dir string, of func(vocab int) nn.Network) {
 // resumed ends with the bytes of one that is left alone.
 func TestOwnNetworkResumes(t *testing.T) {
 	engines := []string{"gorgonia"}
-	if lib, err := ort.FindOrInstall(t.Context(), "", nil); err == nil {
-		t.Setenv(ort.EnvLibrary, lib.Path)
+	if lib, err := library.FindOrInstall(t.Context(), "", nil); err == nil {
+		t.Setenv(library.EnvLibrary, lib.Path)
 		engines = append(engines, "ort")
 	}
 	start := t.TempDir()

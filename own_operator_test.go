@@ -17,6 +17,7 @@ import (
 	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
@@ -146,7 +147,7 @@ func TestOwnOperator(t *testing.T) {
 	})
 
 	t.Run("export", func(t *testing.T) {
-		lib, err := ort.FindOrInstall(context.Background(), "", nil)
+		lib, err := library.FindOrInstall(context.Background(), "", nil)
 		if err != nil {
 			t.Skipf("ONNX Runtime is not here: %v", err)
 		}

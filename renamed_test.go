@@ -10,7 +10,7 @@ import (
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // otherwise returns the graph with other names for all that it computes: what a
@@ -44,8 +44,8 @@ func otherwise(t *testing.T, g *graph.Graph) *graph.Graph {
 // engines, exported, verified and converted.
 func TestRenamedValues(t *testing.T) {
 	engines := []string{"gorgonia"}
-	if lib, err := ort.FindOrInstall(t.Context(), "", nil); err == nil {
-		t.Setenv(ort.EnvLibrary, lib.Path)
+	if lib, err := library.FindOrInstall(t.Context(), "", nil); err == nil {
+		t.Setenv(library.EnvLibrary, lib.Path)
 		engines = append(engines, "ort")
 	}
 	now, before := t.TempDir(), t.TempDir()

@@ -8,7 +8,7 @@ import (
 
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // TestRewritesOfOthers has ONNX Runtime's optimizer, onnx and onnxsim rewrite
@@ -18,11 +18,11 @@ func TestRewritesOfOthers(t *testing.T) {
 	if python == "" {
 		t.Skip("ATTNX_PYTHON names no Python with the packages of fixtures/oracle/requirements-ci.txt")
 	}
-	path, err := library(t)
+	path, err := onnxRuntime(t)
 	if err != nil {
 		t.Skip(err)
 	}
-	t.Setenv(ort.EnvLibrary, path)
+	t.Setenv(library.EnvLibrary, path)
 	c := faultModel(t, "gpt2")
 	names := []string{"plain", "cache float16"}
 	if fixtures.Exhaustive() {

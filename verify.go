@@ -20,6 +20,7 @@ import (
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/onnxgo"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
@@ -305,7 +306,7 @@ func (v *verification) inORT(device string) (ort.Options, error) {
 	if v.withCUDA && device == "cpu" {
 		build = "auto" // a process loads one library: it must be the one that CUDA needs
 	}
-	lib, err := ort.Find(v.options.Library, build)
+	lib, err := library.Find(v.options.Library, build)
 	return ort.Options{Library: lib.Path, Device: device, CUDA: ort.CUDAOptions{TF32: v.options.TF32}}, onDevice(err, device)
 }
 

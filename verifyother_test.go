@@ -13,7 +13,7 @@ import (
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // written is a network that a test writes.
@@ -28,7 +28,7 @@ func (w written) Forward(b *nn.Builder) { w.forward(b) }
 // Verify runs what a network has: one without a past is run without it, one
 // without a context has texts all the same, and one without text has none.
 func TestVerifyWhatANetworkHas(t *testing.T) {
-	if _, err := ort.FindOrInstall(context.Background(), "", nil); err != nil {
+	if _, err := library.FindOrInstall(context.Background(), "", nil); err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
 	normal := graph.Normal(0.3)

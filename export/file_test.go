@@ -156,7 +156,7 @@ func TestMetadata(t *testing.T) {
 
 // The external form runs in ONNX Runtime and gives what the oracle gives.
 func TestExternalRuns(t *testing.T) {
-	lib := library(t)
+	lib := onnxRuntime(t)
 	for _, arch := range []string{gpt2, simple} {
 		g, w := network(t, config(arch, 2))
 		path, _ := variants[slices.IndexFunc(variants, func(v variant) bool { return v.external })].write(t, t.TempDir(), g, w)

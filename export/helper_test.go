@@ -14,7 +14,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
@@ -66,10 +66,10 @@ func written(t testing.TB, g *graph.Graph, w []format.Tensor, o export.Options) 
 	return m
 }
 
-// library returns ONNX Runtime, or skips the test.
-func library(t *testing.T) string {
+// onnxRuntime returns ONNX Runtime, or skips the test.
+func onnxRuntime(t *testing.T) string {
 	t.Helper()
-	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}

@@ -69,7 +69,7 @@ func openAt(t *testing.T, m *onnx.Model, level ort.Optimization) *ort.Session {
 	if err := m.Encode(&b); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ort.OpenBytes(b.Bytes(), ort.Options{Library: library(t), Optimization: level})
+	s, err := ort.OpenBytes(b.Bytes(), ort.Options{Library: onnxRuntime(t), Optimization: level})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestBFloat16IsForGPUs(t *testing.T) {
 	if err := numbered(t, config(gpt2, 2), "plain", numberForms["bfloat16"]).Encode(&b); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := ort.OpenBytes(b.Bytes(), ort.Options{Library: library(t)}); err == nil {
+	if s, err := ort.OpenBytes(b.Bytes(), ort.Options{Library: onnxRuntime(t)}); err == nil {
 		s.Close()
 		t.Error("ONNX Runtime opened it")
 	}

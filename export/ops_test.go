@@ -176,7 +176,7 @@ func agree(t *testing.T, g *graph.Graph, opset int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ort.OpenBytes(data, ort.Options{Library: library(t)})
+	s, err := ort.OpenBytes(data, ort.Options{Library: onnxRuntime(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

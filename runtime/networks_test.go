@@ -16,6 +16,7 @@ import (
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
@@ -80,7 +81,7 @@ func built(t *testing.T, n nn.Network) (*graph.Graph, model.Weights, []runtime.C
 // inORT returns a candidate that runs the exported network.
 func inORT(t *testing.T, g *graph.Graph, w model.Weights) runtime.Candidate {
 	t.Helper()
-	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // bandwidthBytes is far more than any cache holds.
@@ -61,8 +62,8 @@ func readAll(words []uint64) (sum uint64) {
 
 // cudaBandwidth has the GPU read and write: ONNX Runtime's Neg of half the
 // bytes.
-func cudaBandwidth(library string) (float64, error) {
-	lib, err := ort.Find(library, "cuda")
+func cudaBandwidth(path string) (float64, error) {
+	lib, err := library.Find(path, "cuda")
 	if err != nil {
 		return 0, err
 	}

@@ -15,7 +15,7 @@ import (
 // tinyBench is a bench of the preset tiny in ONNX Runtime on the CPU.
 func tinyBench(t *testing.T) generateBench {
 	t.Helper()
-	lib, err := library(t)
+	lib, err := onnxRuntime(t)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}

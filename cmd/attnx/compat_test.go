@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // versions are the commits whose files stay readable; fixtures/README.md says
@@ -78,11 +78,11 @@ func TestEarlierRuns(t *testing.T) {
 // ONNX files of earlier versions are read and verified, and write the text that
 // their checkpoint writes.
 func TestEarlierONNX(t *testing.T) {
-	path, err := library(t)
+	path, err := onnxRuntime(t)
 	if err != nil {
 		t.Skip(err)
 	}
-	t.Setenv(ort.EnvLibrary, path)
+	t.Setenv(library.EnvLibrary, path)
 	for _, version := range versions(t) {
 		for _, name := range []string{"gpt2", "simple"} {
 			run := filepath.Join(version, name)

@@ -64,7 +64,7 @@ func greedy(t *testing.T, m decode.Model, prompts [][]int64, n int, sliding bool
 // The cached loop writes what running the whole text for each token writes, in
 // batches whose prompts have different lengths, and past the context.
 func TestCachedTextIsTheText(t *testing.T) {
-	lib, err := library(t)
+	lib, err := onnxRuntime(t)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}

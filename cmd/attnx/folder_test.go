@@ -550,7 +550,7 @@ func TestFolderAltered(t *testing.T) {
 	if _, err := attnx.Verify(t.Context(), c, []string{folder}, attnx.VerifyOptions{}); !errors.As(err, &bad) || bad.File != weights {
 		t.Errorf("verify says %v", err)
 	}
-	if _, err := library(t); err != nil {
+	if _, err := onnxRuntime(t); err != nil {
 		t.Skip("no ONNX Runtime")
 	}
 	if said := attnxRun(t, exitUsage, "generate", folder, "--prompt", "the"); !strings.Contains(said, "model.safetensors: its SHA-256 is") || !strings.Contains(said, "it was altered: copy the folder again") {
@@ -560,7 +560,7 @@ func TestFolderAltered(t *testing.T) {
 
 // TestFolderSpeaks checks that a folder generates the text of its checkpoint.
 func TestFolderSpeaks(t *testing.T) {
-	if _, err := library(t); err != nil {
+	if _, err := onnxRuntime(t); err != nil {
 		t.Skip("no ONNX Runtime")
 	}
 	_, path := spread(t, "gpt2", trainedOn(t, tokens.BPE))

@@ -29,7 +29,7 @@ func TestEveryResume(t *testing.T) {
 		}
 	}
 	engines := []string{"gorgonia"}
-	if _, err := library(t); err == nil {
+	if _, err := onnxRuntime(t); err == nil {
 		engines = append(engines, "ort")
 	}
 	for _, engine := range engines {

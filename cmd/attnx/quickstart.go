@@ -19,7 +19,7 @@ import (
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // The quickstart's run: enough steps for the tiny preset to be sure of its
@@ -203,8 +203,8 @@ func makeFresh(folder string) (*store.Claim, error) {
 // fetchRuntime brings ONNX Runtime where it is not there. It returns why it
 // could not: the quickstart continues without.
 func fetchRuntime(ctx context.Context, s streams) error {
-	_, err := installWithProgress(s, func(progress func(done, total int64)) (ort.Library, error) {
-		return ort.FindOrInstall(ctx, "", progress)
+	_, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
+		return library.FindOrInstall(ctx, "", progress)
 	})
 	if err != nil {
 		fmt.Fprintf(s.note, "continuing without ONNX Runtime: %s\n", worded(err, oneLine(err.Error())))

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 func runtimeCommand(s streams) *cobra.Command {
@@ -29,12 +29,12 @@ type installReport struct {
 }
 
 func runtimeInstallCommand(s streams) *cobra.Command {
-	var o ort.InstallOptions
+	var o library.InstallOptions
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Fetch the official ONNX Runtime library into the user's cache",
-		Long: `Fetch the official build of ONNX Runtime, version ` + ort.Version + `, with npm or
+		Long: `Fetch the official build of ONNX Runtime, version ` + library.Version + `, with npm or
 pip, compare its SHA-256 with the pinned one, and put the library into the
 user's cache.
 
@@ -47,14 +47,14 @@ opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 		Example: "  attnx runtime install\n  attnx runtime install --cuda",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			lib, err := installWithProgress(s, func(progress func(done, total int64)) (ort.Library, error) {
+			lib, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
 				o.Progress = progress
-				return ort.Install(cmd.Context(), o)
+				return library.Install(cmd.Context(), o)
 			})
 			if err != nil {
 				return err
 			}
-			report := installReport{Library: lib.Path, Version: ort.Version}
+			report := installReport{Library: lib.Path, Version: library.Version}
 			if o.CUDA {
 				wants, err := lib.Wants()
 				if err != nil {
@@ -77,11 +77,11 @@ opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 }
 
 // installWithProgress shows a bar, in MB, from the moment that bytes arrive.
-func installWithProgress(s streams, install func(progress func(done, total int64)) (ort.Library, error)) (ort.Library, error) {
+func installWithProgress(s streams, install func(progress func(done, total int64)) (library.Library, error)) (library.Library, error) {
 	var bar *progress
 	lib, err := install(func(done, total int64) {
 		if bar == nil {
-			bar = newProgress(s.note, "fetching ONNX Runtime "+ort.Version, int(total>>20), "MB")
+			bar = newProgress(s.note, "fetching ONNX Runtime "+library.Version, int(total>>20), "MB")
 		}
 		bar.set(int(done >> 20))
 	})

@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/attnx/attnx/fixtures"
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // readme is where the README lies, wherever a script runs.
@@ -24,9 +24,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"attnx": main})
 }
 
-// library finds ONNX Runtime, or fetches it, once for all scripts.
-func library(t *testing.T) (path string, err error) {
-	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+// onnxRuntime finds ONNX Runtime, or fetches it, once for all scripts.
+func onnxRuntime(t *testing.T) (path string, err error) {
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	if err != nil {
 		t.Logf("NO ONNX RUNTIME, scripts that need it are skipped: %v", err)
 	}
@@ -36,7 +36,7 @@ func library(t *testing.T) (path string, err error) {
 // TestScripts runs the transcripts in testdata. They share trained models,
 // which are in $MODELS.
 func TestScripts(t *testing.T) {
-	lib, missing := library(t)
+	lib, missing := onnxRuntime(t)
 	var err error
 	if readme, err = filepath.Abs("../../README.md"); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("MODELS", models)
 			e.Setenv("REPOSITORY", filepath.Dir(readme))
 			if missing == nil {
-				e.Setenv(ort.EnvLibrary, lib)
+				e.Setenv(library.EnvLibrary, lib)
 			}
 			return nil
 		},

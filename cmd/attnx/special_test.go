@@ -163,7 +163,7 @@ func pythonTransformers(t *testing.T, questions any) (answers [][]int64) {
 // folders whose files say different things of what ends a text, with what attnx
 // exports of them, with penalties and with stop strings: the same ids.
 func TestGenerateAsTransformers(t *testing.T) {
-	if _, err := library(t); err != nil {
+	if _, err := onnxRuntime(t); err != nil {
 		t.Skip("no ONNX Runtime")
 	}
 	tok := trainedOn(t, tokens.BPE)

@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // pace is how fast a run computes.
@@ -50,7 +51,7 @@ func (s speedometer) pace(tokensPerSecond float64) pace {
 // gemmPeak returns the speed of a float32 product of 1024³ through ONNX
 // Runtime, in GFLOP/s: what a training step can at most come near.
 func gemmPeak() (float64, error) {
-	lib, err := ort.Find("", "cpu")
+	lib, err := library.Find("", "cpu")
 	if err != nil {
 		return 0, err
 	}

@@ -18,7 +18,7 @@ import (
 // A GPT-2 that transformers wrote, imported and exported: ONNX Runtime gives
 // PyTorch's logits.
 func TestTransformersToONNX(t *testing.T) {
-	path, err := library(t)
+	path, err := onnxRuntime(t)
 	if err != nil {
 		t.Skip("no ONNX Runtime")
 	}

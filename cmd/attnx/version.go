@@ -7,7 +7,7 @@ import (
 	goruntime "runtime"
 	"runtime/debug"
 
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // printVersion writes which build of attnx this is, and which ONNX Runtime it
@@ -42,7 +42,7 @@ func buildVersion(info *debug.BuildInfo, ok bool) string {
 
 // libraryVersion says which ONNX Runtime is found, without loading it.
 func libraryVersion() string {
-	lib, err := ort.Find("", "")
+	lib, err := library.Find("", "")
 	if err != nil {
 		return "ONNX Runtime: " + worded(err, oneLine(err.Error()))
 	}

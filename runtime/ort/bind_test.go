@@ -4,6 +4,7 @@ package ort
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,8 +31,8 @@ func TestShapeFromNames(t *testing.T) {
 		v := runtime.Value{Name: "y", DType: elementTypes[protoFloat], Ranked: true}
 		for d := range strings.SplitSeq(c.dims, ",") {
 			dim := runtime.Dim{Name: d}
-			if n := versionNumbers(d); len(n) == 1 {
-				dim = runtime.Dim{Size: n[0]}
+			if n, err := strconv.Atoi(d); err == nil {
+				dim = runtime.Dim{Size: n}
 			}
 			v.Shape = append(v.Shape, dim)
 		}

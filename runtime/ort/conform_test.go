@@ -17,6 +17,7 @@ import (
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/conform"
 	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
@@ -30,7 +31,7 @@ var noInput = map[string]string{
 // Every operator and both networks in ONNX Runtime, by way of the plain
 // profile: what the exporter writes means what the graph says.
 func TestConform(t *testing.T) {
-	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
@@ -56,7 +57,7 @@ func TestConform(t *testing.T) {
 // Both networks with a past, as the file has them, optimized a little and in
 // full, and with ONNX Runtime's own operators.
 func TestConformCached(t *testing.T) {
-	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
@@ -107,7 +108,7 @@ func TestConformCached(t *testing.T) {
 
 // Operators that are made from open sizes.
 func TestOpenSizes(t *testing.T) {
-	lib, err := ort.FindOrInstall(context.Background(), "", nil)
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}

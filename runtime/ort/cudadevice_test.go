@@ -27,7 +27,7 @@ func TestCUDADevice(t *testing.T) {
 		if !errors.As(err, &cuda) || !errors.Is(err, runtime.ErrUnavailable) {
 			t.Fatalf("the refusal is not typed: %v", err)
 		}
-		if loaded.Source == "cache" && cuda.Missing != MissingCUDABuild && cuda.Missing != MissingProviderLibrary {
+		if loaded, _ := InUse(); loaded.Source == "cache" && cuda.Missing != MissingCUDABuild && cuda.Missing != MissingProviderLibrary {
 			t.Errorf("the library that Install fetches has no CUDA provider, but %s is reported: %v", cuda.Missing, err)
 		}
 	}

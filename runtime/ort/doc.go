@@ -3,12 +3,11 @@
 // # The library
 //
 // ONNX Runtime is a shared library that is opened while the program runs, so
-// a program that imports this package starts without it. [Find] looks for the
-// library, [Install] fetches a pinned official build, for the CPU or for CUDA,
-// into the user's cache, and [FindOrInstall] does the one or the other. One
-// process holds one library: the first [Open] decides, and a second, different
-// path is refused. A library in the cache whose bytes are not those that were
-// installed is refused, and Install fetches it again.
+// a program that imports this package starts without it. Package
+// runtime/ort/library finds it, fetches a pinned official build into the user's
+// cache, and says what is wrong with it; this package loads it. One process
+// holds one library: the first [Open] decides, and a second, different path is
+// refused.
 //
 // Official builds from 1.29 on report to their maker which sessions a process
 // opens. Before this package loads the library it sets ORT_DISABLE_TELEMETRY=1
@@ -50,4 +49,18 @@
 // holds what can be chosen; TF32 is off unless asked for, because it keeps 10
 // bits of a float32's 23 bits of mantissa. What CUDA's libraries change of the
 // handlers of signals while they load is put back, so Ctrl-C goes on working.
+//
+// # The files
+//
+//   - The library: environment.go loads it, telemetry.go keeps it silent,
+//     doctor.go tries it; stub.go stands in for all of it without cgo.
+//   - Both: options.go and cudaoptions.go say how a model runs, declared.go and
+//     signature.go what it takes and gives, ids.go which numbers are ids of
+//     its vocabulary, nodes.go reads its nodes, cuda.go, failure.go and
+//     message.go make errors of texts, signals.go puts handlers back, and
+//     probe.go is the smallest model.
+//   - Sessions, through the binding: open.go, session.go, values.go, binding.go,
+//     bind.go.
+//   - Devices, through the C API: api.c, device.go, opendevice.go, memory.go,
+//     gpu.go, thread.go, path.go, providers.go and assignment.go.
 package ort

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // drops holds every way to make something that wants to be closed and to drop
@@ -116,7 +117,7 @@ func TestDropped(t *testing.T) {
 		cmd := exec.CommandContext(context.Background(), os.Args[0], "-test.run=^TestDropped$", "-test.count=1")
 
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "ATTNX_TEST_DROPS=1", "ATTNX_DEBUG="+debug, EnvLibrary+"="+lib.Path)
+		cmd.Env = append(os.Environ(), "ATTNX_TEST_DROPS=1", "ATTNX_DEBUG="+debug, library.EnvLibrary+"="+lib.Path)
 		stop, err := cmd.StdinPipe()
 		ok(t, err)
 		reports, err := cmd.StderrPipe()

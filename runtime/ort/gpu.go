@@ -46,7 +46,7 @@ func driverError(r C.attnx_result) error {
 	case 0:
 		return nil
 	case C.ATTNX_NO_DRIVER:
-		return &CUDAError{Missing: MissingDriver, Detail: C.GoString(C.attnx_driver_text(r)), Remedy: remedyDriver}
+		return &CUDAError{Missing: MissingDriver, Detail: C.GoString(C.attnx_driver_text(r)), Remedy: MissingDriver.Remedy()}
 	}
 	return runError(fmt.Errorf("CUDA failure %d: %s", int(r), C.GoString(C.attnx_driver_text(r))))
 }

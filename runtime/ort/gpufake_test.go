@@ -83,7 +83,12 @@ func TestGPUCopies(t *testing.T) {
 }
 
 func TestNoDriver(t *testing.T) {
-	if findDriver(thisLoader()).library != "" {
+	known, _ := exec.Command("ldconfig", "-p").Output()
+	for _, dir := range filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")) {
+		names, _ := filepath.Glob(filepath.Join(dir, "libcuda.so.1"))
+		known = append(known, strings.Join(names, " ")...)
+	}
+	if strings.Contains(string(known), "libcuda.so.1") {
 		t.Skip("this machine has a driver")
 	}
 	var missing *CUDAError

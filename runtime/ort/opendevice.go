@@ -9,9 +9,12 @@ import "C"
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"github.com/attnx/attnx/internal/leak"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // OpenDevice opens the ONNX file at path on a device; weights in sibling files
@@ -67,6 +70,9 @@ func openDevice(name string, takes signature, o Options, path string, model []by
 	return d, nil
 }
 
+// loading is held while C looks up functions, the library's and the driver's.
+var loading sync.Mutex
+
 // loadTable loads the library and takes its table of functions.
 func loadTable(explicit, device string) (version string, err error) {
 	lib, version, err := load(explicit, device)
@@ -78,10 +84,10 @@ func loadTable(explicit, device string) (version string, err error) {
 		return "", err
 	}
 	defer C.free(unsafe.Pointer(path))
-	loaded.Lock()
-	defer loaded.Unlock()
+	loading.Lock()
+	defer loading.Unlock()
 	if wrong := C.attnx_load(path); wrong != nil {
-		return "", unavailable(lib.Path+": "+C.GoString(wrong), installRemedy)
+		return "", &runtime.UnavailableError{Runtime: "ort-cpu", Reason: lib.Path + ": " + C.GoString(wrong), Remedy: library.InstallRemedy}
 	}
 	return version, nil
 }
@@ -116,7 +122,7 @@ func newDevice(device, name string, takes signature, o Options, path string, mod
 	for i := range takes.inputs {
 		if d.slots[i].host != 0 {
 			d.Close()
-			return nil, &CUDAError{MissingKernel, fmt.Sprintf("input %.80q is read on the host, so a CUDA graph would not see it change", takes.inputs[i].Name), remedyGraphs}
+			return nil, &CUDAError{Missing: MissingKernel, Detail: fmt.Sprintf("input %.80q is read on the host, so a CUDA graph would not see it change", takes.inputs[i].Name), Remedy: remedyGraphs}
 		}
 	}
 	d.replays = make(map[int]uint64)
@@ -154,8 +160,8 @@ func (d *running) open(o Options, path string, model []byte) error {
 		return err
 	}
 	if d.device == "cuda" {
-		loaded.Lock()
-		defer loaded.Unlock()
+		loading.Lock()
+		defer loading.Unlock()
 		d.gpu, err = openGPU(o.CUDA.DeviceID)
 	}
 	return err

@@ -19,10 +19,10 @@ const (
 )
 
 // Options says how a model runs. The zero value is the CPU, ONNX Runtime's
-// own number of threads, every optimization, and the library that Find finds
-// for the device.
+// own number of threads, every optimization, and the library that
+// library.Find finds for the device.
 type Options struct {
-	Library      string       // path of the library, as for Find; empty: whatever this process uses, else Find's
+	Library      string       // path of the library, as for library.Find; empty: whatever this process uses, else what Find finds
 	Device       string       // "cpu" (or empty), "cuda", or "auto": CUDA if it works, else the CPU
 	Threads      int          // threads inside an operator; 0: one a physical core
 	Optimization Optimization // default OptimizeAll

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 type tensors = map[string]format.Tensor
@@ -28,9 +29,9 @@ func session(t testing.TB, m testModel, o Options) *Session {
 	return s
 }
 
-func needLibrary(t testing.TB) Library {
+func needLibrary(t testing.TB) library.Library {
 	t.Helper()
-	lib, err := FindOrInstall(context.Background(), "", nil)
+	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	if err != nil {
 		if testing.Short() {
 			t.Skip(err)

@@ -5,23 +5,17 @@ package ort
 import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-// cgoMissing says that this build cannot use the library.
-func cgoMissing() error {
-	return &runtime.UnavailableError{
-		Runtime: "ort-cpu",
-		Reason:  "this program was built without cgo",
-		Remedy:  "install a C compiler and build with CGO_ENABLED=1",
-	}
-}
-
-func inUse() Library { return Library{} }
+func cgoMissing() error { return library.CgoMissing() }
 
 // InUse returns nothing: no library is loaded.
-func InUse() (Library, string) { return Library{}, "" }
+func InUse() (library.Library, string) { return library.Library{}, "" }
 
-func load(string, string) (Library, string, error) { return Library{}, "", cgoMissing() }
+func load(string, string) (library.Library, string, error) {
+	return library.Library{}, "", cgoMissing()
+}
 
 func tryCUDA() error { return cgoMissing() }
 

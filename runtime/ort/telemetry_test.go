@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // TestNoTelemetry opens a session in a process whose every folder is new, and
@@ -26,7 +28,7 @@ func TestNoTelemetry(t *testing.T) {
 	for _, name := range []string{child, "HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"} {
 		cmd.Env = append(cmd.Env, name+"="+home)
 	}
-	cmd.Env = append(cmd.Env, EnvLibrary+"="+lib.Path, "LD_LIBRARY_PATH="+os.Getenv("LD_LIBRARY_PATH"))
+	cmd.Env = append(cmd.Env, library.EnvLibrary+"="+lib.Path, "LD_LIBRARY_PATH="+os.Getenv("LD_LIBRARY_PATH"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

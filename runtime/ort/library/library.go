@@ -1,4 +1,4 @@
-package ort
+package library
 
 import (
 	"errors"
@@ -33,10 +33,10 @@ type Library struct {
 // Named is the Source of a library whose path the caller gave.
 const Named = "the caller"
 
-const (
-	installRemedy     = "run `attnx runtime install`, or name a library with " + EnvLibrary
-	installCUDARemedy = "install the GPU build, or name one with " + EnvLibrary
-)
+// InstallRemedy is the remedy of an error that another library would mend.
+const InstallRemedy = "run `attnx runtime install`, or name a library with " + EnvLibrary
+
+const installCUDARemedy = "install the GPU build, or name one with " + EnvLibrary
 
 // Find returns the ONNX Runtime library to use on a device ("cpu", or empty;
 // "cuda"; "auto"), without opening it. It asks, in this order: explicit (a
@@ -134,7 +134,7 @@ func find(explicit, device string, m machine) (lib Library, named bool, err erro
 	if device == "cuda" {
 		return Library{}, false, &runtime.UnavailableError{Runtime: "ort-cuda", Reason: reason, Remedy: installCUDARemedy}
 	}
-	return Library{}, false, unavailable(reason, installRemedy)
+	return Library{}, false, unavailable(reason, InstallRemedy)
 }
 
 func unavailable(reason, remedy string) error {

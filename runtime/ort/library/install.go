@@ -1,4 +1,4 @@
-package ort
+package library
 
 import (
 	"context"
@@ -55,7 +55,7 @@ func Install(ctx context.Context, o InstallOptions) (Library, error) {
 // the CPU build when nothing is found and explicit is empty. progress may be nil; see
 // InstallOptions.
 func FindOrInstall(ctx context.Context, explicit string, progress func(done, total int64)) (Library, error) {
-	if err := cgoMissing(); err != nil {
+	if err := CgoMissing(); err != nil {
 		return Library{}, err // no download for a program that cannot use it
 	}
 	lib, named, err := find(explicit, "cpu", thisMachine())

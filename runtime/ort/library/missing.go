@@ -1,0 +1,52 @@
+package library
+
+import "github.com/attnx/attnx/runtime"
+
+// Missing is the part of CUDA that a machine lacks.
+type Missing uint8
+
+// The parts, in the order in which a session needs them.
+const (
+	MissingCUDABuild       Missing = iota // the library was built for the CPU only
+	MissingProviderLibrary                // libonnxruntime_providers_cuda or _shared is not beside the library
+	MissingCUDALibraries                  // cuBLAS, cuDNN or another library of CUDA's is not installed
+	MissingDriver                         // NVIDIA's driver is not installed, or too old for this CUDA
+	MissingDevice                         // there is no such GPU, or it is not visible
+	MissingKernel                         // CUDA works, but not for every node of the model
+)
+
+// String names the part.
+func (m Missing) String() string {
+	return [...]string{"CUDA build", "provider library", "CUDA libraries", "driver", "device", "kernel"}[m]
+}
+
+// CUDAError says that CUDA cannot be used and which part of it is missing.
+// errors.Is(err, runtime.ErrUnavailable) is true, and errors.As finds a
+// *runtime.UnavailableError in it.
+type CUDAError struct {
+	Missing Missing
+	Detail  string // what is missing, by name; one line
+	Remedy  string
+}
+
+func (e *CUDAError) Error() string { return e.Unwrap().Error() }
+
+// Unwrap returns the error as a *runtime.UnavailableError.
+func (e *CUDAError) Unwrap() error {
+	return &runtime.UnavailableError{Runtime: "ort-cuda", Reason: e.Detail, Remedy: e.Remedy}
+}
+
+// The remedies, one for each missing part.
+const (
+	remedyBuild    = installCUDARemedy
+	remedyProvider = "the CPU packages leave it out: " + remedyBuild
+	remedyCUDA     = "install the CUDA libraries this build was made for, or add their folder to LD_LIBRARY_PATH: `attnx doctor` names each, and what brings it"
+	remedyDriver   = "install or update NVIDIA's driver (`nvidia-smi` shows it), or use the CPU"
+	remedyDevice   = "make a GPU visible (`nvidia-smi -L`, CUDA_VISIBLE_DEVICES), or use the CPU"
+	remedyKernel   = "export the model with an opset up to 21 and static shapes, or use the CPU"
+)
+
+// Remedy says what brings the part.
+func (m Missing) Remedy() string {
+	return [...]string{remedyBuild, remedyProvider, remedyCUDA, remedyDriver, remedyDevice, remedyKernel}[m]
+}
