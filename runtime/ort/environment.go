@@ -36,6 +36,9 @@ func load(explicit, device string) (lib library.Library, version string, err err
 // initialize loads a library and makes the binding's environment, of which
 // there is one for all sessions.
 func initialize(lib library.Library) error {
+	if ort.IsInitialized() { // by the program itself, through the binding
+		return nil
+	}
 	refuseTelemetry()
 	ort.SetSharedLibraryPath(lib.Path)
 	// ONNX Runtime prints every error that it also returns. Returned is enough.
