@@ -122,7 +122,7 @@ func (w *writer) token(sequence int, id int64) error {
 		return err
 	}
 	if found {
-		return decode.EndSequence
+		return decode.ErrEndSequence
 	}
 	return nil
 }

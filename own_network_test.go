@@ -78,8 +78,6 @@ func onnxRuntime(t *testing.T) ort.Options {
 	return ort.Options{Library: lib.Path}
 }
 
-const runSteps = 40
-
 func smallLlama(vocab int) nn.Network {
 	return Llama{Vocab: vocab, Context: 16, Width: 32, Inner: 64, Layers: 2, Heads: 4, Groups: 2}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-type owner struct{ memory [64]byte }
+type owner struct{ _ [64]byte }
 
 // written is a writer that other goroutines write to.
 type written struct {

@@ -131,7 +131,7 @@ func (s ScatterElements) Infer(args []Type) ([]Type, error) {
 	if !updates.Shape.Equal(ids.Shape) || updates.DType != x.DType {
 		return nil, fmt.Errorf("updates %s for ids %s", updates, ids.Shape)
 	}
-	if _, err := (GatherElements{s.Axis}).Infer(args[:2]); err != nil {
+	if _, err := GatherElements(s).Infer(args[:2]); err != nil {
 		return nil, err
 	}
 	return []Type{x}, expectFloat(x)

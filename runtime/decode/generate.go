@@ -42,13 +42,13 @@ type GenerateOptions struct {
 	Pick func(logits []float32, text []int64, sequence, step int) (int, error)
 	Stop []int64 // ids that end a sequence; they are not part of it
 	// OnToken is called with each new id as it comes; it may be nil. Its error
-	// ends Generate, but EndSequence ends the sequence only, behind the id.
+	// ends Generate, but ErrEndSequence ends the sequence only, behind the id.
 	OnToken func(sequence int, id int64) error
 }
 
-// EndSequence is what OnToken returns to end a sequence, with the reason
+// ErrEndSequence is what OnToken returns to end a sequence, with the reason
 // StopString.
-var EndSequence = errors.New("the sequence has ended")
+var ErrEndSequence = errors.New("the sequence has ended")
 
 // StopReason says why a sequence ended.
 type StopReason string
@@ -57,7 +57,7 @@ type StopReason string
 const (
 	StopMaxTokens StopReason = "max-tokens" // MaxTokens were added
 	StopToken     StopReason = "stop-token" // the model chose an id of Stop
-	StopString    StopReason = "stop-text"  // OnToken returned EndSequence: the text is to end here
+	StopString    StopReason = "stop-text"  // OnToken returned ErrEndSequence: the text is to end here
 	StopContext   StopReason = "context"    // the text is as long as the model can see
 )
 
@@ -196,7 +196,7 @@ func (g *generation) pick(i, step int, row []float32) error {
 	s.text = append(s.text, int64(id))
 	if g.OnToken != nil {
 		switch err := g.OnToken(i, int64(id)); {
-		case errors.Is(err, EndSequence):
+		case errors.Is(err, ErrEndSequence):
 			g.end(i, StopString)
 			return nil
 		case err != nil:

@@ -68,7 +68,7 @@ func TestEndSequence(t *testing.T) {
 		o.MaxTokens = 4
 		o.OnToken = func(sequence int, _ int64) error {
 			if sequence == 0 {
-				return EndSequence
+				return ErrEndSequence
 			}
 			return nil
 		}
