@@ -262,7 +262,11 @@ func TestForeignOperators(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i < len(m.Graph.Nodes); i += fixtures.Stride(5) {
+		stride := fixtures.Stride(5)
+		if f.Fuse { // its nodes leave out inputs and results
+			stride = 1
+		}
+		for i := 0; i < len(m.Graph.Nodes); i += stride {
 			altered, err := onnx.Decode(data)
 			if err != nil {
 				t.Fatal(err)

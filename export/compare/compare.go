@@ -168,7 +168,9 @@ func newSide(m *onnx.Model) *side {
 	for i, n := range m.Graph.Nodes {
 		s.ops[operator(n)] = true
 		for _, out := range n.Outputs {
-			s.makers[out], s.places[out] = n, i
+			if out != "" { // one that is left out
+				s.makers[out], s.places[out] = n, i
+			}
 		}
 		if t := constant(n); t != nil {
 			s.tensors[n.Outputs[0]] = t
@@ -256,7 +258,9 @@ func (c *comparison) result() Result {
 	r.Initializers.Compared = r.Initializers.Total - len(r.Initializers.Left)
 	r.Nodes.Total = len(c.want.Graph.Nodes)
 	for _, n := range c.want.Graph.Nodes {
-		same := slices.ContainsFunc(n.Outputs, func(out string) bool { return c.paired[out] || c.file.known[c.want.numbers[out]] && !c.left[n] })
+		same := slices.ContainsFunc(n.Outputs, func(out string) bool {
+			return out != "" && (c.paired[out] || c.file.known[c.want.numbers[out]] && !c.left[n])
+		})
 		if !same && !c.transparent(c.want, n) {
 			r.Nodes.Left = append(r.Nodes.Left, n.Outputs[0])
 		}

@@ -53,7 +53,9 @@ func (c *comparison) number(s *side) {
 		}
 		what := fmt.Sprint(operator(n), attributes(n, s.Opset()), inputs)
 		for i, out := range n.Outputs {
-			give(out, c.numberOf(fmt.Sprint(what, " result ", i)))
+			if out != "" {
+				give(out, c.numberOf(fmt.Sprint(what, " result ", i)))
+			}
 		}
 	}
 }
