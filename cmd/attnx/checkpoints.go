@@ -144,7 +144,7 @@ func printKept(w io.Writer, rows []kept) error {
 	return tw.Flush()
 }
 
-// checkpointsOf returns the files that arguments mean, those of a run oldest
+// checkpointsOf returns the files that arguments refer to, those of a run oldest
 // first; last, if it is not 0, takes so many of the newest of each run.
 func checkpointsOf(args []string, last int) ([]string, error) {
 	var paths []string

@@ -109,7 +109,7 @@ func becomesInput(real, folder string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// otherEndings are those of files that attnx does not write.
+// otherEndings are the file name extensions that attnx does not write.
 var otherEndings = strings.Fields(".arrow .bin .ckpt .csv .db .dlc .engine .gguf .ggml .gif .go .gz .h5 .html .ipynb .joblib .jpeg .jpg .json .jsonl " +
 	".keras .llamafile .log .mar .md .mlmodel .mlpackage .model .msgpack .nemo .npy .npz .onnx_data .ort .params .parquet .pb .pdf .pickle .pkl " +
 	".plan .pt .pt2 .pte .pth .py .safetensor .sh .tar .tflite .tgz .toml .trt .tsv .txt .webp .xml .yaml .yml .zip .zst")

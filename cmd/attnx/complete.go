@@ -75,7 +75,7 @@ var argValues = map[string][]cobra.CompletionFunc{
 
 var checkpoints = filesOf("safetensors")
 
-// completions tells the shell's completion what each flag and argument takes.
+// completions registers the values of each flag and argument for the shell.
 func completions(cmd *cobra.Command) {
 	args := argValues[commandKey(cmd)]
 	cmd.ValidArgsFunction = func(c *cobra.Command, given []string, text string) ([]string, cobra.ShellCompDirective) {

@@ -50,7 +50,7 @@ func TestCompletions(t *testing.T) {
 	})
 }
 
-// What a shell is told: the words, then cobra's directive (4 no files, 6 nor a
+// What a shell receives: the words, then cobra's directive (4 no files, 6 nor a
 // space, 8 files with these endings, 16 folders).
 func TestCompleteWords(t *testing.T) {
 	for line, want := range map[string]string{

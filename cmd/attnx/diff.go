@@ -110,7 +110,7 @@ type closing struct {
 	io.Closer
 }
 
-// openForDiff opens what a path stands for, and returns the path of that. A
+// openForDiff opens what a path leads to, and returns the path that it opened. A
 // Hugging Face folder is read as a checkpoint into memory: its tensors have other
 // names, types and files.
 func openForDiff(path string, s streams) (to string, r closing, err error) {

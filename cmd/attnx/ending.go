@@ -128,7 +128,7 @@ func (o *outputStream) first() error {
 }
 
 // lost returns why a result did not reach standard output, nil if it did. A
-// reader that has closed the pipe has had enough: that is no error.
+// reader that has closed the pipe needs no more: that is not an error.
 func lost(w io.Writer) error {
 	if o, ok := w.(*outputStream); ok && !errors.Is(o.first(), syscall.EPIPE) {
 		return o.first()

@@ -164,7 +164,7 @@ func TestClosedOutputs(t *testing.T) {
 	}
 }
 
-// A result that nobody reads to its end is no error to complain of; one that a
+// A result that nobody reads to its end is not an error to report; one that a
 // full disk did not take is.
 func TestUnreadResults(t *testing.T) {
 	data, run := sample(t)

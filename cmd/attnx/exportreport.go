@@ -60,7 +60,7 @@ type keptReason struct {
 type qualityReport struct {
 	Text             string   `json:"text"` // that it was measured on; empty for random ids
 	Tokens           int      `json:"tokens"`
-	Perplexity       *float64 `json:"perplexity"`        // null where it is no number
+	Perplexity       *float64 `json:"perplexity"`        // null if it is not a number
 	OraclePerplexity *float64 `json:"oracle_perplexity"` // in float64
 	ArgmaxAgreement  float64  `json:"argmax_agreement"`
 	Divergence       *float64 `json:"divergence_nats"`

@@ -17,7 +17,7 @@ type writer struct {
 	echo    bool // a text that streams begins with its prompt
 }
 
-// begin writes what stands before the first token.
+// begin writes what comes before the first token.
 func (w writer) begin() error {
 	if !w.streams || !w.echo {
 		return nil
