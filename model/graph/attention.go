@@ -148,7 +148,7 @@ func (a Attention) Decompose(b *Builder, args []*Value) []*Value {
 }
 
 // Grad implements Differentiable: of o = p v, p = softmax(s), s = (q·scale) kᵀ +
-// mask. The row sums Σ dp·p that softmax asks for are Σ do·o, over E numbers a
+// mask. The row sums Σ dp·p that softmax needs are Σ do·o, over E numbers a
 // row instead of S (FlashAttention, arXiv:2205.14135, appendix B.4).
 func (a Attention) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	p := a.parts(b, n.Args)
@@ -182,7 +182,7 @@ func (b *Builder) reshapeTo(x *Value, s Shape) *Value {
 	return b.Reshape(x, s...)
 }
 
-// RotaryEmbedding turns pairs of elements of its first argument, (B,H,T,D), by
+// RotaryEmbedding rotates pairs of elements of its first argument, (B,H,T,D), by
 // angles that grow with the token's place (arXiv:2104.09864): the places are the
 // second argument, int64 (T) or (B,T), and the angle of pair i in place 1 is
 // element i of the third, (R/2). R is D, or less where the last D-R elements

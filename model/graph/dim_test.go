@@ -161,7 +161,7 @@ func TestShape(t *testing.T) {
 		t.Error("Equal is wrong")
 	}
 	if _, ok := s.Numbers(); ok {
-		t.Error("a shape with letters passes for numbers")
+		t.Error("a shape with names passes for numbers")
 	}
 	if got, ok := graph.Numbers(2, 3).Numbers(); !ok || got[0] != 2 || got[1] != 3 {
 		t.Errorf("Numbers gives %v, %t", got, ok)

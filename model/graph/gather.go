@@ -142,7 +142,7 @@ func (s ScatterElements) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{dy[0], nil, b.GatherElements(dy[0], n.Args[1], s.Axis)}
 }
 
-// OneHot turns int64 ids into rows of Depth numbers: 1 at the id, 0 elsewhere.
+// OneHot makes of int64 ids rows of Depth numbers: 1 at the id, 0 elsewhere.
 type OneHot struct{ Depth int }
 
 // Name returns "OneHot".

@@ -27,7 +27,7 @@ type Node struct {
 	Results []*Value // at least one; trailing ones that nothing uses may be left out
 }
 
-// Name returns the name of the first result, which stands for the node in
+// Name returns the name of the first result, which names the node in
 // messages and scopes.
 func (n *Node) Name() string { return n.Results[0].Name }
 

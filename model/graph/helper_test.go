@@ -86,7 +86,7 @@ func wantError(t *testing.T, err error, parts ...string) {
 	}
 }
 
-// network is a small graph that has most of what graphs have: letters, a
+// network is a small graph that has most of what graphs have: named dimensions, a
 // constant, parameters, a composite, a value used twice and one not used.
 func network() *graph.Builder {
 	b := graph.NewBuilder()

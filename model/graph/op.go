@@ -24,7 +24,7 @@ type Op interface {
 // Composite is an operator that can be written with others.
 type Composite interface {
 	Op
-	// Decompose records the operator with others and returns what stands for
+	// Decompose records the operator with others and returns what replaces
 	// its results: all of them, or the first ones.
 	Decompose(b *Builder, args []*Value) []*Value
 }

@@ -25,7 +25,7 @@ func Apply(g *Graph, passes ...Pass) (*Graph, error) {
 
 // Rewrite copies g node by node, in order. For each node, f gets it with the
 // arguments already replaced and a Builder whose scope is the node's name, and
-// returns what stands for its results in the copy: nil keeps the node as it is,
+// returns what replaces its results in the copy: nil keeps the node as it is,
 // and a value recorded by f takes over the result's name.
 func Rewrite(g *Graph, f func(b *Builder, n *Node, args []*Value) []*Value) (*Graph, error) {
 	b := NewBuilder()

@@ -289,10 +289,10 @@ func TestRewriteReplaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v := r.Lookup("layer.gelu_1"); v == nil || v.Op() != graph.Relu || v.Args()[0].Name != "layer.gelu_1.inner" {
-		t.Errorf("what stands for it is %v", v)
+		t.Errorf("what replaces it is %v", v)
 	}
 	if r.Lookup("layer.layernormalization_1") != nil || r.Lookup("layer.gelu_1.inner").Args()[0].Name != "x" {
-		t.Error("its argument does not stand for it")
+		t.Error("its argument does not replace it")
 	}
 }
 

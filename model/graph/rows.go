@@ -3,7 +3,7 @@ package graph
 // Rows writes what treats every token alike on matrices of B·T rows instead of
 // tensors (B,T,...): matrix products become Gemm, which takes its bias along
 // and whose gradients are Gemm again. Named dimensions must be bound, since a
-// Gemm wants two numbers. Values that are matrices of rows keep no name of
+// Gemm takes two numbers. Values that are matrices of rows keep no name of
 // their own: "logits" becomes "logits.rows".
 func Rows(g *Graph) (*Graph, error) {
 	rewritten, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {

@@ -8,11 +8,11 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// decoder has every kind of axis: letters alone, a sum, a number.
+// decoder has every kind of axis: names alone, a sum, a number.
 func decoder(t *testing.T) *graph.Graph {
 	b := graph.NewBuilder()
 	B, P, T := graph.Sym("B"), graph.Sym("P"), graph.Sym("T")
-	b.Name("less", b.Neg(b.Input("seen", format.Float32, B, P.Add(T)))) // a sum before its letters
+	b.Name("less", b.Neg(b.Input("seen", format.Float32, B, P.Add(T)))) // a sum before its names
 	b.Input("ids", format.Int64, B, T)
 	b.Input("past", format.Float32, B, graph.N(2), P)
 	b.Output("ids", b.Input("step", format.Int64))

@@ -184,11 +184,11 @@ type Attention struct {
 	Mask    *graph.Value // of the keys that may be seen, BOOL that broadcasts to (B,H,T,T); nil: all
 }
 
-// Rotary turns queries and keys by their positions (arXiv:2104.09864): pair i of
+// Rotary rotates queries and keys by their positions (arXiv:2104.09864): pair i of
 // a head by the position times Theta^(-2i/Width).
 type Rotary struct {
 	Theta       float64 // 10000 in the paper
-	Width       int     // elements of a head that are turned; 0: all
+	Width       int     // elements of a head that are rotated; 0: all
 	Interleaved bool    // pairs are neighbours, not the halves of a head
 }
 
@@ -221,7 +221,7 @@ func (b *Builder) Attention(name string, a Attention, q, k, v *graph.Value) *gra
 	return b.Name(name+".context", b.Reshape(y, batch, tokens, graph.N(a.Heads*a.Width)))
 }
 
-// rotated turns x (B,H,T,D) by the positions of its tokens.
+// rotated rotates x (B,H,T,D) by the positions of its tokens.
 func (b *Builder) rotated(r Rotary, width int, x *graph.Value) *graph.Value {
 	if r.Width > 0 {
 		width = r.Width

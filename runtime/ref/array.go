@@ -129,7 +129,7 @@ func (a array) tensor(name string) format.Tensor {
 }
 
 // view is a way to walk an array: the element at index (i, j, ...) of shape
-// stands at start + i·stride[0] + j·stride[1] + ...
+// is at start + i·stride[0] + j·stride[1] + ...
 type view struct {
 	shape, stride []int
 	start         int

@@ -138,7 +138,7 @@ func attention(op graph.Attention, args []array, shape []int) array {
 // it leaves a row in which nothing may be seen a distribution.
 const hidden = -1e9
 
-// rotaryEmbedding turns pairs of elements by angles times places,
+// rotaryEmbedding rotates pairs of elements by angles times places,
 // arXiv:2104.09864.
 func rotaryEmbedding(op graph.RotaryEmbedding, x, places, angles array) array {
 	out := array{shape: x.shape, kind: floats, f: slices.Clone(x.f)}

@@ -11,7 +11,7 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// network is a small graph with a parameter, a letter and a composite.
+// network is a small graph with a parameter, a named dimension and a composite.
 func network(t *testing.T) *graph.Graph {
 	b := graph.NewBuilder()
 	ids := b.Input("ids", format.Int64, graph.Sym("B"), graph.Sym("T"))
@@ -106,7 +106,7 @@ func TestOnlyWhatIsWantedIsComputed(t *testing.T) {
 	x := b.Input("ids", format.Int64, graph.N(1))
 	b.Output("bad", b.Name("bad", b.Gather(b.Const(format.FromFloat32s("t", []int{1}, []float32{1})), x)))
 	b.Output("good", b.Name("good", b.Cast(x, format.Float32)))
-	b.Output("endless", b.ConstantOfShape(0, graph.Sym("Z"))) // a letter that no input has
+	b.Output("endless", b.ConstantOfShape(0, graph.Sym("Z"))) // a name that no input has
 	g, err := b.Graph()
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func steps(n func(int) int) []step {
 	x, y, z := n(1<<16), n(1<<16), n(1<<16)
 	at := func(pool []*graph.Value, i int) *graph.Value { return pool[i%len(pool)] }
 	axis, keep, k := n(4), n(2) == 0, graph.N(n(5)-2)
-	letter := []graph.Dim{graph.Sym("B"), graph.Sym("T"), graph.N(2), graph.Sym("B").Add(graph.Sym("T"))}[n(4)]
+	size := []graph.Dim{graph.Sym("B"), graph.Sym("T"), graph.N(2), graph.Sym("B").Add(graph.Sym("T"))}[n(4)]
 	type B = *graph.Builder
 	type P = []*graph.Value
 	type V = *graph.Value
@@ -38,14 +38,14 @@ func steps(n func(int) int) []step {
 		func(b B, p P) V { return b.Transpose(at(p, x), perm...) },
 		func(b B, p P) V { return b.Concat(axis, at(p, x), at(p, y)) },
 		func(b B, p P) V { return b.Split(at(p, x), axis, 1, 1)[1] },
-		func(b B, p P) V { return b.Slice(at(p, x), axis, graph.N(0), letter) },
+		func(b B, p P) V { return b.Slice(at(p, x), axis, graph.N(0), size) },
 		func(b B, p P) V {
 			return b.Cast(at(p, x), []format.DType{format.Float32, format.Int64, format.Bool}[axis%3])
 		},
 		func(b B, p P) V { return b.Where(at(p, x), at(p, y), at(p, z)) },
 		func(b B, p P) V { return b.GatherElements(at(p, x), at(p, y), axis) },
-		func(b B, _ P) V { return b.Range(graph.Sym("T"), graph.Sym("T").Add(letter)) },
-		func(b B, _ P) V { return b.ConstantOfShape(0.5, letter, graph.Sym("T")) },
+		func(b B, _ P) V { return b.Range(graph.Sym("T"), graph.Sym("T").Add(size)) },
+		func(b B, _ P) V { return b.ConstantOfShape(0.5, size, graph.Sym("T")) },
 		func(b B, p P) V { return b.TriluUpper(at(p, x), k) },
 		func(b B, p P) V { return b.LayerNormalization(at(p, x), at(p, y), at(p, z), 0.25) },
 		func(b B, p P) V {
@@ -60,7 +60,7 @@ func steps(n func(int) int) []step {
 	}
 }
 
-// randomGraph builds a graph of the steps that are legal where they stand:
+// randomGraph builds a graph of the steps that are legal where they are:
 // each is tried on a recording of those before it.
 func randomGraph(r *rapid.T) *graph.Graph {
 	record := func(list []step) (*graph.Graph, error) {

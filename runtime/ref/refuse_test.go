@@ -47,7 +47,7 @@ func evaluate(t *testing.T, in []given, build func(b *graph.Builder, x []*graph.
 func TestRefuses(t *testing.T) {
 	T := graph.Sym("T")
 	line := func(n int) given { return given{format.Int64, graph.Shape{T}, []int{n}, make([]float64, n)} }
-	empty := given{format.Float32, graph.Shape{graph.N(0), T}, []int{0, 1 << 40}, nil} // no bytes, and a letter beyond all memory
+	empty := given{format.Float32, graph.Shape{graph.N(0), T}, []int{0, 1 << 40}, nil} // no bytes, and a size beyond all memory
 	for name, c := range map[string]struct {
 		in    []given
 		build func(b *graph.Builder, x []*graph.Value) *graph.Value
@@ -91,7 +91,7 @@ func TestRefuses(t *testing.T) {
 		"2^63 to integer": {[]given{f64([]int{2}, 1, 1<<63)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Cast(x[0], format.Int64) },
 			[]string{"9.223372036854776e+18 at [1]"}},
-		"letter without a size": {nil,
+		"name without a size": {nil,
 			func(b *graph.Builder, _ []*graph.Value) *graph.Value { return b.ConstantOfShape(0, graph.Sym("Z")) },
 			[]string{`"y"`, "bind Z"}},
 		"type that it does not know": {[]given{f64([]int{1}, 1)},
@@ -100,7 +100,7 @@ func TestRefuses(t *testing.T) {
 		"more than memory": {nil,
 			func(b *graph.Builder, _ []*graph.Value) *graph.Value { return b.ConstantOfShape(0, graph.N(1<<40)) },
 			[]string{`"y"`, "[1099511627776]", "bytes"}},
-		"more than memory, by a letter": {[]given{empty},
+		"more than memory, by a name": {[]given{empty},
 			func(b *graph.Builder, _ []*graph.Value) *graph.Value { return b.Range(graph.N(0), T) },
 			[]string{`"y"`, "bytes"}},
 		"sum of nothing, more than memory": {[]given{empty},

@@ -1,0 +1,98 @@
+package graph
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"strconv"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
+)
+
+// leaf records a value that is given.
+func (b *Builder) leaf(op Op, name string, t Type) *Value {
+	v := &Value{Name: name, Type: t}
+	b.record(&Node{Op: op, Results: []*Value{v}})
+	return v
+}
+
+// Input declares a tensor that is given for every run and has no role.
+func (b *Builder) Input(name string, t format.DType, s ...Dim) *Value {
+	return b.input(name, role.Role{}, t, s)
+}
+
+// InputFor declares a tensor that is given for every run, under the name of its
+// role.
+func (b *Builder) InputFor(r role.Role, t format.DType, s ...Dim) *Value {
+	return b.root().input(r.Name(), r, t, s)
+}
+
+func (b *Builder) input(name string, r role.Role, t format.DType, s Shape) *Value {
+	v := b.leaf(Input{Role: r}, name, Type{t, s})
+	b.graph.Inputs = append(b.graph.Inputs, v)
+	return v
+}
+
+// Param declares a float32 weight and the distribution of its first values.
+func (b *Builder) Param(name string, init Init, s ...int) *Value {
+	v := b.leaf(Param{init}, name, Type{format.Float32, Numbers(s...)})
+	b.graph.Params = append(b.graph.Params, v)
+	return v
+}
+
+// Const records a fixed tensor under its own name, or a derived one.
+func (b *Builder) Const(t format.Tensor) *Value {
+	if err := t.Check(); err != nil {
+		b.fail("graph: %v", err)
+	}
+	return b.leaf(Const{t.WithName("")}, t.Name, Type{t.DType, Numbers(t.Shape...)})
+}
+
+// Scalar returns the float32 constant x, one value for all its uses.
+func (b *Builder) Scalar(x float64) *Value {
+	return b.shared(format.FromFloat32s("const."+strconv.FormatFloat(x, 'g', -1, 32), []int{}, []float32{float32(x)}))
+}
+
+// integer returns the int64 constant x, one value for all its uses.
+func (b *Builder) integer(x int64) *Value {
+	return b.shared(format.FromInt64s("integer."+strconv.FormatInt(x, 10), []int{}, []int64{x}))
+}
+
+// like returns the constant x in the floating-point type of v, one value for
+// all its uses.
+func (b *Builder) like(v *Value, x float64) *Value {
+	if v.DType == format.Float32 || b.err != nil {
+		return b.Scalar(x)
+	}
+	data := binary.LittleEndian.AppendUint64(nil, math.Float64bits(x))
+	t, _, err := format.Tensor{DType: format.Float64, Shape: []int{}, Data: data}.Convert(v.DType)
+	if err != nil {
+		b.fail("graph: the number %g as %s: %v", x, v.DType, err)
+		return b.Scalar(x)
+	}
+	return b.shared(t.WithName("const." + v.DType.String() + "." + float(x)))
+}
+
+// shared returns the constant of t's name and elements, recorded once.
+func (b *Builder) shared(t format.Tensor) *Value {
+	root := b.root()
+	if v := root.known(t); v != nil { // also one that Rewrite has copied
+		return v
+	}
+	return root.Const(t)
+}
+
+// known returns the constant that is recorded with the name and elements of t,
+// or nil.
+func (b *Builder) known(t format.Tensor) *Value {
+	v := b.names[b.prefix+t.Name]
+	if v == nil {
+		return nil
+	}
+	c, ok := v.Constant()
+	if !ok || v.DType != t.DType || !v.Shape.Equal(Numbers(t.Shape...)) || !bytes.Equal(c.Data, t.Data) {
+		return nil
+	}
+	return v
+}
