@@ -73,38 +73,3 @@ func (b Batch) int64s(k role.Kind) []int64 {
 	x, _ := b[k].Int64s()
 	return x
 }
-
-// checkIDs refuses ids that are not rows of the table they are looked up in, and
-// labels that are not classes.
-func checkIDs(g *graph.Graph, inputs map[string]format.Tensor) error {
-	for _, n := range g.Nodes {
-		rows, label, ignore := graph.Dim{}, false, int64(0)
-		switch op := n.Op.(type) {
-		case graph.Gather:
-			rows = n.Args[0].Shape[op.Axis]
-		case graph.SoftmaxCrossEntropyLoss:
-			rows, label, ignore = n.Args[0].Shape[1], true, op.IgnoreIndex
-		default:
-			continue
-		}
-		t, given := inputs[n.Args[1].Name]
-		last, known := rows.Number()
-		if !given || !known {
-			continue
-		}
-		ids, err := t.Int64s()
-		if err != nil {
-			return fmt.Errorf("train: %w", err)
-		}
-		for i, id := range ids {
-			switch {
-			case id >= 0 && id < int64(last) || label && id == ignore:
-			case label:
-				return BadLabel(t.Name, i, t.Shape, id, last, ignore)
-			default:
-				return BadIndex(t.Name, i, t.Shape, id, last)
-			}
-		}
-	}
-	return nil
-}

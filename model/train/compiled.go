@@ -26,6 +26,7 @@ type Compiled struct {
 	name    string
 	graph   *graph.Graph // the forward pass
 	loss    *graph.Graph
+	ids     IDRules
 	compile func(*graph.Graph) (Program, error)
 
 	programs map[string]*bound // by the sizes of the batch
@@ -55,7 +56,11 @@ func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Progra
 	if err != nil {
 		return nil, err
 	}
-	return &Compiled{name: name, graph: g, loss: loss, compile: compile, programs: map[string]*bound{}}, nil
+	ids, err := FindIDRules(loss)
+	if err != nil {
+		return nil, err
+	}
+	return &Compiled{name: name, graph: g, loss: loss, ids: ids, compile: compile, programs: map[string]*bound{}}, nil
 }
 
 // Step implements Engine.
@@ -116,7 +121,7 @@ func (e *Compiled) inputs(batch Batch) (map[string]format.Tensor, map[string]int
 	if t, ok := batch[role.Tokens]; ok && e.graph.Context > 0 && t.Shape[1] > e.graph.Context {
 		return nil, nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", t.Shape[1], e.graph.Context)
 	}
-	return inputs, sizes, checkIDs(e.loss, inputs)
+	return inputs, sizes, e.ids.Check(inputs)
 }
 
 // program returns the program for some sizes, compiled when it is first needed.

@@ -49,9 +49,3 @@ func BadLabel(name string, i int, shape []int, label int64, classes int, ignore 
 	bad := &format.RangeError{Name: name, Index: format.Index(i, shape), Got: label, Last: int64(classes - 1)}
 	return fmt.Errorf("train: %w, or %d where a label does not count", bad, ignore)
 }
-
-// BadIndex returns the error for an id that is not a row of its table: element i
-// of a tensor of the given name and shape.
-func BadIndex(name string, i int, shape []int, id int64, rows int) error {
-	return fmt.Errorf("train: %w", &format.RangeError{Name: name, Index: format.Index(i, shape), Got: id, Last: int64(rows - 1)})
-}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model/train"
 )
 
 // Between tensors of package format and the memory of a program.
@@ -116,25 +115,6 @@ func (p *program[E]) gradient(i int, into format.Tensor) error {
 	}
 	for j, x := range from {
 		g[j] = float32(x)
-	}
-	return nil
-}
-
-// checkIDs refuses ids outside their tables, before anything is computed.
-func (p *program[E]) checkIDs() error {
-	for _, c := range p.checks {
-		in := p.inputs[c.input]
-		if in.slot < 0 {
-			continue
-		}
-		for i, id := range p.slots[in.slot].i {
-			if (id < 0 || id >= int64(c.rows)) && !(c.label && id == c.ignore) {
-				if c.label {
-					return train.BadLabel(in.name, i, in.shape, id, c.rows, c.ignore)
-				}
-				return train.BadIndex(in.name, i, in.shape, id, c.rows)
-			}
-		}
 	}
 	return nil
 }

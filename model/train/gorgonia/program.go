@@ -1,14 +1,12 @@
 package gorgonia
 
 import (
-	"fmt"
-	"slices"
-
 	G "gorgonia.org/gorgonia"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
+	"github.com/attnx/attnx/model/train"
 )
 
 // program is a graph made ready to run for one set of sizes: the nodes of a
@@ -22,7 +20,7 @@ type program[E element] struct {
 	params  []given // in the order of Graph.Params
 	grads   []int   // slots, in the order of Graph.Params; -1: no part in the loss
 	outputs []outcome
-	checks  []idCheck
+	ids     train.IDRules
 }
 
 // instruction computes one slot.
@@ -47,14 +45,6 @@ type outcome struct {
 	dtype format.DType
 	shape []int
 	slot  int
-}
-
-// idCheck says that an input holds rows of a table.
-type idCheck struct {
-	input  int // in program.inputs
-	rows   int
-	label  bool // may be ignore, too
-	ignore int64
 }
 
 // lossName is the output that a program differentiates.
@@ -109,57 +99,13 @@ func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*
 		shape, _ := o.Value.Shape.Numbers()
 		p.outputs = append(p.outputs, outcome{o.Name, o.Value.DType, shape, plan.slot[l.nodes[o.Value]]})
 	}
-	return p, p.findChecks(bound)
+	p.ids, err = train.FindIDRules(bound)
+	return p, err
 }
 
 // prepared returns g for the given sizes, of operators that the engine has.
 func prepared(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
 	return graph.Apply(g, inForms, graph.SliceRanges, graph.Decompose(native), graph.Bind(sizes), graph.Fold, graph.Merge)
-}
-
-// findChecks lists what the ids among the inputs must satisfy, and refuses
-// fixed ids outside their table: positions beyond the context.
-func (p *program[E]) findChecks(bound *graph.Graph) error {
-	for _, n := range bound.Nodes {
-		c := idCheck{}
-		switch op := n.Op.(type) {
-		case graph.Gather:
-			c.rows, _ = n.Args[0].Shape[0].Number()
-		case graph.SoftmaxCrossEntropyLoss:
-			c.rows, _ = n.Args[0].Shape[1].Number()
-			c.ignore, c.label = op.IgnoreIndex, true
-		default:
-			continue
-		}
-		ids := n.Args[1]
-		if _, ok := graph.Is[graph.Input](ids); ok {
-			c.input = slices.Index(bound.Inputs, ids)
-			p.checks = append(p.checks, c)
-			continue
-		}
-		if err := c.fixed(n, ids); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fixed refuses constant ids outside their table.
-func (c idCheck) fixed(n *graph.Node, ids *graph.Value) error {
-	t, ok := ids.Constant()
-	if !ok || c.label {
-		return nil
-	}
-	x, err := t.Int64s()
-	if err != nil {
-		return fmt.Errorf("train: %w", err)
-	}
-	for i, id := range x {
-		if id < 0 || id >= int64(c.rows) {
-			return fmt.Errorf("train: %.80q asks %.80q for row %d of %d (element %d of %.80q): is the sequence longer than the context?", n.Name(), n.Args[0].Name, id, c.rows, i, ids.Name)
-		}
-	}
-	return nil
 }
 
 // run computes all slots from what was set.

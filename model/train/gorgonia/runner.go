@@ -75,7 +75,7 @@ func (r *runner[E]) execute(weights []format.Tensor, inputs map[string]format.Te
 			return nil, err
 		}
 	}
-	if err := p.checkIDs(); err != nil {
+	if err := p.ids.Check(inputs); err != nil {
 		return nil, err
 	}
 	if err := model.Weights(weights).Check(r.graph); err != nil {

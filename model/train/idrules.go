@@ -1,0 +1,77 @@
+package train
+
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// IDRules say what the ids among the inputs of a graph must satisfy: they are
+// rows of the table that they are looked up in, or classes.
+type IDRules []idRule
+
+type idRule struct {
+	input  string
+	rows   int
+	label  bool // may be ignore, too
+	ignore int64
+}
+
+// FindIDRules returns the rules of a graph. It refuses constant ids that are not
+// rows of their table: positions beyond the context.
+func FindIDRules(g *graph.Graph) (rules IDRules, err error) {
+	for _, n := range g.Nodes {
+		r, rows := idRule{}, graph.Dim{}
+		switch op := n.Op.(type) {
+		case graph.Gather:
+			rows = n.Args[0].Shape[op.Axis]
+		case graph.SoftmaxCrossEntropyLoss:
+			rows, r.label, r.ignore = n.Args[0].Shape[1], true, op.IgnoreIndex
+		default:
+			continue
+		}
+		known := false
+		if r.rows, known = rows.Number(); !known {
+			continue
+		}
+		ids := n.Args[1]
+		r.input = ids.Name
+		if _, ok := graph.Is[graph.Input](ids); ok {
+			rules = append(rules, r)
+		} else if t, ok := ids.Constant(); ok {
+			if err := r.check(t); err != nil {
+				return nil, fmt.Errorf("%w: %.80q looks it up in %.80q: is the sequence longer than the context?", err, n.Name(), n.Args[0].Name)
+			}
+		}
+	}
+	return rules, nil
+}
+
+// Check refuses the first id that breaks a rule, with its place. inputs are those
+// of the graph, by their names.
+func (r IDRules) Check(inputs map[string]format.Tensor) error {
+	for _, rule := range r {
+		if err := rule.check(inputs[rule.input]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r idRule) check(t format.Tensor) error {
+	ids, err := t.Int64s()
+	if err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	for i, id := range ids {
+		switch {
+		case id >= 0 && id < int64(r.rows) || r.label && id == r.ignore:
+		case r.label:
+			return BadLabel(r.input, i, t.Shape, id, r.rows, r.ignore)
+		default:
+			return fmt.Errorf("train: %w", &format.RangeError{Name: r.input, Index: format.Index(i, t.Shape), Got: id, Last: int64(r.rows - 1)})
+		}
+	}
+	return nil
+}
