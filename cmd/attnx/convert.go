@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/foreign"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -122,7 +123,7 @@ reports the rounding: how many weights changed, and by how much at most.`,
 // not float32.
 func readAny(path string, s streams, load find.Loader) (*model.Checkpoint, format.Rounding, error) {
 	if file := find.ModelIn(path); file != path && huggingface.IsFolder(path) && !huggingface.HasWeights(path) {
-		return readONNX(file, s)
+		return foreign.Read(file, s.tell)
 	}
 	if huggingface.IsFolder(path) {
 		return find.ReadFolder(path, s.tell)
@@ -137,7 +138,7 @@ func readAny(path string, s streams, load find.Loader) (*model.Checkpoint, forma
 			return nil, format.Rounding{}, err
 		}
 		if kind == find.ONNX {
-			return readONNX(to, s)
+			return foreign.Read(to, s.tell)
 		}
 	}
 	c, _, err := find.Load(path, s.tell, load)

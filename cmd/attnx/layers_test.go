@@ -29,6 +29,7 @@ var layers = map[string][]string{
 	"model":                {"format", "format/store", "model/arch", "model/graph", "model/nn", "model/role"},
 	"model/tokens":         {"internal/quote"},
 	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
+	"model/foreign":        {"export/bundle", "export/onnx", "format", "internal/find", "internal/quote", "model", "model/huggingface", "model/role"},
 	"model/train":          {"format", "model", "model/graph", "model/nn", "model/role", "model/tokens"},
 	"internal/find":        {"export", "export/bundle", "export/onnx", "format", "format/store", "internal/quote", "model", "model/huggingface", "model/tokens"},
 	"model/train/gorgonia": {"format", "model", "model/graph", "model/role", "model/train"},

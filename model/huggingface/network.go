@@ -95,3 +95,7 @@ func networkOf(c *model.Checkpoint) (network, error) {
 
 // OnHub reports whether transformers has the architecture of a model.
 func OnHub(c *model.Checkpoint) bool { return c.Arch == gpt2 }
+
+// TiedHead returns the name of the token embedding, (V,C), of a network whose
+// head is that weight too.
+func TiedHead(c *model.Checkpoint) (name string, tied bool) { return embeddingName, c.Arch == gpt2 }

@@ -1,4 +1,4 @@
-package main
+package foreign
 
 import (
 	"errors"
@@ -10,17 +10,19 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// readONNX takes a model out of an ONNX file: the weights are the initializers
-// of their names. Configuration, tokenizer and special ids are in the metadata
-// of a file of ours, or in the files beside one of another tool. Only the
-// weights are taken, so that operators which attnx does not know do no harm.
-func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error) {
+// Read returns the model in an ONNX file as a checkpoint in float32, and what
+// rounding to it did. The weights are the initializers of their names. The rest
+// is in the metadata of a file that attnx wrote, or in the configuration and the
+// tokenizer beside one of another tool. Only weights are read, so that the graph
+// may have operators that attnx does not know. Errors name the file.
+func Read(path string, tell find.Tell) (*model.Checkpoint, format.Rounding, error) {
 	var rounding format.Rounding
-	m, err := decodeModel(path)
+	m, err := decode(path)
 	if err != nil {
 		return nil, rounding, err
 	}
@@ -33,11 +35,11 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 			return nil, rounding, err
 		}
 	}
-	c, err := aboutONNX(path, m, s)
+	c, err := about(path, m, tell)
 	if err != nil {
 		return nil, rounding, err
 	}
-	initializers, err := namedInitializers(path, m, c.Arch)
+	initializers, err := initializersOf(path, m, c.Arch)
 	if err != nil {
 		return nil, rounding, err
 	}
@@ -47,7 +49,7 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 			return nil, rounding, fmt.Errorf("%s: it has no initializer %.80q: convert a file of the profile plain or cache without --quantize, whose weights keep their names and shapes", path, p.Name)
 		}
 		want, _ := p.Shape.Numbers()
-		wide, r, err := loadInitializer(path, t)
+		wide, r, err := load(path, t)
 		if err != nil {
 			return nil, rounding, err
 		}
@@ -57,12 +59,11 @@ func readONNX(path string, s streams) (*model.Checkpoint, format.Rounding, error
 		rounding.Add(r)
 		c.Weights = append(c.Weights, wide.WithName(p.Name))
 	}
-	return c, rounding, checkEmbedding(path, m, c)
+	return c, rounding, checkHead(path, m, c)
 }
 
-// decodeModel reads an ONNX file whose weights are wanted, whatever its
-// operators are.
-func decodeModel(path string) (*onnx.Model, error) {
+// decode reads an ONNX file, whatever its operators are.
+func decode(path string) (*onnx.Model, error) {
 	if err := find.RefusePointer(path); err != nil {
 		return nil, err
 	}
@@ -82,9 +83,9 @@ func decodeModel(path string) (*onnx.Model, error) {
 	return m, nil
 }
 
-// aboutONNX returns a checkpoint with all that is known of the model in an ONNX
+// about returns a checkpoint with all that is known of the model in an ONNX
 // file but its weights.
-func aboutONNX(path string, m *onnx.Model, s streams) (*model.Checkpoint, error) {
+func about(path string, m *onnx.Model, tell find.Tell) (*model.Checkpoint, error) {
 	if _, ours := m.Metadata[model.MetaConfig]; ours {
 		c, err := model.FromMetadata(m.Metadata, len(m.Graph.Initializers))
 		if err != nil {
@@ -101,13 +102,13 @@ func aboutONNX(path string, m *onnx.Model, s streams) (*model.Checkpoint, error)
 	}
 	c, notes, err := huggingface.ReadAbout(folder)
 	for _, note := range notes {
-		fmt.Fprintf(s.err, "attnx: %s\n", oneLine(note))
+		tell.Say(find.Warning, "%s", quote.Line(note, 2000))
 	}
 	return c, err
 }
 
-// namedInitializers returns the initializers by the network's names for them.
-func namedInitializers(path string, m *onnx.Model, arch string) (map[string]*onnx.Tensor, error) {
+// initializersOf returns the initializers by the network's names for them.
+func initializersOf(path string, m *onnx.Model, arch string) (map[string]*onnx.Tensor, error) {
 	out := map[string]*onnx.Tensor{}
 	for _, t := range m.Graph.Initializers {
 		name := huggingface.NetworkName(arch, t.Name)
@@ -119,13 +120,16 @@ func namedInitializers(path string, m *onnx.Model, arch string) (map[string]*onn
 	return out, nil
 }
 
-// loadInitializer reads an initializer as float32.
-func loadInitializer(path string, t *onnx.Tensor) (wide format.Tensor, r format.Rounding, err error) {
+// load reads an initializer as float32.
+func load(path string, t *onnx.Tensor) (wide format.Tensor, r format.Rounding, err error) {
 	dtype, known := find.WeightTypes[t.DataType]
 	if !known {
 		return wide, r, fmt.Errorf("%s: initializer %.80q is of type %s, a weight is of a floating-point type", path, t.Name, t.DataType)
 	}
-	x := format.Tensor{Name: t.Name, DType: dtype, Shape: shapeOf(t.Dims)}
+	x := format.Tensor{Name: t.Name, DType: dtype, Shape: make([]int, len(t.Dims))}
+	for i, d := range t.Dims {
+		x.Shape[i] = int(d)
+	}
 	if x.Data, err = t.Load(filepath.Dir(path)); err == nil {
 		wide, r, err = x.Convert(format.Float32)
 	}

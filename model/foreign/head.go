@@ -1,4 +1,4 @@
-package main
+package foreign
 
 import (
 	"bytes"
@@ -12,18 +12,15 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// embeddingName is the network's name of the token embedding, (V,C), which is
-// the head of a GPT-2 too.
-const embeddingName = "wte.weight"
-
-// checkEmbedding refuses the GPT-2 of an ONNX file in which something else than
-// the token embedding gives the logits, or turns ids into vectors: whatever the
-// tables are called, they are followed from the logits and from the ids.
-func checkEmbedding(path string, m *onnx.Model, c *model.Checkpoint) error {
-	if !huggingface.OnHub(c) {
+// checkHead refuses the file of a network whose head is its token embedding if
+// something else gives the logits, or turns ids into vectors: whatever the tables
+// are called, they are followed from the logits and from the ids.
+func checkHead(path string, m *onnx.Model, c *model.Checkpoint) error {
+	name, tied := huggingface.TiedHead(c)
+	if !tied {
 		return nil
 	}
-	embedding := c.Weights[slices.IndexFunc(c.Weights, func(t format.Tensor) bool { return t.Name == embeddingName })]
+	embedding := c.Weights[slices.IndexFunc(c.Weights, func(t format.Tensor) bool { return t.Name == name })]
 	flow := newFlow(m.Graph)
 	head, err := flow.head()
 	if err != nil {
@@ -46,7 +43,7 @@ func checkEmbedding(path string, m *onnx.Model, c *model.Checkpoint) error {
 	for _, table := range tables {
 		if same, err := flow.equal(path, table, embedding); err != nil || !same {
 			if err == nil {
-				err = fmt.Errorf("%s: ids are looked up in initializer %.80q, which differs from %s: the model has an embedding and a head that differ", path, table.name, embeddingName)
+				err = fmt.Errorf("%s: ids are looked up in initializer %.80q, which differs from %s: the model has an embedding and a head that differ", path, table.name, name)
 			}
 			return err
 		}
@@ -182,7 +179,7 @@ func (f flow) tables() (out []matrix, err error) {
 			continue
 		}
 		if out = append(out, m); len(out) > maxTables {
-			return nil, fmt.Errorf("ids are looked up in more than %d tables, a GPT-2 has one", maxTables)
+			return nil, fmt.Errorf("ids are looked up in more than %d tables, the network has one", maxTables)
 		}
 	}
 	return out, nil
@@ -191,7 +188,7 @@ func (f flow) tables() (out []matrix, err error) {
 // equal reports whether a matrix (C,V) is the token embedding (V,C), transposed,
 // bit for bit in float32.
 func (f flow) equal(path string, m matrix, embedding format.Tensor) (bool, error) {
-	t, _, err := loadInitializer(path, f.initializers[m.name])
+	t, _, err := load(path, f.initializers[m.name])
 	if err != nil {
 		return false, err
 	}
