@@ -14,6 +14,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
@@ -169,7 +170,7 @@ func (r *generateReport) share() {
 
 // batch measures one batch. The row has no share yet.
 func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) (row generateRow, err error) {
-	resetPeakMemory()
+	memory.ResetPeak()
 	o, err := b.open()
 	if err != nil {
 		return row, err
@@ -181,11 +182,11 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 	if b.count > o.Context-2 || b.past > o.Context-2-b.count {
 		return row, fmt.Errorf("--past %d, two more tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.Context)
 	}
-	peak := peakMemory()
+	peak := memory.Peak()
 	if err := r.measureBandwidth(o.Device.Device(), b.device); err != nil {
 		return row, err
 	}
-	resetPeakMemory() // what measuring the bandwidth took is not generation's
+	memory.ResetPeak() // what measuring the bandwidth took is not generation's
 	timed := &timedDevice{Device: o.Device}
 	d, err := decode.New(timed, decode.Options{Batch: batch, Context: o.Context})
 	if err != nil {
@@ -234,7 +235,7 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 	row = generateRow{
 		Batch: batch, Past: b.past, Prefill: float64(batch*b.past) / median(prefill[1:]), Decode: float64(batch) / seconds,
 		weights:    float64(weightBytes(o.File)) / seconds / 1e9,
-		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: max(peak, peakMemory()),
+		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: max(peak, memory.Peak()),
 	}
 	r.Device = o.Runtime
 	return row, r.measureBandwidth(o.Device.Device(), b.device)

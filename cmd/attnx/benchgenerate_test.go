@@ -10,6 +10,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/internal/memory"
 )
 
 // tinyBench is a bench of the preset tiny in ONNX Runtime on the CPU.
@@ -31,8 +32,8 @@ func tinyBench(t *testing.T) generateBench {
 // The 512 MiB that measuring the bandwidth takes are none of generation's.
 func TestBenchGeneratePeakMemory(t *testing.T) {
 	debug.FreeOSMemory()
-	resetPeakMemory()
-	before := peakMemory()
+	memory.ResetPeak()
+	before := memory.Peak()
 	if before == 0 {
 		t.Skip("this system does not tell a process's memory")
 	}

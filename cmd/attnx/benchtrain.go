@@ -12,6 +12,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
@@ -118,7 +119,7 @@ func (r *benchReport) share() {
 
 // benchTrain takes steps as a training run does, on random tokens.
 func benchTrain(z benchSize, name string, steps int) (benchRow, error) {
-	resetPeakMemory()
+	memory.ResetPeak()
 	c, err := train.Start(z.network, nil, 1)
 	if err != nil {
 		return benchRow{}, err
@@ -169,7 +170,7 @@ func benchEngine(engine train.Engine, c *model.Checkpoint, z benchSize, steps in
 	return benchRow{
 		Engine: engine.Name(), Batch: z.batch, Context: z.context,
 		MsPerStep: seconds * 1e3, OptimizerMs: median(outside) * 1e3, TokensPerSecond: float64(z.batch*z.context) / seconds,
-		GFLOPS: flop / seconds / 1e9, PeakMemory: peakMemory(),
+		GFLOPS: flop / seconds / 1e9, PeakMemory: memory.Peak(),
 	}, err
 }
 

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 )
 
 // endless is a run that goes on until it is stopped.
@@ -211,14 +213,14 @@ func TestUntilStopped(t *testing.T) {
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	never := make(chan struct{})
-	if err := untilStopped(stopped, time.Millisecond, func(context.Context) error { <-never; return nil }); !errors.Is(err, context.Canceled) {
+	if err := ending.UntilStopped(stopped, time.Millisecond, func(context.Context) error { <-never; return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("a command that hangs: %v", err)
 	}
 
 	ctx, stop := context.WithCancel(t.Context())
 	saved := errors.New("saved")
-	err := untilStopped(ctx, time.Millisecond, func(ctx context.Context) error {
-		finishFirst(ctx)
+	err := ending.UntilStopped(ctx, time.Millisecond, func(ctx context.Context) error {
+		ending.FinishFirst(ctx)
 		stop()
 		time.Sleep(50 * time.Millisecond) // longer than the grace
 		return saved
@@ -311,14 +313,14 @@ func TestStoppedWhileNobodyReads(t *testing.T) {
 // after it are not begun.
 func TestStreamLeftBehind(t *testing.T) {
 	asked := make(chan struct{})
-	o := &outputStream{file: fullPipe(t), asked: asked, grace: time.Millisecond}
+	o := ending.NewStream(fullPipe(t), asked, time.Millisecond)
 	close(asked)
 	for range 2 {
 		if n, err := o.Write([]byte("x")); n != 0 || !errors.Is(err, context.Canceled) {
 			t.Errorf("%d bytes, %v", n, err)
 		}
 	}
-	if err := lost(o); !errors.Is(err, context.Canceled) {
+	if err := ending.Lost(o); !errors.Is(err, context.Canceled) {
 		t.Errorf("what is lost: %v", err)
 	}
 }

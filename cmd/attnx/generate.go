@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime/decode"
 )
@@ -125,7 +126,7 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 		}
 		ids = append(ids, of)
 	}
-	w := writer{out: s.out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminalOf(s.out) != nil}
+	w := writer{out: s.out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminal.Of(s.out) != nil}
 	var began time.Time
 	begin := func() error {
 		fmt.Fprintf(s.note, "running in %s\n", flags.Replace(t.Runtime))

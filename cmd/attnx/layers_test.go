@@ -34,6 +34,7 @@ var layers = map[string][]string{
 	"internal/find":        {"export", "export/bundle", "export/onnx", "format", "format/store", "internal/quote", "model", "model/huggingface", "model/tokens"},
 	"model/train/gorgonia": {"format", "model", "model/graph", "model/role", "model/train"},
 	"internal/leak":        {},
+	"internal/memory":      {},
 	"internal/quote":       {},
 	"export/onnx":          {},
 	"export/compare":       {"export/onnx", "format", "internal/quote"},
@@ -50,6 +51,9 @@ var layers = map[string][]string{
 	"runtime/conform":      {"fixtures", "format", "model/graph", "model/role", "runtime"},
 	"fixtures":             {},
 	"cmd/attnx":            nil, // flags and printing: may import all of them, and nothing imports it
+
+	"cmd/attnx/internal/ending":   {},
+	"cmd/attnx/internal/terminal": {},
 }
 
 // single is the one package that may import a dependency. Gorgonia has two: the
@@ -59,7 +63,7 @@ var single = map[string]string{
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
 	"github.com/spf13/cobra":           "cmd/attnx",
-	"github.com/guptarohit/asciigraph": "cmd/attnx",
+	"github.com/guptarohit/asciigraph": "cmd/attnx/internal/terminal",
 	"gonum.org/v1/plot":                "cmd/attnx",
 }
 

@@ -15,11 +15,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/internal/quote"
 )
 
 func main() {
-	surviveClosedOutput()
+	ending.SurviveClosedOutput()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -42,9 +43,9 @@ var (
 // run is the whole program: a function of arguments and streams that returns
 // an exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := asked(context.Background())
+	ctx, stop := ending.Asked(context.Background())
 	defer stop()
-	stdout, stderr = stream(stdout, ctx.Done()), stream(stderr, ctx.Done())
+	stdout, stderr = ending.NewStream(stdout, ctx.Done(), ending.Grace), ending.NewStream(stderr, ctx.Done(), ending.Grace)
 
 	s := newStreams(stdin, stdout, stderr)
 	root := command(s)
@@ -53,9 +54,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	began := time.Now()
-	err := untilStopped(ctx, grace, root.ExecuteContext)
+	err := ending.UntilStopped(ctx, ending.Grace, root.ExecuteContext)
 	s.account(time.Since(began))
-	if lost := lost(stdout); err == nil && lost != nil {
+	if lost := ending.Lost(stdout); err == nil && lost != nil {
 		err = fmt.Errorf("standard output: %w", lost)
 	}
 	switch {
@@ -65,7 +66,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitMismatch
 	case errors.Is(err, errStopped):
 		return exitStopped
-	case unread(stdout, err):
+	case ending.Unread(stdout, err):
 		return exitUnread
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "attnx: stopped")
@@ -206,3 +207,6 @@ func someArgs(what string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// thousands writes 1234567 as "1,234,567".
+func thousands(n int) string { return quote.Count(n) }

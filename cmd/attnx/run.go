@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/ending"
+	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
@@ -30,7 +32,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	if err := checkMemory(c, o.Batch); err != nil {
 		return err
 	}
-	finishFirst(ctx)
+	ending.FinishFirst(ctx)
 	engine, why, err := attnx.OpenEngine(f.engine, c, attnx.EngineOptions{Device: f.device})
 	if err != nil {
 		return err
@@ -94,8 +96,8 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	if err != nil {
 		return err
 	}
-	bar := newProgress(s.note, "training", o.Steps, "steps")
-	bar.set(c.Step)
+	bar := terminal.NewProgress(s.note, "training", o.Steps, "steps")
+	bar.Set(c.Step)
 	every := max(1, o.SaveEvery)
 	val, saved, done, overPeak := math.NaN(), c.Step, 0, 0.0 // overPeak of steps that beat the product
 	runErr := t.Run(ctx, func(e train.Event) error {
@@ -108,7 +110,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		if !math.IsNaN(e.ValLoss) {
 			val = e.ValLoss
 		}
-		bar.set(e.Step, lossNote(e.Loss, val, e.TokensPerSecond, pace)...)
+		bar.Set(e.Step, lossNote(e.Loss, val, e.TokensPerSecond, pace)...)
 		if e.Step%every != 0 {
 			return run.Poll()
 		}
@@ -118,7 +120,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		saved = e.Step
 		return nil
 	})
-	bar.finish()
+	bar.Finish()
 	if overPeak > 0 {
 		warnBusy(s, busyProduct(overPeak, speed.peak))
 	}
@@ -154,7 +156,12 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 		if err := plotLoss(in(lossPlotFile), metrics.history); err != nil {
 			return also(err)
 		}
-		fmt.Fprintln(s.note, lossCurve(metrics.history, columnsAt(s.note)))
+		var losses []float64
+		for _, m := range metrics.history {
+			losses = append(losses, m.Loss)
+		}
+		caption := fmt.Sprintf("loss, steps %d to %d", metrics.history[0].Step, reached)
+		fmt.Fprintln(s.note, terminal.Curve(losses, caption, terminal.Columns(s.note)))
 	}
 	fmt.Fprintf(s.note, "saved %s (step %d of %d, fingerprint %.12s)\n", run.Path(reached), reached, o.Steps, graph.Fingerprint(c.Graph))
 	if f.json {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
@@ -78,15 +79,15 @@ opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 
 // installWithProgress shows a bar, in MB, from the moment that bytes arrive.
 func installWithProgress(s streams, install func(progress func(done, total int64)) (library.Library, error)) (library.Library, error) {
-	var bar *progress
+	var bar *terminal.Progress
 	lib, err := install(func(done, total int64) {
 		if bar == nil {
-			bar = newProgress(s.note, "fetching ONNX Runtime "+library.Version, int(total>>20), "MB")
+			bar = terminal.NewProgress(s.note, "fetching ONNX Runtime "+library.Version, int(total>>20), "MB")
 		}
-		bar.set(int(done >> 20))
+		bar.Set(int(done >> 20))
 	})
 	if bar != nil {
-		bar.finish()
+		bar.Finish()
 	}
 	return lib, err
 }

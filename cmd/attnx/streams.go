@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/runtime/ort"
 )
 
@@ -51,7 +52,7 @@ func (v *volume) check() error {
 
 // sayInput says, where standard input is a terminal, that it is about to be read.
 func (s streams) sayInput() {
-	if in, ok := s.in.(*os.File); ok && terminalOf(in) != nil {
+	if in, ok := s.in.(*os.File); ok && terminal.Of(in) != nil {
 		fmt.Fprintln(s.note, "reading standard input: end it with Ctrl-D")
 	}
 }
@@ -65,7 +66,7 @@ func (s streams) account(took time.Duration) {
 		fmt.Fprintf(s.detail, "ONNX Runtime %s: %s (%s)\n", version, lib.Path, lib.Source)
 	}
 	fmt.Fprintf(s.detail, "time %.2f s", took.Seconds())
-	if peak := peakMemory(); peak > 0 {
+	if peak := memory.Peak(); peak > 0 {
 		fmt.Fprintf(s.detail, ", peak memory %s MB", thousands(int(peak/1e6)))
 	}
 	fmt.Fprintln(s.detail)
@@ -75,6 +76,14 @@ func (s streams) account(took time.Duration) {
 type valve struct {
 	io.Writer
 	open func() bool
+}
+
+// Under returns what it passes on to while it is open.
+func (v valve) Under() io.Writer {
+	if !v.open() {
+		return nil
+	}
+	return v.Writer
 }
 
 func (v valve) Write(p []byte) (int, error) {
@@ -94,22 +103,4 @@ func (s streams) tell(level find.Level, line string) {
 	case find.Detail:
 		fmt.Fprintln(s.detail, line)
 	}
-}
-
-// terminalOf returns the terminal that a stream ends at, nil if it ends
-// elsewhere.
-func terminalOf(w io.Writer) *os.File {
-	switch w := w.(type) {
-	case valve:
-		if w.open() {
-			return terminalOf(w.Writer)
-		}
-	case *outputStream:
-		return terminalOf(w.file)
-	case *os.File:
-		if term.IsTerminal(int(w.Fd())) {
-			return w
-		}
-	}
-	return nil
 }

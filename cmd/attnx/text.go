@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
@@ -36,7 +38,7 @@ func readText(ctx context.Context, s streams, flag string, paths []string, glob,
 // two bytes or four for each of its tokens.
 func textLimit() int64 {
 	const unknown = 4 << 30 // where the system does not say what is free
-	if free := freeMemory(); free > 0 {
+	if free := memory.Free(); free > 0 {
 		return free / 4
 	}
 	return unknown
@@ -154,9 +156,9 @@ func (c *corpus) tokenize(ctx context.Context, s streams, text *train.Text, tok 
 	const MB = 1_000_000
 	progress := func(int) {}
 	if bytes := len(text.Text); bytes >= longText {
-		bar := newProgress(s.note, "tokenizing", bytes/MB, "MB")
-		defer bar.finish()
-		progress = func(bytes int) { bar.set(bytes/MB, "") }
+		bar := terminal.NewProgress(s.note, "tokenizing", bytes/MB, "MB")
+		defer bar.Finish()
+		progress = func(bytes int) { bar.Set(bytes/MB, "") }
 	}
 	names := text.Names
 	c.Data, err = train.Tokenize(ctx, text.Text, tok, length, progress)

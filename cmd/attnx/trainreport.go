@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/attnx/attnx/model"
@@ -51,4 +52,17 @@ func finite(v float64) *float64 {
 		return nil
 	}
 	return &v
+}
+
+// lossNote is what a training step shows, the most important part first.
+func lossNote(loss, val, tokensPerSecond float64, p pace) []string {
+	note := []string{fmt.Sprintf("loss %.3f", loss)}
+	if !math.IsNaN(val) {
+		note = append(note, fmt.Sprintf("val %.3f", val))
+	}
+	note = append(note, thousands(int(tokensPerSecond))+" tokens/s", fmt.Sprintf("%.0f GFLOP/s", p.gflops))
+	if p.share != nil {
+		note = append(note, percent(p.share)+" of GEMM")
+	}
+	return note
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
@@ -111,18 +112,18 @@ or copy. 2: a file or the command line is wrong.`,
 
 // verified verifies with a progress line on a terminal.
 func verified(ctx context.Context, s streams, c *model.Checkpoint, files []string, o attnx.VerifyOptions) (runtime.Report, error) {
-	var bar *progress
+	var bar *terminal.Progress
 	o.Progress = func(name string, done, total int) {
 		if bar == nil {
-			bar = newProgress(s.note, "verify", total, "tokens")
+			bar = terminal.NewProgress(s.note, "verify", total, "tokens")
 		}
-		if bar.elapsed() {
-			bar.set(done, name)
+		if bar.Elapsed() {
+			bar.Set(done, name)
 		}
 	}
 	report, err := attnx.Verify(ctx, c, files, o)
-	if bar != nil && bar.elapsed() {
-		bar.clear()
+	if bar != nil && bar.Elapsed() {
+		bar.Clear()
 	}
 	for i, check := range report.Checks {
 		report.Checks[i].Reason = strings.Replace(check.Reason, attnx.ExportToMeasure, remedies[attnx.ExportToMeasure], 1)

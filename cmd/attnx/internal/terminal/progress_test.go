@@ -1,7 +1,6 @@
-package main
+package terminal
 
 import (
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +10,7 @@ import (
 
 // trainingState is what a fast and long run shows.
 func trainingState() barState {
-	share := 0.45
-	note := lossNote(10.825, 9.731, 137000, pace{gflops: 1234, share: &share})
+	note := []string{"loss 10.825", "val 9.731", "137,000 tokens/s", "1234 GFLOP/s", "45 % of GEMM"}
 	return barState{n: 1500, total: 2000, unit: "steps", note: note, time: "12:34 left"}
 }
 
@@ -45,16 +43,16 @@ func TestBarFits(t *testing.T) {
 func TestProgressOnScreen(t *testing.T) {
 	var out strings.Builder
 	columns := 80
-	p := &progress{out: &out, what: "training", unit: "steps", total: 200}
+	p := &Progress{out: &out, what: "training", unit: "steps", total: 200}
 	p.onScreen(func() int { return columns })
 	for step, c := range []int{80, 60, 41, 100} {
 		columns = c
 		p.screen.drawn = time.Time{} // not too soon after the last
-		p.set(step, lossNote(2, math.NaN(), 1000, pace{})...)
+		p.Set(step, "loss 2.000", "1,000 tokens/s", "0 GFLOP/s")
 	}
-	p.finish()
-	p.finish()
-	p.set(5)
+	p.Finish()
+	p.Finish()
+	p.Set(5)
 	draws := strings.Split(out.String(), clearLine+wrapLines+"\r")
 	if len(draws) != 6 || draws[5] != "\n"+clearRest {
 		t.Fatalf("%d draws: %q", len(draws), draws)
@@ -94,11 +92,11 @@ func TestTimeLeft(t *testing.T) {
 // A file gets a line a tenth, and no escape codes.
 func TestProgressOffScreen(t *testing.T) {
 	var out strings.Builder
-	p := newProgress(newStreams(nil, nil, &out).note, "training", 20, "steps")
+	p := NewProgress(&out, "training", 20, "steps")
 	for n := range 21 {
-		p.set(n, "loss 1.000", "")
+		p.Set(n, "loss 1.000", "")
 	}
-	p.finish()
+	p.Finish()
 	if lines := strings.Split(out.String(), "\n"); len(lines) != 11 || lines[0] != "training  2/20 steps  loss 1.000" || strings.ContainsAny(out.String(), "\x1b\r") {
 		t.Errorf("%q", out.String())
 	}

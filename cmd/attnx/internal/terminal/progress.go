@@ -1,9 +1,8 @@
-package main
+package terminal
 
 import (
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -13,14 +12,11 @@ import (
 
 	"github.com/guptarohit/asciigraph"
 	"github.com/mattn/go-runewidth"
-	"golang.org/x/term"
-
-	"github.com/attnx/attnx/internal/quote"
 )
 
-// progress shows how far a piece of work is: one line that changes on a
+// Progress shows how far a piece of work is: one line that changes on a
 // terminal, now and then a line anywhere else.
-type progress struct {
+type Progress struct {
 	out   io.Writer
 	what  string
 	unit  string
@@ -51,34 +47,17 @@ const (
 	slowest = time.Second
 )
 
-// newProgress begins to show work on what. The line begins with it where set
+// NewProgress begins to show work on what. The line begins with it where Set
 // gives no note.
-func newProgress(out io.Writer, what string, total int, unit string) *progress {
-	p := &progress{out: out, what: what, unit: unit, total: total}
-	if f := terminalOf(out); f != nil && os.Getenv("TERM") != "dumb" {
+func NewProgress(out io.Writer, what string, total int, unit string) *Progress {
+	p := &Progress{out: out, what: what, unit: unit, total: total}
+	if f := Of(out); f != nil && os.Getenv("TERM") != "dumb" {
 		p.onScreen(func() int { return columnsOf(f) })
 	}
 	return p
 }
 
-// columnsOf returns the width of a terminal, 80 where it does not say.
-func columnsOf(f *os.File) int {
-	if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-		return n
-	}
-	return 80
-}
-
-// columnsAt returns the width of the terminal that a stream ends at, and 80
-// elsewhere.
-func columnsAt(w io.Writer) int {
-	if f := terminalOf(w); f != nil {
-		return columnsOf(f)
-	}
-	return 80
-}
-
-func (p *progress) onScreen(columns func() int) {
+func (p *Progress) onScreen(columns func() int) {
 	p.screen = &display{columns: columns, began: time.Now(), first: -1, stop: make(chan struct{})}
 	p.screen.state = barState{total: p.total, unit: p.unit, note: []string{p.what}}
 	go func(stop chan struct{}) {
@@ -95,9 +74,9 @@ func (p *progress) onScreen(columns func() int) {
 	}(p.screen.stop)
 }
 
-// set shows that n of the total are done, with a note, such as the loss. Where
+// Set shows that n of the total are done, with a note, such as the loss. Where
 // the screen is narrow the last parts of the note are left out.
-func (p *progress) set(n int, note ...string) {
+func (p *Progress) Set(n int, note ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	note = slices.DeleteFunc(note, func(s string) bool { return s == "" })
@@ -119,9 +98,9 @@ func (p *progress) set(n int, note ...string) {
 	}
 }
 
-// elapsed shows how long the work has taken, too: for work whose pieces take
+// Elapsed shows how long the work has taken, too: for work whose pieces take
 // seconds or minutes. It reports whether there is a screen.
-func (p *progress) elapsed() bool {
+func (p *Progress) Elapsed() bool {
 	if p.screen == nil {
 		return false
 	}
@@ -130,7 +109,7 @@ func (p *progress) elapsed() bool {
 }
 
 // redraw follows the clock and the size of the terminal, once there is a line.
-func (p *progress) redraw() {
+func (p *Progress) redraw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.screen.stop != nil && !p.screen.drawn.IsZero() {
@@ -152,7 +131,7 @@ const (
 // draw writes the line over the last one. Lines are cut meanwhile: a terminal
 // may be narrower before it says so. The cursor waits at the beginning of the
 // line: where the terminal became narrower and wrapped it, the rest is below.
-func (p *progress) draw() {
+func (p *Progress) draw() {
 	s := p.screen
 	s.drawn = time.Now()
 	s.state.time = s.times(s.drawn)
@@ -192,13 +171,13 @@ func (s *display) times(now time.Time) string {
 	return strings.Join(parts, ", ")
 }
 
-// clear takes the line off the screen.
-func (p *progress) clear() { p.end("\r" + clearRest) }
+// Clear takes the line off the screen.
+func (p *Progress) Clear() { p.end("\r" + clearRest) }
 
-// finish leaves the line as it is now and goes to the next one.
-func (p *progress) finish() { p.end("\n" + clearRest) }
+// Finish leaves the line as it is now and goes to the next one.
+func (p *Progress) Finish() { p.end("\n" + clearRest) }
 
-func (p *progress) end(last string) {
+func (p *Progress) end(last string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.screen == nil || p.screen.stop == nil {
@@ -212,31 +191,10 @@ func (p *progress) end(last string) {
 	}
 }
 
-// lossNote is what a training step shows, the most important part first.
-func lossNote(loss, val, tokensPerSecond float64, p pace) []string {
-	note := []string{fmt.Sprintf("loss %.3f", loss)}
-	if !math.IsNaN(val) {
-		note = append(note, fmt.Sprintf("val %.3f", val))
-	}
-	note = append(note, thousands(int(tokensPerSecond))+" tokens/s", fmt.Sprintf("%.0f GFLOP/s", p.gflops))
-	if p.share != nil {
-		note = append(note, percent(p.share)+" of GEMM")
-	}
-	return note
-}
-
-// lossCurve draws the training loss with characters, for a screen of so many
-// columns.
-func lossCurve(history []metric, columns int) string {
-	loss := make([]float64, len(history))
-	for i, m := range history {
-		loss[i] = m.Loss
-	}
-	return asciigraph.Plot(loss, asciigraph.Height(8), asciigraph.Width(max(1, min(60, columns-curveLabels))), asciigraph.Caption(fmt.Sprintf("loss, steps %d to %d", history[0].Step, history[len(history)-1].Step)))
+// Curve draws numbers with characters, for a screen of so many columns.
+func Curve(y []float64, caption string, columns int) string {
+	return asciigraph.Plot(y, asciigraph.Height(8), asciigraph.Width(max(1, min(60, columns-curveLabels))), asciigraph.Caption(caption))
 }
 
 // curveLabels are the columns that the numbers beside a curve take at most.
 const curveLabels = 12
-
-// thousands writes 1234567 as "1,234,567".
-func thousands(n int) string { return quote.Count(n) }

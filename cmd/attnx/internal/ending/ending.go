@@ -1,4 +1,6 @@
-package main
+// Package ending ends a program in good order: on signals, and where nobody reads
+// what it writes.
+package ending
 
 import (
 	"bytes"
@@ -18,17 +20,17 @@ import (
 // to its group.
 const oneRequest = 200 * time.Millisecond
 
-// grace is how long a command that has nothing to save may take to stop.
-const grace = 3 * time.Second
+// Grace is how long a command that has nothing to save may take to stop.
+const Grace = 3 * time.Second
 
-// asked returns a context that ends with the first signal that asks the program
+// Asked returns a context that ends with the first signal that asks the program
 // to stop: the work in hand then ends in good order. A later SIGINT or SIGTERM
 // ends the program at once.
 //
 // A SIGHUP that was ignored from the start (nohup) stays ignored. SIGQUIT is
 // left to Go, which prints where every goroutine is: it is the way out of, and
 // the way to report, a program that hangs.
-func asked(parent context.Context) (ctx context.Context, stop func()) {
+func Asked(parent context.Context) (ctx context.Context, stop func()) {
 	signals := append([]os.Signal{os.Interrupt, syscall.SIGTERM}, batchSignals...)
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
@@ -54,18 +56,18 @@ func asked(parent context.Context) (ctx context.Context, stop func()) {
 	}
 }
 
-// surviveClosedOutput makes a write to a closed pipe an error of that write.
+// SurviveClosedOutput makes a write to a closed pipe an error of that write.
 // Otherwise Go ends the program where the pipe is standard output or standard
 // error. The programs that attnx starts are not affected.
-func surviveClosedOutput() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+func SurviveClosedOutput() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// outputStream is standard output or standard error. It remembers the first error
+// Stream is standard output or standard error. It remembers the first error
 // of a write, because most of a command's writes are not checked one by one.
 //
 // Once the program is asked to stop, a write has the time of grace: a reader that
 // hangs, such as a pager nobody scrolls, must not keep a run from being saved and
 // the program from ending. Later writes then fail at once.
-type outputStream struct {
+type Stream struct {
 	file  *os.File
 	asked <-chan struct{} // closed when the program is asked to stop
 	grace time.Duration
@@ -78,16 +80,17 @@ type outputStream struct {
 // errHung says that a write was left behind because the program was asked to stop.
 var errHung = fmt.Errorf("nobody reads it: %w", context.Canceled)
 
-// stream returns w as a stream that is left behind once asked is closed. What is not a
+// NewStream returns w as a stream that is left behind once asked is closed. What is not a
 // file never hangs.
-func stream(w io.Writer, asked <-chan struct{}) io.Writer {
+func NewStream(w io.Writer, asked <-chan struct{}, grace time.Duration) io.Writer {
 	if f, ok := w.(*os.File); ok {
-		return &outputStream{file: f, asked: asked, grace: grace}
+		return &Stream{file: f, asked: asked, grace: grace}
 	}
 	return w
 }
 
-func (o *outputStream) Write(b []byte) (int, error) {
+// Write writes to the file, for as long as the program is to wait for it.
+func (o *Stream) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n, err := o.write(b)
@@ -97,7 +100,7 @@ func (o *outputStream) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (o *outputStream) write(b []byte) (n int, err error) {
+func (o *Stream) write(b []byte) (n int, err error) {
 	if o.hung {
 		return 0, errHung
 	}
@@ -120,55 +123,58 @@ func (o *outputStream) write(b []byte) (n int, err error) {
 	}
 }
 
+// Under returns the file.
+func (o *Stream) Under() io.Writer { return o.file }
+
 // first returns the first error of a write.
-func (o *outputStream) first() error {
+func (o *Stream) first() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
 }
 
-// lost returns why a result did not reach standard output, nil if it did. A
+// Lost returns why a result did not reach standard output, nil if it did. A
 // reader that has closed the pipe needs no more: that is not an error.
-func lost(w io.Writer) error {
-	if o, ok := w.(*outputStream); ok && !errors.Is(o.first(), syscall.EPIPE) {
+func Lost(w io.Writer) error {
+	if o, ok := w.(*Stream); ok && !errors.Is(o.first(), syscall.EPIPE) {
 		return o.first()
 	}
 	return nil
 }
 
-// unread reports whether err says that the reader of standard output has closed
+// Unread reports whether err says that the reader of standard output has closed
 // it.
-func unread(w io.Writer, err error) bool {
-	o, ok := w.(*outputStream)
+func Unread(w io.Writer, err error) bool {
+	o, ok := w.(*Stream)
 	return ok && errors.Is(o.first(), syscall.EPIPE) && errors.Is(err, syscall.EPIPE)
 }
 
-// ending says whether a command has something to save before the program may
+// saving says whether a command has something to save before the program may
 // end.
-type ending struct {
+type saving struct {
 	sync.Mutex
 	saves bool
 }
 
-type endingKey struct{}
+type savingKey struct{}
 
-// finishFirst keeps the program, when it is asked to stop, from ending before
+// FinishFirst keeps the program, when it is asked to stop, from ending before
 // the command does.
-func finishFirst(ctx context.Context) {
-	if e, ok := ctx.Value(endingKey{}).(*ending); ok {
+func FinishFirst(ctx context.Context) {
+	if e, ok := ctx.Value(savingKey{}).(*saving); ok {
 		e.Lock()
 		e.saves = true
 		e.Unlock()
 	}
 }
 
-// untilStopped runs a command. When ctx ends, a command that has called
-// finishFirst gets the time it needs, and any other the time of grace: one that
+// UntilStopped runs a command. When ctx ends, a command that has called
+// FinishFirst gets the time it needs, and any other the time of grace: one that
 // waits for a pipe or a slow disk must not keep the program from ending.
-func untilStopped(ctx context.Context, grace time.Duration, command func(context.Context) error) error {
-	e := &ending{}
+func UntilStopped(ctx context.Context, grace time.Duration, command func(context.Context) error) error {
+	e := &saving{}
 	ended := make(chan error, 1)
-	go func() { ended <- command(context.WithValue(ctx, endingKey{}, e)) }()
+	go func() { ended <- command(context.WithValue(ctx, savingKey{}, e)) }()
 	select {
 	case err := <-ended:
 		return err

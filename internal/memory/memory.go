@@ -1,0 +1,56 @@
+// Package memory reports how much memory this process has, and had.
+package memory
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Free returns the bytes that this process may still take: what the
+// system and the control group leave. It is 0 where neither tells.
+func Free() int64 {
+	free := int64(0)
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+				n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+				free = n * 1024
+			}
+		}
+	}
+	number := func(name string) (int64, bool) {
+		text, err := os.ReadFile("/sys/fs/cgroup/" + name)
+		if err != nil {
+			return 0, false
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		return n, err == nil
+	}
+	if limit, ok := number("memory.max"); ok {
+		if used, ok := number("memory.current"); ok && (free == 0 || limit-used < free) {
+			free = max(1, limit-used)
+		}
+	}
+	return free
+}
+
+// Peak returns the most memory that this process has held since
+// ResetPeak, in bytes; 0 where the system does not tell.
+func Peak() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return n * 1024
+		}
+	}
+	return 0
+}
+
+// ResetPeak forgets the peak so far, where the system can (proc(5),
+// clear_refs).
+func ResetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
