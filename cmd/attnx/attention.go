@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
@@ -40,7 +41,7 @@ SVG has them as they are.`,
 				if _, err := pictureFormat(out); err != nil {
 					return err
 				}
-				place, err := claim(pictureOutput, out, args[0])
+				place, err := claim(output.Picture, out, args[0])
 				if err != nil {
 					return err
 				}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 )
 
@@ -34,7 +35,7 @@ with --last K for the newest K of them.`,
 			if cmd.Flags().Changed("last") && last < 1 {
 				return fmt.Errorf("--last %d: take 1 or more", last)
 			}
-			place, err := claim(checkpointOutput, out, args...)
+			place, err := claim(output.Checkpoint, out, args...)
 			if err != nil {
 				return err
 			}

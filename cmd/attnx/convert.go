@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/foreign"
 	"github.com/attnx/attnx/model/huggingface"
@@ -66,9 +67,9 @@ reports the rounding: how many weights changed, and by how much at most.`,
 			case toCheckpoint && dtype != format.Float32:
 				return fmt.Errorf("--dtype %s: a checkpoint holds float32: name a folder with -o", precision)
 			}
-			load, what := find.Loader(model.LoadModel), folderOutput
+			load, what := find.Loader(model.LoadModel), output.Folder
 			if toCheckpoint {
-				load, what = model.Load, checkpointOutput
+				load, what = model.Load, output.Checkpoint
 			}
 			place, err := claim(what, out, args[0])
 			if err != nil {

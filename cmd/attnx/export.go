@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
@@ -91,7 +92,7 @@ onnxruntime-genai run a file with --fuse ort.
 				}
 				return printJSON(s.out, report)
 			}
-			place, err := claim(onnxOutput, out, args[0], as.text)
+			place, err := claim(output.ONNX, out, args[0], as.text)
 			if err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
@@ -128,7 +129,7 @@ func (f folders) claim(out, name, text string) (free func(), err error) {
 		if path == "" {
 			continue
 		}
-		place, err := claim(folderOutput, path, name, text)
+		place, err := claim(output.Folder, path, name, text)
 		if err != nil {
 			free()
 			return nil, err

@@ -16,6 +16,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/output"
 )
 
 // plotLoss draws the training and validation loss over the steps as a PNG.
@@ -110,7 +111,7 @@ func savePicture(path string, width, height vg.Length, paint func(draw.Canvas)) 
 		if _, err := canvas.WriteTo(&b); err != nil {
 			return err
 		}
-		_, err := w.Write(signed(format, b.Bytes()))
+		_, err := w.Write(output.Marked(format, b.Bytes()))
 		return err
 	})
 }

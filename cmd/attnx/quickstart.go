@@ -16,6 +16,7 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/runtime"
@@ -187,7 +188,7 @@ func makeFresh(folder string) (*store.Claim, error) {
 	if _, err := os.Lstat(folder); err == nil {
 		return nil, fs.ErrExist
 	}
-	place, err := claim(runOutput, folder)
+	place, err := claim(output.Run, folder)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
 )
 
 // resealReport is what reseal prints as JSON.
@@ -50,9 +51,9 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 		Example: "  attnx reseal model.safetensors\n  attnx reseal model.safetensors -o sealed.safetensors",
 		Args:    oneArg("safetensors file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, what := args[0], checkpointOutput
+			path, what := args[0], output.Checkpoint
 			if out == "" {
-				out, what = path, resealedOutput
+				out, what = path, output.Resealed
 			}
 			if _, err := find.Expect(path, "a safetensors file", find.Safetensors); err != nil {
 				return err

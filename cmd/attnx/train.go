@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
@@ -158,7 +159,7 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 	if held := heldBy(f.out); held != "" {
 		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or continue it with --resume %[1]s", f.out, held)
 	}
-	place, err := claim(runOutput, f.out, f.data...)
+	place, err := claim(output.Run, f.out, f.data...)
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
@@ -244,7 +245,7 @@ func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) 
 	} else if len(saved)+len(aside) == 0 {
 		return fmt.Errorf("--resume %w", find.NoCheckpoint(f.resume))
 	}
-	place, err := claim(runOutput, f.resume)
+	place, err := claim(output.Run, f.resume)
 	if err != nil {
 		return err
 	}

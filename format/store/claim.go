@@ -156,7 +156,7 @@ func (t Target) notInput(there fs.FileInfo) error {
 		switch {
 		case err != nil || !os.SameFile(there, info): // whoever reads it says what is wrong with it
 		case filepath.Clean(input) == filepath.Clean(t.Path):
-			return fmt.Errorf("%s: it is an input of this command: choose another name", t.Path)
+			return fmt.Errorf("%s: it is an input: choose another name", t.Path)
 		default:
 			return fmt.Errorf("%s: it is the input %s under another name: choose another name", t.Path, input)
 		}

@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"bytes"
@@ -16,8 +16,9 @@ const (
 	svgMark = "<!-- Drawn by attnx -->"
 )
 
-// signed returns a picture, as gonum encodes it, with the mark.
-func signed(format string, b []byte) []byte {
+// Marked returns a picture, as gonum encodes it, with the mark by which a later
+// one may take its place. The format is png or svg.
+func Marked(format string, b []byte) []byte {
 	if format == "svg" { // behind the XML declaration
 		at := bytes.IndexByte(b, '\n') + 1
 		return slices.Insert(b, at, []byte(svgMark+"\n")...)
