@@ -55,7 +55,7 @@ func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
 	}
 	o.Library = lib.Path
 	if o.Device == "cuda" {
-		if err := tryDevice(o); err != nil {
+		if err := ort.Try(o); err != nil {
 			return nil, err
 		}
 	}
@@ -78,22 +78,3 @@ func (compiled) Evaluate(g *graph.Graph, weights []format.Tensor, inputs map[str
 }
 
 var _ train.Evaluator = compiled{}
-
-// tryDevice opens a session of one operator on a device.
-func tryDevice(o ort.Options) error {
-	b := graph.NewBuilder()
-	b.Output("y", b.Neg(b.Input("x", format.Float32, graph.N(1))))
-	g, err := b.Graph()
-	if err != nil {
-		return err
-	}
-	data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
-	if err != nil {
-		return err
-	}
-	session, err := ort.OpenBytes(data, o)
-	if err != nil {
-		return err
-	}
-	return session.Close()
-}

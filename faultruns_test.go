@@ -12,9 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
@@ -268,9 +270,11 @@ func runOne(t *testing.T, c *model.Checkpoint, file string, f Form) runtime.Resu
 	if err != nil {
 		t.Fatal(err)
 	}
-	candidate := v.candidate("ort-cpu", true)
-	if f.Profile == "cache" {
-		candidate = v.cachedCandidates("ort-cpu-cache", true)[0]
+	on := entrant{row{Runtime: ort.Runtime}, "cpu", export.Plain}
+	candidate := v.candidate(on, true)
+	if f.Profile == export.Cache {
+		on.profile = export.Cache
+		candidate = v.cachedCandidates(on, true)[0]
 	}
 	oracle, err := v.oracle(f.Profile == "cache")
 	if err != nil {

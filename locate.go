@@ -12,25 +12,21 @@ import (
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
 // locate finds the first value, by name, in which a file departs from what
-// export writes from the checkpoint, in a case that failed: both run in ONNX
-// Runtime and hand out every value. Where they agree, or no file was named, the
+// export writes from the checkpoint, in a case that failed: both run in the
+// runtime that failed and hand out every value. Where they agree, or no file was named, the
 // runtime or the exporter is wrong: then it is the first value in which it
 // departs from the oracle.
-func (v *verification) locate(p export.Profile, device string, level ort.Optimization, k runtime.Case, f runtime.Form) (string, error) {
-	o, err := v.inORT(device)
-	if err != nil {
-		return "", err
-	}
-	o.Optimization = level
+func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime.Form) (string, error) {
+	p := e.profile
 	lowered, err := v.lowered(p)
 	if err != nil {
 		return "", err
 	}
+	open := func(data []byte) (runtime.Session, error) { return e.Open(runtime.File{Data: data}, v.in(e, level)) }
 	file := v.files[p]
 	file.form.Profile = p
 	want, err := file.form.Model(v.checkpoint)
@@ -43,13 +39,13 @@ func (v *verification) locate(p export.Profile, device string, level ort.Optimiz
 			order = append(order, x.Name)
 		}
 	}
-	ours, err := openMarked(want, "", nil, order, o)
+	ours, err := openMarked(want, "", nil, order, open)
 	if err != nil {
 		return "", err
 	}
 	defer ours.Close()
 	if file.model != nil {
-		theirs, err := openMarked(file.model, filepath.Dir(file.path), file.names, order, o)
+		theirs, err := openMarked(file.model, filepath.Dir(file.path), file.names, order, open)
 		if err != nil {
 			return "", err
 		}
@@ -109,7 +105,7 @@ func (v *verification) locateByOracle(lowered *graph.Graph, s runtime.Marked, k 
 
 // openMarked opens a model, whose weights may lie in dir, with the wanted values
 // as outputs. names gives export's names of its values; nil: they have them.
-func openMarked(m *onnx.Model, dir string, names map[string]string, wanted []string, o ort.Options) (runtime.Marked, error) {
+func openMarked(m *onnx.Model, dir string, names map[string]string, wanted []string, open func([]byte) (runtime.Session, error)) (runtime.Marked, error) {
 	marked, values := onnx.MarkOutputs(m, func(v string) bool { return slices.Contains(wanted, cmp.Or(names[v], v)) })
 	for out, v := range values {
 		values[out] = cmp.Or(names[v], v)
@@ -118,6 +114,6 @@ func openMarked(m *onnx.Model, dir string, names map[string]string, wanted []str
 	if err != nil {
 		return runtime.Marked{}, err
 	}
-	s, err := ort.OpenBytes(data, o)
+	s, err := open(data)
 	return runtime.Marked{Session: s, Values: values}, err
 }

@@ -3,7 +3,6 @@ package attnx
 import (
 	"bytes"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/attnx/attnx/export"
@@ -11,7 +10,6 @@ import (
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
-	"github.com/attnx/attnx/runtime/onnxgo"
 )
 
 // inlined returns a model, read from a file in dir, whose weights are all in
@@ -32,18 +30,6 @@ func inlined(m *onnx.Model, dir string) ([]byte, error) {
 	var b bytes.Buffer
 	err := whole.Encode(&b)
 	return b.Bytes(), err
-}
-
-// openFlat opens a file of the flat profile, read before as m, in onnx-go.
-func openFlat(path string, m *onnx.Model) (*onnxgo.Session, error) {
-	if !m.HasExternal() {
-		return onnxgo.Open(path)
-	}
-	data, err := inlined(m, filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return onnxgo.OpenBytes(data)
 }
 
 // fileFingerprint returns that of a network, in the form in which a file has it.

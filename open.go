@@ -6,31 +6,28 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
-	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/internal/find"
-	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/decode"
-	"github.com/attnx/attnx/runtime/ort"
 )
 
 // Model is a model that can be run.
 type Model struct {
 	Path       string            // of what was read
 	Checkpoint *model.Checkpoint // without its weights where they are in a file
-	File       *onnx.Model       // what ONNX Runtime runs; nil where something else does
+	File       *onnx.Model       // what runs; nil where it is the network itself
 	Special    *model.Special    // nil: what the tokenizer spells
 	Context    int               // tokens that it sees
-	Runtime    string            // what runs it: "ONNX Runtime 1.30.0 on cpu"
-	Device     *ort.Device       // a network with a past,
+	Runtime    runtime.Place     // what runs it: "ONNX Runtime 1.30.0 on cpu"
+	Device     runtime.Device    // a network with a past,
 	Session    runtime.Session   // or one without
 }
 
 // OpenModel opens a checkpoint, an ONNX file of ours or a folder with one. A
-// checkpoint runs in ONNX Runtime too where that is installed, as a network
+// checkpoint runs in a runtime too where one is installed, as a network
 // with a past that is exported in memory, otherwise in Go.
 func OpenModel(path string, o Options) (*Model, error) {
 	return openModel(path, o, func(*Model) error { return nil })
@@ -75,21 +72,23 @@ func openModel(path string, d Options, ready func(*Model) error) (*Model, error)
 		o.Path = path
 		return o, nil
 	}
-	if !errors.Is(err, runtime.ErrUnavailable) || d.Device == "cuda" || d.Library != "" {
+	if !errors.Is(err, runtime.ErrUnavailable) || d.Device == "cuda" || d.Library != "" || d.Runtime != "" {
 		return nil, err
 	}
-	why := quote.Line(err.Error(), 2000)
-	session, err := gorgonia.NewForward(c.Graph, c.Weights)
+	session, missing := gorgonia.NewForward(c.Graph, c.Weights)
 	return &Model{
 		Path: path, Checkpoint: c, Special: c.Special, Context: c.Context(), Session: session,
-		Runtime: "Go (no ONNX Runtime: " + why + ")",
-	}, err
+		Runtime: runtime.Place{Runtime: "Go", Without: "ONNX Runtime", Why: err},
+	}, missing
 }
 
-// OpenCheckpoint runs a checkpoint in ONNX Runtime, by way of an export in
-// memory, which has a past.
+// OpenCheckpoint runs a checkpoint in a runtime, by way of an export in memory,
+// which has a past.
 func OpenCheckpoint(c *model.Checkpoint, f Form, d Options) (*Model, error) {
-	how, err := d.options()
+	r, err := d.runner(f.Profile)
+	if err == nil {
+		err = r.available(d.options())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -98,11 +97,9 @@ func OpenCheckpoint(c *model.Checkpoint, f Form, d Options) (*Model, error) {
 		return nil, err
 	}
 	o := &Model{Checkpoint: c, Special: c.Special, File: m, Context: c.Context()}
-	how.CUDA.Graphs = fixedShapes(m)
-	if o.Device, err = ort.OpenDeviceBytes(data, how); err != nil {
+	if err := o.run(r, f.Profile, runtime.File{Data: data}, d); err != nil {
 		return nil, withoutKernel("model", m, err)
 	}
-	o.Runtime = describeORT(o.Device)
 	return o, nil
 }
 
@@ -110,8 +107,7 @@ func OpenCheckpoint(c *model.Checkpoint, f Form, d Options) (*Model, error) {
 // the same shapes, so that CUDA can record one and repeat it.
 func fixedShapes(m *onnx.Model) bool { return m.Metadata[export.MetaCache] == export.CacheShared }
 
-// openONNX opens an ONNX file of ours: in ONNX Runtime, or the flat profile in
-// onnx-go, for which it is made.
+// openONNX opens an ONNX file of ours in a runtime that takes its profile.
 func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) {
 	m, err := find.ReadModel(path)
 	if err != nil {
@@ -142,22 +138,23 @@ func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) 
 	if err != nil {
 		return nil, err
 	}
+	r, err := d.runner(info.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	if info.Profile == export.Flat {
 		if d.Device == "cuda" {
-			return nil, &Error{Err: fmt.Errorf("%s: profile flat runs in onnx-go, which has no CUDA", path), Do: NotFlatOrCPU}
+			return nil, &Error{Err: fmt.Errorf("%s: profile flat runs in %s, which has no CUDA", path, r.Name), Do: NotFlatOrCPU}
 		}
-		if err := verified(); err != nil {
-			return nil, err
-		}
-		o.File, o.Context, o.Runtime = nil, info.Length, "onnx-go"
-		o.Session, err = openFlat(path, m)
-		return o, err
+		o.Context = info.Length
 	}
-	how, err := d.options()
-	if err != nil {
+	if err := r.available(d.options()); err != nil {
 		return nil, err
 	}
-	err = o.run(info.Profile, how)
+	file, err := r.file(path, m)
+	if err == nil {
+		err = o.run(r, info.Profile, file, d)
+	}
 	if altered := verified(); altered != nil { // told first: it may be why the model does not open
 		o.Close()
 		return nil, altered
@@ -183,49 +180,21 @@ func (o *Model) specialOf(folder string) error {
 	return nil
 }
 
-// withoutKernel says which node of a model it was that CUDA cannot run, where
-// that is the trouble and the table of kernels knows.
-func withoutKernel(name string, m *onnx.Model, err error) error {
-	missing := new(ort.CUDAError)
-	if !errors.As(err, &missing) || missing.Missing != ort.MissingKernel {
-		return err
-	}
-	plan, planErr := placement.Plan(m)
-	if planErr != nil {
-		return err
-	}
-	for _, n := range plan.Nodes {
-		if n.Device != placement.OnCUDA {
-			return &kernelError{name, &ort.CUDAError{
-				Missing: ort.MissingKernel, Detail: fmt.Sprintf("node %.80q: %s", n.Node, n.Why), Remedy: ExportForGPU,
-			}}
-		}
-	}
-	return err
-}
-
-// kernelError says which node of a file CUDA cannot run.
-type kernelError struct {
-	file string
-	*ort.CUDAError
-}
-
-func (e *kernelError) Error() string  { return e.file + ": " + e.CUDAError.Error() }
-func (e *kernelError) Unwrap() error  { return e.CUDAError }
-func (e *kernelError) Remedy() string { return e.CUDAError.Remedy }
-
-// run opens the file in ONNX Runtime.
-func (o *Model) run(p export.Profile, how ort.Options) (err error) {
-	if p == export.Cache {
-		how.CUDA.Graphs = fixedShapes(o.File)
-		if o.Device, err = ort.OpenDevice(o.Path, how); err == nil {
-			o.Runtime = describeORT(o.Device)
+// run opens a file of a profile in a runtime: with a past as a device, for
+// decoding, otherwise as a session.
+func (o *Model) run(r row, p export.Profile, f runtime.File, d Options) error {
+	how := d.options()
+	if p != export.Cache {
+		s, err := r.Open(f, how)
+		if err == nil {
+			o.Session, o.Runtime = s, r.placed(s)
 		}
 		return err
 	}
-	s, err := ort.Open(o.Path, how)
+	how.Repeats = fixedShapes(o.File)
+	x, err := r.OpenDevice(f, how)
 	if err == nil {
-		o.Session, o.Runtime = s, describeORT(s)
+		o.Device, o.Runtime = x, r.placed(x)
 	}
 	return err
 }
@@ -252,18 +221,4 @@ func (o *Model) Close() error {
 		return o.Session.Close()
 	}
 	return nil
-}
-
-// describeORT says what runs a model, and why not CUDA where the device
-// auto did not get it.
-func describeORT(s interface {
-	Version() string
-	Device() string
-	NoCUDA() error
-}) string {
-	text := fmt.Sprintf("ONNX Runtime %s on %s", s.Version(), s.Device())
-	if err := s.NoCUDA(); err != nil {
-		text += fmt.Sprintf(" (no CUDA: %s)", quote.Line(err.Error(), 2000))
-	}
-	return text
 }

@@ -3,16 +3,18 @@ package attnx
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/find"
-	"github.com/attnx/attnx/runtime/ort"
-	"github.com/attnx/attnx/runtime/ort/library"
+	"github.com/attnx/attnx/runtime"
 )
 
 // Options are where a model runs, and who is told what happens.
 type Options struct {
-	Library string // path of the ONNX Runtime library; empty: the one that is found
-	Device  string // "cpu", "cuda" or "auto"; empty: "cpu"
+	Runtime string // one of Runners; empty: the first that runs the model
+	Library string // path of the runtime's library; empty: the one that is found
+	Device  string // one of Devices; empty: "cpu"
 	TF32    bool   // CUDA may use TF32, which rounds products to 10 bits
 	Tell    Tell
 }
@@ -33,14 +35,16 @@ const (
 
 // check refuses what is not a device before any file is read.
 func (o Options) check() error {
-	if !slices.Contains([]string{"", "cpu", "cuda", "auto"}, o.Device) {
-		return fmt.Errorf("device %.80q: take cpu, cuda or auto", o.Device)
+	if o.Device != "" && !slices.Contains(Devices(), o.Device) {
+		return fmt.Errorf("device %.80q: take %s", o.Device, strings.Join(Devices(), ", "))
 	}
 	return nil
 }
 
-// options are the device as ONNX Runtime is told it.
-func (o Options) options() (ort.Options, error) {
-	lib, err := library.Find(o.Library, o.Device)
-	return ort.Options{Library: lib.Path, Device: o.Device, CUDA: ort.CUDAOptions{TF32: o.TF32}}, err
+// runner returns the runtime for files of a profile.
+func (o Options) runner(p export.Profile) (row, error) { return runner(o.Runtime, p) }
+
+// options are the device as a runtime expects it.
+func (o Options) options() runtime.Options {
+	return runtime.Options{Library: o.Library, Device: o.Device, TF32: o.TF32}
 }

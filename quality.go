@@ -7,14 +7,16 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
 // Quality runs a model as it is written and the oracle on sequences.
 func (f Form) Quality(ctx context.Context, c *model.Checkpoint, sequences [][]int64) (runtime.Quality, error) {
 	f.LastLogits = false // every token counts
-	how, err := Options{Device: "cpu"}.options()
+	r, err := runner("", f.Profile)
+	if err == nil {
+		err = r.available(runtime.Options{})
+	}
 	if err != nil {
 		return runtime.Quality{}, err
 	}
@@ -22,12 +24,12 @@ func (f Form) Quality(ctx context.Context, c *model.Checkpoint, sequences [][]in
 	if err != nil {
 		return runtime.Quality{}, err
 	}
-	s, err := ort.OpenBytes(data, how)
+	s, err := r.Open(runtime.File{Data: data}, runtime.Options{})
 	if err != nil {
 		return runtime.Quality{}, err
 	}
 	defer s.Close()
-	candidate := runtime.Session(s)
+	candidate := s
 	if f.Profile == export.Cache {
 		candidate = runtime.Cached(s, cacheShape(c, m), runtime.TokenByToken) // prefill and decoding both
 	}

@@ -2,7 +2,6 @@ package attnx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,32 +15,20 @@ import (
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
-	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/onnxgo"
-	"github.com/attnx/attnx/runtime/ort"
-	"github.com/attnx/attnx/runtime/ort/library"
 	"github.com/attnx/attnx/runtime/ref"
 )
-
-// The runtimes that verify knows, in the order of the report. ref is the
-// oracle on the network written with primitive operators, rounded to float32:
-// it checks the decompositions, and its error is the least that any float32
-// runtime can have.
-// Those that end in -cache run the network with a past, in every way that a
-// text can be computed then.
-var allRuntimes = []string{"ref", "gorgonia", "ort-cpu", "ort-cpu-cache", "ort-cuda", "ort-cuda-cache", "onnx-go"}
 
 // verification is a checkpoint and the ONNX files that claim to be the same
 // model.
 type verification struct {
-	checkpoint *model.Checkpoint
-	graph      *graph.Graph
-	options    VerifyOptions
-	files      map[export.Profile]onnxModel // at most one of each
-	withCUDA   bool                         // it will be run on CUDA, too
-	length     int                          // of flat's sequence
-	checks     []runtime.Check              // of the files
+	checkpoint     *model.Checkpoint
+	graph          *graph.Graph
+	options        VerifyOptions
+	files          map[export.Profile]onnxModel // at most one of each
+	severalDevices bool                         // it will be run on more than the processor
+	length         int                          // of flat's sequence
+	checks         []runtime.Check              // of the files
 }
 
 // flatLength is the length of the flat network that is made where no file of
@@ -57,9 +44,6 @@ type onnxModel struct {
 	form  Form              // how export writes it from the checkpoint
 	names map[string]string // export's names of its values
 }
-
-// Runtimes returns the names of the runtimes that Verify knows.
-func Runtimes() []string { return slices.Clone(allRuntimes) }
 
 // VerifyOptions are what Verify runs, and where.
 type VerifyOptions struct {
@@ -89,8 +73,8 @@ func Verify(ctx context.Context, c *model.Checkpoint, files []string, o VerifyOp
 // newVerification reads the files.
 func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*verification, error) {
 	for _, name := range o.Runtimes {
-		if !slices.Contains(allRuntimes, name) {
-			return nil, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(allRuntimes, ", "))
+		if !slices.Contains(Runtimes(), name) {
+			return nil, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(Runtimes(), ", "))
 		}
 	}
 	v := &verification{checkpoint: c, graph: c.Graph, options: o, files: map[export.Profile]onnxModel{}, length: flatLength}
@@ -158,18 +142,22 @@ func (v *verification) read(path string) error {
 // run verifies the named runtimes, or all of them.
 func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	names := v.options.Runtimes
-	v.withCUDA = len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "ort-cuda") })
+	named := len(names) > 0
+	var running []entrant
+	for _, e := range entrants() {
+		if named && slices.Contains(names, e.String()) || !named && v.has(e.profile) {
+			running = append(running, e)
+		}
+	}
+	v.severalDevices = slices.ContainsFunc(running, entrant.elsewhere)
 	var candidates []runtime.Candidate
 	past := false
-	for _, name := range allRuntimes {
-		switch {
-		case len(names) > 0 && !slices.Contains(names, name):
-		case len(names) == 0 && !v.has(name):
-		case strings.HasSuffix(name, cacheSuffix):
+	for _, e := range running {
+		if e.profile == export.Cache {
 			past = true
-			candidates = append(candidates, v.cachedCandidates(name, len(names) > 0)...)
-		default:
-			candidates = append(candidates, v.candidate(name, len(names) > 0))
+			candidates = append(candidates, v.cachedCandidates(e, named)...)
+		} else {
+			candidates = append(candidates, v.candidate(e, named))
 		}
 	}
 	oracle, err := v.oracle(past)
@@ -187,18 +175,11 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	return report.With(v.checks), err
 }
 
-// has reports whether the network, or a file that was named, has the form that a
-// runtime runs. Only where no token depends on those after it can the network
+// has reports whether the network, or a file that was named, has the form that
+// a runtime runs. Only where no token depends on those after it can the network
 // have a past, and its text be padded as the profile flat does.
-func (v *verification) has(name string) bool {
-	profile := export.Plain
-	switch {
-	case strings.HasSuffix(name, cacheSuffix):
-		profile = export.Cache
-	case name == "onnx-go":
-		profile = export.Flat
-	}
-	if profile == export.Plain || v.files[profile].model != nil {
+func (v *verification) has(p export.Profile) bool {
+	if p == "" || p == export.Plain || v.files[p].model != nil {
 		return true
 	}
 	_, err := model.Cached(v.graph, false)
@@ -242,37 +223,22 @@ func (t telling) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 	return t.Session.Run(inputs)
 }
 
-func (v *verification) candidate(name string, named bool) runtime.Candidate {
-	c := runtime.Candidate{Name: name, Named: named}
-	switch name {
-	case "ref":
+func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
+	c := runtime.Candidate{Name: e.String(), Named: named, Open: func() (runtime.Session, error) { return v.open(e, "") }}
+	switch e.profile {
+	case "":
 		c.Own = true
-		c.Open = func() (runtime.Session, error) {
-			g, err := graph.DecomposeAll(v.graph)
-			if err != nil {
-				return nil, err
-			}
-			s, err := ref.New(g, v.checkpoint.Weights)
-			return rounded{s}, err
-		}
-	case "gorgonia":
-		c.Own = true
-		c.Open = func() (runtime.Session, error) { return gorgonia.NewForward(v.graph, v.checkpoint.Weights) }
-	case "ort-cpu", "ort-cuda":
-		device := strings.TrimPrefix(name, "ort-")
-		c.Open = func() (runtime.Session, error) { return v.openORT(device) }
-		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) {
-			return v.locate(export.Plain, device, ort.OptimizeAll, k, f)
-		}
+		c.Open = func() (runtime.Session, error) { return e.network(v.checkpoint) }
+	case export.Plain:
+		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) { return v.locate(e, "", k, f) }
 		if m := v.files[export.Plain].model; m != nil {
 			c.DType = precision.ComputedIn(m)
 		}
-	case "onnx-go":
-		// It runs the flat file: no evidence for the plain one, so that it
-		// makes a verdict only where it is asked for by name.
+	case export.Flat:
+		// The flat file is no evidence for the plain one: it makes a verdict only
+		// where it is asked for by name.
 		c.Own = !named
 		c.Gives = []role.Kind{role.Logits}
-		c.Open = v.openONNXGo
 		c.Runs = func(k runtime.Case) bool { return k.Length <= v.length }
 	}
 	return c
@@ -300,49 +266,37 @@ func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 	return out, err
 }
 
-// inORT says how to run in ONNX Runtime, which may not be there.
-func (v *verification) inORT(device string) (ort.Options, error) {
-	build := device
-	if v.withCUDA && device == "cpu" {
-		build = "auto" // a process loads one library: it must be the one that CUDA needs
+// open opens the file of the entrant's profile, or, where none was named, an
+// export in memory.
+func (v *verification) open(e entrant, level string) (runtime.Session, error) {
+	how := v.in(e, level)
+	if err := e.available(how); err != nil {
+		return nil, err
 	}
-	lib, err := library.Find(v.options.Library, build)
-	return ort.Options{Library: lib.Path, Device: device, CUDA: ort.CUDAOptions{TF32: v.options.TF32}}, onDevice(err, device)
-}
-
-// onDevice says of a library that is not there, or that this program cannot
-// use, which runtime is unavailable by it: CUDA needs it too.
-func onDevice(err error, device string) error {
-	var gone *runtime.UnavailableError
-	if errors.As(err, &gone) && gone.Runtime == "ort-cpu" {
-		return &runtime.UnavailableError{Runtime: "ort-" + device, Reason: gone.Reason, Remedy: gone.Remedy}
+	if f := v.files[e.profile]; f.model != nil { // by its path: the weights may lie beside it
+		file, err := e.file(f.path, f.model)
+		if err != nil {
+			return nil, err
+		}
+		return e.Open(file, how)
 	}
-	return err
-}
-
-func (v *verification) openORT(device string) (s runtime.Session, err error) {
-	defer func() { err = onDevice(err, device) }()
-	o, err := v.inORT(device)
+	data, err := Form{Options: export.Options{Profile: e.profile, Length: v.lengthIn(e.profile)}}.Bytes(v.checkpoint)
 	if err != nil {
 		return nil, err
 	}
-	if v.files[export.Plain].model != nil { // by its path: the weights may lie beside it
-		return ort.Open(v.files[export.Plain].path, o)
-	}
-	data, err := Form{Options: export.Options{Profile: export.Plain}}.Bytes(v.checkpoint)
-	if err != nil {
-		return nil, err
-	}
-	return ort.OpenBytes(data, o)
+	return e.Open(runtime.File{Data: data}, how)
 }
 
-func (v *verification) openONNXGo() (runtime.Session, error) {
-	if f := v.files[export.Flat]; f.model != nil {
-		return openFlat(f.path, f.model)
+// in says how to run an entrant.
+func (v *verification) in(e entrant, level string) runtime.Options {
+	return runtime.Options{Library: v.options.Library, Device: e.device, AnyOf: v.severalDevices, Level: level, TF32: v.options.TF32}
+}
+
+// lengthIn returns the length of the sequences that a profile fixes, 0 where it
+// does not.
+func (v *verification) lengthIn(p export.Profile) int {
+	if p == export.Flat {
+		return v.length
 	}
-	data, err := Form{Options: export.Options{Profile: export.Flat, Length: v.length}}.Bytes(v.checkpoint)
-	if err != nil {
-		return nil, err
-	}
-	return onnxgo.OpenBytes(data)
+	return 0
 }

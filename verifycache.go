@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
@@ -15,23 +14,13 @@ import (
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-const cacheSuffix = "-cache"
-
-// cacheLevels are the optimizations at which ONNX Runtime's CPU is held to the
-// oracle with a past: what is right as written must be right as deployed.
-var cacheLevels = []struct {
-	name  string
-	level ort.Optimization
-}{{"disabled", ort.OptimizeNone}, {"basic", ort.OptimizeBasic}, {"all", ort.OptimizeAll}}
-
-// cachedCandidates returns what runs the network with a past, a candidate for
-// each optimization.
-func (v *verification) cachedCandidates(name string, named bool) []runtime.Candidate {
-	device := strings.TrimSuffix(strings.TrimPrefix(name, "ort-"), cacheSuffix)
+// cachedCandidates returns what runs the network with a past. On the runtime's
+// first device there is a candidate for each optimization: what is right as
+// written must be right as deployed.
+func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candidate {
 	shape, computed := cacheShape(v.checkpoint, v.files[export.Cache].model), format.Float32
 	if m := v.files[export.Cache].model; m != nil {
 		computed = precision.ComputedIn(m)
@@ -43,18 +32,18 @@ func (v *verification) cachedCandidates(name string, named bool) []runtime.Candi
 	if !shape.Shared {
 		forms = append(forms, v.anyPast(shape))
 	}
+	levels := e.Levels
+	if len(levels) == 0 || e.elsewhere() {
+		levels = []string{""}
+	}
 	var out []runtime.Candidate
-	for _, l := range cacheLevels {
-		c := runtime.Candidate{Name: name, Named: named, Forms: forms, DType: computed, Gives: []role.Kind{role.Logits, role.PresentKey, role.PresentValue}}
-		if device == "cpu" {
-			c.Name += " (" + l.name + ")"
-		} else if l.level != ort.OptimizeAll {
-			continue
+	for _, level := range levels {
+		c := runtime.Candidate{Name: e.String(), Named: named, Forms: forms, DType: computed, Gives: []role.Kind{role.Logits, role.PresentKey, role.PresentValue}}
+		if level != "" {
+			c.Name += " (" + level + ")"
 		}
-		c.Open = func() (runtime.Session, error) { return v.openCached(device, l.level) }
-		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) {
-			return v.locate(export.Cache, device, l.level, k, f)
-		}
+		c.Open = func() (runtime.Session, error) { return v.open(e, level) }
+		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) { return v.locate(e, level, k, f) }
 		out = append(out, c)
 	}
 	return out
@@ -104,23 +93,6 @@ func (l *lastRun) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 }
 
 func (l *lastRun) Close() error { return nil }
-
-func (v *verification) openCached(device string, level ort.Optimization) (s runtime.Session, err error) {
-	defer func() { err = onDevice(err, device) }()
-	o, err := v.inORT(device)
-	if err != nil {
-		return nil, err
-	}
-	o.Optimization = level
-	if f := v.files[export.Cache]; f.model != nil {
-		return ort.Open(f.path, o)
-	}
-	data, err := Form{Options: export.Options{Profile: export.Cache}}.Bytes(v.checkpoint)
-	if err != nil {
-		return nil, err
-	}
-	return ort.OpenBytes(data, o)
-}
 
 // cacheShape returns what there is to know of a network with a past, in the
 // given file or, where it is nil, in one that was exported as is usual.

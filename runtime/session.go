@@ -35,5 +35,8 @@ func (e *UnavailableError) Error() string {
 	return e.Runtime + " is unavailable: " + e.Reason + "; " + e.Remedy
 }
 
+// RuntimeError makes it an Error.
+func (e *UnavailableError) RuntimeError() {}
+
 // Unwrap makes errors.Is(err, ErrUnavailable) true.
 func (e *UnavailableError) Unwrap() error { return ErrUnavailable }

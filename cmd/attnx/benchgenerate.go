@@ -183,7 +183,7 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 		return row, fmt.Errorf("--past %d, two more tokens and --tokens %d do not fit: the model sees %d", b.past, b.count, o.Context)
 	}
 	peak := memory.Peak()
-	if err := r.measureBandwidth(o.Device.Device(), b.device); err != nil {
+	if err := r.measureBandwidth(o.Runtime.Device, b.device); err != nil {
 		return row, err
 	}
 	memory.ResetPeak() // what measuring the bandwidth took is not generation's
@@ -237,8 +237,8 @@ func (b generateBench) batch(ctx context.Context, batch int, r *generateReport) 
 		weights:    float64(weightBytes(o.File)) / seconds / 1e9,
 		FirstToken: median(first[1:]) * 1e3, OutsideMicro: median(outside[2:]) * 1e6, PeakMemory: max(peak, memory.Peak()),
 	}
-	r.Device = o.Runtime
-	return row, r.measureBandwidth(o.Device.Device(), b.device)
+	r.Device = o.Runtime.String()
+	return row, r.measureBandwidth(o.Runtime.Device, b.device)
 }
 
 // measureBandwidth keeps the best of the measurements: a bound is what the

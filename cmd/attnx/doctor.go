@@ -9,20 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/runtime"
 )
-
-// finding is one line of the doctor's report.
-type finding struct {
-	Name   string `json:"name"`
-	Status string `json:"status"` // ok, missing or unavailable
-	Detail string `json:"detail"`
-	Remedy string `json:"remedy,omitempty"` // how to get it
-}
 
 // doctorReport is what doctor prints as JSON.
 type doctorReport struct {
-	Findings []finding `json:"findings"`
+	Findings []runtime.Finding `json:"findings"`
 }
 
 func doctorCommand(s streams) *cobra.Command {
@@ -39,12 +32,15 @@ a Go program drops without Close is reported on standard error.`,
 		Example: "  attnx doctor",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings := []finding{
-				{Name: "platform", Status: "ok", Detail: goruntime.GOOS + "/" + goruntime.GOARCH + ", built with " + goruntime.Version()},
+			findings := []runtime.Finding{
+				{Name: "platform", Status: runtime.Healthy, Detail: goruntime.GOOS + "/" + goruntime.GOARCH + ", built with " + goruntime.Version()},
 				goToolchain(),
 			}
-			for _, c := range ort.Diagnose(library) {
-				findings = append(findings, finding{c.Name, string(c.Status), flags.Replace(c.Detail), flags.Replace(c.Remedy)})
+			for _, l := range attnx.Libraries() {
+				for _, f := range l.Diagnose(library) {
+					f.Detail, f.Remedy = flags.Replace(f.Detail), flags.Replace(f.Remedy)
+					findings = append(findings, f)
+				}
 			}
 			if asJSON {
 				return printJSON(s.out, doctorReport{findings})
@@ -64,11 +60,11 @@ a Go program drops without Close is reported on standard error.`,
 	return cmd
 }
 
-func goToolchain() finding {
-	f := finding{Name: "Go", Status: "ok"}
+func goToolchain() runtime.Finding {
+	f := runtime.Finding{Name: "Go", Status: runtime.Healthy}
 	out, err := exec.Command("go", "version").Output()
 	if err != nil {
-		f.Status, f.Detail = "missing", "no go command on the PATH"
+		f.Status, f.Detail = runtime.Absent, "no go command on the PATH"
 		f.Remedy = "install Go 1.26 or newer; a built attnx runs without it"
 		return f
 	}

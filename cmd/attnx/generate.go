@@ -129,7 +129,7 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 	w := writer{out: s.out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminal.Of(s.out) != nil}
 	var began time.Time
 	begin := func() error {
-		fmt.Fprintf(s.note, "running in %s\n", flags.Replace(t.Runtime))
+		fmt.Fprintf(s.note, "running in %s\n", flags.Replace(t.Runtime.String()))
 		if err := w.begin(); err != nil {
 			return fmt.Errorf("standard output: %w", err)
 		}
@@ -147,7 +147,7 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 	if n > 0 || err == nil {
 		show := func() error { return w.end(out) }
 		if g.json {
-			show = func() error { return printJSON(s.out, report(path, t.Runtime, prompts, ids, out, took)) }
+			show = func() error { return printJSON(s.out, report(path, t.Runtime.String(), prompts, ids, out, took)) }
 		}
 		if err := show(); err != nil {
 			return fmt.Errorf("standard output: %w", err)

@@ -6,8 +6,6 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/decode"
-	"github.com/attnx/attnx/runtime/ort"
 )
 
 // remedies has the commands and flags for what the library says is to be done.
@@ -51,22 +49,10 @@ func worded(err error, text string) string {
 			text = strings.Replace(text, of.Remedy(), words, 1)
 		}
 	}
-	for _, of := range []error{
-		caused[*runtime.UnavailableError](err), caused[*ort.CUDAError](err), caused[*ort.DeviceError](err), caused[*decode.ContractError](err),
-	} {
-		if of != nil {
-			plain := oneLine(of.Error())
-			return strings.Replace(text, plain, flags.Replace(plain), 1)
-		}
+	var cause runtime.Error
+	if errors.As(err, &cause) {
+		plain := oneLine(cause.Error())
+		text = strings.Replace(text, plain, flags.Replace(plain), 1)
 	}
 	return text
-}
-
-// caused returns the error of type T that err wraps; nil if there is none.
-func caused[T error](err error) error {
-	var of T
-	if errors.As(err, &of) {
-		return of
-	}
-	return nil
 }

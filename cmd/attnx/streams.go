@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/memory"
-	"github.com/attnx/attnx/runtime/ort"
 )
 
 // streams are where a command reads and writes. Nobody but streams knows of
@@ -62,8 +62,10 @@ func (s streams) account(took time.Duration) {
 	if !s.volume.verbose { // it looks for the library again, which takes time
 		return
 	}
-	if lib, version := ort.InUse(); lib.Path != "" {
-		fmt.Fprintf(s.detail, "ONNX Runtime %s: %s (%s)\n", version, lib.Path, lib.Source)
+	for _, l := range attnx.Libraries() {
+		if path, source, version := l.Used(); path != "" {
+			fmt.Fprintf(s.detail, "%s %s: %s (%s)\n", l.Title, version, path, source)
+		}
 	}
 	fmt.Fprintf(s.detail, "time %.2f s", took.Seconds())
 	if peak := memory.Peak(); peak > 0 {

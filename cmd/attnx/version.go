@@ -7,13 +7,21 @@ import (
 	goruntime "runtime"
 	"runtime/debug"
 
-	"github.com/attnx/attnx/runtime/ort/library"
+	"github.com/attnx/attnx"
 )
 
-// printVersion writes which build of attnx this is, and which ONNX Runtime it
-// finds.
+// printVersion writes which build of attnx this is, and which libraries of
+// runtimes it finds, without loading them.
 func printVersion(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "attnx %s\n%s %s/%s\n%s\n", buildVersion(debug.ReadBuildInfo()), goruntime.Version(), goruntime.GOOS, goruntime.GOARCH, libraryVersion())
+	_, err := fmt.Fprintf(w, "attnx %s\n%s %s/%s\n", buildVersion(debug.ReadBuildInfo()), goruntime.Version(), goruntime.GOOS, goruntime.GOARCH)
+	for _, l := range attnx.Libraries() {
+		path, source, findErr := l.Find("", "")
+		found := fmt.Sprintf("%s (%s)", path, source)
+		if findErr != nil {
+			found = worded(findErr, oneLine(findErr.Error()))
+		}
+		_, err = fmt.Fprintf(w, "%s: %s\n", l.Title, found)
+	}
 	return err
 }
 
@@ -38,13 +46,4 @@ func buildVersion(info *debug.BuildInfo, ok bool) string {
 		return text
 	}
 	return text + revision + modified
-}
-
-// libraryVersion says which ONNX Runtime is found, without loading it.
-func libraryVersion() string {
-	lib, err := library.Find("", "")
-	if err != nil {
-		return "ONNX Runtime: " + worded(err, oneLine(err.Error()))
-	}
-	return fmt.Sprintf("ONNX Runtime: %s (%s)", lib.Path, lib.Source)
 }

@@ -28,6 +28,9 @@ func (e *ContractError) Error() string {
 	return fmt.Sprintf("the model declares %s, the decode loop needs %s: export it with the profile cache", e.Declares, e.Needs)
 }
 
+// RuntimeError makes it a runtime.Error.
+func (e *ContractError) RuntimeError() {}
+
 // The names of what a run takes and gives besides the cache.
 var (
 	idsName       = role.Of(role.Tokens).Name()

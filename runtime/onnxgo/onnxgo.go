@@ -18,6 +18,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/role"
+	"github.com/attnx/attnx/runtime"
 )
 
 // The names that the flat profile gives its input and output.
@@ -189,4 +190,15 @@ func (s *Session) Close() error {
 	defer s.mu.Unlock()
 	s.backend, s.input, s.output = nil, nil, nil
 	return nil
+}
+
+// Runtime is onnx-go as one among others. It takes files of the profile flat.
+var Runtime = runtime.Runtime{
+	Name: "onnx-go", Whole: true,
+	Open: func(f runtime.File, _ runtime.Options) (runtime.Session, error) {
+		if f.Path != "" {
+			return Open(f.Path)
+		}
+		return OpenBytes(f.Data)
+	},
 }

@@ -34,6 +34,9 @@ func (e *DeviceError) Error() string {
 	return e.Failure.String() + ": " + e.Detail + "; " + e.Remedy
 }
 
+// RuntimeError makes it a runtime.Error.
+func (e *DeviceError) RuntimeError() {}
+
 // The remedies, one for each failure.
 const (
 	remedyMemory = "use a smaller batch or a shorter context, or free memory (`nvidia-smi` shows a GPU's)"

@@ -19,6 +19,9 @@ func load(string, string) (library.Library, string, error) {
 
 func tryCUDA() error { return cgoMissing() }
 
+// Try returns a *runtime.UnavailableError.
+func Try(Options) error { return cgoMissing() }
+
 // Session cannot be opened in a program built without cgo.
 type Session struct{}
 

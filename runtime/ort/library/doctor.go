@@ -12,14 +12,14 @@ import (
 )
 
 // Status is the outcome of a check.
-type Status string
+type Status = runtime.Health
 
 // The outcomes: it is there and works; it is not there; it is there, or would
 // be, but cannot be used.
 const (
-	OK          Status = "ok"
-	NotFound    Status = "missing"
-	Unavailable Status = "unavailable"
+	OK          = runtime.Healthy
+	NotFound    = runtime.Absent
+	Unavailable = runtime.Unusable
 )
 
 // Check is one line of a diagnosis.

@@ -31,6 +31,9 @@ type CUDAError struct {
 
 func (e *CUDAError) Error() string { return e.Unwrap().Error() }
 
+// RuntimeError makes it a runtime.Error.
+func (e *CUDAError) RuntimeError() {}
+
 // Unwrap returns the error as a *runtime.UnavailableError.
 func (e *CUDAError) Unwrap() error {
 	return &runtime.UnavailableError{Runtime: "ort-cuda", Reason: e.Detail, Remedy: e.Remedy}

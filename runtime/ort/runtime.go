@@ -1,0 +1,97 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ort/library"
+)
+
+// Runtime is ONNX Runtime as one among others.
+var Runtime = runtime.Runtime{
+	Name: "ort", Devices: []string{"cpu", "cuda"}, Levels: []string{"disabled", "basic", "all"},
+	Available: func(o runtime.Options) error {
+		_, err := found(o)
+		return err
+	},
+	Open: func(f runtime.File, o runtime.Options) (runtime.Session, error) {
+		return opened(f, o, Open, OpenBytes)
+	},
+	OpenDevice: func(f runtime.File, o runtime.Options) (runtime.Device, error) {
+		return opened(f, o, OpenDevice, OpenDeviceBytes)
+	},
+	Library: &runtime.Library{
+		Title: title,
+		Find: func(explicit, device string) (path, source string, err error) {
+			lib, err := library.Find(explicit, device)
+			return lib.Path, lib.Source, err
+		},
+		Used: func() (path, source, version string) {
+			lib, version := InUse()
+			return lib.Path, lib.Source, version
+		},
+		Diagnose: func(explicit string) (findings []runtime.Finding) {
+			for _, c := range Diagnose(explicit) {
+				findings = append(findings, runtime.Finding(c))
+			}
+			return findings
+		},
+	},
+}
+
+const title = "ONNX Runtime"
+
+// levelNames are the optimizations by the names that a Runtime gives them.
+var levelNames = map[string]Optimization{"disabled": OptimizeNone, "basic": OptimizeBasic, "extended": OptimizeExtended, "all": OptimizeAll, "": OptimizeAll}
+
+// found returns the library for what o asks for.
+func found(o runtime.Options) (library.Library, error) {
+	build := o.Device
+	if o.AnyOf {
+		build = "auto" // a process loads one library, and the GPU build serves the CPU as well
+	}
+	lib, err := library.Find(o.Library, build)
+	return lib, forDevice(o.Device, err)
+}
+
+// forDevice says of a library that is not there, or that this program cannot use,
+// which runtime is unavailable by it: CUDA needs it too.
+func forDevice(device string, err error) error {
+	var gone *runtime.UnavailableError
+	if device == "cuda" && errors.As(err, &gone) && gone.Runtime == "ort-cpu" {
+		return &runtime.UnavailableError{Runtime: "ort-cuda", Reason: gone.Reason, Remedy: gone.Remedy}
+	}
+	return err
+}
+
+// opened opens a file on what o asks for.
+func opened[T any](f runtime.File, o runtime.Options, path func(string, Options) (T, error), data func([]byte, Options) (T, error)) (x T, err error) {
+	defer func() { err = forDevice(o.Device, err) }()
+	level, known := levelNames[o.Level]
+	if !known {
+		return x, fmt.Errorf("optimization: there is no level %.80q", o.Level)
+	}
+	lib, err := found(o)
+	if err != nil {
+		return x, err
+	}
+	own := Options{Library: lib.Path, Device: o.Device, Optimization: level, CUDA: CUDAOptions{TF32: o.TF32, Graphs: o.Repeats}}
+	if f.Path != "" {
+		return path(f.Path, own)
+	}
+	return data(f.Data, own)
+}
+
+// placeOf says where a session or device runs.
+func placeOf(version, device string, noCUDA error) runtime.Place {
+	return runtime.Place{Runtime: title, Version: version, Device: device, Without: "CUDA", Why: noCUDA}
+}
+
+// Place says where the session runs, and why not on CUDA where the device auto
+// did not get it.
+func (s *Session) Place() runtime.Place { return placeOf(s.Version(), s.Device(), s.NoCUDA()) }
+
+// Place says where the device is, and why it is not CUDA where auto did not get
+// it.
+func (d *Device) Place() runtime.Place { return placeOf(d.Version(), d.Device(), d.NoCUDA()) }

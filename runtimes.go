@@ -1,0 +1,221 @@
+package attnx
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/placement"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train/gorgonia"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/onnxgo"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// row is something that runs models, in the list of all of them.
+type row struct {
+	runtime.Runtime
+	takes   []export.Profile                                 // of the files that it opens
+	network func(*model.Checkpoint) (runtime.Session, error) // what runs the network itself, without a file
+}
+
+// runtimes is what runs models, in the order of a report. To add a runtime is to
+// add a line here: Verify, Open, Diagnose and the command line read this list.
+//
+// ref is the oracle on the network written with primitive operators, rounded to
+// float32: it checks the decompositions, and its error is the least that any
+// float32 runtime can have.
+var runtimes = []row{
+	{Runtime: runtime.Runtime{Name: "ref"}, network: roundedOracle},
+	{Runtime: runtime.Runtime{Name: "gorgonia"}, network: func(c *model.Checkpoint) (runtime.Session, error) {
+		return gorgonia.NewForward(c.Graph, c.Weights)
+	}},
+	{Runtime: ort.Runtime, takes: []export.Profile{export.Plain, export.Cache}},
+	{Runtime: onnxgo.Runtime, takes: []export.Profile{export.Flat}},
+}
+
+// roundedOracle is the row ref.
+func roundedOracle(c *model.Checkpoint) (runtime.Session, error) {
+	g, err := graph.DecomposeAll(c.Graph)
+	if err != nil {
+		return nil, err
+	}
+	s, err := ref.New(g, c.Weights)
+	return rounded{s}, err
+}
+
+// entrant is a row on one of its devices with one profile: what has a name in
+// Verify's report. Those whose names end in -cache run the network with a past,
+// in every way that a text can be computed then.
+type entrant struct {
+	row
+	device  string
+	profile export.Profile // empty: it runs the network itself
+}
+
+// entrants returns what Verify knows, in the order of the report.
+func entrants() (all []entrant) {
+	for _, r := range runtimes {
+		if r.network != nil {
+			all = append(all, entrant{row: r})
+		}
+		for _, device := range r.devices() {
+			for _, p := range r.takes {
+				all = append(all, entrant{r, device, p})
+			}
+		}
+	}
+	return all
+}
+
+// devices returns the names of the devices, one without a name where there is none.
+func (r row) devices() []string {
+	if len(r.Devices) == 0 {
+		return []string{""}
+	}
+	return r.Devices
+}
+
+// available is an error where the runtime's library is not there: known before a
+// model is exported.
+func (r row) available(o runtime.Options) error {
+	if r.Available == nil {
+		return nil
+	}
+	return r.Available(o)
+}
+
+// elsewhere reports whether it is not the runtime's first device.
+func (e entrant) elsewhere() bool { return e.device != e.devices()[0] }
+
+// String returns the name in a report: "ort-cpu-cache".
+func (e entrant) String() string {
+	name := e.Name
+	if e.device != "" {
+		name += "-" + e.device
+	}
+	if e.profile == export.Cache {
+		name += "-cache"
+	}
+	return name
+}
+
+// Runtimes returns the names of the runtimes that Verify knows.
+func Runtimes() (names []string) {
+	for _, e := range entrants() {
+		names = append(names, e.String())
+	}
+	return names
+}
+
+// Devices returns the names of the devices on which models can run.
+func Devices() (names []string) {
+	for _, r := range runtimes {
+		for _, d := range r.Devices {
+			if !slices.Contains(names, d) {
+				names = append(names, d)
+			}
+		}
+	}
+	return append(names, autoDevice)
+}
+
+// autoDevice is the fastest device that works.
+const autoDevice = "auto"
+
+// Runners returns the names of the runtimes that Options can ask for.
+func Runners() (names []string) {
+	for _, r := range runtimes {
+		if len(r.takes) > 0 {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// runner returns what runs files of a profile: the runtime of that name, or
+// without a name the first that does.
+func runner(name string, p export.Profile) (row, error) {
+	if name != "" && !slices.Contains(Runners(), name) {
+		return row{}, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(Runners(), " or "))
+	}
+	var can []string
+	for _, r := range runtimes {
+		if !slices.Contains(r.takes, p) {
+			continue
+		}
+		if name == "" || r.Name == name {
+			return r, nil
+		}
+		can = append(can, r.Name)
+	}
+	return row{}, &Error{Err: fmt.Errorf("%s does not run the profile %s", name, p), Do: "run it in " + strings.Join(can, " or ")}
+}
+
+// file returns a file, read as m, in the form in which the runtime opens it.
+func (r row) file(path string, m *onnx.Model) (runtime.File, error) {
+	if !r.Whole || !m.HasExternal() {
+		return runtime.File{Path: path}, nil
+	}
+	data, err := inlined(m, filepath.Dir(path))
+	if err != nil {
+		return runtime.File{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return runtime.File{Data: data}, nil
+}
+
+// placed says where a session or device of the runtime is.
+func (r row) placed(x any) runtime.Place {
+	if p, says := x.(runtime.Placed); says {
+		return p.Place()
+	}
+	return runtime.Place{Runtime: r.Name}
+}
+
+// Libraries returns what there is to know of the libraries that runtimes load.
+func Libraries() (all []*runtime.Library) {
+	for _, r := range runtimes {
+		if r.Library != nil {
+			all = append(all, r.Library)
+		}
+	}
+	return all
+}
+
+// withoutKernel says which node of a model it was that CUDA cannot run, where
+// that is the trouble and the table of kernels knows.
+func withoutKernel(name string, m *onnx.Model, err error) error {
+	missing := new(ort.CUDAError)
+	if !errors.As(err, &missing) || missing.Missing != ort.MissingKernel {
+		return err
+	}
+	plan, planErr := placement.Plan(m)
+	if planErr != nil {
+		return err
+	}
+	for _, n := range plan.Nodes {
+		if n.Device != placement.OnCUDA {
+			return &kernelError{name, &ort.CUDAError{
+				Missing: ort.MissingKernel, Detail: fmt.Sprintf("node %.80q: %s", n.Node, n.Why), Remedy: ExportForGPU,
+			}}
+		}
+	}
+	return err
+}
+
+// kernelError says which node of a file CUDA cannot run.
+type kernelError struct {
+	file string
+	*ort.CUDAError
+}
+
+func (e *kernelError) Error() string  { return e.file + ": " + e.CUDAError.Error() }
+func (e *kernelError) Unwrap() error  { return e.CUDAError }
+func (e *kernelError) Remedy() string { return e.CUDAError.Remedy }
