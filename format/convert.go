@@ -37,6 +37,17 @@ var wideners = [...]func(b []byte) float64{
 	Uint16: func(b []byte) float64 { return float64(binary.LittleEndian.Uint16(b)) },
 	Uint8:  func(b []byte) float64 { return float64(b[0]) },
 	Bool:   func(b []byte) float64 { return float64(min(b[0], 1)) },
+
+	Float8E4M3FN:   smallFloats[Float8E4M3FN].widen,
+	Float8E4M3FNUZ: smallFloats[Float8E4M3FNUZ].widen,
+	Float8E5M2:     smallFloats[Float8E5M2].widen,
+	Float8E5M2FNUZ: smallFloats[Float8E5M2FNUZ].widen,
+	Float8E8M0:     smallFloats[Float8E8M0].widen,
+	Float4E2M1:     smallFloats[Float4E2M1].widen,
+	Int4:           func(b []byte) float64 { return float64(int8(b[0]<<4) >> 4) },
+	Uint4:          func(b []byte) float64 { return float64(b[0] & 15) },
+	Int2:           func(b []byte) float64 { return float64(int8(b[0]<<6) >> 6) },
+	Uint2:          func(b []byte) float64 { return float64(b[0] & 3) },
 }
 
 // float16 widens an IEEE 754 binary16: 1 sign bit, 5 of exponent, 10 of fraction.

@@ -57,6 +57,8 @@ func (h Header) check() error {
 			reason = variant
 		case len(t.Shape) > MaxRank:
 			reason = fmt.Sprintf("%d axes, at most %d", len(t.Shape), MaxRank)
+		case sized && !t.DType.Stored():
+			reason = fmt.Sprintf("elements of type %s are not kept in checkpoints", t.DType)
 		case !sized:
 			reason = fmt.Sprintf("%s%v has no size", t.DType, t.Shape)
 		}

@@ -145,8 +145,8 @@ func (p *parser) dtype(e *entry) error {
 	if err != nil {
 		return err
 	}
-	var known bool
-	if e.DType, known = ParseDType(name); known {
+	if d, known := ParseDType(name); known && d.Stored() {
+		e.DType = d
 		return nil
 	}
 	if !slices.Contains(foreign, name) {

@@ -94,9 +94,42 @@ var narrowers = [...]func(x float64, b []byte) float64{
 		binary.LittleEndian.PutUint16(b, bits)
 		return y
 	},
+
+	Float8E4M3FN:   smallFloats[Float8E4M3FN].narrow,
+	Float8E4M3FNUZ: smallFloats[Float8E4M3FNUZ].narrow,
+	Float8E5M2:     smallFloats[Float8E5M2].narrow,
+	Float8E5M2FNUZ: smallFloats[Float8E5M2FNUZ].narrow,
+	Float8E8M0:     smallFloats[Float8E8M0].narrow,
+	Float4E2M1:     smallFloats[Float4E2M1].narrow,
 }
 
-var smallestNormal = [...]float64{Float64: 0x1p-1022, Float32: 0x1p-126, Float16: 0x1p-14, BFloat16: 0x1p-126}
+var smallestNormal = [...]float64{
+	Float64: 0x1p-1022, Float32: 0x1p-126, Float16: 0x1p-14, BFloat16: 0x1p-126, Float8E4M3FN: 0x1p-6, Float8E4M3FNUZ: 0x1p-7,
+	Float8E5M2: 0x1p-14, Float8E5M2FNUZ: 0x1p-15, Float8E8M0: 0x1p-127, Float4E2M1: 1,
+}
+
+// Round returns x rounded to a floating-point type, to nearest, ties to even.
+// What is too large becomes infinite, or NaN in a type without infinities.
+func (d DType) Round(x float64) float64 {
+	var b [8]byte
+	return narrowers[d](x, b[:])
+}
+
+// Largest returns the largest finite number of a floating-point type.
+func (d DType) Largest() float64 {
+	switch d {
+	case Float64:
+		return math.MaxFloat64
+	case Float32:
+		return math.MaxFloat32
+	case Float16:
+		return 65504
+	case BFloat16:
+		return 0x1.fep127
+	}
+	s := smallFloats[d]
+	return s.values[s.last]
+}
 
 // narrow rounds x to a type of 16 bits with so many bits of exponent and of
 // fraction. It returns the bits and their value.

@@ -11,9 +11,9 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// dtypes lists every element type.
+// dtypes returns the element types that a checkpoint can hold.
 func dtypes() (all []format.DType) {
-	for d := format.Float64; d.Size() > 0; d++ {
+	for d := format.Float64; d.Stored(); d++ {
 		all = append(all, d)
 	}
 	return all
