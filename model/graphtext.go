@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/arch"
@@ -27,7 +28,7 @@ func (e *GraphError) Unwrap() error { return e.Err }
 // would bring the weights back.
 func (c *Checkpoint) graphText() (text []byte, kept *graph.Graph, err error) {
 	ours := map[string]bool{}
-	for _, op := range graph.Operators() {
+	for _, op := range slices.Concat(graph.Operators(), graph.Imported()) {
 		ours[op.Name()] = true
 	}
 	kept = c.Graph

@@ -29,6 +29,13 @@ const (
 	And
 	Or
 	Xor
+	Mod  // of integers, with the sign of the second: Python's %
+	FMod // with the sign of the first: C's fmod
+	BitwiseAnd
+	BitwiseOr
+	BitwiseXor
+	ShiftLeft
+	ShiftRight
 	binaries
 )
 
@@ -38,7 +45,8 @@ const (
 type binaryRow struct {
 	name    string
 	f       func(x, y float64) float64
-	i       func(x, y int64) (int64, error)
+	i       func(x, y int64) (int64, error)    // wrapped to the element type by the oracle
+	u       func(x, y uint64) (uint64, error)  // of UINT64 where it differs from i
 	compare func(order int, ordered bool) bool // order of x and y; not ordered: one is not a number
 	logic   func(x, y bool) bool
 	// slopes are dz/dx and dz/dy where z = f(x, y).
@@ -74,7 +82,13 @@ var binaryTable = [binaries]binaryRow{
 		f: func(x, y float64) float64 { return x / y },
 		i: func(x, y int64) (int64, error) {
 			if y == 0 {
-				return 0, errors.New("an integer is divided by zero")
+				return 0, errDivision
+			}
+			return x / y, nil
+		},
+		u: func(x, y uint64) (uint64, error) {
+			if y == 0 {
+				return 0, errDivision
 			}
 			return x / y, nil
 		},
@@ -97,12 +111,14 @@ var binaryTable = [binaries]binaryRow{
 		grad: powerGrad},
 	Max: {name: "Max", f: largest,
 		i:      whole(func(x, y int64) int64 { return max(x, y) }),
+		u:      func(x, y uint64) (uint64, error) { return max(x, y), nil },
 		slopes: func(x, y, _ float64) (float64, float64) { return share(x > y, x == y), share(y > x, x == y) },
 		grad: func(b *Builder, x, y, _, dz *Value) (*Value, *Value) {
 			return b.shares(dz, x, y, b.Greater(x, y))
 		}},
 	Min: {name: "Min", f: func(x, y float64) float64 { return -largest(-x, -y) },
 		i:      whole(func(x, y int64) int64 { return min(x, y) }),
+		u:      func(x, y uint64) (uint64, error) { return min(x, y), nil },
 		slopes: func(x, y, _ float64) (float64, float64) { return share(x < y, x == y), share(y < x, x == y) },
 		grad: func(b *Builder, x, y, _, dz *Value) (*Value, *Value) {
 			return b.shares(dz, x, y, b.Less(x, y))
@@ -115,6 +131,30 @@ var binaryTable = [binaries]binaryRow{
 	And:            {name: "And", logic: func(x, y bool) bool { return x && y }},
 	Or:             {name: "Or", logic: func(x, y bool) bool { return x || y }},
 	Xor:            {name: "Xor", logic: func(x, y bool) bool { return x != y }},
+	Mod: {name: "Mod", i: func(x, y int64) (int64, error) {
+		z, err := remainder(x, y)
+		if z != 0 && (z < 0) != (y < 0) {
+			z += y
+		}
+		return z, err
+	}, u: remainder[uint64]},
+	FMod:       {name: "FMod", f: math.Mod, i: remainder[int64], u: remainder[uint64]},
+	BitwiseAnd: {name: "BitwiseAnd", i: whole(func(x, y int64) int64 { return x & y })},
+	BitwiseOr:  {name: "BitwiseOr", i: whole(func(x, y int64) int64 { return x | y })},
+	BitwiseXor: {name: "BitwiseXor", i: whole(func(x, y int64) int64 { return x ^ y })},
+	ShiftLeft:  {name: "ShiftLeft", i: whole(func(x, y int64) int64 { return x << uint64(y) })},
+	ShiftRight: {name: "ShiftRight", i: whole(func(x, y int64) int64 { return x >> uint64(y) }),
+		u: func(x, y uint64) (uint64, error) { return x >> y, nil }},
+}
+
+var errDivision = errors.New("an integer is divided by zero")
+
+// remainder has the sign of x.
+func remainder[T int64 | uint64](x, y T) (T, error) {
+	if y == 0 {
+		return 0, errDivision
+	}
+	return x % y, nil
 }
 
 // powerGrad records the derivatives of z = x to the y. As in PyTorch, the one by
@@ -191,6 +231,10 @@ func (f Binary) Float() func(x, y float64) float64 { return f.row().f }
 // Int returns the function on integers, nil if its result is a truth value.
 func (f Binary) Int() func(x, y int64) (int64, error) { return f.row().i }
 
+// Uint returns the function on UINT64 where it differs from that on integers, nil
+// where it does not.
+func (f Binary) Uint() func(x, y uint64) (uint64, error) { return f.row().u }
+
 // Compare returns the function of the order of x and y (negative: x < y), nil
 // if it is not a comparison. ordered is false where one is not a number.
 func (f Binary) Compare() func(order int, ordered bool) bool { return f.row().compare }
@@ -216,8 +260,9 @@ func (f Binary) Infer(args []Type) ([]Type, error) {
 		return nil, err
 	}
 	row := f.row()
-	switch number := x.DType.Float() || x.DType == format.Int64; {
-	case row.f != nil && number:
+	bits, _ := x.DType.Integer()
+	switch number := x.DType.Float() || bits > 0; {
+	case row.f != nil && x.DType.Float(), row.i != nil && bits > 0:
 		return one(x.DType, shape), nil
 	case row.compare != nil && number, row.logic != nil && x.DType == format.Bool:
 		return one(format.Bool, shape), nil

@@ -41,6 +41,14 @@ func (b *Builder) Param(name string, init Init, s ...int) *Value {
 	return v
 }
 
+// Weight declares a weight of any element type. It has no distribution: its
+// elements are given.
+func (b *Builder) Weight(name string, t format.DType, s ...int) *Value {
+	v := b.leaf(Param{}, name, Type{t, Numbers(s...)})
+	b.graph.Params = append(b.graph.Params, v)
+	return v
+}
+
 // Const records a fixed tensor under its own name, or a derived one.
 func (b *Builder) Const(t format.Tensor) *Value {
 	if err := t.Check(); err != nil {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/role"
@@ -37,6 +38,16 @@ type Differentiable interface {
 	// for an argument that no derivative passes through, and what it returns
 	// for one that needs none is dropped.
 	Grad(b *Builder, n *Node, dy []*Value) []*Value
+}
+
+// Counted is an operator whose results have sizes that their elements decide,
+// such as the number of elements that are not zero. Each such size is a named
+// dimension of the operator's own. Whoever evaluates the graph binds it when the
+// node has run: later values may depend on it, and no input does.
+type Counted interface {
+	Op
+	// Counts returns those dimensions.
+	Counts() []Dim
 }
 
 // optional is an operator whose last results may be left out.
@@ -125,9 +136,23 @@ var operators = []Op{
 	SoftmaxCrossEntropyLoss{},
 }
 
-// Operators returns one value of every operator that attnx defines, its
-// attributes zero.
+// Operators returns one value of every operator that attnx's own networks use,
+// its attributes zero. Every consumer knows them.
 func Operators() []Op { return operators }
+
+// imported lists the operators that only models of others have, a family a line.
+// The oracle computes them, and the text has them. Other consumers may refuse
+// them by name; one that all consumers know moves to operators. Their golden
+// file is ONNX's backend suite.
+var imported = slices.Concat(
+	[]Op{Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acosh, Atanh, IsNaN, BitwiseNot},
+	[]Op{Mod, FMod, BitwiseAnd, BitwiseOr, BitwiseXor, ShiftLeft, ShiftRight},
+	countedOps,
+)
+
+// Imported returns one value of every operator that only models of others have,
+// its attributes zero.
+func Imported() []Op { return imported }
 
 // expect reports whether there are n arguments.
 func expect(args []Type, n int) error {

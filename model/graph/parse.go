@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,7 +31,7 @@ func (e *ParseError) Unwrap() error { return e.Err }
 // and those given. Memory stays in proportion to the text.
 func Parse(text string, more ...Op) (*Graph, error) {
 	p := &parser{graph: &Graph{}, values: map[string]*Value{}, operators: map[string]Op{}}
-	for _, op := range operators {
+	for _, op := range slices.Concat(operators, imported) {
 		p.operators[op.Name()] = op
 	}
 	for _, op := range more {

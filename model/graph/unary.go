@@ -33,13 +33,27 @@ const (
 	Softplus
 	Not
 	Identity
+	Tan
+	Asin
+	Acos
+	Atan
+	Sinh
+	Cosh
+	Asinh
+	Acosh
+	Atanh
+	IsNaN
+	BitwiseNot
 	unaries
 )
 
-// unaryRow is what a function of one argument is.
+// unaryRow is what a function of one argument is: one of numbers (f, of integers
+// i) or one of a number to a truth value (truth).
 type unaryRow struct {
-	name string
-	f    func(x float64) float64
+	name  string
+	f     func(x float64) float64
+	i     func(x int64) int64 // of those with a sign; BitwiseNot of all. The oracle wraps the result to the element type
+	truth func(x float64) bool
 	// slope is dy/dx where y = f(x), for engines that differentiate for
 	// themselves; nil where the derivative is 0 or there is none.
 	slope func(x, y float64) float64
@@ -52,7 +66,7 @@ type unaryRow struct {
 func noGrad(*Builder, *Value, *Value, *Value) *Value { return nil }
 
 var unaryTable = [unaries]unaryRow{
-	Neg: {name: "Neg", f: func(x float64) float64 { return -x },
+	Neg: {name: "Neg", f: func(x float64) float64 { return -x }, i: func(x int64) int64 { return -x },
 		slope: func(_, _ float64) float64 { return -1 },
 		grad:  func(b *Builder, _, _, dy *Value) *Value { return b.Neg(dy) }},
 	Exp: {name: "Exp", f: math.Exp,
@@ -67,7 +81,7 @@ var unaryTable = [unaries]unaryRow{
 	Tanh: {name: "Tanh", f: math.Tanh,
 		slope: func(_, y float64) float64 { return 1 - y*y },
 		grad:  func(b *Builder, _, y, dy *Value) *Value { return b.Sub(dy, b.Mul(dy, b.Mul(y, y))) }},
-	Relu: {name: "Relu", f: func(x float64) float64 { return max(x, 0) },
+	Relu: {name: "Relu", f: func(x float64) float64 { return max(x, 0) }, i: func(x int64) int64 { return max(x, 0) },
 		slope: func(_, y float64) float64 {
 			if y > 0 {
 				return 1
@@ -92,10 +106,10 @@ var unaryTable = [unaries]unaryRow{
 	Cos: {name: "Cos", f: math.Cos,
 		slope: func(x, _ float64) float64 { return -math.Sin(x) },
 		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Neg(b.Mul(dy, b.Sin(x))) }},
-	Abs: {name: "Abs", f: math.Abs,
+	Abs: {name: "Abs", f: math.Abs, i: func(x int64) int64 { return max(x, -x) },
 		slope: func(x, _ float64) float64 { return sign(x) },
 		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Mul(dy, b.Sign(x)) }},
-	Sign:  {name: "Sign", f: sign, grad: noGrad},
+	Sign:  {name: "Sign", f: sign, i: func(x int64) int64 { return min(max(x, -1), 1) }, grad: noGrad},
 	Floor: {name: "Floor", f: math.Floor, grad: noGrad},
 	Ceil:  {name: "Ceil", f: math.Ceil, grad: noGrad},
 	Round: {name: "Round", f: math.RoundToEven, grad: noGrad},
@@ -107,7 +121,43 @@ var unaryTable = [unaries]unaryRow{
 		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Mul(dy, b.Sigmoid(x)) }},
 	Not:      {name: "Not"},
 	Identity: {name: "Identity", any: true, grad: func(_ *Builder, _, _, dy *Value) *Value { return dy }},
+	Tan: {name: "Tan", f: math.Tan,
+		slope: func(_, y float64) float64 { return 1 + y*y },
+		grad:  func(b *Builder, _, y, dy *Value) *Value { return b.Add(dy, b.Mul(dy, b.Mul(y, y))) }},
+	Asin: {name: "Asin", f: math.Asin,
+		slope: func(x, _ float64) float64 { return 1 / math.Sqrt(1-x*x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Div(dy, b.Sqrt(b.oneLessSquare(x))) }},
+	Acos: {name: "Acos", f: math.Acos,
+		slope: func(x, _ float64) float64 { return -1 / math.Sqrt(1-x*x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Neg(b.Div(dy, b.Sqrt(b.oneLessSquare(x)))) }},
+	Atan: {name: "Atan", f: math.Atan,
+		slope: func(x, _ float64) float64 { return 1 / (1 + x*x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Div(dy, b.Add(b.like(x, 1), b.Mul(x, x))) }},
+	Sinh: {name: "Sinh", f: math.Sinh,
+		slope: func(x, _ float64) float64 { return math.Cosh(x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Mul(dy, b.apply(Cosh, x)) }},
+	Cosh: {name: "Cosh", f: math.Cosh,
+		slope: func(x, _ float64) float64 { return math.Sinh(x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Mul(dy, b.apply(Sinh, x)) }},
+	Asinh: {name: "Asinh", f: math.Asinh,
+		slope: func(x, _ float64) float64 { return 1 / math.Sqrt(x*x+1) },
+		grad: func(b *Builder, x, _, dy *Value) *Value {
+			return b.Div(dy, b.Sqrt(b.Add(b.Mul(x, x), b.like(x, 1))))
+		}},
+	Acosh: {name: "Acosh", f: math.Acosh,
+		slope: func(x, _ float64) float64 { return 1 / math.Sqrt(x*x-1) },
+		grad: func(b *Builder, x, _, dy *Value) *Value {
+			return b.Div(dy, b.Sqrt(b.Sub(b.Mul(x, x), b.like(x, 1))))
+		}},
+	Atanh: {name: "Atanh", f: math.Atanh,
+		slope: func(x, _ float64) float64 { return 1 / (1 - x*x) },
+		grad:  func(b *Builder, x, _, dy *Value) *Value { return b.Div(dy, b.oneLessSquare(x)) }},
+	IsNaN:      {name: "IsNaN", truth: math.IsNaN, grad: noGrad},
+	BitwiseNot: {name: "BitwiseNot", i: func(x int64) int64 { return ^x }, grad: noGrad},
 }
+
+// oneLessSquare returns 1 - x².
+func (b *Builder) oneLessSquare(x *Value) *Value { return b.Sub(b.like(x, 1), b.Mul(x, x)) }
 
 func sigmoid(x float64) float64 {
 	if x < 0 { // exp(-x) would overflow
@@ -137,29 +187,50 @@ func (u Unary) row() unaryRow {
 // Name returns the function's name in ONNX.
 func (u Unary) Name() string { return u.row().name }
 
-// Float returns the function on floating-point numbers, nil for Not and
-// Identity.
+// Float returns the function on floating-point numbers, nil where it has none or
+// gives a truth value.
 func (u Unary) Float() func(x float64) float64 { return u.row().f }
+
+// Int returns the function on integers, nil where it has none. Its result is
+// wrapped to the element type by whoever evaluates it.
+func (u Unary) Int() func(x int64) int64 { return u.row().i }
+
+// Truth returns the function from a floating-point number to a truth value, nil
+// where it has none.
+func (u Unary) Truth() func(x float64) bool { return u.row().truth }
 
 // Slope returns dy/dx for y = f(x), nil where it is 0 wherever it exists.
 func (u Unary) Slope() func(x, y float64) float64 { return u.row().slope }
 
-// Infer returns the type of the argument.
+// Infer returns the type of the argument, or BOOL in its shape.
 func (u Unary) Infer(args []Type) ([]Type, error) {
 	if err := expect(args, 1); err != nil {
 		return nil, err
 	}
+	row, t := u.row(), args[0]
+	bits, signed := t.DType.Integer()
 	switch {
 	case u >= unaries:
 		return nil, errors.New("there is no such function")
-	case u == Not && args[0].DType != format.Bool:
-		return nil, fmt.Errorf("its argument is %s, expected BOOL", args[0].DType)
-	case u != Not && !u.row().any:
-		if err := expectFloat(args...); err != nil {
-			return nil, err
-		}
+	case row.any, u == Not && t.DType == format.Bool, row.f != nil && t.DType.Float(), row.i != nil && bits > 0 && (signed || u == BitwiseNot):
+		return []Type{t}, nil
+	case row.truth != nil && t.DType.Float():
+		return one(format.Bool, t.Shape), nil
 	}
-	return []Type{args[0]}, nil
+	return nil, fmt.Errorf("its argument is %s, expected %s", t.DType, row.expected())
+}
+
+// expected names the element types of the argument.
+func (r unaryRow) expected() string {
+	switch {
+	case r.i != nil && r.f != nil:
+		return "numbers with a sign"
+	case r.i != nil:
+		return "integers"
+	case r.f != nil || r.truth != nil:
+		return "a floating-point type"
+	}
+	return "BOOL"
 }
 
 // Grad implements Differentiable.
