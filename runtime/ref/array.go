@@ -21,12 +21,11 @@ func kindOf(t format.DType) (k kind, ok bool) {
 	switch {
 	case t.Float():
 		return floats, true
-	case t == format.Int64:
-		return ints, true
 	case t == format.Bool:
 		return bools, true
 	}
-	return 0, false
+	bits, _ := t.Integer()
+	return ints, bits > 0
 }
 
 // bytes returns the size of one element.
@@ -39,13 +38,38 @@ func (k kind) bytes() int {
 
 // array is a row-major block of numbers. It is not changed once its operator
 // has returned it, so operators that move nothing share it.
+//
+// Integers of every type are int64: those of a narrower type have its values,
+// those of UINT64 its bits. An operator may return values that its result's type
+// does not have: settle wraps them.
 type array struct {
 	shape []int
 	kind  kind
+	dtype format.DType // of the value, once it is settled
 	f     []float64
 	i     []int64
 	b     []bool
 }
+
+// settle returns a as a value of element type t: integers are wrapped to its
+// bits, as ONNX and NumPy wrap them.
+func (a array) settle(t format.DType) array {
+	bits, signed := t.Integer()
+	if a.dtype != t && a.kind == ints && bits > 0 && bits < 64 {
+		for i, x := range a.i {
+			if signed {
+				a.i[i] = x << (64 - bits) >> (64 - bits)
+			} else {
+				a.i[i] = x & (1<<bits - 1)
+			}
+		}
+	}
+	a.dtype = t
+	return a
+}
+
+// unsigned reports whether the elements are the bits of UINT64.
+func (a array) unsigned() bool { return a.dtype == format.Uint64 }
 
 // newArray returns an array of zeros. The caller has checked its size.
 func newArray(k kind, shape []int) array {
@@ -89,19 +113,19 @@ func place[T any](to, from []T, pairs iter.Seq2[int, int]) {
 // fromTensor returns the elements of t as the oracle keeps those of type want.
 func fromTensor(t format.Tensor, want format.DType) (array, error) {
 	k, ok := kindOf(want)
-	if got, known := kindOf(t.DType); !ok || !known || got != k {
+	if !ok || t.DType != want && !(k == floats && t.DType.Float()) {
 		return array{}, fmt.Errorf("is %s, expects %s", t.DType, want)
 	}
 	if err := t.Check(); err != nil {
 		return array{}, err
 	}
-	a := array{shape: t.Shape, kind: k}
+	a := array{shape: t.Shape, kind: k, dtype: want}
 	var err error
 	switch k {
 	case floats:
 		a.f, err = t.AsFloat64s()
 	case ints:
-		a.i, err = t.Int64s()
+		a.i, err = integers(t)
 	case bools:
 		a.b = make([]bool, len(t.Data))
 		for i, x := range t.Data {
@@ -111,11 +135,54 @@ func fromTensor(t format.Tensor, want format.DType) (array, error) {
 	return a, err
 }
 
-// tensor returns a as F64, I64 or BOOL; it may share a's memory.
+// integers returns the elements of a tensor of integers, sharing memory where
+// they are int64.
+func integers(t format.Tensor) ([]int64, error) {
+	bits, signed := t.DType.Integer()
+	switch t.DType {
+	case format.Int64:
+		return t.Int64s()
+	case format.Uint64:
+		t.DType = format.Int64
+		return t.Int64s()
+	}
+	out, size := make([]int64, t.Elements()), t.DType.Size()
+	for i := range out {
+		var x uint64
+		for j := range size {
+			x |= uint64(t.Data[i*size+j]) << (8 * j)
+		}
+		x <<= 64 - bits
+		out[i] = int64(x) >> (64 - bits)
+		if !signed {
+			out[i] = int64(x >> (64 - bits))
+		}
+	}
+	return out, nil
+}
+
+// integerTensor returns integers in their own type.
+func (a array) integerTensor(name string) format.Tensor {
+	dtype := a.dtype
+	if dtype == format.Invalid || dtype == format.Int64 {
+		return format.FromInt64s(name, a.shape, a.i)
+	}
+	size := dtype.Size()
+	data := make([]byte, len(a.i)*size)
+	for i, x := range a.i {
+		for j := range size {
+			data[i*size+j] = byte(x >> (8 * j))
+		}
+	}
+	return format.Tensor{Name: name, DType: dtype, Shape: a.shape, Data: data}
+}
+
+// tensor returns a as F64, BOOL or its own type of integers; it may share a's
+// memory.
 func (a array) tensor(name string) format.Tensor {
 	switch a.kind {
 	case ints:
-		return format.FromInt64s(name, a.shape, a.i)
+		return a.integerTensor(name)
 	case bools:
 		data := make([]byte, len(a.b))
 		for i, x := range a.b {

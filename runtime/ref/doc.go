@@ -9,9 +9,9 @@
 //
 // Floating-point values are float64 whatever type the graph gives them: the
 // oracle computes what the graph means, not what a narrower type would round
-// it to. For the same reason a float64 tensor is accepted where the graph says
-// float32. Int64 and Bool values are kept as they are; other types are valid
-// but not supported.
+// it to. Only a Cast to a type that does not hold the number rounds it, as ONNX
+// says. A float64 tensor is accepted where the graph says float32. Integers are
+// exact in every type, and wrap as ONNX's do; truth values are kept as they are.
 //
 // # How far it can be trusted
 //

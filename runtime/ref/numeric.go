@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -30,6 +31,21 @@ func unary(op graph.Unary, x array) array {
 		}
 		return out
 	}
+	switch truth := op.Truth(); {
+	case x.kind == ints:
+		out := newArray(ints, x.shape)
+		f := op.Int()
+		for i, v := range x.i {
+			out.i[i] = f(v)
+		}
+		return out
+	case truth != nil:
+		out := newArray(bools, x.shape)
+		for i, v := range x.f {
+			out.b[i] = truth(v)
+		}
+		return out
+	}
 	return each(x, op.Float())
 }
 
@@ -51,9 +67,10 @@ func binary(op graph.Binary, a, b array, shape []int) (array, error) {
 		return out, nil
 	case a.kind == ints:
 		out := newArray(ints, shape)
+		f := integerFunction(op, a.unsigned())
 		for i := range out.i {
 			var err error
-			if out.i[i], err = op.Int()(a.i[left(i)], b.i[right(i)]); err != nil {
+			if out.i[i], err = f(a.i[left(i)], b.i[right(i)]); err != nil {
 				return array{}, fmt.Errorf("%d and %d at %v: %w", a.i[left(i)], b.i[right(i)], position(i, shape), err)
 			}
 		}
@@ -67,17 +84,26 @@ func binary(op graph.Binary, a, b array, shape []int) (array, error) {
 	return out, nil
 }
 
+// integerFunction returns the function of a Binary on integers, or on the bits of
+// UINT64.
+func integerFunction(op graph.Binary, unsigned bool) func(x, y int64) (int64, error) {
+	if f := op.Uint(); unsigned && f != nil {
+		return func(x, y int64) (int64, error) {
+			z, err := f(uint64(x), uint64(y))
+			return int64(z), err
+		}
+	}
+	return op.Int()
+}
+
 // order compares two numbers: negative where the first is smaller. ordered is
 // false where one is not a number.
-func order(a, b array, i, j int) (cmp int, ordered bool) {
+func order(a, b array, i, j int) (sign int, ordered bool) {
+	if a.unsigned() {
+		return cmp.Compare(uint64(a.i[i]), uint64(b.i[j])), true
+	}
 	if a.kind == ints {
-		switch x, y := a.i[i], b.i[j]; {
-		case x < y:
-			return -1, true
-		case x > y:
-			return 1, true
-		}
-		return 0, true
+		return cmp.Compare(a.i[i], b.i[j]), true
 	}
 	switch x, y := a.f[i], b.f[j]; {
 	case x < y:
@@ -122,39 +148,6 @@ func places(from, into []int) func(i int) int {
 		}
 		return at
 	}
-}
-
-// cast returns x as another kind: a float loses its fraction, anything but
-// zero is true.
-func cast(x array, to kind) (array, error) {
-	out := newArray(to, x.shape)
-	for i := range x.len() {
-		switch {
-		case x.kind == floats && to == floats:
-			out.f[i] = x.f[i]
-		case x.kind == floats && to == ints:
-			// -2^63 is a float64, 2^63-1 is not: its neighbour 2^63 is too large.
-			if !(x.f[i] >= math.MinInt64 && x.f[i] < -math.MinInt64) {
-				return array{}, fmt.Errorf("%g at %v is not an int64", x.f[i], position(i, x.shape))
-			}
-			out.i[i] = int64(x.f[i])
-		case x.kind == floats && to == bools:
-			out.b[i] = x.f[i] != 0
-		case x.kind == ints && to == floats:
-			out.f[i] = float64(x.i[i])
-		case x.kind == ints && to == ints:
-			out.i[i] = x.i[i]
-		case x.kind == ints && to == bools:
-			out.b[i] = x.i[i] != 0
-		case to == bools:
-			out.b[i] = x.b[i]
-		case x.b[i] && to == floats:
-			out.f[i] = 1
-		case x.b[i] && to == ints:
-			out.i[i] = 1
-		}
-	}
-	return out, nil
 }
 
 // reduce returns the sum, mean or extreme over the axes. Elements are taken in

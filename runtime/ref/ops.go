@@ -1,126 +1,101 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/attnx/attnx/model/graph"
 )
 
-// known reports whether the oracle computes a node itself; another one is
-// decomposed.
-func known(n *graph.Node) bool {
-	switch n.Op.(type) {
-	case graph.Input, graph.Param, graph.Const,
-		graph.Unary, graph.Binary, graph.Where, graph.Cast,
-		graph.Gather, graph.GatherElements, graph.ScatterElements, graph.OneHot,
-		graph.MatMul, graph.Gemm, graph.Softmax, graph.LogSoftmax, graph.Reduce, graph.ArgMax, graph.CumSum,
-		graph.Reshape, graph.Transpose, graph.Concat, graph.Split, graph.Slice, graph.Expand, graph.Trilu,
-		graph.Range, graph.ConstantOfShape, graph.Positions,
-		graph.LayerNormalization, graph.RMSNormalization, graph.Gelu, graph.Swish,
-		graph.Attention, graph.RotaryEmbedding, graph.SoftmaxCrossEntropyLoss:
-		return true
-	}
-	return false
+var elementwiseKernels = []kernel{
+	certain(func(op graph.Unary, c call) array { return unary(op, c.args[0]) }),
+	single(func(op graph.Binary, c call) (array, error) { return binary(op, c.args[0], c.args[1], c.shapes[0]) }),
+	certain(func(_ graph.Where, c call) array { return where(c.args[0], c.args[1], c.args[2], c.shapes[0]) }),
+	single(func(op graph.Cast, c call) (array, error) { return cast(c.args[0], op.To) }),
+	certain(func(op graph.Gelu, c call) array { return each(c.args[0], gelu[op.Approximate]) }),
+	certain(func(op graph.Swish, c call) array {
+		return each(c.args[0], func(x float64) float64 { return x / (1 + math.Exp(-op.Alpha*x)) })
+	}),
 }
 
-// apply computes the results of n from its arguments. shapes are those of the
-// results, their sizes already checked; sizes are those of the named
-// dimensions. graph.Verify has checked what can be known without them.
-func apply(n *graph.Node, args []array, shapes [][]int, sizes map[string]int) ([]array, error) {
-	switch op := n.Op.(type) {
-	case graph.Split:
-		return split(args[0], op, shapes)
-	case graph.LayerNormalization:
-		return layerNormalization(args, op.Epsilon, shapes), nil
-	}
-	a, err := applyOne(n, args, shapes[0], sizes)
-	return []array{a}, err
-}
-
-// applyOne computes the result of an operator that has one.
-func applyOne(n *graph.Node, args []array, shape []int, sizes map[string]int) (array, error) {
-	switch op := n.Op.(type) {
-	case graph.Unary:
-		return unary(op, args[0]), nil
-	case graph.Binary:
-		return binary(op, args[0], args[1], shape)
-	case graph.Where:
-		return where(args[0], args[1], args[2], shape), nil
-	case graph.Cast:
-		kind, _ := kindOf(op.To)
-		return cast(args[0], kind)
-	case graph.Gather:
-		return gather(args[0], args[1], op.Axis, shape)
-	case graph.GatherElements:
-		return gatherElements(args[0], args[1], op.Axis)
-	case graph.ScatterElements:
-		return scatterElements(args[0], args[1], args[2], op.Axis)
-	case graph.OneHot:
-		return oneHot(args[0], shape)
-	case graph.MatMul:
-		return matMul(args[0], args[1], shape), nil
-	case graph.Gemm:
-		return gemm(args, op.TransA, op.TransB, shape), nil
-	case graph.Softmax:
-		return softmax(args[0], op.Axis, func(x, top, sum float64) float64 { return math.Exp(x-top) / sum }), nil
-	case graph.LogSoftmax:
-		return softmax(args[0], op.Axis, func(x, top, sum float64) float64 { return x - top - math.Log(sum) }), nil
-	case graph.Reduce:
-		return reduce(op, args[0], shape), nil
-	case graph.ArgMax:
-		return argMax(args[0], op.Axis, shape)
-	case graph.CumSum:
-		return cumSum(args[0], op), nil
-	case graph.Reshape:
-		x := args[0] // the rule of Reshape: as many elements as shape
-		x.shape = shape
-		return x, nil
-	case graph.Transpose:
-		from := whole(args[0].shape)
-		permuted := view{shape: shape, stride: make([]int, len(shape))}
-		for i, axis := range op.Perm {
-			permuted.stride[i] = from.stride[axis]
-		}
-		return pick(args[0], permuted), nil
-	case graph.Concat:
-		return concat(args, op.Axis, shape)
-	case graph.Slice:
-		start, err := op.Start.Eval(sizes)
+var movingKernels = []kernel{
+	single(func(op graph.Gather, c call) (array, error) {
+		return gather(c.args[0], c.args[1], op.Axis, c.shapes[0])
+	}),
+	single(func(op graph.GatherElements, c call) (array, error) {
+		return gatherElements(c.args[0], c.args[1], op.Axis)
+	}),
+	single(func(op graph.ScatterElements, c call) (array, error) {
+		return scatterElements(c.args[0], c.args[1], c.args[2], op.Axis)
+	}),
+	single(func(_ graph.OneHot, c call) (array, error) { return oneHot(c.args[0], c.shapes[0]) }),
+	certain(func(_ graph.Reshape, c call) array {
+		x := c.args[0] // the rule of Reshape: as many elements as shape
+		x.shape = c.shapes[0]
+		return x
+	}),
+	certain(func(op graph.Transpose, c call) array { return transpose(c.args[0], op.Perm, c.shapes[0]) }),
+	single(func(op graph.Concat, c call) (array, error) { return concat(c.args, op.Axis, c.shapes[0]) }),
+	several(func(op graph.Split, c call) ([]array, error) { return split(c.args[0], op, c.shapes) }),
+	single(func(op graph.Slice, c call) (array, error) {
+		start, err := op.Start.Eval(c.sizes)
 		if err != nil {
 			return array{}, err
 		}
-		return cut(args[0], op.Axis, start, shape)
-	case graph.Expand:
-		return pick(args[0], spread(args[0].shape, shape)), nil
-	case graph.Trilu:
-		k, err := op.K.Eval(sizes)
-		return triangle(args[0], op.Upper, k), err
-	case graph.Range:
-		start, err := op.Start.Eval(sizes)
-		return count(start, shape), err
-	case graph.ConstantOfShape:
-		out := newArray(floats, shape)
-		for i := range out.f {
-			out.f[i] = op.Fill
-		}
-		return out, nil
-	case graph.Positions:
-		return count(0, shape), nil
-	case graph.RMSNormalization:
-		return rmsNormalization(args[0], args[1], op.Epsilon), nil
-	case graph.Gelu:
-		return each(args[0], gelu[op.Approximate]), nil
-	case graph.Swish:
-		return each(args[0], func(x float64) float64 { return x / (1 + math.Exp(-op.Alpha*x)) }), nil
-	case graph.Attention:
-		return attention(op, args, shape), nil
-	case graph.RotaryEmbedding:
-		return rotaryEmbedding(op, args[0], args[1], args[2]), nil
-	case graph.SoftmaxCrossEntropyLoss:
-		return crossEntropy(args[0], args[1], op.IgnoreIndex)
-	}
-	return array{}, fmt.Errorf("the oracle does not compute this operator, and it has no decomposition")
+		return cut(c.args[0], op.Axis, start, c.shapes[0])
+	}),
+	certain(func(_ graph.Expand, c call) array { return pick(c.args[0], spread(c.args[0].shape, c.shapes[0])) }),
+	single(func(op graph.Trilu, c call) (array, error) {
+		k, err := op.K.Eval(c.sizes)
+		return triangle(c.args[0], op.Upper, k), err
+	}),
+}
+
+var productKernels = []kernel{
+	certain(func(_ graph.MatMul, c call) array { return matMul(c.args[0], c.args[1], c.shapes[0]) }),
+	certain(func(op graph.Gemm, c call) array { return gemm(c.args, op.TransA, op.TransB, c.shapes[0]) }),
+}
+
+var reducingKernels = []kernel{
+	certain(func(op graph.Softmax, c call) array {
+		return softmax(c.args[0], op.Axis, func(x, top, sum float64) float64 { return math.Exp(x-top) / sum })
+	}),
+	certain(func(op graph.LogSoftmax, c call) array {
+		return softmax(c.args[0], op.Axis, func(x, top, sum float64) float64 { return x - top - math.Log(sum) })
+	}),
+	certain(func(op graph.Reduce, c call) array { return reduce(op, c.args[0], c.shapes[0]) }),
+	single(func(op graph.ArgMax, c call) (array, error) { return argMax(c.args[0], op.Axis, c.shapes[0]) }),
+	certain(func(op graph.CumSum, c call) array { return cumSum(c.args[0], op) }),
+}
+
+// sizeKernels are the operators that depend on sizes alone.
+var sizeKernels = []kernel{
+	single(func(op graph.Range, c call) (array, error) {
+		start, err := op.Start.Eval(c.sizes)
+		return count(start, c.shapes[0]), err
+	}),
+	certain(func(op graph.ConstantOfShape, c call) array {
+		out := newArray(floats, c.shapes[0])
+		fill(out.f, op.Fill)
+		return out
+	}),
+	certain(func(_ graph.Positions, c call) array { return count(0, c.shapes[0]) }),
+}
+
+// networkKernels are the composites of networks.
+var networkKernels = []kernel{
+	several(func(op graph.LayerNormalization, c call) ([]array, error) {
+		return layerNormalization(c.args, op.Epsilon, c.shapes), nil
+	}),
+	certain(func(op graph.RMSNormalization, c call) array {
+		return rmsNormalization(c.args[0], c.args[1], op.Epsilon)
+	}),
+	certain(func(op graph.Attention, c call) array { return attention(op, c.args, c.shapes[0]) }),
+	certain(func(op graph.RotaryEmbedding, c call) array {
+		return rotaryEmbedding(op, c.args[0], c.args[1], c.args[2])
+	}),
+	single(func(op graph.SoftmaxCrossEntropyLoss, c call) (array, error) {
+		return crossEntropy(c.args[0], c.args[1], op.IgnoreIndex)
+	}),
 }
 
 // count returns the integers from start on.
@@ -130,6 +105,16 @@ func count(start int, shape []int) array {
 		out.i[i] = int64(start + i)
 	}
 	return out
+}
+
+// transpose returns x with its axes in the order of perm.
+func transpose(x array, perm, shape []int) array {
+	from := whole(x.shape)
+	permuted := view{shape: shape, stride: make([]int, len(shape))}
+	for i, axis := range perm {
+		permuted.stride[i] = from.stride[axis]
+	}
+	return pick(x, permuted)
 }
 
 func split(x array, op graph.Split, shapes [][]int) ([]array, error) {

@@ -120,7 +120,7 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 	if err != nil {
 		return nil, err
 	}
-	held, err := o.compute(p, inputs, sizes)
+	held, err := o.compute(p, inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -135,25 +135,31 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 
 // compute goes through the plan in the order of the graph. It lets go of a
 // value as soon as its last user has run; those that are left are wanted.
-func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor, sizes map[string]int) (map[*graph.Value]array, error) {
+func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor) (map[*graph.Value]array, error) {
 	held := map[*graph.Value]array{}
 	left := maps.Clone(p.uses)
 	for _, n := range o.graph.Nodes {
 		if !p.runs(n) || n.Results[0].Leaf() {
 			continue
 		}
-		args := make([]array, len(n.Args))
+		c := call{args: make([]array, len(n.Args)), shapes: make([][]int, len(n.Results)), sizes: p.sizes}
 		for i, a := range n.Args {
 			var err error
-			if args[i], err = o.load(held, a, inputs); err != nil {
+			if c.args[i], err = o.load(held, a, inputs); err != nil {
 				return nil, err
 			}
 		}
-		shapes := make([][]int, len(n.Results))
 		for i, v := range n.Results {
-			shapes[i] = p.shapes[v]
+			var err error
+			if c.shapes[i], err = p.shape(v); err != nil {
+				return nil, err
+			}
+			c.types = append(c.types, v.DType)
 		}
-		results, err := apply(n, args, shapes, sizes)
+		results, err := apply(n, c)
+		if err == nil {
+			err = p.count(n, results)
+		}
 		if err != nil {
 			if bad, ok := err.(*format.RangeError); ok {
 				bad.Name = n.Args[1].Name // where every operator has its ids

@@ -19,12 +19,14 @@ const MaxBytes = 16 << 30
 type plan struct {
 	shapes map[*graph.Value][]int // sizes of the values that are computed
 	uses   map[*graph.Value]int   // how often each is still needed
+	sizes  map[string]int         // of the named dimensions
+	counts map[string]bool        // the dimensions that a node binds when it has run
 }
 
 // newPlan works out the sizes of everything that wanted needs, and refuses
 // them when they are impossible or would not fit.
 func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan, error) {
-	p := &plan{shapes: map[*graph.Value][]int{}, uses: map[*graph.Value]int{}}
+	p := &plan{shapes: map[*graph.Value][]int{}, uses: map[*graph.Value]int{}, sizes: sizes, counts: map[string]bool{}}
 	for _, v := range wanted {
 		p.uses[v]++
 	}
@@ -37,25 +39,96 @@ func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan
 		}
 	}
 	bytes := map[*graph.Value]int64{}
-	for v := range g.Values() {
-		if !p.runs(v.Node) {
+	for _, n := range g.Nodes {
+		if !p.runs(n) {
 			continue
 		}
-		shape, err := v.Shape.Eval(sizes)
-		if err != nil {
-			return nil, fmt.Errorf("ref: value %.80q: %w", v.Name, err)
+		if op, ok := n.Op.(graph.Counted); ok {
+			for _, d := range op.Counts() {
+				for _, name := range d.Symbols() {
+					p.counts[name] = true
+				}
+			}
 		}
-		k, ok := kindOf(v.DType)
-		if !ok {
-			return nil, fmt.Errorf("ref: value %.80q: element type %s is not supported", v.Name, v.DType)
+		for _, v := range n.Results {
+			if p.late(v) {
+				continue
+			}
+			var err error
+			if bytes[v], err = p.measure(v); err != nil {
+				return nil, err
+			}
 		}
-		n, ok := format.Elements(shape)
-		if !ok || n > math.MaxInt/k.bytes() {
-			return nil, fmt.Errorf("ref: value %.80q: shape %v is negative or too large", v.Name, shape)
-		}
-		p.shapes[v], bytes[v] = shape, int64(n)*int64(k.bytes())
 	}
 	return p, p.fits(g, bytes)
+}
+
+// late reports whether the size of v is known only when a node has run.
+func (p *plan) late(v *graph.Value) bool {
+	return slices.ContainsFunc(v.Shape, func(d graph.Dim) bool {
+		return slices.ContainsFunc(d.Symbols(), func(name string) bool { return p.counts[name] })
+	})
+}
+
+// measure works out the shape of v and returns the bytes that it takes.
+func (p *plan) measure(v *graph.Value) (int64, error) {
+	shape, err := v.Shape.Eval(p.sizes)
+	if err != nil {
+		return 0, fmt.Errorf("ref: value %.80q: %w", v.Name, err)
+	}
+	k, ok := kindOf(v.DType)
+	if !ok {
+		return 0, fmt.Errorf("ref: value %.80q: element type %s is not supported", v.Name, v.DType)
+	}
+	n, ok := format.Elements(shape)
+	if !ok || n > math.MaxInt/k.bytes() {
+		return 0, fmt.Errorf("ref: value %.80q: shape %v is negative or too large", v.Name, shape)
+	}
+	p.shapes[v] = shape
+	return int64(n) * int64(k.bytes()), nil
+}
+
+// shape returns the shape of a result that is about to be computed, nil where
+// its own node decides it.
+func (p *plan) shape(v *graph.Value) ([]int, error) {
+	if s, ok := p.shapes[v]; ok {
+		return s, nil
+	}
+	if op, ok := v.Op().(graph.Counted); ok {
+		for _, d := range op.Counts() {
+			if _, bound := p.sizes[d.String()]; !bound {
+				return nil, nil
+			}
+		}
+	}
+	bytes, err := p.measure(v)
+	if limit := min(MaxBytes, debug.SetMemoryLimit(-1)); err == nil && bytes > limit {
+		err = fmt.Errorf("ref: value %.80q %v takes more than %d bytes: run a smaller batch", v.Name, p.shapes[v], limit)
+	}
+	return p.shapes[v], err
+}
+
+// count binds the dimensions that n has decided, and checks that its results
+// have the sizes that the graph gives them.
+func (p *plan) count(n *graph.Node, results []array) error {
+	if _, ok := n.Op.(graph.Counted); !ok {
+		return nil
+	}
+	for i, v := range n.Results {
+		if len(results[i].shape) != len(v.Shape) {
+			return fmt.Errorf("a result of shape %v, expected %s", results[i].shape, v.Shape)
+		}
+		for axis, d := range v.Shape {
+			name, got := d.String(), results[i].shape[axis]
+			if _, bound := p.sizes[name]; p.counts[name] && !bound {
+				p.sizes[name] = got
+			}
+			if want, err := d.Eval(p.sizes); err != nil || got != want {
+				return fmt.Errorf("a result of shape %v, expected %s (%v)", results[i].shape, v.Shape, err)
+			}
+		}
+	}
+	return nil
 }
 
 // runs reports whether a result of n is needed.

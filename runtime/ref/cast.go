@@ -1,0 +1,76 @@
+package ref
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/attnx/attnx/format"
+)
+
+// cast returns x in another element type: a float loses its fraction, anything
+// but zero is true, and a number is rounded to a floating-point type that may
+// not have it. An integer that the type does not have is wrapped.
+func cast(x array, to format.DType) (array, error) {
+	k, _ := kindOf(to)
+	out := newArray(k, x.shape)
+	switch {
+	case k == bools:
+		for i := range out.b {
+			out.b[i] = x.kind == bools && x.b[i] || x.kind == ints && x.i[i] != 0 || x.kind == floats && x.f[i] != 0
+		}
+	case k == floats:
+		round := rounding(x.dtype, to)
+		for i := range out.f {
+			out.f[i] = round(x.number(i))
+		}
+	case x.kind == bools:
+		for i, v := range x.b {
+			if v {
+				out.i[i] = 1
+			}
+		}
+	case x.kind == ints:
+		copy(out.i, x.i)
+	default:
+		for i, v := range x.f {
+			// -2^63 is a float64, 2^63-1 is not: its neighbour 2^63 is too large.
+			switch {
+			case v >= math.MinInt64 && v < -math.MinInt64:
+				out.i[i] = int64(v)
+			case to == format.Uint64 && v > 0 && v < 0x1p64:
+				out.i[i] = int64(uint64(v))
+			default:
+				return array{}, fmt.Errorf("%g at %v does not fit in %s", v, position(i, x.shape), to)
+			}
+		}
+	}
+	return out, nil
+}
+
+// number returns element i as a float64.
+func (a array) number(i int) float64 {
+	switch {
+	case a.kind == floats:
+		return a.f[i]
+	case a.kind == bools:
+		if a.b[i] {
+			return 1
+		}
+		return 0
+	case a.unsigned():
+		return float64(uint64(a.i[i]))
+	}
+	return float64(a.i[i])
+}
+
+// rounding returns what happens to a number of one type where it becomes one of
+// another. A floating-point number of a type that holds all values of the first
+// is what it was: the oracle carries more digits than either.
+func rounding(from, to format.DType) func(float64) float64 {
+	bits, _ := from.Integer()
+	wider := from.Float() && from.Size() < to.Size() || from == to || from == format.Bool || bits > 0 && bits <= 16 && to == format.Float32
+	if to == format.Float64 || wider && !(from == format.Float8E8M0 && to == format.Float16) {
+		return func(x float64) float64 { return x }
+	}
+	return to.Round
+}
