@@ -32,16 +32,12 @@ func inlined(m *onnx.Model, dir string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// fileFingerprint returns that of a network, in the form in which a file has it.
-func fileFingerprint(c *model.Checkpoint, p export.Profile, m *onnx.Model) (string, error) {
-	g := c.Graph
+// fileGraph returns a network in the form in which a file has it.
+func fileGraph(c *model.Checkpoint, p export.Profile, m *onnx.Model) (*graph.Graph, error) {
 	if p == export.Cache {
-		var err error
-		if g, err = model.Cached(g, lastLogits(m)); err != nil {
-			return "", err
-		}
+		return model.Cached(c.Graph, lastLogits(m))
 	}
-	return graph.Fingerprint(g), nil
+	return c.Graph, nil
 }
 
 // hasGraph reports whether a file says what its network is. One from before
@@ -52,12 +48,12 @@ func hasGraph(m *onnx.Model) bool { return m.Metadata[model.MetaGraph] != "" }
 // checkNetwork refuses a file whose network is not the one that it describes:
 // beyond its table of positions a GPU would go on with what it finds there.
 func checkNetwork(path string, m *onnx.Model, info export.Info, c *model.Checkpoint) error {
-	want, err := fileFingerprint(c, info.Profile, m)
+	g, err := fileGraph(c, info.Profile, m)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if hasGraph(m) && info.Fingerprint != want {
-		return &Error{Err: fmt.Errorf("%s: its network is not the one that it describes (fingerprint %.12s, that of its graph %.12s)", path, info.Fingerprint, want), Do: ExportAgain}
+	if hasGraph(m) && !graph.HasFingerprint(g, info.Fingerprint) {
+		return &Error{Err: fmt.Errorf("%s: its network is not the one that it describes (fingerprint %.12s, that of its graph %.12s)", path, info.Fingerprint, graph.Fingerprint(g)), Do: ExportAgain}
 	}
 	if info.Profile == export.Flat {
 		return nil

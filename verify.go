@@ -114,12 +114,12 @@ func (v *verification) read(path string) error {
 	if info.Profile == export.Train {
 		return &Error{Err: fmt.Errorf("%s: it holds a training step, and verify compares logits", path), Do: ExportPlain}
 	}
-	want, err := fileFingerprint(v.checkpoint, info.Profile, m)
+	g, err := fileGraph(v.checkpoint, info.Profile, m)
 	if err != nil {
 		return err
 	}
-	if hasGraph(m) && info.Fingerprint != want {
-		return fmt.Errorf("%s: its network is not the checkpoint's (fingerprint %.12s, checkpoint %.12s): export the checkpoint again", path, info.Fingerprint, want)
+	if hasGraph(m) && !graph.HasFingerprint(g, info.Fingerprint) {
+		return fmt.Errorf("%s: its network is not the checkpoint's (fingerprint %.12s, checkpoint %.12s): export the checkpoint again", path, info.Fingerprint, graph.Fingerprint(g))
 	}
 	if other, twice := v.files[info.Profile]; twice {
 		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, other.path, info.Profile)

@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -51,6 +52,13 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 	}
 	if have := m.Metadata[model.MetaGraph]; model.SameGraph(have, want.Metadata[model.MetaGraph]) { // names play no part
 		want.Metadata[model.MetaGraph] = have
+	}
+	g, err := fileGraph(c, info.Profile, m)
+	if err != nil {
+		return nil, file, fmt.Errorf("%s: %w", path, err)
+	}
+	if graph.HasFingerprint(g, info.Fingerprint) { // that of an earlier version leaves out the context
+		want.Metadata[export.MetaFingerprint] = info.Fingerprint
 	}
 	found, err := compare.Models(m, want, options)
 	if err != nil {

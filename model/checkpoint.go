@@ -173,8 +173,8 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	if c, err = describe(text, printed, len(infos)); err != nil {
 		return nil, nil, err
 	}
-	if want, got := graph.Fingerprint(c.Graph), meta[metaFingerprint]; printed != nil && got != want {
-		return nil, nil, &GraphError{fmt.Errorf("the fingerprint %.12q is not that of the graph, %.12q", got, want)}
+	if got := meta[metaFingerprint]; printed != nil && !graph.HasFingerprint(c.Graph, got) {
+		return nil, nil, &GraphError{fmt.Errorf("the fingerprint %.12q is not that of the graph, %.12q", got, graph.Fingerprint(c.Graph))}
 	}
 	g := c.Graph
 	c.Seal = f.Seal()

@@ -32,6 +32,8 @@ type recording struct {
 	count map[string]int  // values without a name of their own, by scope and operator
 	taken map[string]bool // names that are still to come, from the graph that is rewritten
 	err   error
+
+	nested int // decompositions that are being differentiated, one inside the other
 }
 
 // NewBuilder returns a Builder of an empty graph.

@@ -37,7 +37,7 @@ func Cached(g *Graph) (*Graph, error) {
 	if tokens == nil || len(tokens.Shape) != 2 {
 		return nil, &CacheError{role.Of(role.Tokens).Name(), "is not an input (B,T) of the network: only what continues a text has a past"}
 	}
-	c := cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens}
+	c := cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens, layer: map[*Node]int{}}
 	if err := c.check(g); err != nil {
 		return nil, err
 	}
@@ -62,6 +62,7 @@ type cached struct {
 	tokens  *Value
 	usesPos bool
 	layers  []*cachedLayer
+	layer   map[*Node]int // its place in layers
 
 	mask, positions *Value // of the copy
 	past            [][2]*Value
@@ -96,6 +97,7 @@ func (c *cached) check(g *Graph) error {
 				return &CacheError{n.Name(), fmt.Sprintf("has %s keys for %s tokens", n.Args[1].Shape[2], c.T)}
 			}
 			i := len(c.layers)
+			c.layer[n] = i
 			c.layers = append(c.layers, &cachedLayer{n, role.Layered(role.PresentKey, i).Name(), role.Layered(role.PresentValue, i).Name()})
 		case Positions:
 			c.usesPos = true
@@ -127,7 +129,7 @@ func (c *cached) rewrite(b *Builder, n *Node, args []*Value) []*Value {
 	case Positions:
 		return []*Value{c.positions}
 	case Attention:
-		i := slices.IndexFunc(c.layers, func(l *cachedLayer) bool { return l.node == n })
+		i := c.layer[n]
 		present := func(name string, past, new *Value) *Value { return root.Name(name, root.Concat(2, past, new)) }
 		key := present(c.layers[i].key, c.past[i][0], args[1])
 		value := present(c.layers[i].value, c.past[i][1], args[2])

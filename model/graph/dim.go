@@ -168,6 +168,9 @@ func (d Dim) Mul(e Dim) Dim {
 
 // Symbols returns the named dimensions that d depends on, sorted.
 func (d Dim) Symbols() []string {
+	if d.symbols == "" { // most sizes are numbers
+		return nil
+	}
 	var names []string
 	for _, t := range d.Terms() {
 		names = append(names, t.Symbols...)

@@ -7,14 +7,25 @@ import (
 	"hash"
 )
 
-// Fingerprint returns a SHA-256, in hexadecimal, of what g computes: its inputs
-// and weights by name, its outputs, and the operators between them. It does not
-// depend on the names of intermediate values, on the order of independent
-// nodes, on nodes that no output needs, on how a weight starts, or on whether a
-// value is computed once or twice.
-func Fingerprint(g *Graph) string {
+// Fingerprint returns a SHA-256, in hexadecimal, of what g computes: its context,
+// its inputs and weights by name, its outputs, and the operators between them. It
+// does not depend on the names of intermediate values, on the order of
+// independent nodes, on nodes that no output needs, on how a weight starts, or
+// on whether a value is computed once or twice.
+func Fingerprint(g *Graph) string { return fingerprint(g, true) }
+
+// HasFingerprint reports whether a file's fingerprint is that of g, in the form
+// of this version or in that of earlier ones, which left out the context.
+func HasFingerprint(g *Graph, sum string) bool {
+	return sum == fingerprint(g, true) || sum == fingerprint(g, false)
+}
+
+func fingerprint(g *Graph, context bool) string {
 	f := fingerprinter{values: map[*Value][sha256.Size]byte{}}
 	h := sha256.New()
+	if context {
+		fmt.Fprintf(h, "context %d\n", g.Context)
+	}
 	for _, v := range g.Inputs {
 		fmt.Fprintf(h, "input %q %s %s\n", v.Name, v.Type, v.Role())
 	}

@@ -6,22 +6,20 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// foldLimit is the number of elements up to which a constant is computed ahead:
-// a larger one costs more to keep than to compute.
-const foldLimit = 1 << 20
-
 // Fold computes what depends on constants alone, and drops what changes
 // nothing: a factor 1, a term 0, two moves that undo one another. Const values
-// of up to a million elements are made.
+// of up to a million elements are made, of 32 MiB together.
 func Fold(g *Graph) (*Graph, error) { return fold(g, foldLimit, true) }
 
 // Precompute returns the pass that computes what depends on constants alone,
-// Const values of up to so many elements.
+// Const values of up to so many elements; all together may take 32 MiB, or 8
+// bytes for each of so many elements if that is more.
 func Precompute(limit int) Pass {
 	return func(g *Graph) (*Graph, error) { return fold(g, limit, false) }
 }
 
 func fold(g *Graph, limit int, simplify bool) (*Graph, error) {
+	constants := newAhead(limit)
 	folded, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
 		if leaf(n.Op) || len(n.Results) != 1 {
 			return nil
@@ -34,15 +32,10 @@ func fold(g *Graph, limit int, simplify bool) (*Graph, error) {
 				return []*Value{v}
 			}
 		}
-		t, ok := format.Tensor{}, false
-		if _, filled := n.Op.(ConstantOfShape); !filled { // as it is it takes no room in a file
-			if t, ok = fromSizes(n.Op, args); ok {
-				ok = t.Elements() <= limit
-			}
+		if _, filled := n.Op.(ConstantOfShape); filled { // as it is it takes no room in a file
+			return nil
 		}
-		if !ok {
-			t, ok = fromConstants(n, args, limit)
-		}
+		t, ok := constants.compute(n.Op, args)
 		if !ok {
 			return nil
 		}
@@ -152,148 +145,4 @@ func everyElement(v *Value, x float32) bool {
 	}
 	data, err := t.Float32s()
 	return err == nil && len(data) > 0 && !slices.ContainsFunc(data, func(e float32) bool { return e != x })
-}
-
-// fromConstants computes an elementwise operator, a Where, a Cast of integers to
-// float32 or a Reshape of constants, each element rounded once; ok is
-// false for any other node.
-func fromConstants(n *Node, args []*Value, limit int) (t format.Tensor, ok bool) {
-	out := n.Results[0]
-	shape, ok := out.Shape.Numbers()
-	if !ok || len(args) == 0 {
-		return t, false
-	}
-	count, ok := format.Elements(shape)
-	if !ok || count > limit {
-		return t, false
-	}
-	constants := make([]format.Tensor, len(args))
-	for i, a := range args {
-		if constants[i], ok = a.Constant(); !ok {
-			return t, false
-		}
-	}
-	at := func(arg, i int) int { return args[arg].Shape.within(i, shape) }
-	switch op := n.Op.(type) {
-	case Reshape:
-		return format.Tensor{DType: out.DType, Shape: shape, Data: constants[0].Data}, true
-	case Unary:
-		x, err := constants[0].Float32s()
-		f := op.Float()
-		if err != nil || f == nil {
-			return t, false
-		}
-		y := make([]float32, count)
-		for i := range y {
-			y[i] = float32(f(float64(x[i])))
-		}
-		return format.FromFloat32s("", shape, y), true
-	case Binary:
-		return binaryConstant(op, constants[0], constants[1], shape, at)
-	case Cast:
-		return castConstant(constants[0], op.To)
-	case Where:
-		size := out.DType.Size()
-		data := make([]byte, 0, count*size)
-		for i := range count {
-			from := 2
-			if constants[0].Data[at(0, i)] != 0 {
-				from = 1
-			}
-			j := at(from, i) * size
-			data = append(data, constants[from].Data[j:j+size]...)
-		}
-		return format.Tensor{DType: out.DType, Shape: shape, Data: data}, true
-	}
-	return t, false
-}
-
-func binaryConstant(op Binary, x, y format.Tensor, shape []int, at func(arg, i int) int) (format.Tensor, bool) {
-	count, _ := format.Elements(shape)
-	switch x.DType {
-	case format.Float32:
-		p, errX := x.Float32s()
-		q, errY := y.Float32s()
-		if f := op.Float(); f != nil && errX == nil && errY == nil {
-			z := make([]float32, count)
-			for i := range z {
-				z[i] = float32(f(float64(p[at(0, i)]), float64(q[at(1, i)])))
-			}
-			return format.FromFloat32s("", shape, z), true
-		}
-	case format.Int64:
-		p, errX := x.Int64s()
-		q, errY := y.Int64s()
-		if errX != nil || errY != nil {
-			return x, false
-		}
-		if compare := op.Compare(); compare != nil {
-			return truths(count, shape, func(i int) bool {
-				a, b := p[at(0, i)], q[at(1, i)]
-				switch {
-				case a < b:
-					return compare(-1, true)
-				case a > b:
-					return compare(1, true)
-				}
-				return compare(0, true)
-			}), true
-		}
-		z := make([]int64, count)
-		for i := range z {
-			var err error
-			if z[i], err = op.Int()(p[at(0, i)], q[at(1, i)]); err != nil {
-				return x, false // whoever runs it says so
-			}
-		}
-		return format.FromInt64s("", shape, z), true
-	case format.Bool:
-		if logic := op.Logic(); logic != nil {
-			return truths(count, shape, func(i int) bool { return logic(x.Data[at(0, i)] != 0, y.Data[at(1, i)] != 0) }), true
-		}
-	}
-	return x, false
-}
-
-// castConstant converts integers to float32.
-func castConstant(x format.Tensor, to format.DType) (format.Tensor, bool) {
-	if x.DType != format.Int64 || to != format.Float32 {
-		return x, false
-	}
-	v, err := x.Int64s()
-	if err != nil {
-		return x, false
-	}
-	y := make([]float32, len(v))
-	for i, n := range v {
-		y[i] = float32(n)
-	}
-	return format.FromFloat32s("", x.Shape, y), true
-}
-
-func truths(count int, shape []int, f func(i int) bool) format.Tensor {
-	data := make([]byte, count)
-	for i := range data {
-		if f(i) {
-			data[i] = 1
-		}
-	}
-	return format.Tensor{DType: format.Bool, Shape: shape, Data: data}
-}
-
-// within returns the place, in a tensor of shape s broadcast into one of shape
-// t, of what is at place i there.
-func (s Shape) within(i int, t []int) int {
-	place, step := 0, 1
-	for axis := len(t) - 1; axis >= 0; axis-- {
-		p := i % t[axis]
-		i /= t[axis]
-		if own := axis - (len(t) - len(s)); own >= 0 {
-			if n, _ := s[own].Number(); n != 1 {
-				place += p * step
-				step *= n
-			}
-		}
-	}
-	return place
 }

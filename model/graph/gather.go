@@ -103,7 +103,7 @@ func (g GatherElements) Infer(args []Type) ([]Type, error) {
 	if err := expectAxis(g.Axis, x.Shape); err != nil {
 		return nil, err
 	}
-	if ids.DType != format.Int64 || len(ids.Shape) != len(x.Shape) || !ids.Shape.with(g.Axis, N(0)).Equal(x.Shape.with(g.Axis, N(0))) {
+	if ids.DType != format.Int64 || !ids.Shape.equalBut(g.Axis, x.Shape) {
 		return nil, fmt.Errorf("ids %s for %s along axis %d", ids, x.Shape, g.Axis)
 	}
 	return one(x.DType, ids.Shape), nil

@@ -29,15 +29,22 @@ func Grad(loss string) Pass {
 		d := differentiation{b: b, grads: map[*Value]*Value{y: b.like(y, 1)}, learned: map[*Value]bool{}}
 		d.mark(g.Nodes)
 		d.backward(g.Nodes)
+		given := map[*Value]bool{}
+		for v := range g.Values() {
+			given[v] = true
+		}
+		for _, o := range g.Outputs {
+			given[o.Value] = true
+		}
 		for _, p := range g.Params {
 			dp := d.grads[p]
 			if dp == nil { // it has no part in the loss
 				dp = b.Scope(p.Name+".grad").ConstantOfShape(0, p.Shape...)
 			}
-			given := slices.Contains(g.Nodes, dp.Node) || slices.ContainsFunc(b.graph.Outputs, func(o Output) bool { return o.Value == dp })
-			if given {
+			if given[dp] {
 				dp = b.Identity(dp) // a name of its own
 			}
+			given[dp] = true
 			r := role.GradientOf(p.Name)
 			b.OutputFor(r, b.Name(r.Name(), dp))
 		}
@@ -131,6 +138,11 @@ func (d *differentiation) add(v, g *Value) {
 // gradOfDecomposition records the derivatives by the arguments of n, by way of
 // its decomposition.
 func (b *Builder) gradOfDecomposition(op Composite, n *Node, dy []*Value) []*Value {
+	if b.nested++; b.nested > maxDepth {
+		b.tooDeep(op)
+		return make([]*Value, len(n.Args))
+	}
+	defer func() { b.nested-- }()
 	before := len(b.graph.Nodes)
 	results := op.Decompose(b, n.Args)
 	if b.err != nil {

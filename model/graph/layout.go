@@ -80,13 +80,14 @@ func (c Concat) Infer(args []Type) ([]Type, error) {
 	if err := expectAxis(c.Axis, out); err != nil {
 		return nil, err
 	}
+	length := out[c.Axis]
 	for _, t := range args[1:] {
-		if t.DType != args[0].DType || len(t.Shape) != len(out) || !t.Shape.with(c.Axis, N(0)).Equal(out.with(c.Axis, N(0))) {
+		if t.DType != args[0].DType || !t.Shape.equalBut(c.Axis, out) {
 			return nil, fmt.Errorf("%s beside %s along axis %d", t, args[0], c.Axis)
 		}
-		out = out.with(c.Axis, out[c.Axis].Add(t.Shape[c.Axis]))
+		length = length.Add(t.Shape[c.Axis])
 	}
-	return one(args[0].DType, out), nil
+	return one(args[0].DType, out.with(c.Axis, length)), nil
 }
 
 // Grad implements Differentiable.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/role"
 )
 
@@ -161,14 +160,17 @@ func Prune(g *Graph) (*Graph, error) {
 // is called after the composite: "h.0.attn.attention.scores".
 func Decompose(keep func(*Node) bool) Pass {
 	return func(g *Graph) (*Graph, error) {
-		for {
+		for depth := 0; ; depth++ {
 			again := false
 			next, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
 				op, ok := n.Op.(Composite)
 				if !ok || keep(n) {
 					return nil
 				}
-				again = true
+				if again = true; depth == maxDepth {
+					b.tooDeep(op)
+					return nil
+				}
 				return op.Decompose(b, args)
 			})
 			if err != nil || !again {
@@ -181,6 +183,14 @@ func Decompose(keep func(*Node) bool) Pass {
 	}
 }
 
+// maxDepth is the most composite operators that are written with one another.
+const maxDepth = 16
+
+// tooDeep refuses an operator that would be written with others without end.
+func (b *Builder) tooDeep(op Op) {
+	b.fail("graph: %.80q is written with itself, or through more than %d operators: write it with operators that attnx has", op.Name(), maxDepth)
+}
+
 // DecomposeAll writes with others every operator that can be.
 func DecomposeAll(g *Graph) (*Graph, error) {
 	return Decompose(func(*Node) bool { return false })(g)
@@ -188,10 +198,12 @@ func DecomposeAll(g *Graph) (*Graph, error) {
 
 // Bind returns the pass that gives named dimensions their sizes. A value that
 // depends on constants and sizes alone (Slice or Trilu of a constant, Range,
-// ConstantOfShape) becomes a Const as soon as its sizes are numbers. Sequences
-// longer than the context are refused.
+// ConstantOfShape) becomes a Const as soon as its sizes are numbers, up to a
+// million elements each and 32 MiB together. Sequences longer than the context
+// are refused.
 func Bind(sizes map[string]int) Pass {
 	return func(g *Graph) (*Graph, error) {
+		constants := newAhead(foldLimit)
 		bound, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
 			op := bindAttributes(n.Op, sizes)
 			root := b.root()
@@ -200,8 +212,10 @@ func Bind(sizes map[string]int) Pass {
 				first.Shape = first.Shape.bind(sizes)
 				return root.clone(&Node{Op: op, Results: []*Value{&first}}, nil)
 			}
-			if t, ok := fromSizes(op, args); ok {
-				return []*Value{root.Const(t.WithName(n.Name() + ".const"))}
+			if sized(op) {
+				if t, ok := constants.compute(op, args); ok {
+					return []*Value{root.Const(t.WithName(n.Name() + ".const"))}
+				}
 			}
 			return root.clone(&Node{Op: op, Results: n.Results}, args)
 		})
@@ -213,6 +227,16 @@ func Bind(sizes map[string]int) Pass {
 		}
 		return Prune(bound)
 	}
+}
+
+// sized reports whether Bind computes an operator as soon as its sizes are
+// numbers.
+func sized(op Op) bool {
+	switch op.(type) {
+	case Slice, Range, ConstantOfShape, Trilu:
+		return true
+	}
+	return false
 }
 
 // checkContext refuses sequences that are longer than the context, as far as
@@ -228,91 +252,6 @@ func (g *Graph) checkContext() error {
 		}
 	}
 	return nil
-}
-
-// fromSizes computes an operator that depends on sizes alone; ok is false for
-// every other one, and while a size still has a name.
-func fromSizes(op Op, args []*Value) (t format.Tensor, ok bool) {
-	types, err := infer(&Node{Op: op, Args: args})
-	if err != nil { // clone says so
-		return t, false
-	}
-	shape, ok := types[0].Shape.Numbers()
-	if !ok {
-		return t, false
-	}
-	n, ok := format.Elements(shape)
-	if !ok {
-		return t, false
-	}
-	switch op := op.(type) {
-	case Slice:
-		start, ok := op.Start.Number()
-		x, constant := args[0].Constant()
-		if !ok || !constant {
-			return t, false
-		}
-		return sliceConst(x, op.Axis, start, shape), true
-	case Range:
-		start, ok := op.Start.Number()
-		if !ok || n > foldLimit {
-			return t, false
-		}
-		ids := make([]int64, n)
-		for i := range ids {
-			ids[i] = int64(start + i)
-		}
-		return format.FromInt64s("", shape, ids), true
-	case ConstantOfShape:
-		if n > foldLimit {
-			return t, false
-		}
-		x := make([]float32, n)
-		for i := range x {
-			x[i] = float32(op.Fill)
-		}
-		return format.FromFloat32s("", shape, x), true
-	case Trilu:
-		k, ok := op.K.Number()
-		x, constant := args[0].Constant()
-		if !ok || !constant || x.DType != format.Float32 {
-			return t, false
-		}
-		return triangle(x, op.Upper, k)
-	}
-	return t, false
-}
-
-func triangle(x format.Tensor, upper bool, k int) (format.Tensor, bool) {
-	from, err := x.Float32s()
-	if err != nil {
-		return x, false
-	}
-	out := make([]float32, len(from))
-	rows, cols := x.Shape[len(x.Shape)-2], x.Shape[len(x.Shape)-1]
-	for i := range out {
-		row, col := i/cols%rows, i%cols
-		if upper && col-row >= k || !upper && col-row <= k {
-			out[i] = from[i]
-		}
-	}
-	return format.FromFloat32s("", x.Shape, out), true
-}
-
-// sliceConst returns the part of x, of the given shape, that begins at start
-// along the axis.
-func sliceConst(x format.Tensor, axis, start int, shape []int) format.Tensor {
-	inner := x.DType.Size() // bytes of one position along the axis
-	for _, n := range shape[axis+1:] {
-		inner *= n
-	}
-	outer, _ := format.Elements(shape[:axis])
-	out := make([]byte, 0, outer*shape[axis]*inner)
-	for i := range outer {
-		from := (i*x.Shape[axis] + start) * inner
-		out = append(out, x.Data[from:from+shape[axis]*inner]...)
-	}
-	return format.Tensor{DType: x.DType, Shape: shape, Data: out}
 }
 
 // MarkOutputs returns the graph that hands out every floating-point value that

@@ -117,6 +117,7 @@ func TestFingerprintIsOfTheStructure(t *testing.T) {
 func TestFingerprintSeesEveryChange(t *testing.T) {
 	seen := map[string]string{graph.Fingerprint(mustGraph(t, network())): "nothing"}
 	for name, change := range map[string]func(g *graph.Graph){
+		"context":    func(g *graph.Graph) { g.Context = 7 },
 		"shape":      func(g *graph.Graph) { g.Inputs[0].Shape[0] = graph.Sym("N") },
 		"type":       func(g *graph.Graph) { g.Inputs[0].DType = format.Int32 },
 		"role":       func(g *graph.Graph) { g.Inputs[0].Node.Op = graph.Input{Role: role.Of(role.Tokens)} },

@@ -30,6 +30,11 @@ func (s Shape) Equal(t Shape) bool {
 	return true
 }
 
+// equalBut reports whether s and t have the same dimensions but for one axis.
+func (s Shape) equalBut(axis int, t Shape) bool {
+	return len(s) == len(t) && s[:axis].Equal(t[:axis]) && s[axis+1:].Equal(t[axis+1:])
+}
+
 // Numbers returns the sizes of s; ok is false while one of them depends on a
 // name.
 func (s Shape) Numbers() (n []int, ok bool) {
