@@ -3,10 +3,10 @@ package attnx
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -36,7 +36,7 @@ const (
 // check refuses what is not a device before any file is read.
 func (o Options) check() error {
 	if o.Device != "" && !slices.Contains(Devices(), o.Device) {
-		return fmt.Errorf("device %.80q: take %s", o.Device, strings.Join(Devices(), ", "))
+		return fmt.Errorf("device %.80q: take %s", o.Device, quote.Or(Devices()))
 	}
 	return nil
 }

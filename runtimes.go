@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/placement"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train/gorgonia"
@@ -144,7 +144,7 @@ func Runners() (names []string) {
 // without a name the first that does.
 func runner(name string, p export.Profile) (row, error) {
 	if name != "" && !slices.Contains(Runners(), name) {
-		return row{}, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(Runners(), " or "))
+		return row{}, fmt.Errorf("no runtime is called %.80q: take %s", name, quote.Or(Runners()))
 	}
 	var can []string
 	for _, r := range runtimes {
@@ -156,7 +156,7 @@ func runner(name string, p export.Profile) (row, error) {
 		}
 		can = append(can, r.Name)
 	}
-	return row{}, &Error{Err: fmt.Errorf("%s does not run the profile %s", name, p), Do: "run it in " + strings.Join(can, " or ")}
+	return row{}, &Error{Err: fmt.Errorf("%s does not run the profile %s", name, p), Do: "run it in " + quote.Or(can)}
 }
 
 // file returns a file, read as m, in the form in which the runtime opens it.
@@ -219,3 +219,23 @@ type kernelError struct {
 func (e *kernelError) Error() string  { return e.file + ": " + e.CUDAError.Error() }
 func (e *kernelError) Unwrap() error  { return e.CUDAError }
 func (e *kernelError) Remedy() string { return e.CUDAError.Remedy }
+
+// OpenGraph opens a graph without weights on a device: a single operator, say,
+// to see what the device can do.
+func OpenGraph(g *graph.Graph, o Options) (runtime.Device, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	r, err := o.runner(export.Cache)
+	if err == nil {
+		err = r.available(o.options())
+	}
+	if err != nil {
+		return nil, err
+	}
+	data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+	if err != nil {
+		return nil, err
+	}
+	return r.OpenDevice(runtime.File{Data: data}, o.options())
+}

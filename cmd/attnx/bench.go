@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/arch"
-	"github.com/attnx/attnx/model/nn"
+	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 )
 
 func benchCommand(s streams) *cobra.Command {
@@ -23,59 +23,122 @@ func benchCommand(s streams) *cobra.Command {
 	return cmd
 }
 
-// benchSize is a network and a batch to measure with.
-type benchSize struct {
-	network        nn.Network
-	batch, context int
+// benchFlags are the flags of the commands that take training steps.
+type benchFlags struct {
+	batch, context, steps int
+	json                  bool
 }
 
-// benchPresets are the names of the sizes that can be measured: the presets,
-// and a network between small and gpt2.
-func benchPresets() []string { return append(arch.Presets(), "w512") }
-
-// benchSizeOf returns the network of a name, with nanoGPT's vocabulary of
-// characters for the small ones, and a batch that one would train it with on
-// a CPU. batch and context replace those of the name where they are not 0.
-func benchSizeOf(name string, batch, context int) (benchSize, error) {
-	z := benchSize{batch: 12}
-	preset, vocab := name, 65
-	switch name {
-	case "small":
-		z.batch = 8
-	case "w512":
-		preset, vocab, z.batch = "small", 4096, 4
-	case arch.Largest:
-		vocab, z.batch, z.context = 50257, 4, 64
-	}
-	sizes, err := arch.Preset(preset)
-	if err != nil {
-		return z, fmt.Errorf("--preset %.80q: take one of %s", name, strings.Join(benchPresets(), ", "))
-	}
-	if name == "w512" {
-		sizes.Layers, sizes.Heads, sizes.Width = 8, 8, 512
-	}
-	if batch != 0 {
-		z.batch = batch
-	}
-	if context != 0 {
-		z.context = context
-	}
-	if z.context == 0 {
-		z.context = sizes.Context
-	}
-	sizes.Context = max(sizes.Context, z.context)
-	z.network, err = arch.New(arch.Names()[0], sizes, vocab)
-	return z, err
+// add adds the flags to a command. untimed is how many steps come before those
+// that are measured, answer what the command prints as JSON.
+func (f *benchFlags) add(cmd *cobra.Command, steps int, untimed string, answer any) {
+	fl := cmd.Flags()
+	fl.IntVar(&f.batch, "batch", 0, "sequences in a batch (default: the preset's)")
+	fl.IntVar(&f.context, "context", 0, "tokens in a sequence (default: the preset's)")
+	fl.IntVar(&f.steps, "steps", steps, "steps to measure, after "+untimed)
+	jsonFlag(cmd, &f.json, answer)
 }
 
-// stepFLOP counts the floating-point operations of one training step as is
-// usual: 6 for each parameter and token, and 12·L·C·T for each token's
-// attention (Kaplan et al., arXiv:2001.08361, appendix B).
-func stepFLOP(c *model.Checkpoint, batch, context int) (float64, error) {
-	n, err := c.Parameters()
-	if err != nil {
-		return 0, err
+func (f benchFlags) check() error {
+	if f.batch < 0 || f.context < 0 || f.steps < 1 {
+		return fmt.Errorf("--batch %d and --context %d must not be negative, --steps %d must be 1 or more", f.batch, f.context, f.steps)
 	}
-	tokens := float64(batch * context)
-	return tokens * (6*float64(n) + 12*float64(len(c.Attentions())*c.Width()*context)), nil
+	return nil
+}
+
+func benchTrainCommand(s streams) *cobra.Command {
+	var presets, engines []string
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Measure training steps",
+		Long: `Measure training steps: loss, gradient, clipping and AdamW. Times are medians.
+The share compares a step with a matrix product of 1024 x 1024 x 1024 that ONNX
+Runtime computes in the same run. No share is printed where the step was the
+faster one: the machine was busy while the product was measured.`,
+		Example: "  attnx bench train --preset nano,small\n  attnx bench train --preset nano --engine gorgonia,ort --json",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			r, err := bench.Train(presets, engines, f.batch, f.context, f.steps)
+			if err != nil {
+				return err
+			}
+			warnBusy(s, r.Busy)
+			if f.json {
+				return printJSON(s.out, r)
+			}
+			fmt.Fprintf(s.out, "GEMM peak %.0f GFLOP/s\n", r.GEMMPeak)
+			return table(s.out, "preset\tengine\tbatch\tcontext\tms a step\toptimizer\ttokens/s\tGFLOP/s\tshare\tpeak MB", r.Rows, func(x bench.TrainRow) string {
+				return fmt.Sprintf("%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.0f\t%.1f\t%s\t%d", x.Preset, x.Engine, x.Batch, x.Context,
+					x.MsPerStep, x.OptimizerMs, x.TokensPerSecond, x.GFLOPS, percent(x.GEMMShare), x.PeakMemory/1e6)
+			})
+		},
+	}
+	cmd.Flags().StringSliceVar(&presets, "preset", []string{"nano"}, "networks to measure: "+strings.Join(bench.Presets(), ", "))
+	cmd.Flags().StringSliceVar(&engines, "engine", []string{"gorgonia", "ort"}, "engines to measure: gorgonia, ort")
+	f.add(cmd, 9, "two that are not", bench.TrainReport{})
+	return cmd
+}
+
+func benchKernelsCommand(s streams) *cobra.Command {
+	var preset string
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:     "kernels",
+		Short:   "Show where the time of a training step goes, by operator",
+		Long:    "Show where the time of a training step goes, by operator, from ONNX Runtime's\nown profile: the mean of some steps, after one that is not counted.",
+		Example: "  attnx bench kernels --preset nano",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			z, err := bench.SizeOf(preset, f.batch, f.context)
+			if err != nil {
+				return err
+			}
+			r, err := bench.Kernels(z, f.steps)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return printJSON(s.out, r)
+			}
+			return table(s.out, "operator\tnodes\tms a step\tshare", r.Rows, func(x bench.KernelRow) string {
+				return fmt.Sprintf("%s\t%.0f\t%.3f\t%.1f %%", x.Op, x.Nodes, x.Ms, 100*x.Share)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&preset, "preset", "nano", "network to measure: "+strings.Join(bench.Presets(), ", "))
+	f.add(cmd, 10, "one that is not", bench.KernelReport{})
+	return cmd
+}
+
+// table writes rows under a line of headings, their cells at the right of the
+// columns.
+func table[T any](w io.Writer, headings string, rows []T, line func(T) string) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, headings+"\t")
+	for _, r := range rows {
+		fmt.Fprintln(tw, line(r)+"\t")
+	}
+	return tw.Flush()
+}
+
+// percent writes a share; "-" where there is none.
+func percent(share *float64) string {
+	if share == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f %%", 100**share)
+}
+
+// warnBusy says that a share is missing because the machine was busy.
+func warnBusy(s streams, why string) {
+	if why != "" {
+		fmt.Fprintf(s.err, "attnx: no share: %s\n", why)
+	}
 }

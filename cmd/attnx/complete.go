@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/export/precision"
@@ -23,10 +24,10 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"preset":               oneOf(arch.Presets()...),
 	"tokenizer":            oneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
 	"engine":               oneOf(attnx.Engines()...),
-	"bench kernels preset": oneOf(benchPresets()...),
-	"bench train preset":   listOf(benchPresets()...),
+	"bench kernels preset": oneOf(bench.Presets()...),
+	"bench train preset":   listOf(bench.Presets()...),
 	"bench train engine":   listOf("gorgonia", "ort"),
-	"device":               oneOf("cpu", "cuda", "auto"),
+	"device":               oneOf(attnx.Devices()...),
 	"train device":         oneOf("cpu", "cuda"),
 	"profile":              oneOf(names(export.Profiles())...),
 	"dtype":                oneOf(slices.Sorted(maps.Keys(precisions))...),
@@ -34,6 +35,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"fuse":                 oneOf("ort"),
 	"optimizer":            oneOf("adamw"),
 	"plan":                 oneOf(string(placement.CUDA)),
+	"runtime":              oneOf(attnx.Runners()...),
 	"runtimes":             listOf(attnx.Runtimes()...),
 	"client":               oneOf("npm", "pip"),
 

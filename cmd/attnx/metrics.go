@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model/train"
 )
@@ -118,10 +119,10 @@ func writeMetric(w io.Writer, m metric) error {
 }
 
 // add appends a step.
-func (l *metricsLog) add(e train.Event, p pace) {
-	m := metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond), GFLOPS: math.Round(10*p.gflops) / 10}
-	if p.share != nil {
-		share := math.Round(1000**p.share) / 1000
+func (l *metricsLog) add(e train.Event, p bench.Pace) {
+	m := metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond), GFLOPS: math.Round(10*p.GFLOPS) / 10}
+	if p.Share != nil {
+		share := math.Round(1000**p.Share) / 1000
 		m.GEMMShare = &share
 	}
 	if !math.IsNaN(e.ValLoss) {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -23,7 +24,7 @@ func TestMetricsResumed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.add(train.Event{Step: 3, Loss: 2, ValLoss: 1.5, LR: 0.1, TokensPerSecond: 9}, pace{gflops: 1.5, share: &half})
+	log.add(train.Event{Step: 3, Loss: 2, ValLoss: 1.5, LR: 0.1, TokensPerSecond: 9}, bench.Pace{GFLOPS: 1.5, Share: &half})
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}

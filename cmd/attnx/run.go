@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/model"
@@ -92,7 +93,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	if why != nil {
 		fmt.Fprintf(s.note, "pure Go: %v\n", why)
 	}
-	speed, err := newSpeedometer(c, engine.Name(), f.device)
+	speed, err := bench.NewSpeedometer(c, engine.Name(), f.device)
 	if err != nil {
 		return err
 	}
@@ -102,10 +103,10 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	val, saved, done, overPeak := math.NaN(), c.Step, 0, 0.0 // overPeak of steps that beat the product
 	runErr := t.Run(ctx, func(e train.Event) error {
 		done++
-		pace := speed.pace(e.TokensPerSecond)
+		pace := speed.Pace(e.TokensPerSecond)
 		metrics.add(e, pace)
-		if pace.busy {
-			overPeak = max(overPeak, pace.gflops)
+		if pace.Busy {
+			overPeak = max(overPeak, pace.GFLOPS)
 		}
 		if !math.IsNaN(e.ValLoss) {
 			val = e.ValLoss
@@ -122,7 +123,7 @@ func trainRun(ctx context.Context, s streams, run *model.Run, c *model.Checkpoin
 	})
 	bar.Finish()
 	if overPeak > 0 {
-		warnBusy(s, busyProduct(overPeak, speed.peak))
+		warnBusy(s, speed.Busy(overPeak))
 	}
 	stopped := errors.Is(runErr, context.Canceled)
 	if runErr != nil && !stopped && done == 0 {

@@ -8,34 +8,40 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 )
 
-// device is where ONNX Runtime works, as the flags say.
+// device is what runs a model and where, as the flags say.
 type device struct {
+	runtime string // --runtime
 	library string // --ort-lib
 	name    string // --device
 	tf32    bool   // --tf32
 }
 
-// flags adds what says where ONNX Runtime works.
+// flags adds what says where a model runs.
 func (d *device) flags(fl *pflag.FlagSet) {
+	fl.StringVar(&d.runtime, "runtime", "", "what runs it: "+quote.Or(attnx.Runners())+" (default: the first that can)")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
-	fl.StringVar(&d.name, "device", "cpu", "where to run: cpu, cuda or auto")
+	fl.StringVar(&d.name, "device", "cpu", "where to run: "+quote.Or(attnx.Devices()))
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
 }
 
 // check refuses what is no device before any file is read.
 func (d device) check() error {
-	if !slices.Contains([]string{"cpu", "cuda", "auto"}, d.name) {
-		return fmt.Errorf("--device %.80q: take cpu, cuda or auto", d.name)
+	if !slices.Contains(attnx.Devices(), d.name) {
+		return fmt.Errorf("--device %.80q: take %s", d.name, quote.Or(attnx.Devices()))
+	}
+	if d.runtime != "" && !slices.Contains(attnx.Runners(), d.runtime) {
+		return fmt.Errorf("--runtime %.80q: take %s", d.runtime, quote.Or(attnx.Runners()))
 	}
 	return nil
 }
 
 // options are the device as the library is told it.
 func (d device) options(s streams) attnx.Options {
-	return attnx.Options{Library: d.library, Device: d.name, TF32: d.tf32, Tell: s.tell}
+	return attnx.Options{Runtime: d.runtime, Library: d.library, Device: d.name, TF32: d.tf32, Tell: s.tell}
 }
 
 // warnTokenizer says of a model that is written why its tokenizer, which goes

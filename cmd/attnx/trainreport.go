@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 )
@@ -55,14 +56,14 @@ func finite(v float64) *float64 {
 }
 
 // lossNote is what a training step shows, the most important part first.
-func lossNote(loss, val, tokensPerSecond float64, p pace) []string {
+func lossNote(loss, val, tokensPerSecond float64, p bench.Pace) []string {
 	note := []string{fmt.Sprintf("loss %.3f", loss)}
 	if !math.IsNaN(val) {
 		note = append(note, fmt.Sprintf("val %.3f", val))
 	}
-	note = append(note, thousands(int(tokensPerSecond))+" tokens/s", fmt.Sprintf("%.0f GFLOP/s", p.gflops))
-	if p.share != nil {
-		note = append(note, percent(p.share)+" of GEMM")
+	note = append(note, thousands(int(tokensPerSecond))+" tokens/s", fmt.Sprintf("%.0f GFLOP/s", p.GFLOPS))
+	if p.Share != nil {
+		note = append(note, percent(p.Share)+" of GEMM")
 	}
 	return note
 }

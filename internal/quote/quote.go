@@ -63,3 +63,12 @@ func Count(n int) string {
 	}
 	return s
 }
+
+// Or returns names as a choice: "cpu, cuda or auto".
+func Or(names []string) string {
+	n := len(names)
+	if n < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
+}

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -11,22 +11,25 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/memory"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // tinyBench is a bench of the preset tiny in ONNX Runtime on the CPU.
-func tinyBench(t *testing.T) generateBench {
+func tinyBench(t *testing.T) Generation {
 	t.Helper()
-	lib, err := onnxRuntime(t)
+	lib, err := library.FindOrInstall(t.Context(), "", nil)
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
-	c, err := randomModel("tiny")
+	c, err := Random("tiny")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := device{library: lib, name: "cpu"}
 	f := attnx.Form{Options: export.Options{Profile: export.Cache}, LastLogits: true}
-	return generateBench{past: 4, count: 4, device: d, open: func() (*attnx.Model, error) { return attnx.OpenCheckpoint(c, f, attnx.Options{Library: lib}) }}
+	return Generation{
+		Past: 4, Count: 4, Options: attnx.Options{Library: lib.Path},
+		Open: func(o attnx.Options) (*attnx.Model, error) { return attnx.OpenCheckpoint(c, f, o) },
+	}
 }
 
 // The 512 MiB that measuring the bandwidth takes are none of generation's.
@@ -37,7 +40,7 @@ func TestBenchGeneratePeakMemory(t *testing.T) {
 	if before == 0 {
 		t.Skip("this system does not tell a process's memory")
 	}
-	r, err := tinyBench(t).run(t.Context(), "tiny", []int{1, 2})
+	r, err := tinyBench(t).Run(t.Context(), "tiny", []int{1, 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +54,7 @@ func TestBenchGeneratePeakMemory(t *testing.T) {
 func TestBenchGenerateStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := tinyBench(t).run(ctx, "tiny", []int{1}); !errors.Is(err, context.Canceled) {
+	if _, err := tinyBench(t).Run(ctx, "tiny", []int{1}); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped by Ctrl-C: %v", err)
 	}
 }
@@ -59,21 +62,21 @@ func TestBenchGenerateStops(t *testing.T) {
 func TestBenchGenerateFits(t *testing.T) {
 	for _, sizes := range [][2]int{{15, 1}, {14, 1}, {1, 14}, {1, math.MaxInt}, {math.MaxInt, 1}} {
 		b := tinyBench(t)
-		b.past, b.count = sizes[0], sizes[1]
-		if _, err := b.run(t.Context(), "tiny", []int{1}); err == nil || !strings.Contains(err.Error(), "the model sees 16") {
-			t.Errorf("past %d, tokens %d: %v", b.past, b.count, err)
+		b.Past, b.Count = sizes[0], sizes[1]
+		if _, err := b.Run(t.Context(), "tiny", []int{1}); err == nil || !strings.Contains(err.Error(), "the model sees 16") {
+			t.Errorf("past %d, tokens %d: %v", b.Past, b.Count, err)
 		}
 	}
 	b := tinyBench(t)
-	b.past, b.count = 13, 1
-	if _, err := b.run(t.Context(), "tiny", []int{1}); err != nil {
+	b.Past, b.Count = 13, 1
+	if _, err := b.Run(t.Context(), "tiny", []int{1}); err != nil {
 		t.Error(err)
 	}
 }
 
 // The bandwidth of a GPU is measured with the library that --ort-lib names.
 func TestBandwidthLibrary(t *testing.T) {
-	if _, err := bandwidth("cuda", device{library: "no-such-library.so"}); err == nil || !strings.Contains(err.Error(), "no-such-library.so") {
+	if _, err := bandwidth(attnx.Options{Device: "cuda", Library: "no-such-library.so"}); err == nil || !strings.Contains(err.Error(), "no-such-library.so") {
 		t.Errorf("a library that is not there: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"math"
@@ -19,7 +19,7 @@ func TestKernelRows(t *testing.T) {
 	if err != nil || len(rows) != 2 {
 		t.Fatalf("%v, %v", rows, err)
 	}
-	for i, want := range []kernelRow{{"Gemm", 1.5, 1, 0.75}, {"Add", 0.5, 1, 0.25}} {
+	for i, want := range []KernelRow{{"Gemm", 1.5, 1, 0.75}, {"Add", 0.5, 1, 0.25}} {
 		got := rows[i]
 		if got.Op != want.Op || math.Abs(got.Ms-want.Ms)+math.Abs(got.Nodes-want.Nodes)+math.Abs(got.Share-want.Share) > 1e-12 {
 			t.Errorf("row %d is %+v, want %+v", i, got, want)
