@@ -133,7 +133,7 @@ func TestNoAlarm(t *testing.T) {
 	for _, arch := range []string{"gpt2", "simple"} {
 		c := faultModel(t, arch)
 		for name, f := range faultForms {
-			m, data, err := f.Encoded(c)
+			m, data, err := encoded(c, f)
 			if err != nil {
 				t.Fatal(err)
 			}

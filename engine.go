@@ -60,7 +60,7 @@ func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
 		}
 	}
 	e, err := train.NewCompiled("ort", c.Graph, func(g *graph.Graph) (train.Program, error) {
-		data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+		data, err := export.Bytes(g, nil, export.Train{})
 		if err != nil {
 			return nil, fmt.Errorf("the training step as ONNX: %w", err)
 		}

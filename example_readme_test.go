@@ -33,7 +33,7 @@ func Example_readme() {
 	data := must(train.FromText(text, tok, sizes.Context))
 	c := must(train.Start(network, tok, 1))
 	c = must(gorgonia.Fit(ctx, c, data, train.DefaultOptions(50), nil))
-	file := must(export.Bytes(c.Graph, c.Weights, export.Options{Profile: export.Flat}))
+	file := must(export.Bytes(c.Graph, c.Weights, export.Flat{}))
 	open := func() (runtime.Session, error) { return onnxgo.OpenBytes(file) }
 	oracle := must(ref.New(c.Graph, c.Weights))
 	report := must(runtime.Verify(ctx, oracle, []runtime.Candidate{{Name: "onnx-go", Open: open}},

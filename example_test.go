@@ -120,7 +120,7 @@ func Example_export() {
 	metadata, err := c.Metadata() // configuration and tokenizer
 	check(err)
 	path := filepath.Join(folder(), "model.onnx")
-	sum, err := export.File(path, c.Graph, c.Weights, export.Options{Profile: export.Plain, Metadata: metadata})
+	sum, err := export.File(path, c.Graph, c.Weights, export.Plain{}, metadata)
 	check(err)
 	fmt.Println(filepath.Base(sum.Files[0]), "opset", sum.Opset)
 	// Output: model.onnx opset 17
@@ -130,7 +130,7 @@ func Example_export() {
 // float64.
 func Example_verify() {
 	c := trained()
-	file, err := export.Bytes(c.Graph, c.Weights, export.Options{Profile: export.Flat})
+	file, err := export.Bytes(c.Graph, c.Weights, export.Flat{})
 	check(err)
 	oracle, err := ref.New(c.Graph, c.Weights)
 	check(err)
@@ -184,7 +184,7 @@ func Example_cache() {
 	check(err)
 	g, err := model.Cached(c.Graph, true) // the last token's logits alone
 	check(err)
-	file, err := export.Bytes(g, c.Weights, export.Options{Profile: export.Cache})
+	file, err := export.Bytes(g, c.Weights, export.Cache{})
 	check(err)
 	lib, err := library.FindOrInstall(context.Background(), "", nil)
 	check(err)

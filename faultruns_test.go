@@ -214,7 +214,7 @@ func TestFaultsThatRunsShow(t *testing.T) {
 	dir := t.TempDir()
 	for name, f := range runFaults {
 		t.Run(name, func(t *testing.T) {
-			m, err := faultForms[f.form].Model(c)
+			m, _, err := ExportModel(c, faultForms[f.form])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -246,11 +246,11 @@ func TestRightFilesRun(t *testing.T) {
 	t.Setenv(library.EnvLibrary, path)
 	c := faultModel(t, "gpt2")
 	for name, f := range faultForms {
-		if f.Quantize != "" || f.Profile == "flat" {
+		if f.Numbers().Quantize != "" || f == (export.Flat{}) {
 			continue
 		}
 		file := filepath.Join(t.TempDir(), "right.onnx")
-		m, err := f.Model(c)
+		m, _, err := ExportModel(c, f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,19 +264,18 @@ func TestRightFilesRun(t *testing.T) {
 }
 
 // runOne runs a file in ONNX Runtime, as it is written.
-func runOne(t *testing.T, c *model.Checkpoint, file string, f Form) runtime.Result {
+func runOne(t *testing.T, c *model.Checkpoint, file string, f export.Profile) runtime.Result {
 	t.Helper()
 	v, err := newVerification(c, []string{file}, VerifyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	on := entrant{row{Runtime: ort.Runtime}, "cpu", export.Plain}
+	on := entrant{row{Runtime: ort.Runtime}, "cpu", f}
 	candidate := v.candidate(on, true)
-	if f.Profile == export.Cache {
-		on.profile = export.Cache
+	if isCache(f) {
 		candidate = v.cachedCandidates(on, true)[0]
 	}
-	oracle, err := v.oracle(f.Profile == "cache")
+	oracle, err := v.oracle(isCache(f))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,17 +21,17 @@ import (
 )
 
 // faultForms are the forms of a file that faults are put into.
-var faultForms = map[string]Form{
-	"plain":          {Options: export.Options{Profile: export.Plain}},
-	"plain opset 21": {Options: export.Options{Profile: export.Plain, Opset: 21}},
-	"float16":        {Options: export.Options{Profile: export.Plain, DType: format.Float16}},
-	"int8":           {Options: export.Options{Profile: export.Plain, Quantize: precision.Int8}},
-	"cache":          {Options: export.Options{Profile: export.Cache}},
-	"cache last":     {Options: export.Options{Profile: export.Cache}, LastLogits: true},
-	"cache float16":  {Options: export.Options{Profile: export.Cache, DType: format.Float16}},
-	"cache int4":     {Options: export.Options{Profile: export.Cache, Quantize: precision.Int4}},
-	"fused":          {Options: export.Options{Profile: export.Cache, Fuse: true}},
-	"flat":           {Options: export.Options{Profile: export.Flat}},
+var faultForms = map[string]export.Profile{
+	"plain":          export.Plain{},
+	"plain opset 21": export.Plain{Opset: 21},
+	"float16":        export.Plain{DType: format.Float16},
+	"int8":           export.Plain{Quantize: precision.Int8},
+	"cache":          export.Cache{},
+	"cache last":     export.Cache{LastLogits: true},
+	"cache float16":  export.Cache{DType: format.Float16},
+	"cache int4":     export.Cache{Quantize: precision.Int4},
+	"fused":          export.Cache{Fuse: true},
+	"flat":           export.Flat{},
 }
 
 // faultModel returns a small model in which every weight counts: all of them
@@ -174,7 +174,7 @@ func TestEveryFaultIsSeen(t *testing.T) {
 	for _, arch := range []string{"gpt2", "simple"} {
 		c := faultModel(t, arch)
 		for name, f := range faultForms {
-			m, data, err := f.Encoded(c)
+			m, data, err := encoded(c, f)
 			if err != nil {
 				t.Fatalf("%s, %s: %v", arch, name, err)
 			}
@@ -224,7 +224,7 @@ func TestEveryFaultIsSeen(t *testing.T) {
 func TestExactGelu(t *testing.T) {
 	c := faultModel(t, "gpt2")
 	for _, name := range []string{"plain", "cache", "cache float16"} {
-		m, err := faultForms[name].Model(c)
+		m, _, err := ExportModel(c, faultForms[name])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +254,7 @@ func TestExactGelu(t *testing.T) {
 func TestForeignOperators(t *testing.T) {
 	c := faultModel(t, "gpt2")
 	for name, f := range faultForms {
-		m, data, err := f.Encoded(c)
+		m, data, err := encoded(c, f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func TestForeignOperators(t *testing.T) {
 			t.Fatal(err)
 		}
 		stride := fixtures.Stride(5)
-		if f.Fuse { // its nodes leave out inputs and results
+		if f == (export.Cache{Fuse: true}) { // its nodes leave out inputs and results
 			stride = 1
 		}
 		for i := 0; i < len(m.Graph.Nodes); i += stride {
@@ -282,7 +282,7 @@ func TestForeignOperators(t *testing.T) {
 				t.Fatal(err)
 			}
 			nodes := checks[slices.IndexFunc(checks, func(c runtime.Check) bool { return c.Part == "nodes" })]
-			if nodes.Compared == nodes.Total || nodes.Reason == "" || f.Quantize != "" && nodes.Status != runtime.StatusFail {
+			if nodes.Compared == nodes.Total || nodes.Reason == "" || f.Numbers().Quantize != "" && nodes.Status != runtime.StatusFail {
 				t.Errorf("%s: %s: %+v", name, n.Outputs[0], nodes)
 			}
 		}

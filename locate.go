@@ -21,15 +21,13 @@ import (
 // runtime or the exporter is wrong: then it is the first value in which it
 // departs from the oracle.
 func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime.Form) (string, error) {
-	p := e.profile
-	lowered, err := v.lowered(p)
+	file := v.file(e.profile)
+	lowered, err := v.lowered(file.profile)
 	if err != nil {
 		return "", err
 	}
 	open := func(data []byte) (runtime.Session, error) { return e.Open(runtime.File{Data: data}, v.in(e, level)) }
-	file := v.files[p]
-	file.form.Profile = p
-	want, err := file.form.Model(v.checkpoint)
+	want, _, err := ExportModel(v.checkpoint, file.profile)
 	if err != nil {
 		return "", err
 	}
@@ -55,7 +53,7 @@ func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime
 			return twins.First, err
 		}
 	}
-	if p != export.Plain {
+	if isCache(file.profile) {
 		return "", nil
 	}
 	return v.locateByOracle(lowered, ours, k)
@@ -64,7 +62,7 @@ func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime
 // lowered returns the network whose values a file of a profile has.
 func (v *verification) lowered(p export.Profile) (*graph.Graph, error) {
 	g := v.graph
-	if p == export.Cache {
+	if isCache(p) {
 		var err error
 		if g, err = model.Cached(g, false); err != nil {
 			return nil, err
@@ -97,7 +95,7 @@ func (v *verification) locateByOracle(lowered *graph.Graph, s runtime.Marked, k 
 		have = append(have, t.WithName(cmp.Or(s.Values[name], name)))
 	}
 	computed := format.Float32
-	if m := v.files[export.Plain].model; m != nil {
+	if m := v.file(export.Plain{}).model; m != nil {
 		computed = precision.ComputedIn(m)
 	}
 	return runtime.FirstDifference(computed, want, have), nil

@@ -34,8 +34,8 @@ func inlined(m *onnx.Model, dir string) ([]byte, error) {
 
 // fileGraph returns a network in the form in which a file has it.
 func fileGraph(c *model.Checkpoint, p export.Profile, m *onnx.Model) (*graph.Graph, error) {
-	if p == export.Cache {
-		return model.Cached(c.Graph, lastLogits(m))
+	if cached, ok := export.ProfileOf(m, p).(export.Cache); ok {
+		return model.Cached(c.Graph, cached.LastLogits)
 	}
 	return c.Graph, nil
 }
@@ -55,7 +55,7 @@ func checkNetwork(path string, m *onnx.Model, info export.Info, c *model.Checkpo
 	if hasGraph(m) && !graph.HasFingerprint(g, info.Fingerprint) {
 		return &Error{Err: fmt.Errorf("%s: its network is not the one that it describes (fingerprint %.12s, that of its graph %.12s)", path, info.Fingerprint, graph.Fingerprint(g)), Do: ExportAgain}
 	}
-	if info.Profile == export.Flat {
+	if _, flat := info.Profile.(export.Flat); flat {
 		return nil
 	}
 	shapes := map[string][]int64{}
@@ -70,7 +70,7 @@ func checkNetwork(path string, m *onnx.Model, info export.Info, c *model.Checkpo
 		}
 	}
 	places := role.Of(role.Positions).Name()
-	if info.Profile == export.Cache && cacheShape(c, m).Positions && !slices.ContainsFunc(m.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == places }) {
+	if isCache(info.Profile) && cacheShape(c, m).Positions && !slices.ContainsFunc(m.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == places }) {
 		return &Error{Err: fmt.Errorf("%s: its network has positions, and it takes no %s", path, places), Do: ExportAgain}
 	}
 	return nil

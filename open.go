@@ -67,7 +67,7 @@ func openModel(path string, d Options, ready func(*Model) error) (*Model, error)
 	if err := ready(&Model{Path: path, Checkpoint: c}); err != nil {
 		return nil, err
 	}
-	o, err := OpenCheckpoint(c, Form{Options: export.Options{Profile: export.Cache}, LastLogits: true}, d)
+	o, err := OpenCheckpoint(c, export.Cache{LastLogits: true}, d)
 	if err == nil {
 		o.Path = path
 		return o, nil
@@ -82,22 +82,22 @@ func openModel(path string, d Options, ready func(*Model) error) (*Model, error)
 	}, missing
 }
 
-// OpenCheckpoint runs a checkpoint in a runtime, by way of an export in memory,
-// which has a past.
-func OpenCheckpoint(c *model.Checkpoint, f Form, d Options) (*Model, error) {
-	r, err := d.runner(f.Profile)
+// OpenCheckpoint runs a checkpoint in a runtime, by way of an export in memory.
+// Only the profile cache decodes with a past.
+func OpenCheckpoint(c *model.Checkpoint, p export.Profile, d Options) (*Model, error) {
+	r, err := d.runner(p)
 	if err == nil {
 		err = r.available(d.options())
 	}
 	if err != nil {
 		return nil, err
 	}
-	m, data, err := f.Encoded(c)
+	m, data, err := encoded(c, p)
 	if err != nil {
 		return nil, err
 	}
 	o := &Model{Checkpoint: c, Special: c.Special, File: m, Context: c.Context()}
-	if err := o.run(r, f.Profile, runtime.File{Data: data}, d); err != nil {
+	if err := o.run(r, p, runtime.File{Data: data}, d); err != nil {
 		return nil, withoutKernel("model", m, err)
 	}
 	return o, nil
@@ -117,7 +117,7 @@ func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) 
 	if err != nil {
 		return nil, &Error{Err: fmt.Errorf("%s: %w", path, err), Do: RunExported}
 	}
-	if info.Profile == export.Train {
+	if _, train := info.Profile.(export.Train); train {
 		return nil, &Error{Err: fmt.Errorf("%s: it holds a training step, and generate needs logits", path), Do: ExportCache}
 	}
 	o := &Model{Path: path, File: m}
@@ -142,11 +142,11 @@ func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if info.Profile == export.Flat {
+	if flat, is := info.Profile.(export.Flat); is {
 		if d.Device == "cuda" {
 			return nil, &Error{Err: fmt.Errorf("%s: profile flat runs in %s, which has no CUDA", path, r.Name), Do: NotFlatOrCPU}
 		}
-		o.Context = info.Length
+		o.Context = flat.Length
 	}
 	if err := r.available(d.options()); err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (o *Model) specialOf(folder string) error {
 // decoding, otherwise as a session.
 func (o *Model) run(r row, p export.Profile, f runtime.File, d Options) error {
 	how := d.options()
-	if p != export.Cache {
+	if !isCache(p) {
 		s, err := r.Open(f, how)
 		if err == nil {
 			o.Session, o.Runtime = s, r.placed(s)

@@ -18,7 +18,7 @@ func TestWithoutKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Form{Options: export.Options{Profile: export.Cache, Fuse: true}}.Model(c)
+	m, _, err := ExportModel(c, export.Cache{Fuse: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestWithoutKernel(t *testing.T) {
 			t.Errorf("%v: it does not say %q", err, part)
 		}
 	}
-	clean, err := Form{Options: export.Options{Profile: export.Cache}}.Model(c)
+	clean, _, err := ExportModel(c, export.Cache{})
 	if err != nil {
 		t.Fatal(err)
 	}

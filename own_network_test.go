@@ -242,7 +242,7 @@ func TestOwnNetworkEngines(t *testing.T) {
 	check(err)
 	defer inGo.Close()
 	through, err := train.NewCompiled("ort", c.Graph, func(g *graph.Graph) (train.Program, error) {
-		data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+		data, err := export.Bytes(g, nil, export.Train{})
 		if err != nil {
 			return nil, err
 		}

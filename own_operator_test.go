@@ -151,7 +151,7 @@ func TestOwnOperator(t *testing.T) {
 		if err != nil {
 			t.Skipf("ONNX Runtime is not here: %v", err)
 		}
-		data, err := export.Bytes(g, weights, export.Options{Profile: export.Plain})
+		data, err := export.Bytes(g, weights, export.Plain{})
 		check(err)
 		s, err := ort.OpenBytes(data, ort.Options{Library: lib.Path})
 		check(err)

@@ -10,17 +10,22 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// Quality runs a model as it is written and the oracle on sequences.
-func (f Form) Quality(ctx context.Context, c *model.Checkpoint, sequences [][]int64) (runtime.Quality, error) {
-	f.LastLogits = false // every token counts
-	r, err := runner("", f.Profile)
+// Quality runs a model as it is written in a profile, and the oracle, on
+// sequences.
+func Quality(ctx context.Context, c *model.Checkpoint, p export.Profile, sequences [][]int64) (runtime.Quality, error) {
+	cached, withPast := p.(export.Cache)
+	if withPast {
+		cached.LastLogits = false // every token counts
+		p = cached
+	}
+	r, err := runner("", p)
 	if err == nil {
 		err = r.available(runtime.Options{})
 	}
 	if err != nil {
 		return runtime.Quality{}, err
 	}
-	m, data, err := f.Encoded(c)
+	m, data, err := encoded(c, p)
 	if err != nil {
 		return runtime.Quality{}, err
 	}
@@ -30,7 +35,7 @@ func (f Form) Quality(ctx context.Context, c *model.Checkpoint, sequences [][]in
 	}
 	defer s.Close()
 	candidate := s
-	if f.Profile == export.Cache {
+	if withPast {
 		candidate = runtime.Cached(s, cacheShape(c, m), runtime.TokenByToken) // prefill and decoding both
 	}
 	oracle, err := ref.New(c.Graph, c.Weights)

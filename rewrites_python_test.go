@@ -30,7 +30,7 @@ func TestRewritesOfOthers(t *testing.T) {
 	}
 	for _, name := range names {
 		folder := t.TempDir()
-		m, err := faultForms[name].Model(c)
+		m, _, err := ExportModel(c, faultForms[name])
 		if err != nil {
 			t.Fatal(err)
 		}

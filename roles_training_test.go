@@ -119,7 +119,7 @@ func enginesOf(t *testing.T, g *graph.Graph) []train.Engine {
 	inGo, err := gorgonia.New(loss, gorgonia.Options{})
 	check(err)
 	through, err := train.NewCompiled("ort", g, func(g *graph.Graph) (train.Program, error) {
-		data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+		data, err := export.Bytes(g, nil, export.Train{})
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ import (
 // row is something that runs models, in the list of all of them.
 type row struct {
 	runtime.Runtime
-	takes   []export.Profile                                 // of the files that it opens
+	takes   []export.Profile                                 // of the files that it opens, whatever their options
 	network func(*model.Checkpoint) (runtime.Session, error) // what runs the network itself, without a file
 }
 
@@ -37,8 +37,8 @@ var runtimes = []row{
 	{Runtime: runtime.Runtime{Name: "gorgonia"}, network: func(c *model.Checkpoint) (runtime.Session, error) {
 		return gorgonia.NewForward(c.Graph, c.Weights)
 	}},
-	{Runtime: ort.Runtime, takes: []export.Profile{export.Plain, export.Cache}},
-	{Runtime: onnxgo.Runtime, takes: []export.Profile{export.Flat}},
+	{Runtime: ort.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}},
+	{Runtime: onnxgo.Runtime, takes: []export.Profile{export.Flat{}}},
 }
 
 // roundedOracle is the row ref.
@@ -57,7 +57,7 @@ func roundedOracle(c *model.Checkpoint) (runtime.Session, error) {
 type entrant struct {
 	row
 	device  string
-	profile export.Profile // empty: it runs the network itself
+	profile export.Profile // nil: it runs the network itself
 }
 
 // entrants returns what Verify knows, in the order of the report.
@@ -101,10 +101,16 @@ func (e entrant) String() string {
 	if e.device != "" {
 		name += "-" + e.device
 	}
-	if e.profile == export.Cache {
+	if isCache(e.profile) {
 		name += "-cache"
 	}
 	return name
+}
+
+// isCache reports whether a profile has a past.
+func isCache(p export.Profile) bool {
+	_, cached := p.(export.Cache)
+	return cached
 }
 
 // Runtimes returns the names of the runtimes that Verify knows.
@@ -148,7 +154,7 @@ func runner(name string, p export.Profile) (row, error) {
 	}
 	var can []string
 	for _, r := range runtimes {
-		if !slices.Contains(r.takes, p) {
+		if !slices.ContainsFunc(r.takes, func(t export.Profile) bool { return t.Name() == p.Name() }) {
 			continue
 		}
 		if name == "" || r.Name == name {
@@ -156,7 +162,7 @@ func runner(name string, p export.Profile) (row, error) {
 		}
 		can = append(can, r.Name)
 	}
-	return row{}, &Error{Err: fmt.Errorf("%s does not run the profile %s", name, p), Do: "run it in " + quote.Or(can)}
+	return row{}, &Error{Err: fmt.Errorf("%s does not run the profile %s", name, p.Name()), Do: "run it in " + quote.Or(can)}
 }
 
 // file returns a file, read as m, in the form in which the runtime opens it.
@@ -226,14 +232,14 @@ func OpenGraph(g *graph.Graph, o Options) (runtime.Device, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r, err := o.runner(export.Cache)
+	r, err := o.runner(export.Cache{})
 	if err == nil {
 		err = r.available(o.options())
 	}
 	if err != nil {
 		return nil, err
 	}
-	data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+	data, err := export.Bytes(g, nil, export.Train{})
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func TestAddedRuntime(t *testing.T) {
 	}
 	before := runtimes
 	defer func() { runtimes = before }()
-	runtimes = append(slices.Clone(before), row{Runtime: added, takes: []export.Profile{export.Plain, export.Cache}})
+	runtimes = append(slices.Clone(before), row{Runtime: added, takes: []export.Profile{export.Plain{}, export.Cache{}}})
 
 	names := []string{"added-npu", "added-npu-cache"}
 	if all := Runtimes(); !slices.Equal(all[len(all)-2:], names) || !slices.Contains(Devices(), "npu") {
@@ -49,7 +49,7 @@ func TestAddedRuntime(t *testing.T) {
 	if err != nil || report.Verdict != runtime.Pass || len(report.Results) != 2 || opened != 2 {
 		t.Errorf("opened %d times: %+v, %v", opened, report, err)
 	}
-	form := Form{Options: export.Options{Profile: export.Cache}, LastLogits: true}
+	form := export.Cache{LastLogits: true}
 	m, err := OpenCheckpoint(c, form, Options{Runtime: "added"})
 	if err != nil {
 		t.Fatal(err)

@@ -25,10 +25,10 @@ type verification struct {
 	checkpoint     *model.Checkpoint
 	graph          *graph.Graph
 	options        VerifyOptions
-	files          map[export.Profile]onnxModel // at most one of each
-	severalDevices bool                         // it will be run on more than the processor
-	length         int                          // of flat's sequence
-	checks         []runtime.Check              // of the files
+	files          map[string]onnxModel // by the names of the profiles
+	severalDevices bool                 // it will be run on more than the processor
+	length         int                  // of flat's sequence
+	checks         []runtime.Check      // of the files
 }
 
 // flatLength is the length of the flat network that is made where no file of
@@ -39,10 +39,10 @@ const flatLength = 128
 // onnxModel is where a runtime finds an ONNX model: in a file, or, where none
 // was named, in an export that is made in memory.
 type onnxModel struct {
-	path  string
-	model *onnx.Model       // of path
-	form  Form              // how export writes it from the checkpoint
-	names map[string]string // export's names of its values
+	path    string
+	model   *onnx.Model       // of path
+	profile export.Profile    // in which export writes it from the checkpoint
+	names   map[string]string // export's names of its values
 }
 
 // VerifyOptions are what Verify runs, and where.
@@ -77,9 +77,12 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 			return nil, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(Runtimes(), ", "))
 		}
 	}
-	v := &verification{checkpoint: c, graph: c.Graph, options: o, files: map[export.Profile]onnxModel{}, length: flatLength}
+	v := &verification{checkpoint: c, graph: c.Graph, options: o, files: map[string]onnxModel{}, length: flatLength}
 	if n := c.Context(); n > 0 {
 		v.length = min(n, flatLength)
+	}
+	for _, p := range []export.Profile{export.Plain{}, export.Cache{}, export.Flat{Length: v.length}} {
+		v.files[p.Name()] = onnxModel{profile: p}
 	}
 	for _, path := range files {
 		if err := v.read(path); err != nil {
@@ -111,7 +114,7 @@ func (v *verification) read(path string) error {
 	if err != nil {
 		return &Error{Err: fmt.Errorf("%s: %w", path, err), Do: CompareExported}
 	}
-	if info.Profile == export.Train {
+	if _, train := info.Profile.(export.Train); train {
 		return &Error{Err: fmt.Errorf("%s: it holds a training step, and verify compares logits", path), Do: ExportPlain}
 	}
 	g, err := fileGraph(v.checkpoint, info.Profile, m)
@@ -121,23 +124,26 @@ func (v *verification) read(path string) error {
 	if hasGraph(m) && !graph.HasFingerprint(g, info.Fingerprint) {
 		return fmt.Errorf("%s: its network is not the checkpoint's (fingerprint %.12s, checkpoint %.12s): export the checkpoint again", path, info.Fingerprint, graph.Fingerprint(g))
 	}
-	if other, twice := v.files[info.Profile]; twice {
-		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, other.path, info.Profile)
+	if other := v.file(info.Profile); other.model != nil {
+		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, other.path, info.Profile.Name())
 	}
 	checks, file, err := compareFile(v.checkpoint, path, m, info)
 	if err != nil {
 		return err
 	}
 	v.checks = append(v.checks, checks...)
-	if file.form.Quantize != "" {
+	if file.profile.Numbers().Quantize != "" {
 		return nil // no bound on single values tells a right file from a wrong one: it is compared and not run
 	}
-	v.files[info.Profile] = file
-	if info.Profile == export.Flat {
-		v.length = file.form.Length
+	v.files[info.Profile.Name()] = file
+	if flat, is := file.profile.(export.Flat); is {
+		v.length = flat.Length
 	}
 	return nil
 }
+
+// file returns where runtimes find the network in a profile.
+func (v *verification) file(p export.Profile) onnxModel { return v.files[p.Name()] }
 
 // run verifies the named runtimes, or all of them.
 func (v *verification) run(ctx context.Context) (runtime.Report, error) {
@@ -153,7 +159,7 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	var candidates []runtime.Candidate
 	past := false
 	for _, e := range running {
-		if e.profile == export.Cache {
+		if isCache(e.profile) {
 			past = true
 			candidates = append(candidates, v.cachedCandidates(e, named)...)
 		} else {
@@ -179,7 +185,7 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 // a runtime runs. Only where no token depends on those after it can the network
 // have a past, and its text be padded as the profile flat does.
 func (v *verification) has(p export.Profile) bool {
-	if p == "" || p == export.Plain || v.files[p].model != nil {
+	if _, plain := p.(export.Plain); plain || p == nil || v.file(p).model != nil {
 		return true
 	}
 	_, err := model.Cached(v.graph, false)
@@ -225,13 +231,13 @@ func (t telling) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 
 func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 	c := runtime.Candidate{Name: e.String(), Named: named, Open: func() (runtime.Session, error) { return v.open(e, "") }}
-	switch e.profile {
-	case "":
+	switch e.profile.(type) {
+	case nil:
 		c.Own = true
 		c.Open = func() (runtime.Session, error) { return e.network(v.checkpoint) }
 	case export.Plain:
 		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) { return v.locate(e, "", k, f) }
-		if m := v.files[export.Plain].model; m != nil {
+		if m := v.file(e.profile).model; m != nil {
 			c.DType = precision.ComputedIn(m)
 		}
 	case export.Flat:
@@ -273,14 +279,15 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 	if err := e.available(how); err != nil {
 		return nil, err
 	}
-	if f := v.files[e.profile]; f.model != nil { // by its path: the weights may lie beside it
+	f := v.file(e.profile)
+	if f.model != nil { // by its path: the weights may lie beside it
 		file, err := e.file(f.path, f.model)
 		if err != nil {
 			return nil, err
 		}
 		return e.Open(file, how)
 	}
-	data, err := Form{Options: export.Options{Profile: e.profile, Length: v.lengthIn(e.profile)}}.Bytes(v.checkpoint)
+	data, err := ExportBytes(v.checkpoint, f.profile)
 	if err != nil {
 		return nil, err
 	}
@@ -290,13 +297,4 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 // in says how to run an entrant.
 func (v *verification) in(e entrant, level string) runtime.Options {
 	return runtime.Options{Library: v.options.Library, Device: e.device, AnyOf: v.severalDevices, Level: level, TF32: v.options.TF32}
-}
-
-// lengthIn returns the length of the sequences that a profile fixes, 0 where it
-// does not.
-func (v *verification) lengthIn(p export.Profile) int {
-	if p == export.Flat {
-		return v.length
-	}
-	return 0
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"fmt"
 
-	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
@@ -21,8 +20,9 @@ import (
 // first device there is a candidate for each optimization: what is right as
 // written must be right as deployed.
 func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candidate {
-	shape, computed := cacheShape(v.checkpoint, v.files[export.Cache].model), format.Float32
-	if m := v.files[export.Cache].model; m != nil {
+	m := v.file(e.profile).model
+	shape, computed := cacheShape(v.checkpoint, m), format.Float32
+	if m != nil {
 		computed = precision.ComputedIn(m)
 	}
 	var forms []runtime.Form
@@ -130,16 +130,6 @@ func pastType(m *onnx.Model) format.DType {
 		}
 	}
 	return format.Float32
-}
-
-// lastLogits reports whether a file gives the logits of the last token alone.
-func lastLogits(m *onnx.Model) bool {
-	for _, o := range m.Graph.Outputs {
-		if o.Name == role.Logits.Name() && len(o.Dims) == 3 {
-			return !o.Dims[1].Open
-		}
-	}
-	return false
 }
 
 // oracle returns the network in float64. With past it also gives the keys and

@@ -19,23 +19,28 @@ import (
 // shownDepartures bounds the departures that a report lists of one part.
 const shownDepartures = 5
 
-// formOf returns how export writes a file like m. A file whose numbers are
+// profileOf returns how export writes a file like m. A file whose numbers are
 // 16 bits wide without saying so was rounded by another tool: it is compared
 // with the float32 one.
-func formOf(m *onnx.Model, info export.Info) (f Form, rounded bool) {
-	f = Form{Options: export.FormOf(m, info), LastLogits: info.Profile == export.Cache && lastLogits(m)}
-	if _, says := m.Metadata[precision.MetaDType]; !says && f.DType != format.Invalid {
-		f.DType, rounded = format.Invalid, true
+func profileOf(m *onnx.Model, info export.Info) (p export.Profile, rounded bool, err error) {
+	p = export.ProfileOf(m, info.Profile)
+	numbers := p.Numbers()
+	if _, says := m.Metadata[precision.MetaDType]; !says && numbers.DType != format.Invalid {
+		numbers.DType, rounded = format.Invalid, true
+		p, err = export.WithNumbers(p, numbers)
 	}
-	return f, rounded
+	return p, rounded, err
 }
 
 // compareFile compares a file, before anything runs, with what export writes
 // from the checkpoint.
 func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.Info) (checks []runtime.Check, file onnxModel, err error) {
-	f, rounded := formOf(m, info)
-	file = onnxModel{path: path, model: m, form: f}
-	want, err := f.Model(c)
+	p, rounded, err := profileOf(m, info)
+	if err != nil {
+		return nil, file, fmt.Errorf("%s: %w", path, err)
+	}
+	file = onnxModel{path: path, model: m, profile: p}
+	want, _, err := ExportModel(c, p)
 	if err != nil {
 		return nil, file, fmt.Errorf("%s: comparing it with what export writes: %w", path, err)
 	}
@@ -70,10 +75,10 @@ func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.In
 		checkBy(rewriter, path, "nodes", found.Nodes),
 		checkOf(path, "metadata", compare.Metadata(m.Metadata, want.Metadata, "attnx.", other...)),
 	}
-	if f.Quantize != "" {
-		notRun(checks, f.Quantize)
+	if q := p.Numbers().Quantize; q != "" {
+		notRun(checks, q)
 	}
-	if folder := tritonFolder(path); folder != "" && info.Profile == export.Cache {
+	if folder := tritonFolder(path); folder != "" && isCache(p) {
 		check, err := compareTriton(c, folder, want)
 		return append(checks, check), file, err
 	}

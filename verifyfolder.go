@@ -31,7 +31,7 @@ func folderOf(path string, m *onnx.Model, info export.Info) (folder string, f Fo
 	if f.Web = filepath.Base(folder) == "onnx"; f.Web {
 		folder = filepath.Dir(folder)
 	}
-	if info.Profile != export.Cache || filepath.Base(path) != "model.onnx" || !m.HasExternal() || tritonFolder(path) != "" {
+	if !isCache(info.Profile) || filepath.Base(path) != "model.onnx" || !m.HasExternal() || tritonFolder(path) != "" {
 		return "", f
 	}
 	return folder, f

@@ -69,7 +69,7 @@ func TestNetworksWithoutText(t *testing.T) {
 
 			oracle, err := ref.New(read.Graph, read.Weights)
 			check(err)
-			file, err := export.Bytes(read.Graph, read.Weights, export.Options{Profile: export.Plain})
+			file, err := export.Bytes(read.Graph, read.Weights, export.Plain{})
 			check(err)
 			cases, err := runtime.CasesOf(oracle.Inputs(), read.Context(), 1)
 			check(err)
@@ -90,7 +90,7 @@ func TestNetworksWithoutText(t *testing.T) {
 // oracle's.
 func descend(t *testing.T, step *graph.Graph, weights model.Weights, batch map[string]format.Tensor, o ort.Options) (first, last float64) {
 	t.Helper()
-	data, err := export.Bytes(step, nil, export.Options{Profile: export.Train})
+	data, err := export.Bytes(step, nil, export.Train{})
 	check(err)
 	session, err := ort.OpenBytes(data, o)
 	check(err)

@@ -47,7 +47,7 @@ func BenchmarkExportGPT2(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := export.File(path, g, checkpoint.Weights, export.Options{Profile: export.Plain, Metadata: meta}); err != nil {
+		if _, err := export.File(path, g, checkpoint.Weights, export.Plain{}, meta); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -24,7 +24,7 @@ import (
 func split(t *testing.T) (path string, weights model.Weights) {
 	t.Helper()
 	g, w := network(t, config(gpt2, 2))
-	m, err := export.Model(g, w, export.Options{Profile: export.Plain})
+	m, err := export.Model(g, w, export.Plain{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestSplitAt(t *testing.T) {
 func TestExternalIsDescribed(t *testing.T) {
 	g, w := network(t, config(gpt2, 2))
 	path := filepath.Join(t.TempDir(), "m.onnx")
-	if _, err := export.FileWithLimit(path, g, w, export.Options{Profile: export.Plain}, 1); err != nil {
+	if _, err := export.FileWithLimit(path, 1, g, w, export.Plain{}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := onnx.ReadFile(path)
@@ -125,7 +125,7 @@ func TestExternalIsDescribed(t *testing.T) {
 // file.
 func TestWholeModelHasNoFile(t *testing.T) {
 	g, w := network(t, config(gpt2, 2))
-	m, err := export.Model(g, w, export.Options{Profile: export.Plain})
+	m, err := export.Model(g, w, export.Plain{})
 	if err != nil {
 		t.Fatal(err)
 	}

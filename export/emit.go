@@ -19,14 +19,20 @@ import (
 type emitter struct {
 	graph  *graph.Graph
 	opset  int64
-	form   profileRow
+	form   nodeForm
 	out    onnx.Graph
 	shared map[string]bool // helper values made so far, by name
 	fused  *fusions        // nil: every value has a node of its own
 }
 
-func newEmitter(g *graph.Graph, opset int64, form profileRow) *emitter {
-	return &emitter{graph: g, opset: opset, form: form, out: onnx.Graph{Name: "attnx"}, shared: map[string]bool{}}
+func newEmitter(l lowered, opset int) *emitter {
+	return &emitter{graph: l.graph, opset: int64(opset), form: l.nodes, fused: l.fused, out: onnx.Graph{Name: "attnx"}, shared: map[string]bool{}}
+}
+
+// irVersions gives the IR version that came with an operator set, from ONNX's
+// docs/Versioning.md. Runtimes refuse one that is newer than they know.
+var irVersions = map[int64]int64{
+	9: 4, 10: 5, 11: 6, 12: 7, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10,
 }
 
 // letterNames are the names of open axes in a file: those that optimum and

@@ -2,10 +2,10 @@ package export
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
-	"strconv"
 
 	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
@@ -13,19 +13,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model/graph"
-	"github.com/attnx/attnx/model/role"
 )
-
-// Options says how to write a file.
-type Options struct {
-	Profile  Profile
-	Opset    int                // 0: the profile's
-	Length   int                // flat: tokens in the sequence; 0: all that the position table has
-	Fuse     bool               // cache: ONNX Runtime's own operators, and a cache of fixed length that is written in place
-	DType    format.DType       // plain, cache: of weights and activations; format.Invalid: float32
-	Quantize precision.Quantize // plain, cache: weights as integers; "": as they are
-	Metadata map[string]string  // put into metadata_props, beside what File adds
-}
 
 // producer is what every file names as the program that wrote it.
 const producer = "attnx"
@@ -44,7 +32,7 @@ const (
 	CacheShared = "shared" // both are one buffer of the context's length, written in place
 )
 
-// Summary tells what was written.
+// Summary says what was written.
 type Summary struct {
 	Files   []string
 	Opset   int
@@ -56,12 +44,13 @@ type Summary struct {
 // File writes g with its weights to path. A file of the same name is replaced
 // once the new one is complete; after an error nothing new is left. Past 1.9 GB
 // the weights go to path with "_data" added, in ONNX's external-data form.
-func File(path string, g *graph.Graph, weights []format.Tensor, o Options) (Summary, error) {
-	return file(path, g, weights, o, bundle.Limit)
+// metadata, if given, go to metadata_props, beside those of this package.
+func File(path string, g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[string]string) (Summary, error) {
+	return file(path, bundle.Limit, g, weights, p, metadata...)
 }
 
-func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit int64) (Summary, error) {
-	m, numbers, err := Written(g, weights, o)
+func file(path string, limit int64, g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[string]string) (Summary, error) {
+	m, numbers, err := Convert(g, weights, p, metadata...)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -82,8 +71,8 @@ func file(path string, g *graph.Graph, weights []format.Tensor, o Options, limit
 }
 
 // Bytes returns g with its weights as an ONNX file in memory.
-func Bytes(g *graph.Graph, weights []format.Tensor, o Options) ([]byte, error) {
-	m, err := Model(g, weights, o)
+func Bytes(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[string]string) ([]byte, error) {
+	m, err := Model(g, weights, p, metadata...)
 	if err != nil {
 		return nil, err
 	}
@@ -99,82 +88,37 @@ func Bytes(g *graph.Graph, weights []format.Tensor, o Options) ([]byte, error) {
 
 // Model returns g with its weights as an ONNX model, checked. The weights'
 // memory is shared.
-func Model(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, error) {
-	m, _, err := Written(g, weights, o)
+func Model(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[string]string) (*onnx.Model, error) {
+	m, _, err := Convert(g, weights, p, metadata...)
 	return m, err
 }
 
-// Written is Model, and says what changing the numbers did.
-func Written(g *graph.Graph, weights []format.Tensor, o Options) (*onnx.Model, precision.Numbers, error) {
-	opset, err := o.Profile.opset(o.Opset)
+// Convert is Model, and reports what changing the numbers did.
+func Convert(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[string]string) (*onnx.Model, precision.Numbers, error) {
+	if p == nil {
+		return nil, precision.Numbers{}, errors.New("export: no profile is given: take Plain, Cache, Flat or Train")
+	}
+	if err := p.Check(); err != nil {
+		return nil, precision.Numbers{}, err
+	}
+	l, err := p.lower(g, weights)
 	if err != nil {
 		return nil, precision.Numbers{}, err
 	}
-	row := profiles[o.Profile]
-	if row.weightInputs {
-		if len(weights) > 0 {
-			return nil, precision.Numbers{}, fmt.Errorf("export: profile %s takes its weights as inputs: give none", o.Profile)
-		}
-	} else if err := checkWeights(g, weights); err != nil {
-		return nil, precision.Numbers{}, err
+	all := map[string]string{}
+	for _, given := range append(metadata, l.metadata) {
+		maps.Copy(all, given)
 	}
-	switch past := hasPast(g); {
-	case past && o.Profile != Cache:
-		return nil, precision.Numbers{}, fmt.Errorf("export: the network has a past, which profile %s does not take: take profile %s", o.Profile, Cache)
-	case !past && o.Profile == Cache:
-		return nil, precision.Numbers{}, fmt.Errorf("export: the network has no past, which profile %s is for: take another profile", Cache)
-	}
-	if o.Length != 0 && o.Profile != Flat {
-		return nil, precision.Numbers{}, fmt.Errorf("export: profile %s runs any length: Length belongs to profile %s", o.Profile, Flat)
-	}
-	if o.Fuse && o.Profile != Cache {
-		return nil, precision.Numbers{}, fmt.Errorf("export: profile %s keeps to standard operators: Fuse belongs to profile %s", o.Profile, Cache)
-	}
-	metadata := maps.Clone(o.Metadata)
-	if metadata == nil {
-		metadata = map[string]string{}
-	}
-	metadata[MetaFingerprint] = graph.Fingerprint(g)
-	metadata[MetaProfile] = string(o.Profile)
-	var lowered *graph.Graph
-	switch o.Profile {
-	case Flat:
-		length := o.Length
-		most := g.Context
-		if length == 0 {
-			length = most
-		}
-		switch {
-		case most > 0 && (length < 1 || length > most):
-			return nil, precision.Numbers{}, fmt.Errorf("export: a sequence of %d tokens, the network runs 1 to %d", length, most)
-		case length < 1:
-			return nil, precision.Numbers{}, fmt.Errorf("export: profile %s needs the length of the sequence: the graph does not limit it", Flat)
-		}
-		metadata[MetaLength] = strconv.Itoa(length)
-		lowered, weights, err = flatten(g, weights, length)
-	default:
-		lowered, err = Lower(g)
-	}
+	all[MetaFingerprint], all[MetaProfile] = graph.Fingerprint(l.given), p.Name()
+	m, err := newEmitter(l, p.opsets().written()).model(l.weights, all)
 	if err != nil {
 		return nil, precision.Numbers{}, err
 	}
-	e := newEmitter(lowered, opset, row)
-	if o.Profile == Cache {
-		metadata[MetaCache] = CacheConcat
-	}
-	if o.Fuse {
-		metadata[MetaCache] = CacheShared
-		if e.graph, e.fused, err = fuse(g); err != nil {
+	var numbers precision.Numbers
+	if f := p.Numbers(); f.Changes() {
+		if m, numbers, err = f.Apply(m, precision.Source{Graph: l.graph, Own: l.fused.has}); err != nil {
 			return nil, precision.Numbers{}, err
 		}
-	}
-	m, err := e.model(weights, metadata)
-	if err != nil {
-		return nil, precision.Numbers{}, err
-	}
-	m, numbers, err := o.numbers(m, precision.Source{Graph: e.graph, Own: e.fused.has})
-	if err != nil {
-		return nil, precision.Numbers{}, err
 	}
 	if err := onnx.Check(m, ""); err != nil {
 		return nil, precision.Numbers{}, fmt.Errorf("export: %w", err)
@@ -201,35 +145,4 @@ func checkWeights(g *graph.Graph, weights []format.Tensor) error {
 		}
 	}
 	return nil
-}
-
-// hasPast reports whether g takes the keys and values of tokens before its own.
-func hasPast(g *graph.Graph) bool { return g.Input(role.Layered(role.PastKey, 0)) != nil }
-
-// maxLength bounds the length that a file says it has, in tokens.
-const maxLength = 1 << 20
-
-// Info is what the metadata of a file of ours say.
-type Info struct {
-	Fingerprint string
-	Profile     Profile
-	Length      int // flat: tokens in the sequence
-}
-
-// Describe reads the metadata of a file that File wrote.
-func Describe(m *onnx.Model) (Info, error) {
-	i := Info{Fingerprint: m.Metadata[MetaFingerprint]}
-	if i.Fingerprint == "" {
-		return i, fmt.Errorf("no %.80q in the metadata: attnx did not write this file", MetaFingerprint)
-	}
-	var err error
-	if i.Profile, err = ParseProfile(m.Metadata[MetaProfile]); err != nil {
-		return i, fmt.Errorf("metadata %s: %w", MetaProfile, err)
-	}
-	if i.Profile == Flat {
-		if i.Length, err = strconv.Atoi(m.Metadata[MetaLength]); err != nil || i.Length < 1 || i.Length > maxLength {
-			return i, fmt.Errorf("metadata %s is %.80q, expects a length", MetaLength, m.Metadata[MetaLength])
-		}
-	}
-	return i, nil
 }

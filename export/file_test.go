@@ -3,6 +3,7 @@ package export_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
@@ -44,16 +46,16 @@ func folder(t *testing.T, dir string) map[string][32]byte {
 // Two exports are the same bytes, in a file and in memory; what is summed up
 // is what is there; and the file passes the checks of a reader.
 func TestSameBytes(t *testing.T) {
+	metadata := map[string]string{"z": "1", "a": "2", "m": "3"}
 	for _, arch := range []string{gpt2, simple} {
 		for _, v := range variants {
 			t.Run(arch+" "+v.name, func(t *testing.T) {
-				v.options.Metadata = map[string]string{"z": "1", "a": "2", "m": "3"}
 				one, two := t.TempDir(), t.TempDir()
 				var path string
 				for _, dir := range []string{one, two} {
 					g, w := network(t, config(arch, 2)) // built anew: maps inside must not show
 					var sum export.Summary
-					path, sum = v.write(t, dir, g, w)
+					path, sum = v.write(t, dir, g, w, metadata)
 					size := int64(0)
 					for _, f := range sum.Files {
 						info, err := os.Stat(f)
@@ -77,7 +79,7 @@ func TestSameBytes(t *testing.T) {
 					return
 				}
 				g, w := network(t, config(arch, 2))
-				data, err := export.Bytes(g, w, v.options)
+				data, err := export.Bytes(g, w, v.profile, metadata)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -98,7 +100,7 @@ func TestSameBytes(t *testing.T) {
 func TestWeightsOnce(t *testing.T) {
 	for _, arch := range []string{gpt2, simple} {
 		g, w := network(t, config(arch, 2))
-		m, err := export.Model(g, w, export.Options{Profile: export.Plain})
+		m, err := export.Model(g, w, export.Plain{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,13 +127,13 @@ func TestWeightsOnce(t *testing.T) {
 func TestMetadata(t *testing.T) {
 	g, w := network(t, config(gpt2, 2))
 	given := map[string]string{"k": "v", export.MetaProfile: "forged"}
-	for _, o := range []export.Options{{Profile: export.Plain, Metadata: given}, {Profile: export.Flat, Length: 5, Metadata: given}} {
-		m, err := export.Model(g, w, o)
+	for _, p := range []export.Profile{export.Plain{}, export.Flat{Length: 5}} {
+		m, err := export.Model(g, w, p, given)
 		if err != nil {
 			t.Fatal(err)
 		}
 		info, err := export.Describe(m)
-		want := export.Info{Fingerprint: graph.Fingerprint(g), Profile: o.Profile, Length: o.Length}
+		want := export.Info{Fingerprint: graph.Fingerprint(g), Profile: p}
 		if err != nil || info != want || m.Metadata["k"] != "v" {
 			t.Errorf("%+v, want %+v (%v)", info, want, err)
 		}
@@ -178,16 +180,78 @@ func TestExternalRuns(t *testing.T) {
 	}
 }
 
-// A network with a past is of the profile cache, and nothing else is.
-func TestRefusesPast(t *testing.T) {
+// Only the profile cache takes a network with a past; it gives one to a network
+// without.
+func TestPast(t *testing.T) {
 	whole, w := network(t, config(gpt2, 2))
 	cached, err := model.Cached(whole, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for p, g := range map[export.Profile]*graph.Graph{export.Cache: whole, export.Plain: cached, export.Flat: cached} {
-		if _, err := export.Model(g, w, export.Options{Profile: p}); err == nil || !strings.Contains(err.Error(), "profile "+string(p)) {
-			t.Errorf("%s: %v", p, err)
+	for _, p := range []export.Profile{export.Plain{}, export.Flat{}} {
+		_, err := export.Model(cached, w, p)
+		if refused := new(export.ProfileError); !errors.As(err, &refused) || refused.Profile != p.Name() {
+			t.Errorf("%s: %v", p.Name(), err)
+		}
+	}
+	last, err := model.Cached(whole, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		p    export.Cache
+		with *graph.Graph
+	}{{export.Cache{}, cached}, {export.Cache{LastLogits: true}, last}} {
+		a, err := export.Bytes(whole, w, c.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := export.Bytes(c.with, w, export.Cache{})
+		if err != nil || !bytes.Equal(a, b) {
+			t.Errorf("%+v: other bytes than those of model.Cached (%v)", c.p, err)
+		}
+	}
+}
+
+// Each profile has the options that make sense for it, and refuses the values
+// that do not.
+func TestProfileRefuses(t *testing.T) {
+	for _, c := range []struct {
+		p    export.Profile
+		want string
+	}{
+		{export.Plain{Opset: 16}, "profile plain is written in opset 17 to 21, not 16"},
+		{export.Plain{Opset: 22}, "opset 17 to 21, not 22"},
+		{export.Plain{Opset: -1}, "not -1"},
+		{export.Cache{Opset: 22, Fuse: true}, "profile cache is written in opset 17 to 21, not 22"},
+		{export.Train{Opset: 12}, "profile train is written in opset 17 to 21, not 12"},
+		{export.Flat{Opset: 8}, "profile flat is written in opset 9 to 12, not 8"},
+		{export.Flat{Opset: 13}, "opset 9 to 12, not 13"},
+		{export.Flat{Length: -1}, "a sequence of -1 tokens"},
+		{export.Plain{Quantize: "int3"}, `no quantization is called "int3"`},
+		{export.Plain{DType: format.Int64}, "I64 is not a floating-point type"},
+		{export.Cache{Quantize: precision.Int8, DType: format.Float16}, "takes float32 alone"},
+	} {
+		err := c.p.Check()
+		var profile *export.ProfileError
+		var numbers *precision.NumbersError
+		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.As(err, &profile) && !errors.As(err, &numbers) {
+			t.Errorf("%+v: got %v, expected %q", c.p, err, c.want)
+		}
+		g, w := network(t, config(gpt2, 2))
+		if _, written := export.Model(g, w, c.p); written == nil || written.Error() != err.Error() {
+			t.Errorf("%+v: Check says %v, Model %v", c.p, err, written)
+		}
+	}
+	if _, err := export.WithNumbers(export.Flat{}, precision.Form{DType: format.Float16}); err == nil {
+		t.Error("the profile flat has float16")
+	}
+	for _, p := range export.Profiles() {
+		if err := p.Check(); err != nil {
+			t.Error(err)
+		}
+		if named, err := export.ParseProfile(p.Name()); err != nil || named != p {
+			t.Errorf("%s is the name of %v (%v)", p.Name(), named, err)
 		}
 	}
 }
@@ -207,31 +271,25 @@ func TestRefuses(t *testing.T) {
 	other := slices.Clone(w)
 	other[0] = format.FromFloat32s(other[0].Name, []int{3, 2}, make([]float32, 6))
 	for name, c := range map[string]struct {
-		weights []format.Tensor
-		options export.Options
-		want    string
+		weights  []format.Tensor
+		profile  export.Profile
+		want     string
+		metadata map[string]string
 	}{
-		"opset before plain":      {w, export.Options{Profile: export.Plain, Opset: 16}, "profile plain is written in opset 17 to 21, not 16"},
-		"opset after plain":       {w, export.Options{Profile: export.Plain, Opset: 22}, "opset 17 to 21, not 22"},
-		"opset before flat":       {w, export.Options{Profile: export.Flat, Opset: 8}, "profile flat is written in opset 9 to 12, not 8"},
-		"opset after flat":        {w, export.Options{Profile: export.Flat, Opset: 13}, "opset 9 to 12, not 13"},
-		"a negative opset":        {w, export.Options{Profile: export.Plain, Opset: -1}, "not -1"},
-		"no profile":              {w, export.Options{}, `no profile is called ""`},
-		"a length for plain":      {w, export.Options{Profile: export.Plain, Length: 3}, "Length belongs to profile flat"},
-		"a length too long":       {w, export.Options{Profile: export.Flat, Length: 13}, "a sequence of 13 tokens, the network runs 1 to 12"},
-		"a negative length":       {w, export.Options{Profile: export.Flat, Length: -1}, "a sequence of -1 tokens"},
-		"a weight missing":        {w[1:], export.Options{Profile: export.Plain}, `weight "wpe.weight": the network has "wte.weight" in its place`},
-		"the last weight missing": {w[:len(w)-1], export.Options{Profile: export.Plain}, `weight "ln_f.bias": it is missing`},
-		"a weight too many":       {append(slices.Clone(w), w[0]), export.Options{Profile: export.Plain}, `weight "wte.weight": the network has no such weight`},
-		"weights in other order":  {swapped, export.Options{Profile: export.Flat}, `weight "h.0.ln_1.bias": the network has "h.0.ln_1.weight" in its place`},
-		"a weight cut short":      {short, export.Options{Profile: export.Flat}, `tensor "wte.weight"`},
-		"another shape":           {other, export.Options{Profile: export.Flat}, `weight "wte.weight": its shape is [3 2], the network's (31,16)`},
-		"another type":            {typed, export.Options{Profile: export.Plain}, `weight "wte.weight" is F16, the graph has F32`},
-		"metadata":                {w, export.Options{Profile: export.Plain, Metadata: map[string]string{"k": "\xff"}}, "not UTF-8"},
+		"a length too long":       {w, export.Flat{Length: 13}, "a sequence of 13 tokens, the network runs 1 to 12", nil},
+		"a weight missing":        {w[1:], export.Plain{}, `weight "wpe.weight": the network has "wte.weight" in its place`, nil},
+		"the last weight missing": {w[:len(w)-1], export.Plain{}, `weight "ln_f.bias": it is missing`, nil},
+		"a weight too many":       {append(slices.Clone(w), w[0]), export.Plain{}, `weight "wte.weight": the network has no such weight`, nil},
+		"weights in other order":  {swapped, export.Flat{}, `weight "h.0.ln_1.bias": the network has "h.0.ln_1.weight" in its place`, nil},
+		"a weight cut short":      {short, export.Flat{}, `tensor "wte.weight"`, nil},
+		"another shape":           {other, export.Flat{}, `weight "wte.weight": its shape is [3 2], the network's (31,16)`, nil},
+		"another type":            {typed, export.Plain{}, `weight "wte.weight" is F16, the graph has F32`, nil},
+		"metadata":                {w, export.Plain{}, "not UTF-8", map[string]string{"k": "\xff"}},
+		"no profile":              {w, nil, "no profile is given", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.onnx")
-			_, err := export.File(path, g, c.weights, c.options)
+			_, err := export.File(path, g, c.weights, c.profile, c.metadata)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -265,7 +323,7 @@ func TestFailingWrite(t *testing.T) {
 				}
 			}
 			before := folder(t, dir)
-			_, err := export.FileWithLimit(filepath.Join(dir, filepath.FromSlash(c.path)), g, w, export.Options{Profile: export.Plain}, c.limit)
+			_, err := export.FileWithLimit(filepath.Join(dir, filepath.FromSlash(c.path)), c.limit, g, w, export.Plain{})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -277,11 +335,11 @@ func TestFailingWrite(t *testing.T) {
 	// The files of an earlier export stay as they are too.
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.onnx")
-	if _, err := export.FileWithLimit(path, g, w, export.Options{Profile: export.Plain}, 0); err != nil {
+	if _, err := export.FileWithLimit(path, 0, g, w, export.Plain{}); err != nil {
 		t.Fatal(err)
 	}
 	before := folder(t, dir)
-	if _, err := export.FileWithLimit(path, g, w, export.Options{Profile: export.Plain, Opset: 3}, 0); err == nil {
+	if _, err := export.FileWithLimit(path, 0, g, w, export.Plain{Opset: 3}); err == nil {
 		t.Error("opset 3 was written")
 	}
 	if after := folder(t, dir); !maps.Equal(before, after) {

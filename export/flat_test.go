@@ -107,7 +107,7 @@ func TestFlatForm(t *testing.T) {
 						t.Errorf("%s %s is %s%s, not a float32 matrix", v.Op().Name(), v.Name, v.DType, v.Shape)
 					}
 				}
-				m, err := export.Model(g, w, export.Options{Profile: export.Flat, Length: length})
+				m, err := export.Model(g, w, export.Flat{Length: length})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -163,11 +163,11 @@ func TestFlatRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = export.Model(g, nil, export.Options{Profile: export.Flat, Length: 3})
+	_, err = export.Model(g, nil, export.Flat{Length: 3})
 	if err == nil || !strings.Contains(err.Error(), "export: flat: sum (ReduceSum)") {
 		t.Errorf("got %v", err)
 	}
-	_, err = export.Model(g, nil, export.Options{Profile: export.Flat})
+	_, err = export.Model(g, nil, export.Flat{})
 	if err == nil || !strings.Contains(err.Error(), "needs the length of the sequence") {
 		t.Errorf("got %v", err)
 	}
@@ -284,7 +284,7 @@ func TestFlatRefusesTokens(t *testing.T) {
 		},
 	} {
 		g, w := scored(t, f)
-		_, err := export.Model(g, w, export.Options{Profile: export.Flat, Length: 5})
+		_, err := export.Model(g, w, export.Flat{Length: 5})
 		if err == nil || !strings.Contains(err.Error(), "export: flat: ") || !strings.Contains(err.Error(), "("+name+")") {
 			t.Errorf("%s: got %v", name, err)
 		}

@@ -57,9 +57,9 @@ func network(t testing.TB, n nn.Network) (*graph.Graph, model.Weights) {
 }
 
 // written returns a graph with its weights as an ONNX model.
-func written(t testing.TB, g *graph.Graph, w []format.Tensor, o export.Options) *onnx.Model {
+func written(t testing.TB, g *graph.Graph, w []format.Tensor, p export.Profile) *onnx.Model {
 	t.Helper()
-	m, err := export.Model(g, w, o)
+	m, err := export.Model(g, w, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,28 +105,28 @@ func within(t *testing.T, what string, want, got format.Tensor) {
 // variant is a form in which the networks are exported.
 type variant struct {
 	name     string
-	options  export.Options
+	profile  export.Profile
 	external bool
 }
 
 var variants = []variant{
-	{"plain-17", export.Options{Profile: export.Plain}, false},
-	{"plain-18", export.Options{Profile: export.Plain, Opset: 18}, false},
-	{"plain-21", export.Options{Profile: export.Plain, Opset: 21}, false},
-	{"flat-12", export.Options{Profile: export.Flat}, false},
-	{"flat-9", export.Options{Profile: export.Flat, Opset: 9, Length: 5}, false},
-	{"external", export.Options{Profile: export.Plain}, true},
+	{"plain-17", export.Plain{}, false},
+	{"plain-18", export.Plain{Opset: 18}, false},
+	{"plain-21", export.Plain{Opset: 21}, false},
+	{"flat-12", export.Flat{}, false},
+	{"flat-9", export.Flat{Opset: 9, Length: 5}, false},
+	{"external", export.Plain{}, true},
 }
 
 // write exports a network to a file in dir.
-func (v variant) write(t *testing.T, dir string, g *graph.Graph, w []format.Tensor) (string, export.Summary) {
+func (v variant) write(t *testing.T, dir string, g *graph.Graph, w []format.Tensor, metadata ...map[string]string) (string, export.Summary) {
 	t.Helper()
 	limit := int64(1 << 40)
 	if v.external {
 		limit = 1000
 	}
 	path := filepath.Join(dir, v.name+".onnx")
-	sum, err := export.FileWithLimit(path, g, w, v.options, limit)
+	sum, err := export.FileWithLimit(path, limit, g, w, v.profile, metadata...)
 	if err != nil {
 		t.Fatal(err)
 	}

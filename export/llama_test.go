@@ -72,7 +72,7 @@ func TestNetworkOfSomebodyElse(t *testing.T) {
 			cases := runtime.Cases(vocab, longest, 1)
 			for _, opset := range []int{17, 21} {
 				t.Run(fmt.Sprintf("plain-%d", opset), func(t *testing.T) {
-					s := open(t, written(t, g, w, export.Options{Profile: export.Plain, Opset: opset}))
+					s := open(t, written(t, g, w, export.Plain{Opset: opset}))
 					for _, c := range cases {
 						within(t, c.String(), run(t, whole, c.Inputs())["logits"], run(t, s, c.Inputs())["logits"])
 					}
@@ -94,7 +94,7 @@ func TestNetworkOfSomebodyElse(t *testing.T) {
 // ONNX Runtime and in onnx-go, and its form.
 func flatAgrees(t *testing.T, g *graph.Graph, w []format.Tensor, length int) {
 	t.Helper()
-	m := written(t, g, w, export.Options{Profile: export.Flat, Length: length})
+	m := written(t, g, w, export.Flat{Length: length})
 	flatForm(t, m)
 	c := runtime.NewCase(1, length, vocab, 3)
 	want := run(t, oracle(t, g, w), c.Inputs())["logits"]
@@ -125,7 +125,7 @@ func (n llama) cached(t *testing.T, g *graph.Graph, w []format.Tensor, fuse bool
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := open(t, written(t, c, w, export.Options{Profile: export.Cache, Fuse: fuse}))
+		s := open(t, written(t, c, w, export.Cache{Fuse: fuse}))
 		shape := n.shape(fuse)
 		for _, way := range shape.Ways() {
 			session := runtime.Cached(s, shape, way)
@@ -155,18 +155,18 @@ func TestPythonCheckerNetworkOfSomebodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		for profile, c := range map[string]struct {
-			graph   *graph.Graph
-			options export.Options
+			graph *graph.Graph
+			form  export.Profile
 		}{
-			"plain-17": {g, export.Options{Profile: export.Plain}},
-			"plain-21": {g, export.Options{Profile: export.Plain, Opset: 21}},
-			"cache":    {past, export.Options{Profile: export.Cache}},
-			"fused":    {past, export.Options{Profile: export.Cache, Fuse: true}},
-			"flat":     {g, export.Options{Profile: export.Flat}},
-			"flat-9":   {g, export.Options{Profile: export.Flat, Length: 8, Opset: 9}},
+			"plain-17": {g, export.Plain{}},
+			"plain-21": {g, export.Plain{Opset: 21}},
+			"cache":    {past, export.Cache{}},
+			"fused":    {past, export.Cache{Fuse: true}},
+			"flat":     {g, export.Flat{}},
+			"flat-9":   {g, export.Flat{Length: 8, Opset: 9}},
 		} {
 			path := filepath.Join(dir, name+"-"+profile+".onnx")
-			writeModel(t, path, written(t, c.graph, w, c.options))
+			writeModel(t, path, written(t, c.graph, w, c.form))
 			args = append(args, path)
 		}
 	}
@@ -213,7 +213,7 @@ func TestHalfOfSomebodyElse(t *testing.T) {
 		half[v.Name] = format.Tensor{Name: v.Name, DType: format.Float16, Shape: []int{1, n.Groups, 0, 8}, Data: []byte{}}
 	}
 	want := run(t, oracle(t, past, w), in)["logits"]
-	m := written(t, past, w, export.Options{Profile: export.Cache, DType: format.Float16})
+	m := written(t, past, w, export.Cache{DType: format.Float16})
 	types := typesOf(m)
 	found := map[string]int{}
 	for _, n := range m.Graph.Nodes {
@@ -255,7 +255,7 @@ func TestHalfOfArgMax(t *testing.T) {
 	}))
 	c := runtime.NewCase(2, 5, vocab, 1)
 	want := run(t, oracle(t, g, w), c.Inputs())["logits"]
-	got := run(t, open(t, written(t, g, w, export.Options{Profile: export.Plain, DType: format.Float16})), c.Inputs())["logits"]
+	got := run(t, open(t, written(t, g, w, export.Plain{DType: format.Float16})), c.Inputs())["logits"]
 	if d := runtime.CompareAs(format.Float16, want, got); !d.Within {
 		t.Errorf("%v %s", d.FirstBad, d.Reason)
 	}

@@ -172,7 +172,7 @@ func build(t *testing.T, f around) *graph.Graph {
 // agree runs g in ONNX Runtime, in two sizes, and compares it with the oracle.
 func agree(t *testing.T, g *graph.Graph, opset int) {
 	t.Helper()
-	data, err := export.Bytes(g, nil, export.Options{Profile: export.Plain, Opset: opset})
+	data, err := export.Bytes(g, nil, export.Plain{Opset: opset})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestEveryOperator(t *testing.T) {
 				t.Fatalf("%s is forgotten here: give it a graph", name)
 			}
 			g := build(t, f)
-			m, err := export.Model(g, nil, export.Options{Profile: export.Plain})
+			m, err := export.Model(g, nil, export.Plain{})
 			if err != nil {
 				t.Fatalf("%s is forgotten in ops.go: %v", name, err)
 			}
@@ -300,7 +300,7 @@ func TestSpecialForms(t *testing.T) {
 				}
 				return b.Name("out", v)
 			})
-			m, err := export.Model(g, nil, export.Options{Profile: export.Plain})
+			m, err := export.Model(g, nil, export.Plain{})
 			if c.want == "" {
 				if err == nil || !strings.Contains(err.Error(), "is the size of no input's dimension") {
 					t.Fatalf("got %v", err)
@@ -328,7 +328,7 @@ func TestReshapeRefuses(t *testing.T) {
 			return b.Reshape(b.Slice(x, 2, graph.N(1), graph.N(1)), dimB, dimT, graph.N(0), graph.N(1))
 		}, "empty axis"},
 	} {
-		_, err := export.Model(build(t, c.f), nil, export.Options{Profile: export.Plain})
+		_, err := export.Model(build(t, c.f), nil, export.Plain{})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "Reshape") {
 			t.Errorf("%s: got %v", name, err)
 		}

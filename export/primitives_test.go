@@ -80,7 +80,7 @@ func TestHalfOfPrimitives(t *testing.T) {
 			g, w := network(t, primitive(name))
 			c := runtime.NewCase(3, 7, vocab, 1)
 			want := run(t, oracle(t, g, w), c.Inputs())["logits"]
-			m := written(t, g, w, export.Options{Profile: export.Plain, DType: format.Float16})
+			m := written(t, g, w, export.Plain{DType: format.Float16})
 			for _, level := range []ort.Optimization{ort.OptimizeNone, ort.OptimizeAll} {
 				got := run(t, openAt(t, m, level), c.Inputs())["logits"]
 				if d := runtime.CompareAs(format.Float16, want, got); !d.Within {
@@ -102,7 +102,7 @@ func TestBFloat16OfPrimitives(t *testing.T) {
 			}))
 			c := runtime.NewCase(3, 7, vocab, 1)
 			want := run(t, oracle(t, g, w), c.Inputs())["logits"]
-			m := written(t, g, w, export.Options{Profile: export.Plain, DType: format.BFloat16})
+			m := written(t, g, w, export.Plain{DType: format.BFloat16})
 			got := run(t, open(t, m), c.Inputs())["logits"]
 			if d := runtime.CompareAs(format.BFloat16, want, got); !d.Within {
 				t.Errorf("%v %s", d.FirstBad, d.Reason)
@@ -132,7 +132,7 @@ func TestHalfTypesOfPrimitives(t *testing.T) {
 				y := b.Name("norm", part(b, x, b.Param("scale", graph.Normal(1), 16), b.Param("bias", graph.Normal(1), 16)))
 				b.Logits(b.Project("head", y, 16, vocab, graph.Normal(1)))
 			}))
-			types = append(types, typesOf(written(t, g, w, export.Options{Profile: export.Plain, DType: to})))
+			types = append(types, typesOf(written(t, g, w, export.Plain{DType: to})))
 		}
 		for name, want := range types[1] {
 			if got, ok := types[0][name]; ok && got != want {

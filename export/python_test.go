@@ -12,6 +12,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model/nn"
@@ -44,12 +45,12 @@ func TestPythonChecker(t *testing.T) {
 	args := []string{script}
 	for _, arch := range []string{gpt2, simple} {
 		g, w := network(t, config(arch, 2))
-		for name, o := range map[string]export.Options{
-			"plain":    {Profile: export.Plain},
-			"plain-18": {Profile: export.Plain, Opset: 18},
-			"plain-21": {Profile: export.Plain, Opset: 21},
-			"flat":     {Profile: export.Flat},
-			"flat-8":   {Profile: export.Flat, Length: 8, Opset: 9},
+		for name, o := range map[string]export.Profile{
+			"plain":    export.Plain{},
+			"plain-18": export.Plain{Opset: 18},
+			"plain-21": export.Plain{Opset: 21},
+			"flat":     export.Flat{},
+			"flat-8":   export.Flat{Length: 8, Opset: 9},
 		} {
 			path := filepath.Join(dir, arch+"-"+name+".onnx")
 			if _, err := export.File(path, g, w, o); err != nil {
@@ -84,7 +85,7 @@ func TestPythonRuntime(t *testing.T) {
 	for _, arch := range []string{gpt2, simple} {
 		g, w := network(t, config(arch, 2))
 		path := filepath.Join(t.TempDir(), "model.onnx")
-		if _, err := export.File(path, g, w, export.Options{Profile: export.Plain}); err != nil {
+		if _, err := export.File(path, g, w, export.Plain{}); err != nil {
 			t.Fatal(err)
 		}
 		oracle, err := ref.New(g, w)
@@ -141,7 +142,7 @@ func TestPythonHalfOfPrimitives(t *testing.T) {
 	for name := range primitives {
 		g, w := network(t, primitive(name))
 		path := filepath.Join(t.TempDir(), "model.onnx")
-		writeModel(t, path, written(t, g, w, export.Options{Profile: export.Plain, DType: format.Float16}))
+		writeModel(t, path, written(t, g, w, export.Plain{DType: format.Float16}))
 		c := runtime.NewCase(3, 7, vocab, 1)
 		want, got := run(t, oracle(t, g, w), c.Inputs())["logits"], ranBy(t, interpreter, script, path, c)
 		if d := runtime.CompareAs(format.Float16, want, got); !d.Within {
@@ -185,7 +186,7 @@ func TestPythonQuantized(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		float := filepath.Join(dir, "float32.onnx")
-		writeModel(t, float, numbered(t, c, "plain", export.Options{}))
+		writeModel(t, float, numbered(t, c, "plain", precision.Form{}))
 		for _, form := range []string{"int8", "int4"} {
 			path := filepath.Join(dir, form+".onnx")
 			writeModel(t, path, numbered(t, c, "plain", numberForms[form]))
@@ -194,7 +195,7 @@ func TestPythonQuantized(t *testing.T) {
 			}
 		}
 		// The script can tell: a weight that is not the one quantized.
-		other := numbered(t, c, "plain", export.Options{})
+		other := numbered(t, c, "plain", precision.Form{})
 		for _, x := range other.Graph.Initializers {
 			if strings.HasSuffix(x.Name, ".weight") && len(x.Dims) == 2 {
 				x.Raw = bytes.Clone(x.Raw)

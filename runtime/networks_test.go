@@ -85,7 +85,7 @@ func inORT(t *testing.T, g *graph.Graph, w model.Weights) runtime.Candidate {
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
-	m, err := export.Model(g, w, export.Options{Profile: export.Plain})
+	m, err := export.Model(g, w, export.Plain{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,13 +37,14 @@ busy, or they fit into a cache.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			how := attnx.Form{Options: export.Options{Profile: export.Cache, Fuse: fuse != ""}, LastLogits: true}
-			if fuse != "" && fuse != "ort" {
-				return fmt.Errorf("--fuse %.80q: take ort, or leave it out for standard operators alone", fuse)
-			}
-			if err := as.into(&how.Options); err != nil {
+			if err := checkFuse(fuse); err != nil {
 				return err
 			}
+			f, err := as.form()
+			if err != nil {
+				return err
+			}
+			how := export.Cache{Fuse: fuse != "", LastLogits: true, DType: f.DType, Quantize: f.Quantize}
 			if past < 1 || count < 1 {
 				return fmt.Errorf("--past %d and --tokens %d must be 1 or more", past, count)
 			}

@@ -29,7 +29,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"bench train engine":   listOf("gorgonia", "ort"),
 	"device":               oneOf(attnx.Devices()...),
 	"train device":         oneOf("cpu", "cuda"),
-	"profile":              oneOf(names(export.Profiles())...),
+	"profile":              oneOf(export.ProfileNames()...),
 	"dtype":                oneOf(slices.Sorted(maps.Keys(precisions))...),
 	"quantize":             oneOf(string(precision.Int8), string(precision.Int4)),
 	"fuse":                 oneOf("ort"),
@@ -164,12 +164,4 @@ func folderOnly(*cobra.Command, []string, string) ([]string, cobra.ShellCompDire
 // freeText offers nothing: neither values nor files.
 func freeText(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveNoFileComp
-}
-
-func names[T ~string](values []T) []string {
-	s := make([]string, len(values))
-	for i, v := range values {
-		s[i] = string(v)
-	}
-	return s
 }

@@ -74,7 +74,7 @@ func TestCachedTextIsTheText(t *testing.T) {
 	}
 	for _, name := range arch.Names() {
 		c := wild(t, name, context)
-		data, err := attnx.Form{Options: export.Options{Profile: export.Plain}}.Bytes(c)
+		data, err := attnx.ExportBytes(c, export.Plain{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,10 +95,10 @@ func TestCachedTextIsTheText(t *testing.T) {
 			if kinds := slices.Compact(slices.Sorted(slices.Values(want[0]))); len(kinds) < 10 {
 				t.Fatalf("%s: a text of %d different tokens shows nothing", name, len(kinds))
 			}
-			for way, f := range map[string]attnx.Form{
-				"cache": {Options: export.Options{Profile: export.Cache}},
-				"last":  {Options: export.Options{Profile: export.Cache}, LastLogits: true},
-				"fused": {Options: export.Options{Profile: export.Cache, Fuse: true}, LastLogits: true},
+			for way, f := range map[string]export.Cache{
+				"cache": {},
+				"last":  {LastLogits: true},
+				"fused": {Fuse: true, LastLogits: true},
 			} {
 				t.Run(fmt.Sprintf("%s/batch %d/%s", name, batch, way), func(t *testing.T) {
 					o, err := attnx.OpenCheckpoint(c, f, attnx.Options{Library: lib})

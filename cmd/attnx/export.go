@@ -16,10 +16,10 @@ import (
 )
 
 func exportCommand(s streams) *cobra.Command {
-	var out, profile, optimizer, fuse string
-	var opset, length, batch int
-	var last, asJSON bool
-	var as numbers
+	var out, optimizer string
+	var batch int
+	var asJSON bool
+	var as profileFlags
 	var to folders
 	cmd := &cobra.Command{
 		Use:   "export CHECKPOINT -o OUT",
@@ -54,39 +54,25 @@ onnxruntime-genai run a file with --fuse ort.
 			if out == "" && to.triton == "" {
 				return fmt.Errorf("-o is missing: name the file to write")
 			}
-			p, err := export.ParseProfile(profile)
-			if err != nil {
-				return fmt.Errorf("--profile: %w", err)
-			}
-			if p, err = to.profile(p, out, cmd.Flags().Changed("profile")); err != nil {
+			var err error
+			if as.name, err = to.profile(as.name, out, cmd.Flags().Changed("profile")); err != nil {
 				return err
 			}
-			if length != 0 && (p == export.Plain || p == export.Cache) {
-				return fmt.Errorf("--length belongs to --profile flat and train: %s runs any length", p)
+			p, err := as.profile()
+			if err != nil {
+				return err
 			}
-			if fuse != "" && fuse != "ort" {
-				return fmt.Errorf("--fuse %.80q: take ort, or leave it out for standard operators alone", fuse)
-			}
-			if fuse != "" && p != export.Cache {
-				return fmt.Errorf("--fuse belongs to --profile cache")
-			}
-			if last && p != export.Cache {
-				return fmt.Errorf("--last-logits belongs to --profile cache")
-			}
+			_, train := p.(export.Train)
 			for _, name := range []string{"batch", "optimizer"} {
-				if p != export.Train && cmd.Flags().Changed(name) {
+				if !train && cmd.Flags().Changed(name) {
 					return fmt.Errorf("--%s belongs to --profile train", name)
 				}
 			}
 			if optimizer != "" && optimizer != "adamw" {
 				return fmt.Errorf("--optimizer %.80q: take adamw, or leave it out for gradients alone", optimizer)
 			}
-			how := attnx.Form{Options: export.Options{Profile: p, Opset: opset, Length: length, Fuse: fuse != ""}, LastLogits: last}
-			if err := as.into(&how.Options); err != nil {
-				return err
-			}
 			if to.wanted(out) {
-				report, err := to.run(cmd.Context(), args[0], out, how, as, s)
+				report, err := to.run(cmd.Context(), args[0], out, p, as.numbers, s)
 				if err != nil || !asJSON {
 					return err
 				}
@@ -108,24 +94,24 @@ onnxruntime-genai run a file with --fuse ort.
 			if err := warnTokenizer(args[0], c, s); err != nil {
 				return err
 			}
-			text, err := as.heldOut(cmd.Context(), s, c, how.Options)
+			text, err := as.heldOut(cmd.Context(), s, c, p)
 			if err != nil {
 				return err
 			}
 			var sum export.Summary
-			if p == export.Train {
-				sum, err = exportStep(c, out, opset, batch, length, optimizer)
+			if train {
+				sum, err = exportStep(c, out, p, batch, as.length, optimizer)
 			} else {
-				sum, err = how.File(c, out)
+				sum, err = attnx.Export(c, out, p)
 			}
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.note, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), p, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
+			fmt.Fprintf(s.note, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), as.name, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
 			report := as.report()
-			report.Profile, report.Opset, report.Nodes = p, sum.Opset, sum.Nodes
+			report.Profile, report.Opset, report.Nodes = as.name, sum.Opset, sum.Nodes
 			report.wrote(sum.Files...)
-			if report.Lost, err = as.say(cmd.Context(), s.note, c, how, text, sum.Numbers); err != nil || !asJSON {
+			if report.Lost, err = as.say(cmd.Context(), s.note, c, p, text, sum.Numbers); err != nil || !asJSON {
 				return err
 			}
 			return printJSON(s.out, report)
@@ -133,11 +119,6 @@ onnxruntime-genai run a file with --fuse ort.
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "output", "o", "", "ONNX file to write, or folder/")
-	fl.StringVar(&profile, "profile", string(export.Plain), "form of the graph: "+joined(export.Profiles()))
-	fl.IntVar(&opset, "opset", 0, "ONNX operator set (default: the profile's)")
-	fl.IntVar(&length, "length", 0, "flat, train: tokens in a sequence (default: the model's context)")
-	fl.BoolVar(&last, "last-logits", false, "cache: logits of the last token alone, (batch_size, 1, vocabulary)")
-	fl.StringVar(&fuse, "fuse", "", "cache: ort writes ONNX Runtime's own operators, with one buffer for past and present")
 	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
 	as.flags(fl)
 	to.flags(fl)
@@ -146,12 +127,10 @@ onnxruntime-genai run a file with --fuse ort.
 	return cmd
 }
 
-func joined[T ~string](values []T) string { return strings.Join(names(values), ", ") }
-
 // exportStep writes the training step of a model as an ONNX file, with its
 // optimizer if one is named. The weights are its inputs: they stay in the
 // checkpoint.
-func exportStep(c *model.Checkpoint, path string, opset, batch, length int, optimizer string) (export.Summary, error) {
+func exportStep(c *model.Checkpoint, path string, p export.Profile, batch, length int, optimizer string) (export.Summary, error) {
 	if length == 0 {
 		length = c.Context()
 	}
@@ -172,5 +151,5 @@ func exportStep(c *model.Checkpoint, path string, opset, batch, length int, opti
 	if err != nil {
 		return export.Summary{}, err
 	}
-	return export.File(path, g, nil, export.Options{Profile: export.Train, Opset: opset})
+	return export.File(path, g, nil, p)
 }

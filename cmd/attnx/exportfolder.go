@@ -57,25 +57,27 @@ func (folders) folder(out string) bool {
 	return out != "" && (os.IsPathSeparator(out[len(out)-1]) || find.IsFolder(out))
 }
 
-// profile returns the profile to write, given that of --profile: folders hold
-// the profile cache.
-func (f folders) profile(p export.Profile, out string, chosen bool) (export.Profile, error) {
+// profile returns the name of the profile to write, given that of --profile:
+// folders hold the profile cache.
+func (f folders) profile(name, out string, chosen bool) (string, error) {
+	cache := export.Cache{}.Name()
 	switch {
 	case f.web && !f.folder(out):
-		return p, fmt.Errorf("--web belongs to a folder: end -o with a slash")
+		return name, fmt.Errorf("--web belongs to a folder: end -o with a slash")
 	case !f.wanted(out):
-		return p, nil
+		return name, nil
 	case out != "" && !f.folder(out):
-		return p, fmt.Errorf("-o %s is a file, --triton makes a folder: end -o with a slash, or leave it out", out)
-	case chosen && p != export.Cache:
-		return p, fmt.Errorf("--profile %s: a folder holds the profile %s: end -o with the name of a file", p, export.Cache)
+		return name, fmt.Errorf("-o %s is a file, --triton makes a folder: end -o with a slash, or leave it out", out)
+	case chosen && name != cache:
+		return name, fmt.Errorf("--profile %s: a folder holds the profile %s: end -o with the name of a file", name, cache)
 	}
-	return export.Cache, nil
+	return cache, nil
 }
 
 // run writes the folders of a checkpoint.
-func (f folders) run(ctx context.Context, name, out string, how attnx.Form, as numbers, s streams) (r exportReport, err error) {
+func (f folders) run(ctx context.Context, name, out string, p export.Profile, as numbers, s streams) (r exportReport, err error) {
 	r = as.report()
+	how, _ := p.(export.Cache)
 	if f.web && how.Fuse {
 		return r, fmt.Errorf("--web and --fuse exclude each other: transformers.js gives the past in tensors that grow, --fuse takes one buffer")
 	}
@@ -91,11 +93,11 @@ func (f folders) run(ctx context.Context, name, out string, how attnx.Form, as n
 	if err := warnTokenizer(name, c, s); err != nil {
 		return r, err
 	}
-	text, err := as.heldOut(ctx, s, c, how.Options)
+	text, err := as.heldOut(ctx, s, c, how)
 	if err != nil {
 		return r, err
 	}
-	m, done, err := how.Written(c)
+	m, done, err := attnx.ExportModel(c, how)
 	if err != nil {
 		return r, err
 	}
@@ -143,7 +145,7 @@ func (f folders) claim(out, name, text string) (free func(), err error) {
 }
 
 // model writes the folder of a model m, which a checkpoint was written as.
-func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how attnx.Form, say io.Writer, r *exportReport) error {
+func (f folders) model(c *model.Checkpoint, m *onnx.Model, out string, how export.Cache, say io.Writer, r *exportReport) error {
 	if f.web && !huggingface.OnHub(c) {
 		return fmt.Errorf("--web: transformers.js has no architecture %.80q", c.Arch)
 	}

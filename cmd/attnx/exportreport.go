@@ -11,14 +11,14 @@ import (
 
 // exportReport is what export prints as JSON.
 type exportReport struct {
-	Files    []string       `json:"files"` // of all outputs
-	Bytes    int64          `json:"bytes"` // of all files; a second name of one counts again
-	Profile  export.Profile `json:"profile"`
-	Opset    int            `json:"opset"`
-	Nodes    int            `json:"nodes"`
-	DType    string         `json:"dtype"`
-	Quantize string         `json:"quantize"` // empty where no weights became integers
-	Lost     *lostReport    `json:"lost"`     // null where the numbers are still float32
+	Files    []string    `json:"files"` // of all outputs
+	Bytes    int64       `json:"bytes"` // of all files; a second name of one counts again
+	Profile  string      `json:"profile"`
+	Opset    int         `json:"opset"`
+	Nodes    int         `json:"nodes"`
+	DType    string      `json:"dtype"`
+	Quantize string      `json:"quantize"` // empty where no weights became integers
+	Lost     *lostReport `json:"lost"`     // null where the numbers are still float32
 }
 
 // wrote adds files to a report.
@@ -33,7 +33,7 @@ func (r *exportReport) wrote(files ...string) {
 
 // describe fills in what a model is.
 func (r *exportReport) describe(m *onnx.Model) {
-	r.Profile, r.Opset, r.Nodes = export.Profile(m.Metadata[export.MetaProfile]), int(m.Opset()), len(m.Graph.Nodes)
+	r.Profile, r.Opset, r.Nodes = m.Metadata[export.MetaProfile], int(m.Opset()), len(m.Graph.Nodes)
 }
 
 // lostReport is what a model lost with its float32 numbers.

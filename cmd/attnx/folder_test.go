@@ -415,18 +415,17 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 // transformers cannot use, into a file of ONNX's own form.
 func TestFolderOfOtherNumbers(t *testing.T) {
 	c, _ := spread(t, "gpt2", trainedOn(t, tokens.BPE))
-	write := func(f folders, o export.Options) (folder, said string, err error) {
-		o.Profile = export.Cache
-		m, err := attnx.Form{Options: o}.Model(c)
+	write := func(f folders, p export.Cache) (folder, said string, err error) {
+		m, _, err := attnx.ExportModel(c, p)
 		if err != nil {
 			t.Fatal(err)
 		}
 		folder = filepath.Join(t.TempDir(), "f")
 		var say strings.Builder
-		err = f.model(c, m, folder, attnx.Form{Options: o}, &say, &exportReport{})
+		err = f.model(c, m, folder, p, &say, &exportReport{})
 		return folder, say.String(), err
 	}
-	folder, _, err := write(folders{}, export.Options{DType: format.Float16})
+	folder, _, err := write(folders{}, export.Cache{DType: format.Float16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -457,11 +456,11 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 			t.Errorf("%s is neither the checkpoint's nor rounded", w.Name)
 		}
 	}
-	if _, _, err := write(folders{web: true}, export.Options{DType: format.Float16}); err == nil || !strings.Contains(explain(err), "leave out --dtype") {
+	if _, _, err := write(folders{web: true}, export.Cache{DType: format.Float16}); err == nil || !strings.Contains(explain(err), "leave out --dtype") {
 		t.Errorf("a folder in float16 for the web: %v", err)
 	}
 	for _, web := range []bool{false, true} {
-		folder, said, err := write(folders{web: web}, export.Options{Quantize: precision.Int8})
+		folder, said, err := write(folders{web: web}, export.Cache{Quantize: precision.Int8})
 		if err != nil || !strings.Contains(said, "PyTorch's transformers does not open it") {
 			t.Fatalf("%v: %s", err, said)
 		}

@@ -28,35 +28,28 @@ func (n *numbers) flags(fl *pflag.FlagSet) {
 	fl.StringVar(&n.text, "text", "", "new text to measure the loss of --dtype and --quantize on (default: random ids)")
 }
 
-// into sets the options that the flags ask for.
-func (n numbers) into(o *export.Options) (err error) {
-	if o.DType, err = precision.ParseDType(n.dtype); err != nil {
-		return fmt.Errorf("--dtype: %w", err)
+// form returns the numbers that the flags ask for.
+func (n numbers) form() (f precision.Form, err error) {
+	if f.DType, err = precision.ParseDType(n.dtype); err != nil {
+		return f, fmt.Errorf("--dtype: %w", err)
 	}
 	if n.quantize != "" {
-		if o.Quantize, err = precision.ParseQuantize(n.quantize); err != nil {
-			return fmt.Errorf("--quantize: %w", err)
+		if f.Quantize, err = precision.ParseQuantize(n.quantize); err != nil {
+			return f, fmt.Errorf("--quantize: %w", err)
 		}
 	}
-	switch {
-	case changed(*o) && o.Profile != export.Plain && o.Profile != export.Cache:
-		return fmt.Errorf("--dtype and --quantize belong to --profile plain and cache: %s is written in float32 alone", o.Profile)
-	case n.text != "" && !changed(*o):
-		return fmt.Errorf("--text measures what --dtype or --quantize lost: give one of them")
+	if n.text != "" && !f.Changes() {
+		return f, fmt.Errorf("--text measures what --dtype or --quantize lost: give one of them")
 	}
-	return nil
-}
-
-// changed reports whether a model's numbers become others than float32.
-func changed(o export.Options) bool {
-	return o.Quantize != "" || o.DType != format.Invalid && o.DType != format.Float32
+	return f, nil
 }
 
 // say writes what happened to a model's numbers, and measures what was lost on
 // the sequences that heldOut returned; nil if they are as they were. Its error is
 // the end of ctx.
-func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f attnx.Form, sequences [][]int64, done precision.Numbers) (*lostReport, error) {
-	if !changed(f.Options) {
+func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, p export.Profile, sequences [][]int64, done precision.Numbers) (*lostReport, error) {
+	f := p.Numbers()
+	if !f.Changes() {
 		return nil, nil
 	}
 	r := newLost(done)
@@ -75,7 +68,7 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f at
 		fmt.Fprintln(w, "note: "+text)
 	}
 	r.Computed = "as written"
-	q, err := f.Quality(ctx, c, sequences)
+	q, err := attnx.Quality(ctx, c, p, sequences)
 	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
 		// No runtime here computes in this type. What is lost at least is what
 		// the weights lose.
@@ -88,7 +81,9 @@ func (n numbers) say(ctx context.Context, w io.Writer, c *model.Checkpoint, f at
 		fmt.Fprintf(w, "not run: %s; measured %s:\n", r.Problem, r.Computed)
 		if f.Quantize != "" {
 			f.DType = format.Float32
-			q, err = f.Quality(ctx, c, sequences)
+			if p, err = export.WithNumbers(p, f); err == nil {
+				q, err = attnx.Quality(ctx, c, p, sequences)
+			}
 		} else {
 			q, err = attnx.RoundedQuality(ctx, c, done.DType, sequences)
 		}
@@ -120,8 +115,8 @@ func (n numbers) report() exportReport {
 // beginning of a text, or random ids. Where nothing is lost there is nothing to
 // measure. It is read before anything is written: a text that is not there is
 // no reason to write half of what was asked for.
-func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, o export.Options) ([][]int64, error) {
-	if !changed(o) {
+func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, p export.Profile) ([][]int64, error) {
+	if !p.Numbers().Changes() {
 		return nil, nil
 	}
 	total, err := measured(c)

@@ -113,12 +113,12 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	for _, f := range []struct {
 		name    string
 		profile export.Profile
-	}{{"model.onnx", export.Plain}, {"model.flat.onnx", export.Flat}} {
-		sum, err := attnx.Form{Options: export.Options{Profile: f.profile}}.File(c, in(f.name))
+	}{{"model.onnx", export.Plain{}}, {"model.flat.onnx", export.Flat{}}} {
+		sum, err := attnx.Export(c, in(f.name), f.profile)
 		if err != nil {
 			return r, err
 		}
-		fmt.Fprintf(s.out, "%s: profile %s, opset %d, %d nodes, %s bytes\n", in(f.name), f.profile, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
+		fmt.Fprintf(s.out, "%s: profile %s, opset %d, %d nodes, %s bytes\n", in(f.name), f.profile.Name(), sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
 	}
 
 	say(3, "Run it everywhere and compare with a float64 oracle")

@@ -35,7 +35,7 @@ func TestTransformersToONNX(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := attnx.Form{Options: export.Options{Profile: export.Plain}}.Bytes(c)
+		data, err := attnx.ExportBytes(c, export.Plain{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,10 +16,7 @@ import (
 // its name.
 func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error) {
 	m := r.from
-	i := slices.IndexFunc(floats, func(f floatRow) bool { return f.in == to && f.out != onnx.Float })
-	if i < 0 {
-		return nil, Numbers{}, fmt.Errorf("export: %s is not a floating-point type of 16 bits: take float16 or bfloat16", to)
-	}
+	i := slices.IndexFunc(floats, func(f floatRow) bool { return f.in == to })
 	h := &halver{
 		rewrite: r, row: floats[i], plan: from.plan(), origin: map[string]*graph.Node{}, float: map[string]bool{},
 		counts: map[string]int{}, products: map[string]bool{}, casts: map[string]string{},

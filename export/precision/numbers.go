@@ -3,6 +3,7 @@ package precision
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
@@ -111,14 +112,28 @@ type Form struct {
 // its checkpoint.
 func (f Form) Changes() bool { return f.half() || f.Quantize != "" }
 
+// Check returns a *NumbersError if no model can have these numbers.
+func (f Form) Check() error {
+	if f.Quantize == Int8 && f.half() {
+		return &NumbersError{Reason: "DynamicQuantizeLinear takes float32 alone", Remedy: "take int8 without an element type, or int4 with it"}
+	}
+	if f.Quantize != "" && f.Quantize != Int8 && f.Quantize != Int4 {
+		return &NumbersError{Reason: fmt.Sprintf("no quantization is called %.80q", f.Quantize), Remedy: fmt.Sprintf("take %s or %s", Int8, Int4)}
+	}
+	if f.DType != format.Invalid && !slices.ContainsFunc(floats, func(r floatRow) bool { return r.in == f.DType }) {
+		return &NumbersError{Reason: fmt.Sprintf("%s is not a floating-point type of 16 bits", f.DType), Remedy: "take float16 or bfloat16"}
+	}
+	return nil
+}
+
 func (f Form) half() bool { return f.DType != format.Invalid && f.DType != format.Float32 }
 
 // Apply gives a model the numbers of the form, as the graph that it was written
 // from says where: integers first, which are made from the weights as they are.
 // The model given stays as it is.
 func (f Form) Apply(m *onnx.Model, from Source) (*onnx.Model, Numbers, error) {
-	if f.Quantize == Int8 && f.half() {
-		return nil, Numbers{}, &NumbersError{Reason: "DynamicQuantizeLinear takes float32 alone", Remedy: "take int8 without an element type, or int4 with it"}
+	if err := f.Check(); err != nil {
+		return nil, Numbers{}, err
 	}
 	var all Numbers
 	var err error

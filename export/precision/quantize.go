@@ -18,10 +18,7 @@ import (
 // stored once, as 8 bits, and both read it. The new nodes have the types that
 // they give in r.
 func quantized(r *rewrite, from Source, kind Quantize) (*onnx.Model, Numbers, error) {
-	form, ok := forms[kind]
-	if !ok {
-		return nil, Numbers{}, fmt.Errorf("export: no quantization is called %.80q: take %s or %s", kind, Int8, Int4)
-	}
+	form := forms[kind]
 	q := &quantizer{
 		rewrite: r, form: form, tied: map[string]bool{}, left: map[string]int{}, done: map[string]stored{}, inputs: map[string]activation{},
 		report: Numbers{Quantize: kind, Remarks: slices.Clone(form.remarks)},

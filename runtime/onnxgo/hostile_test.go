@@ -23,7 +23,7 @@ func TestHostileModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := export.Bytes(g, model.NewWeights(g, 3), export.Options{Profile: export.Flat, Length: 3})
+	data, err := export.Bytes(g, model.NewWeights(g, 3), export.Flat{Length: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

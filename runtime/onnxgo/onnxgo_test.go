@@ -19,7 +19,7 @@ import (
 )
 
 func open(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
-	data, err := export.Bytes(g, weights, export.Options{Profile: export.Flat})
+	data, err := export.Bytes(g, weights, export.Flat{})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func tiny(t *testing.T) (*onnxgo.Session, *ref.Oracle) {
 		t.Fatal(err)
 	}
 	weights := model.NewWeights(g, 3)
-	data, err := export.Bytes(g, weights, export.Options{Profile: export.Flat, Length: 6})
+	data, err := export.Bytes(g, weights, export.Flat{Length: 6})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestOpenRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := export.Bytes(g, model.NewWeights(g, 1), export.Options{Profile: export.Plain})
+	plain, err := export.Bytes(g, model.NewWeights(g, 1), export.Plain{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestBind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := export.Bytes(g, nil, export.Options{Profile: export.Train})
+	data, err := export.Bytes(g, nil, export.Train{})
 	if err != nil {
 		t.Fatal(err)
 	}

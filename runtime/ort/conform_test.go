@@ -36,7 +36,7 @@ func TestConform(t *testing.T) {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
 	open := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
-		data, err := export.Bytes(g, weights, export.Options{Profile: export.Plain})
+		data, err := export.Bytes(g, weights, export.Plain{})
 		if err != nil {
 			return nil, err
 		}
@@ -61,10 +61,9 @@ func TestConformCached(t *testing.T) {
 	if err != nil {
 		t.Skipf("ONNX Runtime is not here: %v", err)
 	}
-	open := func(o export.Options, level ort.Optimization) conform.Open {
-		o.Profile = export.Cache
+	open := func(p export.Cache, level ort.Optimization) conform.Open {
 		return func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
-			data, err := export.Bytes(g, weights, o)
+			data, err := export.Bytes(g, weights, p)
 			if width := new(export.HeadWidthError); errors.As(err, &width) {
 				t.Logf("not run: %v", err)
 				return nil, &runtime.UnavailableError{Runtime: "ort-cpu", Reason: err.Error(), Remedy: "a network with wider heads"}
@@ -91,17 +90,17 @@ func TestConformCached(t *testing.T) {
 	}
 	oracle := func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) { return ref.New(g, weights) }
 	for name, c := range map[string]struct {
-		options export.Options
+		profile export.Cache
 		level   ort.Optimization
 	}{
 		"as written": {level: ort.OptimizeNone},
 		"basic":      {level: ort.OptimizeBasic},
 		"all":        {},
-		"opset 17":   {options: export.Options{Opset: 17}},
-		"fused":      {options: export.Options{Fuse: true}},
+		"opset 17":   {profile: export.Cache{Opset: 17}},
+		"fused":      {profile: export.Cache{Fuse: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conform.CachedNetworks(t, open(c.options, c.level), conform.Options{}, c.options.Fuse, cached, full, oracle)
+			conform.CachedNetworks(t, open(c.profile, c.level), conform.Options{}, c.profile.Fuse, cached, full, oracle)
 		})
 	}
 }
@@ -122,7 +121,7 @@ func TestOpenSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := export.Bytes(g, nil, export.Options{Profile: export.Plain})
+	data, err := export.Bytes(g, nil, export.Plain{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func tinyBench(t *testing.T) Generation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := attnx.Form{Options: export.Options{Profile: export.Cache}, LastLogits: true}
+	f := export.Cache{LastLogits: true}
 	return Generation{
 		Past: 4, Count: 4, Options: attnx.Options{Library: lib.Path},
 		Open: func(o attnx.Options) (*attnx.Model, error) { return attnx.OpenCheckpoint(c, f, o) },

@@ -1,0 +1,74 @@
+package export
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
+	"github.com/attnx/attnx/model/role"
+)
+
+// maxLength bounds the length that a file says it has, in tokens.
+const maxLength = 1 << 20
+
+// Info is what the metadata of a file of ours say.
+type Info struct {
+	Fingerprint string
+	Profile     Profile // in its usual form; Flat has the Length
+}
+
+// Describe reads the metadata of a file that File wrote.
+func Describe(m *onnx.Model) (Info, error) {
+	i := Info{Fingerprint: m.Metadata[MetaFingerprint]}
+	if i.Fingerprint == "" {
+		return i, fmt.Errorf("no %.80q in the metadata: attnx did not write this file", MetaFingerprint)
+	}
+	var err error
+	if i.Profile, err = ParseProfile(m.Metadata[MetaProfile]); err != nil {
+		return i, fmt.Errorf("metadata %s: %w", MetaProfile, err)
+	}
+	if p, flat := i.Profile.(Flat); flat {
+		if p.Length, err = strconv.Atoi(m.Metadata[MetaLength]); err != nil || p.Length < 1 || p.Length > maxLength {
+			return i, fmt.Errorf("metadata %s is %.80q, expects a length", MetaLength, m.Metadata[MetaLength])
+		}
+		i.Profile = p
+	}
+	return i, nil
+}
+
+// ProfileOf returns the profile, with its options, in which export would write
+// a file like m. The options follow from its inputs, outputs, nodes and
+// initializers. Metadata may say anything: named, which Describe read, decides
+// alone which profile it is.
+func ProfileOf(m *onnx.Model, named Profile) Profile {
+	opset, numbers := int(m.Opset()), precision.Of(m)
+	if s := named.opsets(); opset < s.oldest || opset > s.newest {
+		opset = 0
+	}
+	switch p := named.(type) {
+	case Plain:
+		return Plain{Opset: opset, DType: numbers.DType, Quantize: numbers.Quantize}
+	case Cache:
+		fused := slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "GroupQueryAttention" })
+		return Cache{Opset: opset, Fuse: fused, LastLogits: lastLogits(m), DType: numbers.DType, Quantize: numbers.Quantize}
+	case Flat:
+		if in := m.Graph.Inputs; len(in) > 0 && len(in[0].Dims) > 0 && !in[0].Dims[0].Open {
+			p.Length = int(in[0].Dims[0].Value)
+		}
+		p.Opset = opset
+		return p
+	}
+	return Train{Opset: opset}
+}
+
+// lastLogits reports whether a file gives the logits of the last token alone.
+func lastLogits(m *onnx.Model) bool {
+	for _, o := range m.Graph.Outputs {
+		if o.Name == role.Logits.Name() && len(o.Dims) == 3 {
+			return !o.Dims[1].Open
+		}
+	}
+	return false
+}

@@ -1,0 +1,123 @@
+package export
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
+)
+
+// lowered is a graph in the form in which its nodes are written.
+type lowered struct {
+	given    *graph.Graph // before; with a past in the profile cache
+	graph    *graph.Graph
+	fused    *fusions // nil: every value has a node of its own
+	weights  []format.Tensor
+	metadata map[string]string
+	nodes    nodeForm
+}
+
+// nodeForm says how the nodes of a file are written.
+type nodeForm struct {
+	valueInfo    bool // name the type and shape of every value
+	weightInputs bool // weights are inputs instead of initializers
+}
+
+// Lower returns g with the operators that the plain profile has no node for
+// written with others: the graph whose values the file's nodes compute, name
+// by name.
+func Lower(g *graph.Graph) (*graph.Graph, error) {
+	return graph.Apply(g, graph.SliceRanges, graph.Decompose(hasNode), graph.Merge)
+}
+
+// hasNode reports whether the profiles have a node for a composite operator.
+func hasNode(n *graph.Node) bool {
+	switch n.Op.(type) {
+	case graph.LayerNormalization, graph.Gemm, graph.OneHot:
+		return true
+	}
+	return false
+}
+
+// hasPast reports whether g takes the keys and values of tokens before its own.
+func hasPast(g *graph.Graph) bool { return g.Input(role.Layered(role.PastKey, 0)) != nil }
+
+// withoutPast refuses a graph that takes a past, which only Cache is for.
+func withoutPast(p Profile, g *graph.Graph) error {
+	if hasPast(g) {
+		return &ProfileError{p.Name(), "does not take a network with a past", "take the profile cache"}
+	}
+	return nil
+}
+
+func (p Plain) lower(g *graph.Graph, weights []format.Tensor) (lowered, error) {
+	l := lowered{given: g, weights: weights, nodes: nodeForm{valueInfo: true}}
+	err := withoutPast(p, g)
+	if err == nil {
+		err = checkWeights(g, weights)
+	}
+	if err == nil {
+		l.graph, err = Lower(g)
+	}
+	return l, err
+}
+
+func (p Cache) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err error) {
+	if !hasPast(g) {
+		if g, err = graph.Cached(g); err != nil {
+			return l, err
+		}
+	}
+	if p.LastLogits {
+		if g, err = graph.LastToken(g); err != nil {
+			return l, err
+		}
+	}
+	if err := checkWeights(g, weights); err != nil {
+		return l, err
+	}
+	l = lowered{given: g, weights: weights, metadata: map[string]string{MetaCache: CacheConcat}, nodes: nodeForm{valueInfo: true}}
+	if p.Fuse {
+		l.metadata[MetaCache] = CacheShared
+		l.graph, l.fused, err = fuse(g)
+	} else {
+		l.graph, err = Lower(g)
+	}
+	return l, err
+}
+
+func (p Flat) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err error) {
+	if err := withoutPast(p, g); err != nil {
+		return l, err
+	}
+	if err := checkWeights(g, weights); err != nil {
+		return l, err
+	}
+	length := p.Length
+	if length == 0 {
+		length = g.Context
+	}
+	switch {
+	case length == 0:
+		return l, &ProfileError{p.Name(), "needs the length of the sequence, which the graph does not limit", "set Length"}
+	case g.Context > 0 && length > g.Context:
+		return l, &ProfileError{p.Name(), fmt.Sprintf("cannot have a sequence of %d tokens, the network runs 1 to %d", length, g.Context), "take one of these"}
+	}
+	l = lowered{given: g, metadata: map[string]string{MetaLength: strconv.Itoa(length)}}
+	l.graph, l.weights, err = flatten(g, weights, length)
+	return l, err
+}
+
+func (p Train) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err error) {
+	if err := withoutPast(p, g); err != nil {
+		return l, err
+	}
+	if len(weights) > 0 {
+		return l, &ProfileError{p.Name(), "takes its weights as inputs", "give none"}
+	}
+	l = lowered{given: g, nodes: nodeForm{weightInputs: true}}
+	l.graph, err = Lower(g)
+	return l, err
+}
