@@ -183,7 +183,7 @@ func TestEveryFaultIsSeen(t *testing.T) {
 				t.Fatal(err)
 			}
 			all := alterations(m)
-			stride := fixtures.Stride(7)
+			stride := fixtures.Stride(13)
 			for i := 0; i < len(all); i += stride {
 				a := all[i]
 				altered, err := onnx.Decode(data)

@@ -263,11 +263,11 @@ func beginning(t *testing.T, preset string, seed uint64) (*train.Data, *model.Ch
 	return data, c
 }
 
-// trained runs the first steps of nano and returns their losses, the loss on
+// trained runs the first steps of a preset and returns their losses, the loss on
 // the validation part, and the weights.
-func trained(t *testing.T, steps int, open func(c *model.Checkpoint) train.Engine) ([]float64, float64, model.Weights) {
+func trained(t *testing.T, preset string, steps int, open func(c *model.Checkpoint) train.Engine) ([]float64, float64, model.Weights) {
 	t.Helper()
-	data, c := beginning(t, "nano", 1)
+	data, c := beginning(t, preset, 1)
 	o := train.DefaultOptions(steps)
 	o.Seed, o.EvalEvery = 1, 0
 	run, err := train.New(c, open(c), data, o)
@@ -297,14 +297,14 @@ func openGorgonia(t *testing.T) func(*model.Checkpoint) train.Engine {
 	}
 }
 
-// TestEnginesAgree trains nano with both engines on the same data.
+// TestEnginesAgree trains a preset with both engines on the same data.
 func TestEnginesAgree(t *testing.T) {
-	steps := 40
+	preset, steps := "tiny", 200
 	if fixtures.Exhaustive() {
-		steps = 200
+		preset = "nano"
 	}
-	onORT, valORT, _ := trained(t, steps, func(c *model.Checkpoint) train.Engine { return openORT(t, c, 0) })
-	inGo, valGo, _ := trained(t, steps, openGorgonia(t))
+	onORT, valORT, _ := trained(t, preset, steps, func(c *model.Checkpoint) train.Engine { return openORT(t, c, 0) })
+	inGo, valGo, _ := trained(t, preset, steps, openGorgonia(t))
 	worst := 0.0
 	for i := range inGo {
 		worst = max(worst, math.Abs(onORT[i]-inGo[i]))
@@ -323,9 +323,13 @@ func TestEnginesAgree(t *testing.T) {
 
 // TestORTSameBits trains twice, with one thread and with two.
 func TestORTSameBits(t *testing.T) {
+	steps := 2
+	if fixtures.Exhaustive() {
+		steps = 10
+	}
 	var first model.Weights
 	for _, threads := range []int{1, 2, 2} {
-		_, _, w := trained(t, 10, func(c *model.Checkpoint) train.Engine { return openORT(t, c, threads) })
+		_, _, w := trained(t, "nano", steps, func(c *model.Checkpoint) train.Engine { return openORT(t, c, threads) })
 		if first == nil {
 			first = w
 			continue

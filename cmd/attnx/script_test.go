@@ -97,7 +97,7 @@ func trainModels(t *testing.T, folder string) {
 		{"--out", "c", "--arch", "simple"},
 	} {
 		args[1] = filepath.Join(folder, args[1])
-		args = append([]string{"train", "--data", data, "--context", "8", "--steps", "4", "--batch", "2"}, args...)
+		args = append([]string{"train", "--data", data, "--preset", "tiny", "--context", "8", "--steps", "4", "--batch", "2", "--engine", "gorgonia"}, args...)
 		var stderr strings.Builder
 		if code := run(args, strings.NewReader(""), &stderr, &stderr); code != 0 {
 			t.Fatalf("attnx %s: exit code %d: %s", strings.Join(args, " "), code, &stderr)
