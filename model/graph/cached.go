@@ -37,7 +37,7 @@ func Cached(g *Graph) (*Graph, error) {
 	if tokens == nil || len(tokens.Shape) != 2 {
 		return nil, &CacheError{role.Of(role.Tokens).Name(), "is not an input (B,T) of the network: only what continues a text has a past"}
 	}
-	c := cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens, layer: map[*Node]int{}}
+	c := &cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens, layer: map[*Node]int{}}
 	if err := c.check(g); err != nil {
 		return nil, err
 	}
@@ -80,6 +80,9 @@ func (c *cached) check(g *Graph) error {
 	if c.T.Symbols() == nil {
 		return &CacheError{c.tokens.Name, fmt.Sprintf("has %s tokens: the number must be a name", c.T)}
 	}
+	if c.B.Symbols() == nil && !c.B.Is(1) {
+		return &CacheError{c.tokens.Name, fmt.Sprintf("has %s texts: the number must be a name, or 1", c.B)}
+	}
 	for _, n := range g.Nodes {
 		for _, v := range n.Results {
 			if slices.ContainsFunc(v.Shape, func(d Dim) bool { return slices.Contains(d.Symbols(), c.P.String()) }) {
@@ -93,6 +96,8 @@ func (c *cached) check(g *Graph) error {
 				return &CacheError{n.Name(), "is not causal: a token depends on those after it"}
 			case len(n.Args) == 4:
 				return &CacheError{n.Name(), "has a mask of its own, which says nothing of tokens before"}
+			case n.Args[0].Shape[0] != c.B || slices.ContainsFunc(n.Args, func(v *Value) bool { return slices.ContainsFunc(v.Shape[1:], c.ofBatch) }):
+				return &CacheError{n.Name(), fmt.Sprintf("has %s queries: expected the texts (%s) first", n.Args[0].Shape, c.B)}
 			case n.Args[1].Shape[2] != c.T:
 				return &CacheError{n.Name(), fmt.Sprintf("has %s keys for %s tokens", n.Args[1].Shape[2], c.T)}
 			}
@@ -107,6 +112,9 @@ func (c *cached) check(g *Graph) error {
 		default:
 			if !c.tokenwise(n) {
 				return &CacheError{n.Name(), fmt.Sprintf("(%s) mixes tokens: only causal attention can have a past", n.Op.Name())}
+			}
+			if !c.textwise(n) {
+				return &CacheError{n.Name(), fmt.Sprintf("(%s) mixes texts, or depends on their order: padding beside one would change another", n.Op.Name())}
 			}
 		}
 	}
@@ -178,45 +186,80 @@ func (c *cached) seen(b *Builder) *Value {
 }
 
 // has reports whether a size depends on the number of tokens.
-func (c *cached) has(d Dim) bool {
-	for _, name := range c.T.Symbols() {
-		if slices.Contains(d.Symbols(), name) {
-			return true
-		}
-	}
-	return false
+func (c *cached) has(d Dim) bool { return dependsOn(d, c.T) }
+
+// ofBatch reports whether a size depends on the number of texts.
+func (c *cached) ofBatch(d Dim) bool { return dependsOn(d, c.B) }
+
+// dependsOn reports whether d depends on a name in n.
+func dependsOn(d, n Dim) bool {
+	names := d.Symbols()
+	return slices.ContainsFunc(n.Symbols(), func(name string) bool { return slices.Contains(names, name) })
 }
 
 // tokenwise reports whether n, which is no Attention, computes each token by
 // itself.
 func (c *cached) tokenwise(n *Node) bool {
-	if !slices.ContainsFunc(n.Args, func(v *Value) bool { return slices.ContainsFunc(v.Shape, c.has) }) {
-		return !slices.ContainsFunc(n.Results, func(v *Value) bool { return slices.ContainsFunc(v.Shape, c.has) }) || leaf(n.Op)
+	switch op := n.Op.(type) {
+	case Reshape:
+		// The tokens keep their order where what is before them is the batch.
+		return c.leading(n.Args[0].Shape) && c.leading(op.Shape)
+	case Expand:
+		x := n.Args[0].Shape
+		return x.Elements() == op.Shape.Elements() || !slices.ContainsFunc(op.Shape, func(d Dim) bool { return c.has(d) && !slices.Contains(x, d) })
 	}
-	if slices.ContainsFunc(n.Results, c.pairs) {
+	return apart(n, c.has)
+}
+
+// textwise reports whether n, which is no Attention, computes each text by
+// itself.
+func (c *cached) textwise(n *Node) bool {
+	switch op := n.Op.(type) {
+	case Reshape:
+		return c.rows(n.Args[0].Shape) && c.rows(op.Shape)
+	case Expand, ConstantOfShape: // the same for all texts
+		return !pairs(n.Results[0], c.ofBatch)
+	}
+	return apart(n, c.ofBatch)
+}
+
+// rows reports whether the first size of a shape is a multiple of the batch, and
+// no other depends on it, so that each text has its elements side by side. A
+// shape without the batch has none.
+func (c *cached) rows(s Shape) bool {
+	if !slices.ContainsFunc(s, c.ofBatch) {
+		return true
+	}
+	if slices.ContainsFunc(s[1:], c.ofBatch) || len(c.B.Terms()) != 1 {
 		return false
 	}
-	free := func(v *Value, axis int) bool { return !c.has(v.Shape[axis]) }
+	return !slices.ContainsFunc(s[0].Terms(), func(t Term) bool {
+		return !slices.Contains(t.Symbols, c.B.Symbols()[0])
+	})
+}
+
+// apart reports whether n computes by itself what is at each place of the
+// dimensions for which has is true.
+func apart(n *Node, has func(Dim) bool) bool {
+	if !slices.ContainsFunc(n.Args, func(v *Value) bool { return slices.ContainsFunc(v.Shape, has) }) {
+		return leaf(n.Op) || !slices.ContainsFunc(n.Results, func(v *Value) bool { return slices.ContainsFunc(v.Shape, has) })
+	}
+	if slices.ContainsFunc(n.Results, func(v *Value) bool { return pairs(v, has) }) {
+		return false
+	}
+	free := func(v *Value, axis int) bool { return !has(v.Shape[axis]) }
 	x := n.Args[0]
 	last := len(x.Shape) - 1
 	switch op := n.Op.(type) {
-	case Unary, Binary, Where, Cast, Gelu, Swish, RotaryEmbedding, OneHot:
+	case Unary, Binary, Where, Cast, Gelu, Swish, RotaryEmbedding, OneHot, Transpose:
 		return true
-	case Reshape:
-		// The tokens keep their order where what is before them is the batch.
-		return c.leading(x.Shape) && c.leading(op.Shape)
-	case Transpose:
-		return true
-	case Expand:
-		return x.Shape.Elements() == op.Shape.Elements() || !slices.ContainsFunc(op.Shape, func(d Dim) bool { return c.has(d) && !slices.Contains(x.Shape, d) })
 	case Gather:
-		return !slices.ContainsFunc(x.Shape, c.has)
+		return !slices.ContainsFunc(x.Shape, has)
 	case MatMul:
 		y := n.Args[1]
 		return free(x, last) && free(y, len(y.Shape)-2) && free(y, len(y.Shape)-1)
 	case Gemm:
-		y := n.Args[1]
-		return !slices.ContainsFunc(y.Shape, c.has) && !op.TransA
+		return !slices.ContainsFunc(n.Args[1].Shape, has) && !op.TransA
 	case LayerNormalization, RMSNormalization:
 		return free(x, last)
 	case Softmax:
@@ -232,17 +275,17 @@ func (c *cached) tokenwise(n *Node) bool {
 	case Split:
 		return true // of numbers
 	case Slice:
-		return free(x, op.Axis) && !c.has(op.Start) && !c.has(op.Limit)
+		return free(x, op.Axis) && !has(op.Start) && !has(op.Limit)
 	case Reduce:
 		return !slices.ContainsFunc(op.Axes, func(axis int) bool { return !free(x, axis) })
 	}
 	return false
 }
 
-// pairs reports whether v has numbers for pairs of tokens, (B,T,T) for instance.
-func (c *cached) pairs(v *Value) bool {
-	first := slices.IndexFunc(v.Shape, c.has)
-	return first >= 0 && slices.ContainsFunc(v.Shape[first+1:], c.has)
+// pairs reports whether v has numbers for pairs, (B,T,T) for instance.
+func pairs(v *Value, has func(Dim) bool) bool {
+	first := slices.IndexFunc(v.Shape, has)
+	return first >= 0 && slices.ContainsFunc(v.Shape[first+1:], has)
 }
 
 // leading reports whether a shape is (B,T,...), (B*T,...) or has no tokens.

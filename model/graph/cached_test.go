@@ -194,6 +194,31 @@ func TestCachedRefuses(t *testing.T) {
 			b.Output("pairs", b.Mul(sum, b.Transpose(sum, 0, 2, 1)))
 			return x
 		}), "mul_1", "mixes tokens"},
+		"a mean over texts":    {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value { return b.ReduceMean(x, true, 0) }), "reducemean_1", "mixes texts"},
+		"a softmax over texts": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value { return b.Softmax(x, 0) }), "softmax_1", "mixes texts"},
+		"a sum of texts before": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			return b.Apply(graph.CumSum{Axis: 0}, 1, x)[0]
+		}), "cumsum_1", "mixes texts"},
+		"the first text": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value { return b.Slice(x, 0, N(0), N(1)) }), "slice_1", "mixes texts"},
+		"the greatest of the texts": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			return b.Cast(b.Apply(graph.ArgMax{Axis: 0, KeepDims: true}, 1, x)[0], format.Float32)
+		}), "argmax_1", "mixes texts"},
+		"a norm over texts": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			rows := b.Transpose(x, 1, 2, 0) // (T,8,B)
+			return b.Transpose(b.MatMul(rows, b.ConstantOfShape(1, B, B)), 2, 0, 1)
+		}), "constantofshape_1", "mixes texts"},
+		"the number of a text": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			return b.Reshape(b.Cast(b.Range(N(0), B), format.Float32), B, N(1), N(1))
+		}), "range_1", "mixes texts"},
+		"texts in the place of channels": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			b.Output("mixed", b.Reshape(b.Transpose(b.ReduceSum(b.Input("styles", format.Float32, B, N(2)), true, 1), 1, 0), B, N(1)))
+			return x
+		}), "reshape_1", "mixes texts"},
+		"a number for each pair of texts": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			styles := b.Input("styles", format.Float32, B, N(1))
+			b.Output("pairs", b.Mul(styles, b.Transpose(styles, 1, 0)))
+			return x
+		}), "mul_1", "mixes texts"},
 		"another dimension P": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
 			b.Output("other", b.Input("others", format.Float32, graph.Sym("P")))
 			return x
@@ -225,6 +250,29 @@ func withTokens(t *testing.T) *graph.Graph {
 	b := graph.NewBuilder()
 	b.Output("y", b.InputFor(role.Of(role.Tokens), format.Int64, graph.Sym("B"), graph.Sym("T")))
 	return mustGraph(t, b)
+}
+
+// What computes each text by itself may have a past: other shapes of the batch,
+// numbers that are given for each text, and one number for all.
+func TestCachedTakesTexts(t *testing.T) {
+	B, T, N := graph.Sym("B"), graph.Sym("T"), graph.N
+	for name, mix := range map[string]func(b *graph.Builder, x *graph.Value) *graph.Value{
+		"rows": func(b *graph.Builder, x *graph.Value) *graph.Value {
+			return b.Reshape(b.Softmax(b.Reshape(x, B.Mul(T), N(8)), 1), B, T, N(8))
+		},
+		"a style of each text": func(b *graph.Builder, x *graph.Value) *graph.Value {
+			return b.Mul(x, b.Reshape(b.Softmax(b.Input("styles", format.Float32, B, N(8)), 1), B, N(1), N(8)))
+		},
+		"one number for all texts": func(b *graph.Builder, x *graph.Value) *graph.Value {
+			return b.Mul(x, b.Add(b.ConstantOfShape(2, B, N(1), N(1)), b.Expand(b.Param("s", graph.Normal(1), 1, 1, 8), B, N(1), N(8))))
+		},
+	} {
+		p := usual()
+		p.mix = mix
+		if _, err := graph.Cached(tiny(t, p)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // The last token's logits are those of all tokens, and what only they need is
