@@ -147,6 +147,10 @@ func (b *Builder) Apply(op Op, results int, args ...*Value) []*Value {
 	if b.err != nil || !b.own(op.Name(), args) {
 		return bad()
 	}
+	if err := checkOperator(op); err != nil {
+		b.fail("%v", err)
+		return bad()
+	}
 	n := &Node{Op: fromFront(op, args), Args: args}
 	types, err := infer(n)
 	if err == nil && (results < 0 || results > len(types)) {

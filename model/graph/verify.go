@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/attnx/attnx/model/role"
 )
@@ -12,6 +13,7 @@ func Verify(g *Graph) error {
 	at := map[*Value]bool{}
 	names := map[string]bool{}
 	roles := map[role.Role]bool{}
+	types := map[string]reflect.Type{}
 	inputs, params := 0, 0
 	for _, n := range g.Nodes {
 		if n == nil || n.Op == nil || len(n.Results) == 0 {
@@ -34,6 +36,11 @@ func Verify(g *Graph) error {
 		if err := verifyNode(n); err != nil {
 			return err
 		}
+		name, t := n.Op.Name(), reflect.TypeOf(n.Op)
+		if other := types[name]; other != nil && other != t {
+			return fmt.Errorf("graph: value %.80q: two operators are called %.80q, %s and %s: give one another name", n.Name(), name, other, t)
+		}
+		types[name] = t
 		v := n.Results[0]
 		switch n.Op.(type) {
 		case Input:
@@ -102,6 +109,9 @@ func verifyNode(n *Node) error {
 		if len(v.Shape) > maxRank {
 			return fmt.Errorf("graph: value %.80q has %d dimensions, at most %d are supported", v.Name, len(v.Shape), maxRank)
 		}
+	}
+	if err := checkOperator(n.Op); err != nil {
+		return fmt.Errorf("%w (value %.80q)", err, n.Name())
 	}
 	if err := checkAttributes(n.Op); err != nil {
 		return fmt.Errorf("graph: value %.80q: %s: %w", n.Name(), n.Op.Name(), err)

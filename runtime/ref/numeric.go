@@ -197,7 +197,11 @@ func argMax(x array, axis int, shape []int) (array, error) {
 		first := i/step*step*n + i%step
 		best := 0
 		for j := range n {
-			if x.f[first+j*step] > x.f[first+best*step] {
+			v, most := x.f[first+j*step], x.f[first+best*step]
+			if math.IsNaN(most) {
+				break // as in NumPy: the first that is not a number
+			}
+			if v > most || math.IsNaN(v) {
 				best = j
 			}
 		}
