@@ -5,6 +5,8 @@ type merger struct {
 	bytes  [256]int32 // the id of each byte
 	merges [][2]int32 // pairs of ids, the first is merged first
 	rules  map[uint64]rule
+	short  int32           // the rules below this rank can be done first; see divide
+	joints map[uint64]bool // short tokens beside each other in what the others make
 }
 
 // rule says what a pair of ids becomes, and when.
@@ -23,6 +25,7 @@ func newMerger(tokens []string, ids map[string]int32, merges [][2]int32) *merger
 	for rank, p := range merges {
 		m.rules[pairKey(p[0], p[1])] = rule{int32(rank), ids[tokens[p[0]]+tokens[p[1]]]}
 	}
+	m.divide(tokens)
 	return m
 }
 
@@ -30,6 +33,7 @@ func newMerger(tokens []string, ids map[string]int32, merges [][2]int32) *merger
 type mergeScratch struct {
 	symbols []symbol
 	heap    []candidate
+	limit   int32
 }
 
 // symbol is a token of the piece at work, in a list linked both ways by index.
@@ -37,14 +41,38 @@ type mergeScratch struct {
 // before it has id -1.
 type symbol struct{ id, prev, next int32 }
 
-// encode appends the ids of a piece. The pair of lowest rank is merged first,
-// of equal ranks the leftmost, until no rule applies. With n bytes it takes
-// O(n log n): a text without a space is one piece.
-func (m *merger) encode(dst []int64, piece string, s *mergeScratch) []int64 {
-	s.symbols, s.heap = s.symbols[:0], s.heap[:0]
+// bytes makes each byte of a piece a symbol.
+func (s *mergeScratch) bytes(m *merger, piece string) {
+	s.symbols = s.symbols[:0]
 	for i := range len(piece) {
-		s.symbols = append(s.symbols, symbol{m.bytes[piece[i]], int32(i) - 1, int32(i) + 1})
+		s.add(m.bytes[piece[i]])
 	}
+}
+
+// tokens makes each token a symbol.
+func (s *mergeScratch) tokens(ids []int64) {
+	s.symbols = s.symbols[:0]
+	for _, id := range ids {
+		s.add(int32(id))
+	}
+}
+
+func (s *mergeScratch) add(id int32) {
+	i := int32(len(s.symbols))
+	s.symbols = append(s.symbols, symbol{id, i - 1, i + 1})
+}
+
+// encode appends the ids of a piece.
+func (m *merger) encode(dst []int64, piece string, s *mergeScratch) []int64 {
+	s.bytes(m, piece)
+	return m.merge(dst, s, everyRule)
+}
+
+// merge appends the ids that the symbols become. The pair of lowest rank is
+// merged first, of equal ranks the leftmost, until no rule of a rank below limit
+// applies. With n symbols it takes O(n log n).
+func (m *merger) merge(dst []int64, s *mergeScratch, limit int32) []int64 {
+	s.heap, s.limit = s.heap[:0], limit
 	if len(s.symbols) > 0 {
 		s.symbols[len(s.symbols)-1].next = -1
 	}
@@ -78,7 +106,7 @@ func (m *merger) propose(s *mergeScratch, i int32) {
 		return
 	}
 	left, right := s.symbols[i].id, s.symbols[s.symbols[i].next].id
-	if r, ok := m.rules[pairKey(left, right)]; ok {
+	if r, ok := m.rules[pairKey(left, right)]; ok && r.rank < s.limit {
 		s.heap = heapPush(s.heap, candidate{rule: r, at: i, left: left, right: right}, candidate.before)
 	}
 }

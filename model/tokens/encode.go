@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"iter"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -16,8 +17,7 @@ func (t *Tokenizer) Encode(text string) []int64 {
 	return e.ids
 }
 
-// runIDs is how many ids [Tokenizer.EncodeSeq] yields at a time, or a few more:
-// a piece of a text is not divided.
+// runIDs is how many ids [Tokenizer.EncodeSeq] yields at a time, or a few more.
 const runIDs = 1 << 14
 
 // EncodeSeq yields what Encode returns, some thousand ids at a time, each time
@@ -75,8 +75,7 @@ func (e *encoder) plain(text string) bool {
 		return e.plainChars(text)
 	case BPE:
 		for piece := range gpt2Pieces(text) {
-			e.bytePairs(piece)
-			if !e.advance(len(piece)) {
+			if !e.bytePairs(piece) {
 				return false
 			}
 		}
@@ -129,19 +128,22 @@ const (
 	maxCachedPieces = 1 << 17
 )
 
-func (e *encoder) bytePairs(piece string) {
+func (e *encoder) bytePairs(piece string) bool {
+	if len(piece) > longParts.size {
+		return e.longPiece(piece, longParts)
+	}
 	if ids, ok := e.words[piece]; ok {
 		e.ids = append(e.ids, ids...)
-		return
+		return e.advance(len(piece))
 	}
 	from := len(e.ids)
 	e.ids = e.t.bpe.encode(e.ids, piece, &e.merge)
-	if len(piece) > maxCachedBytes || len(e.words) >= maxCachedPieces {
-		return
+	if len(piece) <= maxCachedBytes && len(e.words) < maxCachedPieces {
+		if e.words == nil {
+			e.words = make(map[string][]int64)
+		}
+		// The copy stays valid when e.ids grows; the piece shares the text's memory.
+		e.words[piece] = slices.Clone(e.ids[from:])
 	}
-	if e.words == nil {
-		e.words = make(map[string][]int64)
-	}
-	// The copy stays valid when e.ids grows; the piece shares the text's memory.
-	e.words[piece] = append([]int64(nil), e.ids[from:]...)
+	return e.advance(len(piece))
 }

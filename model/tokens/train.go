@@ -3,8 +3,10 @@ package tokens
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -33,66 +35,70 @@ func Train(kind Kind, text string, vocabSize int) (*Tokenizer, error) {
 	}
 	switch kind {
 	case Word:
-		return trainList(kind, text, countWords, vocabSize)
+		return trainList(kind, text, wordCounts, vocabSize)
 	case Char:
-		return trainList(kind, text, countChars, vocabSize)
+		return trainList(kind, text, charCounts, vocabSize)
 	case BPE:
 		return trainBPE(text, vocabSize)
 	}
 	return nil, fmt.Errorf("no tokenizer %v: take word, char or bpe", kind)
 }
 
-func countWords(text string) map[string]int {
-	counts := make(map[string]int)
-	for _, word := range words(text) {
-		counts[word]++
+// wordCounts returns the words of a text that are kept: the most frequent, of
+// these the first by their bytes. n is how many different ones there are.
+func wordCounts(text string, most int) (list []string, n int, err error) {
+	counts, err := countPieces(text, words(text))
+	if err != nil {
+		return nil, 0, err
 	}
-	return counts
+	all := counts.list()
+	slices.SortFunc(all, func(a, b countedPiece) int {
+		return cmp.Or(cmp.Compare(b.times, a.times), strings.Compare(counts.piece(a.at), counts.piece(b.at)))
+	})
+	for _, w := range all[:min(most, len(all))] {
+		list = append(list, strings.Clone(counts.piece(w.at))) // a piece would keep the whole text in memory
+	}
+	return list, len(all), nil
 }
 
-func countChars(text string) map[string]int {
-	var ascii [utf8.RuneSelf]int
-	counts := make(map[string]int)
-	for i := 0; i < len(text); {
-		if c := text[i]; c < utf8.RuneSelf {
-			ascii[c]++
-			i++
-			continue
-		}
-		_, n := utf8.DecodeRuneInString(text[i:])
-		counts[text[i:i+n]]++
-		i += n
+// charCounts returns the characters of a text that are kept, as wordCounts does.
+func charCounts(text string, most int) (list []string, n int, err error) {
+	counts := make([]int, unicode.MaxRune+1)
+	for _, r := range text {
+		counts[r]++
 	}
-	for c, n := range ascii {
+	var all []rune
+	for r, n := range counts {
 		if n > 0 {
-			counts[string(rune(c))] = n
+			all = append(all, rune(r))
 		}
 	}
-	return counts
+	slices.SortStableFunc(all, func(a, b rune) int { return cmp.Compare(counts[b], counts[a]) })
+	for _, r := range all[:min(most, len(all))] {
+		list = append(list, string(r))
+	}
+	return list, len(all), nil
 }
 
-// trainList makes a Word or Char tokenizer of the pieces of a text, which count
-// counts.
-func trainList(kind Kind, text string, count func(string) map[string]int, vocabSize int) (*Tokenizer, error) {
+// trainList makes a Word or Char tokenizer of the pieces of a text, of which
+// count returns the most frequent.
+func trainList(kind Kind, text string, count func(string, int) ([]string, int, error), vocabSize int) (*Tokenizer, error) {
 	if vocabSize == 1 {
 		return nil, fmt.Errorf("vocabulary size 1 leaves room for nothing but %s: give 0 for all that the text has, or more", Unknown)
 	}
 	if i := firstInvalid(text); i >= 0 {
 		return nil, fmt.Errorf("the text is not UTF-8 at byte %d: convert it, or take the bpe tokenizer", i)
 	}
-	counts := count(text)
-	if len(counts) < 2 {
-		return nil, fmt.Errorf("the text has %d different %ss, there is nothing to predict: give a text with at least 2", len(counts), kind)
+	most := math.MaxInt
+	if vocabSize > 0 {
+		most = vocabSize - 1
 	}
-	list := make([]string, 0, len(counts))
-	for piece := range counts {
-		list = append(list, strings.Clone(piece)) // a piece would keep the whole text in memory
+	list, n, err := count(text, most)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(list, func(a, b string) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), strings.Compare(a, b))
-	})
-	if vocabSize > 0 && len(list) > vocabSize-1 {
-		list = list[:vocabSize-1]
+	if n < 2 {
+		return nil, fmt.Errorf("the text has %d different %ss, there is nothing to predict: give a text with at least 2", n, kind)
 	}
 	t := newTokenizer(kind, append([]string{Unknown}, list...))
 	t.unknown = 0

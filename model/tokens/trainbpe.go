@@ -3,7 +3,6 @@ package tokens
 import (
 	"fmt"
 	"math"
-	"strings"
 )
 
 // minPairs is how often a pair must occur to become a token: a token for what
@@ -11,9 +10,8 @@ import (
 const minPairs = 2
 
 // trainBPE learns byte pairs as Sennrich et al. 2016 do (algorithm 1), on the
-// pieces that GPT-2's pattern cuts. Counts are kept up to date instead of
-// being taken anew, and among equally frequent pairs that of the smallest ids
-// comes first, as in the Python library.
+// pieces that GPT-2's pattern cuts. Among equally frequent pairs that of the
+// smallest ids comes first, as in the Python library.
 func trainBPE(text string, vocabSize int) (*Tokenizer, error) {
 	if vocabSize == 0 {
 		vocabSize = DefaultBPESize
@@ -24,162 +22,147 @@ func trainBPE(text string, vocabSize int) (*Tokenizer, error) {
 	if vocabSize > math.MaxInt32 {
 		return nil, fmt.Errorf("vocabulary size %d is too large: ids have 31 bits", vocabSize)
 	}
-	l := newLearner(text)
-	for len(l.vocab) < vocabSize-1 && l.mergeBest() {
+	learn := learnBPE[uint32]
+	if vocabSize <= math.MaxUint16-reserved {
+		learn = learnBPE[uint16]
 	}
-	end := int32(len(l.vocab))
-	t := newTokenizer(BPE, append(l.vocab, EndOfText))
+	vocab, merges, err := learn(text, vocabSize-1, wide)
+	if err != nil {
+		return nil, err
+	}
+	end := int32(len(vocab))
+	t := newTokenizer(BPE, append(vocab, EndOfText))
 	t.added = []addedToken{{id: end, content: EndOfText, special: true}}
-	t.finish(l.merges)
+	t.finish(merges)
 	return t, nil
 }
 
-// learner is the state of a training of BPE.
-type learner struct {
-	vocab  []string
-	ids    map[string]int32
-	merges [][2]int32
-	words  []countedWord
-	count  map[uint64]int     // how often each pair occurs
-	where  map[uint64][]int32 // words that hold the pair, or did once
-	queue  []countedPair      // by frequency, which may be out of date
-}
-
-// countedWord is a piece of the text as ids, and how often it occurs.
-type countedWord struct {
-	ids   []int32
-	times int
-}
-
-func newLearner(text string) *learner {
-	l := &learner{ids: make(map[string]int32), count: make(map[uint64]int), where: make(map[uint64][]int32)}
-	var idOf [256]int32
+// learnBPE returns at most so many tokens and the merges that make them.
+func learnBPE[T symbolID](text string, size int, most bounds) ([]string, [][2]int32, error) {
+	l := &learner[T]{ids: make(map[string]int32)}
 	for _, b := range byteOrder {
-		idOf[b] = l.token(string(symbols[b]))
+		l.token(string(symbols[b]), 1)
 	}
-	seen := make(map[string]int32)
-	for part := range strings.SplitSeq(text, EndOfText) {
-		for piece := range gpt2Pieces(part) {
-			i, ok := seen[piece]
-			if !ok {
-				i = int32(len(l.words))
-				seen[piece] = i
-				ids := make([]int32, len(piece))
-				for k := range ids {
-					ids[k] = idOf[piece[k]]
-				}
-				l.words = append(l.words, countedWord{ids: ids})
+	var err error
+	if l.pool, err = newPool[T](text, l.ids); err != nil {
+		return nil, nil, err
+	}
+	l.index = newPairIndex(len(l.pool.symbols), most)
+	for len(l.vocab) < size {
+		best, ok := l.index.best()
+		if !ok {
+			if l.index.least == minPairs {
+				break
 			}
-			l.words[i].times++
+			l.count()
+			continue
 		}
+		l.merge(best)
 	}
-	for i, w := range l.words {
-		for k := 1; k < len(w.ids); k++ {
-			l.change(pairKey(w.ids[k-1], w.ids[k]), w.times, int32(i))
-		}
-	}
-	for key, n := range l.count {
-		l.push(countedPair{key, n})
-	}
-	return l
+	return l.vocab, l.merges, nil
 }
 
-// token returns the id of a token, a new one if there is none.
-func (l *learner) token(s string) int32 {
+// learner is the state of a training of BPE.
+type learner[T symbolID] struct {
+	vocab   []string
+	lengths []int32 // by id: bytes
+	ids     map[string]int32
+	merges  [][2]int32
+	pool    *pool[T]
+	index   *pairIndex
+}
+
+// token returns the id of a token of so many bytes, and whether it is new.
+func (l *learner[T]) token(s string, length int32) (id int32, isNew bool) {
 	id, ok := l.ids[s]
 	if !ok {
 		id = int32(len(l.vocab))
 		l.ids[s] = id
-		l.vocab = append(l.vocab, s)
+		l.vocab, l.lengths = append(l.vocab, s), append(l.lengths, length)
 	}
-	return id
+	return id, !ok
 }
 
-// change adds n to the count of a pair in a word.
-func (l *learner) change(key uint64, n int, word int32) {
-	l.count[key] += n
-	if n < 0 {
+// count finds the most frequent pairs anew, as many as the index takes.
+func (l *learner[T]) count() {
+	x := l.index
+	for x.slack = 1; ; x.slack *= 2 {
+		x.reset(min(len(l.vocab)*len(l.vocab), len(l.pool.symbols)))
+		l.pool.pairs(l.lengths, func(_ int, key uint64, times uint32) { x.estimate(key, times) })
+		x.choose()
+		l.pool.pairs(l.lengths, func(_ int, key uint64, times uint32) { x.count(key, times) })
+		fits := x.settle(0)
+		if fits {
+			l.pool.pairs(l.lengths, func(at int, key uint64, _ uint32) { x.note(key, uint32(at)) })
+		}
+		if len(x.queue) > 0 || x.least == minPairs {
+			return
+		}
+	}
+}
+
+// merge makes a token of a pair wherever it occurs.
+func (l *learner[T]) merge(pair *indexedPair) {
+	left, right := pair.ids()
+	id, isNew := l.token(l.vocab[left]+l.vocab[right], l.lengths[left]+l.lengths[right])
+	l.merges = append(l.merges, [2]int32{left, right})
+	if !l.index.room() {
+		l.mergeUnnoted(pair.key, id)
 		return
 	}
-	if at := l.where[key]; len(at) == 0 || at[len(at)-1] != word {
-		l.where[key] = append(at, word)
+	places := l.index.places(pair)
+	done := places[:0]
+	pair.count = 0
+	for _, at := range places {
+		if !l.pool.holds(int(at), left, right, l.lengths) {
+			continue // one of the two has been merged since
+		}
+		before, after, times := l.pool.join(int(at), left, right, id, l.lengths)
+		if before >= 0 && before != id {
+			l.index.take(pairKey(before, left), times)
+		}
+		if after >= 0 {
+			l.index.take(pairKey(right, after), times)
+		}
+		done = append(done, at)
+	}
+	if isNew {
+		l.addPairs(id, done)
+	} else {
+		l.index.forget() // the token's pairs occur elsewhere too
 	}
 }
 
-// mergeBest merges the most frequent pair wherever it occurs. It returns false
-// if no pair is frequent enough.
-func (l *learner) mergeBest() bool {
-	for len(l.queue) > 0 {
-		var best countedPair
-		best, l.queue = heapPop(l.queue, countedPair.before)
-		if now := l.count[best.key]; now != best.count {
-			if now >= minPairs {
-				l.push(countedPair{best.key, now})
-			}
-			continue
-		}
-		if best.count < minPairs {
-			return false
-		}
-		l.merge(best.key)
-		return true
-	}
-	return false
-}
-
-func (l *learner) push(p countedPair) { l.queue = heapPush(l.queue, p, countedPair.before) }
-
-func (l *learner) merge(key uint64) {
+// mergeUnnoted merges a pair with more places than the index could note.
+func (l *learner[T]) mergeUnnoted(key uint64, id int32) {
 	left, right := int32(key>>32), int32(uint32(key))
-	id := l.token(l.vocab[left] + l.vocab[right])
-	l.merges = append(l.merges, [2]int32{left, right})
-	at := l.where[key]
-	delete(l.where, key)
-	grown := make(map[uint64]bool)
-	for _, i := range at {
-		l.mergeWord(i, left, right, id, grown)
-	}
-	delete(l.count, key)
-	for k := range grown {
-		l.push(countedPair{k, l.count[k]})
-	}
+	l.pool.pairs(l.lengths, func(at int, k uint64, _ uint32) {
+		if k == key {
+			l.pool.join(at, left, right, id, l.lengths)
+		}
+	})
+	l.index.forget()
 }
 
-// mergeWord replaces the pair in one word, from left to right, and notes the
-// pairs that came to be.
-func (l *learner) mergeWord(word, left, right, id int32, grown map[uint64]bool) {
-	w := &l.words[word]
-	out := w.ids[:0]
-	for i := 0; i < len(w.ids); i++ {
-		if i+1 == len(w.ids) || w.ids[i] != left || w.ids[i+1] != right {
-			out = append(out, w.ids[i])
-			continue
+// addPairs puts the pairs of a new token, which is at these places, into the
+// index.
+func (l *learner[T]) addPairs(id int32, places []uint32) {
+	each := func(do func(key uint64, at int, times uint32)) {
+		for _, at := range places {
+			before, from, after, times := l.pool.around(int(at), id, l.lengths)
+			if before >= 0 && before != id {
+				do(pairKey(before, id), from, times)
+			}
+			if after >= 0 {
+				do(pairKey(id, after), int(at), times)
+			}
 		}
-		if len(out) > 0 {
-			before := out[len(out)-1]
-			l.change(pairKey(before, left), -w.times, word)
-			l.change(pairKey(before, id), w.times, word)
-			grown[pairKey(before, id)] = true
-		}
-		if i+2 < len(w.ids) {
-			after := w.ids[i+2]
-			l.change(pairKey(right, after), -w.times, word)
-			l.change(pairKey(id, after), w.times, word)
-			grown[pairKey(id, after)] = true
-		}
-		out = append(out, id)
-		i++
 	}
-	w.ids = out
-}
-
-// countedPair is a pair of ids and how often it occurred when it was counted.
-// The most frequent comes first, of these the one with the smallest ids.
-type countedPair struct {
-	key   uint64
-	count int
-}
-
-func (p countedPair) before(q countedPair) bool {
-	return p.count > q.count || p.count == q.count && p.key < q.key
+	first := len(l.index.pairs)
+	each(func(key uint64, _ int, times uint32) { l.index.add(key, times) })
+	if !l.index.settle(first) {
+		l.index.forget()
+		return
+	}
+	each(func(key uint64, at int, _ uint32) { l.index.note(key, uint32(at)) })
 }

@@ -108,36 +108,52 @@ type lineBuilder struct {
 	context    int // of the model
 	sequences  int // so far
 	longest    int // tokens that a sequence predicts
-	train, val []span
+	train, val blocks[span]
 }
 
-// span is where a sequence lies among the ids.
-type span struct{ from, n int }
+// span is where a sequence lies among the ids: where it begins, and how many it
+// has in the low bits. There may be as many as a quarter of the text's bytes.
+type span uint64
+
+const spanBits = 24 // of the length
+
+func newSpan(from, n int) span { return span(from<<spanBits | n) }
+
+func (s span) from() int { return int(s >> spanBits) }
+
+func (s span) len() int { return int(s & (1<<spanBits - 1)) }
 
 // add takes the next sequence.
 func (b *lineBuilder) add(s []int64) error {
 	b.sequences++
 	if len(s) > b.context+1 {
-		return fmt.Errorf("train: sequence %d has %d tokens, more than context %d and the one after: give a larger context or shorter lines", b.sequences, len(s), b.context)
+		return b.tooLong(len(s))
 	}
 	if len(s) < 2 {
 		return nil // nothing to predict
 	}
+	if len(s) >= 1<<spanBits {
+		return fmt.Errorf("train: sequence %d has %d tokens, a sequence has less than %d: give shorter lines", b.sequences, len(s), 1<<spanBits)
+	}
 	b.longest = max(b.longest, len(s)-1)
-	at := span{b.ids.len(), len(s)}
+	at := newSpan(b.ids.len(), len(s))
 	if b.sequences%valShare == 0 {
-		b.val = append(b.val, at)
+		b.val.append(at)
 	} else {
-		b.train = append(b.train, at)
+		b.train.append(at)
 	}
 	return b.ids.add(s)
 }
 
+func (b *lineBuilder) tooLong(n int) error {
+	return fmt.Errorf("train: sequence %d has %d tokens, more than context %d and the one after: give a larger context or shorter lines", b.sequences, n, b.context)
+}
+
 func (b *lineBuilder) data() (*Data, error) {
-	if len(b.train) == 0 {
+	if b.train.len() == 0 {
 		return nil, fmt.Errorf("train: no sequence has two tokens or more: there is nothing to predict")
 	}
-	if len(b.val) == 0 {
+	if b.val.len() == 0 {
 		b.val = b.train
 	}
 	return textData(lines{b.ids, b.train}, lines{b.ids, b.val}, b.longest), nil
@@ -145,19 +161,20 @@ func (b *lineBuilder) data() (*Data, error) {
 
 type lines struct {
 	ids idStore
-	at  []span
+	at  blocks[span]
 }
 
-func (l lines) len() int { return len(l.at) }
+func (l lines) len() int { return l.at.len() }
 
 func (l lines) fill(i int, b Batch, at int) {
 	ids, labels := textRow(b, at)
 	for t := range ids {
 		ids[t], labels[t] = 0, model.IgnoreIndex
 	}
-	s := l.at[i]
-	l.ids.read(s.from, ids[:s.n-1])
-	l.ids.read(s.from+1, labels[:s.n-1])
+	s := l.at.at(i)
+	n := s.len() - 1
+	l.ids.read(s.from(), ids[:n])
+	l.ids.read(s.from()+1, labels[:n])
 }
 
 func textData(train, val source, tokens int) *Data {

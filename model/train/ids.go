@@ -21,21 +21,41 @@ func newIDStore(vocab int) idStore {
 	return &packed[uint32]{vocab: int64(min(vocab, math.MaxInt32))}
 }
 
-// blockIDs is how many ids lie together. A store grows by blocks, so that
+// blockLen is how many values lie together. A list grows by blocks, so that
 // growing copies nothing.
-const blockIDs = 1 << 18
+const blockLen = 1 << 18
 
-type packed[T uint16 | uint32] struct {
-	blocks [][]T // all full but the last
-	vocab  int64
+// blocks is a long list.
+type blocks[T any] struct {
+	list [][]T // all full but the last
 }
 
-func (p *packed[T]) len() int {
-	if len(p.blocks) == 0 {
+func (b *blocks[T]) len() int {
+	if len(b.list) == 0 {
 		return 0
 	}
-	last := len(p.blocks) - 1
-	return last*blockIDs + len(p.blocks[last])
+	last := len(b.list) - 1
+	return last*blockLen + len(b.list[last])
+}
+
+func (b *blocks[T]) append(x T) {
+	last := len(b.list) - 1
+	if last < 0 || len(b.list[last]) == blockLen {
+		size := blockLen
+		if last < 0 {
+			size = 0 // most lists are short
+		}
+		b.list = append(b.list, make([]T, 0, size))
+		last++
+	}
+	b.list[last] = append(b.list[last], x)
+}
+
+func (b *blocks[T]) at(i int) T { return b.list[i/blockLen][i%blockLen] }
+
+type packed[T uint16 | uint32] struct {
+	blocks[T]
+	vocab int64
 }
 
 func (p *packed[T]) add(ids []int64) error {
@@ -43,19 +63,13 @@ func (p *packed[T]) add(ids []int64) error {
 		if id < 0 || id >= p.vocab {
 			return fmt.Errorf("train: token id %d is outside the vocabulary of %d", id, p.vocab)
 		}
-		last := len(p.blocks) - 1
-		if last < 0 || len(p.blocks[last]) == blockIDs {
-			p.blocks = append(p.blocks, make([]T, 0, blockIDs))
-			last++
-		}
-		p.blocks[last] = append(p.blocks[last], T(id))
+		p.append(T(id))
 	}
 	return nil
 }
 
 func (p *packed[T]) read(from int, into []int64) {
 	for i := range into {
-		at := from + i
-		into[i] = int64(p.blocks[at/blockIDs][at%blockIDs])
+		into[i] = int64(p.at(from + i))
 	}
 }

@@ -14,7 +14,7 @@ import (
 // in four where it does not, across its blocks.
 func TestIDs(t *testing.T) {
 	for _, vocab := range []int{1, 2, 65536, 65537, math.MaxInt32} {
-		ids := make([]int64, 2*blockIDs+7)
+		ids := make([]int64, 2*blockLen+7)
 		for i := range ids {
 			ids[i] = int64(uint64(i) * 2654435761 % uint64(vocab))
 		}

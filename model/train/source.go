@@ -284,7 +284,7 @@ func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) 
 	hash := sha256.New()
 	for _, f := range files {
 		from := text.Len()
-		if err := readFile(ctx, f, r, io.MultiWriter(&text, hash), &text); err != nil {
+		if err := readInto(ctx, &text, hash, f, r); err != nil {
 			return nil, err
 		}
 		part := text.String()[from:]
@@ -303,8 +303,9 @@ func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) 
 	return t, nil
 }
 
-// readFile copies a file to w, as long as so much text is within the limit.
-func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, sofar interface{ Len() int }) error {
+// readFile copies a file to w, as long as it and the text before it are within
+// the limit.
+func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, before int) error {
 	r := how.Stdin
 	if !f.stdin {
 		file, err := os.Open(f.path)
@@ -320,7 +321,7 @@ func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, sofar i
 			return err
 		}
 		n, err := r.Read(piece)
-		if int64(sofar.Len()+n) > how.Limit {
+		if before += n; int64(before) > how.Limit {
 			return tooLarge(f.path, how.Limit)
 		}
 		if i := bytes.IndexByte(piece[:n], 0); i >= 0 {

@@ -40,10 +40,8 @@ func tokenizeLines(ctx context.Context, text string, t *tokens.Tokenizer, b *lin
 	const told = 1 << 16 // bytes between two calls of progress
 	bytes, last := 0, 0
 	for line := range strings.Lines(text) {
-		if ids := t.Encode(line); len(ids) > 0 {
-			if err := b.add(ids); err != nil {
-				return nil, err
-			}
+		if err := addLine(line, t, b); err != nil {
+			return nil, err
 		}
 		if bytes += len(line); bytes-last >= told {
 			if err := ctx.Err(); err != nil {
@@ -55,4 +53,24 @@ func tokenizeLines(ctx context.Context, text string, t *tokens.Tokenizer, b *lin
 	}
 	progress(bytes)
 	return b.data()
+}
+
+// addLine adds a line that holds a token. One of a whole file is not held as
+// ids: it is too long for any model.
+func addLine(line string, t *tokens.Tokenizer, b *lineBuilder) error {
+	const long = 1 << 20 // bytes
+	if len(line) > long {
+		n := 0
+		for run := range t.EncodeSeq(line) {
+			n += len(run)
+		}
+		if n > b.context+1 {
+			b.sequences++
+			return b.tooLong(n)
+		}
+	}
+	if ids := t.Encode(line); len(ids) > 0 {
+		return b.add(ids)
+	}
+	return nil
 }
