@@ -110,13 +110,15 @@ func Convert(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map
 		maps.Copy(all, given)
 	}
 	all[MetaFingerprint], all[MetaProfile] = graph.Fingerprint(l.given), p.Name()
-	m, err := newEmitter(l, p.opsets().written()).model(l.weights, all)
+	l.form.Opset = p.opsets().written()
+	m, err := l.Model(l.weights, l.form)
 	if err != nil {
 		return nil, precision.Numbers{}, err
 	}
+	m.ProducerName, m.Metadata = producer, all
 	var numbers precision.Numbers
 	if f := p.Numbers(); f.Changes() {
-		if m, numbers, err = f.Apply(m, precision.Source{Graph: l.graph, Own: l.fused.has}); err != nil {
+		if m, numbers, err = f.Apply(m, precision.Source{Graph: l.Graph, Own: l.Fused}); err != nil {
 			return nil, precision.Numbers{}, err
 		}
 	}

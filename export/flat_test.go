@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/flat"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -37,7 +38,7 @@ func oneHot(ids []int64) format.Tensor {
 	for t, id := range ids {
 		v[t*vocab+int(id)] = 1
 	}
-	return format.FromFloat32s(export.OneHotInput, []int{len(ids), vocab}, v)
+	return format.FromFloat32s(flat.OneHotInput, []int{len(ids), vocab}, v)
 }
 
 // The flat graph computes what the plain one does. Both run in float64; what
@@ -51,7 +52,7 @@ func TestFlatEqualsPlain(t *testing.T) {
 			g, w := network(t, c)
 			plain := oracle(t, g, w)
 			for _, length := range []int{1, 5, longest} {
-				flat, made, err := export.Flatten(g, w, length)
+				matrices, made, err := flat.Write(g, w, length)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -60,7 +61,7 @@ func TestFlatEqualsPlain(t *testing.T) {
 					ids[i] = int64((i*i*7 + 30) % vocab)
 				}
 				want := run(t, plain, map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{1, length}, ids)})["logits"]
-				got := run(t, oracle(t, flat, made), map[string]format.Tensor{export.OneHotInput: oneHot(ids)})["logits"]
+				got := run(t, oracle(t, matrices, made), map[string]format.Tensor{flat.OneHotInput: oneHot(ids)})["logits"]
 				x, err := want.Float64s()
 				if err != nil {
 					t.Fatal(err)
@@ -98,11 +99,11 @@ func TestFlatForm(t *testing.T) {
 				if length > longest {
 					continue
 				}
-				flat, _, err := export.Flatten(g, w, length)
+				matrices, _, err := flat.Write(g, w, length)
 				if err != nil {
 					t.Fatal(err)
 				}
-				for v := range flat.Values() {
+				for v := range matrices.Values() {
 					if _, fixed := v.Shape.Numbers(); !fixed || len(v.Shape) != 2 || v.DType != format.Float32 {
 						t.Errorf("%s %s is %s%s, not a float32 matrix", v.Op().Name(), v.Name, v.DType, v.Shape)
 					}
@@ -149,7 +150,7 @@ func flatForm(t *testing.T, m *onnx.Model) {
 			t.Errorf("initializer %s is %s%v", x.Name, x.DataType, x.Dims)
 		}
 	}
-	if len(m.Graph.Inputs) != 1 || m.Graph.Inputs[0].Name != export.OneHotInput {
+	if len(m.Graph.Inputs) != 1 || m.Graph.Inputs[0].Name != flat.OneHotInput {
 		t.Errorf("inputs %v", m.Graph.Inputs)
 	}
 }

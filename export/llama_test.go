@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/flat"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -109,7 +110,7 @@ func flatAgrees(t *testing.T, g *graph.Graph, w []format.Tensor, length int) {
 	defer other.Close()
 	within(t, "onnx-go", want, run(t, other, c.Inputs())["logits"])
 	want.Shape = want.Shape[1:] // (T,V)
-	within(t, "ONNX Runtime", want, run(t, open(t, m), map[string]format.Tensor{export.OneHotInput: oneHot(c.IDs)})["logits"])
+	within(t, "ONNX Runtime", want, run(t, open(t, m), map[string]format.Tensor{flat.OneHotInput: oneHot(c.IDs)})["logits"])
 }
 
 // cached runs the network with a past in every way that a text can be computed

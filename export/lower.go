@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/attnx/attnx/export/flat"
+	"github.com/attnx/attnx/export/onnx/emit"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
@@ -11,34 +13,19 @@ import (
 
 // lowered is a graph in the form in which its nodes are written.
 type lowered struct {
+	emit.Lowered
 	given    *graph.Graph // before; with a past in the profile cache
-	graph    *graph.Graph
-	fused    *fusions // nil: every value has a node of its own
 	weights  []format.Tensor
 	metadata map[string]string
-	nodes    nodeForm
-}
-
-// nodeForm says how the nodes of a file are written.
-type nodeForm struct {
-	valueInfo    bool // name the type and shape of every value
-	weightInputs bool // weights are inputs instead of initializers
+	form     emit.Form
 }
 
 // Lower returns g with the operators that the plain profile has no node for
 // written with others: the graph whose values the file's nodes compute, name
 // by name.
 func Lower(g *graph.Graph) (*graph.Graph, error) {
-	return graph.Apply(g, graph.SliceRanges, graph.Decompose(hasNode), graph.Merge)
-}
-
-// hasNode reports whether the profiles have a node for a composite operator.
-func hasNode(n *graph.Node) bool {
-	switch n.Op.(type) {
-	case graph.LayerNormalization, graph.Gemm, graph.OneHot:
-		return true
-	}
-	return false
+	l, err := emit.Lower(g)
+	return l.Graph, err
 }
 
 // hasPast reports whether g takes the keys and values of tokens before its own.
@@ -53,13 +40,13 @@ func withoutPast(p Profile, g *graph.Graph) error {
 }
 
 func (p Plain) lower(g *graph.Graph, weights []format.Tensor) (lowered, error) {
-	l := lowered{given: g, weights: weights, nodes: nodeForm{valueInfo: true}}
+	l := lowered{given: g, weights: weights, form: emit.Form{ValueInfo: true}}
 	err := withoutPast(p, g)
 	if err == nil {
 		err = checkWeights(g, weights)
 	}
 	if err == nil {
-		l.graph, err = Lower(g)
+		l.Lowered, err = emit.Lower(g)
 	}
 	return l, err
 }
@@ -78,12 +65,12 @@ func (p Cache) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err er
 	if err := checkWeights(g, weights); err != nil {
 		return l, err
 	}
-	l = lowered{given: g, weights: weights, metadata: map[string]string{MetaCache: CacheConcat}, nodes: nodeForm{valueInfo: true}}
+	l = lowered{given: g, weights: weights, metadata: map[string]string{MetaCache: CacheConcat}, form: emit.Form{ValueInfo: true}}
 	if p.Fuse {
 		l.metadata[MetaCache] = CacheShared
-		l.graph, l.fused, err = fuse(g)
+		l.Lowered, err = emit.Fuse(g)
 	} else {
-		l.graph, err = Lower(g)
+		l.Lowered, err = emit.Lower(g)
 	}
 	return l, err
 }
@@ -106,7 +93,7 @@ func (p Flat) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err err
 		return l, &ProfileError{p.Name(), fmt.Sprintf("cannot have a sequence of %d tokens, the network runs 1 to %d", length, g.Context), "take one of these"}
 	}
 	l = lowered{given: g, metadata: map[string]string{MetaLength: strconv.Itoa(length)}}
-	l.graph, l.weights, err = flatten(g, weights, length)
+	l.Graph, l.weights, err = flat.Write(g, weights, length)
 	return l, err
 }
 
@@ -117,7 +104,7 @@ func (p Train) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err er
 	if len(weights) > 0 {
 		return l, &ProfileError{p.Name(), "takes its weights as inputs", "give none"}
 	}
-	l = lowered{given: g, nodes: nodeForm{weightInputs: true}}
-	l.graph, err = Lower(g)
+	l = lowered{given: g, form: emit.Form{WeightInputs: true}}
+	l.Lowered, err = emit.Lower(g)
 	return l, err
 }

@@ -46,7 +46,7 @@ type Cache struct {
 }
 
 // Flat has matrices only, for runtimes that multiply nothing of higher rank:
-// see flatten. It is written in float32 alone.
+// see flat.Write. It is written in float32 alone.
 type Flat struct {
 	Opset  int // 9 to 12; 0: 12
 	Length int // tokens in the sequence; 0: the network's context

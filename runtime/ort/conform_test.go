@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx/emit"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -64,7 +65,7 @@ func TestConformCached(t *testing.T) {
 	open := func(p export.Cache, level ort.Optimization) conform.Open {
 		return func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error) {
 			data, err := export.Bytes(g, weights, p)
-			if width := new(export.HeadWidthError); errors.As(err, &width) {
+			if width := new(emit.HeadWidthError); errors.As(err, &width) {
 				t.Logf("not run: %v", err)
 				return nil, &runtime.UnavailableError{Runtime: "ort-cpu", Reason: err.Error(), Remedy: "a network with wider heads"}
 			}

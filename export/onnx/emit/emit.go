@@ -1,10 +1,8 @@
-package export
+package emit
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,19 +12,56 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// emitter turns a graph into an ONNX model. Values keep their names, so that
-// two runtimes can be compared value by value.
+// Form says how a graph is written.
+type Form struct {
+	Opset        int  // 9 to 12, or 17 to 21
+	ValueInfo    bool // name the type and shape of every value
+	WeightInputs bool // weights are inputs instead of initializers
+}
+
+// Lowered is a graph whose operators all have a node, or a place in one of ONNX
+// Runtime's own operators.
+type Lowered struct {
+	Graph *graph.Graph
+	fused *fusions // nil: every value has a node of its own
+}
+
+// Lower writes the operators of g that have no node with others: the values of
+// the result are those that the file's nodes compute, name by name.
+func Lower(g *graph.Graph) (Lowered, error) {
+	g, err := graph.Apply(g, graph.SliceRanges, graph.Decompose(hasNode), graph.Merge)
+	return Lowered{Graph: g}, err
+}
+
+// hasNode reports whether ONNX has a node for a composite operator.
+func hasNode(n *graph.Node) bool {
+	switch n.Op.(type) {
+	case graph.LayerNormalization, graph.Gemm, graph.OneHot:
+		return true
+	}
+	return false
+}
+
+// Fused reports whether n is written as a part of one of ONNX Runtime's own
+// operators, or not at all.
+func (l Lowered) Fused(n *graph.Node) bool { return l.fused.has(n) }
+
+// Model returns the graph as an ONNX model with the weights that it uses, whose
+// memory is shared. Values keep their names, so that two runtimes can be compared
+// value by value.
+func (l Lowered) Model(weights []format.Tensor, f Form) (*onnx.Model, error) {
+	e := &emitter{graph: l.Graph, opset: int64(f.Opset), form: f, fused: l.fused, out: onnx.Graph{Name: "attnx"}, shared: map[string]bool{}}
+	return e.model(weights)
+}
+
+// emitter writes the nodes of one graph.
 type emitter struct {
 	graph  *graph.Graph
 	opset  int64
-	form   nodeForm
+	form   Form
 	out    onnx.Graph
 	shared map[string]bool // helper values made so far, by name
 	fused  *fusions        // nil: every value has a node of its own
-}
-
-func newEmitter(l lowered, opset int) *emitter {
-	return &emitter{graph: l.graph, opset: int64(opset), form: l.nodes, fused: l.fused, out: onnx.Graph{Name: "attnx"}, shared: map[string]bool{}}
 }
 
 // irVersions gives the IR version that came with an operator set, from ONNX's
@@ -90,9 +125,9 @@ func dataType(t format.DType) (onnx.DataType, error) {
 	return 0, fmt.Errorf("export: element type %s is not supported", t)
 }
 
-func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*onnx.Model, error) {
+func (e *emitter) model(weights []format.Tensor) (*onnx.Model, error) {
 	given := e.graph.Inputs
-	if e.form.weightInputs {
+	if e.form.WeightInputs {
 		given = append(slices.Clone(given), e.graph.Params...)
 	}
 	for _, v := range given {
@@ -107,7 +142,7 @@ func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*o
 		byName[t.Name] = t
 	}
 	for _, p := range e.graph.Params { // those that are left: Lower drops what no output needs
-		if e.form.weightInputs {
+		if e.form.WeightInputs {
 			break
 		}
 		if err := e.initializer(p.Name, byName[p.Name]); err != nil {
@@ -137,8 +172,7 @@ func (e *emitter) model(weights []format.Tensor, metadata map[string]string) (*o
 		opsets = append(opsets, onnx.Opset{Domain: microsoft, Version: 1})
 	}
 	return &onnx.Model{
-		IRVersion: irVersions[e.opset], ProducerName: producer, Graph: &e.out,
-		Opsets: opsets, Metadata: metadata,
+		IRVersion: irVersions[e.opset], Graph: &e.out, Opsets: opsets,
 	}, nil
 }
 
@@ -180,97 +214,4 @@ func names(values []*graph.Value) []string {
 		out[i] = v.Name
 	}
 	return out
-}
-
-// integers returns the name of an int64 list, stored once.
-func (e *emitter) integers(v ...int64) string {
-	name := "int64"
-	raw := []byte{}
-	for _, x := range v {
-		name += fmt.Sprintf(".%d", x)
-		raw = binary.LittleEndian.AppendUint64(raw, uint64(x))
-	}
-	if !e.shared[name] {
-		e.shared[name] = true
-		e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Int64, Dims: []int64{int64(len(v))}, Raw: raw})
-	}
-	return name
-}
-
-// size returns the name of a list of one integer: the size d. An open size is
-// read off an axis of an input, by a Shape node of that one axis: what feeds
-// on it takes it from the CPU's memory, where Shape puts it, so that no
-// arithmetic on sizes has to leave a device.
-func (e *emitter) size(d graph.Dim) (string, error) {
-	if n, ok := d.Number(); ok {
-		return e.integers(int64(n)), nil
-	}
-	for _, in := range e.graph.Inputs {
-		for axis, x := range in.Shape {
-			if x != d {
-				continue
-			}
-			name := "size." + dim(d).Param
-			if !e.shared[name] {
-				e.shared[name] = true
-				e.node("Shape", name, []string{in.Name}, onnx.IntAttr("start", int64(axis)), onnx.IntAttr("end", int64(axis+1)))
-			}
-			return name, nil
-		}
-	}
-	return e.computedSize(d)
-}
-
-// computedSize returns the name of the size d, which is computed from the
-// named dimensions: int64 arithmetic that ONNX Runtime does on the CPU.
-func (e *emitter) computedSize(d graph.Dim) (string, error) {
-	name := "size." + dim(d).Param
-	if e.shared[name] {
-		return name, nil
-	}
-	if d == graph.Sym(d.String()) {
-		return "", fmt.Errorf("size %s is the size of no input's dimension", d)
-	}
-	sum := ""
-	for _, t := range d.Terms() {
-		product := ""
-		if t.Coefficient != 1 || len(t.Symbols) == 0 {
-			product = e.integers(int64(t.Coefficient))
-		}
-		for _, s := range t.Symbols {
-			factor, err := e.size(graph.Sym(s))
-			if err != nil {
-				return "", err
-			}
-			product = e.sizeOf("Mul", product, factor)
-		}
-		sum = e.sizeOf("Add", sum, product)
-	}
-	// The last node takes the name of the whole.
-	last := e.out.Nodes[len(e.out.Nodes)-1]
-	last.Name, last.Outputs[0] = name, name
-	e.shared[name] = true
-	return name, nil
-}
-
-// sizeOf applies op to two sizes by name; the empty name is its neutral element.
-func (e *emitter) sizeOf(op, x, y string) string {
-	if x == "" {
-		return y
-	}
-	name := fmt.Sprintf("size.%s_%d", strings.ToLower(op), len(e.out.Nodes))
-	e.node(op, name, []string{x, y})
-	return name
-}
-
-// offOn returns the name of the two values of a one-hot row, stored once.
-func (e *emitter) offOn() string {
-	const name = "float.0.1"
-	if !e.shared[name] {
-		e.shared[name] = true
-		raw := binary.LittleEndian.AppendUint32(nil, math.Float32bits(0))
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(1))
-		e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Float, Dims: []int64{2}, Raw: raw})
-	}
-	return name
 }

@@ -1,6 +1,7 @@
-package export
+package emit
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -20,7 +21,7 @@ func (e *emitter) write(n *graph.Node) error {
 	if err := e.operator(n, inputs); err != nil {
 		return err
 	}
-	if !e.form.valueInfo {
+	if !e.form.ValueInfo {
 		return nil
 	}
 	for _, v := range n.Results {
@@ -244,4 +245,16 @@ func int64s(v []int) []int64 {
 		out[i] = int64(x)
 	}
 	return out
+}
+
+// offOn returns the name of the two values of a one-hot row, stored once.
+func (e *emitter) offOn() string {
+	const name = "float.0.1"
+	if !e.shared[name] {
+		e.shared[name] = true
+		raw := binary.LittleEndian.AppendUint32(nil, math.Float32bits(0))
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(1))
+		e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Float, Dims: []int64{2}, Raw: raw})
+	}
+	return name
 }

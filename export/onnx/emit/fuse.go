@@ -1,4 +1,4 @@
-package export
+package emit
 
 import (
 	"encoding/binary"
@@ -34,17 +34,17 @@ type fusions struct {
 	context  int                               // M
 }
 
-// fuse finds what can be fused in g. It returns the graph to write, in which
-// the composite operators that can be fused are whole. A graph in which some
-// causal attention is left over is refused.
-func fuse(g *graph.Graph) (*graph.Graph, *fusions, error) {
+// Fuse is Lower with ONNX Runtime's own operators, for a graph with a past: the
+// composite operators that can be fused stay whole. A graph in which some causal
+// attention is left over is refused.
+func Fuse(g *graph.Graph) (Lowered, error) {
 	g, err := graph.Apply(g, graph.SliceRanges, graph.Decompose(canFuse), graph.Merge)
 	if err != nil {
-		return nil, nil, err
+		return Lowered{}, err
 	}
 	f := &fusions{nodes: map[*graph.Value]func(*emitter){}, absorbed: map[*graph.Value]bool{}, needs: map[*graph.Value][]*graph.Value{}, context: g.Context}
 	if f.context < 1 {
-		return nil, nil, fmt.Errorf("export: nothing in the graph limits the length of a sequence: a cache in one buffer needs a length")
+		return Lowered{}, fmt.Errorf("export: nothing in the graph limits the length of a sequence: a cache in one buffer needs a length")
 	}
 	uses := map[*graph.Value]int{}
 	for _, n := range g.Nodes {
@@ -62,7 +62,7 @@ func fuse(g *graph.Graph) (*graph.Graph, *fusions, error) {
 		case graph.Reshape:
 			if a := attended(v, once); a != nil {
 				if err := f.attention(g, v, v.Args()[0], a); err != nil {
-					return nil, nil, err
+					return Lowered{}, err
 				}
 			}
 		case graph.LayerNormalization:
@@ -77,11 +77,11 @@ func fuse(g *graph.Graph) (*graph.Graph, *fusions, error) {
 	}
 	for v := range g.Values() {
 		if a, ok := graph.Is[graph.Attention](v); ok && a.Causal && !f.absorbed[v] {
-			return nil, nil, fmt.Errorf("export: Attention %.80q has no form among ONNX Runtime's own operators", v.Name)
+			return Lowered{}, fmt.Errorf("export: Attention %.80q has no form among ONNX Runtime's own operators", v.Name)
 		}
 	}
 	f.prune(g)
-	return g, f, nil
+	return Lowered{Graph: g, fused: f}, nil
 }
 
 // canFuse reports whether a composite operator has a form among ONNX Runtime's

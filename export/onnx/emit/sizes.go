@@ -1,13 +1,95 @@
-package export
+package emit
 
 import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/model/graph"
 )
+
+// integers returns the name of an int64 list, stored once.
+func (e *emitter) integers(v ...int64) string {
+	name := "int64"
+	raw := []byte{}
+	for _, x := range v {
+		name += fmt.Sprintf(".%d", x)
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(x))
+	}
+	if !e.shared[name] {
+		e.shared[name] = true
+		e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Int64, Dims: []int64{int64(len(v))}, Raw: raw})
+	}
+	return name
+}
+
+// size returns the name of a list of one integer: the size d. An open size is
+// read off an axis of an input, by a Shape node of that one axis: what feeds
+// on it takes it from the CPU's memory, where Shape puts it, so that no
+// arithmetic on sizes has to leave a device.
+func (e *emitter) size(d graph.Dim) (string, error) {
+	if n, ok := d.Number(); ok {
+		return e.integers(int64(n)), nil
+	}
+	for _, in := range e.graph.Inputs {
+		for axis, x := range in.Shape {
+			if x != d {
+				continue
+			}
+			name := "size." + dim(d).Param
+			if !e.shared[name] {
+				e.shared[name] = true
+				e.node("Shape", name, []string{in.Name}, onnx.IntAttr("start", int64(axis)), onnx.IntAttr("end", int64(axis+1)))
+			}
+			return name, nil
+		}
+	}
+	return e.computedSize(d)
+}
+
+// computedSize returns the name of the size d, which is computed from the
+// named dimensions: int64 arithmetic that ONNX Runtime does on the CPU.
+func (e *emitter) computedSize(d graph.Dim) (string, error) {
+	name := "size." + dim(d).Param
+	if e.shared[name] {
+		return name, nil
+	}
+	if d == graph.Sym(d.String()) {
+		return "", fmt.Errorf("size %s is the size of no input's dimension", d)
+	}
+	sum := ""
+	for _, t := range d.Terms() {
+		product := ""
+		if t.Coefficient != 1 || len(t.Symbols) == 0 {
+			product = e.integers(int64(t.Coefficient))
+		}
+		for _, s := range t.Symbols {
+			factor, err := e.size(graph.Sym(s))
+			if err != nil {
+				return "", err
+			}
+			product = e.sizeOf("Mul", product, factor)
+		}
+		sum = e.sizeOf("Add", sum, product)
+	}
+	// The last node takes the name of the whole.
+	last := e.out.Nodes[len(e.out.Nodes)-1]
+	last.Name, last.Outputs[0] = name, name
+	e.shared[name] = true
+	return name, nil
+}
+
+// sizeOf applies op to two sizes by name; the empty name is its neutral element.
+func (e *emitter) sizeOf(op, x, y string) string {
+	if x == "" {
+		return y
+	}
+	name := fmt.Sprintf("size.%s_%d", strings.ToLower(op), len(e.out.Nodes))
+	e.node(op, name, []string{x, y})
+	return name
+}
 
 // fromSizes writes the operators that ONNX feeds with sizes: Range,
 // ConstantOfShape and Trilu. A size with a name goes through nodes that ONNX

@@ -1,0 +1,170 @@
+package flat
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
+)
+
+// OneHotInput is the input of a flat graph: float32 (T,V), a 1 in each row in
+// the column of its token. Runtimes without Gather multiply it with the
+// embedding table.
+const OneHotInput = "one_hot"
+
+// Write writes the forward pass of a language model with matrices only, for
+// runtimes that multiply nothing of higher rank: one sequence of fixed length,
+// a MatMul for each head, weights cut into the columns that a head needs, no
+// Gather, Split, Slice, Reshape or ReduceMean. The result is an ordinary graph
+// (input OneHotInput (T,V), output logits (T,V)) with weights of its own, so
+// that the oracle can show it equal to g.
+func Write(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph, []format.Tensor, error) {
+	bound, err := graph.Apply(g, graph.SliceRanges, graph.Bind(oneSequence(g, length)), graph.DecomposeAll, graph.Precompute(flatLimit), graph.Merge)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &flattener{
+		b:        graph.NewBuilder(),
+		length:   length,
+		given:    map[string]format.Tensor{},
+		leaves:   map[string]*graph.Value{},
+		flat:     map[*graph.Value]*sheets{},
+		labelled: map[*graph.Value]bool{},
+	}
+	for _, t := range weights {
+		f.given[t.Name] = t
+	}
+	for v := range bound.Values() {
+		s, err := f.value(v)
+		if err != nil {
+			return nil, nil, fmt.Errorf("export: flat: %s (%s): %w", v.Name, v.Op().Name(), err)
+		}
+		f.flat[v] = s
+	}
+	for _, o := range bound.Outputs {
+		s := f.flat[o.Value]
+		if s == nil || s.given != nil || len(s.list) != 1 {
+			return nil, nil, fmt.Errorf("export: flat: output %s is %s: %w", o.Name, o.Value.Type, errForm)
+		}
+		f.b.Output(o.Name, s.list[0].whole())
+	}
+	flat, err := f.b.Graph()
+	if err != nil {
+		return nil, nil, err
+	}
+	if flat, err = graph.Prune(flat); err != nil {
+		return nil, nil, err
+	}
+	made := map[string]format.Tensor{}
+	for _, t := range f.made {
+		made[t.Name] = t
+	}
+	out := make([]format.Tensor, len(flat.Params))
+	for i, p := range flat.Params {
+		out[i] = made[p.Name]
+	}
+	return flat, out, nil
+}
+
+// flatLimit is the most elements of a constant that a flat graph computes ahead:
+// the causal mask of 8,192 tokens.
+const flatLimit = 1 << 26
+
+// oneSequence gives the named dimensions of the tokens, (B,T), their sizes.
+func oneSequence(g *graph.Graph, length int) map[string]int {
+	sizes := map[string]int{}
+	if tokens := g.Input(role.Of(role.Tokens)); tokens != nil && len(tokens.Shape) == 2 {
+		for i, n := range []int{1, length} {
+			sizes[tokens.Shape[i].String()] = n
+		}
+	}
+	return sizes
+}
+
+type flattener struct {
+	b        *graph.Builder
+	length   int
+	given    map[string]format.Tensor // the model's weights
+	made     []format.Tensor          // the flat graph's, in the order of its parameters
+	leaves   map[string]*graph.Value  // inputs, parameters and constants, by name
+	flat     map[*graph.Value]*sheets // what stands for each value
+	labelled map[*graph.Value]bool    // matrices that have the name of a value
+}
+
+// errForm says that an operator is used in a way that matrices cannot follow:
+// tokens are mixed other than by a product, say.
+var errForm = fmt.Errorf("the flat profile does not support this use of the operator")
+
+// value returns what stands for v, nil for an input: its form depends on the
+// use. Shapes in comments are those of the bound graph with B = 1, then those of
+// the flat one.
+func (f *flattener) value(v *graph.Value) (*sheets, error) {
+	if _, in := graph.Is[graph.Input](v); in {
+		return nil, nil
+	}
+	shape, fixed := v.Shape.Numbers()
+	if slices.Contains(shape, 0) {
+		return nil, fmt.Errorf("it is empty: %w", errForm)
+	}
+	if !fixed {
+		return nil, fmt.Errorf("its shape %s has a size that is not the tokens': %w", v.Shape, errForm)
+	}
+	args := make([]*sheets, len(v.Args()))
+	for i, a := range v.Args() {
+		args[i] = f.flat[a]
+		if _, looksUp := graph.Is[graph.Gather](v); args[i] == nil && !looksUp {
+			return nil, errForm
+		}
+	}
+	switch op := v.Op().(type) {
+	case graph.Param:
+		t := f.given[v.Name]
+		return &sheets{shape: shape, given: &t, weight: true}, nil
+	case graph.Const:
+		t := op.Value.WithName(v.Name)
+		return &sheets{shape: shape, given: &t}, nil
+	case graph.Gather: // table (V,C), ids (1,T) → one-hot (T,V) × (V,C)
+		return f.gather(v, op, args[0])
+	case graph.Slice:
+		start, _ := op.Start.Number()
+		return f.cut(v, args[0], shape, op.Axis, start)
+	case graph.Split:
+		start := 0
+		for _, n := range op.Sizes[:v.Index] {
+			start += n
+		}
+		return f.cut(v, args[0], shape, op.Axis, start)
+	case graph.MatMul:
+		return f.matMul(v, args[0], args[1], shape)
+	case graph.Binary:
+		return f.arithmetic(v, op, args[0], args[1], shape)
+	case graph.Unary:
+		if !flatUnary[op] || args[0].given != nil {
+			return nil, errForm
+		}
+		return f.each(v, args[0], shape, func(x *graph.Value) *graph.Value { return f.b.Apply(op, 1, x)[0] }), nil
+	case graph.Softmax: // (1,H,T,S) over S → H × (T,S) over columns
+		x := args[0].at(len(shape) - 2)
+		if x == nil || op.Axis != len(shape)-1 {
+			return nil, errForm
+		}
+		return f.each(v, x, shape, func(x *graph.Value) *graph.Value { return f.b.Softmax(x, 1) }), nil
+	case graph.Reduce: // (1,T,C) to (1,T,1) → × (C,1)
+		return f.reduce(v, op, args[0], shape)
+	case graph.Reshape: // (1,T,C) ↔ (1,T,H,D): the same matrices
+		return args[0].reshaped(shape)
+	case graph.Transpose:
+		return f.transpose(v, op.Perm, args[0], shape)
+	case graph.Concat:
+		return f.concat(v, op.Axis, args, shape)
+	}
+	return nil, fmt.Errorf("the flat profile has no form of this operator")
+}
+
+// flatUnary are the functions of one argument that onnx-go has.
+var flatUnary = map[graph.Unary]bool{
+	graph.Sqrt: true, graph.Tanh: true, graph.Relu: true, graph.Identity: true, graph.Exp: true, graph.Sigmoid: true,
+	graph.Neg: true, graph.Abs: true, graph.Log: true, graph.Sin: true, graph.Cos: true,
+}
