@@ -66,7 +66,7 @@ var argValues = map[string][]cobra.CompletionFunc{
 	"inspect":        {filesOf("safetensors", "onnx"), freeText},
 	"checkpoints":    {folderOnly, freeText},
 	"convert":        {filesOf("safetensors", "onnx"), freeText},
-	"diff":           {checkpoints, checkpoints, freeText},
+	"diff":           {filesOf("safetensors", "onnx"), filesOf("safetensors", "onnx"), freeText},
 	"average":        {checkpoints},
 	"verify-seal":    {checkpoints},
 	"reseal":         {checkpoints, freeText},

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/fixtures"
 )
@@ -42,7 +43,7 @@ func (v onnxView) compare(t *testing.T, path string) {
 		t.Errorf("%s: exit code %d: %s", path, code, &stderr)
 		return
 	}
-	x := inspection{onnxInspection: &onnxInspection{}}
+	x := attnx.Inspection{InspectedONNX: &attnx.InspectedONNX{}}
 	if err := json.Unmarshal(out.Bytes(), &x); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/internal/find"
 )
 
@@ -38,7 +38,7 @@ cannot be read.`,
 				return err
 			}
 			for _, path := range paths {
-				file, root, err := verifySeal(s, path)
+				file, root, err := attnx.VerifySeal(path, s.tell)
 				switch {
 				case err == nil:
 					tell(sealed{File: file, State: "sealed", Root: root}, root+"  "+file)
@@ -81,24 +81,4 @@ type sealed struct {
 	State  string `json:"state"`          // "sealed" or "broken", which is without a seal, too
 	Root   string `json:"root,omitempty"` // hexadecimal
 	Reason string `json:"reason,omitempty"`
-}
-
-// verifySeal compares every byte of a file with its seal. It returns the file
-// that path means, and its root hash.
-func verifySeal(s streams, path string) (file, root string, err error) {
-	if path, err = find.Resolve(path, s.tell); err != nil {
-		return path, "", err
-	}
-	if _, err := find.Expect(path, "a safetensors file", find.Safetensors); err != nil {
-		return path, "", err
-	}
-	f, err := format.Open(path)
-	if err != nil {
-		return path, "", err
-	}
-	defer f.Close()
-	if err := f.Verify(); err != nil {
-		return path, "", err
-	}
-	return path, f.Seal().Root.String(), nil
 }

@@ -1,0 +1,243 @@
+package attnx
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"github.com/attnx/attnx/export/compare"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
+)
+
+// Comparison is in what two models differ.
+type Comparison struct {
+	A        string             `json:"a"` // the files that were compared
+	B        string             `json:"b"`
+	Equal    bool               `json:"equal"`
+	BySeals  bool               `json:"by_seals"`        // nothing but headers and seals was needed to know which tensors differ
+	Graph    GraphState         `json:"graph,omitempty"` // empty: one of them has no graph
+	Nodes    []string           `json:"nodes,omitempty"` // of two ONNX files: the places in which their nodes differ
+	Metadata []string           `json:"metadata"`        // names that differ
+	Tensors  []TensorDifference `json:"tensors"`         // all of both, in canonical order
+}
+
+// GraphState is what a comparison finds of two graphs.
+type GraphState string
+
+// Two graphs are equal where they compute the same: the names of intermediate
+// values play no part.
+const (
+	GraphEqual   GraphState = "equal"
+	GraphChanged GraphState = "changed"
+)
+
+// TensorDifference is how a tensor of two models differs.
+type TensorDifference struct {
+	Name        string `json:"name"`
+	State       string `json:"state"`       // format.Equal, Changed, Reshaped, OnlyA or OnlyB
+	A           string `json:"a,omitempty"` // type and shape: "F32[4 8]"
+	B           string `json:"b,omitempty"`
+	*ValuesDiff        // of a changed tensor, where the values were compared
+}
+
+// ValuesDiff is by how much the values of two tensors differ. A number that is
+// not finite is nil: one of the values is no number.
+type ValuesDiff struct {
+	Changed  int      `json:"changed"`            // elements
+	MaxAbs   *float64 `json:"max_abs,omitempty"`  // the largest |b - a|
+	Norm     *float64 `json:"norm,omitempty"`     // Euclidean length of b - a
+	Relative *float64 `json:"relative,omitempty"` // that length over the one of a
+}
+
+// CompareOptions are how Compare works. Without Values it does not read the
+// tensors of two sealed files: their seals show which of them differ.
+type CompareOptions struct {
+	Values bool // read the tensors that differ, and report by how much
+	Tell   Tell
+}
+
+// Compare compares two models: checkpoints, runs (the newest checkpoint), Hugging
+// Face folders or ONNX files, one with another of any kind. Tensors go by their
+// names. It compares graphs where both models have one.
+func Compare(a, b string, o CompareOptions) (Comparison, error) {
+	var x Comparison
+	var sides [2]side
+	for i, path := range []string{a, b} {
+		s, err := openSide(path, o.Tell)
+		if err != nil {
+			return x, err
+		}
+		defer s.Close()
+		sides[i] = s
+	}
+	return sides[0].compare(sides[1], o.Values)
+}
+
+// side is one of two models that are compared.
+type side struct {
+	*format.Reader
+	io.Closer
+	path string
+	file *onnx.Model // of an ONNX file
+}
+
+// openSide opens what a path leads to. The tensors of a folder have other names,
+// types and files, and those of an ONNX file another form: they are read as a
+// checkpoint, into memory.
+func openSide(path string, tell Tell) (s side, err error) {
+	if huggingface.IsFolder(path) {
+		c, _, err := find.ReadFolder(path, tell)
+		if err != nil {
+			return s, err
+		}
+		return inMemory(path, nil, c.Write)
+	}
+	path = find.ModelIn(path)
+	err = find.Again(path, func() error {
+		to, err := find.Resolve(path, tell)
+		if err != nil {
+			return err
+		}
+		kind, err := find.Expect(to, "a safetensors or ONNX file", find.Safetensors, find.ONNX)
+		if err != nil {
+			return err
+		}
+		if kind == find.ONNX {
+			s, err = openSideONNX(to)
+			return err
+		}
+		f, err := format.Open(to)
+		if err == nil {
+			s = side{Reader: f.Reader, Closer: f, path: to}
+		}
+		return err
+	})
+	return s, err
+}
+
+func openSideONNX(path string) (side, error) {
+	m, err := find.ReadModelAs(path, onnx.CheckStructure)
+	if err != nil {
+		return side{}, err
+	}
+	return inMemory(path, m, func(w io.Writer) error {
+		var tensors []format.Tensor
+		for _, t := range m.Graph.Initializers {
+			dtype, known := tensorTypes[t.DataType]
+			if !known {
+				return fmt.Errorf("%s: initializer %.80q: elements of type %s are not compared", path, t.Name, t.DataType)
+			}
+			raw, err := t.Load(filepath.Dir(path))
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			tensors = append(tensors, format.Tensor{Name: t.Name, DType: dtype, Shape: shapeOf(t.Dims), Data: raw})
+		}
+		return format.WriteSealed(w, m.Metadata, tensors)
+	})
+}
+
+// tensorTypes are the types of initializers whose bytes a safetensors file has
+// alike.
+var tensorTypes = map[onnx.DataType]format.DType{
+	onnx.Float: format.Float32, onnx.Double: format.Float64, onnx.Float16: format.Float16, onnx.BFloat16: format.BFloat16,
+	onnx.Int64: format.Int64, onnx.Int32: format.Int32, onnx.Int16: format.Int16, onnx.Int8: format.Int8, onnx.Bool: format.Bool,
+	onnx.Uint64: format.Uint64, onnx.Uint32: format.Uint32, onnx.Uint16: format.Uint16, onnx.Uint8: format.Uint8,
+}
+
+// inMemory is a side that is written into memory.
+func inMemory(path string, m *onnx.Model, write func(io.Writer) error) (s side, err error) {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return s, err
+	}
+	s = side{Closer: io.NopCloser(nil), path: path, file: m}
+	s.Reader, err = format.NewMemoryReader(b.Bytes())
+	return s, err
+}
+
+func (a side) compare(b side, values bool) (Comparison, error) {
+	x := Comparison{A: a.path, B: b.path, BySeals: a.Seal() != nil && b.Seal() != nil, Metadata: []string{}, Tensors: []TensorDifference{}}
+	if err := x.graphs(a, b); err != nil {
+		return x, err
+	}
+	ma, mb := a.Metadata(), b.Metadata()
+	for _, name := range slices.Sorted(maps.Keys(ma)) {
+		if v, ok := mb[name]; !ok || v != ma[name] {
+			x.Metadata = append(x.Metadata, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(mb)) {
+		if _, ok := ma[name]; !ok {
+			x.Metadata = append(x.Metadata, name)
+		}
+	}
+	x.Equal = len(x.Metadata) == 0 && x.Graph != GraphChanged
+	tensors, err := format.Diff(a.Reader, b.Reader, values)
+	for _, d := range tensors {
+		x.Equal = x.Equal && d.State == format.Equal
+		x.Tensors = append(x.Tensors, newTensorDifference(d, values))
+	}
+	return x, err
+}
+
+// graphs compares the graphs: the nodes of two ONNX files, otherwise the graphs
+// that both carry.
+func (x *Comparison) graphs(a, b side) error {
+	if a.file != nil && b.file != nil {
+		found, err := compare.Models(a.file, b.file, compare.Options{
+			Load: func(t *onnx.Tensor) ([]byte, error) { return t.Load(filepath.Dir(a.path)) },
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", a.path, err)
+		}
+		for _, d := range found.Nodes.Departures {
+			x.Nodes = append(x.Nodes, d.String())
+		}
+		for _, name := range found.Nodes.Left {
+			x.Nodes = append(x.Nodes, name+" could not be compared")
+		}
+		x.Graph = GraphEqual
+		if len(x.Nodes) > 0 {
+			x.Graph = GraphChanged
+		}
+		return nil
+	}
+	same, known, err := model.SameGraphs(a.Reader, b.Reader)
+	if same {
+		x.Graph = GraphEqual
+	} else if known {
+		x.Graph = GraphChanged
+	}
+	return err
+}
+
+func newTensorDifference(d format.Difference, values bool) TensorDifference {
+	out := TensorDifference{Name: d.Name, State: d.State}
+	if d.State != format.OnlyB {
+		out.A = fmt.Sprintf("%s%v", d.A.DType, d.A.Shape)
+	}
+	if d.State != format.OnlyA {
+		out.B = fmt.Sprintf("%s%v", d.B.DType, d.B.Shape)
+	}
+	if d.State == format.Changed && values {
+		out.ValuesDiff = &ValuesDiff{d.Changed, finite(d.MaxAbs), finite(d.Norm), finite(d.Norm / d.NormA)}
+	}
+	return out
+}
+
+// finite returns a number for JSON, nil for one that JSON cannot have.
+func finite(v float64) *float64 {
+	if math.IsInf(v, 0) || math.IsNaN(v) {
+		return nil
+	}
+	return &v
+}

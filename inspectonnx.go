@@ -1,0 +1,150 @@
+package attnx
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+)
+
+// InspectedONNX is what there is to know of an ONNX file beside its tensors.
+type InspectedONNX struct {
+	IRVersion int64               `json:"ir_version"`
+	Opset     map[string]int64    `json:"opset"`
+	Inputs    []string            `json:"inputs"`
+	Outputs   []string            `json:"outputs"`
+	Nodes     map[string]int      `json:"nodes"` // by operator; as in operators, and without versions
+	Operators []InspectedOperator `json:"operators"`
+	Functions []InspectedFunction `json:"functions,omitempty"`
+	CannotRun []string            `json:"cannot_run,omitempty"` // why attnx does not take the file
+
+	Model *onnx.Model       `json:"-"`
+	Unfit map[string]string `json:"-"` // inputs and outputs, and why attnx cannot run them
+}
+
+// InspectedOperator is an operator and its nodes in the graph, in the graphs within
+// its nodes, in functions and in training information.
+type InspectedOperator struct {
+	Domain  string `json:"domain"` // "ai.onnx" is the standard one
+	Op      string `json:"op"`
+	Version int64  `json:"version"` // of the domain
+	Nodes   int    `json:"nodes"`
+	Runs    bool   `json:"runs"`
+	WhyNot  string `json:"why_not,omitempty"`
+}
+
+// InspectedFunction is a function of the file.
+type InspectedFunction struct {
+	Domain     string   `json:"domain"`
+	Name       string   `json:"name"`
+	Overload   string   `json:"overload,omitempty"`
+	Inputs     []string `json:"inputs"`
+	Outputs    []string `json:"outputs"`
+	Attributes []string `json:"attributes,omitempty"`
+	Nodes      int      `json:"nodes"`
+}
+
+// Name returns the operator as onnx.Print writes it.
+func (o InspectedOperator) Name() string {
+	if o.Domain == standardDomain {
+		return o.Op
+	}
+	return o.Domain + "." + o.Op
+}
+
+const standardDomain = "ai.onnx"
+
+// DomainName returns the name of a domain of operators: the standard one is also
+// written "".
+func DomainName(domain string) string {
+	if domain == "" {
+		return standardDomain
+	}
+	return domain
+}
+
+func (x *Inspection) onnx(m *onnx.Model) {
+	x.Kind, x.Metadata = "onnx", m.Metadata
+	o := &InspectedONNX{
+		Model:     m,
+		IRVersion: m.IRVersion, Opset: map[string]int64{}, Inputs: []string{}, Outputs: []string{}, Nodes: map[string]int{},
+		Operators: []InspectedOperator{}, Unfit: map[string]string{}, CannotRun: problemsOf(x.File, m),
+	}
+	x.InspectedONNX = o
+	for _, s := range m.Opsets {
+		o.Opset[s.Domain] = s.Version
+	}
+	texts := func(list []onnx.ValueInfo) []string {
+		out := []string{}
+		for _, v := range list {
+			out = append(out, v.String())
+			o.Unfit[v.String()] = v.WhyNot()
+		}
+		return out
+	}
+	o.Inputs, o.Outputs = texts(m.Graph.Inputs), texts(m.Graph.Outputs)
+	for _, op := range m.Operators() {
+		shown := InspectedOperator{DomainName(op.Domain), op.Op, op.Version, op.Nodes, op.WhyNot == "", op.WhyNot}
+		o.Operators = append(o.Operators, shown)
+		o.Nodes[shown.Name()] += op.Nodes
+		if !shown.Runs && len(o.CannotRun) == 0 { // a domain of which the checker says nothing
+			o.CannotRun = []string{fmt.Sprintf("operator %s: %s", quote.Line(shown.Name(), 500), op.WhyNot)}
+		}
+	}
+	for _, f := range m.Functions {
+		o.Functions = append(o.Functions, InspectedFunction{DomainName(f.Domain), f.Name, f.Overload, orEmpty(f.Inputs), orEmpty(f.Outputs), f.Attributes, len(f.Nodes)})
+	}
+	for _, t := range m.Graph.Initializers {
+		x.Tensors = append(x.Tensors, InspectedTensor{Name: t.Name, DType: t.DataType.String(), Shape: shapeOf(t.Dims), Bytes: t.Bytes(), WhyNot: t.WhyNot()})
+		if t.DataType.Floating() {
+			x.Parameters += t.Elements()
+		}
+	}
+	for _, t := range m.Graph.Sparse {
+		shown := InspectedTensor{Name: t.Name(), Shape: shapeOf(t.Dims), Sparse: true, WhyNot: "sparse tensors are not supported"}
+		if t.Values != nil {
+			shown.DType, shown.Bytes = t.Values.DataType.String(), t.Values.Bytes()
+		}
+		x.Tensors = append(x.Tensors, shown)
+	}
+	// A file of ours has constants beside the parameters, such as the mask.
+	if c, err := model.FromMetadata(m.Metadata, len(m.Graph.Initializers)); err == nil {
+		if n, err := c.Parameters(); err == nil {
+			x.Parameters = int64(n)
+		}
+	}
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func shapeOf(dims []int64) []int {
+	shape := make([]int, len(dims))
+	for i, d := range dims {
+		shape[i] = int(d)
+	}
+	return shape
+}
+
+// problemsOf returns why attnx does not take a model, in the words of those who
+// would refuse it.
+func problemsOf(path string, m *onnx.Model) (out []string) {
+	for _, err := range onnx.Problems(m, filepath.Dir(path)) {
+		if bad := new(onnx.FormatError); errors.As(err, &bad) && bad.External != "" {
+			if pointer := find.RefusePointer(filepath.Join(filepath.Dir(path), filepath.FromSlash(bad.External))); pointer != nil {
+				err = pointer
+			}
+		}
+		out = append(out, strings.TrimPrefix(quote.Line(err.Error(), 500), "onnx: "))
+	}
+	return out
+}
