@@ -12,8 +12,11 @@ type smallFloat struct {
 	last   int          // bits of the largest finite number; below it the values ascend
 	sign   int          // the bit of the sign, 0 if there is none
 	over   int          // bits of what is too large: infinity or NaN, or the largest
-	nan    int          // bits of NaN, the largest number where there is none
+	nan    int          // bits of what is no number
 }
+
+// noMinusZero reports whether the bits of the negative zero are those of NaN.
+func (s *smallFloat) noMinusZero() bool { return s.nan == s.sign && s.over == s.nan }
 
 // smallFloats are the types of the OCP formats, and those without a negative zero
 // (arXiv:2209.05433, arXiv:2206.02915).
@@ -23,7 +26,7 @@ var smallFloats = map[DType]*smallFloat{
 	Float8E5M2:     newSmallFloat(5, 2, 15, 0x7b, 0x7c, 0x7f),
 	Float8E5M2FNUZ: newSmallFloat(5, 2, 16, 0x7f, 0x80, 0x80),
 	Float8E8M0:     newPowers(),
-	Float4E2M1:     newSmallFloat(2, 1, 1, 7, 7, 7),
+	Float4E2M1:     newSmallFloat(2, 1, 1, 7, 7, 8), // NaN becomes -0
 }
 
 // newSmallFloat returns the type with a sign and so many bits of exponent and
@@ -40,7 +43,7 @@ func newSmallFloat(exponentBits, fractionBits, bias, last, over, nan int) *small
 		switch {
 		case magnitude > last && magnitude == over && over != nan:
 			v = math.Inf(1)
-		case magnitude > last, i == nan && nan == s.sign:
+		case magnitude > last, i == nan && s.noMinusZero():
 			v = math.NaN()
 		}
 		if i&s.sign != 0 {
@@ -72,7 +75,7 @@ func (s *smallFloat) narrow(x float64, b []byte) float64 {
 	case !math.Signbit(x):
 	case s.sign == 0:
 		bits = s.nan // a negative number has no power of two
-	case bits == 0 && s.nan == s.sign: // there is no negative zero
+	case bits == 0 && s.noMinusZero(): // there is no negative zero
 	default:
 		bits |= s.sign
 	}

@@ -38,6 +38,7 @@ var layers = map[string][]string{
 	"internal/memory":      {},
 	"internal/quote":       {},
 	"export/onnx":          {},
+	"export/onnx/read":     {"export/onnx", "format", "model/graph"},
 	"export/compare":       {"export/onnx", "format", "internal/quote"},
 	"export/placement":     {"export/onnx", "internal/quote"},
 	"export/precision":     {"export/onnx", "format", "model/graph", "model/role"},

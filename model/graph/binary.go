@@ -29,7 +29,7 @@ const (
 	And
 	Or
 	Xor
-	Mod  // of integers, with the sign of the second: Python's %
+	Mod  // with the sign of the second: Python's %
 	FMod // with the sign of the first: C's fmod
 	BitwiseAnd
 	BitwiseOr
@@ -131,7 +131,7 @@ var binaryTable = [binaries]binaryRow{
 	And:            {name: "And", logic: func(x, y bool) bool { return x && y }},
 	Or:             {name: "Or", logic: func(x, y bool) bool { return x || y }},
 	Xor:            {name: "Xor", logic: func(x, y bool) bool { return x != y }},
-	Mod: {name: "Mod", i: func(x, y int64) (int64, error) {
+	Mod: {name: "Mod", f: floored, i: func(x, y int64) (int64, error) {
 		z, err := remainder(x, y)
 		if z != 0 && (z < 0) != (y < 0) {
 			z += y
@@ -148,6 +148,18 @@ var binaryTable = [binaries]binaryRow{
 }
 
 var errDivision = errors.New("an integer is divided by zero")
+
+// floored has the sign of y, zero too.
+func floored(x, y float64) float64 {
+	z := math.Mod(x, y)
+	switch {
+	case z == 0:
+		return math.Copysign(0, y)
+	case (z < 0) != (y < 0):
+		return z + y
+	}
+	return z
+}
 
 // remainder has the sign of x.
 func remainder[T int64 | uint64](x, y T) (T, error) {

@@ -65,6 +65,20 @@ func (b *Builder) Graph() (*Graph, error) {
 	return &g, nil
 }
 
+// Reserve keeps names for values that are still to come under them: a value that
+// gets none of its own is not called so.
+func (b *Builder) Reserve(names ...string) {
+	if b.taken == nil {
+		b.taken = map[string]bool{}
+	}
+	for _, name := range names {
+		b.taken[name] = true
+	}
+}
+
+// Recorded returns the nodes so far. The caller leaves them as they are.
+func (b *Builder) Recorded() []*Node { return b.graph.Nodes }
+
 // Err returns the first mistake so far, or nil.
 func (b *Builder) Err() error { return b.err }
 

@@ -36,9 +36,11 @@ func (Where) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 }
 
 // Cast converts to another element type: a float loses its fraction, anything
-// but zero is true.
+// but zero is true. With Saturate what is too large for a floating-point type is
+// its largest number, and not infinity or NaN.
 type Cast struct {
-	To format.DType
+	To       format.DType
+	Saturate bool `attr:"saturate,omitzero"`
 }
 
 // Name returns "Cast".

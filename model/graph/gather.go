@@ -10,8 +10,12 @@ import (
 
 // Gather picks slices of its first argument along the axis by int64 ids: with
 // axis 0, rows of a table (V,...), the ids' shape, then a row's. Ids are at least 0
-// and less than the length of the axis.
-type Gather struct{ Axis int }
+// and less than the length of the axis; with FromEnd a negative one counts from
+// the end.
+type Gather struct {
+	Axis    int
+	FromEnd bool `attr:"from_end,omitzero"`
+}
 
 // Name returns "Gather".
 func (Gather) Name() string { return "Gather" }
@@ -88,8 +92,11 @@ func (g Gather) alongFirst(b *Builder, n *Node, dy *Value) *Value {
 }
 
 // GatherElements is x[i,j,ids[i,j,k]] for the last axis, likewise for others;
-// the ids are int64 and the other dimensions agree.
-type GatherElements struct{ Axis int }
+// the ids are int64, as Gather's, and the other dimensions agree.
+type GatherElements struct {
+	Axis    int
+	FromEnd bool `attr:"from_end,omitzero"`
+}
 
 // Name returns "GatherElements".
 func (GatherElements) Name() string { return "GatherElements" }
@@ -117,7 +124,10 @@ func (g GatherElements) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 // ScatterElements is its first argument with updates, the third, added at ids,
 // the second, along the axis: what GatherElements reads. An id that comes twice
 // adds twice. It is ONNX's operator with reduction="add".
-type ScatterElements struct{ Axis int }
+type ScatterElements struct {
+	Axis    int
+	FromEnd bool `attr:"from_end,omitzero"`
+}
 
 // Name returns "ScatterElements".
 func (ScatterElements) Name() string { return "ScatterElements" }

@@ -141,14 +141,14 @@ func (b *Builder) Slice(x *Value, axis int, start, limit Dim) *Value {
 }
 
 // Cast returns x in element type t.
-func (b *Builder) Cast(x *Value, t format.DType) *Value { return b.apply(Cast{t}, x) }
+func (b *Builder) Cast(x *Value, t format.DType) *Value { return b.apply(Cast{To: t}, x) }
 
 // Where returns x where cond holds and y elsewhere.
 func (b *Builder) Where(cond, x, y *Value) *Value { return b.apply(Where{}, cond, x, y) }
 
 // GatherElements picks elements of x by ids along the axis; the other axes agree.
 func (b *Builder) GatherElements(x, ids *Value, axis int) *Value {
-	return b.apply(GatherElements{axis}, x, ids)
+	return b.apply(GatherElements{Axis: axis}, x, ids)
 }
 
 // Range returns the integers from start up to, not including, limit.
@@ -218,7 +218,7 @@ func (b *Builder) OneHot(ids *Value, depth int) *Value { return b.apply(OneHot{d
 // ScatterElements returns x with the updates added at ids along the axis; an
 // id that comes twice adds twice.
 func (b *Builder) ScatterElements(x, ids, updates *Value, axis int) *Value {
-	return b.apply(ScatterElements{axis}, x, ids, updates)
+	return b.apply(ScatterElements{Axis: axis}, x, ids, updates)
 }
 
 // present drops the last argument where it is nil: it may be left out.

@@ -5,12 +5,14 @@ import (
 	"math"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
 )
 
 // cast returns x in another element type: a float loses its fraction, anything
 // but zero is true, and a number is rounded to a floating-point type that may
 // not have it. An integer that the type does not have is wrapped.
-func cast(x array, to format.DType) (array, error) {
+func cast(x array, op graph.Cast) (array, error) {
+	to := op.To
 	k, _ := kindOf(to)
 	out := newArray(k, x.shape)
 	switch {
@@ -19,9 +21,12 @@ func cast(x array, to format.DType) (array, error) {
 			out.b[i] = x.kind == bools && x.b[i] || x.kind == ints && x.i[i] != 0 || x.kind == floats && x.f[i] != 0
 		}
 	case k == floats:
-		round := rounding(x.dtype, to)
+		round, largest := rounding(x.dtype, to), to.Largest()
 		for i := range out.f {
-			out.f[i] = round(x.number(i))
+			v := x.number(i)
+			if out.f[i] = round(v); op.Saturate && v == v && !(math.Abs(out.f[i]) <= largest) {
+				out.f[i] = math.Copysign(largest, v)
+			}
 		}
 	case x.kind == bools:
 		for i, v := range x.b {

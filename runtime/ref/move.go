@@ -74,6 +74,21 @@ func triangle(x array, upper bool, k int) array {
 	return out
 }
 
+// fromFront returns ids that count from the end, where they may be negative, as
+// ones that count from the front of an axis of length n.
+func fromFront(ids array, negative bool, n int) array {
+	if !negative || !slices.ContainsFunc(ids.i, func(id int64) bool { return id < 0 }) {
+		return ids
+	}
+	ids.i = slices.Clone(ids.i)
+	for i, id := range ids.i {
+		if id < 0 && id >= -int64(n) {
+			ids.i[i] += int64(n)
+		}
+	}
+	return ids
+}
+
 // checkIDs refuses ids outside 0 to n-1 with a *format.RangeError.
 func checkIDs(ids array, n int) error {
 	bad := slices.IndexFunc(ids.i, func(id int64) bool { return id < 0 || id >= int64(n) })

@@ -10,7 +10,7 @@ var elementwiseKernels = []kernel{
 	certain(func(op graph.Unary, c call) array { return unary(op, c.args[0]) }),
 	single(func(op graph.Binary, c call) (array, error) { return binary(op, c.args[0], c.args[1], c.shapes[0]) }),
 	certain(func(_ graph.Where, c call) array { return where(c.args[0], c.args[1], c.args[2], c.shapes[0]) }),
-	single(func(op graph.Cast, c call) (array, error) { return cast(c.args[0], op.To) }),
+	single(func(op graph.Cast, c call) (array, error) { return cast(c.args[0], op) }),
 	certain(func(op graph.Gelu, c call) array { return each(c.args[0], gelu[op.Approximate]) }),
 	certain(func(op graph.Swish, c call) array {
 		return each(c.args[0], func(x float64) float64 { return x / (1 + math.Exp(-op.Alpha*x)) })
@@ -19,13 +19,13 @@ var elementwiseKernels = []kernel{
 
 var movingKernels = []kernel{
 	single(func(op graph.Gather, c call) (array, error) {
-		return gather(c.args[0], c.args[1], op.Axis, c.shapes[0])
+		return gather(c.args[0], fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis]), op.Axis, c.shapes[0])
 	}),
 	single(func(op graph.GatherElements, c call) (array, error) {
-		return gatherElements(c.args[0], c.args[1], op.Axis)
+		return gatherElements(c.args[0], fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis]), op.Axis)
 	}),
 	single(func(op graph.ScatterElements, c call) (array, error) {
-		return scatterElements(c.args[0], c.args[1], c.args[2], op.Axis)
+		return scatterElements(c.args[0], fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis]), c.args[2], op.Axis)
 	}),
 	single(func(_ graph.OneHot, c call) (array, error) { return oneHot(c.args[0], c.shapes[0]) }),
 	certain(func(_ graph.Reshape, c call) array {

@@ -107,8 +107,14 @@ func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
 	case graph.Input, graph.Param, graph.Const, graph.Range, graph.ConstantOfShape:
 		return l.leaf(v)
 	case graph.Unary:
+		if op.Float() == nil && op != graph.Not && op != graph.Identity {
+			break
+		}
 		return l.unary(op, v, args[0])
 	case graph.Binary:
+		if op.Float() == nil && op.Compare() == nil && op.Logic() == nil {
+			break
+		}
 		return l.binaryOf(op, v, args[0], args[1])
 	case graph.Where:
 		return l.where(v, args[0], args[1], args[2])

@@ -1,0 +1,214 @@
+package read
+
+import (
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// controlFamily is the operators that hold graphs.
+var controlFamily = family{
+	"If":   {values: readIf},
+	"Loop": {values: readLoop},
+	"Scan": {values: readScan},
+}
+
+// inner reads a graph of an attribute with the given values of its inputs, and
+// returns those of its outputs.
+func (n *node) inner(g *onnx.Graph, prefix string, inputs ...*value) []*value {
+	s := &scope{parent: n.scope, values: map[string]*value{}, opsets: n.scope.opsets, attrs: n.scope.attrs, prefix: prefix}
+	if len(g.Inputs) != len(inputs) {
+		n.invalid("its graph has %d inputs, expected %d", len(g.Inputs), len(inputs))
+	}
+	if err := n.r.initializers(g, s); err != nil {
+		panic(refusal{err})
+	}
+	for i, in := range g.Inputs {
+		s.values[in.Name] = inputs[i]
+	}
+	if err := n.r.nodes(g.Nodes, s); err != nil {
+		panic(refusal{err})
+	}
+	out := make([]*value, len(g.Outputs))
+	for i, o := range g.Outputs {
+		if out[i] = s.lookup(o.Name); out[i] == nil {
+			n.invalid("its graph has no value %.80q", o.Name)
+		}
+	}
+	return out
+}
+
+// condition returns argument i, a truth value that is known.
+func (n *node) condition(v *value) bool {
+	e := n.r.elementsOf(v)
+	if e == nil || e.len() != 1 || e.dtype.Float() {
+		n.open("its condition %.80q is computed from data", v.name)
+	}
+	s, known := signOf(e.ints[0])
+	if !known {
+		n.open("its condition %.80q is %s", v.name, e.ints[0])
+	}
+	return s != 0
+}
+
+func readIf(n *node) []*value {
+	n.pass([]string{"then_branch", "else_branch"})
+	branch := "else_branch"
+	if n.condition(n.value(0)) {
+		branch = "then_branch"
+	}
+	return n.inner(n.subgraph(branch), n.name()+"/")
+}
+
+// knownScalar returns known elements as a value.
+func knownScalar(n *node, name string, e *elements) *value {
+	return &value{name: name, scope: n.scope, elements: e}
+}
+
+// readLoop unrolls a loop whose rounds are known: inputs are their most, the
+// condition, and the values that each round hands to the next.
+func readLoop(n *node) []*value {
+	body := n.subgraph("body")
+	rounds, bounded := 0, n.has(0)
+	if bounded {
+		rounds = n.integer(0)
+	}
+	var carried []*value
+	for i := 2; i < len(n.args); i++ {
+		carried = append(carried, n.value(i))
+	}
+	states := len(carried)
+	going := true
+	if n.has(1) {
+		going = n.condition(n.value(1))
+	}
+	var collected [][]*value
+	for round := 0; going && (!bounded || round < rounds); round++ {
+		number := integerElements(graph.N(round)).reshaped([]int{})
+		in := append([]*value{knownScalar(n, n.name()+".round", number), knownScalar(n, n.name()+".going", truthElements(true))}, carried...)
+		out := n.inner(body, n.prefix(round), in...)
+		if len(out) < 1+states {
+			n.invalid("its graph has %d outputs, expected %d or more", len(out), 1+states)
+		}
+		going = n.condition(out[0])
+		carried = out[1 : 1+states]
+		collected = append(collected, out[1+states:])
+	}
+	return append(append([]*value{}, carried...), n.stacked(collected, len(body.Outputs)-1-states, nil, nil)...)
+}
+
+func truthElements(yes bool) *elements {
+	e := blank(format.Bool, []int{})
+	e.ints[0] = truth(yes)
+	return e
+}
+
+// prefix is put before the names of a round that are taken by an earlier one.
+func (n *node) prefix(round int) string {
+	return n.name() + "/" + graph.N(round).String() + "/"
+}
+
+// stacked joins what each round gave, along an axis of its own.
+func (n *node) stacked(rounds [][]*value, count int, axes []int, backwards []bool) []*value {
+	out := make([]*value, count)
+	for i := range out {
+		if len(rounds) == 0 {
+			n.refuse("no round runs, and the sizes of what it would give are not known")
+		}
+		n.b = n.r.b.Scope(n.r.unique(n.name() + "." + graph.N(i).String()))
+		parts := make([]*graph.Value, len(rounds))
+		axis := 0
+		for j, results := range rounds {
+			v, err := n.r.record(results[i])
+			if err != nil {
+				panic(refusal{err})
+			}
+			if axes != nil {
+				axis = n.axis(axes[i], len(v.Shape)+1)
+			}
+			s := append(append(append(graph.Shape{}, v.Shape[:axis]...), graph.N(1)), v.Shape[axis:]...)
+			at := j
+			if backwards != nil && backwards[i] {
+				at = len(rounds) - 1 - j
+			}
+			parts[at] = n.b.Reshape(v, s...)
+		}
+		joined := n.b.Concat(axis, parts...)
+		out[i] = &value{recorded: joined}
+	}
+	return out
+}
+
+// readScan unrolls a scan over axes of known lengths.
+func readScan(n *node) []*value {
+	if n.version < 9 {
+		n.refuse("the batches of operator sets before 9")
+	}
+	body := n.subgraph("body")
+	n.require("num_scan_inputs")
+	scanned := n.int("num_scan_inputs", 0)
+	states := len(n.args) - scanned
+	if scanned < 1 || states < 0 || len(body.Outputs) < states {
+		n.invalid("it scans %d of %d inputs", scanned, len(n.args))
+	}
+	results := len(body.Outputs) - states
+	axes, back := n.ints("scan_input_axes"), n.directions("scan_input_directions", scanned)
+	length := -1
+	for i := range scanned {
+		v := n.arg(states + i)
+		axis := 0
+		if axes != nil {
+			axis = n.axis(axes[i], len(v.Shape))
+		}
+		size, ok := v.Shape[axis].Number()
+		if !ok {
+			n.open("axis %d of %s is scanned", axis, v.Shape)
+		}
+		if length >= 0 && size != length {
+			n.invalid("it scans axes of %d and %d", length, size)
+		}
+		length = size
+	}
+	var carried []*value
+	for i := range states {
+		carried = append(carried, n.value(i))
+	}
+	var collected [][]*value
+	for round := range length {
+		in := append([]*value{}, carried...)
+		for i := range scanned {
+			at := round
+			if back[i] {
+				at = length - 1 - round
+			}
+			in = append(in, n.slice(states+i, axes, i, at, round))
+		}
+		out := n.inner(body, n.prefix(round), in...)
+		carried = out[:states]
+		collected = append(collected, out[states:])
+	}
+	outAxes := n.ints("scan_output_axes")
+	return append(carried, n.stacked(collected, results, outAxes, n.directions("scan_output_directions", results))...)
+}
+
+// directions returns which of count scans run backwards.
+func (n *node) directions(name string, count int) []bool {
+	list, out := n.ints(name), make([]bool, count)
+	for i := range min(count, len(list)) {
+		out[i] = list[i] != 0
+	}
+	return out
+}
+
+// slice returns position at of a scanned argument, without the axis.
+func (n *node) slice(arg int, axes []int, i, at, round int) *value {
+	x := n.arg(arg)
+	axis := 0
+	if axes != nil {
+		axis = n.axis(axes[i], len(x.Shape))
+	}
+	b := n.r.b.Scope(n.r.unique(n.prefix(round) + n.args[arg].name))
+	part := b.Slice(x, axis, graph.N(at), graph.N(at+1))
+	s := append(append(graph.Shape{}, x.Shape[:axis]...), x.Shape[axis+1:]...)
+	return &value{name: n.args[arg].name, scope: n.scope, recorded: b.Reshape(part, s...)}
+}

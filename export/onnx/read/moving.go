@@ -1,0 +1,478 @@
+package read
+
+import (
+	"math"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// movingFamily is the operators that move elements and compute none.
+var movingFamily = family{
+	"Gather":          records(readGather).knows(knowGather),
+	"GatherElements":  records(readGatherElements),
+	"ScatterElements": records(readScatterElements),
+	"Concat":          records(readConcat).knows(knowConcat),
+	"Split":           {read: readSplit, know: knowSplit},
+	"Slice":           records(readSlice).knows(knowSlice),
+	"Transpose":       records(readTranspose).knows(knowTranspose),
+	"Tile":            records(readTile).knows(knowTile),
+	"Trilu":           records(readTrilu),
+	"OneHot":          records(readOneHot),
+	"NonZero":         records(readNonZero),
+}
+
+// ids returns argument i as int64 ids of an axis of the given size, and whether
+// some may count from the end.
+func (n *node) ids(i int, size graph.Dim) (ids *graph.Value, fromEnd bool) {
+	e := n.known(i)
+	if e == nil {
+		ids = n.cast(n.arg(i), format.Int64)
+		_, signed := n.dtype(i).Integer()
+		return ids, signed
+	}
+	numbers, ok := e.numbers()
+	length, fixed := size.Number()
+	if !ok {
+		return n.cast(n.arg(i), format.Int64), true
+	}
+	fromFront := make([]int64, len(numbers))
+	moved := n.dtype(i) != format.Int64
+	for j, v := range numbers {
+		if v < 0 && !fixed {
+			return n.cast(n.arg(i), format.Int64), true
+		}
+		if v < 0 {
+			v, moved = v+length, true
+		}
+		if v < 0 || fixed && v >= length {
+			n.invalid("index %d of an axis of %s", numbers[j], size)
+		}
+		fromFront[j] = int64(v)
+	}
+	if !moved {
+		return n.arg(i), false
+	}
+	shape, _ := n.shape(i).Numbers()
+	return n.b.Const(format.FromInt64s("ids", shape, fromFront)), false
+}
+
+func readGather(n *node) *graph.Value {
+	x := n.arg(0)
+	axis := n.axis(n.int("axis", 0), len(x.Shape))
+	ids, fromEnd := n.ids(1, x.Shape[axis])
+	return n.apply(graph.Gather{Axis: axis, FromEnd: fromEnd}, x, ids)
+}
+
+func knowGather(n *node) *elements {
+	x, ids := n.carried(0), n.known(1)
+	if x == nil || ids == nil {
+		return nil
+	}
+	numbers, ok := ids.numbers()
+	if !ok {
+		return nil
+	}
+	axis := n.axis(n.int("axis", 0), len(x.shape))
+	outer, _ := format.Elements(x.shape[:axis])
+	inner, _ := format.Elements(x.shape[axis+1:])
+	size := x.shape[axis]
+	if outer*inner*len(numbers) > knownLimit {
+		return nil
+	}
+	var places []int
+	for o := range outer {
+		for _, id := range numbers {
+			if id < 0 {
+				id += size
+			}
+			if id < 0 || id >= size {
+				n.invalid("index %d of an axis of %d", id, size)
+			}
+			for i := range inner {
+				places = append(places, (o*size+id)*inner+i)
+			}
+		}
+	}
+	shape := append(append(append([]int{}, x.shape[:axis]...), ids.shape...), x.shape[axis+1:]...)
+	return x.pick(shape, places)
+}
+
+func readGatherElements(n *node) *graph.Value {
+	x := n.arg(0)
+	axis := n.axis(n.int("axis", 0), len(x.Shape))
+	ids, fromEnd := n.ids(1, x.Shape[axis])
+	return n.apply(graph.GatherElements{Axis: axis, FromEnd: fromEnd}, x, ids)
+}
+
+func readScatterElements(n *node) *graph.Value {
+	if r := n.text("reduction", "none"); r != "add" {
+		n.refuse("reduction %.80q", r)
+	}
+	x := n.arg(0)
+	axis := n.axis(n.int("axis", 0), len(x.Shape))
+	ids, fromEnd := n.ids(1, x.Shape[axis])
+	return n.apply(graph.ScatterElements{Axis: axis, FromEnd: fromEnd}, x, ids, n.arg(2))
+}
+
+func readConcat(n *node) *graph.Value {
+	if n.version >= 4 {
+		n.require("axis")
+	}
+	x := n.all()
+	return n.b.Concat(n.axis(n.int("axis", 1), len(x[0].Shape)), x...)
+}
+
+func knowConcat(n *node) *elements {
+	var parts []*elements
+	total := 0
+	for i := range n.args {
+		e := n.carried(i)
+		if e == nil || len(parts) > 0 && (e.dtype != parts[0].dtype || len(e.shape) != len(parts[0].shape)) {
+			return nil
+		}
+		if total += e.len(); total > knownLimit {
+			return nil
+		}
+		parts = append(parts, e)
+	}
+	axis := n.axis(n.int("axis", 1), len(parts[0].shape))
+	all := &elements{dtype: parts[0].dtype, shape: append([]int{}, parts[0].shape...)}
+	outer, _ := format.Elements(all.shape[:axis])
+	all.shape[axis] = 0
+	for _, p := range parts {
+		all.shape[axis] += p.shape[axis]
+	}
+	for o := range outer {
+		for _, p := range parts {
+			row := p.len() / max(outer, 1)
+			if p.dtype.Float() {
+				all.floats = append(all.floats, p.floats[o*row:(o+1)*row]...)
+			} else {
+				all.ints = append(all.ints, p.ints[o*row:(o+1)*row]...)
+			}
+		}
+	}
+	return all
+}
+
+// splitSizes returns the axis and the sizes of the parts of a Split.
+func splitSizes(n *node) (axis int, sizes []int) {
+	s := n.shape(0)
+	axis = n.axis(n.int("axis", 0), len(s))
+	switch {
+	case n.version < 13 && n.isSet("split"):
+		return axis, n.ints("split")
+	case n.version >= 13 && n.has(1):
+		return axis, n.integers(1)
+	}
+	size, ok := s[axis].Number()
+	if !ok {
+		n.open("axis %d of %s is split into equal parts", axis, s)
+	}
+	count := len(n.onnx.Outputs)
+	if n.version >= 18 {
+		count = n.int("num_outputs", count)
+	}
+	if count < 1 {
+		n.invalid("it is split into %d parts", count)
+	}
+	part := (size + count - 1) / count // the last one may be shorter
+	for left := size; len(sizes) < count; left -= part {
+		sizes = append(sizes, max(0, min(part, left)))
+	}
+	return axis, sizes
+}
+
+func readSplit(n *node) []*graph.Value {
+	axis, sizes := splitSizes(n)
+	x := n.arg(0)
+	for _, s := range sizes {
+		if s == 0 { // a part of nothing, which the graph's Split does not have
+			return n.slices(x, axis, sizes)
+		}
+	}
+	return n.b.Split(x, axis, sizes...)
+}
+
+// slices returns the parts of x as one Slice each.
+func (n *node) slices(x *graph.Value, axis int, sizes []int) []*graph.Value {
+	out := make([]*graph.Value, len(sizes))
+	at := 0
+	for i, s := range sizes {
+		out[i] = n.b.Slice(x, axis, graph.N(at), graph.N(at+s))
+		at += s
+	}
+	return out
+}
+
+func knowSplit(n *node) []*elements {
+	x := n.carried(0)
+	if x == nil {
+		return nil
+	}
+	axis, sizes := splitSizes(n)
+	out := make([]*elements, len(sizes))
+	at := 0
+	for i, s := range sizes {
+		if at+s > x.shape[axis] {
+			return nil
+		}
+		out[i] = x.along(axis, at, 1, s)
+		at += s
+	}
+	return out
+}
+
+// along returns count elements along an axis, from start in steps.
+func (e *elements) along(axis, start, step, count int) *elements {
+	outer, _ := format.Elements(e.shape[:axis])
+	inner, _ := format.Elements(e.shape[axis+1:])
+	var places []int
+	for o := range outer {
+		for i := range count {
+			for j := range inner {
+				places = append(places, (o*e.shape[axis]+start+i*step)*inner+j)
+			}
+		}
+	}
+	shape := append([]int{}, e.shape...)
+	shape[axis] = count
+	return e.pick(shape, places)
+}
+
+// part is what a Slice takes of an axis.
+type part struct {
+	axis       int
+	start, end graph.Dim // end is not taken; both count from the front
+	step       int
+}
+
+// parts returns what a Slice takes, in any of its versions.
+func parts(n *node) (all []part) {
+	s := n.shape(0)
+	var starts, ends []graph.Dim
+	var axes, steps []int
+	if n.version < 10 && n.domain == "" {
+		starts, ends, axes = graph.Numbers(n.ints("starts")...), graph.Numbers(n.ints("ends")...), n.ints("axes")
+	} else {
+		starts, ends = n.dims(1), n.dims(2)
+		if n.has(3) {
+			axes = n.integers(3)
+		}
+		if n.has(4) {
+			steps = n.integers(4)
+		}
+	}
+	if len(starts) != len(ends) || axes != nil && len(axes) != len(starts) || steps != nil && len(steps) != len(starts) {
+		n.invalid("it has %d starts, %d ends, %d axes and %d steps", len(starts), len(ends), len(axes), len(steps))
+	}
+	for i := range starts {
+		p := part{axis: i, step: 1}
+		if axes != nil {
+			p.axis = axes[i]
+		}
+		p.axis = n.axis(p.axis, len(s))
+		if steps != nil {
+			p.step = steps[i]
+		}
+		if p.step == 0 {
+			n.invalid("a step of 0")
+		}
+		p.start, p.end = n.clamp(starts[i], s[p.axis], p.step, false), n.clamp(ends[i], s[p.axis], p.step, true)
+		if length, ok := p.end.Sub(p.start).Number(); ok && length < 0 && p.step > 0 {
+			p.end = p.start
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// endless is the least number that stands for the end of any axis, as exporters
+// write it.
+const endless = math.MaxInt32 - 1
+
+// clamp returns a position of an axis of the given size, counted from the front.
+// Against a named size that it cannot be compared with, it stays: whoever runs the
+// graph checks that it is on the axis.
+func (n *node) clamp(at, size graph.Dim, step int, end bool) graph.Dim {
+	number, known := at.Number()
+	length, fixed := size.Number()
+	least, most := 0, 0 // beside size
+	switch {
+	case step < 0 && end:
+		least, most = -1, -1
+	case step < 0:
+		most = -1
+	}
+	switch {
+	case known && number >= endless:
+		return size.Add(graph.N(most))
+	case known && number < -endless:
+		return graph.N(least)
+	case known && number < 0:
+		at = size.Add(at)
+	case !known:
+		if s, ok := signOf(at); ok && s < 0 {
+			at = size.Add(at)
+		}
+	}
+	if number, known = at.Number(); known && fixed {
+		return graph.N(min(max(number, least), length+most))
+	}
+	return at
+}
+
+func readSlice(n *node) *graph.Value {
+	x := n.arg(0)
+	for _, p := range parts(n) {
+		switch {
+		case p.step == 1 && p.start.Is(0) && p.end == x.Shape[p.axis]:
+		case p.step == 1:
+			x = n.b.Slice(x, p.axis, p.start, p.end)
+		default:
+			x = n.steps(x, p)
+		}
+	}
+	return x
+}
+
+// count returns the number of positions of a part whose ends are numbers.
+func (p part) count(n *node) (start, count int) {
+	start, known := p.start.Number()
+	end, fixed := p.end.Number()
+	if !known || !fixed {
+		n.open("positions %s to %s in steps of %d", p.start, p.end, p.step)
+	}
+	return start, max(0, (end-start+p.step-sign(p.step))/p.step)
+}
+
+// steps picks every step-th position.
+func (n *node) steps(x *graph.Value, p part) *graph.Value {
+	start, count := p.count(n)
+	ids := make([]int64, count)
+	for i := range ids {
+		ids[i] = int64(start + i*p.step)
+	}
+	picked := n.b.Const(format.FromInt64s("", []int{count}, ids))
+	return n.apply(graph.Gather{Axis: p.axis}, x, picked)
+}
+
+func knowSlice(n *node) *elements {
+	x := n.carried(0)
+	if x == nil {
+		return nil
+	}
+	for _, p := range parts(n) {
+		start, count := p.count(n)
+		x = x.along(p.axis, start, p.step, count)
+	}
+	return x
+}
+
+// permutation returns the axes of a Transpose, reversed where it does not say.
+func permutation(n *node, rank int) []int {
+	if perm := n.ints("perm"); perm != nil {
+		return perm
+	}
+	perm := make([]int, rank)
+	for i := range perm {
+		perm[i] = rank - 1 - i
+	}
+	return perm
+}
+
+func readTranspose(n *node) *graph.Value {
+	x := n.arg(0)
+	return n.b.Transpose(x, permutation(n, len(x.Shape))...)
+}
+
+func knowTranspose(n *node) *elements {
+	x := n.carried(0)
+	if x == nil || len(x.shape) > 1 {
+		return nil
+	}
+	return x
+}
+
+// repeats returns how often a Tile repeats each axis.
+func repeats(n *node) []graph.Dim {
+	r := n.dims(1)
+	if len(r) != len(n.shape(0)) {
+		n.invalid("%d repeats of a tensor of %d dimensions", len(r), len(n.shape(0)))
+	}
+	return r
+}
+
+// readTile puts an axis before each one that is repeated, and merges the two.
+func readTile(n *node) *graph.Value {
+	x := n.arg(0)
+	var split, wide, out graph.Shape
+	for i, r := range repeats(n) {
+		d := x.Shape[i]
+		out = append(out, r.Mul(d))
+		if r.Is(1) {
+			split, wide = append(split, d), append(wide, d)
+			continue
+		}
+		split, wide = append(split, graph.N(1), d), append(wide, r, d)
+	}
+	if out.Equal(x.Shape) {
+		return x
+	}
+	return n.b.Reshape(n.b.Expand(n.b.Reshape(x, split...), wide...), out...)
+}
+
+func knowTile(n *node) *elements {
+	x := n.carried(0)
+	if x == nil || len(x.shape) != 1 {
+		return nil
+	}
+	times, ok := graph.Shape(repeats(n)).Numbers()
+	if !ok || times[0]*x.len() > knownLimit {
+		return nil
+	}
+	var places []int
+	for range times[0] {
+		for i := range x.len() {
+			places = append(places, i)
+		}
+	}
+	return x.pick([]int{len(places)}, places)
+}
+
+func readTrilu(n *node) *graph.Value {
+	k := graph.N(0)
+	if n.has(1) {
+		k = n.dims(1)[0]
+	}
+	return n.apply(graph.Trilu{Upper: n.flag("upper", true), K: k}, n.arg(0))
+}
+
+// readOneHot compares the ids with the places of an axis of their own.
+func readOneHot(n *node) *graph.Value {
+	depth, onOff := n.dims(1)[0], n.arg(2)
+	ids, rank := n.cast(n.arg(0), format.Int64), len(n.shape(0))
+	axis := n.axis(n.int("axis", -1), rank+1)
+	back, err := n.r.record(&value{name: n.name() + ".depth", elements: integerElements(depth).reshaped(nil)})
+	if err != nil {
+		panic(refusal{err})
+	}
+	zero := n.constant(0, format.Int64)
+	ids = n.b.Where(n.b.Less(ids, zero), n.b.Add(ids, back), ids)
+	column := append(append(append(graph.Shape{}, ids.Shape[:axis]...), graph.N(1)), ids.Shape[axis:]...)
+	places := make(graph.Shape, rank+1-axis)
+	for i := range places {
+		places[i] = graph.N(1)
+	}
+	places[0] = depth
+	hit := n.b.Equal(n.b.Reshape(ids, column...), n.b.Reshape(n.b.Range(graph.N(0), depth), places...))
+	scalar := func(at int) *graph.Value {
+		return n.b.Reshape(n.b.Slice(onOff, 0, graph.N(at), graph.N(at+1)))
+	}
+	return n.b.Where(hit, scalar(1), scalar(0))
+}
+
+func readNonZero(n *node) *graph.Value {
+	return n.apply(graph.NonZero{Count: n.r.freshDim("nonzero")}, n.arg(0))
+}

@@ -1,0 +1,141 @@
+package read
+
+import (
+	"math"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// networkFamily is the composites of networks.
+var networkFamily = family{
+	"Dropout":                 {read: readDropout},
+	"Gelu":                    records(readGelu),
+	"Swish":                   records(func(n *node) *graph.Value { return n.apply(graph.Swish{Alpha: n.float("alpha", 1)}, n.arg(0)) }),
+	"LayerNormalization":      {read: readLayerNormalization},
+	"RMSNormalization":        records(readRMSNormalization),
+	"Attention":               records(readAttention),
+	"SoftmaxCrossEntropyLoss": records(readCrossEntropy),
+}
+
+// readDropout drops nothing where a model runs.
+func readDropout(n *node) []*graph.Value {
+	x := n.arg(0)
+	n.pass([]string{"ratio", "seed"}, 1)
+	if n.version >= 12 && n.has(2) {
+		mode := n.known(2)
+		if mode == nil {
+			n.open("whether it is training is computed from data")
+		}
+		if !mode.ints[0].Is(0) {
+			n.refuse("random numbers, in training")
+		}
+	}
+	if n.version < 7 && !n.flag("is_test", false) {
+		n.refuse("random numbers, in training")
+	}
+	if len(n.onnx.Outputs) < 2 {
+		return one(x)
+	}
+	if n.version < 10 {
+		return []*graph.Value{x, n.b.Expand(n.like(x, 1), x.Shape...)}
+	}
+	return []*graph.Value{x, n.b.Expand(n.constant(1, format.Bool), x.Shape...)}
+}
+
+func readGelu(n *node) *graph.Value {
+	return n.apply(graph.Gelu{Approximate: n.text("approximate", "none")}, n.arg(0))
+}
+
+// readLayerNormalization normalizes over all axes from axis on: as one.
+func readLayerNormalization(n *node) []*graph.Value {
+	x, scale, bias := n.arg(0), n.arg(1), n.optional(2)
+	axis := n.axis(n.int("axis", -1), len(x.Shape))
+	op := graph.LayerNormalization{Epsilon: n.float("epsilon", float64(float32(1e-5)))}
+	args := []*graph.Value{n.lastAxes(x, axis), n.b.Reshape(n.expandTo(scale, x.Shape[axis:]), x.Shape[axis:].Elements())}
+	if bias != nil {
+		args = append(args, n.b.Reshape(n.expandTo(bias, x.Shape[axis:]), x.Shape[axis:].Elements()))
+	}
+	out := n.b.Apply(op, max(1, len(n.onnx.Outputs)), args...)
+	out[0] = n.reshape(out[0], x.Shape)
+	reduced := append(graph.Shape{}, x.Shape...)
+	for i := axis; i < len(reduced); i++ {
+		reduced[i] = graph.N(1)
+	}
+	for i := range out[1:] {
+		out[1+i] = n.reshape(out[1+i], reduced)
+	}
+	return out
+}
+
+// lastAxes returns x with all axes from axis on as one.
+func (n *node) lastAxes(x *graph.Value, axis int) *graph.Value {
+	return n.reshape(x, append(append(graph.Shape{}, x.Shape[:axis]...), x.Shape[axis:].Elements()))
+}
+
+// reshape returns x in another shape, or x.
+func (n *node) reshape(x *graph.Value, s graph.Shape) *graph.Value {
+	if x.Shape.Equal(s) {
+		return x
+	}
+	return n.b.Reshape(x, s...)
+}
+
+// expandTo returns x broadcast into a shape, or x.
+func (n *node) expandTo(x *graph.Value, s graph.Shape) *graph.Value {
+	if x.Shape.Equal(s) {
+		return x
+	}
+	return n.b.Expand(x, s...)
+}
+
+func readRMSNormalization(n *node) *graph.Value {
+	x := n.arg(0)
+	axis := n.axis(n.int("axis", -1), len(x.Shape))
+	scale := n.b.Reshape(n.expandTo(n.arg(1), x.Shape[axis:]), x.Shape[axis:].Elements())
+	y := n.b.RMSNormalization(n.lastAxes(x, axis), scale, n.float("epsilon", float64(float32(1e-5))))
+	return n.reshape(y, x.Shape)
+}
+
+// readAttention reads the form that attnx writes: heads on an axis of their own, no
+// past, one result.
+func readAttention(n *node) *graph.Value {
+	q, k, v, mask := n.arg(0), n.arg(1), n.arg(2), n.optional(3)
+	causal := n.flag("is_causal", false)
+	switch {
+	case len(n.args) > 4 || len(n.onnx.Outputs) > 1:
+		n.refuse("a past, padding, or the scores as a result")
+	case len(q.Shape) != 4:
+		n.refuse("heads that are not on an axis of their own")
+	case mask != nil && !mask.DType.Float():
+		n.refuse("a mask of truth values") // a row in which all are false is 0 there
+	case n.float("softcap", 0) != 0 || n.isSet("softmax_precision"):
+		n.refuse("softcap or softmax_precision")
+	case causal && q.Shape[2] != k.Shape[2]:
+		n.refuse("is_causal with %s queries for %s keys", q.Shape[2], k.Shape[2])
+	}
+	op := graph.Attention{Causal: causal, Scale: n.float("scale", 0)}
+	if op.Scale == 0 {
+		d, ok := q.Shape[3].Number()
+		if !ok {
+			n.open("the width of a head is %s", q.Shape[3])
+		}
+		op.Scale = 1 / math.Sqrt(float64(d))
+	}
+	args := []*graph.Value{q, k, v}
+	if mask != nil {
+		args = append(args, mask)
+	}
+	return n.apply(op, args...)
+}
+
+func readCrossEntropy(n *node) *graph.Value {
+	if n.has(2) || n.text("reduction", "mean") != "mean" || len(n.onnx.Outputs) > 1 {
+		n.refuse("weights, another reduction than the mean, or the probabilities as a result")
+	}
+	x := n.arg(0)
+	if len(x.Shape) > 3 {
+		n.refuse("scores of %d dimensions", len(x.Shape))
+	}
+	return n.apply(graph.SoftmaxCrossEntropyLoss{IgnoreIndex: int64(n.int("ignore_index", math.MinInt64))}, x, n.cast(n.arg(1), format.Int64))
+}

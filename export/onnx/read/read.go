@@ -1,0 +1,147 @@
+package read
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// Options say what is known of a model beside its file.
+type Options struct {
+	// Dir is the folder of the model's file, where external data are.
+	Dir string
+	// Sizes are the sizes of named dimensions, by their names in the file.
+	Sizes map[string]int
+	// Shapes are whole shapes of inputs, by their names: for inputs that the file
+	// leaves open.
+	Shapes map[string][]int
+	// Values are the elements of inputs, by their names. They become part of the
+	// graph where a size depends on them: see Result.Fixed.
+	Values map[string]format.Tensor
+}
+
+// Result is a model that was read.
+type Result struct {
+	Graph *graph.Graph
+	// Weights are the parameters of the graph, in its order. They share the memory
+	// of the model where its elements are whole bytes.
+	Weights []format.Tensor
+	// Fixed names the inputs whose elements, from Options.Values, are built into the
+	// graph: it holds for no others.
+	Fixed []string
+	// Renamed gives, for a value whose name in the file is taken (in a function that
+	// is called twice, or a loop that is unrolled), the file's name by the graph's.
+	Renamed map[string]string
+}
+
+// Model reads a model that onnx.Check accepts. Its errors are *InvalidError,
+// *UnsupportedError and *OpenError, and those of external data.
+func Model(m *onnx.Model, o Options) (result *Result, err error) {
+	if m.Graph == nil {
+		return nil, &InvalidError{Reason: "the model has no graph"}
+	}
+	r := newReading(m, o)
+	top := &scope{values: map[string]*value{}, opsets: opsetsOf(m.Opsets)}
+	err = r.top(m.Graph, top)
+	if err != nil {
+		return nil, err
+	}
+	g, err := r.b.Graph()
+	if err != nil {
+		return nil, &UnsupportedError{Reason: err.Error()}
+	}
+	return &Result{Graph: g, Weights: r.weights, Fixed: r.fixed(), Renamed: r.renamed}, nil
+}
+
+// Missing returns the operators of a model that attnx does not read, wherever it
+// has them, with the number of their nodes.
+func Missing(m *onnx.Model) map[string]int {
+	missing := map[string]int{}
+	functions := map[key]bool{}
+	for _, f := range m.Functions {
+		functions[key{domainOf(f.Domain), f.Name}] = true
+	}
+	var count func(nodes []*onnx.Node)
+	count = func(nodes []*onnx.Node) {
+		for _, n := range nodes {
+			k := key{domainOf(n.Domain), n.Op}
+			if _, known := table[k]; !known && !functions[k] {
+				missing[k.String()]++
+			}
+			for _, a := range n.Attributes {
+				if a.Graph != nil {
+					count(a.Graph.Nodes)
+				}
+				for _, g := range a.Graphs {
+					count(g.Nodes)
+				}
+			}
+		}
+	}
+	for _, f := range m.Functions {
+		count(f.Nodes)
+	}
+	if m.Graph != nil {
+		count(m.Graph.Nodes)
+	}
+	return missing
+}
+
+// top reads the graph of a model: its inputs, weights, nodes and outputs.
+func (r *reading) top(g *onnx.Graph, s *scope) (err error) {
+	r.reserve(g)
+	if err := r.initializers(g, s); err != nil {
+		return err
+	}
+	if err := r.inputs(g, s); err != nil {
+		return err
+	}
+	if err := r.nodes(g.Nodes, s); err != nil {
+		return err
+	}
+	for _, out := range g.Outputs {
+		v := s.lookup(out.Name)
+		if v == nil {
+			return &InvalidError{Reason: fmt.Sprintf("output %.80q is no value of the graph", out.Name)}
+		}
+		recorded, err := r.record(v)
+		if err != nil {
+			return err
+		}
+		r.b.Output(out.Name, recorded)
+	}
+	return nil
+}
+
+// inputs declares the inputs of the graph that have no initializer.
+func (r *reading) inputs(g *onnx.Graph, s *scope) error {
+	r.bindShapes(g)
+	for _, in := range g.Inputs {
+		if s.values[in.Name] != nil {
+			continue // an initializer is its default
+		}
+		if in.Other != nil {
+			return &UnsupportedError{Reason: fmt.Sprintf("input %.80q is a %s, not a tensor", in.Name, in.Other)}
+		}
+		dtype, err := elementType(in.DataType)
+		if err != nil {
+			return &UnsupportedError{Reason: fmt.Sprintf("input %.80q: %v", in.Name, err)}
+		}
+		shape, err := r.declared(in)
+		if err != nil {
+			return err
+		}
+		v := &value{name: in.Name, recorded: r.b.Input(in.Name, dtype, shape...), input: true}
+		if t, ok := r.o.Values[in.Name]; ok && t.Elements() <= knownLimit {
+			if v.elements, err = fromTensor(t); err != nil {
+				return errors.Join(&InvalidError{Reason: fmt.Sprintf("input %.80q", in.Name)}, err)
+			}
+		}
+		r.given = append(r.given, v)
+		s.values[in.Name] = v
+	}
+	return nil
+}

@@ -1,0 +1,269 @@
+package read
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// How far functions and control flow may grow.
+const (
+	maxDepth    = 64      // of functions and graphs within one another
+	maxExpanded = 200_000 // nodes, beside those that the file has
+)
+
+// reading is a model on its way to a graph.
+type reading struct {
+	m         *onnx.Model
+	o         Options
+	b         *graph.Builder
+	functions map[functionKey]*onnx.Function
+	weights   []format.Tensor
+	given     []*value // inputs, in their order
+	used      map[*value]bool
+	symbols   map[string]graph.Dim // of named dimensions, by their names in the file
+	dims      map[graph.Dim]bool   // the symbols of the graph
+	fresh     int                  // of them that were numbered
+	taken     map[string]bool      // names of values
+	renamed   map[string]string
+	constants map[string]*graph.Value
+	budget    int // nodes that may still be read
+	depth     int
+}
+
+type functionKey struct{ domain, name, overload string }
+
+func newReading(m *onnx.Model, o Options) *reading {
+	r := &reading{
+		m: m, o: o, b: graph.NewBuilder(), functions: map[functionKey]*onnx.Function{}, used: map[*value]bool{},
+		symbols: map[string]graph.Dim{}, dims: map[graph.Dim]bool{}, taken: map[string]bool{}, renamed: map[string]string{}, constants: map[string]*graph.Value{},
+		budget: maxExpanded + len(m.Graph.Nodes),
+	}
+	for _, f := range m.Functions {
+		r.functions[functionKey{domainOf(f.Domain), f.Name, f.Overload}] = f
+	}
+	return r
+}
+
+// scope is the names that the nodes of a graph see.
+type scope struct {
+	parent *scope // whose names a graph of an attribute sees too; nil for a function
+	values map[string]*value
+	opsets map[string]int64
+	attrs  map[string]onnx.Attribute // of the call of a function
+	prefix string                    // of names that are taken already
+}
+
+// lookup returns the value of a name, nil if there is none.
+func (s *scope) lookup(name string) *value {
+	for ; s != nil; s = s.parent {
+		if v := s.values[name]; v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+func opsetsOf(list []onnx.Opset) map[string]int64 {
+	opsets := map[string]int64{}
+	for _, o := range list {
+		opsets[domainOf(o.Domain)] = o.Version
+	}
+	return opsets
+}
+
+// domainOf returns "" for both spellings of the standard domain.
+func domainOf(domain string) string {
+	if domain == "ai.onnx" {
+		return ""
+	}
+	return domain
+}
+
+// reserve keeps the names that the file gives from those that are made up.
+func (r *reading) reserve(g *onnx.Graph) {
+	var names []string
+	for _, n := range g.Nodes {
+		names = append(names, n.Outputs...)
+	}
+	for _, t := range g.Initializers {
+		names = append(names, t.Name)
+	}
+	for _, in := range g.Inputs {
+		names = append(names, in.Name)
+		r.taken[in.Name] = true
+	}
+	r.b.Reserve(names...)
+}
+
+// nodes reads nodes in their order, which is topological.
+func (r *reading) nodes(nodes []*onnx.Node, s *scope) error {
+	if r.depth++; r.depth > maxDepth {
+		return &UnsupportedError{Reason: fmt.Sprintf("functions and graphs within one another to a depth of %d", maxDepth)}
+	}
+	defer func() { r.depth-- }()
+	for _, n := range nodes {
+		if r.budget--; r.budget < 0 {
+			return &UnsupportedError{Node: nodeName(n), Operator: n.Op, Reason: fmt.Sprintf("functions and loops make more than %d nodes", maxExpanded)}
+		}
+		if err := r.node(n, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// node reads one node and gives its results their names.
+func (r *reading) node(o *onnx.Node, s *scope) (err error) {
+	defer recovered(&err)
+	n := &node{r: r, onnx: o, scope: s, domain: domainOf(o.Domain), version: s.opsets[domainOf(o.Domain)], seen: map[string]bool{}, used: map[int]bool{}}
+	if len(s.attrs) > 0 || hasRef(o) {
+		n.onnx = withAttributes(o, s.attrs)
+	}
+	for _, name := range o.Inputs {
+		var v *value
+		if name != "" {
+			if v = s.lookup(name); v == nil {
+				n.invalid("its input %.80q is no value that comes before it", name)
+			}
+		}
+		n.args = append(n.args, v)
+	}
+	for len(n.args) > 0 && n.args[len(n.args)-1] == nil {
+		n.args = n.args[:len(n.args)-1]
+	}
+	if f := r.functions[functionKey{n.domain, o.Op, o.Overload}]; f != nil {
+		return r.call(n, f)
+	}
+	w, ok := table[key{n.domain, o.Op}]
+	if !ok {
+		n.refuse("attnx does not read this operator")
+	}
+	if w.values != nil {
+		values := w.values(n)
+		n.checkSeen()
+		return n.define(values)
+	}
+	if w.know != nil {
+		if known := w.know(n); known != nil {
+			n.checkSeen()
+			values := make([]*value, len(known))
+			for i, k := range known {
+				values[i] = &value{elements: k}
+			}
+			return n.define(values)
+		}
+	}
+	if w.read == nil {
+		n.open("it is computed while reading, and its arguments are not known")
+	}
+	n.b = r.b.Scope(r.unique(n.name()))
+	before := len(r.b.Recorded())
+	results := w.read(n)
+	if err := n.recorded(); err != nil {
+		return err
+	}
+	n.checkSeen()
+	return n.keep(results, before)
+}
+
+// keep gives the results of a node their names. One that the node did not record,
+// because it changes nothing, is an Identity of what it is.
+func (n *node) keep(results []*graph.Value, before int) error {
+	named := map[*graph.Value]bool{}
+	values := make([]*value, len(results))
+	for i, v := range results {
+		if i >= len(n.onnx.Outputs) || n.onnx.Outputs[i] == "" || v == nil {
+			continue
+		}
+		name := n.r.nameFor(n.onnx.Outputs[i], n.scope)
+		if !slices.Contains(n.r.b.Recorded()[before:], v.Node) || v.Leaf() || named[v] {
+			v = n.r.b.Identity(v)
+		}
+		named[v] = true
+		values[i] = &value{recorded: n.r.b.Name(name, v)}
+	}
+	if err := n.recorded(); err != nil {
+		return err
+	}
+	return n.define(values)
+}
+
+// define enters the results of a node into its scope.
+func (n *node) define(values []*value) error {
+	for i, name := range n.onnx.Outputs {
+		if name == "" {
+			continue
+		}
+		if i >= len(values) || values[i] == nil {
+			return &UnsupportedError{Node: n.name(), Operator: n.operator(), Reason: fmt.Sprintf("its output %d, %.80q, is not supported", i, name)}
+		}
+		v := *values[i]
+		v.name, v.scope, v.input = name, n.scope, false
+		if v.recorded != nil && v.recorded.Name != name && !n.r.isNamed(v.recorded, name) { // a value of another graph of the file
+			v.recorded = n.r.b.Name(n.r.nameFor(name, n.scope), n.r.b.Identity(v.recorded))
+		}
+		n.scope.values[name] = &v
+	}
+	return nil
+}
+
+// isNamed reports whether v has a name in the file, if under another one.
+func (r *reading) isNamed(v *graph.Value, name string) bool { return r.renamed[v.Name] == name }
+
+// nameFor returns a name in the file as one that is free in the graph.
+func (r *reading) nameFor(name string, s *scope) string {
+	free := r.unique(name)
+	if free != name && s.prefix != "" && !r.taken[s.prefix+name] {
+		free = s.prefix + name
+	}
+	r.taken[free] = true
+	if free != name {
+		r.renamed[free] = name
+	}
+	return free
+}
+
+// unique returns name, or it with a number where it is taken.
+func (r *reading) unique(name string) string {
+	free := name
+	for i := 2; r.taken[free]; i++ {
+		free = fmt.Sprintf("%s_%d", name, i)
+	}
+	return free
+}
+
+// fixed returns the inputs whose elements were used.
+func (r *reading) fixed() (names []string) {
+	for _, v := range r.given {
+		if r.used[v] {
+			names = append(names, v.name)
+		}
+	}
+	return names
+}
+
+// openInputs returns the inputs of integers whose elements are not known.
+func (r *reading) openInputs() (names []string) {
+	for _, v := range r.given {
+		bits, _ := v.recorded.DType.Integer()
+		if v.elements == nil && (bits > 0 || v.recorded.DType == format.Bool || len(v.recorded.Shape) <= 1) {
+			names = append(names, v.name)
+		}
+	}
+	return names
+}
+
+// openDimensions returns the named dimensions that have no size.
+func (r *reading) openDimensions() (names []string) {
+	for name, d := range r.symbols {
+		if _, known := d.Number(); !known {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
