@@ -23,17 +23,20 @@ import (
 type Builder struct {
 	*recording
 	prefix string // "" or ends in "."
+	made   bool   // a pass gives the names: they yield to those of the network
 }
 
 type recording struct {
 	graph Graph
 	names map[string]*Value
 	owned map[*Value]bool
+	yield map[*Value]bool // values whose names were made here, and yield to those of the network
 	count map[string]int  // values without a name of their own, by scope and operator
 	taken map[string]bool // names that are still to come, from the graph that is rewritten
 	err   error
 
-	nested int // decompositions that are being differentiated, one inside the other
+	scalars map[string]*Value // constants that all their users share, by type and elements
+	nested  int               // decompositions that are being differentiated, one inside the other
 }
 
 // NewBuilder returns a Builder of an empty graph.
@@ -41,17 +44,22 @@ func NewBuilder() *Builder {
 	return &Builder{recording: &recording{
 		names: map[string]*Value{},
 		owned: map[*Value]bool{},
+		yield: map[*Value]bool{}, scalars: map[string]*Value{},
 		count: map[string]int{},
 	}}
 }
 
 // Scope returns a Builder that prefixes every name with name and a dot.
 func (b *Builder) Scope(name string) *Builder {
-	return &Builder{recording: b.recording, prefix: b.prefix + name + "."}
+	return &Builder{recording: b.recording, prefix: b.prefix + name + ".", made: b.made}
 }
 
 // root returns a Builder of the same graph without a prefix.
-func (b *Builder) root() *Builder { return &Builder{recording: b.recording} }
+func (b *Builder) root() *Builder { return &Builder{recording: b.recording, made: b.made} }
+
+// kept returns a Builder of the same graph for values that a pass keeps, with
+// their names.
+func (b *Builder) kept() *Builder { return &Builder{recording: b.recording} }
 
 // Graph returns what was recorded, verified, or the first mistake.
 func (b *Builder) Graph() (*Graph, error) {
@@ -127,20 +135,19 @@ func callerLine() string {
 func (b *Builder) record(n *Node) {
 	for i, v := range n.Results {
 		v.Node, v.Index = n, i
-		if v.Name == "" {
-			key := b.prefix + strings.ToLower(n.Op.Name())
-			for v.Name == "" || b.names[v.Name] != nil || b.taken[v.Name] {
-				b.count[key]++
-				v.Name = fmt.Sprintf("%s_%d", key, b.count[key])
-			}
-		} else {
-			v.Name = b.prefix + v.Name
-		}
-		if b.names[v.Name] != nil {
-			b.fail("graph: two values are called %.80q", v.Name)
-		}
-		b.names[v.Name] = v
 		b.owned[v] = true
+		if v.Name != "" {
+			name := v.Name
+			v.Name = ""
+			b.call(v, b.prefix+name)
+			continue
+		}
+		key := b.prefix + strings.ToLower(n.Op.Name())
+		for v.Name == "" || b.names[v.Name] != nil || b.taken[v.Name] {
+			b.count[key]++
+			v.Name = fmt.Sprintf("%s_%d", key, b.count[key])
+		}
+		b.names[v.Name], b.yield[v] = v, true
 	}
 	b.graph.Nodes = append(b.graph.Nodes, n)
 }
@@ -234,18 +241,53 @@ func (b *Builder) Name(name string, v *Value) *Value {
 	if !b.own(fmt.Sprintf("the name %.80q", name), []*Value{v}) {
 		return v
 	}
-	name = b.prefix + name
-	if b.names[name] == v {
-		return v
-	}
-	if b.names[name] != nil {
-		b.fail("graph: two values are called %.80q", name)
-		return v
-	}
-	delete(b.names, v.Name)
-	v.Name = name
-	b.names[name] = v
+	b.call(v, b.prefix+name)
 	return v
+}
+
+// call gives v a name. Where two values have one, a name that was made here
+// yields to one of the network, and any other to that of an input or weight,
+// which users know. Two that the network has given are a mistake.
+func (b *Builder) call(v *Value, name string) {
+	holder := b.names[name]
+	pass := b.taken != nil
+	weak := b.made && !known(v)
+	switch {
+	case holder == v:
+		return
+	case holder == nil && !(weak && b.taken[name]):
+	case weak, holder != nil && pass && known(holder) && !known(v):
+		name = b.free(name)
+	case b.yield[holder], pass && known(v) && !known(holder):
+		holder.Name = b.free(name)
+		b.names[holder.Name] = holder
+	default:
+		b.fail("graph: two values are called %.80q", name)
+		if v.Name != "" {
+			return
+		}
+	}
+	if b.names[v.Name] == v {
+		delete(b.names, v.Name)
+	}
+	v.Name = name
+	b.names[name], b.yield[v] = v, weak
+}
+
+// known reports whether v is an input or a weight, whose name users know.
+func known(v *Value) bool {
+	_, in := v.Node.Op.(Input)
+	_, param := v.Node.Op.(Param)
+	return in || param
+}
+
+// free returns a name like the given one that no value has.
+func (b *Builder) free(name string) string {
+	for i := 1; ; i++ {
+		if other := fmt.Sprintf("%s_%d", name, i); b.names[other] == nil && !b.taken[other] {
+			return other
+		}
+	}
 }
 
 // Context declares the most tokens that one sequence may have, its past

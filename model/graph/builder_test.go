@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // here returns "file.go:n" for the line below the one that calls it.
@@ -61,18 +63,6 @@ func TestMistakesNameTheCaller(t *testing.T) {
 			b.ConstantOfShape(0.1)
 			return where
 		},
-		`"const.2"`: func(b *graph.Builder) string {
-			b.Input("const.2", format.Float32) // is no constant, and must not pass for one
-			where := here()
-			b.Scalar(2)
-			return where
-		},
-		`"const.4"`: func(b *graph.Builder) string {
-			b.Const(format.FromFloat32s("const.4", []int{}, []float32{5}))
-			where := here()
-			b.Scalar(4)
-			return where
-		},
 	} {
 		b := graph.NewBuilder()
 		b.Output("x", b.Input("x", format.Float32))
@@ -80,6 +70,61 @@ func TestMistakesNameTheCaller(t *testing.T) {
 		_, err := b.Graph()
 		wantError(t, err, name, where)
 	}
+}
+
+// A network may use every name that the builder and the passes make: theirs
+// yield, and those of inputs and weights stay as they are.
+func TestMadeNamesYield(t *testing.T) {
+	b := graph.NewBuilder()
+	B, T, N := graph.Sym("B"), graph.Sym("T"), graph.N
+	w := b.Param("const.0.5", graph.Normal(1), 4) // a weight, before the constant is needed
+	ids := b.InputFor(role.Of(role.Tokens), format.Int64, B, T)
+	x := b.Gather(b.Param("table", graph.Normal(1), 5, 4), ids)
+	half := b.Mul(x, b.Scalar(0.5))
+	two := b.Mul(half, b.Scalar(2))
+	b.Name("const.2", b.Neg(x)) // after it
+	b.Name("mul_2", two)
+	sum := b.Name("mul_1", b.Add(half, two))
+	y := b.Name("y", b.GeluTanh(b.Add(sum, w)))
+	heads := func(name string) *graph.Value {
+		return b.Transpose(b.Reshape(b.Name(name, b.Neg(y)), B, T, N(2), N(2)), 0, 2, 1, 3)
+	}
+	a := b.Name("a", b.Attention(graph.Attention{Scale: 0.5, Causal: true}, heads("attention_mask"), heads("a.scores"), heads("seen"), nil))
+	flat := b.Reshape(b.Transpose(a, 0, 2, 1, 3), B, T, N(4))
+	flat = b.Name("a.rows", b.Add(b.Name("past_key_values.0.key", b.Neg(flat)), b.Name("present.0.value", b.Neg(flat))))
+	b.Name("logits.rows", b.Neg(flat))
+	b.Name("scores", flat)
+	b.OutputFor(role.Of(role.Logits), b.Name("logits", b.MatMul(flat, b.Param("head", graph.Normal(1), 4, 5))))
+	g := mustGraph(t, b)
+	in := int64s("input_ids", []int{1, 2}, 3, 1)
+	want := ran(t, g, in)["logits"]
+	for name, passes := range map[string][]graph.Pass{
+		"decomposed": {graph.DecomposeAll, graph.DecomposeAll},
+		"folded":     {graph.Bind(map[string]int{"B": 1, "T": 2}), graph.Rows, graph.DecomposeAll, graph.Fold, graph.Merge},
+		"last":       {graph.LastToken},
+	} {
+		changed := mustApply(t, g, passes...)
+		got := ran(t, changed, in)["logits"]
+		for i, x := range got {
+			if d := x - want[len(want)-len(got)+i]; d > 1e-6 || d < -1e-6 {
+				t.Errorf("%s: logit %d is %g, was %g", name, i, x, want[i])
+			}
+		}
+		if changed.Lookup("const.0.5").Op().Name() != "Param" {
+			t.Errorf("%s: the weight const.0.5 is a %s", name, changed.Lookup("const.0.5").Op().Name())
+		}
+	}
+	c := mustApply(t, g, graph.Cached)
+	for _, v := range c.Inputs {
+		if v != c.Input(v.Role()) || v.Name != v.Role().Name() {
+			t.Errorf("input %s has the role %s", v.Name, v.Role())
+		}
+	}
+	if len(c.Inputs) != 4 {
+		t.Errorf("%d inputs", len(c.Inputs))
+	}
+	loss := mustApply(t, g, func(g *graph.Graph) (*graph.Graph, error) { return model.WithLoss(g) })
+	mustApply(t, loss, graph.Bind(map[string]int{"B": 1, "T": 2}), graph.Grad("loss"))
 }
 
 func TestNames(t *testing.T) {

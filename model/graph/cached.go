@@ -50,8 +50,8 @@ func Cached(g *Graph) (*Graph, error) {
 	}
 	b := Extend(out)
 	for i, l := range c.layers {
-		b.OutputFor(role.Layered(role.PresentKey, i), b.names[l.key])
-		b.OutputFor(role.Layered(role.PresentValue, i), b.names[l.value])
+		b.OutputFor(role.Layered(role.PresentKey, i), l.key)
+		b.OutputFor(role.Layered(role.PresentValue, i), l.value)
 	}
 	return b.Graph()
 }
@@ -65,6 +65,7 @@ type cached struct {
 	layer   map[*Node]int // its place in layers
 
 	mask, positions *Value // of the copy
+	shown           *Value // the mask as BOOL
 	past            [][2]*Value
 	refused         *CacheError
 }
@@ -72,7 +73,7 @@ type cached struct {
 // cachedLayer is one causal Attention.
 type cachedLayer struct {
 	node       *Node
-	key, value string // names of the present ones
+	key, value *Value // the present ones, of the copy
 }
 
 // check finds the causal attentions and refuses what else mixes tokens.
@@ -103,7 +104,7 @@ func (c *cached) check(g *Graph) error {
 			}
 			i := len(c.layers)
 			c.layer[n] = i
-			c.layers = append(c.layers, &cachedLayer{n, role.Layered(role.PresentKey, i).Name(), role.Layered(role.PresentValue, i).Name()})
+			c.layers = append(c.layers, &cachedLayer{node: n})
 		case Positions:
 			c.usesPos = true
 			if n.Args[0] != c.tokens {
@@ -138,10 +139,13 @@ func (c *cached) rewrite(b *Builder, n *Node, args []*Value) []*Value {
 		return []*Value{c.positions}
 	case Attention:
 		i := c.layer[n]
-		present := func(name string, past, new *Value) *Value { return root.Name(name, root.Concat(2, past, new)) }
-		key := present(c.layers[i].key, c.past[i][0], args[1])
-		value := present(c.layers[i].value, c.past[i][1], args[2])
-		return []*Value{b.Attention(op, args[0], key, value, c.seen(root))}
+		present := func(k role.Kind, past, new *Value) *Value {
+			return root.Name(role.Layered(k, i).Name(), root.Concat(2, past, new))
+		}
+		l := c.layers[i]
+		l.key = present(role.PresentKey, c.past[i][0], args[1])
+		l.value = present(role.PresentValue, c.past[i][1], args[2])
+		return []*Value{b.Attention(op, args[0], l.key, l.value, c.seen(root))}
 	}
 	for i, a := range n.Args {
 		// Positions are (B,T) instead of (T) now: an axis is another one.
@@ -178,11 +182,10 @@ func (c *cached) inputs(b *Builder) {
 
 // seen returns the attention mask as BOOL (B,1,1,P+T), one value for all layers.
 func (c *cached) seen(b *Builder) *Value {
-	const name = "seen"
-	if v := b.names[name]; v != nil {
-		return v
+	if c.shown == nil {
+		c.shown = b.Name("seen", b.Reshape(b.Cast(c.mask, format.Bool), c.B, N(1), N(1), c.P.Add(c.T)))
 	}
-	return b.Name(name, b.Reshape(b.Cast(c.mask, format.Bool), c.B, N(1), N(1), c.P.Add(c.T)))
+	return c.shown
 }
 
 // has reports whether a size depends on the number of tokens.
@@ -194,7 +197,7 @@ func (c *cached) ofBatch(d Dim) bool { return dependsOn(d, c.B) }
 // dependsOn reports whether d depends on a name in n.
 func dependsOn(d, n Dim) bool {
 	names := d.Symbols()
-	return slices.ContainsFunc(n.Symbols(), func(name string) bool { return slices.Contains(names, name) })
+	return len(names) > 0 && slices.ContainsFunc(n.Symbols(), func(name string) bool { return slices.Contains(names, name) })
 }
 
 // tokenwise reports whether n, which is no Attention, computes each token by

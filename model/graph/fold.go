@@ -39,7 +39,7 @@ func fold(g *Graph, limit int, simplify bool) (*Graph, error) {
 		if !ok {
 			return nil
 		}
-		return []*Value{b.root().Const(t.WithName(n.Name() + ".const"))}
+		return []*Value{b.root().Const(t.WithName(""))}
 	})
 	if err != nil {
 		return nil, err

@@ -82,13 +82,24 @@ func (b *Builder) like(v *Value, x float64) *Value {
 	return b.shared(t.WithName("const." + v.DType.String() + "." + float(x)))
 }
 
-// shared returns the constant of t's name and elements, recorded once.
+// shared returns the constant of t's elements, recorded once under t's name, or
+// one like it where the network has that for something else.
 func (b *Builder) shared(t format.Tensor) *Value {
-	root := b.root()
-	if v := root.known(t); v != nil { // also one that Rewrite has copied
+	key := t.DType.String() + string(t.Data)
+	if v := b.scalars[key]; v != nil {
 		return v
 	}
-	return root.Const(t)
+	root := b.kept()
+	v := root.known(t) // also one that Rewrite has copied
+	if v == nil {
+		if root.names[t.Name] != nil {
+			t.Name = root.free(t.Name)
+		}
+		v = root.Const(t)
+		b.yield[v] = true
+	}
+	b.scalars[key] = v
+	return v
 }
 
 // known returns the constant that is recorded with the name and elements of t,

@@ -57,9 +57,10 @@ func Grad(loss string) Pass {
 }
 
 // Extend returns a Builder that continues after the values and outputs of g,
-// which stays as it is.
+// which stays as it is. A name that g has already gets a number.
 func Extend(g *Graph) *Builder {
 	b := NewBuilder()
+	b.made = true
 	b.graph = Graph{
 		Nodes: slices.Clone(g.Nodes), Inputs: slices.Clone(g.Inputs),
 		Params: slices.Clone(g.Params), Outputs: slices.Clone(g.Outputs), Context: g.Context,

@@ -39,7 +39,7 @@ func Rewrite(g *Graph, f func(b *Builder, n *Node, args []*Value) []*Value) (*Gr
 			args[i] = copies[a]
 		}
 		before := len(b.graph.Nodes)
-		results := f(b.Scope(n.Name()), n, args)
+		results := f(&Builder{recording: b.recording, prefix: n.Name() + ".", made: true}, n, args)
 		switch {
 		case b.err != nil:
 		case results == nil:
@@ -75,6 +75,7 @@ func copyOutputs(b *Builder, g *Graph, copies map[*Value]*Value) {
 // clone records a copy of n with other arguments. A scalar that a pass has
 // needed before its turn is there already.
 func (b *Builder) clone(n *Node, args []*Value) []*Value {
+	b = b.kept()
 	first := n.Results[0]
 	switch op := n.Op.(type) {
 	case Const:
@@ -214,7 +215,7 @@ func Bind(sizes map[string]int) Pass {
 			}
 			if sized(op) {
 				if t, ok := constants.compute(op, args); ok {
-					return []*Value{root.Const(t.WithName(n.Name() + ".const"))}
+					return []*Value{root.Const(t.WithName(""))}
 				}
 			}
 			return root.clone(&Node{Op: op, Results: n.Results}, args)
