@@ -15,7 +15,8 @@ import (
 // With Causal the queries are the last T of the S tokens, and each sees the
 // keys up to its own; with Window as well, the last Window of these. A fourth
 // argument is a mask that broadcasts to (B,H,T,S): BOOL, true where a key may be
-// seen, or numbers that are added to the scores.
+// seen, or numbers that are added to the scores. Its last size is S: ONNX hides
+// the keys that a shorter mask leaves out.
 type Attention struct {
 	Scale  float64
 	Causal bool `attr:",omitzero"`
@@ -48,8 +49,8 @@ func (a Attention) Infer(args []Type) ([]Type, error) {
 	if len(args) == 4 {
 		mask := args[3]
 		scores := q.with(3, k[2])
-		if mask.DType != format.Bool && mask.DType != args[0].DType || (len(mask.Shape) != 2 && len(mask.Shape) != 4) || !mask.Shape.into(scores) {
-			return nil, fmt.Errorf("mask %s for scores %s: expected BOOL or %s of 2 or 4 dimensions", mask, scores, args[0].DType)
+		if mask.DType != format.Bool && mask.DType != args[0].DType || (len(mask.Shape) != 2 && len(mask.Shape) != 4) || !mask.Shape.into(scores) || mask.Shape[len(mask.Shape)-1] != k[2] {
+			return nil, fmt.Errorf("mask %s for scores %s: expected BOOL or %s of 2 or 4 dimensions, with a number for each key", mask, scores, args[0].DType)
 		}
 	}
 	return one(args[0].DType, out), nil

@@ -156,7 +156,7 @@ func TestCachedRefuses(t *testing.T) {
 		"not causal":        {func(p *parts) { p.attention.Causal = false }, "attention", "not causal"},
 		"a mask of its own": {func(p *parts) { p.mask = func(b *graph.Builder) *graph.Value { return b.ConstantOfShape(0, T, T) } }, "", ""},
 		"a mask of numbers": {func(p *parts) {
-			p.mask = func(b *graph.Builder) *graph.Value { return b.Param("mask", graph.Normal(1), 1, 1) }
+			p.mask = func(b *graph.Builder) *graph.Value { return b.Input("mask", format.Float32, T, T) }
 		}, "attention", "mask of its own"},
 		"a number of tokens": {func(p *parts) { p.tokens = N(4) }, "input_ids", "must be a name"},
 		"Range for positions": {func(p *parts) {
