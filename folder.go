@@ -28,7 +28,7 @@ type Bundle struct {
 	Weights string // of the file of weights beside it
 	Texts   []store.File
 	Parts   huggingface.Parts
-	Split   bundle.Beside
+	Split   bundle.External
 	Torch   bool    // transformers opens the weights
 	End     []int64 // the ids at which onnxruntime-genai ends a text
 }
@@ -79,7 +79,7 @@ func genaiEnd(c *model.Checkpoint, end []int64) []int64 {
 // safetensors file, where the model has them as the network does. One that was
 // quantized has others; transformers cannot use them, and they go into a file
 // of ONNX's form.
-func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split bundle.Beside, torch bool, err error) {
+func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split bundle.External, torch bool, err error) {
 	tensors, same := weightsOf(c, m)
 	if !same {
 		p, err = huggingface.Prepare(c, c.Weights, browser)

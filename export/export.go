@@ -118,7 +118,7 @@ func Convert(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map
 	m.ProducerName, m.Metadata = producer, all
 	var numbers precision.Numbers
 	if f := p.Numbers(); f.Changes() {
-		if m, numbers, err = f.Apply(m, precision.Source{Graph: l.Graph, Own: l.Fused}); err != nil {
+		if m, numbers, err = f.Apply(m, precision.Source{Graph: l.Graph, Fused: l.Fused}); err != nil {
 			return nil, precision.Numbers{}, err
 		}
 	}

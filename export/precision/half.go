@@ -11,13 +11,13 @@ import (
 
 // half returns the model of r, which was written from a graph, with weights,
 // activations and the cache of keys and values in a floating-point type of 16
-// bits, and with float32 where whole lists. Values keep their names; where one
+// bits, and with float32 where float32Parts says. Values keep their names; where one
 // is wanted in the other type it is cast once, to a value with the type behind
 // its name.
 func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error) {
 	m := r.from
 	i := slices.IndexFunc(floats, func(f floatRow) bool { return f.in == to })
-	h := &halver{
+	h := &converter{
 		rewrite: r, row: floats[i], plan: from.plan(), origin: map[string]*graph.Node{}, float: map[string]bool{},
 		counts: map[string]int{}, products: map[string]bool{}, casts: map[string]string{},
 		report: Numbers{DType: to, Remarks: slices.Clone(floats[i].remarks)},
@@ -48,21 +48,21 @@ func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error
 // normalization.
 var inside = []string{"GroupQueryAttention", "SkipLayerNormalization"}
 
-// halver changes the floats of a model.
-type halver struct {
+// converter changes the floats of a model.
+type converter struct {
 	*rewrite
 	row      floatRow
 	plan     *plan
 	origin   map[string]*graph.Node // nodes of the graph, by the names of their first results
 	float    map[string]bool        // values that stay float32
-	counts   map[string]int         // nodes that stay float32, by what of whole they are
+	counts   map[string]int         // nodes that stay float32, by which of float32Parts they are
 	products map[string]bool        // weights of products that stay float32
 	casts    map[string]string      // values in the other type
 	report   Numbers
 }
 
 // know notes the element type of every value, as the graph has it.
-func (h *halver) know() {
+func (h *converter) know() {
 	for _, v := range h.from.Graph.Inputs {
 		h.types[v.Name] = v.DataType
 	}
@@ -86,8 +86,8 @@ func (h *halver) know() {
 	}
 }
 
-// part returns what of whole a node of the model is.
-func (h *halver) part(n *onnx.Node) string {
+// part returns which of float32Parts a node of the model is.
+func (h *converter) part(n *onnx.Node) string {
 	if of := h.origin[n.Outputs[0]]; of != nil {
 		return h.plan.part[of]
 	}
@@ -95,7 +95,7 @@ func (h *halver) part(n *onnx.Node) string {
 }
 
 // choose finds the values that stay float32.
-func (h *halver) choose() {
+func (h *converter) choose() {
 	for _, n := range h.from.Graph.Nodes {
 		part := h.part(n)
 		if part != "" {
@@ -118,7 +118,7 @@ func (h *halver) choose() {
 
 // made reports whether a node makes numbers of none: whoever reads them casts
 // them.
-func (h *halver) made(n *onnx.Node) bool {
+func (h *converter) made(n *onnx.Node) bool {
 	of := h.origin[n.Outputs[0]]
 	if of == nil {
 		return false
@@ -131,7 +131,7 @@ func (h *halver) made(n *onnx.Node) bool {
 // so do the scales of a product of integers that stays: ONNX Runtime 1.30 packs
 // them with the integers when it opens the file, and where a Cast stands
 // between (with its optimizations off) it packs nothing and multiplies by 0.
-func (h *halver) weights() error {
+func (h *converter) weights() error {
 	halved, scales := map[string]bool{}, map[string]bool{}
 	for _, n := range h.from.Graph.Nodes {
 		for _, in := range n.Inputs {
@@ -159,7 +159,7 @@ func (h *halver) weights() error {
 }
 
 // weight converts one initializer.
-func (h *halver) weight(t *onnx.Tensor) error {
+func (h *converter) weight(t *onnx.Tensor) error {
 	v, err := finiteFloats(t)
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func isMask(v []float32, lowest float64) bool {
 }
 
 // home returns the type that a value has in the new model.
-func (h *halver) home(name string) onnx.DataType {
+func (h *converter) home(name string) onnx.DataType {
 	t := h.types[name]
 	if t == onnx.Float && !h.float[name] {
 		return h.row.out
@@ -212,7 +212,7 @@ func (h *halver) home(name string) onnx.DataType {
 }
 
 // in returns the name of a float value in the type want.
-func (h *halver) in(name string, want onnx.DataType) string {
+func (h *converter) in(name string, want onnx.DataType) string {
 	if h.types[name] != onnx.Float || h.home(name) == want {
 		return name
 	}
@@ -226,14 +226,14 @@ func (h *halver) in(name string, want onnx.DataType) string {
 
 // exact reports whether a node makes of floating-point numbers what is none: a
 // comparison, or the index of the largest.
-func (h *halver) exact(n *onnx.Node) bool {
+func (h *converter) exact(n *onnx.Node) bool {
 	of := h.origin[n.Outputs[0]]
 	return of != nil && !isFloat(of)
 }
 
 // add writes a node of the old model with what it reads in the type that it
 // works in.
-func (h *halver) add(n *onnx.Node) {
+func (h *converter) add(n *onnx.Node) {
 	made := *n
 	made.Inputs = slices.Clone(n.Inputs)
 	switch {
@@ -264,7 +264,7 @@ func exactProduct(attrs []onnx.Attribute) []onnx.Attribute {
 }
 
 // declare gives inputs, outputs and values their types.
-func (h *halver) declare(g *onnx.Graph) {
+func (h *converter) declare(g *onnx.Graph) {
 	for _, list := range []*[]onnx.ValueInfo{&g.Inputs, &g.Outputs, &g.Values} {
 		*list = slices.Clone(*list)
 		for i, v := range *list {
@@ -276,9 +276,9 @@ func (h *halver) declare(g *onnx.Graph) {
 }
 
 // kept lists what stayed float32.
-func (h *halver) kept() []Kept {
+func (h *converter) kept() []Kept {
 	var out []Kept
-	for _, w := range whole {
+	for _, w := range float32Parts {
 		if n := h.counts[w.what]; n > 0 {
 			out = append(out, Kept{w.what, n, w.reason})
 		}

@@ -12,15 +12,15 @@ import (
 // model have the graph's names.
 type Source struct {
 	Graph *graph.Graph
-	// Own reports whether a node is written as a part of one of ONNX Runtime's
+	// Fused reports whether a node is written as a part of one of ONNX Runtime's
 	// own operators; nil if none is.
-	Own func(*graph.Node) bool
+	Fused func(*graph.Node) bool
 }
 
-func (s Source) own(n *graph.Node) bool { return s.Own != nil && s.Own(n) }
+func (s Source) fused(n *graph.Node) bool { return s.Fused != nil && s.Fused(n) }
 
-// whole are the parts of a network that stay float32, and why.
-var whole = []struct{ what, reason string }{
+// float32Parts are the parts of a network that stay float32, and why.
+var float32Parts = []struct{ what, reason string }{
 	{softmaxPart, "its sum of up to context terms would stop growing where a term is below the last digit"},
 	{scoresAndMask, "a hidden position is -1e9, which float16 does not have: it would be -Inf, and a row that is hidden " +
 		"as a whole NaN; where a mask must be in the type it takes the type's lowest number, which is finite"},
@@ -32,7 +32,7 @@ var whole = []struct{ what, reason string }{
 	{logitsProduct, "at a logit of 100 neighbours in float16 are 0.06 apart, in bfloat16 0.5: the best token would be one of several"},
 }
 
-// The parts of whole.
+// The names of float32Parts.
 const (
 	softmaxPart   = "softmax"
 	scoresAndMask = "scores with their mask"
@@ -52,7 +52,7 @@ type plan struct {
 	Source
 	outputs map[*graph.Value]role.Role
 	readers map[*graph.Value][]*graph.Node
-	part    map[*graph.Node]string // nodes that stay float32, by what of whole they are
+	part    map[*graph.Node]string // nodes that stay float32, by which of float32Parts they are
 	applied map[*graph.Node]bool   // those where a sum scales a value that may have 16 bits
 }
 
@@ -68,7 +68,7 @@ func (s Source) plan() *plan {
 		for _, a := range n.Args {
 			p.readers[a] = append(p.readers[a], n)
 		}
-		if part := partOf(n); part != "" && !s.own(n) {
+		if part := partOf(n); part != "" && !s.fused(n) {
 			p.part[n] = part
 		}
 	}
@@ -80,7 +80,7 @@ func (s Source) plan() *plan {
 // isFloat reports whether n computes floating-point numbers.
 func isFloat(n *graph.Node) bool { return n.Results[0].DType == format.Float32 }
 
-// partOf returns the part of whole that an operator is by itself.
+// partOf returns the part of float32Parts that an operator is by itself.
 func partOf(n *graph.Node) string {
 	if !isFloat(n) {
 		return ""
@@ -113,7 +113,7 @@ func (p *plan) forward() {
 	of := map[*graph.Value]string{}   // numbers that 16 bits may not have, by their part
 	near := map[*graph.Value]string{} // values that such a number has scaled
 	for _, n := range p.Graph.Nodes {
-		if !isFloat(n) || p.own(n) {
+		if !isFloat(n) || p.fused(n) {
 			continue
 		}
 		if part := p.part[n]; part == sums || part == exponentials {
@@ -168,7 +168,7 @@ func (p *plan) isCache(n *graph.Node) bool {
 // backward finds what leads to nothing but parts that stay float32.
 func (p *plan) backward() {
 	for _, n := range slices.Backward(p.Graph.Nodes) {
-		if p.part[n] != "" || p.own(n) || !isFloat(n) || n.Results[0].Leaf() {
+		if p.part[n] != "" || p.fused(n) || !isFloat(n) || n.Results[0].Leaf() {
 			continue
 		}
 		if p.isLogits(n) {
@@ -214,7 +214,7 @@ func (p *plan) goal(reader *graph.Node) string {
 		return scoresAndMask
 	case part == normPart, part == logitsProduct && isProduct(reader.Op):
 		return ""
-	case part == "" && !isFloat(reader) && !p.own(reader):
+	case part == "" && !isFloat(reader) && !p.fused(reader):
 		return compared
 	default:
 		return part

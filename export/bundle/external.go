@@ -22,8 +22,8 @@ import (
 // at 2 GiB, and some readers before.
 const Limit = 1_900_000_000
 
-// Beside is a model whose weights lie in a file beside its own.
-type Beside struct {
+// External is a model whose weights lie in a file beside its own.
+type External struct {
 	model   *onnx.Model           // refers to the weights
 	weights string                // the name of their file, in the folder of the model's
 	write   func(io.Writer) error // writes it
@@ -31,15 +31,15 @@ type Beside struct {
 
 // Split puts the weights of m, every tensor of some size, into a file of ONNX's
 // own form. The model given stays as it is.
-func Split(m *onnx.Model, weights string) Beside {
+func Split(m *onnx.Model, weights string) External {
 	small, write := onnx.Externalize(m, weights)
-	return Beside{small, weights, write}
+	return External{small, weights, write}
 }
 
 // SplitAt puts those initializers of m that offsets names into a file of
 // another form, which write writes and where their elements begin at the
 // offsets, in bytes. The others stay in the model.
-func SplitAt(m *onnx.Model, weights string, offsets map[string]int64, write func(io.Writer) error) Beside {
+func SplitAt(m *onnx.Model, weights string, offsets map[string]int64, write func(io.Writer) error) External {
 	small := onnx.Refer(m, func(t *onnx.Tensor) *onnx.External {
 		at, ok := offsets[t.Name]
 		if !ok {
@@ -47,14 +47,14 @@ func SplitAt(m *onnx.Model, weights string, offsets map[string]int64, write func
 		}
 		return &onnx.External{Location: weights, Offset: at, Length: int64(len(t.Raw))}
 	})
-	return Beside{small, weights, write}
+	return External{small, weights, write}
 }
 
 // Save writes the model to path and its weights beside it, and returns the bytes
 // of both. The weights get their name while the model is still without: a new
 // model is never there without them, and most of what can fail has not touched
 // what was there before.
-func (b Beside) Save(path string) (size int64, err error) {
+func (b External) Save(path string) (size int64, err error) {
 	if err := onnx.Check(b.model, ""); err != nil { // the name may be no portable one
 		return 0, fmt.Errorf("export: %w", err)
 	}
@@ -83,7 +83,7 @@ func (b Beside) Save(path string) (size int64, err error) {
 // Files returns the file of the weights and that of the model, which gets the
 // given name, such as "onnx/model.onnx"; the weights lie beside it. They must be
 // written in this order: the model carries the SHA-256 of the weights.
-func (b Beside) Files(name string) ([]store.File, error) {
+func (b External) Files(name string) ([]store.File, error) {
 	if err := onnx.Check(b.model, ""); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
@@ -98,7 +98,7 @@ func (b Beside) Files(name string) ([]store.File, error) {
 }
 
 // stamped returns the model with what sum has seen of its weights.
-func (b Beside) stamped(sum *summer) *onnx.Model {
+func (b External) stamped(sum *summer) *onnx.Model {
 	m := *b.model
 	m.Metadata = maps.Clone(m.Metadata)
 	m.Metadata[MetaWeightsSHA256] = sum.hex()
