@@ -2,11 +2,31 @@ package attnx
 
 // Error says why something was not done, and what to do about it.
 type Error struct {
-	Err error  // the place and the reason
-	Do  string // one of the remedies
+	Option string // the option that is at fault, such as "Data"; "" if none is
+	Value  string // that it has, or "is missing"; "" where the option's name is enough
+	Err    error  // the place and the reason
+	Do     string // one of the remedies; "" where the reason is enough
 }
 
-func (e *Error) Error() string  { return e.Err.Error() + ": " + e.Do }
+// isMissing is the value of an option that has none.
+const isMissing = "is missing"
+
+func (e *Error) Error() string {
+	text := e.Err.Error()
+	if e.Value != "" {
+		text = e.Value + ": " + text
+		if e.Option != "" {
+			text = e.Option + " " + text
+		}
+	} else if e.Option != "" {
+		text = e.Option + ": " + text
+	}
+	if e.Do != "" {
+		text += ": " + e.Do
+	}
+	return text
+}
+
 func (e *Error) Unwrap() error  { return e.Err }
 func (e *Error) Remedy() string { return e.Do }
 
@@ -22,4 +42,14 @@ const (
 	NotFlatOrCPU    = "take the profile cache or the CPU"
 	WriteFloat32    = "write it in float32"
 	ExportToMeasure = "export it with a text to measure what it lost"
+
+	GiveData      = "give Files, Text, Reader or Data"
+	GiveSameText  = "give the same text again"
+	GiveExamples  = "give the same examples again as Data"
+	GiveFirstText = "give the text that the run began with as Data"
+	ResumeIt      = "choose another folder, or continue the run with Resume"
+	BeginAgain    = "begin a new run with Train"
+	SmallerBatch  = "take a smaller Batch, and Accumulate to make up for it, or a smaller Context"
+	NameMore      = "name more, or train with a larger Keep"
+	TakeORT       = "take the engine ort"
 )

@@ -5,9 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/internal/output"
-	"github.com/attnx/attnx/model"
 )
 
 // averageReport is what average prints as JSON.
@@ -40,24 +39,7 @@ with --last K for the newest K of them.`,
 				return err
 			}
 			defer place.Close()
-			paths, err := checkpointsOf(args, last)
-			if err != nil {
-				return err
-			}
-			if len(paths) < 2 {
-				return fmt.Errorf("a mean takes two checkpoints, there is %d: name more, or train with a larger --keep", len(paths))
-			}
-			var mean model.Mean
-			for _, path := range paths {
-				c, _, err := find.Load(path, s.tell, model.LoadModel)
-				if err != nil {
-					return err
-				}
-				if err := mean.Add(c); err != nil {
-					return fmt.Errorf("%s: %w", path, err)
-				}
-			}
-			c, err := mean.Checkpoint()
+			c, paths, err := attnx.Average(args, last, s.tell)
 			if err != nil {
 				return err
 			}

@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
+	"github.com/attnx/attnx/format/store"
 )
 
 // endless is a run that goes on until it is stopped.
@@ -64,7 +66,7 @@ func TestSignalsSave(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			waitForSteps(t, filepath.Join(run, metricsFile), 3)
+			waitForSteps(t, filepath.Join(run, store.MetricsName), 3)
 			if err := cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
@@ -107,12 +109,12 @@ func TestIgnoredHangup(t *testing.T) {
 	if err := ignoring.Start(); err != nil {
 		t.Fatal(err)
 	}
-	metrics := filepath.Join(run, metricsFile)
+	metrics := filepath.Join(run, store.MetricsName)
 	waitForSteps(t, metrics, 3)
 	if err := ignoring.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	reached, err := readMetrics(metrics)
+	reached, err := attnx.ReadMetrics(metrics)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +123,7 @@ func TestIgnoredHangup(t *testing.T) {
 	stop := sync.OnceFunc(func() { _ = ignoring.Process.Signal(syscall.SIGTERM) })
 	wentOn := false
 	err = waitOr(ended, func() {
-		if now, err := readMetrics(metrics); err == nil && len(now) > len(reached)+20 {
+		if now, err := attnx.ReadMetrics(metrics); err == nil && len(now) > len(reached)+20 {
 			wentOn = true
 			stop()
 		}
@@ -299,7 +301,7 @@ func TestStoppedWhileNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() }) // where it hangs after all
-	waitForSteps(t, filepath.Join(run, metricsFile), 0)
+	waitForSteps(t, filepath.Join(run, store.MetricsName), 0)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	// A terminal that closes sends SIGHUP more than once, and never kills.

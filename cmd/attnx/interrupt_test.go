@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/attnx/attnx/format/store"
 )
 
 // A run that Ctrl-C or SIGTERM stopped and that was taken up again, by the
@@ -46,7 +48,7 @@ func testInterrupt(t *testing.T, engine string, signal os.Signal, steps int) boo
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForSteps(t, filepath.Join(folder, "halved", metricsFile), 3)
+	waitForSteps(t, filepath.Join(folder, "halved", store.MetricsName), 3)
 	if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
@@ -57,7 +59,7 @@ func testInterrupt(t *testing.T, engine string, signal os.Signal, steps int) boo
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != exitStopped {
 		t.Fatalf("after the signal: %v, want exit code %d\n%s", err, exitStopped, &stderr)
 	}
-	for _, name := range []string{"latest", metricsFile, lossPlotFile} {
+	for _, name := range []string{"latest", store.MetricsName, store.LossPlotName} {
 		if _, err := os.Stat(filepath.Join(folder, "halved", name)); err != nil {
 			t.Error(err)
 		}
@@ -86,7 +88,7 @@ func testInterrupt(t *testing.T, engine string, signal os.Signal, steps int) boo
 		t.Error("the resumed run ended with another checkpoint")
 	}
 	speed := regexp.MustCompile(`"tokens_per_second":.*`) // is not the same twice
-	if !bytes.Equal(speed.ReplaceAll(read("whole", metricsFile), nil), speed.ReplaceAll(read("halved", metricsFile), nil)) {
+	if !bytes.Equal(speed.ReplaceAll(read("whole", store.MetricsName), nil), speed.ReplaceAll(read("halved", store.MetricsName), nil)) {
 		t.Error("the resumed run has other metrics")
 	}
 	return true
@@ -113,7 +115,7 @@ func interruptedTwice(t *testing.T, batches int) bool {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForSteps(t, filepath.Join(out, metricsFile), 1)
+	waitForSteps(t, filepath.Join(out, store.MetricsName), 1)
 	done := make(chan struct{})
 	go func() { // until it ends: the system merges signals that come together
 		for {

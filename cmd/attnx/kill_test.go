@@ -14,6 +14,7 @@ import (
 
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
 )
 
 // A run that is killed after each of its steps in turn, and resumed, ends with
@@ -90,7 +91,7 @@ func killedAfter(t *testing.T, cmd *exec.Cmd, run string, step int) bool {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForSteps(t, filepath.Join(run, metricsFile), step)
+	waitForSteps(t, filepath.Join(run, store.MetricsName), step)
 	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}

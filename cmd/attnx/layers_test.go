@@ -36,6 +36,7 @@ var layers = map[string][]string{
 	"model/train/gorgonia": {"format", "model", "model/graph", "model/role", "model/train"},
 	"internal/leak":        {},
 	"internal/memory":      {},
+	"internal/speed":       {"format", "model/graph", "runtime"},
 	"internal/quote":       {},
 	"export/onnx":          {},
 	"export/onnx/read":     {"export/onnx", "format", "model/graph"},

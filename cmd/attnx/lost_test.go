@@ -12,8 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/fixtures"
-	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/format/store"
 )
 
 // sample writes a text and returns its path and that of a run beside it.
@@ -49,7 +50,7 @@ func TestStoppedAndNotSaved(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForSteps(t, filepath.Join(run, metricsFile), 3)
+	waitForSteps(t, filepath.Join(run, store.MetricsName), 3)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -84,18 +85,17 @@ func TestFailedSaveIsTold(t *testing.T) {
 // files.
 func TestMeanwhileTaken(t *testing.T) {
 	data, run := sample(t)
-	if out, err := exec.Command("attnx", "train", "--data", data, "--context", "8", "--steps", "4", "--batch", "2", "--out", run).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	var before []os.DirEntry
+	meanwhile := func() {
+		out, err := exec.Command("attnx", "train", "--data", data, "--context", "8", "--steps", "4", "--batch", "2", "--out", run).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if before, err = os.ReadDir(run); err != nil {
+			t.Fatal(err)
+		}
 	}
-	before, err := os.ReadDir(run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, c := beginning(t, "tiny", 1)
-	var stderr bytes.Buffer
-	o := train.DefaultOptions(4)
-	o.Keep, o.SaveEvery = 1, 1
-	err = trainRun(t.Context(), newStreams(nil, &stderr, &stderr), nil, c, corpus{Data: text}, o, trainFlags{engine: "gorgonia", device: "cpu", out: run})
+	_, err := attnx.Train(t.Context(), attnx.TrainOptions{Out: run, Data: attnx.Corpus{Files: []string{data}}, Engine: "gorgonia", Events: attnx.TrainEvents{Open: meanwhile}})
 	if err == nil || !strings.Contains(err.Error(), "meanwhile it holds a run's step-") {
 		t.Errorf("got %v", err)
 	}
@@ -117,7 +117,7 @@ func TestReadersOfARun(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}()
-	waitForSteps(t, filepath.Join(run, metricsFile), 3)
+	waitForSteps(t, filepath.Join(run, store.MetricsName), 3)
 	rounds := 3
 	if fixtures.Exhaustive() {
 		rounds = 15

@@ -14,6 +14,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/train"
 )
 
 // numbers is what an exported model computes with, as the flags say.
@@ -130,9 +131,12 @@ func (n numbers) heldOut(ctx context.Context, s streams, c *model.Checkpoint, p 
 			ids = append(ids, int64(stream.IntN(uint64(i), c.Vocab())))
 		}
 	} else {
-		text, err := readText(ctx, s, "--text", []string{n.text}, "*", "")
+		if n.text == train.Stdin {
+			s.sayInput()
+		}
+		text, err := attnx.Corpus{Files: []string{n.text}, Reader: s.in}.Read(ctx, "")
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--text: %w", err)
 		}
 		tok, err := find.Tokenizer("--text", c.Tokenizer, c)
 		if err != nil {

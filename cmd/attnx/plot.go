@@ -15,12 +15,13 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/output"
 )
 
 // plotLoss draws the training and validation loss over the steps as a PNG.
-func plotLoss(path string, history []metric) error {
+func plotLoss(path string, history []attnx.Metric) error {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "step", "loss (nats per token)"
 	p.X.Padding, p.Y.Padding = 0, 0

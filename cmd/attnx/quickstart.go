@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,11 +13,9 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
-	"github.com/attnx/attnx/format/store"
-	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/output"
-	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
@@ -84,9 +81,9 @@ comes after "not like" and "do like".`,
 
 func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, err error) {
 	r.Answers = []answer{}
-	folder, place, err := freshFolder(out)
+	folder, place, err := output.Fresh(out)
 	if err != nil {
-		return r, err
+		return r, fmt.Errorf("--out: %w", err)
 	}
 	defer place.Close()
 	in := func(name string) string { return filepath.Join(folder, name) }
@@ -97,14 +94,22 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	if err := os.WriteFile(data, []byte(fixtures.Notes()), 0o666); err != nil {
 		return r, err
 	}
-	err = runTrain(cmd.Context(), s, trainFlags{
-		data: []string{data}, glob: "*", arch: arch.Names()[0], preset: "tiny", tokenizer: "word", vocab: 64,
-		steps: quickstartSteps, batch: 16, lr: quickstartLR, seed: 1, accumulate: 1, engine: "gorgonia", device: "cpu", keep: 1, saveEvery: quickstartSteps, out: folder,
-	}, func(string) bool { return false })
+	settings := train.DefaultOptions(quickstartSteps)
+	settings.Batch, settings.LR, settings.MinLR, settings.Seed = 16, quickstartLR, quickstartLR/10, 1
+	settings.SaveEvery, settings.Keep = quickstartSteps, 1
+	view := &trainView{ctx: cmd.Context(), streams: s, fresh: true}
+	run, err := attnx.Train(cmd.Context(), attnx.TrainOptions{
+		Out: folder, Data: attnx.Corpus{Files: []string{data}}, Kind: tokens.Word, Vocab: 64,
+		Settings: settings, Engine: "gorgonia", Events: view.events(),
+	})
+	view.finish()
+	if run != nil {
+		err = errors.Join(view.end(run, false), err)
+	}
 	if err != nil {
 		return r, err
 	}
-	c, _, err := find.Load(folder, s.tell, model.LoadModel)
+	c, err := attnx.Load(folder, s.tell)
 	if err != nil {
 		return r, err
 	}
@@ -166,41 +171,6 @@ Next:
 	return r, nil
 }
 
-// freshFolder claims and makes the folder, or the first of name-2, name-3, ...
-// that is not there.
-func freshFolder(name string) (string, *store.Claim, error) {
-	name = strings.TrimRight(name, string(filepath.Separator))
-	folder := name
-	for n := 2; n < 10000; n++ {
-		place, err := makeFresh(folder)
-		if err == nil {
-			return folder, place, nil
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return "", nil, fmt.Errorf("--out: %w", err)
-		}
-		folder = fmt.Sprintf("%s-%d", name, n)
-	}
-	return "", nil, fmt.Errorf("--out %s: 10,000 folders of this name are there: choose another", name)
-}
-
-func makeFresh(folder string) (*store.Claim, error) {
-	if _, err := os.Lstat(folder); err == nil {
-		return nil, fs.ErrExist
-	}
-	place, err := claim(output.Run, folder)
-	if err != nil {
-		return nil, err
-	}
-	if err = os.MkdirAll(filepath.Dir(folder), 0o777); err == nil {
-		err = os.Mkdir(folder, 0o777)
-	}
-	if err != nil {
-		return nil, errors.Join(err, place.Close())
-	}
-	return place, nil
-}
-
 // fetchRuntime brings ONNX Runtime where it is not there. It returns why it
 // could not: the quickstart continues without.
 func fetchRuntime(ctx context.Context, s streams) error {
@@ -227,10 +197,11 @@ func ask(ctx context.Context, s streams, in func(string) string, missing error) 
 	defer t.Close()
 	fmt.Fprintf(s.out, "asking %s\n", t.Runtime)
 	for _, q := range quickstartAnswers {
-		said, err := next(ctx, t, q.prompt)
+		out, err := t.Generate(ctx, []string{q.prompt}, attnx.Generation{MaxTokens: 1})
 		if err != nil {
 			return answers, err
 		}
+		said := strings.TrimSpace(out[0].Text)
 		fmt.Fprintf(s.out, "  after %-10q it says %q\n", q.prompt, said)
 		answers = append(answers, answer{q.prompt, said, q.want})
 		if said != q.want {
@@ -239,13 +210,4 @@ func ask(ctx context.Context, s streams, in func(string) string, missing error) 
 		}
 	}
 	return answers, nil
-}
-
-// next returns the token that follows a prompt.
-func next(ctx context.Context, t *attnx.Text, prompt string) (string, error) {
-	out, err := t.Generate(ctx, []string{prompt}, attnx.Generation{MaxTokens: 1})
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(out[0].Text), nil
 }

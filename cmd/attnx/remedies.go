@@ -23,7 +23,22 @@ var remedies = map[string]string{
 	attnx.NotFlatOrCPU:                      "take --profile cache or --device cpu",
 	attnx.WriteFloat32:                      "leave out --dtype",
 	attnx.ExportToMeasure:                   "export it with --text to measure what it lost",
+	attnx.GiveData:                          "name the text to learn from with --data",
+	attnx.GiveSameText:                      "give the same text again",
+	attnx.GiveExamples:                      "the program that began the run can resume it (attnx.Resume)",
+	attnx.GiveFirstText:                     "give the text that the run began with as --data",
+	attnx.ResumeIt:                          "choose another folder, or continue it with --resume",
+	attnx.BeginAgain:                        "begin a new run with --out",
+	attnx.SmallerBatch:                      "take a smaller --batch, and --accumulate to make up for it, or a smaller --context",
+	attnx.TakeORT:                           "take --engine ort",
+	attnx.NameMore:                          "name more, or train with a larger --keep",
 	"name a model":                          "`attnx train --data FILE` learns from it",
+}
+
+// optionFlags are the flags by which the options of the library are given.
+var optionFlags = map[string]string{
+	"Batch": "--batch", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
+	"Glob": "--glob", "Out": "--out", "last": "--last", "run": "--resume",
 }
 
 // flags has the commands and flags for phrases of the runtimes' errors.
@@ -40,6 +55,12 @@ var flags = strings.NewReplacer(
 // worded returns the text of an error with the remedy in the words of the
 // command line, if the error has one that they are known for.
 func worded(err error, text string) string {
+	if about := new(attnx.Error); errors.As(err, &about) {
+		if flag, known := optionFlags[about.Option]; known {
+			plain := oneLine(about.Error())
+			text = strings.Replace(text, plain, flag+strings.TrimPrefix(plain, about.Option), 1)
+		}
+	}
 	var of interface {
 		error
 		Remedy() string

@@ -6,32 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
-	"github.com/attnx/attnx/format/store"
-	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/output"
-	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
-
-// The files of a run's folder beside its checkpoints.
-const (
-	metricsFile  = store.MetricsName
-	lossPlotFile = store.LossPlotName
-	sourceFile   = store.SourceName
-)
-
-// bpeVocab is the vocabulary of a bpe tokenizer where none is asked for: few
-// tokens, because on a CPU the logits of many cost more than a small network.
-const bpeVocab = 512
 
 // trainFlags are the settings of one training run, as given.
 type trainFlags struct {
@@ -54,10 +40,6 @@ type trainFlags struct {
 	json         bool
 }
 
-// keepNewest is how many checkpoints of a run stay where nothing else is asked
-// for; the best stays too.
-const keepNewest = 3
-
 func trainCommand(s streams) *cobra.Command {
 	var f trainFlags
 	cmd := &cobra.Command{
@@ -79,8 +61,8 @@ Presets, as layers / heads / width / context: tiny 2/2/32/16, nano 4/4/128/64
 
 RUN is a new folder. It gets the checkpoints (step-00000020.safetensors and so
 on), the names of the newest and of the best one (of those saved after an
-evaluation) in the files latest and best, the place of the text in ` + sourceFile + `,
-` + metricsFile + ` and ` + lossPlotFile + `. Wherever a command expects a checkpoint, RUN
+evaluation) in the files latest and best, the place of the text in source.json,
+metrics.jsonl and loss.png. Wherever a command expects a checkpoint, RUN
 names its newest and RUN/best its best.
 
 Ctrl-C finishes the step under way, saves, says how to continue, and exits with
@@ -106,7 +88,7 @@ bit, as one that was never stopped.`,
 		},
 		RunE: func(cmd *cobra.Command, more []string) error {
 			f.data = append(f.data, more...)
-			return runTrain(cmd.Context(), s, f, cmd.Flags().Changed)
+			return f.run(cmd.Context(), s, cmd.Flags().Changed)
 		},
 	}
 	fl := cmd.Flags()
@@ -115,7 +97,7 @@ bit, as one that was never stopped.`,
 	fl.StringVar(&f.arch, "arch", arch.Names()[0], "architecture: "+strings.Join(arch.Names(), " or "))
 	fl.StringVar(&f.preset, "preset", "tiny", "size of the network: "+strings.Join(arch.Presets(), ", "))
 	fl.StringVar(&f.tokenizer, "tokenizer", "char", "tokenizer: word, char or bpe")
-	fl.IntVar(&f.vocab, "vocab", 0, fmt.Sprintf("largest number of tokens in the vocabulary (default: every word or character; %d for bpe)", bpeVocab))
+	fl.IntVar(&f.vocab, "vocab", 0, "largest number of tokens in the vocabulary (default: every word or character; 512 for bpe)")
 	fl.IntVar(&f.steps, "steps", 200, "optimizer steps")
 	fl.IntVar(&f.batch, "batch", 12, "sequences in a batch")
 	fl.IntVar(&f.accumulate, "accumulate", 1, "batches whose gradients make one step: large batches in little memory")
@@ -126,16 +108,41 @@ bit, as one that was never stopped.`,
 	fl.StringVar(&f.device, "device", "cpu", "where the ort engine computes: cpu or cuda")
 	fl.IntVar(&f.evalEvery, "eval-every", 0, "steps between evaluations (default: a tenth of --steps)")
 	fl.IntVar(&f.saveEvery, "save-every", 0, "steps between checkpoints (default: whenever it evaluates)")
-	fl.IntVar(&f.keep, "keep", keepNewest, "newest checkpoints to keep; the best is kept too")
+	fl.IntVar(&f.keep, "keep", 3, "newest checkpoints to keep; the best is kept too")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
 	jsonFlag(cmd, &f.json, trainReport{})
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to continue")
 	return cmd
 }
 
-// runTrain checks the flags before any file is touched, then starts or
-// resumes a run.
-func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) bool) error {
+// run checks the flags before any file is touched, then begins or resumes a run.
+func (f trainFlags) run(ctx context.Context, s streams, given func(string) bool) error {
+	if err := f.check(given); err != nil {
+		return err
+	}
+	folder := cmp.Or(f.resume, f.out)
+	view := &trainView{ctx: ctx, streams: s, fresh: f.resume == ""}
+	data := attnx.Corpus{Files: f.data, Glob: f.glob}
+	if slices.Contains(f.data, train.Stdin) {
+		s.sayInput()
+		data.Reader = s.in
+	}
+	var result *attnx.TrainResult
+	var err error
+	if f.resume != "" {
+		result, err = f.continued(ctx, view.events(), data, given)
+	} else {
+		result, err = f.begun(ctx, view.events(), data, given)
+	}
+	view.finish()
+	if result == nil {
+		return err
+	}
+	return errors.Join(view.end(result, f.json), f.ending(s, folder, result, err))
+}
+
+// check refuses flags that make no run.
+func (f trainFlags) check(given func(string) bool) error {
 	switch {
 	case len(f.data) == 0 && f.resume == "":
 		return fmt.Errorf("--data is missing: name the text to learn from")
@@ -145,215 +152,100 @@ func runTrain(ctx context.Context, s streams, f trainFlags, given func(string) b
 		return fmt.Errorf("--data is empty: name the text to learn from")
 	case (f.out == "") == (f.resume == ""):
 		return fmt.Errorf("give either --out for a new run or --resume for an old one")
-	case given("save-every") && f.saveEvery < 1:
-		return fmt.Errorf("--save-every %d: take 1 or more", f.saveEvery)
-	case f.keep < 1:
-		return fmt.Errorf("--keep %d: take 1 or more", f.keep)
-	}
-	if err := f.checkEngine(); err != nil {
-		return err
 	}
 	if f.resume != "" {
-		return resumeRun(ctx, s, f, given)
+		for _, name := range []string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every"} {
+			if given(name) {
+				return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
+			}
+		}
 	}
-	if held := heldBy(f.out); held != "" {
-		return fmt.Errorf("--out %s: it already holds a run's %s: choose another folder, or continue it with --resume %[1]s", f.out, held)
+	for name, value := range map[string]int{"steps": f.steps, "context": f.context, "save-every": f.saveEvery, "keep": f.keep, "accumulate": f.accumulate} {
+		if given(name) && value < 1 {
+			return fmt.Errorf("--%s %d: take 1 or more", name, value)
+		}
+	}
+	return nil
+}
+
+// begun begins a run.
+func (f trainFlags) begun(ctx context.Context, events attnx.TrainEvents, data attnx.Corpus, given func(string) bool) (*attnx.TrainResult, error) {
+	kind, err := tokens.ParseKind(f.tokenizer)
+	if err != nil {
+		return nil, fmt.Errorf("--tokenizer: %w", err)
 	}
 	place, err := claim(output.Run, f.out, f.data...)
 	if err != nil {
-		return fmt.Errorf("--out: %w", err)
+		return nil, fmt.Errorf("--out: %w", err)
 	}
 	defer place.Close()
-	kind, err := tokens.ParseKind(f.tokenizer)
-	if err != nil {
-		return fmt.Errorf("--tokenizer: %w", err)
-	}
-	text, err := readText(ctx, s, "--data", f.data, f.glob, f.out)
-	if err != nil {
-		return err
-	}
-	if kind == tokens.BPE && !given("vocab") {
-		f.vocab = bpeVocab
-	}
-	data := newCorpus(s, text)
-	if len(text.Text) >= longText {
-		fmt.Fprintln(s.note, "making the vocabulary")
-	}
-	tok, err := tokens.Train(kind, text.Text, f.vocab)
-	if err != nil {
-		return fmt.Errorf("--data %s: %w", named(f.data), err)
-	}
-	sizes, err := arch.Preset(f.preset)
-	if err != nil {
-		return err
-	}
-	if given("context") {
-		sizes.Context = f.context
-	}
-	network, err := arch.New(f.arch, sizes, tok.VocabSize())
-	switch {
-	case err != nil && given("context"): // the sizes of presets are good
-		return fmt.Errorf("--context: %w", err)
-	case err != nil:
-		return err
-	}
-	options := train.DefaultOptions(f.steps)
-	options.Batch, options.Seed = f.batch, f.seed
-	if f.accumulate < 1 {
-		return fmt.Errorf("--accumulate %d: take 1 or more", f.accumulate)
-	}
+	settings := train.DefaultOptions(f.steps)
+	settings.Batch, settings.Seed, settings.LR, settings.MinLR = f.batch, f.seed, f.lr, f.lr/10
+	settings.SaveEvery, settings.Keep = f.saveEvery, f.keep
 	if f.accumulate > 1 {
-		options.Accumulate = f.accumulate
-	}
-	options.LR, options.MinLR = f.lr, f.lr/10
-	options.DataSHA256 = text.SHA256
-	options.Keep = f.keep
-	if f.device != "cpu" {
-		options.Device = f.device
+		settings.Accumulate = f.accumulate
 	}
 	if given("eval-every") {
-		options.EvalEvery = f.evalEvery
+		settings.EvalEvery = f.evalEvery
 	}
-	options.SaveEvery = cmp.Or(f.saveEvery, options.EvalEvery, options.Steps)
-	if err := options.Check(); err != nil {
-		return err
-	}
-	if err := data.tokenize(ctx, s, text, tok, sizes.Context); err != nil {
-		return err
-	}
-	c, err := train.Start(network, tok, f.seed)
-	if err != nil {
-		return err
-	}
-	return trainRun(ctx, s, nil, c, data, options, f)
+	return attnx.Train(ctx, attnx.TrainOptions{
+		Out: f.out, Data: data, Arch: f.arch, Preset: f.preset, Context: f.context, Kind: kind, Vocab: f.vocab,
+		Settings: settings, Engine: f.engine, EngineOptions: attnx.EngineOptions{Device: f.device}, Events: events,
+	})
 }
 
-// resumeRun continues the run of a folder, under the settings it was
-// started with; --steps may ask for more.
-func resumeRun(ctx context.Context, s streams, f trainFlags, given func(string) bool) error {
-	for _, name := range []string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every"} {
-		if given(name) {
-			return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
+// continued continues a run under the settings that it began with, but for the
+// flags that are given.
+func (f trainFlags) continued(ctx context.Context, events attnx.TrainEvents, data attnx.Corpus, given func(string) bool) (*attnx.TrainResult, error) {
+	if info, err := os.Stat(f.resume); err == nil && info.IsDir() {
+		place, err := claim(output.Run, f.resume)
+		if err != nil {
+			return nil, err
 		}
+		defer place.Close()
 	}
-	// A folder that is no run's is not touched.
-	if info, err := os.Stat(f.resume); err == nil && !info.IsDir() {
-		return fmt.Errorf("--resume %s: it is a file: name the run's folder", f.resume)
-	}
-	if saved, aside, err := store.List(f.resume, model.CheckSeal); err != nil {
-		return fmt.Errorf("--resume: %w", err)
-	} else if len(saved)+len(aside) == 0 {
-		return fmt.Errorf("--resume %w", find.NoCheckpoint(f.resume))
-	}
-	place, err := claim(output.Run, f.resume)
-	if err != nil {
-		return err
-	}
-	defer place.Close()
-	run, err := model.OpenRun(f.resume, f.keep)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	for _, b := range run.SetAside() {
-		fmt.Fprintf(s.err, "attnx: set aside as %s: %s\n", filepath.Base(b.Path), oneLine(b.Reason.Error()))
-	}
-	path, ok := run.Latest()
-	if !ok {
-		return fmt.Errorf("--resume %s: none of its checkpoints is whole: begin a new run with --out", f.resume)
-	}
-	c, err := model.Load(path)
-	if err != nil {
-		return err
-	}
-	options, err := train.Saved(c)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
+	o := attnx.ResumeOptions{Data: data, SaveEvery: f.saveEvery, Events: events}
 	if given("steps") {
-		options.Steps = f.steps
-	}
-	if !given("engine") && options.Engine != "" {
-		f.engine = options.Engine
-	}
-	if !given("device") && options.Device != "" {
-		f.device = options.Device
+		o.Steps = f.steps
 	}
 	if given("keep") {
-		options.Keep = f.keep
+		o.Keep = f.keep
 	}
-	if given("save-every") {
-		options.SaveEvery = f.saveEvery
+	if given("engine") {
+		o.Engine = f.engine
 	}
-	if err := errors.Join(options.Check(), f.checkEngine()); err != nil {
-		return err
+	if given("device") {
+		o.EngineOptions.Device = f.device
 	}
-	run.Keep(options.Keep)
-	if options.Steps <= c.Step {
-		return finished(s, f, path, c, options)
-	}
-	tok, err := find.Tokenizer(path, c.Tokenizer, c)
-	if err == nil && tok.VocabSize() > c.IDs() {
-		err = find.TooLarge(path, tok, c) // the data may have them anywhere
-	}
-	if err != nil {
-		return err
-	}
-	text, err := findData(ctx, s, f, options.DataSHA256)
-	if err != nil {
-		return err
-	}
-	data := newCorpus(s, text)
-	if err := data.tokenize(ctx, s, text, tok, c.Context()); err != nil {
-		return err
-	}
-	return trainRun(ctx, s, run, c, data, options, f)
+	return attnx.Resume(ctx, f.resume, o)
 }
 
-// finished says that a run has nothing left to do.
-func finished(s streams, f trainFlags, path string, c *model.Checkpoint, o train.Options) error {
-	fmt.Fprintf(s.note, "%s has all its %d steps: to continue it, ask for more with --steps\n", f.resume, c.Step)
-	if !f.json {
-		return nil
-	}
-	report := trainReport{Run: f.resume, Checkpoint: path, Step: c.Step, Steps: o.Steps, Engine: o.Engine, Device: f.device, Loss: c.Loss, ValLoss: c.ValLoss}
-	report.network(c)
-	return printJSON(s.out, report)
-}
-
-// heldBy returns the name of a file that only a run puts into a folder, "" if
-// there is none.
-func heldBy(folder string) string {
-	saved, aside, err := store.List(folder, model.CheckSeal)
+// ending says how to continue a run that was stopped, or returns why it failed.
+func (f trainFlags) ending(s streams, folder string, r *attnx.TrainResult, err error) error {
 	switch {
-	case err != nil: // it is not there
-		return ""
-	case len(saved) > 0:
-		return filepath.Base(saved[0].Path)
-	case len(aside) > 0:
-		return filepath.Base(aside[0])
+	case r.Ended == attnx.Stopped:
+		fmt.Fprintf(s.err, "stopped; to continue: %s\n", f.resumeCommand(folder, r.Source))
+		return errStopped
+	case r.Done == 0 && r.Ended == attnx.Complete:
+		fmt.Fprintf(s.note, "%s has all its %d steps: to continue it, ask for more with --steps\n", folder, r.Model.Step)
 	}
-	for _, name := range []string{metricsFile, lossPlotFile, sourceFile, store.LatestName, store.BestName} {
-		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil {
-			return name
+	return err
+}
+
+// resumeCommand is what a user types to continue a run. The data are named
+// where the run cannot find them by itself.
+func (f trainFlags) resumeCommand(folder string, from *train.Source) string {
+	words := []string{"attnx", "train", "--resume", folder}
+	if from == nil {
+		for _, path := range f.data {
+			words = append(words, "--data", path)
+		}
+		if f.glob != "*" {
+			words = append(words, "--glob", f.glob)
 		}
 	}
-	// A run that never began leaves an empty lock.
-	if info, err := os.Lstat(filepath.Join(folder, store.LockName)); err == nil && (info.Size() > 0 || !info.Mode().IsRegular()) {
-		return store.LockName
+	for i, w := range words {
+		words[i] = quote.Shell(w)
 	}
-	return ""
-}
-
-// checkEngine refuses an engine or a device that there is not.
-func (f trainFlags) checkEngine() error {
-	switch {
-	case !slices.Contains(attnx.Engines(), f.engine):
-		return fmt.Errorf("--engine %.20q: take gorgonia, ort or auto", f.engine)
-	case !slices.Contains([]string{"cpu", "cuda"}, f.device):
-		return fmt.Errorf("--device %.20q: take cpu or cuda", f.device)
-	case f.engine == "gorgonia" && f.device != "cpu":
-		return fmt.Errorf("--device %s: the gorgonia engine computes on the CPU: take --engine ort", f.device)
-	}
-	return nil
+	return strings.Join(words, " ")
 }

@@ -33,9 +33,13 @@ cannot be read.`,
 					fmt.Fprintf(s.out, "%-6s  %s\n", f.State, text)
 				}
 			}
-			paths, err := checkpointsOf(args, 0)
-			if err != nil {
-				return err
+			var paths []string
+			for _, arg := range args {
+				files, _, err := find.Checkpoints(arg)
+				if err != nil {
+					return err
+				}
+				paths = append(paths, files...)
 			}
 			for _, path := range paths {
 				file, root, err := attnx.VerifySeal(path, s.tell)

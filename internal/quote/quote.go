@@ -6,6 +6,7 @@ package quote
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -71,4 +72,27 @@ func Or(names []string) string {
 		return strings.Join(names, "")
 	}
 	return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
+}
+
+// Paths lists the first three of some paths, and the number of the others.
+func Paths(paths []string) string {
+	const most = 3
+	var names []string
+	for _, p := range paths[:min(len(paths), most)] {
+		names = append(names, Line(p, 2000))
+	}
+	if len(paths) > most {
+		names = append(names, fmt.Sprintf("and %d more", len(paths)-most))
+	}
+	return strings.Join(names, ", ")
+}
+
+var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
+// Shell quotes a word for a shell where it needs it.
+func Shell(w string) string {
+	if plainWord.MatchString(w) {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }

@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"hash"
 	"slices"
 
 	"github.com/attnx/attnx/model"
@@ -17,10 +18,14 @@ type Data struct {
 	room       func(size int) Batch // a batch of so many examples
 }
 
+// Tokens returns the number of tokens of an example; 0 where there are none.
+func (d *Data) Tokens() int { return d.context }
+
 // source gives the examples of one part.
 type source interface {
 	len() int                    // examples to draw from
 	fill(i int, b Batch, at int) // example i into row at of a batch
+	hash(h hash.Hash)
 }
 
 // valShare is the part kept for validation: one in ten.

@@ -19,6 +19,7 @@ type Options struct {
 	Steps       int     `json:"steps"`                // in all, a resumed run's earlier ones included
 	Batch       int     `json:"batch"`                // sequences that are computed side by side
 	Accumulate  int     `json:"accumulate,omitempty"` // batches of one step, one after the other; 0 is 1
+	Context     int     `json:"context,omitempty"`    // tokens of a text's sequences; 0: as many as the network sees
 	LR          float64 `json:"lr"`                   // the highest learning rate
 	MinLR       float64 `json:"min_lr"`
 	Warmup      int     `json:"warmup"` // steps of rising learning rate

@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -62,6 +63,7 @@ type Reading struct {
 	Glob  string    // which files of a folder, by name, as in filepath.Match
 	Skip  string    // a folder in folders that is left out, such as that of the run; "" for none
 	Stdin io.Reader // what Stdin stands for
+	Name  string    // of Stdin in messages; "" is "standard input"
 	Limit int64     // the most bytes of text
 }
 
@@ -201,13 +203,13 @@ func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile
 		files = append(files, textFile{path: path, size: info.Size()})
 		return nil
 	}
-	standard := 0
+	standard, name := 0, cmp.Or(r.Name, "standard input")
 	for _, path := range paths {
 		if path == Stdin {
 			if standard++; standard > 1 {
-				return nil, fmt.Errorf("standard input is named twice: it can be read once")
+				return nil, fmt.Errorf("%s is named twice: it can be read once", name)
 			}
-			files = append(files, textFile{path: "standard input", stream: true, stdin: true})
+			files = append(files, textFile{path: name, stream: true, stdin: true})
 			continue
 		}
 		info, err := os.Stat(path)

@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/internal/memory"
+	"github.com/attnx/attnx/internal/speed"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/decode"
@@ -66,7 +67,7 @@ func (b Generation) Run(ctx context.Context, name string, batches []int) (Genera
 // share fills in the shares of the best bandwidth that was seen.
 func (r *GenerateReport) share() {
 	for i, row := range r.Rows {
-		share, busy := shareOf(row.weights, r.Bandwidth)
+		share, busy := speed.Share(row.weights, r.Bandwidth)
 		if r.Rows[i].Share = share; busy {
 			r.Busy = fmt.Sprintf("the weights came at %.1f GB/s, the memory gave %.1f: the machine was busy while its memory was measured, or the weights fit into a cache", row.weights, r.Bandwidth)
 		}

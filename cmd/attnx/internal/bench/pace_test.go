@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/attnx/attnx/internal/speed"
 )
 
 // What is faster than the peak is no share of it, in any report.
@@ -14,7 +16,7 @@ func TestShares(t *testing.T) {
 		want        string
 		busy        bool
 	}{{50, 200, "25 %", false}, {200, 200, "100 %", false}, {780, 100, "-", true}, {5, 0, "-", false}, {0, 0, "-", false}, {math.NaN(), 1, "-", false}} {
-		if share, busy := shareOf(c.speed, c.peak); shown(share) != c.want || busy != c.busy {
+		if share, busy := speed.Share(c.speed, c.peak); shown(share) != c.want || busy != c.busy {
 			t.Errorf("%g of %g: %s, busy %t", c.speed, c.peak, shown(share), busy)
 		}
 	}
@@ -26,9 +28,6 @@ func TestShares(t *testing.T) {
 	if g.share(); g.Rows[0].Share != nil || !strings.Contains(g.Busy, "busy") {
 		t.Errorf("%+v", g)
 	}
-	if p := (Speedometer{flop: 1e9, peak: 2}).Pace(3); p.Share != nil || !p.Busy {
-		t.Errorf("%+v", p)
-	}
 }
 
 func shown(share *float64) string {
@@ -36,21 +35,4 @@ func shown(share *float64) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.0f %%", 100**share)
-}
-
-// On a GPU, and in pure Go, there is no product to take a share of; none is run.
-func TestSpeedometerWithoutAProduct(t *testing.T) {
-	c, err := Random("tiny")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, on := range [][2]string{{"ort", "cuda"}, {"gorgonia", "cpu"}} {
-		s, err := NewSpeedometer(c, on[0], on[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if p := s.Pace(1000); p.Share != nil || p.GFLOPS <= 0 {
-			t.Errorf("%s on %s: %+v", on[0], on[1], p)
-		}
-	}
 }

@@ -7,7 +7,9 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/memory"
+	"github.com/attnx/attnx/internal/speed"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
 )
@@ -36,7 +38,7 @@ type TrainRow struct {
 // Train measures steps of networks on engines, and a matrix product before and
 // after. batch and context are as for SizeOf.
 func Train(presets, engines []string, batch, context, steps int) (r TrainReport, err error) {
-	if r.GEMMPeak, err = GEMMPeak(); err != nil && !errors.Is(err, runtime.ErrUnavailable) {
+	if r.GEMMPeak, err = gemmPeak(); err != nil && !errors.Is(err, runtime.ErrUnavailable) {
 		return r, err
 	}
 	for _, preset := range presets {
@@ -54,7 +56,7 @@ func Train(presets, engines []string, batch, context, steps int) (r TrainReport,
 		}
 	}
 	if r.GEMMPeak > 0 { // again: the machine may have been busy
-		again, err := GEMMPeak()
+		again, err := gemmPeak()
 		if err != nil {
 			return r, err
 		}
@@ -67,9 +69,9 @@ func Train(presets, engines []string, batch, context, steps int) (r TrainReport,
 // share fills in the shares of a matrix product's speed.
 func (r *TrainReport) share() {
 	for i, row := range r.Rows {
-		share, busy := shareOf(row.GFLOPS, r.GEMMPeak)
+		share, busy := speed.Share(row.GFLOPS, r.GEMMPeak)
 		if r.Rows[i].GEMMShare = share; busy {
-			r.Busy = busyProduct(row.GFLOPS, r.GEMMPeak)
+			r.Busy = speed.BusyProduct(row.GFLOPS, r.GEMMPeak)
 		}
 	}
 }
@@ -114,7 +116,8 @@ func (z Size) train(name string, steps int) (TrainRow, error) {
 
 // row returns what steps of so many seconds come to.
 func (z Size) row(c *model.Checkpoint, engine string, seconds, outside float64) (TrainRow, error) {
-	flop, err := stepFLOP(c, z.Batch, z.Context)
+	flop, err := train.TokenFLOP(c, z.Context)
+	flop *= float64(z.Batch * z.Context)
 	return TrainRow{
 		Engine: engine, Batch: z.Batch, Context: z.Context,
 		MsPerStep: seconds * 1e3, OptimizerMs: outside * 1e3, TokensPerSecond: float64(z.Batch*z.Context) / seconds,
@@ -132,4 +135,9 @@ func (e *timedEngine) Step(weights []format.Tensor, batch train.Batch, grads []f
 	began := time.Now()
 	defer func() { e.took = time.Since(began).Seconds() }()
 	return e.Engine.Step(weights, batch, grads)
+}
+
+// gemmPeak is what a training step on the CPU can at most come near, in GFLOP/s.
+func gemmPeak() (float64, error) {
+	return speed.Product(func(g *graph.Graph) (runtime.Device, error) { return attnx.OpenGraph(g, attnx.Options{}) })
 }

@@ -1,18 +1,17 @@
-package main
+package attnx
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/attnx/attnx/cmd/attnx/internal/bench"
-	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/format/store"
 )
 
 // A run that went further than its checkpoint, and was cut off within a line,
 // goes on after the checkpoint's step.
 func TestMetricsResumed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), metricsFile)
+	path := filepath.Join(t.TempDir(), store.MetricsName)
 	line := func(step string) string {
 		return `{"step":` + step + `,"loss":2,"val_loss":1.5,"lr":0.1,"tokens_per_second":9,"gflops":1.5,"gemm_share":0.5}` + "\n"
 	}
@@ -24,7 +23,8 @@ func TestMetricsResumed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.add(train.Event{Step: 3, Loss: 2, ValLoss: 1.5, LR: 0.1, TokensPerSecond: 9}, bench.Pace{GFLOPS: 1.5, Share: &half})
+	val := 1.5
+	log.add(Metric{Step: 3, Loss: 2, ValLoss: &val, LR: 0.1, TokensPerSecond: 9, GFLOPS: 1.5, GEMMShare: &half})
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestMetricsResumed(t *testing.T) {
 
 // What is no metrics file is not overwritten.
 func TestMetricsRefused(t *testing.T) {
-	path := filepath.Join(t.TempDir(), metricsFile)
+	path := filepath.Join(t.TempDir(), store.MetricsName)
 	if err := os.WriteFile(path, []byte("my notes\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}

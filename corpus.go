@@ -1,0 +1,190 @@
+package attnx
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/memory"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
+)
+
+// Corpus is what a model learns from: Files, Text, Reader or Data, one of them.
+type Corpus struct {
+	Files  []string  // files, folders and pipes, in their order; train.Stdin is Reader
+	Glob   string    // which files of the folders, by name; "": all
+	Text   string    // a text
+	Reader io.Reader // one that is read to its end
+	// Data are ids (train.NewText, train.NewLines) or examples of any kind
+	// (train.NewExamples). A tokenizer has no part in them.
+	Data *train.Data
+}
+
+// empty reports whether there is nothing.
+func (d Corpus) empty() bool {
+	return len(d.Files) == 0 && d.Text == "" && d.Reader == nil && d.Data == nil
+}
+
+// check refuses what is nothing, or several things.
+func (d Corpus) check() error {
+	given := 0
+	for _, is := range []bool{len(d.Files) > 0, d.Text != "", d.Data != nil, d.Reader != nil && len(d.Files) == 0} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given == 0:
+		return &Error{Option: "Data", Value: isMissing, Err: errors.New("there is nothing to learn from"), Do: GiveData}
+	case given > 1:
+		return &Error{Option: "Data", Err: errors.New("it has several of Files, Text, Reader and Data"), Do: "give one"}
+	case slices.Contains(d.Files, ""):
+		return &Error{Option: "Data", Err: errors.New("a path is empty"), Do: GiveData}
+	}
+	if _, err := filepath.Match(d.Glob, ""); err != nil {
+		return &Error{Option: "Glob", Value: fmt.Sprintf("%.80q", d.Glob), Err: err}
+	}
+	return nil
+}
+
+// Read reads the text of a corpus that has no Data, if there is memory for it:
+// files one after the other, those of a folder in the order of their paths. Of the
+// folders it leaves out the folder skip.
+func (d Corpus) Read(ctx context.Context, skip string) (*train.Text, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	how := train.Reading{Glob: d.Glob, Skip: skip, Stdin: d.Reader, Limit: textLimit()}
+	if d.Glob == "" {
+		how.Glob = "*"
+	}
+	paths := d.Files
+	switch {
+	case d.Text != "":
+		how.Stdin, how.Name, paths = strings.NewReader(d.Text), "the text", []string{train.Stdin}
+	case len(d.Files) == 0:
+		how.Name, paths = "the reader", []string{train.Stdin}
+	case how.Stdin == nil:
+		how.Stdin = os.Stdin
+	}
+	return train.ReadText(ctx, paths, how)
+}
+
+// textLimit returns how many bytes of text there is memory for: the text, and
+// two bytes or four for each of its tokens.
+func textLimit() int64 {
+	const unknown = 4 << 30 // where the system does not say what is free
+	if free := memory.Free(); free > 0 {
+		return free / 4
+	}
+	return unknown
+}
+
+// readText reads the text that the run is given.
+func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	text, err := d.Read(ctx, r.folder)
+	if err != nil {
+		return nil, &Error{Option: "Data", Err: err}
+	}
+	return text, nil
+}
+
+// told passes on what was read.
+func (r *trainRun) told(text *train.Text) {
+	r.source = text.Source
+	if r.events.Text != nil {
+		r.events.Text(text)
+	}
+}
+
+// tokenize makes the text what the run learns from, in sequences of a length.
+func (r *trainRun) tokenize(ctx context.Context, text *train.Text, tok *tokens.Tokenizer, length int) (err error) {
+	total := len(text.Text)
+	r.data, err = train.Tokenize(ctx, text.Text, tok, length, func(bytes int) {
+		if r.events.Tokenize != nil {
+			r.events.Tokenize(bytes, total)
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		return &Error{Option: "Data", Value: quote.Paths(text.Names), Err: err}
+	}
+	return err
+}
+
+// findText reads the text of a run that is resumed: the one that is given, or
+// else the one that the run's folder says it learned from. Its hash must be that
+// of the text the run began with.
+func (r *trainRun) findText(ctx context.Context, d Corpus) (*train.Text, error) {
+	hash := r.options.DataSHA256
+	if !d.empty() {
+		text, err := r.readText(ctx, d)
+		if err == nil && text.SHA256 != hash {
+			err = &Error{Option: "Data", Value: quote.Paths(text.Names), Do: "give the same files in the same order",
+				Err: fmt.Errorf("the text is not the one this run began with (SHA-256 %.12s, was %.12s)", text.SHA256, hash)}
+		}
+		return text, err
+	}
+	from, err := readSource(r.in(store.SourceName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{Option: "Data", Value: isMissing, Do: GiveSameText,
+			Err: fmt.Errorf("%s has no %s that says where its text is (it came through a pipe, or an older attnx wrote the run)", r.folder, store.SourceName)}
+	}
+	if err != nil {
+		return nil, &Error{Err: err, Do: GiveFirstText}
+	}
+	text, err := from.Read(ctx, r.folder)
+	if err == nil && text.SHA256 != hash {
+		err = &train.MovedError{Paths: from.Paths, Reason: "its bytes have changed"}
+	}
+	if errors.As(err, new(*train.MovedError)) {
+		err = &Error{Option: "run", Value: r.folder, Err: err, Do: GiveFirstText}
+	}
+	return text, err
+}
+
+// readSource reads the file that says where a run's text is.
+func readSource(path string) (*train.Source, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > train.MaxSource { // to open a pipe would wait for its writer
+		return nil, fmt.Errorf("%s: it is not a regular file of at most %d bytes", path, train.MaxSource)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	from, err := train.ParseSource(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return from, nil
+}
+
+// saveSource writes it. Another's file of that name is left alone: then a
+// resumed run asks for its text.
+func (r *trainRun) saveSource() error {
+	path := r.in(store.SourceName)
+	if _, err := readSource(path); r.source == nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return store.Save(path, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r.source)
+	})
+}

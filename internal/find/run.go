@@ -1,0 +1,26 @@
+package find
+
+import (
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
+)
+
+// Checkpoints returns the files that a path means: those of a run's folder,
+// oldest first, or the path itself. isRun reports which it was.
+func Checkpoints(path string) (files []string, isRun bool, err error) {
+	if !IsFolder(path) || huggingface.IsFolder(path) {
+		return []string{path}, false, nil
+	}
+	saved, _, err := store.List(path, model.CheckSeal)
+	if err != nil {
+		return nil, true, err
+	}
+	if len(saved) == 0 {
+		return nil, true, NoCheckpoint(path)
+	}
+	for _, c := range saved {
+		files = append(files, c.Path)
+	}
+	return files, true, nil
+}

@@ -1,0 +1,180 @@
+package attnx
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/speed"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/runtime"
+)
+
+// Metric is what one step of a run was like: a line of its metrics.jsonl.
+type Metric struct {
+	Step            int      `json:"step"` // steps done, from 1
+	Loss            float64  `json:"loss"`
+	ValLoss         *float64 `json:"val_loss"`          // nil unless an evaluation followed the step
+	LR              float64  `json:"lr"`                // the learning rate
+	TokensPerSecond float64  `json:"tokens_per_second"` // examples, where there are no tokens
+	GFLOPS          float64  `json:"gflops"`            // thousand million operations a second
+	GEMMShare       *float64 `json:"gemm_share"`        // of the speed of a matrix product; nil where it was not measured
+}
+
+// speedometer turns tokens a second into arithmetic.
+type speedometer struct {
+	flop     float64 // a token
+	peak     float64 // GFLOP/s of a matrix product; 0 where it was not measured
+	overPeak float64 // GFLOP/s of the fastest step that was faster than the product
+}
+
+// newSpeedometer measures a matrix product where ONNX Runtime trains on the
+// CPU: a fifth of a second that tells how much of the machine a run makes use
+// of. On a GPU the product would measure the way there.
+func newSpeedometer(c *model.Checkpoint, d *train.Data, engine, device string) (*speedometer, error) {
+	flop, err := train.TokenFLOP(c, d.Tokens())
+	s := &speedometer{flop: flop}
+	if err != nil || engine != "ort" || device != "cpu" {
+		return s, err
+	}
+	if s.peak, err = speed.Product(func(g *graph.Graph) (runtime.Device, error) { return OpenGraph(g, Options{}) }); errors.Is(err, runtime.ErrUnavailable) {
+		err = nil
+	}
+	return s, err
+}
+
+// metric returns what a step was like, in few digits.
+func (s *speedometer) metric(e train.Event) Metric {
+	gflops := e.TokensPerSecond * s.flop / 1e9
+	m := Metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond), GFLOPS: math.Round(10*gflops) / 10}
+	share, busy := speed.Share(gflops, s.peak)
+	if share != nil {
+		rounded := math.Round(1000**share) / 1000
+		m.GEMMShare = &rounded
+	}
+	if busy {
+		s.overPeak = max(s.overPeak, gflops)
+	}
+	if !math.IsNaN(e.ValLoss) {
+		m.ValLoss = &e.ValLoss
+	}
+	return m
+}
+
+// metricsLog is metrics.jsonl, a line a step: written as the steps come, so
+// that another program can follow a run.
+type metricsLog struct {
+	history []Metric
+	file    *os.File
+	err     error // the first of any write
+}
+
+// openMetrics opens the file of a run that is at the given step. Lines of
+// later steps, from a run that went further than its checkpoint, are dropped.
+func openMetrics(path string, step int) (*metricsLog, error) {
+	history, err := ReadMetrics(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &metricsLog{}
+	for _, m := range history {
+		if m.Step <= step {
+			l.history = append(l.history, m)
+		}
+	}
+	err = store.Save(path, func(w io.Writer) error {
+		for _, m := range l.history {
+			if err := writeMetric(w, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	return l, err
+}
+
+// maxMetric bounds a line of metrics.jsonl, in bytes.
+const maxMetric = 64 << 10
+
+// ReadMetrics reads the metrics.jsonl of a run, which may be going on; there are
+// none where there is no file. What a power cut left at the end, half a line or
+// zeros, does not count.
+func ReadMetrics(path string) ([]Metric, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular(): // to open a pipe would wait for its writer
+		return nil, fmt.Errorf("%s: it is not a regular file: move it away to continue without it", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var history []Metric
+	lines := bufio.NewReaderSize(f, maxMetric)
+	for {
+		line, err := lines.ReadSlice('\n')
+		ended := err == nil
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return nil, err
+		}
+		if len(line) == 0 || !ended && line[0] == 0 {
+			return history, nil
+		}
+		var m Metric
+		invalid := json.Unmarshal(line, &m)
+		switch {
+		case invalid != nil && err == io.EOF:
+			return history, nil
+		case invalid == nil && len(history) > 0 && m.Step <= history[len(history)-1].Step:
+			invalid = fmt.Errorf("step %d after step %d", m.Step, history[len(history)-1].Step)
+		}
+		if invalid != nil {
+			return nil, fmt.Errorf("%s: line %d: %w: move the file away to continue without it", path, len(history)+1, invalid)
+		}
+		history = append(history, m)
+	}
+}
+
+func writeMetric(w io.Writer, m Metric) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
+// add appends a step.
+func (l *metricsLog) add(m Metric) {
+	l.history = append(l.history, m)
+	if l.err == nil {
+		l.err = writeMetric(l.file, m)
+	}
+}
+
+// Close closes the file and returns the first error of any write. Closing
+// again does nothing.
+func (l *metricsLog) Close() error {
+	if l.file != nil {
+		l.err = errors.Join(l.err, l.file.Close())
+		l.file = nil
+	}
+	return l.err
+}

@@ -1,0 +1,56 @@
+package train
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"maps"
+	"slices"
+
+	"github.com/attnx/attnx/model/role"
+)
+
+// SHA256 returns a hash of all examples, for Options.DataSHA256: a resumed run
+// can tell by it that its data are others.
+func (d *Data) SHA256() string {
+	h := sha256.New()
+	for _, part := range []source{d.train, d.val} {
+		part.hash(h)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+func hashIDs(h hash.Hash, ids idStore, from, to int) {
+	block := make([]int64, 1<<12)
+	for from < to {
+		block = block[:min(len(block), to-from)]
+		ids.read(from, block)
+		_ = binary.Write(h, binary.LittleEndian, block) // a hash takes everything
+		from += len(block)
+	}
+}
+
+func (w window) hash(h hash.Hash) {
+	fmt.Fprintln(h, "window", w.context, w.to-w.from)
+	hashIDs(h, w.ids, w.from, w.to)
+}
+
+func (l lines) hash(h hash.Hash) {
+	for i := range l.len() {
+		s := l.at.at(i)
+		fmt.Fprintln(h, "line", s.len())
+		hashIDs(h, l.ids, s.from(), s.from()+s.len())
+	}
+}
+
+func (e examples) hash(h hash.Hash) {
+	kinds := slices.SortedFunc(maps.Keys(e.all), func(a, b role.Kind) int { return cmp.Compare(role.Of(a).Name(), role.Of(b).Name()) })
+	for _, k := range kinds {
+		t := e.all[k]
+		row := len(t.Data) / t.Shape[0]
+		fmt.Fprintln(h, "examples", role.Of(k).Name(), t.DType, t.Shape[1:], e.len())
+		h.Write(t.Data[e.from*row : e.to*row])
+	}
+}

@@ -1,0 +1,258 @@
+package attnx
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/nn"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
+)
+
+// Where the options of a run say nothing.
+const (
+	defaultSteps = 200
+	keepNewest   = 3   // checkpoints
+	bpeVocab     = 512 // few tokens: on a CPU the logits of many cost more than a small network
+)
+
+// checkNew refuses the options of a new run before anything is read. The place of
+// the run is claimed until it is closed.
+func (r *trainRun) checkNew(d Corpus) (place io.Closer, err error) {
+	o := &r.options
+	if *o == (train.Options{}) {
+		*o = train.DefaultOptions(defaultSteps)
+	}
+	o.SaveEvery = cmp.Or(o.SaveEvery, o.EvalEvery, o.Steps)
+	o.Keep = cmp.Or(o.Keep, keepNewest)
+	if r.folder == "" {
+		return nil, &Error{Option: "Out", Value: isMissing, Err: errors.New("the run has no folder"), Do: "name one"}
+	}
+	if err := errors.Join(o.Check(), r.checkEngine()); err != nil {
+		return nil, err
+	}
+	if held := heldBy(r.folder); held != "" {
+		return nil, &Error{Option: "Out", Value: r.folder, Err: fmt.Errorf("it already holds a run's %s", held), Do: ResumeIt}
+	}
+	if place, err = output.Claim(output.Run, r.folder, d.Files...); err != nil {
+		return nil, &Error{Option: "Out", Err: err}
+	}
+	return place, nil
+}
+
+// checkEngine refuses an engine or a device that there is not.
+func (r *trainRun) checkEngine() error {
+	r.engine, r.how.Device = cmp.Or(r.engine, "auto"), cmp.Or(r.how.Device, "cpu")
+	r.options.Device = ""
+	if r.how.Device != "cpu" {
+		r.options.Device = r.how.Device
+	}
+	switch {
+	case !slices.Contains(Engines(), r.engine):
+		return &Error{Option: "Engine", Value: fmt.Sprintf("%.20q", r.engine), Err: errors.New("take gorgonia, ort or auto")}
+	case !slices.Contains([]string{"cpu", "cuda"}, r.how.Device):
+		return &Error{Option: "Device", Value: fmt.Sprintf("%.20q", r.how.Device), Err: errors.New("take cpu or cuda")}
+	case r.engine == "gorgonia" && r.how.Device != "cpu":
+		return &Error{Option: "Device", Value: r.how.Device, Err: errors.New("the gorgonia engine computes on the CPU"), Do: TakeORT}
+	}
+	return nil
+}
+
+// heldBy returns the name of a file that only a run puts into a folder, "" if
+// there is none.
+func heldBy(folder string) string {
+	saved, aside, err := store.List(folder, model.CheckSeal)
+	switch {
+	case err != nil: // it is not there
+		return ""
+	case len(saved) > 0:
+		return filepath.Base(saved[0].Path)
+	case len(aside) > 0:
+		return filepath.Base(aside[0])
+	}
+	for _, name := range []string{store.MetricsName, store.LossPlotName, store.SourceName, store.LatestName, store.BestName} {
+		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil {
+			return name
+		}
+	}
+	// A run that never began leaves an empty lock.
+	if info, err := os.Lstat(filepath.Join(folder, store.LockName)); err == nil && (info.Size() > 0 || !info.Mode().IsRegular()) {
+		return store.LockName
+	}
+	return ""
+}
+
+// begin reads the data of a new run and makes its first weights.
+func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
+	sizes, err := o.sizes()
+	if err != nil {
+		return err
+	}
+	tok := o.Tokenizer
+	var text *train.Text
+	if o.Data.Data == nil {
+		if text, err = r.readText(ctx, o.Data); err != nil {
+			return err
+		}
+		r.options.DataSHA256 = text.SHA256
+		r.told(text)
+		if tok, err = o.tokenizer(text); err != nil {
+			return err
+		}
+	} else if err = o.Data.check(); err != nil {
+		return err
+	} else if r.data = o.Data.Data; r.options.DataSHA256 == "" {
+		r.options.DataSHA256 = r.data.SHA256()
+	}
+	network, err := o.network(sizes, tok)
+	if err != nil {
+		return err
+	}
+	shape, err := model.Of(network)
+	if err != nil {
+		return err
+	}
+	if text != nil {
+		if o.Context != shape.Context() {
+			r.options.Context = o.Context
+		}
+		if err := r.tokenize(ctx, text, tok, cmp.Or(o.Context, shape.Context())); err != nil {
+			return err
+		}
+	}
+	r.model, err = train.Start(network, tok, r.options.Seed)
+	return err
+}
+
+// sizes are those of a network that attnx ships.
+func (o TrainOptions) sizes() (arch.Sizes, error) {
+	if o.Context < 0 {
+		return arch.Sizes{}, &Error{Option: "Context", Value: fmt.Sprint(o.Context), Err: errors.New("take 1 or more, or 0 for the network's")}
+	}
+	if o.Network != nil {
+		return arch.Sizes{}, nil
+	}
+	sizes, err := arch.Preset(cmp.Or(o.Preset, "tiny"))
+	sizes.Context = cmp.Or(o.Context, sizes.Context)
+	return sizes, err
+}
+
+// tokenizer returns the tokenizer of a text, made from it where none is given.
+func (o TrainOptions) tokenizer(text *train.Text) (*tokens.Tokenizer, error) {
+	if o.Tokenizer != nil {
+		return o.Tokenizer, nil
+	}
+	kind, vocab := cmp.Or(o.Kind, tokens.Char), o.Vocab
+	if kind == tokens.BPE && vocab == 0 {
+		vocab = bpeVocab
+	}
+	t, err := tokens.Train(kind, text.Text, vocab)
+	if err != nil {
+		return nil, &Error{Option: "Data", Value: quote.Paths(text.Names), Err: err}
+	}
+	return t, nil
+}
+
+// network returns the network that is given, or one that attnx ships.
+func (o TrainOptions) network(sizes arch.Sizes, tok *tokens.Tokenizer) (nn.Network, error) {
+	if o.Network != nil {
+		return o.Network, nil
+	}
+	if tok == nil {
+		return nil, &Error{Option: "Network", Value: isMissing, Err: errors.New("the data have no tokenizer to choose one for"), Do: "give the network of these data, or their Tokenizer"}
+	}
+	n, err := arch.New(cmp.Or(o.Arch, arch.Names()[0]), sizes, tok.VocabSize())
+	if err != nil && o.Context > 0 { // the sizes of presets are good
+		return nil, &Error{Option: "Context", Err: err}
+	}
+	return n, err
+}
+
+// open takes the folder of a run that is resumed, and returns the path of the
+// checkpoint that it continues from.
+func (r *trainRun) open(o ResumeOptions) (from string, err error) {
+	if err := resumable(r.folder); err != nil {
+		return "", err
+	}
+	run, err := model.OpenRun(r.folder, cmp.Or(o.Keep, keepNewest))
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, run.Close())
+		}
+	}()
+	for _, b := range run.SetAside() {
+		r.events.Tell.Say(Warning, "set aside as %s: %s", filepath.Base(b.Path), quote.Line(b.Reason.Error(), 2000))
+	}
+	path, ok := run.Latest()
+	if !ok {
+		return "", &Error{Option: "run", Value: r.folder, Err: errors.New("none of its checkpoints is whole"), Do: BeginAgain}
+	}
+	if r.model, err = model.Load(path); err != nil {
+		return "", err
+	}
+	if r.options, err = train.Saved(r.model); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	s := &r.options
+	s.Steps, s.SaveEvery, s.Keep = cmp.Or(o.Steps, s.Steps), cmp.Or(o.SaveEvery, s.SaveEvery), cmp.Or(o.Keep, s.Keep)
+	r.engine, r.how.Device = cmp.Or(o.Engine, s.Engine), cmp.Or(r.how.Device, s.Device)
+	if err := errors.Join(s.Check(), r.checkEngine()); err != nil {
+		return "", err
+	}
+	run.Keep(s.Keep)
+	r.run = run
+	return path, nil
+}
+
+// resumable refuses what is not the folder of a run, without touching it.
+func resumable(folder string) error {
+	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
+		return &Error{Option: "run", Value: folder, Err: errors.New("it is a file"), Do: "name the run's folder"}
+	}
+	saved, aside, err := store.List(folder, model.CheckSeal)
+	if err == nil && len(saved)+len(aside) == 0 {
+		err = find.NoCheckpoint(folder)
+	}
+	return err
+}
+
+// readAgain reads the data of a run that is resumed. from is its checkpoint.
+func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
+	if r.data = d.Data; r.data != nil {
+		if sum := r.data.SHA256(); sum != r.options.DataSHA256 {
+			return &Error{Option: "Data", Err: fmt.Errorf("they are not those that this run began with (SHA-256 %.12s, was %.12s)", sum, r.options.DataSHA256), Do: "give the same"}
+		}
+		return d.check()
+	}
+	if len(r.model.Tokenizer) == 0 {
+		return &Error{Option: "Data", Value: isMissing, Err: fmt.Errorf("%s learned from examples, which are not in its folder", r.folder), Do: GiveExamples}
+	}
+	tok, err := find.Tokenizer(from, r.model.Tokenizer, r.model)
+	if err == nil && tok.VocabSize() > r.model.IDs() {
+		err = find.TooLarge(from, tok, r.model) // the data may have them anywhere
+	}
+	if err != nil {
+		return err
+	}
+	text, err := r.findText(ctx, d)
+	if err != nil {
+		return err
+	}
+	r.told(text)
+	return r.tokenize(ctx, text, tok, cmp.Or(r.options.Context, r.model.Context()))
+}

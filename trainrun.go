@@ -1,0 +1,194 @@
+package attnx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/memory"
+	"github.com/attnx/attnx/internal/speed"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/train"
+)
+
+// trainRun is a run under way.
+type trainRun struct {
+	folder  string
+	fresh   bool // not resumed
+	engine  string
+	how     EngineOptions
+	options train.Options
+	events  TrainEvents
+
+	model  *model.Checkpoint // what it begins with
+	data   *train.Data
+	source *train.Source // nil where the text cannot be found again
+
+	run     *model.Run // the folder; nil until it is written
+	trainer *train.Trainer
+	metrics *metricsLog
+	speed   *speedometer
+	saved   int // the last step that was
+	done    int // steps taken
+}
+
+// in returns the path of a file of the run.
+func (r *trainRun) in(name string) string { return filepath.Join(r.folder, name) }
+
+// train takes the steps, once the model and the data are there.
+func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
+	if err := r.checkMemory(); err != nil {
+		return nil, err
+	}
+	if r.events.Open != nil {
+		r.events.Open()
+	}
+	engine, why, err := OpenEngine(r.engine, r.model, r.how)
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
+	r.options.Engine = engine.Name()
+	if r.trainer, err = train.New(r.model, engine, r.data, r.options); err != nil {
+		return nil, err
+	}
+	if err := r.openFolder(); err != nil {
+		return nil, err
+	}
+	defer r.run.Close()
+	if err := r.saveSource(); err != nil {
+		return nil, err
+	}
+	if r.metrics, err = openMetrics(r.in(store.MetricsName), r.model.Step); err != nil {
+		return nil, err
+	}
+	defer r.metrics.Close()
+	if r.events.Begin != nil {
+		r.events.Begin(TrainBegin{Model: r.model, Steps: r.options.Steps, Engine: engine.Name(), Device: r.how.Device, NoORT: why})
+	}
+	if r.speed, err = newSpeedometer(r.model, r.data, engine.Name(), r.how.Device); err != nil {
+		return nil, err
+	}
+	return r.end(r.steps(ctx))
+}
+
+// checkMemory refuses a batch whose step does not fit into the memory that is
+// free.
+func (r *trainRun) checkMemory() error {
+	need, err := train.Memory(r.model, r.data, r.options.Batch)
+	if err != nil {
+		return err
+	}
+	if free := memory.Free(); free > 0 && need > free {
+		return &Error{Option: "Batch", Value: fmt.Sprint(r.options.Batch), Do: SmallerBatch,
+			Err: fmt.Errorf("a step takes about %.1f GB, %.1f GB are free", float64(need)/1e9, float64(free)/1e9)}
+	}
+	return nil
+}
+
+// openFolder makes the folder of a new run, and saves in it: a run that cannot
+// be saved must not begin.
+func (r *trainRun) openFolder() (err error) {
+	r.saved = r.model.Step
+	if !r.fresh {
+		return nil
+	}
+	if r.run, err = model.OpenRun(r.folder, r.options.Keep); err != nil {
+		return &Error{Option: "Out", Err: err}
+	}
+	held := heldBy(r.folder) // since it was looked at, without the lock
+	if held != "" {
+		return errors.Join(&Error{Option: "Out", Value: r.folder, Err: fmt.Errorf("meanwhile it holds a run's %s", held), Do: "choose another folder"}, r.run.Close())
+	}
+	if err := errors.Join(r.save(), r.run.Wait()); err != nil {
+		return errors.Join(err, r.run.Abandon())
+	}
+	return nil
+}
+
+// save saves what is reached, in the background.
+func (r *trainRun) save() error {
+	reached, err := r.trainer.Checkpoint(r.model.Tokenizer)
+	if err != nil {
+		return err
+	}
+	return r.run.Save(reached)
+}
+
+// steps trains until the last step, the end of ctx, or an error.
+func (r *trainRun) steps(ctx context.Context) error {
+	every := max(1, r.options.SaveEvery)
+	return r.trainer.Run(ctx, func(e train.Event) error {
+		r.done++
+		m := r.speed.metric(e)
+		r.metrics.add(m)
+		if r.events.Step != nil {
+			r.events.Step(m)
+		}
+		if e.Step%every != 0 {
+			return r.run.Poll()
+		}
+		if err := r.save(); err != nil {
+			return err
+		}
+		r.saved = e.Step
+		return nil
+	})
+}
+
+// end saves what was reached, however the run ended, and says so. A save that
+// failed is reported before the end that led to it.
+func (r *trainRun) end(runErr error) (*TrainResult, error) {
+	if fast := r.speed.overPeak; fast > 0 {
+		r.events.Tell.Say(Warning, "no share: %s", speed.BusyProduct(fast, r.speed.peak))
+	}
+	stopped := errors.Is(runErr, context.Canceled) || errors.Is(runErr, context.DeadlineExceeded)
+	if runErr != nil && !stopped && r.done == 0 {
+		return nil, errors.Join(runErr, r.abandon())
+	}
+	also := func(err error) error {
+		if stopped || runErr != nil && runErr.Error() == err.Error() { // tried again, for the same reason
+			return err
+		}
+		return errors.Join(runErr, err)
+	}
+	result := &TrainResult{
+		Run: r.folder, Done: r.done, Steps: r.options.Steps, Engine: r.options.Engine, Device: r.how.Device,
+		History: r.metrics.history, Source: r.source,
+	}
+	switch {
+	case stopped:
+		result.Ended = Stopped
+	case runErr != nil:
+		result.Ended = Failed
+	}
+	reached := r.model.Step + r.done
+	if r.saved != reached {
+		if err := r.save(); err != nil {
+			return nil, also(err)
+		}
+	}
+	if err := errors.Join(r.run.Wait(), r.metrics.Close()); err != nil {
+		return nil, also(err)
+	}
+	result.Checkpoint = r.run.Path(reached)
+	var err error
+	if result.Model, err = r.trainer.Checkpoint(r.model.Tokenizer); err != nil {
+		return nil, also(err)
+	}
+	return result, runErr
+}
+
+// abandon removes what a new run has written that reached nothing.
+func (r *trainRun) abandon() error {
+	if !r.fresh {
+		return nil
+	}
+	r.metrics.Close()
+	os.Remove(r.in(store.MetricsName))
+	os.Remove(r.in(store.SourceName))
+	return r.run.Abandon()
+}
