@@ -262,7 +262,7 @@ func TestForeignOperators(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stride := fixtures.Stride(5)
+		stride := fixtures.Stride(9)
 		if f == (export.Cache{Fuse: true}) { // its nodes leave out inputs and results
 			stride = 1
 		}
