@@ -364,6 +364,10 @@ func knowSlice(n *node) *elements {
 		return nil
 	}
 	for _, p := range parts(n) {
+		_, known := p.start.Number()
+		if _, fixed := p.end.Number(); !known || !fixed {
+			return nil // cut when the graph runs
+		}
 		start, count := p.count(n)
 		x = x.along(p.axis, start, p.step, count)
 	}

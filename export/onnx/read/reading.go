@@ -28,6 +28,7 @@ type reading struct {
 	dims      map[graph.Dim]bool   // the symbols of the graph
 	fresh     int                  // of them that were numbered
 	taken     map[string]bool      // names of values
+	numbers   map[string]int       // the last that was put behind a name
 	renamed   map[string]string
 	constants map[string]*graph.Value
 	budget    int // nodes that may still be read
@@ -39,7 +40,7 @@ type functionKey struct{ domain, name, overload string }
 func newReading(m *onnx.Model, o Options) *reading {
 	r := &reading{
 		m: m, o: o, b: graph.NewBuilder(), functions: map[functionKey]*onnx.Function{}, used: map[*value]bool{},
-		symbols: map[string]graph.Dim{}, dims: map[graph.Dim]bool{}, taken: map[string]bool{}, renamed: map[string]string{}, constants: map[string]*graph.Value{},
+		symbols: map[string]graph.Dim{}, dims: map[graph.Dim]bool{}, taken: map[string]bool{}, numbers: map[string]int{}, renamed: map[string]string{}, constants: map[string]*graph.Value{},
 		budget: maxExpanded + len(m.Graph.Nodes),
 	}
 	for _, f := range m.Functions {
@@ -214,11 +215,12 @@ func (n *node) define(values []*value) error {
 // isNamed reports whether v has a name in the file, if under another one.
 func (r *reading) isNamed(v *graph.Value, name string) bool { return r.renamed[v.Name] == name }
 
-// nameFor returns a name in the file as one that is free in the graph.
+// nameFor returns a name in the file as one that is free in the graph: behind the
+// scope's prefix where it is taken.
 func (r *reading) nameFor(name string, s *scope) string {
-	free := r.unique(name)
-	if free != name && s.prefix != "" && !r.taken[s.prefix+name] {
-		free = s.prefix + name
+	free := name
+	if r.taken[free] {
+		free = r.unique(s.prefix + name)
 	}
 	r.taken[free] = true
 	if free != name {
@@ -230,8 +232,9 @@ func (r *reading) nameFor(name string, s *scope) string {
 // unique returns name, or it with a number where it is taken.
 func (r *reading) unique(name string) string {
 	free := name
-	for i := 2; r.taken[free]; i++ {
-		free = fmt.Sprintf("%s_%d", name, i)
+	for r.taken[free] {
+		r.numbers[name] = max(2, r.numbers[name]+1)
+		free = fmt.Sprintf("%s_%d", name, r.numbers[name])
 	}
 	return free
 }
