@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 			"code":        code,
 			"json":        jsonFields,
 			"broken":      broken,
+			"badgraphs":   badgraphs,
 			"externalize": externalize,
 			"replace":     replace,
 			"editjson":    editJSON,
