@@ -2,19 +2,15 @@ package main
 
 import (
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
-	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/plot"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/graph"
-	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
-	"github.com/attnx/attnx/runtime/ref"
 )
 
 func attentionCommand(s streams) *cobra.Command {
@@ -38,7 +34,7 @@ SVG has them as they are.`,
 				return fmt.Errorf("--text is missing or empty: give the sentence to look at")
 			}
 			if out != "" {
-				if _, err := pictureFormat(out); err != nil {
+				if _, err := plot.Format(out); err != nil {
 					return err
 				}
 				place, err := claim(output.Picture, out, args[0])
@@ -51,15 +47,19 @@ SVG has them as they are.`,
 			if err != nil {
 				return err
 			}
-			layers, heads := layersOf(c)
+			layers, heads := attnx.AttentionLayers(c)
 			if layer < -1 || layer >= layers || head < -1 || head >= heads {
 				return fmt.Errorf("--layer %d --head %d: the model has layers 0 to %d and heads 0 to %d", layer, head, layers-1, heads-1)
 			}
-			maps, err := attentionMaps(args[0], c, text)
+			tok, ids, err := sentenceIDs(args[0], c, text)
 			if err != nil {
 				return err
 			}
-			var chosen []attentionMap
+			maps, err := attnx.Attention(c, tok, ids)
+			if err != nil {
+				return err
+			}
+			var chosen []attnx.AttentionMap
 			for _, m := range maps {
 				if (layer < 0 || m.Layer == layer) && (head < 0 || m.Head == head) {
 					chosen = append(chosen, m)
@@ -71,7 +71,7 @@ SVG has them as they are.`,
 				}
 			} else if out == "" {
 				for _, m := range chosen {
-					if err := m.print(s.out); err != nil {
+					if err := plot.Text(s.out, m); err != nil {
 						return err
 					}
 				}
@@ -79,12 +79,12 @@ SVG has them as they are.`,
 			if out == "" {
 				return nil
 			}
-			size, err := plotAttention(out, chosen)
+			small, err := plot.Attention(out, chosen)
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(s.note, "wrote %s\n", out)
-			if size < heatSmall {
+			if small {
 				fmt.Fprintf(s.note, "%d maps of %d tokens: the labels are very small: choose maps with --layer and --head\n", len(chosen), len(chosen[0].Tokens))
 			}
 			return nil
@@ -101,97 +101,19 @@ SVG has them as they are.`,
 
 // attentionReport is what attention prints as JSON.
 type attentionReport struct {
-	Tokens []string       `json:"tokens"`
-	Maps   []attentionMap `json:"maps"`
+	Tokens []string             `json:"tokens"`
+	Maps   []attnx.AttentionMap `json:"maps"`
 }
 
-// attentionMap is the attention of one head: Scores[t][s] is how much token t
-// looks at token s; a row sums to 1.
-type attentionMap struct {
-	Layer  int         `json:"layer"`
-	Head   int         `json:"head"`
-	Tokens []string    `json:"-"` // of the sentence
-	Scores [][]float64 `json:"scores"`
-}
-
-func (m attentionMap) title() string { return fmt.Sprintf("layer %d, head %d", m.Layer, m.Head) }
-
-// attentionMaps runs a sentence through the oracle and collects the softmax of
-// every head.
-func attentionMaps(path string, c *model.Checkpoint, text string) ([]attentionMap, error) {
+// sentenceIDs returns the ids of a text, which the model has to see at once.
+func sentenceIDs(path string, c *model.Checkpoint, text string) (*tokens.Tokenizer, []int64, error) {
 	tok, err := find.Tokenizer(path, c.Tokenizer, c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ids, err := find.Encode(tok, c, "--text", text)
-	if err != nil {
-		return nil, err
+	if err == nil && (len(ids) == 0 || len(ids) > c.Context()) {
+		err = fmt.Errorf("--text has %d tokens, the model sees 1 to %d: take another sentence", len(ids), c.Context())
 	}
-	if len(ids) == 0 || len(ids) > c.Context() {
-		return nil, fmt.Errorf("--text has %d tokens, the model sees 1 to %d: take another sentence", len(ids), c.Context())
-	}
-	whole := func(n *graph.Node) bool {
-		_, attention := n.Op.(graph.Attention)
-		return !attention
-	}
-	g, err := graph.Decompose(whole)(c.Graph)
-	if err != nil {
-		return nil, err
-	}
-	oracle, err := ref.New(g, c.Weights)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for v := range g.Values() {
-		if strings.HasSuffix(v.Name, "attn.probabilities") {
-			names = append(names, v.Name)
-		}
-	}
-	input := format.FromInt64s(role.Tokens.Name(), []int{1, len(ids)}, ids)
-	values, err := oracle.Values(map[string]format.Tensor{input.Name: input}, names...)
-	if err != nil {
-		return nil, err
-	}
-	words := make([]string, len(ids))
-	for i, id := range ids {
-		words[i] = tokenText(tok, id)
-	}
-	_, heads := layersOf(c)
-	var maps []attentionMap
-	for layer, name := range names {
-		x, err := values[name].Float64s()
-		if err != nil {
-			return nil, err
-		}
-		n := len(ids)
-		for head := range heads {
-			m := attentionMap{Layer: layer, Head: head, Tokens: words}
-			for t := range n {
-				row := (head*n + t) * n
-				m.Scores = append(m.Scores, x[row:row+n])
-			}
-			maps = append(maps, m)
-		}
-	}
-	return maps, nil
-}
-
-// layersOf returns the number of layers that attend, and of heads in the first.
-func layersOf(c *model.Checkpoint) (layers, heads int) {
-	nodes := c.Attentions()
-	if len(nodes) > 0 {
-		heads, _ = nodes[0].Args[0].Shape[1].Number()
-	}
-	return len(nodes), heads
-}
-
-// tokenText returns the text of a token, or, of a part of a character, the
-// token as the vocabulary writes it.
-func tokenText(tok *tokens.Tokenizer, id int64) string {
-	text, err := tok.Decode([]int64{id})
-	if err != nil || strings.ContainsRune(text, utf8.RuneError) {
-		return tok.Token(id)
-	}
-	return text
+	return tok, ids, err
 }

@@ -59,6 +59,7 @@ var layers = map[string][]string{
 
 	"cmd/attnx/internal/bench":    nil, // measures what the application does
 	"cmd/attnx/internal/ending":   {},
+	"cmd/attnx/internal/plot":     {"format/store", "internal/output"},
 	"cmd/attnx/internal/terminal": {},
 }
 
@@ -70,7 +71,7 @@ var single = map[string]string{
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
 	"github.com/spf13/cobra":           "cmd/attnx",
 	"github.com/guptarohit/asciigraph": "cmd/attnx/internal/terminal",
-	"gonum.org/v1/plot":                "cmd/attnx",
+	"gonum.org/v1/plot":                "cmd/attnx/internal/plot",
 }
 
 func TestLayers(t *testing.T) {
@@ -119,6 +120,25 @@ func TestLayers(t *testing.T) {
 	}
 	if seen != len(layers) {
 		t.Errorf("found %d of the %d packages of the plan", seen, len(layers))
+	}
+}
+
+// TestCommandNamesONNXRuntimeOnce: the command line reaches runtimes by the list
+// of the application. What installs ONNX Runtime is one file.
+func TestCommandNamesONNXRuntimeOnce(t *testing.T) {
+	var named []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if strings.Contains(string(text), module+"runtime/ort") {
+			named = append(named, path)
+		}
+		return err
+	})
+	if err != nil || !slices.Equal(named, []string{"runtime.go"}) {
+		t.Errorf("runtime/ort is named in %v, %v: take the list of runtimes, attnx.Libraries and attnx.Options", named, err)
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // The quickstart's run: enough steps for the tiny preset to be sure of its
@@ -169,18 +168,6 @@ Next:
   attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' --tokenizer char --preset nano --steps 200 --out runs/go
 `, folder, in("attention.png"), in("model.onnx"))
 	return r, nil
-}
-
-// fetchRuntime brings ONNX Runtime where it is not there. It returns why it
-// could not: the quickstart continues without.
-func fetchRuntime(ctx context.Context, s streams) error {
-	_, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
-		return library.FindOrInstall(ctx, "", progress)
-	})
-	if err != nil {
-		fmt.Fprintf(s.note, "continuing without ONNX Runtime: %s\n", worded(err, oneLine(err.Error())))
-	}
-	return err
 }
 
 // ask puts the questions to ONNX Runtime, or to onnx-go where it is missing,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -90,4 +91,16 @@ func installWithProgress(s streams, install func(progress func(done, total int64
 		bar.Finish()
 	}
 	return lib, err
+}
+
+// fetchRuntime brings ONNX Runtime where it is not there. It returns why it
+// could not: the quickstart continues without.
+func fetchRuntime(ctx context.Context, s streams) error {
+	_, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
+		return library.FindOrInstall(ctx, "", progress)
+	})
+	if err != nil {
+		fmt.Fprintf(s.note, "continuing without ONNX Runtime: %s\n", worded(err, oneLine(err.Error())))
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
+	"github.com/attnx/attnx/cmd/attnx/internal/plot"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/quote"
@@ -129,7 +130,7 @@ func lossNote(m attnx.Metric, val float64) []string {
 func (v *trainView) end(r *attnx.TrainResult, asJSON bool) error {
 	var plotted error
 	if n := len(r.History); n > 0 {
-		plotted = plotLoss(filepath.Join(r.Run, store.LossPlotName), r.History)
+		plotted = plot.Loss(filepath.Join(r.Run, store.LossPlotName), r.History)
 		losses := make([]float64, n)
 		for i, m := range r.History {
 			losses[i] = m.Loss

@@ -1,4 +1,4 @@
-package main
+package plot
 
 import (
 	"fmt"
@@ -13,6 +13,8 @@ import (
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/attnx/attnx"
 )
 
 // The sizes of an attention picture.
@@ -27,13 +29,13 @@ const (
 	heatLetter = 24                  // characters of a label
 )
 
-// plotAttention draws maps of one sentence: a row of panels for each layer, a
+// Attention draws maps of one sentence: a row of panels for each layer, a
 // column for each head. In a panel the first token is at the top and the left.
-// It returns the size of the labels in points.
-func plotAttention(path string, maps []attentionMap) (vg.Length, error) {
-	format, err := pictureFormat(path)
+// small reports labels that can hardly be read.
+func Attention(path string, maps []attnx.AttentionMap) (small bool, err error) {
+	format, err := Format(path)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	rows, columns := 0, 0
 	for i, m := range maps {
@@ -42,17 +44,17 @@ func plotAttention(path string, maps []attentionMap) (vg.Length, error) {
 		}
 		columns++
 	}
-	l := newHeatLayout(maps[0].pictureLabels(format), max(rows, columns))
+	l := newHeatLayout(heat(maps[0]).pictureLabels(format), max(rows, columns))
 	plots := make([][]*plot.Plot, rows)
 	for i, m := range maps {
-		p, err := m.plot(l)
+		p, err := heat(m).plot(l)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w", path, err)
+			return false, fmt.Errorf("%s: %w", path, err)
 		}
 		plots[i/columns] = append(plots[i/columns], p)
 	}
 	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: vg.Points(12), PadY: vg.Points(12)}
-	return l.style.Font.Size, savePicture(path, l.side*vg.Length(columns), l.side*vg.Length(rows), func(c draw.Canvas) {
+	return l.style.Font.Size < heatSmall, savePicture(path, l.side*vg.Length(columns), l.side*vg.Length(rows), func(c draw.Canvas) {
 		for i, row := range plot.Align(plots, tiles, c) {
 			for j, panel := range row {
 				plots[i][j].Draw(panel)
@@ -64,7 +66,7 @@ func plotAttention(path string, maps []attentionMap) (vg.Length, error) {
 // pictureLabels returns the labels of a map in a font that lacks the characters
 // of many languages: in a PNG those are written as escapes. A viewer of SVG
 // brings fonts of its own.
-func (m attentionMap) pictureLabels(format string) []string {
+func (m heat) pictureLabels(format string) []string {
 	labels := m.labels()
 	for i, l := range labels {
 		if r := []rune(l); len(r) > heatLetter {
@@ -129,7 +131,7 @@ func newHeatLayout(labels []string, panels int) heatLayout {
 }
 
 // plot draws one map.
-func (m attentionMap) plot(l heatLayout) (*plot.Plot, error) {
+func (m heat) plot(l heatLayout) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.Title.Padding = m.title(), vg.Points(4)
 	p.X.Label.Text, p.Y.Label.Text = "looked at", "looking"
@@ -161,7 +163,7 @@ func (m attentionMap) plot(l heatLayout) (*plot.Plot, error) {
 }
 
 // numbers writes the score into each cell, white on a dark one.
-func (m attentionMap) numbers(style text.Style) (*plotter.Labels, error) {
+func (m heat) numbers(style text.Style) (*plotter.Labels, error) {
 	var at plotter.XYLabels
 	var dark []bool
 	for t, row := range m.Scores {

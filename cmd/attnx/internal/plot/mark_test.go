@@ -1,4 +1,4 @@
-package main
+package plot
 
 import (
 	"image/png"
@@ -45,7 +45,7 @@ func TestPictureMark(t *testing.T) {
 
 // replaces reports why a picture may not be put in the place of a file.
 func replaces(path string) error {
-	c, err := claim(output.Picture, path)
+	c, err := output.Claim(output.Picture, path)
 	if err == nil {
 		err = c.Close()
 	}

@@ -1,4 +1,6 @@
-package main
+// Package plot draws the loss of a run, and what the heads of a model look at:
+// into pictures, and with characters.
+package plot
 
 import (
 	"bytes"
@@ -20,8 +22,8 @@ import (
 	"github.com/attnx/attnx/internal/output"
 )
 
-// plotLoss draws the training and validation loss over the steps as a PNG.
-func plotLoss(path string, history []attnx.Metric) error {
+// Loss draws the training and validation loss over the steps as a PNG.
+func Loss(path string, history []attnx.Metric) error {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "step", "loss (nats per token)"
 	p.X.Padding, p.Y.Padding = 0, 0
@@ -85,8 +87,8 @@ func (roundTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// pictureFormat returns the format that a path's ending asks for.
-func pictureFormat(path string) (string, error) {
+// Format returns the format that a path's ending asks for.
+func Format(path string) (string, error) {
 	ending := strings.TrimPrefix(strings.ToLower(filepath.Ext(path)), ".")
 	if ending != "png" && ending != "svg" {
 		return "", fmt.Errorf("%s: pictures are written as .png or .svg: give the file one of these endings", path)
@@ -97,7 +99,7 @@ func pictureFormat(path string) (string, error) {
 // savePicture writes what paint draws; a picture that was there stays until
 // the new one is complete.
 func savePicture(path string, width, height vg.Length, paint func(draw.Canvas)) error {
-	format, err := pictureFormat(path)
+	format, err := Format(path)
 	if err != nil {
 		return err
 	}

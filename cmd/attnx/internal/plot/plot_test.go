@@ -1,4 +1,4 @@
-package main
+package plot
 
 import (
 	"fmt"
@@ -11,12 +11,14 @@ import (
 
 	"github.com/mattn/go-runewidth"
 	"gonum.org/v1/plot/vg"
+
+	"github.com/attnx/attnx"
 )
 
 // In a terminal every column begins where its header does, however wide the
 // tokens are.
 func TestHeatmapAligned(t *testing.T) {
-	m := attentionMap{Tokens: []string{"日本", "a longer word", "\n", "é"}, Scores: [][]float64{
+	m := heat{Tokens: []string{"日本", "a longer word", "\n", "é"}, Scores: [][]float64{
 		{1, 0, 0, 0}, {0.5, 0.5, 0, 0}, {0.2, 0.3, 0.5, 0}, {0.25, 0.25, 0.25, 0.25},
 	}}
 	var sb strings.Builder
@@ -47,7 +49,7 @@ func TestHeatmapAligned(t *testing.T) {
 // A map too wide for a screen has shades alone, a line a token.
 func TestHeatmapNarrow(t *testing.T) {
 	const n = 40
-	m := attentionMap{Tokens: make([]string, n)}
+	m := heat{Tokens: make([]string, n)}
 	for i := range n {
 		m.Tokens[i] = "token"
 		row := make([]float64, n)
@@ -71,11 +73,11 @@ func TestHeatmapNarrow(t *testing.T) {
 // In a picture the first token is at the top and at the left: the one score of
 // 1, of the last row and the second column, is at the bottom and left of the middle.
 func TestPictureOrientation(t *testing.T) {
-	m := attentionMap{Tokens: []string{"a", "b", "c", "d"}, Scores: [][]float64{
+	m := heat{Tokens: []string{"a", "b", "c", "d"}, Scores: [][]float64{
 		{0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 1, 0, 0},
 	}}
 	path := filepath.Join(t.TempDir(), "map.png")
-	if _, err := plotAttention(path, []attentionMap{m}); err != nil {
+	if _, err := Attention(path, []attnx.AttentionMap{attnx.AttentionMap(m)}); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.Open(path)
@@ -129,15 +131,15 @@ func TestRoundTicks(t *testing.T) {
 // Every token has its label at both sides, whatever their number.
 func TestPictureLabels(t *testing.T) {
 	for _, n := range []int{3, 17, 43, 128} {
-		m := attentionMap{}
+		m := heat{}
 		for i := range n {
 			m.Tokens = append(m.Tokens, fmt.Sprintf("t%d.", i))
 			m.Scores = append(m.Scores, make([]float64, n))
 		}
 		path := filepath.Join(t.TempDir(), "map.svg")
-		size, err := plotAttention(path, []attentionMap{m})
-		if err != nil || size < heatSmall {
-			t.Fatalf("%d tokens: labels of %v points, %v", n, size, err)
+		small, err := Attention(path, []attnx.AttentionMap{attnx.AttentionMap(m)})
+		if err != nil || small {
+			t.Fatalf("%d tokens: labels too small: %t, %v", n, small, err)
 		}
 		svg, err := os.ReadFile(path)
 		if err != nil {
@@ -170,7 +172,7 @@ func TestHeatLayout(t *testing.T) {
 
 // A PNG has no empty labels: its font lacks most of the world's characters.
 func TestPictureCharacters(t *testing.T) {
-	m := attentionMap{Tokens: []string{" a", "\n", "\t", "日本", "é", "🙂", strings.Repeat("x", 300)}}
+	m := heat{Tokens: []string{" a", "\n", "\t", "日本", "é", "🙂", strings.Repeat("x", 300)}}
 	const long = "xxxxxxxxxxxxxxxxxxxxxxx…"
 	if got, want := m.pictureLabels("png"), []string{"·a", `\n`, `\t`, `\u65e5\u672c`, "é", `\U0001f642`, long}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)

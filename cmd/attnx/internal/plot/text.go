@@ -1,4 +1,4 @@
-package main
+package plot
 
 import (
 	"fmt"
@@ -9,11 +9,22 @@ import (
 	"unicode"
 
 	"github.com/mattn/go-runewidth"
+
+	"github.com/attnx/attnx"
 )
+
+// heat is a map of attention that is drawn.
+type heat attnx.AttentionMap
+
+func (m heat) title() string { return fmt.Sprintf("layer %d, head %d", m.Layer, m.Head) }
+
+// Text draws a map with characters: a shade and the number for each cell, or,
+// where there are too many tokens for that, the shade alone.
+func Text(w io.Writer, m attnx.AttentionMap) error { return heat(m).print(w) }
 
 // labels returns the tokens so that each takes part in a table: a blank as ␣,
 // what cannot be printed by its escape.
-func (m attentionMap) labels() []string {
+func (m heat) labels() []string {
 	labels := make([]string, len(m.Tokens))
 	for i, token := range m.Tokens {
 		var sb strings.Builder
@@ -43,9 +54,8 @@ func shade(x float64) string {
 // screen is the width, in columns, up to which a map has its numbers.
 const screen = 100
 
-// print draws the map with characters: a shade and the number for each cell,
-// or, where there are too many tokens for that, the shade alone.
-func (m attentionMap) print(w io.Writer) error {
+// print is Text.
+func (m heat) print(w io.Writer) error {
 	labels := m.labels()
 	label, cell := 0, runewidth.StringWidth("█ 1.00")
 	for _, t := range labels {
@@ -80,7 +90,7 @@ func (m attentionMap) print(w io.Writer) error {
 	return err
 }
 
-func (m attentionMap) highest() float64 {
+func (m heat) highest() float64 {
 	x := 0.0
 	for _, row := range m.Scores {
 		x = max(x, slices.Max(row))
