@@ -105,6 +105,9 @@ func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) 
 // told passes on what was read.
 func (r *trainRun) told(text *train.Text) {
 	r.source = text.Source
+	if len(text.JSONLines) > 0 {
+		r.events.Tell.Say(Warning, "%s: JSON Lines are learned as they are written, braces and keys included: to learn from one field, write its text into a file first", quote.Paths(text.JSONLines))
+	}
 	if r.events.Text != nil {
 		r.events.Text(text)
 	}

@@ -1,6 +1,6 @@
 // Package attnx is the application: it trains self-attention language models in
 // Go and hands them to ONNX runtimes, with proof that nothing changed on the way.
-// Load and Open read a model, Text.Generate continues texts, Verify compares an
+// Train and Resume make a model, Load and Open read one, Text.Generate continues texts, Verify compares an
 // export in every runtime with a float64 oracle, and Form writes ONNX. Its errors
 // speak of the library; cmd/attnx has the flags and the printing.
 //

@@ -186,6 +186,11 @@ func (r *trainRun) open(o ResumeOptions) (from string, err error) {
 	if err := resumable(r.folder); err != nil {
 		return "", err
 	}
+	place, err := output.Claim(output.Run, r.folder)
+	if err != nil {
+		return "", err
+	}
+	defer place.Close() // the lock of the run itself comes next
 	run, err := model.OpenRun(r.folder, cmp.Or(o.Keep, keepNewest))
 	if err != nil {
 		return "", err

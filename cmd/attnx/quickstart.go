@@ -19,13 +19,6 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// The quickstart's run: enough steps for the tiny preset to be sure of its
-// answers.
-const (
-	quickstartSteps = 300
-	quickstartLR    = 5e-3
-)
-
 // quickstartAnswers is what the notes teach.
 var quickstartAnswers = []struct{ prompt, want string }{
 	{"not like", "hate"},
@@ -60,14 +53,12 @@ comes after "not like" and "do like".`,
 		Example: "  attnx quickstart",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !asJSON {
-				_, err := quickstart(cmd, s, out)
-				return err
-			}
 			story := s
-			story.out = s.note
+			if asJSON {
+				story.out = s.note
+			}
 			report, err := quickstart(cmd, story, out)
-			if err == nil || errors.Is(err, errMismatch) {
+			if asJSON && (err == nil || errors.Is(err, errMismatch)) {
 				err = errors.Join(err, printJSON(s.out, report))
 			}
 			return err
@@ -93,9 +84,9 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	if err := os.WriteFile(data, []byte(fixtures.Notes()), 0o666); err != nil {
 		return r, err
 	}
-	settings := train.DefaultOptions(quickstartSteps)
-	settings.Batch, settings.LR, settings.MinLR, settings.Seed = 16, quickstartLR, quickstartLR/10, 1
-	settings.SaveEvery, settings.Keep = quickstartSteps, 1
+	settings := train.DefaultOptions(300) // enough for the tiny preset to be sure of its answers
+	settings.Batch, settings.LR, settings.MinLR, settings.Seed = 16, 5e-3, 5e-4, 1
+	settings.SaveEvery, settings.Keep = settings.Steps, 1
 	view := &trainView{ctx: cmd.Context(), streams: s, fresh: true}
 	run, err := attnx.Train(cmd.Context(), attnx.TrainOptions{
 		Out: folder, Data: attnx.Corpus{Files: []string{data}}, Kind: tokens.Word, Vocab: 64,

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
-	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
@@ -120,36 +117,31 @@ func (f trainFlags) run(ctx context.Context, s streams, given func(string) bool)
 	if err := f.check(given); err != nil {
 		return err
 	}
-	folder := cmp.Or(f.resume, f.out)
 	view := &trainView{ctx: ctx, streams: s, fresh: f.resume == ""}
 	data := attnx.Corpus{Files: f.data, Glob: f.glob}
 	if slices.Contains(f.data, train.Stdin) {
 		s.sayInput()
 		data.Reader = s.in
 	}
-	var result *attnx.TrainResult
-	var err error
+	train := f.begun
 	if f.resume != "" {
-		result, err = f.continued(ctx, view.events(), data, given)
-	} else {
-		result, err = f.begun(ctx, view.events(), data, given)
+		train = f.continued
 	}
+	result, err := train(ctx, view.events(), data, given)
 	view.finish()
 	if result == nil {
 		return err
 	}
-	return errors.Join(view.end(result, f.json), f.ending(s, folder, result, err))
+	return errors.Join(view.end(result, f.json), f.ending(s, result, err))
 }
 
 // check refuses flags that make no run.
 func (f trainFlags) check(given func(string) bool) error {
 	switch {
-	case len(f.data) == 0 && f.resume == "":
-		return fmt.Errorf("--data is missing: name the text to learn from")
 	case len(f.data) == 0 && given("glob"):
 		return fmt.Errorf("--glob %.80q belongs to --data: give both", f.glob)
-	case slices.Contains(f.data, ""):
-		return fmt.Errorf("--data is empty: name the text to learn from")
+	case f.out == "-":
+		return fmt.Errorf("--out -: nothing is written to standard output: name a folder (./- for one of this name)")
 	case (f.out == "") == (f.resume == ""):
 		return fmt.Errorf("give either --out for a new run or --resume for an old one")
 	}
@@ -174,11 +166,6 @@ func (f trainFlags) begun(ctx context.Context, events attnx.TrainEvents, data at
 	if err != nil {
 		return nil, fmt.Errorf("--tokenizer: %w", err)
 	}
-	place, err := claim(output.Run, f.out, f.data...)
-	if err != nil {
-		return nil, fmt.Errorf("--out: %w", err)
-	}
-	defer place.Close()
 	settings := train.DefaultOptions(f.steps)
 	settings.Batch, settings.Seed, settings.LR, settings.MinLR = f.batch, f.seed, f.lr, f.lr/10
 	settings.SaveEvery, settings.Keep = f.saveEvery, f.keep
@@ -197,37 +184,29 @@ func (f trainFlags) begun(ctx context.Context, events attnx.TrainEvents, data at
 // continued continues a run under the settings that it began with, but for the
 // flags that are given.
 func (f trainFlags) continued(ctx context.Context, events attnx.TrainEvents, data attnx.Corpus, given func(string) bool) (*attnx.TrainResult, error) {
-	if info, err := os.Stat(f.resume); err == nil && info.IsDir() {
-		place, err := claim(output.Run, f.resume)
-		if err != nil {
-			return nil, err
-		}
-		defer place.Close()
-	}
-	o := attnx.ResumeOptions{Data: data, SaveEvery: f.saveEvery, Events: events}
-	if given("steps") {
-		o.Steps = f.steps
-	}
-	if given("keep") {
-		o.Keep = f.keep
-	}
-	if given("engine") {
-		o.Engine = f.engine
-	}
-	if given("device") {
-		o.EngineOptions.Device = f.device
+	o := attnx.ResumeOptions{
+		Data: data, SaveEvery: f.saveEvery, Steps: when(given("steps"), f.steps), Keep: when(given("keep"), f.keep),
+		Engine: when(given("engine"), f.engine), EngineOptions: attnx.EngineOptions{Device: when(given("device"), f.device)}, Events: events,
 	}
 	return attnx.Resume(ctx, f.resume, o)
 }
 
+// when returns v if a flag was given, otherwise nothing.
+func when[T any](given bool, v T) (nothing T) {
+	if given {
+		return v
+	}
+	return nothing
+}
+
 // ending says how to continue a run that was stopped, or returns why it failed.
-func (f trainFlags) ending(s streams, folder string, r *attnx.TrainResult, err error) error {
+func (f trainFlags) ending(s streams, r *attnx.TrainResult, err error) error {
 	switch {
 	case r.Ended == attnx.Stopped:
-		fmt.Fprintf(s.err, "stopped; to continue: %s\n", f.resumeCommand(folder, r.Source))
+		fmt.Fprintf(s.err, "stopped; to continue: %s\n", f.resumeCommand(r.Run, r.Source))
 		return errStopped
 	case r.Done == 0 && r.Ended == attnx.Complete:
-		fmt.Fprintf(s.note, "%s has all its %d steps: to continue it, ask for more with --steps\n", folder, r.Model.Step)
+		fmt.Fprintf(s.note, "%s has all its %d steps: to continue it, ask for more with --steps\n", r.Run, r.Model.Step)
 	}
 	return err
 }
@@ -244,8 +223,5 @@ func (f trainFlags) resumeCommand(folder string, from *train.Source) string {
 			words = append(words, "--glob", f.glob)
 		}
 	}
-	for i, w := range words {
-		words[i] = quote.Shell(w)
-	}
-	return strings.Join(words, " ")
+	return quote.Shell(words)
 }

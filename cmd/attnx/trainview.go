@@ -12,7 +12,6 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/plot"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/format/store"
-	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
 )
@@ -37,16 +36,9 @@ func (v *trainView) events() attnx.TrainEvents {
 }
 
 func (v *trainView) read(t *train.Text) {
-	names, bytes, jsonLines := t.Names, len(t.Text), t.JSONLines // not the text, which is soon no longer needed
+	line, bytes := t.String(), len(t.Text) // not the text, which is soon no longer needed
 	v.text = func() {
-		unit := "files"
-		if len(names) == 1 {
-			unit = "file"
-		}
-		fmt.Fprintf(v.note, "text: %d %s, %s bytes: %s\n", len(names), unit, thousands(bytes), quote.Paths(names))
-		if len(jsonLines) > 0 {
-			fmt.Fprintf(v.err, "attnx: %s: JSON Lines are learned as they are written, braces and keys included: to learn from one field, write its text into a file first\n", quote.Paths(jsonLines))
-		}
+		fmt.Fprintf(v.note, "text: %s\n", line)
 		v.text = nil
 	}
 	if bytes < longText {

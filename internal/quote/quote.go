@@ -89,10 +89,13 @@ func Paths(paths []string) string {
 
 var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
 
-// Shell quotes a word for a shell where it needs it.
-func Shell(w string) string {
-	if plainWord.MatchString(w) {
-		return w
+// Shell returns words as a command line, quoted for a shell where they need it.
+func Shell(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		if quoted[i] = w; !plainWord.MatchString(w) {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
 	}
-	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	return strings.Join(quoted, " ")
 }

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // Source says where the text of a run lies, so that a resumed run finds it. It
@@ -37,6 +38,15 @@ type Text struct {
 	Names     []string // of the files it was read from, in their order
 	JSONLines []string // of them: those that hold JSON objects, a line each
 	Source    *Source  // nil where the text cannot be found again: it came through a pipe
+}
+
+// String says how much text it is, and of which files.
+func (t *Text) String() string {
+	unit := "files"
+	if len(t.Names) == 1 {
+		unit = "file"
+	}
+	return fmt.Sprintf("%d %s, %s bytes: %s", len(t.Names), unit, quote.Count(len(t.Text)), quote.Paths(t.Names))
 }
 
 // Stdin is the path that stands for standard input.
