@@ -148,6 +148,16 @@ var imported = slices.Concat(
 	[]Op{Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acosh, Atanh, IsNaN, BitwiseNot},
 	[]Op{Mod, FMod, BitwiseAnd, BitwiseOr, BitwiseXor, ShiftLeft, ShiftRight},
 	countedOps,
+	convOps,
+	poolOps,
+	imageOps,
+	quantizeOps,
+	statisticsOps,
+	recurrentOps,
+	attendingOps,
+	scatterOps,
+	rankingOps,
+	signalOps,
 )
 
 // Imported returns one value of every operator that only models of others have,

@@ -50,6 +50,16 @@ var kernels = tabulate(
 	sizeKernels,
 	networkKernels,
 	countedKernels,
+	convKernels,
+	poolKernels,
+	imageKernels,
+	quantizeKernels,
+	statisticsKernels,
+	recurrentKernels,
+	attendingKernels,
+	scatterKernels,
+	rankingKernels,
+	signalKernels,
 )
 
 func tabulate(tables ...[]kernel) map[reflect.Type]kernel {

@@ -50,8 +50,10 @@ func (e *emitter) operator(n *graph.Node, inputs []string) error {
 	name, v := n.Op.Name(), n.Results[0]
 	axis := func(a int) onnx.Attribute { return onnx.IntAttr("axis", int64(a)) }
 	switch op := n.Op.(type) {
-	case graph.Unary, graph.Binary, graph.Where, graph.MatMul:
+	case graph.Unary, graph.Where, graph.MatMul:
 		e.node(name, v.Name, inputs)
+	case graph.Binary:
+		return e.binary(op, n, inputs)
 	case graph.Gather:
 		e.node(name, v.Name, inputs, axis(op.Axis))
 	case graph.Concat:
@@ -102,6 +104,27 @@ func (e *emitter) operator(n *graph.Node, inputs []string) error {
 		e.node(name, v.Name, inputs, axis(op.Axis), onnx.StringAttr("reduction", "add"))
 	default:
 		return fmt.Errorf("it has no node of its own and no decomposition")
+	}
+	return nil
+}
+
+// binary writes a function of two arguments. Some have a node of another name.
+func (e *emitter) binary(op graph.Binary, n *graph.Node, inputs []string) error {
+	out := n.Name()
+	switch op {
+	case graph.Mod:
+		if n.Args[0].DType.Float() {
+			return fmt.Errorf("ONNX's Mod of numbers that are no integers has the sign of the first")
+		}
+		e.node("Mod", out, inputs)
+	case graph.FMod:
+		e.node("Mod", out, inputs, onnx.IntAttr("fmod", 1))
+	case graph.ShiftLeft:
+		e.node("BitShift", out, inputs, onnx.StringAttr("direction", "LEFT"))
+	case graph.ShiftRight:
+		e.node("BitShift", out, inputs, onnx.StringAttr("direction", "RIGHT"))
+	default:
+		e.node(op.Name(), out, inputs)
 	}
 	return nil
 }

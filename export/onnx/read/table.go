@@ -62,6 +62,16 @@ func init() {
 		reducingFamily,
 		networkFamily,
 		controlFamily,
+		convFamily,
+		poolFamily,
+		imageFamily,
+		quantizeFamily,
+		statisticsFamily,
+		recurrentFamily,
+		attendingFamily,
+		scatterFamily,
+		rankingFamily,
+		signalFamily,
 	)
 	maps.Copy(table, tabulate(onnx.Microsoft, microsoftFamily))
 }

@@ -1,0 +1,4 @@
+package read
+
+// attendingFamily is attention in the forms that others write.
+var attendingFamily = family{}

@@ -1,0 +1,4 @@
+package read
+
+// convFamily is convolutions and their transposes.
+var convFamily = family{}

@@ -1,0 +1,4 @@
+package read
+
+// imageFamily is images: resizing, sampling, padding, regions.
+var imageFamily = family{}

@@ -1,0 +1,4 @@
+package read
+
+// poolFamily is pools over windows.
+var poolFamily = family{}

@@ -1,0 +1,4 @@
+package read
+
+// rankingFamily is order and selection: the largest, the unique, boxes.
+var rankingFamily = family{}

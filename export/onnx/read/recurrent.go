@@ -1,0 +1,4 @@
+package read
+
+// recurrentFamily is recurrent networks.
+var recurrentFamily = family{}

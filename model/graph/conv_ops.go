@@ -1,0 +1,4 @@
+package graph
+
+// convOps are the operators of convolutions and their transposes.
+var convOps = []Op{}

@@ -1,0 +1,4 @@
+package graph
+
+// poolOps are the operators of pools over windows.
+var poolOps = []Op{}

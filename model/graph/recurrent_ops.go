@@ -1,0 +1,4 @@
+package graph
+
+// recurrentOps are the operators of recurrent networks.
+var recurrentOps = []Op{}

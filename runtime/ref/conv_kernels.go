@@ -1,0 +1,4 @@
+package ref
+
+// convKernels compute convolutions and their transposes.
+var convKernels = []kernel{}

@@ -1,0 +1,4 @@
+package ref
+
+// imageKernels compute images: resizing, sampling, padding, regions.
+var imageKernels = []kernel{}

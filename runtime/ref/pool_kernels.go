@@ -1,0 +1,4 @@
+package ref
+
+// poolKernels compute pools over windows.
+var poolKernels = []kernel{}

@@ -1,0 +1,4 @@
+package ref
+
+// quantizeKernels compute numbers as integers of a scale, and products of these.
+var quantizeKernels = []kernel{}

@@ -1,0 +1,4 @@
+package ref
+
+// recurrentKernels compute recurrent networks.
+var recurrentKernels = []kernel{}
