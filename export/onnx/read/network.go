@@ -49,6 +49,7 @@ func readGelu(n *node) *graph.Value {
 
 // readLayerNormalization normalizes over all axes from axis on: as one.
 func readLayerNormalization(n *node) []*graph.Value {
+	n.pass([]string{"stash_type"}) // the precision of the mean: the oracle's is higher
 	x, scale, bias := n.arg(0), n.arg(1), n.optional(2)
 	axis := n.axis(n.int("axis", -1), len(x.Shape))
 	op := graph.LayerNormalization{Epsilon: n.float("epsilon", float64(float32(1e-5)))}
@@ -90,6 +91,7 @@ func (n *node) expandTo(x *graph.Value, s graph.Shape) *graph.Value {
 }
 
 func readRMSNormalization(n *node) *graph.Value {
+	n.pass([]string{"stash_type"})
 	x := n.arg(0)
 	axis := n.axis(n.int("axis", -1), len(x.Shape))
 	scale := n.b.Reshape(n.expandTo(n.arg(1), x.Shape[axis:]), x.Shape[axis:].Elements())
