@@ -27,7 +27,7 @@ func readDropout(n *node) []*graph.Value {
 		if mode == nil {
 			n.open("whether it is training is computed from data")
 		}
-		if !mode.ints[0].Is(0) {
+		if !mode.ints[0].Is(0) && (!n.has(1) || n.scalar(1) != 0) {
 			n.refuse("random numbers, in training")
 		}
 	}
