@@ -7,13 +7,19 @@ import (
 	"unicode/utf8"
 )
 
-// Special is what a model says of ids and tokens with a meaning of their own.
-// Ids are from 0 to V−1.
+// Special is what a model says of ids and tokens with a meaning of their own, and
+// of how texts are generated with it. Ids are from 0 to V−1.
 type Special struct {
 	End    []int64       `json:"eos_token_id,omitempty"` // each ends a generated text; empty if none does
 	Begin  *int64        `json:"bos_token_id,omitempty"` // begins a text; nil if there is none
 	Pad    *int64        `json:"pad_token_id,omitempty"` // fills short rows of a batch; nil if there is none
 	Tokens SpecialTokens `json:"tokens,omitzero"`
+
+	// Generation are the settings that the model's makers generate with: a JSON
+	// object with the members of a generation_config.json that are no ids, such as
+	// temperature. Empty if there are none. attnx passes them on, and generates by
+	// what it is told.
+	Generation json.RawMessage `json:"generation,omitempty"`
 }
 
 // SpecialTokens are the tokens that a tokenizer has for the same purposes, as
@@ -54,6 +60,12 @@ func (s *Special) Check(vocab int) error {
 			return fmt.Errorf("model: special token %.32q is not UTF-8 of at most %d bytes", token, MaxSpecialBytes)
 		}
 	}
+	if len(s.Generation) > 0 {
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(s.Generation, &members); err != nil || members == nil {
+			return fmt.Errorf("model: the settings of a generation %.64q are not a JSON object", s.Generation)
+		}
+	}
 	return nil
 }
 
@@ -89,6 +101,9 @@ func (s *Special) marshal(vocab int) (string, error) {
 		return "", err
 	}
 	text, err := json.Marshal(s)
+	if err == nil && len(text) > maxSpecialText {
+		err = fmt.Errorf("model: special ids and settings of a generation have %d bytes, at most %d are read", len(text), maxSpecialText)
+	}
 	return string(text), err
 }
 

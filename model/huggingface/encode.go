@@ -99,42 +99,44 @@ func encodeOwnConfig(config []byte, dtype format.DType, special *model.Special) 
 		name  string
 		value any
 	}{{"bos_token_id", ids.Begin}, {"eos_token_id", ids.End}, {"pad_token_id", ids.Pad}, {"torch_dtype", dtypes[dtype]}}
-	var out bytes.Buffer
-	add := func(name string, value any) error {
-		key, err := json.Marshal(name)
-		if err != nil {
-			return err
-		}
-		text, err := json.Marshal(value)
-		if out.Len() > 0 {
-			out.WriteByte(',')
-		}
-		fmt.Fprintf(&out, "%s:%s", key, text)
-		return err
-	}
+	var out membersWriter
 	err := members(config, func(name string, value jsontext.Value) error {
 		for _, o := range own {
 			if o.name == name {
 				return nil
 			}
 		}
-		return add(name, json.RawMessage(value))
+		return out.add(name, json.RawMessage(value))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("huggingface: the configuration: %w", err)
 	}
 	for _, o := range own {
-		if err := add(o.name, o.value); err != nil {
+		if err := out.add(o.name, o.value); err != nil {
 			return nil, err
 		}
 	}
-	return encode(json.RawMessage("{" + out.String() + "}"))
+	return out.encode()
 }
 
-// generationConfig is a generation_config.json.
-type generationConfig struct {
-	specialIDs
-	Sample bool `json:"do_sample"`
+// membersWriter collects the members of a JSON object.
+type membersWriter struct{ text bytes.Buffer }
+
+func (w *membersWriter) add(name string, value any) error {
+	key, err := json.Marshal(name)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(value)
+	if w.text.Len() > 0 {
+		w.text.WriteByte(',')
+	}
+	fmt.Fprintf(&w.text, "%s:%s", key, text)
+	return err
+}
+
+func (w *membersWriter) encode() ([]byte, error) {
+	return encode(json.RawMessage("{" + w.text.String() + "}"))
 }
 
 // tokenizerConfig is a tokenizer_config.json: what transformers asks beside

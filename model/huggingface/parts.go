@@ -83,7 +83,7 @@ func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, brow
 	if err != nil {
 		return nil, err
 	}
-	generation, err := encode(generationConfig{specialIDs: idsOf(special)})
+	generation, err := encodeGeneration(special)
 	if err != nil {
 		return nil, err
 	}

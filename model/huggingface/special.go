@@ -31,6 +31,7 @@ const (
 //     leaves out is none.
 //   - An id that no token of the model can have never occurs, and is left out.
 //     What transformers refuses is refused, and numbers with a fraction are too.
+//   - The settings of a generation are those of the file that decides.
 //   - Tokens are those of tokenizer_config.json, and of special_tokens_map.json
 //     above it unless the former lists added_tokens_decoder. GPT-2's class of
 //     tokenizer has <|endoftext|> where they say nothing.
@@ -90,11 +91,18 @@ func (d *folder) generationIDs(c network) (*model.Special, error) {
 		if s, err = generation.ids(c.Vocab, true); err == nil {
 			err = generation.endsNothing()
 		}
+		if err == nil {
+			s.Generation, err = generation.settings(isSetting)
+		}
 		if err != nil {
 			return nil, d.errorf(generationName, "%w", err)
 		}
 		return s, nil
-	case c.Arch == simple && config.absent(endID) && config.absent(beginID) && config.absent(padID):
+	}
+	if s.Generation, err = config.settings(func(name string) bool { return slices.Contains(inConfig, name) }); err != nil {
+		return nil, d.errorf(configName, "%w", err)
+	}
+	if c.Arch == simple && s.Generation == nil && config.absent(endID) && config.absent(beginID) && config.absent(padID) {
 		return nil, nil
 	}
 	if err := config.endsNothing(); err != nil {
