@@ -53,3 +53,13 @@ const (
 	NameMore      = "name more, or train with a larger Keep"
 	TakeORT       = "take the engine ort"
 )
+
+// OptionError says what is wrong with an option.
+type OptionError struct {
+	Option string // the name of its field
+	Reason string // what follows the name in a sentence, with the remedy
+	Err    error  // the cause; nil if there is no other
+}
+
+func (e *OptionError) Error() string { return e.Option + e.Reason }
+func (e *OptionError) Unwrap() error { return e.Err }

@@ -2,21 +2,86 @@ package attnx
 
 import (
 	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/precision"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train"
 )
 
-// Export writes a model as an ONNX file. The file carries the network, its
-// configuration and the tokenizer.
-func Export(c *model.Checkpoint, path string, p export.Profile) (export.Summary, error) {
-	metadata, err := c.Metadata()
+// ExportOptions are how a model is exported. The zero value writes a file in the
+// profile Plain, or a folder in the profile Cache.
+type ExportOptions struct {
+	Profile   export.Profile // nil: the usual one; a folder takes Cache alone
+	Web       bool           // folder: for transformers.js as well, in browsers and Node
+	Triton    string         // a model repository of the Triton Inference Server to put the model into; empty: none
+	Batch     int            // Train: sequences in a batch; 0: 12
+	Length    int            // Train: tokens in a sequence; 0: the model's context
+	Optimizer string         // Train: "adamw" puts the update into the graph; empty: gradients alone
+	Text      string         // where numbers change: file of new text to measure the loss on; empty: random ids
+	Stdin     io.Reader      // what the Text "-" is read from
+	Saving    func()         // called when all is read and nothing is written; nil: nothing is
+	Tell      Tell
+}
+
+// Export writes the model that a path means, any that Load takes, as an ONNX file
+// or a folder: a path that ends with a separator, or an existing folder, which
+// must be empty. It may be empty where ExportOptions.Triton names a place. The file
+// carries the network, its configuration and the tokenizer. A folder is for every
+// runtime at once: Hugging Face's files, those of onnxruntime-genai, and one copy
+// of the weights.
+//
+// Nothing is written over the model that is read, a run's files or a file that
+// attnx did not write; an earlier export is replaced once the new one is complete.
+// After an error nothing new is left, unless it came while the loss was measured:
+// then the report is not nil. Errors are an *OptionError, an *Error, one of the
+// packages below, or name the file.
+func Export(ctx context.Context, from, to string, o ExportOptions) (*ExportReport, error) {
+	x, err := newExporting(to, tritonName(from), o)
 	if err != nil {
-		return export.Summary{}, err
+		return nil, err
 	}
-	return export.File(path, c.Graph, c.Weights, p, metadata)
+	defer x.close()
+	if err := x.claim(from, o.Text); err != nil {
+		return nil, err
+	}
+	load := find.Loader(model.LoadModel)
+	if o.Optimizer != "" { // its settings are in the training state
+		load = model.Load
+	}
+	c, _, err := find.Load(from, o.Tell, load)
+	if err != nil {
+		return nil, err
+	}
+	if err := tellTokenizer(from, c, o.Tell); err != nil {
+		return nil, err
+	}
+	return x.write(ctx, c)
+}
+
+// ExportCheckpoint is Export for a model in memory.
+func ExportCheckpoint(ctx context.Context, c *model.Checkpoint, to string, o ExportOptions) (*ExportReport, error) {
+	x, err := newExporting(to, "model", o)
+	if err != nil {
+		return nil, err
+	}
+	defer x.close()
+	if err := x.claim(o.Text); err != nil {
+		return nil, err
+	}
+	return x.write(ctx, c)
 }
 
 // ExportBytes returns a model as an ONNX file in memory.
@@ -49,3 +114,167 @@ func encoded(c *model.Checkpoint, p export.Profile) (*onnx.Model, []byte, error)
 	err = m.Encode(&b)
 	return m, b.Bytes(), err
 }
+
+// exporting is an export on its way.
+type exporting struct {
+	ExportOptions
+	to     string // file or folder; empty where the model goes to Triton alone
+	folder bool   // to is one
+	triton string // the model's folder in the repository; empty for none
+	places []*store.Claim
+}
+
+func newExporting(to, name string, o ExportOptions) (*exporting, error) {
+	x := &exporting{ExportOptions: o, to: to, folder: MeansFolder(to)}
+	if o.Triton != "" {
+		x.triton = filepath.Join(o.Triton, name)
+	}
+	if x.Profile == nil {
+		x.Profile = export.Plain{}
+		if x.folders() {
+			x.Profile = export.Cache{}
+		}
+	}
+	return x, x.check()
+}
+
+// MeansFolder reports whether a path that is written to means a folder: it ends
+// with a separator, or is one.
+func MeansFolder(path string) bool {
+	return path != "" && (os.IsPathSeparator(path[len(path)-1]) || find.IsFolder(path))
+}
+
+// folders reports whether folders are written, and no file.
+func (x *exporting) folders() bool { return x.folder || x.triton != "" }
+
+// check refuses options that do not go together.
+func (x *exporting) check() error {
+	cache, isCache := x.Profile.(export.Cache)
+	_, isTrain := x.Profile.(export.Train)
+	switch {
+	case x.Web && !x.folder:
+		return &OptionError{Option: "Web", Reason: " belongs to a folder: end its name with a slash"}
+	case x.triton != "" && x.to != "" && !x.folder:
+		return &OptionError{Option: "Triton", Reason: " makes a folder, and " + x.to + " is a file: end it with a slash, or leave it out"}
+	case x.folders() && !isCache:
+		return &OptionError{Option: "Profile", Reason: " " + x.Profile.Name() + ": a folder holds the profile cache: name a file"}
+	case x.Web && cache.Fuse:
+		return &OptionError{Option: "Web", Reason: " and a fused cache exclude each other: transformers.js gives the past in tensors that grow, a fused cache is one buffer"}
+	case !isTrain && x.Optimizer != "":
+		return &OptionError{Option: "Optimizer", Reason: " belongs to the profile train"}
+	case !isTrain && (x.Batch != 0 || x.Length != 0):
+		return &OptionError{Option: "Batch", Reason: " and Length belong to the profile train"}
+	case x.Optimizer != "" && x.Optimizer != "adamw":
+		return &OptionError{Option: "Optimizer", Reason: " is adamw, or empty for gradients alone"}
+	case x.Text != "" && !x.Profile.Numbers().Changes():
+		return &OptionError{Option: "Text", Reason: " measures what other numbers than float32 lose: ask for some"}
+	}
+	return x.Profile.Check()
+}
+
+// claim claims the places that are written to.
+func (x *exporting) claim(inputs ...string) error {
+	inputs = slices.DeleteFunc(inputs, func(s string) bool { return s == "" || s == train.Stdin })
+	triton := x.triton
+	if x.triton != "" && !find.IsFolder(x.Triton) { // the repository is made
+		triton = x.Triton
+	}
+	for _, path := range []string{x.to, triton} {
+		if path == "" {
+			continue
+		}
+		kind := output.Folder
+		if !x.folders() {
+			kind = output.ONNX
+		}
+		place, err := output.Claim(kind, path, inputs...)
+		if err != nil {
+			return err
+		}
+		x.places = append(x.places, place)
+		if place.Path == x.places[0].Path && len(x.places) > 1 {
+			return &OptionError{Option: "Triton", Reason: " names the folder that the export goes to, " + path + ": choose another for one of them"}
+		}
+	}
+	return nil
+}
+
+func (x *exporting) close() {
+	for _, p := range x.places {
+		p.Close()
+	}
+}
+
+// write writes a model, and measures what it lost.
+func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportReport, error) {
+	held, err := x.heldOut(ctx, c)
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if x.Saving != nil {
+		x.Saving()
+	}
+	r := newExportReport(x.Profile.Numbers())
+	numbers, err := x.save(c, r)
+	if err != nil {
+		return nil, err
+	}
+	if x.Profile.Numbers().Changes() {
+		err = x.measure(ctx, c, r, numbers, held)
+	}
+	return r, err
+}
+
+// save writes the file or the folders, and reports them.
+func (x *exporting) save(c *model.Checkpoint, r *ExportReport) (precision.Numbers, error) {
+	if x.folders() {
+		return x.saveFolders(c, r)
+	}
+	g, weights, metadata := c.Graph, c.Weights, map[string]string(nil)
+	var err error
+	if _, isTrain := x.Profile.(export.Train); isTrain {
+		g, err = x.step(c)
+		weights = nil // they are inputs, and stay in the checkpoint
+	} else {
+		metadata, err = c.Metadata()
+	}
+	if err != nil {
+		return precision.Numbers{}, err
+	}
+	sum, err := export.File(x.to, g, weights, x.Profile, metadata)
+	if err == nil {
+		r.Profile, r.Opset, r.Nodes = x.Profile.Name(), sum.Opset, sum.Nodes
+		r.wrote(sum.Files...)
+		r.say("wrote %s: profile %s, opset %d, %d nodes, %s bytes", strings.Join(sum.Files, " and "), r.Profile, sum.Opset, sum.Nodes, quote.Count(int(sum.Bytes)))
+	}
+	return sum.Numbers, err
+}
+
+// step returns the training step of a model, with its optimizer if one is named.
+func (x *exporting) step(c *model.Checkpoint) (*graph.Graph, error) {
+	batch, length := x.Batch, x.Length
+	if batch == 0 {
+		batch = defaultBatch
+	}
+	if length == 0 {
+		length = c.Context()
+	}
+	if x.Optimizer == "" {
+		return model.Step(c.Graph, batch, length)
+	}
+	o := train.DefaultOptions(1)
+	if c.Train != nil {
+		var err error
+		if o, err = train.Saved(c); err != nil {
+			return nil, err
+		}
+		o.Accumulate = 0
+	}
+	return train.BuildTraining(c.Graph, batch, length, o)
+}
+
+// defaultBatch is the size of a batch that is not given, as in training.
+const defaultBatch = 12

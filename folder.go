@@ -17,36 +17,33 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// Folder is a kind of folder with a model for several runtimes at once.
-type Folder struct {
-	Web bool // for transformers.js as well: the model is onnx/model.onnx
+// assembled is what the folder of a model is made of.
+type assembled struct {
+	name    string // of the model's file in the folder
+	weights string // of the file of weights beside it
+	texts   []store.File
+	parts   huggingface.Parts
+	split   bundle.External
+	torch   bool    // transformers opens the weights
+	end     []int64 // the ids at which onnxruntime-genai ends a text
 }
 
-// Bundle is what the folder of a model is made of.
-type Bundle struct {
-	Name    string // of the model's file in the folder
-	Weights string // of the file of weights beside it
-	Texts   []store.File
-	Parts   huggingface.Parts
-	Split   bundle.External
-	Torch   bool    // transformers opens the weights
-	End     []int64 // the ids at which onnxruntime-genai ends a text
-}
-
-// Bundle puts together the folder of a model m, which a checkpoint was written as.
-func (f Folder) Bundle(c *model.Checkpoint, m *onnx.Model) (b Bundle, err error) {
-	b.Name, b.Weights = "model.onnx", huggingface.WeightsName
-	if f.Web {
-		b.Name, b.Weights = "onnx/model.onnx", "model.onnx_data"
+// assemble puts together the folder of a model m, which a checkpoint was written
+// as. For transformers.js (web) the model is onnx/model.onnx.
+func assemble(c *model.Checkpoint, m *onnx.Model, web bool) (b assembled, err error) {
+	b.name, b.weights = "model.onnx", huggingface.WeightsName
+	if web {
+		b.name, b.weights = find.ONNXFolder+"/model.onnx", "model.onnx_data"
 	}
-	if b.Parts, b.Split, b.Torch, err = parts(c, m, b.Weights, f.Web); err != nil {
+	if b.parts, b.split, b.torch, err = parts(c, m, b.weights, web); err != nil {
 		return b, err
 	}
-	b.End = genaiEnd(c, b.Parts.Special.End)
+	special := b.parts.Special
+	b.end = genaiEnd(c, special.End)
 	genai, err := bundle.GenAI{
-		File: b.Name, Context: c.Context(), Width: c.Width(), Heads: queryHeads(c), Shared: fixedShapes(m), Begin: b.Parts.Special.Begin, End: b.End, Pad: b.Parts.Special.Pad,
+		File: b.name, Context: c.Context(), Width: c.Width(), Heads: queryHeads(c), Shared: fixedShapes(m), Begin: special.Begin, End: b.end, Pad: special.Pad,
 	}.Config(m)
-	b.Texts = append(slices.Clip(b.Parts.Texts), textFile("genai_config.json", genai))
+	b.texts = append(slices.Clip(b.parts.Texts), textFile("genai_config.json", genai))
 	return b, err
 }
 
@@ -116,9 +113,9 @@ func weightsOf(c *model.Checkpoint, m *onnx.Model) (tensors []format.Tensor, sam
 	return tensors, true
 }
 
-// TritonFiles returns the files of the folder of a model m, which a checkpoint was
+// tritonFiles returns the files of the folder of a model m, which a checkpoint was
 // written as, in a repository of the Triton Inference Server.
-func TritonFiles(c *model.Checkpoint, m *onnx.Model, name string) ([]store.File, error) {
+func tritonFiles(c *model.Checkpoint, m *onnx.Model, name string) ([]store.File, error) {
 	config, err := bundle.TritonConfig(name, m, tritonSpecial(huggingface.SpecialOf(c)))
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/attnx/attnx/export/compare"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/runtime"
@@ -24,17 +25,17 @@ import (
 // maxFolderFile bounds the files of a folder that are read whole, in bytes.
 const maxFolderFile = 256 << 20
 
-// folderOf returns the folder that export wrote around a model's file, and what
-// for; "" where the file lies by itself.
-func folderOf(path string, m *onnx.Model, info export.Info) (folder string, f Folder) {
+// folderOf returns the folder that export wrote around a model's file, and whether for
+// transformers.js; "" where the file lies by itself.
+func folderOf(path string, m *onnx.Model, info export.Info) (folder string, web bool) {
 	folder = filepath.Dir(path)
-	if f.Web = filepath.Base(folder) == "onnx"; f.Web {
+	if web = filepath.Base(folder) == find.ONNXFolder; web {
 		folder = filepath.Dir(folder)
 	}
 	if !isCache(info.Profile) || filepath.Base(path) != "model.onnx" || !m.HasExternal() || tritonFolder(path) != "" {
-		return "", f
+		return "", web
 	}
-	return folder, f
+	return folder, web
 }
 
 // tritonFolder returns the folder of a model in Triton's repository, "" where
@@ -86,13 +87,13 @@ func regularIn(folder, name string) bool {
 
 // compareFolder compares the files of a folder with those that export writes
 // from the checkpoint around the model want.
-func compareFolder(c *model.Checkpoint, folder string, f Folder, want *onnx.Model) ([]runtime.Check, error) {
-	b, err := f.Bundle(c, want)
+func compareFolder(c *model.Checkpoint, folder string, web bool, want *onnx.Model) ([]runtime.Check, error) {
+	b, err := assemble(c, want, web)
 	if err != nil {
 		return nil, fmt.Errorf("%s: comparing it with what export writes: %w", folder, err)
 	}
 	var checks []runtime.Check
-	for _, file := range b.Texts {
+	for _, file := range b.texts {
 		check, err := compareText(c, filepath.Join(folder, file.Name), file)
 		if err != nil {
 			return nil, err
@@ -100,14 +101,14 @@ func compareFolder(c *model.Checkpoint, folder string, f Folder, want *onnx.Mode
 		checks = append(checks, check)
 	}
 	if len(c.Tokenizer) > 0 {
-		more, err := compareTokenFiles(folder, b.Texts, addedIn(c.Tokenizer))
+		more, err := compareTokenFiles(folder, b.texts, addedIn(c.Tokenizer))
 		if err != nil {
 			return nil, err
 		}
 		checks = append(checks, more...)
 	}
-	if b.Torch {
-		check, err := compareWeights(filepath.Join(folder, huggingface.WeightsName), b.Parts.Weights)
+	if b.torch {
+		check, err := compareWeights(filepath.Join(folder, huggingface.WeightsName), b.parts.Weights)
 		if err != nil {
 			return nil, err
 		}

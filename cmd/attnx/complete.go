@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -30,7 +29,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"device":               oneOf(attnx.Devices()...),
 	"train device":         oneOf("cpu", "cuda"),
 	"profile":              oneOf(export.ProfileNames()...),
-	"dtype":                oneOf(slices.Sorted(maps.Keys(precisions))...),
+	"dtype":                oneOf("bfloat16", "float16", "float32"),
 	"quantize":             oneOf(string(precision.Int8), string(precision.Int4)),
 	"fuse":                 oneOf("ort"),
 	"optimizer":            oneOf("adamw"),

@@ -1,26 +1,38 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/export"
-	"github.com/attnx/attnx/internal/find"
-	"github.com/attnx/attnx/internal/output"
-	"github.com/attnx/attnx/model"
-	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
 )
 
+// folderHelp is what export's help says of folders.
+const folderHelp = `A folder, -o DIR/ with a slash or an empty folder that is there, holds the
+profile cache for every runtime at once, with one copy of the weights:
+model.onnx refers into model.safetensors, and config.json,
+generation_config.json, genai_config.json and the tokenizer's files lie
+beside. onnxruntime and onnxruntime-genai open it, and where the architecture
+is gpt2 also PyTorch's transformers and optimum's ORTModelForCausalLM; they
+have no architecture "simple". --web puts the model where transformers.js
+looks for it, onnx/model.onnx with the weights under the name
+onnx/model.onnx_data, which are model.safetensors too: a hard link, or a copy
+on file systems without. --triton DIR makes, alone or beside, the folder of
+the model in a repository of the Triton Inference Server; its inputs and outputs
+are those of the profile cache, and a text begins with a past of length 0. A
+folder that is not empty is never written into.`
+
 func exportCommand(s streams) *cobra.Command {
-	var out, optimizer string
-	var batch int
+	var out string
+	var o attnx.ExportOptions
 	var asJSON bool
 	var as profileFlags
-	var to folders
 	cmd := &cobra.Command{
 		Use:   "export CHECKPOINT -o OUT",
 		Short: "Write a model as an ONNX file or as a folder for every runtime",
@@ -50,68 +62,36 @@ onnxruntime-genai run a file with --fuse ort.
 ` + folderHelp,
 		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat\n  attnx export runs/go -o model/",
 		Args:    oneArg("checkpoint"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if out == "" && to.triton == "" {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			given := cmd.Flags().Changed
+			if out == "" && o.Triton == "" {
 				return fmt.Errorf("-o is missing: name the file to write")
 			}
-			var err error
-			if as.name, err = to.profile(as.name, out, cmd.Flags().Changed("profile")); err != nil {
+			if err := notStdout(out, o.Triton); err != nil {
 				return err
 			}
-			p, err := as.profile()
-			if err != nil {
+			if !given("profile") && (o.Triton != "" || attnx.MeansFolder(out)) {
+				as.name = export.Cache{}.Name()
+			}
+			if o.Profile, err = as.profile(); err != nil {
 				return err
 			}
-			_, train := p.(export.Train)
-			for _, name := range []string{"batch", "optimizer"} {
-				if !train && cmd.Flags().Changed(name) {
-					return fmt.Errorf("--%s belongs to --profile train", name)
-				}
-			}
-			if optimizer != "" && optimizer != "adamw" {
-				return fmt.Errorf("--optimizer %.80q: take adamw, or leave it out for gradients alone", optimizer)
-			}
-			if to.wanted(out) {
-				report, err := to.run(cmd.Context(), args[0], out, p, as.numbers, s)
-				if err != nil || !asJSON {
-					return err
-				}
-				return printJSON(s.out, report)
-			}
-			place, err := claim(output.ONNX, out, args[0], as.text)
-			if err != nil {
-				return err
-			}
-			defer place.Close()
-			load := find.Loader(model.LoadModel)
-			if optimizer != "" { // its settings are in the training state
-				load = model.Load
-			}
-			c, _, err := find.Load(args[0], s.tell, load)
-			if err != nil {
-				return err
-			}
-			if err := warnTokenizer(args[0], c, s); err != nil {
-				return err
-			}
-			text, err := as.heldOut(cmd.Context(), s, c, p)
-			if err != nil {
-				return err
-			}
-			var sum export.Summary
-			if train {
-				sum, err = exportStep(c, out, p, batch, as.length, optimizer)
+			o.Text, o.Stdin, o.Tell, o.Saving = as.text, s.in, s.tell, func() { ending.FinishFirst(cmd.Context()) }
+			if _, isTrain := o.Profile.(export.Train); isTrain {
+				o.Length = as.length
+			} else if given("batch") {
+				return fmt.Errorf("--batch belongs to --profile train")
 			} else {
-				sum, err = attnx.Export(c, out, p)
+				o.Batch = 0
 			}
-			if err != nil {
-				return err
+			if o.Text == train.Stdin {
+				s.sayInput()
 			}
-			fmt.Fprintf(s.note, "wrote %s: profile %s, opset %d, %d nodes, %s bytes\n", strings.Join(sum.Files, " and "), as.name, sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
-			report := as.report()
-			report.Profile, report.Opset, report.Nodes = as.name, sum.Opset, sum.Nodes
-			report.wrote(sum.Files...)
-			if report.Lost, err = as.say(cmd.Context(), s.note, c, p, text, sum.Numbers); err != nil || !asJSON {
+			report, err := attnx.Export(cmd.Context(), args[0], out, o)
+			if report != nil { // what was written, even if measuring it was stopped
+				report.WriteText(s.note)
+			}
+			if err != nil || !asJSON {
 				return err
 			}
 			return printJSON(s.out, report)
@@ -119,37 +99,19 @@ onnxruntime-genai run a file with --fuse ort.
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "output", "o", "", "ONNX file to write, or folder/")
-	fl.IntVar(&batch, "batch", 12, "train: sequences in a batch")
+	fl.IntVar(&o.Batch, "batch", 12, "train: sequences in a batch")
 	as.flags(fl)
-	to.flags(fl)
-	fl.StringVar(&optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
-	jsonFlag(cmd, &asJSON, exportReport{})
+	fl.BoolVar(&o.Web, "web", false, "folder: for transformers.js as well, in browsers and Node")
+	fl.StringVar(&o.Triton, "triton", "", "Triton model repository (folder) to put the model into")
+	fl.StringVar(&o.Optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
+	jsonFlag(cmd, &asJSON, attnx.ExportReport{})
 	return cmd
 }
 
-// exportStep writes the training step of a model as an ONNX file, with its
-// optimizer if one is named. The weights are its inputs: they stay in the
-// checkpoint.
-func exportStep(c *model.Checkpoint, path string, p export.Profile, batch, length int, optimizer string) (export.Summary, error) {
-	if length == 0 {
-		length = c.Context()
+// notStdout refuses a path that means standard output elsewhere.
+func notStdout(paths ...string) error {
+	if slices.Contains(paths, "-") {
+		return errors.New("-: nothing is written to standard output: name a file (./- for one of this name)")
 	}
-	var g *graph.Graph
-	var err error
-	if optimizer == "" {
-		g, err = model.Step(c.Graph, batch, length)
-	} else {
-		o := train.DefaultOptions(1)
-		if c.Train != nil {
-			if o, err = train.Saved(c); err != nil {
-				return export.Summary{}, err
-			}
-			o.Accumulate = 0
-		}
-		g, err = train.BuildTraining(c.Graph, batch, length, o)
-	}
-	if err != nil {
-		return export.Summary{}, err
-	}
-	return export.File(path, g, nil, p)
+	return nil
 }

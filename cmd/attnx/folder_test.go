@@ -415,17 +415,16 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 // transformers cannot use, into a file of ONNX's own form.
 func TestFolderOfOtherNumbers(t *testing.T) {
 	c, _ := spread(t, "gpt2", trainedOn(t, tokens.BPE))
-	write := func(f folders, p export.Cache) (folder, said string, err error) {
-		m, _, err := attnx.ExportModel(c, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		folder = filepath.Join(t.TempDir(), "f")
+	write := func(web bool, p export.Cache) (folder, said string, err error) {
+		folder = filepath.Join(t.TempDir(), "f") + "/"
 		var say strings.Builder
-		err = f.model(c, m, folder, p, &say, &exportReport{})
+		report, err := attnx.ExportCheckpoint(t.Context(), c, folder, attnx.ExportOptions{Profile: p, Web: web})
+		if err == nil {
+			err = report.WriteText(&say)
+		}
 		return folder, say.String(), err
 	}
-	folder, _, err := write(folders{}, export.Cache{DType: format.Float16})
+	folder, _, err := write(false, export.Cache{DType: format.Float16})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -456,11 +455,11 @@ func TestFolderOfOtherNumbers(t *testing.T) {
 			t.Errorf("%s is neither the checkpoint's nor rounded", w.Name)
 		}
 	}
-	if _, _, err := write(folders{web: true}, export.Cache{DType: format.Float16}); err == nil || !strings.Contains(explain(err), "leave out --dtype") {
+	if _, _, err := write(true, export.Cache{DType: format.Float16}); err == nil || !strings.Contains(explain(err), "leave out --dtype") {
 		t.Errorf("a folder in float16 for the web: %v", err)
 	}
 	for _, web := range []bool{false, true} {
-		folder, said, err := write(folders{web: web}, export.Cache{Quantize: precision.Int8})
+		folder, said, err := write(web, export.Cache{Quantize: precision.Int8})
 		if err != nil || !strings.Contains(said, "PyTorch's transformers does not open it") {
 			t.Fatalf("%v: %s", err, said)
 		}

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export/placement"
-	"github.com/attnx/attnx/internal/find"
 )
 
 // planFlags are the flags of verify that mean something with --plan, which
@@ -35,25 +33,14 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 	if len(files) != 1 {
 		return fmt.Errorf("--plan takes one ONNX file and no checkpoint, got %d files: see `%s --help`", len(files), cmd.CommandPath())
 	}
-	files[0] = find.ModelIn(files[0])
-	if _, err := find.Expect(files[0], "an ONNX file", find.ONNX); err != nil {
-		return err
-	}
-	m, err := find.ReadModelAs(files[0], onnx.CheckStructure)
-	if err != nil {
-		return err
-	}
-	plan, err := placement.Plan(m)
-	if unsupported := new(onnx.UnsupportedError); errors.As(err, &unsupported) {
-		unsupported.File = files[0]
-	}
+	file, plan, err := attnx.Plan(files[0])
 	if err != nil {
 		return err
 	}
 	if asJSON {
 		err = printJSON(s.out, plan)
 	} else {
-		err = plan.WriteText(s.out, files[0])
+		err = plan.WriteText(s.out, file)
 	}
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 		name    string
 		profile export.Profile
 	}{{"model.onnx", export.Plain{}}, {"model.flat.onnx", export.Flat{}}} {
-		sum, err := attnx.Export(c, in(f.name), f.profile)
+		sum, err := attnx.ExportCheckpoint(cmd.Context(), c, in(f.name), attnx.ExportOptions{Profile: f.profile})
 		if err != nil {
 			return r, err
 		}

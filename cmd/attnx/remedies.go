@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strings"
+	"unicode"
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/runtime"
@@ -70,10 +71,27 @@ func worded(err error, text string) string {
 			text = strings.Replace(text, of.Remedy(), words, 1)
 		}
 	}
+	var option *attnx.OptionError
+	if errors.As(err, &option) {
+		text = strings.Replace(text, option.Option+oneLine(option.Reason), flagOf(option.Option)+oneLine(option.Reason), 1)
+	}
 	var cause runtime.Error
 	if errors.As(err, &cause) {
 		plain := oneLine(cause.Error())
 		text = strings.Replace(text, plain, flags.Replace(plain), 1)
 	}
 	return text
+}
+
+// flagOf returns the flag for an option of the library: --last-logits for
+// LastLogits.
+func flagOf(option string) string {
+	var flag strings.Builder
+	for _, r := range option {
+		if unicode.IsUpper(r) {
+			flag.WriteString("-")
+		}
+		flag.WriteRune(unicode.ToLower(r))
+	}
+	return "-" + strings.Replace(flag.String(), "-d-type", "-dtype", 1)
 }

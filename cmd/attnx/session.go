@@ -7,9 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx"
-	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
-	"github.com/attnx/attnx/model"
 )
 
 // device is what runs a model and where, as the flags say.
@@ -42,15 +40,4 @@ func (d device) check() error {
 // options are the device as the library is told it.
 func (d device) options(s streams) attnx.Options {
 	return attnx.Options{Runtime: d.runtime, Library: d.library, Device: d.name, TF32: d.tf32, Tell: s.tell}
-}
-
-// warnTokenizer says of a model that is written why its tokenizer, which goes
-// along as it is, will not be read. One that is not valid is an error: it would
-// be of no use to any program.
-func warnTokenizer(path string, c *model.Checkpoint, s streams) error {
-	note, err := find.AboutTokenizer(path, c)
-	if note != "" {
-		fmt.Fprintf(s.err, "attnx: %s; it is written as it is, and attnx cannot turn text into ids with it\n", note)
-	}
-	return err
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/role"
@@ -45,7 +46,7 @@ func TestTrainingInPython(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, optimizer := range map[string]string{"step.onnx": "", "adamw.onnx": "adamw"} {
-		if _, err := exportStep(c, filepath.Join(folder, name), export.Train{}, 12, c.Context(), optimizer); err != nil {
+		if _, err := attnx.ExportCheckpoint(t.Context(), c, filepath.Join(folder, name), attnx.ExportOptions{Profile: export.Train{}, Optimizer: optimizer}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,133 @@
+package attnx
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/foreign"
+	"github.com/attnx/attnx/model/huggingface"
+)
+
+// ConvertOptions are how a model is converted.
+type ConvertOptions struct {
+	DType  format.DType // of a folder's weights: Float32, BFloat16 or Float16; 0: Float32
+	Saving func()       // called when all is read and nothing is written; nil: nothing is
+	Tell   Tell
+}
+
+// ConvertReport says what a conversion wrote and rounded.
+type ConvertReport struct {
+	Path       string         `json:"path"` // of the checkpoint or folder
+	Arch       string         `json:"arch"`
+	Parameters int            `json:"parameters"`
+	DType      string         `json:"dtype"`
+	Rounding   RoundingReport `json:"rounding"`
+
+	folder, hub bool
+}
+
+// Convert reads a model in any form (a checkpoint, a run's folder, a Hugging Face
+// folder, an ONNX file of any tool) and writes it as a checkpoint, if the name
+// ends with .safetensors, otherwise as a new folder in Hugging Face's layout. A
+// checkpoint holds float32, and the training state if there is one. What is read
+// and what attnx did not write is not replaced. Errors name the file.
+func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
+	load, kind, toFolder := find.Loader(model.LoadModel), output.Folder, !strings.EqualFold(filepath.Ext(to), ".safetensors")
+	if o.DType == format.Invalid {
+		o.DType = format.Float32
+	}
+	if !toFolder {
+		load, kind = model.Load, output.Checkpoint
+		if o.DType != format.Float32 {
+			return nil, &OptionError{Option: "DType", Reason: fmt.Sprintf(" %s: a checkpoint holds float32: write a folder", dtypeName(o.DType))}
+		}
+	}
+	place, err := output.Claim(kind, to, from)
+	if err != nil {
+		return nil, err
+	}
+	defer place.Close()
+	c, rounding, err := readAny(from, o.Tell, load)
+	if err != nil {
+		return nil, err
+	}
+	if err := tellTokenizer(from, c, o.Tell); err != nil {
+		return nil, err
+	}
+	if o.Saving != nil {
+		o.Saving()
+	}
+	if toFolder {
+		var narrowed format.Rounding
+		narrowed, err = huggingface.Write(to, c, o.DType)
+		rounding.Add(narrowed)
+	} else {
+		err = c.Save(to)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.Parameters()
+	return &ConvertReport{to, c.Arch, n, dtypeName(o.DType), newRounding(rounding), toFolder, huggingface.OnHub(c)}, err
+}
+
+// WriteText writes the report as lines for people.
+func (r *ConvertReport) WriteText(w io.Writer) error {
+	text := fmt.Sprintf("wrote %s: %s, %s parameters in %s\n", r.Path, r.Arch, quote.Count(r.Parameters), r.DType)
+	if lost := r.Rounding; lost.Changed > 0 {
+		text += fmt.Sprintf("rounding changed %s of them: by at most %.3g, relatively %.3g", quote.Count(lost.Changed), lost.MaxAbs, lost.MaxRel)
+		if lost.Overflowed > 0 {
+			text += fmt.Sprintf("; %s were too large and became infinite", quote.Count(lost.Overflowed))
+		}
+		text += "\n"
+	}
+	if r.folder && !r.hub {
+		text += fmt.Sprintf("transformers has no architecture %.80q: only attnx opens this folder\n", r.Arch)
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// readAny reads a model in any form. The rounding is that of weights that were
+// not float32.
+func readAny(path string, tell Tell, load find.Loader) (*model.Checkpoint, format.Rounding, error) {
+	if file := find.ModelIn(path); file != path && huggingface.IsFolder(path) && !huggingface.HasWeights(path) {
+		return foreign.Read(file, tell)
+	}
+	if huggingface.IsFolder(path) {
+		return find.ReadFolder(path, tell)
+	}
+	if !find.IsFolder(path) {
+		to, err := find.Resolve(path, tell)
+		if err != nil {
+			return nil, format.Rounding{}, err
+		}
+		kind, err := find.ExpectModel(to)
+		if err != nil {
+			return nil, format.Rounding{}, err
+		}
+		if kind == find.ONNX {
+			return foreign.Read(to, tell)
+		}
+	}
+	c, _, err := find.Load(path, tell, load)
+	return c, format.Rounding{}, err
+}
+
+// tellTokenizer warns of a model whose tokenizer attnx does not read: it goes
+// along as it is. One that is not valid is an error: it would be of no use to any
+// program.
+func tellTokenizer(path string, c *model.Checkpoint, tell Tell) error {
+	note, err := find.AboutTokenizer(path, c)
+	if note != "" {
+		tell.Say(Warning, "%s; it is written as it is, and attnx cannot turn text into ids with it", note)
+	}
+	return err
+}

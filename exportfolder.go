@@ -1,0 +1,127 @@
+package attnx
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/precision"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
+)
+
+// saveFolders writes the folder of a model, its folder in Triton's repository, or
+// both.
+func (x *exporting) saveFolders(c *model.Checkpoint, r *ExportReport) (precision.Numbers, error) {
+	m, numbers, err := ExportModel(c, x.Profile)
+	if err == nil && x.to != "" {
+		err = x.saveFolder(c, m, r)
+	}
+	if err == nil && x.triton != "" {
+		err = x.saveTriton(c, m, r)
+	}
+	return numbers, err
+}
+
+// saveFolder writes the folder of a model m, which a checkpoint was written as.
+func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportReport) error {
+	if x.Web && !huggingface.OnHub(c) {
+		return &OptionError{Option: "Web", Reason: fmt.Sprintf(": transformers.js has no architecture %.80q", c.Arch)}
+	}
+	b, err := assemble(c, m, x.Web)
+	if err != nil {
+		return err
+	}
+	files, err := b.split.Files(b.name)
+	if err != nil {
+		return err
+	}
+	if x.Web && b.torch {
+		files = append(files, store.File{Name: huggingface.WeightsName, Link: find.ONNXFolder + "/" + b.weights})
+	}
+	files = append(files, b.texts...)
+	if err := store.SaveFolder(x.to, files); err != nil {
+		return err
+	}
+	r.folder(x.to, m, files)
+	cache, _ := x.Profile.(export.Cache)
+	switch {
+	case !huggingface.OnHub(c):
+		r.say("transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder", c.Arch)
+	case !b.torch:
+		r.say("PyTorch's transformers does not open it: %s no longer has the weights of the network", b.name)
+	}
+	if cache.Fuse {
+		r.say("past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not", c.Context())
+	}
+	if cache.LastLogits {
+		r.say("the logits are those of the last token: onnxruntime-genai, which pads on the right, takes batches of one length only")
+	}
+	if len(c.Tokenizer) == 0 {
+		r.say("the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
+	}
+	if len(b.parts.Special.End) == 0 {
+		r.say("the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too", b.end[0])
+	}
+	return nil
+}
+
+// saveTriton writes the folder of a model in a repository of the Triton Inference
+// Server, which is made if it is not there.
+func (x *exporting) saveTriton(c *model.Checkpoint, m *onnx.Model, r *ExportReport) error {
+	files, err := tritonFiles(c, m, filepath.Base(x.triton))
+	if err != nil {
+		return err
+	}
+	made := os.Mkdir(x.Triton, 0o777)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return &OptionError{Option: "Triton", Reason: ": " + made.Error(), Err: made}
+	}
+	if err := store.SaveFolder(x.triton, files); err != nil {
+		if made == nil {
+			os.Remove(x.Triton)
+		}
+		return err
+	}
+	r.folder(x.triton, m, files)
+	return nil
+}
+
+// tritonName is the name of a model in Triton's repository: that of its run or
+// file, in letters that no path and no URL changes.
+func tritonName(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		path = full
+	}
+	if base := filepath.Base(path); base == store.LatestName || base == store.BestName {
+		path = filepath.Dir(path)
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, strings.TrimSuffix(filepath.Base(path), ".safetensors"))
+}
+
+// folder reports the files that were written into a folder.
+func (r *ExportReport) folder(out string, m *onnx.Model, files []store.File) {
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.Name
+	}
+	slices.Sort(names)
+	r.Profile, r.Opset, r.Nodes = m.Metadata[export.MetaProfile], int(m.Opset()), len(m.Graph.Nodes)
+	for _, name := range names {
+		r.wrote(filepath.Join(out, name))
+	}
+	r.say("wrote %s: profile %s, opset %d, %d nodes: %s", out, r.Profile, r.Opset, r.Nodes, strings.Join(names, ", "))
+}

@@ -1,0 +1,101 @@
+package attnx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/precision"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+)
+
+// measure reports what changing a model's numbers did, and what it lost by it on
+// sequences of tokens. Its error is the end of ctx.
+func (x *exporting) measure(ctx context.Context, c *model.Checkpoint, r *ExportReport, done precision.Numbers, sequences [][]int64) error {
+	l := r.lost(done)
+	l.Computed = "as written"
+	q, err := Quality(ctx, c, x.Profile, sequences)
+	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
+		// No runtime here computes in this type. What is lost at least is what
+		// the weights lose.
+		l.Problem = quote.Line(err.Error(), 2000)
+		if f := x.Profile.Numbers(); f.Quantize != "" {
+			l.Computed = fmt.Sprintf("with %s weights, computed in float32", f.Quantize)
+			f.DType = format.Float32
+			var p export.Profile
+			if p, err = export.WithNumbers(x.Profile, f); err == nil {
+				q, err = Quality(ctx, c, p, sequences)
+			}
+		} else {
+			l.Computed = "with rounded weights, computed in float64"
+			q, err = RoundedQuality(ctx, c, done.DType, sequences)
+		}
+		r.say("not run: %s; measured %s:", l.Problem, l.Computed)
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case err != nil: // the export succeeded; only the quality measurement failed
+		l.Computed, l.Problem = "", quote.Line(err.Error(), 2000)
+		r.say("not measured: %s", l.Problem)
+	default:
+		r.measured(q, x.Text)
+	}
+	return nil
+}
+
+// heldOut returns sequences of tokens that the model was not trained on: the
+// beginning of a text, or random ids. Where nothing is lost there is nothing to
+// measure. It is read before anything is written: a text that is not there is
+// no reason to write half of what was asked for.
+func (x *exporting) heldOut(ctx context.Context, c *model.Checkpoint) ([][]int64, error) {
+	if !x.Profile.Numbers().Changes() {
+		return nil, nil
+	}
+	n, err := c.Parameters()
+	if err != nil {
+		return nil, err
+	}
+	total := min(2048, max(64, 2e10/max(n, 1))) // the oracle runs them in some ten seconds
+	var ids []int64
+	if x.Text == "" {
+		stream := model.NewStream(1, "held out")
+		for i := range total {
+			ids = append(ids, int64(stream.IntN(uint64(i), c.Vocab())))
+		}
+	} else if ids, err = x.textIDs(ctx, c, total); err != nil {
+		return nil, &OptionError{Option: "Text", Reason: ": " + err.Error(), Err: err}
+	}
+	length := min(c.Context()+1, 129)
+	var out [][]int64
+	for len(ids) >= 2 {
+		take := min(length, len(ids))
+		out, ids = append(out, ids[:take]), ids[take:]
+	}
+	if len(out) == 0 {
+		return nil, &OptionError{Option: "Text", Reason: " " + x.Text + ": it has fewer than two tokens: give a longer text"}
+	}
+	return out, nil
+}
+
+// textIDs returns at most so many ids of the text.
+func (x *exporting) textIDs(ctx context.Context, c *model.Checkpoint, most int) (ids []int64, err error) {
+	text, err := Corpus{Files: []string{x.Text}, Reader: x.Stdin}.Read(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	tok, err := find.Tokenizer(x.Text, c.Tokenizer, c)
+	if err != nil {
+		return nil, err
+	}
+	for run := range tok.EncodeSeq(text.Text) {
+		if ids = append(ids, run[:min(len(run), most-len(ids))]...); len(ids) == most {
+			break
+		}
+	}
+	return ids, find.CheckIDs(tok, c, x.Text, ids)
+}
