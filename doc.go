@@ -1,8 +1,10 @@
 // Package attnx is the application: it trains self-attention language models in
 // Go and hands them to ONNX runtimes, with proof that nothing changed on the way.
-// Train and Resume make a model, Load and Open read one, Text.Generate continues texts, Verify compares an
-// export in every runtime with a float64 oracle, and Form writes ONNX. Its errors
-// speak of the library; cmd/attnx has the flags and the printing.
+// Train and Resume make a model, Load and Open read one, Text.Generate continues
+// texts, Export writes ONNX
+// files and folders for other tools, Convert reads and writes Hugging Face's
+// folders, and Verify compares an export in every runtime with a float64 oracle.
+// Errors speak of the library; cmd/attnx has the flags and the printing.
 //
 // The rooms, in the order of a model's life:
 //
@@ -17,6 +19,8 @@
 //     runtime/ort ONNX Runtime, whose library runtime/ort/library finds and
 //     installs, runtime/onnxgo onnx-go, and runtime/conform the suite that all
 //     of them pass;
+//   - model/foreign reads ONNX files of other tools, internal/output says what may
+//     be written where;
 //   - internal/find leads from a path to the model that it means;
 //   - cmd/attnx is the command line;
 //   - fixtures holds golden numbers and a small text.

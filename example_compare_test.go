@@ -1,6 +1,7 @@
 package attnx_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ func ExampleCompare_onnx() {
 	saved, plain, fused := filepath.Join(folder, "a.safetensors"), filepath.Join(folder, "plain.onnx"), filepath.Join(folder, "cache.onnx")
 	check(c.Save(saved))
 	for path, profile := range map[string]export.Profile{plain: export.Plain{}, fused: export.Cache{}} {
-		must(attnx.Export(c, path, profile))
+		must(attnx.ExportCheckpoint(context.Background(), c, path, attnx.ExportOptions{Profile: profile}))
 	}
 	for _, pair := range [][2]string{{saved, plain}, {plain, plain}, {plain, fused}} {
 		x := must(attnx.Compare(pair[0], pair[1], attnx.CompareOptions{}))
@@ -63,7 +64,7 @@ func ExampleInspect() {
 	folder, c := exampleCheckpoint()
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "model.onnx")
-	must(attnx.Export(c, path, export.Plain{}))
+	must(attnx.ExportCheckpoint(context.Background(), c, path, attnx.ExportOptions{}))
 
 	x := must(attnx.Inspect(path, nil))
 	fmt.Println(x.Kind, "of", x.Parameters, "parameters")

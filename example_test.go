@@ -113,17 +113,26 @@ func Example_save() {
 	// same weights: true
 }
 
-// Write a model as an ONNX file that needs nothing else: `attnx generate`
-// runs it, and so does every ONNX runtime.
+// Write a model as an ONNX file that needs nothing else, and as a folder for
+// every runtime, and read the folder back.
 func Example_export() {
-	c := trained()
-	metadata, err := c.Metadata() // configuration and tokenizer
+	ctx, in := context.Background(), func(name string) string { return filepath.Join(folder(), name) }
+	check(trained().Save(in("export.safetensors")))
+
+	file, err := attnx.Export(ctx, in("export.safetensors"), in("model.onnx"), attnx.ExportOptions{})
 	check(err)
-	path := filepath.Join(folder(), "model.onnx")
-	sum, err := export.File(path, c.Graph, c.Weights, export.Plain{}, metadata)
+	fmt.Println(file.Profile, "opset", file.Opset)
+	_, err = attnx.Export(ctx, in("export.safetensors"), in("for-all")+"/", attnx.ExportOptions{})
 	check(err)
-	fmt.Println(filepath.Base(sum.Files[0]), "opset", sum.Opset)
-	// Output: model.onnx opset 17
+	back, err := attnx.Convert(in("for-all"), in("back.safetensors"), attnx.ConvertOptions{})
+	check(err)
+	fmt.Println(back.Arch, "with", back.Rounding.Changed, "weights rounded")
+	_, err = attnx.Export(ctx, in("back.safetensors"), in("back.safetensors"), attnx.ExportOptions{})
+	fmt.Println("over what it reads:", err != nil)
+	// Output:
+	// plain opset 17
+	// gpt2 with 0 weights rounded
+	// over what it reads: true
 }
 
 // Prove an export: every logit of the runtime against the same network in

@@ -3,6 +3,7 @@ package attnx
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -165,7 +166,7 @@ func (x *exporting) check() error {
 	case !isTrain && (x.Batch != 0 || x.Length != 0):
 		return &OptionError{Option: "Batch", Reason: " and Length belong to the profile train"}
 	case x.Optimizer != "" && x.Optimizer != "adamw":
-		return &OptionError{Option: "Optimizer", Reason: " is adamw, or empty for gradients alone"}
+		return &OptionError{Option: "Optimizer", Reason: fmt.Sprintf(" %.80q: take adamw, or leave it out for gradients alone", x.Optimizer)}
 	case x.Text != "" && !x.Profile.Numbers().Changes():
 		return &OptionError{Option: "Text", Reason: " measures what other numbers than float32 lose: ask for some"}
 	}

@@ -79,9 +79,12 @@ onnxruntime-genai run a file with --fuse ort.
 			o.Text, o.Stdin, o.Tell, o.Saving = as.text, s.in, s.tell, func() { ending.FinishFirst(cmd.Context()) }
 			if _, isTrain := o.Profile.(export.Train); isTrain {
 				o.Length = as.length
-			} else if given("batch") {
-				return fmt.Errorf("--batch belongs to --profile train")
 			} else {
+				for _, name := range []string{"batch", "optimizer"} {
+					if given(name) {
+						return fmt.Errorf("--%s belongs to --profile train", name)
+					}
+				}
 				o.Batch = 0
 			}
 			if o.Text == train.Stdin {

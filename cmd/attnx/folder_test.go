@@ -500,7 +500,7 @@ func TestFolderRefuses(t *testing.T) {
 		{"no architecture \"simple\"", []string{simple, "-o", dir + "/a/", "--web"}},
 		{"exclude each other", []string{gpt2, "-o", dir + "/a/", "--web", "--fuse", "ort"}},
 		{"a folder holds the profile cache", []string{gpt2, "-o", dir + "/a/", "--profile", "flat"}},
-		{"is a file, --triton makes a folder", []string{gpt2, "-o", dir + "/a.onnx", "--triton", dir + "/a"}},
+		{"--triton makes a folder, and ", []string{gpt2, "-o", dir + "/a.onnx", "--triton", dir + "/a"}},
 		{"--length belongs to", []string{gpt2, "-o", dir + "/a/", "--length", "9"}},
 	} {
 		if said := attnxRun(t, exitUsage, append([]string{"export"}, c.args...)...); !strings.Contains(said, c.want) || strings.Count(said, "\n") != 1 {

@@ -73,7 +73,8 @@ func worded(err error, text string) string {
 	}
 	var option *attnx.OptionError
 	if errors.As(err, &option) {
-		text = strings.Replace(text, option.Option+oneLine(option.Reason), flagOf(option.Option)+oneLine(option.Reason), 1)
+		plain := oneLine(option.Error())
+		text = strings.Replace(text, plain, flagOf(option.Option)+strings.TrimPrefix(plain, option.Option), 1)
 	}
 	var cause runtime.Error
 	if errors.As(err, &cause) {
