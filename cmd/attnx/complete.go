@@ -1,14 +1,9 @@
 package main
 
 import (
-	"slices"
-	"strings"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/bench"
+	"github.com/attnx/attnx/cmd/attnx/internal/complete"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/export/precision"
@@ -18,149 +13,60 @@ import (
 
 // What a shell may offer for a flag, by the flag's name, or by its command and
 // name where the same name has other values elsewhere.
-var flagValues = map[string]cobra.CompletionFunc{
-	"arch":                 oneOf(arch.Names()...),
-	"preset":               oneOf(arch.Presets()...),
-	"tokenizer":            oneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
-	"engine":               oneOf(attnx.Engines()...),
-	"bench kernels preset": oneOf(bench.Presets()...),
-	"bench train preset":   listOf(bench.Presets()...),
-	"bench train engine":   listOf("gorgonia", "ort"),
-	"device":               oneOf(attnx.Devices()...),
-	"train device":         oneOf("cpu", "cuda"),
-	"profile":              oneOf(export.ProfileNames()...),
-	"dtype":                oneOf("bfloat16", "float16", "float32"),
-	"quantize":             oneOf(string(precision.Int8), string(precision.Int4)),
-	"fuse":                 oneOf("ort"),
-	"optimizer":            oneOf("adamw"),
-	"plan":                 oneOf(string(placement.CUDA)),
-	"runtime":              oneOf(attnx.Runners()...),
-	"runtimes":             listOf(attnx.Runtimes()...),
-	"client":               oneOf("npm", "pip"),
+var flagValues = map[string]complete.Func{
+	"arch":                 complete.OneOf(arch.Names()...),
+	"preset":               complete.OneOf(arch.Presets()...),
+	"tokenizer":            complete.OneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
+	"engine":               complete.OneOf(attnx.Engines()...),
+	"bench kernels preset": complete.OneOf(bench.Presets()...),
+	"bench train preset":   complete.ListOf(bench.Presets()...),
+	"bench train engine":   complete.ListOf("gorgonia", "ort"),
+	"device":               complete.OneOf(attnx.Devices()...),
+	"train device":         complete.OneOf("cpu", "cuda"),
+	"profile":              complete.OneOf(export.ProfileNames()...),
+	"dtype":                complete.OneOf("bfloat16", "float16", "float32"),
+	"quantize":             complete.OneOf(string(precision.Int8), string(precision.Int4)),
+	"fuse":                 complete.OneOf("ort"),
+	"optimizer":            complete.OneOf("adamw"),
+	"plan":                 complete.OneOf(string(placement.CUDA)),
+	"runtime":              complete.OneOf(attnx.Runners()...),
+	"runtimes":             complete.ListOf(attnx.Runtimes()...),
+	"client":               complete.OneOf("npm", "pip"),
 
-	"data":             anyFile,
-	"ort-lib":          anyFile, // its name ends with a version
-	"export text":      anyFile,
-	"export output":    filesOf("onnx"),
-	"convert output":   filesOf("safetensors"),
-	"average output":   filesOf("safetensors"),
-	"reseal output":    filesOf("safetensors"),
-	"attention output": filesOf("png", "svg"),
-	"out":              folderOnly,
-	"resume":           folderOnly,
-	"triton":           folderOnly,
+	"data":             complete.AnyFile,
+	"ort-lib":          complete.AnyFile, // its name ends with a version
+	"export text":      complete.AnyFile,
+	"export output":    complete.FilesOf("onnx"),
+	"convert output":   complete.FilesOf("safetensors"),
+	"average output":   complete.FilesOf("safetensors"),
+	"reseal output":    complete.FilesOf("safetensors"),
+	"attention output": complete.FilesOf("png", "svg"),
+	"out":              complete.FolderOnly,
+	"resume":           complete.FolderOnly,
+	"triton":           complete.FolderOnly,
 
-	"prompt":         freeText,
-	"stop":           freeText,
-	"attention text": freeText,
-	"glob":           freeText,
+	"prompt":         complete.FreeText,
+	"stop":           complete.FreeText,
+	"attention text": complete.FreeText,
+	"glob":           complete.FreeText,
 }
 
 // What a shell may offer for a command's arguments, in their order; the last
 // one stands for all that follow where the command takes more.
-var argValues = map[string][]cobra.CompletionFunc{
-	"export":         {checkpoints, freeText},
-	"verify":         {checkpoints, filesOf("onnx")},
-	"generate":       {filesOf("safetensors", "onnx"), freeText},
-	"inspect":        {filesOf("safetensors", "onnx"), freeText},
-	"checkpoints":    {folderOnly, freeText},
-	"convert":        {filesOf("safetensors", "onnx"), freeText},
-	"diff":           {filesOf("safetensors", "onnx"), filesOf("safetensors", "onnx"), freeText},
+var argValues = map[string][]complete.Func{
+	"export":         {checkpoints, complete.FreeText},
+	"verify":         {checkpoints, complete.FilesOf("onnx")},
+	"generate":       {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"inspect":        {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"checkpoints":    {complete.FolderOnly, complete.FreeText},
+	"convert":        {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"diff":           {complete.FilesOf("safetensors", "onnx"), complete.FilesOf("safetensors", "onnx"), complete.FreeText},
 	"average":        {checkpoints},
 	"verify-seal":    {checkpoints},
-	"reseal":         {checkpoints, freeText},
-	"attention":      {checkpoints, freeText},
-	"bench generate": {filesOf("safetensors", "onnx"), freeText},
-	"train":          {anyFile}, // after --data
+	"reseal":         {checkpoints, complete.FreeText},
+	"attention":      {checkpoints, complete.FreeText},
+	"bench generate": {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"train":          {complete.AnyFile}, // after --data
 }
 
-var checkpoints = filesOf("safetensors")
-
-// completions registers the values of each flag and argument for the shell.
-func completions(cmd *cobra.Command) {
-	args := argValues[commandKey(cmd)]
-	cmd.ValidArgsFunction = func(c *cobra.Command, given []string, text string) ([]string, cobra.ShellCompDirective) {
-		if len(args) == 0 {
-			return freeText(c, given, text)
-		}
-		return args[min(len(given), len(args)-1)](c, given, text)
-	}
-	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
-		if complete := valuesOf(cmd, f); complete != nil {
-			_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // it has no other
-		}
-	})
-	for _, c := range cmd.Commands() {
-		completions(c)
-	}
-}
-
-// valuesOf returns what completes a flag: nothing for a number, nil where the
-// tables do not know it.
-func valuesOf(cmd *cobra.Command, f *pflag.Flag) cobra.CompletionFunc {
-	switch f.Value.Type() {
-	case "string", "stringSlice", "stringArray":
-	default:
-		return freeText
-	}
-	if complete := flagValues[commandKey(cmd)+" "+f.Name]; complete != nil {
-		return complete
-	}
-	return flagValues[f.Name]
-}
-
-// commandKey is a command's path without the program: "bench train".
-func commandKey(cmd *cobra.Command) string {
-	_, key, _ := strings.Cut(cmd.CommandPath(), " ")
-	return key
-}
-
-// oneOf offers values.
-func oneOf(values ...string) cobra.CompletionFunc {
-	return func(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
-		return startingWith(text, values), cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
-// startingWith returns the values that begin with a text.
-func startingWith(text string, values []string) []string {
-	var found []string
-	for _, v := range values {
-		if strings.HasPrefix(v, text) {
-			found = append(found, v)
-		}
-	}
-	return found
-}
-
-// listOf offers values that may follow one another, with commas between.
-func listOf(values ...string) cobra.CompletionFunc {
-	return func(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
-		given := text[:strings.LastIndex(text, ",")+1]
-		var offered []string
-		for _, v := range values {
-			if !slices.Contains(strings.Split(given, ","), v) {
-				offered = append(offered, given+v)
-			}
-		}
-		return startingWith(text, offered), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	}
-}
-
-// filesOf offers files with these endings, and folders.
-func filesOf(endings ...string) cobra.CompletionFunc {
-	return cobra.FixedCompletions(endings, cobra.ShellCompDirectiveFilterFileExt)
-}
-
-func anyFile(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return nil, cobra.ShellCompDirectiveDefault
-}
-
-func folderOnly(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return nil, cobra.ShellCompDirectiveFilterDirs
-}
-
-// freeText offers nothing: neither values nor files.
-func freeText(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return nil, cobra.ShellCompDirectiveNoFileComp
-}
+var checkpoints = complete.FilesOf("safetensors")

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/attnx/attnx/cmd/attnx/internal/complete"
 )
 
 // everyCommand visits the commands that are ours.
@@ -29,12 +31,12 @@ func TestCompletions(t *testing.T) {
 			if f.Value.Type() == "bool" {
 				return
 			}
-			complete, ok := cmd.GetFlagCompletionFunc(f.Name)
+			offer, ok := cmd.GetFlagCompletionFunc(f.Name)
 			if !ok {
 				t.Errorf("%s --%s: it is not in flagValues", cmd.CommandPath(), f.Name)
 				return
 			}
-			values, directive := complete(cmd, nil, "")
+			values, directive := offer(cmd, nil, "")
 			if directive&cobra.ShellCompDirectiveFilterFileExt != 0 {
 				return
 			}
@@ -44,7 +46,7 @@ func TestCompletions(t *testing.T) {
 				}
 			}
 		})
-		if words := strings.Fields(cmd.Use); len(words) > 1 && !strings.HasPrefix(words[1], "-") && len(argValues[commandKey(cmd)]) == 0 {
+		if words := strings.Fields(cmd.Use); len(words) > 1 && !strings.HasPrefix(words[1], "-") && len(argValues[complete.Key(cmd)]) == 0 {
 			t.Errorf("%s takes %s, and is not in argValues", cmd.CommandPath(), words[1])
 		}
 	})

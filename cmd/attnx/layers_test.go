@@ -58,6 +58,7 @@ var layers = map[string][]string{
 	"cmd/attnx":            nil, // flags and printing: may import all of them, and nothing imports it
 
 	"cmd/attnx/internal/bench":    nil, // measures what the application does
+	"cmd/attnx/internal/complete": {},
 	"cmd/attnx/internal/ending":   {},
 	"cmd/attnx/internal/plot":     {"format/store", "internal/output"},
 	"cmd/attnx/internal/terminal": {},
@@ -69,7 +70,7 @@ var single = map[string]string{
 	"gorgonia.org/gorgonia":            "model/train/gorgonia runtime/onnxgo",
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
-	"github.com/spf13/cobra":           "cmd/attnx",
+	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete",
 	"github.com/guptarohit/asciigraph": "cmd/attnx/internal/terminal",
 	"gonum.org/v1/plot":                "cmd/attnx/internal/plot",
 }

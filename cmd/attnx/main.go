@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/complete"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/internal/quote"
 )
@@ -155,7 +156,7 @@ nobody read standard output to its end.`,
 		runtimeCommand(s),
 		doctorCommand(s),
 	)
-	completions(root)
+	complete.Table{Flags: flagValues, Args: argValues}.Register(root)
 	return root
 }
 

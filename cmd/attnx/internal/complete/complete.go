@@ -1,0 +1,110 @@
+// Package complete offers a shell the values of flags and arguments.
+package complete
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Func returns what a shell may offer for a word that is begun.
+type Func = cobra.CompletionFunc
+
+// Table is what a command line offers.
+type Table struct {
+	Flags map[string]Func   // by the flag's name, or by its command and name: "train device"
+	Args  map[string][]Func // by the command, in their order; the last one is for all that follow
+}
+
+// Register gives a command and those below it the completions of the table.
+func (t Table) Register(cmd *cobra.Command) {
+	args := t.Args[Key(cmd)]
+	cmd.ValidArgsFunction = func(c *cobra.Command, given []string, text string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return FreeText(c, given, text)
+		}
+		return args[min(len(given), len(args)-1)](c, given, text)
+	}
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if complete := t.flag(cmd, f); complete != nil {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // it has no other
+		}
+	})
+	for _, c := range cmd.Commands() {
+		t.Register(c)
+	}
+}
+
+// flag returns what completes a flag: nothing for a number, nil where the table
+// does not know it.
+func (t Table) flag(cmd *cobra.Command, f *pflag.Flag) Func {
+	switch f.Value.Type() {
+	case "string", "stringSlice", "stringArray":
+	default:
+		return FreeText
+	}
+	if complete := t.Flags[Key(cmd)+" "+f.Name]; complete != nil {
+		return complete
+	}
+	return t.Flags[f.Name]
+}
+
+// Key is a command's path without the program: "bench train".
+func Key(cmd *cobra.Command) string {
+	_, key, _ := strings.Cut(cmd.CommandPath(), " ")
+	return key
+}
+
+// OneOf offers these values.
+func OneOf(values ...string) Func {
+	return func(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
+		return startingWith(text, values), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// startingWith returns the values that begin with a text.
+func startingWith(text string, values []string) []string {
+	var found []string
+	for _, v := range values {
+		if strings.HasPrefix(v, text) {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+// ListOf offers values that may follow one another, with commas between.
+func ListOf(values ...string) Func {
+	return func(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
+		given := text[:strings.LastIndex(text, ",")+1]
+		var offered []string
+		for _, v := range values {
+			if !slices.Contains(strings.Split(given, ","), v) {
+				offered = append(offered, given+v)
+			}
+		}
+		return startingWith(text, offered), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// FilesOf offers files with these endings, and folders.
+func FilesOf(endings ...string) Func {
+	return cobra.FixedCompletions(endings, cobra.ShellCompDirectiveFilterFileExt)
+}
+
+// AnyFile offers files and folders.
+func AnyFile(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveDefault
+}
+
+// FolderOnly offers folders.
+func FolderOnly(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// FreeText offers nothing: neither values nor files.
+func FreeText(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
