@@ -1,0 +1,186 @@
+package schema
+
+import (
+	"math"
+	"slices"
+
+	"github.com/attnx/attnx/export/onnx"
+)
+
+// Operator is an operator of ONNX from a version of its domain on.
+type Operator struct {
+	Domain string // "" is the standard one
+	Name   string
+	Since  int64
+
+	Deprecated bool // from this version on there is no such operator
+	Function   bool // ONNX also defines it by other operators
+	Inference  bool // ONNX has a rule for the types and shapes of its outputs
+
+	Inputs, Outputs []Parameter
+	Attributes      []Attribute // in the order of their names
+	AnyAttribute    bool        // attributes that it does not name are allowed
+
+	MinInputs, MaxInputs   int
+	MinOutputs, MaxOutputs int // Many if there is no limit
+
+	// OutputCounts are the numbers of outputs that it may have, where not all
+	// from the least to the most are allowed.
+	OutputCounts []int
+
+	types map[string][]string // of each variable
+}
+
+// Many is the most inputs or outputs of an operator without a limit.
+const Many = math.MaxInt32
+
+// Option says whether a parameter may be left out.
+type Option int
+
+// The options of a parameter.
+const (
+	Single Option = iota
+	Optional
+	Variadic // the last one, which stands for any number
+)
+
+// Parameter is an input or output of an operator.
+type Parameter struct {
+	Name   string
+	Option Option
+	Least  int  // the least number of a variadic one
+	Mixed  bool // of a variadic one: each value may have a type of its own
+
+	// Variable is the type variable: parameters with the same one have the same
+	// type. A parameter with one fixed type has that type's name.
+	Variable string
+	Types    []string // those allowed, as TypeName writes them, sorted
+}
+
+// Takes reports whether a value of the parameter may have a type.
+func (p *Parameter) Takes(typ string) bool {
+	_, found := slices.BinarySearch(p.Types, typ)
+	return found
+}
+
+// Attribute is an attribute that an operator may have.
+type Attribute struct {
+	Name     string
+	Type     onnx.AttributeType
+	Required bool
+	Default  *onnx.Attribute // nil if there is none; shared, not to be changed
+}
+
+// Input returns the parameter of the i-th input, nil if there is none.
+func (o *Operator) Input(i int) *Parameter { return nth(o.Inputs, i) }
+
+// Output returns the parameter of the i-th output, nil if there is none.
+func (o *Operator) Output(i int) *Parameter { return nth(o.Outputs, i) }
+
+func nth(list []Parameter, i int) *Parameter {
+	switch {
+	case i >= 0 && i < len(list):
+		return &list[i]
+	case i >= 0 && len(list) > 0 && list[len(list)-1].Option == Variadic:
+		return &list[len(list)-1]
+	}
+	return nil
+}
+
+// Attribute returns the attribute of the given name, nil if there is none.
+func (o *Operator) Attribute(name string) *Attribute {
+	i, found := slices.BinarySearchFunc(o.Attributes, name, func(a Attribute, name string) int {
+		switch {
+		case a.Name < name:
+			return -1
+		case a.Name > name:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		return nil
+	}
+	return &o.Attributes[i]
+}
+
+// TakesOutputs reports whether a node may have n outputs.
+func (o *Operator) TakesOutputs(n int) bool {
+	return n >= o.MinOutputs && n <= o.MaxOutputs && (o.OutputCounts == nil || slices.Contains(o.OutputCounts, n))
+}
+
+// Variables returns the type variables of o and the types that each may have,
+// also those of which no parameter is.
+func (o *Operator) Variables() map[string][]string { return o.types }
+
+// Lookup returns an operator as a model has it that imports the given version of
+// the domain: the newest definition that is not newer. It is nil if there is
+// none. One that is deprecated is returned. "ai.onnx" is the standard domain too.
+func Lookup(domain, name string, version int64) *Operator {
+	list := table().operators[key{Standard(domain), name}]
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Since <= version {
+			return list[i]
+		}
+	}
+	return nil
+}
+
+// Versions returns the definitions of an operator, oldest first; none if the
+// domain has no such operator.
+func Versions(domain, name string) []*Operator {
+	return slices.Clone(table().operators[key{Standard(domain), name}])
+}
+
+// All returns every definition, in the order of domains, names and versions.
+func All() []*Operator { return slices.Clone(table().all) }
+
+// Newest returns the newest version of a domain that the table knows, 0 if it
+// does not know the domain.
+func Newest(domain string) int64 { return table().newest[Standard(domain)] }
+
+// IRVersion is the newest version of the file format that the table's ONNX
+// reads.
+func IRVersion() int64 { return table().ir }
+
+// Standard returns the name of a domain; the standard one, "", has two.
+func Standard(domain string) string {
+	if domain == "ai.onnx" {
+		return ""
+	}
+	return domain
+}
+
+// TypeName returns the name of a type as the table has it: "float" for a tensor,
+// "seq(tensor(float))", "map(string,tensor(int64))". It is empty if t says
+// nothing. A type within another is written with tensor().
+func TypeName(t *onnx.Type) string {
+	if t != nil && t.Kind == onnx.TensorType {
+		return t.DataType.String()
+	}
+	return inner(t)
+}
+
+func inner(t *onnx.Type) string {
+	if t == nil {
+		return ""
+	}
+	switch t.Kind {
+	case onnx.TensorType:
+		return "tensor(" + t.DataType.String() + ")"
+	case onnx.SparseTensorType:
+		return "sparse_tensor(" + t.DataType.String() + ")"
+	case onnx.SequenceType:
+		return "seq(" + inner(t.Elem) + ")"
+	case onnx.OptionalType:
+		return "optional(" + inner(t.Elem) + ")"
+	case onnx.MapType:
+		return "map(" + t.DataType.String() + "," + inner(t.Elem) + ")"
+	case onnx.OpaqueType:
+		if t.Domain == "" {
+			return "opaque(" + t.Name + ")"
+		}
+		return "opaque(" + t.Domain + "," + t.Name + ")"
+	}
+	return ""
+}
