@@ -6,14 +6,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/plot"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 )
 
-func attentionCommand(s streams) *cobra.Command {
+func attentionCommand(s console.Streams) *cobra.Command {
 	var text, out string
 	var layer, head int
 	var asJSON bool
@@ -28,7 +30,7 @@ into a picture instead, with a row for each layer and a column for each head.
 Characters that a PNG's font lacks are written as escapes such as \u65e5; an
 SVG has them as they are.`,
 		Example: "  attnx attention quickstart --text 'do not like' --head 0 -o heads.png",
-		Args:    oneArg("checkpoint"),
+		Args:    usage.OneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if text == "" {
 				return fmt.Errorf("--text is missing or empty: give the sentence to look at")
@@ -43,7 +45,7 @@ SVG has them as they are.`,
 				}
 				defer place.Close()
 			}
-			c, _, err := find.Load(args[0], s.tell, model.LoadModel)
+			c, _, err := find.Load(args[0], s.Tell, model.LoadModel)
 			if err != nil {
 				return err
 			}
@@ -66,12 +68,12 @@ SVG has them as they are.`,
 				}
 			}
 			if asJSON {
-				if err := printJSON(s.out, attentionReport{maps[0].Tokens, chosen}); err != nil {
+				if err := usage.PrintJSON(s.Out, attentionReport{maps[0].Tokens, chosen}); err != nil {
 					return err
 				}
 			} else if out == "" {
 				for _, m := range chosen {
-					if err := plot.Text(s.out, m); err != nil {
+					if err := plot.Text(s.Out, m); err != nil {
 						return err
 					}
 				}
@@ -83,9 +85,9 @@ SVG has them as they are.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.note, "wrote %s\n", out)
+			fmt.Fprintf(s.Note, "wrote %s\n", out)
 			if small {
-				fmt.Fprintf(s.note, "%d maps of %d tokens: the labels are very small: choose maps with --layer and --head\n", len(chosen), len(chosen[0].Tokens))
+				fmt.Fprintf(s.Note, "%d maps of %d tokens: the labels are very small: choose maps with --layer and --head\n", len(chosen), len(chosen[0].Tokens))
 			}
 			return nil
 		},
@@ -95,7 +97,7 @@ SVG has them as they are.`,
 	fl.IntVar(&layer, "layer", -1, "layer to show, from 0 (-1: all)")
 	fl.IntVar(&head, "head", -1, "head to show, from 0 (-1: all)")
 	fl.StringVarP(&out, "output", "o", "", "draw them into this picture instead, .png or .svg")
-	jsonFlag(cmd, &asJSON, attentionReport{})
+	usage.JSONFlag(cmd, &asJSON, attentionReport{})
 	return cmd
 }
 

@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/output"
 )
 
@@ -15,7 +17,7 @@ type averageReport struct {
 	Checkpoints []string `json:"checkpoints"` // that it is the mean of
 }
 
-func averageCommand(s streams) *cobra.Command {
+func averageCommand(s console.Streams) *cobra.Command {
 	var out string
 	var last int
 	var asJSON bool
@@ -26,7 +28,7 @@ func averageCommand(s streams) *cobra.Command {
 without training state. A run's folder means the checkpoints it has kept,
 with --last K for the newest K of them.`,
 		Example: "  attnx average runs/go --last 3 -o mean.safetensors",
-		Args:    someArgs("checkpoint or run"),
+		Args:    usage.SomeArgs("checkpoint or run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return fmt.Errorf("-o is missing: name the checkpoint to write")
@@ -39,22 +41,22 @@ with --last K for the newest K of them.`,
 				return err
 			}
 			defer place.Close()
-			c, paths, err := attnx.Average(args, last, s.tell)
+			c, paths, err := attnx.Average(args, last, s.Tell)
 			if err != nil {
 				return err
 			}
 			if err := c.Save(out); err != nil {
 				return err
 			}
-			fmt.Fprintf(s.note, "wrote %s: the mean of %d checkpoints\n", out, len(paths))
+			fmt.Fprintf(s.Note, "wrote %s: the mean of %d checkpoints\n", out, len(paths))
 			if asJSON {
-				return printJSON(s.out, averageReport{out, paths})
+				return usage.PrintJSON(s.Out, averageReport{out, paths})
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint to write")
 	cmd.Flags().IntVar(&last, "last", 0, "of a run: the newest K checkpoints only (default: all that it has kept)")
-	jsonFlag(cmd, &asJSON, averageReport{})
+	usage.JSONFlag(cmd, &asJSON, averageReport{})
 	return cmd
 }

@@ -9,14 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/cmd/attnx/internal/bench"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 )
 
-func benchCommand(s streams) *cobra.Command {
+func benchCommand(s console.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
 		Short:   "Measure training and generation on this machine",
 		Example: "  attnx bench train --preset nano,small\n  attnx bench kernels --preset nano\n  attnx bench generate --preset gpt2",
-		Args:    noArgs,
+		Args:    usage.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(benchTrainCommand(s), benchKernelsCommand(s), benchGenerateCommand(s))
@@ -36,7 +38,7 @@ func (f *benchFlags) add(cmd *cobra.Command, steps int, untimed string, answer a
 	fl.IntVar(&f.batch, "batch", 0, "sequences in a batch (default: the preset's)")
 	fl.IntVar(&f.context, "context", 0, "tokens in a sequence (default: the preset's)")
 	fl.IntVar(&f.steps, "steps", steps, "steps to measure, after "+untimed)
-	jsonFlag(cmd, &f.json, answer)
+	usage.JSONFlag(cmd, &f.json, answer)
 }
 
 func (f benchFlags) check() error {
@@ -46,7 +48,7 @@ func (f benchFlags) check() error {
 	return nil
 }
 
-func benchTrainCommand(s streams) *cobra.Command {
+func benchTrainCommand(s console.Streams) *cobra.Command {
 	var presets, engines []string
 	var f benchFlags
 	cmd := &cobra.Command{
@@ -57,7 +59,7 @@ The share compares a step with a matrix product of 1024 x 1024 x 1024 that ONNX
 Runtime computes in the same run. No share is printed where the step was the
 faster one: the machine was busy while the product was measured.`,
 		Example: "  attnx bench train --preset nano,small\n  attnx bench train --preset nano --engine gorgonia,ort --json",
-		Args:    noArgs,
+		Args:    usage.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := f.check(); err != nil {
 				return err
@@ -68,10 +70,10 @@ faster one: the machine was busy while the product was measured.`,
 			}
 			warnBusy(s, r.Busy)
 			if f.json {
-				return printJSON(s.out, r)
+				return usage.PrintJSON(s.Out, r)
 			}
-			fmt.Fprintf(s.out, "GEMM peak %.0f GFLOP/s\n", r.GEMMPeak)
-			return table(s.out, "preset\tengine\tbatch\tcontext\tms a step\toptimizer\ttokens/s\tGFLOP/s\tshare\tpeak MB", r.Rows, func(x bench.TrainRow) string {
+			fmt.Fprintf(s.Out, "GEMM peak %.0f GFLOP/s\n", r.GEMMPeak)
+			return table(s.Out, "preset\tengine\tbatch\tcontext\tms a step\toptimizer\ttokens/s\tGFLOP/s\tshare\tpeak MB", r.Rows, func(x bench.TrainRow) string {
 				return fmt.Sprintf("%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.0f\t%.1f\t%s\t%d", x.Preset, x.Engine, x.Batch, x.Context,
 					x.MsPerStep, x.OptimizerMs, x.TokensPerSecond, x.GFLOPS, percent(x.GEMMShare), x.PeakMemory/1e6)
 			})
@@ -83,7 +85,7 @@ faster one: the machine was busy while the product was measured.`,
 	return cmd
 }
 
-func benchKernelsCommand(s streams) *cobra.Command {
+func benchKernelsCommand(s console.Streams) *cobra.Command {
 	var preset string
 	var f benchFlags
 	cmd := &cobra.Command{
@@ -91,7 +93,7 @@ func benchKernelsCommand(s streams) *cobra.Command {
 		Short:   "Show where the time of a training step goes, by operator",
 		Long:    "Show where the time of a training step goes, by operator, from ONNX Runtime's\nown profile: the mean of some steps, after one that is not counted.",
 		Example: "  attnx bench kernels --preset nano",
-		Args:    noArgs,
+		Args:    usage.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := f.check(); err != nil {
 				return err
@@ -105,9 +107,9 @@ func benchKernelsCommand(s streams) *cobra.Command {
 				return err
 			}
 			if f.json {
-				return printJSON(s.out, r)
+				return usage.PrintJSON(s.Out, r)
 			}
-			return table(s.out, "operator\tnodes\tms a step\tshare", r.Rows, func(x bench.KernelRow) string {
+			return table(s.Out, "operator\tnodes\tms a step\tshare", r.Rows, func(x bench.KernelRow) string {
 				return fmt.Sprintf("%s\t%.0f\t%.3f\t%.1f %%", x.Op, x.Nodes, x.Ms, 100*x.Share)
 			})
 		},
@@ -137,8 +139,8 @@ func percent(share *float64) string {
 }
 
 // warnBusy says that a share is missing because the machine was busy.
-func warnBusy(s streams, why string) {
+func warnBusy(s console.Streams, why string) {
 	if why != "" {
-		fmt.Fprintf(s.err, "attnx: no share: %s\n", why)
+		fmt.Fprintf(s.Err, "attnx: no share: %s\n", why)
 	}
 }

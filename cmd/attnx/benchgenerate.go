@@ -8,11 +8,13 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/bench"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/model/arch"
 )
 
-func benchGenerateCommand(s streams) *cobra.Command {
+func benchGenerateCommand(s console.Streams) *cobra.Command {
 	var preset, fuse string
 	var as numbers
 	var batches []int
@@ -74,10 +76,10 @@ busy, or they fit into a cache.`,
 			}
 			warnBusy(s, r.Busy)
 			if asJSON {
-				return printJSON(s.out, r)
+				return usage.PrintJSON(s.Out, r)
 			}
-			fmt.Fprintf(s.out, "%s: %s, memory %.1f GB/s\n", r.Model, r.Device, r.Bandwidth)
-			return table(s.out, "batch\tpast\tprefill tokens/s\tdecode tokens/s\tfirst token ms\tof the bandwidth\toutside a run µs\tpeak MB", r.Rows, func(x bench.GenerateRow) string {
+			fmt.Fprintf(s.Out, "%s: %s, memory %.1f GB/s\n", r.Model, r.Device, r.Bandwidth)
+			return table(s.Out, "batch\tpast\tprefill tokens/s\tdecode tokens/s\tfirst token ms\tof the bandwidth\toutside a run µs\tpeak MB", r.Rows, func(x bench.GenerateRow) string {
 				return fmt.Sprintf("%d\t%d\t%.0f\t%.1f\t%.1f\t%s\t%.1f\t%d", x.Batch, x.Past, x.Prefill, x.Decode, x.FirstToken, percent(x.Share), x.OutsideMicro, x.PeakMemory/1e6)
 			})
 		},
@@ -90,7 +92,7 @@ busy, or they fit into a cache.`,
 	fl.IntSliceVar(&batches, "batch", []int{1, 8}, "sequences at a time")
 	fl.IntVar(&past, "past", 512, "tokens of a prompt")
 	fl.IntVar(&count, "tokens", 32, "tokens to measure, after two that are not")
-	jsonFlag(cmd, &asJSON, bench.GenerateReport{})
+	usage.JSONFlag(cmd, &asJSON, bench.GenerateReport{})
 	d.flags(fl)
 	return cmd
 }

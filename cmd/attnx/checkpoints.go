@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 )
 
 // keptReport is what checkpoints prints as JSON.
@@ -17,7 +19,7 @@ type keptReport struct {
 	Checkpoints []attnx.KeptCheckpoint `json:"checkpoints"`
 }
 
-func checkpointsCommand(s streams) *cobra.Command {
+func checkpointsCommand(s console.Streams) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "checkpoints RUN",
@@ -26,19 +28,19 @@ func checkpointsCommand(s streams) *cobra.Command {
 they show whether a file was written to its end. attnx verify-seal reads the
 rest too. Files that are "set aside" were not whole when the run was resumed.`,
 		Example: "  attnx checkpoints runs/go",
-		Args:    oneArg("run"),
+		Args:    usage.OneArg("run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rows, err := attnx.Checkpoints(args[0])
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return printJSON(s.out, keptReport{args[0], rows})
+				return usage.PrintJSON(s.Out, keptReport{args[0], rows})
 			}
-			return printKept(s.out, rows)
+			return printKept(s.Out, rows)
 		},
 	}
-	jsonFlag(cmd, &asJSON, keptReport{})
+	usage.JSONFlag(cmd, &asJSON, keptReport{})
 	return cmd
 }
 

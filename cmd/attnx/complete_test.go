@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx/cmd/attnx/internal/complete"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 )
 
 // everyCommand visits the commands that are ours.
@@ -20,7 +21,7 @@ func everyCommand(visit func(*cobra.Command)) {
 			each(c)
 		}
 	}
-	each(command(newStreams(nil, io.Discard, io.Discard)))
+	each(command(console.New(nil, io.Discard, io.Discard)))
 }
 
 // Each flag that takes a value, and each argument, says what a shell may offer

@@ -6,11 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export/precision"
 )
 
-func convertCommand(s streams) *cobra.Command {
+func convertCommand(s console.Streams) *cobra.Command {
 	var out, dtype string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -26,7 +28,7 @@ tokenizer beside it.
 A checkpoint holds float32. --dtype writes a folder in a smaller type and
 reports the rounding: how many weights changed, and by how much at most.`,
 		Example: "  attnx convert runs/go -o folder\n  attnx convert folder -o model.safetensors\n  attnx convert runs/go -o half --dtype bfloat16",
-		Args:    oneArg("checkpoint, folder or ONNX file"),
+		Args:    usage.OneArg("checkpoint, folder or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if out == "" {
 				return fmt.Errorf("-o is missing: name a file that ends with .safetensors for a checkpoint, or a folder")
@@ -34,7 +36,7 @@ reports the rounding: how many weights changed, and by how much at most.`,
 			if err := notStdout(out); err != nil {
 				return err
 			}
-			o := attnx.ConvertOptions{Tell: s.tell, Saving: func() { ending.FinishFirst(cmd.Context()) }}
+			o := attnx.ConvertOptions{Tell: s.Tell, Saving: func() { ending.FinishFirst(cmd.Context()) }}
 			if o.DType, err = precision.ParseDType(dtype); err != nil {
 				return fmt.Errorf("--dtype: %w", err)
 			}
@@ -42,15 +44,15 @@ reports the rounding: how many weights changed, and by how much at most.`,
 			if err != nil {
 				return err
 			}
-			report.WriteText(s.note)
+			report.WriteText(s.Note)
 			if asJSON {
-				return printJSON(s.out, report)
+				return usage.PrintJSON(s.Out, report)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint (.safetensors) or folder to write")
 	cmd.Flags().StringVar(&dtype, "dtype", "float32", "of a folder's weights: float32, bfloat16 or float16")
-	jsonFlag(cmd, &asJSON, attnx.ConvertReport{})
+	usage.JSONFlag(cmd, &asJSON, attnx.ConvertReport{})
 	return cmd
 }

@@ -8,10 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/format"
 )
 
-func diffCommand(s streams) *cobra.Command {
+func diffCommand(s console.Streams) *cobra.Command {
 	var asJSON, values bool
 	cmd := &cobra.Command{
 		Use:   "diff A B",
@@ -25,16 +27,16 @@ RUN/best its best.
 
 Exit codes: 0 they are equal, 1 they differ.`,
 		Example: "  attnx diff runs/go/best runs/go --values",
-		Args:    nArgs(2, "files"),
+		Args:    usage.Args(2, "files"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			x, err := attnx.Compare(args[0], args[1], attnx.CompareOptions{Values: values, Tell: s.tell})
+			x, err := attnx.Compare(args[0], args[1], attnx.CompareOptions{Values: values, Tell: s.Tell})
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				err = printJSON(s.out, x)
+				err = usage.PrintJSON(s.Out, x)
 			} else {
-				err = printComparison(s.out, x)
+				err = printComparison(s.Out, x)
 			}
 			if err == nil && !x.Equal {
 				return errMismatch
@@ -43,7 +45,7 @@ Exit codes: 0 they are equal, 1 they differ.`,
 		},
 	}
 	cmd.Flags().BoolVar(&values, "values", false, "read the tensors that differ and report by how much")
-	jsonFlag(cmd, &asJSON, attnx.Comparison{})
+	usage.JSONFlag(cmd, &asJSON, attnx.Comparison{})
 	return cmd
 }
 

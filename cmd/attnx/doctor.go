@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -18,7 +20,7 @@ type doctorReport struct {
 	Findings []runtime.Finding `json:"findings"`
 }
 
-func doctorCommand(s streams) *cobra.Command {
+func doctorCommand(s console.Streams) *cobra.Command {
 	var library string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -30,7 +32,7 @@ ONNX Runtime libraries in the user's cache is compared with its pinned SHA-256.
 With ATTNX_DEBUG=1 in the environment, a session, a device or a mapped file that
 a Go program drops without Close is reported on standard error.`,
 		Example: "  attnx doctor",
-		Args:    noArgs,
+		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings := []runtime.Finding{
 				{Name: "platform", Status: runtime.Healthy, Detail: goruntime.GOOS + "/" + goruntime.GOARCH + ", built with " + goruntime.Version()},
@@ -43,9 +45,9 @@ a Go program drops without Close is reported on standard error.`,
 				}
 			}
 			if asJSON {
-				return printJSON(s.out, doctorReport{findings})
+				return usage.PrintJSON(s.Out, doctorReport{findings})
 			}
-			tw := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+			tw := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 			for _, f := range findings {
 				fmt.Fprintf(tw, "%s\t%s\t%s\n", f.Status, f.Name, oneLine(f.Detail))
 				if f.Remedy != "" {
@@ -56,7 +58,7 @@ a Go program drops without Close is reported on standard error.`,
 		},
 	}
 	cmd.Flags().StringVar(&library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
-	jsonFlag(cmd, &asJSON, doctorReport{})
+	usage.JSONFlag(cmd, &asJSON, doctorReport{})
 	return cmd
 }
 

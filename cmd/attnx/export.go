@@ -8,7 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/model/train"
 )
@@ -28,7 +30,7 @@ the model in a repository of the Triton Inference Server; its inputs and outputs
 are those of the profile cache, and a text begins with a past of length 0. A
 folder that is not empty is never written into.`
 
-func exportCommand(s streams) *cobra.Command {
+func exportCommand(s console.Streams) *cobra.Command {
 	var out string
 	var o attnx.ExportOptions
 	var asJSON bool
@@ -61,7 +63,7 @@ onnxruntime-genai run a file with --fuse ort.
 
 ` + folderHelp,
 		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat\n  attnx export runs/go -o model/",
-		Args:    oneArg("checkpoint"),
+		Args:    usage.OneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			given := cmd.Flags().Changed
 			if out == "" && o.Triton == "" {
@@ -76,7 +78,7 @@ onnxruntime-genai run a file with --fuse ort.
 			if o.Profile, err = as.profile(); err != nil {
 				return err
 			}
-			o.Text, o.Stdin, o.Tell, o.Saving = as.text, s.in, s.tell, func() { ending.FinishFirst(cmd.Context()) }
+			o.Text, o.Stdin, o.Tell, o.Saving = as.text, s.In, s.Tell, func() { ending.FinishFirst(cmd.Context()) }
 			if _, isTrain := o.Profile.(export.Train); isTrain {
 				o.Length = as.length
 			} else {
@@ -88,16 +90,16 @@ onnxruntime-genai run a file with --fuse ort.
 				o.Batch = 0
 			}
 			if o.Text == train.Stdin {
-				s.sayInput()
+				s.SayInput()
 			}
 			report, err := attnx.Export(cmd.Context(), args[0], out, o)
 			if report != nil { // what was written, even if measuring it was stopped
-				report.WriteText(s.note)
+				report.WriteText(s.Note)
 			}
 			if err != nil || !asJSON {
 				return err
 			}
-			return printJSON(s.out, report)
+			return usage.PrintJSON(s.Out, report)
 		},
 	}
 	fl := cmd.Flags()
@@ -107,7 +109,7 @@ onnxruntime-genai run a file with --fuse ort.
 	fl.BoolVar(&o.Web, "web", false, "folder: for transformers.js as well, in browsers and Node")
 	fl.StringVar(&o.Triton, "triton", "", "Triton model repository (folder) to put the model into")
 	fl.StringVar(&o.Optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
-	jsonFlag(cmd, &asJSON, attnx.ExportReport{})
+	usage.JSONFlag(cmd, &asJSON, attnx.ExportReport{})
 	return cmd
 }
 

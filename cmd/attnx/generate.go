@@ -12,12 +12,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime/decode"
 )
 
-func generateCommand(s streams) *cobra.Command {
+func generateCommand(s console.Streams) *cobra.Command {
 	var g generation
 	cmd := &cobra.Command{
 		Use:   "generate CHECKPOINT|ONNX|FOLDER --prompt TEXT",
@@ -36,7 +38,7 @@ sees its last half. Several --prompt are run as one batch, and their texts are
 printed in their order at the end.`,
 		Example: `  attnx generate go.onnx --prompt 'func ' --temperature 0.8 --top-k 40
   attnx generate go.onnx --prompt - --stop '}' --json`,
-		Args: oneArg("checkpoint, ONNX file or folder"),
+		Args: usage.OneArg("checkpoint, ONNX file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := g.check(cmd.Flags(), s); err != nil {
 				return err
@@ -45,7 +47,7 @@ printed in their order at the end.`,
 		},
 	}
 	g.flags(cmd.Flags())
-	jsonFlag(cmd, &g.json, generatedReport{})
+	usage.JSONFlag(cmd, &g.json, generatedReport{})
 	return cmd
 }
 
@@ -75,7 +77,7 @@ func (g *generation) flags(fl *pflag.FlagSet) {
 }
 
 // check refuses settings without meaning, and warns of those without effect.
-func (g *generation) check(fl *pflag.FlagSet, s streams) error {
+func (g *generation) check(fl *pflag.FlagSet, s console.Streams) error {
 	switch {
 	case len(g.prompts) == 0:
 		return fmt.Errorf("--prompt is missing: give the text to continue")
@@ -96,12 +98,12 @@ func (g *generation) check(fl *pflag.FlagSet, s streams) error {
 		return err
 	}
 	if g.sampler.Temperature == 0 && (fl.Changed("top-k") || fl.Changed("top-p") || fl.Changed("seed")) {
-		fmt.Fprintln(s.err, "attnx: without --temperature the likeliest token is taken: --top-k, --top-p and --seed change nothing")
+		fmt.Fprintln(s.Err, "attnx: without --temperature the likeliest token is taken: --top-k, --top-p and --seed change nothing")
 	}
 	return nil
 }
 
-func (g *generation) run(ctx context.Context, path string, s streams) error {
+func (g *generation) run(ctx context.Context, path string, s console.Streams) error {
 	prompts, err := readPrompts(g.prompts, s)
 	if err != nil {
 		return err
@@ -126,10 +128,10 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 		}
 		ids = append(ids, of)
 	}
-	w := writer{out: s.out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminal.Of(s.out) != nil}
+	w := writer{out: s.Out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminal.Of(s.Out) != nil}
 	var began time.Time
 	begin := func() error {
-		fmt.Fprintf(s.note, "running in %s\n", flags.Replace(t.Runtime.String()))
+		fmt.Fprintf(s.Note, "running in %s\n", flags.Replace(t.Runtime.String()))
 		if err := w.begin(); err != nil {
 			return fmt.Errorf("standard output: %w", err)
 		}
@@ -147,7 +149,7 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 	if n > 0 || err == nil {
 		show := func() error { return w.end(out) }
 		if g.json {
-			show = func() error { return printJSON(s.out, report(path, t.Runtime.String(), prompts, ids, out, took)) }
+			show = func() error { return usage.PrintJSON(s.Out, report(path, t.Runtime.String(), prompts, ids, out, took)) }
 		}
 		if err := show(); err != nil {
 			return fmt.Errorf("standard output: %w", err)
@@ -156,11 +158,11 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.note, "%d tokens, %.1f tokens/s", n, float64(n)/took)
+	fmt.Fprintf(s.Note, "%d tokens, %.1f tokens/s", n, float64(n)/took)
 	if slices.ContainsFunc(out, func(o attnx.Generated) bool { return o.Reason == decode.StopContext }) {
-		fmt.Fprintf(s.note, "; stopped at the model's context of %d tokens", t.Context)
+		fmt.Fprintf(s.Note, "; stopped at the model's context of %d tokens", t.Context)
 	}
-	fmt.Fprintln(s.note)
+	fmt.Fprintln(s.Note)
 	return nil
 }
 
@@ -169,7 +171,7 @@ func (g *generation) run(ctx context.Context, path string, s streams) error {
 const maxPrompt = 16 << 20
 
 // readPrompts returns prompts with standard input in the place of "-".
-func readPrompts(prompts []string, s streams) ([]string, error) {
+func readPrompts(prompts []string, s console.Streams) ([]string, error) {
 	read := slices.Clone(prompts)
 	at := slices.Index(prompts, "-")
 	if at < 0 {
@@ -178,8 +180,8 @@ func readPrompts(prompts []string, s streams) ([]string, error) {
 	if slices.Contains(prompts[at+1:], "-") {
 		return nil, fmt.Errorf("--prompt - is given twice: standard input can be read once")
 	}
-	s.sayInput()
-	text, err := io.ReadAll(io.LimitReader(s.in, maxPrompt+1))
+	s.SayInput()
+	text, err := io.ReadAll(io.LimitReader(s.In, maxPrompt+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("--prompt -: %w", err)

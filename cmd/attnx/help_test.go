@@ -8,12 +8,15 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 )
 
 // Every command has an example that its own flags accept, and a help that
 // shows it.
 func TestHelp(t *testing.T) {
-	root := command(newStreams(nil, io.Discard, io.Discard))
+	root := command(console.New(nil, io.Discard, io.Discard))
 	var visit func(*cobra.Command)
 	seen := 0
 	visit = func(cmd *cobra.Command) {
@@ -32,7 +35,7 @@ func TestHelp(t *testing.T) {
 			}
 		})
 		for _, line := range strings.Split(out.String(), "\n") {
-			if len([]rune(line)) > helpColumns {
+			if len([]rune(line)) > usage.Columns {
 				t.Errorf("%s --help has a line of %d characters: %s", cmd.CommandPath(), len(line), line)
 			}
 		}
@@ -72,7 +75,7 @@ func TestJSON(t *testing.T) {
 			visit(c)
 		}
 	}
-	visit(command(newStreams(nil, io.Discard, io.Discard)))
+	visit(command(console.New(nil, io.Discard, io.Discard)))
 }
 
 func checkExample(t *testing.T, cmd *cobra.Command, line string) {
@@ -90,7 +93,7 @@ func checkExample(t *testing.T, cmd *cobra.Command, line string) {
 		t.Errorf("%s: example %q is no command of ours", cmd.CommandPath(), line)
 		return
 	}
-	found, rest, err := command(newStreams(nil, io.Discard, io.Discard)).Find(words[1:])
+	found, rest, err := command(console.New(nil, io.Discard, io.Discard)).Find(words[1:])
 	if err != nil {
 		t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
 		return

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
@@ -333,7 +334,7 @@ func examples(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: examples command...")
 	}
-	root := command(newStreams(nil, io.Discard, io.Discard))
+	root := command(console.New(nil, io.Discard, io.Discard))
 	for _, name := range args {
 		cmd, _, err := root.Find(strings.Fields(name))
 		ts.Check(err)

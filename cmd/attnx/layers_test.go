@@ -60,9 +60,11 @@ var layers = map[string][]string{
 
 	"cmd/attnx/internal/bench":    nil, // measures what the application does
 	"cmd/attnx/internal/complete": {},
+	"cmd/attnx/internal/console":  nil, // names the libraries that the application used
 	"cmd/attnx/internal/ending":   {},
 	"cmd/attnx/internal/plot":     {"format/store", "internal/output"},
 	"cmd/attnx/internal/terminal": {},
+	"cmd/attnx/internal/usage":    {},
 }
 
 // single is the one package that may import a dependency. Gorgonia has two: the
@@ -71,7 +73,7 @@ var single = map[string]string{
 	"gorgonia.org/gorgonia":            "model/train/gorgonia runtime/onnxgo",
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
-	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete",
+	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/usage",
 	"github.com/guptarohit/asciigraph": "cmd/attnx/internal/terminal",
 	"gonum.org/v1/plot":                "cmd/attnx/internal/plot",
 }
@@ -141,6 +143,29 @@ func TestCommandNamesONNXRuntimeOnce(t *testing.T) {
 	})
 	if err != nil || !slices.Equal(named, []string{"runtime.go"}) {
 		t.Errorf("runtime/ort is named in %v, %v: take the list of runtimes, attnx.Libraries and attnx.Options", named, err)
+	}
+}
+
+// TestCommandIsSmall: package main keeps to flags and printing. What grows beyond
+// is the application's, or a room's under internal.
+func TestCommandIsSmall(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines += strings.Count(string(text), "\n")
+	}
+	if lines == 0 || lines >= 3000 {
+		t.Errorf("package main has %d lines, expected fewer than 3000", lines)
 	}
 }
 

@@ -16,7 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx/cmd/attnx/internal/complete"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/quote"
 )
 
@@ -48,7 +50,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	stdout, stderr = ending.NewStream(stdout, ctx.Done(), ending.Grace), ending.NewStream(stderr, ctx.Done(), ending.Grace)
 
-	s := newStreams(stdin, stdout, stderr)
+	s := console.New(stdin, stdout, stderr)
 	root := command(s)
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -56,7 +58,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	began := time.Now()
 	err := ending.UntilStopped(ctx, ending.Grace, root.ExecuteContext)
-	s.account(time.Since(began))
+	s.Account(time.Since(began))
 	if lost := ending.Lost(stdout); err == nil && lost != nil {
 		err = fmt.Errorf("standard output: %w", lost)
 	}
@@ -103,7 +105,7 @@ func explain(err error) string {
 func oneLine(s string) string { return quote.Line(s, 2000) }
 
 // command returns the command line as a tree.
-func command(s streams) *cobra.Command {
+func command(s console.Streams) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
 		Use:   "attnx",
@@ -121,23 +123,23 @@ nobody read standard output to its end.`,
 		Example:       "  attnx quickstart",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          aCommand,
+		Args:          usage.Command,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if version {
-				return printVersion(s.out)
+				return printVersion(s.Out)
 			}
 			return cmd.Help()
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return s.volume.check() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return s.Volume.Check() },
 	}
 	root.Flags().BoolVar(&version, "version", false, "print the version of attnx")
-	s.volume.flags(root.PersistentFlags())
+	s.Volume.Flags(root.PersistentFlags())
 	root.SuggestionsMinimumDistance = 2 // letters between a typing error and the command that was meant
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
 	// cobra writes each flag on one line, however long.
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", fmt.Sprintf(".FlagUsagesWrapped %d |", helpColumns)))
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", fmt.Sprintf(".FlagUsagesWrapped %d |", usage.Columns)))
 	root.AddCommand(
 		quickstartCommand(s),
 		trainCommand(s),
@@ -158,55 +160,6 @@ nobody read standard output to its end.`,
 	)
 	complete.Table{Flags: flagValues, Args: argValues}.Register(root)
 	return root
-}
-
-// aCommand refuses what is left when no command of that name was found.
-func aCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return fmt.Errorf("there is no command %.80q: did you mean `%s %s`?", args[0], cmd.CommandPath(), near[0])
-	}
-	return fmt.Errorf("there is no command %.80q: see `%s --help`", args[0], cmd.CommandPath())
-}
-
-// noArgs is for commands that take flags only.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("unexpected argument %.80q: see `%s --help`", args[0], cmd.CommandPath())
-	}
-	return nil
-}
-
-// oneArg is for commands that take one file.
-func oneArg(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("%s takes one %s, got %d: see `%[1]s --help`", cmd.CommandPath(), what, len(args))
-		}
-		return nil
-	}
-}
-
-// nArgs is for commands that take so many files.
-func nArgs(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return fmt.Errorf("%s takes %d %s, got %d: see `%[1]s --help`", cmd.CommandPath(), n, what, len(args))
-		}
-		return nil
-	}
-}
-
-// someArgs is for commands that take one file or more.
-func someArgs(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return fmt.Errorf("no %s is named: see `%s --help`", what, cmd.CommandPath())
-		}
-		return nil
-	}
 }
 
 // thousands writes 1234567 as "1,234,567".

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export/placement"
 )
 
@@ -17,7 +19,7 @@ var planFlags = []string{"plan", "json"}
 
 // planFor is the part of verify that asks where the nodes of an ONNX file
 // would run.
-func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJSON bool) error {
+func planFor(cmd *cobra.Command, s console.Streams, provider string, files []string, asJSON bool) error {
 	if provider != string(placement.CUDA) {
 		return fmt.Errorf("--plan: there is no table for %.80q: take cuda", provider)
 	}
@@ -38,9 +40,9 @@ func planFor(cmd *cobra.Command, s streams, provider string, files []string, asJ
 		return err
 	}
 	if asJSON {
-		err = printJSON(s.out, plan)
+		err = usage.PrintJSON(s.Out, plan)
 	} else {
-		err = plan.WriteText(s.out, file)
+		err = plan.WriteText(s.Out, file)
 	}
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/internal/output"
@@ -40,7 +42,7 @@ type answer struct {
 	Taught string `json:"taught"`
 }
 
-func quickstartCommand(s streams) *cobra.Command {
+func quickstartCommand(s console.Streams) *cobra.Command {
 	var out string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -51,25 +53,25 @@ ONNX, run it in ONNX Runtime (fetched with npm or pip; left out without them)
 and in onnx-go, compare every runtime with a float64 oracle, and ask it what
 comes after "not like" and "do like".`,
 		Example: "  attnx quickstart",
-		Args:    noArgs,
+		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			story := s
 			if asJSON {
-				story.out = s.note
+				story.Out = s.Note
 			}
 			report, err := quickstart(cmd, story, out)
 			if asJSON && (err == nil || errors.Is(err, errMismatch)) {
-				err = errors.Join(err, printJSON(s.out, report))
+				err = errors.Join(err, usage.PrintJSON(s.Out, report))
 			}
 			return err
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "quickstart", "folder for the files; a number is added if it is taken")
-	jsonFlag(cmd, &asJSON, quickstartReport{})
+	usage.JSONFlag(cmd, &asJSON, quickstartReport{})
 	return cmd
 }
 
-func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, err error) {
+func quickstart(cmd *cobra.Command, s console.Streams, out string) (r quickstartReport, err error) {
 	r.Answers = []answer{}
 	folder, place, err := output.Fresh(out)
 	if err != nil {
@@ -78,7 +80,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	defer place.Close()
 	in := func(name string) string { return filepath.Join(folder, name) }
 
-	say := func(n int, what string) { fmt.Fprintf(s.out, "\n%d. %s\n", n, what) }
+	say := func(n int, what string) { fmt.Fprintf(s.Out, "\n%d. %s\n", n, what) }
 	say(1, "Train a self-attention model in Go")
 	data := in("notes.txt")
 	if err := os.WriteFile(data, []byte(fixtures.Notes()), 0o666); err != nil {
@@ -87,7 +89,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	settings := train.DefaultOptions(300) // enough for the tiny preset to be sure of its answers
 	settings.Batch, settings.LR, settings.MinLR, settings.Seed = 16, 5e-3, 5e-4, 1
 	settings.SaveEvery, settings.Keep = settings.Steps, 1
-	view := &trainView{ctx: cmd.Context(), streams: s, fresh: true}
+	view := &trainView{ctx: cmd.Context(), Streams: s, fresh: true}
 	run, err := attnx.Train(cmd.Context(), attnx.TrainOptions{
 		Out: folder, Data: attnx.Corpus{Files: []string{data}}, Kind: tokens.Word, Vocab: 64,
 		Settings: settings, Engine: "gorgonia", Events: view.events(),
@@ -99,7 +101,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	if err != nil {
 		return r, err
 	}
-	c, err := attnx.Load(folder, s.tell)
+	c, err := attnx.Load(folder, s.Tell)
 	if err != nil {
 		return r, err
 	}
@@ -113,7 +115,7 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 		if err != nil {
 			return r, err
 		}
-		fmt.Fprintf(s.out, "%s: profile %s, opset %d, %d nodes, %s bytes\n", in(f.name), f.profile.Name(), sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
+		fmt.Fprintf(s.Out, "%s: profile %s, opset %d, %d nodes, %s bytes\n", in(f.name), f.profile.Name(), sum.Opset, sum.Nodes, thousands(int(sum.Bytes)))
 	}
 
 	say(3, "Run it everywhere and compare with a float64 oracle")
@@ -127,14 +129,14 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 	if err != nil {
 		return r, err
 	}
-	if err := r.Verify.WriteText(s.out); err != nil {
+	if err := r.Verify.WriteText(s.Out); err != nil {
 		return r, err
 	}
 	if r.Verify.Verdict != runtime.Pass {
 		return r, errMismatch
 	}
 	if missing != nil {
-		fmt.Fprintf(s.out, "%s was not run: that takes ONNX Runtime\n", in("model.onnx"))
+		fmt.Fprintf(s.Out, "%s was not run: that takes ONNX Runtime\n", in("model.onnx"))
 	}
 
 	say(4, "Ask it")
@@ -142,17 +144,17 @@ func quickstart(cmd *cobra.Command, s streams, out string) (r quickstartReport, 
 		return r, err
 	}
 
-	fmt.Fprintf(s.out, "\nFiles in %s:\n", folder)
+	fmt.Fprintf(s.Out, "\nFiles in %s:\n", folder)
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return r, err
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil {
-			fmt.Fprintf(s.out, "  %-26s %9s bytes\n", e.Name(), thousands(int(info.Size())))
+			fmt.Fprintf(s.Out, "  %-26s %9s bytes\n", e.Name(), thousands(int(info.Size())))
 		}
 	}
-	fmt.Fprintf(s.out, `
+	fmt.Fprintf(s.Out, `
 Next:
   attnx attention %[1]s --text "do like" -o %[2]s
   attnx inspect %[3]s
@@ -163,7 +165,7 @@ Next:
 
 // ask puts the questions to ONNX Runtime, or to onnx-go where it is missing,
 // and fails when an answer is not the one that was taught.
-func ask(ctx context.Context, s streams, in func(string) string, missing error) (answers []answer, err error) {
+func ask(ctx context.Context, s console.Streams, in func(string) string, missing error) (answers []answer, err error) {
 	path := in("model.onnx")
 	if missing != nil {
 		path = in("model.flat.onnx")
@@ -173,17 +175,17 @@ func ask(ctx context.Context, s streams, in func(string) string, missing error) 
 		return answers, err
 	}
 	defer t.Close()
-	fmt.Fprintf(s.out, "asking %s\n", t.Runtime)
+	fmt.Fprintf(s.Out, "asking %s\n", t.Runtime)
 	for _, q := range quickstartAnswers {
 		out, err := t.Generate(ctx, []string{q.prompt}, attnx.Generation{MaxTokens: 1})
 		if err != nil {
 			return answers, err
 		}
 		said := strings.TrimSpace(out[0].Text)
-		fmt.Fprintf(s.out, "  after %-10q it says %q\n", q.prompt, said)
+		fmt.Fprintf(s.Out, "  after %-10q it says %q\n", q.prompt, said)
 		answers = append(answers, answer{q.prompt, said, q.want})
 		if said != q.want {
-			fmt.Fprintf(s.err, "attnx: after %q the model was taught to say %q\n", q.prompt, q.want)
+			fmt.Fprintf(s.Err, "attnx: after %q the model was taught to say %q\n", q.prompt, q.want)
 			return answers, errMismatch
 		}
 	}

@@ -6,10 +6,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 )
 
-func resealCommand(s streams) *cobra.Command {
+func resealCommand(s console.Streams) *cobra.Command {
 	var out string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -21,7 +23,7 @@ old seal among the tensors, attnx says which of them are still what was sealed.
 
 A file that is broken in itself, cut short for instance, gets no seal.`,
 		Example: "  attnx reseal model.safetensors\n  attnx reseal model.safetensors -o sealed.safetensors",
-		Args:    oneArg("safetensors file"),
+		Args:    usage.OneArg("safetensors file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := notStdout(out); err != nil {
 				return err
@@ -31,15 +33,15 @@ A file that is broken in itself, cut short for instance, gets no seal.`,
 			if err != nil {
 				return err
 			}
-			report.WriteText(s.note)
+			report.WriteText(s.Note)
 			if asJSON {
-				return printJSON(s.out, report)
+				return usage.PrintJSON(s.Out, report)
 			}
-			_, err = fmt.Fprintf(s.out, "sealed  %s  %s\n", report.Root, report.File)
+			_, err = fmt.Fprintf(s.Out, "sealed  %s  %s\n", report.Root, report.File)
 			return err
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write (default: the same file, once the new one is complete)")
-	jsonFlag(cmd, &asJSON, attnx.ResealReport{})
+	usage.JSONFlag(cmd, &asJSON, attnx.ResealReport{})
 	return cmd
 }

@@ -6,16 +6,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-func runtimeCommand(s streams) *cobra.Command {
+func runtimeCommand(s console.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "runtime",
 		Short:   "Install ONNX Runtime",
 		Example: "  attnx runtime install",
-		Args:    aCommand,
+		Args:    usage.Command,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(runtimeInstallCommand(s))
@@ -30,7 +32,7 @@ type installReport struct {
 	CUDNN   string `json:"cudnn,omitempty"` // likewise
 }
 
-func runtimeInstallCommand(s streams) *cobra.Command {
+func runtimeInstallCommand(s console.Streams) *cobra.Command {
 	var o library.InstallOptions
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -47,7 +49,7 @@ cuda and auto take the GPU build, --device cpu takes the CPU build.
 From version 1.29 on, official builds report to Microsoft which models a process
 opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 		Example: "  attnx runtime install\n  attnx runtime install --cuda",
-		Args:    noArgs,
+		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			lib, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
 				o.Progress = progress
@@ -63,27 +65,27 @@ opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 					return err
 				}
 				report.CUDA, report.CUDNN = wants.CUDA, wants.CUDNN
-				fmt.Fprintf(s.note, "it needs %s: `attnx doctor` reports which of their libraries are here\n", wants)
+				fmt.Fprintf(s.Note, "it needs %s: `attnx doctor` reports which of their libraries are here\n", wants)
 			}
 			if asJSON {
-				return printJSON(s.out, report)
+				return usage.PrintJSON(s.Out, report)
 			}
-			_, err = fmt.Fprintln(s.out, lib.Path)
+			_, err = fmt.Fprintln(s.Out, lib.Path)
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&o.CUDA, "cuda", false, "the GPU build")
 	cmd.Flags().StringVar(&o.Client, "client", "", "package client: npm or pip (default: whichever is there)")
-	jsonFlag(cmd, &asJSON, installReport{})
+	usage.JSONFlag(cmd, &asJSON, installReport{})
 	return cmd
 }
 
 // installWithProgress shows a bar, in MB, from the moment that bytes arrive.
-func installWithProgress(s streams, install func(progress func(done, total int64)) (library.Library, error)) (library.Library, error) {
+func installWithProgress(s console.Streams, install func(progress func(done, total int64)) (library.Library, error)) (library.Library, error) {
 	var bar *terminal.Progress
 	lib, err := install(func(done, total int64) {
 		if bar == nil {
-			bar = terminal.NewProgress(s.note, "fetching ONNX Runtime "+library.Version, int(total>>20), "MB")
+			bar = terminal.NewProgress(s.Note, "fetching ONNX Runtime "+library.Version, int(total>>20), "MB")
 		}
 		bar.Set(int(done >> 20))
 	})
@@ -95,12 +97,12 @@ func installWithProgress(s streams, install func(progress func(done, total int64
 
 // fetchRuntime brings ONNX Runtime where it is not there. It returns why it
 // could not: the quickstart continues without.
-func fetchRuntime(ctx context.Context, s streams) error {
+func fetchRuntime(ctx context.Context, s console.Streams) error {
 	_, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
 		return library.FindOrInstall(ctx, "", progress)
 	})
 	if err != nil {
-		fmt.Fprintf(s.note, "continuing without ONNX Runtime: %s\n", worded(err, oneLine(err.Error())))
+		fmt.Fprintf(s.Note, "continuing without ONNX Runtime: %s\n", worded(err, oneLine(err.Error())))
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/internal/quote"
 )
 
@@ -38,6 +39,6 @@ func (d device) check() error {
 }
 
 // options are the device as the library is told it.
-func (d device) options(s streams) attnx.Options {
-	return attnx.Options{Runtime: d.runtime, Library: d.library, Device: d.name, TF32: d.tf32, Tell: s.tell}
+func (d device) options(s console.Streams) attnx.Options {
+	return attnx.Options{Runtime: d.runtime, Library: d.library, Device: d.name, TF32: d.tf32, Tell: s.Tell}
 }

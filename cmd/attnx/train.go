@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
@@ -37,7 +39,7 @@ type trainFlags struct {
 	json         bool
 }
 
-func trainCommand(s streams) *cobra.Command {
+func trainCommand(s console.Streams) *cobra.Command {
 	var f trainFlags
 	cmd := &cobra.Command{
 		Use:   "train --data PATH --out RUN",
@@ -76,7 +78,7 @@ bit, as one that was never stopped.`,
   attnx train --resume runs/go --steps 400`,
 		Args: func(cmd *cobra.Command, more []string) error {
 			if len(f.data) == 0 {
-				return noArgs(cmd, more)
+				return usage.NoArgs(cmd, more)
 			}
 			if len(more) > 0 && len(f.data) > 1 {
 				return fmt.Errorf("%.80q follows several --data: name all paths after one --data, or each after its own", more[0])
@@ -107,21 +109,21 @@ bit, as one that was never stopped.`,
 	fl.IntVar(&f.saveEvery, "save-every", 0, "steps between checkpoints (default: whenever it evaluates)")
 	fl.IntVar(&f.keep, "keep", 3, "newest checkpoints to keep; the best is kept too")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
-	jsonFlag(cmd, &f.json, trainReport{})
+	usage.JSONFlag(cmd, &f.json, trainReport{})
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to continue")
 	return cmd
 }
 
 // run checks the flags before any file is touched, then begins or resumes a run.
-func (f trainFlags) run(ctx context.Context, s streams, given func(string) bool) error {
+func (f trainFlags) run(ctx context.Context, s console.Streams, given func(string) bool) error {
 	if err := f.check(given); err != nil {
 		return err
 	}
-	view := &trainView{ctx: ctx, streams: s, fresh: f.resume == ""}
+	view := &trainView{ctx: ctx, Streams: s, fresh: f.resume == ""}
 	data := attnx.Corpus{Files: f.data, Glob: f.glob}
 	if slices.Contains(f.data, train.Stdin) {
-		s.sayInput()
-		data.Reader = s.in
+		s.SayInput()
+		data.Reader = s.In
 	}
 	train := f.begun
 	if f.resume != "" {
@@ -200,13 +202,13 @@ func when[T any](given bool, v T) (nothing T) {
 }
 
 // ending says how to continue a run that was stopped, or returns why it failed.
-func (f trainFlags) ending(s streams, r *attnx.TrainResult, err error) error {
+func (f trainFlags) ending(s console.Streams, r *attnx.TrainResult, err error) error {
 	switch {
 	case r.Ended == attnx.Stopped:
-		fmt.Fprintf(s.err, "stopped; to continue: %s\n", f.resumeCommand(r.Run, r.Source))
+		fmt.Fprintf(s.Err, "stopped; to continue: %s\n", f.resumeCommand(r.Run, r.Source))
 		return errStopped
 	case r.Done == 0 && r.Ended == attnx.Complete:
-		fmt.Fprintf(s.note, "%s has all its %d steps: to continue it, ask for more with --steps\n", r.Run, r.Model.Step)
+		fmt.Fprintf(s.Note, "%s has all its %d steps: to continue it, ask for more with --steps\n", r.Run, r.Model.Step)
 	}
 	return err
 }

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/plot"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
@@ -23,7 +25,7 @@ const longText = 8 << 20
 
 // trainView shows a run.
 type trainView struct {
-	streams
+	console.Streams
 	ctx   context.Context
 	fresh bool
 	text  func()             // says what was read; nil where that was done
@@ -38,14 +40,14 @@ func (v *trainView) events() attnx.TrainEvents {
 func (v *trainView) read(t *train.Text) {
 	line, bytes := t.String(), len(t.Text) // not the text, which is soon no longer needed
 	v.text = func() {
-		fmt.Fprintf(v.note, "text: %s\n", line)
+		fmt.Fprintf(v.Note, "text: %s\n", line)
 		v.text = nil
 	}
 	if bytes < longText {
 		return
 	}
 	if v.text(); v.fresh {
-		fmt.Fprintln(v.note, "making the vocabulary")
+		fmt.Fprintln(v.Note, "making the vocabulary")
 	}
 }
 
@@ -55,7 +57,7 @@ func (v *trainView) tokenized(done, total int) {
 		return
 	}
 	if v.bar == nil {
-		v.bar = terminal.NewProgress(v.note, "tokenizing", total/MB, "MB")
+		v.bar = terminal.NewProgress(v.Note, "tokenizing", total/MB, "MB")
 	}
 	v.bar.Set(done/MB, "")
 }
@@ -69,7 +71,7 @@ func (v *trainView) open() {
 // told passes on what the library tells, below the line of what takes long.
 func (v *trainView) told(level attnx.Level, line string) {
 	v.finish()
-	v.tell(level, line)
+	v.Tell(level, line)
 }
 
 // finish ends the line of what takes long.
@@ -89,12 +91,12 @@ func (v *trainView) begin(b attnx.TrainBegin) {
 	if b.Device != "cpu" {
 		on += " on " + b.Device
 	}
-	fmt.Fprintf(v.note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", b.Model.Arch, thousands(n), b.Model.Vocab(), b.Model.Context(), on)
+	fmt.Fprintf(v.Note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", b.Model.Arch, thousands(n), b.Model.Vocab(), b.Model.Context(), on)
 	if b.NoORT != nil {
-		fmt.Fprintf(v.note, "pure Go: %v\n", b.NoORT)
+		fmt.Fprintf(v.Note, "pure Go: %v\n", b.NoORT)
 	}
 	v.val = math.NaN()
-	v.bar = terminal.NewProgress(v.note, "training", b.Steps, "steps")
+	v.bar = terminal.NewProgress(v.Note, "training", b.Steps, "steps")
 	v.bar.Set(b.Model.Step)
 }
 
@@ -128,15 +130,15 @@ func (v *trainView) end(r *attnx.TrainResult, asJSON bool) error {
 			losses[i] = m.Loss
 		}
 		caption := fmt.Sprintf("loss, steps %d to %d", r.History[0].Step, r.History[n-1].Step)
-		fmt.Fprintln(v.note, terminal.Curve(losses, caption, terminal.Columns(v.note)))
+		fmt.Fprintln(v.Note, terminal.Curve(losses, caption, terminal.Columns(v.Note)))
 	}
 	if r.Done > 0 || r.Ended != attnx.Complete {
-		fmt.Fprintf(v.note, "saved %s (step %d of %d, fingerprint %.12s)\n", r.Checkpoint, r.Model.Step, r.Steps, graph.Fingerprint(r.Model.Graph))
+		fmt.Fprintf(v.Note, "saved %s (step %d of %d, fingerprint %.12s)\n", r.Checkpoint, r.Model.Step, r.Steps, graph.Fingerprint(r.Model.Graph))
 	}
 	if !asJSON {
 		return plotted
 	}
-	return errors.Join(plotted, printJSON(v.out, reportOf(r)))
+	return errors.Join(plotted, usage.PrintJSON(v.Out, reportOf(r)))
 }
 
 // trainReport is what train prints as JSON at its end. The losses are those of

@@ -9,14 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 )
 
-func verifyCommand(s streams) *cobra.Command {
+func verifyCommand(s console.Streams) *cobra.Command {
 	var names []string
 	var plan string
 	var asJSON bool
@@ -77,7 +79,7 @@ or copy. 2: a file or the command line is wrong.`,
 					return fmt.Errorf("--runtimes: no runtime is called %.80q: take %s", n, strings.Join(attnx.Runtimes(), ", "))
 				}
 			}
-			c, _, err := find.Load(args[0], s.tell, model.LoadModel)
+			c, _, err := find.Load(args[0], s.Tell, model.LoadModel)
 			if err != nil {
 				return err
 			}
@@ -86,9 +88,9 @@ or copy. 2: a file or the command line is wrong.`,
 				return err
 			}
 			if asJSON {
-				err = printJSON(s.out, report)
+				err = usage.PrintJSON(s.Out, report)
 			} else {
-				err = report.WriteText(s.out)
+				err = report.WriteText(s.Out)
 			}
 			if err != nil {
 				return err
@@ -102,8 +104,8 @@ or copy. 2: a file or the command line is wrong.`,
 	fl := cmd.Flags()
 	fl.StringSliceVar(&names, "runtimes", nil, "runtimes that must be there and agree (default: all that are there)")
 	fl.StringVar(&plan, "plan", "", "say where an ONNX file's nodes would run, without running it: cuda")
-	jsonFlag(cmd, &asJSON, runtime.Report{})
-	describeJSON(cmd, "--plan and --json", placement.Report{})
+	usage.JSONFlag(cmd, &asJSON, runtime.Report{})
+	usage.DescribeJSON(cmd, "--plan and --json", placement.Report{})
 	fl.Uint64Var(&seed, "seed", 1, "seed of the ids")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
@@ -111,11 +113,11 @@ or copy. 2: a file or the command line is wrong.`,
 }
 
 // verified verifies with a progress line on a terminal.
-func verified(ctx context.Context, s streams, c *model.Checkpoint, files []string, o attnx.VerifyOptions) (runtime.Report, error) {
+func verified(ctx context.Context, s console.Streams, c *model.Checkpoint, files []string, o attnx.VerifyOptions) (runtime.Report, error) {
 	var bar *terminal.Progress
 	o.Progress = func(name string, done, total int) {
 		if bar == nil {
-			bar = terminal.NewProgress(s.note, "verify", total, "tokens")
+			bar = terminal.NewProgress(s.Note, "verify", total, "tokens")
 		}
 		if bar.Elapsed() {
 			bar.Set(done, name)

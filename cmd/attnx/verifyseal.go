@@ -9,10 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/find"
 )
 
-func verifySealCommand(s streams) *cobra.Command {
+func verifySealCommand(s console.Streams) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "verify-seal FILE...",
@@ -24,13 +26,13 @@ what is wrong. A run's folder means all of its checkpoints.
 Exit codes: 0 all are sealed and whole, 1 one is broken or has no seal, 2 one
 cannot be read.`,
 		Example: "  attnx verify-seal runs/go",
-		Args:    someArgs("file"),
+		Args:    usage.SomeArgs("file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var worst error
 			report := sealReport{Whole: true, Files: []sealed{}}
 			tell := func(f sealed, text string) {
 				if report.Files = append(report.Files, f); !asJSON {
-					fmt.Fprintf(s.out, "%-6s  %s\n", f.State, text)
+					fmt.Fprintf(s.Out, "%-6s  %s\n", f.State, text)
 				}
 			}
 			var paths []string
@@ -42,7 +44,7 @@ cannot be read.`,
 				paths = append(paths, files...)
 			}
 			for _, path := range paths {
-				file, root, err := attnx.VerifySeal(path, s.tell)
+				file, root, err := attnx.VerifySeal(path, s.Tell)
 				switch {
 				case err == nil:
 					tell(sealed{File: file, State: "sealed", Root: root}, root+"  "+file)
@@ -58,19 +60,19 @@ cannot be read.`,
 					if worst == nil || errors.Is(worst, errMismatch) {
 						worst = err
 					} else {
-						fmt.Fprintf(s.err, "attnx: %s\n", explain(err))
+						fmt.Fprintf(s.Err, "attnx: %s\n", explain(err))
 					}
 				}
 			}
 			if asJSON && (worst == nil || errors.Is(worst, errMismatch)) {
-				if err := printJSON(s.out, report); err != nil {
+				if err := usage.PrintJSON(s.Out, report); err != nil {
 					return err
 				}
 			}
 			return worst
 		},
 	}
-	jsonFlag(cmd, &asJSON, sealReport{})
+	usage.JSONFlag(cmd, &asJSON, sealReport{})
 	return cmd
 }
 

@@ -1,4 +1,4 @@
-package main
+package usage
 
 import (
 	"cmp"
@@ -10,21 +10,21 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// jsonFlag adds --json to a command, and to its help the fields of the object
+// JSONFlag adds --json to a command, and to its help the fields of the object
 // that it prints then. answer is a value of the object's type.
-func jsonFlag(cmd *cobra.Command, asJSON *bool, answer any) {
+func JSONFlag(cmd *cobra.Command, asJSON *bool, answer any) {
 	cmd.Flags().BoolVar(asJSON, "json", false, "print the result as one JSON object")
-	describeJSON(cmd, "--json", answer)
+	DescribeJSON(cmd, "--json", answer)
 }
 
-// describeJSON adds the fields of an object to a command's help.
-func describeJSON(cmd *cobra.Command, with string, answer any) {
+// DescribeJSON adds the fields of an object to a command's help.
+func DescribeJSON(cmd *cobra.Command, with string, answer any) {
 	text := "With " + with + " the result is one object: " + strings.Join(fields(reflect.TypeOf(answer)), ", ") + "."
-	cmd.Long = strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short+".") + "\n\n" + wrapped(text, helpColumns))
+	cmd.Long = strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short+".") + "\n\n" + wrapped(text, Columns))
 }
 
-// helpColumns is the width that every help text fits.
-const helpColumns = 80
+// Columns is the width that every help text fits.
+const Columns = 80
 
 // fields returns the names of a struct in JSON: "name" of a value, "name[]" of
 // a list, "name.*" of an object with names of its own, and behind an object's
@@ -87,8 +87,8 @@ func wrapped(text string, columns int) string {
 	return sb.String()
 }
 
-// printJSON writes an answer for a program to read.
-func printJSON(w io.Writer, v any) error {
+// PrintJSON writes an answer for a program to read.
+func PrintJSON(w io.Writer, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err

@@ -1,0 +1,58 @@
+// Package usage has what the commands share: checks of their arguments, help, and
+// results as JSON.
+package usage
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// Command refuses what is left when no command of that name was found.
+func Command(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("there is no command %.80q: did you mean `%s %s`?", args[0], cmd.CommandPath(), near[0])
+	}
+	return fmt.Errorf("there is no command %.80q: see `%s --help`", args[0], cmd.CommandPath())
+}
+
+// NoArgs is for commands that take flags only.
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %.80q: see `%s --help`", args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// OneArg is for commands that take one file.
+func OneArg(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s takes one %s, got %d: see `%[1]s --help`", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// Args is for commands that take so many files.
+func Args(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("%s takes %d %s, got %d: see `%[1]s --help`", cmd.CommandPath(), n, what, len(args))
+		}
+		return nil
+	}
+}
+
+// SomeArgs is for commands that take one file or more.
+func SomeArgs(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("no %s is named: see `%s --help`", what, cmd.CommandPath())
+		}
+		return nil
+	}
+}
