@@ -21,7 +21,7 @@ import (
 
 // rightNodes is the share of the node tests that must be right, in percent of those
 // that count: raised as operators are added, never lowered.
-const rightNodes = 60
+const rightNodes = 72
 
 // verdict is what became of one test of ONNX's backend suite.
 type verdict struct {
@@ -102,6 +102,9 @@ func judge(dir string) verdict {
 	if v.apart = noTensors(m); v.apart != "" {
 		return v
 	}
+	if v.apart = disagrees(v.name, m); v.apart != "" {
+		return v
+	}
 	rtol, atol := tolerances(dir)
 	sets, err := filepath.Glob(filepath.Join(dir, "test_data_set_*"))
 	if err != nil || len(sets) == 0 {
@@ -157,6 +160,15 @@ func noTensors(m *onnx.Model) string {
 		if slices.Contains([]string{"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}, n.Op) {
 			return "random draws"
 		}
+	}
+	return ""
+}
+
+// disagrees returns why the outputs of a test are not those of its model.
+func disagrees(name string, m *onnx.Model) string {
+	hasEpsilon := func(a onnx.Attribute) bool { return a.Name == "epsilon" }
+	if name == "test_adam_multiple" && !slices.ContainsFunc(m.Graph.Nodes[0].Attributes, hasEpsilon) {
+		return "outputs made with an epsilon that the model lacks" // until onnx 1.18; later files have it
 	}
 	return ""
 }

@@ -192,6 +192,15 @@ func expectFloat(args ...Type) error {
 	return nil
 }
 
+// expectNumbers reports elements that are neither integers nor floating-point
+// numbers.
+func expectNumbers(t Type) error {
+	if bits, _ := t.DType.Integer(); bits == 0 && !t.DType.Float() {
+		return fmt.Errorf("its argument is %s, expected numbers", t.DType)
+	}
+	return nil
+}
+
 func expectAxis(axis int, s Shape) error {
 	if axis < 0 || axis >= len(s) {
 		return fmt.Errorf("axis %d is outside shape %s", axis, s)

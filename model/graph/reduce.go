@@ -22,7 +22,8 @@ const (
 var reduceNames = [...]string{ReduceSum: "ReduceSum", ReduceMean: "ReduceMean", ReduceMax: "ReduceMax", ReduceMin: "ReduceMin"}
 
 // Reduce is the sum, mean, largest or smallest element over the axes, which are
-// ascending. With KeepDims a reduced axis stays, with size 1.
+// ascending. With KeepDims a reduced axis stays, with size 1. Integers have no mean;
+// their sum is wrapped to the element type.
 type Reduce struct {
 	Kind     ReduceKind `attr:"-"`
 	Axes     []int
@@ -61,7 +62,10 @@ func (r Reduce) Infer(args []Type) ([]Type, error) {
 	if len(r.Axes) == 0 {
 		return nil, errors.New("no axes to reduce")
 	}
-	return one(args[0].DType, append(out, s[next:]...)), expectFloat(args...)
+	if out = append(out, s[next:]...); r.Kind == ReduceMean {
+		return one(args[0].DType, out), expectFloat(args...)
+	}
+	return one(args[0].DType, out), expectNumbers(args[0])
 }
 
 // kept returns the shape of the reduction of s that keeps its axes.
@@ -142,7 +146,15 @@ type CumSum struct {
 func (CumSum) Name() string { return "CumSum" }
 
 // Infer returns the argument's type.
-func (c CumSum) Infer(args []Type) ([]Type, error) { return alongAxis(c.Axis, args) }
+func (c CumSum) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if err := expectAxis(c.Axis, args[0].Shape); err != nil {
+		return nil, err
+	}
+	return []Type{args[0]}, expectNumbers(args[0])
+}
 
 // Grad implements Differentiable.
 func (c CumSum) Grad(b *Builder, n *Node, dy []*Value) []*Value {

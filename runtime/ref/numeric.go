@@ -153,25 +153,20 @@ func places(from, into []int) func(i int) int {
 // reduce returns the sum, mean or extreme over the axes. Elements are taken in
 // the order in which x holds them.
 func reduce(op graph.Reduce, x array, shape []int) array {
-	kept := append([]int(nil), x.shape...)
 	count := 1
 	for _, axis := range op.Axes {
 		count *= x.shape[axis]
-		kept[axis] = 1
 	}
-	out := newArray(floats, shape)
-	f := func(sum, v float64) float64 { return sum + v }
 	switch op.Kind {
 	case graph.ReduceMax:
-		f = func(most, v float64) float64 { return max(most, v) }
-		fill(out.f, math.Inf(-1))
+		return foldExtreme(x, op.Axes, shape, 1)
 	case graph.ReduceMin:
-		f = func(least, v float64) float64 { return min(least, v) }
-		fill(out.f, math.Inf(1))
+		return foldExtreme(x, op.Axes, shape, -1)
 	}
-	for i, at := range spread(kept, x.shape).all() {
-		out.f[at] = f(out.f[at], x.f[i])
+	if x.kind == ints {
+		return fold(x, op.Axes, shape, func(sum, v int64) int64 { return sum + v }, 0)
 	}
+	out := fold(x, op.Axes, shape, func(sum, v float64) float64 { return sum + v }, 0)
 	if op.Kind == graph.ReduceMean {
 		for i := range out.f {
 			out.f[i] /= float64(count)
@@ -212,28 +207,10 @@ func argMax(x array, axis int, shape []int) (array, error) {
 
 // cumSum returns running sums along the axis.
 func cumSum(x array, op graph.CumSum) array {
-	out := newArray(floats, x.shape)
-	if len(out.f) == 0 {
-		return out
+	if x.kind == ints {
+		return cumulate(x, op, func(sum, v int64) int64 { return sum + v }, 0)
 	}
-	n, step := x.shape[op.Axis], whole(x.shape).stride[op.Axis]
-	for i := range len(x.f) / n {
-		first := i/step*step*n + i%step
-		sum := 0.0
-		for j := range n {
-			at := first + j*step
-			if op.Reverse {
-				at = first + (n-1-j)*step
-			}
-			before := sum
-			sum += x.f[at]
-			out.f[at] = sum
-			if op.Exclusive {
-				out.f[at] = before
-			}
-		}
-	}
-	return out
+	return cumulate(x, op, func(sum, v float64) float64 { return sum + v }, 0)
 }
 
 // softmax calls f for every element with the largest of its line along the

@@ -9,13 +9,12 @@ import (
 
 // networkFamily is the composites of networks.
 var networkFamily = family{
-	"Dropout":                 {read: readDropout},
-	"Gelu":                    records(readGelu),
-	"Swish":                   records(func(n *node) *graph.Value { return n.apply(graph.Swish{Alpha: n.float("alpha", 1)}, n.arg(0)) }),
-	"LayerNormalization":      {read: readLayerNormalization},
-	"RMSNormalization":        records(readRMSNormalization),
-	"Attention":               records(readAttention),
-	"SoftmaxCrossEntropyLoss": records(readCrossEntropy),
+	"Dropout":            {read: readDropout},
+	"Gelu":               records(readGelu),
+	"Swish":              records(func(n *node) *graph.Value { return n.apply(graph.Swish{Alpha: n.float("alpha", 1)}, n.arg(0)) }),
+	"LayerNormalization": {read: readLayerNormalization},
+	"RMSNormalization":   records(readRMSNormalization),
+	"Attention":          records(readAttention),
 }
 
 // readDropout drops nothing where a model runs.
@@ -129,15 +128,4 @@ func readAttention(n *node) *graph.Value {
 		args = append(args, mask)
 	}
 	return n.apply(op, args...)
-}
-
-func readCrossEntropy(n *node) *graph.Value {
-	if n.has(2) || n.text("reduction", "mean") != "mean" || len(n.onnx.Outputs) > 1 {
-		n.refuse("weights, another reduction than the mean, or the probabilities as a result")
-	}
-	x := n.arg(0)
-	if len(x.Shape) > 3 {
-		n.refuse("scores of %d dimensions", len(x.Shape))
-	}
-	return n.apply(graph.SoftmaxCrossEntropyLoss{IgnoreIndex: int64(n.int("ignore_index", math.MinInt64))}, x, n.cast(n.arg(1), format.Int64))
 }

@@ -1,6 +1,7 @@
 package read
 
 import (
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -10,8 +11,6 @@ var reducingFamily = family{
 	"ReduceMean": records(reduction(graph.ReduceMean, 18)),
 	"ReduceMax":  records(reduction(graph.ReduceMax, 18)),
 	"ReduceMin":  records(reduction(graph.ReduceMin, 18)),
-	"ReduceProd": {know: knowReduceProd},
-	"ArgMax":     records(readArgMax),
 	"CumSum":     records(readCumSum),
 	"Softmax":    records(func(n *node) *graph.Value { return n.softmax(n.b.Softmax) }),
 	"LogSoftmax": records(func(n *node) *graph.Value { return n.softmax(n.b.LogSoftmax) }),
@@ -36,14 +35,20 @@ func (n *node) reducedAxes(since int64) (axes []int, nothing bool) {
 	return axes, false
 }
 
-// reduction reads a reduction whose axes are an input from version since on.
+// reduction reads a reduction whose axes are an input from version since on. Integers
+// have their mean as numbers, truth values their extremes as integers.
 func reduction(kind graph.ReduceKind, since int64) func(n *node) *graph.Value {
 	return func(n *node) *graph.Value {
-		axes, nothing := n.reducedAxes(since)
-		if nothing {
-			return n.arg(0)
+		x := n.arg(0)
+		dtype := x.DType
+		switch {
+		case dtype == format.Bool:
+			x = n.b.Cast(x, format.Uint8)
+		case kind == graph.ReduceMean && !dtype.Float():
+			x = n.b.Cast(x, format.Float64)
 		}
-		return n.apply(graph.Reduce{Kind: kind, Axes: axes, KeepDims: n.flag("keepdims", true)}, n.arg(0))
+		y := n.reduce(x, since, func(axes []int, keep bool) graph.Op { return graph.Reduce{Kind: kind, Axes: axes, KeepDims: keep} })
+		return n.cast(y, dtype)
 	}
 }
 
@@ -61,14 +66,6 @@ func knowReduceProd(n *node) []*elements {
 		out.shape = []int{1}
 	}
 	return []*elements{out}
-}
-
-func readArgMax(n *node) *graph.Value {
-	if n.flag("select_last_index", false) {
-		n.refuse("the last of several largest elements")
-	}
-	x := n.arg(0)
-	return n.apply(graph.ArgMax{Axis: n.axis(n.int("axis", 0), len(x.Shape)), KeepDims: n.flag("keepdims", true)}, x)
 }
 
 func readCumSum(n *node) *graph.Value {

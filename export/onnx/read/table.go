@@ -74,6 +74,7 @@ func init() {
 		signalFamily,
 	)
 	maps.Copy(table, tabulate(onnx.Microsoft, microsoftFamily))
+	maps.Copy(table, tabulate(trainingDomain, trainingFamily))
 }
 
 func tabulate(domain string, families ...family) map[key]row {
