@@ -1,4 +1,199 @@
 package graph
 
-// quantizeOps are the operators of numbers as integers of a scale, and products of these.
-var quantizeOps = []Op{}
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+)
+
+// quantizeOps are numbers as integers of a scale, and products of these.
+var quantizeOps = []Op{QuantizeLinear{}, DequantizeLinear{}, DynamicQuantizeLinear{}, Requantize{}, PowerOfTwo{}, BitCast{}, UnpackBits{}}
+
+// QuantizeLinear is x divided by a scale, rounded to an integer, plus a zero point,
+// within the range of type To. The scale and the zero point are scalars, or vectors
+// along Axis, or have Axis in blocks of Block elements. The quotient is rounded to
+// type Precision before it is rounded to an integer, as ONNX computes it: which
+// integer it becomes may depend on that.
+type QuantizeLinear struct {
+	Axis      int
+	Block     int `attr:"block,omitzero"`
+	To        format.DType
+	Saturate  bool `attr:"saturate,omitzero"` // for To with a floating point
+	Precision format.DType
+}
+
+// Name returns "QuantizeLinear".
+func (QuantizeLinear) Name() string { return "QuantizeLinear" }
+
+// Infer returns the shape of the first argument.
+func (q QuantizeLinear) Infer(args []Type) ([]Type, error) {
+	if err := expectScales(args, q.Axis, q.Block); err != nil {
+		return nil, err
+	}
+	if bits, _ := q.To.Integer(); bits == 0 && q.To.Size() != 1 || bits > 16 || !q.Precision.Float() {
+		return nil, fmt.Errorf("numbers as %s, divided as %s", q.To, q.Precision)
+	}
+	return one(q.To, args[0].Shape), nil
+}
+
+// expectScales reports whether a scale, and a zero point if there is one, belong to
+// the first argument.
+func expectScales(args []Type, axis, block int) error {
+	if err := expectFrom(args, 2, 3); err != nil {
+		return err
+	}
+	x, scale := args[0].Shape, args[1].Shape
+	if err := expectFloat(args[1]); err != nil {
+		return err
+	}
+	if len(args) == 3 && !args[2].Shape.Equal(scale) && !(args[2].Shape.Elements().Is(1) && scale.Elements().Is(1)) {
+		return fmt.Errorf("a zero point %s for scales %s", args[2].Shape, scale)
+	}
+	if scale.Elements().Is(1) && len(scale) <= 1 {
+		return nil
+	}
+	if err := expectAxis(axis, x); err != nil {
+		return err
+	}
+	if block == 0 {
+		if len(scale) != 1 || scale[0] != x[axis] {
+			return fmt.Errorf("scales %s for axis %d of %s", scale, axis, x)
+		}
+		return nil
+	}
+	n, known := x[axis].Number()
+	if !known || block < 0 || !scale.equalBut(axis, x) || !scale[axis].Is((n+block-1)/block) {
+		return fmt.Errorf("scales %s for blocks of %d along axis %d of %s", scale, block, axis, x)
+	}
+	return nil
+}
+
+// DequantizeLinear is x minus a zero point, times a scale; both as QuantizeLinear has
+// them.
+type DequantizeLinear struct {
+	Axis  int
+	Block int `attr:"block,omitzero"`
+	To    format.DType
+}
+
+// Name returns "DequantizeLinear".
+func (DequantizeLinear) Name() string { return "DequantizeLinear" }
+
+// Infer returns the shape of the first argument.
+func (q DequantizeLinear) Infer(args []Type) ([]Type, error) {
+	if err := expectScales(args, q.Axis, q.Block); err != nil {
+		return nil, err
+	}
+	if !q.To.Float() {
+		return nil, fmt.Errorf("numbers as %s", q.To)
+	}
+	return one(q.To, args[0].Shape), nil
+}
+
+// DynamicQuantizeLinear is x as UINT8, with the scale and the zero point that its
+// range, 0 included, asks for. Each step is rounded to float32, as ONNX computes it.
+type DynamicQuantizeLinear struct{}
+
+// Name returns "DynamicQuantizeLinear".
+func (DynamicQuantizeLinear) Name() string { return "DynamicQuantizeLinear" }
+
+// Infer returns the types of the integers, of the scale and of the zero point.
+func (DynamicQuantizeLinear) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if args[0].DType != format.Float32 {
+		return nil, fmt.Errorf("%s, expected F32", args[0])
+	}
+	return []Type{{format.Uint8, args[0].Shape}, {format.Float32, Shape{}}, {format.Uint8, Shape{}}}, nil
+}
+
+// Requantize is the sum c of products of integers, whose scales are a and b, as an
+// integer of the scale y: c·(a·b/y), rounded, plus a zero point, within the range of
+// type To. The arguments are c, a, b, y and, if there is one, the zero point, and
+// broadcast into c. Each step is rounded to the type of the scales.
+type Requantize struct{ To format.DType }
+
+// Name returns "Requantize".
+func (Requantize) Name() string { return "Requantize" }
+
+// Infer returns the shape of c.
+func (r Requantize) Infer(args []Type) ([]Type, error) {
+	if err := expectFrom(args, 4, 5); err != nil {
+		return nil, err
+	}
+	if bits, _ := args[0].DType.Integer(); bits != 32 {
+		return nil, fmt.Errorf("%s, expected sums in 32 bits", args[0])
+	}
+	if err := expectFloat(args[1:4]...); err != nil {
+		return nil, err
+	}
+	if bits, _ := r.To.Integer(); bits == 0 || bits > 16 {
+		return nil, fmt.Errorf("integers as %s", r.To)
+	}
+	for _, a := range args[1:] {
+		if !a.Shape.into(args[0].Shape) {
+			return nil, fmt.Errorf("a scale or zero point %s for %s", a.Shape, args[0].Shape)
+		}
+	}
+	return one(r.To, args[0].Shape), nil
+}
+
+// PowerOfTwo is x rounded to a power of two: "up", "down", or to the "nearest", ties
+// upwards. With Saturate what is beyond the powers of F8_E8M0 is the last or first of
+// them, and otherwise not a number.
+type PowerOfTwo struct {
+	Mode     string
+	Saturate bool `attr:"saturate,omitzero"`
+}
+
+// Name returns "PowerOfTwo".
+func (PowerOfTwo) Name() string { return "PowerOfTwo" }
+
+// Infer returns the shape of the argument.
+func (p PowerOfTwo) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	switch p.Mode {
+	case "up", "down", "nearest":
+		return one(format.Float8E8M0, args[0].Shape), nil
+	}
+	return nil, fmt.Errorf("rounding %.80q", p.Mode)
+}
+
+// BitCast is the bits of x as those of another type of the same size.
+type BitCast struct{ To format.DType }
+
+// Name returns "BitCast".
+func (BitCast) Name() string { return "BitCast" }
+
+// Infer returns the shape of the argument.
+func (c BitCast) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if n := c.To.Size(); n == 0 || n != args[0].DType.Size() {
+		return nil, fmt.Errorf("the bits of %s as %s", args[0].DType, c.To)
+	}
+	return one(c.To, args[0].Shape), nil
+}
+
+// UnpackBits is the numbers of Bits bits that lie in bytes, the first in the lowest
+// bits: the last axis is as many times as long.
+type UnpackBits struct{ Bits int }
+
+// Name returns "UnpackBits".
+func (UnpackBits) Name() string { return "UnpackBits" }
+
+// Infer returns UINT8 with a longer last axis.
+func (u UnpackBits) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	s := args[0].Shape
+	if len(s) == 0 || args[0].DType != format.Uint8 || u.Bits < 1 || 8%u.Bits != 0 {
+		return nil, fmt.Errorf("%d bits out of %s", u.Bits, args[0])
+	}
+	return one(format.Uint8, s.with(len(s)-1, s[len(s)-1].Mul(N(8/u.Bits)))), nil
+}

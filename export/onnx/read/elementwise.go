@@ -178,13 +178,14 @@ func castTo(n *node) format.DType {
 
 func readCast(n *node) *graph.Value {
 	to := castTo(n)
-	if mode := n.text("round_mode", "up"); to == format.Float8E8M0 && mode != "nearest" {
-		n.refuse("rounding %.80q to a power of two", mode)
-	}
+	mode := n.text("round_mode", "up")
 	saturate := n.flag("saturate", true) && to.Float() && to.Size() == 1
 	x := n.arg(0)
 	if x.DType == to {
 		return x
+	}
+	if to == format.Float8E8M0 {
+		return n.apply(graph.PowerOfTwo{Mode: mode, Saturate: saturate}, x)
 	}
 	if bits, signed := to.Integer(); bits > 0 && bits < 8 && x.DType.Float() && n.version < 24 {
 		x = n.clipped(x, bits, signed) // wrapped since, in ONNX's own tests

@@ -1,4 +1,134 @@
 package read
 
+import (
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
 // quantizeFamily is numbers as integers of a scale, and products of these.
-var quantizeFamily = family{}
+var quantizeFamily = family{
+	"QuantizeLinear":        records(readQuantizeLinear),
+	"DequantizeLinear":      records(readDequantizeLinear),
+	"DynamicQuantizeLinear": {read: func(n *node) []*graph.Value { return n.b.Apply(graph.DynamicQuantizeLinear{}, 3, n.arg(0)) }},
+	"MatMulInteger":         records(readMatMulInteger),
+	"QLinearMatMul":         records(readQLinearMatMul),
+	"BitCast":               records(func(n *node) *graph.Value { return n.apply(graph.BitCast{To: n.typeOf("to")}, n.arg(0)) }),
+}
+
+// typeOf returns the element type that an attribute names, Invalid without one.
+func (n *node) typeOf(attribute string) format.DType {
+	number := n.int(attribute, 0)
+	if number == 0 {
+		return format.Invalid
+	}
+	t, err := elementType(dataType(number))
+	if err != nil {
+		n.refuse("%v", err)
+	}
+	return t
+}
+
+// scaleAxis returns the axis of scales, and the size of their blocks.
+func (n *node) scaleAxis(scale *graph.Value, rank int) (axis, block int) {
+	if axis, block = n.int("axis", 1), n.int("block_size", 0); scale.Shape.Elements().Is(1) && len(scale.Shape) <= 1 {
+		return 0, 0
+	}
+	return n.axis(axis, rank), block
+}
+
+func readQuantizeLinear(n *node) *graph.Value {
+	args := []*graph.Value{n.arg(0), n.arg(1)}
+	op := graph.QuantizeLinear{To: n.typeOf("output_dtype"), Precision: n.typeOf("precision")}
+	if op.To == format.Invalid {
+		op.To = format.Uint8
+	}
+	if n.has(2) {
+		args = append(args, n.arg(2))
+		op.To = args[2].DType
+	}
+	if op.Precision == format.Invalid {
+		op.Precision = args[1].DType
+	}
+	op.Axis, op.Block = n.scaleAxis(args[1], len(args[0].Shape))
+	op.Saturate = n.flag("saturate", true) && op.To.Float()
+	return n.apply(op, args...)
+}
+
+func readDequantizeLinear(n *node) *graph.Value {
+	args := []*graph.Value{n.arg(0), n.arg(1)}
+	op := graph.DequantizeLinear{To: n.typeOf("output_dtype")}
+	if op.To == format.Invalid {
+		op.To = args[1].DType
+	}
+	if n.has(2) {
+		args = append(args, n.arg(2))
+	}
+	op.Axis, op.Block = n.scaleAxis(args[1], len(args[0].Shape))
+	return n.apply(op, args...)
+}
+
+// dequantized returns arguments i to i+2, integers with their scale and zero point,
+// as numbers.
+func (n *node) dequantized(i int) *graph.Value {
+	args := []*graph.Value{n.arg(i), n.arg(i + 1)}
+	if n.has(i + 2) {
+		args = append(args, n.arg(i+2))
+	}
+	return n.apply(graph.DequantizeLinear{To: args[1].DType}, args...)
+}
+
+// quantized returns x as integers with the scale and the zero point that are
+// arguments i and i+1; without a zero point as integers of type t.
+func (n *node) quantized(x *graph.Value, i int, t format.DType) *graph.Value {
+	args := []*graph.Value{x, n.arg(i)}
+	if n.has(i + 1) {
+		args = append(args, n.arg(i+1))
+		t = args[2].DType
+	}
+	return n.apply(graph.QuantizeLinear{To: t, Precision: args[1].DType}, args...)
+}
+
+// rows returns a vector of one element a row as a column, and anything else as it is.
+func (n *node) rows(v *graph.Value) *graph.Value {
+	switch {
+	case v == nil || len(v.Shape) != 1:
+		return v
+	case v.Shape[0].Is(1):
+		return n.b.Reshape(v)
+	}
+	return n.b.Reshape(v, v.Shape[0], graph.N(1))
+}
+
+// single returns a vector of one element as a scalar, and anything else as it is.
+func (n *node) single(v *graph.Value) *graph.Value {
+	if v == nil || len(v.Shape) != 1 || !v.Shape[0].Is(1) {
+		return v
+	}
+	return n.b.Reshape(v)
+}
+
+// centered returns integers less their zero point, as int32.
+func (n *node) centered(x, zero *graph.Value) *graph.Value {
+	x = n.cast(x, format.Int32)
+	if zero == nil {
+		return x
+	}
+	return n.b.Sub(x, n.cast(zero, format.Int32))
+}
+
+// matMulInteger is the product of two matrices of int32, which wraps in 32 bits: that
+// of float64, which is exact below 2^53.
+func (n *node) matMulInteger(x, y *graph.Value) *graph.Value {
+	return n.b.Cast(n.matMul(n.b.Cast(x, format.Float64), n.b.Cast(y, format.Float64)), format.Int32)
+}
+
+func readMatMulInteger(n *node) *graph.Value {
+	x := n.centered(n.arg(0), n.rows(n.optional(2)))
+	return n.matMulInteger(x, n.centered(n.arg(1), n.single(n.optional(3))))
+}
+
+func readQLinearMatMul(n *node) *graph.Value {
+	x := n.centered(n.arg(0), n.rows(n.arg(2)))
+	sum := n.matMulInteger(x, n.centered(n.arg(3), n.single(n.arg(5))))
+	return n.apply(graph.Requantize{To: n.dtype(7)}, sum, n.rows(n.arg(1)), n.single(n.arg(4)), n.rows(n.arg(6)), n.rows(n.arg(7)))
+}
