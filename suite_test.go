@@ -21,7 +21,7 @@ import (
 
 // rightNodes is the share of the node tests that must be right, in percent of those
 // that count: raised as operators are added, never lowered.
-const rightNodes = 72
+const rightNodes = 76
 
 // verdict is what became of one test of ONNX's backend suite.
 type verdict struct {
@@ -88,6 +88,17 @@ func suites(t *testing.T) []string {
 	return []string{folder}
 }
 
+// mended are tests of a version whose data are not what ONNX says, and that a later
+// version has mended.
+var mended = map[string]string{
+	"1.17.0/node/test_qlinearmatmul_2D_int8_float16": wraps,
+	"1.17.0/node/test_qlinearmatmul_2D_int8_float32": wraps,
+	"1.17.0/node/test_qlinearmatmul_3D_int8_float16": wraps,
+	"1.17.0/node/test_qlinearmatmul_3D_int8_float32": wraps,
+}
+
+const wraps = "wraps where ONNX and ONNX Runtime saturate; 1.23.2 saturates"
+
 // judge runs one test.
 func judge(dir string) verdict {
 	v := verdict{kind: filepath.Base(filepath.Dir(dir)), name: filepath.Base(dir)}
@@ -100,6 +111,9 @@ func judge(dir string) verdict {
 		v.operator = m.Graph.Nodes[0].Op
 	}
 	if v.apart = noTensors(m); v.apart != "" {
+		return v
+	}
+	if v.apart = mended[strings.Join([]string{filepath.Base(filepath.Dir(filepath.Dir(dir))), v.kind, v.name}, "/")]; v.apart != "" {
 		return v
 	}
 	if v.apart = disagrees(v.name, m); v.apart != "" {

@@ -14,7 +14,9 @@ import (
 var quantizeKernels = []kernel{
 	certain(quantizeLinear),
 	certain(dequantizeLinear),
-	several(func(_ graph.DynamicQuantizeLinear, c call) ([]array, error) { return quantizeDynamically(c.args[0]), nil }),
+	several(func(_ graph.DynamicQuantizeLinear, c call) ([]array, error) {
+		return quantizeDynamically(c.args[0]), nil
+	}),
 	certain(requantize),
 	certain(func(op graph.PowerOfTwo, c call) array { return each(c.args[0], powerOfTwo(op.Mode, op.Saturate)) }),
 	single(func(op graph.BitCast, c call) (array, error) { return bitCast(c.args[0], op.To) }),
