@@ -136,8 +136,10 @@ func Resume(ctx context.Context, folder string, o ResumeOptions) (*TrainResult, 
 	if err != nil {
 		return nil, err
 	}
-	defer r.run.Close()
-	if r.options.Steps <= r.model.Step {
+	if r.run != nil {
+		defer r.run.Close()
+	}
+	if r.hasAllSteps() {
 		return &TrainResult{Run: folder, Checkpoint: from, Model: r.model, Steps: r.options.Steps, Engine: r.options.Engine, Device: r.how.Device}, nil
 	}
 	if err := r.readAgain(ctx, o.Data, from); err != nil {

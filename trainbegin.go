@@ -181,13 +181,17 @@ func (o TrainOptions) network(sizes arch.Sizes, tok *tokens.Tokenizer) (nn.Netwo
 }
 
 // open takes the folder of a run that is resumed, and returns the path of the
-// checkpoint that it continues from.
+// checkpoint that it continues from. A run that is finished needs no folder that
+// can be written to: r.run is nil then.
 func (r *trainRun) open(o ResumeOptions) (from string, err error) {
 	if err := resumable(r.folder); err != nil {
 		return "", err
 	}
 	place, err := output.Claim(output.Run, r.folder)
 	if err != nil {
+		if path, ok := r.finished(o); ok && !errors.As(err, new(*store.LockedError)) {
+			return path, nil
+		}
 		return "", err
 	}
 	defer place.Close() // the lock of the run itself comes next
@@ -210,18 +214,38 @@ func (r *trainRun) open(o ResumeOptions) (from string, err error) {
 	if r.model, err = model.Load(path); err != nil {
 		return "", err
 	}
+	if err := r.take(path, o); err != nil {
+		return "", err
+	}
+	run.Keep(r.options.Keep)
+	r.run = run
+	return path, nil
+}
+
+// finished reports whether a run, which is only read, has all its steps, and the
+// path of its last checkpoint.
+func (r *trainRun) finished(o ResumeOptions) (path string, ok bool) {
+	m, path, err := find.Load(r.folder, nil, model.Load)
+	if err != nil {
+		return "", false
+	}
+	r.model = m
+	err = r.take(path, o)
+	return path, err == nil && r.hasAllSteps()
+}
+
+func (r *trainRun) hasAllSteps() bool { return r.options.Steps <= r.model.Step }
+
+// take takes the options that the run was begun with from its checkpoint, and
+// those of this call over them.
+func (r *trainRun) take(path string, o ResumeOptions) (err error) {
 	if r.options, err = train.Saved(r.model); err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	s := &r.options
 	s.Steps, s.SaveEvery, s.Keep = cmp.Or(o.Steps, s.Steps), cmp.Or(o.SaveEvery, s.SaveEvery), cmp.Or(o.Keep, s.Keep)
 	r.engine, r.how.Device = cmp.Or(o.Engine, s.Engine), cmp.Or(r.how.Device, s.Device)
-	if err := errors.Join(s.Check(), r.checkEngine()); err != nil {
-		return "", err
-	}
-	run.Keep(s.Keep)
-	r.run = run
-	return path, nil
+	return errors.Join(s.Check(), r.checkEngine())
 }
 
 // resumable refuses what is not the folder of a run, without touching it.
