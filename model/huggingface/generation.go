@@ -21,12 +21,18 @@ var inConfig = strings.Fields("max_length max_new_tokens min_length min_new_toke
 	"no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids renormalize_logits remove_invalid_values " +
 	"forced_bos_token_id forced_eos_token_id suppress_tokens begin_suppress_tokens exponential_decay_length_penalty")
 
+// sample is the setting that makes a generation draw. It is false where nothing
+// sets it.
+const sample = "do_sample"
+
 // settings returns the members that set something for a generation as one JSON
-// object, by name; nil if there are none. A null sets nothing.
+// object, by name; nil if there are none. Neither a null nor the default of
+// sample sets anything: a folder that was written of a model without settings is
+// read as one.
 func (o object) settings(kept func(name string) bool) (json.RawMessage, error) {
 	var out membersWriter
 	for _, name := range slices.Sorted(maps.Keys(o)) {
-		if o.null(name) || !kept(name) {
+		if o.null(name) || !kept(name) || name == sample && string(o[name]) == "false" {
 			continue
 		}
 		if err := out.add(name, json.RawMessage(o[name])); err != nil {
@@ -58,7 +64,6 @@ func encodeGeneration(s *model.Special) ([]byte, error) {
 			return nil, fmt.Errorf("huggingface: the settings of a generation: %w", err)
 		}
 	}
-	const sample = "do_sample"
 	if settings.absent(sample) {
 		settings[sample] = []byte("false")
 	}
