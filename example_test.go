@@ -49,6 +49,9 @@ var trained = sync.OnceValue(func() *model.Checkpoint {
 })
 
 func TestMain(m *testing.M) {
+	if run := os.Getenv(envResume); run != "" {
+		resumeAndKill(run, os.Getenv(envEngine))
+	}
 	code := m.Run()
 	os.RemoveAll(folder())
 	os.Exit(code)

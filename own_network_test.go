@@ -2,6 +2,7 @@ package attnx_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -9,8 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
@@ -97,7 +98,11 @@ func startRun(t *testing.T, dir string, of func(vocab int) nn.Network) {
 	c, err := train.Start(of(tok.VocabSize()), tok, 1)
 	check(err)
 	o := train.DefaultOptions(1)
-	o.Batch, o.SaveEvery, o.Keep, o.DataSHA256 = 12, 3, 3, text.SHA256
+	batch := 12
+	if fixtures.Exhaustive() {
+		batch = 48
+	}
+	o.Batch, o.SaveEvery, o.Keep, o.DataSHA256 = batch, 3, 3, text.SHA256
 	c, err = gorgonia.Fit(t.Context(), c, data, o, nil)
 	check(err)
 	run, err := model.OpenRun(filepath.Join(dir, "run"), o.Keep)
@@ -124,7 +129,7 @@ func TestOwnNetworkResumes(t *testing.T) {
 			check(os.CopyFS(whole, os.DirFS(start)))
 			attnxRun(t, whole, 0, resume, "example/llama: 20,704 parameters", "step 40 of 40")
 			check(os.CopyFS(killed, os.DirFS(start)))
-			killAfterASave(t, killed, resume)
+			killAfterASave(t, killed, engine)
 			attnxRun(t, killed, 0, resume, "step 40 of 40")
 			want, err := os.ReadFile(filepath.Join(whole, "run", "step-00000040.safetensors"))
 			check(err)
@@ -144,29 +149,45 @@ func TestOwnNetworkResumes(t *testing.T) {
 	}
 }
 
-// killAfterASave runs a command in dir and kills it after it has saved, before
-// its end if the machine lets it.
-func killAfterASave(t *testing.T, dir, line string) {
+// resumeAndKill resumes the run of a folder and kills itself after a step that
+// the run has saved. It is what the program of the tests does where the
+// environment asks for it.
+func resumeAndKill(run, engine string) {
+	_, err := attnx.Resume(context.Background(), run, attnx.ResumeOptions{
+		Data: attnx.Corpus{Files: []string{filepath.Join(filepath.Dir(run), "notes.txt")}, Glob: "*"}, Steps: 40, Engine: engine,
+		Events: attnx.TrainEvents{Step: func(m attnx.Metric) {
+			later, err := filepath.Glob(filepath.Join(run, "step-*[2-9].safetensors"))
+			check(err)
+			if len(later) > 0 {
+				self, err := os.FindProcess(os.Getpid())
+				check(err)
+				check(self.Kill())
+				select {}
+			}
+		}},
+	})
+	check(err)
+}
+
+// The variables that ask for it.
+const (
+	envResume = "ATTNX_TEST_RESUME"
+	envEngine = "ATTNX_TEST_ENGINE"
+)
+
+// killAfterASave has a run of dir resumed and killed after a save.
+func killAfterASave(t *testing.T, dir, engine string) {
 	t.Helper()
-	cmd := attnxCommand(t, dir, strings.Fields(line)...)
-	check(cmd.Start())
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // killed, most likely
-		close(ended)
-	}()
-	for {
-		select {
-		case <-ended:
-			t.Log("the run ended before it could be killed")
-			return
-		case <-time.After(time.Millisecond):
-		}
-		if later, err := filepath.Glob(filepath.Join(dir, "run", "step-*[2-9].safetensors")); err == nil && len(later) > 0 {
-			_ = cmd.Process.Kill()
-			<-ended
-			return
-		}
+	self, err := os.Executable()
+	check(err)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), envResume+"="+filepath.Join(dir, "run"), envEngine+"="+engine)
+	out, err := cmd.CombinedOutput()
+	if saved, _ := filepath.Glob(filepath.Join(dir, "run", "step-*[2-9].safetensors")); err == nil || len(saved) == 0 {
+		t.Fatalf("it should be killed after a save: %v, saved %q: %s", err, saved, out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "run", "step-00000040.safetensors")); err == nil {
+		t.Fatal("the run ended before it was killed")
 	}
 }
 

@@ -321,25 +321,54 @@ func TestEnginesAgree(t *testing.T) {
 	}
 }
 
-// TestORTSameBits trains with one thread and with two.
+// TestORTSameBits takes steps with one thread and with two: the loss and every
+// gradient have the same bits, and, where every case is tried, so have the weights
+// of ten steps of training.
 func TestORTSameBits(t *testing.T) {
-	steps, counts := 2, []int{1, 2}
-	if fixtures.Exhaustive() {
-		steps, counts = 10, []int{1, 2, 2}
+	_, c := beginning(t, "nano", 1)
+	const size, length = 12, 64
+	random := model.NewStream(1, "ids")
+	ids := make([]int64, size*length+1)
+	for i := range ids {
+		ids[i] = int64(random.IntN(uint64(i), c.IDs()))
 	}
+	batch := train.TextBatch(size, length, ids[:size*length], ids[1:])
+	var losses []float64
 	var first model.Weights
-	for _, threads := range counts {
-		_, _, w := trained(t, "nano", steps, func(c *model.Checkpoint) train.Engine { return openORT(t, c, threads) })
-		if first == nil {
-			first = w
-			continue
+	for _, threads := range []int{1, 2, 2} {
+		gradients := c.Weights.Clone()
+		loss, err := openORT(t, c, threads).Step(c.Weights, batch, gradients)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for i := range w {
-			if string(w[i].Data) != string(first[i].Data) {
-				t.Errorf("%s: other bits with %d threads", w[i].Name, threads)
-			}
+		if losses = append(losses, loss); loss != losses[0] {
+			t.Errorf("the losses are %v", losses)
+		}
+		first = sameBits(t, first, gradients, threads)
+	}
+	if !fixtures.Exhaustive() {
+		return
+	}
+	first = nil
+	for _, threads := range []int{1, 2, 2} {
+		_, _, weights := trained(t, "nano", 10, func(c *model.Checkpoint) train.Engine { return openORT(t, c, threads) })
+		first = sameBits(t, first, weights, threads)
+	}
+}
+
+// sameBits compares w with the first of its kind, which it returns: w where there
+// is none yet.
+func sameBits(t *testing.T, first, w model.Weights, threads int) model.Weights {
+	t.Helper()
+	if first == nil {
+		return w
+	}
+	for i := range w {
+		if string(w[i].Data) != string(first[i].Data) {
+			t.Errorf("%s: other bits with %d threads", w[i].Name, threads)
 		}
 	}
+	return first
 }
 
 func TestEngineAuto(t *testing.T) {

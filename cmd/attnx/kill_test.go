@@ -4,17 +4,21 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model/train"
 )
 
 // A run that is killed after each of its steps in turn, and resumed, ends with
@@ -40,32 +44,16 @@ func TestEveryResume(t *testing.T) {
 			if err := os.WriteFile(data, bytes.Repeat([]byte("we do not like rain\n"), 50), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			flags := []string{"--data", data, "--engine", engine}
-			start := func(out string) *exec.Cmd {
-				return exec.Command("attnx", append([]string{"train", "--out", out, "--batch", batch, "--save-every", "3", "--steps", fmt.Sprint(steps)}, flags...)...)
-			}
 			whole := filepath.Join(folder, "whole")
-			if out, err := start(whole).CombinedOutput(); err != nil {
+			out, err := exec.Command("attnx", "train", "--data", data, "--out", whole, "--engine", engine, "--batch", batch, "--steps", fmt.Sprint(steps), "--save-every", "3").CombinedOutput()
+			if err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			want := root(t, whole, steps)
-			killed := 0
 			for _, step := range kills {
 				run := filepath.Join(folder, fmt.Sprint("killed-", step))
-				// On a busy machine a run may end before the signal comes: it gets
-				// more chances.
-				for try := 0; try < 5 && !killedAfter(t, start(run), run, step); try++ {
-					if got := root(t, run, steps); got != want {
-						t.Errorf("another run: the root hash is %s, of the first %s", got, want)
-					}
-					os.RemoveAll(run)
-				}
-				if _, err := os.Stat(run); err != nil {
-					continue
-				}
-				killed++
-				resume := exec.Command("attnx", append([]string{"train", "--resume", run}, flags...)...)
-				if out, err := resume.CombinedOutput(); err != nil {
+				killedAfter(t, data, run, engine, batch, steps, step)
+				if out, err := exec.Command("attnx", "train", "--resume", run).CombinedOutput(); err != nil {
 					t.Fatalf("killed after step %d: %v: %s", step, err, out)
 				}
 				if got := root(t, run, steps); got != want {
@@ -76,27 +64,60 @@ func TestEveryResume(t *testing.T) {
 				}
 				os.RemoveAll(run)
 			}
-			t.Logf("killed %d times", killed)
-			if killed < len(kills)*3/4 {
-				t.Errorf("%d of %d runs ended before they could be killed", len(kills)-killed, len(kills))
-			}
 		})
 	}
 }
 
-// killedAfter starts a run and kills it once it has done so many steps. It
-// reports whether the signal came before the run's end.
-func killedAfter(t *testing.T, cmd *exec.Cmd, run string, step int) bool {
+// killing is a program that trains as attnx does, and kills itself after a step.
+// Its arguments are the text, the run, the engine, the batch, the steps and the
+// step.
+const killing = "attnx-killing"
+
+func init() { programs[killing] = trainAndKill }
+
+func trainAndKill() {
+	check := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitUsage)
+		}
+	}
+	number := func(arg string) int {
+		n, err := strconv.Atoi(arg)
+		check(err)
+		return n
+	}
+	text, run, engine, after := os.Args[1], os.Args[2], os.Args[3], number(os.Args[6])
+	settings := train.DefaultOptions(number(os.Args[5]))
+	settings.Batch, settings.SaveEvery, settings.Seed = number(os.Args[4]), 3, 1
+	kill := func() { check(syscall.Kill(os.Getpid(), syscall.SIGKILL)) }
+	_, err := attnx.Train(context.Background(), attnx.TrainOptions{
+		Out: run, Data: attnx.Corpus{Files: []string{text}, Glob: "*"}, Settings: settings, Engine: engine,
+		Events: attnx.TrainEvents{Step: func(m attnx.Metric) {
+			switch {
+			case m.Step != after:
+			case after%2 == 0:
+				kill()
+			default: // somewhere in the steps behind it
+				time.AfterFunc(time.Duration(after%7)*time.Millisecond, kill)
+			}
+		}},
+	})
+	check(err)
+	select {}
+}
+
+// killedAfter runs a command of killing, which must end so.
+func killedAfter(t *testing.T, args ...any) {
 	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	cmd := exec.Command(killing)
+	for _, arg := range args {
+		cmd.Args = append(cmd.Args, fmt.Sprint(arg))
 	}
-	waitForSteps(t, filepath.Join(run, store.MetricsName), step)
-	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Fatal(err)
+	out, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Fatalf("%q: %v: %s", cmd.Args, err, out)
 	}
-	_ = cmd.Wait() // killed, most likely
-	return cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
 }
 
 // root returns the root hash of the checkpoint that a run ends with, which is

@@ -20,8 +20,11 @@ import (
 // readme is where the README lies, wherever a script runs.
 var readme string
 
+// programs are what the tests and their scripts run.
+var programs = map[string]func(){"attnx": main}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"attnx": main})
+	testscript.Main(m, programs)
 }
 
 // onnxRuntime finds ONNX Runtime, or fetches it, once for all scripts.
@@ -47,6 +50,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("MODELS", models)
+			e.Setenv("ENGINE", anyEngine())
 			e.Setenv("REPOSITORY", filepath.Dir(readme))
 			if missing == nil {
 				e.Setenv(library.EnvLibrary, lib)
@@ -83,6 +87,15 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// anyEngine is for runs of which the engine does not matter: the one that starts
+// sooner, and where every case is tried the default.
+func anyEngine() string {
+	if fixtures.Exhaustive() {
+		return "auto"
+	}
+	return "gorgonia"
+}
+
 // trainModels trains the models that several scripts look at: a and b differ
 // in their seed only, c is of the other architecture.
 func trainModels(t *testing.T, folder string) {
@@ -98,7 +111,7 @@ func trainModels(t *testing.T, folder string) {
 		{"--out", "c", "--arch", "simple"},
 	} {
 		args[1] = filepath.Join(folder, args[1])
-		args = append([]string{"train", "--data", data, "--preset", "tiny", "--context", "8", "--steps", "4", "--batch", "2", "--engine", "gorgonia"}, args...)
+		args = append([]string{"train", "--data", data, "--context", "8", "--steps", "4", "--batch", "2", "--engine", anyEngine()}, args...)
 		var stderr strings.Builder
 		if code := run(args, strings.NewReader(""), &stderr, &stderr); code != 0 {
 			t.Fatalf("attnx %s: exit code %d: %s", strings.Join(args, " "), code, &stderr)
