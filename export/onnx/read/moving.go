@@ -323,10 +323,7 @@ func readOneHot(n *node) *graph.Value {
 	depth, onOff := n.dims(1)[0], n.arg(2)
 	ids, rank := n.cast(n.arg(0), format.Int64), len(n.shape(0))
 	axis := n.axis(n.int("axis", -1), rank+1)
-	back, err := n.r.record(&value{name: n.name() + ".depth", elements: integerElements(depth).reshaped(nil)})
-	if err != nil {
-		panic(refusal{err})
-	}
+	back := n.size(depth)
 	zero := n.constant(0, format.Int64)
 	ids = n.b.Where(n.b.Less(ids, zero), n.b.Add(ids, back), ids)
 	column := append(append(append(graph.Shape{}, ids.Shape[:axis]...), graph.N(1)), ids.Shape[axis:]...)

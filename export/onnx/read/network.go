@@ -1,8 +1,6 @@
 package read
 
 import (
-	"math"
-
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 )
@@ -14,7 +12,6 @@ var networkFamily = family{
 	"Swish":              records(func(n *node) *graph.Value { return n.apply(graph.Swish{Alpha: n.float("alpha", 1)}, n.arg(0)) }),
 	"LayerNormalization": {read: readLayerNormalization},
 	"RMSNormalization":   records(readRMSNormalization),
-	"Attention":          records(readAttention),
 }
 
 // readDropout drops nothing where a model runs.
@@ -96,36 +93,4 @@ func readRMSNormalization(n *node) *graph.Value {
 	scale := n.b.Reshape(n.expandTo(n.arg(1), x.Shape[axis:]), x.Shape[axis:].Elements())
 	y := n.b.RMSNormalization(n.lastAxes(x, axis), scale, n.float("epsilon", float64(float32(1e-5))))
 	return n.reshape(y, x.Shape)
-}
-
-// readAttention reads the form that attnx writes: heads on an axis of their own, no
-// past, one result.
-func readAttention(n *node) *graph.Value {
-	q, k, v, mask := n.arg(0), n.arg(1), n.arg(2), n.optional(3)
-	causal := n.flag("is_causal", false)
-	switch {
-	case len(n.args) > 4 || len(n.onnx.Outputs) > 1:
-		n.refuse("a past, padding, or the scores as a result")
-	case len(q.Shape) != 4:
-		n.refuse("heads that are not on an axis of their own")
-	case mask != nil && !mask.DType.Float():
-		n.refuse("a mask of truth values") // a row in which all are false is 0 there
-	case n.float("softcap", 0) != 0 || n.isSet("softmax_precision"):
-		n.refuse("softcap or softmax_precision")
-	case causal && q.Shape[2] != k.Shape[2]:
-		n.refuse("is_causal with %s queries for %s keys", q.Shape[2], k.Shape[2])
-	}
-	op := graph.Attention{Causal: causal, Scale: n.float("scale", 0)}
-	if op.Scale == 0 {
-		d, ok := q.Shape[3].Number()
-		if !ok {
-			n.open("the width of a head is %s", q.Shape[3])
-		}
-		op.Scale = 1 / math.Sqrt(float64(d))
-	}
-	args := []*graph.Value{q, k, v}
-	if mask != nil {
-		args = append(args, mask)
-	}
-	return n.apply(op, args...)
 }

@@ -337,11 +337,7 @@ func readRange(n *node) *graph.Value {
 			n.open("a range from %s to %s in steps of %d", start, limit, step)
 		}
 		ids := n.b.Mul(n.b.Range(graph.N(0), count), n.constant(float64(step), format.Int64))
-		first, err := n.r.record(&value{name: n.name() + ".start", elements: integerElements(start).reshaped(nil)})
-		if err != nil {
-			panic(refusal{err})
-		}
-		return n.cast(n.b.Add(ids, first), dtype)
+		return n.cast(n.b.Add(ids, n.size(start)), dtype)
 	}
 	return n.cast(n.b.Range(start, limit), dtype)
 }

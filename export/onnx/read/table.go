@@ -75,6 +75,7 @@ func init() {
 	)
 	maps.Copy(table, tabulate(onnx.Microsoft, microsoftFamily))
 	maps.Copy(table, tabulate(trainingDomain, trainingFamily))
+	maps.Copy(table, tabulate("ai.onnx.preview", previewFamily))
 }
 
 func tabulate(domain string, families ...family) map[key]row {
