@@ -8,6 +8,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -23,7 +24,7 @@ type Inspection struct {
 	Sealed         bool              `json:"sealed"`
 	Root           string            `json:"root,omitempty"` // of a sealed file; hexadecimal
 	ContentID      string            `json:"content_id,omitempty"`
-	Refused        string            `json:"refused,omitempty"` // of a folder: why attnx does not read it as a model
+	Refused        string            `json:"refused,omitempty"` // of a checkpoint or a folder: why attnx does not read it as a model
 	Notes          []string          `json:"notes,omitempty"`   // of a folder: what attnx passes over or does not read
 	*InspectedONNX                   // of an ONNX file
 }
@@ -82,6 +83,11 @@ func inspect(name string, tell Tell) (Inspection, error) {
 	defer f.Close()
 	x.Kind = "safetensors"
 	x.weights(f)
+	if _, ours := x.Metadata[model.MetaConfig]; ours {
+		if err := model.Check(f.Reader); err != nil {
+			x.Refused = quote.Line(err.Error(), 2000)
+		}
+	}
 	return x, nil
 }
 

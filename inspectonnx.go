@@ -113,10 +113,16 @@ func (x *Inspection) onnx(m *onnx.Model) {
 		x.Tensors = append(x.Tensors, shown)
 	}
 	// A file of ours has constants beside the parameters, such as the mask.
-	if c, err := model.FromMetadata(m.Metadata, len(m.Graph.Initializers)); err == nil {
-		if n, err := c.Parameters(); err == nil {
-			x.Parameters = int64(n)
-		}
+	if _, ours := m.Metadata[model.MetaConfig]; !ours {
+		return
+	}
+	c, err := model.FromMetadata(m.Metadata, len(m.Graph.Initializers))
+	if err != nil {
+		o.CannotRun = append(o.CannotRun, quote.Line(err.Error(), 2000))
+		return
+	}
+	if n, err := c.Parameters(); err == nil {
+		x.Parameters = int64(n)
 	}
 }
 

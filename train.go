@@ -2,8 +2,11 @@ package attnx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
@@ -132,18 +135,49 @@ func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
 // steps, nothing is done, and Done is 0.
 func Resume(ctx context.Context, folder string, o ResumeOptions) (*TrainResult, error) {
 	r := &trainRun{folder: folder, events: o.Events, how: o.EngineOptions}
-	from, err := r.open(o)
+	if err := resumable(folder); err != nil {
+		return nil, err
+	}
+	finished := func(path string) *TrainResult {
+		return &TrainResult{Run: folder, Checkpoint: path, Model: r.model, Steps: r.options.Steps, Engine: r.options.Engine, Device: r.how.Device}
+	}
+	place, claimed := output.Claim(output.Run, folder)
+	switch {
+	case errors.As(claimed, new(*store.LockedError)):
+		return nil, claimed
+	case claimed == nil:
+		defer place.Close()
+	}
+	read, err := r.newest(o)
+	if err == nil && read != "" && claimed == nil {
+		err = r.readAgain(ctx, o.Data, read)
+	}
 	if err != nil {
-		return nil, err
+		return nil, err // and nothing is written
 	}
-	if r.run != nil {
+	from, err := "", claimed
+	if err == nil {
+		from, err = r.open(o.Keep)
+	}
+	switch {
+	case err == nil:
 		defer r.run.Close()
-	}
-	if r.hasAllSteps() {
-		return &TrainResult{Run: folder, Checkpoint: from, Model: r.model, Steps: r.options.Steps, Engine: r.options.Engine, Device: r.how.Device}, nil
-	}
-	if err := r.readAgain(ctx, o.Data, from); err != nil {
+	case read != "" && r.complete() && !errors.As(err, new(*store.LockedError)):
+		return finished(read), nil // in a folder that is only read
+	default:
 		return nil, err
+	}
+	if from != read {
+		if err = r.take(from, o); err == nil {
+			err = r.readAgain(ctx, o.Data, from)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	r.run.Keep(r.options.Keep)
+	if r.complete() {
+		return finished(from), nil
 	}
 	return r.train(ctx)
 }

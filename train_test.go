@@ -96,6 +96,8 @@ func trainAndResume(t *testing.T, name string, network nn.Network, engine string
 		t.Fatalf("stopped: %+v, %v", halved, err)
 	}
 	check(os.Remove(halved.Checkpoint))
+	latest := filepath.Join(halved.Run, store.LatestName)
+	check(os.Remove(latest)) // what is refused does not write it again
 
 	if _, err := attnx.Resume(t.Context(), halved.Run, attnx.ResumeOptions{}); err == nil || !strings.Contains(err.Error(), "Data") {
 		t.Errorf("resumed without data: %v", err)
@@ -103,6 +105,12 @@ func trainAndResume(t *testing.T, name string, network nn.Network, engine string
 	other := withoutTextData(t, map[string]string{"mlp": "encoder", "encoder": "mlp"}[name])
 	if _, err := attnx.Resume(t.Context(), halved.Run, attnx.ResumeOptions{Data: attnx.Corpus{Data: other}}); err == nil || !strings.Contains(err.Error(), "not those that this run began with") {
 		t.Errorf("resumed with other data: %v", err)
+	}
+	if _, err := attnx.Resume(t.Context(), halved.Run, attnx.ResumeOptions{Data: attnx.Corpus{Data: withoutTextData(t, name)}, Engine: "abacus"}); err == nil || !strings.Contains(err.Error(), "Engine") {
+		t.Errorf("resumed in another engine: %v", err)
+	}
+	if _, err := os.Lstat(latest); err == nil {
+		t.Errorf("%s was written before the resumption was refused", latest)
 	}
 	resumed, err := attnx.Resume(t.Context(), halved.Run, attnx.ResumeOptions{Data: attnx.Corpus{Data: withoutTextData(t, name)}})
 	check(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,71 +181,61 @@ func (o TrainOptions) network(sizes arch.Sizes, tok *tokens.Tokenizer) (nn.Netwo
 	return n, err
 }
 
-// open takes the folder of a run that is resumed, and returns the path of the
-// checkpoint that it continues from. A run that is finished needs no folder that
-// can be written to: r.run is nil then.
-func (r *trainRun) open(o ResumeOptions) (from string, err error) {
-	if err := resumable(r.folder); err != nil {
-		return "", err
-	}
-	place, err := output.Claim(output.Run, r.folder)
-	if err != nil {
-		if path, ok := r.finished(o); ok && !errors.As(err, new(*store.LockedError)) {
-			return path, nil
-		}
-		return "", err
-	}
-	defer place.Close() // the lock of the run itself comes next
-	run, err := model.OpenRun(r.folder, cmp.Or(o.Keep, keepNewest))
+// open takes the folder of a run that is resumed, and returns the path of its
+// newest checkpoint. It puts the folder in order.
+func (r *trainRun) open(keep int) (path string, err error) {
+	run, err := model.OpenRun(r.folder, cmp.Or(keep, keepNewest))
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, run.Close())
-		}
-	}()
 	for _, b := range run.SetAside() {
 		r.events.Tell.Say(Warning, "set aside as %s: %s", filepath.Base(b.Path), quote.Line(b.Reason.Error(), 2000))
 	}
 	path, ok := run.Latest()
 	if !ok {
-		return "", &Error{Option: "run", Value: r.folder, Err: errors.New("none of its checkpoints is whole"), Do: BeginAgain}
+		err := &Error{Option: "run", Value: r.folder, Err: errors.New("none of its checkpoints is whole"), Do: BeginAgain}
+		return "", errors.Join(err, run.Close())
 	}
-	if r.model, err = model.Load(path); err != nil {
-		return "", err
-	}
-	if err := r.take(path, o); err != nil {
-		return "", err
-	}
-	run.Keep(r.options.Keep)
 	r.run = run
 	return path, nil
 }
 
-// finished reports whether a run, which is only read, has all its steps, and the
-// path of its last checkpoint.
-func (r *trainRun) finished(o ResumeOptions) (path string, ok bool) {
-	m, path, err := find.Load(r.folder, nil, model.Load)
-	if err != nil {
-		return "", false
+// newest takes the newest checkpoint that is whole, and returns its path, ""
+// where none is. It writes nothing: a checkpoint or options that are refused leave
+// the folder as it was.
+func (r *trainRun) newest(o ResumeOptions) (string, error) {
+	var refused error
+	path, _, err := store.Newest(r.folder, func(path string, f io.ReaderAt, size int64) (score float64, broken, err error) {
+		score, broken, err = model.CheckSeal(path, f, size)
+		if broken != nil || err != nil {
+			return score, broken, err
+		}
+		if err = r.take(path, o); find.Damaged(err) {
+			return score, err, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			refused = err
+		}
+		return score, nil, err
+	})
+	if refused != nil || err == nil {
+		return path, refused
 	}
-	r.model = m
-	err = r.take(path, o)
-	return path, err == nil && r.hasAllSteps()
+	return "", nil // whoever puts the folder in order says what is wrong
 }
 
-func (r *trainRun) hasAllSteps() bool { return r.options.Steps <= r.model.Step }
-
-// take takes the options that the run was begun with from its checkpoint, and
-// those of this call over them.
+// take reads a checkpoint and the options that it was saved with, and changes
+// them as they are asked to.
 func (r *trainRun) take(path string, o ResumeOptions) (err error) {
+	if r.model, err = model.Load(path); err != nil {
+		return err
+	}
 	if r.options, err = train.Saved(r.model); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	s := &r.options
 	s.Steps, s.SaveEvery, s.Keep = cmp.Or(o.Steps, s.Steps), cmp.Or(o.SaveEvery, s.SaveEvery), cmp.Or(o.Keep, s.Keep)
-	r.engine, r.how.Device = cmp.Or(o.Engine, s.Engine), cmp.Or(r.how.Device, s.Device)
+	r.engine, r.how.Device = cmp.Or(o.Engine, s.Engine), cmp.Or(o.EngineOptions.Device, s.Device)
 	return errors.Join(s.Check(), r.checkEngine())
 }
 
@@ -260,8 +251,15 @@ func resumable(folder string) error {
 	return err
 }
 
-// readAgain reads the data of a run that is resumed. from is its checkpoint.
+// complete reports whether there is a checkpoint with all steps that are asked for.
+func (r *trainRun) complete() bool { return r.model != nil && r.options.Steps <= r.model.Step }
+
+// readAgain reads the data of a run that is resumed, if it has steps left. from is
+// its checkpoint.
 func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
+	if r.complete() {
+		return nil
+	}
 	if r.data = d.Data; r.data != nil {
 		if sum := r.data.SHA256(); sum != r.options.DataSHA256 {
 			return &Error{Option: "Data", Err: fmt.Errorf("they are not those that this run began with (SHA-256 %.12s, was %.12s)", sum, r.options.DataSHA256), Do: "give the same"}

@@ -148,6 +148,13 @@ func load(path string, training bool) (*Checkpoint, error) {
 	return c, nil
 }
 
+// Check reports whether Load can read a checkpoint, by all but the values of its
+// weights and of its training state.
+func Check(f *format.Reader) error {
+	_, _, err := plan(f, true)
+	return err
+}
+
 // plan returns what the header says of a checkpoint, and the names of the
 // tensors that are to be read: the weights in their order, the tokenizer, and
 // the training state if that is wanted.

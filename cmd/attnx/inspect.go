@@ -66,10 +66,11 @@ func printInspection(w io.Writer, x attnx.Inspection) error {
 	switch {
 	case x.Sealed:
 		fmt.Fprintf(tw, "seal\troot %s\n\tcontent %s\n", x.Root, x.ContentID)
-	case x.Refused != "":
-		fmt.Fprintf(tw, "not read\t%s\n", x.Refused)
 	case x.Kind == "safetensors":
 		fmt.Fprintf(tw, "seal\tnone: nothing shows whether it is what was saved\n")
+	}
+	if x.Refused != "" {
+		fmt.Fprintf(tw, "not read\t%s\n", x.Refused)
 	}
 	for _, note := range x.Notes {
 		fmt.Fprintf(tw, "note\t%s\n", oneLine(note))

@@ -33,6 +33,7 @@ type recording struct {
 	yield map[*Value]bool // values whose names were made here, and yield to those of the network
 	count map[string]int  // values without a name of their own, by scope and operator
 	taken map[string]bool // names that are still to come, from the graph that is rewritten
+	clash bool            // an input or weight has the name of a value of the graph that is extended
 	err   error
 
 	scalars map[string]*Value // constants that all their users share, by type and elements
@@ -67,6 +68,9 @@ func (b *Builder) Graph() (*Graph, error) {
 		return nil, b.err
 	}
 	g := b.graph
+	if b.clash { // the values are those of another graph too: copies get other names
+		return Rewrite(&g, func(*Builder, *Node, []*Value) []*Value { return nil })
+	}
 	if err := Verify(&g); err != nil {
 		return nil, err
 	}
@@ -261,6 +265,8 @@ func (b *Builder) call(v *Value, name string) {
 	case b.yield[holder], pass && known(v) && !known(holder):
 		holder.Name = b.free(name)
 		b.names[holder.Name] = holder
+	case b.made && known(v) && !known(holder):
+		b.clash = true
 	default:
 		b.fail("graph: two values are called %.80q", name)
 		if v.Name != "" {

@@ -94,6 +94,7 @@ func TestMadeNamesYield(t *testing.T) {
 	flat = b.Name("a.rows", b.Add(b.Name("past_key_values.0.key", b.Neg(flat)), b.Name("present.0.value", b.Neg(flat))))
 	b.Name("logits.rows", b.Neg(flat))
 	b.Name("scores", flat)
+	flat = b.Name("loss", b.Neg(b.Name("labels", b.Neg(flat))))
 	b.OutputFor(role.Of(role.Logits), b.Name("logits", b.MatMul(flat, b.Param("head", graph.Normal(1), 4, 5))))
 	g := mustGraph(t, b)
 	in := int64s("input_ids", []int{1, 2}, 3, 1)
@@ -124,7 +125,26 @@ func TestMadeNamesYield(t *testing.T) {
 		t.Errorf("%d inputs", len(c.Inputs))
 	}
 	loss := mustApply(t, g, func(g *graph.Graph) (*graph.Graph, error) { return model.WithLoss(g) })
+	if labels := loss.Input(role.Of(role.Labels)); labels == nil || labels.Name != "labels" {
+		t.Errorf("the labels are %v", labels)
+	}
+	if v := loss.Lookup("loss"); v == nil || v.Op().Name() != "Neg" || g.Lookup("labels").Op().Name() != "Neg" {
+		t.Error("the network's own value is no longer called loss, or labels in the graph before")
+	}
 	mustApply(t, loss, graph.Bind(map[string]int{"B": 1, "T": 2}), graph.Grad("loss"))
+	marked := mustApply(t, loss, graph.MarkOutputs)
+	handed := map[*graph.Value]bool{}
+	for _, o := range marked.Outputs {
+		handed[o.Value] = true
+	}
+	for v := range marked.Values() {
+		if v.DType.Float() && !v.Leaf() && !handed[v] {
+			t.Errorf("%s is not handed out", v.Name)
+		}
+	}
+	if again := mustApply(t, marked, graph.MarkOutputs); len(again.Outputs) != len(marked.Outputs) {
+		t.Errorf("marked twice has %d outputs, once %d", len(again.Outputs), len(marked.Outputs))
+	}
 }
 
 func TestNames(t *testing.T) {

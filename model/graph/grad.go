@@ -57,7 +57,8 @@ func Grad(loss string) Pass {
 }
 
 // Extend returns a Builder that continues after the values and outputs of g,
-// which stays as it is. A name that g has already gets a number.
+// which stays as it is. A name that g has already gets a number; that of a new
+// input or weight is kept, and a copy of the value in g gets the number.
 func Extend(g *Graph) *Builder {
 	b := NewBuilder()
 	b.made = true

@@ -257,18 +257,31 @@ func (g *Graph) checkContext() error {
 
 // MarkOutputs returns the graph that hands out every floating-point value that
 // is computed, under its own name, after the outputs that are there: what a
-// comparison value by value needs.
+// comparison value by value needs. Where an output of another value has that name,
+// it gets a number.
 func MarkOutputs(g *Graph) (*Graph, error) {
 	marked := *g
 	marked.Outputs = slices.Clone(g.Outputs)
-	taken := map[string]bool{}
+	names, out := &Builder{recording: &recording{names: map[string]*Value{}}}, map[string]*Value{}
+	for v := range g.Values() {
+		names.names[v.Name] = v
+	}
+	handed := map[*Value]bool{}
 	for _, o := range g.Outputs {
-		taken[o.Name] = true
+		names.names[o.Name], out[o.Name], handed[o.Value] = o.Value, o.Value, true
 	}
 	for v := range g.Values() {
-		if !v.Leaf() && v.DType.Float() && !taken[v.Name] {
-			marked.Outputs = append(marked.Outputs, Output{Name: v.Name, Value: v})
+		name := v.Name
+		switch of := out[name]; {
+		case v.Leaf() || !v.DType.Float() || of == v:
+			continue
+		case of != nil && handed[v]:
+			continue
+		case of != nil:
+			name = names.free(name)
+			names.names[name] = v
 		}
+		marked.Outputs = append(marked.Outputs, Output{Name: name, Value: v})
 	}
 	if err := Verify(&marked); err != nil {
 		return nil, fmt.Errorf("marking outputs: %w", err)

@@ -54,8 +54,12 @@ func (t *Trainer) firstBadValue(engine Evaluator) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	handed := map[*graph.Value]string{}
+	for _, o := range g.Outputs {
+		handed[o.Value] = o.Name
+	}
 	for v := range g.Values() { // in the order of computing
-		if x, ok := values[v.Name]; ok {
+		if x, ok := values[handed[v]]; ok {
 			if at := notFinite(x); at != "" {
 				return fmt.Sprintf("value %.80q (%s) is %s", v.Name, v.Op().Name(), at), nil
 			}

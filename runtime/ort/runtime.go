@@ -16,10 +16,18 @@ var Runtime = runtime.Runtime{
 		return err
 	},
 	Open: func(f runtime.File, o runtime.Options) (runtime.Session, error) {
-		return opened(f, o, Open, OpenBytes)
+		s, err := opened(f, o, Open, OpenBytes)
+		if err != nil {
+			return nil, err // no nil pointer in the interface
+		}
+		return s, nil
 	},
 	OpenDevice: func(f runtime.File, o runtime.Options) (runtime.Device, error) {
-		return opened(f, o, OpenDevice, OpenDeviceBytes)
+		d, err := opened(f, o, OpenDevice, OpenDeviceBytes)
+		if err != nil {
+			return nil, err
+		}
+		return d, nil
 	},
 	Library: &runtime.Library{
 		Title: title,
