@@ -61,7 +61,7 @@ func TestFaultsOfEarlierFiles(t *testing.T) {
 						t.Fatal(err)
 					}
 					a.apply(altered)
-					checks, _, err := compareFile(c, file, altered, info)
+					checks, _, err := compareFile(&exported{checkpoint: c}, file, altered, info)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -27,7 +27,7 @@ func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime
 		return "", err
 	}
 	open := func(data []byte) (runtime.Session, error) { return e.Open(runtime.File{Data: data}, v.in(e, level)) }
-	want, _, err := ExportModel(v.checkpoint, file.profile)
+	want, err := v.exported.as(file.profile)
 	if err != nil {
 		return "", err
 	}

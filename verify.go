@@ -23,6 +23,7 @@ import (
 // model.
 type verification struct {
 	checkpoint     *model.Checkpoint
+	exported       exported
 	graph          *graph.Graph
 	options        VerifyOptions
 	files          map[string]onnxModel // by the names of the profiles
@@ -77,7 +78,7 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 			return nil, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(Runtimes(), ", "))
 		}
 	}
-	v := &verification{checkpoint: c, graph: c.Graph, options: o, files: map[string]onnxModel{}, length: flatLength}
+	v := &verification{checkpoint: c, exported: exported{checkpoint: c}, graph: c.Graph, options: o, files: map[string]onnxModel{}, length: flatLength}
 	if n := c.Context(); n > 0 {
 		v.length = min(n, flatLength)
 	}
@@ -89,6 +90,7 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 			return nil, err
 		}
 	}
+	v.exported.model = nil // it may be as large as the weights, and is needed again only where a run fails
 	return v, nil
 }
 
@@ -127,7 +129,7 @@ func (v *verification) read(path string) error {
 	if other := v.file(info.Profile); other.model != nil {
 		return fmt.Errorf("%s: %s has the profile %s too: verify them one at a time", path, other.path, info.Profile.Name())
 	}
-	checks, file, err := compareFile(v.checkpoint, path, m, info)
+	checks, file, err := compareFile(&v.exported, path, m, info)
 	if err != nil {
 		return err
 	}
@@ -296,5 +298,5 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 
 // in says how to run an entrant.
 func (v *verification) in(e entrant, level string) runtime.Options {
-	return runtime.Options{Library: v.options.Library, Device: e.device, AnyOf: v.severalDevices, Level: level, TF32: v.options.TF32}
+	return runtime.Options{Library: v.options.Library, Device: e.device, AnyOf: v.severalDevices, Level: level, TF32: v.options.TF32, Turns: true}
 }

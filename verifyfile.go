@@ -2,6 +2,7 @@ package attnx
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 
@@ -32,18 +33,42 @@ func profileOf(m *onnx.Model, info export.Info) (p export.Profile, rounded bool,
 	return p, rounded, err
 }
 
+// exported is what export writes from a checkpoint. It keeps the last profile that
+// was asked for.
+type exported struct {
+	checkpoint *model.Checkpoint
+	profile    export.Profile
+	model      *onnx.Model // in profile; nil: there is none yet
+}
+
+// as returns the model in a profile. It is not to be changed.
+func (e *exported) as(p export.Profile) (*onnx.Model, error) {
+	if e.model == nil || e.profile != p {
+		m, _, err := ExportModel(e.checkpoint, p)
+		if err != nil {
+			return nil, err
+		}
+		e.profile, e.model = p, m
+	}
+	return e.model, nil
+}
+
 // compareFile compares a file, before anything runs, with what export writes
 // from the checkpoint.
-func compareFile(c *model.Checkpoint, path string, m *onnx.Model, info export.Info) (checks []runtime.Check, file onnxModel, err error) {
+func compareFile(e *exported, path string, m *onnx.Model, info export.Info) (checks []runtime.Check, file onnxModel, err error) {
+	c := e.checkpoint
 	p, rounded, err := profileOf(m, info)
 	if err != nil {
 		return nil, file, fmt.Errorf("%s: %w", path, err)
 	}
 	file = onnxModel{path: path, model: m, profile: p}
-	want, _, err := ExportModel(c, p)
+	kept, err := e.as(p)
 	if err != nil {
 		return nil, file, fmt.Errorf("%s: comparing it with what export writes: %w", path, err)
 	}
+	own := *kept
+	own.Metadata = maps.Clone(kept.Metadata)
+	want := &own
 	options := compare.Options{
 		Load:    func(t *onnx.Tensor) ([]byte, error) { return t.Load(filepath.Dir(path)) },
 		Rounded: rounded,

@@ -38,6 +38,7 @@ type Options struct {
 	Level   string // one of the runtime's, of optimization
 	TF32    bool   // a GPU may use TF32, which rounds products to 10 bits
 	Repeats bool   // the runs that add one token all have the same shapes
+	Turns   bool   // other sessions run in turns with it: threads that wait take no time of the processor
 }
 
 // Library says which library a runtime loads, and what that takes.

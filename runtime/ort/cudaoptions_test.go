@@ -45,6 +45,9 @@ func TestCUDAForbidsCPU(t *testing.T) {
 	if got := (Options{}).entries("cuda")[key]; got != "1" {
 		t.Errorf("on CUDA, %s is %q", key, got)
 	}
+	if got := (Options{Sleep: true}).entries("cpu")["session.intra_op.allow_spinning"]; got != "0" {
+		t.Errorf("threads that are to sleep spin: %q", got)
+	}
 	if got, ok := (Options{}).entries("cpu")[key]; ok {
 		t.Errorf("on the CPU, %s is %q", key, got)
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	Device       string       // "cpu" (or empty), "cuda", or "auto": CUDA if it works, else the CPU
 	Threads      int          // threads inside an operator; 0: one a physical core
 	Optimization Optimization // default OptimizeAll
+	Sleep        bool         // threads sleep while they wait, where they would spin: slower alone, faster where others need the processor
 	Profile      string       // if not empty, write ONNX Runtime's profile to a file that begins so, once the session is closed
 	CUDA         CUDAOptions  // not looked at on the CPU
 }
@@ -55,6 +56,9 @@ func (o Options) check() error {
 // that CUDA lacks, up to all of them, on the CPU and says nothing.
 func (o Options) entries(device string) map[string]string {
 	entries := make(map[string]string)
+	if o.Sleep {
+		entries["session.intra_op.allow_spinning"] = "0"
+	}
 	if device == "cuda" {
 		entries["session.disable_cpu_ep_fallback"] = "1"
 	}

@@ -84,7 +84,7 @@ func opened[T any](f runtime.File, o runtime.Options, path func(string, Options)
 	if err != nil {
 		return x, err
 	}
-	own := Options{Library: lib.Path, Device: o.Device, Optimization: level, CUDA: CUDAOptions{TF32: o.TF32, Graphs: o.Repeats}}
+	own := Options{Library: lib.Path, Device: o.Device, Optimization: level, Sleep: o.Turns, CUDA: CUDAOptions{TF32: o.TF32, Graphs: o.Repeats}}
 	if f.Path != "" {
 		return path(f.Path, own)
 	}
