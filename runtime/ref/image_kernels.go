@@ -1,4 +1,10 @@
 package ref
 
 // imageKernels compute images: resizing, sampling, padding, regions.
-var imageKernels = []kernel{}
+var imageKernels = []kernel{
+	single(resize),
+	certain(gridSample),
+	single(roiAlign),
+	single(maxRoiPool),
+	single(pad),
+}
