@@ -129,7 +129,8 @@ func TestRefusedConfigs(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"": "not strict JSON", "null": "expected a JSON object", "[]": "expected a JSON object", "{": "not strict JSON", "{} {}": "something follows",
-		"{'a':1}": "not strict JSON", `{"n_layer":1,"n_layer":1}`: "a name is used twice", "\ufeff{}": "not strict JSON", `{"a":NaN}`: "not strict JSON",
+		"{'a':1}": "not strict JSON", `{"n_layer":1,"n_layer":1}`: "a name is used twice", "\ufeff{}": "byte order mark", `{"a":NaN}`: "byte 5: NaN is a number in Python",
+		`{"a":Infinity}`: "byte 5: Infinity is", `{"a":[1,-Infinity]}`: "byte 8: -Infinity is",
 		"{\"a\":\"\xff\"}": "not strict JSON",
 	} {
 		if _, err := huggingface.ParseConfig([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -9,5 +9,6 @@ func ReadSpecial(path string, vocab int, tokenizer []byte) (*model.Special, erro
 		return nil, err
 	}
 	defer d.close()
-	return d.special(network{Arch: gpt2, Vocab: vocab}, tokenizer)
+	s, _, err := d.special(network{Arch: gpt2, Vocab: vocab}, tokenizer)
+	return s, err
 }

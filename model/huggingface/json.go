@@ -31,6 +31,10 @@ func parseObject(text []byte) (object, error) {
 // members calls f with each member of the JSON object that text is, in their
 // order. The value is valid until the next call.
 func members(text []byte, f func(name string, value jsontext.Value) error) error {
+	if bytes.HasPrefix(text, []byte(byteOrderMark)) {
+		return errors.New("byte 0: it begins with a byte order mark, with which transformers does not read it either: save it as UTF-8 without one")
+	}
+	strict := func(err error) error { return strict(text, err) }
 	d := jsontext.NewDecoder(bytes.NewBuffer(text)) // a Buffer is read in place
 	if kind := d.PeekKind(); kind != '{' && kind != 0 {
 		return fmt.Errorf("it is %v, expected a JSON object", kind)
@@ -61,14 +65,26 @@ func members(text []byte, f func(name string, value jsontext.Value) error) error
 	return nil
 }
 
-// strict turns an error of the JSON decoder into one short line.
-func strict(err error) error {
+const byteOrderMark = "\ufeff"
+
+// notNumbers are the numbers that Python writes and JSON does not have.
+var notNumbers = []string{"NaN", "-Infinity", "Infinity"}
+
+// strict turns an error of the decoder of a text into one short line.
+func strict(text []byte, err error) error {
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
 		return fmt.Errorf("it is not strict JSON: %w", err)
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return fmt.Errorf("byte %d: a name is used twice in a JSON object", syntax.ByteOffset)
+	}
+	for _, name := range notNumbers {
+		for back := range int64(2) { // the sign may be read already
+			if at := syntax.ByteOffset - back; at >= 0 && at <= int64(len(text)) && bytes.HasPrefix(text[at:], []byte(name)) {
+				return fmt.Errorf("byte %d: %s is a number in Python and not in JSON: write one that is finite, or null", at, name)
+			}
+		}
 	}
 	return fmt.Errorf("byte %d: it is not strict JSON: %w", syntax.ByteOffset, syntax.Err)
 }

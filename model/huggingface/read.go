@@ -75,6 +75,8 @@ func (d *folder) about() (c *model.Checkpoint, about config, notes []string, err
 	if note != "" {
 		notes = append(notes, filepath.Join(d.path, note))
 	}
-	c.Special, err = d.special(about.network, c.Tokenizer)
+	if c.Special, note, err = d.special(about.network, c.Tokenizer); note != "" {
+		notes = append(notes, note)
+	}
 	return c, about, notes, err
 }

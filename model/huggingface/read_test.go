@@ -390,6 +390,20 @@ func TestTied(t *testing.T) {
 	wantRefused(t, dir, `weight "wte.weight" is missing`)
 }
 
+// An end that no token has ends nothing, as in transformers 4 and 5, which read it
+// without a word: the note says it.
+func TestEndsOutsideTheVocabulary(t *testing.T) {
+	for text, id := range map[string]string{"-1": "-1", "99999": "99999", "[1,99999]": "99999", "1": "", "[5.0]": "", "null": ""} {
+		dir := unpacked(t, "whole")
+		put(t, filepath.Join(dir, "generation_config.json"), []byte(`{"eos_token_id":`+text+`}`))
+		_, report, err := huggingface.Read(dir)
+		want := id != ""
+		if noted := len(report.Notes) == 1 && strings.Contains(report.Notes[0], "generation_config.json: eos_token_id "+id+" ends no text"); err != nil || noted != want || len(report.Notes) > 1 {
+			t.Errorf("%s: notes %q, %v", text, report.Notes, err)
+		}
+	}
+}
+
 // TestSecondHeads leaves out heads that are not the language model's.
 func TestSecondHeads(t *testing.T) {
 	want, _ := mustRead(t, unpacked(t, "whole"))

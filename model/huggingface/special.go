@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -36,25 +37,27 @@ const (
 //     above it unless the former lists added_tokens_decoder. GPT-2's class of
 //     tokenizer has <|endoftext|> where they say nothing.
 //
-// It returns nil for a network "simple" of which no file says anything.
-func (d *folder) special(c network, tokenizer []byte) (*model.Special, error) {
-	s, err := d.generationIDs(c)
+// It returns nil for a network "simple" of which no file says anything. The note
+// names the ends that are left out; it is "" where there are none.
+func (d *folder) special(c network, tokenizer []byte) (s *model.Special, note string, err error) {
+	s, note, err = d.generationIDs(c)
 	if err != nil || s == nil {
-		return nil, err
+		return nil, note, err
 	}
 	s.Tokens, err = d.specialTokens(c, tokenizer)
-	return s, err
+	return s, note, err
 }
 
-// GenerationIDs returns the special ids of a folder that holds a model: those of generation_config.json, and where the folder has none
-// those of config.json.
+// GenerationIDs returns the special ids of a folder that holds a model: those of
+// generation_config.json, and where the folder has none those of config.json.
 func GenerationIDs(path string, c *model.Checkpoint) (*model.Special, error) {
 	d, err := openFolder(path)
 	if err != nil {
 		return nil, err
 	}
 	defer d.close()
-	return d.generationIDs(network{Arch: c.Arch, Vocab: c.Vocab()})
+	s, _, err := d.generationIDs(network{Arch: c.Arch, Vocab: c.Vocab()})
+	return s, err
 }
 
 // object reads a file that is one JSON object. One that is not there is nil.
@@ -73,20 +76,19 @@ func (d *folder) object(name string, most int64) (object, error) {
 	return o, nil
 }
 
-func (d *folder) generationIDs(c network) (*model.Special, error) {
+func (d *folder) generationIDs(c network) (s *model.Special, note string, err error) {
 	config, err := d.object(configName, maxConfig)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	// transformers opens no config.json with other ids, whatever decides.
-	s, err := config.ids(c.Vocab, false)
-	if err != nil {
-		return nil, d.errorf(configName, "%w", err)
+	if s, err = config.ids(c.Vocab, false); err != nil {
+		return nil, "", d.errorf(configName, "%w", err)
 	}
 	generation, err := d.object(generationName, maxConfig)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case generation != nil:
 		if s, err = generation.ids(c.Vocab, true); err == nil {
 			err = generation.endsNothing()
@@ -95,20 +97,38 @@ func (d *folder) generationIDs(c network) (*model.Special, error) {
 			s.Generation, err = generation.settings(isSetting)
 		}
 		if err != nil {
-			return nil, d.errorf(generationName, "%w", err)
+			return nil, "", d.errorf(generationName, "%w", err)
 		}
-		return s, nil
+		return s, d.neverEnds(generationName, generation, c.Vocab), nil
 	}
 	if s.Generation, err = config.settings(func(name string) bool { return slices.Contains(inConfig, name) }); err != nil {
-		return nil, d.errorf(configName, "%w", err)
+		return nil, "", d.errorf(configName, "%w", err)
 	}
 	if c.Arch == simple && s.Generation == nil && config.absent(endID) && config.absent(beginID) && config.absent(padID) {
-		return nil, nil
+		return nil, "", nil
 	}
 	if err := config.endsNothing(); err != nil {
-		return nil, d.errorf(configName, "%w", err)
+		return nil, "", d.errorf(configName, "%w", err)
 	}
-	return s, nil
+	return s, d.neverEnds(configName, config, c.Vocab), nil
+}
+
+// neverEnds returns a note on the ids of a file that should end a text, and that
+// no token has: transformers reads them too, and generates without an end.
+func (d *folder) neverEnds(name string, o object, vocab int) string {
+	values := []jsontext.Value{o[endID]}
+	if o.null(endID) {
+		return ""
+	}
+	if o[endID].Kind() == '[' {
+		values, _ = elements(o[endID]) // it was read before
+	}
+	for _, v := range values {
+		if id, err := parseID(v, true); err == nil && (id < 0 || id >= int64(vocab)) {
+			return fmt.Sprintf("%s: %s %d ends no text: the vocabulary has the ids 0 to %d", filepath.Join(d.path, name), endID, id, vocab-1)
+		}
+	}
+	return ""
 }
 
 // ids reads the ids of an object. Those of a generation_config.json, which is
