@@ -2,14 +2,9 @@ package ref
 
 import "github.com/attnx/attnx/format"
 
-// A block of the product is rowBlock rows by columnBlock columns, 16 KiB: it
-// stays in the first cache while the rows of b stream past it. Blocks go down
-// the rows first, so that the next one finds its columns of b in a cache too:
-// across first, GPT-2 on 64 tokens took four times as long.
-const (
-	rowBlock    = 4
-	columnBlock = 512
-)
+// fewRows is the number of rows below which packing the right matrix costs more than
+// it saves.
+const fewRows = 4
 
 // matMul returns a (...,M,K) times b (...,K,N), whose leading dimensions
 // broadcast. Every element is summed from the first k to the last.
@@ -32,22 +27,19 @@ func matMul(a, b array, shape []int) array {
 			left[i], right[i] = toLeft(i), toRight(i)
 		}
 	}
-	rows, columns := (m+rowBlock-1)/rowBlock, (n+columnBlock-1)/columnBlock
-	blocks := rows * columns
-	parallel(matrices*blocks, func(i int) {
-		matrix, block := i/blocks, i%blocks
-		top, first := block%rows*rowBlock, block/rows*columnBlock
-		bottom, last := min(top+rowBlock, m), min(first+columnBlock, n)
+	each, tileOf := tiles(m, n)
+	parallel(matrices*each, func(i int) {
+		matrix, t := i/each, tileOf(i%each)
 		x := a.f[left[matrix]*m*k:][:m*k]
 		y := b.f[right[matrix]*k*n:][:k*n]
 		z := out.f[matrix*m*n:][:m*n]
-		if bottom-top < rowBlock {
-			for r := top; r < bottom; r++ {
-				addRow(z[r*n+first:r*n+last], x[r*k:(r+1)*k], y, n, first)
+		if m < fewRows {
+			for r := range m {
+				addRow(z[r*n+t.left:r*n+t.right], x[r*k:(r+1)*k], y, n, t.left)
 			}
 			return
 		}
-		add4Rows(z, x, y, k, n, top, first, last)
+		t.add(z, n, x, k, rowsOf(y, n))
 	})
 	return out
 }
@@ -57,25 +49,6 @@ func addRow(z, x, y []float64, n, left int) {
 	for k, f := range x {
 		for j, v := range y[k*n+left:][:len(z)] {
 			z[j] += f * v
-		}
-	}
-}
-
-// add4Rows does for rowBlock rows together what addRow does for one: a row of
-// y is read once instead of four times.
-func add4Rows(z, x, y []float64, k, n, top, left, right int) {
-	w := right - left
-	z0, z1 := z[(top+0)*n+left:][:w], z[(top+1)*n+left:][:w]
-	z2, z3 := z[(top+2)*n+left:][:w], z[(top+3)*n+left:][:w]
-	x0, x1 := x[(top+0)*k:][:k], x[(top+1)*k:][:k]
-	x2, x3 := x[(top+2)*k:][:k], x[(top+3)*k:][:k]
-	for i := range k {
-		f0, f1, f2, f3 := x0[i], x1[i], x2[i], x3[i]
-		for j, v := range y[i*n+left:][:w] {
-			z0[j] += f0 * v
-			z1[j] += f1 * v
-			z2[j] += f2 * v
-			z3[j] += f3 * v
 		}
 	}
 }

@@ -52,6 +52,30 @@ func TestMatMulIsTheDefinition(t *testing.T) {
 	}
 }
 
+// plainMatMul is the product of two matrices by its definition.
+func plainMatMul(a, b array) []float64 {
+	m, k, n := a.shape[0], a.shape[1], b.shape[1]
+	out := make([]float64, m*n)
+	for i := range out {
+		for j := range k {
+			out[i] += a.f[i/n*k+j] * b.f[j*n+i%n]
+		}
+	}
+	return out
+}
+
+// Tiles keep the order of every sum: the bits are those of the plain product, at sizes
+// on both sides of every tile's.
+func TestTilesKeepTheBits(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, c := range []struct{ m, k, n int }{{3, 300, 70}, {4, 256, 64}, {5, 257, 65}, {129, 520, 130}, {128, 3, 1}, {7, 1, 67}} {
+		a, b := filled(r.NormFloat64, c.m, c.k), filled(r.NormFloat64, c.k, c.n)
+		if got := matMul(a, b, []int{c.m, c.n}).f; !slices.Equal(got, plainMatMul(a, b)) {
+			t.Errorf("%+v: other bits than the plain product", c)
+		}
+	}
+}
+
 // NaN and infinities are not lost to a product with 0.
 func TestMatMulKeepsNaN(t *testing.T) {
 	got := matMul(array{shape: []int{1, 2}, f: []float64{0, 1}}, array{shape: []int{2, 1}, f: []float64{math.Inf(1), 1}}, []int{1, 1})
