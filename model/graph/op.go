@@ -150,6 +150,7 @@ var imported = slices.Concat(
 	countedOps,
 	convOps,
 	poolOps,
+	channelOps,
 	imageOps,
 	quantizeOps,
 	statisticsOps,

@@ -52,6 +52,7 @@ var kernels = tabulate(
 	countedKernels,
 	convKernels,
 	poolKernels,
+	channelKernels,
 	imageKernels,
 	quantizeKernels,
 	statisticsKernels,

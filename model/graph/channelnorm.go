@@ -1,0 +1,112 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+)
+
+// channelOps are the normalizations of channels, and the determinant.
+var channelOps = []Op{BatchNormalization{}, GroupNormalization{}, Det{}}
+
+// BatchNormalization is (x - mean) / √(variance + ε) · scale + bias for x (N,C,...) and
+// the other arguments, scale, bias, mean and variance, (C) each (arXiv:1502.03167).
+// Mean and variance are given.
+type BatchNormalization struct{ Epsilon float64 }
+
+// Name returns "BatchNormalization".
+func (BatchNormalization) Name() string { return "BatchNormalization" }
+
+// Infer returns the type of x.
+func (n BatchNormalization) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 5); err != nil {
+		return nil, err
+	}
+	return []Type{args[0]}, perChannel(args)
+}
+
+// perChannel checks arguments of one number a channel of the first.
+func perChannel(args []Type) error {
+	x := args[0].Shape
+	if len(x) < 2 {
+		return fmt.Errorf("%s has no channels", x)
+	}
+	for _, t := range args[1:] {
+		if !t.Shape.Equal(x[1:2]) {
+			return fmt.Errorf("%s for the channels of %s", t, x)
+		}
+	}
+	return expectFloat(args...)
+}
+
+// Decompose implements Composite.
+func (n BatchNormalization) Decompose(b *Builder, args []*Value) []*Value {
+	x := args[0]
+	deviation := b.Sqrt(b.Add(args[4], b.like(x, n.Epsilon)))
+	y := b.Div(b.Sub(x, b.channels(args[3], x)), b.channels(deviation, x))
+	return []*Value{b.Add(b.Mul(y, b.channels(args[1], x)), b.channels(args[2], x))}
+}
+
+// channels returns v (C) in a shape that broadcasts along the channels of x.
+func (b *Builder) channels(v, x *Value) *Value {
+	s := Shape{v.Shape[0]}
+	for range len(x.Shape) - 2 {
+		s = append(s, N(1))
+	}
+	return b.Reshape(v, s...)
+}
+
+// GroupNormalization brings each of NumGroups parts of the channels of its first
+// argument (N,C,...) to mean 0 and variance 1, then multiplies by scale (C), the second,
+// and adds bias (C), the third (arXiv:1803.08494). With as many groups as channels it is
+// instance normalization.
+type GroupNormalization struct {
+	Epsilon   float64
+	NumGroups int
+}
+
+// Name returns "GroupNormalization".
+func (GroupNormalization) Name() string { return "GroupNormalization" }
+
+// Infer returns the type of the first argument.
+func (n GroupNormalization) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 3); err != nil {
+		return nil, err
+	}
+	if err := perChannel(args); err != nil {
+		return nil, err
+	}
+	if c, known := args[0].Shape[1].Number(); !known || n.NumGroups < 1 || c%n.NumGroups != 0 {
+		return nil, fmt.Errorf("%s in %d groups", args[0].Shape, n.NumGroups)
+	}
+	return []Type{args[0]}, nil
+}
+
+// Decompose implements Composite.
+func (n GroupNormalization) Decompose(b *Builder, args []*Value) []*Value {
+	x := args[0]
+	c, _ := x.Shape[1].Number()
+	width := N(c / n.NumGroups).Mul(x.Shape[2:].Elements())
+	parts := b.Reshape(x, x.Shape[0], N(n.NumGroups), width)
+	d := b.Sub(parts, b.ReduceMean(parts, true, -1))
+	deviation := b.Sqrt(b.Add(b.ReduceMean(b.Mul(d, d), true, -1), b.like(x, n.Epsilon)))
+	y := b.Reshape(b.Div(d, deviation), x.Shape...)
+	return []*Value{b.Add(b.Mul(y, b.channels(args[1], x)), b.channels(args[2], x))}
+}
+
+// Det is the determinant of the square matrices in the last two dimensions.
+type Det struct{}
+
+// Name returns "Det".
+func (Det) Name() string { return "Det" }
+
+// Infer drops the last two dimensions.
+func (Det) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	s := args[0].Shape
+	if n := len(s); n < 2 || s[n-1] != s[n-2] {
+		return nil, errors.New("its argument is not square matrices")
+	}
+	return one(args[0].DType, s[:len(s)-2]), expectFloat(args...)
+}
