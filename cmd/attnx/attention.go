@@ -7,6 +7,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/plot"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/find"
@@ -81,6 +82,7 @@ SVG has them as they are.`,
 			if out == "" {
 				return nil
 			}
+			ending.FinishFirst(cmd.Context())
 			small, err := plot.Attention(out, chosen)
 			if err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/output"
 )
@@ -45,6 +46,7 @@ with --last K for the newest K of them.`,
 			if err != nil {
 				return err
 			}
+			ending.FinishFirst(cmd.Context())
 			if err := c.Save(out); err != nil {
 				return err
 			}
