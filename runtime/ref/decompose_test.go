@@ -82,6 +82,9 @@ func TestCompositesEqualTheirDecomposition(t *testing.T) {
 			B, T := size(r, "B"), size(r, "T")
 			return graph.Positions{}, []given{i64([]int{B, T}, make([]float64, B*T)...)}
 		}},
+		{"LSTM", 1e-7, recurrents("LSTM")}, // numbers of activations are float32
+		{"GRU", 1e-7, recurrents("GRU")},
+		{"RNN", 1e-7, recurrents("RNN")},
 		{"SoftmaxCrossEntropyLoss", 1e-12, func(r *rapid.T) (graph.Op, []given) {
 			B, V, T := size(r, "B"), size(r, "V"), size(r, "T")
 			labels := make([]float64, B*T)

@@ -3,6 +3,7 @@ package ref_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
@@ -96,6 +97,15 @@ var gradCases = map[string][]gradCase{
 			x := param(b, "x", 3, 3)
 			return b.MatMul(x, b.Transpose(x, 1, 0))
 		}}},
+	"LSTM": recurrentGradients(graph.LSTM{Activations: "Sigmoid Tanh Tanh", Reverse: true}, 4, 2),
+	"GRU":  append(recurrentGradients(graph.GRU{Activations: "Sigmoid Tanh"}, 3, 1), recurrentGradients(graph.GRU{Activations: "Sigmoid Tanh", LinearBeforeReset: true}, 3, 1)...),
+	"RNN":  recurrentGradients(graph.RNN{Activations: "Tanh"}, 1, 1),
+	"ReduceProd": {{"no zero", true, func(b *graph.Builder) *graph.Value {
+		return b.Apply(graph.ReduceProd{Axes: []int{0, 2}, KeepDims: true}, 1, param(b, "x", 2, 3, 2))[0]
+	}}, {"zeros", true, func(b *graph.Builder) *graph.Value { // one in the first row, two in the second
+		zeros := b.Const(format.FromFloat32s("zeros", []int{3, 3}, []float32{1, 0, 1, 0, 1, 0, 1, 1, 1}))
+		return b.Apply(graph.ReduceProd{Axes: []int{1}}, 1, b.Mul(param(b, "x", 3, 3), zeros))[0]
+	}}},
 	"Gemm": gemms(),
 	"Add":  binary((*graph.Builder).Add), "Sub": binary((*graph.Builder).Sub),
 	"Mul": binary((*graph.Builder).Mul), "Div": binary((*graph.Builder).Div),
@@ -306,8 +316,9 @@ var noDerivative = map[string]string{
 // with the oracle, as they are and after every pass that a training step goes
 // through, and compares them with differences of the loss.
 func TestGradByCentralDifferences(t *testing.T) {
-	for _, op := range graph.Operators() {
-		if _, none := noDerivative[op.Name()]; none != (len(gradCases[op.Name()]) == 0) {
+	for i, op := range slices.Concat(graph.Operators(), graph.Imported()) {
+		_, none := noDerivative[op.Name()]
+		if ours := i < len(graph.Operators()); ours && none != (len(gradCases[op.Name()]) == 0) {
 			t.Errorf("%s has a case and a reason to have none, or neither", op.Name())
 		}
 		for _, c := range gradCases[op.Name()] {

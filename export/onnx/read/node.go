@@ -247,6 +247,19 @@ func (n *node) ints(name string) []int {
 	return out
 }
 
+// floats returns an attribute that is a list of numbers, nil if there is none.
+func (n *node) floats(name string) []float64 {
+	a := n.attribute(name, onnx.AttrFloats)
+	if a == nil {
+		return nil
+	}
+	out := make([]float64, len(a.Floats))
+	for i, v := range a.Floats {
+		out[i] = float64(v)
+	}
+	return out
+}
+
 // subgraph returns an attribute that is a graph.
 func (n *node) subgraph(name string) *onnx.Graph {
 	n.require(name)

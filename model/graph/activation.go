@@ -1,0 +1,198 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+)
+
+// Activation is one of the functions that ONNX's recurrent operators name.
+type Activation struct {
+	Name        string // as in ONNX
+	Alpha, Beta float64
+}
+
+// String returns the activation as Activations reads it: "Tanh" or
+// "HardSigmoid(0.2,0.5)".
+func (a Activation) String() string {
+	if f := activations[a.Name]; f.numbers == 0 {
+		return a.Name
+	}
+	return a.Name + "(" + float(a.Alpha) + "," + float(a.Beta) + ")"
+}
+
+// activations are the functions by their names, and how many of their two numbers
+// count.
+var activations = map[string]struct {
+	numbers int
+	record  func(b *Builder, x *Value, alpha, beta *Value) *Value
+}{
+	"Sigmoid":  {0, func(b *Builder, x, _, _ *Value) *Value { return b.Sigmoid(x) }},
+	"Tanh":     {0, func(b *Builder, x, _, _ *Value) *Value { return b.Tanh(x) }},
+	"Relu":     {0, func(b *Builder, x, _, _ *Value) *Value { return b.Relu(x) }},
+	"Softplus": {0, func(b *Builder, x, _, _ *Value) *Value { return b.apply(Softplus, x) }},
+	"Softsign": {0, func(b *Builder, x, _, _ *Value) *Value { return b.Div(x, b.Add(b.Abs(x), b.like(x, 1))) }},
+	"LeakyRelu": {1, func(b *Builder, x, alpha, _ *Value) *Value {
+		return b.Where(b.Less(x, b.like(x, 0)), b.Mul(x, alpha), x)
+	}},
+	"ThresholdedRelu": {1, func(b *Builder, x, alpha, _ *Value) *Value {
+		return b.Where(b.Greater(x, alpha), x, b.like(x, 0))
+	}},
+	"Elu": {1, func(b *Builder, x, alpha, _ *Value) *Value {
+		below := b.Min(x, b.like(x, 0)) // so that no gradient is infinite
+		return b.Where(b.Less(x, b.like(x, 0)), b.Mul(b.Sub(b.Exp(below), b.like(x, 1)), alpha), x)
+	}},
+	"Affine":     {2, func(b *Builder, x, alpha, beta *Value) *Value { return b.Add(b.Mul(x, alpha), beta) }},
+	"ScaledTanh": {2, func(b *Builder, x, alpha, beta *Value) *Value { return b.Mul(b.Tanh(b.Mul(x, beta)), alpha) }},
+	"HardSigmoid": {2, func(b *Builder, x, alpha, beta *Value) *Value {
+		return b.Max(b.Min(b.Add(b.Mul(x, alpha), beta), b.like(x, 1)), b.like(x, 0))
+	}},
+}
+
+// Numbers returns how many of Alpha and Beta the function takes; ok is false for a
+// name that is none.
+func (a Activation) Numbers() (n int, ok bool) {
+	f, ok := activations[a.Name]
+	return f.numbers, ok
+}
+
+// Activations reads a list of activations, such as "Sigmoid Tanh LeakyRelu(0.01,0)".
+func Activations(text string, count int) ([]Activation, error) {
+	words := strings.Fields(text)
+	if len(words) != count {
+		return nil, fmt.Errorf("%d activations %.80q, expected %d", len(words), text, count)
+	}
+	out := make([]Activation, count)
+	for i, w := range words {
+		name, rest, numbers := strings.Cut(w, "(")
+		a := Activation{Name: name}
+		if n, ok := a.Numbers(); !ok || numbers != (n > 0) {
+			return nil, fmt.Errorf("activation %.80q is unknown, or has other numbers than it takes", w)
+		}
+		if numbers {
+			parts := strings.Split(strings.TrimSuffix(rest, ")"), ",")
+			values := make([]float64, 2)
+			for j := range values {
+				var err error
+				if len(parts) != 2 {
+					return nil, fmt.Errorf("activation %.80q, expected two numbers", w)
+				}
+				if values[j], err = strconv.ParseFloat(parts[j], 64); err != nil {
+					return nil, fmt.Errorf("activation %.80q: %w", w, err)
+				}
+			}
+			a.Alpha, a.Beta = values[0], values[1]
+		}
+		out[i] = a
+	}
+	return out, nil
+}
+
+// activate records the function, of x within -clip to clip where clip is not 0.
+func (b *Builder) activate(a Activation, x *Value, clip float64) *Value {
+	if clip != 0 {
+		x = b.Max(b.Min(x, b.like(x, clip)), b.like(x, -clip))
+	}
+	return activations[a.Name].record(b, x, b.like(x, a.Alpha), b.like(x, a.Beta))
+}
+
+// recurrence is what the recurrent operators have in common.
+type recurrence struct {
+	gates       int // of the weights
+	states      int // h, and of LSTM c
+	activations string
+	count       int // of activations
+	clip        float64
+	reverse     bool
+	peepholes   bool
+}
+
+// infer checks x (T,B,I), the weights (G·H,I) and (G·H,H), the biases (2·G·H), the
+// lengths (B), the states (B,H) and the peepholes (3·H).
+func (r recurrence) infer(args []Type) ([]Type, error) {
+	n := 5 + r.states
+	if r.peepholes {
+		n++
+	}
+	if err := expect(args, n); err != nil {
+		return nil, err
+	}
+	if _, err := Activations(r.activations, r.count); err != nil || r.clip < 0 {
+		return nil, fmt.Errorf("clip %g, %w", r.clip, err)
+	}
+	x, w, rec := args[0], args[1], args[2]
+	if len(x.Shape) != 3 || len(w.Shape) != 2 || len(rec.Shape) != 2 {
+		return nil, fmt.Errorf("x %s, weights %s and %s: expected 3, 2 and 2 dimensions", x.Shape, w.Shape, rec.Shape)
+	}
+	hidden := rec.Shape[1]
+	all := hidden.Mul(N(r.gates))
+	want := []Shape{x.Shape, {all, x.Shape[2]}, {all, hidden}, {all.Mul(N(2))}, {x.Shape[1]}}
+	for range r.states {
+		want = append(want, Shape{x.Shape[1], hidden})
+	}
+	if r.peepholes {
+		want = append(want, Shape{hidden.Mul(N(3))})
+	}
+	for i, s := range want {
+		if !args[i].Shape.Equal(s) {
+			return nil, fmt.Errorf("argument %d is %s, expected %s", i, args[i].Shape, s)
+		}
+	}
+	if lengths := args[4]; lengths.DType != format.Int64 {
+		return nil, fmt.Errorf("the lengths are %s, expected I64", lengths.DType)
+	}
+	out := []Type{{x.DType, Shape{x.Shape[0], x.Shape[1], hidden}}}
+	for range r.states {
+		out = append(out, Type{x.DType, Shape{x.Shape[1], hidden}})
+	}
+	return out, expectFloat(slices.Delete(slices.Clone(args), 4, 5)...)
+}
+
+// unroll records each step: from the input's part of the gates (B,G·H), without
+// biases, and the states (B,H) to the next states.
+func (r recurrence) unroll(b *Builder, args []*Value, step func(x *Value, states []*Value) []*Value) []*Value {
+	x, lengths, states := args[0], args[4], slices.Clone(args[5:5+r.states])
+	count, ok := x.Shape[0].Number()
+	if !ok || count == 0 {
+		b.fail("graph: a recurrence over %s steps: bind the named dimensions first", x.Shape[0])
+		return append([]*Value{x}, states...)
+	}
+	inputs := b.MatMul(x, b.Transpose(args[1], 1, 0)) // (T,B,G·H)
+	rows := make([]*Value, count)
+	for i := range rows {
+		t := i
+		if r.reverse {
+			t = count - 1 - i
+		}
+		part := b.Reshape(b.Slice(inputs, 0, N(t), N(t+1)), inputs.Shape[1:]...)
+		next := step(part, states)
+		going := b.Reshape(b.Less(b.integer(int64(t)), lengths), x.Shape[1], N(1)) // (B,1): the text has this step
+		rows[t] = b.Where(going, next[0], b.like(x, 0))
+		for j := range states {
+			states[j] = b.Where(going, next[j], states[j])
+		}
+		rows[t] = b.Reshape(rows[t], append(Shape{N(1)}, states[0].Shape...)...)
+	}
+	y := rows[0]
+	if count > 1 {
+		y = b.Concat(0, rows...)
+	}
+	return append([]*Value{y}, states...)
+}
+
+// parts returns count equal parts of x along its last axis.
+func (b *Builder) parts(x *Value, count int) []*Value {
+	last := len(x.Shape) - 1
+	size, _ := x.Shape[last].Number()
+	sizes := make([]int, count)
+	for i := range sizes {
+		sizes[i] = size / count
+	}
+	if count == 1 {
+		return []*Value{x}
+	}
+	return b.Split(x, last, sizes...)
+}
