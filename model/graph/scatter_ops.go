@@ -1,4 +1,122 @@
 package graph
 
-// scatterOps are the operators of places that data decide: scattering, gathering, sequences.
-var scatterOps = []Op{}
+import (
+	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
+)
+
+// scatterOps are the operators of places that data decide.
+var scatterOps = []Op{GatherND{}, ScatterND{}}
+
+// GatherND picks from x (batch..., d..., rest...) by int64 ids (batch..., ..., K), of
+// which the last axis holds a place in the K dimensions behind the first BatchDims,
+// which both have: (batch..., ..., rest...). A negative id counts from the end.
+type GatherND struct {
+	BatchDims int `attr:",omitzero"`
+}
+
+// Name returns "GatherND".
+func (GatherND) Name() string { return "GatherND" }
+
+// depth returns K, and checks the shapes.
+func (g GatherND) depth(x, ids Type) (int, error) {
+	bad := fmt.Errorf("ids %s for %s, of which the first %d dimensions are the same", ids, x.Shape, g.BatchDims)
+	if ids.DType != format.Int64 || len(ids.Shape) == 0 || g.BatchDims < 0 || g.BatchDims >= len(ids.Shape) {
+		return 0, bad
+	}
+	k, ok := ids.Shape[len(ids.Shape)-1].Number()
+	if !ok || k < 1 || g.BatchDims+k > len(x.Shape) || !ids.Shape[:g.BatchDims].Equal(x.Shape[:g.BatchDims]) {
+		return 0, bad
+	}
+	return k, nil
+}
+
+// Infer returns the ids' shape without K, then the rest of x's.
+func (g GatherND) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 2); err != nil {
+		return nil, err
+	}
+	x, ids := args[0], args[1]
+	k, err := g.depth(x, ids)
+	if err != nil {
+		return nil, err
+	}
+	return one(x.DType, slices.Concat(ids.Shape[:len(ids.Shape)-1], x.Shape[g.BatchDims+k:])), nil
+}
+
+// Decompose implements Composite: rows of a table by their flat places.
+func (g GatherND) Decompose(b *Builder, args []*Value) []*Value {
+	x, ids := args[0], args[1]
+	k, _ := ids.Shape[len(ids.Shape)-1].Number()
+	places := ids.Shape[:len(ids.Shape)-1]
+	var flat *Value
+	for i := range g.BatchDims + k {
+		size := b.Range(x.Shape[i], x.Shape[i].Add(N(1))) // (1)
+		var at *Value
+		if i < g.BatchDims {
+			s := make(Shape, len(places))
+			for j := range s {
+				s[j] = N(1)
+			}
+			s[i] = x.Shape[i]
+			at = b.Reshape(b.Range(N(0), x.Shape[i]), s...)
+		} else {
+			j := i - g.BatchDims
+			at = b.Reshape(b.Slice(ids, -1, N(j), N(j+1)), places...)
+			at = b.Where(b.Less(at, b.integer(0)), b.Add(at, b.Reshape(size)), at)
+		}
+		if flat != nil {
+			at = b.Add(b.Mul(flat, b.Reshape(size)), at)
+		}
+		flat = at
+	}
+	table := b.Reshape(x, append(Shape{x.Shape[:g.BatchDims+k].Elements()}, x.Shape[g.BatchDims+k:]...)...)
+	return []*Value{b.Gather(table, flat)}
+}
+
+// ScatterND is x (d..., rest...) with updates (..., rest...) at the places that int64
+// ids (..., K) name in its first K dimensions. Reduction is what becomes of the
+// element there: "" replaces it, "add", "mul", "max" and "min" join the two. Updates
+// are taken in their order. A negative id counts from the end.
+type ScatterND struct {
+	Reduction string `attr:",omitzero"`
+}
+
+// Name returns "ScatterND".
+func (ScatterND) Name() string { return "ScatterND" }
+
+// Infer returns the type of x.
+func (s ScatterND) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 3); err != nil {
+		return nil, err
+	}
+	x, ids, updates := args[0], args[1], args[2]
+	want, err := GatherND{}.Infer(args[:2])
+	switch {
+	case err != nil:
+		return nil, err
+	case !updates.Equal(want[0]):
+		return nil, fmt.Errorf("updates %s for ids %s of %s, expected %s", updates, ids.Shape, x, want[0])
+	case !slices.Contains([]string{"", "add", "mul", "max", "min"}, s.Reduction):
+		return nil, fmt.Errorf("reduction %.80q", s.Reduction)
+	case s.Reduction != "":
+		return []Type{x}, expectNumbers(x)
+	}
+	return []Type{x}, nil
+}
+
+// Grad implements Differentiable where the updates replace elements, at places that
+// differ, or are added.
+func (s ScatterND) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	if s.Reduction != "" && s.Reduction != "add" {
+		b.fail("graph: %s %.80q: there is no derivative with reduction %s", s.Name(), n.Name(), s.Reduction)
+		return []*Value{nil, nil, nil}
+	}
+	ids, updates, dx := n.Args[1], n.Args[2], dy[0]
+	if s.Reduction == "" {
+		dx = b.apply(ScatterND{}, dx, ids, b.Expand(b.like(dx, 0), updates.Shape...))
+	}
+	return []*Value{dx, nil, b.apply(GatherND{}, dy[0], ids)}
+}

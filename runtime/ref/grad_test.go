@@ -106,6 +106,14 @@ var gradCases = map[string][]gradCase{
 		zeros := b.Const(format.FromFloat32s("zeros", []int{3, 3}, []float32{1, 0, 1, 0, 1, 0, 1, 1, 1}))
 		return b.Apply(graph.ReduceProd{Axes: []int{1}}, 1, b.Mul(param(b, "x", 3, 3), zeros))[0]
 	}}},
+	"GatherND": {{"a batch, negative ids", false, func(b *graph.Builder) *graph.Value {
+		return b.Apply(graph.GatherND{BatchDims: 1}, 1, param(b, "x", 2, 3, 2, 2), fixedIDs(b, "ids", []int{2, 3, 2}, 0, 1, -1, 0, 0, 1, 2, -2, 1, 1, 2, 0))[0]
+	}}},
+	"ScatterND": {{"replaced", false, func(b *graph.Builder) *graph.Value {
+		return b.Apply(graph.ScatterND{}, 1, param(b, "x", 3, 2, 2), fixedIDs(b, "ids", []int{2, 2}, 0, 1, -1, 0), param(b, "updates", 2, 2))[0]
+	}}, {"added", false, func(b *graph.Builder) *graph.Value {
+		return b.Apply(graph.ScatterND{Reduction: "add"}, 1, param(b, "x", 3, 2), fixedIDs(b, "ids", []int{3, 1}, 0, 2, 0), param(b, "updates", 3, 2))[0]
+	}}},
 	"Gemm": gemms(),
 	"Add":  binary((*graph.Builder).Add), "Sub": binary((*graph.Builder).Sub),
 	"Mul": binary((*graph.Builder).Mul), "Div": binary((*graph.Builder).Div),

@@ -73,10 +73,7 @@ func readLoop(n *node) []*value {
 	if bounded {
 		rounds = n.integer(0)
 	}
-	var carried []*value
-	for i := 2; i < len(n.args); i++ {
-		carried = append(carried, n.value(i))
-	}
+	carried := n.anyFrom(2)
 	states := len(carried)
 	going := true
 	if n.has(1) {

@@ -112,7 +112,7 @@ func (n *node) recorded() error {
 	}
 	reason = strings.TrimPrefix(reason, n.onnx.Op+": ")
 	for _, a := range n.args {
-		if a == nil {
+		if a == nil || !a.isTensor() {
 			continue
 		}
 		if _, known := a.shape().Numbers(); !known && len(n.r.openDimensions())+len(n.r.openInputs()) > 0 {

@@ -142,6 +142,9 @@ func (r *reading) recordElements(v *value) (*graph.Value, error) {
 
 // elementsOf returns the elements of v if they are known, or few and stored.
 func (r *reading) elementsOf(v *value) *elements {
+	if !v.isTensor() {
+		return nil
+	}
 	if v.elements == nil && v.recorded == nil {
 		if n, ok := v.shape().Elements().Number(); !ok || n > knownLimit {
 			return nil

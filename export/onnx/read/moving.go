@@ -7,17 +7,16 @@ import (
 
 // movingFamily is the operators that move elements and compute none.
 var movingFamily = family{
-	"Gather":          records(readGather).knows(knowGather),
-	"GatherElements":  records(readGatherElements),
-	"ScatterElements": records(readScatterElements),
-	"Concat":          records(readConcat).knows(knowConcat),
-	"Split":           {read: readSplit, know: knowSplit},
-	"Slice":           records(readSlice).knows(knowSlice),
-	"Transpose":       records(readTranspose).knows(knowTranspose),
-	"Tile":            records(readTile).knows(knowTile),
-	"Trilu":           records(readTrilu),
-	"OneHot":          records(readOneHot),
-	"NonZero":         records(readNonZero),
+	"Gather":         records(readGather).knows(knowGather),
+	"GatherElements": records(readGatherElements),
+	"Concat":         records(readConcat).knows(knowConcat),
+	"Split":          {read: readSplit, know: knowSplit},
+	"Slice":          records(readSlice).knows(knowSlice),
+	"Transpose":      records(readTranspose).knows(knowTranspose),
+	"Tile":           records(readTile).knows(knowTile),
+	"Trilu":          records(readTrilu),
+	"OneHot":         records(readOneHot),
+	"NonZero":        records(readNonZero),
 }
 
 // ids returns argument i as int64 ids of an axis of the given size, and whether
@@ -101,16 +100,6 @@ func readGatherElements(n *node) *graph.Value {
 	axis := n.axis(n.int("axis", 0), len(x.Shape))
 	ids, fromEnd := n.ids(1, x.Shape[axis])
 	return n.apply(graph.GatherElements{Axis: axis, FromEnd: fromEnd}, x, ids)
-}
-
-func readScatterElements(n *node) *graph.Value {
-	if r := n.text("reduction", "none"); r != "add" {
-		n.refuse("reduction %.80q", r)
-	}
-	x := n.arg(0)
-	axis := n.axis(n.int("axis", 0), len(x.Shape))
-	ids, fromEnd := n.ids(1, x.Shape[axis])
-	return n.apply(graph.ScatterElements{Axis: axis, FromEnd: fromEnd}, x, ids, n.arg(2))
 }
 
 func readConcat(n *node) *graph.Value {

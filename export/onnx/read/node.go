@@ -75,6 +75,9 @@ func (n *node) value(i int) *value {
 		n.invalid("it has no input %d", i)
 	}
 	n.used[i] = true
+	if !n.args[i].isTensor() {
+		n.refuse("its input %.80q is a sequence or an optional value", n.args[i].name)
+	}
 	return n.args[i]
 }
 
@@ -243,19 +246,6 @@ func (n *node) ints(name string) []int {
 	out := make([]int, len(a.Ints))
 	for i, v := range a.Ints {
 		out[i] = int(v)
-	}
-	return out
-}
-
-// floats returns an attribute that is a list of numbers, nil if there is none.
-func (n *node) floats(name string) []float64 {
-	a := n.attribute(name, onnx.AttrFloats)
-	if a == nil {
-		return nil
-	}
-	out := make([]float64, len(a.Floats))
-	for i, v := range a.Floats {
-		out[i] = float64(v)
 	}
 	return out
 }

@@ -70,6 +70,7 @@ func init() {
 		recurrentFamily,
 		attendingFamily,
 		scatterFamily,
+		sequenceFamily,
 		rankingFamily,
 		signalFamily,
 	)

@@ -18,7 +18,14 @@ type value struct {
 	weight   *onnx.Tensor
 	sparse   *onnx.SparseTensor
 	input    bool // of the model
+
+	isList bool     // it is a sequence
+	list   []*value // its values
+	absent bool     // it is an optional value that has none
 }
+
+// isTensor reports whether v is neither a sequence nor an optional value without one.
+func (v *value) isTensor() bool { return !v.isList && !v.absent }
 
 // dtype returns the element type.
 func (v *value) dtype() format.DType {
@@ -145,6 +152,9 @@ const constLimit = 1024
 
 // record returns v as a value of the graph.
 func (r *reading) record(v *value) (*graph.Value, error) {
+	if !v.isTensor() {
+		return nil, &UnsupportedError{Reason: fmt.Sprintf("value %.80q is a sequence or an optional value, where a tensor is expected", v.name)}
+	}
 	if v.recorded != nil {
 		return v.recorded, nil
 	}
