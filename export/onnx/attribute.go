@@ -19,6 +19,7 @@ func (d *decoder) attribute(f field, where string) (a Attribute, err error) {
 	err = d.each(f, where+" attribute", func(f field) error {
 		if t, value := attributeFields[f.number]; value {
 			if held != 0 && held != t {
+				a.Mistyped = true
 				d.doubt(f.bad("an attribute with two values"))
 			}
 			held = t
@@ -31,6 +32,7 @@ func (d *decoder) attribute(f field, where string) (a Attribute, err error) {
 	case a.Type < AttrFloat || a.Type > AttrTypes:
 		return a, f.bad("attribute %.80q has type %d", a.Name, a.Type)
 	case held != 0 && held != a.Type:
+		a.Mistyped = true
 		return a, f.bad("attribute %.80q has type %d and a value of type %d", a.Name, a.Type, held)
 	}
 	return a, nil

@@ -306,13 +306,13 @@ func (c *checker) nodes(g *Graph, s *scope) {
 		}
 	}
 	for i, n := range g.Nodes {
-		where := n.label(i)
+		where := n.Label(i)
 		for _, in := range n.Inputs {
 			if in == "" || s.has(in) {
 				continue
 			}
 			if j, ok := makers[in]; ok {
-				c.add(bad(where, "it uses %.80q, which %s makes later: a cycle, or nodes out of order", in, g.Nodes[j].label(j)))
+				c.add(bad(where, "it uses %.80q, which %s makes later: a cycle, or nodes out of order", in, g.Nodes[j].Label(j)))
 			} else {
 				c.add(bad(where, "it uses %.80q, which nothing defines", in))
 			}

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// label names a node for a reader: by its name, else by its first output.
-func (n *Node) label(i int) string {
+// Label names a node for a reader: by its name, else by its first output.
+func (n *Node) Label(i int) string {
 	switch {
 	case n.Name != "":
 		return fmt.Sprintf("node %.80q (%s)", n.Name, shown(n.Op))

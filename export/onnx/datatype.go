@@ -63,6 +63,22 @@ func (t DataType) Size() int64 {
 	return 0
 }
 
+// Known reports whether t is one of ONNX's element types.
+func (t DataType) Known() bool {
+	_, ok := dataTypes[t]
+	return ok
+}
+
+// BytesOf returns the bytes of n elements; ok is false where the type has no fixed
+// size, or they are more than 63 bits count.
+func (t DataType) BytesOf(n int64) (size int64, ok bool) {
+	bits := dataTypes[t].bits
+	if bits == 0 || n > (1<<63-8)/bits {
+		return 0, false
+	}
+	return (n*bits + 7) / 8, true
+}
+
 // Floating reports whether t is a floating-point type.
 func (t DataType) Floating() bool {
 	switch t {

@@ -57,6 +57,9 @@ func (d *decoder) model(f field, m *Model) error {
 		k, v, err := d.pair(f, maxText)
 		_, twice := m.Metadata[k]
 		m.Metadata[k] = v
+		if twice {
+			m.RepeatedMetadata = append(m.RepeatedMetadata, k)
+		}
 		if twice && err == nil {
 			return f.bad("metadata %.80q is there twice", k)
 		}

@@ -17,6 +17,8 @@ type Model struct {
 	Functions       []*Function       // 25
 	Devices         []Devices         // 26
 
+	RepeatedMetadata []string // keys that the file has more than once; Encode writes each once
+
 	doubts []error // what Decode found and read past; Check reports it
 }
 
@@ -124,6 +126,8 @@ type Attribute struct {
 	Type      AttributeType   // 20
 	Ref       string          // 21, in a function: the attribute of the function whose value it has
 	Sparse    []*SparseTensor // 22 and 23; one if Type is AttrSparse
+
+	Mistyped bool // the file has a value of another type than Type
 }
 
 // AttributeType is AttributeProto.AttributeType.
@@ -197,6 +201,8 @@ type Tensor struct {
 	DocString string    // 12
 	External  *External // 13, 14
 	Metadata  []Entry   // 16
+
+	Misplaced bool // the file has elements in a field that is not the type's, or in two: Decode has left some out
 }
 
 // Segment is TensorProto.Segment: the part of a larger tensor that a tensor is.
@@ -219,6 +225,8 @@ type External struct {
 	Offset   int64
 	Length   int64 // -1: up to the end of the file
 	Checksum string
+
+	More []string // further locations that the file gives, which is no valid file of attnx's
 }
 
 // ValueInfo is a ValueInfoProto: the name, element type and shape of a tensor,

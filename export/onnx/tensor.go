@@ -91,16 +91,23 @@ func (d *decoder) tensor(f field, t *Tensor, where string) error {
 	case !ok:
 		return f.bad("shape %v is not a size", t.Dims)
 	case p.location == 1 && (p.raw || p.typed != 0):
-		return f.bad("external data and data in the file")
+		t.Misplaced = true
+		doubt := f.bad("external data and data in the file")
+		if err := t.externalData(f, p.external, want); err != nil {
+			d.doubt(err)
+		}
+		return doubt
 	case p.location == 1:
 		return t.externalData(f, p.external, want)
 	case p.location != 0 || len(p.external) > 0:
 		return f.bad("data location %d with %d external entries", p.location, len(p.external))
 	case p.raw && p.typed != 0:
+		t.Misplaced = true
 		return f.bad("its elements are there twice")
 	case t.DataType == String && p.raw:
 		return f.bad("strings as raw bytes")
 	case t.DataType == String && p.typed != 0 && p.typed != 6:
+		t.Misplaced = true
 		return f.bad("elements of %s in field %d", t.DataType, p.typed)
 	case t.DataType == String && int64(len(t.Strings)) != n:
 		return f.bad("%s%v expects %d elements, has %d", t.DataType, t.Dims, n, len(t.Strings))
@@ -165,6 +172,7 @@ func (d *decoder) tensorField(f field, p *tensorParts) error {
 			return err
 		}
 		if p.typed != 0 && p.typed != f.number {
+			p.Misplaced = true
 			return f.bad("its elements are there twice")
 		}
 		p.typed = f.number
@@ -172,6 +180,7 @@ func (d *decoder) tensorField(f field, p *tensorParts) error {
 		return nil
 	case 6:
 		if p.typed != 0 && p.typed != f.number {
+			p.Misplaced = true
 			return f.bad("its elements are there twice")
 		}
 		p.typed = f.number
@@ -213,11 +222,16 @@ func (d *decoder) typedElements(f field, t *Tensor, p tensorParts, n, want int64
 		numbers = want
 		bits = 8
 	}
-	switch {
-	case !slices.Contains(list.types, t.DataType):
+	if !slices.Contains(list.types, t.DataType) {
+		t.Misplaced = true
 		return f.bad("elements of %s in field %d", t.DataType, p.typed)
-	case p.numbers != numbers:
-		return f.bad("%s%v expects %d elements, has %d", t.DataType, t.Dims, numbers, p.numbers)
+	}
+	if p.numbers != numbers {
+		wrong := f.bad("%s%v expects %d elements, has %d", t.DataType, t.Dims, numbers, p.numbers)
+		if p.numbers < numbers {
+			return wrong
+		}
+		d.doubt(wrong) // more than the shape has are kept: ONNX's own checker takes them
 	}
 	t.Raw = make([]byte, 0, want)
 	var held uint64 // bits of elements of six bits
@@ -264,6 +278,9 @@ func (t *Tensor) externalData(f field, entries []string, want int64) error {
 	for i := 0; i < len(entries); i += 2 {
 		k, v := entries[i], entries[i+1]
 		if seen[k] {
+			if k == "location" {
+				x.More = append(x.More, v)
+			}
 			return f.bad("external data: %.80q is there twice", k)
 		}
 		seen[k] = true
