@@ -1,29 +1,32 @@
-// Package attnx is the application: it trains self-attention language models in
-// Go and hands them to ONNX runtimes, with proof that nothing changed on the way.
-// Train and Resume make a model, Load and Open read one, Text.Generate continues
-// texts, Export writes ONNX
-// files and folders for other tools, Convert reads and writes Hugging Face's
-// folders, and Verify compares an export in every runtime with a float64 oracle.
-// Errors speak of the library; cmd/attnx has the flags and the printing.
+// Package attnx trains networks in Go, exports them to ONNX, runs them, and checks
+// every runtime against a float64 oracle. It is the application behind the command
+// attnx; its errors name the options of this package, the command's name flags.
 //
-// The rooms, in the order of a model's life:
+// Train makes a model from a text or from examples, and Resume continues a run that
+// was stopped. Load and Open read a checkpoint, a run, a Hugging Face folder or an
+// ONNX file. Text.Generate continues texts. Export writes ONNX files and folders for
+// other tools, and Convert reads and writes Hugging Face folders. Verify compares
+// an export in every runtime with the oracle, Compare shows what differs between
+// two models, and Inspect reports what is in a file.
+//
+// The packages below it, in the order of a model's life:
 //
 //   - model/tokens turns text into ids and back;
-//   - model defines the networks, their weights and checkpoints, and samples;
-//   - model/graph is the graph that a network becomes, and its operators;
-//   - model/train trains: data, AdamW, the loop; model/train/gorgonia is the engine in pure Go;
+//   - model/nn has the layers to write a network with, model/arch the networks that
+//     attnx ships, and model/graph the graph that a network becomes;
+//   - model is a graph with weights, and its checkpoint; model/role says what
+//     inputs and outputs are for;
+//   - model/train trains: data, AdamW, the loop; model/train/gorgonia is the engine
+//     in pure Go;
+//   - model/huggingface and model/foreign read models of other tools;
 //   - format is the checkpoint file, format/store the safe way to write one;
-//   - export writes a graph as ONNX, export/onnx is the ONNX file itself, and
-//     export/placement tells where CUDA would run it;
-//   - runtime compares and generates; runtime/ref is the float64 oracle,
-//     runtime/ort ONNX Runtime, whose library runtime/ort/library finds and
-//     installs, runtime/onnxgo onnx-go, and runtime/conform the suite that all
-//     of them pass;
-//   - model/foreign reads ONNX files of other tools, internal/output says what may
-//     be written where;
-//   - internal/find leads from a path to the model that it means;
-//   - cmd/attnx is the command line;
-//   - fixtures holds golden numbers and a small text.
+//   - export writes a graph as ONNX; export/onnx is the ONNX file itself,
+//     export/onnx/read reads any, and export/placement reports where CUDA would
+//     run it;
+//   - runtime compares, and runtime/decode generates; runtime/ref is the oracle,
+//     runtime/ort ONNX Runtime, runtime/onnxgo onnx-go, and runtime/conform the
+//     suite that all of them pass;
+//   - cmd/attnx is the command line, and fixtures holds golden numbers.
 //
-// README.md says what it is for, ARCHITECTURE.md why it is built this way.
+// README.md says what attnx is for, ARCHITECTURE.md why it is built this way.
 package attnx

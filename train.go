@@ -32,7 +32,9 @@ type TrainOptions struct {
 	Vocab     int         // the largest number of tokens; 0: every word or character, 512 for tokens.BPE
 
 	// The steps, batches, rates, evaluations and saves. The zero value means
-	// train.DefaultOptions(200); a SaveEvery of 0 saves at each evaluation, a Keep
+	// train.DefaultOptions(200). To change some, begin with train.DefaultOptions: 0
+	// is a value of its own to most of them, as no weight decay, and a LR of 0 is
+	// refused. A SaveEvery of 0 saves at each evaluation, a Keep
 	// of 0 keeps the three newest checkpoints. The best one is always kept. Engine
 	// and Device are set by Train.
 	Settings train.Options
