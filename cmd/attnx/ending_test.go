@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,6 +27,15 @@ func endless(t *testing.T) (cmd *exec.Cmd, run string) {
 	t.Helper()
 	data, run := sample(t)
 	return exec.Command("attnx", "train", "--data", data, "--batch", "2", "--context", "8", "--engine", "gorgonia", "--steps", "10000000", "--save-every", "10000000", "--eval-every", "10000000", "--out", run), run
+}
+
+// mustArrive skips a test where a signal is ignored, as under nohup: the programs
+// that it starts would ignore it too.
+func mustArrive(t *testing.T, s os.Signal) {
+	t.Helper()
+	if signal.Ignored(s) {
+		t.Skipf("%v is ignored here", s)
+	}
 }
 
 // exitCode returns how a program ended.
@@ -60,6 +70,7 @@ func TestSignalsSave(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
+			mustArrive(t, signal)
 			cmd, run := endless(t)
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
@@ -237,6 +248,7 @@ func TestStoppedWhileWaiting(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
+			mustArrive(t, signal)
 			_, run := sample(t)
 			pipe := run + ".pipe"
 			if err := syscall.Mkfifo(pipe, 0o666); err != nil {
@@ -302,6 +314,7 @@ func fullPipe(t *testing.T) *os.File {
 // A reader that hangs, such as a pager nobody scrolls, keeps no run from ending
 // when it is asked to.
 func TestStoppedWhileNobodyReads(t *testing.T) {
+	mustArrive(t, syscall.SIGHUP)
 	cmd, run := endless(t)
 	cmd.Stderr = fullPipe(t)
 	if err := cmd.Start(); err != nil {

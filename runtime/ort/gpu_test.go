@@ -339,11 +339,7 @@ func TestGPUSignals(t *testing.T) {
 	if err := self.Signal(os.Interrupt); err != nil {
 		t.Skip(err) // Windows
 	}
-	select {
-	case <-arrived:
-	case <-time.After(5 * time.Second):
-		t.Error("Ctrl-C is lost")
-	}
+	<-arrived // a Ctrl-C that is lost ends with the tests' own time
 }
 
 // BenchmarkGPU is what a step costs beside the work, as BenchmarkDevice is on
