@@ -54,14 +54,14 @@ func regionPoints(op graph.RoiAlign, from, to float64, parts, n int) [][][]tap {
 	for p := range all {
 		for i := range count {
 			x := from + float64(p)*part + (float64(i)+0.5)*part/float64(count)
-			all[p] = append(all[p], between(x, n))
+			all[p] = append(all[p], neighbours(x, n))
 		}
 	}
 	return all
 }
 
-// between returns the two elements of an axis that x is between, with their weights.
-func between(x float64, n int) []tap {
+// neighbours returns the two elements of an axis that x is between, with their weights.
+func neighbours(x float64, n int) []tap {
 	if !(x >= -1 && x <= float64(n)) {
 		return nil
 	}
