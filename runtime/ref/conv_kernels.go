@@ -138,7 +138,7 @@ func deformConv(op graph.DeformConv, c call) array {
 				for j := j0; j < j1; j++ {
 					row := j/y[3]*op.Strides[0] + slide.taps[tap][0]
 					column := j%y[3]*op.Strides[1] + slide.taps[tap][1]
-					v := between(from, x.shape[2], x.shape[3], float64(row)+offset.f[2*at*places+j], float64(column)+offset.f[(2*at+1)*places+j])
+					v := bilinear(from, x.shape[2], x.shape[3], float64(row)+offset.f[2*at*places+j], float64(column)+offset.f[(2*at+1)*places+j])
 					if len(c.args) == 4 {
 						v *= c.args[3].f[at*places+j]
 					}
@@ -149,9 +149,9 @@ func deformConv(op graph.DeformConv, c call) array {
 	})
 }
 
-// between is the bilinear interpolation of the four elements around a point, zero
+// bilinear is the interpolation of the four elements around a point, zero
 // beyond the image.
-func between(image []float64, height, width int, row, column float64) float64 {
+func bilinear(image []float64, height, width int, row, column float64) float64 {
 	if !(row > -1 && row < float64(height) && column > -1 && column < float64(width)) {
 		return 0
 	}
