@@ -21,7 +21,7 @@ import (
 
 // rightNodes is the share of the node tests that must be right, in percent of those
 // that count: raised as operators are added, never lowered.
-const rightNodes = 89
+const rightNodes = 97
 
 // verdict is what became of one test of ONNX's backend suite.
 type verdict struct {
@@ -88,17 +88,26 @@ func suites(t *testing.T) []string {
 	return []string{folder}
 }
 
-// mended are tests of a version whose data are not what ONNX says, and that a later
-// version has mended.
-var mended = map[string]string{
-	"1.17.0/node/test_qlinearmatmul_2D_int8_float16":                                           wraps,
-	"1.17.0/node/test_qlinearmatmul_2D_int8_float32":                                           wraps,
-	"1.17.0/node/test_qlinearmatmul_3D_int8_float16":                                           wraps,
-	"1.17.0/node/test_qlinearmatmul_3D_int8_float32":                                           wraps,
+// mistaken are tests of a version whose data are not what ONNX says.
+var mistaken = map[string]string{
+	"1.17.0/node/test_qlinearmatmul_2D_int8_float16": wraps,
+	"1.17.0/node/test_qlinearmatmul_2D_int8_float32": wraps,
+	"1.17.0/node/test_qlinearmatmul_3D_int8_float16": wraps,
+	"1.17.0/node/test_qlinearmatmul_3D_int8_float32": wraps,
+
 	"1.17.0/node/test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True": "counts elements beyond the pads; 1.23.2 and ONNX Runtime do not",
+	"1.17.0/node/test_dft_inverse":            rounds,
+	"1.17.0/node/test_dft_inverse_opset19":    rounds,
+	"1.23.2/node/test_dft_inverse":            rounds,
+	"1.23.2/node/test_dft_inverse_opset19":    rounds,
+	"generated/node/test_dft_inverse":         rounds,
+	"generated/node/test_dft_inverse_opset19": rounds,
 }
 
-const wraps = "wraps where ONNX and ONNX Runtime saturate; 1.23.2 saturates"
+const (
+	wraps  = "wraps where ONNX and ONNX Runtime saturate; 1.23.2 saturates"
+	rounds = "computed in float32: off by 1.5e-6 where the result is 0 and the tolerance 1e-7"
+)
 
 // judge runs one test.
 func judge(dir string) verdict {
@@ -114,7 +123,7 @@ func judge(dir string) verdict {
 	if v.apart = noTensors(m); v.apart != "" {
 		return v
 	}
-	if v.apart = mended[strings.Join([]string{filepath.Base(filepath.Dir(filepath.Dir(dir))), v.kind, v.name}, "/")]; v.apart != "" {
+	if v.apart = mistaken[strings.Join([]string{filepath.Base(filepath.Dir(filepath.Dir(dir))), v.kind, v.name}, "/")]; v.apart != "" {
 		return v
 	}
 	if v.apart = disagrees(v.name, m); v.apart != "" {

@@ -1,4 +1,109 @@
 package graph
 
-// signalOps are the operators of windows, transforms and other functions of signals.
-var signalOps = []Op{}
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+)
+
+// signalOps are signals: Fourier transforms, windows, counts of n-grams.
+var signalOps = []Op{DFT{}, TfIdfVectorizer{}}
+
+// DFT is the discrete Fourier transform along an axis of numbers whose last axis has
+// their real and imaginary parts, or the real parts alone. Length elements are
+// transformed: zeros follow where the axis is shorter. With Onesided the second half
+// of the frequencies, which mirrors the first, is left out; the inverse then takes
+// the first half and gives real numbers.
+type DFT struct {
+	Axis     int
+	Length   Dim
+	Inverse  bool `attr:"inverse,omitzero"`
+	Onesided bool `attr:"onesided,omitzero"`
+}
+
+// Name returns "DFT".
+func (DFT) Name() string { return "DFT" }
+
+// Infer returns the type of the frequencies, or of the elements for the inverse.
+func (d DFT) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if err := expectFloat(args[0]); err != nil {
+		return nil, err
+	}
+	s, last := args[0].Shape, len(args[0].Shape)-1
+	if err := expectAxis(d.Axis, s); err != nil {
+		return nil, err
+	}
+	if d.Axis == last || !s[last].Is(1) && !s[last].Is(2) {
+		return nil, fmt.Errorf("axis %d of %s, whose last axis has the parts of numbers", d.Axis, s)
+	}
+	out, parts := d.Length, N(2)
+	switch n, known := d.Length.Number(); {
+	case known && n < 1:
+		return nil, fmt.Errorf("a transform of %d elements", n)
+	case d.Onesided && d.Inverse:
+		parts = N(1)
+	case d.Onesided && !known:
+		return nil, fmt.Errorf("half of %s frequencies", d.Length)
+	case d.Onesided:
+		out = N(n/2 + 1)
+	}
+	return one(args[0].DType, s.with(d.Axis, out).with(last, parts)), nil
+}
+
+// TfIdfVectorizer counts n-grams in rows of integers. The second argument, a vector,
+// has those that count: all of one element first, from the places in Counts on those
+// of two, three and so on; n-gram i is counted at place Indexes[i]. Between elements
+// of an n-gram up to MaxSkip others are skipped, as many each time. Mode is TF (the
+// counts), IDF (the weights of those that occur) or TFIDF (their product). The third
+// argument has the weights by place, all 1 without it.
+type TfIdfVectorizer struct {
+	Min, Max, MaxSkip int
+	Mode              string
+	Counts, Indexes   []int
+}
+
+// Name returns "TfIdfVectorizer".
+func (TfIdfVectorizer) Name() string { return "TfIdfVectorizer" }
+
+// Width returns the number of places.
+func (t TfIdfVectorizer) Width() int {
+	width := 0
+	for _, i := range t.Indexes {
+		width = max(width, i+1)
+	}
+	return width
+}
+
+// Infer returns a place an n-gram for each row.
+func (t TfIdfVectorizer) Infer(args []Type) ([]Type, error) {
+	if err := expectFrom(args, 2, 3); err != nil {
+		return nil, err
+	}
+	x := args[0]
+	if bits, _ := x.DType.Integer(); bits == 0 || args[1].DType != format.Int64 || len(x.Shape) > 2 || len(args[1].Shape) != 1 {
+		return nil, fmt.Errorf("n-grams %s in %s", args[1], x)
+	}
+	pool, known := args[1].Shape[0].Number()
+	for i, at := range t.Counts {
+		if at < 0 || known && at > pool || i > 0 && at < t.Counts[i-1] {
+			return nil, fmt.Errorf("n-grams of %d elements begin at %d of %d", i+1, at, pool)
+		}
+	}
+	for _, i := range t.Indexes {
+		if i < 0 || i >= 1<<31 {
+			return nil, fmt.Errorf("an n-gram is counted at place %d", i)
+		}
+	}
+	width := N(t.Width())
+	if t.Min < 1 || t.Max < t.Min || t.MaxSkip < 0 || len(args) == 3 && !args[2].Shape.Equal(Shape{width}) {
+		return nil, fmt.Errorf("n-grams of %d to %d elements with %d between, %s places", t.Min, t.Max, t.MaxSkip, width)
+	}
+	s := Shape{width}
+	if len(x.Shape) == 2 {
+		s = Shape{x.Shape[0], width}
+	}
+	return one(format.Float32, s), nil
+}
