@@ -8,7 +8,7 @@ import (
 // poolFamily is the operators that reduce windows, or all of a channel.
 var poolFamily = family{
 	"MaxPool":           {read: readMaxPool},
-	"AveragePool":       records(readAveragePool),
+	"AveragePool":       records(func(n *node) *graph.Value { return n.averagePool(n.arg(0)) }),
 	"LpPool":            records(readLpPool),
 	"GlobalMaxPool":     records(func(n *node) *graph.Value { return n.global(graph.ReduceMax, n.arg(0)) }),
 	"GlobalAveragePool": records(func(n *node) *graph.Value { return n.global(graph.ReduceMean, n.arg(0)) }),
@@ -34,12 +34,13 @@ func readMaxPool(n *node) []*graph.Value {
 	return n.b.Apply(op, min(2, max(1, len(n.onnx.Outputs))), n.arg(0))
 }
 
-func readAveragePool(n *node) *graph.Value {
+// averagePool records a pool of x, which has the shape of argument 0.
+func (n *node) averagePool(x *graph.Value) *graph.Value {
 	w := n.pool()
 	return n.apply(graph.AveragePool{
 		KernelShape: w.kernel, Strides: w.strides, Pads: w.pads, Dilations: w.dilations,
 		CeilMode: n.flag("ceil_mode", false), CountIncludePad: n.flag("count_include_pad", false),
-	}, n.arg(0))
+	}, x)
 }
 
 // norm returns attribute "p", which was a number in version 1.

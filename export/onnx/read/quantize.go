@@ -12,6 +12,8 @@ var quantizeFamily = family{
 	"DynamicQuantizeLinear": {read: func(n *node) []*graph.Value { return n.b.Apply(graph.DynamicQuantizeLinear{}, 3, n.arg(0)) }},
 	"MatMulInteger":         records(readMatMulInteger),
 	"QLinearMatMul":         records(readQLinearMatMul),
+	"ConvInteger":           records(readConvInteger),
+	"QLinearConv":           records(readQLinearConv),
 	"BitCast":               records(func(n *node) *graph.Value { return n.apply(graph.BitCast{To: n.typeOf("to")}, n.arg(0)) }),
 }
 
@@ -131,4 +133,43 @@ func readQLinearMatMul(n *node) *graph.Value {
 	x := n.centered(n.arg(0), n.rows(n.arg(2)))
 	sum := n.matMulInteger(x, n.centered(n.arg(3), n.single(n.arg(5))))
 	return n.apply(graph.Requantize{To: n.dtype(7)}, sum, n.rows(n.arg(1)), n.single(n.arg(4)), n.rows(n.arg(6)), n.rows(n.arg(7)))
+}
+
+// filters returns a vector of one element an output channel in a shape that broadcasts
+// with the weights of a convolution, and anything else as a scalar.
+func (n *node) filters(v *graph.Value, rank int) *graph.Value {
+	v = n.single(v)
+	if v == nil || len(v.Shape) == 0 {
+		return v
+	}
+	s := graph.Shape{v.Shape[0]}
+	for range rank - 1 {
+		s = append(s, graph.N(1))
+	}
+	return n.b.Reshape(v, s...)
+}
+
+// convInteger is the convolution of integers of int32, which wraps in 32 bits. The
+// pads are zero points.
+func (n *node) convInteger(x, w *graph.Value) *graph.Value {
+	return n.b.Cast(n.conv(n.b.Cast(x, format.Float64), n.b.Cast(w, format.Float64), nil), format.Int32)
+}
+
+func readConvInteger(n *node) *graph.Value {
+	w := n.arg(1)
+	return n.convInteger(n.centered(n.arg(0), n.single(n.optional(2))), n.centered(w, n.filters(n.optional(3), len(w.Shape))))
+}
+
+// readQLinearConv adds the bias, which has the scale of the products, to them.
+func readQLinearConv(n *node) *graph.Value {
+	w := n.arg(3)
+	sum := n.convInteger(n.centered(n.arg(0), n.single(n.arg(2))), n.centered(w, n.filters(n.arg(5), len(w.Shape))))
+	if n.has(8) {
+		sum = n.b.Add(sum, n.perChannel(n.arg(8), len(sum.Shape)))
+	}
+	scale := n.single(n.arg(4))
+	if len(scale.Shape) == 1 {
+		scale = n.perChannel(scale, len(sum.Shape))
+	}
+	return n.apply(graph.Requantize{To: n.dtype(7)}, sum, n.single(n.arg(1)), scale, n.single(n.arg(6)), n.single(n.arg(7)))
 }

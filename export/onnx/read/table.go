@@ -74,7 +74,7 @@ func init() {
 		rankingFamily,
 		signalFamily,
 	)
-	maps.Copy(table, tabulate(onnx.Microsoft, microsoftFamily))
+	maps.Copy(table, tabulate(onnx.Microsoft, microsoftFamily, microsoftQuantizedFamily))
 	maps.Copy(table, tabulate(trainingDomain, trainingFamily))
 	maps.Copy(table, tabulate("ai.onnx.preview", previewFamily))
 }
