@@ -55,7 +55,7 @@ func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 	cache, _ := x.Profile.(export.Cache)
 	switch {
 	case !huggingface.OnHub(c):
-		r.say("transformers and optimum have no architecture %q: onnxruntime and onnxruntime-genai open this folder", c.Arch)
+		r.say("transformers and optimum have no architecture %.80q: onnxruntime and onnxruntime-genai open this folder", c.Arch)
 	case !b.torch:
 		r.say("PyTorch's transformers does not open it: %s no longer has the weights of the network", b.name)
 	}
