@@ -106,8 +106,8 @@ func original(op graph.Resize, i, from, to int) (x, scale float64) {
 	case "tf_half_pixel_for_nn":
 		return (at + 0.5) / scale, scale
 	case "pytorch_half_pixel":
-		if length == 1 {
-			return -0.5, scale
+		if to == 1 {
+			return 0, scale
 		}
 	case "half_pixel_symmetric":
 		offset := float64(from) / 2 * (1 - float64(to)/length)

@@ -98,13 +98,14 @@ func readQLinearWhere(n *node) *graph.Value {
 // readQGemm is alpha·A·B + C, C in the scale of the product. Without a scale of the
 // result it is numbers.
 func readQGemm(n *node) *graph.Value {
-	x, y := n.centered(n.arg(0), n.arg(2)), n.centered(n.arg(3), n.single(n.arg(5)))
+	x, y := n.arg(0), n.arg(3)
 	if n.flag("transA", false) {
 		x = n.b.Transpose(x, 1, 0)
 	}
 	if n.flag("transB", false) {
-		y = n.b.Transpose(n.centered(n.arg(3), n.rows(n.arg(5))), 1, 0)
+		y = n.b.Transpose(y, 1, 0)
 	}
+	x, y = n.centered(x, n.arg(2)), n.centered(y, n.single(n.arg(5)))
 	sum := n.matMulInteger(x, y)
 	if n.has(6) {
 		sum = n.b.Add(sum, n.arg(6))

@@ -164,10 +164,28 @@ func readTfIdf(n *node) *graph.Value {
 		Min: n.int("min_gram_length", 1), Max: n.int("max_gram_length", 1), MaxSkip: n.int("max_skip_count", 0),
 		Mode: n.text("mode", "TF"), Counts: n.ints("ngram_counts"), Indexes: n.ints("ngram_indexes"),
 	}
+	for _, i := range op.Indexes {
+		if i < 0 || i > denseLimit/8 {
+			n.invalid("an n-gram is counted at place %d", i)
+		}
+	}
 	args := []*graph.Value{n.arg(0), n.weight("pool", format.FromInt64s("", []int{len(pool.Ints)}, pool.Ints))}
 	if w := n.floats("weights"); w != nil {
+		if len(w) != len(op.Indexes) {
+			n.invalid("%d weights of %d n-grams", len(w), len(op.Indexes))
+		}
+		w = byPlace(w, op.Indexes, op.Width())
 		weights, _, _ := format.FromFloat64s("", []int{len(w)}, w).Convert(format.Float32) // which they are
 		args = append(args, n.weight("weights", weights))
 	}
 	return n.apply(op, args...)
+}
+
+// byPlace returns the weights of n-grams by the places where these are counted.
+func byPlace(w []float64, indexes []int, width int) []float64 {
+	out := make([]float64, width)
+	for i, at := range indexes {
+		out[at] = w[i]
+	}
+	return out
 }
