@@ -2,6 +2,7 @@ package read
 
 import (
 	"math"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -64,19 +65,38 @@ func binaryRow(op graph.Binary) row { return chosen(func(*node) graph.Binary { r
 // chosen is the row of a function of two arguments that the attributes choose.
 func chosen(op func(n *node) graph.Binary) row {
 	return records(func(n *node) *graph.Value {
-		n.noLegacyBroadcast()
-		return n.apply(op(n), n.arg(0), n.arg(1))
+		return n.apply(op(n), n.arg(0), n.aligned())
 	}).knows(func(n *node) *elements {
-		n.noLegacyBroadcast()
+		if n.version < 7 && n.isSet("axis") {
+			return nil
+		}
 		return knowBinary(op(n), n.carried(0), n.carried(1))
 	})
 }
 
-// noLegacyBroadcast refuses what arithmetic had before version 7.
-func (n *node) noLegacyBroadcast() {
-	if n.isSet("broadcast") || n.isSet("axis") {
-		n.refuse("the broadcasting of operator sets before 7")
+// aligned returns argument 1 so that it broadcasts as arithmetic did before version 7:
+// where attribute "axis" says, its dimensions are those of argument 0 from that axis on.
+func (n *node) aligned() *graph.Value {
+	x, y := n.shape(0), n.arg(1)
+	if n.version >= 7 {
+		return y
 	}
+	n.pass([]string{"consumed_inputs"})
+	broadcasts, axis := n.flag("broadcast", false), n.int("axis", len(x)-len(y.Shape))
+	switch {
+	case !broadcasts && !y.Shape.Equal(x):
+		n.invalid("%s and %s without broadcasting", x, y.Shape)
+	case axis < 0:
+		axis += len(x)
+	}
+	if !broadcasts || axis+len(y.Shape) >= len(x) {
+		return y
+	}
+	s := slices.Clone(y.Shape)
+	for len(s) < len(x)-axis {
+		s = append(s, graph.N(1))
+	}
+	return n.b.Reshape(y, s...)
 }
 
 // variadic is the row of a function of any number of arguments.
@@ -113,8 +133,7 @@ func shift(n *node) graph.Binary {
 // readPow converts the exponent to the type of the base. A base of integers is
 // raised as a number if the exponent may have a fraction.
 func readPow(n *node) *graph.Value {
-	n.noLegacyBroadcast()
-	x, y := n.arg(0), n.arg(1)
+	x, y := n.arg(0), n.aligned()
 	switch {
 	case x.DType == y.DType:
 		return n.b.Pow(x, y)
@@ -315,9 +334,14 @@ func readLeakyRelu(n *node) *graph.Value {
 	return n.b.Where(n.b.Less(x, n.like(x, 0)), n.b.Mul(x, n.like(x, n.float("alpha", float64(float32(0.01))))), x)
 }
 
+// readPRelu has a slope for each channel before version 7.
 func readPRelu(n *node) *graph.Value {
-	x := n.arg(0)
-	return n.b.Where(n.b.Less(x, n.like(x, 0)), n.b.Mul(x, n.arg(1)), x)
+	n.pass([]string{"consumed_inputs"})
+	x, slope := n.arg(0), n.arg(1)
+	if n.version < 7 && len(slope.Shape) == 1 && !slope.Shape[0].Is(1) {
+		slope = n.perChannel(slope, len(x.Shape))
+	}
+	return n.b.Where(n.b.Less(x, n.like(x, 0)), n.b.Mul(x, slope), x)
 }
 
 func readThresholdedRelu(n *node) *graph.Value {

@@ -24,6 +24,9 @@ var microsoftFamily = family{
 	"GroupQueryAttention": {read: readGroupQueryAttention},
 	"RotaryEmbedding":     records(readRotaryEmbedding),
 	"DynamicQuantizeLSTM": {read: readDynamicQuantizeLSTM},
+
+	"FusedConv":   records(readFusedConv),
+	"NhwcMaxPool": records(readNhwcMaxPool),
 }
 
 func readFastGelu(n *node) *graph.Value {

@@ -64,6 +64,7 @@ func init() {
 		controlFamily,
 		convFamily,
 		poolFamily,
+		normalizeFamily,
 		imageFamily,
 		quantizeFamily,
 		statisticsFamily,
