@@ -1,8 +1,6 @@
 package read
 
 import (
-	"math"
-
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 )
@@ -55,8 +53,8 @@ func parts(n *node) (all []part) {
 }
 
 // endless is the least number that stands for the end of any axis, as exporters
-// write it.
-const endless = math.MaxInt32 - 1
+// write it: TensorFlow's this one, others the largest integer of 32 or 64 bits.
+const endless = 1_000_000_000
 
 // clamp returns a position of an axis of the given size, counted from the front.
 // Against a named size that it cannot be compared with, it stays: whoever runs the
