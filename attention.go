@@ -1,6 +1,8 @@
 package attnx
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -23,13 +25,18 @@ type AttentionMap struct {
 
 // Attention runs the ids of a sentence through the oracle, in float64, and
 // returns the softmax of every head, layer by layer. The tokenizer gives the
-// texts of the tokens.
+// texts of the tokens. Of a network with a mask, all tokens count.
 func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]AttentionMap, error) {
-	whole := func(n *graph.Node) bool {
-		_, attention := n.Op.(graph.Attention)
-		return !attention
+	if layers, _ := AttentionLayers(c); layers == 0 {
+		return nil, fmt.Errorf("attnx: the network %.80q has no attention", c.Arch)
 	}
-	g, err := graph.Decompose(whole)(c.Graph)
+	var names []string
+	g, err := graph.Rewrite(c.Graph, func(b *graph.Builder, n *graph.Node, args []*graph.Value) []*graph.Value {
+		if a, ok := n.Op.(graph.Attention); ok {
+			names = append(names, a.Probabilities(b, args).Name)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -37,14 +44,7 @@ func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]Atten
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for v := range g.Values() {
-		if strings.HasSuffix(v.Name, "attn.probabilities") {
-			names = append(names, v.Name)
-		}
-	}
-	input := format.FromInt64s(role.Tokens.Name(), []int{1, len(ids)}, ids)
-	values, err := oracle.Values(map[string]format.Tensor{input.Name: input}, names...)
+	values, err := oracle.Values(sentence(g, ids), names...)
 	if err != nil {
 		return nil, err
 	}
@@ -52,19 +52,18 @@ func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]Atten
 	for i, id := range ids {
 		words[i] = tokenText(tok, id)
 	}
-	_, heads := AttentionLayers(c)
 	var maps []AttentionMap
 	for layer, name := range names {
 		x, err := values[name].Float64s()
 		if err != nil {
 			return nil, err
 		}
-		n := len(ids)
+		heads, rows, columns := values[name].Shape[1], values[name].Shape[2], values[name].Shape[3]
 		for head := range heads {
 			m := AttentionMap{Layer: layer, Head: head, Tokens: words}
-			for t := range n {
-				row := (head*n + t) * n
-				m.Scores = append(m.Scores, x[row:row+n])
+			for t := range rows {
+				row := (head*rows + t) * columns
+				m.Scores = append(m.Scores, x[row:row+columns])
 			}
 			maps = append(maps, m)
 		}
@@ -72,13 +71,29 @@ func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]Atten
 	return maps, nil
 }
 
+// sentence returns the inputs of a network for the ids of one text.
+func sentence(g *graph.Graph, ids []int64) map[string]format.Tensor {
+	filled := func(x int64) []int64 { return slices.Repeat([]int64{x}, len(ids)) }
+	inputs := map[string]format.Tensor{}
+	for kind, x := range map[role.Kind][]int64{role.Tokens: ids, role.AttentionMask: filled(1), role.Segments: filled(0)} {
+		if in := g.Input(role.Of(kind)); in != nil {
+			inputs[in.Name] = format.FromInt64s(in.Name, []int{1, len(ids)}, x)
+		}
+	}
+	return inputs
+}
+
 // AttentionLayers returns the number of layers that attend, and of heads in the first.
 func AttentionLayers(c *model.Checkpoint) (layers, heads int) {
-	nodes := c.Attentions()
-	if len(nodes) > 0 {
-		heads, _ = nodes[0].Args[0].Shape[1].Number()
+	for _, n := range c.Graph.Nodes {
+		if _, ok := n.Op.(graph.Attention); !ok {
+			continue
+		}
+		if layers++; layers == 1 {
+			heads, _ = n.Args[0].Shape[1].Number()
+		}
 	}
-	return len(nodes), heads
+	return layers, heads
 }
 
 // tokenText returns the text of a token, or, of a part of a character, the

@@ -138,6 +138,12 @@ func (b *Builder) grouped(x *Value, groups, each int) *Value {
 	return b.Reshape(x, x.Shape[0], N(groups), N(each), x.Shape[2], x.Shape[3])
 }
 
+// Probabilities records the softmax of the scores for the arguments of the
+// operator, (B,H,T,S).
+func (a Attention) Probabilities(b *Builder, args []*Value) *Value {
+	return b.reshapeTo(a.parts(b, args).probs, args[0].Shape.with(3, args[1].Shape[2]))
+}
+
 // Decompose implements Composite.
 func (a Attention) Decompose(b *Builder, args []*Value) []*Value {
 	p := a.parts(b, args)
