@@ -29,7 +29,7 @@ func endless(t *testing.T) (cmd *exec.Cmd, run string) {
 	return exec.Command("attnx", "train", "--data", data, "--batch", "2", "--context", "8", "--engine", "gorgonia", "--steps", "10000000", "--save-every", "10000000", "--eval-every", "10000000", "--out", run), run
 }
 
-// mustArrive skips a test where a signal is ignored, as under nohup: the programs
+// mustArrive skips a test where a signal is ignored, as under nohup or in the background of a script: the programs
 // that it starts would ignore it too.
 func mustArrive(t *testing.T, s os.Signal) {
 	t.Helper()

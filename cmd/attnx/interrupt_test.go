@@ -106,6 +106,7 @@ func testInterrupt(t *testing.T, engine string, signal os.Signal, steps int) boo
 
 // The second Ctrl-C does not wait for the step.
 func TestInterruptTwice(t *testing.T) {
+	mustArrive(t, os.Interrupt)
 	engines := []string{"gorgonia"}
 	if _, err := onnxRuntime(t); err == nil {
 		engines = append(engines, "ort")
