@@ -1,5 +1,350 @@
 package check
 
-import "github.com/attnx/attnx/export/onnx"
+import (
+	"fmt"
+	"maps"
+	"slices"
 
-func infer(m *onnx.Model) []error { return nil }
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/schema"
+)
+
+// maxWork is the number of nodes that are looked at, those of functions as often
+// as they are called: functions that call one another twice could else take
+// forever.
+const maxWork = 4 << 20
+
+// infer finds the type and shape of every value and returns what contradicts.
+func infer(m *onnx.Model) []error {
+	if c := (&checker{}); !c.calls(m) {
+		return c.found
+	}
+	in := &inference{ir: m.IRVersion, functions: map[functionID]*onnx.Function{}, left: maxWork, active: map[*onnx.Function]bool{}}
+	for _, f := range m.Functions {
+		in.functions[idOf(f)] = f
+	}
+	imports := opsets{}
+	for _, o := range m.Opsets {
+		imports[o.Domain] = o.Version
+	}
+	f := &frame{in: in, opsets: imports}
+	f.graph(m.Graph)
+	return f.found
+}
+
+// inference is what all frames of a model share.
+type inference struct {
+	ir        int64
+	functions map[functionID]*onnx.Function
+	left      int // nodes
+	active    map[*onnx.Function]bool
+	symbols   int
+}
+
+// frame is a graph, or the body of a function that is called.
+type frame struct {
+	in      *inference
+	opsets  opsets
+	outer   *frame
+	types   map[string]*onnx.Type
+	untyped map[string]*onnx.Type // outputs of the graph that are declared without a type
+	data    map[string]*onnx.Tensor
+	omitted map[string]bool // inputs of a function that its caller leaves out
+	bound   map[string]*onnx.Attribute
+	foreign bool // a node of an unknown operator was met: what follows is not judged
+	found   []error
+	ended   bool
+}
+
+// fault is what a rule refuses. A grave one ends the graph.
+type fault struct {
+	reason string
+	grave  bool
+}
+
+func refuse(reason string, args ...any) { panic(fault{reason: fmt.Sprintf(reason, args...)}) }
+
+// guard runs f and hands over what it refuses.
+func guard(f func()) (refused *fault) {
+	defer func() {
+		if r := recover(); r != nil {
+			x, ok := r.(fault)
+			if !ok {
+				panic(r)
+			}
+			refused = &x
+		}
+	}()
+	f()
+	return nil
+}
+
+func (f *frame) bad(where, reason string) {
+	if len(f.found) < maxProblems {
+		f.found = append(f.found, &onnx.FormatError{Offset: -1, Where: where, Reason: reason})
+	}
+}
+
+// typeOf returns what is known of a value's type, nil if nothing is.
+func (f *frame) typeOf(name string) *onnx.Type {
+	for ; f != nil; f = f.outer {
+		if t := f.types[name]; t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+func (f *frame) graph(g *onnx.Graph) {
+	f.types, f.untyped, f.data = map[string]*onnx.Type{}, map[string]*onnx.Type{}, map[string]*onnx.Tensor{}
+	for _, list := range [][]onnx.ValueInfo{g.Values, g.Inputs, g.Outputs} {
+		for _, v := range list {
+			if t := typeOf(v); t.Kind != 0 {
+				f.types[v.Name] = copied(t)
+			}
+		}
+	}
+	for _, t := range g.Initializers {
+		f.data[t.Name] = t
+		f.initializer(t.Name, &onnx.Type{Kind: onnx.TensorType, DataType: t.DataType, Dims: fixed(t.Dims)})
+	}
+	for _, t := range g.Sparse {
+		if t.Values != nil {
+			f.initializer(t.Name(), &onnx.Type{Kind: onnx.SparseTensorType, DataType: t.Values.DataType, Dims: fixed(t.Dims)})
+		}
+	}
+	f.nodes(g.Nodes, "")
+}
+
+func (f *frame) initializer(name string, t *onnx.Type) {
+	if f.ended {
+		return
+	}
+	if have := f.types[name]; have != nil {
+		if x := guard(func() { agree(t, have) }); x != nil {
+			f.bad(fmt.Sprintf("initializer %.80q", name), x.reason)
+			f.ended = true
+		}
+	} else if f.in.ir >= 4 {
+		f.types[name] = t
+	}
+}
+
+func (f *frame) nodes(list []*onnx.Node, prefix string) {
+	for i, n := range list {
+		if f.ended || len(f.found) >= maxProblems {
+			return
+		}
+		if f.in.left--; f.in.left < 0 {
+			f.bad(prefix+n.Label(i), fmt.Sprintf("functions and graphs that unfold to more than %d nodes", maxWork))
+			f.ended = true
+			return
+		}
+		if x := guard(func() { f.node(n) }); x != nil {
+			if x.grave || !f.foreign {
+				f.bad(prefix+n.Label(i), x.reason)
+			}
+			f.ended = x.grave
+		}
+	}
+}
+
+// node infers the outputs of a node.
+func (f *frame) node(n *onnx.Node) {
+	version, ok := f.opsets.of(n.Domain)
+	if !ok {
+		panic(fault{fmt.Sprintf("operator set %.80q is not imported", n.Domain), true})
+	}
+	o := lookup(n, version)
+	c := &call{frame: f, node: n, op: o, outs: make([]*onnx.Type, len(n.Outputs))}
+	for i := range c.outs {
+		c.outs[i] = &onnx.Type{NoShape: true}
+	}
+	switch {
+	case o != nil:
+		if !o.TakesOutputs(len(n.Outputs)) || len(n.Inputs) < o.MinInputs || len(n.Inputs) > o.MaxInputs {
+			panic(fault{fmt.Sprintf("%s-%d with %d inputs and %d outputs", o.Name, o.Since, len(n.Inputs), len(n.Outputs)), true})
+		}
+		if rule := ruleOf(o); rule != nil {
+			rule(c)
+		} else {
+			defer c.unknown()
+		}
+		c.constraints()
+	case f.in.functions[callee(n)] != nil:
+		c.function(f.in.functions[callee(n)])
+	default:
+		f.foreign = true
+		return
+	}
+	for i, out := range n.Outputs {
+		if out != "" && c.outs[i].Kind != 0 {
+			f.update(out, c.outs[i])
+		}
+	}
+	f.constant(n)
+}
+
+// unknown notes that the type of an output is not known for want of a rule here,
+// so that nothing behind it is refused.
+func (c *call) unknown() {
+	for _, t := range c.outs {
+		c.frame.foreign = c.frame.foreign || c.op.Inference && t.Kind == 0
+	}
+}
+
+// update merges what was inferred into what is declared.
+func (f *frame) update(name string, t *onnx.Type) {
+	f.symbolic(t)
+	if have := f.typeOf(name); have != nil {
+		agree(t, have)
+		merge(t, have)
+		return
+	}
+	f.types[name] = t
+}
+
+// symbolic gives each size that is not known a name of its own.
+func (f *frame) symbolic(t *onnx.Type) {
+	for ; t != nil; t = t.Elem {
+		for i, d := range t.Dims {
+			if d.Open && d.Param == "" {
+				f.in.symbols++
+				t.Dims[i].Param = fmt.Sprintf("unk__%d", f.in.symbols)
+			}
+		}
+	}
+}
+
+// constant keeps what a Constant holds.
+func (f *frame) constant(n *onnx.Node) {
+	if schema.Standard(n.Domain) != "" || n.Op != "Constant" || len(n.Outputs) != 1 {
+		return
+	}
+	for i := range n.Attributes {
+		a := f.attribute(&n.Attributes[i])
+		if t := constantOf(a); t != nil {
+			f.data[n.Outputs[0]] = t
+		}
+	}
+}
+
+// attribute returns the attribute that a node of a function's body has in this
+// call, nil if the caller gives none.
+func (f *frame) attribute(a *onnx.Attribute) *onnx.Attribute {
+	if a.Ref == "" {
+		return a
+	}
+	if f.bound == nil {
+		return a
+	}
+	value := f.bound[a.Ref]
+	if value == nil {
+		return nil
+	}
+	out := *value
+	out.Name = a.Name
+	return &out
+}
+
+// function infers the outputs of a node that calls a function of the model.
+func (c *call) function(fn *onnx.Function) {
+	in := c.frame.in
+	if in.active[fn] {
+		refuse("%s calls itself", idOf(fn))
+	}
+	in.active[fn] = true
+	defer delete(in.active, fn)
+	f := &frame{in: in, opsets: opsets{}, types: map[string]*onnx.Type{}, data: map[string]*onnx.Tensor{}, omitted: map[string]bool{}, bound: map[string]*onnx.Attribute{}}
+	for _, o := range fn.Opsets {
+		f.opsets[o.Domain] = o.Version
+	}
+	for i, name := range fn.Inputs {
+		if !c.has(i) {
+			f.omitted[name] = true
+			continue
+		}
+		if t := c.in(i); t != nil {
+			f.types[name] = copied(t)
+			if d := c.tensor(i); d != nil {
+				f.data[name] = d
+			}
+		}
+	}
+	for _, name := range fn.Attributes {
+		f.bound[name] = c.attribute(name)
+	}
+	for i := range fn.Defaults {
+		d := &fn.Defaults[i]
+		if f.bound[d.Name] = c.attribute(d.Name); f.bound[d.Name] == nil {
+			f.bound[d.Name] = d
+		}
+	}
+	f.nodes(fn.Nodes, idOf(fn).String()+": ")
+	if len(f.found) > 0 {
+		panic(fault{f.found[0].Error(), false})
+	}
+	for i, name := range fn.Outputs {
+		if t := f.types[name]; t != nil {
+			if i >= len(c.outs) {
+				panic(fault{fmt.Sprintf("%s has an output %d, the node has not", idOf(fn), i), true})
+			}
+			c.outs[i] = copied(t)
+		}
+	}
+}
+
+// body infers the outputs of a graph in an attribute, given the types of its
+// inputs; nil is a type that is not known.
+func (c *call) body(name string, inputs []*onnx.Type) []*onnx.Type {
+	a := c.attribute(name)
+	if a == nil || a.Graph == nil {
+		return nil
+	}
+	g := *a.Graph
+	g.Inputs = slices.Clone(g.Inputs)
+	defaults := map[string]bool{}
+	for _, t := range g.Initializers {
+		defaults[t.Name] = true
+	}
+	if len(g.Inputs) != len(inputs) && (c.frame.in.ir >= 4 || len(inputs) > len(g.Inputs)) {
+		refuse("the graph %.80q has %d inputs, the node gives %d", name, len(g.Inputs), len(inputs))
+	}
+	for i := range g.Inputs {
+		v := &g.Inputs[i]
+		if defaults[v.Name] != (i >= len(inputs)) {
+			refuse("the graph %.80q has no value for its input %.80q, or two", name, v.Name)
+		}
+		if i < len(inputs) && inputs[i] != nil {
+			t := typeOf(*v)
+			if t.Kind == 0 {
+				t = copied(inputs[i])
+			} else {
+				t = copied(t)
+				agree(inputs[i], t)
+				merge(inputs[i], t)
+			}
+			c.frame.symbolic(t)
+			*v = valueOf(v.Name, t)
+		}
+	}
+	f := &frame{in: c.frame.in, opsets: c.frame.opsets, outer: c.frame, bound: c.frame.bound, omitted: maps.Clone(c.frame.omitted)}
+	f.graph(&g)
+	if len(f.found) > 0 {
+		panic(fault{f.found[0].Error(), false})
+	}
+	outs := make([]*onnx.Type, len(g.Outputs))
+	for i, v := range g.Outputs {
+		if outs[i] = f.types[v.Name]; outs[i] == nil {
+			outs[i] = &onnx.Type{NoShape: true}
+		}
+	}
+	return outs
+}
+
+func valueOf(name string, t *onnx.Type) onnx.ValueInfo {
+	if t.Kind == onnx.TensorType {
+		return onnx.ValueInfo{Name: name, DataType: t.DataType, Dims: t.Dims, NoShape: t.NoShape}
+	}
+	return onnx.ValueInfo{Name: name, NoShape: true, Other: t}
+}

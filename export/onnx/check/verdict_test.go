@@ -104,8 +104,9 @@ func made(t *testing.T, args ...string) verdicts {
 
 // The verdicts on a few files, asked once: they hold where there is no Python.
 func TestGolden(t *testing.T) {
-	if basic, _ := readVerdicts(t, filepath.Join("testdata", "verdicts.json")).compare(t); basic > 0 {
-		t.Errorf("%d other verdicts of the basic check", basic)
+	v := readVerdicts(t, filepath.Join("testdata", "verdicts.json"))
+	if basic, full := v.compare(t); basic > 0 || full*50 > len(v.Files) {
+		t.Errorf("%d other verdicts of the basic check, %d of the full one", basic, full)
 	}
 }
 
@@ -122,8 +123,10 @@ func TestBroken(t *testing.T) {
 	} else {
 		v = made(t, "--broken", count, "1")
 	}
-	if basic, _ := v.compare(t); basic > 0 {
-		t.Errorf("%d other verdicts of the basic check", basic)
+	// The full check knows the shapes of not every operator: fixtures/MEASURED.md has
+	// the count, and what is missing.
+	if basic, full := v.compare(t); basic > 0 || full*50 > len(v.Files) {
+		t.Errorf("%d other verdicts of the basic check, %d of the full one", basic, full)
 	}
 }
 

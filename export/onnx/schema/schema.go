@@ -3,6 +3,7 @@ package schema
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 )
@@ -183,4 +184,43 @@ func inner(t *onnx.Type) string {
 		return "opaque(" + t.Domain + "," + t.Name + ")"
 	}
 	return ""
+}
+
+// ParseType returns the type of a name that TypeName writes, without shapes; nil if
+// it is none.
+func ParseType(name string) *onnx.Type {
+	for t := onnx.DataType(1); t.Known(); t++ {
+		if name == t.String() {
+			return &onnx.Type{Kind: onnx.TensorType, DataType: t, NoShape: true}
+		}
+	}
+	kind, rest, ok := strings.Cut(name, "(")
+	rest, closed := strings.CutSuffix(rest, ")")
+	if !ok || !closed {
+		return nil
+	}
+	switch kind {
+	case "tensor":
+		return ParseType(rest)
+	case "sparse_tensor":
+		if t := ParseType(rest); t != nil && t.Kind == onnx.TensorType {
+			t.Kind = onnx.SparseTensorType
+			return t
+		}
+	case "seq", "optional":
+		t := &onnx.Type{Kind: onnx.SequenceType, NoShape: true, Elem: ParseType(rest)}
+		if kind == "optional" {
+			t.Kind = onnx.OptionalType
+		}
+		if t.Elem != nil {
+			return t
+		}
+	case "map":
+		k, v, _ := strings.Cut(rest, ",")
+		key, value := ParseType(k), ParseType(v)
+		if key != nil && key.Kind == onnx.TensorType && value != nil {
+			return &onnx.Type{Kind: onnx.MapType, DataType: key.DataType, NoShape: true, Elem: value}
+		}
+	}
+	return nil
 }

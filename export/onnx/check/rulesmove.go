@@ -1,0 +1,655 @@
+package check
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/attnx/attnx/export/onnx"
+)
+
+func flatten(c *call) {
+	c.elem(0, 0)
+	dims, ok := c.shape(0)
+	if !ok {
+		return
+	}
+	at := int64(int32(c.int("axis", 1)))
+	if at < 0 && c.op.Since >= 11 {
+		at += int64(len(dims))
+	}
+	if at < 0 || at > int64(len(dims)) {
+		refuse("axis %d of a value with %d axes", c.int("axis", 1), len(dims))
+	}
+	c.sized(0, []onnx.Dim{product(dims[:at]), product(dims[at:])})
+}
+
+// product multiplies sizes, as far as they are known.
+func product(dims []onnx.Dim) onnx.Dim {
+	n := int64(1)
+	for _, d := range dims {
+		if d.Open {
+			if len(dims) == 1 {
+				return d
+			}
+			return onnx.Dim{Open: true}
+		}
+		n *= d.Value
+	}
+	return onnx.Dim{Value: n}
+}
+
+func shapeRule(c *call) {
+	c.is(0, onnx.Int64)
+	dims, ok := c.shape(0)
+	if !ok {
+		c.ranked(0, 1)
+		return
+	}
+	rank := int64(len(dims))
+	bound := func(name string, otherwise int64) int64 {
+		v := c.int(name, otherwise)
+		if v < 0 {
+			v += rank
+		}
+		return min(max(v, 0), rank)
+	}
+	c.sized(0, fixed([]int64{max(0, bound("end", rank)-bound("start", 0))}))
+}
+
+func constantOfShape(c *call) {
+	if a := c.attribute("value"); a != nil && a.Tensor != nil {
+		c.is(0, a.Tensor.DataType)
+		if n := a.Tensor.Dims; len(n) != 1 || n[0] != 1 {
+			refuse("its value has the shape %v, expects one element", n)
+		}
+	} else {
+		c.is(0, onnx.Float)
+	}
+	c.sizes(0, 0, false)
+}
+
+// sizes gives an output the shape that an input holds; where the file does not hold
+// it, the number of its axes.
+func (c *call) sizes(in, out int, negative bool) (list []int64, ok bool) {
+	if list, ok = c.ints(in); ok {
+		for _, d := range list {
+			if d < 0 && !negative {
+				refuse("size %d", d)
+			}
+		}
+		c.sized(out, fixed(list))
+		return list, true
+	}
+	if dims, known := c.shape(in); known {
+		if len(dims) != 1 {
+			refuse("a shape with %d axes, expects 1", len(dims))
+		}
+		if d := dims[0]; !d.Open && d.Value >= 0 && d.Value < 1024 {
+			c.ranked(out, int(d.Value))
+		}
+	}
+	return nil, false
+}
+
+func concat(c *call) {
+	c.elem(0, 0)
+	n := len(c.node.Inputs)
+	if !c.shapes(n) {
+		return
+	}
+	first, _ := c.shape(0)
+	at := axis(c.int("axis", 1), len(first), 0)
+	out, total, known := slices.Clone(first), int64(0), true
+	for i := range n {
+		dims, _ := c.shape(i)
+		if len(dims) != len(first) {
+			refuse("input 0 has %d axes, input %d has %d", len(first), i, len(dims))
+		}
+		for j, d := range dims {
+			switch {
+			case j == at && d.Open:
+				known = false
+			case j == at:
+				total += d.Value
+			case d.Open:
+			case !out[j].Open && out[j].Value != d.Value:
+				refuse("inputs of the sizes %d and %d on axis %d", out[j].Value, d.Value, j)
+			default:
+				out[j] = d
+			}
+		}
+	}
+	if n > 1 {
+		if out[at] = (onnx.Dim{Value: total}); !known {
+			out[at] = onnx.Dim{Open: true}
+		}
+	}
+	c.sized(0, out)
+}
+
+func transpose(c *call) {
+	c.elem(0, 0)
+	dims, ok := c.shape(0)
+	if !ok {
+		return
+	}
+	out := slices.Clone(dims)
+	a := c.attribute("perm")
+	if a == nil {
+		slices.Reverse(out)
+		c.sized(0, out)
+		return
+	}
+	seen := map[int64]bool{}
+	if len(a.Ints) != len(dims) && !(len(a.Ints) < len(dims)) {
+		refuse("perm %v of a value with %d axes", a.Ints, len(dims))
+	}
+	out = out[:0]
+	for _, p := range a.Ints {
+		if p < 0 || p >= int64(len(dims)) || seen[p] {
+			refuse("perm %v of a value with %d axes", a.Ints, len(dims))
+		}
+		seen[p] = true
+		out = append(out, dims[p])
+	}
+	c.sized(0, out)
+}
+
+func reshape(c *call) {
+	c.elem(0, 0)
+	var list []int64
+	var ok bool
+	if a := c.op.Attribute("shape"); a != nil { // opset 1
+		if own := c.attribute("shape"); own != nil {
+			list, ok = own.Ints, true
+		}
+	} else {
+		list, ok = c.ints(1)
+	}
+	if !ok {
+		if c.op.Since >= 5 {
+			if dims, known := c.shape(1); known && len(dims) != 1 && c.op.Since >= 14 {
+				refuse("a shape with %d axes, expects 1", len(dims))
+			} else if known && len(dims) == 1 && !dims[0].Open && dims[0].Value >= 0 && dims[0].Value < 1024 && c.op.Since >= 14 {
+				c.ranked(0, int(dims[0].Value))
+			}
+		}
+		return
+	}
+	from, known := c.shape(0)
+	out, rest := make([]onnx.Dim, len(list)), -1
+	allowZero := c.int("allowzero", 0) != 0
+	made, whole := int64(1), true
+	for i, v := range list {
+		switch {
+		case v == -1 && rest >= 0:
+			refuse("shape %v leaves two sizes open", list)
+		case v == -1:
+			rest = i
+			out[i] = onnx.Dim{Open: true}
+			continue
+		case v < 0:
+			refuse("shape %v", list)
+		case v == 0 && !allowZero:
+			switch {
+			case !known:
+				out[i] = onnx.Dim{Open: true}
+			case i >= len(from):
+				refuse("shape %v keeps axis %d of %d", list, i, len(from))
+			default:
+				out[i] = from[i]
+			}
+		default:
+			out[i] = onnx.Dim{Value: v}
+		}
+		if out[i].Open {
+			whole = false
+		} else {
+			made *= out[i].Value
+		}
+	}
+	if rest >= 0 && known && whole {
+		if total := product(from); !total.Open {
+			if made == 0 || total.Value%made != 0 {
+				refuse("shape %v of a value with %d elements", list, total.Value)
+			}
+			out[rest] = onnx.Dim{Value: total.Value / made}
+		}
+	}
+	c.sized(0, out)
+}
+
+func expand(c *call) {
+	c.elem(0, 0)
+	from, known := c.shape(0)
+	list, ok := c.ints(1)
+	if ok && known {
+		c.sized(0, broadcast([][]onnx.Dim{from, fixed(list)}))
+	} else if dims, k := c.shape(1); k && known {
+		if len(dims) != 1 {
+			refuse("a shape with %d axes, expects 1", len(dims))
+		}
+	}
+}
+
+func gather(c *call) {
+	c.elem(0, 0)
+	if !c.shapes(2) {
+		return
+	}
+	dims, _ := c.shape(0)
+	at, _ := c.shape(1)
+	if len(dims) < 1 {
+		refuse("input 0 has no axes")
+	}
+	a := axis(c.int("axis", 0), len(dims), 0)
+	c.sized(0, slices.Concat(dims[:a], at, dims[a+1:]))
+}
+
+func gatherElements(c *call) {
+	c.elem(0, 0)
+	c.keep(1, 0)
+}
+
+func gatherND(c *call) {
+	c.elem(0, 0)
+	if !c.shapes(2) {
+		return
+	}
+	dims, _ := c.shape(0)
+	at, _ := c.shape(1)
+	batch := c.int("batch_dims", 0)
+	if len(dims) < 1 || len(at) < 1 {
+		refuse("inputs with %d and %d axes, expects 1 or more", len(dims), len(at))
+	}
+	last := at[len(at)-1]
+	if last.Open {
+		return
+	}
+	from := last.Value + batch
+	if from > int64(len(dims)) || from < 0 {
+		refuse("indices of %d axes in a value with %d", last.Value, len(dims))
+	}
+	c.sized(0, slices.Concat(at[:len(at)-1], dims[from:]))
+}
+
+// listed returns axes from an attribute or, in newer versions, an input. known is
+// false if they are in neither the node nor the file; given is false if there are
+// none.
+func (c *call) listed(name string, input int) (list []int64, given, known bool) {
+	if c.op.Attribute(name) != nil {
+		a := c.attribute(name)
+		if a == nil {
+			return nil, false, true
+		}
+		return a.Ints, true, true
+	}
+	if !c.has(input) {
+		return nil, false, true
+	}
+	list, known = c.ints(input)
+	return list, true, known
+}
+
+func squeeze(c *call) {
+	c.elem(0, 0)
+	list, given, known := c.listed("axes", 1)
+	dims, ok := c.shape(0)
+	if !known || !ok {
+		return
+	}
+	var out []onnx.Dim
+	if !given {
+		for _, d := range dims {
+			if d.Open {
+				return
+			}
+			if d.Value != 1 {
+				out = append(out, d)
+			}
+		}
+		c.sized(0, out)
+		return
+	}
+	drop := map[int]bool{}
+	for _, a := range list {
+		drop[axis(a, len(dims), 0)] = true
+	}
+	for i, d := range dims {
+		switch {
+		case !drop[i]:
+			out = append(out, d)
+		case !d.Open && d.Value != 1:
+			refuse("axis %d has the size %d, expects 1", i, d.Value)
+		}
+	}
+	c.sized(0, out)
+}
+
+func unsqueeze(c *call) {
+	c.elem(0, 0)
+	list, _, known := c.listed("axes", 1)
+	dims, ok := c.shape(0)
+	if !known || !ok {
+		return
+	}
+	rank := len(dims) + len(list)
+	added := map[int]bool{}
+	for _, a := range list {
+		at := axis(a, rank, 0)
+		if added[at] {
+			refuse("axis %d is there twice", a)
+		}
+		added[at] = true
+	}
+	var out []onnx.Dim
+	for i, j := 0, 0; i < rank; i++ {
+		if added[i] {
+			out = append(out, onnx.Dim{Value: 1})
+			continue
+		}
+		out = append(out, dims[j])
+		j++
+	}
+	c.sized(0, out)
+}
+
+func slice(c *call) {
+	c.elem(0, 0)
+	dims, ok := c.shape(0)
+	if !ok {
+		return
+	}
+	c.ranked(0, len(dims))
+	if c.op.Since < 10 {
+		return
+	}
+	if n := len(c.node.Inputs); n < 3 {
+		return
+	}
+	if c.tensor(1) == nil || c.tensor(2) == nil {
+		return
+	}
+	starts, okS := c.ints(1)
+	ends, okE := c.ints(2)
+	var axes, steps []int64
+	okA, okT := true, true
+	if c.has(3) {
+		axes, okA = c.ints(3)
+	}
+	if c.has(4) {
+		steps, okT = c.ints(4)
+	}
+	if !okS || !okE || !okA || !okT {
+		return
+	}
+	if len(starts) != len(ends) {
+		refuse("%d starts and %d ends", len(starts), len(ends))
+	}
+	if !c.has(3) {
+		for i := range starts {
+			axes = append(axes, int64(i))
+		}
+	}
+	if !c.has(4) {
+		steps = slices.Repeat([]int64{1}, len(starts))
+	}
+	if len(axes) != len(starts) || len(steps) != len(starts) {
+		refuse("%d starts, %d axes and %d steps", len(starts), len(axes), len(steps))
+	}
+	out := slices.Clone(dims)
+	seen := map[int]bool{}
+	for i, a := range axes {
+		at := axis(a, len(dims), 0)
+		if seen[at] {
+			refuse("axis %d is there twice", a)
+		}
+		seen[at] = true
+		if steps[i] == 0 {
+			refuse("a step of 0")
+		}
+		if dims[at].Open {
+			out[at] = onnx.Dim{Open: true}
+			continue
+		}
+		out[at] = onnx.Dim{Value: sliced(starts[i], ends[i], steps[i], dims[at].Value)}
+	}
+	c.sized(0, out)
+}
+
+// sliced returns how many of n elements a slice has.
+func sliced(start, end, step, n int64) int64 {
+	clamp := func(v, low, high int64) int64 {
+		if v < 0 {
+			v += n
+		}
+		return min(max(v, low), high)
+	}
+	if step < 0 {
+		start, end = clamp(start, 0, n-1), clamp(end, -1, n)
+		return max(0, (end-start+step+1)/step)
+	}
+	start, end = clamp(start, 0, n), clamp(end, 0, n)
+	return max(0, (end-start+step-1)/step)
+}
+
+func split(c *call) {
+	for i := range c.outs {
+		c.elem(0, i)
+	}
+	dims, ok := c.shape(0)
+	if !ok {
+		return
+	}
+	at := axis(c.int("axis", 0), len(dims), 0)
+	list, given, known := c.listed("split", 1)
+	if !known {
+		return
+	}
+	for i := range c.outs {
+		out := slices.Clone(dims)
+		n := int64(len(c.outs))
+		switch {
+		case given && len(list) != len(c.outs):
+			refuse("%d parts for %d outputs", len(list), len(c.outs))
+		case given:
+			out[at] = onnx.Dim{Value: list[i]}
+		case dims[at].Open:
+			out[at] = onnx.Dim{Open: true}
+		case c.op.Since >= 18:
+			chunk := (dims[at].Value + n - 1) / n
+			out[at] = onnx.Dim{Value: min(chunk, max(0, dims[at].Value-int64(i)*chunk))}
+		case dims[at].Value%n != 0:
+			refuse("%d elements for %d equal parts", dims[at].Value, n)
+		default:
+			out[at] = onnx.Dim{Value: dims[at].Value / n}
+		}
+		c.sized(i, out)
+	}
+	if total := int64(0); given && !dims[at].Open {
+		for _, n := range list {
+			total += n
+		}
+		if total != dims[at].Value {
+			refuse("parts of %v, the axis has the size %d", list, dims[at].Value)
+		}
+	}
+}
+
+func tile(c *call) {
+	c.elem(0, 0)
+	dims, ok := c.shape(0)
+	if !ok || c.op.Since < 6 {
+		return
+	}
+	list, known := c.ints(1)
+	if !known {
+		c.ranked(0, len(dims))
+		return
+	}
+	if len(list) != len(dims) {
+		refuse("%d repeats of a value with %d axes", len(list), len(dims))
+	}
+	out := slices.Clone(dims)
+	for i := range out {
+		if out[i].Open {
+			out[i] = onnx.Dim{Open: true}
+		} else {
+			out[i].Value *= list[i]
+		}
+	}
+	c.sized(0, out)
+}
+
+func where(c *call) {
+	c.elem(1, 0)
+	c.broadcast(3)
+}
+
+func oneHot(c *call) {
+	if dims, ok := c.shape(1); ok && !(len(dims) == 0 || len(dims) == 1 && (dims[0].Open || dims[0].Value == 1)) {
+		refuse("the depth has %d axes, expects one number", len(dims))
+	}
+	if dims, ok := c.shape(2); ok && (len(dims) != 1 || !dims[0].Open && dims[0].Value != 2) {
+		refuse("the values have %d axes, expects two numbers", len(dims))
+	}
+	if c.in(2) != nil {
+		c.elem(2, 0)
+	}
+	dims, ok := c.shape(0)
+	if !ok {
+		return
+	}
+	if len(dims) < 1 {
+		refuse("the indices have no axes")
+	}
+	at := axis(c.int("axis", -1), len(dims)+1, 0)
+	depth := onnx.Dim{Open: true}
+	if t := c.tensor(1); t != nil && t.DataType == onnx.Int64 && t.External == nil && len(t.Raw) == 8 {
+		if depth = (onnx.Dim{Value: int64(binary.LittleEndian.Uint64(t.Raw))}); depth.Value <= 0 {
+			refuse("depth %d", depth.Value)
+		}
+	}
+	c.sized(0, slices.Concat(dims[:at], []onnx.Dim{depth}, dims[at:]))
+}
+
+func nonZero(c *call) {
+	c.is(0, onnx.Int64)
+	out := open(2)
+	if dims, ok := c.shape(0); ok {
+		out[0] = onnx.Dim{Value: int64(len(dims))}
+	}
+	c.sized(0, out)
+}
+
+func eyeLike(c *call) {
+	if c.attribute("dtype") != nil {
+		c.named("dtype", 0, 0)
+	} else {
+		c.elem(0, 0)
+	}
+	if dims, ok := c.shape(0); ok {
+		if len(dims) != 2 {
+			refuse("input 0 has %d axes, expects 2", len(dims))
+		}
+		c.sized(0, dims)
+	}
+}
+
+func rangeRule(c *call) {
+	c.elem(0, 0)
+	c.ranked(0, 1)
+	for i := range 3 {
+		if t := c.tensor(i); t != nil && len(t.Dims) != 0 {
+			refuse("input %d has %d axes, expects none", i, len(t.Dims))
+		}
+	}
+	var v [3]int64
+	for i := range v {
+		t := c.tensor(i)
+		if t == nil || t.DataType != onnx.Int64 || len(t.Raw) < 8 {
+			return
+		}
+		v[i] = int64(binary.LittleEndian.Uint64(t.Raw))
+	}
+	if v[2] == 0 {
+		refuse("a step of 0")
+	}
+	n := (v[1] - v[0]) / v[2]
+	if (v[1]-v[0])%v[2] != 0 && n*v[2] < v[1]-v[0] == (v[2] > 0) {
+		n++
+	}
+	c.sized(0, fixed([]int64{max(0, n)}))
+}
+
+func topK(c *call) {
+	c.elem(0, 0)
+	c.is(1, onnx.Int64)
+	dims, ok := c.shape(0)
+	if !ok {
+		return
+	}
+	at := axis(c.int("axis", -1), len(dims), 0)
+	k, known := []int64{c.int("k", -1)}, c.op.Since < 10
+	if !known {
+		if k, known = c.ints(1); known && len(k) != 1 {
+			refuse("k has %d elements, expects one", len(k))
+		}
+	}
+	if !known {
+		c.ranked(0, len(dims))
+		c.ranked(1, len(dims))
+		return
+	}
+	if !dims[at].Open && dims[at].Value < k[0] {
+		refuse("the first %d of %d", k[0], dims[at].Value)
+	}
+	out := slices.Clone(dims)
+	out[at] = onnx.Dim{Value: k[0]}
+	c.sized(0, out)
+	c.sized(1, out)
+}
+
+func compress(c *call) {
+	c.elem(0, 0)
+	dims, ok := c.shape(0)
+	if c.attribute("axis") == nil {
+		c.ranked(0, 1)
+		return
+	}
+	if ok {
+		at := axis(c.int("axis", 0), len(dims), 0)
+		out := slices.Clone(dims)
+		out[at] = onnx.Dim{Open: true}
+		c.sized(0, out)
+	}
+}
+
+func pad(c *call) {
+	c.elem(0, 0)
+	dims, ok := c.shape(0)
+	if !ok {
+		return
+	}
+	list, _, known := c.listed("pads", 1)
+	if c.op.Since < 2 || !known || c.has(3) {
+		if c.op.Since >= 2 {
+			c.ranked(0, len(dims))
+		}
+		return
+	}
+	if len(list) != 2*len(dims) {
+		refuse("%d pads of a value with %d axes", len(list), len(dims))
+	}
+	out := slices.Clone(dims)
+	for i := range out {
+		n := list[i] + list[i+len(dims)]
+		switch {
+		case !out[i].Open:
+			out[i].Value += n
+		case n != 0:
+			out[i] = onnx.Dim{Open: true}
+		}
+	}
+	c.sized(0, out)
+}
