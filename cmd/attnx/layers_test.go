@@ -43,7 +43,7 @@ var layers = map[string][]string{
 	"export/onnx/check":    {"export/onnx", "export/onnx/schema"},
 	"export/onnx/read":     {"export/onnx", "export/onnx/schema", "format", "model/graph"},
 	"export/compare":       {"export/onnx", "format", "internal/quote"},
-	"export/placement":     {"export/onnx", "internal/quote"},
+	"export/placement":     {"export/onnx", "export/onnx/check", "export/onnx/schema", "internal/quote"},
 	"export/precision":     {"export/onnx", "format", "model/graph", "model/role"},
 	"export/bundle":        {"export/onnx", "format/store", "model/role"},
 	"export/onnx/emit":     {"export/onnx", "format", "model/graph", "model/role"},

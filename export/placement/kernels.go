@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/attnx/attnx/export/onnx/schema"
 )
 
 // Provider is one of ONNX Runtime's execution providers.
@@ -66,8 +68,8 @@ type facts struct {
 	version string
 	ir      int64 // the last IR version that ONNX Runtime opens
 	kernels map[kernelKey][]Kernel
-	schemas map[operator][]schema // oldest first
-	newest  map[string]int64      // the last opset of a domain that ONNX Runtime opens
+	definitions
+	newest map[string]int64 // the last opset of a domain that ONNX Runtime opens
 }
 
 //go:embed kernels.tsv
@@ -85,7 +87,7 @@ var table = sync.OnceValue(func() *facts {
 
 // parse reads the lines that fixtures/oracle/placement_kernels.py writes.
 func parse(text string) (*facts, error) {
-	f := &facts{kernels: map[kernelKey][]Kernel{}, schemas: map[operator][]schema{}, newest: map[string]int64{}}
+	f := &facts{definitions: definitions{own: map[operator][]*schema.Operator{}, without: map[operator][]int64{}}, kernels: map[kernelKey][]Kernel{}, newest: map[string]int64{}}
 	types := map[string][]string{} // lists that stand in many lines
 	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
 		c := strings.Split(line, "\t")
@@ -101,8 +103,16 @@ func parse(text string) (*facts, error) {
 			types[c[1]] = strings.Split(c[2], ",")
 		case c[0] == "kernel" && len(c) == 9:
 			err = f.kernel(c[1:], types)
-		case c[0] == "schema" && len(c) == 9:
-			err = f.schema(c[1:], types)
+		case c[0] == "op":
+			var o *schema.Operator
+			if o, err = schema.Parse(c[1:]); err == nil {
+				f.own[operator{o.Domain, o.Name}] = append(f.own[operator{o.Domain, o.Name}], o)
+			}
+		case c[0] == "without" && len(c) == 4:
+			var since int64
+			since, err = strconv.ParseInt(c[3], 10, 64)
+			op := operator{standard(c[1]), c[2]}
+			f.without[op] = append(f.without[op], since)
 		default:
 			err = fmt.Errorf("%d columns of kind %.80q", len(c), c[0])
 		}

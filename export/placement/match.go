@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/schema"
 )
 
 // kernel finds the kernel of a node as ONNX Runtime does: CUDA's, else the
@@ -63,7 +64,7 @@ func (p *planner) find(i int, provider Provider) (k *Kernel, unknown, why string
 	}
 	versions := false
 	for j := range list {
-		if !list[j].takes(s.since) {
+		if !list[j].takes(s.Since) {
 			continue
 		}
 		versions = true
@@ -78,7 +79,7 @@ func (p *planner) find(i int, provider Provider) (k *Kernel, unknown, why string
 		}
 	}
 	if !versions {
-		return nil, "", fmt.Sprintf("%s has no kernel for %s-%d, only for %s", where, n.Op, s.since, ranges(list))
+		return nil, "", fmt.Sprintf("%s has no kernel for %s-%d, only for %s", where, n.Op, s.Since, ranges(list))
 	}
 	return nil, unknown, why
 }
@@ -88,16 +89,16 @@ func (p *planner) find(i int, provider Provider) (k *Kernel, unknown, why string
 // (MatchKernelDefTypes in onnxruntime/core/framework/kernel_registry.cc).
 // unknown is a value without a type: then fits says that nothing else speaks
 // against the kernel.
-func (p *planner) fits(n *onnx.Node, s *schema, k *Kernel) (fits bool, unknown, why string) {
+func (p *planner) fits(n *onnx.Node, s *schema.Operator, k *Kernel) (fits bool, unknown, why string) {
 	names := make([]string, 0, len(k.Types))
 	for name := range k.Types {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		value, ok := first(n.Inputs, s.inputs, name)
+		value, ok := first(n.Inputs, s.Input, name)
 		if !ok {
-			if value, ok = first(n.Outputs, s.outputs, name); !ok {
+			if value, ok = first(n.Outputs, s.Output, name); !ok {
 				continue
 			}
 		}
@@ -113,9 +114,9 @@ func (p *planner) fits(n *onnx.Node, s *schema, k *Kernel) (fits bool, unknown, 
 }
 
 // first returns the first value whose parameter a restriction is about.
-func first(values []string, list []parameter, name string) (string, bool) {
+func first(values []string, parameter func(int) *schema.Parameter, name string) (string, bool) {
 	for i, v := range values {
-		if v != "" && nth(list, i).is(name) {
+		if v != "" && is(parameter(i), name) {
 			return v, true
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/check"
+	"github.com/attnx/attnx/export/onnx/schema"
 )
 
 // Where a node runs.
@@ -87,7 +89,9 @@ type planner struct {
 	facts   *facts
 	graph   *onnx.Graph
 	source  []*onnx.Node
-	schemas []*schema
+	schemas []*schema.Operator
+	place   []int          // of the node in the graph
+	refuses map[int]string // by place: what its operator refuses of the shapes
 	nodes   []Node
 	kernels []*Kernel          // CUDA's, nil if there is none
 	types   map[string]string  // of values
@@ -153,10 +157,11 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 			}
 		}
 		p.infer(n, s, declared)
-		p.source, p.schemas = append(p.source, n), append(p.schemas, s)
+		p.source, p.schemas, p.place = append(p.source, n), append(p.schemas, s), append(p.place, i)
 		p.nodes = append(p.nodes, Node{Node: label, Op: n.Op, Domain: standard(n.Domain)})
 	}
 	p.kernels = make([]*Kernel, len(p.nodes))
+	p.refuses = check.Contradictions(m, func(domain, op string, opset int64) *schema.Operator { return f.at(operator{domain, op}, opset) })
 	return p, nil
 }
 

@@ -1,6 +1,9 @@
 package placement
 
-import "github.com/attnx/attnx/export/onnx"
+import (
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/schema"
+)
 
 // declaredTypes returns the element types that a graph says of its values.
 func declaredTypes(g *onnx.Graph) map[string]string {
@@ -18,7 +21,7 @@ func declaredTypes(g *onnx.Graph) map[string]string {
 // infer finds the element types of a node's outputs: from the node, or, where
 // that does not tell, as the graph says. What neither tells stays out of
 // p.types.
-func (p *planner) infer(n *onnx.Node, s *schema, declared map[string]string) {
+func (p *planner) infer(n *onnx.Node, s *schema.Operator, declared map[string]string) {
 	for i, out := range n.Outputs {
 		t := outputType(n, s, i, p.types)
 		switch d := declared[out]; {
@@ -36,18 +39,20 @@ func (p *planner) infer(n *onnx.Node, s *schema, declared map[string]string) {
 // outputType returns the type of a node's i-th output, "" if it does not
 // follow from the node: from its signature, an attribute, or an input of the
 // same type variable.
-func outputType(n *onnx.Node, s *schema, i int, types map[string]string) string {
+func outputType(n *onnx.Node, s *schema.Operator, i int, types map[string]string) string {
 	if s == nil {
 		return ""
 	}
-	p := nth(s.outputs, i)
-	if p.fixed != "" {
-		return p.fixed
-	}
-	if p.variable == "" || p.mixed {
+	p := s.Output(i)
+	switch {
+	case p == nil:
+		return ""
+	case len(p.Types) == 1:
+		return p.Types[0]
+	case p.Mixed:
 		return ""
 	}
-	rule := attributeTypes[output{operator{standard(n.Domain), n.Op}, p.name}]
+	rule := attributeTypes[output{operator{standard(n.Domain), n.Op}, p.Name}]
 	for _, a := range n.Attributes {
 		switch {
 		case a.Name != rule.attribute:
@@ -58,7 +63,7 @@ func outputType(n *onnx.Node, s *schema, i int, types map[string]string) string 
 		}
 	}
 	for j, in := range n.Inputs {
-		if q := nth(s.inputs, j); in != "" && q.variable == p.variable && !q.mixed {
+		if q := s.Input(j); in != "" && q != nil && q.Variable == p.Variable && !q.Mixed {
 			return types[in]
 		}
 	}

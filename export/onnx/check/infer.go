@@ -32,8 +32,25 @@ func infer(m *onnx.Model) []error {
 	return f.found
 }
 
+// Contradictions infers the types and shapes of a model's values with another table
+// of operators, such as a runtime's, and returns what nodes of the model's graph
+// refuse, by their places in it. What the file declares of a value that a node
+// makes, and is not so, is not refused, nor what follows from a node that is.
+func Contradictions(m *onnx.Model, lookup func(domain, op string, opset int64) *schema.Operator) map[int]string {
+	in := &inference{ir: m.IRVersion, left: maxWork, lookup: lookup, refused: map[int]string{}}
+	imports := opsets{}
+	for _, o := range m.Opsets {
+		imports[schema.Standard(o.Domain)] = o.Version
+	}
+	(&frame{in: in, opsets: imports}).graph(m.Graph)
+	return in.refused
+}
+
 // inference is what all frames of a model share.
 type inference struct {
+	lookup  func(domain, op string, opset int64) *schema.Operator // nil for ONNX's own table
+	refused map[int]string                                        // not nil where each node is judged alone
+
 	ir        int64
 	functions map[functionID]*onnx.Function
 	left      int // nodes
@@ -140,7 +157,15 @@ func (f *frame) nodes(list []*onnx.Node, prefix string) {
 			f.ended = true
 			return
 		}
-		if x := guard(func() { f.node(n) }); x != nil {
+		x := guard(func() { f.node(n) })
+		if x != nil && f.in.refused != nil && f.outer == nil {
+			if x.grave || !f.foreign {
+				f.in.refused[i] = x.reason
+			}
+			f.foreign = true
+			continue
+		}
+		if x != nil {
 			if x.grave || !f.foreign {
 				f.bad(prefix+n.Label(i), x.reason)
 			}
@@ -151,11 +176,7 @@ func (f *frame) nodes(list []*onnx.Node, prefix string) {
 
 // node infers the outputs of a node.
 func (f *frame) node(n *onnx.Node) {
-	version, ok := f.opsets.of(n.Domain)
-	if !ok {
-		panic(fault{fmt.Sprintf("operator set %.80q is not imported", n.Domain), true})
-	}
-	o := lookup(n, version)
+	o := f.operator(n)
 	c := &call{frame: f, node: n, op: o, outs: make([]*onnx.Type, len(n.Outputs))}
 	for i := range c.outs {
 		c.outs[i] = &onnx.Type{NoShape: true}
@@ -185,6 +206,22 @@ func (f *frame) node(n *onnx.Node) {
 	f.constant(n)
 }
 
+// operator returns the definition of a node's operator, nil if there is none.
+func (f *frame) operator(n *onnx.Node) *schema.Operator {
+	domain := n.Domain
+	if f.in.lookup != nil {
+		domain = schema.Standard(domain)
+	}
+	version, ok := f.opsets.of(domain)
+	switch {
+	case !ok:
+		panic(fault{fmt.Sprintf("operator set %.80q is not imported", n.Domain), true})
+	case f.in.lookup != nil:
+		return f.in.lookup(domain, n.Op, version)
+	}
+	return lookup(n, version)
+}
+
 // unknown notes that the type of an output is not known for want of a rule here,
 // so that nothing behind it is refused.
 func (c *call) unknown() {
@@ -197,6 +234,9 @@ func (c *call) unknown() {
 func (f *frame) update(name string, t *onnx.Type) {
 	f.symbolic(t)
 	if have := f.typeOf(name); have != nil {
+		if f.in.refused != nil && guard(func() { agree(t, have) }) != nil {
+			return
+		}
 		agree(t, have)
 		merge(t, have)
 		return

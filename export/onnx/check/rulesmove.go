@@ -450,12 +450,12 @@ func split(c *call) {
 		out := slices.Clone(dims)
 		n := int64(len(c.outs))
 		switch {
+		case dims[at].Open:
+			out[at] = onnx.Dim{Open: true}
 		case given && len(list) != len(c.outs):
 			refuse("%d parts for %d outputs", len(list), len(c.outs))
 		case given:
 			out[at] = onnx.Dim{Value: list[i]}
-		case dims[at].Open:
-			out[at] = onnx.Dim{Open: true}
 		case c.op.Since >= 18:
 			chunk := (dims[at].Value + n - 1) / n
 			out[at] = onnx.Dim{Value: min(chunk, max(0, dims[at].Value-int64(i)*chunk))}

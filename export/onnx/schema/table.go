@@ -51,7 +51,12 @@ func parse(text string) (*facts, error) {
 		case c[0] == "types" && len(c) == 3:
 			f.lists[c[1]] = splitTypes(c[2])
 		case c[0] == "op" && len(c) == 9:
-			err = f.operator(c[1:])
+			var o *Operator
+			if o, err = f.operator(c[1:]); err == nil {
+				k := key{o.Domain, o.Name}
+				f.operators[k] = append(f.operators[k], o)
+				f.all = append(f.all, o)
+			}
 		default:
 			err = fmt.Errorf("%d columns of kind %.80q", len(c), c[0])
 		}
@@ -62,31 +67,38 @@ func parse(text string) (*facts, error) {
 	return f, nil
 }
 
+// Parse reads the columns of a line of the table that defines an operator, behind
+// the word op, with types that the line spells out: what a runtime has beside the
+// table, or otherwise.
+func Parse(columns []string) (*Operator, error) {
+	if len(columns) != 8 {
+		return nil, fmt.Errorf("%d columns, an operator has 8", len(columns))
+	}
+	return (&facts{}).operator(columns)
+}
+
 // operator reads the columns of an operator.
-func (f *facts) operator(c []string) (err error) {
-	o := &Operator{Domain: Standard(c[0]), Name: c[1]}
+func (f *facts) operator(c []string) (o *Operator, err error) {
+	o = &Operator{Domain: Standard(c[0]), Name: c[1]}
 	if o.Since, err = strconv.ParseInt(c[2], 10, 64); err != nil {
-		return err
+		return nil, err
 	}
 	if err := o.flags(c[3]); err != nil {
-		return err
+		return nil, err
 	}
 	o.types = f.variables(c[7])
 	if o.Inputs, err = o.parameters(c[4]); err != nil {
-		return err
+		return nil, err
 	}
 	if o.Outputs, err = o.parameters(c[5]); err != nil {
-		return err
+		return nil, err
 	}
 	o.MinInputs, o.MaxInputs = counts(o.Inputs)
 	o.MinOutputs, o.MaxOutputs = counts(o.Outputs)
 	if o.Attributes, err = attributes(c[6]); err != nil {
-		return err
+		return nil, err
 	}
-	k := key{o.Domain, o.Name}
-	f.operators[k] = append(f.operators[k], o)
-	f.all = append(f.all, o)
-	return nil
+	return o, nil
 }
 
 // flags reads "d", "fi" or "io1+5".
