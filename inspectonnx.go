@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/check"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
@@ -21,7 +22,7 @@ type InspectedONNX struct {
 	Nodes     map[string]int      `json:"nodes"` // by operator; as in operators, and without versions
 	Operators []InspectedOperator `json:"operators"`
 	Functions []InspectedFunction `json:"functions,omitempty"`
-	CannotRun []string            `json:"cannot_run,omitempty"` // why attnx does not take the file
+	CannotRun []string            `json:"cannot_run,omitempty"` // why attnx does not take the file, and what ONNX's own checker would refuse
 
 	Model *onnx.Model       `json:"-"`
 	Unfit map[string]string `json:"-"` // inputs and outputs, and why attnx cannot run them
@@ -73,7 +74,7 @@ func (x *Inspection) onnx(m *onnx.Model) {
 	o := &InspectedONNX{
 		Model:     m,
 		IRVersion: m.IRVersion, Opset: map[string]int64{}, Inputs: []string{}, Outputs: []string{}, Nodes: map[string]int{},
-		Operators: []InspectedOperator{}, Unfit: map[string]string{}, CannotRun: problemsOf(x.File, m),
+		Operators: []InspectedOperator{}, Unfit: map[string]string{}, CannotRun: append(problemsOf(x.File, m), invalid(x.File, m)...),
 	}
 	x.InspectedONNX = o
 	for _, s := range m.Opsets {
@@ -139,6 +140,14 @@ func shapeOf(dims []int64) []int {
 		shape[i] = int(d)
 	}
 	return shape
+}
+
+// invalid returns what ONNX's own checker would refuse of a model.
+func invalid(path string, m *onnx.Model) (out []string) {
+	for _, err := range check.Full(m, filepath.Dir(path)) {
+		out = append(out, "not valid ONNX: "+strings.TrimPrefix(quote.Line(err.Error(), 500), "onnx: "))
+	}
+	return out
 }
 
 // problemsOf returns why attnx does not take a model, in the words of those who

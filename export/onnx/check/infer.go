@@ -9,17 +9,17 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// maxWork is the number of nodes that are looked at, those of functions as often
-// as they are called: functions that call one another twice could else take
-// forever.
-const maxWork = 4 << 20
+// maxWork is the number of nodes that are looked at beside those of the graph,
+// those of functions as often as they are called: functions that call one another
+// twice could otherwise take forever.
+const maxWork = 1 << 20
 
 // infer finds the type and shape of every value and returns what contradicts.
 func infer(m *onnx.Model) []error {
 	if c := (&checker{}); !c.calls(m) {
 		return c.found
 	}
-	in := &inference{ir: m.IRVersion, functions: map[functionID]*onnx.Function{}, left: maxWork, active: map[*onnx.Function]bool{}}
+	in := &inference{ir: m.IRVersion, functions: map[functionID]*onnx.Function{}, left: maxWork + len(m.Graph.Nodes), active: map[*onnx.Function]bool{}}
 	for _, f := range m.Functions {
 		in.functions[idOf(f)] = f
 	}
@@ -37,7 +37,7 @@ func infer(m *onnx.Model) []error {
 // refuse, by their places in it. What the file declares of a value that a node
 // makes, and is not so, is not refused, nor what follows from a node that is.
 func Contradictions(m *onnx.Model, lookup func(domain, op string, opset int64) *schema.Operator) map[int]string {
-	in := &inference{ir: m.IRVersion, left: maxWork, lookup: lookup, refused: map[int]string{}}
+	in := &inference{ir: m.IRVersion, left: maxWork + len(m.Graph.Nodes), lookup: lookup, refused: map[int]string{}}
 	imports := opsets{}
 	for _, o := range m.Opsets {
 		imports[schema.Standard(o.Domain)] = o.Version
