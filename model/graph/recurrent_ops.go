@@ -10,7 +10,8 @@ var recurrentOps = []Op{LSTM{}, GRU{}, RNN{}}
 // (T,B,H), 0 behind the end of a text, and the last h and c (B,H).
 //
 // Activations are those of the gates, of the cell and of the hidden state. Clip
-// bounds what they are applied to; 0 is no bound. With InputForget the forget gate is
+// bounds what the gates' and the cell's are applied to; 0 is no bound. As in ONNX
+// Runtime, the state that the hidden one is made of has no bound. With InputForget the forget gate is
 // what the input gate leaves. With Reverse a text is read from its end.
 type LSTM struct {
 	Activations string
@@ -90,7 +91,7 @@ func (l LSTM) Decompose(b *Builder, args []*Value) []*Value {
 		}
 		c = b.Add(b.Mul(forget, c), b.Mul(in, b.activate(act[1], gates[3], l.Clip)))
 		out := b.activate(act[0], b.Add(gates[1], b.Mul(peepholes[1], c)), l.Clip)
-		return []*Value{b.Mul(out, b.activate(act[2], c, l.Clip)), c}
+		return []*Value{b.Mul(out, b.activate(act[2], c, 0)), c}
 	})
 }
 

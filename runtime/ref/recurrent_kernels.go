@@ -77,7 +77,7 @@ func lstmStep(op graph.LSTM, act []graph.Activation, args []array) func(x, back,
 			}
 			c[j] = forget*c[j] + in*activate(act[1], gate(3, j), op.Clip)
 			out := activate(act[0], gate(1, j)+p[n+j]*c[j], op.Clip)
-			h[j] = out * activate(act[2], c[j], op.Clip)
+			h[j] = out * activate(act[2], c[j], 0)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 // readMultiHeadAttention reads ONNX Runtime's operator: queries, keys and values side
 // by side, in one tensor, or apart already.
 func readMultiHeadAttention(n *node) []*graph.Value {
+	n.pass([]string{"mask_filter_value"}) // where there is a mask
 	heads := n.int("num_heads", 0)
 	q, k, v := n.packed(heads)
 	a := attention{q: q, k: k, v: v, scale: n.float("scale", 0), causal: n.flag("unidirectional", false)}
@@ -94,6 +95,7 @@ func (n *node) padding(mask *graph.Value, a attention) *graph.Value {
 // readMicrosoftAttention reads ONNX Runtime's operator that has the projection inside.
 func readMicrosoftAttention(n *node) []*graph.Value {
 	b, heads := n.b, n.int("num_heads", 0)
+	n.pass([]string{"mask_filter_value"})
 	if n.flag("do_rotary", false) || n.flag("past_present_share_buffer", false) || n.has(6) {
 		n.refuse("rotary embeddings inside, or a past and present in one buffer")
 	}
