@@ -1,6 +1,7 @@
 package attnx
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,13 +10,32 @@ import (
 
 // The operators of ONNX Runtime's own domain, and recurrent ones in the forms that
 // ONNX's suite leaves out, are what ONNX Runtime itself computes.
-func TestRuntimeOperators(t *testing.T) {
+func TestRuntimeOperators(t *testing.T) { judgeWritten(t, "onnxruntime_suite.py") }
+
+// Exports by PyTorch of recurrent networks, BERT, GPT-2, Llama, Qwen2 and T5 are
+// read, and give ONNX Runtime's outputs. PyTorch's newer exporter is tried with
+// ATTNX_EXHAUSTIVE=1.
+func TestTorchExports(t *testing.T) {
+	var options []string
+	if os.Getenv("ATTNX_EXHAUSTIVE") == "1" {
+		options = append(options, "--dynamo")
+	}
+	judgeWritten(t, "torch_exports.py", options...)
+}
+
+// judgeWritten judges the models that a script writes.
+func judgeWritten(t *testing.T, script string, options ...string) {
 	python := os.Getenv("ATTNX_PYTHON")
 	if python == "" {
 		t.Skip("set ATTNX_PYTHON to a Python with onnx and onnxruntime")
 	}
 	folder := t.TempDir()
-	if out, err := exec.Command(python, "-B", filepath.Join("fixtures", "oracle", "onnxruntime_suite.py"), folder).CombinedOutput(); err != nil {
+	args := append([]string{"-B", filepath.Join("fixtures", "oracle", script), folder}, options...)
+	out, err := exec.Command(python, args...).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 3 {
+		t.Skipf("%s: %.200s", script, out)
+	}
+	if err != nil {
 		t.Fatalf("%v: %.2000s", err, out)
 	}
 	models, err := filepath.Glob(filepath.Join(folder, "*", "*", "model.onnx"))

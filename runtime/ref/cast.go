@@ -42,6 +42,9 @@ func cast(x array, op graph.Cast) (array, error) {
 			switch {
 			case v >= math.MinInt64 && v < -math.MinInt64:
 				out.i[i] = int64(v)
+			case math.IsInf(v, -1) && (to == format.Int64 || to == format.Int32): // the least one, on every processor
+				bits, _ := to.Integer()
+				out.i[i] = -1 << (bits - 1)
 			case to == format.Uint64 && v > 0 && v < 0x1p64:
 				out.i[i] = int64(uint64(v))
 			default:
