@@ -8,7 +8,7 @@ import (
 )
 
 // TestRuntimeSuite judges what ONNX's own suite leaves out by ONNX Runtime: its
-// operators of quantized numbers, old versions, more modes of images, and more
+// operators of quantized numbers, old versions, more modes of images, every way to pad a window, and more
 // numbers that are rounded. All must be right. ATTNX_PYTHON names a Python with onnx
 // and onnxruntime.
 func TestRuntimeSuite(t *testing.T) {
