@@ -28,14 +28,24 @@ func (s sliding) check(dims int) error {
 			return fmt.Errorf("kernel %v, strides %v or dilations %v: expected 1 to %d", s.kernel, s.strides, s.dilations, maxWindow)
 		}
 	}
+	elements := 1
+	for _, n := range s.kernel {
+		if elements *= n; elements > maxKernel {
+			return fmt.Errorf("a kernel %v of more than %d elements", s.kernel, maxKernel)
+		}
+	}
 	if slices.ContainsFunc(s.pads, func(n int) bool { return n < -maxWindow || n > maxWindow }) {
 		return fmt.Errorf("pads %v: expected at most %d", s.pads, maxWindow)
 	}
 	return nil
 }
 
-// maxWindow bounds the attributes of windows, so that their products fit in an int.
-const maxWindow = 1 << 24
+// maxWindow bounds the attributes of windows, so that their products fit in an int;
+// maxKernel the elements of one, which whoever computes it lists.
+const (
+	maxWindow = 1 << 24
+	maxKernel = 1 << 22
+)
 
 // extent returns the positions from the first to the last of a window.
 func (s sliding) extent(axis int) int { return s.dilations[axis]*(s.kernel[axis]-1) + 1 }
