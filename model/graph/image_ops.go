@@ -13,6 +13,9 @@ var imageOps = []Op{Resize{}, GridSample{}, RoiAlign{}, MaxRoiPool{}, Pad{}}
 // sampling are the ways to take an element between others.
 var sampling = []string{"nearest", "linear", "cubic"}
 
+// coordinates are the ways from a place of a resized axis to one of the axis.
+var coordinates = []string{"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"}
+
 // Resize resamples x along one axis; images are resized one axis after the other. A
 // place of the result is one of the axis, through Coordinates and Scale, and takes
 // from the elements around it, by Mode. These are ONNX's, and so are the other
@@ -52,8 +55,11 @@ func (r Resize) Infer(args []Type) ([]Type, error) {
 			return nil, err
 		}
 	}
-	if !slices.Contains(sampling, r.Mode) {
-		return nil, fmt.Errorf("mode %.80q", r.Mode)
+	if !slices.Contains(sampling, r.Mode) || !slices.Contains(coordinates, r.Coordinates) || !(r.Scale >= 0) {
+		return nil, fmt.Errorf("mode %.80q with coordinates %.80q and scale %g", r.Mode, r.Coordinates, r.Scale)
+	}
+	if r.Mode == "nearest" && !slices.Contains([]string{"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}, r.Nearest) {
+		return nil, fmt.Errorf("the nearest element by %.80q", r.Nearest)
 	}
 	if !r.Back.Is(0) {
 		if x.Shape[r.Axis] != r.Size {

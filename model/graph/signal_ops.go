@@ -97,6 +97,9 @@ func (t TfIdfVectorizer) Infer(args []Type) ([]Type, error) {
 			return nil, fmt.Errorf("an n-gram is counted at place %d", i)
 		}
 	}
+	if t.Mode != "TF" && t.Mode != "IDF" && t.Mode != "TFIDF" {
+		return nil, fmt.Errorf("mode %.80q", t.Mode)
+	}
 	width := N(t.Width())
 	if t.Min < 1 || t.Max < t.Min || t.MaxSkip < 0 || len(args) == 3 && !args[2].Shape.Equal(Shape{width}) {
 		return nil, fmt.Errorf("n-grams of %d to %d elements with %d between, %s places", t.Min, t.Max, t.MaxSkip, width)

@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/attnx/attnx/format"
@@ -12,6 +13,11 @@ func roiAlign(op graph.RoiAlign, c call) (array, error) {
 	x, regions, images := c.args[0], c.args[1], c.args[2]
 	if err := checkIDs(images, x.shape[0]); err != nil {
 		return array{}, err
+	}
+	for i, v := range regions.f {
+		if !(math.Abs(v*op.Scale) <= mostPoints/2) || op.Samples > mostPoints {
+			return array{}, fmt.Errorf("the region at %v has more than %d points: %g", position(i, regions.shape), mostPoints, v)
+		}
 	}
 	channels, height, width := x.shape[1], x.shape[2], x.shape[3]
 	out := newArray(floats, c.shapes[0])
@@ -32,6 +38,10 @@ func roiAlign(op graph.RoiAlign, c call) (array, error) {
 	})
 	return out, nil
 }
+
+// mostPoints bounds the points of a part in each direction: more than an image has
+// elements.
+const mostPoints = 1 << 13
 
 // regionPoints returns, for each part of a region along an axis of n elements, its
 // points: the two elements that each is between, none for one that is outside.

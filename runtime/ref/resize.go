@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/attnx/attnx/format"
@@ -27,6 +28,9 @@ func resize(op graph.Resize, c call) (array, error) {
 	out := newArray(x.kind, c.shapes[0])
 	if out.len() == 0 || x.len() == 0 {
 		return out, nil
+	}
+	if op.Scale != 0 && !(op.Scale*float64(from) >= 0.25 && op.Scale <= math.MaxInt32) {
+		return array{}, fmt.Errorf("a scale of %g for an axis of %d", op.Scale, from)
 	}
 	taps := make([][]tap, to)
 	for i := range taps {
@@ -123,6 +127,9 @@ func resizeTaps(op graph.Resize, i, from, to int) []tap {
 	if op.Coordinates == "tf_crop_and_resize" && (x < 0 || x > float64(from-1)) {
 		return nil
 	}
+	if x != x { // the part of the axis is not a number
+		return nil
+	}
 	clamp := func(at float64) int { return int(min(max(at, 0), float64(from-1))) }
 	kernel, reach := hat, 1.0
 	switch op.Mode {
@@ -135,6 +142,8 @@ func resizeTaps(op graph.Resize, i, from, to int) []tap {
 	if op.Antialias {
 		stretch = min(scale, 1)
 	}
+	beyond := reach/stretch + 2 // from there on all elements are that of the edge
+	x = min(max(x, -beyond), float64(from)+beyond)
 	var taps []tap
 	sum := 0.0
 	for at := math.Ceil(x - reach/stretch); at <= math.Floor(x+reach/stretch); at++ {

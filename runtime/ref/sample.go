@@ -77,6 +77,9 @@ func gridTaps(op graph.GridSample, coordinate float64, n int) []tap {
 	case "cubic":
 		kernel, reach = func(d float64) float64 { return cubic(d, -0.75) }, 2
 	}
+	if !(x > -4 && x < size+4) {
+		return nil
+	}
 	var taps []tap
 	for at := math.Ceil(x - reach); at <= math.Floor(x+reach); at++ {
 		w, place := kernel(at-x), at

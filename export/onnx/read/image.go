@@ -146,7 +146,8 @@ func readRoiAlign(n *node) *graph.Value {
 	}
 	op := graph.RoiAlign{
 		Height: n.int("output_height", 1), Width: n.int("output_width", 1), Samples: n.int("sampling_ratio", 0), Scale: n.float("spatial_scale", 1),
-		HalfPixel: n.text("coordinate_transformation_mode", half) == "half_pixel", Max: n.text("mode", "avg") == "max",
+		HalfPixel: n.choice("coordinate_transformation_mode", half, "half_pixel", "output_half_pixel") == "half_pixel",
+		Max:       n.choice("mode", "avg", "avg", "max") == "max",
 	}
 	return n.apply(op, n.arg(0), n.arg(1), n.arg(2))
 }
@@ -188,7 +189,7 @@ func readSpaceToDepth(n *node) *graph.Value {
 	s, size := n.blocks()
 	b, rows, columns := graph.N(size), n.divided(s[2], size), n.divided(s[3], size)
 	x := n.b.Reshape(n.arg(0), s[0], s[1], rows, b, columns, b)
-	if n.text("mode", "DCR") == "CRD" {
+	if n.choice("mode", "DCR", "DCR", "CRD") == "CRD" {
 		x = n.b.Transpose(x, 0, 1, 3, 5, 2, 4)
 	} else {
 		x = n.b.Transpose(x, 0, 3, 5, 1, 2, 4)
@@ -201,7 +202,7 @@ func readDepthToSpace(n *node) *graph.Value {
 	s, size := n.blocks()
 	b, channels := graph.N(size), n.divided(s[1], size*size)
 	var x *graph.Value
-	if n.text("mode", "DCR") == "CRD" {
+	if n.choice("mode", "DCR", "DCR", "CRD") == "CRD" {
 		x = n.b.Transpose(n.b.Reshape(n.arg(0), s[0], channels, b, b, s[2], s[3]), 0, 1, 4, 2, 5, 3)
 	} else {
 		x = n.b.Transpose(n.b.Reshape(n.arg(0), s[0], b, b, channels, s[2], s[3]), 0, 3, 4, 1, 5, 2)

@@ -237,6 +237,15 @@ func (n *node) text(name, otherwise string) string {
 	return string(a.String)
 }
 
+// choice returns an attribute that is one of a few texts.
+func (n *node) choice(name, otherwise string, choices ...string) string {
+	text := n.text(name, otherwise)
+	if !slices.Contains(choices, text) {
+		n.invalid("attribute %.80q is %.80q, expected one of %v", name, text, choices)
+	}
+	return text
+}
+
 // ints returns an attribute that is a list of integers, nil if there is none.
 func (n *node) ints(name string) []int {
 	a := n.attribute(name, onnx.AttrInts)

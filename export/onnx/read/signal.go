@@ -66,6 +66,9 @@ func readSTFT(n *node) *graph.Value {
 		n.invalid("frames of %d every %d of %d elements", size, step, length)
 	}
 	count := 1 + (length-size)/step
+	if count > denseLimit/8/size {
+		n.refuse("%d frames of %d elements", count, size)
+	}
 	ids := make([]int64, 0, count*size)
 	for i := range count {
 		for j := range size {
