@@ -1,12 +1,14 @@
 package runtime
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 )
 
 // Verdict is the outcome of a verification.
@@ -116,31 +118,20 @@ type Result struct {
 }
 
 // WriteText writes the report as a table with a line for each check and one for
-// each runtime, then the reasons, which can be long, then the verdict.
+// each runtime, then the reasons, which can be long, then the verdict. The
+// tables have at most 80 columns: where the last one, of the first differences,
+// makes them wider, these are lines of their own.
 func (r Report) WriteText(w io.Writer) error {
-	var text strings.Builder
-	r.writeChecks(&text)
-	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "runtime\tstatus\tcases\tmax abs\tmax rel\targmax\tfirst difference")
-	for _, x := range r.Results {
-		first := x.FirstDifference
-		if first == "" {
-			first = "-"
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", x.Runtime, x.Status, x.Cases, r.Cases,
-			x.MaxAbs.cell("%.2e"), x.MaxRel.cell("%.2e"), (100 * x.ArgmaxAgreement).cell("%.4g%%"), first)
+	var text, notes strings.Builder
+	r.writeChecks(&text, &notes)
+	rows := make([]row, len(r.Results))
+	for i, x := range r.Results {
+		cells := fmt.Sprintf("%s\t%s\t%d/%d\t%s\t%s\t%s", x.Runtime, x.Status, x.Cases, r.Cases,
+			x.MaxAbs.cell("%.2e"), x.MaxRel.cell("%.2e"), (100 * x.ArgmaxAgreement).cell("%.4g%%"))
+		rows[i] = row{x.Runtime, cells, x.FirstDifference, x.Reason}
 	}
-	tw.Flush() // a Builder takes every write
-	for _, c := range r.Checks {
-		if c.Reason != "" {
-			fmt.Fprintf(&text, "%s: %s: %s\n", c.File, c.Part, c.Reason)
-		}
-	}
-	for _, x := range r.Results {
-		if x.Reason != "" {
-			fmt.Fprintf(&text, "%s: %s\n", x.Runtime, x.Reason)
-		}
-	}
+	writeTable(&text, &notes, "runtime\tstatus\tcases\tmax abs\tmax rel\targmax", rows)
+	text.WriteString(notes.String())
 	fmt.Fprintf(&text, "%s against %s", r.Verdict, r.Oracle)
 	if r.Reason != "" {
 		text.WriteString(": " + r.Reason)
@@ -151,19 +142,71 @@ func (r Report) WriteText(w io.Writer) error {
 }
 
 // writeChecks writes the table of the checks, if there are any.
-func (r Report) writeChecks(text *strings.Builder) {
+func (r Report) writeChecks(text, notes *strings.Builder) {
 	if len(r.Checks) == 0 {
 		return
 	}
-	tw := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "file\tpart\tstatus\tcompared\tfirst difference")
-	for _, c := range r.Checks {
-		first := c.FirstDifference
-		if first == "" {
-			first = "-"
+	rows := make([]row, len(r.Checks))
+	for i, c := range r.Checks {
+		const others = 42 // columns of the other cells
+		cells := fmt.Sprintf("%s\t%s\t%s\t%d/%d", ending(c.File, textWidth-others), c.Part, c.Status, c.Compared, c.Total)
+		rows[i] = row{c.File + ": " + c.Part, cells, c.FirstDifference, c.Reason}
+	}
+	writeTable(text, notes, "file\tpart\tstatus\tcompared", rows)
+	text.WriteByte('\n')
+}
+
+// textWidth is how many columns the tables of a report have at most: those of a
+// terminal that nobody has widened.
+const textWidth = 80
+
+// row is a line of a table, and what is said of it below.
+type row struct{ name, cells, first, reason string }
+
+// writeTable writes a table with a last column for the first differences, or, if
+// it is too wide with it, without. Then those are notes, as the reasons are.
+func writeTable(text, notes *strings.Builder, header string, rows []row) {
+	whole := aligned(header+"\tfirst difference", rows, func(r row) string { return "\t" + cmp.Or(r.first, "-") })
+	fits := widest(whole) <= textWidth
+	if !fits {
+		whole = aligned(header, rows, func(row) string { return "" })
+	}
+	text.WriteString(whole)
+	for _, r := range rows {
+		if !fits && r.first != "" {
+			fmt.Fprintf(notes, "%s: first difference: %s\n", r.name, r.first)
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%s\n", c.File, c.Part, c.Status, c.Compared, c.Total, first)
+		if r.reason != "" {
+			fmt.Fprintf(notes, "%s: %s\n", r.name, r.reason)
+		}
+	}
+}
+
+func aligned(header string, rows []row, last func(row) string) string {
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, header)
+	for _, r := range rows {
+		fmt.Fprintln(tw, r.cells+last(r))
 	}
 	tw.Flush() // a Builder takes every write
-	text.WriteByte('\n')
+	return text.String()
+}
+
+// widest returns the characters of the longest line.
+func widest(text string) (n int) {
+	for line := range strings.Lines(text) {
+		n = max(n, utf8.RuneCountInString(line)-1)
+	}
+	return n
+}
+
+// ending returns a path of at most so many characters: of a longer one its end,
+// which tells files apart. The notes have it whole.
+func ending(path string, most int) string {
+	r := []rune(path)
+	if len(r) <= most {
+		return path
+	}
+	return "…" + string(r[len(r)-most+1:])
 }

@@ -111,8 +111,9 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 
 // objection returns what speaks against a pass, empty if nothing does.
 func objection(candidates []Candidate, results []Result) string {
-	evidence := false
+	evidence, others := false, len(candidates) == 0
 	for i, r := range results {
+		others = others || !candidates[i].Own
 		switch {
 		case r.Status == StatusFail:
 			return r.Runtime + " failed"
@@ -121,6 +122,9 @@ func objection(candidates []Candidate, results []Result) string {
 		case r.Status == StatusOK && !candidates[i].Own:
 			evidence = true
 		}
+	}
+	if !evidence && !others {
+		return "no runtime but our own ran, because no other was asked for: ask for one of them too"
 	}
 	if !evidence {
 		return "no runtime but our own ran: `attnx runtime install` brings ONNX Runtime"

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/attnx/attnx/format"
 )
@@ -76,6 +77,7 @@ func TestVerdict(t *testing.T) {
 		{"unavailable in the default set", []Candidate{good, unavailable("gone")}, Pass, StatusUnavailable, "no library; install it"},
 		{"only unavailable", []Candidate{unavailable("gone")}, Fail, StatusUnavailable, "no library"},
 		{"only our own", []Candidate{unavailable("gone"), own(good)}, Fail, StatusOK, "no runtime but our own ran"},
+		{"only our own, none other asked for", []Candidate{own(good)}, Fail, StatusOK, "no other was asked for"},
 		{"our own is wrong", []Candidate{good, own(candidate("gorgonia", add(1)))}, Fail, StatusFail, "the oracle says"},
 		{"nothing", nil, Fail, "", "no runtime but our own ran"},
 	} {
@@ -277,6 +279,37 @@ func TestReportJSON(t *testing.T) {
 	}
 	if !math.IsNaN(float64(back.Results[2].MaxAbs)) || back.Results[0].MaxAbs != r.Results[0].MaxAbs {
 		t.Errorf("read back: %+v", back)
+	}
+}
+
+// A table has at most 80 columns, whatever its files and values are called, and
+// says the same as a wide one.
+func TestReportWidth(t *testing.T) {
+	long := strings.Repeat("folder/", 30) + "model.onnx"
+	r := Report{Verdict: Fail, Oracle: OracleName, Cases: 24,
+		Checks: []Check{
+			{File: long, Part: "initializers", Status: StatusFail, Compared: 10000, Total: 10000, Reason: "they differ", FirstDifference: "h.0.attn.probabilities"},
+			{File: "größe.json", Part: "contents", Status: StatusOK, Compared: 1, Total: 1},
+		},
+		Results: []Result{{Runtime: "ort-cuda-cache (disabled)", Status: StatusUnavailable, Cases: 24, MaxAbs: 3e-4, MaxRel: 2e-4, ArgmaxAgreement: 0.93361, FirstDifference: "h.0.attn.probabilities", Reason: "far off"}},
+	}
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	for line := range strings.Lines(text) {
+		if n := utf8.RuneCountInString(line) - 1; n > 80 && !strings.HasPrefix(line, long+": initializers: ") {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	for _, want := range []string{
+		"folder/model.onnx  initializers", "\ngröße.json ", long + ": initializers: first difference: h.0.attn.probabilities\n", long + ": initializers: they differ\n",
+		"\nort-cuda-cache (disabled): first difference: h.0.attn.probabilities\n", "\nort-cuda-cache (disabled): far off\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not have %q:\n%s", want, text)
+		}
 	}
 }
 

@@ -140,6 +140,11 @@ func (e *MovedError) Error() string {
 	return fmt.Sprintf("the text at %s has moved or changed: %s", strings.Join(e.Paths, ", "), e.Reason)
 }
 
+// NotTextError says that a file is not a text.
+type NotTextError struct{ File, Reason string }
+
+func (e *NotTextError) Error() string { return e.File + ": " + e.Reason + ", or leave it out" }
+
 // reason says on one line why a text could not be read.
 func reason(err error) string {
 	if path := new(fs.PathError); errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) {
@@ -304,7 +309,7 @@ func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) 
 			return nil, fmt.Errorf("%s: %s", f.path, format.LFSPointer)
 		}
 		if i := notText(part); i >= 0 {
-			return nil, fmt.Errorf("%s: it is not UTF-8 text at byte %d: convert it, or leave it out", f.path, i)
+			return nil, &NotTextError{f.path, fmt.Sprintf("it is not UTF-8 text at byte %d: convert it", i)}
 		}
 		t.Names = append(t.Names, f.path)
 		if isJSONLines(part) {
@@ -337,7 +342,7 @@ func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, before 
 			return tooLarge(f.path, how.Limit)
 		}
 		if i := bytes.IndexByte(piece[:n], 0); i >= 0 {
-			return fmt.Errorf("%s: it holds a zero byte, so it is not text: leave it out", f.path)
+			return &NotTextError{f.path, "it holds a zero byte, so it is not text"}
 		}
 		if _, err := w.Write(piece[:n]); err != nil {
 			return err
