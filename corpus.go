@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/tokens"
@@ -96,6 +97,11 @@ func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) 
 		return nil, err
 	}
 	text, err := d.Read(ctx, r.folder)
+	if other := new(train.NotTextError); errors.As(err, &other) {
+		if err := find.NotText(other.File); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, &Error{Option: "Data", Err: err}
 	}

@@ -241,8 +241,8 @@ func (r *trainRun) take(path string, o ResumeOptions) (err error) {
 
 // resumable refuses what is not the folder of a run, without touching it.
 func resumable(folder string) error {
-	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
-		return &Error{Option: "run", Value: folder, Err: errors.New("it is a file"), Do: "name the run's folder"}
+	if _, err := find.Expect(folder, "a run's folder", find.RunFolder, find.ModelFolder, find.OtherFolder); err != nil {
+		return err
 	}
 	saved, aside, err := store.List(folder, model.CheckSeal)
 	if err == nil && len(saved)+len(aside) == 0 {

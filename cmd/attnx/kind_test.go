@@ -30,6 +30,8 @@ func TestWrongKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	const onnxIs, tensorsAre, folderIs = "it is an ONNX file, not", "it is a safetensors file, not", "it is a folder, not"
+	const texts = "it is a text, not it is a JSON file, not it is a model's configuration, not it is the index of a model in shards, not it is a tokenizer, not " +
+		"it is a web page, not it is an empty file, not it is a device, not it is a file of a kind that attnx does not know, not"
 	inputs := map[string]string{ // and what is said of them
 		fixture("kinds", "zip.pt"):                                      "it is a PyTorch file, not",
 		fixture("kinds", "legacy.pt"):                                   "it is a PyTorch file, not",
@@ -81,6 +83,8 @@ func TestWrongKinds(t *testing.T) {
 		"verify-seal FILE":                             tensorsAre + folderIs,
 		"reseal FILE -o " + out + ".safetensors":       tensorsAre,
 		"checkpoints FILE":                             folderIs,
+		"train --resume FILE":                          folderIs,
+		"train --data FILE --out " + out:               folderIs + texts,
 	} {
 		for path, is := range inputs {
 			if strings.Contains(takes, is) {

@@ -133,6 +133,15 @@ func (e *KindError) Unwrap() error {
 
 func namedCheckpoint(path string) bool { return strings.HasSuffix(path, ".safetensors") }
 
+// NotText says what a file is that is no text, if its first bytes show it.
+func NotText(path string) error {
+	kind, err := kindOf(path)
+	if err == nil && (kind == Safetensors || kind == ONNX || kind > emptyFile && kind < htmlFile) {
+		return &KindError{File: path, Kind: kind, Wanted: "a text"}
+	}
+	return nil
+}
+
 // ExpectModel returns what a path leads to, if a model can be in it.
 func ExpectModel(path string) (Kind, error) {
 	return Expect(path, "a model", Safetensors, ONNX, ModelFolder, RunFolder, OtherFolder)
