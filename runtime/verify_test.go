@@ -315,12 +315,12 @@ func TestReportWidth(t *testing.T) {
 
 func TestReportText(t *testing.T) {
 	var b bytes.Buffer
-	r := verify(t, candidate("good", nil), candidate("a-long-name", add(math.NaN())), unavailable("gone"))
+	r := verify(t, candidate("good", nil), candidate("long-name", add(math.NaN())), unavailable("gone"))
 	if err := r.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 7 || lines[6] != "fail against ref-float64: a-long-name failed" {
+	if len(lines) != 7 || lines[6] != "fail against ref-float64: long-name failed" {
 		t.Fatalf("text:\n%s", b.String())
 	}
 	columns := regexp.MustCompile(`\S+( \S+)*`)
@@ -336,7 +336,7 @@ func TestReportText(t *testing.T) {
 			t.Errorf("line %q has its columns at %v, the header at %v", line, at, starts)
 		}
 	}
-	for i, want := range []string{"good .* ok .* 17/17 .* 100%", "a-long-name .*fail .* not finite .*  logits\\[0,0,5\\]$", "gone .*unavailable .* 0/17 .* - ", "^a-long-name: .*batch 1, length 1.*", "^gone: .*no library"} {
+	for i, want := range []string{"good .* ok .* 17/17 .* 100%", "long-name .*fail .* not finite .*  logits\\[0,0,5\\]$", "gone .*unavailable .* 0/17 .* - ", "^long-name: .*batch 1, length 1.*", "^gone: .*no library"} {
 		if !regexp.MustCompile(want).MatchString(lines[i+1]) {
 			t.Errorf("line %q, want %q", lines[i+1], want)
 		}
