@@ -111,6 +111,11 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 		return nil, &onnx.UnsupportedError{Offset: -1, Reason: fmt.Sprintf(
 			"IR version %d is newer than the last that ONNX Runtime %s opens, %d: write the model in an older one", m.IRVersion, f.version, f.ir)}
 	}
+	for _, v := range m.Graph.Outputs {
+		if v.Other == nil && v.DataType == 0 && !v.NoShape {
+			return nil, &onnx.FormatError{Offset: -1, Where: fmt.Sprintf("graph output %.80q", v.Name), Reason: "it has a shape and no element type: declare both or neither"}
+		}
+	}
 	opsets := map[string]int64{}
 	for _, o := range m.Opsets {
 		domain := standard(o.Domain)

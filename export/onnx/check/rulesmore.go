@@ -29,6 +29,11 @@ func resize(c *call) {
 			return
 		}
 	}
+	scaled := c.has(2) && (c.tensor(2) == nil || len(c.tensor(2).Raw) > 0)
+	given := c.has(3) && (c.tensor(3) == nil || len(c.tensor(3).Raw) > 0)
+	if scaled == given && c.op.Since >= 13 {
+		refuse("it needs either sizes or scales")
+	}
 	var axes []int
 	if a := c.attribute("axes"); a != nil {
 		for _, x := range a.Ints {
@@ -42,6 +47,9 @@ func resize(c *call) {
 		for i := range dims {
 			axes = append(axes, i)
 		}
+	}
+	if list, ok := c.shape(3); ok && given && (len(list) != 1 || !list[0].Open && list[0].Value != int64(len(axes))) {
+		refuse("sizes of the shape %v for %d axes", list, len(axes))
 	}
 	out := slices.Clone(dims)
 	scales := c.tensor(2)
@@ -82,11 +90,13 @@ func attention(c *call) {
 	}
 	q, ok := c.shape(0)
 	v, okV := c.shape(2)
+	for i := range 3 {
+		if dims, known := c.shape(i); known && len(dims) != 3 && len(dims) != 4 {
+			refuse("input %d has %d axes, expects 3 or 4", i, len(dims))
+		}
+	}
 	if !ok || !okV {
 		return
-	}
-	if len(q) != 3 && len(q) != 4 {
-		refuse("the query has %d axes, expects 3 or 4", len(q))
 	}
 	if len(v) != len(q) {
 		return

@@ -437,6 +437,9 @@ func split(c *call) {
 	for i := range c.outs {
 		c.elem(0, i)
 	}
+	if counted := c.attribute("num_outputs") != nil; c.op.Since >= 18 && counted == c.has(1) {
+		refuse("it needs either the input split or the attribute num_outputs")
+	}
 	dims, ok := c.shape(0)
 	if !ok {
 		return

@@ -224,6 +224,11 @@ func (c *call) window(dims []onnx.Dim, kernel []int64, channels onnx.Dim) {
 	if auto == "" || auto == "NOTSET" || c.attribute("pads") != nil {
 		pads = list("pads", 2*n, 0)
 	}
+	for _, p := range pads {
+		if p < 0 {
+			refuse("pads %v", pads)
+		}
+	}
 	out := []onnx.Dim{dims[0], channels}
 	for i, k := range kernel {
 		d := dims[i+2]
