@@ -75,7 +75,7 @@ func (v verdicts) compare(t *testing.T) (basic, full int) {
 	return basic, full
 }
 
-func readVerdicts(t *testing.T, path string) (v verdicts) {
+func readVerdicts(t testing.TB, path string) (v verdicts) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
