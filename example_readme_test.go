@@ -4,18 +4,15 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
-	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
-	"github.com/attnx/attnx/model/train/gorgonia"
-	"github.com/attnx/attnx/runtime"
-	"github.com/attnx/attnx/runtime/onnxgo"
-	"github.com/attnx/attnx/runtime/ref"
 )
 
 // must returns v, or panics with the error.
@@ -26,23 +23,18 @@ func must[T any](v T, err error) T {
 
 // The Go program of README.md: TestReadme compares the two.
 func Example_readme() {
-	ctx := context.Background()
-	text, sizes := fixtures.Notes(), must(arch.Preset("tiny"))
-	tok := must(tokens.Train(tokens.Word, text, 0))
-	network := must(arch.New("gpt2", sizes, tok.VocabSize()))
-	data := must(train.FromText(text, tok, sizes.Context))
-	c := must(train.Start(network, tok, 1))
-	c = must(gorgonia.Fit(ctx, c, data, train.DefaultOptions(50), nil))
-	file := must(export.Bytes(c.Graph, c.Weights, export.Flat{}))
-	open := func() (runtime.Session, error) { return onnxgo.OpenBytes(file) }
-	oracle := must(ref.New(c.Graph, c.Weights))
-	report := must(runtime.Verify(ctx, oracle, []runtime.Candidate{{Name: "onnx-go", Open: open}},
-		runtime.Cases(c.Vocab(), c.Context(), 1)))
+	ctx, run := context.Background(), filepath.Join(folder(), "notes")
+	result := must(attnx.Train(ctx, attnx.TrainOptions{
+		Out: run, Data: attnx.Corpus{Text: fixtures.Notes()}, Kind: tokens.Word, Settings: train.DefaultOptions(50),
+	}))
+	must(attnx.Export(ctx, run, run+".onnx", attnx.ExportOptions{Profile: export.Flat{}}))
+	report := must(attnx.Verify(ctx, result.Model, []string{run + ".onnx"}, attnx.VerifyOptions{Runtimes: []string{"onnx-go"}}))
 	fmt.Println(report.Verdict, "against", report.Oracle)
 	// Output: pass against ref-float64
 }
 
-// The README's Go is the body of Example_readme, line by line.
+// The README's Go is the body of Example_readme, line by line, in a folder of its
+// own.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -55,6 +47,7 @@ func TestReadme(t *testing.T) {
 	_, body, _ := strings.Cut(string(source), "func Example_readme() {\n")
 	body, _, _ = strings.Cut(body, "\t// Output:")
 	body = strings.ReplaceAll("\n"+body, "\n\t", "\n")
+	body = strings.Replace(body, `filepath.Join(folder(), "notes")`, `"runs/notes"`, 1)
 	_, shown, found := strings.Cut(string(readme), "```go")
 	shown, _, _ = strings.Cut(shown, "```")
 	if !found || shown != body {

@@ -27,7 +27,7 @@ type ExportReport struct {
 
 // ExportLosses are what a model lost with its float32 numbers.
 type ExportLosses struct {
-	Rounding    *RoundingReport `json:"rounding"`     // of the weights that took --dtype; null where none did
+	Rounding    *RoundingReport `json:"rounding"`     // of the weights that took 16 bits; null where none did
 	Quantized   int             `json:"quantized"`    // weight tensors that became integers
 	Error       float64         `json:"error"`        // root mean square of what that changed, over that of the weights
 	WorstTensor string          `json:"worst_tensor"` // of them

@@ -285,6 +285,7 @@ func TestRefuses(t *testing.T) {
 		"another shape":           {other, export.Flat{}, `weight "wte.weight": its shape is [3 2], the network's (31,16)`, nil},
 		"another type":            {typed, export.Plain{}, `weight "wte.weight" is F16, the graph has F32`, nil},
 		"metadata":                {w, export.Plain{}, "not UTF-8", map[string]string{"k": "\xff"}},
+		"weights of training":     {w, export.Train{}, "profile train takes its weights as inputs: give none", nil},
 		"no profile":              {w, nil, "no profile is given", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

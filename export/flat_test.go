@@ -155,22 +155,23 @@ func flatForm(t *testing.T, m *onnx.Model) {
 	}
 }
 
-// A graph that is no network of ours has no flat form; it says where.
+// What has no flat form is refused: numbers in the place of tokens, a text of any
+// length, and tokens that are mixed, with the place.
 func TestFlatRefuses(t *testing.T) {
-	b := graph.NewBuilder()
-	x := b.Input("x", format.Float32, graph.Sym("T"), graph.N(4))
-	b.Output("out", b.Name("sum", b.ReduceSum(x, true, 0)))
-	g, err := b.Graph()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = export.Model(g, nil, export.Flat{Length: 3})
-	if err == nil || !strings.Contains(err.Error(), "export: flat: sum (ReduceSum)") {
-		t.Errorf("got %v", err)
-	}
-	_, err = export.Model(g, nil, export.Flat{})
-	if err == nil || !strings.Contains(err.Error(), "needs the length of the sequence") {
-		t.Errorf("got %v", err)
+	for want, forward := range map[string]func(b *nn.Builder){
+		"profile flat does not take a network that reads no tokens: take the profile plain": func(b *nn.Builder) { b.Prediction(b.Tanh(b.Features(4))) },
+		"needs the length of the sequence":                                                  func(b *nn.Builder) { b.Logits(b.Embedding("e", b.Tokens(0), 5, 4, graph.Normal(1))) },
+		"export: flat: sum (ReduceSum)": func(b *nn.Builder) {
+			b.Logits(b.Name("sum", b.ReduceSum(b.Embedding("e", b.Tokens(3), 5, 4, graph.Normal(1)), true, 1)))
+		},
+	} {
+		c, err := model.New(made(forward), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := export.Model(c.Graph, c.Weights, export.Flat{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, expected %q", err, want)
+		}
 	}
 }
 

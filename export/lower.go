@@ -82,6 +82,9 @@ func (p Flat) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err err
 	if err := checkWeights(g, weights); err != nil {
 		return l, err
 	}
+	if g.Input(role.Of(role.Tokens)) == nil {
+		return l, &ProfileError{p.Name(), "does not take a network that reads no tokens", "take the profile plain"}
+	}
 	length := p.Length
 	if length == 0 {
 		length = g.Context

@@ -33,6 +33,7 @@ var remedies = map[string]string{
 	attnx.SmallerBatch:                      "take a smaller --batch, and --accumulate to make up for it, or a smaller --context",
 	attnx.TakeORT:                           "take --engine ort",
 	attnx.NameMore:                          "name more, or train with a larger --keep",
+	"set Length":                            "give it with --length",
 	"name a model":                          "`attnx train --data FILE` learns from it",
 }
 

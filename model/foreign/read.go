@@ -46,7 +46,7 @@ func Read(path string, tell find.Tell) (*model.Checkpoint, format.Rounding, erro
 	for _, p := range c.Graph.Params {
 		t := initializers[p.Name]
 		if t == nil {
-			return nil, rounding, fmt.Errorf("%s: it has no initializer %.80q: convert a file of the profile plain or cache without --quantize, whose weights keep their names and shapes", path, p.Name)
+			return nil, rounding, fmt.Errorf("%s: it has no initializer %.80q: convert a file of the profile plain or cache without quantized weights, which keep their names and shapes", path, p.Name)
 		}
 		want, _ := p.Shape.Numbers()
 		wide, r, err := load(path, t)

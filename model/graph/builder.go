@@ -204,10 +204,10 @@ func (b *Builder) own(user string, args []*Value) bool {
 	for i, v := range args {
 		switch {
 		case v == nil:
-			b.fail("graph: %s: argument %d is nil", user, i+1)
+			b.fail("graph: %s: argument %d is nil: give a value that this builder recorded", user, i+1)
 			return false
 		case !b.owned[v]:
-			b.fail("graph: %s: argument %d, %s, is a value of another builder", user, i+1, v.Name)
+			b.fail("graph: %s: argument %d, %s, is a value of another builder: record it with this one", user, i+1, v.Name)
 			return false
 		}
 	}

@@ -72,7 +72,7 @@ func Verify(g *Graph) error {
 
 func verifyOutputs(g *Graph, at map[*Value]bool) error {
 	if len(g.Outputs) == 0 {
-		return fmt.Errorf("graph: no outputs")
+		return fmt.Errorf("graph: no outputs: hand out at least one value, with Output or OutputFor")
 	}
 	if g.Context < 0 {
 		return fmt.Errorf("graph: the context is %d", g.Context)
