@@ -11,6 +11,7 @@ type Error struct {
 // isMissing is the value of an option that has none.
 const isMissing = "is missing"
 
+// Error returns the option, the reason and the remedy as one line.
 func (e *Error) Error() string {
 	text := e.Err.Error()
 	if e.Value != "" {
@@ -27,7 +28,10 @@ func (e *Error) Error() string {
 	return text
 }
 
-func (e *Error) Unwrap() error  { return e.Err }
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Remedy returns what to do about it.
 func (e *Error) Remedy() string { return e.Do }
 
 // The remedies of an Error, in the terms of this package. A program that calls
@@ -61,5 +65,8 @@ type OptionError struct {
 	Err    error  // the cause; nil if there is no other
 }
 
+// Error returns the option and what is wrong with it as one line.
 func (e *OptionError) Error() string { return e.Option + e.Reason }
+
+// Unwrap returns the cause.
 func (e *OptionError) Unwrap() error { return e.Err }
