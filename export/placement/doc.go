@@ -4,8 +4,8 @@
 //
 // The facts are in kernels.tsv: the kernels of ONNX Runtime's CPU and CUDA
 // providers with their versions, element types and the inputs and outputs that
-// they keep in the CPU's memory, and the signatures of the operators. They
-// come from the registry of the version that [Version] names, from which
+// they keep in the CPU's memory, and the operators that are not as
+// export/onnx/schema has them. They come from the registry of the version that [Version] names, from which
 // ONNX Runtime generates its published list, docs/OperatorKernels.md;
 // fixtures/oracle/placement_kernels.py writes the file anew.
 //
