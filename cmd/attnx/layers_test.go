@@ -21,6 +21,7 @@ const module = "github.com/attnx/attnx/"
 var layers = map[string][]string{
 	".":                    nil, // the application: may import every room but cmd
 	"format":               {"internal/leak", "internal/quote"},
+	"format/npy":           {"format"},
 	"format/store":         {},
 	"model/role":           {},
 	"model/graph":          {"format", "model/role"},
