@@ -20,7 +20,7 @@ func (t Tensor) AsFloat64s() ([]float64, error) {
 	return out, nil
 }
 
-// wideners read the element at the start of b, by element type.
+// wideners read the element at the start of b. The index is the element type.
 var wideners = [...]func(b []byte) float64{
 	Float64: func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) },
 	Float32: func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) },

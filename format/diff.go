@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// How a tensor of two files differs.
+// Kinds of Difference.
 const (
 	Equal    = "equal"
 	Changed  = "changed"  // the same type and shape, other values
@@ -15,22 +15,22 @@ const (
 	OnlyB    = "only in B"
 )
 
-// Difference is how one tensor of two files differs. The numbers are of a
-// tensor that is Changed, where values were asked for.
+// Difference is how one tensor of two files differs. The numbers are set for a
+// Changed tensor if the caller asked for values.
 type Difference struct {
 	Name    string
 	State   string
 	A, B    TensorInfo
 	Changed int     // elements that differ
-	MaxAbs  float64 // largest |b - a|; infinite where one is no number and the other is
+	MaxAbs  float64 // largest |b - a|; infinite if exactly one of the two is NaN
 	Norm    float64 // Euclidean length of b - a
 	NormA   float64 // of a
 }
 
-// Diff compares the tensors of two files, in canonical order. Where both files
-// are sealed it compares the digests in their seals, and reads nothing but the
-// tensors that differ, and those only if values are asked for. It takes the
-// memory of one tensor of each.
+// Diff compares the tensors of two files, in canonical order. If both files
+// are sealed it compares the digests in their seals, and reads a tensor only
+// if it differs and values is set. It needs memory for one tensor of each
+// file.
 func Diff(a, b *Reader, values bool) ([]Difference, error) {
 	infos := func(r *Reader) map[string]TensorInfo {
 		m := map[string]TensorInfo{}

@@ -5,8 +5,7 @@ import "fmt"
 // DType is the element type of a tensor. Its String is the name safetensors uses.
 type DType uint8
 
-// The element types that a checkpoint can hold, and those that tensors have in
-// memory alone (see Stored).
+// Element types. Those from Float4E2M1 on exist in memory only (see Stored).
 const (
 	Invalid DType = iota
 	Float64
@@ -27,7 +26,7 @@ const (
 	Float8E5M2
 	Float8E5M2FNUZ
 	Float8E8M0
-	Float4E2M1 // this and the types below take one byte an element
+	Float4E2M1 // from here on: one byte an element
 	Int4
 	Uint4
 	Int2
@@ -106,8 +105,8 @@ func (d DType) Integer() (bits int, signed bool) {
 	return 0, false
 }
 
-// ParseDType returns the type with the given name, that of safetensors where it
-// has the type.
+// ParseDType returns the type with the given name: the safetensors name if the
+// type has one.
 func ParseDType(name string) (DType, bool) {
 	for d := Float64; int(d) < len(dtypes); d++ {
 		if dtypes[d].name == name {

@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// metadataName is the one member of a header that is no tensor.
+// metadataName is the only member of a header that is not a tensor.
 const metadataName = "__metadata__"
 
 // encodeHeader returns the length word and the canonical header, padded.
@@ -65,6 +65,6 @@ func appendShape(b []byte, shape []int) []byte {
 
 // appendString appends s as JSON.
 func appendString(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s) // it fails for what is not UTF-8: Header.check has seen to that
+	b, _ = jsontext.AppendQuote(b, s) // fails only on invalid UTF-8, which Header.check has rejected
 	return b
 }

@@ -7,34 +7,33 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// FormatError says that a file is not a valid safetensors file, or that what a
-// Writer was given would not become one.
+// FormatError reports that a file is not valid safetensors, or that the input
+// of a Writer would not give a valid file.
 type FormatError struct {
-	File   string // empty when the bytes came from elsewhere
-	Tensor string // the tensor at fault, empty if none is
-	Offset int64  // the byte of the file at or before which the fault shows; -1: no one byte
+	File   string // empty if the bytes are not from a file
+	Tensor string // the tensor at fault; empty if no single one is
+	Offset int64  // the byte at or before which the fault shows; -1: no single byte
 	Reason string // what is wrong, in one line
 }
 
 func (e *FormatError) Error() string { return describe(e.File, e.Tensor, e.Offset, e.Reason) }
 
-// UnsupportedError says that a file is valid safetensors but holds something
+// UnsupportedError reports that a file is valid safetensors but uses a feature
 // that this package does not read.
 type UnsupportedError struct {
-	File   string // empty when the bytes came from elsewhere
-	Tensor string // the tensor that asks for it
-	Offset int64  // the byte of the file before which it stands
+	File   string // empty if the bytes are not from a file
+	Tensor string // the tensor that needs it
+	Offset int64  // the byte of the file just after it
 	Reason string // what is not supported, in one line
 }
 
 func (e *UnsupportedError) Error() string { return describe(e.File, e.Tensor, e.Offset, e.Reason) }
 
-// SealError says that a file has a seal, or had one, and is not what was
-// sealed.
+// SealError reports that a file has or had a seal and no longer matches it.
 type SealError struct {
-	File   string // empty when the bytes came from elsewhere
-	Tensor string // the tensor that differs; SealName when the file as a whole does
-	Offset int64  // the byte of the file at or after which the fault lies; -1: no one byte
+	File   string // empty if the bytes are not from a file
+	Tensor string // the tensor that differs; SealName for the whole file
+	Offset int64  // the byte at or after which the fault lies; -1: no single byte
 	Reason string // what is wrong and what to do, in one line
 }
 

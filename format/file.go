@@ -12,7 +12,7 @@ import (
 type File struct {
 	*Reader
 	file   *os.File
-	mapped []byte // nil in a file that is read
+	mapped []byte // nil unless the file is mapped
 	size   int64
 	guard  leak.Guard
 }
@@ -21,21 +21,21 @@ type File struct {
 // does. It opens regular files only.
 func Open(path string) (*File, error) { return open(path, false) }
 
-// OpenMapped is Open with the file mapped into memory: the data of a tensor
-// are a view of it, which ends with Close. A file that is dropped without Close
-// stays mapped, because views of it may be in use. On a file that another program cuts
-// short meanwhile such a view kills the process: Open is for everything but
-// files that nobody writes. Where the system cannot map files the error is
+// OpenMapped is Open with the file mapped into memory. Tensor data are views
+// of the mapping and become invalid on Close. A file dropped without Close
+// stays mapped, because views may still be in use. If another program
+// truncates the file, reading a view kills the process: use OpenMapped only on
+// files that nobody writes. On a system that cannot map files the error is
 // errors.ErrUnsupported.
 func OpenMapped(path string) (*File, error) { return open(path, true) }
 
-// NewFile is Open of a file that is open already, such as one opened through
-// an os.Root. Errors name it as f.Name does. Close closes f; after an error f
-// is left to the caller.
+// NewFile is Open for an open file, such as one from an os.Root. Errors use
+// the name that f.Name returns. Close closes f. On an error the caller still
+// owns f.
 func NewFile(f *os.File) (*File, error) { return newFile(f, false) }
 
 func open(path string, mapped bool) (*File, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for its writer
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // opening a pipe would block until it has a writer
 		return nil, notRegular(path)
 	}
 	f, err := os.Open(path)
@@ -44,7 +44,7 @@ func open(path string, mapped bool) (*File, error) {
 	}
 	out, err := newFile(f, mapped)
 	if err != nil {
-		f.Close() // the error above is the one to tell
+		f.Close() // report the error above
 		return nil, err
 	}
 	return out, nil
@@ -54,7 +54,7 @@ func newFile(f *os.File, mapped bool) (*File, error) {
 	out := &File{file: f}
 	var err error
 	if out.Reader, err = out.reader(mapped); err != nil {
-		return nil, inFile(f.Name(), err) // nothing is mapped yet: that comes last
+		return nil, inFile(f.Name(), err) // nothing is mapped yet
 	}
 	if mapped {
 		out.guard = leak.Watch(out, "the mapped file "+f.Name(), nil)
@@ -99,7 +99,7 @@ func (f *File) Close() error {
 	return errors.Join(unmapFile(f.mapped), f.file.Close())
 }
 
-// inFile says in which file an error happened; path may be empty.
+// inFile adds the path of the file to an error; path may be empty.
 func inFile(path string, err error) error {
 	if path == "" {
 		return err

@@ -10,14 +10,14 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// The limits of a file.
+// Limits of a file.
 const (
 	MaxHeader = 100_000_000 // bytes; as in the reference implementation
 	MaxName   = 1024        // bytes of UTF-8; of a tensor or in the metadata
-	MaxRank   = 64          // axes; NumPy has no more either
+	MaxRank   = 64          // axes; the limit of NumPy
 )
 
-// TensorInfo is what a header says of a tensor.
+// TensorInfo describes a tensor, as in a header.
 type TensorInfo struct {
 	Name  string
 	DType DType
@@ -35,13 +35,13 @@ func (t TensorInfo) bytes() (n int64, ok bool) {
 	return int64(count) * int64(size), true
 }
 
-// Header is what a file holds beside its data.
+// Header is everything in a file except its data.
 type Header struct {
 	Metadata map[string]string
 	Tensors  []TensorInfo // in the order of their data
 }
 
-// check reports the first thing that a reader would refuse.
+// check returns the first reason for which a reader would refuse the header.
 func (h Header) check() error {
 	seen, folded := make(map[string]bool, len(h.Tensors)), map[string]string{}
 	for _, t := range h.Tensors {
@@ -79,9 +79,9 @@ func (h Header) check() error {
 	return nil
 }
 
-// caseVariant says that a name differs from one of those before only by
-// capitals, "" if it does not, and adds it to them. A tool that ignores case,
-// in names of files for instance, would take one tensor for the other.
+// caseVariant describes a clash between name and an earlier name that differs
+// only in case, or returns "". It adds name to before. A tool that ignores
+// case, for example in file names, would confuse the two tensors.
 func caseVariant(name string, before map[string]string) string {
 	lower := strings.ToLower(name)
 	if lower == metadataName {
@@ -94,8 +94,8 @@ func caseVariant(name string, before map[string]string) string {
 	return ""
 }
 
-// badName says what is wrong with a name, "" if nothing is. Names end up in
-// other tools' paths, terminals and C strings.
+// badName describes what is wrong with a name, or returns "". Names end up in
+// paths, terminals and C strings of other tools.
 func badName(name string) string {
 	switch {
 	case name == "":

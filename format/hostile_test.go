@@ -87,7 +87,7 @@ func hostiles() []hostile {
 		{"single quotes", file("{'a':{}}", 0), "not strict JSON", false},
 		{"comment", file("{/**/"+entry("a")+"}", 2), "not strict JSON", false},
 		{"NaN", file(`{"a":NaN}`, 0), "not strict JSON", false},
-		{"brackets crossed", file(`{"a":{"dtype":"U8","shape":[2},"data_offsets":[0,2]]}`, 2), "an integer is wanted here", false},
+		{"brackets crossed", file(`{"a":{"dtype":"U8","shape":[2},"data_offsets":[0,2]]}`, 2), "expected an integer", false},
 		{"bad escape", file("{"+entry(`\x61`)+"}", 2), "not strict JSON", false},
 		{"invalid UTF-8", file("{"+entry("\xff")+"}", 2), "not strict JSON", false},
 		{"overlong UTF-8", file("{"+entry("\xc0\x80")+"}", 2), "not strict JSON", false},
@@ -114,20 +114,20 @@ func hostiles() []hostile {
 		// metadata
 		{"metadata null twice", file(`{"__metadata__":null,"__metadata__":null}`, 0), "a name is used twice", false},
 		{"metadata nul", file(`{"__metadata__":nul}`, 0), "not strict JSON", false},
-		{"metadata string", file(`{"__metadata__":"x"}`, 0), "an object is wanted here", false},
-		{"metadata number", file(`{"__metadata__":{"a":1}}`, 0), "a string is wanted here", false},
-		{"metadata nested", file(`{"__metadata__":{"a":{}}}`, 0), "a string is wanted here", false},
-		{"metadata value null", file(`{"__metadata__":{"a":null}}`, 0), "a string is wanted here", false},
+		{"metadata string", file(`{"__metadata__":"x"}`, 0), "expected an object", false},
+		{"metadata number", file(`{"__metadata__":{"a":1}}`, 0), "expected a string", false},
+		{"metadata nested", file(`{"__metadata__":{"a":{}}}`, 0), "expected a string", false},
+		{"metadata value null", file(`{"__metadata__":{"a":null}}`, 0), "expected a string", false},
 		{"metadata twice", file(`{"__metadata__":{},"__metadata__":{}}`, 0), "a name is used twice", false},
 		{"metadata twice, escaped", file(`{"__metadata__":{},"__metadata_\u005f":{}}`, 0), "a name is used twice", false},
 		{"metadata name twice", file(`{"__metadata__":{"a":"x","a":"y"}}`, 0), "a name is used twice", true},
 		{"metadata name empty", file(`{"__metadata__":{"":"x"}}`, 0), `metadata "": the name is empty`, true},
 		{"metadata name NUL", file(`{"__metadata__":{"\u0000":"x"}}`, 0), "control character U+0000", true},
-		{"metadata as a tensor", file("{"+entry("__metadata__")+"}", 2), "a string is wanted here", false},
+		{"metadata as a tensor", file("{"+entry("__metadata__")+"}", 2), "expected a string", false},
 
 		// members of a tensor
-		{"tensor null", file(`{"a":null}`, 0), "an object is wanted here", false},
-		{"tensor array", file(`{"a":["U8",[2],[0,2]]}`, 2), "an object is wanted here", true},
+		{"tensor null", file(`{"a":null}`, 0), "expected an object", false},
+		{"tensor array", file(`{"a":["U8",[2],[0,2]]}`, 2), "expected an object", true},
 		{"no dtype", file(`{"a":{"shape":[2],"data_offsets":[0,2]}}`, 2), "dtype is missing", false},
 		{"no shape", file(`{"a":{"dtype":"U8","data_offsets":[0,2]}}`, 2), "shape is missing", false},
 		{"no offsets", file(`{"a":{"dtype":"U8","shape":[2]}}`, 2), "data_offsets is missing", false},
@@ -139,18 +139,18 @@ func hostiles() []hostile {
 		{"offsets twice", file(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,9],"data_offsets":[0,2]}}`, 2), "a name is used twice", false},
 
 		// element types
-		{"dtype number", typed("3"), "a string is wanted here", false},
-		{"dtype null", typed("null"), "a string is wanted here", false},
+		{"dtype number", typed("3"), "expected a string", false},
+		{"dtype null", typed("null"), "expected a string", false},
 		{"dtype unknown", typed(`"U9"`), `unknown element type "U9"`, false},
 		{"dtype in small letters", typed(`"u8"`), `unknown element type "u8"`, false},
 		{"dtype with NUL", typed(`"U8\u0000"`), `unknown element type "U8\x00"`, false},
 		{"dtype of ours", typed(`"invalid"`), `unknown element type "invalid"`, false},
 
 		// shapes
-		{"shape null", shaped("null"), "an array is wanted here", false},
-		{"shape number", shaped("2"), "an array is wanted here", false},
-		{"shape nested", shaped("[[2]]"), "an integer is wanted here", false},
-		{"shape string", shaped(`["2"]`), "an integer is wanted here", false},
+		{"shape null", shaped("null"), "expected an array", false},
+		{"shape number", shaped("2"), "expected an array", false},
+		{"shape nested", shaped("[[2]]"), "expected an integer", false},
+		{"shape string", shaped(`["2"]`), "expected an integer", false},
 		{"shape negative", shaped("[-2]"), `"-2" is not an integer`, false},
 		{"shape twice negative", shaped("[-1,-2]"), `"-1" is not an integer`, false},
 		{"shape minus zero", file(`{"a":{"dtype":"U8","shape":[-0],"data_offsets":[0,0]}}`, 0), `"-0" is not an integer`, false},
@@ -178,7 +178,7 @@ func hostiles() []hostile {
 		{"offsets fraction", placed("[0,2.0]"), `"2.0" is not an integer`, false},
 		{"offsets 2^63", placed("[0,9223372036854775808]"), "is not an integer from 0 to 2^63-1", false},
 		{"offsets 2^64+2", placed("[0,18446744073709551618]"), "is not an integer from 0 to 2^63-1", false},
-		{"offsets object", placed(`{"0":2}`), "an array is wanted here", false},
+		{"offsets object", placed(`{"0":2}`), "expected an array", false},
 		{"offsets too near", placed("[0,1]"), "U8[2] has 2 bytes, its data_offsets span 1", false},
 		{"offsets too far", placed("[0,3]"), "U8[2] has 2 bytes, its data_offsets span 3", false},
 
@@ -200,9 +200,9 @@ func hostiles() []hostile {
 		{"no elements inside", file("{"+at("a", 0, 4)+","+at("b", 2, 2)+"}", 4), "overlap", false},
 
 		// nesting: deep enough to overflow the stack of a parser that recurses
-		{"deep arrays", file(`{"a":`+strings.Repeat("[", 1_000_000), 0), "an object is wanted here", false},
+		{"deep arrays", file(`{"a":`+strings.Repeat("[", 1_000_000), 0), "expected an object", false},
 		{"deep objects", file(strings.Repeat(`{"a":`, 1_000_000), 0), `unknown member "a"`, false},
-		{"deep shape", shaped(strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)), "an integer is wanted here", false},
+		{"deep shape", shaped(strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)), "expected an integer", false},
 
 		// what is not supported must not hide what is not valid
 		{"unsupported, then a name twice", file(`{"a":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]},"a":{}}`, 2), "a name is used twice", false},

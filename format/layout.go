@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// The fixed places of a file, in bytes.
+// Fixed sizes and alignments of a file, in bytes.
 const (
-	lengthSize = 8    // the length word; the header begins after it
-	pageSize   = 4096 // the data of a file written here begin at a multiple of it
-	alignment  = 256  // the tensors of a sealed file begin at multiples of it: what CUDA libraries ask of weights
+	lengthSize = 8    // length of the header's length; the header follows
+	pageSize   = 4096 // data start at a multiple of it
+	alignment  = 256  // tensors of a sealed file start at multiples of it, as CUDA libraries expect of weights
 )
 
-// The names that order a file. They are the same in every version.
+// Prefixes that sort names into sections. They are the same in every version.
 const (
-	MomentPrefix = "optim."      // of the optimizer's moments
-	BlobPrefix   = "attnx.blob." // of bytes that are no numbers
+	MomentPrefix = "optim."      // optimizer moments
+	BlobPrefix   = "attnx.blob." // bytes of another format
 	SealName     = "attnx.seal"
 	padPrefix    = "attnx.pad."
 )
 
-// CompareNames orders names as the tensors of a sealed file are ordered:
-// weights, then optimizer moments, then blobs; by their bytes within each.
+// CompareNames orders names as a sealed file orders its tensors: weights, then
+// optimizer moments, then blobs; by bytes within each section.
 func CompareNames(a, b string) int {
 	return cmp.Or(cmp.Compare(section(a), section(b)), strings.Compare(a, b))
 }
@@ -40,11 +40,11 @@ func section(name string) int {
 	return 0
 }
 
-// Reserved reports whether a tensor of this name is not a weight: it belongs to
-// the form of a sealed file, or is a blob or an optimizer's moment.
+// Reserved reports whether a tensor of this name is not a weight: it is part
+// of the seal, a blob or an optimizer moment.
 func Reserved(name string) bool { return reserved(name) || section(name) > 0 }
 
-// reserved reports whether a name belongs to the form of a sealed file.
+// reserved reports whether a name belongs to padding or seal.
 func reserved(name string) bool { return name == SealName || strings.HasPrefix(name, padPrefix) }
 
 // entry is a tensor with its place. begin and end count from the start of the
@@ -53,10 +53,10 @@ type entry struct {
 	TensorInfo
 	begin, end int64
 	sums       *sums // nil in a file without a seal
-	pad        int64 // zero bytes that follow
+	pad        int64 // zero bytes after it
 }
 
-// place gives each tensor its place, in the order given and without holes.
+// place assigns each tensor its place, in the given order and without holes.
 func place(tensors []TensorInfo) ([]entry, error) {
 	entries := make([]entry, 0, len(tensors))
 	at := int64(0)
@@ -65,16 +65,16 @@ func place(tensors []TensorInfo) ([]entry, error) {
 		if !ok || at > math.MaxInt64-size {
 			return nil, &FormatError{Tensor: t.Name, Offset: -1, Reason: "the file would have more than 2^63 bytes"}
 		}
-		t.Shape = slices.Clone(t.Shape) // the caller's may change before the data are written
+		t.Shape = slices.Clone(t.Shape) // the caller may change its slice before the data are written
 		entries = append(entries, entry{TensorInfo: t, begin: at, end: at + size})
 		at += size
 	}
 	return entries, nil
 }
 
-// Offsets returns where the data of each tensor begin in the file that
-// NewWriter writes for a header, in bytes from the start of the file. Whoever
-// refers to them from elsewhere knows the places before the file is there.
+// Offsets returns where the data of each tensor start in the file that
+// NewWriter writes for a header, in bytes from the start of the file. A caller
+// can refer to these places before the file exists.
 func Offsets(h Header) ([]int64, error) {
 	if err := h.check(); err != nil {
 		return nil, err
@@ -94,8 +94,8 @@ func Offsets(h Header) ([]int64, error) {
 	return offsets, nil
 }
 
-// sealedTensors returns the tensors of a sealed file, padding and seal
-// included. Those given must be in canonical order.
+// sealedTensors returns the tensors of a sealed file, including padding and
+// seal. The input must be in canonical order.
 func sealedTensors(tensors []TensorInfo) []TensorInfo {
 	var all []TensorInfo
 	pads := 0
@@ -110,19 +110,19 @@ func sealedTensors(tensors []TensorInfo) []TensorInfo {
 	return append(all, TensorInfo{Name: SealName, DType: Uint8, Shape: []int{sealSize(tensors)}})
 }
 
-// padding returns the bytes from the end of a tensor of so many bytes to the
-// beginning of the next.
+// padding returns the bytes between the end of a tensor of the given size and
+// the start of the next.
 func padding(size int64) int64 { return (alignment - size%alignment) % alignment }
 
-// paddedHeader returns the length of a header whose JSON has n bytes: the data
-// that follow it begin on a page.
+// paddedHeader returns the padded length of a header with n bytes of JSON, so
+// that the data start on a page.
 func paddedHeader(n int) int {
 	pages := (lengthSize + n + pageSize - 1) / pageSize
 	return pages*pageSize - lengthSize
 }
 
-// checkPlaces sorts entries by their place and checks that they fill the data
-// section, which has size bytes from the byte start of the file on.
+// checkPlaces sorts entries by place and checks that they fill the data
+// section, which has size bytes from byte start of the file.
 func checkPlaces(entries []entry, start, size int64) error {
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// mapFile says that this system has no mmap in Go's syscall package.
+// mapFile reports that Go's syscall package has no mmap on this system.
 func mapFile(f *os.File, _ int64) ([]byte, error) {
 	return nil, &os.PathError{Op: "mmap", Path: f.Name(), Err: errors.ErrUnsupported}
 }

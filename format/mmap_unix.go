@@ -11,7 +11,7 @@ import (
 // mapFile maps a file into memory, for reading.
 func mapFile(f *os.File, size int64) ([]byte, error) {
 	if size <= 0 || size > math.MaxInt {
-		return nil, nil // nothing to map: the reader says what is wrong with such a size
+		return nil, nil // nothing to map: the reader reports the size as an error
 	}
 	b, err := syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {

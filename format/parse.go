@@ -13,23 +13,23 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// parser reads the JSON of a header token by token. Two JSON parsers that read
-// one text differently are how a file passes one tool's checks and harms
-// another, so this one takes nothing that could be read in two ways.
+// parser reads the JSON of a header token by token. It rejects everything that
+// two JSON parsers could read differently: such a file could pass one tool's
+// checks and harm another.
 type parser struct {
 	dec         *jsontext.Decoder
-	unsupported error             // the first thing that is valid, but not supported
+	unsupported error             // the first unsupported element type
 	names       map[string]string // original name, keyed by its lower-case form
 }
 
-// parseHeader reads the text of a header. It gives the tensors in the header's
-// order and does not compare their places. An UnsupportedError comes with
-// everything that was read, so that the places can be checked before.
+// parseHeader reads the text of a header. It returns the tensors in the
+// header's order and does not compare their places. An UnsupportedError comes
+// with all results, so that the caller can check the places first.
 func parseHeader(text []byte) (metadata map[string]string, entries []entry, err error) {
 	if len(text) == 0 || text[0] != '{' {
 		return nil, nil, &FormatError{Offset: lengthSize, Reason: "the header does not begin with '{': it is not a safetensors file"}
 	}
-	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(text)), names: map[string]string{}} // a Buffer is read in place
+	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(text)), names: map[string]string{}} // Buffer is read without a copy
 	metadata = map[string]string{}
 	err = p.object(func(name string) error {
 		if name == metadataName {
@@ -57,8 +57,8 @@ func parseHeader(text []byte) (metadata map[string]string, entries []entry, err 
 	return metadata, entries, p.unsupported
 }
 
-// metadata reads an object of strings. Other writers put null where they have
-// no metadata.
+// metadata reads an object of strings. It accepts null, which other writers
+// use for empty metadata.
 func (p *parser) metadata(into map[string]string) error {
 	if p.dec.PeekKind() == 'n' {
 		_, err := p.dec.ReadToken()
@@ -73,7 +73,7 @@ func (p *parser) metadata(into map[string]string) error {
 	})
 }
 
-// entry reads the object that describes the tensor of the given name.
+// entry reads the object that describes the named tensor.
 func (p *parser) entry(name string) (e entry, err error) {
 	e.Name = name
 	has := map[string]bool{}
@@ -113,7 +113,7 @@ func (p *parser) entry(name string) (e entry, err error) {
 	return e, err
 }
 
-// checkEntry compares the members of an entry with one another.
+// checkEntry checks that the members of an entry agree.
 func (p *parser) checkEntry(e entry, has map[string]bool) error {
 	for _, member := range []string{"dtype", "shape", "data_offsets"} {
 		if !has[member] {
@@ -124,7 +124,7 @@ func (p *parser) checkEntry(e entry, has map[string]bool) error {
 		return p.wrong("", fmt.Sprintf("its data begin at %d and end before, at %d", e.begin, e.end))
 	}
 	if e.DType == Invalid {
-		return nil // not supported: its size is not known here
+		return nil // unsupported: its size is unknown
 	}
 	size, ok := e.bytes()
 	if !ok {
@@ -136,10 +136,11 @@ func (p *parser) checkEntry(e entry, has map[string]bool) error {
 	return nil
 }
 
-// foreign lists the element types of safetensors 0.8 that this package does not read.
+// foreign lists the element types of safetensors 0.8 that this package does
+// not read.
 var foreign = []string{"C64", "F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E4M3FNUZ", "F8_E5M2", "F8_E5M2FNUZ", "F8_E8M0"}
 
-// dtype reads an element type. One that is not supported leaves Invalid.
+// dtype reads an element type. An unsupported one leaves Invalid.
 func (p *parser) dtype(e *entry) error {
 	name, err := p.text()
 	if err != nil {
@@ -158,7 +159,7 @@ func (p *parser) dtype(e *entry) error {
 	return nil
 }
 
-// object reads an object; member reads the value of the member it is given.
+// object reads an object and calls member with each name to read its value.
 func (p *parser) object(member func(name string) error) error {
 	if err := p.open('{', "an object"); err != nil {
 		return err
@@ -172,21 +173,21 @@ func (p *parser) object(member func(name string) error) error {
 			return err
 		}
 	}
-	_, err := p.dec.ReadToken() // the closing brace, or whatever stands in its place
+	_, err := p.dec.ReadToken() // the closing brace, or a wrong token
 	return p.strict(err)
 }
 
-// integers reads an array of at most so many integers from 0 on.
+// integers reads an array of at most most integers, each 0 or more.
 func (p *parser) integers(most int) (out []int64, err error) {
 	if err := p.open('[', "an array"); err != nil {
 		return nil, err
 	}
-	for p.dec.PeekKind() == '0' { // the kind of every number
+	for p.dec.PeekKind() == '0' { // PeekKind gives '0' for every number
 		v, err := p.dec.ReadValue()
 		if err != nil {
 			return nil, p.strict(err)
 		}
-		// 1.0, 1e2 and -0 are integers to some parsers and not to others.
+		// 1.0, 1e2 and -0 are integers only to some parsers.
 		n, err := strconv.ParseUint(string(v), 10, 63)
 		if err != nil {
 			return nil, p.wrong("", quote.String(string(v))+" is not an integer from 0 to 2^63-1 in plain decimal")
@@ -197,7 +198,7 @@ func (p *parser) integers(most int) (out []int64, err error) {
 		out = append(out, int64(n))
 	}
 	if kind := p.dec.PeekKind(); kind != ']' && kind != 0 {
-		return nil, p.wrong("", fmt.Sprintf("an integer is wanted here, not %v", kind))
+		return nil, p.wrong("", fmt.Sprintf("expected an integer, got %v", kind))
 	}
 	_, err = p.dec.ReadToken()
 	return out, p.strict(err)
@@ -206,7 +207,7 @@ func (p *parser) integers(most int) (out []int64, err error) {
 // text reads a string.
 func (p *parser) text() (string, error) {
 	if kind := p.dec.PeekKind(); kind != '"' && kind != 0 {
-		return "", p.wrong("", fmt.Sprintf("a string is wanted here, not %v", kind))
+		return "", p.wrong("", fmt.Sprintf("expected a string, got %v", kind))
 	}
 	t, err := p.dec.ReadToken()
 	if err != nil {
@@ -215,22 +216,22 @@ func (p *parser) text() (string, error) {
 	return t.String(), nil
 }
 
-// open reads the opening of an object or array. A kind of 0 is a fault of
-// syntax, which the token itself describes best.
+// open reads the start of an object or array. On kind 0, a syntax error, it
+// returns the decoder's error, which describes it best.
 func (p *parser) open(want jsontext.Kind, what string) error {
 	if kind := p.dec.PeekKind(); kind != want && kind != 0 {
-		return p.wrong("", fmt.Sprintf("%s is wanted here, not %v", what, kind))
+		return p.wrong("", fmt.Sprintf("expected %s, got %v", what, kind))
 	}
 	_, err := p.dec.ReadToken()
 	return p.strict(err)
 }
 
-// wrong is a fault at the place the parser has reached.
+// wrong returns a FormatError at the parser's position.
 func (p *parser) wrong(tensor, reason string) error {
 	return &FormatError{Tensor: tensor, Offset: p.offset(), Reason: reason}
 }
 
-// strict turns an error of the JSON decoder into ours.
+// strict converts an error of the JSON decoder to a FormatError.
 func (p *parser) strict(err error) error {
 	if err == nil {
 		return nil
@@ -241,10 +242,10 @@ func (p *parser) strict(err error) error {
 		at, reason = lengthSize+syntax.ByteOffset, syntax.Err.Error()
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return &FormatError{Offset: at, Reason: "a name is used twice"} // the decoder's words repeat it, however long
+		return &FormatError{Offset: at, Reason: "a name is used twice"} // the decoder's message would repeat the name, however long
 	}
 	return &FormatError{Offset: at, Reason: "the header is not strict JSON: " + reason}
 }
 
-// offset is the byte of the file after the last token.
+// offset returns the byte of the file after the last token.
 func (p *parser) offset() int64 { return lengthSize + p.dec.InputOffset() }

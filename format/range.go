@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// RangeError says that an element of a tensor of integers is outside the range
-// that its reader accepts: an id that the vocabulary does not have, a position
-// beyond the context.
+// RangeError reports that an element of an integer tensor is outside the range
+// that its reader accepts, for example an id beyond the vocabulary or a
+// position beyond the context.
 type RangeError struct {
-	Name        string // of the tensor
-	Index       []int  // where the element is, one number for each dimension
+	Name        string // the tensor's
+	Index       []int  // of the element, one number for each dimension
 	Got         int64
-	First, Last int64 // what is accepted
+	First, Last int64 // the accepted range
 }
 
 func (e *RangeError) Error() string {
@@ -24,9 +24,8 @@ func (e *RangeError) Error() string {
 	return fmt.Sprintf("%s%s is %d: it must be from %d to %d", e.Name, at, e.Got, e.First, e.Last)
 }
 
-// CheckRange returns a *RangeError for the first element of t, int64 or int32,
-// that is not from first to last, and another error where t is no tensor of
-// integers.
+// CheckRange returns a *RangeError for the first element of t below first or
+// above last, and another error if t is not I64 or I32.
 func (t Tensor) CheckRange(first, last int64) error {
 	if err := t.Check(); err != nil {
 		return err
@@ -41,8 +40,8 @@ func (t Tensor) CheckRange(first, last int64) error {
 	return &RangeError{Name: t.Name, Index: Index(i, t.Shape), Got: x, First: first, Last: last}
 }
 
-// outside returns the first element that is not from first to last, and where
-// it is; i is -1 where there is none.
+// outside returns index and value of the first element below first or above
+// last; i is -1 if there is none.
 func (t Tensor) outside(first, last int64) (i int, x int64) {
 	size := t.DType.Size()
 	for i := range len(t.Data) / size {
@@ -58,7 +57,7 @@ func (t Tensor) outside(first, last int64) (i int, x int64) {
 	return -1, 0
 }
 
-// Index returns where element i of a row-major tensor lies.
+// Index returns the position of element i of a row-major tensor.
 func Index(i int, shape []int) []int {
 	at := make([]int, len(shape))
 	for a := len(shape) - 1; a >= 0; a-- {

@@ -21,24 +21,23 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Reader reads a file. Tensors are read, and compared with their checksums,
-// when they are asked for, by several goroutines at once, as an io.ReaderAt
-// allows. It may be used from several goroutines itself.
+// Reader reads a file. It reads tensors on request, several at once, and
+// compares each with its checksums. It is safe for concurrent use.
 type Reader struct {
 	r        io.ReaderAt
-	name     string // its path, for errors; empty when the bytes came from elsewhere
-	memory   []byte // the file itself where it is in memory: tensors are views of it
+	name     string // the file's path, for errors; empty if the bytes are not from a file
+	memory   []byte // the whole file, if it is in memory: tensors are views of it
 	metadata map[string]string
-	entries  []entry        // in the order of their data; without padding and seal
+	entries  []entry        // in data order, without padding and seal
 	index    map[string]int // into entries, by name
 	start    int64          // of the data
-	seal     *Seal          // nil in a file without one
+	seal     *Seal          // nil if the file has none
 }
 
 // NewReader reads and checks the header of a file of size bytes, and its seal
-// if it has one. It takes memory in proportion to both only. A file that is
-// not valid gives a *FormatError, one that is not what was sealed a
-// *SealError, one that is valid but not supported an *UnsupportedError.
+// if it has one. Its memory is proportional to these two. The error is a
+// *FormatError for an invalid file, a *SealError for one that does not match
+// its seal, and an *UnsupportedError for one that is valid but not supported.
 func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	out, head, err := openPlain(r, size)
 	if err != nil {
@@ -61,8 +60,8 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	return out, nil
 }
 
-// openPlain reads a file as the safetensors file that it is, whatever seal it
-// may have. It also returns the file's first bytes.
+// openPlain reads a file as safetensors and ignores any seal. It also returns
+// the file's first bytes.
 func openPlain(r io.ReaderAt, size int64) (out *Reader, head []byte, err error) {
 	if size < lengthSize {
 		return nil, nil, &FormatError{Offset: 0, Reason: fmt.Sprintf("%d bytes are too few for a safetensors file", size)}
@@ -106,7 +105,7 @@ func isPointer(r io.ReaderAt, size int64) bool {
 	return size <= MaxLFSPointer && readFull(r, head, 0) == nil && IsLFSPointer(head)
 }
 
-// number makes the index of the entries.
+// number builds the index of the entries.
 func (r *Reader) number() {
 	r.index = make(map[string]int, len(r.entries))
 	for i, e := range r.entries {
@@ -114,8 +113,8 @@ func (r *Reader) number() {
 	}
 }
 
-// NewMemoryReader is NewReader of a file that is in memory. The data of its
-// tensors are views of b, not copies.
+// NewMemoryReader is NewReader for a file in memory. Tensor data are views of
+// b, not copies.
 func NewMemoryReader(b []byte) (*Reader, error) {
 	r, err := NewReader(bytes.NewReader(b), int64(len(b)))
 	if err == nil {
@@ -124,8 +123,8 @@ func NewMemoryReader(b []byte) (*Reader, error) {
 	return r, err
 }
 
-// Metadata returns a copy of the header's strings, by name, without those of
-// the form of a sealed file. It is empty when the file has none.
+// Metadata returns a copy of the header's strings, by name, without the names
+// that belong to a sealed file. It is empty if the file has none.
 func (r *Reader) Metadata() map[string]string {
 	m := maps.Clone(r.metadata)
 	if r.seal != nil {
@@ -134,12 +133,10 @@ func (r *Reader) Metadata() map[string]string {
 	return m
 }
 
-// Seal returns the file's seal; nil when it has none, and its data are as
-// trustworthy as any file's.
+// Seal returns the file's seal, or nil if it has none.
 func (r *Reader) Seal() *Seal { return r.seal }
 
-// Tensors describes the tensors, in the order of their data; padding and seal
-// of a sealed file are none.
+// Tensors describes the tensors, in data order, without padding and seal.
 func (r *Reader) Tensors() []TensorInfo {
 	infos := make([]TensorInfo, len(r.entries))
 	for i, e := range r.entries {
@@ -149,8 +146,8 @@ func (r *Reader) Tensors() []TensorInfo {
 	return infos
 }
 
-// SHA256 returns the digest of a tensor's bytes as the seal has it, without
-// reading them; ok is false in a file without a seal or without this tensor.
+// SHA256 returns the digest of a tensor's bytes from the seal, without reading
+// the tensor; ok is false if the file has no seal or no such tensor.
 func (r *Reader) SHA256(name string) (d Digest, ok bool) {
 	i, ok := r.index[name]
 	if !ok || r.seal == nil {
@@ -159,7 +156,7 @@ func (r *Reader) SHA256(name string) (d Digest, ok bool) {
 	return r.entries[i].sums.sha256, true
 }
 
-// Tensor is Load of one tensor.
+// Tensor loads one tensor; see Load.
 func (r *Reader) Tensor(name string) (Tensor, error) {
 	t, err := r.Load(name)
 	if err != nil {
@@ -168,10 +165,10 @@ func (r *Reader) Tensor(name string) (Tensor, error) {
 	return t[0], nil
 }
 
-// Load reads the tensors of the given names, into memory of their own unless
-// the file is in memory, on all processors. In a sealed file each is compared
-// with its checksums first: one that differs gives a *SealError. A name that
-// the file lacks gives a *FormatError.
+// Load reads the named tensors on all processors. Their data are copies,
+// unless the file is in memory. In a sealed file Load compares each tensor
+// with its checksums: a mismatch gives a *SealError. A name that the file
+// lacks gives a *FormatError.
 func (r *Reader) Load(names ...string) ([]Tensor, error) {
 	var out []Tensor
 	var pieces []piece
@@ -203,13 +200,13 @@ func (r *Reader) Load(names ...string) ([]Tensor, error) {
 	return out, nil
 }
 
-// piece is what is read at a time: a chunk of a tensor, or the padding after it
+// piece is the unit of reading: a chunk of a tensor, or the padding after it
 // (chunk -1).
 type piece struct {
 	e     *entry
 	into  []byte
 	chunk int
-	hash  hash.Hash // also of the bytes; may be nil
+	hash  hash.Hash // also hashes the bytes; may be nil
 }
 
 // read fills a piece and checks it.
@@ -247,8 +244,8 @@ func (r *Reader) read(p piece) (err error) {
 	return nil
 }
 
-// faulted turns the fault of touching a mapped file that became shorter into
-// an error. It passes on any other panic.
+// faulted converts the fault of reading a truncated mapped file to an error.
+// It passes on any other panic.
 func faulted(tensor string, panicked any) error {
 	if panicked == nil {
 		return nil
@@ -259,12 +256,12 @@ func faulted(tensor string, panicked any) error {
 	return &FormatError{Tensor: tensor, Offset: -1, Reason: "the file became shorter while it was read"}
 }
 
-// Verify reads the whole file and compares every tensor with its SHA-256 as
-// well as its CRC-32C. A file without a seal gives a *SealError. It takes a
-// mebibyte of memory for each processor.
+// Verify reads the whole file and compares every tensor with both its SHA-256
+// and its CRC-32C. A file without a seal gives a *SealError. It needs 1 MiB of
+// memory for each processor.
 func (r *Reader) Verify() error {
 	if r.seal == nil {
-		return &SealError{File: r.name, Offset: -1, Reason: "the file has no seal: there is nothing to compare it with, attnx reseal gives it one"}
+		return &SealError{File: r.name, Offset: -1, Reason: "the file has no seal to compare it with: reseal it to add one"}
 	}
 	buffers := sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }}
 	err := each(len(r.entries), func(i int) error {
@@ -294,7 +291,7 @@ func (r *Reader) Verify() error {
 }
 
 // each calls do for every i below n, on all processors, and returns the error
-// of the lowest i that was called. After an error no further ones begin.
+// of the lowest i. After an error it starts no more calls.
 func each(n int, do func(i int) error) error {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	if workers <= 1 {
@@ -329,7 +326,7 @@ func each(n int, do func(i int) error) error {
 	return err
 }
 
-// readFull fills b from the byte at on.
+// readFull fills b from byte at of r.
 func readFull(r io.ReaderAt, b []byte, at int64) error {
 	n, err := io.ReadFull(io.NewSectionReader(r, at, math.MaxInt64-at), b)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {

@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// Resealed tells of a file that got a new seal.
+// Resealed describes a file with a new seal.
 type Resealed struct {
 	Seal    Seal
-	Tensors []string // in the order of the file
-	// Same are those whose bytes are what an old seal in the file says. It is nil
-	// when the file has no old seal that belongs to its tensors.
+	Tensors []string // in file order
+	// Same lists the tensors whose bytes match an old seal in the file. It is
+	// nil if the file has no old seal for these tensors.
 	Same []string
 }
 
-// Reseal writes the file that r holds to w in canonical order and with a new
-// seal, as its bytes are now: whether they are what was once saved, only an old
-// seal can tell, if another tool kept it. What was padding and seal is left
-// out. It takes the memory of a few of the tensors.
+// Reseal writes the file in r to w in canonical order and with a new seal. The
+// new seal covers the bytes as they are now; only an old seal, if another tool
+// kept it, can show whether they changed. Reseal drops old padding and seal.
+// It needs memory for a few tensors.
 func Reseal(w io.Writer, r io.ReaderAt, size int64) (Resealed, error) {
 	f, _, err := openPlain(r, size)
 	if err != nil {

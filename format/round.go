@@ -7,16 +7,17 @@ import (
 	"sync"
 )
 
-// Rounding is what a conversion did to the values of a tensor, or of several.
+// Rounding describes the effect of a conversion on the values of one or more
+// tensors.
 type Rounding struct {
-	Elements   int     // that were converted
-	Changed    int     // that are not exactly what they were
-	Overflowed int     // finite ones that became infinite
+	Elements   int     // converted
+	Changed    int     // not exactly as before
+	Overflowed int     // finite before, infinite after
 	MaxAbs     float64 // largest |new - old| where both are finite
 	MaxRel     float64 // largest |new - old| / |old| where both are finite and old is a normal number of the new type
 }
 
-// Add puts what happened to other values to r.
+// Add adds the counts of o to r and takes the larger errors.
 func (r *Rounding) Add(o Rounding) {
 	r.Elements += o.Elements
 	r.Changed += o.Changed
@@ -26,9 +27,8 @@ func (r *Rounding) Add(o Rounding) {
 }
 
 // Convert returns a floating-point tensor in another floating-point type,
-// rounded to nearest, ties to even, as IEEE 754 has it: what is too large
-// becomes infinite, a NaN stays one. A tensor of the type already is returned
-// as it is.
+// rounded to nearest, ties to even, as in IEEE 754: overflow gives infinity,
+// NaN stays NaN. It returns t itself if the type is the same.
 func (t Tensor) Convert(to DType) (Tensor, Rounding, error) {
 	if err := t.Check(); err != nil {
 		return Tensor{}, Rounding{}, err
@@ -73,7 +73,8 @@ func (t Tensor) Convert(to DType) (Tensor, Rounding, error) {
 	return out, total, err
 }
 
-// narrowers write x in a type at the start of b and return what stands there.
+// narrowers write x at the start of b and return the value written. The index
+// is the element type.
 var narrowers = [...]func(x float64, b []byte) float64{
 	Float64: func(x float64, b []byte) float64 {
 		binary.LittleEndian.PutUint64(b, math.Float64bits(x))
@@ -109,7 +110,7 @@ var smallestNormal = [...]float64{
 }
 
 // Round returns x rounded to a floating-point type, to nearest, ties to even.
-// What is too large becomes infinite, or NaN in a type without infinities.
+// Overflow gives infinity, or NaN in a type without infinities.
 func (d DType) Round(x float64) float64 {
 	var b [8]byte
 	return narrowers[d](x, b[:])
@@ -131,7 +132,7 @@ func (d DType) Largest() float64 {
 	return s.values[s.last]
 }
 
-// narrow rounds x to a type of 16 bits with so many bits of exponent and of
+// narrow rounds x to a 16-bit type with the given bits of exponent and
 // fraction. It returns the bits and their value.
 func narrow(x float64, exponentBits, fractionBits int) (uint16, float64) {
 	sign := uint16(math.Float64bits(x) >> 48 & 0x8000)
@@ -145,12 +146,13 @@ func narrow(x float64, exponentBits, fractionBits int) (uint16, float64) {
 		return sign | uint16(most<<fractionBits), math.Inf(1 - 2*int(sign>>15))
 	}
 	e = max(e, 1-bias) // the exponent of the smallest normal number is that of the subnormal ones
-	// The last place of the sum is the last place of the new type, so the
+	// The last place of the sum is the last place of the new type: the
 	// addition rounds, and the sum's fraction counts in units of that place.
 	shift := math.Float64frombits(uint64(e-fractionBits+52+1023) << 52)
 	sum := math.Abs(x) + shift
 	steps := int(math.Float64bits(sum) & (1<<52 - 1))
-	// A full fraction that was rounded up goes on to the next exponent by itself.
+	// If rounding up fills the fraction, this addition carries into the
+	// exponent.
 	bits := (e+bias-1)<<fractionBits + steps
 	if bits >= most<<fractionBits {
 		return sign | uint16(most<<fractionBits), math.Inf(1 - 2*int(sign>>15))

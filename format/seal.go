@@ -15,7 +15,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// The form of a seal.
+// Constants of the seal.
 const (
 	sealMagic   = "ATTNXSEA"
 	footerMagic = "ATTNXEND"
@@ -26,7 +26,7 @@ const (
 	footerSize  = 64
 )
 
-// The names in the metadata that belong to the form of a file.
+// Metadata names that belong to the format.
 const (
 	metaVersion  = "attnx.version"
 	metaRequires = "attnx.requires"
@@ -40,22 +40,22 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Digest is a SHA-256.
 type Digest [sha256.Size]byte
 
-// String returns d in small hexadecimal letters.
+// String returns d in lower-case hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// Seal is what a sealed file says of itself as a whole.
+// Seal identifies a sealed file.
 type Seal struct {
-	Root      Digest // stands for every byte of the file
-	ContentID Digest // stands for tensors and metadata, however they are laid out
+	Root      Digest // identifies every byte of the file
+	ContentID Digest // identifies tensors and metadata, independent of their layout
 }
 
-// sums are the checksums of one tensor.
+// sums holds the checksums of one tensor.
 type sums struct {
 	sha256 Digest
 	crc32c []uint32 // by chunk
 }
 
-// sum reads a tensor's data once for both.
+// sum computes both checksums in one pass over the data.
 func sum(data []byte) *sums {
 	s := &sums{}
 	h := sha256.New()
@@ -69,10 +69,10 @@ func sum(data []byte) *sums {
 	return s
 }
 
-// chunks returns the number of chunks of a tensor of so many bytes.
+// chunks returns the number of chunks of a tensor of size bytes.
 func chunks(size int64) int { return int((size + chunkSize - 1) / chunkSize) }
 
-// sealSize returns the bytes of the seal of a file of these tensors.
+// sealSize returns the size of the seal of a file with these tensors.
 func sealSize(tensors []TensorInfo) int {
 	n := sealHead + footerSize
 	for _, t := range tensors {
@@ -82,8 +82,8 @@ func sealSize(tensors []TensorInfo) int {
 	return n
 }
 
-// encodeSeal returns the seal of a file of the given length whose first bytes
-// are head, and its root.
+// encodeSeal returns the seal and its root, for a file of the given length
+// that starts with head.
 func encodeSeal(head []byte, fileSize int64, content Digest, tensors []*sums) ([]byte, Digest) {
 	le := binary.LittleEndian
 	headSum := sha256.Sum256(head)
@@ -111,8 +111,8 @@ func encodeSeal(head []byte, fileSize int64, content Digest, tensors []*sums) ([
 	return append(b, footer...), root
 }
 
-// contentID returns the digest of what a file holds: the entries are those of
-// the caller, with their sums.
+// contentID returns the content id. The entries are those of the caller, with
+// their sums.
 func contentID(metadata map[string]string, entries []entry) Digest {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(metadata)) {
@@ -133,23 +133,23 @@ func contentID(metadata map[string]string, entries []entry) Digest {
 	return Digest(h.Sum(nil))
 }
 
-// formKey reports whether a name in the metadata belongs to the form of the
-// file, not to the caller.
+// formKey reports whether a metadata name belongs to the format and not to the
+// caller.
 func formKey(name string) bool {
 	return name == metaVersion || name == metaRequires || name == metaOptional
 }
 
-// withForm adds the names that belong to the form of a sealed file.
+// withForm adds the metadata names of a sealed file.
 func withForm(metadata map[string]string) map[string]string {
 	m := map[string]string{metaVersion: fileVersion, metaRequires: featureSeal}
 	maps.Copy(m, metadata)
 	return m
 }
 
-// checkFeatures refuses a file that asks for what is not known here.
+// checkFeatures rejects an unknown version or required feature.
 func checkFeatures(metadata map[string]string) error {
 	if v, ok := metadata[metaVersion]; ok && v != fileVersion {
-		return &UnsupportedError{Offset: lengthSize, Reason: "the file is of version " + quote.String(v) + ", known is " + fileVersion + ": read it with a newer attnx"}
+		return &UnsupportedError{Offset: lengthSize, Reason: "the file is of version " + quote.String(v) + "; this version reads " + fileVersion + ": read it with a newer attnx"}
 	}
 	for feature := range strings.SplitSeq(metadata[metaRequires], ",") {
 		if feature != "" && feature != featureSeal {
@@ -159,15 +159,15 @@ func checkFeatures(metadata map[string]string) error {
 	return nil
 }
 
-// What to do about a seal that does not hold.
+// Remedies for a seal that does not match.
 const (
 	copyAgain = "the file is damaged, take another copy"
-	resealIt  = "another tool rewrote the file; if it is to be trusted, give it a new seal with attnx reseal"
+	resealIt  = "another tool rewrote the file; if you trust it, reseal it"
 )
 
-// mustBeSealed reports whether a file has a seal to be compared with. A file
-// that had one and lost it is an error, so that no damage turns a sealed file
-// into one that nobody checks.
+// mustBeSealed reports whether a file has a seal to check. It returns an error
+// for a file that lost its seal: damage must not turn a sealed file into an
+// unchecked one.
 func mustBeSealed(r io.ReaderAt, size int64, f *Reader) (bool, error) {
 	if _, has := f.index[SealName]; has {
 		return true, nil
@@ -188,8 +188,8 @@ func mustBeSealed(r io.ReaderAt, size int64, f *Reader) (bool, error) {
 }
 
 // openSeal checks the seal of a file against its header and returns the
-// caller's entries with their sums. head are the file's first bytes, entries
-// all of its tensors in the order of their data.
+// caller's entries with their sums. head is the start of the file; entries are
+// all its tensors in data order.
 func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string, entries []entry) ([]entry, *Seal, error) {
 	last := entries[len(entries)-1]
 	start := int64(len(head))
@@ -204,7 +204,7 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 		return nil, nil, broken(0, fmt.Sprintf("%s%v is not a seal: %s", last.DType, last.Shape, copyAgain))
 	}
 
-	// The last 64 bytes tell a file that was not written to its end.
+	// The last 64 bytes reveal a truncated file.
 	le := binary.LittleEndian
 	var footer [footerSize]byte
 	if err := readFull(r, footer[:], size-footerSize); err != nil {
@@ -216,9 +216,9 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 	case crc32.Checksum(footer[:60], castagnoli) != le.Uint32(footer[60:]):
 		return nil, nil, broken(at, "the last 64 bytes do not match their checksum: "+copyAgain)
 	case le.Uint64(footer[8:]) != uint64(size):
-		return nil, nil, broken(at+8, fmt.Sprintf("the file has %d bytes, was sealed with %d: %s", size, le.Uint64(footer[8:]), resealIt))
+		return nil, nil, broken(at+8, fmt.Sprintf("the file has %d bytes, but was sealed with %d: %s", size, le.Uint64(footer[8:]), resealIt))
 	case le.Uint64(footer[16:]) != uint64(length) || le.Uint32(footer[56:]) != 0:
-		return nil, nil, broken(at+16, fmt.Sprintf("the seal has %d bytes, was written with %d: %s", length, le.Uint64(footer[16:]), resealIt))
+		return nil, nil, broken(at+16, fmt.Sprintf("the seal has %d bytes, but was written with %d: %s", length, le.Uint64(footer[16:]), resealIt))
 	}
 
 	var ours []entry
@@ -233,8 +233,8 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 		ours = append(ours, e)
 		tensors = append(tensors, e.TensorInfo)
 	}
-	if int64(sealSize(tensors)) != length { // before memory is taken for it
-		return nil, nil, broken(0, fmt.Sprintf("the seal has %d bytes, one of %d tensors has %d: %s", length, len(ours), sealSize(tensors), resealIt))
+	if int64(sealSize(tensors)) != length { // before allocating memory for it
+		return nil, nil, broken(0, fmt.Sprintf("the seal has %d bytes, but for %d tensors it has %d: %s", length, len(ours), sealSize(tensors), resealIt))
 	}
 	seal := make([]byte, length)
 	if err := readFull(r, seal, start+last.begin); err != nil {
@@ -253,25 +253,26 @@ func openSeal(r io.ReaderAt, size int64, head []byte, metadata map[string]string
 	case !bytes.Equal(body[32:64], headSum[:]) || le.Uint64(body[24:]) != uint64(len(head)-lengthSize):
 		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the header does not match its SHA-256 in the seal: " + copyAgain}
 	case le.Uint64(body[96:]) != uint64(len(ours)) || le.Uint64(body[16:]) != uint64(size):
-		return nil, nil, broken(96, fmt.Sprintf("the seal is not one of %d tensors in %d bytes: %s", len(ours), size, resealIt))
+		return nil, nil, broken(96, fmt.Sprintf("the seal is not for %d tensors in %d bytes: %s", len(ours), size, resealIt))
 	}
 	readSums(body, ours)
 	content := Digest(body[64:])
 	if contentID(metadata, ours) != content {
-		return nil, nil, broken(64, "the content id is not that of the tensors: "+resealIt)
+		return nil, nil, broken(64, "the content id does not match the tensors: "+resealIt)
 	}
 	if metadata[metaVersion] != fileVersion || !slices.Contains(strings.Split(metadata[metaRequires], ","), featureSeal) {
-		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the metadata do not say that the file is sealed: " + resealIt}
+		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the metadata do not declare a seal: " + resealIt}
 	}
-	// One content has one form: what was sealed is what a Writer would write.
+	// The encoding is unique, so the header must equal the one that Writer
+	// writes.
 	if want, _, _, err := sealedLayout(metadata, tensors); err != nil || !bytes.Equal(want, head) {
 		return nil, nil, &SealError{Tensor: SealName, Offset: 0, Reason: "the header is not in canonical form: " + resealIt}
 	}
 	return ours, &Seal{Root: root, ContentID: content}, nil
 }
 
-// readSums takes the sums of the entries, which are in the order of their data,
-// out of a seal that is long enough for them.
+// readSums copies the sums of the entries, in data order, from a seal that is
+// long enough.
 func readSums(seal []byte, entries []entry) {
 	at := sealHead
 	for i := range entries {
@@ -286,7 +287,7 @@ func readSums(seal []byte, entries []entry) {
 }
 
 // sealedLayout returns the first bytes of a sealed file, the places of its
-// tensors, padding and seal included, and its length.
+// tensors including padding and seal, and the length of the file.
 func sealedLayout(metadata map[string]string, tensors []TensorInfo) (head []byte, all []entry, size int64, err error) {
 	if !slices.IsSortedFunc(tensors, func(a, b TensorInfo) int { return CompareNames(a.Name, b.Name) }) {
 		return nil, nil, 0, &FormatError{Offset: -1, Reason: "the tensors are not in the order of a sealed file: weights, moments, blobs, by name"}

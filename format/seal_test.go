@@ -364,7 +364,7 @@ func TestLargeSeal(t *testing.T) {
 		t.Errorf("%d bytes of memory were taken", n)
 	}
 	var bad *format.SealError
-	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "one of 0 tensors has 168") {
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "for 0 tensors it has 168") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -559,13 +559,13 @@ func TestForgedSeal(t *testing.T) {
 			data[0] ^= 1
 			le.PutUint32(seal[136:], crc32.Checksum(data[:12], table))
 		}},
-		{"another content id", "the content id is not that of the tensors", func(_, _, seal []byte) { seal[64] ^= 1 }},
+		{"another content id", "the content id does not match the tensors", func(_, _, seal []byte) { seal[64] ^= 1 }},
 		{"a header with a blank", "not in canonical form", func(head, _, _ []byte) {
 			copy(head[10:], bytes.Clone(head[9:len(head)-1]))
 			head[9] = ' '
 		}},
-		{"another number of tensors", "the seal is not one of 5 tensors", func(_, _, seal []byte) { seal[96]++ }},
-		{"another length of the file", "the seal is not one of 5 tensors in 5464 bytes", func(_, _, seal []byte) { seal[16]++ }},
+		{"another number of tensors", "the seal is not for 5 tensors", func(_, _, seal []byte) { seal[96]++ }},
+		{"another length of the file", "the seal is not for 5 tensors in 5464 bytes", func(_, _, seal []byte) { seal[16]++ }},
 		{"another length of the header", "does not match its SHA-256", func(_, _, seal []byte) { seal[24]++ }},
 		{"a seal of version 2", "a seal of version 2", func(_, _, seal []byte) { seal[8]++ }},
 		{"larger chunks", "chunks of 2^21 bytes", func(_, _, seal []byte) { seal[12]++ }},

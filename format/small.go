@@ -5,20 +5,20 @@ import (
 	"sort"
 )
 
-// smallFloat is a floating-point type of 8 bits or fewer, by its table: the
-// bits are few enough.
+// smallFloat is a floating-point type of at most 8 bits, as a table of its
+// values.
 type smallFloat struct {
-	values [256]float64 // by bits, NaN where there is no number
-	last   int          // bits of the largest finite number; below it the values ascend
-	sign   int          // the bit of the sign, 0 if there is none
-	over   int          // bits of what is too large: infinity or NaN, or the largest
-	nan    int          // bits of what is no number
+	values [256]float64 // by bits; NaN where the bits are not a number
+	last   int          // bits of the largest finite number; values ascend up to it
+	sign   int          // sign bit; 0 for an unsigned type
+	over   int          // bits for overflow: infinity, NaN or the largest number
+	nan    int          // bits for NaN
 }
 
-// noMinusZero reports whether the bits of the negative zero are those of NaN.
+// noMinusZero reports whether the bits of negative zero mean NaN.
 func (s *smallFloat) noMinusZero() bool { return s.nan == s.sign && s.over == s.nan }
 
-// smallFloats are the types of the OCP formats, and those without a negative zero
+// smallFloats holds the OCP types and those without a negative zero
 // (arXiv:2209.05433, arXiv:2206.02915).
 var smallFloats = map[DType]*smallFloat{
 	Float8E4M3FN:   newSmallFloat(4, 3, 7, 0x7e, 0x7f, 0x7f),
@@ -29,7 +29,7 @@ var smallFloats = map[DType]*smallFloat{
 	Float4E2M1:     newSmallFloat(2, 1, 1, 7, 7, 8), // NaN becomes -0
 }
 
-// newSmallFloat returns the type with a sign and so many bits of exponent and
+// newSmallFloat returns a signed type with the given bits of exponent and
 // fraction.
 func newSmallFloat(exponentBits, fractionBits, bias, last, over, nan int) *smallFloat {
 	s := &smallFloat{last: last, sign: 1 << (exponentBits + fractionBits), over: over, nan: nan}
@@ -54,7 +54,8 @@ func newSmallFloat(exponentBits, fractionBits, bias, last, over, nan int) *small
 	return s
 }
 
-// newPowers returns the powers of two from -127 to 127, without a sign or a zero.
+// newPowers returns the type of the powers of two from -127 to 127, which has
+// no sign and no zero.
 func newPowers() *smallFloat {
 	s := &smallFloat{last: 254, over: 255, nan: 255}
 	for i := range s.values {
@@ -74,8 +75,8 @@ func (s *smallFloat) narrow(x float64, b []byte) float64 {
 		bits = s.nan
 	case !math.Signbit(x):
 	case s.sign == 0:
-		bits = s.nan // a negative number has no power of two
-	case bits == 0 && s.noMinusZero(): // there is no negative zero
+		bits = s.nan // a power of two is not negative
+	case bits == 0 && s.noMinusZero(): // the type has no negative zero
 	default:
 		bits |= s.sign
 	}
@@ -83,14 +84,15 @@ func (s *smallFloat) narrow(x float64, b []byte) float64 {
 	return s.values[bits]
 }
 
-// nearest returns the bits of the value nearest to x, which is not negative.
+// nearest returns the bits of the value nearest to x, which must not be
+// negative.
 func (s *smallFloat) nearest(x float64) int {
 	above := sort.Search(s.last+1, func(i int) bool { return s.values[i] >= x })
 	switch {
 	case above == 0:
 		return 0
 	case above > s.last:
-		// The next number, if the type went on, is as far away as the last one but one.
+		// The next number beyond the largest would be one more such step away.
 		step := s.values[s.last] - s.values[s.last-1]
 		if d := x - s.values[s.last]; d > step/2 || d == step/2 && s.last%2 == 1 || math.IsInf(x, 1) {
 			return s.over

@@ -27,7 +27,7 @@ func Elements(shape []int) (n int, ok bool) {
 		}
 		if d == 0 {
 			empty = true
-			continue // a later overflow must still be seen
+			continue // later dimensions may be negative
 		}
 		hi, lo := bits.Mul64(uint64(n), uint64(d))
 		if hi != 0 || lo > math.MaxInt {
@@ -41,13 +41,14 @@ func Elements(shape []int) (n int, ok bool) {
 	return n, true
 }
 
-// Elements returns the number of elements of a tensor that passed Check.
+// Elements returns the number of elements. The tensor must have passed Check.
 func (t Tensor) Elements() int {
 	n, _ := Elements(t.Shape)
 	return n
 }
 
-// Check reports whether the shape, the element type and the length of the data agree.
+// Check checks that the shape, the element type and the length of the data
+// agree.
 func (t Tensor) Check() error {
 	n, ok := Elements(t.Shape)
 	size := t.DType.Size()
@@ -73,13 +74,13 @@ func (t Tensor) WithName(name string) Tensor {
 	return t
 }
 
-// number is an element type whose Go representation on a little-endian
-// machine is its representation in a file.
+// number is an element type whose bytes in Go memory, on a little-endian
+// machine, are its bytes in a file.
 type number interface {
 	~float32 | ~float64 | ~int64 | ~int32 | ~uint8
 }
 
-// littleEndian is what lets a slice of numbers be viewed as file bytes; on a
+// littleEndian allows viewing a slice of numbers as file bytes. On a
 // big-endian machine the constructors and views below convert instead.
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
@@ -132,30 +133,30 @@ func swapped(b []byte, size int) []byte {
 	return s
 }
 
-// FromFloat32s returns a tensor that shares v's memory.
+// FromFloat32s returns a tensor that shares the memory of v.
 func FromFloat32s(name string, shape []int, v []float32) Tensor {
 	return from(name, Float32, shape, v)
 }
 
-// FromFloat64s returns a tensor that shares v's memory.
+// FromFloat64s returns a tensor that shares the memory of v.
 func FromFloat64s(name string, shape []int, v []float64) Tensor {
 	return from(name, Float64, shape, v)
 }
 
-// FromInt64s returns a tensor that shares v's memory.
+// FromInt64s returns a tensor that shares the memory of v.
 func FromInt64s(name string, shape []int, v []int64) Tensor { return from(name, Int64, shape, v) }
 
-// FromUint8s returns a tensor that shares v's memory.
+// FromUint8s returns a tensor that shares the memory of v.
 func FromUint8s(name string, shape []int, v []byte) Tensor { return from(name, Uint8, shape, v) }
 
-// Float32s returns the elements of a Float32 tensor, sharing memory where
-// alignment allows.
+// Float32s returns the elements of a Float32 tensor. It shares memory if the
+// data are aligned, and copies otherwise.
 func (t Tensor) Float32s() ([]float32, error) { return view[float32](t, Float32) }
 
-// Float64s returns the elements of a Float64 tensor, sharing memory where
-// alignment allows.
+// Float64s returns the elements of a Float64 tensor. It shares memory if the
+// data are aligned, and copies otherwise.
 func (t Tensor) Float64s() ([]float64, error) { return view[float64](t, Float64) }
 
-// Int64s returns the elements of an Int64 tensor, sharing memory where
-// alignment allows.
+// Int64s returns the elements of an Int64 tensor. It shares memory if the data
+// are aligned, and copies otherwise.
 func (t Tensor) Int64s() ([]int64, error) { return view[int64](t, Int64) }

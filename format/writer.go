@@ -11,20 +11,20 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Writer writes a file in one pass, so that it works to a pipe. It keeps its
+// Writer writes a file in one pass, so it can write to a pipe. It keeps its
 // first error, which Close returns.
 type Writer struct {
 	w    io.Writer
-	todo []entry // what is to be added yet
+	todo []entry // not yet added
 	err  error
-	seal *sealer // nil in a file without a seal
-	done *Seal   // what Close wrote
+	seal *sealer // nil for a plain file
+	done *Seal   // the seal that Close wrote
 }
 
-// NewWriter writes the header to w and returns a Writer of the data of a plain
-// safetensors file, without padding or seal: the header's tensors must then be
-// added in the header's order. The header is checked before its first byte is
-// written.
+// NewWriter writes the header to w and returns a Writer for a plain
+// safetensors file, without padding or seal. It checks the header before it
+// writes the first byte. The caller must then add the tensors in the header's
+// order.
 func NewWriter(w io.Writer, h Header) *Writer {
 	fw := &Writer{w: w}
 	if fw.err = h.check(); fw.err != nil {
@@ -40,20 +40,20 @@ func NewWriter(w io.Writer, h Header) *Writer {
 	return fw
 }
 
-// sealer collects what the seal is made of. Tensors are summed side by side,
-// and beside the writing.
+// sealer collects the contents of the seal. It hashes several tensors at once,
+// concurrently with writing.
 type sealer struct {
 	head     []byte
 	metadata map[string]string
-	entries  []entry // with sums, once the jobs are done
+	entries  []entry // with sums, once the jobs have finished
 	size     int64   // of the file
 	jobs     sync.WaitGroup
-	free     chan struct{} // a place for each sum under way
+	free     chan struct{} // one slot for each running job
 }
 
-// NewSealedWriter is NewWriter of a sealed file. The header's tensors must be
-// in the order of CompareNames. The data of a tensor must not change between
-// Add and Close.
+// NewSealedWriter is NewWriter for a sealed file. The header's tensors must be
+// in the order of CompareNames. Do not change a tensor's data between Add and
+// Close.
 func NewSealedWriter(w io.Writer, h Header) *Writer {
 	fw := &Writer{w: w}
 	if fw.err = h.checkSealed(); fw.err != nil {
@@ -79,7 +79,7 @@ func NewSealedWriter(w io.Writer, h Header) *Writer {
 	return fw
 }
 
-// WriteSealed writes a sealed file of the tensors, which it sorts.
+// WriteSealed sorts the tensors and writes them to a sealed file.
 func WriteSealed(w io.Writer, metadata map[string]string, tensors []Tensor) error {
 	sorted := slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return CompareNames(a.Name, b.Name) })
 	h := Header{Metadata: metadata}
@@ -93,7 +93,8 @@ func WriteSealed(w io.Writer, metadata map[string]string, tensors []Tensor) erro
 	return fw.Close()
 }
 
-// SealedSize returns the bytes of the file that WriteSealed would write.
+// SealedSize returns the size in bytes of the file that WriteSealed would
+// write.
 func SealedSize(metadata map[string]string, tensors []TensorInfo) (int64, error) {
 	h := Header{Metadata: metadata, Tensors: slices.SortedFunc(slices.Values(tensors), func(a, b TensorInfo) int { return CompareNames(a.Name, b.Name) })}
 	if err := h.checkSealed(); err != nil {
@@ -103,26 +104,26 @@ func SealedSize(metadata map[string]string, tensors []TensorInfo) (int64, error)
 	return size, err
 }
 
-// checkSealed is check, and keeps the names of the form from the caller.
+// checkSealed is check, and rejects names reserved for sealed files.
 func (h Header) checkSealed() error {
 	if err := h.check(); err != nil {
 		return err
 	}
 	for _, t := range h.Tensors {
 		if reserved(t.Name) {
-			return &FormatError{Tensor: t.Name, Offset: -1, Reason: "the name is taken by the form of a sealed file"}
+			return &FormatError{Tensor: t.Name, Offset: -1, Reason: "the name is reserved for sealed files"}
 		}
 	}
 	for name := range maps.Keys(h.Metadata) {
 		if formKey(name) {
-			return &FormatError{Offset: -1, Reason: "metadata " + quote.String(name) + ": the name is taken by the form of a sealed file"}
+			return &FormatError{Offset: -1, Reason: "metadata " + quote.String(name) + ": the name is reserved for sealed files"}
 		}
 	}
 	return nil
 }
 
-// Add writes the next tensor. Its name, element type and shape must be those
-// of the header.
+// Add writes the next tensor. Name, element type and shape must match the
+// header.
 func (w *Writer) Add(t Tensor) {
 	if w.err != nil {
 		return
@@ -133,7 +134,7 @@ func (w *Writer) Add(t Tensor) {
 	}
 	want := w.todo[0]
 	if t.Name != want.Name || t.DType != want.DType || !slices.Equal(t.Shape, want.Shape) {
-		w.refuse(t, fmt.Sprintf("%s%v was added where the header has %s %s%v", t.DType, t.Shape, quote.String(want.Name), want.DType, want.Shape))
+		w.refuse(t, fmt.Sprintf("%s%v was added, but the header has %s %s%v", t.DType, t.Shape, quote.String(want.Name), want.DType, want.Shape))
 		return
 	}
 	if w.err = t.Check(); w.err != nil {
@@ -154,8 +155,8 @@ func (w *Writer) Add(t Tensor) {
 	}
 }
 
-// summed returns the entries of a sealed file with their sums; nil before
-// everything was added.
+// summed returns the entries of a sealed file with their sums, or nil if a
+// tensor is missing.
 func (w *Writer) summed() []entry {
 	if w.seal == nil {
 		return nil
@@ -164,12 +165,12 @@ func (w *Writer) summed() []entry {
 	return w.seal.entries
 }
 
-// Close writes the seal of a sealed file. It returns the first error, or says
-// which tensor was not added. It does not close the underlying io.Writer.
+// Close writes the seal of a sealed file. It returns the first error, or one
+// for a tensor that was not added. It does not close the underlying io.Writer.
 func (w *Writer) Close() error {
 	entries := w.summed()
 	if w.err == nil && len(w.todo) > 0 {
-		w.refuse(Tensor{Name: w.todo[0].Name}, "the header has it, but it was not added")
+		w.refuse(Tensor{Name: w.todo[0].Name}, "the header declares it, but it was not added")
 	}
 	if s := w.seal; s != nil && w.err == nil {
 		all := make([]*sums, len(entries))
@@ -179,12 +180,13 @@ func (w *Writer) Close() error {
 		content := contentID(s.metadata, entries)
 		seal, root := encodeSeal(s.head, s.size, content, all)
 		w.write(seal)
-		w.seal, w.done = nil, &Seal{Root: root, ContentID: content} // a second Close writes nothing
+		w.seal, w.done = nil, &Seal{Root: root, ContentID: content} // a second Close writes no seal
 	}
 	return w.err
 }
 
-// Seal returns the seal that Close wrote; nil before, and in a file without.
+// Seal returns the seal that Close wrote; nil before Close and for a plain
+// file.
 func (w *Writer) Seal() *Seal { return w.done }
 
 func (w *Writer) refuse(t Tensor, reason string) {

@@ -62,7 +62,7 @@ func TestWrongKinds(t *testing.T) {
 		file("p.png", "\x89PNG\r\n\x1a\n\x00\x00\x00"):                                         "it is an image, not",
 		file("empty.safetensors", ""):                                                          "it is an empty file, not",
 		file("empty.onnx", ""):                                                                 "it is an empty file, not",
-		file("noise.bin", strings.Repeat("\xfe\x00\x81", 50)):                                  "it is a file of a kind that attnx does not know, not",
+		file("noise.bin", strings.Repeat("\xfe\x00\x81", 50)):                                  "it is a file of an unknown kind, not",
 		file("pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"): "it is a Git LFS pointer",
 		os.DevNull: "it is a device, not",
 		folder:     folderIs,

@@ -58,7 +58,7 @@ func TestStoppedAndNotSaved(t *testing.T) {
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != exitUsage {
 		t.Errorf("it ended with %v, want exit code %d", err, exitUsage)
 	}
-	if !strings.Contains(stderr.String(), "never written twice") || strings.Contains(stderr.String(), "to continue") {
+	if !strings.Contains(stderr.String(), "never overwritten") || strings.Contains(stderr.String(), "to continue") {
 		t.Errorf("it said\n%s", &stderr)
 	}
 }
@@ -69,7 +69,7 @@ func TestFailedSaveIsTold(t *testing.T) {
 	data, run := sample(t)
 	block(t, run, 4, 4)
 	out, err := exec.Command("attnx", "train", "--data", data, "--batch", "2", "--context", "8", "--steps", "400", "--save-every", "4", "--out", run).CombinedOutput()
-	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != exitUsage || !bytes.Contains(out, []byte("never written twice")) {
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != exitUsage || !bytes.Contains(out, []byte("never overwritten")) {
 		t.Errorf("%v: %s", err, out)
 	}
 	saved, err := filepath.Glob(filepath.Join(run, "step-*"))

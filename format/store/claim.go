@@ -9,38 +9,38 @@ import (
 	"path/filepath"
 )
 
-// Target is a place that a program is about to write to. Claim decides whether
-// it may, before any work is done.
+// Target is a path that a program is about to write. Claim checks it before
+// the program does any work.
 type Target struct {
 	Path string
 	Kind TargetKind
 
-	// Inputs returns the files and folders that the program reads; it is asked
-	// only where anything is at Path. Refuse returns what else speaks against the
-	// place: real is Path with the links in it followed, there is nil if nothing
-	// is there. Both may be nil.
+	// Inputs returns the files and folders that the program reads. Claim calls
+	// it only if Path exists. Refuse returns any other reason against the
+	// path: real is Path with its links resolved, there is nil if nothing
+	// exists. Both may be nil.
 	Inputs func() []string
 	Refuse func(real string, there fs.FileInfo) error
 }
 
-// TargetKind is what a program writes at a path.
+// TargetKind is the kind of output at a path.
 type TargetKind int
 
 const (
 	NewFile   TargetKind = iota // a file, by Save
-	SameFile                    // a file of the program's input, rewritten in its place by Save
+	SameFile                    // an input file, rewritten in place by Save
 	NewFolder                   // a folder, by SaveFolder
 	RunFolder                   // the folder of a run, by OpenFolder
 )
 
-// Claim is the right to write to a place. Until it is closed no process takes
-// up a run whose folder the place is in.
+// Claim is permission to write to a path. Until it is closed, no process can
+// open a run whose folder contains the path.
 type Claim struct {
-	Path  string // with the links in it followed
+	Path  string // with links resolved
 	locks []io.Closer
 }
 
-// Close gives the place free.
+// Close releases the path.
 func (c *Claim) Close() error {
 	var errs []error
 	for _, l := range c.locks {
@@ -50,10 +50,10 @@ func (c *Claim) Close() error {
 	return errors.Join(errs...)
 }
 
-// Claim refuses a place that cannot be written to, is one of the inputs under
-// any name, bears a name that a run keeps in its folder, or lies below the
-// folder of a run that another process writes (a *LockedError). Nothing is
-// changed. Errors name Path.
+// Claim rejects a path that is not writable, that is one of the inputs under
+// any name, that has a name reserved by a run in its folder, or that lies
+// below the folder of a run that another process writes (a *LockedError). It
+// changes nothing on disk. Errors name Path.
 func (t Target) Claim() (*Claim, error) {
 	info, err := t.free()
 	if err != nil {
@@ -89,7 +89,8 @@ func (t Target) Claim() (*Claim, error) {
 	return c, nil
 }
 
-// free looks at what is at the path. It refuses what its kind cannot replace.
+// free returns what exists at the path, and rejects what its kind cannot
+// replace.
 func (t Target) free() (there fs.FileInfo, err error) {
 	if t.Path == "" {
 		return nil, errors.New("the path is empty: name a place to write to")
@@ -114,10 +115,10 @@ func (t Target) free() (there fs.FileInfo, err error) {
 	return there, err
 }
 
-// real returns the absolute path, the links in it followed. Where a run's folder
-// brings its parents with it, that is of the first one that is to be made.
+// real returns the absolute path with its links resolved. For a run's folder
+// whose parents do not exist yet, it resolves the first that exists.
 func (t Target) real() (string, error) {
-	if t.Kind == NewFolder || t.Kind == RunFolder { // one that is there may be called "." or be a link
+	if t.Kind == NewFolder || t.Kind == RunFolder { // an existing one may be "." or a link
 		if real, err := filepath.EvalSymlinks(t.Path); err == nil {
 			return filepath.Abs(real)
 		}
@@ -146,7 +147,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// notInput refuses a file that is read too.
+// notInput rejects a file that is also an input.
 func (t Target) notInput(there fs.FileInfo) error {
 	if t.Kind == SameFile || there == nil || t.Inputs == nil {
 		return nil
@@ -154,7 +155,7 @@ func (t Target) notInput(there fs.FileInfo) error {
 	for _, input := range t.Inputs() {
 		info, err := os.Stat(input)
 		switch {
-		case err != nil || !os.SameFile(there, info): // whoever reads it says what is wrong with it
+		case err != nil || !os.SameFile(there, info): // the code that reads it reports the error
 		case filepath.Clean(input) == filepath.Clean(t.Path):
 			return fmt.Errorf("%s: it is an input: choose another name", t.Path)
 		default:
@@ -164,12 +165,12 @@ func (t Target) notInput(there fs.FileInfo) error {
 	return nil
 }
 
-// writable refuses a folder in which no file can be made, and a file that is
-// protected from writing.
+// writable rejects a folder in which no file can be created, and a
+// write-protected file.
 func (t Target) writable(folder string, there fs.FileInfo) error {
 	if there != nil {
 		if there.Mode().IsRegular() && there.Mode().Perm()&0o222 == 0 {
-			return fmt.Errorf("%s: it is protected from writing: choose another name, or make it writable", t.Path)
+			return fmt.Errorf("%s: it is write-protected: choose another name, or make it writable", t.Path)
 		}
 		if t.Kind == RunFolder {
 			folder = t.Path
@@ -183,7 +184,7 @@ func (t Target) writable(folder string, there fs.FileInfo) error {
 	return errors.Join(f.Close(), os.Remove(temp))
 }
 
-// lockAbove shares the lock of every run whose folder is dir or above it.
+// lockAbove takes a shared lock on every run whose folder is dir or above it.
 func (c *Claim) lockAbove(dir string) error {
 	for {
 		lock, err := shareRun(dir)
@@ -200,7 +201,7 @@ func (c *Claim) lockAbove(dir string) error {
 	}
 }
 
-// idle refuses the folder of a run that another process writes.
+// idle rejects the folder of a run that another process writes.
 func idle(dir string) error {
 	lock, err := shareRun(dir)
 	if lock == nil || err != nil {
@@ -209,7 +210,7 @@ func idle(dir string) error {
 	return lock.Close()
 }
 
-// shareRun keeps other processes from taking up the run of a folder. It returns
+// shareRun keeps other processes from opening the run in a folder. It returns
 // nil for a folder without a lock: no process has a run there.
 func shareRun(dir string) (io.Closer, error) {
 	lock, err := shareLock(filepath.Join(dir, LockName))
@@ -219,5 +220,5 @@ func shareRun(dir string) (io.Closer, error) {
 	case errors.Is(err, errLocked):
 		return nil, &LockedError{Folder: dir}
 	}
-	return nil, nil // no lock is there, or none of ours
+	return nil, nil // no lock, or not one of ours
 }

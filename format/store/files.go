@@ -6,28 +6,27 @@ import (
 	"os"
 )
 
-// files are the operations of which saving is made. A crash can come between
-// any two of them, and each can fail: tests put a file system in their place
-// that does both.
+// files is the set of operations that saving uses. Tests replace it with a
+// file system that fails or crashes at any of them.
 type files interface {
-	create(path string, mode fs.FileMode) (file, error) // new, never what is there; mode 0 is what the umask leaves
+	create(path string, mode fs.FileMode) (file, error) // always new; mode 0 leaves permissions to the umask
 	open(path string) (readable, error)
 	rename(from, to string) error
 	remove(path string) error
-	syncFolder(path string) error // makes names survive a power cut
+	syncFolder(path string) error // makes renames survive a power cut
 	lstat(path string) (fs.FileInfo, error)
 	readDir(path string) ([]fs.DirEntry, error)
 	free(path string) (bytes int64, known bool)
 }
 
-// file is a file that is being written.
+// file is a file open for writing.
 type file interface {
 	io.Writer
 	Sync() error
 	Close() error
 }
 
-// readable is a file that is being read.
+// readable is a file open for reading.
 type readable interface {
 	io.ReaderAt
 	io.Closer
@@ -52,16 +51,16 @@ func (disk) create(path string, mode fs.FileMode) (file, error) {
 	return &newFile{File: f}, nil
 }
 
-// newFile is a file that goes to the disk while it is written: fsync then waits
-// for its end only.
+// newFile starts writing to the disk early, so that fsync waits only for the
+// last part.
 type newFile struct {
 	*os.File
 	written, started int64 // bytes
 }
 
 const (
-	writePiece    = 256 << 10 // bytes of one write: larger ones made the system look for large pages, for up to seconds
-	writebackStep = 8 << 20   // bytes after which the disk is set to work
+	writePiece    = 256 << 10 // bytes per write: larger ones made the kernel search for large pages, for up to seconds
+	writebackStep = 8 << 20   // bytes between two starts of writeback
 )
 
 func (f *newFile) Write(b []byte) (n int, err error) {

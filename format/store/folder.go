@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// The names in a run's folder.
+// Names in a run's folder.
 const (
 	LatestName    = "latest"
 	BestName      = "best"
@@ -19,27 +19,27 @@ const (
 	corruptSuffix = ".corrupt"
 )
 
-// Check looks at the checkpoint at path, of size bytes, which is open as r. It
-// returns its score, lower is better, NaN if it has none; broken says why it is
-// not whole. err is for one that could not be looked at, or not understood:
-// such a file is left alone. Both name the path.
+// Check checks the checkpoint at path, of size bytes, open as r. It returns
+// its score: lower is better, NaN means none. broken is the reason why it is
+// not whole. err means that the file could not be read or understood; store
+// then leaves it alone. Both errors name the path.
 type Check func(path string, r io.ReaderAt, size int64) (score float64, broken, err error)
 
-// Options say how a run's checkpoints are kept.
+// Options control how a run keeps its checkpoints.
 type Options struct {
-	Keep  int   // the newest checkpoints that stay, 1 or more; the best stays too
-	Check Check // of everything in the file
+	Keep  int   // newest checkpoints to keep, 1 or more; the best is kept too
+	Check Check // checks the whole file
 }
 
-// Folder is a run's folder that this process writes. Its methods are for one
-// goroutine at a time.
+// Folder is a run's folder that this process writes. It is not safe for
+// concurrent use.
 type Folder struct {
 	disk    files
 	dir     string
 	options Options
 	lock    io.Closer
 	steps   []int // whole checkpoints, in increasing order
-	own     []int // of them: that this process saved
+	own     []int // the subset that this process saved
 	best    int   // -1 if none has a score
 	score   float64
 	aside   []Broken
@@ -47,11 +47,11 @@ type Folder struct {
 
 // Broken is a checkpoint that is not whole.
 type Broken struct {
-	Path   string // where it lies now
+	Path   string // where it is now
 	Reason error
 }
 
-// SpaceError says that a disk has no room for a checkpoint. Nothing was
+// SpaceError reports that a disk has no room for a checkpoint. Nothing was
 // written.
 type SpaceError struct {
 	Folder     string
@@ -62,17 +62,17 @@ func (e *SpaceError) Error() string {
 	return fmt.Sprintf("%s: a checkpoint takes %d bytes, the disk has %d left: make room, or keep fewer", e.Folder, e.Need, e.Free)
 }
 
-// LockedError says that another process writes to a run's folder.
+// LockedError reports that another process writes to a run's folder.
 type LockedError struct{ Folder string }
 
 func (e *LockedError) Error() string {
 	return fmt.Sprintf("%s: another process is writing to this run: wait until it ends, or choose another place", e.Folder)
 }
 
-// OpenFolder makes dir the folder of this process's run, making it if it is not
-// there, and puts it in order: it removes what a save that did not come to its
-// end left, sets checkpoints aside that are not whole, and mends the pointers. A
-// folder that another process has gives a *LockedError.
+// OpenFolder opens or creates the folder dir of a run and repairs it: it
+// removes files of an interrupted save, sets broken checkpoints aside and
+// corrects the pointers. If another process has the run, the error is a
+// *LockedError.
 func OpenFolder(dir string, o Options) (*Folder, error) {
 	if o.Keep < 1 {
 		return nil, fmt.Errorf("%s: %d checkpoints to keep, expects 1 or more", dir, o.Keep)
@@ -85,7 +85,7 @@ func OpenFolder(dir string, o Options) (*Folder, error) {
 		return nil, &LockedError{Folder: dir}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: it cannot be locked, and so not be written to: %w", dir, cause(err))
+		return nil, fmt.Errorf("%s: it cannot be locked, so nothing can be written to it: %w", dir, cause(err))
 	}
 	f, err := recoverFolder(disk{}, dir, o)
 	if err != nil {
@@ -96,7 +96,7 @@ func OpenFolder(dir string, o Options) (*Folder, error) {
 	return f, nil
 }
 
-// makeFolder makes a folder whose name survives a power cut.
+// makeFolder creates a folder whose name survives a power cut.
 func makeFolder(dir string) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {
@@ -104,7 +104,7 @@ func makeFolder(dir string) error {
 		}
 		return nil
 	}
-	var parents []string // of the folders that are to be made
+	var parents []string // of the folders to create
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		if _, err := os.Lstat(at); err == nil || at == filepath.Dir(at) {
 			break
@@ -112,25 +112,25 @@ func makeFolder(dir string) error {
 		parents = append(parents, filepath.Dir(at))
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("%s: no folder can be made: %w", dir, cause(err))
+		return fmt.Errorf("%s: the folder cannot be created: %w", dir, cause(err))
 	}
 	for _, parent := range parents {
 		if err := syncFolder(parent); err != nil {
-			return fmt.Errorf("%s: made, but a power cut may still undo it: %w", dir, cause(err))
+			return fmt.Errorf("%s: created, but a power cut may still undo it: %w", dir, cause(err))
 		}
 	}
 	return nil
 }
 
-// rank takes a step for the best if its score is lower than the best's; of two
-// with the same score the earlier is the best.
+// rank makes step the best if its score is lower than the best one. Of two
+// equal scores the earlier step is the best.
 func (f *Folder) rank(step int, score float64) {
 	if score < f.score || score == f.score && step < f.best || f.best < 0 && !math.IsNaN(score) {
 		f.best, f.score = step, score
 	}
 }
 
-// Close gives the folder free. Closing again does nothing.
+// Close releases the folder. It may be called again.
 func (f *Folder) Close() error {
 	if f.lock == nil {
 		return nil
@@ -140,12 +140,12 @@ func (f *Folder) Close() error {
 	return lock.Close()
 }
 
-// Keep changes how many of the newest checkpoints stay.
+// Keep changes the number of newest checkpoints to keep.
 func (f *Folder) Keep(newest int) { f.options.Keep = max(1, newest) }
 
 // Abandon removes this process's checkpoints, removes the folder if it is then
-// empty, and releases the lock. The lock's file is removed while the lock is
-// held; where a system does not allow that, it stays.
+// empty, and releases the lock. It removes the lock file before it releases
+// the lock; if the system does not allow that, the file stays.
 func (f *Folder) Abandon() error {
 	var names []string
 	if len(f.own) == len(f.steps) {
@@ -156,7 +156,7 @@ func (f *Folder) Abandon() error {
 	}
 	for _, name := range names {
 		if err := f.disk.remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) && name != LockName {
-			return fmt.Errorf("%s: the run came to nothing, and what it wrote cannot be removed: %w", f.dir, err)
+			return fmt.Errorf("%s: the run was abandoned, but its files cannot be removed: %w", f.dir, err)
 		}
 	}
 	err := f.Close()
@@ -166,7 +166,7 @@ func (f *Folder) Abandon() error {
 	return err
 }
 
-// SetAside tells which checkpoints OpenFolder found broken.
+// SetAside returns the checkpoints that OpenFolder found broken.
 func (f *Folder) SetAside() []Broken { return f.aside }
 
 // Latest returns the newest checkpoint; ok is false if there is none.
@@ -177,17 +177,17 @@ func (f *Folder) Latest() (path string, ok bool) {
 	return f.Path(f.steps[len(f.steps)-1]), true
 }
 
-// Path returns where the checkpoint of a step lies.
+// Path returns the path of the checkpoint of a step.
 func (f *Folder) Path(step int) string { return filepath.Join(f.dir, stepName(step)) }
 
-// Save writes the checkpoint of a step that has none yet, of size bytes. When
-// it returns nil the checkpoint survives a power cut, the pointers tell of it,
-// and what is not to be kept is gone. After an error every earlier checkpoint
-// is still there; the new one may be, and is whole then.
+// Save writes the checkpoint of a new step, of size bytes. When it returns
+// nil, the checkpoint survives a power cut, the pointers are current, and
+// surplus checkpoints are gone. After an error every earlier checkpoint still
+// exists; the new one may exist, and is whole if it does.
 func (f *Folder) Save(step int, size int64, score float64, write func(io.Writer) error) error {
 	path := f.Path(step)
 	if _, err := f.disk.lstat(path); err == nil {
-		return fmt.Errorf("%s: it is there already, and a checkpoint is never written twice", path)
+		return fmt.Errorf("%s: it exists already, and a checkpoint is never overwritten", path)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", path, cause(err))
 	}
@@ -207,11 +207,11 @@ func (f *Folder) Save(step int, size int64, score float64, write func(io.Writer)
 	return f.prune()
 }
 
-// spaceForPointers is what "latest" and "best" take beside a checkpoint, with
-// room for the folder's own growth.
+// spaceForPointers is the space for "latest", "best" and the growth of the
+// folder itself.
 const spaceForPointers = 64 << 10
 
-// prune removes what is not to be kept, oldest first.
+// prune removes surplus checkpoints, oldest first.
 func (f *Folder) prune() error {
 	kept := kept(f.steps, f.options.Keep, f.best)
 	for _, step := range slices.Clone(f.steps) {
@@ -227,7 +227,7 @@ func (f *Folder) prune() error {
 	return nil
 }
 
-// kept returns which of the steps stay: the newest, and the best.
+// kept returns the steps to keep: the newest, and the best.
 func kept(steps []int, newest, best int) []int {
 	return slices.DeleteFunc(slices.Clone(steps), func(s int) bool {
 		return s != best && slices.Index(steps, s) < len(steps)-newest

@@ -71,7 +71,7 @@ func TestNeverTwice(t *testing.T) {
 	}
 	for _, step := range []int{1, 2} {
 		err := f.Save(step, 10, 1, func(io.Writer) error { t.Error("it is written"); return nil })
-		if err == nil || !strings.Contains(err.Error(), "never written twice") {
+		if err == nil || !strings.Contains(err.Error(), "never overwritten") {
 			t.Errorf("step %d: %v", step, err)
 		}
 	}

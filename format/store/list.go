@@ -16,13 +16,12 @@ type Saved struct {
 	Bytes        int64
 	Score        float64 // NaN if it has none
 	Broken       error   // nil if it is whole
-	Err          error   // why it cannot be told
-	Latest, Best bool    // the pointers name it
+	Err          error   // why its state is unknown
+	Latest, Best bool    // whether the pointers name it
 }
 
-// List looks at the checkpoints of a run, oldest first, without touching
-// anything: the run may be going on. aside are the paths of those that were
-// set aside.
+// List checks the checkpoints of a run, oldest first, and changes nothing.
+// Another process may be writing the run. aside lists the files set aside.
 func List(dir string, check Check) (saved []Saved, aside []string, err error) {
 	names, err := settled(disk{}, dir)
 	if err != nil {
@@ -40,7 +39,7 @@ func List(dir string, check Check) (saved []Saved, aside []string, err error) {
 		s := Saved{Step: step, Path: filepath.Join(dir, stepName(step)), Latest: step == latest, Best: step == best}
 		info, err := os.Lstat(s.Path)
 		if errors.Is(err, os.ErrNotExist) {
-			continue // pruned meanwhile
+			continue // pruned in the meantime
 		}
 		if err != nil {
 			return nil, nil, err
@@ -60,8 +59,9 @@ func List(dir string, check Check) (saved []Saved, aside []string, err error) {
 	return saved, aside, nil
 }
 
-// settled is regular of a run that may be going on: while a folder is read, the
-// only checkpoint in it can give way to a newer one and both be missed.
+// settled is regular for a run that another process may be writing: while a
+// folder is read, its only checkpoint can be replaced by a newer one, and the
+// listing can miss both.
 func settled(d files, dir string) (names []string, err error) {
 	for range 10 {
 		names, err = regular(d, dir)
@@ -72,13 +72,12 @@ func settled(d files, dir string) (names []string, err error) {
 	return names, err
 }
 
-// ErrNone says that a folder has no checkpoint that is whole, and none that is
-// broken.
+// ErrNone reports that a folder has no checkpoint, whole or broken.
 var ErrNone = errors.New("the folder holds no checkpoint")
 
-// Newest returns the newest whole checkpoint of a run, without touching
-// anything, and those that are newer and not whole. The run may be going on:
-// what was found may be pruned before it is opened.
+// Newest returns the newest whole checkpoint of a run, and the newer ones that
+// are broken. It changes nothing. Another process may be writing the run and
+// prune the result before it is opened.
 func Newest(dir string, check Check) (path string, broken []Broken, err error) {
 	return newest(disk{}, dir, check)
 }
@@ -92,7 +91,7 @@ func newest(d files, dir string, check Check) (path string, broken []Broken, err
 		path := filepath.Join(dir, stepName(step))
 		_, bad, err := look(d, path, check)
 		if errors.Is(err, os.ErrNotExist) {
-			return newest(d, dir, check) // pruned meanwhile: there is a newer one
+			return newest(d, dir, check) // pruned in the meantime: a newer one exists
 		}
 		if err != nil {
 			return "", nil, err
@@ -108,8 +107,8 @@ func newest(d files, dir string, check Check) (path string, broken []Broken, err
 	return "", nil, fmt.Errorf("%s: %w", dir, ErrNone)
 }
 
-// Follow returns the checkpoint that a pointer, the file "latest" or "best" of
-// a run, names.
+// Follow returns the checkpoint that the pointer file "latest" or "best" of a
+// run names.
 func Follow(path string) (string, error) {
 	step, err := readPointer(disk{}, path)
 	if err != nil {

@@ -11,14 +11,13 @@ import (
 
 var errLocked = errors.New("locked")
 
-// lockFile locks the file at path until it is closed or the process ends,
-// however it ends.
+// lockFile locks the file at path until it is closed or the process ends in
+// any way.
 func lockFile(path string) (io.Closer, error) {
 	return flock(path, os.O_RDWR|os.O_CREATE, syscall.LOCK_EX)
 }
 
-// shareLock locks a file that is there in common with others who share it, and
-// against those who call lockFile.
+// shareLock takes a shared lock on an existing file. It excludes lockFile.
 func shareLock(path string) (io.Closer, error) {
 	return flock(path, os.O_RDONLY, syscall.LOCK_SH)
 }
@@ -36,8 +35,8 @@ func flock(path string, open, how int) (io.Closer, error) {
 			}
 			return nil, err
 		}
-		// A run that came to nothing removes its lock. What is locked here must be
-		// the file that the next process will open.
+		// An abandoned run removes its lock file. The locked file must still
+		// be the one that the next process will open.
 		mine, err := f.Stat()
 		if err != nil {
 			f.Close()

@@ -11,11 +11,12 @@ import (
 var errLocked = errors.New("locked")
 
 // lockFile locks nothing: this system has no lock that ends with its process,
-// and a file that outlives it would keep the next run out. Two trainers on one
-// folder are kept apart only by this: a checkpoint is never written twice.
+// and a lock file left by a crash would block the next run. Two trainers in
+// one folder are then kept apart only by the rule that a checkpoint is never
+// overwritten.
 func lockFile(path string) (io.Closer, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 }
 
-// shareLock opens a file that is there.
+// shareLock opens an existing file.
 func shareLock(path string) (io.Closer, error) { return os.Open(path) }

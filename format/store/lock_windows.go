@@ -11,14 +11,13 @@ var errLocked = errors.New("locked")
 
 const errorSharingViolation = syscall.Errno(32)
 
-// lockFile opens the file at path so that nobody else can, until it is closed
-// or the process ends.
+// lockFile opens the file at path exclusively until it is closed or the
+// process ends.
 func lockFile(path string) (io.Closer, error) {
 	return openFor(path, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, syscall.OPEN_ALWAYS)
 }
 
-// shareLock opens a file that is there in common with others who share it, and
-// against those who call lockFile.
+// shareLock opens an existing file for sharing. It excludes lockFile.
 func shareLock(path string) (io.Closer, error) {
 	return openFor(path, syscall.GENERIC_READ, syscall.FILE_SHARE_READ|syscall.FILE_SHARE_DELETE, syscall.OPEN_EXISTING)
 }

@@ -8,27 +8,26 @@ import (
 	"strings"
 )
 
-// Names that whoever trains puts into a run's folder beside what this package
-// does.
+// Names of files that the trainer adds to a run's folder.
 const (
 	MetricsName  = "metrics.jsonl"
 	LossPlotName = "loss.png"
-	SourceName   = "source.json" // where its text lies
+	SourceName   = "source.json" // where the training text is
 )
 
-// keptPattern are the names, in small letters, of what a run keeps and nothing
-// can make again.
+// keptPattern matches the lower-case names of files that a run keeps and that
+// nothing can recreate.
 var keptPattern = regexp.MustCompile(`^(step-[0-9]+\.safetensors(\.corrupt(\.[0-9]+)?)?|lock|metrics\.jsonl)$`)
 
-// runKeeps reports whether a run in dir keeps a file of this name, now or later.
-// Capitals do not count: some file systems do not count them either.
+// runKeeps reports whether a run in dir keeps a file of this name, now or
+// later. Case is ignored, as on some file systems.
 func runKeeps(dir, name string) bool {
 	name = strings.ToLower(name)
 	temp := strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
 	return (temp || name == LatestName || name == BestName || name == LossPlotName || name == SourceName || keptPattern.MatchString(name)) && isRun(dir)
 }
 
-// isRun reports whether a folder holds a run, or what is left of one.
+// isRun reports whether a folder holds a run or its remains.
 func isRun(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -42,9 +41,9 @@ func isRun(dir string) bool {
 	return false
 }
 
-// parent returns the folder that a path lies in as the system finds it.
-// filepath.Dir would make "." of "link/..", which is another folder where link
-// is a symbolic link.
+// parent returns the folder of a path as the system resolves it. filepath.Dir
+// would shorten "link/.." to ".", which is another folder if link is a
+// symbolic link.
 func parent(path string) string {
 	dir, _ := filepath.Split(path)
 	if dir == "" {
@@ -56,8 +55,7 @@ func parent(path string) string {
 	return dir
 }
 
-// trimSeparators returns a path without the separators, and the names ".", at
-// its end.
+// trimSeparators removes separators and "." elements from the end of a path.
 func trimSeparators(path string) string {
 	for n := len(path); n > 1; n = len(path) {
 		switch {
@@ -72,7 +70,7 @@ func trimSeparators(path string) string {
 	return path
 }
 
-// tempIn returns a new name for what is being written in a folder.
+// tempIn returns a new name for a temporary file in a folder.
 func tempIn(folder string) string {
 	name := tempPrefix + strings.ToLower(rand.Text()) + tempSuffix
 	switch {

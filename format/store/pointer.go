@@ -16,7 +16,7 @@ func stepName(step int) string { return fmt.Sprintf("step-%08d.safetensors", ste
 
 var stepPattern = regexp.MustCompile(`^step-([0-9]{8,18})\.safetensors$`)
 
-// stepOf returns the step of a checkpoint's name.
+// stepOf returns the step in the name of a checkpoint.
 func stepOf(name string) (int, bool) {
 	m := stepPattern.FindStringSubmatch(name)
 	if m == nil {
@@ -62,8 +62,7 @@ func readPointer(d files, path string) (int, error) {
 	return step, nil
 }
 
-// point makes the pointers say what is so. One that would name nothing is
-// removed.
+// point updates the pointers and removes one that has no checkpoint.
 func (f *Folder) point() error {
 	latest := -1
 	if len(f.steps) > 0 {
@@ -80,7 +79,7 @@ func (f *Folder) point() error {
 			continue
 		case p.step < 0 && err == nil:
 			err = f.disk.remove(path)
-		case p.step < 0: // it is no pointer of ours
+		case p.step < 0: // not one of our pointers
 			err = nil
 		default:
 			err = save(f.disk, path, 0, func(w io.Writer) error {

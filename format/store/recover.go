@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// recoverFolder is what OpenFolder does under the lock.
+// recoverFolder does the work of OpenFolder, under the lock.
 func recoverFolder(d files, dir string, o Options) (*Folder, error) {
 	f := &Folder{disk: d, dir: dir, options: o, best: -1, score: math.NaN()}
 	names, err := regular(d, dir)
@@ -21,18 +21,18 @@ func recoverFolder(d files, dir string, o Options) (*Folder, error) {
 	for _, name := range names {
 		if strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix) {
 			if err := d.remove(filepath.Join(dir, name)); err != nil {
-				return nil, fmt.Errorf("%s: the rest of a save that was cut off cannot be removed: %w", dir, err)
+				return nil, fmt.Errorf("%s: the rest of an interrupted save cannot be removed: %w", dir, err)
 			}
 		}
 	}
-	// Every checkpoint is read: the newest must be whole to go on from it, the best
-	// to be kept, and the others to count among those that are.
+	// Check every checkpoint: training resumes from the newest, keeps the
+	// best, and counts only whole ones.
 	for _, step := range slices.Backward(stepsOf(names)) {
 		score, broken, err := look(d, f.Path(step), o.Check)
 		switch {
 		case err != nil && len(f.steps) == 0:
-			return nil, err // the newest cannot be read, which does not make it broken
-		case err != nil: // an older one: it is left alone
+			return nil, err // an unreadable newest checkpoint is not necessarily broken
+		case err != nil: // an older one: leave it alone
 			f.steps = slices.Insert(f.steps, 0, step)
 		case broken != nil:
 			if err := f.setAside(step, broken); err != nil {
@@ -46,8 +46,9 @@ func recoverFolder(d files, dir string, o Options) (*Folder, error) {
 	return f, f.point()
 }
 
-// setAside gives a checkpoint that is not whole a name under which nothing
-// takes it for one. It is not removed: it may be all that is left of a week.
+// setAside renames a broken checkpoint so that nothing reads it as a
+// checkpoint. It is not removed: it may be all that is left of a week of
+// training.
 func (f *Folder) setAside(step int, broken error) error {
 	from := f.Path(step)
 	to := from + corruptSuffix

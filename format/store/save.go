@@ -9,12 +9,12 @@ import (
 	"os"
 )
 
-// Save makes what write produces the content of the file at path. It goes to a
-// new file in the same folder, which is synced to disk and renamed to path, and
-// then the folder is synced. Until the rename whatever was at path stays as it
-// is; after an error before it nothing new is left behind. An existing file
-// passes its permissions on. A path that exists and is not a regular file is
-// refused. Errors name path.
+// Save writes the output of write to the file at path, atomically. It writes a
+// new file in the same folder, syncs it, renames it to path and syncs the
+// folder. Until the rename the old file stays unchanged; after an earlier
+// error no new file remains. The new file gets the permissions of an existing
+// one. Save rejects an existing path that is not a regular file. Errors name
+// path.
 func Save(path string, write func(io.Writer) error) error {
 	mode, err := replaceable(disk{}, path)
 	if err != nil {
@@ -23,7 +23,7 @@ func Save(path string, write func(io.Writer) error) error {
 	return save(disk{}, path, mode, write)
 }
 
-// save is Save of a path that may be replaced.
+// save is Save without the check of the path.
 func save(d files, path string, mode fs.FileMode, write func(io.Writer) error) error {
 	folder := parent(path)
 	temp := tempIn(folder)
@@ -34,7 +34,7 @@ func save(d files, path string, mode fs.FileMode, write func(io.Writer) error) e
 	renamed := false
 	defer func() { // also when write panics
 		if !renamed {
-			f.Close() // it may be closed already
+			f.Close() // may be closed already
 			d.remove(temp)
 		}
 	}()
@@ -51,7 +51,7 @@ func save(d files, path string, mode fs.FileMode, write func(io.Writer) error) e
 	return nil
 }
 
-// notMade says why nothing can be made in the folder of a path.
+// notMade explains why nothing can be created in the folder of a path.
 func notMade(path, folder string, err error) error {
 	if _, missing := os.Stat(folder); errors.Is(missing, fs.ErrNotExist) {
 		return fmt.Errorf("%s: the folder %s does not exist: create it first", path, folder)
@@ -59,17 +59,17 @@ func notMade(path, folder string, err error) error {
 	return fmt.Errorf("%s: nothing can be written in %s (%w): choose another place", path, folder, cause(err))
 }
 
-// The name of a file that is being written: nothing reads it.
+// Prefix and suffix of a temporary file, which nothing reads.
 const (
 	tempPrefix = ".attnx-"
 	tempSuffix = ".tmp"
 )
 
-// replaceable reports whether a file may be put at path, and the permissions
-// that it then has: those of the file that is there, 0 when there is none.
+// replaceable checks that a file may be written at path. It returns the
+// permissions of an existing file, or 0.
 func replaceable(d files, path string) (fs.FileMode, error) {
 	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
-		return 0, fmt.Errorf("%.80q names no file", path)
+		return 0, fmt.Errorf("%.80q does not name a file", path)
 	}
 	info, err := d.lstat(path)
 	switch {
@@ -80,7 +80,8 @@ func replaceable(d files, path string) (fs.FileMode, error) {
 	case info.IsDir():
 		return 0, fmt.Errorf("%s: it is a folder: name a file in it", path)
 	case info.Mode()&fs.ModeSymlink != 0:
-		// To write through the link and to replace it would both surprise someone.
+		// Writing through the link and replacing it would each surprise
+		// someone.
 		return 0, fmt.Errorf("%s: it is a symbolic link, which is not followed: name the file itself", path)
 	case !info.Mode().IsRegular():
 		return 0, fmt.Errorf("%s: it is %s: name a regular file", path, special(info.Mode()))
@@ -88,7 +89,7 @@ func replaceable(d files, path string) (fs.FileMode, error) {
 	return info.Mode().Perm(), nil
 }
 
-// special names what is neither a file nor a folder nor a link.
+// special describes what is neither a file, a folder nor a link.
 func special(mode fs.FileMode) string {
 	switch {
 	case mode&fs.ModeNamedPipe != 0:
@@ -101,10 +102,10 @@ func special(mode fs.FileMode) string {
 	return "not a regular file"
 }
 
-// fill writes, syncs and closes f. A failed sync is not tried again: the kernel
-// may have dropped the pages, and the second would succeed without them.
+// fill writes, syncs and closes f. It does not retry a failed sync: the kernel
+// may have dropped the pages, and a second sync would succeed without them.
 func fill(f file, write func(io.Writer) error) error {
-	w := bufio.NewWriter(unnamed{f}) // writes larger than its buffer go straight through
+	w := bufio.NewWriter(unnamed{f}) // larger writes bypass its buffer
 	if err := write(w); err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func fill(f file, write func(io.Writer) error) error {
 	return cause(f.Close())
 }
 
-// unnamed is a file whose errors do not name it.
+// unnamed is a file whose errors omit its name.
 type unnamed struct{ f file }
 
 func (u unnamed) Write(b []byte) (int, error) {
@@ -125,8 +126,8 @@ func (u unnamed) Write(b []byte) (int, error) {
 	return n, cause(err)
 }
 
-// cause drops the operation and the path of an error of package os: they name
-// the temporary file, which the user never asked for.
+// cause drops operation and path from an error of package os, because they
+// name the temporary file, which the user does not know.
 func cause(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError

@@ -11,20 +11,19 @@ import (
 	"strings"
 )
 
-// File is a file of a folder that SaveFolder makes.
+// File is a file of a folder that SaveFolder creates.
 type File struct {
-	Name  string // in the folder, with slashes: "onnx/model.onnx" lies in a folder of its own
+	Name  string // within the folder, with slashes, such as "onnx/model.onnx"
 	Write func(io.Writer) error
-	Link  string // instead of Write: the Name of a file before it, which gets this one too
+	Link  string // instead of Write: the Name of an earlier file, which gets this name too
 }
 
-// SaveFolder makes the folder at path with the given files and nothing else.
-// They are written in their order and synced in a new folder ".attnx-*.tmp"
-// beside it, which is then renamed to path, and the parent folder is synced:
-// the folder is there whole or not at all. A second name is a hard link, or a
-// copy where the file system has none. After an error nothing new is left
-// behind. A path at which anything is but an empty folder is refused before
-// anything is written. Errors name path.
+// SaveFolder creates the folder at path with the given files, atomically. It
+// writes and syncs them in order in a new folder ".attnx-*.tmp" next to path,
+// renames that to path and syncs the parent. A Link becomes a hard link, or a
+// copy if the file system has none. After an error nothing new remains.
+// SaveFolder rejects an existing path, except an empty folder, before it
+// writes anything. Errors name path.
 func SaveFolder(path string, files []File) error {
 	path = trimSeparators(path)
 	empty, err := vacant(path)
@@ -51,13 +50,13 @@ func SaveFolder(path string, files []File) error {
 			return fmt.Errorf("%s: not written: %w", filepath.Join(path, f.Name), err)
 		}
 	}
-	for _, f := range slices.Backward(folders) { // the inner ones first
+	for _, f := range slices.Backward(folders) { // inner ones first
 		if err := syncFolder(f); err != nil {
 			return fmt.Errorf("%s: not written: syncing it: %w", path, cause(err))
 		}
 	}
 	if err := rename(temp, path, empty); err != nil {
-		return fmt.Errorf("%s: not made: %w", path, cause(err))
+		return fmt.Errorf("%s: not created: %w", path, cause(err))
 	}
 	renamed = true
 	if err := syncFolder(in); err != nil {
@@ -66,11 +65,11 @@ func SaveFolder(path string, files []File) error {
 	return nil
 }
 
-// vacant reports whether a folder may be put at path; empty is the empty
-// folder that is there, nil when there is none.
+// vacant checks that a folder may be created at path; empty is the existing
+// empty folder, or nil.
 func vacant(path string) (empty fs.FileInfo, err error) {
 	if base := filepath.Base(path); base == "." || base == ".." || base == string(filepath.Separator) {
-		return nil, fmt.Errorf("%s: a folder cannot be put in the place of this one: name a new folder", path)
+		return nil, fmt.Errorf("%s: this folder cannot be replaced: name a new folder", path)
 	}
 	info, err := os.Lstat(path)
 	switch {
@@ -97,9 +96,9 @@ func vacant(path string) (empty fs.FileInfo, err error) {
 	return info, nil
 }
 
-// rename puts the folder temp in the place of an empty one, or of none. Package
-// os renames no folder onto another, so that an empty one goes first; it is
-// removed only while it is empty, and comes back if the renaming fails.
+// rename moves the folder temp to path. Package os cannot rename a folder onto
+// another, so rename removes an empty one first, and restores it if the
+// renaming fails.
 func rename(temp, path string, empty fs.FileInfo) error {
 	if empty != nil {
 		if err := os.Remove(path); err != nil {
@@ -113,8 +112,8 @@ func rename(temp, path string, empty fs.FileInfo) error {
 	return err
 }
 
-// putInto puts a file into the folder temp. It returns the folders that there
-// are, those that the file's name brought with it appended.
+// putInto writes a file into the folder temp. It returns folders with those
+// that the file's name needed appended.
 func putInto(temp string, f File, folders []string) ([]string, error) {
 	at := temp
 	parts := strings.Split(f.Name, "/")
@@ -134,7 +133,7 @@ func putInto(temp string, f File, folders []string) ([]string, error) {
 	return folders, name(filepath.Join(temp, filepath.FromSlash(f.Link)), to, os.Link)
 }
 
-// name gives a file a second name, by link or, where that fails, as a copy.
+// name gives a file a second name: a link, or a copy if linking fails.
 func name(from, to string, link func(from, to string) error) error {
 	if link(from, to) == nil {
 		return nil
@@ -156,6 +155,6 @@ func saveNew(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return cause(err)
 	}
-	defer f.Close() // it is closed already unless something failed
+	defer f.Close() // already closed unless an error occurred
 	return fill(f, write)
 }

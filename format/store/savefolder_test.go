@@ -107,7 +107,7 @@ func TestFolderFilledMeanwhile(t *testing.T) {
 	err := store.SaveFolder(path, []store.File{{Name: "a", Write: func(w io.Writer) error {
 		return os.WriteFile(filepath.Join(path, "other"), []byte("y"), 0o600)
 	}}})
-	if err == nil || !strings.HasPrefix(err.Error(), path+": not made: ") {
+	if err == nil || !strings.HasPrefix(err.Error(), path+": not created: ") {
 		t.Errorf("got %v", err)
 	}
 	wantFolder(t, path, "other", "y")
@@ -128,10 +128,10 @@ func TestRefusedFolders(t *testing.T) {
 		}
 	}
 	cases := []struct{ path, want string }{
-		{"", "in the place of this one"},
-		{".", "in the place of this one"},
-		{"..", "in the place of this one"},
-		{"/", "in the place of this one"},
+		{"", "this folder cannot be replaced"},
+		{".", "this folder cannot be replaced"},
+		{"..", "this folder cannot be replaced"},
+		{"/", "this folder cannot be replaced"},
 		{file, "not a folder"},
 		{full, "not empty"},
 		{filepath.Join(dir, "none", "f"), "does not exist: create it first"},

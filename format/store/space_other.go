@@ -2,5 +2,5 @@
 
 package store
 
-// freeSpace does not know: a full disk shows when it is written to.
+// freeSpace reports that the free space is unknown.
 func freeSpace(string) (bytes int64, known bool) { return 0, false }

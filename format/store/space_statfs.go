@@ -8,7 +8,7 @@ import (
 )
 
 // freeSpace returns the bytes that this user may still write in a folder;
-// known is false where the file system does not say.
+// known is false if the file system does not report them.
 func freeSpace(path string) (bytes int64, known bool) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(path, &s); err != nil || s.Blocks == 0 {

@@ -150,10 +150,10 @@ func TestRefusedPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := []struct{ path, want string }{
-		{"", `"" names no file`},
+		{"", `"" does not name a file`},
 		{folder, "it is a folder"},
-		{folder + "/", "names no file"},
-		{filepath.Join(dir, "none") + "/", "names no file"},
+		{folder + "/", "does not name a file"},
+		{filepath.Join(dir, "none") + "/", "does not name a file"},
 		{".", "it is a folder"},
 		{"..", "it is a folder"},
 		{filepath.Join(dir, "none", "f"), "does not exist: create it first"},

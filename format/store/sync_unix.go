@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// syncFolder makes a rename in the folder survive a power cut. Some network
-// file systems cannot sync a folder and say so; there is nothing more to do then.
+// syncFolder makes a rename in the folder survive a power cut. It ignores the
+// error of network file systems that cannot sync a folder.
 func syncFolder(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

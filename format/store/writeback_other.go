@@ -4,5 +4,5 @@ package store
 
 import "os"
 
-// startWriteback does nothing: the system begins when it likes.
+// startWriteback does nothing: the system decides when to write.
 func startWriteback(*os.File, int64, int64) {}

@@ -14,13 +14,14 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// Resolve returns the file that a user means by a run's folder, its newest
-// checkpoint that was written to its end, or by its pointers "latest" and
-// "best". Any other path is returned as it is. What was passed over is said.
+// Resolve returns the checkpoint file for the path that a user gave. For a
+// run's folder that is its newest complete checkpoint; for a pointer, "latest"
+// or "best", the file that it names. It returns any other path unchanged. It
+// reports skipped files to tell.
 func Resolve(path string, tell Tell) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return path, nil // whoever opens it says what is wrong
+		return path, nil // the code that opens it reports the error
 	}
 	if name := filepath.Base(path); info.Mode().IsRegular() && (name == store.LatestName || name == store.BestName) {
 		if to, err := store.Follow(path); err == nil {
@@ -37,18 +38,18 @@ func Resolve(path string, tell Tell) (string, error) {
 		return "", explained(path, err)
 	}
 	for _, b := range broken {
-		tell.Say(Warning, "passed over, not whole: %s", quote.Line(b.Reason.Error(), 2000))
+		tell.Say(Warning, "skipped, not whole: %s", quote.Line(b.Reason.Error(), 2000))
 	}
 	tell.Say(Detail, "%s is %s", path, newest)
 	return newest, nil
 }
 
-// A loader reads a checkpoint file: model.Load, or model.LoadModel for those who
-// need no training state.
+// Loader reads a checkpoint file: model.Load, or model.LoadModel if the
+// training state is not needed.
 type Loader func(path string) (*model.Checkpoint, error)
 
-// Load reads the model that a user names: a checkpoint, a run's
-// folder or a Hugging Face folder. It also returns the path of what was read.
+// Load reads the model at path: a checkpoint, a run's folder or a Hugging Face
+// folder. It also returns the path of the file or folder that it read.
 func Load(path string, tell Tell, load Loader) (*model.Checkpoint, string, error) {
 	if huggingface.IsFolder(path) {
 		c, rounding, err := ReadFolder(path, tell)
@@ -72,13 +73,13 @@ func Load(path string, tell Tell, load Loader) (*model.Checkpoint, string, error
 		return nil, "", err
 	}
 	if c.Seal == nil {
-		tell.Say(Notice, "%s has no seal: weights only, and nothing shows whether they are what was saved", path)
+		tell.Say(Notice, "%s has no seal: only weights were read, and nothing shows whether they are as saved", path)
 	}
 	return c, path, nil
 }
 
-// loadNewest reads the newest checkpoint of a run that is whole, as its
-// checksums tell. The run may be going on, and prune what was just found.
+// loadNewest reads the newest checkpoint of a run that matches its checksums.
+// Another process may be writing the run and prune the file just found.
 func loadNewest(dir string, tell Tell, load Loader) (c *model.Checkpoint, path string, err error) {
 	path, broken, err := store.Newest(dir, func(path string, r io.ReaderAt, size int64) (float64, error, error) {
 		score, broken, err := model.CheckSeal(path, r, size)
@@ -95,7 +96,7 @@ func loadNewest(dir string, tell Tell, load Loader) (c *model.Checkpoint, path s
 		return nil, "", explained(dir, err)
 	}
 	for _, b := range broken {
-		tell.Say(Warning, "passed over, not whole: %s", quote.Line(b.Reason.Error(), 2000))
+		tell.Say(Warning, "skipped, not whole: %s", quote.Line(b.Reason.Error(), 2000))
 	}
 	tell.Say(Detail, "%s is %s", dir, path)
 	return c, path, nil
@@ -108,8 +109,8 @@ func Damaged(err error) bool {
 	return errors.As(err, &bad) || errors.As(err, &seal)
 }
 
-// Again calls do until it finds what it opens: the checkpoint of a run that is
-// going on may be pruned between the look into its folder and the opening.
+// Again repeats do while the file that it found disappears before it opens it:
+// a running training may prune a checkpoint in between.
 func Again(path string, do func() error) error {
 	var err error
 	for range 10 {

@@ -1,4 +1,4 @@
-// Package find leads from the path that somebody names to the model that he
-// means: the kind of a file by its first bytes, the newest checkpoint of a run
-// that is whole, the model in a folder. What is passed over is told.
+// Package find finds the model that a path means: it recognizes the kind of a
+// file by its first bytes, the newest whole checkpoint of a run, and the model
+// in a folder. It reports what it skips.
 package find

@@ -17,26 +17,27 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// ONNXFolder is where a Hugging Face folder has its ONNX files.
+// ONNXFolder is the name of the folder of ONNX files in a Hugging Face folder.
 const ONNXFolder = "onnx"
 
-// ModelIn returns the path of the model in a folder that export wrote, or
-// another tool that has its names. Any other path is returned as it is.
+// ModelIn returns the path of the model in a folder that attnx exported, or
+// that another tool wrote with the same names. It returns any other path
+// unchanged.
 func ModelIn(path string) string {
 	if !IsFolder(path) {
 		return path
 	}
 	for _, name := range []string{"model.onnx", filepath.Join(ONNXFolder, "model.onnx")} {
 		file := filepath.Join(path, name)
-		if info, err := os.Lstat(file); err == nil && !info.IsDir() { // a link to one too
+		if info, err := os.Lstat(file); err == nil && !info.IsDir() { // may be a link to one
 			return file
 		}
 	}
 	return path
 }
 
-// VerifyWeights begins to compare the weights beside a model with what it says
-// of them. What was started beside it may go on; the answer comes with wait.
+// VerifyWeights starts to compare the external weights of a model with the
+// digests in the model. It runs in the background; wait returns its result.
 func VerifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
 	w, err := bundle.WeightsOf(path, m)
 	if err != nil {
@@ -47,8 +48,8 @@ func VerifyWeights(path string, m *onnx.Model) (wait func() error, err error) {
 	return func() error { return <-done }, nil
 }
 
-// ReadFolder reads the checkpoint in a Hugging Face folder, whole or not at all.
-// It says what it leaves out.
+// ReadFolder reads the checkpoint in a Hugging Face folder, completely or not
+// at all. It reports to tell which files it ignores.
 func ReadFolder(path string, tell Tell) (*model.Checkpoint, format.Rounding, error) {
 	if err := verifyFolder(path); err != nil {
 		return nil, format.Rounding{}, err
@@ -60,8 +61,8 @@ func ReadFolder(path string, tell Tell) (*model.Checkpoint, format.Rounding, err
 	return c, report.Rounding, err
 }
 
-// explained returns a better reason for a folder that holds no checkpoint: what it
-// is instead, or what is to be named.
+// explained adds to the error for a folder without a checkpoint what the
+// folder is instead, or which path to name.
 func explained(folder string, err error) error {
 	switch {
 	case !errors.Is(err, store.ErrNone):
@@ -72,13 +73,13 @@ func explained(folder string, err error) error {
 	return cmp.Or(huggingface.Explain(folder), fmt.Errorf("%w: name the folder of a run or of a model", err))
 }
 
-// NoCheckpoint is the error for a folder in which nothing was saved.
+// NoCheckpoint returns the error for a run's folder without a checkpoint.
 func NoCheckpoint(folder string) error {
 	return explained(folder, fmt.Errorf("%s: %w", folder, store.ErrNone))
 }
 
-// verifyFolder compares the weights of a folder that export wrote with what its
-// model says of them. A folder that another tool wrote says nothing.
+// verifyFolder compares the weights of an exported folder with the digests in
+// its model. A folder of another tool has no digests to compare.
 func verifyFolder(path string) error {
 	file := ModelIn(path)
 	if file == path {
@@ -86,12 +87,12 @@ func verifyFolder(path string) error {
 	}
 	m, err := ReadModel(file)
 	if err != nil || m.Metadata[bundle.MetaWeightsSHA256] == "" {
-		return nil // the checkpoint is what is asked for
+		return nil // the caller reads only the checkpoint
 	}
 	w, err := bundle.WeightsOf(file, m)
 	if err != nil {
 		return err
 	}
-	w.Path = filepath.Join(path, huggingface.WeightsName) // of --web, the other name or the copy
+	w.Path = filepath.Join(path, huggingface.WeightsName) // in a --web folder, the second name or the copy
 	return w.Verify(context.Background())
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// Kind is what a path leads to.
+// Kind is the kind of file or folder at a path.
 type Kind int
 
 const (
@@ -56,9 +56,9 @@ const (
 	plainTextFile
 )
 
-// kinds says of each kind what it is, and what to do with it instead.
+// kinds describes each kind and what to do with it instead.
 var kinds = map[Kind]struct{ what, instead string }{
-	unknownFile:    {"a file of a kind that attnx does not know", "check the path"},
+	unknownFile:    {"a file of an unknown kind", "check the path"},
 	Safetensors:    {"a safetensors file", "export it to an ONNX file"},
 	ONNX:           {"an ONNX file", "convert it to a checkpoint, or run it"},
 	ModelFolder:    {"a Hugging Face folder", "convert it to a checkpoint"},
@@ -89,10 +89,10 @@ var kinds = map[Kind]struct{ what, instead string }{
 	plainTextFile:  {"a text", "name a model"},
 }
 
-// Expect returns what a path leads to, if that is among take. Otherwise the
-// error says what it is, that it is not what is wanted, such as "a checkpoint",
-// and what takes it. A file that is named like a checkpoint and is something
-// else counts as damaged.
+// Expect returns the kind of a path if it is one of take. Otherwise the error
+// names the actual kind, the wanted one, such as "a checkpoint", and a remedy.
+// A file that is named like a checkpoint but is something else counts as
+// damaged.
 func Expect(path, wanted string, take ...Kind) (Kind, error) {
 	kind, err := kindOf(path)
 	if err != nil || slices.Contains(take, kind) {
@@ -107,17 +107,17 @@ func Expect(path, wanted string, take ...Kind) (Kind, error) {
 	return kind, &KindError{File: path, Kind: kind, Wanted: wanted}
 }
 
-// KindError says that a path leads to something else than what is expected
-// there. For a file that is named like a checkpoint, it is a format.FormatError.
+// KindError reports that a path leads to something other than expected. For a
+// file that is named like a checkpoint, it is a format.FormatError.
 type KindError struct {
 	File   string
 	Kind   Kind
-	Wanted string // what is expected, such as "a checkpoint"
+	Wanted string // what was expected, such as "a checkpoint"
 }
 
 func (e *KindError) Error() string { return fmt.Sprintf("%s: %s", e.File, e.reason()) }
 
-// Remedy says what to do instead.
+// Remedy returns what to do instead.
 func (e *KindError) Remedy() string { return kinds[e.Kind].instead }
 
 func (e *KindError) reason() string {
@@ -147,16 +147,16 @@ func ExpectModel(path string) (Kind, error) {
 	return Expect(path, "a model", Safetensors, ONNX, ModelFolder, RunFolder, OtherFolder)
 }
 
-// expectCheckpoint is expectModel for those who take weights, and not an ONNX
+// expectCheckpoint is ExpectModel for callers that need weights, not an ONNX
 // file.
 func expectCheckpoint(path string) error {
 	_, err := Expect(path, "a checkpoint", Safetensors, ModelFolder, RunFolder, OtherFolder)
 	return err
 }
 
-// kindOf returns what a path leads to: by what it is, by its first bytes, and
-// where those are broken by its name, so that those who read such files say
-// what is wrong.
+// kindOf returns the kind of a path. It looks at the type of the file, then at
+// its first bytes, then, if these are broken, at its name, so that the code
+// that reads this kind reports what is wrong.
 func kindOf(path string) (Kind, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -165,7 +165,7 @@ func kindOf(path string) (Kind, error) {
 	switch mode := info.Mode(); {
 	case mode.IsDir():
 		return kindOfFolder(path), nil
-	case mode&fs.ModeNamedPipe != 0: // to open one would wait for its writer
+	case mode&fs.ModeNamedPipe != 0: // opening one would block until it has a writer
 		return pipeFile, nil
 	case mode&fs.ModeSocket != 0:
 		return socketFile, nil
@@ -201,10 +201,10 @@ func kindOf(path string) (Kind, error) {
 	return unknownFile, nil
 }
 
-// headSize is how many bytes of a file tell its kind.
+// headSize is the number of bytes from which the kind is recognized.
 const headSize = 4096
 
-// magics are the first bytes of files, or those from an offset on.
+// magics lists the first bytes of file formats, or the bytes at an offset.
 var magics = []struct {
 	at    int
 	bytes string
@@ -218,7 +218,7 @@ var magics = []struct {
 	{0, "\x7fELF", programFile}, {0, "\xcf\xfa\xed\xfe", programFile}, {0, "MZ\x90\x00", programFile}, {0, "%PDF-", pdfFile},
 }
 
-// kindOfHead tells by the first bytes of a file of so many.
+// kindOfHead recognizes a file of size bytes by its first bytes.
 func kindOfHead(head []byte, size int64) Kind {
 	if format.IsLFSPointer(head) {
 		return pointerFile
@@ -235,7 +235,7 @@ func kindOfHead(head []byte, size int64) Kind {
 		return Safetensors
 	}
 	if len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= uint64(size) {
-		return Safetensors // of a header so long that its length looks like text
+		return Safetensors // with a header so long that its length looks like text
 	}
 	if isText(head) {
 		return kindOfText(head)
@@ -243,7 +243,7 @@ func kindOfHead(head []byte, size int64) Kind {
 	return unknownFile
 }
 
-// kindOfZip tells by the name of an archive's first file.
+// kindOfZip recognizes an archive by the name of its first file.
 func kindOfZip(head []byte) Kind {
 	const fixed = 30 // bytes of a local file header before the name
 	if len(head) < fixed {
@@ -259,9 +259,9 @@ func kindOfZip(head []byte) Kind {
 	return archiveFile
 }
 
-// isText reports whether bytes are the beginning of a text in UTF-8.
+// isText reports whether bytes are the start of a UTF-8 text.
 func isText(head []byte) bool {
-	if len(head) == headSize { // the last character may be cut
+	if len(head) == headSize { // the last character may be incomplete
 		head = head[:len(head)-utf8.UTFMax]
 		for len(head) > 0 && !utf8.Valid(head) && len(head) > headSize-3*utf8.UTFMax {
 			head = head[:len(head)-1]
@@ -278,7 +278,7 @@ var (
 	webPage       = regexp.MustCompile(`(?i)^<(!doctype html|html)`)
 )
 
-// kindOfText tells by what a text begins with.
+// kindOfText recognizes a text by its start.
 func kindOfText(head []byte) Kind {
 	trimmed := bytes.TrimSpace(head)
 	switch {
@@ -296,7 +296,7 @@ func kindOfText(head []byte) Kind {
 	return jsonFile
 }
 
-// kindOfFolder tells by the names in a folder.
+// kindOfFolder recognizes a folder by the names in it.
 func kindOfFolder(path string) Kind {
 	if huggingface.IsFolder(path) {
 		return ModelFolder

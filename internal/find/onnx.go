@@ -11,8 +11,8 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// refusePointer returns an error if a regular file is a Git LFS pointer. It
-// leaves all other faults to whoever opens the file.
+// RefusePointer returns an error if a regular file is a Git LFS pointer. It
+// leaves other faults to the code that opens the file.
 func RefusePointer(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > format.MaxLFSPointer {
@@ -30,11 +30,11 @@ func RefusePointer(path string) error {
 	return fmt.Errorf("%s: %s", path, format.LFSPointer)
 }
 
-// ReadModel reads an ONNX file. It names the Git LFS pointer that stands in the
-// place of the file or of its external data.
+// ReadModel reads an ONNX file. Its error names a Git LFS pointer in place of
+// the file or of its external data.
 func ReadModel(path string) (*onnx.Model, error) { return ReadModelAs(path, onnx.Check) }
 
-// ReadModelAs is readModel for those whom another check suits.
+// ReadModelAs is ReadModel with another check.
 func ReadModelAs(path string, check func(m *onnx.Model, dir string) error) (*onnx.Model, error) {
 	if err := RefusePointer(path); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func ReadModelAs(path string, check func(m *onnx.Model, dir string) error) (*onn
 	return m, err
 }
 
-// WeightTypes are the types that a weight may have.
+// WeightTypes lists the types that a weight may have.
 var WeightTypes = map[onnx.DataType]format.DType{
 	onnx.Float: format.Float32, onnx.Double: format.Float64, onnx.Float16: format.Float16, onnx.BFloat16: format.BFloat16,
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// Checkpoints returns the files that a path means: those of a run's folder,
-// oldest first, or the path itself. isRun reports which it was.
+// Checkpoints returns the checkpoints of a run's folder, oldest first, or the
+// path itself if it is not such a folder. isRun reports which.
 func Checkpoints(path string) (files []string, isRun bool, err error) {
 	if !IsFolder(path) || huggingface.IsFolder(path) {
 		return []string{path}, false, nil

@@ -2,21 +2,21 @@ package find
 
 import "fmt"
 
-// Level says how much somebody has to know what he is told.
+// Level is the importance of a message.
 type Level int
 
-// The levels, the most important first.
+// The levels, most important first.
 const (
-	Warning Level = iota // something is not as it should be
+	Warning Level = iota // something is wrong
 	Notice               // what was done
 	Detail               // how it was done
 )
 
-// Tell takes what is worth telling on the way: a line, without its end. One that
-// is nil takes nothing.
+// Tell receives messages: one line without its line feed. A nil Tell discards
+// them.
 type Tell func(level Level, line string)
 
-// Say tells what Sprintf makes of its arguments.
+// Say formats a message as Sprintf does and passes it to t.
 func (t Tell) Say(level Level, format string, args ...any) {
 	if t != nil {
 		t(level, fmt.Sprintf(format, args...))

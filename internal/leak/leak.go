@@ -1,5 +1,5 @@
-// Package leak looks after what a program drops without closing it: memory
-// outside Go's heap that no collector frees.
+// Package leak reports owners of memory outside Go's heap that a program drops
+// without closing, and frees that memory if it can.
 package leak
 
 import (
@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// EnvDebug is the environment variable that turns reports on: any value but
-// the empty one and "0".
+// EnvDebug is the environment variable that enables reports: any value except
+// "" and "0".
 const EnvDebug = "ATTNX_DEBUG"
 
-// output is where reports go.
+// output is the destination of reports.
 var output io.Writer = os.Stderr
 
 // Guard watches one owner of such memory until it is closed.
 type Guard struct{ cleanup runtime.Cleanup }
 
-// Watch calls free once owner is unreachable, on a goroutine of its own, unless
-// Closed was called before. free must not refer to owner, which would then
-// never be unreachable; nil frees nothing. With EnvDebug set, a line on
-// standard error says what was dropped, what becomes of it, and which line
-// opened it. A method of the owner that uses the memory keeps the owner alive
-// until it is done (runtime.KeepAlive).
+// Watch calls free on another goroutine once owner is unreachable, unless
+// Closed was called before. free must not refer to owner, which would stay
+// reachable; nil frees nothing. With EnvDebug set, a line on standard error
+// reports what was dropped, whether it is freed, and where it was opened.
+// Methods of the owner that use the memory must keep the owner alive
+// (runtime.KeepAlive).
 func Watch[T any](owner *T, what string, free func()) Guard {
 	o := opened{what: what, free: free}
 	if v := os.Getenv(EnvDebug); v != "" && v != "0" {
@@ -35,10 +35,10 @@ func Watch[T any](owner *T, what string, free func()) Guard {
 	return Guard{runtime.AddCleanup(owner, dropped, o)}
 }
 
-// Closed ends the watch: the owner was closed.
+// Closed ends the watch. Call it when the owner is closed.
 func (g Guard) Closed() { g.cleanup.Stop() }
 
-// opened is what is known of an owner once it is gone.
+// opened describes an owner for a report after it is gone.
 type opened struct {
 	what   string
 	free   func()
@@ -59,7 +59,7 @@ func dropped(o opened) {
 	}
 }
 
-// caller returns the file, line and function that called the package which
+// caller returns file, line and function of the caller of the package that
 // called Watch.
 func caller() string {
 	pcs := make([]uintptr, 32)

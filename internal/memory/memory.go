@@ -1,4 +1,4 @@
-// Package memory reports how much memory this process has, and had.
+// Package memory reports the memory of this process: free, and peak.
 package memory
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Free returns the bytes that this process may still take: what the
-// system and the control group leave. It is 0 where neither tells.
+// Free returns the bytes that this process may still allocate under the limits
+// of the system and the control group; 0 if neither reports one.
 func Free() int64 {
 	free := int64(0)
 	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
@@ -35,8 +35,8 @@ func Free() int64 {
 	return free
 }
 
-// Peak returns the most memory that this process has held since
-// ResetPeak, in bytes; 0 where the system does not tell.
+// Peak returns the most memory that this process has held since ResetPeak, in
+// bytes; 0 if the system does not report it.
 func Peak() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -51,6 +51,5 @@ func Peak() int64 {
 	return 0
 }
 
-// ResetPeak forgets the peak so far, where the system can (proc(5),
-// clear_refs).
+// ResetPeak resets the peak, where the system can (proc(5), clear_refs).
 func ResetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }

@@ -18,20 +18,20 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// Kind is what a program writes.
+// Kind is the kind of an output.
 type Kind int
 
 const (
 	Checkpoint Kind = iota
-	Resealed        // a safetensors file in its own place
+	Resealed        // a safetensors file, rewritten in place
 	ONNX
 	Picture
-	Folder // a model's
+	Folder // of a model
 	Run    // the folder of a training run
 )
 
-// kinds says of each how it is written, what it is called, and which endings of
-// its name are its own.
+// kinds lists for each kind how it is written, its name in messages, and its
+// file name extensions.
 var kinds = map[Kind]struct {
 	target  store.TargetKind
 	name    string
@@ -45,11 +45,11 @@ var kinds = map[Kind]struct {
 	Run:        {store.RunFolder, "a run's folder", nil},
 }
 
-// Claim decides, before any work, whether an output may be written to a path.
-// Nothing is written over what is read (inputs, under any name), over a run's
-// files, below a run that another process writes, or over a file that attnx did
-// not write or could not write again. The place is the caller's until the claim
-// is closed. Errors name the path.
+// Claim checks, before any work, that an output may be written to a path. The
+// path must not be an input under any name, a file of a run, below a run that
+// another process writes, or an existing file that attnx did not write or
+// could not write again. The caller owns the path until it closes the claim.
+// Errors name the path.
 func Claim(what Kind, path string, inputs ...string) (*store.Claim, error) {
 	return store.Target{
 		Path: path,
@@ -74,9 +74,9 @@ func Claim(what Kind, path string, inputs ...string) (*store.Claim, error) {
 	}.Claim()
 }
 
-// apart refuses what would become a part of something that is there.
+// apart rejects an output that would become a part of an existing model.
 func apart(what Kind, path, real string, inputs []string) error {
-	if what == ONNX { // where an export puts weights that are too large for one file
+	if what == ONNX { // an export puts weights there that are too large for one file
 		data := path + "_data"
 		if _, err := os.Lstat(data); err == nil {
 			return fmt.Errorf("%s: it already exists, and belongs to a model of that name: choose another name, or remove it", data)
@@ -84,15 +84,15 @@ func apart(what Kind, path, real string, inputs []string) error {
 	}
 	for _, input := range inputs {
 		if becomesInput(real, input) {
-			return fmt.Errorf("%s: the input folder would take this for a part of its model: choose another place", path)
+			return fmt.Errorf("%s: the input folder would read this as a part of its model: choose another place", path)
 		}
 	}
 	return nil
 }
 
-// becomesInput reports whether what is put at a path, whose links are followed,
-// would be read as a part of a Hugging Face folder: as its weights, or as the
-// folder of its ONNX files.
+// becomesInput reports whether a file at the resolved path real would be read
+// as a part of a Hugging Face folder: as its weights, or as the folder of its
+// ONNX files.
 func becomesInput(real, folder string) bool {
 	name := filepath.Base(real)
 	if !huggingface.IsFolder(folder) || !strings.EqualFold(name, huggingface.WeightsName) && !strings.EqualFold(name, find.ONNXFolder) {
@@ -111,8 +111,9 @@ var otherEndings = strings.Fields(".arrow .bin .ckpt .csv .db .dlc .engine .gguf
 	".keras .llamafile .log .mar .md .mlmodel .mlpackage .model .msgpack .nemo .npy .npz .onnx_data .ort .params .parquet .pb .pdf .pickle .pkl " +
 	".plan .pt .pt2 .pte .pth .py .safetensor .sh .tar .tflite .tgz .toml .trt .tsv .txt .webp .xml .yaml .yml .zip .zst")
 
-// fitting refuses a name that ends as one of another kind of file does. A folder
-// may be called anything, if a separator or the folder itself shows that it is one.
+// fitting rejects a name with the extension of another kind of file. A folder
+// may have any name if a trailing separator or the existing folder shows that
+// it is one.
 func fitting(what Kind, path string) error {
 	o := kinds[what]
 	makesFolder := o.target == store.NewFolder || o.target == store.RunFolder
@@ -131,15 +132,15 @@ func fitting(what Kind, path string) error {
 		if makesFolder {
 			remedy += ", or end it with a slash"
 		}
-		return fmt.Errorf("%s: it is to be %s, and %s is the ending of another kind of file: %s", path, o.name, ending, remedy)
+		return fmt.Errorf("%s: the output is %s, and %s is the extension of another kind of file: %s", path, o.name, ending, remedy)
 	}
 	return nil
 }
 
-// partsOf returns the files that an input stands for: itself, the weights
-// beside an ONNX file, the checkpoints of a run, all files of a Hugging Face
-// folder. Models and pictures in such a folder are not read with it; for them
-// mayReplace decides.
+// partsOf returns the files that belong to an input: itself, the external
+// weights of an ONNX file, the checkpoints of a run, all files of a Hugging
+// Face folder. Models and pictures in such a folder are not inputs; mayReplace
+// decides about them.
 func partsOf(path string) []string {
 	if !find.IsFolder(path) {
 		files := []string{path}
@@ -157,7 +158,7 @@ func partsOf(path string) []string {
 	}
 	files := []string{path}
 	for _, folder := range []string{path, filepath.Join(path, find.ONNXFolder)} {
-		entries, _ := os.ReadDir(folder) // whoever reads it says what is wrong with it
+		entries, _ := os.ReadDir(folder) // the code that reads it reports the error
 		for _, e := range entries {
 			if !e.IsDir() && kept(e.Name()) {
 				files = append(files, filepath.Join(folder, e.Name()))
@@ -171,7 +172,7 @@ func partsOf(path string) []string {
 func dataOf(path string) (files []string) {
 	o, err := onnx.ReadOutline(path)
 	if err != nil {
-		return nil // it is not one
+		return nil // not an ONNX file
 	}
 	for _, name := range o.Data {
 		files = append(files, filepath.Join(filepath.Dir(path), filepath.FromSlash(name)))
@@ -179,8 +180,8 @@ func dataOf(path string) (files []string) {
 	return files
 }
 
-// mayReplace says why a file must not be replaced: attnx did not write it, or it
-// holds more than would be written again.
+// mayReplace returns the reason why a file must not be replaced: attnx did not
+// write it, or it holds more than attnx would write again.
 func mayReplace(what Kind, path string) error {
 	switch what {
 	case Resealed:
@@ -212,8 +213,8 @@ func mayReplace(what Kind, path string) error {
 	return fmt.Errorf("%s: it already exists, and attnx did not write it: choose another name, or remove it", path)
 }
 
-// notReferred refuses a file in which an ONNX file beside it has its weights:
-// sealed, they would lie elsewhere in it.
+// notReferred rejects a file that holds the weights of an ONNX file next to
+// it: sealing would move them.
 func notReferred(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -231,7 +232,7 @@ func notReferred(path string) error {
 			}
 			for _, data := range dataOf(filepath.Join(folder, e.Name())) {
 				if other, err := os.Stat(data); err == nil && os.SameFile(info, other) {
-					return fmt.Errorf("%s: %s has its weights in it: write the sealed file to another place", path, filepath.Join(folder, e.Name()))
+					return fmt.Errorf("%s: %s refers to weights in it: write the sealed file to another place", path, filepath.Join(folder, e.Name()))
 				}
 			}
 		}

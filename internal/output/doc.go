@@ -1,4 +1,4 @@
-// Package output decides what may be written where: nothing that is read, that
-// belongs to a run or to another program is destroyed. Package format/store
-// knows files and runs; this one knows what the files hold.
+// Package output decides what may be written where. It protects inputs, runs
+// and files of other programs. Package format/store knows files and runs; this
+// package knows what the files contain.
 package output

@@ -11,8 +11,8 @@ import (
 	"github.com/attnx/attnx/format/store"
 )
 
-// Fresh claims and makes the folder of a run, or the first of name-2, name-3, ...
-// that is not there.
+// Fresh claims and creates the folder of a run: name, or the first of name-2,
+// name-3, ... that does not exist.
 func Fresh(name string) (folder string, place *store.Claim, err error) {
 	name = strings.TrimRight(name, string(filepath.Separator))
 	folder = name
@@ -22,7 +22,7 @@ func Fresh(name string) (folder string, place *store.Claim, err error) {
 		}
 		folder = fmt.Sprintf("%s-%d", name, n)
 	}
-	return "", nil, fmt.Errorf("%s: 10,000 folders of this name are there: choose another", name)
+	return "", nil, fmt.Errorf("%s: 10,000 folders of this name exist: choose another", name)
 }
 
 func makeFresh(folder string) (*store.Claim, error) {

@@ -9,21 +9,21 @@ import (
 	"slices"
 )
 
-// The mark of our pictures, by which a later one may take their place: PNG's
-// text for the software, and a comment for SVG, each near the beginning.
+// The mark of our pictures, which allows a later one to replace them: PNG's
+// software text, and a comment in SVG, each near the start.
 const (
 	pngMark = "tEXtSoftware\x00attnx"
 	svgMark = "<!-- Drawn by attnx -->"
 )
 
-// Marked returns a picture, as gonum encodes it, with the mark by which a later
-// one may take its place. The format is png or svg.
+// Marked adds the mark to a picture that gonum encoded, so that a later
+// picture may replace it. The format is png or svg.
 func Marked(format string, b []byte) []byte {
-	if format == "svg" { // behind the XML declaration
+	if format == "svg" { // after the XML declaration
 		at := bytes.IndexByte(b, '\n') + 1
 		return slices.Insert(b, at, []byte(svgMark+"\n")...)
 	}
-	const at = 8 + 25 // behind PNG's signature and its header, which come first
+	const at = 8 + 25 // after PNG's signature and header, which must come first
 	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(pngMark)-4))
 	chunk = append(chunk, pngMark...)
 	chunk = binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE([]byte(pngMark)))

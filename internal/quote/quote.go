@@ -1,6 +1,6 @@
-// Package quote puts foreign text, such as names in files and what other
-// libraries say, into messages: on one line, short, and without commands for
-// the terminal. Messages that quote a name with fmt bound it with a precision:
+// Package quote formats foreign text, such as names in files and messages of
+// other libraries, for messages: on one line, short, and without terminal
+// commands. Messages that quote a name with fmt bound it with a precision:
 // %.80q.
 package quote
 
@@ -13,10 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// most is how many characters of a quoted string are shown.
+// most is the maximum number of characters of a quoted string.
 const most = 80
 
-// String returns s as Go writes a string, cut after 80 characters.
+// String returns s as a quoted Go string, truncated to 80 characters.
 func String(s string) string {
 	if cut, more := first(s, most); more {
 		return fmt.Sprintf("%q...", cut)
@@ -24,10 +24,10 @@ func String(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// Line returns s on one line, cut after the given number of characters. White
-// space becomes one space, and a character that does not print U+FFFD.
+// Line returns s on one line, truncated to length characters. White space
+// becomes one space, and an unprintable character U+FFFD.
 func Line(s string, length int) string {
-	s, more := first(s, 4*length+1000) // white space may become shorter
+	s, more := first(s, 4*length+1000) // collapsing white space may shorten it
 	s = strings.Join(strings.Fields(s), " ")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -56,7 +56,7 @@ func first(s string, n int) (string, bool) {
 	return s, false
 }
 
-// Count writes 1234567 as "1,234,567".
+// Count formats 1234567 as "1,234,567".
 func Count(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -65,7 +65,7 @@ func Count(n int) string {
 	return s
 }
 
-// Or returns names as a choice: "cpu, cuda or auto".
+// Or joins names: "cpu, cuda or auto".
 func Or(names []string) string {
 	n := len(names)
 	if n < 2 {
@@ -74,7 +74,7 @@ func Or(names []string) string {
 	return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
 }
 
-// Paths lists the first three of some paths, and the number of the others.
+// Paths lists the first three paths, and the number of the others.
 func Paths(paths []string) string {
 	const most = 3
 	var names []string

@@ -1,4 +1,5 @@
-// Package speed times operators, and says what share of their speed a run has.
+// Package speed times operators and computes what share of their speed a run
+// reaches.
 package speed
 
 import (
@@ -11,8 +12,8 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// BestOf returns the shortest of some runs, in seconds: a peak is what the
-// machine can do when it is left alone.
+// BestOf returns the shortest of several runs, in seconds. The shortest is the
+// one least disturbed by other work.
 func BestOf(runs int, run func() error) (float64, error) {
 	best := time.Duration(1 << 62)
 	for range runs {
@@ -28,8 +29,8 @@ func BestOf(runs int, run func() error) (float64, error) {
 // Open opens a graph without weights on a device.
 type Open func(*graph.Graph) (runtime.Device, error)
 
-// Operator times one operator on a device. build gives the inputs, whose values
-// are small integers, and the output.
+// Operator times one operator on a device. build returns the inputs, which are
+// filled with small integers, and the output.
 func Operator(runs int, open Open, build func(b *graph.Builder) (inputs []*graph.Value, output *graph.Value)) (seconds float64, err error) {
 	b := graph.NewBuilder()
 	values, output := build(b)
@@ -70,8 +71,8 @@ func Operator(runs int, open Open, build func(b *graph.Builder) (inputs []*graph
 	return BestOf(runs, func() error { return d.Run(0) })
 }
 
-// Product returns the speed of a float32 product of 1024³ on a device, in
-// GFLOP/s: what a training step can at most come near.
+// Product returns the speed of a float32 matrix product of 1024³ on a device,
+// in GFLOP/s: the upper bound for a training step.
 func Product(open Open) (float64, error) {
 	const n = 1024
 	seconds, err := Operator(15, open, func(b *graph.Builder) ([]*graph.Value, *graph.Value) {
@@ -84,9 +85,9 @@ func Product(open Open) (float64, error) {
 	return 2 * n * n * n / seconds / 1e9, nil
 }
 
-// Share returns a speed as a share of the peak that was measured beside it,
-// nil where there is none. What is faster than the peak is no share of it: the
-// peak was measured on a machine that was busy with other work.
+// Share returns speed as a share of the measured peak; nil if there is none,
+// or if speed exceeds the peak. busy reports the latter: other work slowed the
+// machine while the peak was measured.
 func Share(speed, peak float64) (share *float64, busy bool) {
 	switch x := speed / peak; {
 	case peak <= 0 || math.IsNaN(x):
@@ -98,8 +99,8 @@ func Share(speed, peak float64) (share *float64, busy bool) {
 	}
 }
 
-// BusyProduct says why there is no share of a matrix product's speed, both in
-// GFLOP/s.
+// BusyProduct explains why the share of a matrix product's speed is unknown;
+// both are in GFLOP/s.
 func BusyProduct(speed, peak float64) string {
 	return fmt.Sprintf("training ran at %.0f GFLOP/s, a matrix product alone at %.0f: the machine was busy while the product was measured", speed, peak)
 }
