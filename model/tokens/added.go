@@ -2,15 +2,15 @@ package tokens
 
 import "slices"
 
-// maxAddedBytes bounds an added token, and with it the work at each byte of a
-// text. Real ones have at most a few dozen bytes.
+// maxAddedBytes bounds an added token, and so the work at each byte of a text.
+// Real ones have at most a few dozen bytes.
 const maxAddedBytes = 256
 
-// finder finds added tokens in a text: the leftmost, of these the longest. A
-// nil finder finds nothing.
+// finder finds added tokens in a text: the leftmost, and the longest of those.
+// A nil finder finds nothing.
 type finder struct {
 	ids     map[string]int32
-	lengths [256][]int // by first byte: the lengths that occur, the longest first
+	lengths [256][]int // lengths of tokens by first byte, longest first
 }
 
 func newFinder(added []addedToken) *finder {
@@ -31,9 +31,9 @@ func newFinder(added []addedToken) *finder {
 	return f
 }
 
-// split hands the text on in its order: added tokens, with their length, to
-// found, all else, never empty, to rest. It ends when one of them returns false,
-// and then returns false itself.
+// split passes on the parts of a text in order: an added token, with its
+// length, to found, everything else, if not empty, to rest. It stops when one
+// of them returns false, and returns false itself.
 func (f *finder) split(text string, found func(id int32, bytes int) bool, rest func(string) bool) bool {
 	from := 0
 	for i := 0; f != nil && i < len(text); {
@@ -51,7 +51,7 @@ func (f *finder) split(text string, found func(id int32, bytes int) bool, rest f
 	return from == len(text) || rest(text[from:])
 }
 
-// match returns the longest added token that text begins with, and its length.
+// match returns the longest added token at the start of text, and its length.
 func (f *finder) match(text string) (id int32, n int) {
 	for _, n := range f.lengths[text[0]] {
 		if n > len(text) {

@@ -1,21 +1,21 @@
 package tokens
 
-// merger holds what byte-pair encoding needs to know of a vocabulary.
+// merger holds the vocabulary and rules of byte-pair encoding.
 type merger struct {
 	bytes  [256]int32 // the id of each byte
-	merges [][2]int32 // pairs of ids, the first is merged first
+	merges [][2]int32 // pairs of ids, in the order of merging
 	rules  map[uint64]rule
-	short  int32           // the rules below this rank can be done first; see divide
-	joints map[uint64]bool // short tokens beside each other in what the others make
+	short  int32           // rules below this rank can be applied first; see divide
+	joints map[uint64]bool // adjacent pairs of short tokens in the results of the other rules
 }
 
-// rule says what a pair of ids becomes, and when.
+// rule is the rank and the result of merging a pair of ids.
 type rule struct{ rank, id int32 }
 
 func pairKey(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
-// newMerger takes merges whose halves and results are in the vocabulary, and a
-// vocabulary with all bytes. Of equal merges the last one counts, as in the
+// newMerger expects merges whose halves and results are in the vocabulary, and
+// a vocabulary with all bytes. Of equal merges the last one counts, as in the
 // Python library.
 func newMerger(tokens []string, ids map[string]int32, merges [][2]int32) *merger {
 	m := &merger{merges: merges, rules: make(map[uint64]rule, len(merges))}
@@ -29,19 +29,19 @@ func newMerger(tokens []string, ids map[string]int32, merges [][2]int32) *merger
 	return m
 }
 
-// mergeScratch is memory used from one piece to the next.
+// mergeScratch is memory reused for all pieces.
 type mergeScratch struct {
 	symbols []symbol
 	heap    []candidate
 	limit   int32
 }
 
-// symbol is a token of the piece at work, in a list linked both ways by index.
-// The list is as long as the piece has bytes; a symbol merged into the one
-// before it has id -1.
+// symbol is a token of the current piece, in a list doubly linked by index.
+// The list has one element for each byte of the piece; a symbol merged into
+// the previous one has id -1.
 type symbol struct{ id, prev, next int32 }
 
-// bytes makes each byte of a piece a symbol.
+// bytes fills the list with one symbol for each byte of a piece.
 func (s *mergeScratch) bytes(m *merger, piece string) {
 	s.symbols = s.symbols[:0]
 	for i := range len(piece) {
@@ -49,7 +49,7 @@ func (s *mergeScratch) bytes(m *merger, piece string) {
 	}
 }
 
-// tokens makes each token a symbol.
+// tokens fills the list with one symbol for each token.
 func (s *mergeScratch) tokens(ids []int64) {
 	s.symbols = s.symbols[:0]
 	for _, id := range ids {
@@ -68,8 +68,8 @@ func (m *merger) encode(dst []int64, piece string, s *mergeScratch) []int64 {
 	return m.merge(dst, s, everyRule)
 }
 
-// merge appends the ids that the symbols become. The pair of lowest rank is
-// merged first, of equal ranks the leftmost, until no rule of a rank below limit
+// merge merges the symbols and appends the resulting ids. It merges the pair
+// of lowest rank first, the leftmost of equals, until no rule below limit
 // applies. With n symbols it takes O(n log n).
 func (m *merger) merge(dst []int64, s *mergeScratch, limit int32) []int64 {
 	s.heap, s.limit = s.heap[:0], limit
@@ -84,7 +84,7 @@ func (m *merger) merge(dst []int64, s *mergeScratch, limit int32) []int64 {
 		c, s.heap = heapPop(s.heap, candidate.before)
 		left := &s.symbols[c.at]
 		if left.id != c.left || left.next < 0 || s.symbols[left.next].id != c.right {
-			continue // one of the two has been merged since
+			continue // one of the two has been merged meanwhile
 		}
 		right := &s.symbols[left.next]
 		left.id, left.next, right.id = c.id, right.next, -1
@@ -100,7 +100,8 @@ func (m *merger) merge(dst []int64, s *mergeScratch, limit int32) []int64 {
 	return dst
 }
 
-// propose puts the pair that begins at symbol i on the heap if a rule joins it.
+// propose pushes the pair that starts at symbol i on the heap if a rule merges
+// it.
 func (m *merger) propose(s *mergeScratch, i int32) {
 	if i < 0 || s.symbols[i].next < 0 {
 		return
@@ -111,7 +112,7 @@ func (m *merger) propose(s *mergeScratch, i int32) {
 	}
 }
 
-// candidate is a merge that could be done: the pair (left, right) at symbol at.
+// candidate is a possible merge: the pair (left, right) at symbol at.
 type candidate struct {
 	rule
 	at, left, right int32

@@ -2,11 +2,11 @@ package tokens
 
 import "strings"
 
-// GPT-2 writes a byte as a visible character, so that a token is a word
-// without spaces in its files: the bytes of the visible characters of Latin-1
-// are those characters, the others are U+0100, U+0101, … in their order.
+// GPT-2 writes each byte as a visible character, so that a token in its files
+// is a word without spaces. A byte that is a visible character of Latin-1
+// stays that character; the others become U+0100, U+0101, … in order.
 
-// symbols is the character for each byte.
+// symbols holds the character for each byte.
 var symbols = func() (s [256]rune) {
 	next := rune(256)
 	for b := range s {
@@ -21,8 +21,8 @@ var symbols = func() (s [256]rune) {
 	return s
 }()
 
-// byteOrder lists the bytes by their characters: the ids of the bytes in
-// GPT-2's vocabulary, and in those that Train makes.
+// byteOrder lists the bytes in the order of their ids, in GPT-2's vocabulary
+// and in those that Train makes. It is the order of their characters.
 var byteOrder = func() (order [256]byte) {
 	i := 0
 	for r := rune(0); i < len(order); r++ {
@@ -48,8 +48,8 @@ func byteOf(r rune) (byte, bool) {
 	return b, ok
 }
 
-// bytesOf returns the bytes that a token of characters for bytes stands for. A
-// token with any other character stands for itself.
+// bytesOf returns the bytes of a token written in such characters. A token
+// with any other character is returned unchanged.
 func bytesOf(token string) string {
 	var b strings.Builder
 	for _, r := range token {

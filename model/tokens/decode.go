@@ -8,9 +8,9 @@ import (
 )
 
 // Decode returns the text of ids, as decode(ids, skip_special_tokens=False) of
-// the Python library does. Bytes that are not UTF-8 become U+FFFD. An id without
-// a token, such as one that only pads the model's embedding, prints nothing; a
-// negative one or one of more than 32 bits is an error.
+// the Python library does. Bytes that are not UTF-8 become U+FFFD. An id
+// without a token, such as one that only pads the model's embedding, gives no
+// text. An id that is negative or has more than 32 bits is an error.
 func (t *Tokenizer) Decode(ids []int64) (string, error) {
 	d := t.NewDecoder()
 	for _, id := range ids {
@@ -21,22 +21,22 @@ func (t *Tokenizer) Decode(ids []int64) (string, error) {
 	return d.Flush(), nil
 }
 
-// Decoder turns ids into text as they come. What Next and at last Flush return
-// is, put together, what Decode returns for all the ids.
+// Decoder decodes ids one at a time. The results of Next and the final Flush,
+// concatenated, equal Decode of all ids.
 //
-// The text of a word begins with a space if it is not the first: to continue a
-// prompt of words give its ids to Next before the new ones.
+// A Word tokenizer puts a space before each word except the first. To continue
+// a prompt of words, pass its ids to Next before the new ones.
 type Decoder struct {
 	t     *Tokenizer
 	began bool
 	bytes []byte // not returned yet
 }
 
-// NewDecoder returns a Decoder at the beginning of a text.
+// NewDecoder returns a Decoder at the start of a text.
 func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
 
-// Next takes one id and returns the text that is certain by now. The bytes of
-// a character of which only a part has come are held back.
+// Next takes one id and returns the text that is complete by now. It holds
+// back the bytes of an incomplete character.
 func (d *Decoder) Next(id int64) (string, error) {
 	if err := d.push(id); err != nil {
 		return "", err
@@ -46,8 +46,8 @@ func (d *Decoder) Next(id int64) (string, error) {
 	return text, nil
 }
 
-// Flush ends the text: it returns what was held back, U+FFFD for a character
-// that was never completed. The Decoder is then at the beginning of a text.
+// Flush ends the text and returns the bytes held back, U+FFFD for an
+// incomplete character. The Decoder can then start another text.
 func (d *Decoder) Flush() string {
 	text, _ := validUTF8(d.bytes, true)
 	d.bytes, d.began = d.bytes[:0], false
@@ -73,10 +73,10 @@ func (d *Decoder) push(id int64) error {
 	return nil
 }
 
-// validUTF8 returns b as text and how many of its bytes that took. Each
-// maximal part of an ill-formed sequence becomes one U+FFFD, as Unicode
-// recommends (chapter 3, "U+FFFD Substitution of Maximal Subparts") and Rust
-// does. A character that b ends within is left, unless b is at its end.
+// validUTF8 returns b as text and the number of bytes used. Each maximal part
+// of an ill-formed sequence becomes one U+FFFD, as Unicode recommends (chapter
+// 3, "U+FFFD Substitution of Maximal Subparts") and Rust does. An incomplete
+// character at the end of b is used only if atEnd is set.
 func validUTF8(b []byte, atEnd bool) (text string, n int) {
 	if utf8.Valid(b) {
 		return string(b), len(b)
@@ -97,35 +97,36 @@ func validUTF8(b []byte, atEnd bool) (text string, n int) {
 	return s.String(), n
 }
 
-// subpart returns the length of the longest beginning of b that is also the
-// beginning of a well-formed character, at least 1; b begins with none. With a
-// byte more it would be neither: utf8.FullRune says so.
+// subpart returns the length of the longest prefix of b that also starts a
+// well-formed character, at least 1. b must not start with a whole character.
+// utf8.FullRune reports where a longer prefix is neither.
 func subpart(b []byte) int {
 	n := 1
 	for n < len(b) && n < utf8.UTFMax && !utf8.FullRune(b[:n]) {
 		if utf8.FullRune(b[:n+1]) {
-			break // the next byte does not belong to it
+			break // the next byte does not belong to the character
 		}
 		n++
 	}
 	return n
 }
 
-// joiner is how a Word tokenizer makes a text of words: the decoders null
-// (a space between tokens) and WordPiece of the Python library.
+// joiner is how a Word tokenizer joins words to a text: the Python library's
+// decoders null (a space between tokens) and WordPiece.
 type joiner struct {
 	wordPiece bool
-	prefix    string // WordPiece: a token that begins with it follows without a space
+	prefix    string // WordPiece: a token with this prefix follows without a space
 	cleanup   bool   // WordPiece: no space before punctuation
 }
 
-// cleanups are the replacements of WordPiece's cleanup, in their order.
+// cleanups lists the replacements of WordPiece's cleanup, in order.
 var cleanups = [][2]string{
 	{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"},
 	{" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
 }
 
-// join returns what a token adds to a text that has begun or not.
+// join returns the text that a token adds; began is false at the start of a
+// text.
 func (j joiner) join(token string, began bool) string {
 	switch {
 	case !began:

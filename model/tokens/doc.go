@@ -1,20 +1,20 @@
-// Package tokens turns text into ids and ids into text.
+// Package tokens converts text to ids and ids to text.
 //
-// Three kinds of tokenizer exist, each trained from text by [Train]:
+// There are three kinds of tokenizer. [Train] trains each of them from text:
 //
-//	Word  a token is a word or a run of punctuation; spaces are not kept
+//	Word  a token is a word or a run of punctuation; white space is lost
 //	Char  a token is one character (Unicode code point)
 //	BPE   a token is a run of bytes: byte-level byte-pair encoding, as in GPT-2
 //
-// A word or character that the vocabulary lacks becomes the token [Unknown];
-// nothing is ever left out. BPE needs no unknown token, its vocabulary begins
-// with the 256 bytes.
+// A word or character outside the vocabulary becomes the token [Unknown];
+// nothing is omitted. BPE needs no unknown token, because its vocabulary
+// starts with the 256 bytes.
 //
 // # The file
 //
 // [Tokenizer.MarshalJSON] writes and [Parse] reads tokenizer.json, the file of
 // Hugging Face's library "tokenizers", which gives the same ids for it. Of all
-// that such a file can describe, these combinations are understood:
+// tokenizers that the file can describe, Parse accepts these:
 //
 //	kind  model      pre_tokenizer                        decoder
 //	Word  WordLevel  Whitespace                           WordPiece, or null
@@ -22,29 +22,31 @@
 //	BPE   BPE        ByteLevel (add_prefix_space false,   ByteLevel
 //	                 use_regex true)
 //
-// with added_tokens, without normalizer, and with a post_processor that adds no
-// tokens: null, ByteLevel, which moves offsets only, and a TemplateProcessing of
-// the text alone. A Sequence of one part is that part. Stored truncation and
-// padding are passed over, as by transformers. A file that asks for more is refused with an [UnsupportedError], a file that is not
-// valid with a [FormatError]; both name the place as a path into the JSON.
-// GPT-2's own file is read as it is, in its old form (merges as "a b", no model
-// type) and its new one (merges as pairs).
+// The file may have added_tokens. It must have no normalizer, and its
+// post_processor must add no tokens: null, ByteLevel, which only changes
+// offsets, or a TemplateProcessing of the text alone. A Sequence of one part
+// equals that part. Stored truncation and padding are ignored, as in
+// transformers. Other features give an [UnsupportedError], invalid files a
+// [FormatError]; both name the place as a path in the JSON. Parse reads
+// GPT-2's own file, in its old form (merges as "a b", no model type) and its
+// new one (merges as pairs).
 //
-// Texts agree too, but for added tokens with letters such as é: under ByteLevel
-// the Python library garbles them, here they are decoded as they are written.
+// Decoded texts agree with the Python library too, except for added tokens
+// with characters such as é: under ByteLevel the Python library garbles them,
+// while this package decodes them unchanged.
 //
 // # What is lost
 //
 // BPE: nothing; Decode(Encode(x)) is x for every valid UTF-8 text. Char:
-// characters outside the vocabulary. Word: these too, and the white space.
-// Decode puts one space between words and none before . ? ! and a comma, so
-// that "I do  not,\n really." comes back as "I do not, really.", but "it's" as
-// "it ' s".
+// characters outside the vocabulary. Word: words outside the vocabulary, and
+// the white space. Decode puts one space between words and none before . ? !
+// and a comma, so that "I do  not,\n really." becomes "I do not, really.", but
+// "it's" becomes "it ' s".
 //
 // # Where text is split
 //
-// White space, letters and numbers are those of the Unicode version of the Go
-// library (package unicode). The Python library knows a later version: the two
-// differ on characters that are younger than [unicode.Version], and on no
-// others; the test of the character classes goes through all of Unicode.
+// White space, letters and numbers follow the Unicode version of the Go
+// library (package unicode). The Python library uses a later version, so the
+// two differ only on characters newer than [unicode.Version]; a test compares
+// the character classes for all of Unicode.
 package tokens

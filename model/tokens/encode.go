@@ -6,23 +6,23 @@ import (
 	"unicode/utf8"
 )
 
-// Encode returns the ids of a text. Bytes that are not UTF-8 are encoded as
-// they are by a BPE tokenizer and are unknown to the others.
+// Encode returns the ids of a text. BPE encodes invalid UTF-8 byte by byte;
+// for the other kinds such bytes are unknown.
 //
-// Added tokens are taken out first, then what lies between them is split into
-// pieces, each of them encoded for itself.
+// Encode finds added tokens first. It splits the text between them into pieces
+// and encodes each piece separately.
 func (t *Tokenizer) Encode(text string) []int64 {
 	e := encoder{t: t, ids: make([]int64, 0, len(text)/3+1)}
 	e.encode(text)
 	return e.ids
 }
 
-// runIDs is how many ids [Tokenizer.EncodeSeq] yields at a time, or a few more.
+// runIDs is about how many ids [Tokenizer.EncodeSeq] yields at a time.
 const runIDs = 1 << 14
 
-// EncodeSeq yields what Encode returns, some thousand ids at a time, each time
-// with the bytes of the text that have been encoded so far. The slice is valid
-// until the next one.
+// EncodeSeq yields the result of Encode in runs of some thousand ids, each
+// with the number of bytes of the text encoded so far. The slice is valid
+// until the next iteration.
 func (t *Tokenizer) EncodeSeq(text string) iter.Seq2[[]int64, int] {
 	return func(yield func([]int64, int) bool) {
 		e := encoder{t: t, ids: make([]int64, 0, runIDs+runIDs/8), yield: yield}
@@ -32,30 +32,31 @@ func (t *Tokenizer) EncodeSeq(text string) iter.Seq2[[]int64, int] {
 	}
 }
 
-// encoder is one call of Encode.
+// encoder is the state of one call of Encode.
 type encoder struct {
 	t     *Tokenizer
 	ids   []int64
 	done  int                     // bytes of the text
-	yield func([]int64, int) bool // takes ids whenever there are many; nil: they are kept
+	yield func([]int64, int) bool // receives ids in large runs; nil: all are kept
 	words map[string][]int64      // BPE: pieces seen before
 	merge mergeScratch
 }
 
-// encode encodes a text. It and the methods it calls report whether to go on.
+// encode encodes a text. It and the methods it calls report whether to
+// continue.
 func (e *encoder) encode(text string) bool {
 	return e.t.early.split(text, e.addID, func(rest string) bool {
 		return e.t.late.split(rest, e.addID, e.plain)
 	})
 }
 
-// addID adds an added token, of so many bytes.
+// addID appends an added token of the given length.
 func (e *encoder) addID(id int32, bytes int) bool {
 	e.ids = append(e.ids, int64(id))
 	return e.advance(bytes)
 }
 
-// advance notes that bytes of the text have been encoded.
+// advance records that bytes of the text have been encoded.
 func (e *encoder) advance(bytes int) bool {
 	e.done += bytes
 	if e.yield == nil || len(e.ids) < runIDs {
@@ -66,7 +67,7 @@ func (e *encoder) advance(bytes int) bool {
 	return more
 }
 
-// plain encodes a text that holds no added token.
+// plain encodes a text without added tokens.
 func (e *encoder) plain(text string) bool {
 	switch e.t.kind {
 	case Word:
@@ -92,7 +93,7 @@ func (e *encoder) plainWords(text string) bool {
 			return false
 		}
 	}
-	e.done = from + len(text) // with the white space, which is no piece
+	e.done = from + len(text) // including white space, which belongs to no piece
 	return true
 }
 
@@ -121,8 +122,8 @@ func (e *encoder) lookUp(piece string) {
 	e.ids = append(e.ids, int64(id))
 }
 
-// Limits of the pieces remembered during one call: text repeats its short
-// words, and a text of nothing but different ones shall not fill the memory.
+// Limits of the pieces cached during one call: text repeats its short words,
+// and a text of only different ones must not fill the memory.
 const (
 	maxCachedBytes  = 64
 	maxCachedPieces = 1 << 17
@@ -142,7 +143,8 @@ func (e *encoder) bytePairs(piece string) bool {
 		if e.words == nil {
 			e.words = make(map[string][]int64)
 		}
-		// The copy stays valid when e.ids grows; the piece shares the text's memory.
+		// The clone stays valid when e.ids grows; the piece shares the text's
+		// memory.
 		e.words[piece] = slices.Clone(e.ids[from:])
 	}
 	return e.advance(len(piece))

@@ -6,7 +6,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// FormatError says that a tokenizer.json is not valid.
+// FormatError reports that a tokenizer.json is invalid.
 type FormatError struct {
 	Path   string // place in the JSON, such as model.merges[3]; empty for the file as a whole
 	Reason string
@@ -16,8 +16,8 @@ func (e *FormatError) Error() string {
 	return "tokenizer.json: not valid: " + at(e.Path) + e.Reason
 }
 
-// UnsupportedError says that a tokenizer.json is valid but describes
-// something that this package does not do.
+// UnsupportedError reports that a tokenizer.json is valid but describes a
+// tokenizer that this package does not support.
 type UnsupportedError struct {
 	Path   string // place in the JSON, such as normalizer
 	Reason string

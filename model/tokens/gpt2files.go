@@ -11,27 +11,26 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Files are the files of GPT-2's tokenizer in the form from before
-// tokenizer.json, and what stands beside them.
+// Files are the files of GPT-2's tokenizer from before tokenizer.json, and the
+// settings next to them.
 type Files struct {
 	Vocab  []byte  // vocab.json: {"token": id, …}
-	Merges []byte  // merges.txt: two tokens a line
-	Added  []Added // in the order in which they take ids that are free
-	Begin  string  // an added token to put before each text; empty for none
-	End    string  // one to put behind each text
-	Prefix bool    // put a space before a text that begins with none
+	Merges []byte  // merges.txt: two tokens on each line
+	Added  []Added // in the order in which they take free ids
+	Begin  string  // an added token to put before each text; empty: none
+	End    string  // one to put after each text
+	Prefix bool    // put a space before a text that starts without one
 }
 
-// Added is a token that is found in a text before the text is split.
+// Added is a token that Encode finds before it splits the text.
 type Added struct {
 	Content                                         string
-	ID                                              *int64 // nil: that of the vocabulary, otherwise the next one
+	ID                                              *int64 // nil: the id in the vocabulary, or the next free one
 	SingleWord, LStrip, RStrip, Normalized, Special bool
 }
 
-// JSON returns the tokenizer.json that says the same as the files, whether or
-// not [Parse] reads it. Files that are not valid give a [FormatError] that names
-// one of them.
+// JSON returns a tokenizer.json equivalent to the files, even if [Parse] does
+// not support it. Invalid files give a [FormatError] that names one of them.
 func (f Files) JSON() ([]byte, error) {
 	ids, next, err := vocabIDs(f.Vocab)
 	if err != nil {
@@ -74,7 +73,7 @@ func (f Files) JSON() ([]byte, error) {
 	return w.out, w.err
 }
 
-// vocabIDs reads a vocab.json and returns the id that comes after its own.
+// vocabIDs reads a vocab.json and returns the next free id too.
 func vocabIDs(text []byte) (ids map[string]int64, next int64, err error) {
 	root, err := document(text)
 	if err == nil {
@@ -93,7 +92,7 @@ func vocabIDs(text []byte) (ids map[string]int64, next int64, err error) {
 }
 
 // mergeLines returns the lines of a merges.txt that are merges. Only the first
-// one may be a comment: "#" is a token too.
+// line may be a comment, because "#" is a token too.
 func mergeLines(text []byte) ([]string, error) {
 	lines := strings.Split(string(text), "\n")
 	if strings.HasPrefix(lines[0], "#version") {
@@ -126,10 +125,10 @@ func (w *writer) file(a Added, id int64) {
 	w.text(`}`)
 }
 
-// template writes the post-processor that puts added tokens before and behind
-// each text: null for neither.
+// template writes the post-processor that puts added tokens before and after
+// each text, or null if there are none.
 func (w *writer) template(begin, end string, ids map[string]int64) {
-	special := map[string]string{} // a token as a piece of a template
+	special := map[string]string{} // tokens as pieces of a template
 	var known []string
 	for _, token := range []string{begin, end} {
 		id, ok := ids[token]

@@ -1,9 +1,9 @@
 package tokens
 
-// The heap of container/heap would box every element; this one is a slice q
-// whose first element comes before all others.
+// container/heap would box every element. This heap is a slice whose first
+// element comes before all others.
 
-// heapPush returns q with x in it.
+// heapPush adds x to the heap q.
 func heapPush[T any](q []T, x T, before func(a, b T) bool) []T {
 	q = append(q, x)
 	for i := len(q) - 1; i > 0; {
@@ -17,7 +17,7 @@ func heapPush[T any](q []T, x T, before func(a, b T) bool) []T {
 	return q
 }
 
-// heapPop returns the first element of q, which is not empty, and q without it.
+// heapPop removes the first element of the heap q, which must not be empty.
 func heapPop[T any](q []T, before func(a, b T) bool) (T, []T) {
 	top, last := q[0], len(q)-1
 	q[0] = q[last]

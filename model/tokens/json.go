@@ -11,15 +11,15 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// node is a value of a JSON document that is known to be well-formed, and its
-// place. Absent members are nodes without value; they read like null.
+// node is a value of a well-formed JSON document, and its path. An absent
+// member is a node without value; it reads like null.
 type node struct {
 	path string
 	raw  jsontext.Value
 }
 
-// document checks a JSON document as a whole: syntax, UTF-8, members that
-// stand twice, depth (at most 10000), and that nothing follows it.
+// document checks a whole JSON document: syntax, UTF-8, duplicate members,
+// depth (at most 10000), and that nothing follows it.
 func document(data []byte) (node, error) {
 	d := jsontext.NewDecoder(bytes.NewBuffer(data))
 	raw, err := d.ReadValue()
@@ -55,8 +55,8 @@ func (n node) want(what string, kind jsontext.Kind) error {
 	return nil
 }
 
-// members calls f with each member of an object, in their order. The value's
-// path is not filled in: f asks n.in for it when it is needed.
+// members calls f with each member of an object, in order. The value has no
+// path: f calls n.in for it if needed.
 func (n node) members(f func(name string, value node) error) error {
 	if err := n.want("an object", '{'); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (n node) members(f func(name string, value node) error) error {
 	return nil
 }
 
-// elements calls f with each element of an array, without its path.
+// elements calls f with each element of an array. The element has no path.
 func (n node) elements(f func(i int, value node) error) error {
 	if err := n.want("an array", '['); err != nil {
 		return err
@@ -97,16 +97,15 @@ func (n node) elements(f func(i int, value node) error) error {
 	return nil
 }
 
-// decoder returns a decoder behind the opening bracket of n. Names that stand
-// twice were refused by document.
+// decoder returns a decoder positioned after the opening bracket of n.
+// document has rejected duplicate names.
 func (n node) decoder() *jsontext.Decoder {
 	d := jsontext.NewDecoder(bytes.NewBuffer(n.raw), jsontext.AllowDuplicateNames(true))
-	_, _ = d.ReadToken() // the value is well-formed and begins with the bracket
+	_, _ = d.ReadToken() // the value is well-formed and starts with the bracket
 	return d
 }
 
-// object returns the members of an object, which may have no other names than
-// those given.
+// object returns the members of an object. Names outside names are errors.
 func (n node) object(names ...string) (map[string]node, error) {
 	o := make(map[string]node, len(names))
 	for _, name := range names {
@@ -114,7 +113,7 @@ func (n node) object(names ...string) (map[string]node, error) {
 	}
 	err := n.members(func(name string, value node) error {
 		if _, ok := o[name]; !ok {
-			return unsupported(n.in(name), "a member of this name is not known")
+			return unsupported(n.in(name), "a member of this name is not supported")
 		}
 		o[name] = node{path: n.in(name), raw: value.raw.Clone()}
 		return nil
@@ -146,7 +145,7 @@ func (n node) flag(absent bool) (bool, error) {
 	return false, invalid(n.path, "it is %s, expected true or false", quote.Line(string(n.raw), 120))
 }
 
-// id reads a token id: a whole number of 31 bits.
+// id reads a token id, an integer of 31 bits.
 func (n node) id() (int32, error) {
 	if err := n.want("a token id", '0'); err != nil {
 		return 0, err

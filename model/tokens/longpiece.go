@@ -2,18 +2,18 @@ package tokens
 
 import "math"
 
-// A text without a space is one piece, and to encode a piece at once takes thirty
-// times its bytes. A long one is encoded in parts.
+// A text without a space is one piece. Encoding a piece at once takes thirty
+// times its size in memory, so a long one is encoded in parts.
 //
-// A row of tokens is what the whole piece gives if each two neighbors are what
-// the two alone give: until a merge crosses the border between two of them, each
-// side is merged as if the other were not there, and so the first merge that
-// crosses it would cross it between the two alone.
+// A sequence of tokens is the encoding of its text if every two adjacent tokens,
+// encoded alone, stay the same two tokens. Until a merge crosses the border
+// between them, each side is merged as if the other were not there, so the
+// first merge across the border would also occur between the two alone.
 
-// parts says how a long piece is divided.
+// parts controls how a long piece is divided.
 type parts struct {
 	size int // bytes of a part
-	held int // parts that are kept until it is known that their borders are right
+	held int // parts kept until their borders are known to be right
 }
 
 var longParts = parts{size: 1 << 16, held: 64}
@@ -21,11 +21,11 @@ var longParts = parts{size: 1 << 16, held: 64}
 // maxBorders is how many borders are tried before a longer part is encoded.
 const maxBorders = 4
 
-// maxShort is how many bytes the tokens have that parts are divided by. Longer
-// ones are made of these.
+// maxShort is the maximum length in bytes of the short tokens by which parts
+// are divided. Longer tokens are made of these.
 const maxShort = 1 << 10
 
-// everyRule is a limit that no rank reaches.
+// everyRule is a limit above every rank.
 const everyRule = math.MaxInt32
 
 // longPiece encodes a piece of many bytes.
@@ -34,7 +34,7 @@ func (e *encoder) longPiece(piece string, how parts) bool {
 	if m.short == everyRule {
 		return e.inParts(piece, how, everyRule)
 	}
-	var row []int64 // of short tokens, which may become longer ones
+	var row []int64 // short tokens, which may become longer ones
 	more, bytes := true, 0
 	end := func() bool {
 		e.merge.tokens(row)
@@ -63,7 +63,7 @@ type part struct {
 	ids      []int64
 }
 
-// inParts encodes a piece with the rules of a rank below limit.
+// inParts encodes a piece with the rules below the rank limit.
 func (e *encoder) inParts(piece string, how parts, limit int32) bool {
 	encode := func(from, to int) part {
 		e.merge.bytes(e.t.bpe, piece[from:to])
@@ -76,7 +76,7 @@ func (e *encoder) inParts(piece string, how parts, limit int32) bool {
 	var held []part
 	p := encode(0, min(how.size, len(piece)))
 	for {
-		// A longer part may begin with another token, which does not fit.
+		// A longer part may start with another token, which does not fit.
 		for n := len(held); n > 0 && !e.fit(held[n-1], p, limit); n = len(held) {
 			p = encode(held[n-1].from, p.to)
 			held = held[:n-1]
@@ -86,7 +86,7 @@ func (e *encoder) inParts(piece string, how parts, limit int32) bool {
 		}
 		cut, next, ok := p, p, false
 		for try := 0; try < maxBorders && len(cut.ids) > 1 && !ok; try++ {
-			// Where a part ends its last tokens are not those of the piece.
+			// The last tokens of a part may differ from those of the piece.
 			for drop := min(len(cut.ids)-1, 16<<try); drop > 0; drop-- {
 				last := len(cut.ids) - 1
 				cut.to -= len(e.t.text[cut.ids[last]])
@@ -115,8 +115,8 @@ func (e *encoder) inParts(piece string, how parts, limit int32) bool {
 	return emit(p)
 }
 
-// fit reports whether the tokens on the two sides of a border stay what they are
-// beside each other.
+// fit reports whether the two tokens at a border stay the same when they are
+// encoded together.
 func (e *encoder) fit(before, after part, limit int32) bool {
 	left, right := before.ids[len(before.ids)-1], after.ids[0]
 	e.merge.bytes(e.t.bpe, e.t.text[left]+e.t.text[right])
@@ -124,12 +124,13 @@ func (e *encoder) fit(before, after part, limit int32) bool {
 	return len(ids) == 2 && ids[0] == left && ids[1] == right
 }
 
-// divide finds the rules that can be done before all others: those before the
-// first that makes a long token. A later one must give them nothing to do, and
-// the tokens that later ones make must each be made in one way.
+// divide finds the rules that can be applied before all others: those before
+// the first that makes a long token. Later rules must not make a pair that
+// these merge, and each result of a later rule must have only one way to be
+// made.
 func (m *merger) divide(tokens []string) {
 	m.short = everyRule
-	first := make(map[int32]int32) // the first rule that takes a token
+	first := make(map[int32]int32) // the first rule that uses a token
 	for key, r := range m.rules {
 		if len(tokens[r.id]) > maxShort {
 			m.short = min(m.short, r.rank)

@@ -8,9 +8,9 @@ import (
 )
 
 // MarshalJSON returns the tokenizer as tokenizer.json, on one line. Equal
-// tokenizers give equal bytes. Added tokens stand in the vocabulary too, as in
-// GPT-2's file; merges are written as "a b", the form that all
-// versions of the Python library read.
+// tokenizers give equal bytes. As in GPT-2's file, added tokens are also in
+// the vocabulary. Merges have the form "a b", which all versions of the Python
+// library read.
 func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	const byteLevel = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
 	w := writer{}
@@ -60,7 +60,7 @@ func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	return w.out, w.err
 }
 
-// writer appends JSON and remembers the first error.
+// writer appends JSON and keeps the first error.
 type writer struct {
 	out []byte
 	err error

@@ -5,33 +5,34 @@ import (
 	"math/bits"
 )
 
-// pairIndex holds the most frequent pairs and where they occur. It has room for
-// so many places, and knows of no pair that occurs less often than least: counts
-// only fall, so such a pair cannot win while one of the others is left.
+// pairIndex holds the most frequent pairs and where they occur. Its room for
+// places is limited, so it omits pairs less frequent than least. Counts only
+// fall, so an omitted pair cannot become the most frequent while one of the
+// others is left.
 type pairIndex struct {
 	most      bounds
-	rough     []uint32 // by hash: how often the pairs of that hash occur, all together
+	rough     []uint32 // counts by hash: the sum over all pairs with that hash
 	estimated int      // places
-	least     int      // the pairs that occur so often are all in the index
+	least     int      // all pairs at least this frequent are in the index
 	ids       map[uint64]int32
 	pairs     []indexedPair
 	arena     []uint32 // places
-	used      int      // of the arena; more where they do not fit
+	used      int      // of the arena; larger than it if places do not fit
 	queue     []countedPair
-	slack     int // doubles where every estimate was too high
+	slack     int // doubles if all estimates were too high
 }
 
-// indexedPair is a pair, how often it occurs, and its part of the arena.
+// indexedPair is a pair, its count, and its part of the arena.
 type indexedPair struct {
 	key         uint64
 	count       int
-	places      uint32 // when it was counted
+	places      uint32 // when counted
 	from, noted int    // in the arena
 }
 
 func (p *indexedPair) ids() (left, right int32) { return int32(p.key >> 32), int32(uint32(p.key)) }
 
-// bounds are how much an index may hold.
+// bounds limit the size of an index.
 type bounds struct {
 	places int // of all pairs together
 	pairs  int // of different hashes
@@ -41,8 +42,8 @@ type bounds struct {
 // wide keeps 200 MB of text without a space within 1.2 GB.
 var wide = bounds{places: 48 << 20, pairs: 1 << 21, hashes: 1 << 24}
 
-// newPairIndex returns an index for so many symbols. The pairs that merges make
-// take at most twice the places that were there.
+// newPairIndex returns an index for the given number of symbols. The pairs
+// that merges make take at most twice the original places.
 func newPairIndex(symbols int, most bounds) *pairIndex {
 	return &pairIndex{
 		most:  most,
@@ -53,10 +54,10 @@ func newPairIndex(symbols int, most bounds) *pairIndex {
 	}
 }
 
-// forget makes the next call of best ask for a new count.
+// forget makes the next call of best report that a new count is needed.
 func (x *pairIndex) forget() { x.queue, x.least = x.queue[:0], math.MaxInt }
 
-// best takes the most frequent pair out of the queue. It returns false if the
+// best removes the most frequent pair from the queue. It returns false if the
 // index has no pair left that is frequent enough.
 func (x *pairIndex) best() (*indexedPair, bool) {
 	for len(x.queue) > 0 {
@@ -77,7 +78,7 @@ func (x *pairIndex) push(p *indexedPair) {
 	}
 }
 
-// reset empties the index, before about so many different pairs are estimated.
+// reset empties the index and prepares for an estimate of about pairs pairs.
 func (x *pairIndex) reset(pairs int) {
 	size := 1 << bits.Len(uint(min(max(2*pairs, 1<<10), x.most.hashes)-1))
 	if size > len(x.rough) {
@@ -88,7 +89,7 @@ func (x *pairIndex) reset(pairs int) {
 	x.pairs, x.queue, x.used, x.estimated = x.pairs[:0], x.queue[:0], 0, 0
 }
 
-// bucket returns where a pair is estimated.
+// bucket returns the estimate of a pair.
 func (x *pairIndex) bucket(key uint64) *uint32 {
 	const golden = 0x9e3779b97f4a7c15
 	return &x.rough[key*golden>>(64-bits.Len(uint(len(x.rough)-1)))]
@@ -99,8 +100,8 @@ func (x *pairIndex) estimate(key uint64, times uint32) {
 	x.estimated++
 }
 
-// choose sets least: so that the pairs above it take half of the places, the
-// other half is for those to come.
+// choose sets least so that the pairs above it take half of the places. The
+// other half is for pairs made later.
 func (x *pairIndex) choose() {
 	var pairs, sums [8 * 33]int
 	most := uint32(0)
@@ -112,7 +113,7 @@ func (x *pairIndex) choose() {
 		}
 	}
 	budget := x.slack * len(x.arena) / 2
-	all := x.estimated <= len(x.arena)/2 // the sums count a place as often as its word occurs
+	all := x.estimated <= len(x.arena)/2 // the estimates count a place as often as its word occurs
 	x.least = max(int(most), minPairs)
 	n, sum := 0, 0
 	for i := len(pairs) - 1; i >= 0; i-- {
@@ -128,7 +129,7 @@ func (x *pairIndex) choose() {
 	x.least = minPairs
 }
 
-// step sorts numbers by size: eight steps from a power of two to the next.
+// step groups numbers by size: eight steps between powers of two.
 func step(n uint32) int {
 	if n < 8 {
 		return int(n)
@@ -146,7 +147,7 @@ func stepFrom(i int) int {
 	return (i - 8*k) << k
 }
 
-// count counts a pair that may be frequent enough.
+// count counts a pair if it may be frequent enough.
 func (x *pairIndex) count(key uint64, times uint32) {
 	if int(*x.bucket(key)) >= x.least {
 		x.add(key, times)
@@ -165,9 +166,8 @@ func (x *pairIndex) add(key uint64, times uint32) {
 	x.pairs[i].places++
 }
 
-// settle leaves the pairs from number first on that are frequent enough, gives
-// them room for their places, and puts them into the queue. It returns false if
-// there is not so much room.
+// settle keeps the frequent pairs from index first on, gives them room for
+// their places, and queues them. It returns false if there is not enough room.
 func (x *pairIndex) settle(first int) bool {
 	kept := x.pairs[:first]
 	for _, p := range x.pairs[first:] {
@@ -188,7 +188,7 @@ func (x *pairIndex) settle(first int) bool {
 // room reports whether all places fit.
 func (x *pairIndex) room() bool { return x.used <= len(x.arena) }
 
-// note notes a place of a pair, if the index has the pair.
+// note records a place of a pair, if the index has the pair.
 func (x *pairIndex) note(key uint64, at uint32) {
 	if i, ok := x.ids[key]; ok {
 		p := &x.pairs[i]
@@ -197,18 +197,18 @@ func (x *pairIndex) note(key uint64, at uint32) {
 	}
 }
 
-// take notes that a pair has been merged away at a place.
+// take records that a pair has been merged at a place.
 func (x *pairIndex) take(key uint64, times uint32) {
 	if i, ok := x.ids[key]; ok {
 		x.pairs[i].count -= int(times)
 	}
 }
 
-// places returns where a pair was when it was counted, in order.
+// places returns where a pair occurred when it was counted, in order.
 func (x *pairIndex) places(p *indexedPair) []uint32 { return x.arena[p.from:p.noted] }
 
-// countedPair is a pair of ids and how often it occurred when it was counted.
-// The most frequent comes first, of these the one with the smallest ids.
+// countedPair is a pair of ids and its count. The most frequent comes first;
+// of equals the one with the smallest ids.
 type countedPair struct {
 	key   uint64
 	count int

@@ -6,10 +6,10 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Parse reads a tokenizer.json. It refuses what is not valid with a
-// [FormatError] and what this package does not do with an [UnsupportedError].
-// The memory it takes is a small multiple of the file's size, and 16 MiB
-// where the vocabulary leaves out ids.
+// Parse reads a tokenizer.json. An invalid file gives a [FormatError], one
+// that this package does not support an [UnsupportedError]. It needs memory
+// for a small multiple of the file's size, and 16 MiB if the vocabulary has
+// gaps.
 func Parse(data []byte) (*Tokenizer, error) {
 	root, err := document(data)
 	if err != nil {
@@ -56,7 +56,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	return t, nil
 }
 
-// component reads the type of a part of the file, "" for null.
+// component reads the type of a part of the file; "" for null.
 func component(n node) (string, error) {
 	if n.isNull() {
 		return "", nil
@@ -74,7 +74,7 @@ func component(n node) (string, error) {
 	return kind.str()
 }
 
-// parseSplitting reads the pre_tokenizer. It tells Word from Char.
+// parseSplitting reads the pre_tokenizer, which distinguishes Word from Char.
 func (t *Tokenizer) parseSplitting(n node) error {
 	n, err := alone(n, "pretokenizers")
 	if err != nil {
@@ -99,8 +99,8 @@ func (t *Tokenizer) parseSplitting(n node) error {
 	return unsupported(n.path, "%.130q with a WordLevel model, only \"Whitespace\" and \"Split\" are supported", quote.Line(kind, 120))
 }
 
-// charPatterns match each character: in the syntax of Oniguruma (?m:.) is a
-// dot that matches newlines too.
+// charPatterns match any character: in Oniguruma (?m:.) is a dot that matches
+// newlines too.
 var charPatterns = []string{`[\s\S]`, `(?m:.)`}
 
 func checkCharSplit(n node) error {
@@ -120,7 +120,7 @@ func checkCharSplit(n node) error {
 		return err
 	}
 	if !slices.Contains(charPatterns, expr) {
-		return unsupported(pattern["Regex"].path, "%.130q, only %.130q are supported, which match each character", quote.Line(expr, 120), charPatterns)
+		return unsupported(pattern["Regex"].path, "%.130q, only %.130q are supported, which match any character", quote.Line(expr, 120), charPatterns)
 	}
 	if b, err := o["behavior"].str(); err != nil || b != "Isolated" {
 		return orUnsupported(err, o["behavior"].path, "%.130q, only \"Isolated\" is supported", quote.Line(b, 120))
@@ -149,7 +149,7 @@ func (t *Tokenizer) parseDecoder(n node) error {
 	}
 	switch {
 	case t.kind == BPE && kind == "ByteLevel":
-		_, err := n.object("type", "add_prefix_space", "trim_offsets", "use_regex") // it decodes the same for all
+		_, err := n.object("type", "add_prefix_space", "trim_offsets", "use_regex") // it decodes the same for all settings
 		return err
 	case t.kind == Char && kind == "Fuse":
 		_, err := n.object("type")
@@ -172,8 +172,8 @@ func (t *Tokenizer) parseDecoder(n node) error {
 	return unsupported(n.path, "%.130q for a tokenizer of kind %v, known: %s", quote.Line(kind, 120), t.kind, known)
 }
 
-// checkByteLevel reads the pre_tokenizer of BPE: GPT-2's pattern, and no space
-// put before the text.
+// checkByteLevel reads the pre_tokenizer of BPE. It must use GPT-2's pattern
+// and add no space before the text.
 func checkByteLevel(n node) error {
 	o, err := n.object("type", "add_prefix_space", "trim_offsets", "use_regex")
 	if err != nil {

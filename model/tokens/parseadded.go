@@ -2,10 +2,11 @@ package tokens
 
 import "github.com/attnx/attnx/internal/quote"
 
-// parseAdded reads added_tokens. A token that is not in the model's vocabulary
-// takes the next id, counted from the number of the model's tokens, whatever the
-// file says: an id that differs would make this package and the Python library
-// disagree, and is refused. So is one that a vocabulary with gaps has given away.
+// parseAdded reads added_tokens. A token outside the model's vocabulary takes
+// the next id, counted from the number of the model's tokens, whatever the
+// file says. parseAdded rejects a different id, on which this package and the
+// Python library would disagree, and an id that a vocabulary with gaps already
+// uses.
 func (t *Tokenizer) parseAdded(n node) error {
 	if n.isNull() {
 		return nil
@@ -69,7 +70,7 @@ func parseAddedToken(n node) (a addedToken, err error) {
 	case n == 0:
 		return a, invalid(o["content"].path, "it is empty")
 	case n > maxAddedBytes:
-		return a, unsupported(o["content"].path, "it has %d bytes, at most %d are known", n, maxAddedBytes)
+		return a, unsupported(o["content"].path, "it has %d bytes, at most %d are supported", n, maxAddedBytes)
 	}
 	a.id, err = o["id"].id()
 	return a, err

@@ -7,7 +7,7 @@ import (
 )
 
 // parseModel reads the model: the vocabulary and, for BPE, the merges. The
-// kind of what it returns is Word or BPE.
+// result is of kind Word or BPE.
 func parseModel(n node) (*Tokenizer, [][2]int32, error) {
 	if err := n.want("an object", '{'); err != nil {
 		return nil, nil, err
@@ -25,7 +25,7 @@ func parseModel(n node) (*Tokenizer, [][2]int32, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	name := "BPE" // GPT-2's own file has no type
+	name := "BPE" // GPT-2's file has no type
 	if len(kind.raw) > 0 {
 		if name, err = kind.str(); err != nil {
 			return nil, nil, err
@@ -65,12 +65,12 @@ func parseWordLevel(n node) (*Tokenizer, error) {
 	return t, nil
 }
 
-// maxSparseIDs bounds the ids of a vocabulary that leaves some of them out: a
-// few bytes must not take the memory of a list of 2³¹ tokens.
+// maxSparseIDs bounds the ids of a vocabulary with gaps: a few bytes must not
+// allocate a list of 2³¹ tokens.
 const maxSparseIDs = 1 << 20
 
-// parseVocab reads {"token": id, …} as a list by id, with "" for an id that is
-// left out, and as a map.
+// parseVocab reads {"token": id, …} as a list by id, with "" for unused ids,
+// and as a map.
 func parseVocab(n node) ([]string, map[string]int32, error) {
 	type entry struct {
 		token string
@@ -93,7 +93,7 @@ func parseVocab(n node) ([]string, map[string]int32, error) {
 	size := 0
 	for _, e := range entries {
 		if int(e.id) >= max(len(entries), maxSparseIDs) {
-			return nil, nil, unsupported(n.in(quote.Line(e.token, 120)), "id %d in a vocabulary of %d tokens: where ids are left out they must be below %d",
+			return nil, nil, unsupported(n.in(quote.Line(e.token, 120)), "id %d in a vocabulary of %d tokens: in a vocabulary with gaps ids must be below %d",
 				e.id, len(entries), maxSparseIDs)
 		}
 		size = max(size, int(e.id)+1)
@@ -130,8 +130,8 @@ func parseBPE(n node) (*Tokenizer, [][2]int32, error) {
 			return nil, nil, orUnsupported(err, o[name].path, "it is true, only false is supported")
 		}
 	}
-	// unk_token and fuse_unk say what to do with a byte that is not in the
-	// vocabulary: below there is none.
+	// unk_token and fuse_unk define how to encode a byte outside the
+	// vocabulary. The vocabulary must have all bytes, so they do not matter.
 	vocab, ids, err := parseVocab(o["vocab"])
 	if err != nil {
 		return nil, nil, err
@@ -158,7 +158,7 @@ func (t *Tokenizer) parseMerges(n node) ([][2]int32, error) {
 				return invalid(n.at(i), "%v", err)
 			}
 			if strings.HasPrefix(s, "#version") {
-				return nil // a comment, in files made of a merges.txt
+				return nil // a comment, in files made from a merges.txt
 			}
 			halves = strings.Split(s, " ")
 		case '[':
@@ -194,7 +194,7 @@ func (t *Tokenizer) mergeOf(path, left, right string) (merge [2]int32, err error
 		}
 	}
 	if strings.Contains(left+right, " ") {
-		return merge, unsupported(path, "a token with a space, which means no bytes")
+		return merge, unsupported(path, "a token with a space, which encodes no bytes")
 	}
 	return [2]int32{a, b}, nil
 }

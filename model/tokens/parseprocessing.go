@@ -6,12 +6,12 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// maxNested bounds Sequences within Sequences: each level is copied once.
+// maxNested bounds the nesting of Sequences: each level is copied once.
 const maxNested = 8
 
-// alone returns the component that a Sequence of one is, and null for a
-// Sequence of none; list is the member that holds the parts. Any other
-// component is returned as it is.
+// alone returns the component in a Sequence of one, and null for an empty
+// Sequence; list is the member with the parts. It returns any other component
+// unchanged.
 func alone(n node, list string) (node, error) {
 	whole := n.path
 	for range maxNested {
@@ -30,10 +30,10 @@ func alone(n node, list string) (node, error) {
 		}
 		n = parts[0]
 	}
-	return n, unsupported(whole, "Sequences within more than %d others", maxNested)
+	return n, unsupported(whole, "Sequences nested more than %d deep", maxNested)
 }
 
-// maxParts is more than any tokenizer's Sequence has.
+// maxParts is more parts than the Sequence of any real tokenizer has.
 const maxParts = 100
 
 // sequence returns the parts of a Sequence.
@@ -52,7 +52,7 @@ func sequence(n node, list string) (parts []node, err error) {
 	return parts, err
 }
 
-// kinds returns the types of the parts of a Sequence, for a message.
+// kinds lists the types of the parts of a Sequence, for a message.
 func kinds(parts []node) string {
 	var names []string
 	for _, p := range parts {
@@ -67,9 +67,9 @@ func kinds(parts []node) string {
 	return quote.Line(strings.Join(names, ", "), 120)
 }
 
-// checkBatching reads truncation or padding, which say how a program of Python
-// once cut or filled a batch. They are stored by accident: transformers turns
-// both off where a caller does not ask for them.
+// checkBatching reads truncation or padding, the settings with which a Python
+// program once batched texts. They are stored by accident: transformers turns
+// both off unless the caller asks for them.
 func checkBatching(n node) error {
 	if n.isNull() {
 		return nil
@@ -77,7 +77,7 @@ func checkBatching(n node) error {
 	return n.want("an object or null", '{')
 }
 
-// checkNormalizer takes the normalizers that change no text.
+// checkNormalizer accepts only normalizers that change no text.
 func checkNormalizer(n node) error {
 	n, err := alone(n, "normalizers")
 	if err != nil {
@@ -90,8 +90,8 @@ func checkNormalizer(n node) error {
 	return err
 }
 
-// checkPostProcessor takes the post-processors that change no ids: those that
-// move offsets, a template that has the text alone, and Sequences of these.
+// checkPostProcessor accepts only post-processors that add no ids: those that
+// change offsets, templates of the text alone, and Sequences of these.
 func checkPostProcessor(n node) error { return checkProcessors(n, 0) }
 
 func checkProcessors(n node, depth int) error {
@@ -109,7 +109,7 @@ func checkProcessors(n node, depth int) error {
 		return checkTemplate(n)
 	case "Sequence":
 		if depth == maxNested {
-			return unsupported(n.path, "Sequences within more than %d others", maxNested)
+			return unsupported(n.path, "Sequences nested more than %d deep", maxNested)
 		}
 		parts, err := sequence(n, "processors")
 		for i := 0; i < len(parts) && err == nil; i++ {
@@ -120,8 +120,8 @@ func checkProcessors(n node, depth int) error {
 	return unsupported(n.path, "%.130q adds tokens to a text, only those that add none are supported: \"ByteLevel\", \"TemplateProcessing\" and null", quote.Line(kind, 120))
 }
 
-// checkTemplate refuses a template that adds tokens to a single text. What it
-// says of pairs of texts is passed over: there are none here.
+// checkTemplate rejects a template that adds tokens to a single text. It
+// ignores the template for pairs of texts, which this package does not encode.
 func checkTemplate(n node) error {
 	o, err := n.object("type", "single", "pair", "special_tokens")
 	if err != nil {

@@ -9,24 +9,24 @@ import (
 	"slices"
 )
 
-// pieceCounts counts the different pieces of a text, in little more memory than
-// eight bytes for each: where a piece occurs first stands for the piece.
+// pieceCounts counts the different pieces of a text in little more than eight
+// bytes for each. It identifies a piece by its first occurrence.
 type pieceCounts struct {
 	text  string
-	edges []uint64 // a bit for each offset of the text at which a counted piece begins or ends
+	edges []uint64 // a bit for each offset of the text where a counted piece starts or ends
 	seed  maphash.Seed
 	slots []countedPiece // a hash table
 	used  int
 }
 
-// countedPiece is a piece that occurs so many times, the first time at an
-// offset. A piece that occurs 0 times is an empty slot.
+// countedPiece is a piece, as the offset of its first occurrence, and its
+// count. A count of 0 is an empty slot.
 type countedPiece struct{ at, times uint32 }
 
-// countPieces counts pieces of a text, which come with their offsets.
+// countPieces counts the pieces of a text, given with their offsets.
 func countPieces(text string, pieces iter.Seq2[int, string]) (*pieceCounts, error) {
 	if len(text) >= math.MaxUint32 {
-		return nil, fmt.Errorf("the text has %d bytes, a tokenizer is trained from less than 4 GiB: give a part of it", len(text))
+		return nil, fmt.Errorf("the text has %d bytes, but a tokenizer is trained from less than 4 GiB: give a part of it", len(text))
 	}
 	c := &pieceCounts{
 		text:  text,
@@ -40,7 +40,7 @@ func countPieces(text string, pieces iter.Seq2[int, string]) (*pieceCounts, erro
 	return c, nil
 }
 
-// add counts a piece that is not empty.
+// add counts a piece, which must not be empty.
 func (c *pieceCounts) add(at int, piece string) {
 	for _, i := range [2]int{at, at + len(piece)} {
 		c.edges[i/64] |= 1 << (i % 64)
@@ -55,7 +55,7 @@ func (c *pieceCounts) add(at int, piece string) {
 	}
 }
 
-// slot returns the place of a piece, or the empty one where it belongs.
+// slot returns the slot of a piece, or the empty one for it.
 func (c *pieceCounts) slot(piece string) *countedPiece {
 	i, _ := bits.Mul64(maphash.String(c.seed, piece), uint64(len(c.slots)))
 	for {
@@ -69,7 +69,7 @@ func (c *pieceCounts) slot(piece string) *countedPiece {
 	}
 }
 
-// is reports whether the piece at an offset is this one.
+// is reports whether the piece at an offset equals piece.
 func (c *pieceCounts) is(at uint32, piece string) bool {
 	end := int(at) + len(piece)
 	return end <= len(c.text) && c.text[at:end] == piece && c.end(at) == end
@@ -89,8 +89,8 @@ func (c *pieceCounts) end(at uint32) int {
 // piece returns the piece at an offset.
 func (c *pieceCounts) piece(at uint32) string { return c.text[at:c.end(at)] }
 
-// grow makes the table half as large again: twice as large, both tables
-// together would be what takes the most memory.
+// grow makes the table half as large again. Doubling would make the two tables
+// together the peak of memory use.
 func (c *pieceCounts) grow() {
 	old := c.slots
 	c.slots = make([]countedPiece, len(old)+len(old)/2)
@@ -101,7 +101,7 @@ func (c *pieceCounts) grow() {
 	}
 }
 
-// list returns the pieces in any order. No piece can be counted afterwards.
+// list returns the pieces in any order. It ends counting.
 func (c *pieceCounts) list() []countedPiece {
 	c.slots = slices.DeleteFunc(c.slots, func(s countedPiece) bool { return s.times == 0 })
 	return c.slots

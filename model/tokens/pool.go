@@ -9,36 +9,35 @@ import (
 	"strings"
 )
 
-// symbolID is an id in a pool: two bytes where the vocabulary allows it.
+// symbolID is an id in a pool: two bytes if the vocabulary is small enough.
 type symbolID interface{ uint16 | uint32 }
 
-// reserved is how many values of a symbolID are no ids: edge and inside.
+// reserved is the number of symbolID values that are not ids: edge and inside.
 const reserved = 2
 
 func edge[T symbolID]() T   { return ^T(0) }     // between two words
-func inside[T symbolID]() T { return ^T(0) - 1 } // in a token, neither its first place nor its last
+func inside[T symbolID]() T { return ^T(0) - 1 } // in a token, neither its first nor its last place
 
 // pool holds the different words of a text as tokens. A token keeps the places
-// of its bytes: its id is in the first of them and in the last, so that the
-// tokens before and after it are found without links, and a place that was noted
-// stays what it is.
+// of its bytes and stores its id in the first and the last. So its neighbors
+// are found without links, and places recorded earlier stay valid.
 type pool[T symbolID] struct {
 	symbols []T // an edge, and one after each word
 	groups  []wordGroup
-	last    int // the group that was looked up last
+	last    int // the last group found
 }
 
 // wordGroup is the words that occur equally often.
 type wordGroup struct {
-	from  int // in symbols; the group ends where the next begins
+	from  int // in symbols; it ends where the next group starts
 	times uint32
 }
 
-// largeText is a text of which what is no longer used is worth giving back to
-// the system at once.
+// largeText is the text size from which unused memory is returned to the
+// system at once.
 const largeText = 64 << 20
 
-// newPool cuts a text into words, each byte a token of its own.
+// newPool splits a text into words, with each byte a token.
 func newPool[T symbolID](text string, ids map[string]int32) (*pool[T], error) {
 	counts, err := countPieces(text, trainingPieces(text))
 	if err != nil {
@@ -73,8 +72,8 @@ func newPool[T symbolID](text string, ids map[string]int32) (*pool[T], error) {
 	return p, nil
 }
 
-// trainingPieces yields the pieces of a text that pairs are learned from, with
-// their offsets.
+// trainingPieces yields the pieces of a text from which pairs are learned,
+// with their offsets.
 func trainingPieces(text string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		at := 0
@@ -90,7 +89,7 @@ func trainingPieces(text string) iter.Seq2[int, string] {
 	}
 }
 
-// sortByTimes sorts by how often words occur. Most occur once, those need no
+// sortByTimes sorts words by their counts. Most occur once and need no
 // sorting.
 func sortByTimes(words []countedPiece) {
 	once := 0
@@ -105,8 +104,8 @@ func sortByTimes(words []countedPiece) {
 	})
 }
 
-// pairs passes on every pair of neighbours, with its place and how often its
-// word occurs. do may join the pair.
+// pairs calls do for every adjacent pair, with its place and the count of its
+// word. do may join the pair.
 func (p *pool[T]) pairs(lengths []int32, do func(at int, key uint64, times uint32)) {
 	s := p.symbols
 	for i, g := range p.groups {
@@ -129,14 +128,14 @@ func (p *pool[T]) pairs(lengths []int32, do func(at int, key uint64, times uint3
 	}
 }
 
-// holds reports whether a token that began at a place is still there, and has
-// the other one after it.
+// holds reports whether the token left still starts at a place and right
+// follows it.
 func (p *pool[T]) holds(at int, left, right int32, lengths []int32) bool {
 	return p.symbols[at] == T(left) && p.symbols[at+int(lengths[left])] == T(right)
 }
 
-// join makes one token of the pair at a place. It returns the neighbours, -1
-// where there is none, and how often the word occurs.
+// join merges the pair at a place into one token. It returns the neighbors, -1
+// if there is none, and the count of the word.
 func (p *pool[T]) join(at int, left, right, id int32, lengths []int32) (before, after int32, times uint32) {
 	s := p.symbols
 	middle := at + int(lengths[left])
@@ -146,8 +145,8 @@ func (p *pool[T]) join(at int, left, right, id int32, lengths []int32) (before, 
 	return p.token(at - 1), p.token(end), p.times(at)
 }
 
-// around returns the neighbours of the token id at a place, -1 where there is
-// none, where the first of them begins, and how often the word occurs.
+// around returns the neighbors of the token id at a place, -1 if there is
+// none, where the first of them starts, and the count of the word.
 func (p *pool[T]) around(at int, id int32, lengths []int32) (before int32, from int, after int32, times uint32) {
 	if before = p.token(at - 1); before >= 0 {
 		from = at - int(lengths[before])
@@ -155,7 +154,7 @@ func (p *pool[T]) around(at int, id int32, lengths []int32) (before int32, from 
 	return before, from, p.token(at + int(lengths[id])), p.times(at)
 }
 
-// token returns the token that begins or ends at a place, -1 at an edge.
+// token returns the token that starts or ends at a place; -1 at an edge.
 func (p *pool[T]) token(at int) int32 {
 	if id := p.symbols[at]; id != edge[T]() {
 		return int32(id)
@@ -163,7 +162,7 @@ func (p *pool[T]) token(at int) int32 {
 	return -1
 }
 
-// times returns how often the word at a place occurs.
+// times returns the count of the word at a place.
 func (p *pool[T]) times(at int) uint32 {
 	g := p.groups
 	if i := p.last; g[i].from <= at && (i+1 == len(g) || at < g[i+1].from) {

@@ -6,8 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// PrefixSpace reports whether the pre_tokenizer of a tokenizer.json puts a space
-// before a text, and whether it has that choice.
+// PrefixSpace reports whether the pre_tokenizer of a tokenizer.json adds a
+// space before a text (on), and whether it has that setting (has).
 func PrefixSpace(data []byte) (on, has bool) {
 	root, err := document(data)
 	if err != nil || root.raw.Kind() != '{' {
@@ -28,8 +28,8 @@ func PrefixSpace(data []byte) (on, has bool) {
 	return on, has && err == nil
 }
 
-// SetPrefixSpace returns a tokenizer.json whose pre_tokenizer puts a space before
-// a text, or does not. One without such a choice is returned as it is.
+// SetPrefixSpace returns a tokenizer.json whose pre_tokenizer adds a space
+// before a text if on is set. It returns one without that setting unchanged.
 func SetPrefixSpace(data []byte, on bool) ([]byte, error) {
 	root, err := document(data)
 	if err != nil {
@@ -43,7 +43,7 @@ func SetPrefixSpace(data []byte, on bool) ([]byte, error) {
 	})
 }
 
-// setMember returns an object with another value of a member that it has.
+// setMember returns an object with another value for an existing member.
 func setMember(n node, member string, value func(node) ([]byte, error)) ([]byte, error) {
 	out := []byte{'{'}
 	err := n.members(func(name string, v node) error {

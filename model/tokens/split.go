@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// class is what GPT-2's splitting pattern sees in a character.
+// class is the class of a character in GPT-2's splitting pattern.
 type class uint8
 
 const (
@@ -35,8 +35,8 @@ func classOf(r rune) class {
 	return other
 }
 
-// run returns the length of the longest beginning of s whose characters are of
-// class c. A byte that is not UTF-8 is a character of class other.
+// run returns the length of the longest prefix of s with characters of class
+// c. An invalid UTF-8 byte is a character of class other.
 func run(s string, c class) int {
 	for i, r := range s {
 		if classOf(r) != c {
@@ -50,8 +50,8 @@ func run(s string, c class) int {
 //
 //	's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 //
-// The pieces put together are the text. Package regexp has no lookahead, hence
-// a scanner by hand.
+// The pieces concatenated are the text. It is a hand-written scanner because
+// package regexp has no lookahead.
 func gpt2Pieces(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for len(text) > 0 {
@@ -64,7 +64,8 @@ func gpt2Pieces(text string) iter.Seq[string] {
 	}
 }
 
-// gpt2Piece returns the length of the first piece of s, which is not empty.
+// gpt2Piece returns the length of the first piece of s, which must not be
+// empty.
 func gpt2Piece(s string) int {
 	if n := contraction(s); n > 0 {
 		return n
@@ -79,7 +80,7 @@ func gpt2Piece(s string) int {
 		}
 	}
 	// \s+(?!\S): white space before a word leaves its last character to the
-	// next piece; \s+: unless it is the only one.
+	// next piece; \s+: unless that is the only one.
 	n := run(s, space)
 	if n == len(s) {
 		return n
@@ -90,8 +91,8 @@ func gpt2Piece(s string) int {
 	return n
 }
 
-// contraction returns the length of one of 's 't 're 've 'm 'll 'd at the
-// beginning of s, or 0.
+// contraction returns the length of a prefix 's 't 're 've 'm 'll 'd of s, or
+// 0.
 func contraction(s string) int {
 	if len(s) < 2 || s[0] != '\'' {
 		return 0
@@ -106,9 +107,8 @@ func contraction(s string) int {
 	return 0
 }
 
-// words splits a text into the matches of \w+|[^\w\s]+: words, and runs of
-// what is neither word nor white space, which is left out. Each comes with its
-// offset.
+// words yields the matches of \w+|[^\w\s]+ in a text with their offsets:
+// words, and runs of characters that are neither word nor white space.
 func words(text string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		from, inWord := -1, false

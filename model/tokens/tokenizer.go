@@ -6,7 +6,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Kind is what a token is: a word, a character, or a run of bytes.
+// Kind is the unit of a tokenizer: word, character, or run of bytes.
 type Kind uint8
 
 // The kinds of tokenizer.
@@ -33,45 +33,45 @@ func ParseKind(s string) (Kind, error) {
 			return k, nil
 		}
 	}
-	return 0, fmt.Errorf("no tokenizer %.130q: take word, char or bpe", quote.Line(s, 120))
+	return 0, fmt.Errorf("unknown tokenizer %.130q: take word, char or bpe", quote.Line(s, 120))
 }
 
-// Tokens with a meaning of their own.
+// Special tokens.
 const (
-	// Unknown is the token that [Train] gives to what the vocabulary of a Word
-	// or Char tokenizer lacks.
+	// Unknown is the token that [Train] adds for words or characters outside
+	// the vocabulary.
 	Unknown = "[UNK]"
 
-	// EndOfText is the token between texts, as in GPT-2; [Train] gives it to BPE
-	// tokenizers. Written out in a text it is encoded as this one token.
+	// EndOfText separates texts, as in GPT-2. [Train] adds it to BPE
+	// tokenizers. If a text contains it, it is encoded as this one token.
 	EndOfText = "<|endoftext|>"
 )
 
-// Tokenizer turns text into ids and back. Its ids are from 0 to VocabSize()−1.
-// It does not change once made; several goroutines may use it at once.
+// Tokenizer converts text to ids and back. Its ids are from 0 to
+// VocabSize()−1. It is immutable and safe for concurrent use.
 type Tokenizer struct {
 	kind    Kind
-	tokens  []string         // by id, as the file writes them; "" also where an id has none
+	tokens  []string         // by id, as written in the file; "" for an id without a token
 	ids     map[string]int32 // of all tokens
-	text    []string         // by id: what the token stands for, in bytes
-	unknown int32            // Word and Char: the token for what is not in the vocabulary; BPE: -1
+	text    []string         // by id: the bytes of the token
+	unknown int32            // Word and Char: the token for text outside the vocabulary; BPE: -1
 	added   []addedToken     // in the file's order
-	early   *finder          // added tokens looked for before
-	late    *finder          // ... and after the others; see encode
-	joiner  joiner           // Word: how words become a text
+	early   *finder          // added tokens found first
+	late    *finder          // ... and found second; see encode
+	joiner  joiner           // Word: how words are joined
 	bpe     *merger          // BPE only
 	ascii   [128]int32       // Char: ids of the first characters of Unicode
 }
 
-// addedToken is a token that is found in a text before the text is split.
+// addedToken is a token that Encode finds before it splits the text.
 type addedToken struct {
 	id         int32
 	content    string
-	normalized bool // looked for after those that are not
+	normalized bool // found after those that are not
 	special    bool // kept for the file; Python's decode can skip such tokens
 }
 
-// finish computes what follows from tokens, added and, for BPE, merges.
+// finish computes the fields derived from tokens, added and, for BPE, merges.
 func (t *Tokenizer) finish(merges [][2]int32) {
 	t.text = t.tokens
 	if t.kind == BPE {
@@ -105,8 +105,8 @@ func (t *Tokenizer) finish(merges [][2]int32) {
 // Kind returns the kind of the tokenizer.
 func (t *Tokenizer) Kind() Kind { return t.kind }
 
-// VocabSize returns V: ids are from 0 to V−1. A file may leave some of them
-// without a token; those print nothing.
+// VocabSize returns V: ids are from 0 to V−1. Some may have no token; these
+// decode to nothing.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
 
 // has reports whether an id from 0 to V−1 has a token.
@@ -115,9 +115,9 @@ func (t *Tokenizer) has(id int32) bool {
 	return ok && of == id
 }
 
-// Token returns a token as tokenizer.json writes it: BPE writes the bytes of a
-// space and a letter t as "Ġt". It returns "" for an id without a token;
-// [Tokenizer.Decode] gives the text of a token.
+// Token returns a token as written in tokenizer.json: BPE writes a space and
+// the letter t as "Ġt". It returns "" for an id without a token. For the text
+// of a token use [Tokenizer.Decode].
 func (t *Tokenizer) Token(id int64) string {
 	if id < 0 || id >= int64(len(t.tokens)) {
 		return ""
@@ -125,8 +125,8 @@ func (t *Tokenizer) Token(id int64) string {
 	return t.tokens[id]
 }
 
-// OrdinarySize returns how many ids there are up to the last token that is not
-// an added one: a text has larger ids only where it writes out their tokens.
+// OrdinarySize returns the number of ids up to the last token that is not an
+// added one. A text has larger ids only if it contains added tokens.
 func (t *Tokenizer) OrdinarySize() int {
 	added := make(map[int32]bool, len(t.added))
 	for _, a := range t.added {
@@ -146,8 +146,8 @@ func (t *Tokenizer) ID(token string) (int64, bool) {
 	return int64(id), ok
 }
 
-// Unknown returns the id given to words or characters that are not in the
-// vocabulary. BPE has none, it can write every text.
+// Unknown returns the id for words or characters outside the vocabulary. BPE
+// has none, because it can encode every text.
 func (t *Tokenizer) Unknown() (int64, bool) {
 	if t.unknown < 0 {
 		return 0, false

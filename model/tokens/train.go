@@ -17,15 +17,15 @@ const DefaultBPESize = 4096
 // minBPESize leaves room for the bytes and [EndOfText].
 const minBPESize = 256 + 1
 
-// Train makes a tokenizer for texts like the one given. The same text gives
-// the same tokenizer; case is kept.
+// Train trains a tokenizer from text. Equal texts give equal tokenizers; case
+// is kept.
 //
-// vocabSize is the largest number of tokens, special ones included; the
-// vocabulary is smaller where the text has no more to give. Word and Char keep
-// the most frequent words or characters, behind the token [Unknown]; 0 keeps
-// them all. BPE merges the most frequent pair, as long as one occurs twice,
-// and ends its vocabulary with [EndOfText], as GPT-2 does; 0 means
-// [DefaultBPESize]. Where text holds "<|endoftext|>" it is cut.
+// vocabSize is the maximum number of tokens, including special ones; the
+// vocabulary is smaller if the text has fewer. Word and Char keep the most
+// frequent words or characters, after the token [Unknown]; 0 keeps them all.
+// BPE merges the most frequent pair as long as one occurs twice, and ends its
+// vocabulary with [EndOfText], as GPT-2 does; 0 means [DefaultBPESize]. A
+// "<|endoftext|>" in the text separates texts.
 func Train(kind Kind, text string, vocabSize int) (*Tokenizer, error) {
 	if vocabSize < 0 {
 		return nil, fmt.Errorf("vocabulary size %d is negative: give 0 for the default", vocabSize)
@@ -41,11 +41,11 @@ func Train(kind Kind, text string, vocabSize int) (*Tokenizer, error) {
 	case BPE:
 		return trainBPE(text, vocabSize)
 	}
-	return nil, fmt.Errorf("no tokenizer %v: take word, char or bpe", kind)
+	return nil, fmt.Errorf("unknown tokenizer %v: take word, char or bpe", kind)
 }
 
-// wordCounts returns the words of a text that are kept: the most frequent, of
-// these the first by their bytes. n is how many different ones there are.
+// wordCounts returns the most frequent words of a text; of equals those first
+// by their bytes. n is the number of different words.
 func wordCounts(text string, most int) (list []string, n int, err error) {
 	counts, err := countPieces(text, words(text))
 	if err != nil {
@@ -61,7 +61,8 @@ func wordCounts(text string, most int) (list []string, n int, err error) {
 	return list, len(all), nil
 }
 
-// charCounts returns the characters of a text that are kept, as wordCounts does.
+// charCounts returns the most frequent characters of a text, as wordCounts
+// does.
 func charCounts(text string, most int) (list []string, n int, err error) {
 	counts := make([]int, unicode.MaxRune+1)
 	for _, r := range text {
@@ -80,11 +81,11 @@ func charCounts(text string, most int) (list []string, n int, err error) {
 	return list, len(all), nil
 }
 
-// trainList makes a Word or Char tokenizer of the pieces of a text, of which
-// count returns the most frequent.
+// trainList makes a Word or Char tokenizer from the most frequent pieces of a
+// text, which count returns.
 func trainList(kind Kind, text string, count func(string, int) ([]string, int, error), vocabSize int) (*Tokenizer, error) {
 	if vocabSize == 1 {
-		return nil, fmt.Errorf("vocabulary size 1 leaves room for nothing but %s: give 0 for all that the text has, or more", Unknown)
+		return nil, fmt.Errorf("vocabulary size 1 leaves room only for %s: give 0 for all that the text has, or more", Unknown)
 	}
 	if i := firstInvalid(text); i >= 0 {
 		return nil, fmt.Errorf("the text is not UTF-8 at byte %d: convert it, or take the bpe tokenizer", i)
@@ -98,12 +99,12 @@ func trainList(kind Kind, text string, count func(string, int) ([]string, int, e
 		return nil, err
 	}
 	if n < 2 {
-		return nil, fmt.Errorf("the text has %d different %ss, there is nothing to predict: give a text with at least 2", n, kind)
+		return nil, fmt.Errorf("the text has %d different %ss, so there is nothing to predict: give a text with at least 2", n, kind)
 	}
 	t := newTokenizer(kind, append([]string{Unknown}, list...))
 	t.unknown = 0
 	if kind == Word {
-		// White space never occurs in a word: this prefix joins none.
+		// White space never occurs in a word, so this prefix joins none.
 		t.joiner = joiner{wordPiece: true, prefix: " ", cleanup: true}
 	}
 	t.finish(nil)
@@ -123,8 +124,8 @@ func firstInvalid(s string) int {
 	return -1
 }
 
-// newTokenizer returns a Tokenizer of a vocabulary; the caller
-// completes it and calls finish.
+// newTokenizer returns a Tokenizer with a vocabulary. The caller completes it
+// and calls finish.
 func newTokenizer(kind Kind, vocab []string) *Tokenizer {
 	t := &Tokenizer{kind: kind, tokens: vocab, ids: make(map[string]int32, len(vocab)), unknown: -1}
 	for id, token := range vocab {

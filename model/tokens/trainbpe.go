@@ -5,12 +5,12 @@ import (
 	"math"
 )
 
-// minPairs is how often a pair must occur to become a token: a token for what
-// occurs once shortens nothing else.
+// minPairs is how often a pair must occur to become a token: a token that
+// occurs once shortens no other text.
 const minPairs = 2
 
-// trainBPE learns byte pairs as Sennrich et al. 2016 do (algorithm 1), on the
-// pieces that GPT-2's pattern cuts. Among equally frequent pairs that of the
+// trainBPE learns byte pairs as in Sennrich et al. 2016 (algorithm 1), on the
+// pieces of GPT-2's pattern. Of equally frequent pairs the one with the
 // smallest ids comes first, as in the Python library.
 func trainBPE(text string, vocabSize int) (*Tokenizer, error) {
 	if vocabSize == 0 {
@@ -37,7 +37,7 @@ func trainBPE(text string, vocabSize int) (*Tokenizer, error) {
 	return t, nil
 }
 
-// learnBPE returns at most so many tokens and the merges that make them.
+// learnBPE returns at most size tokens and the merges that make them.
 func learnBPE[T symbolID](text string, size int, most bounds) ([]string, [][2]int32, error) {
 	l := &learner[T]{ids: make(map[string]int32)}
 	for _, b := range byteOrder {
@@ -62,17 +62,17 @@ func learnBPE[T symbolID](text string, size int, most bounds) ([]string, [][2]in
 	return l.vocab, l.merges, nil
 }
 
-// learner is the state of a training of BPE.
+// learner is the state of BPE training.
 type learner[T symbolID] struct {
 	vocab   []string
-	lengths []int32 // by id: bytes
+	lengths []int32 // bytes, by id
 	ids     map[string]int32
 	merges  [][2]int32
 	pool    *pool[T]
 	index   *pairIndex
 }
 
-// token returns the id of a token of so many bytes, and whether it is new.
+// token returns the id of a token of length bytes, and whether it is new.
 func (l *learner[T]) token(s string, length int32) (id int32, isNew bool) {
 	id, ok := l.ids[s]
 	if !ok {
@@ -83,7 +83,7 @@ func (l *learner[T]) token(s string, length int32) (id int32, isNew bool) {
 	return id, !ok
 }
 
-// count finds the most frequent pairs anew, as many as the index takes.
+// count recounts the most frequent pairs, as many as the index holds.
 func (l *learner[T]) count() {
 	x := l.index
 	for x.slack = 1; ; x.slack *= 2 {
@@ -101,7 +101,7 @@ func (l *learner[T]) count() {
 	}
 }
 
-// merge makes a token of a pair wherever it occurs.
+// merge replaces a pair with one token wherever it occurs.
 func (l *learner[T]) merge(pair *indexedPair) {
 	left, right := pair.ids()
 	id, isNew := l.token(l.vocab[left]+l.vocab[right], l.lengths[left]+l.lengths[right])
@@ -115,7 +115,7 @@ func (l *learner[T]) merge(pair *indexedPair) {
 	pair.count = 0
 	for _, at := range places {
 		if !l.pool.holds(int(at), left, right, l.lengths) {
-			continue // one of the two has been merged since
+			continue // one of the two has been merged meanwhile
 		}
 		before, after, times := l.pool.join(int(at), left, right, id, l.lengths)
 		if before >= 0 && before != id {
@@ -133,7 +133,7 @@ func (l *learner[T]) merge(pair *indexedPair) {
 	}
 }
 
-// mergeUnnoted merges a pair with more places than the index could note.
+// mergeUnnoted merges a pair with more places than the index could record.
 func (l *learner[T]) mergeUnnoted(key uint64, id int32) {
 	left, right := int32(key>>32), int32(uint32(key))
 	l.pool.pairs(l.lengths, func(at int, k uint64, _ uint32) {
@@ -144,8 +144,7 @@ func (l *learner[T]) mergeUnnoted(key uint64, id int32) {
 	l.index.forget()
 }
 
-// addPairs puts the pairs of a new token, which is at these places, into the
-// index.
+// addPairs adds the pairs of a new token at the given places to the index.
 func (l *learner[T]) addPairs(id int32, places []uint32) {
 	each := func(do func(key uint64, at int, times uint32)) {
 		for _, at := range places {
