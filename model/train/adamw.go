@@ -14,14 +14,14 @@ import (
 // AdamW is the optimizer of "Decoupled weight decay regularization"
 // (arXiv:1711.05101) in PyTorch's form: epsilon is added outside the bias
 // correction, and the decay multiplies the weight by 1 - lr·decay before the
-// step. Decay acts on matrices and embeddings, not on biases and norms.
+// step. Decay applies to matrices and embeddings, not to biases and norms.
 type AdamW struct {
 	Beta1, Beta2 float64
 	Epsilon      float64
 	Decay        float64
 
 	step int         // updates done
-	m, v [][]float32 // first and second moment, one slice a weight
+	m, v [][]float32 // first and second moment, one slice for each weight
 }
 
 // newAdamW returns an optimizer whose moments are zero.
@@ -34,8 +34,8 @@ func newAdamW(o Options, w model.Weights) *AdamW {
 	return a
 }
 
-// update moves the weights one step against the gradients, each of which is
-// first multiplied by scale (the clipping factor).
+// update moves the weights one step against the gradients, which it first
+// multiplies by scale, the clipping factor.
 func (a *AdamW) update(weights model.Weights, grads []format.Tensor, lr, scale float64) error {
 	w, g, err := numbers(weights, grads)
 	if err != nil {
@@ -59,15 +59,15 @@ func (a *AdamW) update(weights model.Weights, grads []format.Tensor, lr, scale f
 	return nil
 }
 
-// adamwFactors are the numbers of one update: m and v become
-// beta·old + rest·new, and a weight w·keep - rate·m/(√v·root + epsilon).
+// adamwFactors are the constants of one update: m and v become beta·old +
+// rest·new, and a weight w·keep - rate·m/(√v·root + epsilon).
 type adamwFactors struct {
 	scale, keep, beta1, rest1, beta2, rest2, rate, root, epsilon float32
 }
 
-// adamwPlain updates a piece. It computes in float32, as PyTorch does:
-// the state rounds to that anyway, and a double root and quotient cost more
-// than the memory.
+// adamwPlain updates a piece. It computes in float32, as PyTorch does: the
+// state is float32 anyway, and float64 roots and quotients would cost more
+// time than the memory access.
 func adamwPlain(w, g, m, v []float32, f *adamwFactors) {
 	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
 	for j := range w {
@@ -79,7 +79,7 @@ func adamwPlain(w, g, m, v []float32, f *adamwFactors) {
 	}
 }
 
-// norm returns the length of all gradients taken as one vector.
+// norm returns the Euclidean norm of all gradients as one vector.
 func norm(grads []format.Tensor) (float64, error) {
 	g, _, err := numbers(grads, nil)
 	if err != nil {
@@ -88,7 +88,7 @@ func norm(grads []format.Tensor) (float64, error) {
 	all := cut(g)
 	sums := make([]float64, len(all))
 	each(all, func(n int, p piece) {
-		var s [4]float64 // four sums at once: an addition waits for the one before it
+		var s [4]float64 // four sums: one would make each addition wait for the previous one
 		x := g[p.tensor][p.from:p.to]
 		for ; len(x) >= 4; x = x[4:] {
 			s[0] += float64(x[0]) * float64(x[0])
@@ -108,7 +108,7 @@ func norm(grads []format.Tensor) (float64, error) {
 	return math.Sqrt(total), nil
 }
 
-// numbers returns the elements of tensors, which share their memory.
+// numbers returns the elements of tensors. They share memory.
 func numbers(a, b []format.Tensor) (x, y [][]float32, err error) {
 	for _, list := range []struct {
 		from []format.Tensor
@@ -125,11 +125,11 @@ func numbers(a, b []format.Tensor) (x, y [][]float32, err error) {
 	return x, y, nil
 }
 
-// pieceSize is how many elements a goroutine takes at a time. It does not
-// depend on the cores, so that sums are the same on any number of them.
+// pieceSize is the number of elements that a goroutine takes at a time. It
+// does not depend on the number of cores, so neither do the sums.
 const pieceSize = 1 << 16
 
-// piece is a part of one tensor of several.
+// piece is a part of one tensor in a list.
 type piece struct{ tensor, from, to int }
 
 // cut returns the pieces of some tensors, in order.
@@ -167,7 +167,7 @@ func each(all []piece, f func(n int, p piece)) {
 	wait.Wait()
 }
 
-// The names of the moments in a checkpoint.
+// Name prefixes of the moments in a checkpoint.
 const (
 	firstMoment  = "optim.m."
 	secondMoment = "optim.v."
@@ -184,7 +184,7 @@ func (a *AdamW) moments(w model.Weights) []format.Tensor {
 	return out
 }
 
-// restore takes over saved moments after the given number of updates.
+// restore loads saved moments after the given number of updates.
 func (a *AdamW) restore(w model.Weights, saved []format.Tensor, step int) error {
 	byName := map[string]format.Tensor{}
 	for _, t := range saved {

@@ -9,13 +9,13 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Batch is what one step learns from: a tensor for each input of the loss, by
-// what it is for. The first dimension is that of the examples.
+// Batch is the data of one step: a tensor for each input of the loss, by role.
+// Their first dimension counts the examples.
 type Batch map[role.Kind]format.Tensor
 
-// TextBatch returns a batch of so many sequences of so many tokens, row-major,
-// that shares the memory of ids and labels. Of a language model the label is the
-// id that follows a token, or model.IgnoreIndex where a position does not count.
+// TextBatch returns a batch of sequences of tokens, row-major. It shares the
+// memory of ids and labels. For a language model a label is the next id, or
+// model.IgnoreIndex at a position that does not count.
 func TextBatch(sequences, tokens int, ids, labels []int64) Batch {
 	shape := []int{sequences, tokens}
 	return Batch{
@@ -24,9 +24,8 @@ func TextBatch(sequences, tokens int, ids, labels []int64) Batch {
 	}
 }
 
-// Inputs returns the batch as the inputs of a graph, by their names; it shares
-// the batch's memory. It refuses a batch that has not what the graph takes, or
-// has more.
+// Inputs returns the batch as the inputs of a graph, by name. They share the
+// batch's memory. A missing or an unused tensor is an error.
 func (b Batch) Inputs(g *graph.Graph) (map[string]format.Tensor, error) {
 	in := map[string]format.Tensor{}
 	for _, v := range g.Inputs {
@@ -53,7 +52,7 @@ func (b Batch) Inputs(g *graph.Graph) (map[string]format.Tensor, error) {
 	return in, nil
 }
 
-// labels returns how many labels count in the mean that is the loss.
+// labels returns the number of labels in the mean of the loss.
 func (b Batch) labels() int {
 	t := b[role.Labels]
 	if t.DType != format.Int64 {
@@ -68,7 +67,7 @@ func (b Batch) labels() int {
 	return n
 }
 
-// int64s returns the elements of a tensor that is made here.
+// int64s returns the elements of a tensor that this package made.
 func (b Batch) int64s(k role.Kind) []int64 {
 	x, _ := b[k].Int64s()
 	return x

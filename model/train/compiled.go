@@ -11,17 +11,17 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Program is a graph that a runtime has compiled. Bind returns a function that
-// runs it on the memory of the given tensors, which have the names of its
-// inputs, parameters among them, and outputs.
+// Program is a graph compiled by a runtime. Bind returns a function that runs
+// it on the memory of the given tensors, which have the names of its inputs,
+// including parameters, and of its outputs.
 type Program interface {
 	Bind(inputs, outputs []format.Tensor) (run func() error, release func(), err error)
 	Close() error
 }
 
-// Compiled is the engine that leaves the arithmetic to a runtime: it writes
-// the training step as a graph (model.Step), has it compiled once for
-// each size of batch, and runs it on the trainer's own memory.
+// Compiled is the engine that computes with a runtime. It builds the training
+// step as a graph (model.Step), compiles it once for each batch size, and runs
+// it on the trainer's memory.
 type Compiled struct {
 	name    string
 	graph   *graph.Graph // the forward pass
@@ -35,7 +35,7 @@ type Compiled struct {
 // bound is a program and the memory it runs on.
 type bound struct {
 	program Program
-	takes   map[string]bool // names of its inputs, weights among them
+	takes   map[string]bool // names of its inputs, including weights
 	inputs  []format.Tensor // of the batch
 	loss    []float32
 	memory  []*byte // of weights and gradients
@@ -45,9 +45,8 @@ type bound struct {
 
 var _ Engine = (*Compiled)(nil)
 
-// NewCompiled returns an engine for a network, given by its forward pass.
-// compile makes a program of a graph: it is called once for the step and once
-// for the evaluation of each size of batch.
+// NewCompiled returns an engine for the forward pass g of a network. It calls
+// compile once for the step and once for the evaluation of each batch size.
 func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Program, error)) (*Compiled, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, err
@@ -103,8 +102,8 @@ func (e *Compiled) execute(weights []format.Tensor, batch Batch, grads []format.
 	return float64(p.loss[0]), nil
 }
 
-// inputs returns the batch by the names of the inputs, and the sizes of their
-// named dimensions, and refuses what cannot be computed.
+// inputs returns the batch by input name, and the sizes of their named
+// dimensions. It rejects a batch that the network cannot compute.
 func (e *Compiled) inputs(batch Batch) (map[string]format.Tensor, map[string]int, error) {
 	inputs, err := batch.Inputs(e.loss)
 	if err != nil {
@@ -124,9 +123,10 @@ func (e *Compiled) inputs(batch Batch) (map[string]format.Tensor, map[string]int
 	return inputs, sizes, e.ids.Check(inputs)
 }
 
-// program returns the program for some sizes, compiled when it is first needed.
+// program returns the program for the given sizes and compiles it on first
+// use.
 func (e *Compiled) program(inputs map[string]format.Tensor, sizes map[string]int, grads bool) (*bound, error) {
-	key := fmt.Sprint(sizes, grads) // a map is printed in the order of its keys
+	key := fmt.Sprint(sizes, grads) // fmt prints a map in the order of its keys
 	if p := e.programs[key]; p != nil {
 		return p, nil
 	}
@@ -154,7 +154,8 @@ func (e *Compiled) program(inputs map[string]format.Tensor, sizes map[string]int
 	return p, nil
 }
 
-// bind makes sure that the program runs on the memory of the given tensors.
+// bind binds the program to the memory of the given tensors, unless it is
+// already.
 func (p *bound) bind(weights, grads []format.Tensor) error {
 	var memory []*byte
 	for _, t := range append(slices.Clone(weights), grads...) {
@@ -187,7 +188,8 @@ func (p *bound) bind(weights, grads []format.Tensor) error {
 	return nil
 }
 
-// alignedBytes returns zeroed memory for elements of up to eight bytes.
+// alignedBytes returns zeroed memory aligned for elements of up to eight
+// bytes.
 func alignedBytes(n int) []byte {
 	words := make([]int64, (n+7)/8)
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n)

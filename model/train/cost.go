@@ -5,21 +5,22 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// TokenFLOP counts the floating-point operations that training takes for each
-// token of sequences of a length, as is usual: 6 for each parameter, and 12·L·C·T
-// for attention (Kaplan et al., arXiv:2001.08361, appendix B). Of a network
-// without tokens, which has the length 0, it counts those of an example.
+// TokenFLOP returns the floating-point operations of training for each token
+// of sequences of the given length: 6 for each parameter, and 12·L·C·T for
+// attention (Kaplan et al., arXiv:2001.08361, appendix B). For a network
+// without tokens pass length 0; the result is then for each example.
 func TokenFLOP(c *model.Checkpoint, length int) (float64, error) {
 	n, err := c.Parameters()
 	return 6*float64(n) + 12*float64(len(c.Attentions())*c.Width()*length), err
 }
 
-// Memory estimates the bytes that training takes: the values of the step's graph
-// that exist at one time, weights and gradients among them, the two moments, and
-// a copy of weights and moments while a checkpoint is written. ONNX Runtime's
-// allocator grows by doubling and packs weights for its products: measured peaks
-// of whole processes were 1.6 times the values (small 774 and 1294 MB, w512 921
-// and 1528, gpt2 2186 and 3515).
+// Memory estimates the bytes that training needs: the values of the step's
+// graph that are live at one time, including weights and gradients, the two
+// moments, and a copy of weights and moments while a checkpoint is written.
+// ONNX Runtime needs more, because its allocator grows by doubling and it
+// packs weights for its products. Measured peaks of whole processes were 1.6
+// times the values (small 774 and 1294 MB, w512 921 and 1528, gpt2 2186 and
+// 3515).
 func Memory(c *model.Checkpoint, d *Data, batch int) (int64, error) {
 	sizes, err := d.sizes(c, batch)
 	if err != nil {
@@ -37,8 +38,8 @@ func Memory(c *model.Checkpoint, d *Data, batch int) (int64, error) {
 	return (peak+2*4*int64(n))*8/5 + 3*4*int64(n), err
 }
 
-// sizes returns the sizes of the named dimensions of the inputs for a batch of so
-// many examples. It refuses data that are not what the network takes.
+// sizes returns the sizes of the inputs' named dimensions for a batch of
+// examples. It rejects data that do not fit the network.
 func (d *Data) sizes(c *model.Checkpoint, batch int) (map[string]int, error) {
 	loss, err := model.WithLoss(c.Graph)
 	if err != nil {

@@ -9,31 +9,31 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Data is what a model learns from, split into a part for training and a part
-// for validation: text, or examples of any kind (NewExamples). Batches are functions of a seed and a number: a run that is
-// resumed needs no history.
+// Data is the training data, split into a part for training and a part for
+// validation: text, or examples of any kind (NewExamples). A batch depends
+// only on a seed and its number, so a resumed run needs no history.
 type Data struct {
 	train, val source
-	context    int                  // tokens of an example; 0 where there are none
-	room       func(size int) Batch // a batch of so many examples
+	context    int                  // tokens of an example; 0 without tokens
+	room       func(size int) Batch // allocates a batch of size examples
 }
 
-// Tokens returns the number of tokens of an example; 0 where there are none.
+// Tokens returns the number of tokens of an example; 0 without tokens.
 func (d *Data) Tokens() int { return d.context }
 
-// source gives the examples of one part.
+// source holds the examples of one part.
 type source interface {
-	len() int                    // examples to draw from
-	fill(i int, b Batch, at int) // example i into row at of a batch
+	len() int                    // number of examples
+	fill(i int, b Batch, at int) // writes example i to row at of a batch
 	hash(h hash.Hash)
 }
 
-// valShare is the part kept for validation: one in ten.
+// valShare sets the share for validation: one in ten.
 const valShare = 10
 
-// NewText returns the data of one long text: an example is any window of
-// context tokens, its labels the same window one token on. The last tenth is
-// for validation. The ids are copied, into two bytes each or four.
+// NewText returns the data of one long text. An example is any window of
+// context tokens; its labels are the window shifted by one token. The last
+// tenth is for validation. It copies the ids, to two or four bytes each.
 func NewText(ids []int64, context int) (*Data, error) {
 	store := newIDStore(vocabOf(ids))
 	if err := store.add(ids); err != nil {
@@ -69,7 +69,7 @@ func newText(ids idStore, context int) (*Data, error) {
 	return textData(window{ids, 0, cut, context}, window{ids, cut, n, context}, context), nil
 }
 
-// window is the part of a text from one token to another.
+// window is the range of tokens of a text from one index to another.
 type window struct {
 	ids      idStore
 	from, to int
@@ -85,11 +85,11 @@ func (w window) fill(i int, b Batch, at int) {
 	w.ids.read(w.from+i+1, labels)
 }
 
-// NewLines returns the data of many short sequences of different length, one
-// an example: padded on the right to the longest, with the padding masked out
-// of the loss. Every tenth sequence is for validation, or all of them if there
-// are fewer than ten. A sequence longer than the context is refused. The ids are
-// copied, into two bytes each or four.
+// NewLines returns the data of many short sequences of different length, each
+// an example. They are padded on the right to the longest; the loss ignores
+// the padding. Every tenth sequence is for validation, or all if there are
+// fewer than ten. A sequence longer than the context is an error. It copies
+// the ids, to two or four bytes each.
 func NewLines(sequences [][]int64, context int) (*Data, error) {
 	if err := checkContext(context); err != nil {
 		return nil, err
@@ -107,17 +107,18 @@ func NewLines(sequences [][]int64, context int) (*Data, error) {
 	return b.data()
 }
 
-// lineBuilder takes sequences one by one.
+// lineBuilder collects sequences.
 type lineBuilder struct {
 	ids        idStore
 	context    int // of the model
 	sequences  int // so far
-	longest    int // tokens that a sequence predicts
+	longest    int // predicted tokens of the longest sequence
 	train, val blocks[span]
 }
 
-// span is where a sequence lies among the ids: where it begins, and how many it
-// has in the low bits. There may be as many as a quarter of the text's bytes.
+// span is a sequence's place among the ids: its start, and its length in the
+// low bits. Packed, because there may be a sequence for every four bytes of
+// text.
 type span uint64
 
 const spanBits = 24 // of the length
@@ -128,7 +129,7 @@ func (s span) from() int { return int(s >> spanBits) }
 
 func (s span) len() int { return int(s & (1<<spanBits - 1)) }
 
-// add takes the next sequence.
+// add adds the next sequence.
 func (b *lineBuilder) add(s []int64) error {
 	b.sequences++
 	if len(s) > b.context+1 {
@@ -138,7 +139,7 @@ func (b *lineBuilder) add(s []int64) error {
 		return nil // nothing to predict
 	}
 	if len(s) >= 1<<spanBits {
-		return fmt.Errorf("train: sequence %d has %d tokens, a sequence has less than %d: give shorter lines", b.sequences, len(s), 1<<spanBits)
+		return fmt.Errorf("train: sequence %d has %d tokens, the limit is below %d: give shorter lines", b.sequences, len(s), 1<<spanBits)
 	}
 	b.longest = max(b.longest, len(s)-1)
 	at := newSpan(b.ids.len(), len(s))
@@ -188,17 +189,16 @@ func textData(train, val source, tokens int) *Data {
 	}}
 }
 
-// textRow returns the ids and labels of sequence at, which share the memory of
+// textRow returns the ids and labels of a sequence. They share the memory of
 // the batch.
 func textRow(b Batch, at int) (ids, labels []int64) {
 	n := b[role.Tokens].Shape[1]
 	return b.int64s(role.Tokens)[at*n : (at+1)*n], b.int64s(role.Labels)[at*n : (at+1)*n]
 }
 
-// draw fills batch number n of a part: which examples stand in it is a
-// function of the stream and n.
+// draw fills batch n of a part. Its examples depend only on the stream and n.
 func (d *Data) draw(s source, size int, stream model.Stream, n int, b *Batch) {
-	if b.size() != size { // room for one batch, made once
+	if b.size() != size { // allocate a batch once
 		*b = d.room(size)
 	}
 	for i := range size {

@@ -12,8 +12,8 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// SHA256 returns a hash of all examples, for Options.DataSHA256: a resumed run
-// can tell by it that its data are others.
+// SHA256 returns a hash of all examples, for Options.DataSHA256. A resumed run
+// uses it to detect other data.
 func (d *Data) SHA256() string {
 	h := sha256.New()
 	for _, part := range []source{d.train, d.val} {
@@ -27,7 +27,7 @@ func hashIDs(h hash.Hash, ids idStore, from, to int) {
 	for from < to {
 		block = block[:min(len(block), to-from)]
 		ids.read(from, block)
-		_ = binary.Write(h, binary.LittleEndian, block) // a hash takes everything
+		_ = binary.Write(h, binary.LittleEndian, block) // Write of a hash never fails
 		from += len(block)
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// firstBad says where a training step first met a number that is none: in a
-// weight, in a value of the forward pass on the given batch, which is evaluated
-// once more if the engine can do it, or in a gradient.
+// firstBad describes where a training step first met NaN or infinity: in a
+// weight, in a value of the forward pass, which it evaluates again if the
+// engine can, or in a gradient.
 func (t *Trainer) firstBad() string {
 	for _, w := range t.weights {
 		if at := notFinite(w); at != "" {
@@ -34,7 +34,7 @@ func (t *Trainer) firstBad() string {
 			return fmt.Sprintf("%sthe gradient of %.80q is %s", forward, g.Name, at)
 		}
 	}
-	return "every value is finite, the sum of the gradients' squares is not"
+	return "every value is finite, but the sum of the gradients' squares is not"
 }
 
 func (t *Trainer) firstBadValue(engine Evaluator) (string, error) {
@@ -68,8 +68,8 @@ func (t *Trainer) firstBadValue(engine Evaluator) (string, error) {
 	return "", nil
 }
 
-// notFinite names the first element of a float32 tensor that is not a finite
-// number, or returns "".
+// notFinite describes the first NaN or infinity of a float32 tensor, or
+// returns "".
 func notFinite(t format.Tensor) string {
 	x, err := t.Float32s()
 	if err != nil {

@@ -7,9 +7,10 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// NewExamples returns the data of examples of any kind: tensors whose first
-// dimension counts the examples, the same number in each. The last tenth is for
-// validation, or all of them if there are fewer than ten. The memory is shared.
+// NewExamples returns the data of examples of any kind. The first dimension of
+// every tensor counts the examples and must be the same. The last tenth is for
+// validation, or all if there are fewer than ten. It shares the tensors'
+// memory.
 func NewExamples(all Batch) (*Data, error) {
 	n := all.size()
 	for k, t := range all {
@@ -39,7 +40,7 @@ func NewExamples(all Batch) (*Data, error) {
 	return d, nil
 }
 
-// examples are some of the examples, from one to another.
+// examples are a range of the examples.
 type examples struct {
 	all      Batch
 	from, to int
@@ -54,7 +55,7 @@ func (e examples) fill(i int, b Batch, at int) {
 	}
 }
 
-// size returns the number of examples; 0 of a batch without tensors.
+// size returns the number of examples; 0 for a batch without tensors.
 func (b Batch) size() int {
 	for _, t := range b {
 		if len(t.Shape) > 0 {
@@ -64,7 +65,7 @@ func (b Batch) size() int {
 	return 0
 }
 
-// room returns zeros for a batch of so many examples like these.
+// room returns a zeroed batch of size such examples.
 func (b Batch) room(size int) Batch {
 	out := Batch{}
 	for k, t := range b {

@@ -7,19 +7,19 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// IDRules say what the ids among the inputs of a graph must satisfy: they are
-// rows of the table that they are looked up in, or classes.
+// IDRules are the conditions on ids among the inputs of a graph: they must be
+// rows of the table in which they are looked up, or classes.
 type IDRules []idRule
 
 type idRule struct {
 	input  string
 	rows   int
-	label  bool // may be ignore, too
+	label  bool // may also be ignore
 	ignore int64
 }
 
-// FindIDRules returns the rules of a graph. It refuses constant ids that are not
-// rows of their table: positions beyond the context.
+// FindIDRules returns the rules of a graph. It rejects constant ids outside
+// their table, such as positions beyond the context.
 func FindIDRules(g *graph.Graph) (rules IDRules, err error) {
 	for _, n := range g.Nodes {
 		r, rows := idRule{}, graph.Dim{}
@@ -48,8 +48,8 @@ func FindIDRules(g *graph.Graph) (rules IDRules, err error) {
 	return rules, nil
 }
 
-// Check refuses the first id that breaks a rule, with its place. inputs are those
-// of the graph, by their names.
+// Check returns an error for the first id that breaks a rule, with its place.
+// inputs are the graph's, by name.
 func (r IDRules) Check(inputs map[string]format.Tensor) error {
 	for _, rule := range r {
 		if err := rule.check(inputs[rule.input]); err != nil {

@@ -5,15 +5,15 @@ import (
 	"math"
 )
 
-// idStore keeps the ids of a text.
+// idStore holds the ids of a text.
 type idStore interface {
 	add(ids []int64) error
-	read(from int, into []int64) // the ids from, from+1, ...: as many as into has room for
+	read(from int, into []int64) // reads len(into) ids, starting at index from
 	len() int
 }
 
-// newIDStore returns a store for ids below vocab: two bytes for each where that
-// is enough, otherwise four.
+// newIDStore returns a store for ids below vocab, with two or four bytes for
+// each.
 func newIDStore(vocab int) idStore {
 	if vocab <= math.MaxUint16+1 {
 		return &packed[uint16]{vocab: int64(vocab)}
@@ -21,8 +21,8 @@ func newIDStore(vocab int) idStore {
 	return &packed[uint32]{vocab: int64(min(vocab, math.MaxInt32))}
 }
 
-// blockLen is how many values lie together. A list grows by blocks, so that
-// growing copies nothing.
+// blockLen is the number of values in a block. A list grows by whole blocks,
+// so growing copies nothing.
 const blockLen = 1 << 18
 
 // blocks is a long list.

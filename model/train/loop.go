@@ -13,43 +13,43 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// Options are the settings of a training run. They travel in its checkpoints,
-// so that a run goes on with what it began with.
+// Options are the settings of a training run. Checkpoints store them, so that
+// a resumed run continues with the same settings.
 type Options struct {
-	Steps       int     `json:"steps"`                // in all, a resumed run's earlier ones included
-	Batch       int     `json:"batch"`                // sequences that are computed side by side
-	Accumulate  int     `json:"accumulate,omitempty"` // batches of one step, one after the other; 0 is 1
-	Context     int     `json:"context,omitempty"`    // tokens of a text's sequences; 0: as many as the network sees
+	Steps       int     `json:"steps"`                // total, including those before resuming
+	Batch       int     `json:"batch"`                // sequences computed together
+	Accumulate  int     `json:"accumulate,omitempty"` // batches of one step, computed in turn; 0 is 1
+	Context     int     `json:"context,omitempty"`    // tokens of a sequence; 0: the context of the network
 	LR          float64 `json:"lr"`                   // the highest learning rate
 	MinLR       float64 `json:"min_lr"`
-	Warmup      int     `json:"warmup"` // steps of rising learning rate
+	Warmup      int     `json:"warmup"` // steps of increasing learning rate
 	Beta1       float64 `json:"beta1"`
 	Beta2       float64 `json:"beta2"`
 	Epsilon     float64 `json:"epsilon"`
 	WeightDecay float64 `json:"weight_decay"`
-	Clip        float64 `json:"clip"` // the longest gradient; 0 leaves it as it is
+	Clip        float64 `json:"clip"` // maximum norm of the gradient; 0: no clipping
 	Seed        uint64  `json:"seed"`
 	Engine      string  `json:"engine,omitempty"` // engine of the run; a resumed run must reuse it to reproduce rounding
 	EvalEvery   int     `json:"eval_every"`       // steps between evaluations; 0: only after the last
 	EvalBatches int     `json:"eval_batches"`     // batches of one evaluation
-	DataSHA256  string  `json:"data_sha256"`      // of the text, so that a resumed run can tell that it is another
+	DataSHA256  string  `json:"data_sha256"`      // of the text, so that a resumed run can detect a different one
 
 	// Used by the caller only; these do not affect the results.
 	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU
 	SaveEvery int    `json:"save_every,omitempty"` // steps between checkpoints
-	Keep      int    `json:"keep,omitempty"`       // newest checkpoints that stay
+	Keep      int    `json:"keep,omitempty"`       // newest checkpoints to keep
 }
 
-// The largest settings of a run. They come from files too: a run must not
-// evaluate for ever because somebody's file says so.
+// Upper limits of settings. Settings come from files too, and a file must not
+// make a run evaluate forever.
 const (
-	maxSteps       = math.MaxInt32 // and what is counted in steps or checkpoints
+	maxSteps       = math.MaxInt32 // also for numbers of checkpoints
 	maxBatch       = 1 << 27
 	maxAccumulate  = 1 << 20
 	maxEvalBatches = 10000
 )
 
-// DefaultOptions returns nanoGPT's settings for its CPU run, for the given
+// DefaultOptions returns nanoGPT's settings for its CPU run, with the given
 // number of steps.
 func DefaultOptions(steps int) Options {
 	return Options{
@@ -59,7 +59,7 @@ func DefaultOptions(steps int) Options {
 	}
 }
 
-// Check reports the first setting that makes no run.
+// Check returns an error for the first invalid setting.
 func (o Options) Check() error {
 	switch {
 	case o.Steps < 1 || o.Batch < 1 || o.Accumulate < 0:
@@ -67,13 +67,13 @@ func (o Options) Check() error {
 	case o.Steps > maxSteps || o.Batch > maxBatch || o.Accumulate > maxAccumulate:
 		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: at most %d, %d and %d", o.Steps, o.Batch, o.Accumulate, maxSteps, maxBatch, maxAccumulate)
 	case !(o.LR > 0) || math.IsInf(o.LR, 0) || !(o.MinLR >= 0 && o.MinLR <= o.LR):
-		return fmt.Errorf("train: learning rate from %g down to %g, expects a positive number and no larger last one", o.LR, o.MinLR)
+		return fmt.Errorf("train: learning rate from %g down to %g, expects a positive number and a last one that is not larger", o.LR, o.MinLR)
 	case o.Warmup < 0 || o.EvalEvery < 0 || o.EvalBatches < 1:
 		return fmt.Errorf("train: warm-up %d, evaluation every %d steps over %d batches: none may be negative, and an evaluation takes a batch", o.Warmup, o.EvalEvery, o.EvalBatches)
 	case o.Warmup > maxSteps || o.EvalEvery > maxSteps || o.EvalBatches > maxEvalBatches:
 		return fmt.Errorf("train: warm-up %d, evaluation every %d steps over %d batches: at most %d, %[4]d and %[5]d", o.Warmup, o.EvalEvery, o.EvalBatches, maxSteps, maxEvalBatches)
 	case o.SaveEvery < 0 || o.SaveEvery > maxSteps || o.Keep < 0 || o.Keep > maxSteps:
-		return fmt.Errorf("train: a checkpoint every %d steps, of which %d stay: expects 0 to %d", o.SaveEvery, o.Keep, maxSteps)
+		return fmt.Errorf("train: a checkpoint every %d steps, of which %d are kept: expects 0 to %d", o.SaveEvery, o.Keep, maxSteps)
 	case !(o.Beta1 >= 0 && o.Beta1 < 1) || !(o.Beta2 >= 0 && o.Beta2 < 1) || !(o.Epsilon > 0) || math.IsInf(o.Epsilon, 0):
 		return fmt.Errorf("train: beta1 %g and beta2 %g must be from 0 to below 1, epsilon %g above 0 and finite", o.Beta1, o.Beta2, o.Epsilon)
 	case !(o.WeightDecay >= 0) || math.IsInf(o.WeightDecay, 0) || !(o.Clip >= 0):
@@ -82,34 +82,34 @@ func (o Options) Check() error {
 	return nil
 }
 
-// Event is what a run tells after every step.
+// Event reports a training step.
 type Event struct {
-	Step            int // steps done, from 1
+	Step            int // steps done, 1 or more
 	Loss            float64
-	ValLoss         float64 // NaN unless this step was followed by an evaluation
+	ValLoss         float64 // NaN unless an evaluation followed this step
 	LR              float64
 	GradNorm        float64 // before clipping
-	TokensPerSecond float64 // examples, where there are no tokens
+	TokensPerSecond float64 // or examples per second, without tokens
 }
 
-// Trainer trains one model. It prints nothing: events go to the caller.
+// Trainer trains one model. It prints nothing: it passes events to the caller.
 type Trainer struct {
-	model   *model.Checkpoint // what the run began with
+	model   *model.Checkpoint // at the start of the run
 	options Options
 	weights model.Weights
 	grads   []format.Tensor
-	part    []format.Tensor // gradients of one of several batches; nil while there is one
+	part    []format.Tensor // gradients of one of several batches; nil for a single batch
 	adamw   *AdamW
 	engine  Engine
 	data    *Data
 	step    int
 	batch   Batch
 
-	loss, valLoss *float64 // of the last step, and after it; nil where they are not known
+	loss, valLoss *float64 // of the last step, and after it; nil if unknown
 }
 
-// New returns a trainer that starts from the weights of c, which it changes in
-// place. If c holds the state of an earlier run, training goes on after it.
+// New returns a trainer that starts from the weights of c and changes them in
+// place. If c holds the state of an earlier run, training continues after it.
 func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 	return t, nil
 }
 
-// sameShapes returns zeros in the shapes of the weights, under their names.
+// sameShapes returns zeros with the shapes and names of the weights.
 func sameShapes(w model.Weights) (out []format.Tensor) {
 	for _, t := range w {
 		out = append(out, format.FromFloat32s(t.Name, t.Shape, make([]float32, t.Elements())))
@@ -144,10 +144,10 @@ func sameShapes(w model.Weights) (out []format.Tensor) {
 	return out
 }
 
-// Run trains until the last step, or until ctx is done: the step under way is
-// finished first, so that what Checkpoint returns can always be resumed. It
-// returns ctx's error in that case. event is told every step, and may save a
-// checkpoint; its error ends the run.
+// Run trains until the last step or until ctx is done. It finishes the current
+// step first, so that training can resume from Checkpoint, and then returns
+// ctx's error. It calls event after every step; event may save a checkpoint,
+// and its error ends the run.
 func (t *Trainer) Run(ctx context.Context, event func(Event) error) error {
 	for t.step < t.options.Steps {
 		if err := ctx.Err(); err != nil {
@@ -171,7 +171,7 @@ func (t *Trainer) Run(ctx context.Context, event func(Event) error) error {
 	return nil
 }
 
-// Step takes one step, without evaluating: ValLoss is NaN.
+// Step takes one step without an evaluation: ValLoss is NaN.
 func (t *Trainer) Step() (Event, error) {
 	began := time.Now()
 	loss, err := t.gradients()
@@ -197,9 +197,9 @@ func (t *Trainer) Step() (Event, error) {
 	}, nil
 }
 
-// gradients fills t.grads with the gradient of the next step's batches and
-// returns their loss. Several batches count by their labels: the result is that
-// of one large batch.
+// gradients computes the gradient of the next step's batches in t.grads and
+// returns their loss. It weights batches by their labels, so the result is
+// that of one large batch.
 func (t *Trainer) gradients() (float64, error) {
 	n := max(1, t.options.Accumulate)
 	draw := func(i int) {
@@ -214,7 +214,7 @@ func (t *Trainer) gradients() (float64, error) {
 		draw(i)
 		count := float64(t.batch.labels())
 		if count == 0 {
-			continue // no label: no loss, and no gradient
+			continue // no labels: neither loss nor gradient
 		}
 		into := t.part
 		if labels == 0 {
@@ -225,7 +225,7 @@ func (t *Trainer) gradients() (float64, error) {
 			return 0, err
 		}
 		total, labels = total+loss*count, labels+count
-		if labels > count { // not the first
+		if labels > count { // not the first batch
 			if err := mix(t.grads, t.part, count/labels); err != nil {
 				return 0, err
 			}
@@ -234,7 +234,7 @@ func (t *Trainer) gradients() (float64, error) {
 	return total / labels, nil
 }
 
-// mix moves the gradients a towards b by the share of b: their running mean.
+// mix adds b to the running mean a with weight share.
 func mix(a, b []format.Tensor, share float64) error {
 	x, y, err := numbers(a, b)
 	if err != nil {
@@ -249,8 +249,8 @@ func mix(a, b []format.Tensor, share float64) error {
 	return nil
 }
 
-// shorten returns the factor that brings a gradient of the given length down
-// to Clip, in PyTorch's form.
+// shorten returns the factor that scales a gradient of the given norm down to
+// Clip, in PyTorch's form.
 func (o Options) shorten(length float64) float64 {
 	if o.Clip == 0 {
 		return 1
@@ -258,8 +258,8 @@ func (o Options) shorten(length float64) float64 {
 	return min(1, o.Clip/(length+1e-6))
 }
 
-// Evaluate returns the mean loss over the validation part: the same batches
-// every time, so that evaluations of one run can be compared.
+// Evaluate returns the mean loss over the validation part. It uses the same
+// batches every time, so evaluations of one run are comparable.
 func (t *Trainer) Evaluate() (float64, error) {
 	sum := 0.0
 	for n := range t.options.EvalBatches {
@@ -273,8 +273,8 @@ func (t *Trainer) Evaluate() (float64, error) {
 	return sum / float64(t.options.EvalBatches), nil
 }
 
-// Checkpoint returns the model as it is now, with the state to go on from. It
-// shares memory with the trainer: save it before the next step.
+// Checkpoint returns the current model with the state for resuming. It shares
+// memory with the trainer: save it before the next step.
 func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 	state, err := t.options.state(t.step)
 	if err != nil {
@@ -287,8 +287,8 @@ func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 	}, nil
 }
 
-// Start returns a checkpoint at step 0: a network with first weights drawn from
-// the seed, and the tokenizer of its text, which may be nil.
+// Start returns a checkpoint at step 0: a network with initial weights drawn
+// from the seed, and a tokenizer, which may be nil.
 func Start(n nn.Network, t *tokens.Tokenizer, seed uint64) (*model.Checkpoint, error) {
 	first, err := model.New(n, seed)
 	if err == nil && t != nil {
@@ -298,7 +298,7 @@ func Start(n nn.Network, t *tokens.Tokenizer, seed uint64) (*model.Checkpoint, e
 	return first, err
 }
 
-// Saved returns the options that a checkpoint's run was started with.
+// Saved returns the options of a checkpoint's run.
 func Saved(c *model.Checkpoint) (o Options, err error) {
 	if c.Train == nil {
 		return o, fmt.Errorf("train: the checkpoint holds no training state: it cannot be resumed")

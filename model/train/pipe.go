@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// readInto appends a file to a text. A pipe, whose size is not known, is read into
-// pieces first: a text that grew would be copied again and again, and what it
-// was before would stay in memory.
+// readInto appends a file to a text. A pipe has no known size, so it is read
+// into pieces first: growing the text would copy it repeatedly and leave the
+// old copies in memory.
 func readInto(ctx context.Context, text *strings.Builder, hash io.Writer, f textFile, r Reading) error {
 	if !f.stream {
 		return readFile(ctx, f, r, io.MultiWriter(text, hash), text.Len())
@@ -24,15 +24,15 @@ func readInto(ctx context.Context, text *strings.Builder, hash io.Writer, f text
 	}
 	if read.size >= longText {
 		read.list = nil
-		debug.FreeOSMemory() // the text is there twice
+		debug.FreeOSMemory() // the text exists twice
 	}
 	return nil
 }
 
-// longText is a text worth giving its memory back at once.
+// longText is the size from which memory is returned to the system at once.
 const longText = 64 << 20
 
-// pieces keeps what is written to it.
+// pieces keeps the data written to it.
 type pieces struct {
 	list [][]byte
 	size int

@@ -2,8 +2,8 @@ package train
 
 import "math"
 
-// rate returns the learning rate of the given step, counted from 0: it rises
-// linearly to LR over the Warmup steps, then falls to MinLR along half a
+// rate returns the learning rate of a step, counted from 0. It increases
+// linearly to LR over Warmup steps, then decreases to MinLR along half a
 // cosine (arXiv:1608.03983) that ends with the last step.
 func (o Options) rate(step int) float64 {
 	if step < o.Warmup {

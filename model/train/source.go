@@ -21,26 +21,26 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Source says where the text of a run lies, so that a resumed run finds it. It
-// has no part in the checkpoints: equal runs give equal files, wherever their
-// text lies.
+// Source records where the text of a run is, so that a resumed run finds it.
+// It is not stored in checkpoints: equal runs give equal files, wherever their
+// text is.
 type Source struct {
-	Paths []string `json:"paths"` // files and folders, absolute, in their order
-	Glob  string   `json:"glob"`  // which files of the folders, by name
-	Files int      `json:"files"` // that were read
-	Bytes int64    `json:"bytes"` // of all of them
+	Paths []string `json:"paths"` // files and folders, absolute, in order
+	Glob  string   `json:"glob"`  // pattern for names of files in folders
+	Files int      `json:"files"` // number of files read
+	Bytes int64    `json:"bytes"` // total size
 }
 
 // Text is a text in memory.
 type Text struct {
 	Text      string
 	SHA256    string
-	Names     []string // of the files it was read from, in their order
-	JSONLines []string // of them: those that hold JSON objects, a line each
-	Source    *Source  // nil where the text cannot be found again: it came through a pipe
+	Names     []string // of the files it was read from, in order
+	JSONLines []string // the subset with a JSON object on each line
+	Source    *Source  // nil if the text cannot be read again, because it came through a pipe
 }
 
-// String says how much text it is, and of which files.
+// String describes the size of the text and its files.
 func (t *Text) String() string {
 	unit := "files"
 	if len(t.Names) == 1 {
@@ -49,14 +49,14 @@ func (t *Text) String() string {
 	return fmt.Sprintf("%d %s, %s bytes: %s", len(t.Names), unit, quote.Count(len(t.Text)), quote.Paths(t.Names))
 }
 
-// Stdin is the path that stands for standard input.
+// Stdin is the path for standard input.
 const Stdin = "-"
 
 // MaxSource bounds the JSON of a Source, in bytes.
 const MaxSource = 1 << 20
 
-// ParseSource reads the JSON of a Source, and refuses one that ReadText does not
-// make.
+// ParseSource reads the JSON of a Source, and rejects one that ReadText does
+// not write.
 func ParseSource(text []byte) (*Source, error) {
 	if len(text) > MaxSource {
 		return nil, fmt.Errorf("train: the place of a text takes %d bytes, at most %d", len(text), MaxSource)
@@ -68,19 +68,19 @@ func ParseSource(text []byte) (*Source, error) {
 	return s, s.check()
 }
 
-// Reading says how ReadText reads.
+// Reading are the options of ReadText.
 type Reading struct {
-	Glob  string    // which files of a folder, by name, as in filepath.Match
-	Skip  string    // a folder in folders that is left out, such as that of the run; "" for none
-	Stdin io.Reader // what Stdin stands for
+	Glob  string    // pattern for names of files in folders, as in filepath.Match
+	Skip  string    // a folder to skip inside folders, such as that of the run; "" for none
+	Stdin io.Reader // the reader for Stdin
 	Name  string    // of Stdin in messages; "" is "standard input"
-	Limit int64     // the most bytes of text
+	Limit int64     // maximum size of the text in bytes
 }
 
-// ReadText reads the texts of files, of the files below folders, of pipes, and
-// of standard input where a path is Stdin. It puts them together in their order,
-// those of a folder in the order of their paths. Links in folders are left out.
-// What is larger than the limit is refused, and so is what is not UTF-8 text.
+// ReadText reads and concatenates the texts of files, of files below folders,
+// of pipes, and of standard input for the path Stdin. It keeps the order of
+// paths, and sorts files of a folder by path. It skips links in folders. Text
+// above the limit or not in UTF-8 is an error.
 func ReadText(ctx context.Context, paths []string, r Reading) (*Text, error) {
 	files, err := listFiles(ctx, paths, r)
 	if err != nil {
@@ -97,9 +97,9 @@ func ReadText(ctx context.Context, paths []string, r Reading) (*Text, error) {
 	return t, nil
 }
 
-// Read reads the text again. A *MovedError says that it is not there, or not as
-// it was. Pipes and devices are not opened: the source may come from somebody else's
-// folder. skip is a folder that is left out, as in Reading.
+// Read reads the text again. A *MovedError reports that it is missing or has
+// changed. Read opens no pipes and devices, because the source may come from
+// someone else's folder. skip is a folder to skip, as in Reading.
 func (s *Source) Read(ctx context.Context, skip string) (*Text, error) {
 	moved := func(reason string) error { return &MovedError{Paths: s.Paths, Reason: reason} }
 	files, err := listFiles(ctx, s.Paths, Reading{Glob: s.Glob, Skip: skip, Limit: math.MaxInt64})
@@ -117,7 +117,7 @@ func (s *Source) Read(ctx context.Context, skip string) (*Text, error) {
 		size += f.size
 	}
 	if len(files) != s.Files || size != s.Bytes {
-		return nil, moved(fmt.Sprintf("there are %d bytes in %d files, there were %d in %d", size, len(files), s.Bytes, s.Files))
+		return nil, moved(fmt.Sprintf("there are %d bytes in %d files, but there were %d in %d", size, len(files), s.Bytes, s.Files))
 	}
 	t, err := readFiles(ctx, files, Reading{Limit: s.Bytes})
 	if ctx.Err() != nil {
@@ -130,7 +130,7 @@ func (s *Source) Read(ctx context.Context, skip string) (*Text, error) {
 	return t, nil
 }
 
-// MovedError says that the text of a run is no longer where it was.
+// MovedError reports that the text of a run is not where it was.
 type MovedError struct {
 	Paths  []string
 	Reason string
@@ -148,12 +148,12 @@ func (e *NotTextError) Error() string { return e.File + ": " + e.Reason + ", or 
 // reason says on one line why a text could not be read.
 func reason(err error) string {
 	if path := new(fs.PathError); errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) {
-		return path.Path + " is not there"
+		return path.Path + " does not exist"
 	}
 	return err.Error()
 }
 
-// check refuses a source that ReadText does not make.
+// check rejects a source that ReadText does not write.
 func (s *Source) check() error {
 	if len(s.Paths) == 0 || s.Files < 1 || s.Bytes < 1 {
 		return fmt.Errorf("train: the text has %d paths, %d files and %d bytes: each must be 1 or more", len(s.Paths), s.Files, s.Bytes)
@@ -169,13 +169,13 @@ func (s *Source) check() error {
 	return nil
 }
 
-// plain reports whether a path can be kept as JSON and shown on a line.
+// plain reports whether a path can be stored in JSON and printed on one line.
 func plain(path string) bool {
 	return utf8.ValidString(path) && !strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// sourceOf returns where files were read from, nil if they cannot be found
-// there again.
+// sourceOf returns where files were read from, or nil if they cannot be read
+// again.
 func sourceOf(paths []string, glob string, files []textFile, size int) *Source {
 	s := &Source{Glob: glob, Files: len(files), Bytes: int64(size)}
 	for _, f := range files {
@@ -196,16 +196,16 @@ func sourceOf(paths []string, glob string, files []textFile, size int) *Source {
 	return s
 }
 
-// textFile is a file that is to be read.
+// textFile is a file to read.
 type textFile struct {
 	path   string
 	size   int64
-	stream bool // a pipe or a device, which has no size and can be read once
+	stream bool // a pipe or a device, which has no size and can be read only once
 	stdin  bool
 }
 
-// listFiles finds the files to read. It stops where they have more bytes than
-// the limit.
+// listFiles finds the files to read. It stops once their size exceeds the
+// limit.
 func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile, err error) {
 	if _, err := filepath.Match(r.Glob, ""); err != nil {
 		return nil, fmt.Errorf("pattern %.80q: %w", r.Glob, err)
@@ -222,7 +222,7 @@ func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile
 	for _, path := range paths {
 		if path == Stdin {
 			if standard++; standard > 1 {
-				return nil, fmt.Errorf("%s is named twice: it can be read once", name)
+				return nil, fmt.Errorf("%s is named twice, but can be read only once", name)
 			}
 			files = append(files, textFile{path: name, stream: true, stdin: true})
 			continue
@@ -250,16 +250,16 @@ func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile
 	return files, nil
 }
 
-// walk passes on the regular files below a folder, which may be named by a
-// link.
+// walk calls add for the regular files below a folder. The folder itself may
+// be a link.
 func walk(ctx context.Context, folder string, r Reading, add func(string, fs.FileInfo) error) error {
 	skip, err := os.Stat(r.Skip)
 	if err != nil {
-		skip = nil // it is not there
+		skip = nil // does not exist
 	}
 	root := folder
 	if info, err := os.Lstat(folder); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		root += string(filepath.Separator) // what the link names
+		root += string(filepath.Separator) // resolves the link
 	}
 	return filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err == nil {
@@ -286,10 +286,10 @@ func walk(ctx context.Context, folder string, r Reading, add func(string, fs.Fil
 }
 
 func tooLarge(path string, limit int64) error {
-	return fmt.Errorf("%s: the text has more than %.2f GB, the most that there is memory for: give less of it", path, float64(limit)/1e9)
+	return fmt.Errorf("%s: the text has more than %.2f GB, the most that fits in memory: give less of it", path, float64(limit)/1e9)
 }
 
-// readFiles reads files one after the other.
+// readFiles reads files in order.
 func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) {
 	size := int64(0)
 	for _, f := range files {
@@ -320,8 +320,7 @@ func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) 
 	return t, nil
 }
 
-// readFile copies a file to w, as long as it and the text before it are within
-// the limit.
+// readFile copies a file to w, up to the limit on it and the text before it.
 func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, before int) error {
 	r := how.Stdin
 	if !f.stdin {
@@ -356,8 +355,7 @@ func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, before 
 	}
 }
 
-// notText returns the offset of the first byte that is not UTF-8, -1 if there
-// is none.
+// notText returns the offset of the first invalid UTF-8 byte, or -1.
 func notText(s string) int {
 	if utf8.ValidString(s) {
 		return -1
@@ -374,7 +372,7 @@ func notText(s string) int {
 
 // isJSONLines reports whether the first two lines of a text are JSON objects.
 func isJSONLines(text string) bool {
-	const longest = 1 << 20 // bytes of a line that is looked at
+	const longest = 1 << 20 // maximum bytes of a line to check
 	objects := 0
 	for line := range strings.Lines(text[:min(len(text), 2*longest)]) {
 		line = strings.TrimSpace(line)

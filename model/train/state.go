@@ -10,26 +10,24 @@ import (
 // maxState bounds the JSON of a training state, in bytes.
 const maxState = 1 << 20
 
-// randomState says where a run's random numbers stand. The generator counts: a
-// number is a function of the seed, the stream's name and its place in it, and
-// there is nothing else to keep.
+// randomState is the state of a run's random numbers. A number depends only on
+// the seed, the stream's name and its index, so the index is the only state.
 type randomState struct {
 	Generator string `json:"generator"`
 	Seed      uint64 `json:"seed"`
-	Batches   int    `json:"batches"` // drawn from the stream of the training batches
+	Batches   int    `json:"batches"` // drawn from the stream of training batches
 }
 
-// dataState says where a run is in its data.
+// dataState is a run's position in its data.
 type dataState struct {
 	SHA256  string `json:"sha256"`  // of the text
-	Batches int    `json:"batches"` // taken from it
+	Batches int    `json:"batches"` // batches taken so far
 }
 
-// generator is the name of what model.Stream computes.
+// generator is the name of the algorithm of model.Stream.
 const generator = "philox4x32-10"
 
-// state returns what a checkpoint after so many steps keeps, but for the
-// moments.
+// state returns the training state after step steps, without the moments.
 func (o Options) state(step int) (*model.TrainState, error) {
 	batches := step * max(1, o.Accumulate)
 	s := &model.TrainState{}
@@ -50,7 +48,7 @@ func (o Options) state(step int) (*model.TrainState, error) {
 	return s, nil
 }
 
-// checkState refuses a state that these options do not go on from.
+// checkState rejects a state that does not match these options.
 func (o Options) checkState(s *model.TrainState, step int) error {
 	if len(s.Random) > maxState || len(s.Data) > maxState {
 		return fmt.Errorf("train: the checkpoint's training state has more than %d bytes", maxState)
@@ -61,16 +59,16 @@ func (o Options) checkState(s *model.TrainState, step int) error {
 	}
 	var data dataState
 	if err := json.Unmarshal(s.Data, &data); err != nil {
-		return fmt.Errorf("train: the checkpoint's place in the data: %w", err)
+		return fmt.Errorf("train: the checkpoint's position in the data: %w", err)
 	}
 	batches := step * max(1, o.Accumulate)
 	switch {
 	case random.Generator != generator:
-		return fmt.Errorf("train: the checkpoint's random numbers are of %.80q, these of %s: resume with the version that wrote it", random.Generator, generator)
+		return fmt.Errorf("train: the checkpoint's random numbers are from %.80q, this version has %s: resume with the version that wrote it", random.Generator, generator)
 	case random.Seed != o.Seed || random.Batches != batches:
-		return fmt.Errorf("train: the checkpoint's random numbers stand at batch %d of seed %d, its step at batch %d of seed %d: the file was put together from two", random.Batches, random.Seed, batches, o.Seed)
+		return fmt.Errorf("train: the checkpoint's random numbers are at batch %d of seed %d, its step at batch %d of seed %d: the file is a mix of two", random.Batches, random.Seed, batches, o.Seed)
 	case data.SHA256 != o.DataSHA256 || data.Batches != batches:
-		return fmt.Errorf("train: the checkpoint is at batch %d of the text %.12s, its step at batch %d of %.12s: the file was put together from two", data.Batches, data.SHA256, batches, o.DataSHA256)
+		return fmt.Errorf("train: the checkpoint is at batch %d of the text %.12s, its step at batch %d of %.12s: the file is a mix of two", data.Batches, data.SHA256, batches, o.DataSHA256)
 	}
 	return nil
 }

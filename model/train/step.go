@@ -10,20 +10,20 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// The names of what a training graph takes and gives beside the weights.
+// Names of inputs and outputs of a training graph, besides the weights.
 const (
 	StepInput  = "step"  // int64 (1): updates done
 	RateInput  = "lr"    // float32 (1): the learning rate of this step
-	NextPrefix = "next." // stands before the name of what an output replaces
+	NextPrefix = "next." // precedes the name of the input that an output replaces
 )
 
-// BuildTraining returns a whole training step as a graph: what model.Step
-// computes, and the update by AdamW, clipping included, with the settings of o.
-// Beside input_ids and labels it takes every weight, its moments under their
-// names in a checkpoint (optim.m.*, optim.v.*), the number of updates done and
-// the learning rate; it gives the loss and, under NextPrefix, what becomes of
-// each of them. A runtime that feeds the results back trains, and the state
-// stays where it computes.
+// BuildTraining returns a whole training step as a graph: model.Step, and the
+// AdamW update with clipping, with the settings of o. Its inputs are
+// input_ids, labels, every weight, its moments under their checkpoint names
+// (optim.m.*, optim.v.*), the number of updates done and the learning rate.
+// Its outputs are the loss and, with NextPrefix, the new value of each weight,
+// each moment and the number of updates. A runtime that feeds these back
+// trains, and the state stays on its device.
 //
 // The update is that of PyTorch's AdamW: epsilon is added outside the bias
 // correction.
@@ -32,7 +32,7 @@ func BuildTraining(forward *graph.Graph, batch, tokens int, o Options) (*graph.G
 		return nil, err
 	}
 	if o.Accumulate > 1 {
-		return nil, fmt.Errorf("train: a graph takes one batch a step, not %d", o.Accumulate)
+		return nil, fmt.Errorf("train: a training graph takes one batch for each step, not %d", o.Accumulate)
 	}
 	g, err := model.Step(forward, batch, tokens)
 	if err != nil {
@@ -72,17 +72,17 @@ func BuildTraining(forward *graph.Graph, batch, tokens int, o Options) (*graph.G
 	return graph.Apply(whole, graph.Select(keep...), graph.Fold, graph.Merge)
 }
 
-// updater records AdamW's update of one parameter after another.
+// updater records AdamW's update for each parameter.
 type updater struct {
 	*graph.Builder
 	o            Options
-	scale        *graph.Value // (1): what brings the gradient to its longest length; nil: nothing
+	scale        *graph.Value // (1): the clipping factor; nil: no clipping
 	lr           *graph.Value // (1)
-	rate1, root2 *graph.Value // (1): lr/(1-β1ᵏ) and 1/√(1-β2ᵏ) at the k-th update
+	rate1, root2 *graph.Value // (1): lr/(1-β1ᵏ) and 1/√(1-β2ᵏ) at update k
 }
 
-// corrections returns lr/(1-β1ᵏ) and 1/√(1-β2ᵏ). The powers are float64: 1-βᵏ
-// of a small k would lose half its digits in float32.
+// corrections returns lr/(1-β1ᵏ) and 1/√(1-β2ᵏ). The powers are float64: in
+// float32, 1-βᵏ would lose half its digits for small k.
 func (u updater) corrections(k *graph.Value) (rate1, root2 *graph.Value) {
 	number := func(name string, x float64) *graph.Value {
 		return u.Const(format.FromFloat64s(name, []int{1}, []float64{x}))
@@ -97,7 +97,7 @@ func (u updater) corrections(k *graph.Value) (rate1, root2 *graph.Value) {
 	return rate1, u.Div(one, u.Sqrt(rest("beta2", u.o.Beta2)))
 }
 
-// clipping returns min(1, clip/(length+1e-6)) for the length of all gradients.
+// clipping returns min(1, clip/(norm+1e-6)) for the norm of all gradients.
 func (u updater) clipping(g *graph.Graph, grads map[string]*graph.Value) *graph.Value {
 	if u.o.Clip == 0 {
 		return nil

@@ -8,17 +8,16 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// FromText cuts a text into examples of at most length tokens. Characters and bytes are learned from
-// windows of the whole text (NewText); words from its lines, each a sequence
-// of its own (NewLines).
+// FromText splits a text into examples of at most length tokens. Char and BPE
+// use windows of the whole text (NewText). Word uses lines, each a sequence
+// (NewLines).
 func FromText(text string, t *tokens.Tokenizer, length int) (*Data, error) {
 	return Tokenize(context.Background(), text, t, length, func(int) {})
 }
 
-// Tokenize is FromText for long texts: it tells progress how many bytes of the
-// text have been tokenized, and ends early with the error of ctx when that is
-// done. Of the ids it keeps two bytes each where the vocabulary allows it,
-// otherwise four, and nothing else of the size of the text.
+// Tokenize is FromText for long texts. It calls progress with the number of
+// bytes tokenized, and returns the error of ctx once that is done. It keeps
+// two or four bytes for each id, and nothing else of the size of the text.
 func Tokenize(ctx context.Context, text string, t *tokens.Tokenizer, length int, progress func(bytes int)) (*Data, error) {
 	if err := checkContext(length); err != nil {
 		return nil, err
@@ -55,8 +54,8 @@ func tokenizeLines(ctx context.Context, text string, t *tokens.Tokenizer, b *lin
 	return b.data()
 }
 
-// addLine adds a line that holds a token. One of a whole file is not held as
-// ids: it is too long for any model.
+// addLine adds a line if it has a token. It does not store the ids of a very
+// long line, which no model could use.
 func addLine(line string, t *tokens.Tokenizer, b *lineBuilder) error {
 	const long = 1 << 20 // bytes
 	if len(line) > long {

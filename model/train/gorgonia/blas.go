@@ -3,14 +3,14 @@ package gorgonia
 import "sync"
 
 // A matrix product for both cores of a small machine, after Goto and van de
-// Geijn, "Anatomy of high-performance matrix multiplication" (2008): blocks of
+// Geijn, "Anatomy of high-performance matrix multiplication" (2008). Blocks of
 // both factors are packed into the order in which a small kernel reads them,
-// so that a factor that lies turned costs no more than one that does not.
+// so a transposed factor costs no more than any other.
 //
-// It is deterministic: every element of the result is one chain of
-// multiply-adds over k in ascending order, whatever the blocks and however
-// many cores take part. Gorgonia's own hook for this, gorgonia.Use, is not
-// used: it changes the BLAS of the whole process.
+// The result is deterministic: every element is one chain of multiply-adds
+// over k in ascending order, for any block sizes and number of cores. It does
+// not use Gorgonia's hook, gorgonia.Use, because that changes the BLAS of the
+// whole process.
 
 // blasMatrix is a matrix in memory: element (i,j) at data[i*row+j*col].
 type blasMatrix[E element] struct {
@@ -18,30 +18,30 @@ type blasMatrix[E element] struct {
 	row, col int
 }
 
-// byRows is a matrix of the given width that lies row after row.
+// byRows returns a matrix of the given width stored row by row.
 func byRows[E element](data []E, width int) blasMatrix[E] { return blasMatrix[E]{data, width, 1} }
 
-// byColumns is the transpose of byRows.
+// byColumns returns the transpose of byRows.
 func byColumns[E element](data []E, width int) blasMatrix[E] { return blasMatrix[E]{data, 1, width} }
 
 // blasKernel computes a tile: rows×cols elements of the result.
 type blasKernel[E element] struct {
 	rows, cols int
 	// run sets c (rows of cols elements, stride apart) to a·b, or adds to it
-	// if more is true. a holds k columns of the tile's rows, b k rows of its
+	// if more is set. a holds k columns of the tile's rows, b k rows of its
 	// columns.
 	run func(k int, a, b, c *E, stride int, more bool)
 }
 
-// The sizes of a block: blasDepth·cols elements of b and blasDepth·rows of a
-// stay in the first cache, a task's rows of a in the second.
+// Block sizes: blasDepth·cols elements of b and blasDepth·rows of a stay in
+// the first-level cache, a task's rows of a in the second.
 const (
 	blasDepth = 256  // of k
 	blasWidth = 2048 // of n
-	blasRows  = 48   // of m, at most, in one task
+	blasRows  = 48   // of m, at most, in a task
 )
 
-// blasScratch is the room that one product packs into.
+// blasScratch is the memory for the packed blocks of one product.
 type blasScratch[E element] struct{ packed []E }
 
 func (s *blasScratch[E]) room(n int) []E {
@@ -79,8 +79,8 @@ func blasMultiply[E element](c []E, a, b blasMatrix[E], m, n, k int) {
 	blasReturn(w.scratch)
 }
 
-// blasMultiplySerial is blasMultiply on the caller's core, for callers that
-// run side by side themselves.
+// blasMultiplySerial is blasMultiply on one core, for callers that already run
+// in parallel.
 func blasMultiplySerial[E element](c []E, a, b blasMatrix[E], m, n, k int) {
 	w := newBlasWork(c, a, b, m, n, k)
 	for w.next() {
@@ -94,7 +94,7 @@ func blasMultiplySerial[E element](c []E, a, b blasMatrix[E], m, n, k int) {
 	blasReturn(w.scratch)
 }
 
-// blasWork is a product under way: one block of columns and of k at a time.
+// blasWork is a product in progress: one block of columns and of k at a time.
 type blasWork[E element] struct {
 	kernel  *blasKernel[E]
 	c       []E
@@ -110,13 +110,13 @@ type blasWork[E element] struct {
 	right     []E // the block of b, packed
 }
 
-// blasPanels is how many panels of b one task packs.
+// blasPanels is how many panels of b a task packs.
 const blasPanels = 8
 
 func newBlasWork[E element](c []E, a, b blasMatrix[E], m, n, k int) blasWork[E] {
 	w := blasWork[E]{kernel: blasKernelOf[E](), c: c, a: a, b: b, m: m, n: n, k: k, scratch: blasBorrow[E]()}
-	// Eight tasks or more if there are rows for them: the last one to end is
-	// then not far behind.
+	// Eight tasks or more if there are rows for them, so that no core waits
+	// long for the last one.
 	side := w.kernel.rows
 	w.rows = min(max(blocks(m/8, side), 1)*side, blasRows/side*side)
 	w.tasks = blocks(m, w.rows)
@@ -124,7 +124,7 @@ func newBlasWork[E element](c []E, a, b blasMatrix[E], m, n, k int) blasWork[E] 
 	return w
 }
 
-// next goes to the next block; false after the last one.
+// next moves to the next block; it returns false after the last one.
 func (w *blasWork[E]) next() bool {
 	if w.k0 += blasDepth; w.k0 >= w.k {
 		w.k0 = 0
@@ -140,7 +140,7 @@ func (w *blasWork[E]) next() bool {
 	return true
 }
 
-// pack packs some panels of the block of b.
+// pack packs one task's panels of the block of b.
 func (w *blasWork[E]) pack(task int) {
 	size := w.depth * w.kernel.cols
 	from, to := blockOf(blocks(w.width, w.kernel.cols), blasPanels, task)
@@ -150,8 +150,8 @@ func (w *blasWork[E]) pack(task int) {
 	}
 }
 
-// task computes some rows of the block of columns, or adds to them what the
-// block of k contributes.
+// task computes one task's rows of the block of columns, or adds the
+// contribution of the block of k to them.
 func (w *blasWork[E]) task(task int) {
 	kernel, n, more := w.kernel, w.n, w.k0 > 0
 	from, to := blockOf(w.m, w.rows, task)
@@ -175,7 +175,7 @@ func (w *blasWork[E]) task(task int) {
 				kernel.run(w.depth, pa, pb, &w.c[i*n+j], n, more)
 				continue
 			}
-			// At the rim the kernel writes a tile aside.
+			// At the edge the kernel writes to a temporary tile.
 			for r := 0; more && r < rows; r++ {
 				copy(tile[r*kernel.cols:], w.c[(i+r)*n+j:][:cols])
 			}
@@ -188,8 +188,8 @@ func (w *blasWork[E]) task(task int) {
 	blasReturn(scratch)
 }
 
-// blasMultiplyBatch computes the products of a batch: one on all cores, or
-// many side by side.
+// blasMultiplyBatch computes the products of a batch: a single one on all
+// cores, or several in parallel.
 func blasMultiplyBatch[E element](p gemm, c, x, y []E) {
 	factors := func(i int) (a, b blasMatrix[E]) {
 		a, b = byRows(x[i*p.m*p.k:], p.k), byRows(y[i*p.k*p.n:], p.n)

@@ -2,7 +2,7 @@ package gorgonia
 
 import "unsafe"
 
-// The kernels: chosen once, the same for the life of the process.
+// The kernels, chosen once for the life of the process.
 var (
 	blasKernel32 = bestKernel32()
 	blasKernel64 = bestKernel64()
@@ -17,8 +17,8 @@ func blasKernelOf[E element]() *blasKernel[E] {
 	return k
 }
 
-// blasTile4x4 is the kernel in plain Go: sixteen sums, which the compiler
-// keeps in registers only as variables of their own.
+// blasTile4x4 is the kernel in pure Go. Its sixteen sums are separate
+// variables, because only then does the compiler keep them in registers.
 func blasTile4x4[E element](k int, a, b, c *E, stride int, more bool) {
 	pa, pb := unsafe.Slice(a, 4*k), unsafe.Slice(b, 4*k)
 	pc := unsafe.Slice(c, 3*stride+4)

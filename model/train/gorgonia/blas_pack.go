@@ -1,9 +1,9 @@
 package gorgonia
 
-// blasPack writes depth steps of a panel: side elements a step, the first
-// count of them from the matrix (across apart within a step, along from step
-// to step). The rest keeps what was there: what the kernel makes of it lies
-// beyond the rim of the result and is dropped.
+// blasPack writes depth steps of a panel: side elements for each step, the
+// first count of them from the matrix (across apart within a step, along from
+// step to step). It leaves the other elements unchanged: their products lie
+// beyond the edge of the result and are dropped.
 func blasPack[E element](to, from []E, across, along, count, depth, side int) {
 	switch {
 	case across == 1 && count == side:
@@ -30,8 +30,8 @@ func blasPack[E element](to, from []E, across, along, count, depth, side int) {
 	}
 }
 
-// blasPackSteps packs steps that are contiguous. Copies of a size that the
-// compiler knows are a few moves; others are a call.
+// blasPackSteps packs contiguous steps. Copies of constant size compile to a
+// few moves; others are a call.
 func blasPackSteps[E element](to, from []E, along, depth, side int) {
 	switch side {
 	case 16:
@@ -53,7 +53,7 @@ func blasPackSteps[E element](to, from []E, along, depth, side int) {
 	}
 }
 
-// blasPackFour packs four rows, which lie across apart, side by side.
+// blasPackFour packs four rows, across apart, interleaved.
 func blasPackFour[E element](to, from []E, across, depth, side int) {
 	a, b := from[:depth], from[across:][:depth]
 	c, d := from[2*across:][:depth], from[3*across:][:depth]

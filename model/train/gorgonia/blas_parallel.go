@@ -9,13 +9,12 @@ import (
 // blocks returns how many blocks of the given size cover n.
 func blocks(n, size int) int { return (n + size - 1) / size }
 
-// blockOf returns where block i of them begins and ends.
+// blockOf returns where block i starts and ends.
 func blockOf(n, size, i int) (from, to int) { return i * size, min((i+1)*size, n) }
 
 // blasParallel calls f with 0 to n-1, on as many cores as Go may use, and
-// returns when all calls have. Which core takes which is open, so the calls
-// must not depend on each other; cut into calls, the work must not depend on
-// the number of cores. A panic in f is the caller's.
+// returns after all calls. The calls must not depend on each other, nor their
+// division on the number of cores. A panic in f reaches the caller.
 func blasParallel(n int, f func(i int)) {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	if workers <= 1 {
@@ -45,7 +44,7 @@ type parallelRun struct {
 	failed atomic.Pointer[any]
 }
 
-// work takes calls until none is left.
+// work makes calls until none is left.
 func (p *parallelRun) work() {
 	defer p.wait.Done()
 	defer func() {

@@ -7,10 +7,9 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Between tensors of package format and the memory of a program.
+// Conversion between tensors of package format and the memory of a program.
 
-// set provides a leaf. It shares the tensor's memory where the element types
-// agree.
+// set sets a leaf. It shares the tensor's memory if the element types agree.
 func (p *program[E]) set(g given, t format.Tensor) error {
 	if t.DType != g.dtype && !(t.DType.Float() && g.dtype.Float()) {
 		return fmt.Errorf("train: %.80q is %s, expects %s", g.name, t.DType, g.dtype)
@@ -54,7 +53,7 @@ func (p *program[E]) set(g given, t format.Tensor) error {
 	return fillOperand(*slot, t)
 }
 
-// fillOperand converts a tensor into memory of its size.
+// fillOperand converts a tensor into an operand of the same size.
 func fillOperand[E element](o operand[E], t format.Tensor) error {
 	if o.i != nil {
 		x, err := t.Int64s()

@@ -20,20 +20,20 @@ func expEach(x []float32) {
 	}
 }
 
-// exp32 returns e to the x with a relative error below 1e-8: enough for a
+// exp32 returns e to the x with a relative error below 1e-8: enough for
 // float32, at a third of the time of math.Exp. NaN stays NaN.
 //
-// e^x = 2^n · e^r with n the whole number nearest to x/ln 2 and |r| ≤ ln 2/2;
-// e^r by its Taylor polynomial, whose first term left out is r⁸/8! ≤ 5.2e-9.
+// e^x = 2^n · e^r with n the integer nearest to x/ln 2 and |r| ≤ ln 2/2; e^r
+// by its Taylor polynomial, whose first omitted term is r⁸/8! ≤ 5.2e-9.
 func exp32(x float64) float64 {
-	// Beyond these a float32 is 0 or +Inf.
+	// Beyond these limits a float32 is 0 or +Inf.
 	if x < -120 {
 		return 0
 	}
 	if x > 120 {
 		return math.Inf(1)
 	}
-	const toInteger = 3 << 51 // adding it rounds to a whole number, which then stands in the low bits
+	const toInteger = 3 << 51 // adding it rounds to an integer, held in the low bits
 	shifted := x*math.Log2E + toInteger
 	n := math.Float64bits(shifted)
 	r := x - (shifted-toInteger)*math.Ln2

@@ -18,8 +18,8 @@ func expAll(x []float32) {
 		exp8(whole, &x[0])
 	}
 	if rest := x[whole:]; len(rest) > 0 {
-		// The same instructions as for the others: what a number's exponential
-		// is must not depend on its place.
+		// Use the same instructions as for the others: the exponential of a
+		// number must not depend on its place.
 		var last [8]float32
 		copy(last[:], rest)
 		exp8(8, &last[0])

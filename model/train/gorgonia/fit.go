@@ -8,12 +8,12 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// Fit trains the model of c with this engine and returns it as it is
-// after the last step, with the state to go on from. event is told every step;
-// it may be nil. An error that comes with a checkpoint, such as the end of
-// ctx, came after what that checkpoint holds.
+// Fit trains the model of c with this engine and returns it after the last
+// step, with the state for resuming. It calls event after every step; event
+// may be nil. With an error such as the end of ctx, it also returns a
+// checkpoint if there is one.
 //
-// It is train.Trainer and Engine put together, for those who need neither alone.
+// Fit combines train.Trainer and Engine for callers that need neither alone.
 func Fit(ctx context.Context, c *model.Checkpoint, d *train.Data, o train.Options, event func(train.Event)) (*model.Checkpoint, error) {
 	g, err := model.WithLoss(c.Graph)
 	if err != nil {

@@ -10,18 +10,18 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// Options are the choices of a Gorgonia engine.
+// Options are the settings of a Gorgonia engine.
 type Options struct {
-	// Float64 computes in double precision: for checking derivatives, at a
-	// fraction of the speed. Weights and gradients stay float32 outside.
+	// Float64 computes in double precision, for checking derivatives, at a
+	// fraction of the speed. Weights and gradients remain float32.
 	Float64 bool
 }
 
-// Engine is the training engine in pure Go: it writes a graph as a Gorgonia
-// graph (lower.go), has Gorgonia record the gradients, and runs the result.
+// Engine is the training engine in pure Go. It lowers a graph to a Gorgonia
+// graph (lower.go), lets Gorgonia record the gradients, and runs the result.
 //
-// Its results are the same bits from run to run and for any number of cores
-// on one machine. Machines with and without AVX2 and fused multiply-add round
+// On one machine its results have the same bits in every run and for any
+// number of cores. Machines with and without AVX2 and fused multiply-add round
 // differently.
 type Engine struct {
 	loss   *graph.Graph
@@ -35,14 +35,14 @@ type engineRunner interface {
 }
 
 // New returns an engine for a graph whose inputs have roles and whose scalar
-// output is the loss: what model.WithLoss returns.
+// output is the loss, such as the result of model.WithLoss.
 func New(g *graph.Graph, o Options) (*Engine, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, err
 	}
 	for _, in := range g.Inputs {
 		if in.Role().Kind == role.None {
-			return nil, fmt.Errorf("train: nothing says what the input %.80q is for: declare it with its role", in.Name)
+			return nil, fmt.Errorf("train: the input %.80q has no role: declare it with one", in.Name)
 		}
 	}
 	found := false
@@ -89,7 +89,7 @@ func (e *Engine) Loss(weights []format.Tensor, batch train.Batch) (float64, erro
 // Name implements train.Engine.
 func (e *Engine) Name() string { return "gorgonia" }
 
-// Close implements train.Engine: it lets go of the programs' memory.
+// Close implements train.Engine: it releases the memory of the programs.
 func (e *Engine) Close() error {
 	e.runner = closedRunner{}
 	return nil
@@ -100,7 +100,7 @@ func (e *Engine) Evaluate(g *graph.Graph, weights []format.Tensor, inputs map[st
 	return Evaluate(g, weights, inputs)
 }
 
-// closedRunner is what a closed engine runs.
+// closedRunner is the runner of a closed engine.
 type closedRunner struct{}
 
 func (closedRunner) step([]format.Tensor, map[string]format.Tensor, []format.Tensor) (float64, error) {
@@ -111,16 +111,16 @@ func (closedRunner) run([]format.Tensor, map[string]format.Tensor) (map[string]f
 	return nil, train.ErrClosed
 }
 
-// Forward runs a graph without gradients, in float32. It is a runtime.Session
-// by its methods and hands out every output of the graph.
+// Forward runs a graph without gradients, in float32. It has the methods of
+// runtime.Session and returns every output of the graph.
 type Forward struct {
 	runner  engineRunner
 	weights []format.Tensor
 }
 
-// NewForward returns a session of any graph with the given weights, which are
-// in the order of Graph.Params. It keeps the weights' memory: a change in them
-// shows in the next Run. Programs of a few recent input shapes are kept.
+// NewForward returns a session of a graph with the given weights, in the order
+// of Graph.Params. It shares the weights' memory: the next Run sees changes in
+// them. It keeps programs for a few recent input shapes.
 func NewForward(g *graph.Graph, weights []format.Tensor) (*Forward, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, err
@@ -131,13 +131,13 @@ func NewForward(g *graph.Graph, weights []format.Tensor) (*Forward, error) {
 	return &Forward{newRunner[float32](g), weights}, nil
 }
 
-// Run computes every output from the given inputs. The tensors returned are
-// valid until the next Run.
+// Run computes every output from the given inputs. The results are valid until
+// the next Run.
 func (f *Forward) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
 	return f.runner.run(f.weights, inputs)
 }
 
-// Close lets go of the programs' memory.
+// Close releases the memory of the programs.
 func (f *Forward) Close() error {
 	f.runner = closedRunner{}
 	return nil

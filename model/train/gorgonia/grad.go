@@ -9,8 +9,8 @@ import (
 )
 
 // differentiate lets Gorgonia record the gradients of the loss. It fills grads
-// with those of the parameters that have a part in the loss and returns the
-// gradient of the loss itself, which is given as 1.
+// with the gradients of the parameters that affect the loss, and returns the
+// gradient of the loss itself, a constant 1.
 func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, grads G.Nodes) (*G.Node, error) {
 	var loss *G.Node
 	for _, o := range bound.Outputs {
@@ -21,7 +21,7 @@ func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, g
 	if loss == nil {
 		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossName)
 	}
-	touched := map[*G.Node]bool{} // what the loss depends on by derivatives
+	touched := map[*G.Node]bool{} // differentiable arguments of the loss
 	var visit func(n *G.Node)
 	visit = func(n *G.Node) {
 		if touched[n] {
@@ -50,7 +50,7 @@ func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, g
 	}
 	name := "gradient of " + lossName
 	for bound.Lookup(name) != nil {
-		name += "'" // Gorgonia takes leaves of one name for one leaf
+		name += "'" // Gorgonia merges leaves of the same name
 	}
 	one := G.NewTensor(l.graph, l.float(), 1, G.WithShape(1), G.WithName(name))
 	found, err := G.Backpropagate(G.Nodes{loss}, G.Nodes{one}, with)

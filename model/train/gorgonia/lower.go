@@ -12,13 +12,13 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// lowering writes a graph whose sizes are bound as a Gorgonia graph, one
-// node or a few for a value. Like graph.Builder it keeps its first error.
+// lowering writes a graph with bound sizes as a Gorgonia graph, with one or a
+// few nodes for each value. Like graph.Builder it keeps its first error.
 type lowering[E element] struct {
 	graph *G.ExprGraph
 	nodes map[*graph.Value]*G.Node
 	leafs map[*G.Node]*graph.Value // inputs, parameters and constants
-	ops   uint32                   // operators made
+	ops   uint32                   // number of operators
 	err   error
 }
 
@@ -30,7 +30,7 @@ func newLowering[E element]() *lowering[E] {
 	}
 }
 
-// lower records the nodes of n, whose arguments are lowered already.
+// lower records the nodes of n, whose arguments are already lowered.
 func (l *lowering[E]) lower(n *graph.Node) {
 	args := make(G.Nodes, len(n.Args))
 	for i, a := range n.Args {
@@ -46,7 +46,7 @@ func (l *lowering[E]) lower(n *graph.Node) {
 	}
 }
 
-// native reports whether the engine has a kernel for n; another node is
+// native reports whether the engine has a kernel for n. Other nodes are
 // decomposed.
 func native(n *graph.Node) bool {
 	switch op := n.Op.(type) {
@@ -54,7 +54,7 @@ func native(n *graph.Node) bool {
 		return len(n.Args) == 3 && len(n.Results) == 1
 	case graph.Gelu:
 		return op.Approximate == "tanh"
-	case graph.Attention: // as many heads of keys as of queries, and of one width
+	case graph.Attention: // as many heads of keys as of queries, with one width
 		q, k, v := n.Args[0], n.Args[1], n.Args[2]
 		if len(n.Args) == 4 {
 			mask := n.Args[3]
@@ -64,15 +64,15 @@ func native(n *graph.Node) bool {
 			}
 		}
 		return !op.Causal && q.Shape[1] == k.Shape[1] && k.Shape.Equal(v.Shape) && (len(n.Args) == 3 || n.Args[3].DType.Float())
-	case graph.SoftmaxCrossEntropyLoss, graph.OneHot: // they refuse ids that are not classes
+	case graph.SoftmaxCrossEntropyLoss, graph.OneHot: // they reject ids that are not classes
 		return true
 	}
 	return false
 }
 
-// inForms writes operators in the form that the kernels have: causal attention
-// with the mask that it stands for, which is a constant once the sizes are
-// bound, and a Gather along any axis along the first.
+// inForms rewrites operators to the form that the kernels have: causal
+// attention with an explicit mask, which is constant once the sizes are bound,
+// and Gather along the first axis.
 func inForms(g *graph.Graph) (*graph.Graph, error) {
 	return graph.Rewrite(g, func(b *graph.Builder, n *graph.Node, args []*graph.Value) []*graph.Value {
 		switch op := n.Op.(type) {
@@ -90,8 +90,8 @@ func inForms(g *graph.Graph) (*graph.Graph, error) {
 	})
 }
 
-// moved returns the permutation of so many axes that takes count of them, from
-// one place on, to another.
+// moved returns the permutation of rank axes that moves count axes at from to
+// to.
 func moved(rank, from, count, to int) []int {
 	perm := make([]int, rank)
 	for i := range perm {
@@ -101,7 +101,7 @@ func moved(rank, from, count, to int) []int {
 	return slices.Insert(slices.Delete(perm, from, from+count), to, some...)
 }
 
-// value is the table from operators to kernels.
+// value maps each operator to its kernel.
 func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
 	switch op := v.Op().(type) {
 	case graph.Input, graph.Param, graph.Const, graph.Range, graph.ConstantOfShape:
@@ -161,7 +161,7 @@ func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
 	case graph.SoftmaxCrossEntropyLoss:
 		return l.crossEntropy(op, v, args[0], args[1])
 	}
-	return l.fail("%s has no form in the Gorgonia engine", v.Op().Name())
+	return l.fail("%s is not supported by the Gorgonia engine", v.Op().Name())
 }
 
 // fail keeps the first error.
@@ -172,7 +172,7 @@ func (l *lowering[E]) fail(format string, args ...any) *G.Node {
 	return nil
 }
 
-// float is the Gorgonia name of E.
+// float returns the Gorgonia name of E.
 func (l *lowering[E]) float() tensor.Dtype {
 	if _, ok := any(*new(E)).(float64); ok {
 		return tensor.Float64
@@ -180,7 +180,7 @@ func (l *lowering[E]) float() tensor.Dtype {
 	return tensor.Float32
 }
 
-// dtype is what the engine computes a graph's type in: every floating-point
+// dtype returns the type in which the engine computes t: every floating-point
 // type in E.
 func (l *lowering[E]) dtype(t format.DType) tensor.Dtype {
 	switch t {
@@ -195,8 +195,8 @@ func (l *lowering[E]) dtype(t format.DType) tensor.Dtype {
 	return l.float()
 }
 
-// sizes returns the shape of v as Gorgonia sees it: a scalar has one axis of
-// length 1, because Gorgonia's scalars are a type of their own.
+// sizes returns the shape of v for Gorgonia: a scalar has one axis of length
+// 1, because Gorgonia's scalars are a separate type.
 func (l *lowering[E]) sizes(v *graph.Value) []int {
 	s, ok := v.Shape.Numbers()
 	if !ok {
@@ -213,7 +213,7 @@ func (l *lowering[E]) sizes(v *graph.Value) []int {
 	return s
 }
 
-// leaf records a value that is given, or part of the graph.
+// leaf records an input, a parameter or a constant.
 func (l *lowering[E]) leaf(v *graph.Value) *G.Node {
 	s := l.sizes(v)
 	t := l.dtype(v.DType)
@@ -230,8 +230,8 @@ func (l *lowering[E]) apply(name string, t tensor.Dtype, shape []int, k kernel[E
 	return l.record(&operator[E]{name: name, dtype: t, shape: shape, kernel: k, rule: r}, args)
 }
 
-// view records the elements of x from offset on in another shape; it costs
-// nothing to run. The gradient is that of the whole of x, or zero elsewhere.
+// view records the elements of x from offset on in another shape. It costs
+// nothing at run time. Its gradient is zero for the other elements of x.
 func (l *lowering[E]) view(x *G.Node, offset int, shape []int) *G.Node {
 	if l.err != nil {
 		return nil
@@ -249,9 +249,9 @@ func (l *lowering[E]) view(x *G.Node, offset int, shape []int) *G.Node {
 	}}, []*G.Node{x})
 }
 
-// result records the first of the results that an operator packs into one
-// value. The others are known to the operator's rule alone, which gets the
-// gradient of the first as it is.
+// result records the first of several results that an operator packs into one
+// value. Only the operator's rule knows the others; it gets the gradient of
+// the first unchanged.
 func (l *lowering[E]) result(packed *G.Node, shape []int) *G.Node {
 	if l.err != nil {
 		return nil

@@ -6,15 +6,15 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// heads are the sizes of an Attention: n = B·H of them, side by side.
+// heads are the sizes of an Attention with n = B·H heads.
 type heads struct {
 	n, t, s, d int
-	each       int // of them share a mask
+	each       int // heads that share a mask
 	scale      float64
 }
 
 // attention lowers Attention, softmax(q kᵀ · scale + mask) v, as one operator
-// that keeps the probabilities p beside its result. Its gradient is one
+// that keeps the probabilities p after its result. Its gradient is one
 // operator: with dp = dy vᵀ and ds = p·(dp - Σ dp·p),
 //
 //	dq = ds k · scale,  dk = dsᵀ q · scale,  dv = pᵀ dy,  dmask = Σ ds.

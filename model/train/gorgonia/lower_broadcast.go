@@ -1,12 +1,12 @@
 package gorgonia
 
-// spread says how the elements of a small tensor are laid over a large one
-// that it broadcasts into. Nearly always that is large[o,m,i] over small[m];
-// otherwise (two or more separate varying groups of axes) the axes are listed.
+// spread maps the elements of a large tensor to those of a small one that
+// broadcasts to it. Nearly always that is large[o,m,i] and small[m]; otherwise
+// (two or more separate varying groups of axes) it lists the axes.
 type spread struct {
 	outer, mid, inner int
-	listed            bool         // not of that form: see axes
-	axes              []spreadAxis // the last one first, neighbours merged
+	listed            bool         // not of that form: uses axes
+	axes              []spreadAxis // last one first, adjacent ones merged
 	large, small      int          // elements
 }
 
@@ -15,7 +15,7 @@ type spreadAxis struct {
 	stride int // of the small tensor; 0 where it repeats
 }
 
-// newSpread returns the way from small to large; small broadcasts into large,
+// newSpread returns the spread of small over large. small broadcasts to large,
 // aligned at the last axis.
 func newSpread(large, small []int) spread {
 	s := spread{outer: 1, mid: 1, inner: 1, large: 1, small: 1}
@@ -51,8 +51,8 @@ func newSpread(large, small []int) spread {
 	return s
 }
 
-// each calls f with every element of the large tensor, in order, and the
-// element of the small one that stands over it.
+// each calls f for every element of the large tensor, in order, with its
+// element of the small one.
 func (s spread) each(f func(large, small int)) {
 	index := make([]int, len(s.axes))
 	small := 0
@@ -70,8 +70,8 @@ func (s spread) each(f func(large, small int)) {
 	}
 }
 
-// sumSpread adds the elements of large that stand over each element of small,
-// times scale, always in the same order.
+// sumSpread adds to each element of small the elements of large that map to
+// it, times scale, always in the same order.
 func sumSpread[E element](s spread, small, large []E, scale E) {
 	switch {
 	case s.listed:
@@ -97,7 +97,7 @@ func sumSpread[E element](s spread, small, large []E, scale E) {
 		})
 	default:
 		for m := range small {
-			sum := 0.0 // one long sum: float32 would lose digits
+			sum := 0.0 // one long sum, which would lose digits in float32
 			for o := range s.outer {
 				for _, x := range large[(o*s.mid+m)*s.inner:][:s.inner] {
 					sum += float64(x)
@@ -108,7 +108,7 @@ func sumSpread[E element](s spread, small, large []E, scale E) {
 	}
 }
 
-// fillSpread writes every element of small, times scale, where it stands in large.
+// fillSpread sets each element of large to its element of small, times scale.
 func fillSpread[E element](s spread, large, small []E, scale E) {
 	if s.listed {
 		s.each(func(i, j int) { large[i] = small[j] * scale })

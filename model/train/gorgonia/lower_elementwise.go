@@ -11,9 +11,10 @@ import (
 
 type number interface{ float32 | float64 | int64 }
 
-// binaryOf lowers a function of two numbers. Add, Sub, Mul and Div have kernels
-// for a second argument that broadcasts into the first; where the first must, it
-// is repeated. The others are computed one element at a time.
+// binaryOf lowers a function of two numbers. Add, Sub, Mul and Div have
+// kernels for a second argument that broadcasts to the first; a first argument
+// that broadcasts is repeated. Other functions are computed one element at a
+// time.
 func (l *lowering[E]) binaryOf(op graph.Binary, v *graph.Value, x, y *G.Node) *G.Node {
 	to, left, right := l.sizes(v), l.sizes(v.Args()[0]), l.sizes(v.Args()[1])
 	if l.err != nil {
@@ -31,7 +32,7 @@ func (l *lowering[E]) binaryOf(op graph.Binary, v *graph.Value, x, y *G.Node) *G
 	return l.pointwise(op, s, x, l.expand(y, right, to))
 }
 
-// pointwise records any function of x and y, which have one shape.
+// pointwise records any function of x and y, which have the same shape.
 func (l *lowering[E]) pointwise(op graph.Binary, s spread, x, y *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
@@ -114,7 +115,7 @@ func (l *lowering[E]) binary(op graph.Binary, s spread, x, y *G.Node) *G.Node {
 	}, x, y)
 }
 
-// sumTo records the sum of x, times scale, over what the spread repeats.
+// sumTo records the sum of x, times scale, over the repeated elements.
 func (l *lowering[E]) sumTo(x *G.Node, s spread, scale E, shape []int) *G.Node {
 	if s.large == s.small && scale == 1 {
 		return l.view(x, 0, shape)
@@ -133,7 +134,7 @@ func combine[T number](op graph.Binary, s spread, out, x, y []T) {
 	}
 	if s.inner == 1 {
 		blasParallel(blocks(s.outer*s.mid, elementGrain), func(block int) {
-			// A block begins and ends anywhere in the rows of y.
+			// A block may start and end within a row of y.
 			from, to := blockOf(s.outer*s.mid, elementGrain, block)
 			for from < to {
 				m := from % s.mid
@@ -152,8 +153,8 @@ func combine[T number](op graph.Binary, s spread, out, x, y []T) {
 	}
 }
 
-// elementGrain is how many elements of a cheap operator one task takes: some
-// ten microseconds, far more than handing it out.
+// elementGrain is how many elements of a cheap operator one task takes: about
+// ten microseconds, far more than starting a task.
 const elementGrain = 1 << 14
 
 func combineRow[T number](op graph.Binary, out, x, y []T) {
@@ -243,8 +244,8 @@ func mapInto[E element](f func(float64) float64, out, x []E) {
 	})
 }
 
-// mapGrad computes dx = f'(x)·dy, where y = f(x), in float64. No slope is the
-// slope 0.
+// mapGrad computes dx = f'(x)·dy, where y = f(x), in float64. A nil slope is
+// 0.
 func mapGrad[E element](slope func(x, y float64) float64, dx, x, y, dy []E) {
 	if slope == nil {
 		clear(dx)

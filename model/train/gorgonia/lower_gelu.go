@@ -2,9 +2,9 @@ package gorgonia
 
 import G "gorgonia.org/gorgonia"
 
-// gelu lowers Gelu, x/2·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), as
-// x·σ(2u), which is the same number: 1 + tanh u = 2σ(2u). σ is kept beside the
-// result for the gradient σ + x·σ·(1-σ)·2u'.
+// gelu lowers Gelu, x/2·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), as the
+// equal x·σ(2u): 1 + tanh u = 2σ(2u). It keeps σ after the result for the
+// gradient σ + x·σ·(1-σ)·2u'.
 func (l *lowering[E]) gelu(x *G.Node) *G.Node {
 	if l.err != nil {
 		return nil

@@ -11,18 +11,18 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// losses are the sizes of a SoftmaxCrossEntropyLoss. Its value is packed:
-// the loss, the number of labels that count, the loss of each label, and the
-// probabilities where the scores lie.
+// losses are the sizes of a SoftmaxCrossEntropyLoss. Its value is packed: the
+// loss, the number of labels that count, the loss of each label, and the
+// probabilities in the layout of the scores.
 type losses struct {
-	lanes  lanes // of the classes: one lane a label
+	lanes  lanes // of the classes: one lane for each label
 	ignore int64
 }
 
 func (c losses) labels() int { return c.lanes.outer * c.lanes.inner }
 
-// crossEntropy lowers SoftmaxCrossEntropyLoss. A Transpose that only moves the
-// classes to axis 1, where ONNX wants them, is not computed.
+// crossEntropy lowers SoftmaxCrossEntropyLoss. It skips a Transpose that only
+// moves the classes to axis 1, where ONNX expects them.
 func (l *lowering[E]) crossEntropy(op graph.SoftmaxCrossEntropyLoss, v *graph.Value, scores, labels *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
@@ -81,11 +81,11 @@ func lossOf[E element](c losses, sums, each, p, x []E, labels []int64) error {
 	for _, e := range each {
 		total += float64(e)
 	}
-	sums[0], sums[1] = E(total/float64(count)), E(count) // no label that counts: 0/0, as ONNX has it
+	sums[0], sums[1] = E(total/float64(count)), E(count) // no label counts: 0/0, as in ONNX
 	return nil
 }
 
-// check refuses a label that is no class.
+// check rejects a label that is not a class.
 func (c losses) check(label int64, at int) error {
 	if label != c.ignore && (label < 0 || label >= int64(c.lanes.n)) {
 		return train.BadLabel(role.Labels.Name(), at, []int{c.labels()}, label, c.lanes.n, c.ignore)

@@ -8,17 +8,17 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// gemm is a matrix product per batch: x (M,K) times y (K,N), either of them
-// lying in memory the other way round.
+// gemm is a matrix product for each element of a batch: x (M,K) times y (K,N),
+// each optionally stored transposed.
 type gemm struct {
 	batch, m, n, k int
-	xTurned        bool // x lies as (K,M)
-	yTurned        bool // y lies as (N,K)
+	xTurned        bool // x is stored as (K,M)
+	yTurned        bool // y is stored as (N,K)
 }
 
-// matMul lowers MatMul. A Transpose of the last two axes of the second
-// argument is not computed: the product reads it transposed. Leading dimensions
-// that broadcast are repeated.
+// matMul lowers MatMul. It skips a Transpose of the last two axes of the
+// second argument and reads that transposed. It repeats leading dimensions
+// that broadcast.
 func (l *lowering[E]) matMul(v *graph.Value, x, y *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
@@ -45,7 +45,7 @@ func (l *lowering[E]) matMul(v *graph.Value, x, y *G.Node) *G.Node {
 	return l.multiply(p, x, y, to)
 }
 
-// turnsLast reports whether perm exchanges the last two axes and no others.
+// turnsLast reports whether perm only swaps the last two axes.
 func turnsLast(perm []int) bool {
 	n := len(perm)
 	if n < 2 || perm[n-1] != n-2 || perm[n-2] != n-1 {
@@ -67,7 +67,7 @@ func (l *lowering[E]) multiply(p gemm, x, y *G.Node, shape []int) *G.Node {
 		dx := gemm{batch: p.batch, m: p.m, n: p.k, k: p.n, yTurned: !p.yTurned} // G·Yᵀ
 		dy := gemm{batch: p.batch, m: p.k, n: p.n, k: p.m, xTurned: true}       // Xᵀ·G
 		left, right := in[0], grad
-		if p.yTurned { // the gradient lies turned too: Gᵀ·X
+		if p.yTurned { // the gradient is transposed too: Gᵀ·X
 			dy.m, dy.n = p.n, p.k
 			left, right = grad, in[0]
 		}

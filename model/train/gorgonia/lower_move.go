@@ -8,7 +8,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// The operators that move elements of any type and compute nothing.
+// Operators that move elements of any type.
 
 // copyRun copies n elements from one place to another.
 func (o operand[E]) copyRun(at int, from operand[E], start, n int) {
@@ -40,8 +40,8 @@ func (o operand[E]) copyStride(at int, from operand[E], start, stride, n int) {
 	}
 }
 
-// strides returns how far apart neighbours along each axis of a row-major
-// tensor lie.
+// strides returns the distance between neighbors along each axis of a
+// row-major tensor.
 func strides(shape []int) []int {
 	s := make([]int, len(shape))
 	step := 1
@@ -67,7 +67,7 @@ func (l *lowering[E]) transpose(x *G.Node, from, perm []int) *G.Node {
 	}
 	to := make([]int, len(perm))
 	back := make([]int, len(perm))
-	var sizes, steps []int // of the loop over the result: axes of length 1 left out, neighbours that stay neighbours merged
+	var sizes, steps []int // of the loop over the result, without axes of length 1, adjacent axes merged where possible
 	for i, p := range perm {
 		to[i], back[p] = from[p], i
 		step := strides(from)[p]
@@ -207,7 +207,7 @@ func (l *lowering[E]) triangle(x *G.Node, shape []int, upper bool, k int) *G.Nod
 		clear(out.i)
 		clear(out.b)
 		for row := range out.len() / cols {
-			from, to := 0, cols // the columns that stay
+			from, to := 0, cols // the range of columns to keep
 			if diagonal := row%rows + k; upper {
 				from = min(max(diagonal, 0), cols)
 			} else {

@@ -8,13 +8,13 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// normBlocks is the number of blocks of rows whose shares of the gradients of
-// scale and bias are added up apart, so that cores can work side by side and
-// the order of the sums is still the same on every machine.
+// normBlocks is the number of blocks of rows whose contributions to the
+// gradients of scale and bias are summed separately. Cores can work in
+// parallel, and the order of the sums is the same on every machine.
 const normBlocks = 16
 
-// layerNormalization lowers LayerNormalization as one operator; with mean μ
-// and inverse deviation s of a row, n = (x-μ)·s, y = n·scale + bias. Its
+// layerNormalization lowers LayerNormalization as one operator. With mean μ
+// and inverse deviation s of a row, n = (x-μ)·s and y = n·scale + bias. Its
 // gradient is one operator too: with h = dy·scale,
 //
 //	dx = s·(h - mean(h) - n·mean(h·n)),  dscale = Σ dy·n,  dbias = Σ dy.
@@ -51,8 +51,7 @@ func (l *lowering[E]) layerNormalization(op graph.LayerNormalization, v *graph.V
 	}, x, scale, bias)
 }
 
-// layerNormGrad computes out = dx, dscale, dbias, one after the other, then
-// room for the shares of the blocks.
+// layerNormGrad computes out: dx, dscale, dbias, then scratch for the blocks.
 func layerNormGrad[E element](width int, epsilon float64, out, x, scale, dy []E) {
 	rows := len(x) / width
 	dx, sums, shares := out[:len(x)], out[len(x):][:2*width], out[len(x)+2*width:]

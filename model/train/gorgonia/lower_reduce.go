@@ -40,7 +40,7 @@ func (l *lowering[E]) reduce(op graph.Reduce, v *graph.Value, x *G.Node) *G.Node
 	}, x)
 }
 
-// extreme lowers ReduceMax and ReduceMin. Elements that share an extreme share
+// extreme lowers ReduceMax and ReduceMin. Elements with the same extreme share
 // its gradient evenly.
 func (l *lowering[E]) extreme(op graph.Reduce, s spread, from, to []int, x *G.Node) *G.Node {
 	better := func(a, b E) bool { return a > b || a != a }
@@ -96,7 +96,7 @@ func (l *lowering[E]) argMax(op graph.ArgMax, v *graph.Value, x *G.Node) *G.Node
 	}, nil, x)
 }
 
-// cumSum lowers CumSum, whose gradient runs the other way.
+// cumSum lowers CumSum. Its gradient runs in the opposite direction.
 func (l *lowering[E]) cumSum(op graph.CumSum, x *G.Node, shape []int) *G.Node {
 	if l.err != nil {
 		return nil
@@ -126,7 +126,7 @@ func (l *lowering[E]) cumSum(op graph.CumSum, x *G.Node, shape []int) *G.Node {
 	}, x)
 }
 
-// expand records x repeated to a shape that it broadcasts into.
+// expand records x repeated to a shape to which it broadcasts.
 func (l *lowering[E]) expand(x *G.Node, from, to []int) *G.Node {
 	if l.err != nil {
 		return nil
@@ -147,15 +147,16 @@ func (l *lowering[E]) expand(x *G.Node, from, to []int) *G.Node {
 	}, x)
 }
 
-// lanes says where the numbers that a softmax runs over lie: for every outer
-// and inner index, n of them, inner apart.
+// lanes is the layout of a softmax: for every outer and inner index, n
+// numbers, inner apart.
 type lanes struct{ outer, n, inner int }
 
 func lanesOf(shape []int, axis int) lanes {
 	return lanes{product(shape[:axis]), shape[axis], product(shape[axis+1:])}
 }
 
-// each calls f with the number of every lane and the place of its first number.
+// each calls f with the number of every lane and the place of its first
+// number.
 func (a lanes) each(f func(lane, start int)) {
 	count := a.outer * a.inner
 	grain := max(1, elementGrain/4/a.n)
@@ -238,8 +239,8 @@ func (l *lowering[E]) logSoftmax(v *graph.Value, axis int, x *G.Node) *G.Node {
 	}, x)
 }
 
-// laneLogSum returns the largest number of the lane that x begins with, and
-// the sum of exp(x - largest).
+// laneLogSum returns the largest number of the lane at the start of x, and the
+// sum of exp(x - largest).
 func laneLogSum[E element](x []E, a lanes) (largest, sum float64) {
 	largest = math.Inf(-1)
 	for j := range a.n {

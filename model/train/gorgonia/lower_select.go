@@ -11,7 +11,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// The operators that compare, choose and look up.
+// Operators that compare, choose and look up.
 
 // compared lowers comparisons and logic.
 func (l *lowering[E]) compared(op graph.Binary, v *graph.Value, x, y *G.Node) *G.Node {
@@ -21,7 +21,7 @@ func (l *lowering[E]) compared(op graph.Binary, v *graph.Value, x, y *G.Node) *G
 		return nil
 	}
 	return l.apply(op.Name(), tensor.Bool, to, func(out operand[E], in []operand[E]) error {
-		left := make([]int, len(out.b)) // places in x
+		left := make([]int, len(out.b)) // positions in x
 		sx.each(func(i, j int) { left[i] = j })
 		x, y := in[0], in[1]
 		compare, logic := op.Compare(), op.Logic()
@@ -32,7 +32,7 @@ func (l *lowering[E]) compared(op graph.Binary, v *graph.Value, x, y *G.Node) *G
 				out.b[i] = logic(x.b[k], y.b[j])
 			case x.i != nil:
 				out.b[i] = compare(cmp.Compare(x.i[k], y.i[j]), true)
-			default: // NaN has no order
+			default: // NaN is unordered
 				p, q := x.f[k], y.f[j]
 				out.b[i] = compare(cmp.Compare(p, q), p == p && q == q)
 			}
@@ -41,7 +41,7 @@ func (l *lowering[E]) compared(op graph.Binary, v *graph.Value, x, y *G.Node) *G
 	}, nil, x, y)
 }
 
-// where lowers Where: all three broadcast into the result.
+// where lowers Where: all three arguments broadcast to the result.
 func (l *lowering[E]) where(v *graph.Value, cond, x, y *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
@@ -69,7 +69,7 @@ func (l *lowering[E]) where(v *graph.Value, cond, x, y *G.Node) *G.Node {
 	}, cond, x, y)
 }
 
-// maskedBy records grad where cond is keep, and zero elsewhere.
+// maskedBy records grad where cond equals keep, and zero elsewhere.
 func (l *lowering[E]) maskedBy(cond, grad *G.Node, keep bool) *G.Node {
 	return l.apply("WhereGrad", l.float(), grad.Shape(), func(out operand[E], in []operand[E]) error {
 		for i, c := range in[0].b {
@@ -82,12 +82,12 @@ func (l *lowering[E]) maskedBy(cond, grad *G.Node, keep bool) *G.Node {
 	}, nil, cond, grad)
 }
 
-// badIndex reports an id that is outside its table.
+// badIndex returns the error for an id outside its table.
 func badIndex(ids *graph.Value, shape []int, at int, id int64, rows int) error {
 	return fmt.Errorf("train: %w", &format.RangeError{Name: ids.Name, Index: format.Index(at, shape), Got: id, Last: int64(rows - 1)})
 }
 
-// gather lowers Gather along the first axis: rows of a table, one an id.
+// gather lowers Gather along the first axis: one row of a table for each id.
 func (l *lowering[E]) gather(v *graph.Value, table, ids *G.Node) *G.Node {
 	if l.err != nil {
 		return nil
@@ -107,7 +107,7 @@ func (l *lowering[E]) gather(v *graph.Value, table, ids *G.Node) *G.Node {
 	return l.apply("Gather", table.Dtype(), l.sizes(v), k, func(in G.Nodes, _, grad *G.Node) G.Nodes {
 		return G.Nodes{l.apply("GatherGrad", l.float(), from, func(dt operand[E], in []operand[E]) error {
 			clear(dt.f)
-			for i, id := range in[0].i { // an id that comes twice adds twice
+			for i, id := range in[0].i { // a repeated id adds repeatedly
 				into := dt.f[int(id)*width:][:width]
 				for j, g := range in[1].f[i*width:][:width] {
 					into[j] += g
@@ -146,8 +146,8 @@ func (l *lowering[E]) gatherElements(op graph.GatherElements, v *graph.Value, x,
 	}, x, ids)
 }
 
-// elements returns where element i of ids of shape picked, which is id, stands
-// in a tensor of shape from that it picks along the axis of.
+// elements returns a function from element i of ids of shape picked, with
+// value id, to its index in a tensor of shape from, picked along axis.
 func elements(from, picked []int, axis int) func(i int, id int64) int {
 	rows, count, inner := from[axis], picked[axis], product(from[axis+1:])
 	return func(i int, id int64) int { return (i/(count*inner)*rows+int(id))*inner + i%inner }
@@ -180,7 +180,7 @@ func (l *lowering[E]) scatterElements(op graph.ScatterElements, v *graph.Value, 
 	}, x, ids, updates)
 }
 
-// oneHot lowers OneHot: a row for each id.
+// oneHot lowers OneHot: one row for each id.
 func (l *lowering[E]) oneHot(op graph.OneHot, v *graph.Value, ids *G.Node) *G.Node {
 	to, at := l.sizes(v), l.sizes(v.Args()[0])
 	if l.err != nil {

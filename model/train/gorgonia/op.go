@@ -11,11 +11,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// element is the type that a program computes floating-point values in.
+// element is the type in which a program computes floating-point values.
 type element interface{ float32 | float64 }
 
-// operand is the memory of one value, row-major: the one field that its
-// element type names is set.
+// operand is the memory of one value, row-major. Only the field of its element
+// type is set.
 type operand[E element] struct {
 	f []E
 	i []int64
@@ -46,18 +46,18 @@ func newOperand[E element](t tensor.Dtype, n int) operand[E] {
 	return operand[E]{f: make([]E, n)}
 }
 
-// kernel computes one operator. It writes every element of out, which holds
-// what an earlier computation left there and overlaps no argument.
+// kernel computes one operator. It must write every element of out, which
+// holds old data and overlaps no argument.
 type kernel[E element] func(out operand[E], in []operand[E]) error
 
 // rule returns the gradients of an operator's arguments, given that of its
-// result. An argument that is not floating-point has the gradient nil.
+// result. An argument that is not floating-point has a nil gradient.
 type rule func(in G.Nodes, out, grad *G.Node) G.Nodes
 
-// operator is a Gorgonia operator with a kernel and a differentiation rule of
-// our own. Gorgonia's built-in operators drop axes of length 1, know no
-// integers, broadcast by copying, and are taken for one another when their
-// hashes agree; an operator is equal to itself alone, so no two nodes merge.
+// operator is a Gorgonia operator with our kernel and differentiation rule.
+// Gorgonia's built-in operators drop axes of length 1, do not support
+// integers, copy to broadcast, and are mixed up when their hashes agree. An
+// operator equals only itself, so no two nodes merge.
 type operator[E element] struct {
 	name   string
 	serial uint32    // unique in its graph
@@ -66,7 +66,7 @@ type operator[E element] struct {
 	shape  tensor.Shape
 	kernel kernel[E]
 	rule   rule // nil if the result has no derivative
-	offset int  // of a view: kernel is nil and the result is the argument's memory from here on
+	offset int  // of a view: kernel is nil and the result starts here in the argument's memory
 }
 
 var (
@@ -81,7 +81,7 @@ func (o *operator[E]) OverwritesInput() int { return -1 }
 func (o *operator[E]) Hashcode() uint32     { return o.serial }
 func (o *operator[E]) String() string       { return o.name }
 
-// Type returns a fresh type each time: Gorgonia recycles what it gets.
+// Type returns a new type each time, because Gorgonia recycles it.
 func (o *operator[E]) Type() hm.Type {
 	return hm.NewFnType(append(slices.Clone(o.in), G.TensorType{Dims: o.shape.Dims(), Of: o.dtype})...)
 }
@@ -105,7 +105,7 @@ func (o *operator[E]) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	return o.rule(in, out, grad), nil
 }
 
-// Do computes the operator on Gorgonia's own values, for its machines.
+// Do computes the operator on Gorgonia's values, for its machines.
 func (o *operator[E]) Do(in ...G.Value) (G.Value, error) {
 	return o.UsePreallocDo(tensor.New(tensor.Of(o.dtype), tensor.WithShape(o.shape...)), in...)
 }

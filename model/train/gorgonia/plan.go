@@ -11,8 +11,8 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// planner gives every node that is wanted a slot, and slots memory: a value
-// that nothing needs any more gives its memory to a later one.
+// planner assigns a slot to every wanted node, and memory to slots. A value
+// that is no longer needed passes its memory to a later one.
 type planner[E element] struct {
 	*program[E]
 	lowering *lowering[E]
@@ -22,9 +22,9 @@ type planner[E element] struct {
 
 func (p *planner[E]) layOut(want G.Nodes) error {
 	order := p.needed(want)
-	last := make([]int, len(order)) // of each slot: the last instruction that reads its memory
-	root := make([]int, len(order)) // of each slot: the one whose memory it shares
-	var owners []int                // of each instruction: the slot it computes
+	last := make([]int, len(order)) // for each slot: the last instruction that reads its memory
+	root := make([]int, len(order)) // for each slot: the one whose memory it shares
+	var owners []int                // for each instruction: the slot it computes
 	for slot, n := range order {
 		p.slot[n], root[slot], last[slot] = slot, slot, -1
 		if n.Op() == nil {
@@ -71,8 +71,8 @@ func (p *planner[E]) layOut(want G.Nodes) error {
 	return p.constants(order)
 }
 
-// needed returns the nodes that the wanted ones are computed from, in the
-// order in which they were recorded: an argument comes first.
+// needed returns the nodes from which want is computed, in the order in which
+// they were recorded, arguments first.
 func (p *planner[E]) needed(want G.Nodes) G.Nodes {
 	seen := map[*G.Node]bool{}
 	var order G.Nodes
@@ -90,8 +90,8 @@ func (p *planner[E]) needed(want G.Nodes) G.Nodes {
 	return order
 }
 
-// memory returns room for n elements: the smallest that is free and not more
-// than twice too large, or new.
+// memory returns memory for n elements: the smallest free block at most twice
+// too large, or a new one.
 func (p *planner[E]) memory(t tensor.Dtype, n int) operand[E] {
 	if t != p.lowering.float() {
 		return newOperand[E](t, n)
@@ -110,7 +110,7 @@ func (p *planner[E]) memory(t tensor.Dtype, n int) operand[E] {
 	return operand[E]{f: f[:n]}
 }
 
-// constants fills the slots whose values are part of the graph.
+// constants fills the slots of constants.
 func (p *planner[E]) constants(order G.Nodes) error {
 	for slot, n := range order {
 		v := p.lowering.leafs[n]
@@ -125,7 +125,7 @@ func (p *planner[E]) constants(order G.Nodes) error {
 	return nil
 }
 
-// provided reports whether a run provides a leaf.
+// provided reports whether a run sets a leaf.
 func provided(v *graph.Value) bool {
 	switch v.Op().(type) {
 	case graph.Input, graph.Param:
@@ -134,8 +134,8 @@ func provided(v *graph.Value) bool {
 	return false
 }
 
-// fillConstant writes the elements of a value that is part of the graph. Of a
-// Range or ConstantOfShape with few elements Bind has made a Const.
+// fillConstant writes the elements of a constant. Bind has replaced a small
+// Range or ConstantOfShape with a Const.
 func fillConstant[E element](o operand[E], v *graph.Value) error {
 	switch op := v.Op().(type) {
 	case graph.Const:

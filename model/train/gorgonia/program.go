@@ -9,16 +9,16 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// program is a graph made ready to run for one set of sizes: the nodes of a
-// Gorgonia graph in order, with memory planned. It is a machine of our own:
-// Gorgonia's runs operators on a goroutine where a panic ends the process, and
-// allocates anew wherever values of different shapes share a register.
+// program is a graph compiled for one set of sizes: the nodes of a Gorgonia
+// graph in order, with preplanned memory. It replaces Gorgonia's machine,
+// which runs operators on a goroutine where a panic ends the process, and
+// allocates whenever values of different shapes share a register.
 type program[E element] struct {
 	code    []instruction[E]
 	slots   []operand[E]
 	inputs  []given // in the order of Graph.Inputs
 	params  []given // in the order of Graph.Params
-	grads   []int   // slots, in the order of Graph.Params; -1: no part in the loss
+	grads   []int   // slots, in the order of Graph.Params; -1: does not affect the loss
 	outputs []outcome
 	ids     train.IDRules
 }
@@ -28,15 +28,15 @@ type instruction[E element] struct {
 	op   *operator[E] // nil: the sum of two gradients
 	args []int
 	out  int
-	in   []operand[E] // room for the arguments
+	in   []operand[E] // the arguments
 }
 
-// given is a leaf that a run provides.
+// given is a leaf that a run sets.
 type given struct {
 	name  string
 	dtype format.DType
 	shape []int
-	slot  int // -1: nothing needs it
+	slot  int // -1: unused
 }
 
 // outcome is an output of the graph.
@@ -50,8 +50,8 @@ type outcome struct {
 // lossName is the output that a program differentiates.
 var lossName = role.Of(role.Loss).Name()
 
-// compile makes a program of g for the given sizes of its named dimensions. With
-// gradients it computes those of the output "loss" beside the outputs.
+// compile makes a program from g for the given sizes of its named dimensions.
+// With gradients set it also computes those of the output "loss".
 func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*program[E], error) {
 	bound, err := prepared(g, sizes)
 	if err != nil {
@@ -103,12 +103,13 @@ func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*
 	return p, err
 }
 
-// prepared returns g for the given sizes, of operators that the engine has.
+// prepared returns g for the given sizes, using only operators that the engine
+// has.
 func prepared(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
 	return graph.Apply(g, inForms, graph.SliceRanges, graph.Decompose(native), graph.Bind(sizes), graph.Fold, graph.Merge)
 }
 
-// run computes all slots from what was set.
+// run computes all slots.
 func (p *program[E]) run() error {
 	for i := range p.code {
 		c := &p.code[i]

@@ -10,11 +10,11 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// keptPrograms bounds the programs that a runner keeps, each with memory for
-// all of its values.
+// keptPrograms is the maximum number of programs in a runner. Each has memory
+// for all its values.
 const keptPrograms = 4
 
-// runner keeps the programs of one graph, the most recently used one first.
+// runner keeps the programs of one graph, most recently used first.
 type runner[E element] struct {
 	graph *graph.Graph
 	kept  []keptProgram[E]
@@ -61,7 +61,7 @@ func (r *runner[E]) find(inputs map[string]format.Tensor, gradients bool) (*prog
 	return p, nil
 }
 
-// execute finds the program, provides its leaves and runs it.
+// execute finds the program, sets its leaves and runs it.
 func (r *runner[E]) execute(weights []format.Tensor, inputs map[string]format.Tensor, gradients bool) (p *program[E], err error) {
 	defer recovered(&err)
 	if p, err = r.find(inputs, gradients); err != nil {
@@ -89,7 +89,8 @@ func (r *runner[E]) execute(weights []format.Tensor, inputs map[string]format.Te
 	return p, p.run()
 }
 
-// recovered turns a panic, Gorgonia's way to report some mistakes, into an error.
+// recovered converts a panic, by which Gorgonia reports some mistakes, to an
+// error.
 func recovered(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("train: the Gorgonia engine failed: %v", r)
