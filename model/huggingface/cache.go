@@ -8,13 +8,13 @@ import (
 	"regexp"
 )
 
-// blobLink is where the links of a snapshot lead: Hugging Face's cache has a
-// model as REPO/snapshots/COMMIT/NAME, each a link to REPO/blobs/HASH.
+// blobLink matches the target of a link in a snapshot: Hugging Face's cache
+// stores REPO/snapshots/COMMIT/NAME as a link to REPO/blobs/HASH.
 var blobLink = regexp.MustCompile(`^\.\./\.\./blobs/([0-9a-f]{40}|[0-9a-f]{64})$`)
 
-// blob opens the file behind a link of a snapshot in Hugging Face's cache. Any
-// other link is refused, and so is a blob that is not a regular file: whoever
-// hands on such a cache cannot lead out of it.
+// blob opens the target of a link in a snapshot of Hugging Face's cache. It
+// rejects any other link, and a blob that is not a regular file, so that a
+// cache from someone else cannot lead out of itself.
 func (d *folder) blob(name string) (*os.File, error) {
 	target, err := d.root.Readlink(name)
 	if err != nil {
@@ -40,8 +40,8 @@ func (d *folder) blob(name string) (*os.File, error) {
 	return f, nil
 }
 
-// repository returns the folder of a model in the cache that has this folder as
-// a snapshot.
+// repository returns the model's folder in the cache, if this folder is one of
+// its snapshots.
 func (d *folder) repository() (path string, ok bool) {
 	full, err := filepath.Abs(d.path)
 	if err == nil {

@@ -9,13 +9,13 @@ import (
 	"github.com/attnx/attnx/model/nn"
 )
 
-// ParseConfig reads the config.json of a GPT-2 of transformers, or of a
-// network "simple" that Write wrote. Members that have no part in the network
-// are passed over. Those that have one and are missing mean what they mean to
-// transformers (n_inner 4·n_embd, layer_norm_epsilon 1e-5), except that the
-// sizes must be there, under GPT-2's names or the general ones (hidden_size). A
-// member that asks for another network than package model's is an error that
-// names it. Whether the head is the token embedding is for the weights to say.
+// ParseConfig reads the config.json of a transformers GPT-2, or of a network
+// "simple" that Write wrote. It ignores members that do not affect the
+// network. Missing members have the defaults of transformers (n_inner
+// 4·n_embd, layer_norm_epsilon 1e-5), but the sizes are required, under
+// GPT-2's names or the general ones (hidden_size). A member that selects
+// another network is an error that names it. The weights, not the
+// configuration, decide whether the head is the token embedding.
 func ParseConfig(text []byte) (nn.Network, error) {
 	c, err := parseConfig(text)
 	if err != nil {
@@ -27,7 +27,7 @@ func ParseConfig(text []byte) (nn.Network, error) {
 // config is the content of a config.json.
 type config struct {
 	network
-	untied bool // it asks for a head of its own
+	untied bool // it declares a separate head
 }
 
 func parseConfig(text []byte) (c config, err error) {
@@ -45,7 +45,7 @@ func parseConfig(text []byte) (c config, err error) {
 		}
 	case simple:
 		if o.absent("position_embeddings") {
-			return c, fmt.Errorf("position_embeddings is missing: a network %.80q has learned positions or has none", c.Arch)
+			return c, fmt.Errorf("position_embeddings is missing: a network %.80q must say whether it has learned positions", c.Arch)
 		}
 	default:
 		return c, fmt.Errorf("model_type is %s: only %.80q is read, other networks compute something else", quote.String(c.Arch), gpt2)
@@ -54,7 +54,7 @@ func parseConfig(text []byte) (c config, err error) {
 	if err != nil {
 		return c, err
 	}
-	c.untied = !tied && c.Arch == gpt2 // a head of its own is what a network "simple" has
+	c.untied = !tied && c.Arch == gpt2 // a network "simple" always has a separate head
 	if err := o.sizes(&c.network); err != nil {
 		return c, err
 	}
@@ -68,8 +68,8 @@ func parseConfig(text []byte) (c config, err error) {
 	return c, err
 }
 
-// architecture returns the model_type. The first files of GPT-2 have none, and
-// name the class of the model.
+// architecture returns the model_type. The first GPT-2 files have none and
+// name the class of the model instead.
 func (o object) architecture() (string, error) {
 	if !o.absent("model_type") {
 		return o.text("model_type", "")
@@ -80,8 +80,9 @@ func (o object) architecture() (string, error) {
 	return "", fmt.Errorf("model_type is missing: only %.80q is read", gpt2)
 }
 
-// aliases are the names that transformers gives to the sizes of every network.
-// It takes n_ctx for nothing; the first GPT-2 files have it beside n_positions.
+// aliases are transformers' general names for the sizes of every network.
+// transformers ignores n_ctx; the first GPT-2 files have it besides
+// n_positions.
 var aliases = map[string][]string{
 	"n_positions": {"max_position_embeddings", "n_ctx"},
 	"n_embd":      {"hidden_size"},
@@ -90,7 +91,7 @@ var aliases = map[string][]string{
 }
 
 // named returns the name under which the object has a size. Two names with
-// different values are an error: of those transformers takes the general one.
+// different values are an error: transformers would take the general one.
 func (o object) named(size string) (string, error) {
 	name := size
 	for _, alias := range aliases[size] {
@@ -99,13 +100,13 @@ func (o object) named(size string) (string, error) {
 		case o.absent(name):
 			name = alias
 		case alias != "n_ctx" && string(o[alias]) != string(o[name]):
-			return "", fmt.Errorf("%s is %s and %s is %s: these are two names of one size, so one of them must go", name, quote.String(string(o[name])), alias, quote.String(string(o[alias])))
+			return "", fmt.Errorf("%s is %s and %s is %s: these are two names of one size, remove one of them", name, quote.String(string(o[name])), alias, quote.String(string(o[alias])))
 		}
 	}
 	return name, nil
 }
 
-// sizes reads the whole numbers of a configuration.
+// sizes reads the integers of a configuration.
 func (o object) sizes(c *network) (err error) {
 	for _, f := range []struct {
 		name string
@@ -129,12 +130,12 @@ func (o object) sizes(c *network) (err error) {
 	return err
 }
 
-// tanhGELU are transformers' names of one function, GELU in its tanh form. Its
-// implementations differ by float32's rounding.
+// tanhGELU lists transformers' names for the tanh form of GELU. Its
+// implementations differ only in float32 rounding.
 var tanhGELU = []string{"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"}
 
-// checkGPT2 refuses the switches of transformers' GPT-2 that make another
-// network, by name and reason. The others do not change what is computed:
+// checkGPT2 rejects the settings of transformers' GPT-2 that change the
+// network, with name and reason. Other settings do not change the result:
 // reorder_and_upcast_attn computes the same scores in another order.
 func (o object) checkGPT2() error {
 	activation, err := o.text("activation_function", "gelu_new")
@@ -142,7 +143,7 @@ func (o object) checkGPT2() error {
 		return err
 	}
 	if !slices.Contains(tanhGELU, activation) {
-		return fmt.Errorf("activation_function is %s: only GPT-2's own is computed, GELU in its tanh form: %s", quote.String(activation), strings.Join(tanhGELU, ", "))
+		return fmt.Errorf("activation_function is %s: only the one of GPT-2 is supported, GELU in its tanh form: %s", quote.String(activation), strings.Join(tanhGELU, ", "))
 	}
 	for _, f := range []struct {
 		name   string
@@ -161,7 +162,7 @@ func (o object) checkGPT2() error {
 		}
 	}
 	if !o.null("quantization_config") {
-		return fmt.Errorf("quantization_config is there: weights are read as they were trained, so save the model without quantization")
+		return fmt.Errorf("quantization_config is present: save the model without quantization")
 	}
 	if !o.null("pruned_heads") && string(o["pruned_heads"]) != "{}" {
 		return fmt.Errorf("pruned_heads is %s: only a network with all its heads is read", quote.String(string(o["pruned_heads"])))

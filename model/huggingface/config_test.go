@@ -98,7 +98,7 @@ func TestRefusedConfigs(t *testing.T) {
 		{"layer_norm_epsilon", "null", "layer_norm_epsilon is"},
 		{"layer_norm_epsilon", `"1e-5"`, "layer_norm_epsilon is"},
 		{"layer_norm_epsilon", "1e999", "layer_norm_epsilon is"},
-		{"activation_function", `"relu"`, `activation_function is "relu": only GPT-2's own`},
+		{"activation_function", `"relu"`, `activation_function is "relu": only the one of GPT-2`},
 		{"activation_function", `"gelu"`, `activation_function is "gelu"`},
 		{"activation_function", "null", "activation_function is"},
 		{"hidden_size", "99", `n_embd is "24" and hidden_size is "99": these are two names of one size`},

@@ -1,5 +1,5 @@
-// Package huggingface turns Hugging Face's folders of GPT-2 models into
-// checkpoints, and checkpoints into such folders.
+// Package huggingface converts Hugging Face folders of GPT-2 models to
+// checkpoints, and checkpoints to such folders.
 //
 // A folder is what save_pretrained of the library transformers writes:
 //
@@ -7,27 +7,28 @@
 //	model.safetensors             its weights in one file, or
 //	model.safetensors.index.json  the names of weights, each with the file of
 //	                              the folder that holds it
-//	tokenizer.json                how text becomes ids; may be missing
-//	generation_config.json        the ids that end, begin and pad texts, above
-//	                              those of config.json; may be missing
+//	tokenizer.json                the tokenizer; optional
+//	generation_config.json        the ids that end, begin and pad texts; takes
+//	                              precedence over config.json; optional
 //	tokenizer_config.json         the tokens for the same purposes, and
-//	special_tokens_map.json       above them, in older folders; may be missing
+//	special_tokens_map.json       in older folders, taking precedence; optional
 //
-// Nothing else in a folder is opened. Weights have the same names and layouts
-// [in, out] on both sides, and none is transposed: those of transformers begin
-// with "transformer." where the head belongs to the file, and are accepted
-// without that, or behind any other object that held the network. What training
-// code puts into names (module., _orig_mod.) is left out. The head is the token embedding: a file may have either or both.
+// The package opens no other file of a folder. Weights have the same names and
+// layouts [in, out] on both sides; none is transposed. In files with the head,
+// transformers puts "transformer." before the names; the package accepts names
+// without this prefix or with another one. It drops the parts that training
+// code adds to names (module., _orig_mod.). The head is the token embedding: a
+// file may have either or both.
 //
-// # What is refused
+// # What is rejected
 //
-// Folders come from strangers. JSON must be strict (a name used twice is
-// an error) and files no larger than a bound; the files of an index must be
-// regular ones of the folder itself; no weight is read before all of them have
-// the shapes that config.json asks for. A configuration that makes another
-// network than package model's GPT-2 (another activation, a head of its own,
-// cross attention) is refused by the name of the member that says so.
+// Folders are untrusted input. JSON must be strict (duplicate names are
+// errors) and files have maximum sizes. The files of an index must be regular
+// files of the folder itself. No weight is read before all weights have the
+// shapes that config.json implies. A configuration of a network other than
+// package model's GPT-2 (another activation, a separate head, cross attention)
+// is rejected, and the error names the member.
 //
-// Symbolic links are refused, except those of a snapshot in Hugging Face's cache
-// to the blobs beside it.
+// Symbolic links are rejected, except those from a snapshot in Hugging Face's
+// cache to the blobs beside it.
 package huggingface

@@ -12,8 +12,8 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// gpt2Config is a config.json of transformers' GPT-2; its members are written
-// in this order.
+// gpt2Config is a config.json of transformers' GPT-2. Members are written in
+// this order.
 type gpt2Config struct {
 	Architectures []string `json:"architectures"`
 	sizes
@@ -22,19 +22,20 @@ type gpt2Config struct {
 	ResidualDrop float64 `json:"resid_pdrop"`
 	EmbedDrop    float64 `json:"embd_pdrop"`
 	ScoresDrop   float64 `json:"attn_pdrop"`
-	specialIDs           // null: without them transformers takes GPT-2's 50256
+	specialIDs           // null: if they are missing, transformers uses GPT-2's 50256
 	DType        string  `json:"torch_dtype"`
 	Web          *web    `json:"transformers.js_config,omitempty"`
 }
 
-// web is what transformers.js asks beside: without the first it looks for a
-// quantized model in browsers, without the second for no file of weights.
+// web is the extra configuration of transformers.js. Without the first member
+// it looks for a quantized model in browsers; without the second it loads no
+// file of weights.
 type web struct {
 	DType    string         `json:"dtype"`
-	External map[string]int `json:"use_external_data_format"` // files of weights by the model's file
+	External map[string]int `json:"use_external_data_format"` // number of weight files for each model file
 }
 
-// simpleConfig is a config.json that only Read knows.
+// simpleConfig is a config.json that only Read supports.
 type simpleConfig struct {
 	sizes
 	Learned bool `json:"position_embeddings"`
@@ -43,14 +44,15 @@ type simpleConfig struct {
 	DType string `json:"torch_dtype"`
 }
 
-// specialIDs are the ids of a Special, in both files that have them.
+// specialIDs are the ids of a Special, as in config.json and
+// generation_config.json.
 type specialIDs struct {
 	Begin *int64 `json:"bos_token_id"`
 	End   oneOf  `json:"eos_token_id"`
 	Pad   *int64 `json:"pad_token_id"`
 }
 
-// oneOf is written as transformers writes it: null, a number or a list.
+// oneOf is null, a number or a list in JSON, as transformers writes it.
 type oneOf []int64
 
 func (ids oneOf) MarshalJSON() ([]byte, error) {
@@ -69,7 +71,7 @@ type sizes struct {
 	Arch      string  `json:"model_type"`
 	Vocab     int     `json:"vocab_size"`
 	Positions int     `json:"n_positions"`
-	Context   int     `json:"n_ctx"` // n_positions once more, under its old name
+	Context   int     `json:"n_ctx"` // n_positions again, under its old name
 	Width     int     `json:"n_embd"`
 	Layers    int     `json:"n_layer"`
 	Heads     int     `json:"n_head"`
@@ -90,9 +92,9 @@ func encodeConfig(c network, dtype format.DType, special *model.Special, browser
 	return encode(out)
 }
 
-// encodeOwnConfig returns the config.json of an architecture that is not known
-// here: the members of its configuration in their order, with the special ids
-// and the type of the weights.
+// encodeOwnConfig returns the config.json of an architecture that this package
+// does not know: the members of its configuration in order, with the special
+// ids and the type of the weights.
 func encodeOwnConfig(config []byte, dtype format.DType, special *model.Special) ([]byte, error) {
 	ids := idsOf(special)
 	own := []struct {
@@ -139,11 +141,11 @@ func (w *membersWriter) encode() ([]byte, error) {
 	return encode(json.RawMessage("{" + w.text.String() + "}"))
 }
 
-// tokenizerConfig is a tokenizer_config.json: what transformers asks beside
-// the tokenizer.json.
+// tokenizerConfig is a tokenizer_config.json, which transformers needs in
+// addition to tokenizer.json.
 type tokenizerConfig struct {
 	Class   string `json:"tokenizer_class"`
-	Longest int    `json:"model_max_length"` // ids
+	Longest int    `json:"model_max_length"` // in ids
 	CleanUp bool   `json:"clean_up_tokenization_spaces"`
 	Begin   string `json:"bos_token,omitempty"`
 	End     string `json:"eos_token,omitempty"`
@@ -158,9 +160,9 @@ func encodeTokenizerConfig(context int, t model.SpecialTokens) ([]byte, error) {
 	})
 }
 
-// SpecialOf returns the special ids and tokens of a checkpoint: its own, or
-// what its tokenizer spells. Where that is not one of package tokens' nothing
-// is known.
+// SpecialOf returns the special ids and tokens of a checkpoint, or derives
+// them from its tokenizer. It returns nil if package tokens does not support
+// the tokenizer.
 func SpecialOf(c *model.Checkpoint) *model.Special {
 	if c.Special != nil {
 		return c.Special
@@ -172,11 +174,12 @@ func SpecialOf(c *model.Checkpoint) *model.Special {
 	return model.Spelled(t, c.IDs())
 }
 
-// encode returns v as JSON with a member a line, as transformers writes it.
+// encode returns v as JSON with one member on each line, as transformers
+// writes it.
 func encode(v any) ([]byte, error) {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false) // "<|endoftext|>" stays legible
+	e.SetEscapeHTML(false) // keep "<|endoftext|>" readable
 	e.SetIndent("", "  ")
 	err := e.Encode(v)
 	return out.Bytes(), err

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// Explain says what a folder without config.json lacks to be read, or where
-// near it a model is. It returns nil for a folder that looks like none of
-// Hugging Face's.
+// Explain describes what a folder without config.json lacks, or where near it
+// a model is. It returns nil for a folder that does not look like one of
+// Hugging Face.
 func Explain(folder string) error {
 	root, err := os.OpenRoot(folder)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // WeightsName is the name of the file of the weights.
 const WeightsName = "model.safetensors"
 
-// The names of the other files.
+// Names of the other files.
 const (
 	configName          = "config.json"
 	indexName           = "model.safetensors.index.json"
@@ -24,9 +24,9 @@ const (
 	specialMapName      = "special_tokens_map.json"
 )
 
-// The most bytes of a file that is read as a whole. GPT-2's own have 665 bytes
-// and 1.4 MB; an index has about 100 bytes a weight, and a tokenizer_config.json
-// as many for each added token.
+// Maximum sizes of files that are read whole. GPT-2's own have 665 bytes and
+// 1.4 MB. An index has about 100 bytes for each weight, and a
+// tokenizer_config.json about as many for each added token.
 const (
 	maxConfig    = 1 << 20
 	maxIndex     = 16 << 20
@@ -37,11 +37,11 @@ const (
 
 // IsFolder reports whether path is a folder with a config.json.
 func IsFolder(path string) bool {
-	info, err := os.Lstat(filepath.Join(path, configName)) // a link is Read's to refuse
+	info, err := os.Lstat(filepath.Join(path, configName)) // Read rejects a link with a better message
 	return err == nil && !info.IsDir()
 }
 
-// folder opens files of one folder and of no other.
+// folder opens files of one folder only.
 type folder struct {
 	path  string
 	root  *os.Root
@@ -61,21 +61,20 @@ func openFolder(path string) (*folder, error) {
 
 func (d *folder) close() error { return d.root.Close() }
 
-// has reports whether the folder has anything of this name.
+// has reports whether the folder contains the name.
 func (d *folder) has(name string) bool {
 	_, err := d.root.Lstat(name)
 	return err == nil
 }
 
-// errorf returns an error that begins with the path of a file.
+// errorf returns an error that starts with the path of a file.
 func (d *folder) errorf(name, text string, args ...any) error {
 	return fmt.Errorf("%s: %w", filepath.Join(d.path, name), fmt.Errorf(text, args...))
 }
 
-// open opens a regular file of the folder. To open a pipe would wait for its
-// writer, and a link could lead to any file of this machine, so that both are
-// refused by what they are before they are opened. The links of a snapshot in
-// Hugging Face's cache are followed: see blob.
+// open opens a regular file of the folder. Opening a pipe would block, and a
+// link could lead to any file of this machine, so open rejects both before
+// opening. It follows links of snapshots in Hugging Face's cache: see blob.
 func (d *folder) open(name string) (*os.File, error) {
 	info, err := d.root.Lstat(name)
 	switch {
@@ -95,7 +94,7 @@ func (d *folder) open(name string) (*os.File, error) {
 	return f, nil
 }
 
-// openSame opens the file that info is of.
+// openSame opens the file that info describes.
 func openSame(root *os.Root, name string, info fs.FileInfo) (*os.File, error) {
 	f, err := root.Open(name)
 	if err != nil {
@@ -112,8 +111,8 @@ func openSame(root *os.Root, name string, info fs.FileInfo) (*os.File, error) {
 	return f, nil
 }
 
-// read returns the content of a file of at most so many bytes. Its size is
-// compared before memory is taken.
+// read returns the content of a file of at most most bytes. It checks the size
+// before it allocates memory.
 func (d *folder) read(name string, most int64) ([]byte, error) {
 	f, err := d.open(name)
 	if err != nil {
@@ -137,8 +136,8 @@ func (d *folder) read(name string, most int64) ([]byte, error) {
 	return text, nil
 }
 
-// cause leaves operation and path out of a file system's error: the path is
-// named already.
+// cause drops operation and path from a file system error: the message has the
+// path already.
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

@@ -13,13 +13,13 @@ import (
 
 // index is the content of a model.safetensors.index.json.
 type index struct {
-	files []string          // the shards, in the order of their first weight
-	place map[string]string // the shard of each tensor, as the index says
+	files []string          // the shards, in order of their first weight
+	place map[string]string // the shard of each tensor, according to the index
 }
 
-// parseIndex reads an index. Every file that it names is one directly in the
-// folder, on every system. Its metadata, such as the bytes of all tensors, are
-// passed over: writers count them in several ways, and every weight is checked.
+// parseIndex reads an index. Every file in it must be directly in the folder,
+// on every system. It ignores metadata, such as the total size: writers count
+// it in several ways, and every weight is checked.
 func parseIndex(text []byte) (index, error) {
 	x := index{place: map[string]string{}}
 	o, err := parseObject(text)
@@ -27,7 +27,7 @@ func parseIndex(text []byte) (index, error) {
 		return x, err
 	}
 	if o.absent("weight_map") {
-		return x, fmt.Errorf("weight_map is missing: it says which file holds a weight")
+		return x, fmt.Errorf("weight_map is missing: it maps each weight to its file")
 	}
 	seen := map[string]bool{}
 	err = members(o["weight_map"], func(tensor string, v jsontext.Value) error {
@@ -55,7 +55,7 @@ func parseIndex(text []byte) (index, error) {
 }
 
 // plainName reports whether name is a safetensors file directly in a folder.
-// What is a path, a drive or a stream on one system is no name on any.
+// It rejects what is a path, a drive or a stream on any system.
 func plainName(name string) bool {
 	return strings.HasSuffix(name, ".safetensors") && !strings.ContainsAny(name, "/\\:\x00") &&
 		filepath.IsLocal(name) && fs.ValidPath(name)

@@ -84,7 +84,7 @@ func TestRefusedIndexes(t *testing.T) {
 		{"no JSON", text("shards"), "not strict JSON"},
 		{"empty", text(""), "not strict JSON"},
 		{"an array", text("[]"), "expected a JSON object"},
-		{"two objects", text("{}{}"), "something follows"},
+		{"two objects", text("{}{}"), "unexpected text after"},
 		{"no map", text("{}"), "weight_map is missing"},
 		{"an empty map", text(`{"weight_map":{}}`), "weight_map is empty"},
 		{"a map of numbers", text(`{"weight_map":{"a":1}}`), `tensor "a": "1" is not a string`},
@@ -102,7 +102,7 @@ func TestRefusedIndexes(t *testing.T) {
 			change(t, filepath.Join(dir, shard2), func(all []format.Tensor) []format.Tensor {
 				return slices.DeleteFunc(all, func(x format.Tensor) bool { return x.Name == tensor })
 			})
-		}, shard2 + `: tensor "` + tensor + `" is missing, which ` + indexFile + ` has here: fetch this file again`},
+		}, shard2 + `: tensor "` + tensor + `" is missing, but ` + indexFile + ` has it here: fetch this file again`},
 		{"a tensor in two shards", func(t *testing.T, dir string) {
 			x := *named(tensorsOf(t, filepath.Join(dir, shard2)), tensor)
 			change(t, filepath.Join(dir, shard3), func(all []format.Tensor) []format.Tensor { return append(all, x) })

@@ -12,12 +12,12 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// object holds the members of a JSON object, still as JSON. Its methods name
-// the member in their errors.
+// object holds the members of a JSON object, still encoded. Errors of its
+// methods name the member.
 type object map[string]jsontext.Value
 
-// parseObject reads a text that is one JSON object. All of it must be strict:
-// valid UTF-8, no name twice in any object, at most 10000 deep, and nothing
+// parseObject reads a text that is one JSON object. It must be strict: valid
+// UTF-8, no duplicate names in any object, at most 10000 deep, and nothing
 // after it.
 func parseObject(text []byte) (object, error) {
 	out := object{}
@@ -28,8 +28,8 @@ func parseObject(text []byte) (object, error) {
 	return out, err
 }
 
-// members calls f with each member of the JSON object that text is, in their
-// order. The value is valid until the next call.
+// members calls f with each member of the JSON object in text, in order. The
+// value is valid until the next call.
 func members(text []byte, f func(name string, value jsontext.Value) error) error {
 	if bytes.HasPrefix(text, []byte(byteOrderMark)) {
 		return errors.New("byte 0: it begins with a byte order mark, with which transformers does not read it either: save it as UTF-8 without one")
@@ -56,11 +56,11 @@ func members(text []byte, f func(name string, value jsontext.Value) error) error
 			return err
 		}
 	}
-	if _, err := d.ReadToken(); err != nil { // the closing brace, or whatever stands in its place
+	if _, err := d.ReadToken(); err != nil { // the closing brace, or a wrong token
 		return strict(err)
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("byte %d: something follows the JSON object", d.InputOffset())
+		return fmt.Errorf("byte %d: unexpected text after the JSON object", d.InputOffset())
 	}
 	return nil
 }
@@ -95,8 +95,8 @@ func (o object) absent(name string) bool { return o[name] == nil }
 // null reports whether the member is missing or null.
 func (o object) null(name string) bool { return o.absent(name) || o[name].Kind() == 'n' }
 
-// size returns a required member that is a whole number from 0 on, in plain
-// decimal: 1.0 and 1e2 are integers to some parsers and not to others.
+// size returns a required member that is a non-negative integer in plain
+// decimal: 1.0 and 1e2 are integers only to some parsers.
 func (o object) size(name string) (int, error) {
 	if o.absent(name) {
 		return 0, fmt.Errorf("%s is missing", name)
@@ -114,7 +114,7 @@ func (o object) number(name string, missing float64) (float64, error) {
 		return missing, nil
 	}
 	x, err := strconv.ParseFloat(string(o[name]), 64)
-	if o[name].Kind() != '0' || err != nil { // '0' is the kind of every number
+	if o[name].Kind() != '0' || err != nil { // Kind is '0' for every number
 		return 0, fmt.Errorf("%s is %s, expected a number", name, quote.String(string(o[name])))
 	}
 	return x, nil
@@ -146,7 +146,7 @@ func (o object) text(name, missing string) (string, error) {
 	return s, nil
 }
 
-// unquote returns the string that a JSON value is.
+// unquote decodes a JSON string.
 func unquote(v jsontext.Value) (string, error) {
 	if v.Kind() != '"' {
 		return "", fmt.Errorf("%s is not a string", quote.String(string(v)))

@@ -8,17 +8,16 @@ import (
 	"strings"
 )
 
-// resave is how a model in any form of weights becomes one that is read here.
+// resave is how to convert weights of any format to a supported one.
 const resave = "open it in Python with GPT2LMHeadModel.from_pretrained(FOLDER) and write it with save_pretrained(OUT)"
 
-// The file that makes a folder one of PEFT, and what its folder is.
+// The file that marks a PEFT folder, and a description of such a folder.
 const (
 	adapterName = "adapter_config.json"
 	adapter     = "it is an adapter of PEFT, which changes another model: merge it into that with merge_and_unload and save the result"
 )
 
-// foreign are the forms in which other programs keep weights, and what to do
-// with them.
+// foreign lists other formats of weights, and what to do about each.
 var foreign = []struct {
 	is   func(name string) bool
 	what string
@@ -45,14 +44,14 @@ func ending(suffix string) func(string) bool {
 	return func(n string) bool { return strings.HasSuffix(n, suffix) }
 }
 
-// trainerFile reports whether a pickle is one that transformers' Trainer keeps
-// beside the weights.
+// trainerFile reports whether a pickle is a state file of transformers'
+// Trainer.
 func trainerFile(name string) bool {
 	return slices.ContainsFunc([]string{"training_args", "optimizer", "scheduler", "scaler", "rng_state"}, func(s string) bool { return strings.HasPrefix(name, s) })
 }
 
-// noWeights returns the error of a folder without weights that are read: it
-// names those that the folder has.
+// noWeights returns the error for a folder without supported weights. It names
+// the unsupported ones.
 func (d *folder) noWeights() error {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {

@@ -6,28 +6,28 @@ import (
 	"strings"
 )
 
-// prefix is what the names of GPT-2's weights begin with in a file that was
-// written with the head.
+// prefix precedes the names of GPT-2's weights in a file with the head.
 const prefix = "transformer."
 
-// The head's weight, which is the token embedding once more, and that.
+// The head's weight, which equals the token embedding, and the token
+// embedding.
 const (
 	headName      = "lm_head.weight"
 	embeddingName = "wte.weight"
 )
 
-// wrappers are the parts that training code puts into names, anywhere: parallel
+// wrappers are the name parts that training code inserts anywhere: parallel
 // training, torch.compile, sharded training, recomputed activations.
 var wrappers = []string{"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
-// roots are the parts that the names of GPT-2's own tensors begin with, and those
-// of the heads that it may have.
+// roots are the first name parts of GPT-2's own tensors and of the heads that
+// it may have.
 var roots = []string{"wte", "wpe", "h", "ln_f", "lm_head", "multiple_choice_head", "v_head", "score", "classifier", "qa_outputs"}
 
-// NetworkName returns the name that a network of an architecture has for a weight
-// of a file of PyTorch or ONNX. What a name has before its root says which object
-// held the network (transformer., model., net.transformer.) and is left out. Two
-// networks in one file get the same names, which callers refuse.
+// NetworkName returns the network's name for a weight of a PyTorch or ONNX
+// file. It drops everything before the root, which names the object that held
+// the network (transformer., model., net.transformer.). Two networks in one
+// file therefore get the same names; callers must reject that.
 func NetworkName(arch, name string) string {
 	if arch != gpt2 {
 		return name
@@ -37,9 +37,8 @@ func NetworkName(arch, name string) string {
 	return strings.Join(parts[max(at, 0):], ".")
 }
 
-// isMask reports whether name is a buffer of GPT-2's attention in a layer of
-// the network: "h.0.attn.bias" is the causal mask, "h.0.attn.masked_bias" what
-// is put in the place of a masked score.
+// isMask reports whether name is an attention buffer of GPT-2: "h.0.attn.bias"
+// is the causal mask, "h.0.attn.masked_bias" the value of a masked score.
 func isMask(name string, layers int) bool {
 	rest, ok := strings.CutPrefix(name, "h.")
 	layer, rest, _ := strings.Cut(rest, ".")
@@ -47,19 +46,18 @@ func isMask(name string, layers int) bool {
 	return ok && (rest == "attn.bias" || rest == "attn.masked_bias") && err == nil && int(n) < layers
 }
 
-// secondHeads are the heads beside the one of the language model, which do not
-// change its logits: that of GPT2DoubleHeadsModel, and the value of a state in
-// reinforcement learning.
+// secondHeads are heads that do not change the logits of the language model:
+// that of GPT2DoubleHeadsModel, and the value head of reinforcement learning.
 var secondHeads = []string{"multiple_choice_head.", "v_head."}
 
 func isSecondHead(name string) bool {
 	return slices.ContainsFunc(secondHeads, func(head string) bool { return strings.HasPrefix(name, head) })
 }
 
-// classifiers are the heads of models that do not write text.
+// classifiers are the heads of models that do not generate text.
 var classifiers = []string{"score.", "classifier.", "qa_outputs."}
 
-// stranger says why a tensor is not one of the network.
+// stranger explains why a tensor is not part of the network.
 func stranger(name string) string {
 	switch {
 	case slices.ContainsFunc(classifiers, func(head string) bool { return strings.HasPrefix(name, head) }):

@@ -10,13 +10,13 @@ import (
 	"github.com/attnx/attnx/model/nn"
 )
 
-// The networks that have a folder.
+// Names of the networks that have a folder.
 var (
 	gpt2   = arch.GPT2{}.Architecture()
 	simple = arch.Simple{}.Architecture()
 )
 
-// network is what a config.json says of a network.
+// network is the network that a config.json describes.
 type network struct {
 	Arch      string
 	Vocab     int
@@ -29,7 +29,7 @@ type network struct {
 	Positions bool
 }
 
-// of returns the network, checked.
+// of returns the network after checking it.
 func (n network) of() (nn.Network, error) {
 	var out interface {
 		nn.Network
@@ -38,37 +38,38 @@ func (n network) of() (nn.Network, error) {
 	switch n.Arch {
 	case gpt2:
 		if !n.Positions {
-			return nil, fmt.Errorf("position_embeddings is false, and %s has position embeddings", gpt2)
+			return nil, fmt.Errorf("position_embeddings is false, but %s has position embeddings", gpt2)
 		}
 		out = arch.GPT2{Vocab: n.Vocab, Context: n.Context, Width: n.Width, Layers: n.Layers, Heads: n.Heads, Inner: n.Inner, Epsilon: n.Epsilon}
 	case simple:
 		if n.Layers != 1 {
-			return nil, fmt.Errorf("n_layer is %d, and %s has one layer", n.Layers, simple)
+			return nil, fmt.Errorf("n_layer is %d, but %s has one layer", n.Layers, simple)
 		}
 		out = arch.Simple{Vocab: n.Vocab, Context: n.Context, Width: n.Width, Heads: n.Heads, Inner: n.Inner, Positions: n.Positions}
 	default:
-		return nil, fmt.Errorf("no folder of %.64q is known", n.Arch)
+		return nil, fmt.Errorf("unsupported architecture %.64q", n.Arch)
 	}
 	return out, out.Check()
 }
 
-// ArchitectureError says that a model's architecture has no folder of Hugging
-// Face's that attnx can write.
+// ArchitectureError reports that attnx cannot write a Hugging Face folder of a
+// model's architecture.
 type ArchitectureError struct{ Arch string }
 
 func (e *ArchitectureError) Error() string {
-	return fmt.Sprintf("huggingface: no folder of the architecture %.64q is known, only of %s: export it to ONNX instead", e.Arch, strings.Join(arch.Names(), " and "))
+	return fmt.Sprintf("huggingface: cannot write a folder of the architecture %.64q, only of %s: export it to ONNX instead", e.Arch, strings.Join(arch.Names(), " and "))
 }
 
-// GraphError says that a model has the weights of its architecture, and computes
-// something else with them: whoever opened a folder of it would be misled.
+// GraphError reports that a model has the weights of its architecture but
+// another graph. A folder cannot express that, and would compute something
+// else.
 type GraphError struct{ Arch string }
 
 func (e *GraphError) Error() string {
-	return fmt.Sprintf("huggingface: the graph is not that of %.64q, which is all that a folder can say: export it to an ONNX file instead", e.Arch)
+	return fmt.Sprintf("huggingface: the graph is not that of %.64q, and a folder cannot hold another: export it to an ONNX file instead", e.Arch)
 }
 
-// networkOf returns what the config.json of a model says.
+// networkOf returns the network for the config.json of a model.
 func networkOf(c *model.Checkpoint) (network, error) {
 	if !arch.Known(c.Arch) {
 		return network{}, &ArchitectureError{c.Arch}
@@ -93,9 +94,9 @@ func networkOf(c *model.Checkpoint) (network, error) {
 	return network{}, &ArchitectureError{c.Arch}
 }
 
-// OnHub reports whether transformers has the architecture of a model.
+// OnHub reports whether transformers supports the architecture of a model.
 func OnHub(c *model.Checkpoint) bool { return c.Arch == gpt2 }
 
-// TiedHead returns the name of the token embedding, (V,C), of a network whose
-// head is that weight too.
+// TiedHead returns the name of the token embedding, (V,C), and whether the
+// network uses it as its head too.
 func TiedHead(c *model.Checkpoint) (name string, tied bool) { return embeddingName, c.Arch == gpt2 }

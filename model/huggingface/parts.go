@@ -12,22 +12,21 @@ import (
 	"github.com/attnx/attnx/model"
 )
 
-// Parts are what a folder is made of, for those who put more into it than
+// Parts are the contents of a folder, for callers that add more to it than
 // Write does, such as a model that refers to the weights.
 type Parts struct {
-	Texts   []store.File          // config.json, generation_config.json and, with a tokenizer, its two files
+	Texts   []store.File          // config.json, generation_config.json and, with a tokenizer, two more
 	Weights func(io.Writer) error // writes the file WeightsName
-	Offsets map[string]int64      // where the data of a weight begin in that file, by the network's name of it
-	Special *model.Special        // what the files say of special ids
+	Offsets map[string]int64      // where the data of a weight start in that file, by the network's name
+	Special *model.Special        // the special ids in these files
 }
 
-// Prepare returns the parts of the folder of a checkpoint, of any architecture:
-// what runs the graph needs no more of config.json than its ids. The weights are all of
-// the network's, under its names and in its order; each is F32, BF16 or F16,
-// and their memory is shared until they are written. Wider ones come first in
-// the file, so that each begins at a multiple of its element's size. In a
-// folder for the browser the configuration leads transformers.js to
-// onnx/model.onnx and its file of weights.
+// Prepare returns the parts of a folder for a checkpoint of any architecture:
+// a program that runs the graph needs only the ids of config.json. weights are
+// all weights of the network, with its names and in its order, as F32, BF16 or
+// F16. They are shared until written. Wider types come first in the file, so
+// that each weight starts at a multiple of its element size. With browser set,
+// the configuration points transformers.js to onnx/model.onnx and its weights.
 func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts, error) {
 	sorted := slices.Clone(weights)
 	slices.SortStableFunc(sorted, func(a, b format.Tensor) int { return cmp.Compare(b.DType.Size(), a.DType.Size()) })
@@ -35,9 +34,9 @@ func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts,
 	infos := make([]format.TensorInfo, len(sorted))
 	for i, t := range sorted {
 		if dtypes[t.DType] == "" {
-			return Parts{}, fmt.Errorf("weight %s is %s: transformers takes F32, BF16 or F16", t.Name, t.DType)
+			return Parts{}, fmt.Errorf("weight %s is %s: transformers reads F32, BF16 or F16", t.Name, t.DType)
 		}
-		infos[i], dtype = t.Info(), t.DType // the narrowest is what the model is called
+		infos[i], dtype = t.Info(), t.DType // the narrowest type names the model
 	}
 	h := header(c.Arch, infos)
 	offsets, err := format.Offsets(h)
@@ -60,8 +59,8 @@ func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts,
 	return p, err
 }
 
-// configOf returns the config.json of a model. That of a network of somebody
-// else's is its own configuration, for those who run the graph.
+// configOf returns the config.json of a model. For a user-defined network it
+// is the network's own configuration, for programs that run the graph.
 func configOf(c *model.Checkpoint, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
 	n, err := networkOf(c)
 	if unknown := (*ArchitectureError)(nil); errors.As(err, &unknown) {
@@ -73,11 +72,11 @@ func configOf(c *model.Checkpoint, dtype format.DType, special *model.Special, b
 	return encodeConfig(n, dtype, special, browser)
 }
 
-// texts returns config.json, generation_config.json and, with a tokenizer, its
-// two files.
+// texts returns config.json, generation_config.json and, with a tokenizer,
+// tokenizer.json and tokenizer_config.json.
 func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, browser bool) ([]store.File, error) {
 	if len(c.Tokenizer) > maxTokenizer {
-		return nil, fmt.Errorf("the tokenizer has %d bytes, at most %d are read back", len(c.Tokenizer), maxTokenizer)
+		return nil, fmt.Errorf("the tokenizer has %d bytes, at most %d can be read back", len(c.Tokenizer), maxTokenizer)
 	}
 	config, err := configOf(c, dtype, special, browser)
 	if err != nil {

@@ -7,15 +7,16 @@ import (
 	"github.com/attnx/attnx/model"
 )
 
-// Report is what reading a folder did beside.
+// Report describes side effects of reading a folder.
 type Report struct {
-	Rounding format.Rounding // of the weights to float32
-	Notes    []string        // what was passed over, a sentence each, which begins with the file
+	Rounding format.Rounding // of the weights, to float32
+	Notes    []string        // what was ignored: one sentence each, starting with the file
 }
 
 // Read returns the model of a Hugging Face folder as a checkpoint at step 0
-// without training state. Weights may be float64, float32, float16 or bfloat16.
-// At most the model and two further weights are in memory. Errors name the file.
+// without training state. Weights may be float64, float32, float16 or
+// bfloat16. At most two weights besides the model are in memory. Errors name
+// the file.
 func Read(path string) (*model.Checkpoint, Report, error) {
 	d, err := openFolder(path)
 	if err != nil {
@@ -39,8 +40,9 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 	return c, done, nil
 }
 
-// ReadAbout returns what Read does, without the weights, and the notes of its
-// Report. Where they are is no matter: in an ONNX file beside, for instance.
+// ReadAbout is Read without the weights. It returns the notes of the Report.
+// The weights may be anywhere, for example in an ONNX file next to the
+// folder's.
 func ReadAbout(path string) (c *model.Checkpoint, notes []string, err error) {
 	d, err := openFolder(path)
 	if err != nil {
@@ -51,8 +53,8 @@ func ReadAbout(path string) (c *model.Checkpoint, notes []string, err error) {
 	return c, notes, err
 }
 
-// about returns the model of the folder without its weights, and what its
-// config.json says.
+// about returns the model of the folder without its weights, and its parsed
+// config.json.
 func (d *folder) about() (c *model.Checkpoint, about config, notes []string, err error) {
 	text, err := d.read(configName, maxConfig)
 	if err != nil {

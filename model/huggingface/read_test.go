@@ -116,7 +116,7 @@ func TestRefusedWeights(t *testing.T) {
 			x := named(all, "transformer.h.0.attn.c_attn.weight")
 			x.Shape = []int{72, 24}
 			return all
-		}, `tensor "transformer.h.0.attn.c_attn.weight": its shape is (72,24), config.json asks for (24,72)`},
+		}, `tensor "transformer.h.0.attn.c_attn.weight": its shape is (72,24), config.json expects (24,72)`},
 		{"integers", func(all []format.Tensor) []format.Tensor {
 			x := named(all, "transformer.ln_f.bias")
 			*x = format.FromUint8s(x.Name, x.Shape, make([]byte, 24))
@@ -209,7 +209,7 @@ func TestRefusedFolders(t *testing.T) {
 		{"index too large", instead(weightsFile, large("model.safetensors.index.json", 1<<40)), "at most 16777216"},
 		{"more layers than weights", func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "config.json"), map[string]any{"n_layer": 4000})
-		}, "n_layer is 4000, the folder has only 28 weights"},
+		}, "n_layer is 4000, but the folder has only 28 weights"},
 		{"config of another model", func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "config.json"), map[string]any{"n_embd": 48})
 		}, "its shape is"},
@@ -379,7 +379,7 @@ func TestTied(t *testing.T) {
 	}
 	dir := unpacked(t, "whole")
 	untie(dir)
-	wantRefused(t, dir, "config.json: tie_word_embeddings is false, and the folder has no lm_head.weight")
+	wantRefused(t, dir, "config.json: tie_word_embeddings is false, but the folder has no lm_head.weight")
 	change(t, filepath.Join(dir, weightsFile), func(all []format.Tensor) []format.Tensor {
 		return append(all, named(all, wte).WithName("lm_head.weight"))
 	})
@@ -413,7 +413,7 @@ func TestSecondHeads(t *testing.T) {
 	})
 	c, report, err := huggingface.Read(dir)
 	if err != nil || c.Weights.Hash() != want.Weights.Hash() || len(report.Notes) != 2 ||
-		!strings.HasPrefix(report.Notes[0], filepath.Join(dir, weightsFile)+`: tensor "multiple_choice_head.summary.weight": it is passed over`) {
+		!strings.HasPrefix(report.Notes[0], filepath.Join(dir, weightsFile)+`: tensor "multiple_choice_head.summary.weight": it is ignored`) {
 		t.Errorf("got %+v, %v", report, err)
 	}
 }

@@ -15,9 +15,9 @@ type shard struct {
 	*format.File
 }
 
-// openShards opens the files that hold the weights: model.safetensors where it
-// is there, as transformers does, otherwise those of the index. It returns
-// them also with an error, to be closed.
+// openShards opens the files of weights: model.safetensors if it exists, as
+// transformers does, and otherwise those of the index. It returns the open
+// files also with an error, so that the caller can close them.
 func (d *folder) openShards() ([]shard, error) {
 	switch {
 	case d.has(WeightsName):
@@ -32,16 +32,16 @@ func (d *folder) openShards() ([]shard, error) {
 	return nil, d.noWeights()
 }
 
-// Opened is a folder of whatever network.
+// Opened is an open folder of any network.
 type Opened struct {
-	Files   []*format.File    // of its weights
-	Model   *model.Checkpoint // without its weights; nil where Refused says why
+	Files   []*format.File    // of the weights
+	Model   *model.Checkpoint // without weights; nil if Refused is set
 	Notes   []string          // as in a Report
-	Refused error             // why Read would refuse the folder
+	Refused error             // why Read would reject the folder
 }
 
-// Open opens the files of weights of a folder, whatever network they are of. The
-// caller closes them.
+// Open opens the files of weights in a folder of any network. The caller must
+// close them.
 func Open(path string) (*Opened, error) {
 	d, err := openFolder(path)
 	if err != nil {
@@ -79,7 +79,8 @@ func (o *Opened) Close() error {
 	return err
 }
 
-// HasWeights reports whether a folder has weights that Read looks at.
+// HasWeights reports whether a folder has files of weights that Read would
+// open.
 func HasWeights(path string) bool {
 	for _, name := range []string{WeightsName, indexName} {
 		if _, err := os.Lstat(filepath.Join(path, name)); err == nil {
@@ -96,15 +97,15 @@ func (d *folder) openShard(name string) (shard, error) {
 	}
 	file, err := format.NewFile(f)
 	if err != nil {
-		f.Close() // the error above is the one to tell
+		f.Close() // report the error above
 		return shard{}, err
 	}
 	return shard{name: name, File: file}, nil
 }
 
-// openIndexed opens the shards that the index names. Like transformers it takes
-// all tensors that they hold, whatever the index says of each: writers list the
-// head beside the embedding, of which the files keep one.
+// openIndexed opens the shards in the index. Like transformers it uses all
+// their tensors, whatever the index lists for each: writers list head and
+// embedding where the files have only one of them.
 func (d *folder) openIndexed() ([]shard, error) {
 	text, err := d.read(indexName, maxIndex)
 	if err != nil {

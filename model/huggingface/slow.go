@@ -12,24 +12,24 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// The files of GPT-2's tokenizer in its first form, and those that name tokens
-// beside them.
+// Files of GPT-2's tokenizer in its first form, and files that name its
+// special tokens.
 const (
 	vocabName       = "vocab.json"
 	mergesName      = "merges.txt"
 	addedTokensName = "added_tokens.json"
 )
 
-// slowClasses are the classes of tokenizer whose vocab.json and merges.txt are
-// GPT-2's. Others split text in another way, or add tokens to it.
+// slowClasses are the tokenizer classes that use vocab.json and merges.txt as
+// GPT-2 does. Others split text differently or add tokens.
 var slowClasses = []string{"", "GPT2Tokenizer", "GPT2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"}
 
-// otherTokenizers are the files of tokenizers of other kinds.
+// otherTokenizers lists the files of unsupported tokenizers.
 var otherTokenizers = []string{"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", vocabName, mergesName}
 
-// tokenizer returns the tokenizer.json of a folder, or the one that says the
-// same as its vocab.json and merges.txt. It is empty where the folder has
-// neither; the note says then which file is passed over, if one is.
+// tokenizer returns the tokenizer.json of a folder, or the equivalent of its
+// vocab.json and merges.txt. The text is empty if the folder has neither; the
+// note then names the tokenizer file that was ignored, if any.
 func (d *folder) tokenizer(c network) (text []byte, note string, err error) {
 	if d.has(tokenizerName) {
 		text, err = d.fast(c)
@@ -38,7 +38,7 @@ func (d *folder) tokenizer(c network) (text []byte, note string, err error) {
 	const remedy = "write a tokenizer.json in Python with AutoTokenizer.from_pretrained(FOLDER).save_pretrained(OUT)"
 	if !d.has(vocabName) || !d.has(mergesName) {
 		if i := slices.IndexFunc(otherTokenizers, d.has); i >= 0 {
-			note = fmt.Sprintf("%s is passed over, the model has no tokenizer: %s", otherTokenizers[i], remedy)
+			note = fmt.Sprintf("%s is ignored, the model has no tokenizer: %s", otherTokenizers[i], remedy)
 		}
 		return nil, note, nil
 	}
@@ -47,21 +47,21 @@ func (d *folder) tokenizer(c network) (text []byte, note string, err error) {
 		return nil, "", err
 	}
 	if !slices.Contains(slowClasses, class) {
-		return nil, fmt.Sprintf("%s is passed over, the model has no tokenizer: it belongs to a %s: %s", vocabName, quote.String(class), remedy), nil
+		return nil, fmt.Sprintf("%s is ignored, the model has no tokenizer: it belongs to a %s: %s", vocabName, quote.String(class), remedy), nil
 	}
 	text, err = d.slow(config)
 	return text, "", err
 }
 
-// fast returns the tokenizer.json of a folder. transformers makes a GPT-2's
-// tokenizer of it, and takes from tokenizer_config.json whether a space goes
+// fast returns the tokenizer.json of a folder. transformers makes GPT-2's
+// tokenizer from it; tokenizer_config.json decides whether it adds a space
 // before a text.
 func (d *folder) fast(c network) (text []byte, err error) {
 	if text, err = d.read(tokenizerName, maxTokenizer); err != nil {
 		return nil, err
 	}
 	if len(text) == 0 {
-		return nil, d.errorf(tokenizerName, "it is empty: fetch the file again, or remove it where the model has no tokenizer")
+		return nil, d.errorf(tokenizerName, "it is empty: fetch the file again, or remove it if the model has no tokenizer")
 	}
 	config, class, err := d.tokenizerConfig(c)
 	if err != nil {
@@ -78,8 +78,8 @@ func (d *folder) fast(c network) (text []byte, err error) {
 	return tokens.SetPrefixSpace(text, on)
 }
 
-// tokenizerConfig returns the tokenizer_config.json and the class of tokenizer
-// that transformers takes.
+// tokenizerConfig returns the tokenizer_config.json and the tokenizer class
+// that transformers uses.
 func (d *folder) tokenizerConfig(c network) (about object, class string, err error) {
 	if about, err = d.object(tokenizerConfigName, maxTokenizerConfig); err != nil {
 		return nil, "", err
@@ -94,9 +94,9 @@ func (d *folder) tokenizerConfig(c network) (about object, class string, err err
 	return about, class, nil
 }
 
-// slow makes a tokenizer.json of vocab.json and merges.txt, as transformers
-// does: GPT-2's tokenizer has the token <|endoftext|> where no file says
-// otherwise.
+// slow makes a tokenizer.json from vocab.json and merges.txt as transformers
+// does. GPT-2's tokenizer has the token <|endoftext|> unless a file overrides
+// it.
 func (d *folder) slow(config object) (text []byte, err error) {
 	var f tokens.Files
 	if f.Vocab, err = d.read(vocabName, maxTokenizer); err != nil {
@@ -120,7 +120,7 @@ func (d *folder) slow(config object) (text []byte, err error) {
 		if err != nil {
 			return nil, d.errorf(addedTokensName, "%w", err)
 		}
-		for name, value := range named { // above tokenizer_config.json, as in transformers
+		for name, value := range named { // takes precedence over tokenizer_config.json, as in transformers
 			if config == nil {
 				config = object{}
 			}
@@ -157,8 +157,8 @@ func (d *folder) slow(config object) (text []byte, err error) {
 	return text, nil
 }
 
-// addedDecoder reads the added_tokens_decoder of a tokenizer_config.json: the
-// added tokens by id.
+// addedDecoder reads added_tokens_decoder in a tokenizer_config.json: added
+// tokens by id.
 func addedDecoder(config object) (added []tokens.Added, err error) {
 	if config.null("added_tokens_decoder") {
 		return nil, nil

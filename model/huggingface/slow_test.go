@@ -121,10 +121,10 @@ func TestTokenizerFiles(t *testing.T) {
 		err     string
 	}{
 		{"tokenizer.json counts", map[string]json.RawMessage{"tokenizer.json": raw("any"), "vocab.json": raw("no JSON")}, "", "", ""},
-		{"no merges", nil, "merges.txt", "vocab.json is passed over", ""},
-		{"no vocabulary", nil, "vocab.json", "merges.txt is passed over", ""},
+		{"no merges", nil, "merges.txt", "vocab.json is ignored", ""},
+		{"no vocabulary", nil, "vocab.json", "merges.txt is ignored", ""},
 		{"of RoBERTa", map[string]json.RawMessage{"tokenizer_config.json": raw(`{"tokenizer_class":"RobertaTokenizer"}`)}, "", `it belongs to a "RobertaTokenizer"`, ""},
-		{"SentencePiece", map[string]json.RawMessage{"tokenizer.model": raw("x")}, "merges.txt", "tokenizer.model is passed over", ""},
+		{"SentencePiece", map[string]json.RawMessage{"tokenizer.model": raw("x")}, "merges.txt", "tokenizer.model is ignored", ""},
 		{"vocabulary that is no JSON", map[string]json.RawMessage{"vocab.json": raw("{")}, "", "", "vocab.json"},
 		{"ids that are no numbers", map[string]json.RawMessage{"vocab.json": raw(`{"a":"b"}`)}, "", "", "vocab.json"},
 		{"merges of one", map[string]json.RawMessage{"merges.txt": raw("#version: 0.2\na b\nc\n")}, "", "", `merges.txt: line 2 of its merges is "c"`},

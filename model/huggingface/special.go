@@ -16,26 +16,25 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// The names of the ids in config.json and generation_config.json.
+// Names of the ids in config.json and generation_config.json.
 const (
 	endID   = "eos_token_id"
 	beginID = "bos_token_id"
 	padID   = "pad_token_id"
 )
 
-// special returns the special ids and tokens of a folder that holds a model
-// of configuration c with a tokenizer.json, which may be empty. It decides as
-// transformers 5 does:
+// special returns the special ids and tokens of a folder with a model of
+// configuration c and a tokenizer.json, which may be empty. It follows
+// transformers 5:
 //
-//   - Ids are those of generation_config.json, and where the folder has none
-//     those of config.json. The file that decides does so alone: an id that it
-//     leaves out is none.
-//   - An id that no token of the model can have never occurs, and is left out.
-//     What transformers refuses is refused, and numbers with a fraction are too.
-//   - The settings of a generation are those of the file that decides.
-//   - Tokens are those of tokenizer_config.json, and of special_tokens_map.json
-//     above it unless the former lists added_tokens_decoder. GPT-2's class of
-//     tokenizer has <|endoftext|> where they say nothing.
+//   - Ids come from generation_config.json, or from config.json if there is none.
+//     The two are not merged: an id missing from the file is unset.
+//   - An id outside the vocabulary never occurs and is dropped. Ids that
+//     transformers rejects are rejected, and so are numbers with a fraction.
+//   - Generation settings come from the same file as the ids.
+//   - Tokens come from tokenizer_config.json. special_tokens_map.json takes
+//     precedence unless the former has added_tokens_decoder. GPT-2's tokenizer
+//     class defaults to <|endoftext|>.
 //
 // It returns nil for a network "simple" of which no file says anything. The note
 // names the ends that are left out; it is "" where there are none.
@@ -60,7 +59,7 @@ func GenerationIDs(path string, c *model.Checkpoint) (*model.Special, error) {
 	return s, err
 }
 
-// object reads a file that is one JSON object. One that is not there is nil.
+// object reads a file that is one JSON object; nil if the file does not exist.
 func (d *folder) object(name string, most int64) (object, error) {
 	if !d.has(name) {
 		return nil, nil
@@ -131,8 +130,8 @@ func (d *folder) neverEnds(name string, o object, vocab int) string {
 	return ""
 }
 
-// ids reads the ids of an object. Those of a generation_config.json, which is
-// loose, may be decimals of no fraction, and bos_token_id may be a list, of
+// ids reads the ids of an object. In a generation_config.json, which is loose,
+// ids may be decimals without a fraction, and bos_token_id may be a list, of
 // which the first counts.
 func (o object) ids(vocab int, loose bool) (*model.Special, error) {
 	s := &model.Special{}
@@ -156,8 +155,8 @@ func (o object) ids(vocab int, loose bool) (*model.Special, error) {
 	return s, nil
 }
 
-// endsNothing refuses the ids that decide where their list of ends is empty:
-// without a pad, transformers takes the pad from it and fails.
+// endsNothing rejects an empty list of end ids: without a pad id transformers
+// takes the pad from it and fails.
 func (o object) endsNothing() error {
 	if o.null(endID) || o[endID].Kind() != '[' || !o.null(padID) {
 		return nil
@@ -168,8 +167,8 @@ func (o object) endsNothing() error {
 	return nil
 }
 
-// idList returns those ids of a member that a token of a vocabulary can have,
-// each once. The member may be missing, null, a number or, if list is set, a
+// idList returns the ids of a member that are in the vocabulary, without
+// duplicates. The member may be missing, null, a number or, if list is set, a
 // list of numbers.
 func (o object) idList(name string, vocab int, list, loose bool) (ids []int64, err error) {
 	if o.null(name) {
@@ -191,7 +190,7 @@ func (o object) idList(name string, vocab int, list, loose bool) (ids []int64, e
 			continue
 		}
 		if len(ids) == model.MaxEnds {
-			return nil, fmt.Errorf("%s has more than %d ids of the vocabulary: a model ends its texts with a few", name, model.MaxEnds)
+			return nil, fmt.Errorf("%s has more than %d ids of the vocabulary: a model needs only a few to end its texts", name, model.MaxEnds)
 		}
 		seen[id] = true
 		ids = append(ids, id)
@@ -201,7 +200,7 @@ func (o object) idList(name string, vocab int, list, loose bool) (ids []int64, e
 
 // parseID reads an id of 64 bits.
 func parseID(v jsontext.Value, loose bool) (int64, error) {
-	if v.Kind() == '0' { // every number's
+	if v.Kind() == '0' { // the kind of every number
 		if id, err := strconv.ParseInt(string(v), 10, 64); err == nil {
 			return id, nil
 		}
@@ -213,8 +212,8 @@ func parseID(v jsontext.Value, loose bool) (int64, error) {
 	return 0, fmt.Errorf("%s is not an id: ids are whole numbers of at most 64 bits", quote.String(string(v)))
 }
 
-// isInteger reports whether a JSON number has digits only: Python then reads it
-// exactly, and not as a float.
+// isInteger reports whether a JSON number has only digits. Python reads such a
+// number exactly, and not as a float.
 func isInteger(v jsontext.Value) bool {
 	return !slices.ContainsFunc(v, func(b byte) bool { return b == '.' || b == 'e' || b == 'E' })
 }
@@ -231,7 +230,7 @@ func elements(v jsontext.Value) (values []jsontext.Value, err error) {
 	return values, nil
 }
 
-// specialTokens reads what the files beside the tokenizer call its tokens.
+// specialTokens reads the special tokens from the files next to the tokenizer.
 func (d *folder) specialTokens(c network, tokenizer []byte) (s model.SpecialTokens, err error) {
 	if len(tokenizer) == 0 {
 		return s, nil
@@ -267,11 +266,11 @@ func (d *folder) specialTokens(c network, tokenizer []byte) (s model.SpecialToke
 	return s, nil
 }
 
-// gpt2Tokenizers are the names of the class of tokenizer that has tokens of its own.
+// gpt2Tokenizers are the names of the tokenizer class that has default tokens.
 var gpt2Tokenizers = map[string]bool{"GPT2Tokenizer": true, "GPT2TokenizerFast": true}
 
-// hasEndOfText reports whether a tokenizer.json, of whatever kind, has
-// <|endoftext|>: nearly all write it so, and Parse sees the others.
+// hasEndOfText reports whether a tokenizer.json of any kind contains
+// <|endoftext|>. Nearly all write it literally; Parse finds the others.
 func hasEndOfText(tokenizer []byte) bool {
 	if bytes.Contains(tokenizer, []byte(`"`+tokens.EndOfText+`"`)) {
 		return true
@@ -284,8 +283,9 @@ func hasEndOfText(tokenizer []byte) bool {
 	return ok
 }
 
-// tokenizerClass returns the class that transformers makes a tokenizer of: what
-// tokenizer_config.json says, then config.json, then that of the architecture.
+// tokenizerClass returns the tokenizer class that transformers uses: from
+// tokenizer_config.json, then config.json, then the default of the
+// architecture.
 func tokenizerClass(c network, about, config object) (string, error) {
 	for _, o := range []object{about, config} {
 		if !o.null("tokenizer_class") {
@@ -298,7 +298,7 @@ func tokenizerClass(c network, about, config object) (string, error) {
 	return "", nil
 }
 
-// tokensInto puts the tokens that an object names in the place of those in s.
+// tokensInto overwrites the tokens in s with those that an object sets.
 func (o object) tokensInto(s *model.SpecialTokens) error {
 	for _, f := range []struct {
 		name string

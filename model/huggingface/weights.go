@@ -19,14 +19,13 @@ type source struct {
 	format.TensorInfo
 }
 
-// sourceErrorf returns an error that begins with file and tensor.
+// sourceErrorf returns an error that starts with file and tensor.
 func (d *folder) sourceErrorf(s source, text string, args ...any) error {
 	return d.errorf(s.name, "tensor %s: %w", quote.String(s.Name), fmt.Errorf(text, args...))
 }
 
 // weights reads the weights of a network from the shards, in the order of its
-// parameters, and reports what converting them to float32 did and what it left
-// out.
+// parameters. It reports the rounding to float32 and what it ignored.
 func (d *folder) weights(c config, shards []shard) (model.Weights, Report, error) {
 	g, sources, done, err := d.plan(c, shards)
 	if err != nil {
@@ -49,17 +48,17 @@ func (d *folder) weights(c config, shards []shard) (model.Weights, Report, error
 	return out, done, nil
 }
 
-// plan finds the tensors of the shards that are the parameters of a network, and
-// reports what it left out.
+// plan finds the parameters of a network among the tensors of the shards, and
+// reports what it ignored.
 func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source, Report, error) {
 	var done Report
 	sources, err := d.sources(c.network, shards, &done)
 	if err != nil {
 		return nil, nil, done, err
 	}
-	// The graph grows with its layers, and each of them has weights in a file.
+	// The graph grows with its layers, and each layer has weights in a file.
 	if c.Layers > len(sources) {
-		return nil, nil, done, d.errorf(configName, "n_layer is %d, the folder has only %d weights", c.Layers, len(sources))
+		return nil, nil, done, d.errorf(configName, "n_layer is %d, but the folder has only %d weights", c.Layers, len(sources))
 	}
 	n, err := c.of()
 	if err != nil {
@@ -72,9 +71,9 @@ func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source
 	return g, sources, done, d.check(g, c, sources)
 }
 
-// sources finds the tensors of the shards that are weights, under the names
-// that they have in a graph. The causal masks, which old files of GPT-2 keep
-// beside them, are left out, and so are second heads, which are reported.
+// sources finds the weights among the tensors of the shards, keyed by their
+// names in a graph. It ignores causal masks, which old GPT-2 files contain,
+// and second heads, which it reports.
 func (d *folder) sources(c network, shards []shard, done *Report) (map[string]source, error) {
 	out := map[string]source{}
 	for _, s := range shards {
@@ -84,12 +83,12 @@ func (d *folder) sources(c network, shards []shard, done *Report) (map[string]so
 				continue
 			}
 			if c.Arch == gpt2 && isSecondHead(name) {
-				done.Notes = append(done.Notes, d.sourceErrorf(source{shard: s, TensorInfo: t}, "it is passed over: it has no part in the language model").Error())
+				done.Notes = append(done.Notes, d.sourceErrorf(source{shard: s, TensorInfo: t}, "it is ignored: it is not part of the language model").Error())
 				continue
 			}
 			this := source{shard: s, TensorInfo: t}
 			if other, twice := out[name]; twice {
-				return nil, d.sourceErrorf(this, "the same weight is in %s as %s: one of them must go", quote.String(other.name), quote.String(other.Name))
+				return nil, d.sourceErrorf(this, "the same weight is in %s as %s: remove one of them", quote.String(other.name), quote.String(other.Name))
 			}
 			out[name] = this
 		}
@@ -97,17 +96,17 @@ func (d *folder) sources(c network, shards []shard, done *Report) (map[string]so
 	return out, nil
 }
 
-// check compares the tensors of the files with the parameters of the network,
-// before any of them is read but the head.
+// check compares the tensors of the files with the parameters of the network.
+// It reads only the head and the embedding.
 func (d *folder) check(g *graph.Graph, c config, sources map[string]source) error {
 	head, hasHead := sources[headName]
 	hasHead = hasHead && c.Arch == gpt2
 	_, hasEmbedding := sources[embeddingName]
 	switch {
-	case hasHead && !hasEmbedding && !c.untied: // safetensors keeps one name of two for shared memory
+	case hasHead && !hasEmbedding && !c.untied: // safetensors keeps only one of two names for shared memory
 		sources[embeddingName] = head
 	case c.untied && hasEmbedding && !hasHead:
-		return d.errorf(configName, "tie_word_embeddings is false, and the folder has no %s: the network's head is missing", headName)
+		return d.errorf(configName, "tie_word_embeddings is false, but the folder has no %s: the network's head is missing", headName)
 	}
 	known := map[string]bool{}
 	for _, p := range g.Params {
@@ -120,7 +119,7 @@ func (d *folder) check(g *graph.Graph, c config, sources map[string]source) erro
 		}
 		known[p.Name] = true
 	}
-	for _, name := range slices.Sorted(maps.Keys(sources)) { // one message for one folder
+	for _, name := range slices.Sorted(maps.Keys(sources)) { // a fixed order, so that a folder always gives the same message
 		if !known[name] && !(hasHead && name == headName) {
 			return d.sourceErrorf(sources[name], "%s", stranger(name))
 		}
@@ -134,29 +133,29 @@ func (d *folder) check(g *graph.Graph, c config, sources map[string]source) erro
 	return d.checkTied(head, sources[embeddingName])
 }
 
-// missing returns the error of a weight that no file has.
+// missing returns the error for a weight that no file has.
 func (d *folder) missing(c config, name string) error {
 	for _, tensor := range slices.Sorted(maps.Keys(d.index.place)) {
 		if NetworkName(c.Arch, tensor) == name {
-			return d.errorf(d.index.place[tensor], "tensor %s is missing, which %s has here: fetch this file again", quote.String(tensor), indexName)
+			return d.errorf(d.index.place[tensor], "tensor %s is missing, but %s has it here: fetch this file again", quote.String(tensor), indexName)
 		}
 	}
-	return fmt.Errorf("%s: weight %.80q is missing: the weights are not those of this %s", d.path, name, configName)
+	return fmt.Errorf("%s: weight %.80q is missing: the weights do not match this %s", d.path, name, configName)
 }
 
-// checkWeight compares the type and the shape of a tensor with what is wanted.
+// checkWeight checks the type and the shape of a tensor.
 func (d *folder) checkWeight(s source, want graph.Shape) error {
 	if !s.DType.Float() {
-		return d.sourceErrorf(s, "its elements are %s: weights of a type of floating point are read, so save the model without quantization", s.DType)
+		return d.sourceErrorf(s, "its elements are %s: expected a floating-point type, so save the model without quantization", s.DType)
 	}
 	if !want.Equal(graph.Numbers(s.Shape...)) {
-		return d.sourceErrorf(s, "its shape is %s, %s asks for %s", graph.Numbers(s.Shape...), configName, want)
+		return d.sourceErrorf(s, "its shape is %s, %s expects %s", graph.Numbers(s.Shape...), configName, want)
 	}
 	return nil
 }
 
-// checkTied refuses a head that is not the token embedding, bit for bit in
-// float32. Nothing else is in memory yet.
+// checkTied rejects a head that differs from the token embedding, bit for bit
+// in float32. It runs before any other weight is in memory.
 func (d *folder) checkTied(head, embedding source) error {
 	if head.shard == embedding.shard && head.Name == embedding.Name {
 		return nil
@@ -170,7 +169,7 @@ func (d *folder) checkTied(head, embedding source) error {
 		return err
 	}
 	if !bytes.Equal(a, b) {
-		return d.sourceErrorf(head, "it differs from %s: the model has a head of its own, and here the head is always the token embedding", embedding.Name)
+		return d.sourceErrorf(head, "it differs from %s: the model has a separate head, and attnx supports only a head that shares the token embedding", embedding.Name)
 	}
 	return nil
 }

@@ -9,28 +9,30 @@ import (
 	"github.com/attnx/attnx/model"
 )
 
-// dtypes are the types that weights can be written in, with PyTorch's names.
+// dtypes lists the types in which weights can be written, with PyTorch's
+// names.
 var dtypes = map[format.DType]string{
 	format.Float32: "float32", format.BFloat16: "bfloat16", format.Float16: "float16",
 }
 
 // Write writes the model of a checkpoint as a folder that transformers opens
-// with from_pretrained: config.json, generation_config.json and
-// model.safetensors, and where the checkpoint has a tokenizer tokenizer.json and
-// tokenizer_config.json. Step
-// and training state are left behind. Weights are written as dtype: Float32,
-// BFloat16 or Float16; what rounding did to them is returned.
+// with from_pretrained: config.json, generation_config.json, model.safetensors
+// and, if the checkpoint has a tokenizer, tokenizer.json and
+// tokenizer_config.json. Step and training state are not written. Weights are
+// written as dtype: Float32, BFloat16 or Float16; Write returns the effect of
+// rounding.
 //
-// The folder must not exist, or be empty, and is there whole or not at all.
-// Equal checkpoints give equal bytes. Errors name the folder or its file.
+// The folder must not exist, or must be empty; it is created completely or not
+// at all. Equal checkpoints give equal bytes. Errors name the folder or its
+// file.
 //
-// transformers has no network like "simple". Its folder has the same files
-// and Read takes it back; from_pretrained does not. A network of another
-// architecture is an *ArchitectureError.
+// transformers has no network like "simple": Read can read its folder,
+// from_pretrained cannot. A network of another architecture gives an
+// *ArchitectureError.
 func Write(path string, c *model.Checkpoint, dtype format.DType) (format.Rounding, error) {
 	var done format.Rounding
 	if dtypes[dtype] == "" {
-		return done, fmt.Errorf("%s: weights cannot be written as %s: take F32, BF16 or F16", path, dtype)
+		return done, fmt.Errorf("%s: weights cannot be written as %s: use F32, BF16 or F16", path, dtype)
 	}
 	if err := c.Weights.Check(c.Graph); err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
@@ -59,7 +61,7 @@ func content(b []byte) func(io.Writer) error {
 	}
 }
 
-// writeWeights writes the file of the weights. One of them at a time is in
+// writeWeights writes the file of weights. Only one weight at a time is in
 // memory as dtype.
 func writeWeights(w io.Writer, c *model.Checkpoint, dtype format.DType) (done format.Rounding, err error) {
 	infos := make([]format.TensorInfo, len(c.Weights))
@@ -79,10 +81,10 @@ func writeWeights(w io.Writer, c *model.Checkpoint, dtype format.DType) (done fo
 	return done, fw.Close()
 }
 
-// header returns the header of the file of the weights, which are given under
-// the network's names for them.
+// header returns the header of the file of weights. weights have the network's
+// names.
 func header(arch string, weights []format.TensorInfo) format.Header {
-	h := format.Header{Metadata: map[string]string{"format": "pt"}} // transformers reads no file without it
+	h := format.Header{Metadata: map[string]string{"format": "pt"}} // transformers rejects files without it
 	for _, t := range weights {
 		if arch == gpt2 {
 			t.Name = prefix + t.Name

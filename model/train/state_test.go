@@ -23,13 +23,13 @@ func TestStateIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ part, from, to, want string }{
-		{"random", `"philox4x32-10"`, `"pcg64"`, `random numbers are of "pcg64"`},
-		{"random", `"batches":3`, `"batches":4`, "stand at batch 4"},
+		{"random", `"philox4x32-10"`, `"pcg64"`, `random numbers are from "pcg64"`},
+		{"random", `"batches":3`, `"batches":4`, "are at batch 4"},
 		{"random", `"seed":`, `"seed":9`, "of seed 9"},
 		{"random", `{`, `[`, "random state"},
 		{"data", `"batches":3`, `"batches":2`, "is at batch 2"},
 		{"data", `"sha256":"`, `"sha256":"ff`, "of the text ff"},
-		{"data", `}`, ``, "place in the data"},
+		{"data", `}`, ``, "position in the data"},
 		{"data", `{`, `{` + strings.Repeat(" ", maxState), "more than"},
 	} {
 		saved, err := run.Checkpoint(nil)

@@ -316,7 +316,7 @@ func TestUnknownOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = f.Run(nil)
-	if want := `Plain has no form in the Gorgonia engine (value "odd")`; err == nil || !strings.Contains(err.Error(), want) {
+	if want := `Plain is not supported by the Gorgonia engine (value "odd")`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q", err, want)
 	}
 }
