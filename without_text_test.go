@@ -30,7 +30,7 @@ var withoutText = map[string]struct {
 	"mlp": {MLP{In: 3, Hidden: 6, Out: 2}, map[string]format.Tensor{
 		"features": format.FromFloat32s("features", []int{4, 3}, []float32{1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1}),
 		"labels":   format.FromFloat32s("labels", []int{4, 2}, []float32{1, -1, 0.5, 0, -0.5, 1, 1, 0}),
-	}, 1, "reads no tokens", "is not an input"},
+	}, 1, "no token input", "is not an input"},
 	"encoder": {Encoder{Vocab: 9, Context: 6, Width: 8, Heads: 2, Classes: 3}, map[string]format.Tensor{
 		"input_ids":      ids("input_ids", []int{4, 3}, 1, 2, 3, 4, 5, 0, 6, 0, 0, 8, 7, 6),
 		"attention_mask": ids("attention_mask", []int{4, 3}, 1, 1, 1, 1, 1, 0, 1, 0, 0, 1, 1, 1),
@@ -145,7 +145,7 @@ func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past st
 	attnxRun(t, dir, 0, "export model.safetensors -o plain.onnx", "wrote plain.onnx: profile plain")
 	attnxRun(t, dir, 0, "inspect plain.onnx", c.Graph.Inputs[0].Name)
 	for _, name := range []string{"model.safetensors", "plain.onnx"} {
-		attnxRun(t, dir, 2, "generate "+name+" --prompt a", name+": model: the network \""+c.Arch+"\" continues no text: it", reason)
+		attnxRun(t, dir, 2, "generate "+name+" --prompt a", name+": model: the network \""+c.Arch+"\" cannot continue a text: it", reason)
 	}
 	attnxRun(t, dir, 2, "export model.safetensors -o c.onnx --profile cache", "no cache of keys and values", past)
 	attnxRun(t, dir, 2, "export model.safetensors -o folder/", "no cache of keys and values", past)

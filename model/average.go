@@ -8,18 +8,18 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// Mean adds checkpoints of one network up to their mean: the average of the
-// last ones of a run is often better than each (Izmailov and others, 2018,
-// "Averaging weights leads to wider optima and better generalization"). It adds
-// in float64 and holds one sum, whatever the number of checkpoints.
+// Mean computes the mean of checkpoints of one network. The mean of the last
+// checkpoints of a run is often better than each of them (Izmailov and others,
+// 2018, "Averaging weights leads to wider optima and better generalization").
+// It adds in float64 and keeps only the sum.
 type Mean struct {
 	last *Checkpoint
 	sums [][]float64
 	n    int
 }
 
-// Add adds a checkpoint. Its configuration and tokenizer must be those of the
-// ones before.
+// Add adds a checkpoint. Its configuration and tokenizer must equal those of
+// the earlier ones.
 func (m *Mean) Add(c *Checkpoint) error {
 	switch {
 	case m.last == nil:
@@ -27,9 +27,9 @@ func (m *Mean) Add(c *Checkpoint) error {
 			m.sums = append(m.sums, make([]float64, t.Elements()))
 		}
 	case graph.Fingerprint(m.last.Graph) != graph.Fingerprint(c.Graph):
-		return fmt.Errorf("model: no mean of two networks: the configuration is %.200s, was %.200s", c.Config, m.last.Config)
+		return fmt.Errorf("model: cannot average two networks: the configuration is %.200s, was %.200s", c.Config, m.last.Config)
 	case !bytes.Equal(m.last.Tokenizer, c.Tokenizer):
-		return fmt.Errorf("model: no mean of two vocabularies: the checkpoint's tokenizer is another than those before")
+		return fmt.Errorf("model: cannot average two vocabularies: the tokenizer of the checkpoint differs from that of the earlier ones")
 	}
 	for i, t := range c.Weights {
 		v, err := t.Float32s()
@@ -47,11 +47,11 @@ func (m *Mean) Add(c *Checkpoint) error {
 	return nil
 }
 
-// Checkpoint returns the mean as a model without training state, at the last
-// of the steps.
+// Checkpoint returns the mean as a model without training state. Its step is
+// the largest of the inputs'.
 func (m *Mean) Checkpoint() (*Checkpoint, error) {
 	if m.n == 0 {
-		return nil, fmt.Errorf("model: a mean of no checkpoints")
+		return nil, fmt.Errorf("model: no checkpoints to average")
 	}
 	out := &Checkpoint{Arch: m.last.Arch, Config: m.last.Config, Graph: m.last.Graph, Tokenizer: m.last.Tokenizer, Special: m.last.Special, Step: m.last.Step}
 	for i, t := range m.last.Weights {

@@ -15,46 +15,46 @@ import (
 	"github.com/attnx/attnx/model/nn"
 )
 
-// Checkpoint is a model at one moment of its training.
+// Checkpoint is a model at one point of its training.
 type Checkpoint struct {
-	Arch          string          // the network's architecture
-	Config        json.RawMessage // its configuration: a JSON object
+	Arch          string          // name of the architecture
+	Config        json.RawMessage // configuration of the network: a JSON object
 	Graph         *graph.Graph    // its forward pass
 	Weights       Weights         // in the order of Graph.Params
 	Tokenizer     []byte          // a Hugging Face tokenizer.json; empty if the model has none
-	Special       *Special        // nil where nothing is known but the tokenizer: Spelled then says what it means
+	Special       *Special        // nil if only the tokenizer is known: Spelled then derives it
 	Step          int             // optimizer steps done
-	Loss, ValLoss *float64        // of that step and after it; nil where they are not known
+	Loss, ValLoss *float64        // of that step and after it; nil if unknown
 	Train         *TrainState
-	Seal          *format.Seal // of the file it was read from; nil if that had none: then it is weights only
+	Seal          *format.Seal // of the file it was read from; nil if that had none, and only weights were read
 }
 
-// TrainState is what a training run needs beside the weights to go on; nil in
-// a Checkpoint that is only a model. What the trainer wrote is not looked into
-// here.
+// TrainState is what a training run needs in addition to the weights to
+// continue. It is nil in a Checkpoint that is only a model. This package does
+// not interpret what the trainer wrote.
 type TrainState struct {
 	Options json.RawMessage // the trainer's settings
-	Random  json.RawMessage // where its random numbers stand
-	Data    json.RawMessage // where it is in its data
-	Moments []format.Tensor // of the optimizer, under names that begin with format.MomentPrefix
+	Random  json.RawMessage // state of its random numbers
+	Data    json.RawMessage // position in its data
+	Moments []format.Tensor // of the optimizer, with the name prefix format.MomentPrefix
 }
 
-// The names of what is no weight in a checkpoint file.
+// Metadata names and blobs of a checkpoint file.
 const (
 	metaConfig      = "attnx.config"      // Checkpoint.Config
 	metaFingerprint = "attnx.fingerprint" // of Checkpoint.Graph
 	metaStep        = "attnx.step"
 	metaLoss        = "attnx.loss"
 	metaValLoss     = "attnx.val_loss"
-	blobGraph       = format.BlobPrefix + "graph.txt" // what graph.Print writes
+	blobGraph       = format.BlobPrefix + "graph.txt" // output of graph.Print
 	blobTokenizer   = format.BlobPrefix + "tokenizer.json"
 	blobOptions     = format.BlobPrefix + "trainer.json"
 	blobRandom      = format.BlobPrefix + "random.json"
 	blobData        = format.BlobPrefix + "data.json"
 )
 
-// Save writes the checkpoint to path, sealed: the old file stays whole until
-// the new one is complete. Equal checkpoints give equal bytes.
+// Save writes the checkpoint to path, sealed and atomically. Equal checkpoints
+// give equal bytes.
 func (c *Checkpoint) Save(path string) error {
 	meta, tensors, err := c.contents()
 	if err != nil {
@@ -72,7 +72,8 @@ func (c *Checkpoint) Write(w io.Writer) error {
 	return format.WriteSealed(w, meta, tensors)
 }
 
-// contents returns what stands in the file. It refuses what Load would refuse.
+// contents returns metadata and tensors of the file. It rejects what Load
+// would reject.
 func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor, err error) {
 	if c.Graph == nil {
 		return nil, nil, fmt.Errorf("model: the checkpoint has no network")
@@ -82,7 +83,7 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 	}
 	for _, w := range c.Weights {
 		if format.Reserved(w.Name) {
-			return nil, nil, fmt.Errorf("model: weight %.80q has a name that a checkpoint uses for itself: call it otherwise", w.Name)
+			return nil, nil, fmt.Errorf("model: weight %.80q has a name that checkpoints reserve: rename it", w.Name)
 		}
 	}
 	text, kept, err := c.graphText()
@@ -90,7 +91,7 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 		return nil, nil, err
 	}
 	meta = map[string]string{
-		"format":        "pt", // transformers reads no file without it
+		"format":        "pt", // transformers rejects files without it
 		metaConfig:      string(c.Config),
 		metaFingerprint: graph.Fingerprint(kept),
 		metaStep:        strconv.Itoa(c.Step),
@@ -120,14 +121,14 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 	return meta, tensors, nil
 }
 
-// Load reads a checkpoint, and compares what it reads with the file's seal. The
-// network is the graph in the file; that of a file from before graphs were kept
-// is built from its configuration. Load refuses a file whose weights are not
-// those of its network. Of a file without a seal, which another tool wrote, it
-// takes the network, the weights and the tokenizer only.
+// Load reads a checkpoint and checks it against its seal. The network is the
+// graph in the file; a file from before graphs were stored has its network
+// built from the configuration. Load rejects a file whose weights do not fit
+// the network. From a file without a seal, which another tool wrote, it reads
+// only network, weights and tokenizer.
 func Load(path string) (*Checkpoint, error) { return load(path, true) }
 
-// LoadModel is Load without the training state: a third of the bytes.
+// LoadModel is Load without the training state: it reads a third of the bytes.
 func LoadModel(path string) (*Checkpoint, error) { return load(path, false) }
 
 func load(path string, training bool) (*Checkpoint, error) {
@@ -164,7 +165,8 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	if !ok {
 		return nil, nil, fmt.Errorf("no %.80q in the metadata: this is a safetensors file but not an attnx checkpoint; attnx convert makes one of a Hugging Face folder", metaConfig)
 	}
-	// Shapes first: nothing large is read before every weight is known to fit.
+	// Check all shapes first, so that nothing large is read if one does not
+	// fit.
 	infos := map[string]format.TensorInfo{}
 	for _, i := range f.Tensors() {
 		infos[i.Name] = i
@@ -181,7 +183,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		return nil, nil, err
 	}
 	if got := meta[metaFingerprint]; printed != nil && !graph.HasFingerprint(c.Graph, got) {
-		return nil, nil, &GraphError{fmt.Errorf("the fingerprint %.12q is not that of the graph, %.12q", got, graph.Fingerprint(c.Graph))}
+		return nil, nil, &GraphError{fmt.Errorf("the fingerprint %.12q does not match the graph, %.12q", got, graph.Fingerprint(c.Graph))}
 	}
 	g := c.Graph
 	c.Seal = f.Seal()
@@ -221,9 +223,10 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 				names = append(names, i.Name)
 			}
 		case c.Seal != nil && strings.HasPrefix(i.Name, format.BlobPrefix):
-			// Another version's: it may be left out.
+			// From another version of attnx: ignore it.
 		case c.Seal == nil && (moment || strings.HasPrefix(i.Name, "attnx.")):
-			// What another tool left of a checkpoint of ours: no longer to be trusted.
+			// A rest of our checkpoint that another tool rewrote: do not trust
+			// it.
 		default:
 			return nil, nil, &GraphError{fmt.Errorf("tensor %.80q is not a weight of the network", i.Name)}
 		}
@@ -235,10 +238,10 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	return c, names, nil
 }
 
-// describe returns the network that a configuration and the text of its graph
-// describe. Without a text, as in files from before graphs were kept, it is
-// built from the configuration; tensors is how many the file has, which bounds
-// it.
+// describe returns the network of a configuration and the text of its graph.
+// Without a text, as in files from before graphs were stored, it builds the
+// network from the configuration. tensors is the number of tensors in the
+// file; it bounds the number of layers.
 func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
 	name, err := archOf([]byte(config))
 	if err != nil {
@@ -252,7 +255,7 @@ func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
 	}
 	if !arch.Known(name) {
 		if text == nil {
-			return nil, fmt.Errorf("model: the architecture %.64q is not one of attnx's, and the file has no graph of it", name)
+			return nil, fmt.Errorf("model: attnx does not ship the architecture %.64q, and the file has no graph of it", name)
 		}
 		return c, nil
 	}
@@ -260,7 +263,7 @@ func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A network grows with its layers, and each has weights in the file.
+	// A network grows with its layers, and each layer has weights in the file.
 	if deep, ok := n.(interface{ Depth() int }); ok && deep.Depth() > tensors {
 		return nil, fmt.Errorf("model: the configuration has %d layers, the file %d tensors", deep.Depth(), tensors)
 	}
@@ -276,12 +279,12 @@ func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
 		return nil, &GraphError{fmt.Errorf("the configuration has a context of %d tokens, the graph %d", built.Context, c.Graph.Context)}
 	}
 	if err := built.CheckParams(paramsOf(c.Graph)); err != nil {
-		return nil, &GraphError{fmt.Errorf("the graph is not that of the configuration: %w", err)}
+		return nil, &GraphError{fmt.Errorf("the graph does not match the configuration: %w", err)}
 	}
 	return c, nil
 }
 
-// take puts the tensors of a plan into their places.
+// take stores the tensors of a plan in the checkpoint.
 func (c *Checkpoint) take(tensors []format.Tensor) {
 	n := copy(c.Weights, tensors)
 	for _, t := range tensors[n:] {
@@ -301,14 +304,14 @@ func (c *Checkpoint) take(tensors []format.Tensor) {
 	}
 }
 
-// Resumable reports whether a file holds a training state: a run can continue
-// from it.
+// Resumable reports whether a file holds a training state, from which a run
+// can continue.
 func Resumable(f *format.Reader) bool {
 	return slices.ContainsFunc(f.Tensors(), func(i format.TensorInfo) bool { return i.Name == blobOptions })
 }
 
-// Losses returns the losses in the metadata of a checkpoint file; nil are
-// those that are not known.
+// Losses returns the losses in the metadata of a checkpoint file; nil if
+// unknown.
 func Losses(meta map[string]string) (train, val *float64, err error) {
 	if train, err = loss(meta, metaLoss); err != nil {
 		return nil, nil, err

@@ -1,12 +1,13 @@
-// Package model holds a model: its graph, its weights, its tokenizer and, while
-// it is trained, the training state ([Checkpoint]), and how they are kept in a
-// file. The loss and the cache are passes over the graph ([WithLoss], [Cached]).
+// Package model holds a model: its graph, its weights, its tokenizer and,
+// during training, the training state ([Checkpoint]). It reads and writes the
+// checkpoint file. Loss and cache are passes over the graph ([WithLoss],
+// [Cached]).
 //
-// Shapes in this project are written with these letters:
+// Shapes in this project use these symbols:
 //
-//	B  batch: sequences computed side by side
-//	T  tokens: positions of the sequence given now
-//	P  past: positions given before, kept in a cache
+//	B  batch: sequences computed together
+//	T  tokens: positions of the current input
+//	P  past: earlier positions, kept in a cache
 //	S  P+T, the positions that attention looks at
 //	C  width of an embedding
 //	H  attention heads
@@ -15,9 +16,9 @@
 //	V  vocabulary
 //	L  layers
 //
-// Rows are tokens, as in PyTorch; a text that writes words as columns shows
+// Rows are tokens, as in PyTorch. A text that writes words as columns shows
 // the transpose.
 //
-// The graph may come from any network (package nn); package arch has those that
-// attnx ships. Start reading at network.go.
+// The graph can come from any network (package nn). Package arch holds the
+// networks that attnx ships. Start reading at network.go.
 package model

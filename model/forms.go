@@ -8,14 +8,13 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// IgnoreIndex is the label of a position that does not count in the loss:
-// PyTorch's number.
+// IgnoreIndex is the label of a position that the loss ignores, as in PyTorch.
 const IgnoreIndex = -100
 
-// WithLoss returns g with the training loss in the place of its outputs. Of
-// logits (B,T,V) or (B,V) that is the mean of -log p(label) over the labels,
-// int64 (B,T) or (B), that are not IgnoreIndex; of a prediction it is the mean
-// square of its distance from labels of its shape.
+// WithLoss returns g with the training loss as its only output. For logits
+// (B,T,V) or (B,V) it is the mean of -log p(label) over the labels, int64
+// (B,T) or (B), except IgnoreIndex. For a prediction it is the mean squared
+// error against labels of the same shape.
 func WithLoss(g *graph.Graph) (*graph.Graph, error) {
 	b := graph.Extend(g)
 	labels, loss := role.Of(role.Labels), role.Of(role.Loss)
@@ -26,14 +25,14 @@ func WithLoss(g *graph.Graph) (*graph.Graph, error) {
 		}
 		want := b.InputFor(labels, format.Int64, scores.Shape[:len(scores.Shape)-1]...)
 		if len(scores.Shape) == 3 {
-			scores = b.Name("scores", b.Transpose(scores, 0, 2, 1)) // (B,V,T): ONNX has classes on axis 1
+			scores = b.Name("scores", b.Transpose(scores, 0, 2, 1)) // (B,V,T): ONNX expects classes on axis 1
 		}
 		b.OutputFor(loss, b.Name(loss.Name(), b.SoftmaxCrossEntropyLoss(scores, want, IgnoreIndex)))
 	} else if o, ok := g.Output(role.Of(role.Prediction)); ok {
 		off := b.Sub(o.Value, b.InputFor(labels, o.Value.DType, o.Value.Shape...))
 		b.OutputFor(loss, b.Name(loss.Name(), b.ReduceMean(b.Mul(off, off), false, axes(o.Value.Shape)...)))
 	} else {
-		return nil, fmt.Errorf("model: the network has neither logits nor a prediction: nothing says what its loss is")
+		return nil, fmt.Errorf("model: the network has neither logits nor a prediction, so its loss is undefined")
 	}
 	whole, err := b.Graph()
 	if err != nil {
@@ -51,7 +50,7 @@ func axes(s graph.Shape) []int {
 }
 
 // Cached returns a network with a cache of keys and values: see graph.Cached.
-// With last it gives the logits of the last token alone.
+// With last set it returns the logits of the last token only.
 func Cached(g *graph.Graph, last bool) (*graph.Graph, error) {
 	g, err := graph.Cached(g)
 	if err != nil || !last {
@@ -60,12 +59,11 @@ func Cached(g *graph.Graph, last bool) (*graph.Graph, error) {
 	return graph.LastToken(g)
 }
 
-// Step returns what a training step of a network computes apart from its
-// optimizer: its inputs and labels to the loss and the gradient of every
-// parameter. It is WithLoss for one size of batch, differentiated and written
-// with operators that every ONNX runtime has. tokens is the length of each
-// sequence, the second dimension of the inputs; where they have none it does not
-// count.
+// Step returns the graph of a training step without its optimizer: from inputs
+// and labels to the loss and the gradient of every parameter. It is WithLoss
+// for one batch size, differentiated and reduced to operators that every ONNX
+// runtime has. tokens is the length of each sequence, the second dimension of
+// the inputs; it is ignored if they have none.
 func Step(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
 	sizes, err := batchSizes(g, batch, tokens)
 	if err != nil {
@@ -74,13 +72,13 @@ func Step(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
 	return StepOf(g, sizes)
 }
 
-// StepOf is Step for the given sizes of the inputs' named dimensions.
+// StepOf is Step for given sizes of the inputs' named dimensions.
 func StepOf(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
 	return step(g, sizes, graph.Grad(role.Of(role.Loss).Name()))
 }
 
-// Evaluation returns WithLoss for the given sizes of the inputs' named
-// dimensions, in the form of Step.
+// Evaluation returns WithLoss for given sizes of the inputs' named dimensions,
+// reduced to the same operators as Step.
 func Evaluation(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
 	return step(g, sizes)
 }
@@ -95,8 +93,8 @@ func step(g *graph.Graph, sizes map[string]int, passes ...graph.Pass) (*graph.Gr
 	return graph.Apply(g, append(all, graph.Decompose(standard), graph.Fold, graph.Merge)...)
 }
 
-// batchSizes gives the named dimensions of a network's inputs their sizes: the
-// first of each input is the batch, the second that of the tokens.
+// batchSizes assigns sizes to the named dimensions of a network's inputs: the
+// first of each input is the batch, the second the tokens.
 func batchSizes(g *graph.Graph, batch, tokens int) (map[string]int, error) {
 	sizes := map[string]int{}
 	for _, in := range g.Inputs {
@@ -113,7 +111,7 @@ func batchSizes(g *graph.Graph, batch, tokens int) (map[string]int, error) {
 	return sizes, nil
 }
 
-// standard reports whether every runtime has a node for a composite operator.
+// standard reports whether every ONNX runtime has a composite operator.
 func standard(n *graph.Node) bool {
 	switch n.Op.(type) {
 	case graph.LayerNormalization, graph.Gemm, graph.OneHot:

@@ -11,9 +11,9 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// GraphError says that the graph of a model cannot be used: its text is not that
-// of a graph (then Err is a *graph.ParseError), or it does not fit the weights,
-// the configuration or the fingerprint beside it.
+// GraphError reports that the graph of a model cannot be used: its text is not
+// a graph (then Err is a *graph.ParseError), or it does not match the weights,
+// configuration or fingerprint in the file.
 type GraphError struct{ Err error }
 
 func (e *GraphError) Error() string {
@@ -22,10 +22,10 @@ func (e *GraphError) Error() string {
 
 func (e *GraphError) Unwrap() error { return e.Err }
 
-// graphText returns what files carry of the graph: its text, and the graph that
-// reading it gives. Operators of a user's own, which no reader knows, are written
-// with those that attnx has. What could not be read again is an error: nothing
-// would bring the weights back.
+// graphText returns the text of the graph for a file, and the graph that
+// reading this text gives. It decomposes user-defined operators, which no
+// reader knows. It returns an error if the text could not be read again,
+// because the weights would then be lost.
 func (c *Checkpoint) graphText() (text []byte, kept *graph.Graph, err error) {
 	ours := map[string]bool{}
 	for _, op := range slices.Concat(graph.Operators(), graph.Imported()) {
@@ -46,7 +46,7 @@ func (c *Checkpoint) graphText() (text []byte, kept *graph.Graph, err error) {
 	}
 	read, err := describe(string(c.Config), printed.Bytes(), len(c.Weights))
 	if err == nil && read.Arch != c.Arch {
-		err = fmt.Errorf("model: the configuration is of the architecture %.80q, the model %.80q", read.Arch, c.Arch)
+		err = fmt.Errorf("model: the architecture of the configuration is %.80q, that of the model %.80q", read.Arch, c.Arch)
 	}
 	if err == nil {
 		err = c.Graph.CheckParams(paramsOf(read.Graph))
@@ -56,15 +56,15 @@ func (c *Checkpoint) graphText() (text []byte, kept *graph.Graph, err error) {
 	}
 	switch {
 	case err != nil && arch.Known(c.Arch):
-		return nil, nil, fmt.Errorf("model: it could not be read again: %w: attnx has an architecture %.80q: give a network of your own another name", err, c.Arch)
+		return nil, nil, fmt.Errorf("model: it could not be read again: %w: attnx ships an architecture %.80q: rename your network", err, c.Arch)
 	case err != nil:
 		return nil, nil, fmt.Errorf("model: it could not be read again: %w", err)
 	}
 	return printed.Bytes(), read.Graph, nil
 }
 
-// SameGraph reports whether two texts are of graphs that compute the same: the
-// names of intermediate values play no part.
+// SameGraph reports whether two texts describe the same graph. Names of
+// intermediate values do not count.
 func SameGraph(a, b string) bool {
 	if a == b {
 		return true
@@ -77,9 +77,9 @@ func SameGraph(a, b string) bool {
 	return err == nil && graph.Fingerprint(x) == graph.Fingerprint(y)
 }
 
-// SameGraphs reports whether two files have graphs that compute the same: the
-// names of intermediate values play no part. known is false where one of them
-// has no graph. Equal seals need no reading.
+// SameGraphs reports whether two files hold the same graph. Names of
+// intermediate values do not count. known is false if a file has no graph.
+// Files with equal seals are not read.
 func SameGraphs(a, b *format.Reader) (same, known bool, err error) {
 	x, sealedA := a.SHA256(blobGraph)
 	y, sealedB := b.SHA256(blobGraph)
@@ -107,7 +107,7 @@ func SameGraphs(a, b *format.Reader) (same, known bool, err error) {
 func paramsOf(g *graph.Graph) []format.TensorInfo {
 	params := make([]format.TensorInfo, len(g.Params))
 	for i, p := range g.Params {
-		shape, _ := p.Shape.Numbers() // Verify: a parameter's shape is numbers
+		shape, _ := p.Shape.Numbers() // Verify ensures that a parameter's shape is numbers
 		params[i] = format.TensorInfo{Name: p.Name, DType: p.DType, Shape: shape}
 	}
 	return params

@@ -177,8 +177,8 @@ func TestSaveRefusesWhatLoadWould(t *testing.T) {
 	renamed := tinyCheckpoint(t, "gpt2")
 	renamed.Arch = "mine"
 	for says, c := range map[string]*Checkpoint{
-		"give a network of your own another name": taken,
-		`of the architecture "gpt2"`:              renamed,
+		"rename your network":                             taken,
+		`the architecture of the configuration is "gpt2"`: renamed,
 	} {
 		if err := c.Save(path); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, expected %q", err, says)

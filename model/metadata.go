@@ -2,16 +2,16 @@ package model
 
 import "fmt"
 
-// The keys under which Checkpoint.Metadata describes a model.
+// Keys of Checkpoint.Metadata.
 const (
 	MetaCheckpoint = "attnx.checkpoint" // Weights.Hash
 	MetaConfig     = metaConfig         // Checkpoint.Config
-	MetaGraph      = "attnx.graph"      // Checkpoint.Graph, as graph.Print writes it
+	MetaGraph      = "attnx.graph"      // Checkpoint.Graph, as printed by graph.Print
 	MetaTokenizer  = "attnx.tokenizer"  // tokenizer.json; missing if the model has none
 	MetaSpecial    = "attnx.special"    // Special as JSON; SpecialIn reads it
 )
 
-// Metadata returns what an exported file carries, so that it can be used and
+// Metadata returns what an exported file carries so that it can be used and
 // traced without the checkpoint: the configuration, the graph, the tokenizer,
 // the special ids and the hash of the weights.
 func (c *Checkpoint) Metadata() (map[string]string, error) {
@@ -27,8 +27,9 @@ func (c *Checkpoint) Metadata() (map[string]string, error) {
 }
 
 // FromMetadata returns the model that Metadata described, without its weights.
-// tensors is how many the file has. That of a file from before graphs were kept
-// is built from its configuration.
+// For a file from before graphs were stored, it builds the network from the
+// configuration; tensors is the number of tensors in the file, which bounds
+// it.
 func FromMetadata(meta map[string]string, tensors int) (*Checkpoint, error) {
 	config, ok := meta[MetaConfig]
 	if !ok {

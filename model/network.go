@@ -26,10 +26,10 @@ func Of(n nn.Network) (*Checkpoint, error) {
 	return &Checkpoint{Arch: n.Architecture(), Config: config, Graph: g}, nil
 }
 
-// mostParameters is how many weights New draws: a terabyte of them.
+// mostParameters is the most weights that New draws: a terabyte of them.
 const mostParameters = 1 << 38
 
-// New returns a network with first weights drawn from the seed.
+// New returns a network with initial weights drawn from the seed.
 func New(n nn.Network, seed uint64) (*Checkpoint, error) {
 	c, err := Of(n)
 	if err != nil {
@@ -39,7 +39,7 @@ func New(n nn.Network, seed uint64) (*Checkpoint, error) {
 	case err != nil:
 		return nil, &nn.Error{Architecture: c.Arch, Err: err}
 	case count > mostParameters:
-		return nil, &nn.Error{Architecture: c.Arch, Err: fmt.Errorf("model: it has %d weights, at most %d are drawn: take a smaller size", count, mostParameters)}
+		return nil, &nn.Error{Architecture: c.Arch, Err: fmt.Errorf("model: it has %d weights, at most %d can be drawn: take a smaller size", count, mostParameters)}
 	}
 	c.Weights = NewWeights(c.Graph, seed)
 	return c, nil
@@ -49,7 +49,8 @@ func New(n nn.Network, seed uint64) (*Checkpoint, error) {
 // as in Hugging Face's config.json.
 const archKey = "model_type"
 
-// configText returns the JSON of a network with its architecture's name first.
+// configText returns the JSON of a network with model_type as its first
+// member.
 func configText(n nn.Network) (json.RawMessage, error) {
 	text, err := json.Marshal(n)
 	if err != nil {
@@ -77,7 +78,7 @@ func configText(n nn.Network) (json.RawMessage, error) {
 	return append(out, inner...), nil
 }
 
-// archOf returns the architecture's name in the JSON of a configuration.
+// archOf returns the name of the architecture in a configuration's JSON.
 func archOf(config []byte) (string, error) {
 	var o struct {
 		Arch string `json:"model_type"`
@@ -94,16 +95,16 @@ func archOf(config []byte) (string, error) {
 // Network returns the network of a model whose architecture attnx ships.
 func (c *Checkpoint) Network() (nn.Network, error) { return arch.Parse(c.Arch, c.Config) }
 
-// Context returns the most tokens that one sequence may have, its past included.
-// 0: nothing limits it.
+// Context returns the maximum number of tokens of a sequence, including its
+// past; 0 means no limit.
 func (c *Checkpoint) Context() int { return c.Graph.Context }
 
-// Vocab returns the number of tokens, or classes, that the network has a score
-// for: see the function.
+// Vocab returns the number of tokens or classes that the network scores: see
+// the function Vocab.
 func (c *Checkpoint) Vocab() int { return Vocab(c.Graph) }
 
-// Vocab returns the number of tokens, or classes, that a network has a score
-// for; 0 if it gives no logits, or their number has a name.
+// Vocab returns the number of tokens or classes that a network scores; 0 if it
+// has no logits, or if their number is a named dimension.
 func Vocab(g *graph.Graph) int {
 	o, ok := g.Output(role.Of(role.Logits))
 	if !ok || len(o.Value.Shape) == 0 {
@@ -113,8 +114,8 @@ func Vocab(g *graph.Graph) int {
 	return n
 }
 
-// embedding returns the table that the network looks its tokens up in, nil if
-// it has none.
+// embedding returns the table in which the network looks its tokens up, or
+// nil.
 func (c *Checkpoint) embedding() *graph.Value {
 	tokens := c.Graph.Input(role.Of(role.Tokens))
 	for _, n := range c.Graph.Nodes {
@@ -134,8 +135,8 @@ func (c *Checkpoint) Width() int {
 	return 0
 }
 
-// IDs returns the number of ids that the network reads: the rows of its token
-// embedding, or Vocab if it has none.
+// IDs returns the number of ids that the network accepts: the rows of its
+// token embedding, or Vocab if it has none.
 func (c *Checkpoint) IDs() int {
 	if table := c.embedding(); table != nil {
 		if rows, ok := table.Shape[0].Number(); ok {
@@ -145,30 +146,30 @@ func (c *Checkpoint) IDs() int {
 	return c.Vocab()
 }
 
-// NoTextError says why a network does not continue a text.
+// NoTextError reports why a network cannot continue a text.
 type NoTextError struct{ Arch, Reason string }
 
 func (e *NoTextError) Error() string {
-	return fmt.Sprintf("model: the network %.80q continues no text: %s", e.Arch, e.Reason)
+	return fmt.Sprintf("model: the network %.80q cannot continue a text: %s", e.Arch, e.Reason)
 }
 
-// Continues returns nil if the network reads a text and scores the next token at
-// each place, else a *NoTextError.
+// Continues returns nil if the network reads a text and scores the next token
+// at each position, and a *NoTextError otherwise.
 func (c *Checkpoint) Continues() error {
 	if c.Graph.Input(role.Of(role.Tokens)) == nil {
-		return &NoTextError{c.Arch, "it reads no tokens"}
+		return &NoTextError{c.Arch, "it has no token input"}
 	}
 	o, ok := c.Graph.Output(role.Of(role.Logits))
 	switch {
 	case !ok:
-		return &NoTextError{c.Arch, "it gives no logits"}
+		return &NoTextError{c.Arch, "it has no logits"}
 	case len(o.Value.Shape) != 3:
-		return &NoTextError{c.Arch, fmt.Sprintf("its logits %s are of whole texts, not of each token", o.Value.Shape)}
+		return &NoTextError{c.Arch, fmt.Sprintf("its logits %s are for whole texts, not for each token", o.Value.Shape)}
 	}
 	return nil
 }
 
-// Attentions returns the causal attentions of the network, a layer each.
+// Attentions returns the causal attentions of the network, one for each layer.
 func (c *Checkpoint) Attentions() []*graph.Node {
 	var layers []*graph.Node
 	for _, n := range c.Graph.Nodes {

@@ -6,12 +6,13 @@ import (
 	"slices"
 )
 
-// RepetitionPenalty makes the tokens that a text has already less likely where
-// it is above 1, and likelier below 1 (Keskar and others, 2019, "CTRL"). It is
-// the RepetitionPenaltyLogitsProcessor of transformers, in float32 like that.
+// RepetitionPenalty makes tokens that a text already has less likely if it is
+// above 1, and more likely below 1 (Keskar and others, 2019, "CTRL"). It
+// computes the same as RepetitionPenaltyLogitsProcessor of transformers, in
+// float32.
 type RepetitionPenalty float64
 
-// Check reports a penalty that has no meaning.
+// Check rejects a penalty without a meaning.
 func (p RepetitionPenalty) Check() error {
 	if !(p > 0) || math.IsInf(float64(p), 1) {
 		return fmt.Errorf("repetition penalty is %g: give a positive number; 1 changes nothing", float64(p))
@@ -19,9 +20,9 @@ func (p RepetitionPenalty) Check() error {
 	return nil
 }
 
-// Apply changes the logits (V) of every id that text has, prompt and new tokens
-// alike, each once however often it occurs: positive ones are divided by the
-// penalty, negative ones are multiplied. Ids outside 0 to V−1 are passed over.
+// Apply changes the logits (V) of every id in text, prompt and new tokens
+// alike, once for each id: it divides positive logits by the penalty and
+// multiplies negative ones. It ignores ids outside 0 to V−1.
 func (p RepetitionPenalty) Apply(logits []float32, text []int64) {
 	if p == 1 {
 		return

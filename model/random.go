@@ -6,25 +6,25 @@ import (
 	"math/bits"
 )
 
-// Stream is a sequence of random numbers in which the i-th is a function of
-// (seed, name, i) alone: no state moves on, so a resumed run needs no history,
-// and numbers can be drawn in any order or in parallel.
+// Stream is a sequence of random numbers. Number i depends only on seed, name
+// and i. There is no state, so a resumed run needs no history, and numbers can
+// be drawn in any order or in parallel.
 //
 // The generator is Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
-// numbers: as easy as 1, 2, 3", SC 2011). The seed is its key; its 128-bit
+// numbers: as easy as 1, 2, 3", SC 2011). The seed is its key. Its 128-bit
 // counter holds the index in the low half and a hash of the name in the high
 // half, so two streams of one seed share no block unless their names' 64-bit
 // hashes are equal. It is not for secrets.
 //
-// Each kind of number reads the same bits: Uint32(2i) and Uint32(2i+1) are the
-// halves of Uint64(i). A stream that serves one purpose through one method is
-// free of such overlaps; give each purpose a name of its own.
+// All methods read the same bits: Uint32(2i) and Uint32(2i+1) are the halves
+// of Uint64(i). To avoid such overlaps give each purpose its own name and use
+// one method for it.
 //
-// Every number is the same bits on every platform: floating-point results come
-// from +, -, *, / and square root only, and each product is converted to
-// float64 before it is added to, which the Go specification names as what
-// prevents fusing the two operations. math.Log, Sin and Cos are not used: they
-// are assembly on some platforms, and fused on others.
+// Every number has the same bits on every platform. Floating-point results use
+// only +, -, *, / and square root. Each product is converted to float64 before
+// an addition, which according to the Go specification prevents fusing the
+// two. math.Log, Sin and Cos are not used: some platforms implement them in
+// assembly, and others fuse operations in them.
 type Stream struct {
 	seed, name uint64
 }
@@ -32,7 +32,7 @@ type Stream struct {
 // NewStream returns the stream of the given name under seed.
 func NewStream(seed uint64, name string) Stream {
 	h := fnv.New64a()
-	h.Write([]byte(name)) // a hash's Write never fails
+	h.Write([]byte(name)) // Write of a hash never fails
 	return Stream{seed: seed, name: h.Sum64()}
 }
 
@@ -48,10 +48,10 @@ func (s Stream) Uint64(i uint64) uint64 {
 // Float64 returns the i-th number, uniform over the multiples of 2^-53 in [0,1).
 func (s Stream) Float64(i uint64) float64 { return float64(s.Uint64(i)>>11) * 0x1p-53 }
 
-// IntN returns the i-th number, uniform over 0 to n-1, or 0 when n is less
-// than 1. It is the high half of n times a 64-bit number (Lemire,
-// arXiv:1805.10941, without the rejection, so that one index costs one draw):
-// the probability of each value is within 2^-64 of 1/n.
+// IntN returns the i-th number, uniform over 0 to n-1, or 0 if n is less than
+// 1. It is the high half of n times a 64-bit number (Lemire, arXiv:1805.10941,
+// without the rejection, so that one index costs one draw): the probability of
+// each value is within 2^-64 of 1/n.
 func (s Stream) IntN(i uint64, n int) int {
 	if n < 1 {
 		return 0
@@ -61,8 +61,8 @@ func (s Stream) IntN(i uint64, n int) int {
 }
 
 // Normal returns the i-th number of the standard normal distribution, by the
-// transform of Box and Muller (1958). Its magnitude is at most
-// sqrt(2·53·ln 2), about 8.57.
+// Box-Muller transform (1958). Its magnitude is at most sqrt(2·53·ln 2), about
+// 8.57.
 func (s Stream) Normal(i uint64) float64 {
 	return s.normals(i / 2)[i%2]
 }
@@ -119,10 +119,10 @@ func philox(ctr [4]uint32, key [2]uint32) [4]uint32 {
 	return [4]uint32{c0, c1, c2, c3}
 }
 
-// logOf returns the natural logarithm of x, a normal number above 0.
-// With x = f·2^e, f in [√½, √2) and s = (f-1)/(f+1), it is
-// e·ln 2 + 2(s + s³/3 + s⁵/5 + …); |s| ≤ 0.1716 puts the first term left out,
-// s²³/23, below 2^-60 of the sum.
+// logOf returns the natural logarithm of x, a positive normal number. With x =
+// f·2^e, f in [√½, √2) and s = (f-1)/(f+1), it is e·ln 2 + 2(s + s³/3 + s⁵/5 +
+// …). Because |s| ≤ 0.1716, the first omitted term, s²³/23, is below 2^-60 of
+// the sum.
 func logOf(x float64) float64 {
 	f, e := math.Frexp(x) // exact
 	if f < math.Sqrt2/2 {
@@ -134,11 +134,11 @@ func logOf(x float64) float64 {
 }
 
 // sinCosTurn returns the sine and cosine of k·2^-53 turns, k below 2^53. The
-// octant is read from the top three bits of k, exactly; the rest, at most π/4,
-// goes through Taylor's series, whose first terms left out are below 2^-58.
+// top three bits of k are exactly the octant. The rest, at most π/4, goes
+// through Taylor series whose first omitted terms are below 2^-58.
 func sinCosTurn(k uint64) (sin, cos float64) {
 	octant, rest := k>>50, k&(1<<50-1)
-	if octant%2 == 1 { // count back from the end of the octant
+	if octant%2 == 1 { // measure from the end of the octant
 		rest = 1<<50 - rest
 	}
 	x := float64(rest) * (math.Pi / 4 * 0x1p-50)
@@ -148,7 +148,7 @@ func sinCosTurn(k uint64) (sin, cos float64) {
 	if octant%2 == 1 {
 		s = -s
 	}
-	switch (octant + 1) / 2 % 4 { // the quarter turn that x is measured from
+	switch (octant + 1) / 2 % 4 { // the quarter turn from which x is measured
 	case 0:
 		return s, c
 	case 1:
@@ -160,8 +160,8 @@ func sinCosTurn(k uint64) (sin, cos float64) {
 	}
 }
 
-// The series of the functions above in z, the square of their argument, the
-// highest power first.
+// Series of the functions above in z, the square of their argument, highest
+// power first.
 var (
 	logSeries = [11]float64{1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1}
 	sinSeries = [9]float64{1.0 / 355687428096000, -1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800,
@@ -170,8 +170,7 @@ var (
 		1.0 / 40320, -1.0 / 720, 1.0 / 24, -1.0 / 2, 1}
 )
 
-// horner returns the polynomial with the given coefficients at z, each product
-// rounded before the sum.
+// horner evaluates a polynomial at z and rounds each product before the sum.
 func horner(z float64, coefficients []float64) float64 {
 	p := 0.0
 	for _, c := range coefficients {

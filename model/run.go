@@ -11,17 +11,17 @@ import (
 	"github.com/attnx/attnx/format/store"
 )
 
-// Run is the folder of a training run that this process writes: numbered
-// checkpoints, of which the newest and the one with the lowest validation loss
-// stay. Its methods are for one goroutine.
+// Run is the folder of a training run that this process writes. It keeps the
+// newest checkpoints and the one with the lowest validation loss. It is not
+// safe for concurrent use.
 type Run struct {
 	*store.Folder
-	copy    *Checkpoint // what is being saved
-	pending chan error  // its outcome; nil when nothing is under way
+	copy    *Checkpoint // the checkpoint being saved
+	pending chan error  // result of the save; nil if none is running
 }
 
-// OpenRun takes the folder of a run, as store.OpenFolder does. keep is how many
-// of the newest checkpoints stay.
+// OpenRun opens the folder of a run, as store.OpenFolder does. keep is the
+// number of newest checkpoints to keep.
 func OpenRun(dir string, keep int) (*Run, error) {
 	f, err := store.OpenFolder(dir, store.Options{Keep: keep, Check: CheckWhole})
 	if err != nil {
@@ -30,8 +30,9 @@ func OpenRun(dir string, keep int) (*Run, error) {
 	return &Run{Folder: f}, nil
 }
 
-// Save saves c in the background: when it returns, c is copied and may change.
-// It waits for the save before, whose error it returns.
+// Save saves c in the background. It returns once c is copied; the caller may
+// then change c. It waits for the previous save first, and returns the error
+// of that.
 func (r *Run) Save(c *Checkpoint) error {
 	if err := r.Wait(); err != nil {
 		return err
@@ -61,11 +62,11 @@ func (r *Run) Save(c *Checkpoint) error {
 	return nil
 }
 
-// Poll returns the error of a save that has ended since the last call, without
-// waiting.
+// Poll returns the error of a save that has ended since the last call. It does
+// not wait.
 func (r *Run) Poll() error {
 	select {
-	case err := <-r.pending: // never, while it is nil
+	case err := <-r.pending: // never ready while pending is nil
 		r.pending = nil
 		return err
 	default:
@@ -73,7 +74,7 @@ func (r *Run) Poll() error {
 	}
 }
 
-// Wait returns when nothing is being saved, with the error of the last Save.
+// Wait waits for the running save and returns its error.
 func (r *Run) Wait() error {
 	if r.pending == nil {
 		return nil
@@ -83,11 +84,11 @@ func (r *Run) Wait() error {
 	return err
 }
 
-// Close waits, and gives the folder free.
+// Close waits for the running save and releases the folder.
 func (r *Run) Close() error { return errors.Join(r.Wait(), r.Folder.Close()) }
 
-// copyInto returns a copy of c that shares no tensors with it, in the memory of
-// an earlier copy, which may be nil, where that fits.
+// copyInto returns a copy of c that shares no tensors with it. It reuses the
+// memory of old, an earlier copy or nil, where the sizes fit.
 func (c *Checkpoint) copyInto(old *Checkpoint) *Checkpoint {
 	spare := map[string][]byte{}
 	if old != nil {
@@ -122,15 +123,14 @@ func (c *Checkpoint) copyInto(old *Checkpoint) *Checkpoint {
 	return &copied
 }
 
-// CheckWhole is a store.Check that reads every byte of a checkpoint. Its score
+// CheckWhole is a store.Check that reads every byte of a checkpoint. The score
 // is the validation loss.
 func CheckWhole(path string, r io.ReaderAt, size int64) (score float64, broken, err error) {
 	return checkFile(path, r, size, (*format.Reader).Verify)
 }
 
-// CheckSeal is a store.Check that looks at the header and the seal of a
-// checkpoint: it sees in a moment whether a file of any size was written to its
-// end.
+// CheckSeal is a store.Check that reads only header and seal of a checkpoint.
+// It detects a truncated file of any size in a moment.
 func CheckSeal(path string, r io.ReaderAt, size int64) (score float64, broken, err error) {
 	return checkFile(path, r, size, func(*format.Reader) error { return nil })
 }
@@ -138,7 +138,7 @@ func CheckSeal(path string, r io.ReaderAt, size int64) (score float64, broken, e
 func checkFile(path string, r io.ReaderAt, size int64, verify func(*format.Reader) error) (score float64, broken, err error) {
 	f, err := format.NewReader(r, size)
 	if err == nil && f.Seal() == nil {
-		return math.NaN(), &format.SealError{File: path, Offset: -1, Reason: "the file has no seal, which every checkpoint of a run has: attnx reseal gives it one"}, nil
+		return math.NaN(), &format.SealError{File: path, Offset: -1, Reason: "the file has no seal, which every checkpoint of a run has: reseal it to add one"}, nil
 	}
 	if err == nil {
 		err = verify(f)

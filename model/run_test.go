@@ -48,7 +48,7 @@ func TestRunSavesACopy(t *testing.T) {
 	}
 	if err := run.Save(c); err == nil {
 		err = run.Wait()
-		if err == nil || !strings.Contains(err.Error(), "never written twice") {
+		if err == nil || !strings.Contains(err.Error(), "never overwritten") {
 			t.Errorf("a step saved again: %v", err)
 		}
 	}

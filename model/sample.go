@@ -9,17 +9,16 @@ import (
 )
 
 // Sampler chooses the next token from a row of logits. The zero value is
-// greedy. With a temperature the choice is drawn from the softmax of the
-// logits after, in the order Hugging Face transformers applies them,
-// temperature, top-k and top-p.
+// greedy. With a temperature it draws from the softmax of the logits after
+// temperature, top-k and top-p, in the order of Hugging Face transformers.
 type Sampler struct {
-	Temperature float64 // divides the logits; 0 takes the highest one
-	TopK        int     // keep the K highest logits and what ties with the K-th; 0 keeps all
-	TopP        float64 // keep the fewest highest tokens with at least this probability; 0 or 1 keeps all
-	Seed        uint64  // the n-th draw is a function of Seed and n
+	Temperature float64 // divides the logits; 0 is greedy
+	TopK        int     // keeps the K highest logits and ties with the K-th; 0 keeps all
+	TopP        float64 // keeps the fewest highest tokens with at least this total probability; 0 or 1 keeps all
+	Seed        uint64  // draw n depends only on Seed and n
 }
 
-// Check reports a setting that has no meaning.
+// Check rejects a setting without a meaning.
 func (s Sampler) Check() error {
 	switch {
 	case !(s.Temperature >= 0) || math.IsInf(s.Temperature, 1):
@@ -33,8 +32,8 @@ func (s Sampler) Check() error {
 }
 
 // Pick returns the token id chosen from logits (V) at the given step. Greedy
-// choice takes the lowest id among equals. A logit of -Inf is a token that is
-// never chosen; NaN, +Inf and a row of nothing but -Inf are errors.
+// choice takes the lowest of equal ids. A token with logit -Inf is never
+// chosen; NaN, +Inf and a row of only -Inf are errors.
 func (s Sampler) Pick(logits []float32, step int) (int, error) {
 	if err := s.Check(); err != nil {
 		return 0, err
@@ -46,10 +45,10 @@ func (s Sampler) Pick(logits []float32, step int) (int, error) {
 	return draw(s.weights(logits, float64(logits[best])), NewStream(s.Seed, "sample").Float64(uint64(step))), nil
 }
 
-// draw returns the id where the running sum of weights passes the share u,
-// in [0,1), of their sum. It runs through the ids in order, not through the
-// sorted tokens: two nearly equal logits that swap places then move the bounds
-// by their difference only.
+// draw returns the id at which the running sum of weights passes the share u,
+// in [0,1), of the total. It sums in the order of ids, not of logits: if two
+// nearly equal logits swap their order, bounds then move only by their
+// difference.
 func draw(weights []float64, u float64) int {
 	sum := 0.0
 	for _, w := range weights {
@@ -66,7 +65,7 @@ func draw(weights []float64, u float64) int {
 		}
 		u -= w
 	}
-	return last // rounding may leave u at the very end: the last token that can be drawn
+	return last // rounding may leave u at the very end: return the last token with a weight
 }
 
 // highest returns the lowest id of the highest logit.
@@ -89,9 +88,8 @@ func highest(logits []float32) (int, error) {
 	return best, nil
 }
 
-// weights returns, by id, what is proportional to the probability of each
-// token, 0 for one that is cut. The highest token, whose logit is top, has 1.
-// Cutting sorts: O(V log V).
+// weights returns for each id a number proportional to its probability, 0 if
+// it is cut. The highest logit, top, gets 1. Cutting sorts: O(V log V).
 func (s Sampler) weights(logits []float32, top float64) []float64 {
 	weights := make([]float64, len(logits))
 	for id, x := range logits {
@@ -102,7 +100,7 @@ func (s Sampler) weights(logits []float32, top float64) []float64 {
 	if !byTopK && !byTopP {
 		return weights
 	}
-	order := make([]int, len(logits)) // ids, the highest logit first
+	order := make([]int, len(logits)) // ids, highest logit first
 	for id := range order {
 		order[id] = id
 	}

@@ -7,24 +7,23 @@ import (
 	"unicode/utf8"
 )
 
-// Special is what a model says of ids and tokens with a meaning of their own, and
-// of how texts are generated with it. Ids are from 0 to V−1.
+// Special holds the ids and tokens with a special meaning to a model, and its
+// settings for generation. Ids are from 0 to V−1.
 type Special struct {
-	End    []int64       `json:"eos_token_id,omitempty"` // each ends a generated text; empty if none does
-	Begin  *int64        `json:"bos_token_id,omitempty"` // begins a text; nil if there is none
-	Pad    *int64        `json:"pad_token_id,omitempty"` // fills short rows of a batch; nil if there is none
+	End    []int64       `json:"eos_token_id,omitempty"` // each ends a generated text; may be empty
+	Begin  *int64        `json:"bos_token_id,omitempty"` // starts a text; may be nil
+	Pad    *int64        `json:"pad_token_id,omitempty"` // pads short rows of a batch; may be nil
 	Tokens SpecialTokens `json:"tokens,omitzero"`
 
-	// Generation are the settings that the model's makers generate with: a JSON
-	// object with the members of a generation_config.json that are no ids, such as
-	// temperature. Empty if there are none. attnx passes them on, and generates by
-	// what it is told.
+	// Generation holds the generation settings of the model's makers: a JSON object
+	// with the members of a generation_config.json except ids, such as temperature.
+	// It may be empty. attnx passes them on, but does not use them itself.
 	Generation json.RawMessage `json:"generation,omitempty"`
 }
 
-// SpecialTokens are the tokens that a tokenizer has for the same purposes, as
-// it writes them; empty where it has none. Their ids need not be those that a
-// model generates with: a chat model often ends its texts with another token.
+// SpecialTokens are the tokenizer's tokens for the same purposes, as text;
+// empty if it has none. Their ids may differ from those used in generation:
+// many chat models end their texts with another token.
 type SpecialTokens struct {
 	Begin   string `json:"bos_token,omitempty"`
 	End     string `json:"eos_token,omitempty"`
@@ -32,14 +31,15 @@ type SpecialTokens struct {
 	Unknown string `json:"unk_token,omitempty"`
 }
 
-// Limits of what a file may say. A vocabulary has a handful of such tokens.
+// Limits for files. A vocabulary has a handful of such tokens.
 const (
 	MaxEnds         = 1024 // ids that end a text
 	MaxSpecialBytes = 256  // of a token
 	maxSpecialText  = 1 << 16
 )
 
-// Check reports what is not a special id or token of a model with so many ids.
+// Check rejects ids outside the vocabulary, and tokens that are too many, too
+// long or not UTF-8.
 func (s *Special) Check(vocab int) error {
 	if len(s.End) > MaxEnds {
 		return fmt.Errorf("model: %d ids end a text, at most %d may", len(s.End), MaxEnds)
@@ -69,17 +69,17 @@ func (s *Special) Check(vocab int) error {
 	return nil
 }
 
-// Vocabulary is what Spelled asks of a tokenizer; *tokens.Tokenizer answers.
+// Vocabulary is what Spelled needs of a tokenizer; *tokens.Tokenizer
+// implements it.
 type Vocabulary interface {
 	EndOfText() (id int64, ok bool)
 	Unknown() (id int64, ok bool)
 	Token(id int64) string
 }
 
-// Spelled returns the special ids of a model of which nothing else is known
-// than its tokenizer: GPT-2's <|endoftext|>, where the vocabulary has it,
-// begins, ends and pads texts, as in GPT-2. It is what a Checkpoint means that
-// has no Special.
+// Spelled returns the special ids of a model of which only the tokenizer is
+// known. As in GPT-2, <|endoftext|> starts, ends and pads texts, if the
+// vocabulary has it. A Checkpoint with a nil Special uses this.
 func Spelled(t Vocabulary, vocab int) *Special {
 	s := &Special{}
 	if id, ok := t.EndOfText(); ok {
@@ -95,7 +95,7 @@ func Spelled(t Vocabulary, vocab int) *Special {
 	return s
 }
 
-// marshal returns the JSON of s, which must be one of a model with so many ids.
+// marshal returns the JSON of s after checking it against the vocabulary size.
 func (s *Special) marshal(vocab int) (string, error) {
 	if err := s.Check(vocab); err != nil {
 		return "", err
@@ -107,7 +107,7 @@ func (s *Special) marshal(vocab int) (string, error) {
 	return string(text), err
 }
 
-// parseSpecial reads what marshal writes, and checks it.
+// parseSpecial reads and checks the JSON that marshal returns.
 func parseSpecial(text string, vocab int) (*Special, error) {
 	if len(text) > maxSpecialText {
 		return nil, fmt.Errorf("model: %s has %d bytes, at most %d are read", MetaSpecial, len(text), maxSpecialText)
@@ -119,7 +119,7 @@ func parseSpecial(text string, vocab int) (*Special, error) {
 	return s, s.Check(vocab)
 }
 
-// addSpecial adds the special ids, if they are known, to metadata.
+// addSpecial adds the special ids, if known, to metadata.
 func (c *Checkpoint) addSpecial(meta map[string]string) error {
 	if c.Special == nil {
 		return nil
@@ -131,8 +131,8 @@ func (c *Checkpoint) addSpecial(meta map[string]string) error {
 	return err
 }
 
-// SpecialIn returns the special ids in the metadata of a checkpoint or of an
-// exported file; nil if they say nothing.
+// SpecialIn returns the special ids in the metadata of a checkpoint or
+// exported file; nil if there are none.
 func SpecialIn(meta map[string]string, vocab int) (*Special, error) {
 	text, ok := meta[MetaSpecial]
 	if !ok {

@@ -14,15 +14,15 @@ import (
 )
 
 // Weights are the parameters of a network: float32 tensors in the order and
-// under the names of Graph.Params.
+// with the names of Graph.Params.
 type Weights []format.Tensor
 
-// NewWeights draws first weights for g by the distribution of each parameter. Element i
-// of a parameter is a function of seed, its name and i alone.
+// NewWeights draws initial weights for g from the distribution of each
+// parameter. Element i of a parameter depends only on seed, its name and i.
 func NewWeights(g *graph.Graph, seed uint64) Weights {
 	w := make(Weights, len(g.Params))
 	for i, p := range g.Params {
-		shape, _ := p.Shape.Numbers() // Verify: a parameter's shape is numbers
+		shape, _ := p.Shape.Numbers() // Verify ensures that a parameter's shape is numbers
 		n, _ := format.Elements(shape)
 		v := make([]float32, n)
 		param, _ := graph.Is[graph.Param](p)
@@ -39,7 +39,7 @@ func NewWeights(g *graph.Graph, seed uint64) Weights {
 	return w
 }
 
-// Check reports the first difference between w and the parameters of g.
+// Check returns the first difference between w and the parameters of g.
 func (w Weights) Check(g *graph.Graph) error {
 	for _, t := range w {
 		if err := t.Check(); err != nil {
@@ -58,9 +58,9 @@ func (w Weights) Clone() Weights {
 	return c
 }
 
-// Hash returns the SHA-256, in hexadecimal, of a line for each weight: its
-// name, type, shape and the SHA-256 of its bytes. It is the same for the same
-// model however that is stored.
+// Hash returns the SHA-256, in hexadecimal, of one line for each weight: its
+// name, type, shape and the SHA-256 of its bytes. It does not depend on how
+// the model is stored.
 func (w Weights) Hash() string {
 	sums := make([][sha256.Size]byte, len(w))
 	each(len(w), func(i int) { sums[i] = sha256.Sum256(w[i].Data) })

@@ -36,7 +36,7 @@ func TestOptimumHeads(t *testing.T) {
 			t.Errorf("%s: %s", name, report)
 		}
 	}
-	if why := attnxRun(t, exitUsage, "convert", filepath.Join(out, "untied", "model.onnx"), "-o", filepath.Join(dir, "x.safetensors")); !strings.Contains(why, "has a head of its own") {
+	if why := attnxRun(t, exitUsage, "convert", filepath.Join(out, "untied", "model.onnx"), "-o", filepath.Join(dir, "x.safetensors")); !strings.Contains(why, "has a separate head") {
 		t.Errorf("untied: %s", why)
 	}
 }

@@ -1,6 +1,6 @@
-// Package arch holds the networks that attnx ships: one file each, and one
-// table. No other room names an architecture; a network of somebody else needs
-// no line here.
+// Package arch holds the networks that attnx ships: one file for each, and one
+// table. No other package names an architecture. Networks defined elsewhere
+// need no entry here.
 package arch
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/attnx/attnx/model/nn"
 )
 
-// row is what the table says of an architecture.
+// row is an entry of the table of architectures.
 type row struct {
 	name  string
 	of    func(s Sizes, vocab int) nn.Network
@@ -31,7 +31,7 @@ func Names() []string {
 	return names
 }
 
-// Parse reads the JSON of a network of the named architecture and checks it.
+// Parse reads and checks the JSON of a network of the named architecture.
 func Parse(name string, text []byte) (nn.Network, error) {
 	r, err := find(name)
 	if err != nil {
@@ -56,10 +56,10 @@ func find(name string) (row, error) {
 			return r, nil
 		}
 	}
-	return row{}, fmt.Errorf("arch: no architecture is called %.64q: take %s", name, strings.Join(Names(), " or "))
+	return row{}, fmt.Errorf("arch: unknown architecture %.64q: take %s", name, strings.Join(Names(), " or "))
 }
 
-// Sizes are what a preset gives a network.
+// Sizes are the sizes that a preset sets.
 type Sizes struct {
 	Layers, Heads, Width, Context int
 }
@@ -77,7 +77,7 @@ var presets = []struct {
 	{Largest, Sizes{12, 12, 768, 1024}},
 }
 
-// Preset returns the sizes known by a name:
+// Preset returns the sizes of a preset:
 //
 //	tiny   L 2  H 2  C 32   context 16    the quickstart
 //	nano   L 4  H 4  C 128  context 64    nanoGPT's setting for CPUs
@@ -89,10 +89,10 @@ func Preset(name string) (Sizes, error) {
 			return p.Sizes, nil
 		}
 	}
-	return Sizes{}, fmt.Errorf("arch: no preset is called %.80q: take %s", name, strings.Join(Presets(), ", "))
+	return Sizes{}, fmt.Errorf("arch: unknown preset %.80q: take %s", name, strings.Join(Presets(), ", "))
 }
 
-// Presets returns the names that Preset knows, smallest first.
+// Presets returns the names of the presets, smallest first.
 func Presets() []string {
 	names := make([]string, len(presets))
 	for i, p := range presets {
@@ -101,8 +101,8 @@ func Presets() []string {
 	return names
 }
 
-// New returns a network of the named architecture with the given sizes, for a
-// vocabulary that the tokenizer decides.
+// New returns a network of the named architecture with the given sizes. vocab
+// is the size of the tokenizer's vocabulary.
 func New(name string, s Sizes, vocab int) (nn.Network, error) {
 	r, err := find(name)
 	if err != nil {
@@ -117,16 +117,15 @@ func New(name string, s Sizes, vocab int) (nn.Network, error) {
 	return n, nil
 }
 
-// What a configuration may say. Beyond it is a mistake or an attack: a
-// configuration of a few bytes must not take gigabytes, and products of three
-// sizes still fit in 63 bits.
+// Limits of a configuration. A few bytes of it must not make attnx allocate
+// gigabytes, and a product of three sizes must fit in 63 bits.
 const (
 	maxSize    = 1 << 20
 	maxContext = 1 << 17
-	maxLayers  = 1 << 12 // a graph has some thirty values a layer
+	maxLayers  = 1 << 12 // a graph has about thirty values per layer
 )
 
-var errOneToken = fmt.Errorf("vocab_size is 1: there is nothing to predict with one token, train the tokenizer on more text")
+var errOneToken = fmt.Errorf("vocab_size is 1: with one token there is nothing to predict, train the tokenizer on more text")
 
 // size is a field of a configuration.
 type size struct {

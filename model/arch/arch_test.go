@@ -170,7 +170,7 @@ func TestUnknownNames(t *testing.T) {
 		func() (nn.Network, error) { return arch.Parse("llama", []byte("{}")) },
 		func() (nn.Network, error) { return arch.New("llama", arch.Sizes{}, 31) },
 	} {
-		if _, err := f(); err == nil || !strings.Contains(err.Error(), `no architecture is called "llama": take gpt2 or simple`) {
+		if _, err := f(); err == nil || !strings.Contains(err.Error(), `unknown architecture "llama": take gpt2 or simple`) {
 			t.Errorf("an unknown architecture: %v", err)
 		}
 	}

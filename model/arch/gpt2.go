@@ -9,10 +9,10 @@ import (
 	"github.com/attnx/attnx/model/nn"
 )
 
-// GPT2 is GPT-2 (Radford and others, 2019): pre-norm blocks, learned positions,
-// the tanh form of GELU, and a head that shares the token embedding. Names and
-// layouts [in, out] of the weights are Hugging Face's, and so are the names of
-// the sizes.
+// GPT2 is GPT-2 (Radford and others, 2019): pre-norm blocks, learned
+// positions, the tanh form of GELU, and a head that shares the token
+// embedding. Weights have Hugging Face's names and layouts [in, out], and the
+// sizes its names.
 type GPT2 struct {
 	Vocab   int     `json:"vocab_size"`         // V
 	Context int     `json:"n_positions"`        // the longest sequence
@@ -26,7 +26,7 @@ type GPT2 struct {
 // Architecture returns Hugging Face's model_type.
 func (GPT2) Architecture() string { return "gpt2" }
 
-// Check reports the first size that makes no network.
+// Check returns the first invalid size.
 func (c GPT2) Check() error {
 	err := checkSizes(
 		size{"vocab_size", c.Vocab, maxSize}, size{"n_positions", c.Context, maxContext}, size{"n_embd", c.Width, maxSize},
@@ -47,8 +47,9 @@ func (c GPT2) Check() error {
 // Depth returns the number of layers.
 func (c GPT2) Depth() int { return c.Layers }
 
-// Forward writes the network: tokens (B,T) to logits (B,T,V). First weights are
-// normal(0.02), the two projections into the residual stream divided by √(2L).
+// Forward writes the network: tokens (B,T) to logits (B,T,V). Weights start as
+// normal(0.02); those of the two projections into the residual stream are
+// divided by √(2L).
 func (c GPT2) Forward(b *nn.Builder) {
 	if err := c.Check(); err != nil {
 		b.Fail("%v", err)
@@ -67,8 +68,8 @@ func (c GPT2) Forward(b *nn.Builder) {
 	b.Logits(b.Name("logits", b.MatMul(x, b.Transpose(wte, 1, 0)))) // (B,T,V)
 }
 
-// block is one layer: attention, then a feed-forward network, each added to the
-// residual stream.
+// block is one layer: attention, then a feed-forward network, each added to
+// the residual stream.
 func (c GPT2) block(b *nn.Builder, x *graph.Value) *graph.Value {
 	normal, residual := graph.Normal(0.02), graph.Normal(0.02/math.Sqrt(2*float64(c.Layers)))
 
@@ -87,7 +88,7 @@ func (c GPT2) block(b *nn.Builder, x *graph.Value) *graph.Value {
 	return b.Name("mlp.residual", b.Add(x, y))                // (B,T,C)
 }
 
-// gpt2Of takes the sizes of a preset.
+// gpt2Of returns GPT-2 with the sizes of a preset.
 func gpt2Of(s Sizes, vocab int) nn.Network {
 	return GPT2{Vocab: vocab, Context: s.Context, Width: s.Width, Layers: s.Layers, Heads: s.Heads, Inner: 4 * s.Width, Epsilon: 1e-5}
 }
@@ -96,7 +97,7 @@ func gpt2Of(s Sizes, vocab int) nn.Network {
 func parseGPT2(text []byte) (nn.Network, error) {
 	var c struct {
 		GPT2
-		Positions *bool `json:"position_embeddings"` // in checkpoints from before each architecture had its own type
+		Positions *bool `json:"position_embeddings"` // present in checkpoints written before each architecture had its own type
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, err

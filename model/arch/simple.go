@@ -9,22 +9,23 @@ import (
 	"github.com/attnx/attnx/model/nn"
 )
 
-// Simple is self-attention as it is first taught: embeddings X to queries, keys
-// and values with bias, scores by softmax, contextual embeddings H' = scores·V,
-// a further layer H = H'Wo + bo, and a network of two layers to the logits.
+// Simple is self-attention as textbooks introduce it: embeddings X to queries,
+// keys and values with bias, scores by softmax, contextual embeddings H' =
+// scores·V, a further layer H = H'Wo + bo, and a two-layer network to the
+// logits.
 type Simple struct {
 	Vocab     int  `json:"vocab_size"`          // V
 	Context   int  `json:"n_positions"`         // the longest sequence
 	Width     int  `json:"n_embd"`              // C
 	Heads     int  `json:"n_head"`              // H; divides C
 	Inner     int  `json:"n_inner"`             // F
-	Positions bool `json:"position_embeddings"` // learned positions are added to the embeddings
+	Positions bool `json:"position_embeddings"` // adds learned positions to the embeddings
 }
 
 // Architecture returns "simple".
 func (Simple) Architecture() string { return "simple" }
 
-// Check reports the first size that makes no network.
+// Check returns the first invalid size.
 func (c Simple) Check() error {
 	err := checkSizes(
 		size{"vocab_size", c.Vocab, maxSize}, size{"n_positions", c.Context, maxContext}, size{"n_embd", c.Width, maxSize},
@@ -52,8 +53,8 @@ func (c Simple) Forward(b *nn.Builder) {
 		p := b.Embedding("wpe", b.Positions(), c.Context, c.Width, graph.Normal(0.02)) // (T,C)
 		x = b.Name("embeddings", b.Add(x, b.Name("positions", p)))                     // (B,T,C)
 	}
-	// Without residuals and norms a signal must keep its size from layer to
-	// layer by itself: normal(1/√in).
+	// Without residuals and norms the initial weights must keep the size of
+	// the signal from layer to layer: normal(1/√in).
 	fanIn := func(in int) graph.Init { return graph.Normal(1 / math.Sqrt(float64(in))) }
 
 	q := b.Linear("attn.q", x, c.Width, c.Width, fanIn(c.Width)) // (B,T,C)
@@ -67,7 +68,8 @@ func (c Simple) Forward(b *nn.Builder) {
 	b.Logits(b.Name("logits", y))
 }
 
-// simpleOf takes heads, width and context of a preset; there is one layer.
+// simpleOf returns a network of one layer with heads, width and context of a
+// preset.
 func simpleOf(s Sizes, vocab int) nn.Network {
 	return Simple{Vocab: vocab, Context: s.Context, Width: s.Width, Heads: s.Heads, Inner: 4 * s.Width, Positions: true}
 }

@@ -1,3 +1,3 @@
-// Package foreign reads models out of ONNX files that other tools wrote, and
-// checks that such a file computes with the weights that it names.
+// Package foreign reads models from ONNX files of other tools, and checks that
+// such a file computes with the weights that it names.
 package foreign

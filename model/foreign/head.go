@@ -12,9 +12,10 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// checkHead refuses the file of a network whose head is its token embedding if
-// something else gives the logits, or turns ids into vectors: whatever the tables
-// are called, they are followed from the logits and from the ids.
+// checkHead rejects a file whose logits or token embedding come from another
+// table, if the network shares one table between head and embedding. Table
+// names prove nothing, so it traces the graph back from the logits and forward
+// from the ids.
 func checkHead(path string, m *onnx.Model, c *model.Checkpoint) error {
 	name, tied := huggingface.TiedHead(c)
 	if !tied {
@@ -24,17 +25,17 @@ func checkHead(path string, m *onnx.Model, c *model.Checkpoint) error {
 	flow := newFlow(m.Graph)
 	head, err := flow.head()
 	if err != nil {
-		return fmt.Errorf("%s: %w: whether the head is the token embedding cannot be seen", path, err)
+		return fmt.Errorf("%s: %w: cannot tell whether the head is the token embedding", path, err)
 	}
 	if head.name == "" {
-		return fmt.Errorf("%s: the head is computed, not an initializer: whether it is the token embedding cannot be seen", path)
+		return fmt.Errorf("%s: the head is computed, not an initializer: cannot tell whether it is the token embedding", path)
 	}
 	same, err := flow.equal(path, head, embedding)
 	if err != nil {
 		return err
 	}
 	if !same {
-		return fmt.Errorf("%s: initializer %.80q gives the logits and differs from the token embedding: the model has a head of its own, and here the head is always the token embedding", path, head.name)
+		return fmt.Errorf("%s: initializer %.80q gives the logits and differs from the token embedding: the model has a separate head, and attnx supports only a head that shares the token embedding", path, head.name)
 	}
 	tables, err := flow.tables()
 	if err != nil {
@@ -43,7 +44,7 @@ func checkHead(path string, m *onnx.Model, c *model.Checkpoint) error {
 	for _, table := range tables {
 		if same, err := flow.equal(path, table, embedding); err != nil || !same {
 			if err == nil {
-				err = fmt.Errorf("%s: ids are looked up in initializer %.80q, which differs from %s: the model has an embedding and a head that differ", path, table.name, name)
+				err = fmt.Errorf("%s: ids are looked up in initializer %.80q, which differs from %s: the model's embedding and head differ", path, table.name, name)
 			}
 			return err
 		}
@@ -51,7 +52,7 @@ func checkHead(path string, m *onnx.Model, c *model.Checkpoint) error {
 	return nil
 }
 
-// flow follows values through a graph.
+// flow traces values through a graph.
 type flow struct {
 	graph        *onnx.Graph
 	producers    map[string]*onnx.Node
@@ -71,18 +72,18 @@ func newFlow(g *onnx.Graph) flow {
 	return f
 }
 
-// matrix is an initializer, as it is or transposed. Without a name it is none.
+// matrix is an initializer, possibly transposed. An empty name means none.
 type matrix struct {
 	name       string
 	transposed bool
 }
 
-// reshaping are the operators that change type, shape or place of what they get
-// first, and no value.
+// reshaping lists the operators that change type, shape or order of their
+// first input, but no element.
 var reshaping = []string{"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather"}
 
-// head returns the matrix (C,V) that the last hidden vectors are multiplied
-// with to give the logits.
+// head returns the matrix (C,V) that multiplies the last hidden states to give
+// the logits.
 func (f flow) head() (matrix, error) {
 	if len(f.graph.Outputs) == 0 {
 		return matrix{}, fmt.Errorf("it has no outputs")
@@ -97,7 +98,7 @@ func (f flow) head() (matrix, error) {
 		n := f.producers[value]
 		switch {
 		case n == nil || len(n.Inputs) == 0:
-			return matrix{}, fmt.Errorf("nothing gives the logits")
+			return matrix{}, fmt.Errorf("no node gives the logits")
 		case slices.Contains(reshaping, n.Op):
 			value = n.Inputs[0]
 		case plainProduct(n):
@@ -107,14 +108,13 @@ func (f flow) head() (matrix, error) {
 			}
 			return m, nil
 		default:
-			return matrix{}, fmt.Errorf("a node %s gives the logits, which should be a product with the head alone", n.Op)
+			return matrix{}, fmt.Errorf("a node %s gives the logits, expected a plain product with the head", n.Op)
 		}
 	}
-	return matrix{}, fmt.Errorf("its nodes are a cycle")
+	return matrix{}, fmt.Errorf("its nodes form a cycle")
 }
 
-// plainProduct reports whether a node multiplies two matrices and does nothing
-// else.
+// plainProduct reports whether a node only multiplies two matrices.
 func plainProduct(n *onnx.Node) bool {
 	switch n.Op {
 	case "MatMul":
@@ -127,11 +127,11 @@ func plainProduct(n *onnx.Node) bool {
 	return false
 }
 
-// maxSteps bounds the nodes between a product and its initializer: a transposed
-// one, in another type.
+// maxSteps bounds the nodes between a product and its initializer, such as
+// Transpose and Cast.
 const maxSteps = 16
 
-// source returns the initializer behind a value.
+// source returns the initializer that value comes from.
 func (f flow) source(value string) (m matrix) {
 	for range maxSteps {
 		if _, ok := f.initializers[value]; ok {
@@ -152,14 +152,14 @@ func (f flow) source(value string) (m matrix) {
 	return matrix{}
 }
 
-// maxTables bounds the tables in which ids are looked up: a network has one.
+// maxTables bounds the tables in which ids are looked up; a network has one.
 const maxTables = 8
 
-// tables returns the initializers in which input_ids, in any type or shape, are
-// looked up, as matrices (C,V).
+// tables returns, as matrices (C,V), the initializers in which input_ids, cast
+// or reshaped, are looked up.
 func (f flow) tables() (out []matrix, err error) {
 	ids := map[string]bool{role.Tokens.Name(): true}
-	for _, n := range f.graph.Nodes { // each comes after those that it reads
+	for _, n := range f.graph.Nodes { // in topological order
 		if len(n.Inputs) == 0 {
 			continue
 		}
@@ -173,7 +173,7 @@ func (f flow) tables() (out []matrix, err error) {
 		}
 		m := f.source(n.Inputs[0])
 		if m.transposed = !m.transposed; m.name == "" {
-			return nil, fmt.Errorf("ids are looked up in %.80q, which is computed: whether it is the token embedding cannot be seen", n.Inputs[0])
+			return nil, fmt.Errorf("ids are looked up in %.80q, which is computed: cannot tell whether it is the token embedding", n.Inputs[0])
 		}
 		if slices.Contains(out, m) {
 			continue
@@ -185,8 +185,8 @@ func (f flow) tables() (out []matrix, err error) {
 	return out, nil
 }
 
-// equal reports whether a matrix (C,V) is the token embedding (V,C), transposed,
-// bit for bit in float32.
+// equal reports whether a matrix (C,V) is the transposed token embedding
+// (V,C), bit for bit in float32.
 func (f flow) equal(path string, m matrix, embedding format.Tensor) (bool, error) {
 	t, _, err := load(path, f.initializers[m.name])
 	if err != nil {

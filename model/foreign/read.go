@@ -15,18 +15,19 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// Read returns the model in an ONNX file as a checkpoint in float32, and what
-// rounding to it did. The weights are the initializers of their names. The rest
-// is in the metadata of a file that attnx wrote, or in the configuration and the
-// tokenizer beside one of another tool. Only weights are read, so that the graph
-// may have operators that attnx does not know. Errors name the file.
+// Read returns the model in an ONNX file as a float32 checkpoint, and the
+// effect of rounding to float32. The weights are the initializers with the
+// names of the network's weights. The rest comes from the metadata of a file
+// that attnx wrote, or from configuration and tokenizer next to a file of
+// another tool. Read does not run the graph, so it may have operators that
+// attnx does not know. Errors name the file.
 func Read(path string, tell find.Tell) (*model.Checkpoint, format.Rounding, error) {
 	var rounding format.Rounding
 	m, err := decode(path)
 	if err != nil {
 		return nil, rounding, err
 	}
-	if m.Metadata[bundle.MetaWeightsSHA256] != "" { // ours; other tools do not say what their weights were
+	if m.Metadata[bundle.MetaWeightsSHA256] != "" { // written by attnx; other tools store no digest
 		verified, err := find.VerifyWeights(path, m)
 		if err == nil {
 			err = verified()
@@ -54,7 +55,7 @@ func Read(path string, tell find.Tell) (*model.Checkpoint, format.Rounding, erro
 			return nil, rounding, err
 		}
 		if !slices.Equal(wide.Shape, want) {
-			return nil, rounding, fmt.Errorf("%s: initializer %.80q is %v, the configuration asks for %v: convert a file of the profile plain", path, t.Name, wide.Shape, want)
+			return nil, rounding, fmt.Errorf("%s: initializer %.80q is %v, the configuration expects %v: convert a file of the profile plain", path, t.Name, wide.Shape, want)
 		}
 		rounding.Add(r)
 		c.Weights = append(c.Weights, wide.WithName(p.Name))
@@ -62,7 +63,7 @@ func Read(path string, tell find.Tell) (*model.Checkpoint, format.Rounding, erro
 	return c, rounding, checkHead(path, m, c)
 }
 
-// decode reads an ONNX file, whatever its operators are.
+// decode reads an ONNX file with any operators.
 func decode(path string) (*onnx.Model, error) {
 	if err := find.RefusePointer(path); err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func decode(path string) (*onnx.Model, error) {
 	}
 	for _, problem := range onnx.Problems(m, filepath.Dir(path)) {
 		if bad := new(onnx.FormatError); errors.As(problem, &bad) {
-			_, err := find.ReadModel(path) // which names what is at fault
+			_, err := find.ReadModel(path) // its error says what is wrong
 			if err == nil {
 				err = fmt.Errorf("%s: %w", path, problem)
 			}
@@ -83,8 +84,8 @@ func decode(path string) (*onnx.Model, error) {
 	return m, nil
 }
 
-// about returns a checkpoint with all that is known of the model in an ONNX
-// file but its weights.
+// about returns a checkpoint with everything known about the model in an ONNX
+// file except its weights.
 func about(path string, m *onnx.Model, tell find.Tell) (*model.Checkpoint, error) {
 	if _, ours := m.Metadata[model.MetaConfig]; ours {
 		c, err := model.FromMetadata(m.Metadata, len(m.Graph.Initializers))
@@ -98,7 +99,7 @@ func about(path string, m *onnx.Model, tell find.Tell) (*model.Checkpoint, error
 		folder = filepath.Dir(folder) // as in folders for transformers.js
 	}
 	if !huggingface.IsFolder(folder) {
-		return nil, fmt.Errorf("%s: it does not say what network it is, and there is no config.json beside it", path)
+		return nil, fmt.Errorf("%s: it does not describe its network, and there is no config.json next to it", path)
 	}
 	c, notes, err := huggingface.ReadAbout(folder)
 	for _, note := range notes {
@@ -107,13 +108,14 @@ func about(path string, m *onnx.Model, tell find.Tell) (*model.Checkpoint, error
 	return c, err
 }
 
-// initializersOf returns the initializers by the network's names for them.
+// initializersOf returns the initializers, keyed by the network's names for
+// them.
 func initializersOf(path string, m *onnx.Model, arch string) (map[string]*onnx.Tensor, error) {
 	out := map[string]*onnx.Tensor{}
 	for _, t := range m.Graph.Initializers {
 		name := huggingface.NetworkName(arch, t.Name)
 		if other := out[name]; other != nil {
-			return nil, fmt.Errorf("%s: initializers %.80q and %.80q have the name of one weight, %s", path, other.Name, t.Name, name)
+			return nil, fmt.Errorf("%s: initializers %.80q and %.80q both name the weight %s", path, other.Name, t.Name, name)
 		}
 		out[name] = t
 	}
@@ -124,7 +126,7 @@ func initializersOf(path string, m *onnx.Model, arch string) (map[string]*onnx.T
 func load(path string, t *onnx.Tensor) (wide format.Tensor, r format.Rounding, err error) {
 	dtype, known := find.WeightTypes[t.DataType]
 	if !known {
-		return wide, r, fmt.Errorf("%s: initializer %.80q is of type %s, a weight is of a floating-point type", path, t.Name, t.DataType)
+		return wide, r, fmt.Errorf("%s: initializer %.80q is of type %s, a weight must be floating-point", path, t.Name, t.DataType)
 	}
 	x := format.Tensor{Name: t.Name, DType: dtype, Shape: make([]int, len(t.Dims))}
 	for i, d := range t.Dims {

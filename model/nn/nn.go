@@ -1,7 +1,7 @@
-// Package nn writes networks: a builder of graphs that knows the layers of
-// language models, and what a network is. A network written with it can be
-// trained, saved, exported in every form and verified; nothing else has to know
-// it.
+// Package nn defines networks: the Network interface, and a graph builder with
+// the layers of language models. A network written with it can be trained,
+// saved, exported in every profile and verified, without changes in other
+// packages.
 //
 // Shapes in comments: B texts of T tokens, C the width of the embedding, V the
 // vocabulary, H heads of width D, G heads of keys and values.
@@ -24,15 +24,15 @@ import (
 
 // Network is an architecture with its sizes. Its JSON is its configuration.
 type Network interface {
-	// Architecture is the name under which a checkpoint, a config.json and the
-	// command line know it.
+	// Architecture returns the name used by checkpoints, config.json and the
+	// command line.
 	Architecture() string
-	// Forward records the forward pass: its inputs and outputs are declared with
+	// Forward records the forward pass. It declares inputs and outputs with
 	// their roles (Tokens, Logits and so on).
 	Forward(b *Builder)
 }
 
-// Error says that a network cannot be built.
+// Error reports that a network cannot be built.
 type Error struct {
 	Architecture string
 	Err          error
@@ -42,13 +42,13 @@ func (e *Error) Error() string { return fmt.Sprintf("nn: network %.80q: %v", e.A
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Build returns the forward pass of a network, verified. A mistake, a network
-// that declares no output and a panic in its methods are an *Error.
+// Build returns the verified forward pass of a network. A mistake in it, a
+// network without outputs and a panic in its methods give an *Error.
 func Build(n Network) (g *graph.Graph, err error) {
 	name := ""
 	defer func() {
 		if r := recover(); r != nil {
-			g, err = nil, &Error{name, fmt.Errorf("%s: it panics: %s: mend the network there", panicLine(), quote.Line(fmt.Sprint(r), 200))}
+			g, err = nil, &Error{name, fmt.Errorf("%s: it panics: %s: fix the network there", panicLine(), quote.Line(fmt.Sprint(r), 200))}
 		}
 	}()
 	if name = n.Architecture(); name == "" {
@@ -62,7 +62,7 @@ func Build(n Network) (g *graph.Graph, err error) {
 	return g, nil
 }
 
-// panicLine returns the file and line that panicked, while it is recovered.
+// panicLine returns the file and line that panicked. Call it while recovering.
 func panicLine() string {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs)])
@@ -78,21 +78,21 @@ func panicLine() string {
 	}
 }
 
-// Builder records the values of a network. Its methods never fail: the first
-// mistake is kept with the caller's line.
+// Builder records the values of a network. Its methods never fail: it keeps
+// the first mistake with the caller's line, and Build returns it.
 type Builder struct {
 	*graph.Builder
 	*shared
 }
 
-// shared is what all scopes of one network have in common.
+// shared is the state that all scopes of a network share.
 type shared struct {
 	tokens    *graph.Value
 	positions *graph.Value
 	angles    map[string]*graph.Value
 }
 
-// The named dimensions of a network's inputs.
+// Named dimensions of a network's inputs.
 var (
 	B = graph.Sym("B") // texts
 	T = graph.Sym("T") // tokens
@@ -101,15 +101,15 @@ var (
 // Scope returns a Builder that prefixes every name with name and a dot.
 func (b *Builder) Scope(name string) *Builder { return &Builder{b.Builder.Scope(name), b.shared} }
 
-// Tokens declares the ids of the text, int64 (B,T), of which one sequence may
-// have at most context, its past included; 0 for no limit.
+// Tokens declares the ids of the text, int64 (B,T). A sequence may have at
+// most context tokens, including its past; 0 means no limit.
 func (b *Builder) Tokens(context int) *graph.Value {
 	b.Context(context)
 	b.tokens = b.InputFor(role.Of(role.Tokens), format.Int64, B, T)
 	return b.tokens
 }
 
-// Positions returns the place of each token in its text, int64 (T).
+// Positions returns the position of each token in its text, int64 (T).
 func (b *Builder) Positions() *graph.Value {
 	switch {
 	case b.tokens == nil:
@@ -121,33 +121,33 @@ func (b *Builder) Positions() *graph.Value {
 	return b.positions
 }
 
-// Mask declares which tokens count, int64 (B,T): 1, or 0 for padding. It returns
-// the mask of an Attention, (B,1,1,T).
+// Mask declares which tokens count, int64 (B,T): 1, or 0 for padding. It
+// returns a mask for Attention, (B,1,1,T).
 func (b *Builder) Mask() *graph.Value {
 	counts := b.InputFor(role.Of(role.AttentionMask), format.Int64, B, T)
 	return b.Reshape(b.Cast(counts, format.Bool), B, graph.N(1), graph.N(1), T)
 }
 
-// Features declares numbers in the place of tokens, float32 (B,...).
+// Features declares numbers as input instead of tokens, float32 (B,...).
 func (b *Builder) Features(sizes ...int) *graph.Value {
 	return b.InputFor(role.Of(role.Features), format.Float32, append(graph.Shape{B}, graph.Numbers(sizes...)...)...)
 }
 
-// Prediction hands out what a regression answers, floating-point.
+// Prediction declares the output of a regression, floating-point.
 func (b *Builder) Prediction(v *graph.Value) { b.OutputFor(role.Of(role.Prediction), v) }
 
-// Logits hands out the scores of the next token, (B,T,V), or of the classes of
-// a text, (B,V).
+// Logits declares the scores of the next token, (B,T,V), or of the classes of
+// a text, (B,V), as output.
 func (b *Builder) Logits(v *graph.Value) { b.OutputFor(role.Of(role.Logits), v) }
 
-// Embedding returns rows of a table (rows,C), the parameter name.weight, by
-// ids: their shape, then C.
+// Embedding returns the rows of a table (rows,C), the parameter name.weight,
+// selected by ids. The result has the shape of ids, followed by C.
 func (b *Builder) Embedding(name string, ids *graph.Value, rows, width int, init graph.Init) *graph.Value {
 	return b.Gather(b.Param(name+".weight", init, rows, width), ids)
 }
 
 // Linear returns x·weight + bias: (...,in) to (...,out). The parameters are
-// name.weight (in,out) and name.bias (out), which starts at 0.
+// name.weight (in,out) and name.bias (out). The bias starts at 0.
 func (b *Builder) Linear(name string, x *graph.Value, in, out int, init graph.Init) *graph.Value {
 	weight := b.Param(name+".weight", init, in, out)
 	bias := b.Param(name+".bias", graph.Constant(0), out)
@@ -167,34 +167,34 @@ func (b *Builder) LayerNorm(name string, x *graph.Value, width int, epsilon floa
 	return b.Name(name, b.LayerNormalization(x, scale, bias, epsilon))
 }
 
-// RMSNorm returns x (...,width) over the root of its mean square along the last
+// RMSNorm returns x (...,width) divided by its root mean square along the last
 // axis, times name.weight.
 func (b *Builder) RMSNorm(name string, x *graph.Value, width int, epsilon float64) *graph.Value {
 	return b.Name(name, b.RMSNormalization(x, b.Param(name+".weight", graph.Constant(1), width), epsilon))
 }
 
-// Attention says how queries look at keys.
+// Attention sets heads, window and mask of an attention.
 type Attention struct {
 	Heads   int // H, of queries
-	KVHeads int // G, of keys and values; 0: as many. It divides Heads
+	KVHeads int // G, of keys and values; 0: as many as Heads. It must divide Heads
 	Width   int // D, of a head
 	Causal  bool
-	Window  int // causal: the tokens that one sees at most, itself included; 0: all
+	Window  int // causal: the most tokens that one sees, including itself; 0: all
 	Rotary  *Rotary
-	Mask    *graph.Value // of the keys that may be seen, BOOL that broadcasts to (B,H,T,T); nil: all
+	Mask    *graph.Value // keys that may be seen, BOOL, broadcasts to (B,H,T,T); nil: all
 }
 
-// Rotary rotates queries and keys by their positions (arXiv:2104.09864): pair i of
-// a head by the position times Theta^(-2i/Width).
+// Rotary rotates queries and keys by their positions (arXiv:2104.09864): pair
+// i of a head by the position times Theta^(-2i/Width).
 type Rotary struct {
 	Theta       float64 // 10000 in the paper
-	Width       int     // elements of a head that are rotated; 0: all
-	Interleaved bool    // pairs are neighbours, not the halves of a head
+	Width       int     // rotated elements of a head; 0: all
+	Interleaved bool    // pairs are adjacent elements instead of the two halves of a head
 }
 
-// Attention returns the heads' contextual embeddings side by side, (B,T,H·D), of
-// queries (B,T,H·D), keys and values (B,T,G·D), with scores divided by √D. Its
-// values are called query, key, value, and name.
+// Attention returns the concatenated outputs of the heads, (B,T,H·D), for
+// queries (B,T,H·D), keys and values (B,T,G·D). It divides scores by √D. It
+// names its values query, key, value and, for the result, name.
 func (b *Builder) Attention(name string, a Attention, q, k, v *graph.Value) *graph.Value {
 	groups := a.KVHeads
 	if groups == 0 {

@@ -1,7 +1,7 @@
-// Package role says what an input or output of a model is for, and which name
-// the conventions give it. Everything that connects a model to the outside (the
-// trainer, the exporter, the runtimes, verification) works by role; this
-// package is the one place where names such as "input_ids" are spelled.
+// Package role defines what an input or output of a model is for, and the name
+// that conventions give it. Trainer, exporter, runtimes and verification
+// connect to a model by role. Only this package spells names such as
+// "input_ids".
 package role
 
 import (
@@ -10,38 +10,38 @@ import (
 	"strings"
 )
 
-// Kind is what an input or output is for.
+// Kind is the purpose of an input or output.
 type Kind uint8
 
-// The kinds. B is the batch, T the new tokens, P the tokens before them, S the
-// tokens of a source text.
+// The kinds. B is the batch, T the new tokens, P the past tokens, S the tokens
+// of a source text.
 const (
 	None          Kind = iota
 	Tokens             // ids of the text, int64 (B,T)
 	AttentionMask      // which tokens count: 1, or 0 for padding, int64 (B,P+T)
-	Positions          // place of each token in its text, int64 (B,T)
-	Segments           // which of several texts a token belongs to, int64 (B,T)
-	Features           // numbers in the place of tokens, floating-point (B,...)
+	Positions          // position of each token in its text, int64 (B,T)
+	Segments           // which of several texts each token belongs to, int64 (B,T)
+	Features           // numbers instead of tokens, floating-point (B,...)
 	SourceTokens       // ids of the text to translate, int64 (B,S)
 	SourceMask         // which of its tokens count, int64 (B,S)
-	SourceStates       // what the encoder made of it, (B,S,C)
-	PastKey            // keys of a layer for the tokens before, (B,H,P,D)
-	PastValue          // values of a layer for the tokens before, (B,H,P,D)
-	PresentKey         // PastKey of the next run, (B,H,P+T,D)
-	PresentValue       // PastValue of the next run, (B,H,P+T,D)
-	Labels             // what the model should answer: int64 ids, or floating-point targets
+	SourceStates       // output of the encoder, (B,S,C)
+	PastKey            // keys of a layer for the past tokens, (B,H,P,D)
+	PastValue          // values of a layer for the past tokens, (B,H,P,D)
+	PresentKey         // PastKey for the next run, (B,H,P+T,D)
+	PresentValue       // PastValue for the next run, (B,H,P+T,D)
+	Labels             // expected answers: int64 ids, or floating-point targets
 	Logits             // scores before softmax, (B,T,V) or (B,V)
 	Hidden             // the last hidden states, (B,T,C)
-	Pooled             // one vector a text, (B,C)
-	Prediction         // what a regression answers, floating-point
-	Loss               // what training makes small, a scalar
-	Gradient           // derivative of the loss by the weight Of, in its shape
+	Pooled             // one vector for each text, (B,C)
+	Prediction         // output of a regression, floating-point
+	Loss               // what training minimizes, a scalar
+	Gradient           // derivative of the loss with respect to the weight Of, in its shape
 	kinds
 )
 
-// words are the kinds as text, and their names in Hugging Face's models and
-// optimum's exports, which transformers.js, onnxruntime-genai and Triton
-// repositories follow. A # stands for the layer, a * for the weight.
+// words holds the text form of each kind, and its name in Hugging Face's
+// models and optimum's exports. transformers.js, onnxruntime-genai and Triton
+// repositories use the same names. # is the layer, * the weight.
 var words = [kinds]struct{ word, name string }{
 	None:          {"", ""},
 	Tokens:        {"tokens", "input_ids"},
@@ -65,34 +65,34 @@ var words = [kinds]struct{ word, name string }{
 	Gradient:      {"gradient.*", "grad.*"},
 }
 
-// Role is what one input or output is for.
+// Role is the purpose of one input or output.
 type Role struct {
 	Kind  Kind
-	Layer int    // of PastKey, PastValue, PresentKey and PresentValue, from 0
+	Layer int    // of PastKey, PastValue, PresentKey and PresentValue; starts at 0
 	Of    string // of Gradient: the name of the weight
 }
 
-// Of returns the role of a kind that has neither layer nor weight.
+// Of returns the role of a kind that needs neither layer nor weight.
 func Of(k Kind) Role { return Role{Kind: k} }
 
-// Name returns the name of an input or output of a kind that has neither layer
-// nor weight: "input_ids".
+// Name returns the name of an input or output of a kind that needs neither
+// layer nor weight: "input_ids".
 func (k Kind) Name() string { return Of(k).Name() }
 
-// Pattern returns the name of an input or output of a kind that each layer has,
-// with text in the place of the layer's number: "past_key_values.%d.key".
+// Pattern returns the name of an input or output of a per-layer kind, with
+// text in place of the layer's number: "past_key_values.%d.key".
 func (k Kind) Pattern(text string) string {
 	return strings.Replace(words[Of(k).kind()].name, "#", text, 1)
 }
 
-// Layered returns the role of a kind that each layer has.
+// Layered returns the role of a per-layer kind.
 func Layered(k Kind, layer int) Role { return Role{Kind: k, Layer: layer} }
 
-// GradientOf returns the role of the derivative by a weight.
+// GradientOf returns the role of the derivative with respect to a weight.
 func GradientOf(weight string) Role { return Role{Kind: Gradient, Of: weight} }
 
 // String returns r as "tokens", "past_key.3" or "gradient.wte.weight", and ""
-// for no role. Parse reads it.
+// for no role. Parse is its inverse.
 func (r Role) String() string { return r.fill(words[r.kind()].word) }
 
 // Name returns the name of an input or output of this role: "input_ids",
@@ -116,16 +116,16 @@ func (r Role) fill(pattern string) string {
 	return pattern
 }
 
-// Parse reads what String writes.
+// Parse reads the text that String returns.
 func Parse(text string) (Role, error) {
 	if r, ok := match(text, func(k Kind) string { return words[k].word }); ok {
 		return r, nil
 	}
-	return Role{}, fmt.Errorf("role: there is no role %.80q", text)
+	return Role{}, fmt.Errorf("role: unknown role %.80q", text)
 }
 
-// FromName returns the role of an input or output that has the name of one; ok
-// is false for every other name.
+// FromName returns the role with the given conventional name; ok is false if
+// no role has it.
 func FromName(name string) (r Role, ok bool) {
 	return match(name, func(k Kind) string { return words[k].name })
 }
