@@ -35,7 +35,7 @@ var withoutText = map[string]struct {
 		"input_ids":      ids("input_ids", []int{4, 3}, 1, 2, 3, 4, 5, 0, 6, 0, 0, 8, 7, 6),
 		"attention_mask": ids("attention_mask", []int{4, 3}, 1, 1, 1, 1, 1, 0, 1, 0, 0, 1, 1, 1),
 		"labels":         ids("labels", []int{4}, 0, 2, 1, 2),
-	}, 3, "of whole texts", "mixes tokens"},
+	}, 3, "for whole texts", "mixes tokens"},
 }
 
 // A network on numbers and one that classifies are differentiated, trained,
@@ -150,7 +150,7 @@ func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past st
 	attnxRun(t, dir, 2, "export model.safetensors -o c.onnx --profile cache", "no cache of keys and values", past)
 	attnxRun(t, dir, 2, "export model.safetensors -o folder/", "no cache of keys and values", past)
 	attnxRun(t, dir, 2, "export model.safetensors -o f.onnx --profile flat")
-	attnxRun(t, dir, 2, "convert model.safetensors -o folder", "no folder of the architecture \""+c.Arch+"\"")
+	attnxRun(t, dir, 2, "convert model.safetensors -o folder", "cannot write a folder of the architecture \""+c.Arch+"\"")
 	attnxRun(t, dir, 2, "attention model.safetensors --text a")
 	left, err := os.ReadDir(dir)
 	check(err)

@@ -245,7 +245,7 @@ func TestTokenBeyondModel(t *testing.T) {
 	amend(t, filepath.Join(folder, "tokenizer.json"), fmt.Sprintf(`{"added_tokens": [%s]}`, addedToken(tok.VocabSize(), "[PAD]")))
 	attnxRun(t, exitOK, "generate", folder, "--prompt", "the quick", "--max-tokens", "2")
 	for _, args := range [][]string{{"generate", folder, "--prompt", "the [PAD]"}, {"attention", folder, "--text", "the [PAD]"}} {
-		want := fmt.Sprintf(`%s: the token "[PAD]" has the id %d, and the model's ids are from 0 to %d: leave it out`, args[2], tok.VocabSize(), tok.VocabSize()-1)
+		want := fmt.Sprintf(`%s: the token "[PAD]" has the id %d, but the model's ids are from 0 to %d: leave it out`, args[2], tok.VocabSize(), tok.VocabSize()-1)
 		if got := attnxRun(t, exitUsage, args...); !strings.Contains(got, want) {
 			t.Errorf("%v: %s", args, got)
 		}
