@@ -160,11 +160,11 @@ func TestNumbersRefuse(t *testing.T) {
 		{"NaN", `tensor "w": element 1 is NaN; the training has diverged`, plain(1, float32(math.NaN())).refused(0, precision.Int8)},
 		{"infinity", `tensor "w": element 0 is +Inf`, plain(float32(math.Inf(1))).refused(0, precision.Int4)},
 		{"NaN in 16 bits", `tensor "w": element 0 is NaN`, plain(float32(math.NaN())).refused(format.Float16, "")},
-		{"16 bits of int8", "DynamicQuantizeLinear takes float32 alone; take int8 without an element type, or int4 with it", plain(1).refused(format.Float16, precision.Int8)},
+		{"16 bits of int8", "DynamicQuantizeLinear supports float32 only; take int8 without an element type, or int4 with it", plain(1).refused(format.Float16, precision.Int8)},
 		{"no weights", "no product in the model has a matrix of weights", sum(1, 2).refused(0, precision.Int8)},
 		{"beyond float16", `tensor "w": 1 of its values are beyond the largest float16, 65504; take bfloat16`, plain(1, 1e5).refused(format.Float16, "")},
 		{"a type of integers", "I64 is not a floating-point type of 16 bits", plain(1).refused(format.Int64, "")},
-		{"an unknown form", `no quantization is called "int3"`, plain(1).refused(0, "int3")},
+		{"an unknown form", `unknown quantization "int3"`, plain(1).refused(0, "int3")},
 	} {
 		err := c.do()
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {

@@ -10,13 +10,13 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// maxLength bounds the length that a file says it has, in tokens.
+// maxLength bounds the sequence length in a file's metadata, in tokens.
 const maxLength = 1 << 20
 
-// Info is what the metadata of a file of ours say.
+// Info is the metadata of a file that attnx wrote.
 type Info struct {
 	Fingerprint string
-	Profile     Profile // in its usual form; Flat has the Length
+	Profile     Profile // with default options; Flat has the Length
 }
 
 // Describe reads the metadata of a file that File wrote.
@@ -38,10 +38,10 @@ func Describe(m *onnx.Model) (Info, error) {
 	return i, nil
 }
 
-// ProfileOf returns the profile, with its options, in which export would write
-// a file like m. The options follow from its inputs, outputs, nodes and
-// initializers. Metadata may say anything: named, which Describe read, decides
-// alone which profile it is.
+// ProfileOf returns the profile and options with which export would write a
+// file like m. It derives the options from inputs, outputs, nodes and
+// initializers, because metadata are not reliable. named, from Describe, only
+// selects the kind of profile.
 func ProfileOf(m *onnx.Model, named Profile) Profile {
 	opset, numbers := int(m.Opset()), precision.Of(m)
 	if s := named.opsets(); opset < s.oldest || opset > s.newest {
@@ -63,7 +63,7 @@ func ProfileOf(m *onnx.Model, named Profile) Profile {
 	return Train{Opset: opset}
 }
 
-// lastLogits reports whether a file gives the logits of the last token alone.
+// lastLogits reports whether a file returns only the logits of the last token.
 func lastLogits(m *onnx.Model) bool {
 	for _, o := range m.Graph.Outputs {
 		if o.Name == role.Logits.Name() && len(o.Dims) == 3 {

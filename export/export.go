@@ -15,36 +15,35 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// producer is what every file names as the program that wrote it.
+// producer is the program name in every file.
 const producer = "attnx"
 
-// The metadata that every file carries.
+// Metadata of every file.
 const (
-	MetaFingerprint = "attnx.fingerprint" // of the graph that was given
+	MetaFingerprint = "attnx.fingerprint" // of the graph before lowering
 	MetaProfile     = "attnx.profile"
 	MetaLength      = "attnx.length" // flat: tokens in the sequence
-	MetaCache       = "attnx.cache"  // cache: how past becomes present, see CacheConcat and CacheShared
+	MetaCache       = "attnx.cache"  // cache: how past becomes present, CacheConcat or CacheShared
 )
 
-// The values of MetaCache.
+// Values of MetaCache.
 const (
-	CacheConcat = "concat" // present is past with the new keys and values behind it
-	CacheShared = "shared" // both are one buffer of the context's length, written in place
+	CacheConcat = "concat" // present is past with the new keys and values appended
+	CacheShared = "shared" // both are one buffer of the context's length, updated in place
 )
 
-// Summary says what was written.
+// Summary describes the written files.
 type Summary struct {
 	Files   []string
 	Opset   int
 	Nodes   int
 	Bytes   int64             // of all files
-	Numbers precision.Numbers // what changing them did
+	Numbers precision.Numbers // effect of changing the numbers
 }
 
-// File writes g with its weights to path. A file of the same name is replaced
-// once the new one is complete; after an error nothing new is left. Past 1.9 GB
-// the weights go to path with "_data" added, in ONNX's external-data form.
-// metadata, if given, go to metadata_props, beside those of this package.
+// File writes g with its weights to path, atomically. Above 1.9 GB the weights
+// go to path with "_data" appended, as ONNX external data. metadata, if given,
+// are added to metadata_props.
 func File(path string, g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[string]string) (Summary, error) {
 	return file(path, bundle.Limit, g, weights, p, metadata...)
 }
@@ -86,14 +85,14 @@ func Bytes(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[s
 	return b.Bytes(), err
 }
 
-// Model returns g with its weights as an ONNX model, checked. The weights'
-// memory is shared.
+// Model returns g with its weights as a checked ONNX model. It shares the
+// memory of the weights.
 func Model(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[string]string) (*onnx.Model, error) {
 	m, _, err := Convert(g, weights, p, metadata...)
 	return m, err
 }
 
-// Convert is Model, and reports what changing the numbers did.
+// Convert is Model, and reports the effect of changing the numbers.
 func Convert(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map[string]string) (*onnx.Model, precision.Numbers, error) {
 	if p == nil {
 		return nil, precision.Numbers{}, errors.New("export: no profile is given: take Plain, Cache, Flat or Train")
@@ -128,7 +127,7 @@ func Convert(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map
 	return m, numbers, nil
 }
 
-// checkWeights reports the first difference between the weights and the
+// checkWeights returns the first difference between the weights and the
 // parameters of g.
 func checkWeights(g *graph.Graph, weights []format.Tensor) error {
 	infos := make([]format.TensorInfo, len(weights))

@@ -156,9 +156,9 @@ func TestWeightsThatAreNot(t *testing.T) {
 		early bool // found without reading the file
 		want  string
 	}{
-		"altered": {func(t *testing.T, w string) error { flip(t, w); return nil }, false, "it was altered"},
+		"altered": {func(t *testing.T, w string) error { flip(t, w); return nil }, false, "it was changed"},
 		"missing": {func(_ *testing.T, w string) error { return os.Remove(w) }, true, "are missing"},
-		"cut":     {func(_ *testing.T, w string) error { return os.Truncate(w, 5000) }, true, "it was cut or replaced"},
+		"cut":     {func(_ *testing.T, w string) error { return os.Truncate(w, 5000) }, true, "it was truncated or replaced"},
 		"longer": {func(_ *testing.T, w string) error {
 			f, err := os.OpenFile(w, os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {
@@ -167,7 +167,7 @@ func TestWeightsThatAreNot(t *testing.T) {
 			defer f.Close()
 			_, err = f.Write([]byte{0})
 			return err
-		}, true, "it was cut or replaced"},
+		}, true, "it was truncated or replaced"},
 		"link": {func(_ *testing.T, w string) error {
 			if err := os.Rename(w, w+".real"); err != nil {
 				return err

@@ -146,7 +146,7 @@ func TestMetadata(t *testing.T) {
 		want     string
 	}{
 		"nobody's":           {nil, "attnx did not write this file"},
-		"an unknown profile": {map[string]string{export.MetaFingerprint: "f", export.MetaProfile: "round"}, `no profile is called "round"`},
+		"an unknown profile": {map[string]string{export.MetaFingerprint: "f", export.MetaProfile: "round"}, `unknown profile "round"`},
 		"a length of words":  {map[string]string{export.MetaFingerprint: "f", export.MetaProfile: "flat", export.MetaLength: "x"}, `is "x"`},
 		"a length of 0":      {map[string]string{export.MetaFingerprint: "f", export.MetaProfile: "flat", export.MetaLength: "0"}, `is "0"`},
 	} {
@@ -228,9 +228,9 @@ func TestProfileRefuses(t *testing.T) {
 		{export.Flat{Opset: 8}, "profile flat is written in opset 9 to 12, not 8"},
 		{export.Flat{Opset: 13}, "opset 9 to 12, not 13"},
 		{export.Flat{Length: -1}, "a sequence of -1 tokens"},
-		{export.Plain{Quantize: "int3"}, `no quantization is called "int3"`},
+		{export.Plain{Quantize: "int3"}, `unknown quantization "int3"`},
 		{export.Plain{DType: format.Int64}, "I64 is not a floating-point type"},
-		{export.Cache{Quantize: precision.Int8, DType: format.Float16}, "takes float32 alone"},
+		{export.Cache{Quantize: precision.Int8, DType: format.Float16}, "supports float32 only"},
 	} {
 		err := c.p.Check()
 		var profile *export.ProfileError

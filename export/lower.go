@@ -11,27 +11,26 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// lowered is a graph in the form in which its nodes are written.
+// lowered is a graph ready for writing its nodes.
 type lowered struct {
 	emit.Lowered
-	given    *graph.Graph // before; with a past in the profile cache
+	given    *graph.Graph // before lowering; with a past in the profile cache
 	weights  []format.Tensor
 	metadata map[string]string
 	form     emit.Form
 }
 
-// Lower returns g with the operators that the plain profile has no node for
-// written with others: the graph whose values the file's nodes compute, name
-// by name.
+// Lower returns g with operators that the plain profile has no node for
+// decomposed. It is the graph whose values the file computes, name by name.
 func Lower(g *graph.Graph) (*graph.Graph, error) {
 	l, err := emit.Lower(g)
 	return l.Graph, err
 }
 
-// hasPast reports whether g takes the keys and values of tokens before its own.
+// hasPast reports whether g has keys and values of earlier tokens as inputs.
 func hasPast(g *graph.Graph) bool { return g.Input(role.Layered(role.PastKey, 0)) != nil }
 
-// withoutPast refuses a graph that takes a past, which only Cache is for.
+// withoutPast rejects a graph with a past, which only Cache supports.
 func withoutPast(p Profile, g *graph.Graph) error {
 	if hasPast(g) {
 		return &ProfileError{p.Name(), "does not take a network with a past", "take the profile cache"}

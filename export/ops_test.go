@@ -302,7 +302,7 @@ func TestSpecialForms(t *testing.T) {
 			})
 			m, err := export.Model(g, nil, export.Plain{})
 			if c.want == "" {
-				if err == nil || !strings.Contains(err.Error(), "is the size of no input's dimension") {
+				if err == nil || !strings.Contains(err.Error(), "is not the size of any input's dimension") {
 					t.Fatalf("got %v", err)
 				}
 				return

@@ -9,52 +9,51 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// Profile is a form in which a graph is written, chosen for the runtimes that
-// will read it: [Plain], [Cache], [Flat] or [Train]. Each has the options that
-// make sense for it, and its zero value is the usual form. Profiles can be
-// compared with ==.
+// Profile is the form in which a graph is written, chosen for the runtimes
+// that read it: [Plain], [Cache], [Flat] or [Train]. Each type has its own
+// options; its zero value has the defaults. Profiles can be compared with ==.
 type Profile interface {
-	// Name returns the name of the form, as the metadata of a file have it.
+	// Name returns the name of the profile, as in a file's metadata.
 	Name() string
-	// Check returns a *ProfileError or a *precision.NumbersError if the options
-	// cannot be written, whatever the graph.
+	// Check returns a *ProfileError or a *precision.NumbersError if the
+	// options are invalid for any graph.
 	Check() error
-	// Numbers returns the numbers of weights and activations.
+	// Numbers returns the number types of weights and activations.
 	Numbers() precision.Form
 
 	opsets() opsets
 	lower(g *graph.Graph, weights []format.Tensor) (lowered, error)
 }
 
-// Plain keeps the graph's open axes and writes one node for each operator that
-// the operator set has.
+// Plain keeps the graph's open axes and writes one node for each operator of
+// the operator set.
 type Plain struct {
 	Opset    int                // 17 to 21; 0: 17
 	DType    format.DType       // of weights and activations: Float16 or BFloat16; 0: Float32
-	Quantize precision.Quantize // weights as integers; "": as they are
+	Quantize precision.Quantize // weights as integers; "": unchanged
 }
 
-// Cache is the network with a past: it takes the keys and values of the tokens
-// before its own, and gives those of the next run. A graph without a past gets
-// one, see graph.Cached.
+// Cache is the network with a past: its inputs include keys and values of
+// earlier tokens, its outputs those for the next run. A graph without a past
+// gets one, see graph.Cached.
 type Cache struct {
 	Opset      int                // 17 to 21; 0: 21
-	Fuse       bool               // ONNX Runtime's own operators, and a cache of fixed length that is written in place
-	LastLogits bool               // logits of the last token alone
+	Fuse       bool               // use ONNX Runtime's own operators, and a cache of fixed length updated in place
+	LastLogits bool               // return only the logits of the last token
 	DType      format.DType       // of weights and activations: Float16 or BFloat16; 0: Float32
-	Quantize   precision.Quantize // weights as integers; "": as they are
+	Quantize   precision.Quantize // weights as integers; "": unchanged
 }
 
-// Flat has matrices only, for runtimes that multiply nothing of higher rank:
-// see flat.Write. It is written in float32 alone.
+// Flat uses matrices only, for runtimes that cannot multiply tensors of higher
+// rank: see flat.Write. It is float32 only.
 type Flat struct {
 	Opset  int // 9 to 12; 0: 12
-	Length int // tokens in the sequence; 0: the network's context
+	Length int // tokens of the sequence; 0: the network's context
 }
 
-// Train is for graphs that train: weights are inputs, so that the file holds
-// the computation alone and whoever runs it brings the numbers. It is written
-// in float32 alone.
+// Train is for training: weights are inputs, so the file holds only the
+// computation and the program that runs it provides the numbers. It is float32
+// only.
 type Train struct {
 	Opset int // 17 to 21; 0: 17
 }
@@ -83,15 +82,15 @@ func (Flat) Numbers() precision.Form { return precision.Form{} }
 // Numbers returns float32.
 func (Train) Numbers() precision.Form { return precision.Form{} }
 
-// Check refuses an operator set that the profile is not written in, and numbers
-// that a model cannot have.
+// Check rejects an operator set outside the range of the profile, and number
+// types that a model cannot have.
 func (p Plain) Check() error { return check(p) }
 
-// Check refuses an operator set that the profile is not written in, and numbers
-// that a model cannot have.
+// Check rejects an operator set outside the range of the profile, and number
+// types that a model cannot have.
 func (p Cache) Check() error { return check(p) }
 
-// Check refuses an operator set that the profile is not written in, and a
+// Check rejects an operator set outside the range of the profile, and a
 // negative length.
 func (p Flat) Check() error {
 	if p.Length < 0 {
@@ -100,7 +99,7 @@ func (p Flat) Check() error {
 	return check(p)
 }
 
-// Check refuses an operator set that the profile is not written in.
+// Check rejects an operator set outside the range of the profile.
 func (p Train) Check() error { return check(p) }
 
 func check(p Profile) error {
@@ -110,7 +109,7 @@ func check(p Profile) error {
 	return p.Numbers().Check()
 }
 
-// opsets are the operator sets that a profile can be written in.
+// opsets is the range of operator sets of a profile.
 type opsets struct{ asked, usual, oldest, newest int }
 
 // written returns the operator set of the file.
@@ -121,18 +120,18 @@ func (s opsets) written() int {
 	return s.asked
 }
 
-// Opset 17 is the first with LayerNormalization, and no CUDA kernel that the
-// plain profile needs is missing up to 21.
+// Opset 17 is the first with LayerNormalization. Up to 21, CUDA has every
+// kernel that the plain profile needs.
 func (p Plain) opsets() opsets { return opsets{p.Opset, 17, 17, 21} }
 func (p Cache) opsets() opsets { return opsets{p.Opset, 21, 17, 21} }
 func (p Train) opsets() opsets { return opsets{p.Opset, 17, 17, 21} }
 
-// Flat ends before opset 13, where Softmax changed its meaning: onnx-go has the
-// old one. It begins with opset 9, which came with the first IR version whose
+// Flat ends before opset 13, which changed the meaning of Softmax: onnx-go has
+// the old one. It starts with opset 9, whose IR version is the first in which
 // weights need not be inputs.
 func (p Flat) opsets() opsets { return opsets{p.Opset, 12, 9, 12} }
 
-// Profiles returns the profiles in their usual forms.
+// Profiles returns the profiles with default options.
 func Profiles() []Profile { return []Profile{Plain{}, Cache{}, Flat{}, Train{}} }
 
 // ProfileNames returns the names of the profiles.
@@ -144,7 +143,7 @@ func ProfileNames() []string {
 	return names
 }
 
-// ParseProfile returns the profile of the given name, in its usual form.
+// ParseProfile returns the named profile with default options.
 func ParseProfile(name string) (Profile, error) {
 	for _, p := range Profiles() {
 		if p.Name() == name {
@@ -153,11 +152,11 @@ func ParseProfile(name string) (Profile, error) {
 	}
 	names := ProfileNames()
 	last := len(names) - 1
-	return nil, fmt.Errorf("no profile is called %.80q: take %s or %s", name, strings.Join(names[:last], ", "), names[last])
+	return nil, fmt.Errorf("unknown profile %.80q: take %s or %s", name, strings.Join(names[:last], ", "), names[last])
 }
 
-// WithNumbers returns p with other numbers of weights and activations. A
-// profile that is written in float32 alone refuses others with a *ProfileError.
+// WithNumbers returns p with other number types of weights and activations. A
+// float32-only profile gives a *ProfileError.
 func WithNumbers(p Profile, f precision.Form) (Profile, error) {
 	switch p := p.(type) {
 	case Plain:
@@ -168,16 +167,16 @@ func WithNumbers(p Profile, f precision.Form) (Profile, error) {
 		return p, nil
 	}
 	if f.Changes() {
-		return p, &ProfileError{p.Name(), "is written in float32 alone", "leave the numbers as they are, or take the profile plain or cache"}
+		return p, &ProfileError{p.Name(), "is float32 only", "leave the number types unchanged, or take the profile plain or cache"}
 	}
 	return p, nil
 }
 
-// ProfileError says that a graph cannot be written in a profile, or not with
+// ProfileError reports that a graph cannot be written in a profile, or with
 // its options.
 type ProfileError struct {
 	Profile string // its name
-	Reason  string // what it is or does not do
+	Reason  string // what the profile does or does not support
 	Do      string // the remedy
 }
 

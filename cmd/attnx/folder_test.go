@@ -551,7 +551,7 @@ func TestFolderAltered(t *testing.T) {
 	if _, err := onnxRuntime(t); err != nil {
 		t.Skip("no ONNX Runtime")
 	}
-	if said := attnxRun(t, exitUsage, "generate", folder, "--prompt", "the"); !strings.Contains(said, "model.safetensors: its SHA-256 is") || !strings.Contains(said, "it was altered: copy the folder again") {
+	if said := attnxRun(t, exitUsage, "generate", folder, "--prompt", "the"); !strings.Contains(said, "model.safetensors: its SHA-256 is") || !strings.Contains(said, "it was changed: copy the folder again") {
 		t.Errorf("generate says %s", said)
 	}
 }

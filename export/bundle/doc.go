@@ -1,4 +1,4 @@
-// Package bundle makes what lies beside an ONNX file: its weights, in a file of
-// ONNX's own form or of another, and the configurations of the tools that open
-// the folder.
+// Package bundle makes the files next to an ONNX file: its weights, as ONNX
+// external data or in another format, and the configurations of the tools that
+// open the folder.
 package bundle

@@ -18,27 +18,27 @@ import (
 	"github.com/attnx/attnx/format/store"
 )
 
-// Limit is the size from which weights go to a file of their own: protobuf ends
-// at 2 GiB, and some readers before.
+// Limit is the size in bytes from which weights go to a separate file.
+// Protobuf's limit is 2 GiB, and some readers fail earlier.
 const Limit = 1_900_000_000
 
-// External is a model whose weights lie in a file beside its own.
+// External is a model whose weights are in a separate file next to it.
 type External struct {
 	model   *onnx.Model           // refers to the weights
-	weights string                // the name of their file, in the folder of the model's
-	write   func(io.Writer) error // writes it
+	weights string                // name of their file, in the model's folder
+	write   func(io.Writer) error // writes that file
 }
 
-// Split puts the weights of m, every tensor of some size, into a file of ONNX's
-// own form. The model given stays as it is.
+// Split moves the weights of m, all tensors above a small size, to a file of
+// ONNX external data. It does not change m.
 func Split(m *onnx.Model, weights string) External {
 	small, write := onnx.Externalize(m, weights)
 	return External{small, weights, write}
 }
 
-// SplitAt puts those initializers of m that offsets names into a file of
-// another form, which write writes and where their elements begin at the
-// offsets, in bytes. The others stay in the model.
+// SplitAt moves the initializers named in offsets to a file of another format.
+// write must write that file, with their elements at these offsets in bytes.
+// The other initializers stay in the model.
 func SplitAt(m *onnx.Model, weights string, offsets map[string]int64, write func(io.Writer) error) External {
 	small := onnx.Refer(m, func(t *onnx.Tensor) *onnx.External {
 		at, ok := offsets[t.Name]
@@ -50,12 +50,12 @@ func SplitAt(m *onnx.Model, weights string, offsets map[string]int64, write func
 	return External{small, weights, write}
 }
 
-// Save writes the model to path and its weights beside it, and returns the bytes
-// of both. The weights get their name while the model is still without: a new
-// model is never there without them, and most of what can fail has not touched
-// what was there before.
+// Save writes the model to path and its weights next to it, and returns the
+// size of both. It renames the weights into place before the model, so that a
+// new model never exists without them, and most errors occur before it changes
+// an old file.
 func (b External) Save(path string) (size int64, err error) {
-	if err := onnx.Check(b.model, ""); err != nil { // the name may be no portable one
+	if err := onnx.Check(b.model, ""); err != nil { // the name may not be portable
 		return 0, fmt.Errorf("export: %w", err)
 	}
 	data := filepath.Join(filepath.Dir(path), b.weights)
@@ -81,14 +81,14 @@ func (b External) Save(path string) (size int64, err error) {
 }
 
 // Files returns the file of the weights and that of the model, which gets the
-// given name, such as "onnx/model.onnx"; the weights lie beside it. They must be
-// written in this order: the model carries the SHA-256 of the weights.
+// given name, such as "onnx/model.onnx"; the weights are in the same folder.
+// Write them in this order: the model contains the SHA-256 of the weights.
 func (b External) Files(name string) ([]store.File, error) {
 	if err := onnx.Check(b.model, ""); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	if n := b.model.EncodedSize(); n > Limit {
-		return nil, fmt.Errorf("export: %d bytes beside the weights do not fit one ONNX file", n)
+		return nil, fmt.Errorf("export: %d bytes besides the weights do not fit one ONNX file", n)
 	}
 	sum := newSummer()
 	return []store.File{
@@ -97,7 +97,7 @@ func (b External) Files(name string) ([]store.File, error) {
 	}, nil
 }
 
-// stamped returns the model with what sum has seen of its weights.
+// stamped returns the model with size and hash of its weights.
 func (b External) stamped(sum *summer) *onnx.Model {
 	m := *b.model
 	m.Metadata = maps.Clone(m.Metadata)
@@ -106,7 +106,7 @@ func (b External) stamped(sum *summer) *onnx.Model {
 	return &m
 }
 
-// summer counts and hashes what is written to it.
+// summer counts and hashes the bytes written to it.
 type summer struct {
 	hash hash.Hash
 	n    int64

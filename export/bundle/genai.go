@@ -10,20 +10,21 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// GenAI is what onnxruntime-genai needs to know about a model besides its file.
+// GenAI is what onnxruntime-genai needs to know about a model besides its
+// file.
 type GenAI struct {
-	File    string  // the model's, in the folder
-	Context int     // tokens of a past and its new ones together
+	File    string  // the model's name in the folder
+	Context int     // maximum number of tokens, past and new ones together
 	Width   int     // of the network
-	Heads   int     // of queries; 0: as many as of keys and values
+	Heads   int     // of queries; 0: as many as keys and values
 	Shared  bool    // past and present are one buffer
-	Begin   *int64  // the id that begins a text; nil if there is none
-	End     []int64 // the ids that end a text: onnxruntime-genai opens no model without one
-	Pad     *int64  // the id that pads; nil if there is none
+	Begin   *int64  // id that starts a text; may be nil
+	End     []int64 // ids that end a text; onnxruntime-genai needs at least one
+	Pad     *int64  // id for padding; may be nil
 }
 
 // genaiConfig is a genai_config.json: the members that onnxruntime-genai's
-// src/config.h knows for a decoder, names of inputs and outputs included.
+// src/config.h defines for a decoder, including names of inputs and outputs.
 type genaiConfig struct {
 	Model  genaiModel  `json:"model"`
 	Search genaiSearch `json:"search"`
@@ -62,16 +63,15 @@ type genaiSearch struct {
 	NumBeams int  `json:"num_beams"`
 }
 
-// noPadding is an id that no text has. onnxruntime-genai takes ids at the end of
-// a prompt for padding where they are the padding's, and then gives the logits
-// of the id before: with the end of a text for padding, as GPT-2 has it
-// elsewhere, a prompt that ends with that id would be continued wrongly. What
-// is read at a padded place is hidden by the mask; −1 is a place that Gather
-// knows.
+// noPadding is an id that no text has. If the last ids of a prompt equal the
+// padding id, onnxruntime-genai takes them for padding and returns the logits
+// of an earlier id. GPT-2 usually pads with the end of text, so a prompt that
+// ends with it would be continued wrongly. The mask hides what is read at a
+// padded position; −1 is a valid index for Gather.
 const noPadding = -1
 
-// padding returns the id that onnxruntime-genai pads with: the model's, unless
-// it has another meaning in texts.
+// padding returns the padding id for onnxruntime-genai: the model's, unless
+// that id has another meaning in texts.
 func (g GenAI) padding() int64 {
 	if g.Pad == nil || slices.Contains(g.End, *g.Pad) || g.Begin != nil && *g.Begin == *g.Pad {
 		return noPadding
@@ -79,7 +79,7 @@ func (g GenAI) padding() int64 {
 	return *g.Pad
 }
 
-// end returns the ids that end a text as a genai_config.json has them.
+// end returns the ids that end a text, in the form of genai_config.json.
 func (g GenAI) end() any {
 	if len(g.End) == 1 {
 		return g.End[0]
@@ -90,10 +90,10 @@ func (g GenAI) end() any {
 // Config returns the genai_config.json of a model of the profile cache.
 func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 	if len(g.End) == 0 {
-		return nil, errors.New("export: no id ends a text, and onnxruntime-genai opens no model without one")
+		return nil, errors.New("export: no id ends a text, but onnxruntime-genai needs one")
 	}
 	logits := role.Logits.Name() // it is called so in the configuration too
-	// The type "gpt2" would be a graph with keys and values in one tensor.
+	// The type "gpt2" would mean keys and values in one tensor.
 	c := genaiConfig{
 		Model: genaiModel{Type: "decoder", Begin: g.Begin, End: g.end(), Pad: g.padding(), Context: g.Context, Decoder: genaiDecoder{
 			Session: genaiSession{Providers: []struct{}{}}, File: g.File, Width: g.Width,
@@ -123,7 +123,7 @@ func (g GenAI) Config(m *onnx.Model) ([]byte, error) {
 		}
 	}
 	if d.Heads == 0 || d.Head == 0 || c.Model.Vocab == 0 {
-		return nil, fmt.Errorf("export: the model has no past of known sizes: a folder holds the profile cache")
+		return nil, fmt.Errorf("export: the model has no past of known sizes: a folder needs the profile cache")
 	}
 	text, err := json.MarshalIndent(c, "", "  ")
 	return append(text, '\n'), err

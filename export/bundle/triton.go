@@ -7,7 +7,8 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// tritonTypes are Triton's names of element types, from its model_config.proto.
+// tritonTypes are Triton's names of element types, from its
+// model_config.proto.
 var tritonTypes = map[onnx.DataType]string{
 	onnx.Float: "TYPE_FP32", onnx.Float16: "TYPE_FP16", onnx.BFloat16: "TYPE_BF16", onnx.Double: "TYPE_FP64",
 	onnx.Int64: "TYPE_INT64", onnx.Int32: "TYPE_INT32", onnx.Bool: "TYPE_BOOL",
@@ -16,13 +17,12 @@ var tritonTypes = map[onnx.DataType]string{
 // TritonParameter is a parameter of a model in Triton's configuration.
 type TritonParameter struct{ Key, Value string }
 
-// TritonConfig returns the config.pbtxt of a model under a name of Triton's,
-// for its ONNX Runtime backend. max_batch_size is 0 and the axis of the batch
-// is one of the shape: requests with texts or pasts of different lengths
-// cannot be put into one batch by putting them one after the other, so that
-// whoever has several pads them to the left and sends them as one. The
-// parameters are for clients, which get them from the server with the rest of
-// the configuration.
+// TritonConfig returns the config.pbtxt of a model for Triton's ONNX Runtime
+// backend. max_batch_size is 0 and the batch axis is part of the shape: Triton
+// batches requests by concatenation, which fails for texts or pasts of
+// different lengths. A client with several texts pads them on the left and
+// sends them in one request. Clients get the parameters from the server with
+// the rest of the configuration.
 func TritonConfig(name string, m *onnx.Model, parameters []TritonParameter) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: %q\nbackend: \"onnxruntime\"\ndefault_model_filename: \"model.onnx\"\nmax_batch_size: 0\n", name)
@@ -34,7 +34,7 @@ func TritonConfig(name string, m *onnx.Model, parameters []TritonParameter) ([]b
 		for i, v := range list.values {
 			t, ok := tritonTypes[v.DataType]
 			if !ok || v.NoShape {
-				return nil, fmt.Errorf("export: %s %.80q of type %s has no type in Triton's configuration", list.name, v.Name, v.DataType)
+				return nil, fmt.Errorf("export: %s %.80q has type %s, which Triton's configuration cannot express", list.name, v.Name, v.DataType)
 			}
 			dims := make([]string, len(v.Dims))
 			for axis, d := range v.Dims {

@@ -13,14 +13,14 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// What a model says of the file that has its weights.
+// Metadata of a model about the file with its weights.
 const (
 	MetaWeightsSHA256 = "attnx.weights.sha256" // hexadecimal
 	MetaWeightsSize   = "attnx.weights.size"   // bytes
 )
 
-// WeightsError says that the file of weights beside a model is not the one
-// that the model was exported with, or that nothing tells whether it is.
+// WeightsError reports that the file of weights next to a model is not the one
+// that the model was exported with, or that this cannot be determined.
 type WeightsError struct {
 	File   string
 	Reason string // what is wrong and what to do, in one line
@@ -28,21 +28,22 @@ type WeightsError struct {
 
 func (e *WeightsError) Error() string { return e.File + ": " + e.Reason }
 
-// remedy is what helps against a file of weights that is not what it was.
+// remedy is the remedy for a wrong file of weights.
 const remedy = "copy the folder again from where it is whole, or export the checkpoint again"
 
-// WeightsFile is a file of weights beside a model, as the model describes it.
-// The zero WeightsFile, of a model that has its weights itself, is always right.
+// WeightsFile describes the file of weights next to a model, from the model's
+// metadata. The zero value means that the model contains its weights; it is
+// always valid.
 type WeightsFile struct {
 	Path   string
 	Size   int64  // bytes
 	SHA256 string // hexadecimal
 }
 
-// WeightsOf returns the file that has the weights of the model in the file at
-// path, and checks that it is there and has its size: what a stat tells. Verify
-// does the rest. A model whose weights lie elsewhere and that does not say what
-// they are is refused with a WeightsError.
+// WeightsOf returns the file of weights of the model m at path, and checks
+// with stat that it exists and has the right size. Verify checks its content.
+// A model with external weights but without this metadata gives a
+// WeightsError.
 func WeightsOf(path string, m *onnx.Model) (WeightsFile, error) {
 	w := WeightsFile{}
 	for _, t := range m.Graph.Initializers {
@@ -51,7 +52,7 @@ func WeightsOf(path string, m *onnx.Model) (WeightsFile, error) {
 		case w.Path == "":
 			w.Path = t.External.Location
 		case w.Path != t.External.Location:
-			return w, &WeightsError{path, fmt.Sprintf("its weights lie in %.80q and in %.80q: attnx writes one file of weights", w.Path, t.External.Location)}
+			return w, &WeightsError{path, fmt.Sprintf("its weights are in %.80q and in %.80q: attnx writes one file of weights", w.Path, t.External.Location)}
 		}
 	}
 	if w.Path == "" {
@@ -61,13 +62,13 @@ func WeightsOf(path string, m *onnx.Model) (WeightsFile, error) {
 	var err error
 	w.SHA256 = m.Metadata[MetaWeightsSHA256]
 	if w.Size, err = strconv.ParseInt(m.Metadata[MetaWeightsSize], 10, 64); err != nil || len(w.SHA256) != 64 {
-		return w, &WeightsError{path, fmt.Sprintf("its metadata have no %s and %s, so that nothing shows whether %s is what was exported: export the checkpoint again", MetaWeightsSHA256, MetaWeightsSize, filepath.Base(w.Path))}
+		return w, &WeightsError{path, fmt.Sprintf("its metadata have no %s and %s, so nothing shows whether %s is what was exported: export the checkpoint again", MetaWeightsSHA256, MetaWeightsSize, filepath.Base(w.Path))}
 	}
 	_, err = w.stat(os.Lstat(w.Path))
 	return w, err
 }
 
-// stat judges a file by what the file system says of it.
+// stat checks the file system's information about the file.
 func (w WeightsFile) stat(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	reason := ""
 	switch {
@@ -78,20 +79,20 @@ func (w WeightsFile) stat(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	case !info.Mode().IsRegular():
 		reason = fmt.Sprintf("the model's weights are not a regular file (%v)", info.Mode().Type())
 	case info.Size() != w.Size:
-		reason = fmt.Sprintf("it has %d bytes, the model was exported with %d: it was cut or replaced", info.Size(), w.Size)
+		reason = fmt.Sprintf("it has %d bytes, but the model was exported with %d: it was truncated or replaced", info.Size(), w.Size)
 	default:
 		return info, nil
 	}
 	return nil, &WeightsError{w.Path, reason + ": " + remedy}
 }
 
-// Verify reads the file once and compares its SHA-256. It may run beside the
-// opening of the model, which need not wait for it.
+// Verify reads the file once and compares its SHA-256. It may run while the
+// model is opened.
 func (w WeightsFile) Verify(ctx context.Context) error {
 	if w.Path == "" {
 		return nil
 	}
-	info, err := w.stat(os.Lstat(w.Path)) // before it is opened: a pipe would block
+	info, err := w.stat(os.Lstat(w.Path)) // check before opening: opening a pipe would block
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func (w WeightsFile) Verify(ctx context.Context) error {
 		}
 	}
 	if got := sum.hex(); got != w.SHA256 {
-		return &WeightsError{w.Path, fmt.Sprintf("its SHA-256 is %.12s…, the model was exported with %.12s…: it was altered: %s", got, w.SHA256, remedy)}
+		return &WeightsError{w.Path, fmt.Sprintf("its SHA-256 is %.12s…, but the model was exported with %.12s…: it was changed: %s", got, w.SHA256, remedy)}
 	}
 	return nil
 }

@@ -8,57 +8,59 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// Departure is a place in which a file is not what export writes.
+// Departure is a place where a file differs from what export writes.
 type Departure struct {
 	Place string // "h.0.ln_1.weight[3]", "h.0.ln_1: epsilon"
-	Value string // the first value that it alters, by export's name of it; "" if there is none
-	Text  string // what is there, and what export writes
+	Value string // the first affected value, by export's name; "" if there is none
+	Text  string // what the file has, and what export writes
 }
 
 func (d Departure) String() string { return d.Place + " " + d.Text }
 
-// Part is what was compared of one kind of thing.
+// Part is the result of comparing one kind of thing.
 type Part struct {
 	Compared, Total int         // Total counts what export writes
-	Left            []string    // what could not be compared, by export's name of it
-	Departures      []Departure // in the order of the graph
+	Left            []string    // what could not be compared, by export's name
+	Departures      []Departure // in graph order
 }
 
-// Result is what Models found.
+// Result is the result of Models.
 type Result struct {
 	Initializers Part
 	Nodes        Part // with the inputs and outputs of the model
-	// Names gives export's names of the values of the file: of those that are the
-	// same, and of those in whose place they are.
+	// Names maps the values of the file to export's names: values that are the
+	// same, and values in the same place.
 	Names map[string]string
 }
 
 // Whole reports whether everything could be compared.
 func (r Result) Whole() bool { return len(r.Initializers.Left)+len(r.Nodes.Left) == 0 }
 
-// Options say how to compare.
+// Options control a comparison.
 type Options struct {
-	// Load returns the elements of an initializer of the file that lie beside
-	// it; they are needed until the next call only.
+	// Load returns the elements of an external initializer of the file. They
+	// must stay valid until the next call.
 	Load func(*onnx.Tensor) ([]byte, error)
-	// Rounded says that another tool rounded the file to 16 bits: its floats are
-	// the rounded ones of export, wherever it casts between floating-point types.
+	// Rounded means that another tool rounded the file to 16 bits: its floats
+	// are export's rounded ones, and it may cast between floating-point types
+	// anywhere.
 	Rounded bool
-	// Earlier has the operators with which an earlier version of export wrote
-	// what this one writes otherwise; nil: the file is of this version. What the
-	// file computes with them alone is left to the runs; attributes, weights and
-	// other numbers are compared all the same.
+	// Earlier lists the operators that an earlier version of export used where
+	// this one writes something else; nil: the file is of this version. Parts
+	// made of these operators are not compared, because running the file
+	// checks them; attributes, weights and other numbers are still compared.
 	Earlier []string
 }
 
 // Models compares a file with the model that export writes from the
-// checkpoint. The error is one of Load.
+// checkpoint. Its only error is one of Load.
 func Models(file, want *onnx.Model, o Options) (Result, error) {
 	strict, err := models(file, want, o, o.Rounded)
 	if err != nil || len(strict.Nodes.Departures) == 0 || o.Rounded || !halved(want) || casts(file) <= casts(want) {
 		return strict, err
 	}
-	// An optimizer for CPUs adds casts where they have no operator in 16 bits.
+	// An optimizer for CPUs adds casts around operators that it does not have
+	// in 16 bits.
 	loose, err := models(file, want, o, true)
 	if err == nil && len(loose.Nodes.Departures) == 0 {
 		for _, d := range strict.Nodes.Departures {
@@ -72,7 +74,7 @@ func Models(file, want *onnx.Model, o Options) (Result, error) {
 	return strict, err
 }
 
-// casts counts the casts of a model.
+// casts returns the number of Cast nodes in a model.
 func casts(m *onnx.Model) (n int) {
 	for _, x := range m.Graph.Nodes {
 		if operator(x) == "Cast" {
@@ -82,16 +84,16 @@ func casts(m *onnx.Model) (n int) {
 	return n
 }
 
-// halved reports whether a model has initializers of 16 bits.
+// halved reports whether a model has 16-bit initializers.
 func halved(m *onnx.Model) bool {
 	return slices.ContainsFunc(m.Graph.Initializers, func(t *onnx.Tensor) bool { return t.DataType == onnx.Float16 || t.DataType == onnx.BFloat16 })
 }
 
-// maxMore bounds, with the number of export's nodes, how many nodes a file may
-// have to be compared: each node of export that departs costs a walk over them.
+// maxMore bounds how many more nodes than export's a file may have to be
+// compared: each node that departs costs a walk over them.
 const maxMore = 1024
 
-// models compares once, with casts between floating-point types or without.
+// models compares once. anyCasts ignores casts between floating-point types.
 func models(file, want *onnx.Model, o Options, anyCasts bool) (Result, error) {
 	c := &comparison{
 		Options: o, anyCasts: anyCasts, numbers: map[string]int{}, file: newSide(file), want: newSide(want), settled: map[string]int{},
@@ -108,8 +110,8 @@ func models(file, want *onnx.Model, o Options, anyCasts bool) (Result, error) {
 	c.number(c.want)
 	c.number(c.file)
 	c.declarations()
-	// Values that have export's names come first, in the order of the graph: what
-	// departs early is settled before what is computed from it.
+	// Compare values with export's names first, in graph order: an early
+	// departure is then found before the values computed from it.
 	for _, n := range want.Graph.Nodes {
 		for _, out := range n.Outputs {
 			if out != "" && c.file.makers[out] != nil {
@@ -129,19 +131,19 @@ func models(file, want *onnx.Model, o Options, anyCasts bool) (Result, error) {
 	return c.result(), nil
 }
 
-// comparison is a comparison under way.
+// comparison is a comparison in progress.
 type comparison struct {
 	Options
-	anyCasts   bool // casts between floating-point types make no difference
+	anyCasts   bool // ignore casts between floating-point types
 	file, want *side
-	numbers    map[string]int     // by what a value is: the same number is the same value
-	settled    map[string]int     // numbers of values of the file that were compared: they are in the place of export's
-	pairs      map[[2]string]bool // values of the file and of export that were compared
-	done       map[string]bool    // initializers of export that were compared,
-	loose      map[string]bool    // and those of them that another tool rounded by its own rule
+	numbers    map[string]int     // by what a value is: equal numbers mean equal values
+	settled    map[string]int     // numbers of compared values of the file, with export's value in the same place
+	pairs      map[[2]string]bool // compared values of the file and of export
+	done       map[string]bool    // compared initializers of export,
+	loose      map[string]bool    // and the subset that another tool rounded by its own rule
 	paired     map[string]bool    // values of export whose node was compared
 	judged     map[*onnx.Node]bool
-	left       map[*onnx.Node]bool // nodes of export in whose place the file has others that mean the same, or may
+	left       map[*onnx.Node]bool // nodes of export that the file replaces with others of the same, or possibly the same, meaning
 	tensors    []Departure
 	nodes      []Departure
 }
@@ -149,12 +151,12 @@ type comparison struct {
 // side is one of the two models.
 type side struct {
 	*onnx.Model
-	makers  map[string]*onnx.Node // of values
+	makers  map[string]*onnx.Node // by value
 	tensors map[string]*onnx.Tensor
-	numbers map[string]int  // of values: what each is
-	known   map[int]bool    // the numbers
-	places  map[string]int  // of values, in the order of the graph
-	ops     map[string]bool // operators, with their domains
+	numbers map[string]int  // of values: equal numbers mean equal values
+	known   map[int]bool    // the set of numbers
+	places  map[string]int  // of values, in graph order
+	ops     map[string]bool // operators, with domain
 }
 
 func newSide(m *onnx.Model) *side {
@@ -168,7 +170,7 @@ func newSide(m *onnx.Model) *side {
 	for i, n := range m.Graph.Nodes {
 		s.ops[operator(n)] = true
 		for _, out := range n.Outputs {
-			if out != "" { // one that is left out
+			if out != "" { // an omitted optional output
 				s.makers[out], s.places[out] = n, i
 			}
 		}
@@ -179,7 +181,7 @@ func newSide(m *onnx.Model) *side {
 	return s
 }
 
-// constant returns the tensor of a Constant node, nil for any other.
+// constant returns the tensor of a Constant node, or nil.
 func constant(n *onnx.Node) *onnx.Tensor {
 	if n.Op != "Constant" || n.Domain != "" || len(n.Attributes) != 1 || len(n.Outputs) != 1 {
 		return nil
@@ -187,7 +189,7 @@ func constant(n *onnx.Node) *onnx.Tensor {
 	return n.Attributes[0].Tensor
 }
 
-// operator names the operator of a node.
+// operator returns the name of a node's operator, with its domain.
 func operator(n *onnx.Node) string {
 	if n.Domain == "" || n.Domain == "ai.onnx" {
 		return n.Op
@@ -195,7 +197,8 @@ func operator(n *onnx.Node) string {
 	return n.Domain + "." + n.Op
 }
 
-// source returns where a value comes from, past what hands it on as it is.
+// source returns where a value comes from, skipping nodes that pass their
+// input on unchanged.
 func (c *comparison) source(s *side, name string) string {
 	for range len(s.Graph.Nodes) {
 		n := s.makers[name]
@@ -207,7 +210,7 @@ func (c *comparison) source(s *side, name string) string {
 	return name
 }
 
-// transparent reports whether a node gives what it takes.
+// transparent reports whether a node passes its input on unchanged.
 func (c *comparison) transparent(s *side, n *onnx.Node) bool {
 	if n.Domain != "" || len(n.Inputs) != 1 {
 		return false
@@ -215,7 +218,7 @@ func (c *comparison) transparent(s *side, n *onnx.Node) bool {
 	return n.Op == "Identity" || c.anyCasts && n.Op == "Cast" && castTo(n).Floating() && floating(s, n.Inputs[0])
 }
 
-// castTo returns the type that a Cast gives, 0 if it names none.
+// castTo returns the target type of a Cast; 0 if it has none.
 func castTo(n *onnx.Node) onnx.DataType {
 	for _, a := range n.Attributes {
 		if a.Name == "to" {
@@ -225,8 +228,8 @@ func castTo(n *onnx.Node) onnx.DataType {
 	return 0
 }
 
-// floating reports whether a value of an exported network that is cast is a
-// floating-point number: integers and truth values come from few operators.
+// floating reports whether a cast value of an exported network is
+// floating-point: few operators give integers and truth values.
 func floating(s *side, name string) bool {
 	for range len(s.Graph.Nodes) {
 		n := s.makers[name]
@@ -246,7 +249,7 @@ func floating(s *side, name string) bool {
 	return false
 }
 
-// result sums up.
+// result returns the result of the comparison.
 func (c *comparison) result() Result {
 	var r Result
 	r.Initializers.Total = len(c.want.Graph.Initializers)
@@ -271,8 +274,8 @@ func (c *comparison) result() Result {
 	return r
 }
 
-// names returns export's names of the values of the file. A value that has one
-// of them already keeps it.
+// names returns export's names for the values of the file. A value that
+// already has one of these names keeps it.
 func (c *comparison) names() map[string]string {
 	ours := map[int]string{}
 	for _, n := range c.want.Graph.Nodes {
@@ -295,7 +298,7 @@ func (c *comparison) names() map[string]string {
 	return names
 }
 
-// sorted puts departures into the order of the graph.
+// sorted sorts departures into graph order.
 func (c *comparison) sorted(d []Departure) []Departure {
 	slices.SortStableFunc(d, func(a, b Departure) int { return cmp.Compare(c.place(a.Value), c.place(b.Value)) })
 	return d
@@ -308,7 +311,7 @@ func (c *comparison) place(value string) int {
 	return len(c.want.Graph.Nodes)
 }
 
-// departNode records that the node of a value of export is not what it is there.
+// departNode records a departure of the node of one of export's values.
 func (c *comparison) departNode(place, value, format string, args ...any) {
 	c.nodes = append(c.nodes, Departure{place, value, fmt.Sprintf(format, args...)})
 }

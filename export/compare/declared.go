@@ -13,7 +13,7 @@ func (c *comparison) declarations() {
 	c.declared("output", c.file.Graph.Outputs, c.want.Graph.Outputs)
 }
 
-// asked returns the inputs that are no initializers.
+// asked returns the inputs that are not initializers.
 func (s *side) asked() []onnx.ValueInfo {
 	return slices.DeleteFunc(slices.Clone(s.Graph.Inputs), func(v onnx.ValueInfo) bool { return s.tensors[v.Name] != nil })
 }
@@ -30,13 +30,12 @@ func (c *comparison) declared(kind string, have, want []onnx.ValueInfo) {
 	}
 	for _, v := range have {
 		if !slices.ContainsFunc(want, func(w onnx.ValueInfo) bool { return w.Name == v.Name }) {
-			c.departNode(kind+" "+v.Name, "", "is one that export does not write")
+			c.departNode(kind+" "+v.Name, "", "is not written by export")
 		}
 	}
 }
 
-// fits reports whether two declarations say the same, the names of open axes
-// aside.
+// fits reports whether two declarations agree, except for names of open axes.
 func (c *comparison) fits(have, want onnx.ValueInfo) bool {
 	types := have.DataType == want.DataType || c.Rounded && have.DataType.Floating() && want.DataType.Floating()
 	if have.NoShape || want.NoShape {

@@ -16,33 +16,34 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDepartures bounds what JSON lists: one field moved may shift thousands.
+// maxDepartures bounds the departures that JSON lists: moving one field may
+// shift thousands.
 const maxDepartures = 20
 
-// Fields say which documents count as the same. The zero Fields allows no
-// difference but in the order of fields and the spelling of numbers.
+// Fields are the differences that JSON allows. The zero Fields allows only
+// another order of fields and another notation of numbers.
 type Fields struct {
-	// Extra reports whether a document may have the field at a place, such as
-	// "model.decoder.layers", which export does not write.
+	// Extra reports whether a document may have a field that export does not
+	// write, such as "model.decoder.layers".
 	Extra func(place string) bool
-	// Same reports whether two values at a place mean the same; nil is a field
-	// that is missing, in either document.
+	// Same reports whether two values at a place mean the same; nil is a
+	// missing field in either document.
 	Same func(place string, have, want any) bool
-	// Alias gives another name of a field, by its place. A document may have
-	// either, or both with one value.
+	// Alias gives another name for a field, by its place. A document may have
+	// either, or both with the same value.
 	Alias map[string]string
 }
 
 // JSON compares a document with the one that export writes, field by field. A
-// document that cannot be read departs as a whole.
+// document that is not valid JSON is one departure.
 func JSON(have, want []byte, f Fields) []Departure {
 	if bytes.Equal(have, want) {
 		return nil
 	}
 	whole := func(text string) []Departure { return []Departure{{Place: "the document", Text: text}} }
 	written, err := tokens(want, math.MaxInt)
-	if err != nil { // what is not JSON is compared as bytes
-		return whole("is another than export writes")
+	if err != nil { // compare invalid JSON as bytes
+		return whole("differs from what export writes")
 	}
 	most := more*written + someTokens
 	found, err := tokens(have, most)
@@ -57,14 +58,13 @@ func JSON(have, want []byte, f Fields) []Departure {
 	return d.found
 }
 
-// A document may have as many times the names and values that export writes, and
-// some more: others write a merge of a tokenizer, which is one text, as two in a
-// list, and add fields of their own. Each takes some 60 bytes.
+// A document may have this many times the names and values that export writes,
+// plus some: others write a tokenizer merge, one text, as a list of two, and
+// add fields. Each takes about 60 bytes.
 const more, someTokens = 5, 10_000
 
-// tokens counts the names, values and brackets of a document. It stops behind
-// the most. Two fields of one name, of which readers take different ones, are an
-// error.
+// tokens counts the names, values and brackets of a document, up to the limit.
+// Duplicate fields are an error, because readers disagree on which one counts.
 func tokens(text []byte, most int) (n int, err error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return 0, errors.New("it is empty")
@@ -98,7 +98,7 @@ func parse(text []byte) (v any) {
 	return v
 }
 
-// documents is a comparison of two documents under way.
+// documents is a comparison of two documents in progress.
 type documents struct {
 	Fields
 	found []Departure
@@ -175,7 +175,7 @@ func (d *documents) lists(path string, have, want []any) {
 	}
 }
 
-// equal reports whether two numbers are the same, however they are written.
+// equal reports whether two numbers have the same value.
 func equal(a, b json.Number) bool {
 	if a == b {
 		return true
@@ -200,7 +200,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// shown returns a value as text of at most some 60 bytes.
+// shown formats a value in about 60 bytes at most.
 func shown(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

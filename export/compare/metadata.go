@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// Metadata compares the metadata of a file with those that export writes. A
-// value that is a JSON object is compared field by field. Of the keys that
-// export does not write, those with the given prefix are departures, but for
-// the excepted ones.
+// Metadata compares the metadata of a file with what export writes. It
+// compares JSON objects field by field. An unknown key is a departure only if
+// it has the given prefix and is not in except.
 func Metadata(have, want map[string]string, prefix string, except ...string) Part {
 	p := Part{Compared: len(want), Total: len(want)}
 	depart := func(place, text string) { p.Departures = append(p.Departures, Departure{Place: place, Text: text}) }

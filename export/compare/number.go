@@ -11,7 +11,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// numberOf returns the number of what a text describes in full.
+// numberOf returns the number for a text that describes a value completely.
 func (c *comparison) numberOf(what string) int {
 	n, ok := c.numbers[what]
 	if !ok {
@@ -21,8 +21,9 @@ func (c *comparison) numberOf(what string) int {
 	return n
 }
 
-// number gives every value of a model its number: the same one where the same
-// operator with the same attributes is given the same values.
+// number assigns a number to every value of a model. Values get the same
+// number if the same operator with the same attributes computes them from the
+// same inputs.
 func (c *comparison) number(s *side) {
 	give := func(name string, n int) {
 		if settled, ok := c.settled[name]; ok && s == c.file {
@@ -46,7 +47,7 @@ func (c *comparison) number(s *side) {
 		}
 		inputs := make([]int, len(n.Inputs))
 		for i, in := range n.Inputs {
-			inputs[i] = s.numbers[in] // 0: left out, or of no value
+			inputs[i] = s.numbers[in] // 0: omitted, or undefined
 		}
 		if commutes(n) {
 			slices.Sort(inputs)
@@ -60,13 +61,13 @@ func (c *comparison) number(s *side) {
 	}
 }
 
-// commutes reports whether the order of a node's inputs makes no difference.
+// commutes reports whether the order of a node's inputs does not matter.
 func commutes(n *onnx.Node) bool {
 	return n.Domain == "" && slices.Contains([]string{"Add", "Mul", "Sum", "And", "Or", "Equal"}, n.Op)
 }
 
-// defaults are the attributes that a node may leave out, of the operators that
-// export writes: what ONNX and ONNX Runtime's operator list say.
+// defaults are the default attributes of the operators that export writes,
+// from ONNX's and ONNX Runtime's operator lists.
 var defaults = map[string]map[string]string{
 	"Cast":               {"saturate": "1"},
 	"Concat":             {},
@@ -91,8 +92,8 @@ var defaults = map[string]map[string]string{
 	"com.microsoft.MatMulNBits": {"accuracy_level": "0", "bits": "4"},
 }
 
-// attributes returns the attributes of a node, sorted, without those that say
-// what holds without them.
+// attributes returns the attributes of a node, sorted, without those equal to
+// their defaults.
 func attributes(n *onnx.Node, opset int64) []string {
 	var out []string
 	for _, a := range n.Attributes {
@@ -109,7 +110,8 @@ func attributes(n *onnx.Node, opset int64) []string {
 	return out
 }
 
-// value returns the value of an attribute as a text that no other value has.
+// value formats an attribute's value so that different values give different
+// texts.
 func value(a onnx.Attribute) string {
 	switch a.Type {
 	case onnx.AttrFloat:
@@ -131,10 +133,10 @@ func value(a onnx.Attribute) string {
 	case onnx.AttrTensor:
 		return fmt.Sprintf("%d %v %x", a.Tensor.DataType, a.Tensor.Dims, a.Tensor.Raw)
 	}
-	return fmt.Sprintf("a graph %p", a.Graph) // like no other
+	return fmt.Sprintf("a graph %p", a.Graph) // always different
 }
 
-// number returns a float as text, NaN by its bits.
+// number formats a float; NaN by its bits.
 func number(x float32) string {
 	if x != x {
 		return fmt.Sprintf("NaN %#x", math.Float32bits(x))
@@ -142,8 +144,8 @@ func number(x float32) string {
 	return fmt.Sprintf("%.9g", x)
 }
 
-// attributesDiffer says in which attributes two nodes of one operator differ,
-// "" if in none.
+// attributesDiffer describes the first difference in the attributes of two
+// nodes of one operator, or returns "".
 func (c *comparison) attributesDiffer(f, w *onnx.Node) string {
 	have, want := attributes(f, c.file.Opset()), attributes(w, c.want.Opset())
 	if slices.Equal(have, want) {

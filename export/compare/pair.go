@@ -8,10 +8,9 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// pair compares a value of the file with the value of export in whose place it
-// is. Both are read by the given node of export, nil for an output. Afterwards
-// the value of the file counts as export's, so that each departure is found
-// once.
+// pair compares a value of the file with export's value in the same place. The
+// given node of export reads both; it is nil for an output. Afterwards the
+// file's value counts as export's, so that each departure is found once.
 func (c *comparison) pair(f, w string, reader *onnx.Node) error {
 	if c.file.numbers[f] == c.want.numbers[w] || c.pairs[[2]string{f, w}] {
 		return nil
@@ -39,7 +38,7 @@ func (c *comparison) pair(f, w string, reader *onnx.Node) error {
 	return nil
 }
 
-// pairNodes compares what two values are computed by.
+// pairNodes compares the nodes that compute two values.
 func (c *comparison) pairNodes(f, w string, reader *onnx.Node) error {
 	fn, wn := c.file.makers[f], c.want.makers[w]
 	if fn == nil || wn == nil || operator(fn) != operator(wn) || len(fn.Inputs) != len(wn.Inputs) || slices.Index(fn.Outputs, f) != slices.Index(wn.Outputs, w) {
@@ -65,8 +64,8 @@ func (c *comparison) pairNodes(f, w string, reader *onnx.Node) error {
 	return nil
 }
 
-// inputs returns the inputs of a node of the file and of one of export that
-// are not the same value, those together that are in one another's place.
+// inputs returns the pairs of inputs, of a node of the file and of one of
+// export, that differ.
 func (c *comparison) inputs(f, w *onnx.Node) (differ [][2]string) {
 	have, want := slices.Clone(f.Inputs), slices.Clone(w.Inputs)
 	if commutes(w) {
@@ -86,7 +85,7 @@ func (c *comparison) inputs(f, w *onnx.Node) (differ [][2]string) {
 	return differ
 }
 
-// pairTensors compares two initializers that are in one another's place.
+// pairTensors compares two initializers in the same place.
 func (c *comparison) pairTensors(f, w string, reader *onnx.Node) error {
 	ft, wt := c.file.tensors[f], c.want.tensors[w]
 	raw, err := c.load(ft)
@@ -94,15 +93,15 @@ func (c *comparison) pairTensors(f, w string, reader *onnx.Node) error {
 		return err
 	}
 	if _, named := c.file.tensors[w]; named && c.want.tensors[f] != nil {
-		// Both are compared by their names: what is wrong is that one is read
-		// where the other should be, unless they hold the same.
+		// Compare both by name: the departure is that one is read instead of
+		// the other, unless their contents are equal.
 		_, differs := c.differ(f, ft, raw, wt)
 		switch {
 		case !differs || c.want.numbers[f] == c.want.numbers[w]:
-		case c.Earlier != nil && wt.DataType == onnx.Int64 && reader != nil: // a shape or an axis: runs see it
+		case c.Earlier != nil && wt.DataType == onnx.Int64 && reader != nil: // a shape or an axis: running the file checks it
 			c.left[reader] = true
 		default:
-			c.departNode(reading(reader, w), reading(reader, w), "reads %s in the place of %s", f, w)
+			c.departNode(reading(reader, w), reading(reader, w), "reads %s instead of %s", f, w)
 		}
 		return nil
 	}
@@ -113,7 +112,7 @@ func (c *comparison) pairTensors(f, w string, reader *onnx.Node) error {
 	return nil
 }
 
-// pairFolded compares an initializer with what is computed in its place.
+// pairFolded compares an initializer with what export computes in its place.
 func (c *comparison) pairFolded(f, w string, reader *onnx.Node) error {
 	ft, err := c.folded(c.file, f)
 	if err != nil {
@@ -127,7 +126,7 @@ func (c *comparison) pairFolded(f, w string, reader *onnx.Node) error {
 		c.region(f, w, reader)
 		return nil
 	}
-	for name := w; c.want.makers[name] != nil; { // what it was computed from is compared with it
+	for name := w; c.want.makers[name] != nil; { // its inputs are compared with it
 		c.paired[name] = true
 		name = c.want.makers[name].Inputs[0]
 		c.paired[name], c.done[name] = true, true
@@ -140,16 +139,15 @@ func (c *comparison) pairFolded(f, w string, reader *onnx.Node) error {
 	return nil
 }
 
-// moving are the operators that move elements or sizes and compute nothing.
+// moving lists the operators that move elements or sizes and compute nothing.
 var moving = []string{"Cast", "Concat", "Expand", "Flatten", "Gather", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
 
 func moves(n *onnx.Node) bool { return n != nil && n.Domain == "" && slices.Contains(moving, n.Op) }
 
-// region judges two values that different operators make. Up to values that
-// both models have, there are nodes in the file and nodes of export. It is an
-// optimizer's rewriting where operators of another domain took the place of
-// standard ones, or where elements are moved in other steps. Otherwise the file
-// computes something else.
+// region compares two values that different operators compute. It collects the
+// nodes of each model up to values that both models have. If operators of
+// another domain replaced standard ones, or elements are moved in other steps,
+// it is an optimizer's rewriting. Otherwise the file computes something else.
 func (c *comparison) region(f, w string, reader *onnx.Node) {
 	have, want := c.between(c.file, f, c.want), c.between(c.want, w, c.file)
 	foreign := slices.ContainsFunc(have, func(n *onnx.Node) bool { return !c.want.ops[operator(n)] && fused(n) })
@@ -168,7 +166,7 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 			c.left[n] = true
 		}
 	case len(have) == 0:
-		c.departNode(reading(reader, w), reading(reader, w), "reads %s in the place of %s", c.called(f), w)
+		c.departNode(reading(reader, w), reading(reader, w), "reads %s instead of %s", c.called(f), w)
 	case wn == nil:
 		c.departNode(w, reading(reader, w), "is replaced by %s, the result of %s", f, operator(fn))
 	case len(want) == 0:
@@ -178,20 +176,19 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 	}
 }
 
-// earlier reports whether an earlier version of export may have computed what
-// this one does with these nodes: it used a few operators for it, and moved
-// elements.
+// earlier reports whether an earlier version of export may have written these
+// nodes: they use only its operators, and ones that move elements.
 func (c *comparison) earlier(nodes []*onnx.Node) bool {
 	return c.Earlier != nil && !slices.ContainsFunc(nodes, func(n *onnx.Node) bool {
 		return !moves(n) && (n.Domain != "" || !slices.Contains(c.Earlier, n.Op))
 	})
 }
 
-// reshapes are the operators that change the shape alone.
+// reshapes lists the operators that only change the shape.
 var reshapes = []string{"Flatten", "Reshape", "Squeeze", "Unsqueeze"}
 
-// absorbs reports whether a node gives the same with nodes before it or
-// without: a Reshape after others that change the shape, a Cast after others.
+// absorbs reports whether a node gives the same result without the nodes
+// before it: a Reshape after other reshapes, a Cast after casts.
 func absorbs(reader *onnx.Node, before []*onnx.Node) bool {
 	if reader == nil || reader.Domain != "" || reader.Op != "Reshape" && reader.Op != "Cast" {
 		return false
@@ -209,7 +206,7 @@ func reading(reader *onnx.Node, value string) string {
 	return reader.Outputs[0]
 }
 
-// called returns export's name of a value of the file.
+// called returns export's name for a value of the file.
 func (c *comparison) called(f string) string {
 	n := c.file.numbers[f]
 	for _, node := range c.want.Graph.Nodes {
@@ -222,12 +219,12 @@ func (c *comparison) called(f string) string {
 	return f
 }
 
-// fused reports whether an operator is one with which optimizers replace
+// fused reports whether an operator is one that optimizers put in place of
 // standard ones.
 func fused(n *onnx.Node) bool { return n.Domain != "" && n.Domain != "ai.onnx" || n.Op == "Gemm" }
 
-// between returns the nodes of s that a value is computed by from values that
-// the other model has too.
+// between returns the nodes of s that compute a value from values that the
+// other model has too.
 func (c *comparison) between(s *side, name string, other *side) []*onnx.Node {
 	seen := map[*onnx.Node]bool{}
 	var nodes []*onnx.Node
@@ -249,7 +246,7 @@ func (c *comparison) between(s *side, name string, other *side) []*onnx.Node {
 	return nodes
 }
 
-// operators lists the operators of nodes, a few of them.
+// operators lists the first few operators of nodes.
 func operators(nodes []*onnx.Node) string {
 	var names []string
 	for i, n := range nodes {

@@ -13,17 +13,17 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// floats gives the element types that can be rounded to one another.
+// floats lists the element types that can be rounded to each other.
 var floats = map[onnx.DataType]format.DType{
 	onnx.Float: format.Float32, onnx.Double: format.Float64, onnx.Float16: format.Float16, onnx.BFloat16: format.BFloat16,
 }
 
-// small is the size in bytes up to which an initializer is known by what it
-// holds: integers of shapes, of which tools keep one copy, and scalars.
+// small is the size in bytes up to which an initializer is identified by its
+// content: integers of shapes, which tools deduplicate, and scalars.
 const small = 4096
 
-// constants compares the initializers that both models have under one name,
-// and gives every constant its number.
+// constants compares the initializers with the same name in both models, and
+// assigns every constant its number.
 func (c *comparison) constants() error {
 	for name, t := range c.want.tensors {
 		c.want.numbers[name] = c.constant(t, t.Raw)
@@ -41,8 +41,8 @@ func (c *comparison) constants() error {
 			c.file.numbers[name] = c.constant(t, raw)
 			continue
 		}
-		// Whatever it holds, it is in the place of that one: what else is
-		// wrong shows too.
+		// It has the same place whatever its content, so that other departures
+		// show too.
 		c.file.numbers[name] = c.want.numbers[w.Name]
 		c.done[w.Name] = true
 		if d, ok := c.differ(name, t, raw, w); ok {
@@ -65,8 +65,8 @@ func (c *comparison) load(t *onnx.Tensor) ([]byte, error) {
 	return c.Load(t)
 }
 
-// twin returns an initializer of export with what t holds, which has another
-// name in the file.
+// twin returns an initializer of export with the content of t and another
+// name.
 func (c *comparison) twin(t *onnx.Tensor, raw []byte) (*onnx.Tensor, bool) {
 	for _, w := range c.want.Graph.Initializers {
 		if _, named := c.file.tensors[w.Name]; !named && t.DataType == w.DataType && slices.Equal(t.Dims, w.Dims) && bytes.Equal(raw, w.Raw) {
@@ -76,8 +76,8 @@ func (c *comparison) twin(t *onnx.Tensor, raw []byte) (*onnx.Tensor, bool) {
 	return nil, false
 }
 
-// constant returns the number of a constant: by what it holds if it is small,
-// otherwise one of its own.
+// constant returns the number of a constant: by content if it is small,
+// otherwise a new one.
 func (c *comparison) constant(t *onnx.Tensor, raw []byte) int {
 	if len(raw) > small {
 		return c.numberOf(fmt.Sprintf("constant %p", t))
@@ -85,8 +85,8 @@ func (c *comparison) constant(t *onnx.Tensor, raw []byte) int {
 	return c.numberOf(fmt.Sprintf("constant %d %v %x", t.DataType, t.Dims, sha256.Sum256(raw)))
 }
 
-// differ compares an initializer of the file, under the name that it has there,
-// with one of export.
+// differ compares an initializer of the file, with the given name there, with
+// one of export.
 func (c *comparison) differ(name string, t *onnx.Tensor, raw []byte, w *onnx.Tensor) (d Departure, differs bool) {
 	d.Place = w.Name
 	if name != w.Name {
@@ -128,7 +128,7 @@ func (c *comparison) differ(name string, t *onnx.Tensor, raw []byte, w *onnx.Ten
 	return d, true
 }
 
-// converted returns the elements of a floating-point tensor, rounded to another
+// converted returns the elements of a floating-point tensor rounded to another
 // such type.
 func converted(t *onnx.Tensor, to onnx.DataType) ([]byte, error) {
 	if floats[t.DataType] == format.Invalid || floats[to] == format.Invalid {
@@ -139,8 +139,8 @@ func converted(t *onnx.Tensor, to onnx.DataType) ([]byte, error) {
 	return out.Data, err
 }
 
-// departTensor records that an initializer of export is another in the file, t.
-// One that another tool rounded by a rule of its own is no departure.
+// departTensor records that an initializer of export differs from t in the
+// file. One that another tool rounded by its own rule is not a departure.
 func (c *comparison) departTensor(w *onnx.Tensor, d Departure, raw []byte, t *onnx.Tensor) {
 	if c.Rounded && roundedOtherwise(t, raw, w) {
 		c.loose[w.Name] = true
@@ -150,9 +150,9 @@ func (c *comparison) departTensor(w *onnx.Tensor, d Departure, raw []byte, t *on
 	c.tensors = append(c.tensors, d)
 }
 
-// roundedOtherwise reports whether t is w in 16 bits, but for what converters
-// do besides: numbers near 0 are kept from it, and those that hide a position
-// are brought into a range.
+// roundedOtherwise reports whether t is w in 16 bits by the rules of
+// converters: they move numbers away from 0, and clamp the large negative
+// numbers that hide positions.
 func roundedOtherwise(t *onnx.Tensor, raw []byte, w *onnx.Tensor) bool {
 	if !slices.Equal(t.Dims, w.Dims) || floats[t.DataType] == format.Invalid || floats[w.DataType] == format.Invalid {
 		return false
@@ -183,8 +183,8 @@ func doubles(t onnx.DataType, raw []byte) ([]float64, error) {
 	return x.Float64s()
 }
 
-// reader returns the first value of export that is computed from a constant and
-// from anything else.
+// reader returns export's first value computed from a constant and something
+// else.
 func (c *comparison) reader(name string) string {
 	names := map[string]bool{name: true}
 	for _, n := range c.want.Graph.Nodes {
@@ -198,8 +198,8 @@ func (c *comparison) reader(name string) string {
 	return ""
 }
 
-// element returns an element as text, with the digits that tell it from its
-// neighbours.
+// element formats an element with enough digits to distinguish it from its
+// neighbors.
 func element(t onnx.DataType, b []byte) string {
 	switch {
 	case t == onnx.Float:
@@ -215,7 +215,7 @@ func element(t onnx.DataType, b []byte) string {
 	return fmt.Sprintf("%#x", b)
 }
 
-// index returns the place of element i, such as "[3,17]".
+// index returns the position of element i, such as "[3,17]".
 func index(i int, dims []int64) string {
 	at := make([]string, len(dims))
 	for axis := len(dims) - 1; axis >= 0; axis-- {
@@ -225,9 +225,8 @@ func index(i int, dims []int64) string {
 	return "[" + strings.Join(at, ",") + "]"
 }
 
-// folded returns a value of a model as a constant, where it is one or is
-// computed from one by operators that move elements or round them; nil
-// otherwise.
+// folded returns a value of a model as a constant, if it is one or is computed
+// from one only by moving or rounding elements; nil otherwise.
 func (c *comparison) folded(s *side, name string) (*onnx.Tensor, error) {
 	if t := s.tensors[name]; t != nil {
 		if t.External == nil {
@@ -252,15 +251,15 @@ func (c *comparison) folded(s *side, name string) (*onnx.Tensor, error) {
 	case "Cast":
 		raw, err := converted(t, castTo(n))
 		if err != nil {
-			return nil, nil // it is not a rounding
+			return nil, nil // not a rounding
 		}
 		return &onnx.Tensor{Name: t.Name, DataType: castTo(n), Dims: t.Dims, Raw: raw}, nil
 	}
 	return t, nil
 }
 
-// transposed returns a tensor with its axes in the order that a Transpose node
-// names, nil where it names no order of them.
+// transposed returns a tensor with its axes permuted as a Transpose node says;
+// nil if its perm is not a permutation.
 func transposed(t *onnx.Tensor, n *onnx.Node) *onnx.Tensor {
 	rank, size := len(t.Dims), t.DataType.Size()
 	perm := make([]int64, rank)

@@ -5,7 +5,8 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// arithmetic covers Add and its kin: matrices, parameter rows and scalars.
+// arithmetic covers Add and similar operators: matrices, parameter rows and
+// scalars.
 func (f *flattener) arithmetic(v *graph.Value, kind graph.Binary, x, y *sheets, shape []int) (*sheets, error) {
 	op, ok := map[graph.Binary]func(a, b *graph.Value) *graph.Value{
 		graph.Add: f.b.Add, graph.Sub: f.b.Sub, graph.Mul: f.b.Mul, graph.Div: f.b.Div,
@@ -46,8 +47,8 @@ func (f *flattener) arithmetic(v *graph.Value, kind graph.Binary, x, y *sheets, 
 	return out, nil
 }
 
-// spread returns x broadcast into shape, with the given axis as rows: a matrix
-// for each index of the axes before. A row or a column alone is left to
+// spread returns x broadcast to shape, with the given axis as rows: a matrix
+// for each index of the axes before. A single row or column is left to
 // broadcast.
 func (f *flattener) spread(x *sheets, shape []int, row int) ([]*sheet, error) {
 	before := len(shape) - len(x.shape)
@@ -61,7 +62,7 @@ func (f *flattener) spread(x *sheets, shape []int, row int) ([]*sheet, error) {
 	}
 	full := append(ones(before), x.shape...)
 	wide, width := product(full[row+1:]), product(shape[row+1:])
-	var cols []int // of x, for each of shape
+	var cols []int // column of x for each column of shape
 	if wide != 1 && wide != width {
 		for i := range width {
 			cols = append(cols, place(indices(i, shape[row+1:]), full[row+1:]))

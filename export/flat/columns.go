@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// rowsOf returns n rows of t from start on.
+// rowsOf returns n rows of t, starting at start.
 func rowsOf(t format.Tensor, start, n int) *format.Tensor {
 	size := len(t.Data) / t.Shape[0]
 	t.Data = t.Data[start*size : (start+n)*size]
@@ -18,7 +18,8 @@ func rowsOf(t format.Tensor, start, n int) *format.Tensor {
 	return &t
 }
 
-// sheetOf returns matrix i of t, whose axes are full with the given one as rows.
+// sheetOf returns matrix i of t, whose broadcast shape is full, with axis row
+// as rows.
 func sheetOf(t format.Tensor, full []int, row, i int) format.Tensor {
 	n := product(full[:row])
 	size := len(t.Data) / n
@@ -30,8 +31,8 @@ func sheetOf(t format.Tensor, full []int, row, i int) format.Tensor {
 	return t
 }
 
-// columns returns the given columns of a matrix, under a name that says so; nil
-// are all of them.
+// columns returns the given columns of a matrix, named after them; nil means
+// all columns.
 func columns(t format.Tensor, cols []int) format.Tensor {
 	rows, width, size := t.Shape[0], t.Shape[1], t.DType.Size()
 	if cols == nil || isAll(cols, width) {
@@ -47,8 +48,8 @@ func columns(t format.Tensor, cols []int) format.Tensor {
 	return out
 }
 
-// spelled returns columns as "8_16", from and to, where they follow each other,
-// else one by one.
+// spelled formats consecutive columns as "8_16", from and to, and others one
+// by one.
 func spelled(cols []int) string {
 	first, text := cols[0], ""
 	for i, c := range cols {
@@ -71,7 +72,7 @@ func isAll(cols []int, width int) bool {
 	return len(cols) == width
 }
 
-// compose returns the given ones of cols, nil for all of them.
+// compose returns the asked columns among cols; nil means all.
 func compose(cols, asked []int) []int {
 	if asked == nil {
 		return cols
@@ -91,8 +92,8 @@ func product(shape []int) int {
 	return n
 }
 
-// indices returns the index of element i of a shape, and place the element of an
-// index, in a shape that broadcasts.
+// indices returns the index of element i of a shape; place returns the element
+// at an index, in a shape that broadcasts.
 func indices(i int, shape []int) []int {
 	at := make([]int, len(shape))
 	for axis, d := range slices.Backward(shape) {

@@ -1,3 +1,4 @@
-// Package flat writes the forward pass of a language model with matrices only,
-// for runtimes that multiply nothing of higher rank and have no Gather: onnx-go.
+// Package flat rewrites the forward pass of a language model with matrices
+// only, for runtimes such as onnx-go, which cannot multiply tensors of higher
+// rank and have no Gather.
 package flat

@@ -9,17 +9,16 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// OneHotInput is the input of a flat graph: float32 (T,V), a 1 in each row in
-// the column of its token. Runtimes without Gather multiply it with the
-// embedding table.
+// OneHotInput is the input of a flat graph: float32 (T,V), with a 1 in each
+// row in the column of its token. Its product with the embedding table
+// replaces Gather.
 const OneHotInput = "one_hot"
 
-// Write writes the forward pass of a language model with matrices only, for
-// runtimes that multiply nothing of higher rank: one sequence of fixed length,
-// a MatMul for each head, weights cut into the columns that a head needs, no
-// Gather, Split, Slice, Reshape or ReduceMean. The result is an ordinary graph
-// (input OneHotInput (T,V), output logits (T,V)) with weights of its own, so
-// that the oracle can show it equal to g.
+// Write rewrites the forward pass of a language model with matrices only: one
+// sequence of fixed length, a MatMul for each head, weights cut into the
+// columns of each head, no Gather, Split, Slice, Reshape or ReduceMean. The
+// result is an ordinary graph (input OneHotInput (T,V), output logits (T,V))
+// with its own weights, so that a reference runtime can compare it with g.
 func Write(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph, []format.Tensor, error) {
 	bound, err := graph.Apply(g, graph.SliceRanges, graph.Bind(oneSequence(g, length)), graph.DecomposeAll, graph.Precompute(flatLimit), graph.Merge)
 	if err != nil {
@@ -68,11 +67,11 @@ func Write(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph, [
 	return flat, out, nil
 }
 
-// flatLimit is the most elements of a constant that a flat graph computes ahead:
-// the causal mask of 8,192 tokens.
+// flatLimit is the maximum number of elements of a constant that flat computes
+// in advance: the causal mask of 8,192 tokens.
 const flatLimit = 1 << 26
 
-// oneSequence gives the named dimensions of the tokens, (B,T), their sizes.
+// oneSequence returns sizes for the named dimensions of the tokens, (B,T).
 func oneSequence(g *graph.Graph, length int) map[string]int {
 	sizes := map[string]int{}
 	if tokens := g.Input(role.Of(role.Tokens)); tokens != nil && len(tokens.Shape) == 2 {
@@ -89,17 +88,17 @@ type flattener struct {
 	given    map[string]format.Tensor // the model's weights
 	made     []format.Tensor          // the flat graph's, in the order of its parameters
 	leaves   map[string]*graph.Value  // inputs, parameters and constants, by name
-	flat     map[*graph.Value]*sheets // what stands for each value
+	flat     map[*graph.Value]*sheets // the matrices of each value
 	labelled map[*graph.Value]bool    // matrices that have the name of a value
 }
 
-// errForm says that an operator is used in a way that matrices cannot follow:
-// tokens are mixed other than by a product, say.
+// errForm reports a use of an operator that matrices cannot express, for
+// example mixing tokens without a product.
 var errForm = fmt.Errorf("the flat profile does not support this use of the operator")
 
-// value returns what stands for v, nil for an input: its form depends on the
-// use. Shapes in comments are those of the bound graph with B = 1, then those of
-// the flat one.
+// value returns the matrices of v; nil for an input, whose form depends on its
+// use. Comments give shapes of the bound graph with B = 1, then those of the
+// flat one.
 func (f *flattener) value(v *graph.Value) (*sheets, error) {
 	if _, in := graph.Is[graph.Input](v); in {
 		return nil, nil
@@ -160,10 +159,10 @@ func (f *flattener) value(v *graph.Value) (*sheets, error) {
 	case graph.Concat:
 		return f.concat(v, op.Axis, args, shape)
 	}
-	return nil, fmt.Errorf("the flat profile has no form of this operator")
+	return nil, fmt.Errorf("the flat profile does not support this operator")
 }
 
-// flatUnary are the functions of one argument that onnx-go has.
+// flatUnary lists the functions of one argument that onnx-go has.
 var flatUnary = map[graph.Unary]bool{
 	graph.Sqrt: true, graph.Tanh: true, graph.Relu: true, graph.Identity: true, graph.Exp: true, graph.Sigmoid: true,
 	graph.Neg: true, graph.Abs: true, graph.Log: true, graph.Sin: true, graph.Cos: true,

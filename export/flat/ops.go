@@ -17,8 +17,8 @@ func (f *flattener) each(v *graph.Value, x *sheets, shape []int, change func(x *
 	return out
 }
 
-// named gives matrix i the name of the value that it stands for, which is
-// "h.0.attn.scores.head_1" where that has heads. What has a name keeps it.
+// named gives matrix i the name of its value, such as "h.0.attn.scores.head_1"
+// if the value has heads. A named matrix keeps its name.
 func (f *flattener) named(v *graph.Value, row, i int, flat *graph.Value) *graph.Value {
 	if f.labelled[flat] || flat.Leaf() {
 		return flat
@@ -45,12 +45,13 @@ func (f *flattener) gather(v *graph.Value, op graph.Gather, table *sheets) (*she
 		return nil, err
 	}
 	if !hot.Shape[1].Is(table.shape[0]) {
-		return nil, fmt.Errorf("its table has %d rows, another one %s: %w", table.shape[0], hot.Shape[1], errForm)
+		return nil, fmt.Errorf("its table has %d rows, another has %s: %w", table.shape[0], hot.Shape[1], errForm)
 	}
 	return &sheets{shape: []int{1, f.length, table.shape[1]}, row: 1, list: []*sheet{f.sheet(f.named(v, 1, 0, f.b.MatMul(hot, rows)))}}, nil
 }
 
-// cut returns the positions of an axis from start on, as many as shape has.
+// cut returns the part of an axis that starts at start and has the size in
+// shape.
 func (f *flattener) cut(v *graph.Value, x *sheets, shape []int, axis, start int) (*sheets, error) {
 	switch {
 	case x.given != nil && axis == 0:
@@ -68,7 +69,7 @@ func (f *flattener) cut(v *graph.Value, x *sheets, shape []int, axis, start int)
 
 func (f *flattener) matMul(v *graph.Value, x, w *sheets, shape []int) (*sheets, error) {
 	last := len(shape) - 2
-	if x.given == nil && w.given != nil && len(w.shape) == 2 { // (1,T,C) × (C,N) → only the columns asked for
+	if x.given == nil && w.given != nil && len(w.shape) == 2 { // (1,T,C) × (C,N) → only the columns needed
 		x := x.at(len(x.shape) - 2)
 		if x == nil || w.given.DType != format.Float32 {
 			return nil, errForm
@@ -96,8 +97,8 @@ func (f *flattener) matMul(v *graph.Value, x, w *sheets, shape []int) (*sheets, 
 	return out, nil
 }
 
-// other returns q for use beside p: onnx-go refuses an operator with the same
-// argument twice.
+// other returns q for use together with p: onnx-go rejects an operator with
+// the same argument twice.
 func (f *flattener) other(p, q *graph.Value) *graph.Value {
 	if p == q {
 		return f.b.Identity(q)
@@ -105,8 +106,8 @@ func (f *flattener) other(p, q *graph.Value) *graph.Value {
 	return q
 }
 
-// reduce multiplies by columns of 1, or 1/C: onnx-go has neither ReduceSum nor
-// ReduceMean.
+// reduce multiplies by columns of 1 or 1/C, because onnx-go has neither
+// ReduceSum nor ReduceMean.
 func (f *flattener) reduce(v *graph.Value, op graph.Reduce, x *sheets, shape []int) (*sheets, error) {
 	last := len(x.shape) - 1
 	if x.given != nil || op.Kind != graph.ReduceMean && op.Kind != graph.ReduceSum || len(op.Axes) != 1 || op.Axes[0] != last || x.row == last {

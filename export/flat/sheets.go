@@ -8,21 +8,21 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// sheets is what stands for a value of the bound graph: one of its axes are the
-// rows of matrices, those behind it their columns, and there is a matrix for
-// each index of those before. (1,T,C) with row 1 is a matrix (T,C), and so is
-// (1,T,H,D); (1,H,T,D) with row 2 are H matrices (T,D).
+// sheets are the matrices of a value of the bound graph. One axis is the rows,
+// the axes after it are the columns, and there is a matrix for each index of
+// the axes before it. (1,T,C) with row 1 is a matrix (T,C), and so is
+// (1,T,H,D); (1,H,T,D) with row 2 is H matrices (T,D).
 type sheets struct {
 	shape []int // of the value
 	row   int
 	list  []*sheet
 
-	given  *format.Tensor // a weight or a constant instead: its form depends on the use
+	given  *format.Tensor // a weight or a constant instead: its form depends on its use
 	weight bool
 }
 
-// sheet is a matrix of which single columns may be asked, so that a product
-// with a weight makes what is needed alone.
+// sheet is a matrix whose columns can be requested separately, so that a
+// product with a weight computes only the columns needed.
 type sheet struct {
 	width int
 	lazy  bool
@@ -30,8 +30,7 @@ type sheet struct {
 	made  map[string]*graph.Value
 }
 
-// take returns columns of s, nil for all of them. What was made once is not made
-// again.
+// take returns columns of s, nil for all. It builds each request once.
 func (s *sheet) take(cols []int) *graph.Value {
 	if isAll(cols, s.width) {
 		cols = nil
@@ -45,18 +44,18 @@ func (s *sheet) take(cols []int) *graph.Value {
 
 func (s *sheet) whole() *graph.Value { return s.take(nil) }
 
-// lazy returns a matrix that is made by columns.
+// lazy returns a matrix built column by column on request.
 func (f *flattener) lazy(width int, build func(cols []int) *graph.Value) *sheet {
 	return &sheet{width: width, lazy: true, build: build, made: map[string]*graph.Value{}}
 }
 
-// column returns a matrix of one column that stands for width equal ones.
+// column returns a matrix of one column that represents width equal ones.
 func (f *flattener) column(s *sheet, width int) *sheet {
 	return f.lazy(width, func([]int) *graph.Value { return s.whole() })
 }
 
-// sheet wraps a matrix that is there as a whole. Columns of it are a product
-// with a matrix of 0 and 1.
+// sheet wraps a complete matrix. Its columns are selected by a product with a
+// matrix of 0 and 1.
 func (f *flattener) sheet(v *graph.Value) *sheet {
 	shape, _ := v.Shape.Numbers()
 	s := f.lazy(shape[1], func(cols []int) *graph.Value {
@@ -69,8 +68,8 @@ func (f *flattener) sheet(v *graph.Value) *sheet {
 	return s
 }
 
-// selection returns the matrix (width,len(cols)) whose product has the given
-// columns.
+// selection returns the matrix (width,len(cols)) that selects the given
+// columns in a product.
 func (f *flattener) selection(width int, cols []int) *graph.Value {
 	one := make([]float32, width*len(cols))
 	for i, c := range cols {
@@ -80,8 +79,8 @@ func (f *flattener) selection(width int, cols []int) *graph.Value {
 	return v
 }
 
-// at returns x with another axis as its rows, nil if the matrices would be
-// others: an axis of size 1 is as good as the next.
+// at returns x with another axis as rows; nil if that changes the matrices.
+// Axes of size 1 are interchangeable.
 func (x *sheets) at(row int) *sheets {
 	if x.given != nil || row < 0 || row >= len(x.shape) {
 		return nil
@@ -92,8 +91,8 @@ func (x *sheets) at(row int) *sheets {
 	return &sheets{shape: x.shape, row: row, list: x.list}
 }
 
-// reshaped returns the same matrices in another shape, in which the rows are
-// still an axis.
+// reshaped returns the same matrices in another shape in which the rows are
+// still one axis.
 func (x *sheets) reshaped(shape []int) (*sheets, error) {
 	if x.given != nil {
 		t := *x.given
@@ -108,8 +107,8 @@ func (x *sheets) reshaped(shape []int) (*sheets, error) {
 	return nil, errForm
 }
 
-// assembled returns the value of the given shape whose elements at an index are
-// those that source names. A row of it must be in one row of its source.
+// assembled returns a value of the given shape. source maps each index of it
+// to an element. Each row must come from one row of a source.
 func (f *flattener) assembled(v *graph.Value, shape []int, row int, source func(at []int) (*sheets, []int)) *sheets {
 	out := &sheets{shape: shape, row: row}
 	for i := range product(shape[:row]) {
@@ -136,8 +135,8 @@ type columnOf struct {
 	column int
 }
 
-// together returns a matrix of the given columns of others: of places, those
-// that cols names.
+// together returns a matrix of columns of others: those of places that cols
+// selects.
 func (f *flattener) together(places []columnOf, cols []int) *graph.Value {
 	if cols != nil {
 		asked := make([]columnOf, len(cols))
@@ -151,7 +150,7 @@ func (f *flattener) together(places []columnOf, cols []int) *graph.Value {
 		cols  []int
 	}
 	var runs []run
-	start := map[*sheet]int{} // of each matrix, where all stand side by side
+	start := map[*sheet]int{} // where each matrix starts in the concatenation
 	var all []*graph.Value
 	width := 0
 	for _, p := range places {
@@ -183,10 +182,10 @@ func (f *flattener) together(places []columnOf, cols []int) *graph.Value {
 	return f.b.MatMul(f.sideBySide(all), f.selection(width, order))
 }
 
-// sideBySide returns matrices as one.
+// sideBySide concatenates matrices by columns.
 func (f *flattener) sideBySide(all []*graph.Value) *graph.Value {
 	for i, v := range all {
-		if slices.Contains(all[:i], v) { // onnx-go refuses an operator with the same argument twice
+		if slices.Contains(all[:i], v) { // onnx-go rejects an operator with the same argument twice
 			all[i] = f.b.Identity(v)
 		}
 	}
@@ -196,9 +195,9 @@ func (f *flattener) sideBySide(all []*graph.Value) *graph.Value {
 	return f.b.Concat(1, all...)
 }
 
-// leaf returns the parameter or constant that holds t as a matrix, made at its
-// first use. A tensor without axes becomes (1,1), one of one axis a row: others
-// are not broadcast everywhere.
+// leaf returns the parameter or constant that holds t as a matrix, created on
+// first use. A scalar becomes (1,1) and a vector a row, because not all
+// operators broadcast other shapes.
 func (f *flattener) leaf(t format.Tensor, weight bool) (*graph.Value, error) {
 	for len(t.Shape) < 2 {
 		t.Shape = append([]int{1}, t.Shape...)

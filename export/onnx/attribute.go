@@ -2,20 +2,20 @@ package onnx
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// attributeFields gives the type of the value in each field of an
-// AttributeProto.
+// attributeFields maps each field of an AttributeProto to the type of its
+// value.
 var attributeFields = map[protowire.Number]AttributeType{
 	2: AttrFloat, 3: AttrInt, 4: AttrString, 5: AttrTensor, 6: AttrGraph, 7: AttrFloats, 8: AttrInts, 9: AttrStrings,
 	10: AttrTensors, 11: AttrGraphs, 14: AttrType, 15: AttrTypes, 22: AttrSparse, 23: AttrSparses,
 }
 
-// attribute reads an AttributeProto. It holds one value, in the field that its
-// type says: a value in another field would be seen by some readers only.
+// attribute reads an AttributeProto. Its value must be in the field of its
+// type: only some readers would see a value in another field.
 func (d *decoder) attribute(f field, where string) (a Attribute, err error) {
 	if err := d.object(f, costAttribute); err != nil {
 		return a, err
 	}
-	var held AttributeType // what the fields say
+	var held AttributeType // the type of the field with a value
 	err = d.each(f, where+" attribute", func(f field) error {
 		if t, value := attributeFields[f.number]; value {
 			if held != 0 && held != t {
@@ -74,7 +74,7 @@ func (d *decoder) attributeField(f field, a *Attribute) error {
 	case 11:
 		g := &Graph{}
 		a.Graphs = append(a.Graphs, g)
-		f.again = false // one of any number
+		f.again = false // a repeated field
 		return d.graph(f, g)
 	case 13:
 		return f.text(&a.DocString, maxText)

@@ -6,30 +6,29 @@ import (
 	"slices"
 )
 
-// The IR versions that this package knows: ONNX 1.0 to 1.23. From the fourth
-// on an initializer need not be an input.
+// Supported IR versions: ONNX 1.0 to 1.23. From version 4 on an initializer
+// need not be an input.
 const (
 	minIRVersion  = 3
 	maxIRVersion  = 14
 	freeIRVersion = 4
 )
 
-// newestOpset is the last version of the standard operators that the table of
-// ops.go was compared with.
+// newestOpset is the newest version of the standard operators that ops.go
+// covers.
 const newestOpset = 28
 
-// maxProblems is how many problems of a model are found.
+// maxProblems limits the problems that Problems returns.
 const maxProblems = 1000
 
-// Check reports the first reason why attnx does not take a model: names, order,
-// operators, attributes, sizes, external data, in the graph and in the graphs
-// of attributes, and what this project neither writes nor runs, such as
-// functions. dir is the folder of the model's file, where external data are
-// looked for; with an empty one only their paths are checked.
+// Check returns the first reason why attnx does not support a model. It checks
+// names, order, operators, attributes, sizes and external data, in the graph
+// and in graphs of attributes, and rejects what attnx neither writes nor runs,
+// such as functions. dir is the folder of the model's file, with the external
+// data; if it is empty, only their paths are checked.
 //
-// Operators of the standard domain must be in the table of ops.go; of those of
-// other domains that the model imports only the ones in microsoft.go are known,
-// the others may be anything.
+// Operators of the standard domain must be in the table of ops.go. Of other
+// imported domains only the operators in microsoft.go are checked.
 func Check(m *Model, dir string) error {
 	if found := problems(m, dir, 1); len(found) > 0 {
 		return found[0]
@@ -37,8 +36,8 @@ func Check(m *Model, dir string) error {
 	return nil
 }
 
-// CheckStructure is Check without what attnx knows of operators and element
-// types, for those who have tables of their own.
+// CheckStructure is Check without attnx's tables of operators and element
+// types, for callers that have their own.
 func CheckStructure(m *Model, dir string) error {
 	c := newChecker(m, dir, 1)
 	c.anyOperator = true
@@ -48,8 +47,8 @@ func CheckStructure(m *Model, dir string) error {
 	return nil
 }
 
-// Problems returns every reason why attnx does not take a model, up to the
-// thousandth; the first is Check's.
+// Problems returns every reason why attnx does not support a model, up to a
+// thousand; the first is that of Check.
 func Problems(m *Model, dir string) []error { return problems(m, dir, maxProblems) }
 
 func problems(m *Model, dir string, most int) []error { return newChecker(m, dir, most).problems(m) }
@@ -76,13 +75,14 @@ type checker struct {
 	ir      int64
 	domains map[string]int64 // versions
 	dir     string
-	most    int // problems
+	most    int // maximum number of problems
 	found   []error
 
-	anyOperator bool // and any element type that ONNX has
+	anyOperator bool // accept any operator, and any element type of ONNX
 }
 
-// add keeps a problem, unless it is nil, and reports whether that is enough.
+// add records a problem unless it is nil, and reports whether the limit is
+// reached.
 func (c *checker) add(err error) bool {
 	if err != nil && !c.full() {
 		c.found = append(c.found, err)
@@ -92,7 +92,7 @@ func (c *checker) add(err error) bool {
 
 func (c *checker) full() bool { return len(c.found) >= c.most }
 
-// model checks what a model has beside its graph.
+// model checks everything in a model except its graph.
 func (c *checker) model(m *Model) {
 	switch {
 	case m.IRVersion < minIRVersion:
@@ -134,7 +134,7 @@ func (c *checker) model(m *Model) {
 	}
 }
 
-// standard returns the name of a domain; the standard one has two.
+// standard returns the canonical name of a domain; the standard one has two.
 func standard(domain string) string {
 	if domain == "ai.onnx" {
 		return ""
@@ -150,8 +150,8 @@ func unsupported(where, reason string, args ...any) error {
 	return &UnsupportedError{Offset: -1, Where: where, Reason: fmt.Sprintf(reason, args...)}
 }
 
-// scope is the names that are defined so far in a graph, and in those around
-// it, which a graph in an attribute may use.
+// scope holds the names defined so far in a graph and in the graphs around it,
+// which a graph in an attribute may use.
 type scope struct {
 	names  map[string]bool
 	stored map[string]*Tensor // initializers of the graph itself
@@ -182,7 +182,7 @@ func (s *scope) has(name string) bool {
 	return false
 }
 
-// graph checks a graph; outer is nil for that of the model.
+// graph checks a graph; outer is nil for the model's graph.
 func (c *checker) graph(g *Graph, outer *scope) {
 	s := &scope{names: map[string]bool{}, stored: map[string]*Tensor{}, outer: outer, depth: 1}
 	if outer != nil {
@@ -225,8 +225,9 @@ func (c *checker) graph(g *Graph, outer *scope) {
 	}
 }
 
-// values checks the types of the values that a graph names. An input of the
-// model's graph has one; those of others are for their operators to say.
+// values checks the types of the values that a graph names. Inputs of the
+// model's graph must have one; inputs of other graphs get theirs from the
+// operator.
 func (c *checker) values(g *Graph, outermost bool) {
 	for i, list := range [][]ValueInfo{g.Inputs, g.Outputs, g.Values} {
 		for _, v := range list {
@@ -267,7 +268,7 @@ func checkType(t DataType, where string) error {
 }
 
 // initializers checks the tensors of a graph. One with the name of an input is
-// the input's default.
+// that input's default.
 func (c *checker) initializers(g *Graph, s *scope) {
 	inputs := map[string]DataType{}
 	for _, v := range g.Inputs {
@@ -295,7 +296,7 @@ func (c *checker) initializers(g *Graph, s *scope) {
 	}
 }
 
-// nodes checks that every name is defined once and before it is used.
+// nodes checks that every name is defined once and before its use.
 func (c *checker) nodes(g *Graph, s *scope) {
 	makers := map[string]int{}
 	for i, n := range g.Nodes {
@@ -320,7 +321,7 @@ func (c *checker) nodes(g *Graph, s *scope) {
 		c.node(n, where, s)
 		for _, o := range n.Outputs {
 			if o == "" {
-				continue // an optional output left out
+				continue // an omitted optional output
 			}
 			c.add(s.define(where, o))
 		}

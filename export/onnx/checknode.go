@@ -16,7 +16,8 @@ func (n *Node) Label(i int) string {
 	return fmt.Sprintf("node %d (%s)", i, shown(n.Op))
 }
 
-// node checks a node by itself; s is what its attributes' graphs may use.
+// node checks one node; s holds the names that graphs in its attributes may
+// use.
 func (c *checker) node(n *Node, where string, s *scope) {
 	domain := standard(n.Domain)
 	if c.domains[domain] == 0 {
@@ -51,7 +52,7 @@ func (c *checker) node(n *Node, where string, s *scope) {
 	}
 }
 
-// inNode says in which node an error is.
+// inNode adds the node to an error.
 func inNode(err error, where string) error {
 	switch e := err.(type) {
 	case *FormatError:
@@ -62,9 +63,8 @@ func inNode(err error, where string) error {
 	return err
 }
 
-// operator compares a node with what is known of its operator, in a model that
-// has that version of the operator's domain. Of domains that are not known it
-// says nothing.
+// operator compares a node with the table entry of its operator, for the given
+// version of the domain. It returns nil for unknown domains.
 func operator(n *Node, version int64) error {
 	row, known := standardOps[n.Op]
 	domain := standard(n.Domain)

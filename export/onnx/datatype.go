@@ -37,8 +37,8 @@ const (
 	Float6E3M2     DataType = 28
 )
 
-// dataTypes gives the name of each type, the bits of an element, and whether
-// attnx takes tensors of it. A string has no fixed size.
+// dataTypes holds the name of each type, the bits of an element, and whether
+// attnx supports it. A string has no fixed size.
 var dataTypes = map[DataType]struct {
 	name  string
 	bits  int64
@@ -54,8 +54,7 @@ var dataTypes = map[DataType]struct {
 	Uint2: {"uint2", 2, false}, Int2: {"int2", 2, false}, Float6E2M3: {"float6e2m3", 6, false}, Float6E3M2: {"float6e3m2", 6, false},
 }
 
-// Size returns the bytes of one element, 0 for a type whose elements are not a
-// number of whole bytes.
+// Size returns the bytes of one element; 0 if that is not a whole number.
 func (t DataType) Size() int64 {
 	if bits := dataTypes[t].bits; bits%8 == 0 {
 		return bits / 8

@@ -6,10 +6,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Decode reads a model, whatever ONNX allows in one; Check says whether it is
-// valid and what attnx takes. Only bytes that are no ONNX file are refused. The
-// elements of its tensors share memory with data where the file holds them as
-// raw bytes.
+// Decode reads any ONNX model; Check reports whether it is valid and
+// supported. Decode rejects only data that are not an ONNX file. Tensors
+// stored as raw bytes share memory with data.
 func Decode(data []byte) (*Model, error) {
 	if len(data) == 0 {
 		return nil, &FormatError{Offset: 0, Reason: "the file is empty"}
@@ -97,7 +96,7 @@ func (d *decoder) opset(f field, list *[]Opset) error {
 	return err
 }
 
-// entry appends a pair of metadata.
+// entry appends a metadata entry.
 func (d *decoder) entry(f field, list *[]Entry) error {
 	if err := d.object(f, costEntry); err != nil {
 		return err
@@ -107,7 +106,8 @@ func (d *decoder) entry(f field, list *[]Entry) error {
 	return err
 }
 
-// graph reads the one graph of a model or an attribute.
+// graph reads the graph of a model or an attribute, which must be its only
+// one.
 func (d *decoder) graph(f field, g *Graph) error {
 	if err := d.object(f, costGraph); err != nil {
 		return err
@@ -191,8 +191,7 @@ func (d *decoder) listed(f field, list *[]string) error {
 	return err
 }
 
-// valueInfo reads a ValueInfoProto. A type may be left out, except for an
-// input, which nothing else gives one.
+// valueInfo reads a ValueInfoProto. The type is optional except for an input.
 func (d *decoder) valueInfo(f field, list *[]ValueInfo, what string) error {
 	if err := d.object(f, costValue); err != nil {
 		return err

@@ -1,6 +1,6 @@
 package onnx
 
-// What a model may hold beside its graph.
+// Everything in a model besides its graph.
 
 func (d *decoder) function(f field, n *Function, where string) error {
 	if err := d.object(f, costGraph); err != nil {

@@ -11,14 +11,14 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Encode writes a model. Equal models give equal bytes. What Decode found
-// doubtful is not written as it was. The
-// elements of large tensors are written from where they lie. A model that is
-// larger than protobuf can hold is refused: Externalize makes it smaller.
+// Encode writes a model. Equal models give equal bytes. It does not reproduce
+// parts that Decode reported as doubtful. It writes elements of large tensors
+// without copying them. A model larger than protobuf's limit is an error:
+// Externalize makes it smaller.
 func (m *Model) Encode(w io.Writer) error {
 	e := m.message()
 	if e.size > maxFile {
-		return &FormatError{Offset: -1, Reason: fmt.Sprintf("%d bytes are more than protobuf can hold: put the weights into a file of their own", e.size)}
+		return &FormatError{Offset: -1, Reason: fmt.Sprintf("%d bytes are more than protobuf allows: put the weights into a separate file", e.size)}
 	}
 	for _, part := range e.parts {
 		if _, err := w.Write(part); err != nil {
@@ -73,7 +73,7 @@ func (e *message) entries(n protowire.Number, list []Entry) {
 	}
 }
 
-// pair is a StringStringEntryProto.
+// pair encodes a StringStringEntryProto.
 func pair(key, value string) *message {
 	e := &message{}
 	e.string(1, key)
@@ -156,7 +156,7 @@ func (a Attribute) message() *message {
 	return e
 }
 
-// value writes the field that the attribute's type names.
+// value writes the field of the attribute's type.
 func (a Attribute) value(e *message) {
 	switch a.Type {
 	case AttrFloat:

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// FormatError says that a model is not valid.
+// FormatError reports that a model is invalid.
 type FormatError struct {
-	File   string // empty when the data came from elsewhere
-	Offset int64  // where in the file, -1 if nowhere in particular
-	Where  string // such as `node "h.0.attn.scores"`, empty if nowhere in particular
+	File   string // empty if the data are not from a file
+	Offset int64  // position in the file; -1: none
+	Where  string // such as `node "h.0.attn.scores"`; may be empty
 	Reason string
 
-	External string // the file of external data at fault, inside the model's folder; empty if none is
-	broken   bool   // the bytes are no protobuf message of ONNX's, and nothing was decoded
+	External string // the faulty file of external data, within the model's folder; may be empty
+	broken   bool   // the bytes are not an ONNX protobuf message; nothing was decoded
 }
 
 func (e *FormatError) Error() string { return describe(e.File, e.Offset, e.Where, e.Reason) }
 
-// UnsupportedError says that a model is valid but holds what this package does
-// not read.
+// UnsupportedError reports that a model is valid but uses features that this
+// package does not support.
 type UnsupportedError struct {
-	File   string // empty when the data came from elsewhere
-	Offset int64  // where in the file, -1 if nowhere in particular
-	Where  string // such as `node "h.0.attn.scores"`, empty if nowhere in particular
+	File   string // empty if the data are not from a file
+	Offset int64  // position in the file; -1: none
+	Where  string // such as `node "h.0.attn.scores"`; may be empty
 	Reason string
 }
 
@@ -44,7 +44,7 @@ func describe(file string, offset int64, where, reason string) string {
 	return strings.Join(append(parts, reason), ": ")
 }
 
-// inFile says in which file an error happened.
+// inFile adds the path of the file to an error.
 func inFile(err error, path string) error {
 	var bad *FormatError
 	var unsupported *UnsupportedError
@@ -61,7 +61,7 @@ func inFile(err error, path string) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// broken reports whether nothing can be read past an error.
+// broken reports whether nothing could be decoded.
 func broken(err error) bool {
 	bad, ok := err.(*FormatError)
 	return ok && bad.broken

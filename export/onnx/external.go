@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// The smallest tensor that Externalize moves, and the multiple at which each
-// begins: a page, so that a runtime can map the file into memory.
+// The smallest tensor that Externalize moves, and the alignment of each: a
+// page, so that a runtime can map the file into memory.
 const (
 	externalSize  = 1024
 	externalAlign = 4096
 )
 
-// Externalize moves the elements of initializers to another file: it returns
-// the model that refers to it under the given name, and a function that writes
-// the file. The model given stays as it is.
+// Externalize moves elements of initializers to another file. It returns a
+// model that refers to this file by the given name, and a function that writes
+// the file. It does not change m.
 func Externalize(m *Model, location string) (*Model, func(io.Writer) error) {
 	var moved [][]byte
 	at := int64(0)
@@ -51,8 +51,8 @@ func Externalize(m *Model, location string) (*Model, func(io.Writer) error) {
 	}
 }
 
-// Refer returns a model whose initializers lie where place says, and in the
-// model itself where it says nil. The model given stays as it is.
+// Refer returns a model whose initializers are at the places that place
+// returns; nil keeps one in the model. It does not change m.
 func Refer(m *Model, place func(*Tensor) *External) *Model {
 	out, graph := *m, *m.Graph
 	out.Graph = &graph
@@ -70,7 +70,7 @@ func Refer(m *Model, place func(*Tensor) *External) *Model {
 
 func aligned(n int64) int64 { return (n + externalAlign - 1) / externalAlign * externalAlign }
 
-// HasExternal reports whether any initializer lies in another file.
+// HasExternal reports whether any initializer is in another file.
 func (m *Model) HasExternal() bool {
 	for _, t := range m.Graph.Initializers {
 		if t.External != nil {
@@ -81,7 +81,7 @@ func (m *Model) HasExternal() bool {
 }
 
 // Load returns the elements of the tensor; dir is the folder of the model's
-// file. External data are read only from a regular file inside dir.
+// file. It reads external data only from a regular file inside dir.
 func (t *Tensor) Load(dir string) ([]byte, error) {
 	if t.External == nil {
 		return t.Raw, nil
@@ -95,7 +95,7 @@ func (t *Tensor) Load(dir string) ([]byte, error) {
 	if n != int64(int(n)) {
 		return nil, t.externalError(fmt.Sprintf("%d bytes are more than this machine can address", n))
 	}
-	data := make([]byte, n) // open has seen that the file holds as much
+	data := make([]byte, n) // open has checked that the file has so many bytes
 	if _, err := f.ReadAt(data, t.External.Offset); err != nil && n > 0 {
 		return nil, t.externalError(reason(err))
 	}
@@ -111,8 +111,8 @@ func (t *Tensor) externalError(reason string) error {
 	return err
 }
 
-// checkExternal checks that the tensor's elements are where it says; with an
-// empty dir it checks the path only.
+// checkExternal checks that the external elements exist; with an empty dir it
+// checks only the path.
 func (t *Tensor) checkExternal(dir string) error {
 	if dir == "" {
 		return t.checkLocation()
@@ -124,8 +124,7 @@ func (t *Tensor) checkExternal(dir string) error {
 	return f.Close()
 }
 
-// checkLocation refuses a path that is not plain and relative on every system:
-// what leaves the folder on one of them is no path for any.
+// checkLocation rejects a path that is not plain and relative on every system.
 func (t *Tensor) checkLocation() error {
 	switch {
 	case !plainLocation(t.External.Location):
@@ -140,8 +139,8 @@ func plainLocation(l string) bool {
 	return !strings.ContainsAny(l, "\\:\x00") && filepath.IsLocal(l) && fs.ValidPath(l) && l != "."
 }
 
-// open opens the file that holds the tensor's elements and checks that it
-// does. A path that leaves dir, by its text or by a symbolic link, is refused.
+// open opens the file with the tensor's elements and checks its size. It
+// rejects a path that leaves dir, by its text or by a symbolic link.
 func (t *Tensor) open(dir string) (*os.File, error) {
 	if err := t.checkLocation(); err != nil {
 		return nil, err
@@ -178,10 +177,10 @@ func (t *Tensor) open(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// whole is what helps where a file of weights is not what the model wants.
+// whole is the remedy for a wrong file of weights.
 const whole = ": copy the model's folder whole, or export it again"
 
-// reason leaves the path out of a file system's error: it is named already.
+// reason drops the path from a file system error: the message has it already.
 func reason(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {

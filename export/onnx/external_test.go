@@ -214,7 +214,7 @@ func TestEncodeRefuses(t *testing.T) {
 		m.Graph.Initializers = append(m.Graph.Initializers, w)
 	}
 	var b bytes.Buffer
-	if err := m.Encode(&b); err == nil || !strings.Contains(err.Error(), "more than protobuf can hold") || b.Len() > 0 {
+	if err := m.Encode(&b); err == nil || !strings.Contains(err.Error(), "more than protobuf allows") || b.Len() > 0 {
 		t.Errorf("got %v, %d bytes written", err, b.Len())
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// ReadFile reads a model that attnx takes: what it returns has passed Check
-// with the folder of its file. External data are checked to be there, not read.
-// Errors name the file.
+// ReadFile reads a supported model: the result has passed Check with the
+// folder of its file. External data must exist but are not read. Errors name
+// the file.
 func ReadFile(path string) (*Model, error) { return ReadFileAs(path, Check) }
 
 // ReadFileAs is ReadFile with another check, such as CheckStructure.
@@ -27,10 +27,9 @@ func ReadFileAs(path string, check func(m *Model, dir string) error) (*Model, er
 	return m, nil
 }
 
-// DecodeFile reads a model to look at it, whatever ONNX allows in one. Errors
-// name the file.
+// DecodeFile reads any ONNX model for inspection. Errors name the file.
 func DecodeFile(path string) (*Model, error) {
-	info, err := os.Stat(path) // before the file is opened: a pipe would block
+	info, err := os.Stat(path) // check before opening: opening a pipe would block
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +52,9 @@ func DecodeFile(path string) (*Model, error) {
 	return m, inFile(err, path)
 }
 
-// Recognize reports whether a file of size bytes looks like a model: a message
-// of ONNX's fields, a graph among the first of them. Little of it is read, and
-// it may still be broken.
+// Recognize reports whether a file of size bytes looks like a model: an ONNX
+// message with a graph among its first fields. It reads little of the file,
+// which may still be broken.
 func Recognize(r io.ReaderAt, size int64) bool {
 	const fields = 1 << 12 // before the graph
 	for at, n := int64(0), 0; at < size && n < fields; n++ {
@@ -85,7 +84,7 @@ func Recognize(r io.ReaderAt, size int64) bool {
 	return false
 }
 
-// modelFields gives the types of the fields of a ModelProto, plus one.
+// modelFields holds the types of the fields of a ModelProto, plus one.
 var modelFields = map[protowire.Number]protowire.Type{
 	1: protowire.VarintType + 1, 2: protowire.BytesType + 1, 3: protowire.BytesType + 1, 4: protowire.BytesType + 1, 5: protowire.VarintType + 1,
 	6: protowire.BytesType + 1, 7: protowire.BytesType + 1, 8: protowire.BytesType + 1, 14: protowire.BytesType + 1, 20: protowire.BytesType + 1,

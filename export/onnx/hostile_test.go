@@ -248,7 +248,7 @@ func TestDecodeMemory(t *testing.T) {
 		if got > 100 {
 			t.Errorf("%s: %d MiB", what, got)
 		}
-		if err == nil && what != "names" || err != nil && !strings.Contains(err.Error(), "are not in a file of this size") {
+		if err == nil && what != "names" || err != nil && !strings.Contains(err.Error(), "for a file of this size") {
 			t.Errorf("%s: got %v", what, err)
 		}
 	}

@@ -2,11 +2,11 @@ package onnx
 
 import "strings"
 
-// MarkOutputs returns the model with every wanted result of a node as a further
-// output, cast to float32: what a comparison value by value needs. values gives
-// the value behind each such output. A runtime fuses less in it than in the
-// model itself. What the model says of the types and shapes of its values is
-// left out: a tool may have changed the nodes and left it as it was.
+// MarkOutputs returns the model with every wanted result of a node as an
+// additional output, cast to float32, for a comparison value by value. values
+// maps each such output to its value. A runtime fuses less in it than in m. It
+// drops declared types and shapes of values, because a tool may have changed
+// nodes without updating them.
 func MarkOutputs(m *Model, wanted func(value string) bool) (marked *Model, values map[string]string) {
 	out, graph := *m, *m.Graph
 	out.Graph = &graph
@@ -32,7 +32,7 @@ func MarkOutputs(m *Model, wanted func(value string) bool) (marked *Model, value
 	return &out, values
 }
 
-// taken reports whether the name of any value ends with suffix.
+// taken reports whether the name of any value has the suffix.
 func taken(g *Graph, suffix string) bool {
 	for _, n := range g.Nodes {
 		for _, v := range n.Outputs {

@@ -5,15 +5,15 @@ import (
 )
 
 // inlined is the size up to which bytes are copied into a message instead of
-// being referred to.
+// referenced.
 const inlined = 1 << 12
 
-// message is an encoded protobuf message: pieces that are written one after
-// the other. The last piece may still grow, if it is ours.
+// message is an encoded protobuf message: parts written one after the other.
+// The last part can grow if the message owns it.
 type message struct {
 	parts [][]byte
 	size  int64
-	open  bool // the last part is ours to append to
+	open  bool // the last part can grow
 }
 
 // grow appends small bytes.
@@ -34,7 +34,7 @@ func (e *message) varint(n protowire.Number, v uint64) {
 	})
 }
 
-// int writes a field unless it has proto3's default, 0.
+// int writes a field unless it is 0, proto3's default.
 func (e *message) int(n protowire.Number, v int64) {
 	if v != 0 {
 		e.varint(n, uint64(v))
@@ -47,7 +47,8 @@ func (e *message) text(n protowire.Number, s string) {
 	}
 }
 
-// string writes a field even if it is empty, as an element of a list must be.
+// string writes a field even if it is empty, as required for elements of a
+// list.
 func (e *message) string(n protowire.Number, s string) {
 	e.grow(func(b []byte) []byte {
 		return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), s)

@@ -12,7 +12,7 @@ type Model struct {
 	DocString       string            // 6
 	Graph           *Graph            // 7
 	Opsets          []Opset           // 8
-	Metadata        map[string]string // 14, written in the order of its keys
+	Metadata        map[string]string // 14, sorted by key when written
 	Training        []*Training       // 20
 	Functions       []*Function       // 25
 	Devices         []Devices         // 26
@@ -22,14 +22,14 @@ type Model struct {
 	doubts []error // what Decode found and read past; Check reports it
 }
 
-// Opset is an OperatorSetIdProto: a version of a domain's operators. The
+// Opset is an OperatorSetIdProto: the version of a domain's operators. The
 // standard domain is "".
 type Opset struct {
 	Domain  string // 1
 	Version int64  // 2
 }
 
-// Entry is a StringStringEntryProto, of metadata below the model's.
+// Entry is a StringStringEntryProto, for metadata below the model's.
 type Entry struct {
 	Key   string // 1
 	Value string // 2
@@ -49,7 +49,7 @@ type Graph struct {
 	Metadata     []Entry         // 16
 }
 
-// Function is a FunctionProto: an operator of the model's own.
+// Function is a FunctionProto: an operator defined in the model.
 type Function struct {
 	Name       string      // 1
 	Inputs     []string    // 4
@@ -90,11 +90,11 @@ type Devices struct {
 // NodeDevices is a NodeDeviceConfigurationProto.
 type NodeDevices struct {
 	Configuration string   // 1
-	Sharding      [][]byte // 2, each a ShardingSpecProto as it is in the file
+	Sharding      [][]byte // 2, each an encoded ShardingSpecProto
 	Stage         *int32   // 3, of a pipeline
 }
 
-// Node is a NodeProto. An empty input name is an optional input left out.
+// Node is a NodeProto. An empty input name is an omitted optional input.
 type Node struct {
 	Inputs     []string      // 1
 	Outputs    []string      // 2
@@ -108,7 +108,7 @@ type Node struct {
 	Devices    []NodeDevices // 10
 }
 
-// Attribute is an AttributeProto; Type says which field holds its value.
+// Attribute is an AttributeProto; Type selects the field with its value.
 type Attribute struct {
 	Name      string          // 1
 	Float     float32         // 2
@@ -124,7 +124,7 @@ type Attribute struct {
 	DocString string          // 13
 	Types     []*Type         // 14 and 15; one if Type is AttrType
 	Type      AttributeType   // 20
-	Ref       string          // 21, in a function: the attribute of the function whose value it has
+	Ref       string          // 21, in a function: the attribute of the function that provides the value
 	Sparse    []*SparseTensor // 22 and 23; one if Type is AttrSparse
 
 	Mistyped bool // the file has a value of another type than Type
@@ -164,33 +164,33 @@ func (t AttributeType) String() string {
 	return attributeTypes[t]
 }
 
-// IntAttr returns an attribute that is an integer.
+// IntAttr returns an integer attribute.
 func IntAttr(name string, v int64) Attribute { return Attribute{Name: name, Type: AttrInt, Int: v} }
 
-// IntsAttr returns an attribute that is a list of integers.
+// IntsAttr returns an attribute with a list of integers.
 func IntsAttr(name string, v ...int64) Attribute {
 	return Attribute{Name: name, Type: AttrInts, Ints: v}
 }
 
-// FloatAttr returns an attribute that is a number.
+// FloatAttr returns a float attribute.
 func FloatAttr(name string, v float32) Attribute {
 	return Attribute{Name: name, Type: AttrFloat, Float: v}
 }
 
-// StringAttr returns an attribute that is a text.
+// StringAttr returns a string attribute.
 func StringAttr(name, v string) Attribute {
 	return Attribute{Name: name, Type: AttrString, String: []byte(v)}
 }
 
-// TensorAttr returns an attribute that is a tensor.
+// TensorAttr returns a tensor attribute.
 func TensorAttr(name string, v *Tensor) Attribute {
 	return Attribute{Name: name, Type: AttrTensor, Tensor: v}
 }
 
 // Tensor is a TensorProto. Its elements are in Raw, little-endian and
-// row-major, whichever field of the file they came from; in Strings, if they are
-// strings; or in another file, if External is not nil. Elements of less than a
-// byte are packed, the first in the lowest bits.
+// row-major, whichever field of the file they came from; strings are in
+// Strings; external elements are in another file, if External is not nil.
+// Elements smaller than a byte are packed, the first in the lowest bits.
 type Tensor struct {
 	Dims      []int64   // 1
 	DataType  DataType  // 2
@@ -205,21 +205,20 @@ type Tensor struct {
 	Misplaced bool // the file has elements in a field that is not the type's, or in two: Decode has left some out
 }
 
-// Segment is TensorProto.Segment: the part of a larger tensor that a tensor is.
+// Segment is TensorProto.Segment: the range of a larger tensor.
 type Segment struct {
 	Begin, End int64 // 1, 2
 }
 
-// SparseTensor is a SparseTensorProto: the values that are not zero, and where
-// they are.
+// SparseTensor is a SparseTensorProto: the nonzero values and their positions.
 type SparseTensor struct {
 	Values  *Tensor // 1
 	Indices *Tensor // 2
 	Dims    []int64 // 3
 }
 
-// External says where the elements of a tensor lie: bytes Offset to
-// Offset+Length of a file whose path is relative to the model's.
+// External is the place of a tensor's elements: bytes Offset to Offset+Length
+// of a file. Its path is relative to the model's.
 type External struct {
 	Location string
 	Offset   int64
@@ -235,15 +234,15 @@ type ValueInfo struct {
 	Name       string
 	DataType   DataType
 	Dims       []Dim
-	NoShape    bool   // the shape is left open, its rank too
+	NoShape    bool   // shape and rank are open
 	Other      *Type  // of a value that is not a tensor; nil for a tensor
 	Denotation string // of the type
 	DocString  string
 	Metadata   []Entry
 }
 
-// Dim is the size of an axis: a number, or a name for one that is open. The
-// zero Dim with Open is an axis that has no name either.
+// Dim is the size of an axis: a number, or a name for an open one. The zero
+// Dim with Open is an unnamed open axis.
 type Dim struct {
 	Value      int64
 	Param      string
@@ -257,7 +256,7 @@ func (m *Model) MetadataValue(key string) (string, bool) {
 	return v, ok
 }
 
-// Opset returns the version of the standard operators, 0 if none is declared.
+// Opset returns the version of the standard operators; 0 if none is declared.
 func (m *Model) Opset() int64 {
 	for _, o := range m.Opsets {
 		if o.Domain == "" || o.Domain == "ai.onnx" {

@@ -1,17 +1,17 @@
 package onnx
 
-// opRow is what the checker knows of a standard operator.
+// opRow is what the checker knows about a standard operator.
 type opRow struct {
 	since              int64 // the first opset that has it
 	minInputs          int
 	maxInputs          int // -1: no limit
-	outputs            int // at most; -1: no limit
+	outputs            int // maximum; -1: no limit
 	requiredAttributes []string
 }
 
-// standardOps are the operators of the standard domain that attnx writes, with
-// those that its readers meet in transformer models of others. Numbers are
-// from ONNX's operator list (docs/Operators.md).
+// standardOps lists the standard operators that attnx writes, and those that
+// its readers find in other transformer models. Numbers are from ONNX's
+// operator list (docs/Operators.md).
 var standardOps = map[string]opRow{
 	"Abs":                     {1, 1, 1, 1, nil},
 	"Add":                     {1, 2, 2, 1, nil},

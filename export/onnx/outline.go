@@ -9,20 +9,20 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Outline is what can be told of a model without reading its tensors: enough to
-// decide what a file is made of, not whether it is right.
+// Outline is what can be read of a model without its tensors: enough to
+// identify a file, not to check it.
 type Outline struct {
 	Producer string
-	Metadata []string // the names, as they come
-	Data     []string // the files that hold its initializers' elements, each once
+	Metadata []string // keys, in file order
+	Data     []string // the files with elements of its initializers, without duplicates
 }
 
 // ReadOutline reads the outline of the file at path. A file that is not a
-// protobuf message, or has more than a million fields outside its tensors, gives
+// protobuf message, or has more than a million fields outside its tensors, is
 // an error.
 func ReadOutline(path string) (Outline, error) {
 	var o Outline
-	info, err := os.Stat(path) // before the file is opened: a pipe would block
+	info, err := os.Stat(path) // check before opening: opening a pipe would block
 	if err != nil {
 		return o, err
 	}
@@ -41,14 +41,14 @@ func ReadOutline(path string) (Outline, error) {
 	return o, nil
 }
 
-// scanner walks through a file's messages and passes over what it is not asked
-// to look into.
+// scanner walks through a file's messages and skips those that are not
+// requested.
 type scanner struct {
 	r     io.ReaderAt
 	count int // of fields
 }
 
-// span is where the content of a field lies.
+// span is the range of a field's content.
 type span struct{ from, to int64 }
 
 func (s *scanner) model(o *Outline, n protowire.Number, at span) (err error) {
@@ -60,7 +60,7 @@ func (s *scanner) model(o *Outline, n protowire.Number, at span) (err error) {
 			switch n {
 			case 5:
 				return s.fields(at, func(n protowire.Number, at span) error { return s.tensor(o, n, at) })
-			case 15: // a sparse one: its values and its indices
+			case 15: // a sparse one: its values and indices
 				return s.fields(at, func(n protowire.Number, at span) error {
 					if n > 2 {
 						return nil
@@ -78,7 +78,7 @@ func (s *scanner) model(o *Outline, n protowire.Number, at span) (err error) {
 	return err
 }
 
-// tensor looks at a field of an initializer.
+// tensor reads a field of an initializer.
 func (s *scanner) tensor(o *Outline, n protowire.Number, at span) error {
 	if n != 13 {
 		return nil
@@ -104,14 +104,14 @@ func (s *scanner) entry(at span) (key, value string, err error) {
 	return key, value, err
 }
 
-// text reads the beginning of a string: no name that is looked for is longer.
+// text reads the start of a string: no name that is looked up is longer.
 func (s *scanner) text(at span) (string, error) {
 	b := make([]byte, min(at.to-at.from, maxName))
 	_, err := s.r.ReadAt(b, at.from)
 	return string(b), err
 }
 
-// fields hands every length-delimited field of a message to visit.
+// fields calls visit for every length-delimited field of a message.
 func (s *scanner) fields(in span, visit func(protowire.Number, span) error) error {
 	for at := in.from; at < in.to; {
 		if s.count++; s.count > 1<<20 {

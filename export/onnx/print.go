@@ -10,11 +10,11 @@ import (
 	"unicode"
 )
 
-// Print writes a model as stable text: what it declares, then its nodes, a
-// line each, those of graphs within a node below it, and the functions. Nodes
-// that attnx cannot run say why. Names that are more than letters, digits, spaces
-// and common marks are in quotes, so that no file can put its own lines or
-// control codes there.
+// Print writes a model as stable text: declarations, nodes, one on each line
+// with those of inner graphs below it, and functions. It gives the reason for
+// nodes that attnx cannot run. Names with characters other than letters,
+// digits, spaces and common marks are quoted, so that a file cannot inject
+// lines or control codes.
 func Print(w io.Writer, m *Model) error {
 	p := printer{whyNot: m.marker()}
 	p.line("ir_version %d", m.IRVersion)
@@ -44,7 +44,7 @@ func Print(w io.Writer, m *Model) error {
 	return err
 }
 
-// printer writes lines, indented by two spaces for each graph around them.
+// printer writes lines, indented by two spaces for each enclosing graph.
 type printer struct {
 	whyNot func(n *Node, opsets map[string]int64) string
 	text   strings.Builder
@@ -88,7 +88,7 @@ func (p *printer) graph(g *Graph, opsets map[string]int64) {
 	}
 }
 
-// within writes a graph of another thing.
+// within writes an inner graph.
 func (p *printer) within(g *Graph, opsets map[string]int64) {
 	p.indent++
 	p.graph(g, opsets)
@@ -134,7 +134,7 @@ func (p *printer) function(f *Function) {
 	p.indent--
 }
 
-// mark is what a line ends with that attnx cannot run.
+// mark ends a line that attnx cannot run with the reason.
 func mark(why string) string {
 	if why == "" {
 		return ""
@@ -142,7 +142,7 @@ func mark(why string) string {
 	return "  # attnx cannot run it: " + why
 }
 
-// label returns "domain.name", with the overload if it has one.
+// label returns "domain.name", with the overload if there is one.
 func (f *Function) label() string {
 	s := shown(f.Name)
 	if f.Domain != "" {
@@ -154,8 +154,7 @@ func (f *Function) label() string {
 	return s
 }
 
-// shown returns a name of a file as it may be in a line of text, cut where it is
-// longer than a person reads.
+// shown returns a name from a file for a line of text, truncated.
 func shown(name string) string {
 	if len(name) > most {
 		return bounded(name)
@@ -168,10 +167,10 @@ func shown(name string) string {
 	return name
 }
 
-// most is how many characters of a text of a file are shown.
+// most is the maximum number of characters of a file's text in a message.
 const most = 200
 
-// bounded returns a text of a file in quotes, its first characters.
+// bounded quotes the first characters of a text from a file.
 func bounded(s string) string {
 	if len(s) > most {
 		return fmt.Sprintf("%.200q...", s)
@@ -204,7 +203,7 @@ func (a Attribute) graphs() []*Graph {
 	return a.Graphs
 }
 
-// text returns the value of an attribute; of graphs the number of nodes.
+// text formats the value of an attribute; of graphs only the number of nodes.
 func (a Attribute) text() string {
 	switch {
 	case a.Ref != "":

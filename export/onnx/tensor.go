@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// elements returns the number of the tensor's elements; ok is false when a
-// dimension is negative or the product, in bits, is beyond maxTensor bytes.
+// elements returns the number of the tensor's elements; ok is false if a
+// dimension is negative or the size exceeds maxTensor bytes.
 func (t *Tensor) elements() (n int64, ok bool) {
 	n = 1
 	limit := uint64(8 * maxTensor / max(1, dataTypes[t.DataType].bits))
@@ -35,8 +35,8 @@ func (t *Tensor) elements() (n int64, ok bool) {
 	return n, true
 }
 
-// bytes returns the size of the tensor's elements; ok is false when the shape is
-// not a size, or the type has no fixed size.
+// bytes returns the size of the tensor's elements; ok is false if the shape is
+// invalid or the type has no fixed size.
 func (t *Tensor) bytes() (n int64, ok bool) {
 	bits := dataTypes[t.DataType].bits
 	if n, ok = t.elements(); !ok || bits == 0 {
@@ -45,14 +45,13 @@ func (t *Tensor) bytes() (n int64, ok bool) {
 	return (n*bits + 7) / 8, true
 }
 
-// Elements returns the number of elements of a tensor, 0 if its shape is not a
-// size.
+// Elements returns the number of elements of a tensor; 0 for an invalid shape.
 func (t *Tensor) Elements() int64 {
 	n, _ := t.elements()
 	return n
 }
 
-// Bytes returns the size of the elements; that of strings is the sum of their
+// Bytes returns the size of the elements; for strings the sum of their
 // lengths.
 func (t *Tensor) Bytes() (n int64) {
 	if t.DataType == String {
@@ -65,9 +64,9 @@ func (t *Tensor) Bytes() (n int64) {
 	return n
 }
 
-// tensor reads a TensorProto. Whichever field holds the elements, they end up
-// in Raw, or in Strings. What a shape declares is compared with what is there
-// before anything is allocated; where the two differ the elements are left out.
+// tensor reads a TensorProto. Elements of any field end up in Raw, or in
+// Strings. It compares the declared shape with the data before it allocates
+// memory; if they differ it drops the elements.
 func (d *decoder) tensor(f field, t *Tensor, where string) error {
 	if err := d.object(f, costTensor); err != nil {
 		return err
@@ -121,18 +120,18 @@ func (d *decoder) tensor(f field, t *Tensor, where string) error {
 	return nil
 }
 
-// tensorParts is what a TensorProto holds beside the tensor.
+// tensorParts is the rest of a TensorProto.
 type tensorParts struct {
 	*Tensor
 	raw      bool
-	typed    protowire.Number // the field of typed elements, 0 if there is none
-	numbers  int64            // in it
+	typed    protowire.Number // the field of typed elements; 0: none
+	numbers  int64            // numbers in it
 	location int32
-	external []string // keys and values in turn
+	external []string // alternating keys and values
 }
 
-// typedLists says for each field of typed elements how many bytes a number has in
-// the file, 0 for a varint, and what types it may hold.
+// typedLists gives for each field of typed elements the bytes of a number in
+// the file, 0 for a varint, and the types that it may hold.
 var typedLists = map[protowire.Number]struct {
 	width int
 	types []DataType
@@ -207,18 +206,18 @@ func (d *decoder) tensorField(f field, p *tensorParts) error {
 	return nil
 }
 
-// typedElements goes through the message a second time, now that the type is
-// known and the size is right, and writes the typed list as raw bytes. n is the
-// number of elements, want that of bytes.
+// typedElements reads the message again, now that type and size are checked,
+// and writes the typed list as raw bytes. n is the number of elements, want
+// that of bytes.
 func (d *decoder) typedElements(f field, t *Tensor, p tensorParts, n, want int64) error {
 	list := typedLists[p.typed]
 	bits := dataTypes[t.DataType].bits
-	numbers := n // that the list has to hold
+	numbers := n // required numbers in the list
 	switch {
 	case t.DataType == Complex64, t.DataType == Complex128:
 		numbers *= 2
 		bits /= 2
-	case bits == 2, bits == 4: // a byte of several elements in each
+	case bits == 2, bits == 4: // each holds a byte of several elements
 		numbers = want
 		bits = 8
 	}
@@ -234,7 +233,7 @@ func (d *decoder) typedElements(f field, t *Tensor, p tensorParts, n, want int64
 		d.doubt(wrong) // more than the shape has are kept: ONNX's own checker takes them
 	}
 	t.Raw = make([]byte, 0, want)
-	var held uint64 // bits of elements of six bits
+	var held uint64 // bits of 6-bit elements
 	var filled int64
 	err := d.each(f, f.where, func(f field) error {
 		switch {
@@ -267,10 +266,10 @@ func (d *decoder) typedElements(f field, t *Tensor, p tensorParts, n, want int64
 	return err
 }
 
-// externalKeys is the number of keys that an external-data entry may have.
+// externalKeys is the number of keys that external data may have.
 const externalKeys = 4
 
-// externalData reads the entries that say where a tensor's elements lie.
+// externalData reads the entries that give the place of a tensor's elements.
 func (t *Tensor) externalData(f field, entries []string, want int64) error {
 	x := &External{Length: -1}
 	t.External = x

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// TypeKind is what a value is; the numbers are TypeProto's fields.
+// TypeKind is the kind of a value; the numbers are TypeProto's fields.
 type TypeKind int32
 
 // The kinds of values.
@@ -23,10 +23,10 @@ const (
 
 // Type is a TypeProto.
 type Type struct {
-	Kind       TypeKind // 0: it says nothing
-	DataType   DataType // of a tensor's elements, or a map's keys
+	Kind       TypeKind // 0: unknown
+	DataType   DataType // of a tensor's elements, or of a map's keys
 	Dims       []Dim    // of a tensor
-	NoShape    bool     // the shape is left open, its rank too
+	NoShape    bool     // shape and rank are open
 	Elem       *Type    // of a sequence, an optional value, or a map's values
 	Domain     string   // of an opaque type
 	Name       string
@@ -104,7 +104,7 @@ func (d *decoder) typ(f field, t *Type) error {
 		var doubt error
 		if t.Kind != 0 && t.Kind != kind {
 			doubt = f.bad("a type of two kinds")
-			*t = Type{Denotation: t.Denotation} // the last one holds
+			*t = Type{Denotation: t.Denotation} // the last one counts
 		}
 		if t.Kind == 0 {
 			t.NoShape = true
@@ -117,7 +117,7 @@ func (d *decoder) typ(f field, t *Type) error {
 	})
 }
 
-// kind reads a field of the message that a type of t's kind has.
+// kind reads a field of the message for t's kind.
 func (d *decoder) kind(f field, t *Type) error {
 	elem := func() error {
 		if t.Elem == nil {

@@ -2,9 +2,9 @@ package onnx
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// DecodeTensor reads a TensorProto that is a file of its own, as the inputs and
-// outputs of ONNX's test data are. Its elements share memory with data where the
-// file holds them as raw bytes.
+// DecodeTensor reads a file with a single TensorProto, such as the inputs and
+// outputs of ONNX's test data. Elements stored as raw bytes share memory with
+// data.
 func DecodeTensor(data []byte) (*Tensor, error) {
 	if len(data) > maxFile {
 		return nil, &FormatError{Offset: -1, Reason: "it is more than protobuf can hold"}

@@ -7,23 +7,22 @@ import (
 	"slices"
 )
 
-// What attnx cannot run, whatever the model.
+// Features that attnx never supports.
 const (
 	notFunctions = "functions are not supported"
 	notSparse    = "sparse tensors are not supported"
 )
 
-// Operator is an operator of a model and how often the model has it.
+// Operator is an operator of a model, with the number of its nodes.
 type Operator struct {
-	Domain  string // "" is the standard one
+	Domain  string // "" for the standard domain
 	Op      string
-	Version int64  // of the domain, as the graph or function imports it; 0 if it does not
-	Nodes   int    // in the graph, the graphs within, the functions and the training
+	Version int64  // of the domain, as imported by the graph or function; 0: not imported
+	Nodes   int    // in the graph, inner graphs, functions and training information
 	WhyNot  string // why attnx cannot run some of them; empty if it can run all
 }
 
-// Operators returns the operators of a model, wherever it has them, in the order
-// of their domains and names.
+// Operators returns all operators of a model, sorted by domain and name.
 func (m *Model) Operators() []Operator {
 	type key struct {
 		domain, op string
@@ -90,8 +89,8 @@ func versions(list []Opset) map[string]int64 {
 	return out
 }
 
-// marker returns a function that says why attnx cannot run a node; it says
-// nothing if attnx can, for all that the node's operator tells.
+// marker returns a function that gives the reason why attnx cannot run a node,
+// or "" if nothing about its operator prevents it.
 func (m *Model) marker() func(n *Node, opsets map[string]int64) string {
 	type id struct{ domain, name, overload string }
 	functions := map[id]bool{}
@@ -117,7 +116,7 @@ func (m *Model) marker() func(n *Node, opsets map[string]int64) string {
 	}
 }
 
-// reasonOf returns what an error says, without the place.
+// reasonOf returns the text of an error without the place.
 func reasonOf(err error) string {
 	var bad *FormatError
 	var unsupported *UnsupportedError
@@ -130,7 +129,7 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// WhyNot says why attnx does not take a value of v's type; empty if it does.
+// WhyNot returns the reason why attnx does not support v's type, or "".
 func (v ValueInfo) WhyNot() string {
 	switch {
 	case v.Other != nil:
@@ -141,7 +140,7 @@ func (v ValueInfo) WhyNot() string {
 	return reasonOf(checkType(v.DataType, ""))
 }
 
-// WhyNot says why attnx does not take a tensor of t's type; empty if it does.
+// WhyNot returns the reason why attnx does not support t's type, or "".
 func (t *Tensor) WhyNot() string {
 	if t.DataType == String {
 		return "tensors of strings are not supported"

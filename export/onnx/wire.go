@@ -11,22 +11,22 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The bounds of a file. What lies beyond the first three is refused; the others
-// are what Check takes.
+// Limits of a file. Decode rejects files beyond the first three; Check applies
+// the others.
 const (
 	maxFile    = math.MaxInt32 // protobuf's own: 2 GiB - 1
 	maxNested  = 100           // messages within messages, as in protobuf's own readers
-	maxDoubts  = 64            // that are kept
-	maxTensor  = 1 << 40       // bytes of one tensor's elements; beyond it a shape is a mistake or an attack
-	maxDepth   = 8             // graphs within graphs
+	maxDoubts  = 64            // recorded ones
+	maxTensor  = 1 << 40       // bytes of one tensor's elements; a larger shape is a mistake or an attack
+	maxDepth   = 8             // nesting of graphs
 	maxPerNode = 256           // attributes of a node, operator sets of a model
 	maxName    = 1024          // bytes
 	maxText    = 64 << 20      // bytes of metadata and documentation
 	maxRank    = 16
 )
 
-// What an object takes in memory: its structure, the place in its list, and
-// what growing the list leaves behind.
+// Memory of an object: its structure, its place in a list, and the garbage
+// from growing that list.
 const (
 	costNode      = 400
 	costAttribute = 700
@@ -39,9 +39,9 @@ const (
 	costName      = 40
 )
 
-// decoder counts what the objects that it makes take in memory. An object takes
-// two bytes of a file at the least and up to 600 in memory; real files have 5 to
-// 20 for a byte.
+// decoder counts the memory of the objects that it creates. An object takes at
+// least two bytes of a file and up to 600 in memory; real files have a ratio
+// of 5 to 20.
 type decoder struct {
 	left   int64 // bytes of memory
 	nested int
@@ -49,7 +49,7 @@ type decoder struct {
 }
 
 // newDecoder returns a decoder for a file of size bytes. Its objects may take
-// 24 times as much, and 16 MiB more; beyond a gigabyte, four times as much.
+// 24 times as much plus 16 MiB; above a gigabyte, four times as much.
 func newDecoder(size int) *decoder {
 	const base, most = 16 << 20, 1 << 30
 	return &decoder{left: base + min(20*int64(size), most) + 4*int64(size)}
@@ -58,20 +58,20 @@ func newDecoder(size int) *decoder {
 // object counts one more object.
 func (d *decoder) object(f field, cost int64) error {
 	if d.left -= cost; d.left < 0 {
-		return f.broken("so many nodes, names, attributes, tensors and values are not in a file of this size")
+		return f.broken("too many nodes, names, attributes, tensors and values for a file of this size")
 	}
 	return nil
 }
 
-// doubt keeps an error that does not keep the rest of the file from being read.
-// Check reports it.
+// doubt records an error after which the rest of the file can be read. Check
+// reports it.
 func (d *decoder) doubt(err error) {
 	if len(d.doubts) < maxDoubts {
 		d.doubts = append(d.doubts, err)
 	}
 }
 
-// errFurther stands for the doubts that are not kept.
+// errFurther represents doubts that are not recorded.
 var errFurther = errors.New("further doubts")
 
 // field is one field of a message.
@@ -82,13 +82,13 @@ type field struct {
 	value   uint64 // of a varint or fixed field
 	bytes   []byte // of a length-delimited field
 	offset  int64  // of its content, from the start of the file
-	again   bool   // the message has had a field of this number
+	again   bool   // the field number is repeated
 	where   string
 }
 
-// fields goes through a message and hands each field to f. Unknown fields are
-// for f to pass over. Errors of f are doubts, and the next field follows, unless
-// the bytes are no protobuf message.
+// fields calls f for each field of a message. f must ignore unknown fields. It
+// records errors of f as doubts and continues, unless the bytes are not a
+// protobuf message.
 func (d *decoder) fields(data []byte, offset int64, where string, f func(field) error) error {
 	var seen uint64 // by number
 	for at := 0; at < len(data); {
@@ -116,7 +116,7 @@ func (d *decoder) fields(data []byte, offset int64, where string, f func(field) 
 			x.value, n = protowire.ConsumeFixed64(data[at:])
 		case protowire.BytesType:
 			x.bytes, n = protowire.ConsumeBytes(data[at:])
-		default: // a group, which no field of ONNX is
+		default: // a group, which ONNX does not use
 			n = protowire.ConsumeFieldValue(number, typ, data[at:])
 		}
 		if n < 0 {
@@ -138,7 +138,7 @@ func (d *decoder) fields(data []byte, offset int64, where string, f func(field) 
 	return nil
 }
 
-// each goes through a field that is a message, one of any number.
+// each reads one of the messages of a repeated field.
 func (d *decoder) each(f field, where string, g func(field) error) error {
 	if f.typ != protowire.BytesType {
 		return f.bad("field %d is not a message", f.number)
@@ -150,8 +150,7 @@ func (d *decoder) each(f field, where string, g func(field) error) error {
 	return d.fields(f.bytes, f.offset, where, g)
 }
 
-// one goes through a field that is a message and may be there once. Protobuf
-// merges those that are there twice.
+// one reads a message field that may occur once. Protobuf merges duplicates.
 func (d *decoder) one(f field, where string, g func(field) error) error {
 	if err := d.each(f, where, g); err != nil {
 		return err
@@ -159,7 +158,7 @@ func (d *decoder) one(f field, where string, g func(field) error) error {
 	return f.once()
 }
 
-// pair reads a StringStringEntryProto whose value has up to limit bytes.
+// pair reads a StringStringEntryProto whose value has at most limit bytes.
 func (d *decoder) pair(f field, limit int) (key, value string, err error) {
 	err = d.each(f, f.where, func(f field) error {
 		switch f.number {
@@ -173,7 +172,7 @@ func (d *decoder) pair(f field, limit int) (key, value string, err error) {
 	return key, value, err
 }
 
-// bad is a doubt about a field; broken ends the reading.
+// bad returns a doubt about a field; broken ends reading.
 func (f field) bad(reason string, args ...any) error {
 	if len(f.decoder.doubts) >= maxDoubts {
 		return errFurther
@@ -185,8 +184,8 @@ func (f field) broken(reason string, args ...any) error {
 	return &FormatError{Offset: f.offset, Where: f.where, Reason: fmt.Sprintf(reason, args...), broken: true}
 }
 
-// once refuses a field that the message has had. Protobuf lets the last one
-// win, or merges them; two readers that disagree on which would see two models.
+// once rejects a repeated field. Protobuf uses the last one, or merges them;
+// two readers that disagree would see different models.
 func (f field) once() error {
 	if f.again {
 		return f.bad("field %d is there twice", f.number)
@@ -202,7 +201,7 @@ func (f field) int(into *int64) error {
 	return f.once()
 }
 
-// enum reads an integer that protobuf keeps in 32 bits.
+// enum reads a 32-bit integer.
 func (f field) enum(into *int32) error {
 	var v int64
 	if err := f.int(&v); err != nil {
@@ -226,8 +225,8 @@ func (f field) text(into *string, limit int) error {
 	return f.once()
 }
 
-// string reads a string, one of any number. One that is doubtful is returned as
-// it is.
+// string reads a string of a repeated field. It returns a doubtful string as
+// well.
 func (f field) string(limit int) (string, error) {
 	if f.typ != protowire.BytesType {
 		return "", f.bad("field %d is not a string", f.number)
@@ -238,7 +237,7 @@ func (f field) string(limit int) (string, error) {
 	return string(f.bytes), nil
 }
 
-// noText says why b is not a text of at most limit bytes; empty if it is one.
+// noText returns the reason why b is not a text of at most limit bytes, or "".
 func noText(b []byte, limit int) string {
 	switch {
 	case len(b) > limit:
@@ -268,9 +267,9 @@ func (f field) float(into *float32) error {
 	return f.once()
 }
 
-// count returns the number of elements of a list that f adds: of integers if
-// width is 0, else of fixed numbers of that many bytes. A list stands packed
-// in one field, or as a field for each element.
+// count returns the number of elements that f adds to a list: integers if
+// width is 0, otherwise fixed-size numbers of width bytes. A list is packed in
+// one field, or has one field for each element.
 func (f field) count(width int) (int64, error) {
 	single := map[int]protowire.Type{0: protowire.VarintType, 4: protowire.Fixed32Type, 8: protowire.Fixed64Type}[width]
 	switch {
@@ -290,7 +289,7 @@ func (f field) count(width int) (int64, error) {
 	return n, nil
 }
 
-// integers hands each element of a list of integers to add.
+// integers calls add for each element of a list of integers.
 func (f field) integers(add func(v uint64)) error {
 	if f.typ == protowire.VarintType {
 		add(f.value)
@@ -307,8 +306,8 @@ func (f field) integers(add func(v uint64)) error {
 	return nil
 }
 
-// fixed returns the bytes of a list of fixed numbers: little-endian, in the
-// file as in a tensor.
+// fixed returns the bytes of a list of fixed-size numbers. They are
+// little-endian in both file and tensor.
 func (f field) fixed(width int) []byte {
 	switch {
 	case f.typ == protowire.BytesType:

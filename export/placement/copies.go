@@ -2,12 +2,12 @@ package placement
 
 import "slices"
 
-// copies returns the copies that ONNX Runtime would put in, one for each value
-// that is in one memory and used in the other, whoever needs it there
+// copies returns the copies that ONNX Runtime would insert: one for each value
+// that is in one memory and used in the other, however many nodes use it there
 // (TransformerMemcpyImpl::ModifyGraph in
-// onnxruntime/core/optimizer/transformer_memcpy.cc). Weights are not copied
-// while the model runs: each memory gets its own. Neither is an input of the
-// graph that is used in one memory only: it is brought there before the run.
+// onnxruntime/core/optimizer/transformer_memcpy.cc). Weights need no copy
+// during a run, because each memory has its own. An input of the graph that is
+// used in one memory only is moved there before the run.
 func (p *planner) copies() []Copy {
 	out := []Copy{}
 	for _, v := range p.graph.Inputs {
@@ -34,8 +34,8 @@ func (p *planner) copies() []Copy {
 	return out
 }
 
-// users returns the nodes that want a value in the GPU's memory, or those that
-// want it in the CPU's.
+// users returns the nodes that expect a value in the GPU's memory, or those
+// that expect it in the CPU's.
 func (p *planner) users(value string, gpu bool) []string {
 	var out []string
 	last := -1

@@ -14,7 +14,7 @@ import (
 // Provider is one of ONNX Runtime's execution providers.
 type Provider string
 
-// The providers of the table.
+// Providers in the table.
 const (
 	CPU  Provider = "cpu"
 	CUDA Provider = "cuda"
@@ -23,39 +23,38 @@ const (
 // Kernel is an implementation of an operator.
 type Kernel struct {
 	Provider Provider
-	Domain   string // "" for the standard one
+	Domain   string // "" for the standard domain
 	Op       string
 
-	// It takes the versions of the operator from Since to Until. With Until 0
-	// it takes Since only: whoever registered it could not know what a later
-	// version would change (VerifyVersion in
+	// The kernel covers operator versions Since to Until. If Until is 0, it
+	// covers only Since, because later versions did not exist when it was
+	// registered (VerifyVersion in
 	// onnxruntime/core/framework/kernel_registry.cc).
 	Since, Until int64
 
-	// Types gives the element types that a type variable, or a parameter, may
-	// have, by ONNX's names: "float", "float16", "int64".
+	// Types lists the element types allowed for a type variable or a
+	// parameter, by ONNX's names: "float", "float16", "int64".
 	Types map[string][]string
 
-	// Which inputs and outputs are in the CPU's memory although the kernel runs
-	// on the GPU. Of the CPU's kernels there are none to tell.
+	// Inputs and outputs in CPU memory although the kernel runs on the GPU.
+	// Empty for CPU kernels.
 	HostInputs, HostOutputs []int
 }
 
-// takes reports whether a version of the operator is the kernel's.
+// takes reports whether the kernel covers a version of the operator.
 func (k *Kernel) takes(version int64) bool {
 	return k.Since == version || k.Since <= version && version <= k.Until
 }
 
-// Version returns the version of ONNX Runtime that the table is of.
+// Version returns the version of ONNX Runtime in the table.
 func Version() string { return table().version }
 
-// Lookup returns the kernels that a provider has for an operator, oldest
-// versions first; none if it has none.
+// Lookup returns a provider's kernels for an operator, oldest versions first.
 func Lookup(provider Provider, domain, op string) []Kernel {
 	return slices.Clone(table().kernels[kernelKey{provider, operator{standard(domain), op}}])
 }
 
-// operator is an operator of whatever version; the standard domain is "".
+// operator is an operator of any version; the standard domain is "".
 type operator struct{ domain, op string }
 
 type kernelKey struct {
@@ -63,10 +62,10 @@ type kernelKey struct {
 	operator
 }
 
-// facts are what is in kernels.tsv.
+// facts is the content of kernels.tsv.
 type facts struct {
 	version string
-	ir      int64 // the last IR version that ONNX Runtime opens
+	ir      int64 // the newest IR version that ONNX Runtime opens
 	kernels map[kernelKey][]Kernel
 	definitions
 	newest map[string]int64 // the last opset of a domain that ONNX Runtime opens
@@ -75,8 +74,8 @@ type facts struct {
 //go:embed kernels.tsv
 var kernelsTSV string
 
-// table returns the facts, read on first use: they are our own file, and wrong
-// ones are a mistake of the build.
+// table returns the facts, parsed on first use. The file is embedded, so an
+// error in it is a bug.
 var table = sync.OnceValue(func() *facts {
 	f, err := parse(kernelsTSV)
 	if err != nil {
@@ -85,7 +84,7 @@ var table = sync.OnceValue(func() *facts {
 	return f
 })
 
-// parse reads the lines that fixtures/oracle/placement_kernels.py writes.
+// parse reads the output of fixtures/oracle/placement_kernels.py.
 func parse(text string) (*facts, error) {
 	f := &facts{definitions: definitions{own: map[operator][]*schema.Operator{}, without: map[operator][]int64{}}, kernels: map[kernelKey][]Kernel{}, newest: map[string]int64{}}
 	types := map[string][]string{} // lists that stand in many lines
@@ -123,8 +122,8 @@ func parse(text string) (*facts, error) {
 	return f, nil
 }
 
-// kernel reads provider, domain, operator, first and last version, types,
-// inputs and outputs in the CPU's memory.
+// kernel reads provider, domain, operator, first and last version, types, and
+// the inputs and outputs in CPU memory.
 func (f *facts) kernel(c []string, types map[string][]string) error {
 	k := Kernel{Provider: Provider(c[0]), Domain: standard(c[1]), Op: c[2]}
 	var err error
@@ -187,7 +186,7 @@ func numbers(s string) (out []int, err error) {
 	return out, nil
 }
 
-// standard returns the name of a domain; the standard one has two.
+// standard returns the canonical name of a domain; the standard one has two.
 func standard(domain string) string {
 	if domain == "ai.onnx" {
 		return ""

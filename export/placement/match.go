@@ -9,8 +9,8 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// kernel finds the kernel of a node as ONNX Runtime does: CUDA's, else the
-// CPU's (KernelRegistry::TryFindKernel in
+// kernel finds the kernel of a node as ONNX Runtime does: CUDA's, otherwise
+// the CPU's (KernelRegistry::TryFindKernel in
 // onnxruntime/core/framework/kernel_registry.cc).
 func (p *planner) kernel(i int) {
 	n := &p.nodes[i]
@@ -34,7 +34,7 @@ func (p *planner) kernel(i int) {
 	}
 }
 
-// onCPU looks whether the CPU has a kernel for a node that is not on the GPU.
+// onCPU looks for a CPU kernel for a node that is not on the GPU.
 func (p *planner) onCPU(i int) {
 	n := &p.nodes[i]
 	if k, unknown, why := p.find(i, CPU); k == nil && unknown == "" {
@@ -43,8 +43,8 @@ func (p *planner) onCPU(i int) {
 	}
 }
 
-// find returns a provider's kernel for a node; or a value whose type would
-// have to be known to tell; or the reason why there is none.
+// find returns a provider's kernel for a node; or a value whose type must be
+// known to decide; or the reason why there is none.
 func (p *planner) find(i int, provider Provider) (k *Kernel, unknown, why string) {
 	n, s := p.source[i], p.schemas[i]
 	op := operator{standard(n.Domain), n.Op}
@@ -84,8 +84,8 @@ func (p *planner) find(i int, provider Provider) (k *Kernel, unknown, why string
 	return nil, unknown, why
 }
 
-// fits compares the types of a node's values with a kernel's. A restriction is
-// compared with the first value that is there of those it is about
+// fits compares the types of a node's values with a kernel's. It compares a
+// restriction with the first present value to which it applies
 // (MatchKernelDefTypes in onnxruntime/core/framework/kernel_registry.cc).
 // unknown is a value without a type: then fits says that nothing else speaks
 // against the kernel.
@@ -123,7 +123,7 @@ func first(values []string, parameter func(int) *schema.Parameter, name string) 
 	return "", false
 }
 
-// allowed returns the types that any kernel of the operator's version takes
+// allowed returns the types that any kernel of the operator's version accepts
 // for a type variable.
 func (p *planner) allowed(k *Kernel, name string) []string {
 	var out []string
@@ -136,7 +136,7 @@ func (p *planner) allowed(k *Kernel, name string) []string {
 	return slices.Compact(out)
 }
 
-// ranges prints the versions of kernels: 1-4, 13, 14-18.
+// ranges formats the versions of kernels: 1-4, 13, 14-18.
 func ranges(list []Kernel) string {
 	var out []string
 	for _, k := range list {
@@ -151,8 +151,9 @@ func ranges(list []Kernel) string {
 	return strings.Join(out, ", ")
 }
 
-// leftToCPU are operators that the CUDA provider leaves to the CPU for the value
-// of an attribute, kernel or not (CUDAExecutionProvider::GetCapability in
+// leftToCPU lists operators that the CUDA provider leaves to the CPU for
+// certain values of an attribute, even with a kernel
+// (CUDAExecutionProvider::GetCapability in
 // onnxruntime/core/providers/cuda/cuda_execution_provider.cc).
 var leftToCPU = map[operator]struct {
 	attribute string

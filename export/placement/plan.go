@@ -8,55 +8,54 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// Where a node runs.
+// Places of a node.
 const (
 	OnCUDA    = "cuda"
 	OnCPU     = "cpu"
 	OnNothing = "none"    // no provider has a kernel
-	OnUnknown = "unknown" // an element type is not known on which it depends
+	OnUnknown = "unknown" // depends on an unknown element type
 )
 
-// Report is where the nodes of a model would run, and what would be copied.
+// Report lists where the nodes of a model would run, and what would be copied.
 type Report struct {
 	Provider  Provider `json:"provider"`
-	Table     string   `json:"table"` // the version of ONNX Runtime whose kernels were looked up
+	Table     string   `json:"table"` // version of ONNX Runtime with these kernels
 	CUDA      int      `json:"cuda"`  // nodes
 	CPU       int      `json:"cpu"`
-	Other     int      `json:"other"`     // neither: see their reasons
-	Unchecked int      `json:"unchecked"` // nodes whose shapes were not compared with their operators: not declared, or there is no rule here
+	Other     int      `json:"other"`     // neither; the nodes have reasons
+	Unchecked int      `json:"unchecked"` // nodes whose shapes were not checked: not declared, or no rule for the operator
 	Copies    []Copy   `json:"copies"`
-	Nodes     []Node   `json:"nodes"` // in the file's order, without Constant: ONNX Runtime makes weights of those
+	Nodes     []Node   `json:"nodes"` // in file order, without Constant, which ONNX Runtime turns into weights
 }
 
-// Clean reports whether every node runs on the GPU and nothing is copied
-// between them.
+// Clean reports whether every node runs on the GPU without copies between
+// them.
 func (r *Report) Clean() bool { return r.CUDA == len(r.Nodes) && len(r.Copies) == 0 }
 
 // Node is a node of the model and its place.
 type Node struct {
-	Node   string `json:"node"` // its name, or its operator and place if it has none
+	Node   string `json:"node"` // its name, or operator and place if it has none
 	Op     string `json:"op"`
 	Domain string `json:"domain,omitempty"`
 	Device string `json:"device"`
-	Why    string `json:"why,omitempty"` // it is not on the GPU
+	Why    string `json:"why,omitempty"` // why it is not on the GPU
 }
 
-// Copy is a node that ONNX Runtime would put in, for a value that is in one
-// memory and used in the other.
+// Copy is a node that ONNX Runtime would insert for a value in one memory that
+// is used in the other.
 type Copy struct {
 	Op    string   `json:"op"` // MemcpyFromHost, MemcpyToHost
 	Value string   `json:"value"`
-	From  string   `json:"from"` // the node that makes it; "input" for an input of the graph
-	To    []string `json:"to"`   // the nodes that want it in the other memory
+	From  string   `json:"from"` // the node that computes it; "input" for an input of the graph
+	To    []string `json:"to"`   // the nodes that use it in the other memory
 }
 
-// Plan says where the nodes of a model would run if it were opened for CUDA
-// with the CPU to fall back on. A node is on neither if it is not valid:
-// by its operator's versions, numbers of inputs, attributes and types, and by the
-// shapes that the file declares. The model must have passed
-// onnx.CheckStructure. Graphs
-// in attributes (If, Loop, Scan) are refused with an [onnx.UnsupportedError],
-// as is an opset newer than the table.
+// Plan returns where the nodes of a model would run if it were opened for CUDA
+// with fallback to the CPU. An invalid node runs nowhere: Plan checks its
+// operator's versions, inputs, outputs, attributes, types and declared shapes.
+// The model must have passed onnx.CheckStructure. Graphs in attributes (If,
+// Loop, Scan) and an opset newer than the table give an
+// [onnx.UnsupportedError].
 func Plan(m *onnx.Model) (*Report, error) {
 	p, err := newPlanner(table(), m)
 	if err != nil {
@@ -83,8 +82,7 @@ func Plan(m *onnx.Model) (*Report, error) {
 	return r, nil
 }
 
-// planner is a graph on its way to a Report. Index i is that of a node in all
-// of its lists.
+// planner is the state of Plan. Its lists are indexed by node.
 type planner struct {
 	facts   *facts
 	graph   *onnx.Graph
@@ -93,13 +91,13 @@ type planner struct {
 	place   []int          // of the node in the graph
 	refuses map[int]string // by place: what its operator refuses of the shapes
 	nodes   []Node
-	kernels []*Kernel          // CUDA's, nil if there is none
-	types   map[string]string  // of values
-	other   map[string]string  // of values whose declared type is another
-	shapes  map[string][]int64 // of values, as far as the file declares them; -1 is a size that is open
+	kernels []*Kernel          // CUDA's; nil if there is none
+	types   map[string]string  // by value
+	other   map[string]string  // values whose declared type differs
+	shapes  map[string][]int64 // declared shapes by value; -1 is an open size
 	weights map[string]int64   // elements of initializers and constants
-	inputs  map[string]bool    // of the graph, without those that are weights
-	uses    map[string][]use   // of a value
+	inputs  map[string]bool    // of the graph, without weights
+	uses    map[string][]use   // by value
 }
 
 // use is an input of a node.
@@ -170,12 +168,12 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 	return p, nil
 }
 
-// constant reports whether ONNX Runtime makes an initializer of a node when it
-// reads the file, at every level of optimisation (the constructor of Graph in
+// constant reports whether ONNX Runtime turns a node into an initializer when
+// it reads the file, at every optimization level (the constructor of Graph in
 // onnxruntime/core/graph/graph.cc).
 func constant(n *onnx.Node) bool { return n.Op == "Constant" && standard(n.Domain) == "" }
 
-// constant takes a Constant's output among the weights.
+// constant records a Constant's output as a weight.
 func (p *planner) constant(n *onnx.Node) {
 	for _, a := range n.Attributes {
 		t, ok := constants[a.Name]

@@ -5,25 +5,26 @@ import (
 	"slices"
 )
 
-// smallWeight is the number of elements up to which a weight does not keep a
-// node on the GPU (kSmallInitializerThreshold in
+// smallWeight is the largest number of elements of a weight that does not keep
+// a node on the GPU (kSmallInitializerThreshold in
 // onnxruntime/core/framework/fallback_cpu_capability.cc).
 const smallWeight = 100
 
-// notPulled are the element types that keep a node on the GPU (the same file):
-// the CPU is slow with them.
+// notPulled lists the element types that keep a node on the GPU (same file),
+// because the CPU is slow with them.
 var notPulled = []string{"float16", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "float4e2m1"}
 
-// preferCPU moves to the CPU what only works on shapes (GetCpuPreferredNodes
-// in onnxruntime/core/framework/fallback_cpu_capability.cc). It begins with
-// values that a CUDA kernel leaves in the CPU's memory, such as Shape's, and
-// follows them: a node that has no other inputs than those, small weights and
-// the graph's inputs goes to the CPU, and what it makes is such a value, too.
-// Nodes without a CUDA kernel are followed through once such a value has
-// reached them.
+// preferCPU moves nodes that only compute shapes to the CPU
+// (GetCpuPreferredNodes in
+// onnxruntime/core/framework/fallback_cpu_capability.cc). It starts with
+// values that a CUDA kernel leaves in CPU memory, such as the output of Shape,
+// and follows them: a node whose inputs are only such values, small weights
+// and inputs of the graph moves to the CPU, and its outputs are such values
+// too. It also follows nodes without a CUDA kernel once such a value reaches
+// them.
 //
-// An input that the node's kernel wants in the CPU's memory, as Reshape wants
-// the shape, is no reason to move: it is where it should be.
+// An input that the node's kernel expects in CPU memory, such as the shape of
+// Reshape, is no reason to move.
 func (p *planner) preferCPU() {
 	onHost := map[string]bool{}
 	reached := &queue{}
@@ -43,8 +44,8 @@ func (p *planner) preferCPU() {
 			}
 		}
 	}
-	// In the order of the graph, so that all that makes a node's inputs has
-	// been judged before it; each node once.
+	// Visit each node once, in graph order, so that the nodes before it are
+	// decided.
 	for last := -1; reached.Len() > 0; {
 		i := heap.Pop(reached).(int)
 		if i == last {
@@ -67,9 +68,9 @@ func (p *planner) preferCPU() {
 	}
 }
 
-// onlyShapes reports whether a node that has a CUDA kernel is better placed on
-// the CPU. An optional input that is left out keeps it on the GPU: ONNX
-// Runtime looks for its name among the values and does not find it.
+// onlyShapes reports whether a node with a CUDA kernel is better placed on the
+// CPU. An omitted optional input keeps it on the GPU: ONNX Runtime looks its
+// empty name up among the values and does not find it.
 func (p *planner) onlyShapes(i int, onHost map[string]bool) bool {
 	for j, in := range p.source[i].Inputs {
 		elements, weight := p.weights[in]
@@ -84,7 +85,7 @@ func (p *planner) onlyShapes(i int, onHost map[string]bool) bool {
 	return true
 }
 
-// queue is a heap of node indices, the first of the graph on top.
+// queue is a heap of node indices, smallest first.
 type queue []int
 
 func (q queue) Len() int           { return len(q) }

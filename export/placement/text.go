@@ -9,7 +9,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// shownUsers is how many users of a copied value the text names.
+// shownUsers is how many users of a copied value the text lists.
 const shownUsers = 3
 
 // WriteText writes the nodes that are not on the GPU, the copies, and the
@@ -25,7 +25,7 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", printable(n.Node), printable(n.Op), n.Device, printable(n.Why))
 		}
 	}
-	tw.Flush() // a Builder takes every write
+	tw.Flush() // Builder never fails
 	if len(r.Copies) > 0 {
 		fmt.Fprintln(tw, "copy\tvalue\tfrom\tto")
 	}
@@ -49,5 +49,5 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 	return err
 }
 
-// printable returns a text with names of a file as it may go to a terminal.
+// printable makes names from a file safe for a terminal.
 func printable(s string) string { return quote.Line(s, 500) }

@@ -5,7 +5,7 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// declaredTypes returns the element types that a graph says of its values.
+// declaredTypes returns the declared element types of a graph's values.
 func declaredTypes(g *onnx.Graph) map[string]string {
 	types := map[string]string{}
 	for _, list := range [][]onnx.ValueInfo{g.Values, g.Outputs} {
@@ -70,18 +70,18 @@ func outputType(n *onnx.Node, s *schema.Operator, i int, types map[string]string
 	return rule.otherwise
 }
 
-// output is an output of an operator, by its name.
+// output identifies an output of an operator.
 type output struct {
 	operator
 	name string
 }
 
-// attributeTypes are the outputs whose type an attribute tells: as the number
-// of an element type, or by being a tensor of it. From the operators'
-// definitions in ONNX's docs/Operators.md.
+// attributeTypes lists the outputs whose type an attribute determines: as the
+// number of an element type, or as a tensor of it. From ONNX's
+// docs/Operators.md.
 var attributeTypes = map[output]struct {
 	attribute string
-	otherwise string // without the attribute, and without an input of the output's type variable
+	otherwise string // without the attribute and without an input of the same type variable
 }{
 	{operator{"", "Cast"}, "output"}:                  {"to", ""},
 	{operator{"", "ConstantOfShape"}, "output"}:       {"value", "float"},
@@ -90,8 +90,8 @@ var attributeTypes = map[output]struct {
 	{operator{"", "QuantizeLinear"}, "y"}:             {"output_dtype", "uint8"},
 }
 
-// constants are the attributes that a Constant has one of, and the type that
-// its output then has; a tensor says its own.
+// constants maps the attribute of a Constant to the type of its output; a
+// tensor has its own type.
 var constants = map[string]string{
 	"value": "", "value_int": "int64", "value_ints": "int64", "value_float": "float", "value_floats": "float",
 	"value_string": "string", "value_strings": "string",

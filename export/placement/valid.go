@@ -8,9 +8,9 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// refused says why a node is not valid, by its operator's signature and by the
-// shapes that the file declares. ONNX Runtime refuses most such nodes when it
-// reads the model. It says nothing of what it does not know.
+// refused returns the reason why a node is invalid, by its operator's
+// signature and the declared shapes; "" if valid or unknown. ONNX Runtime
+// rejects most such nodes when it reads the model.
 func (p *planner) refused(i int) string {
 	n, s := p.source[i], p.schemas[i]
 	if s == nil {

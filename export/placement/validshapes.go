@@ -6,8 +6,8 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// declaredShapes returns the shapes that a graph says of its values, and those of
-// its constants. A size without a number is -1.
+// declaredShapes returns the declared shapes of a graph's values, and those of
+// its constants. An open size is -1.
 func declaredShapes(g *onnx.Graph) map[string][]int64 {
 	shapes := map[string][]int64{}
 	for _, list := range [][]onnx.ValueInfo{g.Values, g.Inputs, g.Outputs} {
@@ -44,7 +44,7 @@ var broadcasting = map[string]bool{
 	"Pow": true, "Sub": true, "Sum": true, "Where": true, "Xor": true,
 }
 
-// shapeless are the operators that take any shape.
+// shapeless lists the operators that accept any shape.
 var shapeless = map[string]bool{
 	"Abs": true, "Acos": true, "Acosh": true, "Asin": true, "Asinh": true, "Atan": true, "Atanh": true, "Cast": true, "Ceil": true, "Celu": true,
 	"Clip": true, "Constant": true, "Cos": true, "Cosh": true, "Elu": true, "Erf": true, "Exp": true, "Floor": true, "Gelu": true, "HardSigmoid": true,
@@ -53,8 +53,8 @@ var shapeless = map[string]bool{
 	"Softplus": true, "Softsign": true, "Sqrt": true, "Swish": true, "Tan": true, "Tanh": true, "ThresholdedRelu": true,
 }
 
-// compared reports whether all that a node's operator expects of shapes was
-// looked at.
+// compared reports whether all conditions of a node's operator on shapes were
+// checked.
 func (p *planner) compared(i int) bool {
 	n := p.source[i]
 	if standard(n.Domain) != "" {

@@ -1,5 +1,5 @@
-// Package precision gives the numbers of a model other forms than float32:
-// floating-point types of 16 bits, and weights as integers of 8 and 4 bits. What keeps float32, and
-// what is a weight, is decided on the graph that a model is written from, by what
-// its operators compute.
+// Package precision changes the number types of a float32 model: to 16-bit
+// floating-point types, and weights to integers of 8 or 4 bits. It decides on
+// the source graph, by what operators compute, which parts stay float32 and
+// what is a weight.
 package precision

@@ -7,8 +7,8 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Of returns the form of a model's numbers, as its nodes and initializers have
-// them. The metadata of a file may say anything.
+// Of returns the number types of a model, from its nodes and initializers,
+// because metadata are not reliable.
 func Of(m *onnx.Model) Form {
 	var o Form
 	for _, n := range m.Graph.Nodes {
@@ -19,9 +19,9 @@ func Of(m *onnx.Model) Form {
 			o.Quantize = Int4
 		}
 	}
-	// In a file of 16 bits normalizations and masks stay float32: fewer tensors
-	// than the others, at most twice their number.
-	// Where the file says 16 bits and has some, optimizers may have left few.
+	// In a 16-bit file normalizations and masks stay float32: fewer tensors
+	// than the others, at most twice their number. If the metadata say 16 bits
+	// and there are such tensors, optimizers may have left few.
 	tensors := map[onnx.DataType]int{}
 	for _, t := range m.Graph.Initializers {
 		tensors[t.DataType]++
@@ -34,8 +34,8 @@ func Of(m *onnx.Model) Form {
 	return o
 }
 
-// ComputedIn returns the least exact floating-point type that a model computes
-// in: that of an initializer which a node reads, or of what a node casts to.
+// ComputedIn returns the least exact floating-point type in which a model
+// computes: of initializers that nodes read, and of casts.
 func ComputedIn(m *onnx.Model) format.DType {
 	found := map[onnx.DataType]bool{}
 	read := map[string]bool{}

@@ -9,11 +9,10 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// half returns the model of r, which was written from a graph, with weights,
-// activations and the cache of keys and values in a floating-point type of 16
-// bits, and with float32 where float32Parts says. Values keep their names; where one
-// is wanted in the other type it is cast once, to a value with the type behind
-// its name.
+// half returns the model of r in a 16-bit floating-point type: weights,
+// activations and the cache of keys and values. Parts in float32Parts stay
+// float32. Values keep their names. A value needed in the other type is cast
+// once, to a value with the type appended to its name.
 func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error) {
 	m := r.from
 	i := slices.IndexFunc(floats, func(f floatRow) bool { return f.in == to })
@@ -33,7 +32,7 @@ func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error
 	}
 	for _, n := range m.Graph.Nodes {
 		if n.Domain == onnx.Microsoft && slices.Contains(inside, n.Op) {
-			h.report.Remarks = append(h.report.Remarks, fmt.Sprintf("%s takes and gives %s: what it sums in is up to ONNX Runtime", n.Op, h.row.name))
+			h.report.Remarks = append(h.report.Remarks, fmt.Sprintf("%s has inputs and outputs in %s: ONNX Runtime decides the type of its sums", n.Op, h.row.name))
 		}
 	}
 	slices.Sort(h.report.Remarks)
@@ -44,24 +43,24 @@ func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error
 	return out, h.report, nil
 }
 
-// inside are ONNX Runtime's own operators that hold a softmax or a
+// inside lists ONNX Runtime's own operators that contain a softmax or a
 // normalization.
 var inside = []string{"GroupQueryAttention", "SkipLayerNormalization"}
 
-// converter changes the floats of a model.
+// converter changes the float types of a model.
 type converter struct {
 	*rewrite
 	row      floatRow
 	plan     *plan
-	origin   map[string]*graph.Node // nodes of the graph, by the names of their first results
+	origin   map[string]*graph.Node // nodes of the graph, by name of their first result
 	float    map[string]bool        // values that stay float32
-	counts   map[string]int         // nodes that stay float32, by which of float32Parts they are
+	counts   map[string]int         // float32 nodes, and which of float32Parts each belongs to
 	products map[string]bool        // weights of products that stay float32
 	casts    map[string]string      // values in the other type
 	report   Numbers
 }
 
-// know notes the element type of every value, as the graph has it.
+// know records the element type of every value, from the graph.
 func (h *converter) know() {
 	for _, v := range h.from.Graph.Inputs {
 		h.types[v.Name] = v.DataType
@@ -79,14 +78,14 @@ func (h *converter) know() {
 		}
 	}
 	for _, o := range g.Outputs {
-		h.origin[o.Name] = o.Value.Node // under another name it is a node of its own
+		h.origin[o.Name] = o.Value.Node // under another name it is a separate node
 		if o.Value.DType == format.Float32 {
 			h.types[o.Name] = onnx.Float
 		}
 	}
 }
 
-// part returns which of float32Parts a node of the model is.
+// part returns the entry of float32Parts that a node of the model belongs to.
 func (h *converter) part(n *onnx.Node) string {
 	if of := h.origin[n.Outputs[0]]; of != nil {
 		return h.plan.part[of]
@@ -106,8 +105,8 @@ func (h *converter) choose() {
 				h.float[o] = true
 			}
 		}
-		// The head is stored in 16 bits though it is read in float32. A mask is
-		// not: its -1e9 is why it is read so.
+		// The head is stored in 16 bits although it is read in float32. A mask
+		// is not: its -1e9 is the reason for reading it in float32.
 		if of := h.origin[n.Outputs[0]]; part == logitsProduct && isProduct(of.Op) && n.Op != "MatMulNBits" {
 			for _, in := range n.Inputs {
 				h.products[in] = true
@@ -116,8 +115,8 @@ func (h *converter) choose() {
 	}
 }
 
-// made reports whether a node makes numbers of none: whoever reads them casts
-// them.
+// made reports whether a node creates numbers without numeric inputs. Its
+// readers cast the result.
 func (h *converter) made(n *onnx.Node) bool {
 	of := h.origin[n.Outputs[0]]
 	if of == nil {
@@ -127,10 +126,10 @@ func (h *converter) made(n *onnx.Node) bool {
 	return made
 }
 
-// weights converts the initializers. One that is read in float32 alone stays;
-// so do the scales of a product of integers that stays: ONNX Runtime 1.30 packs
-// them with the integers when it opens the file, and where a Cast stands
-// between (with its optimizations off) it packs nothing and multiplies by 0.
+// weights converts the initializers, except those read only in float32. The
+// scales of an integer product that stays also stay: ONNX Runtime 1.30 packs
+// them with the integers when it opens the file, and with a Cast in between
+// (with optimizations off) it packs nothing and multiplies by 0.
 func (h *converter) weights() error {
 	halved, scales := map[string]bool{}, map[string]bool{}
 	for _, n := range h.from.Graph.Nodes {
@@ -187,8 +186,8 @@ func (h *converter) weight(t *onnx.Tensor) error {
 	return nil
 }
 
-// isMask reports whether v is what is added to scores: 0, or below what the
-// type has.
+// isMask reports whether v is added to scores: each number is 0 or below the
+// lowest number of the type.
 func isMask(v []float32, lowest float64) bool {
 	some := false
 	for _, x := range v {
@@ -202,7 +201,7 @@ func isMask(v []float32, lowest float64) bool {
 	return some
 }
 
-// home returns the type that a value has in the new model.
+// home returns the type of a value in the new model.
 func (h *converter) home(name string) onnx.DataType {
 	t := h.types[name]
 	if t == onnx.Float && !h.float[name] {
@@ -211,7 +210,7 @@ func (h *converter) home(name string) onnx.DataType {
 	return t
 }
 
-// in returns the name of a float value in the type want.
+// in returns the name of a float value cast to the type want.
 func (h *converter) in(name string, want onnx.DataType) string {
 	if h.types[name] != onnx.Float || h.home(name) == want {
 		return name
@@ -224,20 +223,20 @@ func (h *converter) in(name string, want onnx.DataType) string {
 	return h.node("Cast", c, []string{name}, onnx.IntAttr("to", int64(want)))
 }
 
-// exact reports whether a node makes of floating-point numbers what is none: a
-// comparison, or the index of the largest.
+// exact reports whether a node computes something else from floating-point
+// numbers: a comparison, or the index of the largest.
 func (h *converter) exact(n *onnx.Node) bool {
 	of := h.origin[n.Outputs[0]]
 	return of != nil && !isFloat(of)
 }
 
-// add writes a node of the old model with what it reads in the type that it
-// works in.
+// add writes a node of the old model with its inputs in the type in which it
+// works.
 func (h *converter) add(n *onnx.Node) {
 	made := *n
 	made.Inputs = slices.Clone(n.Inputs)
 	switch {
-	case n.Op == "Cast": // reads any type
+	case n.Op == "Cast": // accepts any type
 		if h.types[n.Outputs[0]] == onnx.Float {
 			made.Attributes = []onnx.Attribute{onnx.IntAttr("to", int64(h.home(n.Outputs[0])))}
 		}
@@ -256,14 +255,14 @@ func (h *converter) add(n *onnx.Node) {
 	h.nodes = append(h.nodes, &made)
 }
 
-// exactProduct returns the attributes of a MatMulNBits without leave to round
-// activations. In float16 ONNX Runtime 1.30's CPU gives wrong results with it,
-// other ones at other levels of optimization; GPUs do not use it.
+// exactProduct returns the attributes of a MatMulNBits without permission to
+// round activations. With it, ONNX Runtime 1.30's CPU gives wrong results in
+// float16 that depend on the optimization level; GPUs do not use it.
 func exactProduct(attrs []onnx.Attribute) []onnx.Attribute {
 	return slices.DeleteFunc(slices.Clone(attrs), func(a onnx.Attribute) bool { return a.Name == "accuracy_level" })
 }
 
-// declare gives inputs, outputs and values their types.
+// declare sets the types of inputs, outputs and values.
 func (h *converter) declare(g *onnx.Graph) {
 	for _, list := range []*[]onnx.ValueInfo{&g.Inputs, &g.Outputs, &g.Values} {
 		*list = slices.Clone(*list)

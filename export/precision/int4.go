@@ -10,32 +10,32 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// blockSize is the number of inputs that share a scale. Of GPT-2's weights
-// (normal) rounding changes, root mean square, 7.6 % at 16, 8.6 % at 32 and
-// 9.5 % at 64; a float32 scale makes 6, 5 and 4.5 bits a weight of it. 32 is
-// also what every kernel of ONNX Runtime has, CUDA's and WebGPU's among them.
+// blockSize is the number of inputs that share a scale. Rounding changes
+// GPT-2's (normal) weights by a root mean square of 7.6 % at 16, 8.6 % at 32
+// and 9.5 % at 64; with a float32 scale these take 6, 5 and 4.5 bits for each
+// weight. Every kernel of ONNX Runtime supports 32, including CUDA and WebGPU.
 const blockSize = 32
 
-// accuracyLevel lets MatMulNBits round activations to 8 bits, in blocks of 32
-// too. On a CPU with VNNI a token of GPT-2 takes 29 ms instead of the 58 of
-// level 0, whose product is float32; the logits were off by the same 25 %,
-// root mean square of random weights, to four digits: the weights' 4 bits
-// drown it.
+// accuracyLevel lets MatMulNBits round activations to 8 bits, also in blocks
+// of 32. On a CPU with VNNI a token of GPT-2 takes 29 ms instead of 58 at
+// level 0, whose product is float32. The error of the logits was the same to
+// four digits, 25 % root mean square with random weights, because the 4-bit
+// weights dominate it.
 const accuracyLevel = 4
 
 // storeBlocks quantizes a matrix in blocks of 32 inputs of one output, in the
 // layout of ONNX Runtime's MatMulNBits: (out, blocks, bytes of a block), the
-// lower half of a byte first, 8 (of 8 bits: 128) standing for 0:
+// lower half of a byte first, with 8 (in 8 bits: 128) representing 0:
 //
 //	scale[n,b] = the weight of the block with the largest size / -8, sign and all
 //	q[n,k]     = 8 + round(w[k,n] / scale[n,b]), at most 15
 //
-// so that the largest weight takes the step that has no counterpart. Zero
-// points of their own would change 8.1 % instead of 8.6 %, but no digit of what
-// the logits are off by, and cost half a bit a weight.
+// The range has one more negative step than positive ones, and the largest
+// weight gets it. Separate zero points would change 8.1 % instead of 8.6 %,
+// but not the error of the logits, and cost half a bit for each weight.
 //
-// A table that an embedding shares takes 8 bits: 4 would be seen twice, by
-// what goes in and by what comes out.
+// A table shared with an embedding takes 8 bits: the error of 4 bits would
+// count twice, at the input and at the output.
 func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, turned bool) (stored, error) {
 	in, out := rows, columns
 	step, next := columns, 1
@@ -69,7 +69,7 @@ func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, turn
 				scales[n*blocks+b] = scale
 				block := raw[(n*blocks+b)*width:][:width]
 				for i := range blockSize {
-					v := half // 0, beyond the last input too
+					v := half // 0, also beyond the last input
 					if k := first + i; k < last {
 						x := float64(w[k*step+n*next])
 						v = min(half+math.RoundToEven(x/float64(scale)), 2*half-1)
@@ -98,12 +98,12 @@ func productBlocks(q *quantizer, x string, w stored, output string) {
 	})
 }
 
-// rowsBlocks writes the rows of the table that the last product shares: ids
-// (B,T) to (B,T,C).
+// rowsBlocks writes the lookup of rows in the table that the last product
+// shares: ids (B,T) to (B,T,C).
 func rowsBlocks(q *quantizer, w stored, ids, output string) error {
 	i := slices.IndexFunc(q.from.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == ids && !v.NoShape })
 	if i < 0 {
-		return fmt.Errorf("export: Gather %.80q: its ids are not an input of the model: the shape of its rows is not known", output)
+		return fmt.Errorf("export: Gather %.80q: its ids are not an input of the model, so the shape of its rows is unknown", output)
 	}
 	axis := onnx.IntAttr("axis", 0)
 	integers := q.integers("Gather", q.name(output+".blocks"), []string{w.integers, ids}, axis)                 // (B,T,blocks,32)
@@ -123,7 +123,7 @@ func rowsBlocks(q *quantizer, w stored, ids, output string) error {
 	return nil
 }
 
-// float128 returns the name of what stands for 0 in 8 bits.
+// float128 returns the name of the constant that represents 0 in 8 bits.
 func (q *quantizer) float128() string {
 	const name = "float.128"
 	q.put(floatTensor(name, nil, []float32{128}))

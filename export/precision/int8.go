@@ -6,31 +6,30 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// activation is the first factor of a product, rounded to 8 bits: the results
-// of DynamicQuantizeLinear.
+// activation is the first factor of a product rounded to 8 bits, by
+// DynamicQuantizeLinear.
 type activation struct{ integers, scale, zero string }
 
-// storeInt8 quantizes a matrix with one scale for each of its outputs, and zero
-// at 0:
+// storeInt8 quantizes a matrix with one scale for each output and zero point
+// 0:
 //
 //	scale[n] = max over k of |w[k,n]| and |w[k,n] + w[k+1,n]|, divided by 127
 //	q[k,n]   = round(w[k,n] / scale[n]), ties to even
 //
-// The sums of neighbours are there for processors with AVX2 or AVX-512 but
-// without VNNI: their instruction for 8 bits (VPMADDUBSW) adds two neighbouring
-// products, each of up to 255·127, into 16 bits and stops at 32767 without a
-// word. Two neighbours of together at most 128 stay below: 255·128 = 32640.
-// Intel's and ONNX Runtime's advice is weights of 7 bits, which doubles the
-// step; neighbours that are both large on the same side are so rare that this
-// rule makes the step 1.4 times as large. Unsigned weights would be exact as
-// well; ONNX Runtime runs them at half the speed where a text is read
-// (measured: 64 tokens of GPT-2 in 55 ms and 28 ms).
+// The sums of neighbors are for processors with AVX2 or AVX-512 but without
+// VNNI: their 8-bit instruction (VPMADDUBSW) adds two adjacent products, each
+// of up to 255·127, in 16 bits and silently saturates at 32767. Two neighbors
+// of together at most 128 stay below: 255·128 = 32640. Intel and ONNX Runtime
+// recommend 7-bit weights, which doubles the step. Two large neighbors of the
+// same sign are rare, so this rule makes the step only 1.4 times as large.
+// Unsigned weights would be exact too, but ONNX Runtime runs them at half the
+// speed when it reads a text (measured: 64 tokens of GPT-2 in 55 ms and 28
+// ms).
 //
-// An output whose weights are all 0 gets the scale 1: 0 divided by 0 is no
-// number.
+// An output whose weights are all 0 gets the scale 1, because 0/0 is NaN.
 func storeInt8(q *quantizer, name string, w []float32, rows, columns int, turned bool) (stored, error) {
 	in, out := rows, columns
-	step, next := columns, 1 // from a weight to the next of the same output, and of the same input
+	step, next := columns, 1 // distance to the next weight of the same output, and of the same input
 	if turned {
 		in, out, step, next = columns, rows, 1, columns
 	}
@@ -70,14 +69,14 @@ func storeInt8(q *quantizer, name string, w []float32, rows, columns int, turned
 	return s, nil
 }
 
-// line is the number of outputs whose weights are gone through together:
-// float32s of a cache line.
+// line is the number of outputs processed together: the float32s of a cache
+// line.
 const line = 16
 
-// stepOf returns the size of a step of which so many reach most: 1 where most
-// is 0 or so small that its step would be.
+// stepOf returns the size of a step such that steps of them reach most. It is
+// 1 if most is 0, or if the step would be subnormal.
 func stepOf(most float32, steps float32) float32 {
-	if s := most / steps; s >= 0x1p-126 { // below, numbers lose digits, and some processors take them for 0
+	if s := most / steps; s >= 0x1p-126 { // smaller numbers lose digits, and some processors treat them as 0
 		return s
 	}
 	return 1
@@ -93,8 +92,8 @@ func sum(v []float64) float64 {
 	return s
 }
 
-// productInt8 writes x·w in the form that ONNX Runtime knows as one operator,
-// DynamicQuantizeMatMul: the product in int32, as a float, times the product of
+// productInt8 writes x·w in the form that ONNX Runtime fuses to
+// DynamicQuantizeMatMul: an int32 product cast to float, times the product of
 // the scales. Several products of one x share its integers.
 func productInt8(q *quantizer, x string, w stored, output string) {
 	a, ok := q.inputs[x]
@@ -114,16 +113,16 @@ func productInt8(q *quantizer, x string, w stored, output string) {
 	q.node("Mul", output, []string{float, scale})
 }
 
-// zero returns the name of the weights' zero point. ONNX Runtime knows the
-// form above only where it is there.
+// zero returns the name of the weights' zero point. ONNX Runtime fuses the
+// form above only if it is present.
 func (q *quantizer) zero() string {
 	const name = "int8.0"
 	q.put(&onnx.Tensor{Name: name, DataType: onnx.Int8, Raw: []byte{0}})
 	return name
 }
 
-// rowsInt8 writes the rows of the table that the last product shares: ids
-// (B,T) to (B,T,C).
+// rowsInt8 writes the lookup of rows in the table that the last product
+// shares: ids (B,T) to (B,T,C).
 func rowsInt8(q *quantizer, w stored, ids, output string) error {
 	axis := onnx.IntAttr("axis", 0)
 	integers := q.integers("Gather", q.name(output+".int8"), []string{w.integers, ids}, axis)

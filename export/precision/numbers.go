@@ -9,33 +9,33 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Quantize is a form of weights as small integers.
+// Quantize is an integer type for weights.
 type Quantize string
 
-// The forms of weights.
+// Integer types for weights.
 const (
-	// Int8 keeps weights as 8 bits with a scale for each output, and rounds
-	// activations to 8 bits as they come: standard operators alone.
+	// Int8 stores weights in 8 bits with a scale for each output, and rounds
+	// activations to 8 bits at run time. It uses standard operators only.
 	Int8 Quantize = "int8"
-	// Int4 keeps weights as 4 bits in blocks of 32: the operator MatMulNBits
-	// of ONNX Runtime.
+	// Int4 stores weights in 4 bits in blocks of 32. It uses ONNX Runtime's
+	// operator MatMulNBits.
 	Int4 Quantize = "int4"
 )
 
-// ParseQuantize returns the form of the given name.
+// ParseQuantize returns the named type.
 func ParseQuantize(name string) (Quantize, error) {
 	if q := Quantize(name); q == Int8 || q == Int4 {
 		return q, nil
 	}
-	return "", fmt.Errorf("no quantization is called %.80q: take %s or %s", name, Int8, Int4)
+	return "", fmt.Errorf("unknown quantization %.80q: take %s or %s", name, Int8, Int4)
 }
 
-// floatRow is an element type that a file's weights and activations can have.
+// floatRow is an element type for weights and activations.
 type floatRow struct {
 	name    string
 	in      format.DType
 	out     onnx.DataType
-	lowest  float64 // the finite number furthest below 0
+	lowest  float64 // the lowest finite number
 	remarks []string
 }
 
@@ -49,48 +49,49 @@ var floats = []floatRow{
 	}},
 }
 
-// ParseDType returns the floating-point type of the given name, as PyTorch and
-// ONNX have it.
+// ParseDType returns the named floating-point type, with the names of PyTorch
+// and ONNX.
 func ParseDType(name string) (format.DType, error) {
 	for _, f := range floats {
 		if f.name == name {
 			return f.in, nil
 		}
 	}
-	return format.Invalid, fmt.Errorf("no element type is called %.80q: take float32, float16 or bfloat16", name)
+	return format.Invalid, fmt.Errorf("unknown element type %.80q: take float32, float16 or bfloat16", name)
 }
 
-// The metadata of a file whose numbers are not float32.
+// Metadata of a file whose number types are not float32.
 const (
 	MetaDType    = "attnx.dtype"    // float16 or bfloat16
 	MetaQuantize = "attnx.quantize" // int8 or int4
 )
 
-// Numbers tells what a change of numbers did to a model.
+// Numbers reports the effect of changing a model's number types.
 type Numbers struct {
-	DType    format.DType    // of weights and activations; format.Invalid where they are float32 still
-	Rounding format.Rounding // of what took the type
-	Quantize Quantize        // "" where no weights became integers
+	DType    format.DType    // of weights and activations; format.Invalid if they stayed float32
+	Rounding format.Rounding // of the tensors that changed type
+	Quantize Quantize        // "" if no weights became integers
 	Weights  int             // tensors that became integers
-	// Error is the root mean square of what rounding to integers changed, over
-	// that of the weights; WorstError the same of the tensor Worst.
+	// Error is the root mean square change of the weights by rounding to
+	// integers, relative to that of the weights; WorstError is that of the
+	// tensor Worst.
 	Error      float64
 	Worst      string
 	WorstError float64
 	Kept       []Kept   // what did not change
-	Remarks    []string // what a reader must know to run the file
+	Remarks    []string // conditions for running the file
 }
 
-// Kept is a part of a model that keeps its numbers, and why.
+// Kept is a part of a model whose numbers do not change, and the reason.
 type Kept struct {
 	What   string
 	Nodes  int
 	Reason string
 }
 
-// NumbersError says that the numbers of a model cannot become others.
+// NumbersError reports that the number types of a model cannot be changed.
 type NumbersError struct {
-	Tensor string // empty where it is the model's matter
+	Tensor string // empty if it is about the whole model
 	Reason string
 	Remedy string
 }
@@ -102,23 +103,22 @@ func (e *NumbersError) Error() string {
 	return fmt.Sprintf("export: %s; %s", e.Reason, e.Remedy)
 }
 
-// Form is the numbers that a model is to have.
+// Form is the number types of a model.
 type Form struct {
 	DType    format.DType // of weights and activations; format.Invalid: float32
-	Quantize Quantize     // weights as integers; "": as they are
+	Quantize Quantize     // weights as integers; "": unchanged
 }
 
-// Changes reports whether a model has other numbers in this form than those of
-// its checkpoint.
+// Changes reports whether the form differs from that of a checkpoint.
 func (f Form) Changes() bool { return f.half() || f.Quantize != "" }
 
-// Check returns a *NumbersError if no model can have these numbers.
+// Check returns a *NumbersError if no model can have this form.
 func (f Form) Check() error {
 	if f.Quantize == Int8 && f.half() {
-		return &NumbersError{Reason: "DynamicQuantizeLinear takes float32 alone", Remedy: "take int8 without an element type, or int4 with it"}
+		return &NumbersError{Reason: "DynamicQuantizeLinear supports float32 only", Remedy: "take int8 without an element type, or int4 with it"}
 	}
 	if f.Quantize != "" && f.Quantize != Int8 && f.Quantize != Int4 {
-		return &NumbersError{Reason: fmt.Sprintf("no quantization is called %.80q", f.Quantize), Remedy: fmt.Sprintf("take %s or %s", Int8, Int4)}
+		return &NumbersError{Reason: fmt.Sprintf("unknown quantization %.80q", f.Quantize), Remedy: fmt.Sprintf("take %s or %s", Int8, Int4)}
 	}
 	if f.DType != format.Invalid && !slices.ContainsFunc(floats, func(r floatRow) bool { return r.in == f.DType }) {
 		return &NumbersError{Reason: fmt.Sprintf("%s is not a floating-point type of 16 bits", f.DType), Remedy: "take float16 or bfloat16"}
@@ -128,9 +128,9 @@ func (f Form) Check() error {
 
 func (f Form) half() bool { return f.DType != format.Invalid && f.DType != format.Float32 }
 
-// Apply gives a model the numbers of the form, as the graph that it was written
-// from says where: integers first, which are made from the weights as they are.
-// The model given stays as it is.
+// Apply converts a model to the form. from is its source graph, which decides
+// what changes. It quantizes first, from the original weights. It does not
+// change m.
 func (f Form) Apply(m *onnx.Model, from Source) (*onnx.Model, Numbers, error) {
 	if err := f.Check(); err != nil {
 		return nil, Numbers{}, err

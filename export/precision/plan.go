@@ -8,18 +8,18 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Source is the graph that a float32 model was written from. The values of the
-// model have the graph's names.
+// Source is the graph from which a float32 model was written. The model's
+// values have the graph's names.
 type Source struct {
 	Graph *graph.Graph
-	// Fused reports whether a node is written as a part of one of ONNX Runtime's
-	// own operators; nil if none is.
+	// Fused reports whether a node is part of one of ONNX Runtime's own
+	// operators; nil means none is.
 	Fused func(*graph.Node) bool
 }
 
 func (s Source) fused(n *graph.Node) bool { return s.Fused != nil && s.Fused(n) }
 
-// float32Parts are the parts of a network that stay float32, and why.
+// float32Parts lists the parts of a network that stay float32, and why.
 var float32Parts = []struct{ what, reason string }{
 	{softmaxPart, "its sum of up to context terms would stop growing where a term is below the last digit"},
 	{scoresAndMask, "a hidden position is -1e9, which float16 does not have: it would be -Inf, and a row that is hidden " +
@@ -32,7 +32,7 @@ var float32Parts = []struct{ what, reason string }{
 	{logitsProduct, "at a logit of 100 neighbours in float16 are 0.06 apart, in bfloat16 0.5: the best token would be one of several"},
 }
 
-// The names of float32Parts.
+// Names in float32Parts.
 const (
 	softmaxPart   = "softmax"
 	scoresAndMask = "scores with their mask"
@@ -45,15 +45,15 @@ const (
 
 var logitsProduct = role.Of(role.Logits).Name()
 
-// plan is what of a graph stays float32 where the rest has 16 bits. It is found
-// on the graph, by what operators compute: a normalization may be one operator
-// or written from many.
+// plan is which parts of a graph stay float32 if the rest has 16 bits. It
+// follows from what the graph's operators compute, so a normalization may be
+// one operator or many.
 type plan struct {
 	Source
 	outputs map[*graph.Value]role.Role
 	readers map[*graph.Value][]*graph.Node
-	part    map[*graph.Node]string // nodes that stay float32, by which of float32Parts they are
-	applied map[*graph.Node]bool   // those where a sum scales a value that may have 16 bits
+	part    map[*graph.Node]string // nodes that stay float32, and which of float32Parts each belongs to
+	applied map[*graph.Node]bool   // the subset in which a sum scales a value that may have 16 bits
 }
 
 func (s Source) plan() *plan {
@@ -80,7 +80,8 @@ func (s Source) plan() *plan {
 // isFloat reports whether n computes floating-point numbers.
 func isFloat(n *graph.Node) bool { return n.Results[0].DType == format.Float32 }
 
-// partOf returns the part of float32Parts that an operator is by itself.
+// partOf returns the entry of float32Parts that an operator belongs to on its
+// own.
 func partOf(n *graph.Node) string {
 	if !isFloat(n) {
 		return ""
@@ -105,13 +106,13 @@ func partOf(n *graph.Node) string {
 	return ""
 }
 
-// forward follows sums and exponentials to what they are combined with: what
-// is computed of them alone (a variance and its root), the values that they
-// scale, and the weights which that is multiplied with and moved by. That is
-// where a normalization from one operator ends, too.
+// forward follows sums and exponentials to the nodes that combine them: values
+// computed only from them (a variance and its root), the values that they
+// scale, and the weights that multiply or shift the result. A normalization as
+// a single operator ends in the same place.
 func (p *plan) forward() {
-	of := map[*graph.Value]string{}   // numbers that 16 bits may not have, by their part
-	near := map[*graph.Value]string{} // values that such a number has scaled
+	of := map[*graph.Value]string{}   // numbers that 16 bits may not be able to hold, by part
+	near := map[*graph.Value]string{} // values scaled by such a number
 	for _, n := range p.Graph.Nodes {
 		if !isFloat(n) || p.fused(n) {
 			continue
@@ -156,8 +157,8 @@ func (p *plan) forward() {
 	}
 }
 
-// isCache reports whether n hands out keys or values, which have the type of
-// those that come in.
+// isCache reports whether n outputs keys or values. These have the type of the
+// inputs' keys and values.
 func (p *plan) isCache(n *graph.Node) bool {
 	return slices.ContainsFunc(n.Results, func(r *graph.Value) bool {
 		kind := p.outputs[r].Kind
@@ -165,7 +166,7 @@ func (p *plan) isCache(n *graph.Node) bool {
 	})
 }
 
-// backward finds what leads to nothing but parts that stay float32.
+// backward finds nodes that lead only to parts that stay float32.
 func (p *plan) backward() {
 	for _, n := range slices.Backward(p.Graph.Nodes) {
 		if p.part[n] != "" || p.fused(n) || !isFloat(n) || n.Results[0].Leaf() {
@@ -186,8 +187,8 @@ func (p *plan) isLogits(n *graph.Node) bool {
 	return slices.ContainsFunc(n.Results, func(r *graph.Value) bool { return p.outputs[r].Kind == role.Logits })
 }
 
-// goals returns what all readers of n make of its results; "" if there is one
-// that takes them in 16 bits, or if they are handed out.
+// goals returns what all readers of n compute from its results; "" if one of
+// them accepts 16 bits, or if a result is an output.
 func (p *plan) goals(n *graph.Node) string {
 	goal := ""
 	for _, r := range n.Results {
@@ -205,7 +206,7 @@ func (p *plan) goals(n *graph.Node) string {
 	return goal
 }
 
-// goal returns what a node that reads a value makes of it that stays float32.
+// goal returns which float32 part a reader of a value belongs to.
 func (p *plan) goal(reader *graph.Node) string {
 	switch part := p.part[reader]; {
 	case p.applied[reader] && !p.exponent(reader):
@@ -221,15 +222,15 @@ func (p *plan) goal(reader *graph.Node) string {
 	}
 }
 
-// exponent reports whether n feeds nothing but exponentials, as in a softmax that
-// is written from operators.
+// exponent reports whether n leads only to exponentials, as in a softmax
+// written from primitives.
 func (p *plan) exponent(n *graph.Node) bool {
 	readers := p.readers[n.Results[0]]
 	return len(readers) > 0 && !slices.ContainsFunc(readers, func(r *graph.Node) bool { return r.Op != graph.Exp })
 }
 
-// elementwise reports whether op computes each element from one of each
-// argument.
+// elementwise reports whether op computes each element from one element of
+// each argument.
 func elementwise(op graph.Op) bool {
 	switch op.(type) {
 	case graph.Unary, graph.Binary, graph.Where, graph.Cast:

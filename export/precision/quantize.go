@@ -11,12 +11,11 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// quantized returns the model of r, which was written from a graph, with the
-// weights of its products as integers. What is a weight: the second factor of a
-// MatMul that is a matrix of the file, (in,out), or one that a Transpose turns,
-// (out,in). A table that such a product shares with the embedding of tokens is
-// stored once, as 8 bits, and both read it. The new nodes have the types that
-// they give in r.
+// quantized returns the model of r with the weights of its products as
+// integers. A weight is the second factor of a MatMul that is a matrix in the
+// file: (in,out), or (out,in) if a Transpose follows. A table that such a
+// product shares with the token embedding is stored once, in 8 bits, and both
+// read it. r holds the types of the new nodes' outputs.
 func quantized(r *rewrite, from Source, kind Quantize) (*onnx.Model, Numbers, error) {
 	form := forms[kind]
 	q := &quantizer{
@@ -43,17 +42,17 @@ func quantized(r *rewrite, from Source, kind Quantize) (*onnx.Model, Numbers, er
 // form is how a kind of quantization stores a weight and writes a product.
 type form struct {
 	remarks []string
-	// store quantizes the matrix w, (in,out), or (out,in) where turned.
+	// store quantizes the matrix w, (in,out), or (out,in) if turned is set.
 	store func(q *quantizer, name string, w []float32, rows, columns int, turned bool) (stored, error)
 	// product writes x·w, named output.
 	product func(q *quantizer, x string, w stored, output string)
-	// rows writes the rows of w that ids names, named output.
+	// rows writes the lookup of ids in the rows of w, named output.
 	rows func(q *quantizer, w stored, ids, output string) error
 }
 
 var forms = map[Quantize]form{
 	Int8: {
-		remarks: []string{"activations are rounded to 8 bits in each run, one scale for all of a product's first factor: a token's logits depend on what is computed beside it, and the text of a prompt in a batch may be another than alone"},
+		remarks: []string{"activations are rounded to 8 bits in each run, with one scale for a product's whole first factor: a token's logits depend on what is computed with it, so a prompt may give another text in a batch than alone"},
 		store:   storeInt8, product: productInt8, rows: rowsInt8,
 	},
 	Int4: {
@@ -62,14 +61,14 @@ var forms = map[Quantize]form{
 	},
 }
 
-// stored is a weight in integers.
+// stored is a quantized weight.
 type stored struct {
 	integers, scales string // names of initializers
 	in, out, bits    int
 	turned           bool // stored as (out,in)
 }
 
-// matrix is a weight of the graph, (in,out), or (out,in) where turned.
+// matrix is a weight of the graph, (in,out), or (out,in) if turned is set.
 type matrix struct {
 	name   string
 	turned bool
@@ -78,17 +77,17 @@ type matrix struct {
 type quantizer struct {
 	*rewrite
 	form             form
-	products         map[string]matrix // by the product's name
-	tables           map[string]matrix // by the name of the rows that are looked up
-	tied             map[string]bool   // weights that a turned product and an embedding share
-	done             map[string]stored // by the weight's name
+	products         map[string]matrix // by name of the product
+	tables           map[string]matrix // by name of the rows looked up
+	tied             map[string]bool   // weights shared by a transposed product and an embedding
+	done             map[string]stored // by name of the weight
 	inputs           map[string]activation
 	report           Numbers
-	squares, changed float64 // of all weights, of what rounding changed
+	squares, changed float64 // sums of squares: of all weights, and of their changes by rounding
 	left             map[string]int
 }
 
-// find finds the products and the tables of g that are to have integers.
+// find finds the products and tables of g to quantize.
 func (q *quantizer) find(g *graph.Graph) {
 	q.products, q.tables = map[string]matrix{}, map[string]matrix{}
 	heads := map[*graph.Value]bool{}
@@ -119,7 +118,7 @@ func isWeight(v *graph.Value) bool {
 	return (param || constant) && v.DType == format.Float32 && len(v.Shape) == 2
 }
 
-// add writes a node of the old model, as it is or in integers.
+// add writes a node of the old model, unchanged or quantized.
 func (q *quantizer) add(n *onnx.Node) error {
 	if m, ok := q.products[n.Outputs[0]]; ok {
 		w, err := q.weight(m)
@@ -140,7 +139,7 @@ func (q *quantizer) add(n *onnx.Node) error {
 	return nil
 }
 
-// weight returns the weight in integers, quantized once.
+// weight returns the quantized weight. It quantizes each weight once.
 func (q *quantizer) weight(m matrix) (stored, error) {
 	name, turned := m.name, m.turned
 	if w, ok := q.done[name]; ok && w.turned == turned {
@@ -160,8 +159,8 @@ func (q *quantizer) weight(m matrix) (stored, error) {
 	return w, nil
 }
 
-// finiteFloats returns the elements of a float32 tensor, none of which is NaN
-// or infinite.
+// finiteFloats returns the elements of a float32 tensor. NaN and infinities
+// are errors.
 func finiteFloats(t *onnx.Tensor) ([]float32, error) {
 	v := make([]float32, len(t.Raw)/4)
 	for i := range v {
@@ -173,7 +172,7 @@ func finiteFloats(t *onnx.Tensor) ([]float32, error) {
 	return v, nil
 }
 
-// count adds what rounding did to a tensor to the report.
+// count adds the rounding errors of a tensor to the report.
 func (q *quantizer) count(name string, squares, changed float64) {
 	q.squares += squares
 	q.changed += changed
@@ -185,7 +184,8 @@ func (q *quantizer) count(name string, squares, changed float64) {
 	}
 }
 
-// keptWhole are the operators that stay float32 in a quantized model, and why.
+// keptWhole lists the operators that stay float32 in a quantized model, and
+// why.
 var keptWhole = []struct{ op, what, reason string }{
 	{"LayerNormalization", "layer normalization", "its weights are vectors: nothing is saved, and every value behind it would be rounded twice"},
 	{"SkipLayerNormalization", "layer normalization", "its weights are vectors: nothing is saved, and every value behind it would be rounded twice"},
@@ -220,7 +220,7 @@ func floatTensor(name string, dims []int64, v []float32) *onnx.Tensor {
 	return &onnx.Tensor{Name: name, DataType: onnx.Float, Dims: dims, Raw: raw}
 }
 
-// constant puts a tensor of integers once and returns its name.
+// constant stores an integer tensor once and returns its name.
 func (q *quantizer) constant(v ...int64) string {
 	name := "int64"
 	raw := []byte{}

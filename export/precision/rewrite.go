@@ -7,15 +7,15 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// rewrite is a model that is being written anew, node by node. The model it
-// came from stays as it is; tensors that do not change are shared.
+// rewrite is a model being written node by node. It does not change the
+// original, and shares unchanged tensors with it.
 type rewrite struct {
 	from    *onnx.Model
 	nodes   []*onnx.Node
-	tensors map[string]*onnx.Tensor  // initializers, of the old model and new ones
+	tensors map[string]*onnx.Tensor  // initializers of both models
 	order   []string                 // their names
-	taken   map[string]bool          // every name
-	types   map[string]onnx.DataType // of values: floats that a new node makes
+	taken   map[string]bool          // all names in use
+	types   map[string]onnx.DataType // by value; new nodes give float32
 }
 
 func newRewrite(m *onnx.Model, types map[string]onnx.DataType) *rewrite {
@@ -34,7 +34,7 @@ func newRewrite(m *onnx.Model, types map[string]onnx.DataType) *rewrite {
 	return r
 }
 
-// put adds an initializer, or replaces the one of its name.
+// put adds an initializer, or replaces the one with its name.
 func (r *rewrite) put(t *onnx.Tensor) {
 	if r.tensors[t.Name] == nil {
 		r.order = append(r.order, t.Name)
@@ -43,7 +43,7 @@ func (r *rewrite) put(t *onnx.Tensor) {
 	r.taken[t.Name] = true
 }
 
-// name returns want, or want with a number where that name is taken.
+// name returns want, or want with a number if that name is taken.
 func (r *rewrite) name(want string) string {
 	name := want
 	for i := 2; r.taken[name]; i++ {
@@ -53,22 +53,22 @@ func (r *rewrite) name(want string) string {
 	return name
 }
 
-// node adds a node of one output, float32 and named after it, and returns that
+// node adds a node with one float32 output, named after it, and returns that
 // name.
 func (r *rewrite) node(op, output string, inputs []string, attrs ...onnx.Attribute) string {
 	r.types[output] = onnx.Float
 	return r.integers(op, output, inputs, attrs...)
 }
 
-// integers is node where the output is of integers.
+// integers is node for an integer output.
 func (r *rewrite) integers(op, output string, inputs []string, attrs ...onnx.Attribute) string {
 	r.nodes = append(r.nodes, &onnx.Node{Op: op, Name: output, Inputs: inputs, Outputs: []string{output}, Attributes: attrs})
 	return output
 }
 
-// model returns what was written, without the nodes and initializers that
-// nothing uses any more, and with more metadata. An operator set other than
-// the standard one is declared where a node uses it.
+// model returns the result without unused nodes and initializers, with
+// additional metadata. It declares operator sets other than the standard one
+// only if used.
 func (r *rewrite) model(metadata map[string]string) *onnx.Model {
 	out, graph := *r.from, *r.from.Graph
 	out.Graph = &graph
@@ -117,7 +117,7 @@ func (r *rewrite) model(metadata map[string]string) *onnx.Model {
 	return &out
 }
 
-// used returns the nodes that an output needs.
+// used returns the nodes on which the outputs depend.
 func (r *rewrite) used() []*onnx.Node {
 	needed := map[string]bool{}
 	for _, o := range r.from.Graph.Outputs {

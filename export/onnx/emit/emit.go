@@ -12,22 +12,22 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// Form says how a graph is written.
+// Form controls how a graph is written.
 type Form struct {
 	Opset        int  // 9 to 12, or 17 to 21
-	ValueInfo    bool // name the type and shape of every value
-	WeightInputs bool // weights are inputs instead of initializers
+	ValueInfo    bool // write type and shape of every value
+	WeightInputs bool // write weights as inputs instead of initializers
 }
 
-// Lowered is a graph whose operators all have a node, or a place in one of ONNX
-// Runtime's own operators.
+// Lowered is a graph in which every operator has a node, or is part of one of
+// ONNX Runtime's own operators.
 type Lowered struct {
 	Graph *graph.Graph
-	fused *fusions // nil: every value has a node of its own
+	fused *fusions // nil: every value has its own node
 }
 
-// Lower writes the operators of g that have no node with others: the values of
-// the result are those that the file's nodes compute, name by name.
+// Lower decomposes the operators of g that have no node. The values of the
+// result are those that the file computes, with the same names.
 func Lower(g *graph.Graph) (Lowered, error) {
 	g, err := graph.Apply(g, graph.SliceRanges, graph.Decompose(hasNode), graph.Merge)
 	return Lowered{Graph: g}, err
@@ -42,13 +42,13 @@ func hasNode(n *graph.Node) bool {
 	return false
 }
 
-// Fused reports whether n is written as a part of one of ONNX Runtime's own
-// operators, or not at all.
+// Fused reports whether n is part of one of ONNX Runtime's own operators, or
+// not written.
 func (l Lowered) Fused(n *graph.Node) bool { return l.fused.has(n) }
 
-// Model returns the graph as an ONNX model with the weights that it uses, whose
-// memory is shared. Values keep their names, so that two runtimes can be compared
-// value by value.
+// Model returns the graph as an ONNX model with the weights that it uses. It
+// shares their memory. Values keep their names, so that two runtimes can be
+// compared value by value.
 func (l Lowered) Model(weights []format.Tensor, f Form) (*onnx.Model, error) {
 	e := &emitter{graph: l.Graph, opset: int64(f.Opset), form: f, fused: l.fused, out: onnx.Graph{Name: "attnx"}, shared: map[string]bool{}}
 	return e.model(weights)
@@ -60,22 +60,22 @@ type emitter struct {
 	opset  int64
 	form   Form
 	out    onnx.Graph
-	shared map[string]bool // helper values made so far, by name
-	fused  *fusions        // nil: every value has a node of its own
+	shared map[string]bool // helper values created so far, by name
+	fused  *fusions        // nil: every value has its own node
 }
 
-// irVersions gives the IR version that came with an operator set, from ONNX's
-// docs/Versioning.md. Runtimes refuse one that is newer than they know.
+// irVersions maps an operator set to the IR version of the same release, from
+// ONNX's docs/Versioning.md. Runtimes reject IR versions newer than they know.
 var irVersions = map[int64]int64{
 	9: 4, 10: 5, 11: 6, 12: 7, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10,
 }
 
-// letterNames are the names of open axes in a file: those that optimum and
-// transformers.js look for.
+// letterNames maps named dimensions to the names that optimum and
+// transformers.js expect.
 var letterNames = map[string]string{"B": "batch_size", "T": "sequence_length", "P": "past_sequence_length"}
 
-// dim returns an axis as ONNX writes it. A sum has no symbol in ONNX but a
-// text that says it.
+// dim converts a dimension to ONNX. ONNX has no symbol for a sum, so it
+// becomes a text.
 func dim(d graph.Dim) onnx.Dim {
 	if n, ok := d.Number(); ok {
 		return onnx.Dim{Value: int64(n)}
@@ -141,7 +141,7 @@ func (e *emitter) model(weights []format.Tensor) (*onnx.Model, error) {
 	for _, t := range weights {
 		byName[t.Name] = t
 	}
-	for _, p := range e.graph.Params { // those that are left: Lower drops what no output needs
+	for _, p := range e.graph.Params { // the remaining ones: Lower drops unused parameters
 		if e.form.WeightInputs {
 			break
 		}
@@ -176,7 +176,7 @@ func (e *emitter) model(weights []format.Tensor) (*onnx.Model, error) {
 	}, nil
 }
 
-// declared returns what the file says of an input or output.
+// declared returns the declaration of an input or output.
 func (e *emitter) declared(name string, v *graph.Value) (onnx.ValueInfo, error) {
 	i, err := info(name, v)
 	if e.fused != nil {
@@ -198,7 +198,7 @@ func (e *emitter) initializer(name string, t format.Tensor) error {
 	return nil
 }
 
-// node adds a node of one output, named after it.
+// node adds a node with one output, named after it.
 func (e *emitter) node(op, output string, inputs []string, attrs ...onnx.Attribute) {
 	e.out.Nodes = append(e.out.Nodes, &onnx.Node{Op: op, Name: output, Inputs: inputs, Outputs: []string{output}, Attributes: attrs})
 }

@@ -13,30 +13,30 @@ import (
 // microsoft is the domain of ONNX Runtime's own operators.
 const microsoft = onnx.Microsoft
 
-// fusions says which nodes a graph with a past is written with where ONNX
-// Runtime's own operators may be used. Each takes the place of several values:
+// fusions maps nodes of a graph with a past to ONNX Runtime's own operators.
+// Each replaces several values:
 //
-//	GroupQueryAttention     heads apart, past and new keys, attention, heads together
+//	GroupQueryAttention     split heads, past and new keys, attention, join heads
 //	SkipLayerNormalization  residual sum and the bias before it, normalization
 //	FastGelu                bias and the tanh form of GELU
 //
-// GroupQueryAttention keeps a cache of fixed length in place: past and present
-// are one buffer (B,H,M,D), M being the context, and row b of attention_mask
-// (B,M') says by its sum how many tokens of sequence b there are with the new
-// ones. There is no left padding: the new tokens of a sequence follow
-// its old ones. total_sequence_length is the constant M, so that no size
-// has to be computed on the CPU and the shapes of a decoding run never change.
-// It runs with batch 1 where there is more than one new token.
+// GroupQueryAttention updates a cache of fixed length in place: past and
+// present are one buffer (B,H,M,D), with M the context. The sum of row b of
+// attention_mask (B,M') is the number of tokens of sequence b, including the
+// new ones. There is no left padding: new tokens of a sequence follow its old
+// ones. total_sequence_length is the constant M, so no size is computed on the
+// CPU and the shapes of a decoding run never change. With more than one new
+// token it requires batch 1.
 type fusions struct {
-	nodes    map[*graph.Value]func(e *emitter) // the value in whose place a node is written, and how
+	nodes    map[*graph.Value]func(e *emitter) // how to write the node that replaces a value
 	absorbed map[*graph.Value]bool             // values that are no longer computed
-	needs    map[*graph.Value][]*graph.Value   // what the nodes read
+	needs    map[*graph.Value][]*graph.Value   // inputs of the nodes
 	context  int                               // M
 }
 
-// Fuse is Lower with ONNX Runtime's own operators, for a graph with a past: the
-// composite operators that can be fused stay whole. A graph in which some causal
-// attention is left over is refused.
+// Fuse is Lower with ONNX Runtime's own operators, for a graph with a past: it
+// keeps composite operators that can be fused. It rejects a graph if a causal
+// attention cannot be fused.
 func Fuse(g *graph.Graph) (Lowered, error) {
 	g, err := graph.Apply(g, graph.SliceRanges, graph.Decompose(canFuse), graph.Merge)
 	if err != nil {
@@ -44,7 +44,7 @@ func Fuse(g *graph.Graph) (Lowered, error) {
 	}
 	f := &fusions{nodes: map[*graph.Value]func(*emitter){}, absorbed: map[*graph.Value]bool{}, needs: map[*graph.Value][]*graph.Value{}, context: g.Context}
 	if f.context < 1 {
-		return Lowered{}, fmt.Errorf("export: nothing in the graph limits the length of a sequence: a cache in one buffer needs a length")
+		return Lowered{}, fmt.Errorf("export: the graph does not limit the length of a sequence: a cache in one buffer needs a length")
 	}
 	uses := map[*graph.Value]int{}
 	for _, n := range g.Nodes {
@@ -77,15 +77,15 @@ func Fuse(g *graph.Graph) (Lowered, error) {
 	}
 	for v := range g.Values() {
 		if a, ok := graph.Is[graph.Attention](v); ok && a.Causal && !f.absorbed[v] {
-			return Lowered{}, fmt.Errorf("export: Attention %.80q has no form among ONNX Runtime's own operators", v.Name)
+			return Lowered{}, fmt.Errorf("export: Attention %.80q cannot be written with ONNX Runtime's own operators", v.Name)
 		}
 	}
 	f.prune(g)
 	return Lowered{Graph: g, fused: f}, nil
 }
 
-// canFuse reports whether a composite operator has a form among ONNX Runtime's
-// own operators, or a node.
+// canFuse reports whether a composite operator can be written with ONNX
+// Runtime's own operators, or has a node.
 func canFuse(n *graph.Node) bool {
 	switch op := n.Op.(type) {
 	case graph.Attention:
@@ -96,8 +96,8 @@ func canFuse(n *graph.Node) bool {
 	return hasNode(n)
 }
 
-// attended returns the attention (B,H,T,D) of which v, a Reshape, is the heads
-// side by side, (B,T,C); nil if there is none.
+// attended returns the attention (B,H,T,D) whose joined heads are v, a Reshape
+// to (B,T,C); nil if there is none.
 func attended(v *graph.Value, once func(*graph.Value) bool) *graph.Value {
 	together := v.Args()[0]
 	if _, ok := graph.Is[graph.Transpose](together); !ok || !once(together) {
@@ -112,8 +112,8 @@ func attended(v *graph.Value, once func(*graph.Value) bool) *graph.Value {
 
 func sameShape(v []*graph.Value) bool { return v[0].Shape.Equal(v[1].Shape) }
 
-// replace has a node written in the place of v, which reads needs; the values
-// in gone are computed no longer.
+// replace records that write writes a node in place of v, with inputs needs,
+// and that the values in gone are no longer computed.
 func (f *fusions) replace(v *graph.Value, needs, gone []*graph.Value, write func(e *emitter)) {
 	f.nodes[v], f.needs[v] = write, needs
 	for _, x := range gone {
@@ -121,18 +121,18 @@ func (f *fusions) replace(v *graph.Value, needs, gone []*graph.Value, write func
 	}
 }
 
-// HeadWidthError says that GroupQueryAttention does not run the network's heads:
-// ONNX Runtime refuses a width that is no multiple of 8.
+// HeadWidthError reports that GroupQueryAttention cannot run the network's
+// heads: ONNX Runtime requires a multiple of 8.
 type HeadWidthError struct{ Width int }
 
 func (e *HeadWidthError) Error() string {
 	return fmt.Sprintf("export: the heads are %d wide, and ONNX Runtime's GroupQueryAttention runs multiples of 8 only: export without fusion", e.Width)
 }
 
-// attention fuses Attention and what surrounds it into context (B,T,C).
+// attention fuses Attention and the nodes around it to context (B,T,C).
 func (f *fusions) attention(g *graph.Graph, context, together, a *graph.Value) error {
 	op, _ := graph.Is[graph.Attention](a)
-	bad := fmt.Errorf("export: Attention %.80q is not that of a network with a past", a.Name)
+	bad := fmt.Errorf("export: Attention %.80q does not belong to a network with a past", a.Name)
 	key, value := a.Args()[1], a.Args()[2]
 	for _, x := range []*graph.Value{key, value} {
 		if _, ok := graph.Is[graph.Concat](x); !ok || len(x.Args()) != 2 {
@@ -171,7 +171,7 @@ func (f *fusions) attention(g *graph.Graph, context, together, a *graph.Value) e
 			gone = append(gone, h.apart)
 		}
 	}
-	f.needs[key], f.needs[value] = []*graph.Value{context}, []*graph.Value{context} // whoever reads them needs the node
+	f.needs[key], f.needs[value] = []*graph.Value{context}, []*graph.Value{context} // readers of key and value need the node
 	f.replace(context, needs, gone, func(e *emitter) {
 		inputs := []string{"", "", ""}
 		if packed {
@@ -192,9 +192,9 @@ func (f *fusions) attention(g *graph.Graph, context, together, a *graph.Value) e
 	return nil
 }
 
-// joinedHeads are heads apart, (B,H,T,D), and what they were made of by Reshape
-// and Transpose, (B,T,C); joined is nil if they were made otherwise, turned by
-// their positions for instance.
+// joinedHeads are split heads, (B,H,T,D), and the value (B,T,C) from which
+// Reshape and Transpose made them; joined is nil if other operators did, for
+// example a rotation by positions.
 type joinedHeads struct{ apart, joined *graph.Value }
 
 func headsOf(v *graph.Value) joinedHeads {
@@ -224,8 +224,8 @@ func (e *emitter) sideBySide(h joinedHeads) string {
 	return name
 }
 
-// packed reports whether q, k and v are the parts of one value, in this order:
-// the form in which GroupQueryAttention takes them unsplit.
+// packed reports whether q, k and v are the parts of one value, in this order,
+// so that GroupQueryAttention can read that value.
 func packed(q, k, v joinedHeads) bool {
 	for i, h := range []joinedHeads{q, k, v} {
 		if h.joined == nil || q.joined == nil {
@@ -239,8 +239,8 @@ func packed(q, k, v joinedHeads) bool {
 	return true
 }
 
-// skipLayerNormalization fuses v, the sum that it normalizes, and the bias that
-// is added right before.
+// skipLayerNormalization fuses v, the sum that it normalizes, and the bias
+// added just before.
 func (f *fusions) skipLayerNormalization(v *graph.Value, op graph.LayerNormalization, once func(*graph.Value) bool) {
 	sum := v.Args()[0]
 	skip := sum.Args()[1]
@@ -254,7 +254,7 @@ func (f *fusions) skipLayerNormalization(v *graph.Value, op graph.LayerNormaliza
 	f.replace(v, inputs, gone, func(e *emitter) {
 		e.contrib("SkipLayerNormalization", names(inputs), []string{v.Name, "", "", sum.Name}, onnx.FloatAttr("epsilon", float32(op.Epsilon)))
 	})
-	f.needs[sum] = []*graph.Value{v} // whoever reads the sum needs the node
+	f.needs[sum] = []*graph.Value{v} // readers of the sum need the node
 }
 
 // biased reports whether v is a sum with a vector.
@@ -269,8 +269,8 @@ func (f *fusions) fastGelu(v *graph.Value, once func(*graph.Value) bool) {
 	f.replace(v, inputs, gone, func(e *emitter) { e.contrib("FastGelu", names(inputs), []string{v.Name}) })
 }
 
-// write writes the node in whose place n is, if there is one; it returns false
-// where n has a node of its own.
+// write writes the node that replaces n; it returns false if n has its own
+// node.
 func (f *fusions) write(e *emitter, n *graph.Node) bool {
 	v := n.Results[0]
 	if node := f.nodes[v]; node != nil && !f.absorbed[v] {
@@ -280,8 +280,8 @@ func (f *fusions) write(e *emitter, n *graph.Node) bool {
 	return !slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return !f.absorbed[v] })
 }
 
-// has reports whether n is written as a part of one of ONNX Runtime's operators,
-// or not at all.
+// has reports whether n is part of one of ONNX Runtime's operators, or not
+// written.
 func (f *fusions) has(n *graph.Node) bool {
 	if f == nil {
 		return false
@@ -290,7 +290,7 @@ func (f *fusions) has(n *graph.Node) bool {
 	return f.nodes[v] != nil || !slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return !f.absorbed[v] })
 }
 
-// prune drops what no output needs any more.
+// prune drops unused nodes.
 func (f *fusions) prune(g *graph.Graph) {
 	needed := map[*graph.Value]bool{}
 	var visit func(v *graph.Value)
@@ -317,14 +317,14 @@ func (f *fusions) prune(g *graph.Graph) {
 	}
 }
 
-// contrib adds a node of ONNX Runtime's own operators, named after its first
-// output.
+// contrib adds a node of one of ONNX Runtime's own operators, named after its
+// first output.
 func (e *emitter) contrib(op string, inputs, outputs []string, attrs ...onnx.Attribute) {
 	e.out.Nodes = append(e.out.Nodes, &onnx.Node{Domain: microsoft, Op: op, Name: outputs[0], Inputs: inputs, Outputs: outputs, Attributes: attrs})
 }
 
 // lengths returns the name of GroupQueryAttention's seqlens_k, int32 (B): the
-// number of tokens of each sequence, the new ones included, less 1.
+// number of tokens of each sequence, including the new ones, minus 1.
 func (e *emitter) lengths(mask string) string {
 	const name = "seqlens_k"
 	if !e.shared[name] {
@@ -347,14 +347,14 @@ func (e *emitter) totalLength(n int) string {
 	return name
 }
 
-// fusedDims are the names of the dimensions that GroupQueryAttention's cache has
-// other than the graph.
+// fusedDims names the dimensions of GroupQueryAttention's cache that differ
+// from the graph.
 var fusedDims = map[role.Kind]string{
 	role.PastKey: "max_sequence_length", role.PastValue: "max_sequence_length",
 	role.PresentKey: "max_sequence_length", role.PresentValue: "max_sequence_length", role.AttentionMask: "total_sequence_length",
 }
 
-// declare returns what the file says of an input or output of a fused graph.
+// declare returns the declaration of an input or output of a fused graph.
 func (f *fusions) declare(i onnx.ValueInfo) onnx.ValueInfo {
 	r, _ := role.FromName(i.Name)
 	for axis, d := range i.Dims {

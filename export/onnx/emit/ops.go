@@ -9,7 +9,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// write writes the node of n: one case an operator.
+// write writes the node of n: one case for each operator.
 func (e *emitter) write(n *graph.Node) error {
 	switch op := n.Op.(type) {
 	case graph.Const:
@@ -108,7 +108,7 @@ func (e *emitter) operator(n *graph.Node, inputs []string) error {
 	return nil
 }
 
-// binary writes a function of two arguments. Some have a node of another name.
+// binary writes a function of two arguments. Some have another name in ONNX.
 func (e *emitter) binary(op graph.Binary, n *graph.Node, inputs []string) error {
 	out := n.Name()
 	switch op {
@@ -144,7 +144,7 @@ func (e *emitter) alongAxis(v *graph.Value, axis int, inputs []string) error {
 	return nil
 }
 
-// reduce writes the axes where the operator set has them: ReduceSum takes them
+// reduce writes the axes in the form of the operator set: ReduceSum takes them
 // as an input from opset 13 on, the others from 18.
 func (e *emitter) reduce(v *graph.Value, op graph.Reduce, inputs []string) {
 	since := int64(18)
@@ -159,10 +159,10 @@ func (e *emitter) reduce(v *graph.Value, op graph.Reduce, inputs []string) {
 	e.node(op.Name(), v.Name, inputs, onnx.IntsAttr("axes", axes...), keep)
 }
 
-// reshape writes the target with 0 for a named dimension that keeps its place,
-// and -1 for one that does not. Where there are several of these, the node puts
-// in or takes out dimensions of size 1; where it does more than that, the target
-// is computed from the sizes of the inputs.
+// reshape writes the target shape with 0 for a named dimension that keeps its
+// place, and -1 for one that does not. With several of the latter, the node
+// adds or removes dimensions of size 1 if that is enough; otherwise it
+// computes the target from the sizes of the inputs.
 func (e *emitter) reshape(v *graph.Value, inputs []string) error {
 	target := make([]int64, len(v.Shape))
 	moved := 0
@@ -201,8 +201,8 @@ func (e *emitter) reshape(v *graph.Value, inputs []string) error {
 	return nil
 }
 
-// inserted returns the axes of long that are of size 1 and missing from short;
-// ok is false if there are other differences.
+// inserted returns the axes of size 1 in long that short lacks; ok is false if
+// there are other differences.
 func inserted(short, long graph.Shape) (axes []int64, ok bool) {
 	i := 0
 	for axis, d := range long {
@@ -218,7 +218,7 @@ func inserted(short, long graph.Shape) (axes []int64, ok bool) {
 	return axes, i == len(short)
 }
 
-// split writes the sizes where the operator set has them.
+// split writes the sizes in the form of the operator set.
 func (e *emitter) split(n *graph.Node, op graph.Split, inputs []string) {
 	axis := onnx.IntAttr("axis", int64(op.Axis))
 	if e.opset >= 13 {
@@ -228,7 +228,7 @@ func (e *emitter) split(n *graph.Node, op graph.Split, inputs []string) {
 	e.nodeOf(n, inputs, axis, onnx.IntsAttr("split", int64s(op.Sizes)...))
 }
 
-// gemmAttributes writes a transposition only where there is one.
+// gemmAttributes writes transpositions only if they are set.
 func gemmAttributes(g graph.Gemm) (attrs []onnx.Attribute) {
 	if g.TransA {
 		attrs = append(attrs, onnx.IntAttr("transA", 1))
@@ -248,8 +248,8 @@ func (e *emitter) slice(v *graph.Value, op graph.Slice, inputs []string) error {
 	return nil
 }
 
-// bounds returns the names of a Slice's first and last positions. The last
-// positions of a named dimension are counted from its end, as ONNX has it.
+// bounds returns the names of a Slice's start and end. In a named dimension
+// the end counts from the end of the axis, as ONNX allows.
 func (e *emitter) bounds(v *graph.Value, op graph.Slice) (start, limit string, err error) {
 	size := v.Args()[0].Shape[op.Axis]
 	if n, ok := v.Shape[op.Axis].Number(); ok && n > 0 && op.Limit == size && len(size.Symbols()) > 0 {

@@ -25,10 +25,10 @@ func (e *emitter) integers(v ...int64) string {
 	return name
 }
 
-// size returns the name of a list of one integer: the size d. An open size is
-// read off an axis of an input, by a Shape node of that one axis: what feeds
-// on it takes it from the CPU's memory, where Shape puts it, so that no
-// arithmetic on sizes has to leave a device.
+// size returns the name of a one-element list with the size d. A Shape node
+// reads an open size from one axis of an input. Shape leaves its result in CPU
+// memory, where its readers expect it, so that no arithmetic on sizes leaves a
+// device.
 func (e *emitter) size(d graph.Dim) (string, error) {
 	if n, ok := d.Number(); ok {
 		return e.integers(int64(n)), nil
@@ -49,15 +49,15 @@ func (e *emitter) size(d graph.Dim) (string, error) {
 	return e.computedSize(d)
 }
 
-// computedSize returns the name of the size d, which is computed from the
-// named dimensions: int64 arithmetic that ONNX Runtime does on the CPU.
+// computedSize returns the name of the size d computed from named dimensions,
+// with int64 arithmetic that ONNX Runtime runs on the CPU.
 func (e *emitter) computedSize(d graph.Dim) (string, error) {
 	name := "size." + dim(d).Param
 	if e.shared[name] {
 		return name, nil
 	}
 	if d == graph.Sym(d.String()) {
-		return "", fmt.Errorf("size %s is the size of no input's dimension", d)
+		return "", fmt.Errorf("size %s is not the size of any input's dimension", d)
 	}
 	sum := ""
 	for _, t := range d.Terms() {
@@ -74,14 +74,15 @@ func (e *emitter) computedSize(d graph.Dim) (string, error) {
 		}
 		sum = e.sizeOf("Add", sum, product)
 	}
-	// The last node takes the name of the whole.
+	// The last node gets the name of the whole.
 	last := e.out.Nodes[len(e.out.Nodes)-1]
 	last.Name, last.Outputs[0] = name, name
 	e.shared[name] = true
 	return name, nil
 }
 
-// sizeOf applies op to two sizes by name; the empty name is its neutral element.
+// sizeOf applies op to two sizes by name; an empty name is its neutral
+// element.
 func (e *emitter) sizeOf(op, x, y string) string {
 	if x == "" {
 		return y
@@ -91,10 +92,9 @@ func (e *emitter) sizeOf(op, x, y string) string {
 	return name
 }
 
-// fromSizes writes the operators that ONNX feeds with sizes: Range,
-// ConstantOfShape and Trilu. A size with a name goes through nodes that ONNX
-// Runtime places on the CPU, so that a network which is to run on CUDA alone
-// does better without them.
+// fromSizes writes the operators that take sizes as inputs in ONNX: Range,
+// ConstantOfShape and Trilu. ONNX Runtime places nodes that compute named
+// sizes on the CPU, so a network for CUDA should avoid them.
 func (e *emitter) fromSizes(v *graph.Value, inputs []string) error {
 	switch op := v.Op().(type) {
 	case graph.Range:
@@ -115,9 +115,9 @@ func (e *emitter) fromSizes(v *graph.Value, inputs []string) error {
 	return fmt.Errorf("it takes no sizes")
 }
 
-// rangeOf writes the integers from Start to Limit. Where the context limits
-// them they are cut from a constant that counts to it: a Slice runs on every
-// device, while Range, which wants its sizes as scalars, is computed on the CPU.
+// rangeOf writes the integers from Start to Limit. If the context limits them,
+// it slices a constant: Slice runs on every device, while Range, which expects
+// its sizes as scalars, runs on the CPU.
 func (e *emitter) rangeOf(v *graph.Value, op graph.Range) error {
 	if _, fixed := v.Shape.Numbers(); e.graph.Context > 0 && !fixed {
 		start, err := e.size(op.Start)
