@@ -128,7 +128,7 @@ func TestRefusedConfigs(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"": "not strict JSON", "null": "expected a JSON object", "[]": "expected a JSON object", "{": "not strict JSON", "{} {}": "something follows",
+		"": "not strict JSON", "null": "expected a JSON object", "[]": "expected a JSON object", "{": "not strict JSON", "{} {}": "unexpected text after",
 		"{'a':1}": "not strict JSON", `{"n_layer":1,"n_layer":1}`: "a name is used twice", "\ufeff{}": "byte order mark", `{"a":NaN}`: "byte 5: NaN is a number in Python",
 		`{"a":Infinity}`: "byte 5: Infinity is", `{"a":[1,-Infinity]}`: "byte 8: -Infinity is",
 		"{\"a\":\"\xff\"}": "not strict JSON",
