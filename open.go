@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/decode"
@@ -105,7 +106,7 @@ func OpenCheckpoint(c *model.Checkpoint, p export.Profile, d Options) (*Model, e
 
 // fixedShapes reports whether the runs of a model that add one token all have
 // the same shapes, so that CUDA can record one and repeat it.
-func fixedShapes(m *onnx.Model) bool { return m.Metadata[export.MetaCache] == export.CacheShared }
+func fixedShapes(m *onnx.Model) bool { return m.Metadata[role.MetaCache] == role.CacheShared }
 
 // openONNX opens an ONNX file of ours in a runtime that takes its profile.
 func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) {

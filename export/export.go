@@ -18,18 +18,11 @@ import (
 // producer is the program name in every file.
 const producer = "attnx"
 
-// Metadata of every file.
+// Metadata of every file. One with a cache has role.MetaCache, too.
 const (
 	MetaFingerprint = "attnx.fingerprint" // of the graph before lowering
 	MetaProfile     = "attnx.profile"
 	MetaLength      = "attnx.length" // flat: tokens in the sequence
-	MetaCache       = "attnx.cache"  // cache: how past becomes present, CacheConcat or CacheShared
-)
-
-// Values of MetaCache.
-const (
-	CacheConcat = "concat" // present is past with the new keys and values appended
-	CacheShared = "shared" // both are one buffer of the context's length, updated in place
 )
 
 // Summary describes the written files.

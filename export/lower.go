@@ -64,9 +64,9 @@ func (p Cache) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err er
 	if err := checkWeights(g, weights); err != nil {
 		return l, err
 	}
-	l = lowered{given: g, weights: weights, metadata: map[string]string{MetaCache: CacheConcat}, form: emit.Form{ValueInfo: true}}
+	l = lowered{given: g, weights: weights, metadata: map[string]string{role.MetaCache: role.CacheConcat}, form: emit.Form{ValueInfo: true}}
 	if p.Fuse {
-		l.metadata[MetaCache] = CacheShared
+		l.metadata[role.MetaCache] = role.CacheShared
 		l.Lowered, err = emit.Fuse(g)
 	} else {
 		l.Lowered, err = emit.Lower(g)

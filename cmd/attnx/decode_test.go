@@ -125,10 +125,3 @@ func TestCachedTextIsTheText(t *testing.T) {
 		}
 	}
 }
-
-// The exporter and the loop know nothing of each other but what a file says.
-func TestCacheMetadata(t *testing.T) {
-	if export.MetaCache != decode.CacheKey || export.CacheConcat != decode.CacheConcat || export.CacheShared != decode.CacheShared {
-		t.Error("export and runtime have different words for the kinds of a cache")
-	}
-}

@@ -9,15 +9,6 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// CacheKey is the metadata key that says what a model's present is: its past
-// with the new keys and values appended (CacheConcat, and what a model without
-// the key has), or its past itself, written to in place (CacheShared).
-const (
-	CacheKey    = "attnx.cache"
-	CacheConcat = "concat"
-	CacheShared = "shared"
-)
-
 // ContractError says that a model is not one that a Decoder can drive.
 type ContractError struct {
 	Declares string // what the model says of itself
@@ -78,11 +69,11 @@ func fits(d runtime.Dim, want int) bool {
 // declares, and refuses a model which has others, or has them in other shapes.
 func readContract(d runtime.Device, o Options) (contract, error) {
 	c := contract{positions: -1}
-	kind, ok := d.Metadata(CacheKey)
-	if ok && kind != CacheConcat && kind != CacheShared {
-		return c, &ContractError{fmt.Sprintf("%s = %.80q", CacheKey, kind), CacheConcat + " or " + CacheShared}
+	kind, ok := d.Metadata(role.MetaCache)
+	if ok && kind != role.CacheConcat && kind != role.CacheShared {
+		return c, &ContractError{fmt.Sprintf("%s = %.80q", role.MetaCache, kind), role.CacheConcat + " or " + role.CacheShared}
 	}
-	c.shared = kind == CacheShared
+	c.shared = kind == role.CacheShared
 	batch, pastLength, presentLength := o.Batch, anySize, anySize
 	if c.shared {
 		pastLength, presentLength = o.Context, o.Context
@@ -138,9 +129,9 @@ func (c *contract) checkLengths(past, present runtime.Value) error {
 	}
 	declares := fmt.Sprintf("input %s and output %s", past, present)
 	if c.shared {
-		return &ContractError{declares, fmt.Sprintf("one length for both where %s = %.80q", CacheKey, CacheShared)}
+		return &ContractError{declares, fmt.Sprintf("one length for both where %s = %.80q", role.MetaCache, role.CacheShared)}
 	}
-	return &ContractError{declares, fmt.Sprintf("two lengths, unless %s = %.80q", CacheKey, CacheShared)}
+	return &ContractError{declares, fmt.Sprintf("two lengths, unless %s = %.80q", role.MetaCache, role.CacheShared)}
 }
 
 // side is the inputs or the outputs of a model while they are looked for. It

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -35,7 +36,7 @@ func TestContractRefuses(t *testing.T) {
 		want   string
 		only   string // the kind of cache this is wrong for, empty for both
 	}{
-		{"another cache", func(m *fakeModel) { m.metadata = map[string]string{CacheKey: "ring"} }, `attnx.cache = "ring"`, ""},
+		{"another cache", func(m *fakeModel) { m.metadata = map[string]string{role.MetaCache: "ring"} }, `attnx.cache = "ring"`, ""},
 		{"no inputs", func(m *fakeModel) { m.inputs = nil }, "no input input_ids", ""},
 		{"no outputs", func(m *fakeModel) { m.outputs = nil }, "no output logits", ""},
 		{"no mask", in("attention_mask", rename("mask")), "no input attention_mask", ""},
@@ -59,13 +60,13 @@ func TestContractRefuses(t *testing.T) {
 		{"past of float64", in(key, dtype(format.Float64)), "input past_key_values.1.key F64", ""},
 		{"past of three axes", in(key, func(v *runtime.Value) { v.Shape = v.Shape[1:] }), "input past_key_values.1.key F32[2,", ""},
 		{"past of certain length", in(key, dim(2, runtime.Dim{Size: 4})), "F32[batch_size,2,4,3]", ""},
-		{"past of context length", in(key, dim(2, runtime.Dim{Size: small.context})), "F32[batch_size,2,16,3]", CacheConcat},
+		{"past of context length", in(key, dim(2, runtime.Dim{Size: small.context})), "F32[batch_size,2,16,3]", role.CacheConcat},
 		{"present as long as past", func(m *fakeModel) {
 			past := at(m.inputs, "past_key_values.1.value").Shape[2]
 			dim(2, past)(at(m.outputs, "present.1.value"))
-		}, "input past_key_values.1.value F32[batch_size,2,past_sequence_length,3] and output present.1.value F32[batch_size,2,past_sequence_length,3]", CacheConcat},
+		}, "input past_key_values.1.value F32[batch_size,2,past_sequence_length,3] and output present.1.value F32[batch_size,2,past_sequence_length,3]", role.CacheConcat},
 		{"present longer than past", out("present.1.value", dim(2, runtime.Dim{Name: "total_sequence_length"})),
-			"input past_key_values.1.value F32[batch_size,2,max_sequence_length,3] and output present.1.value F32[batch_size,2,total_sequence_length,3]", CacheShared},
+			"input past_key_values.1.value F32[batch_size,2,max_sequence_length,3] and output present.1.value F32[batch_size,2,total_sequence_length,3]", role.CacheShared},
 		{"present of another width", out("present.0.value", dim(3, runtime.Dim{Size: 4})), "output present.0.value F32", ""},
 		{"present of another type", out("present.0.value", dtype(format.Float16)), "output present.0.value F16", ""},
 		{"no present", out("present.0.value", rename("present.0")), "no output present.0.value", ""},
@@ -80,7 +81,7 @@ func TestContractRefuses(t *testing.T) {
 		}, "an output attention", ""},
 		{"a name twice", func(m *fakeModel) { m.inputs = append(m.inputs, m.inputs[0]) }, "an input past_key_values.0.value", ""},
 	} {
-		for _, cache := range []string{CacheConcat, CacheShared} {
+		for _, cache := range []string{role.CacheConcat, role.CacheShared} {
 			m := small.declare(cache, false, true, format.Float32)
 			c.change(&m)
 			f := newFakeDevice(small, m, true)
@@ -104,7 +105,7 @@ func TestContractRefuses(t *testing.T) {
 
 // A size that the file fixes is fine where it is the decoder's own.
 func TestContractTakesItsOwnSizes(t *testing.T) {
-	for _, cache := range []string{CacheConcat, CacheShared} {
+	for _, cache := range []string{role.CacheConcat, role.CacheShared} {
 		m := small.declare(cache, true, true, format.Float32)
 		for _, v := range slices.Concat(m.inputs, m.outputs) {
 			v.Shape[0] = runtime.Dim{Size: 1}

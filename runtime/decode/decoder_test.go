@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 	"pgregory.net/rapid"
 )
@@ -43,7 +44,7 @@ func (k kind) decoder(t testing.TB, batch int) (*Decoder, *fakeDevice) {
 // kinds returns every form there is.
 func kinds() []kind {
 	var all []kind
-	for _, cache := range []string{"", CacheConcat, CacheShared} {
+	for _, cache := range []string{"", role.CacheConcat, role.CacheShared} {
 		for _, lastOnly := range []bool{true, false} {
 			for _, positions := range []bool{true, false} {
 				for _, visible := range []bool{true, false} {
@@ -178,7 +179,7 @@ func TestDecoderCalls(t *testing.T) {
 		want  string
 	}{
 		// Caches of 2·2·8·3 floats; ids, positions, mask and logits of a batch of 2.
-		{CacheConcat, `
+		{role.CacheConcat, `
 alloc 256
 alloc 128
 alloc 88
@@ -221,7 +222,7 @@ in past_key_values.0.value m4+0 [2 2 4 3]
 out present.0.value m6+0 [2 2 5 3]
 run 0
 read m2+0 88 bytes`},
-		{CacheShared, `
+		{role.CacheShared, `
 alloc 128
 alloc 128
 alloc 88
@@ -297,9 +298,9 @@ func TestDecoderTraffic(t *testing.T) {
 		kind
 		up int
 	}{
-		{kind{cache: CacheConcat, positions: true}, 16},
-		{kind{cache: CacheConcat}, 8},
-		{kind{cache: CacheShared, positions: true}, 24},
+		{kind{cache: role.CacheConcat, positions: true}, 16},
+		{kind{cache: role.CacheConcat}, 8},
+		{kind{cache: role.CacheShared, positions: true}, 24},
 	} {
 		c.dtype, c.bound = format.Float32, logitsBound
 		d, f := c.decoder(t, 1)
@@ -324,14 +325,14 @@ func TestDecoderChunks(t *testing.T) {
 		lastOnly    bool
 		bound, runs int
 	}{
-		{CacheConcat, false, 2 * 5 * row, 3}, // 5, 5 and 3 columns
-		{CacheConcat, false, 2*5*row - 1, 4},
-		{CacheConcat, false, 1, 13},
-		{CacheConcat, false, logitsBound, 1},
-		{CacheConcat, true, 1, 1},
-		{CacheShared, false, 5 * row, 3 + 1},
-		{CacheShared, false, 1, 13 + 4},
-		{CacheShared, true, 1, 2},
+		{role.CacheConcat, false, 2 * 5 * row, 3}, // 5, 5 and 3 columns
+		{role.CacheConcat, false, 2*5*row - 1, 4},
+		{role.CacheConcat, false, 1, 13},
+		{role.CacheConcat, false, logitsBound, 1},
+		{role.CacheConcat, true, 1, 1},
+		{role.CacheShared, false, 5 * row, 3 + 1},
+		{role.CacheShared, false, 1, 13 + 4},
+		{role.CacheShared, true, 1, 2},
 	} {
 		k := kind{cache: c.cache, lastOnly: c.lastOnly, positions: true, dtype: format.Float32, bound: c.bound}
 		d, f := k.decoder(t, 2)
@@ -345,7 +346,7 @@ func TestDecoderChunks(t *testing.T) {
 }
 
 func TestDecoderRefuses(t *testing.T) {
-	for _, cache := range []string{CacheConcat, CacheShared} {
+	for _, cache := range []string{role.CacheConcat, role.CacheShared} {
 		k := kind{cache: cache, dtype: format.Float32, bound: logitsBound}
 		d, f := k.decoder(t, 2)
 		fails := func(what, want string, err error) {
@@ -382,7 +383,7 @@ func TestDecoderRefuses(t *testing.T) {
 		if err := step(1, 2); err != nil {
 			t.Errorf("a step after refused ones: %v", err)
 		}
-		if cache == CacheShared {
+		if cache == role.CacheShared {
 			fails("full", "sequence 0 has the 16 tokens", step(1, 2))
 			if err := step(Idle, 2); err != nil {
 				t.Error(err)
@@ -461,7 +462,7 @@ func TestDecoderFaults(t *testing.T) {
 
 // No text is made of logits that are no numbers.
 func TestDecoderNaN(t *testing.T) {
-	d, f := kind{cache: CacheShared, dtype: format.Float32, bound: logitsBound}.decoder(t, 2)
+	d, f := kind{cache: role.CacheShared, dtype: format.Float32, bound: logitsBound}.decoder(t, 2)
 	o := options(func(o *GenerateOptions) {
 		o.OnToken = func(int, int64) error { f.poison = float32(math.NaN()); return nil }
 	})
@@ -492,7 +493,7 @@ func TestDecoderAllocates(t *testing.T) {
 
 // Where the processor reaches the logits they are not copied.
 func TestDecoderView(t *testing.T) {
-	for _, cache := range []string{CacheConcat, CacheShared} {
+	for _, cache := range []string{role.CacheConcat, role.CacheShared} {
 		d, f := kind{cache: cache, visible: true, dtype: format.Float32, bound: logitsBound}.decoder(t, 2)
 		if _, err := d.Prefill(prompts(1, 2, 5)); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -69,10 +70,10 @@ func (n network) declare(kind string, lastOnly, positions bool, dtype format.DTy
 	dim := func(name string) runtime.Dim { return runtime.Dim{Name: name} }
 	size := func(n int) runtime.Dim { return runtime.Dim{Size: n} }
 	batch, tokens, past, total := dim("batch_size"), dim("sequence_length"), dim("past_sequence_length"), dim("total_sequence_length")
-	if kind == CacheShared {
+	if kind == role.CacheShared {
 		past = dim("max_sequence_length")
 	}
-	m := fakeModel{metadata: map[string]string{CacheKey: kind}, dtype: dtype, lastOnly: lastOnly}
+	m := fakeModel{metadata: map[string]string{role.MetaCache: kind}, dtype: dtype, lastOnly: lastOnly}
 	if kind == "" {
 		m.metadata = nil
 	}
@@ -82,7 +83,7 @@ func (n network) declare(kind string, lastOnly, positions bool, dtype format.DTy
 	for l := range n.layers {
 		for _, part := range []string{"value", "key"} {
 			after := total
-			if kind == CacheShared {
+			if kind == role.CacheShared {
 				after = past
 			}
 			m.inputs = append(m.inputs, value(fmt.Sprintf("past_key_values.%d.%s", l, part), dtype, batch, size(n.heads), past, size(n.width)))
@@ -239,7 +240,7 @@ func (d *fakeDevice) Run(replay int) error {
 func (d *fakeDevice) compute() error {
 	ids, mask := d.input("input_ids"), d.input("attention_mask")
 	batch, tokens, columns := ids.shape[0], ids.shape[1], mask.shape[1]
-	shared := d.metadata[CacheKey] == CacheShared
+	shared := d.metadata[role.MetaCache] == role.CacheShared
 	past := columns - tokens
 	if shared {
 		past = d.input("past_key_values.0.key").shape[2]
@@ -293,7 +294,7 @@ func (d *fakeDevice) compute() error {
 // sequence runs the tokens of sequence b, which go to the columns from first
 // on, and returns their last states.
 func (d *fakeDevice) sequence(b, first, tokens, past int, seen []bool) ([][]int, error) {
-	shared := d.metadata[CacheKey] == CacheShared
+	shared := d.metadata[role.MetaCache] == role.CacheShared
 	states := make([][]int, tokens)
 	for i := range states {
 		at := b*tokens + i

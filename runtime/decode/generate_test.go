@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -152,7 +153,7 @@ func TestGenerateSlidingCost(t *testing.T) {
 // A sequence that goes on alone is run anew once, when the cache of the batch
 // is full, and the one that has ended with a single token.
 func TestGenerateRunsTheRestAnew(t *testing.T) {
-	d, _ := kind{cache: CacheConcat, lastOnly: true, dtype: format.Float32, bound: logitsBound}.decoder(t, 2)
+	d, _ := kind{cache: role.CacheConcat, lastOnly: true, dtype: format.Float32, bound: logitsBound}.decoder(t, 2)
 	m := &counted{Model: d}
 	got, err := Generate(t.Context(), m, [][]int64{make([]int64, 15), {1}}, options(func(o *GenerateOptions) { o.MaxTokens = 12 }))
 	if err != nil || got[0].Reason != StopContext || got[1].Reason != StopMaxTokens || m.prefills != 2 || m.tokens != 15+1+1+3 {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A cache of the kind CacheConcat: what runs is one rectangle, in which
+// A cache of the kind role.CacheConcat: what runs is one rectangle, in which
 // shorter prompts are padded on the left. A column of it that is 0 in a row of
 // the mask is one that this sequence does not see.
 

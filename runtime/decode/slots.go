@@ -2,7 +2,7 @@ package decode
 
 import "fmt"
 
-// A cache of the kind CacheShared: every sequence has a slot of the buffers,
+// A cache of the kind role.CacheShared: every sequence has a slot of the buffers,
 // past and present are the same memory, and the model writes a token behind
 // those that the mask counts. There is no padding.
 
