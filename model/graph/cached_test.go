@@ -214,6 +214,19 @@ func TestCachedRefuses(t *testing.T) {
 			b.Output("mixed", b.Reshape(b.Transpose(b.ReduceSum(b.Input("styles", format.Float32, B, N(2)), true, 1), 1, 0), B, N(1)))
 			return x
 		}), "reshape_1", "mixes texts"},
+		"texts in the place of numbers": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			b.Output("mixed", b.Reshape(b.Input("styles", format.Float32, B, N(2)), N(2), B))
+			return x
+		}), "reshape_1", "mixes texts"},
+		"a table of pairs of texts": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			b.Output("pairs", b.Reshape(b.Input("styles", format.Float32, B, B), B.Mul(B)))
+			return x
+		}), "reshape_1", "mixes texts"},
+		"one more than the texts": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
+			more := B.Add(N(1))
+			b.Output("more", b.Reshape(b.Input("styles", format.Float32, more, N(2)), more.Mul(N(2))))
+			return x
+		}), "reshape_1", "mixes texts"},
 		"a number for each pair of texts": {mixed(func(b *graph.Builder, x *graph.Value) *graph.Value {
 			styles := b.Input("styles", format.Float32, B, N(1))
 			b.Output("pairs", b.Mul(styles, b.Transpose(styles, 1, 0)))

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/attnx/attnx/format"
@@ -89,5 +90,54 @@ func TestHashOfData(t *testing.T) {
 		if data().SHA256() == before {
 			t.Errorf("%s: other data have the same hash", name)
 		}
+	}
+}
+
+// Data that differ in more than their numbers have other hashes: in the part for
+// validation, in where texts end, in the context, and in what tensors are for and
+// how they are shaped.
+func TestHashOfArrangement(t *testing.T) {
+	ids := make([]int64, 120)
+	for i := range ids {
+		ids[i] = int64(i % 7)
+	}
+	last := slices.Clone(ids)
+	last[len(last)-1]++
+	made := func(d *Data, err error) *Data {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	numbers := func(k role.Kind, shape ...int) *Data {
+		return made(NewExamples(Batch{k: format.FromInt64s("", shape, ids)}))
+	}
+	parts := func(cuts ...int) (out [][]int64) {
+		from := 0
+		for _, to := range append(cuts, len(ids)) {
+			out = append(out, ids[from:to])
+			from = to
+		}
+		return out
+	}
+	seen := map[string]string{}
+	for name, d := range map[string]*Data{
+		"text":                    made(NewText(ids, 4)),
+		"another last id":         made(NewText(last, 4)),
+		"a longer context":        made(NewText(ids, 5)),
+		"lines":                   made(NewLines(parts(30, 60, 90), 60)),
+		"another end of a line":   made(NewLines(parts(30, 61, 90), 60)),
+		"examples":                numbers(role.Tokens, 20, 2, 3),
+		"examples for validation": made(NewExamples(Batch{role.Tokens: format.FromInt64s("", []int{20, 2, 3}, last)})),
+		"of another kind":         numbers(role.SourceTokens, 20, 2, 3),
+		"in another shape":        numbers(role.Tokens, 20, 3, 2),
+		"of another type":         made(NewExamples(Batch{role.Tokens: {DType: format.Uint64, Shape: []int{20, 2, 3}, Data: format.FromInt64s("", []int{120}, ids).Data}})),
+	} {
+		sum := d.SHA256()
+		if other, there := seen[sum]; there {
+			t.Errorf("%s and %s have one hash", name, other)
+		}
+		seen[sum] = name
 	}
 }
