@@ -105,8 +105,9 @@ func networkTypes(t *testing.T) (types []string) {
 	return types
 }
 
-// literals calls f with every string of the program but for tags of fields and
-// paths of imports: the file, where it is in it, and the text.
+// literals calls f with every string of the program, and with what literals are
+// put together to, but for tags of fields and paths of imports: the file, where it
+// is in it, and the text.
 func literals(t *testing.T, f func(path, place, text string)) {
 	t.Helper()
 	sources(t, func(path string, files *token.FileSet, file *ast.File) {
@@ -116,19 +117,31 @@ func literals(t *testing.T, f func(path, place, text string)) {
 				return false
 			case *ast.Field:
 				n.Tag = nil
-			case *ast.BasicLit:
-				if n.Kind != token.STRING {
-					break
+			case ast.Expr:
+				if text, ok := spelled(n); ok {
+					f(path, files.Position(n.Pos()).String(), text)
+					return false
 				}
-				text, err := strconv.Unquote(n.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				f(path, files.Position(n.Pos()).String(), text)
 			}
 			return true
 		})
 	})
+}
+
+// spelled returns the text of a literal, or of several with + between them.
+func spelled(n ast.Expr) (text string, ok bool) {
+	switch n := n.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(n.Value)
+		return text, n.Kind == token.STRING && err == nil
+	case *ast.ParenExpr:
+		return spelled(n.X)
+	case *ast.BinaryExpr:
+		x, ok := spelled(n.X)
+		y, and := spelled(n.Y)
+		return x + y, ok && and && n.Op == token.ADD
+	}
+	return "", false
 }
 
 // sources calls f with every Go file that is no test.
