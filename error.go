@@ -41,6 +41,7 @@ const (
 	CompareExported = "compare a file that attnx exported"
 	ExportCache     = "export the checkpoint in the profile cache"
 	ExportPlain     = "export the checkpoint in the profile plain"
+	ExportFile      = "export a file in the profile plain"
 	ExportAgain     = "export the checkpoint once more"
 	ExportForGPU    = "export for the GPU, in float16 or bfloat16 where operators are fused and without int8 (placement.Plan lists all such nodes), or run it on the CPU"
 	NotFlatOrCPU    = "take the profile cache or the CPU"

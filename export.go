@@ -3,6 +3,7 @@ package attnx
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -220,6 +221,9 @@ func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportRepo
 	}
 	r := newExportReport(x.Profile.Numbers())
 	numbers, err := x.save(c, r)
+	if errors.As(err, new(*graph.CacheError)) {
+		err = &Error{Err: err, Do: ExportFile}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,11 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
 )
@@ -82,6 +85,32 @@ func TestTrainFailsAtOnce(t *testing.T) {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// overflowing scores tokens by products that float32 does not hold.
+type overflowing struct{}
+
+func (overflowing) Architecture() string { return "test/overflowing" }
+
+func (overflowing) Forward(b *nn.Builder) {
+	large := graph.Normal(1e30)
+	b.Logits(b.Project("head", b.Embedding("words", b.Tokens(8), 300, 4, large), 4, 300, large))
+}
+
+// A run on a text whose first step fails does not leave the place of its text
+// either.
+func TestTrainFailsAtOnceOnText(t *testing.T) {
+	o := ending(t, 1e-3)
+	text := filepath.Join(t.TempDir(), "text.txt")
+	check(os.WriteFile(text, []byte(fixtures.Notes()), 0o666))
+	o.Network, o.Data = overflowing{}, attnx.Corpus{Files: []string{text}}
+	r, err := attnx.Train(t.Context(), o)
+	if err == nil || r != nil || !strings.Contains(err.Error(), "step 1") {
+		t.Errorf("logits that overflow: %+v, %v", r, err)
+	}
+	for _, name := range names(t, o.Out) {
+		t.Errorf("%s is left", name)
 	}
 }
 

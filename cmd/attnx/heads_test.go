@@ -24,6 +24,17 @@ func gemmHead(m *onnx.Model) {
 	unused(m)
 }
 
+// scaledHead writes it as a Gemm that doubles the logits.
+func scaledHead(m *onnx.Model) {
+	gemmHead(m)
+	n := m.Graph.Nodes[len(m.Graph.Nodes)-1]
+	n.Attributes = append(n.Attributes, onnx.Attribute{Name: "alpha", Type: onnx.AttrFloat, Float: 2})
+}
+
+// twoNames gives the file a second initializer for one weight, under the name that
+// it has in transformers.
+func twoNames(m *onnx.Model) { copied(m, "transformer.wte.weight").Raw[0] ^= 1 }
+
 // headBias adds something to the logits.
 func headBias(m *onnx.Model) {
 	m.Graph.Nodes[len(m.Graph.Nodes)-1].Outputs[0] = "product"

@@ -201,6 +201,8 @@ var spoiledModels = map[string]func(*onnx.Model){
 	"equal-head":         func(m *onnx.Model) { headNamed(m, "lm_head.weight") },
 	"folded-head":        func(m *onnx.Model) { foldedHead(m) },
 	"gemm-head":          gemmHead,
+	"scaled-head":        scaledHead,
+	"two-names":          twoNames,
 	"head-bias":          headBias,
 	"own-embedding":      ownEmbedding,
 	"pytorch-names":      pytorchNames,

@@ -19,6 +19,7 @@ var remedies = map[string]string{
 	attnx.CompareExported:                   "verify compares files that `attnx export` wrote",
 	attnx.ExportCache:                       "export the checkpoint with --profile cache",
 	attnx.ExportPlain:                       "export the checkpoint with --profile plain",
+	attnx.ExportFile:                        "export it to a file with --profile plain",
 	attnx.ExportAgain:                       "export the checkpoint again with `attnx export`",
 	attnx.ExportForGPU:                      "export for the GPU, with --dtype float16 or bfloat16 where --fuse ort is asked for and without --quantize int8 (`attnx verify --plan cuda` lists all such nodes), or use --device cpu",
 	attnx.NotFlatOrCPU:                      "take --profile cache or --device cpu",
