@@ -31,7 +31,7 @@ func TestWrongKinds(t *testing.T) {
 	}
 	const onnxIs, tensorsAre, folderIs = "it is an ONNX file, not", "it is a safetensors file, not", "it is a folder, not"
 	const texts = "it is a text, not it is a JSON file, not it is a model's configuration, not it is the index of a model in shards, not it is a tokenizer, not " +
-		"it is a web page, not it is an empty file, not it is a device, not it is a file of a kind that attnx does not know, not"
+		"it is a web page, not it is an empty file, not it is a device, not it is a file of an unknown kind, not"
 	inputs := map[string]string{ // and what is said of them
 		fixture("kinds", "zip.pt"):                                      "it is a PyTorch file, not",
 		fixture("kinds", "legacy.pt"):                                   "it is a PyTorch file, not",
