@@ -248,8 +248,9 @@ func TestBatchesThatAreRefused(t *testing.T) {
 			"labels[0] is 3: it must be from 0 to 2":        func(b train.Batch) { ints(b, role.Labels)[0] = 3 },
 			"labels[1] is -1":                               func(b train.Batch) { ints(b, role.Labels)[1] = -1 },
 			"input_ids[1,0] is 11: it must be from 0 to 10": func(b train.Batch) { ints(b, role.Tokens)[6] = 11 },
-			"but B is": func(b train.Batch) { b[role.Labels] = format.FromInt64s("", []int{3}, make([]int64, 3)) },
-			"expects":  func(b train.Batch) { b[role.Labels] = format.FromFloat32s("", []int{40}, make([]float32, 40)) },
+			"input_ids[0,1] is -100":                        func(b train.Batch) { ints(b, role.Tokens)[1] = model.IgnoreIndex },
+			"but B is":                                      func(b train.Batch) { b[role.Labels] = format.FromInt64s("", []int{3}, make([]int64, 3)) },
+			"expects":                                       func(b train.Batch) { b[role.Labels] = format.FromFloat32s("", []int{40}, make([]float32, 40)) },
 		} {
 			b := examplesOf(classifier{})
 			change(b)
