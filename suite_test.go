@@ -222,7 +222,7 @@ func runSet(m *onnx.Model, dir, set string, rtol, atol float64) error {
 		if _, err := os.Stat(path); err != nil {
 			break
 		}
-		t, err := tensorFile(path)
+		t, err := protoTensor(path)
 		if err != nil {
 			return err
 		}
@@ -249,7 +249,7 @@ func runSet(m *onnx.Model, dir, set string, rtol, atol float64) error {
 		return err
 	}
 	for i, out := range r.Graph.Outputs {
-		want, err := tensorFile(filepath.Join(set, fmt.Sprintf("output_%d.pb", i)))
+		want, err := protoTensor(filepath.Join(set, fmt.Sprintf("output_%d.pb", i)))
 		if err != nil {
 			return err
 		}
@@ -259,25 +259,6 @@ func runSet(m *onnx.Model, dir, set string, rtol, atol float64) error {
 		}
 	}
 	return nil
-}
-
-// readFor reads a model, and reads it again with the sizes and values of the case
-// where it needs them.
-func readFor(m *onnx.Model, dir string, inputs map[string]format.Tensor) (*read.Result, error) {
-	r, err := read.Model(m, read.Options{Dir: dir})
-	var open *read.OpenError
-	if !errors.As(err, &open) {
-		return r, err
-	}
-	o := read.Options{Dir: dir, Shapes: map[string][]int{}}
-	for name, t := range inputs {
-		o.Shapes[name] = t.Shape
-	}
-	if r, err = read.Model(m, o); !errors.As(err, &open) {
-		return r, err
-	}
-	o.Values = inputs
-	return read.Model(m, o)
 }
 
 // textIsExact reports a graph whose text is not read as the same graph.
@@ -306,18 +287,6 @@ func asDeclared(t format.Tensor, info onnx.ValueInfo) format.Tensor {
 		t.DType = format.BFloat16
 	}
 	return t
-}
-
-func tensorFile(path string) (format.Tensor, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return format.Tensor{}, err
-	}
-	t, err := onnx.DecodeTensor(data)
-	if err != nil {
-		return format.Tensor{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return read.Tensor(t, "")
 }
 
 // sameTensor compares as the suite does: |got - want| ≤ atol + rtol·|want|, in

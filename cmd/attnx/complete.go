@@ -30,6 +30,7 @@ var flagValues = map[string]complete.Func{
 	"optimizer":            complete.OneOf("adamw"),
 	"plan":                 complete.OneOf(string(placement.CUDA)),
 	"runtime":              complete.OneOf(attnx.Runners()...),
+	"run runtime":          complete.OneOf(append(attnx.Runners(), attnx.Oracle)...),
 	"runtimes":             complete.ListOf(attnx.Runtimes()...),
 	"client":               complete.OneOf("npm", "pip"),
 
@@ -42,6 +43,8 @@ var flagValues = map[string]complete.Func{
 	"reseal output":    complete.FilesOf("safetensors"),
 	"attention output": complete.FilesOf("png", "svg"),
 	"out":              complete.FolderOnly,
+	"input":            complete.AnyFile,
+	"run output":       complete.FolderOnly,
 	"resume":           complete.FolderOnly,
 	"triton":           complete.FolderOnly,
 
@@ -57,6 +60,7 @@ var argValues = map[string][]complete.Func{
 	"export":         {checkpoints, complete.FreeText},
 	"verify":         {checkpoints, complete.FilesOf("onnx")},
 	"generate":       {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"run":            {complete.FilesOf("onnx"), complete.FreeText},
 	"inspect":        {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
 	"checkpoints":    {complete.FolderOnly, complete.FreeText},
 	"convert":        {complete.FilesOf("safetensors", "onnx"), complete.FreeText},

@@ -19,9 +19,9 @@ type device struct {
 	tf32    bool   // --tf32
 }
 
-// flags adds what says where a model runs.
-func (d *device) flags(fl *pflag.FlagSet) {
-	fl.StringVar(&d.runtime, "runtime", "", "what runs it: "+quote.Or(attnx.Runners())+" (default: the first that can)")
+// flags adds what says where a model runs; more are runtimes beside the usual ones.
+func (d *device) flags(fl *pflag.FlagSet, more ...string) {
+	fl.StringVar(&d.runtime, "runtime", "", "what runs it: "+quote.Or(append(attnx.Runners(), more...))+" (default: the first that can)")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.StringVar(&d.name, "device", "cpu", "where to run: "+quote.Or(attnx.Devices()))
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")

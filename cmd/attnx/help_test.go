@@ -49,8 +49,8 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(root)
-	if seen != 21 {
-		t.Errorf("%d commands, want 21", seen)
+	if seen != 22 {
+		t.Errorf("%d commands, want 22", seen)
 	}
 }
 

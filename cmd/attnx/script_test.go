@@ -73,6 +73,7 @@ func TestScripts(t *testing.T) {
 			"json":        jsonFields,
 			"broken":      broken,
 			"badgraphs":   badgraphs,
+			"runfiles":    runfiles,
 			"externalize": externalize,
 			"replace":     replace,
 			"editjson":    editJSON,

@@ -56,7 +56,7 @@ func bounds(g *graph.Graph) map[*graph.Value]int {
 			bound(n.Args[0], graph.N(op.Depth))
 		case graph.SoftmaxCrossEntropyLoss:
 			bound(n.Args[1], n.Args[0].Shape[1])
-		case graph.Reshape, graph.Transpose, graph.Slice, graph.Expand:
+		case graph.Reshape, graph.Transpose, graph.Slice, graph.Expand, graph.Cast:
 			source[n.Results[0]] = source[n.Args[0]]
 		}
 	}

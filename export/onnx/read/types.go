@@ -25,6 +25,9 @@ func elementType(t onnx.DataType) (format.DType, error) {
 	return format.Invalid, fmt.Errorf("elements of type %s are not supported", t)
 }
 
+// ElementType returns the type that elements have in a graph.
+func ElementType(t onnx.DataType) (format.DType, error) { return elementType(t) }
+
 // Tensor returns the elements of a tensor of the file as those of a graph; dir is
 // the folder of the model's file. It shares memory where elements are whole bytes.
 func Tensor(t *onnx.Tensor, dir string) (format.Tensor, error) {

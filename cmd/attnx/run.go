@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+)
+
+func runCommand(s console.Streams) *cobra.Command {
+	var o attnx.RunOptions
+	var inputs []string
+	var asJSON bool
+	var d device
+	cmd := &cobra.Command{
+		Use:   "run MODEL",
+		Short: "Run an ONNX file of any tool and show its outputs",
+		Long: `Run an ONNX file once, whatever wrote it, and show what it gives. An input is
+read from .npy, .npz, .json or .pb (ONNX's TensorProto); the others are drawn:
+ids below the table that they index, masks of ones, images from 0 to 1. The
+oracle evaluates the file's graph in float64.`,
+		Example: "  attnx run model.onnx\n  attnx run model.onnx --input image=cat.npy --runtime oracle -o outputs",
+		Args:    usage.OneArg("ONNX file"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			for _, text := range inputs {
+				name, file, ok := strings.Cut(text, "=")
+				if !ok || name == "" || file == "" {
+					return fmt.Errorf("--input %.80q: give NAME=FILE", text)
+				}
+				o.Inputs = append(o.Inputs, attnx.File{Input: name, Path: file})
+			}
+			o.Options = d.options(s)
+			report, err := attnx.RunONNX(args[0], o)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return usage.PrintJSON(s.Out, report)
+			}
+			return report.WriteText(s.Out)
+		},
+	}
+	fl := cmd.Flags()
+	d.flags(fl, attnx.Oracle)
+	fl.StringArrayVar(&inputs, "input", nil, "read an input: NAME=FILE (may be repeated)")
+	fl.Uint64Var(&o.Seed, "seed", 1, "seed of what is drawn")
+	fl.StringVarP(&o.Out, "output", "o", "", "folder to make, with each output as a .npy file")
+	usage.JSONFlag(cmd, &asJSON, attnx.RunReport{})
+	return cmd
+}

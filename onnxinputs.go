@@ -1,0 +1,244 @@
+package attnx
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/read"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/npy"
+	"github.com/attnx/attnx/runtime"
+)
+
+// maxJSON bounds an input that is written as text.
+const maxJSON = 256 << 20
+
+// maxDepth bounds the lists in lists of an input that is written as text.
+const maxDepth = 64
+
+// ReadInput reads an input from a file: numpy's .npy, .npz with an array of the
+// input's name or with one array alone, .json with lists of numbers in lists, or
+// .pb with ONNX's TensorProto. Errors name the file.
+func (x *ONNX) ReadInput(name, file string) (format.Tensor, error) {
+	if err := x.known(map[string]format.Tensor{name: {}}); err != nil {
+		return format.Tensor{}, err
+	}
+	var v runtime.Value
+	for _, in := range x.inputs {
+		if in.Name == name {
+			v = in
+		}
+	}
+	t, err := readTensor(file, v)
+	if err != nil {
+		return t, err
+	}
+	t.Name = name
+	if err := fits(t, v); err != nil {
+		return t, fmt.Errorf("%s: %w", file, err)
+	}
+	return t, nil
+}
+
+// readTensor reads a tensor for an input, by the ending of the file's name.
+func readTensor(file string, v runtime.Value) (format.Tensor, error) {
+	if info, err := os.Stat(file); err != nil {
+		return format.Tensor{}, err
+	} else if !info.Mode().IsRegular() {
+		return format.Tensor{}, fmt.Errorf("%s: it is no file: name a .npy, .npz, .json or .pb file", file)
+	}
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".npy":
+		t, err := npy.ReadFile(file, v.DType)
+		if err != nil {
+			return t, err
+		}
+		return narrowed(file, t, v.DType)
+	case ".npz":
+		return fromArchive(file, v)
+	case ".json":
+		return fromJSON(file, v.DType)
+	case ".pb":
+		return protoTensor(file)
+	}
+	return format.Tensor{}, fmt.Errorf("%s: the ending of its name does not say what it holds: name a .npy, .npz, .json or .pb file", file)
+}
+
+// fromArchive takes the array of an input's name, or the only one.
+func fromArchive(file string, v runtime.Value) (format.Tensor, error) {
+	all, err := npy.ReadArchive(file, func(string) format.DType { return v.DType })
+	if err != nil {
+		return format.Tensor{}, err
+	}
+	for _, t := range all {
+		if t.Name == v.Name || len(all) == 1 {
+			return narrowed(file, t, v.DType)
+		}
+	}
+	return format.Tensor{}, fmt.Errorf("%s: it has %d arrays and none is called %.80q: save it under that name", file, len(all), v.Name)
+}
+
+// narrowed returns an array of float32 as a type that numpy does not have, where
+// that type holds every number of it.
+func narrowed(file string, t format.Tensor, to format.DType) (format.Tensor, error) {
+	if t.DType != format.Float32 || !to.Float() || to.Size() > 2 || to == format.Float16 {
+		return t, nil
+	}
+	small, rounding, err := t.Convert(to)
+	if err == nil && rounding.Changed > 0 {
+		err = fmt.Errorf("%s: %d of its numbers are none of %s: round them first", file, rounding.Changed, to)
+	}
+	return small, err
+}
+
+// protoTensor reads a file of ONNX's TensorProto.
+func protoTensor(file string) (format.Tensor, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return format.Tensor{}, err
+	}
+	t, err := onnx.DecodeTensor(data)
+	if err != nil {
+		return format.Tensor{}, fmt.Errorf("%s: %w", file, err)
+	}
+	if t.External != nil {
+		return format.Tensor{}, fmt.Errorf("%s: its elements are in another file: save them in it", file)
+	}
+	out, err := read.Tensor(t, "")
+	if err != nil {
+		return out, fmt.Errorf("%s: %w", file, err)
+	}
+	return out, nil
+}
+
+// fromJSON reads lists of numbers in lists as a tensor of a type.
+func fromJSON(file string, d format.DType) (format.Tensor, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return format.Tensor{}, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return format.Tensor{}, err
+	} else if info.Size() > maxJSON {
+		return format.Tensor{}, fmt.Errorf("%s: it has more than %d bytes: save it as a .npy file", file, maxJSON)
+	}
+	l := lists{text: json.NewDecoder(f), dtype: d}
+	l.text.UseNumber()
+	if err := l.read(0); err != nil {
+		return format.Tensor{}, fmt.Errorf("%s: %w", file, err)
+	}
+	if _, err := l.text.Token(); !errors.Is(err, io.EOF) {
+		return format.Tensor{}, fmt.Errorf("%s: more follows the list: leave one list of numbers", file)
+	}
+	t := format.Tensor{DType: d, Shape: l.shape, Data: l.data}
+	if t.Shape == nil {
+		t.Shape = []int{}
+	}
+	return t, t.Check()
+}
+
+// lists reads numbers in lists in lists, all of one depth and length.
+type lists struct {
+	text  *json.Decoder
+	dtype format.DType
+	shape []int // of each depth, once its first list has ended; -1 before that
+	data  []byte
+	leaf  bool // a number was read: no list lies deeper
+}
+
+func (l *lists) read(depth int) error {
+	token, err := l.text.Token()
+	if err != nil {
+		return fmt.Errorf("it is no JSON list of numbers: %w", err)
+	}
+	if token != json.Delim('[') {
+		if depth != len(l.shape) {
+			return errors.New("a number is where a list is expected: give all lists one depth")
+		}
+		l.leaf = true
+		return l.number(token)
+	}
+	if depth == len(l.shape) {
+		if l.leaf || depth == maxDepth {
+			return errors.New("a list is where a number is expected: give all lists one depth")
+		}
+		l.shape = append(l.shape, -1)
+	}
+	n := 0
+	for ; l.text.More(); n++ {
+		if err := l.read(depth + 1); err != nil {
+			return err
+		}
+	}
+	if _, err := l.text.Token(); err != nil {
+		return fmt.Errorf("it is cut short: %w", err)
+	}
+	if n == 0 {
+		l.leaf = true
+	}
+	if l.shape[depth] >= 0 && l.shape[depth] != n {
+		return fmt.Errorf("one list has %d elements and another %d: give them one length", l.shape[depth], n)
+	}
+	l.shape[depth] = n
+	return nil
+}
+
+// number appends a number of the type.
+func (l *lists) number(token json.Token) error {
+	text := fmt.Sprint(token)
+	if b, is := token.(bool); is {
+		text = "0"
+		if b {
+			text = "1"
+		}
+	} else if _, is := token.(json.Number); !is {
+		return fmt.Errorf("%.80q is no number: give lists of numbers", text)
+	}
+	bad := fmt.Errorf("%.80s is no %s: give numbers of that type", text, l.dtype)
+	if l.dtype.Float() {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return bad
+		}
+		t, _, err := format.FromFloat64s("", []int{1}, []float64{v}).Convert(l.dtype)
+		l.data = append(l.data, t.Data...)
+		return err
+	}
+	bits, signed := l.dtype.Integer()
+	if l.dtype == format.Bool {
+		bits = 1
+	}
+	var v uint64
+	if signed {
+		n, err := strconv.ParseInt(text, 10, bits)
+		if err != nil {
+			return bad
+		}
+		v = uint64(n)
+	} else if n, err := strconv.ParseUint(text, 10, bits); err != nil {
+		return bad
+	} else {
+		v = n
+	}
+	l.data = appendInteger(l.data, l.dtype, v)
+	return nil
+}
+
+// appendInteger appends the low bits of v as an element.
+func appendInteger(data []byte, d format.DType, v uint64) []byte {
+	if bits, _ := d.Integer(); bits > 0 && bits < 8 {
+		v &= 1<<bits - 1
+	}
+	for i := range d.Size() {
+		data = append(data, byte(v>>(8*i)))
+	}
+	return data
+}

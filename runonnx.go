@@ -1,0 +1,213 @@
+package attnx
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/npy"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/output"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/runtime"
+)
+
+// RunOptions are what RunONNX gives a file, and where the outputs go.
+type RunOptions struct {
+	Options        // Runtime may be Oracle
+	Inputs  []File // those that are read; the others are drawn
+	Seed    uint64 // of what is drawn
+	Out     string // folder for the outputs as .npy files, which must not be there; empty: none
+}
+
+// File is a file with an input of a model.
+type File struct {
+	Input string // its name in the model
+	Path  string // .npy, .npz, .json or .pb
+}
+
+// RunReport is what a run took and gave.
+type RunReport struct {
+	File    string      `json:"file"`
+	Runtime string      `json:"runtime"`
+	Seed    uint64      `json:"seed"`
+	Inputs  []RunInput  `json:"inputs"`
+	Outputs []RunOutput `json:"outputs"`
+}
+
+// RunInput is an input, and where it came from: a file, or how it was drawn.
+type RunInput struct {
+	Name  string `json:"name"`
+	DType string `json:"dtype"`
+	Shape []int  `json:"shape"`
+	From  string `json:"from"`
+}
+
+// RunOutput is an output. The statistics are of its finite elements, and null
+// where it has none.
+type RunOutput struct {
+	Name      string           `json:"name"`
+	DType     string           `json:"dtype"`
+	Shape     []int            `json:"shape"`
+	Min       runtime.Number   `json:"min"`
+	Max       runtime.Number   `json:"max"`
+	Mean      runtime.Number   `json:"mean"`
+	Deviation runtime.Number   `json:"deviation"`
+	NotFinite int              `json:"not_finite"`
+	First     []runtime.Number `json:"first"`
+	File      string           `json:"file,omitempty"`
+}
+
+// shownValues bounds the elements that a report shows of an output.
+const shownValues = 6
+
+// RunONNX runs an ONNX file of any tool once and reports its outputs.
+func RunONNX(path string, o RunOptions) (*RunReport, error) {
+	if o.Out != "" {
+		claim, err := output.Claim(output.Folder, o.Out, path)
+		if err != nil {
+			return nil, err
+		}
+		defer claim.Close()
+	}
+	x, err := OpenONNX(path, o.Options)
+	if err != nil {
+		return nil, err
+	}
+	defer x.Close()
+	given, from := map[string]format.Tensor{}, map[string]string{}
+	for _, f := range o.Inputs {
+		if _, twice := given[f.Input]; twice {
+			return nil, fmt.Errorf("%s: input %.80q is given twice: give it once", x.Path, f.Input)
+		}
+		if given[f.Input], err = x.ReadInput(f.Input, f.Path); err != nil {
+			return nil, err
+		}
+		from[f.Input] = f.Path
+	}
+	inputs, how, err := x.Draw(given, o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := x.Run(inputs)
+	if err != nil {
+		return nil, err
+	}
+	r := &RunReport{File: x.Path, Runtime: x.Runtime.String(), Seed: o.Seed, Inputs: []RunInput{}, Outputs: []RunOutput{}}
+	for _, v := range x.inputs {
+		t := inputs[v.Name]
+		r.Inputs = append(r.Inputs, RunInput{v.Name, t.DType.String(), t.Shape, from[v.Name] + how[v.Name]})
+	}
+	for _, t := range outputs {
+		out, err := measured(t)
+		if err != nil {
+			return nil, fmt.Errorf("%s: output %.80q: %w", x.Path, t.Name, err)
+		}
+		r.Outputs = append(r.Outputs, out)
+	}
+	if o.Out == "" {
+		return r, nil
+	}
+	return r, r.save(o.Out, outputs)
+}
+
+// save writes the outputs as files of a new folder.
+func (r *RunReport) save(folder string, outputs []format.Tensor) error {
+	var files []store.File
+	taken := map[string]bool{}
+	for i, t := range outputs {
+		name := fileName(t.Name)
+		for n := 2; taken[strings.ToLower(name)]; n++ {
+			name = fmt.Sprintf("%s-%d", fileName(t.Name), n)
+		}
+		taken[strings.ToLower(name)] = true
+		r.Outputs[i].File = name + ".npy"
+		files = append(files, store.File{Name: name + ".npy", Write: func(w io.Writer) error { return npy.Write(w, t) }})
+	}
+	return store.SaveFolder(folder, files)
+}
+
+// fileName returns the name of an output as one that every file system takes.
+func fileName(name string) string {
+	clean := strings.Map(func(c rune) rune {
+		if c == '_' || c == '.' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+			return c
+		}
+		return '_'
+	}, name)
+	clean = strings.TrimLeft(clean[:min(len(clean), 100)], ".-")
+	if clean == "" {
+		return "output"
+	}
+	return clean
+}
+
+// measured describes an output.
+func measured(t format.Tensor) (RunOutput, error) {
+	out := RunOutput{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, First: []runtime.Number{}}
+	values, err := t.AsFloat64s()
+	if err != nil {
+		return out, err
+	}
+	low, high, sum, n := math.Inf(1), math.Inf(-1), 0.0, 0
+	for i, v := range values {
+		if i < shownValues {
+			out.First = append(out.First, runtime.Number(v))
+		}
+		if !isFinite(v) {
+			out.NotFinite++
+			continue
+		}
+		low, high, sum, n = min(low, v), max(high, v), sum+v, n+1
+	}
+	none := runtime.Number(math.NaN())
+	out.Min, out.Max, out.Mean, out.Deviation = none, none, none, none
+	if n == 0 {
+		return out, nil
+	}
+	mean, squares := sum/float64(n), 0.0
+	for _, v := range values {
+		if isFinite(v) {
+			squares += (v - mean) * (v - mean)
+		}
+	}
+	out.Min, out.Max, out.Mean = runtime.Number(low), runtime.Number(high), runtime.Number(mean)
+	out.Deviation = runtime.Number(math.Sqrt(squares / float64(n)))
+	return out, nil
+}
+
+// WriteText writes the report as lines for people.
+func (r *RunReport) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s in %s\n", quote.Line(r.File, 400), r.Runtime)
+	for _, in := range r.Inputs {
+		fmt.Fprintf(&b, "input   %s %s%v  %s\n", quote.Line(in.Name, 80), in.DType, in.Shape, quote.Line(in.From, 400))
+	}
+	for _, out := range r.Outputs {
+		fmt.Fprintf(&b, "output  %s %s%v", quote.Line(out.Name, 80), out.DType, out.Shape)
+		if isFinite(float64(out.Min)) {
+			fmt.Fprintf(&b, "  min %.6g, max %.6g, mean %.6g, deviation %.6g", float64(out.Min), float64(out.Max), float64(out.Mean), float64(out.Deviation))
+		}
+		if out.NotFinite > 0 {
+			fmt.Fprintf(&b, ", %s not finite", quote.Count(out.NotFinite))
+		}
+		b.WriteString("\n        ")
+		for _, v := range out.First {
+			fmt.Fprintf(&b, "%.6g ", float64(v))
+		}
+		if n, _ := format.Elements(out.Shape); n > len(out.First) {
+			b.WriteString("...")
+		}
+		if out.File != "" {
+			b.WriteString(" → " + out.File)
+		}
+		b.WriteString("\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// isFinite reports whether v is a number.
+func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
