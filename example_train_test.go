@@ -13,7 +13,7 @@ import (
 
 // Train a model on a text, and continue the run for some steps more.
 func ExampleTrain() {
-	ctx, run := context.Background(), filepath.Join(folder(), "notes")
+	ctx, run := context.Background(), filepath.Join(folder(), "continued")
 
 	result, err := attnx.Train(ctx, attnx.TrainOptions{
 		Out:  run,

@@ -23,9 +23,20 @@ type Saved struct {
 // List checks the checkpoints of a run, oldest first, and changes nothing.
 // Another process may be writing the run. aside lists the files set aside.
 func List(dir string, check Check) (saved []Saved, aside []string, err error) {
+	for range tries {
+		var listed int
+		saved, aside, listed, err = list(dir, check)
+		if err != nil || len(saved) > 0 || listed == 0 {
+			break // otherwise all of them were pruned in the meantime
+		}
+	}
+	return saved, aside, err
+}
+
+func list(dir string, check Check) (saved []Saved, aside []string, listed int, err error) {
 	names, err := settled(disk{}, dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	pointed := func(name string) int {
 		step, err := readPointer(disk{}, filepath.Join(dir, name))
@@ -35,14 +46,15 @@ func List(dir string, check Check) (saved []Saved, aside []string, err error) {
 		return step
 	}
 	latest, best := pointed(LatestName), pointed(BestName)
-	for _, step := range stepsOf(names) {
+	steps := stepsOf(names)
+	for _, step := range steps {
 		s := Saved{Step: step, Path: filepath.Join(dir, stepName(step)), Latest: step == latest, Best: step == best}
 		info, err := os.Lstat(s.Path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // pruned in the meantime
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, 0, err
 		}
 		s.Bytes = info.Size()
 		s.Score, s.Broken, s.Err = look(disk{}, s.Path, check)
@@ -56,16 +68,24 @@ func List(dir string, check Check) (saved []Saved, aside []string, err error) {
 			aside = append(aside, filepath.Join(dir, name))
 		}
 	}
-	return saved, aside, nil
+	return saved, aside, len(steps), nil
 }
 
-// settled is regular for a run that another process may be writing: while a
+// tries bounds how often a folder is listed that another process writes at the
+// same time.
+const tries = 100
+
+// settled is regular for a run that another process may be writing. While a
 // folder is read, its only checkpoint can be replaced by a newer one, and the
-// listing can miss both.
+// listing can miss both. The lock and the pointer say that the folder is a run's.
 func settled(d files, dir string) (names []string, err error) {
-	for range 10 {
+	isRun := func(name string) bool {
+		_, err := d.lstat(filepath.Join(dir, name))
+		return err == nil
+	}
+	for range tries {
 		names, err = regular(d, dir)
-		if err != nil || len(stepsOf(names)) > 0 || !slices.Contains(names, LatestName) {
+		if err != nil || len(stepsOf(names)) > 0 || !isRun(LockName) && !isRun(LatestName) {
 			break
 		}
 	}
