@@ -9,18 +9,19 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// The most columns of the past and of new tokens in AnyPast.
+// The largest numbers of past columns and of new tokens in AnyPast.
 const (
 	anyPastColumns = 48
 	anyPastTokens  = 3
 )
 
-// AnyPast returns a session that gives a graph with a past what no text leads
-// to: numbers for a past, a mask with holes, also among the new tokens, and
-// positions that are not its sums. All of them are functions of input_ids
-// (B,T), of which the first tokens are run. The outputs are the graph's: logits
-// (B,t,V) and presents (B,H,P+t,D). Two sessions of one network agree. s stays
-// the caller's to close; its buffers must not be shared.
+// AnyPast returns a session that gives a graph with a past inputs that no text
+// produces: arbitrary numbers as the past, a mask with holes even among the new
+// tokens, and positions that are not the mask's running sums. All of them are
+// functions of input_ids (B,T), whose first t tokens are run. The outputs are
+// the graph's: logits (B,t,V) and presents (B,H,P+t,D). Two correct sessions of
+// one network give equal outputs. The caller still closes s. The buffers of s
+// must not be shared.
 func AnyPast(s Session, shape CacheShape) Session { return &anyPast{s, shape} }
 
 type anyPast struct {
@@ -52,7 +53,7 @@ func (a *anyPast) Run(inputs map[string]format.Tensor) (map[string]format.Tensor
 		positions[i] = int64(random(i) % uint64(a.shape.Context))
 	}
 	for i := range mask {
-		if random(1<<32+i)%3 > 0 || i%(before+n) == 0 { // every token sees one
+		if random(1<<32+i)%3 > 0 || i%(before+n) == 0 { // every token sees at least one column
 			mask[i] = 1
 		}
 	}
@@ -81,7 +82,7 @@ func (a *anyPast) Run(inputs map[string]format.Tensor) (map[string]format.Tensor
 }
 
 // eighths fills a floating-point tensor with multiples of 1/8 from -1 to 1,
-// which every type holds exactly.
+// which every type represents exactly.
 func eighths(t format.Tensor, random func(i int) uint64) (format.Tensor, error) {
 	raw := make([]byte, 4*t.Elements())
 	for i := range t.Elements() {

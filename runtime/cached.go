@@ -9,22 +9,22 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// CacheShape is what one must know of a graph with a past to run it.
+// CacheShape describes a graph with a past well enough to run it.
 type CacheShape struct {
 	Layers, Heads, HeadWidth int          // L, H, D
-	Context                  int          // the most tokens of a sequence
-	Positions                bool         // it takes position_ids
+	Context                  int          // maximum tokens of a sequence
+	Positions                bool         // the graph has position_ids as an input
 	Window                   bool         // a token sees a fixed number of columns before its own
-	Shared                   bool         // past and present are buffers (B,H,Context,D), else (B,H,P,D) and (B,H,P+T,D)
-	DType                    format.DType // of past and present
+	Shared                   bool         // past and present are buffers (B,H,Context,D); otherwise (B,H,P,D) and (B,H,P+T,D)
+	DType                    format.DType // element type of past and present
 }
 
-// Cached returns a session that computes a text in the given way: input_ids
-// (B,T) to logits, (B,T,V), and the keys and values present.N.key and .value,
-// (B,H,T,D), both without the columns that hold no token. Where s gives the
-// logits of the last token alone, those of the first tokens are missing:
-// (B,T',V) for the last T'. s is a session of a graph with a past and stays the
-// caller's to close.
+// Cached returns a session that computes a text in the given way. It takes
+// input_ids (B,T) and returns logits (B,T,V) and the keys and values
+// present.N.key and present.N.value (B,H,T,D). Columns without a token are left
+// out. If s returns only the logits of the last token, those of the first
+// tokens are missing: (B,T',V) for the last T'. s is a session of a graph with
+// a past. The caller still closes it.
 func Cached(s Session, shape CacheShape, way Way) Session { return &cached{s, shape, way} }
 
 type cached struct {
@@ -55,7 +55,7 @@ func (c *cached) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 	return t.outputs()
 }
 
-// The names of what a text is run with.
+// The names of the inputs and outputs of a text.
 var (
 	idsName       = role.Of(role.Tokens).Name()
 	maskName      = role.Of(role.AttentionMask).Name()
@@ -63,11 +63,10 @@ var (
 	logitsName    = role.Of(role.Logits).Name()
 )
 
-// pastKinds are what a graph keeps of each layer.
+// pastKinds are the roles of the tensors that a graph keeps for each layer.
 var pastKinds = [...]role.Kind{role.PastKey, role.PastValue}
 
-// presentName returns the name of the output that becomes the past of the given
-// name.
+// presentName returns the name of the output that becomes the given past.
 func presentName(past string) string {
 	r, _ := role.FromName(past)
 	if r.Kind == role.PastKey {
@@ -76,7 +75,7 @@ func presentName(past string) string {
 	return role.Layered(role.PresentValue, r.Layer).Name()
 }
 
-// idsOf returns the ids of a text, (B,T).
+// idsOf returns the token ids of a text (B,T).
 func idsOf(inputs map[string]format.Tensor) (ids []int64, batch, length int, err error) {
 	in := inputs[idsName]
 	if ids, err = in.Int64s(); err != nil || len(in.Shape) != 2 || in.Shape[0] < 1 {
@@ -85,7 +84,7 @@ func idsOf(inputs map[string]format.Tensor) (ids []int64, batch, length int, err
 	return ids, in.Shape[0], in.Shape[1], nil
 }
 
-// empty returns the past of nothing.
+// empty returns a past without columns.
 func (c CacheShape) empty(batch int) map[string]format.Tensor {
 	columns := 0
 	if c.Shared {
@@ -94,7 +93,7 @@ func (c CacheShape) empty(batch int) map[string]format.Tensor {
 	return c.past(batch, columns)
 }
 
-// past returns a past of zeros, of the given number of columns.
+// past returns a past of zeros with the given number of columns.
 func (c CacheShape) past(batch, columns int) map[string]format.Tensor {
 	past := map[string]format.Tensor{}
 	for i := range c.Layers {
@@ -108,7 +107,7 @@ func (c CacheShape) past(batch, columns int) map[string]format.Tensor {
 	return past
 }
 
-// inputs returns what a graph takes: ids and positions (B,T), a mask (B,P+T)
+// inputs returns the inputs of a graph: ids and positions (B,T), a mask (B,P+T)
 // and a past.
 func (c CacheShape) inputs(batch int, ids, positions, mask []int64, past map[string]format.Tensor) map[string]format.Tensor {
 	in := map[string]format.Tensor{
@@ -124,22 +123,22 @@ func (c CacheShape) inputs(batch int, ids, positions, mask []int64, past map[str
 	return in
 }
 
-// text is a batch under way.
+// text is a batch that is being computed.
 type text struct {
 	*cached
 	ids           []int64 // (B,T)
 	batch, length int
-	columns       [][]int // of each sequence: the place in the text of every column so far, or hole
-	done          []int   // of each sequence: tokens that were run
+	columns       [][]int // per sequence: the place in the text of every column so far, or hole
+	done          []int   // per sequence: tokens already run
 	width, runs   int     // columns and runs so far
 	past          map[string]format.Tensor
-	logits        map[int][]byte // by place in (B,T), the rows seen so far
-	vocab         int            // numbers in a row,
-	dtype         format.DType   // and their type
+	logits        map[int][]byte // rows already computed, by their index in (B,T)
+	vocab         int            // values in a row
+	dtype         format.DType   // type of these values
 }
 
-// run runs columns of every sequence, (B,n), behind those before. A graph with
-// shared buffers gets the sequences one by one where n is not 1.
+// run runs n columns of every sequence, (B,n), after the earlier ones. A graph
+// with shared buffers gets the sequences one by one unless n is 1.
 func (t *text) run(places [][]int) error {
 	n := len(places[0])
 	for b, p := range places {
@@ -167,14 +166,14 @@ func (t *text) run(places [][]int) error {
 	return nil
 }
 
-// rows runs columns of the sequences from to to, keeps their logits and adds
+// rows runs columns of the sequences from to to-1, keeps their logits and adds
 // their part of the new past to next.
 func (t *text) rows(places [][]int, from, to, width int, next map[string]format.Tensor) error {
 	n, seen := len(places[0]), width
 	if t.shape.Shared {
 		seen = t.shape.Context
 		if n > 1 {
-			seen = width // of a prompt
+			seen = width // a prompt has no past
 		}
 	}
 	batch := to - from
@@ -186,7 +185,7 @@ func (t *text) rows(places [][]int, from, to, width int, next map[string]format.
 			}
 		}
 		for column, p := range t.columns[from+b] {
-			if p != hole || t.shape.Shared { // which has no holes but those of texts that ended
+			if p != hole || t.shape.Shared { // the only holes are texts that have ended
 				mask[b*seen+column] = 1
 			}
 		}
@@ -214,14 +213,14 @@ func (t *text) rows(places [][]int, from, to, width int, next map[string]format.
 		if !ok {
 			whole = format.Tensor{Name: name, DType: present.DType, Shape: slices.Concat([]int{t.batch}, x.Shape[1:])}
 		}
-		whole.Data = append(whole.Data, present.Data...) // a copy: the session's is gone with its next run
+		whole.Data = append(whole.Data, present.Data...) // a copy, because the next run overwrites the session's tensor
 		next[name] = whole
 	}
 	return nil
 }
 
 // rowsOf returns the part of a tensor that belongs to the sequences from to
-// to. It shares the tensor's memory.
+// to-1. It shares the tensor's memory.
 func rowsOf(t format.Tensor, from, to int) format.Tensor {
 	size := len(t.Data) / t.Shape[0]
 	t.Data = t.Data[from*size : to*size]
@@ -229,8 +228,8 @@ func rowsOf(t format.Tensor, from, to int) format.Tensor {
 	return t
 }
 
-// presentOf returns the output that becomes a past of the given shape. In place
-// of the past itself it has its type.
+// presentOf returns the output that becomes a past of the given shape. With
+// inPlace the output must have the type and shape of the past itself.
 func presentOf(out map[string]format.Tensor, past format.Tensor, inPlace bool) (format.Tensor, error) {
 	present, ok := out[presentName(past.Name)]
 	switch {
@@ -244,8 +243,8 @@ func presentOf(out map[string]format.Tensor, past format.Tensor, inPlace bool) (
 	return present, present.Check()
 }
 
-// keep takes the logits of a run of columns, (B,n), of the sequences from first
-// on.
+// keep stores the logits of a run of columns, (B,n), of the sequences from
+// first on.
 func (t *text) keep(out map[string]format.Tensor, places [][]int, first int) error {
 	logits, ok := out[logitsName]
 	if !ok {
@@ -273,7 +272,7 @@ func (t *text) keep(out map[string]format.Tensor, places [][]int, first int) err
 
 // outputs returns the logits and the cache of the whole text.
 func (t *text) outputs() (map[string]format.Tensor, error) {
-	from := t.length // the first row from which on every sequence has its logits
+	from := t.length // the first row with logits in every sequence
 	for from > 0 && t.complete(from-1) {
 		from--
 	}

@@ -10,13 +10,13 @@ import (
 
 // Case is one input of a verification run.
 type Case struct {
-	Batch, Length int             // Length is 0 where the network has no text
+	Batch, Length int             // Length is 0 if the network takes no text
 	IDs           []int64         // Batch·Length token ids, row by row
-	Given         []format.Tensor // the inputs besides the ids, of any role
+	Given         []format.Tensor // the inputs other than the ids, in any role
 }
 
-// String returns c as "batch 2, length 7", and with the shapes of inputs that
-// have another one.
+// String returns c as "batch 2, length 7", followed by the shapes of inputs
+// that differ from it.
 func (c Case) String() string {
 	text := fmt.Sprintf("batch %d", c.Batch)
 	if c.Length > 0 {
@@ -30,11 +30,11 @@ func (c Case) String() string {
 	return text
 }
 
-// Tokens returns the number of tokens of the case, or of its texts where it has
-// none.
+// Tokens returns the number of tokens of the case, or its batch size if it has
+// no tokens.
 func (c Case) Tokens() int { return c.Batch * max(c.Length, 1) }
 
-// Inputs returns the case as a session takes it, in memory of its own.
+// Inputs returns the inputs of the case for a session. They are copies.
 func (c Case) Inputs() map[string]format.Tensor {
 	in := make(map[string]format.Tensor, len(c.Given)+1)
 	if c.IDs != nil {
@@ -48,9 +48,10 @@ func (c Case) Inputs() map[string]format.Tensor {
 	return in
 }
 
-// NewCase returns a case of the given shape whose ids are a function of seed,
-// uniform over 0 to vocab-1, but for the last two, which are the edge ids
-// vocab-1 and 0; a single id is vocab-1. With a number below 1 there are no ids.
+// NewCase returns a case of the given shape. Its ids are a function of seed,
+// uniform over 0 to vocab-1, except the last two, which are the edge ids vocab-1
+// and 0. A single id is vocab-1. If batch, length or vocab is below 1, the case
+// has no ids.
 func NewCase(batch, length, vocab int, seed uint64) Case {
 	c := Case{Batch: batch, Length: length}
 	if batch < 1 || length < 1 || vocab < 1 {
@@ -68,23 +69,25 @@ func NewCase(batch, length, vocab int, seed uint64) Case {
 	return c
 }
 
-// caseTokens bounds the tokens of a case, but for the one of full context: the
-// oracle is plain loops in float64, and its logits take 8·V bytes a token.
+// caseTokens bounds the tokens of every case except the one of full context:
+// the oracle runs plain loops in float64, and its logits take 8·V bytes per
+// token.
 const caseTokens = 512
 
-// What Cases adds to the shapes that every model has: tokens in sequences of
-// lengths between theirs, and tokens that make every id occur.
+// Cases adds these to the shapes that every model gets: tokens in sequences of
+// intermediate lengths, and tokens that make every id occur.
 const (
 	lengthTokens = 128
 	idTokens     = 2048
 )
 
-// Cases returns the standard inputs for a model of text alone, of the given
-// vocabulary and context: batch sizes from 1 to 12, lengths from 1 to the
-// context, all of a short one, each case with the edge ids 0 and vocab-1 where
-// it has two tokens. The other ids are dealt from a shuffled vocabulary, so that
-// every id occurs where the cases have room for all. They are a function of the
-// arguments; a vocabulary or context below 1 has none.
+// Cases returns the standard inputs for a text-only model of the given
+// vocabulary and context. Batch sizes run from 1 to 12 and lengths from 1 to the
+// context, including every length of a short context. Each case of two or more
+// tokens contains the edge ids 0 and vocab-1. The other ids are dealt from a
+// shuffled vocabulary, so that every id occurs if the cases have room for all.
+// The cases are a function of the arguments. A vocabulary or context below 1
+// gives no cases.
 func Cases(vocab, context int, seed uint64) []Case {
 	if vocab < 1 || context < 1 {
 		return nil
@@ -109,8 +112,7 @@ func Cases(vocab, context int, seed uint64) []Case {
 // caseSize is the size of one case.
 type caseSize struct{ batch, length int }
 
-// caseSizes returns the sizes of the cases of a model that sees the given number
-// of tokens.
+// caseSizes returns the sizes of the cases for a model of the given context.
 func caseSizes(context int) []caseSize {
 	all := []caseSize{{1, context}}
 	seen := map[int]bool{1: true, context: true}
@@ -129,15 +131,16 @@ func caseSizes(context int) []caseSize {
 	return all
 }
 
-// deck deals the ids of a vocabulary in a shuffled order, over and over.
+// deck deals the ids of a vocabulary in a shuffled order and starts over at its
+// end.
 type deck struct {
 	vocab int
 	seed  uint64
-	dealt int // ids so far, edges aside
+	dealt int // ids dealt so far, without edge ids
 	order []int32
 }
 
-// deal returns a case of the given shape: the next ids, and at its end the edge
+// deal returns a case of the given shape: the next ids, followed by the edge
 // ids vocab-1 and 0.
 func (d *deck) deal(batch, length int) Case {
 	c := NewCase(batch, length, d.vocab, splitMix(d.seed+uint64(d.dealt)))
@@ -156,7 +159,7 @@ func (d *deck) next() int64 {
 	return int64(id)
 }
 
-// shuffle puts the vocabulary into an order that is a function of the seed.
+// shuffle puts the vocabulary into an order determined by the seed.
 func (d *deck) shuffle() {
 	if d.order == nil {
 		d.order = make([]int32, d.vocab)
@@ -171,8 +174,8 @@ func (d *deck) shuffle() {
 }
 
 // splitMix is the output function of SplitMix64 (Steele, Lea, Flood, "Fast
-// splittable pseudorandom number generators", OOPSLA 2014) at counter n. This
-// package may not import the project's own generator, and needs no more.
+// splittable pseudorandom number generators", OOPSLA 2014) at counter n. The
+// import rules keep the project's own generator out of this package.
 func splitMix(n uint64) uint64 {
 	z := (n + 1) * 0x9E3779B97F4A7C15
 	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9

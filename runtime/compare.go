@@ -12,11 +12,11 @@ import (
 // Tolerance is how far a value of one element type may be from the oracle.
 type Tolerance struct {
 	DType  format.DType
-	Bound  float64 // x' is within when |x' - x| ≤ Bound·max(1, |x|), x being the oracle's value
+	Bound  float64 // x' is within the tolerance if |x' - x| ≤ Bound·max(1, |x|), where x is the oracle's value
 	Reason string
 }
 
-// tolerances is the one table of what counts as equal.
+// tolerances is the only table of tolerances.
 var tolerances = [...]Tolerance{
 	{format.Float32, 1e-4, "a product of K float32 terms is off by about √K·6e-8, 3e-6 for K = 3072, and a dozen layers add up to less than 1e-4; " +
 		"a wrong formula shows: the tanh form of GELU alone is 5e-4 from the exact one"},
@@ -38,31 +38,31 @@ func ToleranceOf(d format.DType) (t Tolerance, ok bool) {
 	return tolerances[i], true
 }
 
-// Difference is what Compare found. The zero value has compared nothing and
+// Difference is the result of Compare. The zero value has compared nothing and
 // is not Within.
 type Difference struct {
 	// MaxAbs is the largest |x' - x|, +Inf when a value is NaN or infinite.
 	MaxAbs float64
-	// MaxRel is the largest |x' - x| / max(|x|, r), r being the root mean
-	// square of the oracle's tensor, so that a value which is near zero by
-	// chance does not hide the others; +Inf as for MaxAbs.
+	// MaxRel is the largest |x' - x| / max(|x|, r), where r is the root mean square
+	// of the oracle's tensor. Without r, a value that is near zero by chance would
+	// dominate. It is +Inf in the same cases as MaxAbs.
 	MaxRel float64
-	// ArgmaxChecked counts the rows (along the last axis) in which the
-	// oracle's highest value leads the second by more than twice the largest
-	// error: what was measured, or what is allowed where that is less.
-	// Elsewhere the order of two values is not decided. ArgmaxAgreed counts
-	// those of them whose highest value is at the same place.
+	// ArgmaxChecked counts the rows (along the last axis) in which the oracle's
+	// highest value leads the second by more than twice the largest error. That
+	// error is the smaller of the measured and the allowed one. In other rows the
+	// order of the two values is undecided. ArgmaxAgreed counts the checked rows
+	// with the highest value at the same place.
 	ArgmaxChecked, ArgmaxAgreed int
 	Elements                    int
-	WorstIndex                  []int     // where MaxAbs is
-	FirstBad                    *BadValue // the first value beyond the tolerance, nil if there is none
-	Reason                      string    // why the tensors cannot be compared at all, empty if they can
-	Within                      bool      // all was compared, every value is within the tolerance, and so every checked row agrees
+	WorstIndex                  []int     // index of MaxAbs
+	FirstBad                    *BadValue // the first value beyond the tolerance, nil if all are within
+	Reason                      string    // why the tensors cannot be compared, empty if they can
+	Within                      bool      // everything was compared and every value is within the tolerance, so every checked row agrees
 }
 
 // BadValue is a value beyond the tolerance.
 type BadValue struct {
-	Name        string // the tensor's
+	Name        string // of the tensor
 	Index       []int
 	Oracle, Got float64
 }
@@ -79,13 +79,13 @@ func (b BadValue) Place() string {
 	return b.Name + strings.ReplaceAll(fmt.Sprint(b.Index), " ", ",")
 }
 
-// ArgmaxAgreement returns the share of the checked rows that agree, NaN when
-// none was checked.
+// ArgmaxAgreement returns the share of checked rows that agree, NaN if none was
+// checked.
 func (d Difference) ArgmaxAgreement() float64 {
 	return float64(d.ArgmaxAgreed) / float64(d.ArgmaxChecked)
 }
 
-// Merge returns the difference over what d and e compared; first is d's.
+// Merge combines the differences d and e. Values of d come first.
 func (d Difference) Merge(e Difference) Difference {
 	if d.Elements == 0 && d.Reason == "" {
 		return e
@@ -111,14 +111,14 @@ func (d Difference) Merge(e Difference) Difference {
 }
 
 // Compare measures got against oracle by the tolerance of got's element type.
-// Both are floating-point, or both of one exact type. NaN and infinities are
-// beyond every tolerance, even where the oracle has them too: no model of ours
-// has a use for them.
+// Both tensors are floating-point, or both have the same exact type. NaN and
+// infinities are beyond every tolerance, even where the oracle has them too: a
+// correct model never outputs them.
 func Compare(oracle, got format.Tensor) Difference { return CompareAs(got.DType, oracle, got) }
 
-// CompareAs is Compare by the tolerance of the type that got was computed in,
-// which may be less exact than the type of its elements: a model in float16
-// gives logits in float32.
+// CompareAs is Compare with the tolerance of the type that got was computed in.
+// That type may be less exact than the element type: a float16 model returns
+// float32 logits.
 func CompareAs(computed format.DType, oracle, got format.Tensor) Difference {
 	tolerance, ok := ToleranceOf(computed)
 	switch {
@@ -140,14 +140,14 @@ func CompareAs(computed format.DType, oracle, got format.Tensor) Difference {
 	c := comparison{Difference: Difference{Elements: got.Elements()}, x: x, y: y, bound: tolerance.Bound}
 	c.values(got)
 	c.rows(got.Shape)
-	// No value beyond the tolerance also means that every checked row agrees:
-	// a lead of more than twice the largest error cannot be lost to it.
+	// If no value is beyond the tolerance, every checked row agrees: the error is
+	// too small to reverse a lead of more than twice its size.
 	c.Within = c.FirstBad == nil
 	return c.Difference
 }
 
-// elements returns a function that reads t's i-th element, without a copy of
-// float tensors: logits are the largest tensors there are.
+// elements returns a function that reads t's i-th element. It does not copy
+// float tensors, because logits are the largest tensors.
 func elements(t format.Tensor) (func(i int) float64, error) {
 	switch t.DType {
 	case format.Float32:
@@ -162,7 +162,8 @@ func elements(t format.Tensor) (func(i int) float64, error) {
 	}
 }
 
-// comparison is a Difference under way: x is the oracle's element i, y the other's.
+// comparison is a Difference in progress. x is the oracle's element i, y the other
+// one.
 type comparison struct {
 	Difference
 	x, y  func(i int) float64
@@ -170,7 +171,7 @@ type comparison struct {
 	high  float64 // the largest |x|
 }
 
-// values goes through the elements one by one.
+// values compares the elements one by one.
 func (c *comparison) values(got format.Tensor) {
 	squares := 0.0
 	for i := range c.Elements {
@@ -204,8 +205,8 @@ func (c *comparison) values(got format.Tensor) {
 	}
 }
 
-// rows compares the place of the highest value along the last axis. A single
-// value is a row that leads by infinity.
+// rows compares the index of the highest value along the last axis. In a row of
+// one value the lead is infinite.
 func (c *comparison) rows(shape []int) {
 	width := 1
 	if len(shape) > 0 {
@@ -250,10 +251,11 @@ func unravel(i int, shape []int) []int {
 	return index
 }
 
-// FirstDifference returns the name of the first tensor of oracle, which is in
-// graph order, that got has under the same name with other values, by the
-// tolerance of the type that they were computed in; empty when there is none. A
-// value that a runtime has fused away is passed over.
+// FirstDifference returns the name of the first tensor of oracle, in graph
+// order, whose values differ from the tensor of the same name in got. It
+// applies the tolerance of the type the tensors were computed in. It skips
+// values that got lacks, because the runtime fused them away. It returns "" if
+// no tensor differs.
 func FirstDifference(computed format.DType, oracle, got []format.Tensor) string {
 	byName := make(map[string]format.Tensor, len(got))
 	for _, t := range got {

@@ -9,44 +9,45 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Device is one model opened where it runs, with tensors that stay there: what
-// the decode loop needs of a runtime, and nothing else. Inputs and outputs go
-// by their place in Inputs and Outputs. It is used by one goroutine at a time.
+// Device is a model opened on the device that runs it, with tensors that stay
+// there. It has only the methods that the decode loop needs. Inputs and outputs
+// are numbered by their index in Inputs and Outputs. Only one goroutine may use
+// it at a time.
 type Device interface {
 	Inputs() []Value
 	Outputs() []Value
-	// Metadata returns the value of a key in the model's metadata; ok is false
-	// if it has no such key.
+	// Metadata returns the value of a key in the model's metadata; ok is false if
+	// the key is missing.
 	Metadata(key string) (value string, ok bool)
 
-	// Alloc returns n bytes of the device's memory, all zero, that live until
-	// Close.
+	// Alloc returns n zeroed bytes of the device's memory, which live until Close.
 	Alloc(n int) (Memory, error)
-	// BindInput makes a tensor of the given shape that begins offset bytes into
-	// m an input of the runs to come. The bytes are read when Run is called.
+	// BindInput makes the tensor of the given shape, offset bytes into m, an input
+	// of the following runs. Run reads the bytes.
 	BindInput(i int, m Memory, offset int, shape []int) error
-	// BindOutput has the runs to come write an output there. An output that is
-	// never bound is an error of Run.
+	// BindOutput makes the following runs write an output there. Run returns an
+	// error if an output was never bound.
 	BindOutput(i int, m Memory, offset int, shape []int) error
-	// Run computes every output from what is bound and returns when the
-	// results are there to be read. A replay greater than 0 names a run whose
-	// memory and shapes are those of every other run of that name: a device
-	// that can records its work the first time and repeats it afterwards.
+	// Run computes every output from the bound inputs and returns when the results
+	// can be read. A replay greater than 0 identifies runs with the same memory and
+	// shapes: a device may record its work in the first of them and repeat it in
+	// the others.
 	Run(replay int) error
 
-	// Write copies src to the device, Read copies from it.
+	// Write copies src to the device; Read copies from the device.
 	Write(m Memory, offset int, src []byte) error
 	Read(m Memory, offset int, dst []byte) error
-	// Close frees the model and the memory. Closing twice is no error.
+	// Close frees the model and the memory. A second Close does nothing.
 	Close() error
 }
 
-// Memory is a stretch of a device's memory.
+// Memory is a block of a device's memory.
 type Memory interface {
-	// Bytes is the memory itself where the processor can read and write it,
-	// nil where Device's Write and Read have to.
+	// Bytes returns the memory itself if the processor can read and write it.
+	// Otherwise it returns nil, and the memory is accessed through Device's Write
+	// and Read.
 	Bytes() []byte
-	// Size is the number of its bytes.
+	// Size is the size in bytes.
 	Size() int
 }
 
@@ -54,16 +55,16 @@ type Memory interface {
 type Value struct {
 	Name  string
 	DType format.DType
-	Shape []Dim // empty for a scalar, and where Ranked is false
-	// Ranked is false where the file declares no shape at all.
+	Shape []Dim // empty for a scalar, and if Ranked is false
+	// Ranked is false if the file declares no shape.
 	Ranked bool
 }
 
-// Dim is one declared dimension: a number or a name for a number that is
-// known when the model runs.
+// Dim is one declared dimension: a number, or the name of a size that is known
+// only when the model runs.
 type Dim struct {
-	Size int    // elements; 0 is a size, and a named dimension has 0 here too
-	Name string // such as "batch_size"; "?" where the file gives neither
+	Size int    // in elements; 0 is a valid size, and named dimensions have 0 too
+	Name string // such as "batch_size"; "?" if the file gives neither a size nor a name
 }
 
 // String returns the number or the name.
@@ -75,7 +76,7 @@ func (d Dim) String() string {
 }
 
 // String returns v as its name, type and shape: I64[batch_size,sequence_length].
-// A hostile file's name or shape is cut short.
+// It shortens long names and shapes, which a hostile file may contain.
 func (v Value) String() string {
 	name := quote.Line(v.Name, 80)
 	if !v.Ranked {

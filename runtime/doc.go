@@ -1,16 +1,17 @@
-// Package runtime runs models and judges what they compute.
+// Package runtime runs models and compares their outputs.
 //
-// A Session is anything that computes the outputs of a network from its inputs:
-// the float64 oracle, the training engine, ONNX Runtime on CPU or CUDA, onnx-go.
-// The packages below this one each bring one kind; this one
-// holds what all of them share:
+// A Session computes the outputs of a network from its inputs. Examples are the
+// float64 oracle, the training engine, ONNX Runtime on CPU or CUDA, and onnx-go.
+// Each package below this one provides one kind of session; this package has
+// what they share:
 //
-//   - Compare says how far one tensor is from another, against the tolerance
-//     table, the one place where tolerances are written and justified;
-//   - Verify runs the cases of CasesOf on the oracle and on every candidate and
-//     gives a Report with a verdict. A runtime that is not there is
-//     "unavailable", which is an error that ErrUnavailable matches and never a
-//     pass.
+//   - Compare measures the difference between two tensors against the
+//     tolerance table, the only place where tolerances are defined and
+//     justified;
+//   - Verify runs the cases of CasesOf on the oracle and on every candidate
+//     and returns a Report with a verdict. A runtime that is not installed is
+//     "unavailable": its error matches ErrUnavailable, and it never counts as
+//     a pass.
 //
-// Letters: B batch, T tokens of a sequence, V vocabulary.
+// Dimensions: B batch, T tokens of a sequence, V vocabulary.
 package runtime

@@ -9,36 +9,38 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Input is what one must know of an input of a network to make cases for it.
+// Input describes an input of a network for which cases are made.
 type Input struct {
 	Name  string
 	Role  role.Role
 	DType format.DType
-	// Sizes are the named dimensions of its shape, each once, in their order.
+	// Sizes are the named dimensions of its shape, each listed once, in order of
+	// appearance.
 	Sizes []string
-	// Shape returns its shape where the named dimensions of all inputs have the
-	// given sizes.
+	// Shape returns the input's shape for given sizes of the named dimensions of
+	// all inputs.
 	Shape func(sizes map[string]int) ([]int, error)
-	// Below bounds integers, which are 0 or more: rows of a table, classes,
-	// places. 0: nothing bounds them.
+	// Below is the exclusive upper bound of integers, which are at least 0: table
+	// rows, classes, positions. 0 means unbounded.
 	Below int
 }
 
-// The bounds where nothing else gives one.
+// The default bounds.
 const (
-	anyLength   = 24 // tokens of a text
-	otherLength = 64 // of a dimension that is neither the batch nor the length
-	anyID       = 8  // integers are below it
+	anyLength   = 24 // length of a text
+	otherLength = 64 // size of a dimension that is neither batch nor length
+	anyID       = 8  // exclusive bound of integers
 )
 
 // CasesOf returns the standard inputs of a network with the given inputs and
-// context, 0 if nothing limits it: those of Cases for a text alone, and for any
-// other inputs the same batch sizes and lengths. The first named dimension is
-// the batch and the next one the length; every other one has lengths of its
-// own. Masks hide the end of some texts. They are a function of the arguments.
+// context; a context of 0 is unlimited. For a text alone they are those of
+// Cases. For other inputs the batch sizes and lengths are the same: the first
+// named dimension is the batch, the next one the length, and every other one
+// varies independently. Masks hide the end of some texts. The cases are a
+// function of the arguments.
 //
-// An input that no case can be made for is an error: one whose shape no sizes
-// give, or of a type without numbers.
+// CasesOf returns an error for an input whose shape cannot be computed from
+// sizes, or whose type has no numbers.
 func CasesOf(inputs []Input, context int, seed uint64) ([]Case, error) {
 	if context < 1 {
 		context = anyLength
@@ -60,7 +62,7 @@ func CasesOf(inputs []Input, context int, seed uint64) ([]Case, error) {
 		for batch := 1; batch <= 12; batch++ {
 			cases = append(cases, Case{Batch: batch})
 		}
-	default: // all shapes are numbers
+	default: // all shapes are fixed
 		for range 4 {
 			cases = append(cases, Case{Batch: 1})
 		}
@@ -73,7 +75,7 @@ func CasesOf(inputs []Input, context int, seed uint64) ([]Case, error) {
 				sizes[name] = cases[i].Batch
 			case 1:
 				sizes[name] = cases[i].Length
-			default: // shorter and longer than the length, in turn
+			default: // alternately shorter and longer than the length
 				sizes[name] = 1 + (cases[i].Length+(i+1)*(2*j-1))%min(context, otherLength)
 			}
 		}
@@ -84,8 +86,8 @@ func CasesOf(inputs []Input, context int, seed uint64) ([]Case, error) {
 	return cases, nil
 }
 
-// vocabulary returns the number of ids of the tokens, 0 where there are none of
-// the shape (batch,length).
+// vocabulary returns the number of token ids, 0 if there are no tokens of shape
+// (batch,length).
 func vocabulary(inputs []Input) int {
 	for _, in := range inputs {
 		if in.Role.Kind != role.Tokens || in.DType != format.Int64 || len(in.Sizes) != 2 {
@@ -98,8 +100,8 @@ func vocabulary(inputs []Input) int {
 	return 0
 }
 
-// namedSizes returns the named dimensions of all inputs, each once: those of the
-// tokens first, for a case is called by them.
+// namedSizes returns the named dimensions of all inputs, each listed once. Those
+// of the tokens come first, because a case is described by them.
 func namedSizes(inputs []Input) (names []string) {
 	add := func(in Input) {
 		for _, name := range in.Sizes {
@@ -119,7 +121,7 @@ func namedSizes(inputs []Input) (names []string) {
 	return names
 }
 
-// fill gives the case the inputs that it does not have.
+// fill adds the inputs that the case lacks.
 func (c *Case) fill(inputs []Input, sizes map[string]int, seed uint64) error {
 	for i, in := range inputs {
 		if in.Role.Kind == role.Tokens && c.IDs != nil {
@@ -142,12 +144,13 @@ func (c *Case) fill(inputs []Input, sizes map[string]int, seed uint64) error {
 	return nil
 }
 
-// caseElements bounds the numbers of one input.
+// caseElements bounds the elements of one input.
 const caseElements = 1 << 24
 
-// numbers returns n numbers for the input: a mask of ones, and of zeros at the
-// end of rows; integers below the bound, the edges among them; multiples of 1/64
-// from -2 to 2, which every floating-point type holds exactly.
+// numbers returns n numbers for the input. A mask has ones, with zeros at the
+// end of some rows. Integers are below the bound and include the edges.
+// Floating-point numbers are multiples of 1/64 from -2 to 2, which every
+// floating-point type represents exactly.
 func (in Input) numbers(shape []int, n int, seed uint64) (format.Tensor, error) {
 	random := func(i int) uint64 { return splitMix(seed + uint64(i)) }
 	if in.DType.Float() {
@@ -185,7 +188,7 @@ func (in Input) numbers(shape []int, n int, seed uint64) (format.Tensor, error) 
 	return integers(in.Name, in.DType, shape, values)
 }
 
-// integers returns whole numbers as a tensor of a type that holds them.
+// integers returns integers as a tensor of the given type.
 func integers(name string, d format.DType, shape []int, values []int64) (format.Tensor, error) {
 	t := format.Tensor{Name: name, DType: d, Shape: shape}
 	switch d {

@@ -5,9 +5,9 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// CheckMask returns a *format.RangeError where the inputs of a model with a past
-// hold a mask, of integers, with an element that is neither 1, which
-// shows a token, nor 0, which hides it.
+// CheckMask returns a *format.RangeError if the inputs of a model with a past
+// contain an integer mask with an element other than 1 (the token is visible)
+// and 0 (hidden).
 func CheckMask(inputs map[string]format.Tensor) error {
 	name := role.Of(role.AttentionMask).Name()
 	mask, ok := inputs[name]

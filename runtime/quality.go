@@ -9,16 +9,16 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Quality is how well a model whose numbers are rounded does the oracle's work.
-// Values of such a model have no bound that a correct one keeps and a wrong one
-// does not; what it is good for can be counted.
+// Quality measures how well a model in reduced precision does the oracle's
+// work. No error bound separates a correct model of this kind from a wrong one,
+// so Quality counts what the model gets right.
 type Quality struct {
 	Sequences int
-	Positions int // places at which a next token was foretold
+	Positions int // positions at which a next token was predicted
 	// Perplexity is exp of the mean of -log p(next token).
 	OraclePerplexity, Perplexity float64
-	// ArgmaxAgreed counts the positions at which both have their highest logit
-	// at the same token, of equal ones the first.
+	// ArgmaxAgreed counts the positions at which both have their highest logit at
+	// the same token. Of equal logits the first one counts.
 	ArgmaxAgreed int
 	// Divergence is the mean over the positions of
 	// KL(oracle ‖ candidate) = Σ p log(p/q), in nats.
@@ -28,11 +28,11 @@ type Quality struct {
 // ArgmaxAgreement returns the share of the positions that agree.
 func (q Quality) ArgmaxAgreement() float64 { return float64(q.ArgmaxAgreed) / float64(q.Positions) }
 
-// MeasureQuality has the oracle and the candidate foretell each token of the
-// sequences from those before it: text that the model was not trained on. Both
-// take tokens, int64 (1,T), and give logits, (1,T,V). A sequence has two
-// tokens or more, and one more than the sessions run at once at most. The end of
-// ctx is an error.
+// MeasureQuality lets the oracle and the candidate predict each token of the
+// sequences from the tokens before it. The text should not be part of the
+// training data. Both sessions take int64 tokens (1,T) and return logits
+// (1,T,V). A sequence has at least two tokens, and at most one more than the
+// sessions can run at once. MeasureQuality returns an error when ctx ends.
 func MeasureQuality(ctx context.Context, oracle, candidate Session, sequences [][]int64) (Quality, error) {
 	if len(sequences) == 0 {
 		return Quality{}, errors.New("quality: there is no text to measure on: give at least one sequence")
@@ -81,8 +81,8 @@ func MeasureQuality(ctx context.Context, oracle, candidate Session, sequences []
 	return q, nil
 }
 
-// logProbabilities runs c, of one sequence, and returns the logarithm of the
-// softmax of its logits, (T,V), and V.
+// logProbabilities runs the case c, which has one sequence, and returns the
+// log-softmax of its logits, (T,V), and V.
 func logProbabilities(s Session, c Case) (rows []float64, vocab int, err error) {
 	t, err := logits(s, c)
 	if err != nil {
@@ -114,7 +114,7 @@ func logProbabilities(s Session, c Case) (rows []float64, vocab int, err error) 
 	return rows, vocab, nil
 }
 
-// highest returns the place of the highest value, of equal ones the first.
+// highest returns the index of the highest value, the first one of equals.
 func highest(v []float64) int {
 	at := 0
 	for i, x := range v {

@@ -30,8 +30,8 @@ const (
 	StatusFail        Status = "fail"
 )
 
-// Number is a float64 that JSON shows as null when it is NaN or infinite,
-// which JSON numbers cannot be. NaN means that nothing was measured.
+// Number is a float64 that JSON shows as null if it is NaN or infinite, because
+// JSON has no such numbers. NaN means that nothing was measured.
 type Number float64
 
 // MarshalJSON implements json.Marshaler.
@@ -42,7 +42,7 @@ func (n Number) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(n))
 }
 
-// UnmarshalJSON implements json.Unmarshaler: null is NaN.
+// UnmarshalJSON implements json.Unmarshaler: null becomes NaN.
 func (n *Number) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		*n = Number(math.NaN())
@@ -51,7 +51,7 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*float64)(n))
 }
 
-// cell returns n as the text report shows it.
+// cell formats n for the text report.
 func (n Number) cell(format string) string {
 	switch {
 	case math.IsNaN(float64(n)):
@@ -62,30 +62,30 @@ func (n Number) cell(format string) string {
 	return fmt.Sprintf(format, float64(n))
 }
 
-// Report is the outcome of a verification. Its JSON is that of `attnx verify`.
+// Report is the outcome of a verification. `attnx verify` prints its JSON.
 type Report struct {
 	Verdict Verdict  `json:"verdict"`
 	Oracle  string   `json:"oracle"`
 	Reason  string   `json:"reason,omitempty"` // why the verdict is fail
-	Checks  []Check  `json:"checks"`           // of the files, before anything ran
+	Checks  []Check  `json:"checks"`           // of the files, made before any run
 	Cases   int      `json:"cases"`
 	Results []Result `json:"results"`
 }
 
-// Check is the outcome of comparing one part of a file, or a file of a folder,
-// with what export writes from the checkpoint. Nothing is run for it.
+// Check is the outcome of comparing a part of a file, or a file of a folder,
+// with the exporter's output for the checkpoint. It runs nothing.
 type Check struct {
 	File            string `json:"file"`
 	Part            string `json:"part"` // "initializers", "nodes", "metadata" or "contents"
 	Status          Status `json:"status"`
-	Compared        int    `json:"compared"`         // of Total
-	Total           int    `json:"total"`            // what export writes
-	Reason          string `json:"reason"`           // the first departures, or what could not be compared
-	FirstDifference string `json:"first_difference"` // the first value that the departures alter, such as "h.0.attn.scores"
+	Compared        int    `json:"compared"`         // out of Total
+	Total           int    `json:"total"`            // number of parts that the exporter writes
+	Reason          string `json:"reason"`           // the first deviations, or why the part could not be compared
+	FirstDifference string `json:"first_difference"` // the first value that the deviations change, such as "h.0.attn.scores"
 }
 
-// With returns the report with checks of the files. One that failed makes the
-// verdict fail.
+// With returns the report with added checks of the files. A failed check makes
+// the verdict fail.
 func (r Report) With(checks []Check) Report {
 	r.Checks = append([]Check{}, checks...)
 	for _, c := range checks {
@@ -102,25 +102,25 @@ func (r Report) With(checks []Check) Report {
 	return r
 }
 
-// Result is the outcome of one runtime over the cases it ran. The three
-// numbers are null when there was nothing to measure, and the maxima also when
-// a value was NaN or infinite, which is always a fail.
+// Result is the outcome of one runtime over the cases it ran. The three numbers
+// are null if nothing was measured. The maxima are also null if a value was NaN
+// or infinite; the status is then fail.
 type Result struct {
 	Runtime         string `json:"runtime"`
 	Status          Status `json:"status"`
-	Reason          string `json:"reason"` // why the status is not ok
+	Reason          string `json:"reason"` // why the status is not "ok"
 	MaxAbs          Number `json:"max_abs"`
 	MaxRel          Number `json:"max_rel"`
 	ArgmaxAgreement Number `json:"argmax_agreement"`
-	FirstDifference string `json:"first_difference"` // the first differing value by name, such as "h.0.attn.scores"
+	FirstDifference string `json:"first_difference"` // name of the first value that differs, such as "h.0.attn.scores"
 	Cases           int    `json:"cases"`
-	ArgmaxChecked   int    `json:"argmax_checked"` // rows that ArgmaxAgreement is over
+	ArgmaxChecked   int    `json:"argmax_checked"` // rows counted by ArgmaxAgreement
 }
 
-// WriteText writes the report as a table with a line for each check and one for
-// each runtime, then the reasons, which can be long, then the verdict. The
-// tables have at most 80 columns: where the last one, of the first differences,
-// makes them wider, these are lines of their own.
+// WriteText writes the report as a table with one line per check and one per
+// runtime, followed by the reasons, which can be long, and the verdict. Tables
+// have at most 80 columns: if the last column, of the first differences, makes
+// a table wider, the differences follow on separate lines.
 func (r Report) WriteText(w io.Writer) error {
 	var text, notes strings.Builder
 	r.writeChecks(&text, &notes)
@@ -141,14 +141,14 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// writeChecks writes the table of the checks, if there are any.
+// writeChecks writes the table of the checks, if the report has any.
 func (r Report) writeChecks(text, notes *strings.Builder) {
 	if len(r.Checks) == 0 {
 		return
 	}
 	rows := make([]row, len(r.Checks))
 	for i, c := range r.Checks {
-		const others = 42 // columns of the other cells
+		const others = 42 // width of the other cells
 		cells := fmt.Sprintf("%s\t%s\t%s\t%d/%d", ending(c.File, textWidth-others), c.Part, c.Status, c.Compared, c.Total)
 		rows[i] = row{c.File + ": " + c.Part, cells, c.FirstDifference, c.Reason}
 	}
@@ -156,15 +156,15 @@ func (r Report) writeChecks(text, notes *strings.Builder) {
 	text.WriteByte('\n')
 }
 
-// textWidth is how many columns the tables of a report have at most: those of a
-// terminal that nobody has widened.
+// textWidth is the maximum width of the report's tables: that of a default
+// terminal.
 const textWidth = 80
 
-// row is a line of a table, and what is said of it below.
+// row is a line of a table, and the note below the table.
 type row struct{ name, cells, first, reason string }
 
-// writeTable writes a table with a last column for the first differences, or, if
-// it is too wide with it, without. Then those are notes, as the reasons are.
+// writeTable writes a table whose last column has the first differences. If the
+// table would be too wide, the differences become notes, like the reasons.
 func writeTable(text, notes *strings.Builder, header string, rows []row) {
 	whole := aligned(header+"\tfirst difference", rows, func(r row) string { return "\t" + cmp.Or(r.first, "-") })
 	fits := widest(whole) <= textWidth
@@ -189,11 +189,11 @@ func aligned(header string, rows []row, last func(row) string) string {
 	for _, r := range rows {
 		fmt.Fprintln(tw, r.cells+last(r))
 	}
-	tw.Flush() // a Builder takes every write
+	tw.Flush() // a strings.Builder never fails
 	return text.String()
 }
 
-// widest returns the characters of the longest line.
+// widest returns the length of the longest line in characters.
 func widest(text string) (n int) {
 	for line := range strings.Lines(text) {
 		n = max(n, utf8.RuneCountInString(line)-1)
@@ -201,8 +201,8 @@ func widest(text string) (n int) {
 	return n
 }
 
-// ending returns a path of at most so many characters: of a longer one its end,
-// which tells files apart. The notes have it whole.
+// ending shortens a path to the given number of characters. It keeps the end,
+// which distinguishes files. The notes contain the full path.
 func ending(path string, most int) string {
 	r := []rune(path)
 	if len(r) <= most {

@@ -2,55 +2,56 @@ package runtime
 
 import "github.com/attnx/attnx/internal/quote"
 
-// Runtime runs ONNX files. It is a value: the application has a list of them,
-// and whatever runs models reads that list.
+// Runtime runs ONNX files. It is a value: the application keeps a list of
+// runtimes and passes it to the code that runs models.
 type Runtime struct {
-	Name    string   // in flags and reports: "ort"
-	Devices []string // where it runs: "cpu", "cuda"; nil: in one place, which has no name
-	// Levels are the optimizations that Verify holds to the oracle with a past on
-	// the first device, the last of them what Open does by default; nil: it has
-	// one way to run a graph.
+	Name    string   // as in flags and reports: "ort"
+	Devices []string // such as "cpu", "cuda"; nil: one unnamed device
+	// Levels are the optimization levels that Verify compares with the oracle, with
+	// a past, on the first device. The last one is Open's default. nil: the runtime
+	// runs a graph in one way only.
 	Levels []string
-	Whole  bool // it finds no weights beside a file: all of them have to be in it
+	Whole  bool // it needs all weights inside the file: it does not read external data
 
-	// Available is the error that Open gives without the runtime's library, before
-	// there is a file to open; nil: it needs none.
+	// Available returns the error that Open would return if the runtime's library
+	// is missing, without opening a file. nil: it needs no library.
 	Available func(Options) error
 	Open      func(File, Options) (Session, error)
-	// OpenDevice opens a network with a past, for decoding; nil: it keeps no past.
+	// OpenDevice opens a network with a past, for decoding. nil: the runtime cannot
+	// decode with a cache.
 	OpenDevice func(File, Options) (Device, error)
-	// Library is about the library that it loads; nil: it loads none.
+	// Library describes the library that the runtime loads. nil: it loads none.
 	Library *Library
 }
 
-// File is an ONNX file: at a path, or in memory with all of its weights.
+// File is an ONNX file: a path, or bytes in memory that include all weights.
 type File struct {
 	Path string
-	Data []byte // where Path is empty
+	Data []byte // used if Path is empty
 }
 
-// Options are how a runtime runs a model. The zero value is the runtime's own
-// choice in everything.
+// Options configure how a runtime runs a model. In the zero value the runtime
+// chooses everything.
 type Options struct {
-	Library string // path of the runtime's library; empty: the one that is found
-	Device  string // one of the runtime's, or "auto": the fastest that works; empty: the first
-	AnyOf   bool   // the process runs models on several devices: one library has to serve them all
-	Level   string // one of the runtime's, of optimization
-	TF32    bool   // a GPU may use TF32, which rounds products to 10 bits
-	Repeats bool   // the runs that add one token all have the same shapes
-	Turns   bool   // other sessions run in turns with it: threads that wait take no time of the processor
+	Library string // path of the runtime's library; empty: the runtime searches for it
+	Device  string // one of Devices, or "auto": the fastest one that works; empty: the first one
+	AnyOf   bool   // the process runs models on several devices, and one library has to serve all of them
+	Level   string // one of Levels
+	TF32    bool   // a GPU may use TF32, which rounds the factors of products to 10 bits
+	Repeats bool   // all runs that add one token have the same shapes
+	Turns   bool   // other sessions run alternately with this one: waiting threads must not use the processor
 }
 
-// Library says which library a runtime loads, and what that takes.
+// Library describes the library that a runtime loads.
 type Library struct {
-	Title string // of the runtime: "ONNX Runtime"
-	// Find returns the library's path and why it is this one, without loading it.
+	Title string // the runtime's name: "ONNX Runtime"
+	// Find returns the library's path and why it was chosen, without loading it.
 	Find func(explicit, device string) (path, source string, err error)
-	// Used returns the library that this process has loaded, and its version;
-	// nothing before one is loaded.
+	// Used returns the library that this process has loaded, and its version. All
+	// are empty before a library is loaded.
 	Used func() (path, source, version string)
-	// Diagnose looks at everything that running models takes. It loads the
-	// library, and changes nothing else.
+	// Diagnose checks everything that running models needs. It loads the library
+	// and changes nothing else.
 	Diagnose func(explicit string) []Finding
 }
 
@@ -58,27 +59,27 @@ type Library struct {
 type Finding struct {
 	Name   string `json:"name"`
 	Status Health `json:"status"`
-	Detail string `json:"detail"`           // what was found, or what is wrong; one line
-	Remedy string `json:"remedy,omitempty"` // how to get it; empty when the status is ok
+	Detail string `json:"detail"`           // what was found, or the fault; one line
+	Remedy string `json:"remedy,omitempty"` // how to fix it; empty if the status is ok
 }
 
-// Health is what a diagnosis finds of a part.
+// Health is the state of a diagnosed part.
 type Health string
 
-// A part is there and works; is not there; is there, or would be, but cannot be used.
+// A part works; is missing; is present, or would be, but cannot be used.
 const (
 	Healthy  Health = "ok"
 	Absent   Health = "missing"
 	Unusable Health = "unavailable"
 )
 
-// Place is what runs a model, and where.
+// Place describes which runtime runs a model, and on which device.
 type Place struct {
 	Runtime string // "ONNX Runtime"
-	Version string // empty: it has none that matters
-	Device  string // "cpu"; empty: where the program runs
-	Without string // what would have been taken first: "CUDA"
-	Why     error  // and what kept it from that
+	Version string // empty if it does not matter
+	Device  string // "cpu"; empty: the process itself
+	Without string // the device that was preferred: "CUDA"
+	Why     error  // why that device is not used
 }
 
 // String returns the place as a line: "ONNX Runtime 1.30.0 on cpu (no CUDA: ...)".
@@ -96,12 +97,12 @@ func (p Place) String() string {
 	return text
 }
 
-// Placed is a session or device that knows where it runs.
+// Placed is a session or device that reports where it runs.
 type Placed interface{ Place() Place }
 
-// Error is an error of a runtime, whose text speaks of the library: a program
-// with a vocabulary of its own may reword it.
+// Error is an error of a runtime. Its text speaks of the library, and a program
+// may reword it in its own terms.
 type Error interface {
 	error
-	RuntimeError() // does nothing but tell these errors from others
+	RuntimeError() // marks these errors; does nothing
 }

@@ -6,29 +6,29 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Session runs one model. Inputs and outputs go by name: those of package role
-// where they have a role.
+// Session runs one model. Inputs and outputs are identified by name: those of
+// package role if they have a role.
 //
-// The interface uses types of package format only, so that anything which
-// can run a model satisfies it by its methods, without importing this package.
+// The interface uses only types of package format, so a runtime can implement
+// it without importing this package.
 type Session interface {
-	// Run computes every output from the given inputs. The tensors returned
-	// are valid until the next Run on the same session.
+	// Run computes every output from the given inputs. The returned tensors are
+	// valid until the next Run of the same session.
 	Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error)
 	// Close frees what the session holds. A closed session must not be used.
 	Close() error
 }
 
-// ErrUnavailable is what errors.Is finds in every error that says a runtime
-// or device is not usable on this machine, as opposed to failing at its work.
+// ErrUnavailable matches, by errors.Is, every error that means that a runtime
+// or device cannot be used on this machine. Errors of a run do not match it.
 var ErrUnavailable = errors.New("runtime unavailable")
 
-// UnavailableError says which runtime cannot be used here, why, and what
-// would make it usable.
+// UnavailableError reports which runtime cannot be used here, why, and how to
+// fix it.
 type UnavailableError struct {
 	Runtime string // "ort-cpu", "ort-cuda", ...
-	Reason  string // what is missing, by name
-	Remedy  string // a command or a step that mends it
+	Reason  string // the name of the missing part
+	Remedy  string // a command or step that fixes it
 }
 
 func (e *UnavailableError) Error() string {
@@ -38,5 +38,5 @@ func (e *UnavailableError) Error() string {
 // RuntimeError makes it an Error.
 func (e *UnavailableError) RuntimeError() {}
 
-// Unwrap makes errors.Is(err, ErrUnavailable) true.
+// Unwrap returns ErrUnavailable, for errors.Is.
 func (e *UnavailableError) Unwrap() error { return ErrUnavailable }

@@ -6,19 +6,19 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// sameValues is how far the values of two files of one network may be from one
-// another in one runtime, over the root mean square of the tensor: they differ
-// in the order of their sums. A value that is further off is where the files
-// begin to differ.
+// sameValues bounds the difference between the values of two files of one
+// network in one runtime, relative to the tensor's root mean square. The files
+// differ in the order of their sums. The first value beyond the bound is where
+// they begin to disagree.
 var sameValues = map[format.DType]float64{format.Float32: 1e-5, format.Float16: 4e-3, format.BFloat16: 3e-2}
 
-// Marked is a session of a model that gives values besides its outputs.
+// Marked is a session of a model with intermediate values as extra outputs.
 type Marked struct {
 	Session
-	Values map[string]string // the values' names, by the outputs'
+	Values map[string]string // names of the values, keyed by output name
 }
 
-// split separates the outputs of the model from its values.
+// split separates the outputs of the model from its intermediate values.
 func (m Marked) split(out map[string]format.Tensor) (outputs, values map[string]format.Tensor) {
 	outputs, values = map[string]format.Tensor{}, map[string]format.Tensor{}
 	for name, t := range out {
@@ -31,16 +31,16 @@ func (m Marked) split(out map[string]format.Tensor) (outputs, values map[string]
 	return outputs, values
 }
 
-// Twins is a Session that runs two models of one network side by side, and
-// finds the first value in which they differ.
+// Twins is a Session that runs two models of one network side by side and finds
+// the first value in which they differ.
 type Twins struct {
 	Got, Want Marked
-	Order     []string     // the names of the values, in the order of the graph
-	Computed  format.DType // what both compute in
-	First     string       // the first value that differed in the first run in which one did; "" if none did
+	Order     []string     // names of the values in graph order
+	Computed  format.DType // the type that both compute in
+	First     string       // the first differing value of the first run with a difference, "" if none differed
 }
 
-// Run runs both and gives what Want gives.
+// Run runs both models and returns the outputs of Want.
 func (t *Twins) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
 	out, err := t.Want.Run(inputs)
 	if err != nil {
@@ -66,11 +66,11 @@ func (t *Twins) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, 
 	return outputs, nil
 }
 
-// same reports whether two values are the same but for rounding.
+// same reports whether two values are equal up to rounding.
 func (t *Twins) same(want, got format.Tensor) bool {
 	d := CompareAs(t.Computed, want, got)
 	return d.Reason == "" && d.MaxRel <= sameValues[t.Computed]
 }
 
-// Close does nothing: the sessions are the caller's.
+// Close does nothing: the caller closes the sessions.
 func (t *Twins) Close() error { return nil }

@@ -19,46 +19,45 @@ const OracleName = "ref-float64"
 // Candidate is a runtime to be verified.
 type Candidate struct {
 	Name  string                  // "ort-cpu", "onnx-go", ...
-	Open  func() (Session, error) // an error that ErrUnavailable matches says the runtime is not there
-	Named bool                    // the user asked for it by name: not being there is a failure
-	DType format.DType            // what it computes in, where that is not the type of the logits
-	Own   bool                    // it runs the graph and not the exported file: its agreement is no evidence for the file
-	// Gives are the outputs that the runtime gives, by what they are for; nil:
-	// all but keys and values. It must give them, and each other output that it
-	// gives is compared as well.
+	Open  func() (Session, error) // returns an error that matches ErrUnavailable if the runtime cannot be used
+	Named bool                    // the user asked for it by name: it is a failure if it is unavailable
+	DType format.DType            // the type it computes in, if that is not the type of the logits
+	Own   bool                    // it runs the graph instead of the exported file, so its agreement proves nothing about the file
+	// Gives are the roles of the outputs that the runtime must return. nil: all
+	// except keys and values. Every other output that it returns is compared too.
 	Gives []role.Kind
-	// Runs reports whether the runtime can run a case of this shape; nil runs all.
+	// Runs reports whether the runtime can run a case of this shape. nil: it runs
+	// all cases.
 	Runs func(Case) bool
-	// Forms are the ways to put a case to the session, each of which must
-	// agree; nil is the session itself.
+	// Forms are the ways to run a case on the session. The outputs must agree in
+	// each of them. nil: the session as it is.
 	Forms []Form
-	// Locate returns the name of the first intermediate value that differs in
-	// a case that failed in one of the forms, empty if none does; it may be nil.
+	// Locate returns the name of the first intermediate value that differs in a
+	// failed case, run in the given form, or "" if none does. It may be nil.
 	Locate func(Case, Form) (string, error)
 }
 
-// Form is a way to put a case to a session.
+// Form is a way to run a case on a session.
 type Form struct {
 	Name string
-	Of   func(Session) Session // what takes the case; it is not closed
-	// Oracle gives what the session must give in this form; nil: what it gives
-	// for the case itself. It is not closed.
+	Of   func(Session) Session // returns the session that runs the case; Verify does not close it
+	// Oracle returns the expected outputs in this form. nil: the oracle's outputs
+	// for the case itself. Verify does not close it.
 	Oracle Session
 }
 
-// asItIs is the form of a case that is put to the session as it is.
+// asItIs runs a case directly on the session.
 var asItIs = Form{Of: func(s Session) Session { return s }}
 
-// Verify runs every case on the oracle and on every candidate and compares all
-// outputs that the oracle gives. An output that a candidate does not give is a
-// failure, but for keys and values, and what Gives leaves out.
-// The verdict is pass when every candidate that is there agrees,
-// every candidate named by the user is there, and at least one that is not
-// Own ran a case: a runtime which is unavailable, or runs nothing, never
-// counts as a pass.
+// Verify runs every case on the oracle and on every candidate, and compares all
+// outputs of the oracle. A missing output is a failure, except for keys and
+// values and outputs that Gives omits. The verdict is pass if all of these
+// hold: every available candidate agrees, every candidate that the user named
+// is available, and at least one candidate that is not Own ran a case. A
+// runtime that is unavailable or runs nothing never counts as a pass.
 //
-// The oracle's Run failing, an empty list of cases and the end of ctx are
-// errors of Verify itself. Sessions that Verify opens it closes.
+// Verify returns an error if the oracle fails, if the list of cases is empty,
+// or if ctx ends. It closes the sessions that it opens.
 func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases []Case) (Report, error) {
 	if len(cases) == 0 {
 		return Report{}, errors.New("verify: no cases to run")
@@ -74,8 +73,8 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 		}
 		return nil
 	}
-	// Case by case, so that no more than one of the oracle's outputs is held:
-	// they are the largest tensors there are.
+	// Case by case, so that only one set of the oracle's outputs is in memory: they
+	// are the largest tensors.
 	for _, c := range cases {
 		if err := stopped(); err != nil {
 			return Report{}, err
@@ -93,7 +92,7 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 			}
 		}
 		for _, r := range runs {
-			if err := stopped(); err != nil { // a case may take minutes in one runtime
+			if err := stopped(); err != nil { // one case may take minutes in one runtime
 				return Report{}, err
 			}
 			r.run(c, want)
@@ -109,7 +108,7 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 	return report, nil
 }
 
-// objection returns what speaks against a pass, empty if nothing does.
+// objection returns the reason against a pass, "" if there is none.
 func objection(candidates []Candidate, results []Result) string {
 	evidence, others := false, len(candidates) == 0
 	for i, r := range results {
@@ -132,8 +131,8 @@ func objection(candidates []Candidate, results []Result) string {
 	return ""
 }
 
-// outputs runs one case and returns its outputs, which are valid until the
-// next run of s: logits first, the others by name.
+// outputs runs one case and returns its outputs, logits first and the others by
+// name. They are valid until the next run of s.
 func outputs(s Session, c Case) ([]format.Tensor, error) {
 	out, err := s.Run(c.Inputs())
 	if err != nil {
@@ -158,8 +157,7 @@ func outputs(s Session, c Case) ([]format.Tensor, error) {
 	return all, nil
 }
 
-// logits runs one case and returns its logits, which are valid until the next
-// run of s.
+// logits runs one case and returns its logits, valid until the next run of s.
 func logits(s Session, c Case) (format.Tensor, error) {
 	out, err := outputs(s, c)
 	if err != nil {
@@ -173,17 +171,17 @@ func logits(s Session, c Case) (format.Tensor, error) {
 
 func noOutput(name string) error { return fmt.Errorf("the session gives no output %.80q", name) }
 
-// candidateRun is a candidate under way.
+// candidateRun is the state of a candidate.
 type candidateRun struct {
 	Candidate
-	session    Session // nil when it could not be opened or has given up
+	session    Session // nil if opening failed or the candidate gave up
 	status     Status
 	reason     string
 	difference Difference
-	failed     *Case      // the first case with a difference,
-	first      Difference // what it was,
-	form       Form       // and how the case was put
-	cases      int        // how many ran
+	failed     *Case      // the first case with a difference
+	first      Difference // its difference
+	form       Form       // its form
+	cases      int        // number of cases that ran
 }
 
 func open(c Candidate) *candidateRun {
@@ -197,7 +195,7 @@ func open(c Candidate) *candidateRun {
 	return r
 }
 
-// giveUp ends the run of a candidate at an error of its own.
+// giveUp ends the run of a candidate with its error.
 func (r *candidateRun) giveUp(err error) {
 	r.close()
 	r.status, r.reason = StatusFail, err.Error()
@@ -208,7 +206,7 @@ func (r *candidateRun) giveUp(err error) {
 
 func (r *candidateRun) close() {
 	if r.session != nil {
-		r.session.Close() // the answers are already here
+		r.session.Close() // an error is ignored: the outputs were already read
 		r.session = nil
 	}
 }
@@ -243,7 +241,7 @@ func (r *candidateRun) run(c Case, want []format.Tensor) {
 	r.cases++
 }
 
-// gives reports whether the candidate has to give an output of the oracle.
+// gives reports whether the candidate must return an output of the oracle.
 func (r *candidateRun) gives(name string) bool {
 	of, _ := role.FromName(name)
 	if r.Gives != nil {
@@ -252,8 +250,8 @@ func (r *candidateRun) gives(name string) bool {
 	return of.Kind != role.PresentKey && of.Kind != role.PresentValue
 }
 
-// compare compares the outputs of a case, put in a form, with the oracle's. One
-// that is not there is an error.
+// compare compares the outputs of a case in one form with the oracle's. A
+// missing output is an error.
 func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) error {
 	for _, x := range want {
 		i := slices.IndexFunc(got, func(t format.Tensor) bool { return t.Name == x.Name })
@@ -272,7 +270,7 @@ func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) error 
 			computed = cmp.Or(r.DType, computed)
 		}
 		d := CompareAs(computed, x, got[i])
-		if !scores { // which of its numbers is the largest says nothing of other outputs
+		if !scores { // an argmax is meaningful only for scores
 			d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
 		}
 		r.difference = r.difference.Merge(d)
@@ -283,9 +281,9 @@ func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) error 
 	return nil
 }
 
-// LastRows returns of the logits x (B,T,V) the last rows of each sequence, as
-// many as got (B,T',V) has: a model may give those of the last tokens alone. It
-// returns x where the shapes differ in anything else.
+// LastRows returns the last rows of each sequence of the logits x (B,T,V), as
+// many as got (B,T',V) has: a model may return only the logits of the last
+// tokens. It returns x if the shapes differ in another way.
 func LastRows(x, got format.Tensor) format.Tensor {
 	if len(x.Shape) != 3 || len(got.Shape) != 3 || got.Shape[1] < 1 || got.Shape[1] >= x.Shape[1] || got.Shape[0] != x.Shape[0] || got.Shape[2] != x.Shape[2] {
 		return x
@@ -299,7 +297,8 @@ func LastRows(x, got format.Tensor) format.Tensor {
 	return last
 }
 
-// result sums up the run of a candidate that was offered the given number of cases.
+// result summarizes the run of a candidate that was offered the given number of
+// cases.
 func (r *candidateRun) result(offered int) Result {
 	x := Result{Runtime: r.Name, Status: r.status, Reason: r.reason, Cases: r.cases, ArgmaxChecked: r.difference.ArgmaxChecked}
 	x.MaxAbs, x.MaxRel, x.ArgmaxAgreement = Number(math.NaN()), Number(math.NaN()), Number(math.NaN())
@@ -320,7 +319,7 @@ func (r *candidateRun) result(offered int) Result {
 	return x
 }
 
-// explain says where a candidate with a difference departs from the oracle.
+// explain reports where a candidate with a difference deviates from the oracle.
 func (r *candidateRun) explain(x *Result) {
 	what := r.first.Reason
 	if bad := r.first.FirstBad; bad != nil {

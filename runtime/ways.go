@@ -2,22 +2,22 @@ package runtime
 
 import "slices"
 
-// Way is a way to compute a text with a graph that has a past. All of them
-// have the same logits and the same keys and values.
+// Way is a way to compute a text with a graph that has a past. All ways give
+// the same logits, keys and values.
 type Way string
 
-// The ways. A graph with shared buffers computes each sequence by itself while
-// there is more than one new token, and knows no padding. A window counts
-// columns, so that those without a token would shorten it.
+// The ways. A graph with shared buffers computes each sequence separately while
+// there is more than one new token, and does not support padding. A window
+// counts columns, so columns without a token would shorten it.
 const (
 	Whole        Way = "whole"             // all tokens in one run
-	TokenByToken Way = "token by token"    // at least the first half in one run, then a token a run
-	LeftPadding  Way = "left padding"      // the same, the sequences' halves of different lengths and padded on the left
-	Chunks       Way = "chunks"            // several new tokens behind a past, run after run
-	Holes        Way = "holes in the mask" // the same, with columns between the tokens that hold none
+	TokenByToken Way = "token by token"    // the first half or more in one run, then one token per run
+	LeftPadding  Way = "left padding"      // the same, with first parts of different lengths, padded on the left
+	Chunks       Way = "chunks"            // several new tokens after a past, run after run
+	Holes        Way = "holes in the mask" // the same, with empty columns between the tokens
 )
 
-// Ways returns the ways in which a graph of this shape is run.
+// Ways returns the ways in which a graph of this shape can run.
 func (c CacheShape) Ways() []Way {
 	if c.Shared {
 		return []Way{Whole, TokenByToken, Chunks}
@@ -28,19 +28,20 @@ func (c CacheShape) Ways() []Way {
 	return []Way{Whole, TokenByToken, LeftPadding, Chunks, Holes}
 }
 
-// singles bounds the tokens that have a run each, give or take one: of a long
-// text more than its half is in the first run. In GPT-2's context the others
-// would cost minutes, and differ from these in the length of their past alone.
+// singles bounds, within one, the number of tokens that get a run each. Of a
+// long text more than half is in the first run. Over GPT-2's context, further
+// single-token runs would take minutes and differ only in the length of the
+// past.
 const singles = 16
 
-// padding bounds the columns that padding takes, where the context has room.
+// padding bounds the number of padding columns, if the context has room.
 const padding = 20
 
-// hole is a column of a sequence that holds no token.
+// hole marks a column without a token of the sequence.
 const hole = -1
 
-// next returns the places in the text, (B,n), of the columns of the next run;
-// a hole is a column that holds no token of the sequence.
+// next returns the places in the text, (B,n), of the columns of the next run. A
+// hole is a column without a token of the sequence.
 func (t *text) next() [][]int {
 	switch t.way {
 	case Whole:
@@ -57,14 +58,14 @@ func (t *text) next() [][]int {
 }
 
 // chunk returns the number of new tokens of the next run. It grows, so that a
-// long text has few runs.
+// long text needs few runs.
 func (t *text) chunk() int {
 	left := t.length - slices.Min(t.done)
 	return max(1, min(left, max(2+t.runs, left/2)))
 }
 
-// together returns the next n tokens of every sequence. One that has ended has
-// holes.
+// together returns the next n tokens of every sequence. A sequence that has
+// ended gets holes.
 func (t *text) together(n int) [][]int {
 	places := make([][]int, t.batch)
 	for b := range places {
@@ -80,7 +81,7 @@ func (t *text) together(n int) [][]int {
 }
 
 // first returns the first tokens of every sequence: the first half, or more of
-// a long text. With padding on the left they are of different lengths.
+// a long text. With left padding their lengths differ.
 func (t *text) first() [][]int {
 	room := 0
 	if t.way == LeftPadding {
@@ -91,7 +92,7 @@ func (t *text) first() [][]int {
 	for b := range lengths {
 		lengths[b] = max(1, most-b%(room/2+1))
 	}
-	width := slices.Min(lengths) + room // of all, so that what is left fits the context
+	width := slices.Min(lengths) + room // over all sequences, so that the rest fits the context
 	places := make([][]int, t.batch)
 	for b, n := range lengths {
 		places[b] = make([]int, max(width, slices.Max(lengths)))
@@ -103,9 +104,9 @@ func (t *text) first() [][]int {
 	return places
 }
 
-// withHoles returns about n next tokens of every sequence, between them columns
-// that hold none, as many as the context has room for. The sequences have
-// theirs at different places.
+// withHoles returns about n next tokens of every sequence with empty columns
+// between them, as many as the context has room for. Each sequence has its
+// holes at different places.
 func (t *text) withHoles(n int) [][]int {
 	holes := make([]int, t.batch)
 	columns := 0
@@ -118,9 +119,10 @@ func (t *text) withHoles(n int) [][]int {
 	places := make([][]int, t.batch)
 	for b := range places {
 		left := t.length - t.done[b]
-		// All sequences have the same columns: one with fewer holes has more tokens.
+		// All sequences have the same number of columns: one with fewer holes has more
+		// tokens.
 		tokens, seed := min(left, columns-holes[b]), uint64(t.runs*t.batch+b)
-		if tokens == left && left > 0 { // the last one of all is in the last column, whose logits every model gives
+		if tokens == left && left > 0 { // the last token is in the last column, whose logits every model returns
 			places[b] = append(spread(left-1, columns-1, t.done[b], seed), t.length-1)
 			continue
 		}
@@ -129,8 +131,8 @@ func (t *text) withHoles(n int) [][]int {
 	return places
 }
 
-// spread puts the places from, from+1, ... of the given number of tokens, in
-// their order, among columns; which of them stay holes is a function of seed.
+// spread distributes the given number of places, from, from+1, ..., over
+// columns, in order. Which columns stay holes is a function of seed.
 func spread(tokens, columns, from int, seed uint64) []int {
 	places := make([]int, columns)
 	for i := range places {

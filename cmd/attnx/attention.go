@@ -106,13 +106,13 @@ SVG has them as they are.`,
 	return cmd
 }
 
-// attentionReport is what attention prints as JSON.
+// attentionReport is the JSON of attention.
 type attentionReport struct {
 	Tokens []string             `json:"tokens"`
 	Maps   []attnx.AttentionMap `json:"maps"`
 }
 
-// sentenceIDs returns the ids of a text, which the model has to see at once.
+// sentenceIDs returns the ids of a text. The text must fit the model's context.
 func sentenceIDs(path string, c *model.Checkpoint, text string) (*tokens.Tokenizer, []int64, error) {
 	tok, err := find.Tokenizer(path, c.Tokenizer, c)
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/attnx/attnx/internal/output"
 )
 
-// averageReport is what average prints as JSON.
+// averageReport is the JSON of average.
 type averageReport struct {
 	File        string   `json:"file"`
-	Checkpoints []string `json:"checkpoints"` // that it is the mean of
+	Checkpoints []string `json:"checkpoints"` // the averaged checkpoints
 }
 
 func averageCommand(s console.Streams) *cobra.Command {

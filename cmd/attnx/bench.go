@@ -31,8 +31,8 @@ type benchFlags struct {
 	json                  bool
 }
 
-// add adds the flags to a command. untimed is how many steps come before those
-// that are measured, answer what the command prints as JSON.
+// add adds the flags to a command. untimed describes the steps before the
+// measured ones. answer is the command's JSON.
 func (f *benchFlags) add(cmd *cobra.Command, steps int, untimed string, answer any) {
 	fl := cmd.Flags()
 	fl.IntVar(&f.batch, "batch", 0, "sequences in a batch (default: the preset's)")
@@ -119,8 +119,7 @@ func benchKernelsCommand(s console.Streams) *cobra.Command {
 	return cmd
 }
 
-// table writes rows under a line of headings, their cells at the right of the
-// columns.
+// table writes rows below a line of headings, with cells aligned right.
 func table[T any](w io.Writer, headings string, rows []T, line func(T) string) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, headings+"\t")
@@ -130,7 +129,7 @@ func table[T any](w io.Writer, headings string, rows []T, line func(T) string) e
 	return tw.Flush()
 }
 
-// percent writes a share; "-" where there is none.
+// percent formats a share; "-" if it is missing.
 func percent(share *float64) string {
 	if share == nil {
 		return "-"
@@ -138,7 +137,7 @@ func percent(share *float64) string {
 	return fmt.Sprintf("%.0f %%", 100**share)
 }
 
-// warnBusy says that a share is missing because the machine was busy.
+// warnBusy warns that a share is missing because the machine was busy.
 func warnBusy(s console.Streams, why string) {
 	if why != "" {
 		fmt.Fprintf(s.Err, "attnx: no share: %s\n", why)

@@ -13,7 +13,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 )
 
-// keptReport is what checkpoints prints as JSON.
+// keptReport is the JSON of checkpoints.
 type keptReport struct {
 	Run         string                 `json:"run"`
 	Checkpoints []attnx.KeptCheckpoint `json:"checkpoints"`

@@ -11,8 +11,8 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// What a shell may offer for a flag, by the flag's name, or by its command and
-// name where the same name has other values elsewhere.
+// Completions of flags, by the flag's name, or by command and name if the same
+// name has other values elsewhere.
 var flagValues = map[string]complete.Func{
 	"arch":                 complete.OneOf(arch.Names()...),
 	"preset":               complete.OneOf(arch.Presets()...),
@@ -35,7 +35,7 @@ var flagValues = map[string]complete.Func{
 	"client":               complete.OneOf("npm", "pip"),
 
 	"data":             complete.AnyFile,
-	"ort-lib":          complete.AnyFile, // its name ends with a version
+	"ort-lib":          complete.AnyFile, // the file name ends with a version
 	"export text":      complete.AnyFile,
 	"export output":    complete.FilesOf("onnx"),
 	"convert output":   complete.FilesOf("safetensors"),
@@ -54,8 +54,8 @@ var flagValues = map[string]complete.Func{
 	"glob":           complete.FreeText,
 }
 
-// What a shell may offer for a command's arguments, in their order; the last
-// one stands for all that follow where the command takes more.
+// Completions of a command's arguments, in order. The last one serves all
+// further arguments.
 var argValues = map[string][]complete.Func{
 	"export":         {checkpoints, complete.FreeText},
 	"verify":         {checkpoints, complete.FilesOf("onnx")},

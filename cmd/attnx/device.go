@@ -11,7 +11,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// device is what runs a model and where, as the flags say.
+// device holds the flags for the runtime and its device.
 type device struct {
 	runtime string // --runtime
 	library string // --ort-lib
@@ -19,7 +19,7 @@ type device struct {
 	tf32    bool   // --tf32
 }
 
-// flags adds what says where a model runs; more are runtimes beside the usual ones.
+// flags adds the flags for the runtime and its device; more are runtimes beside the usual ones.
 func (d *device) flags(fl *pflag.FlagSet, more ...string) {
 	fl.StringVar(&d.runtime, "runtime", "", "what runs it: "+quote.Or(append(attnx.Runners(), more...))+" (default: the first that can)")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
@@ -27,7 +27,7 @@ func (d *device) flags(fl *pflag.FlagSet, more ...string) {
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
 }
 
-// check refuses what is no device before any file is read.
+// check refuses an unknown device before any file is read.
 func (d device) check() error {
 	if !slices.Contains(attnx.Devices(), d.name) {
 		return fmt.Errorf("--device %.80q: take %s", d.name, quote.Or(attnx.Devices()))
@@ -38,7 +38,7 @@ func (d device) check() error {
 	return nil
 }
 
-// options are the device as the library is told it.
+// options converts the flags to attnx.Options.
 func (d device) options(s console.Streams) attnx.Options {
 	return attnx.Options{Runtime: d.runtime, Library: d.library, Device: d.name, TF32: d.tf32, Tell: s.Tell}
 }

@@ -49,10 +49,10 @@ Exit codes: 0 they are equal, 1 they differ.`,
 	return cmd
 }
 
-// shownNodes is how many differences of nodes the text has.
+// shownNodes bounds the node differences that the text lists.
 const shownNodes = 5
 
-// printComparison writes what differs as text.
+// printComparison writes the differences as text.
 func printComparison(w io.Writer, x attnx.Comparison) error {
 	count := map[string]int{}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -101,7 +101,7 @@ func printComparison(w io.Writer, x attnx.Comparison) error {
 	return err
 }
 
-// shortFloat writes a number of a table, of which three digits matter.
+// shortFloat formats a number of a table with three significant digits.
 func shortFloat(v *float64) string {
 	if v == nil {
 		return "no number"

@@ -15,7 +15,7 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// doctorReport is what doctor prints as JSON.
+// doctorReport is the JSON of doctor.
 type doctorReport struct {
 	Findings []runtime.Finding `json:"findings"`
 }

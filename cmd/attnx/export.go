@@ -15,7 +15,7 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// folderHelp is what export's help says of folders.
+// folderHelp is the part of export's help about folders.
 const folderHelp = `A folder, -o DIR/ with a slash or an empty folder that is there, holds the
 profile cache for every runtime at once, with one copy of the weights:
 model.onnx refers into model.safetensors, and config.json,
@@ -93,7 +93,7 @@ onnxruntime-genai run a file with --fuse ort.
 				s.SayInput()
 			}
 			report, err := attnx.Export(cmd.Context(), args[0], out, o)
-			if report != nil { // what was written, even if measuring it was stopped
+			if report != nil { // the report of what was written, even if the measurement was stopped
 				report.WriteText(s.Note)
 			}
 			if err != nil || !asJSON {
@@ -113,7 +113,7 @@ onnxruntime-genai run a file with --fuse ort.
 	return cmd
 }
 
-// notStdout refuses a path that means standard output elsewhere.
+// notStdout refuses the path "-", which elsewhere means standard output.
 func notStdout(paths ...string) error {
 	if slices.Contains(paths, "-") {
 		return errors.New("-: nothing is written to standard output: name a file (./- for one of this name)")

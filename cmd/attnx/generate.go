@@ -51,7 +51,7 @@ printed in their order at the end.`,
 	return cmd
 }
 
-// generation is what the flags of generate ask for.
+// generation holds the flags of generate.
 type generation struct {
 	prompts   []string
 	stops     []string
@@ -76,7 +76,7 @@ func (g *generation) flags(fl *pflag.FlagSet) {
 	g.device.flags(fl)
 }
 
-// check refuses settings without meaning, and warns of those without effect.
+// check refuses invalid settings and warns of those without effect.
 func (g *generation) check(fl *pflag.FlagSet, s console.Streams) error {
 	switch {
 	case len(g.prompts) == 0:
@@ -166,11 +166,11 @@ func (g *generation) run(ctx context.Context, path string, s console.Streams) er
 	return nil
 }
 
-// maxPrompt bounds what is read of standard input, in bytes: no model sees a
-// longer text.
+// maxPrompt bounds the bytes read from standard input: no model has a longer
+// context.
 const maxPrompt = 16 << 20
 
-// readPrompts returns prompts with standard input in the place of "-".
+// readPrompts returns the prompts with "-" replaced by standard input.
 func readPrompts(prompts []string, s console.Streams) ([]string, error) {
 	read := slices.Clone(prompts)
 	at := slices.Index(prompts, "-")

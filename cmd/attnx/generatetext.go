@@ -8,16 +8,16 @@ import (
 	"github.com/attnx/attnx/runtime/decode"
 )
 
-// writer writes the texts of a batch: a single one as its tokens come, several
-// at the end, each under its prompt.
+// writer writes the texts of a batch. A single text is written as its tokens
+// arrive; several are written at the end, each below its prompt.
 type writer struct {
 	out     io.Writer
 	prompts []string
 	streams bool
-	echo    bool // a text that streams begins with its prompt
+	echo    bool // write the prompt before a streamed text
 }
 
-// begin writes what comes before the first token.
+// begin writes the part before the first token.
 func (w writer) begin() error {
 	if !w.streams || !w.echo {
 		return nil
@@ -26,7 +26,7 @@ func (w writer) begin() error {
 	return err
 }
 
-// piece takes a part of a text as it comes.
+// piece writes a part of a text as it arrives.
 func (w writer) piece(_ int, text string) error {
 	if !w.streams {
 		return nil
@@ -35,7 +35,7 @@ func (w writer) piece(_ int, text string) error {
 	return err
 }
 
-// end writes what is left.
+// end writes the rest.
 func (w writer) end(out []attnx.Generated) error {
 	if w.streams {
 		_, err := io.WriteString(w.out, "\n")
@@ -49,11 +49,11 @@ func (w writer) end(out []attnx.Generated) error {
 	return nil
 }
 
-// generatedReport is what generate prints with --json.
+// generatedReport is the JSON of generate.
 type generatedReport struct {
 	Model     string          `json:"model"`
 	Runtime   string          `json:"runtime"`
-	Texts     []generatedText `json:"texts"` // one for each prompt, in their order
+	Texts     []generatedText `json:"texts"` // one per prompt, in order
 	Tokens    int             `json:"tokens"`
 	Seconds   float64         `json:"seconds"`
 	PerSecond float64         `json:"tokens_per_second"`
@@ -61,18 +61,18 @@ type generatedReport struct {
 
 type generatedText struct {
 	Prompt       string            `json:"prompt"`
-	Text         string            `json:"text"` // without the prompt, and before a stop string
+	Text         string            `json:"text"` // without the prompt, up to the stop string
 	PromptIDs    []int64           `json:"prompt_ids"`
-	IDs          []int64           `json:"ids"` // all new ones: those of a stop string too, but no id that ends a text
+	IDs          []int64           `json:"ids"` // all new ids, including those of a stop string but not an end token
 	StopReason   decode.StopReason `json:"stop_reason"`
 	PromptTokens int               `json:"prompt_tokens"`
 	NewTokens    int               `json:"new_tokens"`
 }
 
-// interrupted is the reason of a text that an error or a signal ended.
+// interrupted is the reason if an error or a signal ended a text.
 const interrupted decode.StopReason = "interrupted"
 
-// report returns what became of the prompts in so many seconds.
+// report returns the results for the prompts, which took the given seconds.
 func report(path, running string, prompts []string, ids [][]int64, out []attnx.Generated, seconds float64) generatedReport {
 	r := generatedReport{Model: path, Runtime: running, Seconds: seconds}
 	for i, o := range out {

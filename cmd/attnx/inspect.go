@@ -56,7 +56,7 @@ only if its bytes are not ONNX.`,
 	return cmd
 }
 
-// printInspection writes what inspect found as text.
+// printInspection writes the result of inspect as text.
 func printInspection(w io.Writer, x attnx.Inspection) error {
 	fmt.Fprintf(w, "%s: %s, %s bytes, %s parameters\n", x.File, x.Kind, thousands(int(x.Bytes)), thousands(int(x.Parameters)))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -98,7 +98,7 @@ func printInspection(w io.Writer, x attnx.Inspection) error {
 	return tw.Flush()
 }
 
-// shortened keeps long metadata, such as a tokenizer, on one line.
+// shortened shortens long metadata, such as a tokenizer, to one line.
 func shortened(s string) string {
 	if r := []rune(oneLine(s[:min(len(s), 1000)])); len(r) > 100 {
 		return fmt.Sprintf("%s... (%d characters)", printable(string(r[:100])), utf8.RuneCountInString(s))
@@ -106,10 +106,10 @@ func shortened(s string) string {
 	return printable(oneLine(s))
 }
 
-// printable returns a name of a file as it may go to a terminal.
+// printable makes a name from a file safe to print on a terminal.
 func printable(s string) string { return quote.Line(s, 500) }
 
-// shownProblems is how many reasons the text has.
+// shownProblems bounds the reasons that the text lists.
 const shownProblems = 5
 
 // printONNX writes the lines before the metadata.
@@ -157,7 +157,7 @@ func printOperators(tw *tabwriter.Writer, o *attnx.InspectedONNX) error {
 	return tw.Flush()
 }
 
-// cannotRun is how a line marks what attnx cannot run.
+// cannotRun marks a line of something that attnx cannot run.
 func cannotRun(why string) string {
 	if why == "" {
 		return ""

@@ -1,5 +1,5 @@
-// Command attnx trains self-attention models and hands them to ONNX runtimes,
-// with proof that nothing changed on the way.
+// Command attnx trains self-attention models, exports them to ONNX, and
+// verifies the exports against a float64 oracle.
 package main
 
 import (
@@ -30,21 +30,21 @@ func main() {
 // The exit codes, the same for every command.
 const (
 	exitOK       = 0
-	exitMismatch = 1   // a check was made and did not pass
-	exitUsage    = 2   // the command line, a file or this machine did not allow the work
-	exitStopped  = 130 // a signal asked it to stop, by the shells' custom for Ctrl-C
-	exitUnread   = 141 // standard output was closed before the result was there, by the shells' custom for SIGPIPE
+	exitMismatch = 1   // a check failed
+	exitUsage    = 2   // the command line, a file or this machine made the work impossible
+	exitStopped  = 130 // stopped by a signal; shells use this code for Ctrl-C
+	exitUnread   = 141 // standard output was closed before the result was written; shells use this code for SIGPIPE
 )
 
-// What ends a command with an exit code of its own; the command has said all
-// there is to say.
+// Errors that end a command with a specific exit code. The command has already
+// printed its message.
 var (
 	errMismatch = errors.New("mismatch")
 	errStopped  = errors.New("stopped")
 )
 
-// run is the whole program: a function of arguments and streams that returns
-// an exit code.
+// run is the whole program: it takes arguments and streams and returns an exit
+// code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := ending.Asked(context.Background())
 	defer stop()
@@ -79,7 +79,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitUsage
 }
 
-// explain is the one line that a user reads of an error.
+// explain returns the line that a user reads about an error.
 func explain(err error) string {
 	text := worded(err, oneLine(err.Error()))
 	path := new(fs.PathError)
@@ -100,11 +100,11 @@ func explain(err error) string {
 	return strings.Replace(text, oneLine(path.Error()), oneLine(path.Path)+": "+reason, 1)
 }
 
-// oneLine keeps foreign line breaks, commands for the terminal and megabytes out
-// of a message.
+// oneLine removes line breaks and terminal control sequences from a message and
+// limits its length.
 func oneLine(s string) string { return quote.Line(s, 2000) }
 
-// command returns the command line as a tree.
+// command returns the command tree.
 func command(s console.Streams) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
@@ -134,11 +134,11 @@ nobody read standard output to its end.`,
 	}
 	root.Flags().BoolVar(&version, "version", false, "print the version of attnx")
 	s.Volume.Flags(root.PersistentFlags())
-	root.SuggestionsMinimumDistance = 2 // letters between a typing error and the command that was meant
+	root.SuggestionsMinimumDistance = 2 // edits between a mistyped command and the suggested one
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
-	// cobra writes each flag on one line, however long.
+	// cobra writes each flag on one line, whatever its length.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", fmt.Sprintf(".FlagUsagesWrapped %d |", usage.Columns)))
 	root.AddCommand(
 		quickstartCommand(s),

@@ -8,7 +8,7 @@ import (
 	"github.com/attnx/attnx/export/precision"
 )
 
-// numbers is what an exported model computes with, as the flags say.
+// numbers holds the flags for the numbers of an exported model.
 type numbers struct {
 	dtype, quantize string // --dtype, --quantize
 	text            string // --text
@@ -20,7 +20,7 @@ func (n *numbers) flags(fl *pflag.FlagSet) {
 	fl.StringVar(&n.text, "text", "", "new text to measure the loss of --dtype and --quantize on (default: random ids)")
 }
 
-// form returns the numbers that the flags ask for.
+// form returns the precision that the flags select.
 func (n numbers) form() (f precision.Form, err error) {
 	if f.DType, err = precision.ParseDType(n.dtype); err != nil {
 		return f, fmt.Errorf("--dtype: %w", err)

@@ -13,12 +13,12 @@ import (
 	"github.com/attnx/attnx/export/placement"
 )
 
-// planFlags are the flags of verify that mean something with --plan, which
-// runs nothing.
+// planFlags are the flags of verify that are valid with --plan, which runs
+// nothing.
 var planFlags = []string{"plan", "json"}
 
-// planFor is the part of verify that asks where the nodes of an ONNX file
-// would run.
+// planFor is verify --plan: it reports where the nodes of an ONNX file would
+// run.
 func planFor(cmd *cobra.Command, s console.Streams, provider string, files []string, asJSON bool) error {
 	if provider != string(placement.CUDA) {
 		return fmt.Errorf("--plan: there is no table for %.80q: take cuda", provider)

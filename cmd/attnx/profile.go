@@ -10,7 +10,7 @@ import (
 	"github.com/attnx/attnx/export"
 )
 
-// profileFlags is the form of an ONNX file, as the flags say.
+// profileFlags holds the flags for the form of an ONNX file.
 type profileFlags struct {
 	name   string // --profile
 	opset  int    // --opset
@@ -29,8 +29,8 @@ func (f *profileFlags) flags(fl *pflag.FlagSet) {
 	f.numbers.flags(fl)
 }
 
-// profile returns the profile to write. Flags that do not belong to it are
-// refused.
+// profile returns the profile that the flags select. It refuses flags of other
+// profiles.
 func (f profileFlags) profile() (export.Profile, error) {
 	p, err := export.ParseProfile(f.name)
 	if err != nil {
@@ -62,8 +62,7 @@ func (f profileFlags) profile() (export.Profile, error) {
 	return p, nil
 }
 
-// check refuses values that a flag does not have, and flags that belong to
-// other profiles.
+// check refuses unknown values of flags, and flags of other profiles.
 func (f profileFlags) check() error {
 	cache := export.Cache{}.Name()
 	switch {
@@ -77,7 +76,7 @@ func (f profileFlags) check() error {
 	return nil
 }
 
-// checkFuse refuses what --fuse does not take.
+// checkFuse refuses unknown values of --fuse.
 func checkFuse(fuse string) error {
 	if fuse != "" && fuse != "ort" {
 		return fmt.Errorf("--fuse %.80q: take ort, or leave it out for standard operators alone", fuse)

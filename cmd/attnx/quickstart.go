@@ -21,21 +21,20 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// quickstartAnswers is what the notes teach.
+// quickstartAnswers are prompts and the answers in the training notes.
 var quickstartAnswers = []struct{ prompt, want string }{
 	{"not like", "hate"},
 	{"do like", "like"},
 }
 
-// quickstartReport is what quickstart prints as JSON.
+// quickstartReport is the JSON of quickstart.
 type quickstartReport struct {
 	Folder  string         `json:"folder"`
 	Verify  runtime.Report `json:"verify"`
 	Answers []answer       `json:"answers"`
 }
 
-// answer is the token that a model says after a prompt, and the one that it was
-// taught.
+// answer is a model's answer to a prompt, and the expected one.
 type answer struct {
 	Prompt string `json:"prompt"`
 	Answer string `json:"answer"`
@@ -86,7 +85,7 @@ func quickstart(cmd *cobra.Command, s console.Streams, out string) (r quickstart
 	if err := os.WriteFile(data, []byte(fixtures.Notes()), 0o666); err != nil {
 		return r, err
 	}
-	settings := train.DefaultOptions(300) // enough for the tiny preset to be sure of its answers
+	settings := train.DefaultOptions(300) // enough steps for the tiny preset to learn its answers
 	settings.Batch, settings.LR, settings.MinLR, settings.Seed = 16, 5e-3, 5e-4, 1
 	settings.SaveEvery, settings.Keep = settings.Steps, 1
 	view := &trainView{ctx: cmd.Context(), Streams: s, fresh: true}
@@ -121,7 +120,7 @@ func quickstart(cmd *cobra.Command, s console.Streams, out string) (r quickstart
 	say(3, "Run it everywhere and compare with a float64 oracle")
 	missing := fetchRuntime(cmd.Context(), s)
 	var names []string
-	if missing != nil { // the flat file in onnx-go is what Go alone can show
+	if missing != nil { // without ONNX Runtime, onnx-go runs the flat file
 		names = []string{"ref", "gorgonia", "onnx-go"}
 	}
 	r.Folder = folder
@@ -163,8 +162,8 @@ Next:
 	return r, nil
 }
 
-// ask puts the questions to ONNX Runtime, or to onnx-go where it is missing,
-// and fails when an answer is not the one that was taught.
+// ask runs the prompts in ONNX Runtime, or in onnx-go if it is missing, and
+// fails if an answer is not the expected one.
 func ask(ctx context.Context, s console.Streams, in func(string) string, missing error) (answers []answer, err error) {
 	path := in("model.onnx")
 	if missing != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// remedies has the commands and flags for what the library says is to be done.
+// remedies maps the library's remedies to commands and flags.
 var remedies = map[string]string{
 	"export it to an ONNX file":             "`attnx export` makes an ONNX file of it, `attnx inspect` shows it",
 	"convert it to a checkpoint, or run it": "`attnx convert` makes a checkpoint of it, `attnx generate` runs it, `attnx verify CHECKPOINT FILE` compares it, `attnx inspect` shows it",
@@ -38,13 +38,13 @@ var remedies = map[string]string{
 	"name a model":                          "`attnx train --data FILE` learns from it",
 }
 
-// optionFlags are the flags by which the options of the library are given.
+// optionFlags maps options of the library to flags with other names.
 var optionFlags = map[string]string{
 	"Batch": "--batch", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
 	"Glob": "--glob", "Out": "--out", "last": "--last", "run": "--resume",
 }
 
-// flags has the commands and flags for phrases of the runtimes' errors.
+// flags replaces phrases in the runtimes' errors by commands and flags.
 var flags = strings.NewReplacer(
 	"the caller names ", "--ort-lib names ",
 	"(from the caller)", "(from --ort-lib)",
@@ -55,8 +55,8 @@ var flags = strings.NewReplacer(
 	"export it with the profile cache", "write the file with `attnx export --profile cache`",
 )
 
-// worded returns the text of an error with the remedy in the words of the
-// command line, if the error has one that they are known for.
+// worded returns the text of an error. If the remedy is known, it is replaced
+// by the command or flag.
 func worded(err error, text string) string {
 	if about := new(attnx.Error); errors.As(err, &about) {
 		if flag, known := optionFlags[about.Option]; known {

@@ -24,12 +24,12 @@ func runtimeCommand(s console.Streams) *cobra.Command {
 	return cmd
 }
 
-// installReport is what runtime install prints as JSON.
+// installReport is the JSON of runtime install.
 type installReport struct {
 	Library string `json:"library"`
 	Version string `json:"version"`
-	CUDA    string `json:"cuda,omitempty"`  // version that the GPU build needs
-	CUDNN   string `json:"cudnn,omitempty"` // likewise
+	CUDA    string `json:"cuda,omitempty"`  // version required by the GPU build
+	CUDNN   string `json:"cudnn,omitempty"` // version required by the GPU build
 }
 
 func runtimeInstallCommand(s console.Streams) *cobra.Command {
@@ -80,7 +80,7 @@ opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 	return cmd
 }
 
-// installWithProgress shows a bar, in MB, from the moment that bytes arrive.
+// installWithProgress shows a progress bar, in MB, once bytes arrive.
 func installWithProgress(s console.Streams, install func(progress func(done, total int64)) (library.Library, error)) (library.Library, error) {
 	var bar *terminal.Progress
 	lib, err := install(func(done, total int64) {
@@ -95,8 +95,8 @@ func installWithProgress(s console.Streams, install func(progress func(done, tot
 	return lib, err
 }
 
-// fetchRuntime brings ONNX Runtime where it is not there. It returns why it
-// could not: the quickstart continues without.
+// fetchRuntime installs ONNX Runtime if it is missing. It returns why that
+// failed; quickstart then continues without it.
 func fetchRuntime(ctx context.Context, s console.Streams) error {
 	_, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
 		return library.FindOrInstall(ctx, "", progress)

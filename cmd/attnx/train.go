@@ -18,7 +18,7 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// trainFlags are the settings of one training run, as given.
+// trainFlags holds the flags of one training run.
 type trainFlags struct {
 	data         []string
 	glob         string
@@ -114,7 +114,7 @@ bit, as one that was never stopped.`,
 	return cmd
 }
 
-// run checks the flags before any file is touched, then begins or resumes a run.
+// run checks the flags before it touches any file, then begins or resumes a run.
 func (f trainFlags) run(ctx context.Context, s console.Streams, given func(string) bool) error {
 	if err := f.check(given); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (f trainFlags) run(ctx context.Context, s console.Streams, given func(strin
 	return errors.Join(view.end(result, f.json), f.ending(s, result, err))
 }
 
-// check refuses flags that make no run.
+// check refuses invalid flags.
 func (f trainFlags) check(given func(string) bool) error {
 	switch {
 	case len(f.data) == 0 && given("glob"):
@@ -183,8 +183,8 @@ func (f trainFlags) begun(ctx context.Context, events attnx.TrainEvents, data at
 	})
 }
 
-// continued continues a run under the settings that it began with, but for the
-// flags that are given.
+// continued continues a run under its original settings, except those given as
+// flags.
 func (f trainFlags) continued(ctx context.Context, events attnx.TrainEvents, data attnx.Corpus, given func(string) bool) (*attnx.TrainResult, error) {
 	o := attnx.ResumeOptions{
 		Data: data, SaveEvery: f.saveEvery, Steps: when(given("steps"), f.steps), Keep: when(given("keep"), f.keep),
@@ -193,7 +193,7 @@ func (f trainFlags) continued(ctx context.Context, events attnx.TrainEvents, dat
 	return attnx.Resume(ctx, f.resume, o)
 }
 
-// when returns v if a flag was given, otherwise nothing.
+// when returns v if a flag was given, otherwise the zero value.
 func when[T any](given bool, v T) (nothing T) {
 	if given {
 		return v
@@ -201,7 +201,8 @@ func when[T any](given bool, v T) (nothing T) {
 	return nothing
 }
 
-// ending says how to continue a run that was stopped, or returns why it failed.
+// ending prints how to continue a run that was stopped, or returns why it
+// failed.
 func (f trainFlags) ending(s console.Streams, r *attnx.TrainResult, err error) error {
 	switch {
 	case r.Ended == attnx.Stopped:
@@ -213,8 +214,8 @@ func (f trainFlags) ending(s console.Streams, r *attnx.TrainResult, err error) e
 	return err
 }
 
-// resumeCommand is what a user types to continue a run. The data are named
-// where the run cannot find them by itself.
+// resumeCommand returns the command that continues a run. It names the data if
+// the run cannot find them.
 func (f trainFlags) resumeCommand(folder string, from *train.Source) string {
 	words := []string{"attnx", "train", "--resume", folder}
 	if from == nil {

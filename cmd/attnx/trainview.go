@@ -18,9 +18,9 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// longText is how many bytes take a second or so to tokenize: what was read, and
-// how far it is, is said at once. Of a shorter text nothing is said before it is
-// known that a run can begin.
+// longText is the number of bytes that take about a second to tokenize. For a
+// longer text the summary and the progress are shown at once. For a shorter one
+// nothing is shown until the run is known to be able to begin.
 const longText = 8 << 20
 
 // trainView shows a run.
@@ -28,8 +28,8 @@ type trainView struct {
 	console.Streams
 	ctx   context.Context
 	fresh bool
-	text  func()             // says what was read; nil where that was done
-	bar   *terminal.Progress // nil while nothing takes long
+	text  func()             // prints the summary of the text; nil once printed
+	bar   *terminal.Progress // nil if no long work is in progress
 	val   float64            // the last validation loss
 }
 
@@ -38,7 +38,7 @@ func (v *trainView) events() attnx.TrainEvents {
 }
 
 func (v *trainView) read(t *train.Text) {
-	line, bytes := t.String(), len(t.Text) // not the text, which is soon no longer needed
+	line, bytes := t.String(), len(t.Text) // captures the summary and not the text, so that the text can be freed
 	v.text = func() {
 		fmt.Fprintf(v.Note, "text: %s\n", line)
 		v.text = nil
@@ -62,19 +62,19 @@ func (v *trainView) tokenized(done, total int) {
 	v.bar.Set(done/MB, "")
 }
 
-// open keeps the program from ending before the run is saved.
+// open makes the program save the run before it ends.
 func (v *trainView) open() {
 	v.finish()
 	ending.FinishFirst(v.ctx)
 }
 
-// told passes on what the library tells, below the line of what takes long.
+// told prints a message of the library below the progress line.
 func (v *trainView) told(level attnx.Level, line string) {
 	v.finish()
 	v.Tell(level, line)
 }
 
-// finish ends the line of what takes long.
+// finish ends the progress line.
 func (v *trainView) finish() {
 	if v.bar != nil {
 		v.bar.Finish()
@@ -86,7 +86,7 @@ func (v *trainView) begin(b attnx.TrainBegin) {
 	if v.text != nil {
 		v.text()
 	}
-	n, _ := b.Model.Parameters() // it is to be trained, so it has some
+	n, _ := b.Model.Parameters() // a model in training has parameters
 	on := b.Engine
 	if b.Device != "cpu" {
 		on += " on " + b.Device
@@ -107,7 +107,7 @@ func (v *trainView) step(m attnx.Metric) {
 	v.bar.Set(m.Step, lossNote(m, v.val)...)
 }
 
-// lossNote is what a training step shows, the most important part first.
+// lossNote is the note of a training step, the most important part first.
 func lossNote(m attnx.Metric, val float64) []string {
 	note := []string{fmt.Sprintf("loss %.3f", m.Loss)}
 	if !math.IsNaN(val) {
@@ -120,7 +120,7 @@ func lossNote(m attnx.Metric, val float64) []string {
 	return note
 }
 
-// end draws what a run has reached, and prints it.
+// end plots and prints the results of a run.
 func (v *trainView) end(r *attnx.TrainResult, asJSON bool) error {
 	var plotted error
 	if n := len(r.History); n > 0 {
@@ -141,13 +141,13 @@ func (v *trainView) end(r *attnx.TrainResult, asJSON bool) error {
 	return errors.Join(plotted, usage.PrintJSON(v.Out, reportOf(r)))
 }
 
-// trainReport is what train prints as JSON at its end. The losses are those of
-// the last step and the last evaluation, null before there was one.
+// trainReport is the JSON of train. The losses are those of the last step and
+// the last evaluation, null before there was one.
 type trainReport struct {
 	Run             string   `json:"run"`
-	Checkpoint      string   `json:"checkpoint"` // the last one saved
-	Step            int      `json:"step"`       // its own
-	Steps           int      `json:"steps"`      // that were asked for
+	Checkpoint      string   `json:"checkpoint"` // the last saved checkpoint
+	Step            int      `json:"step"`       // step of the checkpoint
+	Steps           int      `json:"steps"`      // requested steps
 	Stopped         bool     `json:"stopped"`    // by a signal
 	Arch            string   `json:"arch"`
 	Parameters      int      `json:"parameters"`
@@ -159,8 +159,8 @@ type trainReport struct {
 	Loss            *float64 `json:"loss"`
 	ValLoss         *float64 `json:"val_loss"`
 	TokensPerSecond *float64 `json:"tokens_per_second"` // of the last step
-	GFLOPS          *float64 `json:"gflops"`            // likewise
-	GEMMShare       *float64 `json:"gemm_share"`        // likewise; null where it is not known
+	GFLOPS          *float64 `json:"gflops"`            // of the last step
+	GEMMShare       *float64 `json:"gemm_share"`        // of the last step; null if not known
 }
 
 func reportOf(r *attnx.TrainResult) trainReport {
@@ -170,7 +170,7 @@ func reportOf(r *attnx.TrainResult) trainReport {
 		Arch: c.Arch, Vocabulary: c.Vocab(), Context: c.Context(), Fingerprint: graph.Fingerprint(c.Graph),
 		Engine: r.Engine, Device: r.Device, Loss: c.Loss, ValLoss: c.ValLoss,
 	}
-	report.Parameters, _ = c.Parameters() // it was trained, so it has some
+	report.Parameters, _ = c.Parameters() // a trained model has parameters
 	for _, m := range r.History {
 		report.Loss, report.TokensPerSecond, report.GFLOPS, report.GEMMShare = finite(m.Loss), finite(m.TokensPerSecond), finite(m.GFLOPS), m.GEMMShare
 		if m.ValLoss != nil {
@@ -180,7 +180,7 @@ func reportOf(r *attnx.TrainResult) trainReport {
 	return report
 }
 
-// finite returns a number as JSON can have it: nil if it is none.
+// finite returns a pointer to v for JSON, nil if v is NaN or infinite.
 func finite(v float64) *float64 {
 	if math.IsInf(v, 0) || math.IsNaN(v) {
 		return nil

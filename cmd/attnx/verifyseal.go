@@ -49,7 +49,7 @@ cannot be read.`,
 				case err == nil:
 					tell(sealed{File: file, State: "sealed", Root: root}, root+"  "+file)
 				case errors.Is(err, fs.ErrNotExist) && !slices.Contains(args, path):
-					// of a run that is going on: pruned meanwhile
+					// a run in progress has pruned it meanwhile
 				case find.Damaged(err):
 					report.Whole = false
 					tell(sealed{File: file, State: "broken", Reason: explain(err)}, explain(err))
@@ -76,15 +76,15 @@ cannot be read.`,
 	return cmd
 }
 
-// sealReport is what verify-seal prints as JSON.
+// sealReport is the JSON of verify-seal.
 type sealReport struct {
-	Whole bool     `json:"whole"` // all files are sealed and whole
+	Whole bool     `json:"whole"` // all files are sealed and undamaged
 	Files []sealed `json:"files"`
 }
 
 type sealed struct {
 	File   string `json:"file"`
-	State  string `json:"state"`          // "sealed" or "broken", which is without a seal, too
+	State  string `json:"state"`          // "sealed", or "broken", which includes files without a seal
 	Root   string `json:"root,omitempty"` // hexadecimal
 	Reason string `json:"reason,omitempty"`
 }

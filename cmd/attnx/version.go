@@ -10,8 +10,8 @@ import (
 	"github.com/attnx/attnx"
 )
 
-// printVersion writes which build of attnx this is, and which libraries of
-// runtimes it finds, without loading them.
+// printVersion writes the build of attnx, and the libraries that the runtimes
+// find. It does not load them.
 func printVersion(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "attnx %s\n%s %s/%s\n", buildVersion(debug.ReadBuildInfo()), goruntime.Version(), goruntime.GOOS, goruntime.GOARCH)
 	for _, l := range attnx.Libraries() {
@@ -25,9 +25,8 @@ func printVersion(w io.Writer) error {
 	return err
 }
 
-// buildVersion returns the module's version, and on a second line the revision
-// that it was built from where the build knows it: "v1.2.3" and "revision
-// 0123456789ab, modified".
+// buildVersion returns the module's version and, if the build records it, the
+// revision on a second line: "v1.2.3" and "revision 0123456789ab, modified".
 func buildVersion(info *debug.BuildInfo, ok bool) string {
 	if !ok {
 		return "(unknown)" // not built with modules

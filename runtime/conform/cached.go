@@ -11,20 +11,21 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// Networks with a past, as CachedNetworks builds them.
+// Constructors of the networks with a past that CachedNetworks runs.
 type (
-	// Build makes the graph of a network.
+	// Build builds the graph of a network.
 	Build func(fixtures.Config) (*graph.Graph, error)
-	// CachedBuild makes the same network with a past, its last logits alone if
-	// asked for.
+	// CachedBuild builds the same network with a past. With last, it outputs only
+	// the logits of the last token.
 	CachedBuild func(c fixtures.Config, last bool) (*graph.Graph, error)
 )
 
-// CachedNetworks runs the networks of Networks with a past, in every way that
-// a text can be computed then: on the golden ids against PyTorch's logits, and
-// on the standard cases against the oracle, keys and values too. What full's
-// graph gives beside the logits must be what the oracle gives with a past.
-// shared says that f makes sessions whose past and present are one buffer.
+// CachedNetworks runs the networks of Networks with a past, in every way that a
+// text can be computed then. It compares the golden ids with PyTorch's logits,
+// and the standard cases with the oracle, keys and values included. The outputs
+// of full's graph other than the logits must equal those that the oracle
+// computes with a past. shared means that past and present are one buffer in
+// f's sessions.
 func CachedNetworks(t *testing.T, f Open, o Options, shared bool, cached CachedBuild, full Build, oracle Open) {
 	eachNetwork(t, func(t *testing.T, golden fixtures.Golden, weights []format.Tensor) {
 		c := golden.Config
@@ -84,10 +85,10 @@ func CachedNetworks(t *testing.T, f Open, o Options, shared bool, cached CachedB
 type cachedNetwork struct {
 	options     Options
 	session     runtime.Session
-	whole, past runtime.Session // the oracle's logits; its keys and values
+	whole, past runtime.Session // the oracles of the logits and of the keys and values
 }
 
-// golden runs the ids of the golden file, whose logits are PyTorch's.
+// golden runs the ids of the golden file and compares with PyTorch's logits.
 func (n cachedNetwork) golden(t *testing.T, g fixtures.Golden) {
 	t.Helper()
 	ids, err := tensor(idsName, g.InputIDs)
@@ -101,7 +102,7 @@ func (n cachedNetwork) golden(t *testing.T, g fixtures.Golden) {
 	n.compare(t, map[string]format.Tensor{idsName: ids}, map[string]format.Tensor{logitsName: logits})
 }
 
-// run runs a case against the oracle.
+// run runs a case and compares it with the oracle.
 func (n cachedNetwork) run(t *testing.T, c runtime.Case) {
 	t.Helper()
 	want, err := n.past.Run(c.Inputs())

@@ -9,23 +9,23 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// Open makes a session of a graph. The weights stand in the order of the
-// graph's parameters.
+// Open opens a session of a graph. The weights are in the order of the graph's
+// parameters.
 type Open func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error)
 
-// Options says what a runtime is held to.
+// Options configure the suite for a runtime.
 type Options struct {
-	// Skip holds the operators that the runtime cannot run, by name, and why.
+	// Skip maps the names of operators that the runtime cannot run to the reasons.
 	Skip map[string]string
-	// Bind says that the runtime needs sizes for all letters before a session
-	// is made. The networks are then run in fewer sizes.
+	// Bind means that the runtime needs sizes for all named dimensions before a
+	// session is opened. The networks then run in fewer sizes.
 	Bind bool
-	// MaxAbs is an absolute bound on every error, beside the one that
-	// runtime.ToleranceOf gives; 0 for none.
+	// MaxAbs bounds every absolute error, in addition to runtime.ToleranceOf; 0
+	// means no bound.
 	MaxAbs float64
 }
 
-// open skips the test where the runtime is not there, which is not a pass.
+// open skips the test if the runtime is unavailable, which is not a pass.
 func open(t *testing.T, f Open, g *graph.Graph, weights []format.Tensor) runtime.Session {
 	t.Helper()
 	s, err := f(g, weights)
@@ -43,8 +43,7 @@ func open(t *testing.T, f Open, g *graph.Graph, weights []format.Tensor) runtime
 	return s
 }
 
-// run computes the outputs and holds them against those that are wanted, whose
-// names say which is which.
+// run computes the outputs and compares them, by name, with the expected ones.
 func (o Options) run(t *testing.T, s runtime.Session, inputs map[string]format.Tensor, want []format.Tensor) {
 	t.Helper()
 	got, err := s.Run(inputs)
@@ -55,7 +54,7 @@ func (o Options) run(t *testing.T, s runtime.Session, inputs map[string]format.T
 	o.compare(t, got, want)
 }
 
-// compare holds outputs against those that are wanted.
+// compare compares outputs with the expected ones.
 func (o Options) compare(t *testing.T, got map[string]format.Tensor, want []format.Tensor) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -81,8 +80,8 @@ func (o Options) compare(t *testing.T, got map[string]format.Tensor, want []form
 	}
 }
 
-// copied returns the tensors with memory of their own, so that a session which
-// writes into its inputs spoils no later run unseen.
+// copied returns copies of the tensors, so that a session that overwrites its
+// inputs cannot spoil later runs unnoticed.
 func copied(tensors map[string]format.Tensor) map[string]format.Tensor {
 	c := make(map[string]format.Tensor, len(tensors))
 	for name, t := range tensors {

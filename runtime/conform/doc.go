@@ -1,7 +1,7 @@
-// Package conform is the one suite that every engine and every runtime must
-// pass: each operator alone on golden numbers from PyTorch, both networks on
-// golden logits, and both networks in every batch size and sequence length
-// against the oracle. It is imported by tests only.
+// Package conform is the test suite that every engine and every runtime must pass: each
+// operator alone on golden numbers from PyTorch, both networks on golden logits, and both
+// networks in every batch size and sequence length against the oracle. Only tests import
+// it.
 //
 // A runtime's test is a few lines:
 //
@@ -11,7 +11,6 @@
 //		conform.Networks(t, open, conform.Options{}, build, oracle)
 //	}
 //
-// What a runtime cannot do it declares in [Options.Skip], with the reason; the
-// test then shows as skipped, not as passed. A new operator without golden
-// numbers fails the suite.
+// A runtime declares what it cannot do in [Options.Skip], with the reason. The test then
+// shows as skipped, not as passed. A new operator without golden numbers fails the suite.
 package conform

@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// tensor returns a golden tensor as bytes, in the type that the file says.
+// tensor converts a golden tensor to bytes, in the file's element type.
 func tensor(name string, g fixtures.Tensor) (format.Tensor, error) {
 	switch d, _ := format.ParseDType(g.DType); d {
 	case format.Float32:
@@ -39,7 +39,7 @@ func tensor(name string, g fixtures.Tensor) (format.Tensor, error) {
 	return format.Tensor{}, fmt.Errorf("golden %s holds %q", name, g.DType)
 }
 
-// tensors returns a list of golden tensors under numbered names: "x0", "x1", ...
+// tensors converts a list of golden tensors and names them "x0", "x1", ...
 func tensors(prefix string, list []fixtures.Tensor) ([]format.Tensor, error) {
 	out := make([]format.Tensor, len(list))
 	for i, g := range list {
@@ -51,7 +51,7 @@ func tensors(prefix string, list []fixtures.Tensor) ([]format.Tensor, error) {
 	return out, nil
 }
 
-// named returns golden weights.
+// named converts golden weights.
 func named(list []fixtures.Named) ([]format.Tensor, error) {
 	out := make([]format.Tensor, len(list))
 	for i, g := range list {

@@ -10,9 +10,9 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// refuses runs s with one integer after the other in the place of the last
-// element of an input, and wants a *format.RangeError for each, and a session
-// that works afterwards.
+// refuses runs s with each of some integers in place of the last element of an
+// input. It expects a *format.RangeError for each, and a working session
+// afterwards.
 func refuses(t *testing.T, s runtime.Session, inputs map[string]format.Tensor, name string, bad ...int64) {
 	t.Helper()
 	for _, x := range bad {
@@ -35,12 +35,13 @@ func refuses(t *testing.T, s runtime.Session, inputs map[string]format.Tensor, n
 	}
 }
 
-// outside returns integers that are none of 0 to n-1.
+// outside returns integers outside 0 to n-1.
 func outside(n int) []int64 {
 	return []int64{-1, int64(-n), int64(n), math.MinInt64, math.MaxInt64}
 }
 
-// step returns what a graph with a past takes for one token behind another.
+// step returns the inputs of a graph with a past for one token after one column
+// of past.
 func step(g *graph.Graph) (map[string]format.Tensor, error) {
 	inputs := map[string]format.Tensor{}
 	for _, in := range g.Inputs {

@@ -11,13 +11,13 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// The names of a text and its scores.
+// The names of the tokens and the logits.
 var idsName, logitsName = role.Tokens.Name(), role.Logits.Name()
 
 // Networks runs GPT-2 and the textbook model, tiny, with the weights of their
-// golden files: on the golden ids against PyTorch's logits, in all sizes
-// against the oracle, and on ids that the vocabulary does not have, which are a
-// *format.RangeError. build makes the graph of a network.
+// golden files. It compares the golden ids with PyTorch's logits and all sizes
+// with the oracle. Ids outside the vocabulary must give a *format.RangeError.
+// build builds the graph of a network.
 func Networks(t *testing.T, f Open, o Options, build func(fixtures.Config) (*graph.Graph, error), oracle Open) {
 	eachNetwork(t, func(t *testing.T, golden fixtures.Golden, weights []format.Tensor) {
 		g, err := build(golden.Config)
@@ -54,10 +54,10 @@ type network struct {
 	open    Open
 	graph   *graph.Graph
 	weights []format.Tensor
-	session runtime.Session // nil before the first run, and where every size needs its own
+	session runtime.Session // nil before the first run, and if every size needs a new session
 }
 
-// ids runs ids that the vocabulary does not have.
+// ids runs ids outside the vocabulary.
 func (n *network) ids(t *testing.T, c fixtures.Config) {
 	ids := format.FromInt64s(idsName, []int{2, 3}, make([]int64, 6))
 	g, weights := n.graph, n.weights
@@ -83,9 +83,9 @@ func (n *network) golden(t *testing.T, g fixtures.Golden) {
 	n.run(t, ids, logits)
 }
 
-// sizes runs batch 1 to 8 by length 1 to the context, from the largest to the
-// smallest so that nothing left over from a run before is out of sight; a
-// runtime that must be bound runs the standard cases.
+// sizes runs batch sizes 1 to 8 with lengths 1 to the context, from the largest
+// to the smallest, so that data left over from an earlier run shows up. A
+// runtime with Options.Bind runs the standard cases.
 func (n *network) sizes(t *testing.T, c fixtures.Config, oracle runtime.Session) {
 	cases := runtime.Cases(c.Vocab, c.Context, 1)
 	if !n.options.Bind {
@@ -95,7 +95,7 @@ func (n *network) sizes(t *testing.T, c fixtures.Config, oracle runtime.Session)
 			}
 		}
 	}
-	n.session = nil // its test is over, and it is closed
+	n.session = nil // its subtest is over, and it is closed
 	for _, c := range cases {
 		want, err := oracle.Run(c.Inputs())
 		if err != nil {
@@ -127,8 +127,8 @@ func (n *network) run(t *testing.T, ids, logits format.Tensor) {
 	n.options.run(t, s, copied(map[string]format.Tensor{idsName: ids}), []format.Tensor{logits.WithName(logitsName)})
 }
 
-// bind gives the letters of g the sizes of ids (B,T), and returns the weights
-// that are still parameters.
+// bind sets the named dimensions of g to the sizes of ids (B,T), and returns
+// the weights that are still parameters.
 func bind(g *graph.Graph, weights []format.Tensor, shape []int) (*graph.Graph, []format.Tensor, error) {
 	sizes, err := g.BindInputs(map[string][]int{idsName: shape})
 	if err != nil {

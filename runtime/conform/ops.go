@@ -10,10 +10,10 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// Ops runs every case of fixtures/ops as a graph of one operator: with all its
-// arguments given for the run, and again with the float32 ones after the first
-// as weights, which is how networks use most operators and how runtimes fold
-// or lay out what they know beforehand.
+// Ops runs every case of fixtures/ops as a graph of one operator, twice: with
+// all arguments as inputs, and with the float32 arguments after the first as
+// weights. Networks use most operators in the second way, and runtimes may then
+// fold constants or change their layout.
 func Ops(t *testing.T, f Open, o Options) {
 	cases, err := fixtures.Ops()
 	if err != nil {
@@ -76,13 +76,13 @@ func (o Options) op(t *testing.T, f Open, c fixtures.OpCase) {
 			}
 		}
 		s := open(t, f, g, weights)
-		for range 2 { // a session is used many times
+		for range 2 { // a session runs more than once
 			o.run(t, s, copied(inputs), want)
 		}
 	}
 }
 
-// opGraph returns the graph of one case. weight says which arguments are
+// opGraph returns the graph of one case. weight reports which arguments are
 // parameters; the others are inputs.
 func opGraph(c fixtures.OpCase, args []format.Tensor, weight func(i int) bool) (*graph.Graph, error) {
 	op, err := graph.ParseOp(strings.TrimSpace(c.Op + " " + c.Attrs))
@@ -99,11 +99,11 @@ func opGraph(c fixtures.OpCase, args []format.Tensor, weight func(i int) bool) (
 		}
 	}
 	for i, v := range b.Apply(op, len(c.Outputs), leaves...) {
-		// The operator's shape rule is compared with PyTorch's result.
+		// Compares the operator's shape rule with PyTorch's result.
 		want := c.Outputs[i]
 		dtype, _ := format.ParseDType(want.DType)
 		if dtype == format.Float64 {
-			dtype = format.Float32 // golden numbers are more exact than what they judge
+			dtype = format.Float32 // golden numbers are more exact than the results compared with them
 		}
 		if got := (graph.Type{DType: dtype, Shape: graph.Numbers(want.Shape...)}); b.Err() == nil && !v.Type.Equal(got) {
 			return nil, fmt.Errorf("result %d is %s, PyTorch has %s", i, v.Type, got)

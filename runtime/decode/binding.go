@@ -2,9 +2,9 @@ package decode
 
 import "fmt"
 
-// What both kinds of cache do before a run and after it.
+// The parts of a run that both kinds of cache share.
 
-// sendText sends n ids up, and the positions behind them.
+// sendText sends n ids to the device, followed by their positions.
 func (d *Decoder) sendText(n int) error {
 	if d.model.positions >= 0 {
 		n *= 2
@@ -15,8 +15,8 @@ func (d *Decoder) sendText(n int) error {
 	return nil
 }
 
-// bindText binds ids, positions and logits for runs of tokens tokens of batch
-// sequences, if that is not what is bound.
+// bindText binds ids, positions and logits for runs of the given number of
+// tokens of batch sequences, unless they are bound already.
 func (d *Decoder) bindText(batch, tokens int) error {
 	if d.tokens == [2]int{batch, tokens} {
 		return nil
@@ -42,7 +42,7 @@ func (d *Decoder) bindText(batch, tokens int) error {
 	return nil
 }
 
-// bindMask binds the mask in the shape of the run to come.
+// bindMask binds the mask in the shape of the next run.
 func (d *Decoder) bindMask(batch, columns int) error {
 	if err := d.device.BindInput(d.model.mask, d.mask.memory, 0, d.dims(batch, columns)); err != nil {
 		return fmt.Errorf("%s: %w", maskName, err)
@@ -50,8 +50,8 @@ func (d *Decoder) bindMask(batch, columns int) error {
 	return nil
 }
 
-// bindCache binds the past of every layer, offset sequences into its buffer,
-// with past tokens, and its present with present tokens.
+// bindCache binds the past of every layer, which has past tokens and starts
+// offset sequences into its buffer, and its present, which has present tokens.
 func (d *Decoder) bindCache(offset, batch, past, present int) error {
 	for i, t := range d.model.caches {
 		from := offset * t.heads * d.context * t.width * t.dtype.Size()
@@ -65,12 +65,13 @@ func (d *Decoder) bindCache(offset, batch, past, present int) error {
 	return nil
 }
 
-// dims returns a shape for one call of a bind method, in memory that is used
-// again by the next.
+// dims returns a shape for one call of a bind method. The next call reuses its
+// memory.
 func (d *Decoder) dims(shape ...int) []int { return d.shape[:copy(d.shape[:], shape)] }
 
-// read returns the logits (batch,V) of the last of the tokens of the last run,
-// which were those of count sequences from first on.
+// read returns the logits (batch,V) of the last token of each sequence. The
+// last run computed the given number of tokens of count sequences, from first
+// on.
 func (d *Decoder) read(first, count, tokens int) ([]float32, error) {
 	if d.model.lastOnly {
 		tokens = 1
@@ -79,7 +80,7 @@ func (d *Decoder) read(first, count, tokens int) ([]float32, error) {
 		return d.view[:len(d.rows)], nil
 	}
 	pieces, width := count, d.model.vocab
-	if tokens == 1 { // they lie one behind the other
+	if tokens == 1 { // they are contiguous
 		pieces, width = 1, count*d.model.vocab
 	}
 	for i := range pieces {

@@ -9,10 +9,10 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// ContractError says that a model is not one that a Decoder can drive.
+// ContractError reports that a Decoder cannot drive a model.
 type ContractError struct {
-	Declares string // what the model says of itself
-	Needs    string // what the loop needs there
+	Declares string // what the model declares
+	Needs    string // what the loop needs instead
 }
 
 func (e *ContractError) Error() string {
@@ -22,7 +22,7 @@ func (e *ContractError) Error() string {
 // RuntimeError makes it a runtime.Error.
 func (e *ContractError) RuntimeError() {}
 
-// The names of what a run takes and gives besides the cache.
+// The names of a run's inputs and outputs other than the cache.
 var (
 	idsName       = role.Of(role.Tokens).Name()
 	maskName      = role.Of(role.AttentionMask).Name()
@@ -30,12 +30,13 @@ var (
 	logitsName    = role.Of(role.Logits).Name()
 )
 
-// contract is where a model takes and gives what the loop handles.
+// contract holds the indexes of the model's inputs and outputs that the loop
+// uses.
 type contract struct {
-	ids, mask, positions int // inputs; positions is -1 where the model has none
+	ids, mask, positions int // inputs; positions is -1 if the model has none
 	logits               int // output
 	vocab                int
-	lastOnly             bool // logits are (B,1,V), of the last position
+	lastOnly             bool // logits are (B,1,V), for the last position only
 	shared               bool
 	caches               []cacheTensor
 }
@@ -43,18 +44,18 @@ type contract struct {
 // cacheTensor is a key or a value of one layer, (B,heads,tokens,width).
 type cacheTensor struct {
 	past, present string
-	in, out       int // their places
+	in, out       int // their indexes
 	heads, width  int
 	dtype         format.DType
 }
 
-// What a declared dimension may be, besides a name or one certain number.
+// What a declared dimension may be, besides a name or a specific number.
 const (
-	anySize   = -1 // it is known when the model runs
-	fixedSize = -2 // it is a number, at least 1
+	anySize   = -1 // known only when the model runs
+	fixedSize = -2 // a number, at least 1
 )
 
-// fits reports whether a declared dimension is what the loop needs.
+// fits reports whether a declared dimension meets the loop's need.
 func fits(d runtime.Dim, want int) bool {
 	switch want {
 	case anySize:
@@ -66,7 +67,7 @@ func fits(d runtime.Dim, want int) bool {
 }
 
 // readContract finds the values of the contract among those that the model
-// declares, and refuses a model which has others, or has them in other shapes.
+// declares. It refuses a model with other values, or with other shapes.
 func readContract(d runtime.Device, o Options) (contract, error) {
 	c := contract{positions: -1}
 	kind, ok := d.Metadata(role.MetaCache)
@@ -77,7 +78,7 @@ func readContract(d runtime.Device, o Options) (contract, error) {
 	batch, pastLength, presentLength := o.Batch, anySize, anySize
 	if c.shared {
 		pastLength, presentLength = o.Context, o.Context
-		if batch > 1 { // prompts run one by one, tokens all together
+		if batch > 1 { // prompts run one by one, but a step runs all sequences together
 			batch = anySize
 		}
 	}
@@ -119,8 +120,9 @@ func readContract(d runtime.Device, o Options) (contract, error) {
 	return c, out.err
 }
 
-// checkLengths refuses a past and a present whose lengths have names that belie
-// the kind of cache: one buffer has one length, and what has grown has another.
+// checkLengths refuses a past and a present whose dimension names contradict
+// the kind of cache: a shared buffer has one length, and a grown cache has a
+// new one.
 func (c *contract) checkLengths(past, present runtime.Value) error {
 	before, after := past.Shape[2].Name, present.Shape[2].Name
 	named := before != "" && before != "?" && after != "" && after != "?"
@@ -134,8 +136,8 @@ func (c *contract) checkLengths(past, present runtime.Value) error {
 	return &ContractError{declares, fmt.Sprintf("two lengths, unless %s = %.80q", role.MetaCache, role.CacheShared)}
 }
 
-// side is the inputs or the outputs of a model while they are looked for. It
-// keeps its first error, after which it takes nothing more.
+// side is the inputs or the outputs of a model during the search. After its
+// first error, which it keeps, it takes no more values.
 type side struct {
 	kind   string
 	values []runtime.Value
@@ -154,7 +156,7 @@ func newSide(kind string, values []runtime.Value) *side {
 
 func (s *side) has(name string) bool { _, ok := s.place[name]; return ok }
 
-// take returns the place of a value, whose type and shape it checks.
+// take returns the index of a value, and checks its type and shape.
 func (s *side) take(name string, dtypes []format.DType, needs string, shape ...int) int {
 	if s.err != nil {
 		return 0
@@ -173,7 +175,8 @@ func (s *side) take(name string, dtypes []format.DType, needs string, shape ...i
 	return i
 }
 
-// nothingElse refuses what was not taken. A name used twice is among it.
+// nothingElse refuses values that were not taken. They include names used
+// twice.
 func (s *side) nothingElse() {
 	if i := slices.Index(s.taken, false); s.err == nil && i >= 0 {
 		s.err = &ContractError{fmt.Sprintf("an %s %s", s.kind, s.values[i]), "no such " + s.kind}

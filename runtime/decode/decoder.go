@@ -10,58 +10,59 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// logitsBound is how many bytes of logits a run may make, where a model gives
-// them for every position: longer prompts run in pieces.
+// logitsBound limits the bytes of logits of one run if the model returns them
+// for every position. Longer prompts run in pieces.
 const logitsBound = 64 << 20
 
-// Options are the sizes that the memory of a Decoder is made for.
+// Options are the sizes for which a Decoder allocates memory.
 type Options struct {
 	Batch   int // sequences
-	Context int // tokens that the model sees
+	Context int // maximum tokens of a sequence
 }
 
-// Decoder goes on with a batch of sequences on a device, one token of each in
-// a run, with a cache of the keys and values so far. All memory is taken by
-// New: a token costs no allocation, and where the processor can reach
-// the device's memory no copy of ids, logits or cache either. Elsewhere ids,
-// positions and mask go up, and the logits of the last position come down.
+// Decoder continues a batch of sequences on a device, with one token of each
+// sequence per run and a cache of the keys and values so far. New allocates all
+// memory: a token needs no allocation. If the processor can access the device's
+// memory, ids, logits and cache are not copied either. Otherwise ids, positions
+// and mask are copied to the device, and the logits of the last position are
+// copied back.
 //
-// The cache takes 2·layers·Batch·heads·Context·width elements; a model whose
-// present is its past with more appended needs it twice, and the two are used
-// in turn. A prompt runs at once where the model gives the logits of the last
-// position only; else in as many runs as keep the logits within 64 MiB, or of
-// one token each where the logits of one are larger.
+// The cache takes 2·layers·Batch·heads·Context·width elements. A model that
+// appends to its past needs it twice, and runs alternate between the two. A
+// prompt takes one run if the model returns only the logits of the last
+// position. Otherwise it takes as many runs as keep the logits within 64 MiB,
+// or one run per token if the logits of one token exceed that.
 //
-// It is used by one goroutine at a time.
+// Only one goroutine may use a Decoder at a time.
 type Decoder struct {
 	device         runtime.Device
 	model          contract
 	batch, context int
-	chunk          int // tokens of a sequence in one run at most
+	chunk          int // maximum tokens of a sequence in one run
 
-	text    numbers             // ids (batch,tokens), behind them the positions
-	mask    numbers             // row by row, in the shape of the run
-	scores  runtime.Memory      // logits as the model gives them
-	view    []float32           // scores, where the processor can read them
-	rows    []float32           // logits (batch,V) on this side, where scores are not they
-	buffers [2][]runtime.Memory // the caches; one array of buffers, twice, for a shared cache
+	text    numbers             // ids (batch,tokens), followed by the positions
+	mask    numbers             // row by row, in the shape of the next run
+	scores  runtime.Memory      // logits in the device's memory
+	view    []float32           // scores, if the processor can read them
+	rows    []float32           // logits (batch,V) copied from the device, otherwise
+	buffers [2][]runtime.Memory // the caches; for a shared cache both are the same buffers
 
 	lengths []int  // tokens of each sequence
-	columns int    // of the padded cache: tokens of the longest sequence
-	padded  bool   // some of the mask is 0
-	turn    int    // which of buffers is past
-	tokens  [2]int // batch and tokens that text and logits are bound for
+	columns int    // of the padded cache: columns used, the length of the longest sequence
+	padded  bool   // the mask contains zeros
+	turn    int    // index in buffers of the past
+	tokens  [2]int // batch and tokens for which text and logits are bound
 	shape   [4]int // the argument of a bind call
-	ready   bool   // the cache holds sequences
+	ready   bool   // the cache contains sequences
 	closed  bool
 }
 
-// New returns a decoder for the model that d has open, and takes d's
-// memory for it. A model that is not of the contract is a *ContractError. One
-// without position_ids must have no positions, or count them off the mask:
-// one that counts the columns of its past would count padding too, and no
-// declaration tells them apart. The
-// decoder owns d from then on; after an error d is still the caller's.
+// New returns a decoder for the open model d, and allocates its memory. A model
+// that breaks the contract is a *ContractError. A model without position_ids
+// must have no positions, or derive them from the mask. One that counts the
+// columns of its past would count padding too, and its declaration does not
+// show this. The decoder owns d from then on. After an error d still belongs to
+// the caller.
 func New(d runtime.Device, o Options) (*Decoder, error) {
 	return newDecoder(d, o, logitsBound)
 }
@@ -81,9 +82,9 @@ func newDecoder(device runtime.Device, o Options, bound int) (*Decoder, error) {
 	return d, nil
 }
 
-// allocate takes all memory.
+// allocate allocates all memory.
 func (d *Decoder) allocate(bound int) error {
-	together := d.batch // how many prompts run at once
+	together := d.batch // number of prompts in one run
 	if d.model.shared {
 		together = 1
 	}
@@ -91,7 +92,7 @@ func (d *Decoder) allocate(bound int) error {
 	if !ok {
 		return fmt.Errorf("logits of (%d,%d) are more than can be addressed", together, d.model.vocab)
 	}
-	positions := 1 // of logits, for each sequence of a run
+	positions := 1 // with logits, per sequence of a run
 	if !d.model.lastOnly {
 		d.chunk = min(d.context, max(1, bound/row))
 		positions = d.chunk
@@ -137,26 +138,27 @@ func (d *Decoder) allocate(bound int) error {
 	return nil
 }
 
-// bytesFor returns the bytes of a tensor; ok is false where they overflow.
+// bytesFor returns the size of a tensor in bytes; ok is false if it overflows.
 func bytesFor(t format.DType, shape ...int) (n int, ok bool) {
 	n, ok = format.Elements(shape)
 	return n * t.Size(), ok && n <= math.MaxInt/t.Size()
 }
 
-// Context returns the number of tokens that a sequence can have.
+// Context returns the maximum length of a sequence in tokens.
 func (d *Decoder) Context() int { return d.context }
 
-// Lengths returns the tokens of each sequence, valid until the next call.
+// Lengths returns the length of each sequence in tokens, valid until the next
+// call.
 func (d *Decoder) Lengths() []int { return d.lengths }
 
-// Full reports whether the cache has no place for another Step. Sequences that
-// were padded to the length of the longest end with it.
+// Full reports whether the cache has no room for another Step. Padded sequences
+// all end when the longest one does.
 func (d *Decoder) Full() bool { return !d.model.shared && d.columns == d.context }
 
-// Prefill begins with new sequences, one for each of the batch, and returns
-// the logits (Batch,V) after the last token of each. They are valid until the
-// next call. A prompt that cannot be is a *PromptError and changes nothing;
-// after another error Prefill is what can be called.
+// Prefill starts new sequences, one per prompt of the batch, and returns the
+// logits (Batch,V) after the last token of each. They are valid until the next
+// call. An invalid prompt is a *PromptError and changes nothing. After any
+// other error only Prefill and Close may be called.
 func (d *Decoder) Prefill(prompts [][]int64) ([]float32, error) {
 	if d.closed {
 		return nil, errors.New("prefill: the decoder is closed")
@@ -180,10 +182,10 @@ func (d *Decoder) Prefill(prompts [][]int64) ([]float32, error) {
 	return logits, nil
 }
 
-// Step adds one token to each sequence, but for those whose id is Idle, and
+// Step adds one token to each sequence, except those whose id is Idle, and
 // returns the logits (Batch,V) after it, valid until the next call. The logits
-// of an idle sequence mean nothing. After an error of the device the sequences
-// are lost.
+// of an idle sequence are meaningless. After an error of the device the
+// sequences are lost.
 func (d *Decoder) Step(ids []int64) ([]float32, error) {
 	switch {
 	case d.closed:
@@ -197,7 +199,7 @@ func (d *Decoder) Step(ids []int64) ([]float32, error) {
 		return nil, fmt.Errorf("step: %w", err)
 	}
 	d.ready = false
-	for i, id := range ids { // an idle sequence gets an id and a position that the model knows
+	for i, id := range ids { // an idle sequence gets a valid id and position
 		d.text.values[i], d.text.values[d.batch+i] = max(id, 0), int64(min(d.lengths[i], d.context-1))
 	}
 	step := d.stepPadded
@@ -217,7 +219,7 @@ func (d *Decoder) Step(ids []int64) ([]float32, error) {
 	return logits, nil
 }
 
-// Close closes the device. Closing twice is no error.
+// Close closes the device. A second Close does nothing.
 func (d *Decoder) Close() error {
 	if d.closed {
 		return nil
@@ -226,5 +228,5 @@ func (d *Decoder) Close() error {
 	return d.device.Close()
 }
 
-// longest returns the tokens of the longest sequence.
+// longest returns the length of the longest sequence.
 func (d *Decoder) longest() int { return slices.Max(d.lengths) }

@@ -1,7 +1,7 @@
-// Package decode is the decode loop: tokens in, tokens out, for a batch of
-// prompts. Generate asks a Model for logits: a Decoder, which keeps the keys and
+// Package decode is the decode loop: it continues a batch of prompts token by
+// token. Generate gets logits from a Model: a Decoder, which caches the keys and
 // values of the tokens so far on a runtime.Device, or Recompute, which runs the
-// whole text through a runtime.Session each time.
+// whole text through a runtime.Session for every token.
 //
-// Letters: B batch, T tokens of a sequence, V vocabulary.
+// Dimensions: B batch, T tokens of a sequence, V vocabulary.
 package decode

@@ -10,72 +10,71 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Model gives the logits that follow each sequence of a batch: a Decoder, or
-// what Recompute returns.
+// Model returns the logits after each sequence of a batch. Decoder and
+// Recompute implement it.
 type Model interface {
-	// Context is the number of tokens that a sequence can have.
+	// Context is the maximum length of a sequence in tokens.
 	Context() int
-	// Prefill begins with new sequences and returns the logits (B,V) after each
-	// of them, valid until the next call.
+	// Prefill starts new sequences and returns the logits (B,V) after each of them,
+	// valid until the next call.
 	Prefill(prompts [][]int64) ([]float32, error)
-	// Step adds a token to each sequence, none where the id is Idle, and
-	// returns the logits (B,V) after it, valid until the next call. Those of an
-	// idle sequence mean nothing.
+	// Step adds a token to each sequence, except those whose id is Idle, and
+	// returns the logits (B,V) after it, valid until the next call. The logits of
+	// an idle sequence are meaningless.
 	Step(ids []int64) ([]float32, error)
-	// Full reports whether Prefill has to begin anew before another Step, even
-	// if that adds to sequences only that are shorter than the context.
+	// Full reports whether Prefill must run before another Step. This can be the
+	// case even if that Step would only extend sequences shorter than the context.
 	Full() bool
 }
 
-// GenerateOptions says how Generate goes on and when it stops.
+// GenerateOptions configure how Generate continues texts and when it stops.
 type GenerateOptions struct {
-	MaxTokens int // how many tokens to add to each sequence at most
-	// Sliding goes on when a sequence is as long as the context: its last half
-	// becomes the text that the model sees. Positions are counted from its
-	// beginning, so that half is run anew: one prefill of half a context for
-	// every half context of text.
+	MaxTokens int // maximum number of new tokens per sequence
+	// Sliding continues a sequence that has reached the context: the model then
+	// sees only its last half. Positions are counted from the start of that half,
+	// so it is computed again. This costs one prefill of half a context for every
+	// half context of new text.
 	Sliding bool
-	// Pick chooses the next id of a sequence from its logits (V), at its
-	// step-th new token, both counted from 0. It may change the logits, which
-	// are valid during the call, as is the sequence's text: the ids of its
-	// prompt and its new tokens.
+	// Pick chooses the next id of a sequence from its logits (V) at new token step.
+	// sequence and step count from 0. text is the sequence so far, prompt included.
+	// Pick may change the logits. Logits and text are valid only during the call.
 	Pick func(logits []float32, text []int64, sequence, step int) (int, error)
 	Stop []int64 // ids that end a sequence; they are not part of it
-	// OnToken is called with each new id as it comes; it may be nil. Its error
-	// ends Generate, but ErrEndSequence ends the sequence only, behind the id.
+	// OnToken is called with each new id. It may be nil. An error ends Generate,
+	// except ErrEndSequence, which ends only the sequence, after the id.
 	OnToken func(sequence int, id int64) error
 }
 
-// ErrEndSequence is what OnToken returns to end a sequence, with the reason
+// ErrEndSequence ends a sequence when OnToken returns it. The reason is then
 // StopString.
 var ErrEndSequence = errors.New("the sequence has ended")
 
-// StopReason says why a sequence ended.
+// StopReason is why a sequence ended.
 type StopReason string
 
 // The reasons.
 const (
-	StopMaxTokens StopReason = "max-tokens" // MaxTokens were added
+	StopMaxTokens StopReason = "max-tokens" // MaxTokens tokens were added
 	StopToken     StopReason = "stop-token" // the model chose an id of Stop
-	StopString    StopReason = "stop-text"  // OnToken returned ErrEndSequence: the text is to end here
-	StopContext   StopReason = "context"    // the text is as long as the model can see
+	StopString    StopReason = "stop-text"  // OnToken returned ErrEndSequence
+	StopContext   StopReason = "context"    // the text has reached the context
 )
 
-// Generated is what became of one sequence.
+// Generated is the result for one sequence.
 type Generated struct {
 	IDs    []int64    // the new tokens, without the prompt
-	Reason StopReason // empty if an error came before an end
+	Reason StopReason // empty if an error came first
 }
 
-// Generate goes on with every prompt, one token of each at a time, until all
-// have ended. What a sequence becomes does not depend on the others beside it,
-// unless the model rounds activations of all of them by one scale (int8).
-// A prompt as long as the context still gets one token; longer ones are
-// refused with a *PromptError. Where the sequences of a cache share its end,
-// the rest is run anew when the longest has reached it.
+// Generate continues every prompt, one token of each at a time, until all have
+// ended. A sequence's result does not depend on the other sequences, unless the
+// model rounds the activations of all of them by one scale (int8). A prompt as
+// long as the context gets one token; a longer one is a *PromptError. If the
+// sequences of a cache share its end, all are computed again when the longest
+// one reaches it.
 //
-// Logits that are NaN or +Inf, and a picked id that is none, are errors. On an
-// error, the end of ctx included, the tokens made so far come with it.
+// Logits that are NaN or +Inf, and a picked id out of range, are errors. If an
+// error occurs or ctx ends, Generate also returns the tokens so far.
 func Generate(ctx context.Context, m Model, prompts [][]int64, o GenerateOptions) ([]Generated, error) {
 	if err := o.check(m, prompts); err != nil {
 		return make([]Generated, len(prompts)), fmt.Errorf("generate: %w", err)
@@ -100,8 +99,8 @@ func Generate(ctx context.Context, m Model, prompts [][]int64, o GenerateOptions
 	return out, err
 }
 
-// check reports what cannot be generated from. What is in the prompts the
-// model checks, which knows its batch and vocabulary.
+// check refuses invalid arguments. The model checks the contents of the
+// prompts, since it knows its batch and vocabulary.
 func (o GenerateOptions) check(m Model, prompts [][]int64) error {
 	switch {
 	case o.Pick == nil:
@@ -116,28 +115,28 @@ func (o GenerateOptions) check(m Model, prompts [][]int64) error {
 	return checkPrompts(prompts, len(prompts), m.Context(), 0)
 }
 
-// sequence is one text under way.
+// sequence is one text in progress.
 type sequence struct {
-	text   []int64    // the prompt and what was added
+	text   []int64    // the prompt and the new tokens
 	prompt int        // tokens of the prompt
-	start  int        // where the text that the model sees begins
-	reason StopReason // empty while it goes on
+	start  int        // start of the part that the model sees
+	reason StopReason // empty until the sequence ends
 }
 
-// generation is a Generate under way.
+// generation is a Generate in progress.
 type generation struct {
 	GenerateOptions
 	model     Model
 	sequences []sequence
-	next      []int64 // what Step adds to each
-	anew      bool    // a sequence lost its beginning: Prefill is due
+	next      []int64 // the ids for the next Step
+	anew      bool    // a sequence lost its beginning: Prefill must run next
 }
 
 func (g *generation) ended() bool {
 	return !slices.ContainsFunc(g.sequences, func(s sequence) bool { return s.reason == "" })
 }
 
-// token adds the step-th token to every sequence that goes on.
+// token adds token number step to every sequence that has not ended.
 func (g *generation) token(ctx context.Context, step int) error {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("stopped: %w", err)
@@ -158,7 +157,7 @@ func (g *generation) token(ctx context.Context, step int) error {
 	return nil
 }
 
-// logits returns those that follow the sequences.
+// logits returns the logits after the sequences.
 func (g *generation) logits(step int) ([]float32, error) {
 	if step > 0 && !g.anew && !g.model.Full() {
 		return g.model.Step(g.next)
@@ -167,14 +166,15 @@ func (g *generation) logits(step int) ([]float32, error) {
 	windows := make([][]int64, len(g.sequences))
 	for i, s := range g.sequences {
 		windows[i] = s.text[s.start:]
-		if s.reason != "" { // it only keeps its place
+		if s.reason != "" { // an ended sequence only keeps its row
 			windows[i] = s.text[:1]
 		}
 	}
 	return g.model.Prefill(windows)
 }
 
-// pick adds the token that is picked from row (V) to sequence i, or ends it.
+// pick picks a token from row (V) and adds it to sequence i, or ends the
+// sequence.
 func (g *generation) pick(i, step int, row []float32) error {
 	s := &g.sequences[i]
 	if bad := unusable(row); bad >= 0 {
@@ -217,8 +217,8 @@ func (g *generation) pick(i, step int, row []float32) error {
 	return nil
 }
 
-// unusable returns the place of the first NaN or +Inf, -1 where there is none.
-// -Inf is a token that is never chosen.
+// unusable returns the index of the first NaN or +Inf, -1 if there is none.
+// -Inf is valid: a token that is never chosen.
 func unusable(row []float32) int {
 	for i, x := range row {
 		if !(x <= math.MaxFloat32) {
@@ -228,7 +228,7 @@ func unusable(row []float32) int {
 	return -1
 }
 
-// end ends sequence i, which is fed nothing from then on.
+// end ends sequence i, which is idle afterwards.
 func (g *generation) end(i int, why StopReason) {
 	g.sequences[i].reason, g.next[i] = why, Idle
 }

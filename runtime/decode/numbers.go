@@ -7,11 +7,11 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// numbers is a device's memory as int64s that this side writes.
+// numbers is a device's memory as int64s that the processor writes.
 type numbers struct {
 	memory runtime.Memory
-	values []int64 // the memory itself where the processor can write it, else its image
-	bytes  []byte  // the image as bytes; nil where there is nothing to send
+	values []int64 // the memory itself if the processor can write it, otherwise a copy
+	bytes  []byte  // the copy as bytes; nil if nothing needs sending
 }
 
 func newNumbers(d runtime.Device, n int) (numbers, error) {
@@ -27,7 +27,7 @@ func newNumbers(d runtime.Device, n int) (numbers, error) {
 	return numbers{memory: m, values: values, bytes: bytesOf(values)}, nil
 }
 
-// send brings values[from:to] to the device.
+// send copies values[from:to] to the device.
 func (n *numbers) send(d runtime.Device, from, to int) error {
 	if n.bytes == nil {
 		return nil
@@ -35,8 +35,8 @@ func (n *numbers) send(d runtime.Device, from, to int) error {
 	return d.Write(n.memory, 8*from, n.bytes[8*from:8*to])
 }
 
-// elementsOf returns the first n elements of memory that a device handed out,
-// in place: numbers of a device are in the machine's own byte order.
+// elementsOf returns the first n elements of a device's memory, without a copy:
+// devices use the machine's byte order.
 func elementsOf[T int64 | float32](b []byte, n int) ([]T, error) {
 	size := int(unsafe.Sizeof(T(0)))
 	if at := uintptr(unsafe.Pointer(unsafe.SliceData(b))); len(b) < n*size || at%uintptr(size) != 0 {

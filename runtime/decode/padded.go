@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// A cache of the kind role.CacheConcat: what runs is one rectangle, in which
-// shorter prompts are padded on the left. A column of it that is 0 in a row of
-// the mask is one that this sequence does not see.
+// The cache of kind role.CacheConcat. A run computes one rectangle, in which
+// shorter prompts are padded on the left. A 0 in a row of the mask hides that
+// column from the sequence.
 
-// prefillPadded runs the prompts, in pieces of the padded rectangle.
+// prefillPadded runs the prompts in pieces of the padded rectangle.
 func (d *Decoder) prefillPadded(prompts [][]int64) ([]float32, error) {
 	width := d.longest()
 	d.columns, d.padded = 0, slices.Min(d.lengths) < width
-	if !d.padded { // ones are ones in any shape: sent once, they serve every run to come
+	if !d.padded { // ones have the same bytes in any shape: sending them once serves all later runs
 		ones(d.mask.values)
 		if err := d.mask.send(d.device, 0, len(d.mask.values)); err != nil {
 			return nil, fmt.Errorf("%s: %w", maskName, err)
@@ -47,10 +47,10 @@ func (d *Decoder) prefillPadded(prompts [][]int64) ([]float32, error) {
 	return d.read(0, d.batch, tokens)
 }
 
-// stepPadded adds a column, which idle sequences do not see.
+// stepPadded adds a column. It is hidden from idle sequences.
 func (d *Decoder) stepPadded(ids []int64) ([]float32, error) {
 	d.padded = d.padded || slices.Contains(ids, Idle)
-	if d.padded { // the rows get longer: the last has to move first
+	if d.padded { // rows get longer: the last one must move first
 		was, m := d.columns, d.mask.values
 		for b, id := range slices.Backward(ids) {
 			at := b * (was + 1)
@@ -67,8 +67,8 @@ func (d *Decoder) stepPadded(ids []int64) ([]float32, error) {
 	return d.read(0, d.batch, 1)
 }
 
-// runPadded runs the next columns of all sequences, for which ids, positions
-// and mask are laid out. What it wrote is the past of the next run.
+// runPadded runs the next columns of all sequences, whose ids, positions and
+// mask are ready. Its output becomes the past of the next run.
 func (d *Decoder) runPadded(tokens int) error {
 	to := d.columns + tokens
 	if err := d.sendText(d.batch * tokens); err != nil {

@@ -7,11 +7,10 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Idle is what a sequence gets in Step instead of an id when it is to stay as
-// it is.
+// Idle, passed to Step instead of an id, leaves a sequence unchanged.
 const Idle int64 = -1
 
-// PromptError says which prompt of a batch is invalid, and why.
+// PromptError reports which prompt of a batch is invalid, and why.
 type PromptError struct {
 	Prompt int // counted from 0
 	Reason string
@@ -20,11 +19,12 @@ type PromptError struct {
 
 func (e *PromptError) Error() string { return fmt.Sprintf("prompt %d %s", e.Prompt, e.Reason) }
 
-// Unwrap returns the *format.RangeError of an id that is out of range, else nil.
+// Unwrap returns the *format.RangeError of an id that is out of range, otherwise
+// nil.
 func (e *PromptError) Unwrap() error { return e.cause }
 
-// checkPrompts refuses prompts that a model cannot take. A vocab of 0 is one
-// that is not known yet.
+// checkPrompts refuses prompts that a model cannot run. A vocab of 0 is not
+// known yet.
 func checkPrompts(prompts [][]int64, batch, context, vocab int) error {
 	if len(prompts) != batch {
 		return fmt.Errorf("%d prompts for a batch of %d", len(prompts), batch)

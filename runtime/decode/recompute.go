@@ -11,8 +11,8 @@ import (
 )
 
 // Recompute returns a Model that runs the whole text of a sequence through the
-// session for every token, one sequence after the other: for runtimes and
-// files without a cache. The session remains the caller's.
+// session for every token, one sequence after the other. It serves runtimes and
+// files without a cache. The caller still closes the session.
 func Recompute(s runtime.Session, batch, context int) Model {
 	return &recompute{session: s, context: context, texts: make([][]int64, max(batch, 0))}
 }
@@ -40,8 +40,8 @@ func (r *recompute) Prefill(prompts [][]int64) ([]float32, error) {
 			return nil, fmt.Errorf("prefill: %w", err)
 		}
 	}
-	// The session tells its vocabulary only now. It has computed something from
-	// an id beyond it, which nobody gets to see.
+	// The session reveals its vocabulary only after a run. If an id was out of
+	// range, that run's result is discarded.
 	if err := checkPrompts(prompts, len(r.texts), r.context, r.vocab); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (r *recompute) lengths() []int {
 	return n
 }
 
-// run puts the logits after one sequence in their row.
+// run writes the logits after one sequence to its row.
 func (r *recompute) run(sequence int) error {
 	text := r.texts[sequence]
 	out, err := r.logits(text)
@@ -100,7 +100,7 @@ func (r *recompute) run(sequence int) error {
 	return nil
 }
 
-// logits returns those of a text, (1,T,V), valid until the next run.
+// logits returns the logits of a text, (1,T,V), valid until the next run.
 func (r *recompute) logits(text []int64) (format.Tensor, error) {
 	in, name := role.Of(role.Tokens).Name(), role.Of(role.Logits).Name()
 	out, err := r.session.Run(map[string]format.Tensor{in: format.FromInt64s(in, []int{1, len(text)}, slices.Clone(text))})

@@ -2,16 +2,16 @@ package decode
 
 import "fmt"
 
-// A cache of the kind role.CacheShared: every sequence has a slot of the buffers,
-// past and present are the same memory, and the model writes a token behind
-// those that the mask counts. There is no padding.
+// The cache of kind role.CacheShared. Every sequence has a slot of the buffers,
+// past and present are the same memory, and the model writes a token after those
+// that the mask counts. There is no padding.
 
-// decodeReplay is the number of the run that adds a token to every sequence.
-// Its memory and shapes never change.
+// decodeReplay is the replay number of the run that adds a token to every
+// sequence. The memory and shapes of that run never change.
 const decodeReplay = 1
 
 // prefillSlots runs the prompts one by one, each in its own slot, and then
-// binds what every Step runs with.
+// binds the inputs and outputs of every Step.
 func (d *Decoder) prefillSlots(prompts [][]int64) (logits []float32, err error) {
 	seen := d.longest()
 	ones(d.mask.values[:seen])
@@ -51,7 +51,7 @@ func (d *Decoder) prefillSlots(prompts [][]int64) (logits []float32, err error) 
 	return logits, d.bindSlots(0, d.batch, 1, d.context)
 }
 
-// bindSlots binds all that a run takes and gives.
+// bindSlots binds all inputs and outputs of a run.
 func (d *Decoder) bindSlots(first, count, tokens, columns int) error {
 	if err := d.bindText(count, tokens); err != nil {
 		return err
@@ -62,9 +62,9 @@ func (d *Decoder) bindSlots(first, count, tokens, columns int) error {
 	return d.bindCache(first, count, d.context, d.context)
 }
 
-// stepSlots adds a token to every slot. An idle sequence's is overwritten by
-// its next one; that of a full sequence destroys it, which nobody can see,
-// since a full sequence can only be idle.
+// stepSlots adds a token to every slot. The token of an idle sequence is
+// overwritten by the sequence's next one. In a full sequence it destroys an
+// earlier token, which does no harm, since a full sequence stays idle.
 func (d *Decoder) stepSlots([]int64) ([]float32, error) {
 	from, to := len(d.mask.values), 0
 	for slot, n := range d.lengths {

@@ -2,20 +2,21 @@ package decode
 
 import "strings"
 
-// StopText finds where a text that comes piece by piece first holds one of
-// several strings, wherever the pieces are cut, and holds back what could begin
-// one. It is made for a single text.
+// StopText finds the first of several strings in a text that arrives in pieces,
+// wherever the pieces are cut. It holds back a part that could begin one of the
+// strings. A StopText is used for one text.
 type StopText struct {
 	stops []string
-	held  string // not returned yet: it could begin one of stops
+	held  string // not returned yet: could begin one of stops
 }
 
-// NewStopText returns a StopText for the strings, none of them empty.
+// NewStopText returns a StopText for the given strings, none of which may be
+// empty.
 func NewStopText(stops []string) *StopText { return &StopText{stops: stops} }
 
-// Next takes a piece and returns the text that can be shown by now. Once a
-// string is found the text ends before it, and found is true; Next and Flush
-// must not be called then.
+// Next takes a piece and returns the text that can be shown now. When a string
+// is found, found is true and the text ends before the string. Next and Flush
+// must not be called after that.
 func (s *StopText) Next(piece string) (text string, found bool) {
 	all := s.held + piece
 	if end := s.find(all); end >= 0 {
@@ -27,14 +28,14 @@ func (s *StopText) Next(piece string) (text string, found bool) {
 	return all[:n], false
 }
 
-// Flush ends the text: it returns what was held back.
+// Flush ends the text and returns the part held back.
 func (s *StopText) Flush() string {
 	text := s.held
 	s.held = ""
 	return text
 }
 
-// find returns where the first of the strings begins in text, -1 if there is
+// find returns the index in text of the first of the strings, -1 if there is
 // none.
 func (s *StopText) find(text string) int {
 	first := -1
@@ -46,7 +47,7 @@ func (s *StopText) find(text string) int {
 	return first
 }
 
-// open returns the length of the longest end of text that begins one of the
+// open returns the length of the longest suffix of text that begins one of the
 // strings.
 func (s *StopText) open(text string) int {
 	longest := 0

@@ -6,13 +6,13 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// machine runs Gorgonia's graph on the goroutine that calls it. Gorgonia's own
-// machines run it on another, where a panic, which is how its operators refuse
-// some shapes and axes, ends the process.
+// machine runs Gorgonia's graph on the calling goroutine. Gorgonia's own
+// machines use another goroutine. Its operators panic on some shapes and axes,
+// and a panic there would end the process.
 type machine struct {
 	graph *gorgonia.ExprGraph
-	nodes gorgonia.Nodes // arguments before what uses them
-	uses  map[int64]int  // how often a node's value is an argument
+	nodes gorgonia.Nodes // arguments before their users
+	uses  map[int64]int  // number of uses of a node's value as an argument
 }
 
 var _ gorgonia.VM = (*machine)(nil)
@@ -32,8 +32,8 @@ func newMachine(g *gorgonia.ExprGraph) (*machine, error) {
 	return m, nil
 }
 
-// RunAll computes every node and gives the results of the graph to theirs. A
-// value is let go once its last user has run.
+// RunAll computes every node and copies the results to the graph's outputs. It
+// releases a value once its last user has run.
 func (m *machine) RunAll() error {
 	held := map[int64]gorgonia.Value{}
 	left := make(map[int64]int, len(m.uses))
@@ -69,7 +69,7 @@ func (m *machine) RunAll() error {
 	return nil
 }
 
-// Reset does nothing: a run keeps nothing.
+// Reset does nothing: no state survives a run.
 func (m *machine) Reset() {}
 
 // Close does nothing.

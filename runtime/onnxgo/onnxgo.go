@@ -1,10 +1,11 @@
-// Package onnxgo runs a model in onnx-go, stock, with its gorgonnx backend: a
-// second ONNX runtime in Go that shares no code with ONNX Runtime.
+// Package onnxgo runs models in unmodified onnx-go with its gorgonnx backend: a
+// second ONNX runtime, in Go, that shares no code with ONNX Runtime.
 //
-// onnx-go v0.5.0 multiplies nothing but matrices and knows neither Gather nor
-// symbolic dimensions, so it takes the files of the flat profile only: input
-// one_hot, float32 (T,V), output logits, float32 (T,V), T fixed. A Session
-// hides that: it takes token ids of any batch and of any length up to T.
+// onnx-go v0.5.0 multiplies only matrices and supports neither Gather nor
+// symbolic dimensions. It therefore runs files of the flat profile only: input
+// one_hot, float32 (T,V), output logits, float32 (T,V), with a fixed T. A
+// Session hides this: it takes token ids of any batch size and any length up to
+// T.
 package onnxgo
 
 import (
@@ -21,16 +22,16 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// The names that the flat profile gives its input and output.
+// The names of the flat profile's input and output.
 const inputName = "one_hot"
 
 var outputName = role.Logits.Name()
 
-// idsName is the input that a Session takes in its place.
+// idsName is the input of a Session, which replaces one_hot.
 var idsName = role.Tokens.Name()
 
-// Session runs one file of the flat profile. It may be used by several
-// goroutines: they take turns.
+// Session runs one file of the flat profile. Several goroutines may use it;
+// their runs are serialized.
 type Session struct {
 	mu      sync.Mutex
 	backend *gorgonnx.Graph
@@ -41,8 +42,8 @@ type Session struct {
 	ran     bool
 }
 
-// firstRun keeps the first runs of several models apart: they write to tables
-// of Gorgonia that are shared without a lock.
+// firstRun serializes the first runs of all models: they write to tables that
+// Gorgonia shares without a lock.
 var firstRun sync.Mutex
 
 // Open reads an ONNX file of the flat profile.
@@ -92,8 +93,8 @@ func carrier(m *onnx.Model, name string) (onnx.DataCarrier, error) {
 	return c, nil
 }
 
-// recovered turns a panic of onnx-go or Gorgonia, which is how they refuse
-// many a graph, into an error.
+// recovered converts a panic to an error: onnx-go and Gorgonia panic on many
+// unsupported graphs.
 func recovered(err *error) {
 	if r := recover(); r != nil {
 		text := fmt.Sprint(r)
@@ -104,11 +105,11 @@ func recovered(err *error) {
 	}
 }
 
-// Length returns T, the longest sequence that the file can run.
+// Length returns T, the maximum length of a sequence.
 func (s *Session) Length() int { return s.length }
 
 // Run takes input_ids, int64 (B,T') with T' up to Length, and returns logits,
-// float32 (B,T',V). Rows are run one after the other, shorter ones padded on
+// float32 (B,T',V). Rows run one after the other. Shorter rows are padded on
 // the right, which causal attention does not see.
 func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Tensor, err error) {
 	defer recovered(&err)
@@ -150,7 +151,7 @@ func (s *Session) sequence(ids []int64) ([]float32, error) {
 		hot[t*s.vocab+int(id)] = 1
 	}
 	for t := len(ids); t < s.length; t++ {
-		hot[t*s.vocab] = 1 // padding must be a token: a row of zeros has no variance to normalize
+		hot[t*s.vocab] = 1 // padding must be a token: a row of zeros has zero variance and cannot be normalized
 	}
 	x := tensor.New(tensor.WithShape(s.length, s.vocab), tensor.WithBacking(hot))
 	if err := s.input.SetTensor(x); err != nil {
@@ -184,7 +185,7 @@ func (s *Session) run() error {
 	return s.backend.Run()
 }
 
-// Close lets go of the model.
+// Close releases the model.
 func (s *Session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,7 +193,8 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// Runtime is onnx-go as one among others. It takes files of the profile flat.
+// Runtime describes onnx-go for the list of runtimes. It takes files of the
+// flat profile.
 var Runtime = runtime.Runtime{
 	Name: "onnx-go", Whole: true,
 	Open: func(f runtime.File, _ runtime.Options) (runtime.Session, error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/attnx/attnx/runtime/decode"
 )
 
-// GenerateReport is what generation costs.
+// GenerateReport is the cost of generation.
 type GenerateReport struct {
 	Model     string        `json:"model"`
 	Device    string        `json:"device"`
@@ -24,22 +24,22 @@ type GenerateReport struct {
 	Busy      string        `json:"busy,omitempty"` // why a share is null
 }
 
-// GenerateRow is what generation costs with one batch: medians.
+// GenerateRow is the cost of generation with one batch size, as medians.
 type GenerateRow struct {
 	Batch        int      `json:"batch"`
 	Past         int      `json:"past"` // tokens of each prompt
 	Prefill      float64  `json:"prefill_tokens_per_second"`
 	Decode       float64  `json:"decode_tokens_per_second"`
 	FirstToken   float64  `json:"time_to_first_token_ms"`
-	Share        *float64 `json:"bandwidth_share"`   // the bytes of weights that a run reads, over those that memory gives in its time; null where that is not known
-	OutsideMicro float64  `json:"outside_run_us"`    // of a token's time, what is not the runtime's
-	PeakMemory   int64    `json:"peak_memory_bytes"` // of the process; 0 where the system does not tell
+	Share        *float64 `json:"bandwidth_share"`   // bandwidth of reading the weights over the memory's bandwidth; null if not known
+	OutsideMicro float64  `json:"outside_run_us"`    // part of a token's time outside the runtime
+	PeakMemory   int64    `json:"peak_memory_bytes"` // of the process; 0 if the system does not report it
 
-	weights float64 // gigabytes of them that its runs read in a second
+	weights float64 // GB per second at which a run reads the weights
 }
 
-// Generation measures a model. It opens it anew for each batch, whose memory
-// the runtime keeps until it is closed.
+// Generation measures a model. It opens the model again for each batch size,
+// because the runtime keeps a batch's memory until the model is closed.
 type Generation struct {
 	Open    func(attnx.Options) (*attnx.Model, error)
 	Options attnx.Options // for Open
@@ -47,7 +47,7 @@ type Generation struct {
 	Count   int           // tokens to measure
 }
 
-// Run measures a model of a name with each of some batches.
+// Run measures the named model with each of the batch sizes.
 func (b Generation) Run(ctx context.Context, name string, batches []int) (GenerateReport, error) {
 	r := GenerateReport{Model: name}
 	for _, batch := range batches {
@@ -64,7 +64,7 @@ func (b Generation) Run(ctx context.Context, name string, batches []int) (Genera
 	return r, nil
 }
 
-// share fills in the shares of the best bandwidth that was seen.
+// share computes the shares of the best measured bandwidth.
 func (r *GenerateReport) share() {
 	for i, row := range r.Rows {
 		share, busy := speed.Share(row.weights, r.Bandwidth)
@@ -74,7 +74,7 @@ func (r *GenerateReport) share() {
 	}
 }
 
-// batch measures one batch. The row has no share yet.
+// batch measures one batch size. It leaves the row's share empty.
 func (b Generation) batch(ctx context.Context, batch int, r *GenerateReport) (row GenerateRow, err error) {
 	memory.ResetPeak()
 	o, err := b.Open(b.Options)
@@ -90,11 +90,11 @@ func (b Generation) batch(ctx context.Context, batch int, r *GenerateReport) (ro
 	}
 	peak := memory.Peak()
 	on := b.Options
-	on.Device = o.Runtime.Device // auto is one of them
+	on.Device = o.Runtime.Device // "auto" becomes the chosen device
 	if err := r.measureBandwidth(on); err != nil {
 		return row, err
 	}
-	memory.ResetPeak() // what measuring the bandwidth took is not generation's
+	memory.ResetPeak() // the bandwidth measurement must not count
 	d := &decoding{timed: &timedDevice{Device: o.Device}, next: make([]int64, batch)}
 	if d.Decoder, err = decode.New(d.timed, decode.Options{Batch: batch, Context: o.Context}); err != nil {
 		return row, err
@@ -104,7 +104,7 @@ func (b Generation) batch(ctx context.Context, batch int, r *GenerateReport) (ro
 	for i := range prompts {
 		prompts[i] = ids[i*b.Past:][:b.Past]
 	}
-	// The first prefill, and the first two steps, find their memory.
+	// The first prefill and the first two steps are slower: they allocate memory.
 	prefill, first, _, err := d.times(ctx, 3, func() ([]float32, error) { return d.Prefill(prompts) })
 	if err != nil {
 		return row, err
@@ -123,8 +123,8 @@ func (b Generation) batch(ctx context.Context, batch int, r *GenerateReport) (ro
 	return row, r.measureBandwidth(on)
 }
 
-// measureBandwidth keeps the best of the measurements: a bound is what the
-// memory gives when it is left alone. The memory that it takes is given back.
+// measureBandwidth keeps the best measurement: the bound is the bandwidth of an
+// idle machine. The memory it uses is returned to the system.
 func (r *GenerateReport) measureBandwidth(o attnx.Options) error {
 	defer debug.FreeOSMemory()
 	now, err := bandwidth(o)
@@ -132,15 +132,16 @@ func (r *GenerateReport) measureBandwidth(o attnx.Options) error {
 	return err
 }
 
-// decoding is a decoder whose runs are timed.
+// decoding is a decoder with timed runs.
 type decoding struct {
 	*decode.Decoder
 	timed *timedDevice
 	next  []int64 // the likeliest token of each sequence
 }
 
-// times returns, for each of some runs, the seconds until it had its logits, and
-// the next token, and those of the first that were not the device's.
+// times makes the given number of runs. For each it returns the seconds until
+// the logits are ready, the seconds until the next token is picked, and the part
+// of the former that was spent outside the device.
 func (d *decoding) times(ctx context.Context, runs int, run func() ([]float32, error)) (took, picked, outside []float64, err error) {
 	for range runs {
 		if err := context.Cause(ctx); err != nil {
@@ -189,7 +190,7 @@ func (d *timedDevice) Run(replay int) error {
 }
 
 // weightBytes returns the bytes of weights that a run of one token reads: all
-// but the tables that are only looked up or cut.
+// except tables that are only gathered from or sliced.
 func weightBytes(m *onnx.Model) int64 {
 	whole := map[string]bool{}
 	for _, n := range m.Graph.Nodes {

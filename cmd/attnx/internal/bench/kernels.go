@@ -16,7 +16,7 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// KernelReport is where the time of a training step goes.
+// KernelReport is the time of a training step by operator.
 type KernelReport struct {
 	Rows []KernelRow `json:"rows"`
 }
@@ -26,10 +26,10 @@ type KernelRow struct {
 	Op    string  `json:"op"`
 	Ms    float64 `json:"ms"`
 	Nodes float64 `json:"nodes"`
-	Share float64 `json:"share"` // of all operators' time
+	Share float64 `json:"share"` // of the time of all operators
 }
 
-// Kernels runs steps with ONNX Runtime's profiler on and sums up what it wrote.
+// Kernels runs steps with ONNX Runtime's profiler and sums up the profile.
 func Kernels(z Size, steps int) (r KernelReport, err error) {
 	folder, err := os.MkdirTemp("", "attnx-profile-")
 	if err != nil {
@@ -89,7 +89,7 @@ func kernelRows(profile []byte, steps int) ([]KernelRow, error) {
 	}
 	byOp := map[string]*KernelRow{}
 	run, total := 0, 0.0
-	for _, e := range events { // a run's event comes after those of its nodes
+	for _, e := range events { // the event of a run follows those of its nodes
 		switch {
 		case e.Name == "model_run":
 			run++

@@ -11,18 +11,18 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// bandwidthBytes is far more than any cache holds.
+// bandwidthBytes is far more than any cache can keep.
 const bandwidthBytes = 512 << 20
 
-// bandwidth returns how fast the memory of a device is read, in GB/s: the best
-// of some passes. A device other than the CPU negates half of the bytes into the
-// other half.
+// bandwidth returns the read bandwidth of a device's memory, in GB/s: the best
+// of several passes. A device other than the CPU negates half of the bytes into
+// the other half.
 func bandwidth(o attnx.Options) (float64, error) {
 	var seconds float64
 	var err error
 	if o.Device == "" || o.Device == "cpu" {
 		words := make([]uint64, bandwidthBytes/8)
-		for i := range words { // pages that were never written are all one page
+		for i := range words { // unwritten pages all map to one page
 			words[i] = uint64(i)
 		}
 		seconds, err = speed.BestOf(4, func() error { readAll(words); return nil })
@@ -38,8 +38,8 @@ func bandwidth(o attnx.Options) (float64, error) {
 	return bandwidthBytes / seconds / 1e9, nil
 }
 
-// readAll reads the words on all cores. The sum keeps the compiler from leaving
-// it out.
+// readAll reads the words on all cores. It returns a sum so that the compiler
+// keeps the reads.
 func readAll(words []uint64) (sum uint64) {
 	n := goruntime.GOMAXPROCS(0)
 	sums := make([]uint64, n)

@@ -1,5 +1,5 @@
-// Package bench measures this machine with models: training steps, their
-// operators, generation, and the peaks that each is a share of.
+// Package bench measures training steps, their operators, and generation on
+// this machine, together with the peak speeds to compare them with.
 package bench
 
 import (
@@ -18,15 +18,15 @@ type Size struct {
 	Batch, Context int
 }
 
-// Presets are the names of the sizes that can be measured: the presets, and a
-// network between small and gpt2.
+// Presets returns the names of the measurable sizes: the presets, and a network
+// between small and gpt2.
 func Presets() []string { return append(arch.Presets(), between) }
 
 const between = "w512"
 
-// SizeOf returns the network of a name, with nanoGPT's vocabulary of characters
-// for the small ones, and a batch that one would train it with on a CPU. batch
-// and context replace those of the name where they are not 0.
+// SizeOf returns the network of a name and a batch size typical of training on
+// a CPU. Small networks get nanoGPT's character vocabulary. batch and context
+// replace the defaults if they are not 0.
 func SizeOf(name string, batch, context int) (Size, error) {
 	z := Size{Batch: 12}
 	preset, vocab := name, 65
@@ -59,8 +59,8 @@ func SizeOf(name string, batch, context int) (Size, error) {
 	return z, err
 }
 
-// Random returns a network of a preset with its first weights and its whole
-// context, though a training step is measured with a part of it.
+// Random returns a network of a preset with its initial weights and its full
+// context. Training steps are measured with a part of the context.
 func Random(preset string) (*model.Checkpoint, error) {
 	z, err := SizeOf(preset, 0, 0)
 	if err != nil {

@@ -14,29 +14,29 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// TrainReport is what training steps cost.
+// TrainReport is the cost of training steps.
 type TrainReport struct {
 	GEMMPeak float64    `json:"gemm_peak_gflops"` // of a product of 1024³ through ONNX Runtime; 0 without it
 	Rows     []TrainRow `json:"rows"`
 	Busy     string     `json:"busy,omitempty"` // why a share is null
 }
 
-// TrainRow is what one engine does with one network: medians.
+// TrainRow is the cost of one network in one engine, as medians.
 type TrainRow struct {
 	Preset          string   `json:"preset"`
 	Engine          string   `json:"engine"`
 	Batch           int      `json:"batch"`
 	Context         int      `json:"context"`
 	MsPerStep       float64  `json:"ms_per_step"`
-	OptimizerMs     float64  `json:"optimizer_ms"` // of it, outside the engine: clipping and AdamW
+	OptimizerMs     float64  `json:"optimizer_ms"` // part outside the engine: clipping and AdamW
 	TokensPerSecond float64  `json:"tokens_per_second"`
 	GFLOPS          float64  `json:"gflops"`
-	GEMMShare       *float64 `json:"gemm_share"`        // null where that is not known
-	PeakMemory      int64    `json:"peak_memory_bytes"` // of the process during the steps; 0 where the system does not tell
+	GEMMShare       *float64 `json:"gemm_share"`        // null if not known
+	PeakMemory      int64    `json:"peak_memory_bytes"` // of the process during the steps; 0 if the system does not report it
 }
 
 // Train measures steps of networks on engines, and a matrix product before and
-// after. batch and context are as for SizeOf.
+// after. batch and context are as in SizeOf.
 func Train(presets, engines []string, batch, context, steps int) (r TrainReport, err error) {
 	if r.GEMMPeak, err = gemmPeak(); err != nil && !errors.Is(err, runtime.ErrUnavailable) {
 		return r, err
@@ -55,7 +55,7 @@ func Train(presets, engines []string, batch, context, steps int) (r TrainReport,
 			r.Rows = append(r.Rows, row)
 		}
 	}
-	if r.GEMMPeak > 0 { // again: the machine may have been busy
+	if r.GEMMPeak > 0 { // measured again: the machine may have been busy
 		again, err := gemmPeak()
 		if err != nil {
 			return r, err
@@ -66,7 +66,7 @@ func Train(presets, engines []string, batch, context, steps int) (r TrainReport,
 	return r, nil
 }
 
-// share fills in the shares of a matrix product's speed.
+// share computes the shares of a matrix product's speed.
 func (r *TrainReport) share() {
 	for i, row := range r.Rows {
 		share, busy := speed.Share(row.GFLOPS, r.GEMMPeak)
@@ -103,7 +103,7 @@ func (z Size) train(name string, steps int) (TrainRow, error) {
 		return TrainRow{}, err
 	}
 	var whole, outside []float64
-	for range steps + 2 { // the first compiles, the second finds its memory
+	for range steps + 2 { // the first step compiles, the second allocates memory
 		began := time.Now()
 		if _, err := run.Step(); err != nil {
 			return TrainRow{}, err
@@ -114,7 +114,7 @@ func (z Size) train(name string, steps int) (TrainRow, error) {
 	return z.row(c, engine.Name(), median(whole[2:]), median(outside[2:]))
 }
 
-// row returns what steps of so many seconds come to.
+// row returns the results for steps of the given seconds.
 func (z Size) row(c *model.Checkpoint, engine string, seconds, outside float64) (TrainRow, error) {
 	flop, err := train.TokenFLOP(c, z.Context)
 	flop *= float64(z.Batch * z.Context)
@@ -137,7 +137,8 @@ func (e *timedEngine) Step(weights []format.Tensor, batch train.Batch, grads []f
 	return e.Engine.Step(weights, batch, grads)
 }
 
-// gemmPeak is what a training step on the CPU can at most come near, in GFLOP/s.
+// gemmPeak is the practical upper bound of a training step on the CPU, in
+// GFLOP/s.
 func gemmPeak() (float64, error) {
 	return speed.Product(func(g *graph.Graph) (runtime.Device, error) { return attnx.OpenGraph(g, attnx.Options{}) })
 }

@@ -1,4 +1,4 @@
-// Package complete offers a shell the values of flags and arguments.
+// Package complete provides shell completions for flags and arguments.
 package complete
 
 import (
@@ -9,16 +9,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Func returns what a shell may offer for a word that is begun.
+// Func returns the completions of a partial word.
 type Func = cobra.CompletionFunc
 
-// Table is what a command line offers.
+// Table holds the completions of a command line.
 type Table struct {
-	Flags map[string]Func   // by the flag's name, or by its command and name: "train device"
-	Args  map[string][]Func // by the command, in their order; the last one is for all that follow
+	Flags map[string]Func   // by flag name, or by command and flag name: "train device"
+	Args  map[string][]Func // by command, in order; the last one serves all further arguments
 }
 
-// Register gives a command and those below it the completions of the table.
+// Register adds the completions of the table to a command and its subcommands.
 func (t Table) Register(cmd *cobra.Command) {
 	args := t.Args[Key(cmd)]
 	cmd.ValidArgsFunction = func(c *cobra.Command, given []string, text string) ([]string, cobra.ShellCompDirective) {
@@ -29,7 +29,7 @@ func (t Table) Register(cmd *cobra.Command) {
 	}
 	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
 		if complete := t.flag(cmd, f); complete != nil {
-			_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // it has no other
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // fails only if the flag has a completion already
 		}
 	})
 	for _, c := range cmd.Commands() {
@@ -37,8 +37,8 @@ func (t Table) Register(cmd *cobra.Command) {
 	}
 }
 
-// flag returns what completes a flag: nothing for a number, nil where the table
-// does not know it.
+// flag returns the completion of a flag: nothing for a number, nil if the table
+// does not have the flag.
 func (t Table) flag(cmd *cobra.Command, f *pflag.Flag) Func {
 	switch f.Value.Type() {
 	case "string", "stringSlice", "stringArray":
@@ -51,7 +51,7 @@ func (t Table) flag(cmd *cobra.Command, f *pflag.Flag) Func {
 	return t.Flags[f.Name]
 }
 
-// Key is a command's path without the program: "bench train".
+// Key is a command's path without the program name: "bench train".
 func Key(cmd *cobra.Command) string {
 	_, key, _ := strings.Cut(cmd.CommandPath(), " ")
 	return key
@@ -64,7 +64,7 @@ func OneOf(values ...string) Func {
 	}
 }
 
-// startingWith returns the values that begin with a text.
+// startingWith returns the values with the given prefix.
 func startingWith(text string, values []string) []string {
 	var found []string
 	for _, v := range values {
@@ -75,7 +75,7 @@ func startingWith(text string, values []string) []string {
 	return found
 }
 
-// ListOf offers values that may follow one another, with commas between.
+// ListOf offers a comma-separated list of the values.
 func ListOf(values ...string) Func {
 	return func(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
 		given := text[:strings.LastIndex(text, ",")+1]
@@ -89,7 +89,7 @@ func ListOf(values ...string) Func {
 	}
 }
 
-// FilesOf offers files with these endings, and folders.
+// FilesOf offers folders, and files with these endings.
 func FilesOf(endings ...string) Func {
 	return cobra.FixedCompletions(endings, cobra.ShellCompDirectiveFilterFileExt)
 }

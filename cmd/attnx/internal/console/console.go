@@ -1,4 +1,4 @@
-// Package console is what a command reads and writes.
+// Package console provides a command's input and output streams.
 package console
 
 import (
@@ -16,18 +16,18 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Streams are where a command reads and writes. Only Streams knows of --quiet
-// and --verbose: a command writes to the stream that its words belong to.
+// Streams are a command's input and outputs. Only Streams knows --quiet and
+// --verbose: a command writes each text to the stream for its kind.
 type Streams struct {
 	In     io.Reader
 	Out    io.Writer // results
 	Err    io.Writer // errors and warnings, each after "attnx: "
-	Note   io.Writer // progress, and what was done: nothing with --quiet
-	Detail io.Writer // how it was done: nothing without --verbose
+	Note   io.Writer // progress and actions: nothing with --quiet
+	Detail io.Writer // details: only with --verbose
 	Volume *Volume
 }
 
-// Volume is how much a command writes beside its results and errors.
+// Volume is how much a command writes in addition to its results and errors.
 type Volume struct{ quiet, verbose bool }
 
 // New returns the streams of a program.
@@ -54,16 +54,17 @@ func (v *Volume) Check() error {
 	return nil
 }
 
-// SayInput says, where standard input is a terminal, that it is about to be read.
+// SayInput announces that standard input is about to be read, if it is a
+// terminal.
 func (s Streams) SayInput() {
 	if in, ok := s.In.(*os.File); ok && terminal.Of(in) != nil {
 		fmt.Fprintln(s.Note, "reading standard input: end it with Ctrl-D")
 	}
 }
 
-// Account writes the details of what a command used.
+// Account writes which resources a command used.
 func (s Streams) Account(took time.Duration) {
-	if !s.Volume.verbose { // it looks for the library again, which takes time
+	if !s.Volume.verbose { // it searches for the library again, which takes time
 		return
 	}
 	for _, l := range attnx.Libraries() {
@@ -78,13 +79,13 @@ func (s Streams) Account(took time.Duration) {
 	fmt.Fprintln(s.Detail)
 }
 
-// valve passes on what is written while it is open.
+// valve is a writer that can be closed: it passes on writes only while open.
 type valve struct {
 	io.Writer
 	open func() bool
 }
 
-// Under returns what it passes on to while it is open.
+// Under returns the underlying writer while the valve is open.
 func (v valve) Under() io.Writer {
 	if !v.open() {
 		return nil
@@ -99,7 +100,7 @@ func (v valve) Write(p []byte) (int, error) {
 	return v.Writer.Write(p)
 }
 
-// Tell writes what the library reports.
+// Tell writes a message of the library to the stream of its level.
 func (s Streams) Tell(level find.Level, line string) {
 	switch level {
 	case find.Warning:

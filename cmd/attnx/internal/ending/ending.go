@@ -1,5 +1,5 @@
-// Package ending ends a program in good order: on signals, and where nobody reads
-// what it writes.
+// Package ending ends a program cleanly: on signals, and when the reader of its
+// output is gone.
 package ending
 
 import (
@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// oneRequest is how long signals count as one request to stop. A terminal that
-// closes sends SIGHUP twice, and timeout(1) sends its signal to the process and
-// to its group.
+// oneRequest is the period in which several signals count as one request to
+// stop. A closing terminal sends SIGHUP twice, and timeout(1) signals both the
+// process and its group.
 const oneRequest = 200 * time.Millisecond
 
-// Grace is how long a command that has nothing to save may take to stop.
+// Grace is the time that a command with nothing to save has to stop.
 const Grace = 3 * time.Second
 
-// Asked returns a context that ends with the first signal that asks the program
-// to stop: the work in hand then ends in good order. A later SIGINT or SIGTERM
-// ends the program at once.
+// Asked returns a context that ends with the first signal to stop, so that the
+// current work can end cleanly. A later SIGINT or SIGTERM ends the program at
+// once.
 //
-// A SIGHUP that was ignored from the start (nohup) stays ignored. SIGQUIT is
-// left to Go, which prints where every goroutine is: it is the way out of, and
-// the way to report, a program that hangs.
+// A SIGHUP that was ignored at the start (nohup) stays ignored. SIGQUIT is left
+// to Go, which prints the stacks of all goroutines: use it to end, and to
+// report, a program that hangs.
 func Asked(parent context.Context) (ctx context.Context, stop func()) {
 	signals := append([]os.Signal{os.Interrupt, syscall.SIGTERM}, batchSignals...)
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -49,24 +49,24 @@ func Asked(parent context.Context) (ctx context.Context, stop func()) {
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 	}()
 	return ctx, func() {
-		if ctx.Err() == nil { // a terminal's second SIGHUP must not kill what is about to end
+		if ctx.Err() == nil { // a terminal's second SIGHUP must not kill a program that is already ending
 			signal.Stop(came)
 		}
 		cancel()
 	}
 }
 
-// SurviveClosedOutput makes a write to a closed pipe an error of that write.
-// Otherwise Go ends the program where the pipe is standard output or standard
-// error. The programs that attnx starts are not affected.
+// SurviveClosedOutput makes a write to a closed pipe return an error. By
+// default Go ends the program if that pipe is standard output or standard
+// error. The setting does not affect child processes.
 func SurviveClosedOutput() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// Stream is standard output or standard error. It remembers the first error
-// of a write, because most of a command's writes are not checked one by one.
+// Stream is standard output or standard error. It remembers the first write
+// error, because most of a command's writes are not checked one by one.
 //
-// Once the program is asked to stop, a write has the time of grace: a reader that
-// hangs, such as a pager nobody scrolls, must not keep a run from being saved and
-// the program from ending. Later writes then fail at once.
+// Once the program is asked to stop, a write may take the grace period. A reader
+// that hangs, such as a pager that nobody scrolls, must not keep the program from
+// saving a run and ending. Later writes then fail at once.
 type Stream struct {
 	file  *os.File
 	asked <-chan struct{} // closed when the program is asked to stop
@@ -77,11 +77,11 @@ type Stream struct {
 	err  error
 }
 
-// errHung says that a write was left behind because the program was asked to stop.
+// errHung means that a write was abandoned because the program was asked to stop.
 var errHung = fmt.Errorf("nobody reads it: %w", context.Canceled)
 
-// NewStream returns w as a stream that is left behind once asked is closed. What is not a
-// file never hangs.
+// NewStream returns w as a Stream whose writes are abandoned after grace once asked is
+// closed. A writer that is not a file never hangs, and is returned unchanged.
 func NewStream(w io.Writer, asked <-chan struct{}, grace time.Duration) io.Writer {
 	if f, ok := w.(*os.File); ok {
 		return &Stream{file: f, asked: asked, grace: grace}
@@ -89,7 +89,7 @@ func NewStream(w io.Writer, asked <-chan struct{}, grace time.Duration) io.Write
 	return w
 }
 
-// Write writes to the file, for as long as the program is to wait for it.
+// Write writes to the file, for as long as the program should wait for it.
 func (o *Stream) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -108,7 +108,7 @@ func (o *Stream) write(b []byte) (n int, err error) {
 	go func(b []byte) {
 		n, err := o.file.Write(b)
 		done <- func() (int, error) { return n, err }
-	}(bytes.Clone(b)) // the caller's again, when the write is left behind
+	}(bytes.Clone(b)) // a copy, since an abandoned write outlives the caller's use of b
 	select {
 	case result := <-done:
 		return result()
@@ -126,7 +126,7 @@ func (o *Stream) write(b []byte) (n int, err error) {
 // Under returns the file.
 func (o *Stream) Under() io.Writer { return o.file }
 
-// first returns the first error of a write.
+// first returns the first write error.
 func (o *Stream) first() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -134,7 +134,7 @@ func (o *Stream) first() error {
 }
 
 // Lost returns why a result did not reach standard output, nil if it did. A
-// reader that has closed the pipe needs no more: that is not an error.
+// reader that closed the pipe wants no more output, so that is not an error.
 func Lost(w io.Writer) error {
 	if o, ok := w.(*Stream); ok && !errors.Is(o.first(), syscall.EPIPE) {
 		return o.first()
@@ -142,14 +142,14 @@ func Lost(w io.Writer) error {
 	return nil
 }
 
-// Unread reports whether err says that the reader of standard output has closed
-// it.
+// Unread reports whether err means that the reader of standard output has
+// closed it.
 func Unread(w io.Writer, err error) bool {
 	o, ok := w.(*Stream)
 	return ok && errors.Is(o.first(), syscall.EPIPE) && errors.Is(err, syscall.EPIPE)
 }
 
-// saving says whether a command has something to save before the program may
+// saving records whether a command must save something before the program may
 // end.
 type saving struct {
 	sync.Mutex
@@ -158,8 +158,7 @@ type saving struct {
 
 type savingKey struct{}
 
-// FinishFirst keeps the program, when it is asked to stop, from ending before
-// the command does.
+// FinishFirst makes the program wait for the command when it is asked to stop.
 func FinishFirst(ctx context.Context) {
 	if e, ok := ctx.Value(savingKey{}).(*saving); ok {
 		e.Lock()
@@ -169,8 +168,9 @@ func FinishFirst(ctx context.Context) {
 }
 
 // UntilStopped runs a command. When ctx ends, a command that has called
-// FinishFirst gets the time it needs, and any other the time of grace: one that
-// waits for a pipe or a slow disk must not keep the program from ending.
+// FinishFirst gets the time it needs, and any other gets the grace period: a
+// command that waits for a pipe or a slow disk must not keep the program from
+// ending.
 func UntilStopped(ctx context.Context, grace time.Duration, command func(context.Context) error) error {
 	e := &saving{}
 	ended := make(chan error, 1)
@@ -186,7 +186,7 @@ func UntilStopped(ctx context.Context, grace time.Duration, command func(context
 	case <-time.After(grace):
 	}
 	e.Lock()
-	if !e.saves { // and it does not begin to: the lock is kept
+	if !e.saves { // the lock stays held, so the command cannot begin to save
 		return ctx.Err()
 	}
 	e.Unlock()

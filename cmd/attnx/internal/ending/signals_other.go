@@ -4,5 +4,5 @@ package ending
 
 import "os"
 
-// batchSignals are those of batch queues; there are none here.
+// batchSignals are the signals of batch queues; this system has none.
 var batchSignals []os.Signal

@@ -19,19 +19,19 @@ import (
 
 // The sizes of an attention picture.
 const (
-	heatCell   = 1.1 * vg.Centimeter // one score
-	heatPanel  = 24 * vg.Centimeter  // the scores of one head; cells shrink beyond it,
-	heatLeast  = 0.4 * vg.Centimeter // as far as a label needs
+	heatCell   = 1.1 * vg.Centimeter // side of a cell
+	heatPanel  = 24 * vg.Centimeter  // side of a head's panel; beyond it cells shrink,
+	heatLeast  = 0.4 * vg.Centimeter // down to the height of a label
 	heatSide   = 200 * vg.Centimeter // the largest picture, 7,600 pixels
-	heatNumber = 16                  // tokens up to which cells show their score
-	heatFont   = 10 * vg.Length(1)   // points of a label
-	heatSmall  = 5 * vg.Length(1)    // and of one that can still be read
-	heatLetter = 24                  // characters of a label
+	heatNumber = 16                  // maximum number of tokens for which cells show their score
+	heatFont   = 10 * vg.Length(1)   // font size of a label, in points
+	heatSmall  = 5 * vg.Length(1)    // smallest readable font size
+	heatLetter = 24                  // maximum characters of a label
 )
 
-// Attention draws maps of one sentence: a row of panels for each layer, a
-// column for each head. In a panel the first token is at the top and the left.
-// small reports labels that can hardly be read.
+// Attention draws the attention maps of one sentence, with a row of panels per
+// layer and a column per head. The first token of a panel is at the top left.
+// small reports that labels are hardly readable.
 func Attention(path string, maps []attnx.AttentionMap) (small bool, err error) {
 	format, err := Format(path)
 	if err != nil {
@@ -63,9 +63,9 @@ func Attention(path string, maps []attnx.AttentionMap) (small bool, err error) {
 	})
 }
 
-// pictureLabels returns the labels of a map in a font that lacks the characters
-// of many languages: in a PNG those are written as escapes. A viewer of SVG
-// brings fonts of its own.
+// pictureLabels returns the labels of a map. The font of a PNG lacks the
+// characters of many languages, so they are written as escapes. A viewer of SVG
+// brings its own fonts.
 func (m heat) pictureLabels(format string) []string {
 	labels := m.labels()
 	for i, l := range labels {
@@ -81,7 +81,7 @@ func (m heat) pictureLabels(format string) []string {
 	return labels
 }
 
-// drawable writes characters that the pictures' font lacks by their escapes.
+// drawable replaces characters that the font lacks by escapes.
 func drawable(text string) string {
 	face := plot.DefaultTextHandler.Cache().Lookup(plot.DefaultFont, heatFont)
 	var sb strings.Builder
@@ -96,16 +96,16 @@ func drawable(text string) string {
 	return sb.String()
 }
 
-// heatLayout is how large the panels of a picture are, and what stands at their
+// heatLayout holds the size of a picture's panels and the labels at their
 // sides.
 type heatLayout struct {
 	labels []string
-	style  text.Style // of the labels below
-	side   vg.Length  // of a panel with its labels
+	style  text.Style // of the labels below the panels
+	side   vg.Length  // side of a panel with its labels
 }
 
-// newHeatLayout finds room for every label. Where so many panels are too large
-// for a picture everything shrinks, labels too.
+// newHeatLayout makes room for every label. If the panels would be too large
+// for a picture, everything shrinks, labels included.
 func newHeatLayout(labels []string, panels int) heatLayout {
 	n := vg.Length(len(labels))
 	l := heatLayout{labels: labels, style: text.Style{Font: font.From(plot.DefaultFont, heatFont), Handler: plot.DefaultTextHandler, Color: color.Black}}
@@ -137,7 +137,7 @@ func (m heat) plot(l heatLayout) (*plot.Plot, error) {
 	p.X.Label.Text, p.Y.Label.Text = "looked at", "looking"
 	p.X.Padding, p.Y.Padding = 0, 0
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
-	// Ticks that are not seen keep the labels off the map.
+	// Invisible ticks keep the labels off the map.
 	p.X.Tick.LineStyle.Color, p.Y.Tick.LineStyle.Color = color.Transparent, color.Transparent
 	p.X.Tick.Length, p.Y.Tick.Length = vg.Points(6), vg.Points(2)
 	p.X.Tick.Label, p.Y.Tick.Label.Font = l.style, l.style.Font
@@ -162,7 +162,7 @@ func (m heat) plot(l heatLayout) (*plot.Plot, error) {
 	return p, nil
 }
 
-// numbers writes the score into each cell, white on a dark one.
+// numbers writes the score into each cell, in white if the cell is dark.
 func (m heat) numbers(style text.Style) (*plotter.Labels, error) {
 	var at plotter.XYLabels
 	var dark []bool
@@ -187,8 +187,8 @@ func (m heat) numbers(style text.Style) (*plotter.Labels, error) {
 	return labels, nil
 }
 
-// heatmap is one head's attention as gonum's grid: row 0 of a picture is at
-// the bottom, row 0 of a matrix at the top.
+// heatmap is one head's attention as gonum's grid: row 0 of a grid is at the
+// bottom, row 0 of a matrix at the top.
 type heatmap struct{ rows [][]float64 }
 
 func (h heatmap) Dims() (c, r int)   { return len(h.rows[0]), len(h.rows) }
@@ -196,7 +196,7 @@ func (h heatmap) Z(c, r int) float64 { return h.rows[len(h.rows)-1-r][c] }
 func (h heatmap) X(c int) float64    { return float64(c) }
 func (h heatmap) Y(r int) float64    { return float64(r) }
 
-// blues is a palette from white, for no attention, to dark blue, for all of it.
+// blues is a palette from white (no attention) to dark blue (full attention).
 type blues struct{}
 
 func (blues) Colors() []color.Color {

@@ -1,5 +1,5 @@
-// Package plot draws the loss of a run, and what the heads of a model look at:
-// into pictures, and with characters.
+// Package plot draws the loss of a run and the attention of a model, as
+// pictures and as text.
 package plot
 
 import (
@@ -61,7 +61,7 @@ func Loss(path string, history []attnx.Metric) error {
 		}
 		p.Legend.Add(c.name, line)
 	}
-	// From zero, where a loss of nothing would be.
+	// The axis starts at zero, the lowest possible loss.
 	p.X.Min, p.Y.Min = 0, min(0, p.Y.Min)
 	p.Y.Max *= 1.05
 	return savePicture(path, 20*vg.Centimeter, 12*vg.Centimeter, p.Draw)
@@ -87,7 +87,7 @@ func (roundTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// Format returns the format that a path's ending asks for.
+// Format returns the picture format for a path's extension.
 func Format(path string) (string, error) {
 	ending := strings.TrimPrefix(strings.ToLower(filepath.Ext(path)), ".")
 	if ending != "png" && ending != "svg" {
@@ -96,8 +96,8 @@ func Format(path string) (string, error) {
 	return ending, nil
 }
 
-// savePicture writes what paint draws; a picture that was there stays until
-// the new one is complete.
+// savePicture writes what paint draws. An existing picture is replaced only
+// once the new one is complete.
 func savePicture(path string, width, height vg.Length, paint func(draw.Canvas)) error {
 	format, err := Format(path)
 	if err != nil {

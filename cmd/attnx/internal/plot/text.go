@@ -13,17 +13,17 @@ import (
 	"github.com/attnx/attnx"
 )
 
-// heat is a map of attention that is drawn.
+// heat is an attention map to be drawn.
 type heat attnx.AttentionMap
 
 func (m heat) title() string { return fmt.Sprintf("layer %d, head %d", m.Layer, m.Head) }
 
-// Text draws a map with characters: a shade and the number for each cell, or,
-// where there are too many tokens for that, the shade alone.
+// Text draws a map as text: each cell has a shade and its number, or only a
+// shade if there are too many tokens.
 func Text(w io.Writer, m attnx.AttentionMap) error { return heat(m).print(w) }
 
-// labels returns the tokens so that each takes part in a table: a blank as ␣,
-// what cannot be printed by its escape.
+// labels returns the tokens as cells of a table: a space as ␣, unprintable
+// characters as escapes.
 func (m heat) labels() []string {
 	labels := make([]string, len(m.Tokens))
 	for i, token := range m.Tokens {
@@ -44,17 +44,17 @@ func (m heat) labels() []string {
 	return labels
 }
 
-// shades are the cells of a terminal heat map, lightest first.
+// shades are the cells of a text heat map, lightest first.
 var shades = []rune("·░▒▓█")
 
 func shade(x float64) string {
 	return string(shades[max(0, min(int(x*float64(len(shades))), len(shades)-1))])
 }
 
-// screen is the width, in columns, up to which a map has its numbers.
+// screen is the maximum width, in columns, of a map with numbers.
 const screen = 100
 
-// print is Text.
+// print implements Text.
 func (m heat) print(w io.Writer) error {
 	labels := m.labels()
 	label, cell := 0, runewidth.StringWidth("█ 1.00")
@@ -74,7 +74,7 @@ func (m heat) print(w io.Writer) error {
 	}
 	for t, row := range m.Scores {
 		sb.WriteString(padded(labels[t], label))
-		for _, x := range row[:t+1] { // the future is masked
+		for _, x := range row[:t+1] { // later tokens are masked
 			if numbers {
 				sb.WriteString(" " + padded(fmt.Sprintf("%s %.2f", shade(x), x), cell))
 			} else {
@@ -98,8 +98,8 @@ func (m heat) highest() float64 {
 	return x
 }
 
-// padded puts a text at the right end of a number of columns. Shades count as
-// one column: terminals draw them so outside of East Asian settings.
+// padded aligns a text to the right in the given number of columns. Shades
+// count as one column, as terminals draw them outside East Asian settings.
 func padded(s string, columns int) string {
 	return strings.Repeat(" ", max(0, columns-runewidth.StringWidth(s))) + s
 }

@@ -8,25 +8,25 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// barState is what a progress line shows.
+// barState is the content of a progress line.
 type barState struct {
 	n, total int
 	unit     string
-	note     []string // the most important part first
-	time     string   // "1:20 left"; empty where it is not known
+	note     []string // most important part first
+	time     string   // "1:20 left"; empty if not known
 }
 
-// The columns of the bar itself. It takes more than the least where all else is
-// shown.
+// The width of the bar itself in columns. It is above the minimum only if
+// everything else fits.
 const (
 	leastBar = 4
 	mostBar  = 20
 )
 
-// line returns the state as one line that is narrower than the screen: some
-// terminals wrap after a character in the last column. The count always comes.
-// Then, while there is room: the first part of the note, the time, the bar, the
-// other parts of the note in their order, the unit.
+// line formats the state as one line narrower than the screen, because some
+// terminals wrap after a character in the last column. The count is always
+// shown. If there is room, these follow in order of priority: the first part of
+// the note, the time, the bar, the other parts of the note, the unit.
 func (b barState) line(columns int) string {
 	room := max(columns-1, 0)
 	count := fmt.Sprintf("%d/%d", b.n, b.total)
@@ -69,14 +69,15 @@ func (b barState) line(columns int) string {
 	return runewidth.Truncate(strings.Join(parts, strings.Repeat(" ", gap)), max(columns-1, 0), "")
 }
 
-// bar returns the bar of a number of columns, filled as far as the work is done.
+// bar draws the bar in the given number of columns, filled in proportion to the
+// work done.
 func (b barState) bar(columns int) string {
 	cells := columns / max(1, runewidth.StringWidth("█")) // two columns wide in East Asian settings
 	full := min(cells, cells*b.n/max(b.total, 1))
 	return strings.Repeat("█", full) + strings.Repeat("░", cells-full)
 }
 
-// clock writes a duration as minutes and seconds, with hours where there are some.
+// clock formats a duration as minutes and seconds, with hours if there are any.
 func clock(d time.Duration) string {
 	s := int(d.Round(time.Second).Seconds())
 	if s >= 3600 {

@@ -14,41 +14,41 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// Progress shows how far a piece of work is: one line that changes on a
-// terminal, now and then a line anywhere else.
+// Progress shows the progress of work: as a line that changes on a terminal,
+// elsewhere as an occasional new line.
 type Progress struct {
 	out   io.Writer
 	what  string
 	unit  string
 	total int
-	told  int // tenths told so far, where there is no screen
+	told  int // tenths reported so far, if there is no screen
 
 	mu     sync.Mutex
-	screen *display // nil without a terminal
+	screen *display // nil if the output is not a terminal
 }
 
 // display is the last line of a terminal.
 type display struct {
-	columns func() int // as the terminal is now
+	columns func() int // current width of the terminal
 	state   barState
-	first   int // of the work, done before this began
+	first   int // work that was done before this began
 	began   time.Time
-	reached time.Time // when state.n was
+	reached time.Time // time of the last change of state.n
 	drawn   time.Time
-	width   int           // of the line that was drawn
+	width   int           // of the last drawn line
 	slow    bool          // also shows how long the work has taken
-	stop    chan struct{} // ends the clock; nil once the line is done
+	stop    chan struct{} // stops the clock; nil once the line is finished
 }
 
-// Pauses between two drawings: of work that is fast, and of a clock that shows
+// Minimum time between redraws: for fast work, and for a clock that shows
 // seconds and follows the size of the terminal.
 const (
 	fastest = 65 * time.Millisecond
 	slowest = time.Second
 )
 
-// NewProgress begins to show work on what. The line begins with it where Set
-// gives no note.
+// NewProgress begins to show the progress of what. The line begins with what if
+// Set gives no note.
 func NewProgress(out io.Writer, what string, total int, unit string) *Progress {
 	p := &Progress{out: out, what: what, unit: unit, total: total}
 	if f := Of(out); f != nil && os.Getenv("TERM") != "dumb" {
@@ -74,8 +74,8 @@ func (p *Progress) onScreen(columns func() int) {
 	}(p.screen.stop)
 }
 
-// Set shows that n of the total are done, with a note, such as the loss. Where
-// the screen is narrow the last parts of the note are left out.
+// Set shows that n of the total are done, with a note, such as the loss. On a
+// narrow screen the last parts of the note are left out.
 func (p *Progress) Set(n int, note ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,8 +98,8 @@ func (p *Progress) Set(n int, note ...string) {
 	}
 }
 
-// Elapsed shows how long the work has taken, too: for work whose pieces take
-// seconds or minutes. It reports whether there is a screen.
+// Elapsed also shows the time spent so far, for work whose steps take seconds
+// or minutes. It reports whether there is a screen.
 func (p *Progress) Elapsed() bool {
 	if p.screen == nil {
 		return false
@@ -108,7 +108,7 @@ func (p *Progress) Elapsed() bool {
 	return true
 }
 
-// redraw follows the clock and the size of the terminal, once there is a line.
+// redraw follows the clock and the size of the terminal, once a line is shown.
 func (p *Progress) redraw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,20 +117,21 @@ func (p *Progress) redraw() {
 	}
 }
 
-// Control sequences that every terminal of today has (ECMA-48, DEC VT100).
+// Control sequences that all current terminals support (ECMA-48, DEC VT100).
 const (
-	clearLine = "\x1b[K" // from the cursor on
+	clearLine = "\x1b[K" // from the cursor to the end of the line
 	clearNext = "\x1b[B\x1b[2K"
-	clearRest = "\x1b[J" // of the screen, from the cursor on
+	clearRest = "\x1b[J" // from the cursor to the end of the screen
 	cutLines  = "\x1b[?7l"
 	wrapLines = "\x1b[?7h"
-	remember  = "\x1b7" // where the cursor is
+	remember  = "\x1b7" // saves the cursor position
 	goBack    = "\x1b8"
 )
 
-// draw writes the line over the last one. Lines are cut meanwhile: a terminal
-// may be narrower before it says so. The cursor waits at the beginning of the
-// line: where the terminal became narrower and wrapped it, the rest is below.
+// draw replaces the last line. Wrapping is off meanwhile, because the terminal
+// may have become narrower before it reports so. The cursor stays at the
+// beginning of the line: if the terminal wraps the line, the rest is below the
+// cursor.
 func (p *Progress) draw() {
 	s := p.screen
 	s.drawn = time.Now()
@@ -142,11 +143,11 @@ func (p *Progress) draw() {
 	}
 	line := s.state.line(columns)
 	s.width = runewidth.StringWidth(line)
-	// A line that cannot be drawn stops no work.
+	// A line that cannot be drawn must not stop the work.
 	fmt.Fprint(p.out, begin+line+clearLine+wrapLines+"\r")
 }
 
-// at notes that n of the total are done.
+// at records that n of the total are done.
 func (s *display) at(n int, now time.Time) {
 	if s.first < 0 {
 		s.first = n
@@ -156,8 +157,7 @@ func (s *display) at(n int, now time.Time) {
 	}
 }
 
-// times returns the time that the work has taken and the time that is left, as
-// far as they are to be shown.
+// times returns the elapsed and the remaining time, if they are to be shown.
 func (s *display) times(now time.Time) string {
 	var parts []string
 	if s.slow {
@@ -171,10 +171,10 @@ func (s *display) times(now time.Time) string {
 	return strings.Join(parts, ", ")
 }
 
-// Clear takes the line off the screen.
+// Clear removes the line from the screen.
 func (p *Progress) Clear() { p.end("\r" + clearRest) }
 
-// Finish leaves the line as it is now and goes to the next one.
+// Finish keeps the current line and moves to the next one.
 func (p *Progress) Finish() { p.end("\n" + clearRest) }
 
 func (p *Progress) end(last string) {
@@ -191,10 +191,10 @@ func (p *Progress) end(last string) {
 	}
 }
 
-// Curve draws numbers with characters, for a screen of so many columns.
+// Curve draws numbers as text for a screen of the given width.
 func Curve(y []float64, caption string, columns int) string {
 	return asciigraph.Plot(y, asciigraph.Height(8), asciigraph.Width(max(1, min(60, columns-curveLabels))), asciigraph.Caption(caption))
 }
 
-// curveLabels are the columns that the numbers beside a curve take at most.
+// curveLabels is the maximum width of the numbers beside a curve.
 const curveLabels = 12

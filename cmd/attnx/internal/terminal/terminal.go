@@ -1,5 +1,4 @@
-// Package terminal draws on terminals: a line that shows how far a piece of work
-// is, and a curve of characters.
+// Package terminal draws progress lines and curves on terminals.
 package terminal
 
 import (
@@ -9,10 +8,11 @@ import (
 	"golang.org/x/term"
 )
 
-// Over is a writer that passes what it gets on to another, nil while it does not.
+// Over is a writer that passes its input to another writer. Under returns that
+// writer, nil while nothing is passed on.
 type Over interface{ Under() io.Writer }
 
-// Of returns the terminal that a stream ends at, nil if it ends elsewhere.
+// Of returns the terminal that a stream writes to, nil if it is not a terminal.
 func Of(w io.Writer) *os.File {
 	switch w := w.(type) {
 	case Over:
@@ -25,8 +25,9 @@ func Of(w io.Writer) *os.File {
 	return nil
 }
 
-// Columns returns the width of the terminal that a stream ends at; 80 where it
-// ends elsewhere, or the terminal does not say.
+// Columns returns the width of the terminal that a stream writes to. It is 80
+// if the stream is not a terminal, or if the terminal does not report its
+// width.
 func Columns(w io.Writer) int {
 	if f := Of(w); f != nil {
 		return columnsOf(f)

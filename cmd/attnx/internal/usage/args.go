@@ -1,5 +1,5 @@
-// Package usage has what the commands share: checks of their arguments, help, and
-// results as JSON.
+// Package usage provides what commands share: argument checks, help, and JSON
+// output.
 package usage
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Command refuses what is left when no command of that name was found.
+// Command refuses arguments that are not the name of a subcommand.
 func Command(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -37,7 +37,7 @@ func OneArg(what string) cobra.PositionalArgs {
 	}
 }
 
-// Args is for commands that take so many files.
+// Args is for commands that take n files.
 func Args(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
@@ -47,7 +47,7 @@ func Args(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// SomeArgs is for commands that take one file or more.
+// SomeArgs is for commands that take one or more files.
 func SomeArgs(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

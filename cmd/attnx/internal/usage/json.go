@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// JSONFlag adds --json to a command, and to its help the fields of the object
-// that it prints then. answer is a value of the object's type.
+// JSONFlag adds --json to a command, and the fields of the printed object to
+// its help. answer is a value of the object's type.
 func JSONFlag(cmd *cobra.Command, asJSON *bool, answer any) {
 	cmd.Flags().BoolVar(asJSON, "json", false, "print the result as one JSON object")
 	DescribeJSON(cmd, "--json", answer)
@@ -23,12 +23,12 @@ func DescribeJSON(cmd *cobra.Command, with string, answer any) {
 	cmd.Long = strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short+".") + "\n\n" + wrapped(text, Columns))
 }
 
-// Columns is the width that every help text fits.
+// Columns is the maximum width of help texts.
 const Columns = 80
 
-// fields returns the names of a struct in JSON: "name" of a value, "name[]" of
-// a list, "name.*" of an object with names of its own, and behind an object's
-// name its parts: "name (part, part)".
+// fields returns the JSON names of a struct's fields: "name" for a value,
+// "name[]" for a list, "name.*" for a map, and "name (part, part)" for an
+// object.
 func fields(t reflect.Type) []string {
 	var names []string
 	for i := range t.NumField() {
@@ -50,7 +50,7 @@ func fields(t reflect.Type) []string {
 	return names
 }
 
-// under returns the name of a field with what its value holds.
+// under returns the name of a field, followed by the fields of its value.
 func under(name string, t reflect.Type) string {
 	switch {
 	case t.Implements(reflect.TypeFor[json.Marshaler]()):
@@ -67,7 +67,7 @@ func under(name string, t reflect.Type) string {
 	return name
 }
 
-// wrapped breaks a text into lines of at most so many columns, between words.
+// wrapped breaks a text between words into lines of at most the given width.
 func wrapped(text string, columns int) string {
 	var sb strings.Builder
 	at := 0
@@ -87,7 +87,7 @@ func wrapped(text string, columns int) string {
 	return sb.String()
 }
 
-// PrintJSON writes an answer for a program to read.
+// PrintJSON writes an answer as JSON.
 func PrintJSON(w io.Writer, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
