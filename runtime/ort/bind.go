@@ -13,9 +13,9 @@ import (
 )
 
 // bind checks the given tensors against the declared inputs and returns the
-// numbers that the named dimensions take. ONNX says that one name is one
-// number within a graph (IR specification, "Static tensor shapes"), so two
-// numbers for one name are refused here, where the names are still known.
+// sizes of the named dimensions. In ONNX a name has one size within a graph (IR
+// specification, "Static tensor shapes"). bind refuses two sizes for one name,
+// because later errors would no longer know the name.
 func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error) {
 	names := make(map[string]int)
 	for _, want := range s.inputs {
@@ -58,8 +58,8 @@ func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error)
 	return names, nil
 }
 
-// shapeOf returns the shape v will have once the names are bound; ok is false
-// where the file does not say enough. A name may be a sum, as in
+// shapeOf returns the shape of v for given sizes of the names; ok is false if
+// the file does not determine it. A name may be a sum, as in
 // "past_sequence_length + sequence_length".
 func shapeOf(v runtime.Value, names map[string]int) (shape []int, ok bool) {
 	if !v.Ranked {
@@ -87,7 +87,7 @@ func shapeOf(v runtime.Value, names map[string]int) (shape []int, ok bool) {
 	return shape, ok && n <= maxPrepared/max(v.DType.Size(), 1)
 }
 
-// maxPrepared bounds the bytes prepared for one output on the mere word of
-// the file. A larger one is allocated by ONNX Runtime once it is computed, and
-// then kept like the others.
+// maxPrepared bounds the bytes allocated for one output from the file's
+// declaration alone. ONNX Runtime allocates a larger output when it computes
+// it; the session then keeps it like the others.
 const maxPrepared = 1 << 30

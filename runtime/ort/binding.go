@@ -13,12 +13,12 @@ import (
 	"github.com/attnx/attnx/internal/leak"
 )
 
-// bound is a model and the tensors that it runs on.
+// bound is a model with the tensors that it runs on.
 type bound struct {
 	session *Session
 	inputs  map[string]format.Tensor
 	in, out []ort.Value
-	scalars []func() // each copies a result to where it is wanted
+	scalars []func() // each copies a scalar result to its destination
 	guard   leak.Guard
 }
 
@@ -42,13 +42,13 @@ func (b *bound) run() error {
 	return nil
 }
 
-// Bind returns a function that runs the model on the memory of the given
-// inputs and writes the results into that of the given outputs, whatever it
-// holds at the time: no tensor is copied or allocated for a run, scalars apart.
-// The tensors have the names, types and shapes of all the model's inputs and
-// outputs, in any order. They must stay where they are until release, which
-// may be called once no run is under way, and is called by the garbage collector
-// when run and release are dropped.
+// Bind returns a function that runs the model on the memory of the given inputs,
+// with its contents at the time of the call, and writes the results into the
+// memory of the given outputs. Except for scalars, a run neither copies nor
+// allocates tensors. The tensors have the names, types and shapes of all the
+// model's inputs and outputs, in any order. Their memory must not move until
+// release. Call release when no run is in progress; the garbage collector calls
+// it if run and release are dropped.
 func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,13 +8,13 @@ import (
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-// CUDAError says that CUDA cannot be used and which part of it is missing.
+// CUDAError reports that CUDA cannot be used and which part is missing.
 type CUDAError = library.CUDAError
 
 // Missing is the part of CUDA that a machine lacks.
 type Missing = library.Missing
 
-// The parts, in the order in which a session needs them.
+// The parts, in the order in which a session uses them.
 const (
 	MissingCUDABuild       = library.MissingCUDABuild
 	MissingProviderLibrary = library.MissingProviderLibrary
@@ -26,22 +26,23 @@ const (
 
 const remedyGraphs = "run it without CUDA graphs"
 
-// cudaPatterns tells the texts apart in which ONNX Runtime, the loader and
-// CUDA say what is missing; the first that matches decides. The order matters:
-// the driver's own library fails to load like any other, and a failure to load
-// the provider quotes the provider's name whether it or something that it
-// needs is missing.
+// cudaPatterns classifies the error texts of ONNX Runtime, the loader and CUDA
+// by the missing part. The first match decides, so the order matters: the
+// driver's library fails to load like any other, and a failure to load the
+// provider quotes the provider's name whether the provider or one of its
+// dependencies is missing.
 var cudaPatterns = []struct {
 	text    *regexp.Regexp
-	detail  string // what the error says: a template over the groups of text
+	detail  string // the detail, a template over the groups of text
 	missing Missing
-	remedy  string // where it is not that of the part
+	remedy  string // if it differs from the part's
 }{
 	{regexp.MustCompile(`execution provider is (?:not enabled in this build|either not enabled or not available)`),
 		"the ONNX Runtime library is a CPU-only build", MissingCUDABuild, ""},
 	{regexp.MustCompile(`(libcuda\.so[.\d]*|nvcuda\.dll)`),
 		"NVIDIA's driver is not installed ($1 is not found)", MissingDriver, ""},
-	// A symbol of the driver's API is cu and a capital; CUDA's libraries say cuda..., cublas....
+	// The driver's API has symbols like cuInit, with a capital after cu; CUDA's libraries have
+	// cuda..., cublas....
 	{regexp.MustCompile(`undefined symbol: (cu[A-Z]\w*)`),
 		"NVIDIA's driver is too old (it has no $1)", MissingDriver, ""},
 	{regexp.MustCompile(`CUDA failure (?:3|34|35|36|803|804): ([^;]*[^; ])`),
@@ -56,7 +57,8 @@ var cudaPatterns = []struct {
 		"$1, one of CUDA's libraries, is not found", MissingCUDALibraries, ""},
 	{regexp.MustCompile(`undefined symbol: (\w+)|version .(\S+?). not found`),
 		"CUDA's libraries are of another version (no $1$2)", MissingCUDALibraries, ""},
-	// Windows does not say which file it missed: 126 is the file or one it needs.
+	// Windows does not name the missing file: error 126 means the file or one of
+	// its dependencies.
 	{regexp.MustCompile(`LoadLibrary failed with error 126\b.*(onnxruntime_providers_shared\.dll)`),
 		"$1 is not beside the ONNX Runtime library", MissingProviderLibrary, ""},
 	{regexp.MustCompile(`LoadLibrary failed with error (12[67])\b.*(onnxruntime_providers_cuda\.dll)`),
@@ -71,10 +73,9 @@ var cudaPatterns = []struct {
 		"$1", MissingKernel, ""},
 }
 
-// cudaError returns err, which opening a session on CUDA gave, as a
-// *CUDAError where its text says that a part is missing, as a *DeviceError
-// where CUDA failed, and as it is, on one line, where the trouble is another:
-// a bad model.
+// cudaError converts err, an error of opening a session on CUDA. It returns a
+// *CUDAError if a part is missing, a *DeviceError if CUDA failed, and otherwise
+// err itself on one line, as for an invalid model.
 func cudaError(err error) error {
 	if typed := new(CUDAError); errors.As(err, &typed) {
 		return typed

@@ -5,38 +5,38 @@ import (
 	"strconv"
 )
 
-// CUDAOptions says how CUDA runs a model. The zero value is what ONNX Runtime
-// does by itself, but for TF32, which it allows.
+// CUDAOptions configures CUDA. The zero value is ONNX Runtime's default, except
+// that TF32 is off.
 //
-// Of the provider's options these are the ones that a transformer has a use
-// for. Left out are those of convolutions (cudnn_conv_*, fuse_conv_bias,
-// prefer_nhwc), those that want an address in the process (user_compute_stream,
-// gpu_external_*), the tuning of AMD's kernels (tunable_op_*), and
-// enable_skip_layer_norm_strict_mode, which 1.28 took away.
+// It has the provider's options that matter to a transformer. Left out are the
+// options of convolutions (cudnn_conv_*, fuse_conv_bias, prefer_nhwc), options
+// that take an address in the process (user_compute_stream, gpu_external_*),
+// the tuning of AMD's kernels (tunable_op_*), and
+// enable_skip_layer_norm_strict_mode, which 1.28 removed.
 type CUDAOptions struct {
-	// DeviceID is the GPU's number among those that CUDA_VISIBLE_DEVICES shows.
-	// Default 0.
+	// DeviceID is the GPU's number among those that CUDA_VISIBLE_DEVICES makes
+	// visible. Default 0.
 	DeviceID int
-	// MemoryLimit is the most that the provider's arena takes, in bytes;
-	// CUDA's libraries take theirs beside it. Default 0: no limit.
+	// MemoryLimit is the maximum size of the provider's arena in bytes. CUDA's
+	// libraries allocate memory outside it. Default 0: no limit.
 	MemoryLimit int64
-	// ExactArena has the arena grow by what is asked for. By default it grows
-	// by powers of two, which saves time and may take twice the memory.
+	// ExactArena makes the arena grow by the requested size. By default it grows by
+	// powers of two, which saves time and can take twice the memory.
 	ExactArena bool
-	// TF32 lets float32 products round their factors to TF32 (10 bits of
-	// mantissa). The provider's default is true, this one's false.
+	// TF32 lets float32 products round their factors to TF32 (10 bits of mantissa).
+	// The provider's default is true, the default here is false.
 	TF32 bool
-	// Graphs records the runs that Device.Run is given a replay for as CUDA
-	// graphs, which start a run's kernels at once. Default false. A Session
-	// cannot have it: recorded work reads and writes the same memory always.
+	// Graphs makes Device.Run record runs with a replay number as CUDA graphs,
+	// which launch a run's kernels all at once. Default false. A Session cannot use
+	// it: a recorded run always reads and writes the same memory.
 	Graphs bool
-	// Attention allows these kernels of the fused attention operators and no
-	// others. Default 0: the provider chooses, and heeds the environment
-	// variables ORT_DISABLE_FLASH_ATTENTION and its like.
+	// Attention restricts the fused attention operators to these kernels. Default
+	// 0: the provider chooses, and follows environment variables such as
+	// ORT_DISABLE_FLASH_ATTENTION.
 	Attention AttentionKernels
 }
 
-// AttentionKernels is a set of ways to compute attention.
+// AttentionKernels is a set of attention kernels.
 type AttentionKernels uint8
 
 // The kernels, with their bits in the provider's option sdpa_kernel.
@@ -44,7 +44,7 @@ const (
 	FlashAttention     AttentionKernels = 1
 	EfficientAttention AttentionKernels = 2
 	CuDNNAttention     AttentionKernels = 8
-	MathAttention      AttentionKernels = 16 // plain products and softmax
+	MathAttention      AttentionKernels = 16 // unfused products and softmax
 )
 
 func (c CUDAOptions) check() error {
@@ -59,7 +59,7 @@ func (c CUDAOptions) check() error {
 	return nil
 }
 
-// provider returns c as the provider's keys and values.
+// provider converts c to the provider's keys and values.
 func (c CUDAOptions) provider() map[string]string {
 	s := map[string]string{"device_id": strconv.Itoa(c.DeviceID), "use_tf32": "0"}
 	if c.TF32 {

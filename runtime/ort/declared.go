@@ -13,10 +13,10 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// The binding tells a session's inputs and outputs only by loading the model
-// a second time, and then without the names of dimensions. This file reads
-// them from the model instead: it walks over the file's top two levels,
-// skipping weights without reading them.
+// The binding reports a session's inputs and outputs only by loading the model
+// a second time, and then without the names of dimensions. This file therefore
+// reads them from the model: it walks the file's top two levels and skips
+// weights without reading them.
 
 // Field numbers of onnx.proto.
 const (
@@ -47,17 +47,17 @@ const (
 	dimParam = 2
 )
 
-// maxHeader bounds one declaration of an input or output, in bytes: far more
-// than names and dimensions take.
+// maxHeader bounds the bytes of one input or output declaration. Names and
+// dimensions take far less.
 const maxHeader = 1 << 20
 
 var errNotONNX = errors.New("not a valid ONNX model")
 
-// declared reads what a model file of the given size takes and gives.
+// declared reads the inputs and outputs of a model file of the given size.
 func declared(r io.ReaderAt, size int64) (signature, error) {
 	var s signature
 	r = &window{r: r}
-	stored := make(map[string]bool) // weights; up to IR 3 they are listed among the inputs as well
+	stored := make(map[string]bool) // names of weights; up to IR 3 they are also listed as inputs
 	tables := newLookups()
 	err := fields(r, 0, size, func(f field) error {
 		if f.num == modelFunction && f.bytes {
@@ -131,13 +131,13 @@ func declared(r io.ReaderAt, size int64) (signature, error) {
 	}
 	for _, v := range s.outputs {
 		if slices.ContainsFunc(s.inputs, func(in runtime.Value) bool { return in.Name == v.Name }) {
-			// ONNX Runtime hands out the input itself and leaves the memory that
-			// the output was to be written to as it was, without a word.
+			// ONNX Runtime returns the input itself and, without an error, leaves the
+			// output's memory unwritten.
 			return signature{}, fmt.Errorf("%.80q is an input and an output: not supported; have an Identity between them", v.Name)
 		}
 	}
 	if len(s.inputs) == 0 || len(s.outputs) == 0 {
-		// The binding takes the address of the first of each.
+		// The binding takes the address of the first input and of the first output.
 		return signature{}, fmt.Errorf("%d inputs and %d outputs: a model needs one of each", len(s.inputs), len(s.outputs))
 	}
 	return s, nil
@@ -168,8 +168,8 @@ func (w *window) ReadAt(p []byte, off int64) (int, error) {
 	return copy(p, w.bytes[off-w.at:]), nil
 }
 
-// field is one field of a message: a length-delimited one, whose payload lies
-// from off to end, or a number.
+// field is one field of a message: a number, or a length-delimited field whose
+// payload is the bytes off to end.
 type field struct {
 	num      protowire.Number
 	bytes    bool
@@ -178,7 +178,7 @@ type field struct {
 }
 
 // fields calls visit with every length-delimited field and every varint of the
-// message that lies in r from off to end. Other fields are passed over.
+// message in r from off to end. It skips other fields.
 func fields(r io.ReaderAt, off, end int64, visit func(f field) error) error {
 	var window [2 * binary.MaxVarintLen64]byte // a tag and a length, or a tag and a number
 	for off < end {
@@ -258,7 +258,7 @@ func readValue(r io.ReaderAt, off, end int64) (runtime.Value, error) {
 	return v, nil
 }
 
-// tensorType takes one field of a TypeProto.Tensor.
+// tensorType reads one field of a TypeProto.Tensor.
 func tensorType(v *runtime.Value, num protowire.Number, b []byte, x uint64) error {
 	switch num {
 	case tensorElem:
@@ -318,8 +318,8 @@ func walk(b []byte, visit func(num protowire.Number, b []byte, x uint64) error) 
 	return nil
 }
 
-// elementTypes gives the type behind a number of TensorProto.DataType, which
-// ONNX Runtime's C API numbers alike. Types with no counterpart are Invalid.
+// elementTypes maps the numbers of TensorProto.DataType, which ONNX Runtime's C
+// API shares, to types. Types without a counterpart are Invalid.
 var elementTypes = [...]format.DType{
 	1: format.Float32, 2: format.Uint8, 3: format.Int8, 4: format.Uint16, 5: format.Int16,
 	6: format.Int32, 7: format.Int64, 9: format.Bool, 10: format.Float16, 11: format.Float64,

@@ -22,23 +22,23 @@ import (
 var _ runtime.Device = (*Device)(nil)
 
 // Device is one model on the CPU or on one GPU, with tensors bound to memory
-// that stays there. It is used by one goroutine at a time.
+// that stays there. Only one goroutine may use it at a time.
 //
-// What is bound lies in C's memory, so a step that binds and runs allocates
-// nothing in Go and is one call into C.
+// Bindings are stored in C memory, so a step that binds and runs is one call
+// into C and allocates nothing in Go.
 //
-// A device that is dropped without Close is freed when the garbage collector
-// finds it, except memory whose Bytes somebody has asked for and may still use.
+// If a Device is dropped without Close, the garbage collector frees it, except
+// memory whose Bytes were requested and may still be in use.
 type Device struct {
 	*running
 	guard leak.Guard
 }
 
-// running is a Device without the name by which its users hold it. Whatever
-// frees a Device that was dropped, and the thread that runs it, know only this.
+// running is the part of a Device that its thread and its cleanup refer to.
+// They must not refer to the Device, or it would never become unreachable.
 type running struct {
 	c       *C.attnx_device // nil once closed
-	slots   []C.attnx_slot  // its inputs and then its outputs
+	slots   []C.attnx_slot  // the inputs, then the outputs
 	name    string          // of the model, for errors
 	takes   signature
 	version string
@@ -47,29 +47,29 @@ type running struct {
 
 	memory  []*block
 	gpu     *gpu           // nil on the CPU
-	replays map[int]uint64 // what was bound in the first run of each name
-	thread  *thread        // nil where any thread will do
+	replays map[int]uint64 // hash of the bindings of the first run, by replay number
+	thread  *thread        // nil if any thread will do
 	shape   []int          // scratch of checkIDs, so that a run allocates nothing
 }
 
-// Inputs returns what the model takes, weights left out, in the file's order.
+// Inputs returns the model's inputs without weights, in the file's order.
 func (d *Device) Inputs() []runtime.Value { return slices.Clone(d.takes.inputs) }
 
-// Outputs returns what the model gives, in the file's order.
+// Outputs returns the model's outputs, in the file's order.
 func (d *Device) Outputs() []runtime.Value { return slices.Clone(d.takes.outputs) }
 
 // Device returns where the model runs: "cpu" or "cuda".
 func (d *Device) Device() string { return d.device }
 
-// NoCUDA returns why a device opened with Device "auto" is the CPU; nil if it
-// is CUDA, and if CUDA was not asked for.
+// NoCUDA returns why a device opened as "auto" is the CPU. It is nil if the
+// device is CUDA, or if CUDA was not requested.
 func (d *Device) NoCUDA() error { return d.noCUDA }
 
 // Version returns the version of ONNX Runtime, such as "1.30.0".
 func (d *Device) Version() string { return d.version }
 
 // Metadata returns the value of a key in the model's metadata_props; ok is
-// false if the model has no such key, or the device is closed.
+// false if the key is missing or the device is closed.
 func (d *Device) Metadata(key string) (value string, ok bool) {
 	if d.c == nil {
 		return "", false
@@ -87,8 +87,8 @@ func (d *Device) Metadata(key string) (value string, ok bool) {
 
 func (d *running) closed() error { return fmt.Errorf("%s: the device is closed", d.name) }
 
-// BindInput makes the bytes of m from offset on the i-th input of the runs to
-// come, with the given shape. offset is a multiple of an element's size.
+// BindInput makes the bytes of m from offset on the i-th input of the following
+// runs, with the given shape. offset is a multiple of an element's size.
 func (d *Device) BindInput(i int, m runtime.Memory, offset int, shape []int) error {
 	if i < 0 || i >= len(d.takes.inputs) {
 		return fmt.Errorf("%s: there is no input %d; the model takes %s", d.name, i, list(d.takes.inputs))
@@ -96,9 +96,8 @@ func (d *Device) BindInput(i int, m runtime.Memory, offset int, shape []int) err
 	return d.bind("input", &d.takes.inputs[i], i, m, offset, shape)
 }
 
-// BindOutput has the runs to come write the i-th output into m from offset
-// on. The shape is the one the output turns out to have; another is an error
-// of Run.
+// BindOutput makes the following runs write the i-th output into m from offset
+// on. Run returns an error if the output has another shape.
 func (d *Device) BindOutput(i int, m runtime.Memory, offset int, shape []int) error {
 	if i < 0 || i >= len(d.takes.outputs) {
 		return fmt.Errorf("%s: there is no output %d; the model gives %s", d.name, i, list(d.takes.outputs))
@@ -106,8 +105,8 @@ func (d *Device) BindOutput(i int, m runtime.Memory, offset int, shape []int) er
 	return d.bind("output", &d.takes.outputs[i], len(d.takes.inputs)+i, m, offset, shape)
 }
 
-// bind writes a binding into its slot. The tensor itself is made by the next
-// Run, in the call that is made anyway.
+// bind stores a binding in its slot. The next Run creates the tensor, without
+// an extra call into C.
 func (d *Device) bind(kind string, v *runtime.Value, slot int, m runtime.Memory, offset int, shape []int) error {
 	if d.c == nil {
 		return d.closed()
@@ -158,17 +157,18 @@ func fits(v *runtime.Value, shape []int) bool {
 	return true
 }
 
-// Run computes every output from what is bound. Errors in which errors.As
-// finds a *DeviceError say that the device failed. An id that is no row of the
-// table in which the model looks it up is a *format.RangeError on the CPU. A GPU
-// reads whatever lies there, so whoever writes ids to one checks them.
+// Run computes every output from the bound inputs. An error that contains a
+// *DeviceError means that the device failed. An id outside the table in which
+// the model looks it up is a *format.RangeError on the CPU. A GPU would read
+// memory beyond the table, and Run cannot check ids there: the caller must check
+// them.
 //
-// With CUDAOptions.Graphs and a replay above 0, ONNX Runtime computes the
-// first run of that name more than once while it records it. So an output may
-// lie in an input's memory only where computing it again from what it then is
-// changes nothing: a shared cache qualifies, whose run writes the same keys and
-// values to the same places. A later run whose memory or shapes are others is
-// refused here: the recording would not heed them.
+// With CUDAOptions.Graphs and a replay above 0, ONNX Runtime computes the first
+// run with that number more than once while it records it. An output may
+// therefore share an input's memory only if repeating the run changes nothing. A
+// shared cache qualifies: each run writes the same keys and values to the same
+// places. Run refuses a later run of that number with other memory or shapes,
+// because the recording would ignore them.
 func (d *Device) Run(replay int) error {
 	if d.c == nil {
 		return d.closed()
@@ -198,8 +198,7 @@ func (d *Device) Run(replay int) error {
 	return d.run(replay)
 }
 
-// checkIDs refuses ids that are no rows of their table, where the processor can
-// read them.
+// checkIDs refuses ids outside their table, if the processor can read them.
 func (d *Device) checkIDs() error {
 	if d.gpu != nil {
 		return nil
@@ -241,8 +240,8 @@ func (d *running) slotName(i int) string {
 	return fmt.Sprintf("input %.80q", d.takes.inputs[i].Name)
 }
 
-// bound returns a number that stands for the addresses and shapes of
-// everything that is bound (FNV-1a over words).
+// bound returns a hash of the addresses and shapes of all bindings (FNV-1a over
+// words).
 func (d *running) bound() uint64 {
 	h := uint64(14695981039346656037)
 	add := func(x uint64) { h = (h ^ x) * 1099511628211 }
@@ -256,7 +255,7 @@ func (d *running) bound() uint64 {
 	return h
 }
 
-// Close frees the model and the memory. Closing twice is no error.
+// Close frees the model and the memory. A second Close does nothing.
 func (d *Device) Close() error {
 	if d.c == nil {
 		return nil
@@ -267,8 +266,8 @@ func (d *Device) Close() error {
 	return nil
 }
 
-// free frees the model and the memory. Of a device that was dropped it leaves
-// the memory that was shown: slices of it may be in use.
+// free frees the model and the memory. For a dropped device it keeps memory
+// whose Bytes were handed out: slices of it may be in use.
 func (d *running) free(dropped bool) {
 	if d.thread != nil {
 		d.thread.stop()
@@ -291,7 +290,7 @@ func (d *running) free(dropped bool) {
 	}
 }
 
-// statusError returns what s says, and releases it; nil for success.
+// statusError converts s to an error and releases it; nil means success.
 func statusError(s *C.OrtStatus) error {
 	if s == nil {
 		return nil

@@ -2,63 +2,61 @@
 //
 // # The library
 //
-// ONNX Runtime is a shared library that is opened while the program runs, so
-// a program that imports this package starts without it. Package
-// runtime/ort/library finds it, fetches a pinned official build into the user's
-// cache, and says what is wrong with it; this package loads it. One process
-// holds one library: the first [Open] decides, and a second, different path is
-// refused.
+// ONNX Runtime is a shared library that is opened at run time, so a program that
+// imports this package starts without it. Package runtime/ort/library finds it,
+// installs a pinned official build into the user's cache, and diagnoses it; this
+// package loads it. A process has one library: the first [Open] decides, and a
+// different path is refused afterwards.
 //
 // Official builds from 1.29 on report to their maker which sessions a process
-// opens. Before this package loads the library it sets ORT_DISABLE_TELEMETRY=1
+// opens. Before it loads the library, this package sets ORT_DISABLE_TELEMETRY=1
 // in the environment of the process, unless the variable has a value.
 //
-// The binding is github.com/yalue/onnxruntime_go v1.27.0, which asks the
-// library for version 24 of its C API. The table of functions behind that
-// version is append-only, so every ONNX Runtime from 1.24 on serves it; a
-// newer binding would ask for a newer API and refuse those libraries without
-// giving this package anything it uses.
+// The binding is github.com/yalue/onnxruntime_go v1.27.0, which requests version
+// 24 of the library's C API. The function table of that version is append-only,
+// so every ONNX Runtime from 1.24 on provides it. A newer binding would request
+// a newer API and refuse these libraries, without any benefit here.
 //
-// The binding needs cgo. Built with CGO_ENABLED=0 the package has the same
-// functions and answers [runtime.UnavailableError].
+// The binding needs cgo. With CGO_ENABLED=0 the package has the same functions,
+// and they return [runtime.UnavailableError].
 //
 // # Sessions
 //
-// A [Session] takes and gives tensors by name. Inputs are read where they lie.
-// Outputs are written by ONNX Runtime straight into memory that the session
-// keeps and uses again while shapes repeat; that is why the tensors a Run
-// returned are valid only until the next one.
+// A [Session] identifies tensors by name. It reads inputs in place. ONNX Runtime
+// writes outputs directly into memory that the session reuses while shapes
+// repeat. The tensors returned by Run are therefore valid only until the next
+// Run.
 //
-// A session or a device that is dropped without Close is freed once the garbage
-// collector finds it. With ATTNX_DEBUG=1 in the environment a line on standard
-// error names it and the line of the program that opened it.
+// A session or device that is dropped without Close is freed by the garbage
+// collector. With ATTNX_DEBUG=1 in the environment, a line on standard error
+// names it and the line of code that opened it.
 //
 // # Devices
 //
-// A [Device] takes and gives tensors by place, in memory that it holds: a
-// decoder's cache stays on the GPU, and what one run has written the next one
-// reads. The binding has neither tensors on a GPU nor options for a run with
-// bindings, so this part calls the C API itself, through the table of
-// functions of the library that the binding has loaded (api.h says how).
-// What is bound is written into C's memory, and one call into C for each run
-// makes the tensors, binds them, runs and waits: no allocation in Go.
+// A [Device] identifies tensors by index, in memory that it owns: a decoder's
+// cache stays on the GPU, and a run reads what the previous one wrote. The
+// binding has neither tensors on a GPU nor options for a run with bindings. This
+// part therefore calls the C API itself, through the function table of the
+// library that the binding has loaded (see api.h). Bindings are stored in C
+// memory. Each run makes one call into C that creates the tensors, binds them,
+// runs and waits. It allocates nothing in Go.
 //
-// With Device "cuda" every node runs on CUDA or the model does not open:
-// there is no silent fall back to the CPU. [CUDAError] says which part of CUDA
-// is missing, [DeviceError] that a device failed at its work. [CUDAOptions]
-// holds what can be chosen; TF32 is off unless asked for, because it keeps 10
-// bits of a float32's 23 bits of mantissa. What CUDA's libraries change of the
-// handlers of signals while they load is put back, so Ctrl-C goes on working.
+// With Device "cuda", either every node runs on CUDA or the model does not open:
+// nothing falls back to the CPU silently. [CUDAError] reports which part of CUDA
+// is missing, [DeviceError] that a device failed during a run. [CUDAOptions] has
+// the settings. TF32 is off by default, because it keeps 10 of the 23 mantissa
+// bits of a float32. CUDA's libraries change signal handlers while they load;
+// the package restores them, so that Ctrl-C keeps working.
 //
 // # The files
 //
-//   - The library: environment.go loads it, telemetry.go keeps it silent,
-//     doctor.go tries it; stub.go stands in for all of it without cgo.
-//   - Both: options.go and cudaoptions.go say how a model runs, declared.go and
-//     signature.go what it takes and gives, ids.go which numbers are ids of
-//     its vocabulary, nodes.go reads its nodes, cuda.go, failure.go and
-//     message.go make errors of texts, signals.go puts handlers back, and
-//     probe.go is the smallest model.
+//   - The library: environment.go loads it, telemetry.go turns off its
+//     reports, doctor.go tests it; stub.go replaces all of it without cgo.
+//   - Both: options.go and cudaoptions.go are the settings, declared.go and
+//     signature.go the inputs and outputs of a model, ids.go finds the inputs
+//     that are ids, nodes.go reads the nodes, cuda.go, failure.go and
+//     message.go convert error texts to errors, signals.go restores handlers,
+//     and probe.go is the smallest model.
 //   - Sessions, through the binding: open.go, session.go, values.go, binding.go,
 //     bind.go.
 //   - Devices, through the C API: api.c, device.go, opendevice.go, memory.go,

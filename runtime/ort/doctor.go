@@ -6,12 +6,12 @@ import (
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-// Diagnose looks at everything that running models with ONNX Runtime needs:
-// cgo, the library and its version, the CPU and CUDA, the cache, and the
-// clients that library.Install uses; where the library is a GPU build also each
-// library of CUDA's that it needs, NVIDIA's driver and the device. explicit is
-// as for library.Find with device "auto". It loads the library into this
-// process, and changes nothing else.
+// Diagnose checks everything that running models with ONNX Runtime needs: cgo,
+// the library and its version, the CPU and CUDA, the cache, and the clients
+// that library.Install uses. For a GPU build it also checks each CUDA library
+// that the build needs, NVIDIA's driver and the device. explicit is as in
+// library.Find with device "auto". Diagnose loads the library into this process
+// and changes nothing else.
 func Diagnose(explicit string) []library.Check {
 	lib, checks, err := library.Diagnose(explicit)
 	var used library.Library

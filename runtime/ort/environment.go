@@ -12,8 +12,8 @@ import (
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-// InUse returns the library that this process has loaded, and its version;
-// nothing before one is loaded.
+// InUse returns the library that this process has loaded, and its version. Both
+// are zero before a library is loaded.
 func InUse() (library.Library, string) {
 	lib := library.InUse()
 	if lib.Path == "" {
@@ -22,9 +22,9 @@ func InUse() (library.Library, string) {
 	return lib, ort.GetVersion()
 }
 
-// load opens the library, once for the process, and returns which it is and
-// its version. Without an explicit path it returns the one that is open, if
-// there is one, else the one that library.Find finds for the device.
+// load opens the library, once per process, and returns it with its version.
+// Without an explicit path it returns the open library, if there is one, and
+// otherwise the one that library.Find finds for the device.
 func load(explicit, device string) (lib library.Library, version string, err error) {
 	lib, err = library.Use(explicit, device, initialize)
 	if err != nil {
@@ -33,15 +33,16 @@ func load(explicit, device string) (lib library.Library, version string, err err
 	return lib, ort.GetVersion(), nil
 }
 
-// initialize loads a library and makes the binding's environment, of which
-// there is one for all sessions.
+// initialize loads a library and creates the binding's environment, which all
+// sessions share.
 func initialize(lib library.Library) error {
-	if ort.IsInitialized() { // by the program itself, through the binding
+	if ort.IsInitialized() { // the program has initialized the binding itself
 		return nil
 	}
 	refuseTelemetry()
 	ort.SetSharedLibraryPath(lib.Path)
-	// ONNX Runtime prints every error that it also returns. Returned is enough.
+	// ONNX Runtime logs every error that it also returns. The returned error is
+	// enough.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return &runtime.UnavailableError{
 			Runtime: "ort-cpu",
@@ -50,12 +51,13 @@ func initialize(lib library.Library) error {
 		}
 	}
 	if os.Getenv(envTelemetry) == "1" {
-		_ = ort.DisableTelemetry() // what is left of it on Windows, which has no such variable
+		_ = ort.DisableTelemetry() // for Windows, which does not read the variable
 	}
 	return nil
 }
 
-// loadFailure says why a library does not load, given what the binding said.
+// loadFailure returns why a library does not load, given the binding's error
+// text.
 func loadFailure(path, text string) string {
 	if strings.Contains(text, "Error setting ORT API base: 2") {
 		return path + " is older than ONNX Runtime " + library.MinVersion
@@ -63,7 +65,8 @@ func loadFailure(path, text string) string {
 	if strings.Contains(text, "OrtGetApiBase") {
 		return path + " is a shared library, but not ONNX Runtime"
 	}
-	// The loader's own words end the binding's sentence and start with the path.
+	// The binding's sentence ends with the loader's message, which starts with the
+	// path.
 	if _, reason, ok := strings.Cut(text, `": `); ok {
 		text = strings.TrimPrefix(reason, path+": ")
 	}

@@ -6,15 +6,15 @@ import (
 	"regexp"
 )
 
-// Failure is a way in which a device fails while a model runs on it.
+// Failure is the way in which a device failed during a run.
 type Failure uint8
 
 // The failures.
 const (
 	OutOfMemory   Failure = iota
-	DeviceLost            // the GPU is gone, taken, or not answering
-	KernelFault           // a kernel went wrong; CUDA does no more work in this process
-	NoKernelImage         // the library was built for other GPUs
+	DeviceLost            // the GPU is lost, in use by others, or not responding
+	KernelFault           // a kernel failed; this process cannot use CUDA any more
+	NoKernelImage         // the library has no code for this GPU
 )
 
 // String names the failure.
@@ -22,11 +22,11 @@ func (f Failure) String() string {
 	return [...]string{"out of memory", "device lost", "kernel fault", "no kernel image"}[f]
 }
 
-// DeviceError says that a device failed at its work, as opposed to not being
-// usable here (CUDAError) and to a model or inputs that are wrong.
+// DeviceError reports that a device failed during its work. A device that
+// cannot be used is a CUDAError; an invalid model or input is neither.
 type DeviceError struct {
 	Failure Failure
-	Detail  string // what ONNX Runtime or CUDA said; one line
+	Detail  string // the message of ONNX Runtime or CUDA; one line
 	Remedy  string
 }
 
@@ -37,7 +37,7 @@ func (e *DeviceError) Error() string {
 // RuntimeError makes it a runtime.Error.
 func (e *DeviceError) RuntimeError() {}
 
-// The remedies, one for each failure.
+// The remedies, one per failure.
 const (
 	remedyMemory = "use a smaller batch or a shorter context, or free memory (`nvidia-smi` shows a GPU's)"
 	remedyLost   = "look at `nvidia-smi` and the system's log, start the program again, or use the CPU"
@@ -45,9 +45,9 @@ const (
 	remedyImage  = "use an ONNX Runtime built for this GPU, or use the CPU"
 )
 
-// failurePatterns tells apart the texts of failures; the first that matches
-// decides. The numbers are those of cudaError_t, which the driver's CUresult
-// shares; what each means is in the manual of CUDA's runtime API.
+// failurePatterns classifies the texts of failures; the first match decides.
+// The numbers are those of cudaError_t, which the driver's CUresult shares; the
+// manual of CUDA's runtime API defines them.
 var failurePatterns = []struct {
 	text    *regexp.Regexp
 	failure Failure
@@ -61,14 +61,14 @@ var failurePatterns = []struct {
 	// 700 to 719 leave the process's context unusable; so do 709 and 710.
 	{regexp.MustCompile(`CUDA failure (?:700|702|709|710|71[4-9]): [^;]*[^; ]`), KernelFault, remedyFault},
 	{regexp.MustCompile(`CUBLAS failure 1[34]\b[^;]*[^; ]|CUDNN failure \d+: CUDNN_STATUS_EXECUTION_FAILED\w*`), KernelFault, remedyFault},
-	// 4 the driver shuts down, 46 the devices are busy or unavailable, 100 and
-	// 101 there is no such device, 214 and 220 memory or link cannot be
-	// corrected, 802 the system is not ready, 999 unknown.
+	// 4: the driver is shutting down. 46: devices busy or unavailable. 100 and 101:
+	// no such device. 214 and 220: uncorrectable memory or link error. 802: system
+	// not ready. 999: unknown.
 	{regexp.MustCompile(`CUDA failure (?:3|4|46|100|101|214|220|802|805|999): [^;]*[^; ]`), DeviceLost, remedyLost},
 }
 
-// failure returns err as a *DeviceError where its text says that the device
-// failed, nil where it says something else.
+// failure returns err as a *DeviceError if its text reports a failure of the
+// device, otherwise nil.
 func failure(err error) *DeviceError {
 	var known *DeviceError
 	if errors.As(err, &known) {
@@ -83,8 +83,8 @@ func failure(err error) *DeviceError {
 	return nil
 }
 
-// runError returns err, which running a model gave, as a *DeviceError where it
-// is one, and on one line where the trouble is another.
+// runError converts an error of a run: to a *DeviceError if the device failed,
+// otherwise to its text on one line.
 func runError(err error) error {
 	if e := failure(err); e != nil {
 		return e

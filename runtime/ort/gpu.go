@@ -16,7 +16,7 @@ type gpu struct {
 	context unsafe.Pointer
 }
 
-// openGPU is called while loaded is locked, which keeps the first call alone.
+// openGPU is called with loading locked, so that first calls do not overlap.
 func openGPU(number int) (*gpu, error) {
 	g := &gpu{number: number}
 	if err := driverError(C.attnx_driver_open(C.int(number), &g.context)); err != nil {
@@ -39,8 +39,8 @@ func (g *gpu) zero(to unsafe.Pointer, n int) error {
 	return driverError(C.attnx_driver_zero(g.context, to, C.size_t(n)))
 }
 
-// driverError returns a result of the driver's as an error in the words of
-// ONNX Runtime, whose numbers are the same, so that one table reads both.
+// driverError converts a result of the driver to an error in the words of ONNX
+// Runtime. The numbers are the same, so one table classifies both.
 func driverError(r C.attnx_result) error {
 	switch r {
 	case 0:

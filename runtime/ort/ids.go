@@ -7,17 +7,17 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// ONNX counts a negative index from the end, and CUDA reads whatever lies
-// beyond a table. A model whose caller gives an id that is no row of its table
-// would answer with another row's numbers, so the ids are compared with the
-// tables before a run. Which inputs hold ids, the graph says.
+// ONNX counts a negative index from the end of a table, and CUDA reads memory
+// beyond its end. An id outside its table would thus give the values of another
+// row. The ids are therefore compared with the tables before a run. The graph
+// shows which inputs contain ids.
 
-// lookups is what a graph says of its tables.
+// lookups holds the tables of a graph and the values that index them.
 type lookups struct {
-	shapes  map[string][]int64 // of weights, and of inputs whose every size is a number
+	shapes  map[string][]int64 // of weights, and of inputs whose shape is fixed
 	gathers []gatherNode
-	same    map[string]string // a result and the argument whose elements it has, in the same shape
-	moved   map[string]string // and in another shape
+	same    map[string]string // maps a result to the argument with the same elements and shape
+	moved   map[string]string // maps a result to the argument with the same elements in another shape
 }
 
 // gatherNode reads rows of a table along an axis.
@@ -30,7 +30,7 @@ func newLookups() *lookups {
 	return &lookups{shapes: map[string][]int64{}, same: map[string]string{}, moved: map[string]string{}}
 }
 
-// node takes a node of the graph.
+// node records a node of the graph.
 func (l *lookups) node(n node) {
 	if len(n.in) == 0 || len(n.out) == 0 {
 		return
@@ -47,7 +47,7 @@ func (l *lookups) node(n node) {
 	}
 }
 
-// input takes a declared input.
+// input records a declared input.
 func (l *lookups) input(v runtime.Value) {
 	var shape []int64
 	for _, d := range v.Shape {
@@ -61,8 +61,8 @@ func (l *lookups) input(v runtime.Value) {
 	}
 }
 
-// limits returns for each input that holds ids the smallest number that is
-// none: the rows of the smallest table that it is looked up in.
+// limits returns, for each input with ids, the exclusive upper bound: the
+// number of rows of the smallest table in which they are looked up.
 func (l *lookups) limits(inputs []runtime.Value) map[string]int64 {
 	limits := map[string]int64{}
 	for _, g := range l.gathers {
@@ -87,9 +87,9 @@ func (l *lookups) limits(inputs []runtime.Value) map[string]int64 {
 
 func integer(d format.DType) bool { return d == format.Int64 || d == format.Int32 }
 
-// origin follows a value back to what its elements come from.
+// origin follows a value back to the source of its elements.
 func origin(name string, from ...map[string]string) string {
-	for range 100 { // a hostile graph may go in circles
+	for range 100 { // a hostile graph may contain a cycle
 		next, ok := "", false
 		for _, m := range from {
 			if next, ok = m[name]; ok {
@@ -104,8 +104,8 @@ func origin(name string, from ...map[string]string) string {
 	return ""
 }
 
-// checkIDs refuses an id that is no row of its table, and a mask that is neither
-// 0 nor 1, with a *format.RangeError.
+// checkIDs returns a *format.RangeError for an id outside its table, and for a
+// mask element other than 0 and 1.
 func (s signature) checkIDs(inputs map[string]format.Tensor) error {
 	if err := runtime.CheckMask(inputs); err != nil {
 		return err

@@ -14,26 +14,26 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// memory is a stretch of a device's memory, as its users hold it.
+// memory is a block of a device's memory, as users hold it.
 type memory struct {
 	device *Device
 	*block
 }
 
-// block is the stretch itself: C's memory on the CPU, the session's arena on a
-// GPU.
+// block is the block itself: C memory on the CPU, memory of the session's arena
+// on a GPU.
 type block struct {
-	base  unsafe.Pointer // where it begins, on a boundary of alignment; nil once freed
-	whole unsafe.Pointer // what was allocated; base lies in it
+	base  unsafe.Pointer // aligned start; nil once freed
+	whole unsafe.Pointer // the allocation that contains base
 	size  int
-	shown bool // its bytes were handed out
+	shown bool // Bytes was called
 }
 
-// alignment is a cache line, and the widest vector of a processor.
+// alignment is the size of a cache line, and of a processor's widest vector.
 const alignment = 64
 
-// Bytes returns the memory itself on the CPU, nil on a GPU and once the device
-// is closed. The slice must not be used after that.
+// Bytes returns the memory itself on the CPU. It is nil on a GPU and after the
+// device is closed. The slice must not be used after Close.
 func (m *memory) Bytes() []byte {
 	if m.base == nil || m.device.gpu != nil {
 		return nil
@@ -42,7 +42,7 @@ func (m *memory) Bytes() []byte {
 	return m.bytes()
 }
 
-// Size is the number of its bytes.
+// Size is the size in bytes.
 func (m *memory) Size() int { return m.size }
 
 func (b *block) bytes() []byte { return unsafe.Slice((*byte)(b.base), b.size) }
@@ -56,10 +56,10 @@ func (d *running) release(b *block) {
 	b.base, b.whole = nil, nil
 }
 
-// Alloc returns n bytes of the device's memory, all zero: on the CPU memory
-// of C's, which the system hands out zero when it is first touched, on a GPU
-// memory of the session's arena (CUDAOptions.MemoryLimit counts it), filled by
-// the driver before Alloc returns. Running out is a *DeviceError.
+// Alloc returns n zeroed bytes of the device's memory. On the CPU this is C
+// memory, whose pages the system zeroes at first access. On a GPU it is memory
+// of the session's arena, counted by CUDAOptions.MemoryLimit, and the driver
+// zeroes it before Alloc returns. Running out of memory is a *DeviceError.
 func (d *Device) Alloc(n int) (runtime.Memory, error) {
 	if d.c == nil {
 		return nil, d.closed()
@@ -70,7 +70,7 @@ func (d *Device) Alloc(n int) (runtime.Memory, error) {
 	defer goruntime.KeepAlive(d)
 	m := &memory{device: d, block: &block{size: n}}
 	if d.gpu != nil {
-		// An empty tensor has an address as well.
+		// An empty tensor needs an address too.
 		if err := statusError(C.attnx_alloc(d.c, C.size_t(max(n, 1)), &m.whole)); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.name, runError(err))
 		}

@@ -6,8 +6,8 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// What comes before the news in an error of ONNX Runtime or of the binding:
-// which function passed it on, and where in the C++ source it was raised.
+// Prefixes of an error of ONNX Runtime or the binding: the function that passed
+// it on, and the C++ source line that raised it.
 var (
 	bindingPreamble = regexp.MustCompile(`^(?:Platform-specific initialization failed: |` +
 		`Error creating C session(?: from file)?: |Error creating internal AdvancedSession: |` +
@@ -17,7 +17,7 @@ var (
 	statusCode  = regexp.MustCompile(`\[ONNXRuntimeError\] : \d+ : \w+ : `)
 )
 
-// oneLine returns an error's text on one line, beginning with what went wrong.
+// oneLine returns an error's text on one line, starting with the cause.
 func oneLine(err error) string {
 	s := quote.Line(err.Error(), 10_000)
 	s = bindingPreamble.ReplaceAllString(s, "")

@@ -25,18 +25,18 @@ const (
 	tensorDims = 1 // TensorProto.dims
 )
 
-// node is what is read of a NodeProto.
+// node holds the parts of a NodeProto that are needed here.
 type node struct {
 	op      string
 	in, out []string
-	ints    map[string]int64 // attributes that hold one integer
+	ints    map[string]int64 // integer attributes
 }
 
-// maxDepth bounds how deep graphs lie in one another.
+// maxDepth bounds the nesting depth of graphs.
 const maxDepth = 50
 
-// readNode reads a NodeProto, and calls visit with it and with the nodes of the
-// graphs that it holds, which have a depth greater than 0.
+// readNode reads a NodeProto and calls visit with it and with the nodes of its
+// subgraphs, which have a depth greater than 0.
 func readNode(r io.ReaderAt, off, end int64, depth int, visit func(n node, depth int) error) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%w: graphs lie in one another more than %d deep", errNotONNX, maxDepth)
@@ -96,7 +96,7 @@ func readNode(r io.ReaderAt, off, end int64, depth int, visit func(n node, depth
 	return visit(n, depth)
 }
 
-// divisors are attributes by which ONNX Runtime 1.30 divides without a look: a
+// divisors are attributes by which ONNX Runtime 1.30 divides without a check: a
 // zero ends the process.
 var divisors = map[string][]string{
 	"Attention":            {"q_num_heads", "kv_num_heads"},
@@ -107,7 +107,7 @@ var divisors = map[string][]string{
 
 var errDivisor = errors.New("ONNX Runtime would end the process")
 
-// checkDivisors refuses a node that ONNX Runtime does not survive.
+// checkDivisors refuses a node that would crash ONNX Runtime.
 func checkDivisors(n node) error {
 	for _, name := range divisors[n.op] {
 		if x, ok := n.ints[name]; ok && x < 1 {
@@ -117,7 +117,7 @@ func checkDivisors(n node) error {
 	return nil
 }
 
-// readTensor reads the name and the shape of a TensorProto that is a weight.
+// readTensor reads the name and shape of a weight, a TensorProto.
 func readTensor(r io.ReaderAt, off, end int64) (name string, shape []int64, err error) {
 	err = fields(r, off, end, func(f field) error {
 		switch {
@@ -125,7 +125,7 @@ func readTensor(r io.ReaderAt, off, end int64) (name string, shape []int64, err 
 			b, err := payload(r, f.off, f.end)
 			name = string(b)
 			return err
-		case f.num == tensorDims && f.bytes: // packed
+		case f.num == tensorDims && f.bytes: // packed encoding
 			b, err := payload(r, f.off, f.end)
 			for len(b) > 0 && err == nil {
 				x, n := protowire.ConsumeVarint(b)
@@ -142,7 +142,7 @@ func readTensor(r io.ReaderAt, off, end int64) (name string, shape []int64, err 
 	return name, shape, err
 }
 
-// addDim adds a size to a shape, of which no more than a few are kept.
+// addDim appends a size to a shape, up to a few dimensions.
 func addDim(shape []int64, x uint64) []int64 {
 	if len(shape) > 64 || x > math.MaxInt64 {
 		return shape

@@ -13,9 +13,9 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// Open opens a session on the ONNX file at path; weights in sibling files are
-// found beside it. A missing library, and with Device "cuda" a missing part
-// of CUDA, is an error in which errors.Is finds runtime.ErrUnavailable.
+// Open opens a session on the ONNX file at path. Weights in sibling files are
+// read from its folder. If the library is missing, or with Device "cuda" a part
+// of CUDA, the error matches runtime.ErrUnavailable.
 func Open(path string, o Options) (*Session, error) {
 	takes, err := declaredIn(path)
 	if err != nil {
@@ -26,8 +26,8 @@ func Open(path string, o Options) (*Session, error) {
 	})
 }
 
-// OpenBytes opens a session on the bytes of an ONNX file that holds all of
-// its weights. The bytes are not needed once it returns.
+// OpenBytes opens a session on the bytes of an ONNX file that contains all of
+// its weights. The bytes are not used after it returns.
 func OpenBytes(model []byte, o Options) (*Session, error) {
 	takes, err := declared(bytes.NewReader(model), int64(len(model)))
 	if err != nil {
@@ -38,10 +38,10 @@ func OpenBytes(model []byte, o Options) (*Session, error) {
 	})
 }
 
-// nameless is what errors call a model that came as bytes.
+// nameless is the name of a model given as bytes in errors.
 const nameless = "model"
 
-// declaredIn reads the inputs and outputs off the file at path.
+// declaredIn reads the inputs and outputs of the file at path.
 func declaredIn(path string) (signature, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -62,7 +62,7 @@ func declaredIn(path string) (signature, error) {
 	return takes, nil
 }
 
-// creator makes the binding's session from a file or from bytes.
+// creator creates the binding's session from a file or from bytes.
 type creator func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error)
 
 func open(name string, takes signature, o Options, create creator) (*Session, error) {
@@ -106,7 +106,7 @@ var levels = [...]ort.GraphOptimizationLevel{
 	OptimizeNone:     ort.GraphOptimizationLevelDisableAll,
 }
 
-// createOn makes a session on one device and on no other.
+// createOn creates a session that runs on one device only.
 func createOn(device string, takes signature, o Options, create creator) (*ort.DynamicAdvancedSession, error) {
 	options, err := ort.NewSessionOptions()
 	if err != nil {
@@ -115,7 +115,7 @@ func createOn(device string, takes signature, o Options, create creator) (*ort.D
 	defer options.Destroy()
 	err = errors.Join(
 		options.SetGraphOptimizationLevel(levels[o.Optimization]),
-		options.SetIntraOpNumThreads(o.Threads), // 0 is ONNX Runtime's own choice
+		options.SetIntraOpNumThreads(o.Threads), // 0 leaves the choice to ONNX Runtime
 		options.SetLogSeverityLevel(ort.LoggingLevelFatal),
 	)
 	if err != nil {
@@ -146,7 +146,7 @@ func createOn(device string, takes signature, o Options, create creator) (*ort.D
 	return create(names(takes.inputs), names(takes.outputs), options)
 }
 
-// addCUDA puts CUDA into the options.
+// addCUDA adds CUDA to the options.
 func addCUDA(options *ort.SessionOptions, c CUDAOptions) error {
 	cuda, err := ort.NewCUDAProviderOptions()
 	if err != nil {

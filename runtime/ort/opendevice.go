@@ -17,9 +17,9 @@ import (
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-// OpenDevice opens the ONNX file at path on a device; weights in sibling files
-// are found beside it. A missing library, and with Device "cuda" a missing
-// part of CUDA, is an error in which errors.Is finds runtime.ErrUnavailable.
+// OpenDevice opens the ONNX file at path on a device. Weights in sibling files
+// are read from its folder. If the library is missing, or with Device "cuda" a
+// part of CUDA, the error matches runtime.ErrUnavailable.
 func OpenDevice(path string, o Options) (*Device, error) {
 	takes, err := declaredIn(path)
 	if err != nil {
@@ -28,8 +28,8 @@ func OpenDevice(path string, o Options) (*Device, error) {
 	return openDevice(path, takes, o, path, nil)
 }
 
-// OpenDeviceBytes opens the bytes of an ONNX file that holds all of its
-// weights. The bytes are not needed once it returns.
+// OpenDeviceBytes opens the bytes of an ONNX file that contains all of its
+// weights. The bytes are not used after it returns.
 func OpenDeviceBytes(model []byte, o Options) (*Device, error) {
 	takes, err := declared(bytes.NewReader(model), int64(len(model)))
 	if err != nil {
@@ -38,7 +38,7 @@ func OpenDeviceBytes(model []byte, o Options) (*Device, error) {
 	return openDevice(nameless, takes, o, "", model)
 }
 
-// openDevice opens the model at path, or in model where path is empty.
+// openDevice opens the model at path, or the bytes in model if path is empty.
 func openDevice(name string, takes signature, o Options, path string, model []byte) (*Device, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -70,10 +70,10 @@ func openDevice(name string, takes signature, o Options, path string, model []by
 	return d, nil
 }
 
-// loading is held while C looks up functions, the library's and the driver's.
+// loading is locked while C looks up functions of the library and the driver.
 var loading sync.Mutex
 
-// loadTable loads the library and takes its table of functions.
+// loadTable loads the library and gets its function table.
 func loadTable(explicit, device string) (version string, err error) {
 	lib, version, err := load(explicit, device)
 	if err != nil {
@@ -92,7 +92,7 @@ func loadTable(explicit, device string) (version string, err error) {
 	return version, nil
 }
 
-// newDevice opens a model on "cpu" or "cuda" and on no other.
+// newDevice opens a model on "cpu" or "cuda" only.
 func newDevice(device, name string, takes signature, o Options, path string, model []byte) (*Device, error) {
 	d := &Device{running: &running{
 		c:      (*C.attnx_device)(zeroed(C.sizeof_attnx_device)),
@@ -130,7 +130,7 @@ func newDevice(device, name string, takes signature, o Options, path string, mod
 	return d, nil
 }
 
-// open makes d's session.
+// open creates d's session.
 func (d *running) open(o Options, path string, model []byte) error {
 	var held cMemory
 	defer held.free()
@@ -150,7 +150,7 @@ func (d *running) open(o Options, path string, model []byte) error {
 	}
 	s.level, s.threads = C.int(levels[o.Optimization]), C.int(o.Threads)
 	entries := o.entries(d.device)
-	entries["session.record_ep_graph_assignment_info"] = "1" // what Assignments reads
+	entries["session.record_ep_graph_assignment_info"] = "1" // records what Assignments returns
 	s.entry_keys, s.entry_values, s.entries = held.pairs(entries)
 	if d.device == "cuda" {
 		s.cuda, s.device_id = 1, C.int(o.CUDA.DeviceID)
@@ -167,14 +167,14 @@ func (d *running) open(o Options, path string, model []byte) error {
 	return err
 }
 
-// zeroed returns n bytes of C's memory, all zero. C.malloc never returns nil.
+// zeroed returns n zeroed bytes of C memory. C.malloc never returns nil.
 func zeroed(n int) unsafe.Pointer {
 	p := C.malloc(C.size_t(n))
 	clear(unsafe.Slice((*byte)(p), n))
 	return p
 }
 
-// cMemory is memory of C's to free together.
+// cMemory is C memory to be freed together.
 type cMemory []unsafe.Pointer
 
 func (h *cMemory) zeroed(n int) unsafe.Pointer {
@@ -189,7 +189,7 @@ func (h *cMemory) free() {
 	}
 }
 
-// pairs lays m out as two arrays of strings.
+// pairs converts m to two arrays of strings.
 func (h *cMemory) pairs(m map[string]string) (keys, values **C.char, n C.size_t) {
 	const pointer = int(unsafe.Sizeof((*C.char)(nil)))
 	size := (len(m) + 1) * pointer

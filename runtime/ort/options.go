@@ -5,33 +5,33 @@ import (
 	"strings"
 )
 
-// Optimization is how far ONNX Runtime rewrites a graph when it loads it.
+// Optimization is how far ONNX Runtime optimizes a graph when it loads it.
 type Optimization uint8
 
-// The levels, each with what the one before it does. OptimizeAll is the
-// default and what a deployed model runs with; OptimizeNone runs the nodes as
-// the file has them, which is what one compares value by value.
+// The levels. Each one includes those below it in this list. OptimizeAll is the
+// default and the level of deployed models. OptimizeNone runs the nodes as they
+// are in the file, for comparisons value by value.
 const (
-	OptimizeAll      Optimization = iota // and memory layouts of this processor
-	OptimizeExtended                     // and fusions particular to a device
+	OptimizeAll      Optimization = iota // adds memory layouts for this processor
+	OptimizeExtended                     // adds fusions for the device
 	OptimizeBasic                        // constants folded, redundant nodes dropped
 	OptimizeNone
 )
 
-// Options says how a model runs. The zero value is the CPU, ONNX Runtime's
-// own number of threads, every optimization, and the library that
+// Options configure how a model runs. The zero value is the CPU, ONNX Runtime's
+// default number of threads, every optimization, and the library that
 // library.Find finds for the device.
 type Options struct {
-	Library      string       // path of the library, as for library.Find; empty: whatever this process uses, else what Find finds
-	Device       string       // "cpu" (or empty), "cuda", or "auto": CUDA if it works, else the CPU
-	Threads      int          // threads inside an operator; 0: one a physical core
+	Library      string       // path of the library, as in library.Find; empty: the one in use, otherwise the one that Find finds
+	Device       string       // "cpu" (or empty), "cuda", or "auto": CUDA if it works, otherwise the CPU
+	Threads      int          // threads inside an operator; 0: one per physical core
 	Optimization Optimization // default OptimizeAll
-	Sleep        bool         // threads sleep while they wait, where they would spin: slower alone, faster where others need the processor
-	Profile      string       // if not empty, write ONNX Runtime's profile to a file that begins so, once the session is closed
-	CUDA         CUDAOptions  // not looked at on the CPU
+	Sleep        bool         // waiting threads sleep instead of spinning: slower alone, faster if other work needs the processor
+	Profile      string       // if not empty, Close writes ONNX Runtime's profile to a file whose name begins so
+	CUDA         CUDAOptions  // ignored on the CPU
 }
 
-// check reports what no session can be opened with.
+// check refuses options with which no session can be opened.
 func (o Options) check() error {
 	switch o.Device {
 	case "", "cpu", "cuda", "auto":
@@ -50,10 +50,11 @@ func (o Options) check() error {
 	return o.CUDA.check()
 }
 
-// entries are the session's configuration on a device, "cpu" or "cuda".
+// entries returns the session's configuration entries for a device, "cpu" or
+// "cuda".
 //
-// On CUDA the CPU is forbidden: without that entry ONNX Runtime runs every node
-// that CUDA lacks, up to all of them, on the CPU and says nothing.
+// On CUDA they disable the CPU fallback. Without that entry ONNX Runtime
+// silently runs every node that CUDA lacks, up to all of them, on the CPU.
 func (o Options) entries(device string) map[string]string {
 	entries := make(map[string]string)
 	if o.Sleep {

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// nativePath returns path as ONNX Runtime takes it on this system, for C.free.
+// nativePath converts path to ONNX Runtime's form on this system. The caller
+// frees it with C.free.
 func nativePath(path string) (*C.attnx_char, error) {
 	if strings.ContainsRune(path, 0) {
 		return nil, fmt.Errorf("the path %.80q has a zero byte", path)

@@ -12,7 +12,8 @@ import (
 	"unsafe"
 )
 
-// nativePath returns path as ONNX Runtime takes it on this system, for C.free.
+// nativePath converts path to ONNX Runtime's form on this system. The caller
+// frees it with C.free.
 func nativePath(path string) (*C.attnx_char, error) {
 	wide, err := syscall.UTF16FromString(path)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"unsafe"
 )
 
-// Assignments returns which execution provider runs which node, as ONNX
-// Runtime decided after its basic optimizations and before fusions.
+// Assignments returns the execution provider of each node, as ONNX Runtime
+// chose it after its basic optimizations and before fusions.
 func (d *Device) Assignments() ([]Assignment, error) {
 	if d.c == nil {
 		return nil, d.closed()
@@ -29,14 +29,14 @@ func (d *Device) Assignments() ([]Assignment, error) {
 	}
 	fields := strings.Split(C.GoStringN(text, C.int(n)), "\x00")
 	var all []Assignment
-	for ; len(fields) > 4; fields = fields[4:] { // what follows the last zero is not a field
+	for ; len(fields) > 4; fields = fields[4:] { // the rest after the last zero is not a field
 		all = append(all, Assignment{Provider: fields[0], Domain: fields[1], Op: fields[2], Node: fields[3]})
 	}
 	return all, nil
 }
 
-// providers returns the execution providers that the library was built with
-// and the sentence in which it says how; explicit is as for Find.
+// providers returns the execution providers of the library and the sentence
+// that describes its build. explicit is as in Find.
 func providers(explicit string) (names []string, build string, err error) {
 	if _, err := loadTable(explicit, "auto"); err != nil {
 		return nil, "", err

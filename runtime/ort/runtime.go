@@ -8,7 +8,7 @@ import (
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-// Runtime is ONNX Runtime as one among others.
+// Runtime describes ONNX Runtime for the list of runtimes.
 var Runtime = runtime.Runtime{
 	Name: "ort", Devices: []string{"cpu", "cuda"}, Levels: []string{"disabled", "basic", "all"},
 	Available: func(o runtime.Options) error {
@@ -18,7 +18,7 @@ var Runtime = runtime.Runtime{
 	Open: func(f runtime.File, o runtime.Options) (runtime.Session, error) {
 		s, err := opened(f, o, Open, OpenBytes)
 		if err != nil {
-			return nil, err // no nil pointer in the interface
+			return nil, err // a nil pointer must not get into the interface
 		}
 		return s, nil
 	},
@@ -50,21 +50,21 @@ var Runtime = runtime.Runtime{
 
 const title = "ONNX Runtime"
 
-// levelNames are the optimizations by the names that a Runtime gives them.
+// levelNames maps the levels of a runtime.Runtime to optimizations.
 var levelNames = map[string]Optimization{"disabled": OptimizeNone, "basic": OptimizeBasic, "extended": OptimizeExtended, "all": OptimizeAll, "": OptimizeAll}
 
-// found returns the library for what o asks for.
+// found returns the library for the options.
 func found(o runtime.Options) (library.Library, error) {
 	build := o.Device
 	if o.AnyOf {
-		build = "auto" // a process loads one library, and the GPU build serves the CPU as well
+		build = "auto" // a process loads one library, and the GPU build also runs on the CPU
 	}
 	lib, err := library.Find(o.Library, build)
 	return lib, forDevice(o.Device, err)
 }
 
-// forDevice says of a library that is not there, or that this program cannot use,
-// which runtime is unavailable by it: CUDA needs it too.
+// forDevice sets the runtime in an error about a library that is missing or
+// cannot be used: without it CUDA is unavailable too.
 func forDevice(device string, err error) error {
 	var gone *runtime.UnavailableError
 	if device == "cuda" && errors.As(err, &gone) && gone.Runtime == "ort-cpu" {
@@ -73,7 +73,7 @@ func forDevice(device string, err error) error {
 	return err
 }
 
-// opened opens a file on what o asks for.
+// opened opens a file with the options.
 func opened[T any](f runtime.File, o runtime.Options, path func(string, Options) (T, error), data func([]byte, Options) (T, error)) (x T, err error) {
 	defer func() { err = forDevice(o.Device, err) }()
 	level, known := levelNames[o.Level]
@@ -91,15 +91,15 @@ func opened[T any](f runtime.File, o runtime.Options, path func(string, Options)
 	return data(f.Data, own)
 }
 
-// placeOf says where a session or device runs.
+// placeOf returns where a session or device runs.
 func placeOf(version, device string, noCUDA error) runtime.Place {
 	return runtime.Place{Runtime: title, Version: version, Device: device, Without: "CUDA", Why: noCUDA}
 }
 
-// Place says where the session runs, and why not on CUDA where the device auto
-// did not get it.
+// Place returns where the session runs, and why not on CUDA if "auto" chose the
+// CPU.
 func (s *Session) Place() runtime.Place { return placeOf(s.Version(), s.Device(), s.NoCUDA()) }
 
-// Place says where the device is, and why it is not CUDA where auto did not get
-// it.
+// Place returns where the device is, and why it is not CUDA if "auto" chose the
+// CPU.
 func (d *Device) Place() runtime.Place { return placeOf(d.Version(), d.Device(), d.NoCUDA()) }

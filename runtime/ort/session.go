@@ -17,9 +17,9 @@ import (
 
 var _ runtime.Session = (*Session)(nil)
 
-// Session runs one model in ONNX Runtime. It may be used by several
-// goroutines; their runs take turns. A session that is dropped without Close is
-// freed when the garbage collector finds it.
+// Session runs one model in ONNX Runtime. Several goroutines may use it; their
+// runs are serialized. If a session is dropped without Close, the garbage
+// collector frees it.
 type Session struct {
 	mu sync.Mutex
 	*held
@@ -30,15 +30,15 @@ type Session struct {
 	device  string
 	noCUDA  error
 
-	last     [][]int // the shapes of the inputs of the last run; nil if it failed
-	distrust bool    // the file declares shapes that the outputs turned out not to have
+	last     [][]int // input shapes of the last run; nil if it failed
+	distrust bool    // the declared output shapes turned out to be wrong
 }
 
-// held is what a Session has outside Go's heap. It does not know the Session,
-// so that it can be freed once the Session is gone.
+// held is the part of a Session outside Go's heap. It does not refer to the
+// Session, so that it can be freed once the Session is unreachable.
 type held struct {
 	session *ort.DynamicAdvancedSession // nil once closed
-	outputs []*value                    // of the last run, to be written again; nil where there is none
+	outputs []*value                    // of the last run, to be reused; nil if there is none
 }
 
 func (h *held) free() error {
@@ -51,28 +51,28 @@ func (h *held) free() error {
 	return err
 }
 
-// watch has what s holds freed if s is dropped.
+// watch arranges that held is freed if s is dropped.
 func (s *Session) watch() *Session {
 	h := s.held
-	s.guard = leak.Watch(s, "the ONNX Runtime session of "+s.name, func() { h.free() }) // nobody is left to be told of an error
+	s.guard = leak.Watch(s, "the ONNX Runtime session of "+s.name, func() { h.free() }) // there is nobody to report an error to
 	return s
 }
 
-// Run computes every output from the inputs, which are given by name and must
-// have the declared types and shapes. An id that is no row of the table in which
-// the model looks it up is a *format.RangeError.
+// Run computes every output from the inputs, given by name, which must have the
+// declared types and shapes. An id outside the table in which the model looks it
+// up is a *format.RangeError.
 //
-// The tensors returned are valid until the next Run, which may write its
-// results into the same memory; goroutines that share a session use RunThen.
+// The returned tensors are valid until the next Run, which may write its results
+// into the same memory. Goroutines that share a session use RunThen instead.
 func (s *Session) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.run(inputs)
 }
 
-// RunThen runs the model and calls read with the outputs before any other run
-// of this session can overwrite them. It returns the error of either. read
-// must not use the session.
+// RunThen runs the model and calls read with the outputs before another run of
+// this session can overwrite them. It returns the error of either. read must
+// not use the session.
 func (s *Session) RunThen(inputs map[string]format.Tensor, read func(outputs map[string]format.Tensor) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,10 +114,9 @@ func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor
 	prepared := slices.ContainsFunc(s.outputs, func(v *value) bool { return v != nil && len(v.shape) > 0 })
 	err = s.call(in)
 	if err != nil && prepared && !s.distrust {
-		// The file may declare other shapes than the model makes, or a shape
-		// may follow from the values and not from the shapes of the inputs.
-		// ONNX Runtime then refuses the memory prepared for it, and allocates
-		// if it is given none.
+		// The declared shapes may be wrong, or a shape may depend on the inputs' values
+		// and not only on their shapes. ONNX Runtime then refuses the prepared memory,
+		// but allocates if there is none.
 		s.distrust = true
 		if err2 := s.prepare(names, false); err2 == nil {
 			err2 = s.call(in)
@@ -140,7 +139,7 @@ func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor
 }
 
 // prepare fills s.outputs with memory for this run, as far as the shapes are
-// known: what the last run wrote, where it fits, else new memory.
+// known: the memory of the last run if it fits, otherwise new memory.
 func (s *Session) prepare(names map[string]int, same bool) error {
 	for i, declared := range s.takes.outputs {
 		old := s.outputs[i]
@@ -148,7 +147,7 @@ func (s *Session) prepare(names map[string]int, same bool) error {
 			continue
 		}
 		shape, known := shapeOf(declared, names)
-		scalar := known && len(shape) == 0 // never left to the binding, which cannot allocate one
+		scalar := known && len(shape) == 0 // always prepared: the binding cannot allocate a scalar
 		if s.distrust && !scalar {
 			known = false
 		}
@@ -173,8 +172,8 @@ func (s *Session) prepare(names map[string]int, same bool) error {
 	return nil
 }
 
-// call runs the model on s.outputs and keeps what was allocated for the
-// outputs that had no memory.
+// call runs the model on s.outputs and keeps the tensors that were allocated
+// for outputs without memory.
 func (s *Session) call(in []ort.Value) error {
 	out := make([]ort.Value, len(s.outputs))
 	for i, v := range s.outputs {
@@ -203,14 +202,14 @@ func (s *Session) call(in []ort.Value) error {
 	return bad
 }
 
-// Inputs returns what the model takes, weights left out, in the file's order.
+// Inputs returns the model's inputs without weights, in the file's order.
 func (s *Session) Inputs() []runtime.Value { return slices.Clone(s.takes.inputs) }
 
-// Outputs returns what the model gives, in the file's order.
+// Outputs returns the model's outputs, in the file's order.
 func (s *Session) Outputs() []runtime.Value { return slices.Clone(s.takes.outputs) }
 
 // Metadata returns the value of a key in the model's metadata_props; ok is
-// false if the model has no such key, or the session is closed.
+// false if the key is missing or the session is closed.
 func (s *Session) Metadata(key string) (value string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,15 +228,15 @@ func (s *Session) Metadata(key string) (value string, ok bool) {
 // Device returns the device the session runs on: "cpu" or "cuda".
 func (s *Session) Device() string { return s.device }
 
-// NoCUDA returns why a session opened with Device "auto" runs on the CPU;
-// nil if it runs on CUDA, and if CUDA was not asked for.
+// NoCUDA returns why a session opened with Device "auto" runs on the CPU. It is
+// nil if the session runs on CUDA, or if CUDA was not requested.
 func (s *Session) NoCUDA() error { return s.noCUDA }
 
 // Version returns the version of ONNX Runtime, such as "1.30.0".
 func (s *Session) Version() string { return s.version }
 
-// Close frees the model. Tensors that Run returned stay readable. Closing
-// twice is no error.
+// Close frees the model. Tensors that Run returned stay readable. A second
+// Close does nothing.
 func (s *Session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,21 +11,20 @@ import (
 	"unsafe"
 )
 
-// kept is what the process did on signals before the first of the calls of
-// keepSignals that are under way. A later one must not save for itself: it
-// would save what the first one's library has put there.
+// kept is the signal handling of the process before the first keepSignals call
+// now in progress. Calls may overlap. A later one must not save the state
+// itself, because the first one's library may already have changed it.
 var kept struct {
 	sync.Mutex
 	calls int
 	saved unsafe.Pointer
 }
 
-// keepSignals calls f, which brings libraries into the process, and puts back
-// what they changed of what the process does on signals: CUDA's provider and
-// the libraries it loads were seen to take Go's handlers away (issue 140 of
-// the binding), and Ctrl-C with them. It returns how many signals were put
-// back. What another goroutine has changed in the meantime with package
-// os/signal is put back as well.
+// keepSignals calls f, which loads libraries, and then restores the signal
+// handling of the process. CUDA's provider and its libraries were seen to
+// replace Go's handlers (issue 140 of the binding), which disables Ctrl-C. It
+// returns the number of restored signals. Changes that another goroutine makes
+// meanwhile with package os/signal are undone as well.
 func keepSignals(f func() error) (changed int, err error) {
 	kept.Lock()
 	if kept.calls == 0 {

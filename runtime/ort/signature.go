@@ -7,10 +7,10 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// signature is what a model takes and gives.
+// signature holds a model's inputs and outputs.
 type signature struct {
 	inputs, outputs []runtime.Value
-	limits          map[string]int64 // of inputs that hold ids: the smallest number that is none
+	limits          map[string]int64 // exclusive upper bounds of the ids, by input
 }
 
 func list(values []runtime.Value) string {

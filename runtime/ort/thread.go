@@ -4,10 +4,9 @@ package ort
 
 import goruntime "runtime"
 
-// thread makes all runs of a device on one thread of the system. The CUDA
-// provider keeps the graphs that it has recorded with the thread that recorded
-// them, and a goroutine that has moved to another thread would have each of
-// them recorded again.
+// thread makes all runs of a device on one system thread. The CUDA provider
+// keeps recorded graphs per thread. A goroutine that moved to another thread
+// would record each of them again.
 type thread struct {
 	replays chan int
 	results chan error

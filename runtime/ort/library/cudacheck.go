@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// diagnoseCUDA checks what a GPU build needs, each piece on its own line: the
-// provider beside the library, the libraries that it needs, the driver, the
-// device. Of a CPU build nothing is said, and the machine is not asked.
+// diagnoseCUDA checks the parts that a GPU build needs, one line for each: the
+// provider in the library's folder, the libraries that it needs, the driver,
+// the device. For a CPU build it returns nothing and does not examine the
+// machine.
 func diagnoseCUDA(lib Library, loaderHere func() loader, driverHere func(loader) driver) []Check {
 	const name = "cuda provider library"
 	provider := beside(lib.Path, cudaProvider)
@@ -31,9 +32,9 @@ func diagnoseCUDA(lib Library, loaderHere func() loader, driverHere func(loader)
 	return append(checks, driverHere(l).checks(versions.CUDA)...)
 }
 
-// checks are the lines about the libraries that the provider needs: CUDA's
-// whatever their state, others where something is wrong. The driver's has a
-// line elsewhere.
+// checks returns the lines about the libraries that the provider needs: CUDA's
+// in any state, others only if something is wrong. The driver's library has its
+// own line elsewhere.
 func (l loader) checks(provider, cuda string) []Check {
 	pieces, err := l.walk(provider, opened[cuda])
 	if err != nil {
@@ -77,8 +78,8 @@ func (l loader) checks(provider, cuda string) []Check {
 	return checks
 }
 
-// hiddenCheck is the line about libraries that lie in folders of pip's, with
-// the command that shows these to the loader.
+// hiddenCheck returns the line about libraries in pip's folders, with the
+// command that makes them visible to the loader.
 func hiddenCheck(pieces []piece) Check {
 	var names, dirs []string
 	for _, p := range pieces {

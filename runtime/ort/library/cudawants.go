@@ -2,9 +2,8 @@ package library
 
 import "regexp"
 
-// CUDAVersions are the versions of NVIDIA's libraries that a GPU build was
-// made for, the first number of each,
-// "" where its file does not tell.
+// CUDAVersions are the major versions of NVIDIA's libraries for which a GPU
+// build was made, "" if its file does not show them.
 type CUDAVersions struct{ CUDA, CUDNN string }
 
 // String is "CUDA 13 and cuDNN 9".
@@ -19,8 +18,9 @@ func (v CUDAVersions) String() string {
 	return text
 }
 
-// Wants returns the versions that the CUDA provider beside the library asks
-// for, read from the provider's file. A CPU build has none: a *CUDAError.
+// Wants returns the versions that the CUDA provider in the library's folder
+// requires, read from the provider's file. A CPU build has no provider: a
+// *CUDAError.
 func (l Library) Wants() (CUDAVersions, error) {
 	provider := beside(l.Path, cudaProvider)
 	if provider == "" {
@@ -35,15 +35,15 @@ func (l Library) Wants() (CUDAVersions, error) {
 
 const cudaProvider, sharedProvider = "onnxruntime_providers_cuda", "onnxruntime_providers_shared"
 
-// cudaName matches the file names of CUDA's libraries, on Linux and on
-// Windows: what it is, and the version of its interface.
+// cudaName matches file names of CUDA's libraries on Linux and Windows. Its
+// groups are the library and its ABI version.
 var cudaName = regexp.MustCompile(`^(?:lib)?(cublasLt|cublas|cudart|curand|cufft|cudnn)(?:\.so\.|64_)(\d+)`)
 
-// cudaParts are CUDA's libraries. Those that bear CUDA's own number tell which
-// CUDA a program was linked with.
+// cudaParts are CUDA's libraries. Some have CUDA's own version number: they
+// show which CUDA a program was linked with.
 var cudaParts = map[string]struct {
 	bearsCUDA bool
-	pip       string // the package of PyPI that holds it, without its suffix
+	pip       string // PyPI package that contains it, without suffix
 }{
 	"cublas":   {true, "nvidia-cublas"},
 	"cublasLt": {true, "nvidia-cublas"},
@@ -55,12 +55,12 @@ var cudaParts = map[string]struct {
 
 // opened are the libraries that a provider for CUDA 13 opens by name when an
 // operator first needs them (cuDNN for convolutions, cuFFT for Fourier
-// transforms), so that its file does not list them: the code of 1.30.0 and
-// 1.31.1 puts these names together, and the package's metadata ask for the same
-// versions (Requires-Dist: nvidia-cudnn-cu13~=9.0, nvidia-cufft~=12.0).
+// transforms), so its file does not list them. The code of 1.30.0 and 1.31.1
+// builds these names, and the package's metadata require the same versions
+// (Requires-Dist: nvidia-cudnn-cu13~=9.0, nvidia-cufft~=12.0).
 var opened = map[string][]string{"13": {"libcudnn.so.9", "libcufft.so.12"}}
 
-// wanted returns the versions that the names of needed libraries tell.
+// wanted derives the versions from the names of needed libraries.
 func wanted(needed []string) (v CUDAVersions) {
 	for _, name := range needed {
 		m := cudaName.FindStringSubmatch(name)
@@ -82,10 +82,10 @@ func wanted(needed []string) (v CUDAVersions) {
 	return v
 }
 
-// pipRequirement returns what pip is asked for to get a library of CUDA's, ""
-// for another library. From CUDA 13 on NVIDIA's packages have no suffix, but
-// cuDNN's; their versions begin with the number in the library's name, as
-// they do in onnxruntime-gpu's metadata.
+// pipRequirement returns the pip requirement for a library of CUDA's, "" for
+// another library. From CUDA 13 on only cuDNN's package has a suffix. The
+// package's version begins with the number in the library's name, as in
+// onnxruntime-gpu's metadata.
 func pipRequirement(library, cuda string) string {
 	m := cudaName.FindStringSubmatch(library)
 	if m == nil {

@@ -14,8 +14,8 @@ import (
 // Status is the outcome of a check.
 type Status = runtime.Health
 
-// The outcomes: it is there and works; it is not there; it is there, or would
-// be, but cannot be used.
+// The outcomes: present and working; missing; present, or would be, but
+// unusable.
 const (
 	OK          = runtime.Healthy
 	NotFound    = runtime.Absent
@@ -26,11 +26,11 @@ const (
 type Check struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
-	Detail string `json:"detail"`           // what was found, or what is wrong; one line
-	Remedy string `json:"remedy,omitempty"` // empty when the status is ok
+	Detail string `json:"detail"`           // what was found, or the fault; one line
+	Remedy string `json:"remedy,omitempty"` // empty if the status is ok
 }
 
-// Failed returns the check that err has decided.
+// Failed returns the check for an error.
 func Failed(name string, status Status, err error) Check {
 	var u *runtime.UnavailableError
 	if errors.As(err, &u) {
@@ -39,9 +39,9 @@ func Failed(name string, status Status, err error) Check {
 	return Check{name, status, err.Error(), InstallRemedy}
 }
 
-// Diagnose looks at what a process needs before it loads the library: cgo, and
-// the library itself. explicit is as for Find with device "auto". The error, if
-// any, says why the library must not be loaded. Nothing is changed.
+// Diagnose checks what a process needs before it loads the library: cgo, and
+// the library itself. explicit is as in Find with device "auto". A non-nil
+// error is the reason not to load the library. Diagnose changes nothing.
 func Diagnose(explicit string) (Library, []Check, error) {
 	var checks []Check
 	if err := CgoMissing(); err != nil {
@@ -51,7 +51,7 @@ func Diagnose(explicit string) (Library, []Check, error) {
 	}
 	lib, err := Find(explicit, "auto")
 	if err == nil && lib.Source == "cache" {
-		err = installed() // a library with a wrong byte in it must not be loaded
+		err = installed() // a damaged library must not be loaded
 	}
 	if err != nil {
 		return Library{}, append(checks, Failed("onnxruntime library", NotFound, err)), err
@@ -59,10 +59,10 @@ func Diagnose(explicit string) (Library, []Check, error) {
 	return lib, append(checks, Check{"onnxruntime library", OK, lib.Path + " (from " + lib.Source + ")", ""}), nil
 }
 
-// DiagnoseMachine looks at what lies around the library, which may be none: the
-// cache, and the clients that Install uses; where the library is a GPU build
-// also each library of CUDA's that it needs, NVIDIA's driver and the device.
-// Nothing is changed.
+// DiagnoseMachine checks the surroundings of the library, which may be missing:
+// the cache, and the clients that Install uses. For a GPU build it also checks
+// each CUDA library that the build needs, NVIDIA's driver and the device. It
+// changes nothing.
 func DiagnoseMachine(lib Library) []Check {
 	var checks []Check
 	if lib.Path != "" {
@@ -71,8 +71,8 @@ func DiagnoseMachine(lib Library) []Check {
 	return append(checks, checkCache(), checkClients())
 }
 
-// FailedCUDA returns the check that err has decided, which running a model on
-// CUDA with the library gave.
+// FailedCUDA returns the check for an error from running a model on CUDA with
+// the library.
 func FailedCUDA(lib Library, err error) Check {
 	const name = "cuda"
 	noProvider := "its provider's library is not beside " + lib.Path + ", as in the CPU packages"
@@ -85,13 +85,13 @@ func FailedCUDA(lib Library, err error) Check {
 	return Check{name, NotFound, noProvider, remedyBuild}
 }
 
-// beside returns the path of a library in the folder of another, "" if it is not there.
+// beside returns the path of a library in the folder of another, "" if it is missing.
 func beside(library, name string) string {
 	file := map[string]string{"windows": name + ".dll", "darwin": "lib" + name + ".dylib"}[goruntime.GOOS]
 	if file == "" {
 		file = "lib" + name + ".so"
 	}
-	// The loader looks beside the file that a link leads to.
+	// The loader searches the folder of the file that a link points to.
 	if target, err := filepath.EvalSymlinks(library); err == nil {
 		library = target
 	}
@@ -101,8 +101,8 @@ func beside(library, name string) string {
 	return ""
 }
 
-// installed reads every byte of the builds that Install has put into the user's
-// cache; a damaged one is an error.
+// installed reads every byte of the builds in the user's cache. A damaged build
+// is an error.
 func installed() error {
 	for _, b := range []build{cpuBuild(), gpuBuild()} {
 		dir, err := cacheFolder(b)

@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// driver is what is seen of NVIDIA's driver and of its devices.
+// driver is what is known about NVIDIA's driver and its devices.
 type driver struct {
-	library string   // the path of its library, "" if the loader does not find it
-	version string   // "580.95.05"; "" if nothing tells
-	devices []string // a line for each
-	hidden  bool     // CUDA_VISIBLE_DEVICES names none
+	library string   // path of its library, "" if the loader does not find it
+	version string   // "580.95.05"; "" if unknown
+	devices []string // one line per device
+	hidden  bool     // CUDA_VISIBLE_DEVICES hides all devices
 }
 
-// minDrivers are the oldest drivers that serve a CUDA, the first number of
-// each. Source: "CUDA Compatibility", NVIDIA, table "CUDA Toolkit 11.x, 12.x,
-// and 13.x Driver Version Ranges".
+// minDrivers maps CUDA versions to the oldest driver, both as major versions.
+// Source: "CUDA Compatibility", NVIDIA, table "CUDA Toolkit 11.x, 12.x, and
+// 13.x Driver Version Ranges".
 var minDrivers = map[string]int{"11": 450, "12": 525, "13": 580}
 
 // driverLibrary is the name of the driver's library on this system.
@@ -30,7 +30,7 @@ func driverLibrary() string {
 	return "libcuda.so.1"
 }
 
-// findDriver asks nvidia-smi, and where it is not there Linux's kernel.
+// findDriver queries nvidia-smi, or Linux's kernel if nvidia-smi is missing.
 func findDriver(l loader) driver {
 	var d driver
 	if goruntime.GOOS == "windows" {
@@ -48,7 +48,7 @@ func findDriver(l loader) driver {
 		}
 		gpus, err := os.ReadDir(proc + "/gpus")
 		if err != nil {
-			return d // no such folder: no such driver
+			return d // without this folder there is no driver
 		}
 		for _, gpu := range gpus {
 			d.devices = append(d.devices, "one at "+gpu.Name())
@@ -57,12 +57,12 @@ func findDriver(l loader) driver {
 	return d
 }
 
-// kernelVersion finds the version in /proc/driver/nvidia/version, which says
-// "... Kernel Module for x86_64  580.65.06  Release Build ...".
+// kernelVersion finds the version in /proc/driver/nvidia/version, which
+// contains "... Kernel Module for x86_64  580.65.06  Release Build ...".
 var kernelVersion = regexp.MustCompile(`\b\d{3,}\.\d+(?:\.\d+)?\b`)
 
-// ask reads what nvidia-smi says of each device, a line each: "580.95.05,
-// NVIDIA H100 80GB HBM3, 9.0, 81559 MiB".
+// ask parses the output of nvidia-smi, one line per device: "580.95.05, NVIDIA
+// H100 80GB HBM3, 9.0, 81559 MiB".
 func (d *driver) ask(text string) {
 	for line := range strings.Lines(text) {
 		fields := strings.Split(strings.TrimSpace(line), ", ")
@@ -73,7 +73,7 @@ func (d *driver) ask(text string) {
 	}
 }
 
-// checks are the lines about the driver and the device.
+// checks returns the lines about the driver and the device.
 func (d driver) checks(cuda string) []Check {
 	driver := Check{Name: "nvidia driver", Remedy: remedyDriver}
 	least := minDrivers[cuda]

@@ -13,16 +13,16 @@ import (
 	"strings"
 )
 
-// Bounds on what a package may unpack to, about twice the largest library (the
-// CUDA provider, 272 MB) and four times the largest archive: the archive is
-// pinned by its hash, so these only keep a mistake in the table from filling
-// the disk.
+// Limits on the unpacked size: about twice the largest library (the CUDA
+// provider, 272 MB) and four times the largest archive. The archive is pinned
+// by its hash, so the limits only keep a mistake in the table from filling the
+// disk.
 const (
 	maxLibrary = 512 << 20
 	maxArchive = 1 << 30
 )
 
-// verify reads f from its start and reports whether it is the pinned file.
+// verify reads f from its start and checks that it is the pinned file.
 func (b bundle) verify(f *os.File) error {
 	sum := sha256.New()
 	n, err := io.Copy(sum, io.NewSectionReader(f, 0, 1<<62))
@@ -35,7 +35,7 @@ func (b bundle) verify(f *os.File) error {
 	return nil
 }
 
-// hashError says that a package is not the one that was pinned.
+// hashError reports that a package is not the pinned one.
 type hashError struct {
 	file, got, want   string
 	gotSize, wantSize int64
@@ -46,10 +46,9 @@ func (e *hashError) Error() string {
 		e.file, e.got, e.gotSize, e.want, e.wantSize)
 }
 
-// extract writes one library of the archive f to the file target, and refuses
-// one that is not the pinned one.
-// Members are only compared by name, never used as a path, so nothing an
-// archive says can choose where bytes go.
+// extract writes one library of the archive f to the file target, and refuses a
+// library that is not the pinned one. Member names are only compared and never
+// used as paths, so an archive cannot choose where bytes are written.
 func (b bundle) extract(f *os.File, library packed, target string) error {
 	name := library.member
 	var member io.ReadCloser
@@ -77,7 +76,7 @@ func (b bundle) extract(f *os.File, library packed, target string) error {
 		err = &hashError{file: b.file + ": " + name, got: got, want: library.sha256, gotSize: n, wantSize: library.size}
 	}
 	if err == nil {
-		err = out.Sync() // the rename that publishes it must not outrun its bytes
+		err = out.Sync() // the bytes must be on disk before the rename that publishes them
 	}
 	return errors.Join(err, out.Close())
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// clientCommand returns the command of a package client on this machine, nil
-// when it is not there. pip goes by several names.
+// clientCommand returns the command of a package client on this machine, nil if
+// it is missing. pip has several names.
 func clientCommand(client string) []string {
 	names := [][]string{{client}}
 	if client == "pip" {
@@ -27,19 +27,19 @@ func clientCommand(client string) []string {
 	return nil
 }
 
-// fetch has the client put the bundle's file into dir, an empty folder.
+// fetch makes the client put the bundle's file into dir, an empty folder.
 func (b bundle) fetch(ctx context.Context, command []string, dir string, progress func(done, total int64)) error {
 	args := append(command[1:len(command):len(command)], b.args...)
 	if b.client == "npm" {
-		// npm downloads into its cache and copies from there. A cache inside
-		// dir is what makes the download visible while it runs.
+		// npm downloads into its cache and copies from there. With the cache inside dir
+		// the progress of the download is visible.
 		args = append(args, "--cache", filepath.Join(dir, "cache"))
 	}
 	cmd := exec.CommandContext(ctx, command[0], args...)
 	cmd.Dir = dir
-	// pip downloads into the system's temporary folder and moves.
+	// pip downloads into the system's temporary folder and moves the file.
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "TMP="+dir, "TEMP="+dir)
-	cmd.WaitDelay = 5 * time.Second // a killed client's children may hold the pipes
+	cmd.WaitDelay = 5 * time.Second // children of a killed client may keep the pipes open
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 
@@ -68,9 +68,8 @@ func (b bundle) fetch(ctx context.Context, command []string, dir string, progres
 	return nil
 }
 
-// watch reports the bytes that lie under dir until done is closed. The client
-// says nothing useful itself; what it has written is known, and so is the
-// size it will come to.
+// watch reports the number of bytes under dir until done is closed. The client
+// reports no usable progress, but the total size is known.
 func watch(dir string, total int64, progress func(done, total int64), done <-chan struct{}) {
 	if progress == nil {
 		return
@@ -83,8 +82,8 @@ func watch(dir string, total int64, progress func(done, total int64), done <-cha
 		case <-done:
 			return
 		case <-tick.C:
-			// Never backwards (files move), never past the end (npm's copy
-			// lies beside its cache).
+			// The count must neither go back (files move) nor pass the total (npm's cache
+			// contains a second copy).
 			if n := min(folderSize(dir), total); n > last {
 				last = n
 				progress(n, total)
@@ -95,7 +94,7 @@ func watch(dir string, total int64, progress func(done, total int64), done <-cha
 
 func folderSize(dir string) int64 {
 	var n int64
-	// A file that goes away while it is counted is none of our business.
+	// Files may disappear during the count: errors are ignored.
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			if info, err := d.Info(); err == nil {
@@ -107,9 +106,9 @@ func folderSize(dir string) int64 {
 	return n
 }
 
-// complaint returns the one line of a client's output that says why it
-// failed: pip's last line, npm's first that is not a code and not a pointer
-// to its log.
+// complaint returns the line of a client's output that gives the cause: pip's
+// last line, or npm's first line that is neither an error code nor a pointer to
+// its log.
 func complaint(output string, exit error) string {
 	var last, npm string
 	for line := range strings.Lines(output) {

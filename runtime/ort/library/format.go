@@ -13,9 +13,9 @@ import (
 	"slices"
 )
 
-// checkLibrary reports what keeps the file at path, a regular file, from being a
-// whole shared library of this system, as far as its headers say: the loader
-// maps a file as they say, and the process ends where it is shorter.
+// checkLibrary reports why the file at path, a regular file, is not a complete
+// shared library of this system, as far as its headers show. The loader maps a
+// file as the headers say, and a file that is too short crashes the process.
 func checkLibrary(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -44,7 +44,7 @@ func checkLibrary(path string) error {
 	return nil
 }
 
-// libraryKind is a format of shared libraries.
+// libraryKind is a shared library format.
 type libraryKind struct {
 	name  string
 	is    func(magic []byte) bool
@@ -63,7 +63,7 @@ func truncated(size int64, end uint64) error {
 
 func headers(err error) error { return fmt.Errorf("it is truncated or damaged: %w", err) }
 
-// machines are the processors' names in ELF.
+// machines maps GOARCH to ELF machine numbers.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "386": elf.EM_386, "arm": elf.EM_ARM, "riscv64": elf.EM_RISCV}
 
 func checkELF(r io.ReaderAt, size int64) error {
@@ -99,8 +99,8 @@ func checkELF(r io.ReaderAt, size int64) error {
 	return checkDynamic(f)
 }
 
-// checkDynamic reads what the loader reads first: the tables without which it
-// ends the process, and the names that the library gives.
+// checkDynamic checks the tables that the loader reads first, without which the
+// process crashes, and the library's exported names.
 func checkDynamic(f *elf.File) error {
 	for _, tag := range []elf.DynTag{elf.DT_STRTAB, elf.DT_SYMTAB} {
 		at, err := f.DynValue(tag)
@@ -113,7 +113,7 @@ func checkDynamic(f *elf.File) error {
 			return headers(fmt.Errorf("it has no %v", tag))
 		}
 	}
-	if f.SectionByType(elf.SHT_DYNSYM) == nil { // the loader does without; dlsym tells
+	if f.SectionByType(elf.SHT_DYNSYM) == nil { // the loader does not need it; dlsym will report missing symbols
 		return nil
 	}
 	symbols, err := f.DynamicSymbols()
@@ -142,7 +142,8 @@ func checkPE(r io.ReaderAt, size int64) error {
 	return nil
 }
 
-// checkMachO passes over files for several processors, of which one is this one.
+// checkMachO checks a Mach-O file. In a universal one it checks only that every
+// part is complete.
 func checkMachO(r io.ReaderAt, size int64) error {
 	if fat, err := macho.NewFatFile(r); err == nil {
 		for _, a := range fat.Arches {

@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// imports is what a library asks the system's loader for.
+// imports is what a library requests from the system's loader.
 type imports struct {
-	needed  []string // names of libraries, each once, as the file has them
-	rpath   []string // folders that it wants searched: before LD_LIBRARY_PATH,
-	runpath []string // or after it; with these the loader ignores the former
+	needed  []string // names of libraries, each once, as in the file
+	rpath   []string // folders searched before LD_LIBRARY_PATH
+	runpath []string // folders searched after it; if present, the loader ignores rpath
 }
 
 // readImports reads the imports of an ELF (Linux) or a PE file (Windows).

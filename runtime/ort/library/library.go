@@ -14,11 +14,12 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// MinVersion is the oldest ONNX Runtime that serves C API version 24, the one
-// the binding asks for.
+// MinVersion is the oldest ONNX Runtime with C API version 24, which the
+// binding requests.
 const MinVersion = "1.24"
 
-// The environment variables that name a library, in the order they are asked.
+// The environment variables that name a library, in the order in which they are
+// read.
 const (
 	EnvLibrary  = "ATTNX_ORT_LIB"
 	EnvStandard = "ONNXRUNTIME_SHARED_LIBRARY_PATH"
@@ -33,24 +34,24 @@ type Library struct {
 // Named is the Source of a library whose path the caller gave.
 const Named = "the caller"
 
-// InstallRemedy is the remedy of an error that another library would mend.
+// InstallRemedy is the remedy of an error that another library would fix.
 const InstallRemedy = "run `attnx runtime install`, or name a library with " + EnvLibrary
 
 const installCUDARemedy = "install the GPU build, or name one with " + EnvLibrary
 
-// Find returns the ONNX Runtime library to use on a device ("cpu", or empty;
-// "cuda"; "auto"), without opening it. It asks, in this order: explicit (a
-// path, which may be empty), the environment variables ATTNX_ORT_LIB
-// and ONNXRUNTIME_SHARED_LIBRARY_PATH, the user's cache, the system's folders.
-// Of the cache's two builds it takes the GPU build for "cuda" and "auto", the
-// CPU build for "cpu"; either serves where the other is not installed, but the
-// CPU build knows no CUDA. A process that has loaded a library gets that one,
-// unless another was named.
+// Find returns the ONNX Runtime library for a device ("cpu", or empty; "cuda";
+// "auto"), without opening it. It searches in this order: explicit (a path,
+// which may be empty), the environment variables ATTNX_ORT_LIB and
+// ONNXRUNTIME_SHARED_LIBRARY_PATH, the user's cache, the system's folders. From
+// the cache it takes the GPU build for "cuda" and "auto", and the CPU build for
+// "cpu". If only the other build is installed, it takes that one, though the
+// CPU build does not support CUDA. A process that has loaded a library gets
+// that one, unless another path is given.
 //
-// A path that was named, by the caller or a variable, is used or refused, never
-// skipped; it may be the library or the folder that holds it. A library of the
-// cache that is not the one that was installed, and a file that its own headers
-// say is not whole, is refused. Errors are *runtime.UnavailableError.
+// A path from the caller or a variable is used or refused, never skipped. It
+// may be the library or its folder. Find refuses a library in the cache that
+// has changed since its installation, and a file that is incomplete according
+// to its own headers. Errors are *runtime.UnavailableError.
 func Find(explicit, device string) (Library, error) {
 	lib, named, err := find(explicit, device, thisMachine())
 	if held := inUse(); !named && held.Path != "" {
@@ -59,18 +60,18 @@ func Find(explicit, device string) (Library, error) {
 	return lib, err
 }
 
-// machine is where libraries are looked for.
+// machine holds the places where libraries are searched.
 type machine struct {
 	getenv   func(string) string
 	folders  []string // of the system
-	cpu, gpu build    // those that the cache may hold
+	cpu, gpu build    // the builds that the cache may contain
 }
 
 func thisMachine() machine { return machine{os.Getenv, systemFolders(), cpuBuild(), gpuBuild()} }
 
-// find is Find on a machine, whatever this process has loaded. named says that
-// the answer is about a path somebody chose: installing another library cannot
-// mend its error.
+// find is Find on a given machine, whatever this process has loaded. named
+// means that the result is about a path that the user chose: installing another
+// library cannot fix its error.
 func find(explicit, device string, m machine) (lib Library, named bool, err error) {
 	for _, choice := range []Library{
 		{explicit, Named},
@@ -110,9 +111,9 @@ func find(explicit, device string, m machine) (lib Library, named bool, err erro
 		}
 	}
 
-	var passed string // the last library passed over, and why
+	var passed string // the last skipped library, and why
 	for _, dir := range m.folders {
-		if dir == "" { // an empty entry of a search path means "here"; that is nobody's intention
+		if dir == "" { // an empty entry of a search path means the current folder, which is never intended
 			continue
 		}
 		for _, path := range candidates(dir) {
@@ -141,7 +142,7 @@ func unavailable(reason, remedy string) error {
 	return &runtime.UnavailableError{Runtime: "ort-cpu", Reason: reason, Remedy: remedy}
 }
 
-// resolve returns the absolute path of a library named by its path or by its folder.
+// resolve returns the absolute path of a library, given its path or its folder.
 func resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -165,8 +166,8 @@ func resolve(path string) (string, error) {
 	return "", errors.New("the folder holds no " + libraryNames()[0])
 }
 
-// libraryNames returns the names the library goes by on this system, the one
-// Install gives it first.
+// libraryNames returns the library's file names on this system. The first one
+// is the name that Install uses.
 func libraryNames() []string {
 	switch goruntime.GOOS {
 	case "windows":
@@ -178,8 +179,8 @@ func libraryNames() []string {
 	}
 }
 
-// candidates returns the libraries in a folder: under their usual names, then
-// under names that carry a whole version, newest first.
+// candidates returns the libraries in a folder: first the usual names, then
+// names with a full version, newest first.
 func candidates(dir string) []string {
 	var found []string
 	for _, name := range libraryNames() {
@@ -197,15 +198,15 @@ func candidates(dir string) []string {
 		pattern = "libonnxruntime.so.1.*"
 	}
 	versioned, err := filepath.Glob(filepath.Join(dir, pattern))
-	if err != nil { // dir has a broken pattern in its own name; its usual names were tried
+	if err != nil { // dir itself contains an invalid pattern; its usual names were tried
 		return found
 	}
 	slices.SortFunc(versioned, func(a, b string) int { return slices.Compare(versionIn(b), versionIn(a)) })
 	return append(found, slices.DeleteFunc(versioned, func(p string) bool { return !isFile(p) })...)
 }
 
-// tooOld reports whether the file behind path says in its name that it is
-// older than MinVersion. A name without a version says nothing.
+// tooOld reports whether the name of the file behind path shows a version older
+// than MinVersion. A name without a version shows nothing.
 func tooOld(path string) bool {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -214,8 +215,8 @@ func tooOld(path string) bool {
 	return len(v) >= 2 && slices.Compare(v, versionNumbers(MinVersion)) < 0
 }
 
-// versionIn returns the numbers of the version in a library's file name:
-// 1, 21, 0 for libonnxruntime.so.1.21.0.
+// versionIn returns the version numbers in a library's file name: 1, 21, 0 for
+// libonnxruntime.so.1.21.0.
 func versionIn(path string) []int {
 	name := filepath.Base(path)
 	name = strings.TrimSuffix(name, ".dylib")
@@ -235,13 +236,13 @@ func versionNumbers(s string) []int {
 	return v
 }
 
-// systemFolders lists where libraries lie on this system, the user's own
+// systemFolders lists the folders of libraries on this system, the user's
 // search path first.
 func systemFolders() []string {
 	switch goruntime.GOOS {
 	case "windows":
-		// Windows ships an onnxruntime.dll of its own in its system folder, for
-		// its own use and years old, so that folder is left out.
+		// Windows ships an old onnxruntime.dll for its own use in its system folder, so
+		// that folder is left out.
 		var dirs []string
 		root := strings.ToLower(os.Getenv("SystemRoot"))
 		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
@@ -259,7 +260,7 @@ func systemFolders() []string {
 	}
 }
 
-// multiarch is Debian's folder for libraries of this processor.
+// multiarch is Debian's folder of libraries for this processor.
 func multiarch() string {
 	cpu := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}[goruntime.GOARCH]
 	if cpu == "" {
@@ -268,7 +269,8 @@ func multiarch() string {
 	return "/usr/lib/" + cpu + "-linux-gnu"
 }
 
-// cacheRoot is the folder in the user's cache that holds every installed version.
+// cacheRoot is the folder in the user's cache that contains every installed
+// version.
 func cacheRoot() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -277,8 +279,9 @@ func cacheRoot() (string, error) {
 	return filepath.Join(dir, "attnx", "onnxruntime"), nil
 }
 
-// cacheFolder is where Install puts a build for this system. The platform is
-// part of it because a home folder may be shared by machines of two kinds.
+// cacheFolder is the folder into which Install puts a build for this system.
+// The platform is part of it, because machines of different kinds may share a
+// home folder.
 func cacheFolder(b build) (string, error) {
 	root, err := cacheRoot()
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// loader knows where Linux's loader looks for a shared library, and where pip
-// puts NVIDIA's, which is elsewhere.
+// loader finds shared libraries as Linux's loader does, and also searches pip's
+// folders for NVIDIA's libraries, which the loader does not.
 type loader struct {
 	path    []string          // LD_LIBRARY_PATH
-	cache   map[string]string // ld.so.cache: a library's name to its path
-	folders []string          // asked without being named
+	cache   map[string]string // ld.so.cache: library names to paths
+	folders []string          // default folders
 	pip     []string          // the lib folders of pip's nvidia packages
 }
 
@@ -36,8 +36,8 @@ func thisLoader() loader {
 	return l
 }
 
-// parseCache reads what `ldconfig -p` prints: a line for each library, as
-// "name (kind, processor) => path". Those of another processor are left out.
+// parseCache parses the output of `ldconfig -p`, one library per line: "name
+// (kind, processor) => path". It skips those of another processor.
 func parseCache(text, goarch string) map[string]string {
 	processor := map[string]string{"amd64": "x86-64", "arm64": "AArch64"}[goarch]
 	cache := map[string]string{}
@@ -51,8 +51,8 @@ func parseCache(text, goarch string) map[string]string {
 	return cache
 }
 
-// find returns the path under which the loader finds a library for a file,
-// "" if it does not.
+// find returns the path at which the loader finds a library that a file needs,
+// "" if it does not find it.
 func (l loader) find(name, file string, in imports) string {
 	dirs := slices.Concat(l.path, in.runpath)
 	if len(in.runpath) == 0 {
@@ -71,7 +71,8 @@ func (l loader) find(name, file string, in imports) string {
 	return firstIn(l.folders, name)
 }
 
-// firstIn returns the path of a file in the first of some folders that holds it.
+// firstIn returns the path of a file in the first of the folders that contains
+// it.
 func firstIn(folders []string, name string) string {
 	for _, dir := range folders {
 		if path := filepath.Join(dir, name); isFile(path) {
@@ -81,8 +82,8 @@ func firstIn(folders []string, name string) string {
 	return ""
 }
 
-// versions returns the names of libraries that differ from name in the version
-// only, "libcublas.so.12" for "libcublas.so.13".
+// versions returns the names of libraries that differ from name only in the
+// version: "libcublas.so.12" for "libcublas.so.13".
 func (l loader) versions(name string) []string {
 	stem, _, _ := strings.Cut(name, ".so.")
 	stem += ".so."
@@ -99,7 +100,7 @@ func (l loader) versions(name string) []string {
 	for _, dir := range slices.Concat(l.path, l.folders, l.pip) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			continue // a folder that is not there holds nothing
+			continue // the folder does not exist
 		}
 		for _, e := range entries {
 			add(e.Name())
@@ -112,15 +113,14 @@ func (l loader) versions(name string) []string {
 // piece is a library that another one needs.
 type piece struct {
 	name   string
-	path   string // "" if it is nowhere
-	hidden bool   // it lies in a folder of pip's, where the loader does not look
+	path   string // "" if not found
+	hidden bool   // in one of pip's folders, where the loader does not look
 	by     string // the name of the file that needs it
-	broken error  // it is there, and no library
+	broken error  // the file exists but is not a library
 }
 
-// walk returns everything that a library needs, and what they need in turn,
-// each once and the library's own needs first. more are libraries that it
-// opens itself.
+// walk returns all direct and indirect dependencies of a library, each once,
+// direct ones first. more are libraries that it opens by name.
 func (l loader) walk(library string, more []string) ([]piece, error) {
 	in, err := readImports(library)
 	if err != nil {
@@ -153,7 +153,7 @@ func (l loader) walk(library string, more []string) ([]piece, error) {
 }
 
 // pipFolders returns the folders in which pip's nvidia packages keep their
-// libraries, of the virtual environment and of the Pythons on the PATH. Only
+// libraries, for the virtual environment and the Pythons on the PATH. Only
 // Python itself knows where its packages are.
 func pipFolders() []string {
 	pythons := []string{"python3", "python"}
@@ -168,7 +168,7 @@ func pipFolders() []string {
 				continue
 			}
 			found, err := filepath.Glob(filepath.Join(site, "nvidia", "*", "lib"))
-			if err != nil { // the folder has a pattern in its own name
+			if err != nil { // the folder's own name contains a pattern
 				continue
 			}
 			for _, dir := range found {
@@ -181,9 +181,9 @@ func pipFolders() []string {
 	return dirs
 }
 
-// output returns what a command prints, "" if it is not there or fails.
+// output returns a command's output, "" if the command is missing or fails.
 func output(name string, args ...string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // a driver in trouble can hang its tools
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // a faulty driver can hang its tools
 	defer cancel()
 	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {

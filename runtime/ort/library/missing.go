@@ -8,11 +8,11 @@ type Missing uint8
 // The parts, in the order in which a session needs them.
 const (
 	MissingCUDABuild       Missing = iota // the library was built for the CPU only
-	MissingProviderLibrary                // libonnxruntime_providers_cuda or _shared is not beside the library
-	MissingCUDALibraries                  // cuBLAS, cuDNN or another library of CUDA's is not installed
-	MissingDriver                         // NVIDIA's driver is not installed, or too old for this CUDA
-	MissingDevice                         // there is no such GPU, or it is not visible
-	MissingKernel                         // CUDA works, but not for every node of the model
+	MissingProviderLibrary                // libonnxruntime_providers_cuda or _shared is not in the library's folder
+	MissingCUDALibraries                  // cuBLAS, cuDNN or another CUDA library is not installed
+	MissingDriver                         // NVIDIA's driver is missing or too old for this CUDA
+	MissingDevice                         // the GPU does not exist or is not visible
+	MissingKernel                         // CUDA works, but lacks a kernel for a node of the model
 )
 
 // String names the part.
@@ -20,12 +20,11 @@ func (m Missing) String() string {
 	return [...]string{"CUDA build", "provider library", "CUDA libraries", "driver", "device", "kernel"}[m]
 }
 
-// CUDAError says that CUDA cannot be used and which part of it is missing.
-// errors.Is(err, runtime.ErrUnavailable) is true, and errors.As finds a
-// *runtime.UnavailableError in it.
+// CUDAError reports that CUDA cannot be used and which part is missing. It
+// matches runtime.ErrUnavailable and contains a *runtime.UnavailableError.
 type CUDAError struct {
 	Missing Missing
-	Detail  string // what is missing, by name; one line
+	Detail  string // the name of the missing part; one line
 	Remedy  string
 }
 
@@ -39,7 +38,7 @@ func (e *CUDAError) Unwrap() error {
 	return &runtime.UnavailableError{Runtime: "ort-cuda", Reason: e.Detail, Remedy: e.Remedy}
 }
 
-// The remedies, one for each missing part.
+// The remedies, one per missing part.
 const (
 	remedyBuild    = installCUDARemedy
 	remedyProvider = "the CPU packages leave it out: " + remedyBuild
@@ -49,7 +48,7 @@ const (
 	remedyKernel   = "export the model with an opset up to 21 and static shapes, or use the CPU"
 )
 
-// Remedy says what brings the part.
+// Remedy returns how to get the part.
 func (m Missing) Remedy() string {
 	return [...]string{remedyBuild, remedyProvider, remedyCUDA, remedyDriver, remedyDevice, remedyKernel}[m]
 }

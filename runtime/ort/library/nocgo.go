@@ -4,7 +4,7 @@ package library
 
 import "github.com/attnx/attnx/runtime"
 
-// CgoMissing says that this build cannot use the library.
+// CgoMissing returns an error: this build cannot use the library.
 func CgoMissing() error {
 	return &runtime.UnavailableError{
 		Runtime: "ort-cpu",

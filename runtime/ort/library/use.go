@@ -5,18 +5,18 @@ import (
 	"sync"
 )
 
-// loaded is the library that this process holds. It is never unloaded: ONNX
-// Runtime's threads outlive its sessions, and a library that is unmapped under
-// a thread crashes the process.
+// loaded is the library that this process has loaded. It is never unloaded:
+// ONNX Runtime's threads outlive its sessions, and unmapping the library under
+// a running thread crashes the process.
 var loaded struct {
 	sync.Mutex
 	Library
 }
 
 // Use returns the library of this process. The first call finds it, as Find
-// does, and has load load it; a library that does not load stands in nobody's
-// way. Later calls return the one that is loaded, and refuse another that is
-// named.
+// does, and loads it with load. A library that fails to load does not prevent a
+// later attempt. Later calls return the loaded library, and refuse a path to
+// another one.
 func Use(explicit, device string, load func(Library) error) (Library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
@@ -54,7 +54,8 @@ func InUse() Library {
 	if lib.Path == "" {
 		return lib
 	}
-	// Whoever opens what Find found names its path, as if somebody had chosen it.
+	// Code that opens the library that Find found passes its path, as if the user
+	// had chosen it.
 	for _, device := range []string{"cpu", "cuda"} {
 		if found, _, err := find("", device, thisMachine()); err == nil && real(found.Path) == real(lib.Path) {
 			return found
