@@ -36,7 +36,16 @@ func (x *ONNX) Draw(given map[string]format.Tensor, seed uint64) (inputs map[str
 	if err := x.known(given); err != nil {
 		return nil, nil, err
 	}
-	shapes, err := x.sizes(given)
+	return x.draw(given, seed, openSizes{1, drawnLength})
+}
+
+// openSizes are the sizes of the dimensions that a file leaves open: of the first
+// one, and of the others.
+type openSizes struct{ batch, length int }
+
+// draw is Draw with other sizes.
+func (x *ONNX) draw(given map[string]format.Tensor, seed uint64, open openSizes) (inputs map[string]format.Tensor, how map[string]string, err error) {
+	shapes, err := x.sizes(given, open)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", x.Path, err)
 	}
@@ -57,7 +66,7 @@ func (x *ONNX) Draw(given map[string]format.Tensor, seed uint64) (inputs map[str
 }
 
 // sizes returns a shape for every input.
-func (x *ONNX) sizes(given map[string]format.Tensor) (map[string][]int, error) {
+func (x *ONNX) sizes(given map[string]format.Tensor, open openSizes) (map[string][]int, error) {
 	named := map[string]int{}
 	for _, v := range x.inputs {
 		if t, ok := given[v.Name]; ok && len(t.Shape) == len(v.Shape) {
@@ -70,7 +79,7 @@ func (x *ONNX) sizes(given map[string]format.Tensor) (map[string][]int, error) {
 	for _, v := range x.inputs { // names alone, before the sums of them
 		for i, d := range v.Shape {
 			if _, known := named[d.Name]; !known && d.Name != "" && d.Name != "?" && !strings.ContainsAny(d.Name, "+-* ") {
-				named[d.Name] = openSize(v, i)
+				named[d.Name] = open.of(v, i)
 			}
 		}
 	}
@@ -87,7 +96,7 @@ func (x *ONNX) sizes(given map[string]format.Tensor) (map[string][]int, error) {
 		shape := make([]int, len(v.Shape))
 		for i, d := range v.Shape {
 			if shape[i] = d.Size; d.Name != "" {
-				shape[i] = sizeOf(d.Name, named, openSize(v, i))
+				shape[i] = sizeOf(d.Name, named, open.of(v, i))
 			}
 		}
 		if n, ok := format.Elements(shape); !ok || n > maxDrawn {
@@ -135,17 +144,17 @@ func sizeOf(name string, named map[string]int, otherwise int) int {
 	return sum
 }
 
-// openSize is the size of a dimension that nothing gives.
-func openSize(v runtime.Value, axis int) int {
+// of is the size of a dimension that nothing gives.
+func (s openSizes) of(v runtime.Value, axis int) int {
 	switch {
 	case axis == 0:
-		return 1
+		return s.batch
 	case isImage(v) && axis == channelAxis(v):
 		return drawnColours
 	case isImage(v):
 		return drawnPixels
 	}
-	return drawnLength
+	return s.length
 }
 
 // isImage reports whether an input is a batch of images: four dimensions, one of

@@ -26,6 +26,13 @@ var tolerances = [...]Tolerance{
 		"A transposed weight or a lost mask shows, one form of GELU for the other does not: float32 is there for that"},
 	{format.BFloat16, 3.2e-1, "8 times that of float16: a rounding is 2^-8"},
 	{format.Int64, 0, "integers and truth values are exact"},
+	{format.Int32, 0, "integers and truth values are exact"},
+	{format.Int16, 0, "integers and truth values are exact"},
+	{format.Int8, 0, "integers and truth values are exact"},
+	{format.Uint64, 0, "integers and truth values are exact"},
+	{format.Uint32, 0, "integers and truth values are exact"},
+	{format.Uint16, 0, "integers and truth values are exact"},
+	{format.Uint8, 0, "integers and truth values are exact"},
 	{format.Bool, 0, "integers and truth values are exact"},
 }
 

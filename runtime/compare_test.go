@@ -104,7 +104,7 @@ func TestCannotCompare(t *testing.T) {
 		{format.FromFloat32s("logits", []int{4}, make([]float32, 4)), "logits has shape [4], the oracle's has [2 2]"},
 		{format.FromFloat32s("logits", []int{2, 3}, make([]float32, 6)), "shape [2 3]"},
 		{format.FromInt64s("logits", []int{2, 2}, make([]int64, 4)), "holds I64, the oracle's holds F64"},
-		{format.FromUint8s("logits", []int{2, 2}, make([]byte, 4)), "comparing it is not supported"},
+		{format.Tensor{Name: "logits", DType: format.Float8E5M2, Shape: []int{2, 2}, Data: make([]byte, 4)}, "comparing it is not supported"},
 		{format.Tensor{Name: "logits", DType: format.Float32, Shape: []int{2, 2}, Data: make([]byte, 8)}, "expects 16 bytes"},
 	} {
 		d := Compare(oracle, c.got)
@@ -255,7 +255,7 @@ func TestCompareAs(t *testing.T) {
 	if CompareAs(format.BFloat16, oracle, got).Within {
 		t.Error("33 of 100 is within bfloat16")
 	}
-	if d := CompareAs(format.Int8, oracle, got); d.Within || d.Reason == "" {
-		t.Errorf("int8 has no bound: %+v", d)
+	if d := CompareAs(format.Float8E5M2, oracle, got); d.Within || d.Reason == "" {
+		t.Errorf("float8 has no bound: %+v", d)
 	}
 }

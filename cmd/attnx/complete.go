@@ -58,7 +58,7 @@ var flagValues = map[string]complete.Func{
 // further arguments.
 var argValues = map[string][]complete.Func{
 	"export":         {checkpoints, complete.FreeText},
-	"verify":         {checkpoints, complete.FilesOf("onnx")},
+	"verify":         {complete.FilesOf("safetensors", "onnx"), complete.FilesOf("onnx")},
 	"generate":       {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
 	"run":            {complete.FilesOf("onnx"), complete.FreeText},
 	"inspect":        {complete.FilesOf("safetensors", "onnx"), complete.FreeText},

@@ -69,7 +69,7 @@ func TestWrongKinds(t *testing.T) {
 	}
 	out := filepath.Join(dir, "out")
 	for command, takes := range map[string]string{ // FILE in it, and what it takes
-		"verify FILE":                                  tensorsAre + folderIs,
+		"verify FILE":                                  tensorsAre + folderIs + onnxIs,
 		"verify " + whole + " FILE":                    onnxIs,
 		"verify --plan cuda FILE":                      onnxIs,
 		"diff FILE " + tensors:                         tensorsAre + onnxIs + folderIs,

@@ -124,7 +124,7 @@ func quickstart(cmd *cobra.Command, s console.Streams, out string) (r quickstart
 		names = []string{"ref", "gorgonia", "onnx-go"}
 	}
 	r.Folder = folder
-	r.Verify, err = verified(cmd.Context(), s, c, []string{in("model.onnx"), in("model.flat.onnx")}, attnx.VerifyOptions{Runtimes: names, Seed: 1})
+	r.Verify, err = verified(cmd.Context(), s, []string{folder, in("model.onnx"), in("model.flat.onnx")}, attnx.VerifyOptions{Runtimes: names, Seed: 1})
 	if err != nil {
 		return r, err
 	}

@@ -13,8 +13,6 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export/placement"
-	"github.com/attnx/attnx/internal/find"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -25,7 +23,7 @@ func verifyCommand(s console.Streams) *cobra.Command {
 	var seed uint64
 	var d device
 	cmd := &cobra.Command{
-		Use:   "verify CHECKPOINT [ONNX...]",
+		Use:   "verify CHECKPOINT|ONNX [ONNX...]",
 		Short: "Compare every runtime with a float64 oracle",
 		Long: `Compare ONNX files with a checkpoint, then run the network in every runtime
 and compare it with the same network evaluated in float64.
@@ -49,6 +47,9 @@ with a past. It computes each text in several ways, which must give the same
 logits, keys and values: at once, token by token, in chunks after a past, with
 padding, with holes in the mask, and with positions that are not the mask's
 sums; on the CPU as written, with basic optimizations and with all.
+
+An ONNX file alone, of any tool, is run in ONNX Runtime with each level of
+optimization and compared with its own graph, with inputs drawn as by attnx run.
 
 A runtime that is not there never counts as a pass: named in --runtimes it
 fails the verdict, otherwise it is reported. With no runtime but Go's own the
@@ -79,11 +80,7 @@ or copy. 2: a file or the command line is wrong.`,
 					return fmt.Errorf("--runtimes: no runtime is called %.80q: take %s", n, strings.Join(attnx.Runtimes(), ", "))
 				}
 			}
-			c, _, err := find.Load(args[0], s.Tell, model.LoadModel)
-			if err != nil {
-				return err
-			}
-			report, err := verified(cmd.Context(), s, c, args[1:], attnx.VerifyOptions{Runtimes: names, Seed: seed, Library: d.library, TF32: d.tf32})
+			report, err := verified(cmd.Context(), s, args, attnx.VerifyOptions{Runtimes: names, Seed: seed, Library: d.library, TF32: d.tf32})
 			if err != nil {
 				return err
 			}
@@ -113,7 +110,7 @@ or copy. 2: a file or the command line is wrong.`,
 }
 
 // verified verifies with a progress line on a terminal.
-func verified(ctx context.Context, s console.Streams, c *model.Checkpoint, files []string, o attnx.VerifyOptions) (runtime.Report, error) {
+func verified(ctx context.Context, s console.Streams, files []string, o attnx.VerifyOptions) (runtime.Report, error) {
 	var bar *terminal.Progress
 	o.Progress = func(name string, done, total int) {
 		if bar == nil {
@@ -123,7 +120,7 @@ func verified(ctx context.Context, s console.Streams, c *model.Checkpoint, files
 			bar.Set(done, name)
 		}
 	}
-	report, err := attnx.Verify(ctx, c, files, o)
+	report, err := attnx.VerifyFiles(ctx, files, s.Tell, o)
 	if bar != nil && bar.Elapsed() {
 		bar.Clear()
 	}

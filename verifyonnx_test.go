@@ -1,0 +1,76 @@
+package attnx
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/runtime"
+)
+
+// A file of any tool is held to its own graph, at each level of optimization.
+func TestVerifyONNX(t *testing.T) {
+	report, err := VerifyONNX(context.Background(), textModel(t), VerifyOptions{Runtimes: []string{"ort-cpu"}, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Results[0].Status == runtime.StatusUnavailable {
+		t.Skip(report.Results[0].Reason)
+	}
+	if report.Verdict != runtime.Pass || len(report.Results) != 3 || report.Cases != len(foreignCases) || report.Results[2].Runtime != "ort-cpu (all)" {
+		t.Errorf("%+v", report)
+	}
+	for _, r := range report.Results {
+		if r.Cases != report.Cases {
+			t.Errorf("%s ran %d cases", r.Runtime, r.Cases)
+		}
+	}
+	if _, err := VerifyONNX(context.Background(), textModel(t), VerifyOptions{Runtimes: []string{"gorgonia"}}); err == nil || !strings.Contains(err.Error(), "take ort-cpu or ort-cuda") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A runtime that computes something else fails: here it opens another file than
+// the oracle.
+func TestVerifyONNXFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	write := func(op string) {
+		var b bytes.Buffer
+		err := (&onnx.Model{IRVersion: 8, Opsets: []onnx.Opset{{Version: 17}}, Graph: &onnx.Graph{Name: "g",
+			Inputs:  []onnx.ValueInfo{{Name: "x", DataType: onnx.Float, Dims: []onnx.Dim{{Open: true}, {Value: 3}}}},
+			Nodes:   []*onnx.Node{{Op: op, Inputs: []string{"x"}, Outputs: []string{"y"}}},
+			Outputs: []onnx.ValueInfo{{Name: "y", DataType: onnx.Float, NoShape: true}},
+		}}).Encode(&b)
+		if err = errors.Join(err, os.WriteFile(path, b.Bytes(), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("Sin")
+	x, err := OpenONNX(path, Options{Runtime: Oracle})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := x.cases(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	candidates, _ := x.candidates(VerifyOptions{Runtimes: []string{"ort-cpu"}})
+	write("Cos") // what the runtime opens
+	report, err := runtime.Verify(context.Background(), evaluating{x}, candidates, cases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Results[0].Status == runtime.StatusUnavailable {
+		t.Skip(report.Results[0].Reason)
+	}
+	for _, r := range report.Results {
+		if r.Status != runtime.StatusFail || r.MaxAbs < 0.1 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
