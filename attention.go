@@ -14,8 +14,8 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// AttentionMap is the attention of one head: Scores[t][s] is how much token t
-// looks at token s; a row sums to 1.
+// AttentionMap is the attention of one head. Scores[t][s] is the weight with
+// which token t attends to token s; each row sums to 1.
 type AttentionMap struct {
 	Layer  int         `json:"layer"`
 	Head   int         `json:"head"`
@@ -24,8 +24,9 @@ type AttentionMap struct {
 }
 
 // Attention runs the ids of a sentence through the oracle, in float64, and
-// returns the softmax of every head, layer by layer. The tokenizer gives the
-// texts of the tokens. Of a network with a mask, all tokens count.
+// returns the softmax of every head, layer by layer. The tokenizer provides the
+// texts of the tokens. If the network has an attention mask, all tokens are
+// visible.
 func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]AttentionMap, error) {
 	if layers, _ := AttentionLayers(c); layers == 0 {
 		return nil, fmt.Errorf("attnx: the network %.80q has no attention", c.Arch)
@@ -71,7 +72,7 @@ func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]Atten
 	return maps, nil
 }
 
-// sentence returns the inputs of a network for the ids of one text.
+// sentence returns the inputs of a network for one text.
 func sentence(g *graph.Graph, ids []int64) map[string]format.Tensor {
 	filled := func(x int64) []int64 { return slices.Repeat([]int64{x}, len(ids)) }
 	inputs := map[string]format.Tensor{}
@@ -83,7 +84,8 @@ func sentence(g *graph.Graph, ids []int64) map[string]format.Tensor {
 	return inputs
 }
 
-// AttentionLayers returns the number of layers that attend, and of heads in the first.
+// AttentionLayers returns the number of layers with attention, and of heads in the
+// first of them.
 func AttentionLayers(c *model.Checkpoint) (layers, heads int) {
 	for _, n := range c.Graph.Nodes {
 		if _, ok := n.Op.(graph.Attention); !ok {
@@ -96,8 +98,8 @@ func AttentionLayers(c *model.Checkpoint) (layers, heads int) {
 	return layers, heads
 }
 
-// tokenText returns the text of a token, or, of a part of a character, the
-// token as the vocabulary writes it.
+// tokenText returns the text of a token. For a part of a character it returns
+// the token as the vocabulary writes it.
 func tokenText(tok *tokens.Tokenizer, id int64) string {
 	text, err := tok.Decode([]int64{id})
 	if err != nil || strings.ContainsRune(text, utf8.RuneError) {

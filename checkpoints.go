@@ -16,8 +16,8 @@ import (
 // KeptCheckpoint describes a checkpoint in the folder of a run.
 type KeptCheckpoint struct {
 	Step    int      `json:"step"`
-	Loss    *float64 `json:"loss"`     // null where it is not known
-	ValLoss *float64 `json:"val_loss"` // likewise
+	Loss    *float64 `json:"loss"`     // null if not known
+	ValLoss *float64 `json:"val_loss"` // null if not known
 	Bytes   int64    `json:"bytes"`
 	State   string   `json:"state"` // "sealed", "broken", "unreadable" or "set aside"
 	Reason  string   `json:"reason,omitempty"`
@@ -26,9 +26,9 @@ type KeptCheckpoint struct {
 	File    string   `json:"file"`
 }
 
-// Checkpoints describes the checkpoints of a run, oldest first, and then those
-// that were set aside. The run may be going on. Whether one is whole is read from
-// its header and seal alone.
+// Checkpoints describes the checkpoints of a run, oldest first, followed by those
+// that were set aside. The run may be in progress. The state of a checkpoint is
+// derived from its header and seal only.
 func Checkpoints(run string) (rows []KeptCheckpoint, err error) {
 	if _, err := find.Expect(run, "a run's folder", find.RunFolder, find.ModelFolder, find.OtherFolder); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func checkpoints(run string) (rows []KeptCheckpoint, err error) {
 	return rows, nil
 }
 
-// describe returns an error only for a checkpoint that is no longer there.
+// describe returns an error only if the checkpoint no longer exists.
 func describe(c store.Saved) (KeptCheckpoint, error) {
 	row := KeptCheckpoint{Step: c.Step, Bytes: c.Bytes, State: "sealed", Latest: c.Latest, Best: c.Best, File: c.Path}
 	fails := func(state string, err error) (KeptCheckpoint, error) {
@@ -86,9 +86,9 @@ func describe(c store.Saved) (KeptCheckpoint, error) {
 }
 
 // Average returns the mean of the weights of several checkpoints of one network,
-// without training state, and the files that it is the mean of. A run's folder
-// means the checkpoints that it keeps: the newest last of them, or all if last
-// is 0.
+// without training state, and the files that it averaged. A run's folder stands
+// for the checkpoints that it keeps: the newest last of them, or all if last is
+// 0.
 func Average(paths []string, last int, tell Tell) (mean *model.Checkpoint, files []string, err error) {
 	runs := 0
 	for _, path := range paths {

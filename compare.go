@@ -17,39 +17,39 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// Comparison is in what two models differ.
+// Comparison lists the differences between two models.
 type Comparison struct {
-	A        string             `json:"a"` // the files that were compared
+	A        string             `json:"a"` // the compared files
 	B        string             `json:"b"`
 	Equal    bool               `json:"equal"`
-	BySeals  bool               `json:"by_seals"`        // nothing but headers and seals was needed to know which tensors differ
-	Graph    GraphState         `json:"graph,omitempty"` // empty: one of them has no graph
-	Nodes    []string           `json:"nodes,omitempty"` // of two ONNX files: the places in which their nodes differ
+	BySeals  bool               `json:"by_seals"`        // the headers and seals alone show which tensors differ
+	Graph    GraphState         `json:"graph,omitempty"` // empty: one of the models has no graph
+	Nodes    []string           `json:"nodes,omitempty"` // of two ONNX files: where their nodes differ
 	Metadata []string           `json:"metadata"`        // names that differ
-	Tensors  []TensorDifference `json:"tensors"`         // all of both, in canonical order
+	Tensors  []TensorDifference `json:"tensors"`         // all tensors of both, in canonical order
 }
 
-// GraphState is what a comparison finds of two graphs.
+// GraphState is the result of comparing two graphs.
 type GraphState string
 
-// Two graphs are equal where they compute the same: the names of intermediate
-// values play no part.
+// Two graphs are equal if they compute the same: the names of intermediate
+// values do not matter.
 const (
 	GraphEqual   GraphState = "equal"
 	GraphChanged GraphState = "changed"
 )
 
-// TensorDifference is how a tensor of two models differs.
+// TensorDifference describes how a tensor of two models differs.
 type TensorDifference struct {
 	Name        string `json:"name"`
 	State       string `json:"state"`       // format.Equal, Changed, Reshaped, OnlyA or OnlyB
 	A           string `json:"a,omitempty"` // type and shape: "F32[4 8]"
 	B           string `json:"b,omitempty"`
-	*ValuesDiff        // of a changed tensor, where the values were compared
+	*ValuesDiff        // of a changed tensor, if the values were compared
 }
 
-// ValuesDiff is by how much the values of two tensors differ. A number that is
-// not finite is nil: one of the values is no number.
+// ValuesDiff measures the difference between the values of two tensors. A
+// number that is not finite is nil: one of the values is NaN or infinite.
 type ValuesDiff struct {
 	Changed  int      `json:"changed"`            // elements
 	MaxAbs   *float64 `json:"max_abs,omitempty"`  // the largest |b - a|
@@ -57,16 +57,16 @@ type ValuesDiff struct {
 	Relative *float64 `json:"relative,omitempty"` // that length over the one of a
 }
 
-// CompareOptions are how Compare works. Without Values it does not read the
-// tensors of two sealed files: their seals show which of them differ.
+// CompareOptions configure Compare. Without Values it does not read the tensors
+// of two sealed files: their seals show which of them differ.
 type CompareOptions struct {
 	Values bool // read the tensors that differ, and report by how much
 	Tell   Tell
 }
 
-// Compare compares two models: checkpoints, runs (the newest checkpoint), Hugging
-// Face folders or ONNX files, one with another of any kind. Tensors go by their
-// names. It compares graphs where both models have one.
+// Compare compares two models of any kind: checkpoints, runs (the newest
+// checkpoint), Hugging Face folders or ONNX files. It matches tensors by name. It
+// compares graphs if both models have one.
 func Compare(a, b string, o CompareOptions) (Comparison, error) {
 	var x Comparison
 	var sides [2]side
@@ -81,7 +81,7 @@ func Compare(a, b string, o CompareOptions) (Comparison, error) {
 	return sides[0].compare(sides[1], o.Values)
 }
 
-// side is one of two models that are compared.
+// side is one of the two models.
 type side struct {
 	*format.Reader
 	io.Closer
@@ -89,9 +89,9 @@ type side struct {
 	file *onnx.Model // of an ONNX file
 }
 
-// openSide opens what a path leads to. The tensors of a folder have other names,
-// types and files, and those of an ONNX file another form: they are read as a
-// checkpoint, into memory.
+// openSide opens the model at a path. A Hugging Face folder has other tensor
+// names, types and files than a checkpoint, and an ONNX file another format.
+// Both are converted to a checkpoint in memory.
 func openSide(path string, tell Tell) (s side, err error) {
 	if huggingface.IsFolder(path) {
 		c, _, err := find.ReadFolder(path, tell)
@@ -145,15 +145,15 @@ func openSideONNX(path string) (side, error) {
 	})
 }
 
-// tensorTypes are the types of initializers whose bytes a safetensors file has
-// alike.
+// tensorTypes are the types of initializers that have the same bytes in a
+// safetensors file.
 var tensorTypes = map[onnx.DataType]format.DType{
 	onnx.Float: format.Float32, onnx.Double: format.Float64, onnx.Float16: format.Float16, onnx.BFloat16: format.BFloat16,
 	onnx.Int64: format.Int64, onnx.Int32: format.Int32, onnx.Int16: format.Int16, onnx.Int8: format.Int8, onnx.Bool: format.Bool,
 	onnx.Uint64: format.Uint64, onnx.Uint32: format.Uint32, onnx.Uint16: format.Uint16, onnx.Uint8: format.Uint8,
 }
 
-// inMemory is a side that is written into memory.
+// inMemory returns a side that was written to memory.
 func inMemory(path string, m *onnx.Model, write func(io.Writer) error) (s side, err error) {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
@@ -190,7 +190,7 @@ func (a side) compare(b side, values bool) (Comparison, error) {
 }
 
 // graphs compares the graphs: the nodes of two ONNX files, otherwise the graphs
-// that both carry.
+// that both models contain.
 func (x *Comparison) graphs(a, b side) error {
 	if a.file != nil && b.file != nil {
 		found, err := compare.Models(a.file, b.file, compare.Options{
@@ -234,7 +234,7 @@ func newTensorDifference(d format.Difference, values bool) TensorDifference {
 	return out
 }
 
-// finite returns a number for JSON, nil for one that JSON cannot have.
+// finite returns a pointer to v for JSON, nil if v is NaN or infinite.
 func finite(v float64) *float64 {
 	if math.IsInf(v, 0) || math.IsNaN(v) {
 		return nil

@@ -15,14 +15,14 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// ConvertOptions are how a model is converted.
+// ConvertOptions configure Convert.
 type ConvertOptions struct {
 	DType  format.DType // of a folder's weights: Float32, BFloat16 or Float16; 0: Float32
-	Saving func()       // called when all is read and nothing is written; nil: nothing is
+	Saving func()       // called after reading and before writing; may be nil
 	Tell   Tell
 }
 
-// ConvertReport says what a conversion wrote and rounded.
+// ConvertReport lists what a conversion wrote and rounded.
 type ConvertReport struct {
 	Path       string         `json:"path"` // of the checkpoint or folder
 	Arch       string         `json:"arch"`
@@ -34,10 +34,11 @@ type ConvertReport struct {
 }
 
 // Convert reads a model in any form (a checkpoint, a run's folder, a Hugging Face
-// folder, an ONNX file of any tool) and writes it as a checkpoint, if the name
-// ends with .safetensors, otherwise as a new folder in Hugging Face's layout. A
-// checkpoint holds float32, and the training state if there is one. What is read
-// and what attnx did not write is not replaced. Errors name the file.
+// folder, an ONNX file of any tool). It writes a checkpoint if the name ends with
+// .safetensors, otherwise a new folder in Hugging Face's layout. A checkpoint
+// contains float32 weights, and the training state if there is one. Convert does
+// not overwrite its source or files that attnx did not write. Errors name the
+// file.
 func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	load, kind, toFolder := find.Loader(model.LoadModel), output.Folder, !strings.EqualFold(filepath.Ext(to), ".safetensors")
 	if o.DType == format.Invalid {
@@ -78,7 +79,7 @@ func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	return &ConvertReport{to, c.Arch, n, dtypeName(o.DType), newRounding(rounding), toFolder, huggingface.OnHub(c)}, err
 }
 
-// WriteText writes the report as lines for people.
+// WriteText writes the report as text.
 func (r *ConvertReport) WriteText(w io.Writer) error {
 	text := fmt.Sprintf("wrote %s: %s, %s parameters in %s\n", r.Path, r.Arch, quote.Count(r.Parameters), r.DType)
 	if lost := r.Rounding; lost.Changed > 0 {
@@ -121,9 +122,8 @@ func readAny(path string, tell Tell, load find.Loader) (*model.Checkpoint, forma
 	return c, format.Rounding{}, err
 }
 
-// tellTokenizer warns of a model whose tokenizer attnx does not read: it goes
-// along as it is. One that is not valid is an error: it would be of no use to any
-// program.
+// tellTokenizer warns if attnx cannot read a model's tokenizer, which is then
+// copied unchanged. An invalid tokenizer is an error: no program could use it.
 func tellTokenizer(path string, c *model.Checkpoint, tell Tell) error {
 	note, err := find.AboutTokenizer(path, c)
 	if note != "" {

@@ -20,23 +20,23 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// Corpus is what a model learns from: Files, Text, Reader or Data, one of them.
+// Corpus is training data: exactly one of Files, Text, Reader and Data.
 type Corpus struct {
-	Files  []string  // files, folders and pipes, in their order; train.Stdin is Reader
-	Glob   string    // which files of the folders, by name; "": all
+	Files  []string  // files, folders and pipes, in order; train.Stdin is Reader
+	Glob   string    // pattern for the names of files in folders; "": all
 	Text   string    // a text
-	Reader io.Reader // one that is read to its end
+	Reader io.Reader // read to its end
 	// Data are ids (train.NewText, train.NewLines) or examples of any kind
-	// (train.NewExamples). A tokenizer has no part in them.
+	// (train.NewExamples). They need no tokenizer.
 	Data *train.Data
 }
 
-// empty reports whether there is nothing.
+// empty reports whether the corpus has no data.
 func (d Corpus) empty() bool {
 	return len(d.Files) == 0 && d.Text == "" && d.Reader == nil && d.Data == nil
 }
 
-// check refuses what is nothing, or several things.
+// check refuses a corpus with none or several of its fields.
 func (d Corpus) check() error {
 	given := 0
 	for _, is := range []bool{len(d.Files) > 0, d.Text != "", d.Data != nil, d.Reader != nil && len(d.Files) == 0} {
@@ -58,9 +58,9 @@ func (d Corpus) check() error {
 	return nil
 }
 
-// Read reads the text of a corpus that has no Data, if there is memory for it:
-// files one after the other, those of a folder in the order of their paths. Of the
-// folders it leaves out the folder skip.
+// Read reads the text of a corpus without Data, if there is enough memory: files
+// in order, those of a folder in the order of their paths. It leaves out the
+// folder skip.
 func (d Corpus) Read(ctx context.Context, skip string) (*train.Text, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -81,17 +81,17 @@ func (d Corpus) Read(ctx context.Context, skip string) (*train.Text, error) {
 	return train.ReadText(ctx, paths, how)
 }
 
-// textLimit returns how many bytes of text there is memory for: the text, and
-// two bytes or four for each of its tokens.
+// textLimit returns the number of bytes of text that fit into memory: the text
+// itself, and two or four bytes for each of its tokens.
 func textLimit() int64 {
-	const unknown = 4 << 30 // where the system does not say what is free
+	const unknown = 4 << 30 // if the system does not report free memory
 	if free := memory.Free(); free > 0 {
 		return free / 4
 	}
 	return unknown
 }
 
-// readText reads the text that the run is given.
+// readText reads the given text.
 func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) 
 	return text, nil
 }
 
-// told passes on what was read.
+// told reports the text that was read.
 func (r *trainRun) told(text *train.Text) {
 	r.source = text.Source
 	if len(text.JSONLines) > 0 {
@@ -119,7 +119,7 @@ func (r *trainRun) told(text *train.Text) {
 	}
 }
 
-// tokenize makes the text what the run learns from, in sequences of a length.
+// tokenize converts the text to training sequences of a length.
 func (r *trainRun) tokenize(ctx context.Context, text *train.Text, tok *tokens.Tokenizer, length int) (err error) {
 	total := len(text.Text)
 	r.data, err = train.Tokenize(ctx, text.Text, tok, length, func(bytes int) {
@@ -133,9 +133,9 @@ func (r *trainRun) tokenize(ctx context.Context, text *train.Text, tok *tokens.T
 	return err
 }
 
-// findText reads the text of a run that is resumed: the one that is given, or
-// else the one that the run's folder says it learned from. Its hash must be that
-// of the text the run began with.
+// findText reads the text of a resumed run: the given one, or otherwise the one
+// that the run's folder records. Its hash must equal that of the run's original
+// text.
 func (r *trainRun) findText(ctx context.Context, d Corpus) (*train.Text, error) {
 	hash := r.options.DataSHA256
 	if !d.empty() {
@@ -164,13 +164,13 @@ func (r *trainRun) findText(ctx context.Context, d Corpus) (*train.Text, error) 
 	return text, err
 }
 
-// readSource reads the file that says where a run's text is.
+// readSource reads the file that records where a run's text is.
 func readSource(path string) (*train.Source, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > train.MaxSource { // to open a pipe would wait for its writer
+	if !info.Mode().IsRegular() || info.Size() > train.MaxSource { // opening a pipe would block until something writes to it
 		return nil, fmt.Errorf("%s: it is not a regular file of at most %d bytes", path, train.MaxSource)
 	}
 	text, err := os.ReadFile(path)
@@ -184,8 +184,8 @@ func readSource(path string) (*train.Source, error) {
 	return from, nil
 }
 
-// saveSource writes it. Another's file of that name is left alone: then a
-// resumed run asks for its text.
+// saveSource writes that file. It leaves a file of that name alone if another
+// program wrote it; a resumed run must then be given its text.
 func (r *trainRun) saveSource() error {
 	path := r.in(store.SourceName)
 	if _, err := readSource(path); r.source == nil || err != nil && !errors.Is(err, fs.ErrNotExist) {

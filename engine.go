@@ -15,20 +15,20 @@ import (
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-// Engines returns the names of the engines that OpenEngine knows.
+// Engines returns the names that OpenEngine accepts.
 func Engines() []string { return []string{"auto", "gorgonia", "ort"} }
 
-// EngineOptions are how ONNX Runtime trains.
+// EngineOptions configure training in ONNX Runtime.
 type EngineOptions struct {
 	Device  string // "cpu" or "cuda"; empty: "cpu"
-	Threads int    // inside an operator; 0: one a physical core
-	Profile string // a file that begins so gets the times of its operators; empty: none
+	Threads int    // threads inside an operator; 0: one per physical core
+	Profile string // prefix of the file for the times of operators; empty: none
 }
 
-// OpenEngine returns what computes the gradients of a network. "auto" is ONNX
-// Runtime where its library is, else Gorgonia; why says why it is not ONNX
-// Runtime. A device other than the CPU that was asked for is never given up
-// silently.
+// OpenEngine returns the engine that computes the gradients of a network.
+// "auto" is ONNX Runtime if its library is installed, otherwise Gorgonia; why
+// is then the reason. If a device other than the CPU is requested, OpenEngine
+// never falls back silently.
 func OpenEngine(name string, c *model.Checkpoint, o EngineOptions) (e train.Engine, why error, err error) {
 	if name != "gorgonia" {
 		e, err := ortEngine(c, ort.Options{Device: o.Device, Threads: o.Threads, Profile: o.Profile})
@@ -45,9 +45,9 @@ func OpenEngine(name string, c *model.Checkpoint, o EngineOptions) (e train.Engi
 	return e, why, err
 }
 
-// ortEngine trains through ONNX Runtime: the step goes there as an ONNX file
-// in memory. The library of o is looked for, for its device. A device that does
-// not work is an error here, before anything is trained.
+// ortEngine trains in ONNX Runtime: the training step is an ONNX file in
+// memory. It searches for the library for the device in o. A device that does
+// not work is an error here, before training starts.
 func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
 	lib, err := library.Find("", o.Device)
 	if err != nil {
@@ -69,7 +69,7 @@ func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
 	return compiled{e}, err
 }
 
-// compiled is an engine of a runtime. Where a step fails, Gorgonia's engine looks
+// compiled is an engine of a runtime. If a step fails, Gorgonia's engine searches
 // for the value that is not finite.
 type compiled struct{ *train.Compiled }
 

@@ -1,14 +1,14 @@
 package attnx
 
-// Error says why something was not done, and what to do about it.
+// Error reports why something was not done, and how to fix it.
 type Error struct {
-	Option string // the option that is at fault, such as "Data"; "" if none is
-	Value  string // that it has, or "is missing"; "" where the option's name is enough
+	Option string // the option at fault, such as "Data"; "" if none is
+	Value  string // the option's value, or "is missing"; "" if the name is enough
 	Err    error  // the place and the reason
-	Do     string // one of the remedies; "" where the reason is enough
+	Do     string // one of the remedies; "" if the reason is enough
 }
 
-// isMissing is the value of an option that has none.
+// isMissing is the value of a missing option.
 const isMissing = "is missing"
 
 // Error returns the option, the reason and the remedy as one line.
@@ -31,11 +31,11 @@ func (e *Error) Error() string {
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Remedy returns what to do about it.
+// Remedy returns how to fix it.
 func (e *Error) Remedy() string { return e.Do }
 
-// The remedies of an Error, in the terms of this package. A program that calls
-// things by other names says it in its own words.
+// The remedies of an Error, in the terms of this package. A program with other
+// terms may reword them.
 const (
 	RunExported     = "run a file that attnx exported"
 	CompareExported = "compare a file that attnx exported"
@@ -59,14 +59,14 @@ const (
 	TakeORT       = "take the engine ort"
 )
 
-// OptionError says what is wrong with an option.
+// OptionError reports an invalid option.
 type OptionError struct {
 	Option string // the name of its field
-	Reason string // what follows the name in a sentence, with the remedy
-	Err    error  // the cause; nil if there is no other
+	Reason string // the rest of the sentence after the name, with the remedy
+	Err    error  // the cause; may be nil
 }
 
-// Error returns the option and what is wrong with it as one line.
+// Error returns the option and its fault as one line.
 func (e *OptionError) Error() string { return e.Option + e.Reason }
 
 // Unwrap returns the cause.

@@ -23,33 +23,33 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// ExportOptions are how a model is exported. The zero value writes a file in the
-// profile Plain, or a folder in the profile Cache.
+// ExportOptions configure Export. The zero value writes a file in the profile
+// Plain, or a folder in the profile Cache.
 type ExportOptions struct {
-	Profile   export.Profile // nil: the usual one; a folder takes Cache alone
-	Web       bool           // folder: for transformers.js as well, in browsers and Node
-	Triton    string         // a model repository of the Triton Inference Server to put the model into; empty: none
+	Profile   export.Profile // nil: the default; a folder requires Cache
+	Web       bool           // folder: also for transformers.js, in browsers and Node
+	Triton    string         // a Triton Inference Server model repository to add the model to; empty: none
 	Batch     int            // Train: sequences in a batch; 0: 12
 	Length    int            // Train: tokens in a sequence; 0: the model's context
-	Optimizer string         // Train: "adamw" puts the update into the graph; empty: gradients alone
-	Text      string         // where numbers change: file of new text to measure the loss on; empty: random ids
-	Stdin     io.Reader      // what the Text "-" is read from
-	Saving    func()         // called when all is read and nothing is written; nil: nothing is
+	Optimizer string         // Train: "adamw" adds the update to the graph; empty: gradients only
+	Text      string         // if the numbers change: file with unseen text to measure the loss on; empty: random ids
+	Stdin     io.Reader      // the source of the Text "-"
+	Saving    func()         // called after reading and before writing; may be nil
 	Tell      Tell
 }
 
-// Export writes the model that a path means, any that Load takes, as an ONNX file
-// or a folder: a path that ends with a separator, or an existing folder, which
-// must be empty. It may be empty where ExportOptions.Triton names a place. The file
-// carries the network, its configuration and the tokenizer. A folder is for every
-// runtime at once: Hugging Face's files, those of onnxruntime-genai, and one copy
-// of the weights.
+// Export writes the model at a path, in any form that Load reads, as an ONNX file
+// or as a folder. The target is a folder if it ends with a separator or is an
+// existing folder, which must be empty. The target may be "" if
+// ExportOptions.Triton is set. The file contains the network, its configuration and
+// the tokenizer. A folder serves every runtime at once: it has Hugging Face's
+// files, those of onnxruntime-genai, and one copy of the weights.
 //
-// Nothing is written over the model that is read, a run's files or a file that
-// attnx did not write; an earlier export is replaced once the new one is complete.
-// After an error nothing new is left, unless it came while the loss was measured:
-// then the report is not nil. Errors are an *OptionError, an *Error, one of the
-// packages below, or name the file.
+// Export does not overwrite its source, the files of a run, or a file that attnx
+// did not write. It replaces an earlier export once the new one is complete. After
+// an error nothing new is left, unless the error came while the loss was measured:
+// the report is then not nil. Errors are an *OptionError, an *Error, an error of
+// the packages below, or name the file.
 func Export(ctx context.Context, from, to string, o ExportOptions) (*ExportReport, error) {
 	x, err := newExporting(to, tritonName(from), o)
 	if err != nil {
@@ -60,7 +60,7 @@ func Export(ctx context.Context, from, to string, o ExportOptions) (*ExportRepor
 		return nil, err
 	}
 	load := find.Loader(model.LoadModel)
-	if o.Optimizer != "" { // its settings are in the training state
+	if o.Optimizer != "" { // the optimizer's settings are in the training state
 		load = model.Load
 	}
 	c, _, err := find.Load(from, o.Tell, load)
@@ -95,8 +95,8 @@ func ExportBytes(c *model.Checkpoint, p export.Profile) ([]byte, error) {
 	return export.Bytes(c.Graph, c.Weights, p, metadata)
 }
 
-// ExportModel returns a model in the form of an ONNX file, and what changing
-// its numbers did.
+// ExportModel returns a model in the form of an ONNX file, and the effect of
+// changing its numbers.
 func ExportModel(c *model.Checkpoint, p export.Profile) (*onnx.Model, precision.Numbers, error) {
 	metadata, err := c.Metadata()
 	if err != nil {
@@ -117,12 +117,12 @@ func encoded(c *model.Checkpoint, p export.Profile) (*onnx.Model, []byte, error)
 	return m, b.Bytes(), err
 }
 
-// exporting is an export on its way.
+// exporting is an export in progress.
 type exporting struct {
 	ExportOptions
-	to     string // file or folder; empty where the model goes to Triton alone
-	folder bool   // to is one
-	triton string // the model's folder in the repository; empty for none
+	to     string // file or folder; empty if only Triton is a target
+	folder bool   // to is a folder
+	triton string // the model's folder in the repository; empty if none
 	places []*store.Claim
 }
 
@@ -140,16 +140,16 @@ func newExporting(to, name string, o ExportOptions) (*exporting, error) {
 	return x, x.check()
 }
 
-// MeansFolder reports whether a path that is written to means a folder: it ends
-// with a separator, or is one.
+// MeansFolder reports whether a target path means a folder: it ends with a
+// separator or is an existing folder.
 func MeansFolder(path string) bool {
 	return path != "" && (os.IsPathSeparator(path[len(path)-1]) || find.IsFolder(path))
 }
 
-// folders reports whether folders are written, and no file.
+// folders reports whether only folders are written.
 func (x *exporting) folders() bool { return x.folder || x.triton != "" }
 
-// check refuses options that do not go together.
+// check refuses contradictory options.
 func (x *exporting) check() error {
 	cache, isCache := x.Profile.(export.Cache)
 	_, isTrain := x.Profile.(export.Train)
@@ -174,11 +174,11 @@ func (x *exporting) check() error {
 	return x.Profile.Check()
 }
 
-// claim claims the places that are written to.
+// claim locks the targets for writing.
 func (x *exporting) claim(inputs ...string) error {
 	inputs = slices.DeleteFunc(inputs, func(s string) bool { return s == "" || s == train.Stdin })
 	triton := x.triton
-	if x.triton != "" && !find.IsFolder(x.Triton) { // the repository is made
+	if x.triton != "" && !find.IsFolder(x.Triton) { // the repository is created
 		triton = x.Triton
 	}
 	for _, path := range []string{x.to, triton} {
@@ -207,7 +207,7 @@ func (x *exporting) close() {
 	}
 }
 
-// write writes a model, and measures what it lost.
+// write writes a model and measures its loss of quality.
 func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportReport, error) {
 	held, err := x.heldOut(ctx, c)
 	if err == nil {
@@ -233,7 +233,7 @@ func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportRepo
 	return r, err
 }
 
-// save writes the file or the folders, and reports them.
+// save writes the file or the folders and adds them to the report.
 func (x *exporting) save(c *model.Checkpoint, r *ExportReport) (precision.Numbers, error) {
 	if x.folders() {
 		return x.saveFolders(c, r)
@@ -242,7 +242,7 @@ func (x *exporting) save(c *model.Checkpoint, r *ExportReport) (precision.Number
 	var err error
 	if _, isTrain := x.Profile.(export.Train); isTrain {
 		g, err = x.step(c)
-		weights = nil // they are inputs, and stay in the checkpoint
+		weights = nil // they are inputs and stay in the checkpoint
 	} else {
 		metadata, err = c.Metadata()
 	}
@@ -258,7 +258,8 @@ func (x *exporting) save(c *model.Checkpoint, r *ExportReport) (precision.Number
 	return sum.Numbers, err
 }
 
-// step returns the training step of a model, with its optimizer if one is named.
+// step returns the training step of a model, including an optimizer if one is
+// named.
 func (x *exporting) step(c *model.Checkpoint) (*graph.Graph, error) {
 	batch, length := x.Batch, x.Length
 	if batch == 0 {
@@ -281,5 +282,5 @@ func (x *exporting) step(c *model.Checkpoint) (*graph.Graph, error) {
 	return train.BuildTraining(c.Graph, batch, length, o)
 }
 
-// defaultBatch is the size of a batch that is not given, as in training.
+// defaultBatch is the default batch size, as in training.
 const defaultBatch = 12

@@ -18,7 +18,7 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// saveFolders writes the folder of a model, its folder in Triton's repository, or
+// saveFolders writes the model's folder, its folder in Triton's repository, or
 // both.
 func (x *exporting) saveFolders(c *model.Checkpoint, r *ExportReport) (precision.Numbers, error) {
 	m, numbers, err := ExportModel(c, x.Profile)
@@ -31,7 +31,8 @@ func (x *exporting) saveFolders(c *model.Checkpoint, r *ExportReport) (precision
 	return numbers, err
 }
 
-// saveFolder writes the folder of a model m, which a checkpoint was written as.
+// saveFolder writes the folder of a model m that was exported from a
+// checkpoint.
 func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportReport) error {
 	if x.Web && !huggingface.OnHub(c) {
 		return &OptionError{Option: "Web", Reason: fmt.Sprintf(": transformers.js has no architecture %.80q", c.Arch)}
@@ -74,8 +75,8 @@ func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 	return nil
 }
 
-// saveTriton writes the folder of a model in a repository of the Triton Inference
-// Server, which is made if it is not there.
+// saveTriton writes the folder of a model in a Triton Inference Server
+// repository. It creates the repository if it is missing.
 func (x *exporting) saveTriton(c *model.Checkpoint, m *onnx.Model, r *ExportReport) error {
 	files, err := tritonFiles(c, m, filepath.Base(x.triton))
 	if err != nil {
@@ -95,8 +96,8 @@ func (x *exporting) saveTriton(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 	return nil
 }
 
-// tritonName is the name of a model in Triton's repository: that of its run or
-// file, in letters that no path and no URL changes.
+// tritonName returns the name of a model in Triton's repository: that of its
+// run or file, in characters that are safe in paths and URLs.
 func tritonName(path string) string {
 	if full, err := filepath.Abs(path); err == nil {
 		path = full
@@ -112,7 +113,7 @@ func tritonName(path string) string {
 	}, strings.TrimSuffix(filepath.Base(path), ".safetensors"))
 }
 
-// folder reports the files that were written into a folder.
+// folder adds the files of a folder to the report.
 func (r *ExportReport) folder(out string, m *onnx.Model, files []store.File) {
 	names := make([]string, len(files))
 	for i, f := range files {

@@ -13,15 +13,15 @@ import (
 	"github.com/attnx/attnx/model"
 )
 
-// measure reports what changing a model's numbers did, and what it lost by it on
-// sequences of tokens. Its error is the end of ctx.
+// measure reports the effect of changed numbers on a model, and its loss of
+// quality on sequences of tokens. It returns an error only if ctx ends.
 func (x *exporting) measure(ctx context.Context, c *model.Checkpoint, r *ExportReport, done precision.Numbers, sequences [][]int64) error {
 	l := r.lost(done)
 	l.Computed = "as written"
 	q, err := Quality(ctx, c, x.Profile, sequences)
 	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
-		// No runtime here computes in this type. What is lost at least is what
-		// the weights lose.
+		// No runtime here computes in this type. The loss from rounding the weights is
+		// a lower bound.
 		l.Problem = quote.Line(err.Error(), 2000)
 		if f := x.Profile.Numbers(); f.Quantize != "" {
 			l.Computed = fmt.Sprintf("with %s weights, computed in float32", f.Quantize)
@@ -49,9 +49,9 @@ func (x *exporting) measure(ctx context.Context, c *model.Checkpoint, r *ExportR
 }
 
 // heldOut returns sequences of tokens that the model was not trained on: the
-// beginning of a text, or random ids. Where nothing is lost there is nothing to
-// measure. It is read before anything is written: a text that is not there is
-// no reason to write half of what was asked for.
+// beginning of a text, or random ids. It returns none if the numbers do not
+// change. It runs before anything is written, so that a missing text does not
+// leave half of the export.
 func (x *exporting) heldOut(ctx context.Context, c *model.Checkpoint) ([][]int64, error) {
 	if !x.Profile.Numbers().Changes() {
 		return nil, nil
@@ -60,7 +60,7 @@ func (x *exporting) heldOut(ctx context.Context, c *model.Checkpoint) ([][]int64
 	if err != nil {
 		return nil, err
 	}
-	total := min(2048, max(64, 2e10/max(n, 1))) // the oracle runs them in some ten seconds
+	total := min(2048, max(64, 2e10/max(n, 1))) // about ten seconds of the oracle
 	var ids []int64
 	if x.Text == "" {
 		stream := model.NewStream(1, "held out")
@@ -82,7 +82,7 @@ func (x *exporting) heldOut(ctx context.Context, c *model.Checkpoint) ([][]int64
 	return out, nil
 }
 
-// textIDs returns at most so many ids of the text.
+// textIDs returns at most the given number of ids of the text.
 func (x *exporting) textIDs(ctx context.Context, c *model.Checkpoint, most int) (ids []int64, err error) {
 	text, err := Corpus{Files: []string{x.Text}, Reader: x.Stdin}.Read(ctx, "")
 	if err != nil {

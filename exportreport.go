@@ -11,44 +11,44 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// ExportReport says what an export wrote and lost.
+// ExportReport lists what an export wrote, and its loss of quality.
 type ExportReport struct {
-	Files    []string      `json:"files"` // of all outputs
-	Bytes    int64         `json:"bytes"` // of all files; a second name of one counts again
+	Files    []string      `json:"files"` // of all targets
+	Bytes    int64         `json:"bytes"` // of all files; a second name of a file counts again
 	Profile  string        `json:"profile"`
 	Opset    int           `json:"opset"`
 	Nodes    int           `json:"nodes"`
 	DType    string        `json:"dtype"`
-	Quantize string        `json:"quantize"` // empty where no weights became integers
-	Lost     *ExportLosses `json:"lost"`     // null where the numbers are still float32
+	Quantize string        `json:"quantize"` // empty if no weights became integers
+	Lost     *ExportLosses `json:"lost"`     // null if all numbers are still float32
 
 	text []string // lines
 }
 
-// ExportLosses are what a model lost with its float32 numbers.
+// ExportLosses describes what a model lost by giving up float32.
 type ExportLosses struct {
-	Rounding    *RoundingReport `json:"rounding"`     // of the weights that took 16 bits; null where none did
+	Rounding    *RoundingReport `json:"rounding"`     // of weights rounded to 16 bits; null if none were
 	Quantized   int             `json:"quantized"`    // weight tensors that became integers
-	Error       float64         `json:"error"`        // root mean square of what that changed, over that of the weights
-	WorstTensor string          `json:"worst_tensor"` // of them
+	Error       float64         `json:"error"`        // root mean square of the change by quantization, relative to that of the weights
+	WorstTensor string          `json:"worst_tensor"` // name of the tensor with the largest error
 	WorstError  float64         `json:"worst_error"`
-	Kept        []KeptReport    `json:"kept"`     // parts that are still float32
-	Remarks     []string        `json:"remarks"`  // what a reader must know to run the file
-	Computed    string          `json:"computed"` // how the quality was measured; empty where nothing could
-	Problem     string          `json:"problem"`  // why it was not measured on the file as it is
-	Quality     *QualityReport  `json:"quality"`  // null where it was not measured
+	Kept        []KeptReport    `json:"kept"`     // parts that stayed float32
+	Remarks     []string        `json:"remarks"`  // what a user must know to run the file
+	Computed    string          `json:"computed"` // how the quality was measured; empty if it was not
+	Problem     string          `json:"problem"`  // why the file itself was not measured
+	Quality     *QualityReport  `json:"quality"`  // null if it was not measured
 }
 
-// KeptReport is a part of a model that is still float32, and why.
+// KeptReport is a part of a model that stayed float32, and why.
 type KeptReport struct {
 	What   string `json:"what"`
 	Nodes  int    `json:"nodes"`
 	Reason string `json:"reason"`
 }
 
-// QualityReport is a runtime.Quality, and what it was measured on.
+// QualityReport is a runtime.Quality and the text it was measured on.
 type QualityReport struct {
-	Text             string   `json:"text"` // that it was measured on; empty for random ids
+	Text             string   `json:"text"` // empty for random ids
 	Tokens           int      `json:"tokens"`
 	Perplexity       *float64 `json:"perplexity"`        // null if it is not a number
 	OraclePerplexity *float64 `json:"oracle_perplexity"` // in float64
@@ -72,7 +72,7 @@ func newExportReport(f precision.Form) *ExportReport {
 	return &ExportReport{DType: dtypeName(f.DType), Quantize: string(f.Quantize)}
 }
 
-// WriteText writes the report as lines for people.
+// WriteText writes the report as text.
 func (r *ExportReport) WriteText(w io.Writer) error {
 	for _, line := range r.text {
 		if _, err := fmt.Fprintln(w, line); err != nil {
@@ -96,7 +96,7 @@ func (r *ExportReport) wrote(files ...string) {
 	}
 }
 
-// lost begins the report of what other numbers lost.
+// lost begins the report of the losses.
 func (r *ExportReport) lost(done precision.Numbers) *ExportLosses {
 	l := &ExportLosses{Quantized: done.Weights, Error: done.Error, WorstTensor: done.Worst, WorstError: done.WorstError, Kept: []KeptReport{}, Remarks: append([]string{}, done.Remarks...)}
 	if done.Weights > 0 {
@@ -111,7 +111,7 @@ func (r *ExportReport) lost(done precision.Numbers) *ExportLosses {
 	}
 	said := map[string]bool{}
 	for _, k := range done.Kept {
-		if !said[k.What] { // integers and 16 bits may both leave it
+		if !said[k.What] { // both integers and 16 bits may keep the same part
 			l.Kept = append(l.Kept, KeptReport(k))
 			r.say("float32 stays in %s (%d nodes): %s", k.What, k.Nodes, k.Reason)
 		}
@@ -124,7 +124,7 @@ func (r *ExportReport) lost(done precision.Numbers) *ExportLosses {
 	return l
 }
 
-// measured reports the quality on a text; an empty name is that of random ids.
+// measured adds the quality on a text; an empty name means random ids.
 func (r *ExportReport) measured(q runtime.Quality, name string) {
 	on := name
 	if on == "" {
@@ -135,7 +135,7 @@ func (r *ExportReport) measured(q runtime.Quality, name string) {
 	r.Lost.Quality = &QualityReport{name, q.Positions, finite(q.Perplexity), finite(q.OraclePerplexity), q.ArgmaxAgreement(), finite(q.Divergence)}
 }
 
-// dtypeName returns the name of a type of numbers, as PyTorch has it.
+// dtypeName returns PyTorch's name of a numeric type.
 func dtypeName(t format.DType) string {
 	switch t {
 	case format.Float16:

@@ -17,19 +17,19 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// assembled is what the folder of a model is made of.
+// assembled holds the parts of a model's folder.
 type assembled struct {
-	name    string // of the model's file in the folder
-	weights string // of the file of weights beside it
+	name    string // of the model's file
+	weights string // of the weights file next to it
 	texts   []store.File
 	parts   huggingface.Parts
 	split   bundle.External
-	torch   bool    // transformers opens the weights
+	torch   bool    // transformers can read the weights
 	end     []int64 // the ids at which onnxruntime-genai ends a text
 }
 
-// assemble puts together the folder of a model m, which a checkpoint was written
-// as. For transformers.js (web) the model is onnx/model.onnx.
+// assemble builds the folder of a model m that was exported from a checkpoint.
+// For transformers.js (web) the model is onnx/model.onnx.
 func assemble(c *model.Checkpoint, m *onnx.Model, web bool) (b assembled, err error) {
 	b.name, b.weights = "model.onnx", huggingface.WeightsName
 	if web {
@@ -47,8 +47,7 @@ func assemble(c *model.Checkpoint, m *onnx.Model, web bool) (b assembled, err er
 	return b, err
 }
 
-// queryHeads returns the number of heads of queries in a layer, 0 without
-// attention.
+// queryHeads returns the number of query heads in a layer, 0 without attention.
 func queryHeads(c *model.Checkpoint) int {
 	layers := c.Attentions()
 	if len(layers) == 0 {
@@ -58,8 +57,8 @@ func queryHeads(c *model.Checkpoint) int {
 	return n
 }
 
-// genaiEnd returns the ids at which onnxruntime-genai ends a text. It expects
-// one; a model that has none gets the one that is least likely to be wanted.
+// genaiEnd returns the ids at which onnxruntime-genai ends a text. It requires
+// one. A model without one gets the id that is least likely to occur.
 func genaiEnd(c *model.Checkpoint, end []int64) []int64 {
 	if len(end) > 0 {
 		return end
@@ -72,10 +71,10 @@ func genaiEnd(c *model.Checkpoint, end []int64) []int64 {
 	return []int64{int64(c.Vocab() - 1)}
 }
 
-// parts puts the weights of a model into a file of the given name beside it: a
-// safetensors file, where the model has them as the network does. One that was
-// quantized has others; transformers cannot use them, and they go into a file
-// of ONNX's form.
+// parts moves the weights of a model to a file of the given name next to it. It
+// is a safetensors file if the model has the network's weights. A quantized
+// model has other weights, which transformers cannot use; they go into a file
+// in ONNX's format.
 func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split bundle.External, torch bool, err error) {
 	tensors, same := weightsOf(c, m)
 	if !same {
@@ -89,8 +88,8 @@ func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p 
 	return p, bundle.SplitAt(m, weights, p.Offsets, p.Weights), true, err
 }
 
-// weightsOf returns the weights of a checkpoint as a model has them, if it has
-// all of them under their names and in their shapes.
+// weightsOf returns a checkpoint's weights in the model's form. same is false
+// if the model does not have all of them under their names and in their shapes.
 func weightsOf(c *model.Checkpoint, m *onnx.Model) (tensors []format.Tensor, same bool) {
 	found := map[string]*onnx.Tensor{}
 	for _, t := range m.Graph.Initializers {
@@ -113,8 +112,8 @@ func weightsOf(c *model.Checkpoint, m *onnx.Model) (tensors []format.Tensor, sam
 	return tensors, true
 }
 
-// tritonFiles returns the files of the folder of a model m, which a checkpoint was
-// written as, in a repository of the Triton Inference Server.
+// tritonFiles returns the files of a folder in a Triton Inference Server
+// repository, for a model m that was exported from a checkpoint.
 func tritonFiles(c *model.Checkpoint, m *onnx.Model, name string) ([]store.File, error) {
 	config, err := bundle.TritonConfig(name, m, tritonSpecial(huggingface.SpecialOf(c)))
 	if err != nil {
@@ -128,11 +127,11 @@ func tritonFiles(c *model.Checkpoint, m *onnx.Model, name string) ([]store.File,
 	return append(files, textFile("config.pbtxt", config)), err
 }
 
-// tritonSpecial returns the special ids of a model as parameters, for a client
-// that gets ids from Triton and has to know where a text ends.
+// tritonSpecial returns the special ids of a model as parameters. A client gets
+// ids from Triton and must know where a text ends.
 func tritonSpecial(s *model.Special) (parameters []bundle.TritonParameter) {
 	add := func(key string, ids ...int64) {
-		text, _ := json.Marshal(ids) // numbers always have a JSON
+		text, _ := json.Marshal(ids) // numbers never fail
 		value := string(text)
 		if len(ids) == 1 {
 			value = fmt.Sprint(ids[0])

@@ -9,21 +9,21 @@ import (
 	"github.com/attnx/attnx/runtime/decode"
 )
 
-// Generation says how texts are continued.
+// Generation configures how texts are continued.
 type Generation struct {
-	MaxTokens         int                                    // of each text, at least 1
-	Sliding           bool                                   // continue beyond the context, seeing the last half of the text
-	Sampler           model.Sampler                          // its zero value takes the likeliest token; equal prompts draw apart
-	RepetitionPenalty float64                                // above 1 makes tokens that the text has already less likely; 0 is 1
-	Stops             []string                               // a text ends before any of them
-	OnBegin           func() error                           // is called when the model is ready; nil: nothing is
-	OnText            func(sequence int, piece string) error // is given the texts as they come; nil: nobody is
+	MaxTokens         int                                    // per text, at least 1
+	Sliding           bool                                   // continue beyond the context with the last half of the text
+	Sampler           model.Sampler                          // the zero value takes the likeliest token; equal prompts are sampled independently
+	RepetitionPenalty float64                                // above 1: tokens already in the text become less likely; 0 means 1
+	Stops             []string                               // a text ends before any of these
+	OnBegin           func() error                           // called when the model is ready; may be nil
+	OnText            func(sequence int, piece string) error // called with each piece of text; may be nil
 }
 
-// Generated is what a model wrote behind a prompt.
+// Generated is the continuation of a prompt.
 type Generated struct {
-	decode.Generated        // the ids, those of a stop string too, and why the text ended
-	Text             string // without the prompt, and before a stop string
+	decode.Generated        // the ids, including those of a stop string, and why the text ended
+	Text             string // without the prompt, up to a stop string
 }
 
 // Generate continues prompts as one batch.
@@ -39,8 +39,8 @@ func (t *Text) Generate(ctx context.Context, prompts []string, g Generation) ([]
 	return t.Continue(ctx, ids, g)
 }
 
-// Continue is Generate for prompts that Encode made. With an error it returns
-// what was written until then.
+// Continue is Generate for prompts encoded by Encode. If it returns an error,
+// it also returns the texts so far.
 func (t *Text) Continue(ctx context.Context, prompts [][]int64, g Generation) ([]Generated, error) {
 	m, err := t.Logits(len(prompts))
 	if err != nil {
@@ -74,17 +74,17 @@ func (g Generation) pick(logits []float32, text []int64, sequence, step int) (in
 		model.RepetitionPenalty(g.RepetitionPenalty).Apply(logits, text)
 	}
 	own := g.Sampler
-	own.Seed += uint64(sequence) // equal prompts draw apart
+	own.Seed += uint64(sequence) // equal prompts are sampled independently
 	return own.Pick(logits, step)
 }
 
-// writer turns the ids of a batch into texts.
+// writer decodes the ids of a batch to texts.
 type writer struct {
 	texts  []*writtenText
 	onText func(sequence int, piece string) error
 }
 
-// writtenText is what a model writes behind a prompt.
+// writtenText is the continuation of one prompt.
 type writtenText struct {
 	decoder *tokens.Decoder
 	stop    *decode.StopText
@@ -92,8 +92,8 @@ type writtenText struct {
 	written string // so far
 }
 
-// writer begins the texts behind prompts. A prompt goes through the decoder:
-// whether a word begins with a space depends on what is before it.
+// writer starts the texts after the prompts. The prompts go through the decoder
+// too: whether a word begins with a space depends on the text before it.
 func (t *Text) writer(prompts [][]int64, g Generation) (*writer, error) {
 	w := &writer{onText: g.OnText}
 	for _, ids := range prompts {
@@ -108,8 +108,7 @@ func (t *Text) writer(prompts [][]int64, g Generation) (*writer, error) {
 	return w, nil
 }
 
-// token takes a new id of a sequence, and ends it where it has written a stop
-// string.
+// token decodes a new id of a sequence, and ends the sequence at a stop string.
 func (w *writer) token(sequence int, id int64) error {
 	t := w.texts[sequence]
 	piece, err := t.decoder.Next(id)
@@ -135,7 +134,7 @@ func (w *writer) write(sequence int, shown string) error {
 	return w.onText(sequence, shown)
 }
 
-// flush ends the texts: what was held back belongs to them.
+// flush ends the texts and adds the parts that were held back.
 func (w *writer) flush() error {
 	for i, t := range w.texts {
 		if t.stopped {

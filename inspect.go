@@ -12,37 +12,37 @@ import (
 	"github.com/attnx/attnx/model/huggingface"
 )
 
-// Inspection is what is in a file or folder. Fields that a kind of file does not
-// have stay empty.
+// Inspection describes a file or folder. Fields that do not apply to its kind
+// are empty.
 type Inspection struct {
 	File           string            `json:"file"`
-	Kind           string            `json:"kind"` // "safetensors", "onnx" or "huggingface", a folder
+	Kind           string            `json:"kind"` // "safetensors", "onnx" or "huggingface" (a folder)
 	Bytes          int64             `json:"bytes"`
-	Parameters     int64             `json:"parameters"` // elements of the weights; of all floating-point tensors where it is not known which are
+	Parameters     int64             `json:"parameters"` // number of weights; of all floating-point elements if the weights are not known
 	Metadata       map[string]string `json:"metadata"`
 	Tensors        []InspectedTensor `json:"tensors"`
 	Sealed         bool              `json:"sealed"`
 	Root           string            `json:"root,omitempty"` // of a sealed file; hexadecimal
 	ContentID      string            `json:"content_id,omitempty"`
-	Refused        string            `json:"refused,omitempty"` // of a checkpoint or a folder: why attnx does not read it as a model
-	Notes          []string          `json:"notes,omitempty"`   // of a folder: what attnx passes over or does not read
+	Refused        string            `json:"refused,omitempty"` // of a checkpoint or a folder: why attnx cannot read it as a model
+	Notes          []string          `json:"notes,omitempty"`   // of a folder: what attnx ignores or cannot read
 	*InspectedONNX                   // of an ONNX file
 }
 
-// InspectedTensor is what there is to know of a tensor without its values.
+// InspectedTensor describes a tensor without its values.
 type InspectedTensor struct {
 	Name  string `json:"name"`
 	DType string `json:"dtype"`
 	Shape []int  `json:"shape"`
 	Bytes int64  `json:"bytes"`
 
-	Sparse bool   `json:"sparse,omitempty"`  // bytes are those of the values that are not zero
-	WhyNot string `json:"why_not,omitempty"` // attnx cannot run it
+	Sparse bool   `json:"sparse,omitempty"`  // Bytes counts only the values that are not zero
+	WhyNot string `json:"why_not,omitempty"` // why attnx cannot run it
 }
 
-// Inspect reports what is in a checkpoint, a run, a safetensors file, a folder
-// of weights or an ONNX file. Of an ONNX file that is all that the format
-// allows: only bytes that are not ONNX are an error.
+// Inspect reports the contents of a checkpoint, a run, a safetensors file, a
+// folder of weights or an ONNX file. It accepts every ONNX file that can be
+// parsed, even if attnx cannot run it.
 func Inspect(path string, tell Tell) (x Inspection, err error) {
 	err = find.Again(path, func() error {
 		x, err = inspect(path, tell)
@@ -91,7 +91,7 @@ func inspect(name string, tell Tell) (Inspection, error) {
 	return x, nil
 }
 
-// weights adds what is in a safetensors file.
+// weights adds the contents of a safetensors file.
 func (x *Inspection) weights(f *format.File) {
 	x.Metadata = f.Metadata()
 	if seal := f.Seal(); seal != nil {
@@ -106,8 +106,8 @@ func (x *Inspection) weights(f *format.File) {
 	}
 }
 
-// inspectFolder looks at the weights of a Hugging Face folder, in one file or
-// in shards, of whatever network they are.
+// inspectFolder reports the weights of a Hugging Face folder, in one file or in
+// shards, for any network.
 func inspectFolder(folder string) (x Inspection, err error) {
 	opened, err := huggingface.Open(folder)
 	if err != nil {
@@ -129,6 +129,6 @@ func inspectFolder(folder string) (x Inspection, err error) {
 	if refused != nil {
 		x.Refused = quote.Line(refused.Error(), 2000)
 	}
-	x.Sealed, x.Root, x.ContentID = false, "", "" // a seal is of one file
+	x.Sealed, x.Root, x.ContentID = false, "", "" // a seal covers one file only
 	return x, nil
 }

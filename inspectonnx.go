@@ -13,25 +13,25 @@ import (
 	"github.com/attnx/attnx/model"
 )
 
-// InspectedONNX is what there is to know of an ONNX file beside its tensors.
+// InspectedONNX describes an ONNX file apart from its tensors.
 type InspectedONNX struct {
 	IRVersion int64               `json:"ir_version"`
 	Opset     map[string]int64    `json:"opset"`
 	Inputs    []string            `json:"inputs"`
 	Outputs   []string            `json:"outputs"`
-	Nodes     map[string]int      `json:"nodes"` // by operator; as in operators, and without versions
+	Nodes     map[string]int      `json:"nodes"` // by operator, as in operators but without versions
 	Operators []InspectedOperator `json:"operators"`
 	Functions []InspectedFunction `json:"functions,omitempty"`
-	CannotRun []string            `json:"cannot_run,omitempty"` // why attnx does not take the file, and what ONNX's own checker would refuse
+	CannotRun []string            `json:"cannot_run,omitempty"` // why attnx refuses the file, and what ONNX's own checker would refuse
 
 	Model *onnx.Model       `json:"-"`
-	Unfit map[string]string `json:"-"` // inputs and outputs, and why attnx cannot run them
+	Unfit map[string]string `json:"-"` // inputs and outputs that attnx cannot run, and why
 }
 
-// InspectedOperator is an operator and its nodes in the graph, in the graphs within
-// its nodes, in functions and in training information.
+// InspectedOperator is an operator with the number of its nodes in the graph, in
+// subgraphs, in functions and in training information.
 type InspectedOperator struct {
-	Domain  string `json:"domain"` // "ai.onnx" is the standard one
+	Domain  string `json:"domain"` // "ai.onnx" is the standard domain
 	Op      string `json:"op"`
 	Version int64  `json:"version"` // of the domain
 	Nodes   int    `json:"nodes"`
@@ -60,7 +60,7 @@ func (o InspectedOperator) Name() string {
 
 const standardDomain = "ai.onnx"
 
-// DomainName returns the name of a domain of operators: the standard one is also
+// DomainName returns the name of an operator domain. The standard domain is also
 // written "".
 func DomainName(domain string) string {
 	if domain == "" {
@@ -93,7 +93,7 @@ func (x *Inspection) onnx(m *onnx.Model) {
 		shown := InspectedOperator{DomainName(op.Domain), op.Op, op.Version, op.Nodes, op.WhyNot == "", op.WhyNot}
 		o.Operators = append(o.Operators, shown)
 		o.Nodes[shown.Name()] += op.Nodes
-		if !shown.Runs && len(o.CannotRun) == 0 { // a domain of which the checker says nothing
+		if !shown.Runs && len(o.CannotRun) == 0 { // a domain that the checker does not know
 			o.CannotRun = []string{fmt.Sprintf("operator %s: %s", quote.Line(shown.Name(), 500), op.WhyNot)}
 		}
 	}
@@ -113,7 +113,7 @@ func (x *Inspection) onnx(m *onnx.Model) {
 		}
 		x.Tensors = append(x.Tensors, shown)
 	}
-	// A file of ours has constants beside the parameters, such as the mask.
+	// An attnx file has constants in addition to the parameters, such as the mask.
 	if _, ours := m.Metadata[model.MetaConfig]; !ours {
 		return
 	}
@@ -142,7 +142,7 @@ func shapeOf(dims []int64) []int {
 	return shape
 }
 
-// invalid returns what ONNX's own checker would refuse of a model.
+// invalid returns the problems that ONNX's own checker would report.
 func invalid(path string, m *onnx.Model) (out []string) {
 	for _, err := range check.Full(m, filepath.Dir(path)) {
 		out = append(out, "not valid ONNX: "+strings.TrimPrefix(quote.Line(err.Error(), 500), "onnx: "))
@@ -150,8 +150,8 @@ func invalid(path string, m *onnx.Model) (out []string) {
 	return out
 }
 
-// problemsOf returns why attnx does not take a model, in the words of those who
-// would refuse it.
+// problemsOf returns why attnx refuses a model, in the words of the packages
+// that would refuse it.
 func problemsOf(path string, m *onnx.Model) (out []string) {
 	for _, err := range onnx.Problems(m, filepath.Dir(path)) {
 		if bad := new(onnx.FormatError); errors.As(err, &bad) && bad.External != "" {

@@ -15,11 +15,10 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// locate finds the first value, by name, in which a file departs from what
-// export writes from the checkpoint, in a case that failed: both run in the
-// runtime that failed and hand out every value. Where they agree, or no file was named, the
-// runtime or the exporter is wrong: then it is the first value in which it
-// departs from the oracle.
+// locate finds the first value, by name, in which a file deviates from the exporter's
+// output for the checkpoint, for a case that failed. Both run in the runtime that failed,
+// with every value as an output. If they agree, or no file was named, the runtime or the
+// exporter is wrong: locate then returns the first value that deviates from the oracle.
 func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime.Form) (string, error) {
 	file := v.file(e.profile)
 	lowered, err := v.lowered(file.profile)
@@ -59,7 +58,7 @@ func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime
 	return v.locateByOracle(lowered, ours, k)
 }
 
-// lowered returns the network whose values a file of a profile has.
+// lowered returns the network with the values of a profile's files.
 func (v *verification) lowered(p export.Profile) (*graph.Graph, error) {
 	g := v.graph
 	if isCache(p) {
@@ -101,8 +100,9 @@ func (v *verification) locateByOracle(lowered *graph.Graph, s runtime.Marked, k 
 	return runtime.FirstDifference(computed, want, have), nil
 }
 
-// openMarked opens a model, whose weights may lie in dir, with the wanted values
-// as outputs. names gives export's names of its values; nil: they have them.
+// openMarked opens a model, whose weights may be in dir, with the wanted values
+// as outputs. names maps its values to the exporter's names; nil: they are the
+// same.
 func openMarked(m *onnx.Model, dir string, names map[string]string, wanted []string, open func([]byte) (runtime.Session, error)) (runtime.Marked, error) {
 	marked, values := onnx.MarkOutputs(m, func(v string) bool { return slices.Contains(wanted, cmp.Or(names[v], v)) })
 	for out, v := range values {

@@ -18,27 +18,27 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// Metric is what one step of a run was like: a line of its metrics.jsonl.
+// Metric describes one step of a run: a line of metrics.jsonl.
 type Metric struct {
 	Step            int      `json:"step"` // steps done, from 1
 	Loss            float64  `json:"loss"`
-	ValLoss         *float64 `json:"val_loss"`          // nil unless an evaluation followed the step
+	ValLoss         *float64 `json:"val_loss"`          // nil unless the step was followed by an evaluation
 	LR              float64  `json:"lr"`                // the learning rate
-	TokensPerSecond float64  `json:"tokens_per_second"` // examples, where there are no tokens
-	GFLOPS          float64  `json:"gflops"`            // thousand million operations a second
-	GEMMShare       *float64 `json:"gemm_share"`        // of the speed of a matrix product; nil where it was not measured
+	TokensPerSecond float64  `json:"tokens_per_second"` // examples, if there are no tokens
+	GFLOPS          float64  `json:"gflops"`            // billions of operations per second
+	GEMMShare       *float64 `json:"gemm_share"`        // share of the speed of a matrix product; nil if it was not measured
 }
 
-// speedometer turns tokens a second into arithmetic.
+// speedometer converts tokens per second to GFLOP/s.
 type speedometer struct {
-	flop     float64 // a token
-	peak     float64 // GFLOP/s of a matrix product; 0 where it was not measured
-	overPeak float64 // GFLOP/s of the fastest step that was faster than the product
+	flop     float64 // per token
+	peak     float64 // GFLOP/s of a matrix product; 0 if it was not measured
+	overPeak float64 // GFLOP/s of the fastest step that exceeded the peak
 }
 
-// newSpeedometer measures a matrix product where ONNX Runtime trains on the
-// CPU: a fifth of a second that tells how much of the machine a run makes use
-// of. On a GPU the product would measure the way there.
+// newSpeedometer measures a matrix product if ONNX Runtime trains on the CPU.
+// This takes a fifth of a second and shows how much of the machine a run uses.
+// On a GPU the product would measure the transfer.
 func newSpeedometer(c *model.Checkpoint, d *train.Data, engine, device string) (*speedometer, error) {
 	flop, err := train.TokenFLOP(c, d.Tokens())
 	s := &speedometer{flop: flop}
@@ -51,7 +51,7 @@ func newSpeedometer(c *model.Checkpoint, d *train.Data, engine, device string) (
 	return s, err
 }
 
-// metric returns what a step was like, in few digits.
+// metric describes a step, with rounded numbers.
 func (s *speedometer) metric(e train.Event) Metric {
 	gflops := e.TokensPerSecond * s.flop / 1e9
 	m := Metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond), GFLOPS: math.Round(10*gflops) / 10}
@@ -69,16 +69,16 @@ func (s *speedometer) metric(e train.Event) Metric {
 	return m
 }
 
-// metricsLog is metrics.jsonl, a line a step: written as the steps come, so
-// that another program can follow a run.
+// metricsLog is metrics.jsonl, one line per step. Lines are written
+// immediately, so that other programs can follow a run.
 type metricsLog struct {
 	history []Metric
 	file    *os.File
-	err     error // the first of any write
+	err     error // the first write error
 }
 
-// openMetrics opens the file of a run that is at the given step. Lines of
-// later steps, from a run that went further than its checkpoint, are dropped.
+// openMetrics opens the file of a run at the given step. It drops lines of
+// later steps, from a run that went further than its checkpoint.
 func openMetrics(path string, step int) (*metricsLog, error) {
 	history, err := ReadMetrics(path)
 	if err != nil {
@@ -105,12 +105,12 @@ func openMetrics(path string, step int) (*metricsLog, error) {
 	return l, err
 }
 
-// maxMetric bounds a line of metrics.jsonl, in bytes.
+// maxMetric bounds the bytes of a line in metrics.jsonl.
 const maxMetric = 64 << 10
 
-// ReadMetrics reads the metrics.jsonl of a run, which may be going on; there are
-// none where there is no file. What a power cut left at the end, half a line or
-// zeros, does not count.
+// ReadMetrics reads the metrics.jsonl of a run, which may be in progress. It
+// returns none if the file does not exist. It ignores a damaged end, half a line
+// or zeros, as a power failure leaves it.
 func ReadMetrics(path string) ([]Metric, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -118,7 +118,7 @@ func ReadMetrics(path string) ([]Metric, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !info.Mode().IsRegular(): // to open a pipe would wait for its writer
+	case !info.Mode().IsRegular(): // opening a pipe would block until something writes to it
 		return nil, fmt.Errorf("%s: it is not a regular file: move it away to continue without it", path)
 	}
 	f, err := os.Open(path)
@@ -169,8 +169,8 @@ func (l *metricsLog) add(m Metric) {
 	}
 }
 
-// Close closes the file and returns the first error of any write. Closing
-// again does nothing.
+// Close closes the file and returns the first write error. A second Close does
+// nothing.
 func (l *metricsLog) Close() error {
 	if l.file != nil {
 		l.err = errors.Join(l.err, l.file.Close())

@@ -12,8 +12,8 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// inlined returns a model, read from a file in dir, whose weights are all in
-// the file itself, for those who take bytes.
+// inlined returns the bytes of a model, read from a file in dir, with all of
+// its weights in the file itself.
 func inlined(m *onnx.Model, dir string) ([]byte, error) {
 	whole, graph := *m, *m.Graph
 	whole.Graph = &graph
@@ -32,7 +32,7 @@ func inlined(m *onnx.Model, dir string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// fileGraph returns a network in the form in which a file has it.
+// fileGraph returns a network in the form of a file.
 func fileGraph(c *model.Checkpoint, p export.Profile, m *onnx.Model) (*graph.Graph, error) {
 	if cached, ok := export.ProfileOf(m, p).(export.Cache); ok {
 		return model.Cached(c.Graph, cached.LastLogits)
@@ -40,13 +40,13 @@ func fileGraph(c *model.Checkpoint, p export.Profile, m *onnx.Model) (*graph.Gra
 	return c.Graph, nil
 }
 
-// hasGraph reports whether a file says what its network is. One from before
-// graphs were kept has a fingerprint that nobody can compute any more: its nodes
-// and weights are compared all the same.
+// hasGraph reports whether a file contains the graph of its network. Files from
+// before graphs were stored have a fingerprint that can no longer be computed;
+// their nodes and weights are compared nevertheless.
 func hasGraph(m *onnx.Model) bool { return m.Metadata[model.MetaGraph] != "" }
 
-// checkNetwork refuses a file whose network is not the one that it describes:
-// beyond its table of positions a GPU would go on with what it finds there.
+// checkNetwork refuses a file whose network is not the one that it describes.
+// Beyond its table of positions a GPU would read arbitrary memory.
 func checkNetwork(path string, m *onnx.Model, info export.Info, c *model.Checkpoint) error {
 	g, err := fileGraph(c, info.Profile, m)
 	if err != nil {

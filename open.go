@@ -15,27 +15,27 @@ import (
 	"github.com/attnx/attnx/runtime/decode"
 )
 
-// Model is a model that can be run.
+// Model is an open model.
 type Model struct {
-	Path       string            // of what was read
-	Checkpoint *model.Checkpoint // without its weights where they are in a file
-	File       *onnx.Model       // what runs; nil where it is the network itself
-	Special    *model.Special    // nil: what the tokenizer spells
-	Context    int               // tokens that it sees
-	Runtime    runtime.Place     // what runs it: "ONNX Runtime 1.30.0 on cpu"
-	Device     runtime.Device    // a network with a past,
-	Session    runtime.Session   // or one without
+	Path       string            // of the file that was read
+	Checkpoint *model.Checkpoint // without weights if they are in File
+	File       *onnx.Model       // nil if the network itself runs
+	Special    *model.Special    // nil: as in the tokenizer
+	Context    int               // maximum tokens
+	Runtime    runtime.Place     // where it runs: "ONNX Runtime 1.30.0 on cpu"
+	Device     runtime.Device    // for a network with a past
+	Session    runtime.Session   // for a network without one
 }
 
-// OpenModel opens a checkpoint, an ONNX file of ours or a folder with one. A
-// checkpoint runs in a runtime too where one is installed, as a network
-// with a past that is exported in memory, otherwise in Go.
+// OpenModel opens a checkpoint, an ONNX file of attnx or a folder with one. A
+// checkpoint is exported in memory, with a past, and runs in a runtime if one
+// is installed; otherwise it runs in Go.
 func OpenModel(path string, o Options) (*Model, error) {
 	return openModel(path, o, func(*Model) error { return nil })
 }
 
-// openModel is OpenModel. What ready refuses of a model, of which it sees the
-// description alone, is not Model.
+// openModel is OpenModel with a check: ready sees the description of the model
+// before it is opened, and may refuse it.
 func openModel(path string, d Options, ready func(*Model) error) (*Model, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func openModel(path string, d Options, ready func(*Model) error) (*Model, error)
 	}, missing
 }
 
-// OpenCheckpoint runs a checkpoint in a runtime, by way of an export in memory.
+// OpenCheckpoint runs a checkpoint in a runtime, through an export in memory.
 // Only the profile cache decodes with a past.
 func OpenCheckpoint(c *model.Checkpoint, p export.Profile, d Options) (*Model, error) {
 	r, err := d.runner(p)
@@ -104,11 +104,11 @@ func OpenCheckpoint(c *model.Checkpoint, p export.Profile, d Options) (*Model, e
 	return o, nil
 }
 
-// fixedShapes reports whether the runs of a model that add one token all have
-// the same shapes, so that CUDA can record one and repeat it.
+// fixedShapes reports whether all runs that add one token have the same shapes,
+// so that CUDA can record one and repeat it.
 func fixedShapes(m *onnx.Model) bool { return m.Metadata[role.MetaCache] == role.CacheShared }
 
-// openONNX opens an ONNX file of ours in a runtime that takes its profile.
+// openONNX opens an ONNX file of attnx in a runtime that supports its profile.
 func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) {
 	m, err := find.ReadModel(path)
 	if err != nil {
@@ -156,7 +156,7 @@ func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) 
 	if err == nil {
 		err = o.run(r, info.Profile, file, d)
 	}
-	if altered := verified(); altered != nil { // told first: it may be why the model does not open
+	if altered := verified(); altered != nil { // reported first: it may be the reason why the model does not open
 		o.Close()
 		return nil, altered
 	}
@@ -166,9 +166,8 @@ func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) 
 	return o, nil
 }
 
-// specialOf takes the special ids that the files of a folder beside the model
-// say, as the other libraries that open it do. It closes o if they are not to be
-// read.
+// specialOf reads the special ids from the files of the model's folder, as the
+// other libraries that open it do. It closes o if they cannot be read.
 func (o *Model) specialOf(folder string) error {
 	s, err := huggingface.GenerationIDs(folder, o.Checkpoint)
 	if err != nil {
@@ -181,8 +180,8 @@ func (o *Model) specialOf(folder string) error {
 	return nil
 }
 
-// run opens a file of a profile in a runtime: with a past as a device, for
-// decoding, otherwise as a session.
+// run opens a file of a profile in a runtime: as a device for decoding if it
+// has a past, otherwise as a session.
 func (o *Model) run(r row, p export.Profile, f runtime.File, d Options) error {
 	how := d.options()
 	if !isCache(p) {
@@ -200,8 +199,8 @@ func (o *Model) run(r row, p export.Profile, f runtime.File, d Options) error {
 	return err
 }
 
-// Logits returns what gives the logits of a batch of sequences. Closing the
-// model is closing o.
+// Logits returns the decode.Model for a batch of sequences. To release it,
+// close o.
 func (o *Model) Logits(batch int) (decode.Model, error) {
 	if o.Device == nil {
 		return decode.Recompute(o.Session, batch, o.Context), nil
@@ -213,7 +212,7 @@ func (o *Model) Logits(batch int) (decode.Model, error) {
 	return d, nil
 }
 
-// Close ends the model and what runs it.
+// Close closes the model.
 func (o *Model) Close() error {
 	if o.Device != nil {
 		return o.Device.Close()

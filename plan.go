@@ -8,8 +8,8 @@ import (
 	"github.com/attnx/attnx/internal/find"
 )
 
-// Plan reports where ONNX Runtime would run the nodes of an ONNX file, of any
-// tool, with CUDA. Nothing is run. It also returns the file that a path means.
+// Plan reports where ONNX Runtime with CUDA would run the nodes of an ONNX file
+// of any tool. It runs nothing. file is the file that the path stands for.
 func Plan(path string) (file string, plan *placement.Report, err error) {
 	file = find.ModelIn(path)
 	if _, err := find.Expect(file, "an ONNX file", find.ONNX); err != nil {

@@ -10,12 +10,11 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// Quality runs a model as it is written in a profile, and the oracle, on
-// sequences.
+// Quality measures a model in a profile against the oracle on sequences.
 func Quality(ctx context.Context, c *model.Checkpoint, p export.Profile, sequences [][]int64) (runtime.Quality, error) {
 	cached, withPast := p.(export.Cache)
 	if withPast {
-		cached.LastLogits = false // every token counts
+		cached.LastLogits = false // all tokens are compared
 		p = cached
 	}
 	r, err := runner("", p)
@@ -36,7 +35,7 @@ func Quality(ctx context.Context, c *model.Checkpoint, p export.Profile, sequenc
 	defer s.Close()
 	candidate := s
 	if withPast {
-		candidate = runtime.Cached(s, cacheShape(c, m), runtime.TokenByToken) // prefill and decoding both
+		candidate = runtime.Cached(s, cacheShape(c, m), runtime.TokenByToken) // both prefill and decoding
 	}
 	oracle, err := ref.New(c.Graph, c.Weights)
 	if err != nil {
@@ -45,7 +44,7 @@ func Quality(ctx context.Context, c *model.Checkpoint, p export.Profile, sequenc
 	return runtime.MeasureQuality(ctx, oracle, candidate, sequences)
 }
 
-// RoundedQuality compares the oracle with itself on weights that were rounded.
+// RoundedQuality compares the oracle with itself on rounded weights.
 func RoundedQuality(ctx context.Context, c *model.Checkpoint, to format.DType, sequences [][]int64) (runtime.Quality, error) {
 	oracle, err := ref.New(c.Graph, c.Weights)
 	if err != nil {

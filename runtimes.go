@@ -19,19 +19,19 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// row is something that runs models, in the list of all of them.
+// row is one entry in the list of runtimes.
 type row struct {
 	runtime.Runtime
-	takes   []export.Profile                                 // of the files that it opens, whatever their options
-	network func(*model.Checkpoint) (runtime.Session, error) // what runs the network itself, without a file
+	takes   []export.Profile                                 // profiles of the files that it opens, with any options
+	network func(*model.Checkpoint) (runtime.Session, error) // runs the network itself, without a file
 }
 
-// runtimes is what runs models, in the order of a report. To add a runtime is to
-// add a line here: Verify, Open, Diagnose and the command line read this list.
+// runtimes is the list of runtimes, in the order of a report. A new runtime is a
+// new line here: Verify, Open, Diagnose and the command line read this list.
 //
-// ref is the oracle on the network written with primitive operators, rounded to
-// float32: it checks the decompositions, and its error is the least that any
-// float32 runtime can have.
+// ref is the oracle on the network decomposed to primitive operators, rounded to
+// float32. It checks the decompositions, and its error is the minimum for any
+// float32 runtime.
 var runtimes = []row{
 	{Runtime: runtime.Runtime{Name: "ref"}, network: roundedOracle},
 	{Runtime: runtime.Runtime{Name: "gorgonia"}, network: func(c *model.Checkpoint) (runtime.Session, error) {
@@ -51,16 +51,16 @@ func roundedOracle(c *model.Checkpoint) (runtime.Session, error) {
 	return rounded{s}, err
 }
 
-// entrant is a row on one of its devices with one profile: what has a name in
-// Verify's report. Those whose names end in -cache run the network with a past,
-// in every way that a text can be computed then.
+// entrant is a row with a device and a profile, as named in Verify's report.
+// Entrants whose names end in -cache run the network with a past, in every way
+// that a text can be computed then.
 type entrant struct {
 	row
 	device  string
 	profile export.Profile // nil: it runs the network itself
 }
 
-// entrants returns what Verify knows, in the order of the report.
+// entrants returns all entrants of Verify, in the order of the report.
 func entrants() (all []entrant) {
 	for _, r := range runtimes {
 		if r.network != nil {
@@ -75,7 +75,7 @@ func entrants() (all []entrant) {
 	return all
 }
 
-// devices returns the names of the devices, one without a name where there is none.
+// devices returns the names of the devices, "" for a runtime without devices.
 func (r row) devices() []string {
 	if len(r.Devices) == 0 {
 		return []string{""}
@@ -83,8 +83,8 @@ func (r row) devices() []string {
 	return r.Devices
 }
 
-// available is an error where the runtime's library is not there: known before a
-// model is exported.
+// available returns an error if the runtime's library is missing, before a model
+// is exported for it.
 func (r row) available(o runtime.Options) error {
 	if r.Available == nil {
 		return nil
@@ -113,7 +113,7 @@ func isCache(p export.Profile) bool {
 	return cached
 }
 
-// Runtimes returns the names of the runtimes that Verify knows.
+// Runtimes returns the names of the runtimes in Verify's reports.
 func Runtimes() (names []string) {
 	for _, e := range entrants() {
 		names = append(names, e.String())
@@ -133,10 +133,10 @@ func Devices() (names []string) {
 	return append(names, autoDevice)
 }
 
-// autoDevice is the fastest device that works.
+// autoDevice selects the fastest device that works.
 const autoDevice = "auto"
 
-// Runners returns the names of the runtimes that Options can ask for.
+// Runners returns the values of Options.Runtime.
 func Runners() (names []string) {
 	for _, r := range runtimes {
 		if len(r.takes) > 0 {
@@ -146,8 +146,8 @@ func Runners() (names []string) {
 	return names
 }
 
-// runner returns what runs files of a profile: the runtime of that name, or
-// without a name the first that does.
+// runner returns a runtime for files of a profile: the named one, or without a
+// name the first that supports the profile.
 func runner(name string, p export.Profile) (row, error) {
 	if name != "" && !slices.Contains(Runners(), name) {
 		return row{}, fmt.Errorf("no runtime is called %.80q: take %s", name, quote.Or(Runners()))
@@ -165,7 +165,7 @@ func runner(name string, p export.Profile) (row, error) {
 	return row{}, &Error{Err: fmt.Errorf("%s does not run the profile %s", name, p.Name()), Do: "run it in " + quote.Or(can)}
 }
 
-// file returns a file, read as m, in the form in which the runtime opens it.
+// file returns a file, read as m, in the form that the runtime opens.
 func (r row) file(path string, m *onnx.Model) (runtime.File, error) {
 	if !r.Whole || !m.HasExternal() {
 		return runtime.File{Path: path}, nil
@@ -177,7 +177,7 @@ func (r row) file(path string, m *onnx.Model) (runtime.File, error) {
 	return runtime.File{Data: data}, nil
 }
 
-// placed says where a session or device of the runtime is.
+// placed returns where a session or device of the runtime runs.
 func (r row) placed(x any) runtime.Place {
 	if p, says := x.(runtime.Placed); says {
 		return p.Place()
@@ -185,7 +185,7 @@ func (r row) placed(x any) runtime.Place {
 	return runtime.Place{Runtime: r.Name}
 }
 
-// Libraries returns what there is to know of the libraries that runtimes load.
+// Libraries returns the libraries that runtimes load.
 func Libraries() (all []*runtime.Library) {
 	for _, r := range runtimes {
 		if r.Library != nil {
@@ -195,8 +195,8 @@ func Libraries() (all []*runtime.Library) {
 	return all
 }
 
-// withoutKernel says which node of a model it was that CUDA cannot run, where
-// that is the trouble and the table of kernels knows.
+// withoutKernel adds to an error the node that CUDA cannot run, if a missing
+// kernel is the cause and the table of kernels has the node.
 func withoutKernel(name string, m *onnx.Model, err error) error {
 	missing := new(ort.CUDAError)
 	if !errors.As(err, &missing) || missing.Missing != ort.MissingKernel {
@@ -216,7 +216,7 @@ func withoutKernel(name string, m *onnx.Model, err error) error {
 	return err
 }
 
-// kernelError says which node of a file CUDA cannot run.
+// kernelError reports a node of a file that CUDA cannot run.
 type kernelError struct {
 	file string
 	*ort.CUDAError
@@ -226,8 +226,8 @@ func (e *kernelError) Error() string  { return e.file + ": " + e.CUDAError.Error
 func (e *kernelError) Unwrap() error  { return e.CUDAError }
 func (e *kernelError) Remedy() string { return e.CUDAError.Remedy }
 
-// OpenGraph opens a graph without weights on a device: a single operator, say,
-// to see what the device can do.
+// OpenGraph opens a graph without weights on a device, such as a single
+// operator to test the device.
 func OpenGraph(g *graph.Graph, o Options) (runtime.Device, error) {
 	if err := o.check(); err != nil {
 		return nil, err

@@ -12,18 +12,18 @@ import (
 	"github.com/attnx/attnx/internal/output"
 )
 
-// ResealReport says what Reseal wrote.
+// ResealReport describes what Reseal wrote.
 type ResealReport struct {
 	File      string   `json:"file"`
 	Root      string   `json:"root"` // hexadecimal
 	Tensors   int      `json:"tensors"`
-	WasSealed bool     `json:"was_sealed"` // by an old seal that the tensors could be compared with
-	Changed   []string `json:"changed"`    // tensors that are not as the old seal has them
+	WasSealed bool     `json:"was_sealed"` // the file had a seal to compare the tensors with
+	Changed   []string `json:"changed"`    // tensors that differ from the old seal
 }
 
-// Reseal writes a safetensors file in canonical order and with a seal, to another
-// file or, if to is empty, in its own place once the new one is complete. Its
-// tensors are taken as they are. A file that is broken in itself gets no seal.
+// Reseal writes a safetensors file in canonical order and with a seal. It writes
+// to another file or, if to is empty, replaces the file once the new one is
+// complete. It does not change tensors. It refuses a damaged file.
 func Reseal(from, to string) (*ResealReport, error) {
 	kind := output.Checkpoint
 	if to == "" {
@@ -71,7 +71,7 @@ func newResealReport(file string, done format.Resealed) *ResealReport {
 	return r
 }
 
-// WriteText writes how the tensors compare with the old seal, for people.
+// WriteText writes the comparison with the old seal as text.
 func (r *ResealReport) WriteText(w io.Writer) error {
 	var text string
 	switch {
@@ -86,9 +86,9 @@ func (r *ResealReport) WriteText(w io.Writer) error {
 	return err
 }
 
-// VerifySeal reads every byte of a checkpoint and compares it with the seal. It
-// returns the file that a path means, and its root hash, hexadecimal, which covers
-// all of its bytes.
+// VerifySeal reads every byte of a checkpoint and compares it with the seal. file
+// is the file that the path stands for, and root its root hash in hexadecimal,
+// which covers all of its bytes.
 func VerifySeal(path string, tell Tell) (file, root string, err error) {
 	if path, err = find.Resolve(path, tell); err != nil {
 		return path, "", err

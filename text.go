@@ -8,7 +8,7 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// Text is a model that can be run on text.
+// Text is an open model with its tokenizer.
 type Text struct {
 	*Model
 	Tokenizer *tokens.Tokenizer
@@ -17,7 +17,7 @@ type Text struct {
 	tell find.Tell
 }
 
-// Open opens what OpenModel opens, with its tokenizer.
+// Open opens a model, as OpenModel does, with its tokenizer.
 func Open(path string, o Options) (*Text, error) {
 	var tok *tokens.Tokenizer
 	m, err := openModel(path, o, func(m *Model) (err error) {
@@ -37,8 +37,8 @@ func Open(path string, o Options) (*Text, error) {
 	return &Text{m, tok, special.End, o.Tell}, nil
 }
 
-// Encode turns a prompt into ids. Unknown words become the unknown token; a
-// warning says so. Both it and errors call the prompt by its name.
+// Encode converts a prompt to ids. Unknown words become the unknown token, with
+// a warning. The warning and errors use name for the prompt.
 func (l *Text) Encode(name, prompt string) ([]int64, error) {
 	ids, err := find.Encode(l.Tokenizer, l.Checkpoint, name, prompt)
 	if err != nil {

@@ -13,30 +13,30 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// TrainOptions are a new training run. Out and Data are enough.
+// TrainOptions configure a new training run. Only Out and Data are required.
 type TrainOptions struct {
-	Out  string // the run's folder, which Train makes
+	Out  string // the run's folder, which Train creates
 	Data Corpus
 
-	// The network. Where it is nil, it is one of those that attnx ships, for the
-	// tokens of the text.
+	// The network. nil selects one that attnx ships, sized for the tokens of the
+	// text.
 	Network nn.Network
 	Arch    string // its name, of arch.Names; "": the first, GPT-2
 	Preset  string // its size, of arch.Presets; "": tiny
-	Context int    // tokens in a sequence; 0: as many as the network sees
+	Context int    // tokens in a sequence; 0: the network's maximum
 
-	// The tokenizer of the text. Where it is nil, it is made from the text. It
-	// travels in the checkpoints.
+	// The tokenizer of the text. nil: Train makes one from the text. It is saved in
+	// the checkpoints.
 	Tokenizer *tokens.Tokenizer
 	Kind      tokens.Kind // 0: tokens.Char
-	Vocab     int         // the largest number of tokens; 0: every word or character, 512 for tokens.BPE
+	Vocab     int         // maximum number of tokens; 0: every word or character, 512 for tokens.BPE
 
 	// The steps, batches, rates, evaluations and saves. The zero value means
-	// train.DefaultOptions(200). To change some, begin with train.DefaultOptions: 0
-	// is a value of its own to most of them, as no weight decay, and a LR of 0 is
-	// refused. A SaveEvery of 0 saves at each evaluation, a Keep
-	// of 0 keeps the three newest checkpoints. The best one is always kept. Engine
-	// and Device are set by Train.
+	// train.DefaultOptions(200). To change some, start with train.DefaultOptions,
+	// because 0 is a valid value of most settings, such as no weight decay. An LR
+	// of 0 is refused. A SaveEvery of 0 saves at each evaluation, and a Keep of 0
+	// keeps the three newest checkpoints. The best one is always kept. Train sets
+	// Engine and Device.
 	Settings train.Options
 
 	Engine        string // of Engines; "": "auto"
@@ -44,36 +44,36 @@ type TrainOptions struct {
 	Events        TrainEvents
 }
 
-// ResumeOptions are what may change when a run is resumed. The zero value changes
-// nothing.
+// ResumeOptions are the settings that may change when a run is resumed. The zero
+// value changes nothing.
 type ResumeOptions struct {
-	Data      Corpus // the zero value: the text that the run began with, where it was
-	Steps     int    // in all, those that are done included; 0: as the run was to have
+	Data      Corpus // the zero value: the run's original text, at its original place
+	Steps     int    // total, including steps already done; 0: as before
 	SaveEvery int    // steps between checkpoints; 0: as before
 	Keep      int    // newest checkpoints to keep; 0: as before
 
-	Engine        string // "": as before, as to the bit it must be
+	Engine        string // "": as before, required for bit-identical results
 	EngineOptions EngineOptions
 	Events        TrainEvents
 }
 
-// TrainEvents are called while a run goes on, by its goroutine. Each may be nil.
+// TrainEvents are callbacks of a run, called by its goroutine. Each may be nil.
 type TrainEvents struct {
 	Text     func(*train.Text)     // a text was read
-	Tokenize func(done, total int) // bytes of it so far
-	Open     func()                // all is ready; the run's folder is written from here on
+	Tokenize func(done, total int) // bytes tokenized so far
+	Open     func()                // all is ready; from here on the run's folder is written
 	Begin    func(TrainBegin)      // the first step comes next
 	Step     func(Metric)          // a step was taken
 	Tell     Tell
 }
 
-// TrainBegin is how a run begins.
+// TrainBegin describes the start of a run.
 type TrainBegin struct {
-	Model  *model.Checkpoint // its state is that of the last step
-	Steps  int               // in all
-	Engine string            // its name,
-	Device string            // where it computes,
-	NoORT  error             // and why "auto" did not take ONNX Runtime; nil if it did
+	Model  *model.Checkpoint // the training state is that of the last step
+	Steps  int               // total
+	Engine string            // name of the engine
+	Device string            // device of the engine
+	NoORT  error             // why "auto" did not choose ONNX Runtime; nil if it did
 }
 
 // TrainEnd is why a run ended.
@@ -81,7 +81,7 @@ type TrainEnd int
 
 // The reasons.
 const (
-	Complete TrainEnd = iota // it has all its steps
+	Complete TrainEnd = iota // all steps are done
 	Stopped                  // its context ended
 	Failed                   // a step or a save failed, and Train returns the error
 )
@@ -94,29 +94,29 @@ func (e TrainEnd) String() string {
 	return [...]string{"complete", "stopped", "failed"}[e]
 }
 
-// TrainResult is what a run has reached.
+// TrainResult is the result of a run.
 type TrainResult struct {
-	Run        string            // its folder
-	Checkpoint string            // path of the last checkpoint, which is saved
-	Model      *model.Checkpoint // what it holds
+	Run        string            // the run's folder
+	Checkpoint string            // path of the last saved checkpoint
+	Model      *model.Checkpoint // its contents
 	Ended      TrainEnd
 	Done       int // steps taken by this call
-	Steps      int // that the run is to have
+	Steps      int // total steps of the run
 	Engine     string
 	Device     string
-	History    []Metric      // of all steps, those before a resumption included
-	Source     *train.Source // where the text is; nil: Resume needs it again
+	History    []Metric      // of all steps, including those before the run was resumed
+	Source     *train.Source // where the text is; nil: Resume must be given it
 }
 
-// Train begins a run and trains until its last step. The folder of the run gets
-// numbered checkpoints and metrics.jsonl. A folder that holds a run already, or
-// that another process writes to (a *store.LockedError), is refused before
-// anything is read.
+// Train begins a run and trains until its last step. It writes numbered checkpoints
+// and metrics.jsonl to the run's folder. It refuses a folder that already contains
+// a run, or that another process writes to (a *store.LockedError), before it reads
+// anything.
 //
-// When ctx ends, the step under way is finished and saved: Train returns the
-// result with ctx's error. It returns both, too, where a step fails after others;
-// the result is nil where nothing was saved. Where the first step fails, no file is
-// left. Errors with a remedy are an *Error.
+// When ctx ends, Train finishes and saves the current step, and returns the result
+// with ctx's error. It also returns both if a step fails after others succeeded.
+// The result is nil if nothing was saved. If the first step fails, no file is left.
+// Errors with a remedy are an *Error.
 func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
 	r := &trainRun{folder: o.Out, events: o.Events, engine: o.Engine, how: o.EngineOptions, options: o.Settings, fresh: true}
 	place, err := r.checkNew(o.Data)
@@ -130,11 +130,11 @@ func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
 	return r.train(ctx)
 }
 
-// Resume continues the run of a folder from its newest checkpoint that is whole,
-// however the run ended; Train says how it ends. It finds the text of the run
-// where it was. With the same engine, a resumed run ends with the same
-// checkpoint, bit for bit, as one that was never stopped. If the run has all its
-// steps, nothing is done, and Done is 0.
+// Resume continues the run of a folder from its newest intact checkpoint,
+// however the run ended. It ends like Train. It finds the run's text at its
+// original place. With the same engine, a resumed run ends with the same
+// checkpoint, bit for bit, as a run without interruption. If all steps are done,
+// Resume does nothing, and Done is 0.
 func Resume(ctx context.Context, folder string, o ResumeOptions) (*TrainResult, error) {
 	r := &trainRun{folder: folder, events: o.Events, how: o.EngineOptions}
 	if err := resumable(folder); err != nil {
@@ -165,7 +165,7 @@ func Resume(ctx context.Context, folder string, o ResumeOptions) (*TrainResult, 
 	case err == nil:
 		defer r.run.Close()
 	case read != "" && r.complete() && !errors.As(err, new(*store.LockedError)):
-		return finished(read), nil // in a folder that is only read
+		return finished(read), nil // the folder is only read
 	default:
 		return nil, err
 	}

@@ -22,15 +22,15 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// Where the options of a run say nothing.
+// Defaults of the run's options.
 const (
 	defaultSteps = 200
 	keepNewest   = 3   // checkpoints
-	bpeVocab     = 512 // few tokens: on a CPU the logits of many cost more than a small network
+	bpeVocab     = 512 // few tokens: on a CPU the logits of a large vocabulary cost more than a small network
 )
 
-// checkNew refuses the options of a new run before anything is read. The place of
-// the run is claimed until it is closed.
+// checkNew refuses invalid options of a new run before it reads anything. place
+// is locked until it is closed.
 func (r *trainRun) checkNew(d Corpus) (place io.Closer, err error) {
 	o := &r.options
 	if *o == (train.Options{}) {
@@ -53,7 +53,7 @@ func (r *trainRun) checkNew(d Corpus) (place io.Closer, err error) {
 	return place, nil
 }
 
-// checkEngine refuses an engine or a device that there is not.
+// checkEngine refuses an unknown engine or device.
 func (r *trainRun) checkEngine() error {
 	r.engine, r.how.Device = cmp.Or(r.engine, "auto"), cmp.Or(r.how.Device, "cpu")
 	r.options.Device = ""
@@ -71,12 +71,12 @@ func (r *trainRun) checkEngine() error {
 	return nil
 }
 
-// heldBy returns the name of a file that only a run puts into a folder, "" if
-// there is none.
+// heldBy returns the name of a file that shows that a folder contains a run, ""
+// if there is none.
 func heldBy(folder string) string {
 	saved, aside, err := store.List(folder, model.CheckSeal)
 	switch {
-	case err != nil: // it is not there
+	case err != nil: // the folder does not exist
 		return ""
 	case len(saved) > 0:
 		return filepath.Base(saved[0].Path)
@@ -95,7 +95,7 @@ func heldBy(folder string) string {
 	return ""
 }
 
-// begin reads the data of a new run and makes its first weights.
+// begin reads the data of a new run and initializes its weights.
 func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 	sizes, err := o.sizes()
 	if err != nil {
@@ -137,7 +137,7 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 	return err
 }
 
-// sizes are those of a network that attnx ships.
+// sizes returns the sizes of a network that attnx ships.
 func (o TrainOptions) sizes() (arch.Sizes, error) {
 	if o.Context < 0 {
 		return arch.Sizes{}, &Error{Option: "Context", Value: fmt.Sprint(o.Context), Err: errors.New("take 1 or more, or 0 for the network's")}
@@ -150,7 +150,7 @@ func (o TrainOptions) sizes() (arch.Sizes, error) {
 	return sizes, err
 }
 
-// tokenizer returns the tokenizer of a text, made from it where none is given.
+// tokenizer returns the given tokenizer, or makes one from the text.
 func (o TrainOptions) tokenizer(text *train.Text) (*tokens.Tokenizer, error) {
 	if o.Tokenizer != nil {
 		return o.Tokenizer, nil
@@ -166,7 +166,7 @@ func (o TrainOptions) tokenizer(text *train.Text) (*tokens.Tokenizer, error) {
 	return t, nil
 }
 
-// network returns the network that is given, or one that attnx ships.
+// network returns the given network, or one that attnx ships.
 func (o TrainOptions) network(sizes arch.Sizes, tok *tokens.Tokenizer) (nn.Network, error) {
 	if o.Network != nil {
 		return o.Network, nil
@@ -175,14 +175,14 @@ func (o TrainOptions) network(sizes arch.Sizes, tok *tokens.Tokenizer) (nn.Netwo
 		return nil, &Error{Option: "Network", Value: isMissing, Err: errors.New("the data have no tokenizer to choose one for"), Do: "give the network of these data, or their Tokenizer"}
 	}
 	n, err := arch.New(cmp.Or(o.Arch, arch.Names()[0]), sizes, tok.VocabSize())
-	if err != nil && o.Context > 0 { // the sizes of presets are good
+	if err != nil && o.Context > 0 { // the presets' own sizes are valid
 		return nil, &Error{Option: "Context", Err: err}
 	}
 	return n, err
 }
 
-// open takes the folder of a run that is resumed, and returns the path of its
-// newest checkpoint. It puts the folder in order.
+// open locks and tidies the folder of a resumed run, and returns the path of
+// its newest checkpoint.
 func (r *trainRun) open(keep int) (path string, err error) {
 	run, err := model.OpenRun(r.folder, cmp.Or(keep, keepNewest))
 	if err != nil {
@@ -200,9 +200,9 @@ func (r *trainRun) open(keep int) (path string, err error) {
 	return path, nil
 }
 
-// newest takes the newest checkpoint that is whole, and returns its path, ""
-// where none is. It writes nothing: a checkpoint or options that are refused leave
-// the folder as it was.
+// newest reads the newest intact checkpoint and returns its path, "" if there is
+// none. It writes nothing, so a refused checkpoint or option leaves the folder
+// unchanged.
 func (r *trainRun) newest(o ResumeOptions) (string, error) {
 	var refused error
 	path, _, err := store.Newest(r.folder, func(path string, f io.ReaderAt, size int64) (score float64, broken, err error) {
@@ -221,11 +221,10 @@ func (r *trainRun) newest(o ResumeOptions) (string, error) {
 	if refused != nil || err == nil {
 		return path, refused
 	}
-	return "", nil // whoever puts the folder in order says what is wrong
+	return "", nil // open reports the problem when it tidies the folder
 }
 
-// take reads a checkpoint and the options that it was saved with, and changes
-// them as they are asked to.
+// take reads a checkpoint and its options, and applies the requested changes.
 func (r *trainRun) take(path string, o ResumeOptions) (err error) {
 	if r.model, err = model.Load(path); err != nil {
 		return err
@@ -239,7 +238,7 @@ func (r *trainRun) take(path string, o ResumeOptions) (err error) {
 	return errors.Join(s.Check(), r.checkEngine())
 }
 
-// resumable refuses what is not the folder of a run, without touching it.
+// resumable refuses a folder that is not a run's, without touching it.
 func resumable(folder string) error {
 	if _, err := find.Expect(folder, "a run's folder", find.RunFolder, find.ModelFolder, find.OtherFolder); err != nil {
 		return err
@@ -251,11 +250,11 @@ func resumable(folder string) error {
 	return err
 }
 
-// complete reports whether there is a checkpoint with all steps that are asked for.
+// complete reports whether a checkpoint with all requested steps exists.
 func (r *trainRun) complete() bool { return r.model != nil && r.options.Steps <= r.model.Step }
 
-// readAgain reads the data of a run that is resumed, if it has steps left. from is
-// its checkpoint.
+// readAgain reads the data of a resumed run if it has steps left. from is its
+// checkpoint.
 func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 	if r.complete() {
 		return nil
@@ -271,7 +270,7 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 	}
 	tok, err := find.Tokenizer(from, r.model.Tokenizer, r.model)
 	if err == nil && tok.VocabSize() > r.model.IDs() {
-		err = find.TooLarge(from, tok, r.model) // the data may have them anywhere
+		err = find.TooLarge(from, tok, r.model) // refused now: the data may contain those ids anywhere
 	}
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/attnx/attnx/model/train"
 )
 
-// trainRun is a run under way.
+// trainRun is a run in progress.
 type trainRun struct {
 	folder  string
 	fresh   bool // not resumed
@@ -23,22 +23,22 @@ type trainRun struct {
 	options train.Options
 	events  TrainEvents
 
-	model  *model.Checkpoint // what it begins with
+	model  *model.Checkpoint // the model at the start
 	data   *train.Data
-	source *train.Source // nil where the text cannot be found again
+	source *train.Source // nil if the text cannot be found again
 
 	run     *model.Run // the folder; nil until it is written
 	trainer *train.Trainer
 	metrics *metricsLog
 	speed   *speedometer
-	saved   int // the last step that was
+	saved   int // the last saved step
 	done    int // steps taken
 }
 
 // in returns the path of a file of the run.
 func (r *trainRun) in(name string) string { return filepath.Join(r.folder, name) }
 
-// train takes the steps, once the model and the data are there.
+// train takes the steps, once the model and the data are ready.
 func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 	if err := r.checkMemory(); err != nil {
 		return nil, err
@@ -75,8 +75,7 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 	return r.end(r.steps(ctx))
 }
 
-// checkMemory refuses a batch whose step does not fit into the memory that is
-// free.
+// checkMemory refuses a batch whose step does not fit into free memory.
 func (r *trainRun) checkMemory() error {
 	need, err := train.Memory(r.model, r.data, r.options.Batch)
 	if err != nil {
@@ -89,8 +88,8 @@ func (r *trainRun) checkMemory() error {
 	return nil
 }
 
-// openFolder makes the folder of a new run, and saves in it: a run that cannot
-// be saved must not begin.
+// openFolder creates the folder of a new run and saves a checkpoint in it: a
+// run that cannot be saved must not begin.
 func (r *trainRun) openFolder() (err error) {
 	r.saved = r.model.Step
 	if !r.fresh {
@@ -99,7 +98,7 @@ func (r *trainRun) openFolder() (err error) {
 	if r.run, err = model.OpenRun(r.folder, r.options.Keep); err != nil {
 		return &Error{Option: "Out", Err: err}
 	}
-	held := heldBy(r.folder) // since it was looked at, without the lock
+	held := heldBy(r.folder) // another process may have started a run since the check without the lock
 	if held != "" {
 		return errors.Join(&Error{Option: "Out", Value: r.folder, Err: fmt.Errorf("meanwhile it holds a run's %s", held), Do: "choose another folder"}, r.run.Close())
 	}
@@ -109,7 +108,7 @@ func (r *trainRun) openFolder() (err error) {
 	return nil
 }
 
-// save saves what is reached, in the background.
+// save saves the current state in the background.
 func (r *trainRun) save() error {
 	reached, err := r.trainer.Checkpoint(r.model.Tokenizer)
 	if err != nil {
@@ -139,8 +138,8 @@ func (r *trainRun) steps(ctx context.Context) error {
 	})
 }
 
-// end saves what was reached, however the run ended, and says so. A save that
-// failed is reported before the end that led to it.
+// end saves the final state, however the run ended. It reports a failed save
+// before the reason why the run ended.
 func (r *trainRun) end(runErr error) (*TrainResult, error) {
 	if fast := r.speed.overPeak; fast > 0 {
 		r.events.Tell.Say(Warning, "no share: %s", speed.BusyProduct(fast, r.speed.peak))
@@ -150,7 +149,7 @@ func (r *trainRun) end(runErr error) (*TrainResult, error) {
 		return nil, errors.Join(runErr, r.abandon())
 	}
 	also := func(err error) error {
-		if stopped || runErr != nil && runErr.Error() == err.Error() { // tried again, for the same reason
+		if stopped || runErr != nil && runErr.Error() == err.Error() { // the second save failed for the same reason
 			return err
 		}
 		return errors.Join(runErr, err)
@@ -182,7 +181,7 @@ func (r *trainRun) end(runErr error) (*TrainResult, error) {
 	return result, runErr
 }
 
-// abandon removes what a new run has written that reached nothing.
+// abandon removes the files of a new run that made no progress.
 func (r *trainRun) abandon() error {
 	if !r.fresh {
 		return nil

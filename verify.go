@@ -26,43 +26,44 @@ type verification struct {
 	exported       exported
 	graph          *graph.Graph
 	options        VerifyOptions
-	files          map[string]onnxModel // by the names of the profiles
-	severalDevices bool                 // it will be run on more than the processor
-	length         int                  // of flat's sequence
+	files          map[string]onnxModel // by profile name
+	severalDevices bool                 // it runs on more than the CPU
+	length         int                  // sequence length of the profile flat
 	checks         []runtime.Check      // of the files
 }
 
-// flatLength is the length of the flat network that is made where no file of
-// one is named. onnx-go computes every text at the full length and keeps every
-// value: GPT-2's context takes 14 GB, and more time than all other runtimes.
+// flatLength is the sequence length of the flat network that is exported if no
+// flat file is named. onnx-go computes every text at full length and keeps
+// every value: GPT-2's context takes 14 GB, and more time than all other
+// runtimes together.
 const flatLength = 128
 
-// onnxModel is where a runtime finds an ONNX model: in a file, or, where none
-// was named, in an export that is made in memory.
+// onnxModel is the ONNX model for a runtime: a file or, if none was named, an
+// export in memory.
 type onnxModel struct {
 	path    string
 	model   *onnx.Model       // of path
-	profile export.Profile    // in which export writes it from the checkpoint
-	names   map[string]string // export's names of its values
+	profile export.Profile    // the profile in which the exporter would write it
+	names   map[string]string // the exporter's names of its values
 }
 
-// VerifyOptions are what Verify runs, and where.
+// VerifyOptions configure Verify.
 type VerifyOptions struct {
-	Runtimes []string // that must be there and agree; nil: all that are there
+	Runtimes []string // must be available and agree; nil: all available ones
 	Seed     uint64   // of the ids
-	Library  string   // path of the ONNX Runtime library; empty: the one that is found
-	TF32     bool     // CUDA may use TF32, which rounds products to 10 bits
-	Progress Progress // nil: nobody is told
+	Library  string   // path of the ONNX Runtime library; empty: search for it
+	TF32     bool     // CUDA may use TF32, which rounds the factors of products to 10 bits
+	Progress Progress // may be nil
 }
 
-// Progress is told which runtime begins to run, and for how many tokens of all
-// every runtime has given the logits.
+// Progress receives the runtime that begins to run, and the number of tokens,
+// done of total, for which every runtime has returned logits.
 type Progress func(runtime string, done, total int)
 
-// Verify compares ONNX files with a checkpoint, and runs the network in every
-// runtime and compares it with the same network evaluated in float64. A profile
-// without a file is exported in memory. It refuses a file that was made from
-// another network.
+// Verify compares ONNX files with a checkpoint, runs the network in every
+// runtime, and compares the outputs with the same network evaluated in float64.
+// Profiles without a file are exported in memory. It refuses a file that was
+// made from another network.
 func Verify(ctx context.Context, c *model.Checkpoint, files []string, o VerifyOptions) (runtime.Report, error) {
 	v, err := newVerification(c, files, o)
 	if err != nil {
@@ -90,7 +91,7 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 			return nil, err
 		}
 	}
-	v.exported.model = nil // it may be as large as the weights, and is needed again only where a run fails
+	v.exported.model = nil // it may be as large as the weights, and is needed again only if a run fails
 	return v, nil
 }
 
@@ -103,7 +104,7 @@ func (v *verification) read(path string) error {
 	if err != nil {
 		return err
 	}
-	if m.Metadata[bundle.MetaWeightsSHA256] != "" { // otherwise another tool moved them: they are compared all the same
+	if m.Metadata[bundle.MetaWeightsSHA256] != "" { // otherwise another tool moved the weights: they are compared nevertheless
 		verified, err := find.VerifyWeights(path, m)
 		if err == nil {
 			err = verified()
@@ -135,7 +136,7 @@ func (v *verification) read(path string) error {
 	}
 	v.checks = append(v.checks, checks...)
 	if file.profile.Numbers().Quantize != "" {
-		return nil // no bound on single values tells a right file from a wrong one: it is compared and not run
+		return nil // no bound on single values separates a right file from a wrong one: it is compared but not run
 	}
 	v.files[info.Profile.Name()] = file
 	if flat, is := file.profile.(export.Flat); is {
@@ -144,7 +145,7 @@ func (v *verification) read(path string) error {
 	return nil
 }
 
-// file returns where runtimes find the network in a profile.
+// file returns the model in a profile for the runtimes.
 func (v *verification) file(p export.Profile) onnxModel { return v.files[p.Name()] }
 
 // run verifies the named runtimes, or all of them.
@@ -183,9 +184,9 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	return report.With(v.checks), err
 }
 
-// has reports whether the network, or a file that was named, has the form that
-// a runtime runs. Only where no token depends on those after it can the network
-// have a past, and its text be padded as the profile flat does.
+// has reports whether the network, or a named file, has the form that a runtime
+// runs. The network can have a past, and its text can be padded as in the
+// profile flat, only if no token depends on later ones.
 func (v *verification) has(p export.Profile) bool {
 	if _, plain := p.(export.Plain); plain || p == nil || v.file(p).model != nil {
 		return true
@@ -194,8 +195,8 @@ func (v *verification) has(p export.Profile) bool {
 	return err == nil
 }
 
-// watch tells what is run, and for how many tokens every runtime has given the
-// logits. A large model takes minutes.
+// watch reports progress: the current runtime, and the number of tokens for
+// which every runtime has returned logits. A large model takes minutes.
 func watch(progress Progress, oracle runtime.Session, candidates []runtime.Candidate, cases []runtime.Case) (watched runtime.Session) {
 	total := 0
 	for _, c := range cases {
@@ -213,14 +214,14 @@ func watch(progress Progress, oracle runtime.Session, candidates []runtime.Candi
 			return telling{s, func() { progress(c.Name, finished, total) }}, nil
 		}
 	}
-	return telling{oracle, func() { // the first to be given a case
+	return telling{oracle, func() { // the oracle gets each case first
 		finished, begun = finished+begun, cases[next].Tokens()
 		next++
 		progress(runtime.OracleName, finished, total)
 	}}
 }
 
-// telling is a session that tells of a run before it begins.
+// telling is a session that announces a run before it begins.
 type telling struct {
 	runtime.Session
 	tell func()
@@ -243,8 +244,8 @@ func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 			c.DType = precision.ComputedIn(m)
 		}
 	case export.Flat:
-		// The flat file is no evidence for the plain one: it makes a verdict only
-		// where it is asked for by name.
+		// A flat file proves nothing about the plain one: it counts in the verdict only
+		// if it was requested by name.
 		c.Own = !named
 		c.Gives = []role.Kind{role.Logits}
 		c.Runs = func(k runtime.Case) bool { return k.Length <= v.length }
@@ -252,7 +253,7 @@ func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 	return c
 }
 
-// rounded hands out a session's float64 results as float32.
+// rounded returns a session's float64 results as float32.
 type rounded struct{ runtime.Session }
 
 func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
@@ -274,15 +275,15 @@ func (r rounded) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 	return out, err
 }
 
-// open opens the file of the entrant's profile, or, where none was named, an
-// export in memory.
+// open opens the file of the entrant's profile or, if none was named, an export
+// in memory.
 func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 	how := v.in(e, level)
 	if err := e.available(how); err != nil {
 		return nil, err
 	}
 	f := v.file(e.profile)
-	if f.model != nil { // by its path: the weights may lie beside it
+	if f.model != nil { // by its path: the weights may be in a separate file
 		file, err := e.file(f.path, f.model)
 		if err != nil {
 			return nil, err
@@ -296,7 +297,7 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 	return e.Open(runtime.File{Data: data}, how)
 }
 
-// in says how to run an entrant.
+// in returns the options for running an entrant.
 func (v *verification) in(e entrant, level string) runtime.Options {
 	return runtime.Options{Library: v.options.Library, Device: e.device, AnyOf: v.severalDevices, Level: level, TF32: v.options.TF32, Turns: true}
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// cachedCandidates returns what runs the network with a past. On the runtime's
-// first device there is a candidate for each optimization: what is right as
-// written must be right as deployed.
+// cachedCandidates returns the candidates that run the network with a past. On
+// the runtime's first device there is one candidate per optimization level: the
+// file must be right both unoptimized and as deployed.
 func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candidate {
 	m := v.file(e.profile).model
 	shape, computed := cacheShape(v.checkpoint, m), format.Float32
@@ -49,8 +49,8 @@ func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candida
 	return out
 }
 
-// anyPast returns the form in which a network with a past is given what no text
-// leads to. Its oracle is the network with a past, in float64.
+// anyPast returns the form that gives a network with a past inputs that no text
+// produces. Its oracle is the network with a past, in float64.
 func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
 	return runtime.Form{
 		Name: "any past, mask and positions",
@@ -66,12 +66,12 @@ func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
 	}
 }
 
-// lastRun is a session, opened when it is first run, that remembers its last
-// run: several candidates are held to it.
+// lastRun is a session that is opened at its first run and remembers its last
+// run, because several candidates are compared with it.
 type lastRun struct {
 	open    func() (runtime.Session, error)
 	session runtime.Session
-	inputs  []byte // of the last run,
+	inputs  []byte // of the last run
 	outputs map[string]format.Tensor
 }
 
@@ -94,8 +94,8 @@ func (l *lastRun) Run(inputs map[string]format.Tensor) (out map[string]format.Te
 
 func (l *lastRun) Close() error { return nil }
 
-// cacheShape returns what there is to know of a network with a past, in the
-// given file or, where it is nil, in one that was exported as is usual.
+// cacheShape describes a network with a past, in the given file or, if m is
+// nil, in a default export.
 func cacheShape(c *model.Checkpoint, m *onnx.Model) runtime.CacheShape {
 	shape := runtime.CacheShape{Context: cmp.Or(c.Context(), flatLength), DType: format.Float32}
 	layers := c.Attentions()
@@ -132,8 +132,8 @@ func pastType(m *onnx.Model) format.DType {
 	return format.Float32
 }
 
-// oracle returns the network in float64. With past it also gives the keys and
-// values of a text, which the network without a past computes too.
+// oracle returns the network in float64. With past it also returns the keys and
+// values of a text, which the network computes without a past too.
 func (v *verification) oracle(past bool) (runtime.Session, error) {
 	g := v.graph
 	if past {

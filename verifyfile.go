@@ -17,12 +17,12 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// shownDepartures bounds the departures that a report lists of one part.
+// shownDepartures bounds the deviations that a report lists per part.
 const shownDepartures = 5
 
-// profileOf returns how export writes a file like m. A file whose numbers are
-// 16 bits wide without saying so was rounded by another tool: it is compared
-// with the float32 one.
+// profileOf returns the profile in which the exporter writes a file like m. A
+// file with 16-bit numbers but no record of them was rounded by another tool:
+// it is compared with the float32 export.
 func profileOf(m *onnx.Model, info export.Info) (p export.Profile, rounded bool, err error) {
 	p = export.ProfileOf(m, info.Profile)
 	numbers := p.Numbers()
@@ -33,15 +33,15 @@ func profileOf(m *onnx.Model, info export.Info) (p export.Profile, rounded bool,
 	return p, rounded, err
 }
 
-// exported is what export writes from a checkpoint. It keeps the last profile that
-// was asked for.
+// exported is the exporter's output for a checkpoint. It keeps the last requested
+// profile.
 type exported struct {
 	checkpoint *model.Checkpoint
 	profile    export.Profile
-	model      *onnx.Model // in profile; nil: there is none yet
+	model      *onnx.Model // in profile; nil before the first request
 }
 
-// as returns the model in a profile. It is not to be changed.
+// as returns the model in a profile. It must not be changed.
 func (e *exported) as(p export.Profile) (*onnx.Model, error) {
 	if e.model == nil || e.profile != p {
 		m, _, err := ExportModel(e.checkpoint, p)
@@ -53,8 +53,8 @@ func (e *exported) as(p export.Profile) (*onnx.Model, error) {
 	return e.model, nil
 }
 
-// compareFile compares a file, before anything runs, with what export writes
-// from the checkpoint.
+// compareFile compares a file with the exporter's output for the checkpoint. It
+// runs nothing.
 func compareFile(e *exported, path string, m *onnx.Model, info export.Info) (checks []runtime.Check, file onnxModel, err error) {
 	c := e.checkpoint
 	p, rounded, err := profileOf(m, info)
@@ -80,14 +80,14 @@ func compareFile(e *exported, path string, m *onnx.Model, info export.Info) (che
 		delete(want.Metadata, model.MetaGraph)
 		delete(want.Metadata, export.MetaFingerprint)
 	}
-	if have := m.Metadata[model.MetaGraph]; model.SameGraph(have, want.Metadata[model.MetaGraph]) { // names play no part
+	if have := m.Metadata[model.MetaGraph]; model.SameGraph(have, want.Metadata[model.MetaGraph]) { // names do not matter
 		want.Metadata[model.MetaGraph] = have
 	}
 	g, err := fileGraph(c, info.Profile, m)
 	if err != nil {
 		return nil, file, fmt.Errorf("%s: %w", path, err)
 	}
-	if graph.HasFingerprint(g, info.Fingerprint) { // that of an earlier version leaves out the context
+	if graph.HasFingerprint(g, info.Fingerprint) { // earlier versions leave out the context
 		want.Metadata[export.MetaFingerprint] = info.Fingerprint
 	}
 	found, err := compare.Models(m, want, options)
@@ -114,19 +114,19 @@ func compareFile(e *exported, path string, m *onnx.Model, info export.Info) (che
 	return checks, file, nil
 }
 
-// earlier reports whether a version of attnx wrote the file that kept no graph
-// in it: such a file has no graph, and a fingerprint that is computed otherwise.
+// earlier reports whether the file was written by a version of attnx that stored
+// no graph. Such a file has another kind of fingerprint.
 func earlier(have, want *onnx.Model) bool {
 	return !hasGraph(have) && have.Metadata[export.MetaFingerprint] != want.Metadata[export.MetaFingerprint]
 }
 
-// earlierMask are the operators of the causal mask of such a file, which was cut
+// earlierMask are the operators of the causal mask in such a file, which was cut
 // from a constant.
 var earlierMask = []string{"Equal", "Sum", "Where"}
 
-// notRun says in the checks of a file with integer weights that it is not run:
-// no bound on single values tells a right one from a wrong one. What could not
-// be compared then fails.
+// notRun marks in the checks of a file with integer weights that it is not run:
+// no bound on single values separates a right file from a wrong one. Parts that
+// could not be compared then fail.
 func notRun(checks []runtime.Check, q precision.Quantize) {
 	for i, c := range checks {
 		switch {
@@ -141,12 +141,12 @@ func notRun(checks []runtime.Check, q precision.Quantize) {
 
 const otherTool = "another tool rewrote the file"
 
-// checkOf returns a part of a comparison as the report has it.
+// checkOf converts a part of a comparison to a check of the report.
 func checkOf(path, part string, p compare.Part) runtime.Check {
 	return checkBy(otherTool, path, part, p)
 }
 
-// checkBy is checkOf for a file whose form is what rewriter says.
+// checkBy is checkOf for a file that rewriter has changed.
 func checkBy(rewriter, path, part string, p compare.Part) runtime.Check {
 	c := runtime.Check{File: path, Part: part, Status: runtime.StatusOK, Compared: p.Compared, Total: p.Total}
 	var text []string
@@ -164,7 +164,7 @@ func checkBy(rewriter, path, part string, p compare.Part) runtime.Check {
 	return c
 }
 
-// few returns the first of some texts, and how many more there are.
+// few returns the first of some texts, and the number of the others.
 func few(texts []string) []string {
 	if n := len(texts); n > shownDepartures {
 		return append(texts[:shownDepartures:shownDepartures], fmt.Sprintf("%d more", n-shownDepartures))

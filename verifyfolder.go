@@ -22,11 +22,12 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// maxFolderFile bounds the files of a folder that are read whole, in bytes.
+// maxFolderFile bounds the bytes of a folder's file that is read into memory.
 const maxFolderFile = 256 << 20
 
-// folderOf returns the folder that export wrote around a model's file, and whether for
-// transformers.js; "" where the file lies by itself.
+// folderOf returns the folder that the exporter wrote around a model's file, and
+// whether it is for transformers.js. It returns "" if the file is not in such a
+// folder.
 func folderOf(path string, m *onnx.Model, info export.Info) (folder string, web bool) {
 	folder = filepath.Dir(path)
 	if web = filepath.Base(folder) == find.ONNXFolder; web {
@@ -38,8 +39,8 @@ func folderOf(path string, m *onnx.Model, info export.Info) (folder string, web 
 	return folder, web
 }
 
-// tritonFolder returns the folder of a model in Triton's repository, "" where
-// the file at path is in none.
+// tritonFolder returns the folder of a model in Triton's repository, "" if the
+// file at path is not in one.
 func tritonFolder(path string) string {
 	version := filepath.Dir(path)
 	if folder := filepath.Dir(version); filepath.Base(version) == "1" && regularIn(folder, "config.pbtxt") {
@@ -67,7 +68,8 @@ func compareTriton(c *model.Checkpoint, folder string, want *onnx.Model) (runtim
 	return checkOf(path, "contents", part), err
 }
 
-// firstDifference returns the first byte in which two texts differ, -1 if none.
+// firstDifference returns the index of the first differing byte, -1 if there is
+// none.
 func firstDifference(a, b []byte) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
@@ -85,8 +87,8 @@ func regularIn(folder, name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// compareFolder compares the files of a folder with those that export writes
-// from the checkpoint around the model want.
+// compareFolder compares the files of a folder with those that the exporter
+// writes for the checkpoint and the model want.
 func compareFolder(c *model.Checkpoint, folder string, web bool, want *onnx.Model) ([]runtime.Check, error) {
 	b, err := assemble(c, want, web)
 	if err != nil {
@@ -118,16 +120,16 @@ func compareFolder(c *model.Checkpoint, folder string, web bool, want *onnx.Mode
 	return checks, nil
 }
 
-// sameText says which differences in a file of a folder mean nothing to those who
-// read it. Other tools may add fields, but none that names a token, and to the
-// settings of a generation none that sets something.
+// sameText returns which differences in a file of a folder do not matter to its
+// readers. Other tools may add fields, except fields that name a token, and
+// fields that change the settings of a generation.
 func sameText(name string, added addedTokens) compare.Fields {
 	switch name {
 	case "config.json":
 		return compare.Fields{
 			Extra: namesNoToken,
 			Same:  sameOrDefault("tie_word_embeddings", true),
-			Alias: map[string]string{"torch_dtype": "dtype"}, // its name since transformers 5
+			Alias: map[string]string{"torch_dtype": "dtype"}, // the field's name since transformers 5
 		}
 	case "generation_config.json":
 		return compare.Fields{
@@ -142,17 +144,17 @@ func sameText(name string, added addedTokens) compare.Fields {
 	return compare.Fields{}
 }
 
-// sameOrDefault: a field that is null is one that is missing, and so is one that
-// export writes with the value that others take where it is missing.
+// sameOrDefault treats a null field as missing, and a missing field as the
+// default that readers assume for it, if the exporter writes that default.
 func sameOrDefault(field string, value any) func(place string, have, want any) bool {
 	return func(place string, have, want any) bool {
 		return have == nil && (want == nil || place == field && want == value)
 	}
 }
 
-// sameInTokenizer allows what writers of tokenizer.json spell differently: a
-// merge as a text with a blank or as a pair, and no post-processor or one that
-// adds nothing.
+// sameInTokenizer allows different spellings in tokenizer.json: a merge as a
+// text with a space or as a pair, and a missing post-processor or one that adds
+// nothing.
 func sameInTokenizer(place string, have, want any) bool {
 	if strings.HasPrefix(place, "model.merges[") {
 		return merged(have, want) || merged(want, have)
@@ -161,7 +163,7 @@ func sameInTokenizer(place string, have, want any) bool {
 	return place == "post_processor" && want == nil && template["type"] == "TemplateProcessing" && !strings.Contains(fmt.Sprint(template), "SpecialToken")
 }
 
-// merged reports whether a pair of tokens is what a text with a blank says.
+// merged reports whether a pair of tokens equals a text with a space.
 func merged(pair, text any) bool {
 	p, _ := pair.([]any)
 	return len(p) == 2 && !strings.Contains(fmt.Sprint(p[0], p[1]), " ") && text == fmt.Sprintf("%v %v", p[0], p[1])
@@ -172,7 +174,7 @@ func namesNoToken(field string) bool {
 }
 
 // compareText compares a JSON file of a folder, field by field. Other tools add
-// fields of their own; in config.json they must not ask for another network.
+// fields; those in config.json must not select another network.
 func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Check, error) {
 	var want bytes.Buffer
 	if err := file.Write(&want); err != nil {
@@ -196,7 +198,7 @@ func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Che
 	return checkOf(path, "contents", part), nil
 }
 
-// readPart reads a file of a folder, which must be a regular one.
+// readPart reads a file of a folder, which must be a regular file.
 func readPart(path string) (text []byte, found bool, err error) {
 	info, err := os.Stat(path)
 	switch {
@@ -215,8 +217,8 @@ func missing(path string) runtime.Check {
 	return checkOf(path, "contents", compare.Part{Total: 1, Departures: []compare.Departure{{Place: "the file", Text: "is missing, export writes it"}}})
 }
 
-// compareWeights compares a file of weights with what write writes, byte by
-// byte, without a copy of either in memory.
+// compareWeights compares a file of weights with the output of write, byte by
+// byte. Neither is held in memory.
 func compareWeights(path string, write func(io.Writer) error) (runtime.Check, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -247,14 +249,14 @@ func compareWeights(path string, write func(io.Writer) error) (runtime.Check, er
 	return checkOf(path, "contents", part), err
 }
 
-// comparer compares what is written to it with what it reads.
+// comparer compares the bytes written to it with those that it reads.
 type comparer struct {
 	with   io.Reader
 	at     int64
 	buffer []byte
 }
 
-// differs says where two files differ.
+// differs reports where two files differ.
 type differs struct{ text string }
 
 func (d *differs) Error() string { return d.text }

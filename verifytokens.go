@@ -33,15 +33,15 @@ func addedIn(tokenizer []byte) addedTokens {
 	return added
 }
 
-// changesIDs reports whether a field of a tokenizer_config.json that export does
-// not write may change the ids of a text.
+// changesIDs reports whether a field of tokenizer_config.json that the exporter
+// does not write may change the ids of a text.
 func changesIDs(field string) bool {
 	return field == "add_prefix_space" || field == "added_tokens_decoder" || strings.HasPrefix(field, "added_tokens_decoder.") || strings.HasSuffix(field, "_special_tokens")
 }
 
-// same allows what transformers 4 and 5 write into a tokenizer_config.json: the
-// two names of the class that reads tokenizer.json, and fields that change no id,
-// such as lists of tokens that tokenizer.json adds anyway.
+// same allows what transformers 4 and 5 add to tokenizer_config.json: the two
+// class names for reading tokenizer.json, and fields that change no id, such as
+// lists of tokens that tokenizer.json adds anyway.
 func (added addedTokens) same(field string, have, want any) bool {
 	one := func(v any) bool { return v == "PreTrainedTokenizerFast" || v == "TokenizersBackend" }
 	switch {
@@ -71,7 +71,7 @@ func (added addedTokens) same(field string, have, want any) bool {
 	return false
 }
 
-// contentOf returns the text of a token: a string or an object with its content.
+// contentOf returns the text of a token: a string, or the content of an object.
 func contentOf(token any) string {
 	if o, ok := token.(map[string]any); ok {
 		token = o["content"]
@@ -80,8 +80,9 @@ func contentOf(token any) string {
 	return text
 }
 
-// compareTokenFiles compares the files in which older tools name tokens, where a
-// folder has them: what they say is in the files that export writes.
+// compareTokenFiles compares the files in which older tools name tokens, if the
+// folder has them. Their contents must agree with the files that the exporter
+// writes.
 func compareTokenFiles(folder string, texts []store.File, added addedTokens) ([]runtime.Check, error) {
 	var config map[string]any
 	for _, file := range texts {

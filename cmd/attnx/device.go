@@ -19,7 +19,7 @@ type device struct {
 	tf32    bool   // --tf32
 }
 
-// flags adds the flags for the runtime and its device; more are runtimes beside the usual ones.
+// flags adds the flags for the runtime and its device. more lists runtimes in addition to Runners.
 func (d *device) flags(fl *pflag.FlagSet, more ...string) {
 	fl.StringVar(&d.runtime, "runtime", "", "what runs it: "+quote.Or(append(attnx.Runners(), more...))+" (default: the first that can)")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
