@@ -15,23 +15,23 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// The sizes of dimensions that nothing gives, and the bound of what is drawn.
+// The default sizes of dimensions, and the bound on a drawn input.
 const (
 	drawnLength  = 8
 	drawnPixels  = 224
 	drawnColours = 3
-	drawnIDs     = 2       // ids are below it where the graph does not say what they index
+	drawnIDs     = 2       // exclusive bound of ids if the graph does not show what they index
 	maxDrawn     = 1 << 26 // elements of an input
 )
 
-// Draw completes the inputs that are given: the others are drawn from their
-// declared types and shapes, and are a function of the seed, the file and what is
-// given. how says for each of them what was drawn.
+// Draw completes the given inputs. It draws the others from their declared types and
+// shapes, as a function of the seed, the file and the given inputs. how describes
+// each drawn input.
 //
-// Ids are below the size of what the graph looks them up in, masks are ones,
-// positions count from 0, images of floating-point numbers lie from 0 to 1, and
-// other floating-point numbers from -2 to 2. A dimension with a name has one size in
-// all inputs. The first dimension is 1 where the file leaves it open.
+// Ids are below the size of the table that the graph looks them up in, masks are
+// ones, positions count from 0, images of floating-point numbers are from 0 to 1,
+// and other floating-point numbers from -2 to 2. A named dimension has one size in
+// all inputs. The first dimension is 1 if the file does not fix it.
 func (x *ONNX) Draw(given map[string]format.Tensor, seed uint64) (inputs map[string]format.Tensor, how map[string]string, err error) {
 	if err := x.known(given); err != nil {
 		return nil, nil, err
@@ -76,7 +76,7 @@ func (x *ONNX) sizes(given map[string]format.Tensor, open openSizes) (map[string
 		}
 	}
 	delete(named, "?")
-	for _, v := range x.inputs { // names alone, before the sums of them
+	for _, v := range x.inputs { // plain names first, then sums of them
 		for i, d := range v.Shape {
 			if _, known := named[d.Name]; !known && d.Name != "" && d.Name != "?" && !strings.ContainsAny(d.Name, "+-* ") {
 				named[d.Name] = open.of(v, i)
@@ -107,10 +107,10 @@ func (x *ONNX) sizes(given map[string]format.Tensor, open openSizes) (map[string
 	return shapes, nil
 }
 
-// total gives a mask over a past and new tokens the sum of their lengths, where
-// its own name does not say that.
+// total sets the length of a mask over a past and new tokens to the sum of
+// their lengths, if the dimension's name is not such a sum.
 func (x *ONNX) total(named map[string]int, given map[string]format.Tensor) {
-	length := map[role.Kind]string{} // the name of the dimension that counts
+	length := map[role.Kind]string{} // the name of the length dimension, by role
 	for _, v := range x.inputs {
 		r, _ := role.FromName(v.Name)
 		axis := map[role.Kind]int{role.Tokens: 1, role.AttentionMask: 1, role.PastKey: 2}[r.Kind]
@@ -124,7 +124,8 @@ func (x *ONNX) total(named map[string]int, given map[string]format.Tensor) {
 	}
 }
 
-// sizeOf returns the size of a dimension: of a name, or of a sum of names and numbers.
+// sizeOf returns the size of a dimension, which is a name or a sum of names and
+// numbers.
 func sizeOf(name string, named map[string]int, otherwise int) int {
 	if n, ok := named[name]; ok {
 		return n
@@ -144,7 +145,7 @@ func sizeOf(name string, named map[string]int, otherwise int) int {
 	return sum
 }
 
-// of is the size of a dimension that nothing gives.
+// of returns the default size of a dimension.
 func (s openSizes) of(v runtime.Value, axis int) int {
 	switch {
 	case axis == 0:
@@ -158,7 +159,7 @@ func (s openSizes) of(v runtime.Value, axis int) int {
 }
 
 // isImage reports whether an input is a batch of images: four dimensions, one of
-// them the colours.
+// them the color channels.
 func isImage(v runtime.Value) bool {
 	if len(v.Shape) != 4 || !v.DType.Float() && v.DType != format.Uint8 {
 		return false
@@ -169,8 +170,8 @@ func isImage(v runtime.Value) bool {
 	return channelAxis(v) > 0
 }
 
-// channelAxis returns the axis of the colours: the one that has 1, 3 or 4; 0 if
-// there is none.
+// channelAxis returns the axis of the color channels, which has size 1, 3 or 4;
+// 0 if there is none.
 func channelAxis(v runtime.Value) int {
 	for _, axis := range []int{1, 3} {
 		if n := v.Shape[axis]; n.Name == "" && (n.Size == 1 || n.Size == 3 || n.Size == 4) {
@@ -180,7 +181,8 @@ func channelAxis(v runtime.Value) int {
 	return 0
 }
 
-// below returns what bounds the integers of each input, as far as the graph says.
+// below returns the bounds of the integers of each input, as far as the graph
+// shows them.
 func (x *ONNX) below(shapes map[string][]int, given map[string]format.Tensor) map[string]int {
 	bounds := map[string]int{}
 	o := read.Options{Dir: filepath.Dir(x.Path), Shapes: shapes}
@@ -191,7 +193,7 @@ func (x *ONNX) below(shapes map[string][]int, given map[string]format.Tensor) ma
 		r, err = read.Model(x.File, o)
 	}
 	if err != nil {
-		return bounds // a runtime may take what is not read here
+		return bounds // a runtime may accept a file that read refuses
 	}
 	for _, in := range ref.Inputs(r.Graph) {
 		bounds[in.Name] = in.Below
@@ -208,7 +210,7 @@ type drawing struct {
 	random *rand.Rand
 }
 
-// draw returns the input, and says what it is.
+// draw returns the input and its description.
 func (d drawing) draw() (format.Tensor, string, error) {
 	n, _ := format.Elements(d.shape)
 	if d.v.DType.Float() {
@@ -248,7 +250,7 @@ func (d drawing) numbers(n int) (format.Tensor, string, error) {
 	return t, how, err
 }
 
-// integers returns what gives each element of a type of integers.
+// integers returns a function that gives each element of an integer type.
 func (d drawing) integers() (value func(i int) uint64, how string) {
 	width := 1
 	if len(d.shape) > 0 {
@@ -277,7 +279,7 @@ func (d drawing) integers() (value func(i int) uint64, how string) {
 	return func(int) uint64 { return d.random.Uint64N(limit) }, fmt.Sprintf("drawn below %d", limit)
 }
 
-// isMask reports whether an input says which of others count.
+// isMask reports whether an input is a mask.
 func (d drawing) isMask() bool {
 	return d.role.Kind == role.AttentionMask || d.role.Kind == role.SourceMask || strings.Contains(strings.ToLower(d.v.Name), "mask")
 }

@@ -17,14 +17,14 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// maxJSON bounds an input that is written as text.
+// maxJSON bounds the bytes of a JSON input.
 const maxJSON = 256 << 20
 
-// maxDepth bounds the lists in lists of an input that is written as text.
+// maxDepth bounds the nesting depth of a JSON input.
 const maxDepth = 64
 
-// ReadInput reads an input from a file: numpy's .npy, .npz with an array of the
-// input's name or with one array alone, .json with lists of numbers in lists, or
+// ReadInput reads an input from a file: NumPy's .npy, .npz with an array of the
+// input's name or with a single array, .json with nested lists of numbers, or
 // .pb with ONNX's TensorProto. Errors name the file.
 func (x *ONNX) ReadInput(name, file string) (format.Tensor, error) {
 	if err := x.known(map[string]format.Tensor{name: {}}); err != nil {
@@ -47,7 +47,8 @@ func (x *ONNX) ReadInput(name, file string) (format.Tensor, error) {
 	return t, nil
 }
 
-// readTensor reads a tensor for an input, by the ending of the file's name.
+// readTensor reads a tensor for an input, in the format of the file's
+// extension.
 func readTensor(file string, v runtime.Value) (format.Tensor, error) {
 	if info, err := os.Stat(file); err != nil {
 		return format.Tensor{}, err
@@ -71,7 +72,7 @@ func readTensor(file string, v runtime.Value) (format.Tensor, error) {
 	return format.Tensor{}, fmt.Errorf("%s: the ending of its name does not say what it holds: name a .npy, .npz, .json or .pb file", file)
 }
 
-// fromArchive takes the array of an input's name, or the only one.
+// fromArchive returns the array with the input's name, or the only array.
 func fromArchive(file string, v runtime.Value) (format.Tensor, error) {
 	all, err := npy.ReadArchive(file, func(string) format.DType { return v.DType })
 	if err != nil {
@@ -85,8 +86,8 @@ func fromArchive(file string, v runtime.Value) (format.Tensor, error) {
 	return format.Tensor{}, fmt.Errorf("%s: it has %d arrays and none is called %.80q: save it under that name", file, len(all), v.Name)
 }
 
-// narrowed returns an array of float32 as a type that numpy does not have, where
-// that type holds every number of it.
+// narrowed converts a float32 array to a type that NumPy lacks, if that type
+// represents every element exactly.
 func narrowed(file string, t format.Tensor, to format.DType) (format.Tensor, error) {
 	if t.DType != format.Float32 || !to.Float() || to.Size() > 2 || to == format.Float16 {
 		return t, nil
@@ -98,7 +99,7 @@ func narrowed(file string, t format.Tensor, to format.DType) (format.Tensor, err
 	return small, err
 }
 
-// protoTensor reads a file of ONNX's TensorProto.
+// protoTensor reads a file with ONNX's TensorProto.
 func protoTensor(file string) (format.Tensor, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -118,7 +119,7 @@ func protoTensor(file string) (format.Tensor, error) {
 	return out, nil
 }
 
-// fromJSON reads lists of numbers in lists as a tensor of a type.
+// fromJSON reads nested lists of numbers as a tensor of a type.
 func fromJSON(file string, d format.DType) (format.Tensor, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -145,13 +146,14 @@ func fromJSON(file string, d format.DType) (format.Tensor, error) {
 	return t, t.Check()
 }
 
-// lists reads numbers in lists in lists, all of one depth and length.
+// lists reads nested lists of numbers. All lists of a depth must have the same
+// length.
 type lists struct {
 	text  *json.Decoder
 	dtype format.DType
-	shape []int // of each depth, once its first list has ended; -1 before that
+	shape []int // by depth; -1 until the first list of that depth has ended
 	data  []byte
-	leaf  bool // a number was read: no list lies deeper
+	leaf  bool // a number was read: deeper lists are refused
 }
 
 func (l *lists) read(depth int) error {

@@ -16,23 +16,23 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// Oracle is the name by which Options ask OpenONNX for the oracle: the graph of
-// the file, evaluated in float64.
+// Oracle is the value of Options.Runtime that makes OpenONNX use the oracle:
+// the graph of the file, evaluated in float64.
 const Oracle = "oracle"
 
 // ONNX is an ONNX file of any tool, open in a runtime or in the oracle.
 type ONNX struct {
-	Path    string // of the file that was read
+	Path    string // path of the file
 	File    *onnx.Model
-	Runtime runtime.Place // what runs it: "ONNX Runtime 1.30.0 on cpu"
+	Runtime runtime.Place // where it runs: "ONNX Runtime 1.30.0 on cpu"
 
 	inputs  []runtime.Value
-	session runtime.Session // nil: the oracle, for one case
+	session runtime.Session // nil for the oracle, which opens one per case
 }
 
-// OpenONNX opens an ONNX file, whatever wrote it. Options.Runtime is one of
-// Runners or Oracle; without a name the first runtime that is installed takes it,
-// and the oracle if none is.
+// OpenONNX opens an ONNX file of any tool. Options.Runtime is one of Runners or
+// Oracle. If it is empty, OpenONNX uses the first installed runtime, or the
+// oracle if none is installed.
 func OpenONNX(path string, o Options) (*ONNX, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func OpenONNX(path string, o Options) (*ONNX, error) {
 	if _, err := find.Expect(path, "an ONNX file", find.ONNX); err != nil {
 		return nil, err
 	}
-	m, err := find.ReadModelAs(path, onnx.CheckStructure) // the runtime knows which operators it has
+	m, err := find.ReadModelAs(path, onnx.CheckStructure) // the runtime checks the operators itself
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func OpenONNX(path string, o Options) (*ONNX, error) {
 	return x, nil
 }
 
-// anyRunner returns the runtime that is asked for, whatever it runs best; found is
+// anyRunner returns the requested runtime, whatever profiles it supports; found is
 // false for the oracle.
 func (o Options) anyRunner() (r row, found bool, err error) {
 	if o.Runtime == Oracle {
@@ -91,8 +91,8 @@ func (o Options) anyRunner() (r row, found bool, err error) {
 	return row{}, false, nil
 }
 
-// openOracle has the oracle run the file. A graph that depends on the sizes of a
-// case is read with each.
+// openOracle prepares the oracle to run the file. A graph that depends on the
+// sizes of a case is read again for each case.
 func (x *ONNX) openOracle() error {
 	x.Runtime = runtime.Place{Runtime: "the oracle in float64"}
 	r, err := read.Model(x.File, read.Options{Dir: filepath.Dir(x.Path)})
@@ -109,7 +109,7 @@ func (x *ONNX) openOracle() error {
 	return nil
 }
 
-// inputsOf returns the inputs of a file that have no initializer, as it declares them.
+// inputsOf returns the declared inputs of a file that have no initializer.
 func inputsOf(m *onnx.Model) (all []runtime.Value, err error) {
 	given := map[string]bool{}
 	for _, t := range m.Graph.Initializers {
@@ -149,13 +149,13 @@ func inputsOf(m *onnx.Model) (all []runtime.Value, err error) {
 	return all, nil
 }
 
-// Inputs returns what the file takes, in its order. An input with an initializer
-// is not among them: the initializer is its value.
+// Inputs returns the inputs of the file, in order. It leaves out inputs with an
+// initializer, which is their value.
 func (x *ONNX) Inputs() []runtime.Value { return slices.Clone(x.inputs) }
 
 // Run computes the outputs, in the order of the file. The inputs must have the
-// declared types and shapes. The oracle gives floating-point outputs as F64. The
-// tensors returned are valid until the next Run.
+// declared types and shapes. The oracle returns floating-point outputs as F64.
+// The tensors are valid until the next Run.
 func (x *ONNX) Run(inputs map[string]format.Tensor) ([]format.Tensor, error) {
 	for _, v := range x.inputs {
 		t, there := inputs[v.Name]
@@ -193,7 +193,7 @@ func (x *ONNX) Run(inputs map[string]format.Tensor) ([]format.Tensor, error) {
 	return outputs, nil
 }
 
-// known refuses an input that the file does not have.
+// known refuses an input that the file does not declare.
 func (x *ONNX) known(inputs map[string]format.Tensor) error {
 	for name := range inputs {
 		if !slices.ContainsFunc(x.inputs, func(v runtime.Value) bool { return v.Name == name }) {
@@ -233,7 +233,7 @@ func fits(t format.Tensor, v runtime.Value) error {
 	return nil
 }
 
-// Close ends what runs the file.
+// Close closes the runtime's session.
 func (x *ONNX) Close() error {
 	if x.session == nil {
 		return nil
@@ -241,8 +241,8 @@ func (x *ONNX) Close() error {
 	return x.session.Close()
 }
 
-// readFor reads a model, and reads it again with the sizes and values of the case
-// where it needs them.
+// readFor reads a model. If it needs the sizes and values of the case, it reads
+// the model again with them.
 func readFor(m *onnx.Model, dir string, inputs map[string]format.Tensor) (*read.Result, error) {
 	r, err := read.Model(m, read.Options{Dir: dir})
 	var open *read.OpenError

@@ -14,21 +14,21 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// RunOptions are what RunONNX gives a file, and where the outputs go.
+// RunOptions configure RunONNX.
 type RunOptions struct {
 	Options        // Runtime may be Oracle
-	Inputs  []File // those that are read; the others are drawn
-	Seed    uint64 // of what is drawn
-	Out     string // folder for the outputs as .npy files, which must not be there; empty: none
+	Inputs  []File // inputs read from files; the others are drawn
+	Seed    uint64 // of drawn inputs
+	Out     string // new folder for the outputs as .npy files; empty: none
 }
 
-// File is a file with an input of a model.
+// File is a file with an input.
 type File struct {
 	Input string // its name in the model
 	Path  string // .npy, .npz, .json or .pb
 }
 
-// RunReport is what a run took and gave.
+// RunReport describes a run's inputs and outputs.
 type RunReport struct {
 	File    string      `json:"file"`
 	Runtime string      `json:"runtime"`
@@ -37,7 +37,8 @@ type RunReport struct {
 	Outputs []RunOutput `json:"outputs"`
 }
 
-// RunInput is an input, and where it came from: a file, or how it was drawn.
+// RunInput is an input and its source: a file, or a description of how it was
+// drawn.
 type RunInput struct {
 	Name  string `json:"name"`
 	DType string `json:"dtype"`
@@ -45,8 +46,8 @@ type RunInput struct {
 	From  string `json:"from"`
 }
 
-// RunOutput is an output. The statistics are of its finite elements, and null
-// where it has none.
+// RunOutput is an output. Its statistics cover the finite elements, and are
+// null if there are none.
 type RunOutput struct {
 	Name      string           `json:"name"`
 	DType     string           `json:"dtype"`
@@ -60,7 +61,7 @@ type RunOutput struct {
 	File      string           `json:"file,omitempty"`
 }
 
-// shownValues bounds the elements that a report shows of an output.
+// shownValues bounds the elements of an output that a report shows.
 const shownValues = 6
 
 // RunONNX runs an ONNX file of any tool once and reports its outputs.
@@ -113,7 +114,7 @@ func RunONNX(path string, o RunOptions) (*RunReport, error) {
 	return r, r.save(o.Out, outputs)
 }
 
-// save writes the outputs as files of a new folder.
+// save writes the outputs to files in a new folder.
 func (r *RunReport) save(folder string, outputs []format.Tensor) error {
 	var files []store.File
 	taken := map[string]bool{}
@@ -129,7 +130,8 @@ func (r *RunReport) save(folder string, outputs []format.Tensor) error {
 	return store.SaveFolder(folder, files)
 }
 
-// fileName returns the name of an output as one that every file system takes.
+// fileName converts the name of an output to one that every file system
+// accepts.
 func fileName(name string) string {
 	clean := strings.Map(func(c rune) rune {
 		if c == '_' || c == '.' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
@@ -178,7 +180,7 @@ func measured(t format.Tensor) (RunOutput, error) {
 	return out, nil
 }
 
-// WriteText writes the report as lines for people.
+// WriteText writes the report as text.
 func (r *RunReport) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s in %s\n", quote.Line(r.File, 400), r.Runtime)
@@ -209,5 +211,5 @@ func (r *RunReport) WriteText(w io.Writer) error {
 	return err
 }
 
-// isFinite reports whether v is a number.
+// isFinite reports whether v is neither NaN nor infinite.
 func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

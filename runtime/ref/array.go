@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// kind says which of an array's slices is in use.
+// kind selects the slice of an array that is in use.
 type kind uint8
 
 const (
@@ -16,7 +16,7 @@ const (
 	bools
 )
 
-// kindOf returns how the oracle keeps elements of type t.
+// kindOf returns the oracle's representation of elements of type t.
 func kindOf(t format.DType) (k kind, ok bool) {
 	switch {
 	case t.Float():
@@ -36,23 +36,23 @@ func (k kind) bytes() int {
 	return 8
 }
 
-// array is a row-major block of numbers. It is not changed once its operator
+// array is a row-major block of numbers. It does not change once its operator
 // has returned it, so operators that move nothing share it.
 //
-// Integers of every type are int64: those of a narrower type have its values,
-// those of UINT64 its bits. An operator may return values that its result's type
-// does not have: settle wraps them.
+// Integers of every type are stored as int64: narrower types by value, UINT64 by
+// its bits. An operator may return values outside its result's type; settle
+// wraps them.
 type array struct {
 	shape []int
 	kind  kind
-	dtype format.DType // of the value, once it is settled
+	dtype format.DType // element type of the value, set by settle
 	f     []float64
 	i     []int64
 	b     []bool
 }
 
-// settle returns a as a value of element type t: integers are wrapped to its
-// bits, as ONNX and NumPy wrap them.
+// settle returns a as a value of element type t. Integers are wrapped to its
+// bits, as in ONNX and NumPy.
 func (a array) settle(t format.DType) array {
 	bits, signed := t.Integer()
 	if a.dtype != t && a.kind == ints && bits > 0 && bits < 64 {
@@ -92,7 +92,7 @@ func (a array) len() int {
 }
 
 // place sets element i of a to element at of x for every pair (i, at). Both
-// are of one kind. It is the one way in which elements move.
+// have the same kind. Every move of elements uses it.
 func (a array) place(x array, pairs iter.Seq2[int, int]) {
 	switch a.kind {
 	case floats:
@@ -110,7 +110,8 @@ func place[T any](to, from []T, pairs iter.Seq2[int, int]) {
 	}
 }
 
-// fromTensor returns the elements of t as the oracle keeps those of type want.
+// fromTensor converts the elements of t to the oracle's representation of type
+// want.
 func fromTensor(t format.Tensor, want format.DType) (array, error) {
 	k, ok := kindOf(want)
 	if !ok || t.DType != want && !(k == floats && t.DType.Float()) {
@@ -135,8 +136,8 @@ func fromTensor(t format.Tensor, want format.DType) (array, error) {
 	return a, err
 }
 
-// integers returns the elements of a tensor of integers, sharing memory where
-// they are int64.
+// integers returns the elements of an integer tensor. It shares memory if they
+// are int64.
 func integers(t format.Tensor) ([]int64, error) {
 	bits, signed := t.DType.Integer()
 	switch t.DType {
@@ -161,7 +162,7 @@ func integers(t format.Tensor) ([]int64, error) {
 	return out, nil
 }
 
-// integerTensor returns integers in their own type.
+// integerTensor converts integers to their own element type.
 func (a array) integerTensor(name string) format.Tensor {
 	dtype := a.dtype
 	if dtype == format.Invalid || dtype == format.Int64 {
@@ -177,8 +178,8 @@ func (a array) integerTensor(name string) format.Tensor {
 	return format.Tensor{Name: name, DType: dtype, Shape: a.shape, Data: data}
 }
 
-// tensor returns a as F64, BOOL or its own type of integers; it may share a's
-// memory.
+// tensor returns a as F64, BOOL or its own integer type. The result may share
+// a's memory.
 func (a array) tensor(name string) format.Tensor {
 	switch a.kind {
 	case ints:
@@ -213,8 +214,8 @@ func whole(shape []int) view {
 	return v
 }
 
-// spread walks an array of shape from as often as broadcasting it into shape
-// into asks for: along an axis that it has not, or has with size 1, it stays.
+// spread walks an array of shape from as if it were broadcast to shape into:
+// the position does not move along an axis that is missing or has size 1.
 func spread(from, into []int) view {
 	own := whole(from)
 	v := view{shape: into, stride: make([]int, len(into))}
@@ -226,7 +227,7 @@ func spread(from, into []int) view {
 	return v
 }
 
-// all yields (0, place of the first element), (1, place of the second), ...
+// all yields (0, index of the first element), (1, index of the second), ...
 func (v view) all() iter.Seq2[int, int] {
 	return func(yield func(i, at int) bool) {
 		n, _ := format.Elements(v.shape)

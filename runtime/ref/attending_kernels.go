@@ -1,4 +1,4 @@
 package ref
 
-// attendingKernels compute attention in the forms that others write.
+// attendingKernels compute attention as defined by other tools.
 var attendingKernels = []kernel{}

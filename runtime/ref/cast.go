@@ -8,9 +8,9 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// cast returns x in another element type: a float loses its fraction, anything
-// but zero is true, and a number is rounded to a floating-point type that may
-// not have it. An integer that the type does not have is wrapped.
+// cast converts x to another element type. A float loses its fraction, any
+// nonzero value is true, and a number is rounded if a floating-point type
+// cannot represent it. An integer outside the type is wrapped.
 func cast(x array, op graph.Cast) (array, error) {
 	to := op.To
 	k, _ := kindOf(to)
@@ -38,11 +38,12 @@ func cast(x array, op graph.Cast) (array, error) {
 		copy(out.i, x.i)
 	default:
 		for i, v := range x.f {
-			// -2^63 is a float64, 2^63-1 is not: its neighbour 2^63 is too large.
+			// -2^63 is a float64, but 2^63-1 is not: it would round to 2^63, which is too
+			// large.
 			switch {
 			case v >= math.MinInt64 && v < -math.MinInt64:
 				out.i[i] = int64(v)
-			case math.IsInf(v, -1) && (to == format.Int64 || to == format.Int32): // the least one, on every processor
+			case math.IsInf(v, -1) && (to == format.Int64 || to == format.Int32): // the smallest integer, on every processor
 				bits, _ := to.Integer()
 				out.i[i] = -1 << (bits - 1)
 			case to == format.Uint64 && v > 0 && v < 0x1p64:
@@ -71,9 +72,9 @@ func (a array) number(i int) float64 {
 	return float64(a.i[i])
 }
 
-// rounding returns what happens to a number of one type where it becomes one of
-// another. A floating-point number of a type that holds all values of the first
-// is what it was: the oracle carries more digits than either.
+// rounding returns the conversion of a number from one type to another. If the
+// target type holds all values of the first, the number does not change: the
+// oracle has more digits than either.
 func rounding(from, to format.DType) func(float64) float64 {
 	bits, _ := from.Integer()
 	wider := from.Float() && from.Size() < to.Size() || from == to || from == format.Bool || bits > 0 && bits <= 16 && to == format.Float32

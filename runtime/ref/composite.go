@@ -17,8 +17,8 @@ var gelu = map[string]func(x float64) float64{
 }
 
 // layerNormalization is (x - mean) / √(variance + ε) · scale + bias over the
-// last axis, arXiv:1607.06450; then the mean and the inverse deviation, as far
-// as they are asked for.
+// last axis, arXiv:1607.06450, followed by the mean and the inverse deviation,
+// if requested.
 func layerNormalization(args []array, epsilon float64, shapes [][]int) []array {
 	out := make([]array, len(shapes))
 	for i, shape := range shapes {
@@ -83,7 +83,7 @@ func rmsNormalization(x, scale array, epsilon float64) array {
 
 // attention is softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k (B,G,S,D), v
 // (B,G,S,E) and a mask that broadcasts to (B,H,T,S), arXiv:1706.03762. It works
-// row by row, so that the scores of all heads never exist together.
+// row by row, so the scores of all heads are never in memory together.
 func attention(op graph.Attention, args []array, shape []int) array {
 	q, k, v := args[0], args[1], args[2]
 	out := newArray(floats, shape)
@@ -91,13 +91,13 @@ func attention(op graph.Attention, args []array, shape []int) array {
 		return out
 	}
 	heads, rows, d, seen := q.shape[1], q.shape[2], q.shape[3], k.shape[2]
-	each, width := heads/k.shape[1], v.shape[3] // heads of queries for one of keys
+	each, width := heads/k.shape[1], v.shape[3] // query heads per key head
 	var mask view
 	if len(args) == 4 {
 		mask = spread(args[3].shape, []int{q.shape[0], heads, rows, seen})
 	}
 	parallel(q.shape[0]*heads*rows, func(i int) {
-		head, t := i/rows, i%rows // head counts through the batch
+		head, t := i/rows, i%rows // head counts across the batch
 		group := head / each
 		keys, values := k.f[group*seen*d:(group+1)*seen*d], v.f[group*seen*width:(group+1)*seen*width]
 		query := q.f[i*d : (i+1)*d]
@@ -107,7 +107,7 @@ func attention(op graph.Attention, args []array, shape []int) array {
 			for j, x := range keys[s*d : (s+1)*d] {
 				dot += query[j] * x
 			}
-			distance, bias := seen-rows+t-s, 0.0 // tokens from the key to the query
+			distance, bias := seen-rows+t-s, 0.0 // distance in tokens from the key to the query
 			unseen := op.Causal && (distance < 0 || op.Window > 0 && distance >= op.Window)
 			if len(args) == 4 {
 				at := head/heads*mask.stride[0] + head%heads*mask.stride[1] + t*mask.stride[2] + s*mask.stride[3]
@@ -117,7 +117,7 @@ func attention(op graph.Attention, args []array, shape []int) array {
 					unseen = unseen || !args[3].b[at]
 				}
 			}
-			if unseen { // once, so that in a row that sees nothing all keys count alike
+			if unseen { // once only, so that a fully masked row weights all keys equally
 				bias += hidden
 			}
 			p[s] = dot*op.Scale + bias
@@ -134,11 +134,11 @@ func attention(op graph.Attention, args []array, shape []int) array {
 	return out
 }
 
-// hidden is added to the score of a key that may not be seen. Unlike infinity
-// it leaves a row in which nothing may be seen a distribution.
+// hidden is added to the score of a masked key. Unlike infinity it leaves a
+// fully masked row a distribution.
 const hidden = -1e9
 
-// rotaryEmbedding rotates pairs of elements by angles times places,
+// rotaryEmbedding rotates pairs of elements by angle times position,
 // arXiv:2104.09864.
 func rotaryEmbedding(op graph.RotaryEmbedding, x, places, angles array) array {
 	out := array{shape: x.shape, kind: floats, f: slices.Clone(x.f)}
@@ -167,7 +167,7 @@ func rotaryEmbedding(op graph.RotaryEmbedding, x, places, angles array) array {
 
 // crossEntropy is the mean of -log softmax(scores)[label] over the labels that
 // are not ignored: scores (B,V,T) and labels (B,T), or scores (N,V) and labels
-// (N). It is NaN if all are.
+// (N). It is NaN if all labels are ignored.
 func crossEntropy(scores, labels array, ignore int64) (array, error) {
 	vocab, t := scores.shape[1], 1
 	if len(scores.shape) == 3 {

@@ -30,8 +30,8 @@ var convKernels = []kernel{
 	}),
 }
 
-// convolve returns products of weights (M,C/groups,kernel...), the second argument,
-// with the columns of windows, and adds a bias (M), the third, where there is one.
+// convolve multiplies weights (M,C/groups,kernel...), the second argument, with the
+// columns of windows, and adds the bias (M), the third argument, if there is one.
 func convolve(args []array, groups int, shape []int, columns func(image, group int) packer) array {
 	w, out := args[1], newArray(floats, shape)
 	places, _ := format.Elements(shape[2:])
@@ -55,8 +55,8 @@ func convolve(args []array, groups int, shape []int, columns func(image, group i
 	return out
 }
 
-// scatter adds to one channel what its windows j0 to j1 read, a row for each element
-// of a window.
+// scatter adds the rows, one per element of a window, to the elements of a channel
+// that windows j0 to j1 cover.
 func (w windows) scatter(channel, rows []float64, j0, j1 int) {
 	n := j1 - j0
 	for t, tap := range w.taps {
@@ -70,8 +70,8 @@ func (w windows) scatter(channel, rows []float64, j0, j1 int) {
 	}
 }
 
-// convTranspose adds every element times the weights to the window that it is of: the
-// product of the transposed weights with the elements gives the windows.
+// convTranspose adds every element times the weights to its window. The product of
+// the transposed weights with the elements gives the windows.
 func convTranspose(op graph.ConvTranspose, c call) array {
 	x, w, y := c.args[0], c.args[1], newArray(floats, c.shapes[0])
 	if len(y.f) == 0 {
@@ -85,7 +85,7 @@ func convTranspose(op graph.ConvTranspose, c call) array {
 		part := w.f[g*inputs*outputs*taps:][:inputs*outputs*taps]
 		turned[g] = transposed(array{shape: []int{inputs, outputs * taps}, kind: floats, f: part}, true)
 	}
-	step := max(1, tileRows/taps) // channels at a time
+	step := max(1, tileRows/taps) // channels per step
 	steps := (outputs + step - 1) / step
 	parallel(x.shape[0]*op.Group*steps, func(i int) {
 		image, group, first := i/steps/op.Group, i/steps%op.Group, i%steps*step
@@ -113,7 +113,8 @@ func convTranspose(op graph.ConvTranspose, c call) array {
 	return y
 }
 
-// blocks returns how many blocks of a Col2Im lie along each dimension of the image.
+// blocks returns the number of blocks of a Col2Im along each dimension of the
+// image.
 func blocks(op graph.Col2Im, image []int) []int {
 	out := make([]int, len(image))
 	for i, n := range image {
@@ -123,12 +124,12 @@ func blocks(op graph.Col2Im, image []int) []int {
 	return out
 }
 
-// deformConv is a convolution whose columns are read between the elements.
+// deformConv is a convolution that reads its windows between the elements.
 func deformConv(op graph.DeformConv, c call) array {
 	x, w, offset, y := c.args[0], c.args[1], c.args[2], c.shapes[0]
 	slide := newWindows(x.shape[2:], y[2:], w.shape[2:], op.Strides, op.Pads, op.Dilations)
 	plane, places, taps, channels := slide.plane(), slide.places(), len(slide.taps), w.shape[1]
-	width := x.shape[1] / op.OffsetGroup // channels that share their offsets
+	width := x.shape[1] / op.OffsetGroup // channels with the same offsets
 	return convolve(c.args[:2], op.Group, y, func(image, group int) packer {
 		return func(to []float64, k0, k1, j0, j1 int) {
 			for k := k0; k < k1; k++ {
@@ -149,8 +150,8 @@ func deformConv(op graph.DeformConv, c call) array {
 	})
 }
 
-// bilinear is the interpolation of the four elements around a point, zero
-// beyond the image.
+// bilinear interpolates between the four elements around a point. Beyond the
+// image is zero.
 func bilinear(image []float64, height, width int, row, column float64) float64 {
 	if !(row > -1 && row < float64(height) && column > -1 && column < float64(width)) {
 		return 0

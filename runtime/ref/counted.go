@@ -2,12 +2,12 @@ package ref
 
 import "github.com/attnx/attnx/model/graph"
 
-// countedKernels are the operators whose results have sizes that data decide.
+// countedKernels are the operators whose result sizes depend on data.
 var countedKernels = []kernel{
 	certain(func(_ graph.NonZero, c call) array { return nonZero(c.args[0]) }),
 }
 
-// nonZero returns the places of the elements that are not zero: (rank, count).
+// nonZero returns the positions of the nonzero elements: (rank, count).
 func nonZero(x array) array {
 	var places [][]int
 	for i := range x.len() {

@@ -8,10 +8,10 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// Inputs returns the inputs of the graph as runtime.CasesOf needs them.
+// Inputs returns the inputs of the graph for runtime.CasesOf.
 func (o *Oracle) Inputs() []runtime.Input { return Inputs(o.graph) }
 
-// Inputs returns the inputs of a graph as runtime.CasesOf needs them.
+// Inputs returns the inputs of a graph for runtime.CasesOf.
 func Inputs(g *graph.Graph) []runtime.Input {
 	below := bounds(g)
 	inputs := make([]runtime.Input, len(g.Inputs))
@@ -32,11 +32,11 @@ func Inputs(g *graph.Graph) []runtime.Input {
 	return inputs
 }
 
-// bounds returns how many values the operators of a graph know of each integer
-// that is given to it: rows of a table, classes, places.
+// bounds returns the exclusive upper bound that the graph's operators imply for
+// each integer input: table rows, classes, positions.
 func bounds(g *graph.Graph) map[*graph.Value]int {
 	below := map[*graph.Value]int{}
-	source := map[*graph.Value]*graph.Value{} // the input that a value only moves
+	source := map[*graph.Value]*graph.Value{} // the input from which a value is only moved
 	for _, v := range g.Inputs {
 		source[v] = v
 	}

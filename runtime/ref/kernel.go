@@ -11,24 +11,24 @@ import (
 // call is one application of an operator.
 type call struct {
 	args   []array
-	shapes [][]int        // of the results; nil where the elements decide it (graph.Counted)
+	shapes [][]int        // of the results; nil if the elements decide it (graph.Counted)
 	types  []format.DType // of the results
 	sizes  map[string]int // of the named dimensions
 }
 
-// kernel is how the oracle computes an operator: a row of a table. The tables
-// are in the files of their operators.
+// kernel computes an operator: a row of a table. The tables are in the files of
+// their operators.
 type kernel struct {
 	op      reflect.Type
 	compute func(op graph.Op, c call) ([]array, error)
 }
 
-// several is the row of an operator that may have several results.
+// several makes the row of an operator with several results.
 func several[O graph.Op](f func(op O, c call) ([]array, error)) kernel {
 	return kernel{reflect.TypeFor[O](), func(op graph.Op, c call) ([]array, error) { return f(op.(O), c) }}
 }
 
-// single is the row of an operator with one result.
+// single makes the row of an operator with one result.
 func single[O graph.Op](f func(op O, c call) (array, error)) kernel {
 	return several(func(op O, c call) ([]array, error) {
 		a, err := f(op, c)
@@ -36,12 +36,12 @@ func single[O graph.Op](f func(op O, c call) (array, error)) kernel {
 	})
 }
 
-// certain is the row of an operator with one result that cannot fail.
+// certain makes the row of an operator with one result that cannot fail.
 func certain[O graph.Op](f func(op O, c call) array) kernel {
 	return several(func(op O, c call) ([]array, error) { return []array{f(op, c)}, nil })
 }
 
-// kernels has every operator that the oracle computes itself.
+// kernels contains every operator that the oracle computes directly.
 var kernels = tabulate(
 	elementwiseKernels,
 	movingKernels,
@@ -76,14 +76,14 @@ func tabulate(tables ...[]kernel) map[reflect.Type]kernel {
 	return all
 }
 
-// known reports whether the oracle computes a node itself; another one is
+// known reports whether the oracle computes a node directly. Other nodes are
 // decomposed.
 func known(n *graph.Node) bool {
 	_, ok := kernels[reflect.TypeOf(n.Op)]
 	return ok || n.Results[0].Leaf()
 }
 
-// apply computes the results of n. graph.Verify has checked what can be known
+// apply computes the results of n. graph.Verify has checked all that is known
 // without sizes.
 func apply(n *graph.Node, c call) ([]array, error) {
 	k, ok := kernels[reflect.TypeOf(n.Op)]

@@ -2,8 +2,8 @@ package ref
 
 import "github.com/attnx/attnx/format"
 
-// fewRows is the number of rows below which packing the right matrix costs more than
-// it saves.
+// fewRows is the number of rows below which packing the right matrix does not pay
+// off.
 const fewRows = 4
 
 // matMul returns a (...,M,K) times b (...,K,N), whose leading dimensions

@@ -74,8 +74,8 @@ func triangle(x array, upper bool, k int) array {
 	return out
 }
 
-// fromFront returns ids that count from the end, where they may be negative, as
-// ones that count from the front of an axis of length n.
+// fromFront converts ids that may be negative, counted from the end of an axis
+// of length n, to ids counted from the front.
 func fromFront(ids array, negative bool, n int) array {
 	if !negative || !slices.ContainsFunc(ids.i, func(id int64) bool { return id < 0 }) {
 		return ids

@@ -96,8 +96,8 @@ func integerFunction(op graph.Binary, unsigned bool) func(x, y int64) (int64, er
 	return op.Int()
 }
 
-// order compares two numbers: negative where the first is smaller. ordered is
-// false where one is not a number.
+// order compares two numbers: negative if the first is smaller. ordered is
+// false if one is NaN.
 func order(a, b array, i, j int) (sign int, ordered bool) {
 	if a.unsigned() {
 		return cmp.Compare(uint64(a.i[i]), uint64(b.i[j])), true
@@ -116,9 +116,10 @@ func order(a, b array, i, j int) (sign int, ordered bool) {
 	return 0, false
 }
 
-// places returns the function from the place of an element in an array of shape
-// into to that of what broadcasting an array of shape from puts there. It is
-// called with 0, 1, 2 and so on, each any number of times.
+// places returns a function from the index of an element in an array of shape
+// into to the index of its source in an array of shape from, which is
+// broadcast. It must be called with 0, 1, 2 and so on, each any number of
+// times.
 func places(from, into []int) func(i int) int {
 	n, _ := format.Elements(from)
 	if slices.Equal(from, into) {
@@ -127,7 +128,7 @@ func places(from, into []int) func(i int) int {
 	if n == 1 {
 		return func(int) int { return 0 }
 	}
-	if tail := len(into) - len(from); slices.Equal(from, into[max(0, tail):]) { // repeated as a whole
+	if tail := len(into) - len(from); slices.Equal(from, into[max(0, tail):]) { // the whole array repeats
 		return func(i int) int { return i % n }
 	}
 	v := spread(from, into)
@@ -151,7 +152,7 @@ func places(from, into []int) func(i int) int {
 }
 
 // reduce returns the sum, mean or extreme over the axes. Elements are taken in
-// the order in which x holds them.
+// their order in x.
 func reduce(op graph.Reduce, x array, shape []int) array {
 	count := 1
 	for _, axis := range op.Axes {
@@ -181,7 +182,7 @@ func fill(x []float64, v float64) {
 	}
 }
 
-// argMax returns the place of the first largest element along the axis.
+// argMax returns the index of the first largest element along the axis.
 func argMax(x array, axis int, shape []int) (array, error) {
 	out := newArray(ints, shape)
 	n, step := x.shape[axis], whole(x.shape).stride[axis]
@@ -194,7 +195,7 @@ func argMax(x array, axis int, shape []int) (array, error) {
 		for j := range n {
 			v, most := x.f[first+j*step], x.f[first+best*step]
 			if math.IsNaN(most) {
-				break // as in NumPy: the first that is not a number
+				break // as in NumPy, the first NaN wins
 			}
 			if v > most || math.IsNaN(v) {
 				best = j
@@ -213,8 +214,8 @@ func cumSum(x array, op graph.CumSum) array {
 	return cumulate(x, op, func(sum, v float64) float64 { return sum + v }, 0)
 }
 
-// softmax calls f for every element with the largest of its line along the
-// axis and the line's sum of exp(element - largest).
+// softmax calls f for every element with the largest element of its line along
+// the axis and the line's sum of exp(element - largest).
 func softmax(x array, axis int, f func(x, top, sum float64) float64) array {
 	out := newArray(floats, x.shape)
 	if len(out.f) == 0 {

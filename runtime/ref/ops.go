@@ -29,7 +29,7 @@ var movingKernels = []kernel{
 	}),
 	single(func(_ graph.OneHot, c call) (array, error) { return oneHot(c.args[0], c.shapes[0]) }),
 	certain(func(_ graph.Reshape, c call) array {
-		x := c.args[0] // the rule of Reshape: as many elements as shape
+		x := c.args[0] // Reshape's rule: as many elements as shape
 		x.shape = c.shapes[0]
 		return x
 	}),
@@ -67,7 +67,7 @@ var reducingKernels = []kernel{
 	certain(func(op graph.CumSum, c call) array { return cumSum(c.args[0], op) }),
 }
 
-// sizeKernels are the operators that depend on sizes alone.
+// sizeKernels are the operators that depend only on sizes.
 var sizeKernels = []kernel{
 	single(func(op graph.Range, c call) (array, error) {
 		start, err := op.Start.Eval(c.sizes)

@@ -9,7 +9,7 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// Oracle evaluates one graph. It is not changed by running: any number of
+// Oracle evaluates one graph. A run does not change it, so any number of
 // goroutines may use it at once.
 type Oracle struct {
 	graph   *graph.Graph
@@ -18,10 +18,10 @@ type Oracle struct {
 
 var _ runtime.Session = (*Oracle)(nil)
 
-// New returns the oracle of g with the given weights, which are in the order
-// of g.Params under their names and in their shapes. The weights are not
-// copied: they are widened to float64 where a run needs them. An operator that
-// the oracle does not compute is decomposed.
+// New returns the oracle of g with the given weights, in the order of g.Params,
+// under their names and in their shapes. The weights are not copied: a run
+// converts them to float64 when it needs them. Operators without a kernel are
+// decomposed.
 func New(g *graph.Graph, weights []format.Tensor) (*Oracle, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
@@ -67,9 +67,9 @@ func (o *Oracle) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 	return tensors, nil
 }
 
-// Values computes the values of the given names, which need not be outputs.
-// What happens inside a composite operator has names only in a graph that
-// went through graph.Decompose: "h.0.attn.probabilities" is one of them.
+// Values computes the values of the given names, which need not be outputs. The
+// inside of a composite operator has names only in a graph that went through
+// graph.Decompose, such as "h.0.attn.probabilities".
 func (o *Oracle) Values(inputs map[string]format.Tensor, names ...string) (map[string]format.Tensor, error) {
 	wanted := make([]*graph.Value, len(names))
 	for i, name := range names {
@@ -88,8 +88,8 @@ func (o *Oracle) Values(inputs map[string]format.Tensor, names ...string) (map[s
 	return tensors, nil
 }
 
-// All computes every value of the graph that is not given: what a comparison
-// value by value needs. All of them are in memory together.
+// All computes every value of the graph except inputs and weights, for a
+// comparison value by value. All of them are in memory together.
 func (o *Oracle) All(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
 	var names []string
 	for v := range o.graph.Values() {
@@ -133,8 +133,8 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 	return results, nil
 }
 
-// compute goes through the plan in the order of the graph. It lets go of a
-// value as soon as its last user has run; those that are left are wanted.
+// compute runs the plan in graph order. It frees a value as soon as its last
+// user has run; the values left at the end are the wanted ones.
 func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor) (map[*graph.Value]array, error) {
 	held := map[*graph.Value]array{}
 	left := maps.Clone(p.uses)
@@ -162,7 +162,7 @@ func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor) (map[*graph.V
 		}
 		if err != nil {
 			if bad, ok := err.(*format.RangeError); ok {
-				bad.Name = n.Args[1].Name // where every operator has its ids
+				bad.Name = n.Args[1].Name // all operators have their ids in argument 1
 			}
 			return nil, fmt.Errorf("ref: %s %.80q: %w", n.Op.Name(), n.Name(), err)
 		}
@@ -180,8 +180,7 @@ func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor) (map[*graph.V
 	return held, nil
 }
 
-// load returns a value that is held; a leaf is brought in when it is first
-// asked for.
+// load returns a value in memory. It loads a leaf at its first use.
 func (o *Oracle) load(held map[*graph.Value]array, v *graph.Value, inputs map[string]format.Tensor) (array, error) {
 	if a, ok := held[v]; ok {
 		return a, nil

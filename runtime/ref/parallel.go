@@ -5,9 +5,8 @@ import (
 	"sync"
 )
 
-// parallel calls f for every i from 0 to n-1, on all processors. Each i has
-// its own part of the result to write, so the result is the same for any
-// number of them.
+// parallel calls f for every i from 0 to n-1, on all processors. Each i writes
+// its own part of the result, so the result does not depend on their number.
 func parallel(n int, f func(i int)) {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	var done sync.WaitGroup

@@ -10,21 +10,21 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// MaxBytes is the most that one run may hold at a time, weights in use
-// included: several times what GPT-2 takes over its whole context. A memory
-// limit of the Go runtime (GOMEMLIMIT) that is lower counts instead.
+// MaxBytes bounds the memory of one run, including the weights in use. It is
+// several times the need of GPT-2 over its whole context. A lower memory limit
+// of the Go runtime (GOMEMLIMIT) takes its place.
 const MaxBytes = 16 << 30
 
-// plan is what a run needs to know before it allocates anything.
+// plan holds what a run must know before it allocates memory.
 type plan struct {
 	shapes map[*graph.Value][]int // sizes of the values that are computed
-	uses   map[*graph.Value]int   // how often each is still needed
+	uses   map[*graph.Value]int   // remaining uses of each value
 	sizes  map[string]int         // of the named dimensions
-	counts map[string]bool        // the dimensions that a node binds when it has run
+	counts map[string]bool        // the dimensions that a node binds when it runs
 }
 
-// newPlan works out the sizes of everything that wanted needs, and refuses
-// them when they are impossible or would not fit.
+// newPlan computes the sizes of everything that wanted needs. It refuses sizes
+// that are impossible or too large.
 func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan, error) {
 	p := &plan{shapes: map[*graph.Value][]int{}, uses: map[*graph.Value]int{}, sizes: sizes, counts: map[string]bool{}}
 	for _, v := range wanted {
@@ -63,14 +63,14 @@ func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan
 	return p, p.fits(g, bytes)
 }
 
-// late reports whether the size of v is known only when a node has run.
+// late reports whether the size of v is known only after a node has run.
 func (p *plan) late(v *graph.Value) bool {
 	return slices.ContainsFunc(v.Shape, func(d graph.Dim) bool {
 		return slices.ContainsFunc(d.Symbols(), func(name string) bool { return p.counts[name] })
 	})
 }
 
-// measure works out the shape of v and returns the bytes that it takes.
+// measure computes the shape of v and returns its size in bytes.
 func (p *plan) measure(v *graph.Value) (int64, error) {
 	shape, err := v.Shape.Eval(p.sizes)
 	if err != nil {
@@ -88,8 +88,8 @@ func (p *plan) measure(v *graph.Value) (int64, error) {
 	return int64(n) * int64(k.bytes()), nil
 }
 
-// shape returns the shape of a result that is about to be computed, nil where
-// its own node decides it.
+// shape returns the shape of a result that is about to be computed, nil if its
+// node decides it.
 func (p *plan) shape(v *graph.Value) ([]int, error) {
 	if s, ok := p.shapes[v]; ok {
 		return s, nil
@@ -109,7 +109,7 @@ func (p *plan) shape(v *graph.Value) ([]int, error) {
 }
 
 // count binds the dimensions that n has decided, and checks that its results
-// have the sizes that the graph gives them.
+// have the graph's sizes.
 func (p *plan) count(n *graph.Node, results []array) error {
 	if _, ok := n.Op.(graph.Counted); !ok {
 		return nil
@@ -136,10 +136,9 @@ func (p *plan) runs(n *graph.Node) bool {
 	return slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return p.uses[v] > 0 })
 }
 
-// fits walks through the run as Oracle.compute will and checks the most that is
-// held at a time.
+// fits simulates Oracle.compute and checks the peak of memory in use.
 func (p *plan) fits(g *graph.Graph, bytes map[*graph.Value]int64) error {
-	limit := min(MaxBytes, debug.SetMemoryLimit(-1)) // -1 only reads it
+	limit := min(MaxBytes, debug.SetMemoryLimit(-1)) // -1 only reads the limit
 	left := make(map[*graph.Value]int, len(p.uses))
 	for v, n := range p.uses {
 		left[v] = n
@@ -170,7 +169,7 @@ func (p *plan) fits(g *graph.Graph, bytes map[*graph.Value]int64) error {
 				return err
 			}
 		}
-		for _, v := range n.Results { // one that nothing reads goes at once
+		for _, v := range n.Results { // a result without users is freed at once
 			if left[v] == 0 {
 				held -= bytes[v]
 			}

@@ -23,7 +23,7 @@ var poolKernels = []kernel{
 	}),
 }
 
-// averagePool is the mean of every window.
+// averagePool returns the mean of every window.
 func averagePool(op graph.AveragePool, x array, shape []int) array {
 	out := newArray(floats, shape)
 	w := newWindows(x.shape[2:], shape[2:], op.KernelShape, op.Strides, op.Pads, op.Dilations)
@@ -62,7 +62,7 @@ func averagePool(op graph.AveragePool, x array, shape []int) array {
 	return out
 }
 
-// maxPool is the largest element of every window, and its place.
+// maxPool returns the largest element of every window, and its index.
 func maxPool(op graph.MaxPool, c call) []array {
 	x := c.args[0]
 	w := newWindows(x.shape[2:], c.shapes[0][2:], op.KernelShape, op.Strides, op.Pads, op.Dilations)
@@ -90,7 +90,7 @@ func maxPool(op graph.MaxPool, c call) []array {
 }
 
 // largest sets to the largest element of every window over one channel, and index to
-// its place: the first of several. NaN is larger than every number.
+// its position, the first of several. NaN counts as larger than every number.
 func largest[T cmp.Ordered](w windows, from, to []T, index []int64) {
 	for _, tap := range w.taps {
 		w.runs(tap, 0, len(to), func(j, count, at, step int) {
@@ -104,7 +104,8 @@ func largest[T cmp.Ordered](w windows, from, to []T, index []int64) {
 	}
 }
 
-// columnMajor returns a place in an order in which the first dimension runs fastest.
+// columnMajor converts a position to the order in which the first dimension runs
+// fastest.
 func columnMajor(at int, shape []int) int64 {
 	p, out := position(at, shape), 0
 	for axis := len(shape) - 1; axis >= 0; axis-- {

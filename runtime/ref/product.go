@@ -2,12 +2,12 @@ package ref
 
 import "sync"
 
-// A product is computed in tiles. Of the right matrix, packDepth rows and packWidth
-// columns at a time are copied into panels of panelWidth columns, in which the
-// elements lie as the innermost loop reads them: 128 KiB, which stay in the second
-// cache, and a panel of 8 KiB, which stays in the first, while tileRows rows of the
-// left matrix go past. Each element is summed from the first k to the last all the
-// same, so the bits are those of the plain sum.
+// A product is computed in tiles. packDepth rows and packWidth columns of the right
+// matrix at a time are copied into panels of panelWidth columns, in the order in
+// which the innermost loop reads them. They take 128 KiB, which stay in the
+// second-level cache. One panel takes 8 KiB and stays in the first-level cache
+// while tileRows rows of the left matrix are processed. Each element is still
+// summed from the first k to the last, so the bits are those of the plain sum.
 const (
 	panelWidth = 4
 	packDepth  = 256
@@ -16,8 +16,8 @@ const (
 )
 
 // packer writes rows k0 to k1 and columns j0 to j1 of a matrix as panels: element
-// (k,j) is at ((j-j0)/panelWidth·(k1-k0) + k-k0)·panelWidth + (j-j0)%panelWidth. What
-// lies beyond the last column may be anything.
+// (k,j) is at ((j-j0)/panelWidth·(k1-k0) + k-k0)·panelWidth + (j-j0)%panelWidth.
+// Elements beyond the last column are undefined.
 type packer func(to []float64, k0, k1, j0, j1 int)
 
 var packs = sync.Pool{New: func() any { return new([packDepth * packWidth]float64) }}
@@ -26,8 +26,8 @@ var packs = sync.Pool{New: func() any { return new([packDepth * packWidth]float6
 // packWidth.
 type tile struct{ top, bottom, left, right int }
 
-// tiles returns how many tiles cover a product of m rows and n columns, and which is
-// the i-th: down the rows first.
+// tiles returns the number of tiles of a product of m rows and n columns, and a
+// function for the i-th: down the rows first.
 func tiles(m, n int) (count int, tileOf func(i int) tile) {
 	rows := (m + tileRows - 1) / tileRows
 	columns := (n + packWidth - 1) / packWidth
@@ -90,7 +90,7 @@ func add2Rows(z0, z1, x0, x1, panel []float64) {
 	copy(z1, s1[:])
 }
 
-// add1Row does for one row what add2Rows does for two.
+// add1Row is add2Rows for one row.
 func add1Row(z, x, panel []float64) {
 	var s [panelWidth]float64
 	copy(s[:], z)
@@ -109,7 +109,7 @@ func add1Row(z, x, panel []float64) {
 	copy(z, s[:])
 }
 
-// rowsOf is the packer of a matrix whose rows have n elements and follow one another.
+// rowsOf returns the packer of a row-major matrix with rows of n elements.
 func rowsOf(y []float64, n int) packer {
 	return func(to []float64, k0, k1, j0, j1 int) {
 		depth := k1 - k0

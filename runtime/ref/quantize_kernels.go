@@ -8,9 +8,9 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// quantizeKernels compute numbers as integers of a scale, and products of these.
-// Which integer a number becomes depends on every rounding before, so these round
-// as ONNX says, where others carry more digits.
+// quantizeKernels compute quantized numbers and their products. The integer that
+// a number becomes depends on every earlier rounding, so these round as ONNX
+// does, where other kernels have more digits.
 var quantizeKernels = []kernel{
 	certain(quantizeLinear),
 	certain(dequantizeLinear),
@@ -23,8 +23,8 @@ var quantizeKernels = []kernel{
 	certain(func(op graph.UnpackBits, c call) array { return unpackBits(c.args[0], op.Bits, c.shapes[0]) }),
 }
 
-// scaleOf returns the function from the place of an element of an array of the given
-// shape to that of its scale.
+// scaleOf returns a function from the index of an element in an array of the given
+// shape to the index of its scale.
 func scaleOf(scale, shape []int, axis, block int) func(i int) int {
 	if n, _ := format.Elements(scale); n == 1 {
 		return func(int) int { return 0 }
@@ -68,8 +68,8 @@ func quantizeLinear(op graph.QuantizeLinear, c call) array {
 	return out
 }
 
-// saturated returns x rounded to the nearest integer, ties to even, plus zero, within
-// the range of an integer type. What is not a number becomes the least one.
+// saturated returns x rounded to the nearest integer, ties to even, plus zero,
+// clamped to an integer type. NaN becomes the smallest integer.
 func saturated(x, zero float64, t format.DType) int64 {
 	bits, signed := t.Integer()
 	least, most := 0.0, math.Ldexp(1, bits)-1
@@ -97,8 +97,8 @@ func dequantizeLinear(op graph.DequantizeLinear, c call) array {
 	return out
 }
 
-// quantizeDynamically returns x as UINT8, its scale and its zero point. Numbers that
-// are all 0 have the scale 1, as in ONNX Runtime: ONNX divides by 0.
+// quantizeDynamically returns x as UINT8, its scale and its zero point. If all
+// numbers are 0, the scale is 1, as in ONNX Runtime: ONNX divides by 0.
 func quantizeDynamically(x array) []array {
 	round := format.Float32.Round
 	least, most := 0.0, 0.0
@@ -133,7 +133,7 @@ func requantize(op graph.Requantize, c call) array {
 		}
 		scale := types.Round(types.Round(types.Round(a)*types.Round(b)) / types.Round(y))
 		product := float64(sum.i[i]) * scale
-		if types == format.Float32 { // a half does not hold the sums
+		if types == format.Float32 { // float16 cannot represent the sums
 			product = types.Round(types.Round(float64(sum.i[i])) * scale)
 		}
 		out.i[i] = saturated(product, zero, op.To)
@@ -141,8 +141,8 @@ func requantize(op graph.Requantize, c call) array {
 	return out
 }
 
-// saturating returns round, with the largest number of a floating-point type for what
-// is beyond it.
+// saturating returns round, except that numbers beyond a floating-point type become
+// its largest number.
 func saturating(round func(float64) float64, to format.DType, saturate bool) func(float64) float64 {
 	if !saturate {
 		return round
@@ -156,7 +156,7 @@ func saturating(round func(float64) float64, to format.DType, saturate bool) fun
 	}
 }
 
-// powerOfTwo returns the function that rounds a number to a power of two.
+// powerOfTwo returns a function that rounds a number to a power of two.
 func powerOfTwo(mode string, saturate bool) func(x float64) float64 {
 	const first, last = 0x1p-127, 0x1p127
 	return func(x float64) float64 {
@@ -196,7 +196,7 @@ func bitCast(x array, to format.DType) (array, error) {
 	return fromTensor(t, to)
 }
 
-// unpackBits returns the numbers of so many bits that lie in bytes.
+// unpackBits returns the numbers of the given bits that are packed in bytes.
 func unpackBits(x array, bits int, shape []int) array {
 	out := newArray(ints, shape)
 	each := 8 / bits

@@ -18,8 +18,7 @@ var rankingKernels = []kernel{
 	certain(nonMaxSuppression),
 }
 
-// compare orders elements i and j of an array. What is not a number comes last, as
-// in NumPy.
+// compare orders elements i and j of an array. NaN comes last, as in NumPy.
 func (a array) compare(i, j int) int {
 	switch {
 	case a.kind == floats:
@@ -76,8 +75,8 @@ func topK(op graph.TopK, c call) ([]array, error) {
 	return []array{values, places}, nil
 }
 
-// unique sorts the slices along an axis, of one element each where it is about
-// elements, and takes the first of each run of equal ones.
+// unique sorts the slices along an axis (or single elements) and takes the
+// first of each run of equal ones.
 func unique(op graph.Unique, x array) []array {
 	if !op.Along {
 		x.shape = []int{x.len()}
@@ -100,7 +99,7 @@ func unique(op graph.Unique, x array) []array {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, compare)
-	var runs [][]int // of equal slices, in the order of their places
+	var runs [][]int // of equal slices, in the order of their positions
 	for i, at := range order {
 		if i == 0 || compare(order[i-1], at) != 0 {
 			runs = append(runs, nil)
@@ -120,11 +119,11 @@ func unique(op graph.Unique, x array) []array {
 	return []array{pickAlong(x, op.Axis, first.i), first, inverse, counts}
 }
 
-// pickAlong returns the slices of x at the places along an axis.
+// pickAlong returns the slices of x at the positions along an axis.
 func pickAlong(x array, axis int, at []int64) array {
 	shape := slices.Clone(x.shape)
 	shape[axis] = len(at)
-	out, _ := gather(x, array{shape: []int{len(at)}, kind: ints, i: at}, axis, shape) // they are on the axis
+	out, _ := gather(x, array{shape: []int{len(at)}, kind: ints, i: at}, axis, shape) // cannot fail: the positions are on the axis
 	return out
 }
 
@@ -175,10 +174,10 @@ func nonMaxSuppression(op graph.NonMaxSuppression, c call) array {
 	return array{shape: []int{len(out) / 3, 3}, kind: ints, i: out}
 }
 
-// box is two intervals.
+// box is a rectangle.
 type box struct{ y0, x0, y1, x1 float64 }
 
-// newBox returns the box of two opposite corners (y, x), or of its center and its
+// newBox returns the box with two opposite corners (y, x), or with a center and a
 // size (x, y, width, height).
 func newBox(v []float64, center bool) box {
 	if center {
@@ -189,7 +188,7 @@ func newBox(v []float64, center bool) box {
 
 func (b box) area() float64 { return (b.y1 - b.y0) * (b.x1 - b.x0) }
 
-// overlap returns the share of the intersection in the union.
+// overlap returns the intersection over the union.
 func (b box) overlap(o box) float64 {
 	both := box{max(b.y0, o.y0), max(b.x0, o.x0), min(b.y1, o.y1), min(b.x1, o.x1)}
 	if both.y1 <= both.y0 || both.x1 <= both.x0 || b.area() <= 0 || o.area() <= 0 {

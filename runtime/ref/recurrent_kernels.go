@@ -27,7 +27,8 @@ var recurrentKernels = []kernel{
 	}),
 }
 
-// activate returns an activation of x within -clip to clip, where clip is not 0.
+// activate applies an activation to x, which is clamped to -clip to clip if clip
+// is not 0.
 func activate(a graph.Activation, x, clip float64) float64 {
 	if clip != 0 {
 		x = min(max(x, -clip), clip)
@@ -61,8 +62,8 @@ func activate(a graph.Activation, x, clip float64) float64 {
 	return x
 }
 
-// lstmStep returns the step of one text: from the gates' parts of the input and of h
-// to the next h and c.
+// lstmStep returns the step for one text. It maps the input's and h's parts of the
+// gates to the next h and c.
 func lstmStep(op graph.LSTM, act []graph.Activation, args []array) func(x, back, r []float64, states [][]float64) {
 	p := args[7].f
 	return func(x, back, _ []float64, states [][]float64) {
@@ -82,7 +83,7 @@ func lstmStep(op graph.LSTM, act []graph.Activation, args []array) func(x, back,
 	}
 }
 
-// gruStep is lstmStep of a GRU, with r the weights of h.
+// gruStep is lstmStep for a GRU, where r is the weights of h.
 func gruStep(op graph.GRU, act []graph.Activation, args []array) func(x, back, r []float64, states [][]float64) {
 	biases := args[3].f
 	return func(x, back, r []float64, states [][]float64) {
@@ -94,7 +95,7 @@ func gruStep(op graph.GRU, act []graph.Activation, args []array) func(x, back, r
 		}
 		next := make([]float64, n)
 		for j := range h {
-			bias := biases[5*n+j] // of the recurrence; back has it
+			bias := biases[5*n+j] // of the recurrence; back includes it
 			past := reset[j] * back[2*n+j]
 			if !op.LinearBeforeReset {
 				past = bias
@@ -111,8 +112,8 @@ func gruStep(op graph.GRU, act []graph.Activation, args []array) func(x, back, r
 	}
 }
 
-// recurrent runs step over every text. It gives it the gates' parts of the input and
-// of the state, each with its biases.
+// recurrent runs step over every text. It passes the input's and the state's parts
+// of the gates, each with its biases.
 func recurrent(c call, gates, states int, reverse bool, step func(x, back, r []float64, states [][]float64)) []array {
 	x, w, r, biases, lengths := c.args[0], c.args[1], c.args[2], c.args[3].f, c.args[4].i
 	count, batch, hidden := x.shape[0], x.shape[1], r.shape[1]

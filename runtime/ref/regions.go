@@ -39,12 +39,12 @@ func roiAlign(op graph.RoiAlign, c call) (array, error) {
 	return out, nil
 }
 
-// mostPoints bounds the points of a part in each direction: more than an image has
-// elements.
+// mostPoints bounds the points of a part in each direction, at more than the
+// elements of an image.
 const mostPoints = 1 << 13
 
-// regionPoints returns, for each part of a region along an axis of n elements, its
-// points: the two elements that each is between, none for one that is outside.
+// regionPoints returns the points of each part of a region along an axis of n
+// elements: the two elements around each point, none for a point outside.
 func regionPoints(op graph.RoiAlign, from, to float64, parts, n int) [][][]tap {
 	offset := 0.0
 	if op.HalfPixel {
@@ -70,7 +70,7 @@ func regionPoints(op graph.RoiAlign, from, to float64, parts, n int) [][][]tap {
 	return all
 }
 
-// neighbours returns the two elements of an axis that x is between, with their weights.
+// neighbours returns the two elements of an axis around x, with their weights.
 func neighbours(x float64, n int) []tap {
 	if !(x >= -1 && x <= float64(n)) {
 		return nil
@@ -84,7 +84,7 @@ func neighbours(x float64, n int) []tap {
 }
 
 // poolPoints returns the mean of the points of an image, or the largest of their
-// parts, as ONNX has it.
+// weighted elements, as ONNX defines it.
 func poolPoints(image []float64, width int, rows, columns [][]tap, largest bool) float64 {
 	sum, most := 0.0, math.Inf(-1)
 	for _, ys := range rows {
@@ -110,8 +110,7 @@ func poolPoints(image []float64, width int, rows, columns [][]tap, largest bool)
 	}
 }
 
-// maxRoiPool returns the largest elements of parts of regions, 0 for a part without
-// any.
+// maxRoiPool returns the largest elements of parts of regions, 0 for an empty part.
 func maxRoiPool(op graph.MaxRoiPool, c call) (array, error) {
 	x, regions := c.args[0], c.args[1]
 	channels, height, width := x.shape[1], x.shape[2], x.shape[3]
@@ -185,7 +184,7 @@ func pad(op graph.Pad, c call) (array, error) {
 		})
 	}
 	from := whole(x.shape)
-	sources := make([][]int, len(shape)) // by axis and place: the place in x, times its stride
+	sources := make([][]int, len(shape)) // by axis and position: the position in x, times its stride
 	for axis, n := range shape {
 		sources[axis] = make([]int, n)
 		for i := range sources[axis] {
@@ -199,7 +198,7 @@ func pad(op graph.Pad, c call) (array, error) {
 	return out, nil
 }
 
-// padded yields the places of a padded array that x has elements for.
+// padded yields the positions of a padded array that come from x.
 func padded(sources [][]int, shape []int) func(yield func(i, at int) bool) {
 	return func(yield func(i, at int) bool) {
 		n, _ := format.Elements(shape)

@@ -8,14 +8,15 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// tap is an element that a resized one takes a share of.
+// tap is a source element with its weight.
 type tap struct {
 	at     int
 	weight float64
 }
 
-// resize resamples x along one axis. from is the size of the axis that is resized, to
-// the new one; the way back adds where the way there takes.
+// resize resamples x along one axis. from is the size of the axis before resizing, to
+// the size after. In the backward direction it adds to the elements that the forward
+// direction reads.
 func resize(op graph.Resize, c call) (array, error) {
 	x := c.args[0]
 	from, to := x.shape[op.Axis], c.shapes[0][op.Axis]
@@ -58,7 +59,7 @@ func resize(op graph.Resize, c call) (array, error) {
 	return out, nil
 }
 
-// pickTaps moves elements of any type.
+// pickTaps copies elements of any type.
 func pickTaps(x, out array, taps [][]tap, op graph.Resize, outer, inner int) array {
 	from, to := x.shape[op.Axis], out.shape[op.Axis]
 	switch out.kind {
@@ -85,8 +86,8 @@ func pickTaps(x, out array, taps [][]tap, op graph.Resize, outer, inner int) arr
 	return out
 }
 
-// original returns the place on an axis of from elements of place i of the resized
-// one, which has to.
+// original returns the coordinate on an axis of from elements for element i of the
+// resized axis, which has to elements.
 func original(op graph.Resize, i, from, to int) (x, scale float64) {
 	scale = op.Scale
 	length := scale * float64(from)
@@ -120,14 +121,14 @@ func original(op graph.Resize, i, from, to int) (x, scale float64) {
 	return (at+0.5)/scale - 0.5, scale
 }
 
-// resizeTaps returns what element i of a resized axis is made of: nothing where it is
+// resizeTaps returns the sources of element i of a resized axis, none if it is
 // outside.
 func resizeTaps(op graph.Resize, i, from, to int) []tap {
 	x, scale := original(op, i, from, to)
 	if op.Coordinates == "tf_crop_and_resize" && (x < 0 || x > float64(from-1)) {
 		return nil
 	}
-	if x != x { // the part of the axis is not a number
+	if x != x { // the coordinate is NaN
 		return nil
 	}
 	clamp := func(at float64) int { return int(min(max(at, 0), float64(from-1))) }
@@ -142,7 +143,7 @@ func resizeTaps(op graph.Resize, i, from, to int) []tap {
 	if op.Antialias {
 		stretch = min(scale, 1)
 	}
-	beyond := reach/stretch + 2 // from there on all elements are that of the edge
+	beyond := reach/stretch + 2 // from there on every tap is the edge element
 	x = min(max(x, -beyond), float64(from)+beyond)
 	var taps []tap
 	sum := 0.0
@@ -163,7 +164,7 @@ func resizeTaps(op graph.Resize, i, from, to int) []tap {
 	return taps
 }
 
-// nearestPlace rounds a place to an element.
+// nearestPlace rounds a coordinate to an element.
 func nearestPlace(x float64, mode string) float64 {
 	switch mode {
 	case "floor":
@@ -176,10 +177,10 @@ func nearestPlace(x float64, mode string) float64 {
 	return math.Ceil(x - 0.5)
 }
 
-// hat is the weight of an element at a distance where two are interpolated linearly.
+// hat is the weight of an element at a distance, for linear interpolation.
 func hat(d float64) float64 { return max(0, 1-math.Abs(d)) }
 
-// cubic is that of Keys's convolution, whose slope at 1 is a.
+// cubic is the weight of Keys's cubic convolution, whose slope at 1 is a.
 func cubic(d, a float64) float64 {
 	switch d = math.Abs(d); {
 	case d <= 1:

@@ -7,8 +7,8 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// gridSample takes from x (N,C,sizes) at the places of a grid (N,sizes,number of
-// sizes).
+// gridSample samples x (N,C,sizes) at the coordinates of a grid (N,sizes,number
+// of sizes).
 func gridSample(op graph.GridSample, c call) array {
 	x, grid := c.args[0], c.args[1]
 	axes := len(x.shape) - 2
@@ -23,7 +23,7 @@ func gridSample(op graph.GridSample, c call) array {
 	}
 	parallel(x.shape[0]*points, func(i int) {
 		batch, point := i/points, i%points
-		taps := []tap{{0, 1}} // places in an image, with their weights
+		taps := []tap{{0, 1}} // positions in an image, with their weights
 		for axis, n := range sizes {
 			coordinate := grid.f[(batch*points+point)*axes+axes-1-axis]
 			var next []tap
@@ -46,8 +46,7 @@ func gridSample(op graph.GridSample, c call) array {
 	return out
 }
 
-// gridTaps returns the elements of an axis of n that a coordinate from -1 to 1 takes
-// from.
+// gridTaps returns the elements of an axis of n for a coordinate from -1 to 1.
 func gridTaps(op graph.GridSample, coordinate float64, n int) []tap {
 	size := float64(n)
 	x, least, most := ((coordinate+1)*size-1)/2, -0.5, size-0.5
@@ -93,7 +92,7 @@ func gridTaps(op graph.GridSample, coordinate float64, n int) []tap {
 	return taps
 }
 
-// reflected returns x reflected at the ends of an interval until it is inside.
+// reflected reflects x at the ends of an interval until it is inside.
 func reflected(x, least, most float64) float64 {
 	length := most - least
 	if x >= least && x <= most || !(length > 0) {

@@ -2,8 +2,8 @@ package ref
 
 import "slices"
 
-// gemm is a b, or a b + c: matrices, a and b transposed first if asked,
-// c broadcast into the product.
+// gemm is a b, or a b + c, for matrices. a and b are transposed first if
+// requested, and c broadcasts into the product.
 func gemm(args []array, transA, transB bool, shape []int) array {
 	out := matMul(transposed(args[0], transA), transposed(args[1], transB), shape)
 	if len(args) == 3 {

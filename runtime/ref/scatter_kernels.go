@@ -8,12 +8,12 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// scatterKernels compute places that data decide.
+// scatterKernels access positions given by data.
 var scatterKernels = []kernel{
 	single(func(op graph.ScatterND, c call) (array, error) { return scatterND(op, c.args[0], c.args[1], c.args[2]) }),
 }
 
-// scatterND returns x with rows of updates at the places of ids, (..., K).
+// scatterND returns x with rows of updates at the positions in ids, (..., K).
 func scatterND(op graph.ScatterND, x, ids, updates array) (array, error) {
 	out := array{shape: x.shape, kind: x.kind, dtype: x.dtype, f: slices.Clone(x.f), i: slices.Clone(x.i), b: slices.Clone(x.b)}
 	k := ids.shape[len(ids.shape)-1]
@@ -40,7 +40,7 @@ func scatterND(op graph.ScatterND, x, ids, updates array) (array, error) {
 	return out, nil
 }
 
-// join puts element j of updates in the place of element i, or joins the two.
+// join replaces element i by element j of updates, or combines the two.
 func (a array) join(reduction string, i int, updates array, j int) error {
 	if reduction == "" {
 		a.place(updates, func(yield func(i, at int) bool) { yield(i, j) })

@@ -24,7 +24,7 @@ func transform(op graph.DFT, c call) (array, error) {
 		return array{}, fmt.Errorf("a transform of %d elements (%v)", length, err)
 	}
 	parts, last := x.shape[len(x.shape)-1], len(x.shape)-1
-	between, _ := format.Elements(x.shape[op.Axis+1 : last]) // lines beside one another
+	between, _ := format.Elements(x.shape[op.Axis+1 : last]) // number of lines next to one another
 	outer, _ := format.Elements(x.shape[:op.Axis])
 	from, to := x.shape[op.Axis], c.shapes[0][op.Axis]
 	out := newArray(floats, c.shapes[0])
@@ -59,7 +59,7 @@ func transform(op graph.DFT, c call) (array, error) {
 	return out, nil
 }
 
-// mirror gives the frequencies of real numbers their second half.
+// mirror fills in the second half of the frequencies of real numbers.
 func mirror(frequencies []complex128) {
 	n := len(frequencies)
 	frequencies[0] = complex(real(frequencies[0]), 0)
@@ -84,9 +84,9 @@ func roots(n int, inverse bool) []complex128 {
 	return table
 }
 
-// fourier returns the transform of n elements of x, step apart: by its smallest prime
-// factor, which splits them, and as the sum that it is where n is prime. table has
-// the roots of n·step.
+// fourier returns the transform of n elements of x, step apart. It splits them by the
+// smallest prime factor of n, and computes the plain sum if n is prime. table
+// contains the roots of n·step.
 func fourier(x []complex128, step, n int, table []complex128) []complex128 {
 	p := 2
 	for p < n && n%p != 0 {
@@ -146,7 +146,7 @@ func tfIdf(op graph.TfIdfVectorizer, c call) (array, error) {
 	return out, nil
 }
 
-// ngrams returns the place of each n-gram of the pool.
+// ngrams returns the index of each n-gram of the pool.
 func ngrams(op graph.TfIdfVectorizer, pool []int64) (map[string]int, error) {
 	places := map[string]int{}
 	id := 0
@@ -177,8 +177,8 @@ func ngram(x []int64, step, size int) string {
 	return string(key)
 }
 
-// countNgrams adds the n-grams of a row to counts. One of a single element has
-// nothing to skip and counts once.
+// countNgrams adds the n-grams of a row to counts. A single element has nothing
+// to skip and counts once.
 func countNgrams(op graph.TfIdfVectorizer, row []int64, known map[string]int, counts []float64) {
 	for step := 1; step <= op.MaxSkip+1; step++ {
 		for size := op.Min; size <= op.Max; size++ {

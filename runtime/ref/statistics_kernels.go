@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// statisticsKernels compute normalizations, reductions and losses that graphs of networks do not have.
+// statisticsKernels compute normalizations, reductions and losses that attnx's networks do not use.
 var statisticsKernels = []kernel{
 	certain(func(op graph.ReduceProd, c call) array {
 		x := c.args[0]
@@ -26,7 +26,7 @@ var statisticsKernels = []kernel{
 	}),
 }
 
-// numbers is how the oracle keeps numbers.
+// numbers are the types in which the oracle stores numbers.
 type numbers interface{ int64 | float64 }
 
 // elementsOf returns the elements of a as slices of type T.
@@ -38,8 +38,8 @@ func elementsOf[T numbers](a array) []T {
 	return any(a.f).([]T)
 }
 
-// fold returns f of the elements over the axes, beginning with start. They are taken
-// in the order in which x holds them.
+// fold returns f folded over the axes, starting with start. Elements are taken in
+// their order in x.
 func fold[T numbers](x array, axes, shape []int, f func(so, v T) T, start T) array {
 	kept := append([]int(nil), x.shape...)
 	for _, axis := range axes {
@@ -57,7 +57,7 @@ func fold[T numbers](x array, axes, shape []int, f func(so, v T) T, start T) arr
 }
 
 // foldExtreme returns the largest elements over the axes, or with sign -1 the
-// smallest: of none the end of the type.
+// smallest. Without elements the result is the limit of the type.
 func foldExtreme(x array, axes, shape []int, sign int) array {
 	if x.kind == floats {
 		if sign > 0 {
@@ -66,7 +66,7 @@ func foldExtreme(x array, axes, shape []int, sign int) array {
 		return fold(x, axes, shape, func(least, v float64) float64 { return min(least, v) }, math.Inf(1))
 	}
 	bits, signed := x.dtype.Integer()
-	least, most := int64(0), int64(1)<<bits-1 // of UINT64 its bits
+	least, most := int64(0), int64(1)<<bits-1 // UINT64 is stored by its bits
 	if signed {
 		least, most = -1<<(bits-1), 1<<(bits-1)-1
 	}
@@ -86,7 +86,7 @@ func foldExtreme(x array, axes, shape []int, sign int) array {
 	}, start)
 }
 
-// cumulate returns f of the elements up to each one along the axis.
+// cumulate returns f folded over the elements up to each one along the axis.
 func cumulate[T numbers](x array, op graph.CumSum, f func(so, v T) T, start T) array {
 	out := newArray(x.kind, x.shape)
 	from, to := elementsOf[T](x), elementsOf[T](out)
@@ -113,7 +113,7 @@ func cumulate[T numbers](x array, op graph.CumSum, f func(so, v T) T, start T) a
 	return out
 }
 
-// argMin returns the place of the first or last smallest element along the axis.
+// argMin returns the index of the first or last smallest element along the axis.
 func argMin(x array, op graph.ArgMin, shape []int) (array, error) {
 	out := newArray(ints, shape)
 	n, step := x.shape[op.Axis], whole(x.shape).stride[op.Axis]
@@ -130,7 +130,7 @@ func argMin(x array, op graph.ArgMin, shape []int) (array, error) {
 			return j
 		}
 		best := 0
-		for j := 1; j < n && !notNumber(first+place(best)*step); j++ { // as in NumPy: the first that is not a number
+		for j := 1; j < n && !notNumber(first+place(best)*step); j++ { // as in NumPy, the first NaN wins
 			at := first + place(j)*step
 			if o, _ := order(x, x, at, first+place(best)*step); o < 0 || notNumber(at) {
 				best = j

@@ -2,15 +2,16 @@ package ref
 
 import "github.com/attnx/attnx/format"
 
-// windows slide over the spatial dimensions of an array, which come after batch and
+// windows slide over the spatial dimensions of an array, which follow batch and
 // channels.
 type windows struct {
-	in, out []int   // sizes of the dimensions, and how many windows there are along each
+	in, out []int   // sizes of the dimensions, and number of windows along each
 	strides []int   // from one window to the next
-	taps    [][]int // of each element of a window, where it lies in the first window
+	taps    [][]int // offset of each element of a window, in the first window
 }
 
-// newWindows returns windows with a kernel, over dimensions in, that give out.
+// newWindows returns windows with a kernel over dimensions in, with out windows
+// along each.
 func newWindows(in, out, kernel, strides, pads, dilations []int) windows {
 	w := windows{in: in, out: out, strides: strides}
 	n, _ := format.Elements(kernel)
@@ -24,18 +25,18 @@ func newWindows(in, out, kernel, strides, pads, dilations []int) windows {
 	return w
 }
 
-// plane returns the elements of the dimensions that the windows slide over, and
-// places the number of windows.
+// plane returns the number of elements of the spatial dimensions, and places
+// the number of windows.
 func (w windows) plane() int  { n, _ := format.Elements(w.in); return n }
 func (w windows) places() int { n, _ := format.Elements(w.out); return n }
 
-// runs calls f for the windows j0 to j1 in which an element lies inside: in pieces of
-// count windows from j on, whose elements are at the place at, at+step and so on of
+// runs calls f for the windows j0 to j1 in which an element is inside the array: in
+// groups of count windows from j on, whose elements are at at, at+step and so on in
 // the plane.
 func (w windows) runs(tap []int, j0, j1 int, f func(j, count, at, step int)) {
 	last := len(w.in) - 1
 	width, size, step, offset := w.out[last], w.in[last], w.strides[last], tap[last]
-	low, high := 0, 0 // the windows of a row in which it is inside
+	low, high := 0, 0 // the windows of a row in which the element is inside
 	if offset < 0 {
 		low = (step - 1 - offset) / step
 	}
@@ -50,8 +51,8 @@ func (w windows) runs(tap []int, j0, j1 int, f func(j, count, at, step int)) {
 	}
 }
 
-// row returns where the element of a row of windows lies along all dimensions but the
-// last, and whether it is inside these.
+// row returns the position of an element of a row of windows along all dimensions but
+// the last, and whether it is inside these.
 func (w windows) row(row int, tap []int) (at int, inside bool) {
 	stride := 1
 	for axis := len(w.in) - 2; axis >= 0; axis-- {
@@ -66,8 +67,8 @@ func (w windows) row(row int, tap []int) (at int, inside bool) {
 	return at, true
 }
 
-// columns packs the matrix whose row c·taps+t has element t of every window over
-// channel c, a window a column: zero outside.
+// columns packs the matrix with one window per column. Row c·taps+t has element
+// t of every window over channel c, zero outside the array.
 func (w windows) columns(x []float64) packer {
 	plane := w.plane()
 	if w.whole() {
@@ -88,7 +89,7 @@ func (w windows) columns(x []float64) packer {
 	}
 }
 
-// whole reports whether every window is one element, all of them in their order.
+// whole reports whether every window is one element, in order.
 func (w windows) whole() bool {
 	if len(w.taps) != 1 {
 		return false

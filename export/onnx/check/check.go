@@ -8,24 +8,26 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// Bounds of what is looked at.
+// Limits of the check.
 const (
 	maxProblems      = 100
 	maxFunctions     = 10_000 // of a model, as in ONNX's checker
-	maxFunctionDepth = 100    // functions that call one another, as there
-	maxDepth         = 64     // graphs within graphs
+	maxFunctionDepth = 100    // depth of calls between functions, as in ONNX's checker
+	maxDepth         = 64     // nesting depth of graphs
 )
 
-// Basic returns why a model is not valid ONNX, up to a hundred reasons; none if it
-// is. dir is the folder of the model's file, where external data must be; with an
-// empty one only their paths are looked at. The errors are *onnx.FormatError.
+// Basic returns why a model is not valid ONNX, with up to a hundred reasons, or
+// none if it is valid. dir is the folder of the model's file, which must contain
+// the external data. If dir is empty, only the paths of external data are checked.
+// The errors are *onnx.FormatError.
 func Basic(m *onnx.Model, dir string) []error {
 	c := &checker{ir: m.IRVersion, dir: dir}
 	c.model(m)
 	return c.found
 }
 
-// Full is Basic, and what types and shapes contradict if there is nothing else.
+// Full is Basic and, if that finds nothing, the contradictions of types and
+// shapes.
 func Full(m *onnx.Model, dir string) []error {
 	if found := Basic(m, dir); len(found) > 0 {
 		return found
@@ -48,8 +50,8 @@ func (c *checker) bad(where, reason string, args ...any) {
 
 func (c *checker) full() bool { return len(c.found) >= maxProblems }
 
-// opsets are the versions of domains that a model or a function imports, by the
-// names that it has for them.
+// opsets maps the domains that a model or a function imports, under their names
+// there, to versions.
 type opsets map[string]int64
 
 func (c *checker) opsets(where string, list []onnx.Opset) opsets {
@@ -58,13 +60,13 @@ func (c *checker) opsets(where string, list []onnx.Opset) opsets {
 		if o.Version < math.MinInt32 || o.Version > math.MaxInt32 {
 			c.bad(where, "operator set %.80q has version %d", o.Domain, o.Version)
 		}
-		out[o.Domain] = o.Version // the last one holds
+		out[o.Domain] = o.Version // the last import of a domain counts
 	}
 	return out
 }
 
 // of returns the version of a node's domain. The standard domain has two names,
-// but a node that has the second one finds no operators.
+// but a node with the second name finds no operators.
 func (o opsets) of(domain string) (int64, bool) {
 	version, ok := o[domain]
 	if !ok && domain == "" {
@@ -103,8 +105,8 @@ func (c *checker) model(m *onnx.Model) {
 	}
 }
 
-// scope is what a graph, or a function's body, sees: the names that are defined so
-// far in it and in the graphs around it.
+// scope holds the names that a graph, or a function's body, can use: those defined
+// so far in it and in the graphs around it.
 type scope struct {
 	opsets opsets
 	names  map[string]bool
@@ -122,7 +124,7 @@ func (s *scope) has(name string) bool {
 	return false
 }
 
-// within returns the scope of a graph in an attribute.
+// within returns the scope of a subgraph.
 func (s *scope) within() *scope {
 	return &scope{opsets: s.opsets, names: map[string]bool{}, outer: s, depth: s.depth + 1}
 }
@@ -161,7 +163,7 @@ func (c *checker) graph(g *onnx.Graph, s *scope) {
 	}
 }
 
-// graphNode checks a node and the names that it uses and makes.
+// graphNode checks a node and the names that it uses and defines.
 func (c *checker) graphNode(n *onnx.Node, where string, s *scope) {
 	for _, in := range n.Inputs {
 		if in != "" && !s.has(in) {
@@ -172,12 +174,12 @@ func (c *checker) graphNode(n *onnx.Node, where string, s *scope) {
 	c.outputs(n, where, s)
 }
 
-// outputs defines the names that a node makes. No name is made twice, and none
-// that a graph around has.
+// outputs defines the outputs of a node. A name may be defined only once, also
+// across the enclosing graphs.
 func (c *checker) outputs(n *onnx.Node, where string, s *scope) {
 	for _, out := range n.Outputs {
 		switch {
-		case out == "": // an optional output left out
+		case out == "": // an omitted optional output
 		case s.has(out):
 			c.bad(where, "it makes %.80q, which is there already", out)
 		default:
@@ -186,8 +188,8 @@ func (c *checker) outputs(n *onnx.Node, where string, s *scope) {
 	}
 }
 
-// value checks what the model's graph says of an input or output. Graphs in
-// attributes may leave types open.
+// value checks the declaration of an input or output of the model's graph.
+// Subgraphs may omit types.
 func (c *checker) value(v onnx.ValueInfo, what string, s *scope) {
 	where := fmt.Sprintf("%s %.80q", what, v.Name)
 	if v.Name == "" {
@@ -233,8 +235,8 @@ func typeOf(v onnx.ValueInfo) *onnx.Type {
 	return &onnx.Type{Kind: onnx.TensorType, DataType: v.DataType, Dims: v.Dims, NoShape: v.NoShape}
 }
 
-// initializers checks the tensors of a graph. One with the name of an input is the
-// input's default; before IR version 4 each is one.
+// initializers checks the tensors of a graph. A tensor with the name of an input
+// is its default value; before IR version 4 every tensor must be one.
 func (c *checker) initializers(g *onnx.Graph, s *scope) {
 	seen := map[string]bool{}
 	add := func(where, name string) {

@@ -12,7 +12,7 @@ import (
 )
 
 // external checks that the elements of a tensor are in a file inside the folder of
-// the model. That the file is long enough is for onnx.Check.
+// the model. onnx.Check checks the length of the file.
 func (c *checker) external(t *onnx.Tensor, where string) {
 	for _, location := range append([]string{t.External.Location}, t.External.More...) {
 		c.location(location, where)
@@ -36,7 +36,7 @@ func (c *checker) location(location, where string) {
 	}
 }
 
-// place says why a file holds no data of the model; empty if it may.
+// place returns why a file must not contain data of the model; empty if it may.
 func (c *checker) place(file string) string {
 	info, err := os.Lstat(file)
 	var broken *fs.PathError

@@ -9,7 +9,7 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// functionID names a function: nodes call it by its domain, name and overload.
+// functionID identifies a function: nodes call it by domain, name and overload.
 type functionID struct{ domain, name, overload string }
 
 func (id functionID) String() string {
@@ -23,8 +23,8 @@ func (id functionID) String() string {
 func idOf(f *onnx.Function) functionID { return functionID{f.Domain, f.Name, f.Overload} }
 func callee(n *onnx.Node) functionID   { return functionID{n.Domain, n.Op, n.Overload} }
 
-// functions checks the functions of a model. Those have operator sets of their
-// own, which must mean the same operators as the model's.
+// functions checks the functions of a model. They have their own operator sets,
+// whose operators must equal those of the model's.
 func (c *checker) functions(m *onnx.Model, imports opsets) {
 	all := maps.Clone(imports)
 	for _, f := range m.Functions {
@@ -45,7 +45,7 @@ func (c *checker) functions(m *onnx.Model, imports opsets) {
 	}
 }
 
-// calls refuses functions that call themselves, or one another without end.
+// calls refuses recursive functions.
 func (c *checker) calls(m *onnx.Model) bool {
 	if len(m.Functions) > maxFunctions {
 		c.bad("", "%d functions, more than %d", len(m.Functions), maxFunctions)
@@ -92,7 +92,7 @@ func (c *checker) calls(m *onnx.Model) bool {
 	return true
 }
 
-// calledBy collects the functions that nodes call, also within their graphs.
+// calledBy collects the functions that nodes and their subgraphs call.
 func calledBy(nodes []*onnx.Node, known map[functionID]*onnx.Function, into map[functionID]bool) {
 	for _, n := range nodes {
 		if known[callee(n)] != nil {
@@ -145,8 +145,8 @@ func (c *checker) unique(where, what string, names []string) {
 	}
 }
 
-// incompatible says why the operator of a function's node is another in the
-// model's operator sets; empty if it is the same.
+// incompatible returns why the operator of a function's node is a different one
+// in the model's operator sets; empty if it is the same.
 func incompatible(n *onnx.Node, function, model opsets) string {
 	own, ok := function[n.Domain]
 	if !ok {

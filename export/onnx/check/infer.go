@@ -9,12 +9,13 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// maxWork is the number of nodes that are looked at beside those of the graph,
-// those of functions as often as they are called: functions that call one another
+// maxWork bounds the number of nodes examined in addition to those of the graph.
+// The nodes of a function count at every call: functions that call one another
 // twice could otherwise take forever.
 const maxWork = 1 << 20
 
-// infer finds the type and shape of every value and returns what contradicts.
+// infer infers the type and shape of every value and returns the
+// contradictions.
 func infer(m *onnx.Model) []error {
 	if c := (&checker{}); !c.calls(m) {
 		return c.found
@@ -33,9 +34,9 @@ func infer(m *onnx.Model) []error {
 }
 
 // Contradictions infers the types and shapes of a model's values with another table
-// of operators, such as a runtime's, and returns what nodes of the model's graph
-// refuse, by their places in it. What the file declares of a value that a node
-// makes, and is not so, is not refused, nor what follows from a node that is.
+// of operators, such as a runtime's. It returns the faults of the nodes of the
+// model's graph, by their index. It does not report wrong declarations of values
+// that a node computes, nor faults that follow from a faulty node.
 func Contradictions(m *onnx.Model, lookup func(domain, op string, opset int64) *schema.Operator) map[int]string {
 	in := &inference{ir: m.IRVersion, left: maxWork + len(m.Graph.Nodes), lookup: lookup, refused: map[int]string{}}
 	imports := opsets{}
@@ -46,19 +47,19 @@ func Contradictions(m *onnx.Model, lookup func(domain, op string, opset int64) *
 	return in.refused
 }
 
-// inference is what all frames of a model share.
+// inference is shared by all frames of a model.
 type inference struct {
-	lookup  func(domain, op string, opset int64) *schema.Operator // nil for ONNX's own table
-	refused map[int]string                                        // not nil where each node is judged alone
+	lookup  func(domain, op string, opset int64) *schema.Operator // nil: ONNX's own table
+	refused map[int]string                                        // not nil if each node is judged separately
 
 	ir        int64
 	functions map[functionID]*onnx.Function
-	left      int // nodes
+	left      int // nodes that may still be examined
 	active    map[*onnx.Function]bool
 	symbols   int
 }
 
-// frame is a graph, or the body of a function that is called.
+// frame is a graph, or the body of a called function.
 type frame struct {
 	in      *inference
 	opsets  opsets
@@ -66,14 +67,14 @@ type frame struct {
 	types   map[string]*onnx.Type
 	untyped map[string]*onnx.Type // outputs of the graph that are declared without a type
 	data    map[string]*onnx.Tensor
-	omitted map[string]bool // inputs of a function that its caller leaves out
+	omitted map[string]bool // inputs of a function that its caller omits
 	bound   map[string]*onnx.Attribute
-	foreign bool // a node of an unknown operator was met: what follows is not judged
+	foreign bool // an unknown operator occurred: later nodes are not judged
 	found   []error
 	ended   bool
 }
 
-// fault is what a rule refuses. A grave one ends the graph.
+// fault is a rule's refusal. A grave one ends the graph.
 type fault struct {
 	reason string
 	grave  bool
@@ -81,7 +82,7 @@ type fault struct {
 
 func refuse(reason string, args ...any) { panic(fault{reason: fmt.Sprintf(reason, args...)}) }
 
-// guard runs f and hands over what it refuses.
+// guard runs f and returns its refusal.
 func guard(f func()) (refused *fault) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -102,7 +103,7 @@ func (f *frame) bad(where, reason string) {
 	}
 }
 
-// typeOf returns what is known of a value's type, nil if nothing is.
+// typeOf returns the known part of a value's type, nil if nothing is known.
 func (f *frame) typeOf(name string) *onnx.Type {
 	for ; f != nil; f = f.outer {
 		if t := f.types[name]; t != nil {
@@ -222,8 +223,8 @@ func (f *frame) operator(n *onnx.Node) *schema.Operator {
 	return lookup(n, version)
 }
 
-// unknown notes that the type of an output is not known for want of a rule here,
-// so that nothing behind it is refused.
+// unknown records that there is no rule here for the type of an output, so that
+// no later node is refused because of it.
 func (c *call) unknown() {
 	for _, t := range c.outs {
 		c.frame.foreign = c.frame.foreign || c.op.Inference && t.Kind == 0
@@ -244,7 +245,7 @@ func (f *frame) update(name string, t *onnx.Type) {
 	f.types[name] = t
 }
 
-// symbolic gives each size that is not known a name of its own.
+// symbolic gives each unknown size a new name.
 func (f *frame) symbolic(t *onnx.Type) {
 	for ; t != nil; t = t.Elem {
 		for i, d := range t.Dims {
@@ -256,7 +257,7 @@ func (f *frame) symbolic(t *onnx.Type) {
 	}
 }
 
-// constant keeps what a Constant holds.
+// constant stores the value of a Constant.
 func (f *frame) constant(n *onnx.Node) {
 	if schema.Standard(n.Domain) != "" || n.Op != "Constant" || len(n.Outputs) != 1 {
 		return
@@ -269,8 +270,8 @@ func (f *frame) constant(n *onnx.Node) {
 	}
 }
 
-// attribute returns the attribute that a node of a function's body has in this
-// call, nil if the caller gives none.
+// attribute returns the value of an attribute of a function's node in this
+// call, nil if the caller omits it.
 func (f *frame) attribute(a *onnx.Attribute) *onnx.Attribute {
 	if a.Ref == "" {
 		return a
@@ -334,8 +335,8 @@ func (c *call) function(fn *onnx.Function) {
 	}
 }
 
-// body infers the outputs of a graph in an attribute, given the types of its
-// inputs; nil is a type that is not known.
+// body infers the outputs of a subgraph from the types of its inputs; nil is an
+// unknown type.
 func (c *call) body(name string, inputs []*onnx.Type) []*onnx.Type {
 	a := c.attribute(name)
 	if a == nil || a.Graph == nil {

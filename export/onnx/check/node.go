@@ -9,13 +9,13 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// experimental are operators of ONNX's first versions that it never specified.
-// The checker takes any node of them.
+// experimental are operators of ONNX's first versions that were never
+// specified. The checker accepts any node of them.
 var experimental = []string{
 	"ATen", "Affine", "ConstantFill", "Crop", "DynamicSlice", "GRUUnit", "GivenTensorFill", "ImageScaler", "ParametricSoftplus", "Scale", "ScaledTanh",
 }
 
-// closed are the domains in which an operator that is not specified is none.
+// closed are the domains in which an unspecified operator is an error.
 var closed = []string{"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training"}
 
 func (c *checker) node(n *onnx.Node, where string, s *scope) {
@@ -65,9 +65,9 @@ func domainName(domain string) string {
 	return fmt.Sprintf("%.80q", domain)
 }
 
-// lookup returns the definition of a node's operator, nil if ONNX has none: the
-// operators of com.microsoft are ONNX Runtime's, and the checker does not know
-// them. Nor does it know those of the standard domain by its second name.
+// lookup returns the definition of a node's operator, nil if ONNX has none. The
+// checker knows neither the operators of com.microsoft, which are ONNX
+// Runtime's, nor those of the standard domain under its second name.
 func lookup(n *onnx.Node, version int64) *schema.Operator {
 	if n.Domain == "ai.onnx" || n.Domain == onnx.Microsoft {
 		return nil
@@ -75,8 +75,9 @@ func lookup(n *onnx.Node, version int64) *schema.Operator {
 	return schema.Lookup(n.Domain, n.Op, version)
 }
 
-// Signature says why a node is none of an operator's: by the numbers of its inputs
-// and outputs, by what it leaves out, or by its attributes. It is empty if it is.
+// Signature returns why a node does not match an operator: the number of its
+// inputs or outputs, an omitted value, or an attribute. It is empty if the node
+// matches.
 func Signature(n *onnx.Node, o *schema.Operator) string {
 	name := fmt.Sprintf("%s-%d", n.Op, o.Since)
 	switch {
@@ -124,7 +125,8 @@ func attributes(n *onnx.Node, o *schema.Operator, name string) string {
 	return ""
 }
 
-// lacksValue reports whether an attribute that holds one message holds none.
+// lacksValue reports whether an attribute whose type is a single message has no
+// value.
 func lacksValue(a *onnx.Attribute) bool {
 	switch a.Type {
 	case onnx.AttrTensor:
@@ -149,7 +151,7 @@ func between(least, most int, what string) string {
 	return fmt.Sprintf("%d to %d %s", least, most, what)
 }
 
-// attribute checks an attribute by itself, and the graphs and tensors in it.
+// attribute checks an attribute and the graphs and tensors in it.
 func (c *checker) attribute(a *onnx.Attribute, where string, s *scope) {
 	if a.Name == "" {
 		c.bad(where, "it has no name")
@@ -183,8 +185,8 @@ func (c *checker) attribute(a *onnx.Attribute, where string, s *scope) {
 	}
 }
 
-// valuesOf returns the types of the values that an attribute holds. A number or
-// text that is zero or empty cannot be told from one that is not there.
+// valuesOf returns the types of the values in an attribute. A zero number or an
+// empty text looks the same as a missing one.
 func valuesOf(a *onnx.Attribute) (held []onnx.AttributeType) {
 	single := func(is bool, t onnx.AttributeType) {
 		if is {

@@ -6,11 +6,11 @@ import (
 )
 
 // rule infers the types and shapes of a node's outputs and refuses inputs that do
-// not fit one another.
+// not fit together.
 type rule func(c *call)
 
-// ruleOf returns the rule of an operator, nil if there is none here: the type of
-// its outputs then follows from those of its inputs, and its shapes are not known.
+// ruleOf returns the rule of an operator, nil if there is none here. The types of
+// the outputs then follow from those of the inputs, and their shapes are unknown.
 func ruleOf(o *schema.Operator) rule {
 	if o.Domain != "" || !o.Inference && !o.Function {
 		return nil
@@ -76,7 +76,8 @@ func (c *call) keep(in, out int) {
 	}
 }
 
-// atLeast is the rule of what keeps its input, which has so many axes at least.
+// atLeast returns the rule of operators that keep their input's shape and need
+// at least the given number of axes.
 func atLeast(rank int) rule {
 	return func(c *call) {
 		c.elem(0, 0)
@@ -89,7 +90,8 @@ func atLeast(rank int) rule {
 	}
 }
 
-// axisRule is the rule of what keeps its input and has an axis of it.
+// axisRule returns the rule of operators that keep their input's shape and have
+// an axis attribute.
 func axisRule(name string, newest int64) rule {
 	return func(c *call) {
 		c.same(0, 0)
@@ -103,8 +105,8 @@ func axisRule(name string, newest int64) rule {
 	}
 }
 
-// like is the rule of what has the shape of its input, and its type unless an
-// attribute names another.
+// like returns the rule of operators with the shape of their input, and its
+// type unless an attribute gives another one.
 func like(attribute string) rule {
 	return func(c *call) {
 		if c.attribute(attribute) != nil {
@@ -116,8 +118,9 @@ func like(attribute string) rule {
 	}
 }
 
-// arithmetic is broadcasting, as two inputs have it from opset 7 on. Before, an
-// attribute asked for another kind, and the first input has the shape.
+// arithmetic broadcasts two inputs, as from opset 7 on. Before, an attribute
+// selected another kind of broadcasting, and the result has the shape of the
+// first input.
 func (c *call) arithmetic(n int) {
 	if c.op.Attribute("broadcast") != nil {
 		c.keep(0, 0)

@@ -8,11 +8,11 @@ import (
 
 func init() { rules["Scan"] = scan }
 
-// scan is the rule of Scan from opset 9 on. The body sees what is carried on whole,
-// and of what is scanned one step: without the axis that it goes along.
+// scan is the rule of Scan from opset 9 on. The body gets the state values as they
+// are, and one step of each scanned input: without the scan axis.
 func scan(c *call) {
 	if c.op.Since < 9 {
-		c.frame.foreign = true // it has a batch axis, and no rule here
+		c.frame.foreign = true // Scan of opset 8 has a batch axis, and there is no rule for it here
 		return
 	}
 	scanned := int(c.int("num_scan_inputs", 0))
@@ -61,8 +61,8 @@ func scan(c *call) {
 	}
 }
 
-// axes returns an attribute that has an axis for each of n values, 0 for all if it
-// is not there.
+// axes returns an attribute with an axis for each of n values, all 0 if it is
+// missing.
 func (c *call) axes(name string, n int) []int64 {
 	a := c.attribute(name)
 	switch {

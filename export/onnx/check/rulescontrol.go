@@ -20,8 +20,8 @@ func ifRule(c *call) {
 	}
 }
 
-// union makes of into what both types have in common, and refuses types that are
-// not the same but for their shapes.
+// union reduces into to the common part of both types, and refuses types that
+// differ in more than shapes.
 func union(other, into *onnx.Type) {
 	if other.Kind != into.Kind || other.DataType != into.DataType {
 		refuse("the branches give %s and %s", into, other)
@@ -77,7 +77,8 @@ func loop(c *call) {
 	}
 }
 
-// carry gives an output the type of what a body makes, which must be what it has.
+// carry gives an output the type that a body computes, which must agree with the
+// declared one.
 func (c *call) carry(made, out *onnx.Type) {
 	switch {
 	case isTensor(made) && made.DataType == 0:

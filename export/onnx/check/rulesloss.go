@@ -123,8 +123,8 @@ func recurrent(c *call) {
 	}
 }
 
-// meanVariance is the rule of MeanVarianceNormalization. ONNX infers it from its
-// function, which has no axes if the node has none.
+// meanVariance is the rule of MeanVarianceNormalization. ONNX infers it from the
+// operator's function, which has no axes if the node has none.
 func meanVariance(c *call) {
 	if c.op.Since >= 9 && c.attribute("axes") == nil {
 		refuse("attribute %.80q is missing", "axes")

@@ -14,8 +14,8 @@ func init() {
 	rules["Einsum"], rules["StringSplit"] = einsum, stringSplit
 }
 
-// resize is the rule of Resize from opset 11 on: the sizes are an input, or the
-// scales are.
+// resize is the rule of Resize from opset 11 on, where an input has the sizes
+// or the scales.
 func resize(c *call) {
 	c.elem(0, 0)
 	dims, ok := c.shape(0)
@@ -81,7 +81,7 @@ func resize(c *call) {
 }
 
 // attention is the rule of Attention for inputs of four axes: (batch, heads, rows,
-// size). Those of three hold the heads side by side.
+// size). In inputs of three axes the heads are concatenated.
 func attention(c *call) {
 	for i, from := range []int{0, 1, 2, 0} { // the present keys and values, and the scores
 		if i < len(c.outs) {

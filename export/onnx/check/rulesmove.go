@@ -67,8 +67,8 @@ func constantOfShape(c *call) {
 	c.sizes(0, 0, false)
 }
 
-// sizes gives an output the shape that an input holds; where the file does not hold
-// it, the number of its axes.
+// sizes gives an output the shape in an input. If the file does not contain that
+// input, only the rank is known.
 func (c *call) sizes(in, out int, negative bool) (list []int64, ok bool) {
 	if list, ok = c.ints(in); ok {
 		for _, d := range list {

@@ -21,7 +21,7 @@ func argReduce(c *call) {
 	c.without(dims, map[int]bool{at: true})
 }
 
-// without gives the output a shape with some axes left out, or of size 1.
+// without gives the output a shape with some axes dropped, or set to size 1.
 func (c *call) without(dims []onnx.Dim, drop map[int]bool) {
 	var out []onnx.Dim
 	for i, d := range dims {
@@ -190,8 +190,8 @@ func pool(c *call) {
 	}
 }
 
-// window gives the output the shape of what a window makes that moves over the axes
-// behind the second one.
+// window gives the output the shape of windows that slide over the axes after the
+// second one.
 func (c *call) window(dims []onnx.Dim, kernel []int64, channels onnx.Dim) {
 	n := len(dims) - 2
 	list := func(name string, count int, otherwise int64) []int64 {

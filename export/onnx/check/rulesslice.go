@@ -8,8 +8,8 @@ import (
 )
 
 // listed returns axes from an attribute or, in newer versions, an input. known is
-// false if they are in neither the node nor the file; given is false if there are
-// none.
+// false if neither the node nor the file contains them; given is false if there
+// are none.
 func (c *call) listed(name string, input int) (list []int64, given, known bool) {
 	if c.op.Attribute(name) != nil {
 		a := c.attribute(name)
@@ -151,7 +151,7 @@ func slice(c *call) {
 	c.sized(0, out)
 }
 
-// sliced returns how many of n elements a slice has.
+// sliced returns the length of a slice of n elements.
 func sliced(start, end, step, n int64) int64 {
 	clamp := func(v, low, high int64) int64 {
 		if v < 0 {

@@ -7,8 +7,8 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// size returns the number of elements of a shape; ok is false if it is none, or
-// more than 63 bits hold.
+// size returns the number of elements of a shape; ok is false if the shape is
+// invalid or the number exceeds 63 bits.
 func size(dims []int64) (n int64, ok bool) {
 	n = 1
 	for _, d := range dims {
@@ -21,8 +21,8 @@ func size(dims []int64) (n int64, ok bool) {
 	return n, true
 }
 
-// tensor checks that a tensor holds its elements. Elements beyond those of the
-// shape are nobody's.
+// tensor checks that a tensor contains its elements. Surplus elements are
+// ignored.
 func (c *checker) tensor(t *onnx.Tensor, where string) {
 	if t.DataType == 0 {
 		c.bad(where, "it has no element type")
@@ -64,7 +64,7 @@ func (c *checker) tensor(t *onnx.Tensor, where string) {
 	}
 }
 
-// sparse checks a sparse tensor: a list of values, and where they are.
+// sparse checks a sparse tensor: values and their positions.
 func (c *checker) sparse(t *onnx.SparseTensor, where string) {
 	if t.Values == nil {
 		c.bad(where, "it has no values")
@@ -99,8 +99,8 @@ func (c *checker) sparse(t *onnx.SparseTensor, where string) {
 	c.indices(t, count, where)
 }
 
-// indices checks that the places of the values are within the shape and in order.
-// A place is one number, or one for each axis.
+// indices checks that the positions of the values are within the shape and in
+// order. A position is one number, or one per axis.
 func (c *checker) indices(t *onnx.SparseTensor, count int64, where string) {
 	rank, places := int64(len(t.Dims)), t.Indices
 	switch {
@@ -130,7 +130,7 @@ func (c *checker) indices(t *onnx.SparseTensor, count int64, where string) {
 		for j, d := range axes {
 			at := 8 * (i*int64(len(axes)) + int64(j))
 			if at+8 > int64(len(places.Raw)) {
-				return // in another file
+				return // stored in another file
 			}
 			x := int64(binary.LittleEndian.Uint64(places.Raw[at:]))
 			if x < 0 || x >= d {

@@ -9,7 +9,7 @@ import (
 	"github.com/attnx/attnx/export/onnx/schema"
 )
 
-// copied returns a type that shares nothing with t.
+// copied returns a deep copy of t.
 func copied(t *onnx.Type) *onnx.Type {
 	if t == nil {
 		return nil
@@ -71,7 +71,8 @@ func agree(inferred, declared *onnx.Type) {
 	}
 }
 
-// merge adds to the declared type what the inferred one, which agrees, knows.
+// merge completes the declared type with the inferred one, which agrees with
+// it.
 func merge(inferred, declared *onnx.Type) {
 	if inferred == nil || inferred.Kind == 0 || declared.Kind == 0 {
 		return
@@ -99,7 +100,7 @@ func merge(inferred, declared *onnx.Type) {
 	}
 }
 
-// call is a node and what is inferred of its outputs.
+// call is a node with the inferred types of its outputs.
 type call struct {
 	frame *frame
 	node  *onnx.Node
@@ -146,7 +147,7 @@ func (c *call) shapes(n int) bool {
 	return true
 }
 
-// tensor returns the i-th input if the file holds it.
+// tensor returns the i-th input if the file contains it.
 func (c *call) tensor(i int) *onnx.Tensor {
 	if !c.has(i) {
 		return nil
@@ -154,10 +155,11 @@ func (c *call) tensor(i int) *onnx.Tensor {
 	return c.frame.data[c.node.Inputs[i]]
 }
 
-// maxListed is the number of integers that are read as a shape, axes or the like.
+// maxListed bounds the number of integers that are read as a shape, axes or the
+// like.
 const maxListed = 4096
 
-// ints returns the i-th input as integers, if the file holds it.
+// ints returns the i-th input as integers, if the file contains it.
 func (c *call) ints(i int) (list []int64, ok bool) {
 	t := c.tensor(i)
 	if t == nil {
@@ -167,7 +169,7 @@ func (c *call) ints(i int) (list []int64, ok bool) {
 		refuse("input %d is in another file, its value decides the shape", i)
 	}
 	if n, _ := size(t.Dims); len(t.Raw) > 8*maxListed || n*t.DataType.Size() != int64(len(t.Raw)) {
-		return nil, false // ONNX's readers do not agree about elements beyond those of the shape
+		return nil, false // ONNX's readers disagree about surplus elements
 	}
 	switch t.DataType {
 	case onnx.Int64:
@@ -184,7 +186,7 @@ func (c *call) ints(i int) (list []int64, ok bool) {
 	return list, true
 }
 
-// attribute returns an attribute of the node, nil if it has none of the name.
+// attribute returns an attribute of the node, nil if it has none of that name.
 func (c *call) attribute(name string) *onnx.Attribute {
 	for i := range c.node.Attributes {
 		if a := &c.node.Attributes[i]; a.Name == name {
@@ -259,7 +261,7 @@ func (c *call) sized(out int, dims []onnx.Dim) {
 	c.outs[out].NoShape, c.outs[out].Dims = false, slices.Clone(dims)
 }
 
-// ranked gives an output a number of axes of any size.
+// ranked gives an output a rank with unknown sizes.
 func (c *call) ranked(out, rank int) { c.sized(out, open(rank)) }
 
 func open(rank int) []onnx.Dim {
@@ -278,8 +280,8 @@ func (c *call) same(in, out int) {
 	}
 }
 
-// axis returns an axis that may count from the last; over is how far beyond the
-// last it may go.
+// axis returns an axis that may count from the last. over is how far beyond the
+// last axis it may go.
 func axis(a int64, rank int, over int64) int {
 	a = int64(int32(a)) // as ONNX's own rules read it
 	if a < -int64(rank) || a >= int64(rank)+over {
@@ -292,8 +294,8 @@ func axis(a int64, rank int, over int64) int {
 }
 
 // constraints compares the types of inputs and outputs with those that the
-// operator takes, and with one another where they are of one variable. The type of
-// an output that no rule gave follows from them.
+// operator allows, and with one another if they share a type variable. Outputs
+// without a rule get their types from the variables.
 func (c *call) constraints() {
 	grave := func(format string, args ...any) {
 		x := guard(func() { refuse(format, args...) })
@@ -342,8 +344,8 @@ func (c *call) constraints() {
 	}
 }
 
-// constantOf returns what an attribute of a Constant holds as a tensor, as far as
-// rules look at it.
+// constantOf converts an attribute of a Constant to a tensor, as far as rules
+// need it.
 func constantOf(a *onnx.Attribute) *onnx.Tensor {
 	if a == nil {
 		return nil

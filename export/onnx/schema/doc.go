@@ -1,8 +1,7 @@
-// Package schema is what ONNX says of every operator and every version of it:
-// inputs, outputs, attributes with their defaults, and the types that each may
-// have. It knows ONNX's own domains and com.microsoft, the operators of ONNX
-// Runtime.
+// Package schema has ONNX's definition of every version of every operator:
+// inputs, outputs, attributes with their defaults, and the allowed types. It
+// covers ONNX's own domains and com.microsoft, the operators of ONNX Runtime.
 //
-// schemas.tsv holds the facts. fixtures/oracle/onnx_schemas.py makes it from the
-// packages onnx and onnxruntime.
+// schemas.tsv contains the data. fixtures/oracle/onnx_schemas.py generates it
+// from the packages onnx and onnxruntime.
 package schema

@@ -8,54 +8,56 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// Operator is an operator of ONNX from a version of its domain on.
+// Operator is the definition of an operator, valid from a version of its domain
+// on.
 type Operator struct {
-	Domain string // "" is the standard one
+	Domain string // "" is the standard domain
 	Name   string
 	Since  int64
 
-	Deprecated bool // from this version on there is no such operator
-	Function   bool // ONNX also defines it by other operators
+	Deprecated bool // the operator is removed from this version on
+	Function   bool // ONNX also defines it as a function of other operators
 	Inference  bool // ONNX has a rule for the types and shapes of its outputs
 
 	Inputs, Outputs []Parameter
-	Attributes      []Attribute // in the order of their names
-	AnyAttribute    bool        // attributes that it does not name are allowed
+	Attributes      []Attribute // sorted by name
+	AnyAttribute    bool        // other attributes are allowed too
 
 	MinInputs, MaxInputs   int
-	MinOutputs, MaxOutputs int // Many if there is no limit
+	MinOutputs, MaxOutputs int // Many: no limit
 
-	// OutputCounts are the numbers of outputs that it may have, where not all
-	// from the least to the most are allowed.
+	// OutputCounts lists the allowed numbers of outputs, if not every number from
+	// minimum to maximum is allowed.
 	OutputCounts []int
 
-	types map[string][]string // of each variable
+	types map[string][]string // by type variable
 }
 
-// Many is the most inputs or outputs of an operator without a limit.
+// Many is the maximum number of inputs or outputs of an operator without a
+// limit.
 const Many = math.MaxInt32
 
-// Option says whether a parameter may be left out.
+// Option is whether a parameter may be omitted.
 type Option int
 
 // The options of a parameter.
 const (
 	Single Option = iota
 	Optional
-	Variadic // the last one, which stands for any number
+	Variadic // the last parameter, which may be repeated
 )
 
 // Parameter is an input or output of an operator.
 type Parameter struct {
 	Name   string
 	Option Option
-	Least  int  // the least number of a variadic one
-	Mixed  bool // of a variadic one: each value may have a type of its own
+	Least  int  // minimum number of a variadic parameter
+	Mixed  bool // the values of a variadic parameter may differ in type
 
-	// Variable is the type variable: parameters with the same one have the same
-	// type. A parameter with one fixed type has that type's name.
+	// Variable is the type variable: parameters with the same variable have the
+	// same type. For a parameter with one fixed type it is the name of the type.
 	Variable string
-	Types    []string // those allowed, as TypeName writes them, sorted
+	Types    []string // the allowed types, as written by TypeName, sorted
 }
 
 // Takes reports whether a value of the parameter may have a type.
@@ -69,7 +71,7 @@ type Attribute struct {
 	Name     string
 	Type     onnx.AttributeType
 	Required bool
-	Default  *onnx.Attribute // nil if there is none; shared, not to be changed
+	Default  *onnx.Attribute // nil if there is none; shared, must not be changed
 }
 
 // Input returns the parameter of the i-th input, nil if there is none.
@@ -110,13 +112,13 @@ func (o *Operator) TakesOutputs(n int) bool {
 	return n >= o.MinOutputs && n <= o.MaxOutputs && (o.OutputCounts == nil || slices.Contains(o.OutputCounts, n))
 }
 
-// Variables returns the type variables of o and the types that each may have,
-// also those of which no parameter is.
+// Variables returns the type variables of o with their allowed types, including
+// variables that no parameter uses.
 func (o *Operator) Variables() map[string][]string { return o.types }
 
-// Lookup returns an operator as a model has it that imports the given version of
-// the domain: the newest definition that is not newer. It is nil if there is
-// none. One that is deprecated is returned. "ai.onnx" is the standard domain too.
+// Lookup returns an operator for a model that imports the given version of the
+// domain: the newest definition up to that version, nil if there is none. It also
+// returns deprecated operators. "ai.onnx" is the standard domain too.
 func Lookup(domain, name string, version int64) *Operator {
 	list := table().operators[key{Standard(domain), name}]
 	for i := len(list) - 1; i >= 0; i-- {
@@ -136,15 +138,15 @@ func Versions(domain, name string) []*Operator {
 // All returns every definition, in the order of domains, names and versions.
 func All() []*Operator { return slices.Clone(table().all) }
 
-// Newest returns the newest version of a domain that the table knows, 0 if it
-// does not know the domain.
+// Newest returns the newest known version of a domain, 0 if the domain is
+// unknown.
 func Newest(domain string) int64 { return table().newest[Standard(domain)] }
 
-// IRVersion is the newest version of the file format that the table's ONNX
-// reads.
+// IRVersion is the newest file format version that the table's ONNX can read.
 func IRVersion() int64 { return table().ir }
 
-// Standard returns the name of a domain; the standard one, "", has two.
+// Standard returns the canonical name of a domain: the standard domain, "", has
+// two names.
 func Standard(domain string) string {
 	if domain == "ai.onnx" {
 		return ""
@@ -152,9 +154,9 @@ func Standard(domain string) string {
 	return domain
 }
 
-// TypeName returns the name of a type as the table has it: "float" for a tensor,
-// "seq(tensor(float))", "map(string,tensor(int64))". It is empty if t says
-// nothing. A type within another is written with tensor().
+// TypeName returns a type's name in the table: "float" for a tensor,
+// "seq(tensor(float))", "map(string,tensor(int64))". It is empty if t is empty.
+// A type within another is written with tensor().
 func TypeName(t *onnx.Type) string {
 	if t != nil && t.Kind == onnx.TensorType {
 		return t.DataType.String()
@@ -186,8 +188,8 @@ func inner(t *onnx.Type) string {
 	return ""
 }
 
-// ParseType returns the type of a name that TypeName writes, without shapes; nil if
-// it is none.
+// ParseType returns the type for a name that TypeName writes, without shapes; nil
+// if the name is invalid.
 func ParseType(name string) *onnx.Type {
 	for t := onnx.DataType(1); t.Known(); t++ {
 		if name == t.String() {

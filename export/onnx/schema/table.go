@@ -13,11 +13,11 @@ import (
 
 type key struct{ domain, name string }
 
-// facts are what is in schemas.tsv.
+// facts is the content of schemas.tsv.
 type facts struct {
 	ir        int64
 	newest    map[string]int64    // versions of domains
-	lists     map[string][]string // of types, which many lines share
+	lists     map[string][]string // lists of types, shared by many lines
 	operators map[key][]*Operator // oldest first
 	all       []*Operator
 }
@@ -25,8 +25,8 @@ type facts struct {
 //go:embed schemas.tsv
 var schemasTSV string
 
-// table returns the facts, read on first use: they are our own file, and wrong
-// ones are a mistake of the build.
+// table parses the data at first use. The file is embedded, so an error in it
+// is a bug in the build.
 var table = sync.OnceValue(func() *facts {
 	f, err := parse(schemasTSV)
 	if err != nil {
@@ -35,8 +35,8 @@ var table = sync.OnceValue(func() *facts {
 	return f
 })
 
-// parse reads the lines that fixtures/oracle/onnx_schemas.py writes, and
-// describes.
+// parse reads the format that fixtures/oracle/onnx_schemas.py writes and
+// documents.
 func parse(text string) (*facts, error) {
 	f := &facts{newest: map[string]int64{}, lists: map[string][]string{}, operators: map[key][]*Operator{}}
 	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
@@ -67,9 +67,9 @@ func parse(text string) (*facts, error) {
 	return f, nil
 }
 
-// Parse reads the columns of a line of the table that defines an operator, behind
-// the word op, with types that the line spells out: what a runtime has beside the
-// table, or otherwise.
+// Parse reads the columns of a line that defines an operator, after the word op,
+// with all types spelled out. It serves operators that a runtime defines in
+// addition to the table, or differently.
 func Parse(columns []string) (*Operator, error) {
 	if len(columns) != 8 {
 		return nil, fmt.Errorf("%d columns, an operator has 8", len(columns))
@@ -130,8 +130,8 @@ func (o *Operator) flags(s string) error {
 	return nil
 }
 
-// counts returns the least and most values of parameters: all up to the last
-// one that must be there.
+// counts returns the minimum and maximum number of parameters: all up to the
+// last required one.
 func counts(list []Parameter) (least, most int) {
 	for i, p := range list {
 		switch p.Option {
@@ -161,7 +161,7 @@ func (f *facts) variables(s string) map[string][]string {
 	return out
 }
 
-// splitTypes splits a list of types at the commas that are in no parentheses.
+// splitTypes splits a list of types at the commas outside parentheses.
 func splitTypes(s string) (out []string) {
 	from, depth := 0, 0
 	for i, c := range s {
