@@ -5,9 +5,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/fixtures"
 )
 
 func chain(n int, from string) (nodes []*onnx.Node, last string) {
@@ -30,22 +30,21 @@ func modelOf(nodes []*onnx.Node, out string) *onnx.Model {
 		Graph: &onnx.Graph{Name: "g", Nodes: nodes, Inputs: []onnx.ValueInfo{value("x")}, Outputs: []onnx.ValueInfo{value(out)}}}
 }
 
-// A million nodes take seconds and a bounded memory.
-func TestMillionNodes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a million nodes")
+// The memory for a file of many nodes grows with their number, and no faster.
+func TestManyNodes(t *testing.T) {
+	n := 100_000
+	if fixtures.Exhaustive() {
+		n = 1_000_000
 	}
-	m := modelOf(chain(1_000_000, "x"))
+	m := modelOf(chain(n, "x"))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	start := time.Now()
 	if found := Full(m, ""); len(found) > 0 {
 		t.Errorf("%v", found)
 	}
 	runtime.ReadMemStats(&after)
-	t.Logf("%v, %d MiB allocated", time.Since(start), (after.TotalAlloc-before.TotalAlloc)>>20)
-	if spent := time.Since(start); spent > time.Minute || after.TotalAlloc-before.TotalAlloc > 3<<30 {
-		t.Errorf("%v, %d MiB", spent, (after.TotalAlloc-before.TotalAlloc)>>20)
+	if each := (after.TotalAlloc - before.TotalAlloc) / uint64(n); each > 3<<10 {
+		t.Errorf("%d bytes allocated for each node", each)
 	}
 }
 
@@ -73,10 +72,8 @@ func TestFunctionsWithoutEnd(t *testing.T) {
 	}
 	doubling.Functions = append(doubling.Functions, functionOf("F60", &onnx.Node{Op: "Neg", Inputs: []string{"a"}, Outputs: []string{"b"}}))
 	for want, m := range map[string]*onnx.Model{"calls itself": itself, "more than 100 deep": deep, "unfold to more than": doubling} {
-		start := time.Now()
-		found := Full(m, "")
-		if len(found) == 0 || !strings.Contains(found[0].Error(), want) || time.Since(start) > time.Minute {
-			t.Errorf("%s: %v after %v", want, found, time.Since(start))
+		if found := Full(m, ""); len(found) == 0 || !strings.Contains(found[0].Error(), want) {
+			t.Errorf("%s: %v", want, found)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 // maxWork bounds the number of nodes examined in addition to those of the graph.
 // The nodes of a function count at every call: functions that call one another
 // twice could otherwise take forever.
-const maxWork = 1 << 20
+const maxWork = 1 << 18
 
 // infer infers the type and shape of every value and returns the
 // contradictions.
