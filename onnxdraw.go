@@ -69,6 +69,11 @@ func (x *ONNX) draw(given map[string]format.Tensor, seed uint64, open openSizes)
 func (x *ONNX) sizes(given map[string]format.Tensor, open openSizes) (map[string][]int, error) {
 	named := map[string]int{}
 	for _, v := range x.inputs {
+		if r, _ := role.FromName(v.Name); r == role.Layered(role.PastKey, 0) {
+			open.length = (open.length + 1) / 2 // a past and new tokens share the context
+		}
+	}
+	for _, v := range x.inputs {
 		if t, ok := given[v.Name]; ok && len(t.Shape) == len(v.Shape) {
 			for i, d := range v.Shape {
 				named[d.Name] = t.Shape[i]
