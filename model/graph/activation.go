@@ -9,13 +9,13 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Activation is one of the functions that ONNX's recurrent operators name.
+// Activation is an activation function of ONNX's recurrent operators.
 type Activation struct {
-	Name        string // as in ONNX
+	Name        string // name in ONNX
 	Alpha, Beta float64
 }
 
-// String returns the activation as Activations reads it: "Tanh" or
+// String returns the activation in the form that Activations reads: "Tanh" or
 // "HardSigmoid(0.2,0.5)".
 func (a Activation) String() string {
 	if f := activations[a.Name]; f.numbers == 0 {
@@ -24,8 +24,7 @@ func (a Activation) String() string {
 	return a.Name + "(" + float(a.Alpha) + "," + float(a.Beta) + ")"
 }
 
-// activations are the functions by their names, and how many of their two numbers
-// count.
+// activations maps names to functions and the number of parameters they use.
 var activations = map[string]struct {
 	numbers int
 	record  func(b *Builder, x *Value, alpha, beta *Value) *Value
@@ -52,14 +51,15 @@ var activations = map[string]struct {
 	}},
 }
 
-// Numbers returns how many of Alpha and Beta the function takes; ok is false for a
-// name that is none.
+// Numbers returns how many of Alpha and Beta the function uses; ok is false for an
+// unknown name.
 func (a Activation) Numbers() (n int, ok bool) {
 	f, ok := activations[a.Name]
 	return f.numbers, ok
 }
 
-// Activations reads a list of activations, such as "Sigmoid Tanh LeakyRelu(0.01,0)".
+// Activations parses a list of activations, such as "Sigmoid Tanh
+// LeakyRelu(0.01,0)".
 func Activations(text string, count int) ([]Activation, error) {
 	words := strings.Fields(text)
 	if len(words) != count {
@@ -91,7 +91,8 @@ func Activations(text string, count int) ([]Activation, error) {
 	return out, nil
 }
 
-// activate records the function, of x within -clip to clip where clip is not 0.
+// activate records the function of x. If clip is not 0, x is clamped to -clip
+// to clip.
 func (b *Builder) activate(a Activation, x *Value, clip float64) *Value {
 	if clip != 0 {
 		x = b.Max(b.Min(x, b.like(x, clip)), b.like(x, -clip))
@@ -99,12 +100,12 @@ func (b *Builder) activate(a Activation, x *Value, clip float64) *Value {
 	return activations[a.Name].record(b, x, b.like(x, a.Alpha), b.like(x, a.Beta))
 }
 
-// recurrence is what the recurrent operators have in common.
+// recurrence holds what the recurrent operators have in common.
 type recurrence struct {
-	gates       int // of the weights
-	states      int // h, and of LSTM c
+	gates       int // gates in the weights
+	states      int // states: h, and c for LSTM
 	activations string
-	count       int // of activations
+	count       int // number of activations
 	clip        float64
 	reverse     bool
 	peepholes   bool
@@ -169,7 +170,7 @@ func (r recurrence) unroll(b *Builder, args []*Value, step func(x *Value, states
 		}
 		part := b.Reshape(b.Slice(inputs, 0, N(t), N(t+1)), inputs.Shape[1:]...)
 		next := step(part, states)
-		going := b.Reshape(b.Less(b.integer(int64(t)), lengths), x.Shape[1], N(1)) // (B,1): the text has this step
+		going := b.Reshape(b.Less(b.integer(int64(t)), lengths), x.Shape[1], N(1)) // (B,1): the text has not ended
 		rows[t] = b.Where(going, next[0], b.like(x, 0))
 		for j := range states {
 			states[j] = b.Where(going, next[j], states[j])
@@ -183,7 +184,7 @@ func (r recurrence) unroll(b *Builder, args []*Value, step func(x *Value, states
 	return append([]*Value{y}, states...)
 }
 
-// parts returns count equal parts of x along its last axis.
+// parts splits x into count equal parts along its last axis.
 func (b *Builder) parts(x *Value, count int) []*Value {
 	last := len(x.Shape) - 1
 	size, _ := x.Shape[last].Number()

@@ -1,4 +1,4 @@
 package graph
 
-// attendingOps are the operators of attention in the forms that others write.
+// attendingOps are the attention operators of other tools.
 var attendingOps = []Op{}

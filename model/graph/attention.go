@@ -9,14 +9,14 @@ import (
 
 // Attention is softmax(q kᵀ · Scale + mask) v (arXiv:1706.03762) for q
 // (B,H,T,D), k (B,G,S,D) and v (B,G,S,E), where H is a multiple of G: each head
-// of keys and values serves H/G heads of queries (arXiv:2305.13245). The result
-// is (B,H,T,E).
+// of keys and values serves H/G query heads (arXiv:2305.13245). The result is
+// (B,H,T,E).
 //
-// With Causal the queries are the last T of the S tokens, and each sees the
-// keys up to its own; with Window as well, the last Window of these. A fourth
-// argument is a mask that broadcasts to (B,H,T,S): BOOL, true where a key may be
-// seen, or numbers that are added to the scores. Its last size is S: ONNX hides
-// the keys that a shorter mask leaves out.
+// With Causal the queries are the last T of the S tokens, and each sees the keys
+// up to its own position; with Window it sees only the last Window of these. The
+// optional fourth argument is a mask that broadcasts to (B,H,T,S): BOOL, where
+// true makes a key visible, or numbers that are added to the scores. Its last
+// size is S: in ONNX, a shorter mask hides the remaining keys.
 type Attention struct {
 	Scale  float64
 	Causal bool `attr:",omitzero"`
@@ -56,19 +56,20 @@ func (a Attention) Infer(args []Type) ([]Type, error) {
 	return one(args[0].DType, out), nil
 }
 
-// maskedScore is added to the score of a key that may not be seen. Its softmax
-// is exactly 0 in float32 and float64, and unlike -Inf it stays a number when a
-// whole row is masked.
+// maskedScore is added to the score of a masked key. Its softmax is exactly 0
+// in float32 and float64. Unlike -Inf it does not produce NaN in a fully masked
+// row.
 const maskedScore = -1e9
 
-// Bias records what is added to the scores for the arguments of the operator,
-// nil for nothing: (T,S), or the shape of the mask broadcast with it.
+// Bias records the term that is added to the scores for the operator's
+// arguments: (T,S), or the shape of the mask broadcast with it. It returns nil
+// if there is none.
 func (a Attention) Bias(b *Builder, args []*Value) *Value {
 	q, k, mask := args[0], args[1], args[3:]
 	var seen *Value // BOOL
 	if a.Causal {
 		T, S := q.Shape[2], k.Shape[2]
-		rows := b.Reshape(b.Name("rows", b.Range(S.Sub(T), S)), T, N(1)) // (T,1): the place of each query
+		rows := b.Reshape(b.Name("rows", b.Range(S.Sub(T), S)), T, N(1)) // (T,1): the position of each query
 		columns := b.Name("columns", b.Range(N(0), S))                   // (S)
 		seen = b.LessOrEqual(columns, rows)                              // (T,S)
 		if a.Window > 0 {
@@ -96,8 +97,8 @@ func (a Attention) Bias(b *Builder, args []*Value) *Value {
 	return bias
 }
 
-// attentionParts is what the attention and its gradient both need. Where heads
-// share keys, queries have one dimension more: (B,G,R,T,D) with R = H/G.
+// attentionParts holds the values that both attention and its gradient need. If
+// heads share keys, queries have an extra dimension: (B,G,R,T,D) with R = H/G.
 type attentionParts struct {
 	scaled *Value // queries times scale, (B,H,T,D) or (B,G,R,T,D)
 	keys   *Value // (B,G,S,D) or (B,G,1,S,D)
@@ -105,7 +106,7 @@ type attentionParts struct {
 	probs  *Value // (B,H,T,S) or (B,G,R,T,S)
 }
 
-// parts records the probabilities. The scale goes on q, which is smaller than
+// parts records the probabilities. It scales q, which has fewer elements than
 // the scores.
 func (a Attention) parts(b *Builder, args []*Value) attentionParts {
 	q, k, v := args[0], args[1], args[2]
@@ -190,11 +191,11 @@ func (b *Builder) reshapeTo(x *Value, s Shape) *Value {
 }
 
 // RotaryEmbedding rotates pairs of elements of its first argument, (B,H,T,D), by
-// angles that grow with the token's place (arXiv:2104.09864): the places are the
-// second argument, int64 (T) or (B,T), and the angle of pair i in place 1 is
-// element i of the third, (R/2). R is D, or less where the last D-R elements
-// stay as they are. A pair is elements i and i+R/2, or with Interleaved 2i and
-// 2i+1. Scale multiplies sine and cosine (arXiv:2309.00071).
+// angles proportional to the token's position (arXiv:2104.09864). The positions
+// are the second argument, int64 (T) or (B,T). The angle of pair i at position 1
+// is element i of the third argument, (R/2). R is D, or less, and the last D-R
+// elements then stay unchanged. A pair is elements i and i+R/2, or with
+// Interleaved 2i and 2i+1. Scale multiplies sine and cosine (arXiv:2309.00071).
 type RotaryEmbedding struct {
 	Interleaved bool `attr:",omitzero"`
 	Scale       float64

@@ -16,9 +16,9 @@ import (
 // The attributes of an operator are the exported fields of its type. A field
 // may be an int, int64, bool, float64, string, []int, Dim, Shape, format.DType,
 // format.Tensor, Init or role.Role. Its key in the text is the field's name in
-// snake case, or what the tag attr says: `attr:"keepdims"`. `attr:",omitzero"`
-// leaves a zero value out of the text, `attr:"-"` leaves the field out, because
-// the operator's name says it.
+// snake case, or the name in the tag attr: `attr:"keepdims"`.
+// `attr:",omitzero"` omits a zero value from the text. `attr:"-"` omits the
+// field, because the operator's name implies it.
 
 // attribute is one field of an operator's type.
 type attribute struct {
@@ -64,8 +64,7 @@ func snake(name string) string {
 	return sb.String()
 }
 
-// attributes returns the attributes of op as " axis=1 ...", in the order of its
-// fields.
+// attributes returns the attributes of op as " axis=1 ...", in field order.
 func attributes(op Op) string {
 	v := reflect.ValueOf(op)
 	var sb strings.Builder
@@ -79,9 +78,9 @@ func attributes(op Op) string {
 	return sb.String()
 }
 
-// setAttributes returns op with the attributes of texts, by their keys. Every
-// attribute must be given unless its zero value is left out of the text.
-// result is the type of the first result as the text has it: a constant's.
+// setAttributes returns op with attributes parsed from texts, by key. Every
+// attribute must be given unless the text omits its zero value. result is the
+// type of the first result in the text; constants need it.
 func setAttributes(op Op, texts map[string]string, result Type) (Op, error) {
 	v := reflect.New(reflect.TypeOf(op)).Elem()
 	v.Set(reflect.ValueOf(op))
@@ -111,8 +110,8 @@ func setAttributes(op Op, texts map[string]string, result Type) (Op, error) {
 	return v.Interface().(Op), nil
 }
 
-// checkAttributes reports an attribute that is not a number or not a size, or of
-// a type that no attribute may have.
+// checkAttributes reports an attribute that is NaN, an invalid size, or of an
+// unsupported type.
 func checkAttributes(op Op) error {
 	v := reflect.ValueOf(op)
 	for _, a := range attributesOf(v.Type()) {
@@ -143,9 +142,8 @@ func checkAttributes(op Op) error {
 	return nil
 }
 
-// fromFront returns op with its axes counted from the front, the only form that
-// a graph holds. An axis that is not there stays as it was given, for Infer to
-// refuse.
+// fromFront returns op with its axes counted from the front, the only form in a
+// graph. An axis out of range stays as it is, for Infer to refuse.
 func fromFront(op Op, args []*Value) Op {
 	if len(args) == 0 {
 		return op
@@ -180,8 +178,8 @@ func fromFront(op Op, args []*Value) Op {
 	})
 }
 
-// bindAttributes returns op with the named dimensions that sizes holds replaced
-// by their numbers.
+// bindAttributes returns op with the named dimensions in sizes replaced by
+// their numbers.
 func bindAttributes(op Op, sizes map[string]int) Op {
 	return mapAttributes(op, func(_ string, x any) any {
 		switch x := x.(type) {
@@ -194,7 +192,7 @@ func bindAttributes(op Op, sizes map[string]int) Op {
 	})
 }
 
-// mapAttributes returns op with every attribute replaced by what f makes of it.
+// mapAttributes returns op with f applied to every attribute.
 func mapAttributes(op Op, f func(field string, x any) any) Op {
 	t := reflect.TypeOf(op)
 	all := attributesOf(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// float writes the shortest text that reads as the same number.
+// float writes the shortest text that parses to the same number.
 func float(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 
 func attributeText(x any) string {
@@ -54,12 +54,12 @@ func list(n int, at func(int) string) string {
 	return "[" + strings.Join(parts, ",") + "]"
 }
 
-// readableElements is the size up to which a constant is written as numbers; a
-// larger one is written as base64 of its bytes.
+// readableElements is the maximum size of a constant that is written as
+// numbers; a larger one is written as base64 of its bytes.
 const readableElements = 16
 
-// tensorText returns the elements of t: "[0.5,1]" or base64. The type is that
-// of the value.
+// tensorText returns the elements of t: "[0.5,1]" or base64. Their type is in
+// the value's type.
 func tensorText(t format.Tensor) string {
 	n := t.Elements()
 	if n <= readableElements {
@@ -85,7 +85,7 @@ func tensorText(t format.Tensor) string {
 	return "base64:" + base64.StdEncoding.EncodeToString(t.Data)
 }
 
-// parseTensor reads what tensorText writes.
+// parseTensor parses the output of tensorText.
 func parseTensor(text string, dtype format.DType, shape []int) (format.Tensor, error) {
 	t := format.Tensor{DType: dtype, Shape: shape}
 	if t.Shape == nil {
@@ -148,7 +148,7 @@ func items(text string) ([]string, error) {
 	return strings.Split(inner, ","), nil
 }
 
-// parseAttribute reads a value of like's type.
+// parseAttribute parses a value of like's type.
 func parseAttribute(like any, text string, result Type) (any, error) {
 	switch like.(type) {
 	case int:

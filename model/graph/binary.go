@@ -9,7 +9,7 @@ import (
 )
 
 // Binary is an elementwise function of two arguments, which broadcast to one
-// another as in ONNX. The functions are one table: a new one is a row.
+// another as in ONNX. The functions are in one table: a new one is a row.
 type Binary uint8
 
 // The functions of two arguments.
@@ -39,20 +39,20 @@ const (
 	binaries
 )
 
-// binaryRow is what a function of two arguments is: one of numbers to a
-// number (f and of integers i), of numbers to a truth value (compare), or of
-// truth values (logic).
+// binaryRow defines a function of two arguments: from numbers to a number (f,
+// and i for integers), from numbers to a truth value (compare), or on truth
+// values (logic).
 type binaryRow struct {
 	name    string
 	f       func(x, y float64) float64
-	i       func(x, y int64) (int64, error)    // wrapped to the element type by the oracle
-	u       func(x, y uint64) (uint64, error)  // of UINT64 where it differs from i
-	compare func(order int, ordered bool) bool // order of x and y; not ordered: one is not a number
+	i       func(x, y int64) (int64, error)    // the oracle wraps the result to the element type
+	u       func(x, y uint64) (uint64, error)  // for UINT64, if it differs from i
+	compare func(order int, ordered bool) bool // order of x and y; ordered is false if one is NaN
 	logic   func(x, y bool) bool
 	// slopes are dz/dx and dz/dy where z = f(x, y).
 	slopes func(x, y, z float64) (dx, dy float64)
-	// grad records dx and dy for z = f(x, y) and dz, in z's shape; with minus
-	// it is -dy, which is negated once it is summed to y's shape.
+	// grad records dx and dy for z = f(x, y) and dz, in z's shape. With minus the
+	// second is -dy, which is negated after it is summed to y's shape.
 	grad  func(b *Builder, x, y, z, dz *Value) (dx, dy *Value)
 	minus bool
 }
@@ -149,7 +149,7 @@ var binaryTable = [binaries]binaryRow{
 
 var errDivision = errors.New("an integer is divided by zero")
 
-// floored has the sign of y, zero too.
+// floored is the remainder with the sign of y, for zero too.
 func floored(x, y float64) float64 {
 	z := math.Mod(x, y)
 	switch {
@@ -169,9 +169,9 @@ func remainder[T int64 | uint64](x, y T) (T, error) {
 	return x % y, nil
 }
 
-// powerGrad records the derivatives of z = x to the y. As in PyTorch, the one by
-// x is 0 where y is 0, and the one by y is 0 where x is 0 and y is not negative:
-// there the formulas multiply 0 by infinity.
+// powerGrad records the derivatives of z = x to the y. As in PyTorch, the
+// derivative by x is 0 if y is 0, and the derivative by y is 0 if x is 0 and y
+// is not negative: there the formulas multiply 0 by infinity.
 func powerGrad(b *Builder, x, y, z, dz *Value) (dx, dy *Value) {
 	zero := b.like(dz, 0)
 	dx = b.Mul(dz, b.Mul(y, b.Pow(x, b.Sub(y, b.like(y, 1)))))
@@ -183,8 +183,8 @@ func powerGrad(b *Builder, x, y, z, dz *Value) (dx, dy *Value) {
 // largest is max(x, y), NaN if one of them is.
 func largest(x, y float64) float64 { return max(x, y) }
 
-// share is the part of a gradient that goes to one of two arguments: half where
-// they are equal, as in PyTorch.
+// share is the share of a gradient that one of two arguments gets: half if they
+// are equal, as in PyTorch.
 func share(chosen, equal bool) float64 {
 	switch {
 	case chosen:
@@ -195,7 +195,7 @@ func share(chosen, equal bool) float64 {
 	return 0
 }
 
-// shares splits dz between x, where chosen holds, and y: evenly where they are
+// shares splits dz between x, where chosen holds, and y: evenly if they are
 // equal.
 func (b *Builder) shares(dz, x, y, chosen *Value) (dx, dy *Value) {
 	equal, zero := b.Equal(x, y), b.like(dz, 0)
@@ -203,7 +203,7 @@ func (b *Builder) shares(dz, x, y, chosen *Value) (dx, dy *Value) {
 	return b.Where(equal, half, b.Where(chosen, dz, zero)), b.Where(equal, half, b.Where(chosen, zero, dz))
 }
 
-// power is x to the y of integers.
+// power is x to the y for integers.
 func power(x, y int64) (int64, error) {
 	switch {
 	case y >= 0:
@@ -243,15 +243,16 @@ func (f Binary) Float() func(x, y float64) float64 { return f.row().f }
 // Int returns the function on integers, nil if its result is a truth value.
 func (f Binary) Int() func(x, y int64) (int64, error) { return f.row().i }
 
-// Uint returns the function on UINT64 where it differs from that on integers, nil
-// where it does not.
+// Uint returns the function on UINT64, nil if it is the same as on other
+// integers.
 func (f Binary) Uint() func(x, y uint64) (uint64, error) { return f.row().u }
 
-// Compare returns the function of the order of x and y (negative: x < y), nil
-// if it is not a comparison. ordered is false where one is not a number.
+// Compare returns the comparison as a function of the order of x and y
+// (negative: x < y), nil if f is not a comparison. ordered is false if one of
+// them is NaN.
 func (f Binary) Compare() func(order int, ordered bool) bool { return f.row().compare }
 
-// Logic returns the function on truth values, nil if it has none.
+// Logic returns the function on truth values, nil if there is none.
 func (f Binary) Logic() func(x, y bool) bool { return f.row().logic }
 
 // Slopes returns dz/dx and dz/dy for z = f(x, y), nil if the result is a truth

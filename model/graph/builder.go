@@ -13,31 +13,31 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Builder records values into a graph. Its methods never fail: the first
-// mistake is kept, with the caller's file and line, and Graph returns it, so
-// that a network reads as the formulas it follows. An axis may be counted from
-// the end: -1 is the last.
+// Builder records values into a graph. Its methods do not return errors: the
+// builder keeps the first error, with the caller's file and line, and Graph
+// returns it. A network therefore reads like its formulas. An axis may be
+// counted from the end: -1 is the last.
 //
-// A Builder made by Scope records into the same graph and puts its prefix
-// before every name.
+// A Builder returned by Scope records into the same graph and adds its prefix
+// to every name.
 type Builder struct {
 	*recording
 	prefix string // "" or ends in "."
-	made   bool   // a pass gives the names: they yield to those of the network
+	made   bool   // a pass gives the names, which yield to those of the network
 }
 
 type recording struct {
 	graph Graph
 	names map[string]*Value
 	owned map[*Value]bool
-	yield map[*Value]bool // values whose names were made here, and yield to those of the network
-	count map[string]int  // values without a name of their own, by scope and operator
-	taken map[string]bool // names that are still to come, from the graph that is rewritten
-	clash bool            // an input or weight has the name of a value of the graph that is extended
+	yield map[*Value]bool // values with generated names, which yield to those of the network
+	count map[string]int  // values without a given name, by scope and operator
+	taken map[string]bool // names that later values will use, from the graph that is rewritten
+	clash bool            // an input or weight has the name of a value of the extended graph
 	err   error
 
-	scalars map[string]*Value // constants that all their users share, by type and elements
-	nested  int               // decompositions that are being differentiated, one inside the other
+	scalars map[string]*Value // constants shared by all their users, by type and elements
+	nested  int               // depth of decompositions that are being differentiated
 }
 
 // NewBuilder returns a Builder of an empty graph.
@@ -58,17 +58,17 @@ func (b *Builder) Scope(name string) *Builder {
 // root returns a Builder of the same graph without a prefix.
 func (b *Builder) root() *Builder { return &Builder{recording: b.recording, made: b.made} }
 
-// kept returns a Builder of the same graph for values that a pass keeps, with
-// their names.
+// kept returns a Builder of the same graph for values that a pass keeps
+// together with their names.
 func (b *Builder) kept() *Builder { return &Builder{recording: b.recording} }
 
-// Graph returns what was recorded, verified, or the first mistake.
+// Graph returns the recorded graph, verified, or the first error.
 func (b *Builder) Graph() (*Graph, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
 	g := b.graph
-	if b.clash { // the values are those of another graph too: copies get other names
+	if b.clash { // the values also belong to another graph: copies get other names
 		return Rewrite(&g, func(*Builder, *Node, []*Value) []*Value { return nil })
 	}
 	if err := Verify(&g); err != nil {
@@ -77,8 +77,8 @@ func (b *Builder) Graph() (*Graph, error) {
 	return &g, nil
 }
 
-// Reserve keeps names for values that are still to come under them: a value that
-// gets none of its own is not called so.
+// Reserve reserves names for values that are recorded later: generated names
+// avoid them.
 func (b *Builder) Reserve(names ...string) {
 	if b.taken == nil {
 		b.taken = map[string]bool{}
@@ -88,26 +88,25 @@ func (b *Builder) Reserve(names ...string) {
 	}
 }
 
-// Recorded returns the nodes so far. The caller leaves them as they are.
+// Recorded returns the nodes so far. The caller must not change them.
 func (b *Builder) Recorded() []*Node { return b.graph.Nodes }
 
-// Err returns the first mistake so far, or nil.
+// Err returns the first error so far, or nil.
 func (b *Builder) Err() error { return b.err }
 
-// fail keeps the first error and tags it with the line outside this package
-// that caused it.
+// fail keeps the first error, with the line outside this package that caused
+// it.
 func (b *Builder) fail(format string, args ...any) {
 	if b.err == nil {
 		b.err = errors.New(callerLine() + ": " + fmt.Sprintf(format, args...))
 	}
 }
 
-// Fail keeps an error as the builder's own: for layers that check what they
-// are given.
+// Fail records an error as the builder's, for layers that check their
+// arguments.
 func (b *Builder) Fail(format string, args ...any) { b.fail(format, args...) }
 
-// here is the folder of this package's files, layers that of the layers that are
-// written with it.
+// here is the folder of this package's files, layers the folder of package nn.
 var here, layers = func() (here, layers string) {
 	_, file, _, _ := runtime.Caller(0)
 	here = path.Dir(file)
@@ -115,8 +114,8 @@ var here, layers = func() (here, layers string) {
 }()
 
 // callerLine returns the file and line of the innermost call from outside this
-// package, where layers, reflection and iterators count as inside. It goes by files,
-// since the compiler names a closure that it moves after its new place.
+// package. The layers, reflection and iterators count as inside. It compares files,
+// because the compiler renames closures that it moves.
 func callerLine() string {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
@@ -135,7 +134,7 @@ func callerLine() string {
 	}
 }
 
-// record appends a node whose results have their types, and names these.
+// record appends a node whose results have types, and names the results.
 func (b *Builder) record(n *Node) {
 	for i, v := range n.Results {
 		v.Node, v.Index = n, i
@@ -156,8 +155,8 @@ func (b *Builder) record(n *Node) {
 	b.graph.Nodes = append(b.graph.Nodes, n)
 }
 
-// Apply records one operator and returns its first so many results, or all of
-// them for 0: the way to record an operator that has no method of its own.
+// Apply records one operator and returns its first results, or all of them if
+// results is 0. Use it for operators without a method of Builder.
 func (b *Builder) Apply(op Op, results int, args ...*Value) []*Value {
 	bad := func() []*Value {
 		n := &Node{Op: op, Args: args}
@@ -192,14 +191,14 @@ func (b *Builder) Apply(op Op, results int, args ...*Value) []*Value {
 		n.Results = append(n.Results, &Value{Type: t})
 	}
 	b.record(n)
-	return slices.Clone(n.Results) // the caller's own
+	return slices.Clone(n.Results) // a copy that the caller may change
 }
 
 // apply records one operator and returns its first result.
 func (b *Builder) apply(op Op, args ...*Value) *Value { return b.Apply(op, 1, args...)[0] }
 
-// own reports whether all values are this graph's, and keeps the mistake if one
-// is not.
+// own reports whether all values belong to this graph, and records an error
+// otherwise.
 func (b *Builder) own(user string, args []*Value) bool {
 	for i, v := range args {
 		switch {
@@ -232,12 +231,12 @@ func infer(n *Node) ([]Type, error) {
 	return types, nil
 }
 
-// maxRank is the most dimensions of a value: more than any model has, and few
-// enough that a hostile graph cannot make shapes grow without end.
+// maxRank bounds the dimensions of a value. No model needs more, and the bound
+// keeps a hostile graph from growing shapes without end.
 const maxRank = 32
 
-// Name gives v the name within this scope. A value is named once, by the line
-// that makes it.
+// Name names v within this scope. A value is named once, by the line that makes
+// it.
 func (b *Builder) Name(name string, v *Value) *Value {
 	if b.err != nil {
 		return v
@@ -249,9 +248,9 @@ func (b *Builder) Name(name string, v *Value) *Value {
 	return v
 }
 
-// call gives v a name. Where two values have one, a name that was made here
-// yields to one of the network, and any other to that of an input or weight,
-// which users know. Two that the network has given are a mistake.
+// call names v. If the name is taken, a generated name yields to one of the
+// network, and any other name to that of an input or weight, which users know.
+// Two equal names given by the network are an error.
 func (b *Builder) call(v *Value, name string) {
 	holder := b.names[name]
 	pass := b.taken != nil
@@ -280,14 +279,14 @@ func (b *Builder) call(v *Value, name string) {
 	b.names[name], b.yield[v] = v, weak
 }
 
-// known reports whether v is an input or a weight, whose name users know.
+// known reports whether v is an input or a weight: users know its name.
 func known(v *Value) bool {
 	_, in := v.Node.Op.(Input)
 	_, param := v.Node.Op.(Param)
 	return in || param
 }
 
-// free returns a name like the given one that no value has.
+// free returns an unused name similar to the given one.
 func (b *Builder) free(name string) string {
 	for i := 1; ; i++ {
 		if other := fmt.Sprintf("%s_%d", name, i); b.names[other] == nil && !b.taken[other] {
@@ -296,14 +295,14 @@ func (b *Builder) free(name string) string {
 	}
 }
 
-// Context declares the most tokens that one sequence may have, its past
-// included.
+// Context declares the maximum number of tokens in a sequence, including its
+// past.
 func (b *Builder) Context(n int) { b.graph.Context = n }
 
-// Output hands v out under the given name, without a role.
+// Output makes v an output under the given name, without a role.
 func (b *Builder) Output(name string, v *Value) { b.output(name, role.Role{}, v) }
 
-// OutputFor hands v out under the name of its role.
+// OutputFor makes v an output under the name of its role.
 func (b *Builder) OutputFor(r role.Role, v *Value) { b.output(r.Name(), r, v) }
 
 func (b *Builder) output(name string, r role.Role, v *Value) {

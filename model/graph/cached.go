@@ -8,9 +8,9 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// CacheError says why a graph cannot be given a past.
+// CacheError reports why a graph cannot have a past.
 type CacheError struct {
-	Value  string // where
+	Value  string // name of the value at fault
 	Reason string
 }
 
@@ -18,20 +18,20 @@ func (e *CacheError) Error() string {
 	return fmt.Sprintf("graph: no cache of keys and values: %.80q %s", e.Value, e.Reason)
 }
 
-// Cached returns g with a past, so that a text is computed once and each
-// further token alone. Beside the tokens (B,T) it takes
+// Cached returns g with a past, so that a text is computed once and each further token
+// alone. In addition to the tokens (B,T) it has the inputs
 //
-//	the attention mask   int64 (B,P+T): 0 hides a token, left padding say, else 1
+//	the attention mask   int64 (B,P+T): 0 hides a token, such as left padding; otherwise 1
 //	positions            int64 (B,T), if the network uses Positions
 //	past keys            (B,G,P,D) and values (B,G,P,E) of each causal Attention; P may be 0
 //
-// and beside its outputs it gives the present keys and values, (B,G,P+T,D), the
-// past of the next run. Everything but causal attention must compute each token
-// by itself; what does not is refused by name.
+// and in addition to its outputs the present keys and values, (B,G,P+T,D), the past of the
+// next run. Except for causal attention, every token must be computed independently of the
+// others; a CacheError names an operator that violates this.
 //
-// A window counts columns of past and present, those that the mask hides too, as
-// in transformers. Padding on the left changes nothing then; columns without a
-// token between those of a text make its window shorter.
+// A window counts columns of past and present, including masked ones, as in transformers.
+// Left padding therefore does not affect it, but empty columns within a text shorten its
+// window.
 func Cached(g *Graph) (*Graph, error) {
 	tokens := g.Input(role.Of(role.Tokens))
 	if tokens == nil || len(tokens.Shape) != 2 {
@@ -62,9 +62,9 @@ type cached struct {
 	tokens  *Value
 	usesPos bool
 	layers  []*cachedLayer
-	layer   map[*Node]int // its place in layers
+	layer   map[*Node]int // index in layers
 
-	mask, positions *Value // of the copy
+	mask, positions *Value // in the copy
 	shown           *Value // the mask as BOOL
 	past            [][2]*Value
 	refused         *CacheError
@@ -73,10 +73,11 @@ type cached struct {
 // cachedLayer is one causal Attention.
 type cachedLayer struct {
 	node       *Node
-	key, value *Value // the present ones, of the copy
+	key, value *Value // the present ones, in the copy
 }
 
-// check finds the causal attentions and refuses what else mixes tokens.
+// check finds the causal attentions and refuses any other operator that mixes
+// tokens.
 func (c *cached) check(g *Graph) error {
 	if c.T.Symbols() == nil {
 		return &CacheError{c.tokens.Name, fmt.Sprintf("has %s tokens: the number must be a name", c.T)}
@@ -148,7 +149,7 @@ func (c *cached) rewrite(b *Builder, n *Node, args []*Value) []*Value {
 		return []*Value{b.Attention(op, args[0], l.key, l.value, c.seen(root))}
 	}
 	for i, a := range n.Args {
-		// Positions are (B,T) instead of (T) now: an axis is another one.
+		// Positions become (B,T) instead of (T), so an axis would change its meaning.
 		if len(args[i].Shape) != len(a.Shape) && !alignedAtTheEnd(n.Op) && c.refused == nil {
 			c.refused = &CacheError{n.Name(), fmt.Sprintf("(%s) counts dimensions of positions, which differ from text to text", n.Op.Name())}
 		}
@@ -156,8 +157,8 @@ func (c *cached) rewrite(b *Builder, n *Node, args []*Value) []*Value {
 	return nil
 }
 
-// alignedAtTheEnd reports whether an operator means the same where its argument
-// has one more dimension in front.
+// alignedAtTheEnd reports whether an operator keeps its meaning if its argument
+// gets an extra leading dimension.
 func alignedAtTheEnd(op Op) bool {
 	switch op.(type) {
 	case Unary, Binary, Where, Cast, Gelu, Swish, OneHot, Gather, MatMul, LayerNormalization, RMSNormalization, RotaryEmbedding:
@@ -166,7 +167,7 @@ func alignedAtTheEnd(op Op) bool {
 	return false
 }
 
-// inputs declares what a run is given beside the tokens.
+// inputs declares the additional inputs of a run.
 func (c *cached) inputs(b *Builder) {
 	c.mask = b.InputFor(role.Of(role.AttentionMask), format.Int64, c.B, c.P.Add(c.T))
 	if c.usesPos {
@@ -200,12 +201,12 @@ func dependsOn(d, n Dim) bool {
 	return len(names) > 0 && slices.ContainsFunc(n.Symbols(), func(name string) bool { return slices.Contains(names, name) })
 }
 
-// tokenwise reports whether n, which is no Attention, computes each token by
-// itself.
+// tokenwise reports whether n, which is not an Attention, computes each token
+// independently.
 func (c *cached) tokenwise(n *Node) bool {
 	switch op := n.Op.(type) {
 	case Reshape:
-		// The tokens keep their order where what is before them is the batch.
+		// The tokens keep their order if only the batch precedes them.
 		return c.leading(n.Args[0].Shape) && c.leading(op.Shape)
 	case Expand:
 		x := n.Args[0].Shape
@@ -214,8 +215,8 @@ func (c *cached) tokenwise(n *Node) bool {
 	return apart(n, c.has)
 }
 
-// textwise reports whether n, which is no Attention, computes each text by
-// itself.
+// textwise reports whether n, which is not an Attention, computes each text
+// independently.
 func (c *cached) textwise(n *Node) bool {
 	switch op := n.Op.(type) {
 	case Reshape:
@@ -226,9 +227,9 @@ func (c *cached) textwise(n *Node) bool {
 	return apart(n, c.ofBatch)
 }
 
-// rows reports whether the first size of a shape is a multiple of the batch, and
-// no other depends on it, so that each text has its elements side by side. A
-// shape without the batch has none.
+// rows reports whether the first size of a shape is a multiple of the batch and
+// no other size depends on it, so that the elements of each text are contiguous.
+// It is false for a shape without the batch.
 func (c *cached) rows(s Shape) bool {
 	if !slices.ContainsFunc(s, c.ofBatch) {
 		return true
@@ -241,8 +242,8 @@ func (c *cached) rows(s Shape) bool {
 	})
 }
 
-// apart reports whether n computes by itself what is at each place of the
-// dimensions for which has is true.
+// apart reports whether n computes each position of the dimensions for which
+// has is true independently.
 func apart(n *Node, has func(Dim) bool) bool {
 	if !slices.ContainsFunc(n.Args, func(v *Value) bool { return slices.ContainsFunc(v.Shape, has) }) {
 		return leaf(n.Op) || !slices.ContainsFunc(n.Results, func(v *Value) bool { return slices.ContainsFunc(v.Shape, has) })
@@ -276,7 +277,7 @@ func apart(n *Node, has func(Dim) bool) bool {
 	case Concat:
 		return free(x, op.Axis)
 	case Split:
-		return true // of numbers
+		return true // numbers only
 	case Slice:
 		return free(x, op.Axis) && !has(op.Start) && !has(op.Limit)
 	case Reduce:
@@ -285,7 +286,7 @@ func apart(n *Node, has func(Dim) bool) bool {
 	return false
 }
 
-// pairs reports whether v has numbers for pairs, (B,T,T) for instance.
+// pairs reports whether v has an element per pair, such as (B,T,T).
 func pairs(v *Value, has func(Dim) bool) bool {
 	first := slices.IndexFunc(v.Shape, has)
 	return first >= 0 && slices.ContainsFunc(v.Shape[first+1:], has)
@@ -302,9 +303,9 @@ func (c *cached) leading(s Shape) bool {
 	return len(s) > 1 && s[0] == c.B && s[1] == c.T && !slices.ContainsFunc(s[2:], c.has)
 }
 
-// LastToken returns g with the logits of each sequence's last token alone,
-// (B,1,V) instead of (B,T,V). What only they need is computed for that token
-// alone, from the last place on where tokens are mixed.
+// LastToken returns g with the logits of only each sequence's last token,
+// (B,1,V) instead of (B,T,V). Values that only these logits need are computed
+// for the last token alone, starting after the last operator that mixes tokens.
 func LastToken(g *Graph) (*Graph, error) {
 	tokens := g.Input(role.Of(role.Tokens))
 	logits, ok := g.Output(role.Of(role.Logits))
@@ -350,8 +351,8 @@ func LastToken(g *Graph) (*Graph, error) {
 	return b.Graph()
 }
 
-// lastAlone returns the nodes that only the last token's logits need, and that
-// compute each token by itself: values (B,T,C).
+// lastAlone returns the nodes that only the last token's logits need and that
+// compute each token independently: values (B,T,C).
 func (c *cached) lastAlone(g *Graph, logits Output) map[*Node]bool {
 	users := map[*Value][]*Node{}
 	for _, n := range g.Nodes {
@@ -381,9 +382,9 @@ func (c *cached) lastAlone(g *Graph, logits Output) map[*Node]bool {
 	return alone
 }
 
-// KeysAndValues returns g with the keys and values of every causal Attention
-// as further outputs, under the names and roles that Cached gives those of a
-// text without a past.
+// KeysAndValues returns g with the keys and values of every causal Attention as
+// further outputs. Names and roles are those that Cached gives them for a text
+// without a past.
 func KeysAndValues(g *Graph) (*Graph, error) {
 	b := Extend(g)
 	layer := 0

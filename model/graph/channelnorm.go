@@ -8,9 +8,8 @@ import (
 // channelOps are the normalizations of channels, and the determinant.
 var channelOps = []Op{BatchNormalization{}, GroupNormalization{}, Det{}}
 
-// BatchNormalization is (x - mean) / √(variance + ε) · scale + bias for x (N,C,...) and
-// the other arguments, scale, bias, mean and variance, (C) each (arXiv:1502.03167).
-// Mean and variance are given.
+// BatchNormalization is (x - mean) / √(variance + ε) · scale + bias for x (N,C,...).
+// The other arguments are scale, bias, mean and variance, (C) each (arXiv:1502.03167).
 type BatchNormalization struct{ Epsilon float64 }
 
 // Name returns "BatchNormalization".
@@ -24,7 +23,8 @@ func (n BatchNormalization) Infer(args []Type) ([]Type, error) {
 	return []Type{args[0]}, perChannel(args)
 }
 
-// perChannel checks arguments of one number a channel of the first.
+// perChannel checks that the other arguments have one number per channel of the
+// first.
 func perChannel(args []Type) error {
 	x := args[0].Shape
 	if len(x) < 2 {
@@ -55,10 +55,10 @@ func (b *Builder) channels(v, x *Value) *Value {
 	return b.Reshape(v, s...)
 }
 
-// GroupNormalization brings each of NumGroups parts of the channels of its first
-// argument (N,C,...) to mean 0 and variance 1, then multiplies by scale (C), the second,
-// and adds bias (C), the third (arXiv:1803.08494). With as many groups as channels it is
-// instance normalization.
+// GroupNormalization normalizes each of NumGroups groups of channels of its first
+// argument (N,C,...) to mean 0 and variance 1, then multiplies by scale (C), the second
+// argument, and adds bias (C), the third (arXiv:1803.08494). With one group per channel
+// it is instance normalization.
 type GroupNormalization struct {
 	Epsilon   float64
 	NumGroups int

@@ -7,8 +7,8 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Where chooses between two values, which broadcast with the condition to one
-// another: the second argument where the first, BOOL, holds, else the third.
+// Where selects between two values, which broadcast with the condition: the
+// second argument where the first, BOOL, is true, otherwise the third.
 type Where struct{}
 
 // Name returns "Where".
@@ -35,9 +35,9 @@ func (Where) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 		b.reduceTo(b.Where(cond, zero, dy[0]), n.Args[2].Shape)}
 }
 
-// Cast converts to another element type: a float loses its fraction, anything
-// but zero is true. With Saturate what is too large for a floating-point type is
-// its largest number, and not infinity or NaN.
+// Cast converts to another element type: a float loses its fraction, any nonzero
+// value is true. With Saturate a number too large for a floating-point type
+// becomes its largest number, not infinity or NaN.
 type Cast struct {
 	To       format.DType
 	Saturate bool `attr:"saturate,omitzero"`

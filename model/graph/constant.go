@@ -7,38 +7,37 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// A pass computes constants ahead up to these bounds, whatever a graph of
-// somebody else asks for. What is beyond them stays as it is, to be computed when
-// the graph runs.
+// A pass computes constants ahead only up to these limits, whatever the graph
+// requires. Larger ones are computed when the graph runs.
 const (
-	foldLimit = 1 << 20  // elements of one: a larger one costs more to keep than to compute
-	foldBytes = 32 << 20 // of all that one pass makes
+	foldLimit = 1 << 20  // elements of one constant: storing a larger one costs more than computing it
+	foldBytes = 32 << 20 // bytes of all constants of one pass
 )
 
-// ahead computes constants for one pass. Nodes that compute the same of the same
-// constants share one block of memory, which counts once: every layer of a
-// network has its mask.
+// ahead computes constants for one pass. Nodes with the same computation on the
+// same constants share memory, which counts once: every layer of a network has
+// its own mask.
 type ahead struct {
-	limit int // elements of one constant
-	left  int // bytes that may still be made
+	limit int // maximum elements of one constant
+	left  int // bytes that may still be allocated
 	made  map[string]format.Tensor
-	block map[*byte]int // the memory of constants, numbered
+	block map[*byte]int // identifies the memory of constants by number
 }
 
 func newAhead(limit int) *ahead {
 	return &ahead{limit: limit, left: max(foldBytes, 8*limit), made: map[string]format.Tensor{}, block: map[*byte]int{}}
 }
 
-// compute returns the result of an operator of constants and sizes alone, each
-// element rounded once; ok is false for any other one, while a size still has a
-// name, and beyond the bounds.
+// compute returns the result of an operator on constants and sizes, with each
+// element rounded once. ok is false for any other operator, if a size is still
+// named, and beyond the limits.
 func (a *ahead) compute(op Op, args []*Value) (t format.Tensor, ok bool) {
 	key, constant := a.key(op, args)
 	if !constant {
 		return t, false
 	}
 	types, err := infer(&Node{Op: op, Args: args})
-	if err != nil { // whoever records it says so
+	if err != nil { // recording the operator will report the error
 		return t, false
 	}
 	out := types[0]
@@ -64,8 +63,8 @@ func (a *ahead) compute(op Op, args []*Value) (t format.Tensor, ok bool) {
 	return t, ok
 }
 
-// key returns what op computes of its arguments, as a text; ok is false if one
-// is not a constant.
+// key returns a text that identifies the computation of op on its arguments; ok
+// is false if one is not a constant.
 func (a *ahead) key(op Op, args []*Value) (key string, ok bool) {
 	var sb strings.Builder
 	sb.WriteString(op.Name() + attributes(op))
@@ -86,8 +85,8 @@ func (a *ahead) key(op Op, args []*Value) (key string, ok bool) {
 	return sb.String(), true
 }
 
-// fromSizes computes an operator that needs nothing but sizes, and one constant
-// at most.
+// fromSizes computes an operator that needs only sizes, and at most one
+// constant.
 func fromSizes(op Op, args []*Value, shape []int) (t format.Tensor, ok bool) {
 	n, _ := format.Elements(shape)
 	switch op := op.(type) {
@@ -141,7 +140,7 @@ func triangle(x format.Tensor, upper bool, k int) (format.Tensor, bool) {
 	return format.FromFloat32s("", x.Shape, out), true
 }
 
-// sliceConst returns the part of x, of the given shape, that begins at start
+// sliceConst returns the part of x with the given shape that begins at start
 // along the axis.
 func sliceConst(x format.Tensor, axis, start int, shape []int) format.Tensor {
 	inner := x.DType.Size() // bytes of one position along the axis
@@ -158,7 +157,7 @@ func sliceConst(x format.Tensor, axis, start int, shape []int) format.Tensor {
 }
 
 // fromConstants computes an elementwise operator, a Where, a Cast of integers to
-// float32 or a Reshape of constants.
+// float32 or a Reshape on constants.
 func fromConstants(op Op, out Type, args []*Value, shape []int) (t format.Tensor, ok bool) {
 	if len(args) == 0 {
 		return t, false
@@ -238,7 +237,7 @@ func binaryConstant(op Binary, x, y format.Tensor, shape []int, at func(arg, i i
 		for i := range z {
 			var err error
 			if z[i], err = op.Int()(p[at(0, i)], q[at(1, i)]); err != nil {
-				return x, false // whoever runs it says so
+				return x, false // running the graph will report the error
 			}
 		}
 		return format.FromInt64s("", shape, z), true
@@ -276,8 +275,8 @@ func truths(count int, shape []int, f func(i int) bool) format.Tensor {
 	return format.Tensor{DType: format.Bool, Shape: shape, Data: data}
 }
 
-// within returns the place, in a tensor of shape s broadcast into one of shape
-// t, of what is at place i there.
+// within returns the index, in a tensor of shape s broadcast to shape t, of the
+// element at index i of the latter.
 func (s Shape) within(i int, t []int) int {
 	place, step := 0, 1
 	for axis := len(t) - 1; axis >= 0; axis-- {

@@ -6,16 +6,17 @@ import (
 	"slices"
 )
 
-// convOps are the operators of convolutions and their transposes.
+// convOps are convolutions and their transposes.
 var convOps = []Op{Conv{}, ConvTranspose{}, DeformConv{}, Col2Im{}}
 
-// sliding is how windows lie over the spatial dimensions, which are those after
-// batch and channels: window o covers the positions o·stride - pad + k·dilation of
+// sliding describes how windows slide over the spatial dimensions, which follow
+// batch and channels. Window o covers the positions o·stride - pad + k·dilation of
 // its dimension, for every k below the kernel's size. The first half of the pads
-// lies before a dimension, the second behind it; a negative one crops.
+// is before the dimensions, the second half after them. A negative pad crops.
 type sliding struct{ kernel, strides, pads, dilations []int }
 
-// check reports lists of wrong lengths or numbers for so many dimensions.
+// check reports attributes with wrong lengths or values for the given number of
+// dimensions.
 func (s sliding) check(dims int) error {
 	switch {
 	case dims < 1:
@@ -40,18 +41,19 @@ func (s sliding) check(dims int) error {
 	return nil
 }
 
-// maxWindow bounds the attributes of windows, so that their products fit in an int;
-// maxKernel the elements of one, which whoever computes it lists.
+// maxWindow bounds the attributes of windows, so that their products fit in an int.
+// maxKernel bounds the elements of a window, because evaluators list them.
 const (
 	maxWindow = 1 << 24
 	maxKernel = 1 << 22
 )
 
-// extent returns the positions from the first to the last of a window.
+// extent returns the number of positions from the first to the last of a
+// window.
 func (s sliding) extent(axis int) int { return s.dilations[axis]*(s.kernel[axis]-1) + 1 }
 
-// count returns how many windows lie over a dimension of size d. With ceil one that
-// reaches beyond the pads counts, unless it begins there.
+// count returns the number of windows over a dimension of size d. With ceil a
+// window that extends beyond the pads counts, unless it begins there.
 func (s sliding) count(axis int, d Dim, ceil bool) (Dim, error) {
 	before, after, stride := s.pads[axis], s.pads[len(s.kernel)+axis], s.strides[axis]
 	room := d.Add(N(before + after - s.extent(axis)))
@@ -97,8 +99,8 @@ func (s sliding) over(spatial Shape, ceil bool) (Shape, error) {
 }
 
 // Conv slides weights (M,C/Group,kernel...) over its first argument (N,C,...) and
-// adds a bias (M), its third argument, where there is one: each of the Group parts of
-// the channels has its own part of the weights. The pads are zeros.
+// adds a bias (M), the optional third argument. Each of the Group groups of channels
+// has its own weights. The padding is zero.
 type Conv struct {
 	Strides, Pads, Dilations []int
 	Group                    int
@@ -144,9 +146,9 @@ func (c Conv) Infer(args []Type) ([]Type, error) {
 	return one(args[0].DType, append(Shape{x[0], w[0]}, out...)), err
 }
 
-// Grad implements Differentiable. By the first argument it is the transpose of the
-// convolution, by the weights the convolution of the argument with dy, where batch
-// and channels have changed places, and strides and dilations.
+// Grad implements Differentiable. By the first argument it is the transposed
+// convolution. By the weights it is the convolution of the argument with dy, with
+// batch and channels exchanged, and strides and dilations exchanged.
 func (c Conv) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	x, w, d := n.Args[0], n.Args[1], dy[0]
 	out := []*Value{c.gradInput(b, x, w, d), c.gradWeights(b, x, d, w.Shape)}
@@ -156,13 +158,13 @@ func (c Conv) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return out
 }
 
-// sumChannels returns the sum over all dimensions but the second.
+// sumChannels returns the sum over all dimensions except the second.
 func (b *Builder) sumChannels(d *Value) *Value {
 	return b.ReduceSum(d, false, slices.Delete(axes(d.Shape), 1, 2)...)
 }
 
-// gradInput is the derivative by the first argument: what the windows leave out at
-// the end gets zeros.
+// gradInput is the derivative by the first argument. Elements at the end that no
+// window covers get zeros.
 func (c Conv) gradInput(b *Builder, x, w, dy *Value) *Value {
 	t := ConvTranspose{Strides: c.Strides, Pads: c.Pads, Dilations: c.Dilations, Group: c.Group, OutputPadding: make([]int, len(c.Strides))}
 	kernel, _ := w.Shape[2:].Numbers()
@@ -176,7 +178,7 @@ func (c Conv) gradInput(b *Builder, x, w, dy *Value) *Value {
 	return b.apply(t, dy, w)
 }
 
-// reach returns the size of the dimension that so many windows cover, pads left out.
+// reach returns the size of the dimension that the windows cover, without pads.
 func (s sliding) reach(axis int, windows Dim) Dim {
 	return windows.Sub(N(1)).Mul(N(s.strides[axis])).Add(N(s.extent(axis) - s.pads[axis] - s.pads[len(s.kernel)+axis]))
 }
@@ -190,7 +192,7 @@ func (c Conv) gradWeights(b *Builder, x, dy *Value, weights Shape) *Value {
 	parts = b.Transpose(parts, perm...) // (C/G,G,N,...)
 	parts = b.Reshape(parts, append(Shape{weights[1], g.Mul(x.Shape[0])}, x.Shape[2:]...)...)
 	swap := append([]int{1, 0}, axes(make(Shape, rank))[2:]...)
-	d := b.apply(turned, parts, b.Transpose(dy, swap...)) // (C/G,M,kernel...), and more where windows leave a rest
+	d := b.apply(turned, parts, b.Transpose(dy, swap...)) // (C/G,M,kernel...), larger if windows leave a remainder
 	for i := 2; i < rank; i++ {
 		if d.Shape[i] != weights[i] {
 			d = b.Slice(d, i, N(0), weights[i])
@@ -200,9 +202,9 @@ func (c Conv) gradWeights(b *Builder, x, dy *Value, weights Shape) *Value {
 }
 
 // ConvTranspose is the transpose of Conv by its first argument: every element of
-// (N,C,...) adds weights (C,M/Group,kernel...) times itself to the window that Conv
-// would read, and M/Group·Group channels come out. OutputPadding adds positions
-// behind each dimension. The third argument, where there is one, is a bias.
+// (N,C,...) adds weights (C,M/Group,kernel...), multiplied by the element, to the
+// window that Conv would read. The result has M channels. OutputPadding adds
+// positions at the end of each dimension. The optional third argument is a bias.
 type ConvTranspose struct {
 	Strides, Pads, Dilations, OutputPadding []int
 	Group                                   int
@@ -248,7 +250,7 @@ func (c ConvTranspose) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	x, w, d := n.Args[0], n.Args[1], dy[0]
 	conv := Conv{Strides: c.Strides, Pads: c.Pads, Dilations: c.Dilations, Group: c.Group}
 	dx := b.apply(conv, d, w)
-	for i := 2; i < len(x.Shape); i++ { // output padding of a stride or more reads further
+	for i := 2; i < len(x.Shape); i++ { // with an output padding of a stride or more, windows read further
 		if dx.Shape[i] != x.Shape[i] {
 			dx = b.Slice(dx, i, N(0), x.Shape[i])
 		}

@@ -2,10 +2,10 @@ package graph
 
 import "github.com/attnx/attnx/format"
 
-// countedOps are the operators whose results have sizes that data decide.
+// countedOps are the operators with result sizes that depend on data.
 var countedOps = []Op{NonZero{}}
 
-// NonZero is the places of the elements that are not zero, in row-major order:
+// NonZero returns the positions of the nonzero elements, in row-major order:
 // int64 (rank,Count). Count is bound when it has run.
 type NonZero struct{ Count Dim }
 

@@ -2,11 +2,12 @@ package graph
 
 import "fmt"
 
-// DeformConv is Conv over (N,C,H,W) whose windows read between the positions: each of
-// the kernel's elements is moved by an offset, the third argument (N,OffsetGroup·KH·KW·2,
-// OH,OW), height before width, and what lies between four elements is their bilinear
-// interpolation; beyond the argument there are zeros (arXiv:1703.06211). A fourth
-// argument (N,OffsetGroup·KH·KW,OH,OW) multiplies what is read (arXiv:1811.11168).
+// DeformConv is Conv over (N,C,H,W) with windows that read between the positions. Each
+// element of the kernel is moved by an offset, the third argument
+// (N,OffsetGroup·KH·KW·2,OH,OW), height before width. A value between four elements is
+// their bilinear interpolation; beyond the argument it is zero (arXiv:1703.06211). The
+// optional fourth argument (N,OffsetGroup·KH·KW,OH,OW) multiplies the values that are
+// read (arXiv:1811.11168).
 type DeformConv struct {
 	Strides, Pads, Dilations []int
 	Group, OffsetGroup       int
@@ -41,9 +42,9 @@ func (c DeformConv) Infer(args []Type) ([]Type, error) {
 	return out, nil
 }
 
-// Col2Im adds blocks up to an image: its argument (N,C·blocks' elements,windows) has
-// the blocks of all windows that slide over an image of the spatial shape Image, and
-// the result is (N,C,Image...).
+// Col2Im sums blocks to an image. Its argument (N,C·elements of a block,windows) has
+// the blocks of all windows that slide over an image of the spatial shape Image. The
+// result is (N,C,Image...).
 type Col2Im struct {
 	Image                           Shape
 	Block, Strides, Pads, Dilations []int

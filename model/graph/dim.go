@@ -8,31 +8,33 @@ import (
 	"strings"
 )
 
-// Dim is the size of one dimension: a polynomial with integer coefficients over
-// named dimensions, such as 64, T, P+T, B*T or 2*T-1. Two Dims are equal
-// exactly when they are ==.
+// Dim is the size of one dimension: a polynomial with integer coefficients over named
+// dimensions, such as 64, T, P+T, B*T or 2*T-1. Two Dims are equal exactly if they are
+// ==.
 //
-// A name that is not an identifier, a coefficient that does not fit in an int
-// and a polynomial beyond maxTerms, maxDegree or maxDimText give the invalid Dim, which
-// prints as "invalid"; Verify refuses it.
+// A name that is not an identifier, a coefficient that does not fit in an int, and a
+// polynomial beyond maxTerms, maxDegree or maxDimText give the invalid Dim. It prints
+// as "invalid", and Verify refuses it.
 type Dim struct {
 	number  int
-	symbols string // the terms that have names, in canonical order; "" if there are none
+	symbols string // the terms with names, in canonical order; "" if there are none
 }
 
-// What one Dim may hold. A hostile graph cannot make arithmetic on sizes slow.
+// Limits of one Dim, which keep arithmetic on the sizes of a hostile graph
+// fast.
 const (
 	maxTerms  = 32
 	maxDegree = 8
 )
 
-// invalid is the result of arithmetic that has no answer; it absorbs.
+// invalid is the result of arithmetic without an answer. Arithmetic on it is
+// invalid too.
 var invalid = Dim{symbols: "invalid dimension"} // no polynomial prints with a space
 
 // Term is one summand of a Dim: Coefficient times the named dimensions.
 type Term struct {
 	Coefficient int
-	Symbols     []string // sorted; one that is squared comes twice; empty for the constant
+	Symbols     []string // sorted; a squared name occurs twice; empty for the constant
 }
 
 // N returns the number n as a Dim.
@@ -47,13 +49,12 @@ func Sym(name string) Dim {
 	return Dim{symbols: name}
 }
 
-// Valid reports whether d is a size, and not the result of arithmetic that
-// overflowed.
+// Valid reports whether d is a size. The result of an overflow is not.
 func (d Dim) Valid() bool { return d != invalid }
 
 // Terms returns the summands of d, those with names first, in the order in
-// which String prints them. The constant is left out where it is 0 and there
-// are others.
+// which String prints them. It leaves out a constant of 0 if there are other
+// terms.
 func (d Dim) Terms() []Term {
 	var terms []Term
 	if d.symbols != "" && d.Valid() {
@@ -179,14 +180,15 @@ func (d Dim) Symbols() []string {
 	return slices.Compact(names)
 }
 
-// Number returns the size of d; ok is false while d depends on a name.
+// Number returns the size of d; ok is false if d depends on a name.
 func (d Dim) Number() (n int, ok bool) { return d.number, d.symbols == "" }
 
 // Is reports whether d is the number n.
 func (d Dim) Is(n int) bool { return d == N(n) }
 
-// NonNegative reports whether d cannot be negative whatever the sizes of its
-// names: no coefficient is negative. That is sufficient, not necessary.
+// NonNegative reports whether no coefficient is negative, so that d cannot be
+// negative for any sizes of its names. The condition is sufficient, not
+// necessary.
 func (d Dim) NonNegative() bool {
 	return d.Valid() && !slices.ContainsFunc(d.Terms(), func(t Term) bool { return t.Coefficient < 0 })
 }

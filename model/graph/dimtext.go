@@ -18,7 +18,7 @@ func identifier(name string) bool {
 	return name != "" && len(name) <= 256
 }
 
-// parseTerms reads what format wrote.
+// parseTerms parses the output of format.
 func parseTerms(text string) (terms []Term) {
 	for len(text) > 0 {
 		end := len(text)
@@ -27,7 +27,7 @@ func parseTerms(text string) (terms []Term) {
 		}
 		factors := strings.Split(strings.TrimPrefix(text[:end], "+"), "*")
 		t := Term{Coefficient: 1}
-		if n, err := strconv.Atoi(factors[0]); err == nil { // with its sign: the least int has no magnitude
+		if n, err := strconv.Atoi(factors[0]); err == nil { // with its sign: the smallest int has no positive counterpart
 			t.Coefficient, factors = n, factors[1:]
 		} else if name, negative := strings.CutPrefix(factors[0], "-"); negative {
 			t.Coefficient, factors[0] = -1, name
@@ -51,7 +51,7 @@ func (d Dim) String() string {
 	return fmt.Sprintf("%s%+d", d.symbols, d.number)
 }
 
-// ParseDim reads what String writes.
+// ParseDim parses the output of String.
 func ParseDim(text string) (Dim, error) {
 	if len(text) > maxDimText+maxDigits {
 		return Dim{}, fmt.Errorf("graph: a dimension of %d characters: at most %d", len(text), maxDimText+maxDigits)
@@ -105,8 +105,8 @@ func parseTerm(text string, first bool) (Term, error) {
 	return t, nil
 }
 
-// maxDimText bounds the text of the terms with names: it is room for maxTerms
-// of them with names of a usual length. maxDigits is room for the constant.
+// maxDimText bounds the text of the terms with names: room for maxTerms of them
+// with names of usual length. maxDigits is room for the constant.
 const (
 	maxDimText = 4096
 	maxDigits  = 20

@@ -10,12 +10,12 @@ import (
 // Fingerprint returns a SHA-256, in hexadecimal, of what g computes: its context,
 // its inputs and weights by name, its outputs, and the operators between them. It
 // does not depend on the names of intermediate values, on the order of
-// independent nodes, on nodes that no output needs, on how a weight starts, or
-// on whether a value is computed once or twice.
+// independent nodes, on unused nodes, on the initialization of weights, or on
+// whether a value is computed once or twice.
 func Fingerprint(g *Graph) string { return fingerprint(g, true) }
 
-// HasFingerprint reports whether a file's fingerprint is that of g, in the form
-// of this version or in that of earlier ones, which left out the context.
+// HasFingerprint reports whether a file's fingerprint matches g, in the current
+// form or in the earlier one, which left out the context.
 func HasFingerprint(g *Graph, sum string) bool {
 	return sum == fingerprint(g, true) || sum == fingerprint(g, false)
 }
@@ -43,7 +43,7 @@ type fingerprinter struct {
 	values map[*Value][sha256.Size]byte
 }
 
-// value returns the hash of what computes v. It visits in a loop and not by
+// value returns the hash of the computation of v. It uses a loop instead of
 // recursion, since a graph may be as deep as it is long.
 func (f *fingerprinter) value(v *Value) [sha256.Size]byte {
 	stack := []*Value{v}
@@ -83,7 +83,7 @@ func (f *fingerprinter) write(h hash.Hash, v *Value) {
 	}
 }
 
-// identity returns the attributes of op, a constant's elements by their hash.
+// identity returns the attributes of op, with a constant's elements as a hash.
 func identity(op Op) string {
 	if c, ok := op.(Const); ok {
 		return fmt.Sprintf(" sha256=%x", sha256.Sum256(c.Value.Data))

@@ -6,14 +6,14 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Fold computes what depends on constants alone, and drops what changes
-// nothing: a factor 1, a term 0, two moves that undo one another. Const values
-// of up to a million elements are made, of 32 MiB together.
+// Fold computes values that depend only on constants, and drops operators
+// without effect: a factor 1, a term 0, two moves that cancel. It creates Const
+// values of up to a million elements, with a total of 32 MiB.
 func Fold(g *Graph) (*Graph, error) { return fold(g, foldLimit, true) }
 
-// Precompute returns the pass that computes what depends on constants alone,
-// Const values of up to so many elements; all together may take 32 MiB, or 8
-// bytes for each of so many elements if that is more.
+// Precompute returns the pass that computes values that depend only on
+// constants. It creates Const values of up to limit elements. Their total is 32
+// MiB, or 8 bytes times limit if that is more.
 func Precompute(limit int) Pass {
 	return func(g *Graph) (*Graph, error) { return fold(g, limit, false) }
 }
@@ -32,7 +32,7 @@ func fold(g *Graph, limit int, simplify bool) (*Graph, error) {
 				return []*Value{v}
 			}
 		}
-		if _, filled := n.Op.(ConstantOfShape); filled { // as it is it takes no room in a file
+		if _, filled := n.Op.(ConstantOfShape); filled { // in this form it takes no room in a file
 			return nil
 		}
 		t, ok := constants.compute(n.Op, args)
@@ -47,8 +47,8 @@ func fold(g *Graph, limit int, simplify bool) (*Graph, error) {
 	return Prune(folded)
 }
 
-// shortcut returns a Reshape of a Reshape, or a Transpose of a Transpose, as
-// one of what that began with.
+// shortcut merges two successive Reshapes, or two successive Transposes, to
+// one. It returns nil if there is nothing to merge.
 func shortcut(b *Builder, op Op, args []*Value) *Value {
 	switch op := op.(type) {
 	case Reshape:
@@ -75,9 +75,9 @@ func shortcut(b *Builder, op Op, args []*Value) *Value {
 	return nil
 }
 
-// SliceRanges writes rows of a table at consecutive positions as a Slice of it:
-// a learned embedding of positions. No position has to be looked up, and none
-// computed on the way.
+// SliceRanges replaces a Gather of consecutive rows of a table by a Slice, as
+// for a learned embedding of positions. No position is then computed or looked
+// up.
 func SliceRanges(g *Graph) (*Graph, error) {
 	onlyPositions := func(n *Node) bool {
 		_, ok := n.Op.(Positions)
@@ -95,7 +95,7 @@ func SliceRanges(g *Graph) (*Graph, error) {
 	}, Prune)
 }
 
-// unchanged returns the argument that the result of n is equal to, or nil.
+// unchanged returns the argument that equals the result of n, or nil.
 func unchanged(n *Node, args []*Value) *Value {
 	out := n.Results[0]
 	same := func(v *Value) bool { return v.Shape.Equal(out.Shape) }
@@ -131,7 +131,8 @@ func unchanged(n *Node, args []*Value) *Value {
 	return nil
 }
 
-// everyElement reports whether v is a float32 constant of nothing but x.
+// everyElement reports whether v is a float32 constant with all elements equal
+// to x.
 func everyElement(v *Value, x float32) bool {
 	if v.DType != format.Float32 {
 		return false

@@ -8,10 +8,10 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Gather picks slices of its first argument along the axis by int64 ids: with
-// axis 0, rows of a table (V,...), the ids' shape, then a row's. Ids are at least 0
-// and less than the length of the axis; with FromEnd a negative one counts from
-// the end.
+// Gather selects slices of its first argument along the axis by int64 ids. With
+// axis 0 these are rows of a table (V,...), and the result has the ids' shape
+// followed by a row's. Ids are at least 0 and less than the length of the axis;
+// with FromEnd a negative id counts from the end.
 type Gather struct {
 	Axis    int
 	FromEnd bool `attr:"from_end,omitzero"`
@@ -20,7 +20,7 @@ type Gather struct {
 // Name returns "Gather".
 func (Gather) Name() string { return "Gather" }
 
-// Infer puts the ids' shape in the place of the axis.
+// Infer replaces the axis by the ids' shape.
 func (g Gather) Infer(args []Type) ([]Type, error) {
 	if err := expect(args, 2); err != nil {
 		return nil, err
@@ -37,15 +37,15 @@ func (g Gather) Infer(args []Type) ([]Type, error) {
 	return one(table.DType, out), nil
 }
 
-// oneHotLimit is the vocabulary up to which one-hot rows are used: in a matrix
-// product for the gradient of an embedding, and in that of the loss. Beyond it
-// numbers are scattered, which is bound by the tokens and not by the
+// oneHotLimit is the maximum vocabulary for one-hot rows, which the gradients
+// of embeddings and of the loss use in matrix products. For larger vocabularies
+// the gradients scatter, at a cost that depends on the tokens and not on the
 // vocabulary: see fixtures/MEASURED.md, "The gradient of an embedding".
 const oneHotLimit = 128
 
-// Grad adds up the rows that belong to one id. ScatterND would take whole rows
-// at once, but ONNX Runtime's adds them on several threads without a lock, and
-// loses some where an id comes twice; its ScatterElements does not.
+// Grad sums the rows of each id. ScatterND could add whole rows, but ONNX
+// Runtime's adds them on several threads without a lock and loses updates if an
+// id occurs twice; its ScatterElements does not.
 func (g Gather) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	table, ids := n.Args[0], n.Args[1]
 	if g.Axis != 0 {
@@ -64,17 +64,17 @@ func (g Gather) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 		d = b.Gemm(b.OneHot(b.Reshape(ids, N(count)), vocab), rows, nil, true, false)
 	} else {
 		zeros := b.Cast(b.ConstantOfShape(0, N(count), N(width)), format.Int64)
-		all := b.Add(zeros, b.Reshape(ids, N(count), N(1))) // (N,C): the id of every number
+		all := b.Add(zeros, b.Reshape(ids, N(count), N(1))) // (N,C): the id for every element
 		d = b.ScatterElements(b.ConstantOfShape(0, N(vocab), N(width)), all, rows, 0)
 	}
 	return []*Value{b.Reshape(d, table.Shape...), nil}
 }
 
-// alongFirst is the derivative by the table of a Gather along another axis than
-// the first: that of its transpose, transposed back.
+// alongFirst is the derivative by the table of a Gather along an axis other
+// than the first: the one of the transposed table, transposed back.
 func (g Gather) alongFirst(b *Builder, n *Node, dy *Value) *Value {
 	table, ids := n.Args[0], n.Args[1]
-	toFront := func(rank, from, count int) []int { // so many axes
+	toFront := func(rank, from, count int) []int { // permutation that moves count axes to the front
 		perm := axes(make(Shape, rank))
 		return append(slices.Clone(perm[from:from+count]), slices.Delete(perm, from, from+count)...)
 	}
@@ -91,8 +91,8 @@ func (g Gather) alongFirst(b *Builder, n *Node, dy *Value) *Value {
 	return b.Transpose(d, back...)
 }
 
-// GatherElements is x[i,j,ids[i,j,k]] for the last axis, likewise for others;
-// the ids are int64, as Gather's, and the other dimensions agree.
+// GatherElements is x[i,j,ids[i,j,k]] for the last axis, and likewise for other
+// axes. The ids are int64, as in Gather, and the other dimensions agree.
 type GatherElements struct {
 	Axis    int
 	FromEnd bool `attr:"from_end,omitzero"`
@@ -121,9 +121,10 @@ func (g GatherElements) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{b.ScatterElements(b.ConstantOfShape(0, n.Args[0].Shape...), n.Args[1], dy[0], g.Axis), nil}
 }
 
-// ScatterElements is its first argument with updates, the third, added at ids,
-// the second, along the axis: what GatherElements reads. An id that comes twice
-// adds twice. It is ONNX's operator with reduction="add".
+// ScatterElements returns its first argument with updates, the third argument,
+// added at ids, the second, along the axis: at the elements that GatherElements
+// reads. An id that occurs twice adds twice. It is ONNX's operator with
+// reduction="add".
 type ScatterElements struct {
 	Axis    int
 	FromEnd bool `attr:"from_end,omitzero"`
@@ -152,13 +153,13 @@ func (s ScatterElements) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{dy[0], nil, b.GatherElements(dy[0], n.Args[1], s.Axis)}
 }
 
-// OneHot makes of int64 ids rows of Depth numbers: 1 at the id, 0 elsewhere.
+// OneHot converts int64 ids to rows of Depth numbers: 1 at the id, 0 elsewhere.
 type OneHot struct{ Depth int }
 
 // Name returns "OneHot".
 func (OneHot) Name() string { return "OneHot" }
 
-// Infer appends the depth to the ids' shape.
+// Infer appends Depth to the ids' shape.
 func (o OneHot) Infer(args []Type) ([]Type, error) {
 	if err := expect(args, 1); err != nil {
 		return nil, err
@@ -178,7 +179,7 @@ func (o OneHot) Decompose(b *Builder, args []*Value) []*Value {
 // Grad implements Differentiable: ids have no derivative.
 func (OneHot) Grad(*Builder, *Node, []*Value) []*Value { return []*Value{nil} }
 
-// Range is the integers from Start up to, not including, Limit.
+// Range is the integers from Start up to, but not including, Limit.
 type Range struct{ Start, Limit Dim }
 
 // Name returns "Range".
@@ -193,7 +194,7 @@ func (r Range) Infer(args []Type) ([]Type, error) {
 	return one(format.Int64, Shape{d}), err
 }
 
-// ConstantOfShape is a float32 tensor of one number.
+// ConstantOfShape is a float32 tensor filled with one number.
 type ConstantOfShape struct {
 	Shape Shape
 	Fill  float64
@@ -210,9 +211,9 @@ func (c ConstantOfShape) Infer(args []Type) ([]Type, error) {
 	return one(format.Float32, c.Shape), expect(args, 0)
 }
 
-// Positions is the place of each token of its argument, (B,T), in its text:
-// int64 (T), 0 to T-1. With a past they are given from outside: Cached puts an
-// input in its place.
+// Positions is the position of each token of its argument, (B,T), in its text:
+// int64 (T), 0 to T-1. With a past the positions are an input, with which
+// Cached replaces it.
 type Positions struct{}
 
 // Name returns "Positions".

@@ -6,7 +6,7 @@ import (
 )
 
 // Gelu is the Gaussian error linear unit (arXiv:1606.08415): x·Φ(x), or with
-// Approximate "tanh" the paper's tanh form, which is GPT-2's.
+// Approximate "tanh" the paper's tanh form, which GPT-2 uses.
 type Gelu struct {
 	Approximate string // "none" or "tanh"
 }
@@ -39,8 +39,8 @@ func (g Gelu) Decompose(b *Builder, args []*Value) []*Value {
 	return []*Value{b.Mul(args[0], gate)}
 }
 
-// gate returns the factor of x and, of the tanh form, x², which its gradient
-// needs again.
+// gate returns the factor of x and, for the tanh form, x², which the gradient
+// reuses.
 func (g Gelu) gate(b *Builder, x *Value) (square, gate *Value) {
 	var bend *Value
 	if g.Approximate == "tanh" {

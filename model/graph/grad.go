@@ -7,14 +7,14 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Grad returns the pass that differentiates: after the outputs that are there,
-// it hands out for every parameter the derivative of the scalar output called
-// loss, in the parameter's shape, under the name and role of a gradient. Each
-// operator's own rule is used, in reverse order, or that of its decomposition;
-// rules share what the forward pass computes once Decompose and Merge have run.
+// Grad returns the pass that differentiates. After the existing outputs it
+// adds, for every parameter, the derivative of the scalar output called loss,
+// in the parameter's shape, under the name and role of a gradient. It applies
+// each operator's own rule, or that of its decomposition, in reverse order. The
+// rules share values with the forward pass once Decompose and Merge have run.
 //
-// Named dimensions may stay, except where a rule needs to know a length: it
-// then says which to bind.
+// Named dimensions may remain, unless a rule needs a length: its error names
+// the dimension to bind.
 func Grad(loss string) Pass {
 	return func(g *Graph) (*Graph, error) {
 		i := slices.IndexFunc(g.Outputs, func(o Output) bool { return o.Name == loss })
@@ -38,11 +38,11 @@ func Grad(loss string) Pass {
 		}
 		for _, p := range g.Params {
 			dp := d.grads[p]
-			if dp == nil { // it has no part in the loss
+			if dp == nil { // the parameter does not affect the loss
 				dp = b.Scope(p.Name+".grad").ConstantOfShape(0, p.Shape...)
 			}
 			if given[dp] {
-				dp = b.Identity(dp) // a name of its own
+				dp = b.Identity(dp) // a value with its own name
 			}
 			given[dp] = true
 			r := role.GradientOf(p.Name)
@@ -57,8 +57,9 @@ func Grad(loss string) Pass {
 }
 
 // Extend returns a Builder that continues after the values and outputs of g,
-// which stays as it is. A name that g has already gets a number; that of a new
-// input or weight is kept, and a copy of the value in g gets the number.
+// which does not change. If a new name is taken by a value of g, it gets a
+// number. A new input or weight keeps its name, and the copy of the value in g
+// gets the number.
 func Extend(g *Graph) *Builder {
 	b := NewBuilder()
 	b.made = true
@@ -73,11 +74,12 @@ func Extend(g *Graph) *Builder {
 	return b
 }
 
-// differentiation is the derivative of one number by every value it depends on.
+// differentiation computes the derivative of one number by every value it
+// depends on.
 type differentiation struct {
 	b       *Builder
 	grads   map[*Value]*Value
-	learned map[*Value]bool // depends on a parameter, through floating-point values
+	learned map[*Value]bool // values that depend on a parameter through floating-point values
 }
 
 func (d *differentiation) mark(nodes []*Node) {
@@ -93,7 +95,7 @@ func (d *differentiation) mark(nodes []*Node) {
 }
 
 // backward records the derivatives by the arguments of the nodes, from the last
-// to the first.
+// node to the first.
 func (d *differentiation) backward(nodes []*Node) {
 	b := d.b
 	for _, n := range slices.Backward(nodes) {
@@ -137,8 +139,8 @@ func (d *differentiation) add(v, g *Value) {
 	d.grads[v] = g
 }
 
-// gradOfDecomposition records the derivatives by the arguments of n, by way of
-// its decomposition.
+// gradOfDecomposition records the derivatives by the arguments of n through its
+// decomposition.
 func (b *Builder) gradOfDecomposition(op Composite, n *Node, dy []*Value) []*Value {
 	if b.nested++; b.nested > maxDepth {
 		b.tooDeep(op)
@@ -152,7 +154,7 @@ func (b *Builder) gradOfDecomposition(op Composite, n *Node, dy []*Value) []*Val
 	}
 	inside := slices.Clone(b.graph.Nodes[before:])
 	d := differentiation{b: b.root(), grads: map[*Value]*Value{}, learned: map[*Value]bool{}}
-	for _, a := range n.Args { // whoever calls drops what needs none
+	for _, a := range n.Args { // the caller drops those that are not needed
 		d.learned[a] = a.DType.Float()
 	}
 	d.mark(inside)
@@ -164,18 +166,18 @@ func (b *Builder) gradOfDecomposition(op Composite, n *Node, dy []*Value) []*Val
 	d.backward(inside)
 	out := make([]*Value, len(n.Args))
 	for i, a := range n.Args {
-		if !slices.Contains(n.Args[:i], a) { // the sum, once
+		if !slices.Contains(n.Args[:i], a) { // an argument that occurs twice gets the sum once
 			out[i] = d.grads[a]
 		}
 	}
 	return out
 }
 
-// accumulate adds two gradients of one value. A matrix product takes the other
-// one in as its third argument, and one that is scattered into zeros is
-// scattered into the other, which saves a pass over both.
+// accumulate adds two gradients of one value. If one is a matrix product, the
+// other becomes its third argument. If one is scattered into zeros, it is
+// scattered into the other instead. Either saves a pass over both.
 func (b *Builder) accumulate(x, y *Value) *Value {
-	for _, p := range [][2]*Value{{y, x}, {x, y}} { // the later one first: it needs the other least
+	for _, p := range [][2]*Value{{y, x}, {x, y}} { // the later one first: it depends less on the other
 		args := p[0].Args()
 		switch op := p[0].Op().(type) {
 		case Gemm:

@@ -24,17 +24,17 @@ func (t Type) Equal(u Type) bool { return t.DType == u.DType && t.Shape.Equal(u.
 type Node struct {
 	Op      Op
 	Args    []*Value
-	Results []*Value // at least one; trailing ones that nothing uses may be left out
+	Results []*Value // at least one; unused trailing ones may be left out
 }
 
-// Name returns the name of the first result, which names the node in
+// Name returns the name of the first result, which identifies the node in
 // messages and scopes.
 func (n *Node) Name() string { return n.Results[0].Name }
 
 // Value is one result of a node.
 type Value struct {
 	Node  *Node
-	Index int    // in Node.Results
+	Index int    // index in Node.Results
 	Name  string // unique in its graph: "h.0.attn.scores"
 	Type
 }
@@ -45,8 +45,8 @@ func (v *Value) Op() Op { return v.Node.Op }
 // Args returns the arguments of the node that computes v.
 func (v *Value) Args() []*Value { return v.Node.Args }
 
-// Leaf reports whether v is given and not computed: an input, a parameter or a
-// constant.
+// Leaf reports whether v is an input, a parameter or a constant, and not
+// computed.
 func (v *Value) Leaf() bool { return leaf(v.Node.Op) }
 
 // Constant returns the elements of v if v is a constant.
@@ -55,30 +55,30 @@ func (v *Value) Constant() (format.Tensor, bool) {
 	return c.Value, ok
 }
 
-// Is reports whether v is computed by an operator of type O. The operator comes
-// along.
+// Is reports whether an operator of type O computes v, and returns the
+// operator.
 func Is[O Op](v *Value) (O, bool) {
 	op, ok := v.Node.Op.(O)
 	return op, ok
 }
 
-// Output is a value that a graph hands out, under the name its users know.
+// Output is an output of a graph, under the name that its users know.
 type Output struct {
 	Name  string
 	Role  role.Role
 	Value *Value
 }
 
-// Graph is a computation. It is made by a Builder, by Parse or by a pass, and
-// not changed afterwards.
+// Graph is a computation. A Builder, Parse or a pass creates it; afterwards it
+// does not change.
 type Graph struct {
 	Nodes   []*Node  // in topological order
-	Inputs  []*Value // given for every run
+	Inputs  []*Value // given in every run
 	Params  []*Value // the weights, in the order of checkpoints and optimizers
 	Outputs []Output
 
-	// Context is the most tokens that one sequence may have, its past included;
-	// 0 if nothing limits it.
+	// Context is the maximum number of tokens in a sequence, including its past; 0
+	// means unlimited.
 	Context int
 }
 
@@ -105,7 +105,7 @@ func (g *Graph) Lookup(name string) *Value {
 	return nil
 }
 
-// Input returns the input of a role, or nil.
+// Input returns the input with a role, or nil.
 func (g *Graph) Input(r role.Role) *Value {
 	for _, v := range g.Inputs {
 		if v.Role() == r {
@@ -115,7 +115,7 @@ func (g *Graph) Input(r role.Role) *Value {
 	return nil
 }
 
-// Output returns the output of a role; ok is false if there is none.
+// Output returns the output with a role; ok is false if there is none.
 func (g *Graph) Output(r role.Role) (o Output, ok bool) {
 	for _, o := range g.Outputs {
 		if o.Role == r {
@@ -125,13 +125,13 @@ func (g *Graph) Output(r role.Role) (o Output, ok bool) {
 	return Output{}, false
 }
 
-// Role returns the role of an input, and none for any other value.
+// Role returns the role of an input. Other values have none.
 func (v *Value) Role() role.Role {
 	in, _ := Is[Input](v)
 	return in.Role
 }
 
-// ParamError says that weights are not those of a graph.
+// ParamError reports that weights do not match a graph.
 type ParamError struct {
 	Name   string // of the weight
 	Reason string
@@ -139,9 +139,9 @@ type ParamError struct {
 
 func (e *ParamError) Error() string { return fmt.Sprintf("graph: weight %.80q: %s", e.Name, e.Reason) }
 
-// CheckParams reports the first way in which tensors are not the weights of g:
-// its parameters in their order, with their names and shapes. The element type
-// may be another floating-point type: whoever reads the numbers converts them.
+// CheckParams reports the first mismatch between tensors and the parameters of
+// g: their order, names and shapes. The element type may be another
+// floating-point type, which the reader of the numbers converts.
 func (g *Graph) CheckParams(weights []format.TensorInfo) error {
 	for i, p := range g.Params {
 		if i >= len(weights) {
@@ -164,8 +164,8 @@ func (g *Graph) CheckParams(weights []format.TensorInfo) error {
 }
 
 // BindInputs returns the sizes of the named dimensions for inputs of the given
-// shapes, by name. It refuses an input that is missing, unknown, of another
-// rank, or of sizes that contradict the graph or each other.
+// shapes, by name. It refuses an input that is missing, unknown, or of the
+// wrong rank, and sizes that contradict the graph or each other.
 func (g *Graph) BindInputs(shapes map[string][]int) (map[string]int, error) {
 	sizes := map[string]int{}
 	known := map[string]bool{}

@@ -10,16 +10,16 @@ import (
 // imageOps are images: resizing, sampling, padding, regions.
 var imageOps = []Op{Resize{}, GridSample{}, RoiAlign{}, MaxRoiPool{}, Pad{}}
 
-// sampling are the ways to take an element between others.
+// sampling are the interpolation modes.
 var sampling = []string{"nearest", "linear", "cubic"}
 
-// coordinates are the ways from a place of a resized axis to one of the axis.
+// coordinates are the ways to map a coordinate of a resized axis to the
+// original axis.
 var coordinates = []string{"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"}
 
-// Resize resamples x along one axis; images are resized one axis after the other. A
-// place of the result is one of the axis, through Coordinates and Scale, and takes
-// from the elements around it, by Mode. These are ONNX's, and so are the other
-// attributes.
+// Resize resamples x along one axis; images are resized one axis after the other.
+// Coordinates and Scale map a position of the result to one of the axis, and Mode
+// combines the elements around it. These and the other attributes are ONNX's.
 type Resize struct {
 	Axis           int
 	Size           Dim     // of the axis in the result
@@ -30,18 +30,18 @@ type Resize struct {
 	CubicA         float64 `attr:"cubic_a,omitzero"`
 	ExcludeOutside bool    `attr:"exclude_outside,omitzero"`
 	Antialias      bool    `attr:"antialias,omitzero"`
-	Start          float64 `attr:"start,omitzero"` // the part of the axis that tf_crop_and_resize takes
+	Start          float64 `attr:"start,omitzero"` // the part of the axis for tf_crop_and_resize
 	End            float64 `attr:"end,omitzero"`
-	Fill           float64 `attr:"fill,omitzero"` // its value for what is outside
-	// Back is the size of the axis of which a derivative is resized: each element
-	// then adds to the places that it would be made of.
+	Fill           float64 `attr:"fill,omitzero"` // value for positions outside
+	// Back is the size of the original axis if a derivative is resized: each
+	// element is then added to its source positions.
 	Back Dim `attr:"back,omitzero"`
 }
 
 // Name returns "Resize".
 func (Resize) Name() string { return "Resize" }
 
-// Infer returns the argument's shape with another size of the axis.
+// Infer returns the argument's shape with the new size of the axis.
 func (r Resize) Infer(args []Type) ([]Type, error) {
 	if err := expect(args, 1); err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (r Resize) Infer(args []Type) ([]Type, error) {
 	return one(x.DType, x.Shape.with(r.Axis, r.Size)), nil
 }
 
-// Grad implements Differentiable: a derivative takes the way of its element back.
+// Grad implements Differentiable: a derivative goes back to the source positions.
 func (r Resize) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	if r.Back.Is(0) {
 		r.Back = n.Args[0].Shape[r.Axis]
@@ -80,8 +80,8 @@ func (r Resize) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{b.apply(r, dy[0])}
 }
 
-// GridSample takes from x (N,C,sizes) at the places of a grid (N,sizes,number of
-// sizes), which are -1 to 1 along an axis, the last axis first.
+// GridSample samples x (N,C,sizes) at the coordinates of a grid (N,sizes,number
+// of sizes), which are -1 to 1 along an axis, the last axis first.
 type GridSample struct {
 	Mode         string // nearest, linear, cubic
 	Padding      string // zeros, border, reflection
@@ -111,12 +111,12 @@ func (g GridSample) Infer(args []Type) ([]Type, error) {
 }
 
 // RoiAlign pools regions of x (N,C,H,W), each into Height·Width elements: the mean,
-// or with Max the largest, of points within each. Its other arguments are the regions
-// (n,4), as x0, y0, x1, y1, and which image each is of.
+// or with Max the largest, of sample points. Its other arguments are the regions
+// (n,4), as x0, y0, x1, y1, and the image index of each.
 type RoiAlign struct {
 	Height, Width int
 	Samples       int     // points in each direction; 0: as many as there are elements
-	Scale         float64 // of the regions' coordinates
+	Scale         float64 // scale of the regions' coordinates
 	HalfPixel     bool    `attr:"half_pixel,omitzero"`
 	Max           bool    `attr:"max,omitzero"`
 }
@@ -155,11 +155,11 @@ func pooled(args []Type, height, width int) ([]Type, error) {
 	return one(args[0].DType, Shape{args[1].Shape[0], args[0].Shape[1], N(height), N(width)}), nil
 }
 
-// MaxRoiPool is the largest elements of parts of regions of x (N,C,H,W). The regions
-// are (n,5): the image, x0, y0, x1, y1.
+// MaxRoiPool returns the largest elements of parts of regions of x (N,C,H,W). The
+// regions are (n,5): the image, x0, y0, x1, y1.
 type MaxRoiPool struct {
 	Height, Width int
-	Scale         float64 // of the regions' coordinates
+	Scale         float64 // scale of the regions' coordinates
 }
 
 // Name returns "MaxRoiPool".
@@ -176,9 +176,9 @@ func (m MaxRoiPool) Infer(args []Type) ([]Type, error) {
 	return pooled(args, m.Height, m.Width)
 }
 
-// Pad adds elements before and after each axis of x, or drops them where the number
-// is negative. What is added is the second argument, or 0 without one; or the edge,
-// the reflection or the repetition of what is there.
+// Pad adds elements before and after each axis of x, or drops them if the number is
+// negative. The new elements are the second argument, or 0 without one; in the
+// other modes they repeat the edge, reflect x or wrap around.
 type Pad struct {
 	Mode          string // constant, edge, reflect, wrap
 	Before, After Shape
@@ -187,7 +187,7 @@ type Pad struct {
 // Name returns "Pad".
 func (Pad) Name() string { return "Pad" }
 
-// Infer returns the shape with longer axes.
+// Infer returns the padded shape.
 func (p Pad) Infer(args []Type) ([]Type, error) {
 	if err := expectFrom(args, 1, 2); err != nil {
 		return nil, err
@@ -209,8 +209,9 @@ func (p Pad) Infer(args []Type) ([]Type, error) {
 	return one(x.DType, s), nil
 }
 
-// Grad implements Differentiable: that of x is cut out. What repeats elements adds to
-// them, so there it is that of a Gather along each axis, which needs its size.
+// Grad implements Differentiable: the derivative of x is cut out. In modes that
+// repeat elements the derivative of a copy is added to its source, as by a Gather
+// along each axis, which needs its size.
 func (p Pad) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	if p.Mode != "constant" {
 		return b.gradOfDecomposition(padGathers(p), n, dy)
@@ -236,7 +237,7 @@ func negative(s Shape) Shape {
 	return out
 }
 
-// padGathers is a Pad as one Gather an axis.
+// padGathers is a Pad written as one Gather per axis.
 type padGathers Pad
 
 func (padGathers) Name() string { return "Pad" }
@@ -266,11 +267,11 @@ func (p padGathers) Decompose(b *Builder, args []*Value) []*Value {
 	return []*Value{x}
 }
 
-// PadSource returns the place, on an axis of n elements, of what Pad puts at place i;
-// it is negative for the constant. Elements that are dropped are so first.
+// PadSource returns the source, on an axis of n elements, of position i of the result
+// of Pad. It is negative for the constant. Negative pads drop elements first.
 func PadSource(mode string, i, before, after, n int) int {
 	first := max(0, -before)
-	n -= first + max(0, -after) // that stay
+	n -= first + max(0, -after) // number of remaining elements
 	i -= max(0, before)
 	switch {
 	case i >= 0 && i < n:

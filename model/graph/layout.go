@@ -28,7 +28,7 @@ func (Reshape) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{b.Reshape(dy[0], n.Args[0].Shape...)}
 }
 
-// Transpose is its argument with other axes first: axis i of the result is axis
+// Transpose permutes the axes of its argument: axis i of the result is axis
 // Perm[i] of the argument.
 type Transpose struct{ Perm []int }
 
@@ -65,7 +65,7 @@ func (t Transpose) Grad(b *Builder, _ *Node, dy []*Value) []*Value {
 	return []*Value{b.Transpose(dy[0], back...)}
 }
 
-// Concat is its arguments one after the other along the axis.
+// Concat joins its arguments along the axis.
 type Concat struct{ Axis int }
 
 // Name returns "Concat".
@@ -102,8 +102,8 @@ func (c Concat) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return out
 }
 
-// Split cuts its argument into parts of the given sizes along the axis: as many
-// results.
+// Split cuts its argument into parts of the given sizes along the axis, with
+// one result per part.
 type Split struct {
 	Axis  int
 	Sizes []int
@@ -148,7 +148,8 @@ func (s Split) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{b.Concat(s.Axis, parts...)}
 }
 
-// Slice is positions Start up to, not including, Limit along the axis.
+// Slice is the positions from Start up to, but not including, Limit along the
+// axis.
 type Slice struct {
 	Axis         int
 	Start, Limit Dim
@@ -157,8 +158,8 @@ type Slice struct {
 // Name returns "Slice".
 func (Slice) Name() string { return "Slice" }
 
-// length returns limit - start, which must not be negative for any sizes of
-// the names.
+// length returns limit - start, which must not be negative for any sizes of the
+// names.
 func length(start, limit Dim) (Dim, error) {
 	d := limit.Sub(start)
 	if !d.NonNegative() {
@@ -167,9 +168,9 @@ func length(start, limit Dim) (Dim, error) {
 	return d, nil
 }
 
-// Infer shortens the axis. It cannot compare a name with the axis that is cut:
-// whoever runs the graph checks that Start is not before the beginning ("T-1"
-// where T is 0) and Limit not beyond the end.
+// Infer shortens the axis. It cannot compare a name with the size of the axis:
+// the run checks that Start is not before the beginning ("T-1" if T is 0) and
+// Limit not beyond the end.
 func (s Slice) Infer(args []Type) ([]Type, error) {
 	if err := expect(args, 1); err != nil {
 		return nil, err
@@ -191,7 +192,8 @@ func (s Slice) Infer(args []Type) ([]Type, error) {
 	return one(x.DType, x.Shape.with(s.Axis, d)), nil
 }
 
-// Grad implements Differentiable: zeros where the slice did not read.
+// Grad implements Differentiable: zeros for positions that the slice did not
+// read.
 func (s Slice) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	x := n.Args[0]
 	after, err := length(s.Limit, x.Shape[s.Axis])
@@ -234,8 +236,8 @@ func (Expand) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{b.reduceTo(dy[0], n.Args[0].Shape)}
 }
 
-// Trilu is one triangle of the last two axes, zero elsewhere. K is the diagonal
-// where the kept triangle begins; 0 is the main one.
+// Trilu keeps one triangle of the last two axes, with zeros elsewhere. K is the
+// diagonal at which the triangle begins; 0 is the main one.
 type Trilu struct {
 	Upper bool
 	K     Dim

@@ -8,7 +8,7 @@ import (
 )
 
 // SoftmaxCrossEntropyLoss is the mean of -log softmax(scores)[label] over the
-// labels that are not IgnoreIndex: scores (B,V,T) and int64 labels (B,T), or
+// labels other than IgnoreIndex: scores (B,V,T) and int64 labels (B,T), or
 // scores (N,V) and labels (N).
 type SoftmaxCrossEntropyLoss struct{ IgnoreIndex int64 }
 
@@ -44,17 +44,17 @@ func (l SoftmaxCrossEntropyLoss) Decompose(b *Builder, args []*Value) []*Value {
 	return []*Value{b.Neg(b.Div(total, p.count))}
 }
 
-// lossParts is what the loss and its gradient both need.
+// lossParts holds the values that both the loss and its gradient need.
 type lossParts struct {
 	logp   *Value // (...,V): log softmax, classes last
-	labels *Value // (...): 0 where ignored, so that every label is a class
-	weight *Value // (...): 0 where ignored, else 1
-	count  *Value // (): labels that count
+	labels *Value // (...): 0 if ignored, so that every label is a class
+	weight *Value // (...): 0 if ignored, otherwise 1
+	count  *Value // (): number of labels not ignored
 }
 
-// parts moves the classes to the last axis. Of three axes they are on the
-// second, as ONNX has it; a Transpose that put them there is passed by, so that
-// the logarithm runs along contiguous rows.
+// parts moves the classes to the last axis. With three axes they are on the
+// second, as in ONNX. If a Transpose put them there, parts uses its argument,
+// so that the logarithm runs along contiguous rows.
 func (l SoftmaxCrossEntropyLoss) parts(b *Builder, scores, labels *Value) lossParts {
 	x := scores // (N,V)
 	if len(scores.Shape) == 3 {
@@ -77,8 +77,8 @@ func (b *Builder) classesLast(scores *Value) *Value {
 }
 
 // Grad implements Differentiable. The gradient by the scores is (softmax - one
-// hot), for a label that counts times dloss/count, for another 0. Where no label
-// counts, the loss is not a number, and the gradient 0 as in PyTorch.
+// hot) times dloss/count, and 0 for ignored labels. If all labels are ignored,
+// the loss is NaN and the gradient 0, as in PyTorch.
 func (l SoftmaxCrossEntropyLoss) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	scores, labels := n.Args[0], n.Args[1]
 	p := l.parts(b, scores, labels)

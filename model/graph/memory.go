@@ -2,14 +2,14 @@ package graph
 
 import "fmt"
 
-// PeakBytes returns the most memory that the values of g take at a time if it
-// is run in its own order and lets go of a value after its last use: inputs,
-// parameters, constants and outputs are there all along. Named dimensions must
-// be bound. A runtime needs that much, and some more for its own purposes.
+// PeakBytes returns the peak memory of the values of g if it runs in its own
+// order and frees a value after its last use. Inputs, parameters, constants and
+// outputs are never freed. Named dimensions must be bound. A runtime needs that
+// much plus its own overhead.
 func PeakBytes(g *Graph) (int64, error) {
 	uses := map[*Value]int{}
 	size := map[*Value]int64{}
-	held := map[*Value]*Value{} // what owns the memory of a value that only has another shape
+	held := map[*Value]*Value{} // maps a value that is only reshaped to the owner of its memory
 	for v := range g.Values() {
 		n, known := v.Shape.Elements().Number()
 		if !known {
@@ -27,13 +27,13 @@ func PeakBytes(g *Graph) (int64, error) {
 		}
 	}
 	for _, o := range g.Outputs {
-		uses[held[o.Value]]++ // never let go of
+		uses[held[o.Value]]++ // never freed
 	}
 	var now, peak int64
 	for v := range g.Values() {
 		if v.Leaf() {
 			now += size[v]
-			uses[v]++ // never let go of
+			uses[v]++ // never freed
 		}
 	}
 	peak = now

@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Merge drops nodes that another one computes already: the same operator, of
-// the same arguments, with the same attributes (common subexpressions). The
-// first of them stays, with as many results as any of them has.
+// Merge drops nodes that repeat another one's computation (common
+// subexpressions): the same operator with the same arguments and attributes. It
+// keeps the first of them, with as many results as any of them has.
 func Merge(g *Graph) (*Graph, error) {
-	class := map[string]int{}  // nodes that compute the same, by what they compute
-	most := map[int]int{}      // results of a class
-	number := map[*Value]int{} // values that are the same have one number
+	class := map[string]int{}  // classes of nodes with the same computation, by its key
+	most := map[int]int{}      // number of results by class
+	number := map[*Value]int{} // equal values have equal numbers
 	of := map[*Node]int{}
 	results := map[[2]int]int{}
 	for _, n := range g.Nodes {
-		c := len(of) // by itself
+		c := len(of) // a class of its own
 		if _, in := n.Op.(Input); !in {
 			if _, param := n.Op.(Param); !param {
 				c = classOf(class, n, number, c)
@@ -55,8 +55,8 @@ func Merge(g *Graph) (*Graph, error) {
 	return Prune(merged)
 }
 
-// classOf returns the class of the nodes that compute what n does, a new one
-// if n is the first.
+// classOf returns the class of nodes with n's computation, a new class if n is
+// the first.
 func classOf(class map[string]int, n *Node, number map[*Value]int, fresh int) int {
 	var key strings.Builder
 	fmt.Fprintf(&key, "%s %s%s", n.Op.Name(), n.Results[0].Type, identity(n.Op))

@@ -4,10 +4,10 @@ import (
 	"fmt"
 )
 
-// LayerNormalization brings its first argument to mean 0 and variance 1 over
-// the last axis, then multiplies by scale, the second, and adds bias, the third,
-// where there is one (arXiv:1607.06450). Its further results, which may be left
-// out, are the mean and the inverse standard deviation, (...,1).
+// LayerNormalization normalizes its first argument to mean 0 and variance 1 over
+// the last axis, then multiplies by scale, the second argument, and adds bias,
+// the optional third (arXiv:1607.06450). Its optional further results are the
+// mean and the inverse standard deviation, (...,1).
 type LayerNormalization struct{ Epsilon float64 }
 
 // Name returns "LayerNormalization".
@@ -28,8 +28,8 @@ func (l LayerNormalization) Infer(args []Type) ([]Type, error) {
 	return []Type{x, moment, moment}, nil
 }
 
-// normalized checks the arguments of a normalization: x, and one number or more
-// for each element of its last axis.
+// normalized checks the arguments of a normalization: x, and one or more
+// arguments with one number per element of its last axis.
 func normalized(epsilon float64, args []Type) error {
 	x := args[0].Shape
 	if len(x) == 0 || !(epsilon > 0) {
@@ -82,8 +82,8 @@ func (l LayerNormalization) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return out
 }
 
-// RMSNormalization divides its first argument by the root of the mean square
-// over the last axis, then multiplies by scale, the second (arXiv:1910.07467).
+// RMSNormalization divides its first argument by the root mean square over the
+// last axis, then multiplies by scale, the second argument (arXiv:1910.07467).
 type RMSNormalization struct{ Epsilon float64 }
 
 // Name returns "RMSNormalization".

@@ -8,61 +8,61 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Op is an operator with its attributes, such as Softmax{Axis: 1}: ONNX's name
-// and ONNX's meaning (opset 24), restricted as its type says. The exported
-// fields of the type are the attributes; attr.go says which types they may
-// have. An operator is this one definition: what a consumer does not compute
-// natively is decomposed, and the gradient of an operator without Grad is that
-// of its decomposition.
+// Op is an operator with its attributes, such as Softmax{Axis: 1}. It has
+// ONNX's name and ONNX's meaning (opset 24), restricted as its type says. The
+// exported fields of the type are the attributes; attr.go lists their allowed
+// types. This is the only definition of an operator. A consumer that does not
+// compute it natively gets its decomposition, and an operator without Grad gets
+// the gradient of its decomposition.
 type Op interface {
 	// Name is the operator's name in ONNX.
 	Name() string
-	// Infer returns the types of the results for arguments of the given types,
-	// or says why they do not fit. It does not look at what computes them.
+	// Infer returns the types of the results for arguments of the given types, or
+	// an error if they do not fit. It does not look at the nodes that compute them.
 	Infer(args []Type) ([]Type, error)
 }
 
-// Composite is an operator that can be written with others.
+// Composite is an operator with a decomposition into others.
 type Composite interface {
 	Op
-	// Decompose records the operator with others and returns what replaces
-	// its results: all of them, or the first ones.
+	// Decompose records the operator as other operators and returns the
+	// replacements of its results: all of them, or the first ones.
 	Decompose(b *Builder, args []*Value) []*Value
 }
 
-// Differentiable is an operator that has a gradient of its own.
+// Differentiable is an operator with its own gradient.
 type Differentiable interface {
 	Op
-	// Grad records the derivatives of the loss by the arguments of n, given
-	// those by its results (nil for one without influence). It may return nil
-	// for an argument that no derivative passes through, and what it returns
-	// for one that needs none is dropped.
+	// Grad records the derivatives of the loss by the arguments of n, given those
+	// by its results (nil for a result without influence). It may return nil for an
+	// argument that no derivative passes through. A derivative that is not needed
+	// is dropped.
 	Grad(b *Builder, n *Node, dy []*Value) []*Value
 }
 
-// Counted is an operator whose results have sizes that their elements decide,
-// such as the number of elements that are not zero. Each such size is a named
-// dimension of the operator's own. Whoever evaluates the graph binds it when the
-// node has run: later values may depend on it, and no input does.
+// Counted is an operator with result sizes that depend on data, such as the
+// number of nonzero elements. Each such size is a named dimension that belongs
+// to the operator. Evaluators bind it when the node has run. Later values may
+// depend on it, but no input does.
 type Counted interface {
 	Op
-	// Counts returns those dimensions.
+	// Counts returns these dimensions.
 	Counts() []Dim
 }
 
-// optional is an operator whose last results may be left out.
+// optional is an operator with optional last results.
 type optional interface {
-	required() int // results that are always there
+	required() int // number of results that are always present
 }
 
-// Input is a tensor given for every run.
+// Input is a tensor that is given in every run.
 type Input struct {
 	Role role.Role `attr:"role,omitzero"`
 }
 
 // Param is a weight.
 type Param struct {
-	Init Init `attr:"init"` // how it starts; no part of what the graph computes
+	Init Init `attr:"init"` // initialization; not part of what the graph computes
 }
 
 // Const is a fixed tensor. Its name is "".
@@ -103,8 +103,8 @@ func leaf(op Op) bool {
 	return false
 }
 
-// Init is the distribution of a parameter's first values: normal with the given
-// mean and standard deviation.
+// Init is the distribution of a parameter's initial values: normal with the
+// given mean and standard deviation.
 type Init struct {
 	Mean, Std float64 // Std 0: every element is Mean
 }
@@ -115,10 +115,10 @@ func Normal(std float64) Init { return Init{Std: std} }
 // Constant gives every element the value v.
 func Constant(v float64) Init { return Init{Mean: v} }
 
-// operators lists every operator that attnx defines, in the order of its files.
-// Parse knows these; every consumer has a test that ranges over them. A new
-// operator is one type in one file of this folder, a line here, and a golden
-// file in fixtures/ops; a user's own is given to Parse.
+// operators lists every operator that attnx's own networks use, in the order of
+// its files. Parse accepts them; every consumer has a test that ranges over
+// them. A new operator is one type in one file of this folder, a line here, and
+// a golden file in fixtures/ops. A user's own operators are passed to Parse.
 var operators = []Op{
 	Input{}, Param{}, Const{},
 	Neg, Exp, Log, Sqrt, Tanh, Relu, Sigmoid, Erf, Sin, Cos, Abs, Sign, Floor, Ceil, Round, Reciprocal, Softplus, Not, Identity,
@@ -137,13 +137,13 @@ var operators = []Op{
 }
 
 // Operators returns one value of every operator that attnx's own networks use,
-// its attributes zero. Every consumer knows them.
+// with zero attributes. Every consumer supports them.
 func Operators() []Op { return operators }
 
-// imported lists the operators that only models of others have, a family a line.
-// The oracle computes them, and the text has them. Other consumers may refuse
-// them by name; one that all consumers know moves to operators. Their golden
-// file is ONNX's backend suite.
+// imported lists the operators that occur only in models of other tools, one
+// family per line. The oracle computes them, and Parse accepts them. Other
+// consumers may refuse them by name. An operator that all consumers support
+// moves to operators. Their golden files are ONNX's backend suite.
 var imported = slices.Concat(
 	[]Op{Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acosh, Atanh, IsNaN, BitwiseNot},
 	[]Op{Mod, FMod, BitwiseAnd, BitwiseOr, BitwiseXor, ShiftLeft, ShiftRight},
@@ -161,11 +161,11 @@ var imported = slices.Concat(
 	signalOps,
 )
 
-// Imported returns one value of every operator that only models of others have,
-// its attributes zero.
+// Imported returns one value of every operator that occurs only in models of
+// other tools, with zero attributes.
 func Imported() []Op { return imported }
 
-// expect reports whether there are n arguments.
+// expect checks that there are n arguments.
 func expect(args []Type, n int) error {
 	if len(args) != n {
 		return fmt.Errorf("it takes %d arguments, got %d", n, len(args))
@@ -173,7 +173,7 @@ func expect(args []Type, n int) error {
 	return nil
 }
 
-// expectFrom reports whether there are least to most arguments.
+// expectFrom checks that there are least to most arguments.
 func expectFrom(args []Type, least, most int) error {
 	if len(args) < least || len(args) > most {
 		return fmt.Errorf("it takes %d to %d arguments, got %d", least, most, len(args))

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// ours returns the type of each operator that attnx defines, by its name.
+// ours maps the names of attnx's operators to their types.
 var ours = sync.OnceValue(func() map[string]reflect.Type {
 	types := map[string]reflect.Type{}
 	for _, list := range [][]Op{operators, imported} {
@@ -17,9 +17,8 @@ var ours = sync.OnceValue(func() map[string]reflect.Type {
 	return types
 })
 
-// checkOperator refuses an operator of a user's own whose text would be read as
-// another one: the text has its name and the exported fields of its type, and
-// nothing else.
+// checkOperator refuses a user's operator whose text would be read as another
+// one. The text contains only its name and the exported fields of its type.
 func checkOperator(op Op) error {
 	t, name := reflect.TypeOf(op), op.Name()
 	if known := ours()[name]; known != nil && known != t {

@@ -11,9 +11,9 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// ParseError says where a text is not that of a graph.
+// ParseError reports where a text is not a valid graph.
 type ParseError struct {
-	Line int // from 1; 0: the text as a whole
+	Line int // from 1; 0: the whole text
 	Err  error
 }
 
@@ -26,9 +26,9 @@ func (e *ParseError) Error() string {
 
 func (e *ParseError) Unwrap() error { return e.Err }
 
-// Parse reads what Print writes, and nothing else: for every text that it
-// accepts, Print gives the same bytes. It knows the operators of this package
-// and those given. Memory stays in proportion to the text.
+// Parse reads the output of Print and nothing else: for every text that it
+// accepts, Print gives the same bytes. It accepts the operators of this package
+// and those in more. Its memory use is proportional to the text.
 func Parse(text string, more ...Op) (*Graph, error) {
 	p := &parser{graph: &Graph{}, values: map[string]*Value{}, operators: map[string]Op{}}
 	for _, op := range slices.Concat(operators, imported) {
@@ -131,7 +131,7 @@ func (p *parser) name() (string, error) {
 	return name, nil
 }
 
-// known takes the name of a value that came before.
+// known takes the name of an earlier value.
 func (p *parser) known() (*Value, error) {
 	name, err := p.name()
 	if err != nil {
@@ -221,7 +221,7 @@ func (p *parser) output() error {
 	return nil
 }
 
-// roleOf reads a role that is quoted or not.
+// roleOf parses a role, quoted or not.
 func roleOf(text string) (role.Role, error) {
 	if strings.HasPrefix(text, `"`) {
 		var err error
@@ -283,13 +283,13 @@ func (p *parser) node() error {
 	if n.Op, err = setAttributes(op, settings, n.Results[0].Type); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	for _, v := range n.Results { // only now: a node does not use its own results
+	for _, v := range n.Results { // only now: a node must not use its own results
 		if p.values[v.Name] != nil {
 			return fmt.Errorf("two values are called %s", shorten(v.Name))
 		}
 		p.values[v.Name] = v
 	}
-	// Shapes grow from node to node, so that each is checked before the next.
+	// Shapes grow from node to node, so each one is checked before the next.
 	if err := verifyNode(n); err != nil {
 		return err
 	}
@@ -328,8 +328,8 @@ func (p *parser) arguments() ([]*Value, error) {
 	}
 }
 
-// ParseOp reads an operator with its attributes, "Softmax axis=1": what Print
-// writes of it without its arguments.
+// ParseOp parses an operator with its attributes, "Softmax axis=1", as Print
+// writes it without arguments.
 func ParseOp(text string, more ...Op) (Op, error) {
 	name, rest, _ := strings.Cut(text, " ")
 	p := &parser{}

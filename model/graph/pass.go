@@ -7,8 +7,8 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Pass returns a changed copy of a graph. It never edits its argument, keeps
-// the names of the values it keeps, and ends with Verify.
+// Pass returns a transformed copy of a graph. It does not change its argument,
+// keeps the names of the values it keeps, and ends with Verify.
 type Pass func(*Graph) (*Graph, error)
 
 // Apply runs passes one after the other.
@@ -22,10 +22,10 @@ func Apply(g *Graph, passes ...Pass) (*Graph, error) {
 	return g, nil
 }
 
-// Rewrite copies g node by node, in order. For each node, f gets it with the
-// arguments already replaced and a Builder whose scope is the node's name, and
-// returns what replaces its results in the copy: nil keeps the node as it is,
-// and a value recorded by f takes over the result's name.
+// Rewrite copies g node by node, in order. It calls f for each node with the
+// replaced arguments and a Builder whose scope is the node's name. f returns
+// the replacements of the node's results, or nil to keep the node. A value
+// recorded by f takes over the result's name.
 func Rewrite(g *Graph, f func(b *Builder, n *Node, args []*Value) []*Value) (*Graph, error) {
 	b := NewBuilder()
 	b.taken = make(map[string]bool, len(g.Nodes))
@@ -73,7 +73,7 @@ func copyOutputs(b *Builder, g *Graph, copies map[*Value]*Value) {
 }
 
 // clone records a copy of n with other arguments. A scalar that a pass has
-// needed before its turn is there already.
+// already recorded is reused.
 func (b *Builder) clone(n *Node, args []*Value) []*Value {
 	b = b.kept()
 	first := n.Results[0]
@@ -97,8 +97,8 @@ func (b *Builder) clone(n *Node, args []*Value) []*Value {
 	return results
 }
 
-// Select returns the pass that keeps the outputs of the given names alone, and
-// what they need.
+// Select returns the pass that keeps only the named outputs and the values they
+// need.
 func Select(names ...string) Pass {
 	return func(g *Graph) (*Graph, error) {
 		kept := *g
@@ -114,9 +114,8 @@ func Select(names ...string) Pass {
 	}
 }
 
-// Prune drops the nodes that no output needs, and trailing results that nothing
-// uses where the operator may leave them out. Inputs stay: they are the
-// contract with whoever runs the graph.
+// Prune drops the nodes that no output needs, and unused trailing results that
+// the operator may omit. Inputs stay, because callers pass them.
 func Prune(g *Graph) (*Graph, error) {
 	live := map[*Value]bool{}
 	for _, o := range g.Outputs {
@@ -156,9 +155,9 @@ func Prune(g *Graph) (*Graph, error) {
 	return b.Graph()
 }
 
-// Decompose returns the pass that writes with others every operator that keep
-// does not know, until none is left that can be. A value inside a decomposition
-// is called after the composite: "h.0.attn.attention.scores".
+// Decompose returns the pass that decomposes every operator for which keep is
+// false, as far as possible. A value inside a decomposition is named after the
+// composite: "h.0.attn.attention.scores".
 func Decompose(keep func(*Node) bool) Pass {
 	return func(g *Graph) (*Graph, error) {
 		for depth := 0; ; depth++ {
@@ -184,24 +183,24 @@ func Decompose(keep func(*Node) bool) Pass {
 	}
 }
 
-// maxDepth is the most composite operators that are written with one another.
+// maxDepth bounds the nesting depth of decompositions.
 const maxDepth = 16
 
-// tooDeep refuses an operator that would be written with others without end.
+// tooDeep refuses an operator whose decomposition does not end.
 func (b *Builder) tooDeep(op Op) {
 	b.fail("graph: %.80q is written with itself, or through more than %d operators: write it with operators that attnx has", op.Name(), maxDepth)
 }
 
-// DecomposeAll writes with others every operator that can be.
+// DecomposeAll decomposes every operator that has a decomposition.
 func DecomposeAll(g *Graph) (*Graph, error) {
 	return Decompose(func(*Node) bool { return false })(g)
 }
 
-// Bind returns the pass that gives named dimensions their sizes. A value that
-// depends on constants and sizes alone (Slice or Trilu of a constant, Range,
-// ConstantOfShape) becomes a Const as soon as its sizes are numbers, up to a
-// million elements each and 32 MiB together. Sequences longer than the context
-// are refused.
+// Bind returns the pass that sets the sizes of named dimensions. A value that
+// depends only on constants and sizes (Slice or Trilu of a constant, Range,
+// ConstantOfShape) becomes a Const once its sizes are numbers, up to a million
+// elements each and 32 MiB in total. It refuses sequences longer than the
+// context.
 func Bind(sizes map[string]int) Pass {
 	return func(g *Graph) (*Graph, error) {
 		constants := newAhead(foldLimit)
@@ -230,8 +229,7 @@ func Bind(sizes map[string]int) Pass {
 	}
 }
 
-// sized reports whether Bind computes an operator as soon as its sizes are
-// numbers.
+// sized reports whether Bind computes an operator once its sizes are numbers.
 func sized(op Op) bool {
 	switch op.(type) {
 	case Slice, Range, ConstantOfShape, Trilu:
@@ -240,8 +238,8 @@ func sized(op Op) bool {
 	return false
 }
 
-// checkContext refuses sequences that are longer than the context, as far as
-// their sizes are numbers.
+// checkContext refuses sequences longer than the context, as far as their sizes
+// are numbers.
 func (g *Graph) checkContext() error {
 	for _, r := range []role.Kind{role.Tokens, role.AttentionMask} {
 		v := g.Input(role.Of(r))
@@ -255,10 +253,10 @@ func (g *Graph) checkContext() error {
 	return nil
 }
 
-// MarkOutputs returns the graph that hands out every floating-point value that
-// is computed, under its own name, after the outputs that are there: what a
-// comparison value by value needs. Where an output of another value has that name,
-// it gets a number.
+// MarkOutputs returns the graph with every computed floating-point value as an
+// output, under its own name, after the existing outputs: comparisons value by
+// value need this. If an output of another value has that name, the name gets a
+// number.
 func MarkOutputs(g *Graph) (*Graph, error) {
 	marked := *g
 	marked.Outputs = slices.Clone(g.Outputs)

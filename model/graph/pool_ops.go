@@ -11,11 +11,10 @@ import (
 var poolOps = []Op{MaxPool{}, AveragePool{}, MaxUnpool{}}
 
 // MaxPool is the largest element of every window over the spatial dimensions of
-// (N,C,...); pads are never the largest. A second result, which may be left out, is
-// the place of that element in the whole argument, the first of several: in row-major
-// order, or with ColumnMajor in an order in which the first spatial dimension runs
-// fastest. With CeilMode a window that reaches beyond the pads counts, unless it
-// begins there.
+// (N,C,...); padding never counts. The optional second result is the position of that
+// element in the whole argument, the first of several: in row-major order, or with
+// ColumnMajor in the order in which the first spatial dimension runs fastest. With
+// CeilMode a window that extends beyond the pads counts, unless it begins there.
 type MaxPool struct {
 	KernelShape, Strides, Pads, Dilations []int
 	CeilMode                              bool `attr:"ceil_mode,omitzero"`
@@ -31,7 +30,7 @@ func (p MaxPool) sliding() sliding {
 	return sliding{p.KernelShape, p.Strides, p.Pads, p.Dilations}
 }
 
-// pooled returns the type of windows over the argument.
+// pooled returns the type of the windows over the argument.
 func (s sliding) pooled(args []Type, ceil bool) (Type, error) {
 	if err := expect(args, 1); err != nil {
 		return Type{}, err
@@ -53,7 +52,8 @@ func (p MaxPool) Infer(args []Type) ([]Type, error) {
 	return []Type{t, {format.Int64, t.Shape}}, err
 }
 
-// Grad implements Differentiable: what came from an element goes to it.
+// Grad implements Differentiable: the derivative goes to the element that was
+// the largest.
 func (p MaxPool) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	x := n.Args[0]
 	if dy[0] == nil {
@@ -69,7 +69,7 @@ func (p MaxPool) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 // zeros returns zeros in the type of x.
 func (b *Builder) zeros(x *Value, s ...Dim) *Value { return b.filled(x, 0, s...) }
 
-// filled returns a tensor of one number in the type of x.
+// filled returns a tensor filled with one number in the type of x.
 func (b *Builder) filled(x *Value, fill float64, s ...Dim) *Value {
 	v := b.ConstantOfShape(fill, s...)
 	if x.DType != format.Float32 {
@@ -79,9 +79,8 @@ func (b *Builder) filled(x *Value, fill float64, s ...Dim) *Value {
 }
 
 // AveragePool is the mean of every window over the spatial dimensions of (N,C,...). It
-// divides by the elements of the window that are in the argument, with
-// CountIncludePad by those that are in the argument or its pads. CeilMode is
-// MaxPool's.
+// divides by the number of the window's elements inside the argument, or with
+// CountIncludePad inside the argument and its pads. CeilMode is as in MaxPool.
 type AveragePool struct {
 	KernelShape, Strides, Pads, Dilations []int
 	CeilMode                              bool `attr:"ceil_mode,omitzero"`
@@ -104,8 +103,8 @@ func (p AveragePool) Infer(args []Type) ([]Type, error) {
 	return []Type{t}, expectFloat(args...)
 }
 
-// Decompose implements Composite: a convolution with ones, over that of the elements
-// that count.
+// Decompose implements Composite: a convolution with ones, divided by the
+// convolution of the elements that count.
 func (p AveragePool) Decompose(b *Builder, args []*Value) []*Value {
 	x := args[0]
 	types, err := p.Infer([]Type{x.Type})
@@ -117,11 +116,11 @@ func (p AveragePool) Decompose(b *Builder, args []*Value) []*Value {
 	dims := len(s.kernel)
 	planes := x.Shape[0].Mul(x.Shape[1])
 	ones := b.filled(x, 1, append(Shape{N(1), N(1)}, Numbers(s.kernel...)...)...)
-	beyond := make([]int, 2*dims) // what a last window reads behind the pads
+	beyond := make([]int, 2*dims) // elements that the last window reads after the pads
 	padded := Shape{N(1), N(1)}
 	for i := range dims {
 		if p.CeilMode {
-			beyond[dims+i], _ = s.reach(i, y[2+i]).Sub(x.Shape[2+i]).Number() // known, or stride 1 and 0
+			beyond[dims+i], _ = s.reach(i, y[2+i]).Sub(x.Shape[2+i]).Number() // a known number, or 0 with stride 1
 			beyond[dims+i] = max(0, beyond[dims+i])
 		}
 		d := x.Shape[2+i]
@@ -142,10 +141,10 @@ func (p AveragePool) Decompose(b *Builder, args []*Value) []*Value {
 	return []*Value{b.Reshape(b.Div(sum, count), y...)}
 }
 
-// MaxUnpool puts the elements of its first argument (N,C,...) at the places that the
-// second, int64 of the same shape, names in a tensor of Shape, which has zeros
-// elsewhere: the inverse of MaxPool with its places. The last of several that name one
-// place stays.
+// MaxUnpool is the inverse of MaxPool with indices. It puts the elements of its first
+// argument (N,C,...) at the positions in the second, int64 of the same shape, into a
+// tensor of Shape, with zeros elsewhere. If several have one position, the last one
+// counts.
 type MaxUnpool struct{ Shape Shape }
 
 // Name returns "MaxUnpool".
@@ -162,7 +161,7 @@ func (m MaxUnpool) Infer(args []Type) ([]Type, error) {
 	return one(args[0].DType, m.Shape), expectFloat(args[0])
 }
 
-// Grad implements Differentiable; of elements that share a place each gets the
+// Grad implements Differentiable. Elements with the same position each get the
 // derivative.
 func (m MaxUnpool) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	x := n.Args[0]

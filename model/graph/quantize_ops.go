@@ -6,19 +6,20 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// quantizeOps are numbers as integers of a scale, and products of these.
+// quantizeOps convert numbers to scaled integers and back, and requantize
+// products.
 var quantizeOps = []Op{QuantizeLinear{}, DequantizeLinear{}, DynamicQuantizeLinear{}, Requantize{}, PowerOfTwo{}, BitCast{}, UnpackBits{}}
 
 // QuantizeLinear is x divided by a scale, rounded to an integer, plus a zero point,
-// within the range of type To. The scale and the zero point are scalars, or vectors
-// along Axis, or have Axis in blocks of Block elements. The quotient is rounded to
-// type Precision before it is rounded to an integer, as ONNX computes it: which
-// integer it becomes may depend on that.
+// clamped to the range of type To. The scale and the zero point are scalars,
+// vectors along Axis, or divide Axis into blocks of Block elements. The quotient is
+// rounded to type Precision before it is rounded to an integer, as in ONNX; the
+// result can depend on that.
 type QuantizeLinear struct {
 	Axis      int
 	Block     int `attr:"block,omitzero"`
 	To        format.DType
-	Saturate  bool `attr:"saturate,omitzero"` // for To with a floating point
+	Saturate  bool `attr:"saturate,omitzero"` // for a floating-point To
 	Precision format.DType
 }
 
@@ -36,8 +37,8 @@ func (q QuantizeLinear) Infer(args []Type) ([]Type, error) {
 	return one(q.To, args[0].Shape), nil
 }
 
-// expectScales reports whether a scale, and a zero point if there is one, belong to
-// the first argument.
+// expectScales checks that a scale and an optional zero point match the first
+// argument.
 func expectScales(args []Type, axis, block int) error {
 	if err := expectFrom(args, 2, 3); err != nil {
 		return err
@@ -68,8 +69,7 @@ func expectScales(args []Type, axis, block int) error {
 	return nil
 }
 
-// DequantizeLinear is x minus a zero point, times a scale; both as QuantizeLinear has
-// them.
+// DequantizeLinear is x minus a zero point, times a scale, both as in QuantizeLinear.
 type DequantizeLinear struct {
 	Axis  int
 	Block int `attr:"block,omitzero"`
@@ -90,8 +90,8 @@ func (q DequantizeLinear) Infer(args []Type) ([]Type, error) {
 	return one(q.To, args[0].Shape), nil
 }
 
-// DynamicQuantizeLinear is x as UINT8, with the scale and the zero point that its
-// range, 0 included, asks for. Each step is rounded to float32, as ONNX computes it.
+// DynamicQuantizeLinear is x as UINT8, with the scale and the zero point for its
+// range, extended to include 0. Each step is rounded to float32, as in ONNX.
 type DynamicQuantizeLinear struct{}
 
 // Name returns "DynamicQuantizeLinear".
@@ -108,10 +108,10 @@ func (DynamicQuantizeLinear) Infer(args []Type) ([]Type, error) {
 	return []Type{{format.Uint8, args[0].Shape}, {format.Float32, Shape{}}, {format.Uint8, Shape{}}}, nil
 }
 
-// Requantize is the sum c of products of integers, whose scales are a and b, as an
-// integer of the scale y: c·(a·b/y), rounded, plus a zero point, within the range of
-// type To. The arguments are c, a, b, y and, if there is one, the zero point, and
-// broadcast into c. Each step is rounded to the type of the scales.
+// Requantize converts the sum c of products of integers with scales a and b to an
+// integer with scale y: c·(a·b/y), rounded, plus a zero point, clamped to the range
+// of type To. The arguments are c, a, b, y and the optional zero point, and
+// broadcast to c. Each step is rounded to the type of the scales.
 type Requantize struct{ To format.DType }
 
 // Name returns "Requantize".
@@ -140,8 +140,8 @@ func (r Requantize) Infer(args []Type) ([]Type, error) {
 }
 
 // PowerOfTwo is x rounded to a power of two: "up", "down", or to the "nearest", ties
-// upwards. With Saturate what is beyond the powers of F8_E8M0 is the last or first of
-// them, and otherwise not a number.
+// upwards. With Saturate a result outside the powers of F8_E8M0 is clamped, otherwise
+// it is NaN.
 type PowerOfTwo struct {
 	Mode     string
 	Saturate bool `attr:"saturate,omitzero"`
@@ -179,8 +179,8 @@ func (c BitCast) Infer(args []Type) ([]Type, error) {
 	return one(c.To, args[0].Shape), nil
 }
 
-// UnpackBits is the numbers of Bits bits that lie in bytes, the first in the lowest
-// bits: the last axis is as many times as long.
+// UnpackBits unpacks numbers of Bits bits from bytes, the first one in the lowest
+// bits. The last axis grows accordingly.
 type UnpackBits struct{ Bits int }
 
 // Name returns "UnpackBits".

@@ -2,8 +2,8 @@ package graph
 
 import "slices"
 
-// Quotient returns d / e where the division leaves no remainder for any sizes of
-// the names; ok is false otherwise. e is one term, such as 2*T, or equal to d.
+// Quotient returns d / e if the division has no remainder for any sizes of the
+// names; ok is false otherwise. e must be one term, such as 2*T, or equal to d.
 func (d Dim) Quotient(e Dim) (q Dim, ok bool) {
 	divisor := e.Terms()
 	switch {

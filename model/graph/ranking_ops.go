@@ -6,11 +6,11 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// rankingOps are choices of elements by their order.
+// rankingOps select elements by order.
 var rankingOps = []Op{TopK{}, Unique{}, Compress{}, NonMaxSuppression{}}
 
-// TopK is the K largest elements along the axis, or the smallest, in their order,
-// and their places. Of equal ones the first comes first.
+// TopK is the K largest elements along the axis, or the smallest, sorted, and
+// their positions. Of equal elements the first comes first.
 type TopK struct {
 	Axis    int
 	K       Dim
@@ -39,7 +39,8 @@ func (t TopK) Infer(args []Type) ([]Type, error) {
 	return []Type{{x.DType, s}, {format.Int64, s}}, nil
 }
 
-// Grad implements Differentiable: each derivative goes where its element came from.
+// Grad implements Differentiable: each derivative goes to the position of its
+// element.
 func (t TopK) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	if dy[0] == nil {
 		return []*Value{nil}
@@ -50,10 +51,10 @@ func (t TopK) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{b.ScatterElements(zeros, places, dy[0], t.Axis)}
 }
 
-// Unique is the different elements of x, or, with Along, the different slices along
-// Axis; the first place of each; for each element of x which one it is; and how
-// often each occurs. They are in ascending order, or with Sorted false in that of
-// their first places. Count is bound when it has run.
+// Unique returns the distinct elements of x or, with Along, the distinct slices
+// along Axis; the first position of each; for each element of x the index of its
+// distinct element; and the counts. They are in ascending order, or with Sorted
+// false in the order of their first positions. Count is bound when it has run.
 type Unique struct {
 	Along  bool
 	Axis   int
@@ -86,9 +87,9 @@ func (u Unique) Infer(args []Type) ([]Type, error) {
 	return []Type{{x.DType, s}, ids, {format.Int64, Shape{all}}, ids}, nil
 }
 
-// Compress is the elements of x where a vector of truth values holds, or, with
-// Along, the slices along Axis. The vector may be shorter. Count is bound when it
-// has run.
+// Compress selects the elements of x for which a vector of truth values is true
+// or, with Along, the slices along Axis. The vector may be shorter. Count is
+// bound when it has run.
 type Compress struct {
 	Along bool
 	Axis  int
@@ -119,12 +120,12 @@ func (c Compress) Infer(args []Type) ([]Type, error) {
 	return one(x.DType, x.Shape.with(c.Axis, c.Count)), nil
 }
 
-// NonMaxSuppression chooses boxes by their scores, best first, and drops those that
-// overlap with a chosen one by more than a share. Its arguments are the boxes
-// (batch,n,4), by two corners or, with Center, by center and size; the scores
-// (batch,classes,n); the most boxes of a class; the largest share of the overlap in
-// the union; and the score that a box must exceed. The result is int64 (Count,3):
-// batch, class and box. Count is bound when it has run.
+// NonMaxSuppression selects boxes by score, best first, and drops those that
+// overlap too much with a selected one. Its arguments are the boxes (batch,n,4), by
+// two corners or, with Center, by center and size; the scores (batch,classes,n);
+// the maximum number of boxes per class; the maximum intersection over union; and
+// the score that a box must exceed. The result is int64 (Count,3): batch, class and
+// box. Count is bound when it has run.
 type NonMaxSuppression struct {
 	Center bool
 	Count  Dim

@@ -3,16 +3,15 @@ package graph
 // recurrentOps are the operators of recurrent networks.
 var recurrentOps = []Op{LSTM{}, GRU{}, RNN{}}
 
-// LSTM is ONNX's operator in one direction, with nothing left out: x (T,B,I), the
-// weights of the gates (input, output, forget, cell) W (4·H,I) and R (4·H,H), their
-// biases (8·H), the lengths of the texts int64 (B), the states h and c (B,H), and the
-// peepholes of input, output and forget (3·H). Its results are h of every step
-// (T,B,H), 0 behind the end of a text, and the last h and c (B,H).
+// LSTM is ONNX's operator in one direction, with all inputs present: x (T,B,I), the weights of the
+// gates (input, output, forget, cell) W (4·H,I) and R (4·H,H), their biases (8·H), the lengths of the
+// texts int64 (B), the states h and c (B,H), and the peepholes of input, output and forget (3·H). Its
+// results are h of every step (T,B,H), 0 after the end of a text, and the last h and c (B,H).
 //
-// Activations are those of the gates, of the cell and of the hidden state. Clip
-// bounds what the gates' and the cell's are applied to; 0 is no bound. As in ONNX
-// Runtime, the state that the hidden one is made of has no bound. With InputForget the forget gate is
-// what the input gate leaves. With Reverse a text is read from its end.
+// Activations are those of the gates, of the cell and of the hidden state. Clip bounds the arguments
+// of the gates' and the cell's activations; 0 means no bound. As in ONNX Runtime, the argument of the
+// hidden state's activation has no bound. With InputForget the forget gate is one minus the input
+// gate. With Reverse a text is read from its end.
 type LSTM struct {
 	Activations string
 	Clip        float64 `attr:",omitzero"`
@@ -20,11 +19,12 @@ type LSTM struct {
 	Reverse     bool    `attr:",omitzero"`
 }
 
-// GRU is ONNX's operator in one direction, with nothing left out: x (T,B,I), the
+// GRU is ONNX's operator in one direction, with all inputs present: x (T,B,I), the
 // weights of the gates (update, reset, hidden) W (3·H,I) and R (3·H,H), their biases
 // (6·H), the lengths of the texts int64 (B), and the state (B,H). Its results are h of
 // every step (T,B,H) and the last h (B,H). Activations are those of the gates and of
-// the hidden state; with LinearBeforeReset the reset gate follows the matrix product.
+// the hidden state. With LinearBeforeReset the reset gate is applied after the matrix
+// product.
 type GRU struct {
 	Activations       string
 	Clip              float64 `attr:",omitzero"`
@@ -32,7 +32,7 @@ type GRU struct {
 	Reverse           bool    `attr:",omitzero"`
 }
 
-// RNN is ONNX's operator in one direction, with nothing left out: x (T,B,I), the
+// RNN is ONNX's operator in one direction, with all inputs present: x (T,B,I), the
 // weights W (H,I) and R (H,H), their biases (2·H), the lengths of the texts int64
 // (B), and the state (B,H). Its results are h of every step (T,B,H) and the last h
 // (B,H).
@@ -76,7 +76,7 @@ func (LSTM) required() int { return 1 }
 func (GRU) required() int  { return 1 }
 func (RNN) required() int  { return 1 }
 
-// Decompose implements Composite: a step after the other.
+// Decompose implements Composite: one step after the other.
 func (l LSTM) Decompose(b *Builder, args []*Value) []*Value {
 	act, _ := Activations(l.Activations, 3)
 	biases, peepholes := b.parts(args[3], 2), b.parts(args[7], 3)
@@ -95,7 +95,7 @@ func (l LSTM) Decompose(b *Builder, args []*Value) []*Value {
 	})
 }
 
-// Decompose implements Composite: a step after the other.
+// Decompose implements Composite: one step after the other.
 func (g GRU) Decompose(b *Builder, args []*Value) []*Value {
 	act, _ := Activations(g.Activations, 2)
 	biases := b.parts(args[3], 6)
@@ -118,7 +118,7 @@ func (g GRU) Decompose(b *Builder, args []*Value) []*Value {
 	})
 }
 
-// Decompose implements Composite: a step after the other.
+// Decompose implements Composite: one step after the other.
 func (r RNN) Decompose(b *Builder, args []*Value) []*Value {
 	act, _ := Activations(r.Activations, 1)
 	biases := b.parts(args[3], 2)

@@ -8,7 +8,7 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// ReduceKind is what Reduce computes.
+// ReduceKind selects what Reduce computes.
 type ReduceKind uint8
 
 // The kinds of Reduce.
@@ -22,8 +22,8 @@ const (
 var reduceNames = [...]string{ReduceSum: "ReduceSum", ReduceMean: "ReduceMean", ReduceMax: "ReduceMax", ReduceMin: "ReduceMin"}
 
 // Reduce is the sum, mean, largest or smallest element over the axes, which are
-// ascending. With KeepDims a reduced axis stays, with size 1. Integers have no mean;
-// their sum is wrapped to the element type.
+// ascending. With KeepDims a reduced axis keeps size 1. Integers have no mean; their
+// sum wraps to the element type.
 type Reduce struct {
 	Kind     ReduceKind `attr:"-"`
 	Axes     []int
@@ -68,7 +68,7 @@ func (r Reduce) Infer(args []Type) ([]Type, error) {
 	return one(args[0].DType, out), expectNumbers(args[0])
 }
 
-// kept returns the shape of the reduction of s that keeps its axes.
+// kept returns the shape of the reduction of s with KeepDims.
 func (r Reduce) kept(s Shape) Shape {
 	for _, axis := range r.Axes {
 		s = s.with(axis, N(1))
@@ -93,7 +93,7 @@ func (r Reduce) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 }
 
 // divideByLength divides d by the number of elements of s along the axes. A
-// length with a name is counted when the graph runs.
+// length with a name is computed when the graph runs.
 func (b *Builder) divideByLength(d *Value, s Shape, over []int) *Value {
 	length := N(1)
 	ones := make(Shape, len(s))
@@ -109,8 +109,8 @@ func (b *Builder) divideByLength(d *Value, s Shape, over []int) *Value {
 	return b.Div(d, b.ReduceSum(b.ConstantOfShape(1, ones...), true, over...))
 }
 
-// ArgMax is the place of the largest element along the axis, the first of
-// several. With KeepDims the axis stays, with size 1.
+// ArgMax is the position of the largest element along the axis, the first of
+// several. With KeepDims the axis keeps size 1.
 type ArgMax struct {
 	Axis     int
 	KeepDims bool `attr:"keepdims"`
@@ -134,8 +134,8 @@ func (a ArgMax) Infer(args []Type) ([]Type, error) {
 	return one(format.Int64, slices.Delete(slices.Clone(s), a.Axis, a.Axis+1)), expectFloat(args...)
 }
 
-// CumSum is the sum of the elements up to each one along the axis: without it
-// if Exclusive, of those from it on if Reverse.
+// CumSum is the sum of the elements up to each one along the axis. Exclusive
+// leaves out the element itself; Reverse sums from the end.
 type CumSum struct {
 	Axis      int
 	Exclusive bool

@@ -1,10 +1,10 @@
 package graph
 
-// Rows writes what treats every token alike on matrices of B·T rows instead of
-// tensors (B,T,...): matrix products become Gemm, which takes its bias along
-// and whose gradients are Gemm again. Named dimensions must be bound, since a
-// Gemm takes two numbers. Values that are matrices of rows keep no name of
-// their own: "logits" becomes "logits.rows".
+// Rows rewrites operators that treat all tokens alike to matrices of B·T rows
+// instead of tensors (B,T,...). Matrix products become Gemm, which includes the
+// bias and whose gradients are Gemm again. Named dimensions must be bound,
+// since a Gemm has two dimensions. Row matrices get derived names: "logits"
+// becomes "logits.rows".
 func Rows(g *Graph) (*Graph, error) {
 	rewritten, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
 		rows := inRows(b, n, args)
@@ -21,8 +21,8 @@ func Rows(g *Graph) (*Graph, error) {
 	return Fold(rewritten)
 }
 
-// inRows returns the results of n as matrices (or the loss of one), or nil
-// where n stays as it is.
+// inRows returns the results of n as matrices (or the loss of one), or nil if n
+// does not change.
 func inRows(b *Builder, n *Node, args []*Value) []*Value {
 	if loss, ok := n.Op.(SoftmaxCrossEntropyLoss); ok {
 		return lossInRows(b, loss, n, args)
@@ -37,7 +37,7 @@ func inRows(b *Builder, n *Node, args []*Value) []*Value {
 		return nil
 	}
 	x := args[0]
-	_, view := Is[Reshape](x) // made of a matrix of rows, most likely
+	_, view := Is[Reshape](x) // probably of a row matrix
 	switch op := n.Op.(type) {
 	case Gather: // rows of a matrix
 		if len(x.Shape) == 2 && op.Axis == 0 {
@@ -100,7 +100,8 @@ func binaryInRows(b *Builder, op Binary, args []*Value, shape Shape, count int) 
 	return nil
 }
 
-// asRows returns x as a matrix of n rows, from where it was one if it was.
+// asRows returns x as a matrix of n rows. If x is a reshaped row matrix, it
+// returns that matrix.
 func (b *Builder) asRows(x *Value, n int) *Value {
 	if len(x.Shape) == 2 {
 		return x

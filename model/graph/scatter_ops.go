@@ -7,12 +7,13 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// scatterOps are the operators of places that data decide.
+// scatterOps access positions given by data.
 var scatterOps = []Op{GatherND{}, ScatterND{}}
 
-// GatherND picks from x (batch..., d..., rest...) by int64 ids (batch..., ..., K), of
-// which the last axis holds a place in the K dimensions behind the first BatchDims,
-// which both have: (batch..., ..., rest...). A negative id counts from the end.
+// GatherND selects from x (batch..., d..., rest...) by int64 ids (batch..., ..., K).
+// The last axis of the ids is a position in the K dimensions after the first
+// BatchDims, which both arguments share. The result is (batch..., ..., rest...). A
+// negative id counts from the end.
 type GatherND struct {
 	BatchDims int `attr:",omitzero"`
 }
@@ -20,7 +21,7 @@ type GatherND struct {
 // Name returns "GatherND".
 func (GatherND) Name() string { return "GatherND" }
 
-// depth returns K, and checks the shapes.
+// depth returns K and checks the shapes.
 func (g GatherND) depth(x, ids Type) (int, error) {
 	bad := fmt.Errorf("ids %s for %s, of which the first %d dimensions are the same", ids, x.Shape, g.BatchDims)
 	if ids.DType != format.Int64 || len(ids.Shape) == 0 || g.BatchDims < 0 || g.BatchDims >= len(ids.Shape) {
@@ -46,7 +47,7 @@ func (g GatherND) Infer(args []Type) ([]Type, error) {
 	return one(x.DType, slices.Concat(ids.Shape[:len(ids.Shape)-1], x.Shape[g.BatchDims+k:])), nil
 }
 
-// Decompose implements Composite: rows of a table by their flat places.
+// Decompose implements Composite: rows of a table by flat index.
 func (g GatherND) Decompose(b *Builder, args []*Value) []*Value {
 	x, ids := args[0], args[1]
 	k, _ := ids.Shape[len(ids.Shape)-1].Number()
@@ -76,10 +77,10 @@ func (g GatherND) Decompose(b *Builder, args []*Value) []*Value {
 	return []*Value{b.Gather(table, flat)}
 }
 
-// ScatterND is x (d..., rest...) with updates (..., rest...) at the places that int64
-// ids (..., K) name in its first K dimensions. Reduction is what becomes of the
-// element there: "" replaces it, "add", "mul", "max" and "min" join the two. Updates
-// are taken in their order. A negative id counts from the end.
+// ScatterND is x (d..., rest...) with updates (..., rest...) at the positions that
+// int64 ids (..., K) give in its first K dimensions. Reduction combines the update
+// with the existing element: "" replaces it; "add", "mul", "max" and "min" combine
+// both. Updates are applied in order. A negative id counts from the end.
 type ScatterND struct {
 	Reduction string `attr:",omitzero"`
 }
@@ -107,8 +108,8 @@ func (s ScatterND) Infer(args []Type) ([]Type, error) {
 	return []Type{x}, nil
 }
 
-// Grad implements Differentiable where the updates replace elements, at places that
-// differ, or are added.
+// Grad implements Differentiable for updates that replace elements at distinct
+// positions, or are added.
 func (s ScatterND) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	if s.Reduction != "" && s.Reduction != "add" {
 		b.fail("graph: %s %.80q: there is no derivative with reduction %s", s.Name(), n.Name(), s.Reduction)

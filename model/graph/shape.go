@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Shape is the sizes of a tensor's dimensions; empty for a scalar.
+// Shape holds the sizes of a tensor's dimensions; it is empty for a scalar.
 type Shape []Dim
 
-// Numbers returns the shape of n sizes that are known.
+// Numbers returns a shape of known sizes.
 func Numbers(n ...int) Shape {
 	s := make(Shape, len(n))
 	for i, d := range n {
@@ -30,13 +30,13 @@ func (s Shape) Equal(t Shape) bool {
 	return true
 }
 
-// equalBut reports whether s and t have the same dimensions but for one axis.
+// equalBut reports whether s and t have the same dimensions except for one
+// axis.
 func (s Shape) equalBut(axis int, t Shape) bool {
 	return len(s) == len(t) && s[:axis].Equal(t[:axis]) && s[axis+1:].Equal(t[axis+1:])
 }
 
-// Numbers returns the sizes of s; ok is false while one of them depends on a
-// name.
+// Numbers returns the sizes of s; ok is false if one of them depends on a name.
 func (s Shape) Numbers() (n []int, ok bool) {
 	n = make([]int, len(s))
 	for i, d := range s {
@@ -86,8 +86,8 @@ func (s Shape) with(i int, d Dim) Shape {
 	return t
 }
 
-// into reports whether a tensor of shape s broadcasts into one of shape t
-// without changing t: aligned at the last axis, every axis of s is 1 or t's.
+// into reports whether a tensor of shape s broadcasts to shape t without
+// changing t: aligned at the last axis, every axis of s is 1 or t's.
 func (s Shape) into(t Shape) bool {
 	if len(s) > len(t) {
 		return false
@@ -109,7 +109,7 @@ func (s Shape) String() string {
 	return "(" + strings.Join(parts, ",") + ")"
 }
 
-// ParseShape reads what Shape's String writes.
+// ParseShape parses the output of Shape.String.
 func ParseShape(text string) (Shape, error) {
 	inner, open := strings.CutPrefix(text, "(")
 	inner, closed := strings.CutSuffix(inner, ")")

@@ -9,11 +9,11 @@ import (
 // signalOps are signals: Fourier transforms, windows, counts of n-grams.
 var signalOps = []Op{DFT{}, TfIdfVectorizer{}}
 
-// DFT is the discrete Fourier transform along an axis of numbers whose last axis has
-// their real and imaginary parts, or the real parts alone. Length elements are
-// transformed: zeros follow where the axis is shorter. With Onesided the second half
-// of the frequencies, which mirrors the first, is left out; the inverse then takes
-// the first half and gives real numbers.
+// DFT is the discrete Fourier transform along an axis. The last axis has the real
+// and imaginary parts, or only the real part. Length elements are transformed; a
+// shorter axis is padded with zeros. With Onesided the second half of the
+// frequencies, which mirrors the first, is left out; the inverse then takes the
+// first half and returns real numbers.
 type DFT struct {
 	Axis     int
 	Length   Dim
@@ -53,12 +53,13 @@ func (d DFT) Infer(args []Type) ([]Type, error) {
 	return one(args[0].DType, s.with(d.Axis, out).with(last, parts)), nil
 }
 
-// TfIdfVectorizer counts n-grams in rows of integers. The second argument, a vector,
-// has those that count: all of one element first, from the places in Counts on those
-// of two, three and so on; n-gram i is counted at place Indexes[i]. Between elements
-// of an n-gram up to MaxSkip others are skipped, as many each time. Mode is TF (the
-// counts), IDF (the weights of those that occur) or TFIDF (their product). The third
-// argument has the weights by place, all 1 without it.
+// TfIdfVectorizer counts n-grams in rows of integers. The second argument is a
+// vector with the n-grams to count: first those of one element, then from the
+// offsets in Counts on those of two, three and so on. N-gram i is counted at
+// position Indexes[i]. Up to MaxSkip elements between those of an n-gram are
+// skipped, the same number each time. Mode is TF (the counts), IDF (the weights of
+// those that occur) or TFIDF (their product). The third argument has the weights by
+// position, all 1 if it is missing.
 type TfIdfVectorizer struct {
 	Min, Max, MaxSkip int
 	Mode              string
@@ -68,7 +69,7 @@ type TfIdfVectorizer struct {
 // Name returns "TfIdfVectorizer".
 func (TfIdfVectorizer) Name() string { return "TfIdfVectorizer" }
 
-// Width returns the number of places.
+// Width returns the number of positions.
 func (t TfIdfVectorizer) Width() int {
 	width := 0
 	for _, i := range t.Indexes {
@@ -77,7 +78,7 @@ func (t TfIdfVectorizer) Width() int {
 	return width
 }
 
-// Infer returns a place an n-gram for each row.
+// Infer returns the result type: one position per counted n-gram and row.
 func (t TfIdfVectorizer) Infer(args []Type) ([]Type, error) {
 	if err := expectFrom(args, 2, 3); err != nil {
 		return nil, err

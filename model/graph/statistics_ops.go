@@ -6,11 +6,11 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// statisticsOps are the operators of normalizations, reductions and losses that graphs of networks do not have.
+// statisticsOps are normalizations, reductions and losses that attnx's networks do not use.
 var statisticsOps = []Op{ReduceProd{}, ArgMin{}, CumProd{}}
 
 // ReduceProd is the product over the axes, which are ascending. With KeepDims a
-// reduced axis stays, with size 1.
+// reduced axis keeps size 1.
 type ReduceProd struct {
 	Axes     []int
 	KeepDims bool `attr:"keepdims"`
@@ -25,7 +25,8 @@ func (r ReduceProd) sum() Reduce { return Reduce{ReduceSum, r.Axes, r.KeepDims} 
 func (r ReduceProd) Infer(args []Type) ([]Type, error) { return r.sum().Infer(args) }
 
 // Grad implements Differentiable: an element's derivative is the product of the
-// others. Where one is 0 only its own is not 0; where two are, all are.
+// others. If one element is 0, only its own derivative is nonzero; if two are,
+// all derivatives are 0.
 func (r ReduceProd) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	x := n.Args[0]
 	kept := r.sum().kept(x.Shape)
@@ -39,8 +40,8 @@ func (r ReduceProd) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{b.Mul(b.Where(isZero, ofZero, ofOthers), b.Reshape(dy[0], kept...))}
 }
 
-// ArgMin is the place of the smallest element along the axis: the first of
-// several, or the last one with Last. With KeepDims the axis stays, with size 1.
+// ArgMin is the position of the smallest element along the axis: the first of
+// several, or with Last the last one. With KeepDims the axis keeps size 1.
 type ArgMin struct {
 	Axis     int
 	KeepDims bool `attr:"keepdims"`
@@ -66,11 +67,11 @@ func (a ArgMin) Infer(args []Type) ([]Type, error) {
 	return one(format.Int64, out), expectNumbers(args[0])
 }
 
-// Grad implements Differentiable: a place has no derivative.
+// Grad implements Differentiable: a position has no derivative.
 func (ArgMin) Grad(*Builder, *Node, []*Value) []*Value { return []*Value{nil} }
 
-// CumProd is the product of the elements up to each one along the axis: without
-// it if Exclusive, of those from it on if Reverse.
+// CumProd is the product of the elements up to each one along the axis.
+// Exclusive leaves out the element itself; Reverse multiplies from the end.
 type CumProd struct {
 	Axis      int
 	Exclusive bool

@@ -9,11 +9,11 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// header begins the text of every graph; the number changes when a reader of
-// the old form could misread the new one.
+// header begins the text of every graph. Its number changes if readers of the
+// old form could misread the new one.
 const header = "attnx graph 1"
 
-// Print writes g as stable text, a node a line. Parse reads it.
+// Print writes g as stable text, one node per line. Parse reads it.
 func Print(w io.Writer, g *Graph) error {
 	var sb strings.Builder
 	sb.WriteString(header + "\n")
@@ -60,8 +60,8 @@ func (o Output) print(sb *strings.Builder) {
 	}
 }
 
-// quoted returns a name as it is where it consists of letters, digits and the
-// characters ._/:- and is not a word of the text itself, else in Go's quotes.
+// quoted returns a name unchanged if it consists of letters, digits and the
+// characters ._/:- and is not a keyword, otherwise in Go's quotes.
 func quoted(name string) string {
 	if name == "" || name == "output" || name == "context" {
 		return strconv.Quote(name)
@@ -75,7 +75,7 @@ func quoted(name string) string {
 	return name
 }
 
-// shorten keeps a foreign text out of a message but for its beginning.
+// shorten limits the length of a foreign text in a message.
 func shorten(text string) string {
 	if len(text) > 60 {
 		return strconv.Quote(text[:60]) + fmt.Sprintf("... (%d bytes)", len(text))

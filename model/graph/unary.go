@@ -8,7 +8,7 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Unary is an elementwise function of one argument. The functions are one
+// Unary is an elementwise function of one argument. The functions are in one
 // table: a new one is a row.
 type Unary uint8
 
@@ -47,19 +47,19 @@ const (
 	unaries
 )
 
-// unaryRow is what a function of one argument is: one of numbers (f, of integers
-// i) or one of a number to a truth value (truth).
+// unaryRow defines a function of one argument: on numbers (f, and i for
+// integers), or from a number to a truth value (truth).
 type unaryRow struct {
 	name  string
 	f     func(x float64) float64
-	i     func(x int64) int64 // of those with a sign; BitwiseNot of all. The oracle wraps the result to the element type
+	i     func(x int64) int64 // for signed integers; BitwiseNot for all. The oracle wraps the result to the element type
 	truth func(x float64) bool
-	// slope is dy/dx where y = f(x), for engines that differentiate for
-	// themselves; nil where the derivative is 0 or there is none.
+	// slope is dy/dx for y = f(x), for engines that differentiate on their own; nil
+	// if the derivative is 0 or undefined.
 	slope func(x, y float64) float64
 	// grad records dx for y = f(x) and dy.
 	grad func(b *Builder, x, y, dy *Value) *Value
-	any  bool // of every element type, not of floating-point types alone
+	any  bool // accepts every element type, not only floating-point types
 }
 
 // noGrad is the gradient of a function that is constant almost everywhere.
@@ -174,7 +174,7 @@ func sign(x float64) float64 {
 	case x < 0:
 		return -1
 	}
-	return x // zero, or not a number
+	return x // zero or NaN
 }
 
 func (u Unary) row() unaryRow {
@@ -187,19 +187,19 @@ func (u Unary) row() unaryRow {
 // Name returns the function's name in ONNX.
 func (u Unary) Name() string { return u.row().name }
 
-// Float returns the function on floating-point numbers, nil where it has none or
-// gives a truth value.
+// Float returns the function on floating-point numbers, nil if there is none or
+// if its result is a truth value.
 func (u Unary) Float() func(x float64) float64 { return u.row().f }
 
-// Int returns the function on integers, nil where it has none. Its result is
-// wrapped to the element type by whoever evaluates it.
+// Int returns the function on integers, nil if there is none. Evaluators wrap
+// its result to the element type.
 func (u Unary) Int() func(x int64) int64 { return u.row().i }
 
 // Truth returns the function from a floating-point number to a truth value, nil
-// where it has none.
+// if there is none.
 func (u Unary) Truth() func(x float64) bool { return u.row().truth }
 
-// Slope returns dy/dx for y = f(x), nil where it is 0 wherever it exists.
+// Slope returns dy/dx for y = f(x), nil if it is 0 wherever it exists.
 func (u Unary) Slope() func(x, y float64) float64 { return u.row().slope }
 
 // Infer returns the type of the argument, or BOOL in its shape.

@@ -7,8 +7,8 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Verify reports the first way in which g is not a legal graph: see the list
-// in the package comment. Builder.Graph, Parse and every pass end with it.
+// Verify reports the first reason why g is not a valid graph; the package
+// comment lists the rules. Builder.Graph, Parse and every pass end with it.
 func Verify(g *Graph) error {
 	at := map[*Value]bool{}
 	names := map[string]bool{}
@@ -91,8 +91,7 @@ func verifyOutputs(g *Graph, at map[*Value]bool) error {
 	return nil
 }
 
-// verifyNode checks what the results of n say of themselves against their
-// operator.
+// verifyNode compares the declared types of n's results with its operator.
 func verifyNode(n *Node) error {
 	for _, v := range n.Results {
 		for _, d := range v.Shape {

@@ -4,7 +4,8 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Gather returns rows of table (V,...) by ids: the ids' shape, then a row's.
+// Gather returns rows of table (V,...) by ids. The result has the ids' shape
+// followed by a row's.
 func (b *Builder) Gather(table, ids *Value) *Value { return b.apply(Gather{}, table, ids) }
 
 // MatMul returns the matrix product (...,M,K) times (...,K,N).
@@ -46,13 +47,13 @@ func (b *Builder) Greater(x, y *Value) *Value { return b.apply(Greater, x, y) }
 // GreaterOrEqual returns x ≥ y as BOOL.
 func (b *Builder) GreaterOrEqual(x, y *Value) *Value { return b.apply(GreaterOrEqual, x, y) }
 
-// And returns where both hold.
+// And returns true where both hold.
 func (b *Builder) And(x, y *Value) *Value { return b.apply(And, x, y) }
 
-// Or returns where one or both hold.
+// Or returns true where one or both hold.
 func (b *Builder) Or(x, y *Value) *Value { return b.apply(Or, x, y) }
 
-// Not returns where x does not hold.
+// Not returns true where x does not hold.
 func (b *Builder) Not(x *Value) *Value { return b.apply(Not, x) }
 
 // Neg returns -x.
@@ -118,7 +119,7 @@ func (b *Builder) ReduceMax(x *Value, keepDims bool, axes ...int) *Value {
 	return b.apply(Reduce{ReduceMax, axes, keepDims}, x)
 }
 
-// Reshape returns the elements of x in another shape, which has as many.
+// Reshape returns the elements of x in another shape of the same size.
 func (b *Builder) Reshape(x *Value, s ...Dim) *Value { return b.apply(Reshape{s}, x) }
 
 // Expand returns x broadcast into the shape.
@@ -127,7 +128,7 @@ func (b *Builder) Expand(x *Value, s ...Dim) *Value { return b.apply(Expand{s}, 
 // Transpose returns x with its axes in the order of perm.
 func (b *Builder) Transpose(x *Value, perm ...int) *Value { return b.apply(Transpose{perm}, x) }
 
-// Concat returns the values one after the other along the axis.
+// Concat joins the values along the axis.
 func (b *Builder) Concat(axis int, x ...*Value) *Value { return b.apply(Concat{axis}, x...) }
 
 // Split returns the parts of x of the given sizes along the axis.
@@ -135,7 +136,7 @@ func (b *Builder) Split(x *Value, axis int, sizes ...int) []*Value {
 	return b.Apply(Split{axis, sizes}, len(sizes), x)
 }
 
-// Slice returns positions start up to, not including, limit along the axis.
+// Slice returns positions start up to, but not including, limit along the axis.
 func (b *Builder) Slice(x *Value, axis int, start, limit Dim) *Value {
 	return b.apply(Slice{axis, start, limit}, x)
 }
@@ -146,21 +147,22 @@ func (b *Builder) Cast(x *Value, t format.DType) *Value { return b.apply(Cast{To
 // Where returns x where cond holds and y elsewhere.
 func (b *Builder) Where(cond, x, y *Value) *Value { return b.apply(Where{}, cond, x, y) }
 
-// GatherElements picks elements of x by ids along the axis; the other axes agree.
+// GatherElements selects elements of x by ids along the axis; the other axes
+// agree.
 func (b *Builder) GatherElements(x, ids *Value, axis int) *Value {
 	return b.apply(GatherElements{Axis: axis}, x, ids)
 }
 
-// Range returns the integers from start up to, not including, limit.
+// Range returns the integers from start up to, but not including, limit.
 func (b *Builder) Range(start, limit Dim) *Value { return b.apply(Range{start, limit}) }
 
-// ConstantOfShape returns a float32 tensor whose every element is fill.
+// ConstantOfShape returns a float32 tensor filled with fill.
 func (b *Builder) ConstantOfShape(fill float64, s ...Dim) *Value {
 	return b.apply(ConstantOfShape{s, fill})
 }
 
-// Positions returns the place of each token in its text, int64 (T), for tokens
-// (B,T).
+// Positions returns the position of each token in its text, int64 (T), for
+// tokens (B,T).
 func (b *Builder) Positions(tokens *Value) *Value { return b.apply(Positions{}, tokens) }
 
 // TriluUpper returns x with zeros below diagonal k of its last two axes.
@@ -172,7 +174,7 @@ func (b *Builder) LayerNormalization(x, scale, bias *Value, epsilon float64) *Va
 	return b.apply(LayerNormalization{epsilon}, present(x, scale, bias)...)
 }
 
-// RMSNormalization returns x over the root of its mean square along the last
+// RMSNormalization returns x divided by its root mean square along the last
 // axis, times scale (arXiv:1910.07467).
 func (b *Builder) RMSNormalization(x, scale *Value, epsilon float64) *Value {
 	return b.apply(RMSNormalization{epsilon}, x, scale)
@@ -199,15 +201,15 @@ func (b *Builder) RotaryEmbedding(r RotaryEmbedding, x, positions, angles *Value
 	return b.apply(r, x, positions, angles)
 }
 
-// SoftmaxCrossEntropyLoss returns the mean of -log softmax(scores)[label] over
-// the labels that are not ignore: scores (B,V,T) and labels int64 (B,T), or scores
-// (N,V) and labels (N).
+// SoftmaxCrossEntropyLoss returns the mean of -log softmax(scores)[label] over the
+// labels other than ignore: scores (B,V,T) and labels int64 (B,T), or scores (N,V)
+// and labels (N).
 func (b *Builder) SoftmaxCrossEntropyLoss(scores, labels *Value, ignore int64) *Value {
 	return b.apply(SoftmaxCrossEntropyLoss{ignore}, scores, labels)
 }
 
-// Gemm returns x y, each transposed first if asked, plus c, which may be nil:
-// matrices (M,K) and (K,N), and c broadcast into (M,N).
+// Gemm returns x y, each transposed first if requested, plus c, which may be
+// nil: matrices (M,K) and (K,N), and c broadcast to (M,N).
 func (b *Builder) Gemm(x, y, c *Value, transX, transY bool) *Value {
 	return b.apply(Gemm{transX, transY}, present(x, y, c)...)
 }
@@ -215,13 +217,13 @@ func (b *Builder) Gemm(x, y, c *Value, transX, transY bool) *Value {
 // OneHot returns a row of depth numbers for each id: 1 at the id, 0 elsewhere.
 func (b *Builder) OneHot(ids *Value, depth int) *Value { return b.apply(OneHot{depth}, ids) }
 
-// ScatterElements returns x with the updates added at ids along the axis; an
-// id that comes twice adds twice.
+// ScatterElements returns x with the updates added at ids along the axis. An id
+// that occurs twice adds twice.
 func (b *Builder) ScatterElements(x, ids, updates *Value, axis int) *Value {
 	return b.apply(ScatterElements{Axis: axis}, x, ids, updates)
 }
 
-// present drops the last argument where it is nil: it may be left out.
+// present drops the last argument if it is nil.
 func present(args ...*Value) []*Value {
 	if last := len(args) - 1; args[last] == nil {
 		return args[:last]

@@ -15,8 +15,8 @@ func truth(yes bool) graph.Dim {
 	return graph.N(0)
 }
 
-// signOf returns -1, 0 or 1 where d has that sign whatever the sizes of its names,
-// none of which is negative.
+// signOf returns -1, 0 or 1 if d has that sign for all non-negative sizes of its
+// names.
 func signOf(d graph.Dim) (sign int, known bool) {
 	minus := d.Mul(graph.N(-1))
 	switch n, number := d.Number(); {
@@ -30,7 +30,7 @@ func signOf(d graph.Dim) (sign int, known bool) {
 	return 0, false
 }
 
-// constantOf returns the summand of d without names.
+// constantOf returns the constant term of d.
 func constantOf(d graph.Dim) int {
 	terms := d.Terms()
 	if last := terms[len(terms)-1]; len(last.Symbols) == 0 {
@@ -58,7 +58,7 @@ func (e *elements) wrapped() *elements {
 	return e
 }
 
-// knowUnary computes a function of known elements, nil if it cannot.
+// knowUnary computes a function of known elements, nil if that is not possible.
 func knowUnary(op graph.Unary, x *elements) *elements {
 	if x == nil || op == graph.Identity {
 		return x
@@ -94,7 +94,8 @@ func knowUnary(op graph.Unary, x *elements) *elements {
 	return nil
 }
 
-// knowBinary computes a function of known elements, nil if it cannot.
+// knowBinary computes a function of known elements, nil if that is not
+// possible.
 func knowBinary(op graph.Binary, x, y *elements) *elements {
 	if x == nil || y == nil || x.dtype != y.dtype {
 		return nil
@@ -148,7 +149,7 @@ func knowNumbers(op graph.Binary, x, y *elements) *elements {
 }
 
 // dimArithmetic computes a function of two integers, which may be polynomials; ok
-// is false where the result is none.
+// is false if the result is not a polynomial.
 func dimArithmetic(op graph.Binary, x, y graph.Dim) (z graph.Dim, ok bool) {
 	a, known := x.Number()
 	b, fixed := y.Number()

@@ -7,23 +7,23 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// attendingFamily is attention in the forms that others write.
+// attendingFamily has the attention operators of other tools.
 var attendingFamily = family{
 	"Attention":                    {read: readAttention},
 	"LinearAttention":              {read: readLinearAttention},
 	"RotaryEmbedding":              records(readRotaryEmbedding),
 	"SwiGLU":                       records(readSwiGLU),
 	"TensorScatter":                records(readTensorScatter),
-	"SimplifiedLayerNormalization": records(readRMSNormalization), // ONNX Runtime has it in the standard domain
+	"SimplifiedLayerNormalization": records(readRMSNormalization), // ONNX Runtime defines it in the standard domain
 }
 
-// previewFamily is the operators that ONNX tries out.
+// previewFamily has ONNX's preview operators.
 var previewFamily = family{"FlexAttention": records(readFlexAttention)}
 
 // readAttention reads queries, keys, values, a mask, a past, and the numbers of keys
-// that are no padding.
+// without padding.
 func readAttention(n *node) []*graph.Value {
-	n.pass([]string{"softmax_precision"}) // the oracle's is higher
+	n.pass([]string{"softmax_precision"}) // the oracle's precision is higher
 	q, k, v := n.arg(0), n.arg(1), n.arg(2)
 	apart := len(q.Shape) == 4
 	a := attention{
@@ -57,8 +57,8 @@ func readAttention(n *node) []*graph.Value {
 	return []*graph.Value{y, a.k, a.v, []*graph.Value{got.scores, got.capped, got.biased, got.probs}[mode]}
 }
 
-// given takes a mask: of truth values, or of numbers that are added. Keys that it
-// leaves out are hidden.
+// given adds a mask: truth values, or numbers added to the scores. Keys beyond a
+// shorter mask are hidden.
 func (n *node) given(a *attention, mask *graph.Value) {
 	size := a.k.Shape[2]
 	if mask.DType == format.Bool {
@@ -68,8 +68,8 @@ func (n *node) given(a *attention, mask *graph.Value) {
 	a.bias = n.plus(a.bias, n.padded(mask, size, n.like(mask, math.Inf(-1))))
 }
 
-// filled hides the keys behind the first lengths (B), and lets the queries be the last
-// of these.
+// filled hides the keys after the first lengths (B), and makes the queries the last of
+// these.
 func (n *node) filled(a *attention, lengths *graph.Value, left, right int) {
 	T, S := a.q.Shape[2], a.k.Shape[2]
 	one := graph.N(1)
@@ -87,8 +87,8 @@ func (n *node) filled(a *attention, lengths *graph.Value, left, right int) {
 	a.seen = n.and(a.seen, n.b.Less(columns, lengths))
 }
 
-// window hides keys that are further from a query than so many places to the left or
-// right; -1 is no limit.
+// window hides keys that are more than left or right positions away from a query; -1
+// means no limit.
 func (n *node) window(a *attention, rows, columns *graph.Value, left, right int) {
 	if left >= 0 {
 		a.seen = n.and(a.seen, n.b.GreaterOrEqual(columns, n.b.Sub(rows, n.constant(float64(left), format.Int64))))
@@ -98,7 +98,7 @@ func (n *node) window(a *attention, rows, columns *graph.Value, left, right int)
 	}
 }
 
-// readFlexAttention calls graphs of the file on the scores and the probabilities.
+// readFlexAttention applies subgraphs to the scores and the probabilities.
 func readFlexAttention(n *node) *graph.Value {
 	dtype := n.dtype(0)
 	inside := format.Float32
@@ -130,7 +130,8 @@ func readFlexAttention(n *node) *graph.Value {
 	return n.b.MatMul(n.cast(probs, dtype), n.repeated(v, q.Shape[1]))
 }
 
-// modified returns what a graph of an attribute makes of x, or x without one.
+// modified applies the subgraph in an attribute to x. Without the attribute it
+// returns x.
 func (n *node) modified(name string, x *graph.Value) *graph.Value {
 	if !n.isSet(name) {
 		return x
@@ -150,7 +151,7 @@ func readSwiGLU(n *node) *graph.Value {
 	return n.b.Mul(n.apply(graph.Swish{Alpha: n.float("alpha", 1)}, n.arg(0)), n.arg(1))
 }
 
-// readTensorScatter writes into a cache.
+// readTensorScatter writes an update into a cache.
 func readTensorScatter(n *node) *graph.Value {
 	cache, update := n.arg(0), n.arg(1)
 	axis := n.axis(n.int("axis", -2), len(cache.Shape))
@@ -165,8 +166,8 @@ func readTensorScatter(n *node) *graph.Value {
 	return n.written(cache, update, n.cast(at, format.Int64), axis, mode == "circular")
 }
 
-// written returns a cache with the update from place at[b] of its axis on; with
-// circular what is beyond its end is at its beginning.
+// written returns a cache with the update from position at[b] of its axis on.
+// With circular, positions beyond the end wrap to the beginning.
 func (n *node) written(cache, update, at *graph.Value, axis int, circular bool) *graph.Value {
 	b := n.b
 	along := func(axis int, d graph.Dim) graph.Shape {

@@ -7,26 +7,27 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// attention is softmax(cap(q kᵀ · scale) + bias) v, what the operators of all domains
-// have in common. A query for which no key may be seen has the result 0, as ONNX
-// says.
+// attention is softmax(cap(q kᵀ · scale) + bias) v, the common form of the attention
+// operators of all domains. A query without any visible key has the result 0, as in
+// ONNX.
 type attention struct {
 	q, k, v *graph.Value // (B,H,T,D), (B,G,S,D), (B,G,S,E)
 	scale   float64      // 0 for 1/√D
 	softcap float64      // 0 for none
-	causal  bool         // query t sees the keys up to offset+t
+	causal  bool         // query t sees the keys up to position offset+t
 	offset  graph.Dim
-	seen    *graph.Value // BOOL, broadcast to (B,H,T,S): false hides a key; nil for none
-	bias    *graph.Value // added to the scores, broadcast likewise; nil for nothing
-	sink    *graph.Value // a further score of each row, broadcast to (B,H,T,1); nil for none
-	whole   bool         // every query sees a key
+	seen    *graph.Value // BOOL, broadcast to (B,H,T,S): false hides a key; nil: all are visible
+	bias    *graph.Value // added to the scores, broadcast likewise; nil: nothing
+	sink    *graph.Value // an additional score for each row, broadcast to (B,H,T,1); nil: none
+	whole   bool         // every query sees at least one key
 }
 
-// attended is what an attention gives: the result (B,H,T,E), and the scores and
-// probabilities (B,H,T,S).
+// attended holds the results of an attention: the result (B,H,T,E), and the
+// scores and probabilities (B,H,T,S).
 type attended struct{ y, scores, capped, biased, probs *graph.Value }
 
-// heads returns x (B,T,H·D) as (B,H,T,D), and one of four dimensions as it is.
+// heads reshapes x (B,T,H·D) to (B,H,T,D). It returns x unchanged if it has
+// four dimensions.
 func (n *node) heads(x *graph.Value, count int) *graph.Value {
 	if len(x.Shape) == 4 {
 		return x
@@ -41,13 +42,13 @@ func (n *node) heads(x *graph.Value, count int) *graph.Value {
 	return n.b.Transpose(n.b.Reshape(x, x.Shape[0], x.Shape[1], graph.N(count), width), 0, 2, 1, 3)
 }
 
-// joined returns x (B,H,T,D) as (B,T,H·D).
+// joined reshapes x (B,H,T,D) to (B,T,H·D).
 func (n *node) joined(x *graph.Value) *graph.Value {
 	s := x.Shape
 	return n.b.Reshape(n.b.Transpose(x, 0, 2, 1, 3), s[0], s[2], s[1].Mul(s[3]))
 }
 
-// repeated returns each of G heads of x (B,G,S,D) so often that there are H.
+// repeated repeats each of the G heads of x (B,G,S,D), so that there are H.
 func (n *node) repeated(x *graph.Value, heads graph.Dim) *graph.Value {
 	s := x.Shape
 	if s[1] == heads {
@@ -70,13 +71,13 @@ func (n *node) size(d graph.Dim) *graph.Value {
 	return v
 }
 
-// rowsAndColumns returns the places of queries (T,1), counted from offset, and of keys
-// (S).
+// rowsAndColumns returns the positions of queries (T,1), counted from offset, and of
+// keys (S).
 func (n *node) rowsAndColumns(T, S, offset graph.Dim) (rows, columns *graph.Value) {
 	return n.b.Reshape(n.b.Range(offset, offset.Add(T)), T, graph.N(1)), n.b.Range(graph.N(0), S)
 }
 
-// and returns where both hold; nil holds everywhere.
+// and returns where both hold; nil means everywhere.
 func (n *node) and(x, y *graph.Value) *graph.Value {
 	switch {
 	case x == nil:
@@ -87,7 +88,7 @@ func (n *node) and(x, y *graph.Value) *graph.Value {
 	return n.b.And(x, y)
 }
 
-// plus returns the sum; nil is nothing.
+// plus returns the sum; nil means zero.
 func (n *node) plus(x, y *graph.Value) *graph.Value {
 	switch {
 	case x == nil:
@@ -98,7 +99,8 @@ func (n *node) plus(x, y *graph.Value) *graph.Value {
 	return n.b.Add(x, y)
 }
 
-// attend records an attention; with scores its steps too, which take more memory.
+// attend records an attention. With scores it also records its steps, which take
+// more memory.
 func (n *node) attend(a attention, scores bool) attended {
 	q, k := a.q.Shape, a.k.Shape
 	if len(q) != 4 || len(k) != 4 || len(a.v.Shape) != 4 {
@@ -157,8 +159,8 @@ func (n *node) attendInSteps(a attention, blind *graph.Value) attended {
 	return out
 }
 
-// blind returns where a query sees no key at all, BOOL (...,T,1), nil if there is no
-// such query.
+// blind returns which queries see no key at all, BOOL (...,T,1); nil if every query
+// sees one.
 func (n *node) blind(a attention) *graph.Value {
 	switch {
 	case a.whole:
@@ -179,7 +181,8 @@ func (n *node) without(blind, x *graph.Value) *graph.Value {
 	return n.b.Where(blind, n.like(x, 0), x)
 }
 
-// mask returns what hides keys, or is added, in the form of the graph's Attention.
+// mask returns the mask of the attention, boolean or added, in the form of the
+// graph's Attention.
 func (n *node) mask(a attention) *graph.Value {
 	m := a.bias
 	if m == nil {
@@ -197,8 +200,7 @@ func (n *node) mask(a attention) *graph.Value {
 	return m
 }
 
-// padded returns x with the number fill behind its last axis, or cut, so that it has
-// the size.
+// padded extends x with fill along its last axis, or cuts it, to the given size.
 func (n *node) padded(x *graph.Value, size graph.Dim, fill *graph.Value) *graph.Value {
 	last := len(x.Shape) - 1
 	missing := size.Sub(x.Shape[last])

@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// readConstant enters the tensor that a Constant holds, in any of its forms.
+// readConstant reads the tensor of a Constant, in any of its forms.
 func readConstant(n *node) []*value {
 	if len(n.onnx.Attributes) != 1 {
 		n.invalid("it has %d attributes, expected one", len(n.onnx.Attributes))

@@ -6,15 +6,15 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// controlFamily is the operators that hold graphs.
+// controlFamily has the operators with subgraphs.
 var controlFamily = family{
 	"If":   {values: readIf},
 	"Loop": {values: readLoop},
 	"Scan": {values: readScan},
 }
 
-// inner reads a graph of an attribute with the given values of its inputs, and
-// returns those of its outputs.
+// inner reads the graph in an attribute with the given input values, and
+// returns its outputs.
 func (n *node) inner(g *onnx.Graph, prefix string, inputs ...*value) []*value {
 	s := &scope{parent: n.scope, values: map[string]*value{}, opsets: n.scope.opsets, attrs: n.scope.attrs, prefix: prefix}
 	if len(g.Inputs) != len(inputs) {
@@ -38,7 +38,7 @@ func (n *node) inner(g *onnx.Graph, prefix string, inputs ...*value) []*value {
 	return out
 }
 
-// condition returns argument i, a truth value that is known.
+// condition returns argument i, a truth value that must be known.
 func (n *node) condition(v *value) bool {
 	e := n.r.elementsOf(v)
 	if e == nil || e.len() != 1 || e.dtype.Float() {
@@ -60,13 +60,14 @@ func readIf(n *node) []*value {
 	return n.inner(n.subgraph(branch), n.name()+"/")
 }
 
-// knownScalar returns known elements as a value.
+// knownScalar returns a value for known elements.
 func knownScalar(n *node, name string, e *elements) *value {
 	return &value{name: name, scope: n.scope, elements: e}
 }
 
-// readLoop unrolls a loop whose rounds are known: inputs are their most, the
-// condition, and the values that each round hands to the next.
+// readLoop unrolls a loop with a known number of rounds. Its inputs are the
+// maximum number of rounds, the condition, and the values that each round
+// passes to the next.
 func readLoop(n *node) []*value {
 	body := n.subgraph("body")
 	rounds, bounded := 0, n.has(0)
@@ -100,12 +101,13 @@ func truthElements(yes bool) *elements {
 	return e
 }
 
-// prefix is put before the names of a round that are taken by an earlier one.
+// prefix returns the prefix for names of a round that an earlier round has
+// used.
 func (n *node) prefix(round int) string {
 	return n.name() + "/" + graph.N(round).String() + "/"
 }
 
-// stacked joins what each round gave, along an axis of its own.
+// stacked joins the outputs of the rounds along a new axis.
 func (n *node) stacked(rounds [][]*value, count int, axes []int, backwards []bool) []*value {
 	out := make([]*value, count)
 	for i := range out {

@@ -23,7 +23,7 @@ func (n *node) conv(x, w, bias *graph.Value) *graph.Value {
 	return n.apply(op, n.present(x, w, bias)...)
 }
 
-// present drops the last argument where it is nil.
+// present drops the last argument if it is nil.
 func (n *node) present(args ...*graph.Value) []*graph.Value {
 	if last := len(args) - 1; args[last] == nil {
 		return args[:last]
@@ -31,8 +31,8 @@ func (n *node) present(args ...*graph.Value) []*graph.Value {
 	return args
 }
 
-// readConvTranspose turns output_shape into pads. What they cannot give is zeros at
-// the end, a negative pad.
+// readConvTranspose converts output_shape to pads. Elements that the pads cannot
+// provide are zeros at the end, a negative pad.
 func readConvTranspose(n *node) *graph.Value {
 	x, w, bias := n.arg(0), n.arg(1), n.optional(2)
 	dims := len(x.Shape) - 2
@@ -56,7 +56,7 @@ func readConvTranspose(n *node) *graph.Value {
 		clear(s.pads)
 	}
 	for i := range dims {
-		total := s.extent(i) + extra[i] - s.strides[i] // SAME: as many as strides times positions
+		total := s.extent(i) + extra[i] - s.strides[i] // SAME: the output size is stride times input size
 		if sizes != nil {
 			d, known := x.Shape[2+i].Number()
 			if !known {
@@ -75,7 +75,7 @@ func readConvTranspose(n *node) *graph.Value {
 	return n.apply(op, n.present(x, w, bias)...)
 }
 
-// readDeformConv adds the bias, the fourth input, behind.
+// readDeformConv adds the bias, the fourth input, to the result.
 func readDeformConv(n *node) *graph.Value {
 	x, w := n.arg(0), n.arg(1)
 	if len(x.Shape) != 4 {
@@ -106,8 +106,8 @@ func readCol2Im(n *node) *graph.Value {
 	return n.apply(graph.Col2Im{Image: image, Block: s.kernel, Strides: s.strides, Pads: s.pads, Dilations: s.dilations}, n.arg(0))
 }
 
-// readCausalConv is a convolution of each channel with what came before it: the state,
-// or zeros. The second result is the state for what comes after.
+// readCausalConv convolves each channel with its earlier elements: the state, or
+// zeros. The second result is the state for the following elements.
 func readCausalConv(n *node) []*graph.Value {
 	x, w, bias, past := n.arg(0), n.arg(1), n.optional(2), n.optional(3)
 	sizes, known := w.Shape.Numbers()

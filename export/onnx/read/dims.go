@@ -9,8 +9,8 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// bindShapes gives the dimensions of inputs whose whole shape is known their
-// sizes, before any input is declared.
+// bindShapes sets the named dimensions of inputs whose whole shape is known,
+// before any input is declared.
 func (r *reading) bindShapes(g *onnx.Graph) {
 	for name, n := range r.o.Sizes {
 		r.symbols[name] = graph.N(n)
@@ -28,7 +28,7 @@ func (r *reading) bindShapes(g *onnx.Graph) {
 	}
 }
 
-// shapeOf returns the shape that the caller gives an input.
+// shapeOf returns the shape that the caller gives for an input.
 func (r *reading) shapeOf(input string) ([]int, bool) {
 	if s, ok := r.o.Shapes[input]; ok {
 		return s, true
@@ -63,8 +63,8 @@ func (r *reading) declared(in onnx.ValueInfo) (graph.Shape, error) {
 	return shape, nil
 }
 
-// symbol returns the dimension that a file calls name; without a name it is one of
-// its own, called after its place.
+// symbol returns the dimension for a name in the file. Without a name it is a new
+// dimension, named after its place.
 func (r *reading) symbol(name, place string) graph.Dim {
 	if name == "" {
 		name = place
@@ -83,8 +83,7 @@ func (r *reading) symbol(name, place string) graph.Dim {
 	return d
 }
 
-// freshDim returns a dimension that no other is equal to, called after name as
-// far as it may.
+// freshDim returns a new dimension, named after name if possible.
 func (r *reading) freshDim(name string) graph.Dim {
 	base := identifier(name)
 	d := graph.Sym(base)
@@ -96,8 +95,8 @@ func (r *reading) freshDim(name string) graph.Dim {
 	return d
 }
 
-// identifier returns a name with what is not allowed in that of a dimension as
-// underscores.
+// identifier replaces the characters of a name that are not allowed in a
+// dimension's name by underscores.
 func identifier(name string) string {
 	clean := strings.Map(func(c rune) rune {
 		if c == '_' || c == '.' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
@@ -111,7 +110,7 @@ func identifier(name string) string {
 	return clean[:min(len(clean), 200)]
 }
 
-// expression reads a name that is a sum of products of names and numbers, as
+// expression parses a name that is a sum of products of names and numbers, as
 // PyTorch's exporter writes them: "past + seq", "2*n - 1".
 func (r *reading) expression(text string) (graph.Dim, bool) {
 	if !strings.ContainsAny(text, "+-*") || strings.ContainsAny(text, "()/%^") || strings.Contains(text, "**") {

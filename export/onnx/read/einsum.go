@@ -8,15 +8,16 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// term is an operand of an Einsum: a value and the label of each axis. Axes of an
-// ellipsis have digits as labels, aligned at the last one.
+// term is an operand of an Einsum: a value and the label of each axis. The axes
+// of an ellipsis have digits as labels, aligned at the last axis.
 type term struct {
 	v      *graph.Value
 	labels []string
 }
 
-// readEinsum contracts the operands one after the other: what two share is a batch of
-// matrix products if it is still needed, and is summed over otherwise.
+// readEinsum contracts the operands one after the other. A label that two operands
+// share is a batch dimension of a matrix product if it is needed later, and is summed
+// over otherwise.
 func readEinsum(n *node) *graph.Value {
 	left, right, explicit := strings.Cut(strings.ReplaceAll(n.text("equation", ""), " ", ""), "->")
 	words := strings.Split(left, ",")
@@ -56,7 +57,7 @@ func readEinsum(n *node) *graph.Value {
 	return n.cast(y, dtype)
 }
 
-// labelsOf returns the labels of a term whose ellipsis has so many axes.
+// labelsOf returns the labels of a term, with dots axes for the ellipsis.
 func labelsOf(word string, dots int) (labels []string) {
 	before, after, found := strings.Cut(word, "...")
 	for _, c := range before {
@@ -73,8 +74,8 @@ func labelsOf(word string, dots int) (labels []string) {
 	return labels
 }
 
-// implied returns the labels of the output that an equation leaves out: the ellipsis,
-// then what occurs once, in the alphabet's order.
+// implied returns the output labels if the equation omits them: the ellipsis, then
+// the labels that occur once, in alphabetical order.
 func implied(words []string, dots int) []string {
 	count := map[rune]int{}
 	for _, w := range words {
@@ -92,8 +93,7 @@ func implied(words []string, dots int) []string {
 	return append(labelsOf("...", dots), once...)
 }
 
-// diagonals takes, for a label that a term has twice, the elements whose places along
-// both axes are the same.
+// diagonals takes the diagonal along two axes of a term that have the same label.
 func (n *node) diagonals(t term) term {
 	for i := 0; i < len(t.labels); i++ {
 		j := i + 1 + slices.Index(t.labels[i+1:], t.labels[i])
@@ -131,7 +131,8 @@ func neededBy(output []string, others ...[]term) []string {
 	return needed
 }
 
-// sumOthers sums a term over what neither the output nor other terms have.
+// sumOthers sums a term over the labels that neither the output nor other terms
+// have.
 func (n *node) sumOthers(t term, output []string, others ...[]term) term {
 	needed := neededBy(output, others...)
 	var axes []int
@@ -149,7 +150,8 @@ func (n *node) sumOthers(t term, output []string, others ...[]term) term {
 	return term{n.b.ReduceSum(t.v, false, axes...), kept}
 }
 
-// contract multiplies two terms and sums over what both have and nothing needs.
+// contract multiplies two terms and sums over their shared labels that are not
+// needed.
 func (n *node) contract(x, y term, needed []string) term {
 	var batch, sum, left, right []string
 	for _, l := range x.labels {
@@ -177,7 +179,7 @@ func (n *node) contract(x, y term, needed []string) term {
 	return term{n.b.Reshape(z, s...), slices.Concat(batch, left, right)}
 }
 
-// arrange puts the axes of a term in the order of labels.
+// arrange transposes a term to the order of labels.
 func (n *node) arrange(t term, labels []string) *graph.Value {
 	perm := make([]int, len(labels))
 	for i, l := range labels {

@@ -74,8 +74,8 @@ func chosen(op func(n *node) graph.Binary) row {
 	})
 }
 
-// aligned returns argument 1 so that it broadcasts as arithmetic did before version 7:
-// where attribute "axis" says, its dimensions are those of argument 0 from that axis on.
+// aligned returns argument 1 in a shape that broadcasts as arithmetic did before version
+// 7: with attribute "axis", its dimensions are those of argument 0 from that axis on.
 func (n *node) aligned() *graph.Value {
 	x, y := n.shape(0), n.arg(1)
 	if n.version >= 7 {
@@ -130,8 +130,8 @@ func shift(n *node) graph.Binary {
 	return graph.ShiftRight
 }
 
-// readPow converts the exponent to the type of the base. A base of integers is
-// raised as a number if the exponent may have a fraction.
+// readPow converts the exponent to the type of the base. If the exponent may
+// have a fraction, an integer base is converted to floating point.
 func readPow(n *node) *graph.Value {
 	x, y := n.arg(0), n.aligned()
 	switch {
@@ -182,7 +182,7 @@ func knowWhere(n *node) *elements {
 	return out
 }
 
-// castTo returns the type that a Cast or CastLike gives.
+// castTo returns the target type of a Cast or CastLike.
 func castTo(n *node) format.DType {
 	if n.onnx.Op == "CastLike" {
 		return n.dtype(1)
@@ -207,7 +207,7 @@ func readCast(n *node) *graph.Value {
 		return n.apply(graph.PowerOfTwo{Mode: mode, Saturate: saturate}, x)
 	}
 	if bits, signed := to.Integer(); bits > 0 && bits < 8 && x.DType.Float() && n.version < 24 {
-		x = n.clipped(x, bits, signed) // wrapped since, in ONNX's own tests
+		x = n.clipped(x, bits, signed) // later versions wrap, in ONNX's own tests
 	}
 	return n.apply(graph.Cast{To: to, Saturate: saturate}, x)
 }
@@ -334,7 +334,7 @@ func readLeakyRelu(n *node) *graph.Value {
 	return n.b.Where(n.b.Less(x, n.like(x, 0)), n.b.Mul(x, n.like(x, n.float("alpha", float64(float32(0.01))))), x)
 }
 
-// readPRelu has a slope for each channel before version 7.
+// readPRelu has one slope per channel before version 7.
 func readPRelu(n *node) *graph.Value {
 	n.pass([]string{"consumed_inputs"})
 	x, slope := n.arg(0), n.arg(1)

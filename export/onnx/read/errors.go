@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// UnsupportedError says that a model holds what attnx does not read: an
-// operator, an attribute of one, an element type.
+// UnsupportedError reports a part of a model that attnx cannot read: an
+// operator, an attribute, an element type.
 type UnsupportedError struct {
-	Node     string // its name, or that of its first output; empty if it is no node
-	Operator string // such as "NonMaxSuppression" or "com.microsoft.FusedConv"; empty if it is none
+	Node     string // its name, or that of its first output; empty if it is not a node
+	Operator string // such as "NonMaxSuppression" or "com.microsoft.FusedConv"; empty if it is not an operator
 	Reason   string
 	Remedy   string // empty if there is none
 }
 
 func (e *UnsupportedError) Error() string { return describe(e.Node, e.Operator, e.Reason, e.Remedy) }
 
-// InvalidError says that a model breaks the rules of ONNX.
+// InvalidError reports that a model violates the ONNX specification.
 type InvalidError struct {
 	Node     string
 	Operator string
@@ -25,14 +25,14 @@ type InvalidError struct {
 
 func (e *InvalidError) Error() string { return describe(e.Node, e.Operator, e.Reason, "") }
 
-// OpenError says that the graph depends on a size or a value that is not known.
-// Reading again with those of a case helps.
+// OpenError reports that the graph depends on an unknown size or value. Reading
+// the model again with those of a case helps.
 type OpenError struct {
 	Node       string
 	Operator   string
 	Reason     string
-	Dimensions []string // named dimensions of the inputs that have no size yet, as Options.Sizes has them
-	Inputs     []string // inputs of integers whose elements are not known, or whose shape is not declared
+	Dimensions []string // named dimensions of the inputs without a size in Options.Sizes
+	Inputs     []string // integer inputs whose elements are unknown, or whose shape is not declared
 }
 
 func (e *OpenError) Error() string {
@@ -76,21 +76,21 @@ func describe(node, operator, reason, remedy string) string {
 	return text
 }
 
-// refusal carries an error out of the functions of operators, which read as
-// formulas because none of them returns one. reading.node recovers it.
+// refusal carries an error out of the operators' functions, which return no
+// errors so that they read like formulas. reading.node recovers it.
 type refusal struct{ err error }
 
-// refuse ends the reading of a node that attnx does not read.
+// refuse stops reading a node that attnx cannot read.
 func (n *node) refuse(format string, args ...any) {
 	panic(refusal{&UnsupportedError{Node: n.name(), Operator: n.operator(), Reason: fmt.Sprintf(format, args...)}})
 }
 
-// invalid ends the reading of a node that breaks ONNX's rules.
+// invalid stops reading a node that violates the ONNX specification.
 func (n *node) invalid(format string, args ...any) {
 	panic(refusal{&InvalidError{n.name(), n.operator(), fmt.Sprintf(format, args...)}})
 }
 
-// open ends the reading of a node that needs a size or value that is not known.
+// open stops reading a node that needs an unknown size or value.
 func (n *node) open(format string, args ...any) {
 	panic(refusal{n.openError(fmt.Sprintf(format, args...))})
 }
@@ -99,8 +99,8 @@ func (n *node) openError(reason string) error {
 	return &OpenError{n.name(), n.operator(), reason, n.r.openDimensions(), n.r.openInputs()}
 }
 
-// recorded returns the builder's mistake as an error of this package. Where an
-// argument has a size that is not known, knowing it may be all that is missing.
+// recorded returns the builder's error as an error of this package. If an
+// argument has an unknown size, that may be the cause.
 func (n *node) recorded() error {
 	err := n.r.b.Err()
 	if err == nil {
@@ -122,7 +122,7 @@ func (n *node) recorded() error {
 	return &UnsupportedError{Node: n.name(), Operator: n.operator(), Reason: reason}
 }
 
-// recovered turns a refusal into its error and passes any other panic on.
+// recovered converts a refusal to its error and passes on any other panic.
 func recovered(err *error) {
 	switch p := recover().(type) {
 	case nil:

@@ -4,7 +4,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 )
 
-// call inlines a function of the model: its nodes are read in a scope of their own.
+// call inlines a function of the model: its nodes are read in a new scope.
 func (r *reading) call(n *node, f *onnx.Function) error {
 	inner := &scope{values: map[string]*value{}, opsets: opsetsOf(f.Opsets), attrs: map[string]onnx.Attribute{}, prefix: n.name() + "/"}
 	if len(n.args) > len(f.Inputs) || len(n.onnx.Outputs) > len(f.Outputs) {
@@ -33,8 +33,8 @@ func (r *reading) call(n *node, f *onnx.Function) error {
 	return n.define(results)
 }
 
-// functionNodes reads the nodes of a function. An input that is left out is one
-// that is left out of the nodes that would read it.
+// functionNodes reads the nodes of a function. Omitted inputs are also omitted
+// from the nodes that would read them.
 func (r *reading) functionNodes(f *onnx.Function, inner *scope) error {
 	left := map[string]bool{}
 	for _, name := range f.Inputs {
@@ -50,7 +50,7 @@ func (r *reading) functionNodes(f *onnx.Function, inner *scope) error {
 	return r.nodes(nodes, inner)
 }
 
-// withoutInputs returns nodes that do not name the inputs that are left out.
+// withoutInputs returns the nodes without the omitted inputs.
 func withoutInputs(nodes []*onnx.Node, left map[string]bool) []*onnx.Node {
 	out := make([]*onnx.Node, len(nodes))
 	for i, n := range nodes {
@@ -66,7 +66,8 @@ func withoutInputs(nodes []*onnx.Node, left map[string]bool) []*onnx.Node {
 	return out
 }
 
-// hasRef reports whether an attribute of a node is one of its function.
+// hasRef reports whether an attribute of a node refers to an attribute of its
+// function.
 func hasRef(n *onnx.Node) bool {
 	for _, a := range n.Attributes {
 		if a.Ref != "" {
@@ -76,8 +77,8 @@ func hasRef(n *onnx.Node) bool {
 	return false
 }
 
-// withAttributes returns a node of a function with the attributes of the call in
-// the place of those that refer to them. One that the call leaves out is left out.
+// withAttributes returns a function's node with references replaced by the
+// attributes of the call. Attributes that the call omits are dropped.
 func withAttributes(n *onnx.Node, attrs map[string]onnx.Attribute) *onnx.Node {
 	out := *n
 	out.Attributes = nil

@@ -6,7 +6,8 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// readFusedConv is a convolution, plus its fourth input, and an activation.
+// readFusedConv is a convolution, plus the fourth input, followed by an
+// activation.
 func readFusedConv(n *node) *graph.Value {
 	y := n.conv(n.arg(0), n.arg(1), n.optional(2))
 	if n.has(3) {

@@ -21,8 +21,8 @@ var imageFamily = family{
 	"DepthToSpace":  records(readDepthToSpace),
 }
 
-// readPad has its sizes in attributes before version 11, and those of chosen axes
-// from 18 on.
+// readPad takes the sizes from attributes before version 11, and for selected
+// axes only from version 18 on.
 func readPad(n *node) *graph.Value {
 	x := n.arg(0)
 	rank := len(x.Shape)
@@ -64,8 +64,8 @@ func readPad(n *node) *graph.Value {
 	return n.apply(op, args...)
 }
 
-// readCenterCropPad cuts the middle out of an axis that is too long, and puts one
-// that is too short into the middle of zeros.
+// readCenterCropPad crops an axis that is too long at both ends, and pads one
+// that is too short with zeros at both ends.
 func readCenterCropPad(n *node) *graph.Value {
 	x := n.arg(0)
 	sizes, axes := n.dims(1), n.ints("axes")
@@ -84,13 +84,14 @@ func readCenterCropPad(n *node) *graph.Value {
 		if !ok {
 			n.open("axis %d of %s becomes %s", axis, x.Shape, sizes[i])
 		}
-		half := int(math.Trunc(float64(more) / 2)) // the odd one is the last
+		half := int(math.Trunc(float64(more) / 2)) // the odd element is at the end
 		op.Before[axis], op.After[axis] = graph.N(half), graph.N(more-half)
 	}
 	return n.apply(op, x)
 }
 
-// gridModes are the names of the ways to sample before version 20, and since.
+// gridModes maps the names of the sampling modes before version 20, and since,
+// to those of the graph.
 var gridModes = map[string]string{"bilinear": "linear", "bicubic": "cubic", "linear": "linear", "cubic": "cubic", "nearest": "nearest"}
 
 func readGridSample(n *node) *graph.Value {
@@ -98,7 +99,8 @@ func readGridSample(n *node) *graph.Value {
 	return n.apply(graph.GridSample{Mode: gridModes[mode], Padding: n.text("padding_mode", "zeros"), AlignCorners: n.flag("align_corners", false)}, n.arg(0), n.arg(1))
 }
 
-// readAffineGrid multiplies the coordinates of a grid, and 1, by the matrices.
+// readAffineGrid multiplies the homogeneous coordinates of a grid by the
+// matrices.
 func readAffineGrid(n *node) *graph.Value {
 	theta, size := n.arg(0), n.integers(1)
 	if len(size) != 4 && len(size) != 5 || len(theta.Shape) != 3 {
@@ -123,7 +125,7 @@ func readAffineGrid(n *node) *graph.Value {
 	return n.cast(n.b.Reshape(y, out...), theta.DType)
 }
 
-// coordinate returns that of element i of an axis of n, from -1 to 1.
+// coordinate returns the coordinate of element i of an axis of n, from -1 to 1.
 func coordinate(i, n int, corners bool) float64 {
 	switch {
 	case !corners:
@@ -134,7 +136,7 @@ func coordinate(i, n int, corners bool) float64 {
 	return 2*float64(i)/float64(n-1) - 1
 }
 
-// weight records numbers that the node makes, as a weight.
+// weight records numbers computed for the node as a weight.
 func (n *node) weight(name string, t format.Tensor) *graph.Value {
 	return n.r.recordTensor(n.name()+"."+name, n.scope, t)
 }
@@ -160,7 +162,7 @@ func readMaxRoiPool(n *node) *graph.Value {
 	return n.apply(graph.MaxRoiPool{Height: size[0], Width: size[1], Scale: n.float("spatial_scale", 1)}, n.arg(0), n.arg(1))
 }
 
-// blocks returns the sizes of an image (N,C,H,W), and of the blocks that move.
+// blocks returns the shape of an image (N,C,H,W) and the size of the blocks.
 func (n *node) blocks() (s graph.Shape, size int) {
 	n.require("blocksize")
 	if s = n.shape(0); len(s) != 4 {
@@ -183,8 +185,8 @@ func (n *node) divided(d graph.Dim, size int) graph.Dim {
 	return q
 }
 
-// readSpaceToDepth moves blocks of an image into its channels: before those that are
-// there (DCR), or after each of them (CRD).
+// readSpaceToDepth moves blocks of an image into its channels: before the existing
+// ones (DCR), or after each of them (CRD).
 func readSpaceToDepth(n *node) *graph.Value {
 	s, size := n.blocks()
 	b, rows, columns := graph.N(size), n.divided(s[2], size), n.divided(s[3], size)

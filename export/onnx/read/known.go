@@ -8,11 +8,11 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// knownLimit is the most elements of a value that are carried along.
+// knownLimit is the maximum number of elements of a tracked value.
 const knownLimit = 1 << 12
 
 // elements are those of a value that is known while reading. Integers and truth
-// values are polynomials of the named dimensions, floating-point numbers are
+// values are polynomials of the named dimensions; floating-point numbers are
 // numbers.
 type elements struct {
 	dtype  format.DType
@@ -21,7 +21,7 @@ type elements struct {
 	floats []float64
 }
 
-// integerElements returns known int64 elements: of a vector.
+// integerElements returns a known int64 vector.
 func integerElements(d ...graph.Dim) *elements {
 	return &elements{dtype: format.Int64, shape: []int{len(d)}, ints: d}
 }
@@ -40,7 +40,7 @@ func blank(dtype format.DType, shape []int) *elements {
 
 func (e *elements) len() int { return len(e.ints) + len(e.floats) }
 
-// pick returns the elements at places, in another shape.
+// pick returns the elements at the given positions, in the given shape.
 func (e *elements) pick(shape []int, places []int) *elements {
 	out := &elements{dtype: e.dtype, shape: shape}
 	for _, p := range places {
@@ -87,12 +87,12 @@ func fromTensor(t format.Tensor) (*elements, error) {
 	return e, nil
 }
 
-// numbers returns the integers; ok is false while one depends on a name.
+// numbers returns the integers; ok is false if one depends on a name.
 func (e *elements) numbers() (n []int, ok bool) {
 	return graph.Shape(e.ints).Numbers()
 }
 
-// tensor returns the elements as a tensor; ok is false while one depends on a name.
+// tensor returns the elements as a tensor; ok is false if one depends on a name.
 func (e *elements) tensor() (t format.Tensor, ok bool) {
 	t = format.Tensor{DType: e.dtype, Shape: slices.Clone(e.shape), Data: []byte{}}
 	if t.Shape == nil {
@@ -112,7 +112,7 @@ func (e *elements) tensor() (t format.Tensor, ok bool) {
 }
 
 // recordElements records known elements: numbers as a constant, polynomials as
-// the ranges of one element that they begin.
+// the first elements of one-element ranges.
 func (r *reading) recordElements(v *value) (*graph.Value, error) {
 	e := v.elements
 	if t, ok := e.tensor(); ok {
@@ -140,7 +140,8 @@ func (r *reading) recordElements(v *value) (*graph.Value, error) {
 	return r.b.Name(name, out), r.b.Err()
 }
 
-// elementsOf returns the elements of v if they are known, or few and stored.
+// elementsOf returns the elements of v if they are known, or if v is a small
+// stored tensor.
 func (r *reading) elementsOf(v *value) *elements {
 	if !v.isTensor() {
 		return nil

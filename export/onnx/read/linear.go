@@ -7,9 +7,9 @@ import (
 )
 
 // readLinearAttention unrolls the recurrence of a linear attention over the tokens:
-// the state S (B,G,D,E) is S·exp(decay) + k ⊗ v, a result q S.
+// the state S (B,G,D,E) becomes S·exp(decay) + k ⊗ v, and a result is q S.
 func readLinearAttention(n *node) []*graph.Value {
-	n.pass([]string{"chunk_size"}) // how it is computed
+	n.pass([]string{"chunk_size"}) // affects only how it is computed
 	b, rule := n.b, n.text("update_rule", "gated_delta")
 	heads, groups := n.int("q_num_heads", 0), n.int("kv_num_heads", 0)
 	q, k, v := n.heads(n.arg(0), heads), n.heads(n.arg(1), groups), n.heads(n.arg(2), groups)

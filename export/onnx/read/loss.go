@@ -8,10 +8,10 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// readLikelihoodLoss takes logarithms of probabilities.
+// readLikelihoodLoss takes log probabilities.
 func readLikelihoodLoss(n *node) *graph.Value { return n.likelihoodLoss(n.arg(0)) }
 
-// readCrossEntropy takes scores. In the form that attnx trains with, it is one operator.
+// readCrossEntropy takes scores. The form in which attnx trains is one operator.
 func readCrossEntropy(n *node) []*graph.Value {
 	x := n.arg(0)
 	if !n.has(2) && n.text("reduction", "mean") == "mean" && len(n.onnx.Outputs) < 2 && len(x.Shape) <= 3 {
@@ -22,9 +22,9 @@ func readCrossEntropy(n *node) []*graph.Value {
 	return []*graph.Value{n.likelihoodLoss(logs), logs}
 }
 
-// likelihoodLoss is minus the logarithm of the probability of each label, times the
-// weight of its class, with 0 for labels that are ignored: logs (N,C,...), labels
-// (N,...), weights (C). The mean is one over the weights.
+// likelihoodLoss is the negative log probability of each label, times the weight of
+// its class, and 0 for ignored labels: logs (N,C,...), labels (N,...), weights (C).
+// Its mean is weighted.
 func (n *node) likelihoodLoss(logs *graph.Value) *graph.Value {
 	b, labels := n.b, n.cast(n.arg(1), format.Int64)
 	if len(logs.Shape) < 2 {
@@ -45,7 +45,7 @@ func (n *node) likelihoodLoss(logs *graph.Value) *graph.Value {
 		weights = b.Where(ignored, n.like(logs, 0), weights)
 	}
 	losses = b.Mul(losses, weights)
-	if ignored != nil { // also where the logarithm is infinite
+	if ignored != nil { // also if the logarithm is infinite
 		losses = b.Where(ignored, n.like(logs, 0), losses)
 	}
 	axes := make([]int, len(labels.Shape))

@@ -54,14 +54,15 @@ func readSkipLayerNormalization(n *node) []*graph.Value {
 	return []*graph.Value{y, nil, nil, sum}
 }
 
-// readSkipSimplified does so without a mean.
+// readSkipSimplified is readSkipLayerNormalization without the mean.
 func readSkipSimplified(n *node) []*graph.Value {
 	sum := n.skipped(3)
 	return []*graph.Value{n.b.RMSNormalization(sum, n.arg(2), n.float("epsilon", float64(float32(1e-12)))), nil, nil, sum}
 }
 
-// readEmbedLayerNormalization normalizes the sum of the embeddings of words, places
-// and segments. Its second result is how many words each text has, by the mask.
+// readEmbedLayerNormalization normalizes the sum of the embeddings of words,
+// positions and segments. Its second result is the number of words of each text,
+// according to the mask.
 func readEmbedLayerNormalization(n *node) []*graph.Value {
 	b, words := n.b, n.cast(n.arg(0), format.Int64)
 	places := n.optional(8)

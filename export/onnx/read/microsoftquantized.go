@@ -5,9 +5,9 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// microsoftQuantizedFamily is ONNX Runtime's own operators of quantized numbers. Those
-// that ONNX has no integers for are what they mean: the operator of the numbers, and
-// the result as integers again.
+// microsoftQuantizedFamily has ONNX Runtime's own quantized operators. Those without
+// an integer form in ONNX are computed as defined: the operator on dequantized
+// numbers, with a quantized result.
 var microsoftQuantizedFamily = family{
 	"QuantizeLinear":   records(readQuantizeLinear),
 	"DequantizeLinear": records(readDequantizeLinear),
@@ -39,26 +39,26 @@ var microsoftQuantizedFamily = family{
 	"GatherBlockQuantized": records(readGatherBlockQuantized),
 }
 
-// channelsFirst refuses images whose channels are their last axis.
+// channelsFirst refuses images with channels as the last axis.
 func (n *node) channelsFirst() {
 	if n.flag("channels_last", false) {
 		n.refuse("channels as the last axis")
 	}
 }
 
-// quantizedRow is the row of a function of arguments 0 to 2, integers with their scale
-// and zero point; arguments 3 and 4 are those of the result.
+// quantizedRow makes the row of a function of arguments 0 to 2, integers with their
+// scale and zero point. Arguments 3 and 4 are the scale and zero point of the result.
 func quantizedRow(f func(n *node, x *graph.Value) *graph.Value) row {
 	return records(func(n *node) *graph.Value { return n.quantized(f(n, n.dequantized(0)), 3, n.dtype(0)) })
 }
 
-// quantizedPair is a function of two integers with scales.
+// quantizedPair is a function of two quantized arguments.
 func (n *node) quantizedPair(op graph.Binary) *graph.Value {
 	return n.quantized(n.apply(op, n.dequantized(0), n.dequantized(3)), 6, n.dtype(0))
 }
 
-// quantizedSoftmax runs along one axis or along all from it on, as Softmax of the
-// version that the node names.
+// quantizedSoftmax runs along one axis, or along all axes from it on, according
+// to the opset attribute of the node.
 func quantizedSoftmax(n *node, x *graph.Value) *graph.Value {
 	axis := n.axis(n.int("axis", -1), len(x.Shape))
 	if n.int("opset", 13) >= 13 || axis == len(x.Shape)-1 {
@@ -78,7 +78,7 @@ func quantizedMean(n *node, x *graph.Value) *graph.Value {
 	return n.b.ReduceMean(x, n.flag("keepdims", true), axes...)
 }
 
-// readQLinearConcat has the scale and the zero point of the result first.
+// readQLinearConcat takes the scale and the zero point of the result first.
 func readQLinearConcat(n *node) *graph.Value {
 	var parts []*graph.Value
 	for i := 2; i < len(n.args); i += 3 {
@@ -95,8 +95,8 @@ func readQLinearWhere(n *node) *graph.Value {
 	return n.quantized(n.b.Where(n.arg(0), n.dequantized(1), n.dequantized(4)), 7, n.dtype(1))
 }
 
-// readQGemm is alpha·A·B + C, C in the scale of the product. Without a scale of the
-// result it is numbers.
+// readQGemm is alpha·A·B + C, with C in the scale of the product. Without a scale
+// for the result, the result is floating-point.
 func readQGemm(n *node) *graph.Value {
 	x, y := n.arg(0), n.arg(3)
 	if n.flag("transA", false) {
@@ -120,7 +120,7 @@ func readQGemm(n *node) *graph.Value {
 	return n.apply(graph.Requantize{To: n.dtype(0)}, n.present(sum, scale, other, n.arg(7), n.optional(8))...)
 }
 
-// scaledProduct is the product of two matrices of int32, times the scales, plus a
+// scaledProduct is the int32 product of two matrices, times the scales, plus a
 // bias.
 func (n *node) scaledProduct(x, y, scale, other, bias *graph.Value) *graph.Value {
 	z := n.b.Mul(n.b.Cast(n.matMulInteger(x, y), scale.DType), n.b.Mul(scale, other))
@@ -135,8 +135,8 @@ func readMatMulIntegerToFloat(n *node) *graph.Value {
 	return n.scaledProduct(x, y, n.rows(n.arg(2)), n.single(n.arg(3)), n.optional(6))
 }
 
-// readMatMulNBits multiplies by the transpose of a matrix (N,K) whose numbers of few
-// bits lie in bytes, in blocks along K that have a scale each.
+// readMatMulNBits multiplies by the transpose of a matrix (N,K). Its numbers have a
+// few bits each and are packed in bytes, in blocks along K with one scale each.
 func readMatMulNBits(n *node) *graph.Value {
 	x, packed := n.arg(0), n.arg(1)
 	n.pass([]string{"accuracy_level", "weight_prepacked"})
@@ -172,8 +172,8 @@ func readMatMulNBits(n *node) *graph.Value {
 	return z
 }
 
-// unpacked returns the numbers of so many bits in bytes, whose rows begin with a byte,
-// as (rows,columns).
+// unpacked unpacks numbers of the given bits, whose rows start at a byte, to
+// (rows,columns).
 func (n *node) unpacked(packed *graph.Value, bits, rows, columns int) *graph.Value {
 	width := (columns*bits + 7) / 8
 	y := n.apply(graph.UnpackBits{Bits: bits}, n.b.Reshape(packed, graph.N(rows), graph.N(width)))
@@ -183,8 +183,8 @@ func (n *node) unpacked(packed *graph.Value, bits, rows, columns int) *graph.Val
 	return n.b.Slice(y, 1, graph.N(0), graph.N(columns))
 }
 
-// readGatherBlockQuantized picks rows of integers, with the scales of their blocks,
-// and gives their numbers.
+// readGatherBlockQuantized gathers rows of integers with the scales of their
+// blocks, and dequantizes them.
 func readGatherBlockQuantized(n *node) *graph.Value {
 	x, scales := n.arg(0), n.arg(2)
 	rank, bits, block := len(x.Shape), n.int("bits", 4), n.int("block_size", 128)

@@ -7,10 +7,10 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// mlDomain is that of the operators of classical machine learning.
+// mlDomain is the domain of ONNX's classical machine learning operators.
 const mlDomain = "ai.onnx.ml"
 
-// mlFamily is its operators of numbers.
+// mlFamily has the numeric operators of that domain.
 var mlFamily = family{
 	"ArrayFeatureExtractor": records(readFeatureExtractor),
 	"Binarizer":             records(readBinarizer),
@@ -40,7 +40,8 @@ func readBinarizer(n *node) *graph.Value {
 	return n.b.Cast(n.b.Greater(x, n.like(x, n.float("threshold", 0))), x.DType)
 }
 
-// readNormalizer divides each row by its norm, and leaves one of zeros as it is.
+// readNormalizer divides each row by its norm, and leaves a row of zeros
+// unchanged.
 func readNormalizer(n *node) *graph.Value {
 	b, x := n.b, n.cast(n.arg(0), format.Float32)
 	var norm *graph.Value
@@ -57,8 +58,8 @@ func readNormalizer(n *node) *graph.Value {
 	return b.Div(x, b.Where(b.Equal(norm, n.like(x, 0)), n.like(x, 1), norm))
 }
 
-// row returns an attribute of numbers as a tensor, of one number for all columns or
-// one for each.
+// row returns a numeric attribute as a tensor: one number for all columns, or one
+// per column.
 func (n *node) row(name string, otherwise float64, columns graph.Dim) *graph.Value {
 	numbers := n.floats(name)
 	if numbers == nil {

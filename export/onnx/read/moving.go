@@ -5,7 +5,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// movingFamily is the operators that move elements and compute none.
+// movingFamily has the operators that only move elements.
 var movingFamily = family{
 	"Gather":         records(readGather).knows(knowGather),
 	"GatherElements": records(readGatherElements),
@@ -19,8 +19,8 @@ var movingFamily = family{
 	"NonZero":        records(readNonZero),
 }
 
-// ids returns argument i as int64 ids of an axis of the given size, and whether
-// some may count from the end.
+// ids returns argument i as int64 ids of an axis of the given size. fromEnd
+// reports whether some may count from the end.
 func (n *node) ids(i int, size graph.Dim) (ids *graph.Value, fromEnd bool) {
 	e := n.known(i)
 	if e == nil {
@@ -175,7 +175,7 @@ func readSplit(n *node) []*graph.Value {
 	axis, sizes := splitSizes(n)
 	x := n.arg(0)
 	for _, s := range sizes {
-		if s == 0 { // a part of nothing, which the graph's Split does not have
+		if s == 0 { // an empty part, which the graph's Split does not support
 			return n.slices(x, axis, sizes)
 		}
 	}
@@ -228,7 +228,7 @@ func (e *elements) along(axis, start, step, count int) *elements {
 	return e.pick(shape, places)
 }
 
-// permutation returns the axes of a Transpose, reversed where it does not say.
+// permutation returns the axes of a Transpose; by default they are reversed.
 func permutation(n *node, rank int) []int {
 	if perm := n.ints("perm"); perm != nil {
 		return perm
@@ -262,7 +262,8 @@ func repeats(n *node) []graph.Dim {
 	return r
 }
 
-// readTile puts an axis before each one that is repeated, and merges the two.
+// readTile inserts an axis before each repeated axis, expands it, and merges
+// the two.
 func readTile(n *node) *graph.Value {
 	x := n.arg(0)
 	var split, wide, out graph.Shape
@@ -307,7 +308,7 @@ func readTrilu(n *node) *graph.Value {
 	return n.apply(graph.Trilu{Upper: n.flag("upper", true), K: k}, n.arg(0))
 }
 
-// readOneHot compares the ids with the places of an axis of their own.
+// readOneHot compares the ids with the positions along a new axis.
 func readOneHot(n *node) *graph.Value {
 	depth, onOff := n.dims(1)[0], n.arg(2)
 	ids, rank := n.cast(n.arg(0), format.Int64), len(n.shape(0))

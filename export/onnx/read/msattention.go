@@ -5,10 +5,10 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// readMultiHeadAttention reads ONNX Runtime's operator: queries, keys and values side
-// by side, in one tensor, or apart already.
+// readMultiHeadAttention reads ONNX Runtime's operator. Queries, keys and values may
+// be packed in one tensor or separate.
 func readMultiHeadAttention(n *node) []*graph.Value {
-	n.pass([]string{"mask_filter_value"}) // where there is a mask
+	n.pass([]string{"mask_filter_value"}) // matters only with a mask
 	heads := n.int("num_heads", 0)
 	q, k, v := n.packed(heads)
 	a := attention{q: q, k: k, v: v, scale: n.float("scale", 0), causal: n.flag("unidirectional", false)}
@@ -68,8 +68,9 @@ func (n *node) packed(heads int) (q, k, v *graph.Value) {
 	return q, k, v
 }
 
-// padding returns what ONNX Runtime adds to the scores for a mask of keys, (B) of
-// lengths, (2B) of ends and beginnings, (B,S), or (B,T,S).
+// padding returns the term that ONNX Runtime adds to the scores for a key mask.
+// The mask may contain lengths (B), ends and beginnings (2B), or values (B,S) or
+// (B,T,S).
 func (n *node) padding(mask *graph.Value, a attention) *graph.Value {
 	b, one := n.b, graph.N(1)
 	batch, keys := a.q.Shape[0], a.k.Shape[2]
@@ -92,7 +93,7 @@ func (n *node) padding(mask *graph.Value, a attention) *graph.Value {
 	return b.Where(seen, n.like(a.q, 0), n.like(a.q, n.float("mask_filter_value", -10000)))
 }
 
-// readMicrosoftAttention reads ONNX Runtime's operator that has the projection inside.
+// readMicrosoftAttention reads ONNX Runtime's operator with a built-in projection.
 func readMicrosoftAttention(n *node) []*graph.Value {
 	b, heads := n.b, n.int("num_heads", 0)
 	n.pass([]string{"mask_filter_value"})
@@ -139,8 +140,9 @@ func readMicrosoftAttention(n *node) []*graph.Value {
 	return out
 }
 
-// readGroupQueryAttention reads ONNX Runtime's operator with a cache: row b of the
-// batch has lengths[b]+1 tokens with the new ones, which follow the old ones.
+// readGroupQueryAttention reads ONNX Runtime's operator with a cache. Row b of the
+// batch has lengths[b]+1 tokens, including the new ones, which follow the old
+// ones.
 func readGroupQueryAttention(n *node) []*graph.Value {
 	b, heads, groups := n.b, n.int("num_heads", 0), n.int("kv_num_heads", 0)
 	if n.flag("sliding_window_cache", false) || n.int("kv_cache_bit_width", 0) != 0 || n.text("k_quant_type", "NONE") != "NONE" || n.text("v_quant_type", "NONE") != "NONE" {
@@ -152,7 +154,7 @@ func readGroupQueryAttention(n *node) []*graph.Value {
 	total := n.dims(6)[0]
 	before := b.Sub(lengths, n.size(T)) // tokens in the cache
 	if total == T {
-		before = b.Expand(n.constant(0, format.Int64), q.Shape[0]) // of a prompt, which may be padded
+		before = b.Expand(n.constant(0, format.Int64), q.Shape[0]) // a prompt, which may be padded
 	}
 	if n.flag("do_rotary", false) {
 		places := n.optional(9)
@@ -216,8 +218,9 @@ func (n *node) grouped(heads, groups int) (q, k, v *graph.Value) {
 	return q, k, v
 }
 
-// cached returns the cache that argument i holds, with the new keys or values from
-// place before[b] on: of its own length, or of the total one where that is larger.
+// cached returns the cache in argument i, with the new keys or values from
+// position before[b] on. It has the cache's length, or the total length if that is
+// larger.
 func (n *node) cached(i int, update, before *graph.Value, total graph.Dim) *graph.Value {
 	s := append(graph.Shape{}, update.Shape...)
 	if !n.has(i) {

@@ -14,7 +14,7 @@ var networkFamily = family{
 	"RMSNormalization":   records(readRMSNormalization),
 }
 
-// readDropout drops nothing where a model runs.
+// readDropout drops nothing in inference.
 func readDropout(n *node) []*graph.Value {
 	x := n.arg(0)
 	n.pass([]string{"ratio", "seed"}, 1)
@@ -43,9 +43,9 @@ func readGelu(n *node) *graph.Value {
 	return n.apply(graph.Gelu{Approximate: n.text("approximate", "none")}, n.arg(0))
 }
 
-// readLayerNormalization normalizes over all axes from axis on: as one.
+// readLayerNormalization normalizes over all axes from axis on, merged to one.
 func readLayerNormalization(n *node) []*graph.Value {
-	n.pass([]string{"stash_type"}) // the precision of the mean: the oracle's is higher
+	n.pass([]string{"stash_type"}) // the precision of the mean; the oracle's is higher
 	x, scale, bias := n.arg(0), n.arg(1), n.optional(2)
 	axis := n.axis(n.int("axis", -1), len(x.Shape))
 	op := graph.LayerNormalization{Epsilon: n.float("epsilon", float64(float32(1e-5)))}
@@ -65,12 +65,12 @@ func readLayerNormalization(n *node) []*graph.Value {
 	return out
 }
 
-// lastAxes returns x with all axes from axis on as one.
+// lastAxes merges all axes of x from axis on.
 func (n *node) lastAxes(x *graph.Value, axis int) *graph.Value {
 	return n.reshape(x, append(append(graph.Shape{}, x.Shape[:axis]...), x.Shape[axis:].Elements()))
 }
 
-// reshape returns x in another shape, or x.
+// reshape returns x in another shape, or x itself if it has that shape.
 func (n *node) reshape(x *graph.Value, s graph.Shape) *graph.Value {
 	if x.Shape.Equal(s) {
 		return x
@@ -78,7 +78,7 @@ func (n *node) reshape(x *graph.Value, s graph.Shape) *graph.Value {
 	return n.b.Reshape(x, s...)
 }
 
-// expandTo returns x broadcast into a shape, or x.
+// expandTo returns x broadcast into a shape, or x itself if it has that shape.
 func (n *node) expandTo(x *graph.Value, s graph.Shape) *graph.Value {
 	if x.Shape.Equal(s) {
 		return x

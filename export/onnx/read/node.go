@@ -10,23 +10,23 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// node is a node of the file, as the function of its operator sees it. Its methods
-// do not fail: one that cannot answer ends the reading of the node (refusal).
+// node is a node of the file, as its operator's function sees it. Its methods do
+// not return errors: a method that fails stops reading the node (refusal).
 type node struct {
 	r       *reading
-	b       *graph.Builder // records; what it names lies below the node's name
+	b       *graph.Builder // records values, with names below the node's name
 	onnx    *onnx.Node
 	scope   *scope
 	domain  string
-	version int64    // of the operator set that the node is from
-	args    []*value // nil for an optional input that is left out
+	version int64    // of the node's operator set
+	args    []*value // nil for an omitted optional input
 
-	seen map[string]bool // attributes that the function has looked at
-	used map[int]bool    // and inputs
+	seen map[string]bool // attributes that the function has read
+	used map[int]bool    // inputs that the function has read
 }
 
 // checkSeen refuses an attribute or input that the operator's function has not
-// looked at: it may change what the operator computes.
+// read, since it may change the result.
 func (n *node) checkSeen() {
 	for _, a := range n.onnx.Attributes {
 		if !n.seen[a.Name] {
@@ -40,7 +40,7 @@ func (n *node) checkSeen() {
 	}
 }
 
-// pass marks attributes and inputs that change nothing in what attnx computes.
+// pass marks attributes and inputs that do not affect attnx's result.
 func (n *node) pass(attributes []string, inputs ...int) {
 	for _, name := range attributes {
 		n.seen[name] = true
@@ -50,8 +50,8 @@ func (n *node) pass(attributes []string, inputs ...int) {
 	}
 }
 
-// name returns the node's name for messages and scopes: its first output's, which
-// is unique.
+// name returns the node's name for messages and scopes: the name of its first
+// output, which is unique.
 func (n *node) name() string { return nodeName(n.onnx) }
 
 func nodeName(n *onnx.Node) string {
@@ -66,7 +66,7 @@ func nodeName(n *onnx.Node) string {
 // operator returns "Conv" or "com.microsoft.FusedConv".
 func (n *node) operator() string { return key{n.domain, n.onnx.Op}.String() }
 
-// has reports whether argument i is there.
+// has reports whether argument i is present.
 func (n *node) has(i int) bool { return i < len(n.args) && n.args[i] != nil }
 
 // value returns argument i.
@@ -90,7 +90,7 @@ func (n *node) arg(i int) *graph.Value {
 	return v
 }
 
-// optional returns argument i as a value of the graph, nil if it is left out.
+// optional returns argument i as a value of the graph, nil if it is omitted.
 func (n *node) optional(i int) *graph.Value {
 	if !n.has(i) {
 		return nil
@@ -113,12 +113,12 @@ func (n *node) shape(i int) graph.Shape { return n.value(i).shape() }
 // dtype returns the element type of argument i.
 func (n *node) dtype(i int) format.DType { return n.value(i).dtype() }
 
-// known returns the elements of argument i, nil if they are not known while
+// known returns the elements of argument i, nil if they are unknown while
 // reading.
 func (n *node) known(i int) *elements { return n.r.elementsOf(n.value(i)) }
 
-// dims returns the elements of argument i, which are sizes or positions: integers
-// that are known, if only as polynomials.
+// dims returns the elements of argument i, which must be known sizes or
+// positions: numbers or polynomials.
 func (n *node) dims(i int) []graph.Dim {
 	e := n.known(i)
 	if e == nil {
@@ -127,7 +127,7 @@ func (n *node) dims(i int) []graph.Dim {
 	if !e.dtype.Float() {
 		return e.ints
 	}
-	out := make([]graph.Dim, len(e.floats)) // OneHot's depth may be a number
+	out := make([]graph.Dim, len(e.floats)) // OneHot's depth may be a floating-point number
 	for j, x := range e.floats {
 		if x != math.Trunc(x) || math.Abs(x) > 1<<53 {
 			n.invalid("its input %.80q is %g, expected integers", n.value(i).name, x)
@@ -137,7 +137,7 @@ func (n *node) dims(i int) []graph.Dim {
 	return out
 }
 
-// integers returns the elements of argument i, which are numbers that are known.
+// integers returns the elements of argument i, which must be known integers.
 func (n *node) integers(i int) []int {
 	d := n.dims(i)
 	numbers, ok := graph.Shape(d).Numbers()
@@ -147,7 +147,7 @@ func (n *node) integers(i int) []int {
 	return numbers
 }
 
-// integer returns argument i, which is one integer that is known.
+// integer returns argument i, which must be one known integer.
 func (n *node) integer(i int) int {
 	v := n.integers(i)
 	if len(v) != 1 {
@@ -156,7 +156,7 @@ func (n *node) integer(i int) int {
 	return v[0]
 }
 
-// scalar returns argument i, which is one number that is known.
+// scalar returns argument i, which must be one known number.
 func (n *node) scalar(i int) float64 {
 	e := n.known(i)
 	if e == nil {
@@ -171,7 +171,7 @@ func (n *node) scalar(i int) float64 {
 	return float64(n.integer(i))
 }
 
-// attribute returns the attribute of a name, nil if the node has none.
+// attribute returns the attribute of a name, nil if the node does not have it.
 func (n *node) attribute(name string, t onnx.AttributeType) *onnx.Attribute {
 	n.seen[name] = true
 	for i, a := range n.onnx.Attributes {
@@ -191,14 +191,14 @@ func (n *node) isSet(name string) bool {
 	return slices.ContainsFunc(n.onnx.Attributes, func(a onnx.Attribute) bool { return a.Name == name })
 }
 
-// require ends the reading of a node without the attribute.
+// require stops reading a node without the attribute.
 func (n *node) require(name string) {
 	if !n.isSet(name) {
 		n.invalid("it has no attribute %.80q", name)
 	}
 }
 
-// int returns an attribute that is an integer.
+// int returns an integer attribute.
 func (n *node) int(name string, otherwise int) int {
 	a := n.attribute(name, onnx.AttrInt)
 	if a == nil {
@@ -210,7 +210,7 @@ func (n *node) int(name string, otherwise int) int {
 	return int(a.Int)
 }
 
-// flag returns an attribute that is 0 or 1.
+// flag returns an attribute with the values 0 and 1.
 func (n *node) flag(name string, otherwise bool) bool {
 	d := 0
 	if otherwise {
@@ -219,7 +219,7 @@ func (n *node) flag(name string, otherwise bool) bool {
 	return n.int(name, d) != 0
 }
 
-// float returns an attribute that is a number.
+// float returns a floating-point attribute.
 func (n *node) float(name string, otherwise float64) float64 {
 	a := n.attribute(name, onnx.AttrFloat)
 	if a == nil {
@@ -228,7 +228,7 @@ func (n *node) float(name string, otherwise float64) float64 {
 	return float64(a.Float)
 }
 
-// text returns an attribute that is a text.
+// text returns a string attribute.
 func (n *node) text(name, otherwise string) string {
 	a := n.attribute(name, onnx.AttrString)
 	if a == nil {
@@ -237,7 +237,7 @@ func (n *node) text(name, otherwise string) string {
 	return string(a.String)
 }
 
-// choice returns an attribute that is one of a few texts.
+// choice returns a string attribute with one of the given values.
 func (n *node) choice(name, otherwise string, choices ...string) string {
 	text := n.text(name, otherwise)
 	if !slices.Contains(choices, text) {
@@ -246,7 +246,7 @@ func (n *node) choice(name, otherwise string, choices ...string) string {
 	return text
 }
 
-// ints returns an attribute that is a list of integers, nil if there is none.
+// ints returns an attribute with a list of integers, nil if there is none.
 func (n *node) ints(name string) []int {
 	a := n.attribute(name, onnx.AttrInts)
 	if a == nil {
@@ -259,7 +259,7 @@ func (n *node) ints(name string) []int {
 	return out
 }
 
-// subgraph returns an attribute that is a graph.
+// subgraph returns a graph attribute.
 func (n *node) subgraph(name string) *onnx.Graph {
 	n.require(name)
 	g := n.attribute(name, onnx.AttrGraph).Graph
@@ -280,7 +280,7 @@ func (n *node) axis(a, rank int) int {
 	return a
 }
 
-// axes does so for several, and sorts them.
+// axes returns several axes, counted from the front and sorted.
 func (n *node) axes(list []int, rank int) []int {
 	out := make([]int, len(list))
 	for i, a := range list {
@@ -293,8 +293,8 @@ func (n *node) axes(list []int, rank int) []int {
 	return out
 }
 
-// axesOf returns the axes that are attribute "axes" before version since, and
-// input i from it on; ok is false if there are none.
+// axesOf returns the axes in attribute "axes" before version since, and in
+// input i from that version on; ok is false if there are none.
 func (n *node) axesOf(i int, since int64, rank int) (axes []int, ok bool) {
 	if n.version < since {
 		list := n.ints("axes")
@@ -306,7 +306,7 @@ func (n *node) axesOf(i int, since int64, rank int) (axes []int, ok bool) {
 	return n.axes(n.integers(i), rank), true
 }
 
-// constant returns the number x as a scalar of type t, one value for all its uses.
+// constant returns the number x as a scalar of type t, shared by all its uses.
 func (n *node) constant(x float64, t format.DType) *graph.Value {
 	name := fmt.Sprintf("constant.%s.%g", t, x)
 	if v := n.r.constants[name]; v != nil {
@@ -340,5 +340,5 @@ func (n *node) apply(op graph.Op, args ...*graph.Value) *graph.Value {
 	return n.b.Apply(op, 1, args...)[0]
 }
 
-// one returns the results of a node that has one.
+// one returns v as the only result of a node.
 func one(v *graph.Value) []*graph.Value { return []*graph.Value{v} }

@@ -19,8 +19,8 @@ var normalizeFamily = family{
 // epsilon returns attribute "epsilon".
 func (n *node) epsilon() float64 { return n.float("epsilon", float64(float32(1e-5))) }
 
-// readBatchNormalization normalizes with the moments that are given, or in training
-// with those of the batch. Moments in more bits than x are computed with.
+// readBatchNormalization normalizes with the given moments, or in training with
+// those of the batch. Moments with more bits than x are used in their precision.
 func readBatchNormalization(n *node) []*graph.Value {
 	n.pass([]string{"consumed_inputs", "momentum", "is_test"})
 	x := n.arg(0)
@@ -35,7 +35,7 @@ func readBatchNormalization(n *node) []*graph.Value {
 		args = append(args, n.cast(n.arg(i), wide))
 	}
 	op := graph.BatchNormalization{Epsilon: n.epsilon()}
-	// Before version 9 each element of an image might have moments of its own.
+	// Before version 9 each element of an image could have its own moments.
 	spatial := n.version >= 9 || n.flag("spatial", true)
 	training := n.trains()
 	switch {
@@ -64,8 +64,8 @@ func readBatchNormalization(n *node) []*graph.Value {
 	return out
 }
 
-// trains reports whether a BatchNormalization takes the moments of the batch: before
-// version 14 one with more than one result does, before 7 one that is no test.
+// trains reports whether a BatchNormalization uses the moments of the batch: before
+// version 14 if it has more than one result, before version 7 if is_test is 0.
 func (n *node) trains() bool {
 	if n.version >= 14 {
 		return n.flag("training_mode", false)
@@ -76,8 +76,8 @@ func (n *node) trains() bool {
 	return len(n.onnx.Outputs) > 1
 }
 
-// along returns a moment of each channel, or of each element of an image, in a shape
-// that broadcasts with x.
+// along returns a moment per channel, or per element of an image, in a shape that
+// broadcasts with x.
 func (n *node) along(v, x *graph.Value, spatial bool) *graph.Value {
 	if !spatial {
 		return v
@@ -85,8 +85,8 @@ func (n *node) along(v, x *graph.Value, spatial bool) *graph.Value {
 	return n.perChannel(v, len(x.Shape))
 }
 
-// running is what training keeps of a moment: momentum times what was, and the rest of
-// what is.
+// running returns the running moment of training: momentum times the old value, plus
+// the rest times the new one.
 func (n *node) running(was, is *graph.Value, t format.DType) *graph.Value {
 	momentum := n.float("momentum", float64(float32(0.9)))
 	return n.cast(n.b.Add(n.b.Mul(was, n.like(was, momentum)), n.b.Mul(is, n.like(is, 1-momentum))), t)
@@ -102,10 +102,10 @@ func readInstanceNormalization(n *node) *graph.Value {
 	return n.apply(graph.GroupNormalization{Epsilon: n.epsilon(), NumGroups: channels}, x, scale, bias)
 }
 
-// readGroupNormalization has scale and bias of each group before version 21, of each
-// channel from it on.
+// readGroupNormalization has scale and bias per group before version 21, and per
+// channel from that version on.
 func readGroupNormalization(n *node) *graph.Value {
-	n.pass([]string{"stash_type"}) // the precision of the moments: the oracle's is higher
+	n.pass([]string{"stash_type"}) // the precision of the moments; the oracle's is higher
 	n.require("num_groups")
 	x, groups := n.arg(0), n.int("num_groups", 0)
 	op := graph.GroupNormalization{Epsilon: n.epsilon(), NumGroups: groups}
@@ -126,7 +126,8 @@ func readGroupNormalization(n *node) *graph.Value {
 	return n.apply(op, x, channels(n.arg(1)), channels(n.arg(2)))
 }
 
-// readLpNormalization divides by the norm along an axis; what has the norm 0 is 0.
+// readLpNormalization divides by the norm along an axis. Elements with norm 0
+// become 0.
 func readLpNormalization(n *node) *graph.Value {
 	x, p := n.arg(0), n.int("p", 2)
 	if p != 1 && p != 2 {
@@ -151,8 +152,8 @@ func readMeanVarianceNormalization(n *node) *graph.Value {
 	return n.b.Div(n.b.Sub(x, mean), n.b.Add(n.b.Sqrt(variance), n.like(x, float64(float32(1e-9)))))
 }
 
-// readLRN divides by a power of the squares of the channels around: a convolution along
-// the channels with ones adds them up.
+// readLRN divides by a power of the sum of squares of the neighboring channels. The sum
+// is a convolution with ones along the channels.
 func readLRN(n *node) *graph.Value {
 	n.require("size")
 	x, size := n.arg(0), n.int("size", 1)

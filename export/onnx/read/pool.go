@@ -5,7 +5,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// poolFamily is the operators that reduce windows, or all of a channel.
+// poolFamily has the operators that reduce windows, or whole channels.
 var poolFamily = family{
 	"MaxPool":           {read: readMaxPool},
 	"AveragePool":       records(func(n *node) *graph.Value { return n.averagePool(n.arg(0)) }),
@@ -43,7 +43,7 @@ func (n *node) averagePool(x *graph.Value) *graph.Value {
 	}, x)
 }
 
-// norm returns attribute "p", which was a number in version 1.
+// norm returns attribute "p", which was a floating-point number in version 1.
 func (n *node) norm() float64 {
 	p := 2.0
 	if n.version < 2 {
@@ -57,7 +57,7 @@ func (n *node) norm() float64 {
 	return p
 }
 
-// power returns |x| to the p; root its inverse.
+// power returns |x| to the p; root is its inverse.
 func (n *node) power(x *graph.Value, p float64) *graph.Value {
 	switch p {
 	case 1:
@@ -78,7 +78,7 @@ func (n *node) root(x *graph.Value, p float64) *graph.Value {
 	return n.b.Pow(x, n.apply(graph.Reciprocal, n.like(x, p)))
 }
 
-// readLpPool adds the powers up by a convolution with ones.
+// readLpPool sums the powers by a convolution with ones.
 func readLpPool(n *node) *graph.Value {
 	x, w, p := n.arg(0), n.pool(), n.norm()
 	dims := len(w.kernel)
@@ -122,8 +122,8 @@ func readGlobalLpPool(n *node) *graph.Value {
 	return n.root(n.global(graph.ReduceSum, n.power(n.arg(0), p)), p)
 }
 
-// readMaxUnpool puts zeros behind each dimension where output_shape is larger: the
-// places are those of what kernel, strides and pads give.
+// readMaxUnpool pads each dimension with zeros if output_shape is larger: the
+// indices refer to the size that kernel, strides and pads give.
 func readMaxUnpool(n *node) *graph.Value {
 	n.require("kernel_shape")
 	x := n.arg(0)

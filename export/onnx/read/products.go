@@ -11,8 +11,8 @@ var productsFamily = family{
 	"Gemm":   records(readGemm),
 }
 
-// matMul is NumPy's: a vector is a row on the left and a column on the right, and
-// the dimension that it lacks is dropped.
+// matMul is NumPy's matmul: a vector is a row on the left and a column on the
+// right, and the added dimension is dropped from the result.
 func (n *node) matMul(x, y *graph.Value) *graph.Value {
 	one := graph.N(1)
 	row, column := len(x.Shape) == 1, len(y.Shape) == 1
@@ -64,8 +64,8 @@ func readGemm(n *node) *graph.Value {
 	return z
 }
 
-// product is the product of two matrices; of integers it is that of float64, which
-// is exact below 2^53.
+// product is the product of two matrices. Integers are multiplied in float64,
+// which is exact below 2^53.
 func (n *node) product(op graph.Gemm, x, y *graph.Value) *graph.Value {
 	if x.DType.Float() {
 		return n.apply(op, x, y)

@@ -5,7 +5,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// quantizeFamily is numbers as integers of a scale, and products of these.
+// quantizeFamily has the operators on quantized numbers.
 var quantizeFamily = family{
 	"QuantizeLinear":        records(readQuantizeLinear),
 	"DequantizeLinear":      records(readDequantizeLinear),
@@ -17,7 +17,7 @@ var quantizeFamily = family{
 	"BitCast":               records(func(n *node) *graph.Value { return n.apply(graph.BitCast{To: n.typeOf("to")}, n.arg(0)) }),
 }
 
-// typeOf returns the element type that an attribute names, Invalid without one.
+// typeOf returns the element type in an attribute, Invalid if it is missing.
 func (n *node) typeOf(attribute string) format.DType {
 	number := n.int(attribute, 0)
 	if number == 0 {
@@ -30,7 +30,7 @@ func (n *node) typeOf(attribute string) format.DType {
 	return t
 }
 
-// scaleAxis returns the axis of scales, and the size of their blocks.
+// scaleAxis returns the axis of the scales, and their block size.
 func (n *node) scaleAxis(scale *graph.Value, rank int) (axis, block int) {
 	if axis, block = n.int("axis", 1), n.int("block_size", 0); scale.Shape.Elements().Is(1) && len(scale.Shape) <= 1 {
 		return 0, 0
@@ -69,8 +69,8 @@ func readDequantizeLinear(n *node) *graph.Value {
 	return n.apply(op, args...)
 }
 
-// dequantized returns arguments i to i+2, integers with their scale and zero point,
-// as numbers.
+// dequantized returns the numbers for arguments i to i+2: integers, scale and zero
+// point.
 func (n *node) dequantized(i int) *graph.Value {
 	args := []*graph.Value{n.arg(i), n.arg(i + 1)}
 	if n.has(i + 2) {
@@ -79,8 +79,8 @@ func (n *node) dequantized(i int) *graph.Value {
 	return n.apply(graph.DequantizeLinear{To: args[1].DType}, args...)
 }
 
-// quantized returns x as integers with the scale and the zero point that are
-// arguments i and i+1; without a zero point as integers of type t.
+// quantized quantizes x with the scale and the zero point in arguments i and
+// i+1. Without a zero point the integers have type t.
 func (n *node) quantized(x *graph.Value, i int, t format.DType) *graph.Value {
 	args := []*graph.Value{x, n.arg(i)}
 	if n.has(i + 1) {
@@ -90,7 +90,8 @@ func (n *node) quantized(x *graph.Value, i int, t format.DType) *graph.Value {
 	return n.apply(graph.QuantizeLinear{To: t, Precision: args[1].DType}, args...)
 }
 
-// rows returns a vector of one element a row as a column, and anything else as it is.
+// rows returns a vector with one element per row as a column, and any other value
+// unchanged.
 func (n *node) rows(v *graph.Value) *graph.Value {
 	switch {
 	case v == nil || len(v.Shape) != 1:
@@ -101,7 +102,8 @@ func (n *node) rows(v *graph.Value) *graph.Value {
 	return n.b.Reshape(v, v.Shape[0], graph.N(1))
 }
 
-// single returns a vector of one element as a scalar, and anything else as it is.
+// single returns a vector of one element as a scalar, and any other value
+// unchanged.
 func (n *node) single(v *graph.Value) *graph.Value {
 	if v == nil || len(v.Shape) != 1 || !v.Shape[0].Is(1) {
 		return v
@@ -109,7 +111,7 @@ func (n *node) single(v *graph.Value) *graph.Value {
 	return n.b.Reshape(v)
 }
 
-// centered returns integers less their zero point, as int32.
+// centered returns integers minus their zero point, as int32.
 func (n *node) centered(x, zero *graph.Value) *graph.Value {
 	x = n.cast(x, format.Int32)
 	if zero == nil {
@@ -118,8 +120,8 @@ func (n *node) centered(x, zero *graph.Value) *graph.Value {
 	return n.b.Sub(x, n.cast(zero, format.Int32))
 }
 
-// matMulInteger is the product of two matrices of int32, which wraps in 32 bits: that
-// of float64, which is exact below 2^53.
+// matMulInteger is the product of two int32 matrices, wrapped to 32 bits. It is
+// computed in float64, which is exact below 2^53.
 func (n *node) matMulInteger(x, y *graph.Value) *graph.Value {
 	return n.b.Cast(n.matMul(n.b.Cast(x, format.Float64), n.b.Cast(y, format.Float64)), format.Int32)
 }
@@ -135,8 +137,8 @@ func readQLinearMatMul(n *node) *graph.Value {
 	return n.apply(graph.Requantize{To: n.dtype(7)}, sum, n.rows(n.arg(1)), n.single(n.arg(4)), n.rows(n.arg(6)), n.rows(n.arg(7)))
 }
 
-// filters returns a vector of one element an output channel in a shape that broadcasts
-// with the weights of a convolution, and anything else as a scalar.
+// filters returns a vector with one element per output channel in a shape that
+// broadcasts with convolution weights, and any other value as a scalar.
 func (n *node) filters(v *graph.Value, rank int) *graph.Value {
 	v = n.single(v)
 	if v == nil || len(v.Shape) == 0 {
@@ -149,8 +151,8 @@ func (n *node) filters(v *graph.Value, rank int) *graph.Value {
 	return n.b.Reshape(v, s...)
 }
 
-// convInteger is the convolution of integers of int32, which wraps in 32 bits. The
-// pads are zero points.
+// convInteger is the convolution of int32 integers, wrapped to 32 bits. The
+// padding is the zero point.
 func (n *node) convInteger(x, w *graph.Value) *graph.Value {
 	return n.b.Cast(n.conv(n.b.Cast(x, format.Float64), n.b.Cast(w, format.Float64), nil), format.Int32)
 }
@@ -160,7 +162,7 @@ func readConvInteger(n *node) *graph.Value {
 	return n.convInteger(n.centered(n.arg(0), n.single(n.optional(2))), n.centered(w, n.filters(n.optional(3), len(w.Shape))))
 }
 
-// readQLinearConv adds the bias, which has the scale of the products, to them.
+// readQLinearConv adds the bias to the products, whose scale it has.
 func readQLinearConv(n *node) *graph.Value {
 	w := n.arg(3)
 	sum := n.convInteger(n.centered(n.arg(0), n.single(n.arg(2))), n.centered(w, n.filters(n.arg(5), len(w.Shape))))

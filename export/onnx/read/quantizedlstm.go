@@ -5,15 +5,15 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// readDynamicQuantizeLSTM reads ONNX Runtime's LSTM with weights of integers, (D,I,4H)
-// and (D,H,4H). ONNX Runtime also rounds what they are multiplied by, to 8 bits of the
-// range that it has in a run; this does not.
+// readDynamicQuantizeLSTM reads ONNX Runtime's LSTM with integer weights (D,I,4H) and
+// (D,H,4H). ONNX Runtime also rounds their factors, to 8 bits over the range found in
+// a run; this does not.
 func readDynamicQuantizeLSTM(n *node) []*graph.Value {
 	return n.recurrent(lstmForm, n.unquantized(1, 8, 9), n.unquantized(2, 10, 11))
 }
 
-// unquantized returns the weights of input i as numbers, (D,4H,I): with scales and
-// zero points of each direction, or of each of its columns too.
+// unquantized dequantizes the weights of input i, (D,4H,I). Scales and zero points
+// are per direction, or per column of each direction.
 func (n *node) unquantized(i, scale, zero int) *graph.Value {
 	w := n.arg(i)
 	row := func(x *graph.Value) *graph.Value {

@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// rankingFamily is the choice of elements by their order.
+// rankingFamily has the operators that select elements by order.
 var rankingFamily = family{
 	"TopK":              {read: readTopK},
 	"Unique":            {read: readUnique},
@@ -15,8 +15,7 @@ var rankingFamily = family{
 	"NonMaxSuppression": records(readNonMaxSuppression),
 }
 
-// readTopK returns the elements in their order also where the node does not ask for
-// one.
+// readTopK returns sorted elements, even if the node does not require it.
 func readTopK(n *node) []*graph.Value {
 	x := n.arg(0)
 	n.pass([]string{"sorted"})
@@ -49,8 +48,8 @@ func readCompress(n *node) *graph.Value {
 	return n.apply(op, x, n.arg(1))
 }
 
-// readNonMaxSuppression gives limits that are left out the values that ONNX says: no
-// boxes at all, boxes that do not overlap, and any score.
+// readNonMaxSuppression replaces omitted limits by ONNX's defaults: no boxes at all,
+// boxes without overlap, and any score.
 func readNonMaxSuppression(n *node) *graph.Value {
 	most, overlap, least := n.optional(2), n.optional(3), n.optional(4)
 	if most == nil {

@@ -9,36 +9,36 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// Options say what is known of a model beside its file.
+// Options give information about a model that its file lacks.
 type Options struct {
-	// Dir is the folder of the model's file, where external data are.
+	// Dir is the folder of the model's file, which contains external data.
 	Dir string
 	// Sizes are the sizes of named dimensions, by their names in the file.
 	Sizes map[string]int
-	// Shapes are whole shapes of inputs, by their names: for inputs that the file
-	// leaves open.
+	// Shapes are whole shapes of inputs, by name, for inputs without a declared
+	// shape.
 	Shapes map[string][]int
-	// Values are the elements of inputs, by their names. They become part of the
-	// graph where a size depends on them: see Result.Fixed.
+	// Values are the elements of inputs, by name. They become part of the graph if
+	// a size depends on them: see Result.Fixed.
 	Values map[string]format.Tensor
 }
 
-// Result is a model that was read.
+// Result is the converted model.
 type Result struct {
 	Graph *graph.Graph
-	// Weights are the parameters of the graph, in its order. They share the memory
-	// of the model where its elements are whole bytes.
+	// Weights are the parameters of the graph, in its order. They share the model's
+	// memory if their elements are whole bytes.
 	Weights []format.Tensor
 	// Fixed names the inputs whose elements, from Options.Values, are built into the
-	// graph: it holds for no others.
+	// graph. The graph is valid only for these elements.
 	Fixed []string
-	// Renamed gives, for a value whose name in the file is taken (in a function that
-	// is called twice, or a loop that is unrolled), the file's name by the graph's.
+	// Renamed maps names in the graph to names in the file, for values whose names
+	// were taken (in a function that is called twice, or an unrolled loop).
 	Renamed map[string]string
 }
 
-// Model reads a model that onnx.Check accepts. Its errors are *InvalidError,
-// *UnsupportedError and *OpenError, and those of external data.
+// Model converts a model that onnx.Check accepts. Its errors are *InvalidError,
+// *UnsupportedError, *OpenError, and errors of external data.
 func Model(m *onnx.Model, o Options) (result *Result, err error) {
 	if m.Graph == nil {
 		return nil, &InvalidError{Reason: "the model has no graph"}
@@ -56,8 +56,8 @@ func Model(m *onnx.Model, o Options) (result *Result, err error) {
 	return &Result{Graph: g, Weights: r.weights, Fixed: r.fixed(), Renamed: r.renamed}, nil
 }
 
-// Missing returns the operators of a model that attnx does not read, wherever it
-// has them, with the number of their nodes.
+// Missing returns the operators of a model that attnx cannot read, including
+// those in subgraphs and functions, with the number of their nodes.
 func Missing(m *onnx.Model) map[string]int {
 	missing := map[string]int{}
 	functions := map[key]bool{}
@@ -116,12 +116,12 @@ func (r *reading) top(g *onnx.Graph, s *scope) (err error) {
 	return nil
 }
 
-// inputs declares the inputs of the graph that have no initializer.
+// inputs declares the inputs of the graph without an initializer.
 func (r *reading) inputs(g *onnx.Graph, s *scope) error {
 	r.bindShapes(g)
 	for _, in := range g.Inputs {
 		if s.values[in.Name] != nil {
-			continue // an initializer is its default
+			continue // its initializer is its default value
 		}
 		if in.Other != nil {
 			return &UnsupportedError{Reason: fmt.Sprintf("input %.80q is a %s, not a tensor", in.Name, in.Other)}

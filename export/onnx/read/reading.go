@@ -9,26 +9,26 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// How far functions and control flow may grow.
+// Limits on nested and expanded functions and control flow.
 const (
-	maxDepth    = 64      // of functions and graphs within one another
-	maxExpanded = 200_000 // nodes, beside those that the file has
+	maxDepth    = 64      // nesting depth of functions and graphs
+	maxExpanded = 200_000 // nodes added by expansion
 )
 
-// reading is a model on its way to a graph.
+// reading is a model that is being converted.
 type reading struct {
 	m         *onnx.Model
 	o         Options
 	b         *graph.Builder
 	functions map[functionKey]*onnx.Function
 	weights   []format.Tensor
-	given     []*value // inputs, in their order
+	given     []*value // inputs, in order
 	used      map[*value]bool
-	symbols   map[string]graph.Dim // of named dimensions, by their names in the file
-	dims      map[graph.Dim]bool   // the symbols of the graph
-	fresh     int                  // of them that were numbered
-	taken     map[string]bool      // names of values
-	numbers   map[string]int       // the last that was put behind a name
+	symbols   map[string]graph.Dim // of named dimensions, by name in the file
+	dims      map[graph.Dim]bool   // the named dimensions of the graph
+	fresh     int                  // number of generated dimension names
+	taken     map[string]bool      // names of values in use
+	numbers   map[string]int       // the last number appended to a name
 	renamed   map[string]string
 	constants map[string]*graph.Value
 	budget    int // nodes that may still be read
@@ -49,13 +49,13 @@ func newReading(m *onnx.Model, o Options) *reading {
 	return r
 }
 
-// scope is the names that the nodes of a graph see.
+// scope holds the names visible to the nodes of a graph.
 type scope struct {
-	parent *scope // whose names a graph of an attribute sees too; nil for a function
+	parent *scope // enclosing scope, visible to a subgraph; nil for a function
 	values map[string]*value
 	opsets map[string]int64
-	attrs  map[string]onnx.Attribute // of the call of a function
-	prefix string                    // of names that are taken already
+	attrs  map[string]onnx.Attribute // of the function call
+	prefix string                    // prepended to names that are taken
 }
 
 // lookup returns the value of a name, nil if there is none.
@@ -84,7 +84,7 @@ func domainOf(domain string) string {
 	return domain
 }
 
-// reserve keeps the names that the file gives from those that are made up.
+// reserve keeps generated names from using the file's names.
 func (r *reading) reserve(g *onnx.Graph) {
 	var names []string
 	for _, n := range g.Nodes {
@@ -100,7 +100,7 @@ func (r *reading) reserve(g *onnx.Graph) {
 	r.b.Reserve(names...)
 }
 
-// nodes reads nodes in their order, which is topological.
+// nodes reads nodes in order, which is topological.
 func (r *reading) nodes(nodes []*onnx.Node, s *scope) error {
 	if r.depth++; r.depth > maxDepth {
 		return &UnsupportedError{Reason: fmt.Sprintf("functions and graphs within one another to a depth of %d", maxDepth)}
@@ -117,7 +117,7 @@ func (r *reading) nodes(nodes []*onnx.Node, s *scope) error {
 	return nil
 }
 
-// node reads one node and gives its results their names.
+// node reads one node and names its results.
 func (r *reading) node(o *onnx.Node, s *scope) (err error) {
 	defer recovered(&err)
 	n := &node{r: r, onnx: o, scope: s, domain: domainOf(o.Domain), version: s.opsets[domainOf(o.Domain)], seen: map[string]bool{}, used: map[int]bool{}}
@@ -171,8 +171,8 @@ func (r *reading) node(o *onnx.Node, s *scope) (err error) {
 	return n.keep(results, before)
 }
 
-// keep gives the results of a node their names. One that the node did not record,
-// because it changes nothing, is an Identity of what it is.
+// keep names the results of a node. A result that the node returns without
+// recording it becomes an Identity.
 func (n *node) keep(results []*graph.Value, before int) error {
 	named := map[*graph.Value]bool{}
 	values := make([]*value, len(results))
@@ -212,11 +212,11 @@ func (n *node) define(values []*value) error {
 	return nil
 }
 
-// isNamed reports whether v has a name in the file, if under another one.
+// isNamed reports whether v has a name in the file, possibly after renaming.
 func (r *reading) isNamed(v *graph.Value, name string) bool { return r.renamed[v.Name] == name }
 
-// nameFor returns a name in the file as one that is free in the graph: behind the
-// scope's prefix where it is taken.
+// nameFor returns a free name in the graph for a name in the file. If the name is
+// taken, it adds the scope's prefix.
 func (r *reading) nameFor(name string, s *scope) string {
 	free := name
 	if r.taken[free] {
@@ -229,7 +229,7 @@ func (r *reading) nameFor(name string, s *scope) string {
 	return free
 }
 
-// unique returns name, or it with a number where it is taken.
+// unique returns name, or name with a number if it is taken.
 func (r *reading) unique(name string) string {
 	free := name
 	for r.taken[free] {
@@ -249,7 +249,7 @@ func (r *reading) fixed() (names []string) {
 	return names
 }
 
-// openInputs returns the inputs of integers whose elements are not known.
+// openInputs returns the integer inputs with unknown elements.
 func (r *reading) openInputs() (names []string) {
 	for _, v := range r.given {
 		bits, _ := v.recorded.DType.Integer()
@@ -260,7 +260,7 @@ func (r *reading) openInputs() (names []string) {
 	return names
 }
 
-// openDimensions returns the named dimensions that have no size.
+// openDimensions returns the named dimensions without a size.
 func (r *reading) openDimensions() (names []string) {
 	for name, d := range r.symbols {
 		if _, known := d.Number(); !known {

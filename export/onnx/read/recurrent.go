@@ -16,12 +16,12 @@ var recurrentFamily = family{
 	"RNN":  {read: func(n *node) []*graph.Value { return n.recurrent(rnnForm, n.arg(1), n.arg(2)) }},
 }
 
-// recurrentForm is how ONNX writes a recurrent operator.
+// recurrentForm describes a recurrent operator of ONNX.
 type recurrentForm struct {
 	gates       int
-	states      []int    // the inputs that are the first states
-	peepholes   int      // the input that they are, 0 for none
-	activations []string // where the file names none
+	states      []int    // the inputs with the initial states
+	peepholes   int      // the input with the peepholes, 0 for none
+	activations []string // default activations
 	op          func(n *node, activations string, clip float64, reverse bool) graph.Op
 }
 
@@ -37,11 +37,11 @@ var (
 	}}
 )
 
-// recurrent reads a recurrent operator as one of the graph's for each direction: w
-// (directions,G·H,I), r (directions,G·H,H).
+// recurrent reads a recurrent operator as one operator of the graph per direction:
+// w (directions,G·H,I), r (directions,G·H,H).
 func (n *node) recurrent(form recurrentForm, w, r *graph.Value) []*graph.Value {
 	b := n.b
-	n.pass([]string{"hidden_size", "output_sequence"}) // the weights have it; before version 7, which outputs there are
+	n.pass([]string{"hidden_size", "output_sequence"}) // implied by the weights; output_sequence selects the outputs before version 7
 	x := n.arg(0)
 	batchFirst := n.flag("layout", false)
 	if batchFirst {
@@ -91,10 +91,10 @@ func (n *node) recurrent(form recurrentForm, w, r *graph.Value) []*graph.Value {
 	return out
 }
 
-// reversed returns for each direction whether a text is read from its end.
+// reversed returns which directions read a text from its end.
 func (n *node) reversed() []bool {
 	switch d := strings.ToLower(n.text("direction", "forward")); d {
-	case "forward", "foward": // GRU's default before version 3
+	case "forward", "foward": // the misspelled default of GRU before version 3
 		return []bool{false}
 	case "reverse":
 		return []bool{true}
@@ -106,12 +106,12 @@ func (n *node) reversed() []bool {
 	}
 }
 
-// direction returns what x has for a direction.
+// direction returns the part of x for a direction.
 func (n *node) direction(x *graph.Value, d int) *graph.Value {
 	return n.b.Reshape(n.b.Slice(x, 0, graph.N(d), graph.N(d+1)), x.Shape[1:]...)
 }
 
-// directionOr returns what argument i has for a direction, or zeros.
+// directionOr returns the part of argument i for a direction, or zeros.
 func (n *node) directionOr(i, d int, size graph.Dim) *graph.Value {
 	if n.has(i) {
 		return n.direction(n.arg(i), d)
@@ -119,7 +119,7 @@ func (n *node) directionOr(i, d int, size graph.Dim) *graph.Value {
 	return n.b.Expand(n.like(n.arg(0), 0), size)
 }
 
-// firstState returns the first state of a direction, (B,H).
+// firstState returns the initial state of a direction, (B,H).
 func (n *node) firstState(i, d int, batchFirst bool, batch, hidden graph.Dim) *graph.Value {
 	if !n.has(i) {
 		return n.b.Expand(n.like(n.arg(0), 0), batch, hidden)
@@ -131,14 +131,14 @@ func (n *node) firstState(i, d int, batchFirst bool, batch, hidden graph.Dim) *g
 	return n.direction(x, d)
 }
 
-// activationDefaults are the numbers of activations that have some.
+// activationDefaults are the default parameters of activations.
 var activationDefaults = map[string][2]float64{
 	"Affine": {1, 0}, "LeakyRelu": {float64(float32(0.01)), 0}, "ThresholdedRelu": {1, 0}, "ScaledTanh": {1, 1},
 	"HardSigmoid": {float64(float32(0.2)), 0.5}, "Elu": {1, 0}, "Relu": {}, "Tanh": {}, "Sigmoid": {}, "Softsign": {}, "Softplus": {},
 }
 
-// activations returns the activations of each direction, as the graph writes them. The
-// numbers are for those that take some, in their order.
+// activations returns the activations of each direction, in the graph's notation. The
+// parameters belong to the activations that have some, in order.
 func (n *node) activations(otherwise []string, directions int) []string {
 	var names []string
 	if a := n.attribute("activations", onnx.AttrStrings); a != nil {

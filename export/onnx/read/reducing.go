@@ -16,8 +16,8 @@ var reducingFamily = family{
 	"LogSoftmax": records(func(n *node) *graph.Value { return n.softmax(n.b.LogSoftmax) }),
 }
 
-// reducedAxes returns the axes of a reduction, all if the node names none; since is
-// the version from which they are an input. nothing says that it changes nothing.
+// reducedAxes returns the axes of a reduction, all if the node names none. From
+// version since on they are an input. nothing means that the node changes nothing.
 func (n *node) reducedAxes(since int64) (axes []int, nothing bool) {
 	rank := len(n.shape(0))
 	axes, _ = n.axesOf(1, since, rank)
@@ -35,8 +35,8 @@ func (n *node) reducedAxes(since int64) (axes []int, nothing bool) {
 	return axes, false
 }
 
-// reduction reads a reduction whose axes are an input from version since on. Integers
-// have their mean as numbers, truth values their extremes as integers.
+// reduction reads a reduction whose axes are an input from version since on. The mean
+// of integers is computed in floating point, extremes of truth values as integers.
 func reduction(kind graph.ReduceKind, since int64) func(n *node) *graph.Value {
 	return func(n *node) *graph.Value {
 		x := n.arg(0)
@@ -52,7 +52,7 @@ func reduction(kind graph.ReduceKind, since int64) func(n *node) *graph.Value {
 	}
 }
 
-// knowReduceProd is the product of sizes.
+// knowReduceProd is the product of known sizes.
 func knowReduceProd(n *node) []*elements {
 	e := n.carried(0)
 	if e == nil || e.dtype.Float() || len(e.shape) != 1 {
@@ -73,7 +73,8 @@ func readCumSum(n *node) *graph.Value {
 	return n.apply(graph.CumSum{Axis: n.axis(n.integer(1), len(x.Shape)), Exclusive: n.flag("exclusive", false), Reverse: n.flag("reverse", false)}, x)
 }
 
-// softmax runs along one axis from version 13 on, and before along all from it on.
+// softmax runs along one axis from version 13 on, and before along all axes from
+// it on.
 func (n *node) softmax(along func(x *graph.Value, axis int) *graph.Value) *graph.Value {
 	x := n.arg(0)
 	if n.version >= 13 {

@@ -8,7 +8,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// floats returns an attribute that is a list of numbers, nil if there is none.
+// floats returns an attribute with a list of numbers, nil if there is none.
 func (n *node) floats(name string) []float64 {
 	a := n.attribute(name, onnx.AttrFloats)
 	if a == nil {
@@ -21,8 +21,8 @@ func (n *node) floats(name string) []float64 {
 	return out
 }
 
-// numbers returns the elements of argument i, which are numbers that are known; nil
-// if it is left out or empty.
+// numbers returns the elements of argument i, which must be known; nil if it is
+// omitted or empty.
 func (n *node) numbers(i int) []float64 {
 	if !n.has(i) {
 		return nil
@@ -39,14 +39,14 @@ func (n *node) numbers(i int) []float64 {
 	return e.floats
 }
 
-// resized is how the axes of an image change.
+// resized describes how the axes of an image change.
 type resized struct {
 	axes   []int
-	scales []float64   // by axis, 0 where the size says it
+	scales []float64   // by axis, 0 if derived from the size
 	sizes  []graph.Dim // by axis
 }
 
-// readUpsample resizes by scales, which are an attribute before version 9.
+// readUpsample resizes by scales, which are in an attribute before version 9.
 func readUpsample(n *node) *graph.Value {
 	scales := n.floats("scales")
 	if n.version >= 9 {
@@ -55,8 +55,8 @@ func readUpsample(n *node) *graph.Value {
 	return n.resizeOld(scales)
 }
 
-// resizeOld is Resize before version 11, and Upsample. ONNX does not say which element
-// is the nearest; this is ONNX Runtime's.
+// resizeOld is Upsample, and Resize before version 11. ONNX does not define the
+// nearest element there; this uses ONNX Runtime's.
 func (n *node) resizeOld(scales []float64) *graph.Value {
 	op := graph.Resize{Mode: n.text("mode", "nearest"), Coordinates: "asymmetric"}
 	if op.Mode == "bilinear" {
@@ -105,7 +105,7 @@ func readResize(n *node) *graph.Value {
 	return n.resize(op, n.bySizes(axes, policy), roi)
 }
 
-// axesOr returns the axes of an attribute, all without one.
+// axesOr returns the axes of an attribute, all if it is missing.
 func (n *node) axesOr(axes []int, count int) []int {
 	rank := len(n.shape(0))
 	out := []int{}
@@ -144,7 +144,8 @@ func (n *node) byScales(scales []float64, axes []int) resized {
 	return how
 }
 
-// bySizes gives axes their sizes, or the nearest ones that keep the aspect ratio.
+// bySizes sets the sizes of axes, or the nearest sizes that keep the aspect
+// ratio.
 func (n *node) bySizes(axes []int, policy string) resized {
 	sizes := n.dims(3)
 	how := resized{axes: n.axesOr(axes, len(sizes)), sizes: sizes, scales: make([]float64, len(sizes))}
@@ -177,7 +178,8 @@ func (n *node) bySizes(axes []int, policy string) resized {
 	return how
 }
 
-// resize resizes one axis after the other. Integers are rounded at the end.
+// resize resizes one axis after the other. Integers are rounded once, at the
+// end.
 func (n *node) resize(op graph.Resize, how resized, roi []float64) *graph.Value {
 	x := n.arg(0)
 	if roi != nil && len(roi) != 2*len(how.axes) {

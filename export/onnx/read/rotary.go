@@ -6,8 +6,8 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// readRotaryEmbedding reads ONNX's operator and ONNX Runtime's, which has the places
-// before the tables.
+// readRotaryEmbedding reads the operators of ONNX and of ONNX Runtime, which takes
+// the positions before the tables.
 func readRotaryEmbedding(n *node) *graph.Value {
 	x := n.arg(0)
 	cos, sin, places := 1, 2, 3
@@ -40,7 +40,8 @@ func readRotaryEmbedding(n *node) *graph.Value {
 	return y
 }
 
-// places returns the places of tokens: (B,T), or one place (1) from which T count.
+// places returns the positions of tokens: (B,T), or one start position (1) for T
+// consecutive ones.
 func (n *node) places(at *graph.Value, T graph.Dim) *graph.Value {
 	if len(at.Shape) == 2 {
 		return at
@@ -48,8 +49,8 @@ func (n *node) places(at *graph.Value, T graph.Dim) *graph.Value {
 	return n.b.Add(n.b.Reshape(at, graph.N(1), graph.N(1)), n.b.Range(graph.N(0), T))
 }
 
-// angles returns rows of a table by the places, (B,1,T,R/2); without places the table
-// is (B,T,R/2).
+// angles returns rows of a table by position, (B,1,T,R/2). Without positions the
+// table is (B,T,R/2).
 func (n *node) angles(table, places *graph.Value) *graph.Value {
 	if places != nil {
 		table = n.b.Gather(table, places)
@@ -61,8 +62,8 @@ func (n *node) angles(table, places *graph.Value) *graph.Value {
 	return n.b.Reshape(table, s[0], graph.N(1), s[1], s[2])
 }
 
-// rotate rotates pairs of elements of x (B,H,T,D) by angles whose sines and cosines
-// are given, (B,1,T,R/2); the elements behind the first R stay.
+// rotate rotates pairs of elements of x (B,H,T,D) by angles with the given sines
+// and cosines (B,1,T,R/2). Elements after the first R do not change.
 func (n *node) rotate(x, cos, sin *graph.Value, interleaved bool) *graph.Value {
 	b := n.b
 	d, known := x.Shape[3].Number()

@@ -5,7 +5,8 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// scatterFamily is places that data decide: scattering, gathering, sequences.
+// scatterFamily has the operators with positions given by data: scattering,
+// gathering, sequences.
 var scatterFamily = family{
 	"Scatter":         records(readScatterElements),
 	"ScatterElements": records(readScatterElements),
@@ -16,7 +17,7 @@ var scatterFamily = family{
 	"Einsum":          records(readEinsum),
 }
 
-// reduction returns what becomes of an element that an update meets.
+// reduction returns how an update and the existing element are combined.
 func (n *node) reduction() string {
 	r := n.text("reduction", "none")
 	if r == "none" {
@@ -25,8 +26,8 @@ func (n *node) reduction() string {
 	return r
 }
 
-// readScatterElements writes what the graph's ScatterElements does not do with places
-// of all dimensions.
+// readScatterElements uses full positions for the cases that the graph's
+// ScatterElements does not support.
 func readScatterElements(n *node) *graph.Value {
 	x, b := n.arg(0), n.b
 	axis := n.axis(n.int("axis", 0), len(x.Shape))
@@ -56,7 +57,7 @@ func readScatterElements(n *node) *graph.Value {
 	return n.apply(graph.ScatterND{Reduction: reduction}, x, places, n.arg(2))
 }
 
-// sameBut reports whether two shapes are the same but for an axis.
+// sameBut reports whether two shapes are equal except for an axis.
 func sameBut(axis int, s, t graph.Shape) bool {
 	if len(s) != len(t) {
 		return false
@@ -79,7 +80,7 @@ func readGatherND(n *node) *graph.Value {
 
 // readEyeLike is 1 on diagonal k of a matrix and 0 elsewhere.
 func readEyeLike(n *node) *graph.Value {
-	n.pass(nil, 0) // only its shape
+	n.pass(nil, 0) // only its shape matters
 	s, dtype := n.shape(0), n.dtype(0)
 	if len(s) != 2 {
 		n.invalid("%s, expected a matrix", s)

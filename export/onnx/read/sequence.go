@@ -7,8 +7,9 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// sequenceFamily is sequences and optional values. Both are known while reading: a
-// sequence is a list of values, an optional value is one or none.
+// sequenceFamily has the operators on sequences and optional values. Both are
+// known while reading: a sequence is a list of values, an optional value has one
+// or none.
 var sequenceFamily = family{
 	"SequenceEmpty":      {values: func(n *node) []*value { n.pass([]string{"dtype"}); return listOf(nil) }},
 	"SequenceConstruct":  {values: func(n *node) []*value { return listOf(n.anyFrom(0)) }},
@@ -45,7 +46,7 @@ func (n *node) anyFrom(i int) (all []*value) {
 	return all
 }
 
-// list returns argument i, which is a sequence.
+// list returns argument i, which must be a sequence.
 func (n *node) list(i int) []*value {
 	v := n.any(i)
 	if !v.isList {
@@ -54,7 +55,7 @@ func (n *node) list(i int) []*value {
 	return v.list
 }
 
-// place returns argument i, a place in a sequence of so many values.
+// place returns argument i, a position in a sequence of count values.
 func (n *node) place(i, count int) int {
 	at := n.integer(i)
 	if at < 0 {
@@ -71,7 +72,7 @@ func readSequenceAt(n *node) []*value {
 	return []*value{list[n.place(1, len(list))]}
 }
 
-// readSequenceInsert puts a value in front of a place, or behind all.
+// readSequenceInsert inserts a value before a position, or at the end.
 func readSequenceInsert(n *node) []*value {
 	list, at := n.list(0), 0
 	if at = len(list); n.has(2) && n.integer(2) != at {
@@ -96,7 +97,8 @@ func readSequenceLength(n *node) []*value {
 	return []*value{{elements: integerElements(graph.N(len(n.list(0)))).reshaped([]int{})}}
 }
 
-// readSequenceMap calls a graph on each value of a sequence, and of others with it.
+// readSequenceMap applies a graph to each value of a sequence, together with the
+// values of other sequences.
 func readSequenceMap(n *node) []*value {
 	body, first := n.subgraph("body"), n.list(0)
 	out := make([]*value, len(body.Outputs))
@@ -121,10 +123,10 @@ func readSequenceMap(n *node) []*value {
 	return out
 }
 
-// record begins to record what a node that does everything itself needs.
+// record prepares a scope for a node whose function does everything itself.
 func (n *node) record() { n.b = n.r.b.Scope(n.r.unique(n.name())) }
 
-// listed returns values of the graph as those of a sequence.
+// listed wraps values of the graph as values of a sequence.
 func (n *node) listed(all []*graph.Value) []*value {
 	if err := n.recorded(); err != nil {
 		panic(refusal{err})
@@ -136,8 +138,8 @@ func (n *node) listed(all []*graph.Value) []*value {
 	return list
 }
 
-// readSplitToSequence splits into parts of the given sizes, or of one size, the last
-// of which may be shorter, or into single places.
+// readSplitToSequence splits into parts of the given sizes, or of one size, where
+// the last part may be shorter, or into single positions.
 func readSplitToSequence(n *node) []*value {
 	n.record()
 	x := n.arg(0)

@@ -19,7 +19,7 @@ var signalFamily = family{
 	"TfIdfVectorizer": records(readTfIdf),
 }
 
-// readDFT has the axis in an attribute before version 20.
+// readDFT takes the axis from an attribute before version 20.
 func readDFT(n *node) *graph.Value {
 	x := n.arg(0)
 	rank := len(x.Shape)
@@ -83,8 +83,7 @@ func readSTFT(n *node) *graph.Value {
 	return n.apply(graph.DFT{Axis: 2, Length: graph.N(size), Onesided: n.flag("onesided", true)}, frames)
 }
 
-// ofType returns numbers that are known as a value of the type that an attribute
-// names.
+// ofType returns known numbers as a value of the type in an attribute.
 func (n *node) ofType(attribute string, shape []int, x []float64) *graph.Value {
 	t := n.typeOf(attribute)
 	switch {
@@ -100,7 +99,8 @@ func (n *node) ofType(attribute string, shape []int, x []float64) *graph.Value {
 	return n.weight("numbers", numbers)
 }
 
-// window is the row of a sum of cosines: a - b·cos + c·cos of twice the angle.
+// window makes the row of a sum of cosines: a - b·cos + c·cos of twice the
+// angle.
 func window(a, b, c float64) row {
 	return records(func(n *node) *graph.Value {
 		size := n.integer(0)
@@ -120,7 +120,7 @@ func window(a, b, c float64) row {
 	})
 }
 
-// readMelWeightMatrix is a triangle for each bin, along the frequencies.
+// readMelWeightMatrix is one triangle per bin along the frequencies.
 func readMelWeightMatrix(n *node) *graph.Value {
 	bins, length, rate := n.integer(0), n.integer(1), n.integer(2)
 	low, high := mel(n.scalar(3)), mel(n.scalar(4))
@@ -152,7 +152,7 @@ func readMelWeightMatrix(n *node) *graph.Value {
 	return n.ofType("output_datatype", []int{height, bins}, out)
 }
 
-// mel returns a frequency on the scale of that name.
+// mel converts a frequency to the mel scale.
 func mel(hertz float64) float64 { return 2595 * math.Log10(1+hertz/700) }
 
 func readTfIdf(n *node) *graph.Value {
@@ -184,7 +184,7 @@ func readTfIdf(n *node) *graph.Value {
 	return n.apply(op, args...)
 }
 
-// byPlace returns the weights of n-grams by the places where these are counted.
+// byPlace returns the weights of n-grams, ordered by their index in the output.
 func byPlace(w []float64, indexes []int, width int) []float64 {
 	out := make([]float64, width)
 	for i, at := range indexes {

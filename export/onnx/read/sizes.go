@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// sizesFamily is the operators that give sizes, and those that take them.
+// sizesFamily has the operators that return or take sizes.
 var sizesFamily = family{
 	"Shape":           records(readShape).knows(knowShape),
 	"Size":            records(readShape).knows(func(n *node) *elements { return integerElements(n.shape(0).Elements()).reshaped(nil) }),
@@ -21,7 +21,7 @@ var sizesFamily = family{
 	"Constant":        {values: readConstant},
 }
 
-// readShape is not reached: a shape is always known.
+// readShape is never called: a shape is always known.
 func readShape(n *node) *graph.Value {
 	n.refuse("its shape is not known")
 	return nil
@@ -39,8 +39,7 @@ func knowShape(n *node) *elements {
 	return integerElements(s[start:max(start, end)]...)
 }
 
-// target returns the shape that an operator which only gives its argument another
-// one gives it.
+// target returns the result shape of an operator that only reshapes its argument.
 func target(n *node) graph.Shape {
 	switch n.onnx.Op {
 	case "Flatten":
@@ -55,7 +54,7 @@ func target(n *node) graph.Shape {
 
 func readReshape(n *node) *graph.Value { return n.b.Reshape(n.arg(0), target(n)...) }
 
-// movesKnown gives known elements another shape.
+// movesKnown reshapes known elements.
 func movesKnown(shape func(n *node) graph.Shape) func(n *node) *elements {
 	return func(n *node) *elements {
 		e := n.carried(0)
@@ -70,8 +69,8 @@ func movesKnown(shape func(n *node) graph.Shape) func(n *node) *elements {
 	}
 }
 
-// carried returns the elements of argument i as far as arithmetic on them is done
-// while reading: integers, and a few numbers. More of these are weights.
+// carried returns the elements of argument i if arithmetic on them is done while
+// reading: integers, and a few numbers. Larger tensors are weights.
 func (n *node) carried(i int) *elements {
 	const few = 64
 	if count, ok := n.shape(i).Elements().Number(); !ok || n.dtype(i).Float() && count > few {
@@ -80,8 +79,8 @@ func (n *node) carried(i int) *elements {
 	return n.known(i)
 }
 
-// reshaped returns the shape of a Reshape: 0 copies a dimension of the argument
-// unless allowzero is set, -1 is what is left.
+// reshaped returns the result shape of a Reshape: 0 copies a dimension of the
+// argument unless allowzero is set, -1 is the remaining size.
 func reshaped(n *node) graph.Shape {
 	from := n.shape(0)
 	var wanted []graph.Dim
@@ -115,10 +114,10 @@ func reshaped(n *node) graph.Shape {
 	return to
 }
 
-// rest returns the size that makes sizes have as many elements as from.
+// rest returns the size that completes sizes to as many elements as from.
 func (n *node) rest(from, sizes graph.Shape) graph.Dim {
 	rest, divisor := graph.Shape{}, append(graph.Shape{}, sizes...)
-	for _, d := range from { // equal dimensions cancel, also ones that may be 0
+	for _, d := range from { // equal dimensions cancel, even if they may be 0
 		at := -1
 		for i, e := range divisor {
 			if d == e {
@@ -279,7 +278,7 @@ func readConstantOfShape(n *node) *graph.Value {
 	return n.b.Expand(n.b.Const(t.WithName("fill")), s...)
 }
 
-// knowRange returns numbers that are known, of any type.
+// knowRange returns known numbers, of any type.
 func knowRange(n *node) *elements {
 	start, limit, delta := n.known(0), n.known(1), n.known(2)
 	if start == nil || limit == nil || delta == nil {
@@ -342,7 +341,7 @@ func readRange(n *node) *graph.Value {
 	return n.cast(n.b.Range(start, limit), dtype)
 }
 
-// cast returns x in another type, or x.
+// cast returns x in another type, or x itself if it has that type.
 func (n *node) cast(x *graph.Value, t format.DType) *graph.Value {
 	if x.DType == t {
 		return x

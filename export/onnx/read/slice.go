@@ -5,14 +5,14 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// part is what a Slice takes of an axis.
+// part is the range of an axis that a Slice takes.
 type part struct {
 	axis       int
-	start, end graph.Dim // end is not taken; both count from the front
+	start, end graph.Dim // end is exclusive; both count from the front
 	step       int
 }
 
-// parts returns what a Slice takes, in any of its versions.
+// parts returns the ranges of a Slice, in any of its versions.
 func parts(n *node) (all []part) {
 	s := n.shape(0)
 	var starts, ends []graph.Dim
@@ -52,17 +52,17 @@ func parts(n *node) (all []part) {
 	return all
 }
 
-// endless is the least number that stands for the end of any axis, as exporters
-// write it: TensorFlow's this one, others the largest integer of 32 or 64 bits.
+// endless is the smallest number that means the end of any axis in exporters:
+// TensorFlow writes this one, others the largest 32- or 64-bit integer.
 const endless = 1_000_000_000
 
-// clamp returns a position of an axis of the given size, counted from the front.
-// Against a named size that it cannot be compared with, it stays: whoever runs the
-// graph checks that it is on the axis.
+// clamp returns a position on an axis of the given size, counted from the front. A
+// position that cannot be compared with a named size is kept: the run checks that
+// it is on the axis.
 func (n *node) clamp(at, size graph.Dim, step int, end bool) graph.Dim {
 	number, known := at.Number()
 	length, fixed := size.Number()
-	least, most := 0, 0 // beside size
+	least, most := 0, 0 // bounds of the offset from size
 	switch {
 	case step < 0 && end:
 		least, most = -1, -1
@@ -130,7 +130,7 @@ func knowSlice(n *node) *elements {
 	for _, p := range parts(n) {
 		_, known := p.start.Number()
 		if _, fixed := p.end.Number(); !known || !fixed {
-			return nil // cut when the graph runs
+			return nil // sliced when the graph runs
 		}
 		start, count := p.count(n)
 		x = x.along(p.axis, start, p.step, count)

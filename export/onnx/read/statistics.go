@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// statisticsFamily is normalizations, reductions and losses that graphs of networks do not have.
+// statisticsFamily has normalizations, reductions and losses that attnx's networks do not use.
 var statisticsFamily = family{
 	"ReduceProd":      {read: func(n *node) []*graph.Value { return one(readReduceProd(n)) }, know: knowReduceProd},
 	"ReduceL1":        records(readReduceL1),
@@ -25,8 +25,8 @@ var statisticsFamily = family{
 	"SoftmaxCrossEntropyLoss":   {read: readCrossEntropy},
 }
 
-// reduce reduces x, in the place of the argument, as the attributes say: over no
-// axes it changes nothing.
+// reduce reduces x, instead of the argument, according to the attributes. Over
+// no axes it changes nothing.
 func (n *node) reduce(x *graph.Value, since int64, op func(axes []int, keep bool) graph.Op) *graph.Value {
 	axes, nothing := n.reducedAxes(since)
 	if nothing {
@@ -35,7 +35,7 @@ func (n *node) reduce(x *graph.Value, since int64, op func(axes []int, keep bool
 	return n.apply(op(axes, n.flag("keepdims", true)), x)
 }
 
-// sum reduces x to its sum; before version since the axes are an attribute.
+// sum reduces x to its sum. Before version since the axes are an attribute.
 func (n *node) sum(x *graph.Value, since int64) *graph.Value {
 	return n.reduce(x, since, func(axes []int, keep bool) graph.Op {
 		return graph.Reduce{Kind: graph.ReduceSum, Axes: axes, KeepDims: keep}
@@ -59,7 +59,7 @@ func readReduceSumSquare(n *node) *graph.Value {
 	return n.sum(n.b.Mul(x, x), 18)
 }
 
-// readReduceL2 takes the root of a sum of integers as a number.
+// readReduceL2 takes the root of a sum of integers in floating point.
 func readReduceL2(n *node) *graph.Value {
 	sum := readReduceSumSquare(n)
 	if sum.DType.Float() {
@@ -70,8 +70,8 @@ func readReduceL2(n *node) *graph.Value {
 
 func readReduceLogSum(n *node) *graph.Value { return n.b.Log(n.sum(n.arg(0), 18)) }
 
-// readReduceLogSumExp takes the largest element out of the sum, where it is a
-// number, so that none overflows.
+// readReduceLogSumExp factors the largest element out of the sum, if it is
+// finite, so that nothing overflows.
 func readReduceLogSumExp(n *node) *graph.Value {
 	x := n.arg(0)
 	axes, nothing := n.reducedAxes(18)
@@ -96,8 +96,8 @@ func readReduceLogSumExp(n *node) *graph.Value {
 	return n.b.Reshape(sum, s...)
 }
 
-// readArgMax is the least of the numbers in the opposite order, where it is more
-// than the graph's ArgMax.
+// readArgMax uses the minimum in reversed order for the cases that the graph's
+// ArgMax does not support.
 func readArgMax(n *node) *graph.Value {
 	x := n.arg(0)
 	axis, keep, last := n.axis(n.int("axis", 0), len(x.Shape)), n.flag("keepdims", true), n.flag("select_last_index", false)
@@ -106,7 +106,7 @@ func readArgMax(n *node) *graph.Value {
 	}
 	opposite := graph.Op(graph.Neg)
 	if !x.DType.Float() {
-		opposite = graph.BitwiseNot // unlike Neg, of every integer
+		opposite = graph.BitwiseNot // reverses the order of all integers, unlike Neg
 	}
 	return n.apply(graph.ArgMin{Axis: axis, KeepDims: keep, Last: last}, n.apply(opposite, x))
 }

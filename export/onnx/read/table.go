@@ -17,23 +17,23 @@ func (k key) String() string {
 	return k.domain + "." + k.name
 }
 
-// row is how an operator is read.
+// row describes how to read an operator.
 type row struct {
 	// read records the operator and returns its results: all, or the first ones.
 	read func(n *node) []*graph.Value
-	// know computes the results while reading, where what it needs is known; it
-	// returns nil otherwise, and read is called.
+	// know computes the results while reading, if their inputs are known. Otherwise
+	// it returns nil, and read is called.
 	know func(n *node) []*elements
-	// values does everything itself: for control flow.
+	// values does everything itself; control flow uses it.
 	values func(n *node) []*value
 }
 
-// records is the row of an operator that is recorded, with one result.
+// records makes the row of an operator with one result that is recorded.
 func records(f func(n *node) *graph.Value) row {
 	return row{read: func(n *node) []*graph.Value { return one(f(n)) }}
 }
 
-// knows adds to a row what computes the one result while reading.
+// knows adds to a row a function that computes the one result while reading.
 func (w row) knows(f func(n *node) *elements) row {
 	w.know = func(n *node) []*elements {
 		if e := f(n); e != nil {
@@ -44,15 +44,15 @@ func (w row) knows(f func(n *node) *elements) row {
 	return w
 }
 
-// family is the operators of one file, by their names.
+// family holds the operators of one file, by name.
 type family = map[string]row
 
-// table has every operator that is read. A new family is a line here, a new operator
-// a row in its family.
+// table has every operator that can be read. A new family is a line here, a new
+// operator a row in its family.
 var table map[key]row
 
-// The families name functions that look into the table (Loop reads nodes), so it
-// cannot be initialized by its declaration.
+// The families refer to functions that use the table (Loop reads nodes), so its
+// declaration cannot initialize it.
 func init() {
 	table = tabulate("",
 		sizesFamily,

@@ -2,20 +2,20 @@ package read
 
 import "github.com/attnx/attnx/model/graph"
 
-// trainingDomain is that of ONNX's optimizers.
+// trainingDomain is the domain of ONNX's optimizers.
 const trainingDomain = "ai.onnx.preview.training"
 
-// trainingFamily is ONNX's optimizers: each takes the rate, the number of the step,
-// then the parameters, their gradients and their states, and gives the new
-// parameters and states.
+// trainingFamily has ONNX's optimizers. Each takes the rate, the step number, the
+// parameters, their gradients and their states, and returns the new parameters and
+// states.
 var trainingFamily = family{
 	"Adagrad":  {read: func(n *node) []*graph.Value { return n.optimize(1, n.adagrad) }},
 	"Adam":     {read: func(n *node) []*graph.Value { return n.optimize(2, n.adam) }},
 	"Momentum": {read: func(n *node) []*graph.Value { return n.optimize(1, n.momentum) }},
 }
 
-// optimize calls step for every parameter: with the parameter, its gradient with that
-// of the regularization, and its states. It returns the new parameter and states.
+// optimize calls step for every parameter, with the parameter, its gradient including
+// regularization, and its states. It returns the new parameters and states.
 func (n *node) optimize(states int, step func(x, g *graph.Value, state []*graph.Value) []*graph.Value) []*graph.Value {
 	count := (len(n.args) - 2) / (2 + states)
 	if count < 1 || 2+count*(2+states) != len(n.args) {
@@ -39,8 +39,7 @@ func (n *node) optimize(states int, step func(x, g *graph.Value, state []*graph.
 // scaled returns x times a number.
 func (n *node) scaled(x *graph.Value, by float64) *graph.Value { return n.b.Mul(x, n.like(x, by)) }
 
-// stepNumber returns the number of the step as one of x's type, and whether it is the
-// first.
+// stepNumber returns the step number in x's type, and whether it is the first step.
 func (n *node) stepNumber(x *graph.Value) (t, first *graph.Value) {
 	t = n.cast(n.arg(1), x.DType)
 	return t, n.b.LessOrEqual(t, n.like(x, 0))

@@ -7,7 +7,7 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// elementTypes are the graph's types of ONNX's.
+// elementTypes maps ONNX's element types to the graph's.
 var elementTypes = map[onnx.DataType]format.DType{
 	onnx.Float: format.Float32, onnx.Double: format.Float64, onnx.Float16: format.Float16, onnx.BFloat16: format.BFloat16,
 	onnx.Float8E4M3FN: format.Float8E4M3FN, onnx.Float8E4M3FNUZ: format.Float8E4M3FNUZ, onnx.Float8E5M2: format.Float8E5M2,
@@ -17,7 +17,7 @@ var elementTypes = map[onnx.DataType]format.DType{
 	onnx.Uint2: format.Uint2, onnx.Bool: format.Bool,
 }
 
-// elementType returns the graph's type of elements.
+// elementType returns the graph's element type.
 func elementType(t onnx.DataType) (format.DType, error) {
 	if d, ok := elementTypes[t]; ok {
 		return d, nil
@@ -25,11 +25,11 @@ func elementType(t onnx.DataType) (format.DType, error) {
 	return format.Invalid, fmt.Errorf("elements of type %s are not supported", t)
 }
 
-// ElementType returns the type that elements have in a graph.
+// ElementType returns the graph's type for an ONNX element type.
 func ElementType(t onnx.DataType) (format.DType, error) { return elementType(t) }
 
-// Tensor returns the elements of a tensor of the file as those of a graph; dir is
-// the folder of the model's file. It shares memory where elements are whole bytes.
+// Tensor converts a tensor of the file to the graph's form. dir is the folder of
+// the model's file. The result shares memory if elements are whole bytes.
 func Tensor(t *onnx.Tensor, dir string) (format.Tensor, error) {
 	dtype, err := elementType(t.DataType)
 	if err != nil {
@@ -58,8 +58,8 @@ func Tensor(t *onnx.Tensor, dir string) (format.Tensor, error) {
 	return out, nil
 }
 
-// unpacked returns n elements of so many bits, a byte each; the first lies in the
-// lowest bits.
+// unpacked unpacks n elements of the given bits to one byte each. The first
+// element is in the lowest bits.
 func unpacked(packed []byte, bits, n int) []byte {
 	out := make([]byte, n)
 	for i := range out {

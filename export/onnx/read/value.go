@@ -8,8 +8,9 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// value is what a name of the file stands for. It is recorded in the graph, or
-// known while reading, or both; or an initializer that nothing has needed yet.
+// value is the meaning of a name in the file. It is recorded in the graph, or
+// known while reading, or both, or it is an initializer that has not been used
+// yet.
 type value struct {
 	name     string // in the file
 	scope    *scope // where it is defined
@@ -17,14 +18,14 @@ type value struct {
 	elements *elements
 	weight   *onnx.Tensor
 	sparse   *onnx.SparseTensor
-	input    bool // of the model
+	input    bool // an input of the model
 
 	isList bool     // it is a sequence
 	list   []*value // its values
-	absent bool     // it is an optional value that has none
+	absent bool     // an optional value without content
 }
 
-// isTensor reports whether v is neither a sequence nor an optional value without one.
+// isTensor reports whether v is neither a sequence nor an empty optional value.
 func (v *value) isTensor() bool { return !v.isList && !v.absent }
 
 // dtype returns the element type.
@@ -38,7 +39,7 @@ func (v *value) dtype() format.DType {
 	return elementTypes[v.tensor().DataType]
 }
 
-// tensor returns the initializer that v is: of a sparse one its values.
+// tensor returns the initializer of v; of a sparse one, its values.
 func (v *value) tensor() *onnx.Tensor {
 	if v.sparse != nil {
 		return v.sparse.Values
@@ -65,8 +66,8 @@ func (v *value) shape() graph.Shape {
 	return s
 }
 
-// initializers enters the stored tensors of a graph into its scope. Their elements
-// are read when something needs them.
+// initializers adds the stored tensors of a graph to its scope. Their elements are
+// read at first use.
 func (r *reading) initializers(g *onnx.Graph, s *scope) error {
 	for _, t := range g.Initializers {
 		if _, err := elementType(t.DataType); err != nil {
@@ -99,11 +100,11 @@ func (r *reading) load(v *value) (format.Tensor, error) {
 	return dense(t, places, v.sparse.Dims)
 }
 
-// denseLimit is the most bytes of a sparse initializer that is written out.
+// denseLimit bounds the bytes of a sparse initializer that is expanded.
 const denseLimit = 1 << 30
 
-// dense returns a sparse tensor with its zeros. The places are either (n), of
-// the flat tensor, or (n,rank).
+// dense expands a sparse tensor. The positions are either (n), in the flat
+// tensor, or (n,rank).
 func dense(values, places format.Tensor, dims []int64) (format.Tensor, error) {
 	shape := make([]int, len(dims))
 	for i, d := range dims {
@@ -145,9 +146,9 @@ func dense(values, places format.Tensor, dims []int64) (format.Tensor, error) {
 	return out, nil
 }
 
-// constLimit is the most elements of an initializer that becomes a constant of the
-// graph; a larger one is a weight, and so is any of floating-point numbers that
-// has a dimension.
+// constLimit bounds the elements of an initializer that becomes a constant of the
+// graph. A larger one is a weight, as is every floating-point one with a
+// dimension.
 const constLimit = 1024
 
 // record returns v as a value of the graph.

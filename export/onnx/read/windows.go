@@ -6,11 +6,12 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// windows is the attributes that convolutions and pools share.
+// windows holds the attributes that convolutions and pools share.
 type windows struct{ kernel, strides, pads, dilations []int }
 
-// windows returns the attributes for so many spatial dimensions, with what they leave
-// out; pads are those of attribute "pads" as long as auto_pad is not resolved.
+// windows returns the attributes for the given number of spatial dimensions, with
+// defaults filled in. pads are those of attribute "pads" until autoPad resolves
+// auto_pad.
 func (n *node) windows(kernel []int, dims int) windows {
 	w := windows{kernel: kernel, strides: n.ints("strides"), pads: n.ints("pads"), dilations: n.ints("dilations")}
 	if dims < 1 {
@@ -35,10 +36,12 @@ func (n *node) windows(kernel []int, dims int) windows {
 	return w
 }
 
-// extent returns the positions from the first to the last of a window.
+// extent returns the number of positions from the first to the last of a
+// window.
 func (w windows) extent(axis int) int { return w.dilations[axis]*(w.kernel[axis]-1) + 1 }
 
-// split sets the pads of an axis to a total: the odd one lies behind, or before.
+// split sets the pads of an axis to a total. The odd element is at the end, or
+// with before at the beginning.
 func (w windows) split(axis, total int, before bool) {
 	half := total / 2
 	if before {
@@ -62,7 +65,7 @@ func (n *node) autoPad(w windows, spatial graph.Shape) {
 		if mode == "VALID" {
 			continue
 		}
-		total := w.extent(i) - 1 // for the stride 1, whatever the size
+		total := w.extent(i) - 1 // with stride 1 the total does not depend on the size
 		if w.strides[i] > 1 {
 			size, known := d.Number()
 			if !known {
@@ -74,7 +77,8 @@ func (n *node) autoPad(w windows, spatial graph.Shape) {
 	}
 }
 
-// kernelShape returns the attribute, which weights also have, from axis 2 on.
+// kernelShape returns the kernel_shape attribute, which must agree with the
+// weights' shape from axis 2 on.
 func (n *node) kernelShape(weights graph.Shape) []int {
 	sizes, ok := weights.Numbers()
 	if !ok || len(sizes) < 3 {
