@@ -20,7 +20,7 @@ const (
 	drawnLength  = 8
 	drawnPixels  = 224
 	drawnColours = 3
-	drawnIDs     = 2       // exclusive bound of ids if the graph does not show what they index
+	drawnIDs     = 2       // exclusive bound of ids if the graph does not show the table
 	maxDrawn     = 1 << 26 // elements of an input
 )
 

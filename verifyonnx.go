@@ -14,8 +14,8 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// VerifyFiles is Verify for the files that paths mean: a checkpoint and ONNX files
-// of it, or an ONNX file of any tool alone, which VerifyONNX takes.
+// VerifyFiles is Verify for files: a checkpoint and its ONNX files, or a single
+// ONNX file of any tool, which is passed to VerifyONNX.
 func VerifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions) (runtime.Report, error) {
 	if kind, err := find.ExpectModel(paths[0]); err == nil && kind == find.ONNX && len(paths) == 1 {
 		return VerifyONNX(ctx, paths[0], o)
@@ -27,12 +27,12 @@ func VerifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions
 	return Verify(ctx, c, paths[1:], o)
 }
 
-// foreignCases are the sizes of the dimensions that a file leaves open.
+// foreignCases are the sizes of a file's open dimensions.
 var foreignCases = []openSizes{{1, drawnLength}, {2, 5}, {3, 1}, {1, 3}}
 
-// VerifyONNX runs an ONNX file of any tool in every runtime that takes such files,
-// with each level of optimization, and compares it with the graph of the file
-// evaluated in float64. Its inputs are drawn, as ONNX.Draw does.
+// VerifyONNX runs an ONNX file of any tool in every runtime that accepts such
+// files, at each optimization level, and compares the outputs with the file's
+// graph evaluated in float64. The inputs are drawn as in ONNX.Draw.
 func VerifyONNX(ctx context.Context, path string, o VerifyOptions) (runtime.Report, error) {
 	x, err := OpenONNX(path, Options{Runtime: Oracle})
 	if err != nil {
@@ -57,8 +57,8 @@ func VerifyONNX(ctx context.Context, path string, o VerifyOptions) (runtime.Repo
 	return report.With(nil), err
 }
 
-// candidates returns each runtime on each device and level, of those that are
-// asked for, and the names of all.
+// candidates returns the requested runtimes, on each device and level, and the
+// names of all runtimes.
 func (x *ONNX) candidates(o VerifyOptions) (candidates []runtime.Candidate, names []string) {
 	for _, e := range entrants() {
 		if _, plain := e.profile.(export.Plain); !plain {
@@ -96,7 +96,7 @@ func (x *ONNX) candidates(o VerifyOptions) (candidates []runtime.Candidate, name
 }
 
 // cases draws the inputs of each case. Without an open dimension the cases differ
-// in their numbers alone.
+// only in their numbers.
 func (x *ONNX) cases(seed uint64) (cases []runtime.Case, err error) {
 	for i, open := range foreignCases {
 		inputs, _, err := x.draw(nil, seed+uint64(i), open)
@@ -112,7 +112,7 @@ func (x *ONNX) cases(seed uint64) (cases []runtime.Case, err error) {
 	return cases, nil
 }
 
-// evaluating is a file as a session.
+// evaluating makes an ONNX file a session.
 type evaluating struct{ *ONNX }
 
 func (e evaluating) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {

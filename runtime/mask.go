@@ -6,8 +6,8 @@ import (
 )
 
 // CheckMask returns a *format.RangeError if the inputs of a model with a past
-// contain an integer mask with an element other than 1 (the token is visible)
-// and 0 (hidden).
+// contain an integer mask with an element that is neither 1 (visible) nor 0
+// (hidden).
 func CheckMask(inputs map[string]format.Tensor) error {
 	name := role.Of(role.AttentionMask).Name()
 	mask, ok := inputs[name]

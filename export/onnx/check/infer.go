@@ -231,7 +231,7 @@ func (c *call) unknown() {
 	}
 }
 
-// update merges what was inferred into what is declared.
+// update merges the inferred type into the declared one.
 func (f *frame) update(name string, t *onnx.Type) {
 	f.symbolic(t)
 	if have := f.typeOf(name); have != nil {

@@ -134,7 +134,7 @@ func (o *Stream) first() error {
 }
 
 // Lost returns why a result did not reach standard output, nil if it did. A
-// reader that closed the pipe wants no more output, so that is not an error.
+// reader that closed the pipe needs no more output, so that is not an error.
 func Lost(w io.Writer) error {
 	if o, ok := w.(*Stream); ok && !errors.Is(o.first(), syscall.EPIPE) {
 		return o.first()
