@@ -26,7 +26,7 @@ import (
 // ExportOptions configure Export. The zero value writes a file in the profile
 // Plain, or a folder in the profile Cache.
 type ExportOptions struct {
-	Profile   export.Profile // nil: the default; a folder requires Cache
+	Profile   export.Profile // nil: the default; a folder requires Cache, or Plain if the network has no past
 	Web       bool           // folder: also for transformers.js, in browsers and Node
 	Triton    string         // a Triton Inference Server model repository to add the model to; empty: none
 	Batch     int            // Train: sequences in a batch; 0: 12
@@ -43,7 +43,9 @@ type ExportOptions struct {
 // existing folder, which must be empty. The target may be "" if
 // ExportOptions.Triton is set. The file contains the network, its configuration and
 // the tokenizer. A folder serves every runtime at once: it has Hugging Face's
-// files, those of onnxruntime-genai, and one copy of the weights.
+// files, those of onnxruntime-genai, and one copy of the weights. The folder of a
+// network that can have no past, such as a classifier or an MLP, holds the profile
+// Plain, and no files for generation.
 //
 // Export does not overwrite its source, the files of a run, or a file that attnx
 // did not write. It replaces an earlier export once the new one is complete. After
@@ -153,13 +155,14 @@ func (x *exporting) folders() bool { return x.folder || x.triton != "" }
 func (x *exporting) check() error {
 	cache, isCache := x.Profile.(export.Cache)
 	_, isTrain := x.Profile.(export.Train)
+	_, isPlain := x.Profile.(export.Plain)
 	switch {
 	case x.Web && !x.folder:
 		return &OptionError{Option: "Web", Reason: " belongs to a folder: end its name with a slash"}
 	case x.triton != "" && x.to != "" && !x.folder:
 		return &OptionError{Option: "Triton", Reason: " makes a folder, and " + x.to + " is a file: end it with a slash, or leave it out"}
-	case x.folders() && !isCache:
-		return &OptionError{Option: "Profile", Reason: " " + x.Profile.Name() + ": a folder holds the profile cache: name a file"}
+	case x.folders() && !isCache && (!isPlain || x.triton != ""):
+		return x.holdsCache()
 	case x.Web && cache.Fuse:
 		return &OptionError{Option: "Web", Reason: " and a fused cache exclude each other: transformers.js gives the past in tensors that grow, a fused cache is one buffer"}
 	case !isTrain && x.Optimizer != "":
@@ -209,6 +212,9 @@ func (x *exporting) close() {
 
 // write writes a model and measures its loss of quality.
 func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportReport, error) {
+	if err := x.settle(c); err != nil {
+		return nil, err
+	}
 	held, err := x.heldOut(ctx, c)
 	if err == nil {
 		err = context.Cause(ctx)

@@ -15,8 +15,36 @@ import (
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/role"
 )
+
+// settle chooses the profile of a folder for a model. A network that can have no
+// past has its folder in Plain: there is nothing to cache.
+func (x *exporting) settle(c *model.Checkpoint) error {
+	if !x.folders() {
+		return nil
+	}
+	_, err := model.Cached(c.Graph, false)
+	noPast := errors.As(err, new(*graph.CacheError))
+	switch p := x.Profile.(type) {
+	case export.Plain:
+		if !noPast {
+			return x.holdsCache()
+		}
+	case export.Cache:
+		if noPast && x.triton == "" && !p.Fuse && !p.LastLogits {
+			x.Profile = export.Plain{Opset: p.Opset, DType: p.DType, Quantize: p.Quantize}
+		}
+	}
+	return nil
+}
+
+// holdsCache returns the error for a folder in a profile other than Cache.
+func (x *exporting) holdsCache() error {
+	return &OptionError{Option: "Profile", Reason: " " + x.Profile.Name() + ": a folder holds the profile cache: name a file"}
+}
 
 // saveFolders writes the model's folder, its folder in Triton's repository, or
 // both.
@@ -53,8 +81,12 @@ func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 		return err
 	}
 	r.folder(x.to, m, files)
-	cache, _ := x.Profile.(export.Cache)
+	cache, isCache := x.Profile.(export.Cache)
+	if !isCache {
+		r.say("the network has no past: the folder is for onnxruntime and has no files for generation")
+	}
 	switch {
+	case !isCache:
 	case !huggingface.OnHub(c):
 		r.say("transformers and optimum have no architecture %.80q: onnxruntime and onnxruntime-genai open this folder", c.Arch)
 	case !b.torch:
@@ -66,10 +98,10 @@ func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 	if cache.LastLogits {
 		r.say("the logits are those of the last token: onnxruntime-genai, which pads on the right, takes batches of one length only")
 	}
-	if len(c.Tokenizer) == 0 {
+	if len(c.Tokenizer) == 0 && c.Graph.Input(role.Of(role.Tokens)) != nil {
 		r.say("the checkpoint has no tokenizer: whoever opens the folder gives ids and gets ids")
 	}
-	if len(b.parts.Special.End) == 0 {
+	if isCache && len(b.parts.Special.End) == 0 {
 		r.say("the model has no id that ends a text, and onnxruntime-genai opens none without: there a text ends at id %d too", b.end[0])
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
@@ -29,7 +30,8 @@ type assembled struct {
 }
 
 // assemble builds the folder of a model m that was exported from a checkpoint.
-// For transformers.js (web) the model is onnx/model.onnx.
+// For transformers.js (web) the model is onnx/model.onnx. A model without a past
+// gets no files for generation.
 func assemble(c *model.Checkpoint, m *onnx.Model, web bool) (b assembled, err error) {
 	b.name, b.weights = "model.onnx", huggingface.WeightsName
 	if web {
@@ -37,6 +39,10 @@ func assemble(c *model.Checkpoint, m *onnx.Model, web bool) (b assembled, err er
 	}
 	if b.parts, b.split, b.torch, err = parts(c, m, b.weights, web); err != nil {
 		return b, err
+	}
+	if m.Metadata[export.MetaProfile] != (export.Cache{}).Name() {
+		b.texts = slices.DeleteFunc(slices.Clone(b.parts.Texts), func(f store.File) bool { return f.Name == huggingface.GenerationName })
+		return b, nil
 	}
 	special := b.parts.Special
 	b.end = genaiEnd(c, special.End)

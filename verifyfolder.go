@@ -33,10 +33,21 @@ func folderOf(path string, m *onnx.Model, info export.Info) (folder string, web 
 	if web = filepath.Base(folder) == find.ONNXFolder; web {
 		folder = filepath.Dir(folder)
 	}
-	if !isCache(info.Profile) || filepath.Base(path) != "model.onnx" || !m.HasExternal() || tritonFolder(path) != "" {
+	if !isCache(info.Profile) && !holdsPlain(folder, m, info) || filepath.Base(path) != "model.onnx" || !m.HasExternal() || tritonFolder(path) != "" {
 		return "", web
 	}
 	return folder, web
+}
+
+// holdsPlain reports whether a folder is that of a model without a past. A large
+// file in the profile plain has its weights beside it too, but no configuration.
+func holdsPlain(folder string, m *onnx.Model, info export.Info) bool {
+	if _, plain := info.Profile.(export.Plain); !plain {
+		return false
+	}
+	return regularIn(folder, "config.json") || slices.ContainsFunc(m.Graph.Initializers, func(t *onnx.Tensor) bool {
+		return t.External != nil && t.External.Location == huggingface.WeightsName
+	})
 }
 
 // tritonFolder returns the folder of a model in Triton's repository, "" if the

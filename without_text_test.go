@@ -1,9 +1,11 @@
 package attnx_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/attnx/attnx/export"
@@ -81,6 +83,7 @@ func TestNetworksWithoutText(t *testing.T) {
 				t.Errorf("%s: %+v", report.Reason, report.Results)
 			}
 			refusesAPast(t, dir, read, n.reason, n.past)
+			writesAFolder(t, dir, read)
 		})
 	}
 }
@@ -148,7 +151,8 @@ func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past st
 		attnxRun(t, dir, 2, "generate "+name+" --prompt a", name+": model: the network \""+c.Arch+"\" cannot continue a text: it", reason)
 	}
 	attnxRun(t, dir, 2, "export model.safetensors -o c.onnx --profile cache", "no cache of keys and values", past, "export it to a file with --profile plain")
-	attnxRun(t, dir, 2, "export model.safetensors -o folder/", "no cache of keys and values", past, "export it to a file with --profile plain")
+	attnxRun(t, dir, 2, "export model.safetensors -o folder/ --fuse ort", "no cache of keys and values", past, "export it to a file with --profile plain")
+	attnxRun(t, dir, 2, "export model.safetensors --triton repository", "no cache of keys and values", past, "export it to a file with --profile plain")
 	attnxRun(t, dir, 2, "export model.safetensors -o f.onnx --profile flat")
 	attnxRun(t, dir, 2, "convert model.safetensors -o folder", "cannot write a folder of the architecture \""+c.Arch+"\"")
 	shows := 2 // nothing, without tokens
@@ -162,4 +166,39 @@ func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past st
 		t.Errorf("left behind are %v", left)
 	}
 	attnxRun(t, dir, 0, "verify model.safetensors plain.onnx --runtimes ort-cpu", "pass against")
+}
+
+// writesAFolder shows that the folder of what continues no text has the profile
+// plain and nothing for generation, that it is verified, and that a changed file
+// in it is found.
+func writesAFolder(t *testing.T, dir string, c *model.Checkpoint) {
+	t.Helper()
+	attnxRun(t, dir, 0, "export model.safetensors -o folder/", "wrote folder/: profile plain", "has no past")
+	attnxRun(t, dir, 0, "export model.safetensors -o half/ --profile plain --dtype float16", "wrote half/: profile plain")
+	attnxRun(t, dir, 0, "export model.safetensors -o int8/ --quantize int8", "wrote int8/: profile plain")
+	want := []string{"config.json", "model.onnx", "model.safetensors"}
+	if len(c.Tokenizer) > 0 {
+		want = append(want, "tokenizer.json", "tokenizer_config.json")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "folder", "*"))
+	check(err)
+	for i, file := range files {
+		files[i] = filepath.Base(file)
+	}
+	if !slices.Equal(files, want) {
+		t.Errorf("the folder has %v", files)
+	}
+	attnxRun(t, dir, 0, "inspect folder", "plain")
+	attnxRun(t, dir, 0, "verify model.safetensors folder --runtimes ort-cpu", "folder/config.json", "folder/model.safetensors", "pass against")
+	if c.Context() > 0 { // its inputs have no 16-bit numbers
+		attnxRun(t, dir, 0, "verify model.safetensors half --runtimes ort-cpu", "half/config.json", "half/model.safetensors", "pass against")
+	}
+	attnxRun(t, dir, 0, "verify model.safetensors int8 --runtimes ort-cpu", "int8/model.onnx", "pass against")
+	config := filepath.Join(dir, "folder", "config.json")
+	text, err := os.ReadFile(config)
+	check(err)
+	check(os.WriteFile(config, bytes.Replace(text, []byte(c.Arch), []byte("example/other"), 1), 0o666))
+	attnxRun(t, dir, 1, "verify model.safetensors folder --runtimes ort-cpu", "config.json")
+	check(os.Remove(config))
+	attnxRun(t, dir, 1, "verify model.safetensors folder --runtimes ort-cpu", "is missing, export writes it")
 }

@@ -14,11 +14,13 @@ import (
 // WeightsName is the name of the file of the weights.
 const WeightsName = "model.safetensors"
 
+// GenerationName is the name of the file with the settings of a generation.
+const GenerationName = "generation_config.json"
+
 // Names of the other files.
 const (
 	configName          = "config.json"
 	indexName           = "model.safetensors.index.json"
-	generationName      = "generation_config.json"
 	tokenizerName       = "tokenizer.json"
 	tokenizerConfigName = "tokenizer_config.json"
 	specialMapName      = "special_tokens_map.json"

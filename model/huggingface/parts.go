@@ -86,7 +86,7 @@ func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, brow
 	if err != nil {
 		return nil, err
 	}
-	files := []store.File{{Name: configName, Write: content(config)}, {Name: generationName, Write: content(generation)}}
+	files := []store.File{{Name: configName, Write: content(config)}, {Name: GenerationName, Write: content(generation)}}
 	if len(c.Tokenizer) == 0 {
 		return files, nil
 	}

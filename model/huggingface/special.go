@@ -84,7 +84,7 @@ func (d *folder) generationIDs(c network) (s *model.Special, note string, err er
 	if s, err = config.ids(c.Vocab, false); err != nil {
 		return nil, "", d.errorf(configName, "%w", err)
 	}
-	generation, err := d.object(generationName, maxConfig)
+	generation, err := d.object(GenerationName, maxConfig)
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -96,9 +96,9 @@ func (d *folder) generationIDs(c network) (s *model.Special, note string, err er
 			s.Generation, err = generation.settings(isSetting)
 		}
 		if err != nil {
-			return nil, "", d.errorf(generationName, "%w", err)
+			return nil, "", d.errorf(GenerationName, "%w", err)
 		}
-		return s, d.neverEnds(generationName, generation, c.Vocab), nil
+		return s, d.neverEnds(GenerationName, generation, c.Vocab), nil
 	}
 	if s.Generation, err = config.settings(func(name string) bool { return slices.Contains(inConfig, name) }); err != nil {
 		return nil, "", d.errorf(configName, "%w", err)
