@@ -124,15 +124,6 @@ func sequenceEmpty(c *call) {
 	c.outs[0] = &onnx.Type{Kind: onnx.SequenceType, NoShape: true, Elem: &onnx.Type{Kind: onnx.TensorType, DataType: t, NoShape: true}}
 }
 
-// sequence returns the type of an input that is a sequence.
-func (c *call) sequence(i int) *onnx.Type {
-	t := c.in(i)
-	if t == nil || t.Kind != onnx.SequenceType || t.Elem == nil {
-		refuse("input %d is no sequence, or of what is not known", i)
-	}
-	return t
-}
-
 func sequenceAt(c *call) {
 	if t := c.in(0); t == nil {
 		refuse("the type of input 0 is not known")
