@@ -82,6 +82,8 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 	v := &verification{checkpoint: c, exported: exported{checkpoint: c}, graph: c.Graph, options: o, files: map[string]onnxModel{}, length: flatLength}
 	if n := c.Context(); n > 0 {
 		v.length = min(n, flatLength)
+	} else if c.Graph.Input(role.Of(role.Tokens)) == nil {
+		v.length = 1 // rows run one at a time
 	}
 	for _, p := range []export.Profile{export.Plain{}, export.Cache{}, export.Flat{Length: v.length}} {
 		v.files[p.Name()] = onnxModel{profile: p}
@@ -247,10 +249,20 @@ func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 		// A flat file proves nothing about the plain one: it counts in the verdict only
 		// if it was requested by name.
 		c.Own = !named
-		c.Gives = []role.Kind{role.Logits}
-		c.Runs = func(k runtime.Case) bool { return k.Length <= v.length }
+		c.Gives = []role.Kind{role.Logits, role.Prediction}
+		c.Runs = v.padded()
 	}
 	return c
+}
+
+// padded returns which cases a flat file can run: texts up to its length, or of
+// this length if neither a causal attention nor a mask hides the padding.
+func (v *verification) padded() func(runtime.Case) bool {
+	_, err := model.Cached(v.graph, false)
+	hidden := err == nil || v.graph.Input(role.Of(role.AttentionMask)) != nil
+	return func(k runtime.Case) bool {
+		return k.Length <= v.length && (hidden || k.Length == v.length || k.Length == 0)
+	}
 }
 
 // rounded returns a session's float64 results as float32.

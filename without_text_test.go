@@ -84,6 +84,7 @@ func TestNetworksWithoutText(t *testing.T) {
 			}
 			refusesAPast(t, dir, read, n.reason, n.past)
 			writesAFolder(t, dir, read)
+			writesMatrices(t, dir, read)
 		})
 	}
 }
@@ -153,7 +154,6 @@ func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past st
 	attnxRun(t, dir, 2, "export model.safetensors -o c.onnx --profile cache", "no cache of keys and values", past, "export it to a file with --profile plain")
 	attnxRun(t, dir, 2, "export model.safetensors -o folder/ --fuse ort", "no cache of keys and values", past, "export it to a file with --profile plain")
 	attnxRun(t, dir, 2, "export model.safetensors --triton repository", "no cache of keys and values", past, "export it to a file with --profile plain")
-	attnxRun(t, dir, 2, "export model.safetensors -o f.onnx --profile flat")
 	attnxRun(t, dir, 2, "convert model.safetensors -o folder", "cannot write a folder of the architecture \""+c.Arch+"\"")
 	shows := 2 // nothing, without tokens
 	if c.Context() > 0 {
@@ -201,4 +201,18 @@ func writesAFolder(t *testing.T, dir string, c *model.Checkpoint) {
 	attnxRun(t, dir, 1, "verify model.safetensors folder --runtimes ort-cpu", "config.json")
 	check(os.Remove(config))
 	attnxRun(t, dir, 1, "verify model.safetensors folder --runtimes ort-cpu", "is missing, export writes it")
+}
+
+// writesMatrices shows that onnx-go runs the profile flat of what continues no
+// text, with as many tokens or rows as one asks for.
+func writesMatrices(t *testing.T, dir string, c *model.Checkpoint) {
+	t.Helper()
+	attnxRun(t, dir, 0, "export model.safetensors -o flat.onnx --profile flat", "wrote flat.onnx: profile flat")
+	attnxRun(t, dir, 0, "export model.safetensors -o four.onnx --profile flat --length 4", "wrote four.onnx: profile flat")
+	for _, name := range []string{"flat.onnx", "four.onnx"} {
+		attnxRun(t, dir, 0, "verify model.safetensors "+name+" --runtimes onnx-go", name, "pass against")
+	}
+	if c.Context() > 0 { // (1,V) would be the scores of the token
+		attnxRun(t, dir, 2, "export model.safetensors -o one.onnx --profile flat --length 1", "cannot have a sequence of one token")
+	}
 }

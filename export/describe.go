@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/attnx/attnx/export/flat"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/model/role"
@@ -54,8 +55,10 @@ func ProfileOf(m *onnx.Model, named Profile) Profile {
 		fused := slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "GroupQueryAttention" })
 		return Cache{Opset: opset, Fuse: fused, LastLogits: lastLogits(m), DType: numbers.DType, Quantize: numbers.Quantize}
 	case Flat:
-		if in := m.Graph.Inputs; len(in) > 0 && len(in[0].Dims) > 0 && !in[0].Dims[0].Open {
-			p.Length = int(in[0].Dims[0].Value)
+		for _, in := range m.Graph.Inputs {
+			if (in.Name == flat.OneHotInput || len(m.Graph.Inputs) == 1) && len(in.Dims) > 0 && !in.Dims[0].Open { // the other is a mask
+				p.Length = int(in.Dims[0].Value)
+			}
 		}
 		p.Opset = opset
 		return p

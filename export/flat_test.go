@@ -155,12 +155,21 @@ func flatForm(t *testing.T, m *onnx.Model) {
 	}
 }
 
-// What has no flat form is refused: numbers in the place of tokens, a text of any
-// length, and tokens that are mixed, with the place.
+// What has no flat form is refused: features of more than two dimensions, a text
+// of any length, tokens that are mixed, and what a mask chooses from, with the
+// place.
 func TestFlatRefuses(t *testing.T) {
 	for want, forward := range map[string]func(b *nn.Builder){
-		"profile flat does not take a network that reads no tokens: take the profile plain": func(b *nn.Builder) { b.Prediction(b.Tanh(b.Features(4))) },
-		"needs the length of the sequence":                                                  func(b *nn.Builder) { b.Logits(b.Embedding("e", b.Tokens(0), 5, 4, graph.Normal(1))) },
+		"profile flat takes a network that reads tokens or features (B,F): take the profile plain": func(b *nn.Builder) { b.Prediction(b.Tanh(b.Features(4, 3))) },
+		"export: flat: chosen (Where)": func(b *nn.Builder) {
+			x := b.Embedding("e", b.Tokens(3), 5, 4, graph.Normal(1))
+			b.Logits(b.Name("chosen", b.Where(b.Reshape(b.Mask(), nn.B, nn.T, graph.N(1)), x, b.Scalar(0))))
+		},
+		"export: flat: yes (Cast)": func(b *nn.Builder) {
+			x := b.Features(4)
+			b.Prediction(b.Where(b.Name("yes", b.Cast(x, format.Bool)), b.Scalar(1), b.Scalar(0)))
+		},
+		"needs the length of the sequence": func(b *nn.Builder) { b.Logits(b.Embedding("e", b.Tokens(0), 5, 4, graph.Normal(1))) },
 		"export: flat: sum (ReduceSum)": func(b *nn.Builder) {
 			b.Logits(b.Name("sum", b.ReduceSum(b.Embedding("e", b.Tokens(3), 5, 4, graph.Normal(1)), true, 1)))
 		},

@@ -81,22 +81,34 @@ func (p Flat) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err err
 	if err := checkWeights(g, weights); err != nil {
 		return l, err
 	}
-	if g.Input(role.Of(role.Tokens)) == nil {
-		return l, &ProfileError{p.Name(), "does not take a network that reads no tokens", "take the profile plain"}
-	}
 	length := p.Length
 	if length == 0 {
 		length = g.Context
 	}
+	if g.Input(role.Of(role.Tokens)) == nil {
+		if x := g.Input(role.Of(role.Features)); x == nil || len(x.Shape) != 2 {
+			return l, &ProfileError{p.Name(), "takes a network that reads tokens or features (B,F)", "take the profile plain"}
+		}
+		length = max(p.Length, 1)
+	}
 	switch {
 	case length == 0:
 		return l, &ProfileError{p.Name(), "needs the length of the sequence, which the graph does not limit", "set Length"}
+	case length == 1 && scoresTexts(g):
+		return l, &ProfileError{p.Name(), "cannot have a sequence of one token if the network gives logits (B,V)", "take a longer one"}
 	case g.Context > 0 && length > g.Context:
 		return l, &ProfileError{p.Name(), fmt.Sprintf("cannot have a sequence of %d tokens, the network runs 1 to %d", length, g.Context), "take one of these"}
 	}
 	l = lowered{given: g, metadata: map[string]string{MetaLength: strconv.Itoa(length)}}
 	l.Graph, l.weights, err = flat.Write(g, weights, length)
 	return l, err
+}
+
+// scoresTexts reports whether g reads tokens and has one row of logits for a
+// text. Of one token, the logits (1,V) would be those of a token.
+func scoresTexts(g *graph.Graph) bool {
+	o, ok := g.Output(role.Of(role.Logits))
+	return ok && len(o.Value.Shape) == 2 && g.Input(role.Of(role.Tokens)) != nil
 }
 
 func (p Train) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err error) {

@@ -48,7 +48,7 @@ type Cache struct {
 // rank: see flat.Write. It is float32 only.
 type Flat struct {
 	Opset  int // 9 to 12; 0: 12
-	Length int // tokens of the sequence; 0: the network's context
+	Length int // tokens of the sequence; 0: the network's context. Without tokens: rows of the features; 0: 1
 }
 
 // Train is for training: weights are inputs, so the file holds only the

@@ -52,7 +52,8 @@ Profiles:
          .value; a past of length 0 begins a text, so one file does prefill
          and decode, and left padding works through the mask
   flat   matrices only, one sequence of fixed length, one-hot input; for
-         onnx-go, which multiplies nothing of higher rank
+         onnx-go, which multiplies nothing of higher rank. Without tokens: the
+         features, of --length rows (default 1)
   train  the training step: input_ids, labels (--batch, --length) and every
          weight to loss and grad.<weight>; with --optimizer adamw, and the
          moments, the step and lr, to the next weights and moments. Any

@@ -14,19 +14,22 @@ import (
 // replaces Gather.
 const OneHotInput = "one_hot"
 
-// Write rewrites the forward pass of a language model with matrices only: one
+// Write rewrites the forward pass of a network with matrices only: one
 // sequence of fixed length, a MatMul for each head, weights cut into the
 // columns of each head, no Gather, Split, Slice, Reshape or ReduceMean. The
 // result is an ordinary graph (input OneHotInput (T,V), output logits (T,V))
-// with its own weights, so that a reference runtime can compare it with g.
+// with its own weights, so that a reference runtime can compare it with g. An
+// attention mask is a second input, float32 (1,T), and logits of the whole text
+// are (1,V). A network on features (B,F) keeps this input, with length as B.
 func Write(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph, []format.Tensor, error) {
-	bound, err := graph.Apply(g, graph.SliceRanges, graph.Bind(oneSequence(g, length)), graph.DecomposeAll, graph.Precompute(flatLimit), graph.Merge)
+	bound, err := graph.Apply(g, graph.SliceRanges, graph.Bind(sizes(g, length)), graph.DecomposeAll, graph.Precompute(flatLimit), graph.Merge)
 	if err != nil {
 		return nil, nil, err
 	}
 	f := &flattener{
 		b:        graph.NewBuilder(),
 		length:   length,
+		text:     g.Input(role.Of(role.Tokens)) != nil,
 		given:    map[string]format.Tensor{},
 		leaves:   map[string]*graph.Value{},
 		flat:     map[*graph.Value]*sheets{},
@@ -71,20 +74,24 @@ func Write(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph, [
 // in advance: the causal mask of 8,192 tokens.
 const flatLimit = 1 << 26
 
-// oneSequence returns sizes for the named dimensions of the tokens, (B,T).
-func oneSequence(g *graph.Graph, length int) map[string]int {
-	sizes := map[string]int{}
+// sizes returns sizes for the named dimensions of the tokens, (B,T), or of
+// features, (B,F).
+func sizes(g *graph.Graph, length int) map[string]int {
+	of := map[string]int{}
 	if tokens := g.Input(role.Of(role.Tokens)); tokens != nil && len(tokens.Shape) == 2 {
 		for i, n := range []int{1, length} {
-			sizes[tokens.Shape[i].String()] = n
+			of[tokens.Shape[i].String()] = n
 		}
+	} else if x := g.Input(role.Of(role.Features)); x != nil && len(x.Shape) > 0 {
+		of[x.Shape[0].String()] = length
 	}
-	return sizes
+	return of
 }
 
 type flattener struct {
 	b        *graph.Builder
 	length   int
+	text     bool                     // the network reads tokens
 	given    map[string]format.Tensor // the model's weights
 	made     []format.Tensor          // the flat graph's, in the order of its parameters
 	leaves   map[string]*graph.Value  // inputs, parameters and constants, by name
@@ -96,12 +103,12 @@ type flattener struct {
 // example mixing tokens without a product.
 var errForm = fmt.Errorf("the flat profile does not support this use of the operator")
 
-// value returns the matrices of v; nil for an input, whose form depends on its
-// use. Comments give shapes of the bound graph with B = 1, then those of the
+// value returns the matrices of v; nil for token ids, whose form depends on
+// their use, and for inputs that have none. Comments give shapes of the bound graph with B = 1, then those of the
 // flat one.
 func (f *flattener) value(v *graph.Value) (*sheets, error) {
 	if _, in := graph.Is[graph.Input](v); in {
-		return nil, nil
+		return f.input(v), nil
 	}
 	shape, fixed := v.Shape.Numbers()
 	if slices.Contains(shape, 0) {
@@ -137,6 +144,15 @@ func (f *flattener) value(v *graph.Value) (*sheets, error) {
 		return f.cut(v, args[0], shape, op.Axis, start)
 	case graph.MatMul:
 		return f.matMul(v, args[0], args[1], shape)
+	case graph.Cast: // the mask counts with 0 and 1
+		of := v.Args()[0]
+		yes := op.To == format.Bool && (of.DType == format.Bool || of.Role().Kind == role.AttentionMask)
+		if args[0].given != nil || !yes && op.To != format.Float32 {
+			return nil, errForm
+		}
+		return &sheets{shape: shape, row: args[0].row, list: args[0].list}, nil
+	case graph.Where:
+		return f.where(v, args[0], args[1], args[2], shape)
 	case graph.Binary:
 		return f.arithmetic(v, op, args[0], args[1], shape)
 	case graph.Unary:

@@ -56,10 +56,13 @@ func (f *flattener) cut(v *graph.Value, x *sheets, shape []int, axis, start int)
 	switch {
 	case x.given != nil && axis == 0:
 		return &sheets{shape: shape, given: rowsOf(*x.given, start, shape[0]), weight: x.weight}, nil
-	case x.given != nil || axis == x.row && shape[axis] != x.shape[axis]:
+	case x.given != nil:
 		return nil, errForm
-	case axis == x.row:
+	case axis == x.row && shape[axis] == x.shape[axis]:
 		return x, nil
+	case axis == x.row: // (1,T,C) to (1,N,C): (N,T) × (T,C)
+		rows := f.rows(x.shape[axis], start, shape[axis])
+		return f.each(v, x, shape, func(x *graph.Value) *graph.Value { return f.b.MatMul(rows, x) }), nil
 	}
 	return f.assembled(v, shape, x.row, func(at []int) (*sheets, []int) {
 		at[axis] += start
