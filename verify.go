@@ -300,7 +300,11 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		return e.Open(file, how)
+		s, err := e.Open(file, how)
+		if _, plain := f.profile.(export.Plain); plain && err == nil {
+			s = narrowing{s, f.model}
+		}
+		return s, err
 	}
 	data, err := ExportBytes(v.checkpoint, f.profile)
 	if err != nil {
