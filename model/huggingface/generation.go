@@ -21,18 +21,24 @@ var inConfig = strings.Fields("max_length max_new_tokens min_length min_new_toke
 	"no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids renormalize_logits remove_invalid_values " +
 	"forced_bos_token_id forced_eos_token_id suppress_tokens begin_suppress_tokens exponential_decay_length_penalty")
 
-// sample is the setting that makes a generation draw. It is false where nothing
-// sets it.
+// sample is the setting that makes a generation draw.
 const sample = "do_sample"
 
+// defaults are values that set nothing: transformers has them where a folder has
+// none. Version 5 writes some of them, version 4 others.
+var defaults = map[string]string{
+	sample: "false", "use_cache": "true", "return_dict_in_generate": "false",
+	"output_attentions": "false", "output_hidden_states": "false", "output_scores": "false", "output_logits": "false",
+}
+
 // settings returns the members that set something for a generation as one JSON
-// object, by name; nil if there are none. Neither a null nor the default of
-// sample sets anything: a folder that was written of a model without settings is
-// read as one.
+// object, by name; nil if there are none. Neither a null nor a default sets
+// anything, so a folder that was written from a model without settings is read as
+// one.
 func (o object) settings(kept func(name string) bool) (json.RawMessage, error) {
 	var out membersWriter
 	for _, name := range slices.Sorted(maps.Keys(o)) {
-		if o.null(name) || !kept(name) || name == sample && string(o[name]) == "false" {
+		if o.null(name) || !kept(name) || string(o[name]) == defaults[name] {
 			continue
 		}
 		if err := out.add(name, json.RawMessage(o[name])); err != nil {

@@ -26,6 +26,7 @@ var generationCases = map[string]struct {
 	"of config.json": {"", map[string]any{"temperature": 0.7, "do_sample": true, "max_length": 7}, `{"do_sample":true,"max_length":7,"temperature":0.7}`},
 	"not of both":    {`{"eos_token_id":3}`, map[string]any{"temperature": 0.7, "do_sample": true}, ""},
 	"none":           {"", nil, ""},
+	"defaults":       {`{"eos_token_id":3,"output_attentions":false,"output_hidden_states":false,"use_cache":true}`, nil, ""},
 	"of export":      {`{"bos_token_id":null,"eos_token_id":null,"pad_token_id":null,"do_sample":false}`, nil, ""},
 }
 
@@ -88,8 +89,8 @@ func generates(t *testing.T, folders []string) (settings []map[string]any) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, s := range settings {
-		for name, value := range s {
-			if value == nil || name == "_from_model_config" || name == "use_cache" || name == "do_sample" && value == false {
+		for name, value := range s { // false is what transformers does where nothing is said
+			if value == nil || value == false || name == "_from_model_config" || name == "use_cache" {
 				delete(s, name)
 			}
 		}

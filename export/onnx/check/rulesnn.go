@@ -148,13 +148,16 @@ func conv(c *call) {
 	if len(dims) < 3 {
 		refuse("input 0 has %d axes, expects 3 or more", len(dims))
 	}
+	if len(weights) != len(dims) {
+		refuse("input 1 has %d axes, input 0 has %d", len(weights), len(dims))
+	}
 	kernel, whole := make([]int64, 0, len(dims)), true
 	if a := c.attribute("kernel_shape"); a != nil {
 		if kernel = a.Ints; len(kernel) != len(dims)-2 {
 			refuse("kernel_shape %v of a value with %d axes", kernel, len(dims))
 		}
 	} else {
-		for _, d := range weights[min(2, len(weights)):] {
+		for _, d := range weights[2:] {
 			whole = whole && !d.Open
 			kernel = append(kernel, d.Value)
 		}

@@ -115,7 +115,7 @@ func TestGolden(t *testing.T) {
 func TestBroken(t *testing.T) {
 	count := "2000"
 	if fixtures.Exhaustive() {
-		count = "20000"
+		count = "6000"
 	}
 	var v verdicts
 	if path := os.Getenv("ATTNX_ONNX_VERDICTS"); path != "" {
