@@ -41,7 +41,7 @@ func TestConform(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return ort.OpenBytes(data, ort.Options{Library: lib.Path})
+		return ort.OpenBytes(data, ort.Options{Library: lib.Path, Sleep: !fixtures.Exhaustive()})
 	}
 	build := func(c fixtures.Config) (*graph.Graph, error) {
 		n, err := arch.Parse(c.Arch, c.JSON())
@@ -72,7 +72,7 @@ func TestConformCached(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			return ort.OpenBytes(data, ort.Options{Library: lib.Path, Optimization: level})
+			return ort.OpenBytes(data, ort.Options{Library: lib.Path, Optimization: level, Sleep: !fixtures.Exhaustive()})
 		}
 	}
 	full := func(c fixtures.Config) (*graph.Graph, error) {
