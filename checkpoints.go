@@ -86,8 +86,8 @@ func describe(c store.Saved) (KeptCheckpoint, error) {
 }
 
 // Average returns the mean of the weights of several checkpoints of one network,
-// without training state, and the files that it averaged. A run's folder stands
-// for the checkpoints that it keeps: the newest last of them, or all if last is
+// without training state, and the files that it averaged. The folder of a run means
+// the checkpoints that it keeps: the newest last of them, or all if last is
 // 0.
 func Average(paths []string, last int, tell Tell) (mean *model.Checkpoint, files []string, err error) {
 	runs := 0

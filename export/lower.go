@@ -105,7 +105,8 @@ func (p Flat) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err err
 }
 
 // scoresTexts reports whether g reads tokens and has one row of logits for a
-// text. Of one token, the logits (1,V) would be those of a token.
+// text. A text of one token is refused: nothing would tell its logits (1,V) from
+// those of a token.
 func scoresTexts(g *graph.Graph) bool {
 	o, ok := g.Output(role.Of(role.Logits))
 	return ok && len(o.Value.Shape) == 2 && g.Input(role.Of(role.Tokens)) != nil

@@ -135,8 +135,8 @@ type columnOf struct {
 	column int
 }
 
-// together returns a matrix of columns of others: those of places that cols
-// selects.
+// together returns a matrix whose columns come from other matrices: the elements
+// of places that cols selects.
 func (f *flattener) together(places []columnOf, cols []int) *graph.Value {
 	if cols != nil {
 		asked := make([]columnOf, len(cols))
