@@ -38,6 +38,7 @@ var layers = map[string][]string{
 	"internal/leak":        {},
 	"internal/memory":      {},
 	"internal/speed":       {"format", "model/graph", "runtime"},
+	"internal/signals":     {},
 	"internal/quote":       {},
 	"export/onnx":          {},
 	"export/onnx/schema":   {"export/onnx"},
@@ -53,12 +54,15 @@ var layers = map[string][]string{
 	"runtime":              {"format", "internal/quote", "model/role"},
 	"runtime/decode":       {"format", "model/role", "runtime"},
 	"runtime/ref":          {"format", "model/graph", "model/role", "runtime"},
-	"runtime/ort/library":  {"runtime"},
-	"runtime/ort":          {"format", "internal/leak", "internal/quote", "runtime", "runtime/ort/library"},
+	"runtime/sharedlib":    {"runtime"},
+	"runtime/ort/library":  {"runtime", "runtime/sharedlib"},
+	"runtime/ort":          {"format", "internal/leak", "internal/quote", "internal/signals", "runtime", "runtime/ort/library"},
 	"runtime/onnxgo":       {"format", "model/role", "runtime"},
 	"runtime/conform":      {"fixtures", "format", "model/graph", "model/role", "runtime"},
 	"fixtures":             {},
-	"cmd/attnx":            nil, // flags and printing: may import all of them, and nothing imports it
+
+	"runtime/sharedlib/elftest": {},  // for tests
+	"cmd/attnx":                 nil, // flags and printing: may import all of them, and nothing imports it
 
 	"cmd/attnx/internal/bench":    nil, // measures what the application does
 	"cmd/attnx/internal/complete": {},

@@ -55,7 +55,7 @@
 //   - Both: options.go and cudaoptions.go are the settings, declared.go and
 //     signature.go the inputs and outputs of a model, ids.go finds the inputs
 //     that are ids, nodes.go reads the nodes, cuda.go, failure.go and
-//     message.go convert error texts to errors, signals.go restores handlers,
+//     message.go convert error texts to errors, internal/signals restores handlers,
 //     and probe.go is the smallest model.
 //   - Sessions, through the binding: open.go, session.go, values.go, binding.go,
 //     bind.go.

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/attnx/attnx/internal/signals"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -322,7 +323,7 @@ func TestGPUSignals(t *testing.T) {
 	model := identity(protoFloat).bytes()
 	takes, err := readDeclared(model)
 	ok(t, err)
-	taken, err := keepSignals(func() error {
+	taken, err := signals.Keep(func() error {
 		d, err := newDevice("cuda", nameless, takes, onGPU, "", model)
 		if err == nil {
 			err = d.Close()

@@ -10,6 +10,7 @@ import (
 
 	ort "github.com/yalue/onnxruntime_go"
 
+	"github.com/attnx/attnx/internal/signals"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -79,7 +80,7 @@ func open(name string, takes signature, o Options, create creator) (*Session, er
 	s := &Session{name: name, takes: takes, version: version, held: &held{outputs: make([]*value, len(takes.outputs))}}
 	if o.Device == "cuda" || o.Device == "auto" {
 		s.device = "cuda"
-		_, err = keepSignals(func() (err error) {
+		_, err = signals.Keep(func() (err error) {
 			s.session, err = createOn("cuda", takes, o, create)
 			return err
 		})

@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/attnx/attnx/internal/leak"
+	"github.com/attnx/attnx/internal/signals"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
@@ -50,7 +51,7 @@ func openDevice(name string, takes signature, o Options, path string, model []by
 	var noCUDA error
 	if o.Device == "cuda" || o.Device == "auto" {
 		var d *Device
-		_, err := keepSignals(func() (err error) {
+		_, err := signals.Keep(func() (err error) {
 			d, err = newDevice("cuda", name, takes, o, path, model)
 			return err
 		})

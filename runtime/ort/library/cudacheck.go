@@ -5,6 +5,8 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+
+	"github.com/attnx/attnx/runtime/sharedlib"
 )
 
 // diagnoseCUDA checks the parts that a GPU build needs, one line for each: the
@@ -68,7 +70,7 @@ func (l loader) checks(provider, cuda string) []Check {
 		case pip == "":
 			continue
 		default:
-			c.Status, c.Detail = OK, real(p.path)
+			c.Status, c.Detail = OK, sharedlib.Real(p.path)
 		}
 		checks = append(checks, c)
 	}

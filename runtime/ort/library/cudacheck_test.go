@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/attnx/attnx/runtime/sharedlib"
+	"github.com/attnx/attnx/runtime/sharedlib/elftest"
 )
 
 func remove(t *testing.T, path string) {
@@ -36,14 +39,14 @@ func newGPUMachine(t *testing.T) *gpuMachine {
 	}
 	m := &gpuMachine{dir: t.TempDir()}
 	m.lib = Library{touch(t, m.dir, "ort", "libonnxruntime.so.1"), "cache"}
-	writeELF(t, m.in("ort"), "libonnxruntime_providers_shared.so", "")
-	writeELF(t, m.in("ort"), "libonnxruntime_providers_cuda.so", "", needed13...)
+	elftest.Write(t, m.in("ort"), "libonnxruntime_providers_shared.so", "")
+	elftest.Write(t, m.in("ort"), "libonnxruntime_providers_cuda.so", "", needed13...)
 	for _, name := range needed13 {
-		writeELF(t, m.in("cuda"), name, "")
+		elftest.Write(t, m.in("cuda"), name, "")
 	}
-	writeELF(t, m.in("cuda"), "libcublas.so.13", "", "libcublasLt.so.13")
-	writeELF(t, m.in("cuda"), "libcudnn.so.9", "")
-	writeELF(t, m.in("cuda"), "libcufft.so.12", "")
+	elftest.Write(t, m.in("cuda"), "libcublas.so.13", "", "libcublasLt.so.13")
+	elftest.Write(t, m.in("cuda"), "libcudnn.so.9", "")
+	elftest.Write(t, m.in("cuda"), "libcufft.so.12", "")
 	m.l = loader{path: []string{m.in("cuda")}, pip: []string{m.in("pip 1", "lib"), m.in("pip 2", "lib")}}
 	m.d.library = m.in("cuda", "libcuda.so.1")
 	m.d.ask("580.95.05, NVIDIA H100 80GB HBM3, 9.0, 81559 MiB\n")
@@ -78,7 +81,7 @@ func TestDiagnoseCUDAWhole(t *testing.T) {
 	}
 	for _, want := range []string{
 		"made for CUDA 13 and cuDNN 9",
-		"libcublas.so.13: " + real(m.in("cuda", "libcublas.so.13")),
+		"libcublas.so.13: " + sharedlib.Real(m.in("cuda", "libcublas.so.13")),
 		"libcudnn.so.9: ", "libcufft.so.12: ",
 		"nvidia driver: 580.95.05, " + m.d.library + "; CUDA 13 needs 580 or newer",
 		"nvidia device: NVIDIA H100 80GB HBM3 (compute capability 9.0, 81559 MiB)",
@@ -121,13 +124,13 @@ func TestDiagnoseCUDAMissing(t *testing.T) {
 		{"a library that is none", func(t *testing.T, m *gpuMachine) { touch(t, m.in("cuda"), "libcurand.so.10") },
 			"libcurand.so.10", Unavailable, "neither ELF nor PE", "install it again"},
 		{"a need of a need", func(t *testing.T, m *gpuMachine) {
-			writeELF(t, m.in("cuda"), "libcublas.so.13", "", "libcublasLt.so.13", "libnvJitLink.so.13")
+			elftest.Write(t, m.in("cuda"), "libcublas.so.13", "", "libcublasLt.so.13", "libnvJitLink.so.13")
 		}, "libnvJitLink.so.13", NotFound, "libcublas.so.13 needs it", "the system's package"},
 		{"pip's folders", func(t *testing.T, m *gpuMachine) {
 			without("cuda", "libcublas.so.13")(t, m)
 			without("cuda", "libcudnn.so.9")(t, m)
-			writeELF(t, m.in("pip 1", "lib"), "libcublas.so.13", "", "libcublasLt.so.13")
-			writeELF(t, m.in("pip 2", "lib"), "libcudnn.so.9", "")
+			elftest.Write(t, m.in("pip 1", "lib"), "libcublas.so.13", "", "libcublasLt.so.13")
+			elftest.Write(t, m.in("pip 2", "lib"), "libcudnn.so.9", "")
 		}, "cuda library path", Unavailable, "libcublas.so.13, libcudnn.so.9", "export LD_LIBRARY_PATH='DIR/pip 1/lib:DIR/pip 2/lib'${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"},
 		{"driver's library", func(t *testing.T, m *gpuMachine) { without("cuda", "libcuda.so.1")(t, m); m.d.library = "" }, "nvidia driver", Unavailable, "the driver is 580.95.05, but libcuda.so.1 is not found", "--gpus all"},
 		{"old driver", func(_ *testing.T, m *gpuMachine) { m.d.version = "575.57.08" }, "nvidia driver", Unavailable, "575.57.08, and CUDA 13 needs 580", "driver"},
@@ -158,7 +161,7 @@ func without(names ...string) func(*testing.T, *gpuMachine) {
 
 // TestDiagnoseCPUBuild asks nothing of the machine.
 func TestDiagnoseCPUBuild(t *testing.T) {
-	lib := Library{Path: touch(t, t.TempDir(), libraryNames()[0])}
+	lib := Library{Path: touch(t, t.TempDir(), kind.Names[0])}
 	checks := diagnoseCUDA(lib, func() loader { t.Error("the loader is asked"); return loader{} }, func(loader) driver { t.Error("the driver is asked"); return driver{} })
 	if len(checks) != 0 {
 		t.Errorf("of a CPU build: %+v", checks)

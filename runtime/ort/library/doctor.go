@@ -1,14 +1,12 @@
 package library
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
 
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/sharedlib"
 )
 
 // Status is the outcome of a check.
@@ -32,11 +30,7 @@ type Check struct {
 
 // Failed returns the check for an error.
 func Failed(name string, status Status, err error) Check {
-	var u *runtime.UnavailableError
-	if errors.As(err, &u) {
-		return Check{name, status, u.Reason, u.Remedy}
-	}
-	return Check{name, status, err.Error(), InstallRemedy}
+	return Check(kind.Finding(name, status, err))
 }
 
 // Diagnose checks what a process needs before it loads the library: cgo, and
@@ -51,7 +45,7 @@ func Diagnose(explicit string) (Library, []Check, error) {
 	}
 	lib, err := Find(explicit, "auto")
 	if err == nil && lib.Source == "cache" {
-		err = installed() // a damaged library must not be loaded
+		err = kind.Intact(cpuBuild(), gpuBuild()) // a damaged library must not be loaded
 	}
 	if err != nil {
 		return Library{}, append(checks, Failed("onnxruntime library", NotFound, err)), err
@@ -68,7 +62,7 @@ func DiagnoseMachine(lib Library) []Check {
 	if lib.Path != "" {
 		checks = diagnoseCUDA(lib, thisLoader, findDriver)
 	}
-	return append(checks, checkCache(), checkClients())
+	return append(checks, Check(kind.DiagnoseCache(cpuBuild(), gpuBuild())), checkClients())
 }
 
 // FailedCUDA returns the check for an error from running a model on CUDA with
@@ -79,7 +73,7 @@ func FailedCUDA(lib Library, err error) Check {
 	switch {
 	case beside(lib.Path, cudaProvider) != "":
 		return Failed(name, Unavailable, err)
-	case len(gpuBuild().bundles) == 0:
+	case len(gpuBuild().Bundles) == 0:
 		return Check{name, NotFound, noProvider, "there is no official GPU build for " + goruntime.GOOS + "/" + goruntime.GOARCH + ": use the CPU"}
 	}
 	return Check{name, NotFound, noProvider, remedyBuild}
@@ -95,59 +89,16 @@ func beside(library, name string) string {
 	if target, err := filepath.EvalSymlinks(library); err == nil {
 		library = target
 	}
-	if path := filepath.Join(filepath.Dir(library), file); isFile(path) {
+	if path := filepath.Join(filepath.Dir(library), file); sharedlib.IsFile(path) {
 		return path
 	}
 	return ""
 }
 
-// installed reads every byte of the builds in the user's cache. A damaged build
-// is an error.
-func installed() error {
-	for _, b := range []build{cpuBuild(), gpuBuild()} {
-		dir, err := cacheFolder(b)
-		if err != nil {
-			return nil // there is no cache
-		}
-		if err := b.check(dir, true); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return b.damaged(err)
-		}
-	}
-	return nil
-}
-
-func checkCache() Check {
-	const name = "onnxruntime cache"
-	root, err := cacheRoot()
-	if err != nil {
-		return Check{name, Unavailable, err.Error(), "set HOME"}
-	}
-	if err := installed(); err != nil {
-		var u *runtime.UnavailableError
-		if errors.As(err, &u) {
-			return Check{name, Unavailable, u.Reason, u.Remedy}
-		}
-		return Check{name, Unavailable, err.Error(), InstallRemedy}
-	}
-	held, err := filepath.Glob(filepath.Join(root, "*", "*", libraryNames()[0]))
-	if err != nil || len(held) == 0 {
-		return Check{name, NotFound, root + " holds no library", "run `attnx runtime install`"}
-	}
-	var what []string
-	for _, path := range held {
-		rel, err := filepath.Rel(root, filepath.Dir(path))
-		if err != nil {
-			continue
-		}
-		what = append(what, fmt.Sprintf("%s (%.1f MB)", filepath.ToSlash(rel), float64(folderSize(filepath.Dir(path)))/1e6))
-	}
-	return Check{Name: name, Status: OK, Detail: root + ": " + strings.Join(what, ", ")}
-}
-
 func checkClients() Check {
 	var have []string
 	for _, client := range []string{"npm", "pip"} {
-		if command := clientCommand(client); command != nil {
+		if command := sharedlib.ClientCommand(client); command != nil {
 			have = append(have, strings.Join(command, " "))
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/attnx/attnx/runtime/sharedlib/elftest"
 )
 
 // TestImports compares with what binutils read.
@@ -23,8 +25,8 @@ func TestImports(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{
 		sh,
-		writeELF(t, dir, "none.so", ""),
-		writeELF(t, dir, "some.so", "$ORIGIN:/opt/lib", "libcublas.so.13", "libc.so.6"),
+		elftest.Write(t, dir, "none.so", ""),
+		elftest.Write(t, dir, "some.so", "$ORIGIN:/opt/lib", "libcublas.so.13", "libc.so.6"),
 	} {
 		out, err := exec.Command(readelf, "-dW", path).Output()
 		if err != nil {
@@ -51,7 +53,7 @@ func TestImports(t *testing.T) {
 
 func TestImportsRefuses(t *testing.T) {
 	dir := t.TempDir()
-	whole := elfFile([]string{"libcublas.so.13"}, "")
+	whole := elftest.File([]string{"libcublas.so.13"}, "")
 	write := func(name string, b []byte) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, b, 0o644); err != nil {

@@ -2,54 +2,27 @@ package library
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	goruntime "runtime"
-	"slices"
-	"strings"
-	"syscall"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
+	"github.com/attnx/attnx/runtime/sharedlib"
 )
 
 // InstallOptions configure Install.
 type InstallOptions struct {
 	// CUDA selects the GPU build: a download of about 250 MB with pip, 300 MB installed.
 	CUDA bool
-	// Client is "npm" or "pip". Empty uses whichever is present and works, npm
-	// first.
-	Client string
-	// Progress, if not nil, gets the bytes downloaded and the total. It is called
-	// from another goroutine, a few times a second.
-	Progress func(done, total int64)
+	sharedlib.InstallOptions
 }
 
 // Install puts ONNX Runtime, version [Version], the CPU build or the GPU build,
-// into the user's cache and returns it. If an undamaged one is already there, it
-// only returns it. The two builds have separate folders.
-//
-// The library comes from a package that npm or pip downloads from their
-// configured source. A package whose SHA-256 is not the pinned one is refused
-// before it is opened. A build appears in the cache complete or not at all, and
-// several processes may install at once. Errors that another choice could fix (no
-// client, no build for this system, the client failed) are
-// *runtime.UnavailableError.
+// into the user's cache and returns it. The two builds have separate folders.
+// See sharedlib.Kind.Install.
 func Install(ctx context.Context, o InstallOptions) (Library, error) {
 	b := cpuBuild()
 	if o.CUDA {
 		b = gpuBuild()
 	}
-	dir, err := cacheFolder(b)
-	if err != nil {
-		return Library{}, unavailable(err.Error(), "set HOME, or name a library with "+EnvLibrary)
-	}
-	path, err := install(ctx, dir, b, o)
-	if err != nil {
-		return Library{}, err
-	}
-	return Library{path, "cache"}, nil
+	lib, err := kind.Install(ctx, b, o.InstallOptions)
+	return Library(lib), err
 }
 
 // FindOrInstall returns the library that Find finds for the CPU. If nothing is found
@@ -63,155 +36,5 @@ func FindOrInstall(ctx context.Context, explicit string, progress func(done, tot
 	if err == nil || named {
 		return lib, err
 	}
-	return Install(ctx, InstallOptions{Progress: progress})
-}
-
-// install is Install with the folder and the build as arguments.
-func install(ctx context.Context, dir string, b build, o InstallOptions) (string, error) {
-	library := filepath.Join(dir, libraryNames()[0])
-	// An unknown client is an error even if the build is installed.
-	if o.Client != "" && o.Client != "npm" && o.Client != "pip" {
-		return "", fmt.Errorf("client %.80q: it must be npm or pip", o.Client)
-	}
-	if o.Client != "" && len(b.bundles) > 0 && !slices.ContainsFunc(b.bundles, func(from bundle) bool { return from.client == o.Client }) {
-		return "", fmt.Errorf("client %.80q: it has no %s build, take pip", o.Client, b.name)
-	}
-	if b.check(dir, true) == nil && len(leftovers(dir)) == 0 {
-		return library, nil
-	}
-	if len(b.bundles) == 0 {
-		return "", unavailable("there is no official "+b.name+" build for "+goruntime.GOOS+"/"+goruntime.GOARCH,
-			"build ONNX Runtime "+MinVersion+" or newer, and name a library with "+EnvLibrary)
-	}
-
-	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", err
-	}
-	unlock, err := lock(ctx, dir+".lock")
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	for _, old := range leftovers(dir) { // unused, because this process now holds the lock
-		if err := os.RemoveAll(old); err != nil {
-			return "", err
-		}
-	}
-	if b.check(dir, true) == nil { // another process has installed it meanwhile
-		return library, nil
-	}
-
-	var refusals []string
-	for _, from := range b.bundles {
-		if o.Client != "" && o.Client != from.client {
-			continue
-		}
-		command := clientCommand(from.client)
-		if command == nil {
-			refusals = append(refusals, from.client+" is not installed")
-			continue
-		}
-		err := from.installWith(ctx, command, parent, dir, o.Progress)
-		if err == nil {
-			err = b.check(dir, true)
-		}
-		var mismatch *hashError
-		switch {
-		case err == nil:
-			return library, nil
-		case errors.Is(err, syscall.ENOSPC):
-			return "", unavailable(err.Error(), "free some space for "+dir)
-		case ctx.Err() != nil:
-			return "", ctx.Err()
-		case errors.As(err, &mismatch):
-			return "", err // no second try with another client: a wrong hash needs attention
-		}
-		refusals = append(refusals, err.Error())
-	}
-	return "", unavailable("fetching it failed: "+strings.Join(refusals, "; "),
-		"install npm or pip and check the network, or name a library with "+EnvLibrary)
-}
-
-// temporary is the prefix of the temporary folders of installations to dir,
-// which are in its parent folder.
-func temporary(dir string) string { return ".installing-" + filepath.Base(dir) + "." }
-
-// leftovers returns the temporary folders of other installations: of those in
-// progress, of killed ones, and of clients that outlived them.
-func leftovers(dir string) []string {
-	entries, err := os.ReadDir(filepath.Dir(dir))
-	if err != nil {
-		return nil
-	}
-	var found []string
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), temporary(dir)) {
-			found = append(found, filepath.Join(filepath.Dir(dir), e.Name()))
-		}
-	}
-	return found
-}
-
-// installWith downloads, verifies and unpacks one bundle in a temporary folder
-// in parent and renames the result to dir.
-func (b bundle) installWith(ctx context.Context, command []string, parent, dir string, progress func(done, total int64)) (err error) {
-	tmp, err := os.MkdirTemp(parent, temporary(dir))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-
-	download, ready := filepath.Join(tmp, "download"), filepath.Join(tmp, "ready")
-	for _, sub := range []string{download, ready} {
-		if err := os.Mkdir(sub, 0o755); err != nil {
-			return err
-		}
-	}
-	if err := b.fetch(ctx, command, download, progress); err != nil {
-		return err
-	}
-	f, err := os.Open(filepath.Join(download, b.file))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := b.verify(f); err != nil {
-		return err
-	}
-	names := b.installed()
-	for i, library := range b.files {
-		if err := b.extract(f, library, filepath.Join(ready, names[i])); err != nil {
-			return err
-		}
-	}
-	if err := os.RemoveAll(dir); err != nil { // an existing build is incomplete or damaged, otherwise Install would have returned it
-		return err
-	}
-	return os.Rename(ready, dir)
-}
-
-// lock takes the lock file at path, waiting for other processes, and returns
-// the function that releases it.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	type result struct {
-		unlock func()
-		err    error
-	}
-	got := make(chan result, 1)
-	go func() {
-		unlock, err := lockedfile.MutexAt(path).Lock()
-		got <- result{unlock, err}
-	}()
-	select {
-	case r := <-got:
-		return r.unlock, r.err
-	case <-ctx.Done():
-		go func() { // a lock acquired after the caller gave up must be released
-			if r := <-got; r.err == nil {
-				r.unlock()
-			}
-		}()
-		return nil, ctx.Err()
-	}
+	return Install(ctx, InstallOptions{InstallOptions: sharedlib.InstallOptions{Progress: progress}})
 }

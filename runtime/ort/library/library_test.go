@@ -1,6 +1,8 @@
 package library
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net"
 	"os"
@@ -10,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/sharedlib"
+	"github.com/attnx/attnx/runtime/sharedlib/elftest"
 )
 
 // touch makes an empty file, its folders too, and returns its path.
@@ -29,18 +33,25 @@ func touch(t *testing.T, elem ...string) string {
 func shared(t *testing.T, elem ...string) string {
 	t.Helper()
 	path := filepath.Join(elem...)
-	return writeELF(t, filepath.Dir(path), filepath.Base(path), "")
+	return elftest.Write(t, filepath.Dir(path), filepath.Base(path), "")
 }
 
 // fakeMachine has no libraries but those of a cache, all of them small.
 func fakeMachine() machine {
-	lib := holding("capi/libonnxruntime.so.1.2.3", string(elfFile(nil, "")))
-	other := func(name string) packed { p := lib; p.member = name; return p }
+	small := elftest.File(nil, "")
+	sum := sha256.Sum256(small)
+	of := func(client string, names ...string) []sharedlib.Bundle {
+		b := sharedlib.Bundle{Client: client}
+		for _, name := range names {
+			b.Files = append(b.Files, sharedlib.Packed{Member: "capi/" + name, Size: int64(len(small)), SHA256: hex.EncodeToString(sum[:])})
+		}
+		return []sharedlib.Bundle{b}
+	}
+	const library = "libonnxruntime.so.1.2.3"
 	return machine{
-		getenv: func(string) string { return "" },
-		cpu:    build{"CPU", "", []bundle{{client: "npm", files: []packed{lib}}}},
-		gpu: build{"GPU", "-cuda", []bundle{{client: "pip", files: []packed{lib,
-			other("capi/libonnxruntime_providers_shared.so"), other("capi/libonnxruntime_providers_cuda.so")}}}},
+		Machine: sharedlib.Machine{Getenv: func(string) string { return "" }},
+		cpu:     sharedlib.Build{Name: "CPU", Bundles: of("npm", library)},
+		gpu:     sharedlib.Build{Name: "GPU", Suffix: "-cuda", Bundles: of("pip", library, "libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so")},
 	}
 }
 
@@ -51,7 +62,7 @@ func TestFindOrder(t *testing.T) {
 	}
 	dir := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
-	name := libraryNames()[0]
+	name := kind.Names[0]
 	explicit := shared(t, dir, "flag", "mine.so")
 	env := map[string]string{
 		EnvLibrary:  shared(t, dir, "one", name),
@@ -62,7 +73,7 @@ func TestFindOrder(t *testing.T) {
 	system := shared(t, dir, "system", name)
 
 	m := fakeMachine()
-	m.getenv, m.folders = func(k string) string { return env[k] }, folders
+	m.Getenv, m.Folders = func(k string) string { return env[k] }, folders
 	expect := func(want Library) {
 		t.Helper()
 		got, _, err := find(explicit, "cpu", m)
@@ -168,7 +179,7 @@ func TestFindRefuses(t *testing.T) {
 		{socket, none, nil, true, "not a regular file"},
 	} {
 		m := fakeMachine()
-		m.getenv, m.folders = c.env, c.folders
+		m.Getenv, m.Folders = c.env, c.folders
 		_, named, err := find(c.explicit, "cpu", m)
 		if !errors.Is(err, runtime.ErrUnavailable) || !strings.Contains(err.Error(), c.want) || named != c.named {
 			t.Errorf("got named %v, %v; want named %v, %s", named, err, c.named, c.want)

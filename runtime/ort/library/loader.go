@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/attnx/attnx/runtime/sharedlib"
 )
 
 // loader finds shared libraries as Linux's loader does, and also searches pip's
@@ -24,7 +26,7 @@ type loader struct {
 func thisLoader() loader {
 	l := loader{
 		path:    filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")),
-		folders: []string{strings.TrimPrefix(multiarch(), "/usr"), multiarch(), "/lib64", "/usr/lib64", "/lib", "/usr/lib"},
+		folders: []string{strings.TrimPrefix(sharedlib.Multiarch(), "/usr"), sharedlib.Multiarch(), "/lib64", "/usr/lib64", "/lib", "/usr/lib"},
 		pip:     pipFolders(),
 	}
 	for _, name := range []string{"ldconfig", "/sbin/ldconfig", "/usr/sbin/ldconfig"} { // not on every user's PATH
@@ -61,11 +63,11 @@ func (l loader) find(name, file string, in imports) string {
 	origin := filepath.Dir(file)
 	for _, dir := range dirs {
 		dir = strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir)
-		if path := filepath.Join(dir, name); dir != "" && isFile(path) {
+		if path := filepath.Join(dir, name); dir != "" && sharedlib.IsFile(path) {
 			return path
 		}
 	}
-	if path := l.cache[name]; path != "" && isFile(path) {
+	if path := l.cache[name]; path != "" && sharedlib.IsFile(path) {
 		return path
 	}
 	return firstIn(l.folders, name)
@@ -75,7 +77,7 @@ func (l loader) find(name, file string, in imports) string {
 // it.
 func firstIn(folders []string, name string) string {
 	for _, dir := range folders {
-		if path := filepath.Join(dir, name); isFile(path) {
+		if path := filepath.Join(dir, name); sharedlib.IsFile(path) {
 			return path
 		}
 	}

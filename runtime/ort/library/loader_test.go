@@ -1,10 +1,13 @@
 package library
 
 import (
+	"os"
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"testing"
+
+	"github.com/attnx/attnx/runtime/sharedlib/elftest"
 )
 
 // TestParseCache reads a piece of what ldconfig of glibc 2.41 prints.
@@ -72,10 +75,10 @@ func TestLoaderOrder(t *testing.T) {
 func TestWalk(t *testing.T) {
 	dir := t.TempDir()
 	lib, pip := filepath.Join(dir, "lib"), filepath.Join(dir, "pip")
-	top := writeELF(t, dir, "top.so", "", "liba.so.1", "libgone.so.2", "libtext.so.1")
-	a := writeELF(t, lib, "liba.so.1", "", "libb.so.1")
-	b := writeELF(t, pip, "libb.so.1", "$ORIGIN", "libc.so.1", "liba.so.1", "libdeep.so.3")
-	c := writeELF(t, pip, "libc.so.1", "")
+	top := elftest.Write(t, dir, "top.so", "", "liba.so.1", "libgone.so.2", "libtext.so.1")
+	a := elftest.Write(t, lib, "liba.so.1", "", "libb.so.1")
+	b := elftest.Write(t, pip, "libb.so.1", "$ORIGIN", "libc.so.1", "liba.so.1", "libdeep.so.3")
+	c := elftest.Write(t, pip, "libc.so.1", "")
 	text := touch(t, lib, "libtext.so.1")
 	got, err := loader{path: []string{lib}, pip: []string{pip}}.walk(top, []string{"libopened.so.9"})
 	if err != nil {
@@ -112,8 +115,14 @@ func TestThisLoader(t *testing.T) {
 
 // TestPipFolders has a Python that says where its packages are.
 func TestPipFolders(t *testing.T) {
-	fake(t, map[string]string{"python3": `printf '\n%s\n.\n' "$SITE"`}, nil)
-	site := t.TempDir()
+	if goruntime.GOOS == "windows" {
+		t.Skip("the Python is a shell script")
+	}
+	bin, site := t.TempDir(), t.TempDir()
+	t.Setenv("PATH", bin)
+	if err := os.WriteFile(filepath.Join(bin, "python3"), []byte("#!/bin/sh\nprintf '\\n%s\\n.\\n' \"$SITE\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("SITE", site)
 	t.Setenv("VIRTUAL_ENV", "")
 	touch(t, site, "nvidia", "cu13", "lib", "libcublas.so.13")

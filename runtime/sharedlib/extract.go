@@ -1,4 +1,4 @@
-package library
+package sharedlib
 
 import (
 	"archive/tar"
@@ -23,14 +23,14 @@ const (
 )
 
 // verify reads f from its start and checks that it is the pinned file.
-func (b bundle) verify(f *os.File) error {
+func (b Bundle) verify(f *os.File) error {
 	sum := sha256.New()
 	n, err := io.Copy(sum, io.NewSectionReader(f, 0, 1<<62))
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", b.file, err)
+		return fmt.Errorf("reading %s: %w", b.File, err)
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != b.sha256 {
-		return &hashError{file: b.file, got: got, want: b.sha256, gotSize: n, wantSize: b.size}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != b.SHA256 {
+		return &hashError{file: b.File, got: got, want: b.SHA256, gotSize: n, wantSize: b.Size}
 	}
 	return nil
 }
@@ -49,17 +49,17 @@ func (e *hashError) Error() string {
 // extract writes one library of the archive f to the file target, and refuses a
 // library that is not the pinned one. Member names are only compared and never
 // used as paths, so an archive cannot choose where bytes are written.
-func (b bundle) extract(f *os.File, library packed, target string) error {
-	name := library.member
+func (b Bundle) extract(f *os.File, library Packed, target string) error {
+	name := library.Member
 	var member io.ReadCloser
 	var err error
-	if strings.HasSuffix(b.file, ".tgz") {
+	if strings.HasSuffix(b.File, ".tgz") {
 		member, err = tarMember(f, name)
 	} else {
 		member, err = zipMember(f, name)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", b.file, err)
+		return fmt.Errorf("%s: %w", b.File, err)
 	}
 	defer member.Close()
 
@@ -70,10 +70,10 @@ func (b bundle) extract(f *os.File, library packed, target string) error {
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(out, sum), io.LimitReader(member, maxLibrary+1))
 	if err == nil && n > maxLibrary {
-		err = fmt.Errorf("%s: %s is over %d bytes", b.file, name, maxLibrary)
+		err = fmt.Errorf("%s: %s is over %d bytes", b.File, name, maxLibrary)
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != library.sha256 {
-		err = &hashError{file: b.file + ": " + name, got: got, want: library.sha256, gotSize: n, wantSize: library.size}
+	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != library.SHA256 {
+		err = &hashError{file: b.File + ": " + name, got: got, want: library.SHA256, gotSize: n, wantSize: library.Size}
 	}
 	if err == nil {
 		err = out.Sync() // the bytes must be on disk before the rename that publishes them

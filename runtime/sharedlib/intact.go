@@ -1,4 +1,4 @@
-package library
+package sharedlib
 
 import (
 	"crypto/sha256"
@@ -21,15 +21,15 @@ func (e *damageError) Error() string { return e.path + " is damaged: " + e.how }
 // right SHA-256, with their sizes and times at that moment.
 const checkedName = "checked"
 
-// check reports whether dir contains the build's files with the pinned sizes
+// Check reports whether dir contains the build's files with the pinned sizes
 // and digests. It returns nil, an error that matches fs.ErrNotExist if a file
 // is missing, or a *damageError. It computes digests if whole is set, and for
 // files whose size or time has changed since the last computation. A build
 // without an official package has no digests.
-func (b build) check(dir string, whole bool) error {
+func (k *Kind) Check(b Build, dir string, whole bool) error {
 	before := checked(filepath.Join(dir, checkedName))
 	var now strings.Builder
-	for i, name := range b.files() {
+	for i, name := range k.files(b) {
 		path := filepath.Join(dir, name)
 		info, err := statLibrary(path)
 		if err != nil {
@@ -37,7 +37,7 @@ func (b build) check(dir string, whole bool) error {
 		}
 		line := fmt.Sprintf("%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
 		now.WriteString(line)
-		if err := b.checkFile(i, path, info.Size(), whole || !strings.Contains(before, line)); err != nil {
+		if err := k.checkFile(b, i, path, info.Size(), whole || !strings.Contains(before, line)); err != nil {
 			os.Remove(filepath.Join(dir, checkedName)) // its record is wrong
 			return err
 		}
@@ -62,19 +62,19 @@ func checked(path string) string {
 
 // checkFile compares file i of the build, at path, with the pinned one. digest
 // means that its bytes are read.
-func (b build) checkFile(i int, path string, size int64, digest bool) error {
+func (k *Kind) checkFile(b Build, i int, path string, size int64, digest bool) error {
 	var sizes []string
 	var pinned []string
-	for _, from := range b.bundles {
-		if f := from.files[i]; f.size == size {
-			pinned = append(pinned, f.sha256)
+	for _, from := range b.Bundles {
+		if f := from.Files[i]; f.Size == size {
+			pinned = append(pinned, f.SHA256)
 		} else {
-			sizes = append(sizes, fmt.Sprint(f.size))
+			sizes = append(sizes, fmt.Sprint(f.Size))
 		}
 	}
 	switch {
-	case len(b.bundles) == 0:
-		return checkLibrary(path)
+	case len(b.Bundles) == 0:
+		return k.checkLibrary(path)
 	case len(pinned) == 0:
 		return &damageError{path, fmt.Sprintf("it has %d bytes, expected %s", size, strings.Join(sizes, " or "))}
 	case !digest:

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package ort
+package signals
 
 // #include <stdlib.h>
 // #include "signals.h"
@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-// kept is the signal handling of the process before the first keepSignals call
+// kept is the signal handling of the process before the first Keep call
 // now in progress. Calls may overlap. A later one must not save the state
 // itself, because the first one's library may already have changed it.
 var kept struct {
@@ -20,12 +20,12 @@ var kept struct {
 	saved unsafe.Pointer
 }
 
-// keepSignals calls f, which loads libraries, and then restores the signal
+// Keep calls f, which loads libraries, and then restores the signal
 // handling of the process. CUDA's provider and its libraries were seen to
 // replace Go's handlers (issue 140 of the binding), which disables Ctrl-C. It
 // returns the number of restored signals. Changes that another goroutine makes
 // meanwhile with package os/signal are undone as well.
-func keepSignals(f func() error) (changed int, err error) {
+func Keep(f func() error) (changed int, err error) {
 	kept.Lock()
 	if kept.calls == 0 {
 		kept.saved = C.attnx_signals_save()

@@ -1,4 +1,4 @@
-package library
+package sharedlib
 
 import (
 	"archive/tar"
@@ -20,6 +20,14 @@ import (
 
 	"github.com/attnx/attnx/runtime"
 )
+
+// kind is a library like ONNX Runtime's.
+var kind = func() *Kind {
+	k := &Kind{Title: "ONNX Runtime", Runtime: "ort-cpu", Folder: "onnxruntime", Version: "1.2.3", Symbol: "OrtGetApiBase",
+		Oldest: "1.2", Numbers: []int{1, 2}, Variables: []string{"ATTNX_ORT_LIB", "OTHER_LIB"}, Remedy: "run `attnx runtime install`, or name a library with ATTNX_ORT_LIB"}
+	k.Names, k.Pattern = NamesOn("onnxruntime")
+	return k
+}()
 
 const content = "these are the bytes of a library"
 
@@ -103,16 +111,16 @@ func whl(t *testing.T, members ...member) []byte {
 }
 
 // holding returns the library of the given content in a package.
-func holding(member, content string) packed {
+func holding(member, content string) Packed {
 	sum := sha256.Sum256([]byte(content))
-	return packed{member, int64(len(content)), hex.EncodeToString(sum[:])}
+	return Packed{member, int64(len(content)), hex.EncodeToString(sum[:])}
 }
 
 // of returns the bundle that pins pkg.
-func of(client string, pkg []byte) bundle {
+func of(client string, pkg []byte) Bundle {
 	sum := sha256.Sum256(pkg)
-	b := bundle{client: client, args: []string{"get"}, size: int64(len(pkg)), sha256: hex.EncodeToString(sum[:]), files: []packed{holding("dir/lib", content)}}
-	b.file = map[string]string{"npm": "p.tgz", "pip": "p.whl"}[client]
+	b := Bundle{Client: client, Args: []string{"get"}, Size: int64(len(pkg)), SHA256: hex.EncodeToString(sum[:]), Files: []Packed{holding("dir/lib", content)}}
+	b.File = map[string]string{"npm": "p.tgz", "pip": "p.whl"}[client]
 	return b
 }
 
@@ -142,17 +150,17 @@ func TestInstall(t *testing.T) {
 		name    string
 		scripts map[string]string
 		pkg     []byte
-		from    []bundle
+		from    []Bundle
 		client  string
 		calls   int
 	}{
 		// npm holds a package twice for a while: more than all is not reported.
-		{"npm", map[string]string{"npm": "head -c 4096 /dev/zero > twice; sleep 0.3; rm twice; " + serveNPM}, archive, []bundle{of("npm", archive)}, "", 1},
-		{"pip", map[string]string{"pip": servePip}, wheel, []bundle{of("npm", archive), of("pip", wheel)}, "", 1},
-		{"pip by another name", map[string]string{"python3": `[ "$1 $2" = "-m pip" ] && ` + servePip}, wheel, []bundle{of("pip", wheel)}, "pip", 1},
-		{"npm first", map[string]string{"npm": serveNPM, "pip": "exit 1"}, archive, []bundle{of("npm", archive), of("pip", wheel)}, "", 1},
-		{"pip on demand", map[string]string{"npm": "exit 1", "pip": servePip}, wheel, []bundle{of("npm", archive), of("pip", wheel)}, "pip", 1},
-		{"pip after npm failed", map[string]string{"npm": "exit 1", "pip": servePip}, wheel, []bundle{of("npm", archive), of("pip", wheel)}, "", 2},
+		{"npm", map[string]string{"npm": "head -c 4096 /dev/zero > twice; sleep 0.3; rm twice; " + serveNPM}, archive, []Bundle{of("npm", archive)}, "", 1},
+		{"pip", map[string]string{"pip": servePip}, wheel, []Bundle{of("npm", archive), of("pip", wheel)}, "", 1},
+		{"pip by another name", map[string]string{"python3": `[ "$1 $2" = "-m pip" ] && ` + servePip}, wheel, []Bundle{of("pip", wheel)}, "pip", 1},
+		{"npm first", map[string]string{"npm": serveNPM, "pip": "exit 1"}, archive, []Bundle{of("npm", archive), of("pip", wheel)}, "", 1},
+		{"pip on demand", map[string]string{"npm": "exit 1", "pip": servePip}, wheel, []Bundle{of("npm", archive), of("pip", wheel)}, "pip", 1},
+		{"pip after npm failed", map[string]string{"npm": "exit 1", "pip": servePip}, wheel, []Bundle{of("npm", archive), of("pip", wheel)}, "", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fake(t, c.scripts, c.pkg)
@@ -165,11 +173,11 @@ func TestInstall(t *testing.T) {
 				last, total = done, of
 			}}
 			for range 2 { // the second finds it
-				path, err := install(context.Background(), dir, build{name: "CPU", bundles: c.from}, o)
+				path, err := kind.install(context.Background(), dir, Build{Name: "CPU", Bundles: c.from}, o)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if b, err := os.ReadFile(path); err != nil || string(b) != content || filepath.Base(path) != libraryNames()[0] {
+				if b, err := os.ReadFile(path); err != nil || string(b) != content || filepath.Base(path) != kind.Names[0] {
 					t.Errorf("%s holds %q, %v", path, b, err)
 				}
 			}
@@ -185,10 +193,10 @@ func TestInstall(t *testing.T) {
 }
 
 // gpu returns a build of three libraries in one package.
-func gpuBundle(pkg []byte) build {
+func gpuBundle(pkg []byte) Build {
 	b := of("pip", pkg)
-	b.files = []packed{holding("capi/libonnxruntime.so.1.2.3", content), holding("capi/shared.so", "shared"), holding("capi/cuda.so", "cuda")}
-	return build{name: "GPU", suffix: "-cuda", bundles: []bundle{b}}
+	b.Files = []Packed{holding("capi/libonnxruntime.so.1.2.3", content), holding("capi/shared.so", "shared"), holding("capi/cuda.so", "cuda")}
+	return Build{Name: "GPU", Suffix: "-cuda", Bundles: []Bundle{b}}
 }
 
 func gpuMembers(left int) []member {
@@ -202,18 +210,18 @@ func TestInstallGPU(t *testing.T) {
 	fake(t, map[string]string{"npm": "exit 1", "pip": servePip}, wheel)
 	dir := target(t)
 	for i, times := range []int{1, 1, 2} { // the second finds it, the third finds it incomplete
-		path, err := install(context.Background(), dir, gpuBundle(wheel), InstallOptions{})
+		path, err := kind.install(context.Background(), dir, gpuBundle(wheel), InstallOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if path != filepath.Join(dir, libraryNames()[0]) || calls(t) != times {
+		if path != filepath.Join(dir, kind.Names[0]) || calls(t) != times {
 			t.Errorf("installation %d: %s, after %d calls of pip, want %d", i, path, calls(t), times)
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil || len(entries) != 4 || entries[0].Name() != checkedName {
 			t.Errorf("the folder holds %v, %v", entries, err)
 		}
-		for name, want := range map[string]string{libraryNames()[0]: content, "shared.so": "shared", "cuda.so": "cuda"} {
+		for name, want := range map[string]string{kind.Names[0]: content, "shared.so": "shared", "cuda.so": "cuda"} {
 			if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != want {
 				t.Errorf("%s holds %q, %v", name, b, err)
 			}
@@ -230,20 +238,20 @@ func TestInstallGPURefuses(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		pkg         []byte
-		b           build
+		b           Build
 		client      string
 		unavailable bool
 		want        string
 	}{
-		{"another hash", lacks, gpuBundle(whole), "", false, "p.whl is refused: its SHA-256 is " + of("pip", lacks).sha256},
+		{"another hash", lacks, gpuBundle(whole), "", false, "p.whl is refused: its SHA-256 is " + of("pip", lacks).SHA256},
 		{"a library is not in it", lacks, gpuBundle(lacks), "", true, "p.whl: no member capi/cuda.so"},
 		{"npm", whole, gpuBundle(whole), "npm", false, `client "npm": it has no GPU build, take pip`},
-		{"no build", whole, build{name: "GPU"}, "", true, "there is no official GPU build for " + goruntime.GOOS},
+		{"no build", whole, Build{Name: "GPU"}, "", true, "there is no official GPU build for " + goruntime.GOOS},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fake(t, map[string]string{"npm": serveNPM, "pip": servePip}, c.pkg)
 			dir := target(t)
-			_, err := install(context.Background(), dir, c.b, InstallOptions{Client: c.client})
+			_, err := kind.install(context.Background(), dir, c.b, InstallOptions{Client: c.client})
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, runtime.ErrUnavailable) != c.unavailable {
 				t.Errorf("got %v\nwant %s", err, c.want)
 			}
@@ -265,32 +273,32 @@ func TestInstallRefuses(t *testing.T) {
 		name        string
 		scripts     map[string]string
 		pkg         []byte
-		from        []bundle
+		from        []Bundle
 		client      string
 		unavailable bool
 		want        []string
 	}{
-		{"no client", nil, good, []bundle{of("npm", good), of("pip", good)}, "", true, []string{"npm is not installed; pip is not installed", "name a library with ATTNX_ORT_LIB"}},
-		{"not that client", map[string]string{"npm": serveNPM}, good, []bundle{of("npm", good), of("pip", good)}, "pip", true, []string{"pip is not installed"}},
-		{"unknown client", nil, good, []bundle{of("npm", good)}, "cargo", false, []string{`client "cargo": it must be npm or pip`}},
+		{"no client", nil, good, []Bundle{of("npm", good), of("pip", good)}, "", true, []string{"npm is not installed; pip is not installed", "name a library with ATTNX_ORT_LIB"}},
+		{"not that client", map[string]string{"npm": serveNPM}, good, []Bundle{of("npm", good), of("pip", good)}, "pip", true, []string{"pip is not installed"}},
+		{"unknown client", nil, good, []Bundle{of("npm", good)}, "cargo", false, []string{`client "cargo": it must be npm or pip`}},
 		{"no build", nil, good, nil, "", true, []string{"no official CPU build for " + goruntime.GOOS}},
-		{"offline", map[string]string{"npm": npmSays, "pip": pipSays}, good, []bundle{of("npm", good), of("pip", good)}, "", true,
+		{"offline", map[string]string{"npm": npmSays, "pip": pipSays}, good, []Bundle{of("npm", good), of("pip", good)}, "", true,
 			[]string{"npm: network request to somewhere failed; ", "pip: No matching distribution found for onnxruntime"}},
-		{"silent failure", map[string]string{"npm": "exit 3"}, good, []bundle{of("npm", good)}, "", true, []string{"npm: exit status 3"}},
-		{"no file", map[string]string{"npm": "exit 0"}, good, []bundle{of("npm", good)}, "", true, []string{"npm left no p.tgz"}},
+		{"silent failure", map[string]string{"npm": "exit 3"}, good, []Bundle{of("npm", good)}, "", true, []string{"npm: exit status 3"}},
+		{"no file", map[string]string{"npm": "exit 0"}, good, []Bundle{of("npm", good)}, "", true, []string{"npm left no p.tgz"}},
 		// Another hash is not tried elsewhere: pip would have served.
-		{"wrong hash", map[string]string{"npm": serveNPM, "pip": servePip}, other, []bundle{of("npm", good), of("pip", other)}, "", false,
-			[]string{of("npm", good).sha256, of("npm", other).sha256, "p.tgz is refused"}},
-		{"slip", map[string]string{"npm": serveNPM}, slip, []bundle{of("npm", slip)}, "", true, []string{"dir/lib is not a regular file"}},
-		{"cut", map[string]string{"npm": serveNPM}, cut, []bundle{of("npm", cut)}, "", true, []string{"unexpected EOF"}},
-		{"no member", map[string]string{"npm": serveNPM}, without, []bundle{of("npm", without)}, "", true, []string{"p.tgz: no member dir/lib"}},
-		{"no member in a wheel", map[string]string{"pip": servePip}, zipWithout, []bundle{of("pip", zipWithout)}, "", true, []string{"p.whl: no member dir/lib"}},
-		{"not an archive", map[string]string{"npm": serveNPM}, []byte("text"), []bundle{of("npm", []byte("text"))}, "", true, []string{"p.tgz: "}},
+		{"wrong hash", map[string]string{"npm": serveNPM, "pip": servePip}, other, []Bundle{of("npm", good), of("pip", other)}, "", false,
+			[]string{of("npm", good).SHA256, of("npm", other).SHA256, "p.tgz is refused"}},
+		{"slip", map[string]string{"npm": serveNPM}, slip, []Bundle{of("npm", slip)}, "", true, []string{"dir/lib is not a regular file"}},
+		{"cut", map[string]string{"npm": serveNPM}, cut, []Bundle{of("npm", cut)}, "", true, []string{"unexpected EOF"}},
+		{"no member", map[string]string{"npm": serveNPM}, without, []Bundle{of("npm", without)}, "", true, []string{"p.tgz: no member dir/lib"}},
+		{"no member in a wheel", map[string]string{"pip": servePip}, zipWithout, []Bundle{of("pip", zipWithout)}, "", true, []string{"p.whl: no member dir/lib"}},
+		{"not an archive", map[string]string{"npm": serveNPM}, []byte("text"), []Bundle{of("npm", []byte("text"))}, "", true, []string{"p.tgz: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fake(t, c.scripts, c.pkg)
 			dir := target(t)
-			_, err := install(context.Background(), dir, build{name: "CPU", bundles: c.from}, InstallOptions{Client: c.client})
+			_, err := kind.install(context.Background(), dir, Build{Name: "CPU", Bundles: c.from}, InstallOptions{Client: c.client})
 			if err == nil || errors.Is(err, runtime.ErrUnavailable) != c.unavailable || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("unavailable should be %v: %v", c.unavailable, err)
 			}
@@ -301,7 +309,7 @@ func TestInstallRefuses(t *testing.T) {
 			}
 			nothingLeft(t, dir, false)
 			for _, evil := range []string{filepath.Join(filepath.Dir(dir), "..", "evil"), "/tmp/attnx-evil"} {
-				if isFile(evil) {
+				if IsFile(evil) {
 					t.Errorf("%s was written", evil)
 				}
 			}
@@ -338,7 +346,7 @@ func TestInstallBounds(t *testing.T) {
 	}
 	fake(t, map[string]string{"npm": serveNPM}, b.Bytes())
 	dir := target(t)
-	_, err = install(context.Background(), dir, build{bundles: []bundle{of("npm", b.Bytes())}}, InstallOptions{})
+	_, err = kind.install(context.Background(), dir, Build{Bundles: []Bundle{of("npm", b.Bytes())}}, InstallOptions{})
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("dir/lib is over %d bytes", maxLibrary)) {
 		t.Errorf("a library of %d bytes: %v", maxLibrary+1, err)
 	}
@@ -352,7 +360,7 @@ func TestInstallAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
-			if _, err := install(context.Background(), dir, build{bundles: []bundle{of("npm", archive)}}, InstallOptions{}); err != nil {
+			if _, err := kind.install(context.Background(), dir, Build{Bundles: []Bundle{of("npm", archive)}}, InstallOptions{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -371,7 +379,7 @@ func TestInstallCancelled(t *testing.T) {
 	dir := target(t)
 	done := make(chan error)
 	go func() {
-		_, err := install(ctx, dir, build{bundles: []bundle{of("npm", archive)}}, InstallOptions{})
+		_, err := kind.install(ctx, dir, Build{Bundles: []Bundle{of("npm", archive)}}, InstallOptions{})
 		done <- err
 	}()
 	for calls(t) == 0 { // the client runs
@@ -379,7 +387,7 @@ func TestInstallCancelled(t *testing.T) {
 	}
 	waiting := make(chan error)
 	go func() { // and a second installation waits for the first
-		_, err := install(ctx, dir, build{bundles: []bundle{of("npm", archive)}}, InstallOptions{})
+		_, err := kind.install(ctx, dir, Build{Bundles: []Bundle{of("npm", archive)}}, InstallOptions{})
 		waiting <- err
 	}()
 	cancel()
@@ -389,42 +397,4 @@ func TestInstallCancelled(t *testing.T) {
 		}
 	}
 	nothingLeft(t, dir, false)
-}
-
-// TestBundles checks the table's form; that its hashes are the packages' is
-// what Install itself checks on every machine that has none of them yet.
-func TestBundles(t *testing.T) {
-	for _, system := range []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64", "windows/arm64"} {
-		goos, goarch, _ := strings.Cut(system, "/")
-		from := cpuBundles(goos, goarch)
-		if len(from) != 2 || from[0].client != "npm" || from[1].client != "pip" {
-			t.Errorf("%s: %d bundles", system, len(from))
-		}
-		for _, b := range from {
-			if raw, err := hex.DecodeString(b.sha256); err != nil || len(raw) != sha256.Size || b.size < 1<<20 || !strings.Contains(b.file, Version) {
-				t.Errorf("%s: %+v", system, b)
-			}
-		}
-	}
-	for _, system := range []string{"linux/amd64", "windows/amd64"} {
-		goos, goarch, _ := strings.Cut(system, "/")
-		from := gpuBundles(goos, goarch)
-		if len(from) != 1 || from[0].client != "pip" || len(from[0].files) != 3 {
-			t.Fatalf("%s: the GPU build is %+v", system, from)
-		}
-		if raw, err := hex.DecodeString(from[0].sha256); err != nil || len(raw) != sha256.Size || from[0].size < 100<<20 || !strings.HasPrefix(from[0].file, "onnxruntime_gpu-"+Version+"-") {
-			t.Errorf("%s: %+v", system, from[0])
-		}
-	}
-	if from := append(cpuBundles("plan9", "amd64"), gpuBundles("darwin", "arm64")...); from != nil {
-		t.Errorf("systems without a build: %v", from)
-	}
-}
-
-func TestFindOrInstallNamed(t *testing.T) {
-	none := filepath.Join(t.TempDir(), "none.so")
-	_, err := FindOrInstall(context.Background(), none, func(int64, int64) { t.Error("it fetches another library than the one that was named") })
-	if !errors.Is(err, runtime.ErrUnavailable) {
-		t.Errorf("a named library that is not there: %v", err)
-	}
 }

@@ -1,4 +1,5 @@
-package library
+// Package elftest makes small ELF files, for tests of code that reads libraries.
+package elftest
 
 import (
 	"bytes"
@@ -10,11 +11,14 @@ import (
 	"testing"
 )
 
-// elfFile returns a small ELF file that has a list of needed libraries, a run
-// path and ONNX Runtime's one symbol: the headers, the dynamic table, its
+// machine is the number of this processor.
+var machine = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "386": elf.EM_386, "arm": elf.EM_ARM, "riscv64": elf.EM_RISCV}
+
+// File returns a small ELF file that has a list of needed libraries, a run path
+// and ONNX Runtime's one symbol: the headers, the dynamic table, its
 // symbols and strings, and the headers of these three as sections. Its
 // addresses are its offsets.
-func elfFile(needed []string, runpath string) []byte {
+func File(needed []string, runpath string) []byte {
 	strs := []byte{0}
 	var dynamic []elf.Dyn64
 	add := func(tag elf.DynTag, s string) {
@@ -51,7 +55,7 @@ func elfFile(needed []string, runpath string) []byte {
 		{Type: uint32(elf.SHT_DYNSYM), Addr: table, Off: table, Size: uint64(symbol * len(symbols)), Link: 1, Info: 1, Addralign: 8, Entsize: symbol},
 	}
 	h := elf.Header64{
-		Type: uint16(elf.ET_DYN), Machine: uint16(machines[goruntime.GOARCH]), Version: uint32(elf.EV_CURRENT), Ehsize: header,
+		Type: uint16(elf.ET_DYN), Machine: uint16(machine[goruntime.GOARCH]), Version: uint32(elf.EV_CURRENT), Ehsize: header,
 		Phoff: header, Phentsize: program, Phnum: uint16(len(programs)),
 		Shoff: end, Shentsize: section, Shnum: uint16(len(sections)), Shstrndx: 1,
 	}
@@ -67,14 +71,14 @@ func elfFile(needed []string, runpath string) []byte {
 	return b.Bytes()
 }
 
-// writeELF writes such a file and returns its path.
-func writeELF(t *testing.T, dir, name, runpath string, needed ...string) string {
+// Write writes such a file and returns its path.
+func Write(t *testing.T, dir, name, runpath string, needed ...string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, elfFile(needed, runpath), 0o644); err != nil {
+	if err := os.WriteFile(path, File(needed, runpath), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path

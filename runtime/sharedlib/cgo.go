@@ -1,6 +1,6 @@
 //go:build cgo
 
-package library
+package sharedlib
 
 // CgoMissing returns nil: this build can use the library.
-func CgoMissing() error { return nil }
+func (k *Kind) CgoMissing() error { return nil }

@@ -1,4 +1,4 @@
-package library
+package sharedlib
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// clientCommand returns the command of a package client on this machine, nil if
+// ClientCommand returns the command of a package client on this machine, nil if
 // it is missing. pip has several names.
-func clientCommand(client string) []string {
+func ClientCommand(client string) []string {
 	names := [][]string{{client}}
 	if client == "pip" {
 		names = [][]string{{"pip"}, {"pip3"}, {"python3", "-m", "pip"}, {"python", "-m", "pip"}}
@@ -28,9 +28,9 @@ func clientCommand(client string) []string {
 }
 
 // fetch makes the client put the bundle's file into dir, an empty folder.
-func (b bundle) fetch(ctx context.Context, command []string, dir string, progress func(done, total int64)) error {
-	args := append(command[1:len(command):len(command)], b.args...)
-	if b.client == "npm" {
+func (b Bundle) fetch(ctx context.Context, command []string, dir string, progress func(done, total int64)) error {
+	args := append(command[1:len(command):len(command)], b.Args...)
+	if b.Client == "npm" {
 		// npm downloads into its cache and copies from there. With the cache inside dir
 		// the progress of the download is visible.
 		args = append(args, "--cache", filepath.Join(dir, "cache"))
@@ -47,7 +47,7 @@ func (b bundle) fetch(ctx context.Context, command []string, dir string, progres
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		watch(dir, b.size, progress, done)
+		watch(dir, b.Size, progress, done)
 	}()
 	err := cmd.Run()
 	close(done)
@@ -57,13 +57,13 @@ func (b bundle) fetch(ctx context.Context, command []string, dir string, progres
 		return ctx.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %s", b.client, complaint(output.String(), err))
+		return fmt.Errorf("%s: %s", b.Client, complaint(output.String(), err))
 	}
-	if !isFile(filepath.Join(dir, b.file)) {
-		return fmt.Errorf("%s left no %s", b.client, b.file)
+	if !IsFile(filepath.Join(dir, b.File)) {
+		return fmt.Errorf("%s left no %s", b.Client, b.File)
 	}
 	if progress != nil {
-		progress(b.size, b.size)
+		progress(b.Size, b.Size)
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func watch(dir string, total int64, progress func(done, total int64), done <-cha
 		case <-tick.C:
 			// The count must neither go back (files move) nor pass the total (npm's cache
 			// contains a second copy).
-			if n := min(folderSize(dir), total); n > last {
+			if n := min(FolderSize(dir), total); n > last {
 				last = n
 				progress(n, total)
 			}
@@ -92,7 +92,8 @@ func watch(dir string, total int64, progress func(done, total int64), done <-cha
 	}
 }
 
-func folderSize(dir string) int64 {
+// FolderSize returns the bytes of the files under dir.
+func FolderSize(dir string) int64 {
 	var n int64
 	// Files may disappear during the count: errors are ignored.
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {

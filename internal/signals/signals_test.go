@@ -1,6 +1,6 @@
 //go:build cgo && linux
 
-package ort
+package signals
 
 import (
 	"errors"
@@ -42,7 +42,7 @@ func TestKeepSignals(t *testing.T) {
 			t.Errorf("%v arrived, expected %v", got, s)
 		}
 	}
-	changed, err := keepSignals(take)
+	changed, err := Keep(take)
 	if changed != 2 || err != nil {
 		t.Errorf("%d signals were put back, %v", changed, err)
 	}
@@ -53,11 +53,11 @@ func TestKeepSignals(t *testing.T) {
 	// Two at once, as two models that are opened together: the second begins
 	// when the handlers are gone and ends last.
 	began, ended, both := make(chan bool), make(chan bool), make(chan bool)
-	_, err = keepSignals(func() error {
+	_, err = Keep(func() error {
 		err := take()
 		go func() {
 			defer close(both)
-			if _, err := keepSignals(func() error { close(began); <-ended; return nil }); err != nil {
+			if _, err := Keep(func() error { close(began); <-ended; return nil }); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -74,11 +74,11 @@ func TestKeepSignals(t *testing.T) {
 		expect(s)
 	}
 	failed := errors.New("failed")
-	if changed, err := keepSignals(func() error { return failed }); changed != 0 || err != failed {
+	if changed, err := Keep(func() error { return failed }); changed != 0 || err != failed {
 		t.Errorf("%d signals were put back, %v", changed, err)
 	}
-	// The test itself: without keepSignals the signal is lost.
-	if _, err := keepSignals(func() error {
+	// The test itself: without Keep the signal is lost.
+	if _, err := Keep(func() error {
 		err := take()
 		send(signals[0]) // ignored, so that only the next one arrives
 		send(signals[2])

@@ -1,4 +1,4 @@
-package library
+package sharedlib
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 // checkLibrary reports why the file at path, a regular file, is not a complete
 // shared library of this system, as far as its headers show. The loader maps a
 // file as the headers say, and a file that is too short crashes the process.
-func checkLibrary(path string) error {
+func (k *Kind) checkLibrary(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -31,30 +31,27 @@ func checkLibrary(path string) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	kind := map[string]libraryKind{"windows": peKind, "darwin": machoKind, "ios": machoKind}[goruntime.GOOS]
-	if kind.check == nil {
-		kind = elfKind
+	of := map[string]fileFormat{"windows": peFormat, "darwin": machoFormat, "ios": machoFormat}[goruntime.GOOS]
+	if of.check == nil {
+		of = elfFormat
 	}
-	if !kind.is(magic[:n]) {
-		return fmt.Errorf("it is not a shared library (%s)", kind.name)
+	if !of.is(magic[:n]) {
+		return fmt.Errorf("it is not a shared library (%s)", of.name)
 	}
-	if err := kind.check(f, info.Size()); err != nil {
-		return err
-	}
-	return nil
+	return of.check(k, f, info.Size())
 }
 
-// libraryKind is a shared library format.
-type libraryKind struct {
+// fileFormat is a format of shared libraries.
+type fileFormat struct {
 	name  string
 	is    func(magic []byte) bool
-	check func(r io.ReaderAt, size int64) error
+	check func(k *Kind, r io.ReaderAt, size int64) error
 }
 
 var (
-	elfKind   = libraryKind{"ELF", func(m []byte) bool { return bytes.Equal(m, []byte(elf.ELFMAG)) }, checkELF}
-	peKind    = libraryKind{"PE", func(m []byte) bool { return bytes.HasPrefix(m, []byte("MZ")) }, checkPE}
-	machoKind = libraryKind{"Mach-O", func(m []byte) bool { return len(m) == 4 }, checkMachO}
+	elfFormat   = fileFormat{"ELF", func(m []byte) bool { return bytes.Equal(m, []byte(elf.ELFMAG)) }, checkELF}
+	peFormat    = fileFormat{"PE", func(m []byte) bool { return bytes.HasPrefix(m, []byte("MZ")) }, checkPE}
+	machoFormat = fileFormat{"Mach-O", func(m []byte) bool { return len(m) == 4 }, checkMachO}
 )
 
 func truncated(size int64, end uint64) error {
@@ -66,7 +63,7 @@ func headers(err error) error { return fmt.Errorf("it is truncated or damaged: %
 // machines maps GOARCH to ELF machine numbers.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "386": elf.EM_386, "arm": elf.EM_ARM, "riscv64": elf.EM_RISCV}
 
-func checkELF(r io.ReaderAt, size int64) error {
+func checkELF(k *Kind, r io.ReaderAt, size int64) error {
 	f, err := elf.NewFile(r)
 	if err != nil {
 		return headers(err)
@@ -96,12 +93,12 @@ func checkELF(r io.ReaderAt, size int64) error {
 			return truncated(size, s.Offset+s.FileSize)
 		}
 	}
-	return checkDynamic(f)
+	return k.checkDynamic(f)
 }
 
 // checkDynamic checks the tables that the loader reads first, without which the
 // process crashes, and the library's exported names.
-func checkDynamic(f *elf.File) error {
+func (k *Kind) checkDynamic(f *elf.File) error {
 	for _, tag := range []elf.DynTag{elf.DT_STRTAB, elf.DT_SYMTAB} {
 		at, err := f.DynValue(tag)
 		if err != nil {
@@ -120,13 +117,13 @@ func checkDynamic(f *elf.File) error {
 	if err != nil {
 		return headers(err)
 	}
-	if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == "OrtGetApiBase" && s.Section != elf.SHN_UNDEF }) {
-		return errors.New("it is a shared library, but not ONNX Runtime")
+	if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == k.Symbol && s.Section != elf.SHN_UNDEF }) {
+		return errors.New("it is a shared library, but not " + k.Title)
 	}
 	return nil
 }
 
-func checkPE(r io.ReaderAt, size int64) error {
+func checkPE(_ *Kind, r io.ReaderAt, size int64) error {
 	f, err := pe.NewFile(r)
 	if err != nil {
 		return headers(err)
@@ -144,7 +141,7 @@ func checkPE(r io.ReaderAt, size int64) error {
 
 // checkMachO checks a Mach-O file. In a universal one it checks only that every
 // part is complete.
-func checkMachO(r io.ReaderAt, size int64) error {
+func checkMachO(_ *Kind, r io.ReaderAt, size int64) error {
 	if fat, err := macho.NewFatFile(r); err == nil {
 		for _, a := range fat.Arches {
 			if end := uint64(a.Offset) + uint64(a.Size); end > uint64(size) {

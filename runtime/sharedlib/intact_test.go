@@ -1,6 +1,6 @@
 //go:build unix
 
-package library
+package sharedlib
 
 import (
 	"bytes"
@@ -16,7 +16,18 @@ import (
 	"time"
 
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/sharedlib/elftest"
 )
+
+// nowhere is a machine without libraries.
+func nowhere() Machine { return Machine{Getenv: func(string) string { return "" }} }
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // replace puts something else in a file's place.
 func replace(t *testing.T, path string, put func() error) {
@@ -50,35 +61,34 @@ var damages = map[string]struct {
 // TestDamagedCache finds each damage before the library is opened, and an
 // installation mends it.
 func TestDamagedCache(t *testing.T) {
-	library := elfFile([]string{"libm.so.6"}, "")
+	library := elftest.File([]string{"libm.so.6"}, "")
 	archive := tgz(t, member{name: "dir/lib", content: string(library)})
 	from := of("npm", archive)
-	from.files = []packed{holding("dir/lib", string(library))}
+	from.Files = []Packed{holding("dir/lib", string(library))}
 	fake(t, map[string]string{"npm": serveNPM}, archive)
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
-	m := fakeMachine()
-	m.cpu = build{name: "CPU", bundles: []bundle{from}}
-	dir, err := cacheFolder(m.cpu)
+	b := Build{Name: "CPU", Remedy: "run `attnx runtime install`, which fetches it again", Bundles: []Bundle{from}}
+	dir, err := kind.CacheFolder(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, libraryNames()[0])
+	path := filepath.Join(dir, kind.Names[0])
 	mend := func(times int) {
 		t.Helper()
 		before := calls(t)
-		if _, err := install(context.Background(), dir, m.cpu, InstallOptions{}); err != nil || calls(t) != before+times {
+		if _, err := kind.install(context.Background(), dir, b, InstallOptions{}); err != nil || calls(t) != before+times {
 			t.Fatalf("%v, after %d calls, want %d", err, calls(t)-before, times)
 		}
-		if lib, _, err := find("", "cpu", m); err != nil || lib.Path != path {
+		if lib, _, err := kind.Find(nowhere(), Search{Builds: []Build{b}}); err != nil || lib.Path != path {
 			t.Fatalf("found %+v, %v", lib, err)
 		}
 	}
 	mend(1)
 	for name, d := range damages {
 		replace(t, path, func() error { return d.do(path, library) })
-		_, named, err := find("", "cpu", m)
+		_, named, err := kind.Find(nowhere(), Search{Builds: []Build{b}})
 		var u *runtime.UnavailableError
 		if !errors.As(err, &u) || named || !strings.Contains(u.Reason, path+" is damaged: ") || !strings.Contains(u.Reason, d.want) ||
 			!strings.Contains(u.Remedy, "attnx runtime install") || strings.Contains(err.Error(), "\n") {
@@ -106,14 +116,14 @@ func TestDamagedCache(t *testing.T) {
 	replace(t, path, func() error {
 		return errors.Join(os.WriteFile(path, flipped, 0o644), os.Chtimes(path, time.Time{}, info.ModTime()))
 	})
-	if _, _, err := find("", "cpu", m); err != nil {
+	if _, _, err := kind.Find(nowhere(), Search{Builds: []Build{b}}); err != nil {
 		t.Errorf("found after a change that no time shows: %v", err)
 	}
 	var damaged *damageError
-	if err := m.cpu.check(dir, true); !errors.As(err, &damaged) {
+	if err := kind.Check(b, dir, true); !errors.As(err, &damaged) {
 		t.Errorf("every byte was read: %v", err)
 	}
-	if _, _, err := find("", "cpu", m); err == nil {
+	if _, _, err := kind.Find(nowhere(), Search{Builds: []Build{b}}); err == nil {
 		t.Error("what was found damaged is found whole")
 	}
 	mend(1)
@@ -121,9 +131,9 @@ func TestDamagedCache(t *testing.T) {
 	// An installation that was killed leaves no half a library, nor itself.
 	left := filepath.Join(filepath.Dir(dir), ".installing-"+filepath.Base(dir)+".1")
 	replace(t, dir, func() error {
-		return errors.Join(os.MkdirAll(filepath.Join(left, "ready"), 0o755), os.WriteFile(filepath.Join(left, "ready", libraryNames()[0]), library[:50], 0o644))
+		return errors.Join(os.MkdirAll(filepath.Join(left, "ready"), 0o755), os.WriteFile(filepath.Join(left, "ready", kind.Names[0]), library[:50], 0o644))
 	})
-	if _, _, err := find("", "cpu", m); err == nil {
+	if _, _, err := kind.Find(nowhere(), Search{Builds: []Build{b}}); err == nil {
 		t.Error("half a library was found")
 	}
 	mend(1)
@@ -135,10 +145,10 @@ func TestDamagedCache(t *testing.T) {
 	nothingLeft(t, dir, true)
 
 	// Packages whose member is another than the pinned one.
-	from.files = []packed{holding("dir/lib", content)}
+	from.Files = []Packed{holding("dir/lib", content)}
 	remove(t, path)
 	var mismatch *hashError
-	if _, err := install(context.Background(), dir, build{bundles: []bundle{from}}, InstallOptions{}); !errors.As(err, &mismatch) {
+	if _, err := kind.install(context.Background(), dir, Build{Bundles: []Bundle{from}}, InstallOptions{}); !errors.As(err, &mismatch) {
 		t.Errorf("another library in the package: %v", err)
 	}
 }
@@ -150,8 +160,8 @@ func TestNamedLibrary(t *testing.T) {
 		t.Skip("the library is an ELF file")
 	}
 	dir := t.TempDir()
-	name := libraryNames()[0]
-	library := elfFile([]string{"libm.so.6"}, "")
+	name := kind.Names[0]
+	library := elftest.File([]string{"libm.so.6"}, "")
 	changed := func(at int, x ...byte) func(string, []byte) error {
 		return func(path string, b []byte) error {
 			b = append([]byte{}, b...)
@@ -189,17 +199,17 @@ func TestNamedLibrary(t *testing.T) {
 		path := filepath.Join(dir, name)
 		replace(t, path, func() error { return d.do(path, library) })
 		for explicit, env := range map[string]string{path: "", "": path} {
-			m := fakeMachine()
-			m.getenv = func(string) string { return env }
-			_, named, err := find(explicit, "cpu", m)
+			m := nowhere()
+			m.Getenv = func(string) string { return env }
+			_, named, err := kind.Find(m, Search{Explicit: explicit})
 			if !errors.Is(err, runtime.ErrUnavailable) || !named || !strings.Contains(err.Error(), " names "+path+": "+d.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v, want %s", what, err, d.want)
 			}
 		}
 		// In the system's folders it is passed over.
-		m := fakeMachine()
-		m.folders = []string{dir}
-		if lib, _, err := find("", "cpu", m); !errors.Is(err, runtime.ErrUnavailable) {
+		m := nowhere()
+		m.Folders = []string{dir}
+		if lib, _, err := kind.Find(m, Search{}); !errors.Is(err, runtime.ErrUnavailable) {
 			t.Errorf("%s: the system has %+v", what, lib)
 		}
 	}

@@ -1,0 +1,3 @@
+// Package signals keeps the process's handling of signals while foreign
+// libraries load.
+package signals
