@@ -167,8 +167,10 @@ func (x *exporting) check() error {
 		return &OptionError{Option: "Web", Reason: " and a fused cache exclude each other: transformers.js gives the past in tensors that grow, a fused cache is one buffer"}
 	case !isTrain && x.Optimizer != "":
 		return &OptionError{Option: "Optimizer", Reason: " belongs to the profile train"}
-	case !isTrain && (x.Batch != 0 || x.Length != 0):
-		return &OptionError{Option: "Batch", Reason: " and Length belong to the profile train"}
+	case !isTrain && x.Batch != 0:
+		return &OptionError{Option: "Batch", Reason: " belongs to the profile train"}
+	case !isTrain && x.Length != 0:
+		return &OptionError{Option: "Length", Reason: " belongs to the profile train"}
 	case x.Optimizer != "" && x.Optimizer != "adamw":
 		return &OptionError{Option: "Optimizer", Reason: fmt.Sprintf(" %.80q: take adamw, or leave it out for gradients alone", x.Optimizer)}
 	case x.Text != "" && !x.Profile.Numbers().Changes():

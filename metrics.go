@@ -40,7 +40,7 @@ type speedometer struct {
 // This takes a fifth of a second and shows how much of the machine a run uses.
 // On a GPU the product would measure the transfer.
 func newSpeedometer(c *model.Checkpoint, d *train.Data, engine, device string) (*speedometer, error) {
-	flop, err := train.TokenFLOP(c, d.Tokens())
+	flop, err := train.TokenFLOP(c, d)
 	s := &speedometer{flop: flop}
 	if err != nil || engine != "ort" || device != "cpu" {
 		return s, err

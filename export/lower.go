@@ -93,7 +93,7 @@ func (p Flat) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err err
 	}
 	switch {
 	case length == 0:
-		return l, &ProfileError{p.Name(), "needs the length of the sequence, which the graph does not limit", "set Length"}
+		return l, &ProfileError{p.Name(), "needs the length of the sequence, which the graph does not limit", SetLength}
 	case length == 1 && scoresTexts(g):
 		return l, &ProfileError{p.Name(), "cannot have a sequence of one token if the network gives logits (B,V)", "take a longer one"}
 	case g.Context > 0 && length > g.Context:

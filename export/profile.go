@@ -172,6 +172,9 @@ func WithNumbers(p Profile, f precision.Form) (Profile, error) {
 	return p, nil
 }
 
+// SetLength is the remedy of a ProfileError about a sequence without a length.
+const SetLength = "set Length"
+
 // ProfileError reports that a graph cannot be written in a profile, or with
 // its options.
 type ProfileError struct {

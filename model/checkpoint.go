@@ -163,7 +163,7 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 	meta := f.Metadata()
 	text, ok := meta[metaConfig]
 	if !ok {
-		return nil, nil, fmt.Errorf("no %.80q in the metadata: this is a safetensors file but not an attnx checkpoint; attnx convert makes one of a Hugging Face folder", metaConfig)
+		return nil, nil, &ForeignError{metaConfig}
 	}
 	// Check all shapes first, so that nothing large is read if one does not
 	// fit.

@@ -11,6 +11,19 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
+// ForeignError reports a safetensors file that attnx did not write.
+type ForeignError struct{ missing string } // from the metadata
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("no %.80q in the metadata: this is a safetensors file but not an attnx checkpoint: %s", e.missing, ConvertFolder)
+}
+
+// ConvertFolder is the remedy of a ForeignError.
+const ConvertFolder = "convert the Hugging Face folder that it belongs to"
+
+// Remedy returns ConvertFolder.
+func (e *ForeignError) Remedy() string { return ConvertFolder }
+
 // GraphError reports that the graph of a model cannot be used: its text is not
 // a graph (then Err is a *graph.ParseError), or it does not match the weights,
 // configuration or fingerprint in the file.

@@ -24,7 +24,7 @@ func (d *device) flags(fl *pflag.FlagSet, more ...string) {
 	fl.StringVar(&d.runtime, "runtime", "", "what runs it: "+quote.Or(append(attnx.Runners(), more...))+" (default: the first that can)")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.StringVar(&d.name, "device", "cpu", "where to run: "+quote.Or(attnx.Devices()))
-	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
+	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds the factors of products to 10 bits")
 }
 
 // check refuses an unknown device before any file is read.

@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -40,7 +41,7 @@ a Go program drops without Close is reported on standard error.`,
 			}
 			for _, l := range attnx.Libraries() {
 				for _, f := range l.Diagnose(library) {
-					f.Detail, f.Remedy = flags.Replace(f.Detail), flags.Replace(f.Remedy)
+					f.Detail, f.Remedy = words.Replace(f.Detail), words.Replace(f.Remedy)
 					findings = append(findings, f)
 				}
 			}
@@ -49,9 +50,9 @@ a Go program drops without Close is reported on standard error.`,
 			}
 			tw := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 			for _, f := range findings {
-				fmt.Fprintf(tw, "%s\t%s\t%s\n", f.Status, f.Name, oneLine(f.Detail))
+				fmt.Fprintf(tw, "%s\t%s\t%s\n", f.Status, f.Name, words.OneLine(f.Detail))
 				if f.Remedy != "" {
-					fmt.Fprintf(tw, "\t\tto get it: %s\n", oneLine(f.Remedy))
+					fmt.Fprintf(tw, "\t\tto get it: %s\n", words.OneLine(f.Remedy))
 				}
 			}
 			return tw.Flush()

@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime/decode"
 )
@@ -131,7 +132,7 @@ func (g *generation) run(ctx context.Context, path string, s console.Streams) er
 	w := writer{out: s.Out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminal.Of(s.Out) != nil}
 	var began time.Time
 	begin := func() error {
-		fmt.Fprintf(s.Note, "running in %s\n", flags.Replace(t.Runtime.String()))
+		fmt.Fprintf(s.Note, "running in %s\n", words.Replace(t.Runtime.String()))
 		if err := w.begin(); err != nil {
 			return fmt.Errorf("standard output: %w", err)
 		}

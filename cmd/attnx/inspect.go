@@ -14,6 +14,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/internal/quote"
 )
@@ -73,7 +74,7 @@ func printInspection(w io.Writer, x attnx.Inspection) error {
 		fmt.Fprintf(tw, "not read\t%s\n", x.Refused)
 	}
 	for _, note := range x.Notes {
-		fmt.Fprintf(tw, "note\t%s\n", oneLine(note))
+		fmt.Fprintf(tw, "note\t%s\n", words.OneLine(note))
 	}
 	for _, k := range slices.Sorted(maps.Keys(x.Metadata)) {
 		fmt.Fprintf(tw, "%s\t%s\n", printable(k), shortened(x.Metadata[k]))
@@ -100,10 +101,10 @@ func printInspection(w io.Writer, x attnx.Inspection) error {
 
 // shortened shortens long metadata, such as a tokenizer, to one line.
 func shortened(s string) string {
-	if r := []rune(oneLine(s[:min(len(s), 1000)])); len(r) > 100 {
+	if r := []rune(words.OneLine(s[:min(len(s), 1000)])); len(r) > 100 {
 		return fmt.Sprintf("%s... (%d characters)", printable(string(r[:100])), utf8.RuneCountInString(s))
 	}
-	return printable(oneLine(s))
+	return printable(words.OneLine(s))
 }
 
 // printable makes a name from a file safe to print on a terminal.

@@ -71,6 +71,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/plot":     {"format/store", "internal/output"},
 	"cmd/attnx/internal/terminal": {},
 	"cmd/attnx/internal/usage":    {},
+	"cmd/attnx/internal/words":    nil, // names the remedies of every room
 }
 
 // single is the one package that may import a dependency. Gorgonia has two: the

@@ -19,6 +19,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/internal/quote"
 )
 
@@ -81,7 +82,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // explain returns the line that a user reads about an error.
 func explain(err error) string {
-	text := worded(err, oneLine(err.Error()))
+	text := words.Of(err)
 	path := new(fs.PathError)
 	if !errors.As(err, &path) {
 		return text
@@ -97,12 +98,8 @@ func explain(err error) string {
 	default:
 		return text
 	}
-	return strings.Replace(text, oneLine(path.Error()), oneLine(path.Path)+": "+reason, 1)
+	return strings.Replace(text, words.OneLine(path.Error()), words.OneLine(path.Path)+": "+reason, 1)
 }
-
-// oneLine removes line breaks and terminal control sequences from a message and
-// limits its length.
-func oneLine(s string) string { return quote.Line(s, 2000) }
 
 // command returns the command tree.
 func command(s console.Streams) *cobra.Command {

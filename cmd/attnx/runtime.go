@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
@@ -102,7 +103,7 @@ func fetchRuntime(ctx context.Context, s console.Streams) error {
 		return library.FindOrInstall(ctx, "", progress)
 	})
 	if err != nil {
-		fmt.Fprintf(s.Note, "continuing without ONNX Runtime: %s\n", worded(err, oneLine(err.Error())))
+		fmt.Fprintf(s.Note, "continuing without ONNX Runtime: %s\n", words.Of(err))
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/runtime"
 )
@@ -105,7 +106,7 @@ or copy. 2: a file or the command line is wrong.`,
 	usage.DescribeJSON(cmd, "--plan and --json", placement.Report{})
 	fl.Uint64Var(&seed, "seed", 1, "seed of the ids")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
-	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds products to 10 bits")
+	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds the factors of products to 10 bits")
 	return cmd
 }
 
@@ -125,11 +126,11 @@ func verified(ctx context.Context, s console.Streams, files []string, o attnx.Ve
 		bar.Clear()
 	}
 	for i, check := range report.Checks {
-		report.Checks[i].Reason = strings.Replace(check.Reason, attnx.ExportToMeasure, remedies[attnx.ExportToMeasure], 1)
+		report.Checks[i].Reason = words.Replace(check.Reason)
 	}
 	for i, ran := range report.Results {
-		report.Results[i].Reason = flags.Replace(ran.Reason)
+		report.Results[i].Reason = words.Replace(ran.Reason)
 	}
-	report.Reason = flags.Replace(report.Reason)
+	report.Reason = words.Replace(report.Reason)
 	return report, err
 }

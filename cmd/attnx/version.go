@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/words"
 )
 
 // printVersion writes the build of attnx, and the libraries that the runtimes
@@ -18,7 +19,7 @@ func printVersion(w io.Writer) error {
 		path, source, findErr := l.Find("", "")
 		found := fmt.Sprintf("%s (%s)", path, source)
 		if findErr != nil {
-			found = worded(findErr, oneLine(findErr.Error()))
+			found = words.Of(findErr)
 		}
 		_, err = fmt.Fprintf(w, "%s: %s\n", l.Title, found)
 	}

@@ -56,37 +56,46 @@ const (
 	plainTextFile
 )
 
+// Remedies of a KindError that a program with other words may replace.
+const (
+	ExportIt       = "export it to an ONNX file"
+	ConvertOrRun   = "convert it to a checkpoint, or run it"
+	ConvertIt      = "convert it to a checkpoint"
+	NameCheckpoint = "name one of its checkpoints"
+	NameModel      = "name a model"
+)
+
 // kinds describes each kind and what to do with it instead.
 var kinds = map[Kind]struct{ what, instead string }{
 	unknownFile:    {"a file of an unknown kind", "check the path"},
-	Safetensors:    {"a safetensors file", "export it to an ONNX file"},
-	ONNX:           {"an ONNX file", "convert it to a checkpoint, or run it"},
-	ModelFolder:    {"a Hugging Face folder", "convert it to a checkpoint"},
-	RunFolder:      {"a run's folder", "name one of its checkpoints"},
+	Safetensors:    {"a safetensors file", ExportIt},
+	ONNX:           {"an ONNX file", ConvertOrRun},
+	ModelFolder:    {"a Hugging Face folder", ConvertIt},
+	RunFolder:      {"a run's folder", NameCheckpoint},
 	OtherFolder:    {"a folder", "name a file in it"},
 	pipeFile:       {"a named pipe", "name a regular file"},
 	deviceFile:     {"a device", "name a regular file"},
 	socketFile:     {"a socket", "name a regular file"},
 	emptyFile:      {"an empty file", "it was not written to its end or not downloaded: take another copy"},
-	ortFile:        {"a file in ONNX Runtime's ORT format", "no attnx command reads it: take the ONNX file that it was made from"},
-	ggufFile:       {"a GGUF file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
-	ggmlFile:       {"a GGML file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
-	tfliteFile:     {"a TensorFlow Lite file", "no attnx command reads it: take the model's Hugging Face folder with safetensors"},
-	torchFile:      {"a PyTorch file", "no attnx command reads it, because it may run code: save the model as safetensors, in Python model.save_pretrained(FOLDER)"},
-	pickleFile:     {"a Python pickle", "no attnx command reads it, because it may run code: save the model as safetensors"},
-	hdf5File:       {"an HDF5 file, as Keras and TensorFlow write", "no attnx command reads it: save the model as safetensors"},
-	tensorFlowFile: {"a TensorFlow or other protobuf file", "no attnx command reads it: take the model as ONNX or as safetensors"},
-	numpyFile:      {"a NumPy file", "no attnx command reads it: save the arrays as safetensors"},
+	ortFile:        {"a file in ONNX Runtime's ORT format", "attnx does not read it: take the ONNX file that it was made from"},
+	ggufFile:       {"a GGUF file", "attnx does not read it: take the model's Hugging Face folder with safetensors"},
+	ggmlFile:       {"a GGML file", "attnx does not read it: take the model's Hugging Face folder with safetensors"},
+	tfliteFile:     {"a TensorFlow Lite file", "attnx does not read it: take the model's Hugging Face folder with safetensors"},
+	torchFile:      {"a PyTorch file", "attnx does not read it, because it may run code: save the model as safetensors, in Python model.save_pretrained(FOLDER)"},
+	pickleFile:     {"a Python pickle", "attnx does not read it, because it may run code: save the model as safetensors"},
+	hdf5File:       {"an HDF5 file, as Keras and TensorFlow write", "attnx does not read it: save the model as safetensors"},
+	tensorFlowFile: {"a TensorFlow or other protobuf file", "attnx does not read it: take the model as ONNX or as safetensors"},
+	numpyFile:      {"a NumPy file", "attnx does not read it: save the arrays as safetensors"},
 	archiveFile:    {"an archive or a compressed file", "unpack it and name the file in it"},
-	imageFile:      {"an image", "no attnx command reads it"},
-	programFile:    {"a program or a library", "no attnx command reads it as a model"},
-	pdfFile:        {"a PDF file", "no attnx command reads it"},
+	imageFile:      {"an image", "attnx does not read it"},
+	programFile:    {"a program or a library", "attnx does not read it as a model"},
+	pdfFile:        {"a PDF file", "attnx does not read it"},
 	htmlFile:       {"a web page", "a download went wrong: fetch the file itself"},
 	tokenizerFile:  {"a tokenizer", "it belongs beside a model: name the folder that it is in"},
 	configFile:     {"a model's configuration", "it belongs beside the weights: name the folder that it is in"},
 	indexFile:      {"the index of a model in shards", "name the folder that it is in"},
-	jsonFile:       {"a JSON file", "no attnx command reads it as a model"},
-	plainTextFile:  {"a text", "name a model"},
+	jsonFile:       {"a JSON file", "attnx does not read it as a model"},
+	plainTextFile:  {"a text", NameModel},
 }
 
 // Expect returns the kind of a path if it is one of take. Otherwise the error

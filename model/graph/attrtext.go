@@ -171,9 +171,9 @@ func parseAttribute(like any, text string, result Type) (any, error) {
 		}
 		return out, err
 	case Dim:
-		return ParseDim(text)
+		return parseDim(text)
 	case Shape:
-		return ParseShape(text)
+		return parseShape(text)
 	case format.DType:
 		t, ok := format.ParseDType(text)
 		if !ok {

@@ -51,8 +51,8 @@ func (d Dim) String() string {
 	return fmt.Sprintf("%s%+d", d.symbols, d.number)
 }
 
-// ParseDim parses the output of String.
-func ParseDim(text string) (Dim, error) {
+// parseDim parses the output of String.
+func parseDim(text string) (Dim, error) {
 	if len(text) > maxDimText+maxDigits {
 		return Dim{}, fmt.Errorf("graph: a dimension of %d characters: at most %d", len(text), maxDimText+maxDigits)
 	}

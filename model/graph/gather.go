@@ -51,6 +51,9 @@ func (g Gather) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	if g.Axis != 0 {
 		return []*Value{g.alongFirst(b, n, dy[0]), nil}
 	}
+	if g.FromEnd {
+		ids = fromStart(b, ids, table.Shape[0])
+	}
 	count, known := ids.Shape.Elements().Number()
 	width, fixed := table.Shape[1:].Elements().Number()
 	vocab, _ := table.Shape[0].Number()
@@ -70,6 +73,17 @@ func (g Gather) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return []*Value{b.Reshape(d, table.Shape...), nil}
 }
 
+// fromStart records ids that count from the start of an axis of the given size,
+// for ids of which negative ones count from its end.
+func fromStart(b *Builder, ids *Value, size Dim) *Value {
+	n, known := size.Number()
+	if !known {
+		b.fail("graph: ids %.80q count from the end of %s: bind the named dimensions first", ids.Name, size)
+		return ids
+	}
+	return b.Where(b.Less(ids, b.integer(0)), b.Add(ids, b.integer(int64(n))), ids)
+}
+
 // alongFirst is the derivative by the table of a Gather along an axis other
 // than the first: the one of the transposed table, transposed back.
 func (g Gather) alongFirst(b *Builder, n *Node, dy *Value) *Value {
@@ -79,8 +93,8 @@ func (g Gather) alongFirst(b *Builder, n *Node, dy *Value) *Value {
 		return append(slices.Clone(perm[from:from+count]), slices.Delete(perm, from, from+count)...)
 	}
 	perm := toFront(len(table.Shape), g.Axis, 1)
-	first := &Node{Op: Gather{}, Args: []*Value{b.Transpose(table, perm...), ids}, Results: n.Results}
-	d := Gather{}.Grad(b, first, []*Value{b.Transpose(dy, toFront(len(dy.Shape), g.Axis, len(ids.Shape))...)})[0]
+	first := &Node{Op: Gather{FromEnd: g.FromEnd}, Args: []*Value{b.Transpose(table, perm...), ids}, Results: n.Results}
+	d := first.Op.(Gather).Grad(b, first, []*Value{b.Transpose(dy, toFront(len(dy.Shape), g.Axis, len(ids.Shape))...)})[0]
 	if d == nil {
 		return nil
 	}
@@ -118,7 +132,7 @@ func (g GatherElements) Infer(args []Type) ([]Type, error) {
 
 // Grad implements Differentiable.
 func (g GatherElements) Grad(b *Builder, n *Node, dy []*Value) []*Value {
-	return []*Value{b.ScatterElements(b.ConstantOfShape(0, n.Args[0].Shape...), n.Args[1], dy[0], g.Axis), nil}
+	return []*Value{b.apply(ScatterElements(g), b.ConstantOfShape(0, n.Args[0].Shape...), n.Args[1], dy[0]), nil}
 }
 
 // ScatterElements returns its first argument with updates, the third argument,
@@ -150,7 +164,7 @@ func (s ScatterElements) Infer(args []Type) ([]Type, error) {
 
 // Grad implements Differentiable.
 func (s ScatterElements) Grad(b *Builder, n *Node, dy []*Value) []*Value {
-	return []*Value{dy[0], nil, b.GatherElements(dy[0], n.Args[1], s.Axis)}
+	return []*Value{dy[0], nil, b.apply(GatherElements(s), dy[0], n.Args[1])}
 }
 
 // OneHot converts int64 ids to rows of Depth numbers: 1 at the id, 0 elsewhere.

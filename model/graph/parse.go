@@ -154,7 +154,7 @@ func (p *parser) typ() (Type, error) {
 	if !ok {
 		return Type{}, fmt.Errorf("there is no element type %s", shorten(p.rest[:open]))
 	}
-	shape, err := ParseShape(p.rest[open : end+1])
+	shape, err := parseShape(p.rest[open : end+1])
 	p.rest = p.rest[end+1:]
 	return Type{dtype, shape}, err
 }

@@ -109,8 +109,8 @@ func (s Shape) String() string {
 	return "(" + strings.Join(parts, ",") + ")"
 }
 
-// ParseShape parses the output of Shape.String.
-func ParseShape(text string) (Shape, error) {
+// parseShape parses the output of Shape.String.
+func parseShape(text string) (Shape, error) {
 	inner, open := strings.CutPrefix(text, "(")
 	inner, closed := strings.CutSuffix(inner, ")")
 	if !open || !closed {
@@ -124,7 +124,7 @@ func ParseShape(text string) (Shape, error) {
 		if len(s) == maxRank {
 			return nil, fmt.Errorf("graph: a shape of more than %d dimensions", maxRank)
 		}
-		d, err := ParseDim(part)
+		d, err := parseDim(part)
 		if err != nil {
 			return nil, err
 		}

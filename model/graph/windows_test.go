@@ -14,7 +14,7 @@ func TestWindowsOverNamedDimensions(t *testing.T) {
 		stride int
 		want   string // "" for a refusal
 	}{{"T", 1, "T-1"}, {"2*T", 2, "T"}, {"4*T+1", 2, "2*T"}, {"4*T-1", 2, "2*T-1"}, {"T", 2, ""}, {"9", 2, "4"}} {
-		size, err := ParseDim(c.size)
+		size, err := parseDim(c.size)
 		if err != nil {
 			t.Fatal(err)
 		}

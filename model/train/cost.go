@@ -5,13 +5,39 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// TokenFLOP returns the floating-point operations of training for each token
-// of sequences of the given length: 6 for each parameter, and 12·L·C·T for
-// attention (Kaplan et al., arXiv:2001.08361, appendix B). For a network
-// without tokens pass length 0; the result is then for each example.
-func TokenFLOP(c *model.Checkpoint, length int) (float64, error) {
-	n, err := c.Parameters()
-	return 6*float64(n) + 12*float64(len(c.Attentions())*c.Width()*length), err
+// TokenFLOP returns the floating-point operations of training for each token of
+// the data; for data without tokens, for each example. It counts 6 for each
+// parameter, and 12·H·Q·S for each attention of H heads of width Q over S keys
+// (Chowdhery et al., arXiv:2204.02311, appendix B). A causal attention counts all
+// keys, because the engines compute the scores that it masks. An error means that
+// the data do not fit the network.
+func TokenFLOP(c *model.Checkpoint, d *Data) (float64, error) {
+	parameters, err := c.Parameters()
+	if err != nil {
+		return 0, err
+	}
+	sizes, err := d.sizes(c, 1)
+	if err != nil {
+		return 0, err
+	}
+	attention := 0.0 // of an example
+	for _, n := range c.Graph.Nodes {
+		if _, ok := n.Op.(graph.Attention); !ok {
+			continue
+		}
+		q, err := n.Args[0].Shape.Eval(sizes) // (1,H,T,D)
+		if err != nil {
+			return 0, err
+		}
+		v, err := n.Args[2].Shape.Eval(sizes) // (1,G,S,E)
+		if err != nil {
+			return 0, err
+		}
+		// q·kᵀ takes 2·D operations for each pair of a query and a key, and its
+		// product with v 2·E. The derivatives take twice as many.
+		attention += 3 * float64(q[1]) * float64(q[2]) * float64(v[2]) * 2 * float64(q[3]+v[3])
+	}
+	return 6*float64(parameters) + attention/float64(max(1, d.Tokens())), nil
 }
 
 // Memory estimates the bytes that training needs: the values of the step's

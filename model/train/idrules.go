@@ -14,7 +14,8 @@ type IDRules []idRule
 type idRule struct {
 	input  string
 	rows   int
-	label  bool // may also be ignore
+	first  int64 // -rows if negative ids count from the end
+	label  bool  // may also be ignore
 	ignore int64
 }
 
@@ -34,6 +35,9 @@ func FindIDRules(g *graph.Graph) (rules IDRules, err error) {
 		known := false
 		if r.rows, known = rows.Number(); !known {
 			continue
+		}
+		if op, ok := n.Op.(graph.Gather); ok && op.FromEnd {
+			r.first = -int64(r.rows)
 		}
 		ids := n.Args[1]
 		r.input = ids.Name
@@ -66,11 +70,11 @@ func (r idRule) check(t format.Tensor) error {
 	}
 	for i, id := range ids {
 		switch {
-		case id >= 0 && id < int64(r.rows) || r.label && id == r.ignore:
+		case id >= r.first && id < int64(r.rows) || r.label && id == r.ignore:
 		case r.label:
 			return BadLabel(r.input, i, t.Shape, id, r.rows, r.ignore)
 		default:
-			return fmt.Errorf("train: %w", &format.RangeError{Name: r.input, Index: format.Index(i, t.Shape), Got: id, Last: int64(r.rows - 1)})
+			return fmt.Errorf("train: %w", &format.RangeError{Name: r.input, Index: format.Index(i, t.Shape), Got: id, First: r.first, Last: int64(r.rows - 1)})
 		}
 	}
 	return nil

@@ -16,7 +16,7 @@ type ContractError struct {
 }
 
 func (e *ContractError) Error() string {
-	return fmt.Sprintf("the model declares %s, the decode loop needs %s: export it with the profile cache", e.Declares, e.Needs)
+	return fmt.Sprintf("the model declares %s, the decode loop needs %s: %s", e.Declares, e.Needs, runtime.ExportCache)
 }
 
 // RuntimeError makes it a runtime.Error.

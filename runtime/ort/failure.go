@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+
+	"github.com/attnx/attnx/runtime"
 )
 
 // Failure is the way in which a device failed during a run.
@@ -40,9 +42,9 @@ func (e *DeviceError) RuntimeError() {}
 // The remedies, one per failure.
 const (
 	remedyMemory = "use a smaller batch or a shorter context, or free memory (`nvidia-smi` shows a GPU's)"
-	remedyLost   = "look at `nvidia-smi` and the system's log, start the program again, or use the CPU"
-	remedyFault  = "start the program again; if it comes back, use the CPU, which checks ids against the vocabulary"
-	remedyImage  = "use an ONNX Runtime built for this GPU, or use the CPU"
+	remedyLost   = "look at `nvidia-smi` and the system's log, start the program again, or " + runtime.UseCPU
+	remedyFault  = "start the program again; if it comes back, " + runtime.UseCPU + ", which checks ids against the vocabulary"
+	remedyImage  = "use an ONNX Runtime built for this GPU, or " + runtime.UseCPU
 )
 
 // failurePatterns classifies the texts of failures; the first match decides.

@@ -74,6 +74,10 @@ var gradCases = map[string][]gradCase{
 	}}, {"is the loss", false, func(b *graph.Builder) *graph.Value { return param(b, "x", 2) }}},
 	"Gather": {{"another axis", false, func(b *graph.Builder) *graph.Value {
 		return b.Apply(graph.Gather{Axis: 1}, 1, param(b, "table", 2, 4, 3), fixedIDs(b, "ids", []int{2, 2}, 3, 1, 0, 3))[0]
+	}}, {"ids from the end", false, func(b *graph.Builder) *graph.Value {
+		return b.Apply(graph.Gather{FromEnd: true}, 1, param(b, "table", 4, 3), fixedIDs(b, "ids", []int{3}, -1, 0, -4))[0]
+	}}, {"ids from the end of another axis", false, func(b *graph.Builder) *graph.Value {
+		return b.Apply(graph.Gather{Axis: 1, FromEnd: true}, 1, param(b, "table", 2, 4, 3), fixedIDs(b, "ids", []int{3}, -2, 3, -2))[0]
 	}}, {"an id three times", false, func(b *graph.Builder) *graph.Value {
 		return b.Gather(param(b, "table", 4, 3), fixedIDs(b, "ids", []int{2, 3}, 1, 3, 1, 0, 1, 2))
 	}}, {"scalars by a scalar id", false, func(b *graph.Builder) *graph.Value {
@@ -159,6 +163,8 @@ var gradCases = map[string][]gradCase{
 		return b.GatherElements(param(b, "x", 2, 3), fixedIDs(b, "ids", []int{2, 2}, 0, 0, 2, 1), 1)
 	}}, {"first axis", false, func(b *graph.Builder) *graph.Value {
 		return b.GatherElements(param(b, "x", 3, 2), fixedIDs(b, "ids", []int{1, 2}, 2, 1), 0)
+	}}, {"ids from the end", false, func(b *graph.Builder) *graph.Value {
+		return b.Apply(graph.GatherElements{Axis: 1, FromEnd: true}, 1, param(b, "x", 2, 3), fixedIDs(b, "ids", []int{2, 2}, -1, 0, -1, -3))[0]
 	}}},
 	"Pow": binary((*graph.Builder).Pow), "Max": binary((*graph.Builder).Max), "Min": binary((*graph.Builder).Min),
 	"Sigmoid": unary((*graph.Builder).Sigmoid), "Erf": unary((*graph.Builder).Erf), "Sin": unary((*graph.Builder).Sin), "Cos": unary((*graph.Builder).Cos),
@@ -188,6 +194,8 @@ var gradCases = map[string][]gradCase{
 		}}},
 	"ScatterElements": {{"an id twice", false, func(b *graph.Builder) *graph.Value {
 		return b.Exp(b.ScatterElements(param(b, "x", 2, 3), fixedIDs(b, "ids", []int{2, 2}, 0, 0, 2, 1), param(b, "u", 2, 2), 1))
+	}}, {"ids from the end", false, func(b *graph.Builder) *graph.Value {
+		return b.Exp(b.Apply(graph.ScatterElements{Axis: 1, FromEnd: true}, 1, param(b, "x", 2, 3), fixedIDs(b, "ids", []int{2, 2}, -1, 0, -2, 1), param(b, "u", 2, 2))[0])
 	}}},
 	"Trilu": {{"lower", false, func(b *graph.Builder) *graph.Value {
 		return b.Exp(b.Apply(graph.Trilu{K: graph.N(0)}, 1, param(b, "x", 2, 3, 3))[0])

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/attnx/attnx/runtime"
 )
 
 // InstallOptions configure Install.
@@ -36,7 +38,7 @@ type InstallOptions struct {
 func (k *Kind) Install(ctx context.Context, b Build, o InstallOptions) (Library, error) {
 	dir, err := k.CacheFolder(b)
 	if err != nil {
-		return Library{}, k.Unavailable(err.Error(), "set HOME, or name a library with "+k.Variables[0])
+		return Library{}, k.Unavailable(err.Error(), "set HOME, or "+runtime.NameLibrary+k.Variables[0])
 	}
 	path, err := k.install(ctx, dir, b, o)
 	if err != nil {
@@ -60,7 +62,7 @@ func (k *Kind) install(ctx context.Context, dir string, b Build, o InstallOption
 	}
 	if len(b.Bundles) == 0 {
 		return "", k.Unavailable("there is no official "+b.Name+" build for "+goruntime.GOOS+"/"+goruntime.GOARCH,
-			"build "+k.Title+" "+k.Oldest+" or newer, and name a library with "+k.Variables[0])
+			"build "+k.Title+" "+k.Oldest+" or newer, and "+runtime.NameLibrary+k.Variables[0])
 	}
 
 	parent := filepath.Dir(dir)
@@ -109,7 +111,7 @@ func (k *Kind) install(ctx context.Context, dir string, b Build, o InstallOption
 		refusals = append(refusals, err.Error())
 	}
 	return "", k.Unavailable("fetching it failed: "+strings.Join(refusals, "; "),
-		"install "+b.clients()+" and check the network, or name a library with "+k.Variables[0])
+		"install "+b.clients()+" and check the network, or "+runtime.NameLibrary+k.Variables[0])
 }
 
 // clients names the package clients that have the build.

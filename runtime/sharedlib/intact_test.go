@@ -69,7 +69,7 @@ func TestDamagedCache(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
-	b := Build{Name: "CPU", Remedy: "run `attnx runtime install`, which fetches it again", Bundles: []Bundle{from}}
+	b := Build{Name: "CPU", Remedy: runtime.InstallLibrary + ", which fetches it again", Bundles: []Bundle{from}}
 	dir, err := kind.CacheFolder(b)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestDamagedCache(t *testing.T) {
 		_, named, err := kind.Find(nowhere(), Search{Builds: []Build{b}})
 		var u *runtime.UnavailableError
 		if !errors.As(err, &u) || named || !strings.Contains(u.Reason, path+" is damaged: ") || !strings.Contains(u.Reason, d.want) ||
-			!strings.Contains(u.Remedy, "attnx runtime install") || strings.Contains(err.Error(), "\n") {
+			!strings.Contains(u.Remedy, "library.Install") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}
 		mend(1)

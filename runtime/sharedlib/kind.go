@@ -35,7 +35,7 @@ type Library struct {
 }
 
 // Named is the Source of a library whose path the caller gave.
-const Named = "the caller"
+const Named = runtime.Caller
 
 // Build is an official build of a library, in one or more packages.
 type Build struct {

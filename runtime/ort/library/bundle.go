@@ -4,6 +4,7 @@ import (
 	goruntime "runtime"
 	"strings"
 
+	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/sharedlib"
 )
 
@@ -105,9 +106,9 @@ func gpuBundles(goos, goarch string) []sharedlib.Bundle {
 }
 
 func cpuBuild() sharedlib.Build {
-	return sharedlib.Build{Name: "CPU", Remedy: "run `attnx runtime install`, which fetches it again", Bundles: cpuBundles(goruntime.GOOS, goruntime.GOARCH)}
+	return sharedlib.Build{Name: "CPU", Remedy: runtime.InstallLibrary + ", which fetches it again", Bundles: cpuBundles(goruntime.GOOS, goruntime.GOARCH)}
 }
 
 func gpuBuild() sharedlib.Build {
-	return sharedlib.Build{Name: "GPU", Suffix: "-cuda", Remedy: "install the GPU build again", Bundles: gpuBundles(goruntime.GOOS, goruntime.GOARCH)}
+	return sharedlib.Build{Name: "GPU", Suffix: "-cuda", Remedy: runtime.InstallAgain, Bundles: gpuBundles(goruntime.GOOS, goruntime.GOARCH)}
 }

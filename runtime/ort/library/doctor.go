@@ -74,7 +74,7 @@ func FailedCUDA(lib Library, err error) Check {
 	case beside(lib.Path, cudaProvider) != "":
 		return Failed(name, Unavailable, err)
 	case len(gpuBuild().Bundles) == 0:
-		return Check{name, NotFound, noProvider, "there is no official GPU build for " + goruntime.GOOS + "/" + goruntime.GOARCH + ": use the CPU"}
+		return Check{name, NotFound, noProvider, "there is no official GPU build for " + goruntime.GOOS + "/" + goruntime.GOARCH + ": " + runtime.UseCPU}
 	}
 	return Check{name, NotFound, noProvider, remedyBuild}
 }
@@ -104,7 +104,7 @@ func checkClients() Check {
 	}
 	if len(have) == 0 {
 		return Check{"package client", NotFound, "neither npm nor pip is installed",
-			"install one of them, or name a library with " + EnvLibrary}
+			"install one of them, or " + runtime.NameLibrary + EnvLibrary}
 	}
 	return Check{Name: "package client", Status: OK, Detail: strings.Join(have, ", ")}
 }

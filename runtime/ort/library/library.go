@@ -4,6 +4,7 @@ import (
 	goruntime "runtime"
 	"slices"
 
+	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/sharedlib"
 )
 
@@ -28,9 +29,9 @@ type Library struct {
 const Named = sharedlib.Named
 
 // InstallRemedy is the remedy of an error that another library would fix.
-const InstallRemedy = "run `attnx runtime install`, or name a library with " + EnvLibrary
+const InstallRemedy = runtime.InstallLibrary + ", or " + runtime.NameLibrary + EnvLibrary
 
-const installCUDARemedy = "install the GPU build, or name one with " + EnvLibrary
+const installCUDARemedy = runtime.OrNameGPU + EnvLibrary
 
 // kind is ONNX Runtime's library.
 var kind = newKind()

@@ -170,7 +170,7 @@ func TestFindRefuses(t *testing.T) {
 		named    bool
 		want     string
 	}{
-		{"", none, nil, false, "no ONNX Runtime library found; run `attnx runtime install`"},
+		{"", none, nil, false, "no ONNX Runtime library found; install it with library.Install"},
 		{"", none, []string{system}, false, old + " is older than 1.24"},
 		{filepath.Join(dir, "no.so"), none, nil, true, "the caller names " + filepath.Join(dir, "no.so") + ": no such file"},
 		{"", env(EnvLibrary, filepath.Join(dir, "no.so")), nil, true, EnvLibrary + " names "},

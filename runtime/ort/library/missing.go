@@ -42,10 +42,10 @@ func (e *CUDAError) Unwrap() error {
 const (
 	remedyBuild    = installCUDARemedy
 	remedyProvider = "the CPU packages leave it out: " + remedyBuild
-	remedyCUDA     = "install the CUDA libraries this build was made for, or add their folder to LD_LIBRARY_PATH: `attnx doctor` names each, and what brings it"
-	remedyDriver   = "install or update NVIDIA's driver (`nvidia-smi` shows it), or use the CPU"
-	remedyDevice   = "make a GPU visible (`nvidia-smi -L`, CUDA_VISIBLE_DEVICES), or use the CPU"
-	remedyKernel   = "export the model with an opset up to 21 and static shapes, or use the CPU"
+	remedyCUDA     = "install the CUDA libraries this build was made for, or add their folder to LD_LIBRARY_PATH: " + runtime.DiagnoseEach + ", and what brings it"
+	remedyDriver   = "install or update NVIDIA's driver (`nvidia-smi` shows it), or " + runtime.UseCPU
+	remedyDevice   = "make a GPU visible (`nvidia-smi -L`, CUDA_VISIBLE_DEVICES), or " + runtime.UseCPU
+	remedyKernel   = "export the model with an opset up to 21 and static shapes, or " + runtime.UseCPU
 )
 
 // Remedy returns how to get the part.

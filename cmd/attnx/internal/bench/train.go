@@ -111,12 +111,12 @@ func (z Size) train(name string, steps int) (TrainRow, error) {
 		took := time.Since(began).Seconds()
 		whole, outside = append(whole, took), append(outside, took-timed.took)
 	}
-	return z.row(c, engine.Name(), median(whole[2:]), median(outside[2:]))
+	return z.row(c, data, engine.Name(), median(whole[2:]), median(outside[2:]))
 }
 
 // row returns the results for steps of the given seconds.
-func (z Size) row(c *model.Checkpoint, engine string, seconds, outside float64) (TrainRow, error) {
-	flop, err := train.TokenFLOP(c, z.Context)
+func (z Size) row(c *model.Checkpoint, data *train.Data, engine string, seconds, outside float64) (TrainRow, error) {
+	flop, err := train.TokenFLOP(c, data)
 	flop *= float64(z.Batch * z.Context)
 	return TrainRow{
 		Engine: engine, Batch: z.Batch, Context: z.Context,

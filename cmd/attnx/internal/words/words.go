@@ -1,0 +1,117 @@
+// Package words puts commands and flags in the place of what the library's
+// errors advise to a Go program.
+package words
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+
+	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+)
+
+// remedies maps the library's remedies to commands and flags.
+var remedies = map[string]string{
+	find.ExportIt:         "`attnx export` makes an ONNX file of it, `attnx inspect` shows it",
+	find.ConvertOrRun:     "`attnx convert` makes a checkpoint of it, `attnx generate` runs it, `attnx verify CHECKPOINT FILE` compares it, `attnx inspect` shows it",
+	find.ConvertIt:        "`attnx convert` makes a checkpoint of it, `attnx inspect` shows it",
+	find.NameCheckpoint:   "name one of its checkpoints: `attnx checkpoints` lists them",
+	attnx.RunExported:     "generate runs files that `attnx export` wrote",
+	attnx.CompareExported: "verify compares files that `attnx export` wrote",
+	attnx.ExportCache:     "export the checkpoint with --profile cache",
+	attnx.ExportPlain:     "export the checkpoint with --profile plain",
+	attnx.ExportFile:      "export it to a file with --profile plain",
+	attnx.ExportAgain:     "export the checkpoint again with `attnx export`",
+	attnx.ExportForGPU:    "export for the GPU, with --dtype float16 or bfloat16 where --fuse ort is asked for and without --quantize int8 (`attnx verify --plan cuda` lists all such nodes), or use --device cpu",
+	attnx.NotFlatOrCPU:    "take --profile cache or --device cpu",
+	attnx.WriteFloat32:    "leave out --dtype",
+	attnx.GiveData:        "name the text to learn from with --data",
+	attnx.GiveSameText:    "give the same text again",
+	attnx.GiveExamples:    "the program that began the run can resume it (attnx.Resume)",
+	attnx.GiveFirstText:   "give the text that the run began with as --data",
+	attnx.ResumeIt:        "choose another folder, or continue it with --resume",
+	attnx.BeginAgain:      "begin a new run with --out",
+	attnx.SmallerBatch:    "take a smaller --batch, and --accumulate to make up for it, or a smaller --context",
+	attnx.TakeORT:         "take --engine ort",
+	attnx.NameMore:        "name more, or train with a larger --keep",
+	model.ConvertFolder:   "`attnx convert` makes one of a Hugging Face folder",
+	export.SetLength:      "give it with --length",
+	find.NameModel:        "`attnx train --data FILE` learns from it",
+}
+
+// optionFlags maps options of the library to flags with other names.
+var optionFlags = map[string]string{
+	"Batch": "--batch", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
+	"Glob": "--glob", "Out": "--out", "last": "--last", "run": "--resume",
+}
+
+// phrases replaces what runtimes and reports advise by commands and flags.
+var phrases = strings.NewReplacer(
+	attnx.ExportToMeasure, "export it with --text to measure what it lost",
+	runtime.Caller+" names ", "--ort-lib names ",
+	"(from "+runtime.Caller+")", "(from --ort-lib)",
+	runtime.NameLibrary, "name a library with --ort-lib or ",
+	runtime.InstallLibrary, "run `attnx runtime install`",
+	runtime.InstallAgain, "run `attnx runtime install --cuda`, which fetches it again",
+	runtime.OrNameGPU, "run `attnx runtime install --cuda`, or name a GPU build with --ort-lib or ",
+	runtime.DiagnoseEach, "`attnx doctor` names each",
+	runtime.UseCPU, "use --device cpu",
+	runtime.ExportCache, "write the file with `attnx export --profile cache`",
+)
+
+// Replace replaces what a text of the library advises by commands and flags.
+func Replace(text string) string { return phrases.Replace(text) }
+
+// Of returns the text of an error on one line. What its remedy, its options and its
+// runtime advise is replaced by commands and flags.
+func Of(err error) string {
+	text := OneLine(err.Error())
+	if about := new(attnx.Error); errors.As(err, &about) {
+		if flag, known := optionFlags[about.Option]; known {
+			plain := OneLine(about.Error())
+			text = strings.Replace(text, plain, flag+strings.TrimPrefix(plain, about.Option), 1)
+		}
+	}
+	var of interface {
+		error
+		Remedy() string
+	}
+	if errors.As(err, &of) {
+		if words, known := remedies[of.Remedy()]; known {
+			text = strings.Replace(text, of.Remedy(), words, 1)
+		}
+	}
+	var option *attnx.OptionError
+	if errors.As(err, &option) {
+		plain := OneLine(option.Error())
+		text = strings.Replace(text, plain, flagOf(option.Option)+strings.TrimPrefix(plain, option.Option), 1)
+	}
+	var cause runtime.Error
+	if errors.As(err, &cause) {
+		plain := OneLine(cause.Error())
+		text = strings.Replace(text, plain, Replace(plain), 1)
+	}
+	return text
+}
+
+// OneLine removes line breaks and terminal control sequences from a message and
+// limits its length.
+func OneLine(s string) string { return quote.Line(s, 2000) }
+
+// flagOf returns the flag for an option of the library: --last-logits for
+// LastLogits.
+func flagOf(option string) string {
+	var flag strings.Builder
+	for _, r := range option {
+		if unicode.IsUpper(r) {
+			flag.WriteString("-")
+		}
+		flag.WriteRune(unicode.ToLower(r))
+	}
+	return "-" + strings.Replace(flag.String(), "-d-type", "-dtype", 1)
+}
