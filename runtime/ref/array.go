@@ -49,6 +49,12 @@ type array struct {
 	f     []float64
 	i     []int64
 	b     []bool
+
+	// A weight that is a float32 matrix is kept as it is, in place of f, for the
+	// operators that read it as it is (kernel.narrow): float64 copies of all weights
+	// would take twice the memory of the model.
+	s      []float32
+	turned bool // the elements are those of the transposed matrix
 }
 
 // settle returns a as a value of element type t. Integers are wrapped to its
@@ -70,6 +76,25 @@ func (a array) settle(t format.DType) array {
 
 // unsigned reports whether the elements are the bits of UINT64.
 func (a array) unsigned() bool { return a.dtype == format.Uint64 }
+
+// wide returns a with its elements in f, row by row.
+func (a array) wide() array {
+	if a.s != nil {
+		a.f = make([]float64, len(a.s))
+		for i, x := range a.s {
+			a.f[i] = float64(x)
+		}
+		a.s = nil
+	}
+	if a.turned {
+		a.turned = false
+		shape := a.shape
+		a.shape = []int{shape[1], shape[0]}
+		a.f = transposed(a, true).f
+		a.shape = shape
+	}
+	return a
+}
 
 // newArray returns an array of zeros. The caller has checked its size.
 func newArray(k kind, shape []int) array {
@@ -134,6 +159,15 @@ func fromTensor(t format.Tensor, want format.DType) (array, error) {
 		}
 	}
 	return a, err
+}
+
+// narrowFrom returns a float32 matrix without a copy; ok is false if t is none.
+func narrowFrom(t format.Tensor, want format.DType) (a array, ok bool) {
+	if t.DType != format.Float32 || !want.Float() || len(t.Shape) != 2 || t.Check() != nil {
+		return array{}, false
+	}
+	s, err := t.Float32s()
+	return array{shape: t.Shape, kind: floats, dtype: want, s: s}, err == nil && len(s) > 0
 }
 
 // integers returns the elements of an integer tensor. It shares memory if they
@@ -229,11 +263,22 @@ func spread(from, into []int) view {
 
 // all yields (0, index of the first element), (1, index of the second), ...
 func (v view) all() iter.Seq2[int, int] {
+	n, _ := format.Elements(v.shape)
+	return v.part(0, n)
+}
+
+// part is all, for the elements from first to last-1.
+func (v view) part(first, last int) iter.Seq2[int, int] {
 	return func(yield func(i, at int) bool) {
-		n, _ := format.Elements(v.shape)
-		index := make([]int, len(v.shape))
+		if first >= last {
+			return
+		}
+		index := position(first, v.shape)
 		at := v.start
-		for i := range n {
+		for axis, x := range index {
+			at += x * v.stride[axis]
+		}
+		for i := first; i < last; i++ {
 			if !yield(i, at) {
 				return
 			}
@@ -250,15 +295,49 @@ func (v view) all() iter.Seq2[int, int] {
 	}
 }
 
-// swap turns pairs (i, at) into (at, i).
-func swap(pairs iter.Seq2[int, int]) iter.Seq2[int, int] {
-	return func(yield func(i, at int) bool) {
-		for i, at := range pairs {
-			if !yield(at, i) {
-				return
-			}
-		}
+// lines calls f for every line along the last axis, on all processors: n elements from
+// number i on, which are at at, at+step and so on.
+func (v view) lines(f func(i, at, n, step int)) {
+	all, _ := format.Elements(v.shape)
+	n, step, last := 1, 1, max(0, len(v.shape)-1)
+	if len(v.shape) > 0 {
+		n, step = v.shape[last], v.stride[last]
 	}
+	if all == 0 {
+		return
+	}
+	outer := view{shape: v.shape[:last], stride: v.stride[:last], start: v.start}
+	inParts(all/n, n, func(from, to int) {
+		for i, at := range outer.part(from, to) {
+			f(i*n, at, n, step)
+		}
+	})
+}
+
+// pickLines sets to to the elements of from that v walks over.
+func pickLines[T any](to, from []T, v view) {
+	v.lines(func(i, at, n, step int) {
+		if step == 1 {
+			copy(to[i:i+n], from[at:])
+			return
+		}
+		for j := range to[i : i+n] {
+			to[i+j] = from[at+j*step]
+		}
+	})
+}
+
+// putLines sets the elements of to that v walks over to from.
+func putLines[T any](to, from []T, v view) {
+	v.lines(func(i, at, n, step int) {
+		if step == 1 {
+			copy(to[at:], from[i:i+n])
+			return
+		}
+		for j, x := range from[i : i+n] {
+			to[at+j*step] = x
+		}
+	})
 }
 
 // position returns the index of element i of an array of the given shape.

@@ -83,11 +83,12 @@ func rmsNormalization(x, scale array, epsilon float64) array {
 
 // attention is softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k (B,G,S,D), v
 // (B,G,S,E) and a mask that broadcasts to (B,H,T,S), arXiv:1706.03762. It works
-// row by row, so the scores of all heads are never in memory together.
+// on a block of rows at a time, so the scores of all heads are never in memory
+// together.
 func attention(op graph.Attention, args []array, shape []int) array {
 	q, k, v := args[0], args[1], args[2]
 	out := newArray(floats, shape)
-	if len(out.f) == 0 {
+	if len(out.f) == 0 || k.shape[2] == 0 {
 		return out
 	}
 	heads, rows, d, seen := q.shape[1], q.shape[2], q.shape[3], k.shape[2]
@@ -96,43 +97,48 @@ func attention(op graph.Attention, args []array, shape []int) array {
 	if len(args) == 4 {
 		mask = spread(args[3].shape, []int{q.shape[0], heads, rows, seen})
 	}
-	parallel(q.shape[0]*heads*rows, func(i int) {
-		head, t := i/rows, i%rows // head counts across the batch
+	blocks := (rows + attentionRows - 1) / attentionRows
+	parallel(q.shape[0]*heads*blocks, func(i int) {
+		head, first := i/blocks, i%blocks*attentionRows // head counts across the batch
+		count := min(attentionRows, rows-first)
 		group := head / each
 		keys, values := k.f[group*seen*d:(group+1)*seen*d], v.f[group*seen*width:(group+1)*seen*width]
-		query := q.f[i*d : (i+1)*d]
-		p := make([]float64, seen)
-		for s := range p {
-			dot := 0.0
-			for j, x := range keys[s*d : (s+1)*d] {
-				dot += query[j] * x
-			}
-			distance, bias := seen-rows+t-s, 0.0 // distance in tokens from the key to the query
-			unseen := op.Causal && (distance < 0 || op.Window > 0 && distance >= op.Window)
-			if len(args) == 4 {
-				at := head/heads*mask.stride[0] + head%heads*mask.stride[1] + t*mask.stride[2] + s*mask.stride[3]
-				if args[3].kind == floats {
-					bias = args[3].f[at]
-				} else {
-					unseen = unseen || !args[3].b[at]
+		scores := make([]float64, count*seen)
+		multiply(scores, q.f[(head*rows+first)*d:][:count*d], d, seen, columnsOf(keys, d))
+		for r := range count {
+			t, p := first+r, scores[r*seen:(r+1)*seen]
+			for s, dot := range p {
+				distance, bias := seen-rows+t-s, 0.0 // distance in tokens from the key to the query
+				unseen := op.Causal && (distance < 0 || op.Window > 0 && distance >= op.Window)
+				if len(args) == 4 {
+					at := head/heads*mask.stride[0] + head%heads*mask.stride[1] + t*mask.stride[2] + s*mask.stride[3]
+					if args[3].kind == floats {
+						bias = args[3].f[at]
+					} else {
+						unseen = unseen || !args[3].b[at]
+					}
 				}
+				if unseen { // once only, so that a fully masked row weights all keys equally
+					bias += hidden
+				}
+				p[s] = dot*op.Scale + bias
 			}
-			if unseen { // once only, so that a fully masked row weights all keys equally
-				bias += hidden
+			top, sum := slices.Max(p), 0.0
+			for s, x := range p {
+				p[s] = math.Exp(x - top)
+				sum += p[s]
 			}
-			p[s] = dot*op.Scale + bias
+			for s := range p {
+				p[s] /= sum
+			}
 		}
-		top, sum := topAndSum(p, 0, 1, seen)
-		to := out.f[i*width : (i+1)*width]
-		for s := range p {
-			weight := math.Exp(p[s]-top) / sum
-			for j, x := range values[s*width : (s+1)*width] {
-				to[j] += weight * x
-			}
-		}
+		multiply(out.f[(head*rows+first)*width:][:count*width], scores, seen, width, rowsOf(values, width))
 	})
 	return out
 }
+
+// attentionRows is the number of rows that attention computes at a time.
+const attentionRows = 64
 
 // hidden is added to the score of a masked key. Unlike infinity it leaves a
 // fully masked row a distribution.

@@ -16,7 +16,7 @@
 //
 // # How accurate it is
 //
-// Sums run in index order. With u = 2^-53, the error of a sum of n terms, and so
+// Sums run in index order, and each step of a product is one fused multiply-add. With u = 2^-53, the error of a sum of n terms, and so
 // of an element of a matrix product over n, is at most n·u/(1-n·u) times the sum
 // of the terms' magnitudes (Higham, Accuracy and Stability of Numerical
 // Algorithms, 2nd ed., section 3.1). For the widest sum of GPT-2, n = 3072, that

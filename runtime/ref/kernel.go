@@ -21,11 +21,18 @@ type call struct {
 type kernel struct {
 	op      reflect.Type
 	compute func(op graph.Op, c call) ([]array, error)
+	narrow  bool // it reads arguments that have s or are turned
+}
+
+// narrow makes the row of an operator that reads matrices of weights as they are.
+func narrow(k kernel) kernel {
+	k.narrow = true
+	return k
 }
 
 // several makes the row of an operator with several results.
 func several[O graph.Op](f func(op O, c call) ([]array, error)) kernel {
-	return kernel{reflect.TypeFor[O](), func(op graph.Op, c call) ([]array, error) { return f(op.(O), c) }}
+	return kernel{op: reflect.TypeFor[O](), compute: func(op graph.Op, c call) ([]array, error) { return f(op.(O), c) }}
 }
 
 // single makes the row of an operator with one result.
@@ -89,6 +96,11 @@ func apply(n *graph.Node, c call) ([]array, error) {
 	k, ok := kernels[reflect.TypeOf(n.Op)]
 	if !ok {
 		return nil, fmt.Errorf("the oracle does not compute this operator, and it has no decomposition")
+	}
+	if !k.narrow {
+		for i := range c.args {
+			c.args[i] = c.args[i].wide()
+		}
 	}
 	results, err := k.compute(n.Op, c)
 	if err != nil {

@@ -2,12 +2,9 @@ package ref
 
 import "github.com/attnx/attnx/format"
 
-// fewRows is the number of rows below which packing the right matrix does not pay
-// off.
-const fewRows = 4
-
 // matMul returns a (...,M,K) times b (...,K,N), whose leading dimensions
-// broadcast. Every element is summed from the first k to the last.
+// broadcast. Every element is summed from the first k to the last. b may be a matrix
+// of weights as it is.
 func matMul(a, b array, shape []int) array {
 	out := newArray(floats, shape)
 	if len(out.f) == 0 || len(a.f) == 0 {
@@ -31,24 +28,21 @@ func matMul(a, b array, shape []int) array {
 	parallel(matrices*each, func(i int) {
 		matrix, t := i/each, tileOf(i%each)
 		x := a.f[left[matrix]*m*k:][:m*k]
-		y := b.f[right[matrix]*k*n:][:k*n]
 		z := out.f[matrix*m*n:][:m*n]
-		if m < fewRows {
-			for r := range m {
-				addRow(z[r*n+t.left:r*n+t.right], x[r*k:(r+1)*k], y, n, t.left)
-			}
-			return
-		}
-		t.add(z, n, x, k, rowsOf(y, n))
+		t.add(z, n, x, k, b.packer(right[matrix]*k*n, k, n))
 	})
 	return out
 }
 
-// addRow adds to a part of one row of the product, which begins at column left.
-func addRow(z, x, y []float64, n, left int) {
-	for k, f := range x {
-		for j, v := range y[k*n+left:][:len(z)] {
-			z[j] += f * v
-		}
+// packer returns the packer of the matrix of k rows and n columns at element at.
+func (a array) packer(at, k, n int) packer {
+	switch {
+	case a.s != nil && a.turned:
+		return columnsOf(a.s[at:][:k*n], k)
+	case a.s != nil:
+		return rowsOf(a.s[at:][:k*n], n)
+	case a.turned:
+		return columnsOf(a.f[at:][:k*n], k)
 	}
+	return rowsOf(a.f[at:][:k*n], n)
 }

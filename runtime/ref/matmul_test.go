@@ -52,26 +52,69 @@ func TestMatMulIsTheDefinition(t *testing.T) {
 	}
 }
 
-// plainMatMul is the product of two matrices by its definition.
+// plainMatMul is the product of two matrices by its definition, with one rounding a
+// step.
 func plainMatMul(a, b array) []float64 {
 	m, k, n := a.shape[0], a.shape[1], b.shape[1]
 	out := make([]float64, m*n)
 	for i := range out {
 		for j := range k {
-			out[i] += a.f[i/n*k+j] * b.f[j*n+i%n]
+			out[i] = math.FMA(a.f[i/n*k+j], b.f[j*n+i%n], out[i])
 		}
 	}
 	return out
 }
 
-// Tiles keep the order of every sum: the bits are those of the plain product, at sizes
-// on both sides of every tile's.
-func TestTilesKeepTheBits(t *testing.T) {
+// Every kernel keeps the order of every sum: the bits are those of the plain product,
+// at sizes on both sides of every tile's, however the right matrix is stored.
+func TestProductsKeepTheBits(t *testing.T) {
+	defer func(k productKernel) { product = k }(product)
 	r := rand.New(rand.NewPCG(7, 8))
-	for _, c := range []struct{ m, k, n int }{{3, 300, 70}, {4, 256, 64}, {5, 257, 65}, {129, 520, 130}, {128, 3, 1}, {7, 1, 67}} {
-		a, b := filled(r.NormFloat64, c.m, c.k), filled(r.NormFloat64, c.k, c.n)
-		if got := matMul(a, b, []int{c.m, c.n}).f; !slices.Equal(got, plainMatMul(a, b)) {
-			t.Errorf("%+v: other bits than the plain product", c)
+	single := func() float64 { return float64(float32(r.NormFloat64())) }
+	for _, c := range []struct{ m, k, n int }{{3, 300, 70}, {4, 256, 64}, {5, 257, 65}, {257, 300, 34}, {1, 520, 130}, {16, 3, 1}, {7, 1, 67}} {
+		a, b := filled(r.NormFloat64, c.m, c.k), filled(single, c.k, c.n)
+		want, shape := plainMatMul(a, b), []int{c.m, c.n}
+		turned := transposed(b, true)
+		turned.shape, turned.turned = b.shape, true
+		for i, kernel := range everyProduct() {
+			product = kernel
+			for name, right := range map[string]array{"rows": b, "columns": turned, "float32 rows": singles(b), "float32 columns": singles(turned)} {
+				if got := matMul(a, right, shape).f; !slices.Equal(got, want) {
+					t.Errorf("%+v, kernel %d, %s: other bits than the plain product", c, i, name)
+				}
+			}
+		}
+	}
+}
+
+// singles returns a matrix as a float32 weight.
+func singles(a array) array {
+	for _, x := range a.f {
+		a.s = append(a.s, float32(x))
+	}
+	a.f = nil
+	return a
+}
+
+// What is computed in parts, each on its own, is what the definition gives across their
+// edges.
+func TestParts(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	a, b, shape := filled(r.NormFloat64, 40, 1, 30), filled(r.NormFloat64, 50, 1), []int{40, 50, 30}
+	sum, err := binary(graph.Add, a, b, shape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := transpose(sum, []int{2, 0, 1}, []int{30, 40, 50})
+	both, err := concat([]array{moved, moved}, 1, []int{30, 80, 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range both.f {
+		at := position(i, both.shape)
+		at[1] %= 40
+		if want := a.f[at[1]*30+at[0]] + b.f[at[2]]; x != want {
+			t.Fatalf("element %v is %g, want %g", at, x, want)
 		}
 	}
 }

@@ -10,7 +10,14 @@ import (
 // pick returns the elements of x that v walks over.
 func pick(x array, v view) array {
 	out := newArray(x.kind, v.shape)
-	out.place(x, v.all())
+	switch x.kind {
+	case floats:
+		pickLines(out.f, x.f, v)
+	case ints:
+		pickLines(out.i, x.i, v)
+	case bools:
+		pickLines(out.b, x.b, v)
+	}
 	return out
 }
 
@@ -30,7 +37,14 @@ func concat(xs []array, axis int, shape []int) (array, error) {
 	to := whole(shape)
 	for _, x := range xs {
 		to.shape = x.shape
-		out.place(x, swap(to.all()))
+		switch x.kind {
+		case floats:
+			putLines(out.f, x.f, to)
+		case ints:
+			putLines(out.i, x.i, to)
+		case bools:
+			putLines(out.b, x.b, to)
+		}
 		to.start += x.shape[axis] * to.stride[axis]
 	}
 	return out, nil
@@ -107,6 +121,15 @@ func gather(table, ids array, axis int, shape []int) (array, error) {
 	out := newArray(table.kind, shape)
 	row, _ := format.Elements(table.shape[axis+1:])
 	lead, _ := format.Elements(table.shape[:axis])
+	if table.s != nil && axis == 0 && !table.turned {
+		for i, id := range ids.i {
+			for j, v := range table.s[int(id)*row:][:row] {
+				out.f[i*row+j] = float64(v)
+			}
+		}
+		return out, nil
+	}
+	table = table.wide()
 	out.place(table, func(yield func(i, at int) bool) {
 		for l := range lead {
 			for i, id := range ids.i {

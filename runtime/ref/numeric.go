@@ -13,9 +13,11 @@ import (
 // each returns f of every element.
 func each(x array, f func(float64) float64) array {
 	out := newArray(floats, x.shape)
-	for i, v := range x.f {
-		out.f[i] = f(v)
-	}
+	inParts(len(x.f), 8, func(from, to int) {
+		for i, v := range x.f[from:to] {
+			out.f[from+i] = f(v)
+		}
+	})
 	return out
 }
 
@@ -78,9 +80,12 @@ func binary(op graph.Binary, a, b array, shape []int) (array, error) {
 	}
 	out := newArray(floats, shape)
 	f := op.Float()
-	for i := range out.f {
-		out.f[i] = f(a.f[left(i)], b.f[right(i)])
-	}
+	inParts(len(out.f), 2, func(from, to int) {
+		left, right := placesAfter(from, a.shape, shape), placesAfter(from, b.shape, shape)
+		for i := from; i < to; i++ {
+			out.f[i] = f(a.f[left(i)], b.f[right(i)])
+		}
+	})
 	return out, nil
 }
 
@@ -120,7 +125,10 @@ func order(a, b array, i, j int) (sign int, ordered bool) {
 // into to the index of its source in an array of shape from, which is
 // broadcast. It must be called with 0, 1, 2 and so on, each any number of
 // times.
-func places(from, into []int) func(i int) int {
+func places(from, into []int) func(i int) int { return placesAfter(0, from, into) }
+
+// placesAfter is places for calls with first, first+1 and so on.
+func placesAfter(first int, from, into []int) func(i int) int {
 	n, _ := format.Elements(from)
 	if slices.Equal(from, into) {
 		return func(i int) int { return i }
@@ -132,8 +140,13 @@ func places(from, into []int) func(i int) int {
 		return func(i int) int { return i % n }
 	}
 	v := spread(from, into)
-	index := make([]int, len(into))
-	at, last := 0, 0
+	at, last, index := 0, first, make([]int, len(into))
+	if first > 0 {
+		index = position(first, into)
+	}
+	for axis, x := range index {
+		at += x * v.stride[axis]
+	}
 	return func(i int) int {
 		for last < i {
 			last++

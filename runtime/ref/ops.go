@@ -18,9 +18,9 @@ var elementwiseKernels = []kernel{
 }
 
 var movingKernels = []kernel{
-	single(func(op graph.Gather, c call) (array, error) {
-		return gather(c.args[0], fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis]), op.Axis, c.shapes[0])
-	}),
+	narrow(single(func(op graph.Gather, c call) (array, error) {
+		return gather(c.args[0], fromFront(c.args[1].wide(), op.FromEnd, c.args[0].shape[op.Axis]), op.Axis, c.shapes[0])
+	})),
 	single(func(op graph.GatherElements, c call) (array, error) {
 		return gatherElements(c.args[0], fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis]), op.Axis)
 	}),
@@ -33,7 +33,7 @@ var movingKernels = []kernel{
 		x.shape = c.shapes[0]
 		return x
 	}),
-	certain(func(op graph.Transpose, c call) array { return transpose(c.args[0], op.Perm, c.shapes[0]) }),
+	narrow(certain(func(op graph.Transpose, c call) array { return transpose(c.args[0], op.Perm, c.shapes[0]) })),
 	single(func(op graph.Concat, c call) (array, error) { return concat(c.args, op.Axis, c.shapes[0]) }),
 	several(func(op graph.Split, c call) ([]array, error) { return split(c.args[0], op, c.shapes) }),
 	single(func(op graph.Slice, c call) (array, error) {
@@ -51,8 +51,8 @@ var movingKernels = []kernel{
 }
 
 var productKernels = []kernel{
-	certain(func(_ graph.MatMul, c call) array { return matMul(c.args[0], c.args[1], c.shapes[0]) }),
-	certain(func(op graph.Gemm, c call) array { return gemm(c.args, op.TransA, op.TransB, c.shapes[0]) }),
+	narrow(certain(func(_ graph.MatMul, c call) array { return matMul(c.args[0].wide(), c.args[1], c.shapes[0]) })),
+	narrow(certain(func(op graph.Gemm, c call) array { return gemm(c.args, op.TransA, op.TransB, c.shapes[0]) })),
 }
 
 var reducingKernels = []kernel{
@@ -109,6 +109,10 @@ func count(start int, shape []int) array {
 
 // transpose returns x with its axes in the order of perm.
 func transpose(x array, perm, shape []int) array {
+	if x.s != nil {
+		x.shape, x.turned = shape, x.turned != (perm[0] == 1)
+		return x
+	}
 	from := whole(x.shape)
 	permuted := view{shape: shape, stride: make([]int, len(shape))}
 	for i, axis := range perm {

@@ -129,6 +129,7 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 		if results[i], err = o.load(held, v, inputs); err != nil {
 			return nil, err
 		}
+		results[i] = results[i].wide()
 	}
 	return results, nil
 }
@@ -193,6 +194,10 @@ func (o *Oracle) load(held map[*graph.Value]array, v *graph.Value, inputs map[st
 		t = o.weights[v]
 	case graph.Const:
 		t = op.Value
+	}
+	if a, ok := narrowFrom(t, v.DType); ok {
+		held[v] = a
+		return a, nil
 	}
 	a, err := fromTensor(t, v.DType)
 	if err != nil {

@@ -1,18 +1,25 @@
 package ref
 
-import "sync"
+import (
+	"math"
+	"sync"
+	"unsafe"
+)
 
 // A product is computed in tiles. packDepth rows and packWidth columns of the right
 // matrix at a time are copied into panels of panelWidth columns, in the order in
-// which the innermost loop reads them. They take 128 KiB, which stay in the
-// second-level cache. One panel takes 8 KiB and stays in the first-level cache
-// while tileRows rows of the left matrix are processed. Each element is still
-// summed from the first k to the last, so the bits are those of the plain sum.
+// which the innermost loop reads them. One panel takes 32 KiB and stays in the
+// first-level cache while tileRows rows of the left matrix, which take 512 KiB and
+// stay in the second-level cache, are processed.
+//
+// Each element is summed from the first k to the last, and each step is one fused
+// multiply-add, which rounds once. So the bits are those of the plain sum with
+// math.FMA, for any tile and on every processor.
 const (
-	panelWidth = 4
+	panelWidth = 16
 	packDepth  = 256
 	packWidth  = 64
-	tileRows   = 128
+	tileRows   = 256
 )
 
 // packer writes rows k0 to k1 and columns j0 to j1 of a matrix as panels: element
@@ -20,7 +27,26 @@ const (
 // Elements beyond the last column are undefined.
 type packer func(to []float64, k0, k1, j0, j1 int)
 
-var packs = sync.Pool{New: func() any { return new([packDepth * packWidth]float64) }}
+// productKernel adds to rows rows of panelWidth elements of z, stride apart, the
+// product of as many rows of x with a panel of depth rows.
+type productKernel struct {
+	rows int // at most maxRows
+	add  func(depth int, x *float64, xStride int, panel *float64, z *float64, zStride int)
+}
+
+const maxRows = 8
+
+// product is the kernel for this processor.
+var product = bestProduct()
+
+// scratch is the memory of one tile.
+type scratch struct {
+	right [packDepth * packWidth]float64
+	left  [maxRows * packDepth]float64  // the last rows, if there are fewer than the kernel's
+	out   [maxRows * panelWidth]float64 // elements at the edges
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // tile is a part of a product: rows top to bottom and columns left to right, at most
 // packWidth.
@@ -40,91 +66,118 @@ func tiles(m, n int) (count int, tileOf func(i int) tile) {
 // add adds to a tile of z, which has rows of n elements, the product of x, which has
 // rows of k elements, with the matrix that pack writes.
 func (t tile) add(z []float64, n int, x []float64, k int, pack packer) {
-	buffer := packs.Get().(*[packDepth * packWidth]float64)
-	defer packs.Put(buffer)
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
 	for k0 := 0; k0 < k; k0 += packDepth {
 		k1 := min(k0+packDepth, k)
-		pack(buffer[:], k0, k1, t.left, t.right)
+		pack(s.right[:], k0, k1, t.left, t.right)
 		depth := k1 - k0
 		for j := t.left; j < t.right; j += panelWidth {
-			panel := buffer[(j-t.left)*depth:][:depth*panelWidth]
+			panel := s.right[(j-t.left)*depth:][:depth*panelWidth]
 			width := min(panelWidth, t.right-j)
-			row := t.top
-			for ; row+1 < t.bottom; row += 2 {
-				add2Rows(z[row*n+j:][:width], z[(row+1)*n+j:][:width], x[row*k+k0:][:depth], x[(row+1)*k+k0:][:depth], panel)
-			}
-			if row < t.bottom {
-				add1Row(z[row*n+j:][:width], x[row*k+k0:][:depth], panel)
+			for row := t.top; row < t.bottom; row += product.rows {
+				rows := min(product.rows, t.bottom-row)
+				from, stride := x[row*k+k0:], k
+				if rows < product.rows { // the kernel reads all of its rows
+					for r := range rows {
+						copy(s.left[r*depth:][:depth], from[r*k:])
+					}
+					from, stride = s.left[:], depth
+				}
+				if rows == product.rows && width == panelWidth {
+					product.add(depth, &from[0], stride, &panel[0], &z[row*n+j], n)
+					continue
+				}
+				for r := range rows {
+					copy(s.out[r*panelWidth:][:width], z[(row+r)*n+j:])
+				}
+				product.add(depth, &from[0], stride, &panel[0], &s.out[0], panelWidth)
+				for r := range rows {
+					copy(z[(row+r)*n+j:][:width], s.out[r*panelWidth:])
+				}
 			}
 		}
 	}
 }
 
-// add2Rows adds to up to panelWidth elements of two rows the products of two rows
-// with a panel. Its sums stay in registers.
-func add2Rows(z0, z1, x0, x1, panel []float64) {
-	var s0, s1 [panelWidth]float64
-	copy(s0[:], z0)
-	copy(s1[:], z1)
-	a0, a1, a2, a3 := s0[0], s0[1], s0[2], s0[3]
-	b0, b1, b2, b3 := s1[0], s1[1], s1[2], s1[3]
-	x1 = x1[:len(x0)]
-	for i, f := range x0 {
-		if len(panel) < panelWidth {
-			break
-		}
-		g := x1[i]
-		p0, p1, p2, p3 := panel[0], panel[1], panel[2], panel[3]
-		a0 += f * p0
-		a1 += f * p1
-		a2 += f * p2
-		a3 += f * p3
-		b0 += g * p0
-		b1 += g * p1
-		b2 += g * p2
-		b3 += g * p3
-		panel = panel[panelWidth:]
+// multiply adds to z, which has rows of n elements, the product of x, which has rows of
+// k elements, with the matrix that pack writes.
+func multiply(z, x []float64, k, n int, pack packer) {
+	if len(z) == 0 {
+		return
 	}
-	s0, s1 = [...]float64{a0, a1, a2, a3}, [...]float64{b0, b1, b2, b3}
-	copy(z0, s0[:])
-	copy(z1, s1[:])
+	count, tileOf := tiles(len(z)/n, n)
+	for i := range count {
+		tileOf(i).add(z, n, x, k, pack)
+	}
 }
 
-// add1Row is add2Rows for one row.
-func add1Row(z, x, panel []float64) {
-	var s [panelWidth]float64
-	copy(s[:], z)
-	s0, s1, s2, s3 := s[0], s[1], s[2], s[3]
-	for _, f := range x {
-		if len(panel) < panelWidth {
-			break
+// plainProduct is the kernel in Go. Its sums stay in registers: four of each of two
+// rows at a time.
+var plainProduct = productKernel{2, func(depth int, x *float64, xStride int, panel *float64, z *float64, zStride int) {
+	x0, x1 := rowAt(x, 0, depth), rowAt(x, xStride, depth)
+	all := rowAt(panel, 0, depth*panelWidth)
+	for j := 0; j < panelWidth; j += 4 {
+		z0, z1 := (*[4]float64)(rowAt(z, j, 4)), (*[4]float64)(rowAt(z, zStride+j, 4))
+		a0, a1, a2, a3 := z0[0], z0[1], z0[2], z0[3]
+		b0, b1, b2, b3 := z1[0], z1[1], z1[2], z1[3]
+		for i, f := range x0 {
+			p := (*[4]float64)(all[i*panelWidth+j:])
+			g := x1[i]
+			a0, a1, a2, a3 = math.FMA(f, p[0], a0), math.FMA(f, p[1], a1), math.FMA(f, p[2], a2), math.FMA(f, p[3], a3)
+			b0, b1, b2, b3 = math.FMA(g, p[0], b0), math.FMA(g, p[1], b1), math.FMA(g, p[2], b2), math.FMA(g, p[3], b3)
 		}
-		s0 += f * panel[0]
-		s1 += f * panel[1]
-		s2 += f * panel[2]
-		s3 += f * panel[3]
-		panel = panel[panelWidth:]
+		*z0, *z1 = [4]float64{a0, a1, a2, a3}, [4]float64{b0, b1, b2, b3}
 	}
-	s = [...]float64{s0, s1, s2, s3}
-	copy(z, s[:])
+}}
+
+// rowAt returns n elements from an offset on.
+func rowAt(x *float64, offset, n int) []float64 {
+	return unsafe.Slice((*float64)(unsafe.Add(unsafe.Pointer(x), 8*offset)), n)
 }
 
 // rowsOf returns the packer of a row-major matrix with rows of n elements.
-func rowsOf(y []float64, n int) packer {
+func rowsOf[E float32 | float64](y []E, n int) packer {
 	return func(to []float64, k0, k1, j0, j1 int) {
 		depth := k1 - k0
 		for k := k0; k < k1; k++ {
 			row := y[k*n+j0 : k*n+j1]
 			at := (k - k0) * panelWidth
 			for len(row) >= panelWidth {
-				p := to[at : at+panelWidth : at+panelWidth]
-				p[0], p[1], p[2], p[3] = row[0], row[1], row[2], row[3]
+				from, p := (*[panelWidth]E)(row), (*[panelWidth]float64)(to[at:])
+				for j, v := range from {
+					p[j] = float64(v)
+				}
 				row = row[panelWidth:]
 				at += depth * panelWidth
 			}
-			if len(row) > 0 {
-				copy(to[at:], row)
+			for j, v := range row {
+				to[at+j] = float64(v)
 			}
+		}
+	}
+}
+
+// columnsOf returns the packer of the transpose of a row-major matrix with rows of n
+// elements.
+func columnsOf[E float32 | float64](y []E, n int) packer {
+	return func(to []float64, k0, k1, j0, j1 int) {
+		depth := k1 - k0
+		for ; j0 < j1; j0 += panelWidth {
+			j, end := 0, min(panelWidth, j1-j0)
+			for ; j+4 <= end; j += 4 {
+				a, b := y[(j0+j)*n+k0:][:depth], y[(j0+j+1)*n+k0:][:depth]
+				c, d := y[(j0+j+2)*n+k0:][:depth], y[(j0+j+3)*n+k0:][:depth]
+				for i := range a {
+					*(*[4]float64)(to[i*panelWidth+j:]) = [4]float64{float64(a[i]), float64(b[i]), float64(c[i]), float64(d[i])}
+				}
+			}
+			for ; j < end; j++ {
+				for i, v := range y[(j0+j)*n+k0:][:depth] {
+					to[i*panelWidth+j] = float64(v)
+				}
+			}
+			to = to[min(len(to), depth*panelWidth):]
 		}
 	}
 }

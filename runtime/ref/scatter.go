@@ -5,10 +5,15 @@ import "slices"
 // gemm is a b, or a b + c, for matrices. a and b are transposed first if
 // requested, and c broadcasts into the product.
 func gemm(args []array, transA, transB bool, shape []int) array {
-	out := matMul(transposed(args[0], transA), transposed(args[1], transB), shape)
+	b := args[1]
+	if transB {
+		b.shape, b.turned = []int{b.shape[1], b.shape[0]}, !b.turned
+	}
+	out := matMul(transposed(args[0].wide(), transA), b, shape)
 	if len(args) == 3 {
-		for i, at := range spread(args[2].shape, shape).all() {
-			out.f[i] += args[2].f[at]
+		c := args[2].wide()
+		for i, at := range spread(c.shape, shape).all() {
+			out.f[i] += c.f[at]
 		}
 	}
 	return out
@@ -20,7 +25,18 @@ func transposed(x array, yes bool) array {
 		return x
 	}
 	rows, cols := x.shape[0], x.shape[1]
-	return pick(x, view{shape: []int{cols, rows}, stride: []int{1, cols}})
+	out := newArray(floats, []int{cols, rows})
+	const side = 32 // of a block that stays in the cache
+	for top := 0; top < rows; top += side {
+		for left := 0; left < cols; left += side {
+			for i := top; i < min(top+side, rows); i++ {
+				for j := left; j < min(left+side, cols); j++ {
+					out.f[j*rows+i] = x.f[i*cols+j]
+				}
+			}
+		}
+	}
+	return out
 }
 
 // oneHot gives every id a row with 1 at the id.

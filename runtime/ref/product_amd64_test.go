@@ -1,0 +1,15 @@
+package ref
+
+import "golang.org/x/sys/cpu"
+
+// everyProduct returns the kernels that this processor runs.
+func everyProduct() []productKernel {
+	all := []productKernel{plainProduct}
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+		all = append(all, productKernel{3, add3x16})
+	}
+	if cpu.X86.HasAVX512F {
+		all = append(all, productKernel{8, add8x16})
+	}
+	return all
+}

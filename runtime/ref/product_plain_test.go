@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package ref
+
+func everyProduct() []productKernel { return []productKernel{plainProduct} }
