@@ -108,8 +108,8 @@ func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) 
 	return text, nil
 }
 
-// told reports the text that was read.
-func (r *trainRun) told(text *train.Text) {
+// textRead reports the text that was read.
+func (r *trainRun) textRead(text *train.Text) {
 	r.source = text.Source
 	if len(text.JSONLines) > 0 {
 		r.events.Tell.Say(Warning, "%s: JSON Lines are learned as they are written, braces and keys included: to learn from one field, write its text into a file first", quote.Paths(text.JSONLines))

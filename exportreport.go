@@ -128,7 +128,7 @@ func (r *ExportReport) lost(done precision.Numbers) *ExportLosses {
 func (r *ExportReport) measured(q runtime.Quality, name string) {
 	on := name
 	if on == "" {
-		on = "random ids (a text tells more)"
+		on = "random ids (a text shows more)"
 	}
 	r.say("on %d tokens of %s: perplexity %.4f, in float64 %.4f; the likeliest token agrees at %.2f %%; divergence %.2g nats",
 		q.Positions, on, q.Perplexity, q.OraclePerplexity, 100*q.ArgmaxAgreement(), q.Divergence)

@@ -49,9 +49,12 @@ func assemble(c *model.Checkpoint, m *onnx.Model, web bool) (b assembled, err er
 	genai, err := bundle.GenAI{
 		File: b.name, Context: c.Context(), Width: c.Width(), Heads: queryHeads(c), Shared: fixedShapes(m), Begin: special.Begin, End: b.end, Pad: special.Pad,
 	}.Config(m)
-	b.texts = append(slices.Clip(b.parts.Texts), textFile("genai_config.json", genai))
+	b.texts = append(slices.Clip(b.parts.Texts), textFile(genaiName, genai))
 	return b, err
 }
+
+// genaiName is the configuration for onnxruntime-genai in a folder.
+const genaiName = "genai_config.json"
 
 // queryHeads returns the number of query heads in a layer, 0 without attention.
 func queryHeads(c *model.Checkpoint) int {

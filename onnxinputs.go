@@ -53,7 +53,7 @@ func readTensor(file string, v runtime.Value) (format.Tensor, error) {
 	if info, err := os.Stat(file); err != nil {
 		return format.Tensor{}, err
 	} else if !info.Mode().IsRegular() {
-		return format.Tensor{}, fmt.Errorf("%s: it is no file: name a .npy, .npz, .json or .pb file", file)
+		return format.Tensor{}, fmt.Errorf("%s: it is not a file: name a .npy, .npz, .json or .pb file", file)
 	}
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".npy":
@@ -202,7 +202,7 @@ func (l *lists) number(token json.Token) error {
 			text = "1"
 		}
 	} else if _, is := token.(json.Number); !is {
-		return fmt.Errorf("%.80q is no number: give lists of numbers", text)
+		return fmt.Errorf("%.80q is not a number: give lists of numbers", text)
 	}
 	bad := fmt.Errorf("%.80s is no %s: give numbers of that type", text, l.dtype)
 	if l.dtype.Float() {

@@ -9,7 +9,7 @@ import (
 )
 
 // Plan reports where ONNX Runtime with CUDA would run the nodes of an ONNX file
-// of any tool. It runs nothing. file is the file that the path stands for.
+// of any tool. It runs nothing. file is the model file at the path.
 func Plan(path string) (file string, plan *placement.Report, err error) {
 	file = find.ModelIn(path)
 	if _, err := find.Expect(file, "an ONNX file", find.ONNX); err != nil {

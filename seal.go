@@ -87,7 +87,7 @@ func (r *ResealReport) WriteText(w io.Writer) error {
 }
 
 // VerifySeal reads every byte of a checkpoint and compares it with the seal. file
-// is the file that the path stands for, and root its root hash in hexadecimal,
+// is the checkpoint file at the path, and root its root hash in hexadecimal,
 // which covers all of its bytes.
 func VerifySeal(path string, tell Tell) (file, root string, err error) {
 	if path, err = find.Resolve(path, tell); err != nil {

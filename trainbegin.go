@@ -108,7 +108,7 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 			return err
 		}
 		r.options.DataSHA256 = text.SHA256
-		r.told(text)
+		r.textRead(text)
 		if tok, err = o.tokenizer(text); err != nil {
 			return err
 		}
@@ -279,6 +279,6 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 	if err != nil {
 		return err
 	}
-	r.told(text)
+	r.textRead(text)
 	return r.tokenize(ctx, text, tok, cmp.Or(r.options.Context, r.model.Context()))
 }

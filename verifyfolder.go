@@ -33,7 +33,9 @@ func folderOf(path string, m *onnx.Model, info export.Info) (folder string, web 
 	if web = filepath.Base(folder) == find.ONNXFolder; web {
 		folder = filepath.Dir(folder)
 	}
-	if !isCache(info.Profile) && !holdsPlain(folder, m, info) || filepath.Base(path) != "model.onnx" || !m.HasExternal() || tritonFolder(path) != "" {
+	// A small quantized model keeps all its weights in the file.
+	written := m.HasExternal() || regularIn(folder, genaiName)
+	if !isCache(info.Profile) && !holdsPlain(folder, m, info) || filepath.Base(path) != "model.onnx" || !written || tritonFolder(path) != "" {
 		return "", web
 	}
 	return folder, web

@@ -146,7 +146,7 @@ func TestQuantizedQuality(t *testing.T) {
 			}
 			t.Logf("%s %s: perplexity %.3f to %.3f, %d of %d agree, divergence %.2g", arch, form, q.OraclePerplexity, q.Perplexity, q.ArgmaxAgreed, q.Positions, q.Divergence)
 			if !(q.Divergence > 0 && q.Divergence < most) {
-				t.Errorf("%s %s: divergence %g, wants below %g and above 0", arch, form, q.Divergence, most)
+				t.Errorf("%s %s: divergence %g, want below %g and above 0", arch, form, q.Divergence, most)
 			}
 		}
 	}

@@ -62,7 +62,7 @@ func TestOffsets(t *testing.T) {
 	}
 	h.Tensors[1].Name = "w"
 	if _, err := format.Offsets(h); err == nil {
-		t.Error("a header with a name that stands twice has offsets")
+		t.Error("a header with the same name twice has offsets")
 	}
 }
 

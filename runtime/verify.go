@@ -126,7 +126,7 @@ func objection(candidates []Candidate, results []Result) string {
 		return "no runtime but our own ran, because no other was asked for: ask for one of them too"
 	}
 	if !evidence {
-		return "no runtime but our own ran: `attnx runtime install` brings ONNX Runtime"
+		return "no runtime but our own ran, ONNX Runtime is missing: " + InstallLibrary
 	}
 	return ""
 }
@@ -201,6 +201,9 @@ func (r *candidateRun) giveUp(err error) {
 	r.status, r.reason = StatusFail, err.Error()
 	if errors.Is(err, ErrUnavailable) {
 		r.status = StatusUnavailable
+	}
+	if gone := new(UnavailableError); errors.As(err, &gone) { // the report names the runtime
+		r.reason = gone.Reason + "; " + gone.Remedy
 	}
 }
 

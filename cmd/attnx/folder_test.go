@@ -28,7 +28,7 @@ import (
 )
 
 // readers are the libraries that open a folder. Each is asked by a script of
-// fixtures/oracle, where it is installed: optimum wants an older transformers
+// fixtures/oracle, where it is installed: optimum needs an older transformers
 // than PyTorch's newest, and so they may be in several environments.
 var readers = []reader{
 	{"onnxruntime", []string{"ATTNX_PYTHON", "ATTNX_PYTHON_OPTIMUM", "ATTNX_PYTHON_GENAI"}, "onnxruntime", true, false},
@@ -398,7 +398,7 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 			continue
 		}
 		if got := find.ModelIn(folder); got != filepath.Join(folder, filepath.FromSlash(f.model)) {
-			t.Errorf("%s stands for %s", folder, got)
+			t.Errorf("the model in %s is %s", folder, got)
 		}
 		again, _, err := find.Load(folder, nil, model.LoadModel)
 		if err != nil || again.Weights.Hash() != c.Weights.Hash() {

@@ -354,7 +354,7 @@ func examples(ts *testscript.TestScript, neg bool, args []string) {
 var nextSteps = regexp.MustCompile(`(?m)^ *(attnx .*)$`)
 
 // shell FILE runs the attnx commands that a text (a file, stdout or README)
-// tells a user to type, but for the first N, in a shell. Training takes two
+// names for a user to type, but for the first N, in a shell. Training takes two
 // steps of the two hundred: what the commands do is the same.
 func shell(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
@@ -387,7 +387,7 @@ func shell(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Logf("%s", line[1])
 		err := ts.Exec("sh", "-c", strings.ReplaceAll(line[1], "--steps 200", "--steps 2"))
 		if exit := new(exitError); errors.As(err, exit) && (*exit).ExitCode() == exitMismatch && strings.HasPrefix(line[1], "attnx diff ") {
-			continue // they differ, which it tells
+			continue // they differ, which it reports
 		}
 		ts.Check(err)
 	}

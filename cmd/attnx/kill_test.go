@@ -22,8 +22,8 @@ import (
 )
 
 // A run that is killed after each of its steps in turn, and resumed, ends with
-// the file of one that was never interrupted: the same root hash, which stands
-// for every byte, on both engines.
+// the file of one that was never interrupted: the same root hash, which covers
+// every byte, on both engines.
 func TestEveryResume(t *testing.T) {
 	steps, batch, kills := 16, "16", []int{4} // after a save, and before the next
 	if fixtures.Exhaustive() {

@@ -61,12 +61,12 @@ opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 			}
 			report := installReport{Library: lib.Path, Version: library.Version}
 			if o.CUDA {
-				wants, err := lib.Wants()
+				needs, err := lib.Needs()
 				if err != nil {
 					return err
 				}
-				report.CUDA, report.CUDNN = wants.CUDA, wants.CUDNN
-				fmt.Fprintf(s.Note, "it needs %s: `attnx doctor` reports which of their libraries are here\n", wants)
+				report.CUDA, report.CUDNN = needs.CUDA, needs.CUDNN
+				fmt.Fprintf(s.Note, "it needs %s: `attnx doctor` reports which of their libraries are here\n", needs)
 			}
 			if asJSON {
 				return usage.PrintJSON(s.Out, report)

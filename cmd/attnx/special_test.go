@@ -22,7 +22,7 @@ import (
 	"github.com/attnx/attnx/runtime/decode"
 )
 
-// special returns a model with special ids that no spelling tells, and the path
+// special returns a model with special ids that no spelling shows, and the path
 // where it is saved.
 func special(t *testing.T) (*model.Checkpoint, string) {
 	t.Helper()

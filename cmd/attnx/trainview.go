@@ -34,7 +34,7 @@ type trainView struct {
 }
 
 func (v *trainView) events() attnx.TrainEvents {
-	return attnx.TrainEvents{Text: v.read, Tokenize: v.tokenized, Open: v.open, Begin: v.begin, Step: v.step, Tell: v.told}
+	return attnx.TrainEvents{Text: v.read, Tokenize: v.tokenized, Open: v.open, Begin: v.begin, Step: v.step, Tell: v.message}
 }
 
 func (v *trainView) read(t *train.Text) {
@@ -68,8 +68,8 @@ func (v *trainView) open() {
 	ending.FinishFirst(v.ctx)
 }
 
-// told prints a message of the library below the progress line.
-func (v *trainView) told(level attnx.Level, line string) {
+// message prints a message of the library below the progress line.
+func (v *trainView) message(level attnx.Level, line string) {
 	v.finish()
 	v.Tell(level, line)
 }

@@ -39,7 +39,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.have, found, c.found)
 		}
 	}
-	// Integers that no float64 tells apart, and a document that differs everywhere.
+	// Integers that are one float64, and a document that differs everywhere.
 	if d := JSON([]byte("[9007199254740993]"), []byte("[9007199254740992]"), Fields{}); len(d) != 1 {
 		t.Errorf("integers beyond 2^53: %v", d)
 	}

@@ -36,7 +36,7 @@ func packed(v ...uint64) []byte {
 	return b
 }
 
-// modelWith is a file whose graph has the fields; the decoder wants no more.
+// modelWith is a file whose graph has the fields; the decoder needs no more.
 func modelWith(graph ...[]byte) []byte { return pb(vint(1, 8), sub(7, graph...)) }
 
 func encoded(t testing.TB, m *onnx.Model) []byte {

@@ -225,7 +225,7 @@ type External struct {
 	Length   int64 // -1: up to the end of the file
 	Checksum string
 
-	More []string // further locations that the file gives, which is no valid file of attnx's
+	More []string // further locations in the file; a valid file of attnx has none
 }
 
 // ValueInfo is a ValueInfoProto: the name, element type and shape of a tensor,

@@ -175,7 +175,7 @@ func TestGraphInANode(t *testing.T) {
 }
 
 // Facts of docs/OperatorKernels.md of ONNX Runtime 1.24 and of the kernels'
-// registrations. Later versions add types, so both are told: types that are
+// registrations. Later versions add types, so both are reported: types that are
 // there, and types whose absence decided how attnx exports.
 func TestLookup(t *testing.T) {
 	for _, c := range []struct {

@@ -24,7 +24,7 @@ var notPulled = []string{"float16", "bfloat16", "float8e4m3fn", "float8e4m3fnuz"
 // them.
 //
 // An input that the node's kernel expects in CPU memory, such as the shape of
-// Reshape, is no reason to move.
+// Reshape, does not make them move.
 func (p *planner) preferCPU() {
 	onHost := map[string]bool{}
 	reached := &queue{}

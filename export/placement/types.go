@@ -18,9 +18,8 @@ func declaredTypes(g *onnx.Graph) map[string]string {
 	return types
 }
 
-// infer finds the element types of a node's outputs: from the node, or, where
-// that does not tell, as the graph says. What neither tells stays out of
-// p.types.
+// infer finds the element types of a node's outputs: from the node, or else from
+// the graph. What neither gives stays out of p.types.
 func (p *planner) infer(n *onnx.Node, s *schema.Operator, declared map[string]string) {
 	for i, out := range n.Outputs {
 		t := outputType(n, s, i, p.types)

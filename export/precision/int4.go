@@ -36,13 +36,13 @@ const accuracyLevel = 4
 //
 // A table shared with an embedding takes 8 bits: the error of 4 bits would
 // count twice, at the input and at the output.
-func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, turned bool) (stored, error) {
+func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, transposed bool) (stored, error) {
 	in, out := rows, columns
 	step, next := columns, 1
-	if turned {
+	if transposed {
 		in, out, step, next = columns, rows, 1, columns
 	}
-	s := stored{integers: q.name(name + ".blocks"), scales: q.name(name + ".scale"), in: in, out: out, bits: 4, turned: turned}
+	s := stored{integers: q.name(name + ".blocks"), scales: q.name(name + ".scale"), in: in, out: out, bits: 4, transposed: transposed}
 	if q.tied[name] {
 		s.bits = 8
 	}

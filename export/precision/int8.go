@@ -27,10 +27,10 @@ type activation struct{ integers, scale, zero string }
 // ms).
 //
 // An output whose weights are all 0 gets the scale 1, because 0/0 is NaN.
-func storeInt8(q *quantizer, name string, w []float32, rows, columns int, turned bool) (stored, error) {
+func storeInt8(q *quantizer, name string, w []float32, rows, columns int, transposed bool) (stored, error) {
 	in, out := rows, columns
 	step, next := columns, 1 // distance to the next weight of the same output, and of the same input
-	if turned {
+	if transposed {
 		in, out, step, next = columns, rows, 1, columns
 	}
 	scales := make([]float32, out)
@@ -63,7 +63,7 @@ func storeInt8(q *quantizer, name string, w []float32, rows, columns int, turned
 		}
 	})
 	q.count(name, sum(squares), sum(changed))
-	s := stored{integers: q.name(name + ".int8"), scales: q.name(name + ".scale"), in: in, out: out, bits: 8, turned: turned}
+	s := stored{integers: q.name(name + ".int8"), scales: q.name(name + ".scale"), in: in, out: out, bits: 8, transposed: transposed}
 	q.put(&onnx.Tensor{Name: s.integers, DataType: onnx.Int8, Dims: []int64{int64(rows), int64(columns)}, Raw: raw})
 	q.put(floatTensor(s.scales, []int64{int64(out)}, scales))
 	return s, nil
@@ -103,7 +103,7 @@ func productInt8(q *quantizer, x string, w stored, output string) {
 		q.inputs[x] = a
 	}
 	integers := w.integers
-	if w.turned {
+	if w.transposed {
 		integers = q.name(w.integers + ".transposed")
 		q.integers("Transpose", integers, []string{w.integers}, onnx.IntsAttr("perm", 1, 0))
 	}

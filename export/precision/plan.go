@@ -26,7 +26,7 @@ var float32Parts = []struct{ what, reason string }{
 		"as a whole NaN; where a mask must be in the type it takes the type's lowest number, which is finite"},
 	{normPart, "mean and variance are sums over the width, and the sum of the layers before them grows with the depth"},
 	{sums, "the square of a number above 255 is beyond float16, and a sum over the width stops growing"},
-	{exponentials, "the exponential of 12 is beyond float16, and a quotient of two such numbers is no number"},
+	{exponentials, "the exponential of 12 is beyond float16, and a quotient of two such numbers is NaN"},
 	{angles, "above 2048 float16 does not have every place of a token, and an angle would be off by whole turns"},
 	{compared, "two numbers that differ may be rounded to the same one"},
 	{logitsProduct, "at a logit of 100 neighbours in float16 are 0.06 apart, in bfloat16 0.5: the best token would be one of several"},

@@ -42,8 +42,8 @@ func quantized(r *rewrite, from Source, kind Quantize) (*onnx.Model, Numbers, er
 // form is how a kind of quantization stores a weight and writes a product.
 type form struct {
 	remarks []string
-	// store quantizes the matrix w, (in,out), or (out,in) if turned is set.
-	store func(q *quantizer, name string, w []float32, rows, columns int, turned bool) (stored, error)
+	// store quantizes the matrix w, (in,out), or (out,in) if transposed is set.
+	store func(q *quantizer, name string, w []float32, rows, columns int, transposed bool) (stored, error)
 	// product writes x·w, named output.
 	product func(q *quantizer, x string, w stored, output string)
 	// rows writes the lookup of ids in the rows of w, named output.
@@ -65,13 +65,13 @@ var forms = map[Quantize]form{
 type stored struct {
 	integers, scales string // names of initializers
 	in, out, bits    int
-	turned           bool // stored as (out,in)
+	transposed           bool // stored as (out,in)
 }
 
-// matrix is a weight of the graph, (in,out), or (out,in) if turned is set.
+// matrix is a weight of the graph, (in,out), or (out,in) if transposed is set.
 type matrix struct {
 	name   string
-	turned bool
+	transposed bool
 }
 
 type quantizer struct {
@@ -141,8 +141,8 @@ func (q *quantizer) add(n *onnx.Node) error {
 
 // weight returns the quantized weight. It quantizes each weight once.
 func (q *quantizer) weight(m matrix) (stored, error) {
-	name, turned := m.name, m.turned
-	if w, ok := q.done[name]; ok && w.turned == turned {
+	name, transposed := m.name, m.transposed
+	if w, ok := q.done[name]; ok && w.transposed == transposed {
 		return w, nil
 	}
 	t := q.tensors[name]
@@ -150,7 +150,7 @@ func (q *quantizer) weight(m matrix) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
-	w, err := q.form.store(q, name, v, int(t.Dims[0]), int(t.Dims[1]), turned)
+	w, err := q.form.store(q, name, v, int(t.Dims[0]), int(t.Dims[1]), transposed)
 	if err != nil {
 		return stored{}, err
 	}

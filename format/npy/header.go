@@ -34,7 +34,7 @@ type header struct {
 // errCut is the error of a file that ends too early.
 var errCut = errors.New("the file is cut short: save the array again")
 
-// readHeader reads what stands before the elements.
+// readHeader reads what precedes the elements.
 func readHeader(r io.Reader) (header, error) {
 	var h header
 	start := make([]byte, len(magic)+2)

@@ -176,7 +176,7 @@ func bestOf(scores []float64) (step int, score float64) {
 	return step, score
 }
 
-// run saves and tells whether the power went.
+// run saves and returns whether the power went.
 func (s scenario) run(d *faulty, contents map[int][]byte) (err error, crashed bool) {
 	defer func() {
 		switch p := recover(); p.(type) {

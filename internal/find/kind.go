@@ -142,7 +142,7 @@ func (e *KindError) Unwrap() error {
 
 func namedCheckpoint(path string) bool { return strings.HasSuffix(path, ".safetensors") }
 
-// NotText says what a file is that is no text, if its first bytes show it.
+// NotText returns an error if the first bytes of a file show that it is not text.
 func NotText(path string) error {
 	kind, err := kindOf(path)
 	if err == nil && (kind == Safetensors || kind == ONNX || kind > emptyFile && kind < htmlFile) {

@@ -74,7 +74,7 @@ func TestWeightsAreHuggingFaces(t *testing.T) {
 	}
 }
 
-// GPT-2's law: normal(0.02), divided by √(2L) where a layer writes to the
+// GPT-2's distribution: normal(0.02), divided by √(2L) where a layer writes to the
 // residual stream; norms 1, biases 0.
 func TestFirstWeights(t *testing.T) {
 	_, g := network(t, "nano", "gpt2", 65)

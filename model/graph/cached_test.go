@@ -386,7 +386,7 @@ func TestPrecompute(t *testing.T) {
 	}
 }
 
-// Places are turned into angles ahead: integers that are constant become floats.
+// Positions become angles in advance: integers that are constant become floats.
 func TestPrecomputeCast(t *testing.T) {
 	b := graph.NewBuilder()
 	n := graph.N

@@ -185,14 +185,14 @@ func (s sliding) reach(axis int, windows Dim) Dim {
 
 // gradWeights is the derivative by weights of the given shape.
 func (c Conv) gradWeights(b *Builder, x, dy *Value, weights Shape) *Value {
-	turned := Conv{Strides: c.Dilations, Dilations: c.Strides, Pads: c.Pads, Group: c.Group}
+	swapped := Conv{Strides: c.Dilations, Dilations: c.Strides, Pads: c.Pads, Group: c.Group}
 	g := N(c.Group)
 	parts, rank := b.apply(Reshape{append(Shape{x.Shape[0], g, weights[1]}, x.Shape[2:]...)}, x), len(x.Shape)
 	perm := append([]int{2, 1, 0}, axes(make(Shape, rank+1))[3:]...)
 	parts = b.Transpose(parts, perm...) // (C/G,G,N,...)
 	parts = b.Reshape(parts, append(Shape{weights[1], g.Mul(x.Shape[0])}, x.Shape[2:]...)...)
 	swap := append([]int{1, 0}, axes(make(Shape, rank))[2:]...)
-	d := b.apply(turned, parts, b.Transpose(dy, swap...)) // (C/G,M,kernel...), larger if windows leave a remainder
+	d := b.apply(swapped, parts, b.Transpose(dy, swap...)) // (C/G,M,kernel...), larger if windows leave a remainder
 	for i := 2; i < rank; i++ {
 		if d.Shape[i] != weights[i] {
 			d = b.Slice(d, i, N(0), weights[i])

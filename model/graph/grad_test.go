@@ -96,7 +96,7 @@ func TestFold(t *testing.T) {
 	one, zero := b.Scalar(1), b.ConstantOfShape(0, graph.N(2), graph.N(3))
 	same := map[string]*graph.Value{
 		"times one": b.Mul(x, one), "over one": b.Div(x, one), "plus zero": b.Add(x, zero), "zero plus": b.Add(zero, x),
-		"minus zero": b.Sub(x, zero), "turned twice": b.Transpose(b.Transpose(x, 1, 0), 1, 0),
+		"minus zero": b.Sub(x, zero), "transposed twice": b.Transpose(b.Transpose(x, 1, 0), 1, 0),
 		"there and back": b.Reshape(b.Reshape(x, graph.N(6)), graph.N(2), graph.N(3)), "one part": b.Concat(0, x),
 	}
 	for name, v := range same {

@@ -187,7 +187,7 @@ func TestDecomposeWritesEveryComposite(t *testing.T) {
 		}
 	}
 	for v := range g.Values() { // who uses a composite finds it under the same name, in the same shape
-		if _, turned := graph.Is[graph.Transpose](v); turned { // the loss passes it by
+		if _, transposed := graph.Is[graph.Transpose](v); transposed { // the loss passes it by
 			continue
 		}
 		if w := d.Lookup(v.Name); w == nil || text(w) != text(v) {

@@ -149,7 +149,7 @@ func TestWrittenConfig(t *testing.T) {
 	}
 	defer f.Close()
 	if m := f.Metadata(); len(m) != 1 || m["format"] != "pt" || f.Seal() != nil {
-		t.Errorf("metadata %v, seal %v; transformers wants the format pt", m, f.Seal())
+		t.Errorf("metadata %v, seal %v; transformers expects the format pt", m, f.Seal())
 	}
 	if x := tensorsOf(t, filepath.Join(folder, weightsFile)); x[0].Name != wte || x[0].DType != format.BFloat16 {
 		t.Errorf("the first weight is %v", x[0].Info())

@@ -181,7 +181,7 @@ func TestParseAccepts(t *testing.T) {
 		{"a dot that matches newlines", tokens.Char, `[\\s\\S]`, `(?m:.)`},
 		{"merges as pairs", tokens.BPE, `"a b"`, `["a","b"]`},
 		{"a comment among merges", tokens.BPE, `"a b"`, `"#version: 0.2","a b"`},
-		{"a merge that stands twice", tokens.BPE, `"a b"`, `"a b","a b"`},
+		{"a merge that is there twice", tokens.BPE, `"a b"`, `"a b","a b"`},
 		{"no model type", tokens.BPE, `"type":"BPE",`, ``},
 		{"null for no suffix", tokens.BPE, `"end_of_word_suffix":""`, `"end_of_word_suffix":null`},
 		{"dropout of zero", tokens.BPE, `"dropout":null`, `"dropout":0.0`},
@@ -215,7 +215,7 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-// A token that is not written in characters for bytes stands for itself.
+// A token that is not written in characters for bytes is its own text.
 func TestTokenThatIsNoBytes(t *testing.T) {
 	tok, err := tokens.Parse(edit(t, tokens.BPE, `"special":true}]`, `"special":true},{"id":259,"content":"<é>"}]`))
 	if err != nil {

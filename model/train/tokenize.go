@@ -36,13 +36,13 @@ func Tokenize(ctx context.Context, text string, t *tokens.Tokenizer, length int,
 }
 
 func tokenizeLines(ctx context.Context, text string, t *tokens.Tokenizer, b *lineBuilder, progress func(bytes int)) (*Data, error) {
-	const told = 1 << 16 // bytes between two calls of progress
+	const interval = 1 << 16 // bytes between two calls of progress
 	bytes, last := 0, 0
 	for line := range strings.Lines(text) {
 		if err := addLine(line, t, b); err != nil {
 			return nil, err
 		}
-		if bytes += len(line); bytes-last >= told {
+		if bytes += len(line); bytes-last >= interval {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}

@@ -129,7 +129,7 @@ func spoil(s *spoiled) conform.Open {
 
 const faultName = "ATTNX_CONFORM_FAULT"
 
-// TestSuiteSeesFaults runs this test binary again for every fault and wants it
+// TestSuiteSeesFaults runs this test binary again for every fault and expects it
 // to fail, in Ops and in Networks each: a suite that lets everything pass is
 // worse than none.
 func TestSuiteSeesFaults(t *testing.T) {

@@ -298,7 +298,7 @@ func (d *fakeDevice) sequence(b, first, tokens, past int, seen []bool) ([][]int,
 	states := make([][]int, tokens)
 	for i := range states {
 		at := b*tokens + i
-		position := 0 // as the mask tells it: the tokens seen before
+		position := 0 // by the mask: the tokens seen before
 		for _, v := range seen[:first+i] {
 			if v {
 				position++

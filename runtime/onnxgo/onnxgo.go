@@ -10,6 +10,7 @@
 package onnxgo
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -49,7 +50,12 @@ type Session struct {
 	length  int    // T, or R
 	width   int    // V, or F
 	ran     bool
+	blind   bool // a shorter text has shown that padding changes nothing
 }
+
+// ErrPadding reports a text shorter than the file's length, whose padding the
+// network would read.
+var ErrPadding = errors.New("the network reads what follows a text, and the file has no " + maskName + " to hide padding")
 
 // firstRun serializes the first runs of all models: they write to tables that
 // Gorgonia shares without a lock.
@@ -134,7 +140,8 @@ func (s *Session) Length() int { return s.length }
 // Run takes input_ids, int64 (B,T') with T' up to Length, and returns logits,
 // float32 (B,T',V), or (B,N) if the file scores whole texts. Rows run one after
 // the other. Shorter rows are padded on the right, which causal attention does
-// not see; others need a file with attention_mask, which is int64 (B,T') here.
+// not see; others need a file with attention_mask, which is int64 (B,T') here, and
+// Run refuses such a text without it with an error that matches ErrPadding.
 // A file on features takes them as float32 (B,F) and returns its output (B,N).
 func (s *Session) Run(inputs map[string]format.Tensor) (out map[string]format.Tensor, err error) {
 	defer recovered(&err)
@@ -218,12 +225,32 @@ func (s *Session) attend(counts []int64) error {
 // sequence runs one sequence and returns its logits, and their rows: T, or one
 // for the whole text.
 func (s *Session) sequence(ids []int64) (logits []float32, rows int, err error) {
+	logits, rows, err = s.padded(ids, 0)
+	if err != nil || len(ids) == s.length || s.mask != nil || s.blind || s.width < 2 {
+		return logits, rows, err
+	}
+	// The file does not say whether a token sees the ones after it: try other
+	// padding.
+	logits = slices.Clone(logits) // the next run may write to the same memory
+	again, _, err := s.padded(ids, 1)
+	if err != nil {
+		return nil, 0, err
+	}
+	seen := len(logits) / rows * min(rows, len(ids))
+	if s.blind = slices.Equal(logits[:seen], again[:seen]); !s.blind {
+		return nil, 0, fmt.Errorf("%d tokens for a file of fixed length %d: %w: give %d tokens, or export a network with a mask", len(ids), s.length, ErrPadding, s.length)
+	}
+	return logits, rows, nil
+}
+
+// padded runs one sequence with the given token after its end.
+func (s *Session) padded(ids []int64, pad int) (logits []float32, rows int, err error) {
 	hot := make([]float32, s.length*s.width)
 	for t, id := range ids {
 		hot[t*s.width+int(id)] = 1
 	}
 	for t := len(ids); t < s.length; t++ {
-		hot[t*s.width] = 1 // padding must be a token: a row of zeros has zero variance and cannot be normalized
+		hot[t*s.width+pad] = 1 // padding must be a token: a row of zeros has zero variance and cannot be normalized
 	}
 	if logits, rows, err = s.compute(hot); err == nil && rows != s.length && rows != 1 {
 		err = fmt.Errorf("output %.80q has %d rows for %d tokens", s.name, rows, s.length)

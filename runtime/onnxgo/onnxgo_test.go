@@ -1,8 +1,7 @@
 package onnxgo_test
 
 import (
-	"github.com/attnx/attnx/model/arch"
-	"github.com/attnx/attnx/model/nn"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +10,9 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/conform"
 	"github.com/attnx/attnx/runtime/onnxgo"
@@ -98,6 +99,71 @@ func TestRunRefuses(t *testing.T) {
 }
 
 // Several models run for the first time at once, and one by several goroutines.
+// bothSides is a network whose tokens see the ones after them.
+type bothSides struct{ whole bool }
+
+func (bothSides) Architecture() string { return "test/bothsides" }
+
+func (n bothSides) Forward(b *nn.Builder) {
+	init := graph.Normal(0.5)
+	x := b.Embedding("tokens", b.Tokens(6), 7, 4, init)
+	x = b.Add(x, b.Embedding("positions", b.Positions(), 6, 4, init))
+	x = b.Attention("look", nn.Attention{Heads: 1, Width: 4}, x, x, x)
+	if n.whole {
+		x = b.Reshape(b.Slice(x, 1, graph.N(0), graph.N(1)), nn.B, graph.N(4))
+	}
+	b.Logits(b.Project("head", x, 4, 7, init))
+}
+
+// A network that sees padding runs full texts only. The session finds out by
+// itself, since the file does not say so.
+func TestPaddingThatIsSeen(t *testing.T) {
+	for _, n := range []nn.Network{bothSides{}, bothSides{whole: true}} {
+		g, err := nn.Build(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights := model.NewWeights(g, 3)
+		data, err := export.Bytes(g, weights, export.Flat{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := onnxgo.OpenBytes(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := ref.New(g, weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := func(ids ...int64) error {
+			in := map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", []int{1, len(ids)}, ids)}
+			got, err := s.Run(in)
+			if err != nil {
+				return err
+			}
+			want, err := o.Run(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := runtime.Compare(want["logits"], got["logits"]); !d.Within {
+				t.Errorf("%+v, %v: %s %v", n, ids, d.Reason, d.FirstBad)
+			}
+			return nil
+		}
+		if err := run(1, 2, 3, 4, 5); !errors.Is(err, onnxgo.ErrPadding) {
+			t.Errorf("%+v: a shorter text: %v", n, err)
+		}
+		if err := run(1, 2, 3, 4, 5, 6); err != nil {
+			t.Error(err)
+		}
+		if err := run(1); !errors.Is(err, onnxgo.ErrPadding) {
+			t.Errorf("%+v: one token: %v", n, err)
+		}
+		s.Close()
+	}
+}
+
 func TestConcurrentRuns(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {

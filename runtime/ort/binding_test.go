@@ -37,7 +37,7 @@ func TestBind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 3 { // what stands in the memory at the time of a run counts
+	for i := range 3 { // what the memory holds at the time of a run counts
 		xs[0], ys[1] = float32(i), float32(100*i)
 		if err := run(); err != nil {
 			t.Fatal(err)

@@ -22,7 +22,7 @@ import (
 	"github.com/attnx/attnx/runtime/ref"
 )
 
-// What the suite cannot ask of a session that wants an input; TestOpenSizes
+// What the suite cannot ask of a session that needs an input; TestOpenSizes
 // does.
 var noInput = map[string]string{
 	"Range":           "the binding opens no model without inputs",

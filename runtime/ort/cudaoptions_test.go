@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestCUDAOptions says what the provider is told. Keys and values are those of
+// TestCUDAOptions checks what the provider gets. Keys and values are those of
 // ONNX Runtime's documentation of the CUDA execution provider.
 func TestCUDAOptions(t *testing.T) {
 	for _, c := range []struct {

@@ -18,7 +18,7 @@ import (
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
-// drops holds every way to make something that wants to be closed and to drop
+// drops holds every way to make something that must be closed and to drop
 // it, by what the report calls it.
 var drops = map[string]func(t *testing.T){
 	"session of model": func(t *testing.T) {

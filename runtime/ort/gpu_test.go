@@ -137,7 +137,7 @@ func distance(got []float32, rows int) float64 {
 	return worst / largest
 }
 
-// TestGPUTF32 tells TF32 from float32 by its error. NumPy gives 4e-6 for these
+// TestGPUTF32 recognizes TF32 by its error. NumPy gives 4e-6 for these
 // products in float32 and 6e-4 with factors rounded to 10 bits of mantissa.
 func TestGPUTF32(t *testing.T) {
 	const rows = 64

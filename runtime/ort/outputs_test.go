@@ -127,7 +127,7 @@ func TestScalarOutput(t *testing.T) {
 }
 
 // TestShapesUndeclared runs models whose output shapes the file does not tell,
-// or tells wrongly.
+// or declares wrongly.
 func TestShapesUndeclared(t *testing.T) {
 	in := func(v ...float32) tensors { return tensors{"x": format.FromFloat32s("", []int{len(v)}, v)} }
 	x := []testValue{{"x", protoFloat, []string{"N"}}}

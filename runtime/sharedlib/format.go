@@ -11,6 +11,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"slices"
+	"strings"
 )
 
 // checkLibrary reports why the file at path, a regular file, is not a complete
@@ -139,24 +140,52 @@ func checkPE(_ *Kind, r io.ReaderAt, size int64) error {
 	return nil
 }
 
-// checkMachO checks a Mach-O file. In a universal one it checks only that every
-// part is complete.
+// checkMachO checks a Mach-O file. A universal one has a part for each processor.
 func checkMachO(_ *Kind, r io.ReaderAt, size int64) error {
-	if fat, err := macho.NewFatFile(r); err == nil {
-		for _, a := range fat.Arches {
-			if end := uint64(a.Offset) + uint64(a.Size); end > uint64(size) {
-				return truncated(size, end)
-			}
+	fat, err := macho.NewFatFile(r)
+	if errors.Is(err, macho.ErrNotFat) {
+		f, err := macho.NewFile(r)
+		if err != nil {
+			return headers(err)
 		}
-		return nil
+		return checkMachOPart(f, uint64(size))
 	}
-	f, err := macho.NewFile(r)
 	if err != nil {
 		return headers(err)
 	}
+	for _, a := range fat.Arches {
+		if end := uint64(a.Offset) + uint64(a.Size); end > uint64(size) {
+			return truncated(size, end)
+		}
+	}
+	want, known := machoProcessors[goruntime.GOARCH]
+	var others []string
+	for _, a := range fat.Arches {
+		if !known || a.Cpu == want {
+			return checkMachOPart(a.File, uint64(a.Size))
+		}
+		others = append(others, a.Cpu.String())
+	}
+	return fmt.Errorf("it is for other processors: %s, not %v", strings.Join(others[:min(len(others), 8)], ", "), want)
+}
+
+// machoProcessors maps GOARCH to Mach-O processors.
+var machoProcessors = map[string]macho.Cpu{"amd64": macho.CpuAmd64, "arm64": macho.CpuArm64}
+
+// checkMachOPart checks a file, or the part of a universal one, of size bytes.
+func checkMachOPart(f *macho.File, size uint64) error {
+	if want, known := machoProcessors[goruntime.GOARCH]; known && f.Cpu != want {
+		return fmt.Errorf("it is for another processor: %v, not %v", f.Cpu, want)
+	}
+	if f.Type != macho.TypeDylib {
+		return fmt.Errorf("it is a Mach-O file of type %v, not a shared library", f.Type)
+	}
 	for _, l := range f.Loads {
-		if s, ok := l.(*macho.Segment); ok && s.Offset+s.Filesz > uint64(size) {
-			return truncated(size, s.Offset+s.Filesz)
+		if s, ok := l.(*macho.Segment); ok && (s.Filesz > size || s.Offset > size-s.Filesz) {
+			if s.Filesz > 1<<62 || s.Offset > 1<<62 {
+				return headers(errors.New("a segment of impossible size"))
+			}
+			return truncated(int64(size), s.Offset+s.Filesz)
 		}
 	}
 	return nil

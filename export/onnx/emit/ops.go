@@ -114,7 +114,7 @@ func (e *emitter) binary(op graph.Binary, n *graph.Node, inputs []string) error 
 	switch op {
 	case graph.Mod:
 		if n.Args[0].DType.Float() {
-			return fmt.Errorf("ONNX's Mod of numbers that are no integers has the sign of the first")
+			return fmt.Errorf("ONNX's Mod of numbers other than integers has the sign of the first")
 		}
 		e.node("Mod", out, inputs)
 	case graph.FMod:

@@ -74,17 +74,17 @@ func (n *node) rotate(x, cos, sin *graph.Value, interleaved bool) *graph.Value {
 	if 2*half > d || half < 1 {
 		n.invalid("%d of %d elements are rotated", 2*half, d)
 	}
-	turned := x
+	rotated := x
 	if 2*half < d {
-		turned = b.Slice(x, 3, graph.N(0), graph.N(2*half))
+		rotated = b.Slice(x, 3, graph.N(0), graph.N(2*half))
 	}
 	wide := append(graph.Shape{}, x.Shape[:3]...)
 	var first, second *graph.Value
 	if interleaved {
-		parts := b.Split(b.Reshape(turned, append(wide, graph.N(half), graph.N(2))...), 4, 1, 1)
+		parts := b.Split(b.Reshape(rotated, append(wide, graph.N(half), graph.N(2))...), 4, 1, 1)
 		first, second = b.Reshape(parts[0], append(wide, graph.N(half))...), b.Reshape(parts[1], append(wide, graph.N(half))...)
 	} else {
-		parts := b.Split(turned, 3, half, half)
+		parts := b.Split(rotated, 3, half, half)
 		first, second = parts[0], parts[1]
 	}
 	real := b.Sub(b.Mul(cos, first), b.Mul(sin, second))

@@ -34,12 +34,12 @@ func testMultiply[E element](t *testing.T, tolerance float64) {
 	for _, s := range blasSizes {
 		m, n, k := s[0], s[1], s[2]
 		x, y := normals[E]("x", m*k), normals[E]("y", k*n)
-		for _, turned := range [][2]bool{{}, {true, false}, {false, true}, {true, true}} {
+		for _, transposed := range [][2]bool{{}, {true, false}, {false, true}, {true, true}} {
 			a, b := byRows(x, k), byRows(y, n)
-			if turned[0] {
+			if transposed[0] {
 				a = byColumns(x, m)
 			}
-			if turned[1] {
+			if transposed[1] {
 				b = byColumns(y, k)
 			}
 			c := normals[E]("what was there", m*n)
@@ -53,10 +53,10 @@ func testMultiply[E element](t *testing.T, tolerance float64) {
 						want += float64(a.data[i*a.row+p*a.col]) * float64(b.data[p*b.row+j*b.col])
 					}
 					if d := math.Abs(float64(c[i*n+j]) - want); !(d <= tolerance*math.Sqrt(float64(k))) {
-						t.Fatalf("%v turned %v: element (%d,%d) is %v, want %v", s, turned, i, j, c[i*n+j], want)
+						t.Fatalf("%v transposed %v: element (%d,%d) is %v, want %v", s, transposed, i, j, c[i*n+j], want)
 					}
 					if c[i*n+j] != serial[i*n+j] {
-						t.Fatalf("%v turned %v: element (%d,%d) is %v on all cores, %v on one", s, turned, i, j, c[i*n+j], serial[i*n+j])
+						t.Fatalf("%v transposed %v: element (%d,%d) is %v on all cores, %v on one", s, transposed, i, j, c[i*n+j], serial[i*n+j])
 					}
 				}
 			}

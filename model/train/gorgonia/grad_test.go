@@ -85,9 +85,9 @@ var gradientCases = map[string][]gradientCase{
 		return b.MatMul(paramOf(b, "x", 2, 3, 4), paramOf(b, "y", 4, 5))
 	}}, {name: "batch", build: func(b *graph.Builder) *graph.Value {
 		return b.MatMul(paramOf(b, "x", 2, 2, 3, 4), paramOf(b, "y", 2, 2, 4, 5))
-	}}, {name: "turned", build: func(b *graph.Builder) *graph.Value {
+	}}, {name: "transposed", build: func(b *graph.Builder) *graph.Value {
 		return b.MatMul(paramOf(b, "x", 2, 3, 4), b.Transpose(paramOf(b, "y", 5, 4), 1, 0))
-	}}, {name: "turned batch", build: func(b *graph.Builder) *graph.Value {
+	}}, {name: "transposed batch", build: func(b *graph.Builder) *graph.Value {
 		return b.MatMul(paramOf(b, "x", 2, 3, 4), b.Transpose(paramOf(b, "y", 2, 5, 4), 0, 2, 1))
 	}}, {name: "vectors in matrix form", build: func(b *graph.Builder) *graph.Value {
 		return b.MatMul(paramOf(b, "x", 1, 4), paramOf(b, "y", 4, 1))
@@ -104,9 +104,9 @@ var gradientCases = map[string][]gradientCase{
 		return b.MatMul(paramOf(b, "x", 2, 3, 2, 4), paramOf(b, "y", 2, 1, 4, 2))
 	}}, {name: "a matrix first", build: func(b *graph.Builder) *graph.Value {
 		return b.MatMul(paramOf(b, "x", 3, 4), paramOf(b, "y", 2, 4, 5))
-	}}, {name: "turned, and repeated", build: func(b *graph.Builder) *graph.Value {
+	}}, {name: "transposed, and repeated", build: func(b *graph.Builder) *graph.Value {
 		return b.MatMul(paramOf(b, "x", 2, 3, 2, 4), b.Transpose(paramOf(b, "y", 2, 1, 5, 4), 0, 1, 3, 2))
-	}}, {name: "turned, the first repeats", build: func(b *graph.Builder) *graph.Value {
+	}}, {name: "transposed, the first repeats", build: func(b *graph.Builder) *graph.Value {
 		return b.MatMul(paramOf(b, "x", 3, 4), b.Transpose(paramOf(b, "y", 2, 5, 4), 0, 2, 1))
 	}}},
 	"Gemm": gemms(),
@@ -446,21 +446,21 @@ func rotary(r graph.RotaryEmbedding, d int) gradientCase {
 
 // gemms has every way to transpose and to add.
 func gemms() (out []gradientCase) {
-	for _, turned := range [][2]bool{{false, false}, {false, true}, {true, false}, {true, true}} {
+	for _, transposed := range [][2]bool{{false, false}, {false, true}, {true, false}, {true, true}} {
 		x, y := []int{3, 2}, []int{2, 4}
-		if turned[0] {
+		if transposed[0] {
 			x = []int{2, 3}
 		}
-		if turned[1] {
+		if transposed[1] {
 			y = []int{4, 2}
 		}
 		for _, c := range [][]int{nil, {4}, {3, 4}, {3, 1}, {}} {
-			out = append(out, gradientCase{name: fmt.Sprint(turned, c), build: func(b *graph.Builder) *graph.Value {
+			out = append(out, gradientCase{name: fmt.Sprint(transposed, c), build: func(b *graph.Builder) *graph.Value {
 				var z *graph.Value
 				if c != nil {
 					z = paramOf(b, "c", c...)
 				}
-				return b.Gemm(paramOf(b, "x", x...), paramOf(b, "y", y...), z, turned[0], turned[1])
+				return b.Gemm(paramOf(b, "x", x...), paramOf(b, "y", y...), z, transposed[0], transposed[1])
 			}})
 		}
 	}

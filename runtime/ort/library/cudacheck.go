@@ -19,7 +19,7 @@ func diagnoseCUDA(lib Library, loaderHere func() loader, driverHere func(loader)
 	if provider == "" {
 		return nil
 	}
-	versions, err := lib.Wants()
+	versions, err := lib.Needs()
 	if err != nil {
 		return []Check{{name, Unavailable, err.Error(), remedyBuild}}
 	}

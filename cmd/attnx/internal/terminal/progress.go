@@ -21,7 +21,7 @@ type Progress struct {
 	what  string
 	unit  string
 	total int
-	told  int // tenths reported so far, if there is no screen
+	written  int // tenths written so far, if there is no screen
 
 	mu     sync.Mutex
 	screen *display // nil if the output is not a terminal
@@ -90,8 +90,8 @@ func (p *Progress) Set(n int, note ...string) {
 		}
 		return
 	}
-	if tenth := n * 10 / max(p.total, 1); tenth > p.told && n > 0 {
-		p.told = tenth
+	if tenth := n * 10 / max(p.total, 1); tenth > p.written && n > 0 {
+		p.written = tenth
 		digits := len(strconv.Itoa(p.total))
 		line := fmt.Sprintf("%s %*d/%d %s  %s", p.what, digits, n, p.total, p.unit, strings.Join(note, "  "))
 		fmt.Fprintln(p.out, strings.TrimRight(line, " "))

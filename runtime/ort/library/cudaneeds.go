@@ -18,10 +18,10 @@ func (v CUDAVersions) String() string {
 	return text
 }
 
-// Wants returns the versions that the CUDA provider in the library's folder
+// Needs returns the versions that the CUDA provider in the library's folder
 // requires, read from the provider's file. A CPU build has no provider: a
 // *CUDAError.
-func (l Library) Wants() (CUDAVersions, error) {
+func (l Library) Needs() (CUDAVersions, error) {
 	provider := beside(l.Path, cudaProvider)
 	if provider == "" {
 		return CUDAVersions{}, &CUDAError{MissingProviderLibrary, "no CUDA provider lies beside " + l.Path, remedyBuild}
