@@ -65,12 +65,12 @@ var forms = map[Quantize]form{
 type stored struct {
 	integers, scales string // names of initializers
 	in, out, bits    int
-	transposed           bool // stored as (out,in)
+	transposed       bool // stored as (out,in)
 }
 
 // matrix is a weight of the graph, (in,out), or (out,in) if transposed is set.
 type matrix struct {
-	name   string
+	name       string
 	transposed bool
 }
 

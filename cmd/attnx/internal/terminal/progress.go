@@ -17,11 +17,11 @@ import (
 // Progress shows the progress of work: as a line that changes on a terminal,
 // elsewhere as an occasional new line.
 type Progress struct {
-	out   io.Writer
-	what  string
-	unit  string
-	total int
-	written  int // tenths written so far, if there is no screen
+	out     io.Writer
+	what    string
+	unit    string
+	total   int
+	written int // tenths written so far, if there is no screen
 
 	mu     sync.Mutex
 	screen *display // nil if the output is not a terminal
