@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
@@ -42,7 +43,11 @@ func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime
 	}
 	defer ours.Close()
 	if file.model != nil {
-		theirs, err := openMarked(file.model, filepath.Dir(file.path), file.names, order, open)
+		m, err := find.ReadModel(file.path)
+		if err != nil {
+			return "", err
+		}
+		theirs, err := openMarked(m, filepath.Dir(file.path), file.names, order, open)
 		if err != nil {
 			return "", err
 		}

@@ -32,6 +32,27 @@ func inlined(m *onnx.Model, dir string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// withoutWeights returns a model of its own memory that lacks the elements of large
+// initializers in the file.
+func withoutWeights(m *onnx.Model) (*onnx.Model, error) {
+	const small = 1 << 12
+	light, graph := *m, *m.Graph
+	light.Graph = &graph
+	graph.Initializers = slices.Clone(graph.Initializers)
+	for i, t := range graph.Initializers {
+		if len(t.Raw) > small {
+			t := *t
+			t.Raw = nil
+			graph.Initializers[i] = &t
+		}
+	}
+	var b bytes.Buffer
+	if err := light.Encode(&b); err != nil {
+		return nil, err
+	}
+	return onnx.Decode(b.Bytes())
+}
+
 // fileGraph returns a network in the form of a file.
 func fileGraph(c *model.Checkpoint, p export.Profile, m *onnx.Model) (*graph.Graph, error) {
 	if cached, ok := export.ProfileOf(m, p).(export.Cache); ok {

@@ -3,6 +3,7 @@ package attnx
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ const flatLength = 128
 // export in memory.
 type onnxModel struct {
 	path    string
-	model   *onnx.Model       // of path
+	model   *onnx.Model       // of path, without its large initializers
 	profile export.Profile    // the profile in which the exporter would write it
 	names   map[string]string // the exporter's names of its values
 }
@@ -56,8 +57,8 @@ type VerifyOptions struct {
 	Progress Progress // may be nil
 }
 
-// Progress receives the runtime that begins to run, and the number of tokens,
-// done of total, for which every runtime has returned logits.
+// Progress receives the runtime that begins to run, and the number of tokens, done
+// of total, that have gone through the oracle and the runtimes.
 type Progress func(runtime string, done, total int)
 
 // Verify compares ONNX files with a checkpoint, runs the network in every
@@ -140,6 +141,9 @@ func (v *verification) read(path string) error {
 	if file.profile.Numbers().Quantize != "" {
 		return nil // no bound on single values separates a right file from a wrong one: it is compared but not run
 	}
+	if file.model, err = withoutWeights(m); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	v.files[info.Profile.Name()] = file
 	if flat, is := file.profile.(export.Flat); is {
 		v.length = flat.Length
@@ -182,6 +186,7 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	if v.options.Progress != nil {
 		oracle = watch(v.options.Progress, oracle, candidates, cases)
 	}
+	defer collectOften()()
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
 	return report.With(v.checks), err
 }
@@ -197,29 +202,32 @@ func (v *verification) has(p export.Profile) bool {
 	return err == nil
 }
 
-// watch reports progress: the current runtime, and the number of tokens for
-// which every runtime has returned logits. A large model takes minutes.
+// collectOften lets the garbage collector run before the heap has grown by a quarter,
+// until the result is called. Otherwise as much garbage as the weights and outputs
+// would be kept; marking them costs nothing, because tensors hold no pointers.
+func collectOften() (end func()) {
+	before := debug.SetGCPercent(25)
+	return func() { debug.SetGCPercent(before) }
+}
+
+// watch reports progress: the runtime that runs, and the number of tokens that went
+// through the oracle and the runtimes. A large model takes minutes.
 func watch(progress Progress, oracle runtime.Session, candidates []runtime.Candidate, cases []runtime.Case) (watched runtime.Session) {
-	total := 0
+	total, done, next := 0, 0, 0
 	for _, c := range cases {
-		total += c.Tokens()
+		total += c.Tokens() * (1 + len(candidates))
 	}
-	finished, begun, next := 0, 0, 0
 	for i := range candidates {
 		c := &candidates[i]
-		open := c.Open
-		c.Open = func() (runtime.Session, error) {
-			s, err := open()
-			if err != nil {
-				return nil, err
-			}
-			return telling{s, func() { progress(c.Name, finished, total) }}, nil
+		c.Begin = func(k runtime.Case) {
+			progress(c.Name, done, total)
+			done += k.Tokens()
 		}
 	}
-	return telling{oracle, func() { // the oracle gets each case first
-		finished, begun = finished+begun, cases[next].Tokens()
+	return telling{oracle, func() {
+		progress(runtime.OracleName, done, total)
+		done += cases[next].Tokens()
 		next++
-		progress(runtime.OracleName, finished, total)
 	}}
 }
 

@@ -1,9 +1,7 @@
 package attnx
 
 import (
-	"bytes"
 	"cmp"
-	"fmt"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/precision"
@@ -55,7 +53,7 @@ func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
 	return runtime.Form{
 		Name: "any past, mask and positions",
 		Of:   func(s runtime.Session) runtime.Session { return runtime.AnyPast(s, shape) },
-		Oracle: &lastRun{open: func() (runtime.Session, error) {
+		Oracle: &lateSession{open: func() (runtime.Session, error) {
 			g, err := model.Cached(v.graph, false)
 			if err != nil {
 				return nil, err
@@ -66,33 +64,22 @@ func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
 	}
 }
 
-// lastRun is a session that is opened at its first run and remembers its last
-// run, because several candidates are compared with it.
-type lastRun struct {
-	open    func() (runtime.Session, error)
-	session runtime.Session
-	inputs  []byte // of the last run
-	outputs map[string]format.Tensor
+// lateSession is a session that is opened at its first run.
+type lateSession struct {
+	open func() (runtime.Session, error)
+	runtime.Session
 }
 
-func (l *lastRun) Run(inputs map[string]format.Tensor) (out map[string]format.Tensor, err error) {
-	if l.session == nil {
-		if l.session, err = l.open(); err != nil {
+func (l *lateSession) Run(inputs map[string]format.Tensor) (out map[string]format.Tensor, err error) {
+	if l.Session == nil {
+		if l.Session, err = l.open(); err != nil {
 			return nil, err
 		}
 	}
-	ids := inputs[role.Tokens.Name()]
-	key := fmt.Append(nil, ids.Shape, ids.Data)
-	if !bytes.Equal(key, l.inputs) {
-		if l.outputs, err = l.session.Run(inputs); err != nil {
-			return nil, err
-		}
-		l.inputs = key
-	}
-	return l.outputs, nil
+	return l.Session.Run(inputs)
 }
 
-func (l *lastRun) Close() error { return nil }
+func (l *lateSession) Close() error { return nil }
 
 // cacheShape describes a network with a past, in the given file or, if m is
 // nil, in a default export.

@@ -53,6 +53,7 @@ func VerifyONNX(ctx context.Context, path string, o VerifyOptions) (runtime.Repo
 	if o.Progress != nil {
 		oracle = watch(o.Progress, oracle, candidates, cases)
 	}
+	defer collectOften()()
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
 	return report.With(nil), err
 }

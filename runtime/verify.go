@@ -29,6 +29,8 @@ type Candidate struct {
 	// Runs reports whether the runtime can run a case of this shape. nil: it runs
 	// all cases.
 	Runs func(Case) bool
+	// Begin is called before each case that the runtime runs. It may be nil.
+	Begin func(Case)
 	// Forms are the ways to run a case on the session. The outputs must agree in
 	// each of them. nil: the session as it is.
 	Forms []Form
@@ -62,44 +64,45 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 	if len(cases) == 0 {
 		return Report{}, errors.New("verify: no cases to run")
 	}
-	runs := make([]*candidateRun, len(candidates))
-	for i, c := range candidates {
-		runs[i] = open(c)
-		defer runs[i].close()
-	}
 	stopped := func() error {
 		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("verify: stopped: %w", err)
 		}
 		return nil
 	}
-	// Case by case, so that only one set of the oracle's outputs is in memory: they
-	// are the largest tensors.
-	for _, c := range cases {
+	// The oracle runs first and one candidate after the other, so that one session is
+	// open at a time: with its weights it takes more memory than what is kept.
+	want := make([][]kept, len(cases))
+	for i, c := range cases {
 		if err := stopped(); err != nil {
 			return Report{}, err
 		}
-		want, err := outputs(oracle, c)
+		out, err := outputs(oracle, c)
 		if err != nil {
 			return Report{}, fmt.Errorf("verify: the oracle on %s: %w", c, err)
 		}
-		if len(want) == 0 {
+		if len(out) == 0 {
 			return Report{}, fmt.Errorf("verify: the oracle on %s gives no output", c)
 		}
-		for _, t := range want {
+		for _, t := range out {
 			if t.DType.Float() && t.DType != format.Float64 {
 				return Report{}, fmt.Errorf("verify: the oracle gives %s, not F64", t.DType)
 			}
 		}
-		for _, r := range runs {
+		want[i] = keep(out, keptElements)
+	}
+	others := formOutputs{}
+	report := Report{Verdict: Pass, Oracle: OracleName, Cases: len(cases), Results: make([]Result, len(candidates))}
+	for i, x := range candidates {
+		r := open(x)
+		for j, c := range cases {
 			if err := stopped(); err != nil { // one case may take minutes in one runtime
+				r.close()
 				return Report{}, err
 			}
-			r.run(c, want)
+			r.run(c, want[j], func(s Session) ([]kept, error) { return others.of(s, j, c) })
 		}
-	}
-	report := Report{Verdict: Pass, Oracle: OracleName, Cases: len(cases), Results: make([]Result, len(runs))}
-	for i, r := range runs {
+		r.close()
 		report.Results[i] = r.result(len(cases))
 	}
 	if report.Reason = objection(candidates, report.Results); report.Reason != "" {
@@ -214,9 +217,32 @@ func (r *candidateRun) close() {
 	}
 }
 
-func (r *candidateRun) run(c Case, want []format.Tensor) {
+// formOutputs are the outputs of the forms' oracles, with which several candidates are
+// compared.
+type formOutputs map[Session]map[int][]kept
+
+// of returns the outputs of an oracle for a case.
+func (f formOutputs) of(s Session, number int, c Case) ([]kept, error) {
+	if f[s] == nil {
+		f[s] = map[int][]kept{}
+	}
+	if k, ok := f[s][number]; ok {
+		return k, nil
+	}
+	out, err := outputs(s, c)
+	if err == nil {
+		f[s][number] = keep(out, keptElements/8)
+	}
+	return f[s][number], err
+}
+
+// run runs a case. other returns what the oracle of a form gives for it.
+func (r *candidateRun) run(c Case, want []kept, other func(Session) ([]kept, error)) {
 	if r.session == nil || r.Runs != nil && !r.Runs(c) {
 		return
+	}
+	if r.Begin != nil {
+		r.Begin(c)
 	}
 	forms := r.Forms
 	if forms == nil {
@@ -226,7 +252,7 @@ func (r *candidateRun) run(c Case, want []format.Tensor) {
 		want := want
 		if f.Oracle != nil {
 			var err error
-			if want, err = outputs(f.Oracle, c); err != nil {
+			if want, err = other(f.Oracle); err != nil {
 				r.giveUp(fmt.Errorf("%s: the oracle: %s: %w", c, f.Name, err))
 				return
 			}
@@ -255,24 +281,21 @@ func (r *candidateRun) gives(name string) bool {
 
 // compare compares the outputs of a case in one form with the oracle's. A
 // missing output is an error.
-func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) error {
+func (r *candidateRun) compare(c Case, f Form, want []kept, got []format.Tensor) error {
 	for _, x := range want {
-		i := slices.IndexFunc(got, func(t format.Tensor) bool { return t.Name == x.Name })
-		if i < 0 && r.gives(x.Name) {
-			return noOutput(x.Name)
+		i := slices.IndexFunc(got, func(t format.Tensor) bool { return t.Name == x.name })
+		if i < 0 && r.gives(x.name) {
+			return noOutput(x.name)
 		}
 		if i < 0 {
 			continue
 		}
-		scores := x.Name == logitsName
-		if scores && r.Forms != nil {
-			x = LastRows(x, got[i])
-		}
+		scores := x.name == logitsName
 		computed := got[i].DType
 		if computed.Float() {
 			computed = cmp.Or(r.DType, computed)
 		}
-		d := CompareAs(computed, x, got[i])
+		d := x.compare(computed, got[i], scores && r.Forms != nil)
 		if !scores { // an argmax is meaningful only for scores
 			d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
 		}
@@ -282,22 +305,6 @@ func (r *candidateRun) compare(c Case, f Form, want, got []format.Tensor) error 
 		}
 	}
 	return nil
-}
-
-// LastRows returns the last rows of each sequence of the logits x (B,T,V), as
-// many as got (B,T',V) has: a model may return only the logits of the last
-// tokens. It returns x if the shapes differ in another way.
-func LastRows(x, got format.Tensor) format.Tensor {
-	if len(x.Shape) != 3 || len(got.Shape) != 3 || got.Shape[1] < 1 || got.Shape[1] >= x.Shape[1] || got.Shape[0] != x.Shape[0] || got.Shape[2] != x.Shape[2] {
-		return x
-	}
-	last := format.Tensor{Name: x.Name, DType: x.DType, Shape: got.Shape}
-	row := x.Shape[2] * x.DType.Size()
-	for b := range x.Shape[0] {
-		end := (b + 1) * x.Shape[1] * row
-		last.Data = append(last.Data, x.Data[end-got.Shape[1]*row:end]...)
-	}
-	return last
 }
 
 // result summarizes the run of a candidate that was offered the given number of

@@ -1,0 +1,79 @@
+package runtime
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/attnx/attnx/format"
+)
+
+// A difference in a selected element is found at its place, in one that is not
+// selected it is not; every row has selected elements, and every column occurs.
+func TestSelection(t *testing.T) {
+	for _, c := range []struct {
+		shape []int
+		limit int
+	}{{[]int{}, 1}, {[]int{7}, 3}, {[]int{2, 9, 7}, 30}, {[]int{2, 9, 7}, 1000}, {[]int{1, 40, 11}, 60}, {[]int{2, 3, 8, 5}, 40}} {
+		n, _ := format.Elements(c.shape)
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = float64(i)
+		}
+		want := format.FromFloat64s("x", c.shape, values)
+		k := keep([]format.Tensor{want}, c.limit)[0]
+		last := max(0, len(c.shape)-1)
+		rows, columns, found := map[string]bool{}, map[int]bool{}, 0
+		for i := range values {
+			index := unravel(i, c.shape)
+			values[i] += 10
+			got := format.FromFloat64s("x", c.shape, slices.Clone(values))
+			values[i] -= 10
+			d := k.compare(format.Float64, got, false)
+			if d.Within {
+				continue
+			}
+			found++
+			if d.FirstBad == nil || !slices.Equal(d.FirstBad.Index, index) || !slices.Equal(d.WorstIndex, index) {
+				t.Fatalf("%v: element %v is found at %+v", c.shape, index, d.FirstBad)
+			}
+			rows[fmt.Sprint(index[:last])] = true
+			if len(index) > 0 {
+				columns[index[last]] = true
+			}
+		}
+		if len(c.shape) > 0 && (len(rows) != n/c.shape[last] || len(columns) != c.shape[last]) {
+			t.Errorf("%v: %d rows and %d columns are compared", c.shape, len(rows), len(columns))
+		}
+		if d := k.compare(format.Float64, want, false); d.Elements != found || !d.Within {
+			t.Errorf("%v: %d elements are compared, %d are found", c.shape, d.Elements, found)
+		}
+		if n <= c.limit && found != n || n > c.limit && len(c.shape) > 1 && found > 2*c.limit {
+			t.Errorf("%v: %d of %d elements are kept, the limit is %d", c.shape, found, n, c.limit)
+		}
+	}
+}
+
+// A model may return only the logits of the last tokens.
+func TestSelectionOfLastRows(t *testing.T) {
+	values := make([]float64, 2*9*7)
+	for i := range values {
+		values[i] = float64(i)
+	}
+	want := format.FromFloat64s("x", []int{2, 9, 7}, values)
+	for _, limit := range []int{30, 1000} {
+		k := keep([]format.Tensor{want}, limit)[0]
+		for last := 1; last <= 9; last++ {
+			got := LastRows(want, format.Tensor{Shape: []int{2, last, 7}})
+			if d := k.compare(format.Float64, got, true); !d.Within || d.Elements < 2*last {
+				t.Errorf("limit %d, the last %d rows: %+v", limit, last, d)
+			}
+			wrong, _ := got.Float64s()
+			wrong = slices.Clone(wrong)
+			wrong[len(wrong)-1]++ // in the last row, which is whole
+			if d := k.compare(format.Float64, format.FromFloat64s("x", got.Shape, wrong), true); d.Within || !slices.Equal(d.FirstBad.Index, []int{1, 8, 6}) {
+				t.Errorf("limit %d, the last %d rows: %+v", limit, last, d.FirstBad)
+			}
+		}
+	}
+}
