@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"model/tokens":         {"internal/quote"},
 	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
 	"model/foreign":        {"export/bundle", "export/onnx", "format", "internal/find", "internal/quote", "model", "model/huggingface", "model/role"},
+	"model/exprgraph":      {"format", "internal/quote", "model", "model/arch", "model/graph"},
 	"model/train":          {"format", "internal/quote", "model", "model/graph", "model/nn", "model/role", "model/tokens"},
 	"internal/find":        {"export/bundle", "export/onnx", "format", "format/store", "internal/quote", "model", "model/huggingface", "model/tokens"},
 	"internal/output":      {"export", "export/onnx", "format", "format/store", "internal/find", "model", "model/huggingface"},
@@ -74,10 +75,11 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/words":    nil, // names the remedies of every room
 }
 
-// single is the one package that may import a dependency. Gorgonia has two: the
-// engine, and the machine on which onnx-go's graphs run.
+// single is the one package that may import a dependency. Gorgonia has three: the
+// engine, the machine on which onnx-go's graphs run, and the reader of its users'
+// graphs.
 var single = map[string]string{
-	"gorgonia.org/gorgonia":            "model/train/gorgonia runtime/onnxgo",
+	"gorgonia.org/gorgonia":            "model/train/gorgonia model/exprgraph runtime/onnxgo",
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
 	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/usage",

@@ -35,9 +35,11 @@ func Lower(g *graph.Graph) (Lowered, error) {
 
 // hasNode reports whether ONNX has a node for a composite operator.
 func hasNode(n *graph.Node) bool {
-	switch n.Op.(type) {
-	case graph.LayerNormalization, graph.Gemm, graph.OneHot:
+	switch op := n.Op.(type) {
+	case graph.LayerNormalization, graph.Gemm, graph.OneHot, graph.BatchNormalization:
 		return true
+	case graph.AveragePool: // it has dilations only from opset 19 on
+		return !slices.ContainsFunc(op.Dilations, func(d int) bool { return d != 1 })
 	}
 	return false
 }

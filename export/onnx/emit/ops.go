@@ -102,10 +102,32 @@ func (e *emitter) operator(n *graph.Node, inputs []string) error {
 			return fmt.Errorf("before opset 16 it does not add")
 		}
 		e.node(name, v.Name, inputs, axis(op.Axis), onnx.StringAttr("reduction", "add"))
+	case graph.Conv, graph.MaxPool, graph.AveragePool, graph.BatchNormalization:
+		e.windows(n, inputs)
 	default:
 		return fmt.Errorf("it has no node of its own and no decomposition")
 	}
 	return nil
+}
+
+// windows writes the operators of convolutional networks.
+func (e *emitter) windows(n *graph.Node, inputs []string) {
+	ints := func(name string, v []int) onnx.Attribute { return onnx.IntsAttr(name, int64s(v)...) }
+	sliding := func(strides, pads []int) []onnx.Attribute {
+		return []onnx.Attribute{ints("strides", strides), ints("pads", pads)}
+	}
+	switch op := n.Op.(type) {
+	case graph.Conv:
+		e.nodeOf(n, inputs, append(sliding(op.Strides, op.Pads), ints("dilations", op.Dilations), onnx.IntAttr("group", int64(op.Group)))...)
+	case graph.MaxPool:
+		attributes := append(sliding(op.Strides, op.Pads), ints("kernel_shape", op.KernelShape), ints("dilations", op.Dilations), flag("ceil_mode", op.CeilMode))
+		e.nodeOf(n, inputs, append(attributes, flag("storage_order", op.ColumnMajor))...)
+	case graph.AveragePool:
+		attributes := append(sliding(op.Strides, op.Pads), ints("kernel_shape", op.KernelShape), flag("ceil_mode", op.CeilMode))
+		e.nodeOf(n, inputs, append(attributes, flag("count_include_pad", op.CountIncludePad))...)
+	case graph.BatchNormalization:
+		e.nodeOf(n, inputs, onnx.FloatAttr("epsilon", float32(op.Epsilon)))
+	}
 }
 
 // binary writes a function of two arguments. Some have another name in ONNX.
