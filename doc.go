@@ -5,7 +5,7 @@
 //
 // Train makes a model from a text or from examples, and Resume continues a run that
 // was stopped. Load and Open read a checkpoint, a run, a Hugging Face folder or an
-// ONNX file. Text.Generate continues texts. Export writes ONNX files and folders for
+// ONNX file, and FromGorgonia a graph of Gorgonia. Text.Generate continues texts. Export writes ONNX files and folders for
 // other tools, and Convert reads and writes Hugging Face folders. Verify compares an
 // export in every runtime with the oracle, Compare shows the differences between two
 // models, and Inspect reports the contents of a file.
@@ -19,7 +19,8 @@
 //     purposes of inputs and outputs;
 //   - model/train trains: data, AdamW, the loop; model/train/gorgonia is the engine
 //     in pure Go;
-//   - model/huggingface and model/foreign read models of other tools;
+//   - model/huggingface and model/foreign read models of other tools, model/exprgraph
+//     networks that were written in Gorgonia;
 //   - format is the checkpoint file, format/store the safe way to write one;
 //   - export writes a graph as ONNX; export/onnx is the ONNX file itself,
 //     export/onnx/read reads ONNX files of any tool, and export/placement reports

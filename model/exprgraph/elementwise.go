@@ -81,6 +81,12 @@ func readBinary(n *node) *graph.Value {
 // where ONNX would broadcast. The node then has the shape of the argument with more
 // dimensions, the value that of the first.
 func (n *node) binary(f graph.Binary) *graph.Value {
+	if v := n.broadcast(f, 0); v != nil {
+		return v
+	}
+	if v := n.broadcast(f, 1); v != nil {
+		return v
+	}
 	x, y := n.arg(0), n.arg(1)
 	if !x.Shape.Equal(y.Shape) && len(x.Shape) > 0 && len(y.Shape) > 0 {
 		if first := n.concrete(x.Shape); !slices.Equal(first, n.shape()) {
@@ -89,6 +95,23 @@ func (n *node) binary(f graph.Binary) *graph.Value {
 		y = n.fit(y)
 	}
 	return n.apply(f, x, y)
+}
+
+// broadcast records a function whose argument i is repeated to the shape of the other
+// one, and need not be. It returns nil if that is not so.
+func (n *node) broadcast(f graph.Binary, i int) *graph.Value {
+	x, is := n.repeats[n.args[i]]
+	if _, both := n.repeats[n.args[1-i]]; !is || both || n.values[n.args[i]] != nil {
+		return nil
+	}
+	y := n.arg(1 - i)
+	if !y.Shape.Equal(x.to) {
+		return nil
+	}
+	if i == 0 {
+		return n.apply(f, x.value, y)
+	}
+	return n.apply(f, y, x.value)
 }
 
 // rectified returns the argument of gorgonia.Rectify if n is its result, x ⊙ (x ≥ 0):

@@ -1,6 +1,7 @@
 package exprgraph_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -195,6 +196,7 @@ var cases = map[string]func(s *source) *Node{
 	"GroupNorm": func(s *source) *Node {
 		return must(GroupNorm(s.input("x", -1, 1, 2, 4, 4, 4), s.weight("scale", 0, 1, 1, 4, 1, 1), s.weight("bias", 0, 1, 1, 4, 1, 1), 2, 4, 1e-5))
 	},
+	"Iop":          func(s *source) *Node { return must(ApplyOp(Iop{}, must(Tanh(s.input("x", -1, 1, 2, 3))))) },
 	"BinaryXent":   func(s *source) *Node { return must(BinaryXent(s.input("x", 0.1, 0.9, 2, 3), s.input("y", 0, 1, 2, 3))) },
 	"OneHotVector": func(s *source) *Node { return must(Mul(OneHotVector(2, 4, s.of), s.input("x", -1, 1, 4, 3))) },
 }
@@ -247,12 +249,21 @@ func TestOperators(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	seen := map[string]bool{}
 	for _, name := range names {
 		for of, suffix := range map[tensor.Dtype]string{tensor.Float32: "float32", tensor.Float64: "float64"} {
 			t.Run(name+"/"+suffix, func(t *testing.T) {
 				s := newSource(of, 7)
 				agrees(t, s, cases[name](s))
+				for _, n := range s.g.AllNodes() {
+					seen[strings.TrimPrefix(strings.TrimPrefix(fmt.Sprintf("%T", n.Op()), "*"), "gorgonia.")] = true
+				}
 			})
+		}
+	}
+	for _, name := range exprgraph.Rows() {
+		if !seen[name] {
+			t.Errorf("no case has the operator %s", name)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // reading is a network that is being read.
@@ -20,6 +21,7 @@ type reading struct {
 	at      map[uintptr]*gorgonia.Node // the nodes of the graph, by address
 	values  map[*gorgonia.Node]*graph.Value
 	dims    map[*gorgonia.Node]graph.Dim // the results of SizeOf
+	repeats map[*gorgonia.Node]repeated  // what is only broadcast
 	sizes   map[string]int               // of the named dimensions, in Gorgonia
 	weights model.Weights
 	taken   map[string]bool       // names in use
@@ -31,7 +33,7 @@ type reading struct {
 func newReading(n Network) *reading {
 	r := &reading{
 		Network: n, b: graph.NewBuilder(), at: map[uintptr]*gorgonia.Node{}, values: map[*gorgonia.Node]*graph.Value{},
-		dims: map[*gorgonia.Node]graph.Dim{}, sizes: map[string]int{}, taken: map[string]bool{}, called: map[*graph.Value]bool{}, scalars: map[string]*graph.Value{},
+		dims: map[*gorgonia.Node]graph.Dim{}, repeats: map[*gorgonia.Node]repeated{}, sizes: map[string]int{}, taken: map[string]bool{}, called: map[*graph.Value]bool{}, scalars: map[string]*graph.Value{},
 	}
 	if len(n.Outputs) == 0 {
 		refuse("no outputs", "name the nodes whose values the network returns")
@@ -143,7 +145,11 @@ func (r *reading) declare() {
 				shape[axis] = r.named(x, dim, x.Shape()[axis])
 			}
 		}
-		r.values[x] = r.b.Input(name, r.dtype(x), shape...)
+		if as, ok := role.FromName(name); ok && as.Kind == role.Features && r.dtype(x).Float() && len(shape) > 1 {
+			r.values[x] = r.b.InputFor(as, r.dtype(x), shape...)
+		} else {
+			r.values[x] = r.b.Input(name, r.dtype(x), shape...)
+		}
 		r.check(x)
 	}
 }
@@ -213,7 +219,8 @@ func (r *reading) visit(last *gorgonia.Node) {
 
 func (r *reading) known(n *gorgonia.Node) bool {
 	_, size := r.dims[n]
-	return size || r.values[n] != nil
+	_, repeat := r.repeats[n]
+	return size || repeat || r.values[n] != nil
 }
 
 // needs returns the nodes that must be read before n.
@@ -243,7 +250,7 @@ func (r *reading) read(x *gorgonia.Node) {
 	before := len(r.b.Recorded())
 	v := r.record(x)
 	r.check(x)
-	if v == nil { // a size
+	if v == nil { // nothing uses it yet
 		return
 	}
 	if name := nameOf(x); name != "" && slices.Contains(r.b.Recorded()[before:], v.Node) && !v.Leaf() {
@@ -253,7 +260,8 @@ func (r *reading) read(x *gorgonia.Node) {
 	r.values[x] = v
 }
 
-// record returns the value of a node, nil for a size that nothing uses yet.
+// record returns the value of a node, nil for a size or a repetition, which are
+// recorded when something uses them.
 func (r *reading) record(x *gorgonia.Node) *graph.Value {
 	if x.Op() == nil {
 		return r.weight(x)
@@ -268,13 +276,21 @@ func (r *reading) record(x *gorgonia.Node) *graph.Value {
 	}
 	v := n.row().read(n)
 	r.check(x)
+	if v == nil {
+		return nil
+	}
 	return n.fit(v)
 }
 
-// value returns the recorded value of a node. A size becomes a scalar here.
+// value returns the recorded value of a node. A size becomes a scalar here, and a
+// repetition an Expand.
 func (r *reading) value(n *gorgonia.Node) *graph.Value {
 	if v := r.values[n]; v != nil {
 		return v
+	}
+	if x, ok := r.repeats[n]; ok {
+		r.values[n] = r.b.Expand(x.value, x.to...)
+		return r.values[n]
 	}
 	d := r.dims[n]
 	size, known := d.Number()
@@ -323,7 +339,11 @@ func (r *reading) outputs() {
 			panic(errorAt(x, "two outputs have this name", "give each its own with gorgonia.WithName"))
 		}
 		names[name] = true
-		r.b.Output(name, r.value(x))
+		if as, ok := role.FromName(name); ok && (as.Kind == role.Logits || as.Kind == role.Prediction) && r.dtype(x).Float() {
+			r.b.OutputFor(as, r.value(x))
+		} else {
+			r.b.Output(name, r.value(x))
+		}
 		r.check(x)
 	}
 }

@@ -239,29 +239,48 @@ func readSlice(n *node) *graph.Value {
 	return n.apply(graph.Gather{Axis: axis}, x, n.b.Const(format.FromInt64s("", []int{len(ids)}, ids)))
 }
 
-// readRepeat reads the repetition of each element along a dimension, which
-// broadcasts one of size 1. Gorgonia adds dimensions of size 1 behind a vector.
+// repeated is a value whose dimensions of size 1 are repeated to a shape.
+// Arithmetic of ONNX broadcasts it.
+type repeated struct {
+	value *graph.Value
+	to    graph.Shape
+}
+
+// readRepeat reads the repetition of each element along a dimension. Gorgonia adds
+// dimensions of size 1 behind a vector.
 func readRepeat(n *node) *graph.Value {
-	x, axis := n.arg(0), n.int("along")
+	axis := n.int("along")
 	times, known := n.dims[n.args[1]]
 	if !known {
 		times = n.count(1)
 	}
-	s := slices.Clone(x.Shape)
-	for len(s) <= axis {
-		s = append(s, graph.N(1))
+	from, again := n.repeats[n.args[0]]
+	if !again {
+		x := n.arg(0)
+		from = repeated{x, x.Shape}
 	}
-	to := slices.Clone(s)
-	to[axis] = s[axis].Mul(times)
-	if !s.Equal(x.Shape) {
+	if len(from.value.Shape) <= axis {
+		x := n.arg(0)
+		s := slices.Clone(x.Shape)
+		for len(s) <= axis {
+			s = append(s, graph.N(1))
+		}
 		x = n.b.Reshape(x, s...)
+		from = repeated{x, s}
 	}
-	if times.Is(1) {
-		return x
+	to := slices.Clone(from.to)
+	to[axis] = to[axis].Mul(times)
+	switch {
+	case times.Is(1) && !again:
+		return from.value
+	case from.to[axis].Is(1):
+		if !slices.Equal(n.concrete(to), n.shape()) {
+			n.refuse("check that Gorgonia can run the graph", "it repeats shape %s to %s, and Gorgonia's shape is %v", from.to, to, n.shape())
+		}
+		n.repeats[n.node] = repeated{from.value, to}
+		return nil
 	}
-	if s[axis].Is(1) {
-		return n.b.Expand(x, to...)
-	}
+	x, s := n.arg(0), from.to
 	x = n.b.Reshape(x, slices.Insert(slices.Clone(s), axis+1, graph.N(1))...)
 	x = n.b.Expand(x, slices.Insert(slices.Clone(s), axis+1, times)...)
 	return n.b.Reshape(x, to...)
