@@ -69,13 +69,17 @@ func commutes(n *onnx.Node) bool {
 // defaults are the default attributes of the operators that export writes,
 // from ONNX's and ONNX Runtime's operator lists.
 var defaults = map[string]map[string]string{
+	"AveragePool":        {"auto_pad": `"NOTSET"`, "ceil_mode": "0", "count_include_pad": "0"},
+	"BatchNormalization": {"epsilon": number(1e-5), "momentum": number(0.9), "training_mode": "0"},
 	"Cast":               {"saturate": "1"},
 	"Concat":             {},
+	"Conv":               {"auto_pad": `"NOTSET"`, "group": "1"},
 	"Gather":             {"axis": "0"},
 	"GatherElements":     {"axis": "0"},
 	"Gemm":               {"alpha": "1", "beta": "1", "transA": "0", "transB": "0"},
 	"LayerNormalization": {"axis": "-1", "epsilon": number(1e-5), "stash_type": "1"},
 	"LogSoftmax":         {"axis": "-1"},
+	"MaxPool":            {"auto_pad": `"NOTSET"`, "ceil_mode": "0", "storage_order": "0"},
 	"OneHot":             {"axis": "-1"},
 	"ReduceMean":         {"keepdims": "1", "noop_with_empty_axes": "0"},
 	"ReduceSum":          {"keepdims": "1", "noop_with_empty_axes": "0"},

@@ -50,6 +50,16 @@ func cnn(s *source, batch int) *Node {
 	return must(SoftMax(must(Mul(must(Rectify(must(Mul(flat, w2)))), w3))))
 }
 
+// pools has the operators of images that cnn lacks.
+func pools(s *source, batch int) *Node {
+	w := s.weight("w", -0.5, 0.5, 3, 2, 3, 2)
+	x := s.input("x", -1, 1, batch, 2, 9, 7)
+	y := must(LeakyRelu(must(Conv2d(x, w, tensor.Shape{3, 2}, []int{1, 0}, []int{2, 1}, []int{1, 2})), 0.1))
+	y = must(AveragePool2D(y, tensor.Shape{2, 3}, []int{1, 1}, []int{1, 2}))
+	y = must(MaxPool2D(must(Upsample2D(y, 2)), tensor.Shape{3, 3}, []int{1, 0, 0, 1}, []int{2, 2}))
+	return must(Reshape(must(GlobalAveragePool2D(y)), tensor.Shape{batch, 3}))
+}
+
 // attention is a block of a transformer: embeddings of ids, one head for each of two
 // parts of the features, a residual, layer normalization, and scores of the last
 // dimension.
@@ -87,7 +97,7 @@ func layerNorm(s *source, x, gain, shift *Node) *Node {
 	return must(BroadcastAdd(must(BroadcastHadamardProd(y, gain, nil, []byte{0})), shift, nil, []byte{0}))
 }
 
-var networks = map[string]func(s *source, batch int) *Node{"mlp": mlp, "cnn": cnn, "attention": attention}
+var networks = map[string]func(s *source, batch int) *Node{"mlp": mlp, "cnn": cnn, "pools": pools, "attention": attention}
 
 func TestNetworks(t *testing.T) {
 	for name, network := range networks {

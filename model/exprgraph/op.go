@@ -58,7 +58,7 @@ func (n *node) row() row {
 		n.refuse(do, "attnx does not read the operator %s", name)
 	}
 	if have := fields(n.op.Type()); have != w.fields {
-		n.refuse("take the version of Gorgonia in attnx's go.mod", "the operator %s has the fields %q, expected %q", name, have, w.fields)
+		n.refuse("take the version of Gorgonia in attnx's go.mod", "the operator %s has the fields %.200q, expected %.200q", name, have, w.fields)
 	}
 	return w
 }
