@@ -20,9 +20,9 @@ const folderHelp = `A folder, -o DIR/ with a slash or an empty folder that is th
 profile cache for every runtime at once, with one copy of the weights:
 model.onnx refers into model.safetensors, and config.json,
 generation_config.json, genai_config.json and the tokenizer's files lie beside.
-onnxruntime and onnxruntime-genai open it, and where the architecture is gpt2
-also PyTorch's transformers and optimum's ORTModelForCausalLM; they have no
-architecture "simple". The folder of a network that can have no past, such as a
+onnxruntime and onnxruntime-genai open it, and so do PyTorch's transformers and
+optimum's ORTModelForCausalLM where they have the architecture: not "simple",
+and no network of your own. The folder of a network that can have no past, such as a
 classifier, holds the profile plain and no files for generation. --web puts the
 model where transformers.js looks for it, onnx/model.onnx with the weights
 under the name onnx/model.onnx_data, which are model.safetensors too: a hard

@@ -26,7 +26,7 @@ var layers = map[string][]string{
 	"model/role":           {},
 	"model/graph":          {"format", "model/role"},
 	"model/nn":             {"format", "internal/quote", "model/graph", "model/role"},
-	"model/arch":           {"model/graph", "model/nn"},
+	"model/arch":           {"internal/quote", "model/graph", "model/nn"},
 	"model":                {"format", "format/store", "model/arch", "model/graph", "model/nn", "model/role"},
 	"model/tokens":         {"internal/quote"},
 	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},

@@ -33,7 +33,7 @@ func roleName(text string) string {
 // otherMeanings are the literals that are names of roles and mean something else:
 // the file, a colon, the literal.
 var otherMeanings = []string{
-	"model/arch/gpt2.go:logits", "model/arch/simple.go:logits", // the names of values
+	"model/arch/gpt2.go:logits", "model/arch/simple.go:logits", "model/arch/decoder.go:logits", // the names of values
 	"export/precision/half.go:logits", // a part of a network, as reports call it
 }
 

@@ -54,7 +54,7 @@ the text is kept for validation.
 
 The architecture gpt2 is exactly GPT-2. The architecture simple is
 self-attention as textbooks teach it: Q, K and V with bias, and two layers to
-the logits.
+the logits. llama, mistral, qwen2 and qwen3 are those of transformers.
 Presets, as layers / heads / width / context: tiny 2/2/32/16, nano 4/4/128/64
 (nanoGPT's for CPUs), small 6/6/384/256, gpt2 12/12/768/1024.
 
@@ -93,7 +93,7 @@ bit, as one that was never stopped.`,
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.data, "data", nil, "text file, folder or pipe to learn from (-: standard input)")
 	fl.StringVar(&f.glob, "glob", "*", "which files of a folder, by name")
-	fl.StringVar(&f.arch, "arch", arch.Names()[0], "architecture: "+strings.Join(arch.Names(), " or "))
+	fl.StringVar(&f.arch, "arch", arch.Names()[0], "architecture: "+quote.Or(arch.Names()))
 	fl.StringVar(&f.preset, "preset", "tiny", "size of the network: "+strings.Join(arch.Presets(), ", "))
 	fl.StringVar(&f.tokenizer, "tokenizer", "char", "tokenizer: word, char or bpe")
 	fl.IntVar(&f.vocab, "vocab", 0, "largest number of tokens in the vocabulary (default: every word or character; 512 for bpe)")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/nn"
 )
 
@@ -20,6 +21,10 @@ type row struct {
 var table = []row{
 	{GPT2{}.Architecture(), gpt2Of, parseGPT2},
 	{Simple{}.Architecture(), simpleOf, parseSimple},
+	{Llama{}.Architecture(), llamaOf, parseAs[Llama]},
+	{Mistral{}.Architecture(), mistralOf, parseAs[Mistral]},
+	{Qwen2{}.Architecture(), qwen2Of, parseAs[Qwen2]},
+	{Qwen3{}.Architecture(), qwen3Of, parseAs[Qwen3]},
 }
 
 // Names returns the names of the architectures.
@@ -56,7 +61,7 @@ func find(name string) (row, error) {
 			return r, nil
 		}
 	}
-	return row{}, fmt.Errorf("arch: unknown architecture %.64q: take %s", name, strings.Join(Names(), " or "))
+	return row{}, fmt.Errorf("arch: unknown architecture %.64q: take %s", name, quote.Or(Names()))
 }
 
 // Sizes are the sizes that a preset sets.

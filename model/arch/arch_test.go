@@ -167,14 +167,14 @@ func TestUnknownNames(t *testing.T) {
 		t.Errorf("an unknown preset: %v", err)
 	}
 	for _, f := range []func() (nn.Network, error){
-		func() (nn.Network, error) { return arch.Parse("llama", []byte("{}")) },
-		func() (nn.Network, error) { return arch.New("llama", arch.Sizes{}, 31) },
+		func() (nn.Network, error) { return arch.Parse("elman", []byte("{}")) },
+		func() (nn.Network, error) { return arch.New("elman", arch.Sizes{}, 31) },
 	} {
-		if _, err := f(); err == nil || !strings.Contains(err.Error(), `unknown architecture "llama": take gpt2 or simple`) {
+		if _, err := f(); err == nil || !strings.Contains(err.Error(), `unknown architecture "elman": take gpt2, simple, llama`) {
 			t.Errorf("an unknown architecture: %v", err)
 		}
 	}
-	if arch.Known("llama") || !arch.Known("simple") {
+	if arch.Known("elman") || !arch.Known("simple") {
 		t.Error("Known is wrong")
 	}
 }

@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -12,7 +13,8 @@ import (
 // GPT2 is GPT-2 (Radford and others, 2019): pre-norm blocks, learned
 // positions, the tanh form of GELU, and a head that shares the token
 // embedding. Weights have Hugging Face's names and layouts [in, out], and the
-// sizes its names.
+// sizes its names. The last fields are variants that transformers has; their
+// zero values are GPT-2 itself.
 type GPT2 struct {
 	Vocab   int     `json:"vocab_size"`         // V
 	Context int     `json:"n_positions"`        // the longest sequence
@@ -21,6 +23,11 @@ type GPT2 struct {
 	Heads   int     `json:"n_head"`             // H; divides C
 	Inner   int     `json:"n_inner"`            // F
 	Epsilon float64 `json:"layer_norm_epsilon"` // added to the variance
+
+	Activation     string `json:"activation_function,omitempty"`             // "": gelu_new, the tanh form of GELU
+	Untied         bool   `json:"untied_head,omitempty"`                     // the head lm_head.weight is a matrix of its own, (V,C)
+	UnscaledScores bool   `json:"unscaled_scores,omitempty"`                 // scores are not divided by √(C/H)
+	LayerScores    bool   `json:"scale_attn_by_inverse_layer_idx,omitempty"` // scores of layer i are divided by i+1 too
 }
 
 // Architecture returns Hugging Face's model_type.
@@ -41,8 +48,10 @@ func (c GPT2) Check() error {
 	case !(c.Epsilon > 0 && c.Epsilon < 1):
 		return fmt.Errorf("layer_norm_epsilon is %g, must be between 0 and 1", c.Epsilon)
 	}
-	return nil
+	return checkActivation("activation_function", c.activation())
 }
+
+func (c GPT2) activation() string { return cmp.Or(c.Activation, "gelu_new") }
 
 // Depth returns the number of layers.
 func (c GPT2) Depth() int { return c.Layers }
@@ -62,30 +71,49 @@ func (c GPT2) Forward(b *nn.Builder) {
 	x := b.Name("token_embeddings", b.Gather(wte, ids))                                   // (B,T,C)
 	x = b.Name("embeddings", b.Add(x, b.Name("positions", b.Gather(wpe, b.Positions())))) // (B,T,C)
 	for i := range c.Layers {
-		x = c.block(b.Scope(fmt.Sprintf("h.%d", i)), x) // (B,T,C)
+		x = c.block(b.Scope(fmt.Sprintf("h.%d", i)), x, i) // (B,T,C)
 	}
-	x = b.LayerNorm("ln_f", x, c.Width, c.Epsilon)                  // (B,T,C)
-	b.Logits(b.Name("logits", b.MatMul(x, b.Transpose(wte, 1, 0)))) // (B,T,V)
+	x = b.LayerNorm("ln_f", x, c.Width, c.Epsilon) // (B,T,C)
+	head := wte                                    // (V,C)
+	if c.Untied {
+		head = b.Param("lm_head.weight", graph.Normal(0.02), c.Vocab, c.Width)
+	}
+	b.Logits(b.Name("logits", b.MatMul(x, b.Transpose(head, 1, 0)))) // (B,T,V)
 }
 
-// block is one layer: attention, then a feed-forward network, each added to
-// the residual stream.
-func (c GPT2) block(b *nn.Builder, x *graph.Value) *graph.Value {
+// block is layer i: attention, then a feed-forward network, each added to the
+// residual stream.
+func (c GPT2) block(b *nn.Builder, x *graph.Value, i int) *graph.Value {
 	normal, residual := graph.Normal(0.02), graph.Normal(0.02/math.Sqrt(2*float64(c.Layers)))
 
 	y := b.LayerNorm("ln_1", x, c.Width, c.Epsilon)            // (B,T,C)
 	y = b.Linear("attn.c_attn", y, c.Width, 3*c.Width, normal) // (B,T,3C)
 	qkv := b.Split(y, -1, c.Width, c.Width, c.Width)           // 3 × (B,T,C)
-	heads := nn.Attention{Heads: c.Heads, Width: c.Width / c.Heads, Causal: true}
+	heads := nn.Attention{Heads: c.Heads, Width: c.Width / c.Heads, Causal: true, Scale: c.scale(i)}
 	y = b.Attention("attn", heads, qkv[0], qkv[1], qkv[2])     // (B,T,C)
 	y = b.Linear("attn.c_proj", y, c.Width, c.Width, residual) // (B,T,C)
 	x = b.Name("attn.residual", b.Add(x, y))                   // (B,T,C)
 
 	y = b.LayerNorm("ln_2", x, c.Width, c.Epsilon)            // (B,T,C)
 	y = b.Linear("mlp.c_fc", y, c.Width, c.Inner, normal)     // (B,T,F)
-	y = b.Name("mlp.gelu", b.GeluTanh(y))                     // (B,T,F)
+	y = b.Name("mlp.gelu", activations[c.activation()](b, y)) // (B,T,F)
 	y = b.Linear("mlp.c_proj", y, c.Inner, c.Width, residual) // (B,T,C)
 	return b.Name("mlp.residual", b.Add(x, y))                // (B,T,C)
+}
+
+// scale returns the factor of the scores in layer i, 0 for the usual one.
+func (c GPT2) scale(i int) float64 {
+	if !c.UnscaledScores && !c.LayerScores {
+		return 0
+	}
+	scale := 1.0
+	if !c.UnscaledScores {
+		scale = 1 / math.Sqrt(float64(c.Width/c.Heads))
+	}
+	if c.LayerScores {
+		scale /= float64(i + 1)
+	}
+	return scale
 }
 
 // gpt2Of returns GPT-2 with the sizes of a preset.

@@ -2,6 +2,7 @@ package huggingface
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -9,25 +10,20 @@ import (
 	"github.com/attnx/attnx/model/nn"
 )
 
-// ParseConfig reads the config.json of a transformers GPT-2, or of a network
-// "simple" that Write wrote. It ignores members that do not affect the
-// network. Missing members have the defaults of transformers (n_inner
-// 4·n_embd, layer_norm_epsilon 1e-5), but the sizes are required, under
-// GPT-2's names or the general ones (hidden_size). A member that selects
-// another network is an error that names it. The weights, not the
-// configuration, decide whether the head is the token embedding.
+// ParseConfig reads the config.json of a model that transformers saved, or of a
+// network "simple" that Write wrote. Missing members have the defaults of
+// transformers, but sizes are required. A member that selects another network
+// is an error that names it.
 func ParseConfig(text []byte) (nn.Network, error) {
 	c, err := parseConfig(text)
-	if err != nil {
-		return nil, err
-	}
-	return c.of()
+	return c.network, err
 }
 
 // config is the content of a config.json.
 type config struct {
-	network
-	untied bool // it declares a separate head
+	family
+	network nn.Network
+	vocab   int // ids from 0 on that a token can have
 }
 
 func parseConfig(text []byte) (c config, err error) {
@@ -35,37 +31,20 @@ func parseConfig(text []byte) (c config, err error) {
 	if err != nil {
 		return c, err
 	}
-	if c.Arch, err = o.architecture(); err != nil {
-		return c, err
-	}
-	switch c.Arch {
-	case gpt2:
-		if err := o.checkGPT2(); err != nil {
-			return c, err
-		}
-	case simple:
-		if o.absent("position_embeddings") {
-			return c, fmt.Errorf("position_embeddings is missing: a network %.80q must say whether it has learned positions", c.Arch)
-		}
-	default:
-		return c, fmt.Errorf("model_type is %s: only %.80q is read, other networks compute something else", quote.String(c.Arch), gpt2)
-	}
-	tied, err := o.flag("tie_word_embeddings", true)
+	name, err := o.architecture()
 	if err != nil {
 		return c, err
 	}
-	c.untied = !tied && c.Arch == gpt2 // a network "simple" always has a separate head
-	if err := o.sizes(&c.network); err != nil {
+	f, ok := familyOf(name)
+	if !ok {
+		return c, fmt.Errorf("model_type is %s: supported are %s, other networks compute something else", quote.String(name), quote.Or(known()))
+	}
+	n, err := f.parse(o)
+	if err != nil {
 		return c, err
 	}
-	if c.Epsilon, err = o.number("layer_norm_epsilon", 1e-5); err != nil {
-		return c, err
-	}
-	if c.Positions, err = o.flag("position_embeddings", true); err != nil {
-		return c, err
-	}
-	_, err = c.of()
-	return c, err
+	vocab, err := o.size("vocab_size")
+	return config{f, n, vocab}, err
 }
 
 // architecture returns the model_type. The first GPT-2 files have none and
@@ -75,92 +54,14 @@ func (o object) architecture() (string, error) {
 		return o.text("model_type", "")
 	}
 	if strings.HasPrefix(string(o["architectures"]), `["GPT2`) {
-		return gpt2, nil
+		return gpt2Name, nil
 	}
-	return "", fmt.Errorf("model_type is missing: only %.80q is read", gpt2)
+	return "", fmt.Errorf("model_type is missing: supported are %s", quote.Or(known()))
 }
 
-// aliases are transformers' general names for the sizes of every network.
-// transformers ignores n_ctx; the first GPT-2 files have it besides
-// n_positions.
-var aliases = map[string][]string{
-	"n_positions": {"max_position_embeddings", "n_ctx"},
-	"n_embd":      {"hidden_size"},
-	"n_layer":     {"num_hidden_layers"},
-	"n_head":      {"num_attention_heads"},
-}
-
-// named returns the name under which the object has a size. Two names with
-// different values are an error: transformers would take the general one.
-func (o object) named(size string) (string, error) {
-	name := size
-	for _, alias := range aliases[size] {
-		switch {
-		case o.null(alias):
-		case o.absent(name):
-			name = alias
-		case alias != "n_ctx" && string(o[alias]) != string(o[name]):
-			return "", fmt.Errorf("%s is %s and %s is %s: these are two names of one size, remove one of them", name, quote.String(string(o[name])), alias, quote.String(string(o[alias])))
-		}
-	}
-	return name, nil
-}
-
-// sizes reads the integers of a configuration.
-func (o object) sizes(c *network) (err error) {
-	for _, f := range []struct {
-		name string
-		into *int
-	}{
-		{"vocab_size", &c.Vocab}, {"n_positions", &c.Context}, {"n_embd", &c.Width}, {"n_layer", &c.Layers}, {"n_head", &c.Heads},
-	} {
-		name, err := o.named(f.name)
-		if err != nil {
-			return err
-		}
-		if *f.into, err = o.size(name); err != nil {
-			return err
-		}
-	}
-	if o.null("n_inner") {
-		c.Inner = 4 * c.Width
-		return nil
-	}
-	c.Inner, err = o.size("n_inner")
-	return err
-}
-
-// tanhGELU lists transformers' names for the tanh form of GELU. Its
-// implementations differ only in float32 rounding.
-var tanhGELU = []string{"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"}
-
-// checkGPT2 rejects the settings of transformers' GPT-2 that change the
-// network, with name and reason. Other settings do not change the result:
-// reorder_and_upcast_attn computes the same scores in another order.
-func (o object) checkGPT2() error {
-	activation, err := o.text("activation_function", "gelu_new")
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(tanhGELU, activation) {
-		return fmt.Errorf("activation_function is %s: only the one of GPT-2 is supported, GELU in its tanh form: %s", quote.String(activation), strings.Join(tanhGELU, ", "))
-	}
-	for _, f := range []struct {
-		name   string
-		want   bool
-		reason string
-	}{
-		{"scale_attn_weights", true, "scores are divided by the square root of the head's width"},
-		{"scale_attn_by_inverse_layer_idx", false, "scores are not divided by the number of the layer"},
-		{"add_cross_attention", false, "there is no encoder to attend to"},
-	} {
-		switch got, err := o.flag(f.name, f.want); {
-		case err != nil:
-			return err
-		case got != f.want:
-			return fmt.Errorf("%s is %v, only %v is supported: %s", f.name, got, f.want, f.reason)
-		}
-	}
+// checkWhole rejects a model that is stored in part, or in numbers of another
+// kind.
+func (o object) checkWhole() error {
 	if !o.null("quantization_config") {
 		return fmt.Errorf("quantization_config is present: save the model without quantization")
 	}
@@ -168,4 +69,82 @@ func (o object) checkGPT2() error {
 		return fmt.Errorf("pruned_heads is %s: only a network with all its heads is read", quote.String(string(o["pruned_heads"])))
 	}
 	return nil
+}
+
+// setting is a member of a configuration that decides what a network computes.
+type setting struct {
+	name    string
+	kind    kind
+	missing string // its JSON if the member is absent or null; "": it is required
+}
+
+// kind is the type of a setting.
+type kind int
+
+const (
+	whole   kind = iota // a non-negative integer
+	number              // a floating-point number
+	boolean             // true or false
+	text                // a string
+	raw                 // checked by whoever reads it
+)
+
+// neutral lists members that do not change the result of a network, or that
+// other parts of this package read. Names that end in a star stand for all that
+// begin so.
+var neutral = strings.Fields(`architectures model_type transformers_version torch_dtype dtype _name_or_path _commit_hash auto_map use_cache initializer_range
+	*dropout *_pdrop classifier_dropout output_* return_dict* id2label label2id problem_type chunk_size_feed_forward is_encoder_decoder is_decoder pretraining_tp
+	bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id cls_token_id mask_token_id decoder_start_token_id tokenizer_class prefix task_specific_params
+	transformers.js_config _attn_implementation* attn_implementation finetuning_task torchscript use_bfloat16 tf_legacy_loss tie_encoder_decoder
+	quantization_config pruned_heads unsloth_* gradient_checkpointing rope_interleaved num_labels`)
+
+func isNeutral(name string) bool {
+	return slices.Contains(inConfig, name) || slices.ContainsFunc(neutral, func(pattern string) bool {
+		if end, ok := strings.CutPrefix(pattern, "*"); ok {
+			return strings.HasSuffix(name, end)
+		}
+		begin, star := strings.CutSuffix(pattern, "*")
+		return name == pattern || star && strings.HasPrefix(name, begin)
+	})
+}
+
+// settle returns an object with exactly the settings, each of its kind. A member
+// that is neither a setting nor neutral, and neither null nor false, is refused:
+// it may select another network.
+func (o object) settle(settings []setting) (object, error) {
+	if err := o.checkWhole(); err != nil {
+		return nil, err
+	}
+	out := object{}
+	for _, s := range settings {
+		if !o.null(s.name) {
+			out[s.name] = o[s.name]
+		} else if s.missing != "" {
+			out[s.name] = []byte(s.missing)
+		}
+		var err error
+		switch s.kind {
+		case whole:
+			_, err = out.size(s.name)
+		case number:
+			if out.absent(s.name) {
+				err = fmt.Errorf("%s is missing", s.name)
+			} else {
+				_, err = out.number(s.name, 0)
+			}
+		case boolean:
+			_, err = out.flag(s.name, false)
+		case text:
+			_, err = out.text(s.name, "")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		if out.absent(name) && !o.null(name) && string(o[name]) != "false" && !isNeutral(name) {
+			return nil, fmt.Errorf("%s is %s, and its meaning is not known: remove it if it does not change what the network computes", name, quote.String(string(o[name])))
+		}
+	}
+	return out, nil
 }

@@ -2,6 +2,7 @@ package huggingface
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -9,23 +10,9 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 )
-
-// gpt2Config is a config.json of transformers' GPT-2. Members are written in
-// this order.
-type gpt2Config struct {
-	Architectures []string `json:"architectures"`
-	sizes
-	Activation   string  `json:"activation_function"`
-	Tied         bool    `json:"tie_word_embeddings"`
-	ResidualDrop float64 `json:"resid_pdrop"`
-	EmbedDrop    float64 `json:"embd_pdrop"`
-	ScoresDrop   float64 `json:"attn_pdrop"`
-	specialIDs           // null: if they are missing, transformers uses GPT-2's 50256
-	DType        string  `json:"torch_dtype"`
-	Web          *web    `json:"transformers.js_config,omitempty"`
-}
 
 // web is the extra configuration of transformers.js. Without the first member
 // it looks for a quantized model in browsers; without the second it loads no
@@ -33,15 +20,6 @@ type gpt2Config struct {
 type web struct {
 	DType    string         `json:"dtype"`
 	External map[string]int `json:"use_external_data_format"` // number of weight files for each model file
-}
-
-// simpleConfig is a config.json that only Read supports.
-type simpleConfig struct {
-	sizes
-	Learned bool `json:"position_embeddings"`
-	Tied    bool `json:"tie_word_embeddings"`
-	specialIDs
-	DType string `json:"torch_dtype"`
 }
 
 // specialIDs are the ids of a Special, as in config.json and
@@ -67,40 +45,45 @@ func (ids oneOf) MarshalJSON() ([]byte, error) {
 
 func idsOf(s *model.Special) specialIDs { return specialIDs{s.Begin, oneOf(s.End), s.Pad} }
 
-type sizes struct {
-	Arch      string  `json:"model_type"`
-	Vocab     int     `json:"vocab_size"`
-	Positions int     `json:"n_positions"`
-	Context   int     `json:"n_ctx"` // n_positions again, under its old name
-	Width     int     `json:"n_embd"`
-	Layers    int     `json:"n_layer"`
-	Heads     int     `json:"n_head"`
-	Inner     int     `json:"n_inner"`
-	Epsilon   float64 `json:"layer_norm_epsilon"`
+// encodeConfig returns the config.json of a model of a known architecture.
+func encodeConfig(f family, n nn.Network, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
+	list, err := f.members(n)
+	if err != nil {
+		return nil, err
+	}
+	var out membersWriter
+	add := func(m ...member) {
+		for _, m := range m {
+			err = cmp.Or(err, out.add(m.name, m.value))
+		}
+	}
+	if f.class != "" {
+		add(member{"architectures", []string{f.class}})
+	}
+	add(member{"model_type", f.arch})
+	add(list...)
+	add(idMembers(special)...) // null: if they are missing, transformers has defaults of its own
+	add(member{"torch_dtype", dtypes[dtype]})
+	if browser {
+		add(member{"transformers.js_config", web{DType: "fp32", External: map[string]int{"model.onnx": 1}}})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.encode()
 }
 
-// encodeConfig returns the config.json of a model.
-func encodeConfig(c network, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
-	s := sizes{c.Arch, c.Vocab, c.Context, c.Context, c.Width, c.Layers, c.Heads, c.Inner, c.Epsilon}
-	if c.Arch == simple {
-		return encode(simpleConfig{sizes: s, Learned: c.Positions, specialIDs: idsOf(special), DType: dtypes[dtype]})
-	}
-	out := gpt2Config{Architectures: []string{"GPT2LMHeadModel"}, sizes: s, Activation: "gelu_new", Tied: true, specialIDs: idsOf(special), DType: dtypes[dtype]}
-	if browser {
-		out.Web = &web{DType: "fp32", External: map[string]int{"model.onnx": 1}}
-	}
-	return encode(out)
+// idMembers are the members of a config.json that name special ids.
+func idMembers(special *model.Special) []member {
+	ids := idsOf(special)
+	return []member{{beginID, ids.Begin}, {endID, ids.End}, {padID, ids.Pad}}
 }
 
 // encodeOwnConfig returns the config.json of an architecture that this package
 // does not know: the members of its configuration in order, with the special
 // ids and the type of the weights.
 func encodeOwnConfig(config []byte, dtype format.DType, special *model.Special) ([]byte, error) {
-	ids := idsOf(special)
-	own := []struct {
-		name  string
-		value any
-	}{{"bos_token_id", ids.Begin}, {"eos_token_id", ids.End}, {"pad_token_id", ids.Pad}, {"torch_dtype", dtypes[dtype]}}
+	own := append(idMembers(special), member{"torch_dtype", dtypes[dtype]})
 	var out membersWriter
 	err := members(config, func(name string, value jsontext.Value) error {
 		for _, o := range own {

@@ -9,6 +9,6 @@ func ReadSpecial(path string, vocab int, tokenizer []byte) (*model.Special, erro
 		return nil, err
 	}
 	defer d.close()
-	s, _, err := d.special(network{Arch: gpt2, Vocab: vocab}, tokenizer)
+	s, _, err := d.special(config{family: gpt2, vocab: vocab}, tokenizer)
 	return s, err
 }

@@ -62,14 +62,14 @@ func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts,
 // configOf returns the config.json of a model. For a user-defined network it
 // is the network's own configuration, for programs that run the graph.
 func configOf(c *model.Checkpoint, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
-	n, err := networkOf(c)
+	f, n, err := networkOf(c)
 	if unknown := (*ArchitectureError)(nil); errors.As(err, &unknown) {
 		return encodeOwnConfig(c.Config, dtype, special)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return encodeConfig(n, dtype, special, browser)
+	return encodeConfig(f, n, dtype, special, browser)
 }
 
 // texts returns config.json, generation_config.json and, with a tokenizer,

@@ -63,21 +63,17 @@ func (d *folder) about() (c *model.Checkpoint, about config, notes []string, err
 	if about, err = parseConfig(text); err != nil {
 		return nil, about, nil, d.errorf(configName, "%w", err)
 	}
-	n, err := about.of()
-	if err != nil {
-		return nil, about, nil, d.errorf(configName, "%w", err)
-	}
-	if c, err = model.Of(n); err != nil {
+	if c, err = model.Of(about.network); err != nil {
 		return nil, about, nil, d.errorf(configName, "%w", err)
 	}
 	var note string
-	if c.Tokenizer, note, err = d.tokenizer(about.network); err != nil {
+	if c.Tokenizer, note, err = d.readTokenizer(about); err != nil {
 		return nil, about, nil, err
 	}
 	if note != "" {
 		notes = append(notes, filepath.Join(d.path, note))
 	}
-	if c.Special, note, err = d.special(about.network, c.Tokenizer); note != "" {
+	if c.Special, note, err = d.special(about, c.Tokenizer); note != "" {
 		notes = append(notes, note)
 	}
 	return c, about, notes, err

@@ -209,7 +209,7 @@ func TestRefusedFolders(t *testing.T) {
 		{"index too large", instead(weightsFile, large("model.safetensors.index.json", 1<<40)), "at most 16777216"},
 		{"more layers than weights", func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "config.json"), map[string]any{"n_layer": 4000})
-		}, "n_layer is 4000, but the folder has only 28 weights"},
+		}, "the network has 4000 layers, but the folder has only 28 weights"},
 		{"config of another model", func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "config.json"), map[string]any{"n_embd": 48})
 		}, "its shape is"},

@@ -27,10 +27,10 @@ var slowClasses = []string{"", "GPT2Tokenizer", "GPT2TokenizerFast", "PreTrained
 // otherTokenizers lists the files of unsupported tokenizers.
 var otherTokenizers = []string{"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", vocabName, mergesName}
 
-// tokenizer returns the tokenizer.json of a folder, or the equivalent of its
+// readTokenizer returns the tokenizer.json of a folder, or the equivalent of its
 // vocab.json and merges.txt. The text is empty if the folder has neither; the
 // note then names the tokenizer file that was ignored, if any.
-func (d *folder) tokenizer(c network) (text []byte, note string, err error) {
+func (d *folder) readTokenizer(c config) (text []byte, note string, err error) {
 	if d.has(tokenizerName) {
 		text, err = d.fast(c)
 		return text, "", err
@@ -56,7 +56,7 @@ func (d *folder) tokenizer(c network) (text []byte, note string, err error) {
 // fast returns the tokenizer.json of a folder. transformers makes GPT-2's
 // tokenizer from it; tokenizer_config.json decides whether it adds a space
 // before a text.
-func (d *folder) fast(c network) (text []byte, err error) {
+func (d *folder) fast(c config) (text []byte, err error) {
 	if text, err = d.read(tokenizerName, maxTokenizer); err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (d *folder) fast(c network) (text []byte, err error) {
 
 // tokenizerConfig returns the tokenizer_config.json and the tokenizer class
 // that transformers uses.
-func (d *folder) tokenizerConfig(c network) (about object, class string, err error) {
+func (d *folder) tokenizerConfig(c config) (about object, class string, err error) {
 	if about, err = d.object(tokenizerConfigName, maxTokenizerConfig); err != nil {
 		return nil, "", err
 	}

@@ -38,7 +38,7 @@ const (
 //
 // It returns nil for a network "simple" of which no file says anything. The note
 // names the ends that are left out; it is "" where there are none.
-func (d *folder) special(c network, tokenizer []byte) (s *model.Special, note string, err error) {
+func (d *folder) special(c config, tokenizer []byte) (s *model.Special, note string, err error) {
 	s, note, err = d.generationIDs(c)
 	if err != nil || s == nil {
 		return nil, note, err
@@ -55,7 +55,7 @@ func GenerationIDs(path string, c *model.Checkpoint) (*model.Special, error) {
 		return nil, err
 	}
 	defer d.close()
-	s, _, err := d.generationIDs(network{Arch: c.Arch, Vocab: c.Vocab()})
+	s, _, err := d.generationIDs(config{family: family{arch: c.Arch}, vocab: c.Vocab()})
 	return s, err
 }
 
@@ -75,13 +75,13 @@ func (d *folder) object(name string, most int64) (object, error) {
 	return o, nil
 }
 
-func (d *folder) generationIDs(c network) (s *model.Special, note string, err error) {
+func (d *folder) generationIDs(c config) (s *model.Special, note string, err error) {
 	config, err := d.object(configName, maxConfig)
 	if err != nil {
 		return nil, "", err
 	}
 	// transformers opens no config.json with other ids, whatever decides.
-	if s, err = config.ids(c.Vocab, false); err != nil {
+	if s, err = config.ids(c.vocab, false); err != nil {
 		return nil, "", d.errorf(configName, "%w", err)
 	}
 	generation, err := d.object(GenerationName, maxConfig)
@@ -89,7 +89,7 @@ func (d *folder) generationIDs(c network) (s *model.Special, note string, err er
 	case err != nil:
 		return nil, "", err
 	case generation != nil:
-		if s, err = generation.ids(c.Vocab, true); err == nil {
+		if s, err = generation.ids(c.vocab, true); err == nil {
 			err = generation.endsNothing()
 		}
 		if err == nil {
@@ -98,18 +98,18 @@ func (d *folder) generationIDs(c network) (s *model.Special, note string, err er
 		if err != nil {
 			return nil, "", d.errorf(GenerationName, "%w", err)
 		}
-		return s, d.neverEnds(GenerationName, generation, c.Vocab), nil
+		return s, d.neverEnds(GenerationName, generation, c.vocab), nil
 	}
 	if s.Generation, err = config.settings(func(name string) bool { return slices.Contains(inConfig, name) }); err != nil {
 		return nil, "", d.errorf(configName, "%w", err)
 	}
-	if c.Arch == simple && s.Generation == nil && config.absent(endID) && config.absent(beginID) && config.absent(padID) {
+	if c.class == "" && s.Generation == nil && config.absent(endID) && config.absent(beginID) && config.absent(padID) {
 		return nil, "", nil
 	}
 	if err := config.endsNothing(); err != nil {
 		return nil, "", d.errorf(configName, "%w", err)
 	}
-	return s, d.neverEnds(configName, config, c.Vocab), nil
+	return s, d.neverEnds(configName, config, c.vocab), nil
 }
 
 // neverEnds returns a note on the ids of a file that should end a text, and that
@@ -231,7 +231,7 @@ func elements(v jsontext.Value) (values []jsontext.Value, err error) {
 }
 
 // specialTokens reads the special tokens from the files next to the tokenizer.
-func (d *folder) specialTokens(c network, tokenizer []byte) (s model.SpecialTokens, err error) {
+func (d *folder) specialTokens(c config, tokenizer []byte) (s model.SpecialTokens, err error) {
 	if len(tokenizer) == 0 {
 		return s, nil
 	}
@@ -286,16 +286,13 @@ func hasEndOfText(tokenizer []byte) bool {
 // tokenizerClass returns the tokenizer class that transformers uses: from
 // tokenizer_config.json, then config.json, then the default of the
 // architecture.
-func tokenizerClass(c network, about, config object) (string, error) {
+func tokenizerClass(c config, about, config object) (string, error) {
 	for _, o := range []object{about, config} {
 		if !o.null("tokenizer_class") {
 			return o.text("tokenizer_class", "")
 		}
 	}
-	if c.Arch == gpt2 {
-		return "GPT2Tokenizer", nil
-	}
-	return "", nil
+	return c.tokenizer, nil
 }
 
 // tokensInto overwrites the tokens in s with those that an object sets.

@@ -52,19 +52,15 @@ func (d *folder) weights(c config, shards []shard) (model.Weights, Report, error
 // reports what it ignored.
 func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source, Report, error) {
 	var done Report
-	sources, err := d.sources(c.network, shards, &done)
+	sources, err := d.sources(c, shards, &done)
 	if err != nil {
 		return nil, nil, done, err
 	}
 	// The graph grows with its layers, and each layer has weights in a file.
-	if c.Layers > len(sources) {
-		return nil, nil, done, d.errorf(configName, "n_layer is %d, but the folder has only %d weights", c.Layers, len(sources))
+	if layers := depth(c.network); layers > len(sources) {
+		return nil, nil, done, d.errorf(configName, "the network has %d layers, but the folder has only %d weights", layers, len(sources))
 	}
-	n, err := c.of()
-	if err != nil {
-		return nil, nil, done, d.errorf(configName, "%w", err)
-	}
-	g, err := nn.Build(n)
+	g, err := nn.Build(c.network)
 	if err != nil {
 		return nil, nil, done, d.errorf(configName, "%w", err)
 	}
@@ -72,17 +68,17 @@ func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source
 }
 
 // sources finds the weights among the tensors of the shards, keyed by their
-// names in a graph. It ignores causal masks, which old GPT-2 files contain,
-// and second heads, which it reports.
-func (d *folder) sources(c network, shards []shard, done *Report) (map[string]source, error) {
+// names in a graph. It ignores buffers, which old files contain, and second
+// heads, which it reports.
+func (d *folder) sources(c config, shards []shard, done *Report) (map[string]source, error) {
 	out := map[string]source{}
 	for _, s := range shards {
 		for _, t := range s.Tensors() {
-			name := NetworkName(c.Arch, t.Name)
-			if c.Arch == gpt2 && isMask(name, c.Layers) {
+			name := NetworkName(c.arch, t.Name)
+			if c.buffer != nil && c.buffer(name, depth(c.network)) {
 				continue
 			}
-			if c.Arch == gpt2 && isSecondHead(name) {
+			if c.isSecondHead(name) {
 				done.Notes = append(done.Notes, d.sourceErrorf(source{shard: s, TensorInfo: t}, "it is ignored: it is not part of the language model").Error())
 				continue
 			}
@@ -99,14 +95,15 @@ func (d *folder) sources(c network, shards []shard, done *Report) (map[string]so
 // check compares the tensors of the files with the parameters of the network.
 // It reads only the head and the embedding.
 func (d *folder) check(g *graph.Graph, c config, sources map[string]source) error {
-	head, hasHead := sources[headName]
-	hasHead = hasHead && c.Arch == gpt2
-	_, hasEmbedding := sources[embeddingName]
-	switch {
-	case hasHead && !hasEmbedding && !c.untied: // safetensors keeps only one of two names for shared memory
-		sources[embeddingName] = head
-	case c.untied && hasEmbedding && !hasHead:
-		return d.errorf(configName, "tie_word_embeddings is false, but the folder has no %s: the network's head is missing", headName)
+	head, hasHead := sources[c.head]
+	tied := c.tied(g)
+	hasHead = hasHead && tied // otherwise it is a weight like the others
+	_, hasEmbedding := sources[c.embedding]
+	if hasHead && !hasEmbedding { // safetensors keeps only one of two names for shared memory
+		sources[c.embedding] = head
+	}
+	if _, found := sources[c.head]; c.head != "" && !tied && hasEmbedding && !found {
+		return d.errorf(configName, "tie_word_embeddings is false, but the folder has no %s: the network's head is missing", c.head)
 	}
 	known := map[string]bool{}
 	for _, p := range g.Params {
@@ -120,23 +117,23 @@ func (d *folder) check(g *graph.Graph, c config, sources map[string]source) erro
 		known[p.Name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(sources)) { // a fixed order, so that a folder always gives the same message
-		if !known[name] && !(hasHead && name == headName) {
+		if !known[name] && !(hasHead && name == c.head) {
 			return d.sourceErrorf(sources[name], "%s", stranger(name))
 		}
 	}
 	if !hasHead {
 		return nil
 	}
-	if err := d.checkWeight(head, g.Lookup(embeddingName).Shape); err != nil {
+	if err := d.checkWeight(head, g.Lookup(c.embedding).Shape); err != nil {
 		return err
 	}
-	return d.checkTied(head, sources[embeddingName])
+	return d.checkTied(head, sources[c.embedding])
 }
 
 // missing returns the error for a weight that no file has.
 func (d *folder) missing(c config, name string) error {
 	for _, tensor := range slices.Sorted(maps.Keys(d.index.place)) {
-		if NetworkName(c.Arch, tensor) == name {
+		if NetworkName(c.arch, tensor) == name {
 			return d.errorf(d.index.place[tensor], "tensor %s is missing, but %s has it here: fetch this file again", quote.String(tensor), indexName)
 		}
 	}
@@ -169,7 +166,7 @@ func (d *folder) checkTied(head, embedding source) error {
 		return err
 	}
 	if !bytes.Equal(a, b) {
-		return d.sourceErrorf(head, "it differs from %s: the model has a separate head, and attnx supports only a head that shares the token embedding", embedding.Name)
+		return d.sourceErrorf(head, "it differs from %s, and tie_word_embeddings makes them one: set it to false in %s if the model has a separate head", embedding.Name, configName)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func Write(path string, c *model.Checkpoint, dtype format.DType) (format.Roundin
 	if err := c.Weights.Check(c.Graph); err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}
-	if _, err := networkOf(c); err != nil {
+	if _, _, err := networkOf(c); err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}
 	files, err := texts(c, SpecialOf(c), dtype, false)
@@ -84,11 +84,10 @@ func writeWeights(w io.Writer, c *model.Checkpoint, dtype format.DType) (done fo
 // header returns the header of the file of weights. weights have the network's
 // names.
 func header(arch string, weights []format.TensorInfo) format.Header {
+	f, _ := familyOf(arch)
 	h := format.Header{Metadata: map[string]string{"format": "pt"}} // transformers rejects files without it
 	for _, t := range weights {
-		if arch == gpt2 {
-			t.Name = prefix + t.Name
-		}
+		t.Name = f.fileName(t.Name)
 		h.Tensors = append(h.Tensors, t)
 	}
 	return h

@@ -8,6 +8,7 @@
 package nn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -159,6 +160,16 @@ func (b *Builder) Project(name string, x *graph.Value, in, out int, init graph.I
 	return b.Name(name, b.MatMul(x, b.Param(name+".weight", init, in, out)))
 }
 
+// Dense is Linear with the layout of PyTorch's Linear: name.weight is (out,in).
+// The bias is left out if bias is false.
+func (b *Builder) Dense(name string, x *graph.Value, in, out int, bias bool, init graph.Init) *graph.Value {
+	y := b.MatMul(x, b.Transpose(b.Param(name+".weight", init, out, in), 1, 0))
+	if bias {
+		y = b.Add(y, b.Param(name+".bias", graph.Constant(0), out))
+	}
+	return b.Name(name, y)
+}
+
 // LayerNorm returns x (...,width) with mean 0 and variance 1 over its last axis,
 // times name.weight, plus name.bias.
 func (b *Builder) LayerNorm(name string, x *graph.Value, width int, epsilon float64) *graph.Value {
@@ -182,19 +193,35 @@ type Attention struct {
 	Window  int // causal: the most tokens that one sees, including itself; 0: all
 	Rotary  *Rotary
 	Mask    *graph.Value // keys that may be seen, BOOL, broadcasts to (B,H,T,T); nil: all
+	Scale   float64      // factor of the scores; 0: 1/√Width
+	// QueryNorm and KeyNorm change a query or key (B,T,H,D) before its rotation.
+	// nil: they stay as they are.
+	QueryNorm, KeyNorm func(*graph.Value) *graph.Value
 }
 
 // Rotary rotates queries and keys by their positions (arXiv:2104.09864): pair
 // i of a head by the position times Theta^(-2i/Width).
 type Rotary struct {
-	Theta       float64 // 10000 in the paper
-	Width       int     // rotated elements of a head; 0: all
-	Interleaved bool    // pairs are adjacent elements instead of the two halves of a head
+	Theta       float64   // 10000 in the paper
+	Width       int       // rotated elements of a head; 0: all
+	Interleaved bool      // pairs are adjacent elements instead of the two halves of a head
+	Angles      []float64 // of each pair at position 1, Width/2 of them; nil: Theta^(-2i/Width)
+	Scale       float64   // factor of sine and cosine (arXiv:2309.00071); 0: 1
+}
+
+// Frequencies returns the angles of the paper: Theta^(-2i/width) for pair i of
+// width/2.
+func Frequencies(theta float64, width int) []float64 {
+	angles := make([]float64, width/2)
+	for i := range angles {
+		angles[i] = math.Pow(theta, -2*float64(i)/float64(width))
+	}
+	return angles
 }
 
 // Attention returns the concatenated outputs of the heads, (B,T,H·D), for
-// queries (B,T,H·D), keys and values (B,T,G·D). It divides scores by √D. It
-// names its values query, key, value and, for the result, name.
+// queries (B,T,H·D), keys and values (B,T,G·D). It names its values query, key,
+// value and, for the result, name.
 func (b *Builder) Attention(name string, a Attention, q, k, v *graph.Value) *graph.Value {
 	groups := a.KVHeads
 	if groups == 0 {
@@ -207,17 +234,20 @@ func (b *Builder) Attention(name string, a Attention, q, k, v *graph.Value) *gra
 		return q
 	}
 	batch, tokens := q.Shape[0], q.Shape[1]
-	split := func(part string, x *graph.Value, heads int) *graph.Value {
+	split := func(part string, x *graph.Value, heads int, norm func(*graph.Value) *graph.Value) *graph.Value {
 		x = b.Reshape(x, x.Shape[0], x.Shape[1], graph.N(heads), graph.N(a.Width)) // (B,T,H,D)
-		return b.Name(name+"."+part, b.Transpose(x, 0, 2, 1, 3))                   // (B,H,T,D)
+		if norm != nil {
+			x = norm(x)
+		}
+		return b.Name(name+"."+part, b.Transpose(x, 0, 2, 1, 3)) // (B,H,T,D)
 	}
-	query, key := split("query", q, a.Heads), split("key", k, groups)
+	query, key := split("query", q, a.Heads, a.QueryNorm), split("key", k, groups, a.KeyNorm)
 	if a.Rotary != nil {
 		query, key = b.rotated(*a.Rotary, a.Width, query), b.rotated(*a.Rotary, a.Width, key)
 	}
-	op := graph.Attention{Scale: 1 / math.Sqrt(float64(a.Width)), Causal: a.Causal, Window: a.Window}
-	y := b.Builder.Attention(op, query, key, split("value", v, groups), a.Mask) // (B,H,T,D)
-	y = b.Transpose(b.Name(name, y), 0, 2, 1, 3)                                // (B,T,H,D)
+	op := graph.Attention{Scale: cmp.Or(a.Scale, 1/math.Sqrt(float64(a.Width))), Causal: a.Causal, Window: a.Window}
+	y := b.Builder.Attention(op, query, key, split("value", v, groups, nil), a.Mask) // (B,H,T,D)
+	y = b.Transpose(b.Name(name, y), 0, 2, 1, 3)                                     // (B,T,H,D)
 	return b.Name(name+".context", b.Reshape(y, batch, tokens, graph.N(a.Heads*a.Width)))
 }
 
@@ -226,20 +256,23 @@ func (b *Builder) rotated(r Rotary, width int, x *graph.Value) *graph.Value {
 	if r.Width > 0 {
 		width = r.Width
 	}
-	if width%2 != 0 || !(r.Theta > 0) {
-		b.Fail("nn: rotary positions of %d elements with theta %g: expected an even number and a positive theta", width, r.Theta)
+	if r.Angles == nil && r.Theta > 0 {
+		r.Angles = Frequencies(r.Theta, width)
+	}
+	if width%2 != 0 || len(r.Angles) != width/2 {
+		b.Fail("nn: rotary positions of %d elements with theta %g and %d angles: expected an even number, and a positive theta or half as many angles", width, r.Theta, len(r.Angles))
 		return x
 	}
-	key := fmt.Sprintf("rotary.%g_%d", r.Theta, width)
+	key := fmt.Sprint(r.Angles)
 	if b.angles == nil {
 		b.angles = map[string]*graph.Value{}
 	}
 	if b.angles[key] == nil {
 		angles := make([]float32, width/2)
 		for i := range angles {
-			angles[i] = float32(math.Pow(r.Theta, -2*float64(i)/float64(width)))
+			angles[i] = float32(r.Angles[i])
 		}
-		b.angles[key] = b.Const(format.FromFloat32s(key, []int{width / 2}, angles))
+		b.angles[key] = b.Const(format.FromFloat32s("", []int{width / 2}, angles))
 	}
-	return b.RotaryEmbedding(graph.RotaryEmbedding{Interleaved: r.Interleaved, Scale: 1}, x, b.Positions(), b.angles[key])
+	return b.RotaryEmbedding(graph.RotaryEmbedding{Interleaved: r.Interleaved, Scale: cmp.Or(r.Scale, 1)}, x, b.Positions(), b.angles[key])
 }

@@ -1,0 +1,147 @@
+package huggingface
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
+)
+
+// family is how transformers saves the models of one architecture: a row of the
+// table. A new architecture is a new row, in a file of its own.
+type family struct {
+	arch      string   // model_type, and the name of the architecture
+	class     string   // the class of the model with its head; "": transformers has no such network
+	prefix    string   // precedes the names of the weights of the trunk in a file with a head
+	roots     []string // first parts of the names of its tensors, and of the heads that it may have
+	head      string   // the weight of the head; "": the head is part of the trunk
+	embedding string   // the token embedding, which the head may share
+	second    []string // heads that do not change the logits of the language model
+	tokenizer string   // the tokenizer class, if no file names one
+
+	// buffer reports whether a tensor of the trunk is computed and not trained: old
+	// files have it. nil: none is.
+	buffer func(name string, layers int) bool
+	// parse reads the members of a config.json.
+	parse func(o object) (nn.Network, error)
+	// members are those of the config.json of a network, in order.
+	members func(n nn.Network) ([]member, error)
+}
+
+// member is a member of a JSON object.
+type member struct {
+	name  string
+	value any
+}
+
+// families is the table.
+var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3}
+
+// familyOf returns the row of an architecture.
+func familyOf(arch string) (family, bool) {
+	i := slices.IndexFunc(families, func(f family) bool { return f.arch == arch })
+	if i < 0 {
+		return family{arch: arch}, false
+	}
+	return families[i], true
+}
+
+// known returns the names of the architectures that transformers has too.
+func known() (names []string) {
+	for _, f := range families {
+		if f.class != "" {
+			names = append(names, f.arch)
+		}
+	}
+	return names
+}
+
+// fileName returns the name that a weight of the network has in a file with the
+// head.
+func (f family) fileName(weight string) string {
+	if weight == f.head {
+		return weight
+	}
+	return f.prefix + weight
+}
+
+// ArchitectureError reports that attnx cannot write a Hugging Face folder of a
+// model's architecture.
+type ArchitectureError struct{ Arch string }
+
+func (e *ArchitectureError) Error() string {
+	return fmt.Sprintf("huggingface: cannot write a folder of the architecture %.64q, only of %s: export it to ONNX instead", e.Arch, quote.Or(arch.Names()))
+}
+
+// GraphError reports that a model has the weights of its architecture but
+// another graph. A folder cannot express that, and would compute something
+// else.
+type GraphError struct{ Arch string }
+
+func (e *GraphError) Error() string {
+	return fmt.Sprintf("huggingface: the graph is not that of %.64q, and a folder cannot hold another: export it to an ONNX file instead", e.Arch)
+}
+
+// networkOf returns the network for the config.json of a model, and its row.
+func networkOf(c *model.Checkpoint) (family, nn.Network, error) {
+	f, ok := familyOf(c.Arch)
+	if !ok {
+		return f, nil, &ArchitectureError{c.Arch}
+	}
+	n, err := c.Network()
+	if err != nil {
+		return f, nil, err
+	}
+	built, err := nn.Build(n)
+	if err != nil {
+		return f, nil, err
+	}
+	if graph.Fingerprint(built) != graph.Fingerprint(c.Graph) {
+		return f, nil, &GraphError{c.Arch}
+	}
+	return f, n, nil
+}
+
+// OnHub reports whether transformers supports the architecture of a model.
+func OnHub(c *model.Checkpoint) bool {
+	f, _ := familyOf(c.Arch)
+	return f.class != ""
+}
+
+// TiedHead returns the name of the token embedding, (V,C), and whether the
+// network uses it as its head too.
+func TiedHead(c *model.Checkpoint) (name string, tied bool) {
+	f, ok := familyOf(c.Arch)
+	return f.embedding, ok && f.tied(c.Graph)
+}
+
+// tied reports whether the head of a network of the family is its token
+// embedding.
+func (f family) tied(g *graph.Graph) bool { return f.head != "" && g.Lookup(f.head) == nil }
+
+// depth returns the number of layers of a network, 0 if it has no such number.
+func depth(n nn.Network) int {
+	if deep, ok := n.(interface{ Depth() int }); ok {
+		return deep.Depth()
+	}
+	return 0
+}
+
+// membersOf returns the members of a network's configuration in a checkpoint.
+func membersOf(n nn.Network) (list []member, err error) {
+	text, err := json.Marshal(n)
+	if err == nil {
+		err = members(text, func(name string, value jsontext.Value) error {
+			list = append(list, member{name, json.RawMessage(slices.Clone(value))})
+			return nil
+		})
+	}
+	return list, err
+}
