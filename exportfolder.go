@@ -95,6 +95,9 @@ func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 	if cache.Fuse {
 		r.say("past and present are one buffer of %d tokens: attnx opens the folder, onnxruntime-genai at batch 1 and its max_length left as it is, optimum does not", c.Context())
 	}
+	if isCache && !cache.LastLogits && hasWindow(c.Graph) {
+		r.say("the network sees a window of tokens: onnxruntime-genai, which pads on the right, takes batches of one length only")
+	}
 	if cache.LastLogits {
 		r.say("the logits are those of the last token: onnxruntime-genai, which pads on the right, takes batches of one length only")
 	}
@@ -157,4 +160,13 @@ func (r *ExportReport) folder(out string, m *onnx.Model, files []store.File) {
 		r.wrote(filepath.Join(out, name))
 	}
 	r.say("wrote %s: profile %s, opset %d, %d nodes: %s", out, r.Profile, r.Opset, r.Nodes, strings.Join(names, ", "))
+}
+
+// hasWindow reports whether an attention sees only the last tokens. Padding
+// between two tokens takes part of its window.
+func hasWindow(g *graph.Graph) bool {
+	return slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool {
+		a, ok := n.Op.(graph.Attention)
+		return ok && a.Window > 0
+	})
 }

@@ -22,13 +22,13 @@ model.onnx refers into model.safetensors, and config.json,
 generation_config.json, genai_config.json and the tokenizer's files lie beside.
 onnxruntime and onnxruntime-genai open it, and so do PyTorch's transformers and
 optimum's ORTModelForCausalLM where they have the architecture: not "simple",
-and no network of your own. The folder of a network that can have no past, such as a
-classifier, holds the profile plain and no files for generation. --web puts the
-model where transformers.js looks for it, onnx/model.onnx with the weights
-under the name onnx/model.onnx_data, which are model.safetensors too: a hard
-link, or a copy on file systems without. --triton DIR makes, alone or beside,
-the folder of the model in a repository of the Triton Inference Server; its
-inputs and outputs are those of the profile cache, and a text begins with a
+and no network of your own. The folder of a network that can have no past, such
+as a classifier, holds the profile plain and no files for generation. --web
+puts the model where transformers.js looks for it, onnx/model.onnx with the
+weights under the name onnx/model.onnx_data, which are model.safetensors too: a
+hard link, or a copy on file systems without. --triton DIR makes, alone or
+beside, the folder of the model in a repository of the Triton Inference Server;
+its inputs and outputs are those of the profile cache, and a text begins with a
 past of length 0. A folder that is not empty is never written into.`
 
 func exportCommand(s console.Streams) *cobra.Command {
