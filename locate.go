@@ -20,7 +20,12 @@ import (
 // output for the checkpoint, for a case that failed. Both run in the runtime that failed,
 // with every value as an output. If they agree, or no file was named, the runtime or the
 // exporter is wrong: locate then returns the first value that deviates from the oracle.
-func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime.Form) (string, error) {
+func (v *verification) locate(e entrant, level string, k runtime.Case, f runtime.Form) (runtime.Origin, error) {
+	value, err := v.firstDifference(e, level, k, f)
+	return runtime.Origin{Value: value}, err
+}
+
+func (v *verification) firstDifference(e entrant, level string, k runtime.Case, f runtime.Form) (string, error) {
 	file := v.file(e.profile)
 	lowered, err := v.lowered(file.profile)
 	if err != nil {

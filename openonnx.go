@@ -37,8 +37,32 @@ func OpenONNX(path string, o Options) (*ONNX, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	x, err := readONNX(path)
+	if err != nil {
+		return nil, err
+	}
+	r, found, err := o.anyRunner()
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return x, x.openOracle()
+	}
+	f, err := r.file(x.Path, x.File)
+	if err != nil {
+		return nil, err
+	}
+	if x.session, err = r.Open(f, o.options()); err != nil {
+		return nil, withoutKernel(x.Path, x.File, err)
+	}
+	x.Runtime = r.placed(x.session)
+	return x, nil
+}
+
+// readONNX reads a file without opening it in a runtime.
+func readONNX(path string) (*ONNX, error) {
 	path = find.ModelIn(path)
-	if _, err := find.Expect(path, "an ONNX file", find.ONNX); err != nil {
+	if _, err := find.Expect(path, find.ONNXFile, find.ONNX); err != nil {
 		return nil, err
 	}
 	m, err := find.ReadModelAs(path, onnx.CheckStructure) // the runtime checks the operators itself
@@ -49,21 +73,6 @@ func OpenONNX(path string, o Options) (*ONNX, error) {
 	if x.inputs, err = inputsOf(m); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r, found, err := o.anyRunner()
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return x, x.openOracle()
-	}
-	f, err := r.file(path, m)
-	if err != nil {
-		return nil, err
-	}
-	if x.session, err = r.Open(f, o.options()); err != nil {
-		return nil, withoutKernel(path, m, err)
-	}
-	x.Runtime = r.placed(x.session)
 	return x, nil
 }
 
@@ -75,7 +84,7 @@ func (o Options) anyRunner() (r row, found bool, err error) {
 	}
 	names := append(Runners(), Oracle)
 	if o.Runtime != "" && !slices.Contains(names, o.Runtime) {
-		return row{}, false, fmt.Errorf("no runtime is called %.80q: take %s", o.Runtime, quote.Or(names))
+		return row{}, false, &OptionError{Option: "Runtime", Reason: fmt.Sprintf(": no runtime is called %.80q: take %s", o.Runtime, quote.Or(names))}
 	}
 	for _, r := range runtimes {
 		if r.Open == nil || o.Runtime != "" && r.Name != o.Runtime {

@@ -1,6 +1,7 @@
 package attnx
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -17,7 +18,7 @@ import (
 // RunOptions configure RunONNX.
 type RunOptions struct {
 	Options        // Runtime may be Oracle
-	Inputs  []File // inputs read from files; the others are drawn
+	Inputs  Files  // inputs read from files; the others are drawn
 	Seed    uint64 // of drawn inputs
 	Out     string // new folder for the outputs as .npy files; empty: none
 }
@@ -27,6 +28,32 @@ type File struct {
 	Input string // its name in the model
 	Path  string // .npy, .npz, .json or .pb
 }
+
+// Files are files with inputs. They are the value of a flag: each Set adds one, given
+// as NAME=FILE.
+type Files []File
+
+// Set adds a file.
+func (f *Files) Set(text string) error {
+	name, path, ok := strings.Cut(text, "=")
+	if !ok || name == "" || path == "" {
+		return errors.New("give NAME=FILE")
+	}
+	*f = append(*f, File{Input: name, Path: path})
+	return nil
+}
+
+// String returns the files as they are given.
+func (f *Files) String() string {
+	var texts []string
+	for _, file := range *f {
+		texts = append(texts, file.Input+"="+file.Path)
+	}
+	return strings.Join(texts, " ")
+}
+
+// Type names the type of the flag.
+func (f *Files) Type() string { return "NAME=FILE" }
 
 // RunReport describes a run's inputs and outputs.
 type RunReport struct {
@@ -78,15 +105,9 @@ func RunONNX(path string, o RunOptions) (*RunReport, error) {
 		return nil, err
 	}
 	defer x.Close()
-	given, from := map[string]format.Tensor{}, map[string]string{}
-	for _, f := range o.Inputs {
-		if _, twice := given[f.Input]; twice {
-			return nil, fmt.Errorf("%s: input %.80q is given twice: give it once", x.Path, f.Input)
-		}
-		if given[f.Input], err = x.ReadInput(f.Input, f.Path); err != nil {
-			return nil, err
-		}
-		from[f.Input] = f.Path
+	given, from, err := x.readInputs(o.Inputs)
+	if err != nil {
+		return nil, err
 	}
 	inputs, how, err := x.Draw(given, o.Seed)
 	if err != nil {
@@ -112,6 +133,21 @@ func RunONNX(path string, o RunOptions) (*RunReport, error) {
 		return r, nil
 	}
 	return r, r.save(o.Out, outputs)
+}
+
+// readInputs reads inputs from files. from holds their paths.
+func (x *ONNX) readInputs(files []File) (given map[string]format.Tensor, from map[string]string, err error) {
+	given, from = map[string]format.Tensor{}, map[string]string{}
+	for _, f := range files {
+		if _, twice := given[f.Input]; twice {
+			return nil, nil, fmt.Errorf("%s: input %.80q is given twice: give it once", x.Path, f.Input)
+		}
+		if given[f.Input], err = x.ReadInput(f.Input, f.Path); err != nil {
+			return nil, nil, err
+		}
+		from[f.Input] = f.Path
+	}
+	return given, from, nil
 }
 
 // save writes the outputs to files in a new folder.

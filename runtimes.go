@@ -150,7 +150,7 @@ func Runners() (names []string) {
 // name the first that supports the profile.
 func runner(name string, p export.Profile) (row, error) {
 	if name != "" && !slices.Contains(Runners(), name) {
-		return row{}, fmt.Errorf("no runtime is called %.80q: take %s", name, quote.Or(Runners()))
+		return row{}, &OptionError{Option: "Runtime", Reason: fmt.Sprintf(": no runtime is called %.80q: take %s", name, quote.Or(Runners()))}
 	}
 	var can []string
 	for _, r := range runtimes {

@@ -55,6 +55,18 @@ type VerifyOptions struct {
 	Library  string   // path of the ONNX Runtime library; empty: search for it
 	TF32     bool     // CUDA may use TF32, which rounds the factors of products to 10 bits
 	Progress Progress // may be nil
+	Inputs   Files    // VerifyONNX: inputs read from files; the others are drawn
+	Keep     string   // VerifyONNX: new folder for the smallest model that shows the first difference; empty: none
+}
+
+// check refuses a runtime that does not exist.
+func (o VerifyOptions) check() error {
+	for _, name := range o.Runtimes {
+		if !slices.Contains(Runtimes(), name) {
+			return &OptionError{Option: "Runtimes", Reason: fmt.Sprintf(": no runtime is called %.80q: take %s", name, strings.Join(Runtimes(), ", "))}
+		}
+	}
+	return nil
 }
 
 // Progress receives the runtime that begins to run, and the number of tokens, done
@@ -75,10 +87,8 @@ func Verify(ctx context.Context, c *model.Checkpoint, files []string, o VerifyOp
 
 // newVerification reads the files.
 func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*verification, error) {
-	for _, name := range o.Runtimes {
-		if !slices.Contains(Runtimes(), name) {
-			return nil, fmt.Errorf("no runtime is called %.80q: take %s", name, strings.Join(Runtimes(), ", "))
-		}
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	v := &verification{checkpoint: c, exported: exported{checkpoint: c}, graph: c.Graph, options: o, files: map[string]onnxModel{}, length: flatLength}
 	if n := c.Context(); n > 0 {
@@ -249,7 +259,7 @@ func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 		c.Own = true
 		c.Open = func() (runtime.Session, error) { return e.network(v.checkpoint) }
 	case export.Plain:
-		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) { return v.locate(e, "", k, f) }
+		c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, "", k, f) }
 		if m := v.file(e.profile).model; m != nil {
 			c.DType = precision.ComputedIn(m)
 		}

@@ -41,7 +41,7 @@ func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candida
 			c.Name += " (" + level + ")"
 		}
 		c.Open = func() (runtime.Session, error) { return v.open(e, level) }
-		c.Locate = func(k runtime.Case, f runtime.Form) (string, error) { return v.locate(e, level, k, f) }
+		c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, level, k, f) }
 		out = append(out, c)
 	}
 	return out

@@ -15,7 +15,7 @@ import (
 
 // A file of any tool is held to its own graph, at each level of optimization.
 func TestVerifyONNX(t *testing.T) {
-	report, err := VerifyONNX(context.Background(), textModel(t), VerifyOptions{Runtimes: []string{"ort-cpu"}, Seed: 1})
+	report, err := VerifyONNX(context.Background(), []string{textModel(t)}, VerifyOptions{Runtimes: []string{"ort-cpu"}, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestVerifyONNX(t *testing.T) {
 			t.Errorf("%s ran %d cases", r.Runtime, r.Cases)
 		}
 	}
-	if _, err := VerifyONNX(context.Background(), textModel(t), VerifyOptions{Runtimes: []string{"gorgonia"}}); err == nil || !strings.Contains(err.Error(), "take ort-cpu or ort-cuda") {
+	if _, err := VerifyONNX(context.Background(), []string{textModel(t)}, VerifyOptions{Runtimes: []string{"gorgonia"}}); err == nil || !strings.Contains(err.Error(), "take ort-cpu or ort-cuda") {
 		t.Errorf("%v", err)
 	}
 }
@@ -51,17 +51,13 @@ func TestVerifyONNXFails(t *testing.T) {
 		}
 	}
 	write("Sin")
-	x, err := OpenONNX(path, Options{Runtime: Oracle})
-	if err != nil {
+	v := &onnxVerification{options: VerifyOptions{Runtimes: []string{"ort-cpu"}, Seed: 1}}
+	if err := v.open([]string{path}); err != nil {
 		t.Fatal(err)
 	}
-	cases, err := x.cases(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	candidates, _ := x.candidates(VerifyOptions{Runtimes: []string{"ort-cpu"}})
+	defer v.close()
 	write("Cos") // what the runtime opens
-	report, err := runtime.Verify(context.Background(), evaluating{x}, candidates, cases)
+	report, err := v.run(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,11 +13,15 @@ type Case struct {
 	Batch, Length int             // Length is 0 if the network takes no text
 	IDs           []int64         // Batch·Length token ids, row by row
 	Given         []format.Tensor // the inputs other than the ids, in any role
+	Name          string          // in messages; empty: its sizes
 }
 
 // String returns c as "batch 2, length 7", followed by the shapes of inputs
 // that differ from it.
 func (c Case) String() string {
+	if c.Name != "" {
+		return c.Name
+	}
 	text := fmt.Sprintf("batch %d", c.Batch)
 	if c.Length > 0 {
 		text += fmt.Sprintf(", length %d", c.Length)

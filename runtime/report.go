@@ -28,6 +28,7 @@ const (
 	StatusOK          Status = "ok"
 	StatusUnavailable Status = "unavailable"
 	StatusFail        Status = "fail"
+	StatusMeasured    Status = "measured" // compared without a bound
 )
 
 // Number is a float64 that JSON shows as null if it is NaN or infinite, because
@@ -70,6 +71,7 @@ type Report struct {
 	Checks  []Check  `json:"checks"`           // of the files, made before any run
 	Cases   int      `json:"cases"`
 	Results []Result `json:"results"`
+	Kept    string   `json:"kept,omitempty"` // folder with the smallest model that shows the first difference
 }
 
 // Check is the outcome of comparing a part of a file, or a file of a folder,
@@ -106,13 +108,17 @@ func (r Report) With(checks []Check) Report {
 // are null if nothing was measured. The maxima are also null if a value was NaN
 // or infinite; the status is then fail.
 type Result struct {
+	File            string `json:"file,omitempty"` // the file that ran, if it is not the first one
 	Runtime         string `json:"runtime"`
+	Against         string `json:"against,omitempty"` // what it is compared with, if that is not the report's oracle
+	Offered         int    `json:"offered,omitempty"` // number of cases, if it is not the report's
 	Status          Status `json:"status"`
 	Reason          string `json:"reason"` // why the status is not "ok"
 	MaxAbs          Number `json:"max_abs"`
 	MaxRel          Number `json:"max_rel"`
 	ArgmaxAgreement Number `json:"argmax_agreement"`
-	FirstDifference string `json:"first_difference"` // name of the first value that differs, such as "h.0.attn.scores"
+	FirstDifference string `json:"first_difference"`     // name of the first value that differs, such as "h.0.attn.scores"
+	Node            string `json:"first_node,omitempty"` // the node of an ONNX file of another tool that computes it
 	Cases           int    `json:"cases"`
 	ArgmaxChecked   int    `json:"argmax_checked"` // rows counted by ArgmaxAgreement
 }
@@ -124,14 +130,39 @@ type Result struct {
 func (r Report) WriteText(w io.Writer) error {
 	var text, notes strings.Builder
 	r.writeChecks(&text, &notes)
-	rows := make([]row, len(r.Results))
 	for i, x := range r.Results {
-		cells := fmt.Sprintf("%s\t%s\t%d/%d\t%s\t%s\t%s", x.Runtime, x.Status, x.Cases, r.Cases,
-			x.MaxAbs.cell("%.2e"), x.MaxRel.cell("%.2e"), (100 * x.ArgmaxAgreement).cell("%.4g%%"))
-		rows[i] = row{x.Runtime, cells, x.FirstDifference, x.Reason}
+		if i > 0 && x.group() == r.Results[i-1].group() {
+			continue
+		}
+		var rows []row
+		for _, x := range r.Results[i:] {
+			if x.group() != r.Results[i].group() {
+				break
+			}
+			cells := fmt.Sprintf("%s\t%s\t%d/%d\t%s\t%s\t%s", x.Runtime, x.Status, x.Cases, cmp.Or(x.Offered, r.Cases),
+				x.MaxAbs.cell("%.2e"), x.MaxRel.cell("%.2e"), (100 * x.ArgmaxAgreement).cell("%.4g%%"))
+			first := x.FirstDifference
+			if x.Node != "" {
+				first += " of node " + x.Node
+			}
+			rows = append(rows, row{x.Runtime, cells, first, x.Reason})
+		}
+		if notes.Len() > 0 {
+			text.WriteString(notes.String())
+			notes.Reset()
+		}
+		if i > 0 {
+			text.WriteByte('\n')
+		}
+		if title := x.group(); title != "" {
+			text.WriteString(title + "\n")
+		}
+		writeTable(&text, &notes, "runtime\tstatus\tcases\tmax abs\tmax rel\targmax", rows)
 	}
-	writeTable(&text, &notes, "runtime\tstatus\tcases\tmax abs\tmax rel\targmax", rows)
 	text.WriteString(notes.String())
+	if r.Kept != "" {
+		fmt.Fprintf(&text, "%s: the smallest model that shows the first difference, its inputs, and the outputs that were expected and computed\n", r.Kept)
+	}
 	fmt.Fprintf(&text, "%s against %s", r.Verdict, r.Oracle)
 	if r.Reason != "" {
 		text.WriteString(": " + r.Reason)
@@ -139,6 +170,16 @@ func (r Report) WriteText(w io.Writer) error {
 	text.WriteByte('\n')
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// group returns what the results of a table have in common, "" for the first file
+// and the report's oracle.
+func (x Result) group() string {
+	title := x.File
+	if x.Against != "" {
+		title = strings.TrimSpace(title + " against " + x.Against)
+	}
+	return title
 }
 
 // writeChecks writes the table of the checks, if the report has any.

@@ -22,7 +22,9 @@ type Candidate struct {
 	Open  func() (Session, error) // returns an error that matches ErrUnavailable if the runtime cannot be used
 	Named bool                    // the user asked for it by name: it is a failure if it is unavailable
 	DType format.DType            // the type it computes in, if that is not the type of the logits
-	Own   bool                    // it runs the graph instead of the exported file, so its agreement proves nothing about the file
+	// Part opens a part of the file, as bytes, as Open opens the file. It may be nil.
+	Part func(File) (Session, error)
+	Own  bool // it runs the graph instead of the exported file, so its agreement proves nothing about the file
 	// Gives are the roles of the outputs that the runtime must return. nil: all
 	// except keys and values. Every other output that it returns is compared too.
 	Gives []role.Kind
@@ -34,9 +36,22 @@ type Candidate struct {
 	// Forms are the ways to run a case on the session. The outputs must agree in
 	// each of them. nil: the session as it is.
 	Forms []Form
-	// Locate returns the name of the first intermediate value that differs in a
-	// failed case, run in the given form, or "" if none does. It may be nil.
-	Locate func(Case, Form) (string, error)
+	// Measured means that its difference is reported and not judged: no bound
+	// separates a right candidate from a wrong one.
+	Measured bool
+	// Locate returns the first intermediate value that differs in a failed case, run
+	// in the given form; the zero Origin if none does. It may be nil.
+	Locate func(Case, Form) (Origin, error)
+	// Refused returns the node at which the candidate gave up with an error, opening
+	// a model (a nil case) or running a case. It may be nil.
+	Refused func(*Case, error) (Origin, error)
+}
+
+// Origin is the place in a model where a computation departs.
+type Origin struct {
+	Value string // the first value that differs
+	Node  string // the node that computes it; "" if the value says it
+	Note  string // what else is known, for the reason
 }
 
 // Form is a way to run a case on a session.
@@ -185,23 +200,29 @@ type candidateRun struct {
 	first      Difference // its difference
 	form       Form       // its form
 	cases      int        // number of cases that ran
+	refusal    error      // with which it gave up
+	refused    *Case      // the case in which it did; nil if it could not be opened
 }
 
 func open(c Candidate) *candidateRun {
 	r := &candidateRun{Candidate: c, status: StatusOK}
 	s, err := c.Open()
 	if err != nil {
-		r.giveUp(err)
+		r.giveUp(nil, err)
 		return r
 	}
 	r.session = s
 	return r
 }
 
-// giveUp ends the run of a candidate with its error.
-func (r *candidateRun) giveUp(err error) {
+// giveUp ends the run of a candidate with its error, in a case or, without one, in
+// opening the model.
+func (r *candidateRun) giveUp(c *Case, err error) {
 	r.close()
-	r.status, r.reason = StatusFail, err.Error()
+	if c != nil {
+		err = fmt.Errorf("%s: %w", c, err)
+	}
+	r.status, r.reason, r.refusal, r.refused = StatusFail, err.Error(), err, c
 	if errors.Is(err, ErrUnavailable) {
 		r.status = StatusUnavailable
 	}
@@ -253,17 +274,16 @@ func (r *candidateRun) run(c Case, want []kept, other func(Session) ([]kept, err
 		if f.Oracle != nil {
 			var err error
 			if want, err = other(f.Oracle); err != nil {
-				r.giveUp(fmt.Errorf("%s: the oracle: %s: %w", c, f.Name, err))
+				r.giveUp(&c, fmt.Errorf("the oracle: %s: %w", f.Name, err))
 				return
 			}
 		}
 		got, err := outputs(f.Of(r.session), c)
-		if err != nil {
-			r.giveUp(fmt.Errorf("%s: %w", c, err))
-			return
+		if err == nil {
+			err = r.compare(c, f, want, got)
 		}
-		if err := r.compare(c, f, want, got); err != nil {
-			r.giveUp(fmt.Errorf("%s: %w", c, err))
+		if err != nil {
+			r.giveUp(&c, err)
 			return
 		}
 	}
@@ -317,9 +337,14 @@ func (r *candidateRun) result(offered int) Result {
 		x.ArgmaxAgreement = Number(r.difference.ArgmaxAgreement())
 	}
 	switch {
+	case r.failed != nil && r.Measured:
+		x.Status, x.Reason = StatusMeasured, "it has integer weights, for which there is no bound"
 	case r.failed != nil:
 		x.Status = StatusFail
 		r.explain(&x)
+	case x.Status == StatusFail && r.Refused != nil:
+		place, err := r.Refused(r.refused, r.refusal)
+		x.place(place, err)
 	case x.Status != StatusOK:
 	case r.cases == 0:
 		x.Status, x.Reason = StatusFail, fmt.Sprintf("it can run none of the %d cases", offered)
@@ -346,10 +371,19 @@ func (r *candidateRun) explain(x *Result) {
 	if r.Locate == nil {
 		return
 	}
-	switch name, err := r.Locate(*r.failed, r.form); {
-	case err != nil:
+	place, err := r.Locate(*r.failed, r.form)
+	x.place(place, err)
+}
+
+// place enters the place of the first difference.
+func (x *Result) place(p Origin, err error) {
+	if p.Value != "" {
+		x.FirstDifference, x.Node = p.Value, p.Node
+	}
+	if p.Note != "" {
+		x.Reason += "; " + p.Note
+	}
+	if err != nil {
 		x.Reason += "; finding the first difference: " + err.Error()
-	case name != "":
-		x.FirstDifference = name
 	}
 }

@@ -188,13 +188,16 @@ func TestLocate(t *testing.T) {
 			v[0]++ // the cases of one token are right
 		}
 	})
-	far.Locate = func(c Case, _ Form) (string, error) { asked = append(asked, c); return "h.0.attn.scores", nil }
+	far.Locate = func(c Case, _ Form) (Origin, error) {
+		asked = append(asked, c)
+		return Origin{Value: "h.0.attn.scores"}, nil
+	}
 	near := candidate("near", nil)
 	near.Locate = far.Locate
 	lost := candidate("lost", add(1))
-	lost.Locate = func(Case, Form) (string, error) { return "", errors.New("no such output") }
+	lost.Locate = func(Case, Form) (Origin, error) { return Origin{}, errors.New("no such output") }
 	same := candidate("same", add(1))
-	same.Locate = func(Case, Form) (string, error) { return "", nil }
+	same.Locate = func(Case, Form) (Origin, error) { return Origin{}, nil }
 	r := verify(t, far, near, lost, same)
 	if got := r.Results[0].FirstDifference; got != "h.0.attn.scores" || len(asked) != 1 || len(asked[0].IDs) != 8 {
 		t.Errorf("located %q in %v", got, asked)

@@ -45,6 +45,7 @@ var flagValues = map[string]complete.Func{
 	"out":              complete.FolderOnly,
 	"input":            complete.AnyFile,
 	"run output":       complete.FolderOnly,
+	"verify keep":      complete.FolderOnly,
 	"resume":           complete.FolderOnly,
 	"triton":           complete.FolderOnly,
 

@@ -43,6 +43,7 @@ var layers = map[string][]string{
 	"internal/quote":       {},
 	"export/onnx":          {},
 	"export/onnx/schema":   {"export/onnx"},
+	"export/onnx/cut":      {"export/onnx"},
 	"export/onnx/check":    {"export/onnx", "export/onnx/schema"},
 	"export/onnx/read":     {"export/onnx", "export/onnx/schema", "format", "model/graph"},
 	"export/compare":       {"export/onnx", "format", "internal/quote"},

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/attnx/attnx"
@@ -13,7 +10,6 @@ import (
 
 func runCommand(s console.Streams) *cobra.Command {
 	var o attnx.RunOptions
-	var inputs []string
 	var asJSON bool
 	var d device
 	cmd := &cobra.Command{
@@ -26,13 +22,6 @@ oracle evaluates the file's graph in float64.`,
 		Example: "  attnx run model.onnx\n  attnx run model.onnx --input image=cat.npy --runtime oracle -o outputs",
 		Args:    usage.OneArg("ONNX file"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			for _, text := range inputs {
-				name, file, ok := strings.Cut(text, "=")
-				if !ok || name == "" || file == "" {
-					return fmt.Errorf("--input %.80q: give NAME=FILE", text)
-				}
-				o.Inputs = append(o.Inputs, attnx.File{Input: name, Path: file})
-			}
 			o.Options = d.options(s)
 			report, err := attnx.RunONNX(args[0], o)
 			if err != nil {
@@ -46,7 +35,7 @@ oracle evaluates the file's graph in float64.`,
 	}
 	fl := cmd.Flags()
 	d.flags(fl, attnx.Oracle)
-	fl.StringArrayVar(&inputs, "input", nil, "read an input: NAME=FILE (may be repeated)")
+	fl.Var(&o.Inputs, "input", "read an input (may be repeated)")
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of what is drawn")
 	fl.StringVarP(&o.Out, "output", "o", "", "folder to make, with each output as a .npy file")
 	usage.JSONFlag(cmd, &asJSON, attnx.RunReport{})

@@ -63,6 +63,26 @@ func runfiles(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(m.Encode(&b))
 		write(name, b.Bytes())
 	}
+	// Folders with recorded inputs and outputs.
+	recorded := func(folder string, in, out []byte) {
+		ts.Check(os.MkdirAll(ts.MkAbs(folder+"/test_data_set_0"), 0o777))
+		model(folder+"/any.onnx", onnx.ValueInfo{Name: "x", DataType: onnx.Int64, Dims: []onnx.Dim{{Value: 1}, {Value: 3}}})
+		if in != nil {
+			write(folder+"/test_data_set_0/input_0.pb", in)
+		}
+		write(folder+"/test_data_set_0/output_0.pb", out)
+	}
+	proto := func(head string, data []byte) []byte {
+		return append([]byte(head+"\x4a"+string(rune(len(data)))), data...)
+	}
+	three, other := ids[len(ids)-24:], make([]byte, 24)
+	good := proto("\x08\x01\x08\x03\x10\x07", three)
+	recorded("right", good, good)
+	recorded("wrong", good, proto("\x08\x01\x08\x03\x10\x07", other))
+	recorded("shape", proto("\x08\x03\x10\x07", three), good)
+	recorded("type", proto("\x08\x01\x08\x03\x10\x01", three[:12]), good)
+	recorded("broken", good[:9], good)
+	recorded("empty", nil, good)
 	model("open.onnx", onnx.ValueInfo{Name: "x", DataType: onnx.Float, NoShape: true})
 	model("image.onnx", onnx.ValueInfo{Name: "x", DataType: onnx.Float, Dims: []onnx.Dim{{Open: true}, {Value: 3}, {Value: 4}, {Open: true, Param: "w"}}})
 	model("text.onnx", onnx.ValueInfo{Name: "x", DataType: onnx.String})

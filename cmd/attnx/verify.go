@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,10 +16,9 @@ import (
 )
 
 func verifyCommand(s console.Streams) *cobra.Command {
-	var names []string
 	var plan string
 	var asJSON bool
-	var seed uint64
+	var o attnx.VerifyOptions
 	var d device
 	cmd := &cobra.Command{
 		Use:   "verify CHECKPOINT|ONNX [ONNX...]",
@@ -49,8 +46,13 @@ logits, keys and values: at once, token by token, in chunks after a past, with
 padding, with holes in the mask, and with positions that are not the mask's
 sums; on the CPU as written, with basic optimizations and with all.
 
-An ONNX file alone, of any tool, is run in ONNX Runtime with each level of
-optimization and compared with its own graph, with inputs drawn as by attnx run.
+An ONNX file of any tool, without a checkpoint, is run in each runtime with each
+level of optimization and compared with its own graph. Inputs are read or drawn
+as by attnx run; in a folder with test_data_set_N, its inputs are run, and the
+recorded outputs are compared too. Further ONNX files are compared with the
+first: inputs and outputs are matched by name, otherwise by position and type. A
+difference is located at the first node that departs. --keep writes the smallest
+model that shows it, as such a folder.
 
 A runtime that is not there never counts as a pass: named in --runtimes it
 fails the verdict, otherwise it is reported. With no runtime but Go's own the
@@ -76,12 +78,8 @@ or copy. 2: a file or the command line is wrong.`,
 			if cmd.Flags().Changed("plan") {
 				return planFor(cmd, s, plan, args, asJSON)
 			}
-			for _, n := range names {
-				if !slices.Contains(attnx.Runtimes(), n) {
-					return fmt.Errorf("--runtimes: no runtime is called %.80q: take %s", n, strings.Join(attnx.Runtimes(), ", "))
-				}
-			}
-			report, err := verified(cmd.Context(), s, args, attnx.VerifyOptions{Runtimes: names, Seed: seed, Library: d.library, TF32: d.tf32})
+			o.Library, o.TF32 = d.library, d.tf32
+			report, err := verified(cmd.Context(), s, args, o)
 			if err != nil {
 				return err
 			}
@@ -100,11 +98,13 @@ or copy. 2: a file or the command line is wrong.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&names, "runtimes", nil, "runtimes that must be there and agree (default: all that are there)")
+	fl.StringSliceVar(&o.Runtimes, "runtimes", nil, "runtimes that must be there and agree (default: all that are there)")
 	fl.StringVar(&plan, "plan", "", "say where an ONNX file's nodes would run, without running it: cuda")
 	usage.JSONFlag(cmd, &asJSON, runtime.Report{})
 	usage.DescribeJSON(cmd, "--plan and --json", placement.Report{})
-	fl.Uint64Var(&seed, "seed", 1, "seed of the ids")
+	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the ids, and of what is drawn")
+	fl.Var(&o.Inputs, "input", "ONNX files of other tools: read an input (may be repeated)")
+	fl.StringVar(&o.Keep, "keep", "", "ONNX files of other tools: folder to make, with the nodes that differ")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds the factors of products to 10 bits")
 	return cmd

@@ -1,6 +1,21 @@
 package onnx
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"io"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Encode writes the tensor as a file of its own, a TensorProto. Its elements must
+// be in it.
+func (t *Tensor) Encode(w io.Writer) error {
+	for _, part := range t.message().parts {
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // DecodeTensor reads a file with a single TensorProto, such as the inputs and
 // outputs of ONNX's test data. Elements stored as raw bytes share memory with

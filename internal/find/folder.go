@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
@@ -32,6 +35,53 @@ func ModelIn(path string) string {
 		if info, err := os.Lstat(file); err == nil && !info.IsDir() { // may be a link to one
 			return file
 		}
+	}
+	if len(TestSets(path)) > 0 { // the model has any name, as in ONNX's collection of models
+		if files := entries(path, func(name string) bool { return strings.HasSuffix(name, ".onnx") }); len(files) == 1 {
+			return files[0]
+		}
+	}
+	return path
+}
+
+// TestSets returns the folders test_data_set_N in a folder, in the order of N. They
+// hold recorded inputs and outputs of its model, as ONNX's tests do.
+func TestSets(folder string) []string {
+	number := func(path string) int {
+		digits, is := strings.CutPrefix(filepath.Base(path), "test_data_set_")
+		n, err := strconv.Atoi(digits)
+		if !is || err != nil || n < 0 {
+			return -1
+		}
+		return n
+	}
+	sets := entries(folder, func(name string) bool { return number(name) >= 0 && IsFolder(filepath.Join(folder, name)) })
+	slices.SortFunc(sets, func(a, b string) int { return number(a) - number(b) })
+	return sets
+}
+
+// entries returns the paths in a folder whose names are wanted.
+func entries(folder string, wanted func(name string) bool) (paths []string) {
+	all, err := os.ReadDir(folder)
+	if err != nil {
+		return nil
+	}
+	for _, e := range all {
+		if wanted(e.Name()) {
+			paths = append(paths, filepath.Join(folder, e.Name()))
+		}
+	}
+	return paths
+}
+
+// TestedIn returns the path of the ONNX file in a folder that holds no checkpoint, or
+// recorded inputs and outputs beside the file. It returns any other path unchanged.
+func TestedIn(path string) string {
+	if !IsFolder(path) {
+		return path
+	}
+	if kind := kindOfFolder(path); kind == OtherFolder || len(TestSets(path)) > 0 {
+		return ModelIn(path)
 	}
 	return path
 }

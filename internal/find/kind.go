@@ -127,7 +127,15 @@ type KindError struct {
 func (e *KindError) Error() string { return fmt.Sprintf("%s: %s", e.File, e.reason()) }
 
 // Remedy returns what to do instead.
-func (e *KindError) Remedy() string { return kinds[e.Kind].instead }
+func (e *KindError) Remedy() string {
+	if e.Wanted == ONNXFile && (e.Kind == RunFolder || e.Kind == ModelFolder) {
+		return kinds[Safetensors].instead
+	}
+	return kinds[e.Kind].instead
+}
+
+// ONNXFile is what Expect's callers want who run any ONNX file.
+const ONNXFile = "an ONNX file"
 
 func (e *KindError) reason() string {
 	return fmt.Sprintf("it is %s, not %s: %s", kinds[e.Kind].what, e.Wanted, e.Remedy())

@@ -69,7 +69,11 @@ func (n *node) recurrent(form recurrentForm, w, r *graph.Value) []*graph.Value {
 		if form.peepholes > 0 {
 			args = append(args, n.directionOr(form.peepholes, d, hidden.Mul(graph.N(3))))
 		}
-		for i, v := range b.Apply(form.op(n, activations[d], n.float("clip", 0), back), 0, args...) {
+		applied := b.Apply(form.op(n, activations[d], n.float("clip", 0), back), 0, args...)
+		if b.Err() != nil {
+			return nil
+		}
+		for i, v := range applied {
 			s := append(graph.Shape{}, v.Shape...)
 			axis := len(s) - 2 // (T,1,B,H), (1,B,H)
 			s = append(append(s[:axis:axis], graph.N(1)), s[axis:]...)

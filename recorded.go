@@ -1,0 +1,250 @@
+package attnx
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/runtime"
+)
+
+// recording is a set of recorded inputs and outputs of a file.
+type recording struct {
+	name    string          // of its folder
+	inputs  []format.Tensor // in the order of the file's
+	outputs []format.Tensor
+}
+
+// maxRecordings bounds the sets of a folder.
+const maxRecordings = 1000
+
+// recordings reads the sets beside the model of a folder, in order; none if path is a
+// file.
+func recordings(path string, x *ONNX) (all []recording, err error) {
+	if !find.IsFolder(path) {
+		return nil, nil
+	}
+	folders := find.TestSets(filepath.Dir(x.Path))
+	if len(folders) > maxRecordings {
+		return nil, fmt.Errorf("%s: it has more than %d folders test_data_set_N: leave some out", path, maxRecordings)
+	}
+	for _, folder := range folders {
+		r, err := record(folder, x)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// record reads a set. A tensor is for the input or output of its name, or else of its
+// file's number.
+func record(folder string, x *ONNX) (recording, error) {
+	r := recording{name: filepath.Base(folder)}
+	var inputs, outputs []string // names by number
+	for _, in := range x.File.Graph.Inputs {
+		inputs = append(inputs, in.Name)
+	}
+	for _, out := range x.File.Graph.Outputs {
+		outputs = append(outputs, out.Name)
+	}
+	given, err := numbered(folder, "input_", inputs)
+	if err != nil {
+		return r, err
+	}
+	declared := map[string]runtime.Value{}
+	for _, v := range x.inputs {
+		declared[v.Name] = v
+	}
+	for name, t := range given {
+		v, ok := declared[name]
+		if !ok {
+			return r, fmt.Errorf("%s: it has an input %.80q, which the file does not take: it takes %s", folder, name, x.takes())
+		}
+		t = asRecorded(t, v.DType)
+		if err := fits(t, v); err != nil {
+			return r, fmt.Errorf("%s: %w", folder, err)
+		}
+		given[name] = t
+	}
+	for _, v := range x.inputs {
+		t, ok := given[v.Name]
+		if !ok {
+			return r, fmt.Errorf("%s: it has no input %.80q: record it too", folder, v.Name)
+		}
+		r.inputs = append(r.inputs, t)
+	}
+	results, err := numbered(folder, "output_", outputs)
+	if err != nil {
+		return r, err
+	}
+	if len(results) == 0 {
+		return r, fmt.Errorf("%s: it has no output_0.pb: record the outputs too", folder)
+	}
+	types, err := outputsOf(x.File)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", x.Path, err)
+	}
+	for _, out := range types {
+		t, ok := results[out.Name]
+		if !ok {
+			continue
+		}
+		if t = asRecorded(t, out.DType); t.DType.Float() {
+			if t, _, err = t.Convert(format.Float64); err != nil {
+				return r, fmt.Errorf("%s: output %.80q: %w", folder, out.Name, err)
+			}
+		}
+		r.outputs = append(r.outputs, t)
+	}
+	return r, nil
+}
+
+// asRecorded mends data that has the bits of bfloat16 as uint16, as ONNX's tests had
+// them before version 1.18.
+func asRecorded(t format.Tensor, to format.DType) format.Tensor {
+	if to == format.BFloat16 && t.DType == format.Uint16 {
+		t.DType = to
+	}
+	return t
+}
+
+// numbered reads the files prefix0.pb, prefix1.pb and so on.
+func numbered(folder, prefix string, names []string) (map[string]format.Tensor, error) {
+	all := map[string]format.Tensor{}
+	for i := range names {
+		path := filepath.Join(folder, prefix+strconv.Itoa(i)+".pb")
+		if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err == nil && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s: it is not a regular file", path)
+		}
+		t, err := protoTensor(path)
+		if err != nil {
+			return nil, err
+		}
+		name := names[i]
+		if slices.Contains(names, t.Name) {
+			name = t.Name
+		}
+		if _, twice := all[name]; twice {
+			return nil, fmt.Errorf("%s: %.80q is there twice: leave one", path, name)
+		}
+		all[name] = t.WithName(name)
+	}
+	return all, nil
+}
+
+// player is a session that gives recorded outputs.
+type player map[uint64]map[string]format.Tensor
+
+func played(all []recording) player {
+	p := player{}
+	for _, r := range all {
+		inputs, outputs := map[string]format.Tensor{}, map[string]format.Tensor{}
+		for _, t := range r.inputs {
+			inputs[t.Name] = t
+		}
+		for _, t := range r.outputs {
+			outputs[t.Name] = t
+		}
+		p[keyOf(inputs)] = outputs
+	}
+	return p
+}
+
+func (p player) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	if out, ok := p[keyOf(inputs)]; ok {
+		return out, nil
+	}
+	return nil, errors.New("nothing was recorded for these inputs")
+}
+
+func (player) Close() error { return nil }
+
+// keep writes the part as a folder with recorded inputs and outputs: the outputs of
+// the oracle, and beside them those that were computed.
+func (f *found) keep(folder string) error {
+	fed := map[string]format.Tensor{}
+	for v, t := range f.fed {
+		if v != f.value {
+			fed[v] = t
+		}
+	}
+	nodes, reads := f.Between([]string{f.value}, has(fed))
+	give := onnx.ValueInfo{Name: f.value, NoShape: true}
+	if f.want.Data != nil {
+		give = info(f.value, f.want.dtype, f.want.Shape)
+	}
+	model, inputs, _, err := f.part(nodes, reads, fed, []onnx.ValueInfo{give})
+	if err != nil {
+		return err
+	}
+	data, err := inlined(model, f.dir)
+	if err != nil {
+		return err
+	}
+	files := []store.File{{Name: "model.onnx", Write: func(w io.Writer) error { _, err := w.Write(data); return err }}}
+	add := func(name string, t format.Tensor) error {
+		var b bytes.Buffer
+		if err := proto(t).Encode(&b); err != nil {
+			return err
+		}
+		files = append(files, store.File{Name: filepath.ToSlash(filepath.Join("test_data_set_0", name+".pb")), Write: func(w io.Writer) error { _, err := w.Write(b.Bytes()); return err }})
+		return nil
+	}
+	for i, v := range reads {
+		if err := add("input_"+strconv.Itoa(i), inputs[v]); err != nil {
+			return err
+		}
+	}
+	if f.want.Data != nil {
+		t, err := f.want.rounded()
+		if err == nil {
+			err = add("output_0", t.WithName(f.value))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if f.got != nil {
+		if err := add("actual_0", f.got.WithName(f.value)); err != nil {
+			return err
+		}
+	}
+	return store.SaveFolder(strings.TrimRight(folder, "/"), files)
+}
+
+// proto returns a tensor in the form of ONNX.
+func proto(t format.Tensor) *onnx.Tensor {
+	p := &onnx.Tensor{Name: t.Name, DataType: dataType(t.DType), Raw: t.Data}
+	for _, n := range t.Shape {
+		p.Dims = append(p.Dims, int64(n))
+	}
+	if bytes, ok := p.DataType.BytesOf(8); ok && bytes < 8 { // several elements a byte
+		p.Raw = packed(t.Data, int(bytes))
+	}
+	return p
+}
+
+// packed packs elements of one byte each into the given bits, the first into the
+// lowest ones.
+func packed(data []byte, bits int) []byte {
+	out := make([]byte, (len(data)*bits+7)/8)
+	for i, b := range data {
+		out[i*bits/8] |= (b & (1<<bits - 1)) << (i * bits % 8)
+	}
+	return out
+}
