@@ -139,6 +139,9 @@ func load(path string, training bool) (*Checkpoint, error) {
 	defer f.Close()
 	c, names, err := plan(f.Reader, training)
 	if err != nil {
+		if strings.HasPrefix(err.Error(), path+": ") { // an error of the file names it
+			return nil, err
+		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	tensors, err := f.Load(names...)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 )
@@ -192,10 +193,49 @@ func TestSaveRefusesWhatLoadWould(t *testing.T) {
 // A network of more weights than any machine holds is an error and not the end
 // of the program.
 func TestNewIsBounded(t *testing.T) {
-	for _, width := range []int{1 << 36, 1 << 61} {
+	widths := []int{1 << 36, 1 << 61}
+	if memory.Free() > 0 {
+		widths = append(widths, int(memory.Free()/5)) // four times what is free
+	}
+	for _, width := range widths {
 		if _, err := New(large{width}, 1); !errors.As(err, new(*nn.Error)) {
 			t.Errorf("%d: %v", width, err)
 		}
+	}
+}
+
+// A configuration that panics is an error too, and one that has no JSON.
+func TestConfigurationThatFails(t *testing.T) {
+	if _, err := New(panicking{}, 1); !errors.As(err, new(*nn.Error)) || !strings.Contains(err.Error(), "no configuration today") {
+		t.Error(err)
+	}
+	if _, err := New(unwritten{F: func() {}}, 1); err == nil || !strings.Contains(err.Error(), "func()") {
+		t.Error(err)
+	}
+}
+
+type (
+	panicking struct{ large }
+	unwritten struct {
+		large
+		F func()
+	}
+)
+
+func (panicking) MarshalJSON() ([]byte, error) { panic("no configuration today") }
+
+// A damaged file is named once.
+func TestDamagedGraphNamesTheFile(t *testing.T) {
+	data, err := os.ReadFile("../fixtures/compat/b43e5ea/gpt2/step-00000006.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "damaged.safetensors")
+	if err := os.WriteFile(path, bytes.Replace(data, []byte("= Gather("), []byte("= Gathex("), 1), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || strings.Count(err.Error(), path) != 1 {
+		t.Error(err)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/memory"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
@@ -29,17 +31,21 @@ func Of(n nn.Network) (*Checkpoint, error) {
 // mostParameters is the most weights that New draws: a terabyte of them.
 const mostParameters = 1 << 38
 
-// New returns a network with initial weights drawn from the seed.
+// New returns a network with initial weights drawn from the seed. It draws none
+// that the machine's free memory cannot hold.
 func New(n nn.Network, seed uint64) (*Checkpoint, error) {
 	c, err := Of(n)
 	if err != nil {
 		return nil, err
 	}
+	free := memory.Free() // 0: unknown
 	switch count, err := c.Parameters(); {
 	case err != nil:
 		return nil, &nn.Error{Architecture: c.Arch, Err: err}
 	case count > mostParameters:
 		return nil, &nn.Error{Architecture: c.Arch, Err: fmt.Errorf("model: it has %d weights, at most %d can be drawn: take a smaller size", count, mostParameters)}
+	case free > 0 && 4*int64(count) > free:
+		return nil, &nn.Error{Architecture: c.Arch, Err: fmt.Errorf("model: its %d weights take %d MB, %d MB are free: take a smaller size", count, 4*int64(count)/1e6, free/1e6)}
 	}
 	c.Weights = NewWeights(c.Graph, seed)
 	return c, nil
@@ -51,7 +57,12 @@ const archKey = "model_type"
 
 // configText returns the JSON of a network with model_type as its first
 // member.
-func configText(n nn.Network) (json.RawMessage, error) {
+func configText(n nn.Network) (config json.RawMessage, err error) {
+	defer func() { // a user's MarshalJSON
+		if r := recover(); r != nil {
+			err = &nn.Error{Architecture: n.Architecture(), Err: fmt.Errorf("model: its configuration panics: %s: fix its MarshalJSON", quote.Line(fmt.Sprint(r), 200))}
+		}
+	}()
 	text, err := json.Marshal(n)
 	if err != nil {
 		return nil, fmt.Errorf("model: the configuration of %s: %w", n.Architecture(), err)

@@ -114,7 +114,7 @@ func TestOptionsAreFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := map[string]bool{}
+	options := map[[2]string]bool{} // the type of the error and the option
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
@@ -124,32 +124,41 @@ func TestOptionsAreFlags(t *testing.T) {
 			t.Fatal(err)
 		}
 		ast.Inspect(parsed, func(n ast.Node) bool {
-			if pair, ok := n.(*ast.KeyValueExpr); ok {
+			made, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			for _, e := range made.Elts {
+				pair, ok := e.(*ast.KeyValueExpr)
+				if !ok {
+					continue
+				}
 				key, named := pair.Key.(*ast.Ident)
 				value, literal := pair.Value.(*ast.BasicLit)
-				if named && key.Name == "Option" && literal {
+				of, known := made.Type.(*ast.Ident)
+				if named && key.Name == "Option" && literal && known {
 					name, err := strconv.Unquote(value.Value)
 					if err != nil {
 						t.Fatal(err)
 					}
-					options[name] = true
+					options[[2]string{of.Name, name}] = true
 				}
 			}
 			return true
 		})
 	}
-	delete(options, "Network") // the command always has one
+	delete(options, [2]string{"Error", "Network"}) // the command always has one
 	if len(options) < 10 || len(flags) < 30 {
 		t.Fatalf("found the options %v and the flags %v", options, flags)
 	}
 	for option := range options {
-		got := words.Of(&attnx.Error{Option: option, Err: errors.New("it is wrong")})
-		if strings.HasPrefix(got, option) {
-			got = words.Of(&attnx.OptionError{Option: option, Reason: ": it is wrong"})
+		var err error = &attnx.Error{Option: option[1], Err: errors.New("it is wrong")}
+		if option[0] == "OptionError" {
+			err = &attnx.OptionError{Option: option[1], Reason: ": it is wrong"}
 		}
-		name, ok := strings.CutSuffix(got, ": it is wrong")
-		if !ok || !flags[strings.TrimPrefix(name, "--")] {
-			t.Errorf("the option %s is printed as %q, which is not a flag of the command line", option, name)
+		name, ok := strings.CutSuffix(words.Of(err), ": it is wrong")
+		if flag, dashes := strings.CutPrefix(name, "--"); !ok || !dashes || !flags[flag] {
+			t.Errorf("the option %s of an %s is printed as %q, which is not a flag of the command line", option[1], option[0], name)
 		}
 	}
 }
