@@ -34,11 +34,21 @@ type row struct {
 // float32 runtime.
 var runtimes = []row{
 	{Runtime: runtime.Runtime{Name: "ref"}, network: roundedOracle},
-	{Runtime: runtime.Runtime{Name: "gorgonia"}, network: func(c *model.Checkpoint) (runtime.Session, error) {
-		return gorgonia.NewForward(c.Graph, c.Weights)
-	}},
+	{Runtime: runtime.Runtime{Name: "gorgonia"}, network: engine},
 	{Runtime: ort.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}},
 	{Runtime: onnxgo.Runtime, takes: []export.Profile{export.Flat{}}},
+}
+
+// engine is the row gorgonia.
+func engine(c *model.Checkpoint) (runtime.Session, error) {
+	lacks, err := gorgonia.Lacks(c.Graph)
+	if err != nil {
+		return nil, err
+	}
+	if lacks != "" {
+		return nil, &runtime.UnavailableError{Runtime: "gorgonia", Reason: "the training engine has no " + lacks, Remedy: "compare with another runtime"}
+	}
+	return gorgonia.NewForward(c.Graph, c.Weights)
 }
 
 // roundedOracle is the row ref.

@@ -37,7 +37,7 @@ func cnn(s *source, batch int) *Node {
 	a0 := must(Rectify(must(BroadcastAdd(c0, bias, nil, []byte{0, 2, 3}))))
 	p0 := must(Dropout(must(MaxPool2D(a0, tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2})), 0.2))
 	c1 := must(Conv2d(p0, w1, tensor.Shape{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1}))
-	n1, _, _, op, err := BatchNorm(c1, scale, shift, 0.9, 1e-5)
+	n1, _, _, op, err := BatchNorm(c1, scale, shift, 0.9, 0.1)
 	if err != nil {
 		panic(err)
 	}

@@ -95,6 +95,16 @@ var cases = map[string]func(s *source) *Node{
 	"BroadcastSub of a column": func(s *source) *Node {
 		return must(BroadcastSub(s.input("x", -1, 1, 2, 3), s.weight("b", -1, 1, 2), nil, []byte{1}))
 	},
+	"BroadcastSub of the first": func(s *source) *Node {
+		return must(BroadcastSub(s.input("x", -1, 1, 1, 3), s.weight("b", -1, 1, 2, 3), []byte{0}, nil))
+	},
+	"gated by another": func(s *source) *Node {
+		return must(HadamardProd(s.input("x", -1, 1, 2, 3), must(Gte(s.input("y", -1, 1, 2, 3), s.constant(0), true))))
+	},
+	"gated above a half": func(s *source) *Node {
+		x := s.input("x", -1, 1, 2, 3)
+		return must(HadamardProd(x, must(Gte(x, s.constant(0.5), true))))
+	},
 	"BroadcastHadamardProd of the first": func(s *source) *Node {
 		return must(BroadcastHadamardProd(s.input("x", -1, 1, 1, 3), s.weight("b", -1, 1, 2, 3), []byte{0}, nil))
 	},

@@ -131,6 +131,26 @@ func NewForward(g *graph.Graph, weights []format.Tensor) (*Forward, error) {
 	return &Forward{newRunner[float32](g), weights}, nil
 }
 
+// Lacks returns the name of an operator of a graph that the engine does not have,
+// "" if it has them all. It has those of graph.Operators, and what can be decomposed
+// into them.
+func Lacks(g *graph.Graph) (operator string, err error) {
+	g, err = graph.Apply(g, inForms, graph.Decompose(native))
+	if err != nil {
+		return "", err
+	}
+	has := map[string]bool{}
+	for _, op := range graph.Operators() {
+		has[op.Name()] = true
+	}
+	for _, n := range g.Nodes {
+		if !has[n.Op.Name()] {
+			return n.Op.Name(), nil
+		}
+	}
+	return "", nil
+}
+
 // Run computes every output from the given inputs. The results are valid until
 // the next Run.
 func (f *Forward) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
