@@ -203,6 +203,7 @@ type Tensor struct {
 	Metadata  []Entry   // 16
 
 	Misplaced bool // the file has elements in a field that is not the type's, or in two: Decode has left some out
+	Short     bool // the file has fewer elements than the shape, in the field of the type: Decode has left them out
 }
 
 // Segment is TensorProto.Segment: the range of a larger tensor.

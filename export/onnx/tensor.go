@@ -228,6 +228,7 @@ func (d *decoder) typedElements(f field, t *Tensor, p tensorParts, n, want int64
 	if p.numbers != numbers {
 		wrong := f.bad("%s%v expects %d elements, has %d", t.DataType, t.Dims, numbers, p.numbers)
 		if p.numbers < numbers {
+			t.Short = true
 			return wrong
 		}
 		d.doubt(wrong) // more than the shape has are kept: ONNX's own checker takes them

@@ -124,6 +124,9 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 		}
 	}
 	p.types = map[string]string{}
+	if err := initialized(m.Graph); err != nil {
+		return nil, err
+	}
 	for _, t := range m.Graph.Initializers {
 		p.weights[t.Name] = t.Elements()
 		p.types[t.Name] = t.DataType.String()
@@ -166,6 +169,28 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 	p.kernels = make([]*Kernel, len(p.nodes))
 	p.refuses = check.Contradictions(m, func(domain, op string, opset int64) *schema.Operator { return f.at(operator{domain, op}, opset) })
 	return p, nil
+}
+
+// initialized refuses an initializer that is not what the input of its name declares.
+func initialized(g *onnx.Graph) error {
+	declared := map[string]onnx.ValueInfo{}
+	for _, v := range g.Inputs {
+		declared[v.Name] = v
+	}
+	for _, t := range g.Initializers {
+		v, is := declared[t.Name]
+		if !is || v.Other != nil {
+			continue
+		}
+		same := v.NoShape || len(v.Dims) == len(t.Dims)
+		for i := 0; same && !v.NoShape && i < len(t.Dims); i++ {
+			same = v.Dims[i].Open || v.Dims[i].Value == t.Dims[i]
+		}
+		if !same || v.DataType != 0 && v.DataType != t.DataType {
+			return &onnx.FormatError{Offset: -1, Where: fmt.Sprintf("initializer %.80q", t.Name), Reason: fmt.Sprintf("it is %s%v, the input of that name is declared as %s", t.DataType, t.Dims, v)}
+		}
+	}
+	return nil
 }
 
 // constant reports whether ONNX Runtime turns a node into an initializer when

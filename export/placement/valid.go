@@ -16,7 +16,7 @@ func (p *planner) refused(i int) string {
 	if s == nil {
 		return fmt.Sprintf("the model's opset has no %s", n.Op)
 	}
-	for _, why := range []string{unfit(n, s), p.mistyped(n, s), p.misplaced(n)} {
+	for _, why := range []string{unfit(n, s), p.mistyped(n, s), p.misplaced(n), p.misshaped(n, s), refusedByKernel(n, s)} {
 		if why != "" {
 			return why
 		}

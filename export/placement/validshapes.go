@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/schema"
 )
 
 // declaredShapes returns the declared shapes of a graph's values, and those of
 // its constants. An open size is -1.
 func declaredShapes(g *onnx.Graph) map[string][]int64 {
 	shapes := map[string][]int64{}
-	for _, list := range [][]onnx.ValueInfo{g.Values, g.Inputs, g.Outputs} {
+	for _, list := range [][]onnx.ValueInfo{g.Values, g.Outputs, g.Inputs} { // of an input that is an output too, the input's declaration counts
 		for _, v := range list {
 			if v.NoShape {
 				continue
@@ -82,6 +83,26 @@ func (p *planner) compared(i int) bool {
 var axisOf = map[string]int64{
 	"ArgMax": 0, "ArgMin": 0, "Concat": 0, "Flatten": 1, "Gather": 0, "GatherElements": 0, "Hardmax": 0, "LayerNormalization": 0, "LogSoftmax": 0,
 	"LpNormalization": 0, "RMSNormalization": 0, "Scatter": 0, "ScatterElements": 0, "Softmax": 0, "Split": 0, "TopK": 0,
+}
+
+// misshaped returns what ONNX Runtime's own rules refuse of declared shapes, where
+// ONNX's pass over it: it reads the sizes of a Resize as none if they are not known,
+// and looks at the past of an Attention that gives no present.
+func (p *planner) misshaped(n *onnx.Node, op *schema.Operator) string {
+	if standard(n.Domain) != "" {
+		return ""
+	}
+	for i, in := range n.Inputs {
+		shape, known := p.shapes[in]
+		switch {
+		case in == "":
+		case n.Op == "Resize" && i == 3 && op.Since >= 11 && !known:
+			return fmt.Sprintf("the shape of its sizes %.80q is not known", in)
+		case n.Op == "Attention" && (i == 4 || i == 5) && known && len(shape) != 4:
+			return fmt.Sprintf("its past %.80q has %d axes, expects 4", in, len(shape))
+		}
+	}
+	return ""
 }
 
 // misplaced compares an axis with the declared shape of the first input.

@@ -10,6 +10,18 @@ import (
 	"github.com/attnx/attnx/fixtures"
 )
 
+func init() { strict = true }
+
+// A rule with a mistake ends nothing: what is behind its node is not judged.
+func TestMistakeInRule(t *testing.T) {
+	strict = false
+	defer func(before rule) { strict, rules["Tan"] = true, before }(rules["Tan"])
+	rules["Tan"] = func(c *call) { _ = c.node.Inputs[len(c.node.Inputs)] }
+	if found := Full(modelOf([]*onnx.Node{{Op: "Tan", Inputs: []string{"x"}, Outputs: []string{"t"}}, {Op: "Softmax", Inputs: []string{"x"}, Outputs: []string{"y"}, Attributes: []onnx.Attribute{onnx.IntAttr("axis", 7)}}}, "y"), ""); len(found) > 0 {
+		t.Errorf("%v", found)
+	}
+}
+
 func chain(n int, from string) (nodes []*onnx.Node, last string) {
 	for i := range n {
 		out := fmt.Sprintf("%s%d", from, i)

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
@@ -82,6 +83,9 @@ type fault struct {
 
 func refuse(reason string, args ...any) { panic(fault{reason: fmt.Sprintf(reason, args...)}) }
 
+// strict makes a rule that indexes wrongly panic. Tests set it.
+var strict = false
+
 // guard runs f and returns its refusal.
 func guard(f func()) (refused *fault) {
 	defer func() {
@@ -95,6 +99,30 @@ func guard(f func()) (refused *fault) {
 	}()
 	f()
 	return nil
+}
+
+// apply runs a rule. A rule with a mistake, which indexes beyond a list that a file
+// has shorter, must not end the program: what it would have found is not known then,
+// and no later node is judged, as if there were no rule.
+func (f *frame) apply(r rule, c *call) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+			return
+		case runtime.Error:
+			if !strict {
+				break
+			}
+			panic(r)
+		default:
+			panic(r)
+		}
+		f.foreign = true
+		for i := range c.outs {
+			c.outs[i] = &onnx.Type{NoShape: true}
+		}
+	}()
+	r(c)
 }
 
 func (f *frame) bad(where, reason string) {
@@ -115,7 +143,11 @@ func (f *frame) typeOf(name string) *onnx.Type {
 
 func (f *frame) graph(g *onnx.Graph) {
 	f.types, f.untyped, f.data = map[string]*onnx.Type{}, map[string]*onnx.Type{}, map[string]*onnx.Tensor{}
-	for _, list := range [][]onnx.ValueInfo{g.Values, g.Inputs, g.Outputs} {
+	lists := [][]onnx.ValueInfo{g.Values, g.Inputs, g.Outputs}
+	if f.in.refused != nil { // a value that is an input and an output is what the input declares
+		lists[1], lists[2] = lists[2], lists[1]
+	}
+	for _, list := range lists {
 		for _, v := range list {
 			if t := typeOf(v); t.Kind != 0 {
 				f.types[v.Name] = copied(t)
@@ -188,7 +220,7 @@ func (f *frame) node(n *onnx.Node) {
 			panic(fault{fmt.Sprintf("%s-%d with %d inputs and %d outputs", o.Name, o.Since, len(n.Inputs), len(n.Outputs)), true})
 		}
 		if rule := ruleOf(o); rule != nil {
-			rule(c)
+			f.apply(rule, c)
 		} else {
 			defer c.unknown()
 		}
@@ -199,12 +231,12 @@ func (f *frame) node(n *onnx.Node) {
 		f.foreign = true
 		return
 	}
+	f.constant(n)
 	for i, out := range n.Outputs {
 		if out != "" && c.outs[i].Kind != 0 {
 			f.update(out, c.outs[i])
 		}
 	}
-	f.constant(n)
 }
 
 // operator returns the definition of a node's operator, nil if there is none.
@@ -236,6 +268,7 @@ func (f *frame) update(name string, t *onnx.Type) {
 	f.symbolic(t)
 	if have := f.typeOf(name); have != nil {
 		if f.in.refused != nil && guard(func() { agree(t, have) }) != nil {
+			f.lenient(name, t, have)
 			return
 		}
 		agree(t, have)
@@ -243,6 +276,18 @@ func (f *frame) update(name string, t *onnx.Type) {
 		return
 	}
 	f.types[name] = t
+}
+
+// lenient merges an inferred type that contradicts the declared one, as runtimes do:
+// of the shape, what both agree on is left.
+func (f *frame) lenient(name string, t, have *onnx.Type) {
+	if t.Kind != have.Kind || t.DataType != have.DataType || !shaped(t) || !shaped(have) {
+		if f.data[name] != nil { // a Constant is what it holds
+			f.types[name] = t
+		}
+		return
+	}
+	union(t, have)
 }
 
 // symbolic gives each unknown size a new name.

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/schema"
 )
@@ -12,12 +14,17 @@ type rule func(c *call)
 // ruleOf returns the rule of an operator, nil if there is none here. The types of
 // the outputs then follow from those of the inputs, and their shapes are unknown.
 func ruleOf(o *schema.Operator) rule {
-	if o.Domain != "" || !o.Inference && !o.Function {
+	switch {
+	case !o.Inference && !o.Function:
 		return nil
+	case o.Domain == "":
+		return rules[o.Name]
 	}
-	return rules[o.Name]
+	return rules[o.Domain+"."+o.Name]
 }
 
+// rules are the operators' rules by name, which has the domain before it if that is
+// not the standard one.
 var rules map[string]rule
 
 func init() {
@@ -35,7 +42,7 @@ func init() {
 		"If": ifRule, "Loop": loop, "SequenceConstruct": sequenceConstruct, "SequenceEmpty": sequenceEmpty, "SequenceLength": func(c *call) { c.is(0, onnx.Int64); c.sized(0, nil) },
 		"SequenceAt": sequenceAt, "SequenceInsert": sequenceInsert, "SequenceErase": sequenceErase, "ConcatFromSequence": concatFromSequence,
 		"Optional": optional, "OptionalHasElement": func(c *call) { c.is(0, onnx.Bool); c.sized(0, nil) }, "OptionalGetElement": optionalGetElement,
-		"Conv": conv, "MaxPool": pool, "AveragePool": pool, "LpPool": pool, "GlobalAveragePool": globalPool, "GlobalMaxPool": globalPool, "GlobalLpPool": globalPool,
+		"MaxPool": pool, "AveragePool": pool, "LpPool": pool, "GlobalAveragePool": globalPool, "GlobalMaxPool": globalPool, "GlobalLpPool": globalPool,
 		"BatchNormalization": batchNorm, "Det": det, "DepthToSpace": blocks, "SpaceToDepth": blocks,
 		"QuantizeLinear": quantize, "DequantizeLinear": dequantize, "DynamicQuantizeLinear": dynamicQuantize, "Pow": func(c *call) { c.elem(0, 0); c.broadcast(2) },
 		"Compress": compress, "RandomNormalLike": like("dtype"), "RandomUniformLike": like("dtype"), "Bernoulli": like("dtype"), "Multinomial": multinomial,
@@ -47,8 +54,8 @@ func init() {
 	for _, name := range []string{
 		"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Ceil", "Celu", "Clip", "Cos", "Cosh", "CumProd", "CumSum", "Elu", "Erf", "Exp", "Floor",
 		"Gelu", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LRN", "LeakyRelu", "Log", "Mish", "Neg", "Not", "PRelu", "Reciprocal", "Relu",
-		"Round", "RotaryEmbedding", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
-		"GroupNormalization", "TensorScatter",
+		"Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+		"GroupNormalization",
 	} {
 		rules[name] = same
 	}
@@ -276,6 +283,20 @@ func dropout(c *call) {
 
 func gemm(c *call) {
 	c.elem(0, 0)
+	if c.op.Since >= 13 {
+		rows, inner, columns := unknown(), unknown(), unknown()
+		left, right := []*onnx.Dim{rows, inner}, []*onnx.Dim{inner, columns}
+		if int32(c.int("transA", 0)) != 0 { // as ONNX reads it
+			slices.Reverse(left)
+		}
+		if int32(c.int("transB", 0)) != 0 {
+			slices.Reverse(right)
+		}
+		c.unify(0, left...)
+		c.unify(1, right...)
+		c.sized(0, []onnx.Dim{*rows, *columns})
+		return
+	}
 	a, okA := c.shape(0)
 	b, okB := c.shape(1)
 	if !okA || !okB {

@@ -12,7 +12,7 @@ func init() { rules["Scan"] = scan }
 // are, and one step of each scanned input: without the scan axis.
 func scan(c *call) {
 	if c.op.Since < 9 {
-		c.frame.foreign = true // Scan of opset 8 has a batch axis, and there is no rule for it here
+		scanBatches(c)
 		return
 	}
 	scanned := int(c.int("num_scan_inputs", 0))
@@ -72,4 +72,59 @@ func (c *call) axes(name string, n int) []int64 {
 		refuse("%s %v for %d values", name, a.Ints, n)
 	}
 	return a.Ints
+}
+
+// scanBatches is the rule of Scan of opset 8, whose first input has the lengths of the
+// sequences. The other values have a batch axis, and after it the scan axis.
+func scanBatches(c *call) {
+	scanned := int(c.int("num_scan_inputs", 0))
+	states := len(c.node.Inputs) - 1 - scanned
+	if scanned < 0 || states < 0 || len(c.outs) < states {
+		refuse("num_scan_inputs is %d, the node has %d inputs and %d outputs", scanned, len(c.node.Inputs), len(c.outs))
+	}
+	batch, steps := unknown(), unknown()
+	var inputs []*onnx.Type
+	for i := 1; i < len(c.node.Inputs); i++ {
+		t := c.in(i)
+		if t == nil || t.Kind != onnx.TensorType {
+			refuse("input %d is no tensor, or its type is not known", i)
+		}
+		t = copied(t)
+		drop := 2
+		if i <= states {
+			c.same(i, i-1)
+			drop = 1
+		} else if len(t.Dims) > 2 {
+			meet(t.Dims[0], batch, i)
+			meet(t.Dims[1], steps, i)
+		}
+		t.Dims = t.Dims[min(drop, len(t.Dims)):]
+		inputs = append(inputs, t)
+	}
+	outs := c.body("body", inputs)
+	if len(outs) == 0 {
+		return
+	}
+	if len(outs) != len(c.outs) {
+		refuse("the body has %d outputs, the node has %d", len(outs), len(c.outs))
+	}
+	for i, out := range outs {
+		if out.Kind != onnx.TensorType {
+			refuse("output %d of the body is %s, expects a tensor", i, out)
+		}
+		if i >= states {
+			c.is(i, out.DataType)
+		}
+		if out.NoShape {
+			continue
+		}
+		made := copied(out)
+		made.Dims = slices.Concat([]onnx.Dim{*batch}, out.Dims)
+		if i >= states {
+			made.Dims = slices.Concat([]onnx.Dim{*batch, *steps}, out.Dims)
+		}
+		made.DataType = c.outs[i].DataType
+		agree(made, c.outs[i])
+		merge(made, c.outs[i])
+	}
 }

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 	"strings"
@@ -10,110 +9,100 @@ import (
 )
 
 func init() {
-	rules["Resize"], rules["Attention"], rules["GridSample"], rules["BitCast"] = resize, attention, gridSample, bitCast
+	rules["Resize"], rules["GridSample"], rules["BitCast"] = resize, gridSample, bitCast
 	rules["Einsum"], rules["StringSplit"] = einsum, stringSplit
 }
 
-// resize is the rule of Resize from opset 11 on, where an input has the sizes
-// or the scales.
+// resize is the rule of Resize. From opset 11 on an input has the sizes or the scales;
+// before, it is that of Upsample.
 func resize(c *call) {
-	c.elem(0, 0)
-	dims, ok := c.shape(0)
-	if !ok || c.op.Since < 11 {
+	if c.op.Since < 11 {
+		upsample(c)
 		return
 	}
-	if a := c.attribute("keep_aspect_ratio_policy"); a != nil {
-		if policy := string(a.String); !slices.Contains([]string{"stretch", "not_larger", "not_smaller"}, policy) {
-			refuse("keep_aspect_ratio_policy is %.80q", policy)
-		} else if policy != "stretch" {
-			return
-		}
+	c.elem(0, 0)
+	dims, ok := c.shape(0)
+	if !ok {
+		return
 	}
 	scaled := c.has(2) && (c.tensor(2) == nil || len(c.tensor(2).Raw) > 0)
-	given := c.has(3) && (c.tensor(3) == nil || len(c.tensor(3).Raw) > 0)
+	var wanted []onnx.Dim
+	known := false
+	if c.has(3) {
+		wanted, known = c.wanted(3)
+	}
+	given := c.has(3) && !(known && len(wanted) == 0)
 	if scaled == given && c.op.Since >= 13 {
 		refuse("it needs either sizes or scales")
 	}
-	var axes []int
+	policy := "stretch"
+	if a := c.attribute("keep_aspect_ratio_policy"); a != nil {
+		if policy = string(a.String); !slices.Contains([]string{"stretch", "not_larger", "not_smaller"}, policy) {
+			refuse("keep_aspect_ratio_policy is %.80q", policy)
+		}
+	}
+	if scaled && policy != "stretch" {
+		refuse("scales with keep_aspect_ratio_policy %.80q", policy)
+	}
+	axes := make([]int, len(dims))
+	for i := range axes {
+		axes[i] = i
+	}
 	if a := c.attribute("axes"); a != nil {
-		for _, x := range a.Ints {
-			at := axis(x, len(dims), 0)
-			if slices.Contains(axes, at) {
-				refuse("axis %d is there twice", x)
-			}
-			axes = append(axes, at)
-		}
-	} else {
-		for i := range dims {
-			axes = append(axes, i)
-		}
+		axes = distinct(a.Ints, len(dims))
 	}
-	if list, ok := c.shape(3); ok && given && (len(list) != 1 || !list[0].Open && list[0].Value != int64(len(axes))) {
-		refuse("sizes of the shape %v for %d axes", list, len(axes))
-	}
-	out := slices.Clone(dims)
-	scales := c.tensor(2)
-	sizes, known := c.ints(3)
+	c.ranked(0, len(dims))
+	out := c.outs[0].Dims
 	switch {
-	case known && len(sizes) > 0:
-		if len(sizes) != len(axes) {
-			refuse("%d sizes for %d axes", len(sizes), len(axes))
+	case given && known:
+		if len(wanted) != len(axes) {
+			refuse("%d sizes for %d axes", len(wanted), len(axes))
 		}
+		copy(out, dims)
+		c.stretch(dims, axes, wanted, policy)
+	case scaled && c.tensor(2) != nil:
+		scales, known := c.floats(2)
+		if !known {
+			return
+		}
+		if len(scales) != len(axes) {
+			refuse("%d scales for %d axes", len(scales), len(axes))
+		}
+		copy(out, dims)
 		for i, a := range axes {
-			out[a] = onnx.Dim{Value: sizes[i]}
+			out[a] = scaledBy(dims[a], scales[i])
 		}
-	case scales != nil && scales.DataType == onnx.Float && scales.External == nil && len(scales.Raw) > 0 && !c.has(3):
-		if len(scales.Raw) != 4*len(axes) {
-			refuse("%d scales for %d axes", len(scales.Raw)/4, len(axes))
-		}
-		for i, a := range axes {
-			scale := math.Float32frombits(binary.LittleEndian.Uint32(scales.Raw[4*i:]))
-			if out[a].Open {
-				out[a] = onnx.Dim{Open: true}
-			} else {
-				out[a].Value = int64(math.Floor(float64(float32(out[a].Value) * scale)))
-			}
-		}
-	default:
-		return
 	}
-	c.sized(0, out)
 }
 
-// attention is the rule of Attention for inputs of four axes: (batch, heads, rows,
-// size). In inputs of three axes the heads are concatenated.
-func attention(c *call) {
-	for i, from := range []int{0, 1, 2, 0} { // the present keys and values, and the scores
-		if i < len(c.outs) {
-			c.elem(from, i)
+// stretch gives the axes of the output their sizes, under a policy that may keep the
+// proportions.
+func (c *call) stretch(dims []onnx.Dim, axes []int, wanted []onnx.Dim, policy string) {
+	out, scale := c.outs[0].Dims, math.NaN()
+	for _, a := range axes {
+		out[a] = onnx.Dim{Open: true}
+	}
+	for i, a := range axes {
+		switch {
+		case policy != "stretch" && (dims[a].Open || wanted[i].Open):
+			return
+		case policy == "stretch" && (wanted[i].Open || wanted[i].Value > 0):
+			out[a] = wanted[i]
+		case policy != "stretch":
+			s := float64(wanted[i].Value) / float64(dims[a].Value)
+			if math.IsNaN(scale) || policy == "not_larger" && s < scale || policy == "not_smaller" && s > scale {
+				scale = s
+			}
 		}
 	}
-	q, ok := c.shape(0)
-	v, okV := c.shape(2)
-	for i := range 3 {
-		if dims, known := c.shape(i); known && len(dims) != 3 && len(dims) != 4 {
-			refuse("input %d has %d axes, expects 3 or 4", i, len(dims))
+	if policy == "stretch" {
+		return
+	}
+	for _, a := range axes {
+		if size := math.Round(scale * float64(dims[a].Value)); size > 0 && size < 1<<62 {
+			out[a] = onnx.Dim{Value: int64(size)}
 		}
 	}
-	if !ok || !okV {
-		return
-	}
-	if len(v) != len(q) {
-		return
-	}
-	if len(q) == 4 {
-		c.sized(0, []onnx.Dim{q[0], q[1], q[2], v[3]})
-		return
-	}
-	heads, keys := c.int("q_num_heads", 0), c.int("kv_num_heads", 0)
-	if heads <= 0 || keys <= 0 {
-		refuse("q_num_heads %d and kv_num_heads %d", heads, keys)
-	}
-	width := onnx.Dim{Open: true}
-	if !v[2].Open {
-		width = onnx.Dim{Value: heads * (v[2].Value / keys)}
-	}
-	c.sized(0, []onnx.Dim{q[0], q[1], width})
 }
 
 func gridSample(c *call) {
@@ -138,6 +127,16 @@ func gridSample(c *call) {
 
 func bitCast(c *call) {
 	c.named("to", 0, 0)
+	bits := func(t onnx.DataType) int64 {
+		n, _ := t.BytesOf(8)
+		return n
+	}
+	if t := c.in(0); t != nil && t.Kind == onnx.TensorType {
+		from, to := bits(t.DataType), bits(c.outs[0].DataType)
+		if from != 0 && to != 0 && from != to {
+			refuse("numbers of %d bits as %d bits", from, to)
+		}
+	}
 	c.keep(0, 0)
 }
 
@@ -150,44 +149,101 @@ func stringSplit(c *call) {
 	}
 }
 
-// einsum counts the axes of each term and of the result.
+// einsum is the rule of Einsum: the letters of a term are the axes of its input, and an
+// ellipsis those without a letter.
 func einsum(c *call) {
 	c.elem(0, 0)
 	a := c.attribute("equation")
-	if a == nil || len(a.String) == 0 {
+	n := len(c.node.Inputs)
+	if a == nil || len(a.String) == 0 || n == 0 || !c.shapes(n) {
 		return
 	}
 	equation := strings.ReplaceAll(string(a.String), " ", "")
 	left, right, arrow := strings.Cut(equation, "->")
 	terms := strings.Split(left, ",")
-	if len(terms) != len(c.node.Inputs) {
-		refuse("%d terms for %d inputs", len(terms), len(c.node.Inputs))
+	if len(terms) != n {
+		refuse("%d terms for %d inputs", len(terms), n)
 	}
-	if !c.shapes(len(terms)) || strings.Contains(equation, ".") {
-		return
-	}
-	sizes := map[rune]onnx.Dim{}
+	sizes, count := map[byte]onnx.Dim{}, map[byte]int{}
+	var unnamed []onnx.Dim // the axes of the ellipsis
+	dots := false
 	for i, term := range terms {
 		dims, _ := c.shape(i)
-		if len(term) != len(dims) {
+		letters := len(onlyLetters(term))
+		before, after, ellipsis := strings.Cut(term, "...")
+		if letters > len(dims) || !ellipsis && letters != len(dims) {
 			refuse("term %.80q of a value with %d axes", term, len(dims))
 		}
-		for j, letter := range term {
-			if d, seen := sizes[letter]; !seen || d.Open || d.Value == 1 {
-				sizes[letter] = dims[j]
+		for j, letter := range onlyLetters(before) {
+			name(sizes, count, letter, dims[j])
+		}
+		if !ellipsis {
+			continue
+		}
+		rest := dims[len(onlyLetters(before)) : len(dims)-len(onlyLetters(after))]
+		for j, letter := range onlyLetters(after) {
+			name(sizes, count, letter, dims[len(dims)-len(onlyLetters(after))+j])
+		}
+		if dots && len(rest) != len(unnamed) {
+			refuse("an ellipsis of %d axes and one of %d", len(unnamed), len(rest))
+		}
+		if !dots {
+			unnamed, dots = slices.Clone(rest), true
+			continue
+		}
+		for j, d := range rest {
+			if e := unnamed[j]; !d.Open && !e.Open && e.Value == 1 && d.Value > 1 {
+				unnamed[j] = d
 			}
 		}
 	}
+	out := slices.Clone(unnamed)
 	if !arrow {
+		var once []byte
+		for letter := range sizes {
+			if count[letter] == 1 {
+				once = append(once, letter)
+			}
+		}
+		slices.Sort(once)
+		for _, letter := range once {
+			out = append(out, sizes[letter])
+		}
+		c.sized(0, out)
 		return
 	}
-	var out []onnx.Dim
-	for _, letter := range right {
-		d, known := sizes[letter]
-		if !known {
-			refuse("%.80q of the result is in no term", string(letter))
+	before, after, ellipsis := strings.Cut(right, "...")
+	out = nil
+	add := func(letters []byte) {
+		for _, letter := range letters {
+			d, known := sizes[letter]
+			if !known {
+				refuse("%.80q of the result is in no term", string(letter))
+			}
+			out = append(out, d)
 		}
-		out = append(out, d)
 	}
+	add(onlyLetters(before))
+	if ellipsis {
+		out = append(out, unnamed...)
+	}
+	add(onlyLetters(after))
 	c.sized(0, out)
+}
+
+// name records the size of the axis that a letter of an equation names.
+func name(sizes map[byte]onnx.Dim, count map[byte]int, letter byte, d onnx.Dim) {
+	if count[letter]++; count[letter] == 1 {
+		sizes[letter] = d
+	}
+}
+
+// onlyLetters returns the letters of a term.
+func onlyLetters(term string) (letters []byte) {
+	for i := range len(term) {
+		if b := term[i] | 0x20; b >= 'a' && b <= 'z' {
+			letters = append(letters, term[i])
+		}
+	}
+	return letters
 }

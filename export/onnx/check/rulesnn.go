@@ -17,8 +17,13 @@ func argReduce(c *call) {
 	if !ok {
 		return
 	}
-	at := axis(c.int("axis", 0), len(dims), 0)
-	c.without(dims, map[int]bool{at: true})
+	at := c.int("axis", 0)
+	if c.op.Since >= 11 {
+		at = int64(axis(at, len(dims), 0))
+	} else if at < 0 { // ONNX's own rule passes over an axis that is not there
+		at += int64(len(dims))
+	}
+	c.without(dims, map[int]bool{int(at): true})
 }
 
 // without gives the output a shape with some axes dropped, or set to size 1.
@@ -85,7 +90,9 @@ func rmsNorm(c *call) {
 	c.elem(0, 0)
 	if dims, ok := c.shape(0); ok {
 		c.sized(0, dims)
-		axis(c.int("axis", -1), len(dims), 0)
+		if at := c.int("axis", -1); at < -int64(len(dims)) { // ONNX looks at this end only
+			refuse("axis %d of a value with %d axes", at, len(dims))
+		}
 	}
 }
 
@@ -114,7 +121,7 @@ func batchNorm(c *call) {
 			channels = d
 		}
 	}
-	if training := c.int("training_mode", 0) != 0; c.op.Since >= 14 && training != (len(c.outs) == 3) {
+	if training := int32(c.int("training_mode", 0)) != 0; c.op.Since >= 14 && training != (len(c.outs) == 3) {
 		refuse("%d outputs with training_mode %d", len(c.outs), c.int("training_mode", 0))
 	}
 	if len(c.outs) > 1 && c.op.Since >= 14 {
@@ -136,36 +143,6 @@ func globalPool(c *call) {
 		out[i] = onnx.Dim{Value: 1}
 	}
 	c.sized(0, out)
-}
-
-func conv(c *call) {
-	c.elem(0, 0)
-	dims, ok := c.shape(0)
-	weights, okW := c.shape(1)
-	if !ok || !okW {
-		return
-	}
-	if len(dims) < 3 {
-		refuse("input 0 has %d axes, expects 3 or more", len(dims))
-	}
-	if len(weights) != len(dims) {
-		refuse("input 1 has %d axes, input 0 has %d", len(weights), len(dims))
-	}
-	kernel, whole := make([]int64, 0, len(dims)), true
-	if a := c.attribute("kernel_shape"); a != nil {
-		if kernel = a.Ints; len(kernel) != len(dims)-2 {
-			refuse("kernel_shape %v of a value with %d axes", kernel, len(dims))
-		}
-	} else {
-		for _, d := range weights[2:] {
-			whole = whole && !d.Open
-			kernel = append(kernel, d.Value)
-		}
-	}
-	if !whole {
-		return
-	}
-	c.window(dims, kernel, weights[0])
 }
 
 func pool(c *call) {
@@ -197,25 +174,12 @@ func pool(c *call) {
 // second one.
 func (c *call) window(dims []onnx.Dim, kernel []int64, channels onnx.Dim) {
 	n := len(dims) - 2
-	list := func(name string, count int, otherwise int64) []int64 {
-		a := c.attribute(name)
-		if a == nil {
-			return slices.Repeat([]int64{otherwise}, count)
-		}
-		if len(a.Ints) != count {
-			refuse("%s %v for %d axes", name, a.Ints, n)
-		}
-		return a.Ints
-	}
 	if len(kernel) != n {
 		refuse("a kernel with %d axes for %d", len(kernel), n)
 	}
-	dilations, strides := list("dilations", n, 1), list("strides", n, 1)
-	for i, s := range strides {
-		if s <= 0 || dilations[i] <= 0 {
-			refuse("strides %v and dilations %v", strides, dilations)
-		}
-		if kernel[i] <= 0 {
+	dilations, strides := c.numbers("dilations", n, 1, 1), c.numbers("strides", n, 1, 1)
+	for _, k := range kernel {
+		if k <= 0 {
 			refuse("kernel %v", kernel)
 		}
 	}
@@ -225,12 +189,7 @@ func (c *call) window(dims []onnx.Dim, kernel []int64, channels onnx.Dim) {
 	}
 	pads := slices.Repeat([]int64{0}, 2*n)
 	if auto == "" || auto == "NOTSET" || c.attribute("pads") != nil {
-		pads = list("pads", 2*n, 0)
-	}
-	for _, p := range pads {
-		if p < 0 {
-			refuse("pads %v", pads)
-		}
+		pads = c.numbers("pads", 2*n, 0, 0)
 	}
 	out := []onnx.Dim{dims[0], channels}
 	for i, k := range kernel {

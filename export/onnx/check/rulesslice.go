@@ -194,8 +194,10 @@ func split(c *call) {
 		case given:
 			out[at] = onnx.Dim{Value: list[i]}
 		case c.op.Since >= 18:
-			chunk := (dims[at].Value + n - 1) / n
-			out[at] = onnx.Dim{Value: min(chunk, max(0, dims[at].Value-int64(i)*chunk))}
+			if n = c.int("num_outputs", n); n < 1 || int64(i) >= n { // ONNX's own rule reads beyond its list of parts
+				refuse("num_outputs is %d, it has %d outputs", n, len(c.outs))
+			}
+			out[at] = chunk(dims[at].Value, n, int64(i))
 		case dims[at].Value%n != 0:
 			refuse("%d elements for %d equal parts", dims[at].Value, n)
 		default:
@@ -211,6 +213,16 @@ func split(c *call) {
 			refuse("parts of %v, the axis has the size %d", list, dims[at].Value)
 		}
 	}
+}
+
+// chunk returns the size of the i-th of n parts of an axis: they are equal, or the last
+// one is smaller.
+func chunk(size, n, i int64) onnx.Dim {
+	part := (size + n - 1) / n
+	if i == n-1 {
+		return onnx.Dim{Value: size - part*(n-1)}
+	}
+	return onnx.Dim{Value: part}
 }
 
 func tile(c *call) {

@@ -59,9 +59,16 @@ func (c *checker) tensor(t *onnx.Tensor, where string) {
 		c.bad(where, "elements of type %d, which ONNX does not have", t.DataType)
 	case n > 0 && !fixed && t.DataType.Known():
 		c.bad(where, "shape %v is not a size", t.Dims)
+	case t.Short && packed(t.DataType): // several elements in a byte: ONNX's checker does not count them
 	case n > 0 && (has == 0 || has < want):
 		c.bad(where, "%s%v has %d bytes, expects %d: its elements are missing, or in the wrong field", t.DataType, t.Dims, has, want)
 	}
+}
+
+// packed reports whether a byte holds several elements.
+func packed(t onnx.DataType) bool {
+	bits, _ := t.BytesOf(8)
+	return bits == 2 || bits == 4
 }
 
 // sparse checks a sparse tensor: values and their positions.
