@@ -146,3 +146,32 @@ func TestMeasured(t *testing.T) {
 }
 
 var zero float64
+
+// A file with functions, a sparse initializer and a sequence inside is run, in the
+// oracle as in a runtime.
+func TestRunFunctions(t *testing.T) {
+	m := hostileModel(nil, &onnx.Node{Op: "F", Domain: "my", Inputs: []string{"x"}, Outputs: []string{"f"}},
+		hostileNode("SequenceConstruct", "s", nil, "f", "f"), hostileNode("ConcatFromSequence", "c", []onnx.Attribute{onnx.IntAttr("axis", 0)}, "s"), hostileNode("Add", "y", nil, "c", "w"))
+	m.Functions = []*onnx.Function{{Name: "F", Domain: "my", Inputs: []string{"a"}, Outputs: []string{"b"}, Opsets: []onnx.Opset{{Version: 21}}, Nodes: []*onnx.Node{hostileNode("Neg", "b", nil, "a")}}}
+	values := hostileFloats("w", 1)
+	values.Raw = []byte{0, 0, 0x80, 0x3f} // 1
+	m.Graph.Sparse = []*onnx.SparseTensor{{Values: values, Indices: hostileInts("", 1), Dims: []int64{2}}}
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	f, err := os.Create(path)
+	if err == nil {
+		err = m.Encode(f)
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := RunONNX(path, RunOptions{Options: Options{Runtime: Oracle}, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := r.Outputs[0]; len(out.Shape) != 2 || out.Shape[0] != 4 || out.First[0] != out.First[4] || float64(out.First[1]) < 0 {
+		t.Errorf("%+v", out)
+	}
+}

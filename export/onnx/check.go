@@ -36,11 +36,12 @@ func Check(m *Model, dir string) error {
 	return nil
 }
 
-// CheckStructure is Check without attnx's tables of operators and element
-// types, for callers that have their own.
+// CheckStructure is Check without attnx's tables of operators and element types, for
+// callers that have their own. It accepts functions, whose nodes it does not look at,
+// sparse tensors, and values that are not tensors.
 func CheckStructure(m *Model, dir string) error {
 	c := newChecker(m, dir, 1)
-	c.anyOperator = true
+	c.any = true
 	if found := c.problems(m); len(found) > 0 {
 		return found[0]
 	}
@@ -78,7 +79,7 @@ type checker struct {
 	most    int // maximum number of problems
 	found   []error
 
-	anyOperator bool // accept any operator, and any element type of ONNX
+	any bool // accept any operator, function and type of ONNX
 }
 
 // add records a problem unless it is nil, and reports whether the limit is
@@ -118,7 +119,7 @@ func (c *checker) model(m *Model) {
 			c.add(bad("", "operator set %.80q is declared twice", domain))
 		case o.Version < 1:
 			c.add(bad("", "operator set %.80q has version %d", domain, o.Version))
-		case domain == "" && o.Version > newestOpset && !c.anyOperator:
+		case domain == "" && o.Version > newestOpset && !c.any:
 			c.add(unsupported("", "opset %d is not supported, only those up to %d", o.Version, newestOpset))
 		}
 		c.domains[domain] = o.Version
@@ -126,7 +127,7 @@ func (c *checker) model(m *Model) {
 	if len(m.Training) > 0 {
 		c.add(unsupported("", "training information is not supported"))
 	}
-	if len(m.Functions) > 0 {
+	if len(m.Functions) > 0 && !c.any {
 		c.add(unsupported(fmt.Sprintf("function %s", m.Functions[0].label()), "functions are not supported"))
 	}
 	if len(m.Devices) > 0 {
@@ -203,12 +204,14 @@ func (c *checker) graph(g *Graph, outer *scope) {
 	}
 	c.values(g, outer == nil)
 	if len(g.Sparse) > 0 {
-		c.add(unsupported("graph", "sparse initializers are not supported"))
+		if !c.any {
+			c.add(unsupported("graph", "sparse initializers are not supported"))
+		}
 		for _, t := range g.Sparse {
 			s.names[t.Name()] = true
 		}
 	}
-	if len(g.Annotations) > 0 {
+	if len(g.Annotations) > 0 && !c.any {
 		c.add(unsupported("graph", "quantization annotations are not supported"))
 	}
 	c.initializers(g, s)
@@ -233,6 +236,7 @@ func (c *checker) values(g *Graph, outermost bool) {
 		for _, v := range list {
 			where := fmt.Sprintf("%s %.80q", []string{"graph input", "graph output", "value"}[i], v.Name)
 			switch {
+			case v.Other != nil && c.any:
 			case v.Other != nil:
 				c.add(unsupported(where, "a value that is not a tensor is not supported: %s", v.Other))
 			case len(v.Dims) > maxRank:
@@ -248,7 +252,7 @@ func (c *checker) values(g *Graph, outermost bool) {
 }
 
 func (c *checker) checkType(t DataType, where string) error {
-	if _, known := dataTypes[t]; known && c.anyOperator {
+	if _, known := dataTypes[t]; known && c.any {
 		return nil
 	}
 	return checkType(t, where)

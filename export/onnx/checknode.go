@@ -41,7 +41,7 @@ func (c *checker) node(n *Node, where string, s *scope) {
 		names[a.Name] = true
 		c.attribute(a, fmt.Sprintf("%s attribute %.80q", where, a.Name), s)
 	}
-	if c.full() || c.domains[domain] == 0 || c.anyOperator {
+	if c.full() || c.domains[domain] == 0 || c.any {
 		return
 	}
 	err := operator(n, c.domains[domain])
@@ -99,6 +99,10 @@ func (c *checker) attribute(a Attribute, where string, s *scope) {
 		c.add(bad(where, "it has type %d", a.Type))
 	case a.Ref != "":
 		c.add(unsupported(where, "an attribute by reference is not supported outside a function"))
+	case a.Type > AttrStrings && c.any:
+		for _, g := range a.Graphs {
+			c.graph(g, s)
+		}
 	case a.Type > AttrStrings:
 		c.add(unsupported(where, "an attribute of type %s is not supported", a.Type))
 	case a.Type == AttrTensor && a.Tensor == nil || a.Type == AttrGraph && a.Graph == nil:
@@ -111,7 +115,7 @@ func (c *checker) attribute(a Attribute, where string, s *scope) {
 }
 
 func (c *checker) tensor(t *Tensor, where string) error {
-	if t.DataType == String && c.anyOperator {
+	if t.DataType == String && c.any {
 		return nil
 	}
 	if t.DataType == String {

@@ -109,6 +109,9 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 		return nil, &onnx.UnsupportedError{Offset: -1, Reason: fmt.Sprintf(
 			"IR version %d is newer than the last that ONNX Runtime %s opens, %d: write the model in an older one", m.IRVersion, f.version, f.ir)}
 	}
+	if err := unplanned(m); err != nil {
+		return nil, err
+	}
 	for _, v := range m.Graph.Outputs {
 		if v.Other == nil && v.DataType == 0 && !v.NoShape {
 			return nil, &onnx.FormatError{Offset: -1, Where: fmt.Sprintf("graph output %.80q", v.Name), Reason: "it has a shape and no element type: declare both or neither"}
@@ -169,6 +172,34 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 	p.kernels = make([]*Kernel, len(p.nodes))
 	p.refuses = check.Contradictions(m, func(domain, op string, opset int64) *schema.Operator { return f.at(operator{domain, op}, opset) })
 	return p, nil
+}
+
+// unplanned refuses what the rules here do not know.
+func unplanned(m *onnx.Model) error {
+	refuse := func(where, reason string) error {
+		return &onnx.UnsupportedError{Offset: -1, Where: where, Reason: reason}
+	}
+	if len(m.Functions) > 0 {
+		return refuse(fmt.Sprintf("function %.80q", m.Functions[0].Name), "functions are not supported: only models without them are planned")
+	}
+	if len(m.Graph.Sparse) > 0 {
+		return refuse("graph", "sparse initializers are not supported: only models without them are planned")
+	}
+	for _, list := range [][]onnx.ValueInfo{m.Graph.Inputs, m.Graph.Outputs, m.Graph.Values} {
+		for _, v := range list {
+			if v.Other != nil {
+				return refuse(fmt.Sprintf("value %.80q", v.Name), fmt.Sprintf("a value that is not a tensor is not supported: %s", v.Other))
+			}
+		}
+	}
+	for _, n := range m.Graph.Nodes {
+		for _, a := range n.Attributes {
+			if a.Type > onnx.AttrStrings {
+				return refuse(fmt.Sprintf("node %.80q", n.Name), fmt.Sprintf("an attribute of type %s is not supported", a.Type))
+			}
+		}
+	}
+	return nil
 }
 
 // initialized refuses an initializer that is not what the input of its name declares.

@@ -81,12 +81,28 @@ func (p *plan) measure(v *graph.Value) (int64, error) {
 		return 0, fmt.Errorf("ref: value %.80q: element type %s is not supported", v.Name, v.DType)
 	}
 	n, ok := format.Elements(shape)
-	if !ok || n > math.MaxInt/k.bytes() {
+	if !ok || n > math.MaxInt/k.bytes() || n == 0 && !walkable(shape) {
 		return 0, fmt.Errorf("ref: value %.80q: shape %v is negative or too large", v.Name, shape)
 	}
 	p.shapes[v] = shape
 	return int64(n) * int64(k.bytes()), nil
 }
+
+// walkable reports whether a kernel can walk the rows of a tensor without elements: the
+// product of the other sizes takes no memory, but time.
+func walkable(shape []int) bool {
+	rows := 1
+	for _, n := range shape {
+		if n > 0 && rows > walkLimit/n {
+			return false
+		}
+		rows *= max(n, 1)
+	}
+	return true
+}
+
+// walkLimit bounds the rows of a tensor without elements.
+const walkLimit = 1 << 31
 
 // shape returns the shape of a result that is about to be computed, nil if its
 // node decides it.

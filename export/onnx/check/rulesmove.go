@@ -228,6 +228,9 @@ func expand(c *call) {
 		if len(dims) != 1 {
 			refuse("a shape with %d axes, expects 1", len(dims))
 		}
+		if n := dims[0]; !n.Open && n.Value >= 0 && n.Value <= maxListed {
+			c.sized(0, broadcast([][]onnx.Dim{from, open(int(n.Value))}))
+		}
 	}
 }
 

@@ -98,6 +98,9 @@ func rmsNorm(c *call) {
 
 func batchNorm(c *call) {
 	c.same(0, 0)
+	if c.op.Since < 14 {
+		return
+	}
 	channels := onnx.Dim{Open: true}
 	if dims, ok := c.shape(0); ok {
 		if len(dims) == 1 {

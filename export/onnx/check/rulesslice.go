@@ -171,14 +171,14 @@ func split(c *call) {
 	for i := range c.outs {
 		c.elem(0, i)
 	}
-	if counted := c.attribute("num_outputs") != nil; c.op.Since >= 18 && counted == c.has(1) {
-		refuse("it needs either the input split or the attribute num_outputs")
-	}
 	dims, ok := c.shape(0)
 	if !ok {
 		return
 	}
 	at := axis(c.int("axis", 0), len(dims), 0)
+	if counted := c.attribute("num_outputs") != nil; c.op.Since >= 18 && counted == c.has(1) && !dims[at].Open {
+		refuse("it needs either the input split or the attribute num_outputs")
+	}
 	list, given, known := c.listed("split", 1)
 	if !known {
 		return
@@ -303,12 +303,17 @@ func eyeLike(c *call) {
 func rangeRule(c *call) {
 	c.elem(0, 0)
 	c.ranked(0, 1)
-	for i := range 3 {
-		if t := c.tensor(i); t != nil && len(t.Dims) != 0 {
-			refuse("input %d has %d axes, expects none", i, len(t.Dims))
+	var v [3]int64
+	for i := range v {
+		if c.tensor(i) == nil {
+			return
 		}
 	}
-	var v [3]int64
+	for i := range v {
+		if n := len(c.tensor(i).Dims); n != 0 {
+			refuse("input %d has %d axes, expects none", i, n)
+		}
+	}
 	for i := range v {
 		t := c.tensor(i)
 		if t == nil || t.DataType != onnx.Int64 || len(t.Raw) < 8 {

@@ -105,7 +105,7 @@ func made(t *testing.T, args ...string) verdicts {
 // The verdicts on a few files, asked once: they hold where there is no Python.
 func TestGolden(t *testing.T) {
 	v := readVerdicts(t, filepath.Join("testdata", "verdicts.json"))
-	if basic, full := v.compare(t); basic > 0 || full*100 > len(v.Files) {
+	if basic, full := v.compare(t); basic+full > 0 {
 		t.Errorf("%d other verdicts of the basic check, %d of the full one", basic, full)
 	}
 }
@@ -123,9 +123,9 @@ func TestBroken(t *testing.T) {
 	} else {
 		v = made(t, "--broken", count, "1")
 	}
-	// The full check knows the shapes of not every operator: fixtures/MEASURED.md has
-	// the count, and what is missing.
-	if basic, full := v.compare(t); basic > 0 || full*100 > len(v.Files) {
+	// Some of what ONNX's own rules do with broken tensors is not restated:
+	// fixtures/MEASURED.md has the count.
+	if basic, full := v.compare(t); basic > 0 || full*1000 > len(v.Files) {
 		t.Errorf("%d other verdicts of the basic check, %d of the full one", basic, full)
 	}
 }

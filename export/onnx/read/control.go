@@ -38,6 +38,13 @@ func (n *node) inner(g *onnx.Graph, prefix string, inputs ...*value) []*value {
 	return out
 }
 
+// round counts a round of a loop as a node: its graph may have none.
+func (n *node) round() {
+	if n.r.budget--; n.r.budget < 0 {
+		n.refuse("functions and loops make more than %d nodes", maxExpanded)
+	}
+}
+
 // condition returns argument i, a truth value that must be known.
 func (n *node) condition(v *value) bool {
 	e := n.r.elementsOf(v)
@@ -82,6 +89,7 @@ func readLoop(n *node) []*value {
 	}
 	var collected [][]*value
 	for round := 0; going && (!bounded || round < rounds); round++ {
+		n.round()
 		number := integerElements(graph.N(round)).reshaped([]int{})
 		in := append([]*value{knownScalar(n, n.name()+".round", number), knownScalar(n, n.name()+".going", truthElements(true))}, carried...)
 		out := n.inner(body, n.prefix(round), in...)
@@ -174,6 +182,7 @@ func readScan(n *node) []*value {
 	}
 	var collected [][]*value
 	for round := range length {
+		n.round()
 		in := append([]*value{}, carried...)
 		for i := range scanned {
 			at := round
