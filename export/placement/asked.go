@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/schema"
@@ -51,7 +52,7 @@ type ask func(a attributes) string
 func among(name, otherwise string, values ...string) ask {
 	return func(a attributes) string {
 		if v := a.text(name, otherwise); !slices.Contains(values, v) {
-			return fmt.Sprintf("attribute %.80q is %.80q, its kernel takes %q", name, v, values)
+			return fmt.Sprintf("attribute %.80q is %.80q, its kernel takes %s", name, v, strings.Join(values, ", "))
 		}
 		return ""
 	}
