@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/normal"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
@@ -31,6 +32,7 @@ type verification struct {
 	severalDevices bool                 // it runs on more than the CPU
 	length         int                  // sequence length of the profile flat
 	checks         []runtime.Check      // of the files
+	verdicts       []runtime.FileVerdict
 }
 
 // flatLength is the sequence length of the flat network that is exported if no
@@ -43,9 +45,10 @@ const flatLength = 128
 // export in memory.
 type onnxModel struct {
 	path    string
-	model   *onnx.Model       // of path, without its large initializers
-	profile export.Profile    // the profile in which the exporter would write it
-	names   map[string]string // the exporter's names of its values
+	model   *onnx.Model         // of path, without its large initializers
+	profile export.Profile      // the profile in which the exporter would write it
+	names   map[string]string   // the exporter's names of its values
+	verdict runtime.FileVerdict // by its structure
 }
 
 // VerifyOptions configure Verify.
@@ -104,6 +107,7 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 			return nil, err
 		}
 	}
+	v.exported.prepared = normal.Model{}
 	v.exported.model = nil // it may be as large as the weights, and is needed again only if a run fails
 	return v, nil
 }
@@ -148,6 +152,7 @@ func (v *verification) read(path string) error {
 		return err
 	}
 	v.checks = append(v.checks, checks...)
+	v.verdicts = append(v.verdicts, file.verdict)
 	if file.profile.Numbers().Quantize != "" {
 		return nil // no bound on single values separates a right file from a wrong one: it is compared but not run
 	}
@@ -178,12 +183,14 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	var candidates []runtime.Candidate
 	past := false
 	for _, e := range running {
+		first := len(candidates)
 		if isCache(e.profile) {
 			past = true
 			candidates = append(candidates, v.cachedCandidates(e, named)...)
 		} else {
 			candidates = append(candidates, v.candidate(e, named))
 		}
+		v.runBy(e.profile, candidates[first:])
 	}
 	oracle, err := v.oracle(past)
 	if err != nil {
@@ -198,7 +205,18 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	}
 	defer collectOften()()
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
-	return report.With(v.checks), err
+	return report.With(v.checks).Judged(v.verdicts, runtime.Covered(cases)), err
+}
+
+// runBy notes which candidates run the file of a profile.
+func (v *verification) runBy(p export.Profile, candidates []runtime.Candidate) {
+	if p == nil || v.file(p).model == nil {
+		return
+	}
+	i := slices.IndexFunc(v.verdicts, func(f runtime.FileVerdict) bool { return f.File == v.file(p).path })
+	for _, c := range candidates {
+		v.verdicts[i].Runtimes = append(v.verdicts[i].Runtimes, c.Name)
+	}
 }
 
 // has reports whether the network, or a named file, has the form that a runtime

@@ -14,6 +14,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/normal"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -39,6 +40,9 @@ type exported struct {
 	checkpoint *model.Checkpoint
 	profile    export.Profile
 	model      *onnx.Model // in profile; nil before the first request
+
+	preparedFor export.Profile
+	prepared    normal.Model // the network in this profile, for comparisons by structure
 }
 
 // as returns the model in a profile. It must not be changed.
@@ -100,6 +104,7 @@ func compareFile(e *exported, path string, m *onnx.Model, info export.Info) (che
 		checkBy(rewriter, path, "nodes", found.Nodes),
 		checkOf(path, "metadata", compare.Metadata(m.Metadata, want.Metadata, "attnx.", other...)),
 	}
+	file.verdict = structureOf(e, p, path, m, want, found, checks)
 	if q := p.Numbers().Quantize; q != "" {
 		notRun(checks, q)
 	}

@@ -72,6 +72,8 @@ type Report struct {
 	Cases   int      `json:"cases"`
 	Results []Result `json:"results"`
 	Kept    string   `json:"kept,omitempty"` // folder with the smallest model that shows the first difference
+	// Files holds the verdict on each file, with what it rests on.
+	Files []FileVerdict `json:"files"`
 }
 
 // Check is the outcome of comparing a part of a file, or a file of a folder,
@@ -163,6 +165,7 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Kept != "" {
 		fmt.Fprintf(&text, "%s: the smallest model that shows the first difference, its inputs, and the outputs that were expected and computed\n", r.Kept)
 	}
+	r.writeFiles(&text)
 	fmt.Fprintf(&text, "%s against %s", r.Verdict, r.Oracle)
 	if r.Reason != "" {
 		text.WriteString(": " + r.Reason)

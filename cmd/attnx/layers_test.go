@@ -28,6 +28,7 @@ var layers = map[string][]string{
 	"model/nn":             {"format", "internal/quote", "model/graph", "model/role"},
 	"model/arch":           {"internal/quote", "model/graph", "model/nn"},
 	"model":                {"format", "format/store", "internal/memory", "internal/quote", "model/arch", "model/graph", "model/nn", "model/role"},
+	"model/normal":         {"format", "model/graph"},
 	"model/tokens":         {"internal/quote"},
 	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
 	"model/foreign":        {"export/bundle", "export/onnx", "format", "internal/find", "internal/quote", "model", "model/huggingface", "model/role"},

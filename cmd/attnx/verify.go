@@ -28,10 +28,11 @@ and compare it with the same network evaluated in float64.
 
 Files are compared before anything runs, with what attnx export writes from the
 checkpoint: every initializer bit by bit, every node and its attributes, the
-metadata, and the files of a folder field by field. Names and order make no
-difference. What another tool rewrote cannot be compared and is counted. A
-departure fails the verdict. At most one file of each profile is run; files
-with integer weights are compared only.
+metadata, and the files of a folder field by field. A file whose graph is the
+checkpoint's in normal form is identical by structure, for every input, also if
+a tool rewrote it. What structure cannot prove is judged by the runs: equal on
+samples, or different. A departure fails the verdict. At most one file of each
+profile is run; files with integer weights are compared only.
 
 Runs take batches of 1 to 12 and sequences of 1 to the context, with seeded ids.
 Every id of a small vocabulary occurs. A profile without a file is exported in

@@ -153,6 +153,7 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 	foreign := slices.ContainsFunc(have, func(n *onnx.Node) bool { return !c.want.ops[operator(n)] && fused(n) })
 	onlyMoves := !slices.ContainsFunc(slices.Concat(have, want), func(n *onnx.Node) bool { return !moves(n) })
 	fn, wn := c.file.makers[f], c.want.makers[w]
+	selects := selected(have, want)
 	switch {
 	case c.earlier(have):
 		for _, n := range want {
@@ -161,6 +162,8 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 		if len(want) == 0 && reader != nil {
 			c.left[reader] = true
 		}
+	case selects != "" && len(want) > 0:
+		c.departNode(w, w, "is selected by %s, which export does not write there: no sample can show that it always selects the same", selects)
 	case len(want) > 0 && (foreign || onlyMoves && len(have) > 0 || absorbs(reader, want)):
 		for _, n := range want {
 			c.left[n] = true
@@ -174,6 +177,33 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 	default:
 		c.departNode(w, w, "(%s) is the result of %s in the file, of %s as export writes it", operator(wn), operators(have), operators(want))
 	}
+}
+
+// selecting are operators that can give another result for some inputs alone: by a
+// condition, or by where an axis ends.
+var selecting = [][]string{
+	{"If", "Where", "Loop", "Scan", "NonZero", "Compress", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Mod", "Sign", "IsNaN", "IsInf", "OneHot", "Clip", "Max", "Min"},
+	{"Slice", "Split", "Gather", "GatherElements", "GatherND"},
+}
+
+// selected returns an operator that selects, of those in have, if have has more of its
+// kind than want.
+func selected(have, want []*onnx.Node) string {
+	for _, kind := range selecting {
+		count := func(nodes []*onnx.Node) (n int, last string) {
+			for _, x := range nodes {
+				if x.Domain == "" && slices.Contains(kind, x.Op) {
+					n, last = n+1, x.Op
+				}
+			}
+			return n, last
+		}
+		n, op := count(have)
+		if m, _ := count(want); n > m {
+			return op
+		}
+	}
+	return ""
 }
 
 // earlier reports whether an earlier version of export may have written these

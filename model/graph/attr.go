@@ -64,6 +64,9 @@ func snake(name string) string {
 	return sb.String()
 }
 
+// Attributes returns the attributes of op as Print writes them, " axis=1 ...".
+func Attributes(op Op) string { return attributes(op) }
+
 // attributes returns the attributes of op as " axis=1 ...", in field order.
 func attributes(op Op) string {
 	v := reflect.ValueOf(op)

@@ -291,3 +291,21 @@ func (s Shape) within(i int, t []int) int {
 	}
 	return place
 }
+
+// Compute returns the result, of the given type, of an operator on constants, with
+// each element rounded once. ok is false for an operator that is not computed
+// ahead, for a size that is named, and beyond a million elements.
+func Compute(op Op, out Type, args ...format.Tensor) (t format.Tensor, ok bool) {
+	shape, known := out.Shape.Numbers()
+	if n, fits := format.Elements(shape); !known || !fits || n > foldLimit {
+		return t, false
+	}
+	values := make([]*Value, len(args))
+	for i, x := range args {
+		values[i] = &Value{Node: &Node{Op: Const{x}}, Type: Type{x.DType, Numbers(x.Shape...)}}
+	}
+	if t, ok = fromSizes(op, values, shape); !ok {
+		t, ok = fromConstants(op, out, values, shape)
+	}
+	return t, ok
+}

@@ -2,6 +2,7 @@ package read
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 )
 
@@ -122,12 +123,19 @@ func (n *node) recorded() error {
 	return &UnsupportedError{Node: n.name(), Operator: n.operator(), Reason: reason}
 }
 
-// recovered converts a refusal to its error and passes on any other panic.
-func recovered(err *error) {
+// recovered converts a refusal to its error. An operator's function that reads an
+// axis or an element that is not there has got arguments that the operator does not
+// take: it refuses the node. After an error of the builder, which leaves values
+// without a shape, the error is the builder's. Any other panic is passed on.
+func (n *node) recovered(err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case refusal:
 		*err = p.err
+	case runtime.Error:
+		if *err = n.recorded(); *err == nil {
+			*err = &InvalidError{Node: n.name(), Operator: n.operator(), Reason: "its inputs have shapes that the operator does not take"}
+		}
 	default:
 		panic(p)
 	}

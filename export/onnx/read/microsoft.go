@@ -25,8 +25,11 @@ var microsoftFamily = family{
 	"RotaryEmbedding":     records(readRotaryEmbedding),
 	"DynamicQuantizeLSTM": {read: readDynamicQuantizeLSTM},
 
-	"FusedConv":   records(readFusedConv),
-	"NhwcMaxPool": records(readNhwcMaxPool),
+	"FusedConv":       records(readFusedConv),
+	"FusedGemm":       records(readFusedGemm),
+	"FusedMatMul":     records(readFusedMatMul),
+	"TransposeMatMul": records(readFusedMatMul),
+	"NhwcMaxPool":     records(readNhwcMaxPool),
 }
 
 func readFastGelu(n *node) *graph.Value {

@@ -216,7 +216,11 @@ func (n *node) flag(name string, otherwise bool) bool {
 	if otherwise {
 		d = 1
 	}
-	return n.int(name, d) != 0
+	v := n.int(name, d)
+	if v != 0 && v != 1 { // ONNX Runtime takes 2 for 0 in some operators, and for 1 in others
+		n.invalid("attribute %.80q is %d, expected 0 or 1", name, v)
+	}
+	return v == 1
 }
 
 // float returns a floating-point attribute.

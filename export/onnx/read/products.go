@@ -42,7 +42,7 @@ func readGemm(n *node) *graph.Value {
 	x, y, c := n.arg(0), n.arg(1), n.optional(2)
 	alpha, beta := n.float("alpha", 1), n.float("beta", 1)
 	op := graph.Gemm{TransA: n.flag("transA", false), TransB: n.flag("transB", false)}
-	if n.version < 7 && !n.flag("broadcast", false) && c != nil && len(c.Shape) != 2 {
+	if n.version < 7 && n.domain == "" && !n.flag("broadcast", false) && c != nil && len(c.Shape) != 2 {
 		n.refuse("the broadcasting of operator sets before 7")
 	}
 	if beta == 0 {
@@ -74,4 +74,46 @@ func (n *node) product(op graph.Gemm, x, y *graph.Value) *graph.Value {
 		n.refuse("the product of matrices of %s", x.DType)
 	}
 	return n.b.Cast(n.apply(op, n.b.Cast(x, format.Float64), n.b.Cast(y, format.Float64)), x.DType)
+}
+
+// readFusedMatMul is alpha·A·B, with each matrix transposed if the node says so.
+func readFusedMatMul(n *node) *graph.Value {
+	if n.flag("transBatchA", false) || n.flag("transBatchB", false) {
+		n.refuse("a transposed batch")
+	}
+	transposed := func(i int, name string) *graph.Value {
+		x := n.arg(i)
+		if !n.flag(name, false) {
+			return x
+		}
+		rank := len(x.Shape)
+		if rank < 2 {
+			n.refuse("%s transposed", x.Shape)
+		}
+		perm := make([]int, rank)
+		for i := range perm {
+			perm[i] = i
+		}
+		perm[rank-2], perm[rank-1] = rank-1, rank-2
+		return n.b.Transpose(x, perm...)
+	}
+	return n.scaled(n.matMul(transposed(0, "transA"), transposed(1, "transB")), n.float("alpha", 1))
+}
+
+// readFusedGemm is Gemm with an activation.
+func readFusedGemm(n *node) *graph.Value {
+	y := readGemm(n)
+	switch activation := n.text("activation", ""); activation {
+	case "":
+		return y
+	case "Relu":
+		return n.b.Relu(y)
+	case "Tanh":
+		return n.b.Tanh(y)
+	case "Sigmoid":
+		return n.b.Sigmoid(y)
+	default:
+		n.refuse("activation %.80q", activation)
+		return nil
+	}
 }

@@ -119,8 +119,8 @@ func (r *reading) nodes(nodes []*onnx.Node, s *scope) error {
 
 // node reads one node and names its results.
 func (r *reading) node(o *onnx.Node, s *scope) (err error) {
-	defer recovered(&err)
 	n := &node{r: r, onnx: o, scope: s, domain: domainOf(o.Domain), version: s.opsets[domainOf(o.Domain)], seen: map[string]bool{}, used: map[int]bool{}}
+	defer n.recovered(&err)
 	if len(s.attrs) > 0 || hasRef(o) {
 		n.onnx = withAttributes(o, s.attrs)
 	}

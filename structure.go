@@ -1,0 +1,207 @@
+package attnx
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/compare"
+	"github.com/attnx/attnx/export/flat"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/read"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/normal"
+	"github.com/attnx/attnx/runtime"
+)
+
+// Stored is an ONNX model and the folder of its external data.
+type Stored struct {
+	Model *onnx.Model
+	Dir   string
+}
+
+// Identical reports whether b computes what a does, for every input that a takes,
+// as far as structure can prove it: see package normal. A file that cannot be read
+// as a graph with open sizes gives an error: nothing is proved.
+func Identical(a, b Stored) (normal.Result, error) {
+	if r := declaredAlike(a.Model, b.Model); r != "" {
+		return normal.Result{Reason: r}, nil
+	}
+	x, err := readOpen(a, nil)
+	if err != nil {
+		return normal.Result{}, err
+	}
+	y, err := readOpen(b, x.Graph.Inputs)
+	if err != nil {
+		return normal.Result{}, err
+	}
+	return normal.Identical(x, y, normal.Options{})
+}
+
+// readOpen reads a file with its sizes left open. Its named dimensions get the
+// names that the inputs of the same names have elsewhere.
+func readOpen(f Stored, like []*graph.Value) (normal.Model, error) {
+	m, g := *f.Model, *f.Model.Graph
+	g.Inputs = slices.Clone(g.Inputs)
+	for i, in := range g.Inputs {
+		at := slices.IndexFunc(like, func(v *graph.Value) bool { return v.Name == in.Name })
+		if at < 0 || in.NoShape || len(like[at].Shape) != len(in.Dims) {
+			continue
+		}
+		in.Dims = slices.Clone(in.Dims)
+		for axis, d := range like[at].Shape {
+			if _, fixed := d.Number(); in.Dims[axis].Open && !fixed {
+				in.Dims[axis].Param = d.String()
+			}
+		}
+		g.Inputs[i] = in
+	}
+	m.Graph = &g
+	r, err := read.Model(&m, read.Options{Dir: f.Dir})
+	if err != nil {
+		return normal.Model{}, err
+	}
+	return normal.Model{Graph: r.Graph, Weights: r.Weights}, nil
+}
+
+// declaredAlike compares what two files declare of their inputs and outputs: names,
+// element types, and which dimensions are open. It returns the first difference.
+func declaredAlike(a, b *onnx.Model) string {
+	for _, part := range []struct {
+		kind string
+		a, b []onnx.ValueInfo
+	}{{"input", given(a), given(b)}, {"output", a.Graph.Outputs, b.Graph.Outputs}} {
+		if len(part.a) != len(part.b) {
+			return fmt.Sprintf("%d %ss, and %d in the second file", len(part.a), part.kind, len(part.b))
+		}
+		for _, v := range part.a {
+			i := slices.IndexFunc(part.b, func(w onnx.ValueInfo) bool { return w.Name == v.Name })
+			if i < 0 {
+				return fmt.Sprintf("%s %s is not in the second file", part.kind, quote.Line(v.Name, 80))
+			}
+			w := part.b[i]
+			same := v.DataType == w.DataType && (v.NoShape || w.NoShape || slices.EqualFunc(v.Dims, w.Dims, func(d, e onnx.Dim) bool {
+				return d.Open == e.Open && d.Value == e.Value
+			}))
+			if !same {
+				return fmt.Sprintf("%s is declared as %s, and as %s in the second file", part.kind, v, w)
+			}
+		}
+	}
+	return ""
+}
+
+// given returns the inputs without an initializer.
+func given(m *onnx.Model) []onnx.ValueInfo {
+	return slices.DeleteFunc(slices.Clone(m.Graph.Inputs), func(v onnx.ValueInfo) bool {
+		return slices.ContainsFunc(m.Graph.Initializers, func(t *onnx.Tensor) bool { return t.Name == v.Name })
+	})
+}
+
+// network returns the network of the checkpoint in the form of a profile: what a
+// file of the profile is compared with.
+func (e *exported) network(p export.Profile) (normal.Model, error) {
+	if e.prepared.Graph == nil || e.preparedFor != p {
+		m, err := networkOf(e.checkpoint, p)
+		if err == nil {
+			m, err = normal.Prepare(m)
+		}
+		if err != nil {
+			return normal.Model{}, err
+		}
+		e.prepared, e.preparedFor = m, p
+	}
+	return e.prepared, nil
+}
+
+func networkOf(c *model.Checkpoint, p export.Profile) (normal.Model, error) {
+	switch p := p.(type) {
+	case export.Cache:
+		g, err := model.Cached(c.Graph, p.LastLogits)
+		return normal.Model{Graph: g, Weights: c.Weights}, err
+	case export.Flat:
+		length := p.Length
+		if length == 0 {
+			length = max(c.Context(), 1)
+		}
+		g, weights, err := flat.Write(c.Graph, c.Weights, length)
+		return normal.Model{Graph: g, Weights: weights}, err
+	}
+	return normal.Model{Graph: c.Graph, Weights: c.Weights}, nil
+}
+
+// proved compares a file with a checkpoint by structure. want is what export
+// writes in the file's profile.
+func proved(e *exported, p export.Profile, path string, m, want *onnx.Model) (normal.Result, error) {
+	if r := declaredAlike(want, m); r != "" {
+		return normal.Result{Reason: r}, nil
+	}
+	network, err := e.network(p)
+	if err != nil {
+		return normal.Result{}, err
+	}
+	file, err := readOpen(Stored{m, filepath.Dir(path)}, network.Graph.Inputs)
+	if err != nil {
+		return normal.Result{}, err
+	}
+	numbers := p.Numbers()
+	if numbers.Quantize == "" {
+		r, err := normal.Identical(network, file, normal.Options{Rounded: numbers.DType != format.Invalid})
+		if err != nil || !r.Identical || numbers.DType == format.Invalid {
+			return r, err
+		}
+	}
+	// The types that each value is computed in, and integer weights, are those that
+	// export writes.
+	exported, err := readOpen(Stored{Model: want}, network.Graph.Inputs)
+	if err != nil {
+		return normal.Result{}, err
+	}
+	return normal.Identical(exported, file, normal.Options{})
+}
+
+// What the verdict on an identical file rests on.
+const (
+	restsOnGraph  = "its graph is the checkpoint's, each weight bit for bit"
+	restsOnRounds = "its graph is the checkpoint's, each weight the rounding of it"
+	restsOnExport = "its graph and weights are those that export writes, node by node"
+)
+
+// structureOf judges a file by its structure. want is what export writes, and found
+// and checks the comparison with it. A proof of a float32 file also settles parts
+// of that comparison that another tool wrote otherwise.
+func structureOf(e *exported, p export.Profile, path string, m, want *onnx.Model, found compare.Result, checks []runtime.Check) runtime.FileVerdict {
+	v := runtime.FileVerdict{File: path}
+	departures := len(found.Initializers.Departures) + len(found.Nodes.Departures)
+	r, err := proved(e, p, path, m, want)
+	switch {
+	case err == nil && r.Identical:
+		v.Layer, v.RestsOn = runtime.IdenticalLayer, restsOnGraph
+		switch n := p.Numbers(); {
+		case n.Quantize != "":
+			v.RestsOn = restsOnExport
+		case n.DType != format.Invalid:
+			v.RestsOn = restsOnRounds
+		}
+		if p.Numbers().Changes() && departures > 0 { // what counts there is in no equation: how a runtime may round
+			v.Layer, v.RestsOn = "", ""
+			break
+		}
+		for i := range checks[:2] {
+			checks[i] = runtime.Check{File: path, Part: checks[i].Part, Status: runtime.StatusOK, Compared: checks[i].Total, Total: checks[i].Total}
+		}
+	case err != nil && departures == 0 && found.Whole() && slices.Equal(m.Opsets, want.Opsets):
+		v.Layer, v.RestsOn = runtime.IdenticalLayer, restsOnExport
+	case err != nil:
+		v.Reason = err.Error()
+	default:
+		v.FirstDifference, v.Reason = cmp.Or(r.A, r.B), strings.ReplaceAll(r.Reason, "the second graph", "the file")
+	}
+	return v
+}
