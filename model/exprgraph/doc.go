@@ -19,6 +19,10 @@
 // AveragePool2D divides by the width of its argument and not by the size of
 // the window, as Gorgonia's does.
 //
+// What Gorgonia itself computes to wrong numbers is refused: At, sums and maxima
+// over an inner dimension of four or more, and nodes whose value has another shape
+// than the node.
+//
 // Element types are kept: a graph of float64 gives a float64 network, unless
 // Network.Float32 is set. Sizes are Gorgonia's numbers, but for those that
 // Network.Dims names.

@@ -35,8 +35,10 @@ type Network struct {
 
 // Read returns the network as a model. The weights are copies of the values of
 // those nodes that have no operator and are no inputs. Inputs, outputs, weights and
-// values have the names that gorgonia.WithName gave them. Read does not change
-// the graph. Its errors are of type *Error.
+// values have the names that gorgonia.WithName gave them. An input called features
+// and an output called logits or prediction have that role (model/role), which
+// onnx-go's profile and training need. Read does not change the graph. Its errors
+// are of type *Error.
 func Read(n Network) (c *model.Checkpoint, err error) {
 	defer func() {
 		if p := recover(); p != nil {
