@@ -88,7 +88,7 @@ func openModel(path string, d Options, ready func(*Model) error) (*Model, error)
 func OpenCheckpoint(c *model.Checkpoint, p export.Profile, d Options) (*Model, error) {
 	r, err := d.runner(p)
 	if err == nil {
-		err = r.available(d.options())
+		err = r.available(r.options(d))
 	}
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func openONNX(path string, d Options, ready func(*Model) error) (*Model, error) 
 		}
 		o.Context = flat.Length
 	}
-	if err := r.available(d.options()); err != nil {
+	if err := r.available(r.options(d)); err != nil {
 		return nil, err
 	}
 	file, err := r.file(path, m)
@@ -183,7 +183,7 @@ func (o *Model) specialOf(folder string) error {
 // run opens a file of a profile in a runtime: as a device for decoding if it
 // has a past, otherwise as a session.
 func (o *Model) run(r row, p export.Profile, f runtime.File, d Options) error {
-	how := d.options()
+	how := r.options(d)
 	if !isCache(p) {
 		s, err := r.Open(f, how)
 		if err == nil {

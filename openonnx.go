@@ -52,7 +52,7 @@ func OpenONNX(path string, o Options) (*ONNX, error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.session, err = r.Open(f, o.options()); err != nil {
+	if x.session, err = r.Open(f, r.options(o)); err != nil {
 		return nil, withoutKernel(x.Path, x.File, err)
 	}
 	x.Runtime = r.placed(x.session)
@@ -86,16 +86,29 @@ func (o Options) anyRunner() (r row, found bool, err error) {
 	if o.Runtime != "" && !slices.Contains(names, o.Runtime) {
 		return row{}, false, &OptionError{Option: "Runtime", Reason: fmt.Sprintf(": no runtime is called %.80q: take %s", o.Runtime, quote.Or(names))}
 	}
+	var first error
 	for _, r := range runtimes {
-		if r.Open == nil || o.Runtime != "" && r.Name != o.Runtime {
+		if r.Open == nil {
 			continue
 		}
-		err := r.available(o.options())
-		if err == nil || o.Runtime != "" || o.Library != "" || o.Device == "cuda" {
+		for _, r := range r.atLevels() {
+			if r.String() == o.Runtime {
+				return r, true, r.available(r.options(o))
+			}
+		}
+		if o.Runtime != "" || !r.foreign() {
+			continue
+		}
+		err := r.available(r.options(o))
+		if err == nil || o.Library != "" || o.Device == "cuda" {
 			return r, true, err
 		}
-		o.Tell.Say(Notice, "the oracle runs it: %v", err)
-		return row{}, false, nil
+		if first == nil {
+			first = err
+		}
+	}
+	if first != nil {
+		o.Tell.Say(Notice, "the oracle runs it: %v", first)
 	}
 	return row{}, false, nil
 }

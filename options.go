@@ -7,13 +7,12 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
-	"github.com/attnx/attnx/runtime"
 )
 
 // Options select where a model runs, and who gets messages.
 type Options struct {
 	Runtime string // one of Runners; empty: the first one that can run the model
-	Library string // path of the runtime's library; empty: search for it
+	Library string // path of the ONNX Runtime library; empty: search for it
 	Device  string // one of Devices; empty: "cpu"
 	TF32    bool   // CUDA may use TF32, which rounds the factors of products to 10 bits
 	Tell    Tell
@@ -42,8 +41,3 @@ func (o Options) check() error {
 
 // runner returns the runtime for files of a profile.
 func (o Options) runner(p export.Profile) (row, error) { return runner(o.Runtime, p) }
-
-// options converts o to a runtime's options.
-func (o Options) options() runtime.Options {
-	return runtime.Options{Library: o.Library, Device: o.Device, TF32: o.TF32}
-}

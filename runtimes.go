@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/onnxgo"
+	"github.com/attnx/attnx/runtime/openvino"
 	"github.com/attnx/attnx/runtime/ort"
 	"github.com/attnx/attnx/runtime/ref"
 )
@@ -24,6 +25,8 @@ type row struct {
 	runtime.Runtime
 	takes   []export.Profile                                 // profiles of the files that it opens, with any options
 	network func(*model.Checkpoint) (runtime.Session, error) // runs the network itself, without a file
+	byPath  bool                                             // Options.Library is the path of its library
+	level   string                                           // one of OnRequest: it runs at this level only
 }
 
 // runtimes is the list of runtimes, in the order of a report. A new runtime is a
@@ -35,7 +38,8 @@ type row struct {
 var runtimes = []row{
 	{Runtime: runtime.Runtime{Name: "ref"}, network: roundedOracle},
 	{Runtime: runtime.Runtime{Name: "gorgonia"}, network: engine},
-	{Runtime: ort.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}},
+	{Runtime: ort.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}, byPath: true},
+	{Runtime: openvino.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}},
 	{Runtime: onnxgo.Runtime, takes: []export.Profile{export.Flat{}}},
 }
 
@@ -61,6 +65,41 @@ func roundedOracle(c *model.Checkpoint) (runtime.Session, error) {
 	return rounded{s}, err
 }
 
+// atLevels returns the row, and the row at each level that runs only if it is named.
+func (r row) atLevels() []row {
+	all := []row{r}
+	for _, level := range r.OnRequest {
+		at := r
+		at.level = level
+		all = append(all, at)
+	}
+	return all
+}
+
+// String returns the name in Options.Runtime: "openvino (default)".
+func (r row) String() string { return leveled(r.Name, r.level) }
+
+// leveled returns a name with an optimization level.
+func leveled(name, level string) string {
+	if level == "" {
+		return name
+	}
+	return name + " (" + level + ")"
+}
+
+// foreign reports whether the runtime opens files of any tool.
+func (r row) foreign() bool {
+	return slices.ContainsFunc(r.takes, func(p export.Profile) bool { _, plain := p.(export.Plain); return plain })
+}
+
+// libraryOf returns the path of the runtime's library, given Options.Library.
+func (r row) libraryOf(path string) string {
+	if !r.byPath {
+		return ""
+	}
+	return path
+}
+
 // entrant is a row with a device and a profile, as named in Verify's report.
 // Entrants whose names end in -cache run the network with a past, in every way
 // that a text can be computed then.
@@ -76,9 +115,11 @@ func entrants() (all []entrant) {
 		if r.network != nil {
 			all = append(all, entrant{row: r})
 		}
-		for _, device := range r.devices() {
-			for _, p := range r.takes {
-				all = append(all, entrant{r, device, p})
+		for _, r := range r.atLevels() {
+			for _, device := range r.devices() {
+				for _, p := range r.takes {
+					all = append(all, entrant{r, device, p})
+				}
 			}
 		}
 	}
@@ -102,6 +143,19 @@ func (r row) available(o runtime.Options) error {
 	return r.Available(o)
 }
 
+// levels returns the levels that Verify runs, and the names of their rows in a
+// report.
+func (e entrant) levels() (levels, names []string) {
+	levels = e.Levels
+	if e.level != "" || len(levels) == 0 || e.elsewhere() {
+		return []string{e.level}, []string{e.String()}
+	}
+	for _, level := range levels {
+		names = append(names, leveled(e.String(), level))
+	}
+	return levels, names
+}
+
 // elsewhere reports whether it is not the runtime's first device.
 func (e entrant) elsewhere() bool { return e.device != e.devices()[0] }
 
@@ -114,7 +168,7 @@ func (e entrant) String() string {
 	if isCache(e.profile) {
 		name += "-cache"
 	}
-	return name
+	return leveled(name, e.level)
 }
 
 // isCache reports whether a profile has a past.
@@ -149,8 +203,11 @@ const autoDevice = "auto"
 // Runners returns the values of Options.Runtime.
 func Runners() (names []string) {
 	for _, r := range runtimes {
-		if len(r.takes) > 0 {
-			names = append(names, r.Name)
+		if len(r.takes) == 0 {
+			continue
+		}
+		for _, r := range r.atLevels() {
+			names = append(names, r.String())
 		}
 	}
 	return names
@@ -164,11 +221,14 @@ func runner(name string, p export.Profile) (row, error) {
 	}
 	var can []string
 	for _, r := range runtimes {
-		if !slices.ContainsFunc(r.takes, func(t export.Profile) bool { return t.Name() == p.Name() }) {
+		takes := slices.ContainsFunc(r.takes, func(t export.Profile) bool { return t.Name() == p.Name() })
+		if !takes || isCache(p) && r.OpenDevice == nil {
 			continue
 		}
-		if name == "" || r.Name == name {
-			return r, nil
+		for _, r := range r.atLevels() {
+			if name == "" || r.String() == name {
+				return r, nil
+			}
 		}
 		can = append(can, r.Name)
 	}
@@ -193,6 +253,22 @@ func (r row) placed(x any) runtime.Place {
 		return p.Place()
 	}
 	return runtime.Place{Runtime: r.Name}
+}
+
+// options converts o to the runtime's options.
+func (r row) options(o Options) runtime.Options {
+	return runtime.Options{Library: r.libraryOf(o.Library), Device: o.Device, TF32: o.TF32, Level: r.level}
+}
+
+// Diagnose checks everything that the runtimes need. library is the path of the
+// ONNX Runtime library; it may be empty.
+func Diagnose(library string) (all []runtime.Finding) {
+	for _, r := range runtimes {
+		if r.Library != nil {
+			all = append(all, r.Library.Diagnose(r.libraryOf(library))...)
+		}
+	}
+	return all
 }
 
 // Libraries returns the libraries that runtimes load.
@@ -244,7 +320,7 @@ func OpenGraph(g *graph.Graph, o Options) (runtime.Device, error) {
 	}
 	r, err := o.runner(export.Cache{})
 	if err == nil {
-		err = r.available(o.options())
+		err = r.available(r.options(o))
 	}
 	if err != nil {
 		return nil, err
@@ -253,5 +329,5 @@ func OpenGraph(g *graph.Graph, o Options) (runtime.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.OpenDevice(runtime.File{Data: data}, o.options())
+	return r.OpenDevice(runtime.File{Data: data}, r.options(o))
 }

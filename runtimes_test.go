@@ -70,7 +70,7 @@ func TestAddedRuntime(t *testing.T) {
 	if _, err := OpenCheckpoint(c, form, Options{Runtime: "onnx-go"}); !errors.As(err, &wrong) || wrong.Do != "run it in ort or added" {
 		t.Errorf("%v", err)
 	}
-	if _, err := OpenCheckpoint(c, form, Options{Runtime: "other"}); err == nil || !strings.Contains(err.Error(), "take ort, onnx-go or added") {
+	if _, err := OpenCheckpoint(c, form, Options{Runtime: "other"}); err == nil || !strings.Contains(err.Error(), "take ort, openvino, openvino (default), onnx-go or added") {
 		t.Errorf("%v", err)
 	}
 }

@@ -32,6 +32,7 @@ type verdict struct {
 	refused             string // the operator or feature that is not read
 	reason              string
 	wrong               string
+	crashed             bool // it ended the process of a runtime
 }
 
 // TestSuite runs ONNX's backend suite through the reader and the oracle, with the
@@ -117,24 +118,11 @@ func judge(dir string) verdict {
 		v.wrong = err.Error()
 		return v
 	}
-	if len(m.Graph.Nodes) > 0 {
-		v.operator = m.Graph.Nodes[0].Op
-	}
-	if v.apart = noTensors(m); v.apart != "" {
-		return v
-	}
-	if v.apart = mistaken[strings.Join([]string{filepath.Base(filepath.Dir(filepath.Dir(dir))), v.kind, v.name}, "/")]; v.apart != "" {
-		return v
-	}
-	if v.apart = disagrees(v.name, m); v.apart != "" {
+	sets := v.about(m, dir)
+	if v.apart != "" {
 		return v
 	}
 	rtol, atol := tolerances(dir)
-	sets, err := filepath.Glob(filepath.Join(dir, "test_data_set_*"))
-	if err != nil || len(sets) == 0 {
-		v.apart = "no data"
-		return v
-	}
 	for _, set := range sets {
 		if err := runSet(m, dir, set, rtol, atol); err != nil {
 			v.classify(err)
@@ -143,6 +131,28 @@ func judge(dir string) verdict {
 	}
 	v.right = true
 	return v
+}
+
+// about records the operator of a test, and why it does not count. It returns the
+// folders of the data.
+func (v *verdict) about(m *onnx.Model, dir string) (sets []string) {
+	if len(m.Graph.Nodes) > 0 {
+		v.operator = m.Graph.Nodes[0].Op
+	}
+	if v.apart = noTensors(m); v.apart != "" {
+		return nil
+	}
+	if v.apart = mistaken[strings.Join([]string{filepath.Base(filepath.Dir(filepath.Dir(dir))), v.kind, v.name}, "/")]; v.apart != "" {
+		return nil
+	}
+	if v.apart = disagrees(v.name, m); v.apart != "" {
+		return nil
+	}
+	sets, err := filepath.Glob(filepath.Join(dir, "test_data_set_*"))
+	if err != nil || len(sets) == 0 {
+		v.apart = "no data"
+	}
+	return sets
 }
 
 // classify sorts an error: what is not read is refused, all else is wrong.
@@ -215,19 +225,9 @@ func tolerances(dir string) (rtol, atol float64) {
 
 // runSet runs a model on one set of inputs and compares the outputs.
 func runSet(m *onnx.Model, dir, set string, rtol, atol float64) error {
-	inputs := map[string]format.Tensor{}
-	i := 0
-	for _, in := range m.Graph.Inputs {
-		path := filepath.Join(set, fmt.Sprintf("input_%d.pb", i))
-		if _, err := os.Stat(path); err != nil {
-			break
-		}
-		t, err := protoTensor(path)
-		if err != nil {
-			return err
-		}
-		inputs[in.Name] = asDeclared(t.WithName(in.Name), in)
-		i++
+	inputs, err := inputsOfSet(m, set)
+	if err != nil {
+		return err
 	}
 	r, err := readFor(m, dir, inputs)
 	if err != nil {
@@ -248,13 +248,39 @@ func runSet(m *onnx.Model, dir, set string, rtol, atol float64) error {
 	if err != nil {
 		return err
 	}
-	for i, out := range r.Graph.Outputs {
+	return compareSet(m, set, rtol, atol, func(i int) (format.Tensor, format.DType) {
+		out := r.Graph.Outputs[i]
+		return got[out.Name], out.Value.DType
+	})
+}
+
+// inputsOfSet reads the inputs of a set.
+func inputsOfSet(m *onnx.Model, set string) (map[string]format.Tensor, error) {
+	inputs := map[string]format.Tensor{}
+	for i, in := range m.Graph.Inputs {
+		path := filepath.Join(set, fmt.Sprintf("input_%d.pb", i))
+		if _, err := os.Stat(path); err != nil {
+			break
+		}
+		t, err := protoTensor(path)
+		if err != nil {
+			return nil, err
+		}
+		inputs[in.Name] = asDeclared(t.WithName(in.Name), in)
+	}
+	return inputs, nil
+}
+
+// compareSet compares outputs with those of a set: got returns output i and its
+// type in the model.
+func compareSet(m *onnx.Model, set string, rtol, atol float64, got func(i int) (format.Tensor, format.DType)) error {
+	for i, out := range m.Graph.Outputs {
 		want, err := protoTensor(filepath.Join(set, fmt.Sprintf("output_%d.pb", i)))
 		if err != nil {
 			return err
 		}
-		want = asDeclared(want, m.Graph.Outputs[i])
-		if err := sameTensor(got[out.Name], out.Value.DType, want, rtol, atol); err != nil {
+		x, dtype := got(i)
+		if err := sameTensor(x, dtype, asDeclared(want, out), rtol, atol); err != nil {
 			return fmt.Errorf("output %s: %w", out.Name, err)
 		}
 	}

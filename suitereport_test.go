@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/attnx/attnx/runtime"
 )
 
 // count is how many tests of something became what.
@@ -74,42 +76,96 @@ func report(t *testing.T, all []verdict) {
 	}
 }
 
-// writeTable writes the table of fixtures/onnx-suite.md: an operator a row.
-func writeTable(t *testing.T, all []verdict) {
-	rows := map[string]map[string]*count{}
+// tally is the number of tests of each column and row of the table.
+type tally map[string]map[string]*count
+
+func (t tally) add(row, column string, v verdict) {
+	if t[row] == nil {
+		t[row] = map[string]*count{}
+	}
+	if t[row][column] == nil {
+		t[row][column] = &count{}
+	}
+	t[row][column].add(v)
+}
+
+// of returns a count, which is 0 where there are no tests.
+func (t tally) of(row, column string) count {
+	if c := t[row][column]; c != nil {
+		return *c
+	}
+	return count{}
+}
+
+// writeTable writes fixtures/onnx-suite.md: the tests by their kind and by the
+// operator of their first node, in the oracle and in the runtimes.
+func writeTable(t *testing.T, oracle []verdict) {
+	columns, results := []string{"oracle"}, map[string][]verdict{"oracle": oracle}
+	for _, r := range suiteRuntimes {
+		if err := r.Available(runtime.Options{}); err != nil {
+			t.Fatal(err) // a table without it would be written over one with it
+		}
+		columns, results[r.Name] = append(columns, r.Name), inRuntime(t, r.Name, suites(t))
+	}
+	kinds, operators := tally{}, tally{}
+	wrong := map[string]map[string][]string{}
 	var versions []string
-	for _, v := range all {
-		if v.kind != "node" {
-			continue
+	for _, column := range columns {
+		wrong[column] = map[string][]string{}
+		for _, v := range results[column] {
+			if !slices.Contains(versions, v.version) {
+				versions = append(versions, v.version)
+			}
+			kinds.add(v.version+" | "+v.kind, column, v)
+			if v.kind == "node" {
+				operators.add(v.operator, v.version+" "+column, v)
+			}
+			if v.wrong != "" {
+				wrong[column][v.operator] = append(wrong[column][v.operator], v.version+" "+strings.TrimPrefix(v.name, "test_"))
+			}
 		}
-		if !slices.Contains(versions, v.version) {
-			versions = append(versions, v.version)
-		}
-		if rows[v.operator] == nil {
-			rows[v.operator] = map[string]*count{}
-		}
-		if rows[v.operator][v.version] == nil {
-			rows[v.operator][v.version] = &count{}
-		}
-		rows[v.operator][v.version].add(v)
 	}
 	var sb strings.Builder
-	sb.WriteString("# ONNX's backend suite in the oracle\n\nWritten by `ATTNX_WRITE_SUITE=1 go test -run TestSuite .`: the node tests by the operator of their first node.\n" +
-		"A cell is right / counted; tests that hold sequences, optional values, strings, complex numbers or random draws are apart.\n\n| operator |")
-	for _, v := range versions {
-		sb.WriteString(" onnx " + v + " | apart |")
+	sb.WriteString("# ONNX's backend suite in the oracle and in the runtimes\n\nWritten by `ATTNX_WRITE_SUITE=1 go test -timeout 60m -run 'TestSuite$' .`, with the suite's own tolerances. " +
+		"Tests that hold sequences, optional values, strings, complex numbers or random draws are apart. " +
+		"Refused is what a runtime, or attnx before it, answers with an error. OpenVINO computes in float32 here.\n\n## By kind\n\n" +
+		"| onnx | kind | in | right | refused | wrong | apart |\n|---|---|---|---|---|---|---|\n")
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		for _, column := range columns {
+			c := kinds.of(kind, column)
+			fmt.Fprintf(&sb, "| %s | %s | %d | %d | %d | %d |\n", kind, column, c.right, c.refused, c.wrong, c.apart)
+		}
 	}
-	sb.WriteString("\n|---|" + strings.Repeat("---|", 2*len(versions)) + "\n")
-	for _, op := range slices.Sorted(maps.Keys(rows)) {
+	sb.WriteString("\n## Node tests, by the operator of their first node\n\nA cell is right / counted, and how many are wrong. Those in `apart` are not counted.\n\n| operator |")
+	for _, version := range versions {
+		sb.WriteString(" onnx " + version + " | apart |")
+		for _, column := range columns[1:] {
+			sb.WriteString(" " + column + " |")
+		}
+	}
+	sb.WriteString("\n|---|" + strings.Repeat("---|", len(versions)*(len(columns)+1)) + "\n")
+	for _, op := range slices.Sorted(maps.Keys(operators)) {
 		sb.WriteString("| " + op + " |")
 		for _, version := range versions {
-			c := rows[op][version]
-			if c == nil {
-				c = &count{}
+			for _, column := range columns {
+				c := operators.of(op, version+" "+column)
+				fmt.Fprintf(&sb, " %d / %d", c.right, c.counted())
+				if c.wrong > 0 {
+					fmt.Fprintf(&sb, ", %d wrong", c.wrong)
+				}
+				sb.WriteString(" |")
+				if column == columns[0] {
+					fmt.Fprintf(&sb, " %d |", c.apart)
+				}
 			}
-			fmt.Fprintf(&sb, " %d / %d | %d |", c.right, c.counted(), c.apart)
 		}
 		sb.WriteString("\n")
+	}
+	for _, column := range columns[1:] {
+		fmt.Fprintf(&sb, "\n## What %s gets wrong\n\n", column)
+		for _, op := range slices.Sorted(maps.Keys(wrong[column])) {
+			fmt.Fprintf(&sb, "- %s: %s\n", op, strings.Join(wrong[column][op], ", "))
+		}
 	}
 	if err := os.WriteFile(filepath.Join("fixtures", "onnx-suite.md"), []byte(sb.String()), 0o666); err != nil {
 		t.Fatal(err)

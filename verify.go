@@ -175,7 +175,7 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	named := len(names) > 0
 	var running []entrant
 	for _, e := range entrants() {
-		if named && slices.Contains(names, e.String()) || !named && v.has(e.profile) {
+		if named && slices.Contains(names, e.String()) || !named && e.level == "" && v.has(e.profile) {
 			running = append(running, e)
 		}
 	}
@@ -271,13 +271,13 @@ func (t telling) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 }
 
 func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
-	c := runtime.Candidate{Name: e.String(), Named: named, Open: func() (runtime.Session, error) { return v.open(e, "") }}
+	c := runtime.Candidate{Name: e.String(), Named: named, Open: func() (runtime.Session, error) { return v.open(e, e.level) }}
 	switch e.profile.(type) {
 	case nil:
 		c.Own = true
 		c.Open = func() (runtime.Session, error) { return e.network(v.checkpoint) }
 	case export.Plain:
-		c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, "", k, f) }
+		c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, e.level, k, f) }
 		if m := v.file(e.profile).model; m != nil {
 			c.DType = precision.ComputedIn(m)
 		}
@@ -351,5 +351,5 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 
 // in returns the options for running an entrant.
 func (v *verification) in(e entrant, level string) runtime.Options {
-	return runtime.Options{Library: v.options.Library, Device: e.device, AnyOf: v.severalDevices, Level: level, TF32: v.options.TF32, Turns: true}
+	return runtime.Options{Library: e.libraryOf(v.options.Library), Device: e.device, AnyOf: v.severalDevices, Level: level, TF32: v.options.TF32, Turns: true}
 }

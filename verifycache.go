@@ -30,16 +30,10 @@ func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candida
 	if !shape.Shared {
 		forms = append(forms, v.anyPast(shape))
 	}
-	levels := e.Levels
-	if len(levels) == 0 || e.elsewhere() {
-		levels = []string{""}
-	}
 	var out []runtime.Candidate
-	for _, level := range levels {
-		c := runtime.Candidate{Name: e.String(), Named: named, Forms: forms, DType: computed, Gives: []role.Kind{role.Logits, role.PresentKey, role.PresentValue}}
-		if level != "" {
-			c.Name += " (" + level + ")"
-		}
+	levels, names := e.levels()
+	for i, level := range levels {
+		c := runtime.Candidate{Name: names[i], Named: named, Forms: forms, DType: computed, Gives: []role.Kind{role.Logits, role.PresentKey, role.PresentValue}}
 		c.Open = func() (runtime.Session, error) { return v.open(e, level) }
 		c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, level, k, f) }
 		out = append(out, c)

@@ -388,22 +388,16 @@ func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, 
 		}
 		names = append(names, e.String())
 		named := slices.Contains(o.Runtimes, e.String())
-		if len(o.Runtimes) > 0 && !named || f.ONNX == nil {
+		if !named && (len(o.Runtimes) > 0 || e.level != "") || f.ONNX == nil {
 			continue
 		}
-		levels := e.Levels
-		if len(levels) == 0 || e.elsewhere() {
-			levels = []string{""}
-		}
-		for _, level := range levels {
-			c := runtime.Candidate{Name: e.String(), Named: named, DType: precision.ComputedIn(f.File)}
+		levels, rows := e.levels()
+		for i, level := range levels {
+			c := runtime.Candidate{Name: rows[i], Named: named, DType: precision.ComputedIn(f.File)}
 			if f.pair != nil {
 				c.DType = f.pair.computed
 			}
-			if level != "" {
-				c.Name += " (" + level + ")"
-			}
-			how := runtime.Options{Library: o.Library, Device: e.device, AnyOf: len(o.Runtimes) != 1, TF32: o.TF32, Level: level, Turns: true}
+			how := runtime.Options{Library: e.libraryOf(o.Library), Device: e.device, AnyOf: len(o.Runtimes) != 1, TF32: o.TF32, Level: level, Turns: true}
 			c.Part = func(part runtime.File) (runtime.Session, error) { return open(part, how) }
 			c.Open = func() (runtime.Session, error) {
 				if err := e.available(how); err != nil {

@@ -30,7 +30,7 @@ func TestVerifyONNX(t *testing.T) {
 			t.Errorf("%s ran %d cases", r.Runtime, r.Cases)
 		}
 	}
-	if _, err := VerifyONNX(context.Background(), []string{textModel(t)}, VerifyOptions{Runtimes: []string{"gorgonia"}}); err == nil || !strings.Contains(err.Error(), "take ort-cpu or ort-cuda") {
+	if _, err := VerifyONNX(context.Background(), []string{textModel(t)}, VerifyOptions{Runtimes: []string{"gorgonia"}}); err == nil || !strings.Contains(err.Error(), "take ort-cpu, ort-cuda, openvino or openvino (default)") {
 		t.Errorf("%v", err)
 	}
 }

@@ -11,7 +11,10 @@ type Runtime struct {
 	// a past, on the first device. The last one is Open's default. nil: the runtime
 	// runs a graph in one way only.
 	Levels []string
-	Whole  bool // it needs all weights inside the file: it does not read external data
+	// OnRequest are further values of Options.Level, which Verify runs only if they
+	// are named, as in "openvino (default)".
+	OnRequest []string
+	Whole     bool // it needs all weights inside the file: it does not read external data
 
 	// Available returns the error that Open would return if the runtime's library
 	// is missing, without opening a file. nil: it needs no library.
@@ -36,7 +39,7 @@ type Options struct {
 	Library string // path of the runtime's library; empty: the runtime searches for it
 	Device  string // one of Devices, or "auto": the fastest one that works; empty: the first one
 	AnyOf   bool   // the process runs models on several devices, and one library has to serve all of them
-	Level   string // one of Levels
+	Level   string // one of Levels or OnRequest
 	TF32    bool   // a GPU may use TF32, which rounds the factors of products to 10 bits
 	Repeats bool   // all runs that add one token have the same shapes
 	Turns   bool   // other sessions run alternately with this one: waiting threads must not use the processor

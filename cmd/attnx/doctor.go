@@ -28,7 +28,7 @@ func doctorCommand(s console.Streams) *cobra.Command {
 		Use:   "doctor",
 		Short: "Report what is on this machine and how to get what is missing",
 		Long: `Report what is on this machine and how to get what is missing. Every byte of the
-ONNX Runtime libraries in the user's cache is compared with its pinned SHA-256.
+libraries in the user's cache is compared with its pinned SHA-256.
 
 With ATTNX_DEBUG=1 in the environment, a session, a device or a mapped file that
 a Go program drops without Close is reported on standard error.`,
@@ -39,11 +39,9 @@ a Go program drops without Close is reported on standard error.`,
 				{Name: "platform", Status: runtime.Healthy, Detail: goruntime.GOOS + "/" + goruntime.GOARCH + ", built with " + goruntime.Version()},
 				goToolchain(),
 			}
-			for _, l := range attnx.Libraries() {
-				for _, f := range l.Diagnose(library) {
-					f.Detail, f.Remedy = words.Replace(f.Detail), words.Replace(f.Remedy)
-					findings = append(findings, f)
-				}
+			for _, f := range attnx.Diagnose(library) {
+				f.Detail, f.Remedy = words.Replace(f.Detail), words.Replace(f.Remedy)
+				findings = append(findings, f)
 			}
 			if asJSON {
 				return usage.PrintJSON(s.Out, doctorReport{findings})

@@ -59,7 +59,9 @@ var layers = map[string][]string{
 	"runtime/ref":          {"format", "model/graph", "model/role", "runtime"},
 	"runtime/sharedlib":    {"runtime"},
 	"runtime/ort/library":  {"runtime", "runtime/sharedlib"},
-	"runtime/ort":          {"format", "internal/leak", "internal/quote", "internal/signals", "runtime", "runtime/ort/library"},
+	"runtime/ort":          {"format", "internal/leak", "internal/quote", "internal/signals", "runtime", "runtime/declared", "runtime/ort/library"},
+	"runtime/declared":     {"format", "runtime"},
+	"runtime/openvino":     {"format", "internal/leak", "internal/quote", "internal/signals", "runtime", "runtime/declared", "runtime/sharedlib"},
 	"runtime/onnxgo":       {"format", "model/role", "runtime"},
 	"runtime/conform":      {"fixtures", "format", "model/graph", "model/role", "runtime"},
 	"fixtures":             {},
@@ -139,7 +141,7 @@ func TestLayers(t *testing.T) {
 }
 
 // TestCommandNamesONNXRuntimeOnce: the command line reaches runtimes by the list
-// of the application. What installs ONNX Runtime is one file.
+// of the application. What installs ONNX Runtime and OpenVINO is one file.
 func TestCommandNamesONNXRuntimeOnce(t *testing.T) {
 	var named []string
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -147,13 +149,13 @@ func TestCommandNamesONNXRuntimeOnce(t *testing.T) {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		if strings.Contains(string(text), module+"runtime/ort") {
+		if strings.Contains(string(text), module+"runtime/ort") || strings.Contains(string(text), module+"runtime/openvino") {
 			named = append(named, path)
 		}
 		return err
 	})
 	if err != nil || !slices.Equal(named, []string{"runtime.go"}) {
-		t.Errorf("runtime/ort is named in %v, %v: take the list of runtimes, attnx.Libraries and attnx.Options", named, err)
+		t.Errorf("runtime/ort or openvino is named in %v, %v: take the list of runtimes, attnx.Libraries and attnx.Options", named, err)
 	}
 }
 

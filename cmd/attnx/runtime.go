@@ -10,13 +10,14 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
+	"github.com/attnx/attnx/runtime/openvino"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 func runtimeCommand(s console.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "runtime",
-		Short:   "Install ONNX Runtime",
+		Short:   "Install ONNX Runtime or OpenVINO",
 		Example: "  attnx runtime install",
 		Args:    usage.Command,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -35,10 +36,10 @@ type installReport struct {
 
 func runtimeInstallCommand(s console.Streams) *cobra.Command {
 	var o library.InstallOptions
-	var asJSON bool
+	var vino, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "install",
-		Short: "Fetch the official ONNX Runtime library into the user's cache",
+		Short: "Fetch an official runtime library into the user's cache",
 		Long: `Fetch the official build of ONNX Runtime, version ` + library.Version + `, with npm or
 pip, compare its SHA-256 with the pinned one, and put the library into the
 user's cache.
@@ -48,18 +49,28 @@ cuDNN it needs; it does not bring them. Both builds may be installed: --device
 cuda and auto take the GPU build, --device cpu takes the CPU build.
 
 From version 1.29 on, official builds report to Microsoft which models a process
-opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
-		Example: "  attnx runtime install\n  attnx runtime install --cuda",
+opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.
+
+--openvino fetches OpenVINO instead, version ` + openvino.Version + `, with pip (30 to 85 MB).`,
+		Example: "  attnx runtime install\n  attnx runtime install --openvino",
 		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			lib, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
+			name, report := "ONNX Runtime", installReport{Version: library.Version}
+			if vino {
+				name, report.Version = "OpenVINO", openvino.Version
+			}
+			lib, err := installWithProgress(s, name+" "+report.Version, func(progress func(done, total int64)) (library.Library, error) {
 				o.Progress = progress
+				if vino {
+					lib, err := openvino.Install(cmd.Context(), o.InstallOptions)
+					return library.Library(lib), err
+				}
 				return library.Install(cmd.Context(), o)
 			})
 			if err != nil {
 				return err
 			}
-			report := installReport{Library: lib.Path, Version: library.Version}
+			report.Library = lib.Path
 			if o.CUDA {
 				needs, err := lib.Needs()
 				if err != nil {
@@ -76,17 +87,19 @@ opens. attnx turns that off; ORT_DISABLE_TELEMETRY=0 leaves it on.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.CUDA, "cuda", false, "the GPU build")
+	cmd.Flags().BoolVar(&vino, "openvino", false, "OpenVINO instead of ONNX Runtime")
+	cmd.MarkFlagsMutuallyExclusive("cuda", "openvino")
 	cmd.Flags().StringVar(&o.Client, "client", "", "package client: npm or pip (default: whichever is there)")
 	usage.JSONFlag(cmd, &asJSON, installReport{})
 	return cmd
 }
 
 // installWithProgress shows a progress bar, in MB, once bytes arrive.
-func installWithProgress(s console.Streams, install func(progress func(done, total int64)) (library.Library, error)) (library.Library, error) {
+func installWithProgress(s console.Streams, what string, install func(progress func(done, total int64)) (library.Library, error)) (library.Library, error) {
 	var bar *terminal.Progress
 	lib, err := install(func(done, total int64) {
 		if bar == nil {
-			bar = terminal.NewProgress(s.Note, "fetching ONNX Runtime "+library.Version, int(total>>20), "MB")
+			bar = terminal.NewProgress(s.Note, "fetching "+what, int(total>>20), "MB")
 		}
 		bar.Set(int(done >> 20))
 	})
@@ -99,7 +112,7 @@ func installWithProgress(s console.Streams, install func(progress func(done, tot
 // fetchRuntime installs ONNX Runtime if it is missing. It returns why that
 // failed; quickstart then continues without it.
 func fetchRuntime(ctx context.Context, s console.Streams) error {
-	_, err := installWithProgress(s, func(progress func(done, total int64)) (library.Library, error) {
+	_, err := installWithProgress(s, "ONNX Runtime "+library.Version, func(progress func(done, total int64)) (library.Library, error) {
 		return library.FindOrInstall(ctx, "", progress)
 	})
 	if err != nil {

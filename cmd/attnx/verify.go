@@ -41,11 +41,15 @@ whose tokens depend on those after them, or without text, has no past and no
 flat form: unless they are named, the runtimes for these are left out.
 
 Runtimes: ref (the oracle, in primitive operators and rounded), gorgonia,
-ort-cpu, ort-cuda, onnx-go, and ort-cpu-cache and ort-cuda-cache, the network
-with a past. It computes each text in several ways, which must give the same
-logits, keys and values: at once, token by token, in chunks after a past, with
-padding, with holes in the mask, and with positions that are not the mask's
-sums; on the CPU as written, with basic optimizations and with all.
+ort-cpu, ort-cuda, openvino, onnx-go, and ort-cpu-cache, ort-cuda-cache and
+openvino-cache, the network with a past. It computes each text in several ways,
+which must give the same logits, keys and values: at once, token by token, in
+chunks after a past, with padding, with holes in the mask, and with positions
+that are not the mask's sums; in ONNX Runtime on the CPU as written, with basic
+optimizations and with all.
+
+OpenVINO computes in float32 here. As it comes, it computes in bfloat16 where
+the processor can: "openvino (default)", which runs only if it is named.
 
 An ONNX file of any tool, without a checkpoint, is run in each runtime with each
 level of optimization and compared with its own graph. Inputs are read or drawn

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/declared"
 )
 
 func TestShapeFromNames(t *testing.T) {
@@ -28,7 +29,7 @@ func TestShapeFromNames(t *testing.T) {
 		{"huge,4", nil, false},
 		{"20000,20000", nil, false}, // over maxPrepared: not on the word of the file
 	} {
-		v := runtime.Value{Name: "y", DType: elementTypes[protoFloat], Ranked: true}
+		v := runtime.Value{Name: "y", DType: declared.ElementTypes[protoFloat], Ranked: true}
 		for d := range strings.SplitSeq(c.dims, ",") {
 			dim := runtime.Dim{Name: d}
 			if n, err := strconv.Atoi(d); err == nil {
@@ -36,7 +37,7 @@ func TestShapeFromNames(t *testing.T) {
 			}
 			v.Shape = append(v.Shape, dim)
 		}
-		got, ok := shapeOf(v, names)
+		got, ok := declared.ShapeOf(v, names)
 		if ok != c.ok || ok && !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, %v; want %v, %v", v, got, ok, c.want, c.ok)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/leak"
+	"github.com/attnx/attnx/runtime/declared"
 )
 
 // bound is a model with the tensors that it runs on.
@@ -30,7 +31,7 @@ func (b *bound) run() error {
 	if s.session == nil {
 		return fmt.Errorf("%s: the session is closed", s.name)
 	}
-	if err := s.takes.checkIDs(b.inputs); err != nil {
+	if err := s.takes.CheckIDs(b.inputs); err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	if err := s.session.Run(b.in, b.out); err != nil {
@@ -59,7 +60,7 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 	for _, t := range inputs {
 		given[t.Name] = t
 	}
-	names, err := s.takes.bind(given)
+	names, err := s.takes.Bind(given)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", s.name, err)
 	}
@@ -80,8 +81,8 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 		}
 		return v.ort, nil
 	}
-	in := make([]ort.Value, len(s.takes.inputs))
-	for i, want := range s.takes.inputs {
+	in := make([]ort.Value, len(s.takes.Inputs))
+	for i, want := range s.takes.Inputs {
 		t := given[want.Name]
 		if len(t.Shape) == 0 {
 			err = fmt.Errorf("%s: input %.80q is a scalar, which the binding copies: give it the shape [1]", s.name, want.Name)
@@ -97,11 +98,11 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 	for _, t := range outputs {
 		results[t.Name] = t
 	}
-	out := make([]ort.Value, len(s.takes.outputs))
+	out := make([]ort.Value, len(s.takes.Outputs))
 	var scalars []func()
-	for i, want := range s.takes.outputs {
+	for i, want := range s.takes.Outputs {
 		t, ok := results[want.Name]
-		shape, known := shapeOf(want, names)
+		shape, known := declared.ShapeOf(want, names)
 		if !ok || t.DType != want.DType || !known || fmt.Sprint(t.Shape) != fmt.Sprint(shape) || t.Check() != nil {
 			free()
 			return nil, nil, fmt.Errorf("%s: output %s: given is %.80q %s%v", s.name, want, t.Name, t.DType, t.Shape)

@@ -8,6 +8,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/declared"
 )
 
 // TestDeclaredAgrees holds the reader against ONNX Runtime's own reading.
@@ -29,7 +30,7 @@ func TestDeclaredAgrees(t *testing.T) {
 		check := func(got []runtime.Value, want []ort.InputOutputInfo) {
 			t.Helper()
 			if len(got) != len(want) {
-				t.Fatalf("%s; ONNX Runtime counts %d", list(got), len(want))
+				t.Fatalf("%s; ONNX Runtime counts %d", declared.List(got), len(want))
 			}
 			for i, w := range want {
 				v := got[i]
@@ -44,7 +45,7 @@ func TestDeclaredAgrees(t *testing.T) {
 				}
 			}
 		}
-		check(s.inputs, in)
-		check(s.outputs, out)
+		check(s.Inputs, in)
+		check(s.Outputs, out)
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/attnx/attnx/runtime/declared"
 )
 
-func readDeclared(b []byte) (signature, error) {
-	return declared(bytes.NewReader(b), int64(len(b)))
-}
+func readDeclared(b []byte) (declared.Signature, error) { return declaredBytes(b) }
 
 func TestDeclared(t *testing.T) {
 	m := testModel{
@@ -27,10 +27,10 @@ func TestDeclared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := list(s.inputs), "ids I64[batch_size,4,?,past + new], any F32[...], scalar F64[], half F16[0]"; got != want {
+	if got, want := declared.List(s.Inputs), "ids I64[batch_size,4,?,past + new], any F32[...], scalar F64[], half F16[0]"; got != want {
 		t.Errorf("inputs %s\nwant   %s", got, want)
 	}
-	if got, want := list(s.outputs), "y BOOL[batch_size]"; got != want {
+	if got, want := declared.List(s.Outputs), "y BOOL[batch_size]"; got != want {
 		t.Errorf("outputs %s, want %s", got, want)
 	}
 }
@@ -66,8 +66,8 @@ func TestDeclaredCut(t *testing.T) {
 		s, err := readDeclared(b[:n])
 		if err == nil {
 			accepted++ // cut between two fields that come after the graph
-			if list(s.inputs) != list(whole.inputs) {
-				t.Errorf("cut at %d: %s", n, list(s.inputs))
+			if declared.List(s.Inputs) != declared.List(whole.Inputs) {
+				t.Errorf("cut at %d: %s", n, declared.List(s.Inputs))
 			}
 		}
 	}
@@ -87,7 +87,7 @@ func TestDeclaredHostile(t *testing.T) {
 		"a broken declaration":   message(nil, 7, message(nil, 11, []byte{0x0a, 0x50})),
 		"a name longer than all": message(nil, 7, message(nil, 5, []byte{8<<3 | 2, 0x50})),
 	} {
-		if _, err := readDeclared(b); !errors.Is(err, errNotONNX) {
+		if _, err := readDeclared(b); !errors.Is(err, declared.ErrNotONNX) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -101,7 +101,7 @@ func FuzzDeclared(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, v := range append(s.inputs, s.outputs...) {
+		for _, v := range append(s.Inputs, s.Outputs...) {
 			if v.Name == "" && v.String() == "" || v.DType.Size() == 0 {
 				t.Errorf("%s was accepted", v)
 			}

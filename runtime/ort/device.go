@@ -17,6 +17,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/leak"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/declared"
 )
 
 var _ runtime.Device = (*Device)(nil)
@@ -40,7 +41,7 @@ type running struct {
 	c       *C.attnx_device // nil once closed
 	slots   []C.attnx_slot  // the inputs, then the outputs
 	name    string          // of the model, for errors
-	takes   signature
+	takes   declared.Signature
 	version string
 	device  string
 	noCUDA  error
@@ -53,10 +54,10 @@ type running struct {
 }
 
 // Inputs returns the model's inputs without weights, in the file's order.
-func (d *Device) Inputs() []runtime.Value { return slices.Clone(d.takes.inputs) }
+func (d *Device) Inputs() []runtime.Value { return slices.Clone(d.takes.Inputs) }
 
 // Outputs returns the model's outputs, in the file's order.
-func (d *Device) Outputs() []runtime.Value { return slices.Clone(d.takes.outputs) }
+func (d *Device) Outputs() []runtime.Value { return slices.Clone(d.takes.Outputs) }
 
 // Device returns where the model runs: "cpu" or "cuda".
 func (d *Device) Device() string { return d.device }
@@ -90,19 +91,19 @@ func (d *running) closed() error { return fmt.Errorf("%s: the device is closed",
 // BindInput makes the bytes of m from offset on the i-th input of the following
 // runs, with the given shape. offset is a multiple of an element's size.
 func (d *Device) BindInput(i int, m runtime.Memory, offset int, shape []int) error {
-	if i < 0 || i >= len(d.takes.inputs) {
-		return fmt.Errorf("%s: there is no input %d; the model takes %s", d.name, i, list(d.takes.inputs))
+	if i < 0 || i >= len(d.takes.Inputs) {
+		return fmt.Errorf("%s: there is no input %d; the model takes %s", d.name, i, declared.List(d.takes.Inputs))
 	}
-	return d.bind("input", &d.takes.inputs[i], i, m, offset, shape)
+	return d.bind("input", &d.takes.Inputs[i], i, m, offset, shape)
 }
 
 // BindOutput makes the following runs write the i-th output into m from offset
 // on. Run returns an error if the output has another shape.
 func (d *Device) BindOutput(i int, m runtime.Memory, offset int, shape []int) error {
-	if i < 0 || i >= len(d.takes.outputs) {
-		return fmt.Errorf("%s: there is no output %d; the model gives %s", d.name, i, list(d.takes.outputs))
+	if i < 0 || i >= len(d.takes.Outputs) {
+		return fmt.Errorf("%s: there is no output %d; the model gives %s", d.name, i, declared.List(d.takes.Outputs))
 	}
-	return d.bind("output", &d.takes.outputs[i], len(d.takes.inputs)+i, m, offset, shape)
+	return d.bind("output", &d.takes.Outputs[i], len(d.takes.Inputs)+i, m, offset, shape)
 }
 
 // bind stores a binding in its slot. The next Run creates the tensor, without
@@ -203,8 +204,8 @@ func (d *Device) checkIDs() error {
 	if d.gpu != nil {
 		return nil
 	}
-	for i, v := range d.takes.inputs {
-		limit, known := d.takes.limits[v.Name]
+	for i, v := range d.takes.Inputs {
+		limit, known := d.takes.Limits[v.Name]
 		if !known {
 			continue
 		}
@@ -234,10 +235,10 @@ func (d *running) run(replay int) error {
 
 // slotName returns `input "x"` or `output "y"`.
 func (d *running) slotName(i int) string {
-	if n := len(d.takes.inputs); i >= n {
-		return fmt.Sprintf("output %.80q", d.takes.outputs[i-n].Name)
+	if n := len(d.takes.Inputs); i >= n {
+		return fmt.Sprintf("output %.80q", d.takes.Outputs[i-n].Name)
 	}
-	return fmt.Sprintf("input %.80q", d.takes.inputs[i].Name)
+	return fmt.Sprintf("input %.80q", d.takes.Inputs[i].Name)
 }
 
 // bound returns a hash of the addresses and shapes of all bindings (FNV-1a over

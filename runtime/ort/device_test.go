@@ -15,6 +15,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/declared"
 )
 
 // onDevice opens a model with the library of this machine.
@@ -140,7 +141,7 @@ func TestDeviceAgrees(t *testing.T) {
 
 func TestDeviceDescribes(t *testing.T) {
 	d := onDevice(t, cacheModel(), Options{})
-	if got, want := list(d.Inputs())+" "+list(d.Outputs()), "x F32[1,T,2], past F32[1,P,2] present F32[1,P + T,2]"; got != want {
+	if got, want := declared.List(d.Inputs())+" "+declared.List(d.Outputs()), "x F32[1,T,2], past F32[1,P,2] present F32[1,P + T,2]"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	for key, want := range map[string]string{"fingerprint": "abc", "empty": ""} {
@@ -172,7 +173,7 @@ func TestDeviceTypes(t *testing.T) { sendTypes(t, Options{}) }
 // halves whose bits IEEE 754 and the definition of bfloat16 give.
 func sendTypes(t *testing.T, o Options) {
 	t.Helper()
-	for number, dtype := range elementTypes {
+	for number, dtype := range declared.ElementTypes {
 		if dtype == format.Invalid {
 			continue
 		}

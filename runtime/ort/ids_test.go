@@ -78,8 +78,8 @@ func TestLimits(t *testing.T) {
 		"blocks":                {blocks, 5},
 	} {
 		s, err := readDeclared(c.m.bytes())
-		if err != nil || s.limits["ids"] != c.want {
-			t.Errorf("%s: limits %v, %v, want %d", name, s.limits, err, c.want)
+		if err != nil || s.Limits["ids"] != c.want {
+			t.Errorf("%s: limits %v, %v, want %d", name, s.Limits, err, c.want)
 		}
 	}
 }

@@ -3,15 +3,14 @@
 package ort
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/attnx/attnx/internal/signals"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/declared"
 )
 
 // Open opens a session on the ONNX file at path. Weights in sibling files are
@@ -30,7 +29,7 @@ func Open(path string, o Options) (*Session, error) {
 // OpenBytes opens a session on the bytes of an ONNX file that contains all of
 // its weights. The bytes are not used after it returns.
 func OpenBytes(model []byte, o Options) (*Session, error) {
-	takes, err := declared(bytes.NewReader(model), int64(len(model)))
+	takes, err := declaredBytes(model)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", nameless, err)
 	}
@@ -42,31 +41,10 @@ func OpenBytes(model []byte, o Options) (*Session, error) {
 // nameless is the name of a model given as bytes in errors.
 const nameless = "model"
 
-// declaredIn reads the inputs and outputs of the file at path.
-func declaredIn(path string) (signature, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return signature{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return signature{}, err
-	}
-	if !info.Mode().IsRegular() {
-		return signature{}, fmt.Errorf("%s: not a regular file", path)
-	}
-	takes, err := declared(f, info.Size())
-	if err != nil {
-		return signature{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return takes, nil
-}
-
 // creator creates the binding's session from a file or from bytes.
 type creator func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error)
 
-func open(name string, takes signature, o Options, create creator) (*Session, error) {
+func open(name string, takes declared.Signature, o Options, create creator) (*Session, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -77,7 +55,7 @@ func open(name string, takes signature, o Options, create creator) (*Session, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{name: name, takes: takes, version: version, held: &held{outputs: make([]*value, len(takes.outputs))}}
+	s := &Session{name: name, takes: takes, version: version, held: &held{outputs: make([]*value, len(takes.Outputs))}}
 	if o.Device == "cuda" || o.Device == "auto" {
 		s.device = "cuda"
 		_, err = signals.Keep(func() (err error) {
@@ -108,7 +86,7 @@ var levels = [...]ort.GraphOptimizationLevel{
 }
 
 // createOn creates a session that runs on one device only.
-func createOn(device string, takes signature, o Options, create creator) (*ort.DynamicAdvancedSession, error) {
+func createOn(device string, takes declared.Signature, o Options, create creator) (*ort.DynamicAdvancedSession, error) {
 	options, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -144,7 +122,7 @@ func createOn(device string, takes signature, o Options, create creator) (*ort.D
 		}
 		return s
 	}
-	return create(names(takes.inputs), names(takes.outputs), options)
+	return create(names(takes.Inputs), names(takes.Outputs), options)
 }
 
 // addCUDA adds CUDA to the options.

@@ -7,7 +7,6 @@ package ort
 import "C"
 
 import (
-	"bytes"
 	"fmt"
 	"sync"
 	"unsafe"
@@ -15,6 +14,7 @@ import (
 	"github.com/attnx/attnx/internal/leak"
 	"github.com/attnx/attnx/internal/signals"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/declared"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
@@ -32,7 +32,7 @@ func OpenDevice(path string, o Options) (*Device, error) {
 // OpenDeviceBytes opens the bytes of an ONNX file that contains all of its
 // weights. The bytes are not used after it returns.
 func OpenDeviceBytes(model []byte, o Options) (*Device, error) {
-	takes, err := declared(bytes.NewReader(model), int64(len(model)))
+	takes, err := declaredBytes(model)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", nameless, err)
 	}
@@ -40,7 +40,7 @@ func OpenDeviceBytes(model []byte, o Options) (*Device, error) {
 }
 
 // openDevice opens the model at path, or the bytes in model if path is empty.
-func openDevice(name string, takes signature, o Options, path string, model []byte) (*Device, error) {
+func openDevice(name string, takes declared.Signature, o Options, path string, model []byte) (*Device, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func loadTable(explicit, device string) (version string, err error) {
 }
 
 // newDevice opens a model on "cpu" or "cuda" only.
-func newDevice(device, name string, takes signature, o Options, path string, model []byte) (*Device, error) {
+func newDevice(device, name string, takes declared.Signature, o Options, path string, model []byte) (*Device, error) {
 	d := &Device{running: &running{
 		c:      (*C.attnx_device)(zeroed(C.sizeof_attnx_device)),
 		name:   name,
@@ -103,11 +103,11 @@ func newDevice(device, name string, takes signature, o Options, path string, mod
 	}}
 	held := d.running
 	d.guard = leak.Watch(d, "the ONNX Runtime device of "+name, func() { held.free(true) })
-	n := len(takes.inputs) + len(takes.outputs)
-	d.c.inputs, d.c.outputs, d.c.failed = C.int(len(takes.inputs)), C.int(len(takes.outputs)), -1
+	n := len(takes.Inputs) + len(takes.Outputs)
+	d.c.inputs, d.c.outputs, d.c.failed = C.int(len(takes.Inputs)), C.int(len(takes.Outputs)), -1
 	d.c.slots = (*C.attnx_slot)(zeroed(n * C.sizeof_attnx_slot))
 	d.slots = unsafe.Slice(d.c.slots, n)
-	for i, v := range append(d.Inputs(), takes.outputs...) {
+	for i, v := range append(d.Inputs(), takes.Outputs...) {
 		d.slots[i].name, d.slots[i]._type = C.CString(v.Name), C.int(elementNumber(v.DType))
 	}
 	if device == "cuda" && o.CUDA.Graphs {
@@ -120,10 +120,10 @@ func newDevice(device, name string, takes signature, o Options, path string, mod
 	if d.c.graphs == 0 {
 		return d, nil
 	}
-	for i := range takes.inputs {
+	for i := range takes.Inputs {
 		if d.slots[i].host != 0 {
 			d.Close()
-			return nil, &CUDAError{Missing: MissingKernel, Detail: fmt.Sprintf("input %.80q is read on the host, so a CUDA graph would not see it change", takes.inputs[i].Name), Remedy: remedyGraphs}
+			return nil, &CUDAError{Missing: MissingKernel, Detail: fmt.Sprintf("input %.80q is read on the host, so a CUDA graph would not see it change", takes.Inputs[i].Name), Remedy: remedyGraphs}
 		}
 	}
 	d.replays = make(map[int]uint64)

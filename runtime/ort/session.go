@@ -13,6 +13,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/leak"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/declared"
 )
 
 var _ runtime.Session = (*Session)(nil)
@@ -25,7 +26,7 @@ type Session struct {
 	*held
 	guard   leak.Guard
 	name    string // of the model, for errors
-	takes   signature
+	takes   declared.Signature
 	version string
 	device  string
 	noCUDA  error
@@ -87,16 +88,16 @@ func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor
 	if s.session == nil {
 		return nil, fmt.Errorf("%s: the session is closed", s.name)
 	}
-	names, err := s.takes.bind(inputs)
+	names, err := s.takes.Bind(inputs)
 	if err == nil {
-		err = s.takes.checkIDs(inputs)
+		err = s.takes.CheckIDs(inputs)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
-	in := make([]ort.Value, len(s.takes.inputs))
+	in := make([]ort.Value, len(s.takes.Inputs))
 	shapes := make([][]int, len(in))
-	for i, want := range s.takes.inputs {
+	for i, want := range s.takes.Inputs {
 		t := inputs[want.Name]
 		v, err := newValue(t.DType, t.Shape, t.Data)
 		if err != nil {
@@ -132,7 +133,7 @@ func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor
 	s.last = shapes
 	results := make(map[string]format.Tensor, len(s.outputs))
 	for i, v := range s.outputs {
-		name := s.takes.outputs[i].Name
+		name := s.takes.Outputs[i].Name
 		results[name] = v.tensor(name)
 	}
 	return results, nil
@@ -141,12 +142,12 @@ func (s *Session) run(inputs map[string]format.Tensor) (map[string]format.Tensor
 // prepare fills s.outputs with memory for this run, as far as the shapes are
 // known: the memory of the last run if it fits, otherwise new memory.
 func (s *Session) prepare(names map[string]int, same bool) error {
-	for i, declared := range s.takes.outputs {
+	for i, out := range s.takes.Outputs {
 		old := s.outputs[i]
 		if old != nil && same && !s.distrust {
 			continue
 		}
-		shape, known := shapeOf(declared, names)
+		shape, known := declared.ShapeOf(out, names)
 		scalar := known && len(shape) == 0 // always prepared: the binding cannot allocate a scalar
 		if s.distrust && !scalar {
 			known = false
@@ -157,15 +158,15 @@ func (s *Session) prepare(names map[string]int, same bool) error {
 		old.destroy()
 		s.outputs[i] = nil
 		if !known {
-			if elementOf(declared.DType).tensor == nil {
-				return fmt.Errorf("output %s: this type is supported only where the file declares a shape that follows from the inputs", declared)
+			if elementOf(out.DType).tensor == nil {
+				return fmt.Errorf("output %s: this type is supported only where the file declares a shape that follows from the inputs", out)
 			}
 			continue
 		}
 		n, _ := format.Elements(shape)
-		v, err := newValue(declared.DType, shape, make([]byte, n*declared.DType.Size()))
+		v, err := newValue(out.DType, shape, make([]byte, n*out.DType.Size()))
 		if err != nil {
-			return fmt.Errorf("output %.80q: %w", declared.Name, err)
+			return fmt.Errorf("output %.80q: %w", out.Name, err)
 		}
 		s.outputs[i] = v
 	}
@@ -193,9 +194,9 @@ func (s *Session) call(in []ort.Value) error {
 		if s.outputs[i] != nil {
 			continue
 		}
-		v, err := keep(out[i], s.takes.outputs[i].DType)
+		v, err := keep(out[i], s.takes.Outputs[i].DType)
 		if err != nil {
-			bad = fmt.Errorf("output %.80q: %w", s.takes.outputs[i].Name, err)
+			bad = fmt.Errorf("output %.80q: %w", s.takes.Outputs[i].Name, err)
 		}
 		s.outputs[i] = v
 	}
@@ -203,10 +204,10 @@ func (s *Session) call(in []ort.Value) error {
 }
 
 // Inputs returns the model's inputs without weights, in the file's order.
-func (s *Session) Inputs() []runtime.Value { return slices.Clone(s.takes.inputs) }
+func (s *Session) Inputs() []runtime.Value { return slices.Clone(s.takes.Inputs) }
 
 // Outputs returns the model's outputs, in the file's order.
-func (s *Session) Outputs() []runtime.Value { return slices.Clone(s.takes.outputs) }
+func (s *Session) Outputs() []runtime.Value { return slices.Clone(s.takes.Outputs) }
 
 // Metadata returns the value of a key in the model's metadata_props; ok is
 // false if the key is missing or the session is closed.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime/declared"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
@@ -94,7 +95,7 @@ func TestRunTypes(t *testing.T) {
 // TestIdentity sends the bytes of every type through, in tensors, scalars,
 // empty tensors and at odd addresses.
 func TestIdentity(t *testing.T) {
-	for number, dtype := range elementTypes {
+	for number, dtype := range declared.ElementTypes {
 		if dtype == format.Invalid {
 			continue
 		}
@@ -261,10 +262,10 @@ func TestClose(t *testing.T) {
 
 func TestDescribes(t *testing.T) {
 	s := session(t, embedModel(), Options{Optimization: OptimizeNone})
-	if got, want := list(s.Inputs()), "ids I64[B,T]"; got != want {
+	if got, want := declared.List(s.Inputs()), "ids I64[B,T]"; got != want {
 		t.Errorf("inputs %s, want %s", got, want)
 	}
-	if got, want := list(s.Outputs()), "rows F32[B,T,2]"; got != want {
+	if got, want := declared.List(s.Outputs()), "rows F32[B,T,2]"; got != want {
 		t.Errorf("outputs %s, want %s", got, want)
 	}
 	if v, ok := s.Metadata("fingerprint"); v != "abc" || !ok {

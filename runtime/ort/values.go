@@ -12,6 +12,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime/declared"
 )
 
 // value is a tensor that ONNX Runtime reads or writes, with its Go memory. ONNX
@@ -174,5 +175,5 @@ func dimensions(shape []int) ort.Shape {
 
 // elementNumber is the number of a type in ONNX Runtime's C API.
 func elementNumber(d format.DType) ort.TensorElementDataType {
-	return ort.TensorElementDataType(slices.Index(elementTypes[:], d))
+	return ort.TensorElementDataType(slices.Index(declared.ElementTypes[:], d))
 }

@@ -16,7 +16,7 @@ func (k *Kind) Finding(name string, status runtime.Health, err error) runtime.Fi
 	if errors.As(err, &u) {
 		return runtime.Finding{Name: name, Status: status, Detail: u.Reason, Remedy: u.Remedy}
 	}
-	return runtime.Finding{Name: name, Status: status, Detail: err.Error(), Remedy: k.Remedy}
+	return runtime.Finding{Name: name, Status: status, Detail: err.Error(), Remedy: k.Remedy()}
 }
 
 // Intact reads every byte of builds in the user's cache. A damaged one is an
@@ -47,7 +47,7 @@ func (k *Kind) DiagnoseCache(builds ...Build) runtime.Finding {
 	}
 	held, err := filepath.Glob(filepath.Join(root, "*", "*", k.Names[0]))
 	if err != nil || len(held) == 0 {
-		return runtime.Finding{Name: name, Status: runtime.Absent, Detail: root + " holds no library", Remedy: k.command()}
+		return runtime.Finding{Name: name, Status: runtime.Absent, Detail: root + " holds no library", Remedy: k.Command}
 	}
 	var what []string
 	for _, path := range held {

@@ -61,7 +61,7 @@ func (k *Kind) Find(m Machine, s Search) (lib Library, named bool, err error) {
 		if err != nil {
 			return Library{}, true, k.Unavailable(
 				fmt.Sprintf("%s names %s: %v", choice.Source, choice.Path, err),
-				"give the path of "+k.Names[0]+", or leave it out and "+k.command())
+				"give the path of "+k.Names[0]+", or leave it out and "+k.Command)
 		}
 		return Library{path, choice.Source}, true, nil
 	}
@@ -101,13 +101,7 @@ func (k *Kind) Find(m Machine, s Search) (lib Library, named bool, err error) {
 	if passed != "" {
 		reason += " (" + passed + ")"
 	}
-	return Library{}, false, &runtime.UnavailableError{Runtime: cmp.Or(s.Runtime, k.Runtime), Reason: reason, Remedy: cmp.Or(s.Remedy, k.Remedy)}
-}
-
-// command returns the part of the remedy that is a command.
-func (k *Kind) command() string {
-	command, _, _ := strings.Cut(k.Remedy, ",")
-	return command
+	return Library{}, false, &runtime.UnavailableError{Runtime: cmp.Or(s.Runtime, k.Runtime), Reason: reason, Remedy: cmp.Or(s.Remedy, k.Remedy())}
 }
 
 // resolve returns the absolute path of a library, given its path or its folder.

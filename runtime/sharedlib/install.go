@@ -12,8 +12,6 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
-
-	"github.com/attnx/attnx/runtime"
 )
 
 // InstallOptions configure Install.
@@ -38,7 +36,7 @@ type InstallOptions struct {
 func (k *Kind) Install(ctx context.Context, b Build, o InstallOptions) (Library, error) {
 	dir, err := k.CacheFolder(b)
 	if err != nil {
-		return Library{}, k.Unavailable(err.Error(), "set HOME, or "+runtime.NameLibrary+k.Variables[0])
+		return Library{}, k.Unavailable(err.Error(), "set HOME, or "+k.Naming)
 	}
 	path, err := k.install(ctx, dir, b, o)
 	if err != nil {
@@ -62,7 +60,7 @@ func (k *Kind) install(ctx context.Context, dir string, b Build, o InstallOption
 	}
 	if len(b.Bundles) == 0 {
 		return "", k.Unavailable("there is no official "+b.Name+" build for "+goruntime.GOOS+"/"+goruntime.GOARCH,
-			"build "+k.Title+" "+k.Oldest+" or newer, and "+runtime.NameLibrary+k.Variables[0])
+			"build "+k.Title+" "+k.Oldest+" or newer, and "+k.Naming)
 	}
 
 	parent := filepath.Dir(dir)
@@ -111,7 +109,7 @@ func (k *Kind) install(ctx context.Context, dir string, b Build, o InstallOption
 		refusals = append(refusals, err.Error())
 	}
 	return "", k.Unavailable("fetching it failed: "+strings.Join(refusals, "; "),
-		"install "+b.clients()+" and check the network, or "+runtime.NameLibrary+k.Variables[0])
+		"install "+b.clients()+" and check the network, or "+k.Naming)
 }
 
 // clients names the package clients that have the build.

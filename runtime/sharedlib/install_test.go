@@ -24,7 +24,7 @@ import (
 // kind is a library like ONNX Runtime's.
 var kind = func() *Kind {
 	k := &Kind{Title: "ONNX Runtime", Runtime: "ort-cpu", Folder: "onnxruntime", Version: "1.2.3", Symbol: "OrtGetApiBase",
-		Oldest: "1.2", Numbers: []int{1, 2}, Variables: []string{"ATTNX_ORT_LIB", "OTHER_LIB"}, Remedy: runtime.InstallLibrary + ", or " + runtime.NameLibrary + "ATTNX_ORT_LIB"}
+		Oldest: "1.2", Numbers: []int{1, 2}, Variables: []string{"ATTNX_ORT_LIB", "OTHER_LIB"}, Command: runtime.InstallLibrary, Naming: runtime.NameLibrary + "ATTNX_ORT_LIB"}
 	k.Names, k.Pattern = NamesOn("onnxruntime")
 	return k
 }()

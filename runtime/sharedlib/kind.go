@@ -20,7 +20,8 @@ type Kind struct {
 	Oldest    string   // the oldest version that works
 	Numbers   []int    // of Oldest, as in file names
 	Variables []string // environment variables that name a library, in the order in which they are read
-	Remedy    string   // of an error that another library would fix
+	Command   string   // the remedy that installs it: runtime.InstallLibrary
+	Naming    string   // another remedy: runtime.NameLibrary and a variable
 
 	loaded struct {
 		sync.Mutex
@@ -100,6 +101,9 @@ func (k *Kind) files(b Build) []string {
 	}
 	return k.installed(b.Bundles[0])
 }
+
+// Remedy is the remedy of an error that another library would fix.
+func (k *Kind) Remedy() string { return k.Command + ", or " + k.Naming }
 
 // Unavailable returns an error about the library.
 func (k *Kind) Unavailable(reason, remedy string) error {

@@ -39,7 +39,7 @@ var kind = newKind()
 func newKind() *sharedlib.Kind {
 	k := &sharedlib.Kind{
 		Title: "ONNX Runtime", Runtime: "ort-cpu", Folder: "onnxruntime", Version: Version, Symbol: "OrtGetApiBase",
-		Oldest: MinVersion, Numbers: []int{1, 24}, Variables: []string{EnvLibrary, EnvStandard}, Remedy: InstallRemedy,
+		Oldest: MinVersion, Numbers: []int{1, 24}, Variables: []string{EnvLibrary, EnvStandard}, Command: runtime.InstallLibrary, Naming: runtime.NameLibrary + EnvLibrary,
 	}
 	k.Names, k.Pattern = sharedlib.NamesOn("onnxruntime")
 	switch goruntime.GOOS {

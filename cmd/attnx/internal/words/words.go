@@ -57,6 +57,7 @@ var phrases = strings.NewReplacer(
 	"(from "+runtime.Caller+")", "(from --ort-lib)",
 	runtime.NameLibrary, "name a library with --ort-lib or ",
 	runtime.InstallLibrary, "run `attnx runtime install`",
+	runtime.InstallOpenVINO, "run `attnx runtime install --openvino`",
 	runtime.InstallAgain, "run `attnx runtime install --cuda`, which fetches it again",
 	runtime.OrNameGPU, "run `attnx runtime install --cuda`, or name a GPU build with --ort-lib or ",
 	runtime.DiagnoseEach, "`attnx doctor` names each",

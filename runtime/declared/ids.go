@@ -1,4 +1,4 @@
-package ort
+package declared
 
 import (
 	"slices"
@@ -31,14 +31,14 @@ func newLookups() *lookups {
 }
 
 // node records a node of the graph.
-func (l *lookups) node(n node) {
+func (l *lookups) node(n Node) {
 	if len(n.in) == 0 || len(n.out) == 0 {
 		return
 	}
-	switch n.op {
+	switch n.Op {
 	case "Gather", "GatherBlockQuantized":
 		if len(n.in) > 1 {
-			l.gathers = append(l.gathers, gatherNode{n.in[0], n.in[1], n.ints["axis"] + n.ints["gather_axis"]})
+			l.gathers = append(l.gathers, gatherNode{n.in[0], n.in[1], n.Ints["axis"] + n.Ints["gather_axis"]})
 		}
 	case "Identity", "Cast", "DequantizeLinear":
 		l.same[n.out[0]] = n.in[0]
@@ -104,13 +104,13 @@ func origin(name string, from ...map[string]string) string {
 	return ""
 }
 
-// checkIDs returns a *format.RangeError for an id outside its table, and for a
+// CheckIDs returns a *format.RangeError for an id outside its table, and for a
 // mask element other than 0 and 1.
-func (s signature) checkIDs(inputs map[string]format.Tensor) error {
+func (s Signature) CheckIDs(inputs map[string]format.Tensor) error {
 	if err := runtime.CheckMask(inputs); err != nil {
 		return err
 	}
-	for name, n := range s.limits {
+	for name, n := range s.Limits {
 		if err := inputs[name].WithName(name).CheckRange(0, n-1); err != nil {
 			return err
 		}

@@ -1,6 +1,4 @@
-//go:build cgo
-
-package ort
+package declared
 
 import (
 	"fmt"
@@ -12,16 +10,16 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// bind checks the given tensors against the declared inputs and returns the
+// Bind checks the given tensors against the declared inputs and returns the
 // sizes of the named dimensions. In ONNX a name has one size within a graph (IR
-// specification, "Static tensor shapes"). bind refuses two sizes for one name,
+// specification, "Static tensor shapes"). Bind refuses two sizes for one name,
 // because later errors would no longer know the name.
-func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error) {
+func (s Signature) Bind(inputs map[string]format.Tensor) (map[string]int, error) {
 	names := make(map[string]int)
-	for _, want := range s.inputs {
+	for _, want := range s.Inputs {
 		t, ok := inputs[want.Name]
 		if !ok {
-			return nil, fmt.Errorf("input %.80q is missing; the model takes %s", want.Name, list(s.inputs))
+			return nil, fmt.Errorf("input %.80q is missing; the model takes %s", want.Name, List(s.Inputs))
 		}
 		if err := t.WithName(want.Name).Check(); err != nil {
 			return nil, err
@@ -48,20 +46,20 @@ func (s signature) bind(inputs map[string]format.Tensor) (map[string]int, error)
 			}
 		}
 	}
-	if len(inputs) > len(s.inputs) {
+	if len(inputs) > len(s.Inputs) {
 		for name := range inputs {
-			if !slices.ContainsFunc(s.inputs, func(v runtime.Value) bool { return v.Name == name }) {
-				return nil, fmt.Errorf("there is no input %.80q; the model takes %s", name, list(s.inputs))
+			if !slices.ContainsFunc(s.Inputs, func(v runtime.Value) bool { return v.Name == name }) {
+				return nil, fmt.Errorf("there is no input %.80q; the model takes %s", name, List(s.Inputs))
 			}
 		}
 	}
 	return names, nil
 }
 
-// shapeOf returns the shape of v for given sizes of the names; ok is false if
+// ShapeOf returns the shape of v for given sizes of the names; ok is false if
 // the file does not determine it. A name may be a sum, as in
 // "past_sequence_length + sequence_length".
-func shapeOf(v runtime.Value, names map[string]int) (shape []int, ok bool) {
+func ShapeOf(v runtime.Value, names map[string]int) (shape []int, ok bool) {
 	if !v.Ranked {
 		return nil, false
 	}
@@ -84,10 +82,9 @@ func shapeOf(v runtime.Value, names map[string]int) (shape []int, ok bool) {
 		}
 	}
 	n, ok := format.Elements(shape)
-	return shape, ok && n <= maxPrepared/max(v.DType.Size(), 1)
+	return shape, ok && n <= MaxPrepared/max(v.DType.Size(), 1)
 }
 
-// maxPrepared bounds the bytes allocated for one output from the file's
-// declaration alone. ONNX Runtime allocates a larger output when it computes
-// it; the session then keeps it like the others.
-const maxPrepared = 1 << 30
+// MaxPrepared bounds the bytes of an output whose shape ShapeOf returns: more is
+// not allocated on the word of the file alone.
+const MaxPrepared = 1 << 30

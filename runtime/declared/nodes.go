@@ -1,7 +1,6 @@
-package ort
+package declared
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -25,11 +24,11 @@ const (
 	tensorDims = 1 // TensorProto.dims
 )
 
-// node holds the parts of a NodeProto that are needed here.
-type node struct {
-	op      string
+// Node holds the parts of a NodeProto that are needed here.
+type Node struct {
+	Op      string
 	in, out []string
-	ints    map[string]int64 // integer attributes
+	Ints    map[string]int64 // integer attributes
 }
 
 // maxDepth bounds the nesting depth of graphs.
@@ -37,11 +36,11 @@ const maxDepth = 50
 
 // readNode reads a NodeProto and calls visit with it and with the nodes of its
 // subgraphs, which have a depth greater than 0.
-func readNode(r io.ReaderAt, off, end int64, depth int, visit func(n node, depth int) error) error {
+func readNode(r io.ReaderAt, off, end int64, depth int, visit func(n Node, depth int) error) error {
 	if depth > maxDepth {
-		return fmt.Errorf("%w: graphs lie in one another more than %d deep", errNotONNX, maxDepth)
+		return fmt.Errorf("%w: graphs lie in one another more than %d deep", ErrNotONNX, maxDepth)
 	}
-	n := node{ints: map[string]int64{}}
+	n := Node{Ints: map[string]int64{}}
 	text := func(f field, s *string) error {
 		b, err := payload(r, f.off, f.end)
 		*s = string(b)
@@ -62,7 +61,7 @@ func readNode(r io.ReaderAt, off, end int64, depth int, visit func(n node, depth
 			n.out = append(n.out, s)
 			return err
 		case nodeOp:
-			return text(f, &n.op)
+			return text(f, &n.Op)
 		case nodeAttribute:
 			var name string
 			var x int64
@@ -84,7 +83,7 @@ func readNode(r io.ReaderAt, off, end int64, depth int, visit func(n node, depth
 				return nil
 			})
 			if held {
-				n.ints[name] = x
+				n.Ints[name] = x
 			}
 			return err
 		}
@@ -94,27 +93,6 @@ func readNode(r io.ReaderAt, off, end int64, depth int, visit func(n node, depth
 		return err
 	}
 	return visit(n, depth)
-}
-
-// divisors are attributes by which ONNX Runtime 1.30 divides without a check: a
-// zero ends the process.
-var divisors = map[string][]string{
-	"Attention":            {"q_num_heads", "kv_num_heads"},
-	"ConvTranspose":        {"group"},
-	"GatherBlockQuantized": {"block_size", "bits"},
-	"GroupQueryAttention":  {"num_heads", "kv_num_heads"},
-}
-
-var errDivisor = errors.New("ONNX Runtime would end the process")
-
-// checkDivisors refuses a node that would crash ONNX Runtime.
-func checkDivisors(n node) error {
-	for _, name := range divisors[n.op] {
-		if x, ok := n.ints[name]; ok && x < 1 {
-			return fmt.Errorf("%s: attribute %s is %d, it must be at least 1: %w", n.op, name, x, errDivisor)
-		}
-	}
-	return nil
 }
 
 // readTensor reads the name and shape of a weight, a TensorProto.

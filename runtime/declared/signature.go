@@ -1,4 +1,4 @@
-package ort
+package declared
 
 import (
 	"fmt"
@@ -7,13 +7,14 @@ import (
 	"github.com/attnx/attnx/runtime"
 )
 
-// signature holds a model's inputs and outputs.
-type signature struct {
-	inputs, outputs []runtime.Value
-	limits          map[string]int64 // exclusive upper bounds of the ids, by input
+// Signature holds a model's inputs and outputs.
+type Signature struct {
+	Inputs, Outputs []runtime.Value
+	Limits          map[string]int64 // exclusive upper bounds of the ids, by input
 }
 
-func list(values []runtime.Value) string {
+// List returns the values as text, the first 20 of them.
+func List(values []runtime.Value) string {
 	const most = 20
 	var s []string
 	for _, v := range values[:min(len(values), most)] {
