@@ -275,5 +275,10 @@ func ropeMembers(text []byte) ([]member, error) {
 		delete(o, "untruncated")
 		o["truncate"] = []byte("false")
 	}
+	for _, s := range ropeSettings { // transformers 4 warns of a factor without a point
+		if text := string(o[s.name]); s.kind == number && text != "" && !strings.ContainsAny(text, ".eE") {
+			o[s.name] = []byte(text + ".0")
+		}
+	}
 	return append(out, member{"rope_scaling", o}), nil
 }
