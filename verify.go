@@ -33,6 +33,7 @@ type verification struct {
 	length         int                  // sequence length of the profile flat
 	checks         []runtime.Check      // of the files
 	verdicts       []runtime.FileVerdict
+	pairs          runtime.Count // of the cases with a past
 }
 
 // flatLength is the sequence length of the flat network that is exported if no
@@ -53,8 +54,9 @@ type onnxModel struct {
 
 // VerifyOptions configure Verify.
 type VerifyOptions struct {
-	Runtimes []string // must be available and agree; nil: all available ones
+	Runtimes []string // must be available and agree; nil: all available ones that run the files, or all without files
 	Seed     uint64   // of the ids
+	Budget   int      // tokens of the cases; 0: runtime.DefaultBudget, or runtime.ProvedBudget if structure proves the files
 	Library  string   // path of the ONNX Runtime library; empty: search for it
 	TF32     bool     // CUDA may use TF32, which rounds the factors of products to 10 bits
 	Progress Progress // may be nil
@@ -93,13 +95,16 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if o.Budget < 0 {
+		return nil, &OptionError{Option: "Budget", Reason: fmt.Sprintf(" is %d tokens: take 1 or more, or 0 for the default", o.Budget)}
+	}
 	v := &verification{checkpoint: c, exported: exported{checkpoint: c}, graph: c.Graph, options: o, files: map[string]onnxModel{}, length: flatLength}
 	if n := c.Context(); n > 0 {
 		v.length = min(n, flatLength)
 	} else if c.Graph.Input(role.Of(role.Tokens)) == nil {
 		v.length = 1 // rows run one at a time
 	}
-	for _, p := range []export.Profile{export.Plain{}, export.Cache{}, export.Flat{Length: v.length}} {
+	for _, p := range v.profiles() {
 		v.files[p.Name()] = onnxModel{profile: p}
 	}
 	for _, path := range files {
@@ -166,16 +171,22 @@ func (v *verification) read(path string) error {
 	return nil
 }
 
+// profiles returns the profiles that the runtimes run.
+func (v *verification) profiles() []export.Profile {
+	return []export.Profile{export.Plain{}, export.Cache{}, export.Flat{Length: v.length}}
+}
+
 // file returns the model in a profile for the runtimes.
 func (v *verification) file(p export.Profile) onnxModel { return v.files[p.Name()] }
 
-// run verifies the named runtimes, or all of them.
+// run verifies the named runtimes or, without names, those that run the files. Without
+// files it verifies all of them.
 func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	names := v.options.Runtimes
-	named := len(names) > 0
+	named, given := len(names) > 0, slices.ContainsFunc(v.profiles(), func(p export.Profile) bool { return v.file(p).model != nil })
 	var running []entrant
 	for _, e := range entrants() {
-		if named && slices.Contains(names, e.String()) || !named && e.level == "" && v.has(e.profile) {
+		if named && slices.Contains(names, e.String()) || !named && e.level == "" && v.has(e.profile) && (!given || e.profile != nil && v.file(e.profile).model != nil) {
 			running = append(running, e)
 		}
 	}
@@ -196,7 +207,8 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	if err != nil {
 		return runtime.Report{}, err
 	}
-	cases, err := runtime.CasesOf(ref.Inputs(v.graph), v.graph.Context, v.options.Seed)
+	inputs := ref.Inputs(v.graph)
+	cases, err := runtime.CasesOf(inputs, v.graph.Context, v.budget(), v.options.Seed)
 	if err != nil {
 		return runtime.Report{}, err
 	}
@@ -205,6 +217,9 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	}
 	defer collectOften()()
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
+	if err == nil {
+		report.Coverage = runtime.CoverageOf(cases, inputs, v.graph.Context).With(v.budget(), v.pairs, report.Coverage)
+	}
 	return report.With(v.checks).Judged(v.verdicts, runtime.Covered(cases)), err
 }
 
@@ -217,6 +232,23 @@ func (v *verification) runBy(p export.Profile, candidates []runtime.Candidate) {
 	for _, c := range candidates {
 		v.verdicts[i].Runtimes = append(v.verdicts[i].Runtimes, c.Name)
 	}
+}
+
+// budget returns the number of tokens of the cases.
+func (v *verification) budget() int {
+	switch {
+	case v.options.Budget > 0:
+		return v.options.Budget
+	case v.proved():
+		return runtime.ProvedBudget
+	}
+	return runtime.DefaultBudget
+}
+
+// proved reports whether files were named, and their structure proves all of them. Then
+// the cases only test the runtimes.
+func (v *verification) proved() bool {
+	return len(v.verdicts) > 0 && !slices.ContainsFunc(v.verdicts, func(f runtime.FileVerdict) bool { return f.Layer != runtime.IdenticalLayer })
 }
 
 // has reports whether the network, or a named file, has the form that a runtime
@@ -282,9 +314,9 @@ func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 			c.DType = precision.ComputedIn(m)
 		}
 	case export.Flat:
-		// A flat file proves nothing about the plain one: it counts in the verdict only
-		// if it was requested by name.
-		c.Own = !named
+		// The network in this form proves nothing about the plain one: it counts in the
+		// verdict only if it was requested, by the runtime's name or as a file.
+		c.Own = !named && v.file(e.profile).model == nil
 		c.Gives = []role.Kind{role.Logits, role.Prediction}
 		c.Runs = v.padded()
 	}

@@ -27,8 +27,8 @@ func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candida
 	for _, way := range shape.Ways() {
 		forms = append(forms, runtime.Form{Name: string(way), Of: func(s runtime.Session) runtime.Session { return runtime.Cached(s, shape, way) }})
 	}
-	if !shape.Shared {
-		forms = append(forms, v.anyPast(shape))
+	if f := v.anyPast(shape); !shape.Shared && len(f.Cases) > 0 {
+		forms = append(forms, f)
 	}
 	var out []runtime.Candidate
 	levels, names := e.levels()
@@ -44,18 +44,19 @@ func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candida
 // anyPast returns the form that gives a network with a past inputs that no text
 // produces. Its oracle is the network with a past, in float64.
 func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
-	return runtime.Form{
+	f := runtime.Form{
 		Name: "any past, mask and positions",
-		Of:   func(s runtime.Session) runtime.Session { return runtime.AnyPast(s, shape) },
+		Of:   func(s runtime.Session) runtime.Session { return s },
 		Oracle: &lateSession{open: func() (runtime.Session, error) {
 			g, err := model.Cached(v.graph, false)
 			if err != nil {
 				return nil, err
 			}
-			s, err := ref.New(g, v.checkpoint.Weights)
-			return runtime.AnyPast(s, shape), err
+			return ref.New(g, v.checkpoint.Weights)
 		}},
 	}
+	f.Cases, v.pairs = runtime.PastCases(shape, v.checkpoint.IDs(), max(8, v.budget()/16), v.options.Seed)
+	return f
 }
 
 // lateSession is a session that is opened at its first run.

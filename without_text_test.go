@@ -73,7 +73,7 @@ func TestNetworksWithoutText(t *testing.T) {
 			check(err)
 			file, err := export.Bytes(read.Graph, read.Weights, export.Plain{})
 			check(err)
-			cases, err := runtime.CasesOf(oracle.Inputs(), read.Context(), 1)
+			cases, err := runtime.CasesOf(oracle.Inputs(), read.Context(), runtime.DefaultBudget, 1)
 			check(err)
 			report, err := runtime.Verify(t.Context(), oracle, []runtime.Candidate{
 				{Name: "ort-cpu", Open: func() (runtime.Session, error) { return ort.OpenBytes(file, o) }},

@@ -14,10 +14,13 @@ type Case struct {
 	IDs           []int64         // Batch·Length token ids, row by row
 	Given         []format.Tensor // the inputs other than the ids, in any role
 	Name          string          // in messages; empty: its sizes
+	// Draw returns further inputs. They are drawn for each run, because those of all
+	// cases would take much memory. nil: there are none.
+	Draw func() ([]format.Tensor, error)
 }
 
-// String returns c as "batch 2, length 7", followed by the shapes of inputs
-// that differ from it.
+// String returns the name of c or, without one, "batch 2, length 7", followed by the
+// shapes of inputs that differ from it.
 func (c Case) String() string {
 	if c.Name != "" {
 		return c.Name
@@ -38,14 +41,23 @@ func (c Case) String() string {
 // no tokens.
 func (c Case) Tokens() int { return c.Batch * max(c.Length, 1) }
 
-// Inputs returns the inputs of the case for a session. They are copies.
+// Inputs returns the inputs of the case for a session. They are copies. Draw must not
+// fail: a case is made with what it draws.
 func (c Case) Inputs() map[string]format.Tensor {
 	in := make(map[string]format.Tensor, len(c.Given)+1)
 	if c.IDs != nil {
 		name := role.Tokens.Name()
 		in[name] = format.FromInt64s(name, []int{c.Batch, c.Length}, slices.Clone(c.IDs))
 	}
-	for _, t := range c.Given {
+	given := c.Given
+	if c.Draw != nil {
+		drawn, err := c.Draw()
+		if err != nil {
+			panic(fmt.Sprintf("runtime: %s: %v", c, err))
+		}
+		given = slices.Concat(given, drawn)
+	}
+	for _, t := range given {
 		t.Data, t.Shape = slices.Clone(t.Data), slices.Clone(t.Shape)
 		in[t.Name] = t
 	}
@@ -73,26 +85,26 @@ func NewCase(batch, length, vocab int, seed uint64) Case {
 	return c
 }
 
-// caseTokens bounds the tokens of every case except the one of full context:
-// the oracle runs plain loops in float64, and its logits take 8·V bytes per
-// token.
-const caseTokens = 512
-
-// Cases adds these to the shapes that every model gets: tokens in sequences of
-// intermediate lengths, and tokens that make every id occur.
+// The budgets of cases, in tokens. A file that is proved to be the checkpoint's network
+// needs only a test of the runtime.
 const (
-	lengthTokens = 128
-	idTokens     = 2048
+	DefaultBudget = 4096
+	ProvedBudget  = 1024
 )
 
-// Cases returns the standard inputs for a text-only model of the given
-// vocabulary and context. Batch sizes run from 1 to 12 and lengths from 1 to the
-// context, including every length of a short context. Each case of two or more
-// tokens contains the edge ids 0 and vocab-1. The other ids are dealt from a
-// shuffled vocabulary, so that every id occurs if the cases have room for all.
-// The cases are a function of the arguments. A vocabulary or context below 1
-// gives no cases.
+// Cases returns the standard inputs for a text-only model of the given vocabulary and
+// context, within DefaultBudget: one text of the full context, batch sizes from 1 to 12, lengths around the
+// powers of two and every other short one, and tokens that make every id occur, as far
+// as the budget allows. It is the number of tokens, within a half, in addition to the
+// full context. Each case of two or more tokens contains the edge ids 0 and vocab-1.
+// The other ids are dealt from a shuffled vocabulary, so that every id occurs if the
+// cases have room for all. The cases are a function of the arguments. A vocabulary or
+// context below 1 gives no cases.
 func Cases(vocab, context int, seed uint64) []Case {
+	return textCases(vocab, context, DefaultBudget, seed)
+}
+
+func textCases(vocab, context, budget int, seed uint64) []Case {
 	if vocab < 1 || context < 1 {
 		return nil
 	}
@@ -101,10 +113,10 @@ func Cases(vocab, context int, seed uint64) []Case {
 		{Batch: 1, Length: 1, IDs: []int64{0}},
 		{Batch: 1, Length: 1, IDs: []int64{int64(vocab - 1)}},
 	}
-	for _, s := range caseSizes(context) {
+	for _, s := range caseSizes(context, budget) {
 		cases = append(cases, d.deal(s.batch, s.length))
 	}
-	for left := idTokens; d.dealt < vocab && vocab-d.dealt <= left; {
+	for left := budget / 2; d.dealt < vocab && vocab-d.dealt <= left; {
 		length := min(context, 64)
 		k := d.deal(max(1, min(8, (vocab-d.dealt)/length+1)), length)
 		left -= len(k.IDs)
@@ -116,21 +128,37 @@ func Cases(vocab, context int, seed uint64) []Case {
 // caseSize is the size of one case.
 type caseSize struct{ batch, length int }
 
-// caseSizes returns the sizes of the cases for a model of the given context.
-func caseSizes(context int) []caseSize {
+// caseSizes returns the sizes of the cases for a model of the given context. Each of
+// those for the batch takes at most an eighth of the budget, those for the length
+// take a sixth together.
+func caseSizes(context, budget int) []caseSize {
 	all := []caseSize{{1, context}}
 	seen := map[int]bool{1: true, context: true}
 	for i, length := range [...]int{context, context / 2, 1, 7, context - 1, 3, 2, context, 2, 1, 8, 3} {
 		batch := i + 1
-		length = max(1, min(length, context, caseTokens/batch))
+		length = max(1, min(length, context, budget/8/batch))
 		seen[length] = true
-		all = append(all, caseSize{batch, length})
+		if batch > 1 {
+			all = append(all, caseSize{batch, length})
+		}
 	}
-	for length, left := 4, lengthTokens; length < context && length <= left; length++ {
-		if !seen[length] {
+	edges := edgeLengths(context)
+	left := budget / 6
+	for _, length := range slices.Concat(edges, lengthsBelow(context)) {
+		if !seen[length] && length <= left {
+			seen[length] = true
 			left -= length
 			all = append(all, caseSize{1, length})
 		}
+	}
+	return all
+}
+
+// lengthsBelow returns 1 to n-1.
+func lengthsBelow(n int) []int {
+	all := make([]int, n-1)
+	for i := range all {
+		all[i] = i + 1
 	}
 	return all
 }

@@ -15,7 +15,7 @@ func TestCases(t *testing.T) {
 			if len(k.IDs) != k.Batch*k.Length || k.Length < 1 || k.Length > c.context {
 				t.Errorf("vocab %d, context %d: %s has %d ids", c.vocab, c.context, k, len(k.IDs))
 			}
-			if len(k.IDs) > max(c.context, caseTokens) {
+			if len(k.IDs) > max(c.context, DefaultBudget/8) {
 				t.Errorf("vocab %d, context %d: %s is too large for the oracle", c.vocab, c.context, k)
 			}
 			if low, high := slices.Min(k.IDs), slices.Max(k.IDs); low < 0 || high >= int64(c.vocab) ||

@@ -34,14 +34,14 @@ const (
 
 // CasesOf returns the standard inputs of a network with the given inputs and
 // context; a context of 0 is unlimited. For a text alone they are those of
-// Cases. For other inputs the batch sizes and lengths are the same: the first
-// named dimension is the batch, the next one the length, and every other one
-// varies independently. Masks hide the end of some texts. The cases are a
-// function of the arguments.
+// Cases, within the budget. For other inputs the batch sizes and lengths are the same:
+// the first named dimension is the batch, the next one the length, and every other one
+// varies independently. Masks are whole, hide the end or the beginning of a text, or
+// have holes. The cases are a function of the arguments.
 //
 // CasesOf returns an error for an input whose shape cannot be computed from
 // sizes, or whose type has no numbers.
-func CasesOf(inputs []Input, context int, seed uint64) ([]Case, error) {
+func CasesOf(inputs []Input, context, budget int, seed uint64) ([]Case, error) {
 	if context < 1 {
 		context = anyLength
 	}
@@ -53,9 +53,9 @@ func CasesOf(inputs []Input, context int, seed uint64) ([]Case, error) {
 	var cases []Case
 	switch {
 	case vocab > 0:
-		cases = Cases(vocab, context, seed)
+		cases = textCases(vocab, context, budget, seed)
 	case len(names) > 1:
-		for _, s := range caseSizes(context) {
+		for _, s := range caseSizes(context, budget) {
 			cases = append(cases, Case{Batch: s.batch, Length: s.length})
 		}
 	case len(names) == 1:
@@ -147,8 +147,23 @@ func (c *Case) fill(inputs []Input, sizes map[string]int, seed uint64) error {
 // caseElements bounds the elements of one input.
 const caseElements = 1 << 24
 
-// numbers returns n numbers for the input. A mask has ones, with zeros at the
-// end of some rows. Integers are below the bound and include the edges.
+// shown reports whether a mask shows a column of a row, by the kind of the row: all, the
+// first ones, the last ones, or all but some between the first and the last.
+func shown(kind, column, width int, seed uint64) bool {
+	some := 1 + int(seed%uint64(width))
+	switch kind % 4 {
+	case 1:
+		return column < some
+	case 2:
+		return column >= width-some
+	case 3:
+		return column == 0 || column == width-1 || splitMix(seed+uint64(column))%3 > 0 && column != 1+int(seed%uint64(width))%max(1, width-2)
+	}
+	return true
+}
+
+// numbers returns n numbers for the input. The rows of a mask are of several kinds.
+// Integers are below the bound and include the edges.
 // Floating-point numbers are multiples of 1/64 from -2 to 2, which every
 // floating-point type represents exactly.
 func (in Input) numbers(shape []int, n int, seed uint64) (format.Tensor, error) {
@@ -173,8 +188,7 @@ func (in Input) numbers(shape []int, n int, seed uint64) (format.Tensor, error) 
 	for i := range values {
 		switch {
 		case in.Role.Kind == role.AttentionMask || in.Role.Kind == role.SourceMask:
-			row := i / width
-			if shown := 1 + int(random(row)%uint64(width)); row%2 == 0 || i%width < shown {
+			if row := i / width; shown(int(seed%4)+row, i%width, width, random(row)) {
 				values[i] = 1
 			}
 		case in.DType == format.Bool:

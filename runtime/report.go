@@ -73,7 +73,8 @@ type Report struct {
 	Results []Result `json:"results"`
 	Kept    string   `json:"kept,omitempty"` // folder with the smallest model that shows the first difference
 	// Files holds the verdict on each file, with what it rests on.
-	Files []FileVerdict `json:"files"`
+	Files    []FileVerdict `json:"files"`
+	Coverage *Coverage     `json:"coverage,omitempty"` // what the cases reach
 }
 
 // Check is the outcome of comparing a part of a file, or a file of a folder,
@@ -164,6 +165,9 @@ func (r Report) WriteText(w io.Writer) error {
 	text.WriteString(notes.String())
 	if r.Kept != "" {
 		fmt.Fprintf(&text, "%s: the smallest model that shows the first difference, its inputs, and the outputs that were expected and computed\n", r.Kept)
+	}
+	if r.Coverage != nil {
+		r.Coverage.write(&text)
 	}
 	r.writeFiles(&text)
 	fmt.Fprintf(&text, "%s against %s", r.Verdict, r.Oracle)

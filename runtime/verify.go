@@ -61,6 +61,9 @@ type Form struct {
 	// Oracle returns the expected outputs in this form. nil: the oracle's outputs
 	// for the case itself. Verify does not close it.
 	Oracle Session
+	// Cases are run in this form in place of those that Verify is given. They need an
+	// Oracle. nil: those that Verify is given.
+	Cases []Case
 }
 
 // asItIs runs a case directly on the session.
@@ -88,6 +91,7 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 	// The oracle runs first and one candidate after the other, so that one session is
 	// open at a time: with its weights it takes more memory than what is kept.
 	want := make([][]kept, len(cases))
+	var elements Count
 	for i, c := range cases {
 		if err := stopped(); err != nil {
 			return Report{}, err
@@ -105,9 +109,14 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 			}
 		}
 		want[i] = keep(out, keptElements)
+		for _, k := range want[i] {
+			elements.Covered += k.rows.Elements() + k.rest.Elements()
+			all, _ := format.Elements(k.shape)
+			elements.Of += all
+		}
 	}
 	others := formOutputs{}
-	report := Report{Verdict: Pass, Oracle: OracleName, Cases: len(cases), Results: make([]Result, len(candidates))}
+	report := Report{Verdict: Pass, Oracle: OracleName, Cases: len(cases), Results: make([]Result, len(candidates)), Coverage: &Coverage{Elements: elements}}
 	for i, x := range candidates {
 		r := open(x)
 		for j, c := range cases {
@@ -115,7 +124,16 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 				r.close()
 				return Report{}, err
 			}
-			r.run(c, want[j], func(s Session) ([]kept, error) { return others.of(s, j, c) })
+			r.run(c, want[j])
+		}
+		for _, f := range x.Forms {
+			for j, c := range f.Cases {
+				if err := stopped(); err != nil {
+					r.close()
+					return Report{}, err
+				}
+				r.runForm(c, f, func() ([]kept, error) { return others.of(f.Oracle, j, c) })
+			}
 		}
 		r.close()
 		report.Results[i] = r.result(len(cases))
@@ -238,7 +256,7 @@ func (r *candidateRun) close() {
 	}
 }
 
-// formOutputs are the outputs of the forms' oracles, with which several candidates are
+// formOutputs are the outputs of the oracles of forms, with which several candidates are
 // compared.
 type formOutputs map[Session]map[int][]kept
 
@@ -257,8 +275,8 @@ func (f formOutputs) of(s Session, number int, c Case) ([]kept, error) {
 	return f[s][number], err
 }
 
-// run runs a case. other returns what the oracle of a form gives for it.
-func (r *candidateRun) run(c Case, want []kept, other func(Session) ([]kept, error)) {
+// run runs a case in every form that has no cases of its own.
+func (r *candidateRun) run(c Case, want []kept) {
 	if r.session == nil || r.Runs != nil && !r.Runs(c) {
 		return
 	}
@@ -270,24 +288,32 @@ func (r *candidateRun) run(c Case, want []kept, other func(Session) ([]kept, err
 		forms = []Form{asItIs}
 	}
 	for _, f := range forms {
-		want := want
-		if f.Oracle != nil {
-			var err error
-			if want, err = other(f.Oracle); err != nil {
-				r.giveUp(&c, fmt.Errorf("the oracle: %s: %w", f.Name, err))
-				return
-			}
-		}
-		got, err := outputs(f.Of(r.session), c)
-		if err == nil {
-			err = r.compare(c, f, want, got)
-		}
-		if err != nil {
-			r.giveUp(&c, err)
-			return
+		if f.Cases == nil {
+			r.runForm(c, f, func() ([]kept, error) { return want, nil })
 		}
 	}
-	r.cases++
+	if r.session != nil {
+		r.cases++
+	}
+}
+
+// runForm runs a case in one form and compares the outputs.
+func (r *candidateRun) runForm(c Case, f Form, expected func() ([]kept, error)) {
+	if r.session == nil {
+		return
+	}
+	want, err := expected()
+	if err != nil {
+		r.giveUp(&c, fmt.Errorf("the oracle: %s: %w", f.Name, err))
+		return
+	}
+	got, err := outputs(f.Of(r.session), c)
+	if err == nil {
+		err = r.compare(c, f, want, got)
+	}
+	if err != nil {
+		r.giveUp(&c, err)
+	}
 }
 
 // gives reports whether the candidate must return an output of the oracle.

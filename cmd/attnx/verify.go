@@ -34,11 +34,15 @@ a tool rewrote it. What structure cannot prove is judged by the runs: equal on
 samples, or different. A departure fails the verdict. At most one file of each
 profile is run; files with integer weights are compared only.
 
-Runs take batches of 1 to 12 and sequences of 1 to the context, with seeded ids.
-Every id of a small vocabulary occurs. A profile without a file is exported in
-memory, flat for at most 128 tokens: onnx-go runs the cases that fit. A network
-whose tokens depend on those after them, or without text, has no past and no
-flat form: unless they are named, the runtimes for these are left out.
+Files are run in the runtimes for them. Without files every runtime runs, on
+exports in memory, flat for at most 128 tokens: onnx-go runs the cases that fit.
+A network whose tokens depend on those after them, or without text, has no past
+and no flat form: unless they are named, the runtimes for these are left out.
+
+Cases are one text of the full context and, within --budget tokens, batches of 1
+to 12, lengths around powers of two, every id as far as there is room, and with
+a past every pair of a batch, a past, new tokens, a mask and positions. The
+report has what was covered and what was left out.
 
 Runtimes: ref (the oracle, in primitive operators and rounded), gorgonia,
 ort-cpu, ort-cuda, openvino, onnx-go, and ort-cpu-cache, ort-cuda-cache and
@@ -103,7 +107,8 @@ or copy. 2: a file or the command line is wrong.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringSliceVar(&o.Runtimes, "runtimes", nil, "runtimes that must be there and agree (default: all that are there)")
+	fl.StringSliceVar(&o.Runtimes, "runtimes", nil, "runtimes that must be there and agree (default: all that are there, for the files if any are named)")
+	fl.IntVar(&o.Budget, "budget", 0, "tokens of the cases, beside a full context (default: 1024 if structure proves the files, otherwise 4096)")
 	fl.StringVar(&plan, "plan", "", "say where an ONNX file's nodes would run, without running it: cuda")
 	usage.JSONFlag(cmd, &asJSON, runtime.Report{})
 	usage.DescribeJSON(cmd, "--plan and --json", placement.Report{})

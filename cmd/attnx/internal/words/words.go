@@ -46,7 +46,7 @@ var remedies = map[string]string{
 
 // optionFlags maps options of the library to flags with other names.
 var optionFlags = map[string]string{
-	"Batch": "--batch", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
+	"Batch": "--batch", "Budget": "--budget", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
 	"Glob": "--glob", "Out": "--out", "last": "--last", "run": "--resume",
 }
 
