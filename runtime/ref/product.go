@@ -32,6 +32,8 @@ type packer func(to []float64, k0, k1, j0, j1 int)
 type productKernel struct {
 	rows int // at most maxRows
 	add  func(depth int, x *float64, xStride int, panel *float64, z *float64, zStride int)
+	// widen writes a panel of depth rows of a float32 matrix, stride apart. It may be nil.
+	widen func(depth int, from *float32, stride int, to *float64)
 }
 
 const maxRows = 8
@@ -114,7 +116,7 @@ func multiply(z, x []float64, k, n int, pack packer) {
 
 // plainProduct is the kernel in Go. Its sums stay in registers: four of each of two
 // rows at a time.
-var plainProduct = productKernel{2, func(depth int, x *float64, xStride int, panel *float64, z *float64, zStride int) {
+var plainProduct = productKernel{rows: 2, add: func(depth int, x *float64, xStride int, panel *float64, z *float64, zStride int) {
 	x0, x1 := rowAt(x, 0, depth), rowAt(x, xStride, depth)
 	all := rowAt(panel, 0, depth*panelWidth)
 	for j := 0; j < panelWidth; j += 4 {
@@ -140,6 +142,12 @@ func rowAt(x *float64, offset, n int) []float64 {
 func rowsOf[E float32 | float64](y []E, n int) packer {
 	return func(to []float64, k0, k1, j0, j1 int) {
 		depth := k1 - k0
+		if s, single := any(y).([]float32); single && product.widen != nil {
+			for ; j0+panelWidth <= j1; j0 += panelWidth {
+				product.widen(depth, &s[k0*n+j0], n, &to[0])
+				to = to[min(len(to), depth*panelWidth):]
+			}
+		}
 		for k := k0; k < k1; k++ {
 			row := y[k*n+j0 : k*n+j1]
 			at := (k - k0) * panelWidth

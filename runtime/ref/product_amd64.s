@@ -1,6 +1,6 @@
 #include "textflag.h"
 
-// Both kernels keep the sums of their rows in registers. Each step loads one row of
+// The kernels of products keep the sums of their rows in registers. Each step loads one row of
 // the panel, 128 bytes, and multiplies it by one number of each row of x. R8 and R12
 // are the strides of x and z in bytes.
 #define ARGS \
@@ -12,6 +12,13 @@
 	MOVQ zStride+40(FP), R12; \
 	SHLQ $3, R8;             \
 	SHLQ $3, R12
+
+#define WIDEN_ARGS \
+	MOVQ depth+0(FP), CX;   \
+	MOVQ from+8(FP), SI;    \
+	MOVQ stride+16(FP), R8; \
+	MOVQ to+24(FP), DI;     \
+	SHLQ $2, R8
 
 #define STEP3(at, a, b, c) \
 	VMOVUPD     at(DI), Y15;  \
@@ -122,5 +129,43 @@ loop8:
 	STORE8(Z10, Z11)
 	STORE8(Z12, Z13)
 	STORE8(Z14, Z15)
+	VZEROUPPER
+	RET
+
+// Both functions write panels of float64: each step converts 16 float32. SI goes to
+// the next row of the matrix.
+// func widen4(depth int, from *float32, stride int, to *float64)
+TEXT ·widen4(SB), NOSPLIT, $0-32
+	WIDEN_ARGS
+
+loopWiden4:
+	VCVTPS2PD (SI), Y0
+	VCVTPS2PD 16(SI), Y1
+	VCVTPS2PD 32(SI), Y2
+	VCVTPS2PD 48(SI), Y3
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	VMOVUPD Y2, 64(DI)
+	VMOVUPD Y3, 96(DI)
+	ADDQ R8, SI
+	ADDQ $128, DI
+	DECQ CX
+	JNZ  loopWiden4
+	VZEROUPPER
+	RET
+
+// func widen8(depth int, from *float32, stride int, to *float64)
+TEXT ·widen8(SB), NOSPLIT, $0-32
+	WIDEN_ARGS
+
+loopWiden8:
+	VCVTPS2PD (SI), Z0
+	VCVTPS2PD 32(SI), Z1
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	ADDQ R8, SI
+	ADDQ $128, DI
+	DECQ CX
+	JNZ  loopWiden8
 	VZEROUPPER
 	RET

@@ -6,10 +6,10 @@ import "golang.org/x/sys/cpu"
 func everyProduct() []productKernel {
 	all := []productKernel{plainProduct}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		all = append(all, productKernel{3, add3x16})
+		all = append(all, productKernel{3, add3x16, widen4})
 	}
 	if cpu.X86.HasAVX512F {
-		all = append(all, productKernel{8, add8x16})
+		all = append(all, productKernel{8, add8x16, widen8})
 	}
 	return all
 }
