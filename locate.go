@@ -103,11 +103,16 @@ func (v *verification) locateByOracle(lowered *graph.Graph, s runtime.Marked, k 
 	for name, t := range out {
 		have = append(have, t.WithName(cmp.Or(s.Values[name], name)))
 	}
-	computed := format.Float32
+	var numbers runtime.Numbers
 	if m := v.file(export.Plain{}).model; m != nil {
-		computed = precision.ComputedIn(m)
+		numbers.DType = precision.ComputedIn(m)
 	}
-	return runtime.FirstDifference(computed, want, have), nil
+	names := make([]string, len(want))
+	for i, t := range want {
+		names[i] = t.Name
+	}
+	bounds, err := oracle.ValueBounds(k.Inputs(), numbers, names...)
+	return runtime.FirstDifference(want, bounds, have), err
 }
 
 // openMarked opens a model, whose weights may be in dir, with the wanted values

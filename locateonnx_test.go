@@ -207,7 +207,7 @@ func located(t *testing.T, path string, wanted int, seed uint64) (right, wrong, 
 		if origin.Value == "" {
 			bad, err := evaluating{x}.Run(inputs)
 			for name := range good {
-				if err != nil || !slices.Equal(good[name].Shape, bad[name].Shape) || !runtime.CompareAs(format.Float64, good[name], bad[name]).Within {
+				if err != nil || !slices.Equal(good[name].Shape, bad[name].Shape) || !runtime.CompareWithin(1e-9, good[name], bad[name]).Within {
 					t.Errorf("%s, %s: not located, and the outputs differ (%v)", s.kind, s.what, err)
 					wrong++
 					break

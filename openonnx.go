@@ -179,26 +179,14 @@ func (x *ONNX) Inputs() []runtime.Value { return slices.Clone(x.inputs) }
 // declared types and shapes. The oracle returns floating-point outputs as F64.
 // The tensors are valid until the next Run.
 func (x *ONNX) Run(inputs map[string]format.Tensor) ([]format.Tensor, error) {
-	for _, v := range x.inputs {
-		t, there := inputs[v.Name]
-		if !there {
-			return nil, fmt.Errorf("%s: input %.80q is missing: the file takes %s", x.Path, v.Name, x.takes())
-		}
-		if err := fits(t.WithName(v.Name), v); err != nil {
-			return nil, fmt.Errorf("%s: %w", x.Path, err)
-		}
-	}
-	if err := x.known(inputs); err != nil {
+	if err := x.checkInputs(inputs); err != nil {
 		return nil, err
 	}
 	session := x.session
 	if session == nil {
-		r, err := readFor(x.File, filepath.Dir(x.Path), inputs)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", x.Path, err)
-		}
-		if session, err = ref.New(r.Graph, r.Weights); err != nil {
-			return nil, fmt.Errorf("%s: %w", x.Path, err)
+		var err error
+		if session, err = x.oracleFor(inputs); err != nil {
+			return nil, err
 		}
 	}
 	results, err := session.Run(inputs)
@@ -213,6 +201,37 @@ func (x *ONNX) Run(inputs map[string]format.Tensor) ([]format.Tensor, error) {
 		outputs[i] = results[out.Name].WithName(out.Name)
 	}
 	return outputs, nil
+}
+
+// checkInputs refuses inputs that are missing, unknown or of another type.
+func (x *ONNX) checkInputs(inputs map[string]format.Tensor) error {
+	for _, v := range x.inputs {
+		t, there := inputs[v.Name]
+		if !there {
+			return fmt.Errorf("%s: input %.80q is missing: the file takes %s", x.Path, v.Name, x.takes())
+		}
+		if err := fits(t.WithName(v.Name), v); err != nil {
+			return fmt.Errorf("%s: %w", x.Path, err)
+		}
+	}
+	return x.known(inputs)
+}
+
+// oracleFor returns the oracle of a file that is open in the oracle, for inputs
+// that have been checked.
+func (x *ONNX) oracleFor(inputs map[string]format.Tensor) (*ref.Oracle, error) {
+	if o, ok := x.session.(*ref.Oracle); ok {
+		return o, nil
+	}
+	r, err := readFor(x.File, filepath.Dir(x.Path), inputs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", x.Path, err)
+	}
+	o, err := ref.New(r.Graph, r.Weights)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", x.Path, err)
+	}
+	return o, nil
 }
 
 // known refuses an input that the file does not declare.

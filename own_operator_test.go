@@ -141,7 +141,7 @@ func TestOwnOperator(t *testing.T) {
 		check(err)
 		got, err := again.Run(tokens)
 		check(err)
-		if d := runtime.Compare(want["logits"], got["logits"]); !d.Within || d.MaxAbs > 1e-12 {
+		if d := runtime.CompareWithin(1e-12, want["logits"], got["logits"]); !d.Within {
 			t.Errorf("read back it computes something else: %s %v", d.Reason, d.FirstBad)
 		}
 	})
@@ -158,7 +158,7 @@ func TestOwnOperator(t *testing.T) {
 		defer s.Close()
 		got, err := s.Run(tokens)
 		check(err)
-		if d := runtime.Compare(want["logits"], got["logits"]); !d.Within {
+		if d := runtime.CompareWithin(1e-4, want["logits"], got["logits"]); !d.Within {
 			t.Errorf("ONNX Runtime: %s %v", d.Reason, d.FirstBad)
 		}
 	})
@@ -189,7 +189,7 @@ func TestOwnOperator(t *testing.T) {
 				check(err)
 				for _, g := range grads {
 					name := role.GradientOf(g.Name).Name()
-					if d := runtime.Compare(exact[name].WithName(name), g.WithName(name)); !d.Within {
+					if d := runtime.CompareWithin(1e-4, exact[name].WithName(name), g.WithName(name)); !d.Within {
 						t.Errorf("%s: Gorgonia and the oracle differ: %s %v", name, d.Reason, d.FirstBad)
 					}
 				}

@@ -212,10 +212,16 @@ func (s pairedSession) Run(ours map[string]format.Tensor) (map[string]format.Ten
 	if err != nil {
 		return nil, err
 	}
+	return s.p.results(out)
+}
+
+// results returns outputs of this file under the names of the first one.
+func (p *pairing) results(out map[string]format.Tensor) (map[string]format.Tensor, error) {
 	results := map[string]format.Tensor{}
 	for name, t := range out {
-		if our, ok := s.p.outputs[name]; ok {
-			if want := s.p.types[our]; !t.DType.Float() && !want.Float() && t.DType != want {
+		if our, ok := p.outputs[name]; ok {
+			if want := p.types[our]; !t.DType.Float() && !want.Float() && t.DType != want {
+				var err error
 				if t, err = asType(t, want); err != nil {
 					return nil, fmt.Errorf("output %.80q: %w", name, err)
 				}
@@ -224,4 +230,39 @@ func (s pairedSession) Run(ours map[string]format.Tensor) (map[string]format.Ten
 		}
 	}
 	return results, nil
+}
+
+// oracle is of for an oracle.
+func (p *pairing) oracle(o runtime.Oracle) runtime.Oracle { return pairedOracle{o, p} }
+
+type pairedOracle struct {
+	runtime.Oracle
+	p *pairing
+}
+
+func (o pairedOracle) Run(ours map[string]format.Tensor) (map[string]format.Tensor, error) {
+	return o.p.of(o.Oracle).Run(ours)
+}
+
+func (o pairedOracle) Bounds(ours map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
+	inputs, err := o.p.inputs(ours)
+	if err != nil {
+		return runtime.Bounded{}, err
+	}
+	b, err := o.Oracle.Bounds(inputs, numbers...)
+	if err != nil {
+		return b, err
+	}
+	out, err := o.p.results(b.Outputs)
+	named := runtime.Bounded{Outputs: out}
+	for _, x := range b.Bounds {
+		of := map[string]format.Tensor{}
+		for name, t := range x.Of {
+			if our, ok := o.p.outputs[name]; ok {
+				of[our] = t.WithName(our)
+			}
+		}
+		named.Bounds = append(named.Bounds, runtime.Bounds{Of: of, Unknown: x.Unknown})
+	}
+	return named, err
 }

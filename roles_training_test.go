@@ -197,7 +197,7 @@ func TestGradientsByRole(t *testing.T) {
 			check(err)
 			for _, g := range grads {
 				name := role.GradientOf(g.Name).Name()
-				if d := runtime.Compare(want[name].WithName(name), g.WithName(name)); !d.Within {
+				if d := runtime.CompareWithin(1e-4, want[name].WithName(name), g.WithName(name)); !d.Within {
 					t.Errorf("%s, %s: %s %v", n.Architecture(), name, d.Reason, d.FirstBad)
 				}
 			}

@@ -272,7 +272,7 @@ func collectOften() (end func()) {
 
 // watch reports progress: the runtime that runs, and the number of tokens that went
 // through the oracle and the runtimes. A large model takes minutes.
-func watch(progress Progress, oracle runtime.Session, candidates []runtime.Candidate, cases []runtime.Case) (watched runtime.Session) {
+func watch(progress Progress, oracle runtime.Oracle, candidates []runtime.Candidate, cases []runtime.Case) (watched runtime.Oracle) {
 	total, done, next := 0, 0, 0
 	for _, c := range cases {
 		total += c.Tokens() * (1 + len(candidates))
@@ -284,11 +284,22 @@ func watch(progress Progress, oracle runtime.Session, candidates []runtime.Candi
 			done += k.Tokens()
 		}
 	}
-	return telling{oracle, func() {
+	return tellingOracle{oracle, func() {
 		progress(runtime.OracleName, done, total)
 		done += cases[next].Tokens()
 		next++
 	}}
+}
+
+// tellingOracle is an oracle that announces a case before it begins.
+type tellingOracle struct {
+	runtime.Oracle
+	tell func()
+}
+
+func (t tellingOracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
+	t.tell()
+	return t.Oracle.Bounds(inputs, numbers...)
 }
 
 // telling is a session that announces a run before it begins.
@@ -303,7 +314,7 @@ func (t telling) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 }
 
 func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
-	c := runtime.Candidate{Name: e.String(), Named: named, Open: func() (runtime.Session, error) { return v.open(e, e.level) }}
+	c := runtime.Candidate{Name: e.String(), Named: named, Open: func() (runtime.Session, error) { return v.open(e, e.level) }, TF32: v.options.TF32 && e.elsewhere()}
 	switch e.profile.(type) {
 	case nil:
 		c.Own = true

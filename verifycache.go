@@ -33,7 +33,7 @@ func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candida
 	var out []runtime.Candidate
 	levels, names := e.levels()
 	for i, level := range levels {
-		c := runtime.Candidate{Name: names[i], Named: named, Forms: forms, DType: computed, Gives: []role.Kind{role.Logits, role.PresentKey, role.PresentValue}}
+		c := runtime.Candidate{Name: names[i], Named: named, Forms: forms, DType: computed, TF32: v.options.TF32 && e.elsewhere(), Gives: []role.Kind{role.Logits, role.PresentKey, role.PresentValue}}
 		c.Open = func() (runtime.Session, error) { return v.open(e, level) }
 		c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, level, k, f) }
 		out = append(out, c)
@@ -47,7 +47,7 @@ func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
 	f := runtime.Form{
 		Name: "any past, mask and positions",
 		Of:   func(s runtime.Session) runtime.Session { return s },
-		Oracle: &lateSession{open: func() (runtime.Session, error) {
+		Oracle: &lateOracle{open: func() (runtime.Oracle, error) {
 			g, err := model.Cached(v.graph, false)
 			if err != nil {
 				return nil, err
@@ -59,22 +59,20 @@ func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
 	return f
 }
 
-// lateSession is a session that is opened at its first run.
-type lateSession struct {
-	open func() (runtime.Session, error)
-	runtime.Session
+// lateOracle is an oracle that is opened at its first run.
+type lateOracle struct {
+	open func() (runtime.Oracle, error)
+	runtime.Oracle
 }
 
-func (l *lateSession) Run(inputs map[string]format.Tensor) (out map[string]format.Tensor, err error) {
-	if l.Session == nil {
-		if l.Session, err = l.open(); err != nil {
-			return nil, err
+func (l *lateOracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (b runtime.Bounded, err error) {
+	if l.Oracle == nil {
+		if l.Oracle, err = l.open(); err != nil {
+			return b, err
 		}
 	}
-	return l.Session.Run(inputs)
+	return l.Oracle.Bounds(inputs, numbers...)
 }
-
-func (l *lateSession) Close() error { return nil }
 
 // cacheShape describes a network with a past, in the given file or, if m is
 // nil, in a default export.
@@ -116,7 +114,7 @@ func pastType(m *onnx.Model) format.DType {
 
 // oracle returns the network in float64. With past it also returns the keys and
 // values of a text, which the network computes without a past too.
-func (v *verification) oracle(past bool) (runtime.Session, error) {
+func (v *verification) oracle(past bool) (runtime.Oracle, error) {
 	g := v.graph
 	if past {
 		var err error

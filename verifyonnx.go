@@ -84,8 +84,8 @@ type onnxVerification struct {
 	files    []*verified
 	cases    []runtime.Case
 	recorded []recording
-	oracle   runtime.Session // of the first file, which keeps its outputs; nil if the oracle refuses it
-	refused  error           // why it does
+	oracle   runtime.Oracle // of the first file, which keeps its outputs; nil if the oracle refuses it
+	refused  error          // why it does
 	report   runtime.Report
 	checks   []runtime.Check
 	first    *found // the first part that departs
@@ -137,7 +137,7 @@ func (v *onnxVerification) open(paths []string) error {
 	if v.refused == nil {
 		v.oracle = evaluating{first}
 		if len(v.recorded) > 0 || len(paths) > 1 { // it serves several comparisons
-			v.oracle = &remembering{Session: v.oracle, outputs: map[uint64]map[string]format.Tensor{}}
+			v.oracle = &remembering{Oracle: v.oracle, outputs: map[uint64]map[string]format.Tensor{}, bounded: map[uint64]runtime.Bounded{}}
 		}
 	}
 	return v.readCases()
@@ -180,7 +180,7 @@ func (v *onnxVerification) run(ctx context.Context) (runtime.Report, error) {
 		}
 		candidates, _ := first.candidates(v.options)
 		candidates = append([]runtime.Candidate{v.oracleCandidate()}, v.located(first, candidates, nil)...)
-		if err := v.verify(ctx, played(v.recorded), candidates, "", recordedOutputs); err != nil {
+		if err := v.verify(ctx, played(v.recorded, v.oracle), candidates, "", recordedOutputs); err != nil {
 			return v.report, err
 		}
 	}
@@ -200,7 +200,7 @@ func (v *onnxVerification) other(ctx context.Context, f *verified) error {
 	v.checks = append(v.checks, f.pair.checks(f.Path)...)
 	oracle, against := v.oracle, v.files[0].Path
 	if oracle == nil {
-		oracle, against = played(v.recorded), recordedOutputs
+		oracle, against = played(v.recorded, nil), recordedOutputs
 	}
 	graph := f.graphCandidate()
 	graph.Measured = f.quantized() && !v.files[0].quantized()
@@ -212,11 +212,11 @@ func (v *onnxVerification) other(ctx context.Context, f *verified) error {
 	if err := v.verify(ctx, oracle, []runtime.Candidate{graph}, f.Path, against); err != nil {
 		return err
 	}
-	return v.verify(ctx, f.pair.of(evaluating{f.ONNX}), v.located(f, candidates, nil), f.Path, "its own graph")
+	return v.verify(ctx, f.pair.oracle(evaluating{f.ONNX}), v.located(f, candidates, nil), f.Path, "its own graph")
 }
 
 // verify runs candidates and adds their results to the report.
-func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Session, candidates []runtime.Candidate, file, against string) error {
+func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, candidates []runtime.Candidate, file, against string) error {
 	if v.options.Progress != nil {
 		oracle = watch(v.options.Progress, oracle, candidates, v.cases)
 	}
@@ -393,7 +393,7 @@ func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, 
 		}
 		levels, rows := e.levels()
 		for i, level := range levels {
-			c := runtime.Candidate{Name: rows[i], Named: named, DType: precision.ComputedIn(f.File)}
+			c := runtime.Candidate{Name: rows[i], Named: named, TF32: o.TF32 && e.elsewhere()}
 			if f.pair != nil {
 				c.DType = f.pair.computed
 			}
@@ -450,8 +450,20 @@ func (x *ONNX) cases(given map[string]format.Tensor, seed uint64) (cases []runti
 	return cases, nil
 }
 
-// evaluating makes an ONNX file a session.
+// evaluating makes an ONNX file an oracle. Its graph has the types of the file, so
+// the arithmetic follows from them.
 type evaluating struct{ *ONNX }
+
+func (e evaluating) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
+	if err := e.checkInputs(inputs); err != nil {
+		return runtime.Bounded{}, err
+	}
+	o, err := e.oracleFor(inputs)
+	if err != nil {
+		return runtime.Bounded{}, err
+	}
+	return o.Bounds(inputs, numbers...)
+}
 
 func (e evaluating) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
 	outputs, err := e.ONNX.Run(inputs)
@@ -465,10 +477,11 @@ func (e evaluating) Run(inputs map[string]format.Tensor) (map[string]format.Tens
 // Close does nothing: the file is closed by whoever opened it.
 func (evaluating) Close() error { return nil }
 
-// remembering is a session that computes each case once: the oracle takes longest.
+// remembering is an oracle that computes each case once: it takes longest.
 type remembering struct {
-	runtime.Session
+	runtime.Oracle
 	outputs map[uint64]map[string]format.Tensor
+	bounded map[uint64]runtime.Bounded
 }
 
 func (r *remembering) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
@@ -476,11 +489,23 @@ func (r *remembering) Run(inputs map[string]format.Tensor) (map[string]format.Te
 	if out, ok := r.outputs[key]; ok {
 		return maps.Clone(out), nil
 	}
-	out, err := r.Session.Run(inputs)
+	out, err := r.Oracle.Run(inputs)
 	if err == nil {
 		r.outputs[key] = maps.Clone(out)
 	}
 	return out, err
+}
+
+func (r *remembering) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
+	key := maphash.Comparable(seedOfKeys, fmt.Sprint(keyOf(inputs), numbers))
+	if b, ok := r.bounded[key]; ok {
+		return b, nil
+	}
+	b, err := r.Oracle.Bounds(inputs, numbers...)
+	if err == nil {
+		r.bounded[key], r.outputs[keyOf(inputs)] = b, maps.Clone(b.Outputs)
+	}
+	return b, err
 }
 
 var seedOfKeys = maphash.MakeSeed()

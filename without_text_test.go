@@ -121,7 +121,7 @@ func descend(t *testing.T, step *graph.Graph, weights model.Weights, batch map[s
 		for j, w := range weights {
 			name := role.GradientOf(w.Name).Name()
 			if i == 0 {
-				if d := runtime.Compare(want[name].WithName(name), got[name].WithName(name)); !d.Within {
+				if d := runtime.CompareWithin(1e-4, want[name].WithName(name), got[name].WithName(name)); !d.Within {
 					t.Errorf("%s: %s %v", name, d.Reason, d.FirstBad)
 				}
 			}

@@ -97,7 +97,7 @@ func oracle(t *testing.T, g *graph.Graph, w []format.Tensor) *ref.Oracle {
 // within fails unless got is within runtime.Compare's bound of want.
 func within(t *testing.T, what string, want, got format.Tensor) {
 	t.Helper()
-	if d := runtime.Compare(want, got); !d.Within {
+	if d := runtime.CompareWithin(1e-4, want, got); !d.Within {
 		t.Errorf("%s: off by %g: %s %v", what, d.MaxAbs, d.Reason, d.FirstBad)
 	}
 }

@@ -9,42 +9,6 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Tolerance is how far a value of one element type may be from the oracle.
-type Tolerance struct {
-	DType  format.DType
-	Bound  float64 // x' is within the tolerance if |x' - x| ≤ Bound·max(1, |x|), where x is the oracle's value
-	Reason string
-}
-
-// tolerances is the only table of tolerances.
-var tolerances = [...]Tolerance{
-	{format.Float32, 1e-4, "a product of K float32 terms is off by about √K·6e-8, 3e-6 for K = 3072, and a dozen layers add up to less than 1e-4; " +
-		"a wrong formula shows: the tanh form of GELU alone is 5e-4 from the exact one"},
-	{format.Float64, 1e-9, "the same sums at 1.1e-16 a term stay below 1e-11; any step done in float32 is off by 6e-8 and shows"},
-	{format.Float16, 4e-2, "a value is rounded to 2^-11 = 4.9e-4 of its size some 8 times a layer; twelve layers add up to √96·4.9e-4 = 5e-3 of the " +
-		"largest values that meet in a sum, which may be several times its result: 1.1e-2 was the most in two layers of logits up to 5. " +
-		"A transposed weight or a lost mask shows, one form of GELU for the other does not: float32 is there for that"},
-	{format.BFloat16, 3.2e-1, "8 times that of float16: a rounding is 2^-8"},
-	{format.Int64, 0, "integers and truth values are exact"},
-	{format.Int32, 0, "integers and truth values are exact"},
-	{format.Int16, 0, "integers and truth values are exact"},
-	{format.Int8, 0, "integers and truth values are exact"},
-	{format.Uint64, 0, "integers and truth values are exact"},
-	{format.Uint32, 0, "integers and truth values are exact"},
-	{format.Uint16, 0, "integers and truth values are exact"},
-	{format.Uint8, 0, "integers and truth values are exact"},
-	{format.Bool, 0, "integers and truth values are exact"},
-}
-
-// ToleranceOf returns the row for d; ok is false when values of d are not compared.
-func ToleranceOf(d format.DType) (t Tolerance, ok bool) {
-	i := slices.IndexFunc(tolerances[:], func(t Tolerance) bool { return t.DType == d })
-	if i < 0 {
-		return Tolerance{}, false
-	}
-	return tolerances[i], true
-}
-
 // Difference is the result of Compare. The zero value has compared nothing and
 // is not Within.
 type Difference struct {
@@ -61,29 +25,41 @@ type Difference struct {
 	// with the highest value at the same place.
 	ArgmaxChecked, ArgmaxAgreed int
 	Elements                    int
-	WorstIndex                  []int     // index of MaxAbs
-	FirstBad                    *BadValue // the first value beyond the tolerance, nil if all are within
-	Reason                      string    // why the tensors cannot be compared, empty if they can
-	Within                      bool      // everything was compared and every value is within the tolerance, so every checked row agrees
+	WorstIndex                  []int // index of MaxAbs
+	// Used is the largest |x' - x| as a share of its bound, and Bound is the bound
+	// of that element. Elements whose bound is 0 or infinite are left out.
+	Used, Bound  float64
+	Unknown      int       // elements whose bound is not known
+	FirstUnknown []int     // the index of the first of them
+	FirstBad     *BadValue // the first value beyond its bound, nil if all are within
+	Reason       string    // why the tensors cannot be compared, empty if they can
+	Within       bool      // everything was compared and every value is within a known bound, so every checked row agrees
 }
 
-// BadValue is a value beyond the tolerance.
+// BadValue is a value beyond its bound.
 type BadValue struct {
 	Name        string // of the tensor
 	Index       []int
 	Oracle, Got float64
+	Bound       float64 // of the difference
 }
 
 func (b BadValue) String() string {
-	return fmt.Sprintf("%s is %.9g, the oracle says %.9g", b.Place(), b.Got, b.Oracle)
+	text := fmt.Sprintf("%s is %.9g, the oracle says %.9g", b.Place(), b.Got, b.Oracle)
+	if b.Bound > 0 && finite(b.Got) && finite(b.Oracle) {
+		text += fmt.Sprintf(": off by %.2e, where rounding explains %.2e", math.Abs(b.Got-b.Oracle), b.Bound)
+	}
+	return text
 }
 
 // Place returns the value's name and index, such as "logits[0,3,17]".
-func (b BadValue) Place() string {
-	if len(b.Index) == 0 {
-		return b.Name
+func (b BadValue) Place() string { return place(b.Name, b.Index) }
+
+func place(name string, index []int) string {
+	if len(index) == 0 {
+		return name
 	}
-	return b.Name + strings.ReplaceAll(fmt.Sprint(b.Index), " ", ",")
+	return name + strings.ReplaceAll(fmt.Sprint(index), " ", ",")
 }
 
 // ArgmaxAgreement returns the share of checked rows that agree, NaN if none was
@@ -104,6 +80,13 @@ func (d Difference) Merge(e Difference) Difference {
 		d.MaxAbs, d.WorstIndex = e.MaxAbs, e.WorstIndex
 	}
 	d.MaxRel = max(d.MaxRel, e.MaxRel)
+	if e.Used > d.Used {
+		d.Used, d.Bound = e.Used, e.Bound
+	}
+	d.Unknown += e.Unknown
+	if d.FirstUnknown == nil {
+		d.FirstUnknown = e.FirstUnknown
+	}
 	d.ArgmaxChecked += e.ArgmaxChecked
 	d.ArgmaxAgreed += e.ArgmaxAgreed
 	d.Elements += e.Elements
@@ -117,23 +100,57 @@ func (d Difference) Merge(e Difference) Difference {
 	return d
 }
 
-// Compare measures got against oracle by the tolerance of got's element type.
-// Both tensors are floating-point, or both have the same exact type. NaN and
-// infinities are beyond every tolerance, even where the oracle has them too: a
-// correct model never outputs them.
-func Compare(oracle, got format.Tensor) Difference { return CompareAs(got.DType, oracle, got) }
+// Compare measures got against oracle by the bound of every element (see Bounds)
+// and the rounding to got's own element type. Both tensors are floating-point, or
+// both have the same exact type, whose values must be equal. A bound without
+// elements is 0. NaN and infinities are beyond every bound, even where the oracle
+// has them too: a correct model never outputs them.
+func Compare(oracle, got, bound format.Tensor) Difference {
+	if !got.DType.Float() && len(bound.Data) == 0 {
+		return compare(oracle, got, func(int, float64) float64 { return 0 })
+	}
+	if len(bound.Data) == 0 {
+		return compare(oracle, got, func(_ int, x float64) float64 { return Unit(got.DType) * math.Abs(x) })
+	}
+	b, err := bound.Float64s()
+	switch {
+	case err != nil:
+		return Difference{Reason: "the bound's " + err.Error()}
+	case len(b) != oracle.Elements():
+		return Difference{Reason: fmt.Sprintf("%d bounds for %d elements", len(b), oracle.Elements())}
+	case !got.DType.Float():
+		return compare(oracle, got, func(i int, _ float64) float64 { return b[i] })
+	}
+	return compare(oracle, got, func(i int, x float64) float64 { return b[i] + Unit(got.DType)*math.Abs(x) })
+}
 
-// CompareAs is Compare with the tolerance of the type that got was computed in.
-// That type may be less exact than the element type: a float16 model returns
-// float32 logits.
-func CompareAs(computed format.DType, oracle, got format.Tensor) Difference {
-	tolerance, ok := ToleranceOf(computed)
+// CompareWithin is Compare with one bound for all elements of floating-point
+// tensors: |x' - x| ≤ limit·max(1, |x|). It is for values whose bound was not derived.
+func CompareWithin(limit float64, oracle, got format.Tensor) Difference {
+	if !got.DType.Float() {
+		limit = 0
+	}
+	return compare(oracle, got, func(_ int, x float64) float64 { return limit * max(1, math.Abs(x)) })
+}
+
+// comparedFloats are the floating-point types of which values are compared.
+var comparedFloats = []format.DType{format.Float64, format.Float32, format.Float16, format.BFloat16}
+
+// comparable reports whether values of a type are compared.
+func comparable(d format.DType) bool {
+	bits, _ := d.Integer()
+	return slices.Contains(comparedFloats, d) || bits >= 8 && d.Stored() || d == format.Bool
+}
+
+// compare compares with a bound for each element i, whose exact value is x.
+func compare(oracle, got format.Tensor, bound func(i int, x float64) float64) Difference {
+	floating := slices.Contains(comparedFloats, got.DType)
 	switch {
 	case !slices.Equal(oracle.Shape, got.Shape):
 		return Difference{Reason: fmt.Sprintf("%s has shape %v, the oracle's has %v", got.Name, got.Shape, oracle.Shape)}
-	case !ok:
-		return Difference{Reason: fmt.Sprintf("%s holds %s: comparing it is not supported", got.Name, computed)}
-	case oracle.DType != got.DType && !(oracle.DType.Float() && got.DType.Float()):
+	case !comparable(got.DType):
+		return Difference{Reason: fmt.Sprintf("%s holds %s: comparing it is not supported", got.Name, got.DType)}
+	case floating != oracle.DType.Float() || !floating && got.DType != oracle.DType:
 		return Difference{Reason: fmt.Sprintf("%s holds %s, the oracle's holds %s", got.Name, got.DType, oracle.DType)}
 	}
 	x, err := elements(oracle)
@@ -144,12 +161,12 @@ func CompareAs(computed format.DType, oracle, got format.Tensor) Difference {
 	if err != nil {
 		return Difference{Reason: err.Error()}
 	}
-	c := comparison{Difference: Difference{Elements: got.Elements()}, x: x, y: y, bound: tolerance.Bound}
+	c := comparison{Difference: Difference{Elements: got.Elements()}, x: x, y: y, bound: bound}
 	c.values(got)
 	c.rows(got.Shape)
-	// If no value is beyond the tolerance, every checked row agrees: the error is
-	// too small to reverse a lead of more than twice its size.
-	c.Within = c.FirstBad == nil
+	// If no value is beyond its bound, every checked row agrees: the errors are too
+	// small to reverse a lead that is larger than the bounds of both values.
+	c.Within = c.FirstBad == nil && c.Unknown == 0
 	return c.Difference
 }
 
@@ -174,8 +191,7 @@ func elements(t format.Tensor) (func(i int) float64, error) {
 type comparison struct {
 	Difference
 	x, y  func(i int) float64
-	bound float64
-	high  float64 // the largest |x|
+	bound func(i int, x float64) float64
 }
 
 // values compares the elements one by one.
@@ -184,7 +200,6 @@ func (c *comparison) values(got format.Tensor) {
 	for i := range c.Elements {
 		x := c.x(i)
 		squares += x * x
-		c.high = max(c.high, math.Abs(x))
 	}
 	rms := math.Sqrt(squares / float64(c.Elements))
 	worst := -1
@@ -195,16 +210,25 @@ func (c *comparison) values(got format.Tensor) {
 		if abs > 0 {
 			rel = abs / max(math.Abs(x), rms)
 		}
-		bad := abs > c.bound*max(1, math.Abs(x))
-		if !finite(x) || !finite(y) {
+		bound := c.bound(i, x)
+		bad := abs > bound
+		switch {
+		case !finite(x) || !finite(y):
 			abs, rel, bad = math.Inf(1), math.Inf(1), true
+		case !finite(bound):
+			if c.Unknown++; c.Unknown == 1 {
+				c.FirstUnknown = unravel(i, got.Shape)
+			}
+			bad = false
+		case bound > 0 && abs > c.Used*bound:
+			c.Used, c.Bound = abs/bound, bound
 		}
 		if worst < 0 || abs > c.MaxAbs {
 			c.MaxAbs, worst = abs, i
 		}
 		c.MaxRel = max(c.MaxRel, rel)
 		if bad && c.FirstBad == nil {
-			c.FirstBad = &BadValue{Name: got.Name, Index: unravel(i, got.Shape), Oracle: x, Got: y}
+			c.FirstBad = &BadValue{Name: got.Name, Index: unravel(i, got.Shape), Oracle: x, Got: y, Bound: bound}
 		}
 	}
 	if worst >= 0 {
@@ -219,7 +243,6 @@ func (c *comparison) rows(shape []int) {
 	if len(shape) > 0 {
 		width = shape[len(shape)-1]
 	}
-	margin := 2 * min(c.MaxAbs, c.bound*max(1, c.high))
 	for start := 0; start < c.Elements; start += width {
 		first, second := math.Inf(-1), math.Inf(-1)
 		best, at, high, numbers := 0, 0, math.Inf(-1), true
@@ -236,7 +259,7 @@ func (c *comparison) rows(shape []int) {
 			}
 			numbers = numbers && finite(y)
 		}
-		if !(first-second > margin) {
+		if !(first-second > 2*c.MaxAbs) && !c.decided(start, width, best) {
 			continue
 		}
 		c.ArgmaxChecked++
@@ -244,6 +267,18 @@ func (c *comparison) rows(shape []int) {
 			c.ArgmaxAgreed++
 		}
 	}
+}
+
+// decided reports whether the bounds of a row leave its highest value the highest.
+func (c *comparison) decided(start, width, best int) bool {
+	x := c.x(start + best)
+	least := x - c.bound(start+best, x)
+	for i := range width {
+		if x := c.x(start + i); i != best && !(x+c.bound(start+i, x) < least) {
+			return false
+		}
+	}
+	return true
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
@@ -259,17 +294,20 @@ func unravel(i int, shape []int) []int {
 }
 
 // FirstDifference returns the name of the first tensor of oracle, in graph
-// order, whose values differ from the tensor of the same name in got. It
-// applies the tolerance of the type the tensors were computed in. It skips
-// values that got lacks, because the runtime fused them away. It returns "" if
-// no tensor differs.
-func FirstDifference(computed format.DType, oracle, got []format.Tensor) string {
+// order, with a value beyond its bound in the tensor of the same name in got. It
+// skips values that got lacks, because the runtime fused them away, and values
+// whose bound is not known. It returns "" if no tensor differs.
+func FirstDifference(oracle []format.Tensor, bounds Bounds, got []format.Tensor) string {
 	byName := make(map[string]format.Tensor, len(got))
 	for _, t := range got {
 		byName[t.Name] = t
 	}
 	for _, t := range oracle {
-		if other, ok := byName[t.Name]; ok && !CompareAs(computed, t, other).Within {
+		other, ok := byName[t.Name]
+		if !ok {
+			continue
+		}
+		if d := Compare(t, other, bounds.Of[t.Name]); d.FirstBad != nil || d.Reason != "" {
 			return t.Name
 		}
 	}

@@ -20,13 +20,13 @@ func pair() (oracle []float64, got []float32) {
 	return oracle, got
 }
 
-func compare(oracle []float64, got []float32) Difference {
+func compared(oracle []float64, got []float32) Difference {
 	shape := []int{len(oracle) / 3, 3}
-	return Compare(format.FromFloat64s("logits", shape, oracle), format.FromFloat32s("logits", shape, got))
+	return CompareWithin(1e-4, format.FromFloat64s("logits", shape, oracle), format.FromFloat32s("logits", shape, got))
 }
 
 func TestCompareEqual(t *testing.T) {
-	d := compare(pair())
+	d := compared(pair())
 	if !d.Within || d.MaxAbs != 0 || d.MaxRel != 0 || d.Elements != 6 || d.FirstBad != nil ||
 		d.ArgmaxChecked != 2 || d.ArgmaxAgreement() != 1 {
 		t.Errorf("equal tensors: %+v", d)
@@ -54,7 +54,7 @@ func TestFloat32Bound(t *testing.T) {
 	} {
 		oracle, got := pair()
 		got[c.index] = float32(oracle[c.index] + c.error)
-		d := compare(oracle, got)
+		d := compared(oracle, got)
 		if d.Within != c.within {
 			t.Errorf("%s: within is %t: %+v", c.name, d.Within, d)
 		}
@@ -89,7 +89,7 @@ func TestBoundOfOtherTypes(t *testing.T) {
 		{"scalar", format.FromFloat64s("loss", nil, []float64{2}), format.FromFloat32s("loss", nil, []float32{2}), true},
 		{"empty", format.FromFloat64s("x", []int{0, 3}, nil), format.FromFloat32s("x", []int{0, 3}, nil), true},
 	} {
-		if d := Compare(c.oracle, c.got); d.Within != c.within {
+		if d := CompareWithin(1e-9, c.oracle, c.got); d.Within != c.within {
 			t.Errorf("%s: %+v", c.name, d)
 		}
 	}
@@ -107,15 +107,15 @@ func TestCannotCompare(t *testing.T) {
 		{format.Tensor{Name: "logits", DType: format.Float8E5M2, Shape: []int{2, 2}, Data: make([]byte, 4)}, "comparing it is not supported"},
 		{format.Tensor{Name: "logits", DType: format.Float32, Shape: []int{2, 2}, Data: make([]byte, 8)}, "expects 16 bytes"},
 	} {
-		d := Compare(oracle, c.got)
+		d := CompareWithin(1e-4, oracle, c.got)
 		if d.Within || !strings.Contains(d.Reason, c.want) {
 			t.Errorf("within %t, reason %q, want one with %q", d.Within, d.Reason, c.want)
 		}
-		if merged := compare(pair()).Merge(d); merged.Within || merged.Reason == "" {
+		if merged := compared(pair()).Merge(d); merged.Within || merged.Reason == "" {
 			t.Errorf("merging hides the reason %q: %+v", d.Reason, merged)
 		}
 	}
-	if bad := Compare(oracle.WithName("x"), format.FromFloat64s("x", []int{2, 2}, []float64{0, 0, 0, 1})).FirstBad; bad.String() != "x[1,1] is 1, the oracle says 0" {
+	if bad := CompareWithin(1e-4, oracle.WithName("x"), format.FromFloat64s("x", []int{2, 2}, []float64{0, 0, 0, 1})).FirstBad; bad.String() != "x[1,1] is 1, the oracle says 0: off by 1.00e+00, where rounding explains 1.00e-04" {
 		t.Errorf("the first bad value reads %q", bad)
 	}
 }
@@ -136,7 +136,7 @@ func TestArgmax(t *testing.T) {
 		{"rows are counted one by one", []float64{3, 0, 0, 0, 3, 0}, []float32{3, 0, 0, 3, 0, 0}, 1, 2, false},
 		{"NaN agrees with nothing", []float64{0, 0, 3}, []float32{float32(math.NaN()), 0, 3}, 0, 1, false},
 	} {
-		d := compare(c.oracle, c.got)
+		d := compared(c.oracle, c.got)
 		if d.ArgmaxAgreed != c.agreed || d.ArgmaxChecked != c.checked || d.Within != c.within {
 			t.Errorf("%s: %d of %d rows agree, within %t; want %d of %d, %t",
 				c.name, d.ArgmaxAgreed, d.ArgmaxChecked, d.Within, c.agreed, c.checked, c.within)
@@ -155,7 +155,7 @@ func TestWithinImpliesAgreement(t *testing.T) {
 		got[i] = float32(oracle[i] + (float64(splitMix(uint64(-i))%1000)/1000-0.5)*1.6e-4)
 	}
 	shape := []int{rows, width}
-	d := Compare(format.FromFloat64s("x", shape, oracle), format.FromFloat32s("x", shape, got))
+	d := CompareWithin(1e-4, format.FromFloat64s("x", shape, oracle), format.FromFloat32s("x", shape, got))
 	if !d.Within || d.ArgmaxChecked == 0 || d.ArgmaxChecked == rows || d.ArgmaxAgreed != d.ArgmaxChecked {
 		t.Errorf("within %t, %d of %d rows agree", d.Within, d.ArgmaxAgreed, d.ArgmaxChecked)
 	}
@@ -171,7 +171,7 @@ func TestMaxRel(t *testing.T) {
 		{[]float64{3, 0.1, 4}, 0.1 / math.Sqrt(25.0/3)},
 		{[]float64{3, 0, 4.1}, 0.1 / 4},
 	} {
-		d := Compare(format.FromFloat64s("x", []int{3}, []float64{3, 0, 4}), format.FromFloat64s("x", []int{3}, c.got))
+		d := CompareWithin(1e-9, format.FromFloat64s("x", []int{3}, []float64{3, 0, 4}), format.FromFloat64s("x", []int{3}, c.got))
 		if math.Abs(d.MaxRel-c.want) > 1e-12 {
 			t.Errorf("max rel of %v is %g, want %g", c.got, d.MaxRel, c.want)
 		}
@@ -180,9 +180,9 @@ func TestMaxRel(t *testing.T) {
 
 func TestMerge(t *testing.T) {
 	oracle, got := pair()
-	good := compare(oracle, got)
+	good := compared(oracle, got)
 	got[1], got[4] = 2.5, 0.75
-	bad := compare(oracle, got)
+	bad := compared(oracle, got)
 	for name, d := range map[string]Difference{
 		"bad last":  Difference{}.Merge(good).Merge(bad),
 		"bad first": bad.Merge(good).Merge(Difference{}),
@@ -192,7 +192,7 @@ func TestMerge(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, d, d.FirstBad)
 		}
 	}
-	if d := compare([]float64{1, 1, 1}, []float32{1, 1, 1}); !math.IsNaN(d.ArgmaxAgreement()) {
+	if d := compared([]float64{1, 1, 1}, []float32{1, 1, 1}); !math.IsNaN(d.ArgmaxAgreement()) {
 		t.Errorf("no row is decided, yet %g of them agree", d.ArgmaxAgreement())
 	}
 	if !good.Merge(good).Within {
@@ -218,44 +218,86 @@ func TestFirstDifference(t *testing.T) {
 		{oracle, ""},
 		{nil, ""},
 	} {
-		if name := FirstDifference(format.Float64, oracle, c.got); name != c.want {
+		if name := FirstDifference(oracle, Bounds{}, c.got); name != c.want {
 			t.Errorf("first difference is %q, want %q", name, c.want)
 		}
 	}
 }
 
-func TestTolerancesHaveReasons(t *testing.T) {
-	for _, row := range tolerances {
-		if got, ok := ToleranceOf(row.DType); !ok || got != row || row.Reason == "" {
-			t.Errorf("%s: %+v, %t", row.DType, got, ok)
+// Each element has its own bound, to which the rounding to the result's type is
+// added. Where no bound is known, nothing is within.
+func TestCompareByBounds(t *testing.T) {
+	oracle := format.FromFloat64s("x", []int{2, 2}, []float64{1, 100, 3, 0})
+	bound := format.FromFloat64s("x", []int{2, 2}, []float64{1e-6, 1e-3, 0, 0})
+	for _, c := range []struct {
+		name   string
+		got    []float32
+		within bool
+	}{
+		{"equal", []float32{1, 100, 3, 0}, true},
+		{"within", []float32{1 + 8e-7, 100.0009, 3, 0}, true},
+		{"the first beyond its own", []float32{1.0001, 100, 3, 0}, false},
+		{"without a bound, by more than the type's rounding", []float32{1, 100, 3.000001, 0}, false},
+		{"zero by anything", []float32{1, 100, 3, 1e-30}, false},
+	} {
+		d := Compare(oracle, format.FromFloat32s("x", []int{2, 2}, c.got), bound)
+		if d.Within != c.within || (d.FirstBad == nil) != c.within || d.Unknown > 0 {
+			t.Errorf("%s: %+v, %v", c.name, d, d.FirstBad)
 		}
 	}
-	if _, ok := ToleranceOf(format.Invalid); ok {
-		t.Error("an invalid type has a tolerance")
+	d := Compare(oracle, format.FromFloat32s("x", []int{2, 2}, []float32{1, 100.00049, 3, 0}), bound)
+	if math.Abs(d.Used-0.49) > 0.01 || math.Abs(d.Bound-1e-3) > 1e-5 {
+		t.Errorf("%g of %g used", d.Used, d.Bound)
+	}
+	bound = format.FromFloat64s("x", []int{2, 2}, []float64{1e-6, math.Inf(1), math.NaN(), 0})
+	d = Compare(oracle, format.FromFloat32s("x", []int{2, 2}, []float32{1, 7, 3, 0}), bound)
+	if d.Within || d.FirstBad != nil || d.Unknown != 2 || !slices.Equal(d.FirstUnknown, []int{0, 1}) {
+		t.Errorf("unknown bounds: %+v", d)
+	}
+	if d := Compare(oracle, format.FromFloat32s("x", []int{2, 2}, []float32{2, 7, 3, 0}), bound); d.FirstBad == nil || d.Within {
+		t.Errorf("a value beyond its bound next to unknown ones: %+v", d)
+	}
+	if d := Compare(oracle, format.FromFloat32s("x", []int{2, 2}, []float32{1, float32(math.NaN()), 3, 0}), bound); d.FirstBad == nil {
+		t.Errorf("NaN where no bound is known: %+v", d)
+	}
+	if d := Compare(oracle, oracle, format.FromFloat64s("x", []int{3}, make([]float64, 3))); d.Within || d.Reason == "" {
+		t.Errorf("bounds of another tensor: %+v", d)
+	}
+	ids := format.FromInt64s("x", []int{2}, []int64{1, 7})
+	if d := Compare(ids, format.FromInt64s("x", []int{2}, []int64{1, 8}), format.Tensor{}); d.Within || d.FirstBad == nil {
+		t.Errorf("integers are exact: %+v", d)
+	}
+	if d := Compare(ids, ids, format.FromFloat64s("x", []int{2}, []float64{0, math.Inf(1)})); d.Within || d.Unknown != 1 {
+		t.Errorf("an integer that rounding may change: %+v", d)
 	}
 }
 
-// A value computed in 16 bits is held to that, whatever type it is given in.
-func TestCompareAs(t *testing.T) {
-	oracle := format.FromFloat64s("x", []int{2}, []float64{1, 100})
-	got := format.FromFloat32s("x", []int{2}, []float32{1, 103})
-	for _, c := range []struct {
-		computed format.DType
-		within   bool
-	}{{format.Float32, false}, {format.Float16, true}, {format.BFloat16, true}} {
-		if d := CompareAs(c.computed, oracle, got); d.Within != c.within {
-			t.Errorf("%s: within %v: %v", c.computed, d.Within, d.FirstBad)
+// A runtime whose outputs have no known bound is neither a pass nor a difference.
+func TestUncertified(t *testing.T) {
+	o := boundless{&fake{vocab: vocab, double: true}}
+	r, err := Verify(t.Context(), o, []Candidate{candidate("good", nil), candidate("bad", func(v []float64) { v[0] = math.Inf(1) })}, Cases(vocab, 4, 1))
+	if err != nil || r.Verdict != Fail || r.Results[0].Status != StatusUncertified || !strings.Contains(r.Results[0].Reason, "a sum of nothing") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r.Results[1].Status != StatusFail {
+		t.Errorf("%+v", r.Results[1])
+	}
+}
+
+// boundless is an oracle that knows no bound.
+type boundless struct{ *fake }
+
+func (b boundless) Bounds(inputs map[string]format.Tensor, numbers ...Numbers) (Bounded, error) {
+	x, err := b.fake.Bounds(inputs, numbers...)
+	for i := range x.Bounds {
+		for name, t := range x.Bounds[i].Of {
+			v, _ := t.Float64s()
+			for j := range v {
+				v[j] = math.Inf(1)
+			}
+			x.Bounds[i].Of[name] = format.FromFloat64s(name, t.Shape, v)
 		}
+		x.Bounds[i].Unknown = "a sum of nothing"
 	}
-	got = format.FromFloat32s("x", []int{2}, []float32{1, 105})
-	if CompareAs(format.Float16, oracle, got).Within || !CompareAs(format.BFloat16, oracle, got).Within {
-		t.Error("5 of 100 is beyond float16 and within bfloat16")
-	}
-	got = format.FromFloat32s("x", []int{2}, []float32{1, 133})
-	if CompareAs(format.BFloat16, oracle, got).Within {
-		t.Error("33 of 100 is within bfloat16")
-	}
-	if d := CompareAs(format.Float8E5M2, oracle, got); d.Within || d.Reason == "" {
-		t.Errorf("float8 has no bound: %+v", d)
-	}
+	return x, err
 }

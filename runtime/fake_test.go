@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"math"
 
 	"github.com/attnx/attnx/format"
 )
@@ -60,6 +61,35 @@ func (f *fake) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, e
 		single[i] = float32(x)
 	}
 	return map[string]format.Tensor{"logits": format.FromFloat32s("out", shape, single)}, nil
+}
+
+// Bounds makes it an oracle whose bounds are 1e-4 of a value, or of 1, and 4e-2 in
+// float16.
+func (f *fake) Bounds(inputs map[string]format.Tensor, numbers ...Numbers) (Bounded, error) {
+	out, err := f.Run(inputs)
+	if err != nil {
+		return Bounded{}, err
+	}
+	b := Bounded{Outputs: out, Bounds: make([]Bounds, len(numbers))}
+	for i, arithmetic := range numbers {
+		share := 1e-4
+		if arithmetic.DType == format.Float16 {
+			share = 4e-2
+		}
+		b.Bounds[i].Of = map[string]format.Tensor{}
+		for name, t := range out {
+			x, err := t.AsFloat64s()
+			if err != nil {
+				return b, err
+			}
+			limits := make([]float64, len(x))
+			for j, v := range x {
+				limits[j] = share * max(1, math.Abs(v))
+			}
+			b.Bounds[i].Of[name] = format.FromFloat64s(name, t.Shape, limits)
+		}
+	}
+	return b, nil
 }
 
 func (f *fake) Close() error { f.closed++; return f.closeErr }

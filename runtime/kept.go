@@ -20,6 +20,25 @@ type kept struct {
 	name string
 	rows format.Tensor // (rows,width): the rows that are kept whole
 	rest format.Tensor // (n): what is kept of the others
+	// bounds are those of rows and rest; an exact output has none.
+	bounds map[Numbers][2]format.Tensor
+}
+
+// bound keeps the bounds of the selected elements.
+func (k *kept) bound(n Numbers, b Bounds) error {
+	t, ok := b.Of[k.name]
+	if !ok {
+		return nil
+	}
+	if err := t.Check(); err != nil || !slices.Equal(t.Shape, k.shape) {
+		return fmt.Errorf("the bounds of %s have shape %v, expected %v (%v)", k.name, t.Shape, k.shape, err)
+	}
+	if k.bounds == nil {
+		k.bounds = map[Numbers][2]format.Tensor{}
+	}
+	rows, rest := k.of(t, k.length)
+	k.bounds[n] = [2]format.Tensor{rows, rest}
+	return nil
 }
 
 // selection chooses elements of a tensor (...,T,width). Of each matrix (T,width) it
@@ -146,32 +165,32 @@ func (s selection) place(i int, whole bool, last int) []int {
 	return nil
 }
 
-// ending returns what is kept of the last rows of each matrix.
-func (k kept) ending(last int) (rows, rest format.Tensor) {
-	if last == k.length {
-		return k.rows, k.rest
+// ending returns what is selected of the last rows of each matrix, from what is
+// selected of all rows.
+func (s selection) ending(rows, rest format.Tensor, last int) (_, _ format.Tensor) {
+	if last == s.length || rows.DType == format.Invalid {
+		return rows, rest
 	}
-	rows, rest = k.rows, k.rest
-	size := k.rows.DType.Size()
+	size := rows.DType.Size()
+	from, more := rows.Data, rest.Data
 	rows.Data, rest.Data = nil, nil
-	from, more := k.rows.Data, k.rest.Data
-	for l := range k.lines(k.length) {
+	for l := range s.lines(s.length) {
 		source, to := &from, &rows.Data
 		if !l.whole {
 			source, to = &more, &rest.Data
 		}
-		if l.row%k.length >= k.length-last {
+		if l.row%s.length >= s.length-last {
 			*to = append(*to, (*source)[:l.n*size]...)
 		}
 		*source = (*source)[l.n*size:]
 	}
-	return k.shaped(rows, rest)
+	return s.shaped(rows, rest)
 }
 
-// compare compares the selected elements with those of got. If fewer is set, got may
-// have only the last rows of each matrix: a model may return only the logits of the
-// last tokens.
-func (k kept) compare(computed format.DType, got format.Tensor, fewer bool) Difference {
+// compare compares the selected elements with those of got, by the bounds for an
+// arithmetic. If fewer is set, got may have only the last rows of each matrix: a model
+// may return only the logits of the last tokens.
+func (k kept) compare(n Numbers, got format.Tensor, fewer bool) Difference {
 	last, shape := k.length, slices.Clone(k.shape)
 	if axis := len(shape) - 2; fewer && axis >= 0 && len(got.Shape) == len(shape) && got.Shape[axis] >= 1 && got.Shape[axis] < last {
 		last = got.Shape[axis]
@@ -180,11 +199,12 @@ func (k kept) compare(computed format.DType, got format.Tensor, fewer bool) Diff
 	if !slices.Equal(shape, got.Shape) {
 		return Difference{Reason: fmt.Sprintf("%s has shape %v, the oracle's has %v", got.Name, got.Shape, k.shape)}
 	}
-	rows, rest := k.ending(last)
+	rows, rest := k.ending(k.rows, k.rest, last)
+	rowBounds, restBounds := k.ending(k.bounds[n][0], k.bounds[n][1], last)
 	gotRows, gotRest := k.of(got, last)
-	d := k.placed(CompareAs(computed, rows, gotRows), true, last)
+	d := k.placed(Compare(rows, gotRows, rowBounds), true, last)
 	if rest.Elements() > 0 && d.Reason == "" {
-		e := k.placed(CompareAs(computed, rest, gotRest), false, last)
+		e := k.placed(Compare(rest, gotRest, restBounds), false, last)
 		e.ArgmaxChecked, e.ArgmaxAgreed = 0, 0 // they are no whole rows
 		first := d.FirstBad
 		if first == nil || e.FirstBad != nil && slices.Compare(e.FirstBad.Index, first.Index) < 0 {
@@ -210,6 +230,9 @@ func (k kept) placed(d Difference, whole bool, last int) Difference {
 	}
 	if len(d.WorstIndex) > 0 {
 		d.WorstIndex = k.place(flat(d.WorstIndex), whole, last)
+	}
+	if d.FirstUnknown != nil {
+		d.FirstUnknown = k.place(flat(d.FirstUnknown), whole, last)
 	}
 	if d.FirstBad != nil {
 		bad := *d.FirstBad

@@ -29,7 +29,7 @@ func TestSelection(t *testing.T) {
 			values[i] += 10
 			got := format.FromFloat64s("x", c.shape, slices.Clone(values))
 			values[i] -= 10
-			d := k.compare(format.Float64, got, false)
+			d := k.compare(Numbers{}, got, false)
 			if d.Within {
 				continue
 			}
@@ -45,7 +45,7 @@ func TestSelection(t *testing.T) {
 		if len(c.shape) > 0 && (len(rows) != n/c.shape[last] || n/c.shape[last] > 2*c.shape[last] && len(columns) != c.shape[last]) {
 			t.Errorf("%v: %d rows and %d columns are compared", c.shape, len(rows), len(columns))
 		}
-		if d := k.compare(format.Float64, want, false); d.Elements != found || !d.Within {
+		if d := k.compare(Numbers{}, want, false); d.Elements != found || !d.Within {
 			t.Errorf("%v: %d elements are compared, %d are found", c.shape, d.Elements, found)
 		}
 		if n <= c.limit && found != n || n > c.limit && len(c.shape) > 1 && found > 2*c.limit {
@@ -75,13 +75,13 @@ func TestSelectionOfLastRows(t *testing.T) {
 		k := keep([]format.Tensor{want}, limit)[0]
 		for last := 1; last <= 9; last++ {
 			got := LastRows(want, format.Tensor{Shape: []int{2, last, 7}})
-			if d := k.compare(format.Float64, got, true); !d.Within || d.Elements < 2*last {
+			if d := k.compare(Numbers{}, got, true); !d.Within || d.Elements < 2*last {
 				t.Errorf("limit %d, the last %d rows: %+v", limit, last, d)
 			}
 			wrong, _ := got.Float64s()
 			wrong = slices.Clone(wrong)
 			wrong[len(wrong)-1]++ // in the last row, which is whole
-			if d := k.compare(format.Float64, format.FromFloat64s("x", got.Shape, wrong), true); d.Within || !slices.Equal(d.FirstBad.Index, []int{1, 8, 6}) {
+			if d := k.compare(Numbers{}, format.FromFloat64s("x", got.Shape, wrong), true); d.Within || !slices.Equal(d.FirstBad.Index, []int{1, 8, 6}) {
 				t.Errorf("limit %d, the last %d rows: %+v", limit, last, d.FirstBad)
 			}
 		}

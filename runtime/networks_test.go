@@ -147,7 +147,7 @@ func TestVerifyOtherNetworks(t *testing.T) {
 	}
 }
 
-func verified(t *testing.T, oracle runtime.Session, cases []runtime.Case, c runtime.Candidate) runtime.Report {
+func verified(t *testing.T, oracle runtime.Oracle, cases []runtime.Case, c runtime.Candidate) runtime.Report {
 	t.Helper()
 	report, err := runtime.Verify(t.Context(), oracle, []runtime.Candidate{c}, cases)
 	if err != nil {

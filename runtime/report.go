@@ -29,6 +29,9 @@ const (
 	StatusUnavailable Status = "unavailable"
 	StatusFail        Status = "fail"
 	StatusMeasured    Status = "measured" // compared without a bound
+	// StatusUncertified is the status of a runtime whose outputs were compared
+	// where no bound is known.
+	StatusUncertified Status = "not certified"
 )
 
 // Number is a float64 that JSON shows as null if it is NaN or infinite, because
@@ -107,8 +110,8 @@ func (r Report) With(checks []Check) Report {
 	return r
 }
 
-// Result is the outcome of one runtime over the cases it ran. The three numbers
-// are null if nothing was measured. The maxima are also null if a value was NaN
+// Result is the outcome of one runtime over the cases it ran. The numbers are null
+// if nothing was measured. The maxima are also null if a value was NaN
 // or infinite; the status is then fail.
 type Result struct {
 	File            string `json:"file,omitempty"` // the file that ran, if it is not the first one
@@ -119,6 +122,8 @@ type Result struct {
 	Reason          string `json:"reason"` // why the status is not "ok"
 	MaxAbs          Number `json:"max_abs"`
 	MaxRel          Number `json:"max_rel"`
+	Bound           Number `json:"bound"`       // derived bound of the value that came closest to its own
+	BoundRatio      Number `json:"bound_ratio"` // that bound, divided by the value's error
 	ArgmaxAgreement Number `json:"argmax_agreement"`
 	FirstDifference string `json:"first_difference"`     // name of the first value that differs, such as "h.0.attn.scores"
 	Node            string `json:"first_node,omitempty"` // the node of an ONNX file of another tool that computes it
@@ -143,7 +148,7 @@ func (r Report) WriteText(w io.Writer) error {
 				break
 			}
 			cells := fmt.Sprintf("%s\t%s\t%d/%d\t%s\t%s\t%s", x.Runtime, x.Status, x.Cases, cmp.Or(x.Offered, r.Cases),
-				x.MaxAbs.cell("%.2e"), x.MaxRel.cell("%.2e"), (100 * x.ArgmaxAgreement).cell("%.4g%%"))
+				x.MaxAbs.cell("%.1e"), x.BoundRatio.cell("%.1f"), (100 * x.ArgmaxAgreement).cell("%.4g%%"))
 			first := x.FirstDifference
 			if x.Node != "" {
 				first += " of node " + x.Node
@@ -160,7 +165,7 @@ func (r Report) WriteText(w io.Writer) error {
 		if title := x.group(); title != "" {
 			text.WriteString(title + "\n")
 		}
-		writeTable(&text, &notes, "runtime\tstatus\tcases\tmax abs\tmax rel\targmax", rows)
+		writeTable(&text, &notes, "runtime\tstatus\tcases\tmax abs\tbound/error\targmax", rows)
 	}
 	text.WriteString(notes.String())
 	if r.Kept != "" {

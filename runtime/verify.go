@@ -21,7 +21,8 @@ type Candidate struct {
 	Name  string                  // "ort-cpu", "onnx-go", ...
 	Open  func() (Session, error) // returns an error that matches ErrUnavailable if the runtime cannot be used
 	Named bool                    // the user asked for it by name: it is a failure if it is unavailable
-	DType format.DType            // the type it computes in, if that is not the type of the logits
+	DType format.DType            // the type it computes in, if that is less exact than the graph's
+	TF32  bool                    // its products round their factors to 10 bits
 	// Part opens a part of the file, as bytes, as Open opens the file. It may be nil.
 	Part func(File) (Session, error)
 	Own  bool // it runs the graph instead of the exported file, so its agreement proves nothing about the file
@@ -60,7 +61,7 @@ type Form struct {
 	Of   func(Session) Session // returns the session that runs the case; Verify does not close it
 	// Oracle returns the expected outputs in this form. nil: the oracle's outputs
 	// for the case itself. Verify does not close it.
-	Oracle Session
+	Oracle Oracle
 	// Cases are run in this form in place of those that Verify is given. They need an
 	// Oracle. nil: those that Verify is given.
 	Cases []Case
@@ -69,18 +70,27 @@ type Form struct {
 // asItIs runs a case directly on the session.
 var asItIs = Form{Of: func(s Session) Session { return s }}
 
+// numbers returns the arithmetic of the candidate.
+func (c Candidate) numbers() Numbers { return Numbers{DType: c.DType, TF32: c.TF32} }
+
 // Verify runs every case on the oracle and on every candidate, and compares all
-// outputs of the oracle. A missing output is a failure, except for keys and
+// outputs of the oracle by the bounds that it derives for the case. A missing output is a failure, except for keys and
 // values and outputs that Gives omits. The verdict is pass if all of these
-// hold: every available candidate agrees, every candidate that the user named
+// hold: every available candidate agrees within known bounds, every candidate that the user named
 // is available, and at least one candidate that is not Own ran a case. A
 // runtime that is unavailable or runs nothing never counts as a pass.
 //
 // Verify returns an error if the oracle fails, if the list of cases is empty,
 // or if ctx ends. It closes the sessions that it opens.
-func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases []Case) (Report, error) {
+func Verify(ctx context.Context, oracle Oracle, candidates []Candidate, cases []Case) (Report, error) {
 	if len(cases) == 0 {
 		return Report{}, errors.New("verify: no cases to run")
+	}
+	var numbers []Numbers
+	for _, c := range candidates {
+		if n := c.numbers(); !slices.Contains(numbers, n) {
+			numbers = append(numbers, n)
+		}
 	}
 	stopped := func() error {
 		if err := context.Cause(ctx); err != nil {
@@ -90,26 +100,17 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 	}
 	// The oracle runs first and one candidate after the other, so that one session is
 	// open at a time: with its weights it takes more memory than what is kept.
-	want := make([][]kept, len(cases))
+	want := make([]expected, len(cases))
 	var elements Count
 	for i, c := range cases {
 		if err := stopped(); err != nil {
 			return Report{}, err
 		}
-		out, err := outputs(oracle, c)
-		if err != nil {
+		var err error
+		if want[i], err = expect(oracle, c, numbers, keptElements); err != nil {
 			return Report{}, fmt.Errorf("verify: the oracle on %s: %w", c, err)
 		}
-		if len(out) == 0 {
-			return Report{}, fmt.Errorf("verify: the oracle on %s gives no output", c)
-		}
-		for _, t := range out {
-			if t.DType.Float() && t.DType != format.Float64 {
-				return Report{}, fmt.Errorf("verify: the oracle gives %s, not F64", t.DType)
-			}
-		}
-		want[i] = keep(out, keptElements)
-		for _, k := range want[i] {
+		for _, k := range want[i].outputs {
 			elements.Covered += k.rows.Elements() + k.rest.Elements()
 			all, _ := format.Elements(k.shape)
 			elements.Of += all
@@ -132,7 +133,7 @@ func Verify(ctx context.Context, oracle Session, candidates []Candidate, cases [
 					r.close()
 					return Report{}, err
 				}
-				r.runForm(c, f, func() ([]kept, error) { return others.of(f.Oracle, j, c) })
+				r.runForm(c, f, func() (expected, error) { return others.of(f.Oracle, j, c, numbers) })
 			}
 		}
 		r.close()
@@ -152,6 +153,8 @@ func objection(candidates []Candidate, results []Result) string {
 		switch {
 		case r.Status == StatusFail:
 			return r.Runtime + " failed"
+		case r.Status == StatusUncertified:
+			return r.Runtime + " is not certified here"
 		case r.Status == StatusUnavailable && candidates[i].Named:
 			return r.Runtime + " was asked for and is unavailable"
 		case r.Status == StatusOK && !candidates[i].Own:
@@ -167,13 +170,58 @@ func objection(candidates []Candidate, results []Result) string {
 	return ""
 }
 
-// outputs runs one case and returns its outputs, logits first and the others by
-// name. They are valid until the next run of s.
+// expected is what is kept of the oracle's outputs for a case, and why bounds of it
+// are unknown.
+type expected struct {
+	outputs []kept
+	unknown map[Numbers]string
+}
+
+// expect runs one case on the oracle and keeps about limit elements.
+func expect(o Oracle, c Case, numbers []Numbers, limit int) (expected, error) {
+	b, err := o.Bounds(c.Inputs(), numbers...)
+	if err != nil {
+		return expected{}, err
+	}
+	out, err := ordered(b.Outputs)
+	if err != nil {
+		return expected{}, err
+	}
+	if len(out) == 0 {
+		return expected{}, errors.New("it gives no output")
+	}
+	if len(b.Bounds) != len(numbers) {
+		return expected{}, fmt.Errorf("it gives %d bounds for %d arithmetics", len(b.Bounds), len(numbers))
+	}
+	for _, t := range out {
+		if t.DType.Float() && t.DType != format.Float64 {
+			return expected{}, fmt.Errorf("it gives %s, not F64", t.DType)
+		}
+	}
+	x := expected{outputs: keep(out, limit), unknown: map[Numbers]string{}}
+	for i, n := range numbers {
+		x.unknown[n] = b.Bounds[i].Unknown
+		for j := range x.outputs {
+			if err := x.outputs[j].bound(n, b.Bounds[i]); err != nil {
+				return x, err
+			}
+		}
+	}
+	return x, nil
+}
+
+// outputs runs one case and returns its outputs in order. They are valid until
+// the next run of s.
 func outputs(s Session, c Case) ([]format.Tensor, error) {
 	out, err := s.Run(c.Inputs())
 	if err != nil {
 		return nil, err
 	}
+	return ordered(out)
+}
+
+// ordered returns outputs with the logits first and the others by name.
+func ordered(out map[string]format.Tensor) ([]format.Tensor, error) {
 	var all []format.Tensor
 	for name, t := range out {
 		if err := t.Check(); err != nil {
@@ -217,6 +265,7 @@ type candidateRun struct {
 	failed     *Case      // the first case with a difference
 	first      Difference // its difference
 	form       Form       // its form
+	unknown    string     // the first value whose bound is not known, and why
 	cases      int        // number of cases that ran
 	refusal    error      // with which it gave up
 	refused    *Case      // the case in which it did; nil if it could not be opened
@@ -258,25 +307,25 @@ func (r *candidateRun) close() {
 
 // formOutputs are the outputs of the oracles of forms, with which several candidates are
 // compared.
-type formOutputs map[Session]map[int][]kept
+type formOutputs map[Oracle]map[int]expected
 
 // of returns the outputs of an oracle for a case.
-func (f formOutputs) of(s Session, number int, c Case) ([]kept, error) {
-	if f[s] == nil {
-		f[s] = map[int][]kept{}
+func (f formOutputs) of(o Oracle, number int, c Case, numbers []Numbers) (expected, error) {
+	if f[o] == nil {
+		f[o] = map[int]expected{}
 	}
-	if k, ok := f[s][number]; ok {
+	if k, ok := f[o][number]; ok {
 		return k, nil
 	}
-	out, err := outputs(s, c)
+	k, err := expect(o, c, numbers, keptElements/8)
 	if err == nil {
-		f[s][number] = keep(out, keptElements/8)
+		f[o][number] = k
 	}
-	return f[s][number], err
+	return k, err
 }
 
 // run runs a case in every form that has no cases of its own.
-func (r *candidateRun) run(c Case, want []kept) {
+func (r *candidateRun) run(c Case, want expected) {
 	if r.session == nil || r.Runs != nil && !r.Runs(c) {
 		return
 	}
@@ -289,7 +338,7 @@ func (r *candidateRun) run(c Case, want []kept) {
 	}
 	for _, f := range forms {
 		if f.Cases == nil {
-			r.runForm(c, f, func() ([]kept, error) { return want, nil })
+			r.runForm(c, f, func() (expected, error) { return want, nil })
 		}
 	}
 	if r.session != nil {
@@ -298,7 +347,7 @@ func (r *candidateRun) run(c Case, want []kept) {
 }
 
 // runForm runs a case in one form and compares the outputs.
-func (r *candidateRun) runForm(c Case, f Form, expected func() ([]kept, error)) {
+func (r *candidateRun) runForm(c Case, f Form, expected func() (expected, error)) {
 	if r.session == nil {
 		return
 	}
@@ -327,8 +376,8 @@ func (r *candidateRun) gives(name string) bool {
 
 // compare compares the outputs of a case in one form with the oracle's. A
 // missing output is an error.
-func (r *candidateRun) compare(c Case, f Form, want []kept, got []format.Tensor) error {
-	for _, x := range want {
+func (r *candidateRun) compare(c Case, f Form, want expected, got []format.Tensor) error {
+	for _, x := range want.outputs {
 		i := slices.IndexFunc(got, func(t format.Tensor) bool { return t.Name == x.name })
 		if i < 0 && r.gives(x.name) {
 			return noOutput(x.name)
@@ -337,16 +386,15 @@ func (r *candidateRun) compare(c Case, f Form, want []kept, got []format.Tensor)
 			continue
 		}
 		scores := x.name == logitsName
-		computed := got[i].DType
-		if computed.Float() {
-			computed = cmp.Or(r.DType, computed)
+		d := x.compare(r.numbers(), got[i], scores && r.Forms != nil)
+		if d.Unknown > 0 && r.unknown == "" {
+			r.unknown = fmt.Sprintf("%s: %s", c, cmp.Or(want.unknown[r.numbers()], place(x.name, d.FirstUnknown)+" has no finite bound"))
 		}
-		d := x.compare(computed, got[i], scores && r.Forms != nil)
 		if !scores { // an argmax is meaningful only for scores
 			d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
 		}
 		r.difference = r.difference.Merge(d)
-		if !d.Within && r.failed == nil {
+		if (d.FirstBad != nil || d.Reason != "") && r.failed == nil {
 			r.failed, r.first, r.form = &c, d, f
 		}
 	}
@@ -357,7 +405,11 @@ func (r *candidateRun) compare(c Case, f Form, want []kept, got []format.Tensor)
 // cases.
 func (r *candidateRun) result(offered int) Result {
 	x := Result{Runtime: r.Name, Status: r.status, Reason: r.reason, Cases: r.cases, ArgmaxChecked: r.difference.ArgmaxChecked}
-	x.MaxAbs, x.MaxRel, x.ArgmaxAgreement = Number(math.NaN()), Number(math.NaN()), Number(math.NaN())
+	nan := Number(math.NaN())
+	x.MaxAbs, x.MaxRel, x.Bound, x.BoundRatio, x.ArgmaxAgreement = nan, nan, nan, nan, nan
+	if r.difference.Used > 0 {
+		x.Bound, x.BoundRatio = Number(r.difference.Bound), Number(1/r.difference.Used)
+	}
 	if r.difference.Elements > 0 {
 		x.MaxAbs, x.MaxRel = Number(r.difference.MaxAbs), Number(r.difference.MaxRel)
 		x.ArgmaxAgreement = Number(r.difference.ArgmaxAgreement())
@@ -376,6 +428,8 @@ func (r *candidateRun) result(offered int) Result {
 		x.Status, x.Reason = StatusFail, fmt.Sprintf("it can run none of the %d cases", offered)
 	case r.difference.Elements == 0:
 		x.Status, x.Reason = StatusFail, "the outputs are empty"
+	case r.unknown != "":
+		x.Status, x.Reason = StatusUncertified, r.unknown
 	}
 	return x
 }

@@ -251,7 +251,7 @@ func wantLogits(t *testing.T, got, want []float64) {
 	for j, v := range got {
 		single[j] = float32(v)
 	}
-	d := runtime.Compare(format.FromFloat64s("logits", []int{len(want)}, want), format.FromFloat32s("logits", []int{len(got)}, single))
+	d := runtime.CompareWithin(1e-4, format.FromFloat64s("logits", []int{len(want)}, want), format.FromFloat32s("logits", []int{len(got)}, single))
 	if !d.Within {
 		t.Errorf("logits are off: %+v", d)
 	}

@@ -114,7 +114,7 @@ func (n cachedNetwork) run(t *testing.T, c runtime.Case) {
 		t.Fatalf("the oracle: %v", err)
 	}
 	for name, x := range whole {
-		if d := runtime.Compare(x, want[name].WithName(x.Name)); !d.Within {
+		if d := runtime.CompareWithin(Limit(want[name].DType), x, want[name].WithName(x.Name)); !d.Within {
 			t.Fatalf("the oracle with a past and without: %s: %v %v", name, d.Reason, d.FirstBad)
 		}
 	}

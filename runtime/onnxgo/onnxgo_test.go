@@ -146,7 +146,7 @@ func TestPaddingThatIsSeen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := runtime.Compare(want["logits"], got["logits"]); !d.Within {
+			if d := runtime.CompareWithin(1e-4, want["logits"], got["logits"]); !d.Within {
 				t.Errorf("%+v, %v: %s %v", n, ids, d.Reason, d.FirstBad)
 			}
 			return nil
@@ -181,7 +181,7 @@ func TestConcurrentRuns(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if d := runtime.Compare(want["logits"], got["logits"]); !d.Within {
+				if d := runtime.CompareWithin(1e-4, want["logits"], got["logits"]); !d.Within {
 					t.Errorf("length %d: %s %v", n, d.Reason, d.FirstBad)
 				}
 			})

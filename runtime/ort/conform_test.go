@@ -149,7 +149,7 @@ func TestOpenSizes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name := range want {
-			if d := runtime.Compare(want[name], got[name]); !d.Within {
+			if d := runtime.CompareWithin(conform.Limit(got[name].DType), want[name], got[name]); !d.Within {
 				t.Errorf("%s for T = %d: %s %v", name, n, d.Reason, d.FirstBad)
 			}
 		}

@@ -3,6 +3,7 @@ package ref
 import (
 	"fmt"
 	"maps"
+	"sync"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -14,9 +15,12 @@ import (
 type Oracle struct {
 	graph   *graph.Graph
 	weights map[*graph.Value]format.Tensor
-}
+	outside map[string]bool // names of the values of the graph as it was given
 
-var _ runtime.Session = (*Oracle)(nil)
+	once    sync.Once
+	ruled   *certified // the graph as its roundings are bounded; made at the first use
+	unruled error      // why it could not be made without sizes
+}
 
 // New returns the oracle of g with the given weights, in the order of g.Params,
 // under their names and in their shapes. The weights are not copied: a run
@@ -25,6 +29,10 @@ var _ runtime.Session = (*Oracle)(nil)
 func New(g *graph.Graph, weights []format.Tensor) (*Oracle, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
+	}
+	outside := map[string]bool{}
+	for v := range g.Values() {
+		outside[v.Name] = true
 	}
 	g, err := graph.Decompose(known)(g)
 	if err != nil {
@@ -40,7 +48,7 @@ func New(g *graph.Graph, weights []format.Tensor) (*Oracle, error) {
 	if err := g.CheckParams(infos); err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
 	}
-	o := &Oracle{graph: g, weights: map[*graph.Value]format.Tensor{}}
+	o := &Oracle{graph: g, weights: map[*graph.Value]format.Tensor{}, outside: outside}
 	for i, p := range g.Params {
 		if _, ok := kindOf(p.DType); !ok {
 			return nil, fmt.Errorf("ref: weight %.80q: element type %s is not supported", p.Name, p.DType)
@@ -186,23 +194,30 @@ func (o *Oracle) load(held map[*graph.Value]array, v *graph.Value, inputs map[st
 	if a, ok := held[v]; ok {
 		return a, nil
 	}
+	a, err := loadLeaf(v, inputs, o.weights)
+	if err == nil {
+		held[v] = a
+	}
+	return a, err
+}
+
+// loadLeaf converts an input, a weight or a constant.
+func loadLeaf(v *graph.Value, inputs map[string]format.Tensor, weights map[*graph.Value]format.Tensor) (array, error) {
 	var t format.Tensor
 	switch op := v.Op().(type) {
 	case graph.Input:
 		t = inputs[v.Name]
 	case graph.Param:
-		t = o.weights[v]
+		t = weights[v]
 	case graph.Const:
 		t = op.Value
 	}
 	if a, ok := narrowFrom(t, v.DType); ok {
-		held[v] = a
 		return a, nil
 	}
 	a, err := fromTensor(t, v.DType)
 	if err != nil {
 		return a, fmt.Errorf("ref: %s %.80q: %w", v.Op().Name(), v.Name, err)
 	}
-	held[v] = a
 	return a, nil
 }

@@ -93,7 +93,7 @@ func TestValueByValue(t *testing.T) {
 				t.Errorf("%d outputs, the oracle has %d", len(got), len(want))
 			}
 			for value, w := range want {
-				if d := attnx.Compare(w, got[value].WithName(value)); !d.Within {
+				if d := attnx.CompareWithin(1e-4, w, got[value].WithName(value)); !d.Within {
 					t.Errorf("%s %v: %s: %v", name, size, value, d.FirstBad)
 				}
 			}

@@ -83,7 +83,7 @@ func TestOwnNetworkGradients(t *testing.T) {
 			t.Errorf("%d numbers, the oracle has %d", len(got), len(want))
 		}
 		for _, g := range got {
-			if d := attnx.Compare(want[g.Name].WithName(g.Name), g); !d.Within {
+			if d := attnx.CompareWithin(1e-4, want[g.Name].WithName(g.Name), g); !d.Within {
 				t.Errorf("%v: %s: %s %v", size, g.Name, d.Reason, d.FirstBad)
 			}
 		}

@@ -1,0 +1,571 @@
+package ref
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"sync/atomic"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// A rounding rule bounds, to first order, what an operation in floating point adds
+// to the error of its arguments, for the numbers at hand. The standard model is
+// fl(x op y) = (x op y)(1+δ), |δ| ≤ u, with u the unit roundoff (Higham, Accuracy
+// and Stability of Numerical Algorithms, 2nd edition, SIAM 2002, section 2.2). It
+// holds for +, -, ·, / and √ (IEEE 754-2019); for other functions δ is the error
+// that libraries document or show. Three readings follow from it:
+//
+//   - any: the largest error for any order of summation and any rounding;
+//   - ordered: the largest error for sums from the first term to the last;
+//   - deviation: the standard deviation, if roundings are independent and
+//     uniform in ±u|x| (Higham and Mary, A new approach to probabilistic rounding
+//     error analysis, SIAM J. Sci. Comput. 41, 2019).
+//
+// A composite operator without a row here has the rule of its decomposition.
+type slip struct {
+	deviation    []float64
+	any, ordered []float64 // nil unless they are asked for
+}
+
+// units are the roundings of one operation.
+type units struct {
+	value  float64 // unit roundoff of the results
+	tiny   float64 // below it numbers of the results' type have an absolute error: the smallest normal number times value
+	sums   float64 // unit roundoff of sums and of steps inside the operation
+	factor float64 // unit roundoff of the factors of products; 0: they keep their digits
+	all    bool    // the readings any and ordered are asked for
+}
+
+// roundingRule is a row of the table: the slips of the results, nil for results
+// without any.
+type roundingRule struct {
+	op   reflect.Type
+	slip func(op graph.Op, c call, out []array, u units) []slip
+}
+
+// rounds makes the row of an operator whose first result is rounded.
+func rounds[O graph.Op](f func(op O, c call, out array, u units) slip) roundingRule {
+	return roundingRule{reflect.TypeFor[O](), func(op graph.Op, c call, out []array, u units) []slip {
+		if out[0].kind != floats {
+			return make([]slip, len(out))
+		}
+		slips := make([]slip, len(out))
+		slips[0] = f(op.(O), c, out[0], u)
+		return slips
+	}}
+}
+
+// moves makes the row of an operator that rounds nothing: it moves or selects
+// elements, or works on integers.
+func moves[O graph.Op]() roundingRule {
+	return roundingRule{reflect.TypeFor[O](), func(_ graph.Op, _ call, out []array, _ units) []slip { return make([]slip, len(out)) }}
+}
+
+// roundingRules has every operator that has a rule of its own.
+var roundingRules = map[reflect.Type]roundingRule{}
+
+// withoutRule are the operators that have neither a rule nor a decomposition with
+// rules, and why. Values after them are not certified.
+var withoutRule = map[reflect.Type]string{
+	reflect.TypeFor[graph.Det]():                   "elimination with pivots has no first-order bound that is worth much",
+	reflect.TypeFor[graph.DFT]():                   "no rule yet",
+	reflect.TypeFor[graph.DeformConv]():            "its sampling points depend on data",
+	reflect.TypeFor[graph.GridSample]():            "its sampling points depend on data",
+	reflect.TypeFor[graph.RoiAlign]():              "its sampling points depend on data",
+	reflect.TypeFor[graph.MaxRoiPool]():            "its regions depend on data",
+	reflect.TypeFor[graph.TfIdfVectorizer]():       "no rule yet",
+	reflect.TypeFor[graph.BitCast]():               "it takes the bits apart",
+	reflect.TypeFor[graph.PowerOfTwo]():            "it is a step function",
+	reflect.TypeFor[graph.QuantizeLinear]():        "it is a step function",
+	reflect.TypeFor[graph.DynamicQuantizeLinear](): "it is a step function",
+}
+
+func init() {
+	for _, r := range []roundingRule{
+		rounds(func(op graph.Unary, c call, out array, u units) slip { return functionSlip(op, c.args[0], out, u) }),
+		rounds(func(op graph.Binary, c call, out array, u units) slip { return binarySlip(op, c, out, u) }),
+		moves[graph.Where](),
+		rounds(castSlip),
+		moves[graph.Gather](), moves[graph.GatherElements](), moves[graph.OneHot](), moves[graph.Reshape](), moves[graph.Transpose](),
+		moves[graph.Concat](), moves[graph.Split](), moves[graph.Slice](), moves[graph.Expand](), moves[graph.Trilu](),
+		moves[graph.Range](), moves[graph.ConstantOfShape](), moves[graph.Positions](), moves[graph.ArgMax](), moves[graph.ArgMin](),
+		moves[graph.MaxPool](), moves[graph.MaxUnpool](), moves[graph.Pad](), moves[graph.TopK](), moves[graph.Unique](), moves[graph.Compress](),
+		moves[graph.NonMaxSuppression](), moves[graph.NonZero](), moves[graph.UnpackBits](), moves[graph.Requantize](),
+		rounds(func(_ graph.MatMul, c call, out array, u units) slip {
+			n := c.args[0].shape[len(c.args[0].shape)-1]
+			return sumSlip(out, n, u, true, func(f func(float64) float64) array {
+				return matMul(mapped(c.args[0], f), mapped(c.args[1], f), out.shape)
+			})
+		}),
+		rounds(func(op graph.Gemm, c call, out array, u units) slip {
+			n := c.args[0].shape[1]
+			if op.TransA {
+				n = c.args[0].shape[0]
+			}
+			return sumSlip(out, n+len(c.args)-2, u, true, func(f func(float64) float64) array {
+				args := make([]array, len(c.args))
+				for i := range args {
+					args[i] = mapped(c.args[i], f)
+				}
+				args[1] = mappedMatrix(c.args[1], f)
+				return gemm(args, op.TransA, op.TransB, out.shape)
+			})
+		}),
+		rounds(func(op graph.Conv, c call, out array, u units) slip {
+			n, _ := format.Elements(c.args[1].shape[1:])
+			return sumSlip(out, n+len(c.args)-2, u, true, again(op, c))
+		}),
+		rounds(func(op graph.ConvTranspose, c call, out array, u units) slip {
+			n, _ := format.Elements(c.args[1].shape[2:])
+			return sumSlip(out, n*c.args[0].shape[1]/op.Group+len(c.args)-2, u, true, again(op, c))
+		}),
+		rounds(func(op graph.Col2Im, c call, out array, u units) slip {
+			n := 1
+			for _, k := range op.Block {
+				n *= k
+			}
+			return sumSlip(out, n, u, false, again(op, c))
+		}),
+		rounds(func(op graph.ScatterElements, c call, out array, u units) slip {
+			n := c.args[1].shape[op.Axis] + 1
+			return sumSlip(out, n, u, false, again(op, c))
+		}),
+		rounds(func(op graph.ScatterND, c call, out array, u units) slip {
+			switch op.Reduction {
+			case "add", "mul":
+				return relativeSlip(out, 0, u, float64(c.args[1].len()), 0) // as many as all updates of one element
+			}
+			return slip{}
+		}),
+		rounds(func(op graph.CumSum, c call, out array, u units) slip {
+			return sumSlip(out, c.args[0].shape[op.Axis], u, false, again(op, c))
+		}),
+		rounds(func(op graph.CumProd, c call, out array, u units) slip {
+			return relativeSlip(out, 0, u, float64(c.args[0].shape[op.Axis]), 0)
+		}),
+		rounds(func(op graph.ReduceProd, c call, out array, u units) slip {
+			return relativeSlip(out, 0, u, float64(max(1, c.args[0].len())/max(1, out.len())), 0)
+		}),
+		rounds(reduceSlip),
+		rounds(func(op graph.Softmax, c call, out array, u units) slip {
+			return softmaxSlip(op.Axis, false, c.args[0], out, u)
+		}),
+		rounds(func(op graph.LogSoftmax, c call, out array, u units) slip {
+			return softmaxSlip(op.Axis, true, c.args[0], out, u)
+		}),
+		rounds(func(op graph.Resize, c call, out array, u units) slip {
+			if op.Mode == "nearest" && op.Back == (graph.Dim{}) {
+				return slip{}
+			}
+			return relativeSlip(peaks(op, c, out), 0, u, 8, 0)
+		}),
+		rounds(func(_ graph.DequantizeLinear, _ call, out array, u units) slip { return relativeSlip(out, 0, u, 1, 0) }),
+	} {
+		if _, twice := roundingRules[r.op]; twice {
+			panic("ref: two rounding rules of " + r.op.String())
+		}
+		roundingRules[r.op] = r
+	}
+}
+
+// ruled reports whether a node is bounded as it is. Others are decomposed.
+func ruled(n *graph.Node) bool {
+	_, ok := roundingRules[reflect.TypeOf(n.Op)]
+	return ok || n.Results[0].Leaf()
+}
+
+// again returns a function that applies the operator to f of its arguments.
+func again(op graph.Op, c call) func(f func(float64) float64) array {
+	return func(f func(float64) float64) array {
+		other := c
+		other.args = make([]array, len(c.args))
+		for i, a := range c.args {
+			other.args[i] = a
+			if a.kind == floats {
+				other.args[i] = mapped(a, f)
+			}
+		}
+		out, err := kernels[reflect.TypeOf(op)].compute(op, other)
+		if err != nil { // it computed the arguments themselves
+			panic(fmt.Sprintf("ref: %s: %v", op.Name(), err))
+		}
+		return out[0]
+	}
+}
+
+// peaks returns the largest element of each line of a resized axis, which bounds
+// its weighted sums.
+func peaks(op graph.Resize, c call, out array) array {
+	x := c.args[0]
+	tops := foldExtreme(mapped(x, math.Abs), []int{op.Axis}, with(x.shape, op.Axis, 1), 1)
+	return pick(tops, spread(tops.shape, out.shape))
+}
+
+func with(shape []int, axis, size int) []int {
+	s := append([]int(nil), shape...)
+	s[axis] = size
+	return s
+}
+
+func square(x float64) float64 { return x * x }
+
+// mapped returns f of every element.
+func mapped(x array, f func(float64) float64) array {
+	x = x.wide()
+	return each(x, f)
+}
+
+// mappedMatrix is mapped for the right factor of a product: a matrix of weights
+// stays float32, if that holds the results.
+func mappedMatrix(x array, f func(float64) float64) array {
+	if x.s == nil {
+		return mapped(x, f)
+	}
+	out := x
+	out.s = make([]float32, len(x.s))
+	var outside atomic.Bool
+	inParts(len(x.s), 4, func(from, to int) {
+		for i, v := range x.s[from:to] {
+			y := f(float64(v))
+			if a := math.Abs(y); a > math.MaxFloat32 || a < 0x1p-126 && y != 0 {
+				outside.Store(true)
+			}
+			out.s[from+i] = float32(y)
+		}
+	})
+	if outside.Load() {
+		return mapped(x, f)
+	}
+	return out
+}
+
+// rounded returns the largest error of rounding x to the type of the results. A
+// number below the smallest normal one has an absolute error, at most itself.
+func (u units) rounded(x float64) float64 {
+	x = math.Abs(x)
+	return max(u.value*x, min(x, u.tiny))
+}
+
+// uniform is the standard deviation of a uniform distribution over ±1.
+var uniform = 1 / math.Sqrt(3)
+
+// newSlip returns a slip for n elements.
+func newSlip(n int, u units) slip {
+	s := slip{deviation: make([]float64, n)}
+	if u.all {
+		s.any, s.ordered = make([]float64, n), make([]float64, n)
+	}
+	return s
+}
+
+// set sets an element whose three readings have the largest errors given.
+func (s slip) set(i int, deviation, any, ordered float64) {
+	s.deviation[i] = deviation * uniform
+	if s.any != nil {
+		s.any[i], s.ordered[i] = any, ordered
+	}
+}
+
+// relativeSlip is that of a function whose error is at most most roundings of a
+// result, or of floor if that is larger, and typically some of them.
+func relativeSlip(out array, floor float64, u units, some, most float64) slip {
+	if most == 0 {
+		most = some
+	}
+	s := newSlip(len(out.f), u)
+	for i, y := range out.f {
+		e := u.rounded(max(math.Abs(y), floor))
+		s.set(i, some*e, most*e, most*e)
+	}
+	return s
+}
+
+// accuracy is the error of a function in roundings of its result: what is
+// typical, and the most that a library documents. floor is the size below which
+// the error is absolute.
+type accuracy struct{ typical, most, floor float64 }
+
+// accuracies of the functions that IEEE 754 does not fix. Most are those of the
+// OpenCL 3.0 specification (table of ULP values, 1 ulp being two roundings) and of
+// CUDA's programming guide, appendix on mathematical functions. The floors are those of ONNX
+// Runtime's kernels (onnxruntime/core/mlas): its logistic adds 0.5 to a quotient
+// of polynomials, its softplus takes the logarithm of 1+exp(x), and the angles of sine and
+// cosine are reduced.
+var accuracies = map[graph.Unary]accuracy{
+	graph.Sqrt:       {1, 1, 0},
+	graph.Reciprocal: {1, 2, 0},
+	graph.Exp:        {2, 6, 0},
+	graph.Log:        {2, 6, 0},
+	graph.Tanh:       {2, 10, 0},
+	graph.Sigmoid:    {2, 8, 0.5},
+	graph.Erf:        {2, 32, 0},
+	graph.Sin:        {2, 8, 0.25},
+	graph.Cos:        {2, 8, 0.25},
+	graph.Tan:        {2, 10, 0.25},
+	graph.Softplus:   {2, 8, 1},
+	graph.Asin:       {2, 8, 0}, graph.Acos: {2, 8, 0}, graph.Atan: {2, 10, 0},
+	graph.Sinh: {2, 8, 1}, graph.Cosh: {2, 8, 0}, graph.Asinh: {2, 8, 0}, graph.Acosh: {2, 8, 0}, graph.Atanh: {2, 10, 0},
+}
+
+// exactFunctions are those whose results need no rounding. Of them Sign, Floor,
+// Ceil and Round are steps.
+var exactFunctions = map[graph.Unary]bool{
+	graph.Neg: true, graph.Relu: true, graph.Abs: true, graph.Sign: true, graph.Floor: true, graph.Ceil: true, graph.Round: true,
+	graph.Not: true, graph.Identity: true, graph.IsNaN: true, graph.BitwiseNot: true,
+}
+
+// steps reports whether a function jumps, so that it has no derivative to which
+// roundings are first order.
+func steps(op graph.Op) bool {
+	switch op {
+	case graph.Sign, graph.Floor, graph.Ceil, graph.Round, graph.Mod, graph.FMod:
+		return true
+	}
+	return false
+}
+
+func functionSlip(op graph.Unary, x, out array, u units) slip {
+	if exactFunctions[op] {
+		return slip{}
+	}
+	a, ok := accuracies[op]
+	if !ok {
+		return unknownSlip(len(out.f), u)
+	}
+	s := newSlip(len(out.f), u)
+	inParts(len(out.f), 2, func(from, to int) {
+		for i := from; i < to; i++ {
+			y := out.f[i]
+			if y == 0 && x.f[i] == 0 {
+				continue // odd functions are exact at 0
+			}
+			e := u.rounded(max(math.Abs(y), a.floor))
+			s.set(i, a.typical*e, a.most*e, a.most*e)
+		}
+	})
+	return s
+}
+
+// unknownSlip makes the results uncertain.
+func unknownSlip(n int, u units) slip {
+	s := newSlip(n, u)
+	for i := range s.deviation {
+		s.set(i, math.NaN(), math.Inf(1), math.Inf(1))
+	}
+	return s
+}
+
+// power reports whether x is a power of two: multiplying by it is exact.
+func power(x float64) bool {
+	return math.Float64bits(x)&(1<<52-1) == 0
+}
+
+func binarySlip(op graph.Binary, c call, out array, u units) slip {
+	a, b := c.args[0], c.args[1]
+	if a.kind != floats {
+		return slip{}
+	}
+	switch op {
+	case graph.Max, graph.Min, graph.FMod:
+		return slip{}
+	}
+	s := newSlip(len(out.f), u)
+	inParts(len(out.f), 4, func(from, to int) {
+		left, right := placesAfter(from, a.shape, out.shape), placesAfter(from, b.shape, out.shape)
+		for i := from; i < to; i++ {
+			typical, most := binaryError(op, a.f[left(i)], b.f[right(i)], out.f[i], u)
+			s.set(i, typical, most, most)
+		}
+	})
+	return s
+}
+
+// binaryError returns the typical and the largest error of y = x op z.
+func binaryError(op graph.Binary, x, z, y float64, u units) (typical, most float64) {
+	e := u.rounded(y)
+	switch op {
+	case graph.Add, graph.Sub:
+		// The number nearest to a sum is at least as near as either term: so a masked
+		// score is exact, and so is a sum with 0.
+		e = min(e, math.Abs(x), math.Abs(z))
+		return e, e
+	case graph.Mul:
+		if (power(x) || power(z)) && e > u.tiny {
+			return 0, 0
+		}
+		return e, e
+	case graph.Div:
+		if power(z) && e > u.tiny {
+			return 0, 0
+		}
+		return e, 2 * e // OpenCL: 2.5 ulp
+	case graph.Pow:
+		return 2 * e, 32 * e // OpenCL: 16 ulp
+	}
+	return math.NaN(), math.Inf(1)
+}
+
+// castSlip is that of a conversion to a floating-point type that does not hold
+// all numbers of the first.
+func castSlip(op graph.Cast, c call, out array, u units) slip {
+	x := c.args[0]
+	if x.kind == bools {
+		return slip{}
+	}
+	s := newSlip(len(out.f), u)
+	for i, y := range out.f {
+		if x.kind == ints && math.Abs(y)*u.value <= 0.5 || x.kind == floats && !narrower(op.To, x.dtype) {
+			continue
+		}
+		e := u.rounded(y)
+		s.set(i, e, e, e)
+	}
+	return s
+}
+
+// narrower reports whether a has fewer digits than b.
+func narrower(a, b format.DType) bool { return unit(a) > unit(b) }
+
+// sumSlip is that of results which are sums of n terms, or of n products. apply
+// computes the operator on a function of its arguments: on their squares it gives
+// the sum of squared terms s², on their sizes the sum of sizes.
+//
+// The error of a sum is that of its partial sums: Σ u|Sₖ| over k (Higham,
+// section 4.2). In any order it is at most γₙ Σ|term| (section 3.1). In a random
+// order the partial sums are a bridge from 0 to y: the mean of Sₖ² is y²/3 and a multiple of
+// s² with the distribution of Cramér and von Mises, 1/6 on average and above 1 in one of 400
+// orders. As the orders of libraries are not known, it is taken as s² + y²/3.
+// Products add s² once, if they are rounded apart from the sum.
+// Blocked and pairwise sums, which libraries use for long ones, stay below. The
+// partial sums in order are not computed for ordered: their sizes are taken as
+// the root of that mean.
+func sumSlip(out array, n int, u units, products bool, apply func(f func(float64) float64) array) slip {
+	squares := apply(square).f
+	var sizes []float64
+	if u.all {
+		sizes = apply(math.Abs).f
+	}
+	s := newSlip(len(out.f), u)
+	terms := float64(n)
+	for i, y := range out.f {
+		s2 := squares[i]
+		if s2 == 0 {
+			continue
+		}
+		walk := s2 + y*y/3
+		variance := 0.0
+		if n > 1 {
+			variance = terms * walk
+		}
+		own, factors := 0.0, 0.0
+		if products {
+			variance += s2
+			factors = 2 * square(u.factor) * s2
+		}
+		if u.value > u.sums || n == 1 {
+			own = u.rounded(y)
+		}
+		dev := math.Sqrt(square(u.sums)*variance + factors + square(own))
+		if !u.all {
+			s.deviation[i] = dev * uniform
+			continue
+		}
+		gamma := terms * u.sums / max(1-terms*u.sums, 0)
+		s.set(i, dev, (gamma+2*u.factor)*sizes[i]+own, u.sums*(terms*math.Sqrt(walk)+math.Sqrt(s2*terms))+2*u.factor*sizes[i]+own)
+	}
+	return s
+}
+
+func reduceSlip(op graph.Reduce, c call, out array, u units) slip {
+	x := c.args[0]
+	switch op.Kind {
+	case graph.ReduceMax, graph.ReduceMin:
+		return slip{}
+	}
+	n := 1
+	for _, axis := range op.Axes {
+		n *= x.shape[axis]
+	}
+	count := 1.0
+	if op.Kind == graph.ReduceMean {
+		count = float64(n)
+	}
+	sum := op
+	sum.Kind = graph.ReduceSum
+	// The mean's terms are x/n: the error of the sum shrinks with it.
+	s := sumSlip(out, n, u, false, func(f func(float64) float64) array {
+		return reduce(sum, mapped(x, func(v float64) float64 { return f(v / count) }), out.shape)
+	})
+	if op.Kind == graph.ReduceMean && !power(count) {
+		for i, y := range out.f {
+			e := u.rounded(y)
+			s.deviation[i] = math.Hypot(s.deviation[i], e*uniform)
+			if u.all {
+				s.any[i] += e
+				s.ordered[i] += e
+			}
+		}
+	}
+	return s
+}
+
+// softmaxSlip is that of exp(x - top)/sum, or of x - top - log(sum). Rounding the
+// difference changes the exponential by u|x - top| of its size. The terms of the
+// sum are positive.
+func softmaxSlip(axis int, logs bool, x, out array, u units) slip {
+	s := newSlip(len(out.f), u)
+	if len(out.f) == 0 {
+		return s
+	}
+	n, step := x.shape[axis], whole(x.shape).stride[axis]
+	expOf := accuracies[graph.Exp]
+	parallel(len(x.f)/n, func(line int) {
+		first := line/step*step*n + line%step
+		top, sum := topAndSum(x.f, first, step, n)
+		s2 := 0.0
+		for j := range n {
+			s2 += square(math.Exp(x.f[first+j*step] - top))
+		}
+		// Relative error of the sum: of its additions and of its exponentials.
+		deviation := float64(n-1)*(s2/square(sum)+1.0/3) + square(expOf.typical)*s2/square(sum)
+		most := float64(n-1) + expOf.most + u.span(x.f, first, step, n, top)
+		for j := range n {
+			at := first + j*step
+			y, d := out.f[at], x.f[at]-top
+			if y == 0 && !logs || math.IsInf(d, 0) || math.IsNaN(y) {
+				continue
+			}
+			if logs {
+				own := u.rounded(y)
+				part := math.Sqrt(square(u.sums)*(square(d)+square(expOf.typical*math.Log(sum))+deviation) + square(own))
+				worst := u.sums*(math.Abs(d)+expOf.most*math.Log(sum)+most) + own
+				s.set(at, part, worst, worst)
+				continue
+			}
+			relative := math.Sqrt(square(u.sums)*(square(d)+square(expOf.typical)+deviation) + square(u.value))
+			worst := u.sums*(math.Abs(d)+expOf.most+most) + u.value
+			floor := min(y, u.tiny)
+			s.set(at, max(relative*y, floor), max(worst*y, floor), max(worst*y, floor))
+		}
+	})
+	return s
+}
+
+// span returns the largest distance of a line's elements, weighted by their share
+// of the sum, from its top: what rounding the differences adds to the sum.
+func (u units) span(x []float64, first, step, n int, top float64) float64 {
+	if !u.all {
+		return 0
+	}
+	sum, weighted := 0.0, 0.0
+	for j := range n {
+		d := top - x[first+j*step]
+		if e := math.Exp(-d); e > 0 {
+			sum += e
+			weighted += e * d
+		}
+	}
+	return weighted / sum
+}
