@@ -1,6 +1,6 @@
-// The part of OpenVINO's C API that this package calls. The library exports each
-// function by its name. TestFunctions compares the declarations with OpenVINO's
-// own headers, which the Python package contains.
+// The part of OpenVINO's C API that this package calls, and what it makes of it.
+// The library exports each function by its name. The declarations are those of
+// the headers in its Python package (openvino/include/openvino/c).
 
 #ifndef ATTNX_OPENVINO_API_H
 #define ATTNX_OPENVINO_API_H
