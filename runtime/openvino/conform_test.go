@@ -58,8 +58,11 @@ func TestConform(t *testing.T) {
 	t.Run("networks", func(t *testing.T) { conform.Networks(t, in(export.Plain{}), conform.Options{}, full, oracle) })
 }
 
-// Both networks with a past.
+// Both networks with a past. (attnx verify runs one in every way by default too.)
 func TestConformCached(t *testing.T) {
+	if !fixtures.Exhaustive() {
+		t.Skip("set ATTNX_EXHAUSTIVE=1")
+	}
 	needLibrary(t)
 	cached := func(c fixtures.Config, last bool) (*graph.Graph, error) {
 		g, err := full(c)

@@ -17,7 +17,7 @@ func TestBundles(t *testing.T) {
 	for _, system := range []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"} {
 		goos, goarch, _ := strings.Cut(system, "/")
 		from := bundles(goos, goarch)
-		if len(from) != 1 || from[0].Client != "pip" || !strings.HasPrefix(from[0].File, "openvino-"+Version+"-") || from[0].Size < 30<<20 {
+		if len(from) != 1 || from[0].Client != "pip" || !strings.HasPrefix(from[0].File, "openvino-"+Version+"-") || from[0].Size < 20<<20 {
 			t.Fatalf("%s: %+v", system, from)
 		}
 		hashes := []string{from[0].SHA256}
