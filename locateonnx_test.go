@@ -526,3 +526,25 @@ func TestVerifyOtherFile(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// onnx-go runs what it takes of a file of others; what it lacks is named.
+func TestOnnxGoOnAnyFile(t *testing.T) {
+	w := &onnx.Tensor{Name: "w", DataType: onnx.Float, Dims: []int64{3, 2}}
+	for i := range 6 {
+		w.Raw = binary.LittleEndian.AppendUint32(w.Raw, math.Float32bits(float32(i)/4-1))
+	}
+	path := writeModel(t, filepath.Join(t.TempDir(), "dense.onnx"), &onnx.Graph{Name: "g",
+		Inputs:       []onnx.ValueInfo{{Name: "x", DataType: onnx.Float, Dims: []onnx.Dim{{Open: true}, {Value: 3}}}},
+		Initializers: []*onnx.Tensor{w},
+		Nodes:        []*onnx.Node{{Op: "MatMul", Inputs: []string{"x", "w"}, Outputs: []string{"h"}}, {Op: "Tanh", Inputs: []string{"h"}, Outputs: []string{"y"}}},
+		Outputs:      []onnx.ValueInfo{{Name: "y", DataType: onnx.Float, NoShape: true}},
+	})
+	report, err := VerifyONNX(t.Context(), []string{path}, VerifyOptions{Runtimes: []string{"onnx-go"}, Seed: 1})
+	if err != nil || report.Verdict != runtime.Pass || report.Results[0].Cases != len(foreignCases) {
+		t.Errorf("%+v, %v", report, err)
+	}
+	report, err = VerifyONNX(t.Context(), []string{smallModel(t)}, VerifyOptions{Runtimes: []string{"onnx-go"}, Seed: 1})
+	if err != nil || report.Results[0].Status != runtime.StatusUnavailable || !strings.Contains(report.Results[0].Reason, "onnx-go does not take the attribute pads of Conv") {
+		t.Errorf("%+v, %v", report, err)
+	}
+}

@@ -52,7 +52,11 @@ func OpenONNX(path string, o Options) (*ONNX, error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.session, err = r.Open(f, r.options(o)); err != nil {
+	open := r.Open
+	if r.openAny != nil {
+		open = r.openAny
+	}
+	if x.session, err = open(f, r.options(o)); err != nil {
 		return nil, withoutKernel(x.Path, x.File, err)
 	}
 	x.Runtime = r.placed(x.session)

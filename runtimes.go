@@ -23,7 +23,10 @@ import (
 // row is one entry in the list of runtimes.
 type row struct {
 	runtime.Runtime
-	takes   []export.Profile                                 // profiles of the files that it opens, with any options
+	takes []export.Profile // profiles of the files that it opens, with any options
+	// openAny opens files of any tool, as far as the runtime takes them; nil: if it takes
+	// the profile plain, Open does.
+	openAny func(runtime.File, runtime.Options) (runtime.Session, error)
 	network func(*model.Checkpoint) (runtime.Session, error) // runs the network itself, without a file
 	byPath  bool                                             // Options.Library is the path of its library
 	level   string                                           // one of OnRequest: it runs at this level only
@@ -40,7 +43,7 @@ var runtimes = []row{
 	{Runtime: runtime.Runtime{Name: "gorgonia"}, network: engine},
 	{Runtime: ort.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}, byPath: true},
 	{Runtime: openvino.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}},
-	{Runtime: onnxgo.Runtime, takes: []export.Profile{export.Flat{}}},
+	{Runtime: onnxgo.Runtime, takes: []export.Profile{export.Flat{}}, openAny: onnxgo.OpenAny},
 }
 
 // engine is the row gorgonia.

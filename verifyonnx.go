@@ -166,7 +166,7 @@ func (v *onnxVerification) readCases() error {
 
 // run verifies each file.
 func (v *onnxVerification) run(ctx context.Context) (runtime.Report, error) {
-	v.report = runtime.Report{Verdict: runtime.Pass, Oracle: runtime.OracleName, Cases: len(v.cases), Results: []runtime.Result{}}
+	v.report = runtime.Report{Verdict: runtime.Pass, Oracle: runtime.OracleName, Cases: len(v.cases), Results: []runtime.Result{}, Files: []runtime.FileVerdict{}}
 	first := v.files[0]
 	if v.oracle != nil {
 		candidates, _ := first.candidates(v.options)
@@ -234,6 +234,9 @@ func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, ca
 		if file != "" {
 			v.report.Reason = file + ": " + part.Reason
 		}
+	}
+	if v.report.Coverage == nil {
+		v.report.Coverage = part.Coverage // of the first file
 	}
 	for _, r := range part.Results {
 		r.File, r.Against = file, against
@@ -311,7 +314,7 @@ func (v *onnxVerification) locateInRuntime(f *verified, c runtime.Candidate, inp
 	if c.Part == nil || v.oracle == nil {
 		return runtime.Origin{}, nil
 	}
-	s := &runSearch{cuts: f.cuts, open: c.Part, computed: c.DType}
+	s := &runSearch{cuts: f.cuts, open: c.Part, computed: cmp.Or(c.DType, precision.ComputedIn(f.File))}
 	search := s.find
 	if refused {
 		search = s.findRefused
@@ -393,7 +396,7 @@ func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, 
 		}
 		levels, rows := e.levels()
 		for i, level := range levels {
-			c := runtime.Candidate{Name: rows[i], Named: named, TF32: o.TF32 && e.elsewhere()}
+			c := runtime.Candidate{Name: rows[i], Named: named, TF32: o.TF32 && e.elsewhere(), Partial: e.openAny != nil}
 			if f.pair != nil {
 				c.DType = f.pair.computed
 			}
@@ -421,6 +424,9 @@ func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, 
 
 // anyFile returns how the entrant opens files of any tool; nil if it does not.
 func (e entrant) anyFile() func(runtime.File, runtime.Options) (runtime.Session, error) {
+	if e.openAny != nil {
+		return e.openAny
+	}
 	if _, plain := e.profile.(export.Plain); plain {
 		return e.Open
 	}

@@ -30,7 +30,7 @@ func TestVerifyONNX(t *testing.T) {
 			t.Errorf("%s ran %d cases", r.Runtime, r.Cases)
 		}
 	}
-	if _, err := VerifyONNX(context.Background(), []string{textModel(t)}, VerifyOptions{Runtimes: []string{"gorgonia"}}); err == nil || !strings.Contains(err.Error(), "take ort-cpu, ort-cuda, openvino or openvino (default)") {
+	if _, err := VerifyONNX(context.Background(), []string{textModel(t)}, VerifyOptions{Runtimes: []string{"gorgonia"}}); err == nil || !strings.Contains(err.Error(), "take ort-cpu, ort-cuda, openvino, openvino (default) or onnx-go") {
 		t.Errorf("%v", err)
 	}
 }

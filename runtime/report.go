@@ -117,7 +117,6 @@ type Result struct {
 	File            string `json:"file,omitempty"` // the file that ran, if it is not the first one
 	Runtime         string `json:"runtime"`
 	Against         string `json:"against,omitempty"` // what it is compared with, if that is not the report's oracle
-	Offered         int    `json:"offered,omitempty"` // number of cases, if it is not the report's
 	Status          Status `json:"status"`
 	Reason          string `json:"reason"` // why the status is not "ok"
 	MaxAbs          Number `json:"max_abs"`
@@ -147,7 +146,7 @@ func (r Report) WriteText(w io.Writer) error {
 			if x.group() != r.Results[i].group() {
 				break
 			}
-			cells := fmt.Sprintf("%s\t%s\t%d/%d\t%s\t%s\t%s", x.Runtime, x.Status, x.Cases, cmp.Or(x.Offered, r.Cases),
+			cells := fmt.Sprintf("%s\t%s\t%d/%d\t%s\t%s\t%s", x.Runtime, x.Status, x.Cases, r.Cases,
 				x.MaxAbs.cell("%.1e"), x.BoundRatio.cell("%.1f"), (100 * x.ArgmaxAgreement).cell("%.4g%%"))
 			first := x.FirstDifference
 			if x.Node != "" {

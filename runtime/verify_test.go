@@ -210,6 +210,49 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// What a runtime that takes some models only computes wrongly fails the verdict if it
+// was asked for; what has no bound never does.
+func TestPartialAndMeasured(t *testing.T) {
+	partial := candidate("partial", add(1))
+	partial.Partial = true
+	if r := verify(t, candidate("good", nil), partial); r.Verdict != Pass || r.Results[1].Status != StatusFail || !strings.Contains(r.Results[1].Reason, "only if the runtime is asked for by name") {
+		t.Errorf("%+v", r)
+	}
+	if r := verify(t, candidate("good", nil), named(partial)); r.Verdict != Fail {
+		t.Errorf("%+v", r)
+	}
+	measured := candidate("measured", add(1))
+	measured.Measured = true
+	if r := verify(t, candidate("good", nil), measured); r.Verdict != Pass || r.Results[1].Status != StatusMeasured || r.Results[1].MaxAbs < 0.99 {
+		t.Errorf("%+v", r)
+	}
+	if r := verify(t, measured); r.Verdict != Fail {
+		t.Errorf("a measurement alone passes: %+v", r)
+	}
+}
+
+// A candidate that gives up is asked where, with the case unless it did not open.
+func TestRefused(t *testing.T) {
+	for _, opens := range []bool{true, false} {
+		c := candidate("gives up", nil)
+		c.Open = func() (Session, error) {
+			if opens {
+				return &fake{run: func(format.Tensor) (format.Tensor, error) { return format.Tensor{}, errors.New("no kernel") }}, nil
+			}
+			return nil, errors.New("no kernel")
+		}
+		c.Refused = func(k *Case, err error) (Origin, error) {
+			if (k != nil) != opens || !strings.Contains(err.Error(), "no kernel") {
+				t.Errorf("%v, %v", k, err)
+			}
+			return Origin{Value: "y", Node: "n (Softmax)", Note: "alone too"}, nil
+		}
+		if x := verify(t, c).Results[0]; x.FirstDifference != "y" || x.Node != "n (Softmax)" || !strings.HasSuffix(x.Reason, "no kernel; alone too") {
+			t.Errorf("%+v", x)
+		}
+	}
+}
+
 func TestVerifyErrors(t *testing.T) {
 	good, cases := []Candidate{candidate("good", nil)}, Cases(vocab, 4, 1)
 	if _, err := Verify(t.Context(), oracle(), good, nil); err == nil {
@@ -312,6 +355,23 @@ func TestReportWidth(t *testing.T) {
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not have %q:\n%s", want, text)
+		}
+	}
+}
+
+// Results of other files, and against something else, have tables of their own.
+func TestReportGroups(t *testing.T) {
+	var b strings.Builder
+	r := Report{Verdict: Fail, Oracle: OracleName, Cases: 4, Kept: "kept", Results: []Result{
+		{Runtime: "ort-cpu", Status: StatusOK, Cases: 4}, {Runtime: "ref-float64", Status: StatusOK, Cases: 4, Against: "the recorded outputs"},
+		{File: "b.onnx", Runtime: "ort-cpu", Status: StatusFail, Cases: 4, Against: "a.onnx", FirstDifference: "y", Node: "n (Add)", Reason: "far"},
+	}}
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n\nagainst the recorded outputs\nruntime ", "\n\nb.onnx against a.onnx\nruntime ", " y of node n (Add)\n", "\nort-cpu: far\n", "\nkept: the smallest model"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("it does not have %q:\n%s", want, b.String())
 		}
 	}
 }

@@ -6,7 +6,8 @@
 // one_hot, float32 (T,V), output logits, float32 (T,V) or (1,N) for the whole
 // text, with a fixed T. A Session hides this: it takes token ids of any batch
 // size and any length up to T. A file may take an attention_mask, float32 (1,T),
-// too, or features, float32 (R,F), instead.
+// too, or features, float32 (R,F), instead. Files of other tools are run by AnyFile, as
+// far as onnx-go takes them.
 package onnxgo
 
 import (
