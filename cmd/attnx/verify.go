@@ -17,6 +17,7 @@ import (
 
 func verifyCommand(s console.Streams) *cobra.Command {
 	var plan string
+	var faults int
 	var asJSON bool
 	var o attnx.VerifyOptions
 	var d device
@@ -67,6 +68,12 @@ A runtime that is not there never counts as a pass: named in --runtimes it
 fails the verdict, otherwise it is reported. With no runtime but Go's own the
 verdict is fail.
 
+With --self-test N nothing is verified. N seeded faults are put into the model:
+in weights, attributes, wiring, masks and positions, and ones that only certain
+inputs show. The table counts how many of them verify catches, by structure or
+on samples, locates at the right value, and misses. A fault that changes no
+output by more than the bound is counted as equivalent.
+
 With --plan cuda nothing is run and no GPU is needed: a table of ONNX Runtime's
 operators and kernels shows which nodes of an ONNX file, of any tool, are not
 valid or would not run on the GPU, and which values would be copied. What the
@@ -88,6 +95,9 @@ or copy. 2: a file or the command line is wrong.`,
 				return planFor(cmd, s, plan, args, asJSON)
 			}
 			o.Library, o.TF32 = d.library, d.tf32
+			if cmd.Flags().Changed("self-test") {
+				return selfTest(cmd.Context(), s, args, faults, asJSON, o)
+			}
 			report, err := verified(cmd.Context(), s, args, o)
 			if err != nil {
 				return err
@@ -109,15 +119,34 @@ or copy. 2: a file or the command line is wrong.`,
 	fl := cmd.Flags()
 	fl.StringSliceVar(&o.Runtimes, "runtimes", nil, "runtimes that must be there and agree (default: all that are there, for the files if any are named)")
 	fl.IntVar(&o.Budget, "budget", 0, "tokens of the cases, beside a full context (default: 1024 if structure proves the files, otherwise 4096)")
+	fl.IntVar(&faults, "self-test", 0, "put this number of faults into the model and count what verify finds")
 	fl.StringVar(&plan, "plan", "", "say where an ONNX file's nodes would run, without running it: cuda")
 	usage.JSONFlag(cmd, &asJSON, runtime.Report{})
 	usage.DescribeJSON(cmd, "--plan and --json", placement.Report{})
+	usage.DescribeJSON(cmd, "--self-test and --json", attnx.SelfTest{})
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the ids, and of what is drawn")
 	fl.Var(&o.Inputs, "input", "ONNX files of other tools: read an input (may be repeated)")
 	fl.StringVar(&o.Keep, "keep", "", "ONNX files of other tools: folder to make, with the nodes that differ")
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds the factors of products to 10 bits")
 	return cmd
+}
+
+// selfTest prints what verify finds of faults. A missed one gives exit code 1.
+func selfTest(ctx context.Context, s console.Streams, files []string, n int, asJSON bool, o attnx.VerifyOptions) error {
+	found, err := attnx.VerifySelf(ctx, files, n, s.Tell, o)
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		err = usage.PrintJSON(s.Out, found)
+	default:
+		err = found.WriteText(s.Out)
+	}
+	if err == nil && found.Missed > 0 {
+		return errMismatch
+	}
+	return err
 }
 
 // verified verifies with a progress line on a terminal.

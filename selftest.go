@@ -1,0 +1,358 @@
+package attnx
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/compare"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/mutate"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// SelfTest is how verify judged a model with faults in it.
+type SelfTest struct {
+	Model string `json:"model"`
+	Seed  uint64 `json:"seed"`
+	SelfTestCount
+	Kinds []SelfTestKind `json:"kinds"`
+}
+
+// SelfTestKind is the part of a SelfTest that is about one kind of faults.
+type SelfTestKind struct {
+	Kind string `json:"kind"`
+	SelfTestCount
+	Examples []string `json:"missed_at,omitempty"` // places of faults that were missed, and of ones located elsewhere
+}
+
+// SelfTestCount counts faults.
+type SelfTestCount struct {
+	Tried       int `json:"tried"`
+	Faults      int `json:"faults"`       // that change an output by more than the bound
+	Conditional int `json:"conditional"`  // of these, those that only certain sizes or ids show
+	ByStructure int `json:"by_structure"` // faults caught before anything runs
+	OnSamples   int `json:"on_samples"`   // faults that only samples show
+	Missed      int `json:"missed"`
+	Placed      int `json:"placed"`     // caught faults whose first value is known
+	Located     int `json:"located"`    // of these, those named there
+	Equivalent  int `json:"equivalent"` // change no output by more than the bound
+	Proved      int `json:"proved"`     // of these, those that structure proves to be equal
+	Broken      int `json:"broken"`     // cannot be evaluated for any sample
+}
+
+func (c *SelfTestCount) add(d SelfTestCount) {
+	for _, p := range [][2]*int{
+		{&c.Tried, &d.Tried}, {&c.Faults, &d.Faults}, {&c.Conditional, &d.Conditional}, {&c.ByStructure, &d.ByStructure}, {&c.OnSamples, &d.OnSamples},
+		{&c.Missed, &d.Missed}, {&c.Placed, &d.Placed}, {&c.Located, &d.Located}, {&c.Equivalent, &d.Equivalent}, {&c.Proved, &d.Proved}, {&c.Broken, &d.Broken},
+	} {
+		*p[0] += *p[1]
+	}
+}
+
+// VerifySelf puts n seeded faults into a model and counts how many verify catches,
+// where, and by which layer: see package mutate. paths are those of VerifyFiles: a
+// checkpoint, with one ONNX file or in the profile plain, or an ONNX file of any
+// tool. Whether a fault changes an output is measured by the oracle.
+func VerifySelf(ctx context.Context, paths []string, n int, tell Tell, o VerifyOptions) (SelfTest, error) {
+	if n < 1 || len(paths) > 2 {
+		return SelfTest{}, errors.New("a self-test takes one fault or more, and one model with at most one of its files")
+	}
+	s := SelfTest{Model: paths[len(paths)-1], Seed: o.Seed}
+	t, err := newSelfTest(paths, tell, o)
+	if err != nil {
+		return s, err
+	}
+	kinds := map[string]*SelfTestKind{}
+	for i, f := range mutate.Faults(t.base, n, o.Seed) {
+		if err := context.Cause(ctx); err != nil {
+			return s, err
+		}
+		if o.Progress != nil {
+			o.Progress(f.Kind, i, n)
+		}
+		k := kinds[f.Kind]
+		if k == nil {
+			k = &SelfTestKind{Kind: f.Kind}
+			kinds[f.Kind] = k
+		}
+		count, example := t.try(f)
+		k.add(count)
+		if example != "" && len(k.Examples) < 3 {
+			k.Examples = append(k.Examples, example)
+		}
+	}
+	for _, k := range mutate.Kinds() {
+		if kinds[k] != nil {
+			s.Kinds = append(s.Kinds, *kinds[k])
+			s.add(kinds[k].SelfTestCount)
+		}
+	}
+	return s, nil
+}
+
+// selfTest is a model that faults are put into.
+type selfTest struct {
+	base    *onnx.Model
+	path    string
+	samples []sample
+	judge   func(m *onnx.Model) judgement
+	seed    uint64
+	onnx    *ONNX
+}
+
+// judgement is what structure finds.
+type judgement struct {
+	layer runtime.Layer // identical, different or "": left to samples
+	first string        // the first value that differs
+}
+
+// sample is an input, and the outputs of the model for it.
+type sample struct{ inputs, want map[string]format.Tensor }
+
+func newSelfTest(paths []string, tell Tell, o VerifyOptions) (*selfTest, error) {
+	t := &selfTest{path: paths[len(paths)-1], seed: o.Seed}
+	kind, err := find.ExpectModel(paths[0])
+	if err == nil && kind == find.ONNX {
+		t.path = find.ModelIn(paths[0])
+		if t.base, err = find.ReadModelAs(t.path, onnx.CheckStructure); err != nil {
+			return nil, err
+		}
+		t.judge = t.againstFile
+	} else {
+		c, _, err := find.Load(paths[0], tell, model.LoadModel)
+		if err != nil {
+			return nil, err
+		}
+		if len(paths) == 2 {
+			t.path = find.ModelIn(paths[1])
+			t.base, err = find.ReadModel(t.path)
+		} else {
+			t.path = "model.onnx"
+			t.base, _, err = ExportModel(c, export.Plain{})
+		}
+		if err != nil {
+			return nil, err
+		}
+		info, err := export.Describe(t.base)
+		if err != nil {
+			return nil, err
+		}
+		e := &exported{checkpoint: c}
+		t.judge = func(m *onnx.Model) judgement { return againstCheckpoint(e, t.path, m, info) }
+	}
+	for _, x := range t.base.Graph.Initializers { // faults change elements
+		raw, err := x.Load(filepath.Dir(t.path))
+		if err != nil {
+			return nil, err
+		}
+		x.Raw, x.External = raw, nil
+	}
+	t.onnx = &ONNX{Path: t.path, File: t.base}
+	if t.onnx.inputs, err = inputsOf(t.base); err != nil {
+		return nil, err
+	}
+	for i, open := range foreignCases {
+		inputs, _, err := t.onnx.draw(nil, t.seed+uint64(i), open)
+		if err != nil {
+			return nil, err
+		}
+		want, err := evaluated(t.base, t.path, inputs)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.path, err)
+		}
+		t.samples = append(t.samples, sample{inputs, want})
+	}
+	return t, nil
+}
+
+// evaluated returns the outputs of a model in float64.
+func evaluated(m *onnx.Model, path string, inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	r, err := readFor(m, filepath.Dir(path), inputs)
+	if err != nil {
+		return nil, err
+	}
+	s, err := ref.New(r.Graph, r.Weights)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.Run(inputs)
+	if err != nil {
+		return nil, err
+	}
+	kept := map[string]format.Tensor{} // valid until the next run
+	for name, t := range out {
+		t.Data = slices.Clone(t.Data)
+		kept[name] = t
+	}
+	return kept, nil
+}
+
+func againstCheckpoint(e *exported, path string, m *onnx.Model, info export.Info) judgement {
+	checks, file, err := compareFile(e, path, m, info)
+	if err != nil {
+		return judgement{layer: runtime.DifferentLayer}
+	}
+	for _, c := range checks {
+		if c.Status == runtime.StatusFail {
+			return judgement{runtime.DifferentLayer, c.FirstDifference}
+		}
+	}
+	return judgement{file.verdict.Layer, file.verdict.FirstDifference}
+}
+
+func (t *selfTest) againstFile(m *onnx.Model) judgement {
+	dir := filepath.Dir(t.path)
+	if r, err := Identical(Stored{t.base, dir}, Stored{m, dir}); err == nil && r.Identical {
+		return judgement{layer: runtime.IdenticalLayer}
+	}
+	found, err := compare.Models(m, t.base, compare.Options{Load: func(x *onnx.Tensor) ([]byte, error) { return x.Load(dir) }})
+	if err != nil {
+		return judgement{layer: runtime.DifferentLayer}
+	}
+	departures := slices.Concat(found.Initializers.Departures, found.Nodes.Departures)
+	if len(departures) > 0 {
+		return judgement{runtime.DifferentLayer, departures[0].Value}
+	}
+	if !slices.Equal(m.Opsets, t.base.Opsets) {
+		return judgement{layer: runtime.DifferentLayer}
+	}
+	return judgement{}
+}
+
+// try puts one fault into the model.
+func (t *selfTest) try(f mutate.Fault) (c SelfTestCount, example string) {
+	c.Tried = 1
+	m := f.Apply(t.base)
+	found := t.judge(m)
+	onSamples, evaluable := t.differs(m, t.samples)
+	changes := onSamples
+	if f.When != nil {
+		witness, err := t.witness(*f.When)
+		if err != nil { // no admissible input shows it
+			c.Equivalent = 1
+			return c, ""
+		}
+		differs, evaluated := t.differs(m, []sample{witness})
+		changes, evaluable = changes || differs || evaluable && !evaluated, evaluable || evaluated
+	}
+	switch {
+	case !evaluable:
+		c.Broken = 1
+		return c, ""
+	case !changes:
+		if c.Equivalent = 1; found.layer == runtime.IdenticalLayer {
+			c.Proved = 1
+		}
+		return c, ""
+	}
+	c.Faults = 1
+	if f.When != nil {
+		c.Conditional = 1
+	}
+	switch {
+	case found.layer == runtime.DifferentLayer:
+		c.ByStructure = 1
+		if f.Value != "" {
+			if c.Placed = 1; found.first == f.Value || slices.Contains(f.Also, found.first) {
+				c.Located = 1
+			} else {
+				example = f.Place + ", located at " + cmp.Or(found.first, "no value")
+			}
+		}
+	case found.layer == "" && onSamples:
+		c.OnSamples = 1
+	default:
+		c.Missed, example = 1, f.Place
+	}
+	return c, example
+}
+
+// differs reports whether an output of a model is beyond the bound of float32 for a
+// sample, and whether the oracle could compute one. If it can compute some, the others
+// differ.
+func (t *selfTest) differs(m *onnx.Model, samples []sample) (differs, evaluable bool) {
+	failed := false
+	for _, s := range samples {
+		got, err := evaluated(m, t.path, s.inputs)
+		if err != nil {
+			failed = true
+			continue
+		}
+		evaluable = true
+		for name, want := range s.want {
+			x, ok := got[name]
+			computed := want.DType
+			if computed.Float() {
+				computed = format.Float32
+			}
+			if !ok || !runtime.CompareAs(computed, want, x).Within {
+				return true, true
+			}
+		}
+	}
+	return failed && evaluable, evaluable
+}
+
+// witness returns an input that shows a conditional fault.
+func (t *selfTest) witness(w mutate.When) (sample, error) {
+	for length := 1; length < 64; length++ {
+		open := openSizes{2, length}
+		if w.Axis == 0 {
+			open = openSizes{w.Is + 1, 3}
+		}
+		for range 2 {
+			inputs, _, err := t.onnx.draw(nil, t.seed, open)
+			if err != nil {
+				return sample{}, err
+			}
+			x := inputs[w.Input]
+			if w.Axis < 0 && x.DType == format.Int64 && len(x.Data) >= 8 {
+				x.Data = slices.Clone(x.Data)
+				binary.LittleEndian.PutUint64(x.Data, uint64(w.Is))
+				inputs[w.Input] = x
+			} else if w.Axis < 0 || w.Axis >= len(x.Shape) || x.Shape[w.Axis] != w.Is && !(w.Beyond && x.Shape[w.Axis] > w.Is) {
+				open.batch--
+				continue
+			}
+			want, err := evaluated(t.base, t.path, inputs)
+			return sample{inputs, want}, err
+		}
+	}
+	return sample{}, fmt.Errorf("no input %s has %d", w.Input, w.Is)
+}
+
+// WriteText writes the counts as a table.
+func (s SelfTest) WriteText(w io.Writer) error {
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "tried\tfaults\tstructure\tsamples\tmissed\tlocated\tequivalent\tbroken\t\x20kind")
+	row := func(name string, c SelfTestCount) {
+		fmt.Fprintf(tw, "%d\t%d\t%d\t%d\t%d\t%d/%d\t%d\t%d\t %s\n", c.Tried, c.Faults, c.ByStructure, c.OnSamples, c.Missed, c.Located, c.Placed, c.Equivalent, c.Broken, name)
+	}
+	for _, k := range s.Kinds {
+		row(k.Kind, k.SelfTestCount)
+	}
+	row("all", s.SelfTestCount)
+	tw.Flush() // a strings.Builder never fails
+	for _, k := range s.Kinds {
+		for _, e := range k.Examples {
+			fmt.Fprintf(&b, "%s: %s\n", k.Kind, e)
+		}
+	}
+	fmt.Fprintf(&b, "%s: %d of %d faults caught, %d by structure; %d of %d located at the right value\n", s.Model, s.ByStructure+s.OnSamples, s.Faults, s.ByStructure, s.Located, s.Placed)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
