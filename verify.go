@@ -373,6 +373,7 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 	if err := e.available(how); err != nil {
 		return nil, err
 	}
+	v.collect() // what the oracle and the session before left
 	f := v.file(e.profile)
 	if f.model != nil { // by its path: the weights may be in a separate file
 		file, err := e.file(f.path, f.model)
@@ -389,7 +390,23 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.Open(runtime.File{Data: data}, how)
+	s, err := e.Open(runtime.File{Data: data}, how)
+	data = nil // the runtime has its own copy
+	v.collect()
+	return s, err
+}
+
+// collect frees what is no longer used of a large model. The garbage collector would
+// keep it while the runtime, whose memory it does not see, takes as much again.
+func (v *verification) collect() {
+	const large = 64 << 20
+	bytes := 0
+	for _, w := range v.checkpoint.Weights {
+		bytes += len(w.Data)
+	}
+	if bytes >= large {
+		debug.FreeOSMemory()
+	}
 }
 
 // in returns the options for running an entrant.
