@@ -215,7 +215,9 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	if v.options.Progress != nil {
 		oracle = watch(v.options.Progress, oracle, candidates, cases)
 	}
-	defer collectOften()()
+	if v.large() {
+		defer collectOften()()
+	}
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
 	if err == nil {
 		report.Coverage = runtime.CoverageOf(cases, inputs, v.graph.Context).With(v.budget(), v.pairs, report.Coverage)
@@ -399,14 +401,22 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 // collect frees what is no longer used of a large model. The garbage collector would
 // keep it while the runtime, whose memory it does not see, takes as much again.
 func (v *verification) collect() {
-	const large = 64 << 20
+	if v.large() {
+		debug.FreeOSMemory()
+	}
+}
+
+// largeModel is the size of the weights from which on collecting garbage more often than
+// usual pays off.
+const largeModel = 64 << 20
+
+// large reports whether the weights are large.
+func (v *verification) large() bool {
 	bytes := 0
 	for _, w := range v.checkpoint.Weights {
 		bytes += len(w.Data)
 	}
-	if bytes >= large {
-		debug.FreeOSMemory()
-	}
+	return bytes >= largeModel
 }
 
 // in returns the options for running an entrant.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -220,7 +221,9 @@ func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, ca
 	if v.options.Progress != nil {
 		oracle = watch(v.options.Progress, oracle, candidates, v.cases)
 	}
-	defer collectOften()()
+	if info, err := os.Stat(v.files[0].Path); err == nil && info.Size() >= largeModel {
+		defer collectOften()()
+	}
 	part, err := runtime.Verify(ctx, oracle, candidates, v.cases)
 	if err != nil {
 		if file != "" {
