@@ -12,10 +12,16 @@ var recurrentOps = []Op{LSTM{}, GRU{}, RNN{}}
 // of the gates' and the cell's activations; 0 means no bound. As in ONNX Runtime, the argument of the
 // hidden state's activation has no bound. With InputForget the forget gate is one minus the input
 // gate. With Reverse a text is read from its end.
+//
+// With Quantized it is ONNX Runtime's DynamicQuantizeLSTM: before a product, x and h are
+// rounded to 8 bits as DynamicQuantizeLinear does, x over all steps of all texts up to the
+// longest, h of each text over its own numbers at each step. ONNX Runtime takes the range of h over the
+// texts of a thread, so it agrees exactly for one text, or for a thread each.
 type LSTM struct {
 	Activations string
 	Clip        float64 `attr:",omitzero"`
 	InputForget bool    `attr:",omitzero"`
+	Quantized   bool    `attr:",omitzero"`
 	Reverse     bool    `attr:",omitzero"`
 }
 
@@ -78,6 +84,10 @@ func (RNN) required() int  { return 1 }
 
 // Decompose implements Composite: one step after the other.
 func (l LSTM) Decompose(b *Builder, args []*Value) []*Value {
+	if l.Quantized {
+		b.fail("graph: an LSTM with quantized products has no decomposition")
+		return args[:3]
+	}
 	act, _ := Activations(l.Activations, 3)
 	biases, peepholes := b.parts(args[3], 2), b.parts(args[7], 3)
 	bias, back := b.Add(biases[0], biases[1]), b.Transpose(args[2], 1, 0)

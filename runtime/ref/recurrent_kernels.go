@@ -11,15 +11,15 @@ import (
 var recurrentKernels = []kernel{
 	several(func(op graph.LSTM, c call) ([]array, error) {
 		act, err := graph.Activations(op.Activations, 3)
-		return recurrent(c, 4, 2, op.Reverse, lstmStep(op, act, c.args)), err
+		return recurrent(c, 4, 2, op.Reverse, op.Quantized, lstmStep(op, act, c.args)), err
 	}),
 	several(func(op graph.GRU, c call) ([]array, error) {
 		act, err := graph.Activations(op.Activations, 2)
-		return recurrent(c, 3, 1, op.Reverse, gruStep(op, act, c.args)), err
+		return recurrent(c, 3, 1, op.Reverse, false, gruStep(op, act, c.args)), err
 	}),
 	several(func(op graph.RNN, c call) ([]array, error) {
 		act, err := graph.Activations(op.Activations, 1)
-		return recurrent(c, 1, 1, op.Reverse, func(x, back, _ []float64, states [][]float64) {
+		return recurrent(c, 1, 1, op.Reverse, false, func(x, back, _ []float64, states [][]float64) {
 			for i := range states[0] {
 				states[0][i] = activate(act[0], x[i]+back[i], op.Clip)
 			}
@@ -113,11 +113,15 @@ func gruStep(op graph.GRU, act []graph.Activation, args []array) func(x, back, r
 }
 
 // recurrent runs step over every text. It passes the input's and the state's parts
-// of the gates, each with its biases.
-func recurrent(c call, gates, states int, reverse bool, step func(x, back, r []float64, states [][]float64)) []array {
+// of the gates, each with its biases. If quantized is set, the products round x and the
+// state to 8 bits.
+func recurrent(c call, gates, states int, reverse, quantized bool, step func(x, back, r []float64, states [][]float64)) []array {
 	x, w, r, biases, lengths := c.args[0], c.args[1], c.args[2], c.args[3].f, c.args[4].i
 	count, batch, hidden := x.shape[0], x.shape[1], r.shape[1]
 	width := gates * hidden
+	if quantized {
+		x = in8Bits(x, lengths)
+	}
 	inputs := matMul(x, transposed(w, true), []int{count, batch, width})
 	results := []array{newArray(floats, []int{count, batch, hidden})}
 	for i := range states {
@@ -137,10 +141,14 @@ func recurrent(c call, gates, states int, reverse bool, step func(x, back, r []f
 			if int64(t) >= lengths[b] {
 				continue
 			}
+			past := state[0]
+			if quantized {
+				past = roundedTo8Bits(past)
+			}
 			for j := range width {
 				in[j] = inputs.f[(t*batch+b)*width+j] + biases[j]
 				back[j] = biases[width+j]
-				for k, v := range state[0] {
+				for k, v := range past {
 					back[j] += r.f[j*hidden+k] * v
 				}
 			}
@@ -149,4 +157,29 @@ func recurrent(c call, gates, states int, reverse bool, step func(x, back, r []f
 		}
 	})
 	return results[:len(c.shapes)]
+}
+
+// in8Bits rounds x (T,B,I) to 8 bits over the range of its steps up to the longest text.
+func in8Bits(x array, lengths []int64) array {
+	used := 0
+	for _, n := range lengths {
+		used = max(used, min(int(n), x.shape[0]))
+	}
+	if x.shape[0] > 0 {
+		used = used * len(x.f) / x.shape[0]
+	}
+	out := array{shape: x.shape, kind: floats, f: slices.Clone(x.f)}
+	copy(out.f, roundedTo8Bits(x.f[:used]))
+	return out
+}
+
+// roundedTo8Bits returns the numbers that 8 bits over their range stand for, as
+// DynamicQuantizeLinear has it.
+func roundedTo8Bits(x []float64) []float64 {
+	q := quantizeDynamically(array{shape: []int{len(x)}, kind: floats, f: x})
+	out := make([]float64, len(x))
+	for i, v := range q[0].i {
+		out[i] = float64(v-q[2].i[0]) * q[1].f[0]
+	}
+	return out
 }

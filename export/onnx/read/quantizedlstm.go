@@ -6,10 +6,15 @@ import (
 )
 
 // readDynamicQuantizeLSTM reads ONNX Runtime's LSTM with integer weights (D,I,4H) and
-// (D,H,4H). ONNX Runtime also rounds their factors, to 8 bits over the range found in
-// a run; this does not.
+// (D,H,4H), whose factors are rounded to 8 bits over the range found in a run.
 func readDynamicQuantizeLSTM(n *node) []*graph.Value {
-	return n.recurrent(lstmForm, n.unquantized(1, 8, 9), n.unquantized(2, 10, 11))
+	form := lstmForm
+	form.op = func(n *node, activations string, clip float64, reverse bool) graph.Op {
+		op := lstmForm.op(n, activations, clip, reverse).(graph.LSTM)
+		op.Quantized = true
+		return op
+	}
+	return n.recurrent(form, n.unquantized(1, 8, 9), n.unquantized(2, 10, 11))
 }
 
 // unquantized dequantizes the weights of input i, (D,4H,I). Scales and zero points
