@@ -159,6 +159,7 @@ var imported = slices.Concat(
 	scatterOps,
 	rankingOps,
 	signalOps,
+	treeOps,
 )
 
 // Imported returns one value of every operator that occurs only in models of

@@ -68,6 +68,7 @@ var kernels = tabulate(
 	scatterKernels,
 	rankingKernels,
 	signalKernels,
+	treeKernels,
 )
 
 func tabulate(tables ...[]kernel) map[reflect.Type]kernel {

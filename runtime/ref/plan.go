@@ -3,6 +3,7 @@ package ref
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"runtime/debug"
 	"slices"
 
@@ -50,6 +51,9 @@ func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan
 				}
 			}
 		}
+		if err := p.walkable(n); err != nil {
+			return nil, err
+		}
 		for _, v := range n.Results {
 			if p.late(v) {
 				continue
@@ -81,28 +85,49 @@ func (p *plan) measure(v *graph.Value) (int64, error) {
 		return 0, fmt.Errorf("ref: value %.80q: element type %s is not supported", v.Name, v.DType)
 	}
 	n, ok := format.Elements(shape)
-	if !ok || n > math.MaxInt/k.bytes() || n == 0 && !walkable(shape) {
+	if !ok || n > math.MaxInt/k.bytes() {
 		return 0, fmt.Errorf("ref: value %.80q: shape %v is negative or too large", v.Name, shape)
 	}
 	p.shapes[v] = shape
 	return int64(n) * int64(k.bytes()), nil
 }
 
-// walkable reports whether a kernel can walk the rows of a tensor without elements: the
-// product of the other sizes takes no memory, but time.
-func walkable(shape []int) bool {
-	rows := 1
-	for _, n := range shape {
-		if n > 0 && rows > walkLimit/n {
-			return false
-		}
-		rows *= max(n, 1)
+// walkable refuses an argument without elements that declares more rows than a kernel of
+// an imported operator may walk. Those of attnx's own operators walk none.
+func (p *plan) walkable(n *graph.Node) error {
+	if !imported[reflect.TypeOf(n.Op)] {
+		return nil
 	}
-	return true
+	for _, a := range n.Args {
+		rows, empty := 1, false
+		for _, d := range p.shapes[a] {
+			if empty = empty || d == 0; d > 0 && rows > walkLimit/d {
+				rows = walkLimit
+			} else {
+				rows *= max(d, 1)
+			}
+		}
+		if empty && rows >= walkLimit {
+			return fmt.Errorf("ref: value %.80q: its argument %.80q %v has no elements and too many rows", n.Results[0].Name, a.Name, p.shapes[a])
+		}
+	}
+	return nil
 }
 
 // walkLimit bounds the rows of a tensor without elements.
 const walkLimit = 1 << 31
+
+// imported are the types of the operators of other tools.
+var imported = func() map[reflect.Type]bool {
+	types := map[reflect.Type]bool{}
+	for _, op := range graph.Imported() {
+		types[reflect.TypeOf(op)] = true
+	}
+	for _, op := range graph.Operators() { // the elementwise ones are of one type
+		delete(types, reflect.TypeOf(op))
+	}
+	return types
+}()
 
 // shape returns the shape of a result that is about to be computed, nil if its
 // node decides it.

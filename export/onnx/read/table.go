@@ -77,7 +77,7 @@ func init() {
 	)
 	maps.Copy(table, tabulate(onnx.Microsoft, microsoftFamily, microsoftQuantizedFamily))
 	maps.Copy(table, tabulate(trainingDomain, trainingFamily))
-	maps.Copy(table, tabulate(mlDomain, mlFamily))
+	maps.Copy(table, tabulate(mlDomain, mlFamily, treeFamily))
 	maps.Copy(table, tabulate("ai.onnx.preview", previewFamily))
 }
 
