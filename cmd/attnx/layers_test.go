@@ -22,6 +22,7 @@ var layers = map[string][]string{
 	".":                    nil, // the application: may import every room but cmd
 	"format":               {"internal/leak", "internal/quote"},
 	"format/npy":           {"format"},
+	"format/gguf":          {"format", "internal/quote"},
 	"format/store":         {},
 	"model/role":           {},
 	"model/graph":          {"format", "model/role"},
