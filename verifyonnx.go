@@ -326,6 +326,9 @@ func (v *onnxVerification) locateInRuntime(f *verified, c runtime.Candidate, inp
 	if err != nil {
 		return runtime.Origin{}, err
 	}
+	if at == nil && !refused && len(v.recorded) > 0 {
+		return runtime.Origin{Note: "each node is right from the right inputs: the recorded outputs are not this file's, or roundings add up"}, nil
+	}
 	if at == nil && !refused {
 		return runtime.Origin{Note: "each node is right from the right inputs: the difference adds up from their roundings"}, nil
 	}
