@@ -33,6 +33,7 @@ var layers = map[string][]string{
 	"model/tokens":         {"internal/quote"},
 	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
 	"model/foreign":        {"export/bundle", "export/onnx", "format", "internal/find", "internal/quote", "model", "model/huggingface", "model/role"},
+	"model/gguf":           {"format", "format/gguf", "internal/quote", "model", "model/arch", "model/graph", "model/nn"},
 	"model/exprgraph":      {"format", "internal/quote", "model", "model/arch", "model/graph", "model/role"},
 	"model/train":          {"format", "internal/quote", "model", "model/graph", "model/nn", "model/role", "model/tokens"},
 	"internal/find":        {"export/bundle", "export/onnx", "format", "format/store", "internal/quote", "model", "model/huggingface", "model/tokens"},

@@ -56,11 +56,11 @@ func sentence(path, text string) bool {
 }
 
 // TestLayersNameNoArchitecture: model/arch alone names the networks that attnx ships, and
-// model/huggingface those of the folders that it reads.
+// model/huggingface and model/gguf those of the folders and files that they read.
 func TestLayersNameNoArchitecture(t *testing.T) {
 	names := regexp.MustCompile(`(?i)\b(` + strings.Join(arch.Names(), "|") + `)\b`)
 	exempt := func(path string) bool {
-		return strings.HasPrefix(path, "model/arch/") || strings.HasPrefix(path, "model/huggingface/") || strings.HasPrefix(path, "fixtures/")
+		return strings.HasPrefix(path, "model/arch/") || strings.HasPrefix(path, "model/huggingface/") || strings.HasPrefix(path, "model/gguf/") || strings.HasPrefix(path, "fixtures/")
 	}
 	literals(t, func(path, place, text string) {
 		if name := names.FindString(text); name != "" && !exempt(path) && !sentence(path, text) {

@@ -327,7 +327,7 @@ func read(from io.ReaderAt, size int64, path string) (*File, error) {
 	if v := f.Value(alignmentKey); v != nil && r.err == nil {
 		n, ok := v.(uint32)
 		if r.name = alignmentKey; !ok || bits.OnesCount32(n) != 1 || n > 1<<30 {
-			r.fail("it is %.40v, expected a power of 2 of type uint32: %s", v, again)
+			r.fail("it is %d of type %T, expected a power of 2 of type uint32: %s", n, v, again)
 		}
 		f.Alignment = int(n)
 	}

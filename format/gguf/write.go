@@ -27,7 +27,7 @@ func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
 		if e.Key == alignmentKey {
 			n, ok := e.Value.(uint32)
 			if !ok || bits.OnesCount32(n) != 1 || n > 1<<30 {
-				return &FormatError{"", e.Key, -1, fmt.Sprintf("it is %.40v: give a power of 2 of type uint32", e.Value)}
+				return &FormatError{"", e.Key, -1, fmt.Sprintf("it is %d of type %T: give a power of 2 of type uint32", n, e.Value)}
 			}
 			alignment = int64(n)
 		}

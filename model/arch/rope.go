@@ -136,3 +136,22 @@ func (r Rope) yarn(angles []float64, width int) (factor float64) {
 	}
 	return scale(1)
 }
+
+// MatchesFactors reports whether r turns heads of the given width by the angles
+// without scaling, divided by factors: the form in which llama.cpp's files hold
+// the settings of Llama 3.1. They are computed in float32.
+func (r Rope) MatchesFactors(width int, factors []float32) bool {
+	if r.check() != nil {
+		return false
+	}
+	angles, plain := r.rotary(width).Angles, nn.Frequencies(r.Theta, width)
+	if len(factors) != len(angles) {
+		return false
+	}
+	for i, f := range factors {
+		if !(math.Abs(angles[i]*float64(f)/plain[i]-1) < 1e-5) {
+			return false
+		}
+	}
+	return true
+}

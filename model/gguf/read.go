@@ -1,0 +1,181 @@
+package gguf
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+	blocks "github.com/attnx/attnx/format/gguf"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// Read returns the model of a GGUF file as a checkpoint at step 0 without
+// tokenizer and training state. Errors name the file.
+func Read(path string) (*model.Checkpoint, error) {
+	f, err := blocks.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c, err := read(f)
+	var bad *blocks.FormatError
+	var unsupported *blocks.UnsupportedError
+	if err != nil && !errors.As(err, &bad) && !errors.As(err, &unsupported) { // those name the file
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, err
+}
+
+func read(f *blocks.File) (*model.Checkpoint, error) {
+	name, _ := f.Value("general.architecture").(string)
+	k := slices.IndexFunc(families, func(f family) bool { return f.arch == name })
+	switch {
+	case name == "":
+		return nil, fmt.Errorf("it names no general.architecture: it holds no model")
+	case integer(f.Value("split.count")) > 1:
+		return nil, fmt.Errorf("it is one part of %d: join them with llama-gguf-split --merge", integer(f.Value("split.count")))
+	case k < 0:
+		return nil, fmt.Errorf("its architecture is %s, attnx reads %s: convert the model's Hugging Face folder instead", quote.String(name), quote.Or(names()))
+	}
+	row := families[k]
+	s := &settings{f: f, arch: name, tensors: map[string]blocks.Info{}, read: map[string]bool{}}
+	for _, i := range f.Tensors {
+		s.tensors[i.Name] = i
+	}
+	n := row.network(s)
+	if s.rest(); s.err != nil {
+		return nil, s.err
+	}
+	if deep, ok := n.(interface{ Depth() int }); ok && deep.Depth() > len(f.Tensors) {
+		return nil, fmt.Errorf("%s.block_count is %d, and the file has %d tensors: it is damaged; take another copy", name, deep.Depth(), len(f.Tensors))
+	}
+	c, err := model.Of(n)
+	if err != nil {
+		return nil, err
+	}
+	if c.Special, err = special(f, c.Vocab()); err != nil {
+		return nil, err
+	}
+	return c, row.weights(c, s)
+}
+
+// names lists the architectures.
+func names() (list []string) {
+	for _, f := range families {
+		list = append(list, f.arch)
+	}
+	return list
+}
+
+// weights reads the weights of the model. All shapes are checked before the
+// first is read.
+func (row family) weights(c *model.Checkpoint, s *settings) error {
+	left := map[string]bool{ropeFactors: true}
+	for name := range s.tensors {
+		left[name] = true
+	}
+	delete(left, ropeFactors)
+	if c.Graph.Lookup(row.head) == nil {
+		delete(left, row.names.Replace(row.head))
+	}
+	infos := make([]blocks.Info, len(c.Graph.Params))
+	for k, p := range c.Graph.Params {
+		name := row.names.Replace(p.Name)
+		i, ok := s.tensors[name]
+		if !ok {
+			return fmt.Errorf("tensor %.80q is missing: the file is incomplete; take another copy", name)
+		}
+		delete(left, name)
+		shape := slices.Clone(i.Shape)
+		if row.turns(p.Name) {
+			slices.Reverse(shape)
+		}
+		if !p.Shape.Equal(graph.Numbers(shape...)) {
+			return fmt.Errorf("tensor %.80q has shape %v, its network expects %s: the file is damaged; take another copy", name, i.Shape, p.Shape)
+		}
+		infos[k] = i
+	}
+	for name := range left {
+		return fmt.Errorf("tensor %.80q is no weight of the architecture %s: convert the model's Hugging Face folder instead", name, row.arch)
+	}
+	c.Weights = make(model.Weights, len(infos))
+	for k, i := range infos {
+		t, err := s.f.Tensor(i)
+		if err != nil {
+			return err
+		}
+		p := c.Graph.Params[k]
+		for _, part := range row.rotated {
+			if strings.Contains(p.Name, part) {
+				heads := s.sizeOr("attention.head_count", 1)
+				if strings.Contains(part, "k_proj") {
+					heads = s.sizeOr("attention.head_count_kv", heads)
+				}
+				t = unpaired(t, heads)
+			}
+		}
+		if row.turns(p.Name) {
+			t = transposed(t)
+		}
+		c.Weights[k] = t.WithName(p.Name)
+	}
+	return nil
+}
+
+// turns reports whether a weight is transposed in a file.
+func (row family) turns(weight string) bool {
+	return slices.ContainsFunc(row.turned, func(end string) bool { return strings.HasSuffix(weight, end) })
+}
+
+// unpaired undoes what converters do to queries and keys of Llama
+// (convert_hf_to_gguf.py, permute). ggml rotates elements 2i and 2i+1 of a head,
+// transformers elements i and i+D/2, so the rows of a head are in pairs.
+func unpaired(t format.Tensor, heads int) format.Tensor {
+	row := len(t.Data) / t.Shape[0] // bytes
+	d := t.Shape[0] / heads
+	out := make([]byte, 0, len(t.Data))
+	for r := range t.Shape[0] {
+		h, half, i := r/d, r%d/(d/2), r%(d/2)
+		from := h*d + 2*i + half
+		out = append(out, t.Data[from*row:(from+1)*row]...)
+	}
+	t.Data = out
+	return t
+}
+
+// transposed returns a matrix of float32 with its axes swapped.
+func transposed(t format.Tensor) format.Tensor {
+	rows, columns := t.Shape[0], t.Shape[1]
+	out := make([]byte, len(t.Data))
+	for r := range rows {
+		for c := range columns {
+			copy(out[4*(c*rows+r):][:4], t.Data[4*(r*columns+c):])
+		}
+	}
+	return format.Tensor{Name: t.Name, DType: t.DType, Shape: []int{columns, rows}, Data: out}
+}
+
+// special returns the special ids of a file. Ids outside the vocabulary never
+// occur and are left out.
+func special(f *blocks.File, vocab int) (*model.Special, error) {
+	id := func(name string) *int64 {
+		n := integer(f.Value("tokenizer.ggml." + name + "_token_id"))
+		if n < 0 || n >= min(vocab, math.MaxInt32) {
+			return nil
+		}
+		wide := int64(n)
+		return &wide
+	}
+	s := &model.Special{Begin: id("bos"), Pad: id("padding")}
+	for _, name := range []string{"eos", "eot", "eom"} {
+		if end := id(name); end != nil && !slices.Contains(s.End, *end) {
+			s.End = append(s.End, *end)
+		}
+	}
+	return s, s.Check(vocab)
+}
