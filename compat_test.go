@@ -61,11 +61,13 @@ func TestFaultsOfEarlierFiles(t *testing.T) {
 						t.Fatal(err)
 					}
 					a.apply(altered)
-					checks, _, err := compareFile(&exported{checkpoint: c}, file, altered, info)
+					checks, compared, err := compareFile(&exported{checkpoint: c}, file, altered, info)
 					if err != nil {
 						t.Fatal(err)
 					}
-					tried++
+					if tried++; sizeAlone(a.name) && compared.verdict.Layer == runtime.IdenticalLayer {
+						continue // the end of a Shape beyond the last dimension
+					}
 					if !slices.ContainsFunc(checks, func(c runtime.Check) bool { return c.Status == runtime.StatusFail }) {
 						t.Errorf("%s, %s: not seen: %+v", file, a.name, checks)
 					}
