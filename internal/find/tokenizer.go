@@ -33,10 +33,11 @@ func TooLarge(path string, t *tokens.Tokenizer, c *model.Checkpoint) error {
 	return fmt.Errorf("%s: the tokenizer has %d tokens, the model %d: its ids would be out of range, train or export again", path, t.VocabSize(), c.IDs())
 }
 
-// Encode returns the ids of a text, all within the model's vocabulary. Errors
-// refer to the text by name.
+// Encode returns the ids of a text, with the special tokens that the tokenizer
+// adds to one, such as Llama's at the start. All are within the model's
+// vocabulary. Errors refer to the text by name.
 func Encode(t *tokens.Tokenizer, c *model.Checkpoint, name, text string) ([]int64, error) {
-	ids := t.Encode(text)
+	ids := t.AddSpecial(t.Encode(text))
 	return ids, CheckIDs(t, c, name, ids)
 }
 

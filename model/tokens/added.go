@@ -1,6 +1,11 @@
 package tokens
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // maxAddedBytes bounds an added token, and so the work at each byte of a text.
 // Real ones have at most a few dozen bytes.
@@ -9,20 +14,24 @@ const maxAddedBytes = 256
 // finder finds added tokens in a text: the leftmost, and the longest of those.
 // A nil finder finds nothing.
 type finder struct {
-	ids     map[string]int32
+	tokens  map[string]*addedToken
 	lengths [256][]int // lengths of tokens by first byte, longest first
 }
 
-func newFinder(added []addedToken) *finder {
+// newFinder finds added tokens by their contents, as normalized.
+func newFinder(added []*addedToken, contents []string) *finder {
 	if len(added) == 0 {
 		return nil
 	}
-	f := &finder{ids: make(map[string]int32, len(added))}
-	for _, a := range added {
-		f.ids[a.content] = a.id
-		first := a.content[0]
-		if !slices.Contains(f.lengths[first], len(a.content)) {
-			f.lengths[first] = append(f.lengths[first], len(a.content))
+	f := &finder{tokens: make(map[string]*addedToken, len(added))}
+	for i, content := range contents {
+		if _, ok := f.tokens[content]; ok {
+			continue // of equal ones the first counts
+		}
+		f.tokens[content] = added[i]
+		first := content[0]
+		if !slices.Contains(f.lengths[first], len(content)) {
+			f.lengths[first] = append(f.lengths[first], len(content))
 		}
 	}
 	for _, l := range f.lengths {
@@ -32,34 +41,56 @@ func newFinder(added []addedToken) *finder {
 }
 
 // split passes on the parts of a text in order: an added token, with its
-// length, to found, everything else, if not empty, to rest. It stops when one
-// of them returns false, and returns false itself.
-func (f *finder) split(text string, found func(id int32, bytes int) bool, rest func(string) bool) bool {
+// length, to found, everything else, if not empty, with its offset to rest. It
+// stops when one of them returns false, and returns false itself.
+func (f *finder) split(text string, found func(id int32, bytes int) bool, rest func(at int, s string) bool) bool {
 	from := 0
 	for i := 0; f != nil && i < len(text); {
-		id, n := f.match(text[i:])
+		a, n := f.match(text[i:])
 		if n == 0 {
 			i++
 			continue
 		}
-		if from < i && !rest(text[from:i]) || !found(id, n) {
+		start, end := i, i+n
+		i = end
+		if a.singleWord && (endsInWord(text[:start]) || startsWithWord(text[end:])) {
+			continue
+		}
+		if a.lstrip {
+			start = from + len(strings.TrimRightFunc(text[min(from, start):start], unicode.IsSpace))
+		}
+		if a.rstrip && end >= from {
+			end = len(text) - len(strings.TrimLeftFunc(text[end:], unicode.IsSpace))
+		}
+		start = max(start, from) // the last token may have taken the spaces that this one starts with
+		end = max(end, start)
+		if from < start && !rest(from, text[from:start]) || !found(a.id, end-start) {
 			return false
 		}
-		i += n
-		from = i
+		from = end
 	}
-	return from == len(text) || rest(text[from:])
+	return from == len(text) || rest(from, text[from:])
+}
+
+func endsInWord(s string) bool {
+	r, n := utf8.DecodeLastRuneInString(s)
+	return n > 0 && isWord(r)
+}
+
+func startsWithWord(s string) bool {
+	r, n := utf8.DecodeRuneInString(s)
+	return n > 0 && isWord(r)
 }
 
 // match returns the longest added token at the start of text, and its length.
-func (f *finder) match(text string) (id int32, n int) {
+func (f *finder) match(text string) (*addedToken, int) {
 	for _, n := range f.lengths[text[0]] {
 		if n > len(text) {
 			continue
 		}
-		if id, ok := f.ids[text[:n]]; ok {
-			return id, n
+		if a, ok := f.tokens[text[:n]]; ok {
+			return a, n
 		}
 	}
-	return 0, 0
+	return nil, 0
 }

@@ -34,6 +34,8 @@ type mergeScratch struct {
 	symbols []symbol
 	heap    []candidate
 	limit   int32
+	parts   map[string][]int64 // charMerger: parts seen before
+	best    []bestEnd          // unigram
 }
 
 // symbol is a token of the current piece, in a list doubly linked by index.

@@ -51,13 +51,22 @@ func byteOf(r rune) (byte, bool) {
 // bytesOf returns the bytes of a token written in such characters. A token
 // with any other character is returned unchanged.
 func bytesOf(token string) string {
+	if b, ok := bytesOfAll(token); ok {
+		return b
+	}
+	return token
+}
+
+// bytesOfAll returns the bytes of a token, if it is written in such characters
+// only.
+func bytesOfAll(token string) (string, bool) {
 	var b strings.Builder
 	for _, r := range token {
 		c, ok := byteOf(r)
 		if !ok {
-			return token
+			return "", false
 		}
 		b.WriteByte(c)
 	}
-	return b.String()
+	return b.String(), true
 }

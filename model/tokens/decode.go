@@ -30,10 +30,18 @@ type Decoder struct {
 	t     *Tokenizer
 	began bool
 	bytes []byte // not returned yet
+
+	stages []stage // of a tokenizer with other decoders than the kinds that Train makes
 }
 
 // NewDecoder returns a Decoder at the start of a text.
-func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
+func (t *Tokenizer) NewDecoder() *Decoder {
+	d := &Decoder{t: t}
+	if t.flow != nil && t.flow.decoders != nil {
+		d.stages = t.flow.decoders.start()
+	}
+	return d
+}
 
 // Next takes one id and returns the text that is complete by now. It holds
 // back the bytes of an incomplete character.
@@ -49,6 +57,7 @@ func (d *Decoder) Next(id int64) (string, error) {
 // Flush ends the text and returns the bytes held back, U+FFFD for an
 // incomplete character. The Decoder can then start another text.
 func (d *Decoder) Flush() string {
+	flush(d.stages, d.emit)
 	text, _ := validUTF8(d.bytes, true)
 	d.bytes, d.began = d.bytes[:0], false
 	return text
@@ -65,6 +74,10 @@ func (d *Decoder) push(id int64) error {
 	if text == "" && !d.t.has(int32(id)) {
 		return nil
 	}
+	if d.stages != nil {
+		push(d.stages, text, d.emit)
+		return nil
+	}
 	if d.t.kind == Word {
 		text = d.t.joiner.join(text, d.began)
 	}
@@ -72,6 +85,8 @@ func (d *Decoder) push(id int64) error {
 	d.bytes = append(d.bytes, text...)
 	return nil
 }
+
+func (d *Decoder) emit(text string) { d.bytes = append(d.bytes, text...) }
 
 // validUTF8 returns b as text and the number of bytes used. Each maximal part
 // of an ill-formed sequence becomes one U+FFFD, as Unicode recommends (chapter

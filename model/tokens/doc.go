@@ -1,6 +1,6 @@
 // Package tokens converts text to ids and ids to text.
 //
-// There are three kinds of tokenizer. [Train] trains each of them from text:
+// [Train] trains three kinds of tokenizer from text:
 //
 //	Word  a token is a word or a run of punctuation; white space is lost
 //	Char  a token is one character (Unicode code point)
@@ -13,8 +13,8 @@
 // # The file
 //
 // [Tokenizer.MarshalJSON] writes and [Parse] reads tokenizer.json, the file of
-// Hugging Face's library "tokenizers", which gives the same ids for it. Of all
-// tokenizers that the file can describe, Parse accepts these:
+// Hugging Face's library "tokenizers", which gives the same ids for it. [Train]
+// makes files with these parts:
 //
 //	kind  model      pre_tokenizer                        decoder
 //	Word  WordLevel  Whitespace                           WordPiece, or null
@@ -22,14 +22,28 @@
 //	BPE   BPE        ByteLevel (add_prefix_space false,   ByteLevel
 //	                 use_regex true)
 //
-// The file may have added_tokens. It must have no normalizer, and its
-// post_processor must add no tokens: null, ByteLevel, which only changes
-// offsets, or a TemplateProcessing of the text alone. A Sequence of one part
-// equals that part. Stored truncation and padding are ignored, as in
-// transformers. Other features give an [UnsupportedError], invalid files a
-// [FormatError]; both name the place as a path in the JSON. Parse reads
-// GPT-2's own file, in its old form (merges as "a b", no model type) and its
-// new one (merges as pairs).
+// Parse reads those of the library:
+//
+//	models           BPE (byte_fallback, ignore_merges, prefix and suffix),
+//	                 Unigram, WordLevel, WordPiece
+//	normalizers      BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD,
+//	                 Nmt, Precompiled, Prepend, Replace, Strip, StripAccents
+//	pre-tokenizers   BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits,
+//	                 Metaspace, Punctuation, Split, UnicodeScripts, Whitespace,
+//	                 WhitespaceSplit
+//	post-processors  BertProcessing, ByteLevel, RobertaProcessing,
+//	                 TemplateProcessing; see [Tokenizer.AddSpecial]
+//	decoders         BPEDecoder, ByteFallback, ByteLevel, CTC, Fuse, Metaspace,
+//	                 Replace, Strip, WordPiece
+//
+// and Sequences of them. Not supported are dropout, which makes encoding
+// random; regular expressions with lookaround, other than \s+(?!\S) before \s+
+// at the end, with anchors, back references or possessive repetition; and
+// normalizers that could make a text more than 512 times as long. Stored
+// truncation and padding are ignored, as in transformers. What is not supported
+// gives an [UnsupportedError], an invalid file a [FormatError]; both name the
+// place as a path in the JSON. Parse reads GPT-2's own file, in its old form
+// (merges as "a b", no model type) and its new one (merges as pairs).
 //
 // Decoded texts agree with the Python library too, except for added tokens
 // with characters such as é: under ByteLevel the Python library garbles them,
@@ -48,5 +62,6 @@
 // White space, letters and numbers follow the Unicode version of the Go
 // library (package unicode). The Python library uses a later version, so the
 // two differ only on characters newer than [unicode.Version]; a test compares
-// the character classes for all of Unicode.
+// the character classes for all of Unicode. Its normalizers and its punctuation
+// follow Unicode 8 and 9: they differ on characters newer than those.
 package tokens

@@ -6,8 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Encode returns the ids of a text. BPE encodes invalid UTF-8 byte by byte;
-// for the other kinds such bytes are unknown.
+// Encode returns the ids of a text, without the special tokens that
+// [Tokenizer.AddSpecial] adds. Byte-level BPE encodes invalid UTF-8 byte by
+// byte; for Word and Char such bytes are unknown; where the text is normalized
+// or the model is of another kind, they are read as U+FFFD.
 //
 // Encode finds added tokens first. It splits the text between them into pieces
 // and encodes each piece separately.
@@ -40,13 +42,18 @@ type encoder struct {
 	yield func([]int64, int) bool // receives ids in large runs; nil: all are kept
 	words map[string][]int64      // BPE: pieces seen before
 	merge mergeScratch
+	size  int // bytes of the text
 }
 
 // encode encodes a text. It and the methods it calls report whether to
 // continue.
 func (e *encoder) encode(text string) bool {
-	return e.t.early.split(text, e.addID, func(rest string) bool {
-		return e.t.late.split(rest, e.addID, e.plain)
+	e.size = len(text)
+	if e.t.flow != nil {
+		return e.t.flow.encode(e, text)
+	}
+	return e.t.early.split(text, e.addID, func(_ int, rest string) bool {
+		return e.t.late.split(rest, e.addID, func(_ int, rest string) bool { return e.plain(rest) })
 	})
 }
 
@@ -62,7 +69,7 @@ func (e *encoder) advance(bytes int) bool {
 	if e.yield == nil || len(e.ids) < runIDs {
 		return true
 	}
-	more := e.yield(e.ids, e.done)
+	more := e.yield(e.ids, min(e.done, e.size))
 	e.ids = e.ids[:0]
 	return more
 }

@@ -11,7 +11,12 @@ import (
 // tokenizers give equal bytes. As in GPT-2's file, added tokens are also in
 // the vocabulary. Merges have the form "a b", which all versions of the Python
 // library read.
+//
+// A tokenizer of another kind than Train makes is written as it was read.
 func (t *Tokenizer) MarshalJSON() ([]byte, error) {
+	if t.flow != nil {
+		return slices.Clone(t.flow.file), nil
+	}
 	const byteLevel = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
 	w := writer{}
 	w.text(`{"version":"1.0","truncation":null,"padding":null,"added_tokens":`)
@@ -105,6 +110,7 @@ func (w *writer) vocab(t *Tokenizer) {
 func (w *writer) added(a addedToken) {
 	w.text(`{"id":` + strconv.Itoa(int(a.id)) + `,"content":`)
 	w.quoted(a.content)
-	w.text(`,"single_word":false,"lstrip":false,"rstrip":false,"normalized":` + strconv.FormatBool(a.normalized) +
+	w.text(`,"single_word":` + strconv.FormatBool(a.singleWord) + `,"lstrip":` + strconv.FormatBool(a.lstrip) +
+		`,"rstrip":` + strconv.FormatBool(a.rstrip) + `,"normalized":` + strconv.FormatBool(a.normalized) +
 		`,"special":` + strconv.FormatBool(a.special) + `}`)
 }

@@ -52,16 +52,13 @@ func parseAddedToken(n node) (a addedToken, err error) {
 	if err != nil {
 		return a, err
 	}
-	for _, name := range []string{"single_word", "lstrip", "rstrip"} {
-		if on, err := o[name].flag(false); err != nil || on {
-			return a, orUnsupported(err, o[name].path, "it is true, only false is supported")
+	for _, m := range []struct {
+		name string
+		flag *bool
+	}{{"single_word", &a.singleWord}, {"lstrip", &a.lstrip}, {"rstrip", &a.rstrip}, {"normalized", &a.normalized}, {"special", &a.special}} {
+		if *m.flag, err = o[m.name].flag(false); err != nil {
+			return a, err
 		}
-	}
-	if a.normalized, err = o["normalized"].flag(false); err != nil {
-		return a, err
-	}
-	if a.special, err = o["special"].flag(false); err != nil {
-		return a, err
 	}
 	if a.content, err = o["content"].str(); err != nil {
 		return a, err

@@ -2,23 +2,27 @@ package tokens
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/internal/quote"
 )
 
-// Kind is the unit of a tokenizer: word, character, or run of bytes.
+// Kind is the unit of a tokenizer: word, character, run of bytes or characters
+// made by merges, or piece of a word.
 type Kind uint8
 
-// The kinds of tokenizer.
+// The kinds of tokenizer. [Train] makes the first three.
 const (
 	Word Kind = iota + 1
 	Char
 	BPE
+	WordPiece
+	Unigram
 )
 
-var kindNames = map[Kind]string{Word: "word", Char: "char", BPE: "bpe"}
+var kindNames = map[Kind]string{Word: "word", Char: "char", BPE: "bpe", WordPiece: "wordpiece", Unigram: "unigram"}
 
-// String returns "word", "char" or "bpe".
+// String returns "word", "char", "bpe", "wordpiece" or "unigram".
 func (k Kind) String() string {
 	if name, ok := kindNames[k]; ok {
 		return name
@@ -26,10 +30,10 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// ParseKind is the inverse of [Kind.String].
+// ParseKind is the inverse of [Kind.String] for the kinds that [Train] makes.
 func ParseKind(s string) (Kind, error) {
 	for k, name := range kindNames {
-		if name == s {
+		if name == s && k <= BPE {
 			return k, nil
 		}
 	}
@@ -61,6 +65,8 @@ type Tokenizer struct {
 	joiner  joiner           // Word: how words are joined
 	bpe     *merger          // BPE only
 	ascii   [128]int32       // Char: ids of the first characters of Unicode
+	flow    *flow            // nil: the tokenizer is of a kind that Train makes
+	post    []template       // what AddSpecial adds
 }
 
 // addedToken is a token that Encode finds before it splits the text.
@@ -68,13 +74,19 @@ type addedToken struct {
 	id         int32
 	content    string
 	normalized bool // found after those that are not
+	singleWord bool // found only if it is not part of a word
+	lstrip     bool // takes the white space before it
+	rstrip     bool // takes the white space after it
 	special    bool // kept for the file; Python's decode can skip such tokens
 }
 
-// finish computes the fields derived from tokens, added and, for BPE, merges.
-func (t *Tokenizer) finish(merges [][2]int32) {
-	t.text = t.tokens
-	if t.kind == BPE {
+// finish computes the fields derived from tokens, added and, for byte-level
+// BPE, merges. It has an error only for a tokenizer with normalizers.
+func (t *Tokenizer) finish(merges [][2]int32) error {
+	if t.text = t.tokens; t.flow != nil {
+		t.text = slices.Clone(t.tokens)
+	}
+	if t.bytes() {
 		t.text = make([]string, len(t.tokens))
 		for id, token := range t.tokens {
 			t.text[id] = bytesOf(token)
@@ -90,17 +102,31 @@ func (t *Tokenizer) finish(merges [][2]int32) {
 			t.ascii[c] = id
 		}
 	}
-	var early, late []addedToken
-	for _, a := range t.added {
+	var early, late []*addedToken
+	var contents [2][]string
+	for i := range t.added {
+		a := &t.added[i]
 		t.text[a.id] = a.content
-		if a.normalized {
-			late = append(late, a)
-		} else {
-			early = append(early, a)
+		if !a.normalized {
+			early, contents[0] = append(early, a), append(contents[0], a.content)
+			continue
 		}
+		content := a.content
+		if t.flow != nil {
+			content = t.flow.norm.apply(span{text: content}).text
+		}
+		if n := len(content); n == 0 || n > maxAddedBytes {
+			return unsupported("added_tokens", "%.130q has %d bytes after normalization, 1 to %d are supported", quote.Line(a.content, 120), n, maxAddedBytes)
+		}
+		t.text[a.id] = content // the Python library decodes it like this
+		late, contents[1] = append(late, a), append(contents[1], content)
 	}
-	t.early, t.late = newFinder(early), newFinder(late)
+	t.early, t.late = newFinder(early, contents[0]), newFinder(late, contents[1])
+	return nil
 }
+
+// bytes reports whether the tokens are runs of bytes: byte-level BPE.
+func (t *Tokenizer) bytes() bool { return t.kind == BPE && (t.flow == nil || t.flow.model == nil) }
 
 // Kind returns the kind of the tokenizer.
 func (t *Tokenizer) Kind() Kind { return t.kind }

@@ -107,8 +107,7 @@ func trainList(kind Kind, text string, count func(string, int) ([]string, int, e
 		// White space never occurs in a word, so this prefix joins none.
 		t.joiner = joiner{wordPiece: true, prefix: " ", cleanup: true}
 	}
-	t.finish(nil)
-	return t, nil
+	return t, t.finish(nil)
 }
 
 // firstInvalid returns the offset of the first byte that is not UTF-8, or -1.

@@ -33,8 +33,7 @@ func trainBPE(text string, vocabSize int) (*Tokenizer, error) {
 	end := int32(len(vocab))
 	t := newTokenizer(BPE, append(vocab, EndOfText))
 	t.added = []addedToken{{id: end, content: EndOfText, special: true}}
-	t.finish(merges)
-	return t, nil
+	return t, t.finish(merges)
 }
 
 // learnBPE returns at most size tokens and the merges that make them.
