@@ -62,6 +62,7 @@
 // White space, letters and numbers follow the Unicode version of the Go
 // library (package unicode). The Python library uses a later version, so the
 // two differ only on characters newer than [unicode.Version]; a test compares
-// the character classes for all of Unicode. Its normalizers and its punctuation
-// follow Unicode 8 and 9: they differ on characters newer than those.
+// the character classes for all of Unicode. Its punctuation and accents are
+// of Unicode 8 and 9, and so are those here; its normalization forms too, which
+// differ on characters newer than that.
 package tokens

@@ -144,7 +144,7 @@ func (l *normalizers) parse(n node, depth int) error {
 		"NFKC":         {11, mapped(form(norm.NFKC))},
 		"NFKD":         {11, mapped(form(norm.NFKD))},
 		"Lowercase":    {2, mapped(lower)},
-		"StripAccents": {1, kept(func(r rune) bool { return !unicode.Is(unicode.M, r) })},
+		"StripAccents": {1, kept(func(r rune) bool { return !inOld("mark", r) })},
 		"Nmt":          {3, nmt},
 		"ByteLevel":    {2, mapped(visible)},
 	}[kind]
@@ -261,7 +261,7 @@ func (l *normalizers) parseBert(n node) error {
 		}
 		if accents && !ascii(s.text) {
 			s.text = form(norm.NFD)(s.text)
-			s = kept(func(r rune) bool { return !unicode.Is(unicode.Mn, r) })(s)
+			s = kept(func(r rune) bool { return !inOld("nonspacing", r) })(s)
 		}
 		if lowercase {
 			s.text = lower(s.text)

@@ -253,6 +253,15 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(b, "ab abc don't <|endoftext|> \u00a0 1 é")
 	}
+	// Small files with the parts that Train does not use.
+	for _, parts := range []string{
+		`"normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]},"decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},"model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,"fuse_unk":true,"ignore_merges":true,"vocab":{"<unk>":0,"▁":1,"a":2,"b":3,"ab":4,"▁ab":5,"<0xC3>":6},"merges":["a b",["▁","ab"]]}`,
+		`"normalizer":{"type":"BertNormalizer"},"pre_tokenizer":{"type":"BertPreTokenizer"},"decoder":{"type":"WordPiece","prefix":"##"},"post_processor":{"type":"BertProcessing","sep":["b",2],"cls":["a",1]},"model":{"type":"WordPiece","unk_token":"u","vocab":{"u":0,"a":1,"b":2,"##b":3}}`,
+		`"normalizer":{"type":"Sequence","normalizers":[{"type":"Nmt"},{"type":"NFKC"},{"type":"Precompiled","precompiled_charsmap":"CAAAAAEEAABhAACAYgA="}]},"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"},"decoder":{"type":"Metaspace","replacement":"▁"},"model":{"type":"Unigram","unk_id":0,"byte_fallback":true,"vocab":[["<unk>",0],["▁",-2.5],["a",-1],["▁a",-1.5],["<0xC3>",0]]}`,
+		`"normalizer":{"type":"Sequence","normalizers":[{"type":"NFD"},{"type":"Strip","strip_left":true,"strip_right":true},{"type":"StripAccents"}]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"[a-c]+|\\p{N}{1,3}|\\s+(?!\\S)|\\s+"},"behavior":"MergedWithPrevious","invert":true},{"type":"Digits","individual_digits":true},{"type":"UnicodeScripts"},{"type":"ByteLevel"}]},"decoder":{"type":"CTC","pad_token":"u","word_delimiter_token":"|"},"added_tokens":[{"id":3,"content":"<L>","lstrip":true,"rstrip":true,"normalized":true}],"model":{"type":"WordLevel","unk_token":"u","vocab":{"u":0,"a":1,"b":2}}`,
+	} {
+		f.Add([]byte("{"+parts+"}"), " ab  abc é 12 <L> a\u0301")
+	}
 	f.Add([]byte(`{"model":{"type":"WordLevel","vocab":{"a":0,"b":1},"unk_token":"a"},"pre_tokenizer":{"type":"Whitespace"}}`), "a c")
 	f.Fuzz(func(t *testing.T, file []byte, text string) {
 		tok, err := tokens.Parse(file)
@@ -273,9 +282,22 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("id %d of %d", id, tok.VocabSize())
 			}
 		}
-		if _, err := tok.Decode(ids); err != nil {
+		whole, err := tok.Decode(ids)
+		if err != nil {
 			t.Fatal(err)
 		}
+		d, stream := tok.NewDecoder(), ""
+		for _, id := range ids {
+			s, err := d.Next(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stream += s
+		}
+		if stream += d.Flush(); stream != whole {
+			t.Fatalf("id by id %q, at once %q", stream, whole)
+		}
+		tok.AddSpecial(ids)
 		b, err := tok.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)

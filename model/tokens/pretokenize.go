@@ -149,7 +149,7 @@ func isPunctuation(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r > ' ' && r < 0x7f && !letterOrDigit(byte(r))
 	}
-	return unicode.Is(unicode.P, r)
+	return inOld("punctuation", r)
 }
 
 // runesOf finds the characters for which is is true.
