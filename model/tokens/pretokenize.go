@@ -316,7 +316,7 @@ func parseMeta(n node) (m metaspace, err error) {
 	}
 	if !prefix && m.scheme != "never" {
 		if !o["prepend_scheme"].isNull() {
-			return m, invalid(o["add_prefix_space"].path, "it is false, but prepend_scheme is %q", m.scheme)
+			return m, invalid(o["add_prefix_space"].path, "it is false, but prepend_scheme is %.80q", m.scheme)
 		}
 		m.scheme = "never"
 	}
