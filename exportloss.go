@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/precision"
@@ -67,7 +68,7 @@ func (x *exporting) heldOut(ctx context.Context, c *model.Checkpoint) ([][]int64
 		for i := range total {
 			ids = append(ids, int64(stream.IntN(uint64(i), c.Vocab())))
 		}
-	} else if ids, err = x.textIDs(ctx, c, total); err != nil {
+	} else if ids, err = textIDs(ctx, c, x.Text, x.Stdin, total); err != nil {
 		return nil, &OptionError{Option: "Text", Reason: ": " + err.Error(), Err: err}
 	}
 	length := min(c.Context()+1, 129)
@@ -82,13 +83,13 @@ func (x *exporting) heldOut(ctx context.Context, c *model.Checkpoint) ([][]int64
 	return out, nil
 }
 
-// textIDs returns at most the given number of ids of the text.
-func (x *exporting) textIDs(ctx context.Context, c *model.Checkpoint, most int) (ids []int64, err error) {
-	text, err := Corpus{Files: []string{x.Text}, Reader: x.Stdin}.Read(ctx, "")
+// textIDs returns at most the given number of ids of a file's text, or of stdin's.
+func textIDs(ctx context.Context, c *model.Checkpoint, path string, stdin io.Reader, most int) (ids []int64, err error) {
+	text, err := Corpus{Files: []string{path}, Reader: stdin}.Read(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	tok, err := find.Tokenizer(x.Text, c.Tokenizer, c)
+	tok, err := find.Tokenizer(path, c.Tokenizer, c)
 	if err != nil {
 		return nil, err
 	}
@@ -97,5 +98,5 @@ func (x *exporting) textIDs(ctx context.Context, c *model.Checkpoint, most int) 
 			break
 		}
 	}
-	return ids, find.CheckIDs(tok, c, x.Text, ids)
+	return ids, find.CheckIDs(tok, c, path, ids)
 }

@@ -257,9 +257,15 @@ func TestRightFilesRun(t *testing.T) {
 		if err := writeTo(file, m.Encode); err != nil {
 			t.Fatal(err)
 		}
-		if r := runOne(t, c, file, f); r.Status != runtime.StatusOK {
+		r := runOne(t, c, file, f)
+		if r.Status != runtime.StatusOK {
 			t.Errorf("%s: %+v", name, r)
 		}
+		// A bound that is far above every error would miss faults.
+		if r.BoundRatio < 1.5 || r.BoundRatio > 15 {
+			t.Errorf("%s: the bound is %.3g times the error", name, r.BoundRatio)
+		}
+		t.Logf("%s: bound/error %.2f", name, r.BoundRatio)
 	}
 }
 

@@ -36,6 +36,17 @@ type Bounds struct {
 	Unknown string
 }
 
+// Margin describes a row of scores: by how much its highest value leads, and how far
+// rounding may move that lead.
+type Margin struct {
+	Best, Rival int     // positions of the highest value, and of the one that rounding brings closest to it
+	Lead        float64 // the highest value less the rival's
+	Bound       float64 // of the error of that difference; +Inf if it is not known
+}
+
+// Certain reports whether rounding leaves the highest value the highest.
+func (m Margin) Certain() bool { return m.Lead > m.Bound }
+
 // Unit returns the unit roundoff of a floating-point type: the largest relative
 // error of rounding a number to it (IEEE 754-2019, round to nearest; bfloat16 and
 // the 8-bit types are defined alike).

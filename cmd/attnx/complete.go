@@ -37,6 +37,7 @@ var flagValues = map[string]complete.Func{
 	"data":             complete.AnyFile,
 	"ort-lib":          complete.AnyFile, // the file name ends with a version
 	"export text":      complete.AnyFile,
+	"verify text":      complete.AnyFile,
 	"export output":    complete.FilesOf("onnx"),
 	"convert output":   complete.FilesOf("safetensors"),
 	"average output":   complete.FilesOf("safetensors"),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,8 @@ import (
 func verifyCommand(s console.Streams) *cobra.Command {
 	var plan string
 	var faults int
-	var asJSON bool
+	var asJSON, certify bool
+	var text string
 	var o attnx.VerifyOptions
 	var d device
 	cmd := &cobra.Command{
@@ -74,6 +76,15 @@ inputs show. The table counts how many of them verify catches, by structure or
 on samples, locates at the right value, and misses. A fault that changes no
 output by more than the bound is counted as equivalent.
 
+The bound on a difference is derived for each element of each output: 6 standard
+deviations of what the roundings of all operations add up to for these inputs.
+bound/error is how many times the error of the worst element fits into its own
+bound. Where no bound is known the runtime is "not certified", which is no pass.
+
+With --certify the next tokens of a text are predicted, and those listed whose
+lead is not beyond what rounding explains: another runtime may choose another
+token there. The others are certain in any runtime of this type.
+
 With --plan cuda nothing is run and no GPU is needed: a table of ONNX Runtime's
 operators and kernels shows which nodes of an ONNX file, of any tool, are not
 valid or would not run on the GPU, and which values would be copied. What the
@@ -97,6 +108,11 @@ or copy. 2: a file or the command line is wrong.`,
 			o.Library, o.TF32 = d.library, d.tf32
 			if cmd.Flags().Changed("self-test") {
 				return selfTest(cmd.Context(), s, args, faults, asJSON, o)
+			}
+			if certify {
+				return certified(cmd.Context(), s, args, text, asJSON, o)
+			} else if text != "" {
+				return errors.New("--text is the text to --certify: add that flag")
 			}
 			report, err := verified(cmd.Context(), s, args, o)
 			if err != nil {
@@ -127,6 +143,9 @@ or copy. 2: a file or the command line is wrong.`,
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the ids, and of what is drawn")
 	fl.Var(&o.Inputs, "input", "ONNX files of other tools: read an input (may be repeated)")
 	fl.StringVar(&o.Keep, "keep", "", "ONNX files of other tools: folder to make, with the nodes that differ")
+	fl.BoolVar(&certify, "certify", false, "list the next tokens of --text that rounding could change")
+	fl.StringVar(&text, "text", "", "file with the text for --certify; - is standard input")
+	usage.DescribeJSON(cmd, "--certify and --json", attnx.Certificates{})
 	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
 	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds the factors of products to 10 bits")
 	return cmd
@@ -145,6 +164,26 @@ func selfTest(ctx context.Context, s console.Streams, files []string, n int, asJ
 	}
 	if err == nil && found.Missed > 0 {
 		return errMismatch
+	}
+	return err
+}
+
+// certified prints the certificates of a text's next tokens.
+func certified(ctx context.Context, s console.Streams, args []string, text string, asJSON bool, o attnx.VerifyOptions) error {
+	if text == "" {
+		return errors.New("--certify takes the next tokens of a text: add --text FILE")
+	}
+	x, err := attnx.Certify(ctx, args[0], args[1:], text, s.In, s.Tell, o)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = usage.PrintJSON(s.Out, x)
+	} else {
+		err = x.WriteText(s.Out)
+	}
+	if err == nil && x.Wrong > 0 {
+		err = errMismatch
 	}
 	return err
 }

@@ -85,6 +85,69 @@ func (o *Oracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numb
 	return all, nil
 }
 
+// Margins returns a margin for each row of an output along its last axis. Its bound is
+// that of the difference of two values: errors that both share, such as those of the hidden
+// state in the direction of both, cancel in it.
+func (o *Oracle) Margins(inputs map[string]format.Tensor, n runtime.Numbers, output string) ([]runtime.Margin, error) {
+	c, sizes, err := o.certified(inputs)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(c.graph.Outputs, func(x graph.Output) bool { return x.Name == output })
+	if i < 0 || !c.graph.Outputs[i].Value.DType.Float() {
+		return nil, fmt.Errorf("ref: the graph gives no scores called %.80q", output)
+	}
+	v := c.graph.Outputs[i].Value
+	s, err := c.shake(inputs, sizes, n, map[string]*graph.Value{output: v}, v)
+	if err != nil {
+		return nil, err
+	}
+	scores := s.held[v].array.wide()
+	width := 1
+	if len(scores.shape) > 0 {
+		width = scores.shape[len(scores.shape)-1]
+	}
+	var limits []float64
+	if s.leads != nil {
+		limits = s.limits(s.leads, scores.shape)
+	}
+	margins := make([]runtime.Margin, 0, len(scores.f)/max(1, width))
+	for from := 0; from < len(scores.f); from += width {
+		row := scores.f[from : from+width]
+		m := runtime.Margin{Best: highest(row), Lead: math.Inf(1)}
+		closest := math.Inf(-1)
+		for j, x := range row {
+			if j == m.Best {
+				continue
+			}
+			lead, bound := row[m.Best]-x, math.Inf(1)
+			if limits != nil {
+				bound = limits[from+j]
+			}
+			// The rival is the value whose lead is the smallest share of its bound.
+			if share := bound / lead; share > closest || math.IsNaN(share) {
+				closest, m.Rival, m.Lead, m.Bound = share, j, lead, bound
+			}
+		}
+		if math.IsNaN(row[m.Best]) {
+			m.Bound = math.Inf(1)
+		}
+		margins = append(margins, m)
+	}
+	return margins, nil
+}
+
+// highest returns the position of the highest value, the first of equal ones.
+func highest(row []float64) int {
+	at := 0
+	for i, x := range row {
+		if x > row[at] {
+			at = i
+		}
+	}
+	return at
+}
+
 // ValueBounds returns the bounds of the values of the given names, as Values
 // returns the values. Names that the graph has only inside a composite operator
 // are left out.
@@ -194,26 +257,34 @@ type shaking struct {
 	wanted  map[*graph.Value]bool
 	squares map[*graph.Value][]float64 // of the differences at wanted values, summed over the copies
 	unsure  map[*graph.Value][]bool
+	scores  *graph.Value // of which leads are wanted; nil: none
+	leads   []float64    // squares of the differences of each score's distance to the highest of its row, summed over the copies
 	unknown string
 }
 
-// bounds evaluates the graph with copies, and returns the bounds of the wanted
-// values under their names.
-func (c *certified) bounds(inputs map[string]format.Tensor, sizes map[string]int, numbers runtime.Numbers, wanted map[string]*graph.Value) (runtime.Bounds, error) {
+// shake evaluates the graph with copies. The values of scores, if there are any, also
+// get their leads.
+func (c *certified) shake(inputs map[string]format.Tensor, sizes map[string]int, numbers runtime.Numbers, wanted map[string]*graph.Value, scores *graph.Value) (*shaking, error) {
 	values := slices.Collect(maps.Values(wanted))
 	p, err := newPlan(c.graph, values, maps.Clone(sizes))
 	if err != nil {
-		return runtime.Bounds{}, err
+		return nil, err
 	}
 	s := &shaking{
-		certified: c, plan: p, inputs: inputs, numbers: numbers, held: map[*graph.Value]*shaken{},
+		certified: c, plan: p, inputs: inputs, numbers: numbers, held: map[*graph.Value]*shaken{}, scores: scores,
 		wanted: map[*graph.Value]bool{}, squares: map[*graph.Value][]float64{}, unsure: map[*graph.Value][]bool{},
 	}
 	s.shrink = noiseUnit / s.largestUnit()
 	for _, v := range values {
 		s.wanted[v] = true
 	}
-	if err := s.run(); err != nil {
+	return s, s.run()
+}
+
+// bounds returns the bounds of the wanted values under their names.
+func (c *certified) bounds(inputs map[string]format.Tensor, sizes map[string]int, numbers runtime.Numbers, wanted map[string]*graph.Value) (runtime.Bounds, error) {
+	s, err := c.shake(inputs, sizes, numbers, wanted, nil)
+	if err != nil {
 		return runtime.Bounds{}, err
 	}
 	b := runtime.Bounds{Of: map[string]format.Tensor{}, Unknown: s.unknown}
@@ -581,6 +652,9 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 				for j, x := range exact[i].f {
 					sq[j] += square(y.f[j] - x)
 				}
+				if v == s.scores {
+					s.addLeads(exact[i], y)
+				}
 				adding.Unlock()
 			}
 		}
@@ -594,6 +668,21 @@ func (s *shaking) isLazy(n *graph.Node, args []*shaken, slips []slip) bool {
 		return false
 	}
 	return n.Args[0].Leaf() || args[0].lazy != nil
+}
+
+// addLeads adds the squares of the differences of a copy's distances.
+func (s *shaking) addLeads(exact, y array) {
+	if s.leads == nil {
+		s.leads = make([]float64, len(exact.f))
+	}
+	width := exact.shape[len(exact.shape)-1]
+	for from := 0; from < len(exact.f); from += width {
+		best := from + highest(exact.f[from:from+width])
+		shift := y.f[best] - exact.f[best]
+		for j := from; j < from+width; j++ {
+			s.leads[j] += square(y.f[j] - exact.f[j] - shift)
+		}
+	}
 }
 
 // usesOf counts a wanted value's use as an output.

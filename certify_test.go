@@ -1,0 +1,77 @@
+package attnx
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// TestCertify certifies a text: every runtime chooses the certain tokens, and a row
+// of equal logits is not certain. In bfloat16 fewer tokens are certain.
+func TestCertify(t *testing.T) {
+	tok, err := tokens.Train(tokens.Char, "abcdefg hijklmnop qrstuv", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.New(arch.GPT2{Vocab: tok.VocabSize(), Context: 16, Layers: 2, Heads: 2, Width: 16, Inner: 32, Epsilon: 1e-5}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Tokenizer, err = tok.MarshalJSON(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path, text := filepath.Join(dir, "model.safetensors"), filepath.Join(dir, "text.txt")
+	if err := c.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(text, []byte(strings.Repeat("abc hij qrs tuv", 5)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x, err := Certify(t.Context(), path, nil, text, nil, nil, VerifyOptions{Runtimes: []string{"gorgonia", "ort-cpu"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.Tokens != 75 || len(x.Each) != 75 || x.Wrong != 0 || x.Certain < 70 || !slices.Contains(x.Runtimes, "gorgonia") {
+		t.Errorf("%+v", x)
+	}
+	oracle, err := ref.New(c.Graph, c.Weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := runtime.NewCase(2, 16, c.Vocab(), 1)
+	certain := map[format.DType]int{}
+	for _, d := range []format.DType{format.Float32, format.Float16, format.BFloat16} {
+		margins, err := oracle.Margins(k.Inputs(), runtime.Numbers{DType: d}, "logits")
+		if err != nil || len(margins) != 32 {
+			t.Fatalf("%d margins, %v", len(margins), err)
+		}
+		for _, m := range margins {
+			if m.Certain() {
+				certain[d]++
+			}
+		}
+	}
+	if !(certain[format.Float32] > certain[format.Float16] && certain[format.Float16] > certain[format.BFloat16]) {
+		t.Errorf("certain tokens by type: %v", certain)
+	}
+	for _, w := range c.Weights { // without weights all logits are equal
+		clear(w.Data)
+	}
+	if oracle, err = ref.New(c.Graph, c.Weights); err != nil {
+		t.Fatal(err)
+	}
+	margins, err := oracle.Margins(k.Inputs(), runtime.Numbers{}, "logits")
+	if err != nil || slices.ContainsFunc(margins, runtime.Margin.Certain) {
+		t.Errorf("equal logits are certain: %+v, %v", margins[0], err)
+	}
+}
