@@ -76,6 +76,7 @@ var withoutRule = map[reflect.Type]string{
 	reflect.TypeFor[graph.RoiAlign]():              "its sampling points depend on data",
 	reflect.TypeFor[graph.MaxRoiPool]():            "its regions depend on data",
 	reflect.TypeFor[graph.TfIdfVectorizer]():       "no rule yet",
+	reflect.TypeFor[graph.Trees]():                 "it compares numbers with thresholds",
 	reflect.TypeFor[graph.BitCast]():               "it takes the bits apart",
 	reflect.TypeFor[graph.PowerOfTwo]():            "it is a step function",
 	reflect.TypeFor[graph.QuantizeLinear]():        "it is a step function",
