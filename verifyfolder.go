@@ -2,6 +2,7 @@ package attnx
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -204,8 +205,18 @@ func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Che
 		switch {
 		case err != nil:
 			part.Departures = []compare.Departure{{Place: "the configuration", Text: "is of another network: " + err.Error()}}
-		case config != own:
-			part.Departures = []compare.Departure{{Place: "the configuration", Text: fmt.Sprintf("is %+v, the checkpoint's is %+v", config, own)}}
+		case config.Architecture() != own.Architecture():
+			part.Departures = []compare.Departure{{Place: "the configuration", Text: fmt.Sprintf("is of %.40q, the checkpoint is of %.40q", config.Architecture(), own.Architecture())}}
+		default: // a member that export does not write may set what it leaves at its default
+			read, err := json.Marshal(config)
+			if err != nil {
+				return runtime.Check{}, err
+			}
+			expected, err := json.Marshal(own)
+			if err != nil {
+				return runtime.Check{}, err
+			}
+			part.Departures = compare.JSON(read, expected, compare.Fields{})
 		}
 	}
 	return checkOf(path, "contents", part), nil
