@@ -375,6 +375,9 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 	if err := e.available(how); err != nil {
 		return nil, err
 	}
+	if e.Widest == format.Float32 && slices.ContainsFunc(v.graph.Outputs, func(o graph.Output) bool { return o.Value.DType == format.Float64 }) {
+		return nil, &runtime.UnavailableError{Runtime: e.String(), Reason: "it computes in float32, and the model in float64", Remedy: "verify the model in another runtime"}
+	}
 	v.collect() // what the oracle and the session before left
 	f := v.file(e.profile)
 	if f.model != nil { // by its path: the weights may be in a separate file

@@ -1,6 +1,9 @@
 package runtime
 
-import "github.com/attnx/attnx/internal/quote"
+import (
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
+)
 
 // Runtime runs ONNX files. It is a value: the application keeps a list of
 // runtimes and passes it to the code that runs models.
@@ -15,6 +18,9 @@ type Runtime struct {
 	// are named, as in "openvino (default)".
 	OnRequest []string
 	Whole     bool // it needs all weights inside the file: it does not read external data
+	// Widest is the most exact type in which it computes: it rounds values of wider
+	// types. Zero: it computes in the types of the graph.
+	Widest format.DType
 
 	// Available returns the error that Open would return if the runtime's library
 	// is missing, without opening a file. nil: it needs no library.

@@ -3,6 +3,7 @@ package openvino
 import (
 	"fmt"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/sharedlib"
 )
@@ -16,7 +17,7 @@ const Default = "default"
 // Runtime describes OpenVINO for the list of runtimes. It computes in float32
 // unless the level is Default.
 var Runtime = runtime.Runtime{
-	Name: name, OnRequest: []string{Default},
+	Name: name, OnRequest: []string{Default}, Widest: format.Float32,
 	Available: func(o runtime.Options) error {
 		_, err := found(o)
 		return err

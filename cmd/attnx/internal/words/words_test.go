@@ -47,7 +47,7 @@ func TestOf(t *testing.T) {
 	_, named := library.Find(filepath.Join(dir, "no.so"), "cpu")
 	for want, err := range map[string]error{
 		"`attnx train --data FILE`":      kind(text),
-		"`attnx checkpoints`":            kind(run),
+		"`attnx export`":                 kind(run),
 		"--ort-lib names ":               named,
 		"`attnx runtime install`":        named,
 		"--profile cache":                &decode.ContractError{},
