@@ -286,33 +286,22 @@ func watch(progress Progress, oracle runtime.Oracle, candidates []runtime.Candid
 			done += k.Tokens()
 		}
 	}
-	return tellingOracle{oracle, func() {
+	return announcing{oracle, func() {
 		progress(runtime.OracleName, done, total)
 		done += cases[next].Tokens()
 		next++
 	}}
 }
 
-// tellingOracle is an oracle that announces a case before it begins.
-type tellingOracle struct {
+// announcing is an oracle that reports a case before it begins.
+type announcing struct {
 	runtime.Oracle
-	tell func()
+	begin func()
 }
 
-func (t tellingOracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
-	t.tell()
-	return t.Oracle.Bounds(inputs, numbers...)
-}
-
-// telling is a session that announces a run before it begins.
-type telling struct {
-	runtime.Session
-	tell func()
-}
-
-func (t telling) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
-	t.tell()
-	return t.Session.Run(inputs)
+func (a announcing) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
+	a.begin()
+	return a.Oracle.Bounds(inputs, numbers...)
 }
 
 func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
