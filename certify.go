@@ -24,9 +24,10 @@ const certifiedTokens = 2048
 // certifiedWindow bounds the tokens that are seen together.
 const certifiedWindow = 128
 
-// Certificates are the next tokens of a text, and which of them rounding cannot
-// change: those whose lead is beyond 6 standard deviations of what rounding does to the
-// difference of two logits, in any runtime that computes in this type.
+// Certificates are the next tokens of a text, and which of them are certain: their
+// lead is beyond 6 standard deviations of what independent roundings in this type do to
+// the difference of two logits. That is the probabilistic reading and no proof: the
+// worst case in any order of summation is wider.
 type Certificates struct {
 	Text     string             `json:"text"`
 	DType    string             `json:"dtype"` // in which runtimes compute
@@ -175,7 +176,7 @@ func preferences(sessions []runtime.Session, k runtime.Case) (all [][]int, err e
 // WriteText writes the share, and the tokens that are not certain.
 func (x *Certificates) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d next tokens (%.4g %%) are certain in any runtime that computes in %s\n", x.Certain, x.Tokens, 100*float64(x.Share), x.DType)
+	fmt.Fprintf(&b, "%d of %d next tokens (%.4g %%) lead by more than 6σ of the roundings of %s: no runtime that computes in it is expected to choose another\n", x.Certain, x.Tokens, 100*float64(x.Share), x.DType)
 	for _, t := range x.Each {
 		if t.Certain && len(t.Others) == 0 {
 			continue

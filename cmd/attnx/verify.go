@@ -83,7 +83,8 @@ bound. Where no bound is known the runtime is "not certified", which is no pass.
 
 With --certify the next tokens of a text are predicted, and those listed whose
 lead is not beyond what rounding explains: another runtime may choose another
-token there. The others are certain in any runtime of this type.
+token there. The others lead by more than six standard deviations of independent
+roundings, which is no proof: the worst case is wider.
 
 With --plan cuda nothing is run and no GPU is needed: a table of ONNX Runtime's
 operators and kernels shows which nodes of an ONNX file, of any tool, are not
