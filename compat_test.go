@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/runtime"
 )
@@ -49,8 +50,11 @@ func TestFaultsOfEarlierFiles(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				tried := 0
-				for _, a := range alterations(m) {
+				tried, stride := 0, fixtures.Stride(3)
+				for i, a := range alterations(m) {
+					if i%stride != 0 {
+						continue
+					}
 					of, bit := strings.CutPrefix(a.name, "the lowest bit of ")
 					attribute := strings.HasPrefix(a.name, "attribute ")
 					if !bit && !attribute || slices.Contains(ofMask, of) || strings.HasPrefix(of, "int64.") {
@@ -72,7 +76,7 @@ func TestFaultsOfEarlierFiles(t *testing.T) {
 						t.Errorf("%s, %s: not seen: %+v", file, a.name, checks)
 					}
 				}
-				if tried < 20 {
+				if tried < 20/stride {
 					t.Errorf("%s: %d faults only", file, tried)
 				}
 			}
