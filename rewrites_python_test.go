@@ -62,7 +62,9 @@ func TestRewritesOfOthers(t *testing.T) {
 					t.Errorf("%s: %s: %d of %d %s are compared", name, file, x.Compared, x.Total, x.Part)
 				}
 			}
-			if v := v.verdicts[0]; v.Layer != runtime.IdenticalLayer && !strings.Contains(name, "float16") {
+			// A cache that is one buffer cannot be read without its sizes, and float16 is
+			// rewritten to compute in other types: these rest on samples.
+			if v := v.verdicts[0]; v.Layer != runtime.IdenticalLayer && !strings.Contains(name, "float16") && name != "fused" {
 				t.Errorf("%s: %+v", name, v)
 			}
 			if r := runOne(t, c, file, faultForms[name]); r.Status != runtime.StatusOK {
