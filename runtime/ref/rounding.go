@@ -15,18 +15,13 @@ import (
 // fl(x op y) = (x op y)(1+δ), |δ| ≤ u, with u the unit roundoff (Higham, Accuracy
 // and Stability of Numerical Algorithms, 2nd edition, SIAM 2002, section 2.2). It
 // holds for +, -, ·, / and √ (IEEE 754-2019); for other functions δ is the error
-// that libraries document or show. Three readings follow from it:
-//
-//   - any: the largest error for any order of summation and any rounding;
-//   - ordered: the largest error for sums from the first term to the last;
-//   - deviation: the standard deviation, if roundings are independent and
-//     uniform in ±u|x| (Higham and Mary, A new approach to probabilistic rounding
-//     error analysis, SIAM J. Sci. Comput. 41, 2019).
+// that libraries document or show. The rules give the standard deviation, if
+// roundings are independent and uniform in ±u|x| (Higham and Mary, A new approach
+// to probabilistic rounding error analysis, SIAM J. Sci. Comput. 41, 2019).
 //
 // A composite operator without a row here has the rule of its decomposition.
 type slip struct {
-	deviation    []float64
-	any, ordered []float64 // nil unless they are asked for
+	deviation []float64
 }
 
 // units are the roundings of one operation.
@@ -35,7 +30,6 @@ type units struct {
 	tiny   float64 // below it numbers of the results' type have an absolute error: the smallest normal number times value
 	sums   float64 // unit roundoff of sums and of steps inside the operation
 	factor float64 // unit roundoff of the factors of products; 0: they keep their digits
-	all    bool    // the readings any and ordered are asked for
 }
 
 // roundingRule is a row of the table: the slips of the results, nil for results
@@ -136,7 +130,7 @@ func init() {
 		rounds(func(op graph.ScatterND, c call, out array, u units) slip {
 			switch op.Reduction {
 			case "add", "mul":
-				return relativeSlip(out, 0, u, float64(c.args[1].len()), 0) // as many as all updates of one element
+				return relativeSlip(out, u, float64(c.args[1].len())) // as many as all updates of one element
 			}
 			return slip{}
 		}),
@@ -144,10 +138,10 @@ func init() {
 			return sumSlip(out, c.args[0].shape[op.Axis], u, false, again(op, c))
 		}),
 		rounds(func(op graph.CumProd, c call, out array, u units) slip {
-			return relativeSlip(out, 0, u, float64(c.args[0].shape[op.Axis]), 0)
+			return relativeSlip(out, u, float64(c.args[0].shape[op.Axis]))
 		}),
 		rounds(func(op graph.ReduceProd, c call, out array, u units) slip {
-			return relativeSlip(out, 0, u, float64(max(1, c.args[0].len())/max(1, out.len())), 0)
+			return relativeSlip(out, u, float64(max(1, c.args[0].len())/max(1, out.len())))
 		}),
 		rounds(reduceSlip),
 		rounds(func(op graph.Softmax, c call, out array, u units) slip {
@@ -160,9 +154,9 @@ func init() {
 			if op.Mode == "nearest" && op.Back == (graph.Dim{}) {
 				return slip{}
 			}
-			return relativeSlip(peaks(op, c, out), 0, u, 8, 0)
+			return relativeSlip(peaks(op, c, out), u, 8)
 		}),
-		rounds(func(_ graph.DequantizeLinear, _ call, out array, u units) slip { return relativeSlip(out, 0, u, 1, 0) }),
+		rounds(func(_ graph.DequantizeLinear, _ call, out array, u units) slip { return relativeSlip(out, u, 1) }),
 	} {
 		if _, twice := roundingRules[r.op]; twice {
 			panic("ref: two rounding rules of " + r.op.String())
@@ -253,61 +247,44 @@ func (u units) rounded(x float64) float64 {
 var uniform = 1 / math.Sqrt(3)
 
 // newSlip returns a slip for n elements.
-func newSlip(n int, u units) slip {
-	s := slip{deviation: make([]float64, n)}
-	if u.all {
-		s.any, s.ordered = make([]float64, n), make([]float64, n)
-	}
-	return s
-}
+func newSlip(n int) slip { return slip{make([]float64, n)} }
 
-// set sets an element whose three readings have the largest errors given.
-func (s slip) set(i int, deviation, any, ordered float64) {
-	s.deviation[i] = deviation * uniform
-	if s.any != nil {
-		s.any[i], s.ordered[i] = any, ordered
-	}
-}
+// set sets an element whose error is that of a rounding by at most e.
+func (s slip) set(i int, e float64) { s.deviation[i] = e * uniform }
 
-// relativeSlip is that of a function whose error is at most most roundings of a
-// result, or of floor if that is larger, and typically some of them.
-func relativeSlip(out array, floor float64, u units, some, most float64) slip {
-	if most == 0 {
-		most = some
-	}
-	s := newSlip(len(out.f), u)
+// relativeSlip is that of a function whose error is typically some roundings of a
+// result.
+func relativeSlip(out array, u units, some float64) slip {
+	s := newSlip(len(out.f))
 	for i, y := range out.f {
-		e := u.rounded(max(math.Abs(y), floor))
-		s.set(i, some*e, most*e, most*e)
+		s.set(i, some*u.rounded(y))
 	}
 	return s
 }
 
-// accuracy is the error of a function in roundings of its result: what is
-// typical, and the most that a library documents. floor is the size below which
-// the error is absolute.
-type accuracy struct{ typical, most, floor float64 }
+// accuracy is the typical error of a function in roundings of its result. floor
+// is the size below which the error is absolute.
+type accuracy struct{ typical, floor float64 }
 
-// accuracies of the functions that IEEE 754 does not fix. Most are those of the
-// OpenCL 3.0 specification (table of ULP values, 1 ulp being two roundings) and of
-// CUDA's programming guide, appendix on mathematical functions. The floors are those of ONNX
-// Runtime's kernels (onnxruntime/core/mlas): its logistic adds 0.5 to a quotient
-// of polynomials, its softplus takes the logarithm of 1+exp(x), and the angles of sine and
-// cosine are reduced.
+// accuracies of the functions that IEEE 754 does not fix. The most that the OpenCL
+// 3.0 specification allows them (table of ULP values) is several times that. The
+// floors are those of ONNX Runtime's kernels (onnxruntime/core/mlas): its logistic
+// adds 0.5 to a quotient of polynomials, its softplus takes the logarithm of
+// 1+exp(x), and the angles of sine and cosine are reduced.
 var accuracies = map[graph.Unary]accuracy{
-	graph.Sqrt:       {1, 1, 0},
-	graph.Reciprocal: {1, 2, 0},
-	graph.Exp:        {2, 6, 0},
-	graph.Log:        {2, 6, 0},
-	graph.Tanh:       {2, 10, 0},
-	graph.Sigmoid:    {2, 8, 0.5},
-	graph.Erf:        {2, 32, 0},
-	graph.Sin:        {2, 8, 0.25},
-	graph.Cos:        {2, 8, 0.25},
-	graph.Tan:        {2, 10, 0.25},
-	graph.Softplus:   {2, 8, 1},
-	graph.Asin:       {2, 8, 0}, graph.Acos: {2, 8, 0}, graph.Atan: {2, 10, 0},
-	graph.Sinh: {2, 8, 1}, graph.Cosh: {2, 8, 0}, graph.Asinh: {2, 8, 0}, graph.Acosh: {2, 8, 0}, graph.Atanh: {2, 10, 0},
+	graph.Sqrt:       {1, 0},
+	graph.Reciprocal: {1, 0},
+	graph.Exp:        {2, 0},
+	graph.Log:        {2, 0},
+	graph.Tanh:       {2, 0},
+	graph.Sigmoid:    {2, 0.5},
+	graph.Erf:        {2, 0},
+	graph.Sin:        {2, 0.25},
+	graph.Cos:        {2, 0.25},
+	graph.Tan:        {2, 0.25},
+	graph.Softplus:   {2, 1},
+	graph.Asin:       {2, 0}, graph.Acos: {2, 0}, graph.Atan: {2, 0},
+	graph.Sinh: {2, 1}, graph.Cosh: {2, 0}, graph.Asinh: {2, 0}, graph.Acosh: {2, 0}, graph.Atanh: {2, 0},
 }
 
 // exactFunctions are those whose results need no rounding. Of them Sign, Floor,
@@ -333,27 +310,26 @@ func functionSlip(op graph.Unary, x, out array, u units) slip {
 	}
 	a, ok := accuracies[op]
 	if !ok {
-		return unknownSlip(len(out.f), u)
+		return unknownSlip(len(out.f))
 	}
-	s := newSlip(len(out.f), u)
+	s := newSlip(len(out.f))
 	inParts(len(out.f), 2, func(from, to int) {
 		for i := from; i < to; i++ {
 			y := out.f[i]
 			if y == 0 && x.f[i] == 0 {
 				continue // odd functions are exact at 0
 			}
-			e := u.rounded(max(math.Abs(y), a.floor))
-			s.set(i, a.typical*e, a.most*e, a.most*e)
+			s.set(i, a.typical*u.rounded(max(math.Abs(y), a.floor)))
 		}
 	})
 	return s
 }
 
 // unknownSlip makes the results uncertain.
-func unknownSlip(n int, u units) slip {
-	s := newSlip(n, u)
+func unknownSlip(n int) slip {
+	s := newSlip(n)
 	for i := range s.deviation {
-		s.set(i, math.NaN(), math.Inf(1), math.Inf(1))
+		s.set(i, math.NaN())
 	}
 	return s
 }
@@ -372,40 +348,38 @@ func binarySlip(op graph.Binary, c call, out array, u units) slip {
 	case graph.Max, graph.Min, graph.FMod:
 		return slip{}
 	}
-	s := newSlip(len(out.f), u)
+	s := newSlip(len(out.f))
 	inParts(len(out.f), 4, func(from, to int) {
 		left, right := placesAfter(from, a.shape, out.shape), placesAfter(from, b.shape, out.shape)
 		for i := from; i < to; i++ {
-			typical, most := binaryError(op, a.f[left(i)], b.f[right(i)], out.f[i], u)
-			s.set(i, typical, most, most)
+			s.set(i, binaryError(op, a.f[left(i)], b.f[right(i)], out.f[i], u))
 		}
 	})
 	return s
 }
 
-// binaryError returns the typical and the largest error of y = x op z.
-func binaryError(op graph.Binary, x, z, y float64, u units) (typical, most float64) {
+// binaryError returns the typical error of y = x op z.
+func binaryError(op graph.Binary, x, z, y float64, u units) float64 {
 	e := u.rounded(y)
 	switch op {
 	case graph.Add, graph.Sub:
 		// The number nearest to a sum is at least as near as either term: so a masked
 		// score is exact, and so is a sum with 0.
-		e = min(e, math.Abs(x), math.Abs(z))
-		return e, e
+		return min(e, math.Abs(x), math.Abs(z))
 	case graph.Mul:
 		if (power(x) || power(z)) && e > u.tiny {
-			return 0, 0
+			return 0
 		}
-		return e, e
+		return e
 	case graph.Div:
 		if power(z) && e > u.tiny {
-			return 0, 0
+			return 0
 		}
-		return e, 2 * e // OpenCL: 2.5 ulp
+		return e
 	case graph.Pow:
-		return 2 * e, 32 * e // OpenCL: 16 ulp
+		return 2 * e
 	}
-	return math.NaN(), math.Inf(1)
+	return math.NaN()
 }
 
 // castSlip is that of a conversion to a floating-point type that does not hold
@@ -415,13 +389,12 @@ func castSlip(op graph.Cast, c call, out array, u units) slip {
 	if x.kind == bools {
 		return slip{}
 	}
-	s := newSlip(len(out.f), u)
+	s := newSlip(len(out.f))
 	for i, y := range out.f {
 		if x.kind == ints && math.Abs(y)*u.value <= 0.5 || x.kind == floats && !narrower(op.To, x.dtype) {
 			continue
 		}
-		e := u.rounded(y)
-		s.set(i, e, e, e)
+		s.set(i, u.rounded(y))
 	}
 	return s
 }
@@ -431,7 +404,7 @@ func narrower(a, b format.DType) bool { return unit(a) > unit(b) }
 
 // sumSlip is that of results which are sums of n terms, or of n products. apply
 // computes the operator on a function of its arguments: on their squares it gives
-// the sum of squared terms s², on their sizes the sum of sizes.
+// the sum of squared terms s².
 //
 // The error of a sum is that of its partial sums: Σ u|Sₖ| over k (Higham,
 // section 4.2). In any order it is at most γₙ Σ|term| (section 3.1). In a random
@@ -439,16 +412,10 @@ func narrower(a, b format.DType) bool { return unit(a) > unit(b) }
 // s² with the distribution of Cramér and von Mises, 1/6 on average and above 1 in one of 400
 // orders. As the orders of libraries are not known, it is taken as s² + y²/3.
 // Products add s² once, if they are rounded apart from the sum.
-// Blocked and pairwise sums, which libraries use for long ones, stay below. The
-// partial sums in order are not computed for ordered: their sizes are taken as
-// the root of that mean.
+// Blocked and pairwise sums, which libraries use for long ones, stay below.
 func sumSlip(out array, n int, u units, products bool, apply func(f func(float64) float64) array) slip {
 	squares := apply(square).f
-	var sizes []float64
-	if u.all {
-		sizes = apply(math.Abs).f
-	}
-	s := newSlip(len(out.f), u)
+	s := newSlip(len(out.f))
 	terms := float64(n)
 	for i, y := range out.f {
 		s2 := squares[i]
@@ -468,13 +435,7 @@ func sumSlip(out array, n int, u units, products bool, apply func(f func(float64
 		if u.value > u.sums || n == 1 {
 			own = u.rounded(y)
 		}
-		dev := math.Sqrt(square(u.sums)*variance + factors + square(own))
-		if !u.all {
-			s.deviation[i] = dev * uniform
-			continue
-		}
-		gamma := terms * u.sums / max(1-terms*u.sums, 0)
-		s.set(i, dev, (gamma+2*u.factor)*sizes[i]+own, u.sums*(terms*math.Sqrt(walk)+math.Sqrt(s2*terms))+2*u.factor*sizes[i]+own)
+		s.set(i, math.Sqrt(square(u.sums)*variance+factors+square(own)))
 	}
 	return s
 }
@@ -501,12 +462,7 @@ func reduceSlip(op graph.Reduce, c call, out array, u units) slip {
 	})
 	if op.Kind == graph.ReduceMean && !power(count) {
 		for i, y := range out.f {
-			e := u.rounded(y)
-			s.deviation[i] = math.Hypot(s.deviation[i], e*uniform)
-			if u.all {
-				s.any[i] += e
-				s.ordered[i] += e
-			}
+			s.deviation[i] = math.Hypot(s.deviation[i], u.rounded(y)*uniform)
 		}
 	}
 	return s
@@ -516,7 +472,7 @@ func reduceSlip(op graph.Reduce, c call, out array, u units) slip {
 // difference changes the exponential by u|x - top| of its size. The terms of the
 // sum are positive.
 func softmaxSlip(axis int, logs bool, x, out array, u units) slip {
-	s := newSlip(len(out.f), u)
+	s := newSlip(len(out.f))
 	if len(out.f) == 0 {
 		return s
 	}
@@ -531,7 +487,6 @@ func softmaxSlip(axis int, logs bool, x, out array, u units) slip {
 		}
 		// Relative error of the sum: of its additions and of its exponentials.
 		deviation := float64(n-1)*(s2/square(sum)+1.0/3) + square(expOf.typical)*s2/square(sum)
-		most := float64(n-1) + expOf.most + u.span(x.f, first, step, n, top)
 		for j := range n {
 			at := first + j*step
 			y, d := out.f[at], x.f[at]-top
@@ -540,33 +495,12 @@ func softmaxSlip(axis int, logs bool, x, out array, u units) slip {
 			}
 			if logs {
 				own := u.rounded(y)
-				part := math.Sqrt(square(u.sums)*(square(d)+square(expOf.typical*math.Log(sum))+deviation) + square(own))
-				worst := u.sums*(math.Abs(d)+expOf.most*math.Log(sum)+most) + own
-				s.set(at, part, worst, worst)
+				s.set(at, math.Sqrt(square(u.sums)*(square(d)+square(expOf.typical*math.Log(sum))+deviation)+square(own)))
 				continue
 			}
 			relative := math.Sqrt(square(u.sums)*(square(d)+square(expOf.typical)+deviation) + square(u.value))
-			worst := u.sums*(math.Abs(d)+expOf.most+most) + u.value
-			floor := min(y, u.tiny)
-			s.set(at, max(relative*y, floor), max(worst*y, floor), max(worst*y, floor))
+			s.set(at, max(relative*y, min(y, u.tiny)))
 		}
 	})
 	return s
-}
-
-// span returns the largest distance of a line's elements, weighted by their share
-// of the sum, from its top: what rounding the differences adds to the sum.
-func (u units) span(x []float64, first, step, n int, top float64) float64 {
-	if !u.all {
-		return 0
-	}
-	sum, weighted := 0.0, 0.0
-	for j := range n {
-		d := top - x[first+j*step]
-		if e := math.Exp(-d); e > 0 {
-			sum += e
-			weighted += e * d
-		}
-	}
-	return weighted / sum
 }

@@ -1,0 +1,514 @@
+package ref
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/runtime"
+)
+
+// shaken is a value with its perturbed copies.
+type shaken struct {
+	array
+	copies []array // nil: the copies are equal to the value
+	unsure []bool  // elements of integers or truth values that rounding may change; nil: none
+	// spoilt means that nothing is known of the errors.
+	spoilt bool
+	// lazy computes copy k anew at each use: copies of moved weights are larger than
+	// all that is kept.
+	lazy func(k int) array
+}
+
+// at returns copy k.
+func (s *shaken) at(k int) array {
+	if s.copies == nil {
+		return s.array
+	}
+	return s.copies[k]
+}
+
+// shaking is an evaluation with copies.
+type shaking struct {
+	*certified
+	plan    *plan
+	inputs  map[string]format.Tensor
+	numbers runtime.Numbers
+	shrink  float64 // size of the injected errors as a share of the real ones
+	held    map[*graph.Value]*shaken
+	wanted  map[*graph.Value]bool
+	squares map[*graph.Value][]float64 // of the differences at wanted values, summed over the copies
+	unsure  map[*graph.Value][]bool
+	scores  *graph.Value // of which leads are wanted; nil: none
+	leads   []float64    // squares of the differences of each score's distance to the highest of its row, summed over the copies
+	unknown string
+}
+
+// shake evaluates the graph with copies. The values of scores, if there are any, also
+// get their leads.
+func (c *certified) shake(inputs map[string]format.Tensor, sizes map[string]int, numbers runtime.Numbers, wanted map[string]*graph.Value, scores *graph.Value) (*shaking, error) {
+	values := slices.Collect(maps.Values(wanted))
+	p, err := newPlan(c.graph, values, maps.Clone(sizes))
+	if err != nil {
+		return nil, err
+	}
+	s := &shaking{
+		certified: c, plan: p, inputs: inputs, numbers: numbers, held: map[*graph.Value]*shaken{}, scores: scores,
+		wanted: map[*graph.Value]bool{}, squares: map[*graph.Value][]float64{}, unsure: map[*graph.Value][]bool{},
+	}
+	s.shrink = noiseUnit / s.largestUnit()
+	for _, v := range values {
+		s.wanted[v] = true
+	}
+	return s, s.run()
+}
+
+// bounds returns the bounds of the wanted values under their names.
+func (c *certified) bounds(inputs map[string]format.Tensor, sizes map[string]int, numbers runtime.Numbers, wanted map[string]*graph.Value) (runtime.Bounds, error) {
+	s, err := c.shake(inputs, sizes, numbers, wanted, nil)
+	if err != nil {
+		return runtime.Bounds{}, err
+	}
+	b := runtime.Bounds{Of: map[string]format.Tensor{}, Unknown: s.unknown}
+	for name, v := range wanted {
+		if v.Leaf() { // an input handed out is rounded, if at all
+			if a, err := s.load(v); err == nil && s.leafUnit(v) > 0 {
+				s.square(v, a)
+			}
+		}
+		if sq := s.squares[v]; sq != nil {
+			shape := s.shapeOf(v)
+			b.Of[name] = format.FromFloat64s(name, shape, s.limits(sq, shape))
+		} else if u := s.unsure[v]; u != nil {
+			limits := make([]float64, len(u))
+			for i, yes := range u {
+				if yes {
+					limits[i] = math.Inf(1)
+				}
+			}
+			b.Of[name] = format.FromFloat64s(name, s.shapeOf(v), limits)
+		}
+	}
+	return b, nil
+}
+
+func (s *shaking) shapeOf(v *graph.Value) []int { return s.held[v].shape }
+
+// limits returns the bounds for summed squares. The variance of an element is the
+// larger of its own estimate and its row's mean: an estimate from 8 samples is below a
+// tenth of the truth once in a thousand times, and an output has millions of
+// elements. A row has many samples; those of its elements whose variance is above the mean
+// keep their own.
+func (s *shaking) limits(squares []float64, shape []int) []float64 {
+	width := 1
+	if len(shape) > 0 {
+		width = shape[len(shape)-1]
+	}
+	limits := make([]float64, len(squares))
+	for from := 0; from < len(squares); from += width {
+		row := squares[from : from+width]
+		pool, n := 0.0, 0
+		for _, v := range row {
+			if !math.IsNaN(v) && !math.IsInf(v, 0) {
+				pool, n = pool+v, n+1
+			}
+		}
+		pool /= float64(max(n, 1))
+		for i, v := range row {
+			limit := sigmas * math.Sqrt(max(v, pool)/copies) / s.shrink
+			if v == 0 && pool == 0 {
+				limit = 0
+			} else if math.IsNaN(limit) {
+				limit = math.Inf(1)
+			}
+			limits[from+i] = limit
+		}
+	}
+	return limits
+}
+
+// largestUnit returns the unit roundoff that the noise is scaled by.
+func (s *shaking) largestUnit() float64 {
+	largest := unit(s.numbers.DType)
+	if s.numbers.TF32 {
+		largest = max(largest, tf32)
+	}
+	for v := range s.graph.Values() {
+		largest = max(largest, unit(v.DType))
+	}
+	return cmp.Or(largest, unit(format.Float32))
+}
+
+// tf32 is the unit roundoff of a factor in TF32: 10 explicit bits.
+const tf32 = 0x1p-11
+
+// leafUnit returns the unit roundoff by which a leaf is rounded: that of the
+// runtime's type if the graph's has more digits.
+func (s *shaking) leafUnit(v *graph.Value) float64 {
+	if !v.DType.Float() || !narrower(s.numbers.DType, v.DType) {
+		return 0
+	}
+	if op, ok := v.Op().(graph.Const); ok && op.Value.Elements() == 1 && op.Value.DType.Float() { // numbers of operators, and masks
+		return 0
+	}
+	return unit(s.numbers.DType)
+}
+
+// units returns the roundings of a node's results.
+func (s *shaking) units(n *graph.Node) units {
+	d := n.Results[0].DType
+	for _, v := range n.Results {
+		if v.DType.Float() {
+			d = v.DType
+		}
+	}
+	sums := s.numbers.Sums
+	if sums == format.Invalid {
+		if sums = format.Float32; d == format.Float64 {
+			sums = d
+		}
+	}
+	to := d
+	if narrower(s.numbers.DType, d) && d != format.Float64 {
+		to = s.numbers.DType
+		if !s.outside[n.Results[0].Name] { // inside an operator
+			to = d
+		}
+	}
+	u := units{value: unit(to), tiny: tinies[to], sums: unit(sums)}
+	if narrower(sums, to) {
+		u.sums = u.value
+	}
+	if s.numbers.TF32 && d == format.Float32 {
+		u.factor = tf32
+	}
+	return u
+}
+
+// run evaluates the nodes in order.
+func (s *shaking) run() error {
+	left := maps.Clone(s.plan.uses)
+	for i, n := range s.graph.Nodes {
+		if !s.plan.runs(n) || n.Results[0].Leaf() {
+			continue
+		}
+		if err := s.node(n, uint64(i), left); err != nil {
+			return err
+		}
+		for _, a := range n.Args {
+			left[a]--
+			switch held := s.held[a]; {
+			case left[a] == 0:
+				delete(s.held, a)
+			case left[a] == usesOf(s.wanted, a) && held != nil: // only its bounds are wanted, and they are known
+				held.copies = nil
+			}
+		}
+	}
+	return nil
+}
+
+// load returns a value in memory, a leaf at its first use.
+func (s *shaking) load(v *graph.Value) (*shaken, error) {
+	if a, ok := s.held[v]; ok {
+		return a, nil
+	}
+	a, err := loadLeaf(v, s.inputs, s.weights)
+	if err != nil {
+		return nil, err
+	}
+	s.held[v] = &shaken{array: a}
+	return s.held[v], nil
+}
+
+// copyOf returns copy k of an argument. Rounded leaves have none in memory: theirs
+// are a function of the leaf and k.
+func (s *shaking) copyOf(v *graph.Value, a *shaken, k int) array {
+	if a.lazy != nil {
+		return a.lazy(k)
+	}
+	u := 0.0
+	if v.Leaf() {
+		u = s.leafUnit(v)
+	}
+	if u == 0 || a.kind != floats {
+		return a.at(k)
+	}
+	out := array{shape: a.shape, kind: floats, dtype: a.dtype, f: slices.Clone(a.wide().f)}
+	d := make([]float64, 0, 64)
+	to := units{value: u, tiny: tinies[s.numbers.DType]}
+	signs := newSigns(hash(v.Name), k)
+	for from := 0; from < len(out.f); from += 64 {
+		part := out.f[from:min(from+64, len(out.f))]
+		d = d[:len(part)]
+		for i, x := range part {
+			d[i] = to.rounded(x) * uniform
+		}
+		signs.add(part, d, s.shrink, from/64)
+	}
+	return out
+}
+
+// node evaluates one node and its copies.
+func (s *shaking) node(n *graph.Node, index uint64, left map[*graph.Value]int) error {
+	args := make([]*shaken, len(n.Args))
+	c := call{args: make([]array, len(n.Args)), shapes: make([][]int, len(n.Results)), sizes: s.plan.sizes}
+	perturbed, spoilt := false, false
+	var unsure []*shaken
+	for i, a := range n.Args {
+		var err error
+		if args[i], err = s.load(a); err != nil {
+			return err
+		}
+		c.args[i] = args[i].array
+		perturbed = perturbed || args[i].copies != nil || args[i].lazy != nil || a.Leaf() && s.leafUnit(a) > 0
+		spoilt = spoilt || args[i].spoilt
+		if args[i].unsure != nil {
+			unsure = append(unsure, args[i])
+		}
+	}
+	for i, v := range n.Results {
+		var err error
+		if c.shapes[i], err = s.plan.shape(v); err != nil {
+			return err
+		}
+		c.types = append(c.types, v.DType)
+	}
+	exact, err := apply(n, c)
+	if err == nil {
+		err = s.plan.count(n, exact)
+	}
+	if err != nil {
+		return fmt.Errorf("ref: %s %.80q: %w", n.Op.Name(), n.Name(), err)
+	}
+	exact = exact[:len(n.Results)] // a kernel may compute optional results too
+	results := make([]*shaken, len(exact))
+	for i, a := range exact {
+		results[i] = &shaken{array: a, spoilt: spoilt}
+		c.shapes[i] = a.shape
+	}
+	if !spoilt {
+		if why := s.evaluate(n, c, args, unsure, perturbed, results, index, left); why != "" {
+			spoilt = true
+			if s.unknown == "" {
+				s.unknown = fmt.Sprintf("%s of %s: %s", n.Name(), n.Op.Name(), why)
+			}
+		}
+	}
+	for i, v := range n.Results {
+		r := results[i]
+		if spoilt {
+			*r = shaken{array: r.array, spoilt: true}
+			if s.wanted[v] {
+				s.spoil(v, r)
+			}
+		}
+		if r.unsure != nil && s.wanted[v] {
+			s.unsure[v] = r.unsure
+		}
+		if left[v] > 0 {
+			s.held[v] = r
+		}
+	}
+	return nil
+}
+
+// spoil makes all bounds of a wanted value infinite.
+func (s *shaking) spoil(v *graph.Value, r *shaken) {
+	if r.kind == floats {
+		s.squares[v] = slices.Repeat([]float64{math.NaN()}, r.len())
+		return
+	}
+	s.unsure[v] = slices.Repeat([]bool{true}, r.len())
+}
+
+// evaluate computes the copies of a node's results. It returns why nothing is
+// known of them, "" if something is.
+func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, perturbed bool, results []*shaken, index uint64, left map[*graph.Value]int) string {
+	rule, ok := roundingRules[reflect.TypeOf(n.Op)]
+	if !ok {
+		if why, listed := withoutRule[reflect.TypeOf(n.Op)]; listed {
+			return "no rounding rule: " + why
+		}
+		return "no rounding rule"
+	}
+	exact := make([]array, len(results))
+	for i, r := range results {
+		exact[i] = r.array
+	}
+	u := s.units(n)
+	slips := rule.slip(n.Op, c, exact, u)
+	if len(unsure) > 0 && !s.spread(n, c, args, results, slips, u) {
+		return "it depends on a comparison within rounding"
+	}
+	if perturbed {
+		s.decide(n, c, args, results)
+	}
+	for i, r := range results {
+		if r.kind == floats && r.unsure != nil { // a step that rounding may take
+			slips[i] = newSlip(r.len())
+			for j, yes := range r.unsure {
+				if yes {
+					slips[i].deviation[j] = math.NaN()
+				}
+			}
+			r.unsure = nil
+		}
+		for j := range slips[i].deviation {
+			if math.IsInf(exact[i].f[j], 0) { // an infinity has no rounding error
+				slips[i].deviation[j] = 0
+			}
+		}
+	}
+	moved := perturbed
+	for i := range results {
+		moved = moved || slips[i].deviation != nil
+	}
+	if !moved {
+		return ""
+	}
+	if s.isLazy(n, args, slips) {
+		results[0].lazy = func(k int) array {
+			ck := c
+			ck.args = []array{s.copyOf(n.Args[0], args[0], k)}
+			out, err := apply(n, ck)
+			if err != nil { // it moved the exact elements
+				panic("ref: " + err.Error())
+			}
+			return out[0]
+		}
+		return ""
+	}
+	for i, v := range n.Results {
+		if results[i].kind != floats {
+			continue
+		}
+		if left[v] > usesOf(s.wanted, v) {
+			results[i].copies = make([]array, copies)
+		}
+		if s.wanted[v] {
+			s.squares[v] = make([]float64, results[i].len())
+		}
+	}
+	var adding sync.Mutex
+	failed := ""
+	parallel(copies, func(k int) {
+		out := exact
+		if perturbed {
+			ck := c
+			ck.args = make([]array, len(args))
+			for i, a := range args {
+				ck.args[i] = s.copyOf(n.Args[i], a, k)
+			}
+			var err error
+			if out, err = s.applyCopy(n, ck, c, exact); err != nil {
+				adding.Lock()
+				failed = err.Error()
+				adding.Unlock()
+				return
+			}
+		}
+		for i, v := range n.Results {
+			if exact[i].kind != floats {
+				continue
+			}
+			y := out[i]
+			if d := slips[i].deviation; d != nil {
+				if !perturbed || !owns(n.Op) {
+					y.f = slices.Clone(y.f)
+				}
+				newSigns(index<<8+uint64(i), k).add(y.f, d, s.shrink, 0)
+			}
+			if results[i].copies != nil {
+				results[i].copies[k] = y
+			}
+			if sq := s.squares[v]; sq != nil && s.wanted[v] {
+				adding.Lock()
+				for j, x := range exact[i].f {
+					sq[j] += square(y.f[j] - x)
+				}
+				if v == s.scores {
+					s.addLeads(exact[i], y)
+				}
+				adding.Unlock()
+			}
+		}
+	})
+	return failed
+}
+
+// isLazy reports whether a node only moves the elements of a weight.
+func (s *shaking) isLazy(n *graph.Node, args []*shaken, slips []slip) bool {
+	if len(n.Args) != 1 || len(n.Results) != 1 || slips[0].deviation != nil || s.wanted[n.Results[0]] {
+		return false
+	}
+	return n.Args[0].Leaf() || args[0].lazy != nil
+}
+
+// addLeads adds the squares of the differences of a copy's distances.
+func (s *shaking) addLeads(exact, y array) {
+	if s.leads == nil {
+		s.leads = make([]float64, len(exact.f))
+	}
+	width := exact.shape[len(exact.shape)-1]
+	for from := 0; from < len(exact.f); from += width {
+		best := from + highest(exact.f[from:from+width])
+		shift := y.f[best] - exact.f[best]
+		for j := from; j < from+width; j++ {
+			s.leads[j] += square(y.f[j] - exact.f[j] - shift)
+		}
+	}
+}
+
+// usesOf counts a wanted value's use as an output.
+func usesOf(wanted map[*graph.Value]bool, v *graph.Value) int {
+	if wanted[v] {
+		return 1
+	}
+	return 0
+}
+
+// applyCopy computes a node on perturbed arguments. A conversion to fewer digits
+// hides small differences, so its copies keep them.
+func (s *shaking) applyCopy(n *graph.Node, ck, c call, exact []array) ([]array, error) {
+	if _, converts := n.Op.(graph.Cast); converts && c.args[0].kind == floats && exact[0].kind == floats || steps(n.Op) {
+		out := newArray(floats, exact[0].shape)
+		for i, y := range exact[0].f {
+			out.f[i] = y
+			if converts {
+				out.f[i] += ck.args[0].f[i] - c.args[0].f[i]
+			}
+		}
+		out.dtype = exact[0].dtype
+		return []array{out}, nil
+	}
+	out, err := apply(n, ck)
+	if err != nil {
+		return nil, fmt.Errorf("with roundings: %w", err)
+	}
+	out = out[:len(exact)]
+	for i := range out {
+		if !slices.Equal(out[i].shape, exact[i].shape) {
+			return nil, fmt.Errorf("rounding changes its size")
+		}
+	}
+	return out, nil
+}
+
+// owns reports whether the kernel of an operator returns new memory. Those that
+// only move elements may return their argument's.
+func owns(op graph.Op) bool {
+	switch op := op.(type) {
+	case graph.MatMul, graph.Gemm, graph.Softmax, graph.Binary, graph.Conv, graph.Reduce, graph.Where:
+		return true
+	case graph.Unary:
+		return op != graph.Identity
+	}
+	return false
+}
