@@ -19,11 +19,11 @@ func convertCommand(s console.Streams) *cobra.Command {
 		Use:   "convert IN -o OUT",
 		Short: "Convert between checkpoints, Hugging Face folders and ONNX files",
 		Long: `Convert a model from one form to another. IN is a checkpoint, a run's folder, a
-Hugging Face GPT-2 folder (one file or shards) or an ONNX file; OUT is a
-checkpoint if its name ends with .safetensors, otherwise a new folder in Hugging
-Face's layout: config.json, model.safetensors, tokenizer.json. From the ONNX
-file of another tool convert takes the weights, and the configuration and the
-tokenizer beside it.
+Hugging Face folder (one file or shards) or an ONNX file; OUT is a checkpoint
+if its name ends with .safetensors, otherwise a new folder in Hugging Face's
+layout: config.json, model.safetensors, tokenizer.json. From the ONNX file of
+another tool convert takes the weights, and the configuration and the tokenizer
+beside it.
 
 A checkpoint holds float32. --dtype writes a folder in a smaller type and
 reports the rounding: how many weights changed, and by how much at most.`,

@@ -35,7 +35,7 @@ func checkHead(path string, m *onnx.Model, c *model.Checkpoint) error {
 		return err
 	}
 	if !same {
-		return fmt.Errorf("%s: initializer %.80q gives the logits and differs from the token embedding: the model has a separate head, and attnx supports only a head that shares the token embedding", path, head.name)
+		return fmt.Errorf("%s: initializer %.80q gives the logits and differs from the token embedding: its configuration makes them one: set tie_word_embeddings to false in config.json if the model has a separate head", path, head.name)
 	}
 	tables, err := flow.tables()
 	if err != nil {

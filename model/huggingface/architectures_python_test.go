@@ -28,7 +28,7 @@ func TestArchitectures(t *testing.T) {
 		t.Skipf("%s (ATTNX_PYTHON) has no numpy, torch and transformers: transformers is not asked", python)
 	}
 	dir := filepath.Join(t.TempDir(), "made")
-	ask(t, python, "--make", dir)
+	oracle(t, python, "huggingface_architectures.py", "--make", dir)
 	var made struct {
 		InputIDs [][]int64 `json:"input_ids"`
 		Cases    []struct {
@@ -74,7 +74,7 @@ func TestArchitectures(t *testing.T) {
 		if python == "" || name != "ATTNX_PYTHON" && !fixtures.Exhaustive() {
 			continue
 		}
-		if err := json.Unmarshal(ask(t, python, append([]string{"--open"}, written...)...), &opened); err != nil {
+		if err := json.Unmarshal(oracle(t, python, "huggingface_architectures.py", append([]string{"--open"}, written...)...), &opened); err != nil {
 			t.Fatal(err)
 		}
 		for i, c := range made.Cases {
@@ -96,18 +96,4 @@ func greedy(t *testing.T, c *model.Checkpoint, ids []int64, n int) []int64 {
 		text = append(text, int64(slices.Index(last, slices.Max(last))))
 	}
 	return text[len(ids):]
-}
-
-// ask runs fixtures/oracle/huggingface_architectures.py and returns what it prints.
-func ask(t *testing.T, python string, args ...string) []byte {
-	t.Helper()
-	cmd := exec.Command(python, append([]string{"-B", "../../fixtures/oracle/huggingface_architectures.py"}, args...)...)
-	cmd.Env = append(os.Environ(), "HF_HUB_OFFLINE=1")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %.4000s", err, stderr.Bytes())
-	}
-	return out
 }

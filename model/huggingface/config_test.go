@@ -177,6 +177,8 @@ func TestDecoderConfigs(t *testing.T) {
 		`,"max_position_embeddings":131073`:                           "max_position_embeddings is 131073",
 		`,"sliding_window":5`:                                         "sliding_window is",
 		`,"a_switch":true`:                                            "a_switch is",
+		`,"rope_interleaved":true`:                                    "rope_interleaved is",
+		`,"is_encoder_decoder":true`:                                  "is_encoder_decoder is",
 		`,"a_number":0`:                                               "a_number is",
 		`,"quantization_config":{"bits":4}`:                           "without quantization",
 		`,"rope_scaling":{"rope_type":"longrope","factor":2}`:         `rope_type is "longrope", supported are default, linear, llama3, yarn`,

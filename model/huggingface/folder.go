@@ -126,7 +126,7 @@ func (d *folder) read(name string, most int64) ([]byte, error) {
 		return nil, d.errorf(name, "%w", cause(err))
 	}
 	if info.Size() > most {
-		return nil, d.errorf(name, "it has %d bytes, at most %d are read: that is not a %s of a GPT-2", info.Size(), most, name)
+		return nil, d.errorf(name, "it has %d bytes, at most %d are read: that is not the %s of a model", info.Size(), most, name)
 	}
 	text := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, text); err != nil {

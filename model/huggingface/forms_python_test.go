@@ -1,7 +1,6 @@
 package huggingface_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -134,13 +133,5 @@ func checkTokens(t *testing.T, tokenizer []byte, texts []string, want [][]int64,
 // folders runs fixtures/oracle/huggingface_folders.py and returns what it prints.
 func folders(t *testing.T, python string, args ...string) []byte {
 	t.Helper()
-	cmd := exec.Command(python, append([]string{"-B", "../../fixtures/oracle/huggingface_folders.py"}, args...)...)
-	cmd.Env = append(os.Environ(), "HF_HUB_OFFLINE=1")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, stderr.Bytes())
-	}
-	return out
+	return oracle(t, python, "huggingface_folders.py", args...)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -168,4 +169,18 @@ func wantClose(t *testing.T, what string, got []float64, want fixtures.Tensor) {
 		t.Errorf("%s: the logits differ from PyTorch's by up to %g", what, worst)
 	}
 	t.Logf("%s: the logits differ from PyTorch's by at most %.2g", what, worst)
+}
+
+// oracle runs a script of fixtures/oracle and returns what it prints.
+func oracle(t *testing.T, python, script string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(python, append([]string{"-B", "../../fixtures/oracle/" + script}, args...)...)
+	cmd.Env = append(os.Environ(), "HF_HUB_OFFLINE=1")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %.4000s", err, stderr.Bytes())
+	}
+	return out
 }

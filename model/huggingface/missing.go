@@ -9,7 +9,7 @@ import (
 )
 
 // resave is how to convert weights of any format to a supported one.
-const resave = "open it in Python with GPT2LMHeadModel.from_pretrained(FOLDER) and write it with save_pretrained(OUT)"
+const resave = "open it in Python with AutoModelForCausalLM.from_pretrained(FOLDER) and write it with save_pretrained(OUT)"
 
 // The file that marks a PEFT folder, and a description of such a folder.
 const (
@@ -30,8 +30,8 @@ var foreign = []struct {
 	{func(n string) bool {
 		return slices.Contains([]string{".bin", ".pt", ".pth", ".ckpt", ".pkl"}, path.Ext(n)) && !trainerFile(n) || n == "pytorch_model.bin.index.json"
 	}, "it is a pickle, which can run any program when it is read: " + resave},
-	{ending(".h5"), "it holds the weights of TensorFlow: open it in Python with transformers 4, GPT2LMHeadModel.from_pretrained(FOLDER, from_tf=True), and write it with save_pretrained(OUT)"},
-	{ending(".msgpack"), "it holds the weights of Flax: open it in Python with transformers 4, GPT2LMHeadModel.from_pretrained(FOLDER, from_flax=True), and write it with save_pretrained(OUT)"},
+	{ending(".h5"), "it holds the weights of TensorFlow: open it in Python with transformers 4, AutoModelForCausalLM.from_pretrained(FOLDER, from_tf=True), and write it with save_pretrained(OUT)"},
+	{ending(".msgpack"), "it holds the weights of Flax: open it in Python with transformers 4, AutoModelForCausalLM.from_pretrained(FOLDER, from_flax=True), and write it with save_pretrained(OUT)"},
 	{ending(".gguf"), "it is a GGUF file, which is not read: get the model as safetensors"},
 	{ending(".onnx"), "it is an ONNX file, not a checkpoint: convert it into one"},
 }

@@ -24,14 +24,7 @@ func transformers(t *testing.T, into any, args ...string) {
 	if err := exec.Command(python, "-c", "import numpy, torch, transformers").Run(); err != nil {
 		t.Skipf("%s (ATTNX_PYTHON) has no numpy, torch and transformers: transformers is not asked", python)
 	}
-	cmd := exec.Command(python, append([]string{"-B", "../../fixtures/oracle/gpt2_transformers.py"}, args...)...)
-	cmd.Env = append(os.Environ(), "HF_HUB_OFFLINE=1")
-	var errors bytes.Buffer
-	cmd.Stderr = &errors
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, errors.Bytes())
-	}
+	out := oracle(t, python, "gpt2_transformers.py", args...)
 	d := json.NewDecoder(bytes.NewReader(out))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
