@@ -32,10 +32,14 @@ func (f family) isSecondHead(name string) bool {
 // classifiers are the heads of models that do not generate text.
 var classifiers = []string{"score.", "classifier.", "qa_outputs."}
 
+func isClassifier(name string) bool {
+	return slices.ContainsFunc(classifiers, func(head string) bool { return strings.HasPrefix(name, head) })
+}
+
 // stranger explains why a tensor is not part of the network.
 func stranger(name string) string {
 	switch {
-	case slices.ContainsFunc(classifiers, func(head string) bool { return strings.HasPrefix(name, head) }):
+	case isClassifier(name):
 		return "it is the head of a classifier, not of a language model: save the model with its language model head"
 	case strings.Contains(name, ".lora_"):
 		return "it belongs to an adapter: merge the adapter into the model with merge_and_unload and save that"

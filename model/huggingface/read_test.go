@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/nn"
 )
 
 const weightsFile = "model.safetensors"
@@ -445,5 +447,25 @@ func TestIsFolder(t *testing.T) {
 	}
 	if huggingface.IsFolder(filepath.Join(dir, "sub")) {
 		t.Error("a config.json that is a folder counts")
+	}
+}
+
+// The model of a classifier has another head in the place of the language
+// model's. That is what the error says, for each network whose head is its own.
+func TestClassifiersOfEveryFamily(t *testing.T) {
+	for _, n := range []nn.Network{
+		arch.GPT2{Vocab: 20, Context: 8, Width: 8, Layers: 1, Heads: 2, Inner: 8, Epsilon: 1e-5, Untied: true},
+		arch.Llama{Vocab: 20, Context: 8, Width: 8, Layers: 1, Heads: 2, KVHeads: 1, HeadWidth: 4, Inner: 8, Epsilon: 1e-5, Activation: "silu", Rope: arch.Rope{Type: "default", Theta: 10}},
+		arch.Qwen2{Vocab: 20, Context: 8, Width: 8, Layers: 1, Heads: 2, KVHeads: 1, Inner: 8, Epsilon: 1e-5, Activation: "silu", Rope: arch.Rope{Type: "default", Theta: 10}},
+	} {
+		folder, _ := mustWrite(t, filled(t, n, nil), format.Float32)
+		change(t, filepath.Join(folder, weightsFile), func(all []format.Tensor) []format.Tensor {
+			i := slices.IndexFunc(all, func(x format.Tensor) bool { return x.Name == "lm_head.weight" })
+			all[i] = all[i].WithName("score.weight")
+			return all
+		})
+		if _, _, err := huggingface.Read(folder); err == nil || !strings.Contains(err.Error(), `tensor "score.weight": it is the head of a classifier`) {
+			t.Errorf("%s: %v", n.Architecture(), err)
+		}
 	}
 }

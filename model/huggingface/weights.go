@@ -103,6 +103,11 @@ func (d *folder) check(g *graph.Graph, c config, sources map[string]source) erro
 		sources[c.embedding] = head
 	}
 	if _, found := sources[c.head]; c.head != "" && !tied && hasEmbedding && !found {
+		for _, name := range slices.Sorted(maps.Keys(sources)) {
+			if isClassifier(name) {
+				return d.sourceErrorf(sources[name], "%s", stranger(name))
+			}
+		}
 		return d.errorf(configName, "tie_word_embeddings is false, but the folder has no %s: the network's head is missing", c.head)
 	}
 	known := map[string]bool{}
