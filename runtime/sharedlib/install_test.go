@@ -233,6 +233,13 @@ func TestInstallGPU(t *testing.T) {
 	nothingLeft(t, dir, true)
 }
 
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestInstallGPURefuses(t *testing.T) {
 	whole, lacks := whl(t, gpuMembers(3)...), whl(t, gpuMembers(2)...)
 	for _, c := range []struct {

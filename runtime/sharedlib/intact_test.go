@@ -22,13 +22,6 @@ import (
 // nowhere is a machine without libraries.
 func nowhere() Machine { return Machine{Getenv: func(string) string { return "" }} }
 
-func remove(t *testing.T, path string) {
-	t.Helper()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // replace puts something else in a file's place.
 func replace(t *testing.T, path string, put func() error) {
 	t.Helper()
