@@ -26,20 +26,28 @@ import (
 // VerifyFiles is Verify for files: a checkpoint and its ONNX files, or ONNX files of
 // any tool, which are passed to VerifyONNX.
 func VerifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions) (runtime.Report, error) {
+	report, _, err := verifyFiles(ctx, paths, tell, o)
+	return report, err
+}
+
+// verifyFiles also returns the checkpoint; nil if the files are compared without one.
+func verifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions) (runtime.Report, *model.Checkpoint, error) {
 	if err := o.check(); err != nil { // before a large checkpoint is read
-		return runtime.Report{}, err
+		return runtime.Report{}, nil, err
 	}
 	if kind, err := find.ExpectModel(find.TestedIn(paths[0])); err == nil && kind == find.ONNX {
-		return VerifyONNX(ctx, paths, o)
+		report, err := VerifyONNX(ctx, paths, o)
+		return report, nil, err
 	}
 	if len(o.Inputs) > 0 || o.Keep != "" {
-		return runtime.Report{}, errors.New("inputs from files, and a folder for the first difference, are for ONNX files without a checkpoint: name an ONNX file first")
+		return runtime.Report{}, nil, errors.New("inputs from files, and a folder for the first difference, are for ONNX files without a checkpoint: name an ONNX file first")
 	}
 	c, _, err := find.Load(paths[0], tell, model.LoadModel)
 	if err != nil {
-		return runtime.Report{}, err
+		return runtime.Report{}, nil, err
 	}
-	return Verify(ctx, c, paths[1:], o)
+	report, err := Verify(ctx, c, paths[1:], o)
+	return report, c, err
 }
 
 // foreignCases are the sizes of a file's open dimensions.

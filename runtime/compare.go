@@ -29,6 +29,8 @@ type Difference struct {
 	// Used is the largest |x' - x| as a share of its bound, and Bound is the bound
 	// of that element. Elements whose bound is 0 or infinite are left out.
 	Used, Bound  float64
+	ClosestName  string    // of the tensor of that element
+	ClosestIndex []int     // and its index
 	Unknown      int       // elements whose bound is not known
 	FirstUnknown []int     // the index of the first of them
 	FirstBad     *BadValue // the first value beyond its bound, nil if all are within
@@ -81,7 +83,7 @@ func (d Difference) Merge(e Difference) Difference {
 	}
 	d.MaxRel = max(d.MaxRel, e.MaxRel)
 	if e.Used > d.Used {
-		d.Used, d.Bound = e.Used, e.Bound
+		d.Used, d.Bound, d.ClosestName, d.ClosestIndex = e.Used, e.Bound, e.ClosestName, e.ClosestIndex
 	}
 	d.Unknown += e.Unknown
 	if d.FirstUnknown == nil {
@@ -202,7 +204,7 @@ func (c *comparison) values(got format.Tensor) {
 		squares += x * x
 	}
 	rms := math.Sqrt(squares / float64(c.Elements))
-	worst := -1
+	worst, closest := -1, -1
 	for i := range c.Elements {
 		x, y := c.x(i), c.y(i)
 		abs := math.Abs(y - x)
@@ -221,7 +223,7 @@ func (c *comparison) values(got format.Tensor) {
 			}
 			bad = false
 		case bound > 0 && abs > c.Used*bound:
-			c.Used, c.Bound = abs/bound, bound
+			c.Used, c.Bound, closest = abs/bound, bound, i
 		}
 		if worst < 0 || abs > c.MaxAbs {
 			c.MaxAbs, worst = abs, i
@@ -233,6 +235,9 @@ func (c *comparison) values(got format.Tensor) {
 	}
 	if worst >= 0 {
 		c.WorstIndex = unravel(worst, got.Shape)
+	}
+	if closest >= 0 {
+		c.ClosestName, c.ClosestIndex = got.Name, unravel(closest, got.Shape)
 	}
 }
 

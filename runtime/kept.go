@@ -231,6 +231,9 @@ func (k kept) placed(d Difference, whole bool, last int) Difference {
 	if len(d.WorstIndex) > 0 {
 		d.WorstIndex = k.place(flat(d.WorstIndex), whole, last)
 	}
+	if len(d.ClosestIndex) > 0 {
+		d.ClosestIndex = k.place(flat(d.ClosestIndex), whole, last)
+	}
 	if d.FirstUnknown != nil {
 		d.FirstUnknown = k.place(flat(d.FirstUnknown), whole, last)
 	}

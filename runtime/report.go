@@ -123,6 +123,7 @@ type Result struct {
 	MaxRel          Number `json:"max_rel"`
 	Bound           Number `json:"bound"`       // derived bound of the value that came closest to its own
 	BoundRatio      Number `json:"bound_ratio"` // that bound, divided by the value's error
+	Closest         string `json:"closest"`     // name and index of that value, such as "logits[0,3,17]"
 	ArgmaxAgreement Number `json:"argmax_agreement"`
 	FirstDifference string `json:"first_difference"`     // name of the first value that differs, such as "h.0.attn.scores"
 	Node            string `json:"first_node,omitempty"` // the node of an ONNX file of another tool that computes it

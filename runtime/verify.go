@@ -413,6 +413,7 @@ func (r *candidateRun) result(offered int) Result {
 	x.MaxAbs, x.MaxRel, x.Bound, x.BoundRatio, x.ArgmaxAgreement = nan, nan, nan, nan, nan
 	if r.difference.Used > 0 {
 		x.Bound, x.BoundRatio = Number(r.difference.Bound), Number(1/r.difference.Used)
+		x.Closest = place(r.difference.ClosestName, r.difference.ClosestIndex)
 	}
 	if r.difference.Elements > 0 {
 		x.MaxAbs, x.MaxRel = Number(r.difference.MaxAbs), Number(r.difference.MaxRel)

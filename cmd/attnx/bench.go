@@ -75,7 +75,7 @@ faster one: the machine was busy while the product was measured.`,
 			fmt.Fprintf(s.Out, "GEMM peak %.0f GFLOP/s\n", r.GEMMPeak)
 			return table(s.Out, "preset\tengine\tbatch\tcontext\tms a step\toptimizer\ttokens/s\tGFLOP/s\tshare\tpeak MB", r.Rows, func(x bench.TrainRow) string {
 				return fmt.Sprintf("%s\t%s\t%d\t%d\t%.1f\t%.1f\t%.0f\t%.1f\t%s\t%d", x.Preset, x.Engine, x.Batch, x.Context,
-					x.MsPerStep, x.OptimizerMs, x.TokensPerSecond, x.GFLOPS, percent(x.GEMMShare), x.PeakMemory/1e6)
+					x.MsPerStep, x.OptimizerMs, x.TokensPerSecond, x.GFLOPS, usage.Percent(x.GEMMShare), x.PeakMemory/1e6)
 			})
 		},
 	}
@@ -127,14 +127,6 @@ func table[T any](w io.Writer, headings string, rows []T, line func(T) string) e
 		fmt.Fprintln(tw, line(r)+"\t")
 	}
 	return tw.Flush()
-}
-
-// percent formats a share; "-" if it is missing.
-func percent(share *float64) string {
-	if share == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.0f %%", 100**share)
 }
 
 // warnBusy warns that a share is missing because the machine was busy.

@@ -80,7 +80,7 @@ busy, or they fit into a cache.`,
 			}
 			fmt.Fprintf(s.Out, "%s: %s, memory %.1f GB/s\n", r.Model, r.Device, r.Bandwidth)
 			return table(s.Out, "batch\tpast\tprefill tokens/s\tdecode tokens/s\tfirst token ms\tof the bandwidth\toutside a run µs\tpeak MB", r.Rows, func(x bench.GenerateRow) string {
-				return fmt.Sprintf("%d\t%d\t%.0f\t%.1f\t%.1f\t%s\t%.1f\t%d", x.Batch, x.Past, x.Prefill, x.Decode, x.FirstToken, percent(x.Share), x.OutsideMicro, x.PeakMemory/1e6)
+				return fmt.Sprintf("%d\t%d\t%.0f\t%.1f\t%.1f\t%s\t%.1f\t%d", x.Batch, x.Past, x.Prefill, x.Decode, x.FirstToken, usage.Percent(x.Share), x.OutsideMicro, x.PeakMemory/1e6)
 			})
 		},
 	}

@@ -49,8 +49,8 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(root)
-	if seen != 22 {
-		t.Errorf("%d commands, want 22", seen)
+	if seen != 26 {
+		t.Errorf("%d commands, want 26", seen)
 	}
 }
 
@@ -58,6 +58,7 @@ func TestHelp(t *testing.T) {
 var withoutJSON = map[string]string{
 	"attnx":         "shows its help or its version",
 	"attnx bench":   "shows its help: its commands report",
+	"attnx receipt": "shows its help: its commands report",
 	"attnx runtime": "shows its help: its commands report",
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/trainview"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
@@ -88,14 +89,14 @@ func quickstart(cmd *cobra.Command, s console.Streams, out string) (r quickstart
 	settings := train.DefaultOptions(300) // enough steps for the tiny preset to learn its answers
 	settings.Batch, settings.LR, settings.MinLR, settings.Seed = 16, 5e-3, 5e-4, 1
 	settings.SaveEvery, settings.Keep = settings.Steps, 1
-	view := &trainView{ctx: cmd.Context(), Streams: s, fresh: true}
+	view := &trainview.View{Ctx: cmd.Context(), Streams: s, Fresh: true}
 	run, err := attnx.Train(cmd.Context(), attnx.TrainOptions{
 		Out: folder, Data: attnx.Corpus{Files: []string{data}}, Kind: tokens.Word, Vocab: 64,
-		Settings: settings, Engine: "gorgonia", Events: view.events(),
+		Settings: settings, Engine: "gorgonia", Events: view.Events(),
 	})
-	view.finish()
+	view.Finish()
 	if run != nil {
-		err = errors.Join(view.end(run, false), err)
+		err = errors.Join(view.End(run, false), err)
 	}
 	if err != nil {
 		return r, err
@@ -124,7 +125,7 @@ func quickstart(cmd *cobra.Command, s console.Streams, out string) (r quickstart
 		names = []string{"ref", "gorgonia", "onnx-go"}
 	}
 	r.Folder = folder
-	r.Verify, err = verified(cmd.Context(), s, []string{folder, in("model.onnx"), in("model.flat.onnx")}, attnx.VerifyOptions{Runtimes: names, Seed: 1})
+	r.Verify, err = verified(cmd.Context(), s, []string{folder, in("model.onnx"), in("model.flat.onnx")}, receiptFlags{}, attnx.VerifyOptions{Runtimes: names, Seed: 1})
 	if err != nil {
 		return r, err
 	}

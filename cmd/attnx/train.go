@@ -11,6 +11,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/trainview"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/arch"
@@ -109,7 +110,7 @@ bit, as one that was never stopped.`,
 	fl.IntVar(&f.saveEvery, "save-every", 0, "steps between checkpoints (default: whenever it evaluates)")
 	fl.IntVar(&f.keep, "keep", 3, "newest checkpoints to keep; the best is kept too")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
-	usage.JSONFlag(cmd, &f.json, trainReport{})
+	usage.JSONFlag(cmd, &f.json, trainview.Report{})
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to continue")
 	return cmd
 }
@@ -119,7 +120,7 @@ func (f trainFlags) run(ctx context.Context, s console.Streams, given func(strin
 	if err := f.check(given); err != nil {
 		return err
 	}
-	view := &trainView{ctx: ctx, Streams: s, fresh: f.resume == ""}
+	view := &trainview.View{Ctx: ctx, Streams: s, Fresh: f.resume == ""}
 	data := attnx.Corpus{Files: f.data, Glob: f.glob}
 	if slices.Contains(f.data, train.Stdin) {
 		s.SayInput()
@@ -129,12 +130,12 @@ func (f trainFlags) run(ctx context.Context, s console.Streams, given func(strin
 	if f.resume != "" {
 		train = f.continued
 	}
-	result, err := train(ctx, view.events(), data, given)
-	view.finish()
+	result, err := train(ctx, view.Events(), data, given)
+	view.Finish()
 	if result == nil {
 		return err
 	}
-	return errors.Join(view.end(result, f.json), f.ending(s, result, err))
+	return errors.Join(view.End(result, f.json), f.ending(s, result, err))
 }
 
 // check refuses invalid flags.

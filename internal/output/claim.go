@@ -28,6 +28,10 @@ const (
 	Picture
 	Folder // of a model
 	Run    // the folder of a training run
+
+	Receipt       // of a verification
+	SignedReceipt // a receipt that gets a signature, rewritten in place
+	Key           // the private half of a key
 )
 
 // kinds lists for each kind how it is written, its name in messages, and its
@@ -43,6 +47,10 @@ var kinds = map[Kind]struct {
 	Picture:    {store.NewFile, "a picture", []string{".png", ".svg"}},
 	Folder:     {store.NewFolder, "a folder", nil},
 	Run:        {store.RunFolder, "a run's folder", nil},
+
+	Receipt:       {store.NewFile, "a receipt", []string{".json"}},
+	SignedReceipt: {store.SameFile, "a receipt", nil},
+	Key:           {store.NewFile, "a key", []string{".pem"}},
 }
 
 // Claim checks, before any work, that an output may be written to a path. The
@@ -117,10 +125,13 @@ var otherEndings = strings.Fields(".arrow .bin .ckpt .csv .db .dlc .engine .gguf
 func fitting(what Kind, path string) error {
 	o := kinds[what]
 	makesFolder := o.target == store.NewFolder || o.target == store.RunFolder
-	if what == Resealed || makesFolder && (os.IsPathSeparator(path[len(path)-1]) || find.IsFolder(path)) {
+	if o.target == store.SameFile || makesFolder && (os.IsPathSeparator(path[len(path)-1]) || find.IsFolder(path)) {
 		return nil
 	}
 	ending := strings.ToLower(filepath.Ext(path))
+	if slices.Contains(o.endings, ending) {
+		return nil
+	}
 	known := otherEndings
 	for other, o := range kinds {
 		if other != what {
@@ -186,6 +197,10 @@ func mayReplace(what Kind, path string) error {
 	switch what {
 	case Resealed:
 		return notReferred(path)
+	case SignedReceipt:
+		return nil
+	case Receipt, Key:
+		return fmt.Errorf("%s: it already exists: choose another name, or remove it", path)
 	case ONNX:
 		if export.Standalone(path) {
 			return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/receipt"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -41,6 +42,8 @@ var remedies = map[string]string{
 	attnx.NameMore:        "name more, or train with a larger --keep",
 	model.ConvertFolder:   "`attnx convert` makes one of a Hugging Face folder",
 	export.SetLength:      "give it with --length",
+	receipt.MakeKey:       "`attnx receipt keygen` makes a key",
+	receipt.NamePublic:    "name the public one, whose name ends with .pub",
 	find.NameModel:        "`attnx train --data FILE` learns from it",
 }
 

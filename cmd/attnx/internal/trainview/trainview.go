@@ -1,4 +1,6 @@
-package main
+// Package trainview shows a training run: what it reads, its progress line, its
+// losses, and its report.
+package trainview
 
 import (
 	"context"
@@ -14,6 +16,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/train"
 )
@@ -23,21 +26,22 @@ import (
 // nothing is shown until the run is known to be able to begin.
 const longText = 8 << 20
 
-// trainView shows a run.
-type trainView struct {
+// View shows a run.
+type View struct {
 	console.Streams
-	ctx   context.Context
-	fresh bool
+	Ctx   context.Context    // of the command
+	Fresh bool               // the run is new, not continued
 	text  func()             // prints the summary of the text; nil once printed
 	bar   *terminal.Progress // nil if no long work is in progress
 	val   float64            // the last validation loss
 }
 
-func (v *trainView) events() attnx.TrainEvents {
+// Events are the callbacks of the run.
+func (v *View) Events() attnx.TrainEvents {
 	return attnx.TrainEvents{Text: v.read, Tokenize: v.tokenized, Open: v.open, Begin: v.begin, Step: v.step, Tell: v.message}
 }
 
-func (v *trainView) read(t *train.Text) {
+func (v *View) read(t *train.Text) {
 	line, bytes := t.String(), len(t.Text) // captures the summary and not the text, so that the text can be freed
 	v.text = func() {
 		fmt.Fprintf(v.Note, "text: %s\n", line)
@@ -46,12 +50,12 @@ func (v *trainView) read(t *train.Text) {
 	if bytes < longText {
 		return
 	}
-	if v.text(); v.fresh {
+	if v.text(); v.Fresh {
 		fmt.Fprintln(v.Note, "making the vocabulary")
 	}
 }
 
-func (v *trainView) tokenized(done, total int) {
+func (v *View) tokenized(done, total int) {
 	const MB = 1_000_000
 	if total < longText {
 		return
@@ -63,26 +67,26 @@ func (v *trainView) tokenized(done, total int) {
 }
 
 // open makes the program save the run before it ends.
-func (v *trainView) open() {
-	v.finish()
-	ending.FinishFirst(v.ctx)
+func (v *View) open() {
+	v.Finish()
+	ending.FinishFirst(v.Ctx)
 }
 
 // message prints a message of the library below the progress line.
-func (v *trainView) message(level attnx.Level, line string) {
-	v.finish()
+func (v *View) message(level attnx.Level, line string) {
+	v.Finish()
 	v.Tell(level, line)
 }
 
-// finish ends the progress line.
-func (v *trainView) finish() {
+// Finish ends the progress line.
+func (v *View) Finish() {
 	if v.bar != nil {
 		v.bar.Finish()
 		v.bar = nil
 	}
 }
 
-func (v *trainView) begin(b attnx.TrainBegin) {
+func (v *View) begin(b attnx.TrainBegin) {
 	if v.text != nil {
 		v.text()
 	}
@@ -91,7 +95,7 @@ func (v *trainView) begin(b attnx.TrainBegin) {
 	if b.Device != "cpu" {
 		on += " on " + b.Device
 	}
-	fmt.Fprintf(v.Note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", b.Model.Arch, thousands(n), b.Model.Vocab(), b.Model.Context(), on)
+	fmt.Fprintf(v.Note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", b.Model.Arch, quote.Count(n), b.Model.Vocab(), b.Model.Context(), on)
 	if b.NoORT != nil {
 		fmt.Fprintf(v.Note, "pure Go: %v\n", b.NoORT)
 	}
@@ -100,7 +104,7 @@ func (v *trainView) begin(b attnx.TrainBegin) {
 	v.bar.Set(b.Model.Step)
 }
 
-func (v *trainView) step(m attnx.Metric) {
+func (v *View) step(m attnx.Metric) {
 	if m.ValLoss != nil {
 		v.val = *m.ValLoss
 	}
@@ -113,15 +117,15 @@ func lossNote(m attnx.Metric, val float64) []string {
 	if !math.IsNaN(val) {
 		note = append(note, fmt.Sprintf("val %.3f", val))
 	}
-	note = append(note, thousands(int(m.TokensPerSecond))+" tokens/s", fmt.Sprintf("%.0f GFLOP/s", m.GFLOPS))
+	note = append(note, quote.Count(int(m.TokensPerSecond))+" tokens/s", fmt.Sprintf("%.0f GFLOP/s", m.GFLOPS))
 	if m.GEMMShare != nil {
-		note = append(note, percent(m.GEMMShare)+" of GEMM")
+		note = append(note, usage.Percent(m.GEMMShare)+" of GEMM")
 	}
 	return note
 }
 
-// end plots and prints the results of a run.
-func (v *trainView) end(r *attnx.TrainResult, asJSON bool) error {
+// End plots and prints the results of a run.
+func (v *View) End(r *attnx.TrainResult, asJSON bool) error {
 	var plotted error
 	if n := len(r.History); n > 0 {
 		plotted = plot.Loss(filepath.Join(r.Run, store.LossPlotName), r.History)
@@ -141,9 +145,9 @@ func (v *trainView) end(r *attnx.TrainResult, asJSON bool) error {
 	return errors.Join(plotted, usage.PrintJSON(v.Out, reportOf(r)))
 }
 
-// trainReport is the JSON of train. The losses are those of the last step and
+// Report is the JSON of train. The losses are those of the last step and
 // the last evaluation, null before there was one.
-type trainReport struct {
+type Report struct {
 	Run             string   `json:"run"`
 	Checkpoint      string   `json:"checkpoint"` // the last saved checkpoint
 	Step            int      `json:"step"`       // step of the checkpoint
@@ -163,9 +167,9 @@ type trainReport struct {
 	GEMMShare       *float64 `json:"gemm_share"`        // of the last step; null if not known
 }
 
-func reportOf(r *attnx.TrainResult) trainReport {
+func reportOf(r *attnx.TrainResult) Report {
 	c := r.Model
-	report := trainReport{
+	report := Report{
 		Run: r.Run, Checkpoint: r.Checkpoint, Step: c.Step, Steps: r.Steps, Stopped: r.Ended == attnx.Stopped,
 		Arch: c.Arch, Vocabulary: c.Vocab(), Context: c.Context(), Fingerprint: graph.Fingerprint(c.Graph),
 		Engine: r.Engine, Device: r.Device, Loss: c.Loss, ValLoss: c.ValLoss,
