@@ -177,6 +177,11 @@ func (c *Checkpoint) Continues() error {
 	case len(o.Value.Shape) != 3:
 		return &NoTextError{c.Arch, fmt.Sprintf("its logits %s are for whole texts, not for each token", o.Value.Shape)}
 	}
+	for _, n := range c.Graph.Nodes {
+		if a, ok := n.Op.(graph.Attention); ok && !a.Causal {
+			return &NoTextError{c.Arch, "each token sees those behind it"}
+		}
+	}
 	return nil
 }
 

@@ -29,6 +29,16 @@ type SpecialTokens struct {
 	End     string `json:"eos_token,omitempty"`
 	Pad     string `json:"pad_token,omitempty"`
 	Unknown string `json:"unk_token,omitempty"`
+
+	// Of encoders: before a text, between texts, and in the place of a hidden token.
+	Class     string `json:"cls_token,omitempty"`
+	Separator string `json:"sep_token,omitempty"`
+	Mask      string `json:"mask_token,omitempty"`
+}
+
+// all returns the tokens.
+func (t SpecialTokens) all() []string {
+	return []string{t.Begin, t.End, t.Pad, t.Unknown, t.Class, t.Separator, t.Mask}
 }
 
 // Limits for files. A vocabulary has a handful of such tokens.
@@ -55,7 +65,7 @@ func (s *Special) Check(vocab int) error {
 			return fmt.Errorf("model: special id %d is outside the vocabulary of %d", id, vocab)
 		}
 	}
-	for _, token := range []string{s.Tokens.Begin, s.Tokens.End, s.Tokens.Pad, s.Tokens.Unknown} {
+	for _, token := range s.Tokens.all() {
 		if len(token) > MaxSpecialBytes || !utf8.ValidString(token) {
 			return fmt.Errorf("model: special token %.32q is not UTF-8 of at most %d bytes", token, MaxSpecialBytes)
 		}

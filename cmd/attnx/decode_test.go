@@ -77,6 +77,9 @@ func TestCachedTextIsTheText(t *testing.T) {
 	}
 	for _, name := range names {
 		c := wild(t, name, context)
+		if c.Continues() != nil {
+			continue
+		}
 		data, err := attnx.ExportBytes(c, export.Plain{})
 		if err != nil {
 			t.Fatal(err)

@@ -31,7 +31,7 @@ var layers = map[string][]string{
 	"model":                {"format", "format/store", "internal/memory", "internal/quote", "model/arch", "model/graph", "model/nn", "model/role"},
 	"model/normal":         {"format", "model/graph"},
 	"model/tokens":         {"internal/quote"},
-	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
+	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/role", "model/nn", "model/tokens"},
 	"model/foreign":        {"export/bundle", "export/onnx", "format", "internal/find", "internal/quote", "model", "model/huggingface", "model/role"},
 	"model/gguf":           {"format", "format/gguf", "internal/quote", "model", "model/arch", "model/graph", "model/nn"},
 	"model/exprgraph":      {"format", "internal/quote", "model", "model/arch", "model/graph", "model/role"},

@@ -25,6 +25,10 @@ var table = []row{
 	{Mistral{}.Architecture(), mistralOf, parseAs[Mistral]},
 	{Qwen2{}.Architecture(), qwen2Of, parseAs[Qwen2]},
 	{Qwen3{}.Architecture(), qwen3Of, parseAs[Qwen3]},
+	{Bert{}.Architecture(), bertOf, parseAs[Bert]},
+	{DistilBert{}.Architecture(), distilBertOf, parseAs[DistilBert]},
+	{Roberta{}.Architecture(), robertaOf, parseAs[Roberta]},
+	{XLMRoberta{}.Architecture(), xlmRobertaOf, parseAs[XLMRoberta]},
 }
 
 // Names returns the names of the architectures.

@@ -9,8 +9,9 @@ import (
 )
 
 // blobLink matches the target of a link in a snapshot: Hugging Face's cache
-// stores REPO/snapshots/COMMIT/NAME as a link to REPO/blobs/HASH.
-var blobLink = regexp.MustCompile(`^\.\./\.\./blobs/([0-9a-f]{40}|[0-9a-f]{64})$`)
+// stores REPO/snapshots/COMMIT/NAME as a link to REPO/blobs/HASH, and files in
+// a folder of the model one step deeper.
+var blobLink = regexp.MustCompile(`^\.\./\.\./(?:\.\./)?blobs/([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // blob opens the target of a link in a snapshot of Hugging Face's cache. It
 // rejects any other link, and a blob that is not a regular file, so that a

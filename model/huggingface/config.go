@@ -44,7 +44,7 @@ func parseConfig(text []byte) (c config, err error) {
 		return c, err
 	}
 	vocab, err := o.size("vocab_size")
-	return config{f, n, vocab}, err
+	return config{f.of(n), n, vocab}, err
 }
 
 // architecture returns the model_type. The first GPT-2 files have none and
@@ -93,7 +93,7 @@ const (
 // other parts of this package read. Names that end in a star stand for all that
 // begin so.
 var neutral = strings.Fields(`architectures model_type transformers_version torch_dtype dtype _name_or_path _commit_hash auto_map use_cache initializer_range
-	*dropout *_pdrop classifier_dropout output_* return_dict* id2label label2id problem_type chunk_size_feed_forward is_decoder pretraining_tp
+	*dropout *_dropout_prob *_pdrop classifier_dropout output_* return_dict* id2label label2id problem_type chunk_size_feed_forward is_decoder pretraining_tp
 	bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id cls_token_id mask_token_id decoder_start_token_id tokenizer_class prefix task_specific_params
 	transformers.js_config _attn_implementation* attn_implementation finetuning_task torchscript use_bfloat16 tf_legacy_loss tie_encoder_decoder
 	quantization_config pruned_heads unsloth_* gradient_checkpointing num_labels`)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -62,7 +63,11 @@ func encodeConfig(f family, n nn.Network, dtype format.DType, special *model.Spe
 	}
 	add(member{"model_type", f.arch})
 	add(list...)
-	add(idMembers(special)...) // null: if they are missing, transformers has defaults of its own
+	for _, id := range idMembers(special) { // null: if they are missing, transformers has defaults of its own
+		if !slices.ContainsFunc(list, func(m member) bool { return m.name == id.name }) {
+			add(id)
+		}
+	}
 	add(member{"torch_dtype", dtypes[dtype]})
 	if browser {
 		add(member{"transformers.js_config", web{DType: "fp32", External: map[string]int{"model.onnx": 1}}})
@@ -134,13 +139,25 @@ type tokenizerConfig struct {
 	End     string `json:"eos_token,omitempty"`
 	Pad     string `json:"pad_token,omitempty"`
 	Unknown string `json:"unk_token,omitempty"`
+
+	ClassToken string   `json:"cls_token,omitempty"`
+	Separator  string   `json:"sep_token,omitempty"`
+	Mask       string   `json:"mask_token,omitempty"`
+	Inputs     []string `json:"model_input_names,omitempty"` // of networks that do not continue a text
 }
 
 // encodeTokenizerConfig returns the tokenizer_config.json of a model.
-func encodeTokenizerConfig(context int, t model.SpecialTokens) ([]byte, error) {
-	return encode(tokenizerConfig{
-		Class: "PreTrainedTokenizerFast", Longest: context, Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
-	})
+func encodeTokenizerConfig(c *model.Checkpoint, t model.SpecialTokens) ([]byte, error) {
+	about := tokenizerConfig{
+		Class: "PreTrainedTokenizerFast", Longest: c.Context(), Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
+		ClassToken: t.Class, Separator: t.Separator, Mask: t.Mask,
+	}
+	if c.Continues() != nil {
+		for _, in := range c.Graph.Inputs {
+			about.Inputs = append(about.Inputs, in.Name)
+		}
+	}
+	return encode(about)
 }
 
 // SpecialOf returns the special ids and tokens of a checkpoint, or derives

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
@@ -22,9 +24,18 @@ type family struct {
 	prefix    string   // precedes the names of the weights of the trunk in a file with a head
 	roots     []string // first parts of the names of its tensors, and of the heads that it may have
 	head      string   // the weight of the head; "": the head is part of the trunk
+	heads     []string // begin the names of further weights of heads
 	embedding string   // the token embedding, which the head may share
 	second    []string // heads that do not change the logits of the language model
 	tokenizer string   // the tokenizer class, if no file names one
+	own, twin string   // two names of one tensor: the network's and another; "": there are none
+	both      bool     // files have it under both
+
+	renamed map[string]string // ends of the names in old files, and what they are now
+
+	// form returns what differs between the networks of the family, such as the head;
+	// nil: nothing does.
+	form func(n nn.Network) form
 
 	// buffer reports whether a tensor of the trunk is computed and not trained: old
 	// files have it. nil: none is.
@@ -35,6 +46,26 @@ type family struct {
 	members func(n nn.Network) ([]member, error)
 }
 
+// form is how transformers saves a network: the fields of a family in place of
+// its own, and further tensors that are no part of the network.
+type form struct {
+	class, prefix, head string
+	own, twin           string
+	both                bool
+	second              []string
+}
+
+// of returns the row as it is for a network.
+func (f family) of(n nn.Network) family {
+	if f.form == nil {
+		return f
+	}
+	w := f.form(n)
+	f.class, f.prefix, f.head, f.own, f.twin, f.both = w.class, w.prefix, w.head, w.own, w.twin, w.both
+	f.second = slices.Concat(f.second, w.second)
+	return f
+}
+
 // member is a member of a JSON object.
 type member struct {
 	name  string
@@ -42,7 +73,7 @@ type member struct {
 }
 
 // families is the table.
-var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3}
+var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3, bert, distilbert, roberta, xlmRoberta}
 
 // familyOf returns the row of an architecture.
 func familyOf(arch string) (family, bool) {
@@ -66,10 +97,35 @@ func known() (names []string) {
 // fileName returns the name that a weight of the network has in a file with the
 // head.
 func (f family) fileName(weight string) string {
-	if weight == f.head {
+	if weight == f.head || slices.ContainsFunc(f.heads, func(of string) bool { return strings.HasPrefix(weight, of) }) {
 		return weight
 	}
 	return f.prefix + weight
+}
+
+// withTwin returns the weights of a file: those of the network, and the tensor
+// that a file has under two names once more.
+func (f family) withTwin(weights []format.Tensor) []format.Tensor {
+	all := slices.Clone(weights)
+	for _, t := range weights {
+		if f.both && t.Name == f.own {
+			all = append(all, t.WithName(f.twin))
+		}
+	}
+	return all
+}
+
+// rowOf returns the row of a model's network; one that changes no name if there
+// is none.
+func rowOf(c *model.Checkpoint) family {
+	f, ok := familyOf(c.Arch)
+	if !ok {
+		return f
+	}
+	if n, err := c.Network(); err == nil {
+		f = f.of(n)
+	}
+	return f
 }
 
 // ArchitectureError reports that attnx cannot write a Hugging Face folder of a
@@ -99,6 +155,7 @@ func networkOf(c *model.Checkpoint) (family, nn.Network, error) {
 	if err != nil {
 		return f, nil, err
 	}
+	f = f.of(n)
 	built, err := nn.Build(n)
 	if err != nil {
 		return f, nil, err
@@ -118,8 +175,8 @@ func OnHub(c *model.Checkpoint) bool {
 // TiedHead returns the name of the token embedding, (V,C), and whether the
 // network uses it as its head too.
 func TiedHead(c *model.Checkpoint) (name string, tied bool) {
-	f, ok := familyOf(c.Arch)
-	return f.embedding, ok && f.tied(c.Graph)
+	f := rowOf(c)
+	return f.embedding, f.tied(c.Graph)
 }
 
 // tied reports whether the head of a network of the family is its token
@@ -134,8 +191,9 @@ func depth(n nn.Network) int {
 	return 0
 }
 
-// membersOf returns the members of a network's configuration in a checkpoint.
-func membersOf(n nn.Network) (list []member, err error) {
+// membersOf returns the members of a network's configuration in a checkpoint, or of
+// a part of it.
+func membersOf(n any) (list []member, err error) {
 	text, err := json.Marshal(n)
 	if err == nil {
 		err = members(text, func(name string, value jsontext.Value) error {

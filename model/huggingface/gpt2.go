@@ -91,6 +91,9 @@ var aliases = map[string][]string{
 	"n_embd":      {"hidden_size"},
 	"n_layer":     {"num_hidden_layers"},
 	"n_head":      {"num_attention_heads"},
+	"dim":         {"hidden_size"},
+	"n_layers":    {"num_hidden_layers"},
+	"n_heads":     {"num_attention_heads"},
 }
 
 // named returns the name under which the object has a size. Two names with

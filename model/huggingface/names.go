@@ -20,7 +20,13 @@ func NetworkName(arch, name string) string {
 	}
 	parts := slices.DeleteFunc(strings.Split(name, "."), func(p string) bool { return slices.Contains(wrappers, p) })
 	at := slices.IndexFunc(parts, func(p string) bool { return slices.Contains(f.roots, p) })
-	return strings.Join(parts[max(at, 0):], ".")
+	name = strings.Join(parts[max(at, 0):], ".")
+	for old, now := range f.renamed {
+		if begin, ok := strings.CutSuffix(name, old); ok {
+			return begin + now
+		}
+	}
+	return name
 }
 
 // isSecondHead reports whether a tensor belongs to a head that does not change

@@ -28,7 +28,8 @@ type Parts struct {
 // that each weight starts at a multiple of its element size. With browser set,
 // the configuration points transformers.js to onnx/model.onnx and its weights.
 func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts, error) {
-	sorted := slices.Clone(weights)
+	f := rowOf(c)
+	sorted := f.withTwin(weights)
 	slices.SortStableFunc(sorted, func(a, b format.Tensor) int { return cmp.Compare(b.DType.Size(), a.DType.Size()) })
 	dtype := format.Float32
 	infos := make([]format.TensorInfo, len(sorted))
@@ -38,7 +39,7 @@ func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts,
 		}
 		infos[i], dtype = t.Info(), t.DType // the narrowest type names the model
 	}
-	h := header(c.Arch, infos)
+	h := f.header(infos)
 	offsets, err := format.Offsets(h)
 	if err != nil {
 		return Parts{}, err
@@ -82,15 +83,25 @@ func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, brow
 	if err != nil {
 		return nil, err
 	}
-	generation, err := encodeGeneration(special)
-	if err != nil {
-		return nil, err
+	files := []store.File{{Name: configName, Write: content(config)}}
+	if c.Continues() == nil {
+		generation, err := encodeGeneration(special)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, store.File{Name: GenerationName, Write: content(generation)})
 	}
-	files := []store.File{{Name: configName, Write: content(config)}, {Name: GenerationName, Write: content(generation)}}
+	if n, err := c.Network(); err == nil {
+		sentence, err := sentenceFiles(n, c.Width())
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, sentence...)
+	}
 	if len(c.Tokenizer) == 0 {
 		return files, nil
 	}
-	about, err := encodeTokenizerConfig(c.Context(), special.Tokens)
+	about, err := encodeTokenizerConfig(c, special.Tokens)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 	if err != nil {
 		return nil, Report{}, err
 	}
+	if err := d.withoutPooler(&about, c, shards); err != nil {
+		return nil, Report{}, err
+	}
 	var done Report
 	if c.Weights, done, err = d.weights(about, shards); err != nil {
 		return nil, Report{}, err
@@ -63,10 +66,16 @@ func (d *folder) about() (c *model.Checkpoint, about config, notes []string, err
 	if about, err = parseConfig(text); err != nil {
 		return nil, about, nil, d.errorf(configName, "%w", err)
 	}
+	var note string
+	if about.network, note, err = d.sentence(about.network); err != nil {
+		return nil, about, nil, err
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
 	if c, err = model.Of(about.network); err != nil {
 		return nil, about, nil, d.errorf(configName, "%w", err)
 	}
-	var note string
 	if c.Tokenizer, note, err = d.readTokenizer(about); err != nil {
 		return nil, about, nil, err
 	}

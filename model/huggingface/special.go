@@ -300,7 +300,7 @@ func (o object) tokensInto(s *model.SpecialTokens) error {
 	for _, f := range []struct {
 		name string
 		into *string
-	}{{"bos_token", &s.Begin}, {"eos_token", &s.End}, {"pad_token", &s.Pad}, {"unk_token", &s.Unknown}} {
+	}{{"bos_token", &s.Begin}, {"eos_token", &s.End}, {"pad_token", &s.Pad}, {"unk_token", &s.Unknown}, {"cls_token", &s.Class}, {"sep_token", &s.Separator}, {"mask_token", &s.Mask}} {
 		if o.absent(f.name) {
 			continue
 		}

@@ -79,7 +79,7 @@ func (d *folder) sources(c config, shards []shard, done *Report) (map[string]sou
 				continue
 			}
 			if c.isSecondHead(name) {
-				done.Notes = append(done.Notes, d.sourceErrorf(source{shard: s, TensorInfo: t}, "it is ignored: it is not part of the language model").Error())
+				done.Notes = append(done.Notes, d.sourceErrorf(source{shard: s, TensorInfo: t}, "it is ignored: it is not part of the model that %s describes", configName).Error())
 				continue
 			}
 			this := source{shard: s, TensorInfo: t}
@@ -88,6 +88,12 @@ func (d *folder) sources(c config, shards []shard, done *Report) (map[string]sou
 			}
 			out[name] = this
 		}
+	}
+	if twin, ok := out[c.twin]; ok {
+		if _, has := out[c.own]; !has {
+			out[c.own] = twin
+		}
+		delete(out, c.twin)
 	}
 	return out, nil
 }

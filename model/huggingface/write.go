@@ -64,18 +64,22 @@ func content(b []byte) func(io.Writer) error {
 // writeWeights writes the file of weights. Only one weight at a time is in
 // memory as dtype.
 func writeWeights(w io.Writer, c *model.Checkpoint, dtype format.DType) (done format.Rounding, err error) {
-	infos := make([]format.TensorInfo, len(c.Weights))
-	for i, t := range c.Weights {
+	f := rowOf(c)
+	weights := f.withTwin(c.Weights)
+	infos := make([]format.TensorInfo, len(weights))
+	for i, t := range weights {
 		infos[i] = format.TensorInfo{Name: t.Name, DType: dtype, Shape: t.Shape}
 	}
-	h := header(c.Arch, infos)
+	h := f.header(infos)
 	fw := format.NewWriter(w, h)
-	for i, t := range c.Weights {
+	for i, t := range weights {
 		out, r, err := t.Convert(dtype)
 		if err != nil {
 			return done, err
 		}
-		done.Add(r)
+		if i < len(c.Weights) {
+			done.Add(r)
+		}
 		fw.Add(out.WithName(h.Tensors[i].Name))
 	}
 	return done, fw.Close()
@@ -83,8 +87,7 @@ func writeWeights(w io.Writer, c *model.Checkpoint, dtype format.DType) (done fo
 
 // header returns the header of the file of weights. weights have the network's
 // names.
-func header(arch string, weights []format.TensorInfo) format.Header {
-	f, _ := familyOf(arch)
+func (f family) header(weights []format.TensorInfo) format.Header {
 	h := format.Header{Metadata: map[string]string{"format": "pt"}} // transformers rejects files without it
 	for _, t := range weights {
 		t.Name = f.fileName(t.Name)

@@ -90,6 +90,7 @@ type Builder struct {
 type shared struct {
 	tokens    *graph.Value
 	positions *graph.Value
+	mask      *graph.Value // int64 (B,T), as declared
 	angles    map[string]*graph.Value
 }
 
@@ -122,11 +123,21 @@ func (b *Builder) Positions() *graph.Value {
 	return b.positions
 }
 
+// Integer returns an integer as a scalar, int64.
+func (b *Builder) Integer(n int) *graph.Value {
+	return b.Const(format.FromInt64s("", nil, []int64{int64(n)}))
+}
+
 // Mask declares which tokens count, int64 (B,T): 1, or 0 for padding. It
 // returns a mask for Attention, (B,1,1,T).
 func (b *Builder) Mask() *graph.Value {
-	counts := b.InputFor(role.Of(role.AttentionMask), format.Int64, B, T)
-	return b.Reshape(b.Cast(counts, format.Bool), B, graph.N(1), graph.N(1), T)
+	b.mask = b.InputFor(role.Of(role.AttentionMask), format.Int64, B, T)
+	return b.Reshape(b.Cast(b.mask, format.Bool), B, graph.N(1), graph.N(1), T)
+}
+
+// Segments declares which of several texts each token belongs to, int64 (B,T).
+func (b *Builder) Segments() *graph.Value {
+	return b.InputFor(role.Of(role.Segments), format.Int64, B, T)
 }
 
 // Features declares numbers as input instead of tokens, float32 (B,...).
@@ -140,6 +151,18 @@ func (b *Builder) Prediction(v *graph.Value) { b.OutputFor(role.Of(role.Predicti
 // Logits declares the scores of the next token, (B,T,V), or of the classes of
 // a text, (B,V), as output.
 func (b *Builder) Logits(v *graph.Value) { b.OutputFor(role.Of(role.Logits), v) }
+
+// Hidden declares the last hidden states, (B,T,C), as output.
+func (b *Builder) Hidden(v *graph.Value) { b.OutputFor(role.Of(role.Hidden), v) }
+
+// Pooled declares one vector for each text, (B,C), as output.
+func (b *Builder) Pooled(v *graph.Value) { b.OutputFor(role.Of(role.Pooled), v) }
+
+// Sentence declares the embedding of each text as output: hidden (B,T,C), pooled
+// over the tokens that the mask leaves.
+func (b *Builder) Sentence(hidden *graph.Value, p Pooling) {
+	b.OutputFor(role.Of(role.Sentence), p.Apply(b.Builder, hidden, b.mask))
+}
 
 // Embedding returns the rows of a table (rows,C), the parameter name.weight,
 // selected by ids. The result has the shape of ids, followed by C.

@@ -32,7 +32,8 @@ const (
 	Labels             // expected answers: int64 ids, or floating-point targets
 	Logits             // scores before softmax, (B,T,V) or (B,V)
 	Hidden             // the last hidden states, (B,T,C)
-	Pooled             // one vector for each text, (B,C)
+	Pooled             // one vector for each text, (B,C): the first token's hidden state, projected
+	Sentence           // the embedding of each text, (B,C)
 	Prediction         // output of a regression, floating-point
 	Loss               // what training minimizes, a scalar
 	Gradient           // derivative of the loss with respect to the weight Of, in its shape
@@ -60,6 +61,7 @@ var words = [kinds]struct{ word, name string }{
 	Logits:        {"logits", "logits"},
 	Hidden:        {"hidden", "last_hidden_state"},
 	Pooled:        {"pooled", "pooler_output"},
+	Sentence:      {"sentence", "sentence_embedding"},
 	Prediction:    {"prediction", "prediction"},
 	Loss:          {"loss", "loss"},
 	Gradient:      {"gradient.*", "grad.*"},

@@ -24,6 +24,7 @@ func TestNames(t *testing.T) {
 		"logits":                   role.Of(role.Logits),
 		"last_hidden_state":        role.Of(role.Hidden),
 		"pooler_output":            role.Of(role.Pooled),
+		"sentence_embedding":       role.Of(role.Sentence),
 		"loss":                     role.Of(role.Loss),
 		"grad.h.0.ln_1.weight":     role.GradientOf("h.0.ln_1.weight"),
 	} {

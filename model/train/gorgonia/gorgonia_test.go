@@ -80,7 +80,13 @@ func TestValueByValue(t *testing.T) {
 				t.Fatal(err)
 			}
 			batch := randomBatch(size[0], size[1], c.Vocab(), 9)
-			inputs := map[string]format.Tensor{"input_ids": batch[role.Tokens]}
+			inputs := map[string]format.Tensor{}
+			for _, in := range g.Inputs {
+				inputs[in.Name] = batch[role.Tokens]
+				if in.Role().Kind != role.Tokens { // a mask with holes, and two segments
+					inputs[in.Name] = alternating(in.Name, size[0], size[1])
+				}
+			}
 			got, err := f.Run(inputs)
 			if err != nil {
 				t.Fatal(err)
@@ -99,6 +105,18 @@ func TestValueByValue(t *testing.T) {
 			}
 		}
 	}
+}
+
+// alternating returns integers (rows, columns) of 1 and 0, 1 at the beginning of
+// each row.
+func alternating(name string, rows, columns int) format.Tensor {
+	x := make([]int64, rows*columns)
+	for i := range x {
+		if at := i % columns; at%3 == 0 || (i/columns+at)%2 == 0 {
+			x[i] = 1
+		}
+	}
+	return format.FromInt64s(name, []int{rows, columns}, x)
 }
 
 // TestNaN: a network whose weights are no numbers has such a loss, and nothing

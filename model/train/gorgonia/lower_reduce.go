@@ -96,6 +96,26 @@ func (l *lowering[E]) argMax(op graph.ArgMax, v *graph.Value, x *G.Node) *G.Node
 	}, nil, x)
 }
 
+// cumulate calls put with the sum up to each element of each lane.
+func cumulate[N int64 | float64](a lanes, op graph.CumSum, of func(i int) N, put func(i int, sum N)) {
+	a.each(func(_, at int) {
+		var sum N
+		for j := range a.n {
+			i := at + j*a.inner
+			if op.Reverse {
+				i = at + (a.n-1-j)*a.inner
+			}
+			x := of(i)
+			if op.Exclusive {
+				put(i, sum)
+			} else {
+				put(i, sum+x)
+			}
+			sum += x
+		}
+	})
+}
+
 // cumSum lowers CumSum. Its gradient runs in the opposite direction.
 func (l *lowering[E]) cumSum(op graph.CumSum, x *G.Node, shape []int) *G.Node {
 	if l.err != nil {
@@ -103,25 +123,14 @@ func (l *lowering[E]) cumSum(op graph.CumSum, x *G.Node, shape []int) *G.Node {
 	}
 	a := lanesOf(shape, op.Axis)
 	k := func(out operand[E], in []operand[E]) error {
-		a.each(func(_, at int) {
-			sum := 0.0
-			for j := range a.n {
-				i := at + j*a.inner
-				if op.Reverse {
-					i = at + (a.n-1-j)*a.inner
-				}
-				if op.Exclusive {
-					out.f[i] = E(sum)
-				}
-				sum += float64(in[0].f[i])
-				if !op.Exclusive {
-					out.f[i] = E(sum)
-				}
-			}
-		})
+		if out.i != nil {
+			cumulate(a, op, func(i int) int64 { return in[0].i[i] }, func(i int, sum int64) { out.i[i] = sum })
+			return nil
+		}
+		cumulate(a, op, func(i int) float64 { return float64(in[0].f[i]) }, func(i int, sum float64) { out.f[i] = E(sum) })
 		return nil
 	}
-	return l.apply("CumSum", l.float(), shape, k, func(_ G.Nodes, _, grad *G.Node) G.Nodes {
+	return l.apply("CumSum", x.Dtype(), shape, k, func(_ G.Nodes, _, grad *G.Node) G.Nodes {
 		return G.Nodes{l.cumSum(graph.CumSum{Axis: op.Axis, Exclusive: op.Exclusive, Reverse: !op.Reverse}, grad, shape)}
 	}, x)
 }

@@ -1,0 +1,70 @@
+package nn
+
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// The kinds of pooling.
+const (
+	MeanPooling  = "mean"  // the mean of the hidden states of the tokens that count
+	FirstPooling = "first" // the hidden state of the first token
+)
+
+// Poolings returns the kinds of pooling.
+func Poolings() []string { return []string{MeanPooling, FirstPooling} }
+
+// Pooling makes one vector of the hidden states of a text, its embedding. The
+// zero value makes none.
+type Pooling struct {
+	Kind       string `json:"sentence_pooling,omitempty"`    // one of Poolings
+	Normalized bool   `json:"sentence_normalized,omitempty"` // the vector is divided by its length
+	Longest    int    `json:"sentence_tokens,omitempty"`     // texts are cut to so many tokens; 0: to as many as the network takes
+}
+
+// Check refuses an unknown kind.
+func (p Pooling) Check() error {
+	const most = 1 << 20
+	if p.Longest < 0 || p.Longest > most {
+		return fmt.Errorf("sentence_tokens is %d, must be from 0 to %d", p.Longest, most)
+	}
+	switch p.Kind {
+	case "", MeanPooling, FirstPooling:
+		return nil
+	}
+	return fmt.Errorf("pooling %.40q: take %s", p.Kind, quote.Or(Poolings()))
+}
+
+// Apply returns the embeddings (B,C) of hidden states (B,T,C). mask is int64
+// (B,T), 1 for tokens that count; nil: all count.
+func (p Pooling) Apply(b *graph.Builder, hidden, mask *graph.Value) *graph.Value {
+	if b.Err() == nil && len(hidden.Shape) != 3 {
+		b.Fail("nn: pooling of %s: expected (B,T,C)", hidden.Shape)
+	}
+	if b.Err() != nil {
+		return hidden
+	}
+	batch, tokens, width := hidden.Shape[0], hidden.Shape[1], hidden.Shape[2]
+	var x *graph.Value
+	switch {
+	case p.Kind == FirstPooling:
+		x = b.Reshape(b.Slice(hidden, 1, graph.N(0), graph.N(1)), batch, width)
+	case p.Kind == MeanPooling && mask == nil:
+		x = b.ReduceMean(hidden, false, 1)
+	case p.Kind == MeanPooling:
+		counts := b.Reshape(b.Cast(mask, format.Float32), batch, tokens, graph.N(1)) // (B,T,1)
+		sum := b.ReduceSum(b.Mul(hidden, counts), false, 1)                          // (B,C)
+		x = b.Div(sum, b.Max(b.ReduceSum(counts, false, 1), b.Scalar(1)))            // a text without tokens is 0
+	default:
+		b.Fail("nn: %v", p.Check())
+		return hidden
+	}
+	if p.Normalized {
+		length := b.Sqrt(b.ReduceSum(b.Mul(x, x), true, 1)) // (B,1)
+		x = b.Div(x, b.Max(length, b.Scalar(1e-12)))
+	}
+	return b.Name("sentence", x)
+}
