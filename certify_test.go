@@ -10,10 +10,49 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
 )
+
+// TestCertifyLines certifies the classes of lines.
+func TestCertifyLines(t *testing.T) {
+	tok, err := tokens.Train(tokens.Char, "abcdefg hijklmnop qrstuv", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.New(sorter{tok.VocabSize()}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Tokenizer, err = tok.MarshalJSON(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "model.safetensors")
+	if err := c.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	x, err := Certify(t.Context(), path, nil, "-", strings.NewReader("abc\n\nhij qrs\ntuv"), nil, VerifyOptions{Runtimes: []string{"ort-cpu"}})
+	if err != nil || x.Tokens != 3 || x.Derived != 3 || x.Any != 3 || x.Wrong != 0 || x.Each[2].Words[0][:6] != "class " || x.Each[1].Worst.Rivals != 4 {
+		t.Errorf("%+v, %v", x, err)
+	}
+	var b strings.Builder
+	if err := x.WriteText(&b); err != nil || !strings.Contains(b.String(), "3 classes of lines") {
+		t.Errorf("%v:\n%s", err, &b)
+	}
+}
+
+// sorter gives a text one of five classes.
+type sorter struct{ vocab int }
+
+func (sorter) Architecture() string { return "test/sorter" }
+func (s sorter) Forward(b *nn.Builder) {
+	x := b.Embedding("embed", b.Tokens(12), s.vocab, 16, graph.Normal(0.3))
+	b.Logits(b.Project("head", b.Tanh(b.ReduceMean(x, false, 1)), 16, 5, graph.Normal(0.3)))
+}
 
 // TestCertify certifies a text: every runtime chooses the certain tokens, and a row
 // of equal logits is not certain. In bfloat16 fewer tokens are certain.
@@ -43,6 +82,18 @@ func TestCertify(t *testing.T) {
 	}
 	if x.Tokens != 75 || len(x.Each) != 75 || x.Wrong != 0 || x.Certain < 70 || !slices.Contains(x.Runtimes, "gorgonia") {
 		t.Errorf("%+v", x)
+	}
+	if x.Derived != 75 || x.Any < 60 || x.Any > x.Ordered || x.Ordered > x.Certain {
+		t.Errorf("of %d derived %d are certain in any order, %d in order, %d probably", x.Derived, x.Any, x.Ordered, x.Certain)
+	}
+	for _, e := range x.Each {
+		if e.Certain != (e.Worst != nil) || e.Worst != nil && (!(e.Worst.Any >= e.Worst.Ordered && e.Worst.Ordered > 0) || len(e.Parts) != 5) {
+			t.Errorf("token %d: %+v", e.Position, e)
+		}
+	}
+	half, err := Certify(t.Context(), path, nil, text, nil, nil, VerifyOptions{Runtimes: []string{"gorgonia"}, Budget: 38})
+	if err != nil || half.Derived != 38 || half.Each[1].Worst != nil || half.Each[2].Worst == nil {
+		t.Errorf("%+v, %v", half, err)
 	}
 	oracle, err := ref.New(c.Graph, c.Weights)
 	if err != nil {

@@ -82,10 +82,13 @@ deviations of what the roundings of all operations add up to for these inputs.
 bound/error is how many times the error of the worst element fits into its own
 bound. Where no bound is known the runtime is "not certified", which is no pass.
 
-With --certify the next tokens of a text are predicted, and those listed whose
-lead is not beyond what rounding explains: another runtime may choose another
-token there. The others lead by more than six standard deviations of independent
-roundings, which is no proof: the worst case is wider.
+With --certify the next tokens of a text are predicted, or the classes of its
+lines, and it is said how firm each is: certain in any order of summation, in
+sums from the first term to the last, or by six standard deviations of
+independent roundings, which is no proof; or a matter of rounding. What is not
+certain is listed, with the values whose roundings do the most. All is to first
+order, and the worst cases are put into the network, which shows where that does
+not hold. --budget N derives the worst cases for N tokens.
 
 --receipt writes what a passed verification found to a file, with the SHA-256 of
 each file of the model: see attnx receipt.
@@ -148,7 +151,7 @@ or copy. 2: a file or the command line is wrong.`,
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the ids, and of what is drawn")
 	fl.Var(&o.Inputs, "input", "ONNX files of other tools: read an input (may be repeated)")
 	fl.StringVar(&o.Keep, "keep", "", "ONNX files of other tools: folder to make, with the nodes that differ")
-	fl.BoolVar(&certify, "certify", false, "list the next tokens of --text that rounding could change")
+	fl.BoolVar(&certify, "certify", false, "say how firm the next tokens of --text are against rounding")
 	fl.StringVar(&text, "text", "", "file with the text for --certify; - is standard input")
 	usage.DescribeJSON(cmd, "--certify and --json", attnx.Certificates{})
 	receipt.flags(fl)

@@ -86,27 +86,41 @@ func (o *Oracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numb
 // that of the difference of two values: errors that both share, such as those of the hidden
 // state in the direction of both, cancel in it.
 func (o *Oracle) Margins(inputs map[string]format.Tensor, n runtime.Numbers, output string) ([]runtime.Margin, error) {
-	c, sizes, err := o.certified(inputs)
+	scores, limits, err := o.scores(inputs, n, output)
 	if err != nil {
 		return nil, err
 	}
+	return marginsOf(scores, limits), nil
+}
+
+// scores evaluates an output, and bounds the distance of each element to the highest of
+// its row.
+func (o *Oracle) scores(inputs map[string]format.Tensor, n runtime.Numbers, output string) (array, []float64, error) {
+	c, sizes, err := o.certified(inputs)
+	if err != nil {
+		return array{}, nil, err
+	}
 	i := slices.IndexFunc(c.graph.Outputs, func(x graph.Output) bool { return x.Name == output })
 	if i < 0 || !c.graph.Outputs[i].Value.DType.Float() {
-		return nil, fmt.Errorf("ref: the graph gives no scores called %.80q", output)
+		return array{}, nil, fmt.Errorf("ref: the graph gives no scores called %.80q", output)
 	}
 	v := c.graph.Outputs[i].Value
 	s, err := c.shake(inputs, sizes, n, map[string]*graph.Value{output: v}, v)
 	if err != nil {
-		return nil, err
+		return array{}, nil, err
 	}
 	scores := s.held[v].array.wide()
+	if s.leads == nil {
+		return scores, slices.Repeat([]float64{math.Inf(1)}, len(scores.f)), nil
+	}
+	return scores, s.limits(s.leads, scores.shape), nil
+}
+
+// marginsOf finds the closest rival of each row.
+func marginsOf(scores array, limits []float64) []runtime.Margin {
 	width := 1
 	if len(scores.shape) > 0 {
 		width = scores.shape[len(scores.shape)-1]
-	}
-	var limits []float64
-	if s.leads != nil {
-		limits = s.limits(s.leads, scores.shape)
 	}
 	margins := make([]runtime.Margin, 0, len(scores.f)/max(1, width))
 	for from := 0; from < len(scores.f); from += width {
@@ -117,10 +131,7 @@ func (o *Oracle) Margins(inputs map[string]format.Tensor, n runtime.Numbers, out
 			if j == m.Best {
 				continue
 			}
-			lead, bound := row[m.Best]-x, math.Inf(1)
-			if limits != nil {
-				bound = limits[from+j]
-			}
+			lead, bound := row[m.Best]-x, limits[from+j]
 			// The rival is the value whose lead is the smallest share of its bound.
 			if share := bound / lead; share > closest || math.IsNaN(share) {
 				closest, m.Rival, m.Lead, m.Bound = share, j, lead, bound
@@ -131,7 +142,7 @@ func (o *Oracle) Margins(inputs map[string]format.Tensor, n runtime.Numbers, out
 		}
 		margins = append(margins, m)
 	}
-	return margins, nil
+	return margins
 }
 
 // highest returns the position of the highest value, the first of equal ones.

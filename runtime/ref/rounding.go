@@ -35,13 +35,14 @@ type units struct {
 // roundingRule is a row of the table: the slips of the results, nil for results
 // without any.
 type roundingRule struct {
-	op   reflect.Type
-	slip func(op graph.Op, c call, out []array, u units) []slip
+	op    reflect.Type
+	slip  func(op graph.Op, c call, out []array, u units) []slip
+	exact bool // it rounds nothing
 }
 
 // rounds makes the row of an operator whose first result is rounded.
 func rounds[O graph.Op](f func(op O, c call, out array, u units) slip) roundingRule {
-	return roundingRule{reflect.TypeFor[O](), func(op graph.Op, c call, out []array, u units) []slip {
+	return roundingRule{op: reflect.TypeFor[O](), slip: func(op graph.Op, c call, out []array, u units) []slip {
 		if out[0].kind != floats {
 			return make([]slip, len(out))
 		}
@@ -54,7 +55,8 @@ func rounds[O graph.Op](f func(op O, c call, out array, u units) slip) roundingR
 // moves makes the row of an operator that rounds nothing: it moves or selects
 // elements, or works on integers.
 func moves[O graph.Op]() roundingRule {
-	return roundingRule{reflect.TypeFor[O](), func(_ graph.Op, _ call, out []array, _ units) []slip { return make([]slip, len(out)) }}
+	none := func(_ graph.Op, _ call, out []array, _ units) []slip { return make([]slip, len(out)) }
+	return roundingRule{reflect.TypeFor[O](), none, true}
 }
 
 // roundingRules has every operator that has a rule of its own.
@@ -123,14 +125,13 @@ func init() {
 			}
 			return sumSlip(out, n, u, false, again(op, c))
 		}),
-		rounds(func(op graph.ScatterElements, c call, out array, u units) slip {
-			n := c.args[1].shape[op.Axis] + 1
-			return sumSlip(out, n, u, false, again(op, c))
-		}),
+		rounds(func(op graph.ScatterElements, c call, out array, u units) slip { return scatterSlip(op, c, out, u) }),
 		rounds(func(op graph.ScatterND, c call, out array, u units) slip {
 			switch op.Reduction {
-			case "add", "mul":
-				return relativeSlip(out, u, float64(c.args[1].len())) // as many as all updates of one element
+			case "add":
+				return scatterSlip(op, c, out, u)
+			case "mul":
+				return productSlip(op, c, out, u)
 			}
 			return slip{}
 		}),
