@@ -137,8 +137,8 @@ var binaryTable = [binaries]binaryRow{
 			z += y
 		}
 		return z, err
-	}, u: remainder[uint64]},
-	FMod:       {name: "FMod", f: math.Mod, i: remainder[int64], u: remainder[uint64]},
+	}, u: remainder[uint64], slopes: remainderSlopes, grad: remainderGrad},
+	FMod:       {name: "FMod", f: math.Mod, i: remainder[int64], u: remainder[uint64], slopes: remainderSlopes, grad: remainderGrad},
 	BitwiseAnd: {name: "BitwiseAnd", i: whole(func(x, y int64) int64 { return x & y })},
 	BitwiseOr:  {name: "BitwiseOr", i: whole(func(x, y int64) int64 { return x | y })},
 	BitwiseXor: {name: "BitwiseXor", i: whole(func(x, y int64) int64 { return x ^ y })},
@@ -167,6 +167,13 @@ func remainder[T int64 | uint64](x, y T) (T, error) {
 		return 0, errDivision
 	}
 	return x % y, nil
+}
+
+// remainderSlopes are those of z = x - q·y, whose quotient q is a whole number.
+func remainderSlopes(x, y, z float64) (dx, dy float64) { return 1, (z - x) / y }
+
+func remainderGrad(b *Builder, x, y, z, dz *Value) (dx, dy *Value) {
+	return dz, b.Mul(dz, b.Div(b.Sub(z, x), y))
 }
 
 // powerGrad records the derivatives of z = x to the y. As in PyTorch, the
@@ -286,7 +293,8 @@ func (f Binary) Infer(args []Type) ([]Type, error) {
 // Grad implements Differentiable.
 func (f Binary) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	row := f.row()
-	if row.grad == nil { // truth values
+	if row.grad == nil { // truth values and integers, which no derivative reaches
+		b.fail("graph: %s %.80q has no derivative", f.Name(), n.Name())
 		return []*Value{nil, nil}
 	}
 	x, y := n.Args[0], n.Args[1]

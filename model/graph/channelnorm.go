@@ -3,6 +3,9 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/attnx/attnx/format"
 )
 
 // channelOps are the normalizations of channels, and the determinant.
@@ -109,4 +112,33 @@ func (Det) Infer(args []Type) ([]Type, error) {
 		return nil, errors.New("its argument is not square matrices")
 	}
 	return one(args[0].DType, s[:len(s)-2]), expectFloat(args...)
+}
+
+// mostCofactors bounds the size of matrices that are differentiated: all of their
+// cofactors are computed at once.
+const mostCofactors = 64
+
+// Grad implements Differentiable: the derivative by an element is its cofactor, the
+// determinant with its row replaced by that of the identity. So a matrix without an
+// inverse has one too.
+func (d Det) Grad(b *Builder, node *Node, dy []*Value) []*Value {
+	x := node.Args[0]
+	lead, n := x.Shape[:len(x.Shape)-2], 0
+	if size, known := x.Shape[len(lead)].Number(); known && size <= mostCofactors {
+		n = size
+	} else {
+		b.fail("graph: the derivative of Det by %s: expected matrices of at most %d rows, with sizes that are numbers", x.Shape, mostCofactors)
+		return []*Value{nil}
+	}
+	identity := make([]float32, n*n)
+	replaced := make([]byte, n*n) // row i of copy i
+	for i := range n {
+		identity[i*n+i], replaced[i*n+i] = 1, 1
+	}
+	size, one := N(n), N(1)
+	rows := b.typed(x, format.FromFloat32s("", []int{1, n, 1, n}, identity)) // of the copies for each column
+	at := b.Const(format.Tensor{DType: format.Bool, Shape: []int{n, 1, n, 1}, Data: replaced})
+	each := b.Reshape(x, slices.Concat(lead, Shape{one, one, size, size})...)
+	cofactors := b.apply(d, b.Where(at, rows, each)) // lead, row, column
+	return []*Value{b.Mul(cofactors, b.Reshape(dy[0], slices.Concat(lead, Shape{one, one})...))}
 }

@@ -1,6 +1,10 @@
 package graph
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+)
 
 // DeformConv is Conv over (N,C,H,W) with windows that read between the positions. Each
 // element of the kernel is moved by an offset, the third argument
@@ -76,4 +80,47 @@ func (c Col2Im) Infer(args []Type) ([]Type, error) {
 		return nil, fmt.Errorf("%s as blocks of %v", x, c.Block)
 	}
 	return one(args[0].DType, append(Shape{x[0], channels}, c.Image...)), expectFloat(args...)
+}
+
+// colTerms is a Col2Im written as a transposed convolution, whose weights put each
+// element of a block to its place.
+type colTerms Col2Im
+
+func (colTerms) Name() string { return "Col2Im" }
+
+func (c colTerms) Infer(args []Type) ([]Type, error) { return Col2Im(c).Infer(args) }
+
+// Decompose implements Composite.
+func (c colTerms) Decompose(b *Builder, args []*Value) []*Value {
+	x := args[0]
+	image, ok := b.numbersOf(c, c.Image)
+	if !ok {
+		return []*Value{x}
+	}
+	s := sliding{c.Block, c.Strides, c.Pads, c.Dilations}
+	windows, _ := s.over(c.Image, false)
+	block := 1
+	for _, n := range c.Block {
+		block *= n
+	}
+	channels, _ := x.Shape[1].Quotient(N(block))
+	planes := x.Shape[0].Mul(channels)
+	t := ConvTranspose{Strides: c.Strides, Pads: c.Pads, Dilations: c.Dilations, Group: 1, OutputPadding: make([]int, len(image))}
+	for i, n := range image {
+		covered, _ := s.reach(i, windows[i]).Number()
+		t.OutputPadding[i] = n - covered
+	}
+	places := make([]float32, block*block)
+	for i := range block {
+		places[i*block+i] = 1
+	}
+	w := b.typed(x, format.FromFloat32s("", append([]int{block, 1}, c.Block...), places))
+	y := b.apply(t, b.Reshape(x, append(Shape{planes, N(block)}, windows...)...), w)
+	return []*Value{b.Reshape(y, append(Shape{x.Shape[0], channels}, c.Image...)...)}
+}
+
+// Grad implements Differentiable: each element of a block gets the derivative of the
+// place that it is added to.
+func (c Col2Im) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	return b.gradOfDecomposition(colTerms(c), n, dy)
 }

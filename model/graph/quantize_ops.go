@@ -37,6 +37,11 @@ func (q QuantizeLinear) Infer(args []Type) ([]Type, error) {
 	return one(q.To, args[0].Shape), nil
 }
 
+// Grad implements Differentiable: a step function has no slope.
+func (QuantizeLinear) Grad(_ *Builder, n *Node, _ []*Value) []*Value {
+	return make([]*Value, len(n.Args))
+}
+
 // expectScales checks that a scale and an optional zero point match the first
 // argument.
 func expectScales(args []Type, axis, block int) error {
@@ -90,6 +95,46 @@ func (q DequantizeLinear) Infer(args []Type) ([]Type, error) {
 	return one(q.To, args[0].Shape), nil
 }
 
+// Grad implements Differentiable: by the scale, and by x and the zero point if they
+// are floating-point numbers.
+func (q DequantizeLinear) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	return b.gradOfDecomposition(scaledNumbers(q), n, dy)
+}
+
+// scaledNumbers is a DequantizeLinear written with a difference and a product.
+type scaledNumbers DequantizeLinear
+
+func (scaledNumbers) Name() string { return "DequantizeLinear" }
+
+func (q scaledNumbers) Infer(args []Type) ([]Type, error) { return DequantizeLinear(q).Infer(args) }
+
+// Decompose implements Composite.
+func (q scaledNumbers) Decompose(b *Builder, args []*Value) []*Value {
+	x := b.Cast(args[0], q.To)
+	if len(args) == 3 {
+		x = b.Sub(x, b.Cast(q.spread(b, args[2], x.Shape), q.To))
+	}
+	return []*Value{b.Mul(x, b.Cast(q.spread(b, args[1], x.Shape), q.To))}
+}
+
+// spread returns scales or zero points in a shape that broadcasts to that of x.
+func (q scaledNumbers) spread(b *Builder, v *Value, x Shape) *Value {
+	switch {
+	case v.Shape.Elements().Is(1) && len(v.Shape) <= 1:
+		return b.Reshape(v)
+	case q.Block == 0:
+		s := ones(len(x))
+		s[q.Axis] = x[q.Axis]
+		return b.Reshape(v, s...)
+	}
+	n, _ := x[q.Axis].Number() // Infer asks for it
+	ids := make([]int64, n)
+	for i := range ids {
+		ids[i] = int64(i / q.Block)
+	}
+	return b.apply(Gather{Axis: q.Axis}, v, b.Const(format.FromInt64s("", []int{n}, ids)))
+}
+
 // DynamicQuantizeLinear is x as UINT8, with the scale and the zero point for its
 // range, extended to include 0. Each step is rounded to float32, as in ONNX.
 type DynamicQuantizeLinear struct{}
@@ -106,6 +151,28 @@ func (DynamicQuantizeLinear) Infer(args []Type) ([]Type, error) {
 		return nil, fmt.Errorf("%s, expected F32", args[0])
 	}
 	return []Type{{format.Uint8, args[0].Shape}, {format.Float32, Shape{}}, {format.Uint8, Shape{}}}, nil
+}
+
+// Grad implements Differentiable. The scale depends on the largest and the smallest
+// element.
+func (DynamicQuantizeLinear) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	return b.gradOfDecomposition(dynamicScale{}, n, dy)
+}
+
+// dynamicScale is a DynamicQuantizeLinear of which only the scale is written.
+type dynamicScale struct{}
+
+func (dynamicScale) Name() string { return "DynamicQuantizeLinear" }
+
+func (dynamicScale) Infer(args []Type) ([]Type, error) { return DynamicQuantizeLinear{}.Infer(args) }
+
+// Decompose implements Composite.
+func (dynamicScale) Decompose(b *Builder, args []*Value) []*Value {
+	x, zero := args[0], b.Scalar(0)
+	all := axes(x.Shape)
+	most := b.Max(b.ReduceMax(x, false, all...), zero)
+	least := b.Min(b.apply(Reduce{Kind: ReduceMin, Axes: all}, x), zero)
+	return []*Value{nil, b.Div(b.Sub(most, least), b.Scalar(255)), nil}
 }
 
 // Requantize converts the sum c of products of integers with scales a and b to an
@@ -161,6 +228,9 @@ func (p PowerOfTwo) Infer(args []Type) ([]Type, error) {
 	}
 	return nil, fmt.Errorf("rounding %.80q", p.Mode)
 }
+
+// Grad implements Differentiable: a step function has no slope.
+func (PowerOfTwo) Grad(*Builder, *Node, []*Value) []*Value { return []*Value{nil} }
 
 // BitCast is the bits of x as those of another type of the same size.
 type BitCast struct{ To format.DType }

@@ -87,6 +87,28 @@ func (u Unique) Infer(args []Type) ([]Type, error) {
 	return []Type{{x.DType, s}, ids, {format.Int64, Shape{all}}, ids}, nil
 }
 
+// Grad implements Differentiable: each derivative goes to the first position of its
+// element.
+func (u Unique) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	if dy[0] == nil {
+		return []*Value{nil}
+	}
+	return []*Value{b.scattered(dy[0], b.Apply(u, 2, n.Args[0])[1], n.Args[0], u.Along, u.Axis)}
+}
+
+// scattered returns zeros in the shape of x with d at ids (n): in the flat x or, with
+// along, along the axis.
+func (b *Builder) scattered(d, ids, x *Value, along bool, axis int) *Value {
+	ids = b.Reshape(ids, ids.Shape.Elements(), N(1))
+	if !along {
+		return b.Reshape(b.apply(ScatterND{}, b.zeros(x, x.Shape.Elements()), ids, d), x.Shape...)
+	}
+	swap := axes(x.Shape)
+	swap[0], swap[axis] = axis, 0
+	zeros := b.Transpose(b.zeros(x, x.Shape...), swap...)
+	return b.Transpose(b.apply(ScatterND{}, zeros, ids, b.Transpose(d, swap...)), swap...)
+}
+
 // Compress selects the elements of x for which a vector of truth values is true
 // or, with Along, the slices along Axis. The vector may be shorter. Count is
 // bound when it has run.
@@ -118,6 +140,11 @@ func (c Compress) Infer(args []Type) ([]Type, error) {
 		return nil, err
 	}
 	return one(x.DType, x.Shape.with(c.Axis, c.Count)), nil
+}
+
+// Grad implements Differentiable: each derivative goes to where its element was.
+func (c Compress) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	return []*Value{b.scattered(dy[0], b.apply(NonZero{Count: c.Count}, n.Args[1]), n.Args[0], c.Along, c.Axis), nil}
 }
 
 // NonMaxSuppression selects boxes by score, best first, and drops those that

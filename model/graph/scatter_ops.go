@@ -108,16 +108,64 @@ func (s ScatterND) Infer(args []Type) ([]Type, error) {
 	return []Type{x}, nil
 }
 
-// Grad implements Differentiable for updates that replace elements at distinct
-// positions, or are added.
+// Grad implements Differentiable. Of updates with one position, only the last one
+// that replaces has a derivative; a product has those of its other factors; equal
+// extremes share theirs.
 func (s ScatterND) Grad(b *Builder, n *Node, dy []*Value) []*Value {
-	if s.Reduction != "" && s.Reduction != "add" {
-		b.fail("graph: %s %.80q: there is no derivative with reduction %s", s.Name(), n.Name(), s.Reduction)
+	x, ids, updates, y, d := n.Args[0], n.Args[1], n.Args[2], n.Results[0], dy[0]
+	add := func(x, updates *Value) *Value { return b.apply(ScatterND{Reduction: "add"}, x, ids, updates) }
+	read := func(v *Value) *Value { return b.apply(GatherND{}, v, ids) }
+	zero, one := b.like(x, 0), b.like(x, 1)
+	switch s.Reduction {
+	case "add":
+		return []*Value{d, nil, read(d)}
+	case "mul":
+		return s.gradOfProduct(b, x, ids, updates, d)
+	case "max", "min":
+		ofX := b.Where(b.Equal(x, y), one, zero)
+		ofUpdates := b.Where(b.Equal(updates, read(y)), one, zero)
+		share := b.Div(d, add(ofX, ofUpdates))
+		return []*Value{b.Mul(ofX, share), nil, b.Mul(ofUpdates, read(share))}
+	}
+	dx := b.apply(ScatterND{}, d, ids, b.expand(zero, updates.Shape))
+	places := ids.Shape[:len(ids.Shape)-1]
+	count, known := places.Elements().Number()
+	if !known {
+		b.fail("graph: the derivative of ScatterND by %s: bind the named dimensions first", updates.Shape)
 		return []*Value{nil, nil, nil}
 	}
-	ids, updates, dx := n.Args[1], n.Args[2], dy[0]
-	if s.Reduction == "" {
-		dx = b.apply(ScatterND{}, dx, ids, b.Expand(b.like(dx, 0), updates.Shape...))
+	if count == 1 {
+		return []*Value{dx, nil, read(d)}
 	}
-	return []*Value{dx, nil, b.apply(GatherND{}, dy[0], ids)}
+	order := b.Reshape(b.Range(N(0), N(count)), append(slices.Clone(places), ones(len(updates.Shape)-len(places))...)...)
+	order = b.Expand(order, updates.Shape...)
+	winner := read(b.apply(ScatterND{}, b.Cast(b.ConstantOfShape(0, x.Shape...), format.Int64), ids, order))
+	return []*Value{dx, nil, b.Where(b.Equal(order, winner), read(d), zero)}
+}
+
+// ones returns n dimensions of size 1.
+func ones(n int) Shape {
+	s := make(Shape, n)
+	for i := range s {
+		s[i] = N(1)
+	}
+	return s
+}
+
+// gradOfProduct is the derivative of updates that multiply: each factor's is the product
+// of the others. If one factor is 0, only its own is nonzero; if two are, all are 0.
+func (s ScatterND) gradOfProduct(b *Builder, x, ids, updates, d *Value) []*Value {
+	zero, one := b.like(x, 0), b.like(x, 1)
+	isZero := func(v *Value) *Value { return b.Equal(v, zero) }
+	filled := func(v *Value) *Value { return b.Where(isZero(v), one, v) }
+	marked := func(v *Value) *Value { return b.Where(isZero(v), one, zero) }
+	product := b.apply(s, filled(x), ids, filled(updates))
+	zeros := b.apply(ScatterND{Reduction: "add"}, marked(x), ids, marked(updates))
+	by := func(v, product, zeros, d *Value) *Value {
+		ofZero := b.Where(b.Equal(zeros, one), product, zero)
+		ofOthers := b.Where(isZero(zeros), b.Div(product, filled(v)), zero)
+		return b.Mul(d, b.Where(isZero(v), ofZero, ofOthers))
+	}
+	read := func(v *Value) *Value { return b.apply(GatherND{}, v, ids) }
+	return []*Value{by(x, product, zeros, d), nil, by(updates, read(product), read(zeros), read(d))}
 }

@@ -53,6 +53,62 @@ func (d DFT) Infer(args []Type) ([]Type, error) {
 	return one(args[0].DType, s.with(d.Axis, out).with(last, parts)), nil
 }
 
+// Grad implements Differentiable. The transform is linear, and its transpose is the
+// transform back, up to the number of elements.
+func (d DFT) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	x, g := n.Args[0], dy[0]
+	last := len(x.Shape) - 1
+	length, known := d.Length.Number()
+	size, fixed := x.Shape[d.Axis].Number()
+	if !known || !fixed {
+		b.fail("graph: the derivative of DFT by %s: bind the named dimensions first", x.Shape)
+		return []*Value{nil}
+	}
+	factor := float64(length)
+	switch {
+	case d.Inverse:
+		factor = 1 / factor
+		g = b.apply(DFT{Axis: d.Axis, Length: d.Length}, g)
+	case d.Onesided: // the other half has no part in the result
+		half, _ := g.Shape[d.Axis].Number()
+		g = b.apply(DFT{Axis: d.Axis, Length: d.Length, Inverse: true}, b.padTo(g, d.Axis, half, length))
+	default:
+		g = b.apply(DFT{Axis: d.Axis, Length: d.Length, Inverse: true}, g)
+	}
+	g = b.Mul(g, b.like(g, factor))
+	if d.Inverse && d.Onesided { // a frequency stands for its mirror too
+		weights := make([]float32, length/2+1)
+		for i := range weights {
+			if weights[i] = 2; i == 0 || 2*i == length {
+				weights[i] = 1
+			}
+		}
+		g = b.Slice(g, d.Axis, N(0), N(len(weights)))
+		s := make([]int, len(x.Shape))
+		for i := range s {
+			s[i] = 1
+		}
+		s[d.Axis] = len(weights)
+		g = b.Mul(g, b.typed(g, format.FromFloat32s("", s, weights)))
+	}
+	if x.Shape[last].Is(1) {
+		g = b.Slice(g, last, N(0), N(1))
+	}
+	now, _ := g.Shape[d.Axis].Number()
+	return []*Value{b.padTo(g, d.Axis, now, size)}
+}
+
+// padTo returns x with zeros behind its axis of n elements, or cut, so that it has the
+// given size.
+func (b *Builder) padTo(x *Value, axis, n, size int) *Value {
+	if n == size {
+		return x
+	}
+	p := Pad{Mode: "constant", Before: make(Shape, len(x.Shape)), After: make(Shape, len(x.Shape))}
+	p.After[axis] = N(size - n)
+	return b.apply(p, x)
+}
+
 // TfIdfVectorizer counts n-grams in rows of integers. The second argument is a
 // vector with the n-grams to count: first those of one element, then from the
 // offsets in Counts on those of two, three and so on. N-gram i is counted at

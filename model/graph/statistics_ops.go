@@ -83,3 +83,42 @@ func (CumProd) Name() string { return "CumProd" }
 
 // Infer returns the argument's type.
 func (c CumProd) Infer(args []Type) ([]Type, error) { return CumSum(c).Infer(args) }
+
+// Grad implements Differentiable: that of products of ever more elements, which also
+// holds where elements are 0.
+func (c CumProd) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	return b.gradOfDecomposition(doubling(c), n, dy)
+}
+
+// doubling is a CumProd written as products of neighbours, of pairs, and so on.
+type doubling CumProd
+
+func (doubling) Name() string { return "CumProd" }
+
+func (c doubling) Infer(args []Type) ([]Type, error) { return CumProd(c).Infer(args) }
+
+// Decompose implements Composite.
+func (c doubling) Decompose(b *Builder, args []*Value) []*Value {
+	x := args[0]
+	n, known := x.Shape[c.Axis].Number()
+	if !known {
+		b.fail("graph: the derivative of CumProd by %s: bind the named dimensions first", x.Shape)
+		return []*Value{x}
+	}
+	shifted := func(x *Value, by int) *Value { // with ones for what is not there
+		by = min(by, n)
+		p := Pad{Mode: "constant", Before: make(Shape, len(x.Shape)), After: make(Shape, len(x.Shape))}
+		p.Before[c.Axis], p.After[c.Axis] = N(by), N(-by)
+		if c.Reverse {
+			p.Before, p.After = p.After, p.Before
+		}
+		return b.apply(p, x, b.like(x, 1))
+	}
+	if c.Exclusive {
+		x = shifted(x, 1)
+	}
+	for by := 1; by < n; by *= 2 {
+		x = b.Mul(x, shifted(x, by))
+	}
+	return []*Value{x}
+}

@@ -52,3 +52,6 @@ func (t Trees) Infer(args []Type) ([]Type, error) {
 	}
 	return one(t.To, Shape{args[0].Shape[0], N(t.Targets)}), nil
 }
+
+// Grad implements Differentiable: a step function has no slope.
+func (Trees) Grad(_ *Builder, n *Node, _ []*Value) []*Value { return make([]*Value, len(n.Args)) }

@@ -326,15 +326,20 @@ var noDerivative = map[string]string{
 	"Input": "is given", "Const": "is fixed", "Range": "integers", "OneHot": "of integers", "Positions": "integers", "ArgMax": "integers",
 	"Equal": "a BOOL", "Less": "a BOOL", "LessOrEqual": "a BOOL", "Greater": "a BOOL", "GreaterOrEqual": "a BOOL",
 	"And": "a BOOL", "Or": "a BOOL", "Xor": "a BOOL", "Not": "a BOOL", "ConstantOfShape": "has no arguments",
+	"IsNaN": "a BOOL", "NonZero": "integers", "ArgMin": "integers", "BitwiseNot": "of integers", "BitwiseAnd": "of integers", "BitwiseOr": "of integers",
+	"BitwiseXor": "of integers", "ShiftLeft": "of integers", "ShiftRight": "of integers", "UnpackBits": "of integers", "Requantize": "of integers",
+	"NonMaxSuppression": "integers", "TfIdfVectorizer": "of integers", "QuantizeLinear": "steps", "PowerOfTwo": "steps", "Trees": "steps",
+	"BitCast":               "takes numbers apart",
+	"DynamicQuantizeLinear": "its scale is rounded to float32: TestGradOfDynamicScale",
 }
 
 // TestGradByCentralDifferences evaluates the derivatives that graph.Grad writes
 // with the oracle, as they are and after every pass that a training step goes
 // through, and compares them with differences of the loss.
 func TestGradByCentralDifferences(t *testing.T) {
-	for i, op := range slices.Concat(graph.Operators(), graph.Imported()) {
+	for _, op := range slices.Concat(graph.Operators(), graph.Imported()) {
 		_, none := noDerivative[op.Name()]
-		if ours := i < len(graph.Operators()); ours && none != (len(gradCases[op.Name()]) == 0) {
+		if none != (len(gradCases[op.Name()]) == 0) {
 			t.Errorf("%s has a case and a reason to have none, or neither", op.Name())
 		}
 		for _, c := range gradCases[op.Name()] {
