@@ -1,6 +1,8 @@
 package read
 
 import (
+	"slices"
+
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -149,7 +151,7 @@ func (n *node) stacked(rounds [][]*value, count int, axes []int, backwards []boo
 // readScan unrolls a scan over axes of known lengths.
 func readScan(n *node) []*value {
 	if n.version < 9 {
-		n.refuse("the batches of operator sets before 9")
+		return readBatchedScan(n)
 	}
 	body := n.subgraph("body")
 	n.require("num_scan_inputs")
@@ -219,4 +221,91 @@ func (n *node) slice(arg int, axes []int, i, at, round int) *value {
 	part := b.Slice(x, axis, graph.N(at), graph.N(at+1))
 	s := append(append(graph.Shape{}, x.Shape[:axis]...), x.Shape[axis+1:]...)
 	return &value{name: n.args[arg].name, scope: n.scope, recorded: b.Reshape(part, s...)}
+}
+
+// readBatchedScan unrolls the Scan of operator set 8, for each element of the batch by
+// itself. Its first input has the length of each sequence; behind it results are 0.
+func readBatchedScan(n *node) []*value {
+	body := n.subgraph("body")
+	n.require("num_scan_inputs")
+	scanned := n.int("num_scan_inputs", 0)
+	states := len(n.args) - 1 - scanned
+	if scanned < 1 || states < 0 || len(body.Outputs) < states || len(body.Inputs) != states+scanned {
+		n.invalid("it scans %d of %d inputs", scanned, len(n.args))
+	}
+	back := n.directions("directions", scanned)
+	first := n.shape(1 + states)
+	sizes, known := first[:min(2, len(first))].Numbers()
+	if !known || len(sizes) != 2 {
+		n.open("the first two dimensions of %s are scanned", first)
+	}
+	batch, length := sizes[0], sizes[1]
+	lengths := slices.Repeat([]int{length}, batch)
+	if n.has(0) {
+		lengths = n.integers(0)
+	}
+	if len(lengths) != batch || slices.ContainsFunc(lengths, func(l int) bool { return l < 0 || l > length }) {
+		n.invalid("sequences of %v elements for %s", lengths, first)
+	}
+	results := make([][]*value, len(body.Outputs)) // by output and element of the batch
+	for e, count := range lengths {
+		var carried []*value
+		for i := range states {
+			carried = append(carried, n.element(1+i, e))
+		}
+		var collected [][]*value
+		for round := range count {
+			n.round()
+			in := slices.Clone(carried)
+			for i := range scanned {
+				at := round
+				if back[i] {
+					at = count - 1 - round
+				}
+				in = append(in, n.element(1+states+i, e, at))
+			}
+			out := n.inner(body, n.prefix(e*length+round), in...)
+			carried = out[:states]
+			collected = append(collected, out[states:])
+		}
+		for i, v := range append(carried, n.stacked(collected, len(body.Outputs)-states, nil, nil)...) {
+			if i >= states {
+				v = n.lengthened(v, length-count)
+			}
+			results[i] = append(results[i], v)
+		}
+	}
+	var rows [][]*value // by element of the batch and output
+	for e := range lengths {
+		row := make([]*value, len(results))
+		for i := range results {
+			row[i] = results[i][e]
+		}
+		rows = append(rows, row)
+	}
+	return n.stacked(rows, len(results), nil, nil)
+}
+
+// element returns part of an argument: its element at the first indices.
+func (n *node) element(arg int, index ...int) *value {
+	x := n.arg(arg)
+	if len(x.Shape) < len(index) {
+		n.invalid("its input %d is %s", arg, x.Shape)
+	}
+	b := n.r.b.Scope(n.r.unique(n.args[arg].name))
+	for _, i := range index {
+		x = b.Reshape(b.Slice(x, 0, graph.N(i), graph.N(i+1)), x.Shape[1:]...)
+	}
+	return &value{name: n.args[arg].name, scope: n.scope, recorded: x}
+}
+
+// lengthened adds zeros behind the first axis.
+func (n *node) lengthened(v *value, by int) *value {
+	if by == 0 {
+		return v
+	}
+	x := v.recorded
+	p := graph.Pad{Mode: "constant", Before: make(graph.Shape, len(x.Shape)), After: make(graph.Shape, len(x.Shape))}
+	p.After[0] = graph.N(by)
+	return &value{recorded: n.r.b.Scope(n.r.unique(n.name()+".longer")).Apply(p, 1, x)[0]}
 }

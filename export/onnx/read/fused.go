@@ -13,7 +13,11 @@ func readFusedConv(n *node) *graph.Value {
 	if n.has(3) {
 		y = n.b.Add(y, n.arg(3))
 	}
-	given := n.floats("activation_params")
+	return n.activated(y, n.floats("activation_params"))
+}
+
+// activated applies the activation of a fused node with its parameters.
+func (n *node) activated(y *graph.Value, given []float64) *graph.Value {
 	parameter := func(i int, otherwise float64) float64 {
 		if i < len(given) {
 			return given[i]
@@ -31,6 +35,8 @@ func readFusedConv(n *node) *graph.Value {
 		return n.b.Sigmoid(y)
 	case "LeakyRelu":
 		return n.b.Where(n.b.Less(y, n.like(y, 0)), n.b.Mul(y, n.like(y, parameter(0, float64(float32(0.01))))), y)
+	case "HardSwish":
+		return n.b.Mul(y, n.hardSigmoid(y, 1.0/6, 0.5))
 	case "HardSigmoid":
 		return n.hardSigmoid(y, parameter(0, float64(float32(0.2))), parameter(1, 0.5))
 	case "Clip":
@@ -44,20 +50,10 @@ func readFusedConv(n *node) *graph.Value {
 // readNhwcMaxPool is MaxPool with the channels last.
 func readNhwcMaxPool(n *node) *graph.Value {
 	n.require("kernel_shape")
-	x := n.arg(0)
-	rank := len(x.Shape)
-	if rank < 3 {
-		n.invalid("%s has no spatial dimensions", x.Shape)
-	}
-	first, last := []int{0, rank - 1}, []int{0}
-	for i := 1; i < rank-1; i++ {
-		first, last = append(first, i), append(last, i+1)
-	}
-	x = n.b.Transpose(x, first...)
-	w := n.windows(n.ints("kernel_shape"), rank-2)
-	n.autoPad(w, x.Shape[2:])
+	x := n.channelsFirst(n.image(0))
+	w := n.pool(x.Shape)
 	y := n.apply(graph.MaxPool{
 		KernelShape: w.kernel, Strides: w.strides, Pads: w.pads, Dilations: w.dilations, CeilMode: n.flag("ceil_mode", false),
 	}, x)
-	return n.b.Transpose(y, append(last, 1)...)
+	return n.channelsLast(y)
 }

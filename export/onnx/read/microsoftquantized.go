@@ -18,13 +18,15 @@ var microsoftQuantizedFamily = family{
 	"QLinearLeakyRelu": quantizedRow(func(n *node, x *graph.Value) *graph.Value {
 		return n.b.Where(n.b.Less(x, n.like(x, 0)), n.b.Mul(x, n.like(x, n.float("alpha", float64(float32(0.01))))), x)
 	}),
-	"QLinearSoftmax":           quantizedRow(quantizedSoftmax),
-	"QLinearReduceMean":        quantizedRow(quantizedMean),
-	"QLinearAveragePool":       quantizedRow(func(n *node, x *graph.Value) *graph.Value { n.channelsFirst(); return n.averagePool(x) }),
-	"QLinearGlobalAveragePool": quantizedRow(func(n *node, x *graph.Value) *graph.Value { n.channelsFirst(); return n.global(graph.ReduceMean, x) }),
-	"QLinearConcat":            records(readQLinearConcat),
-	"QLinearWhere":             records(readQLinearWhere),
-	"QLinearConv":              records(func(n *node) *graph.Value { n.channelsFirst(); return readQLinearConv(n) }),
+	"QLinearSoftmax":     quantizedRow(quantizedSoftmax),
+	"QLinearReduceMean":  quantizedRow(quantizedMean),
+	"QLinearAveragePool": quantizedRow(func(n *node, x *graph.Value) *graph.Value { return n.channelwise(x, n.averagePool) }),
+	"QLinearGlobalAveragePool": quantizedRow(func(n *node, x *graph.Value) *graph.Value {
+		return n.channelwise(x, func(x *graph.Value) *graph.Value { return n.global(graph.ReduceMean, x) })
+	}),
+	"QLinearConcat": records(readQLinearConcat),
+	"QLinearWhere":  records(readQLinearWhere),
+	"QLinearConv":   records(func(n *node) *graph.Value { return n.channelwise(n.arg(0), n.qLinearConv) }),
 
 	"QGemm": records(readQGemm),
 	"MatMulInteger16": records(func(n *node) *graph.Value {
@@ -36,14 +38,18 @@ var microsoftQuantizedFamily = family{
 		return n.scaledProduct(n.centered(x[0], x[2]), n.centered(n.arg(1), n.single(n.optional(3))), x[1], n.single(n.arg(2)), n.optional(4))
 	}),
 	"MatMulNBits":          records(readMatMulNBits),
+	"MatMulBnb4":           records(readMatMulBnb4),
 	"GatherBlockQuantized": records(readGatherBlockQuantized),
+	"QAttention":           {read: readQAttention},
 }
 
-// channelsFirst refuses images with channels as the last axis.
-func (n *node) channelsFirst() {
+// channelwise calls a function of images with the channels in front, and has them last
+// again in its result if the node has.
+func (n *node) channelwise(x *graph.Value, f func(x *graph.Value) *graph.Value) *graph.Value {
 	if n.flag("channels_last", false) {
-		n.refuse("channels as the last axis")
+		return n.channelsLast(f(n.channelsFirst(x)))
 	}
+	return f(x)
 }
 
 // quantizedRow makes the row of a function of arguments 0 to 2, integers with their
@@ -215,4 +221,39 @@ func readGatherBlockQuantized(n *node) *graph.Value {
 		args = append(args, n.b.Expand(n.constant(float64(int(1)<<(bits-1)), format.Uint8), scales.Shape...))
 	}
 	return n.apply(graph.DequantizeLinear{Axis: last, Block: block, To: scales.DType}, args...)
+}
+
+// bnb4 are the numbers that four bits stand for: FP4 and NF4 (arXiv:2305.14314,
+// appendix E).
+var bnb4 = [2][]float64{
+	{0, 0.00520833333, 0.66666667, 1, 0.33333333, 0.5, 0.16666667, 0.25, 0, -0.00520833333, -0.66666667, -1, -0.33333333, -0.5, -0.16666667, -0.25},
+	{
+		-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0,
+		0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+	},
+}
+
+// readMatMulBnb4 multiplies by the transpose of a matrix (N,K) of four bits each, the
+// first ones in the upper half of a byte, with one scale for each block of all
+// elements.
+func readMatMulBnb4(n *node) *graph.Value {
+	n.pass([]string{"training_mode"})
+	rows, columns, block, kind := n.int("N", 0), n.int("K", 0), n.int("block_size", 0), n.int("quant_type", 0)
+	if kind < 0 || kind >= len(bnb4) || !n.flag("transB", true) {
+		n.refuse("quant_type %d, or a matrix that is not transposed", kind)
+	}
+	x, scales := n.arg(0), n.arg(2)
+	bytes, known := n.shape(1).Elements().Number()
+	if rows < 1 || columns < 1 || block < 1 || !known || rows > 1<<31/columns || bytes != (rows*columns+1)/2 || !scales.Shape.Elements().Is((rows*columns+block-1)/block) {
+		n.invalid("a matrix (%d,%d) in blocks of %d, with %s bytes and %s scales", rows, columns, block, n.shape(1), scales.Shape)
+	}
+	pairs := n.apply(graph.UnpackBits{Bits: 4}, n.b.Reshape(n.arg(1), graph.N(bytes), graph.N(1)))
+	swapped := n.apply(graph.Gather{Axis: 1}, pairs, n.b.Const(format.FromInt64s("order", []int{2}, []int64{1, 0})))
+	ids := n.b.Slice(n.b.Reshape(swapped, graph.N(2*bytes)), 0, graph.N(0), graph.N(rows*columns))
+	y := n.b.Gather(n.b.Const(single(n, "levels", bnb4[kind])), n.cast(ids, format.Int64))
+	blocks := scales.Shape.Elements()
+	scales = n.b.Expand(n.b.Reshape(scales, blocks, graph.N(1)), blocks, graph.N(block))
+	scales = n.b.Slice(n.b.Reshape(scales, blocks.Mul(graph.N(block))), 0, graph.N(0), graph.N(rows*columns))
+	y = n.b.Reshape(n.b.Mul(n.cast(y, scales.DType), scales), graph.N(rows), graph.N(columns))
+	return n.matMul(x, n.b.Transpose(y, 1, 0))
 }

@@ -95,14 +95,29 @@ func (n *node) padding(mask *graph.Value, a attention) *graph.Value {
 
 // readMicrosoftAttention reads ONNX Runtime's operator with a built-in projection.
 func readMicrosoftAttention(n *node) []*graph.Value {
+	all := n.b.MatMul(n.arg(0), n.arg(1))
+	if n.has(2) {
+		all = n.b.Add(all, n.arg(2))
+	}
+	if n.has(6) {
+		n.refuse("a past and present in one buffer")
+	}
+	return n.attendProjected(all, 3, 4, 5)
+}
+
+// readQAttention is Attention with a projection of integers.
+func readQAttention(n *node) []*graph.Value {
+	x, w := n.centered(n.arg(0), n.optional(6)), n.centered(n.arg(1), n.single(n.optional(7)))
+	return n.attendProjected(n.scaledProduct(x, w, n.arg(3), n.single(n.arg(4)), n.arg(2)), 5, 8, len(n.args))
+}
+
+// attendProjected attends with queries, keys and values side by side (B,T,widths). The
+// mask, the past and the term for the scores are the inputs with the given numbers.
+func (n *node) attendProjected(all *graph.Value, mask, before, term int) []*graph.Value {
 	b, heads := n.b, n.int("num_heads", 0)
 	n.pass([]string{"mask_filter_value"})
-	if n.flag("do_rotary", false) || n.flag("past_present_share_buffer", false) || n.has(6) {
+	if n.flag("do_rotary", false) || n.flag("past_present_share_buffer", false) {
 		n.refuse("rotary embeddings inside, or a past and present in one buffer")
-	}
-	all := b.MatMul(n.arg(0), n.arg(1))
-	if n.has(2) {
-		all = b.Add(all, n.arg(2))
 	}
 	sizes := n.ints("qkv_hidden_sizes")
 	if sizes == nil {
@@ -120,18 +135,18 @@ func readMicrosoftAttention(n *node) []*graph.Value {
 		q: n.heads(parts[0], heads), k: n.heads(parts[1], heads), v: n.heads(parts[2], heads),
 		scale: n.float("scale", 0), causal: n.flag("unidirectional", false),
 	}
-	if n.has(4) {
-		past := n.arg(4) // (2,B,H,P,D)
+	if n.has(before) {
+		past := n.arg(before) // (2,B,H,P,D)
 		part := func(i int) *graph.Value {
 			return b.Reshape(b.Slice(past, 0, graph.N(i), graph.N(i+1)), past.Shape[1:]...)
 		}
 		a.offset = past.Shape[3]
 		a.k, a.v = b.Concat(2, part(0), a.k), b.Concat(2, part(1), a.v)
 	}
-	if n.has(3) {
-		a.bias = n.padding(n.arg(3), a)
+	if n.has(mask) {
+		a.bias = n.padding(n.arg(mask), a)
 	}
-	a.bias = n.plus(a.bias, n.optional(5))
+	a.bias = n.plus(a.bias, n.optional(term))
 	out := []*graph.Value{n.joined(n.attend(a, false).y)}
 	if len(n.onnx.Outputs) > 1 {
 		up := func(x *graph.Value) *graph.Value { return b.Reshape(x, append(graph.Shape{graph.N(1)}, x.Shape...)...) }

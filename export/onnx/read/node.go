@@ -85,6 +85,9 @@ func (n *node) value(i int) *value {
 func (n *node) arg(i int) *graph.Value {
 	v, err := n.r.record(n.value(i))
 	if err != nil {
+		if n.r.b.Err() != nil { // what the node has recorded so far has failed
+			err = n.recorded()
+		}
 		panic(refusal{err})
 	}
 	return v

@@ -16,17 +16,16 @@ var poolFamily = family{
 	"MaxUnpool":         records(readMaxUnpool),
 }
 
-// pool returns the windows of a pool over argument 0.
-func (n *node) pool() windows {
+// pool returns the windows of a pool over an image, channels first.
+func (n *node) pool(x graph.Shape) windows {
 	n.require("kernel_shape")
-	x := n.shape(0)
 	w := n.windows(n.ints("kernel_shape"), len(x)-2)
 	n.autoPad(w, x[2:])
 	return w
 }
 
 func readMaxPool(n *node) []*graph.Value {
-	w := n.pool()
+	w := n.pool(n.shape(0))
 	op := graph.MaxPool{
 		KernelShape: w.kernel, Strides: w.strides, Pads: w.pads, Dilations: w.dilations,
 		CeilMode: n.flag("ceil_mode", false), ColumnMajor: n.flag("storage_order", false),
@@ -34,9 +33,9 @@ func readMaxPool(n *node) []*graph.Value {
 	return n.b.Apply(op, min(2, max(1, len(n.onnx.Outputs))), n.arg(0))
 }
 
-// averagePool records a pool of x, which has the shape of argument 0.
+// averagePool records a pool of x.
 func (n *node) averagePool(x *graph.Value) *graph.Value {
-	w := n.pool()
+	w := n.pool(x.Shape)
 	return n.apply(graph.AveragePool{
 		KernelShape: w.kernel, Strides: w.strides, Pads: w.pads, Dilations: w.dilations,
 		CeilMode: n.flag("ceil_mode", false), CountIncludePad: n.flag("count_include_pad", false),
@@ -80,7 +79,7 @@ func (n *node) root(x *graph.Value, p float64) *graph.Value {
 
 // readLpPool sums the powers by a convolution with ones.
 func readLpPool(n *node) *graph.Value {
-	x, w, p := n.arg(0), n.pool(), n.norm()
+	x, w, p := n.arg(0), n.pool(n.shape(0)), n.norm()
 	dims := len(w.kernel)
 	if n.flag("ceil_mode", false) {
 		for i := range dims {

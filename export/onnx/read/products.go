@@ -103,17 +103,11 @@ func readFusedMatMul(n *node) *graph.Value {
 // readFusedGemm is Gemm with an activation.
 func readFusedGemm(n *node) *graph.Value {
 	y := readGemm(n)
-	switch activation := n.text("activation", ""); activation {
-	case "":
-		return y
-	case "Relu":
-		return n.b.Relu(y)
-	case "Tanh":
-		return n.b.Tanh(y)
-	case "Sigmoid":
-		return n.b.Sigmoid(y)
-	default:
-		n.refuse("activation %.80q", activation)
-		return nil
+	var given []float64
+	for _, name := range []string{"activation_alpha", "activation_beta", "activation_gamma"} {
+		if n.isSet(name) {
+			given = append(given, n.float(name, 0))
+		}
 	}
+	return n.activated(y, given)
 }

@@ -13,7 +13,7 @@ var quantizeFamily = family{
 	"MatMulInteger":         records(readMatMulInteger),
 	"QLinearMatMul":         records(readQLinearMatMul),
 	"ConvInteger":           records(readConvInteger),
-	"QLinearConv":           records(readQLinearConv),
+	"QLinearConv":           records(func(n *node) *graph.Value { return n.qLinearConv(n.arg(0)) }),
 	"BitCast":               records(func(n *node) *graph.Value { return n.apply(graph.BitCast{To: n.typeOf("to")}, n.arg(0)) }),
 }
 
@@ -162,10 +162,10 @@ func readConvInteger(n *node) *graph.Value {
 	return n.convInteger(n.centered(n.arg(0), n.single(n.optional(2))), n.centered(w, n.filters(n.optional(3), len(w.Shape))))
 }
 
-// readQLinearConv adds the bias to the products, whose scale it has.
-func readQLinearConv(n *node) *graph.Value {
+// qLinearConv adds the bias to the products, whose scale it has.
+func (n *node) qLinearConv(x *graph.Value) *graph.Value {
 	w := n.arg(3)
-	sum := n.convInteger(n.centered(n.arg(0), n.single(n.arg(2))), n.centered(w, n.filters(n.arg(5), len(w.Shape))))
+	sum := n.convInteger(n.centered(x, n.single(n.arg(2))), n.centered(w, n.filters(n.arg(5), len(w.Shape))))
 	if n.has(8) {
 		sum = n.b.Add(sum, n.perChannel(n.arg(8), len(sum.Shape)))
 	}

@@ -33,6 +33,7 @@ type reading struct {
 	constants map[string]*graph.Value
 	budget    int // nodes that may still be read
 	depth     int
+	block     int // channels in a block of com.microsoft.nchwc, 0 until it is asked for
 }
 
 type functionKey struct{ domain, name, overload string }

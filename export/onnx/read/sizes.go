@@ -280,7 +280,14 @@ func readConstantOfShape(n *node) *graph.Value {
 
 // knowRange returns known numbers, of any type.
 func knowRange(n *node) *elements {
-	start, limit, delta := n.known(0), n.known(1), n.known(2)
+	start, limit, delta := n.known(0), n.known(1), integerElements(graph.N(1)).reshaped([]int{})
+	if n.dtype(0).Float() {
+		delta = blank(n.dtype(0), []int{})
+		delta.floats[0] = 1
+	}
+	if n.has(2) || n.domain == "" { // ONNX Runtime's own operator counts by one without it
+		delta = n.known(2)
+	}
 	if start == nil || limit == nil || delta == nil {
 		return nil
 	}
@@ -328,7 +335,10 @@ func readRange(n *node) *graph.Value {
 	if n.dtype(0).Float() {
 		n.open("a range of numbers that are computed")
 	}
-	start, limit, step := n.dims(0)[0], n.dims(1)[0], n.integer(2)
+	start, limit, step := n.dims(0)[0], n.dims(1)[0], 1
+	if n.has(2) || n.domain == "" { // ONNX Runtime's own operator counts by one without it
+		step = n.integer(2)
+	}
 	dtype := n.dtype(0)
 	if step != 1 {
 		count, ok := limit.Sub(start).Quotient(graph.N(step))

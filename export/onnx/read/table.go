@@ -76,8 +76,9 @@ func init() {
 		signalFamily,
 	)
 	maps.Copy(table, tabulate(onnx.Microsoft, microsoftFamily, microsoftQuantizedFamily))
+	maps.Copy(table, tabulate(nchwcDomain, nchwcFamily))
 	maps.Copy(table, tabulate(trainingDomain, trainingFamily))
-	maps.Copy(table, tabulate(mlDomain, mlFamily, treeFamily))
+	maps.Copy(table, tabulate(mlDomain, mlFamily, treeFamily, encoderFamily))
 	maps.Copy(table, tabulate("ai.onnx.preview", previewFamily))
 }
 
