@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,8 @@ type ExportOptions struct {
 	Batch     int            // Train: sequences in a batch; 0: 12
 	Length    int            // Train: tokens in a sequence; 0: the model's context
 	Optimizer string         // Train: "adamw" adds the update to the graph; empty: gradients only
+	MaxLoss   float64        // if weights become integers: keep weights in higher precision until the predicted mean divergence of the next tokens, in nats, is at most this; 0: keep those of the Profile
+	ByLayer   bool           // if weights become integers: report what each of them loses, predicted and measured
 	Text      string         // if the numbers change: file with unseen text to measure the loss on; empty: random ids
 	Stdin     io.Reader      // the source of the Text "-"
 	Saving    func()         // called after reading and before writing; may be nil
@@ -173,6 +176,14 @@ func (x *exporting) check() error {
 		return &OptionError{Option: "Length", Reason: " belongs to the profile train"}
 	case x.Optimizer != "" && x.Optimizer != "adamw":
 		return &OptionError{Option: "Optimizer", Reason: fmt.Sprintf(" %.80q: take adamw, or leave it out for gradients alone", x.Optimizer)}
+	case x.ByLayer && x.Profile.Numbers().Quantize == "":
+		return &OptionError{Option: "ByLayer", Reason: " is about weights that become integers: ask for some"}
+	case x.MaxLoss != 0 && x.Profile.Numbers().Quantize == "":
+		return &OptionError{Option: "MaxLoss", Reason: " is about weights that become integers: ask for some"}
+	case x.MaxLoss < 0 || math.IsNaN(x.MaxLoss) || math.IsInf(x.MaxLoss, 0):
+		return &OptionError{Option: "MaxLoss", Reason: fmt.Sprintf(" is %g nats: take a positive number, such as 0.01", x.MaxLoss)}
+	case x.MaxLoss != 0 && x.Profile.Numbers().Keep != "":
+		return &OptionError{Option: "MaxLoss", Reason: " chooses the weights to keep, and the profile names some: leave one out"}
 	case x.Text != "" && !x.Profile.Numbers().Changes():
 		return &OptionError{Option: "Text", Reason: " measures what other numbers than float32 lose: ask for some"}
 	}
@@ -224,6 +235,10 @@ func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportRepo
 	if err != nil {
 		return nil, err
 	}
+	layers, err := x.byLayer(ctx, c, held)
+	if err != nil {
+		return nil, err
+	}
 	if x.Saving != nil {
 		x.Saving()
 	}
@@ -236,7 +251,7 @@ func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportRepo
 		return nil, err
 	}
 	if x.Profile.Numbers().Changes() {
-		err = x.measure(ctx, c, r, numbers, held)
+		err = x.measure(ctx, c, r, numbers, layers, held)
 	}
 	return r, err
 }

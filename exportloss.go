@@ -16,8 +16,11 @@ import (
 
 // measure reports the effect of changed numbers on a model, and its loss of
 // quality on sequences of tokens. It returns an error only if ctx ends.
-func (x *exporting) measure(ctx context.Context, c *model.Checkpoint, r *ExportReport, done precision.Numbers, sequences [][]int64) error {
+func (x *exporting) measure(ctx context.Context, c *model.Checkpoint, r *ExportReport, done precision.Numbers, layers *LayerLosses, sequences [][]int64) error {
 	l := r.lost(done)
+	if l.Layers = layers; layers != nil {
+		r.text = append(r.text, layers.lines()...)
+	}
 	l.Computed = "as written"
 	q, err := Quality(ctx, c, x.Profile, sequences)
 	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
@@ -47,6 +50,38 @@ func (x *exporting) measure(ctx context.Context, c *model.Checkpoint, r *ExportR
 		r.measured(q, x.Text)
 	}
 	return nil
+}
+
+// byLayer predicts and measures what rounding each weight loses, if that is asked
+// for, and chooses the weights to keep in higher precision.
+func (x *exporting) byLayer(ctx context.Context, c *model.Checkpoint, sequences [][]int64) (*LayerLosses, error) {
+	if x.MaxLoss == 0 && !x.ByLayer {
+		return nil, nil
+	}
+	p, err := newLossPredictor(c, x.Profile, sequences)
+	if err == nil {
+		err = p.draw(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	chosen := p.chosen(x.Profile.Numbers())
+	numbers := x.Profile.Numbers()
+	if x.MaxLoss > 0 {
+		chosen = p.choose(x.MaxLoss)
+		numbers.Keep = p.keep(chosen)
+		if x.Profile, err = export.WithNumbers(x.Profile, numbers); err == nil {
+			err = x.Profile.Check()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	losses, err := p.losses(ctx, chosen)
+	if err == nil && x.MaxLoss > 0 {
+		losses.Limit = &x.MaxLoss
+	}
+	return losses, err
 }
 
 // heldOut returns sequences of tokens that the model was not trained on: the

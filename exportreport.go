@@ -37,6 +37,7 @@ type ExportLosses struct {
 	Computed    string          `json:"computed"` // how the quality was measured; empty if it was not
 	Problem     string          `json:"problem"`  // why the file itself was not measured
 	Quality     *QualityReport  `json:"quality"`  // null if it was not measured
+	Layers      *LayerLosses    `json:"layers"`   // loss by each weight; null if it was not asked for
 }
 
 // KeptReport is a part of a model that stayed float32, and why.

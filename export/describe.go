@@ -50,10 +50,10 @@ func ProfileOf(m *onnx.Model, named Profile) Profile {
 	}
 	switch p := named.(type) {
 	case Plain:
-		return Plain{Opset: opset, DType: numbers.DType, Quantize: numbers.Quantize}
+		return Plain{Opset: opset, DType: numbers.DType, Quantize: numbers.Quantize, Keep: numbers.Keep}
 	case Cache:
 		fused := slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "GroupQueryAttention" })
-		return Cache{Opset: opset, Fuse: fused, LastLogits: lastLogits(m), DType: numbers.DType, Quantize: numbers.Quantize}
+		return Cache{Opset: opset, Fuse: fused, LastLogits: lastLogits(m), DType: numbers.DType, Quantize: numbers.Quantize, Keep: numbers.Keep}
 	case Flat:
 		for _, in := range m.Graph.Inputs {
 			if (in.Name == flat.OneHotInput || len(m.Graph.Inputs) == 1) && len(in.Dims) > 0 && !in.Dims[0].Open { // the other is a mask

@@ -120,6 +120,16 @@ func Convert(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map
 	return m, numbers, nil
 }
 
+// Layers returns the weights that a profile with integers rounds, and the forms in
+// which a file can hold them; none without integers.
+func Layers(g *graph.Graph, weights []format.Tensor, p Profile) ([]precision.Layer, error) {
+	l, err := p.lower(g, weights)
+	if err != nil {
+		return nil, err
+	}
+	return p.Numbers().Layers(l.Graph, l.weights)
+}
+
 // checkWeights returns the first difference between the weights and the
 // parameters of g.
 func checkWeights(g *graph.Graph, weights []format.Tensor) error {

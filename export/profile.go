@@ -31,6 +31,7 @@ type Plain struct {
 	Opset    int                // 17 to 21; 0: 17
 	DType    format.DType       // of weights and activations: Float16 or BFloat16; 0: Float32
 	Quantize precision.Quantize // weights as integers; "": unchanged
+	Keep     precision.Keep     // weights that Quantize leaves in higher precision; "": none
 }
 
 // Cache is the network with a past: its inputs include keys and values of
@@ -42,6 +43,7 @@ type Cache struct {
 	LastLogits bool               // return only the logits of the last token
 	DType      format.DType       // of weights and activations: Float16 or BFloat16; 0: Float32
 	Quantize   precision.Quantize // weights as integers; "": unchanged
+	Keep       precision.Keep     // weights that Quantize leaves in higher precision; "": none
 }
 
 // Flat uses matrices only, for runtimes that cannot multiply tensors of higher
@@ -70,11 +72,15 @@ func (Flat) Name() string { return "flat" }
 // Name returns "train".
 func (Train) Name() string { return "train" }
 
-// Numbers returns DType and Quantize.
-func (p Plain) Numbers() precision.Form { return precision.Form{DType: p.DType, Quantize: p.Quantize} }
+// Numbers returns DType, Quantize and Keep.
+func (p Plain) Numbers() precision.Form {
+	return precision.Form{DType: p.DType, Quantize: p.Quantize, Keep: p.Keep}
+}
 
-// Numbers returns DType and Quantize.
-func (p Cache) Numbers() precision.Form { return precision.Form{DType: p.DType, Quantize: p.Quantize} }
+// Numbers returns DType, Quantize and Keep.
+func (p Cache) Numbers() precision.Form {
+	return precision.Form{DType: p.DType, Quantize: p.Quantize, Keep: p.Keep}
+}
 
 // Numbers returns float32.
 func (Flat) Numbers() precision.Form { return precision.Form{} }
@@ -160,10 +166,10 @@ func ParseProfile(name string) (Profile, error) {
 func WithNumbers(p Profile, f precision.Form) (Profile, error) {
 	switch p := p.(type) {
 	case Plain:
-		p.DType, p.Quantize = f.DType, f.Quantize
+		p.DType, p.Quantize, p.Keep = f.DType, f.Quantize, f.Keep
 		return p, nil
 	case Cache:
-		p.DType, p.Quantize = f.DType, f.Quantize
+		p.DType, p.Quantize, p.Keep = f.DType, f.Quantize, f.Keep
 		return p, nil
 	}
 	if f.Changes() {

@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/forms"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/model/arch"
@@ -16,7 +17,7 @@ import (
 
 func benchGenerateCommand(s console.Streams) *cobra.Command {
 	var preset, fuse string
-	var as numbers
+	var as forms.Numbers
 	var batches []int
 	var past, count int
 	var asJSON bool
@@ -39,10 +40,10 @@ busy, or they fit into a cache.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkFuse(fuse); err != nil {
+			if err := forms.CheckFuse(fuse); err != nil {
 				return err
 			}
-			f, err := as.form()
+			f, err := as.Form()
 			if err != nil {
 				return err
 			}
@@ -87,8 +88,8 @@ busy, or they fit into a cache.`,
 	fl := cmd.Flags()
 	fl.StringVar(&preset, "preset", "", "network with random weights: "+strings.Join(arch.Presets(), ", "))
 	fl.StringVar(&fuse, "fuse", "", "with --preset: ort measures ONNX Runtime's own operators")
-	fl.StringVar(&as.dtype, "dtype", "float32", "with --preset: float32, float16 or bfloat16")
-	fl.StringVar(&as.quantize, "quantize", "", "with --preset: int8 or int4")
+	fl.StringVar(&as.DType, "dtype", "float32", "with --preset: float32, float16 or bfloat16")
+	fl.StringVar(&as.Quantize, "quantize", "", "with --preset: int8 or int4")
 	fl.IntSliceVar(&batches, "batch", []int{1, 8}, "sequences at a time")
 	fl.IntVar(&past, "past", 512, "tokens of a prompt")
 	fl.IntVar(&count, "tokens", 32, "tokens to measure, after two that are not")

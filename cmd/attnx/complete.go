@@ -27,6 +27,7 @@ var flagValues = map[string]complete.Func{
 	"dtype":                complete.OneOf("bfloat16", "float16", "float32"),
 	"quantize":             complete.OneOf(string(precision.Int8), string(precision.Int4)),
 	"fuse":                 complete.OneOf("ort"),
+	"keep":                 complete.FreeText,
 	"optimizer":            complete.OneOf("adamw"),
 	"plan":                 complete.OneOf(string(placement.CUDA)),
 	"runtime":              complete.OneOf(attnx.Runners()...),

@@ -77,6 +77,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/complete":  {},
 	"cmd/attnx/internal/console":   nil, // names the libraries that the application used
 	"cmd/attnx/internal/ending":    {},
+	"cmd/attnx/internal/forms":     {"export", "export/precision"},
 	"cmd/attnx/internal/plot":      {"format/store", "internal/output"},
 	"cmd/attnx/internal/terminal":  {},
 	"cmd/attnx/internal/trainview": nil, // shows what the application trains

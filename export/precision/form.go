@@ -19,6 +19,9 @@ func Of(m *onnx.Model) Form {
 			o.Quantize = Int4
 		}
 	}
+	if o.Quantize != "" { // which weights were kept is a question of the exporter's options: the comparison shows whether it is true
+		o.Keep = Keep(m.Metadata[MetaKeep])
+	}
 	// In a 16-bit file normalizations and masks stay float32: fewer tensors
 	// than the others, at most twice their number. If the metadata say 16 bits
 	// and there are such tensors, optimizers may have left few.

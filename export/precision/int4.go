@@ -43,7 +43,7 @@ func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, tran
 		in, out, step, next = columns, rows, 1, columns
 	}
 	s := stored{integers: q.name(name + ".blocks"), scales: q.name(name + ".scale"), in: in, out: out, bits: 4, transposed: transposed}
-	if q.tied[name] {
+	if q.tied[name] || q.keep[name] == 8 {
 		s.bits = 8
 	}
 	half := float64(int(1) << (s.bits - 1))

@@ -64,6 +64,7 @@ func ParseDType(name string) (format.DType, error) {
 const (
 	MetaDType    = "attnx.dtype"    // float16 or bfloat16
 	MetaQuantize = "attnx.quantize" // int8 or int4
+	MetaKeep     = "attnx.keep"     // a Keep
 )
 
 // Numbers reports the effect of changing a model's number types.
@@ -107,6 +108,7 @@ func (e *NumbersError) Error() string {
 type Form struct {
 	DType    format.DType // of weights and activations; format.Invalid: float32
 	Quantize Quantize     // weights as integers; "": unchanged
+	Keep     Keep         // weights that do not get these integers; "": none
 }
 
 // Changes reports whether the form differs from that of a checkpoint.
@@ -119,6 +121,9 @@ func (f Form) Check() error {
 	}
 	if f.Quantize != "" && f.Quantize != Int8 && f.Quantize != Int4 {
 		return &NumbersError{Reason: fmt.Sprintf("unknown quantization %.80q", f.Quantize), Remedy: fmt.Sprintf("take %s or %s", Int8, Int4)}
+	}
+	if err := f.Keep.check(f.Quantize); err != nil {
+		return err
 	}
 	if f.DType != format.Invalid && !slices.ContainsFunc(floats, func(r floatRow) bool { return r.in == f.DType }) {
 		return &NumbersError{Reason: fmt.Sprintf("%s is not a floating-point type of 16 bits", f.DType), Remedy: "take float16 or bfloat16"}
@@ -140,7 +145,7 @@ func (f Form) Apply(m *onnx.Model, from Source) (*onnx.Model, Numbers, error) {
 	types := map[string]onnx.DataType{}
 	if f.Quantize != "" {
 		r := newRewrite(m, types)
-		if m, all, err = quantized(r, from, f.Quantize); err != nil {
+		if m, all, err = quantized(r, from, f); err != nil {
 			return nil, Numbers{}, err
 		}
 	}

@@ -16,19 +16,28 @@ import (
 // file: (in,out), or (out,in) if a Transpose follows. A table that such a
 // product shares with the token embedding is stored once, in 8 bits, and both
 // read it. r holds the types of the new nodes' outputs.
-func quantized(r *rewrite, from Source, kind Quantize) (*onnx.Model, Numbers, error) {
+func quantized(r *rewrite, from Source, f Form) (*onnx.Model, Numbers, error) {
+	kind := f.Quantize
 	form := forms[kind]
 	q := &quantizer{
-		rewrite: r, form: form, tied: map[string]bool{}, left: map[string]int{}, done: map[string]stored{}, inputs: map[string]activation{},
+		rewrite: r, form: form, keep: f.Keep.Bits(), tied: map[string]bool{}, left: map[string]int{}, done: map[string]stored{}, inputs: map[string]activation{},
 		report: Numbers{Quantize: kind, Remarks: slices.Clone(form.remarks)},
 	}
 	q.find(from.Graph)
+	for name := range q.keep {
+		if !q.has(name) {
+			return nil, Numbers{}, &NumbersError{Tensor: name, Reason: "it is to be kept, and is not the second factor of a product", Remedy: "name a matrix of weights, as attnx inspect shows it"}
+		}
+	}
 	for _, n := range r.from.Graph.Nodes {
 		if err := q.add(n); err != nil {
 			return nil, Numbers{}, err
 		}
 	}
 	if q.report.Weights == 0 {
+		if len(q.keep) > 0 {
+			return nil, Numbers{}, &NumbersError{Reason: "every matrix of weights is kept", Remedy: "keep fewer, or export it without quantization"}
+		}
 		return nil, Numbers{}, &NumbersError{Reason: "no product in the model has a matrix of weights as its second factor", Remedy: "export it without quantization"}
 	}
 	q.report.Error = math.Sqrt(q.changed / q.squares)
@@ -36,7 +45,21 @@ func quantized(r *rewrite, from Source, kind Quantize) (*onnx.Model, Numbers, er
 		q.report.Error = 0
 	}
 	q.report.Kept = q.kept()
-	return q.model(map[string]string{MetaQuantize: string(kind)}), q.report, nil
+	metadata := map[string]string{MetaQuantize: string(kind)}
+	if f.Keep != "" {
+		metadata[MetaKeep] = string(f.Keep)
+	}
+	return q.model(metadata), q.report, nil
+}
+
+// has reports whether a product reads a weight.
+func (q *quantizer) has(weight string) bool {
+	for _, m := range q.products {
+		if m.name == weight {
+			return true
+		}
+	}
+	return false
 }
 
 // form is how a kind of quantization stores a weight and writes a product.
@@ -79,6 +102,8 @@ type quantizer struct {
 	form             form
 	products         map[string]matrix // by name of the product
 	tables           map[string]matrix // by name of the rows looked up
+	keep             map[string]int    // bits of weights that are kept; 32: as they are
+	spared           int               // products with a weight that is kept as it is
 	tied             map[string]bool   // weights shared by a transposed product and an embedding
 	done             map[string]stored // by name of the weight
 	inputs           map[string]activation
@@ -120,15 +145,22 @@ func isWeight(v *graph.Value) bool {
 
 // add writes a node of the old model, unchanged or quantized.
 func (q *quantizer) add(n *onnx.Node) error {
-	if m, ok := q.products[n.Outputs[0]]; ok {
+	m, product := q.products[n.Outputs[0]]
+	table, looked := q.tables[n.Outputs[0]]
+	switch {
+	case product && q.keep[m.name] == keptWholeBits, looked && q.keep[table.name] == keptWholeBits:
+		if q.nodes = append(q.nodes, n); product {
+			q.spared++
+		}
+		return nil
+	case product:
 		w, err := q.weight(m)
 		if err == nil {
 			q.form.product(q, n.Inputs[0], w, n.Outputs[0])
 		}
 		return err
-	}
-	if m, ok := q.tables[n.Outputs[0]]; ok {
-		w, err := q.weight(m)
+	case looked:
+		w, err := q.weight(table)
 		if err != nil {
 			return err
 		}
@@ -197,6 +229,9 @@ var keptWhole = []struct{ op, what, reason string }{
 
 func (q *quantizer) kept() []Kept {
 	var out []Kept
+	if q.spared > 0 {
+		out = append(out, Kept{"weights that were asked for", q.spared, "rounding them would change the model more than was allowed"})
+	}
 	for _, row := range keptWhole {
 		n := q.left[row.op]
 		if n == 0 {
