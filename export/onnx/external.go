@@ -1,6 +1,8 @@
 package onnx
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -100,6 +102,33 @@ func (t *Tensor) Load(dir string) ([]byte, error) {
 		return nil, t.externalError(reason(err))
 	}
 	return data, nil
+}
+
+// Hash returns the SHA-256 of the elements. It reads external data as Load does, but
+// a part at a time.
+func (t *Tensor) Hash(dir string) (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	switch {
+	case t.External != nil:
+		f, err := t.open(dir)
+		if err != nil {
+			return sum, err
+		}
+		defer f.Close()
+		n, _ := t.bytes()
+		if _, err := io.Copy(h, io.NewSectionReader(f, t.External.Offset, n)); err != nil {
+			return sum, t.externalError(reason(err))
+		}
+	case t.DataType == String:
+		for _, s := range t.Strings {
+			h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(s))))
+			h.Write(s)
+		}
+	default:
+		h.Write(t.Raw)
+	}
+	h.Sum(sum[:0])
+	return sum, nil
 }
 
 func (t *Tensor) externalError(reason string) error {
