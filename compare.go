@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/attnx/attnx/export/compare"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/diff"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
@@ -24,7 +24,6 @@ type Comparison struct {
 	Equal    bool               `json:"equal"`
 	BySeals  bool               `json:"by_seals"`        // the headers and seals alone show which tensors differ
 	Graph    GraphState         `json:"graph,omitempty"` // empty: one of the models has no graph
-	Nodes    []string           `json:"nodes,omitempty"` // of two ONNX files: where their nodes differ
 	Metadata []string           `json:"metadata"`        // names that differ
 	Tensors  []TensorDifference `json:"tensors"`         // all tensors of both, in canonical order
 }
@@ -189,24 +188,21 @@ func (a side) compare(b side, values bool) (Comparison, error) {
 	return x, err
 }
 
-// graphs compares the graphs: the nodes of two ONNX files, otherwise the graphs
+// graphs compares the graphs: the nodes of two ONNX files (CompareONNX lists what
+// differs), otherwise the graphs
 // that both models contain.
 func (x *Comparison) graphs(a, b side) error {
 	if a.file != nil && b.file != nil {
-		found, err := compare.Models(a.file, b.file, compare.Options{
-			Load: func(t *onnx.Tensor) ([]byte, error) { return t.Load(filepath.Dir(a.path)) },
-		})
+		m, err := diff.Match(diff.File{Model: a.file, Dir: filepath.Dir(a.path)}, diff.File{Model: b.file, Dir: filepath.Dir(b.path)})
 		if err != nil {
-			return fmt.Errorf("%s: %w", a.path, err)
+			return fmt.Errorf("%s and %s: %w", a.path, b.path, err)
 		}
-		for _, d := range found.Nodes.Departures {
-			x.Nodes = append(x.Nodes, d.String())
-		}
-		for _, name := range found.Nodes.Left {
-			x.Nodes = append(x.Nodes, name+" could not be compared")
+		found, err := m.Report()
+		if err != nil {
+			return fmt.Errorf("%s and %s: %w", a.path, b.path, err)
 		}
 		x.Graph = GraphEqual
-		if len(x.Nodes) > 0 {
+		if !found.SameGraph() {
 			x.Graph = GraphChanged
 		}
 		return nil

@@ -32,6 +32,7 @@ var flagValues = map[string]complete.Func{
 	"plan":                 complete.OneOf(string(placement.CUDA)),
 	"runtime":              complete.OneOf(attnx.Runners()...),
 	"run runtime":          complete.OneOf(append(attnx.Runners(), attnx.Oracle)...),
+	"diff runtime":         complete.OneOf(append(attnx.Runners(), attnx.Oracle)...),
 	"runtimes":             complete.ListOf(attnx.Runtimes()...),
 	"client":               complete.OneOf("npm", "pip"),
 

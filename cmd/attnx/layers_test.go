@@ -49,6 +49,7 @@ var layers = map[string][]string{
 	"export/onnx/schema":   {"export/onnx"},
 	"export/onnx/cut":      {"export/onnx"},
 	"export/onnx/check":    {"export/onnx", "export/onnx/schema"},
+	"export/onnx/diff":     {"export/onnx", "export/onnx/read", "export/onnx/schema", "format", "internal/quote"},
 	"export/onnx/read":     {"export/onnx", "export/onnx/schema", "format", "model/graph"},
 	"export/compare":       {"export/onnx", "format", "internal/quote"},
 	"export/placement":     {"export/onnx", "export/onnx/check", "export/onnx/schema", "internal/quote"},

@@ -85,6 +85,18 @@ type Report struct {
 // Equal reports whether the files differ in names, order and storage at most.
 func (r *Report) Equal() bool { return len(r.Changes) == 0 }
 
+// SameGraph reports whether the files have the same nodes and wiring, whatever they
+// store.
+func (r *Report) SameGraph() bool {
+	return !slices.ContainsFunc(r.Changes, func(c Change) bool {
+		switch c.Kind {
+		case NodeAdded, NodeRemoved, Operator, Attribute, Rewired, Swapped, Result, Declared, Function:
+			return true
+		}
+		return false
+	})
+}
+
 // maxChanges bounds the list of changes.
 const maxChanges = 10000
 

@@ -249,7 +249,7 @@ func TestEquivalentForms(t *testing.T) {
 	// Softmax's default is another axis since version 13.
 	a, b = small(step("Softmax", "x", "y")), small(step("Softmax", "x", "y"))
 	a.Opsets[0].Version = 11
-	if r := reported(t, a, b); len(r.Changes) != 2 || r.Changes[1].String() != "attribute: y (Softmax): axis: 1 (the default) → -1 (the default)" {
+	if r := reported(t, a, b); len(r.Changes) != 2 || r.Changes[1].String() != "attribute: y (Softmax); axis: 1 (the default) → -1 (the default)" {
 		t.Errorf("%v", r.Changes)
 	}
 }

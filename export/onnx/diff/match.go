@@ -60,6 +60,7 @@ func (m *matcher) match(sources, outputs []port) {
 		}
 		break
 	}
+	m.prune()
 }
 
 // left reports whether both sides have nodes without a counterpart.

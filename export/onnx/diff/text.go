@@ -50,75 +50,71 @@ func (n Names) String() string {
 }
 
 // String describes the change in one line.
-func (c Change) String() string {
-	var b strings.Builder
-	c.write(&b)
-	return strings.Join(strings.Fields(b.String()), " ")
-}
+func (c Change) String() string { return strings.Join(c.lines(), "; ") }
 
 func (c Change) write(b *strings.Builder) {
-	b.WriteString(string(c.Kind) + ": ")
-	name := quote.Line(c.Name, 200)
-	node := quote.Line(c.Node, 120)
+	for i, line := range c.lines() {
+		if i > 0 {
+			b.WriteString("    ")
+		}
+		b.WriteString(line + "\n")
+	}
+}
+
+// lines returns what changed, and then how.
+func (c Change) lines() []string {
+	name, node := quote.Line(c.Name, 200), quote.Line(c.Node, 120)
 	if c.Operator != "" && c.Kind != Operator {
 		node += " (" + c.Operator + ")"
 	}
-	switch {
-	case c.Kind == NodeAdded:
-		b.WriteString(node + reads(c.To))
-	case c.Kind == NodeRemoved:
-		b.WriteString(node + reads(c.From))
-	case c.Tensor != nil:
-		b.WriteString(c.stored(name, node))
-	case c.Kind == Operator:
-		fmt.Fprintf(b, "%s: %s → %s", node, quote.Line(c.From, 200), quote.Line(c.To, 200))
-	default:
-		if c.Node != "" {
-			b.WriteString(node + ": ")
-		}
-		fmt.Fprintf(b, "%s: %s → %s", name, quote.Line(cmp.Or(c.From, "none"), 200), quote.Line(cmp.Or(c.To, "none"), 200))
+	subject := name
+	if c.Node != "" && c.Tensor == nil {
+		subject = node
 	}
+	all := []string{string(c.Kind) + ": " + subject}
 	if c.Where != "" {
-		b.WriteString(", in " + c.Where)
+		all[0] += ", in " + c.Where
 	}
-	b.WriteByte('\n')
-	if c.Other != "" && c.Tensor == nil {
-		fmt.Fprintf(b, "  in the second file it is %s\n", quote.Line(c.Other, 120))
-	}
-	for i, r := range c.Readers {
-		if i == shownElements {
-			fmt.Fprintf(b, "  and %d more places\n", len(c.Readers)-i)
-			break
+	fromTo := func() string { return cmp.Or(c.From, "none") + " → " + cmp.Or(c.To, "none") }
+	other := "in the second file it is " + quote.Line(c.Other, 120)
+	switch {
+	case c.Kind == NodeAdded || c.Kind == NodeRemoved:
+		if reads := c.From + c.To; reads != "" {
+			all = append(all, "reads "+reads)
 		}
-		b.WriteString("  read as " + r + "\n")
+		for i, r := range c.Readers {
+			if i == shownElements {
+				all = append(all, fmt.Sprintf("and %d more places", len(c.Readers)-i))
+				break
+			}
+			all = append(all, "is "+r)
+		}
+		return all
+	case c.Tensor != nil:
+		if c.Node != "" {
+			all = append(all, "read by "+node)
+		}
+		all = append(all, c.Tensor.lines()...)
+	case subject == name || c.Kind == Operator:
+		all = append(all, quote.Line(fromTo(), 400))
+	default:
+		all = append(all, name+": "+quote.Line(fromTo(), 400))
 	}
-}
-
-func reads(what string) string {
-	if what == "" {
-		return ""
-	}
-	return " reads " + what
-}
-
-// stored describes a change of elements.
-func (c Change) stored(name, node string) string {
-	t := c.Tensor
-	text := name
 	if c.Other != "" {
-		text += ", in the second file " + quote.Line(c.Other, 120)
+		all = append(all, other)
 	}
-	if node != "" {
-		text += ", read by " + node
-	}
-	text += ": " + t.A
+	return all
+}
+
+// lines describes how elements differ.
+func (t *TensorChange) lines() []string {
+	text := t.A
 	if t.A != t.B {
 		text += " → " + t.B
 	}
-	if t.Axes != nil {
-		text += fmt.Sprintf(", the axes in the order %v", t.Axes)
-	}
 	switch {
+	case t.Axes != nil:
+		text += ", the axes in the order " + numbers(t.Axes)
 	case t.Rounded:
 		text += ", each element converted"
 	case t.Changed > 0:
@@ -126,7 +122,9 @@ func (c Change) stored(name, node string) string {
 		if t.MaxAbs != nil {
 			text += fmt.Sprintf(", by %.3g at most", *t.MaxAbs)
 		}
-		text += fmt.Sprintf(", first %v: %s → %s", t.First, t.From, t.To)
+		return []string{text, fmt.Sprintf("first %s: %s → %s", numbers(t.First), t.From, t.To)}
 	}
-	return text
+	return []string{text}
 }
+
+func numbers(v []int) string { return strings.ReplaceAll(fmt.Sprint(v), " ", ",") }

@@ -127,7 +127,7 @@ func (s *scopeReport) explained(u, v int, place string) bool {
 		found = true
 		n := &side.nodes[side.values[v].maker]
 		if other != "" {
-			place += ", which reads " + other + " in the other file"
+			place += ", in the other file " + other
 		}
 		s.readers[n] = append(s.readers[n], place)
 	}
