@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +10,6 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
-	"github.com/attnx/attnx/format"
 )
 
 func diffCommand(s console.Streams) *cobra.Command {
@@ -60,7 +57,7 @@ Exit codes: 0 they are equal, 1 they differ, 2 they could not be compared.`,
 			if asJSON {
 				err = usage.PrintJSON(s.Out, x)
 			} else {
-				err = printComparison(s.Out, x)
+				err = x.WriteText(s.Out)
 			}
 			if err == nil && !x.Equal {
 				return errMismatch
@@ -97,55 +94,4 @@ func diffONNX(ctx context.Context, s console.Streams, args []string, o attnx.Dif
 		return errMismatch
 	}
 	return err
-}
-
-// printComparison writes the differences as text.
-func printComparison(w io.Writer, x attnx.Comparison) error {
-	count := map[string]int{}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, d := range x.Tensors {
-		if count[d.State]++; d.State == format.Equal {
-			continue
-		}
-		fmt.Fprintf(tw, "%s\t%s\t", d.State, d.Name)
-		switch {
-		case d.State == format.Reshaped:
-			fmt.Fprintf(tw, "%s to %s", d.A, d.B)
-		case d.State != format.Changed:
-			fmt.Fprint(tw, d.A+d.B)
-		case d.ValuesDiff != nil:
-			fmt.Fprintf(tw, "%s elements\tmax %s\tnorm %s\trelative %s", thousands(d.Changed), shortFloat(d.MaxAbs), shortFloat(d.Norm), shortFloat(d.Relative))
-		default:
-			fmt.Fprint(tw, d.A)
-		}
-		fmt.Fprintln(tw)
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	if x.Graph == attnx.GraphChanged {
-		fmt.Fprintln(w, "graphs differ")
-	}
-	for _, name := range x.Metadata {
-		fmt.Fprintf(w, "metadata differ: %s\n", shortened(name))
-	}
-	line := fmt.Sprintf("%d tensors equal", count[format.Equal])
-	for _, state := range []string{format.Changed, format.Reshaped, format.OnlyA, format.OnlyB} {
-		if count[state] > 0 {
-			line += fmt.Sprintf(", %d %s", count[state], state)
-		}
-	}
-	if x.BySeals {
-		line += " (by their seals)"
-	}
-	_, err := fmt.Fprintln(w, line)
-	return err
-}
-
-// shortFloat formats a number of a table with three significant digits.
-func shortFloat(v *float64) string {
-	if v == nil {
-		return "no number"
-	}
-	return fmt.Sprintf("%.3g", *v)
 }
