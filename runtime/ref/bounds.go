@@ -46,7 +46,7 @@ func unit(d format.DType) float64 {
 var tinies = map[format.DType]float64{format.Float64: 0x1p-1022, format.Float32: 0x1p-126, format.BFloat16: 0x1p-126, format.Float16: 0x1p-25}
 
 // certified is the graph as its roundings are bounded: decomposed to operators
-// that have a rule.
+// that have a rule, fused or not.
 type certified struct {
 	graph   *graph.Graph
 	weights map[*graph.Value]format.Tensor
@@ -59,25 +59,33 @@ type certified struct {
 // deviations make everything after them unknown, as do operators without a
 // rounding rule.
 func (o *Oracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
-	out, err := o.Run(inputs)
+	if len(numbers) == 0 {
+		out, err := o.Run(inputs)
+		return runtime.Bounded{Outputs: out}, err
+	}
+	if err := runtime.CheckMask(inputs); err != nil {
+		return runtime.Bounded{}, fmt.Errorf("ref: %w", err)
+	}
+	c, sizes, err := o.certified(inputs)
 	if err != nil {
 		return runtime.Bounded{}, err
 	}
-	all := runtime.Bounded{Outputs: out}
+	wanted := make(map[string]*graph.Value, len(c.graph.Outputs))
+	for _, out := range c.graph.Outputs {
+		wanted[out.Name] = out.Value
+	}
+	var all runtime.Bounded
 	for _, n := range numbers {
-		c, sizes, err := o.certified(inputs)
+		s, err := c.shake(inputs, sizes, n, wanted, nil)
 		if err != nil {
 			return all, err
 		}
-		wanted := make(map[string]*graph.Value, len(c.graph.Outputs))
-		for _, out := range c.graph.Outputs {
-			wanted[out.Name] = out.Value
+		if all.Outputs == nil {
+			if all.Outputs, err = s.outputs(); err != nil {
+				return all, err
+			}
 		}
-		b, err := c.bounds(inputs, sizes, n, wanted)
-		if err != nil {
-			return all, err
-		}
-		all.Bounds = append(all.Bounds, b)
+		all.Bounds = append(all.Bounds, s.bounds(wanted))
 	}
 	return all, nil
 }
@@ -170,7 +178,11 @@ func (o *Oracle) ValueBounds(inputs map[string]format.Tensor, n runtime.Numbers,
 			wanted[name] = v
 		}
 	}
-	return c.bounds(inputs, sizes, n, wanted)
+	s, err := c.shake(inputs, sizes, n, wanted, nil)
+	if err != nil {
+		return runtime.Bounds{}, err
+	}
+	return s.bounds(wanted), nil
 }
 
 // certified returns the graph for the sizes of the inputs. Operators that unroll need
@@ -184,11 +196,11 @@ func (o *Oracle) certified(inputs map[string]format.Tensor) (*certified, map[str
 	if err != nil {
 		return nil, nil, fmt.Errorf("ref: %w", err)
 	}
-	o.once.Do(func() { o.ruled, o.unruled = newCertified(o, singlePass, graph.Decompose(ruled)) })
+	o.once.Do(func() { o.ruled, o.unruled = newCertified(o, graph.Decompose(fused)) })
 	if o.unruled == nil {
 		return o.ruled, sizes, nil
 	}
-	c, err := newCertified(o, graph.Bind(sizes), singlePass, graph.Decompose(ruled))
+	c, err := newCertified(o, graph.Bind(sizes), graph.Decompose(fused))
 	return c, sizes, err
 }
 

@@ -29,7 +29,7 @@ func layerNormalization(args []array, epsilon float64, shapes [][]int) []array {
 		return out
 	}
 	c := len(scale.f)
-	parallel(len(x.f)/c, func(r int) {
+	inLines(len(x.f)/c, 8*c, func(r int) {
 		row := x.f[r*c : (r+1)*c]
 		mean := 0.0
 		for _, v := range row {
@@ -67,7 +67,7 @@ func rmsNormalization(x, scale array, epsilon float64) array {
 		return out
 	}
 	c := len(scale.f)
-	parallel(len(x.f)/c, func(r int) {
+	inLines(len(x.f)/c, 8*c, func(r int) {
 		row := x.f[r*c : (r+1)*c]
 		square := 0.0
 		for _, v := range row {
@@ -81,58 +81,80 @@ func rmsNormalization(x, scale array, epsilon float64) array {
 	return out
 }
 
-// attention is softmax(q kᵀ · scale + mask) v for q (B,H,T,D), k (B,G,S,D), v
-// (B,G,S,E) and a mask that broadcasts to (B,H,T,S), arXiv:1706.03762. It works
-// on a block of rows at a time, so the scores of all heads are never in memory
-// together.
+// attending is an Attention with its sizes, for q (B,H,T,D), k (B,G,S,D), v (B,G,S,E)
+// and a mask that broadcasts to (B,H,T,S).
+type attending struct {
+	op                              graph.Attention
+	heads, rows, depth, seen, width int
+	each                            int // query heads per key head
+	mask                            view
+	unmasked                        []bool // elements of a mask of truth values
+}
+
+func newAttending(op graph.Attention, args []array) attending {
+	q, k := args[0], args[1]
+	a := attending{op: op, heads: q.shape[1], rows: q.shape[2], depth: q.shape[3], seen: k.shape[2], width: args[2].shape[3]}
+	a.each = a.heads / k.shape[1]
+	if len(args) == 4 {
+		a.mask = spread(args[3].shape, []int{q.shape[0], a.heads, a.rows, a.seen})
+		a.unmasked = args[3].b
+	}
+	return a
+}
+
+// hide adds the mask, of numbers if bias is not nil, to the scores of row t of a head,
+// which counts across the batch.
+func (a attending) hide(p, bias []float64, head, t int) {
+	first, step := 0, 0
+	if a.mask.stride != nil {
+		first, step = head/a.heads*a.mask.stride[0]+head%a.heads*a.mask.stride[1]+t*a.mask.stride[2], a.mask.stride[3]
+	}
+	for s := range p {
+		distance, add := a.seen-a.rows+t-s, 0.0 // distance in tokens from the key to the query
+		unseen := a.op.Causal && (distance < 0 || a.op.Window > 0 && distance >= a.op.Window)
+		if bias != nil {
+			add = bias[first+s*step]
+		} else if a.unmasked != nil {
+			unseen = unseen || !a.unmasked[first+s*step]
+		}
+		if unseen { // once only, so that a fully masked row weights all keys equally
+			add += hidden
+		}
+		p[s] += add
+	}
+}
+
+// attention is softmax(q kᵀ · scale + mask) v, arXiv:1706.03762. It works on a block of
+// rows at a time, so the scores of all heads are never in memory together.
 func attention(op graph.Attention, args []array, shape []int) array {
 	q, k, v := args[0], args[1], args[2]
 	out := newArray(floats, shape)
 	if len(out.f) == 0 || k.shape[2] == 0 {
 		return out
 	}
-	heads, rows, d, seen := q.shape[1], q.shape[2], q.shape[3], k.shape[2]
-	each, width := heads/k.shape[1], v.shape[3] // query heads per key head
-	var mask view
-	if len(args) == 4 {
-		mask = spread(args[3].shape, []int{q.shape[0], heads, rows, seen})
+	a := newAttending(op, args)
+	var bias []float64
+	if len(args) == 4 && args[3].kind == floats {
+		bias = args[3].f
 	}
-	blocks := (rows + attentionRows - 1) / attentionRows
-	parallel(q.shape[0]*heads*blocks, func(i int) {
-		head, first := i/blocks, i%blocks*attentionRows // head counts across the batch
-		count := min(attentionRows, rows-first)
-		group := head / each
+	d, seen, width := a.depth, a.seen, a.width
+	blocks := (a.rows + attentionRows - 1) / attentionRows
+	inLines(q.shape[0]*a.heads*blocks, min(a.rows, attentionRows)*seen*(16+d+width), func(i int) {
+		head, first := i/blocks, i%blocks*attentionRows
+		count := min(attentionRows, a.rows-first)
+		group := head / a.each
 		keys, values := k.f[group*seen*d:(group+1)*seen*d], v.f[group*seen*width:(group+1)*seen*width]
 		scores := make([]float64, count*seen)
-		multiply(scores, q.f[(head*rows+first)*d:][:count*d], d, seen, columnsOf(keys, d))
+		multiply(scores, q.f[(head*a.rows+first)*d:][:count*d], d, seen, columnsOf(keys, d))
 		for r := range count {
-			t, p := first+r, scores[r*seen:(r+1)*seen]
-			for s, dot := range p {
-				distance, bias := seen-rows+t-s, 0.0 // distance in tokens from the key to the query
-				unseen := op.Causal && (distance < 0 || op.Window > 0 && distance >= op.Window)
-				if len(args) == 4 {
-					at := head/heads*mask.stride[0] + head%heads*mask.stride[1] + t*mask.stride[2] + s*mask.stride[3]
-					if args[3].kind == floats {
-						bias = args[3].f[at]
-					} else {
-						unseen = unseen || !args[3].b[at]
-					}
-				}
-				if unseen { // once only, so that a fully masked row weights all keys equally
-					bias += hidden
-				}
-				p[s] = dot*op.Scale + bias
-			}
-			top, sum := slices.Max(p), 0.0
-			for s, x := range p {
-				p[s] = math.Exp(x - top)
-				sum += p[s]
-			}
+			p := scores[r*seen : (r+1)*seen]
 			for s := range p {
-				p[s] /= sum
+				p[s] *= op.Scale
 			}
+			a.hide(p, bias, head, first+r)
+			softmaxRow(p, nil, units{})
 		}
-		multiply(out.f[(head*rows+first)*width:][:count*width], scores, seen, width, rowsOf(values, width))
+		multiply(out.f[(head*a.rows+first)*width:][:count*width], scores, seen, width, rowsOf(values, width))
 	})
 	return out
 }
@@ -152,7 +174,7 @@ func rotaryEmbedding(op graph.RotaryEmbedding, x, places, angles array) array {
 		return out
 	}
 	heads, rows, d, half := x.shape[1], x.shape[2], x.shape[3], len(angles.f)
-	parallel(len(x.f)/d, func(i int) {
+	inLines(len(x.f)/d, 32*d, func(i int) {
 		at := i % rows // the token in its text
 		if len(places.shape) == 2 {
 			at += i / (heads * rows) * rows

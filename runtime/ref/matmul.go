@@ -25,7 +25,7 @@ func matMul(a, b array, shape []int) array {
 		}
 	}
 	each, tileOf := tiles(m, n)
-	parallel(matrices*each, func(i int) {
+	inLines(matrices*each, min(m, tileRows)*min(n, packWidth)*k/4, func(i int) {
 		matrix, t := i/each, tileOf(i%each)
 		x := a.f[left[matrix]*m*k:][:m*k]
 		z := out.f[matrix*m*n:][:m*n]

@@ -21,7 +21,7 @@ func (s *shaking) decide(n *graph.Node, c call, args []*shaken, results []*shake
 		ck.args = make([]array, len(args))
 		for i, a := range args {
 			ck.args[i] = a.array
-			if a.kind == floats && (a.copies != nil || a.lazy != nil || n.Args[i].Leaf()) {
+			if a.kind == floats && (a.stack.f != nil || a.lazy != nil || n.Args[i].Leaf()) {
 				y, far := s.copyOf(n.Args[i], a, k).wide(), newArray(floats, a.shape)
 				far.dtype = a.dtype
 				for j, x := range a.wide().f {

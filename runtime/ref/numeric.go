@@ -79,13 +79,7 @@ func binary(op graph.Binary, a, b array, shape []int) (array, error) {
 		return out, nil
 	}
 	out := newArray(floats, shape)
-	f := op.Float()
-	inParts(len(out.f), 2, func(from, to int) {
-		left, right := placesAfter(from, a.shape, shape), placesAfter(from, b.shape, shape)
-		for i := from; i < to; i++ {
-			out.f[i] = f(a.f[left(i)], b.f[right(i)])
-		}
-	})
+	combine(op, a, b, out)
 	return out, nil
 }
 
@@ -235,7 +229,7 @@ func softmax(x array, axis int, f func(x, top, sum float64) float64) array {
 		return out
 	}
 	n, step := x.shape[axis], whole(x.shape).stride[axis]
-	parallel(len(x.f)/n, func(i int) {
+	inLines(len(x.f)/n, 16*n, func(i int) {
 		first := i/step*step*n + i%step
 		top, sum := topAndSum(x.f, first, step, n)
 		for j := range n {

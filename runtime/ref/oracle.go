@@ -170,10 +170,7 @@ func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor) (map[*graph.V
 			err = p.count(n, results)
 		}
 		if err != nil {
-			if bad, ok := err.(*format.RangeError); ok {
-				bad.Name = n.Args[1].Name // all operators have their ids in argument 1
-			}
-			return nil, fmt.Errorf("ref: %s %.80q: %w", n.Op.Name(), n.Name(), err)
+			return nil, failed(n, err)
 		}
 		for i, v := range n.Results {
 			if left[v] > 0 {
@@ -187,6 +184,14 @@ func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor) (map[*graph.V
 		}
 	}
 	return held, nil
+}
+
+// failed returns the error of a node.
+func failed(n *graph.Node, err error) error {
+	if bad, ok := err.(*format.RangeError); ok {
+		bad.Name = n.Args[1].Name // all operators have their ids in argument 1
+	}
+	return fmt.Errorf("ref: %s %.80q: %w", n.Op.Name(), n.Name(), err)
 }
 
 // load returns a value in memory. It loads a leaf at its first use.

@@ -38,3 +38,12 @@ func inParts(n, steps int, f func(from, to int)) {
 	}
 	parallel((n+part-1)/part, func(i int) { f(i*part, min((i+1)*part, n)) })
 }
+
+// inLines is inParts for a function of one element.
+func inLines(n, steps int, f func(i int)) {
+	inParts(n, steps, func(from, to int) {
+		for i := from; i < to; i++ {
+			f(i)
+		}
+	})
+}

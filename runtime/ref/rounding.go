@@ -350,10 +350,13 @@ func binarySlip(op graph.Binary, c call, out array, u units) slip {
 		return slip{}
 	}
 	s := newSlip(len(out.f))
-	inParts(len(out.f), 4, func(from, to int) {
-		left, right := placesAfter(from, a.shape, out.shape), placesAfter(from, b.shape, out.shape)
-		for i := from; i < to; i++ {
-			s.set(i, binaryError(op, a.f[left(i)], b.f[right(i)], out.f[i], u))
+	if len(out.f) == 0 {
+		return s
+	}
+	lines := newStretch(a.shape, b.shape, out.shape)
+	lines.lines(func(i, left, right int) {
+		for j := range lines.n {
+			s.set(i+j, binaryError(op, a.f[left+j*lines.steps[0]], b.f[right+j*lines.steps[1]], out.f[i+j], u))
 		}
 	})
 	return s
@@ -417,28 +420,31 @@ func narrower(a, b format.DType) bool { return unit(a) > unit(b) }
 func sumSlip(out array, n int, u units, products bool, apply func(f func(float64) float64) array) slip {
 	squares := apply(square).f
 	s := newSlip(len(out.f))
-	terms := float64(n)
 	for i, y := range out.f {
-		s2 := squares[i]
-		if s2 == 0 {
-			continue
-		}
-		walk := s2 + y*y/3
-		variance := 0.0
-		if n > 1 {
-			variance = terms * walk
-		}
-		own, factors := 0.0, 0.0
-		if products {
-			variance += s2
-			factors = 2 * square(u.factor) * s2
-		}
-		if u.value > u.sums || n == 1 {
-			own = u.rounded(y)
-		}
-		s.set(i, math.Sqrt(square(u.sums)*variance+factors+square(own)))
+		s.set(i, sumError(n, squares[i], y, u, products))
 	}
 	return s
+}
+
+// sumError returns the typical error of a sum of n terms, or of n products, with the
+// value y and the sum of squared terms s2.
+func sumError(n int, s2, y float64, u units, products bool) float64 {
+	if s2 == 0 {
+		return 0
+	}
+	variance := 0.0
+	if n > 1 {
+		variance = float64(n) * (s2 + y*y/3)
+	}
+	own, factors := 0.0, 0.0
+	if products {
+		variance += s2
+		factors = 2 * square(u.factor) * s2
+	}
+	if u.value > u.sums || n == 1 {
+		own = u.rounded(y)
+	}
+	return math.Sqrt(square(u.sums)*variance + factors + square(own))
 }
 
 func reduceSlip(op graph.Reduce, c call, out array, u units) slip {
@@ -479,15 +485,14 @@ func softmaxSlip(axis int, logs bool, x, out array, u units) slip {
 	}
 	n, step := x.shape[axis], whole(x.shape).stride[axis]
 	expOf := accuracies[graph.Exp]
-	parallel(len(x.f)/n, func(line int) {
+	inLines(len(x.f)/n, 16*n, func(line int) {
 		first := line/step*step*n + line%step
 		top, sum := topAndSum(x.f, first, step, n)
 		s2 := 0.0
 		for j := range n {
 			s2 += square(math.Exp(x.f[first+j*step] - top))
 		}
-		// Relative error of the sum: of its additions and of its exponentials.
-		deviation := float64(n-1)*(s2/square(sum)+1.0/3) + square(expOf.typical)*s2/square(sum)
+		deviation := softmaxVariance(n, s2, sum)
 		for j := range n {
 			at := first + j*step
 			y, d := out.f[at], x.f[at]-top
@@ -499,9 +504,23 @@ func softmaxSlip(axis int, logs bool, x, out array, u units) slip {
 				s.set(at, math.Sqrt(square(u.sums)*(square(d)+square(expOf.typical*math.Log(sum))+deviation)+square(own)))
 				continue
 			}
-			relative := math.Sqrt(square(u.sums)*(square(d)+square(expOf.typical)+deviation) + square(u.value))
-			s.set(at, max(relative*y, min(y, u.tiny)))
+			s.set(at, softmaxError(y, d, deviation, u))
 		}
 	})
 	return s
+}
+
+// softmaxVariance is that of the relative error of the sum of n exponentials, whose
+// squares have the sum s2: of its additions and of its terms.
+func softmaxVariance(n int, s2, sum float64) float64 {
+	return float64(n-1)*(s2/square(sum)+1.0/3) + square(accuracies[graph.Exp].typical)*s2/square(sum)
+}
+
+// softmaxError is the typical error of y = exp(d)/sum.
+func softmaxError(y, d, variance float64, u units) float64 {
+	if y == 0 || math.IsInf(d, 0) || math.IsNaN(y) {
+		return 0
+	}
+	relative := math.Sqrt(square(u.sums)*(square(d)+square(accuracies[graph.Exp].typical)+variance) + square(u.value))
+	return max(relative*y, min(y, u.tiny))
 }

@@ -1,6 +1,10 @@
 package ref
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/attnx/attnx/model/graph"
+)
 
 // gemm is a b, or a b + c, for matrices. a and b are transposed first if
 // requested, and c broadcasts into the product.
@@ -12,9 +16,7 @@ func gemm(args []array, transA, transB bool, shape []int) array {
 	out := matMul(transposed(args[0].wide(), transA), b, shape)
 	if len(args) == 3 {
 		c := args[2].wide()
-		for i, at := range spread(c.shape, shape).all() {
-			out.f[i] += c.f[at]
-		}
+		combine(graph.Add, out, c, out)
 	}
 	return out
 }

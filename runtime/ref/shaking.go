@@ -7,7 +7,6 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"sync"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -17,8 +16,8 @@ import (
 // shaken is a value with its perturbed copies.
 type shaken struct {
 	array
-	copies []array // nil: the copies are equal to the value
-	unsure []bool  // elements of integers or truth values that rounding may change; nil: none
+	stack  array  // the copies; without elements of f they are equal to the value
+	unsure []bool // elements of integers or truth values that rounding may change; nil: none
 	// spoilt means that nothing is known of the errors.
 	spoilt bool
 	// lazy computes copy k anew at each use: copies of moved weights are larger than
@@ -28,10 +27,10 @@ type shaken struct {
 
 // at returns copy k.
 func (s *shaken) at(k int) array {
-	if s.copies == nil {
+	if s.stack.f == nil {
 		return s.array
 	}
-	return s.copies[k]
+	return layer(s.stack, k)
 }
 
 // shaking is an evaluation with copies.
@@ -70,11 +69,7 @@ func (c *certified) shake(inputs map[string]format.Tensor, sizes map[string]int,
 }
 
 // bounds returns the bounds of the wanted values under their names.
-func (c *certified) bounds(inputs map[string]format.Tensor, sizes map[string]int, numbers runtime.Numbers, wanted map[string]*graph.Value) (runtime.Bounds, error) {
-	s, err := c.shake(inputs, sizes, numbers, wanted, nil)
-	if err != nil {
-		return runtime.Bounds{}, err
-	}
+func (s *shaking) bounds(wanted map[string]*graph.Value) runtime.Bounds {
 	b := runtime.Bounds{Of: map[string]format.Tensor{}, Unknown: s.unknown}
 	for name, v := range wanted {
 		if v.Leaf() { // an input handed out is rounded, if at all
@@ -95,7 +90,20 @@ func (c *certified) bounds(inputs map[string]format.Tensor, sizes map[string]int
 			b.Of[name] = format.FromFloat64s(name, s.shapeOf(v), limits)
 		}
 	}
-	return b, nil
+	return b
+}
+
+// outputs returns the exact outputs of the graph, as Run does.
+func (s *shaking) outputs() (map[string]format.Tensor, error) {
+	out := make(map[string]format.Tensor, len(s.graph.Outputs))
+	for _, o := range s.graph.Outputs {
+		a, err := s.load(o.Value)
+		if err != nil {
+			return nil, err
+		}
+		out[o.Name] = a.wide().tensor(o.Name)
+	}
+	return out, nil
 }
 
 func (s *shaking) shapeOf(v *graph.Value) []int { return s.held[v].shape }
@@ -161,7 +169,11 @@ func (s *shaking) leafUnit(v *graph.Value) float64 {
 }
 
 // units returns the roundings of a node's results.
-func (s *shaking) units(n *graph.Node) units {
+func (s *shaking) units(n *graph.Node) units { return s.unitsOf(n, s.outside[n.Results[0].Name]) }
+
+// unitsOf returns the roundings of a node's results, or those of values inside an
+// operator.
+func (s *shaking) unitsOf(n *graph.Node, outside bool) units {
 	d := n.Results[0].DType
 	for _, v := range n.Results {
 		if v.DType.Float() {
@@ -177,7 +189,7 @@ func (s *shaking) units(n *graph.Node) units {
 	to := d
 	if narrower(s.numbers.DType, d) && d != format.Float64 {
 		to = s.numbers.DType
-		if !s.outside[n.Results[0].Name] { // inside an operator
+		if !outside {
 			to = d
 		}
 	}
@@ -207,7 +219,7 @@ func (s *shaking) run() error {
 			case left[a] == 0:
 				delete(s.held, a)
 			case left[a] == usesOf(s.wanted, a) && held != nil: // only its bounds are wanted, and they are known
-				held.copies = nil
+				held.stack = array{}
 			}
 		}
 	}
@@ -255,6 +267,22 @@ func (s *shaking) copyOf(v *graph.Value, a *shaken, k int) array {
 	return out
 }
 
+// stacksOf returns the copies of the arguments; those without elements are equal to
+// the argument.
+func (s *shaking) stacksOf(n *graph.Node, args []*shaken) []array {
+	stacks := make([]array, len(args))
+	for i, a := range args {
+		rounded := a.lazy != nil || n.Args[i].Leaf() && a.kind == floats && s.leafUnit(n.Args[i]) > 0
+		if stacks[i] = a.stack; rounded {
+			stacks[i] = stackOf(a.array)
+			for k := range copies {
+				copy(layer(stacks[i], k).f, s.copyOf(n.Args[i], a, k).wide().f)
+			}
+		}
+	}
+	return stacks
+}
+
 // node evaluates one node and its copies.
 func (s *shaking) node(n *graph.Node, index uint64, left map[*graph.Value]int) error {
 	args := make([]*shaken, len(n.Args))
@@ -267,7 +295,7 @@ func (s *shaking) node(n *graph.Node, index uint64, left map[*graph.Value]int) e
 			return err
 		}
 		c.args[i] = args[i].array
-		perturbed = perturbed || args[i].copies != nil || args[i].lazy != nil || a.Leaf() && s.leafUnit(a) > 0
+		perturbed = perturbed || args[i].stack.f != nil || args[i].lazy != nil || a.Leaf() && s.leafUnit(a) > 0
 		spoilt = spoilt || args[i].spoilt
 		if args[i].unsure != nil {
 			unsure = append(unsure, args[i])
@@ -285,7 +313,7 @@ func (s *shaking) node(n *graph.Node, index uint64, left map[*graph.Value]int) e
 		err = s.plan.count(n, exact)
 	}
 	if err != nil {
-		return fmt.Errorf("ref: %s %.80q: %w", n.Op.Name(), n.Name(), err)
+		return failed(n, err)
 	}
 	exact = exact[:len(n.Results)] // a kernel may compute optional results too
 	results := make([]*shaken, len(exact))
@@ -331,19 +359,31 @@ func (s *shaking) spoil(v *graph.Value, r *shaken) {
 // evaluate computes the copies of a node's results. It returns why nothing is
 // known of them, "" if something is.
 func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, perturbed bool, results []*shaken, index uint64, left map[*graph.Value]int) string {
-	rule, ok := roundingRules[reflect.TypeOf(n.Op)]
-	if !ok {
-		if why, listed := withoutRule[reflect.TypeOf(n.Op)]; listed {
-			return "no rounding rule: " + why
-		}
-		return "no rounding rule"
-	}
 	exact := make([]array, len(results))
 	for i, r := range results {
 		exact[i] = r.array
 	}
 	u := s.units(n)
-	slips := rule.slip(n.Op, c, exact, u)
+	if len(unsure) == 0 && perturbed && len(exact) == 1 && s.chunked(n, c, args, exact[0], u, left[n.Results[0]] > usesOf(s.wanted, n.Results[0]), index) {
+		return ""
+	}
+	var stacks []array
+	slips := make([]slip, len(results))
+	fused, isFused := fusedRules[reflect.TypeOf(n.Op)]
+	rule, ok := roundingRules[reflect.TypeOf(n.Op)]
+	switch {
+	case isFused && len(unsure) > 0:
+		return "it depends on a comparison within rounding"
+	case isFused:
+		stacks = fused(n.Op, fusedCall{call: c, exact: exact, copies: s.stacksOf(n, args), u: u, inner: s.unitsOf(n, false), seed: index, shrink: s.shrink})
+	case ok:
+		slips = rule.slip(n.Op, c, exact, u)
+	default:
+		if why, listed := withoutRule[reflect.TypeOf(n.Op)]; listed {
+			return "no rounding rule: " + why
+		}
+		return "no rounding rule"
+	}
 	if len(unsure) > 0 && !s.spread(n, c, args, results, slips, u) {
 		return "it depends on a comparison within rounding"
 	}
@@ -360,17 +400,12 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 			}
 			r.unsure = nil
 		}
-		for j := range slips[i].deviation {
-			if math.IsInf(exact[i].f[j], 0) { // an infinity has no rounding error
-				slips[i].deviation[j] = 0
-			}
-		}
 	}
-	moved := perturbed
+	moved := perturbed || isFused
 	for i := range results {
 		moved = moved || slips[i].deviation != nil
 	}
-	if !moved {
+	if !moved || !slices.ContainsFunc(results, func(r *shaken) bool { return r.kind == floats }) {
 		return ""
 	}
 	if s.isLazy(n, args, slips) {
@@ -385,62 +420,36 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 		}
 		return ""
 	}
-	for i, v := range n.Results {
-		if results[i].kind != floats {
-			continue
-		}
-		if left[v] > usesOf(s.wanted, v) {
-			results[i].copies = make([]array, copies)
-		}
-		if s.wanted[v] {
-			s.squares[v] = make([]float64, results[i].len())
+	if stacks == nil && perturbed {
+		var err error
+		if stacks, err = s.copiesOf(n, c, args, exact); err != nil {
+			return err.Error()
 		}
 	}
-	var adding sync.Mutex
-	failed := ""
-	parallel(copies, func(k int) {
-		out := exact
-		if perturbed {
-			ck := c
-			ck.args = make([]array, len(args))
-			for i, a := range args {
-				ck.args[i] = s.copyOf(n.Args[i], a, k)
-			}
-			var err error
-			if out, err = s.applyCopy(n, ck, c, exact); err != nil {
-				adding.Lock()
-				failed = err.Error()
-				adding.Unlock()
-				return
-			}
+	for i, v := range n.Results {
+		if exact[i].kind != floats {
+			continue
 		}
-		for i, v := range n.Results {
-			if exact[i].kind != floats {
-				continue
-			}
-			y := out[i]
-			if d := slips[i].deviation; d != nil {
-				if !perturbed || !owns(n.Op) {
-					y.f = slices.Clone(y.f)
-				}
-				newSigns(index<<8+uint64(i), k).add(y.f, d, s.shrink, 0)
-			}
-			if results[i].copies != nil {
-				results[i].copies[k] = y
-			}
-			if sq := s.squares[v]; sq != nil && s.wanted[v] {
-				adding.Lock()
-				for j, x := range exact[i].f {
-					sq[j] += square(y.f[j] - x)
-				}
-				if v == s.scores {
-					s.addLeads(exact[i], y)
-				}
-				adding.Unlock()
-			}
+		var stack array
+		switch {
+		case stacks == nil:
+			stack = repeated(exact[i])
+		case slips[i].deviation != nil && shares(stacks[i], args):
+			stack = stacks[i]
+			stack.f = slices.Clone(stack.f)
+		default:
+			stack = stacks[i]
 		}
-	})
-	return failed
+		s.jolt(stack, exact[i], slips[i], index<<8+uint64(i))
+		if left[v] > usesOf(s.wanted, v) {
+			results[i].stack = stack
+		}
+		if s.wanted[v] {
+			s.measure(v, exact[i].len())
+			s.add(v, exact[i], stack, 0)
+		}
+	}
+	return ""
 }
 
 // isLazy reports whether a node only moves the elements of a weight.
@@ -449,21 +458,6 @@ func (s *shaking) isLazy(n *graph.Node, args []*shaken, slips []slip) bool {
 		return false
 	}
 	return n.Args[0].Leaf() || args[0].lazy != nil
-}
-
-// addLeads adds the squares of the differences of a copy's distances.
-func (s *shaking) addLeads(exact, y array) {
-	if s.leads == nil {
-		s.leads = make([]float64, len(exact.f))
-	}
-	width := exact.shape[len(exact.shape)-1]
-	for from := 0; from < len(exact.f); from += width {
-		best := from + highest(exact.f[from:from+width])
-		shift := y.f[best] - exact.f[best]
-		for j := from; j < from+width; j++ {
-			s.leads[j] += square(y.f[j] - exact.f[j] - shift)
-		}
-	}
 }
 
 // usesOf counts a wanted value's use as an output.
@@ -499,16 +493,4 @@ func (s *shaking) applyCopy(n *graph.Node, ck, c call, exact []array) ([]array, 
 		}
 	}
 	return out, nil
-}
-
-// owns reports whether the kernel of an operator returns new memory. Those that
-// only move elements may return their argument's.
-func owns(op graph.Op) bool {
-	switch op := op.(type) {
-	case graph.MatMul, graph.Gemm, graph.Softmax, graph.Binary, graph.Conv, graph.Reduce, graph.Where:
-		return true
-	case graph.Unary:
-		return op != graph.Identity
-	}
-	return false
 }

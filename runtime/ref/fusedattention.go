@@ -1,0 +1,200 @@
+package ref
+
+import (
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/attnx/attnx/model/graph"
+)
+
+// slabs is memory for the scores of a block of rows.
+var slabs = sync.Pool{New: func() any { return new([]float64) }}
+
+// slab returns n floats of any value.
+func slab(n int) *[]float64 {
+	s := slabs.Get().(*[]float64)
+	if cap(*s) < n {
+		*s = make([]float64, n)
+	}
+	*s = (*s)[:n]
+	return s
+}
+
+// shakeAttention is the rule of softmax(q·scale kᵀ + bias) v. It works on a block of
+// rows at a time, with the copies of that block, so that the scores of all heads are
+// never in memory together.
+func shakeAttention(o graph.Op, c fusedCall) []array {
+	op := o.(graph.Attention)
+	c = c.widened()
+	out := stackOf(c.exact[0])
+	q, k := c.args[0], c.args[1]
+	if len(c.exact[0].f) == 0 || k.shape[2] == 0 {
+		return []array{out}
+	}
+	a := newAttending(op, c.args)
+	blocks := (a.rows + attentionRows - 1) / attentionRows
+	inLines(q.shape[0]*a.heads*blocks, copies*min(a.rows, attentionRows)*a.seen*(16+a.depth+a.width), func(i int) {
+		first := i % blocks * attentionRows
+		b := attendingBlock{attending: a, c: c, head: i / blocks, first: first, count: min(attentionRows, a.rows-first)}
+		b.shake(out)
+	})
+	return []array{out}
+}
+
+// attendingBlock is a block of rows of one head.
+type attendingBlock struct {
+	attending
+	c                  fusedCall
+	head, first, count int
+}
+
+// part returns the block's rows of a tensor (B,H,T,width).
+func (b attendingBlock) part(x []float64, width int) []float64 {
+	return x[(b.head*b.rows+b.first)*width:][:b.count*width]
+}
+
+// group returns what the head's keys or values are of a tensor (B,G,S,width).
+func (b attendingBlock) group(x []float64, width int) []float64 {
+	at := b.head / b.each
+	return x[at*b.seen*width : (at+1)*b.seen*width]
+}
+
+func (b attendingBlock) shake(out array) {
+	n, d, width := b.count*b.seen, b.depth, b.width
+	memory := slab(4*n + 2*b.count*d + 3*b.count*width)
+	defer slabs.Put(memory)
+	take := func(n int) []float64 {
+		part := (*memory)[:n:n]
+		*memory = (*memory)[n:]
+		return part
+	}
+	whole := *memory
+	defer func() { *memory = whole }()
+	p, pE, scores, scoreE := take(n), take(n), take(n), take(n)
+	query, queryE := take(b.count*d), take(b.count*d)
+	y, yE := take(b.count*width), take(b.count*width)
+	keys, values := b.group(b.c.args[1].f, d), b.group(b.c.args[2].f, width)
+
+	for i, v := range b.part(b.c.args[0].f, d) {
+		query[i] = v * b.op.Scale
+		queryE[i] = binaryError(graph.Mul, v, b.op.Scale, query[i], b.c.inner) * uniform
+	}
+	b.product(p, query, d, b.seen, columnsOf(keys, d))
+	b.squares(scoreE, query, d, b.seen, columnsOf(keys, d))
+	b.scoreErrors(p, scoreE)
+	for r := range b.count {
+		row, e := p[r*b.seen:(r+1)*b.seen], pE[r*b.seen:(r+1)*b.seen]
+		softmaxRow(row, e, b.c.inner)
+	}
+	b.product(y, p, b.seen, width, rowsOf(values, width))
+	b.squares(yE, p, b.seen, width, rowsOf(values, width))
+	for i, s2 := range yE {
+		yE[i] = sumError(b.seen, s2, y[i], b.c.u, true) * uniform
+	}
+	for k := range copies {
+		keys, values := b.group(b.c.of(1, k), d), b.group(b.c.of(2, k), width)
+		for i, v := range b.part(b.c.of(0, k), d) {
+			query[i] = v * b.op.Scale
+		}
+		b.add(0, k, query, queryE, d)
+		b.product(scores, query, d, b.seen, columnsOf(keys, d))
+		for r := range b.count {
+			row := scores[r*b.seen : (r+1)*b.seen]
+			b.hide(row, b.biasOf(k), b.head, b.first+r)
+		}
+		b.add(1, k, scores, scoreE, b.seen)
+		for r := range b.count {
+			softmaxRow(scores[r*b.seen:(r+1)*b.seen], nil, units{})
+		}
+		b.add(2, k, scores, pE, b.seen)
+		z := b.part(layer(out, k).f, width)
+		b.product(z, scores, b.seen, width, rowsOf(values, width))
+		b.add(3, k, z, yE, width)
+	}
+}
+
+// biasOf returns copy k of a mask of numbers.
+func (b attendingBlock) biasOf(k int) []float64 {
+	if len(b.c.args) < 4 || b.c.args[3].kind != floats {
+		return nil
+	}
+	return b.c.of(3, k)
+}
+
+// add adds the errors of a part of the operator to the block's rows.
+func (b attendingBlock) add(part, k int, x, e []float64, width int) {
+	signs, blocks := b.c.signs(part, k), (width+63)/64
+	for r := range b.count {
+		signs.add(x[r*width:(r+1)*width], e[r*width:(r+1)*width], b.c.shrink, (b.head*b.rows+b.first+r)*blocks)
+	}
+}
+
+// product sets z to a product.
+func (b attendingBlock) product(z, x []float64, k, n int, pack packer) {
+	clear(z)
+	multiply(z, x, k, n, pack)
+}
+
+// squares sets z to the sums of the squares of a product's terms.
+func (b attendingBlock) squares(z, x []float64, k, n int, pack packer) {
+	sq := slab(len(x))
+	defer slabs.Put(sq)
+	for i, v := range x {
+		(*sq)[i] = v * v
+	}
+	b.product(z, *sq, k, n, func(to []float64, k0, k1, j0, j1 int) {
+		pack(to, k0, k1, j0, j1)
+		panels := (j1 - j0 + panelWidth - 1) / panelWidth
+		for i, v := range to[:panels*panelWidth*(k1-k0)] {
+			to[i] = v * v
+		}
+	})
+}
+
+// scoreErrors adds the bias to the scores in p, and sets e from the sums of squares to
+// the errors of the sums.
+func (b attendingBlock) scoreErrors(p, e []float64) {
+	plain := slab(b.seen)
+	defer slabs.Put(plain)
+	var bias []float64
+	if len(b.c.args) == 4 && b.c.args[3].kind == floats {
+		bias = b.c.args[3].f
+	}
+	for r := range b.count {
+		row, errors := p[r*b.seen:(r+1)*b.seen], e[r*b.seen:(r+1)*b.seen]
+		copy(*plain, row)
+		b.hide(row, bias, b.head, b.first+r)
+		for s, x := range *plain {
+			own := sumError(b.depth, errors[s], x, b.c.inner, true)
+			if bias := row[s] - x; bias != 0 {
+				own = math.Hypot(own, binaryError(graph.Add, x, bias, row[s], b.c.inner))
+			}
+			errors[s] = own * uniform
+		}
+	}
+}
+
+// softmaxRow replaces a row of scores by their softmax. It sets e, unless it is nil, to
+// the errors.
+func softmaxRow(p, e []float64, u units) {
+	top, sum, s2 := slices.Max(p), 0.0, 0.0
+	for s, x := range p {
+		if e != nil {
+			e[s] = x - top
+		}
+		p[s] = math.Exp(x - top)
+		sum += p[s]
+		s2 += p[s] * p[s]
+	}
+	for s := range p {
+		p[s] /= sum
+	}
+	if e == nil {
+		return
+	}
+	variance := softmaxVariance(len(p), s2, sum)
+	for s, d := range e {
+		e[s] = softmaxError(p[s], d, variance, u) * uniform
+	}
+}
