@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/attnx/attnx/export/onnx/diff"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/runtime"
@@ -18,6 +19,7 @@ import (
 type found struct {
 	*cuts
 	value string // its result
+	like  string // its counterpart in another file, if that has another name
 	node  int    // the node at fault
 	nodes []int
 	fed   map[string]format.Tensor // what the part reads
@@ -39,6 +41,9 @@ func (f *found) origin() runtime.Origin {
 		o.Note = "from the same inputs, " + f.by.Reason
 	default:
 		o.Note = fmt.Sprintf("from the same inputs, %s differs by %.2g of its root mean square", f.value, f.by.MaxRel)
+	}
+	if f.like != "" {
+		o.Note += "; in the first file it is " + quote.Line(f.like, 200)
 	}
 	if len(f.nodes) > 1 {
 		var names []string
@@ -359,8 +364,8 @@ func (s *runSearch) shrink(p piece, fed map[string]format.Tensor, bad *found) (*
 	return bad, nil
 }
 
-// fileSearch looks for the first node of a file whose result departs from another
-// file's value of the same name. Both are evaluated by the oracle. Each node gets the
+// fileSearch looks for the first node of a file whose result departs from its
+// counterpart in another file. Both are evaluated by the oracle. Each node gets the
 // values of the first file as far as they are in both.
 type fileSearch struct {
 	first, other *cuts
@@ -432,6 +437,9 @@ func (s *fileSearch) departing(give []string, fed map[string]format.Tensor, want
 	}
 	for _, v := range give {
 		f := &found{cuts: s.other, value: v, fed: fed, want: want[v], err: err}
+		if like := s.counterpart[v]; like != v {
+			f.like = like
+		}
 		f.node, _ = s.other.Maker(v)
 		if f.nodes, _ = s.other.Between([]string{v}, has(fed)); err == nil {
 			y, at := got[v], want[v]
@@ -453,6 +461,35 @@ func (s *fileSearch) departing(give []string, fed map[string]format.Tensor, want
 		return f
 	}
 	return nil
+}
+
+// counterparts returns the names that values of a file have in the first one: they are
+// called the same, or their nodes correspond.
+func counterparts(first, other *verified) (map[string]string, error) {
+	values := 0
+	for _, n := range other.File.Graph.Nodes {
+		values += len(n.Outputs)
+	}
+	names := sameNames(first.cuts, other.cuts)
+	if len(names) < values/2 {
+		m, err := diff.Match(diff.File{Model: first.File, Dir: first.cuts.dir}, diff.File{Model: other.File, Dir: other.cuts.dir})
+		if err != nil {
+			return nil, err
+		}
+		clear(names)
+		for theirs, ours := range m.Values() {
+			_, made := other.cuts.Maker(theirs)
+			if _, madeThere := first.cuts.Maker(ours); made && madeThere {
+				names[theirs] = ours
+			}
+		}
+	}
+	for theirs, ours := range other.pair.outputs {
+		if _, made := first.cuts.Maker(ours); made {
+			names[theirs] = ours
+		}
+	}
+	return names, nil
 }
 
 // sameNames returns the names of values that two files share; none if they seem to

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx/cut"
@@ -106,6 +107,7 @@ type verified struct {
 	cuts *cuts
 	pair *pairing                  // its inputs and outputs with the first file's; nil for the first file
 	at   map[uint64]runtime.Origin // where it departs from the first file, by case
+	same map[string]string         // values of the first file, by name in this one; nil until they are needed
 }
 
 func (v *onnxVerification) close() {
@@ -198,7 +200,31 @@ func (v *onnxVerification) run(ctx context.Context) (runtime.Report, error) {
 			return v.report, err
 		}
 	}
-	return v.report.With(v.checks), nil
+	return v.report.With(v.checks).Judged(v.structures(), runtime.Covered(v.cases)), nil
+}
+
+// restsOnFirst is what the verdict on an identical file rests on.
+const restsOnFirst = "in normal form its graph is the first file's, each weight bit for bit"
+
+// structures judges the other files by their structure: whether each computes what
+// the first one does, for every input. A file that structure leaves open is judged by
+// the runs.
+func (v *onnxVerification) structures() (all []runtime.FileVerdict) {
+	for _, f := range v.files[1:] {
+		first := v.files[0]
+		x := runtime.FileVerdict{File: f.Path}
+		r, err := Identical(Stored{first.File, filepath.Dir(first.Path)}, Stored{f.File, filepath.Dir(f.Path)})
+		switch {
+		case err != nil:
+			x.Reason = err.Error()
+		case r.Identical:
+			x.Layer, x.RestsOn = runtime.IdenticalLayer, restsOnFirst
+		default:
+			x.FirstDifference, x.Reason = cmp.Or(r.A, r.B), strings.ReplaceAll(r.Reason, "the second graph", "the second file")
+		}
+		all = append(all, x)
+	}
+	return all
 }
 
 // recordedOutputs is what reports call the outputs in a folder.
@@ -305,12 +331,12 @@ func (v *onnxVerification) locateInFile(f *verified, inputs map[string]format.Te
 		return runtime.Origin{}, err
 	}
 	first := v.files[0]
-	s := &fileSearch{first: first.cuts, other: f.cuts, counterpart: sameNames(first.cuts, f.cuts), computed: f.pair.computed}
-	for theirs, ours := range f.pair.outputs {
-		if _, made := first.cuts.Maker(ours); made {
-			s.counterpart[theirs] = ours
+	if f.same == nil {
+		if f.same, err = counterparts(first, f); err != nil {
+			return runtime.Origin{}, err
 		}
 	}
+	s := &fileSearch{first: first.cuts, other: f.cuts, counterpart: f.same, computed: f.pair.computed}
 	at, err := s.find(inputs, theirs)
 	if err != nil {
 		return runtime.Origin{}, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,40 @@ func TestVerifyONNX(t *testing.T) {
 	}
 	if _, err := VerifyONNX(context.Background(), []string{textModel(t)}, VerifyOptions{Runtimes: []string{"gorgonia"}}); err == nil || !strings.Contains(err.Error(), "take ort-cpu, ort-cuda, openvino, openvino (default) or onnx-go") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Further files are judged in layers: a file in which only names are others is
+// identical, and one with another attribute is different.
+func TestVerifyONNXLayers(t *testing.T) {
+	original := smallModel(t)
+	write := func(name string, edit func(m *onnx.Model)) string {
+		m, err := onnx.DecodeFile(original)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit(m)
+		path := filepath.Join(t.TempDir(), name)
+		if err := writeTo(path, m.Encode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	same := write("same.onnx", func(m *onnx.Model) { renamed(m, true, true) })
+	other := write("other.onnx", func(m *onnx.Model) {
+		renamed(m, true, true)
+		n := m.Graph.Nodes[slices.IndexFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "Relu" })]
+		n.Op = "Tanh"
+	})
+	report, err := VerifyONNX(context.Background(), []string{original, same, other}, VerifyOptions{Runtimes: []string{"ort-cpu"}, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Files) != 2 || report.Files[0].Layer != runtime.IdenticalLayer || report.Files[0].File != same || report.Files[1].Layer != runtime.DifferentLayer {
+		t.Errorf("%+v", report.Files)
+	}
+	if report.Verdict != runtime.Fail || !strings.Contains(report.Reason, "other.onnx") {
+		t.Errorf("%s: %s", report.Verdict, report.Reason)
 	}
 }
 

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -57,15 +58,13 @@ func (r Report) judge(f *FileVerdict, covered string) {
 		}
 	}
 	for _, x := range r.Results {
-		for _, name := range f.Runtimes {
-			switch {
-			case name != x.Runtime:
-			case x.Status == StatusFail:
-				f.Layer, f.Reason, f.FirstDifference = DifferentLayer, x.Runtime+": "+x.Reason, x.FirstDifference
-				return
-			case x.Status == StatusOK && x.Cases > 0:
-				f.Layer, f.RestsOn = SamplesLayer, covered
-			}
+		switch {
+		case x.File != f.File && (x.File != "" || !slices.Contains(f.Runtimes, x.Runtime)): // of another file
+		case x.Status == StatusFail:
+			f.Layer, f.Reason, f.FirstDifference = DifferentLayer, x.Runtime+": "+x.Reason, x.FirstDifference
+			return
+		case x.Status == StatusOK && x.Cases > 0:
+			f.Layer, f.RestsOn = SamplesLayer, covered
 		}
 	}
 }

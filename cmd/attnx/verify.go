@@ -63,8 +63,10 @@ An ONNX file of any tool, without a checkpoint, is run in each runtime with each
 level of optimization and compared with its own graph. Inputs are read or drawn
 as by attnx run; in a folder with test_data_set_N, its inputs are run, and the
 recorded outputs are compared too. Further ONNX files are compared with the
-first: inputs and outputs are matched by name, otherwise by position and type. A
-difference is located at the first node that departs. --keep writes the smallest
+first: inputs and outputs are matched by name, otherwise by position and type.
+One whose graph in normal form is the first file's is identical by structure;
+what else differs, attnx diff lists. A difference is located at the first node
+that departs, also if all inner names are others. --keep writes the smallest
 model that shows it, as such a folder.
 
 A runtime that is not there never counts as a pass: named in --runtimes it
