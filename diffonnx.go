@@ -61,6 +61,7 @@ type OutputDifference struct {
 type DiffOptions struct {
 	Options               // Runtime may be Oracle
 	Inputs         Files  // of the first file, read from files; the others are drawn
+	Tokenizer      string // of inputs that are texts; empty: the one beside the file
 	Seed           uint64 // of drawn inputs
 	StructureAlone bool   // run nothing
 }
@@ -147,7 +148,7 @@ func compareNumbers(paths []string, o DiffOptions) (*ONNXNumbers, error) {
 		open[i] = x
 	}
 	n.Runtime = open[0].Runtime.String()
-	given, from, err := open[0].readInputs(o.Inputs)
+	given, from, err := open[0].readInputs(o.Inputs, o.Tokenizer)
 	if err != nil {
 		return nil, err
 	}

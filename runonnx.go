@@ -17,16 +17,19 @@ import (
 
 // RunOptions configure RunONNX.
 type RunOptions struct {
-	Options        // Runtime may be Oracle
-	Inputs  Files  // inputs read from files; the others are drawn
-	Seed    uint64 // of drawn inputs
-	Out     string // new folder for the outputs as .npy files; empty: none
+	Options       // Runtime may be Oracle
+	Inputs  Files // inputs read from files; the others are drawn
+	// Tokenizer is for inputs that are texts: a tokenizer.json, or a folder or checkpoint
+	// with one. Empty: the one beside the file.
+	Tokenizer string
+	Seed      uint64 // of drawn inputs
+	Out       string // new folder for the outputs as .npy files; empty: none
 }
 
 // File is a file with an input.
 type File struct {
 	Input string // its name in the model
-	Path  string // .npy, .npz, .json or .pb
+	Path  string // .npy, .npz, .json, .pb or .txt; or "text:" and a text
 }
 
 // Files are files with inputs. They are the value of a flag: each Set adds one, given
@@ -37,7 +40,7 @@ type Files []File
 func (f *Files) Set(text string) error {
 	name, path, ok := strings.Cut(text, "=")
 	if !ok || name == "" || path == "" {
-		return errors.New("give NAME=FILE")
+		return errors.New("give NAME=FILE, or NAME=text:WORDS")
 	}
 	*f = append(*f, File{Input: name, Path: path})
 	return nil
@@ -105,7 +108,7 @@ func RunONNX(path string, o RunOptions) (*RunReport, error) {
 		return nil, err
 	}
 	defer x.Close()
-	given, from, err := x.readInputs(o.Inputs)
+	given, from, err := x.readInputs(o.Inputs, o.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +138,15 @@ func RunONNX(path string, o RunOptions) (*RunReport, error) {
 	return r, r.save(o.Out, outputs)
 }
 
-// readInputs reads inputs from files. from holds their paths.
-func (x *ONNX) readInputs(files []File) (given map[string]format.Tensor, from map[string]string, err error) {
+// readInputs reads inputs from files and texts. from says where they are from.
+func (x *ONNX) readInputs(files []File, tokenizer string) (given map[string]format.Tensor, from map[string]string, err error) {
 	given, from = map[string]format.Tensor{}, map[string]string{}
+	texts := 0
 	for _, f := range files {
+		if f.isText() {
+			texts++
+			continue
+		}
 		if _, twice := given[f.Input]; twice {
 			return nil, nil, fmt.Errorf("%s: input %.80q is given twice: give it once", x.Path, f.Input)
 		}
@@ -146,6 +154,20 @@ func (x *ONNX) readInputs(files []File) (given map[string]format.Tensor, from ma
 			return nil, nil, err
 		}
 		from[f.Input] = f.Path
+	}
+	if tokenizer != "" && texts == 0 {
+		return nil, nil, fmt.Errorf("%s: a tokenizer is for an input that is a text: give NAME=text:WORDS", x.Path)
+	}
+	for _, f := range files { // they fill what no file gives
+		if !f.isText() {
+			continue
+		}
+		if _, twice := given[f.Input]; twice {
+			return nil, nil, fmt.Errorf("%s: input %.80q is given twice: give it once", x.Path, f.Input)
+		}
+		if err := x.readText(f, tokenizer, given, from); err != nil {
+			return nil, nil, err
+		}
 	}
 	return given, from, nil
 }

@@ -54,14 +54,15 @@ type onnxModel struct {
 
 // VerifyOptions configure Verify.
 type VerifyOptions struct {
-	Runtimes []string // must be available and agree; nil: all available ones that run the files, or all without files
-	Seed     uint64   // of the ids
-	Budget   int      // tokens of the cases; 0: runtime.DefaultBudget, or runtime.ProvedBudget if structure proves the files
-	Library  string   // path of the ONNX Runtime library; empty: search for it
-	TF32     bool     // CUDA may use TF32, which rounds the factors of products to 10 bits
-	Progress Progress // may be nil
-	Inputs   Files    // VerifyONNX: inputs read from files; the others are drawn
-	Keep     string   // VerifyONNX: new folder for the smallest model that shows the first difference; empty: none
+	Runtimes  []string // must be available and agree; nil: all available ones that run the files, or all without files
+	Seed      uint64   // of the ids
+	Budget    int      // tokens of the cases; 0: runtime.DefaultBudget, or runtime.ProvedBudget if structure proves the files
+	Library   string   // path of the ONNX Runtime library; empty: search for it
+	TF32      bool     // CUDA may use TF32, which rounds the factors of products to 10 bits
+	Progress  Progress // may be nil
+	Inputs    Files    // VerifyONNX: inputs read from files; the others are drawn
+	Tokenizer string   // VerifyONNX: of inputs that are texts; empty: the one beside the file
+	Keep      string   // VerifyONNX: new folder for the smallest model that shows the first difference; empty: none
 }
 
 // check refuses a runtime that does not exist.

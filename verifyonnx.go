@@ -167,7 +167,7 @@ func (v *onnxVerification) readCases() error {
 		}
 		return nil
 	}
-	given, _, err := x.readInputs(v.options.Inputs)
+	given, _, err := x.readInputs(v.options.Inputs, v.options.Tokenizer)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ Exit codes: 0 they are equal, 1 they differ, 2 they could not be compared.`,
 				o.Options = d.options(s)
 				return diffONNX(cmd.Context(), s, args, o, asJSON)
 			}
-			for _, name := range []string{"structure", "input", "seed", "runtime", "device"} {
+			for _, name := range []string{"structure", "input", "tokenizer", "seed", "runtime", "device"} {
 				if cmd.Flags().Changed(name) {
 					return fmt.Errorf("--%s is for two ONNX files, which are run: leave it out", name)
 				}
@@ -70,6 +70,7 @@ Exit codes: 0 they are equal, 1 they differ, 2 they could not be compared.`,
 	fl.BoolVar(&o.StructureAlone, "structure", false, "ONNX files: run nothing")
 	fl.Var(&o.Inputs, "input", "ONNX files: read an input of the first one (may be repeated)")
 	fl.Uint64Var(&o.Seed, "seed", 1, "ONNX files: seed of what is drawn")
+	tokenizerFlag(fl, &o.Tokenizer)
 	d.flags(fl, attnx.Oracle)
 	usage.JSONFlag(cmd, &asJSON, attnx.Comparison{})
 	usage.DescribeJSON(cmd, "Two ONNX files and --json", attnx.ONNXComparison{})

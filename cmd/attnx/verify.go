@@ -152,6 +152,7 @@ or copy. 2: a file or the command line is wrong.`,
 	usage.DescribeJSON(cmd, "--self-test and --json", attnx.SelfTest{})
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of the ids, and of what is drawn")
 	fl.Var(&o.Inputs, "input", "ONNX files of other tools: read an input (may be repeated)")
+	tokenizerFlag(fl, &o.Tokenizer)
 	fl.StringVar(&o.Keep, "keep", "", "ONNX files of other tools: folder to make, with the nodes that differ")
 	fl.BoolVar(&certify, "certify", false, "say how firm the next tokens of --text are against rounding")
 	fl.StringVar(&text, "text", "", "file with the text for --certify; - is standard input")

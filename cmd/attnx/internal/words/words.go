@@ -44,6 +44,7 @@ var remedies = map[string]string{
 	export.SetLength:      "give it with --length",
 	receipt.MakeKey:       "`attnx receipt keygen` makes a key",
 	receipt.NamePublic:    "name the public one, whose name ends with .pub",
+	find.NameTokenizer:    "name one with --tokenizer: a tokenizer.json, or the folder or checkpoint of its model",
 	find.NameModel:        "`attnx train --data FILE` learns from it",
 }
 

@@ -51,6 +51,7 @@ func TestOf(t *testing.T) {
 		"--ort-lib names ":               named,
 		"`attnx runtime install`":        named,
 		"--profile cache":                &decode.ContractError{},
+		"name one with --tokenizer":      &find.NoTokenizerError{Path: "m.onnx", Reason: "there is none"},
 		"use --device cpu":               &library.CUDAError{Missing: library.MissingDevice, Remedy: library.MissingDevice.Remedy()},
 		"`attnx runtime install --cuda`": &library.CUDAError{Missing: library.MissingCUDABuild, Remedy: library.MissingCUDABuild.Remedy()},
 		"`attnx doctor` names each":      &library.CUDAError{Missing: library.MissingCUDALibraries, Remedy: library.MissingCUDALibraries.Remedy()},
