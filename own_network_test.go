@@ -219,7 +219,7 @@ func TestOwnNetworkOnTheCommandLine(t *testing.T) {
 		file := name + ".onnx"
 		attnxRun(t, dir, 0, "export run -o "+file+" "+form.flags, "wrote "+file)
 		attnxRun(t, dir, 0, "inspect "+file, "lm_head.weight")
-		attnxRun(t, dir, 0, "verify run "+file+" --runtimes "+form.runtimes, "pass against ref-float64")
+		attnxRun(t, dir, 0, "verify run "+file+" --budget 64 --runtimes "+form.runtimes, "pass against ref-float64")
 		if got := attnxRun(t, dir, 0, "generate "+file+" --prompt like --max-tokens 5 -q"); got != want && form.same {
 			t.Errorf("%s continues with %q, the checkpoint with %q", file, got, want)
 		}
@@ -228,7 +228,7 @@ func TestOwnNetworkOnTheCommandLine(t *testing.T) {
 	attnxRun(t, dir, 0, "export run -o adamw.onnx --profile train --optimizer adamw", "wrote adamw.onnx: profile train")
 
 	attnxRun(t, dir, 0, "export run -o model/", "tokenizer.json", `transformers and optimum have no architecture "example/llama"`)
-	attnxRun(t, dir, 0, "verify run model --runtimes ort-cpu-cache", "model/config.json", "model/tokenizer.json", "pass against ref-float64")
+	attnxRun(t, dir, 0, "verify run model --runtimes ort-cpu-cache --budget 64", "model/config.json", "model/tokenizer.json", "pass against ref-float64")
 	if got := attnxRun(t, dir, 0, "generate model --prompt like --max-tokens 5 -q"); got != want {
 		t.Errorf("the folder continues with %q, the checkpoint with %q", got, want)
 	}

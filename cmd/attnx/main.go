@@ -20,10 +20,12 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/internal/quote"
 )
 
 func main() {
+	memory.CollectFrom(32 << 20)
 	ending.SurviveClosedOutput()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -80,7 +80,7 @@ func TestEverySystemCall(t *testing.T) {
 	for _, inject := range []string{"signal=SIGKILL", "error=EIO", "error=ENOSPC"} {
 		found, hits := map[int]int{}, map[string]int{}
 		total := 0
-		for call, n := 0, 1; call < len(calls); n += fixtures.Stride(4) {
+		for call, n := 0, 1; call < len(calls); n += fixtures.Stride(9) {
 			what := fmt.Sprintf("%s at %s number %d", inject, calls[call], n)
 			if err := os.RemoveAll(run); err != nil {
 				t.Fatal(err)
@@ -137,7 +137,7 @@ func TestEverySystemCall(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s: it was not reached, and yet: %v: %s", what, err, said)
 				}
-				call, n = call+1, 1-fixtures.Stride(4) // all of these were tried
+				call, n = call+1, 1-fixtures.Stride(9) // all of these were tried
 				continue
 			}
 			total, hits[calls[call]] = total+1, hits[calls[call]]+1

@@ -1,4 +1,5 @@
-// Package memory reports the memory of this process: free, and peak.
+// Package memory reports the memory of this process, free and peak, and says when its
+// garbage is collected.
 package memory
 
 import (

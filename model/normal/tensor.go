@@ -1,6 +1,8 @@
 package normal
 
 import (
+	"encoding/binary"
+
 	"github.com/attnx/attnx/format"
 )
 
@@ -16,21 +18,43 @@ func gathered(x format.Tensor, shape, steps []int, start int) (format.Tensor, bo
 	if !ok || size == 0 || n > max(moveLimit, x.Elements()) {
 		return x, false
 	}
-	out := format.Tensor{DType: x.DType, Shape: shape, Data: make([]byte, n*size)}
-	if n == 0 {
-		return out, true
-	}
+	out := format.Tensor{DType: x.DType, Shape: shape}
 	inner := 1 // elements that lie together
 	axes := len(shape)
-	for axes > 0 && steps[axes-1] == inner {
+	for axes > 0 && (shape[axes-1] == 1 || steps[axes-1] == inner) {
 		axes--
 		inner *= shape[axes]
 	}
-	index := make([]int, axes)
-	at := start
-	for to := 0; to < n; to += inner {
-		copy(out.Data[to*size:(to+inner)*size], x.Data[at*size:])
-		for a := axes - 1; a >= 0; a-- {
+	if axes == 0 && n > 0 { // a part of x: it shares its memory
+		out.Data = x.Data[start*size : (start+n)*size : (start+n)*size]
+		return out, true
+	}
+	out.Data = make([]byte, n*size)
+	switch {
+	case n == 0:
+	case inner == 1 && size == 4:
+		inBlocks(shape, steps, start, func(i, at int) {
+			binary.LittleEndian.PutUint32(out.Data[4*i:], binary.LittleEndian.Uint32(x.Data[4*at:]))
+		})
+	case inner == 1 && size == 2:
+		inBlocks(shape, steps, start, func(i, at int) {
+			binary.LittleEndian.PutUint16(out.Data[2*i:], binary.LittleEndian.Uint16(x.Data[2*at:]))
+		})
+	default:
+		each(shape[:axes], steps[:axes], start, func(to, at int) {
+			copy(out.Data[to*inner*size:(to+1)*inner*size], x.Data[at*size:])
+		})
+	}
+	return out, true
+}
+
+// each calls f with the number and the offset of each element of a view.
+func each(shape, steps []int, start int, f func(i, at int)) {
+	n, _ := format.Elements(shape)
+	index := make([]int, len(shape))
+	for i, at := 0, start; i < n; i++ {
+		f(i, at)
+		for a := len(shape) - 1; a >= 0; a-- {
 			index[a]++
 			at += steps[a]
 			if index[a] < shape[a] {
@@ -40,7 +64,32 @@ func gathered(x format.Tensor, shape, steps []int, start int) (format.Tensor, bo
 			index[a] = 0
 		}
 	}
-	return out, true
+}
+
+// inBlocks is each in another order. Where the first of the last two axes is the one
+// along which the numbers lie in memory, as in a transpose, it goes along both in
+// blocks: the lines of a cache hold several numbers.
+func inBlocks(shape, steps []int, start int, f func(i, at int)) {
+	const block = 16
+	last := len(shape) - 1
+	if last < 1 {
+		each(shape, steps, start, f)
+		return
+	}
+	rows, columns := shape[last-1], shape[last]
+	down, along := steps[last-1], steps[last]
+	each(shape[:last-1], steps[:last-1], start, func(matrix, at int) {
+		first := matrix * rows * columns
+		for r0 := 0; r0 < rows; r0 += block {
+			for c0 := 0; c0 < columns; c0 += block {
+				for c := c0; c < min(c0+block, columns); c++ {
+					for r := r0; r < min(r0+block, rows); r++ {
+						f(first+r*columns+c, at+r*down+c*along)
+					}
+				}
+			}
+		}
+	})
 }
 
 // steps returns the distance of neighbours along each axis.

@@ -143,13 +143,7 @@ func (b attendingBlock) squares(z, x []float64, k, n int, pack packer) {
 	for i, v := range x {
 		(*sq)[i] = v * v
 	}
-	b.product(z, *sq, k, n, func(to []float64, k0, k1, j0, j1 int) {
-		pack(to, k0, k1, j0, j1)
-		panels := (j1 - j0 + panelWidth - 1) / panelWidth
-		for i, v := range to[:panels*panelWidth*(k1-k0)] {
-			to[i] = v * v
-		}
-	})
+	b.product(z, *sq, k, n, pack.squared())
 }
 
 // scoreErrors adds the bias to the scores in p, and sets e from the sums of squares to

@@ -5,7 +5,15 @@ import "github.com/attnx/attnx/format"
 // matMul returns a (...,M,K) times b (...,K,N), whose leading dimensions
 // broadcast. Every element is summed from the first k to the last. b may be a matrix
 // of weights as it is.
-func matMul(a, b array, shape []int) array {
+func matMul(a, b array, shape []int) array { return termSums(a, b, shape, false) }
+
+// squaresOfTerms returns the sums of the squares of the terms that matMul adds. b is
+// squared as it is packed: a copy would take as much memory as the weights in float64.
+func squaresOfTerms(a, b array, shape []int) array {
+	return termSums(mapped(a, square), b, shape, true)
+}
+
+func termSums(a, b array, shape []int, squares bool) array {
 	out := newArray(floats, shape)
 	if len(out.f) == 0 || len(a.f) == 0 {
 		return out
@@ -29,7 +37,11 @@ func matMul(a, b array, shape []int) array {
 		matrix, t := i/each, tileOf(i%each)
 		x := a.f[left[matrix]*m*k:][:m*k]
 		z := out.f[matrix*m*n:][:m*n]
-		t.add(z, n, x, k, b.packer(right[matrix]*k*n, k, n))
+		pack := b.packer(right[matrix]*k*n, k, n)
+		if squares {
+			pack = pack.squared()
+		}
+		t.add(z, n, x, k, pack)
 	})
 	return out
 }
@@ -45,4 +57,15 @@ func (a array) packer(at, k, n int) packer {
 		return columnsOf(a.f[at:][:k*n], k)
 	}
 	return rowsOf(a.f[at:][:k*n], n)
+}
+
+// squared returns the packer of the squares of a matrix.
+func (p packer) squared() packer {
+	return func(to []float64, k0, k1, j0, j1 int) {
+		p(to, k0, k1, j0, j1)
+		panels := (j1 - j0 + panelWidth - 1) / panelWidth
+		for i, v := range to[:panels*panelWidth*(k1-k0)] {
+			to[i] = v * v
+		}
+	}
 }

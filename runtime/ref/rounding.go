@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"sync/atomic"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -92,8 +91,8 @@ func init() {
 		moves[graph.NonMaxSuppression](), moves[graph.NonZero](), moves[graph.UnpackBits](), moves[graph.Requantize](),
 		rounds(func(_ graph.MatMul, c call, out array, u units) slip {
 			n := c.args[0].shape[len(c.args[0].shape)-1]
-			return sumSlip(out, n, u, true, func(f func(float64) float64) array {
-				return matMul(mapped(c.args[0], f), mapped(c.args[1], f), out.shape)
+			return sumSlip(out, n, u, true, func(func(float64) float64) array {
+				return squaresOfTerms(c.args[0], c.args[1], out.shape)
 			})
 		}),
 		rounds(func(op graph.Gemm, c call, out array, u units) slip {
@@ -101,13 +100,12 @@ func init() {
 			if op.TransA {
 				n = c.args[0].shape[0]
 			}
-			return sumSlip(out, n+len(c.args)-2, u, true, func(f func(float64) float64) array {
-				args := make([]array, len(c.args))
-				for i := range args {
-					args[i] = mapped(c.args[i], f)
+			return sumSlip(out, n+len(c.args)-2, u, true, func(func(float64) float64) array {
+				squares := squaresOfTerms(transposed(c.args[0].wide(), op.TransA), turnedIf(op.TransB, c.args[1]), out.shape)
+				if len(c.args) == 3 {
+					combine(graph.Add, squares, mapped(c.args[2], square), squares)
 				}
-				args[1] = mappedMatrix(c.args[1], f)
-				return gemm(args, op.TransA, op.TransB, out.shape)
+				return squares
 			})
 		}),
 		rounds(func(op graph.Conv, c call, out array, u units) slip {
@@ -211,30 +209,6 @@ func square(x float64) float64 { return x * x }
 func mapped(x array, f func(float64) float64) array {
 	x = x.wide()
 	return each(x, f)
-}
-
-// mappedMatrix is mapped for the right factor of a product: a matrix of weights
-// stays float32, if that holds the results.
-func mappedMatrix(x array, f func(float64) float64) array {
-	if x.s == nil {
-		return mapped(x, f)
-	}
-	out := x
-	out.s = make([]float32, len(x.s))
-	var outside atomic.Bool
-	inParts(len(x.s), 4, func(from, to int) {
-		for i, v := range x.s[from:to] {
-			y := f(float64(v))
-			if a := math.Abs(y); a > math.MaxFloat32 || a < 0x1p-126 && y != 0 {
-				outside.Store(true)
-			}
-			out.s[from+i] = float32(y)
-		}
-	})
-	if outside.Load() {
-		return mapped(x, f)
-	}
-	return out
 }
 
 // rounded returns the largest error of rounding x to the type of the results. A

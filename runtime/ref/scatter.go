@@ -9,16 +9,20 @@ import (
 // gemm is a b, or a b + c, for matrices. a and b are transposed first if
 // requested, and c broadcasts into the product.
 func gemm(args []array, transA, transB bool, shape []int) array {
-	b := args[1]
-	if transB {
-		b.shape, b.turned = []int{b.shape[1], b.shape[0]}, !b.turned
-	}
-	out := matMul(transposed(args[0].wide(), transA), b, shape)
+	out := matMul(transposed(args[0].wide(), transA), turnedIf(transB, args[1]), shape)
 	if len(args) == 3 {
 		c := args[2].wide()
 		combine(graph.Add, out, c, out)
 	}
 	return out
+}
+
+// turnedIf returns the transpose of a matrix as a product reads it, or the matrix.
+func turnedIf(yes bool, x array) array {
+	if yes {
+		x.shape, x.turned = []int{x.shape[1], x.shape[0]}, !x.turned
+	}
+	return x
 }
 
 // transposed returns the transpose of the matrix x, or x.

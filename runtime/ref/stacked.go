@@ -212,13 +212,13 @@ func keepsCopies(op graph.Op, c call, exact []array) bool {
 // chunked evaluates a large product that is only wanted, some rows at a time: its
 // copies would take many times the memory of the result.
 func (s *shaking) chunked(n *graph.Node, c call, args []*shaken, exact array, u units, used bool, index uint64) bool {
-	const elements = 1 << 20
+	const elements = 1 << 22
 	rows, width := 0, 0
-	if !used && s.wanted[n.Results[0]] && len(exact.shape) >= 2 && len(exact.f) > elements {
+	if !used && s.wanted[n.Results[0]] && len(exact.shape) >= 2 && len(exact.f) > elements/4 {
 		width = exact.shape[len(exact.shape)-1]
 		rows = len(exact.f) / width
 	}
-	part := max(1, elements/4/max(1, width))
+	part := max(1, elements/max(1, width))
 	switch op := n.Op.(type) {
 	case graph.MatMul:
 		if len(c.args[1].shape) != 2 {
