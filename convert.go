@@ -99,6 +99,7 @@ func (r *ConvertReport) WriteText(w io.Writer) error {
 // readAny reads a model in any form. The rounding is that of weights that were
 // not float32.
 func readAny(path string, tell Tell, load find.Loader) (*model.Checkpoint, format.Rounding, error) {
+	path = find.Held(path)
 	if file := find.ModelIn(path); file != path && huggingface.IsFolder(path) && !huggingface.HasWeights(path) {
 		return foreign.Read(file, tell)
 	}

@@ -16,7 +16,7 @@ import (
 // are empty.
 type Inspection struct {
 	File           string            `json:"file"`
-	Kind           string            `json:"kind"` // "safetensors", "onnx" or "huggingface" (a folder)
+	Kind           string            `json:"kind"` // "safetensors", "gguf", "onnx" or "huggingface" (a folder)
 	Bytes          int64             `json:"bytes"`
 	Parameters     int64             `json:"parameters"` // number of weights; of all floating-point elements if the weights are not known
 	Metadata       map[string]string `json:"metadata"`
@@ -41,7 +41,7 @@ type InspectedTensor struct {
 }
 
 // Inspect reports the contents of a checkpoint, a run, a safetensors file, a
-// folder of weights or an ONNX file. It accepts every ONNX file that can be
+// folder of weights, a GGUF file or an ONNX file. It accepts every ONNX file that can be
 // parsed, even if attnx cannot run it.
 func Inspect(path string, tell Tell) (x Inspection, err error) {
 	err = find.Again(path, func() error {
@@ -75,6 +75,9 @@ func inspect(name string, tell Tell) (Inspection, error) {
 			x.onnx(m)
 		}
 		return x, err
+	}
+	if kind == find.GGUF {
+		return x, x.gguf()
 	}
 	f, err := format.Open(x.File)
 	if err != nil {

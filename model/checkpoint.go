@@ -23,6 +23,7 @@ type Checkpoint struct {
 	Weights       Weights         // in the order of Graph.Params
 	Tokenizer     []byte          // a Hugging Face tokenizer.json; empty if the model has none
 	Special       *Special        // nil if only the tokenizer is known: Spelled then derives it
+	ChatTemplate  string          // how a conversation becomes a text: Jinja, as in transformers; empty if the model has none
 	Step          int             // optimizer steps done
 	Loss, ValLoss *float64        // of that step and after it; nil if unknown
 	Train         *TrainState
@@ -48,6 +49,7 @@ const (
 	metaValLoss     = "attnx.val_loss"
 	blobGraph       = format.BlobPrefix + "graph.txt" // output of graph.Print
 	blobTokenizer   = format.BlobPrefix + "tokenizer.json"
+	blobChat        = format.BlobPrefix + "chat_template.jinja"
 	blobOptions     = format.BlobPrefix + "trainer.json"
 	blobRandom      = format.BlobPrefix + "random.json"
 	blobData        = format.BlobPrefix + "data.json"
@@ -86,6 +88,9 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 			return nil, nil, fmt.Errorf("model: weight %.80q has a name that checkpoints reserve: rename it", w.Name)
 		}
 	}
+	if err := CheckTemplate(c.ChatTemplate); err != nil {
+		return nil, nil, err
+	}
 	text, kept, err := c.graphText()
 	if err != nil {
 		return nil, nil, err
@@ -112,6 +117,7 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 	}
 	blob(blobGraph, text)
 	blob(blobTokenizer, c.Tokenizer)
+	blob(blobChat, []byte(c.ChatTemplate))
 	if t := c.Train; t != nil {
 		tensors = append(tensors, t.Moments...)
 		blob(blobOptions, t.Options)
@@ -221,6 +227,11 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		case params[i.Name], i.Name == blobGraph:
 		case i.Name == blobTokenizer:
 			names = append(names, i.Name)
+		case i.Name == blobChat && c.Seal != nil:
+			if n, _ := format.Elements(i.Shape); n > maxTemplate {
+				return nil, nil, fmt.Errorf("model: the chat template has %d bytes, at most %d are read", n, maxTemplate)
+			}
+			names = append(names, i.Name)
 		case hasState && (moment || slices.Contains([]string{blobOptions, blobRandom, blobData}, i.Name)):
 			if training {
 				names = append(names, i.Name)
@@ -294,6 +305,8 @@ func (c *Checkpoint) take(tensors []format.Tensor) {
 		switch {
 		case t.Name == blobTokenizer:
 			c.Tokenizer = t.Data
+		case t.Name == blobChat:
+			c.ChatTemplate = string(t.Data)
 		case c.Train == nil:
 		case t.Name == blobOptions:
 			c.Train.Options = t.Data

@@ -4,16 +4,17 @@ import "fmt"
 
 // Keys of Checkpoint.Metadata.
 const (
-	MetaCheckpoint = "attnx.checkpoint" // Weights.Hash
-	MetaConfig     = metaConfig         // Checkpoint.Config
-	MetaGraph      = "attnx.graph"      // Checkpoint.Graph, as printed by graph.Print
-	MetaTokenizer  = "attnx.tokenizer"  // tokenizer.json; missing if the model has none
-	MetaSpecial    = "attnx.special"    // Special as JSON; SpecialIn reads it
+	MetaCheckpoint = "attnx.checkpoint"    // Weights.Hash
+	MetaConfig     = metaConfig            // Checkpoint.Config
+	MetaGraph      = "attnx.graph"         // Checkpoint.Graph, as printed by graph.Print
+	MetaTokenizer  = "attnx.tokenizer"     // tokenizer.json; missing if the model has none
+	MetaSpecial    = "attnx.special"       // Special as JSON; SpecialIn reads it
+	MetaChat       = "attnx.chat_template" // Checkpoint.ChatTemplate; missing if the model has none
 )
 
 // Metadata returns what an exported file carries so that it can be used and
 // traced without the checkpoint: the configuration, the graph, the tokenizer,
-// the special ids and the hash of the weights.
+// the special ids, the chat template and the hash of the weights.
 func (c *Checkpoint) Metadata() (map[string]string, error) {
 	text, _, err := c.graphText()
 	if err != nil {
@@ -22,6 +23,9 @@ func (c *Checkpoint) Metadata() (map[string]string, error) {
 	meta := map[string]string{MetaCheckpoint: c.Weights.Hash(), MetaConfig: string(c.Config), MetaGraph: string(text)}
 	if len(c.Tokenizer) > 0 {
 		meta[MetaTokenizer] = string(c.Tokenizer)
+	}
+	if c.ChatTemplate != "" {
+		meta[MetaChat] = c.ChatTemplate
 	}
 	return meta, c.addSpecial(meta)
 }
@@ -43,7 +47,10 @@ func FromMetadata(meta map[string]string, tensors int) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Tokenizer = []byte(meta[MetaTokenizer])
+	c.Tokenizer, c.ChatTemplate = []byte(meta[MetaTokenizer]), meta[MetaChat]
+	if err := CheckTemplate(c.ChatTemplate); err != nil {
+		return nil, err
+	}
 	c.Special, err = SpecialIn(meta, c.IDs())
 	return c, err
 }

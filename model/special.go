@@ -48,6 +48,17 @@ const (
 	maxSpecialText  = 1 << 16
 )
 
+// maxTemplate is the most bytes of a chat template. Real ones have up to 20,000.
+const maxTemplate = 1 << 20
+
+// CheckTemplate rejects a chat template that is too long or not UTF-8.
+func CheckTemplate(text string) error {
+	if len(text) > maxTemplate || !utf8.ValidString(text) {
+		return fmt.Errorf("model: the chat template has %d bytes, expected UTF-8 of at most %d", len(text), maxTemplate)
+	}
+	return nil
+}
+
 // Check rejects ids outside the vocabulary, and tokens that are too many, too
 // long or not UTF-8.
 func (s *Special) Check(vocab int) error {

@@ -29,7 +29,7 @@ func TestWrongKinds(t *testing.T) {
 	if err := os.Mkdir(folder, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	const onnxIs, tensorsAre, folderIs = "it is an ONNX file, not", "it is a safetensors file, not", "it is a folder, not"
+	const onnxIs, tensorsAre, folderIs, ggufIs = "it is an ONNX file, not", "it is a safetensors file, not", "it is a folder, not", "it is a GGUF file, not"
 	const texts = "it is a text, not it is a JSON file, not it is a model's configuration, not it is the index of a model in shards, not it is a tokenizer, not " +
 		"it is a web page, not it is an empty file, not it is a device, not it is a file of an unknown kind, not"
 	inputs := map[string]string{ // and what is said of them
@@ -57,7 +57,7 @@ func TestWrongKinds(t *testing.T) {
 		file("page.onnx", "<!DOCTYPE html>\n<html>"):                                           "it is a web page, not",
 		file("text.txt", "the quick brown fox\n"):                                              "it is a text, not",
 		file("text.onnx", "the quick brown fox\n"):                                             "it is a text, not",
-		file("m.gguf", "GGUF\x03\x00\x00\x00more"):                                             "it is a GGUF file, not",
+		file("m.gguf", "GGUF\x03\x00\x00\x00more"):                                             ggufIs,
 		file("m.h5", "\x89HDF\r\n\x1a\n\x00\x00\x00"):                                          "it is an HDF5 file, as Keras and TensorFlow write, not",
 		file("p.png", "\x89PNG\r\n\x1a\n\x00\x00\x00"):                                         "it is an image, not",
 		file("empty.safetensors", ""):                                                          "it is an empty file, not",
@@ -69,17 +69,17 @@ func TestWrongKinds(t *testing.T) {
 	}
 	out := filepath.Join(dir, "out")
 	for command, takes := range map[string]string{ // FILE in it, and what it takes
-		"verify FILE":                                  tensorsAre + folderIs + onnxIs,
+		"verify FILE":                                  tensorsAre + folderIs + onnxIs + ggufIs,
 		"verify " + whole + " FILE":                    onnxIs,
 		"verify --plan cuda FILE":                      onnxIs,
 		"diff FILE " + tensors:                         tensorsAre + onnxIs + folderIs,
 		"diff " + tensors + " FILE":                    tensorsAre + onnxIs + folderIs,
-		"attention FILE --text we":                     tensorsAre + folderIs,
-		"export FILE -o " + out:                        tensorsAre + folderIs,
-		"generate FILE --prompt we":                    tensorsAre + onnxIs + folderIs,
-		"convert FILE -o " + out:                       tensorsAre + onnxIs + folderIs,
-		"average FILE FILE -o " + out + ".safetensors": tensorsAre + folderIs,
-		"inspect FILE":                                 tensorsAre + onnxIs + folderIs,
+		"attention FILE --text we":                     tensorsAre + folderIs + ggufIs,
+		"export FILE -o " + out:                        tensorsAre + folderIs + ggufIs,
+		"generate FILE --prompt we":                    tensorsAre + onnxIs + folderIs + ggufIs,
+		"convert FILE -o " + out:                       tensorsAre + onnxIs + folderIs + ggufIs,
+		"average FILE FILE -o " + out + ".safetensors": tensorsAre + folderIs + ggufIs,
+		"inspect FILE":                                 tensorsAre + onnxIs + folderIs + ggufIs,
 		"verify-seal FILE":                             tensorsAre + folderIs,
 		"reseal FILE -o " + out + ".safetensors":       tensorsAre,
 		"checkpoints FILE":                             folderIs,

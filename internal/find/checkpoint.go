@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 
 	"github.com/attnx/attnx/format"
+	blocks "github.com/attnx/attnx/format/gguf"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/gguf"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -48,9 +50,11 @@ func Resolve(path string, tell Tell) (string, error) {
 // training state is not needed.
 type Loader func(path string) (*model.Checkpoint, error)
 
-// Load reads the model at path: a checkpoint, a run's folder or a Hugging Face
-// folder. It also returns the path of the file or folder that it read.
+// Load reads the model at path: a checkpoint, a run's folder, a Hugging Face
+// folder or a GGUF file. It also returns the path of the file or folder that it
+// read.
 func Load(path string, tell Tell, load Loader) (*model.Checkpoint, string, error) {
+	path = Held(path)
 	if huggingface.IsFolder(path) {
 		c, rounding, err := ReadFolder(path, tell)
 		if err == nil && rounding.Changed > 0 {
@@ -62,11 +66,16 @@ func Load(path string, tell Tell, load Loader) (*model.Checkpoint, string, error
 		return loadNewest(path, tell, load)
 	}
 	path, err := Resolve(path, tell)
-	if err == nil {
-		err = expectCheckpoint(path)
-	}
 	if err != nil {
 		return nil, "", err
+	}
+	kind, err := expectCheckpoint(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if kind == GGUF {
+		c, err := readGGUF(path, tell)
+		return c, path, err
 	}
 	c, err := load(path)
 	if err != nil {
@@ -102,11 +111,21 @@ func loadNewest(dir string, tell Tell, load Loader) (c *model.Checkpoint, path s
 	return c, path, nil
 }
 
+// readGGUF reads a GGUF file. It reports to tell what it leaves out.
+func readGGUF(path string, tell Tell) (*model.Checkpoint, error) {
+	c, notes, err := gguf.Read(path)
+	for _, note := range notes {
+		tell.Say(Warning, "%s", quote.Line(note, 2000))
+	}
+	return c, err
+}
+
 // Damaged reports whether an error is about the bytes of a file.
 func Damaged(err error) bool {
 	var bad *format.FormatError
 	var seal *format.SealError
-	return errors.As(err, &bad) || errors.As(err, &seal)
+	var badGGUF *blocks.FormatError
+	return errors.As(err, &bad) || errors.As(err, &seal) || errors.As(err, &badGGUF)
 }
 
 // Again repeats do while the file that it found disappears before it opens it:

@@ -34,7 +34,7 @@ func TestKinds(t *testing.T) {
 	}
 	for text, want := range map[string]Kind{
 		"":                                   emptyFile,
-		"GGUF\x03\x00\x00\x00":               ggufFile,
+		"GGUF\x03\x00\x00\x00":               GGUF,
 		"\x10\x00\x00\x00\x00\x00\x00\x00{}": Safetensors,
 		"\x89PNG\r\n\x1a\n":                  imageFile,
 		"\x7fELF\x02":                        programFile,

@@ -27,7 +27,7 @@ const ONNXFolder = "onnx"
 // that another tool wrote with the same names. It returns any other path
 // unchanged.
 func ModelIn(path string) string {
-	if !IsFolder(path) {
+	if path = Held(path); !IsFolder(path) {
 		return path
 	}
 	for _, name := range []string{"model.onnx", filepath.Join(ONNXFolder, "model.onnx")} {

@@ -27,6 +27,7 @@ const (
 	unknownFile Kind = iota
 	Safetensors
 	ONNX
+	GGUF
 	ModelFolder // of Hugging Face
 	RunFolder
 	OtherFolder
@@ -36,7 +37,6 @@ const (
 	emptyFile
 	pointerFile // of Git LFS
 	ortFile
-	ggufFile
 	ggmlFile
 	tfliteFile
 	torchFile
@@ -78,7 +78,7 @@ var kinds = map[Kind]struct{ what, instead string }{
 	socketFile:     {"a socket", "name a regular file"},
 	emptyFile:      {"an empty file", "it was not written to its end or not downloaded: take another copy"},
 	ortFile:        {"a file in ONNX Runtime's ORT format", "attnx does not read it: take the ONNX file that it was made from"},
-	ggufFile:       {"a GGUF file", "attnx does not read it: take the model's Hugging Face folder with safetensors"},
+	GGUF:           {"a GGUF file", ConvertIt},
 	ggmlFile:       {"a GGML file", "attnx does not read it: take the model's Hugging Face folder with safetensors"},
 	tfliteFile:     {"a TensorFlow Lite file", "attnx does not read it: take the model's Hugging Face folder with safetensors"},
 	torchFile:      {"a PyTorch file", "attnx does not read it, because it may run code: save the model as safetensors, in Python model.save_pretrained(FOLDER)"},
@@ -142,7 +142,7 @@ func (e *KindError) reason() string {
 }
 
 func (e *KindError) Unwrap() error {
-	if namedCheckpoint(e.File) && (e.Kind == ONNX || e.Kind >= emptyFile) {
+	if namedCheckpoint(e.File) && (e.Kind == ONNX || e.Kind == GGUF || e.Kind >= emptyFile) {
 		return &format.FormatError{File: e.File, Offset: -1, Reason: e.reason()}
 	}
 	return nil
@@ -153,7 +153,7 @@ func namedCheckpoint(path string) bool { return strings.HasSuffix(path, ".safete
 // NotText returns an error if the first bytes of a file show that it is not text.
 func NotText(path string) error {
 	kind, err := kindOf(path)
-	if err == nil && (kind == Safetensors || kind == ONNX || kind > emptyFile && kind < htmlFile) {
+	if err == nil && (kind == Safetensors || kind == ONNX || kind == GGUF || kind > emptyFile && kind < htmlFile) {
 		return &KindError{File: path, Kind: kind, Wanted: "a text"}
 	}
 	return nil
@@ -161,14 +161,13 @@ func NotText(path string) error {
 
 // ExpectModel returns what a path leads to, if a model can be in it.
 func ExpectModel(path string) (Kind, error) {
-	return Expect(path, "a model", Safetensors, ONNX, ModelFolder, RunFolder, OtherFolder)
+	return Expect(path, "a model", Safetensors, ONNX, GGUF, ModelFolder, RunFolder, OtherFolder)
 }
 
 // expectCheckpoint is ExpectModel for callers that need weights, not an ONNX
 // file.
-func expectCheckpoint(path string) error {
-	_, err := Expect(path, "a checkpoint", Safetensors, ModelFolder, RunFolder, OtherFolder)
-	return err
+func expectCheckpoint(path string) (Kind, error) {
+	return Expect(path, "a checkpoint", Safetensors, GGUF, ModelFolder, RunFolder, OtherFolder)
 }
 
 // kindOf returns the kind of a path. It looks at the type of the file, then at
@@ -227,7 +226,7 @@ var magics = []struct {
 	bytes string
 	kind  Kind
 }{
-	{0, "GGUF", ggufFile}, {0, "lmgg", ggmlFile}, {0, "fmgg", ggmlFile}, {0, "tjgg", ggmlFile}, {4, "ORTM", ortFile}, {4, "TFL3", tfliteFile},
+	{0, "GGUF", GGUF}, {0, "lmgg", ggmlFile}, {0, "fmgg", ggmlFile}, {0, "tjgg", ggmlFile}, {4, "ORTM", ortFile}, {4, "TFL3", tfliteFile},
 	{0, "\x89HDF\r\n\x1a\n", hdf5File}, {0, "\x93NUMPY", numpyFile}, {0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", torchFile},
 	{0, "\x80\x02}", pickleFile}, {0, "\x80\x02c", pickleFile}, {0, "\x80\x02]", pickleFile}, {0, "\x80\x03", pickleFile}, {0, "\x80\x04\x95", pickleFile}, {0, "\x80\x05\x95", pickleFile},
 	{0, "\x1f\x8b", archiveFile}, {0, "\x28\xb5\x2f\xfd", archiveFile}, {0, "\xfd7zXZ\x00", archiveFile}, {0, "BZh", archiveFile}, {0, "7z\xbc\xaf", archiveFile}, {257, "ustar", archiveFile},

@@ -3,5 +3,6 @@
 // of transformers, its defaults are llama.cpp's.
 //
 // Weights are read as float32, whatever their type in the file. A setting or a
-// tensor that is not understood is refused by name.
+// tensor that is not understood is refused by name. The tokenizer in the metadata
+// becomes a tokenizer.json with the same ids.
 package gguf

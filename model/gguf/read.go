@@ -6,41 +6,119 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/attnx/attnx/format"
 	blocks "github.com/attnx/attnx/format/gguf"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 )
 
 // Read returns the model of a GGUF file as a checkpoint at step 0 without
-// tokenizer and training state. Errors name the file.
-func Read(path string) (*model.Checkpoint, error) {
+// training state. The notes name what is left out: a tokenizer of a kind that
+// attnx does not read. Errors name the file.
+func Read(path string) (c *model.Checkpoint, notes []string, err error) {
 	f, err := blocks.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	c, err := read(f)
-	var bad *blocks.FormatError
-	var unsupported *blocks.UnsupportedError
-	if err != nil && !errors.As(err, &bad) && !errors.As(err, &unsupported) { // those name the file
-		return nil, fmt.Errorf("%s: %w", path, err)
+	c, row, s, err := describe(f)
+	if err == nil {
+		notes, err = addTexts(c, f)
 	}
-	return c, err
+	if err == nil {
+		err = row.weights(c, s)
+	}
+	if err != nil {
+		return nil, nil, named(path, err)
+	}
+	for i, note := range notes {
+		notes[i] = path + ": " + note
+	}
+	return c, notes, nil
 }
 
-func read(f *blocks.File) (*model.Checkpoint, error) {
+// Check returns the network of a file, and why Read would not read it as a
+// model, by all but the values of its weights.
+func Check(path string, f *blocks.File) (arch string, notes []string, err error) {
+	c, _, _, err := describe(f)
+	if err == nil {
+		notes, err = addTexts(c, f)
+	}
+	if err != nil {
+		return "", nil, named(path, err)
+	}
+	return c.Arch, notes, nil
+}
+
+// named adds the file to an error that does not name it.
+func named(path string, err error) error {
+	var bad *blocks.FormatError
+	var unsupported *blocks.UnsupportedError
+	switch {
+	case errors.As(err, &bad):
+		if bad.File == "" {
+			bad.File = path
+		}
+		return err
+	case errors.As(err, &unsupported):
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// addTexts reads the tokenizer, the special ids and tokens, and the chat
+// template.
+func addTexts(c *model.Checkpoint, f *blocks.File) (notes []string, err error) {
+	if c.Special, err = special(f, c.Vocab()); err != nil {
+		return nil, err
+	}
+	var other *errNotRead
+	if c.Tokenizer, err = tokenizer(f); errors.As(err, &other) {
+		notes, err = append(notes, other.reason+": the model has no tokenizer"), nil
+	}
+	if template, ok := f.Value(keyChat).(string); ok && err == nil {
+		c.ChatTemplate = template
+		err = model.CheckTemplate(template)
+	}
+	return notes, err
+}
+
+// describe returns the network of a file without weights, its row and its
+// settings.
+func describe(f *blocks.File) (*model.Checkpoint, family, *settings, error) {
+	c, row, s, err := networkOf(f)
+	if err == nil {
+		err = fits(c)
+	}
+	return c, row, s, err
+}
+
+// fits refuses a model whose weights, as float32, do not fit in the free memory.
+func fits(c *model.Checkpoint) error {
+	n, err := c.Parameters()
+	if free := memory.Free(); err == nil && free > 0 && int64(n) > free/4 {
+		return fmt.Errorf("its %s weights take %d MB as float32, %d MB are free: take a smaller model", quote.Count(n), 4*int64(n)/1e6, free/1e6)
+	}
+	return err
+}
+
+func networkOf(f *blocks.File) (*model.Checkpoint, family, *settings, error) {
+	fail := func(format string, args ...any) (*model.Checkpoint, family, *settings, error) {
+		return nil, family{}, nil, fmt.Errorf(format, args...)
+	}
 	name, _ := f.Value("general.architecture").(string)
 	k := slices.IndexFunc(families, func(f family) bool { return f.arch == name })
 	switch {
 	case name == "":
-		return nil, fmt.Errorf("it names no general.architecture: it holds no model")
+		return fail("it names no general.architecture: it holds no model")
 	case integer(f.Value("split.count")) > 1:
-		return nil, fmt.Errorf("it is one part of %d: join them with llama-gguf-split --merge", integer(f.Value("split.count")))
+		return fail("it is one part of %d: join them with llama-gguf-split --merge", integer(f.Value("split.count")))
 	case k < 0:
-		return nil, fmt.Errorf("its architecture is %s, attnx reads %s: convert the model's Hugging Face folder instead", quote.String(name), quote.Or(names()))
+		return fail("its architecture is %s, attnx reads %s: convert the model's Hugging Face folder instead", quote.String(name), quote.Or(names()))
 	}
 	row := families[k]
 	s := &settings{f: f, arch: name, tensors: map[string]blocks.Info{}, read: map[string]bool{}}
@@ -49,19 +127,13 @@ func read(f *blocks.File) (*model.Checkpoint, error) {
 	}
 	n := row.network(s)
 	if s.rest(); s.err != nil {
-		return nil, s.err
+		return nil, row, s, s.err
 	}
 	if deep, ok := n.(interface{ Depth() int }); ok && deep.Depth() > len(f.Tensors) {
-		return nil, fmt.Errorf("%s.block_count is %d, and the file has %d tensors: it is damaged; take another copy", name, deep.Depth(), len(f.Tensors))
+		return fail("%s.block_count is %d, and the file has %d tensors: it is damaged; take another copy", name, deep.Depth(), len(f.Tensors))
 	}
 	c, err := model.Of(n)
-	if err != nil {
-		return nil, err
-	}
-	if c.Special, err = special(f, c.Vocab()); err != nil {
-		return nil, err
-	}
-	return c, row.weights(c, s)
+	return c, row, s, err
 }
 
 // names lists the architectures.
@@ -175,6 +247,12 @@ func special(f *blocks.File, vocab int) (*model.Special, error) {
 	for _, name := range []string{"eos", "eot", "eom"} {
 		if end := id(name); end != nil && !slices.Contains(s.End, *end) {
 			s.End = append(s.End, *end)
+		}
+	}
+	list, _ := f.Value(keyTokens).([]string)
+	for name, token := range map[string]*string{"bos": &s.Tokens.Begin, "eos": &s.Tokens.End, "padding": &s.Tokens.Pad, "unknown": &s.Tokens.Unknown} {
+		if n := integer(f.Value("tokenizer.ggml." + name + "_token_id")); n >= 0 && n < len(list) && len(list[n]) <= model.MaxSpecialBytes && utf8.ValidString(list[n]) {
+			*token = list[n]
 		}
 	}
 	return s, s.Check(vocab)

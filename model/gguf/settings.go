@@ -73,14 +73,14 @@ func integer(v any) int {
 	case int8:
 		return int(n)
 	case []uint32: // of each layer: supported where all are the same
-		return same(n)
+		return equal(n)
 	case []int32:
-		return same(n)
+		return equal(n)
 	}
 	return -1
 }
 
-func same[T uint32 | int32](list []T) int {
+func equal[T uint32 | int32](list []T) int {
 	if len(list) == 0 || slices.Max(list) != slices.Min(list) {
 		return -1
 	}
