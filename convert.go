@@ -7,48 +7,60 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/gguf"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/foreign"
+	ggufmodel "github.com/attnx/attnx/model/gguf"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
 // ConvertOptions configure Convert.
 type ConvertOptions struct {
 	DType  format.DType // of a folder's weights: Float32, BFloat16 or Float16; 0: Float32
+	GGUF   gguf.Type    // of the matrices of a GGUF file; 0: F32
 	Saving func()       // called after reading and before writing; may be nil
 	Tell   Tell
 }
 
 // ConvertReport lists what a conversion wrote and rounded.
 type ConvertReport struct {
-	Path       string         `json:"path"` // of the checkpoint or folder
+	Path       string         `json:"path"` // of the file or folder
 	Arch       string         `json:"arch"`
 	Parameters int            `json:"parameters"`
-	DType      string         `json:"dtype"`
+	DType      string         `json:"dtype"` // of a GGUF file: the types of its tensors
 	Rounding   RoundingReport `json:"rounding"`
+	Notes      []string       `json:"notes,omitempty"` // what readers of the file do not find in it
 
-	folder, hub bool
+	folder, hub, gguf bool
 }
 
 // Convert reads a model in any form (a checkpoint, a run's folder, a Hugging Face
-// folder, an ONNX file of any tool). It writes a checkpoint if the name ends with
-// .safetensors, otherwise a new folder in Hugging Face's layout. A checkpoint
+// folder, a GGUF file, an ONNX file of any tool). It writes a checkpoint if the
+// name ends with .safetensors, a GGUF file if it ends with .gguf, otherwise a new
+// folder in Hugging Face's layout. A checkpoint
 // contains float32 weights, and the training state if there is one. Convert does
 // not overwrite its source or files that attnx did not write. Errors name the
 // file.
 func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
-	load, kind, toFolder := find.Loader(model.LoadModel), output.Folder, !strings.EqualFold(filepath.Ext(to), ".safetensors")
+	load, kind := find.Loader(model.LoadModel), output.Folder
 	if o.DType == format.Invalid {
 		o.DType = format.Float32
 	}
-	if !toFolder {
+	switch {
+	case MeansFolder(to):
+	case MeansGGUF(to):
+		kind = output.GGUF
+	case strings.EqualFold(filepath.Ext(to), ".safetensors"):
 		load, kind = model.Load, output.Checkpoint
-		if o.DType != format.Float32 {
-			return nil, &OptionError{Option: "DType", Reason: fmt.Sprintf(" %s: a checkpoint holds float32: write a folder", dtypeName(o.DType))}
-		}
+	}
+	if kind != output.Folder && o.DType != format.Float32 {
+		return nil, &OptionError{Option: "DType", Reason: fmt.Sprintf(" %s: a checkpoint holds float32: write a folder", dtypeName(o.DType))}
+	}
+	if kind != output.GGUF && o.GGUF != gguf.F32 {
+		return nil, &OptionError{Option: "GGUF", Reason: fmt.Sprintf(" %s is a type of GGUF files: name a file that ends with .gguf", o.GGUF)}
 	}
 	place, err := output.Claim(kind, to, from)
 	if err != nil {
@@ -65,23 +77,39 @@ func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	if o.Saving != nil {
 		o.Saving()
 	}
-	if toFolder {
-		var narrowed format.Rounding
+	r := &ConvertReport{Path: to, Arch: c.Arch, DType: dtypeName(o.DType), folder: kind == output.Folder, gguf: kind == output.GGUF, hub: huggingface.OnHub(c)}
+	var narrowed format.Rounding
+	switch kind {
+	case output.Folder:
 		narrowed, err = huggingface.Write(to, c, o.DType)
-		rounding.Add(narrowed)
-	} else {
+	case output.GGUF:
+		var written ggufmodel.Report
+		written, err = ggufmodel.Write(to, c, o.GGUF)
+		narrowed, r.DType, r.Notes = written.Rounding, written.Types, written.Notes
+	default:
 		err = c.Save(to)
 	}
 	if err != nil {
 		return nil, err
 	}
-	n, err := c.Parameters()
-	return &ConvertReport{to, c.Arch, n, dtypeName(o.DType), newRounding(rounding), toFolder, huggingface.OnHub(c)}, err
+	rounding.Add(narrowed)
+	r.Rounding = newRounding(rounding)
+	r.Parameters, err = c.Parameters()
+	return r, err
+}
+
+// MeansGGUF reports whether a target path means a GGUF file: its name ends with
+// .gguf.
+func MeansGGUF(path string) bool {
+	return !MeansFolder(path) && strings.EqualFold(filepath.Ext(path), ".gguf")
 }
 
 // WriteText writes the report as text.
 func (r *ConvertReport) WriteText(w io.Writer) error {
 	text := fmt.Sprintf("wrote %s: %s, %s parameters in %s\n", r.Path, r.Arch, quote.Count(r.Parameters), r.DType)
+	if r.gguf {
+		text = fmt.Sprintf("wrote %s: %s, %s parameters, %s\n", r.Path, r.Arch, quote.Count(r.Parameters), r.DType)
+	}
 	if lost := r.Rounding; lost.Changed > 0 {
 		text += fmt.Sprintf("rounding changed %s of them: by at most %.3g, relatively %.3g", quote.Count(lost.Changed), lost.MaxAbs, lost.MaxRel)
 		if lost.Overflowed > 0 {
@@ -91,6 +119,9 @@ func (r *ConvertReport) WriteText(w io.Writer) error {
 	}
 	if r.folder && !r.hub {
 		text += fmt.Sprintf("transformers has no architecture %.80q: only attnx opens this folder\n", r.Arch)
+	}
+	for _, note := range r.Notes {
+		text += note + "\n"
 	}
 	_, err := io.WriteString(w, text)
 	return err

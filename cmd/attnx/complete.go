@@ -25,6 +25,7 @@ var flagValues = map[string]complete.Func{
 	"train device":         complete.OneOf("cpu", "cuda"),
 	"profile":              complete.OneOf(export.ProfileNames()...),
 	"dtype":                complete.OneOf("bfloat16", "float16", "float32"),
+	"convert dtype":        complete.OneOf("bfloat16", "float16", "float32", "q4_0", "q4_k", "q5_0", "q8_0"),
 	"quantize":             complete.OneOf(string(precision.Int8), string(precision.Int4)),
 	"fuse":                 complete.OneOf("ort"),
 	"keep":                 complete.FreeText,
@@ -41,7 +42,7 @@ var flagValues = map[string]complete.Func{
 	"export text":      complete.AnyFile,
 	"verify text":      complete.AnyFile,
 	"export output":    complete.FilesOf("onnx"),
-	"convert output":   complete.FilesOf("safetensors"),
+	"convert output":   complete.FilesOf("safetensors", "gguf"),
 	"average output":   complete.FilesOf("safetensors"),
 	"reseal output":    complete.FilesOf("safetensors"),
 	"attention output": complete.FilesOf("png", "svg"),
@@ -67,22 +68,22 @@ var flagValues = map[string]complete.Func{
 // Completions of a command's arguments, in order. The last one serves all
 // further arguments.
 var argValues = map[string][]complete.Func{
-	"export":         {checkpoints, complete.FreeText},
-	"verify":         {complete.FilesOf("safetensors", "onnx"), complete.FilesOf("onnx")},
-	"generate":       {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"export":         {complete.FilesOf("safetensors", "gguf"), complete.FreeText},
+	"verify":         {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FilesOf("onnx")},
+	"generate":       {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FreeText},
 	"run":            {complete.FilesOf("onnx"), complete.FreeText},
 	"receipt keygen": {complete.FilesOf("pem"), complete.FreeText},
 	"receipt sign":   {complete.FilesOf("json"), complete.FreeText},
 	"receipt check":  {complete.FilesOf("json"), complete.FilesOf("onnx")},
-	"inspect":        {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"inspect":        {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FreeText},
 	"checkpoints":    {complete.FolderOnly, complete.FreeText},
-	"convert":        {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"convert":        {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FreeText},
 	"diff":           {complete.FilesOf("safetensors", "onnx"), complete.FilesOf("safetensors", "onnx"), complete.FreeText},
 	"average":        {checkpoints},
 	"verify-seal":    {checkpoints},
 	"reseal":         {checkpoints, complete.FreeText},
 	"attention":      {checkpoints, complete.FreeText},
-	"bench generate": {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"bench generate": {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FreeText},
 	"train":          {complete.AnyFile}, // after --data
 }
 

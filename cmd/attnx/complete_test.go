@@ -68,7 +68,7 @@ func TestCompleteWords(t *testing.T) {
 		"verify --runtimes ref,ort-cpu-": "ref,ort-cpu-cache :6",
 		"export --profile ":              "plain cache flat train :4",
 		"export --quantize ":             "int8 int4 :4",
-		"export ":                        "safetensors :8",
+		"export ":                        "safetensors gguf :8",
 		"verify a.safetensors ":          "onnx :8",
 		"diff a b ":                      ":4",
 		"attention a -o ":                "png svg :8",

@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export/precision"
+	"github.com/attnx/attnx/format/gguf"
 )
 
 func convertCommand(s console.Streams) *cobra.Command {
@@ -17,27 +18,35 @@ func convertCommand(s console.Streams) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "convert IN -o OUT",
-		Short: "Convert between checkpoints, Hugging Face folders and ONNX files",
+		Short: "Convert between checkpoints, model folders, GGUF and ONNX files",
 		Long: `Convert a model from one form to another. IN is a checkpoint, a run's folder, a
-Hugging Face folder (one file or shards) or an ONNX file; OUT is a checkpoint
-if its name ends with .safetensors, otherwise a new folder in Hugging Face's
-layout: config.json, model.safetensors, tokenizer.json. From the ONNX file of
-another tool convert takes the weights, and the configuration and the tokenizer
-beside it.
+Hugging Face folder (one file or shards, or a repository in its cache), a GGUF
+file or an ONNX file. OUT is a checkpoint if its name ends with .safetensors, a
+GGUF file if it ends with .gguf, otherwise a new folder in Hugging
+Face's layout: config.json, model.safetensors, tokenizer.json. From the ONNX
+file of another tool convert takes the weights, and the configuration and the
+tokenizer beside it.
 
-A checkpoint holds float32. --dtype writes a folder in a smaller type and
-reports the rounding: how many weights changed, and by how much at most.`,
-		Example: "  attnx convert runs/go -o folder\n  attnx convert folder -o model.safetensors\n  attnx convert runs/go -o half --dtype bfloat16",
-		Args:    usage.OneArg("checkpoint, folder or ONNX file"),
+A checkpoint holds float32. --dtype writes a folder or a GGUF file in a smaller
+type and reports the rounding: how many weights changed, and by how much at
+most. A GGUF file has it in its matrices. Those whose rows are no whole blocks
+of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
+		Example: "  attnx convert runs/go -o folder\n  attnx convert folder -o model.safetensors\n  attnx convert runs/go -o half --dtype bfloat16\n  attnx convert folder -o model.gguf --dtype q8_0",
+		Args:    usage.OneArg("checkpoint, folder, GGUF or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if out == "" {
-				return fmt.Errorf("-o is missing: name a file that ends with .safetensors for a checkpoint, or a folder")
+				return fmt.Errorf("-o is missing: name a file that ends with .safetensors or .gguf, or a folder")
 			}
 			if err := notStdout(out); err != nil {
 				return err
 			}
 			o := attnx.ConvertOptions{Tell: s.Tell, Saving: func() { ending.FinishFirst(cmd.Context()) }}
-			if o.DType, err = precision.ParseDType(dtype); err != nil {
+			if attnx.MeansGGUF(out) {
+				o.GGUF, err = gguf.ParseWritable(dtype)
+			} else {
+				o.DType, err = precision.ParseDType(dtype)
+			}
+			if err != nil {
 				return fmt.Errorf("--dtype: %w", err)
 			}
 			report, err := attnx.Convert(args[0], out, o)
@@ -51,8 +60,8 @@ reports the rounding: how many weights changed, and by how much at most.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint (.safetensors) or folder to write")
-	cmd.Flags().StringVar(&dtype, "dtype", "float32", "of a folder's weights: float32, bfloat16 or float16")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint (.safetensors), GGUF file (.gguf) or folder to write")
+	cmd.Flags().StringVar(&dtype, "dtype", "float32", "of the weights: float32, bfloat16 or float16; of a GGUF file also q8_0, q5_0, q4_0 or q4_k")
 	usage.JSONFlag(cmd, &asJSON, attnx.ConvertReport{})
 	return cmd
 }

@@ -23,7 +23,7 @@ import (
 func generateCommand(s console.Streams) *cobra.Command {
 	var g generation
 	cmd := &cobra.Command{
-		Use:   "generate CHECKPOINT|ONNX|FOLDER --prompt TEXT",
+		Use:   "generate CHECKPOINT|GGUF|ONNX|FOLDER --prompt TEXT",
 		Short: "Continue a text",
 		Long: `Continue a text. What the model writes goes to standard output as it comes, on
 a terminal after the prompt; everything else goes to standard error. Without
@@ -39,7 +39,7 @@ sees its last half. Several --prompt are run as one batch, and their texts are
 printed in their order at the end.`,
 		Example: `  attnx generate go.onnx --prompt 'func ' --temperature 0.8 --top-k 40
   attnx generate go.onnx --prompt - --stop '}' --json`,
-		Args: usage.OneArg("checkpoint, ONNX file or folder"),
+		Args: usage.OneArg("checkpoint, GGUF file, ONNX file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := g.check(cmd.Flags(), s); err != nil {
 				return err

@@ -23,7 +23,7 @@ func inspectCommand(s console.Streams) *cobra.Command {
 	var asJSON, nodes bool
 	cmd := &cobra.Command{
 		Use:   "inspect FILE",
-		Short: "Show what is in a checkpoint, a model folder or an ONNX file",
+		Short: "Show what is in a checkpoint, a folder, a GGUF or an ONNX file",
 		Long: `Show what is in a file or folder.
 
 Of an ONNX file inspect shows all that the format allows, other tools' too, and
@@ -31,7 +31,7 @@ marks the operators, types and domains that attnx cannot run. --nodes prints
 every node, those of graphs within nodes and of functions too. A file is refused
 only if its bytes are not ONNX.`,
 		Example: "  attnx inspect runs/go\n  attnx inspect go.onnx --nodes",
-		Args:    usage.OneArg("checkpoint, safetensors file, folder or ONNX file"),
+		Args:    usage.OneArg("checkpoint, safetensors file, folder, GGUF or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if nodes && asJSON {
 				return errors.New("--nodes and --json exclude each other: --json has no nodes, only their number")
@@ -44,6 +44,8 @@ only if its bytes are not ONNX.`,
 				return onnx.Print(s.Out, x.Model)
 			case nodes && x.Kind == "huggingface":
 				return fmt.Errorf("--nodes: %s has no nodes, it is a folder of weights", x.File)
+			case nodes && x.Kind == "gguf":
+				return fmt.Errorf("--nodes: %s has no nodes, it is a GGUF file", x.File)
 			case nodes:
 				return fmt.Errorf("--nodes: %s has no nodes, it is a safetensors file", x.File)
 			case asJSON:

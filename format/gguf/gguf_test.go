@@ -129,12 +129,16 @@ func raw(t testing.TB, f *File) (tensors []Tensor) {
 	return tensors
 }
 
-// Quantize gives the bytes of gguf.quants.quantize.
+// Quantize gives the bytes of gguf.quants.quantize, and of ggml itself for the
+// type that the package does not write.
 func TestQuantizesAsPython(t *testing.T) {
-	x := format.FromFloat32s("x", []int{24, 64}, floats(t, "numbers.f32"))
 	for typ := range encoders {
 		if typ == F32 {
 			continue
+		}
+		x := format.FromFloat32s("x", []int{24, 64}, floats(t, "numbers.f32"))
+		if block, _ := typ.Block(); block > 64 {
+			x.Shape = []int{6, 256}
 		}
 		want, err := os.ReadFile(filepath.Join("testdata", "numbers."+typ.String()))
 		if err != nil {
@@ -147,7 +151,7 @@ func TestQuantizesAsPython(t *testing.T) {
 		_, size := typ.Block()
 		for i := range want {
 			if got.Data[i] != want[i] {
-				t.Errorf("%s: byte %d of block %d is %d, Python has %d", typ, i%size, i/size, got.Data[i], want[i])
+				t.Errorf("%s: byte %d of block %d is %d, expected %d", typ, i%size, i/size, got.Data[i], want[i])
 				break
 			}
 		}

@@ -45,14 +45,23 @@ var encoders = map[Type]func(block []byte, x []float32) bool{
 		}
 		return putHalf(b, d)
 	},
-	Q4_0: func(b []byte, x []float32) bool {
-		far := x[0]
-		for _, v := range x {
-			if abs(v) > abs(far) {
-				far = v
-			}
+	Q4_K: putQ4K,
+	Q5_0: func(b []byte, x []float32) bool {
+		far := farthest(x)
+		d := far / -16
+		inverse := reciprocal(d)
+		q := func(v float32) byte { return byte(min(int(float32(v*inverse)+16.5), 31)) }
+		high := uint32(0)
+		for i := range 16 {
+			low, up := q(x[i]), q(x[i+16])
+			b[6+i] = low&15 | up&15<<4
+			high |= uint32(low>>4)<<i | uint32(up>>4)<<(i+16)
 		}
-		d := far / -8
+		binary.LittleEndian.PutUint32(b[2:], high)
+		return putHalf(b, d)
+	},
+	Q4_0: func(b []byte, x []float32) bool {
+		d := farthest(x) / -8
 		inverse := reciprocal(d)
 		q := func(v float32) byte { return byte(min(int(float32(v*inverse)+8.5), 15)) }
 		for i := range 16 {
@@ -62,8 +71,22 @@ var encoders = map[Type]func(block []byte, x []float32) bool{
 	},
 }
 
+// farthest returns the element with the largest magnitude, the first of several.
+func farthest(x []float32) float32 {
+	far := x[0]
+	for _, v := range x {
+		if abs(v) > abs(far) {
+			far = v
+		}
+	}
+	return far
+}
+
 // Writable reports whether elements of the type can be written: see Quantize.
 func (t Type) Writable() bool { return encoders[t] != nil }
+
+// Writables lists the names of the types that can be written.
+func Writables() []string { return names(encoders) }
 
 // Quantize returns the elements of rows as whole blocks of a type: bit for bit
 // those of gguf.quants.quantize. It rejects elements that the type cannot hold:

@@ -1,8 +1,12 @@
 package gguf
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // Type is the type of a tensor's elements, with the number that ggml gives it.
@@ -64,6 +68,17 @@ func ParseType(name string) (Type, bool) {
 		}
 	}
 	return 0, false
+}
+
+// ParseWritable returns a type that can be written, by ggml's name in any case, or
+// by PyTorch's.
+func ParseWritable(name string) (Type, error) {
+	known := map[string]string{"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+	t, ok := ParseType(cmp.Or(known[name], strings.ToUpper(name)))
+	if !ok || !t.Writable() {
+		return 0, fmt.Errorf("unknown element type %.80q: take %s", name, strings.ToLower(quote.Or(Writables())))
+	}
+	return t, nil
 }
 
 // names lists the names of types in the order of their numbers.

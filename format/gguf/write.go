@@ -11,10 +11,20 @@ import (
 	"github.com/attnx/attnx/format"
 )
 
-// Write writes a file of version 3. The same metadata and tensors, in the same
+// Write writes a file whose tensors are in memory: see WriteFrom.
+func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
+	infos := make([]Info, len(tensors))
+	for k, t := range tensors {
+		infos[k] = t.Info
+	}
+	return WriteFrom(w, metadata, infos, func(k int) ([]byte, error) { return tensors[k].Data, nil })
+}
+
+// WriteFrom writes a file of version 3. The bytes of one tensor after the other
+// come from data, so that not all are in memory. The same metadata and tensors, in the same
 // order, give the same bytes. The alignment is that of the metadata, 32 without
 // one. It rejects what Read would reject.
-func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
+func WriteFrom(w io.Writer, metadata []Entry, tensors []Info, data func(k int) ([]byte, error)) error {
 	head := append([]byte(magic), 3, 0, 0, 0)
 	head = binary.LittleEndian.AppendUint64(head, uint64(len(tensors)))
 	head = binary.LittleEndian.AppendUint64(head, uint64(len(metadata)))
@@ -42,7 +52,8 @@ func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
 		if err := checkLabel(t.Name, names); err != nil {
 			return err
 		}
-		if err := t.check(); err != nil {
+		size, err := t.bytes()
+		if err != nil {
 			return &FormatError{"", t.Name, -1, err.Error()}
 		}
 		head = binary.LittleEndian.AppendUint32(appendString(head, t.Name), uint32(len(t.Shape)))
@@ -51,7 +62,7 @@ func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
 		}
 		head = binary.LittleEndian.AppendUint32(head, uint32(t.Type))
 		head = binary.LittleEndian.AppendUint64(head, uint64(offset))
-		offset = aligned(offset+int64(len(t.Data)), alignment)
+		offset = aligned(offset+size, alignment)
 	}
 	if len(head) > MaxHeader {
 		return &FormatError{"", "", -1, fmt.Sprintf("metadata of %d bytes, at most %d are possible: leave some out", len(head), MaxHeader)}
@@ -64,9 +75,18 @@ func Write(w io.Writer, metadata []Entry, tensors []Tensor) error {
 	}
 	out.Write(head) // Flush returns the first error
 	pad(int64(len(head)))
-	for _, t := range tensors {
-		out.Write(t.Data)
-		pad(int64(len(t.Data)))
+	for k, t := range tensors {
+		b, err := data(k)
+		if err != nil {
+			return err
+		}
+		if size, _ := t.bytes(); int64(len(b)) != size {
+			return &FormatError{"", t.Name, -1, fmt.Sprintf("%s%v expects %d bytes, has %d: encode it again", t.Type, t.Shape, size, len(b))}
+		}
+		if _, err := out.Write(b); err != nil {
+			return err
+		}
+		pad(int64(len(b)))
 	}
 	return out.Flush()
 }
@@ -88,21 +108,20 @@ func checkLabel(s string, seen map[string]bool) error {
 	return nil
 }
 
-// check reports a tensor that does not fit its description.
-func (t Tensor) check() error {
+// bytes returns the size of a tensor, and an error for a description that no file
+// can have.
+func (t Info) bytes() (int64, error) {
 	n, ok := format.Elements(t.Shape)
 	block, size := t.Type.Block()
 	switch {
 	case block == 0:
-		return fmt.Errorf("its elements have type %d, of which ggml knows none: take another", uint32(t.Type))
+		return 0, fmt.Errorf("its elements have type %d, of which ggml knows none: take another", uint32(t.Type))
 	case len(t.Shape) > maxAxes:
-		return fmt.Errorf("it has %d axes, at most %d are possible: reshape it", len(t.Shape), maxAxes)
+		return 0, fmt.Errorf("it has %d axes, at most %d are possible: reshape it", len(t.Shape), maxAxes)
 	case !ok || n > math.MaxInt/size || block > 1 && (len(t.Shape) == 0 || t.Shape[len(t.Shape)-1]%block != 0):
-		return fmt.Errorf("its shape is %v, and rows of %s are a multiple of %d elements: take F16 for it", t.Shape, t.Type, block)
-	case len(t.Data) != n/block*size:
-		return fmt.Errorf("%s%v expects %d bytes, has %d: encode it again", t.Type, t.Shape, n/block*size, len(t.Data))
+		return 0, fmt.Errorf("its shape is %v, and rows of %s are a multiple of %d elements: take F16 for it", t.Shape, t.Type, block)
 	}
-	return nil
+	return int64(n / block * size), nil
 }
 
 func appendString(b []byte, s string) []byte {

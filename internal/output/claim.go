@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/gguf"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -25,6 +26,7 @@ const (
 	Checkpoint Kind = iota
 	Resealed        // a safetensors file, rewritten in place
 	ONNX
+	GGUF
 	Picture
 	Folder // of a model
 	Run    // the folder of a training run
@@ -44,6 +46,7 @@ var kinds = map[Kind]struct {
 	Checkpoint: {store.NewFile, "a checkpoint", []string{".safetensors"}},
 	Resealed:   {store.SameFile, "a safetensors file", nil},
 	ONNX:       {store.NewFile, "an ONNX file", []string{".onnx"}},
+	GGUF:       {store.NewFile, "a GGUF file", []string{".gguf"}},
 	Picture:    {store.NewFile, "a picture", []string{".png", ".svg"}},
 	Folder:     {store.NewFolder, "a folder", nil},
 	Run:        {store.RunFolder, "a run's folder", nil},
@@ -115,7 +118,7 @@ func becomesInput(real, folder string) bool {
 }
 
 // otherEndings are the file name extensions that attnx does not write.
-var otherEndings = strings.Fields(".arrow .bin .ckpt .csv .db .dlc .engine .gguf .ggml .gif .go .gz .h5 .html .ipynb .joblib .jpeg .jpg .json .jsonl " +
+var otherEndings = strings.Fields(".arrow .bin .ckpt .csv .db .dlc .engine .ggml .gif .go .gz .h5 .html .ipynb .joblib .jpeg .jpg .json .jsonl " +
 	".keras .llamafile .log .mar .md .mlmodel .mlpackage .model .msgpack .nemo .npy .npz .onnx_data .ort .params .parquet .pb .pdf .pickle .pkl " +
 	".plan .pt .pt2 .pte .pth .py .safetensor .sh .tar .tflite .tgz .toml .trt .tsv .txt .webp .xml .yaml .yml .zip .zst")
 
@@ -218,6 +221,10 @@ func mayReplace(what Kind, path string) error {
 			return fmt.Errorf("%s: it already exists, and holds the state of a training run: choose another name, or remove it", path)
 		}
 		if f.Seal() != nil {
+			return nil
+		}
+	case GGUF:
+		if gguf.Ours(path) {
 			return nil
 		}
 	case Picture:

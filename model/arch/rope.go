@@ -137,6 +137,17 @@ func (r Rope) yarn(angles []float64, width int) (factor float64) {
 	return scale(1)
 }
 
+// Factors returns the numbers by which r divides the angles of heads of the given
+// width: see MatchesFactors.
+func (r Rope) Factors(width int) []float32 {
+	angles, plain := r.rotary(width).Angles, nn.Frequencies(r.Theta, width)
+	factors := make([]float32, len(angles))
+	for i, a := range angles {
+		factors[i] = float32(plain[i] / a)
+	}
+	return factors
+}
+
 // MatchesFactors reports whether r turns heads of the given width by the angles
 // without scaling, divided by factors: the form in which llama.cpp's files hold
 // the settings of Llama 3.1. They are computed in float32.

@@ -10,12 +10,38 @@ import (
 // family is how GGUF files hold the models of one architecture: a row of the
 // table.
 type family struct {
-	arch    string // general.architecture, and the prefix of the names of its settings
+	arch    string   // general.architecture, and the prefix of the names of its settings
+	also    []string // other architectures whose files these are
+	members []member // of a configuration, and the settings of a file
 	network func(s *settings) nn.Network
 	names   *strings.Replacer // from the name of a weight to that of its tensor
 	head    string            // the weight of the head where it is not the token embedding
 	rotated []string          // parts of the names of weights whose rows are in pairs (see paired)
 	turned  []string          // ends of the names of weights that are transposed
+}
+
+// member is a member of a network's configuration, and its name in a file.
+type member struct {
+	member, key string
+	number      bool // a float32; otherwise an integer
+}
+
+// decoderConfig are the members of networks in the manner of Llama. Rotary
+// positions have a form of their own.
+var decoderConfig = []member{
+	{"vocab_size", "vocab_size", false}, {"max_position_embeddings", "context_length", false}, {"hidden_size", "embedding_length", false},
+	{"intermediate_size", "feed_forward_length", false}, {"num_hidden_layers", "block_count", false}, {"num_attention_heads", "attention.head_count", false},
+	{"num_key_value_heads", "attention.head_count_kv", false}, {"head_dim", "attention.key_length", false}, {"head_dim", "attention.value_length", false},
+	{"rms_norm_eps", "attention.layer_norm_rms_epsilon", true},
+}
+
+// headMembers are the members with the number of heads of a weight whose rows are
+// in pairs.
+func headMembers(part string) []string {
+	if strings.Contains(part, "k_proj") {
+		return []string{"num_key_value_heads", "num_attention_heads"}
+	}
+	return []string{"num_attention_heads"}
 }
 
 // families is the table.
@@ -34,7 +60,7 @@ var decoderNames = strings.NewReplacer(
 
 // llama is the row of Llama, and of Mistral, whose files are Llama's.
 var llama = family{
-	arch:  "llama",
+	arch: "llama", also: []string{"mistral"}, members: decoderConfig,
 	names: decoderNames, head: "lm_head.weight",
 	rotated: []string{".self_attn.q_proj.", ".self_attn.k_proj."},
 	network: func(s *settings) nn.Network {
@@ -49,7 +75,7 @@ var llama = family{
 
 // qwen2 is the row of Qwen2.
 var qwen2 = family{
-	arch:  "qwen2",
+	arch: "qwen2", members: decoderConfig,
 	names: decoderNames, head: "lm_head.weight",
 	network: func(s *settings) nn.Network {
 		d := s.decoder()
@@ -65,7 +91,7 @@ var qwen2 = family{
 
 // qwen3 is the row of Qwen3.
 var qwen3 = family{
-	arch:  "qwen3",
+	arch: "qwen3", members: decoderConfig,
 	names: decoderNames, head: "lm_head.weight",
 	network: func(s *settings) nn.Network {
 		d := s.decoder()
@@ -79,6 +105,10 @@ var qwen3 = family{
 // gpt2 is the row of GPT-2.
 var gpt2 = family{
 	arch: "gpt2",
+	members: []member{
+		{"vocab_size", "vocab_size", false}, {"n_positions", "context_length", false}, {"n_embd", "embedding_length", false}, {"n_inner", "feed_forward_length", false},
+		{"n_layer", "block_count", false}, {"n_head", "attention.head_count", false}, {"layer_norm_epsilon", "attention.layer_norm_epsilon", true},
+	},
 	names: strings.NewReplacer(
 		"wte.", "token_embd.", "wpe.", "position_embd.", "lm_head.", "output.", "ln_f.", "output_norm.", "h.", "blk.",
 		"ln_1.", "attn_norm.", "ln_2.", "ffn_norm.", "attn.c_attn.", "attn_qkv.", "attn.c_proj.", "attn_output.", "mlp.c_fc.", "ffn_up.", "mlp.c_proj.", "ffn_down.",

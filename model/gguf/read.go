@@ -25,7 +25,7 @@ func Read(path string) (c *model.Checkpoint, notes []string, err error) {
 		return nil, nil, err
 	}
 	defer f.Close()
-	c, row, s, err := describe(f)
+	c, row, s, err := describe(fileSource{f})
 	if err == nil {
 		notes, err = addTexts(c, f)
 	}
@@ -44,7 +44,7 @@ func Read(path string) (c *model.Checkpoint, notes []string, err error) {
 // Check returns the network of a file, and why Read would not read it as a
 // model, by all but the values of its weights.
 func Check(path string, f *blocks.File) (arch string, notes []string, err error) {
-	c, _, _, err := describe(f)
+	c, _, _, err := describe(fileSource{f})
 	if err == nil {
 		notes, err = addTexts(c, f)
 	}
@@ -89,7 +89,7 @@ func addTexts(c *model.Checkpoint, f *blocks.File) (notes []string, err error) {
 
 // describe returns the network of a file without weights, its row and its
 // settings.
-func describe(f *blocks.File) (*model.Checkpoint, family, *settings, error) {
+func describe(f source) (*model.Checkpoint, family, *settings, error) {
 	c, row, s, err := networkOf(f)
 	if err == nil {
 		err = fits(c)
@@ -106,7 +106,19 @@ func fits(c *model.Checkpoint) error {
 	return err
 }
 
-func networkOf(f *blocks.File) (*model.Checkpoint, family, *settings, error) {
+// source is a file that is open, or one that is being written.
+type source interface {
+	Value(key string) any
+	Raw(i blocks.Info) ([]byte, error)
+	Tensor(i blocks.Info) (format.Tensor, error)
+	contents() ([]blocks.Entry, []blocks.Info)
+}
+
+type fileSource struct{ *blocks.File }
+
+func (f fileSource) contents() ([]blocks.Entry, []blocks.Info) { return f.Metadata, f.Tensors }
+
+func networkOf(f source) (*model.Checkpoint, family, *settings, error) {
 	fail := func(format string, args ...any) (*model.Checkpoint, family, *settings, error) {
 		return nil, family{}, nil, fmt.Errorf(format, args...)
 	}
@@ -122,15 +134,16 @@ func networkOf(f *blocks.File) (*model.Checkpoint, family, *settings, error) {
 	}
 	row := families[k]
 	s := &settings{f: f, arch: name, tensors: map[string]blocks.Info{}, read: map[string]bool{}}
-	for _, i := range f.Tensors {
+	_, infos := f.contents()
+	for _, i := range infos {
 		s.tensors[i.Name] = i
 	}
 	n := row.network(s)
 	if s.rest(); s.err != nil {
 		return nil, row, s, s.err
 	}
-	if deep, ok := n.(interface{ Depth() int }); ok && deep.Depth() > len(f.Tensors) {
-		return fail("%s.block_count is %d, and the file has %d tensors: it is damaged; take another copy", name, deep.Depth(), len(f.Tensors))
+	if deep, ok := n.(interface{ Depth() int }); ok && deep.Depth() > len(infos) {
+		return fail("%s.block_count is %d, and the file has %d tensors: it is damaged; take another copy", name, deep.Depth(), len(infos))
 	}
 	c, err := model.Of(n)
 	return c, row, s, err
@@ -182,14 +195,12 @@ func (row family) weights(c *model.Checkpoint, s *settings) error {
 			return err
 		}
 		p := c.Graph.Params[k]
-		for _, part := range row.rotated {
-			if strings.Contains(p.Name, part) {
-				heads := s.sizeOr("attention.head_count", 1)
-				if strings.Contains(part, "k_proj") {
-					heads = s.sizeOr("attention.head_count_kv", heads)
-				}
-				t = unpaired(t, heads)
+		if part := row.rotates(p.Name); part != "" {
+			heads := s.sizeOr("attention.head_count", 1)
+			if strings.Contains(part, "k_proj") {
+				heads = s.sizeOr("attention.head_count_kv", heads)
 			}
+			t = unpaired(t, heads)
 		}
 		if row.turns(p.Name) {
 			t = transposed(t)
@@ -204,17 +215,44 @@ func (row family) turns(weight string) bool {
 	return slices.ContainsFunc(row.turned, func(end string) bool { return strings.HasSuffix(weight, end) })
 }
 
+// rotates returns the part of a weight's name by which its rows are in pairs; ""
+// if they are not.
+func (row family) rotates(weight string) string {
+	for _, part := range row.rotated {
+		if strings.Contains(weight, part) {
+			return part
+		}
+	}
+	return ""
+}
+
 // unpaired undoes what converters do to queries and keys of Llama
 // (convert_hf_to_gguf.py, permute). ggml rotates elements 2i and 2i+1 of a head,
 // transformers elements i and i+D/2, so the rows of a head are in pairs.
 func unpaired(t format.Tensor, heads int) format.Tensor {
-	row := len(t.Data) / t.Shape[0] // bytes
 	d := t.Shape[0] / heads
+	return rows(t, func(r int) int {
+		h, half, i := r/d, r%d/(d/2), r%(d/2)
+		return h*d + 2*i + half
+	})
+}
+
+// paired does what converters do: see unpaired.
+func paired(t format.Tensor, heads int) format.Tensor {
+	d := t.Shape[0] / heads
+	return rows(t, func(r int) int {
+		h, i, half := r/d, r%d/2, r%2
+		return h*d + half*(d/2) + i
+	})
+}
+
+// rows returns a tensor whose row r is the row from(r) of t.
+func rows(t format.Tensor, from func(r int) int) format.Tensor {
+	row := len(t.Data) / t.Shape[0] // bytes
 	out := make([]byte, 0, len(t.Data))
 	for r := range t.Shape[0] {
-		h, half, i := r/d, r%d/(d/2), r%(d/2)
-		from := h*d + 2*i + half
-		out = append(out, t.Data[from*row:(from+1)*row]...)
+		k := from(r)
+		out = append(out, t.Data[k*row:(k+1)*row]...)
 	}
 	t.Data = out
 	return t

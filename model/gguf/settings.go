@@ -16,7 +16,7 @@ import (
 // settings reads the settings of an architecture from a file's metadata. The
 // first error stays.
 type settings struct {
-	f       *blocks.File
+	f       source
 	arch    string
 	tensors map[string]blocks.Info
 	read    map[string]bool // names of settings, without the prefix
@@ -249,7 +249,8 @@ func (s *settings) llama3(r *arch.Rope, d decoder, original int) error {
 
 // rest refuses a setting that is not understood.
 func (s *settings) rest() {
-	for _, e := range s.f.Metadata {
+	metadata, _ := s.f.contents()
+	for _, e := range metadata {
 		name, ours := strings.CutPrefix(e.Key, s.arch+".")
 		if ours && !s.read[name] && s.err == nil && name != "tensor_data_layout" {
 			s.fail(quote.Line(name, 80), "%s: attnx does not know this setting; convert the model's Hugging Face folder instead", show(e.Value))
