@@ -74,16 +74,17 @@ var layers = map[string][]string{
 	"runtime/sharedlib/elftest": {},  // for tests
 	"cmd/attnx":                 nil, // flags and printing: may import all of them, and nothing imports it
 
-	"cmd/attnx/internal/bench":     nil, // measures what the application does
-	"cmd/attnx/internal/complete":  {},
-	"cmd/attnx/internal/console":   nil, // names the libraries that the application used
-	"cmd/attnx/internal/ending":    {},
-	"cmd/attnx/internal/forms":     {"export", "export/precision"},
-	"cmd/attnx/internal/plot":      {"format/store", "internal/output"},
-	"cmd/attnx/internal/terminal":  {},
-	"cmd/attnx/internal/trainview": nil, // shows what the application trains
-	"cmd/attnx/internal/usage":     {},
-	"cmd/attnx/internal/words":     nil, // names the remedies of every room
+	"cmd/attnx/internal/bench":      nil, // measures what the application does
+	"cmd/attnx/internal/complete":   {},
+	"cmd/attnx/internal/console":    nil, // names the libraries that the application used
+	"cmd/attnx/internal/ending":     {},
+	"cmd/attnx/internal/forms":      {"export", "export/precision"},
+	"cmd/attnx/internal/inspection": nil, // prints what the application reports
+	"cmd/attnx/internal/plot":       {"format/store", "internal/output"},
+	"cmd/attnx/internal/terminal":   {},
+	"cmd/attnx/internal/trainview":  nil, // shows what the application trains
+	"cmd/attnx/internal/usage":      {},
+	"cmd/attnx/internal/words":      nil, // names the remedies of every room
 }
 
 // single is the one package that may import a dependency. Gorgonia has three: the
