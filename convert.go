@@ -60,7 +60,7 @@ func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
 		return nil, &OptionError{Option: "DType", Reason: fmt.Sprintf(" %s: a checkpoint holds float32: write a folder", dtypeName(o.DType))}
 	}
 	if kind != output.GGUF && o.GGUF != gguf.F32 {
-		return nil, &OptionError{Option: "GGUF", Reason: fmt.Sprintf(" %s is a type of GGUF files: name a file that ends with .gguf", o.GGUF)}
+		return nil, &OptionError{Option: "DType", Reason: fmt.Sprintf(" %s is a type of GGUF files: name a file that ends with .gguf", o.GGUF)}
 	}
 	place, err := output.Claim(kind, to, from)
 	if err != nil {

@@ -45,6 +45,7 @@ const (
 	ExportAgain     = "export the checkpoint once more"
 	ExportForGPU    = "export for the GPU, in float16 or bfloat16 where operators are fused and without int8 (placement.Plan lists all such nodes), or run it on the CPU"
 	NotFlatOrCPU    = "take the profile cache or the CPU"
+	ContinueText    = "continue a text with Generate"
 	WriteFloat32    = "write it in float32"
 	ExportToMeasure = "export it with a text to measure what it lost"
 

@@ -46,6 +46,11 @@ func (t *Text) Continue(ctx context.Context, prompts [][]int64, g Generation) ([
 	if err != nil {
 		return nil, err
 	}
+	return t.continueIn(ctx, m, prompts, g)
+}
+
+// continueIn is Continue in an open model.
+func (t *Text) continueIn(ctx context.Context, m decode.Model, prompts [][]int64, g Generation) ([]Generated, error) {
 	w, err := t.writer(prompts, g)
 	if err != nil {
 		return nil, err

@@ -30,11 +30,10 @@ func Open(path string, o Options) (*Text, error) {
 	if err != nil {
 		return nil, err
 	}
-	special := m.Special
-	if special == nil {
-		special = model.Spelled(tok, m.Checkpoint.IDs())
+	if m.Special == nil {
+		m.Special = model.Spelled(tok, m.Checkpoint.IDs())
 	}
-	return &Text{m, tok, special.End, o.Tell}, nil
+	return &Text{m, tok, m.Special.End, o.Tell}, nil
 }
 
 // Encode converts a prompt to ids. Unknown words become the unknown token, with

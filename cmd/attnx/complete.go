@@ -61,6 +61,7 @@ var flagValues = map[string]complete.Func{
 
 	"prompt":         complete.FreeText,
 	"stop":           complete.FreeText,
+	"system":         complete.FreeText,
 	"attention text": complete.FreeText,
 	"glob":           complete.FreeText,
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
+	"github.com/attnx/attnx/cmd/attnx/internal/texts"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/model"
@@ -36,25 +38,36 @@ A text ends at any of the ids with which the model ends its texts, before any of
 the strings of --stop that the model writes, after --max-tokens, and when it is
 as long as the model can see; with --sliding it continues then, and the model
 sees its last half. Several --prompt are run as one batch, and their texts are
-printed in their order at the end.`,
+printed in their order at the end.
+
+--chat holds a conversation in the form of the model's chat template: each line
+of standard input is a message, to its end, or each --prompt is one. The model
+keeps what it has computed of the turns so far. An answer ends where the model
+ends it, or after --max-tokens if that is given.`,
 		Example: `  attnx generate go.onnx --prompt 'func ' --temperature 0.8 --top-k 40
-  attnx generate go.onnx --prompt - --stop '}' --json`,
+  attnx generate go.onnx --prompt - --stop '}' --json
+  attnx generate model.gguf --chat --system 'Answer in one word.'`,
 		Args: usage.OneArg("checkpoint, GGUF file, ONNX file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := g.check(cmd.Flags(), s); err != nil {
 				return err
 			}
+			if g.asChat {
+				return g.chat(cmd.Context(), args[0], s)
+			}
 			return g.run(cmd.Context(), args[0], s)
 		},
 	}
 	g.flags(cmd.Flags())
-	usage.JSONFlag(cmd, &g.json, generatedReport{})
+	usage.JSONFlag(cmd, &g.json, texts.Report{})
 	return cmd
 }
 
 // generation holds the flags of generate.
 type generation struct {
 	prompts   []string
+	asChat    bool
+	system    string
 	stops     []string
 	maxTokens int
 	sliding   bool
@@ -66,6 +79,8 @@ type generation struct {
 
 func (g *generation) flags(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&g.prompts, "prompt", nil, "text to continue, - for all of standard input; several are one batch")
+	fl.BoolVar(&g.asChat, "chat", false, "hold a conversation, a message a line of standard input")
+	fl.StringVar(&g.system, "system", "", "with --chat: what the model is told before the conversation")
 	fl.StringArrayVar(&g.stops, "stop", nil, "end before this text where the model writes it; several end at the first")
 	fl.IntVar(&g.maxTokens, "max-tokens", 50, "tokens to write at most")
 	fl.BoolVar(&g.sliding, "sliding", false, "continue beyond the model's context, seeing the last half of the text")
@@ -80,7 +95,13 @@ func (g *generation) flags(fl *pflag.FlagSet) {
 // check refuses invalid settings and warns of those without effect.
 func (g *generation) check(fl *pflag.FlagSet, s console.Streams) error {
 	switch {
-	case len(g.prompts) == 0:
+	case g.asChat && g.sliding:
+		return fmt.Errorf("--chat and --sliding exclude each other: a conversation leaves out its oldest turns")
+	case g.asChat && slices.Contains(g.prompts, "-"):
+		return fmt.Errorf("--prompt -: with --chat standard input is read without it: leave it out")
+	case !g.asChat && g.system != "":
+		return fmt.Errorf("--system belongs to --chat: give both")
+	case len(g.prompts) == 0 && !g.asChat:
 		return fmt.Errorf("--prompt is missing: give the text to continue")
 	case slices.Contains(g.prompts, ""):
 		return fmt.Errorf("--prompt is missing or empty: give the text to continue")
@@ -92,6 +113,9 @@ func (g *generation) check(fl *pflag.FlagSet, s console.Streams) error {
 			return fmt.Errorf("--stop %.80q: give a text of at least one character in UTF-8", stop)
 		}
 	}
+	if g.asChat && !fl.Changed("max-tokens") {
+		g.maxTokens = math.MaxInt32
+	}
 	if err := g.sampler.Check(); err != nil {
 		return err
 	}
@@ -102,6 +126,11 @@ func (g *generation) check(fl *pflag.FlagSet, s console.Streams) error {
 		fmt.Fprintln(s.Err, "attnx: without --temperature the likeliest token is taken: --top-k, --top-p and --seed change nothing")
 	}
 	return nil
+}
+
+// options returns how texts are continued.
+func (g *generation) options() attnx.Generation {
+	return attnx.Generation{MaxTokens: g.maxTokens, Sliding: g.sliding, Sampler: g.sampler, RepetitionPenalty: g.penalty, Stops: g.stops}
 }
 
 func (g *generation) run(ctx context.Context, path string, s console.Streams) error {
@@ -129,28 +158,30 @@ func (g *generation) run(ctx context.Context, path string, s console.Streams) er
 		}
 		ids = append(ids, of)
 	}
-	w := writer{out: s.Out, prompts: prompts, streams: len(prompts) == 1 && !g.json, echo: terminal.Of(s.Out) != nil}
+	w := texts.Writer{Out: s.Out, Prompts: prompts, Streams: len(prompts) == 1 && !g.json, Echo: terminal.Of(s.Out) != nil}
 	var began time.Time
 	begin := func() error {
 		fmt.Fprintf(s.Note, "running in %s\n", words.Replace(t.Runtime.String()))
-		if err := w.begin(); err != nil {
+		if err := w.Begin(); err != nil {
 			return fmt.Errorf("standard output: %w", err)
 		}
 		began = time.Now()
 		return nil
 	}
-	out, err := t.Continue(ctx, ids, attnx.Generation{
-		MaxTokens: g.maxTokens, Sliding: g.sliding, Sampler: g.sampler, RepetitionPenalty: g.penalty, Stops: g.stops, OnBegin: begin, OnText: w.piece,
-	})
+	o := g.options()
+	o.OnBegin, o.OnText = begin, w.Piece
+	out, err := t.Continue(ctx, ids, o)
 	took := time.Since(began).Seconds()
 	n := 0
 	for _, o := range out {
 		n += len(o.IDs)
 	}
 	if n > 0 || err == nil {
-		show := func() error { return w.end(out) }
+		show := func() error { return w.End(out) }
 		if g.json {
-			show = func() error { return usage.PrintJSON(s.Out, report(path, t.Runtime.String(), prompts, ids, out, took)) }
+			show = func() error {
+				return usage.PrintJSON(s.Out, texts.New(path, t.Runtime.String(), prompts, ids, out, took))
+			}
 		}
 		if err := show(); err != nil {
 			return fmt.Errorf("standard output: %w", err)

@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"model":                {"format", "format/store", "internal/memory", "internal/quote", "model/arch", "model/graph", "model/nn", "model/role"},
 	"model/normal":         {"format", "model/graph"},
 	"model/tokens":         {"internal/quote"},
+	"model/jinja":          {},
 	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/role", "model/nn", "model/tokens"},
 	"model/foreign":        {"export/bundle", "export/onnx", "format", "internal/find", "internal/quote", "model", "model/huggingface", "model/role"},
 	"model/gguf":           {"format", "format/gguf", "format/store", "internal/memory", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
@@ -82,6 +83,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/inspection": nil, // prints what the application reports
 	"cmd/attnx/internal/plot":       {"format/store", "internal/output"},
 	"cmd/attnx/internal/terminal":   {},
+	"cmd/attnx/internal/texts":      nil, // writes what the application generates
 	"cmd/attnx/internal/trainview":  nil, // shows what the application trains
 	"cmd/attnx/internal/usage":      {},
 	"cmd/attnx/internal/words":      nil, // names the remedies of every room

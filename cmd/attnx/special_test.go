@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/cmd/attnx/internal/texts"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
@@ -177,7 +178,7 @@ func TestGenerateAsTransformers(t *testing.T) {
 		Options map[string]any `json:"options"`
 	}
 	var questions []question
-	var got []generatedText
+	var got []texts.Text
 	ask := func(folder string, options map[string]any, from []string, args ...string) {
 		options["max_new_tokens"] = 12
 		for _, f := range from {
@@ -274,7 +275,7 @@ func amend(t *testing.T, path, members string) {
 }
 
 // generated runs generate on a model and returns its report.
-func generated(t *testing.T, path string, args ...string) (r generatedReport) {
+func generated(t *testing.T, path string, args ...string) (r texts.Report) {
 	t.Helper()
 	var stdout, stderr strings.Builder
 	if code := run(append([]string{"generate", path, "--json"}, args...), strings.NewReader(""), &stdout, &stderr); code != exitOK {

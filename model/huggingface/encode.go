@@ -144,13 +144,14 @@ type tokenizerConfig struct {
 	Separator  string   `json:"sep_token,omitempty"`
 	Mask       string   `json:"mask_token,omitempty"`
 	Inputs     []string `json:"model_input_names,omitempty"` // of networks that do not continue a text
+	Chat       string   `json:"chat_template,omitempty"`
 }
 
 // encodeTokenizerConfig returns the tokenizer_config.json of a model.
 func encodeTokenizerConfig(c *model.Checkpoint, t model.SpecialTokens) ([]byte, error) {
 	about := tokenizerConfig{
 		Class: "PreTrainedTokenizerFast", Longest: c.Context(), Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
-		ClassToken: t.Class, Separator: t.Separator, Mask: t.Mask,
+		ClassToken: t.Class, Separator: t.Separator, Mask: t.Mask, Chat: c.ChatTemplate,
 	}
 	if c.Continues() != nil {
 		for _, in := range c.Graph.Inputs {

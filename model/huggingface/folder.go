@@ -23,6 +23,7 @@ const (
 	indexName           = "model.safetensors.index.json"
 	tokenizerName       = "tokenizer.json"
 	tokenizerConfigName = "tokenizer_config.json"
+	chatTemplateName    = "chat_template.jinja"
 	specialMapName      = "special_tokens_map.json"
 )
 

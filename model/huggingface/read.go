@@ -85,5 +85,8 @@ func (d *folder) about() (c *model.Checkpoint, about config, notes []string, err
 	if c.Special, note, err = d.special(about, c.Tokenizer); note != "" {
 		notes = append(notes, note)
 	}
+	if err == nil && len(c.Tokenizer) > 0 {
+		c.ChatTemplate, err = d.chatTemplate()
+	}
 	return c, about, notes, err
 }

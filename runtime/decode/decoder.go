@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -170,16 +171,42 @@ func (d *Decoder) Prefill(prompts [][]int64) ([]float32, error) {
 	for i, p := range prompts {
 		d.lengths[i] = len(p)
 	}
-	prefill := d.prefillPadded
+	return d.prefill(prompts, 0)
+}
+
+// prefill runs the tokens of prompts from an index on.
+func (d *Decoder) prefill(prompts [][]int64, from int) ([]float32, error) {
+	run := d.prefillPadded
 	if d.model.shared {
-		prefill = d.prefillSlots
+		run = d.prefillSlots
 	}
-	logits, err := prefill(prompts)
+	logits, err := run(prompts, from)
 	if err != nil {
 		return nil, fmt.Errorf("prefill: %w", err)
 	}
 	d.ready = true
 	return logits, nil
+}
+
+// Extend adds tokens to the only sequence of a batch of 1, and returns the logits
+// (1,V) after the last, valid until the next call. It takes as many runs as a
+// prompt of their number. An invalid id, or more tokens than the context has room
+// for, is a *PromptError and changes nothing.
+func (d *Decoder) Extend(ids []int64) ([]float32, error) {
+	switch {
+	case d.closed:
+		return nil, errors.New("extend: the decoder is closed")
+	case !d.ready || d.batch != 1 || d.padded:
+		return nil, errors.New("extend: it continues one sequence: begin with Prefill")
+	}
+	from := d.lengths[0]
+	whole := [][]int64{append(make([]int64, from), ids...)}
+	if err := checkPrompts(whole, 1, d.context, d.model.vocab); err != nil || len(ids) == 0 {
+		return nil, cmp.Or(err, errors.New("extend: no tokens"))
+	}
+	d.ready = false
+	d.lengths[0] += len(ids)
+	return d.prefill(whole, from)
 }
 
 // Step adds one token to each sequence, except those whose id is Idle, and

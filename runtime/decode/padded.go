@@ -9,11 +9,12 @@ import (
 // shorter prompts are padded on the left. A 0 in a row of the mask hides that
 // column from the sequence.
 
-// prefillPadded runs the prompts in pieces of the padded rectangle.
-func (d *Decoder) prefillPadded(prompts [][]int64) ([]float32, error) {
+// prefillPadded runs the prompts in pieces of the padded rectangle. from is the
+// number of columns that the cache has: 0, or those of the only sequence.
+func (d *Decoder) prefillPadded(prompts [][]int64, from int) ([]float32, error) {
 	width := d.longest()
-	d.columns, d.padded = 0, slices.Min(d.lengths) < width
-	if !d.padded { // ones have the same bytes in any shape: sending them once serves all later runs
+	d.columns, d.padded = from, slices.Min(d.lengths) < width
+	if !d.padded && from == 0 { // ones have the same bytes in any shape: sending them once serves all later runs
 		ones(d.mask.values)
 		if err := d.mask.send(d.device, 0, len(d.mask.values)); err != nil {
 			return nil, fmt.Errorf("%s: %w", maskName, err)

@@ -11,8 +11,9 @@ import "fmt"
 const decodeReplay = 1
 
 // prefillSlots runs the prompts one by one, each in its own slot, and then
-// binds the inputs and outputs of every Step.
-func (d *Decoder) prefillSlots(prompts [][]int64) (logits []float32, err error) {
+// binds the inputs and outputs of every Step. begin is the number of tokens that
+// the cache has of each.
+func (d *Decoder) prefillSlots(prompts [][]int64, begin int) (logits []float32, err error) {
 	seen := d.longest()
 	ones(d.mask.values[:seen])
 	if err := d.mask.send(d.device, 0, seen); err != nil {
@@ -20,7 +21,7 @@ func (d *Decoder) prefillSlots(prompts [][]int64) (logits []float32, err error) 
 	}
 	for slot, prompt := range prompts {
 		tokens := 0
-		for from := 0; from < len(prompt); from += tokens {
+		for from := begin; from < len(prompt); from += tokens {
 			tokens = min(d.chunk, len(prompt)-from)
 			copy(d.text.values, prompt[from:from+tokens])
 			for i := range tokens {

@@ -24,6 +24,7 @@ var remedies = map[string]string{
 	find.NameCheckpoint:   "name one of its checkpoints: `attnx checkpoints` lists them",
 	attnx.RunExported:     "generate runs files that `attnx export` wrote",
 	attnx.CompareExported: "verify compares files that `attnx export` wrote",
+	attnx.ContinueText:    "continue a text without --chat, with --prompt",
 	attnx.ExportCache:     "export the checkpoint with --profile cache",
 	attnx.ExportPlain:     "export the checkpoint with --profile plain",
 	attnx.ExportFile:      "export it to a file with --profile plain",
