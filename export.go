@@ -34,6 +34,7 @@ type ExportOptions struct {
 	Length    int            // Train: tokens in a sequence; 0: the model's context
 	Optimizer string         // Train: "adamw" adds the update to the graph; empty: gradients only
 	MaxLoss   float64        // if weights become integers: keep weights in higher precision until the predicted mean divergence of the next tokens, in nats, is at most this; 0: keep those of the Profile
+	Exact     bool           // if weights become integers: keep those that integers do not hold exactly in higher precision
 	ByLayer   bool           // if weights become integers: report what each of them loses, predicted and measured
 	Text      string         // if the numbers change: file with unseen text to measure the loss on; empty: random ids
 	Stdin     io.Reader      // the source of the Text "-"
@@ -178,6 +179,10 @@ func (x *exporting) check() error {
 		return &OptionError{Option: "Optimizer", Reason: fmt.Sprintf(" %.80q: take adamw, or leave it out for gradients alone", x.Optimizer)}
 	case x.ByLayer && x.Profile.Numbers().Quantize == "":
 		return &OptionError{Option: "ByLayer", Reason: " is about weights that become integers: ask for some"}
+	case x.Exact && x.Profile.Numbers().Quantize == "":
+		return &OptionError{Option: "Keep", Reason: " exact is about weights that become integers: ask for some"}
+	case x.Exact && (x.MaxLoss != 0 || x.Profile.Numbers().Keep != ""):
+		return &OptionError{Option: "Keep", Reason: " exact chooses the weights, and so does another option: leave one out"}
 	case x.MaxLoss != 0 && x.Profile.Numbers().Quantize == "":
 		return &OptionError{Option: "MaxLoss", Reason: " is about weights that become integers: ask for some"}
 	case x.MaxLoss < 0 || math.IsNaN(x.MaxLoss) || math.IsInf(x.MaxLoss, 0):
@@ -236,6 +241,9 @@ func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportRepo
 		return nil, err
 	}
 	layers, err := x.byLayer(ctx, c, held)
+	if err == nil {
+		err = x.keepExact(c)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -254,6 +262,22 @@ func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportRepo
 		err = x.measure(ctx, c, r, numbers, layers, held)
 	}
 	return r, err
+}
+
+// keepExact keeps the weights that integers do not hold exactly, if that is asked
+// for.
+func (x *exporting) keepExact(c *model.Checkpoint) error {
+	if !x.Exact {
+		return nil
+	}
+	numbers := x.Profile.Numbers()
+	keep, err := numbers.KeepExact(c.Graph, c.Weights)
+	if err != nil {
+		return err
+	}
+	numbers.Keep = keep
+	x.Profile, err = export.WithNumbers(x.Profile, numbers)
+	return err
 }
 
 // save writes the file or the folders and adds them to the report.

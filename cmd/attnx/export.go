@@ -38,7 +38,7 @@ func exportCommand(s console.Streams) *cobra.Command {
 	var asJSON bool
 	var as forms.Flags
 	cmd := &cobra.Command{
-		Use:   "export CHECKPOINT -o OUT",
+		Use:   "export CHECKPOINT|GGUF|FOLDER -o OUT",
 		Short: "Write a model as an ONNX file or as a folder for every runtime",
 		Long: `Write a checkpoint as an ONNX file. The file carries the configuration, the
 tokenizer and the fingerprint of the network: attnx generate needs nothing
@@ -67,6 +67,8 @@ weight rounded alone. The loss in nats is the mean over the tokens of --text of
 the divergence KL(p, q) of the next token's probabilities: p in float64, q with
 rounded weights. --keep auto:X keeps weights in 8 bits (of int4) or as they are
 until the predicted loss of all is at most X. Activations are not part of it.
+--keep exact keeps every weight that integers do not hold exactly: the weights
+of a GGUF file in q4_0 or q8_0 stay the integers that they are.
 
 Only attnx and onnxruntime-genai run a file with --fuse ort.
 
@@ -87,7 +89,7 @@ Only attnx and onnxruntime-genai run a file with --fuse ort.
 			if o.Profile, err = as.Profile(); err != nil {
 				return err
 			}
-			o.MaxLoss = as.Limit()
+			o.MaxLoss, o.Exact = as.Limit(), as.Exact()
 			o.Text, o.Stdin, o.Tell, o.Saving = as.Text, s.In, s.Tell, func() { ending.FinishFirst(cmd.Context()) }
 			if _, isTrain := o.Profile.(export.Train); isTrain {
 				o.Length = as.Length

@@ -34,6 +34,9 @@ const accuracyLevel = 4
 // weight gets it. Separate zero points would change 8.1 % instead of 8.6 %,
 // but not the error of the logits, and cost half a bit for each weight.
 //
+// A block whose weights are whole multiples of another scale keeps that: it held
+// integers before, as a block of a GGUF file does, and is not rounded again.
+//
 // A table shared with an embedding takes 8 bits: the error of 4 bits would
 // count twice, at the input and at the output.
 func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, transposed bool) (stored, error) {
@@ -64,7 +67,7 @@ func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, tran
 				}
 				scale := float32(1)
 				if s := -most / float32(half); abs(s) >= 0x1p-126 {
-					scale = s
+					scale = gridScale(w[first*step+n*next:], step, last-first, most, s, half)
 				}
 				scales[n*blocks+b] = scale
 				block := raw[(n*blocks+b)*width:][:width]

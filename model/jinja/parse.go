@@ -24,8 +24,8 @@ func errorAt(line int, format string, args ...any) error {
 const (
 	maxSource = 1 << 20
 	maxDepth  = 100
-	maxSteps  = 4 << 20
-	maxBytes  = 64 << 20 // that a run makes, its result and all between
+	maxSteps  = 1 << 20
+	maxBytes  = 32 << 20 // that a run makes, its result and all between
 )
 
 // Template is a parsed template. It is immutable and safe for concurrent use.

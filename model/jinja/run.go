@@ -56,6 +56,7 @@ type machine struct {
 	steps int
 	bytes int
 	depth int
+	line  int   // of the last step with a line
 	block Value // of a filter block
 }
 
@@ -90,6 +91,10 @@ func (m *machine) pop() { m.scope = m.scope.up }
 func (m *machine) step(line, bytes int) error {
 	m.steps++
 	m.bytes += bytes
+	if line == 0 {
+		line = m.line
+	}
+	m.line = line
 	switch {
 	case m.steps > maxSteps:
 		return errorAt(line, "it takes more than %d steps: its loops do not end", maxSteps)

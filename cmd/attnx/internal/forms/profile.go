@@ -30,7 +30,7 @@ func (f *Flags) AddTo(fl *pflag.FlagSet) {
 	fl.BoolVar(&f.last, "last-logits", false, "cache: logits of the last token alone, (batch_size, 1, vocabulary)")
 	fl.StringVar(&f.fuse, "fuse", "", "cache: ort writes ONNX Runtime's own operators, with one buffer for past and present")
 	f.Numbers.Flags(fl)
-	fl.StringVar(&f.keep, "keep", "", "with --quantize: weights to keep as they are, by name, or those that bring the predicted loss below X: auto:X")
+	fl.StringVar(&f.keep, "keep", "", "with --quantize: weights to keep as they are, by name, those that bring the predicted loss below X: auto:X, or all that integers do not hold exactly: exact")
 }
 
 // Profile returns the profile that the flags select. It refuses flags of other
@@ -61,7 +61,9 @@ func (f Flags) Profile() (export.Profile, error) {
 		if as.Quantize == "" {
 			return nil, fmt.Errorf("--keep leaves weights out of --quantize: give it too")
 		}
-		if as.Keep, _, err = precision.ParseKeep(f.keep); err != nil {
+		if f.Exact() {
+			as.Keep = ""
+		} else if as.Keep, _, err = precision.ParseKeep(f.keep); err != nil {
 			err = fmt.Errorf("--keep: %w", err)
 		}
 	}
@@ -73,6 +75,9 @@ func (f Flags) Profile() (export.Profile, error) {
 	}
 	return p, nil
 }
+
+// Exact reports whether the weights that integers do not hold exactly are kept.
+func (f Flags) Exact() bool { return f.keep == "exact" }
 
 // Limit returns the loss that --keep auto:X allows; 0: another --keep, or none.
 func (f Flags) Limit() float64 {

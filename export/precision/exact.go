@@ -1,0 +1,77 @@
+package precision
+
+import (
+	"math"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// gridScale returns the scale of a block of n weights, every step-th of w, whose
+// largest is most. It is scale, unless all weights are whole multiples of another
+// one that gives most the largest size in half-1 steps: then they were integers
+// before, and keep them.
+func gridScale(w []float32, step, n int, most, scale float32, half float64) float32 {
+	for _, s := range []float32{scale, most / float32(half-1), -most / float32(half-1)} {
+		fits := abs(s) >= 0x1p-126
+		for k := 0; fits && k < n; k++ {
+			x := float64(w[k*step])
+			q := math.RoundToEven(x / float64(s))
+			fits = q*float64(s) == x && q >= -half && q < half
+		}
+		if fits {
+			return s
+		}
+	}
+	return scale
+}
+
+// KeepExact returns the weights that integers of the form do not hold exactly, with
+// the bits in which a file holds them so: 8 for int4, or as they are. With it
+// quantization changes no weight. It makes a file smaller only if the weights were
+// integers before, as those of a GGUF file.
+func (f Form) KeepExact(g *graph.Graph, weights []format.Tensor) (Keep, error) {
+	if err := f.Check(); err != nil {
+		return "", err
+	}
+	form, ok := forms[f.Quantize]
+	if !ok {
+		return "", nil
+	}
+	byName := map[string]format.Tensor{}
+	for _, t := range weights {
+		byName[t.Name] = t
+	}
+	find := &quantizer{tied: map[string]bool{}}
+	find.find(g)
+	keep := map[string]int{}
+	for _, m := range find.products {
+		t, ok := byName[m.name]
+		if !ok {
+			continue
+		}
+		w, err := finiteFloats(&onnx.Tensor{Name: m.name, Raw: t.Data})
+		if err != nil {
+			return "", err
+		}
+		exact := func(bits int) (bool, error) {
+			q := &quantizer{rewrite: newRewrite(&onnx.Model{Graph: &onnx.Graph{}}, map[string]onnx.DataType{}), form: form, tied: find.tied, keep: map[string]int{m.name: bits}}
+			_, err := form.store(q, m.name, w, t.Shape[0], t.Shape[1], m.transposed)
+			return q.changed == 0, err
+		}
+		fits, err := exact(0)
+		if err == nil && !fits {
+			keep[m.name] = keptWholeBits
+			if f.Quantize == Int4 && !find.tied[m.name] {
+				if fits, err = exact(8); fits {
+					keep[m.name] = 8
+				}
+			}
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return KeepOf(keep), nil
+}
