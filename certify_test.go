@@ -1,12 +1,14 @@
 package attnx
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
@@ -14,6 +16,9 @@ import (
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/runtime"
+	"github.com/attnx/attnx/runtime/onnxgo"
+	"github.com/attnx/attnx/runtime/ort"
+	"github.com/attnx/attnx/runtime/ort/library"
 	"github.com/attnx/attnx/runtime/ref"
 )
 
@@ -42,6 +47,75 @@ func TestCertifyLines(t *testing.T) {
 	var b strings.Builder
 	if err := x.WriteText(&b); err != nil || !strings.Contains(b.String(), "3 classes of lines") {
 		t.Errorf("%v:\n%s", err, &b)
+	}
+}
+
+// TestCertificatesInRuntimes has every runtime that is there, ONNX Runtime at three levels
+// with one to three threads, choose the tokens that are certain.
+func TestCertificatesInRuntimes(t *testing.T) {
+	lib, err := onnxRuntime(t)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Setenv(library.EnvLibrary, lib)
+	c := faultModel(t, "gpt2")
+	oracle, err := ref.New(c.Graph, c.Weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := runtime.NewCase(1, 24, c.Vocab(), 7)
+	certs, err := oracle.Certificates(k.Inputs(), runtime.Numbers{DType: format.Float32}, "logits", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := newVerification(c, nil, VerifyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions, names := v.plainSessions()
+	flat, err := ExportBytes(c, export.Flat{Length: k.Length})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := onnxgo.Runtime.Open(runtime.File{Data: flat}, runtime.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions, names = append(sessions, s), append(names, "onnx-go")
+	plain, err := ExportBytes(c, export.Plain{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, level := range []ort.Optimization{ort.OptimizeAll, ort.OptimizeBasic, ort.OptimizeNone} {
+		for threads := 1; threads <= 3; threads++ {
+			s, err := ort.OpenBytes(plain, ort.Options{Library: lib, Threads: threads, Optimization: level})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sessions, names = append(sessions, s), append(names, fmt.Sprint("ort ", level, ", threads ", threads))
+		}
+	}
+	preferred, err := preferences(sessions, k, len(certs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	firm := 0
+	for row, x := range certs {
+		if !x.Any {
+			continue
+		}
+		firm++
+		for i, p := range preferred {
+			if p[row] != x.Best {
+				t.Errorf("%s prefers %d: %+v", names[i], p[row], x)
+			}
+		}
+	}
+	for _, s := range sessions {
+		s.Close()
+	}
+	if firm < 20 || len(sessions) < 11 {
+		t.Errorf("%d of %d rows are certain, in %d runtimes", firm, len(certs), len(sessions))
 	}
 }
 

@@ -300,6 +300,9 @@ type announcing struct {
 	begin func()
 }
 
+// Unwrap returns the oracle.
+func (a announcing) Unwrap() runtime.Oracle { return a.Oracle }
+
 func (a announcing) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
 	a.begin()
 	return a.Oracle.Bounds(inputs, numbers...)

@@ -65,6 +65,9 @@ type lateOracle struct {
 	runtime.Oracle
 }
 
+// Unwrap returns the oracle, nil before its first run.
+func (l *lateOracle) Unwrap() runtime.Oracle { return l.Oracle }
+
 func (l *lateOracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (b runtime.Bounded, err error) {
 	if l.Oracle == nil {
 		if l.Oracle, err = l.open(); err != nil {

@@ -128,7 +128,8 @@ type Result struct {
 	FirstDifference string `json:"first_difference"`     // name of the first value that differs, such as "h.0.attn.scores"
 	Node            string `json:"first_node,omitempty"` // the node of an ONNX file of another tool that computes it
 	Cases           int    `json:"cases"`
-	ArgmaxChecked   int    `json:"argmax_checked"` // rows counted by ArgmaxAgreement
+	ArgmaxChecked   int    `json:"argmax_checked"`     // rows counted by ArgmaxAgreement
+	Rounding        []Part `json:"rounding,omitempty"` // the values whose roundings make most of the bound of the first difference
 }
 
 // WriteText writes the report as a table with one line per check and one per

@@ -71,9 +71,8 @@ func WriteParts(w io.Writer, parts []Part) {
 // Attributor is an oracle that says where the rounding errors of one number come
 // from.
 type Attributor interface {
-	// Attribute bounds the error of the sum of an output's elements, each times its
-	// element of seed: {3: 1} is element 3, {3: 1, 5: -1} its distance to element 5.
-	Attribute(inputs map[string]format.Tensor, n Numbers, output string, seed map[int]float64) (Roundings, error)
+	// AttributeAt bounds the error of an element of an output.
+	AttributeAt(inputs map[string]format.Tensor, n Numbers, output string, index []int) (Roundings, error)
 }
 
 // Certificate says how firmly a row's highest value is the highest.
@@ -110,4 +109,11 @@ func (c Certificate) Reading() string {
 		return ReadingOrdered
 	}
 	return ReadingProbable
+}
+
+// Bender is an oracle that checks whether its bounds hold to more than first order.
+type Bender interface {
+	// Bends returns why errors of the size of the roundings do not do what the
+	// bounds for the inputs say, "" if they do.
+	Bends(inputs map[string]format.Tensor, n Numbers) (string, error)
 }

@@ -123,6 +123,7 @@ func Verify(ctx context.Context, oracle Oracle, candidates []Candidate, cases []
 	report := Report{Verdict: Pass, Oracle: OracleName, Cases: len(cases), Results: make([]Result, len(candidates)), Coverage: &Coverage{Elements: elements}}
 	for i, x := range candidates {
 		r := open(x)
+		r.oracle = oracle
 		for j, c := range cases {
 			if err := stopped(); err != nil { // one case may take minutes in one runtime
 				r.close()
@@ -273,6 +274,7 @@ type candidateRun struct {
 	cases      int        // number of cases that ran
 	refusal    error      // with which it gave up
 	refused    *Case      // the case in which it did; nil if it could not be opened
+	oracle     Oracle
 }
 
 func open(c Candidate) *candidateRun {
@@ -444,6 +446,7 @@ func (r *candidateRun) result(offered int) Result {
 
 // explain reports where a candidate with a difference deviates from the oracle.
 func (r *candidateRun) explain(x *Result) {
+	defer r.rounding(x)
 	what := r.first.Reason
 	if bad := r.first.FirstBad; bad != nil {
 		x.FirstDifference, what = bad.Place(), bad.String()

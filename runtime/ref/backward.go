@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"runtime/debug"
 	"slices"
 
 	"github.com/attnx/attnx/format"
@@ -68,10 +69,31 @@ func (o *Oracle) backward(inputs map[string]format.Tensor, n runtime.Numbers, ou
 	if b.plan, err = newPlan(c.graph, []*graph.Value{b.output}, sizes); err != nil {
 		return nil, err
 	}
+	if err := b.roomy(); err != nil {
+		return nil, err
+	}
 	if err := b.forward(); err != nil {
 		return nil, err
 	}
 	return b, b.derive()
+}
+
+// roomy refuses a network whose values, with three errors each, take more than half of
+// what a run may take.
+func (b *backward) roomy() error {
+	bytes, limit := int64(0), min(MaxBytes, debug.SetMemoryLimit(-1))/2
+	for _, n := range b.graph.Nodes {
+		if n.Results[0].Leaf() || !b.plan.runs(n) {
+			continue
+		}
+		for _, v := range n.Results {
+			elements, _ := format.Elements(b.plan.shapes[v])
+			if bytes += 4 * 8 * int64(elements); bytes > limit {
+				return fmt.Errorf("ref: the errors of all values up to %.80q take more than %d bytes: take a shorter text", v.Name, limit)
+			}
+		}
+	}
+	return nil
 }
 
 // get returns a value that was computed, or a leaf.

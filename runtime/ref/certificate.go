@@ -28,7 +28,33 @@ const (
 
 var _ runtime.Attributor = (*Oracle)(nil)
 
-// Attribute implements runtime.Attributor by one pass through the derivatives.
+// AttributeAt implements runtime.Attributor.
+func (o *Oracle) AttributeAt(inputs map[string]format.Tensor, n runtime.Numbers, output string, index []int) (runtime.Roundings, error) {
+	b, err := o.backward(inputs, n, output)
+	if err != nil {
+		return runtime.Roundings{}, err
+	}
+	shape := b.arrays[b.output].shape
+	if len(index) != len(shape) {
+		return runtime.Roundings{}, fmt.Errorf("ref: %.80q has the shape %v, and no element %v", output, shape, index)
+	}
+	at := 0
+	for i, x := range index {
+		if x < 0 || x >= shape[i] {
+			return runtime.Roundings{}, fmt.Errorf("ref: %.80q has the shape %v, and no element %v", output, shape, index)
+		}
+		at = at*shape[i] + x
+	}
+	r, _, err := b.of(map[int]float64{at: 1})
+	if err != nil {
+		return runtime.Roundings{}, err
+	}
+	return *r, nil
+}
+
+// Attribute bounds the error of the sum of an output's elements, each times its element
+// of seed, by one pass through the derivatives: {3: 1} is element 3, {3: 1, 5: -1} its distance to
+// element 5.
 func (o *Oracle) Attribute(inputs map[string]format.Tensor, n runtime.Numbers, output string, seed map[int]float64) (runtime.Roundings, error) {
 	b, err := o.backward(inputs, n, output)
 	if err != nil {

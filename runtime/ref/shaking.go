@@ -71,6 +71,20 @@ func (c *certified) shake(inputs map[string]format.Tensor, sizes map[string]int,
 // bounds returns the bounds of the wanted values under their names.
 func (s *shaking) bounds(wanted map[string]*graph.Value) runtime.Bounds {
 	b := runtime.Bounds{Of: map[string]format.Tensor{}, Unknown: s.unknown}
+	if s.large(wanted) {
+		why, err := s.bends(wanted)
+		if err != nil {
+			why = err.Error()
+		}
+		if why != "" {
+			b.Unknown = why
+			for _, v := range wanted {
+				if a := s.held[v]; a != nil && !v.Leaf() {
+					s.spoil(v, a)
+				}
+			}
+		}
+	}
 	for name, v := range wanted {
 		if v.Leaf() { // an input handed out is rounded, if at all
 			if a, err := s.load(v); err == nil && s.leafUnit(v) > 0 {
