@@ -111,7 +111,7 @@ func TestLargestErrors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := o.Attribute(nil, runtime.Numbers{}, "y", map[int]float64{0: 1})
+		r, err := o.AttributeAt(nil, runtime.Numbers{}, "y", []int{0, 0})
 		if err != nil || len(r.Parts) != 1 || r.Parts[0].Value != b.Recorded()[2].Results[0].Name {
 			t.Fatalf("%+v, %v", r, err)
 		}

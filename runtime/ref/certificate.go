@@ -28,7 +28,7 @@ const (
 
 var _ runtime.Attributor = (*Oracle)(nil)
 
-// AttributeAt implements runtime.Attributor.
+// AttributeAt implements runtime.Attributor by one pass through the derivatives.
 func (o *Oracle) AttributeAt(inputs map[string]format.Tensor, n runtime.Numbers, output string, index []int) (runtime.Roundings, error) {
 	b, err := o.backward(inputs, n, output)
 	if err != nil {
@@ -46,26 +46,6 @@ func (o *Oracle) AttributeAt(inputs map[string]format.Tensor, n runtime.Numbers,
 		at = at*shape[i] + x
 	}
 	r, _, err := b.of(map[int]float64{at: 1})
-	if err != nil {
-		return runtime.Roundings{}, err
-	}
-	return *r, nil
-}
-
-// Attribute bounds the error of the sum of an output's elements, each times its element
-// of seed, by one pass through the derivatives: {3: 1} is element 3, {3: 1, 5: -1} its distance to
-// element 5.
-func (o *Oracle) Attribute(inputs map[string]format.Tensor, n runtime.Numbers, output string, seed map[int]float64) (runtime.Roundings, error) {
-	b, err := o.backward(inputs, n, output)
-	if err != nil {
-		return runtime.Roundings{}, err
-	}
-	for i := range seed {
-		if i < 0 || i >= b.arrays[b.output].len() {
-			return runtime.Roundings{}, fmt.Errorf("ref: %.80q has no element %d", output, i)
-		}
-	}
-	r, _, err := b.of(seed)
 	if err != nil {
 		return runtime.Roundings{}, err
 	}
