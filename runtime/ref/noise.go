@@ -60,32 +60,39 @@ func (s *shaking) spread(n *graph.Node, c call, args, results []*shaken, slips [
 			doubts[i].b = make([]bool, a.len())
 		}
 	}
-	switch op := n.Op.(type) {
-	case graph.Unary:
-		if results[0].kind != bools {
-			return false
-		}
-		results[0].unsure = doubts[0].b
-	case graph.Binary:
-		if results[0].kind != bools || args[0].kind != bools {
-			return false
-		}
-		both, _ := binary(graph.Or, doubts[0], doubts[1], results[0].shape)
-		results[0].unsure = both.b
-	case graph.Reshape, graph.Transpose, graph.Slice, graph.Expand:
-		if len(args) != 1 {
-			return false
-		}
+	whole := results[0].kind != floats && args[0].kind != floats // integers and truth values alone
+	moved := func(of ...array) bool {                            // as the elements are moved, so are the doubts
 		cd := c
-		cd.args, cd.types = doubts, []format.DType{format.Bool}
-		out, err := kernels[reflect.TypeOf(op)].compute(n.Op, cd)
+		cd.args, cd.types = of, []format.DType{format.Bool}
+		out, err := kernels[reflect.TypeOf(n.Op)].compute(n.Op, cd)
 		if err != nil {
 			return false
 		}
 		results[0].unsure = out[0].b
+		return true
+	}
+	switch n.Op.(type) {
+	case graph.Unary, graph.Cast:
+		results[0].unsure = doubts[0].b
+		return whole
+	case graph.Binary:
+		both, _ := binary(graph.Or, doubts[0], doubts[1], results[0].shape)
+		results[0].unsure = both.b
+		return whole
+	case graph.Reshape, graph.Transpose, graph.Slice, graph.Expand, graph.Concat:
+		return moved(doubts...)
+	case graph.Gather:
+		return args[1].unsure == nil && moved(doubts[0], c.args[1])
 	case graph.Where:
-		if args[1].unsure != nil || args[2].unsure != nil || results[0].kind != floats {
-			return false
+		if results[0].kind != floats { // the doubts of what is chosen
+			if !moved(c.args[0], doubts[1], doubts[2]) {
+				return false
+			}
+			unsure, at := results[0].unsure, places(args[0].shape, results[0].shape)
+			for i := range unsure {
+				unsure[i] = unsure[i] || doubts[0].b[at(i)]
+			}
+			return true
 		}
 		// Either value may come out: where both are nearly equal, as at the corner of
 		// LeakyRelu, little changes.

@@ -37,12 +37,16 @@ type OpenError struct {
 }
 
 func (e *OpenError) Error() string {
-	remedy := "give the sizes of a case"
+	remedy := "only a runtime can run it, because data decide this"
 	if len(e.Dimensions) > 0 {
 		remedy = "give the sizes of " + short(e.Dimensions)
 	}
-	if len(e.Inputs) > 0 {
+	switch {
+	case len(e.Inputs) == 0:
+	case len(e.Dimensions) > 0:
 		remedy += ", or the elements of " + short(e.Inputs)
+	default:
+		remedy = "give the elements of " + short(e.Inputs)
 	}
 	return describe(e.Node, e.Operator, e.Reason, remedy)
 }
