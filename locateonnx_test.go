@@ -248,19 +248,10 @@ func located(t *testing.T, path string, wanted int, seed uint64, disguise func(m
 // Faults in three models of others, from their packages, are located at the node that
 // was altered.
 func TestFaultsInModelsOfOthers(t *testing.T) {
-	python := os.Getenv("ATTNX_PYTHON")
-	if !fixtures.Exhaustive() || python == "" {
-		t.Skip("set ATTNX_EXHAUSTIVE=1, and ATTNX_PYTHON to a Python with pip, to locate faults in models from packages")
+	if !fixtures.Exhaustive() {
+		t.Skip("set ATTNX_EXHAUSTIVE=1 to locate faults in models from packages")
 	}
-	folder := t.TempDir()
-	out, err := exec.Command(python, "-B", filepath.Join("fixtures", "oracle", "packaged_models.py"), folder).CombinedOutput()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 3 {
-		t.Skipf("%.200s", out)
-	}
-	if err != nil {
-		t.Fatalf("%v: %.2000s", err, out)
-	}
-	models, err := filepath.Glob(filepath.Join(folder, "*.onnx"))
+	models, err := filepath.Glob(filepath.Join(packagedModels(t), "*.onnx"))
 	if err != nil || len(models) < 3 {
 		t.Fatalf("%v, %v", models, err)
 	}
@@ -273,6 +264,24 @@ func TestFaultsInModelsOfOthers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// packagedModels returns a folder with the models of three packages.
+func packagedModels(t *testing.T) string {
+	t.Helper()
+	python := os.Getenv("ATTNX_PYTHON")
+	if python == "" {
+		t.Skip("set ATTNX_PYTHON to a Python with pip, which fetches models in packages")
+	}
+	folder := t.TempDir()
+	out, err := exec.Command(python, "-B", filepath.Join("fixtures", "oracle", "packaged_models.py"), folder).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 3 {
+		t.Skipf("%.200s", out)
+	}
+	if err != nil {
+		t.Fatalf("%v: %.2000s", err, out)
+	}
+	return folder
 }
 
 // smallModel writes a network with a convolution, an image that is flattened by

@@ -1,7 +1,6 @@
 package ref
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -206,7 +205,7 @@ func (b *backward) errorsOf(n *graph.Node, c call, out []array) {
 	first := n.Results[0]
 	rule, ok := roundingRules[reflect.TypeOf(n.Op)]
 	if !ok {
-		b.doubt(n, cmp.Or(withoutRule[reflect.TypeOf(n.Op)], "no rounding rule"))
+		b.doubt(n, unruled(n.Op))
 		return
 	}
 	if rule.exact || out[0].kind != floats {

@@ -1,6 +1,7 @@
 package ref_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/format"
@@ -47,5 +48,35 @@ func TestDoubtsFollowWhatIsChosen(t *testing.T) {
 				t.Errorf("%s: a bound of %g, unknown because %q", name, v, got.Bounds[0].Unknown)
 			}
 		}
+	}
+}
+
+// An LSTM that rounds its factors has neither a rule nor a decomposition: its bound is
+// unknown, and that is no error.
+func TestQuantizedLSTMHasNoBound(t *testing.T) {
+	b := graph.NewBuilder()
+	x := b.Input("x", format.Float32, graph.N(2), graph.N(1), graph.N(3))
+	shapes := [][]int{{8, 3}, {8, 2}, {16}, nil, {1, 2}, {1, 2}, {6}}
+	args := []*graph.Value{x}
+	for i, s := range shapes {
+		if s == nil {
+			args = append(args, b.Const(format.FromInt64s("lengths", []int{1}, []int64{2})))
+			continue
+		}
+		n, _ := format.Elements(s)
+		args = append(args, b.Const(format.FromFloat32s(string(rune('a'+i)), s, make([]float32, n))))
+	}
+	b.Output("y", b.Apply(graph.LSTM{Activations: "Sigmoid Tanh Tanh", Quantized: true}, 1, args...)[0])
+	g, err := b.Graph()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := ref.New(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := o.Bounds(map[string]format.Tensor{"x": format.FromFloat32s("x", []int{2, 1, 3}, make([]float32, 6))}, runtime.Numbers{DType: format.Float32})
+	if err != nil || !strings.Contains(got.Bounds[0].Unknown, "rounded to 8 bits") {
+		t.Errorf("%v, %v", got.Bounds, err)
 	}
 }

@@ -164,10 +164,29 @@ func init() {
 	}
 }
 
-// ruled reports whether a node is bounded as it is. Others are decomposed.
+// ruled reports whether a node is bounded as it is, or has no bound. Others are
+// decomposed.
 func ruled(n *graph.Node) bool {
 	_, ok := roundingRules[reflect.TypeOf(n.Op)]
-	return ok || n.Results[0].Leaf()
+	return ok || n.Results[0].Leaf() || quantizedLSTM(n.Op)
+}
+
+// quantizedLSTM reports an LSTM that rounds its factors to 8 bits, which has no
+// decomposition.
+func quantizedLSTM(op graph.Op) bool {
+	l, ok := op.(graph.LSTM)
+	return ok && l.Quantized
+}
+
+// unruled returns why an operator has no rounding rule.
+func unruled(op graph.Op) string {
+	if quantizedLSTM(op) {
+		return "no rounding rule: its steps are rounded to 8 bits"
+	}
+	if why, listed := withoutRule[reflect.TypeOf(op)]; listed {
+		return "no rounding rule: " + why
+	}
+	return "no rounding rule"
 }
 
 // again returns a function that applies the operator to f of its arguments.

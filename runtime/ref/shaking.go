@@ -378,7 +378,6 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 		exact[i] = r.array
 	}
 	u := s.units(n)
-<<<<<<< HEAD
 	if len(unsure) == 0 && perturbed && len(exact) == 1 && s.chunked(n, c, args, exact[0], u, left[n.Results[0]] > usesOf(s.wanted, n.Results[0]), index) {
 		return ""
 	}
@@ -394,15 +393,8 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 	case ok:
 		slips = rule.slip(n.Op, c, exact, u)
 	default:
-		if why, listed := withoutRule[reflect.TypeOf(n.Op)]; listed {
-			return "no rounding rule: " + why
-		}
-		return "no rounding rule"
+		return unruled(n.Op)
 	}
-	if len(unsure) > 0 && !s.spread(n, c, args, results, slips, u) {
-		return "it depends on a comparison within rounding"
-=======
-	slips := rule.slip(n.Op, c, exact, u)
 	if len(unsure) > 0 {
 		if !s.spread(n, c, args, results, slips, u) {
 			return "it depends on a comparison within rounding"
@@ -412,7 +404,6 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 				r.unsure = nil
 			}
 		}
->>>>>>> 07cecad (Exports are read back exactly, PyTorch's exports are verified in all runtimes, and a doubt about an integer that is not chosen makes nothing unknown)
 	}
 	if perturbed {
 		s.decide(n, c, args, results)
