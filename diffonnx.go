@@ -109,7 +109,7 @@ func CompareONNX(_ context.Context, a, b string, o DiffOptions) (*ONNXComparison
 		x.Identical = true
 		return x, nil
 	}
-	x.prove(files)
+	x.prove(files, matching)
 	if !o.StructureAlone {
 		x.Numbers, err = compareNumbers(paths, o)
 	}
@@ -117,8 +117,9 @@ func CompareONNX(_ context.Context, a, b string, o DiffOptions) (*ONNXComparison
 }
 
 // prove compares the normal forms.
-func (x *ONNXComparison) prove(files [2]diff.File) {
-	r, err := Identical(Stored{files[0].Model, files[0].Dir}, Stored{files[1].Model, files[1].Dir})
+func (x *ONNXComparison) prove(files [2]diff.File, m *diff.Matching) {
+	inputs, outputs := m.Declared()
+	r, err := identicalAs(Stored{files[0].Model, files[0].Dir}, Stored{files[1].Model, files[1].Dir}, inputs, outputs)
 	switch {
 	case err != nil:
 		x.Reason = err.Error()

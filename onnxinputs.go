@@ -69,7 +69,7 @@ func readTensor(file string, v runtime.Value) (format.Tensor, error) {
 	case ".pb":
 		return protoTensor(file)
 	}
-	return format.Tensor{}, fmt.Errorf("%s: the ending of its name does not say what it holds: name a .npy, .npz, .json or .pb file", file)
+	return format.Tensor{}, fmt.Errorf("%s: the ending of its name does not say what it holds: name a .npy, .npz, .json, .pb or .txt file", file)
 }
 
 // fromArchive returns the array with the input's name, or the only array.

@@ -29,28 +29,44 @@ type Stored struct {
 // Identical reports whether b computes what a does, for every input that a takes,
 // as far as structure can prove it: see package normal. A file that cannot be read
 // as a graph with open sizes gives an error: nothing is proved.
-func Identical(a, b Stored) (normal.Result, error) {
-	if r := declaredAlike(a.Model, b.Model); r != "" {
+func Identical(a, b Stored) (normal.Result, error) { return identicalAs(a, b, nil, nil) }
+
+// identicalAs is Identical for files whose inputs and outputs may have other names:
+// the maps hold the names in a, by name in b.
+func identicalAs(a, b Stored, inputs, outputs map[string]string) (normal.Result, error) {
+	in, out := as(inputs), as(outputs)
+	if r := declaredAlike(a.Model, b.Model, in, out); r != "" {
 		return normal.Result{Reason: r}, nil
 	}
-	x, err := readOpen(a, nil)
+	x, err := readOpen(a, nil, as(nil))
 	if err != nil {
 		return normal.Result{}, err
 	}
-	y, err := readOpen(b, x.Graph.Inputs)
+	y, err := readOpen(b, x.Graph.Inputs, in)
 	if err != nil {
 		return normal.Result{}, err
+	}
+	for _, v := range y.Graph.Inputs {
+		v.Name = in(v.Name)
+	}
+	for i := range y.Graph.Outputs {
+		y.Graph.Outputs[i].Name = out(y.Graph.Outputs[i].Name)
 	}
 	return normal.Identical(x, y, normal.Options{})
 }
 
+// as returns the function that looks a name up, and leaves one that is not there.
+func as(names map[string]string) func(string) string {
+	return func(name string) string { return cmp.Or(names[name], name) }
+}
+
 // readOpen reads a file with its sizes left open. Its named dimensions get the
-// names that the inputs of the same names have elsewhere.
-func readOpen(f Stored, like []*graph.Value) (normal.Model, error) {
+// names that the same inputs have elsewhere, where they are called as called says.
+func readOpen(f Stored, like []*graph.Value, called func(string) string) (normal.Model, error) {
 	m, g := *f.Model, *f.Model.Graph
 	g.Inputs = slices.Clone(g.Inputs)
 	for i, in := range g.Inputs {
-		at := slices.IndexFunc(like, func(v *graph.Value) bool { return v.Name == in.Name })
+		at := slices.IndexFunc(like, func(v *graph.Value) bool { return v.Name == called(in.Name) })
 		if at < 0 || in.NoShape || len(like[at].Shape) != len(in.Dims) {
 			continue
 		}
@@ -71,17 +87,19 @@ func readOpen(f Stored, like []*graph.Value) (normal.Model, error) {
 }
 
 // declaredAlike compares what two files declare of their inputs and outputs: names,
-// element types, and which dimensions are open. It returns the first difference.
-func declaredAlike(a, b *onnx.Model) string {
+// element types, and which dimensions are open. It returns the first difference. in
+// and out are the names of b's inputs and outputs in a.
+func declaredAlike(a, b *onnx.Model, in, out func(string) string) string {
 	for _, part := range []struct {
 		kind string
 		a, b []onnx.ValueInfo
-	}{{"input", given(a), given(b)}, {"output", a.Graph.Outputs, b.Graph.Outputs}} {
+		as   func(string) string
+	}{{"input", given(a), given(b), in}, {"output", a.Graph.Outputs, b.Graph.Outputs, out}} {
 		if len(part.a) != len(part.b) {
 			return fmt.Sprintf("%d %ss, and %d in the second file", len(part.a), part.kind, len(part.b))
 		}
 		for _, v := range part.a {
-			i := slices.IndexFunc(part.b, func(w onnx.ValueInfo) bool { return w.Name == v.Name })
+			i := slices.IndexFunc(part.b, func(w onnx.ValueInfo) bool { return part.as(w.Name) == v.Name })
 			if i < 0 {
 				return fmt.Sprintf("%s %s is not in the second file", part.kind, quote.Line(v.Name, 80))
 			}
@@ -139,14 +157,14 @@ func networkOf(c *model.Checkpoint, p export.Profile) (normal.Model, error) {
 // proved compares a file with a checkpoint by structure. want is what export
 // writes in the file's profile.
 func proved(e *exported, p export.Profile, path string, m, want *onnx.Model) (normal.Result, error) {
-	if r := declaredAlike(want, m); r != "" {
+	if r := declaredAlike(want, m, as(nil), as(nil)); r != "" {
 		return normal.Result{Reason: r}, nil
 	}
 	network, err := e.network(p)
 	if err != nil {
 		return normal.Result{}, err
 	}
-	file, err := readOpen(Stored{m, filepath.Dir(path)}, network.Graph.Inputs)
+	file, err := readOpen(Stored{m, filepath.Dir(path)}, network.Graph.Inputs, as(nil))
 	if err != nil {
 		return normal.Result{}, err
 	}
@@ -159,7 +177,7 @@ func proved(e *exported, p export.Profile, path string, m, want *onnx.Model) (no
 	}
 	// The types that each value is computed in, and integer weights, are those that
 	// export writes.
-	exported, err := readOpen(Stored{Model: want}, network.Graph.Inputs)
+	exported, err := readOpen(Stored{Model: want}, network.Graph.Inputs, as(nil))
 	if err != nil {
 		return normal.Result{}, err
 	}

@@ -213,7 +213,7 @@ func (v *onnxVerification) structures() (all []runtime.FileVerdict) {
 	for _, f := range v.files[1:] {
 		first := v.files[0]
 		x := runtime.FileVerdict{File: f.Path}
-		r, err := Identical(Stored{first.File, filepath.Dir(first.Path)}, Stored{f.File, filepath.Dir(f.Path)})
+		r, err := identicalAs(Stored{first.File, filepath.Dir(first.Path)}, Stored{f.File, filepath.Dir(f.Path)}, f.pair.ours, f.pair.outputs)
 		switch {
 		case err != nil:
 			x.Reason = err.Error()

@@ -244,3 +244,17 @@ func (m *Matching) Values() map[string]string {
 	}
 	return names
 }
+
+// Declared returns the names that the second file's inputs and outputs have in the
+// first.
+func (m *Matching) Declared() (inputs, outputs map[string]string) {
+	inputs, outputs = map[string]string{}, map[string]string{}
+	x, y := m.top.a.free(), m.top.b.free()
+	for _, p := range m.top.inputs {
+		inputs[y[p.b].Name] = x[p.a].Name
+	}
+	for _, p := range m.top.outs {
+		outputs[m.top.b.scope.outputs[p.b].Name] = m.top.a.scope.outputs[p.a].Name
+	}
+	return inputs, outputs
+}
