@@ -293,8 +293,9 @@ func (x *Certificates) count() {
 func (v *verification) plainSessions() (sessions []runtime.Session, names []string) {
 	for _, e := range entrants() {
 		_, plain := e.profile.(export.Plain)
-		if len(v.options.Runtimes) > 0 && !slices.Contains(v.options.Runtimes, e.String()) || !plain && e.profile != nil || e.Name == "ref" {
-			continue
+		named := slices.Contains(v.options.Runtimes, e.String())
+		if !named && (len(v.options.Runtimes) > 0 || e.level != "") || !plain && e.profile != nil || e.Name == "ref" {
+			continue // a level that runs only if it is named may compute in another type
 		}
 		if s, err := v.candidate(e, false).Open(); err == nil {
 			sessions, names = append(sessions, s), append(names, e.String())
