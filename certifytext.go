@@ -34,7 +34,7 @@ func (x *Certificates) WriteText(w io.Writer) error {
 		if t.Certain && len(t.Others) == 0 && (t.Reading == runtime.ReadingAny || t.Worst == nil && t.Unknown == "") {
 			continue
 		}
-		fmt.Fprintf(&b, "%s %d: %s leads %s by %.2e, rounding explains %.2e", after, t.Position, quote.Line(t.Words[0], 40), quote.Line(t.Words[1], 40), float64(t.Lead), float64(t.Bound))
+		fmt.Fprintf(&b, "%s %d: \"%s\" leads \"%s\" by %.2e, rounding explains %.2e", after, t.Position, quote.Line(t.Words[0], 40), quote.Line(t.Words[1], 40), float64(t.Lead), float64(t.Bound))
 		if t.Worst != nil {
 			fmt.Fprintf(&b, ", in order %s, at worst %s", atMost(t.Worst.Ordered), atMost(t.Worst.Any))
 		}
