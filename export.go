@@ -32,6 +32,7 @@ type ExportOptions struct {
 	Triton    string         // a Triton Inference Server model repository to add the model to; empty: none
 	Batch     int            // Train: sequences in a batch; 0: 12
 	Length    int            // Train: tokens in a sequence; 0: the model's context
+	Pooling   Pooling        // adds an output with the embedding of each text; the zero value: the model's own, if it has one
 	Optimizer string         // Train: "adamw" adds the update to the graph; empty: gradients only
 	MaxLoss   float64        // if weights become integers: keep weights in higher precision until the predicted mean divergence of the next tokens, in nats, is at most this; 0: keep those of the Profile
 	Exact     bool           // if weights become integers: keep those that integers do not hold exactly in higher precision
@@ -189,6 +190,8 @@ func (x *exporting) check() error {
 		return &OptionError{Option: "MaxLoss", Reason: fmt.Sprintf(" is %g nats: take a positive number, such as 0.01", x.MaxLoss)}
 	case x.MaxLoss != 0 && x.Profile.Numbers().Keep != "":
 		return &OptionError{Option: "MaxLoss", Reason: " chooses the weights to keep, and the profile names some: leave one out"}
+	case x.Pooling.Normalized && x.Pooling.Kind == "":
+		return &OptionError{Option: "Pooling", Reason: " is normalized, and has no kind: take " + quote.Or(Poolings())}
 	case x.Text != "" && !x.Profile.Numbers().Changes():
 		return &OptionError{Option: "Text", Reason: " measures what other numbers than float32 lose: ask for some"}
 	}
@@ -230,6 +233,10 @@ func (x *exporting) close() {
 
 // write writes a model and measures its loss of quality.
 func (x *exporting) write(ctx context.Context, c *model.Checkpoint) (*ExportReport, error) {
+	c, err := x.embedding(c)
+	if err != nil {
+		return nil, err
+	}
 	if err := x.settle(c); err != nil {
 		return nil, err
 	}
@@ -278,6 +285,18 @@ func (x *exporting) keepExact(c *model.Checkpoint) error {
 	numbers.Keep = keep
 	x.Profile, err = export.WithNumbers(x.Profile, numbers)
 	return err
+}
+
+// embedding returns the model with the output that is asked for.
+func (x *exporting) embedding(c *model.Checkpoint) (*model.Checkpoint, error) {
+	if x.Pooling == (Pooling{}) {
+		return c, nil
+	}
+	with, err := model.WithPooling(c, x.Pooling)
+	if err != nil {
+		return nil, &OptionError{Option: "Pooling", Reason: ": " + err.Error(), Err: err}
+	}
+	return with, nil
 }
 
 // save writes the file or the folders and adds them to the report.

@@ -37,6 +37,11 @@ func OpenModel(path string, o Options) (*Model, error) {
 // openModel is OpenModel with a check: ready sees the description of the model
 // before it is opened, and may refuse it.
 func openModel(path string, d Options, ready func(*Model) error) (*Model, error) {
+	return openAs(path, export.Cache{LastLogits: true}, d, ready)
+}
+
+// openAs is openModel with the profile in which a checkpoint is exported.
+func openAs(path string, p export.Profile, d Options, ready func(*Model) error) (*Model, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
@@ -68,7 +73,7 @@ func openModel(path string, d Options, ready func(*Model) error) (*Model, error)
 	if err := ready(&Model{Path: path, Checkpoint: c}); err != nil {
 		return nil, err
 	}
-	o, err := OpenCheckpoint(c, export.Cache{LastLogits: true}, d)
+	o, err := OpenCheckpoint(c, p, d)
 	if err == nil {
 		o.Path = path
 		return o, nil

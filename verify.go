@@ -2,6 +2,7 @@ package attnx
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -99,6 +100,10 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 	if o.Budget < 0 {
 		return nil, &OptionError{Option: "Budget", Reason: fmt.Sprintf(" is %d tokens: take 1 or more, or 0 for the default", o.Budget)}
 	}
+	c, err := poolingOf(c, files)
+	if err != nil {
+		return nil, err
+	}
 	v := &verification{checkpoint: c, exported: exported{checkpoint: c}, graph: c.Graph, options: o, files: map[string]onnxModel{}, length: flatLength}
 	if n := c.Context(); n > 0 {
 		v.length = min(n, flatLength)
@@ -116,6 +121,27 @@ func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*ver
 	v.exported.prepared = normal.Model{}
 	v.exported.model = nil // it may be as large as the weights, and is needed again only if a run fails
 	return v, nil
+}
+
+// poolingOf returns the checkpoint with the embedding of texts that a file has in
+// addition: export adds it on request.
+func poolingOf(c *model.Checkpoint, files []string) (*model.Checkpoint, error) {
+	sentence := role.Of(role.Sentence)
+	if _, has := c.Graph.Output(sentence); has {
+		return c, nil
+	}
+	for _, path := range files {
+		m, err := find.ReadModel(find.ModelIn(path))
+		if err != nil || !slices.ContainsFunc(m.Graph.Outputs, func(o onnx.ValueInfo) bool { return o.Name == sentence.Name() }) {
+			continue // verify reads it again, and reports what is wrong
+		}
+		var p Pooling
+		if text, ok := m.MetadataValue(model.MetaConfig); !ok || json.Unmarshal([]byte(text), &p) != nil {
+			continue
+		}
+		return model.WithPooling(c, p)
+	}
+	return c, nil
 }
 
 func (v *verification) read(path string) error {

@@ -20,6 +20,7 @@ import (
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -200,7 +201,11 @@ func compareText(c *model.Checkpoint, path string, file store.File) (runtime.Che
 	}
 	part := compare.Part{Compared: 1, Total: 1}
 	part.Departures = compare.JSON(have, want.Bytes(), sameText(file.Name, addedIn(c.Tokenizer)))
-	if own, unknown := c.Network(); unknown == nil && file.Name == "config.json" && len(part.Departures) == 0 {
+	own, unknown := nn.Network(nil), error(nil)
+	if file.Name == "config.json" { // what other files say of the network is not compared here
+		own, unknown = huggingface.ParseConfig(want.Bytes())
+	}
+	if own != nil && unknown == nil && len(part.Departures) == 0 {
 		config, err := huggingface.ParseConfig(have)
 		switch {
 		case err != nil:

@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/forms"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
@@ -21,7 +22,7 @@ func benchGenerateCommand(s console.Streams) *cobra.Command {
 	var batches []int
 	var past, count int
 	var asJSON bool
-	var d device
+	var d flags.Device
 	cmd := &cobra.Command{
 		Use:   "generate [CHECKPOINT|ONNX|FOLDER]",
 		Short: "Measure prefill and decoding with a cache",
@@ -51,10 +52,10 @@ busy, or they fit into a cache.`,
 			if past < 1 || count < 1 {
 				return fmt.Errorf("--past %d and --tokens %d must be 1 or more", past, count)
 			}
-			if err := d.check(); err != nil {
+			if err := d.Check(); err != nil {
 				return err
 			}
-			b := bench.Generation{Past: past, Count: count, Options: d.options(s)}
+			b := bench.Generation{Past: past, Count: count, Options: d.Options(s)}
 			name := preset
 			if len(args) == 1 {
 				name = args[0]
@@ -94,6 +95,6 @@ busy, or they fit into a cache.`,
 	fl.IntVar(&past, "past", 512, "tokens of a prompt")
 	fl.IntVar(&count, "tokens", 32, "tokens to measure, after two that are not")
 	usage.JSONFlag(cmd, &asJSON, bench.GenerateReport{})
-	d.flags(fl)
+	d.Flags(fl)
 	return cmd
 }

@@ -18,10 +18,10 @@ import (
 // chat holds a conversation: with the messages of --prompt, or line by line from
 // standard input to its end.
 func (g *generation) chat(ctx context.Context, path string, s console.Streams) error {
-	if err := g.device.check(); err != nil {
+	if err := g.device.Check(); err != nil {
 		return err
 	}
-	t, err := attnx.Open(path, g.device.options(s))
+	t, err := attnx.Open(path, g.device.Options(s))
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,13 @@ var flagValues = map[string]complete.Func{
 	"resume":           complete.FolderOnly,
 	"triton":           complete.FolderOnly,
 
+	"embed output": complete.FilesOf("npy"),
+	"file":         complete.AnyFile,
+	"pooling":      complete.OneOf(attnx.Poolings()...),
+
 	"prompt":         complete.FreeText,
+	"embed text":     complete.FreeText,
+	"classify text":  complete.FreeText,
 	"stop":           complete.FreeText,
 	"system":         complete.FreeText,
 	"attention text": complete.FreeText,
@@ -72,6 +78,8 @@ var argValues = map[string][]complete.Func{
 	"export":         {complete.FilesOf("safetensors", "gguf"), complete.FreeText},
 	"verify":         {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FilesOf("onnx")},
 	"generate":       {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FreeText},
+	"embed":          {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"classify":       {complete.FilesOf("safetensors", "onnx"), complete.FreeText},
 	"run":            {complete.FilesOf("onnx"), complete.FreeText},
 	"receipt keygen": {complete.FilesOf("pem"), complete.FreeText},
 	"receipt sign":   {complete.FilesOf("json"), complete.FreeText},

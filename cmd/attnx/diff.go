@@ -8,6 +8,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
 )
@@ -15,7 +16,7 @@ import (
 func diffCommand(s console.Streams) *cobra.Command {
 	var asJSON, values bool
 	var o attnx.DiffOptions
-	var d device
+	var d flags.Device
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Show what differs between two models, and by how much",
@@ -42,7 +43,7 @@ Exit codes: 0 they are equal, 1 they differ, 2 they could not be compared.`,
 		Args:    usage.Args(2, "files"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if attnx.ONNXFiles(args...) {
-				o.Options = d.options(s)
+				o.Options = d.Options(s)
 				return diffONNX(cmd.Context(), s, args, o, asJSON)
 			}
 			for _, name := range []string{"structure", "input", "tokenizer", "seed", "runtime", "device"} {
@@ -71,7 +72,7 @@ Exit codes: 0 they are equal, 1 they differ, 2 they could not be compared.`,
 	fl.Var(&o.Inputs, "input", "ONNX files: read an input of the first one (may be repeated)")
 	fl.Uint64Var(&o.Seed, "seed", 1, "ONNX files: seed of what is drawn")
 	tokenizerFlag(fl, &o.Tokenizer)
-	d.flags(fl, attnx.Oracle)
+	d.Flags(fl, attnx.Oracle)
 	usage.JSONFlag(cmd, &asJSON, attnx.Comparison{})
 	usage.DescribeJSON(cmd, "Two ONNX files and --json", attnx.ONNXComparison{})
 	return cmd

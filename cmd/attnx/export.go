@@ -13,6 +13,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/forms"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -59,6 +60,9 @@ Profiles:
          weight to loss and grad.<weight>; with --optimizer adamw, and the
          moments, the step and lr, to the next weights and moments. Any
          runtime can train with it
+
+--pooling gives an encoder without a head the output sentence_embedding, one
+vector for each text; a model of sentence-transformers has it by itself.
 
 --dtype float16 and bfloat16 are for GPUs. --quantize reports what was lost, as
 perplexity and as agreement with the float64 oracle. --by-layer adds what each
@@ -122,6 +126,8 @@ Only attnx and onnxruntime-genai run a file with --fuse ort.
 	fl.BoolVar(&o.Web, "web", false, "folder: for transformers.js as well, in browsers and Node")
 	fl.StringVar(&o.Triton, "triton", "", "Triton model repository (folder) to put the model into")
 	fl.StringVar(&o.Optimizer, "optimizer", "", "train: adamw puts the update into the graph, with the checkpoint's settings")
+	fl.StringVar(&o.Pooling.Kind, "pooling", "", "encoder: add embeddings of texts to the outputs, pooled by "+quote.Or(attnx.Poolings()))
+	fl.BoolVar(&o.Pooling.Normalized, "normalize", false, "with --pooling: divide each embedding by its length")
 	usage.JSONFlag(cmd, &asJSON, attnx.ExportReport{})
 	return cmd
 }

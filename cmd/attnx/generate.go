@@ -14,6 +14,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/texts"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
@@ -74,7 +75,7 @@ type generation struct {
 	sampler   model.Sampler
 	penalty   float64
 	json      bool
-	device    device
+	device    flags.Device
 }
 
 func (g *generation) flags(fl *pflag.FlagSet) {
@@ -89,7 +90,7 @@ func (g *generation) flags(fl *pflag.FlagSet) {
 	fl.Float64Var(&g.sampler.TopP, "top-p", 0, "draw from the fewest tokens with this probability together (0: all)")
 	fl.Float64Var(&g.penalty, "repetition-penalty", 1, "above 1 makes tokens that the text has already less likely")
 	fl.Uint64Var(&g.sampler.Seed, "seed", 1, "seed of the draws")
-	g.device.flags(fl)
+	g.device.Flags(fl)
 }
 
 // check refuses invalid settings and warns of those without effect.
@@ -138,10 +139,10 @@ func (g *generation) run(ctx context.Context, path string, s console.Streams) er
 	if err != nil {
 		return err
 	}
-	if err := g.device.check(); err != nil {
+	if err := g.device.Check(); err != nil {
 		return err
 	}
-	t, err := attnx.Open(path, g.device.options(s))
+	t, err := attnx.Open(path, g.device.Options(s))
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,8 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(root)
-	if seen != 26 {
-		t.Errorf("%d commands, want 26", seen)
+	if seen != 28 {
+		t.Errorf("%d commands, want 28", seen)
 	}
 }
 

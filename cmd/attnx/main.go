@@ -17,6 +17,7 @@ import (
 
 	"github.com/attnx/attnx/cmd/attnx/internal/complete"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/encoders"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
@@ -146,6 +147,8 @@ nobody read standard output to its end.`,
 		verifyCommand(s),
 		receiptCommand(s),
 		generateCommand(s),
+		encoders.Embed(s),
+		encoders.Classify(s),
 		runCommand(s),
 		inspectCommand(s),
 		checkpointsCommand(s),

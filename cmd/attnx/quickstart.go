@@ -12,6 +12,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/trainview"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
@@ -170,7 +171,7 @@ func ask(ctx context.Context, s console.Streams, in func(string) string, missing
 	if missing != nil {
 		path = in("model.flat.onnx")
 	}
-	t, err := attnx.Open(path, device{name: "cpu"}.options(s))
+	t, err := attnx.Open(path, flags.Device{Name: "cpu"}.Options(s))
 	if err != nil {
 		return answers, err
 	}

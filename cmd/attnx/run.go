@@ -6,6 +6,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/model/role"
 )
@@ -13,7 +14,7 @@ import (
 func runCommand(s console.Streams) *cobra.Command {
 	var o attnx.RunOptions
 	var asJSON bool
-	var d device
+	var d flags.Device
 	cmd := &cobra.Command{
 		Use:   "run MODEL",
 		Short: "Run an ONNX file of any tool and show its outputs",
@@ -29,7 +30,7 @@ segments are filled to fit, unless they are given.`,
 		Example: "  attnx run model.onnx\n  attnx run model.onnx --input \"" + role.Tokens.Name() + "=text:Once upon a time\"\n  attnx run model.onnx --input image=cat.npy --runtime oracle -o outputs",
 		Args:    usage.OneArg("ONNX file"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			o.Options = d.options(s)
+			o.Options = d.Options(s)
 			report, err := attnx.RunONNX(args[0], o)
 			if err != nil {
 				return err
@@ -41,7 +42,7 @@ segments are filled to fit, unless they are given.`,
 		},
 	}
 	fl := cmd.Flags()
-	d.flags(fl, attnx.Oracle)
+	d.Flags(fl, attnx.Oracle)
 	fl.Var(&o.Inputs, "input", "read an input, or text:WORDS for one (may be repeated)")
 	tokenizerFlag(fl, &o.Tokenizer)
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of what is drawn")

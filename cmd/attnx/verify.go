@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
@@ -23,7 +24,7 @@ func verifyCommand(s console.Streams) *cobra.Command {
 	var text string
 	var receipt receiptFlags
 	var o attnx.VerifyOptions
-	var d device
+	var d flags.Device
 	cmd := &cobra.Command{
 		Use:   "verify CHECKPOINT|ONNX [ONNX...]",
 		Short: "Compare every runtime with a float64 oracle",
@@ -118,7 +119,7 @@ or copy. 2: a file or the command line is wrong.`,
 			if cmd.Flags().Changed("plan") {
 				return planFor(cmd, s, plan, args, asJSON)
 			}
-			o.Library, o.TF32 = d.library, d.tf32
+			o.Library, o.TF32 = d.Library, d.TF32
 			if cmd.Flags().Changed("self-test") {
 				return selfTest(cmd.Context(), s, args, faults, asJSON, o)
 			}
@@ -158,8 +159,8 @@ or copy. 2: a file or the command line is wrong.`,
 	fl.StringVar(&text, "text", "", "file with the text for --certify; - is standard input")
 	usage.DescribeJSON(cmd, "--certify and --json", attnx.Certificates{})
 	receipt.flags(fl)
-	fl.StringVar(&d.library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
-	fl.BoolVar(&d.tf32, "tf32", false, "CUDA: allow TF32, which rounds the factors of products to 10 bits")
+	fl.StringVar(&d.Library, "ort-lib", "", "path of the ONNX Runtime library (default: the one that is found)")
+	fl.BoolVar(&d.TF32, "tf32", false, "CUDA: allow TF32, which rounds the factors of products to 10 bits")
 	return cmd
 }
 

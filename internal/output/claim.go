@@ -34,6 +34,8 @@ const (
 	Receipt       // of a verification
 	SignedReceipt // a receipt that gets a signature, rewritten in place
 	Key           // the private half of a key
+
+	Array // numpy's file
 )
 
 // kinds lists for each kind how it is written, its name in messages, and its
@@ -54,6 +56,8 @@ var kinds = map[Kind]struct {
 	Receipt:       {store.NewFile, "a receipt", []string{".json"}},
 	SignedReceipt: {store.SameFile, "a receipt", nil},
 	Key:           {store.NewFile, "a key", []string{".pem"}},
+
+	Array: {store.NewFile, "an array", []string{".npy"}},
 }
 
 // Claim checks, before any work, that an output may be written to a path. The
@@ -202,7 +206,7 @@ func mayReplace(what Kind, path string) error {
 		return notReferred(path)
 	case SignedReceipt:
 		return nil
-	case Receipt, Key:
+	case Receipt, Key, Array:
 		return fmt.Errorf("%s: it already exists: choose another name, or remove it", path)
 	case ONNX:
 		if export.Standalone(path) {

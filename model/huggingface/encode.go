@@ -153,6 +153,11 @@ func encodeTokenizerConfig(c *model.Checkpoint, t model.SpecialTokens) ([]byte, 
 		Class: "PreTrainedTokenizerFast", Longest: c.Context(), Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
 		ClassToken: t.Class, Separator: t.Separator, Mask: t.Mask, Chat: c.ChatTemplate,
 	}
+	if n, err := c.Network(); err == nil {
+		if longest := taskOf(n).Longest; longest > 0 {
+			about.Longest = min(about.Longest, longest)
+		}
+	}
 	if c.Continues() != nil {
 		for _, in := range c.Graph.Inputs {
 			about.Inputs = append(about.Inputs, in.Name)
