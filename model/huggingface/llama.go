@@ -113,7 +113,7 @@ func (o object) completeDecoder(settings []setting) error {
 			return err
 		}
 	}
-	return o.completeRope()
+	return o.completeRope(0)
 }
 
 // completeWindows writes use_sliding_window and max_window_layers, from which
@@ -162,8 +162,9 @@ var ropeSettings = []setting{
 }
 
 // completeRope writes the older forms of the settings of rotary positions
-// (rope_theta and rope_scaling) as rope_parameters.
-func (o object) completeRope() error {
+// (rope_theta and rope_scaling) as rope_parameters. partial is transformers'
+// default of the share of a head that is rotated; 0: it rotates whole heads.
+func (o object) completeRope(partial float64) error {
 	rope := object{}
 	for _, name := range []string{"rope_scaling", "rope_parameters"} {
 		if o.null(name) {
@@ -184,7 +185,8 @@ func (o object) completeRope() error {
 		o["partial_rotary_factor"] = share
 	}
 	delete(rope, "partial_rotary_factor")
-	if share, err := o.number("partial_rotary_factor", 1); err != nil || share != 1 {
+	share, err := o.number("partial_rotary_factor", cmp.Or(partial, 1))
+	if err != nil || partial == 0 && share != 1 {
 		return cmp.Or(err, fmt.Errorf("partial_rotary_factor is %g: transformers rotates whole heads of this network and ignores it: remove it", share))
 	}
 	delete(o, "partial_rotary_factor")
@@ -218,6 +220,9 @@ func (o object) completeRope() error {
 	}
 	if !cut {
 		settled["untruncated"] = []byte("true")
+	}
+	if share != 1 {
+		settled["partial_rotary_factor"] = strconv.AppendFloat(nil, share, 'g', -1, 64)
 	}
 	o["rope_parameters"], err = json.Marshal(settled)
 	return err
@@ -263,6 +268,9 @@ func ropeMembers(text []byte) ([]member, error) {
 		return nil, err
 	}
 	out := []member{{"rope_theta", rope.Theta}}
+	if rope.Partial > 0 {
+		out = append(out, member{"partial_rotary_factor", rope.Partial})
+	}
 	if rope.Type == "default" {
 		return out, nil
 	}
@@ -271,6 +279,7 @@ func ropeMembers(text []byte) ([]member, error) {
 		return nil, err
 	}
 	delete(o, "rope_theta")
+	delete(o, "partial_rotary_factor")
 	if rope.Untruncated {
 		delete(o, "untruncated")
 		o["truncate"] = []byte("false")
