@@ -190,8 +190,13 @@ var gemma3 = family{
 	members: func(n nn.Network) ([]member, error) {
 		list, err := decoderMembers(n)
 		for i, m := range list {
-			if m.name == "final_logit_softcapping" && fmt.Sprintf("%s", m.value) == "0" {
+			text, _ := m.value.(json.RawMessage)
+			switch {
+			case m.name != "final_logit_softcapping":
+			case string(text) == "0":
 				list[i].value = nil
+			case !strings.ContainsAny(string(text), ".eE"): // transformers expects a point
+				list[i].value = append(slices.Clone(text), ".0"...)
 			}
 		}
 		return slices.DeleteFunc(list, func(m member) bool { return m.name == "use_sliding_window" }), err

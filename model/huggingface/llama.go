@@ -221,7 +221,7 @@ func (o object) completeRope(partial float64) error {
 	if !cut {
 		settled["untruncated"] = []byte("true")
 	}
-	if share != 1 {
+	if partial > 0 {
 		settled["partial_rotary_factor"] = strconv.AppendFloat(nil, share, 'g', -1, 64)
 	}
 	o["rope_parameters"], err = json.Marshal(settled)
