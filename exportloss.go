@@ -21,6 +21,11 @@ func (x *exporting) measure(ctx context.Context, c *model.Checkpoint, r *ExportR
 	if l.Layers = layers; layers != nil {
 		r.text = append(r.text, layers.lines()...)
 	}
+	if none := c.Continues(); none != nil { // the quality is that of the next token
+		l.Problem = quote.Line(none.Error(), 2000)
+		r.say("not measured: %s", l.Problem)
+		return nil
+	}
 	l.Computed = "as written"
 	q, err := Quality(ctx, c, x.Profile, sequences)
 	if err != nil && !errors.Is(err, context.Canceled) && done.DType != format.Invalid {
@@ -90,6 +95,12 @@ func (x *exporting) byLayer(ctx context.Context, c *model.Checkpoint, sequences 
 // leave half of the export.
 func (x *exporting) heldOut(ctx context.Context, c *model.Checkpoint) ([][]int64, error) {
 	if !x.Profile.Numbers().Changes() {
+		return nil, nil
+	}
+	if none := c.Continues(); none != nil {
+		if x.Text != "" || x.MaxLoss != 0 || x.ByLayer {
+			return nil, fmt.Errorf("what other numbers lose is measured on the next token: %w", none)
+		}
 		return nil, nil
 	}
 	n, err := c.Parameters()
