@@ -69,7 +69,7 @@ func TestVerifyPackages(t *testing.T) {
 			for _, r := range report.Results {
 				if r.Status == runtime.StatusUnavailable {
 					t.Log(r.Reason)
-				} else if r.Status != want.status || !!strings.Contains(r.Reason+r.FirstDifference, want.reason) || !(float64(r.MaxAbs) < want.most) {
+				} else if r.Status != want.status || !strings.Contains(r.Reason+r.FirstDifference, want.reason) || !(float64(r.MaxAbs) < want.most) {
 					t.Errorf("%s: %s, off by %.2g: %s", r.Runtime, r.Status, r.MaxAbs, r.Reason)
 				}
 			}
