@@ -267,7 +267,7 @@ func TestExactGelu(t *testing.T) {
 
 // TestForeignOperators puts an operator of another domain in the place of each
 // node, under the same names. What it computes is not known: it is counted as
-// not compared, and fails where the file is not run.
+// not compared, and left to the runs.
 func TestForeignOperators(t *testing.T) {
 	c := faultModel(t, "gpt2")
 	e := &exported{checkpoint: c}
@@ -300,7 +300,7 @@ func TestForeignOperators(t *testing.T) {
 				t.Fatal(err)
 			}
 			nodes := checks[slices.IndexFunc(checks, func(c runtime.Check) bool { return c.Part == "nodes" })]
-			if nodes.Compared == nodes.Total || nodes.Reason == "" || f.Numbers().Quantize != "" && nodes.Status != runtime.StatusFail {
+			if nodes.Compared == nodes.Total || nodes.Reason == "" {
 				t.Errorf("%s: %s: %+v", name, n.Outputs[0], nodes)
 			}
 		}

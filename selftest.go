@@ -15,10 +15,12 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/compare"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/cut"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/mutate"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
 )
@@ -46,17 +48,22 @@ type SelfTestCount struct {
 	ByStructure int `json:"by_structure"` // faults caught before anything runs
 	OnSamples   int `json:"on_samples"`   // faults that only samples show
 	Missed      int `json:"missed"`
-	Placed      int `json:"placed"`     // caught faults whose first value is known
-	Located     int `json:"located"`    // of these, those named there
-	Equivalent  int `json:"equivalent"` // change no output by more than the bound
-	Proved      int `json:"proved"`     // of these, those that structure proves to be equal
-	Broken      int `json:"broken"`     // cannot be evaluated for any sample
+	// What the samples would find if structure were left out: faults, those of a known
+	// first value, and those located there.
+	Alone        int `json:"samples_alone"`
+	AlonePlaced  int `json:"samples_alone_placed"`
+	AloneLocated int `json:"samples_alone_located"`
+	Placed       int `json:"placed"`     // caught faults whose first value is known
+	Located      int `json:"located"`    // of these, those named there
+	Equivalent   int `json:"equivalent"` // change no output by more than the bound
+	Proved       int `json:"proved"`     // of these, those that structure proves to be equal
+	Broken       int `json:"broken"`     // cannot be evaluated for any sample
 }
 
 func (c *SelfTestCount) add(d SelfTestCount) {
 	for _, p := range [][2]*int{
 		{&c.Tried, &d.Tried}, {&c.Faults, &d.Faults}, {&c.Conditional, &d.Conditional}, {&c.ByStructure, &d.ByStructure}, {&c.OnSamples, &d.OnSamples},
-		{&c.Missed, &d.Missed}, {&c.Placed, &d.Placed}, {&c.Located, &d.Located}, {&c.Equivalent, &d.Equivalent}, {&c.Proved, &d.Proved}, {&c.Broken, &d.Broken},
+		{&c.Missed, &d.Missed}, {&c.Alone, &d.Alone}, {&c.AlonePlaced, &d.AlonePlaced}, {&c.AloneLocated, &d.AloneLocated}, {&c.Placed, &d.Placed}, {&c.Located, &d.Located}, {&c.Equivalent, &d.Equivalent}, {&c.Proved, &d.Proved}, {&c.Broken, &d.Broken},
 	} {
 		*p[0] += *p[1]
 	}
@@ -76,12 +83,21 @@ func VerifySelf(ctx context.Context, paths []string, n int, tell Tell, o VerifyO
 		return s, err
 	}
 	kinds := map[string]*SelfTestKind{}
-	for i, f := range mutate.Faults(t.base, n, o.Seed) {
+	faults := mutate.Faults(t.base, n, o.Seed)
+	if t.checkpoint != nil {
+		more, err := t.graphFaults(max(1, n/5))
+		if err != nil {
+			return s, err
+		}
+		faults = append(faults, more...)
+	}
+	order := mutate.Kinds() // of the report
+	for i, f := range faults {
 		if err := context.Cause(ctx); err != nil {
 			return s, err
 		}
 		if o.Progress != nil {
-			o.Progress(f.Kind, i, n)
+			o.Progress(f.Kind, i, len(faults))
 		}
 		k := kinds[f.Kind]
 		if k == nil {
@@ -94,7 +110,7 @@ func VerifySelf(ctx context.Context, paths []string, n int, tell Tell, o VerifyO
 			k.Examples = append(k.Examples, example)
 		}
 	}
-	for _, k := range mutate.Kinds() {
+	for _, k := range order {
 		if kinds[k] != nil {
 			s.Kinds = append(s.Kinds, *kinds[k])
 			s.add(kinds[k].SelfTestCount)
@@ -105,12 +121,15 @@ func VerifySelf(ctx context.Context, paths []string, n int, tell Tell, o VerifyO
 
 // selfTest is a model that faults are put into.
 type selfTest struct {
-	base    *onnx.Model
-	path    string
-	samples []sample
-	judge   func(m *onnx.Model) judgement
-	seed    uint64
-	onnx    *ONNX
+	base *onnx.Model
+	// checkpoint and profile are those of base; nil for a file of another tool.
+	checkpoint *model.Checkpoint
+	profile    export.Profile
+	path       string
+	samples    []sample
+	judge      func(m *onnx.Model) judgement
+	seed       uint64
+	onnx       *ONNX
 }
 
 // judgement is what structure finds.
@@ -154,6 +173,10 @@ func newSelfTest(paths []string, tell Tell, o VerifyOptions) (*selfTest, error) 
 		if err != nil {
 			return nil, err
 		}
+		t.checkpoint = c
+		if t.profile, _, err = profileOf(t.base, info); err != nil {
+			return nil, err
+		}
 		e := &exported{checkpoint: c}
 		t.judge = func(m *onnx.Model) judgement { return againstCheckpoint(e, t.path, m, info) }
 	}
@@ -168,18 +191,70 @@ func newSelfTest(paths []string, tell Tell, o VerifyOptions) (*selfTest, error) 
 	if t.onnx.inputs, err = inputsOf(t.base); err != nil {
 		return nil, err
 	}
-	for i, open := range foreignCases {
-		inputs, _, err := t.onnx.draw(nil, t.seed+uint64(i), open)
-		if err != nil {
-			return nil, err
+	return t, t.drawSamples(o)
+}
+
+// drawSamples makes the samples that verify runs: the designed cases of a checkpoint, or
+// those that are drawn for an ONNX file.
+func (t *selfTest) drawSamples(o VerifyOptions) error {
+	var all []map[string]format.Tensor
+	switch {
+	case t.checkpoint != nil && isCache(t.profile):
+		cases, _ := runtime.PastCases(cacheShape(t.checkpoint, t.base), t.checkpoint.IDs(), max(8, cmp.Or(o.Budget, runtime.ProvedBudget)/16), o.Seed)
+		for _, k := range cases {
+			all = append(all, k.Inputs())
 		}
+	case t.checkpoint != nil:
+		g := t.checkpoint.Graph
+		cases, err := runtime.CasesOf(ref.Inputs(g), g.Context, cmp.Or(o.Budget, runtime.ProvedBudget), o.Seed)
+		if err != nil {
+			return err
+		}
+		for _, k := range cases {
+			all = append(all, k.Inputs())
+		}
+	default:
+		for i, open := range foreignCases {
+			inputs, _, err := t.onnx.draw(nil, t.seed+uint64(i), open)
+			if err != nil {
+				return err
+			}
+			all = append(all, inputs)
+		}
+	}
+	for _, inputs := range all {
 		x, err := t.sample(inputs)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.path, err)
+			return fmt.Errorf("%s: %w", t.path, err)
 		}
 		t.samples = append(t.samples, x)
 	}
-	return t, nil
+	return nil
+}
+
+// graphFaults returns faults of the checkpoint's graph, as an exporter would have them
+// that writes another network under the checkpoint's name.
+func (t *selfTest) graphFaults(n int) (faults []mutate.Fault, err error) {
+	changed, err := mutate.Graphs(t.checkpoint.Graph, 3*n, t.seed)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range changed {
+		c := *t.checkpoint
+		c.Graph = f.Graph
+		m, _, err := ExportModel(&c, t.profile)
+		if err != nil || len(faults) == n { // a network that has no such form
+			continue
+		}
+		m.Metadata = t.base.Metadata
+		for layer, n := range t.checkpoint.Attentions() { // with a past, an attention begins with its keys and values
+			if isCache(t.profile) && n.Name() == f.Value {
+				f.Also = append(f.Also, role.Layered(role.PresentKey, layer).Name(), role.Layered(role.PresentValue, layer).Name())
+			}
+		}
+		faults = append(faults, mutate.Whole(f.Fault, m))
+	}
+	return faults, nil
 }
 
 // sample returns the model's outputs for an input, and their bounds.
@@ -263,7 +338,8 @@ func (t *selfTest) try(f mutate.Fault) (c SelfTestCount, example string) {
 	c.Tried = 1
 	m := f.Apply(t.base)
 	found := t.judge(m)
-	onSamples, evaluable := t.differs(m, t.samples)
+	at, evaluable := t.differs(m, t.samples)
+	onSamples := at >= 0
 	changes := onSamples
 	if f.When != nil {
 		witness, err := t.witness(*f.When)
@@ -271,8 +347,8 @@ func (t *selfTest) try(f mutate.Fault) (c SelfTestCount, example string) {
 			c.Equivalent = 1
 			return c, ""
 		}
-		differs, evaluated := t.differs(m, []sample{witness})
-		changes, evaluable = changes || differs || evaluable && !evaluated, evaluable || evaluated
+		shown, evaluated := t.differs(m, []sample{witness})
+		changes, evaluable = changes || shown >= 0 || evaluable && !evaluated, evaluable || evaluated
 	}
 	switch {
 	case !evaluable:
@@ -292,7 +368,7 @@ func (t *selfTest) try(f mutate.Fault) (c SelfTestCount, example string) {
 	case found.layer == runtime.DifferentLayer:
 		c.ByStructure = 1
 		if f.Value != "" {
-			if c.Placed = 1; found.first == f.Value || slices.Contains(f.Also, found.first) {
+			if c.Placed = 1; f.At(found.first) {
 				c.Located = 1
 			} else {
 				example = f.Place + ", located at " + cmp.Or(found.first, "no value")
@@ -303,29 +379,60 @@ func (t *selfTest) try(f mutate.Fault) (c SelfTestCount, example string) {
 	default:
 		c.Missed, example = 1, f.Place
 	}
+	if onSamples {
+		c.Alone = 1
+		if first, err := t.locate(m, t.samples[at].inputs); f.Value != "" && err == nil {
+			if c.AlonePlaced = 1; f.At(first) {
+				c.AloneLocated = 1
+			} else if example == "" {
+				example = f.Place + ", located by samples at " + cmp.Or(first, "no value")
+			}
+		}
+	}
 	return c, example
 }
 
-// differs reports whether an output of a model is beyond its derived bound in float32
-// for a sample, and whether the oracle could compute one. If it can compute some, the others
-// differ.
-func (t *selfTest) differs(m *onnx.Model, samples []sample) (differs, evaluable bool) {
-	failed := false
-	for _, s := range samples {
+// locate returns the first value of a model that departs from the base for an input, as
+// verify finds it between two files.
+func (t *selfTest) locate(m *onnx.Model, inputs map[string]format.Tensor) (string, error) {
+	dir := filepath.Dir(t.path)
+	first, other := &cuts{cut.Of(t.base), dir}, &cuts{cut.Of(m), dir}
+	s := &fileSearch{first: first, other: other, counterpart: sameNames(first, other), computed: format.Float32}
+	f, err := s.find(inputs, inputs)
+	if f == nil || err != nil {
+		return "", err
+	}
+	return f.origin().Value, nil
+}
+
+// differs returns the first sample for which an output of a model is beyond its derived bound
+// in float32; -1 if there is none. It also returns whether the oracle could compute one. If
+// it can compute some, the others differ.
+func (t *selfTest) differs(m *onnx.Model, samples []sample) (at int, evaluable bool) {
+	failed := -1
+	for i, s := range samples {
 		got, err := evaluated(m, t.path, s.inputs)
 		if err != nil {
-			failed = true
+			if failed < 0 {
+				failed = i
+			}
+			if !evaluable && i >= 3 { // it computes nothing
+				return -1, false
+			}
 			continue
 		}
 		evaluable = true
 		for name, want := range s.want {
 			x, ok := got[name]
 			if !ok || !runtime.Compare(want, x, s.bounds.Of[name]).Within {
-				return true, true
+				return i, true
 			}
 		}
 	}
-	return failed && evaluable, evaluable
+	if !evaluable {
+		return -1, false
+	}
+	return failed, true
 }
 
 // witness returns an input that shows a conditional fault.
@@ -359,9 +466,9 @@ func (t *selfTest) witness(w mutate.When) (sample, error) {
 func (s SelfTest) WriteText(w io.Writer) error {
 	var b strings.Builder
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "tried\tfaults\tstructure\tsamples\tmissed\tlocated\tequivalent\tbroken\t\x20kind")
+	fmt.Fprintln(tw, "tried\tfaults\tstructure\tsamples\tmissed\tlocated\talone\tlocated\tsame\tbroken\t\x20kind")
 	row := func(name string, c SelfTestCount) {
-		fmt.Fprintf(tw, "%d\t%d\t%d\t%d\t%d\t%d/%d\t%d\t%d\t %s\n", c.Tried, c.Faults, c.ByStructure, c.OnSamples, c.Missed, c.Located, c.Placed, c.Equivalent, c.Broken, name)
+		fmt.Fprintf(tw, "%d\t%d\t%d\t%d\t%d\t%d/%d\t%d\t%d/%d\t%d\t%d\t %s\n", c.Tried, c.Faults, c.ByStructure, c.OnSamples, c.Missed, c.Located, c.Placed, c.Alone, c.AloneLocated, c.AlonePlaced, c.Equivalent, c.Broken, name)
 	}
 	for _, k := range s.Kinds {
 		row(k.Kind, k.SelfTestCount)
@@ -373,7 +480,7 @@ func (s SelfTest) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "%s: %s\n", k.Kind, e)
 		}
 	}
-	fmt.Fprintf(&b, "%s: %d of %d faults caught, %d by structure; %d of %d located at the right value\n", s.Model, s.ByStructure+s.OnSamples, s.Faults, s.ByStructure, s.Located, s.Placed)
+	fmt.Fprintf(&b, "%s: %d of %d faults caught, %d by structure; %d of %d located at the right value; samples alone would find %d\n", s.Model, s.ByStructure+s.OnSamples, s.Faults, s.ByStructure, s.Located, s.Placed, s.Alone)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

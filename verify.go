@@ -35,6 +35,7 @@ type verification struct {
 	checks         []runtime.Check      // of the files
 	verdicts       []runtime.FileVerdict
 	pairs          runtime.Count // of the cases with a past
+	quantized      []quantizedFile
 }
 
 // flatLength is the sequence length of the flat network that is exported if no
@@ -186,7 +187,7 @@ func (v *verification) read(path string) error {
 	v.checks = append(v.checks, checks...)
 	v.verdicts = append(v.verdicts, file.verdict)
 	if file.profile.Numbers().Quantize != "" {
-		return nil // no bound on single values separates a right file from a wrong one: it is compared but not run
+		return v.readQuantized(file)
 	}
 	if file.model, err = withoutWeights(m); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -246,6 +247,9 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 		defer collectOften()()
 	}
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
+	if err == nil {
+		report, err = v.runQuantized(ctx, report)
+	}
 	if err == nil {
 		report.Coverage = runtime.CoverageOf(cases, inputs, v.graph.Context).With(v.budget(), v.pairs, report.Coverage)
 	}

@@ -105,9 +105,6 @@ func compareFile(e *exported, path string, m *onnx.Model, info export.Info) (che
 		checkOf(path, "metadata", compare.Metadata(m.Metadata, want.Metadata, "attnx.", other...)),
 	}
 	file.verdict = structureOf(e, p, path, m, want, found, checks)
-	if q := p.Numbers().Quantize; q != "" {
-		notRun(checks, q)
-	}
 	if folder := tritonFolder(path); folder != "" && isCache(p) {
 		check, err := compareTriton(c, folder, want)
 		return append(checks, check), file, err
@@ -129,17 +126,17 @@ func earlier(have, want *onnx.Model) bool {
 // from a constant.
 var earlierMask = []string{"Equal", "Sum", "Where"}
 
-// notRun marks in the checks of a file with integer weights that it is not run:
-// no bound on single values separates a right file from a wrong one. Parts that
-// could not be compared then fail.
-func notRun(checks []runtime.Check, q precision.Quantize) {
+// notRun marks in the checks of a file with integer weights that it was not run. Parts
+// that could not be compared then fail.
+func notRun(checks []runtime.Check, path string, q precision.Quantize) {
 	for i, c := range checks {
 		switch {
+		case c.File != path:
 		case c.Status == runtime.StatusOK && c.Reason != "":
 			checks[i].Status = runtime.StatusFail
 			checks[i].Reason += fmt.Sprintf("; a file with weights of %s is not run", q)
-		case i == 0 && c.Reason == "":
-			checks[i].Reason = fmt.Sprintf("a file with weights of %s is compared and not run: %s", q, ExportToMeasure)
+		case c.Part == "initializers" && c.Reason == "":
+			checks[i].Reason = fmt.Sprintf("a file with weights of %s is compared, and no runtime here ran it: %s", q, ExportToMeasure)
 		}
 	}
 }

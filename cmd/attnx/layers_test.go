@@ -38,7 +38,7 @@ var layers = map[string][]string{
 	"model/exprgraph":      {"format", "internal/quote", "model", "model/arch", "model/graph", "model/role"},
 	"model/train":          {"format", "internal/quote", "model", "model/graph", "model/nn", "model/role", "model/tokens"},
 	"internal/find":        {"export/bundle", "export/onnx", "format", "format/gguf", "format/store", "internal/quote", "model", "model/gguf", "model/huggingface", "model/tokens"},
-	"internal/mutate":      {"export/onnx"},
+	"internal/mutate":      {"export/onnx", "model/graph"},
 	"internal/output":      {"export", "export/onnx", "format", "format/store", "internal/find", "model", "model/gguf", "model/huggingface"},
 	"model/train/gorgonia": {"format", "model", "model/graph", "model/role", "model/train"},
 	"internal/leak":        {},

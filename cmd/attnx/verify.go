@@ -37,7 +37,9 @@ metadata, and the files of a folder field by field. A file whose graph is the
 checkpoint's in normal form is identical by structure, for every input, also if
 a tool rewrote it. What structure cannot prove is judged by the runs: equal on
 samples, or different. A departure fails the verdict. At most one file of each
-profile is run; files with integer weights are compared only.
+profile is run. A file with integer weights is run too, against the network that
+these integers stand for: where a runtime may round activations to 8 bits, the
+bound has half a step of each.
 
 Files are run in the runtimes for them. Without files every runtime runs, on
 exports in memory, flat for at most 128 tokens: onnx-go runs the cases that fit.

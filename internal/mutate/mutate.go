@@ -11,6 +11,7 @@ package mutate
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 )
@@ -23,10 +24,19 @@ type Fault struct {
 	// Also are values at which the fault may be found as well: of a node that is left
 	// out, what reads it; of an output that is another name of a value, that value.
 	Also []string
+	// Inside means that values whose names begin with one of these and a dot are parts of it.
+	Inside bool
 	// When is the input that shows the fault; nil: any input may.
 	When *When
 
 	apply func(s *surgeon)
+	whole *onnx.Model // the changed model
+}
+
+// Whole returns a fault whose changed model is m.
+func Whole(f Fault, m *onnx.Model) Fault {
+	f.whole = m
+	return f
 }
 
 // When describes the inputs that show a fault: the size of an axis of an input, or
@@ -40,16 +50,32 @@ type When struct {
 
 // Apply returns a changed copy of a model. It shares what it does not change.
 func (f Fault) Apply(m *onnx.Model) *onnx.Model {
+	if f.whole != nil {
+		return f.whole
+	}
 	s := newSurgeon(m)
 	f.apply(s)
 	return s.Model
 }
 
-// Kinds returns the names of all kinds of faults in ONNX files.
+// At reports whether a value is where the fault may be found.
+func (f Fault) At(value string) bool {
+	for _, at := range append([]string{f.Value}, f.Also...) {
+		if value == at || f.Inside && at != "" && strings.HasPrefix(value, at+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// Kinds returns the names of all kinds of faults, in ONNX files and in graphs.
 func Kinds() []string {
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = k.name
+	var names []string
+	for _, k := range kinds {
+		names = append(names, k.name)
+	}
+	for _, k := range graphKinds {
+		names = append(names, k.name)
 	}
 	return names
 }

@@ -8,7 +8,7 @@ import (
 
 // quantizeOps convert numbers to scaled integers and back, and requantize
 // products.
-var quantizeOps = []Op{QuantizeLinear{}, DequantizeLinear{}, DynamicQuantizeLinear{}, Requantize{}, PowerOfTwo{}, BitCast{}, UnpackBits{}}
+var quantizeOps = []Op{QuantizeLinear{}, DequantizeLinear{}, DynamicQuantizeLinear{}, Requantize{}, PowerOfTwo{}, BitCast{}, UnpackBits{}, MayRound{}}
 
 // QuantizeLinear is x divided by a scale, rounded to an integer, plus a zero point,
 // clamped to the range of type To. The scale and the zero point are scalars,
@@ -266,4 +266,32 @@ func (u UnpackBits) Infer(args []Type) ([]Type, error) {
 		return nil, fmt.Errorf("%d bits out of %s", u.Bits, args[0])
 	}
 	return one(format.Uint8, s.with(len(s)-1, s[len(s)-1].Mul(N(8/u.Bits)))), nil
+}
+
+// MayRound is its argument, which a runtime may round: to 8 bits with a sign, in blocks of
+// Block elements along the last axis, each with the scale at which its largest element is
+// 127. Products of ONNX Runtime's MatMulNBits do that to their first factor if the
+// file allows it (accuracy_level 4).
+type MayRound struct{ Block int }
+
+// Name returns "MayRound".
+func (MayRound) Name() string { return "MayRound" }
+
+// Infer returns the type of the argument.
+func (r MayRound) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if err := expectFloat(args[0]); err != nil {
+		return nil, err
+	}
+	if r.Block < 1 || len(args[0].Shape) == 0 {
+		return nil, fmt.Errorf("blocks of %d elements of %s", r.Block, args[0])
+	}
+	return args, nil
+}
+
+// Decompose implements Composite: nothing is rounded.
+func (MayRound) Decompose(b *Builder, args []*Value) []*Value {
+	return []*Value{b.Identity(args[0])}
 }

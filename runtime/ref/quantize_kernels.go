@@ -18,6 +18,7 @@ var quantizeKernels = []kernel{
 		return quantizeDynamically(c.args[0]), nil
 	}),
 	certain(requantize),
+	certain(func(_ graph.MayRound, c call) array { return c.args[0] }),
 	certain(func(op graph.PowerOfTwo, c call) array { return each(c.args[0], powerOfTwo(op.Mode, op.Saturate)) }),
 	single(func(op graph.BitCast, c call) (array, error) { return bitCast(c.args[0], op.To) }),
 	certain(func(op graph.UnpackBits, c call) array { return unpackBits(c.args[0], op.Bits, c.shapes[0]) }),

@@ -64,18 +64,16 @@ var roundingRules = map[reflect.Type]roundingRule{}
 // withoutRule are the operators that have neither a rule nor a decomposition with
 // rules, and why. Values after them are not certified.
 var withoutRule = map[reflect.Type]string{
-	reflect.TypeFor[graph.Det]():                   "elimination with pivots has no first-order bound that is worth much",
-	reflect.TypeFor[graph.DFT]():                   "no rule yet",
-	reflect.TypeFor[graph.DeformConv]():            "its sampling points depend on data",
-	reflect.TypeFor[graph.GridSample]():            "its sampling points depend on data",
-	reflect.TypeFor[graph.RoiAlign]():              "its sampling points depend on data",
-	reflect.TypeFor[graph.MaxRoiPool]():            "its regions depend on data",
-	reflect.TypeFor[graph.TfIdfVectorizer]():       "no rule yet",
-	reflect.TypeFor[graph.Trees]():                 "it compares numbers with thresholds",
-	reflect.TypeFor[graph.BitCast]():               "it takes the bits apart",
-	reflect.TypeFor[graph.PowerOfTwo]():            "it is a step function",
-	reflect.TypeFor[graph.QuantizeLinear]():        "it is a step function",
-	reflect.TypeFor[graph.DynamicQuantizeLinear](): "it is a step function",
+	reflect.TypeFor[graph.Det]():             "elimination with pivots has no first-order bound that is worth much",
+	reflect.TypeFor[graph.DFT]():             "no rule yet",
+	reflect.TypeFor[graph.DeformConv]():      "its sampling points depend on data",
+	reflect.TypeFor[graph.GridSample]():      "its sampling points depend on data",
+	reflect.TypeFor[graph.RoiAlign]():        "its sampling points depend on data",
+	reflect.TypeFor[graph.MaxRoiPool]():      "its regions depend on data",
+	reflect.TypeFor[graph.TfIdfVectorizer](): "no rule yet",
+	reflect.TypeFor[graph.Trees]():           "it compares numbers with thresholds",
+	reflect.TypeFor[graph.BitCast]():         "it takes the bits apart",
+	reflect.TypeFor[graph.PowerOfTwo]():      "it is a step function",
 }
 
 func init() {
@@ -155,6 +153,11 @@ func init() {
 			}
 			return relativeSlip(peaks(op, c, out), u, 8)
 		}),
+		rounds(func(_ graph.QuantizeLinear, _ call, out array, _ units) slip { return unknownSlip(out.len()) }), // to a floating-point type; integers have doubts
+		{op: reflect.TypeFor[graph.DynamicQuantizeLinear](), slip: func(_ graph.Op, c call, out []array, u units) []slip {
+			return []slip{{}, relativeSlip(out[1], u, 2), {}} // the scale is a rounded difference, and a rounded quotient
+		}},
+		rounds(mayRoundSlip),
 		rounds(func(_ graph.DequantizeLinear, _ call, out array, u units) slip { return relativeSlip(out, u, 1) }),
 	} {
 		if _, twice := roundingRules[r.op]; twice {

@@ -16,8 +16,9 @@ import (
 // shaken is a value with its perturbed copies.
 type shaken struct {
 	array
-	stack  array  // the copies; without elements of f they are equal to the value
-	unsure []bool // elements of integers or truth values that rounding may change; nil: none
+	stack  array     // the copies; without elements of f they are equal to the value
+	unsure []bool    // elements of integers or truth values that rounding may change; nil: none
+	doubt  []float64 // standard deviations of errors of integers, see doubts.go; nil: none
 	// spoilt means that nothing is known of the errors.
 	spoilt bool
 	// lazy computes copy k anew at each use: copies of moved weights are larger than
@@ -354,6 +355,12 @@ func (s *shaking) node(n *graph.Node, index uint64, left map[*graph.Value]int) e
 		if r.unsure != nil && s.wanted[v] {
 			s.unsure[v] = r.unsure
 		}
+		if r.doubt != nil && s.wanted[v] {
+			s.unsure[v] = make([]bool, r.len())
+			for i, d := range r.doubt {
+				s.unsure[v][i] = d > 0
+			}
+		}
 		if left[v] > 0 {
 			s.held[v] = r
 		}
@@ -395,6 +402,10 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 	default:
 		return unruled(n.Op)
 	}
+	doubted := slices.ContainsFunc(args, func(a *shaken) bool { return a.doubt != nil })
+	if doubted && (isFused || !s.carry(n, c, args, results, slips)) {
+		return "it depends on a quantized number within rounding"
+	}
 	if len(unsure) > 0 {
 		if !s.spread(n, c, args, results, slips, u) {
 			return "it depends on a comparison within rounding"
@@ -407,6 +418,7 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 	}
 	if perturbed {
 		s.decide(n, c, args, results)
+		s.doubt(n, args, results)
 	}
 	for i, r := range results {
 		if r.kind == floats && r.unsure != nil { // a step that rounding may take
@@ -458,7 +470,7 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 		default:
 			stack = stacks[i]
 		}
-		s.jolt(stack, exact[i], slips[i], index<<8+uint64(i))
+		s.jolt(stack, exact[i], slips[i], seedOf(n, index, i))
 		if left[v] > usesOf(s.wanted, v) {
 			results[i].stack = stack
 		}
@@ -499,6 +511,9 @@ func (s *shaking) applyCopy(n *graph.Node, ck, c call, exact []array) ([]array, 
 		}
 		out.dtype = exact[0].dtype
 		return []array{out}, nil
+	}
+	if _, quantizes := n.Op.(graph.DynamicQuantizeLinear); quantizes {
+		return quantizedCopy(ck.args[0], c.args[0], exact), nil
 	}
 	out, err := apply(n, ck)
 	if err != nil {

@@ -145,7 +145,7 @@ func readMatMulIntegerToFloat(n *node) *graph.Value {
 // few bits each and are packed in bytes, in blocks along K with one scale each.
 func readMatMulNBits(n *node) *graph.Value {
 	x, packed := n.arg(0), n.arg(1)
-	n.pass([]string{"accuracy_level", "weight_prepacked"})
+	n.pass([]string{"weight_prepacked"})
 	rows, columns, bits, block := n.int("N", 0), n.int("K", 0), n.int("bits", 4), n.int("block_size", 0)
 	if bits != 2 && bits != 4 && bits != 8 {
 		n.refuse("numbers of %d bits", bits)
@@ -170,6 +170,9 @@ func readMatMulNBits(n *node) *graph.Value {
 	y = n.apply(graph.DequantizeLinear{Axis: 1, Block: block, To: scales.DType}, y, scales, zero)
 	if !y.Shape[1].Is(columns) {
 		y = n.b.Slice(y, 1, graph.N(0), graph.N(columns))
+	}
+	if n.int("accuracy_level", 0) == 4 { // the first factor may be rounded to 8 bits, in the same blocks
+		x = n.apply(graph.MayRound{Block: block}, x)
 	}
 	z := n.matMul(x, n.b.Transpose(y, 1, 0))
 	if n.has(5) {
