@@ -100,7 +100,10 @@ func (r *ExportReport) wrote(files ...string) {
 // lost begins the report of the losses.
 func (r *ExportReport) lost(done precision.Numbers) *ExportLosses {
 	l := &ExportLosses{Quantized: done.Weights, Error: done.Error, WorstTensor: done.Worst, WorstError: done.WorstError, Kept: []KeptReport{}, Remarks: append([]string{}, done.Remarks...)}
-	if done.Weights > 0 {
+	switch {
+	case done.Weights > 0 && done.Error == 0:
+		r.say("%s: %d weight tensors, none of which changed", done.Quantize, done.Weights)
+	case done.Weights > 0:
 		r.say("%s: %d weight tensors, off by %.2g %% of their size (root mean square), %s most, by %.2g %%",
 			done.Quantize, done.Weights, 100*done.Error, done.Worst, 100*done.WorstError)
 	}

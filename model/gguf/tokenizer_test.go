@@ -186,7 +186,7 @@ func sameIDs(t *testing.T, who string, text []byte, all []string, want [][]int64
 }
 
 // TestTokenizerOfSmolLM2 compares the tokenizer of a real file with those that
-// transformers and llama.cpp make of it.
+// tokenizers and llama.cpp make of it.
 func TestTokenizerOfSmolLM2(t *testing.T) {
 	path, python := os.Getenv("ATTNX_SMOLLM2"), os.Getenv("ATTNX_PYTHON_GGUF")
 	if path == "" || python == "" {

@@ -32,7 +32,7 @@ var foreign = []struct {
 	}, "it is a pickle, which can run any program when it is read: " + resave},
 	{ending(".h5"), "it holds the weights of TensorFlow: open it in Python with transformers 4, AutoModelForCausalLM.from_pretrained(FOLDER, from_tf=True), and write it with save_pretrained(OUT)"},
 	{ending(".msgpack"), "it holds the weights of Flax: open it in Python with transformers 4, AutoModelForCausalLM.from_pretrained(FOLDER, from_flax=True), and write it with save_pretrained(OUT)"},
-	{ending(".gguf"), "it is a GGUF file, which is not read: get the model as safetensors"},
+	{ending(".gguf"), "it is a GGUF file: name the file itself"},
 	{ending(".onnx"), "it is an ONNX file, not a checkpoint: convert it into one"},
 }
 
