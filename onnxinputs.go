@@ -204,7 +204,7 @@ func (l *lists) number(token json.Token) error {
 	} else if _, is := token.(json.Number); !is {
 		return fmt.Errorf("%.80q is not a number: give lists of numbers", text)
 	}
-	bad := fmt.Errorf("%.80s is no %s: give numbers of that type", text, l.dtype)
+	bad := fmt.Errorf("%.80s is not of type %s: give numbers of that type", text, l.dtype)
 	if l.dtype.Float() {
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil {

@@ -188,7 +188,7 @@ func asType(t format.Tensor, to format.DType) (format.Tensor, error) {
 	for _, v := range values {
 		n := int64(v)
 		if float64(n) != v || n < 0 && !signed || bits < 64 && (n >= 1<<bits || signed && (n >= 1<<(bits-1) || n < -1<<(bits-1))) {
-			return t, fmt.Errorf("%v is no %s: give others", v, to)
+			return t, fmt.Errorf("%v does not fit %s: give others", v, to)
 		}
 		out.Data = appendInteger(out.Data, to, uint64(n))
 	}

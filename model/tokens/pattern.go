@@ -22,7 +22,8 @@ type pattern struct {
 // find passes on the matches in a text until f returns false.
 func (p *pattern) find(s string, f func(start, end int) bool) bool {
 	for at := 0; at < len(s); {
-		start, end := at, len(s)
+		start := at
+		var end int
 		switch {
 		case p.next != nil:
 			end = at + p.next(s[at:])

@@ -53,6 +53,7 @@ var remedies = map[string]string{
 var optionFlags = map[string]string{
 	"Batch": "--batch", "Budget": "--budget", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
 	"Glob": "--glob", "Out": "--out", "last": "--last", "run": "--resume",
+	"MaxLoss": "--keep",
 }
 
 // phrases replaces what runtimes and reports advise by commands and flags.
@@ -110,8 +111,11 @@ func Of(err error) string {
 func OneLine(s string) string { return quote.Line(s, 2000) }
 
 // flagOf returns the flag for an option of the library: --last-logits for
-// LastLogits.
+// LastLogits, if it has no other name.
 func flagOf(option string) string {
+	if flag, known := optionFlags[option]; known {
+		return flag
+	}
 	var flag strings.Builder
 	for _, r := range option {
 		if unicode.IsUpper(r) {

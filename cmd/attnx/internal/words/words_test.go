@@ -111,6 +111,7 @@ func TestOptionsAreFlags(t *testing.T) {
 		}
 	}
 	add(root + "/cmd/attnx/*.go")
+	add(root + "/cmd/attnx/internal/*/*.go")
 	files, err := filepath.Glob(root + "/*.go")
 	if err != nil {
 		t.Fatal(err)
