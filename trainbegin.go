@@ -174,6 +174,9 @@ func (o TrainOptions) network(sizes arch.Sizes, tok *tokens.Tokenizer) (nn.Netwo
 	if tok == nil {
 		return nil, &Error{Option: "Network", Value: isMissing, Err: errors.New("the data have no tokenizer to choose one for"), Do: "give the network of these data, or their Tokenizer"}
 	}
+	if arch.Known(o.Arch) && !slices.Contains(arch.Decoders(), o.Arch) {
+		return nil, &OptionError{Option: "Arch", Reason: fmt.Sprintf(" is %.64q, which cannot learn to continue a text: take %s", o.Arch, quote.Or(arch.Decoders()))}
+	}
 	n, err := arch.New(cmp.Or(o.Arch, arch.Names()[0]), sizes, tok.VocabSize())
 	if err != nil && o.Context > 0 { // the presets' own sizes are valid
 		return nil, &Error{Option: "Context", Err: err}

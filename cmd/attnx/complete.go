@@ -14,7 +14,7 @@ import (
 // Completions of flags, by the flag's name, or by command and name if the same
 // name has other values elsewhere.
 var flagValues = map[string]complete.Func{
-	"arch":                 complete.OneOf(arch.Names()...),
+	"arch":                 complete.OneOf(arch.Decoders()...),
 	"preset":               complete.OneOf(arch.Presets()...),
 	"tokenizer":            complete.OneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
 	"engine":               complete.OneOf(attnx.Engines()...),

@@ -23,6 +23,10 @@ func wild(t *testing.T, name string, context int) *model.Checkpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if gemma, is := n.(arch.Gemma3); is {
+		gemma.Tied = false // with its large embeddings a tied head says the same token again
+		n = gemma
+	}
 	c, err := model.New(n, 8)
 	if err != nil {
 		t.Fatal(err)
@@ -73,9 +77,12 @@ func TestCachedTextIsTheText(t *testing.T) {
 	}
 	names := []string{"gpt2", "simple", "llama"}
 	if fixtures.Exhaustive() {
-		names = arch.Names()
+		names = append(names, slices.DeleteFunc(arch.Names(), func(n string) bool { return slices.Contains(names, n) })...)
 	}
-	for _, name := range names {
+	for i, name := range names {
+		if i == 3 {
+			context, short, long = 96, 56, 100 // the loop is one for all: long texts of three are enough
+		}
 		c := wild(t, name, context)
 		if c.Continues() != nil {
 			continue

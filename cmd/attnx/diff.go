@@ -39,7 +39,7 @@ the same inputs, drawn as by attnx run. How far their outputs are apart is given
 as a multiple of what rounding explains.
 
 Exit codes: 0 they are equal, 1 they differ, 2 they could not be compared.`,
-		Example: "  attnx diff runs/go/best runs/go --values\n  attnx diff model.onnx simplified.onnx",
+		Example: "  attnx diff runs/go/best runs/go --values\n  attnx diff go.onnx simplified.onnx",
 		Args:    usage.Args(2, "files"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if attnx.ONNXFiles(args...) {

@@ -94,7 +94,7 @@ bit, as one that was never stopped.`,
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.data, "data", nil, "text file, folder or pipe to learn from (-: standard input)")
 	fl.StringVar(&f.glob, "glob", "*", "which files of a folder, by name")
-	fl.StringVar(&f.arch, "arch", arch.Names()[0], "architecture: "+quote.Or(arch.Names()))
+	fl.StringVar(&f.arch, "arch", arch.Names()[0], "architecture: "+quote.Or(arch.Decoders()))
 	fl.StringVar(&f.preset, "preset", "tiny", "size of the network: "+strings.Join(arch.Presets(), ", "))
 	fl.StringVar(&f.tokenizer, "tokenizer", "char", "tokenizer: word, char or bpe")
 	fl.IntVar(&f.vocab, "vocab", 0, "largest number of tokens in the vocabulary (default: every word or character; 512 for bpe)")

@@ -13,27 +13,28 @@ import (
 
 // row is an entry of the table of architectures.
 type row struct {
-	name  string
-	of    func(s Sizes, vocab int) nn.Network
-	parse func(text []byte) (nn.Network, error)
+	name    string
+	of      func(s Sizes, vocab int) nn.Network
+	parse   func(text []byte) (nn.Network, error)
+	encoder bool // each token sees those behind it: it cannot learn to continue a text
 }
 
 var table = []row{
-	{GPT2{}.Architecture(), gpt2Of, parseGPT2},
-	{Simple{}.Architecture(), simpleOf, parseSimple},
-	{Llama{}.Architecture(), llamaOf, parseAs[Llama]},
-	{Mistral{}.Architecture(), mistralOf, parseAs[Mistral]},
-	{Qwen2{}.Architecture(), qwen2Of, parseAs[Qwen2]},
-	{Qwen3{}.Architecture(), qwen3Of, parseAs[Qwen3]},
-	{GPTNeoX{}.Architecture(), gptNeoXOf, parseAs[GPTNeoX]},
-	{OPT{}.Architecture(), optOf, parseAs[OPT]},
-	{Phi{}.Architecture(), phiOf, parseAs[Phi]},
-	{Gemma3{}.Architecture(), gemma3Of, parseAs[Gemma3]},
-	{GPTBigCode{}.Architecture(), gptBigCodeOf, parseAs[GPTBigCode]},
-	{Bert{}.Architecture(), bertOf, parseAs[Bert]},
-	{DistilBert{}.Architecture(), distilBertOf, parseAs[DistilBert]},
-	{Roberta{}.Architecture(), robertaOf, parseAs[Roberta]},
-	{XLMRoberta{}.Architecture(), xlmRobertaOf, parseAs[XLMRoberta]},
+	{GPT2{}.Architecture(), gpt2Of, parseGPT2, false},
+	{Simple{}.Architecture(), simpleOf, parseSimple, false},
+	{Llama{}.Architecture(), llamaOf, parseAs[Llama], false},
+	{Mistral{}.Architecture(), mistralOf, parseAs[Mistral], false},
+	{Qwen2{}.Architecture(), qwen2Of, parseAs[Qwen2], false},
+	{Qwen3{}.Architecture(), qwen3Of, parseAs[Qwen3], false},
+	{GPTNeoX{}.Architecture(), gptNeoXOf, parseAs[GPTNeoX], false},
+	{OPT{}.Architecture(), optOf, parseAs[OPT], false},
+	{Phi{}.Architecture(), phiOf, parseAs[Phi], false},
+	{Gemma3{}.Architecture(), gemma3Of, parseAs[Gemma3], false},
+	{GPTBigCode{}.Architecture(), gptBigCodeOf, parseAs[GPTBigCode], false},
+	{Bert{}.Architecture(), bertOf, parseAs[Bert], true},
+	{DistilBert{}.Architecture(), distilBertOf, parseAs[DistilBert], true},
+	{Roberta{}.Architecture(), robertaOf, parseAs[Roberta], true},
+	{XLMRoberta{}.Architecture(), xlmRobertaOf, parseAs[XLMRoberta], true},
 }
 
 // Names returns the names of the architectures.
@@ -41,6 +42,18 @@ func Names() []string {
 	names := make([]string, len(table))
 	for i, r := range table {
 		names[i] = r.name
+	}
+	return names
+}
+
+// Decoders returns the names of the architectures that continue a text, and so
+// learn from one.
+func Decoders() []string {
+	var names []string
+	for _, r := range table {
+		if !r.encoder {
+			names = append(names, r.name)
+		}
 	}
 	return names
 }

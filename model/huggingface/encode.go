@@ -145,6 +145,9 @@ type tokenizerConfig struct {
 	Mask       string   `json:"mask_token,omitempty"`
 	Inputs     []string `json:"model_input_names,omitempty"` // of networks that do not continue a text
 	Chat       string   `json:"chat_template,omitempty"`
+
+	// transformers 4 sets it in tokenizer.json to what is said here, or to false.
+	PrefixSpace bool `json:"add_prefix_space,omitempty"`
 }
 
 // encodeTokenizerConfig returns the tokenizer_config.json of a model.
@@ -153,6 +156,7 @@ func encodeTokenizerConfig(c *model.Checkpoint, t model.SpecialTokens) ([]byte, 
 		Class: "PreTrainedTokenizerFast", Longest: c.Context(), Begin: t.Begin, End: t.End, Pad: t.Pad, Unknown: t.Unknown,
 		ClassToken: t.Class, Separator: t.Separator, Mask: t.Mask, Chat: c.ChatTemplate,
 	}
+	about.PrefixSpace, _ = tokens.PrefixSpace(c.Tokenizer)
 	if n, err := c.Network(); err == nil {
 		if longest := taskOf(n).Longest; longest > 0 {
 			about.Longest = min(about.Longest, longest)

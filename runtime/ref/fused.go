@@ -175,10 +175,11 @@ func newNormalized(x []float64, centered bool, epsilon float64, u units) normali
 	}
 	r.deviation = r.deviationOf(x, r.mean)
 	sq := s2 / n
-	e := math.Hypot(math.Sqrt(rounded)/n, meanError(len(x), s4, sq, u))
+	alike, alikeSquares := alikeInRow(x, r.mean*n, s2, u.sums)
+	e := math.Hypot(math.Sqrt(rounded)/n, max(meanError(len(x), s4, sq, u), alikeSquares/n))
 	variance := sq
 	if centered {
-		r.meanE = meanError(len(x), s2, r.mean, u)
+		r.meanE = max(meanError(len(x), s2, r.mean, u), alike/n)
 		variance = sq - r.mean*r.mean
 		e = math.Hypot(e, math.Hypot(binaryError(graph.Mul, r.mean, r.mean, r.mean*r.mean, u), binaryError(graph.Sub, sq, r.mean*r.mean, variance, u)))
 	}

@@ -468,6 +468,7 @@ func reduceSlip(op graph.Reduce, c call, out array, u units) slip {
 			s.deviation[i] = math.Hypot(s.deviation[i], u.rounded(y)*uniform)
 		}
 	}
+	alikeReduced(s, op, x, out, n, u)
 	return s
 }
 
