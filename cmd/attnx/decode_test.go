@@ -81,7 +81,7 @@ func TestCachedTextIsTheText(t *testing.T) {
 	}
 	for i, name := range names {
 		if i == 3 {
-			context, short, long = 96, 56, 100 // the loop is one for all: long texts of three are enough
+			context, short, long = 160, 120, 170 // the loop is one for all: the longest texts of three are enough
 		}
 		c := wild(t, name, context)
 		if c.Continues() != nil {
