@@ -21,7 +21,7 @@ type TrainOptions struct {
 	// The network. nil selects one that attnx ships, sized for the tokens of the
 	// text.
 	Network nn.Network
-	Arch    string // its name, of arch.Names; "": the first, GPT-2
+	Arch    string // its name, of arch.Decoders; "": the first, GPT-2
 	Preset  string // its size, of arch.Presets; "": tiny
 	Context int    // tokens in a sequence; 0: the network's maximum
 
