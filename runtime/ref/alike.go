@@ -25,8 +25,12 @@ func alikeError(errors *[halvings]float64) float64 {
 	return most
 }
 
-// gridOf returns the distance of the numbers around y, with the unit roundoff u.
+// gridOf returns the distance of the numbers around y, with the unit roundoff u; 0
+// has none.
 func gridOf(y, u float64) float64 {
+	if y == 0 {
+		return 0
+	}
 	_, exponent := math.Frexp(y)
 	return math.Ldexp(u, exponent) // in [2ᵉ⁻¹, 2ᵉ) it is 2u·2ᵉ⁻¹
 }
