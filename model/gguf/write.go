@@ -73,7 +73,11 @@ type writing struct {
 func newWriting(c *model.Checkpoint, typ blocks.Type) (*writing, error) {
 	k := slices.IndexFunc(families, func(f family) bool { return f.arch == c.Arch || slices.Contains(f.also, c.Arch) })
 	if k < 0 {
-		return nil, fmt.Errorf("attnx writes GGUF files of %s, not of %s: write a folder or an ONNX file", quote.Or(names()), quote.String(c.Arch))
+		var written []string
+		for _, f := range families {
+			written = append(append(written, f.arch), f.also...)
+		}
+		return nil, fmt.Errorf("attnx writes GGUF files of %s, not of %s: write a folder or an ONNX file", quote.Or(written), quote.String(c.Arch))
 	}
 	if !typ.Writable() {
 		return nil, fmt.Errorf("%s cannot be written: take %s", typ, quote.Or(blocks.Writables()))
