@@ -197,3 +197,14 @@ func (r *trainRun) saveSource() error {
 		return enc.Encode(r.source)
 	})
 }
+
+// saveConfig writes the description of a new run.
+func (r *trainRun) saveConfig() error {
+	if r.config == "" {
+		return nil
+	}
+	return store.Save(r.in(store.ConfigName), func(w io.Writer) error {
+		_, err := io.WriteString(w, r.config)
+		return err
+	})
+}

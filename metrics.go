@@ -9,8 +9,10 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 
 	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/format/tensorboard"
 	"github.com/attnx/attnx/internal/speed"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
@@ -69,17 +71,21 @@ func (s *speedometer) metric(e train.Event) Metric {
 	return m
 }
 
-// metricsLog is metrics.jsonl, one line per step. Lines are written
-// immediately, so that other programs can follow a run.
+// metricsLog is metrics.jsonl, one line per step, and an event file for
+// TensorBoard. Both are written immediately, so that other programs can follow a
+// run.
 type metricsLog struct {
 	history []Metric
 	file    *os.File
-	err     error // the first write error
+	board   *tensorboard.Writer
+	events  string // path of the event file
+	err     error  // the first write error
 }
 
-// openMetrics opens the file of a run at the given step. It drops lines of
+// openMetrics opens the files of a run at the given step. It drops lines of
 // later steps, from a run that went further than its checkpoint.
-func openMetrics(path string, step int) (*metricsLog, error) {
+func openMetrics(folder string, step int) (*metricsLog, error) {
+	path := filepath.Join(folder, store.MetricsName)
 	history, err := ReadMetrics(path)
 	if err != nil {
 		return nil, err
@@ -101,8 +107,13 @@ func openMetrics(path string, step int) (*metricsLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	return l, err
+	if l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
+		return nil, err
+	}
+	if l.board, l.events, err = tensorboard.Create(folder, step+1); err != nil {
+		return nil, errors.Join(err, l.file.Close())
+	}
+	return l, nil
 }
 
 // maxMetric bounds the bytes of a line in metrics.jsonl.
@@ -165,15 +176,32 @@ func writeMetric(w io.Writer, m Metric) error {
 func (l *metricsLog) add(m Metric) {
 	l.history = append(l.history, m)
 	if l.err == nil {
-		l.err = writeMetric(l.file, m)
+		l.err = errors.Join(writeMetric(l.file, m), l.board.Scalars(m.Step, m.scalars()))
 	}
+}
+
+// scalars are the numbers of a step by TensorBoard's names.
+func (m Metric) scalars() []tensorboard.Scalar {
+	s := []tensorboard.Scalar{{Tag: "loss/train", Value: m.Loss}, {Tag: "learning_rate", Value: m.LR}, {Tag: "speed/tokens_per_second", Value: m.TokensPerSecond}}
+	if m.ValLoss != nil {
+		s = append(s, tensorboard.Scalar{Tag: "loss/validation", Value: *m.ValLoss})
+	}
+	return s
+}
+
+// remove closes and removes the files.
+func (l *metricsLog) remove() {
+	path := l.file.Name()
+	l.Close()
+	os.Remove(path)
+	os.Remove(l.events)
 }
 
 // Close closes the file and returns the first write error. A second Close does
 // nothing.
 func (l *metricsLog) Close() error {
 	if l.file != nil {
-		l.err = errors.Join(l.err, l.file.Close())
+		l.err = errors.Join(l.err, l.file.Close(), l.board.Close())
 		l.file = nil
 	}
 	return l.err

@@ -19,7 +19,7 @@ func TestMetricsResumed(t *testing.T) {
 		t.Fatal(err)
 	}
 	half := 0.5
-	log, err := openMetrics(path, 2)
+	log, err := openMetrics(filepath.Dir(path), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestMetricsRefused(t *testing.T) {
 	if err := os.WriteFile(path, []byte("my notes\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openMetrics(path, 2); err == nil {
+	if _, err := openMetrics(filepath.Dir(path), 2); err == nil {
 		t.Error("it was taken")
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "my notes\n" {

@@ -8,6 +8,7 @@ import (
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
@@ -21,9 +22,10 @@ type TrainOptions struct {
 	// The network. nil selects one that attnx ships, sized for the tokens of the
 	// text.
 	Network nn.Network
-	Arch    string // its name, of arch.Decoders; "": the first, GPT-2
-	Preset  string // its size, of arch.Presets; "": tiny
-	Context int    // tokens in a sequence; 0: the network's maximum
+	Arch    string     // its name, of arch.Decoders; "": the first, GPT-2
+	Preset  string     // its size, of arch.Presets; "": tiny
+	Sizes   arch.Sizes // what differs from the preset
+	Context int        // tokens in a sequence; 0: the network's maximum
 
 	// The tokenizer of the text. nil: Train makes one from the text. It is saved in
 	// the checkpoints.
@@ -42,6 +44,10 @@ type TrainOptions struct {
 	Engine        string // of Engines; "": "auto"
 	EngineOptions EngineOptions
 	Events        TrainEvents
+
+	// Config describes the run for people. It is kept in the run's folder as
+	// config.yaml, and nothing reads it. "": no file.
+	Config string
 }
 
 // ResumeOptions are the settings that may change when a run is resumed. The zero
@@ -51,6 +57,7 @@ type ResumeOptions struct {
 	Steps     int    // total, including steps already done; 0: as before
 	SaveEvery int    // steps between checkpoints; 0: as before
 	Keep      int    // newest checkpoints to keep; 0: as before
+	Patience  int    // evaluations without a lower validation loss; 0: as before
 
 	Engine        string // "": as before, required for bit-identical results
 	EngineOptions EngineOptions
@@ -84,14 +91,15 @@ const (
 	Complete TrainEnd = iota // all steps are done
 	Stopped                  // its context ended
 	Failed                   // a step or a save failed, and Train returns the error
+	Early                    // Settings.Patience is over: the validation loss has stopped falling
 )
 
-// String returns "complete", "stopped" or "failed".
+// String returns "complete", "stopped", "failed" or "early".
 func (e TrainEnd) String() string {
-	if e < Complete || e > Failed {
+	if e < Complete || e > Early {
 		return fmt.Sprintf("TrainEnd(%d)", int(e))
 	}
-	return [...]string{"complete", "stopped", "failed"}[e]
+	return [...]string{"complete", "stopped", "failed", "early"}[e]
 }
 
 // TrainResult is the result of a run.
@@ -118,7 +126,7 @@ type TrainResult struct {
 // The result is nil if nothing was saved. If the first step fails, no file is left.
 // Errors with a remedy are an *Error.
 func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
-	r := &trainRun{folder: o.Out, events: o.Events, engine: o.Engine, how: o.EngineOptions, options: o.Settings, fresh: true}
+	r := &trainRun{folder: o.Out, events: o.Events, engine: o.Engine, how: o.EngineOptions, options: o.Settings, config: o.Config, fresh: true}
 	place, err := r.checkNew(o.Data)
 	if err != nil {
 		return nil, err

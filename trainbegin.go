@@ -83,7 +83,7 @@ func heldBy(folder string) string {
 	case len(aside) > 0:
 		return filepath.Base(aside[0])
 	}
-	for _, name := range []string{store.MetricsName, store.LossPlotName, store.SourceName, store.LatestName, store.BestName} {
+	for _, name := range []string{store.MetricsName, store.LossPlotName, store.SourceName, store.ConfigName, store.LatestName, store.BestName} {
 		if _, err := os.Lstat(filepath.Join(folder, name)); err == nil {
 			return name
 		}
@@ -137,13 +137,19 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 	return err
 }
 
-// sizes returns the sizes of a network that attnx ships.
+// sizes returns the sizes of a network that attnx ships: those of the preset.
 func (o TrainOptions) sizes() (arch.Sizes, error) {
 	if o.Context < 0 {
 		return arch.Sizes{}, &Error{Option: "Context", Value: fmt.Sprint(o.Context), Err: errors.New("take 1 or more, or 0 for the network's")}
 	}
 	if o.Network != nil {
+		if o.Sizes != (arch.Sizes{}) {
+			return arch.Sizes{}, &Error{Option: "Sizes", Err: errors.New("the network has sizes of its own"), Do: "leave out one of Sizes and Network"}
+		}
 		return arch.Sizes{}, nil
+	}
+	if s := o.Sizes; min(s.Layers, s.Heads, s.Width, s.Context, s.KVHeads, s.Inner) < 0 {
+		return arch.Sizes{}, &Error{Option: "Sizes", Value: fmt.Sprintf("%+v", s), Err: errors.New("none may be negative")}
 	}
 	sizes, err := arch.Preset(cmp.Or(o.Preset, "tiny"))
 	sizes.Context = cmp.Or(o.Context, sizes.Context)
@@ -177,7 +183,7 @@ func (o TrainOptions) network(sizes arch.Sizes, tok *tokens.Tokenizer) (nn.Netwo
 	if arch.Known(o.Arch) && !slices.Contains(arch.Decoders(), o.Arch) {
 		return nil, &OptionError{Option: "Arch", Reason: fmt.Sprintf(" is %.64q, which cannot learn to continue a text: take %s", o.Arch, quote.Or(arch.Decoders()))}
 	}
-	n, err := arch.New(cmp.Or(o.Arch, arch.Names()[0]), sizes, tok.VocabSize())
+	n, err := arch.Resize(cmp.Or(o.Arch, arch.Names()[0]), o.Sizes, sizes, tok.VocabSize())
 	if err != nil && o.Context > 0 { // the presets' own sizes are valid
 		return nil, &Error{Option: "Context", Err: err}
 	}
@@ -236,7 +242,7 @@ func (r *trainRun) take(path string, o ResumeOptions) (err error) {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	s := &r.options
-	s.Steps, s.SaveEvery, s.Keep = cmp.Or(o.Steps, s.Steps), cmp.Or(o.SaveEvery, s.SaveEvery), cmp.Or(o.Keep, s.Keep)
+	s.Steps, s.SaveEvery, s.Keep, s.Patience = cmp.Or(o.Steps, s.Steps), cmp.Or(o.SaveEvery, s.SaveEvery), cmp.Or(o.Keep, s.Keep), cmp.Or(o.Patience, s.Patience)
 	r.engine, r.how.Device = cmp.Or(o.Engine, s.Engine), cmp.Or(o.EngineOptions.Device, s.Device)
 	return errors.Join(s.Check(), r.checkEngine())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -21,6 +22,7 @@ type trainRun struct {
 	engine  string
 	how     EngineOptions
 	options train.Options
+	config  string // for people; "" if the run has none
 	events  TrainEvents
 
 	model  *model.Checkpoint // the model at the start
@@ -59,10 +61,10 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 		return nil, err
 	}
 	defer r.run.Close()
-	if err := r.saveSource(); err != nil {
+	if err := errors.Join(r.saveSource(), r.saveConfig()); err != nil {
 		return nil, err
 	}
-	if r.metrics, err = openMetrics(r.in(store.MetricsName), r.model.Step); err != nil {
+	if r.metrics, err = openMetrics(r.folder, r.model.Step); err != nil {
 		return nil, err
 	}
 	defer r.metrics.Close()
@@ -72,7 +74,32 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 	if r.speed, err = newSpeedometer(r.model, r.data, engine.Name(), r.how.Device); err != nil {
 		return nil, err
 	}
+	if r.settled() {
+		return r.end(errEarly)
+	}
 	return r.end(r.steps(ctx))
+}
+
+// errEarly ends a run whose patience is over.
+var errEarly = errors.New("the validation loss has stopped falling")
+
+// settled reports whether none of the last Patience evaluations had a lower loss
+// than one before them.
+func (r *trainRun) settled() bool {
+	if r.options.Patience == 0 {
+		return false
+	}
+	best, since := math.Inf(1), 0
+	for _, m := range r.metrics.history {
+		switch {
+		case m.ValLoss == nil:
+		case *m.ValLoss < best:
+			best, since = *m.ValLoss, 0
+		default:
+			since++
+		}
+	}
+	return since >= r.options.Patience
 }
 
 // checkMemory refuses a batch whose step does not fit into free memory.
@@ -127,14 +154,16 @@ func (r *trainRun) steps(ctx context.Context) error {
 		if r.events.Step != nil {
 			r.events.Step(m)
 		}
+		var err error
 		if e.Step%every != 0 {
-			return r.run.Poll()
+			err = r.run.Poll()
+		} else if err = r.save(); err == nil {
+			r.saved = e.Step
 		}
-		if err := r.save(); err != nil {
-			return err
+		if err == nil && m.ValLoss != nil && e.Step < r.options.Steps && r.settled() {
+			return errEarly
 		}
-		r.saved = e.Step
-		return nil
+		return err
 	})
 }
 
@@ -143,6 +172,10 @@ func (r *trainRun) steps(ctx context.Context) error {
 func (r *trainRun) end(runErr error) (*TrainResult, error) {
 	if fast := r.speed.overPeak; fast > 0 {
 		r.events.Tell.Say(Warning, "no share: %s", speed.BusyProduct(fast, r.speed.peak))
+	}
+	early := errors.Is(runErr, errEarly)
+	if early {
+		runErr = nil
 	}
 	stopped := errors.Is(runErr, context.Canceled) || errors.Is(runErr, context.DeadlineExceeded)
 	if runErr != nil && !stopped && r.done == 0 {
@@ -163,6 +196,8 @@ func (r *trainRun) end(runErr error) (*TrainResult, error) {
 		result.Ended = Stopped
 	case runErr != nil:
 		result.Ended = Failed
+	case early:
+		result.Ended = Early
 	}
 	reached := r.model.Step + r.done
 	if r.saved != reached {
@@ -187,7 +222,8 @@ func (r *trainRun) abandon() error {
 		return nil
 	}
 	r.metrics.Close()
-	os.Remove(r.in(store.MetricsName))
+	r.metrics.remove()
 	os.Remove(r.in(store.SourceName))
+	os.Remove(r.in(store.ConfigName))
 	return r.run.Abandon()
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
 )
 
 // Completions of flags, by the flag's name, or by command and name if the same
@@ -17,6 +18,7 @@ var flagValues = map[string]complete.Func{
 	"arch":                 complete.OneOf(arch.Decoders()...),
 	"preset":               complete.OneOf(arch.Presets()...),
 	"tokenizer":            complete.OneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
+	"schedule":             complete.OneOf(train.Schedules()...),
 	"engine":               complete.OneOf(attnx.Engines()...),
 	"bench kernels preset": complete.OneOf(bench.Presets()...),
 	"bench train preset":   complete.ListOf(bench.Presets()...),
@@ -38,6 +40,7 @@ var flagValues = map[string]complete.Func{
 	"client":               complete.OneOf("npm", "pip"),
 
 	"data":             complete.AnyFile,
+	"train config":     complete.FilesOf("yaml", "yml"),
 	"ort-lib":          complete.AnyFile, // the file name ends with a version
 	"export text":      complete.AnyFile,
 	"verify text":      complete.AnyFile,

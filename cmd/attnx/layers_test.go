@@ -22,6 +22,7 @@ var layers = map[string][]string{
 	".":                    nil, // the application: may import every room but cmd
 	"format":               {"internal/leak", "internal/quote"},
 	"format/npy":           {"format"},
+	"format/tensorboard":   {},
 	"format/gguf":          {"format", "internal/quote"},
 	"format/store":         {},
 	"model/role":           {},
@@ -84,6 +85,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/forms":      {"export", "export/precision"},
 	"cmd/attnx/internal/inspection": nil, // prints what the application reports
 	"cmd/attnx/internal/plot":       {"format/store", "internal/output"},
+	"cmd/attnx/internal/settings":   {"internal/quote", "model/arch", "model/train"},
 	"cmd/attnx/internal/terminal":   {},
 	"cmd/attnx/internal/texts":      nil, // writes what the application generates
 	"cmd/attnx/internal/trainview":  nil, // shows what the application trains

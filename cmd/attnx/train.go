@@ -11,6 +11,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/settings"
 	"github.com/attnx/attnx/cmd/attnx/internal/trainview"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/internal/quote"
@@ -37,7 +38,11 @@ type trainFlags struct {
 	evalEvery    int
 	saveEvery    int
 	keep         int
+	threads      int
+	config       string
+	given        string // the given flags as a configuration file
 	json         bool
+	settings.Settings
 }
 
 func trainCommand(s console.Streams) *cobra.Command {
@@ -63,7 +68,8 @@ RUN is a new folder. It gets the checkpoints (step-00000020.safetensors and so
 on), the names of the newest and of the best one (of those saved after an
 evaluation) in the files latest and best, the place of the text in source.json,
 metrics.jsonl and loss.png. Wherever a command expects a checkpoint, RUN
-names its newest and RUN/best its best.
+names its newest and RUN/best its best. TensorBoard shows RUN too. config.yaml
+keeps the flags of the run; --config takes such a file, or one of your own.
 
 Ctrl-C finishes the step under way, saves, says how to continue, and exits with
 130. So do SIGTERM, SIGHUP (a terminal that closes), and SIGUSR1, SIGUSR2 and
@@ -87,7 +93,13 @@ bit, as one that was never stopped.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, more []string) error {
+			if f.config != "" {
+				if err := settings.ReadConfig(f.config, cmd.Flags()); err != nil {
+					return fmt.Errorf("--%s %w", settings.FileFlag, err)
+				}
+			}
 			f.data = append(f.data, more...)
+			f.given = settings.WriteConfig(cmd.Flags(), "out", "resume", "json")
 			return f.run(cmd.Context(), s, cmd.Flags().Changed)
 		},
 	}
@@ -109,6 +121,9 @@ bit, as one that was never stopped.`,
 	fl.IntVar(&f.evalEvery, "eval-every", 0, "steps between evaluations (default: a tenth of --steps)")
 	fl.IntVar(&f.saveEvery, "save-every", 0, "steps between checkpoints (default: whenever it evaluates)")
 	fl.IntVar(&f.keep, "keep", 3, "newest checkpoints to keep; the best is kept too")
+	fl.IntVar(&f.threads, "threads", 0, "threads of the ort engine (default: one per core)")
+	f.Settings.Flags(fl)
+	fl.StringVar(&f.config, settings.FileFlag, "", "YAML file that gives flags, by their names; flags given here count more")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
 	usage.JSONFlag(cmd, &f.json, trainview.Report{})
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to continue")
@@ -149,18 +164,18 @@ func (f trainFlags) check(given func(string) bool) error {
 		return fmt.Errorf("give either --out for a new run or --resume for an old one")
 	}
 	if f.resume != "" {
-		for _, name := range []string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every"} {
+		for _, name := range append([]string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every", settings.FileFlag}, settings.Names()...) {
 			if given(name) {
 				return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
 			}
 		}
 	}
-	for name, value := range map[string]int{"steps": f.steps, "context": f.context, "save-every": f.saveEvery, "keep": f.keep, "accumulate": f.accumulate} {
+	for name, value := range map[string]int{"threads": f.threads, "steps": f.steps, "context": f.context, "save-every": f.saveEvery, "keep": f.keep, "accumulate": f.accumulate} {
 		if given(name) && value < 1 {
 			return fmt.Errorf("--%s %d: take 1 or more", name, value)
 		}
 	}
-	return nil
+	return f.Settings.Check()
 }
 
 // begun begins a run.
@@ -169,18 +184,19 @@ func (f trainFlags) begun(ctx context.Context, events attnx.TrainEvents, data at
 	if err != nil {
 		return nil, fmt.Errorf("--tokenizer: %w", err)
 	}
-	settings := train.DefaultOptions(f.steps)
-	settings.Batch, settings.Seed, settings.LR, settings.MinLR = f.batch, f.seed, f.lr, f.lr/10
-	settings.SaveEvery, settings.Keep = f.saveEvery, f.keep
+	o := train.DefaultOptions(f.steps)
+	o.Batch, o.Seed, o.LR, o.MinLR = f.batch, f.seed, f.lr, f.lr/10
+	o.SaveEvery, o.Keep = f.saveEvery, f.keep
 	if f.accumulate > 1 {
-		settings.Accumulate = f.accumulate
+		o.Accumulate = f.accumulate
 	}
 	if given("eval-every") {
-		settings.EvalEvery = f.evalEvery
+		o.EvalEvery = f.evalEvery
 	}
+	f.Apply(&o)
 	return attnx.Train(ctx, attnx.TrainOptions{
-		Out: f.out, Data: data, Arch: f.arch, Preset: f.preset, Context: f.context, Kind: kind, Vocab: f.vocab,
-		Settings: settings, Engine: f.engine, EngineOptions: attnx.EngineOptions{Device: f.device}, Events: events,
+		Out: f.out, Data: data, Arch: f.arch, Preset: f.preset, Sizes: f.Sizes, Context: f.context, Kind: kind, Vocab: f.vocab,
+		Settings: o, Engine: f.engine, EngineOptions: attnx.EngineOptions{Device: f.device, Threads: f.threads}, Events: events, Config: f.given,
 	})
 }
 
@@ -188,8 +204,8 @@ func (f trainFlags) begun(ctx context.Context, events attnx.TrainEvents, data at
 // flags.
 func (f trainFlags) continued(ctx context.Context, events attnx.TrainEvents, data attnx.Corpus, given func(string) bool) (*attnx.TrainResult, error) {
 	o := attnx.ResumeOptions{
-		Data: data, SaveEvery: f.saveEvery, Steps: when(given("steps"), f.steps), Keep: when(given("keep"), f.keep),
-		Engine: when(given("engine"), f.engine), EngineOptions: attnx.EngineOptions{Device: when(given("device"), f.device)}, Events: events,
+		Data: data, SaveEvery: f.saveEvery, Steps: when(given("steps"), f.steps), Keep: when(given("keep"), f.keep), Patience: f.Patience(),
+		Engine: when(given("engine"), f.engine), EngineOptions: attnx.EngineOptions{Device: when(given("device"), f.device), Threads: f.threads}, Events: events,
 	}
 	return attnx.Resume(ctx, f.resume, o)
 }
@@ -209,6 +225,9 @@ func (f trainFlags) ending(s console.Streams, r *attnx.TrainResult, err error) e
 	case r.Ended == attnx.Stopped:
 		fmt.Fprintf(s.Err, "stopped; to continue: %s\n", f.resumeCommand(r.Run, r.Source))
 		return errStopped
+	case r.Ended == attnx.Early:
+		o, _ := train.Saved(r.Model) // the result of a run has its options
+		fmt.Fprintf(s.Note, "the validation loss has not fallen in %d evaluations: %s ended after step %d of %d (--resume with a larger --patience continues it)\n", o.Patience, r.Run, r.Model.Step, r.Steps)
 	case r.Done == 0 && r.Ended == attnx.Complete:
 		fmt.Fprintf(s.Note, "%s has all its %d steps: to continue it, ask for more with --steps\n", r.Run, r.Model.Step)
 	}

@@ -13,18 +13,23 @@ const (
 	MetricsName  = "metrics.jsonl"
 	LossPlotName = "loss.png"
 	SourceName   = "source.json" // where the training text is
+	ConfigName   = "config.yaml" // the settings that the run was started with
 )
 
 // keptPattern matches the lower-case names of files that a run keeps and that
 // nothing can recreate.
 var keptPattern = regexp.MustCompile(`^(step-[0-9]+\.safetensors(\.corrupt(\.[0-9]+)?)?|lock|metrics\.jsonl)$`)
 
+// eventsPattern matches the names of files for TensorBoard. Nothing can recreate
+// them, but other programs write them too: they show no run.
+var eventsPattern = regexp.MustCompile(`^events\.out\.tfevents\.[0-9.]+$`)
+
 // runKeeps reports whether a run in dir keeps a file of this name, now or
 // later. Case is ignored, as on some file systems.
 func runKeeps(dir, name string) bool {
 	name = strings.ToLower(name)
 	temp := strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
-	return (temp || name == LatestName || name == BestName || name == LossPlotName || name == SourceName || keptPattern.MatchString(name)) && isRun(dir)
+	return (temp || name == LatestName || name == BestName || name == LossPlotName || name == SourceName || name == ConfigName || keptPattern.MatchString(name) || eventsPattern.MatchString(name)) && isRun(dir)
 }
 
 // isRun reports whether a folder holds a run or its remains.

@@ -4,7 +4,9 @@
 package arch
 
 import (
+	"cmp"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/attnx/attnx/internal/quote"
@@ -86,10 +88,33 @@ func find(name string) (row, error) {
 	return row{}, fmt.Errorf("arch: unknown architecture %.64q: take %s", name, quote.Or(Names()))
 }
 
-// Sizes are the sizes that a preset sets.
+// Sizes are the sizes of a network.
 type Sizes struct {
 	Layers, Heads, Width, Context int
+
+	// No preset sets these. 0 is the architecture's own: as many heads of keys as
+	// of queries, and a layer's inner width as a multiple of Width.
+	KVHeads, Inner int
 }
+
+// Or returns the sizes with those of base where they are 0.
+func (s Sizes) Or(base Sizes) Sizes {
+	return Sizes{
+		Layers: cmp.Or(s.Layers, base.Layers), Heads: cmp.Or(s.Heads, base.Heads), Width: cmp.Or(s.Width, base.Width), Context: cmp.Or(s.Context, base.Context),
+		KVHeads: cmp.Or(s.KVHeads, base.KVHeads), Inner: cmp.Or(s.Inner, base.Inner),
+	}
+}
+
+// keys returns the number of heads of keys and values.
+func (s Sizes) keys() int { return cmp.Or(s.KVHeads, s.Heads) }
+
+// inner returns the inner width of a layer.
+func (s Sizes) inner() int { return cmp.Or(s.Inner, 4*s.Width) }
+
+// innerGated returns the inner width of a gated feed-forward network. By default
+// it has about as many weights as a plain one of 4·width: 8/3 of the width, a
+// multiple of 8.
+func (s Sizes) innerGated() int { return cmp.Or(s.Inner, (s.Width*8/3+7)/8*8) }
 
 // Largest is the name of the largest preset.
 const Largest = "gpt2"
@@ -98,10 +123,10 @@ var presets = []struct {
 	name string
 	Sizes
 }{
-	{"tiny", Sizes{2, 2, 32, 16}},
-	{"nano", Sizes{4, 4, 128, 64}},
-	{"small", Sizes{6, 6, 384, 256}},
-	{Largest, Sizes{12, 12, 768, 1024}},
+	{"tiny", Sizes{Layers: 2, Heads: 2, Width: 32, Context: 16}},
+	{"nano", Sizes{Layers: 4, Heads: 4, Width: 128, Context: 64}},
+	{"small", Sizes{Layers: 6, Heads: 6, Width: 384, Context: 256}},
+	{Largest, Sizes{Layers: 12, Heads: 12, Width: 768, Context: 1024}},
 }
 
 // Preset returns the sizes of a preset:
@@ -126,6 +151,33 @@ func Presets() []string {
 		names[i] = p.name
 	}
 	return names
+}
+
+// Resize is New with the sizes of base where those of given are 0. It refuses a
+// given size that changes nothing, because the architecture does not have it.
+func Resize(name string, given, base Sizes, vocab int) (nn.Network, error) {
+	all := given.Or(base)
+	n, err := New(name, all, vocab)
+	if err != nil {
+		return nil, err
+	}
+	r, _ := find(name) // New found it
+	for _, x := range []struct {
+		what  string
+		given int
+		of    func(*Sizes) *int
+	}{
+		{"layers", given.Layers, func(s *Sizes) *int { return &s.Layers }},
+		{"heads", given.Heads, func(s *Sizes) *int { return &s.Heads }},
+		{"heads of keys and values", given.KVHeads, func(s *Sizes) *int { return &s.KVHeads }},
+	} {
+		other := all
+		*x.of(&other)++
+		if x.given > 0 && x.given != *x.of(&base) && reflect.DeepEqual(r.of(other, vocab), n) {
+			return nil, fmt.Errorf("arch: %s has no choice of %s: leave it out", name, x.what)
+		}
+	}
+	return n, nil
 }
 
 // New returns a network of the named architecture with the given sizes. vocab

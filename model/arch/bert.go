@@ -74,7 +74,7 @@ func (n Bert) WithPooler(has bool) nn.Network { n.Pooler = has && n.Head == ""; 
 // bertOf returns BERT for masked tokens, with the sizes of a preset.
 func bertOf(s Sizes, vocab int) nn.Network {
 	return Bert{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: 4 * s.Width, Layers: s.Layers, Heads: s.Heads, Types: 2,
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.inner(), Layers: s.Layers, Heads: s.Heads, Types: 2,
 		Activation: "gelu", Epsilon: 1e-12, Task: Task{Head: MaskedLM},
 	}
 }

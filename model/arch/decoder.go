@@ -112,7 +112,3 @@ func parseAs[N interface {
 	}
 	return n, n.Check()
 }
-
-// innerOf returns the width of a gated feed-forward network that has about as
-// many weights as a plain one of 4·width: 8/3 of the width, a multiple of 8.
-func innerOf(width int) int { return (width*8/3 + 7) / 8 * 8 }

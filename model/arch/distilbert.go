@@ -77,6 +77,6 @@ func (n DistilBert) WithPooling(p nn.Pooling) nn.Network { n.Pooling = p; return
 // distilBertOf returns DistilBERT for masked tokens, with the sizes of a preset.
 func distilBertOf(s Sizes, vocab int) nn.Network {
 	return DistilBert{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: 4 * s.Width, Layers: s.Layers, Heads: s.Heads, Activation: "gelu", Task: Task{Head: MaskedLM},
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.inner(), Layers: s.Layers, Heads: s.Heads, Activation: "gelu", Task: Task{Head: MaskedLM},
 	}
 }

@@ -147,7 +147,7 @@ func gemma3Of(s Sizes, vocab int) nn.Network {
 	}
 	width := s.Width / max(s.Heads, 1)
 	return Gemma3{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: innerOf(s.Width), Layers: s.Layers, Heads: s.Heads, KVHeads: s.Heads, HeadWidth: width,
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.innerGated(), Layers: s.Layers, Heads: s.Heads, KVHeads: s.keys(), HeadWidth: width,
 		Activation: "gelu_pytorch_tanh", Epsilon: 1e-6, Rope: Rope{Type: "default", Theta: 1e6}, LocalTheta: 10000, QueryScalar: float64(width),
 		Window: max(1, s.Context/2), LayerTypes: LayerTypes(types[:max(len(types)-1, 0)]), Tied: true,
 	}

@@ -118,7 +118,7 @@ func (c GPT2) scale(i int) float64 {
 
 // gpt2Of returns GPT-2 with the sizes of a preset.
 func gpt2Of(s Sizes, vocab int) nn.Network {
-	return GPT2{Vocab: vocab, Context: s.Context, Width: s.Width, Layers: s.Layers, Heads: s.Heads, Inner: 4 * s.Width, Epsilon: 1e-5}
+	return GPT2{Vocab: vocab, Context: s.Context, Width: s.Width, Layers: s.Layers, Heads: s.Heads, Inner: s.inner(), Epsilon: 1e-5}
 }
 
 // parseGPT2 reads the configuration in a checkpoint.

@@ -86,7 +86,7 @@ func (n GPTBigCode) block(b *nn.Builder, x *graph.Value) *graph.Value {
 // gptBigCodeOf returns GPTBigCode with the sizes of a preset.
 func gptBigCodeOf(s Sizes, vocab int) nn.Network {
 	return GPTBigCode{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: 4 * s.Width, Layers: s.Layers, Heads: s.Heads, Epsilon: 1e-5, Activation: "gelu_pytorch_tanh",
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.inner(), Layers: s.Layers, Heads: s.Heads, Epsilon: 1e-5, Activation: "gelu_pytorch_tanh",
 		Scaled: true, MultiQuery: true, Tied: true,
 	}
 }

@@ -84,7 +84,7 @@ func (n GPTNeoX) block(b *nn.Builder, heads nn.Attention, x *graph.Value) *graph
 // gptNeoXOf returns GPT-NeoX with the sizes of a preset.
 func gptNeoXOf(s Sizes, vocab int) nn.Network {
 	return GPTNeoX{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: 4 * s.Width, Layers: s.Layers, Heads: s.Heads, Activation: "gelu", Epsilon: 1e-5,
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.inner(), Layers: s.Layers, Heads: s.Heads, Activation: "gelu", Epsilon: 1e-5,
 		Rope: Rope{Type: "default", Theta: 10000, Partial: 0.25}, Bias: true, Parallel: true,
 	}
 }

@@ -44,7 +44,7 @@ func (n Llama) decoder() decoder {
 // llamaOf returns Llama with the sizes of a preset.
 func llamaOf(s Sizes, vocab int) nn.Network {
 	return Llama{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: innerOf(s.Width), Layers: s.Layers, Heads: s.Heads, KVHeads: s.Heads, HeadWidth: s.Width / max(s.Heads, 1),
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.innerGated(), Layers: s.Layers, Heads: s.Heads, KVHeads: s.keys(), HeadWidth: s.Width / max(s.Heads, 1),
 		Activation: "silu", Epsilon: 1e-5, Rope: Rope{Type: "default", Theta: 10000}, Tied: true,
 	}
 }

@@ -48,7 +48,7 @@ func (n Mistral) decoder() decoder {
 // context.
 func mistralOf(s Sizes, vocab int) nn.Network {
 	return Mistral{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: innerOf(s.Width), Layers: s.Layers, Heads: s.Heads, KVHeads: s.Heads, HeadWidth: s.Width / max(s.Heads, 1),
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.innerGated(), Layers: s.Layers, Heads: s.Heads, KVHeads: s.keys(), HeadWidth: s.Width / max(s.Heads, 1),
 		Activation: "silu", Epsilon: 1e-5, Rope: Rope{Type: "default", Theta: 10000}, Window: max(1, s.Context/2), Tied: true,
 	}
 }

@@ -105,7 +105,7 @@ func (n OPT) block(b *nn.Builder, x *graph.Value) *graph.Value {
 // optOf returns OPT with the sizes of a preset.
 func optOf(s Sizes, vocab int) nn.Network {
 	return OPT{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Embedding: s.Width, Inner: 4 * s.Width, Layers: s.Layers, Heads: s.Heads, Activation: "relu",
+		Vocab: vocab, Context: s.Context, Width: s.Width, Embedding: s.Width, Inner: s.inner(), Layers: s.Layers, Heads: s.Heads, Activation: "relu",
 		NormBefore: true, Bias: true, Tied: true,
 	}
 }

@@ -89,7 +89,7 @@ func (n Phi) block(b *nn.Builder, rotary *nn.Rotary, x *graph.Value) *graph.Valu
 // phiOf returns Phi with the sizes of a preset.
 func phiOf(s Sizes, vocab int) nn.Network {
 	return Phi{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: 4 * s.Width, Layers: s.Layers, Heads: s.Heads, KVHeads: s.Heads, Activation: "gelu_new",
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.inner(), Layers: s.Layers, Heads: s.Heads, KVHeads: s.keys(), Activation: "gelu_new",
 		Epsilon: 1e-5, Rope: Rope{Type: "default", Theta: 10000, Partial: 0.5},
 	}
 }

@@ -62,7 +62,7 @@ func (n Qwen2) decoder() decoder {
 // qwen2Of returns Qwen2 with the sizes of a preset.
 func qwen2Of(s Sizes, vocab int) nn.Network {
 	return Qwen2{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: innerOf(s.Width), Layers: s.Layers, Heads: s.Heads, KVHeads: s.Heads,
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.innerGated(), Layers: s.Layers, Heads: s.Heads, KVHeads: s.keys(),
 		Activation: "silu", Epsilon: 1e-6, Rope: Rope{Type: "default", Theta: 10000}, Tied: true,
 	}
 }

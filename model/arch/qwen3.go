@@ -56,7 +56,7 @@ func (n Qwen3) decoder() decoder {
 // qwen3Of returns Qwen3 with the sizes of a preset.
 func qwen3Of(s Sizes, vocab int) nn.Network {
 	return Qwen3{
-		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: innerOf(s.Width), Layers: s.Layers, Heads: s.Heads, KVHeads: s.Heads, HeadWidth: s.Width / max(s.Heads, 1),
+		Vocab: vocab, Context: s.Context, Width: s.Width, Inner: s.innerGated(), Layers: s.Layers, Heads: s.Heads, KVHeads: s.keys(), HeadWidth: s.Width / max(s.Heads, 1),
 		Activation: "silu", Epsilon: 1e-6, Rope: Rope{Type: "default", Theta: 10000}, Tied: true,
 	}
 }

@@ -79,7 +79,7 @@ func (n Roberta) WithPooler(has bool) nn.Network { n.Pooler = has && n.Head == "
 // robertaOf returns RoBERTa for masked tokens, with the sizes of a preset.
 func robertaOf(s Sizes, vocab int) nn.Network {
 	return Roberta{
-		Vocab: vocab, Rows: s.Context + 2, Width: s.Width, Inner: 4 * s.Width, Layers: s.Layers, Heads: s.Heads, Types: 1, Padding: 1,
+		Vocab: vocab, Rows: s.Context + 2, Width: s.Width, Inner: s.inner(), Layers: s.Layers, Heads: s.Heads, Types: 1, Padding: 1,
 		Activation: "gelu", Epsilon: 1e-5, Task: Task{Head: MaskedLM},
 	}
 }

@@ -71,7 +71,7 @@ func (c Simple) Forward(b *nn.Builder) {
 // simpleOf returns a network of one layer with heads, width and context of a
 // preset.
 func simpleOf(s Sizes, vocab int) nn.Network {
-	return Simple{Vocab: vocab, Context: s.Context, Width: s.Width, Heads: s.Heads, Inner: 4 * s.Width, Positions: true}
+	return Simple{Vocab: vocab, Context: s.Context, Width: s.Width, Heads: s.Heads, Inner: s.inner(), Positions: true}
 }
 
 // parseSimple reads the configuration in a checkpoint.

@@ -22,17 +22,20 @@ type Options struct {
 	Context     int     `json:"context,omitempty"`    // tokens of a sequence; 0: the context of the network
 	LR          float64 `json:"lr"`                   // the highest learning rate
 	MinLR       float64 `json:"min_lr"`
-	Warmup      int     `json:"warmup"` // steps of increasing learning rate
+	Warmup      int     `json:"warmup"`             // steps of increasing learning rate
+	Schedule    string  `json:"schedule,omitempty"` // of Schedules; "" is the first
+	Decay       int     `json:"decay,omitempty"`    // steps of decreasing learning rate of WarmupStableDecay; 0: a fifth of Steps
 	Beta1       float64 `json:"beta1"`
 	Beta2       float64 `json:"beta2"`
 	Epsilon     float64 `json:"epsilon"`
 	WeightDecay float64 `json:"weight_decay"`
 	Clip        float64 `json:"clip"` // maximum norm of the gradient; 0: no clipping
 	Seed        uint64  `json:"seed"`
-	Engine      string  `json:"engine,omitempty"` // engine of the run; a resumed run must reuse it to reproduce rounding
-	EvalEvery   int     `json:"eval_every"`       // steps between evaluations; 0: only after the last
-	EvalBatches int     `json:"eval_batches"`     // batches of one evaluation
-	DataSHA256  string  `json:"data_sha256"`      // of the text, so that a resumed run can detect a different one
+	Engine      string  `json:"engine,omitempty"`   // engine of the run; a resumed run must reuse it to reproduce rounding
+	EvalEvery   int     `json:"eval_every"`         // steps between evaluations; 0: only after the last
+	EvalBatches int     `json:"eval_batches"`       // batches of one evaluation
+	Patience    int     `json:"patience,omitempty"` // evaluations without a lower validation loss after which the run ends; 0: never
+	DataSHA256  string  `json:"data_sha256"`        // of the text, so that a resumed run can detect a different one
 
 	// Used by the caller only; these do not affect the results.
 	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU
@@ -79,7 +82,13 @@ func (o Options) Check() error {
 	case !(o.WeightDecay >= 0) || math.IsInf(o.WeightDecay, 0) || !(o.Clip >= 0):
 		return fmt.Errorf("train: weight decay %g and clip %g must not be negative, nor the decay infinite", o.WeightDecay, o.Clip)
 	}
-	return nil
+	if o.Patience < 0 || o.Patience > maxSteps {
+		return fmt.Errorf("train: patience for %d evaluations, expects 0 to %d", o.Patience, maxSteps)
+	}
+	if o.Patience > 0 && o.EvalEvery == 0 {
+		return fmt.Errorf("train: patience for %d evaluations of a run that evaluates after its last step only: evaluate every few steps", o.Patience)
+	}
+	return o.checkSchedule()
 }
 
 // Event reports a training step.
