@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
@@ -24,7 +25,9 @@ type Encoder struct {
 	Tokenizer *tokens.Tokenizer
 	Pooling   nn.Pooling // of the model; the zero value if it has none
 
-	frame int // special tokens that each text gets
+	frame int   // special tokens that each text gets
+	pad   int64 // the id behind the end of the shorter texts of a batch
+	even  bool  // texts of a batch must have one length: the network does not know where a text ends
 	tell  find.Tell
 }
 
@@ -36,9 +39,25 @@ func Poolings() []string { return nn.Poolings() }
 
 // OpenEncoder opens a model that reads whole texts, in any form that OpenModel
 // opens. A checkpoint is exported in memory, in the profile Plain.
-func OpenEncoder(path string, o Options) (*Encoder, error) {
+func OpenEncoder(path string, o Options) (*Encoder, error) { return openEncoder(path, o, asItIs) }
+
+// OpenTrunk is OpenEncoder for hidden states: a model with a head is opened without
+// it, as other libraries do for the embeddings of texts.
+func OpenTrunk(path string, o Options) (*Encoder, error) {
+	return openEncoder(path, o, func(c *model.Checkpoint) (*model.Checkpoint, error) {
+		if _, has := c.Graph.Output(role.Of(role.Hidden)); has {
+			return c, nil
+		}
+		if trunk, err := c.Trunk(); err == nil {
+			return trunk, nil
+		}
+		return c, nil // Embed says what is missing
+	})
+}
+
+func openEncoder(path string, o Options, as change) (*Encoder, error) {
 	e := &Encoder{tell: o.Tell}
-	m, err := openAs(path, export.Plain{}, o, func(m *Model) (err error) {
+	m, err := openAs(path, export.Plain{}, o, as, func(m *Model) (err error) {
 		if m.Checkpoint.Graph.Input(role.Of(role.Tokens)) == nil {
 			return fmt.Errorf("%s: the network %.80q reads no text: it has no token input", m.Path, m.Checkpoint.Arch)
 		}
@@ -52,12 +71,34 @@ func OpenEncoder(path string, o Options) (*Encoder, error) {
 	if err := json.Unmarshal(m.Checkpoint.Config, &e.Pooling); err != nil || e.Pooling.Check() != nil {
 		e.Pooling = nn.Pooling{} // members of these names with another meaning
 	}
+	if n, err := m.Checkpoint.Network(); err == nil {
+		e.padding(n)
+	}
+	if m.Special != nil && m.Special.Pad != nil && e.pad == 0 {
+		e.pad = *m.Special.Pad
+	}
 	if m.Session == nil {
 		m.Close()
 		return nil, &Error{Err: fmt.Errorf("%s: it has a past, and whole texts need a file without one", path), Do: ExportPlain}
 	}
 	e.frame = len(e.Tokenizer.AddSpecial(nil))
 	return e, nil
+}
+
+// padding sets how texts of several lengths make a batch: a decoder that classifies
+// texts finds their ends by its own id.
+func (e *Encoder) padding(n nn.Network) {
+	u, ok := n.(interface {
+		Padding() (id int, has, matters bool)
+	})
+	if !ok {
+		return
+	}
+	if id, has, matters := u.Padding(); has {
+		e.pad = int64(id)
+	} else if matters {
+		e.even = true
+	}
 }
 
 // most returns the longest text in tokens, with the special ones; 0: any.
@@ -132,6 +173,9 @@ func pooled(states []float32, n int, p Pooling) []float32 {
 	if p.Kind != "" {
 		width = len(states) / n // of a row that is n tokens long
 	}
+	if p.Kind == nn.LastPooling {
+		states = states[len(states)-width:]
+	}
 	sum := make([]float64, width)
 	for i, x := range states {
 		if i < width || p.Kind == nn.MeanPooling {
@@ -191,6 +235,9 @@ func (e *Encoder) each(ctx context.Context, texts []string, output string, f fun
 		}
 		longest := len(ids[order[0]])
 		n := min(len(order), max(1, batchTokens/longest))
+		for e.even && len(ids[order[n-1]]) < longest {
+			n--
+		}
 		batch := order[:n]
 		order = order[n:]
 		result, err := e.Session.Run(e.inputs(ids, batch, longest))
@@ -225,16 +272,12 @@ func (e *Encoder) each(ctx context.Context, texts []string, output string, f fun
 
 // inputs returns the inputs of a batch, padded on the right.
 func (e *Encoder) inputs(ids [][]int64, batch []int, longest int) map[string]format.Tensor {
-	pad := int64(0)
-	if e.Special != nil && e.Special.Pad != nil {
-		pad = *e.Special.Pad
-	}
 	shape := []int{len(batch), longest}
 	words, mask := make([]int64, len(batch)*longest), make([]int64, len(batch)*longest)
 	for at, i := range batch {
 		for j := range longest {
 			k := at*longest + j
-			if words[k] = pad; j < len(ids[i]) {
+			if words[k] = e.pad; j < len(ids[i]) {
 				words[k], mask[k] = ids[i][j], 1
 			}
 		}

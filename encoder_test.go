@@ -3,12 +3,14 @@ package attnx_test
 import (
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
@@ -58,8 +60,12 @@ func alone(t *testing.T, c *model.Checkpoint, ids []int64, output string) []floa
 	for i := range ones {
 		ones[i] = 1
 	}
-	shape := []int{1, len(ids)}
-	out, err := o.Run(map[string]format.Tensor{"input_ids": format.FromInt64s("input_ids", shape, ids), "attention_mask": format.FromInt64s("attention_mask", shape, ones)})
+	given := map[string]format.Tensor{}
+	for _, in := range c.Graph.Inputs {
+		x := map[string][]int64{"input_ids": ids, "attention_mask": ones, "token_type_ids": make([]int64, len(ids))}[in.Name]
+		given[in.Name] = format.FromInt64s(in.Name, []int{1, len(ids)}, x)
+	}
+	out, err := o.Run(given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +87,7 @@ func TestEmbed(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain, tok := encoderFile(t, c, strings.Join(encoderTexts, " "))
-	for _, p := range []attnx.Pooling{{Kind: "mean"}, {Kind: "first"}, {Kind: "mean", Normalized: true}, {Kind: "first", Normalized: true}} {
+	for _, p := range []attnx.Pooling{{Kind: "mean"}, {Kind: "first"}, {Kind: "last"}, {Kind: "mean", Normalized: true}, {Kind: "last", Normalized: true}} {
 		p.Longest = longest
 		with, err := model.WithPooling(c, p)
 		if err != nil {
@@ -107,7 +113,7 @@ func TestEmbed(t *testing.T) {
 				states := alone(t, c, ids, "last_hidden_state")
 				want := make([]float64, 6)
 				for j, x := range states {
-					if p.Kind == "mean" || j < 6 {
+					if p.Kind == "mean" || p.Kind == "first" && j < 6 || p.Kind == "last" && j >= len(states)-6 {
 						want[j%6] += x
 					}
 				}
@@ -174,6 +180,110 @@ func TestClassify(t *testing.T) {
 	}
 	if _, err := e.Classify(t.Context(), []string{""}); err == nil || !strings.Contains(err.Error(), "is empty") {
 		t.Errorf("an empty text: %v", err)
+	}
+}
+
+// Decoders and masked language models have embeddings without their head, and
+// decoders of classes score the last token of each text, whether they know the
+// padding or not.
+func TestHeads(t *testing.T) {
+	sizes := arch.Sizes{Layers: 1, Heads: 2, Width: 8, Context: 12}
+	text := strings.Join(encoderTexts, " ")
+	for _, name := range []string{"gpt2", "bert"} {
+		n, err := arch.New(name, sizes, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := model.New(n, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, tok := encoderFile(t, c, text)
+		trunk, err := c.Trunk()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := attnx.OpenTrunk(path, attnx.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Embed(t.Context(), encoderTexts, attnx.Pooling{Kind: "last"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, text := range encoderTexts {
+			states := alone(t, trunk, tok.Encode(text), "last_hidden_state")
+			wantNumbers(t, name+": "+text, got[i].Values, states[len(states)-8:])
+		}
+		e.Close()
+		if name == "bert" {
+			continue
+		}
+		saved, _ := encoderFile(t, trunk, text) // generates with the token embedding as its head
+		l, err := attnx.Open(saved, attnx.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Checkpoint.Continues(); err != nil {
+			t.Error(err)
+		}
+		l.Close()
+		for what, members := range map[string]map[string]any{
+			"no padding": {}, "padding": {"pad_token_id": 7}, "0": {"pad_token_id": 0},
+		} {
+			members["head"], members["labels"] = arch.SequenceClassification, []string{"no", "yes", "else"}
+			classifies, err := arch.With(n, members)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := model.New(classifies, 9)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path, tok := encoderFile(t, c, text)
+			e, err := attnx.OpenEncoder(path, attnx.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := e.Classify(t.Context(), encoderTexts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, text := range encoderTexts {
+				logits, sum := alone(t, c, tok.Encode(text), "logits"), 0.0
+				for _, x := range logits {
+					sum += math.Exp(x)
+				}
+				for _, class := range got[i] {
+					want := math.Exp(logits[slices.Index([]string{"no", "yes", "else"}, class.Label)]) / sum
+					if !(math.Abs(class.Score-want) < 1e-5) {
+						t.Errorf("%s: %q: %+v, want %g", what, text, got[i], want)
+					}
+				}
+			}
+			e.Close()
+			file := filepath.Join(t.TempDir(), "classes.onnx")
+			if _, err := attnx.ExportCheckpoint(t.Context(), c, file, attnx.ExportOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			report, err := attnx.Verify(t.Context(), c, []string{file}, attnx.VerifyOptions{Runtimes: []string{"ref"}})
+			if err != nil || len(report.Files) != 1 || report.Files[0].Layer != runtime.IdenticalLayer {
+				t.Errorf("%s: %+v, %v", what, report, err)
+			}
+		}
+	}
+}
+
+func wantNumbers(t *testing.T, what string, got []float32, want []float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d numbers, want %d", what, len(got), len(want))
+	}
+	for i, x := range got {
+		if !(math.Abs(float64(x)-want[i]) < 1e-5) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+			return
+		}
 	}
 }
 

@@ -21,13 +21,13 @@ import (
 )
 
 // settle chooses the profile of a folder for a model. A network that can have no
-// past has its folder in Plain: there is nothing to cache.
+// past, or that continues no text, has its folder in Plain: there is nothing to cache.
 func (x *exporting) settle(c *model.Checkpoint) error {
 	if !x.folders() {
 		return nil
 	}
 	_, err := model.Cached(c.Graph, false)
-	noPast := errors.As(err, new(*graph.CacheError))
+	noPast := errors.As(err, new(*graph.CacheError)) || c.Continues() != nil
 	switch p := x.Profile.(type) {
 	case export.Plain:
 		if !noPast {
@@ -83,7 +83,7 @@ func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 	r.folder(x.to, m, files)
 	cache, isCache := x.Profile.(export.Cache)
 	if !isCache {
-		r.say("the network has no past: the folder is for onnxruntime and has no files for generation")
+		r.say("the network continues no text: the folder is for onnxruntime and has no files for generation")
 	}
 	switch {
 	case !isCache:

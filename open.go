@@ -31,17 +31,18 @@ type Model struct {
 // checkpoint is exported in memory, with a past, and runs in a runtime if one
 // is installed; otherwise it runs in Go.
 func OpenModel(path string, o Options) (*Model, error) {
-	return openModel(path, o, func(*Model) error { return nil })
+	return openAs(path, export.Cache{LastLogits: true}, o, asItIs, func(*Model) error { return nil })
 }
 
-// openModel is OpenModel with a check: ready sees the description of the model
-// before it is opened, and may refuse it.
-func openModel(path string, d Options, ready func(*Model) error) (*Model, error) {
-	return openAs(path, export.Cache{LastLogits: true}, d, ready)
-}
+// change returns the model that is opened for one that was read.
+type change func(*model.Checkpoint) (*model.Checkpoint, error)
 
-// openAs is openModel with the profile in which a checkpoint is exported.
-func openAs(path string, p export.Profile, d Options, ready func(*Model) error) (*Model, error) {
+func asItIs(c *model.Checkpoint) (*model.Checkpoint, error) { return c, nil }
+
+// openAs is OpenModel with the profile in which a checkpoint is exported, what
+// changes it before, and a check: ready sees the description of the model before it
+// is opened, and may refuse it.
+func openAs(path string, p export.Profile, d Options, as change, ready func(*Model) error) (*Model, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
@@ -69,6 +70,9 @@ func openAs(path string, p export.Profile, d Options, ready func(*Model) error) 
 	c, path, err := find.Load(path, d.Tell, model.LoadModel)
 	if err != nil {
 		return nil, err
+	}
+	if c, err = as(c); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := ready(&Model{Path: path, Checkpoint: c}); err != nil {
 		return nil, err

@@ -3,8 +3,10 @@ package attnx
 import (
 	"fmt"
 
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 )
 
@@ -20,7 +22,7 @@ type Text struct {
 // Open opens a model, as OpenModel does, with its tokenizer.
 func Open(path string, o Options) (*Text, error) {
 	var tok *tokens.Tokenizer
-	m, err := openModel(path, o, func(m *Model) (err error) {
+	m, err := openAs(path, export.Cache{LastLogits: true}, o, withNextToken, func(m *Model) (err error) {
 		if err := m.Checkpoint.Continues(); err != nil {
 			return fmt.Errorf("%s: %w", m.Path, err)
 		}
@@ -34,6 +36,17 @@ func Open(path string, o Options) (*Text, error) {
 		m.Special = model.Spelled(tok, m.Checkpoint.IDs())
 	}
 	return &Text{m, tok, m.Special.End, o.Tell}, nil
+}
+
+// withNextToken returns a model that was saved without its head with the one that it
+// has if that is the token embedding, as AutoModelForCausalLM of transformers does.
+func withNextToken(c *model.Checkpoint) (*model.Checkpoint, error) {
+	if _, trunk := c.Graph.Output(role.Of(role.Hidden)); trunk {
+		if with, err := c.NextToken(); err == nil {
+			return with, nil
+		}
+	}
+	return c, nil
 }
 
 // Encode converts a prompt to ids. Unknown words become the unknown token, with

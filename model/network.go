@@ -177,6 +177,11 @@ func (c *Checkpoint) Continues() error {
 	case len(o.Value.Shape) != 3:
 		return &NoTextError{c.Arch, fmt.Sprintf("its logits %s are for whole texts, not for each token", o.Value.Shape)}
 	}
+	if n, err := c.Network(); err == nil {
+		if n, ok := n.(interface{ Continues() bool }); ok && !n.Continues() {
+			return &NoTextError{c.Arch, "its logits are for classes of each token"}
+		}
+	}
 	for _, n := range c.Graph.Nodes {
 		if a, ok := n.Op.(graph.Attention); ok && !a.Causal {
 			return &NoTextError{c.Arch, "each token sees those behind it"}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/role"
@@ -12,7 +13,7 @@ import (
 
 // WithPooling returns the model with an output more, the embedding of each text:
 // its hidden states, pooled. It shares the weights. A network that has one gets
-// another.
+// another, and one with a head loses it.
 func WithPooling(c *Checkpoint, p nn.Pooling) (*Checkpoint, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
@@ -22,21 +23,18 @@ func WithPooling(c *Checkpoint, p nn.Pooling) (*Checkpoint, error) {
 	}
 	hidden, ok := c.Graph.Output(role.Of(role.Hidden))
 	if !ok {
+		if trunk, err := c.Trunk(); err == nil {
+			return WithPooling(trunk, p)
+		}
 		return nil, fmt.Errorf("model: the network %.80q gives no hidden states, of which embeddings are made: take a model without a head", c.Arch)
 	}
-	with := *c
 	if n, err := c.Network(); err == nil {
-		if network, ok := n.(interface {
-			WithPooling(p nn.Pooling) nn.Network
-		}); ok {
-			again, err := Of(network.WithPooling(p))
-			if err != nil {
-				return nil, err
-			}
-			with.Config, with.Graph = again.Config, again.Graph
-			return &with, c.Weights.Check(with.Graph)
+		if n, err = arch.WithPooling(n, p); err != nil {
+			return nil, err
 		}
+		return c.as(n)
 	}
+	with := *c
 	g := *c.Graph
 	g.Outputs = slices.DeleteFunc(slices.Clone(g.Outputs), func(o graph.Output) bool { return o.Role.Kind == role.Sentence })
 	b := graph.Extend(&g)

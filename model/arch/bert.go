@@ -64,13 +64,6 @@ func (n Bert) Forward(b *nn.Builder) {
 	}
 }
 
-// WithPooling returns the network with another embedding of texts.
-func (n Bert) WithPooling(p nn.Pooling) nn.Network { n.Pooling = p; return n }
-
-// WithPooler returns the network with or without the projection of the first
-// token's hidden state.
-func (n Bert) WithPooler(has bool) nn.Network { n.Pooler = has && n.Head == ""; return n }
-
 // bertOf returns BERT for masked tokens, with the sizes of a preset.
 func bertOf(s Sizes, vocab int) nn.Network {
 	return Bert{

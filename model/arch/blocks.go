@@ -66,8 +66,8 @@ func headwise(b *nn.Builder, x *graph.Value, heads, width int) (q, k, v *graph.V
 	return parts[0], parts[1], parts[2]
 }
 
-// headed declares the logits of the next token for hidden states x (B,T,C). head is
+// headed returns the scores of the next token for hidden states x (B,T,C). head is
 // the head's weight (V,C).
-func headed(b *nn.Builder, x, head *graph.Value) {
-	b.Logits(b.Name("scores", b.MatMul(x, b.Transpose(head, 1, 0))))
+func headed(b *nn.Builder, x, head *graph.Value) *graph.Value {
+	return b.Name("scores", b.MatMul(x, b.Transpose(head, 1, 0)))
 }

@@ -21,7 +21,8 @@ type decoder struct {
 	rope                                 Rope
 	tied                                 bool // the head is the token embedding
 	biasQKV, biasOut, biasMLP            bool
-	normQK                               bool                // queries and keys are normalized, head by head
+	normQK                               bool // queries and keys are normalized, head by head
+	use                                  Use
 	window                               func(layer int) int // the most tokens that one sees; 0: all. nil: all in all layers
 }
 
@@ -47,6 +48,9 @@ func (d decoder) check() error {
 	if err := checkActivation("hidden_act", d.activation); err != nil {
 		return err
 	}
+	if err := d.use.check(d.vocab); err != nil {
+		return err
+	}
 	return d.rope.check()
 }
 
@@ -65,10 +69,12 @@ func (d decoder) forward(b *nn.Builder) {
 		x = d.block(b.Scope(fmt.Sprintf("layers.%d", i)), x, i, rotary) // (B,T,C)
 	}
 	x = b.RMSNorm("norm", x, d.width, d.epsilon) // (B,T,C)
-	if !d.tied {
-		table = b.Param("lm_head.weight", normal, d.vocab, d.width)
-	}
-	b.Logits(b.Name("logits", b.MatMul(x, b.Transpose(table, 1, 0)))) // (B,T,V)
+	d.use.end(b, x, d.width, "score", func() *graph.Value {
+		if !d.tied {
+			table = b.Param("lm_head.weight", normal, d.vocab, d.width)
+		}
+		return b.Name("logits", b.MatMul(x, b.Transpose(table, 1, 0))) // (B,T,V)
+	})
 }
 
 // block is layer i: attention, then a feed-forward network, each added to the

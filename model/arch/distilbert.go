@@ -71,9 +71,6 @@ func (n DistilBert) Forward(b *nn.Builder) {
 	}
 }
 
-// WithPooling returns the network with another embedding of texts.
-func (n DistilBert) WithPooling(p nn.Pooling) nn.Network { n.Pooling = p; return n }
-
 // distilBertOf returns DistilBERT for masked tokens, with the sizes of a preset.
 func distilBertOf(s Sizes, vocab int) nn.Network {
 	return DistilBert{

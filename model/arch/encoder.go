@@ -3,6 +3,7 @@ package arch
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/graph"
@@ -43,12 +44,35 @@ const (
 
 // Task is what the hidden states of an encoder are for.
 type Task struct {
-	Head       string `json:"head,omitempty"`         // one of the constants; "": none
-	Pooler     bool   `json:"pooler,omitempty"`       // without a head: a projection of the first token's hidden state
-	Untied     bool   `json:"untied_head,omitempty"`  // MaskedLM: the head is a matrix of its own, not the token embedding
-	Classes    Labels `json:"labels,omitempty"`       // names of the classes, one for each logit
-	Problem    string `json:"problem_type,omitempty"` // of a classifier, with transformers' names; "": one class is right
-	nn.Pooling        // without a head: the embedding of each text
+	Head   string `json:"head,omitempty"`        // one of the constants; "": none
+	Pooler bool   `json:"pooler,omitempty"`      // without a head: a projection of the first token's hidden state
+	Untied bool   `json:"untied_head,omitempty"` // MaskedLM: the head is a matrix of its own, not the token embedding
+	Classes
+	nn.Pooling // without a head: the embedding of each text
+}
+
+// Headless reports whether the network gives hidden states.
+func (t Task) Headless() bool { return t.Head == "" }
+
+// Classes are what the scores of a classifier mean.
+type Classes struct {
+	Names   Labels `json:"labels,omitempty"`       // one for each logit
+	Problem string `json:"problem_type,omitempty"` // with transformers' names; "": one class is right
+}
+
+// Labels returns the names of the classes, and transformers' name of what their
+// scores mean.
+func (c Classes) Labels() (names []string, problem string) { return c.Names.List(), c.Problem }
+
+// check refuses classes of a classifier that are none. Other networks have none.
+func (c Classes) check(classifies bool) error {
+	if n := len(c.Names.List()); classifies && (n < 1 || n > maxLabels) {
+		return fmt.Errorf("labels has %d entries, must be from 1 to %d", n, maxLabels)
+	}
+	if !slices.Contains(problems, c.Problem) {
+		return fmt.Errorf("problem_type is %.40q, supported are %s", c.Problem, quote.Or(problems[1:]))
+	}
+	return nil
 }
 
 // Labels are texts. In JSON they are a list, which Labels holds as it is
@@ -92,29 +116,18 @@ var problems = []string{"", "regression", "single_label_classification", "multi_
 const maxLabels = 1 << 16
 
 func (t Task) check() error {
-	labels := len(t.Classes.List())
 	classifies := t.Head == SequenceClassification || t.Head == TokenClassification
 	switch {
 	case t.Head != "" && t.Head != MaskedLM && !classifies:
 		return fmt.Errorf("head is %.40q, supported are %s, or none", t.Head, quote.Or([]string{MaskedLM, SequenceClassification, TokenClassification}))
-	case classifies && (labels < 1 || labels > maxLabels):
-		return fmt.Errorf("labels has %d entries, must be from 1 to %d", labels, maxLabels)
 	case t.Head != "" && (t.Pooler || t.Kind != ""):
 		return fmt.Errorf("head is %s, but a pooler and the embeddings of texts belong to a network without a head", t.Head)
 	}
-	known := false
-	for _, p := range problems {
-		known = known || p == t.Problem
-	}
-	if !known {
-		return fmt.Errorf("problem_type is %.40q, supported are %s", t.Problem, quote.Or(problems[1:]))
+	if err := t.Classes.check(classifies); err != nil {
+		return err
 	}
 	return t.Pooling.Check()
 }
-
-// Labels returns the names of the classes, and transformers' name of what their
-// scores mean.
-func (t Task) Labels() (names []string, problem string) { return t.Classes.List(), t.Problem }
 
 // context returns the longest sequence.
 func (e encoder) context() int {
@@ -218,7 +231,7 @@ func (e encoder) first(b *nn.Builder, name string, x *graph.Value) *graph.Value 
 
 // classes declares the scores of the classes as output: of x (...,C).
 func (e encoder) classes(b *nn.Builder, name string, x *graph.Value) {
-	b.Logits(b.Name("scores", b.Dense(name, x, e.width, len(e.task.Classes.List()), true, graph.Normal(0.02))))
+	b.Logits(b.Name("scores", b.Dense(name, x, e.width, len(e.task.Names.List()), true, graph.Normal(0.02))))
 }
 
 // masked declares the scores of the tokens as output: of hidden states x (B,T,C)

@@ -30,6 +30,7 @@ type Gemma3 struct {
 	LayerTypes    LayerTypes `json:"layer_types"`
 	SoftCap       float64    `json:"final_logit_softcapping"` // logits x become SoftCap·tanh(x/SoftCap); 0: they stay
 	Tied          bool       `json:"tie_word_embeddings"`     // the head is the token embedding
+	Use
 }
 
 // Architecture returns transformers' model_type.
@@ -69,7 +70,7 @@ func (n Gemma3) local() Rope { return Rope{Type: "default", Theta: n.LocalTheta}
 func (n Gemma3) decoder() decoder {
 	return decoder{
 		vocab: n.Vocab, context: n.Context, width: n.Width, inner: n.Inner, layers: n.Layers, heads: n.Heads, groups: n.KVHeads, headWidth: n.HeadWidth,
-		activation: n.Activation, epsilon: n.Epsilon, rope: n.Rope, tied: n.Tied,
+		activation: n.Activation, epsilon: n.Epsilon, rope: n.Rope, use: n.Use, tied: n.Tied,
 	}
 }
 
@@ -95,14 +96,16 @@ func (n Gemma3) Forward(b *nn.Builder) {
 		x = n.block(b.Scope(fmt.Sprintf("layers.%d", i)), heads, x) // (B,T,C)
 	}
 	x = n.norm(b, "norm", x, n.Width)
-	if !n.Tied {
-		table = b.Param("lm_head.weight", normal, n.Vocab, n.Width)
-	}
-	scores := b.MatMul(x, b.Transpose(table, 1, 0)) // (B,T,V)
-	if n.SoftCap > 0 {
-		scores = b.Mul(b.Tanh(b.Div(scores, b.Scalar(n.SoftCap))), b.Scalar(n.SoftCap))
-	}
-	b.Logits(b.Name("scores", scores))
+	n.end(b, x, n.Width, "score", func() *graph.Value {
+		if !n.Tied {
+			table = b.Param("lm_head.weight", normal, n.Vocab, n.Width)
+		}
+		scores := b.MatMul(x, b.Transpose(table, 1, 0)) // (B,T,V)
+		if n.SoftCap > 0 {
+			scores = b.Mul(b.Tanh(b.Div(scores, b.Scalar(n.SoftCap))), b.Scalar(n.SoftCap))
+		}
+		return b.Name("scores", scores)
+	})
 }
 
 // norm is RMSNorm whose weight is the difference from 1.

@@ -28,6 +28,7 @@ type GPT2 struct {
 	Untied         bool   `json:"untied_head,omitempty"`                     // the head lm_head.weight is a matrix of its own, (V,C)
 	UnscaledScores bool   `json:"unscaled_scores,omitempty"`                 // scores are not divided by √(C/H)
 	LayerScores    bool   `json:"scale_attn_by_inverse_layer_idx,omitempty"` // scores of layer i are divided by i+1 too
+	Use
 }
 
 // Architecture returns Hugging Face's model_type.
@@ -47,6 +48,9 @@ func (c GPT2) Check() error {
 		return fmt.Errorf("n_head %d does not divide n_embd %d", c.Heads, c.Width)
 	case !(c.Epsilon > 0 && c.Epsilon < 1):
 		return fmt.Errorf("layer_norm_epsilon is %g, must be between 0 and 1", c.Epsilon)
+	}
+	if err := c.Use.check(c.Vocab); err != nil {
+		return err
 	}
 	return checkActivation("activation_function", c.activation())
 }
@@ -74,11 +78,13 @@ func (c GPT2) Forward(b *nn.Builder) {
 		x = c.block(b.Scope(fmt.Sprintf("h.%d", i)), x, i) // (B,T,C)
 	}
 	x = b.LayerNorm("ln_f", x, c.Width, c.Epsilon) // (B,T,C)
-	head := wte                                    // (V,C)
-	if c.Untied {
-		head = b.Param("lm_head.weight", graph.Normal(0.02), c.Vocab, c.Width)
-	}
-	b.Logits(b.Name("logits", b.MatMul(x, b.Transpose(head, 1, 0)))) // (B,T,V)
+	c.end(b, x, c.Width, "classifier", func() *graph.Value {
+		head := wte // (V,C)
+		if c.Untied {
+			head = b.Param("lm_head.weight", graph.Normal(0.02), c.Vocab, c.Width)
+		}
+		return b.Name("logits", b.MatMul(x, b.Transpose(head, 1, 0))) // (B,T,V)
+	})
 }
 
 // block is layer i: attention, then a feed-forward network, each added to the

@@ -22,6 +22,7 @@ type GPTBigCode struct {
 	Scaled     bool    `json:"scale_attn_weights"` // scores are divided by √(C/H)
 	MultiQuery bool    `json:"multi_query"`        // one head of keys and values; otherwise each has its own
 	Tied       bool    `json:"tie_word_embeddings"`
+	Use
 }
 
 // Architecture returns transformers' model_type.
@@ -34,6 +35,9 @@ func (n GPTBigCode) Depth() int { return n.Layers }
 func (n GPTBigCode) Check() error {
 	names := plainNames{"n_positions", "n_embd", "n_inner", "n_layer", "n_head", "layer_norm_epsilon"}
 	if err := (plainSizes{n.Vocab, n.Context, n.Width, n.Inner, n.Layers, n.Heads, n.Epsilon, names}).check(); err != nil {
+		return err
+	}
+	if err := n.Use.check(n.Vocab); err != nil {
 		return err
 	}
 	return checkActivation("activation_function", n.Activation)
@@ -54,10 +58,12 @@ func (n GPTBigCode) Forward(b *nn.Builder) {
 		x = n.block(b.Scope(fmt.Sprintf("h.%d", i)), x) // (B,T,C)
 	}
 	x = b.LayerNorm("ln_f", x, n.Width, n.Epsilon)
-	if !n.Tied {
-		table = b.Param("lm_head.weight", normal, n.Vocab, n.Width)
-	}
-	headed(b, x, table)
+	n.end(b, x, n.Width, "classifier", func() *graph.Value {
+		if !n.Tied {
+			table = b.Param("lm_head.weight", normal, n.Vocab, n.Width)
+		}
+		return headed(b, x, table)
+	})
 }
 
 func (n GPTBigCode) block(b *nn.Builder, x *graph.Value) *graph.Value {

@@ -23,6 +23,7 @@ type GPTNeoX struct {
 	Bias       bool    `json:"attention_bias"`        // of the projections to and from the heads
 	Parallel   bool    `json:"use_parallel_residual"` // otherwise the feed-forward network sees the attention's result
 	Tied       bool    `json:"tie_word_embeddings"`   // the head is the token embedding
+	Use
 }
 
 // Architecture returns transformers' model_type.
@@ -37,6 +38,9 @@ func (n GPTNeoX) Check() error {
 		return err
 	}
 	if err := n.Rope.checkRotary(n.Width / n.Heads); err != nil {
+		return err
+	}
+	if err := n.Use.check(n.Vocab); err != nil {
 		return err
 	}
 	return checkActivation("hidden_act", n.Activation)
@@ -57,10 +61,12 @@ func (n GPTNeoX) Forward(b *nn.Builder) {
 		x = n.block(b.Scope(fmt.Sprintf("layers.%d", i)), heads, x) // (B,T,C)
 	}
 	x = b.LayerNorm("final_layer_norm", x, n.Width, n.Epsilon)
-	if !n.Tied {
-		table = b.Param("embed_out.weight", normal, n.Vocab, n.Width)
-	}
-	headed(b, x, table)
+	n.end(b, x, n.Width, "classifier", func() *graph.Value {
+		if !n.Tied {
+			table = b.Param("embed_out.weight", normal, n.Vocab, n.Width)
+		}
+		return headed(b, x, table)
+	})
 }
 
 func (n GPTNeoX) block(b *nn.Builder, heads nn.Attention, x *graph.Value) *graph.Value {

@@ -20,6 +20,7 @@ type Llama struct {
 	AttentionBias bool    `json:"attention_bias"` // of the projections to and from the heads
 	MLPBias       bool    `json:"mlp_bias"`
 	Tied          bool    `json:"tie_word_embeddings"` // the head is the token embedding
+	Use
 }
 
 // Architecture returns transformers' model_type.
@@ -37,7 +38,7 @@ func (n Llama) Forward(b *nn.Builder) { n.decoder().forward(b) }
 func (n Llama) decoder() decoder {
 	return decoder{
 		vocab: n.Vocab, context: n.Context, width: n.Width, inner: n.Inner, layers: n.Layers, heads: n.Heads, groups: n.KVHeads, headWidth: n.HeadWidth,
-		activation: n.Activation, epsilon: n.Epsilon, rope: n.Rope, tied: n.Tied, biasQKV: n.AttentionBias, biasOut: n.AttentionBias, biasMLP: n.MLPBias,
+		activation: n.Activation, epsilon: n.Epsilon, rope: n.Rope, use: n.Use, tied: n.Tied, biasQKV: n.AttentionBias, biasOut: n.AttentionBias, biasMLP: n.MLPBias,
 	}
 }
 

@@ -18,6 +18,7 @@ type Mistral struct {
 	Rope       Rope    `json:"rope_parameters"`
 	Window     int     `json:"sliding_window"`      // the most tokens that one sees, including itself; 0: all
 	Tied       bool    `json:"tie_word_embeddings"` // the head is the token embedding
+	Use
 }
 
 // Architecture returns transformers' model_type.
@@ -40,7 +41,7 @@ func (n Mistral) Forward(b *nn.Builder) { n.decoder().forward(b) }
 func (n Mistral) decoder() decoder {
 	return decoder{
 		vocab: n.Vocab, context: n.Context, width: n.Width, inner: n.Inner, layers: n.Layers, heads: n.Heads, groups: n.KVHeads, headWidth: n.HeadWidth,
-		activation: n.Activation, epsilon: n.Epsilon, rope: n.Rope, tied: n.Tied, window: func(int) int { return n.Window },
+		activation: n.Activation, epsilon: n.Epsilon, rope: n.Rope, use: n.Use, tied: n.Tied, window: func(int) int { return n.Window },
 	}
 }
 

@@ -22,6 +22,7 @@ type OPT struct {
 	NoFinalNorm bool   `json:"_remove_final_layer_norm"`
 	Bias        bool   `json:"enable_bias"`
 	Tied        bool   `json:"tie_word_embeddings"` // the head is the token embedding
+	Use
 }
 
 // Architecture returns transformers' model_type.
@@ -44,6 +45,9 @@ func (n OPT) Check() error {
 		return err
 	}
 	if err := checkSizes(size{"word_embed_proj_dim", n.Embedding, maxSize}); err != nil {
+		return err
+	}
+	if err := n.Use.check(n.Vocab); err != nil {
 		return err
 	}
 	return checkActivation("activation_function", n.Activation)
@@ -74,10 +78,12 @@ func (n OPT) Forward(b *nn.Builder) {
 	if n.Embedding != n.Width {
 		x = b.Dense("project_out", x, n.Width, n.Embedding, false, normal) // (B,T,E)
 	}
-	if !n.Tied {
-		table = b.Param("lm_head.weight", normal, n.Vocab, n.Embedding)
-	}
-	headed(b, x, table)
+	n.end(b, x, n.Embedding, "score", func() *graph.Value {
+		if !n.Tied {
+			table = b.Param("lm_head.weight", normal, n.Vocab, n.Embedding)
+		}
+		return headed(b, x, table)
+	})
 }
 
 func (n OPT) block(b *nn.Builder, x *graph.Value) *graph.Value {

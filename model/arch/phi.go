@@ -23,6 +23,7 @@ type Phi struct {
 	Rope       Rope    `json:"rope_parameters"`
 	NormQK     bool    `json:"qk_layernorm"`        // queries and keys are normalized, head by head
 	Tied       bool    `json:"tie_word_embeddings"` // the head is the token embedding
+	Use
 }
 
 // Architecture returns transformers' model_type.
@@ -40,6 +41,9 @@ func (n Phi) Check() error {
 		return fmt.Errorf("num_key_value_heads %d does not divide num_attention_heads %d", n.KVHeads, n.Heads)
 	}
 	if err := n.Rope.checkRotary(n.Width / n.Heads); err != nil {
+		return err
+	}
+	if err := n.Use.check(n.Vocab); err != nil {
 		return err
 	}
 	return checkActivation("hidden_act", n.Activation)
@@ -60,11 +64,13 @@ func (n Phi) Forward(b *nn.Builder) {
 		x = n.block(b.Scope(fmt.Sprintf("layers.%d", i)), rotary, x) // (B,T,C)
 	}
 	x = b.LayerNorm("final_layernorm", x, n.Width, n.Epsilon)
-	if !n.Tied {
-		table = b.Param("lm_head.weight", normal, n.Vocab, n.Width)
-	}
-	scores := b.MatMul(x, b.Transpose(table, 1, 0)) // (B,T,V)
-	b.Logits(b.Name("scores", b.Add(scores, b.Param("lm_head.bias", graph.Constant(0), n.Vocab))))
+	n.end(b, x, n.Width, "score", func() *graph.Value {
+		if !n.Tied {
+			table = b.Param("lm_head.weight", normal, n.Vocab, n.Width)
+		}
+		scores := b.MatMul(x, b.Transpose(table, 1, 0)) // (B,T,V)
+		return b.Name("scores", b.Add(scores, b.Param("lm_head.bias", graph.Constant(0), n.Vocab)))
+	})
 }
 
 func (n Phi) block(b *nn.Builder, rotary *nn.Rotary, x *graph.Value) *graph.Value {

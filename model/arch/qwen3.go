@@ -20,6 +20,7 @@ type Qwen3 struct {
 	Window        int        `json:"sliding_window"`      // the most tokens that one sees in a layer with a window; 0: there is none
 	LayerTypes    LayerTypes `json:"layer_types"`         // which layers have the window; "": none
 	Tied          bool       `json:"tie_word_embeddings"` // the head is the token embedding
+	Use
 }
 
 // Architecture returns transformers' model_type.
@@ -48,7 +49,7 @@ func (n Qwen3) Forward(b *nn.Builder) {
 func (n Qwen3) decoder() decoder {
 	return decoder{
 		vocab: n.Vocab, context: n.Context, width: n.Width, inner: n.Inner, layers: n.Layers, heads: n.Heads, groups: n.KVHeads, headWidth: n.HeadWidth,
-		activation: n.Activation, epsilon: n.Epsilon, rope: n.Rope, tied: n.Tied, biasQKV: n.AttentionBias, biasOut: n.AttentionBias, normQK: true,
+		activation: n.Activation, epsilon: n.Epsilon, rope: n.Rope, use: n.Use, tied: n.Tied, biasQKV: n.AttentionBias, biasOut: n.AttentionBias, normQK: true,
 		window: n.LayerTypes.window(n.Window),
 	}
 }

@@ -69,13 +69,6 @@ func (n Roberta) Forward(b *nn.Builder) {
 	}
 }
 
-// WithPooling returns the network with another embedding of texts.
-func (n Roberta) WithPooling(p nn.Pooling) nn.Network { n.Pooling = p; return n }
-
-// WithPooler returns the network with or without the projection of the first
-// token's hidden state.
-func (n Roberta) WithPooler(has bool) nn.Network { n.Pooler = has && n.Head == ""; return n }
-
 // robertaOf returns RoBERTa for masked tokens, with the sizes of a preset.
 func robertaOf(s Sizes, vocab int) nn.Network {
 	return Roberta{
@@ -89,13 +82,6 @@ type XLMRoberta struct{ Roberta }
 
 // Architecture returns transformers' model_type.
 func (XLMRoberta) Architecture() string { return "xlm-roberta" }
-
-// WithPooling returns the network with another embedding of texts.
-func (n XLMRoberta) WithPooling(p nn.Pooling) nn.Network { n.Pooling = p; return n }
-
-// WithPooler returns the network with or without the projection of the first
-// token's hidden state.
-func (n XLMRoberta) WithPooler(has bool) nn.Network { n.Pooler = has && n.Head == ""; return n }
 
 // xlmRobertaOf returns XLM-RoBERTa for masked tokens, with the sizes of a preset.
 func xlmRobertaOf(s Sizes, vocab int) nn.Network {

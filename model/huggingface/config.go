@@ -40,6 +40,9 @@ func parseConfig(text []byte) (c config, err error) {
 		return c, fmt.Errorf("model_type is %s: supported are %s, other networks compute something else", quote.String(name), quote.Or(known()))
 	}
 	n, err := f.parse(o)
+	if err == nil {
+		n, err = o.asSaved(f, n)
+	}
 	if err != nil {
 		return c, err
 	}

@@ -49,6 +49,7 @@ var gptNeoX = family{
 	prefix:    "gpt_neox.",
 	roots:     []string{"embed_in", "layers", "final_layer_norm", "embed_out", "score", "classifier", "qa_outputs"},
 	head:      "embed_out.weight",
+	heads:     []string{"score.", "classifier."},
 	embedding: "embed_in.weight",
 	buffer: func(name string, layers int) bool {
 		return isInvFreq(name, layers) || strings.HasSuffix(name, ".attention.bias") || strings.HasSuffix(name, ".attention.masked_bias")
@@ -80,7 +81,7 @@ var phi = family{
 	prefix:    "model.",
 	roots:     []string{"embed_tokens", "layers", "final_layernorm", "lm_head", "score", "classifier"},
 	head:      "lm_head.weight",
-	heads:     []string{"lm_head."},
+	heads:     []string{"lm_head.", "score."},
 	embedding: "embed_tokens.weight",
 	buffer:    isInvFreq,
 	parse: settled(arch.Phi{}.Architecture(), plainSettings(
@@ -100,8 +101,10 @@ var opt = family{
 	arch:      arch.OPT{}.Architecture(),
 	class:     "OPTForCausalLM",
 	prefix:    "model.decoder.",
+	bare:      "decoder.",
 	roots:     []string{"embed_tokens", "embed_positions", "project_in", "project_out", "layers", "final_layer_norm", "lm_head", "score", "qa_outputs"},
 	head:      "lm_head.weight",
+	heads:     []string{"score."},
 	embedding: "embed_tokens.weight",
 	tokenizer: "GPT2Tokenizer",
 	parse: settled(arch.OPT{}.Architecture(), plainSettings(
@@ -130,6 +133,7 @@ var gptBigCode = family{
 	prefix:    "transformer.",
 	roots:     []string{"wte", "wpe", "h", "ln_f", "lm_head", "score", "classifier"},
 	head:      "lm_head.weight",
+	heads:     []string{"score.", "classifier."},
 	embedding: "wte.weight",
 	tokenizer: "GPT2Tokenizer",
 	buffer:    func(name string, layers int) bool { return isMask(name, layers) || name == "bias" },
@@ -179,6 +183,8 @@ var gemma3 = family{
 	prefix:    "model.",
 	roots:     []string{"embed_tokens", "layers", "norm", "lm_head", "score", "classifier"},
 	head:      "lm_head.weight",
+	heads:     []string{"score."},
+	trunk:     "Gemma3Text",
 	embedding: "embed_tokens.weight",
 	buffer:    isInvFreq,
 	parse: settled(arch.Gemma3{}.Architecture(), []setting{

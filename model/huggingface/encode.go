@@ -49,6 +49,9 @@ func idsOf(s *model.Special) specialIDs { return specialIDs{s.Begin, oneOf(s.End
 // encodeConfig returns the config.json of a model of a known architecture.
 func encodeConfig(f family, n nn.Network, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
 	list, err := f.members(n)
+	if u, ok := useOf(n); ok && err == nil {
+		list, err = useMembers(list, u)
+	}
 	if err != nil {
 		return nil, err
 	}

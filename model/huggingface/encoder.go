@@ -102,8 +102,7 @@ func encoder(name, stem, prefix, decoder, bias string, settings ...setting) fami
 // network whose files have none: transformers saves a trunk with it or without,
 // and the configuration does not say which.
 func (d *folder) withoutPooler(about *config, c *model.Checkpoint, shards []shard) error {
-	n, ok := about.network.(interface{ WithPooler(has bool) nn.Network })
-	if !ok {
+	if !taskOf(about.network).Pooler {
 		return nil
 	}
 	for _, s := range shards {
@@ -113,8 +112,12 @@ func (d *folder) withoutPooler(about *config, c *model.Checkpoint, shards []shar
 			}
 		}
 	}
-	about.network = n.WithPooler(false)
-	without, err := model.Of(about.network)
+	n, err := arch.With(about.network, map[string]any{"pooler": false})
+	if err != nil {
+		return d.errorf(configName, "%w", err)
+	}
+	about.network = n
+	without, err := model.Of(n)
 	if err != nil {
 		return d.errorf(configName, "%w", err)
 	}
@@ -202,18 +205,11 @@ func (o object) parseEncoder(name, stem string, settings []setting) (nn.Network,
 // and the classes of a classifier. A configuration without a class is of the
 // trunk alone.
 func (o object) task(stem string) (t arch.Task, err error) {
-	class := stem + tasks[0].class
-	if !o.null("architectures") {
-		names, err := elements(o["architectures"])
-		if err != nil || len(names) > 1 {
-			return t, fmt.Errorf("architectures is %s, expected a list of one class", quote.String(string(o["architectures"])))
-		}
-		if len(names) == 1 {
-			if class, err = unquote(names[0]); err != nil {
-				return t, fmt.Errorf("architectures: %w", err)
-			}
-		}
+	class, err := o.class()
+	if err != nil {
+		return t, err
 	}
+	class = cmp.Or(class, stem+tasks[0].class)
 	at := slices.IndexFunc(tasks, func(row struct{ class, head string }) bool { return stem+row.class == class })
 	if at < 0 {
 		var known []string
@@ -232,15 +228,40 @@ func (o object) task(stem string) (t arch.Task, err error) {
 		t.Pooler = stem != "DistilBert"
 		return t, nil
 	}
+	t.Classes, err = o.classes()
+	return t, err
+}
+
+// class returns the class that transformers saved, "" if none is named.
+func (o object) class() (string, error) {
+	if o.null("architectures") {
+		return "", nil
+	}
+	names, err := elements(o["architectures"])
+	if err != nil || len(names) > 1 {
+		return "", fmt.Errorf("architectures is %s, expected a list of one class", quote.String(string(o["architectures"])))
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	class, err := unquote(names[0])
+	if err != nil {
+		return "", fmt.Errorf("architectures: %w", err)
+	}
+	return class, nil
+}
+
+// classes returns the classes of a classifier, and what their scores mean.
+func (o object) classes() (c arch.Classes, err error) {
 	labels, err := o.labels()
 	if err != nil {
-		return t, err
+		return c, err
 	}
-	t.Classes = arch.LabelsOf(labels)
+	c.Names = arch.LabelsOf(labels)
 	if !o.null(problemKey) {
-		t.Problem, err = o.text(problemKey, "")
+		c.Problem, err = o.text(problemKey, "")
 	}
-	return t, err
+	return c, err
 }
 
 // labels returns the names of the classes. As in transformers, there are two
@@ -296,8 +317,12 @@ func encoderMembers(n nn.Network) ([]member, error) {
 	list := slices.DeleteFunc(all, func(m member) bool {
 		return slices.ContainsFunc(own, func(o member) bool { return o.name == m.name })
 	})
-	list = append(list, member{tiedKey, !t.Untied})
-	if labels := t.Classes.List(); len(labels) > 0 {
+	return withClasses(append(list, member{tiedKey, !t.Untied}), t.Classes)
+}
+
+// withClasses adds the members that name classes.
+func withClasses(list []member, c arch.Classes) ([]member, error) {
+	if labels := c.Names.List(); len(labels) > 0 {
 		var names, ids membersWriter
 		seen := map[string]bool{}
 		for i, label := range labels {
@@ -314,8 +339,8 @@ func encoderMembers(n nn.Network) ([]member, error) {
 		}
 		list = append(list, member{classesKey, json.RawMessage("{" + names.text.String() + "}")}, member{idsKey, json.RawMessage("{" + ids.text.String() + "}")})
 	}
-	if t.Problem != "" {
-		list = append(list, member{problemKey, t.Problem})
+	if c.Problem != "" {
+		list = append(list, member{problemKey, c.Problem})
 	}
 	return list, nil
 }

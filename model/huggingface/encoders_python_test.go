@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
@@ -20,7 +21,13 @@ import (
 // TestEncoders has transformers write random encoders in several configurations,
 // with each of their heads and without. Read here they have PyTorch's outputs;
 // written back, transformers knows each weight and has the same outputs.
-func TestEncoders(t *testing.T) {
+func TestEncoders(t *testing.T) { everyHead(t, "huggingface_encoders.py") }
+
+// TestHeads is TestEncoders for decoders without a head, or with that of a
+// classifier.
+func TestHeads(t *testing.T) { everyHead(t, "huggingface_heads.py") }
+
+func everyHead(t *testing.T, script string) {
 	python := os.Getenv("ATTNX_PYTHON")
 	if python == "" {
 		t.Skip("ATTNX_PYTHON does not name a Python: transformers is not asked")
@@ -29,7 +36,7 @@ func TestEncoders(t *testing.T) {
 		t.Skipf("%s (ATTNX_PYTHON) has no numpy, torch and transformers: transformers is not asked", python)
 	}
 	dir := filepath.Join(t.TempDir(), "made")
-	oracle(t, python, "huggingface_encoders.py", "--make", dir)
+	oracle(t, python, script, "--make", dir)
 	var made struct {
 		Inputs map[string][][]int64 `json:"inputs"`
 		Cases  []struct {
@@ -74,7 +81,7 @@ func TestEncoders(t *testing.T) {
 		if python == "" || name != "ATTNX_PYTHON" && !fixtures.Exhaustive() {
 			continue
 		}
-		if err := json.Unmarshal(oracle(t, python, "huggingface_encoders.py", append([]string{"--open"}, written...)...), &opened); err != nil {
+		if err := json.Unmarshal(oracle(t, python, script, append([]string{"--open"}, written...)...), &opened); err != nil {
 			t.Fatal(err)
 		}
 		for i, c := range made.Cases {
@@ -87,7 +94,11 @@ func TestEncoders(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if labels, problem := n.(interface{ Labels() ([]string, string) }).Labels(); len(labels) > 0 && (!slices.Equal(labels, opened[i].Labels) || problem != opened[i].Problem) {
+			labels, problem := n.(interface{ Labels() ([]string, string) }).Labels()
+			if strings.Contains(c.Class, "Classification") != (len(labels) > 0) {
+				t.Errorf("%s: %s has the classes %q", c.Name, c.Class, labels)
+			}
+			if len(labels) > 0 && (!slices.Equal(labels, opened[i].Labels) || problem != opened[i].Problem) {
 				t.Errorf("%s: the classes are %q %q, transformers has %q %q", c.Name, labels, problem, opened[i].Labels, opened[i].Problem)
 			}
 		}

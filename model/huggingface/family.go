@@ -36,6 +36,10 @@ type family struct {
 	// form returns what differs between the networks of the family, such as the head;
 	// nil: nothing does.
 	form func(n nn.Network) form
+	// trunk is the begin of the names of transformers' classes of a decoder without its
+	// head, and with one of another kind; "": as in class. bare is their prefix without a
+	// head.
+	trunk, bare string
 
 	// buffer reports whether a tensor of the trunk is computed and not trained: old
 	// files have it. nil: none is.
@@ -57,6 +61,9 @@ type form struct {
 
 // of returns the row as it is for a network.
 func (f family) of(n nn.Network) family {
+	if u, ok := useOf(n); ok && u.Head != "" {
+		return f.used(u)
+	}
 	if f.form == nil {
 		return f
 	}

@@ -20,6 +20,7 @@ var gpt2 = family{
 	roots:     []string{"wte", "wpe", "h", "ln_f", "lm_head", "multiple_choice_head", "v_head", "score", "classifier", "qa_outputs"},
 	head:      "lm_head.weight",
 	embedding: "wte.weight",
+	heads:     []string{"score.", "classifier."},
 	second:    []string{"multiple_choice_head.", "v_head."},
 	tokenizer: "GPT2Tokenizer",
 	buffer:    isMask,

@@ -39,6 +39,7 @@ func decoder(name, class string, settings []setting) family {
 		prefix:    "model.",
 		roots:     []string{"embed_tokens", "layers", "norm", "lm_head", "score", "classifier", "qa_outputs"},
 		head:      "lm_head.weight",
+		heads:     []string{"score."},
 		embedding: "embed_tokens.weight",
 		buffer:    isInvFreq,
 		parse: func(o object) (nn.Network, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/nn"
 )
 
@@ -20,20 +21,14 @@ const (
 	poolingName  = "1_Pooling/config.json"
 )
 
-// embedding is a network whose hidden states can be pooled to the embedding of a
-// text.
-type embedding interface {
-	WithPooling(p nn.Pooling) nn.Network
-}
-
 // poolings are the members of a pooling's config.json, and the kinds that attnx has.
-var poolings = map[string]string{"pooling_mode_mean_tokens": nn.MeanPooling, "pooling_mode_cls_token": nn.FirstPooling}
+var poolings = map[string]string{"pooling_mode_mean_tokens": nn.MeanPooling, "pooling_mode_cls_token": nn.FirstPooling, "pooling_mode_lasttoken": nn.LastPooling}
 
 // sentence reads which embedding of texts the folder describes, as the library
 // sentence-transformers does. The note says why it is left out.
 func (d *folder) sentence(n nn.Network) (with nn.Network, note string, err error) {
-	network, ok := n.(embedding)
-	if !ok || taskOf(n).Head != "" || !d.has(modulesName) {
+	trunk, ok := n.(interface{ Headless() bool })
+	if !ok || !trunk.Headless() || !d.has(modulesName) {
 		return n, "", nil
 	}
 	text, err := d.read(modulesName, maxConfig)
@@ -85,7 +80,10 @@ func (d *folder) sentence(n nn.Network) (with nn.Network, note string, err error
 	if lower, err := about.flag("do_lower_case", false); err != nil || lower {
 		return n, "", d.errorf(sentenceName, "%w", cmp.Or(err, fmt.Errorf("do_lower_case is true: the tokenizer alone decides that here, so set it to false if %s lowers the case", tokenizerName)))
 	}
-	return network.WithPooling(p), "", nil
+	if with, err = arch.WithPooling(n, p); err != nil {
+		return n, "", d.errorf(modulesName, "%w", err)
+	}
+	return with, "", nil
 }
 
 // pooling reads the kind of pooling from a file of the folder.
@@ -117,6 +115,8 @@ func (d *folder) pooling(name string) (kind, note string, err error) {
 			kind = nn.MeanPooling
 		case "cls":
 			kind = nn.FirstPooling
+		case "lasttoken":
+			kind = nn.LastPooling
 		}
 	}
 	if kind == "" {
@@ -144,7 +144,11 @@ func sentenceFiles(n nn.Network, width int) ([]store.File, error) {
 	}
 	pool := membersWriter{}
 	list := []member{{"word_embedding_dimension", width}}
-	for _, name := range []string{"pooling_mode_cls_token", "pooling_mode_mean_tokens", "pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens"} {
+	modes := []string{"pooling_mode_cls_token", "pooling_mode_mean_tokens", "pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens"}
+	if p.Kind == nn.LastPooling {
+		modes = append(modes, "pooling_mode_lasttoken")
+	}
+	for _, name := range modes {
 		list = append(list, member{name, poolings[name] == p.Kind})
 	}
 	for _, m := range list {

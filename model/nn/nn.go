@@ -131,8 +131,30 @@ func (b *Builder) Integer(n int) *graph.Value {
 // Mask declares which tokens count, int64 (B,T): 1, or 0 for padding. It
 // returns a mask for Attention, (B,1,1,T).
 func (b *Builder) Mask() *graph.Value {
+	return b.Reshape(b.Cast(b.TokenMask(), format.Bool), B, graph.N(1), graph.N(1), T)
+}
+
+// TokenMask declares which tokens count as they are given, int64 (B,T).
+func (b *Builder) TokenMask() *graph.Value {
 	b.mask = b.InputFor(role.Of(role.AttentionMask), format.Int64, B, T)
-	return b.Reshape(b.Cast(b.mask, format.Bool), B, graph.N(1), graph.N(1), T)
+	return b.mask
+}
+
+// Last returns the row of x (B,T,C) of each text's last token, (B,C). padding
+// returns the id behind which a text has ended, as transformers does: a text is as
+// long as the place of the last token that is not padding. Without one, the last
+// token is the text's.
+func (b *Builder) Last(x *graph.Value, padding func() (id int, ok bool)) *graph.Value {
+	if b.tokens == nil {
+		b.Fail("nn: the last token of a network that has declared no tokens")
+		return x
+	}
+	id, ok := padding()
+	if !ok {
+		return lastRow(b.Builder, x, nil)
+	}
+	counts := b.Where(b.Equal(b.tokens, b.Integer(id)), b.Integer(0), b.Integer(1)) // (B,T)
+	return lastRow(b.Builder, x, counts)
 }
 
 // Segments declares which of several texts each token belongs to, int64 (B,T).

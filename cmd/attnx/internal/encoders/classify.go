@@ -49,7 +49,7 @@ numbers themselves.`,
 			if top < 0 {
 				return fmt.Errorf("--top is %d: give 1 or more, or 0 for all", top)
 			}
-			e, texts, err := from.open(args[0], s)
+			e, texts, err := from.open(args[0], s, attnx.OpenEncoder)
 			if err != nil {
 				return err
 			}

@@ -48,11 +48,11 @@ func Embed(s console.Streams) *cobra.Command {
 		Use:   "embed MODEL --text TEXT|--file FILE",
 		Short: "Turn texts into vectors",
 		Long: `Turn each text into a vector, its embedding: similar texts have similar
-vectors. MODEL is an encoder without a head: a Hugging Face folder, a
-checkpoint, or an ONNX file of attnx.
+vectors. MODEL is an encoder or a decoder: a Hugging Face folder, a checkpoint,
+or an ONNX file of attnx that was exported without a head.
 
 A vector is made from the hidden states of the text's tokens: their mean, or the
-one of the first token. The default is what the folder of a model of
+one of the first or of the last token. The default is what the folder of a model of
 sentence-transformers says (modules.json), and the mean where nothing does. A
 text that is too long for the model is cut.
 
@@ -75,7 +75,7 @@ writes them to a file of numpy instead, float32 (texts, width).`,
 				}
 				defer place.Close()
 			}
-			e, texts, err := from.open(args[0], s)
+			e, texts, err := from.open(args[0], s, attnx.OpenTrunk)
 			if err != nil {
 				return err
 			}

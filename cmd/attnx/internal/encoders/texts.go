@@ -78,7 +78,7 @@ func (t *sources) read(s console.Streams) ([]string, error) {
 }
 
 // open reads the texts and opens the model. It says where the model runs.
-func (t *sources) open(path string, s console.Streams) (*attnx.Encoder, []string, error) {
+func (t *sources) open(path string, s console.Streams, open func(string, attnx.Options) (*attnx.Encoder, error)) (*attnx.Encoder, []string, error) {
 	if err := t.device.Check(); err != nil {
 		return nil, nil, err
 	}
@@ -86,7 +86,7 @@ func (t *sources) open(path string, s console.Streams) (*attnx.Encoder, []string
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := attnx.OpenEncoder(path, t.device.Options(s))
+	e, err := open(path, t.device.Options(s))
 	if err == nil {
 		fmt.Fprintf(s.Note, "running in %s\n", words.Replace(e.Runtime.String()))
 	}
