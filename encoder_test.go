@@ -228,11 +228,9 @@ func TestHeads(t *testing.T) {
 			t.Error(err)
 		}
 		l.Close()
-		for what, members := range map[string]map[string]any{
-			"no padding": {}, "padding": {"pad_token_id": 7}, "0": {"pad_token_id": 0},
-		} {
-			members["head"], members["labels"] = arch.SequenceClassification, []string{"no", "yes", "else"}
-			classifies, err := arch.With(n, members)
+		for what, pad := range map[string]arch.ID{"no padding": 0, "padding": arch.IDOf(7), "0": arch.IDOf(0)} {
+			classes := arch.Classes{Names: arch.LabelsOf([]string{"no", "yes", "else"})}
+			classifies, err := arch.With(n, arch.Use{Head: arch.SequenceClassification, Classes: classes, Pad: pad})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,7 +29,7 @@ func WithPooling(c *Checkpoint, p nn.Pooling) (*Checkpoint, error) {
 		return nil, fmt.Errorf("model: the network %.80q gives no hidden states, of which embeddings are made: take a model without a head", c.Arch)
 	}
 	if n, err := c.Network(); err == nil {
-		if n, err = arch.WithPooling(n, p); err != nil {
+		if n, err = arch.With(n, p); err != nil {
 			return nil, err
 		}
 		return c.as(n)

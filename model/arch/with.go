@@ -3,57 +3,75 @@ package arch
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"strings"
 
 	"github.com/attnx/attnx/model/nn"
 )
 
 // With returns a network that attnx ships with other members of its
-// configuration. A nil value takes a member out.
-func With(n nn.Network, members map[string]any) (nn.Network, error) {
-	text, err := json.Marshal(n)
+// configuration: those of each part, a struct, replace all of the same names.
+func With(n nn.Network, parts ...any) (nn.Network, error) {
+	all, err := membersOf(n)
 	if err != nil {
 		return nil, err
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, err
-	}
-	for name, value := range members {
-		if all[name], err = json.Marshal(value); err != nil {
+	for _, part := range parts {
+		remove(all, reflect.TypeOf(part))
+		of, err := membersOf(part)
+		if err != nil {
 			return nil, err
 		}
+		for name, value := range of {
+			all[name] = value
+		}
 	}
-	if text, err = json.Marshal(all); err != nil {
+	text, err := json.Marshal(all)
+	if err != nil {
 		return nil, err
 	}
 	return Parse(n.Architecture(), text)
 }
 
-// WithPooling returns a network without a head with another embedding of texts.
-func WithPooling(n nn.Network, p nn.Pooling) (nn.Network, error) {
-	return With(n, map[string]any{"sentence_pooling": p.Kind, "sentence_normalized": p.Normalized, "sentence_tokens": p.Longest})
+func membersOf(x any) (all map[string]json.RawMessage, err error) {
+	text, err := json.Marshal(x)
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	return all, err
+}
+
+// remove takes the members that a struct can have out of an object.
+func remove(all map[string]json.RawMessage, of reflect.Type) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous && name == "" {
+			remove(all, f.Type)
+		}
+		delete(all, name)
+	}
 }
 
 // Trunk returns a network without its head: its outputs are the hidden states.
 func Trunk(n nn.Network) (nn.Network, error) {
-	r, err := find(n.Architecture())
-	if err != nil {
-		return nil, err
+	if _, is := n.(interface{ Continues() bool }); is {
+		return With(n, Use{Head: HiddenStates})
 	}
 	if _, has := n.(interface{ Headless() bool }); !has {
-		return nil, fmt.Errorf("arch: the network %s has no form without a head", r.name)
+		return nil, fmt.Errorf("arch: the network %.64q has no form without a head", n.Architecture())
 	}
-	head := HiddenStates
-	if r.encoder {
-		head = ""
-	}
-	return With(n, map[string]any{"head": head, "labels": nil, "problem_type": nil})
+	return With(n, struct {
+		Head   string `json:"head,omitempty"`
+		Untied bool   `json:"untied_head,omitempty"`
+		Classes
+	}{})
 }
 
 // NextToken returns a decoder with the head that scores the next token.
 func NextToken(n nn.Network) (nn.Network, error) {
 	if _, is := n.(interface{ Continues() bool }); !is {
-		return nil, fmt.Errorf("arch: the network %s scores no next token", n.Architecture())
+		return nil, fmt.Errorf("arch: the network %.64q scores no next token", n.Architecture())
 	}
-	return With(n, map[string]any{"head": nil, "labels": nil, "problem_type": nil, "sentence_pooling": nil, "sentence_normalized": nil, "sentence_tokens": nil})
+	return With(n, Use{})
 }

@@ -112,7 +112,9 @@ func (d *folder) withoutPooler(about *config, c *model.Checkpoint, shards []shar
 			}
 		}
 	}
-	n, err := arch.With(about.network, map[string]any{"pooler": false})
+	n, err := arch.With(about.network, struct {
+		Pooler bool `json:"pooler"`
+	}{})
 	if err != nil {
 		return d.errorf(configName, "%w", err)
 	}

@@ -80,7 +80,7 @@ func (d *folder) sentence(n nn.Network) (with nn.Network, note string, err error
 	if lower, err := about.flag("do_lower_case", false); err != nil || lower {
 		return n, "", d.errorf(sentenceName, "%w", cmp.Or(err, fmt.Errorf("do_lower_case is true: the tokenizer alone decides that here, so set it to false if %s lowers the case", tokenizerName)))
 	}
-	if with, err = arch.WithPooling(n, p); err != nil {
+	if with, err = arch.With(n, p); err != nil {
 		return n, "", d.errorf(modulesName, "%w", err)
 	}
 	return with, "", nil

@@ -61,22 +61,20 @@ func (o object) asSaved(f family, n nn.Network) (nn.Network, error) {
 	if at < 0 {
 		return n, nil
 	}
-	members := map[string]any{"head": uses[at].head}
-	if uses[at].head != arch.HiddenStates {
-		c, err := o.classes()
-		if err != nil {
+	u := arch.Use{Head: uses[at].head}
+	if !u.Headless() {
+		if u.Classes, err = o.classes(); err != nil {
 			return nil, err
 		}
-		members["labels"], members[problemKey] = c.Names, c.Problem
 	}
-	if uses[at].head == arch.SequenceClassification && !o.null(padID) && string(o[padID]) != "-1" { // transformers finds no token of that id
+	if u.Head == arch.SequenceClassification && !o.null(padID) && string(o[padID]) != "-1" { // transformers finds no token of that id
 		pad, err := o.size(padID)
 		if err != nil {
 			return nil, err
 		}
-		members[padID] = arch.IDOf(pad)
+		u.Pad = arch.IDOf(pad)
 	}
-	return arch.With(n, members)
+	return arch.With(n, u)
 }
 
 // useMembers replaces the members of a decoder's use by those of transformers.

@@ -52,8 +52,8 @@ vectors. MODEL is an encoder or a decoder: a Hugging Face folder, a checkpoint,
 or an ONNX file of attnx that was exported without a head.
 
 A vector is made from the hidden states of the text's tokens: their mean, or the
-one of the first or of the last token. The default is what the folder of a model of
-sentence-transformers says (modules.json), and the mean where nothing does. A
+one of the first or of the last token. The default is what the folder of a model
+of sentence-transformers says (modules.json), and the mean where nothing does. A
 text that is too long for the model is cut.
 
 Each vector is printed on a line of its own, in the order of the texts. -o
