@@ -8,6 +8,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train/gorgonia"
@@ -28,8 +29,8 @@ type Model struct {
 }
 
 // OpenModel opens a checkpoint, an ONNX file of attnx or a folder with one. A
-// checkpoint is exported in memory, with a past, and runs in a runtime if one
-// is installed; otherwise it runs in Go.
+// checkpoint is exported in memory, with a past if its network can have one, and
+// runs in a runtime if one is installed; otherwise it runs in Go.
 func OpenModel(path string, o Options) (*Model, error) {
 	return openAs(path, export.Cache{LastLogits: true}, o, asItIs, func(*Model) error { return nil })
 }
@@ -76,6 +77,11 @@ func openAs(path string, p export.Profile, d Options, as change, ready func(*Mod
 	}
 	if err := ready(&Model{Path: path, Checkpoint: c}); err != nil {
 		return nil, err
+	}
+	if (p == export.Cache{LastLogits: true}) {
+		if _, err := model.Cached(c.Graph, true); errors.As(err, new(*graph.CacheError)) && c.Continues() == nil {
+			p = export.Plain{} // such as a recurrent network: each token computes the whole text
+		}
 	}
 	o, err := OpenCheckpoint(c, p, d)
 	if err == nil {

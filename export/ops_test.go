@@ -51,6 +51,22 @@ func heads(b *graph.Builder, x *graph.Value, n int) *graph.Value {
 	return b.Transpose(b.Reshape(x, dimB, dimT, graph.N(n), graph.N(4/n)), 0, 2, 1, 3)
 }
 
+// recurrent applies a recurrent operator of four units to x (B,T,4). With peepholes its
+// texts end after their first token.
+func recurrent(b *graph.Builder, op graph.Op, x *graph.Value, gates int, more ...*graph.Value) *graph.Value {
+	w := make([]float32, gates*4*4)
+	for i := range w {
+		w[i] = float32(i%7-3) / 8
+	}
+	weights := b.Const(format.FromFloat32s("w", []int{gates * 4, 4}, w))
+	lengths := b.Unending(dimB)
+	if len(more) > 1 {
+		lengths = b.Expand(b.Const(format.FromInt64s("one", []int{}, []int64{1})), dimB)
+	}
+	args := append([]*graph.Value{b.Transpose(x, 1, 0, 2), weights, weights, b.Const(format.FromFloat32s("bias", []int{8 * gates}, w[:8*gates])), lengths}, more...)
+	return b.Transpose(b.Apply(op, 0, args...)[0], 1, 0, 2)
+}
+
 func row(b *graph.Builder, v ...float32) *graph.Value {
 	return b.Const(format.FromFloat32s("row", []int{len(v)}, v))
 }
@@ -126,6 +142,13 @@ var one = map[string]around{
 	"Gelu": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { return b.Gelu(b.Sub(x, y)) },
 	"Swish": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 		return b.Apply(graph.Swish{Alpha: 1.5}, 1, b.Sub(x, y))[0]
+	},
+	"GRU": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return recurrent(b, graph.GRU{Activations: "Sigmoid Tanh", LinearBeforeReset: true}, x, 3, b.Expand(b.Scalar(0), dimB, four))
+	},
+	"LSTM": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value { // from states, with peepholes, texts of one token
+		state := b.Expand(b.Scalar(0.25), dimB, four)
+		return recurrent(b, graph.LSTM{Activations: "Sigmoid Tanh Tanh", Reverse: true}, x, 4, state, state, row(b, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12))
 	},
 	"Attention": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 		q := heads(b, x, 1)

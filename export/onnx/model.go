@@ -182,6 +182,15 @@ func StringAttr(name, v string) Attribute {
 	return Attribute{Name: name, Type: AttrString, String: []byte(v)}
 }
 
+// StringsAttr returns a string list attribute.
+func StringsAttr(name string, v ...string) Attribute {
+	a := Attribute{Name: name, Type: AttrStrings}
+	for _, s := range v {
+		a.Strings = append(a.Strings, []byte(s))
+	}
+	return a
+}
+
 // TensorAttr returns a tensor attribute.
 func TensorAttr(name string, v *Tensor) Attribute {
 	return Attribute{Name: name, Type: AttrTensor, Tensor: v}

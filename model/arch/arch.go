@@ -33,6 +33,8 @@ var table = []row{
 	{Phi{}.Architecture(), phiOf, parseAs[Phi], false},
 	{Gemma3{}.Architecture(), gemma3Of, parseAs[Gemma3], false},
 	{GPTBigCode{}.Architecture(), gptBigCodeOf, parseAs[GPTBigCode], false},
+	{GRU{}.Architecture(), gruOf, parseAs[GRU], false},
+	{LSTM{}.Architecture(), lstmOf, parseAs[LSTM], false},
 	{Bert{}.Architecture(), bertOf, parseAs[Bert], true},
 	{DistilBert{}.Architecture(), distilBertOf, parseAs[DistilBert], true},
 	{Roberta{}.Architecture(), robertaOf, parseAs[Roberta], true},

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,6 +163,7 @@ func (r recurrence) unroll(b *Builder, args []*Value, step func(x *Value, states
 		return append([]*Value{x}, states...)
 	}
 	inputs := b.MatMul(x, b.Transpose(args[1], 1, 0)) // (T,B,G·H)
+	unending := unending(lengths, count)
 	rows := make([]*Value, count)
 	for i := range rows {
 		t := i
@@ -170,6 +172,11 @@ func (r recurrence) unroll(b *Builder, args []*Value, step func(x *Value, states
 		}
 		part := b.Reshape(b.Slice(inputs, 0, N(t), N(t+1)), inputs.Shape[1:]...)
 		next := step(part, states)
+		if unending {
+			states = next
+			rows[t] = b.Reshape(states[0], append(Shape{N(1)}, states[0].Shape...)...)
+			continue
+		}
 		going := b.Reshape(b.Less(b.integer(int64(t)), lengths), x.Shape[1], N(1)) // (B,1): the text has not ended
 		rows[t] = b.Where(going, next[0], b.like(x, 0))
 		for j := range states {
@@ -182,6 +189,48 @@ func (r recurrence) unroll(b *Builder, args []*Value, step func(x *Value, states
 		y = b.Concat(0, rows...)
 	}
 	return append([]*Value{y}, states...)
+}
+
+// unrolls reports whether the number of steps of x (T,B,I) is known.
+func unrolls(args []*Value) bool {
+	count, ok := args[0].Shape[0].Number()
+	return ok && count > 0
+}
+
+// Unending returns the lengths, int64 (B), of texts that do not end before the last
+// step of a recurrent operator.
+func (b *Builder) Unending(batch Dim) *Value {
+	return b.Expand(b.integer(math.MaxInt32), batch)
+}
+
+// IsUnending reports whether the lengths of texts are at least those of x (T,B,I),
+// as far as the graph says so.
+func IsUnending(x, lengths *Value) bool {
+	count, ok := x.Shape[0].Number()
+	if !ok {
+		count = math.MaxInt32
+	}
+	return unending(lengths, count)
+}
+
+func unending(lengths *Value, count int) bool {
+	if _, ok := Is[Expand](lengths); ok {
+		lengths = lengths.Args()[0]
+	}
+	t, ok := lengths.Constant()
+	if !ok {
+		return false
+	}
+	all, err := t.Int64s()
+	return err == nil && !slices.ContainsFunc(all, func(n int64) bool { return n < int64(count) })
+}
+
+// IsZero reports whether every element of x is 0, as far as the graph says so.
+func IsZero(x *Value) bool {
+	if _, ok := Is[Expand](x); ok {
+		x = x.Args()[0]
+	}
+	return everyElement(x, 0)
 }
 
 // parts splits x into count equal parts along its last axis.

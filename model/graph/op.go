@@ -30,6 +30,15 @@ type Composite interface {
 	Decompose(b *Builder, args []*Value) []*Value
 }
 
+// Unrolled is a composite whose decomposition has a part for each position along an
+// axis, so that it needs the size of that axis as a number. Decompose leaves it
+// whole until then.
+type Unrolled interface {
+	Composite
+	// Decomposes reports whether the sizes are known.
+	Decomposes(args []*Value) bool
+}
+
 // Differentiable is an operator with its own gradient.
 type Differentiable interface {
 	Op
@@ -133,6 +142,7 @@ var operators = []Op{
 	LayerNormalization{}, RMSNormalization{},
 	Gelu{}, Swish{},
 	Attention{}, RotaryEmbedding{},
+	LSTM{}, GRU{},
 	SoftmaxCrossEntropyLoss{},
 }
 

@@ -156,7 +156,7 @@ func Prune(g *Graph) (*Graph, error) {
 }
 
 // Decompose returns the pass that decomposes every operator for which keep is
-// false, as far as possible. A value inside a decomposition is named after the
+// false, as far as possible. An Unrolled operator whose steps are not known stays. A value inside a decomposition is named after the
 // composite: "h.0.attn.attention.scores".
 func Decompose(keep func(*Node) bool) Pass {
 	return func(g *Graph) (*Graph, error) {
@@ -165,6 +165,9 @@ func Decompose(keep func(*Node) bool) Pass {
 			next, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
 				op, ok := n.Op.(Composite)
 				if !ok || keep(n) {
+					return nil
+				}
+				if u, ok := op.(Unrolled); ok && !u.Decomposes(args) {
 					return nil
 				}
 				if again = true; depth == maxDepth {

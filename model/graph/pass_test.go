@@ -159,6 +159,15 @@ func composites(t *testing.T) *graph.Graph {
 	y = b.RotaryEmbedding(graph.RotaryEmbedding{Scale: 1}, y, b.Positions(ids), b.Const(format.FromFloat32s("angles", []int{2}, []float32{1, 0.5})))
 	y = b.Name("attention", b.Attention(graph.Attention{Scale: 0.5}, y, y, y, b.ConstantOfShape(0, T, T)))
 	y = b.Mul(y, b.Scalar(0.5))
+	steps := b.Reshape(b.Param("steps", graph.Constant(1), 3, 4), graph.Numbers(3, 1, 4)...) // (T,B,I)
+	state, peepholes := b.Reshape(b.Param("state", graph.Constant(1), 2), graph.Numbers(1, 2)...), b.Param("peepholes", graph.Constant(1), 6)
+	gates, biases := b.Param("gates", graph.Constant(1), 8, 4), b.Param("biases", graph.Constant(1), 16)
+	lengths := b.Input("lengths", format.Int64, graph.N(1))
+	first := func(x *graph.Value, n int) *graph.Value { return b.Slice(x, 0, graph.N(0), graph.N(n)) }
+	back := b.Slice(gates, 1, graph.N(0), graph.N(2))
+	lstm := b.Name("lstm", b.Apply(graph.LSTM{Activations: "Sigmoid Tanh Tanh"}, 1, steps, gates, back, biases, lengths, state, state, peepholes)[0])
+	gru := b.Name("gru", b.Apply(graph.GRU{Activations: "Sigmoid Tanh", LinearBeforeReset: true}, 1, steps, first(gates, 6), first(back, 6), first(biases, 12), lengths, state)[0])
+	y = b.Mul(y, b.ReduceSum(b.Mul(lstm, gru), false, 0, 1, 2))
 	w := b.Param("w", graph.Constant(1), 4, 4)
 	y = b.MatMul(y, b.Gemm(w, w, nil, true, false)) // of y's shape
 	y = b.Mul(y, b.Reshape(b.OneHot(ids, 4), B, graph.N(1), T, graph.N(4)))

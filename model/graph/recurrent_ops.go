@@ -1,7 +1,8 @@
 package graph
 
-// recurrentOps are the operators of recurrent networks.
-var recurrentOps = []Op{LSTM{}, GRU{}, RNN{}}
+// recurrentOps are the operators of recurrent networks that only models of other
+// tools use.
+var recurrentOps = []Op{RNN{}}
 
 // LSTM is ONNX's operator in one direction, with all inputs present: x (T,B,I), the weights of the
 // gates (input, output, forget, cell) W (4·H,I) and R (4·H,H), their biases (8·H), the lengths of the
@@ -82,10 +83,19 @@ func (LSTM) required() int { return 1 }
 func (GRU) required() int  { return 1 }
 func (RNN) required() int  { return 1 }
 
+// Decomposes implements Unrolled: the number of steps must be known.
+func (LSTM) Decomposes(args []*Value) bool { return unrolls(args) }
+
+// Decomposes implements Unrolled: the number of steps must be known.
+func (GRU) Decomposes(args []*Value) bool { return unrolls(args) }
+
+// Decomposes implements Unrolled: the number of steps must be known.
+func (RNN) Decomposes(args []*Value) bool { return unrolls(args) }
+
 // Decompose implements Composite: one step after the other.
 func (l LSTM) Decompose(b *Builder, args []*Value) []*Value {
 	if l.Quantized {
-		b.fail("graph: an LSTM with quantized products has no decomposition")
+		b.fail("graph: what rounds the factors of its products has no decomposition")
 		return args[:3]
 	}
 	act, _ := Activations(l.Activations, 3)
@@ -109,7 +119,18 @@ func (l LSTM) Decompose(b *Builder, args []*Value) []*Value {
 func (g GRU) Decompose(b *Builder, args []*Value) []*Value {
 	act, _ := Activations(g.Activations, 2)
 	biases := b.parts(args[3], 6)
-	back := b.parts(b.Transpose(args[2], 1, 0), 3) // (H,H) each
+	whole := b.Transpose(args[2], 1, 0) // (H,3·H)
+	if g.LinearBeforeReset {            // one product for all gates
+		outer := b.Add(b.Concat(0, biases[0], biases[1], biases[2]), b.Concat(0, biases[3], biases[4], b.Expand(b.like(biases[5], 0), biases[5].Shape...)))
+		return g.recurrence().unroll(b, args, func(x *Value, states []*Value) []*Value {
+			h, in, past := states[0], b.parts(b.Add(x, outer), 3), b.parts(b.MatMul(states[0], whole), 3)
+			update := b.activate(act[0], b.Add(in[0], past[0]), g.Clip)
+			reset := b.activate(act[0], b.Add(in[1], past[1]), g.Clip)
+			next := b.activate(act[1], b.Add(in[2], b.Mul(reset, b.Add(past[2], biases[5]))), g.Clip)
+			return []*Value{b.Add(next, b.Mul(update, b.Sub(h, next)))}
+		})
+	}
+	back := b.parts(whole, 3) // (H,H) each
 	return g.recurrence().unroll(b, args, func(x *Value, states []*Value) []*Value {
 		h, in := states[0], b.parts(x, 3)
 		gate := func(i int) *Value {
@@ -117,12 +138,7 @@ func (g GRU) Decompose(b *Builder, args []*Value) []*Value {
 			return b.activate(act[0], b.Add(b.Add(in[i], b.MatMul(h, back[i])), bias), g.Clip)
 		}
 		update, reset := gate(0), gate(1)
-		var past *Value
-		if g.LinearBeforeReset {
-			past = b.Mul(reset, b.Add(b.MatMul(h, back[2]), biases[5]))
-		} else {
-			past = b.Add(b.MatMul(b.Mul(reset, h), back[2]), biases[5])
-		}
+		past := b.Add(b.MatMul(b.Mul(reset, h), back[2]), biases[5])
 		next := b.activate(act[1], b.Add(b.Add(in[2], biases[2]), past), g.Clip)
 		return []*Value{b.Add(b.Mul(b.Sub(b.like(x, 1), update), next), b.Mul(update, h))}
 	})

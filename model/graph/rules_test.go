@@ -300,12 +300,21 @@ var ruleCases = []struct {
 	{"RotaryEmbedding", "F32(B,H,T,8) I64(B,T) F32(2)", apply(graph.RotaryEmbedding{Scale: 1, Interleaved: true}), "F32(B,H,T,8)"},
 	{"RotaryEmbedding", "F32(B,H,T,8) I64(T) F32(5)", apply(graph.RotaryEmbedding{Scale: 1}), "!5 angles for 8"},
 	{"RotaryEmbedding", "F32(B,H,T,8) I64(B) F32(4)", apply(graph.RotaryEmbedding{Scale: 1}), "!places I64(B)"},
+	{"GRU", "F32(T,B,4) F32(6,4) F32(6,2) F32(12) I64(B) F32(B,2)", states(graph.GRU{Activations: "Sigmoid Tanh"}), "F32(T,B,2)"},
+	{"GRU", "F32(T,B,4) F32(6,4) F32(8,2) F32(12) I64(B) F32(B,2)", states(graph.GRU{Activations: "Sigmoid Tanh"}), "!argument 2 is (8,2)"},
+	{"LSTM", "F32(T,B,4) F32(8,4) F32(8,2) F32(16) I64(B) F32(B,2) F32(B,2) F32(6)", states(graph.LSTM{Activations: "Sigmoid Tanh Tanh"}), "F32(T,B,2)"},
+	{"LSTM", "F32(T,B,4) F32(8,4) F32(8,2) F32(16) I64(B) F32(B,2) F32(B,2) F32(6)", states(graph.LSTM{Activations: "Sigmoid Tanh"}), "!2 activations"},
 	{"RotaryEmbedding", "F32(B,H,T,D) I64(T) F32(4)", apply(graph.RotaryEmbedding{Scale: 1}), "!4 angles for D"},
 }
 
 // apply records an operator that has no method of its own.
 func apply(op graph.Op) build {
 	return func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Apply(op, 1, x...)[0] }
+}
+
+// states records a recurrent operator, and returns the states of all steps.
+func states(op graph.Op) build {
+	return func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Apply(op, 0, x...)[0] }
 }
 
 func TestRules(t *testing.T) {

@@ -80,7 +80,7 @@ type member struct {
 }
 
 // families is the table.
-var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3, gptNeoX, opt, phi, gemma3, gptBigCode, bert, distilbert, roberta, xlmRoberta}
+var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3, gptNeoX, opt, phi, gemma3, gptBigCode, gru, lstm, bert, distilbert, roberta, xlmRoberta}
 
 // familyOf returns the row of an architecture.
 func familyOf(arch string) (family, bool) {

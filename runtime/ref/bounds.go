@@ -196,12 +196,26 @@ func (o *Oracle) certified(inputs map[string]format.Tensor) (*certified, map[str
 	if err != nil {
 		return nil, nil, fmt.Errorf("ref: %w", err)
 	}
-	o.once.Do(func() { o.ruled, o.unruled = newCertified(o, graph.Decompose(fused)) })
+	o.once.Do(func() {
+		if o.ruled, o.unruled = newCertified(o, graph.Decompose(fused)); o.unruled == nil {
+			o.unruled = unrolls(o.ruled.graph)
+		}
+	})
 	if o.unruled == nil {
 		return o.ruled, sizes, nil
 	}
 	c, err := newCertified(o, graph.Bind(sizes), graph.Decompose(fused))
 	return c, sizes, err
+}
+
+// unrolls returns an error if an operator of g waits for its number of steps.
+func unrolls(g *graph.Graph) error {
+	for _, n := range g.Nodes {
+		if u, ok := n.Op.(graph.Unrolled); ok && !fused(n) && !u.Decomposes(n.Args) {
+			return fmt.Errorf("ref: bounds: %.80q unrolls", n.Name())
+		}
+	}
+	return nil
 }
 
 func newCertified(o *Oracle, passes ...graph.Pass) (*certified, error) {

@@ -38,6 +38,10 @@ func hasNode(n *graph.Node) bool {
 	switch op := n.Op.(type) {
 	case graph.LayerNormalization, graph.Gemm, graph.OneHot, graph.BatchNormalization:
 		return true
+	case graph.LSTM:
+		return !op.Quantized && writable(op.Activations, 3)
+	case graph.GRU:
+		return writable(op.Activations, 2)
 	case graph.AveragePool: // it has dilations only from opset 19 on
 		return !slices.ContainsFunc(op.Dilations, func(d int) bool { return d != 1 })
 	}
@@ -151,8 +155,9 @@ func (e *emitter) model(weights []format.Tensor) (*onnx.Model, error) {
 			return nil, err
 		}
 	}
+	reads := needed(e.graph)
 	for _, n := range e.graph.Nodes {
-		if e.fused != nil && e.fused.write(e, n) {
+		if e.fused != nil && e.fused.write(e, n) || !slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return reads[v] }) {
 			continue
 		}
 		if err := e.write(n); err != nil {

@@ -102,6 +102,10 @@ func (e *emitter) operator(n *graph.Node, inputs []string) error {
 			return fmt.Errorf("before opset 16 it does not add")
 		}
 		e.node(name, v.Name, inputs, axis(op.Axis), onnx.StringAttr("reduction", "add"))
+	case graph.LSTM:
+		return e.recurrent(n, op.Activations, 3, append(recurrentAttributes(op.Reverse, op.Clip), flag("input_forget", op.InputForget))...)
+	case graph.GRU:
+		return e.recurrent(n, op.Activations, 2, append(recurrentAttributes(op.Reverse, op.Clip), flag("linear_before_reset", op.LinearBeforeReset))...)
 	case graph.Conv, graph.MaxPool, graph.AveragePool, graph.BatchNormalization:
 		e.windows(n, inputs)
 	default:

@@ -56,7 +56,7 @@ func (n *node) recurrent(form recurrentForm, w, r *graph.Value) []*graph.Value {
 	}
 	lengths := n.optional(4)
 	if lengths == nil {
-		lengths = b.Expand(n.size(x.Shape[0]), x.Shape[1])
+		lengths = b.Unending(x.Shape[1])
 	}
 	lengths = n.cast(lengths, format.Int64)
 	activations := n.activations(form.activations, len(reverse))

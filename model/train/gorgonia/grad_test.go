@@ -320,6 +320,8 @@ var gradientCases = map[string][]gradientCase{
 		}},
 	},
 	"Gelu": append(unaries((*graph.Builder).Gelu), unaries((*graph.Builder).GeluTanh)...),
+	"GRU":  recurrentGradients(graph.GRU{Activations: "Sigmoid Tanh", LinearBeforeReset: true}, 3, 1),
+	"LSTM": recurrentGradients(graph.LSTM{Activations: "Sigmoid Tanh Tanh"}, 4, 2),
 	"Attention": {{name: "causal", build: func(b *graph.Builder) *graph.Value {
 		return b.Attention(graph.Attention{Scale: 0.5}, paramOf(b, "q", 2, 2, 2, 4), paramOf(b, "k", 2, 2, 3, 4), paramOf(b, "v", 2, 2, 3, 4), maskConst(b))
 	}}, {name: "learned mask", build: func(b *graph.Builder) *graph.Value {
@@ -657,4 +659,23 @@ func fillParams[E element](t *testing.T, p *program[E], positive bool) [][]float
 		}
 	}
 	return values
+}
+
+// recurrentGradients are networks of two texts: one of them shorter, and both to the end.
+func recurrentGradients(op graph.Op, gates, states int) []gradientCase {
+	const T, B, I, H = 3, 2, 2, 2
+	of := func(lengths func(b *graph.Builder) *graph.Value) func(b *graph.Builder) *graph.Value {
+		return func(b *graph.Builder) *graph.Value {
+			args := []*graph.Value{paramOf(b, "x", T, B, I), paramOf(b, "w", gates*H, I), paramOf(b, "r", gates*H, H), paramOf(b, "bias", 2*gates*H), lengths(b), paramOf(b, "h", B, H)}
+			if states == 2 {
+				args = append(args, paramOf(b, "c", B, H), paramOf(b, "peepholes", 3*H))
+			}
+			out := b.Apply(op, 0, args...)
+			return b.Concat(0, out[0], b.Reshape(out[states], graph.Numbers(1, B, H)...)) // y, and the last h or c
+		}
+	}
+	return []gradientCase{
+		{name: "a shorter text", build: of(func(b *graph.Builder) *graph.Value { return idsConst(b, "lengths", []int{B}, 3, 2) })},
+		{name: "to the end", build: of(func(b *graph.Builder) *graph.Value { return b.Unending(graph.N(B)) })},
+	}
 }

@@ -104,9 +104,9 @@ func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*
 }
 
 // prepared returns g for the given sizes, using only operators that the engine
-// has.
+// has. What is unrolled is decomposed when the sizes are known.
 func prepared(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
-	return graph.Apply(g, inForms, graph.SliceRanges, graph.Decompose(native), graph.Bind(sizes), graph.Fold, graph.Merge)
+	return graph.Apply(g, inForms, graph.SliceRanges, graph.Decompose(native), graph.Bind(sizes), graph.Decompose(native), graph.Fold, graph.Merge)
 }
 
 // run computes all slots.
