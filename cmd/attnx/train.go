@@ -51,8 +51,9 @@ func trainCommand(s console.Streams) *cobra.Command {
 		Use:   "train --data PATH --out RUN",
 		Short: "Train a model on text",
 		Long: `Train a model on text: files, all files below a folder that match --glob, pipes,
-and - for standard input. Several --data, or several paths after one, are
-learned one after the other. The text must fit into memory.
+patterns such as 'data/*.txt.zst', and - for standard input. Several --data, or
+several paths after one, are learned one after the other. gzip and zstd are
+decompressed. The text must fit into memory.
 
 With the char and bpe tokenizers the model learns from windows of the whole
 text; with the word tokenizer every line is a sequence of its own. A tenth of

@@ -29,6 +29,8 @@ type Source struct {
 	Glob  string   `json:"glob"`  // pattern for names of files in folders
 	Files int      `json:"files"` // number of files read
 	Bytes int64    `json:"bytes"` // total size
+
+	Text int64 `json:"text,omitempty"` // bytes of the text, if files are compressed; 0: as many
 }
 
 // Text is a text in memory.
@@ -78,9 +80,10 @@ type Reading struct {
 }
 
 // ReadText reads and concatenates the texts of files, of files below folders,
-// of pipes, and of standard input for the path Stdin. It keeps the order of
-// paths, and sorts files of a folder by path. It skips links in folders. Text
-// above the limit or not in UTF-8 is an error.
+// of pipes, and of standard input for the path Stdin. A path that does not exist
+// may be a pattern for paths, as in filepath.Glob. It keeps the order of paths,
+// and sorts files of a folder and of a pattern by path. It skips links in folders.
+// It decompresses gzip and zstd. Text above the limit or not in UTF-8 is an error.
 func ReadText(ctx context.Context, paths []string, r Reading) (*Text, error) {
 	files, err := listFiles(ctx, paths, r)
 	if err != nil {
@@ -119,7 +122,7 @@ func (s *Source) Read(ctx context.Context, skip string) (*Text, error) {
 	if len(files) != s.Files || size != s.Bytes {
 		return nil, moved(fmt.Sprintf("there are %d bytes in %d files, but there were %d in %d", size, len(files), s.Bytes, s.Files))
 	}
-	t, err := readFiles(ctx, files, Reading{Limit: s.Bytes})
+	t, err := readFiles(ctx, files, Reading{Limit: cmp.Or(s.Text, s.Bytes)})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -155,7 +158,7 @@ func reason(err error) string {
 
 // check rejects a source that ReadText does not write.
 func (s *Source) check() error {
-	if len(s.Paths) == 0 || s.Files < 1 || s.Bytes < 1 {
+	if len(s.Paths) == 0 || s.Files < 1 || s.Bytes < 1 || s.Text < 0 {
 		return fmt.Errorf("train: the text has %d paths, %d files and %d bytes: each must be 1 or more", len(s.Paths), s.Files, s.Bytes)
 	}
 	for _, p := range s.Paths {
@@ -177,11 +180,15 @@ func plain(path string) bool {
 // sourceOf returns where files were read from, or nil if they cannot be read
 // again.
 func sourceOf(paths []string, glob string, files []textFile, size int) *Source {
-	s := &Source{Glob: glob, Files: len(files), Bytes: int64(size)}
+	s := &Source{Glob: glob, Files: len(files)}
 	for _, f := range files {
 		if f.stream {
 			return nil
 		}
+		s.Bytes += f.size
+	}
+	if s.Bytes != int64(size) {
+		s.Text = int64(size)
 	}
 	for _, p := range paths {
 		abs, err := filepath.Abs(p)
@@ -228,6 +235,12 @@ func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile
 			continue
 		}
 		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(path, `*?[`) {
+			if err := matching(path, add); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		switch {
 		case err != nil:
 			return nil, err
@@ -248,6 +261,31 @@ func listFiles(ctx context.Context, paths []string, r Reading) (files []textFile
 		}
 	}
 	return files, nil
+}
+
+// matching calls add for the regular files that match a pattern.
+func matching(pattern string, add func(string, fs.FileInfo) error) error {
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		return fmt.Errorf("pattern %.80q: %w", pattern, err)
+	}
+	found := false
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if info.Mode().IsRegular() {
+			found = true
+			if err := add(path, info); err != nil {
+				return err
+			}
+		}
+	}
+	if !found {
+		return fmt.Errorf("%s: no file matches this pattern", pattern)
+	}
+	return nil
 }
 
 // walk calls add for the regular files below a folder. The folder itself may
@@ -331,6 +369,11 @@ func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, before 
 		defer file.Close()
 		r = file
 	}
+	r, end, err := decompress(r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	defer end()
 	piece := make([]byte, 1<<20)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -348,6 +391,9 @@ func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, before 
 		}
 		if err == io.EOF {
 			return nil
+		}
+		if errors.As(err, new(*archiveError)) {
+			return fmt.Errorf("%s: %w", f.path, err)
 		}
 		if err != nil {
 			return err
