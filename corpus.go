@@ -59,13 +59,17 @@ func (d Corpus) check() error {
 }
 
 // Read reads the text of a corpus without Data, if there is enough memory: files
-// in order, those of a folder in the order of their paths. It leaves out the
-// folder skip.
+// in order, those of a folder in the order of their paths. Files named .jsonl or
+// .ndjson are JSON Lines. It leaves out the folder skip.
 func (d Corpus) Read(ctx context.Context, skip string) (*train.Text, error) {
+	return d.read(ctx, train.Reading{Skip: skip, Fields: true})
+}
+
+func (d Corpus) read(ctx context.Context, how train.Reading) (*train.Text, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	how := train.Reading{Glob: d.Glob, Skip: skip, Stdin: d.Reader, Limit: textLimit()}
+	how.Glob, how.Stdin, how.Limit = d.Glob, d.Reader, textLimit()
 	if d.Glob == "" {
 		how.Glob = "*"
 	}
@@ -96,7 +100,7 @@ func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) 
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	text, err := d.Read(ctx, r.folder)
+	text, err := d.read(ctx, r.reading())
 	if other := new(train.NotTextError); errors.As(err, &other) {
 		if err := find.NotText(other.File); err != nil {
 			return nil, err
@@ -108,11 +112,17 @@ func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) 
 	return text, nil
 }
 
+// reading is how the run reads its text: a new one takes the fields of JSON Lines,
+// a resumed one what it took before.
+func (r *trainRun) reading() train.Reading {
+	return train.Reading{Skip: r.folder, Fields: r.fresh || r.options.Documents, Ended: !r.ends}
+}
+
 // textRead reports the text that was read.
 func (r *trainRun) textRead(text *train.Text) {
 	r.source = text.Source
 	if len(text.JSONLines) > 0 {
-		r.events.Tell.Say(Warning, "%s: JSON Lines are learned as they are written, braces and keys included: to learn from one field, write its text into a file first", quote.Paths(text.JSONLines))
+		r.events.Tell.Say(Warning, "%s: JSON Lines are learned as they are written, braces and keys included: to learn from their fields, name the file .jsonl", quote.Paths(text.JSONLines))
 	}
 	if r.events.Text != nil {
 		r.events.Text(text)
@@ -122,7 +132,7 @@ func (r *trainRun) textRead(text *train.Text) {
 // tokenize converts the text to training sequences of a length.
 func (r *trainRun) tokenize(ctx context.Context, text *train.Text, tok *tokens.Tokenizer, length int) (err error) {
 	total := len(text.Text)
-	r.data, err = train.Tokenize(ctx, text.Text, tok, length, func(bytes int) {
+	r.data, err = text.Tokenize(ctx, tok, length, endOf(tok), func(bytes int) {
 		if r.events.Tokenize != nil {
 			r.events.Tokenize(bytes, total)
 		}
@@ -131,6 +141,14 @@ func (r *trainRun) tokenize(ctx context.Context, text *train.Text, tok *tokens.T
 		return &Error{Option: "Data", Value: quote.Paths(text.Names), Err: err}
 	}
 	return err
+}
+
+// endOf returns the id that ends a document, nil if the tokenizer has none.
+func endOf(tok *tokens.Tokenizer) *int64 {
+	if id, ok := tok.EndOfText(); ok {
+		return &id
+	}
+	return nil
 }
 
 // findText reads the text of a resumed run: the given one, or otherwise the one
@@ -154,7 +172,7 @@ func (r *trainRun) findText(ctx context.Context, d Corpus) (*train.Text, error) 
 	if err != nil {
 		return nil, &Error{Err: err, Do: GiveFirstText}
 	}
-	text, err := from.Read(ctx, r.folder)
+	text, err := from.Read(ctx, r.reading())
 	if err == nil && text.SHA256 != hash {
 		err = &train.MovedError{Paths: from.Paths, Reason: "its bytes have changed"}
 	}

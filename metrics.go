@@ -189,14 +189,6 @@ func (m Metric) scalars() []tensorboard.Scalar {
 	return s
 }
 
-// remove closes and removes the files.
-func (l *metricsLog) remove() {
-	path := l.file.Name()
-	l.Close()
-	os.Remove(path)
-	os.Remove(l.events)
-}
-
 // Close closes the file and returns the first write error. A second Close does
 // nothing.
 func (l *metricsLog) Close() error {

@@ -104,10 +104,14 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 	tok := o.Tokenizer
 	var text *train.Text
 	if o.Data.Data == nil {
+		r.ends = o.Kind == tokens.BPE
+		if tok != nil {
+			r.ends = endOf(tok) != nil
+		}
 		if text, err = r.readText(ctx, o.Data); err != nil {
 			return err
 		}
-		r.options.DataSHA256 = text.SHA256
+		r.options.DataSHA256, r.options.Documents = text.SHA256, text.Documents != nil
 		r.textRead(text)
 		if tok, err = o.tokenizer(text); err != nil {
 			return err
@@ -284,6 +288,7 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 	if err != nil {
 		return err
 	}
+	r.ends = endOf(tok) != nil
 	text, err := r.findText(ctx, d)
 	if err != nil {
 		return err

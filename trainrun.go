@@ -25,6 +25,7 @@ type trainRun struct {
 	config  string // for people; "" if the run has none
 	events  TrainEvents
 
+	ends   bool              // the tokenizer has a token that ends a document
 	model  *model.Checkpoint // the model at the start
 	data   *train.Data
 	source *train.Source // nil if the text cannot be found again
@@ -222,7 +223,9 @@ func (r *trainRun) abandon() error {
 		return nil
 	}
 	r.metrics.Close()
-	r.metrics.remove()
+	r.metrics.Close()
+	os.Remove(r.in(store.MetricsName))
+	os.Remove(r.metrics.events)
 	os.Remove(r.in(store.SourceName))
 	os.Remove(r.in(store.ConfigName))
 	return r.run.Abandon()

@@ -55,6 +55,9 @@ patterns such as 'data/*.txt.zst', and - for standard input. Several --data, or
 several paths after one, are learned one after the other. gzip and zstd are
 decompressed. The text must fit into memory.
 
+Files named .jsonl or .ndjson hold an object on each line: with text, or with
+prompt and completion, of which the completion is learned.
+
 With the char and bpe tokenizers the model learns from windows of the whole
 text; with the word tokenizer every line is a sequence of its own. A tenth of
 the text is kept for validation.

@@ -53,7 +53,7 @@ func TestCompressedText(t *testing.T) {
 		if read.Text != "so: "+text {
 			t.Errorf("%s: %d bytes are read, expected %d", kind, len(read.Text), len(text)+4)
 		}
-		again, err := read.Source.Read(t.Context(), "")
+		again, err := read.Source.Read(t.Context(), Reading{})
 		if err != nil || again.SHA256 != read.SHA256 {
 			t.Errorf("%s: read again: %v", kind, err)
 		}
@@ -95,7 +95,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%s: %v, %v, expected %q", path, text, err, want)
 			continue
 		}
-		if again, err := text.Source.Read(t.Context(), ""); err != nil || again.Text != want {
+		if again, err := text.Source.Read(t.Context(), Reading{}); err != nil || again.Text != want {
 			t.Errorf("%s, read again: %v, %v", path, again, err)
 		}
 	}

@@ -113,7 +113,31 @@ type lineBuilder struct {
 	context    int // of the model
 	sequences  int // so far
 	longest    int // predicted tokens of the longest sequence
-	train, val blocks[span]
+	train, val spans
+}
+
+// spans are sequences, and how many ids at the beginning of each have no label.
+// prompts is empty if none has any.
+type spans struct {
+	at      blocks[span]
+	prompts blocks[uint32]
+}
+
+func (s *spans) append(at span, prompt int) {
+	if prompt > 0 || s.prompts.len() > 0 {
+		for s.prompts.len() < s.at.len() {
+			s.prompts.append(0)
+		}
+		s.prompts.append(uint32(prompt))
+	}
+	s.at.append(at)
+}
+
+func (s *spans) prompt(i int) int {
+	if i >= s.prompts.len() {
+		return 0
+	}
+	return int(s.prompts.at(i))
 }
 
 // span is a sequence's place among the ids: its start, and its length in the
@@ -130,12 +154,15 @@ func (s span) from() int { return int(s >> spanBits) }
 func (s span) len() int { return int(s & (1<<spanBits - 1)) }
 
 // add adds the next sequence.
-func (b *lineBuilder) add(s []int64) error {
+func (b *lineBuilder) add(s []int64) error { return b.addAfter(s, 0) }
+
+// addAfter adds the next sequence, whose first ids are a prompt.
+func (b *lineBuilder) addAfter(s []int64, prompt int) error {
 	b.sequences++
 	if len(s) > b.context+1 {
 		return b.tooLong(len(s))
 	}
-	if len(s) < 2 {
+	if len(s) < 2 || prompt == len(s) {
 		return nil // nothing to predict
 	}
 	if len(s) >= 1<<spanBits {
@@ -144,9 +171,9 @@ func (b *lineBuilder) add(s []int64) error {
 	b.longest = max(b.longest, len(s)-1)
 	at := newSpan(b.ids.len(), len(s))
 	if b.sequences%valShare == 0 {
-		b.val.append(at)
+		b.val.append(at, prompt)
 	} else {
-		b.train.append(at)
+		b.train.append(at, prompt)
 	}
 	return b.ids.add(s)
 }
@@ -156,10 +183,10 @@ func (b *lineBuilder) tooLong(n int) error {
 }
 
 func (b *lineBuilder) data() (*Data, error) {
-	if b.train.len() == 0 {
+	if b.train.at.len() == 0 {
 		return nil, fmt.Errorf("train: no sequence has two tokens or more: there is nothing to predict")
 	}
-	if b.val.len() == 0 {
+	if b.val.at.len() == 0 {
 		b.val = b.train
 	}
 	return textData(lines{b.ids, b.train}, lines{b.ids, b.val}, b.longest), nil
@@ -167,7 +194,7 @@ func (b *lineBuilder) data() (*Data, error) {
 
 type lines struct {
 	ids idStore
-	at  blocks[span]
+	spans
 }
 
 func (l lines) len() int { return l.at.len() }
@@ -181,6 +208,9 @@ func (l lines) fill(i int, b Batch, at int) {
 	n := s.len() - 1
 	l.ids.read(s.from(), ids[:n])
 	l.ids.read(s.from()+1, labels[:n])
+	for t := range min(l.prompt(i)-1, n) { // the label of a prompt's last id is the first to be learned
+		labels[t] = model.IgnoreIndex
+	}
 }
 
 func textData(train, val source, tokens int) *Data {

@@ -41,6 +41,9 @@ func (l lines) hash(h hash.Hash) {
 	for i := range l.len() {
 		s := l.at.at(i)
 		fmt.Fprintln(h, "line", s.len())
+		if prompt := l.prompt(i); prompt > 0 {
+			fmt.Fprintln(h, "prompt", prompt)
+		}
 		hashIDs(h, l.ids, s.from(), s.from()+s.len())
 	}
 }

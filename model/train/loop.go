@@ -37,6 +37,7 @@ type Options struct {
 	Patience    int     `json:"patience,omitempty"` // evaluations without a lower validation loss after which the run ends; 0: never
 	DataSHA256  string  `json:"data_sha256"`        // of the text, so that a resumed run can detect a different one
 
+	Documents bool `json:"documents,omitempty"` // the text is fields of JSON Lines
 	// Used by the caller only; these do not affect the results.
 	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU
 	SaveEvery int    `json:"save_every,omitempty"` // steps between checkpoints

@@ -37,9 +37,13 @@ type Source struct {
 type Text struct {
 	Text      string
 	SHA256    string
-	Names     []string // of the files it was read from, in order
-	JSONLines []string // the subset with a JSON object on each line
-	Source    *Source  // nil if the text cannot be read again, because it came through a pipe
+	Names     []string   // of the files it was read from, in order
+	JSONLines []string   // the subset with a JSON object on each line, learned as it is written
+	Documents []Document // parts that are not learned across their ends; nil: the text is one
+	Source    *Source    // nil if the text cannot be read again, because it came through a pipe
+
+	fields bool // some files are JSON Lines
+	size   int  // bytes read, which are more than those of the text where it has documents
 }
 
 // String describes the size of the text and its files.
@@ -77,6 +81,13 @@ type Reading struct {
 	Stdin io.Reader // the reader for Stdin
 	Name  string    // of Stdin in messages; "" is "standard input"
 	Limit int64     // maximum size of the text in bytes
+
+	// Fields has a file named .jsonl or .ndjson read as JSON Lines: an object on
+	// each line, with text, or prompt and completion, or messages. Any other member
+	// is ignored. Otherwise such files are texts like others.
+	Fields bool
+	Chat   Chat // renders messages; nil: they are refused
+	Ended  bool // documents end with a newline: their tokenizer has no token for an end
 }
 
 // ReadText reads and concatenates the texts of files, of files below folders,
@@ -96,16 +107,16 @@ func ReadText(ctx context.Context, paths []string, r Reading) (*Text, error) {
 	if strings.TrimSpace(t.Text) == "" {
 		return nil, fmt.Errorf("%s: the text is empty", strings.Join(t.Names, ", "))
 	}
-	t.Source = sourceOf(paths, r.Glob, files, len(t.Text))
+	t.Source = sourceOf(paths, r.Glob, files, t.size)
 	return t, nil
 }
 
 // Read reads the text again. A *MovedError reports that it is missing or has
 // changed. Read opens no pipes and devices, because the source may come from
-// someone else's folder. skip is a folder to skip, as in Reading.
-func (s *Source) Read(ctx context.Context, skip string) (*Text, error) {
+// someone else's folder. Of how, Skip, Fields, Chat and Ended count.
+func (s *Source) Read(ctx context.Context, how Reading) (*Text, error) {
 	moved := func(reason string) error { return &MovedError{Paths: s.Paths, Reason: reason} }
-	files, err := listFiles(ctx, s.Paths, Reading{Glob: s.Glob, Skip: skip, Limit: math.MaxInt64})
+	files, err := listFiles(ctx, s.Paths, Reading{Glob: s.Glob, Skip: how.Skip, Limit: math.MaxInt64})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -122,7 +133,7 @@ func (s *Source) Read(ctx context.Context, skip string) (*Text, error) {
 	if len(files) != s.Files || size != s.Bytes {
 		return nil, moved(fmt.Sprintf("there are %d bytes in %d files, but there were %d in %d", size, len(files), s.Bytes, s.Files))
 	}
-	t, err := readFiles(ctx, files, Reading{Limit: cmp.Or(s.Text, s.Bytes)})
+	t, err := readFiles(ctx, files, Reading{Limit: cmp.Or(s.Text, s.Bytes), Fields: how.Fields, Chat: how.Chat, Ended: how.Ended})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -338,10 +349,18 @@ func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) 
 	t := &Text{}
 	hash := sha256.New()
 	for _, f := range files {
+		if r.Fields && namedJSONLines(f.path) {
+			if err := t.readLines(ctx, &text, hash, f, r); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		from := text.Len()
 		if err := readInto(ctx, &text, hash, f, r); err != nil {
 			return nil, err
 		}
+		t.size += text.Len() - from
+		t.end(text.Len(), 0)
 		part := text.String()[from:]
 		if format.IsLFSPointer([]byte(part[:min(len(part), format.MaxLFSPointer)])) {
 			return nil, fmt.Errorf("%s: %s", f.path, format.LFSPointer)
@@ -355,7 +374,45 @@ func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) 
 		}
 	}
 	t.Text, t.SHA256 = text.String(), fmt.Sprintf("%x", hash.Sum(nil))
+	if !t.fields {
+		t.Documents = nil
+	}
 	return t, nil
+}
+
+// end ends a document. A plain file is one.
+func (t *Text) end(at, prompt int) {
+	t.Documents = append(t.Documents, Document{at, prompt})
+}
+
+// readLines appends the documents of a file of JSON Lines.
+func (t *Text) readLines(ctx context.Context, text *strings.Builder, hash io.Writer, f textFile, r Reading) error {
+	var raw strings.Builder
+	r.Limit -= int64(text.Len())
+	if err := readInto(ctx, &raw, hash, f, r); err != nil {
+		return err
+	}
+	lines := raw.String()
+	if format.IsLFSPointer([]byte(lines[:min(len(lines), format.MaxLFSPointer)])) {
+		return fmt.Errorf("%s: %s", f.path, format.LFSPointer)
+	}
+	if i := notText(lines); i >= 0 {
+		return &NotTextError{f.path, fmt.Sprintf("it is not UTF-8 text at byte %d: convert it", i)}
+	}
+	t.fields = true
+	t.size += len(lines)
+	t.Names = append(t.Names, f.path)
+	err := documents(lines, r.Chat, func(d string, prompt int) {
+		text.WriteString(d)
+		if r.Ended && !strings.HasSuffix(d, "\n") {
+			text.WriteByte('\n')
+		}
+		t.end(text.Len(), prompt)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	return nil
 }
 
 // readFile copies a file to w, up to the limit on it and the text before it.

@@ -59,7 +59,7 @@ func TestReadText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := source.Read(t.Context(), "")
+	again, err := source.Read(t.Context(), Reading{})
 	if err != nil || again.Text != text.Text || again.SHA256 != text.SHA256 {
 		t.Errorf("read again: %v, %v", again, err)
 	}
@@ -115,7 +115,7 @@ func TestSourceIsRefused(t *testing.T) {
 		{Paths: []string{at, os.DevNull}, Glob: "*", Files: 2, Bytes: 9},
 		{Paths: []string{filepath.Join(folder, "gone")}, Glob: "*", Files: 1, Bytes: 9},
 	} {
-		if text, err := s.Read(t.Context(), ""); !errors.As(err, new(*MovedError)) {
+		if text, err := s.Read(t.Context(), Reading{}); !errors.As(err, new(*MovedError)) {
 			t.Errorf("%v: %v, %v", s, text, err)
 		}
 	}

@@ -19,9 +19,19 @@ func FromText(text string, t *tokens.Tokenizer, length int) (*Data, error) {
 // bytes tokenized, and returns the error of ctx once that is done. It keeps
 // two or four bytes for each id, and nothing else of the size of the text.
 func Tokenize(ctx context.Context, text string, t *tokens.Tokenizer, length int, progress func(bytes int)) (*Data, error) {
+	return (&Text{Text: text}).Tokenize(ctx, t, length, nil, progress)
+}
+
+// Tokenize is Tokenize for a text that may have documents. end is the id that ends
+// a document, nil for none.
+func (x *Text) Tokenize(ctx context.Context, t *tokens.Tokenizer, length int, end *int64, progress func(bytes int)) (*Data, error) {
 	if err := checkContext(length); err != nil {
 		return nil, err
 	}
+	if x.Documents != nil {
+		return x.tokenizeDocuments(ctx, t, length, end, progress)
+	}
+	text := x.Text
 	ids := newIDStore(t.VocabSize())
 	if t.Kind() == tokens.Word {
 		return tokenizeLines(ctx, text, t, &lineBuilder{ids: ids, context: length}, progress)
@@ -35,14 +45,16 @@ func Tokenize(ctx context.Context, text string, t *tokens.Tokenizer, length int,
 	return newText(ids, length)
 }
 
+// progressBytes is the number of bytes between two calls of progress.
+const progressBytes = 1 << 16
+
 func tokenizeLines(ctx context.Context, text string, t *tokens.Tokenizer, b *lineBuilder, progress func(bytes int)) (*Data, error) {
-	const interval = 1 << 16 // bytes between two calls of progress
 	bytes, last := 0, 0
 	for line := range strings.Lines(text) {
 		if err := addLine(line, t, b); err != nil {
 			return nil, err
 		}
-		if bytes += len(line); bytes-last >= interval {
+		if bytes += len(line); bytes-last >= progressBytes {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
