@@ -64,8 +64,8 @@ the text is kept for validation.
 
 The architecture gpt2 is exactly GPT-2. The architecture simple is
 self-attention as textbooks teach it: Q, K and V with bias, and two layers to
-the logits. llama, mistral, qwen2 and qwen3 are those of transformers. gru and
-lstm are recurrent networks, whose layers are PyTorch's nn.GRU and nn.LSTM; a
+the logits. Those of transformers have its names. gru and lstm are recurrent
+networks, whose layers are PyTorch's nn.GRU and nn.LSTM; a
 training step unrolls them, so a long --context takes long to begin.
 Presets, as layers / heads / width / context: tiny 2/2/32/16, nano 4/4/128/64
 (nanoGPT's for CPUs), small 6/6/384/256, gpt2 12/12/768/1024.

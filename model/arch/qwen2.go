@@ -118,3 +118,24 @@ func (t LayerTypes) window(size int) func(layer int) int {
 		return 0
 	}
 }
+
+// Windows reports which of the layers have a window.
+func (t LayerTypes) Windows(layers int) []bool {
+	list, window := make([]bool, layers), t.window(1)
+	for i := range list {
+		list[i] = window(i) > 0
+	}
+	return list
+}
+
+// WindowTypes returns the types of layers of which some have a window.
+func WindowTypes(windows []bool) LayerTypes {
+	types := make([]string, len(windows))
+	for i, has := range windows {
+		types[i] = fullAttention
+		if has {
+			types[i] = slidingAttention
+		}
+	}
+	return LayerTypes(strings.Join(types, " "))
+}

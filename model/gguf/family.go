@@ -1,6 +1,8 @@
 package gguf
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/model/arch"
@@ -11,6 +13,7 @@ import (
 // table.
 type family struct {
 	arch    string   // general.architecture, and the prefix of the names of its settings
+	of      string   // the name of the architecture, if it is another
 	also    []string // other architectures whose files these are
 	members []member // of a configuration, and the settings of a file
 	network func(s *settings) nn.Network
@@ -18,6 +21,10 @@ type family struct {
 	head    string            // the weight of the head where it is not the token embedding
 	rotated []string          // parts of the names of weights whose rows are in pairs (see paired)
 	turned  []string          // ends of the names of weights that are transposed
+	mixed   []string          // parts of the names of weights whose rows have queries, keys and values apart (see headFirst)
+	shifted string            // end of the names of weights that have 1 more in a file
+	table   string            // the token embedding, if a file has a head even where that is the head
+	more    func(w *writing) error
 }
 
 // member is a member of a network's configuration, and its name in a file.
@@ -35,6 +42,14 @@ var decoderConfig = []member{
 	{"rms_norm_eps", "attention.layer_norm_rms_epsilon", true},
 }
 
+// name returns the name of the row's architecture.
+func (row family) name() string { return cmp.Or(row.of, row.arch) }
+
+// has reports whether the name of a weight has one of the parts.
+func has(parts []string, weight string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(weight, part) })
+}
+
 // headMembers are the members with the number of heads of a weight whose rows are
 // in pairs.
 func headMembers(part string) []string {
@@ -45,7 +60,7 @@ func headMembers(part string) []string {
 }
 
 // families is the table.
-var families = []family{llama, qwen2, qwen3, gpt2}
+var families = []family{llama, qwen2, qwen3, gpt2, gptNeoX, phi, gemma3, gptBigCode}
 
 // decoderNames are those of networks in the manner of Llama
 // (gguf-py/gguf/tensor_mapping.py).

@@ -205,6 +205,14 @@ func (row family) weights(c *model.Checkpoint, s *settings) error {
 		if row.turns(p.Name) {
 			t = transposed(t)
 		}
+		if has(row.mixed, p.Name) {
+			t = headFirst(t, s.sizeOr("attention.head_count", 1))
+		}
+		if row.shifts(p.Name) {
+			if t, err = plus(t, -1); err != nil {
+				return err
+			}
+		}
 		c.Weights[k] = t.WithName(p.Name)
 	}
 	return nil
@@ -213,6 +221,11 @@ func (row family) weights(c *model.Checkpoint, s *settings) error {
 // turns reports whether a weight is transposed in a file.
 func (row family) turns(weight string) bool {
 	return slices.ContainsFunc(row.turned, func(end string) bool { return strings.HasSuffix(weight, end) })
+}
+
+// shifts reports whether a weight has 1 more in a file.
+func (row family) shifts(weight string) bool {
+	return row.shifted != "" && strings.HasSuffix(weight, row.shifted)
 }
 
 // rotates returns the part of a weight's name by which its rows are in pairs; ""

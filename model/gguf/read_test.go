@@ -50,7 +50,7 @@ func TestReadsModels(t *testing.T) {
 			Logits []float64 `json:"logits"` // of the last positions
 		} `json:"cases"`
 	}
-	if err := json.Unmarshal(text, &made); err != nil || len(made.Cases) != 6 {
+	if err := json.Unmarshal(text, &made); err != nil || len(made.Cases) != 11 {
 		t.Fatalf("%d cases, %v", len(made.Cases), err)
 	}
 	for _, m := range made.Cases {

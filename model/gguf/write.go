@@ -71,11 +71,11 @@ type writing struct {
 }
 
 func newWriting(c *model.Checkpoint, typ blocks.Type) (*writing, error) {
-	k := slices.IndexFunc(families, func(f family) bool { return f.arch == c.Arch || slices.Contains(f.also, c.Arch) })
+	k := slices.IndexFunc(families, func(f family) bool { return f.name() == c.Arch || slices.Contains(f.also, c.Arch) })
 	if k < 0 {
 		var written []string
 		for _, f := range families {
-			written = append(append(written, f.arch), f.also...)
+			written = append(append(written, f.name()), f.also...)
 		}
 		return nil, fmt.Errorf("attnx writes GGUF files of %s, not of %s: write a folder or an ONNX file", quote.Or(written), quote.String(c.Arch))
 	}
@@ -142,6 +142,11 @@ func (w *writing) settings() error {
 			w.put(key, uint32(min(max(x, 0), math.MaxUint32)))
 		}
 	}
+	if w.row.more != nil {
+		if err := w.row.more(w); err != nil {
+			return fmt.Errorf("the configuration: %w", err)
+		}
+	}
 	text, ok := w.config["rope_parameters"]
 	if !ok {
 		return nil
@@ -158,6 +163,9 @@ func (w *writing) rope(r arch.Rope) error {
 	var width int
 	for _, layer := range w.c.Attentions() {
 		width, _ = layer.Args[0].Shape[3].Number()
+	}
+	if r.Partial > 0 {
+		width = int(float64(width) * r.Partial)
 	}
 	prefix := w.row.arch + ".rope."
 	w.put(prefix+"dimension_count", uint32(width))
@@ -180,6 +188,13 @@ func (w *writing) rope(r arch.Rope) error {
 func (w *writing) tensors(typ blocks.Type) error {
 	for k, p := range w.c.Graph.Params {
 		w.sources = append(w.sources, w.c.Weights[k].WithName(w.row.names.Replace(p.Name)))
+	}
+	if w.twice() {
+		for k, p := range w.c.Graph.Params {
+			if p.Name == w.row.table {
+				w.sources = append(w.sources, w.c.Weights[k].WithName(w.row.names.Replace(w.row.head)))
+			}
+		}
 	}
 	count := map[blocks.Type]int{}
 	for _, t := range w.sources {
@@ -245,6 +260,15 @@ func (w *writing) tensor(k int) ([]byte, error) {
 	}
 	if w.row.turns(name) {
 		t = transposed(t)
+	}
+	if has(w.row.mixed, name) {
+		t = partFirst(t, w.heads(w.row.mixed[0]))
+	}
+	if w.row.shifts(name) {
+		var err error
+		if t, err = plus(t, 1); err != nil {
+			return nil, err
+		}
 	}
 	x, err := blocks.Encode(t, w.infos[k].Type)
 	if err != nil {
@@ -329,8 +353,16 @@ func (w *writing) Value(key string) any {
 }
 
 // Raw reports that there are no bytes yet: a head that the network has is not
-// compared with the token embedding.
-func (w *writing) Raw(blocks.Info) ([]byte, error) { return nil, io.EOF }
+// compared with the token embedding. Where the file has that twice, they are equal.
+func (w *writing) Raw(blocks.Info) ([]byte, error) {
+	if w.twice() {
+		return nil, nil
+	}
+	return nil, io.EOF
+}
+
+// twice reports whether the token embedding is the head too, and is written as both.
+func (w *writing) twice() bool { return w.row.table != "" && w.c.Graph.Lookup(w.row.head) == nil }
 
 // Tensor returns a tensor that is not a weight of the network.
 func (w *writing) Tensor(i blocks.Info) (format.Tensor, error) {
