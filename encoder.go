@@ -315,23 +315,31 @@ func (e *Encoder) Classes() (labels []string, scores string, err error) {
 	case len(o.Value.Shape) != 2:
 		return nil, "", fmt.Errorf("%s: the scores %s of the network %.80q are for each token, not for whole texts: take a classifier of texts", e.Path, o.Value.Shape, e.Checkpoint.Arch)
 	}
+	labels, problem, _ := classesOf(e.Checkpoint)
+	switch {
+	case problem == "regression":
+		return labels, PlainScores, nil
+	case problem == "multi_label_classification" || len(labels) == 1:
+		return labels, SigmoidScores, nil
+	}
+	return labels, SoftmaxScores, nil
+}
+
+// classesOf returns the names of a network's classes, and what their scores mean.
+// named is false if its configuration has none, and they are numbered.
+func classesOf(c *model.Checkpoint) (labels []string, problem string, named bool) {
 	var about struct {
 		Labels  []string `json:"labels"`
 		Problem string   `json:"problem_type"`
 	}
-	if err := json.Unmarshal(e.Checkpoint.Config, &about); err != nil || len(about.Labels) != e.Checkpoint.Vocab() {
-		about.Labels = make([]string, e.Checkpoint.Vocab())
-		for i := range about.Labels {
-			about.Labels[i] = fmt.Sprintf("LABEL_%d", i) // as in transformers
-		}
+	if err := json.Unmarshal(c.Config, &about); err == nil && len(about.Labels) > 0 && len(about.Labels) == c.Vocab() {
+		return about.Labels, about.Problem, true
 	}
-	switch {
-	case about.Problem == "regression":
-		return about.Labels, PlainScores, nil
-	case about.Problem == "multi_label_classification" || len(about.Labels) == 1:
-		return about.Labels, SigmoidScores, nil
+	labels = make([]string, c.Vocab())
+	for i := range labels {
+		labels[i] = fmt.Sprintf("LABEL_%d", i) // as in transformers
 	}
-	return about.Labels, SoftmaxScores, nil
+	return labels, about.Problem, false
 }
 
 // Classify returns the classes of each text, the most likely first.

@@ -49,6 +49,7 @@ var flagValues = map[string]complete.Func{
 	"average output":   complete.FilesOf("safetensors"),
 	"reseal output":    complete.FilesOf("safetensors"),
 	"attention output": complete.FilesOf("png", "svg"),
+	"explore output":   complete.FilesOf("html"),
 	"out":              complete.FolderOnly,
 	"input":            complete.AnyFile,
 	"run output":       complete.FolderOnly,
@@ -72,6 +73,7 @@ var flagValues = map[string]complete.Func{
 	"stop":           complete.FreeText,
 	"system":         complete.FreeText,
 	"attention text": complete.FreeText,
+	"explore text":   complete.FreeText,
 	"glob":           complete.FreeText,
 }
 
@@ -95,6 +97,7 @@ var argValues = map[string][]complete.Func{
 	"verify-seal":    {checkpoints},
 	"reseal":         {checkpoints, complete.FreeText},
 	"attention":      {checkpoints, complete.FreeText},
+	"explore":        {checkpoints, complete.FreeText},
 	"bench generate": {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FreeText},
 	"train":          {complete.AnyFile}, // after --data
 }

@@ -49,8 +49,8 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(root)
-	if seen != 28 {
-		t.Errorf("%d commands, want 28", seen)
+	if seen != 29 {
+		t.Errorf("%d commands, want 29", seen)
 	}
 }
 

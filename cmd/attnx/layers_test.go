@@ -81,6 +81,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/console":    nil, // names the libraries that the application used
 	"cmd/attnx/internal/encoders":   nil, // commands on whole texts
 	"cmd/attnx/internal/ending":     {},
+	"cmd/attnx/internal/explorer":   nil, // a command, and the page that it writes
 	"cmd/attnx/internal/flags":      nil, // names the runtimes of the application
 	"cmd/attnx/internal/forms":      {"export", "export/precision"},
 	"cmd/attnx/internal/inspection": nil, // prints what the application reports
@@ -100,7 +101,7 @@ var single = map[string]string{
 	"gorgonia.org/gorgonia":            "model/train/gorgonia model/exprgraph runtime/onnxgo",
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
-	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/encoders cmd/attnx/internal/usage",
+	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/encoders cmd/attnx/internal/explorer cmd/attnx/internal/usage",
 	"github.com/guptarohit/asciigraph": "cmd/attnx/internal/terminal",
 	"gonum.org/v1/plot":                "cmd/attnx/internal/plot",
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/encoders"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
+	"github.com/attnx/attnx/cmd/attnx/internal/explorer"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/internal/memory"
@@ -158,6 +159,7 @@ nobody read standard output to its end.`,
 		verifySealCommand(s),
 		resealCommand(s),
 		attentionCommand(s),
+		explorer.Command(s),
 		benchCommand(s),
 		runtimeCommand(s),
 		doctorCommand(s),

@@ -36,6 +36,7 @@ const (
 	Key           // the private half of a key
 
 	Array // numpy's file
+	Page  // of HTML
 )
 
 // kinds lists for each kind how it is written, its name in messages, and its
@@ -58,6 +59,7 @@ var kinds = map[Kind]struct {
 	Key:           {store.NewFile, "a key", []string{".pem"}},
 
 	Array: {store.NewFile, "an array", []string{".npy"}},
+	Page:  {store.NewFile, "a page", []string{".html", ".htm"}},
 }
 
 // Claim checks, before any work, that an output may be written to a path. The
@@ -157,7 +159,7 @@ func fitting(what Kind, path string) error {
 
 // partsOf returns the files that belong to an input: itself, the external
 // weights of an ONNX file, the checkpoints of a run, all files of a Hugging
-// Face folder. Models and pictures in such a folder are not inputs; mayReplace
+// Face folder. Models, pictures and pages in such a folder are not inputs; mayReplace
 // decides about them.
 func partsOf(path string) []string {
 	if !find.IsFolder(path) {
@@ -171,7 +173,7 @@ func partsOf(path string) []string {
 	if huggingface.IsFolder(path) {
 		kept = func(name string) bool {
 			ending := strings.ToLower(filepath.Ext(name))
-			return ending != ".onnx" && ending != ".png" && ending != ".svg"
+			return ending != ".onnx" && ending != ".png" && ending != ".svg" && ending != ".html"
 		}
 	}
 	files := []string{path}
@@ -233,6 +235,10 @@ func mayReplace(what Kind, path string) error {
 		}
 	case Picture:
 		if isOurPicture(path) {
+			return nil
+		}
+	case Page:
+		if begins(path, PageMark) {
 			return nil
 		}
 	}

@@ -30,13 +30,19 @@ func Marked(format string, b []byte) []byte {
 	return slices.Insert(b, at, chunk...)
 }
 
+// PageMark is what a page of HTML of ours has near its start.
+const PageMark = `<meta name="generator" content="attnx">`
+
 // isOurPicture reports whether a file has the mark.
-func isOurPicture(path string) bool {
+func isOurPicture(path string) bool { return begins(path, pngMark) || begins(path, svgMark) }
+
+// begins reports whether a file has a mark near its start.
+func begins(path, mark string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	head, err := io.ReadAll(io.LimitReader(f, 256))
-	return err == nil && (bytes.Contains(head, []byte(pngMark)) || bytes.Contains(head, []byte(svgMark)))
+	return err == nil && bytes.Contains(head, []byte(mark))
 }

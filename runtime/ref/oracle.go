@@ -96,6 +96,24 @@ func (o *Oracle) Values(inputs map[string]format.Tensor, names ...string) (map[s
 	return tensors, nil
 }
 
+// Visit computes the values of the given names, as Values does, and calls see with
+// each as soon as it is there, so that they need not be in memory together. An error
+// of see ends the run and is returned. Inputs and weights are not visited.
+func (o *Oracle) Visit(inputs map[string]format.Tensor, names []string, see func(format.Tensor) error) error {
+	visited := make([]*graph.Value, len(names))
+	for i, name := range names {
+		if visited[i] = o.graph.Lookup(name); visited[i] == nil || visited[i].Leaf() {
+			return fmt.Errorf("ref: no computed value is called %.80q", name)
+		}
+	}
+	p, err := o.planned(inputs, nil, visited...)
+	if err != nil {
+		return err
+	}
+	_, err = o.compute(p, inputs, see)
+	return err
+}
+
 // All computes every value of the graph except inputs and weights, for a
 // comparison value by value. All of them are in memory together.
 func (o *Oracle) All(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
@@ -111,8 +129,8 @@ func (o *Oracle) All(inputs map[string]format.Tensor) (map[string]format.Tensor,
 // Close does nothing: an oracle holds only memory.
 func (o *Oracle) Close() error { return nil }
 
-// run computes the wanted values.
-func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]array, error) {
+// planned checks the inputs and plans a run.
+func (o *Oracle) planned(inputs map[string]format.Tensor, wanted []*graph.Value, visited ...*graph.Value) (*plan, error) {
 	shapes := make(map[string][]int, len(inputs))
 	for name, t := range inputs {
 		shapes[name] = t.Shape
@@ -124,11 +142,16 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 	if err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
 	}
-	p, err := newPlan(o.graph, wanted, sizes)
+	return newPlan(o.graph, wanted, sizes, visited...)
+}
+
+// run computes the wanted values.
+func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]array, error) {
+	p, err := o.planned(inputs, wanted)
 	if err != nil {
 		return nil, err
 	}
-	held, err := o.compute(p, inputs)
+	held, err := o.compute(p, inputs, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +166,9 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 }
 
 // compute runs the plan in graph order. It frees a value as soon as its last
-// user has run; the values left at the end are the wanted ones.
-func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor) (map[*graph.Value]array, error) {
+// user has run; the values left at the end are the wanted ones. see gets each value
+// that the plan visits.
+func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor, see func(format.Tensor) error) (map[*graph.Value]array, error) {
 	held := map[*graph.Value]array{}
 	left := maps.Clone(p.uses)
 	for _, n := range o.graph.Nodes {
@@ -173,6 +197,11 @@ func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor) (map[*graph.V
 			return nil, failed(n, err)
 		}
 		for i, v := range n.Results {
+			if p.visits[v] {
+				if err := see(results[i].wide().tensor(v.Name)); err != nil {
+					return nil, err
+				}
+			}
 			if left[v] > 0 {
 				held[v] = results[i]
 			}

@@ -1,6 +1,7 @@
 package ref_test
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -101,6 +102,40 @@ func TestValuesAndAll(t *testing.T) {
 
 // A value that is wanted is computed; what nothing wanted needs is not, and so
 // cannot fail.
+// Visit gives what Values gives, each value once and in the order of the graph, and
+// ends with the error of its caller.
+func TestVisit(t *testing.T) {
+	o, err := ref.New(network(t), []format.Tensor{table()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs := map[string]format.Tensor{"ids": format.FromInt64s("ids", []int{1, 2}, []int64{2, 0})}
+	want, err := o.Values(inputs, "double", "half")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	err = o.Visit(inputs, []string{"half", "double"}, func(x format.Tensor) error {
+		order = append(order, x.Name)
+		if string(x.Data) != string(want[x.Name].Data) {
+			t.Errorf("%s is %v, expected %v", x.Name, x, want[x.Name])
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(order, []string{"double", "half"}) {
+		t.Errorf("visited %v, %v", order, err)
+	}
+	full := errors.New("full")
+	if err := o.Visit(inputs, []string{"double", "half"}, func(format.Tensor) error { return full }); err != full {
+		t.Errorf("the caller's error: %v", err)
+	}
+	for _, name := range []string{"nothing", "table"} {
+		if err := o.Visit(inputs, []string{name}, nil); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestOnlyWhatIsWantedIsComputed(t *testing.T) {
 	b := graph.NewBuilder()
 	x := b.Input("ids", format.Int64, graph.N(1))

@@ -20,16 +20,20 @@ const MaxBytes = 16 << 30
 type plan struct {
 	shapes map[*graph.Value][]int // sizes of the values that are computed
 	uses   map[*graph.Value]int   // remaining uses of each value
+	visits map[*graph.Value]bool  // values that are looked at once, and not kept for that
 	sizes  map[string]int         // of the named dimensions
 	counts map[string]bool        // the dimensions that a node binds when it runs
 }
 
-// newPlan computes the sizes of everything that wanted needs. It refuses sizes
-// that are impossible or too large.
-func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int) (*plan, error) {
-	p := &plan{shapes: map[*graph.Value][]int{}, uses: map[*graph.Value]int{}, sizes: sizes, counts: map[string]bool{}}
+// newPlan computes the sizes of everything that wanted and visited need. Wanted values
+// are kept to the end. It refuses sizes that are impossible or too large.
+func newPlan(g *graph.Graph, wanted []*graph.Value, sizes map[string]int, visited ...*graph.Value) (*plan, error) {
+	p := &plan{visits: map[*graph.Value]bool{}, shapes: map[*graph.Value][]int{}, uses: map[*graph.Value]int{}, sizes: sizes, counts: map[string]bool{}}
 	for _, v := range wanted {
 		p.uses[v]++
+	}
+	for _, v := range visited {
+		p.visits[v] = true
 	}
 	for _, n := range slices.Backward(g.Nodes) {
 		if !p.runs(n) {
@@ -174,7 +178,7 @@ func (p *plan) count(n *graph.Node, results []array) error {
 
 // runs reports whether a result of n is needed.
 func (p *plan) runs(n *graph.Node) bool {
-	return slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return p.uses[v] > 0 })
+	return slices.ContainsFunc(n.Results, func(v *graph.Value) bool { return p.uses[v] > 0 || p.visits[v] })
 }
 
 // fits simulates Oracle.compute and checks the peak of memory in use.

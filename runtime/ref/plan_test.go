@@ -76,7 +76,7 @@ func TestComputeLetsGoOfWhatIsNotNeeded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := o.compute(p, map[string]format.Tensor{"x": format.FromFloat64s("x", []int{2}, []float64{1, -2})})
+	held, err := o.compute(p, map[string]format.Tensor{"x": format.FromFloat64s("x", []int{2}, []float64{1, -2})}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
