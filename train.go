@@ -33,6 +33,14 @@ type TrainOptions struct {
 	Kind      tokens.Kind // 0: tokens.Char
 	Vocab     int         // maximum number of tokens; 0: every word or character, 512 for tokens.BPE
 
+	// Init is a model to start from in place of a new network: a checkpoint, a
+	// run, a Hugging Face folder, a GGUF file or an ONNX file of a language model.
+	// It keeps its own tokenizer, and AddTokens are added to that. Context is then
+	// at most the model's; 0: that, or 512 if it is longer. Settings.Freeze names
+	// weights that are not trained.
+	Init      string
+	AddTokens []string
+
 	// The steps, batches, rates, evaluations and saves. The zero value means
 	// train.DefaultOptions(200). To change some, start with train.DefaultOptions,
 	// because 0 is a valid value of most settings, such as no weight decay. An LR
@@ -81,6 +89,8 @@ type TrainBegin struct {
 	Engine string            // name of the engine
 	Device string            // device of the engine
 	NoORT  error             // why "auto" did not choose ONNX Runtime; nil if it did
+	Init   *train.Origin     // the model that the run started from; nil: none
+	Frozen int               // parameters that are not trained
 }
 
 // TrainEnd is why a run ended.

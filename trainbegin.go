@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 
 	"github.com/attnx/attnx/format/store"
@@ -33,7 +34,7 @@ const (
 // is locked until it is closed.
 func (r *trainRun) checkNew(d Corpus) (place io.Closer, err error) {
 	o := &r.options
-	if *o == (train.Options{}) {
+	if reflect.ValueOf(*o).IsZero() {
 		*o = train.DefaultOptions(defaultSteps)
 	}
 	o.SaveEvery = cmp.Or(o.SaveEvery, o.EvalEvery, o.Steps)
@@ -97,6 +98,12 @@ func heldBy(folder string) string {
 
 // begin reads the data of a new run and initializes its weights.
 func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
+	if o.Init != "" {
+		return r.beginFrom(ctx, o)
+	}
+	if len(o.AddTokens) > 0 {
+		return &OptionError{Option: "AddTokens", Reason: " belongs to Init: give both"}
+	}
 	sizes, err := o.sizes()
 	if err != nil {
 		return err
@@ -137,8 +144,10 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 			return err
 		}
 	}
-	r.model, err = train.Start(network, tok, r.options.Seed)
-	return err
+	if r.model, err = train.Start(network, tok, r.options.Seed); err != nil {
+		return err
+	}
+	return r.checkFreeze()
 }
 
 // sizes returns the sizes of a network that attnx ships: those of the preset.

@@ -70,7 +70,14 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 	}
 	defer r.metrics.Close()
 	if r.events.Begin != nil {
-		r.events.Begin(TrainBegin{Model: r.model, Steps: r.options.Steps, Engine: engine.Name(), Device: r.how.Device, NoORT: why})
+		frozen, err := r.options.Frozen(r.model)
+		if err != nil {
+			return nil, err
+		}
+		r.events.Begin(TrainBegin{
+			Model: r.model, Steps: r.options.Steps, Engine: engine.Name(), Device: r.how.Device, NoORT: why,
+			Init: r.options.Init, Frozen: frozen,
+		})
 	}
 	if r.speed, err = newSpeedometer(r.model, r.data, engine.Name(), r.how.Device); err != nil {
 		return nil, err
@@ -105,7 +112,11 @@ func (r *trainRun) settled() bool {
 
 // checkMemory refuses a batch whose step does not fit into free memory.
 func (r *trainRun) checkMemory() error {
-	need, err := train.Memory(r.model, r.data, r.options.Batch)
+	params, err := r.options.Trained(r.model.Graph)
+	if err != nil {
+		return &Error{Option: "Freeze", Err: err}
+	}
+	need, err := train.Memory(r.model, r.data, r.options.Batch, params)
 	if err != nil {
 		return err
 	}

@@ -69,12 +69,13 @@ func Step(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	return StepOf(g, sizes)
+	return StepOf(g, sizes, nil)
 }
 
-// StepOf is Step for given sizes of the inputs' named dimensions.
-func StepOf(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
-	return step(g, sizes, graph.Grad(role.Of(role.Loss).Name()))
+// StepOf is Step for given sizes of the inputs' named dimensions, with the
+// gradients of some parameters only, by name; nil means all.
+func StepOf(g *graph.Graph, sizes map[string]int, params []string) (*graph.Graph, error) {
+	return step(g, sizes, graph.GradBy(role.Of(role.Loss).Name(), params))
 }
 
 // Evaluation returns WithLoss for given sizes of the inputs' named dimensions,

@@ -41,6 +41,9 @@ var flagValues = map[string]complete.Func{
 
 	"data":             complete.AnyFile,
 	"train config":     complete.FilesOf("yaml", "yml"),
+	"init":             complete.FilesOf("safetensors", "gguf", "onnx"),
+	"freeze":           complete.FreeText,
+	"add-token":        complete.FreeText,
 	"ort-lib":          complete.AnyFile, // the file name ends with a version
 	"export text":      complete.AnyFile,
 	"verify text":      complete.AnyFile,

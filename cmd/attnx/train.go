@@ -43,6 +43,7 @@ type trainFlags struct {
 	given        string // the given flags as a configuration file
 	json         bool
 	settings.Settings
+	init initFlags
 }
 
 func trainCommand(s console.Streams) *cobra.Command {
@@ -70,6 +71,14 @@ training step unrolls them, so a long --context takes long to begin.
 Presets, as layers / heads / width / context: tiny 2/2/32/16, nano 4/4/128/64
 (nanoGPT's for CPUs), small 6/6/384/256, gpt2 12/12/768/1024.
 
+--init starts from a model: a checkpoint, a run, a Hugging Face folder, a GGUF
+file or an ONNX file of a language model, with its own tokenizer. --add-token
+adds tokens to it; the new rows of its weights are the mean of the others.
+--freeze 'h.0.*' keeps the weights with such names as they are: * stands for any
+characters, and a pattern after ! is an exception from those before it
+(--freeze '*' --freeze '!lm_head*'). The run records the hash of the weights
+that it began with.
+
 RUN is a new folder. It gets the checkpoints (step-00000020.safetensors and so
 on), the names of the newest and of the best one (of those saved after an
 evaluation) in the files latest and best, the place of the text in source.json,
@@ -88,6 +97,8 @@ moved or came through a pipe. A resumed run ends with the same file, bit for
 bit, as one that was never stopped.`,
 		Example: `  attnx train --data "$(go env GOROOT)/src/strconv" --glob '*.go' \
     --tokenizer char --preset nano --steps 200 --out runs/go
+  attnx train --init models/distilgpt2 --data notes.txt --context 128 \
+    --freeze 'h.0.*' --steps 100 --out runs/tuned
   attnx train --resume runs/go --steps 400`,
 		Args: func(cmd *cobra.Command, more []string) error {
 			if len(f.data) == 0 {
@@ -120,7 +131,7 @@ bit, as one that was never stopped.`,
 	fl.IntVar(&f.batch, "batch", 12, "sequences in a batch")
 	fl.IntVar(&f.accumulate, "accumulate", 1, "batches whose gradients make one step: large batches in little memory")
 	fl.IntVar(&f.context, "context", 0, "tokens in a sequence (default: the preset's)")
-	fl.Float64Var(&f.lr, "lr", 1e-3, "highest learning rate")
+	fl.Float64Var(&f.lr, "lr", 1e-3, "highest learning rate (with --init: 5e-5)")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the first weights and of the order of the data")
 	fl.StringVar(&f.engine, "engine", "auto", "what computes the gradients: gorgonia, ort or auto")
 	fl.StringVar(&f.device, "device", "cpu", "where the ort engine computes: cpu or cuda")
@@ -131,6 +142,7 @@ bit, as one that was never stopped.`,
 	f.Settings.Flags(fl)
 	fl.StringVar(&f.config, settings.FileFlag, "", "YAML file that gives flags, by their names; flags given here count more")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
+	f.init.add(fl)
 	usage.JSONFlag(cmd, &f.json, trainview.Report{})
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to continue")
 	return cmd
@@ -170,11 +182,14 @@ func (f trainFlags) check(given func(string) bool) error {
 		return fmt.Errorf("give either --out for a new run or --resume for an old one")
 	}
 	if f.resume != "" {
-		for _, name := range append([]string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every", settings.FileFlag}, settings.Names()...) {
+		for _, name := range append([]string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every", settings.FileFlag, "init", "freeze", "add-token"}, settings.Names()...) {
 			if given(name) {
 				return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
 			}
 		}
+	}
+	if err := f.init.check(given); err != nil {
+		return err
 	}
 	for name, value := range map[string]int{"threads": f.threads, "steps": f.steps, "context": f.context, "save-every": f.saveEvery, "keep": f.keep, "accumulate": f.accumulate} {
 		if given(name) && value < 1 {
@@ -200,10 +215,12 @@ func (f trainFlags) begun(ctx context.Context, events attnx.TrainEvents, data at
 		o.EvalEvery = f.evalEvery
 	}
 	f.Apply(&o)
-	return attnx.Train(ctx, attnx.TrainOptions{
+	options := attnx.TrainOptions{
 		Out: f.out, Data: data, Arch: f.arch, Preset: f.preset, Sizes: f.Sizes, Context: f.context, Kind: kind, Vocab: f.vocab,
 		Settings: o, Engine: f.engine, EngineOptions: attnx.EngineOptions{Device: f.device, Threads: f.threads}, Events: events, Config: f.given,
-	})
+	}
+	f.init.apply(&options, given)
+	return attnx.Train(ctx, options)
 }
 
 // continued continues a run under its original settings, except those given as

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,7 +16,11 @@ import (
 //
 // Named dimensions may remain, unless a rule needs a length: its error names
 // the dimension to bind.
-func Grad(loss string) Pass {
+func Grad(loss string) Pass { return GradBy(loss, nil) }
+
+// GradBy is Grad for some parameters only, by name. It records nothing that
+// only the others need; nil means all.
+func GradBy(loss string, params []string) Pass {
 	return func(g *Graph) (*Graph, error) {
 		i := slices.IndexFunc(g.Outputs, func(o Output) bool { return o.Name == loss })
 		if i < 0 {
@@ -27,7 +32,19 @@ func Grad(loss string) Pass {
 		}
 		b := Extend(g)
 		d := differentiation{b: b, grads: map[*Value]*Value{y: b.like(y, 1)}, learned: map[*Value]bool{}}
-		d.mark(g.Nodes)
+		by := g.Params
+		if params != nil {
+			by = nil
+			for _, p := range g.Params {
+				if slices.Contains(params, p.Name) {
+					by = append(by, p)
+				}
+			}
+			if len(by) != len(params) {
+				return nil, fmt.Errorf("graph: %d of the %d weights to differentiate by are weights of the graph", len(by), len(params))
+			}
+		}
+		d.mark(g.Nodes, by)
 		d.backward(g.Nodes)
 		given := map[*Value]bool{}
 		for v := range g.Values() {
@@ -36,7 +53,7 @@ func Grad(loss string) Pass {
 		for _, o := range g.Outputs {
 			given[o.Value] = true
 		}
-		for _, p := range g.Params {
+		for _, p := range by {
 			dp := d.grads[p]
 			if dp == nil { // the parameter does not affect the loss
 				dp = b.Scope(p.Name+".grad").ConstantOfShape(0, p.Shape...)
@@ -50,6 +67,9 @@ func Grad(loss string) Pass {
 		}
 		full, err := b.Graph()
 		if err != nil {
+			if none := (*NoGradientError)(nil); errors.As(err, &none) {
+				none.path(g, y)
+			}
 			return nil, err
 		}
 		return Prune(full)
@@ -82,9 +102,14 @@ type differentiation struct {
 	learned map[*Value]bool // values that depend on a parameter through floating-point values
 }
 
-func (d *differentiation) mark(nodes []*Node) {
+// mark finds the values that depend on one of the parameters.
+func (d *differentiation) mark(nodes []*Node, by []*Value) {
+	params := map[*Value]bool{}
+	for _, p := range by {
+		params[p] = true
+	}
 	for _, n := range nodes {
-		_, learned := n.Op.(Param)
+		learned := len(n.Results) > 0 && params[n.Results[0]]
 		for _, a := range n.Args {
 			learned = learned || d.learned[a]
 		}
@@ -118,9 +143,12 @@ func (d *differentiation) backward(nodes []*Node) {
 		case Composite:
 			by = scope.gradOfDecomposition(op, n, dy)
 		default:
-			b.fail("graph: %s %.80q has no derivative", n.Op.Name(), n.Name())
+			b.noGradient(n)
 		}
 		if b.err != nil {
+			if none := (*NoGradientError)(nil); errors.As(b.err, &none) {
+				none.Node, none.node = n.Name(), n // the outermost: those of decompositions have no names in the graph
+			}
 			return
 		}
 		for i, g := range by {
@@ -157,7 +185,7 @@ func (b *Builder) gradOfDecomposition(op Composite, n *Node, dy []*Value) []*Val
 	for _, a := range n.Args { // the caller drops those that are not needed
 		d.learned[a] = a.DType.Float()
 	}
-	d.mark(inside)
+	d.mark(inside, nil)
 	for i, g := range dy {
 		if g != nil {
 			d.add(results[i], g)

@@ -83,10 +83,11 @@ func (e *Compiled) execute(weights []format.Tensor, batch Batch, grads []format.
 	if err := model.Weights(weights).Check(e.graph); err != nil {
 		return 0, err
 	}
-	if grads != nil && len(grads) != len(weights) {
-		return 0, fmt.Errorf("train: %d gradients for %d weights", len(grads), len(weights))
+	names, err := NamesOf(weights, grads)
+	if err != nil {
+		return 0, err
 	}
-	p, err := e.program(inputs, sizes, grads != nil)
+	p, err := e.program(inputs, sizes, names)
 	if err != nil {
 		return 0, err
 	}
@@ -125,16 +126,15 @@ func (e *Compiled) inputs(batch Batch) (map[string]format.Tensor, map[string]int
 
 // program returns the program for the given sizes and compiles it on first
 // use.
-func (e *Compiled) program(inputs map[string]format.Tensor, sizes map[string]int, grads bool) (*bound, error) {
-	key := fmt.Sprint(sizes, grads) // fmt prints a map in the order of its keys
+func (e *Compiled) program(inputs map[string]format.Tensor, sizes map[string]int, grads []string) (*bound, error) {
+	key := fmt.Sprintf("%v %q", sizes, grads) // fmt prints a map in the order of its keys
 	if p := e.programs[key]; p != nil {
 		return p, nil
 	}
-	build := model.Evaluation
-	if grads {
-		build = model.StepOf
+	g, err := model.Evaluation(e.graph, sizes)
+	if grads != nil {
+		g, err = model.StepOf(e.graph, sizes, grads)
 	}
-	g, err := build(e.graph, sizes)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +154,23 @@ func (e *Compiled) program(inputs map[string]format.Tensor, sizes map[string]int
 	return p, nil
 }
 
+// NamesOf returns the names of the gradients that an Engine is asked for; nil
+// if there are none. It rejects one that no weight has, or in another order.
+func NamesOf(weights, grads []format.Tensor) (names []string, err error) {
+	i := 0
+	for _, d := range grads {
+		for i < len(weights) && weights[i].Name != d.Name {
+			i++
+		}
+		if i == len(weights) || !slices.Equal(weights[i].Shape, d.Shape) {
+			return nil, fmt.Errorf("train: gradient %.80q %v: no weight has this name and shape, or it is out of their order", d.Name, d.Shape)
+		}
+		names = append(names, d.Name)
+		i++
+	}
+	return names, nil
+}
+
 // bind binds the program to the memory of the given tensors, unless it is
 // already.
 func (p *bound) bind(weights, grads []format.Tensor) error {
@@ -166,16 +183,16 @@ func (p *bound) bind(weights, grads []format.Tensor) error {
 	}
 	inputs := slices.Clone(p.inputs)
 	outputs := []format.Tensor{format.FromFloat32s(lossOutput, []int{}, p.loss)}
-	for i, w := range weights {
+	for _, w := range weights {
 		if p.takes[w.Name] {
 			inputs = append(inputs, w)
 		}
-		switch {
-		case grads == nil:
-		case p.takes[w.Name]:
-			outputs = append(outputs, grads[i].WithName(role.GradientOf(w.Name).Name()))
-		default:
-			clear(grads[i].Data)
+	}
+	for _, d := range grads {
+		if p.takes[d.Name] {
+			outputs = append(outputs, d.WithName(role.GradientOf(d.Name).Name()))
+		} else {
+			clear(d.Data)
 		}
 	}
 	p.release()

@@ -1,6 +1,8 @@
 package train
 
 import (
+	"slices"
+
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 )
@@ -40,19 +42,20 @@ func TokenFLOP(c *model.Checkpoint, d *Data) (float64, error) {
 	return 6*float64(parameters) + attention/float64(max(1, d.Tokens())), nil
 }
 
-// Memory estimates the bytes that training needs: the values of the step's
+// Memory estimates the bytes that training the named parameters (nil: all)
+// needs: the values of the step's
 // graph that are live at one time, including weights and gradients, the two
 // moments, and a copy of weights and moments while a checkpoint is written.
 // ONNX Runtime needs more, because its allocator grows by doubling and it
 // packs weights for its products. Measured peaks of whole processes were 1.6
 // times the values (small 774 and 1294 MB, w512 921 and 1528, gpt2 2186 and
 // 3515).
-func Memory(c *model.Checkpoint, d *Data, batch int) (int64, error) {
+func Memory(c *model.Checkpoint, d *Data, batch int, params []string) (int64, error) {
 	sizes, err := d.sizes(c, batch)
 	if err != nil {
 		return 0, err
 	}
-	g, err := model.StepOf(c.Graph, sizes)
+	g, err := model.StepOf(c.Graph, sizes, params)
 	if err != nil {
 		return 0, err
 	}
@@ -60,8 +63,17 @@ func Memory(c *model.Checkpoint, d *Data, batch int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	learned := int64(n) // the others have no moments
+	if params != nil {
+		learned = 0
+		for _, w := range c.Weights {
+			if slices.Contains(params, w.Name) {
+				learned += int64(w.Elements())
+			}
+		}
+	}
 	peak, err := graph.PeakBytes(g)
-	return (peak+2*4*int64(n))*8/5 + 3*4*int64(n), err
+	return (peak+2*4*learned)*8/5 + 4*int64(n) + 2*4*learned, err
 }
 
 // sizes returns the sizes of the inputs' named dimensions for a batch of

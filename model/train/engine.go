@@ -9,8 +9,9 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Engine computes the loss of a network and its gradient. Weights and
-// gradients are float32 tensors in the order of Graph.Params. An Engine reads
+// Engine computes the loss of a network and its gradient. Weights are float32
+// tensors in the order of Graph.Params. Gradients are those of some or all of
+// them, in the same order, under the names of the weights. An Engine reads
 // the weights in place and keeps none of their memory between calls. It is not
 // safe for concurrent use.
 //
@@ -19,7 +20,7 @@ import (
 // error: the caller decides.
 type Engine interface {
 	// Step returns the mean loss of the batch and fills grads, which must have
-	// the shapes of the weights.
+	// names and shapes of weights. It computes no other gradients.
 	Step(weights []format.Tensor, batch Batch, grads []format.Tensor) (loss float64, err error)
 	// Loss returns only the mean loss of the batch, for evaluation.
 	Loss(weights []format.Tensor, batch Batch) (float64, error)

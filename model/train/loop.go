@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/attnx/attnx/format"
@@ -38,10 +39,27 @@ type Options struct {
 	DataSHA256  string  `json:"data_sha256"`        // of the text, so that a resumed run can detect a different one
 
 	Documents bool `json:"documents,omitempty"` // the text is fields of JSON Lines
+
+	// Freeze are patterns of the names of weights that are not trained: they
+	// keep their bits, and have no gradients and no moments. See Match. A
+	// pattern after ! is an exception from those before it.
+	Freeze []string `json:"freeze,omitempty"`
+	Init   *Origin  `json:"init,omitempty"` // the model whose weights came first; nil: they were drawn from the seed
+
 	// Used by the caller only; these do not affect the results.
 	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU
 	SaveEvery int    `json:"save_every,omitempty"` // steps between checkpoints
 	Keep      int    `json:"keep,omitempty"`       // newest checkpoints to keep
+}
+
+// Origin is the model that a run started from. It names no path: equal runs
+// give equal files, wherever the model is.
+type Origin struct {
+	Name   string   `json:"name"` // the last element of its path
+	Arch   string   `json:"arch"`
+	SHA256 string   `json:"sha256"`          // model.Weights.Hash, before tokens were added
+	Step   int      `json:"step,omitempty"`  // of its own training
+	Added  []string `json:"added,omitempty"` // tokens
 }
 
 // Upper limits of settings. Settings come from files too, and a file must not
@@ -106,7 +124,8 @@ type Event struct {
 type Trainer struct {
 	model   *model.Checkpoint // at the start of the run
 	options Options
-	weights model.Weights
+	weights model.Weights // all of them
+	learned model.Weights // those that are not frozen; they share memory
 	grads   []format.Tensor
 	part    []format.Tensor // gradients of one of several batches; nil for a single batch
 	adamw   *AdamW
@@ -130,13 +149,17 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 	if most := c.Context(); most > 0 && d.context > most {
 		return nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", d.context, most)
 	}
-	t := &Trainer{model: c, options: o, weights: c.Weights, adamw: newAdamW(o, c.Weights), engine: e, data: d, step: c.Step}
-	t.grads = sameShapes(c.Weights)
+	learned, err := o.learned(c)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trainer{model: c, options: o, weights: c.Weights, learned: learned, adamw: newAdamW(o, learned), engine: e, data: d, step: c.Step}
+	t.grads = sameShapes(learned)
 	if o.Accumulate > 1 {
-		t.part = sameShapes(c.Weights)
+		t.part = sameShapes(learned)
 	}
 	if c.Train != nil {
-		if err := t.adamw.restore(c.Weights, c.Train.Moments, c.Step); err != nil {
+		if err := t.adamw.restore(learned, c.Train.Moments, c.Step); err != nil {
 			return nil, err
 		}
 		if err := o.checkState(c.Train, c.Step); err != nil {
@@ -144,6 +167,21 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 		}
 	}
 	return t, nil
+}
+
+// learned returns the weights that are not frozen.
+func (o Options) learned(c *model.Checkpoint) (model.Weights, error) {
+	names, err := o.Trained(c.Graph)
+	if names == nil || err != nil {
+		return c.Weights, err
+	}
+	var learned model.Weights
+	for _, w := range c.Weights {
+		if slices.Contains(names, w.Name) {
+			learned = append(learned, w)
+		}
+	}
+	return learned, nil
 }
 
 // sameShapes returns zeros with the shapes and names of the weights.
@@ -196,7 +234,7 @@ func (t *Trainer) Step() (Event, error) {
 		return Event{}, fmt.Errorf("train: step %d: loss %g, gradient of length %g: %s; the weights of step %d are kept: take a smaller learning rate", t.step+1, loss, length, t.firstBad(), t.step)
 	}
 	lr := t.options.rate(t.step)
-	if err := t.adamw.update(t.weights, t.grads, lr, t.options.shorten(length)); err != nil {
+	if err := t.adamw.update(t.learned, t.grads, lr, t.options.shorten(length)); err != nil {
 		return Event{}, err
 	}
 	t.step++
@@ -290,9 +328,9 @@ func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	state.Moments = t.adamw.moments(t.weights)
+	state.Moments = t.adamw.moments(t.learned)
 	return &model.Checkpoint{
-		Arch: t.model.Arch, Config: t.model.Config, Graph: t.model.Graph, Special: t.model.Special,
+		Arch: t.model.Arch, Config: t.model.Config, Graph: t.model.Graph, Special: t.model.Special, ChatTemplate: t.model.ChatTemplate,
 		Weights: t.weights, Tokenizer: tokenizer, Step: t.step, Loss: t.loss, ValLoss: t.valLoss, Train: state,
 	}, nil
 }

@@ -86,3 +86,11 @@ func modelOf(t testing.TB, n nn.Network) *model.Checkpoint {
 	}
 	return c
 }
+
+// paramNames returns the names of a graph's parameters.
+func paramNames(g *graph.Graph) (names []string) {
+	for _, p := range g.Params {
+		names = append(names, p.Name)
+	}
+	return names
+}

@@ -2,6 +2,7 @@ package gorgonia
 
 import (
 	"fmt"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 
@@ -9,9 +10,9 @@ import (
 )
 
 // differentiate lets Gorgonia record the gradients of the loss. It fills grads
-// with the gradients of the parameters that affect the loss, and returns the
+// with those of the named parameters that affect the loss, and returns the
 // gradient of the loss itself, a constant 1.
-func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, grads G.Nodes) (*G.Node, error) {
+func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, names []string, grads G.Nodes) (*G.Node, error) {
 	var loss *G.Node
 	for _, o := range bound.Outputs {
 		if o.Name == lossName && len(o.Value.Shape) == 0 {
@@ -41,7 +42,7 @@ func (l *lowering[E]) differentiate(bound *graph.Graph, params []*graph.Value, g
 	var with G.Nodes
 	var at []int
 	for i, p := range params {
-		if v := bound.Lookup(p.Name); v != nil && touched[l.nodes[v]] {
+		if v := bound.Lookup(p.Name); v != nil && slices.Contains(names, p.Name) && touched[l.nodes[v]] {
 			with, at = append(with, l.nodes[v]), append(at, i)
 		}
 	}

@@ -562,7 +562,7 @@ const gradientTolerance = 1e-7
 func checkGradient(t *testing.T, c gradientCase, passes ...graph.Pass) {
 	t.Helper()
 	g := lossGraph(t, c, passes...)
-	p, err := compile[float64](g, nil, true)
+	p, err := compile[float64](g, nil, paramNames(g))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -577,7 +577,7 @@ func checkGradient(t *testing.T, c gradientCase, passes ...graph.Pass) {
 			copy(got[i], p.slots[s].f)
 		}
 	}
-	forward, err := compile[float64](g, nil, false)
+	forward, err := compile[float64](g, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

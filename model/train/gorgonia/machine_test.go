@@ -21,7 +21,7 @@ func TestTapeMachine(t *testing.T) {
 			}
 			t.Run(op.Name()+"/"+c.name, func(t *testing.T) {
 				g := lossGraph(t, c)
-				p, err := compile[float64](g, nil, true)
+				p, err := compile[float64](g, nil, paramNames(g))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -65,7 +65,7 @@ func onTapeMachine(t *testing.T, g *graph.Graph, values [][]float64) G.Nodes {
 		}
 	}
 	grads := make(G.Nodes, len(g.Params))
-	one, err := l.differentiate(bound, g.Params, grads)
+	one, err := l.differentiate(bound, g.Params, paramNames(g), grads)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func checkGoldenGradients(t *testing.T, c fixtures.OpCase) {
 			bound = decomposedGradient
 		}
 	}
-	p, err := compile[float64](g, nil, true)
+	p, err := compile[float64](g, nil, paramNames(g))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,8 +51,8 @@ type outcome struct {
 var lossName = role.Of(role.Loss).Name()
 
 // compile makes a program from g for the given sizes of its named dimensions.
-// With gradients set it also computes those of the output "loss".
-func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*program[E], error) {
+// It also computes the gradients of the output "loss" by the named parameters.
+func compile[E element](g *graph.Graph, sizes map[string]int, gradients []string) (*program[E], error) {
 	bound, err := prepared(g, sizes)
 	if err != nil {
 		return nil, err
@@ -70,8 +70,8 @@ func compile[E element](g *graph.Graph, sizes map[string]int, gradients bool) (*
 	}
 	one := (*G.Node)(nil)
 	grads := make(G.Nodes, len(g.Params))
-	if gradients {
-		if one, err = l.differentiate(bound, g.Params, grads); err != nil {
+	if len(gradients) > 0 {
+		if one, err = l.differentiate(bound, g.Params, gradients, grads); err != nil {
 			return nil, err
 		}
 		for _, n := range grads {

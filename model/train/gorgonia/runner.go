@@ -8,6 +8,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/train"
 )
 
 // keptPrograms is the maximum number of programs in a runner. Each has memory
@@ -21,21 +22,21 @@ type runner[E element] struct {
 }
 
 type keptProgram[E element] struct {
-	shapes    string // of the inputs
-	gradients bool
+	shapes    string   // of the inputs
+	gradients []string // names of the parameters that it differentiates by
 	program   *program[E]
 }
 
 func newRunner[E element](g *graph.Graph) *runner[E] { return &runner[E]{graph: g} }
 
 // find returns the program for inputs of these shapes.
-func (r *runner[E]) find(inputs map[string]format.Tensor, gradients bool) (*program[E], error) {
+func (r *runner[E]) find(inputs map[string]format.Tensor, gradients []string) (*program[E], error) {
 	var key strings.Builder
 	for _, in := range r.graph.Inputs {
 		fmt.Fprint(&key, inputs[in.Name].Shape)
 	}
 	for i, k := range r.kept {
-		if k.shapes == key.String() && k.gradients == gradients {
+		if k.shapes == key.String() && slices.Equal(k.gradients, gradients) {
 			if i > 0 {
 				r.kept = slices.Insert(slices.Delete(r.kept, i, i+1), 0, k)
 			}
@@ -62,7 +63,7 @@ func (r *runner[E]) find(inputs map[string]format.Tensor, gradients bool) (*prog
 }
 
 // execute finds the program, sets its leaves and runs it.
-func (r *runner[E]) execute(weights []format.Tensor, inputs map[string]format.Tensor, gradients bool) (p *program[E], err error) {
+func (r *runner[E]) execute(weights []format.Tensor, inputs map[string]format.Tensor, gradients []string) (p *program[E], err error) {
 	defer recovered(&err)
 	if p, err = r.find(inputs, gradients); err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func recovered(err *error) {
 }
 
 func (r *runner[E]) run(weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
-	p, err := r.execute(weights, inputs, false)
+	p, err := r.execute(weights, inputs, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -110,17 +111,25 @@ func (r *runner[E]) run(weights []format.Tensor, inputs map[string]format.Tensor
 }
 
 func (r *runner[E]) step(weights []format.Tensor, inputs map[string]format.Tensor, grads []format.Tensor) (float64, error) {
-	if len(grads) != len(r.graph.Params) {
-		return 0, fmt.Errorf("train: room for %d gradients, the graph has %d parameters", len(grads), len(r.graph.Params))
+	if err := model.Weights(weights).Check(r.graph); err != nil {
+		return 0, err
 	}
-	p, err := r.execute(weights, inputs, true)
+	names, err := train.NamesOf(weights, grads)
 	if err != nil {
 		return 0, err
 	}
-	for i, g := range grads {
-		if err := p.gradient(i, g); err != nil {
+	p, err := r.execute(weights, inputs, names)
+	if err != nil {
+		return 0, err
+	}
+	for i, w := range r.graph.Params {
+		if len(grads) == 0 || grads[0].Name != w.Name {
+			continue
+		}
+		if err := p.gradient(i, grads[0]); err != nil {
 			return 0, err
 		}
+		grads = grads[1:]
 	}
 	for _, o := range p.outputs {
 		if o.name == lossName {

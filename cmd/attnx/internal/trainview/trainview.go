@@ -96,6 +96,12 @@ func (v *View) begin(b attnx.TrainBegin) {
 		on += " on " + b.Device
 	}
 	fmt.Fprintf(v.Note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", b.Model.Arch, quote.Count(n), b.Model.Vocab(), b.Model.Context(), on)
+	if b.Init != nil && b.Model.Step == 0 {
+		fmt.Fprintf(v.Note, "starts from %s (weights %.12s)\n", quote.Line(b.Init.Name, 200), b.Init.SHA256)
+	}
+	if b.Frozen > 0 {
+		fmt.Fprintf(v.Note, "frozen: %s of them\n", quote.Count(b.Frozen))
+	}
 	if b.NoORT != nil {
 		fmt.Fprintf(v.Note, "pure Go: %v\n", b.NoORT)
 	}

@@ -52,7 +52,7 @@ var remedies = map[string]string{
 // optionFlags maps options of the library to flags with other names.
 var optionFlags = map[string]string{
 	"Batch": "--batch", "Budget": "--budget", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
-	"Glob": "--glob", "Out": "--out", "last": "--last", "run": "--resume",
+	"AddTokens": "--add-token", "Freeze": "--freeze", "Glob": "--glob", "Init": "--init", "Out": "--out", "last": "--last", "run": "--resume",
 	"MaxLoss": "--keep",
 }
 
