@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/attnx/attnx/format"
@@ -127,7 +128,7 @@ func (e *Compiled) inputs(batch Batch) (map[string]format.Tensor, map[string]int
 // program returns the program for the given sizes and compiles it on first
 // use.
 func (e *Compiled) program(inputs map[string]format.Tensor, sizes map[string]int, grads []string) (*bound, error) {
-	key := fmt.Sprintf("%v %q", sizes, grads) // fmt prints a map in the order of its keys
+	key := fmt.Sprint(sizes, len(grads), strings.Join(grads, "\x00")) // fmt prints a map in the order of its keys
 	if p := e.programs[key]; p != nil {
 		return p, nil
 	}
