@@ -156,6 +156,9 @@ var one = map[string]around{
 		mask := b.Slice(b.Slice(m, 0, graph.N(0), dimT), 1, graph.N(0), dimT)
 		return b.Attention(graph.Attention{Scale: 0.5}, q, q, q, mask)
 	},
+	"RelativePositionBias": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
+		return b.RelativePositionBias(graph.RelativePositionBias{Queries: graph.Sym("T"), Keys: graph.Sym("T"), MaxDistance: 5}, b.Const(format.FromFloat32s("", []int{4, 2}, []float32{1, 2, 3, 4, 5, 6, 7, 8})))
+	},
 	"RotaryEmbedding": func(b *graph.Builder, x, y, ids *graph.Value) *graph.Value {
 		return b.RotaryEmbedding(graph.RotaryEmbedding{Scale: 1}, heads(b, x, 1), ids, row(b, 1, 0.1))
 	},
@@ -174,7 +177,7 @@ var one = map[string]around{
 // lowered are the operators that have no node of their own in any opset that
 // is written.
 var lowered = map[string]bool{
-	"Gelu": true, "Swish": true, "Attention": true, "RotaryEmbedding": true, "RMSNormalization": true,
+	"Gelu": true, "Swish": true, "Attention": true, "RotaryEmbedding": true, "RelativePositionBias": true, "RMSNormalization": true,
 	"SoftmaxCrossEntropyLoss": true, "Positions": true,
 }
 

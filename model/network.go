@@ -172,6 +172,8 @@ func (c *Checkpoint) Continues() error {
 	}
 	o, ok := c.Graph.Output(role.Of(role.Logits))
 	switch {
+	case c.Translates():
+		return &NoTextError{c.Arch, "it translates a text"}
 	case !ok:
 		return &NoTextError{c.Arch, "it has no logits"}
 	case len(o.Value.Shape) != 3:
@@ -188,6 +190,12 @@ func (c *Checkpoint) Continues() error {
 		}
 	}
 	return nil
+}
+
+// Translates reports whether the network reads a source text and scores the next
+// token of a target.
+func (c *Checkpoint) Translates() bool {
+	return c.Graph.Input(role.Of(role.SourceTokens)) != nil && c.Graph.Input(role.Of(role.Tokens)) != nil
 }
 
 // Attentions returns the causal attentions of the network, one for each layer.

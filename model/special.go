@@ -10,9 +10,10 @@ import (
 // Special holds the ids and tokens with a special meaning to a model, and its
 // settings for generation. Ids are from 0 to V−1.
 type Special struct {
-	End    []int64       `json:"eos_token_id,omitempty"` // each ends a generated text; may be empty
-	Begin  *int64        `json:"bos_token_id,omitempty"` // starts a text; may be nil
-	Pad    *int64        `json:"pad_token_id,omitempty"` // pads short rows of a batch; may be nil
+	End    []int64       `json:"eos_token_id,omitempty"`           // each ends a generated text; may be empty
+	Begin  *int64        `json:"bos_token_id,omitempty"`           // starts a text; may be nil
+	Pad    *int64        `json:"pad_token_id,omitempty"`           // pads short rows of a batch; may be nil
+	Start  *int64        `json:"decoder_start_token_id,omitempty"` // stands before each target of a network that translates; nil for others
 	Tokens SpecialTokens `json:"tokens,omitzero"`
 
 	// Generation holds the generation settings of the model's makers: a JSON object
@@ -66,7 +67,7 @@ func (s *Special) Check(vocab int) error {
 		return fmt.Errorf("model: %d ids end a text, at most %d may", len(s.End), MaxEnds)
 	}
 	ids := slices.Clone(s.End)
-	for _, id := range []*int64{s.Begin, s.Pad} {
+	for _, id := range []*int64{s.Begin, s.Pad, s.Start} {
 		if id != nil {
 			ids = append(ids, *id)
 		}

@@ -15,30 +15,41 @@ import (
 
 // row is an entry of the table of architectures.
 type row struct {
-	name    string
-	of      func(s Sizes, vocab int) nn.Network
-	parse   func(text []byte) (nn.Network, error)
-	encoder bool // each token sees those behind it: it cannot learn to continue a text
+	name  string
+	of    func(s Sizes, vocab int) nn.Network
+	parse func(text []byte) (nn.Network, error)
+	kind  kind
 }
 
+// kind is what an architecture reads and gives.
+type kind int
+
+const (
+	continues  kind = iota // a text, of which it scores the next token
+	encodes                // a whole text: each token sees those behind it
+	translates             // a source and the target so far, of which it scores the next token
+)
+
 var table = []row{
-	{GPT2{}.Architecture(), gpt2Of, parseGPT2, false},
-	{Simple{}.Architecture(), simpleOf, parseSimple, false},
-	{Llama{}.Architecture(), llamaOf, parseAs[Llama], false},
-	{Mistral{}.Architecture(), mistralOf, parseAs[Mistral], false},
-	{Qwen2{}.Architecture(), qwen2Of, parseAs[Qwen2], false},
-	{Qwen3{}.Architecture(), qwen3Of, parseAs[Qwen3], false},
-	{GPTNeoX{}.Architecture(), gptNeoXOf, parseAs[GPTNeoX], false},
-	{OPT{}.Architecture(), optOf, parseAs[OPT], false},
-	{Phi{}.Architecture(), phiOf, parseAs[Phi], false},
-	{Gemma3{}.Architecture(), gemma3Of, parseAs[Gemma3], false},
-	{GPTBigCode{}.Architecture(), gptBigCodeOf, parseAs[GPTBigCode], false},
-	{GRU{}.Architecture(), gruOf, parseAs[GRU], false},
-	{LSTM{}.Architecture(), lstmOf, parseAs[LSTM], false},
-	{Bert{}.Architecture(), bertOf, parseAs[Bert], true},
-	{DistilBert{}.Architecture(), distilBertOf, parseAs[DistilBert], true},
-	{Roberta{}.Architecture(), robertaOf, parseAs[Roberta], true},
-	{XLMRoberta{}.Architecture(), xlmRobertaOf, parseAs[XLMRoberta], true},
+	{GPT2{}.Architecture(), gpt2Of, parseGPT2, continues},
+	{Simple{}.Architecture(), simpleOf, parseSimple, continues},
+	{Llama{}.Architecture(), llamaOf, parseAs[Llama], continues},
+	{Mistral{}.Architecture(), mistralOf, parseAs[Mistral], continues},
+	{Qwen2{}.Architecture(), qwen2Of, parseAs[Qwen2], continues},
+	{Qwen3{}.Architecture(), qwen3Of, parseAs[Qwen3], continues},
+	{GPTNeoX{}.Architecture(), gptNeoXOf, parseAs[GPTNeoX], continues},
+	{OPT{}.Architecture(), optOf, parseAs[OPT], continues},
+	{Phi{}.Architecture(), phiOf, parseAs[Phi], continues},
+	{Gemma3{}.Architecture(), gemma3Of, parseAs[Gemma3], continues},
+	{GPTBigCode{}.Architecture(), gptBigCodeOf, parseAs[GPTBigCode], continues},
+	{GRU{}.Architecture(), gruOf, parseAs[GRU], continues},
+	{LSTM{}.Architecture(), lstmOf, parseAs[LSTM], continues},
+	{Bert{}.Architecture(), bertOf, parseAs[Bert], encodes},
+	{DistilBert{}.Architecture(), distilBertOf, parseAs[DistilBert], encodes},
+	{Roberta{}.Architecture(), robertaOf, parseAs[Roberta], encodes},
+	{XLMRoberta{}.Architecture(), xlmRobertaOf, parseAs[XLMRoberta], encodes},
+	{T5{}.Architecture(), t5Of, parseAs[T5], translates},
+	{Marian{}.Architecture(), marianOf, parseAs[Marian], translates},
 }
 
 // Names returns the names of the architectures.
@@ -52,10 +63,15 @@ func Names() []string {
 
 // Decoders returns the names of the architectures that continue a text, and so
 // learn from one.
-func Decoders() []string {
-	var names []string
+func Decoders() []string { return namesOf(continues) }
+
+// Translators returns the names of the architectures that turn a text into another,
+// and so learn from pairs.
+func Translators() []string { return namesOf(translates) }
+
+func namesOf(k kind) (names []string) {
 	for _, r := range table {
-		if !r.encoder {
+		if r.kind == k {
 			names = append(names, r.name)
 		}
 	}

@@ -56,10 +56,10 @@ func (a Attention) Infer(args []Type) ([]Type, error) {
 	return one(args[0].DType, out), nil
 }
 
-// maskedScore is added to the score of a masked key. Its softmax is exactly 0
+// MaskedScore is added to the score of a masked key. Its softmax is exactly 0
 // in float32 and float64. Unlike -Inf it does not produce NaN in a fully masked
 // row.
-const maskedScore = -1e9
+const MaskedScore = -1e9
 
 // Bias records the term that is added to the scores for the operator's
 // arguments: (T,S), or the shape of the mask broadcast with it. It returns nil
@@ -88,7 +88,7 @@ func (a Attention) Bias(b *Builder, args []*Value) *Value {
 		bias = mask[0]
 	}
 	if seen != nil {
-		hidden := b.Name("bias", b.Where(seen, b.like(q, 0), b.like(q, maskedScore)))
+		hidden := b.Name("bias", b.Where(seen, b.like(q, 0), b.like(q, MaskedScore)))
 		if bias == nil {
 			return hidden
 		}

@@ -157,7 +157,7 @@ func sliceConst(x format.Tensor, axis, start int, shape []int) format.Tensor {
 }
 
 // fromConstants computes an elementwise operator, a Where, a Cast of integers to
-// float32 or a Reshape on constants.
+// float32, a Reshape or the rows that a Gather selects, on constants.
 func fromConstants(op Op, out Type, args []*Value, shape []int) (t format.Tensor, ok bool) {
 	if len(args) == 0 {
 		return t, false
@@ -186,6 +186,8 @@ func fromConstants(op Op, out Type, args []*Value, shape []int) (t format.Tensor
 		return binaryConstant(op, constants[0], constants[1], shape, at)
 	case Cast:
 		return castConstant(constants[0], op.To)
+	case Gather:
+		return rowsConstant(op, constants[0], constants[1], shape)
 	case Where:
 		size := out.DType.Size()
 		data := make([]byte, 0, count*size)
@@ -247,6 +249,24 @@ func binaryConstant(op Binary, x, y format.Tensor, shape []int, at func(arg, i i
 		}
 	}
 	return x, false
+}
+
+// rowsConstant selects rows of a table. An id outside it is reported when the graph
+// runs.
+func rowsConstant(op Gather, table, ids format.Tensor, shape []int) (t format.Tensor, ok bool) {
+	at, err := ids.Int64s()
+	if err != nil || op.Axis != 0 || op.FromEnd || len(table.Data) == 0 || table.DType != format.Float32 && table.DType != format.Int64 {
+		return t, false
+	}
+	row := len(table.Data) / table.Shape[0]
+	data := make([]byte, 0, row*len(at))
+	for _, i := range at {
+		if i < 0 || i >= int64(table.Shape[0]) {
+			return t, false
+		}
+		data = append(data, table.Data[int(i)*row:(int(i)+1)*row]...)
+	}
+	return format.Tensor{DType: table.DType, Shape: shape, Data: data}, true
 }
 
 // castConstant converts integers to float32.

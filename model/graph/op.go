@@ -141,7 +141,7 @@ var operators = []Op{
 	Range{}, ConstantOfShape{}, Positions{},
 	LayerNormalization{}, RMSNormalization{},
 	Gelu{}, Swish{},
-	Attention{}, RotaryEmbedding{},
+	Attention{}, RotaryEmbedding{}, RelativePositionBias{},
 	LSTM{}, GRU{},
 	SoftmaxCrossEntropyLoss{},
 }

@@ -244,7 +244,7 @@ func sized(op Op) bool {
 // checkContext refuses sequences longer than the context, as far as their sizes
 // are numbers.
 func (g *Graph) checkContext() error {
-	for _, r := range []role.Kind{role.Tokens, role.AttentionMask} {
+	for _, r := range []role.Kind{role.Tokens, role.AttentionMask, role.SourceTokens} {
 		v := g.Input(role.Of(r))
 		if v == nil || len(v.Shape) == 0 {
 			continue

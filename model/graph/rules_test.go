@@ -305,6 +305,12 @@ var ruleCases = []struct {
 	{"LSTM", "F32(T,B,4) F32(8,4) F32(8,2) F32(16) I64(B) F32(B,2) F32(B,2) F32(6)", states(graph.LSTM{Activations: "Sigmoid Tanh Tanh"}), "F32(T,B,2)"},
 	{"LSTM", "F32(T,B,4) F32(8,4) F32(8,2) F32(16) I64(B) F32(B,2) F32(B,2) F32(6)", states(graph.LSTM{Activations: "Sigmoid Tanh"}), "!2 activations"},
 	{"RotaryEmbedding", "F32(B,H,T,D) I64(T) F32(4)", apply(graph.RotaryEmbedding{Scale: 1}), "!4 angles for D"},
+	{"RelativePositionBias", "F32(8,H)", apply(graph.RelativePositionBias{Queries: graph.Sym("T"), Keys: graph.Sym("P").Add(graph.Sym("T")), MaxDistance: 9}), "F32(1,H,T,P+T)"},
+	{"RelativePositionBias", "F32(8,H)", apply(graph.RelativePositionBias{Queries: graph.Sym("T"), Keys: graph.Sym("T"), MaxDistance: 4}), "!8 buckets for distances up to 4"},
+	{"RelativePositionBias", "F32(3,H)", apply(graph.RelativePositionBias{Queries: graph.Sym("T"), Keys: graph.Sym("T"), MaxDistance: 9, Bidirectional: true}), "!3 buckets"},
+	{"RelativePositionBias", "F32(8,H)", apply(graph.RelativePositionBias{Queries: graph.Sym("T"), Keys: graph.Sym("T"), MaxDistance: 1<<16 + 1}), "!up to 65537"},
+	{"RelativePositionBias", "F32(N,H)", apply(graph.RelativePositionBias{Queries: graph.Sym("T"), Keys: graph.Sym("T"), MaxDistance: 9}), "!has N buckets"},
+	{"RelativePositionBias", "F32(8)", apply(graph.RelativePositionBias{Queries: graph.Sym("T"), Keys: graph.Sym("T"), MaxDistance: 9}), "!expected (buckets,heads)"},
 }
 
 // apply records an operator that has no method of its own.

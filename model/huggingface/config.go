@@ -47,6 +47,9 @@ func parseConfig(text []byte) (c config, err error) {
 		return c, err
 	}
 	vocab, err := o.size("vocab_size")
+	if f.source && !o.null("decoder_vocab_size") { // the special ids are those of targets
+		vocab, err = o.size("decoder_vocab_size")
+	}
 	return config{f.of(n), n, vocab}, err
 }
 

@@ -84,7 +84,11 @@ func encodeConfig(f family, n nn.Network, dtype format.DType, special *model.Spe
 // idMembers are the members of a config.json that name special ids.
 func idMembers(special *model.Special) []member {
 	ids := idsOf(special)
-	return []member{{beginID, ids.Begin}, {endID, ids.End}, {padID, ids.Pad}}
+	list := []member{{beginID, ids.Begin}, {endID, ids.End}, {padID, ids.Pad}}
+	if special.Start != nil {
+		list = append(list, member{startID, special.Start})
+	}
+	return list
 }
 
 // encodeOwnConfig returns the config.json of an architecture that this package
@@ -136,7 +140,7 @@ func (w *membersWriter) encode() ([]byte, error) {
 // addition to tokenizer.json.
 type tokenizerConfig struct {
 	Class   string `json:"tokenizer_class"`
-	Longest int    `json:"model_max_length"` // in ids
+	Longest int    `json:"model_max_length,omitempty"` // in ids; 0: no limit
 	CleanUp bool   `json:"clean_up_tokenization_spaces"`
 	Begin   string `json:"bos_token,omitempty"`
 	End     string `json:"eos_token,omitempty"`
@@ -165,7 +169,7 @@ func encodeTokenizerConfig(c *model.Checkpoint, t model.SpecialTokens) ([]byte, 
 			about.Longest = min(about.Longest, longest)
 		}
 	}
-	if c.Continues() != nil {
+	if c.Continues() != nil && !c.Translates() {
 		for _, in := range c.Graph.Inputs {
 			about.Inputs = append(about.Inputs, in.Name)
 		}
@@ -176,15 +180,23 @@ func encodeTokenizerConfig(c *model.Checkpoint, t model.SpecialTokens) ([]byte, 
 // SpecialOf returns the special ids and tokens of a checkpoint, or derives
 // them from its tokenizer. It returns nil if package tokens does not support
 // the tokenizer.
+//
+// A network that translates starts its targets with the padding, or id 0, if nothing
+// says otherwise.
 func SpecialOf(c *model.Checkpoint) *model.Special {
-	if c.Special != nil {
-		return c.Special
+	s := c.Special
+	if s == nil {
+		s = &model.Special{}
+		if t, err := tokens.Parse(c.Tokenizer); err == nil {
+			s = model.Spelled(t, c.IDs())
+		}
 	}
-	t, err := tokens.Parse(c.Tokenizer)
-	if err != nil {
-		return &model.Special{}
+	if c.Translates() && s.Start == nil {
+		with := *s
+		with.Start = cmp.Or(s.Pad, new(int64))
+		s = &with
 	}
-	return model.Spelled(t, c.IDs())
+	return s
 }
 
 // encode returns v as JSON with one member on each line, as transformers

@@ -1,6 +1,7 @@
 package huggingface
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -30,7 +31,9 @@ type family struct {
 	tokenizer string   // the tokenizer class, if no file names one
 	own, twin string   // two names of one tensor: the network's and another; "": there are none
 	both      bool     // files have it under both
+	source    bool     // the network reads a source and a target
 
+	copies  map[string]string // further names that files have for a tensor, and the network's own
 	renamed map[string]string // ends of the names in old files, and what they are now
 
 	// form returns what differs between the networks of the family, such as the head;
@@ -57,6 +60,8 @@ type form struct {
 	own, twin           string
 	both                bool
 	second              []string
+	embedding           string            // "": the family's
+	copies              map[string]string // nil: the family's
 }
 
 // of returns the row as it is for a network.
@@ -70,6 +75,10 @@ func (f family) of(n nn.Network) family {
 	w := f.form(n)
 	f.class, f.prefix, f.head, f.own, f.twin, f.both = w.class, w.prefix, w.head, w.own, w.twin, w.both
 	f.second = slices.Concat(f.second, w.second)
+	f.embedding = cmp.Or(w.embedding, f.embedding)
+	if w.copies != nil {
+		f.copies = w.copies
+	}
 	return f
 }
 
@@ -80,7 +89,7 @@ type member struct {
 }
 
 // families is the table.
-var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3, gptNeoX, opt, phi, gemma3, gptBigCode, gru, lstm, bert, distilbert, roberta, xlmRoberta}
+var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3, gptNeoX, opt, phi, gemma3, gptBigCode, gru, lstm, bert, distilbert, roberta, xlmRoberta, t5, marian}
 
 // familyOf returns the row of an architecture.
 func familyOf(arch string) (family, bool) {

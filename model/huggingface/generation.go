@@ -83,6 +83,11 @@ func encodeGeneration(s *model.Special) ([]byte, error) {
 			return nil, err
 		}
 	}
+	if s.Start != nil {
+		if err := out.add(startID, s.Start); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if name == sample || !isSetting(name) {
 			continue

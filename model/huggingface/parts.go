@@ -84,7 +84,7 @@ func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, brow
 		return nil, err
 	}
 	files := []store.File{{Name: configName, Write: content(config)}}
-	if c.Continues() == nil {
+	if c.Continues() == nil || c.Translates() {
 		generation, err := encodeGeneration(special)
 		if err != nil {
 			return nil, err

@@ -35,6 +35,9 @@ func Read(path string) (*model.Checkpoint, Report, error) {
 	if err := d.withoutPooler(&about, c, shards); err != nil {
 		return nil, Report{}, err
 	}
+	if err := d.withHead(&about, c, shards); err != nil {
+		return nil, Report{}, err
+	}
 	var done Report
 	if c.Weights, done, err = d.weights(about, shards); err != nil {
 		return nil, Report{}, err

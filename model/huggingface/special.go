@@ -2,6 +2,7 @@ package huggingface
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -55,7 +56,8 @@ func GenerationIDs(path string, c *model.Checkpoint) (*model.Special, error) {
 		return nil, err
 	}
 	defer d.close()
-	s, _, err := d.generationIDs(config{family: family{arch: c.Arch}, vocab: c.Vocab()})
+	f, _ := familyOf(c.Arch)
+	s, _, err := d.generationIDs(config{family: family{arch: c.Arch, source: f.source}, vocab: c.Vocab()})
 	return s, err
 }
 
@@ -89,16 +91,24 @@ func (d *folder) generationIDs(c config) (s *model.Special, note string, err err
 	case err != nil:
 		return nil, "", err
 	case generation != nil:
+		start := s.Start
 		if s, err = generation.ids(c.vocab, true); err == nil {
 			err = generation.endsNothing()
 		}
 		if err == nil {
-			s.Generation, err = generation.settings(isSetting)
+			s.Start = cmp.Or(s.Start, start)
+			if !c.source {
+				s.Start = nil
+			}
+			s.Generation, err = generation.settings(func(name string) bool { return isSetting(name) && !(c.source && name == startID) })
 		}
 		if err != nil {
 			return nil, "", d.errorf(GenerationName, "%w", err)
 		}
 		return s, d.neverEnds(GenerationName, generation, c.vocab), nil
+	}
+	if !c.source {
+		s.Start = nil
 	}
 	if s.Generation, err = config.settings(func(name string) bool { return slices.Contains(inConfig, name) }); err != nil {
 		return nil, "", d.errorf(configName, "%w", err)
@@ -143,7 +153,7 @@ func (o object) ids(vocab int, loose bool) (*model.Special, error) {
 		name string
 		list bool
 		into **int64
-	}{{beginID, loose, &s.Begin}, {padID, false, &s.Pad}} {
+	}{{beginID, loose, &s.Begin}, {padID, false, &s.Pad}, {startID, false, &s.Start}} {
 		ids, err := o.idList(f.name, vocab, f.list, loose)
 		if err != nil {
 			return nil, err

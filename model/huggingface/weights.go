@@ -95,7 +95,7 @@ func (d *folder) sources(c config, shards []shard, done *Report) (map[string]sou
 		}
 		delete(out, c.twin)
 	}
-	return out, nil
+	return out, d.fromCopies(c, out)
 }
 
 // check compares the tensors of the files with the parameters of the network.

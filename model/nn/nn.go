@@ -237,7 +237,7 @@ type Attention struct {
 	Causal  bool
 	Window  int // causal: the most tokens that one sees, including itself; 0: all
 	Rotary  *Rotary
-	Mask    *graph.Value // keys that may be seen, BOOL, broadcasts to (B,H,T,T); nil: all
+	Mask    *graph.Value // keys that may be seen, BOOL, or numbers added to the scores; broadcasts to (B,H,T,S); nil: all
 	Scale   float64      // factor of the scores; 0: 1/√Width
 	// QueryNorm and KeyNorm change a query or key (B,T,H,D) before its rotation.
 	// nil: they stay as they are.
@@ -265,7 +265,7 @@ func Frequencies(theta float64, width int) []float64 {
 }
 
 // Attention returns the concatenated outputs of the heads, (B,T,H·D), for
-// queries (B,T,H·D), keys and values (B,T,G·D). It names its values query, key,
+// queries (B,T,H·D), keys and values (B,S,G·D). It names its values query, key,
 // value and, for the result, name.
 func (b *Builder) Attention(name string, a Attention, q, k, v *graph.Value) *graph.Value {
 	groups := a.KVHeads

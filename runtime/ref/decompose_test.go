@@ -82,6 +82,11 @@ func TestCompositesEqualTheirDecomposition(t *testing.T) {
 			B, T := size(r, "B"), size(r, "T")
 			return graph.Positions{}, []given{i64([]int{B, T}, make([]float64, B*T)...)}
 		}},
+		{"RelativePositionBias", 0, func(r *rapid.T) (graph.Op, []given) {
+			T := size(r, "T")
+			return graph.RelativePositionBias{Queries: graph.N(T), Keys: graph.N(T + rapid.IntRange(0, 9).Draw(r, "P")), MaxDistance: 6, Bidirectional: rapid.Bool().Draw(r, "both sides")},
+				[]given{random(r, 8, size(r, "H"))}
+		}},
 		{"LSTM", 1e-7, recurrents("LSTM")}, // numbers of activations are float32
 		{"GRU", 1e-7, recurrents("GRU")},
 		{"RNN", 1e-7, recurrents("RNN")},

@@ -187,6 +187,13 @@ var gradCases = map[string][]gradCase{
 		x := param(b, "x", 3, 4)
 		return b.Mul(x, b.RMSNormalization(x, param(b, "scale", 4), 1e-2))
 	}}},
+	"RelativePositionBias": {
+		{"both sides", false, func(b *graph.Builder) *graph.Value {
+			return b.Exp(b.RelativePositionBias(graph.RelativePositionBias{Queries: graph.N(3), Keys: graph.N(3), MaxDistance: 5, Bidirectional: true}, param(b, "table", 8, 2)))
+		}},
+		{"behind a past", false, func(b *graph.Builder) *graph.Value {
+			return b.Exp(b.RelativePositionBias(graph.RelativePositionBias{Queries: graph.N(2), Keys: graph.N(9), MaxDistance: 5}, param(b, "table", 8, 2)))
+		}}},
 	"RotaryEmbedding": {rotary(graph.RotaryEmbedding{Scale: 1}, 4), rotary(graph.RotaryEmbedding{Scale: 0.5, Interleaved: true}, 4),
 		rotary(graph.RotaryEmbedding{Scale: 2}, 7), rotary(graph.RotaryEmbedding{Scale: 1, Interleaved: true}, 5),
 		{"places of each text", false, func(b *graph.Builder) *graph.Value {

@@ -167,7 +167,7 @@ func TestOddShapes(t *testing.T) {
 	for _, op := range graph.Operators() {
 		switch op.(type) {
 		case graph.Input, graph.Param, graph.Const:
-		case graph.Positions, graph.RotaryEmbedding: // ONNX has none with this meaning: fixtures/ops
+		case graph.Positions, graph.RotaryEmbedding, graph.RelativePositionBias: // ONNX has none with this meaning: fixtures/ops
 		case graph.LSTM, graph.GRU: // in one direction, without ONNX's axis for it: fixtures/ops, TestRuntimeSuite
 		default:
 			if tested[op.Name()] == 0 {
@@ -233,7 +233,7 @@ func TestOddShapesGradients(t *testing.T) {
 		}
 		switch op.(type) {
 		case graph.Positions, graph.OneHot: // of integers
-		case graph.RotaryEmbedding, graph.LSTM, graph.GRU: // TestGrad
+		case graph.RotaryEmbedding, graph.RelativePositionBias, graph.LSTM, graph.GRU: // TestGrad
 		default:
 			if (differentiable || composite) && tested[op.Name()] == 0 {
 				t.Errorf("%s has no case: add one to fixtures/oracle/odd_golden.py", op.Name())

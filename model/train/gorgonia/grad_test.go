@@ -310,6 +310,10 @@ var gradientCases = map[string][]gradientCase{
 		return b.RMSNormalization(paramOf(b, "x", 1, 4), paramOf(b, "scale", 4), 1e-5)
 	}}},
 	"Swish": append(unaries((*graph.Builder).SiLU), unaries(applied(graph.Swish{Alpha: 1.75}))...),
+	"RelativePositionBias": {
+		relative(graph.RelativePositionBias{Queries: graph.N(3), Keys: graph.N(3), MaxDistance: 5, Bidirectional: true}),
+		relative(graph.RelativePositionBias{Queries: graph.N(2), Keys: graph.N(9), MaxDistance: 5}),
+	},
 	"RotaryEmbedding": {
 		rotary(graph.RotaryEmbedding{Scale: 1}, 4),
 		rotary(graph.RotaryEmbedding{Scale: 0.5, Interleaved: true}, 4),
@@ -436,6 +440,13 @@ func attended(name string, a graph.Attention, heads, groups int, mask func(b *gr
 			m = mask(b)
 		}
 		return b.Attention(a, paramOf(b, "q", 2, heads, 2, 4), paramOf(b, "k", 2, groups, 3, 4), paramOf(b, "v", 2, groups, 3, 4), m)
+	}}
+}
+
+// relative is the bias of two heads.
+func relative(r graph.RelativePositionBias) gradientCase {
+	return gradientCase{name: fmt.Sprint(r.Keys, r.Bidirectional), build: func(b *graph.Builder) *graph.Value {
+		return b.RelativePositionBias(r, paramOf(b, "table", 8, 2))
 	}}
 }
 
