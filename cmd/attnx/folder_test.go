@@ -48,6 +48,7 @@ type continuation struct {
 	Text    []int64   `json:"text"`
 	Files   []string  `json:"files"`
 	Browser []float64 `json:"browser"`
+	Error   string    `json:"error"` // of a question that may fail
 }
 
 // interpreter returns the first one named whose packages can be imported, ""
@@ -69,6 +70,7 @@ type question struct {
 	End     []int64   `json:"end"`    // ids that end a text
 	Text    string    `json:"text"`
 	Shared  bool      `json:"shared"` // past and present are one buffer
+	MayFail bool      `json:"may_fail"`
 }
 
 // reader is a library that opens a folder.
@@ -153,11 +155,23 @@ func spread(t *testing.T, name string, tok *tokens.Tokenizer) (c *model.Checkpoi
 	if !ok {
 		t.Fatalf("no network %s", name)
 	}
-	c, err := model.New(n, 1)
-	if err != nil {
+	c = spreadNetwork(t, n)
+	var err error
+	if c.Tokenizer, err = tok.MarshalJSON(); err != nil {
 		t.Fatal(err)
 	}
-	if c.Tokenizer, err = tok.MarshalJSON(); err != nil {
+	path = filepath.Join(t.TempDir(), "m.safetensors")
+	if err := c.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	return c, path
+}
+
+// spreadNetwork returns a model of a network with weights as spread's.
+func spreadNetwork(t *testing.T, n nn.Network) *model.Checkpoint {
+	t.Helper()
+	c, err := model.New(n, 1)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for i, w := range c.Weights {
@@ -172,11 +186,7 @@ func spread(t *testing.T, name string, tok *tokens.Tokenizer) (c *model.Checkpoi
 		}
 		c.Weights[i] = format.FromFloat32s(w.Name, w.Shape, more)
 	}
-	path = filepath.Join(t.TempDir(), "m.safetensors")
-	if err := c.Save(path); err != nil {
-		t.Fatal(err)
-	}
-	return c, path
+	return c
 }
 
 // attnx runs the command line and returns what it says, if it ends with code.

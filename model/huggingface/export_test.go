@@ -12,3 +12,4 @@ func ReadSpecial(path string, vocab int, tokenizer []byte) (*model.Special, erro
 	s, _, err := d.special(config{family: gpt2, vocab: vocab}, tokenizer)
 	return s, err
 }
+func Known() []string { return known() }
