@@ -74,8 +74,13 @@ func openEncoder(path string, o Options, as change) (*Encoder, error) {
 	if n, err := m.Checkpoint.Network(); err == nil {
 		e.padding(n)
 	}
-	if m.Special != nil && m.Special.Pad != nil && e.pad == 0 {
-		e.pad = *m.Special.Pad
+	if e.pad == 0 {
+		if id, ok := e.Tokenizer.Padding(); ok && id < int64(m.Checkpoint.IDs()) {
+			e.pad = id
+		}
+		if m.Special != nil && m.Special.Pad != nil {
+			e.pad = *m.Special.Pad
+		}
 	}
 	if m.Session == nil {
 		m.Close()
@@ -101,10 +106,15 @@ func (e *Encoder) padding(n nn.Network) {
 	}
 }
 
-// most returns the longest text in tokens, with the special ones; 0: any.
+// most returns the longest text in tokens, with the special ones; 0: any. As in
+// sentence-transformers, the model's own limit precedes that of the tokenizer's file.
 func (e *Encoder) most() int {
 	most := e.Context
-	if n := e.Pooling.Longest; n > 0 && (most == 0 || n < most) {
+	n := e.Pooling.Longest
+	if n == 0 {
+		n, _ = e.Tokenizer.Truncation()
+	}
+	if n > 0 && (most == 0 || n < most) {
 		most = n
 	}
 	return most
@@ -118,8 +128,13 @@ func (e *Encoder) Encode(name, text string) ([]int64, error) {
 		if most <= e.frame {
 			return nil, fmt.Errorf("%s: the model reads %d tokens, and each text gets %d special ones: it has no room for a text", name, most, e.frame)
 		}
-		e.tell.Say(find.Notice, "%s has %d tokens, and the model reads the first %d of them", name, len(ids), most-e.frame)
-		ids = slices.Clip(ids[:most-e.frame])
+		n, which := len(ids), "first"
+		if _, left := e.Tokenizer.Truncation(); left {
+			ids, which = ids[n-(most-e.frame):], "last"
+		} else {
+			ids = slices.Clip(ids[:most-e.frame])
+		}
+		e.tell.Say(find.Notice, "%s has %d tokens, and the model reads the %s %d of them", name, n, which, most-e.frame)
 	}
 	ids = e.Tokenizer.AddSpecial(ids)
 	if len(ids) == 0 {

@@ -272,6 +272,35 @@ func TestHeads(t *testing.T) {
 	}
 }
 
+// A tokenizer's file may say how many ids a text has, and which end is cut off; the
+// length of the model's own pooling precedes it.
+func TestTruncation(t *testing.T) {
+	for _, longest := range []int{0, 5} {
+		c, err := model.New(States{Vocab: 20, Context: 8, Width: 6}, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err = model.WithPooling(c, attnx.Pooling{Kind: "mean", Longest: longest}); err != nil {
+			t.Fatal(err)
+		}
+		path, tok := encoderFile(t, c, strings.Join(encoderTexts, " "))
+		c.Tokenizer = []byte(strings.Replace(string(c.Tokenizer), `"truncation":null`, `"truncation":{"direction":"Left","max_length":3,"strategy":"LongestFirst","stride":0}`, 1))
+		if err := c.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		e, err := attnx.OpenEncoder(path, attnx.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids, err := e.Encode("the text", encoderTexts[0])
+		want := tok.Encode(encoderTexts[0])
+		if want = want[len(want)-max(longest, 3):]; err != nil || !slices.Equal(ids, want) {
+			t.Errorf("%v, %v, want %v", ids, err, want)
+		}
+		e.Close()
+	}
+}
+
 func wantNumbers(t *testing.T, what string, got []float32, want []float64) {
 	t.Helper()
 	if len(got) != len(want) {

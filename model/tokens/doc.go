@@ -39,8 +39,9 @@
 // and Sequences of them. Not supported are dropout, which makes encoding
 // random; regular expressions with lookaround, other than \s+(?!\S) before \s+
 // at the end, with anchors, back references or possessive repetition; and
-// normalizers that could make a text more than 512 times as long. Stored
-// truncation and padding are ignored, as in transformers. What is not supported
+// normalizers that could make a text more than 512 times as long. Encode
+// does not apply the file's truncation and padding, as transformers does not;
+// [Tokenizer.Truncation] and [Tokenizer.Padding] return them. What is not supported
 // gives an [UnsupportedError], an invalid file a [FormatError]; both name the
 // place as a path in the JSON. Parse reads GPT-2's own file, in its old form
 // (merges as "a b", no model type) and its new one (merges as pairs).

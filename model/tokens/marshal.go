@@ -19,7 +19,7 @@ func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	}
 	const byteLevel = `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`
 	w := writer{}
-	w.text(`{"version":"1.0","truncation":null,"padding":null,"added_tokens":`)
+	w.text(`{"version":"1.0","truncation":` + t.batch.text(t.batch.truncation) + `,"padding":` + t.batch.text(t.batch.padding) + `,"added_tokens":`)
 	w.list(len(t.added), func(i int) { w.added(t.added[i]) })
 	w.text(`,"normalizer":null,"pre_tokenizer":`)
 	switch t.kind {

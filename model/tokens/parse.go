@@ -23,10 +23,9 @@ func Parse(data []byte) (*Tokenizer, error) {
 			return nil, unsupported(v.path, "it is %s, only \"1.0\" is supported", quote.Line(string(v.raw), 120))
 		}
 	}
-	for _, name := range []string{"truncation", "padding"} {
-		if err := checkBatching(file[name]); err != nil {
-			return nil, err
-		}
+	var batch batching
+	if err := batch.parse(file["truncation"], file["padding"]); err != nil {
+		return nil, err
 	}
 	f := &flow{norm: normalizers{growth: 1}, file: root.raw}
 	if err := f.norm.parse(file["normalizer"], 0); err != nil {
@@ -43,6 +42,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.batch = batch
 	if err := t.parsePost(file["post_processor"], 0); err != nil {
 		return nil, err
 	}

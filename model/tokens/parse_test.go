@@ -1,9 +1,11 @@
 package tokens_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -310,4 +312,38 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("ids %d, after writing and reading %s", ids, got)
 		}
 	})
+}
+
+// How a program once cut and padded texts is kept, and not applied.
+func TestBatchingIsKept(t *testing.T) {
+	tok, err := tokens.Train(tokens.BPE, strings.Repeat("a b c ", 20), 258)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := tok.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const cut, pad = `{"direction":"Left","max_length":3,"strategy":"LongestFirst","stride":0}`,
+		`{"strategy":{"Fixed":8},"direction":"Right","pad_to_multiple_of":null,"pad_id":5,"pad_type_id":0,"pad_token":"%"}`
+	text := bytes.Replace(plain, []byte(`"truncation":null,"padding":null`), []byte(`"truncation":`+cut+`, "padding": `+pad), 1)
+	with, err := tokens.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := with.MarshalJSON()
+	if err != nil || !bytes.Contains(again, []byte(`"truncation":`+cut+`,"padding":`+pad)) {
+		t.Errorf("%s, %v", again[:200], err)
+	}
+	most, left := with.Truncation()
+	id, ok := with.Padding()
+	if most != 3 || !left || id != 5 || !ok || !slices.Equal(with.Encode("a b c a b c"), tok.Encode("a b c a b c")) {
+		t.Errorf("%d %t, %d %t", most, left, id, ok)
+	}
+	if most, _ := tok.Truncation(); most != 0 {
+		t.Errorf("a tokenizer without truncation cuts to %d", most)
+	}
+	if _, ok := tok.Padding(); ok {
+		t.Error("a tokenizer without padding pads")
+	}
 }

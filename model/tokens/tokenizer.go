@@ -67,6 +67,7 @@ type Tokenizer struct {
 	ascii   [128]int32       // Char: ids of the first characters of Unicode
 	flow    *flow            // nil: the tokenizer is of a kind that Train makes
 	post    []template       // what AddSpecial adds
+	batch   batching
 }
 
 // addedToken is a token that Encode finds before it splits the text.
