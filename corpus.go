@@ -69,6 +69,12 @@ func (d Corpus) read(ctx context.Context, how train.Reading) (*train.Text, error
 	if err := d.check(); err != nil {
 		return nil, err
 	}
+	paths, how := d.paths(how)
+	return train.ReadText(ctx, paths, how)
+}
+
+// paths returns the paths of a corpus without Data, and how to read them.
+func (d Corpus) paths(how train.Reading) ([]string, train.Reading) {
 	how.Glob, how.Stdin, how.Limit = d.Glob, d.Reader, textLimit()
 	if d.Glob == "" {
 		how.Glob = "*"
@@ -82,7 +88,7 @@ func (d Corpus) read(ctx context.Context, how train.Reading) (*train.Text, error
 	case how.Stdin == nil:
 		how.Stdin = os.Stdin
 	}
-	return train.ReadText(ctx, paths, how)
+	return paths, how
 }
 
 // textLimit returns the number of bytes of text that fit into memory: the text

@@ -142,6 +142,7 @@ func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
 		return nil, err
 	}
 	defer place.Close()
+	defer r.close()
 	if err := r.begin(ctx, o); err != nil {
 		return nil, err
 	}
@@ -155,6 +156,7 @@ func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
 // Resume does nothing, and Done is 0.
 func Resume(ctx context.Context, folder string, o ResumeOptions) (*TrainResult, error) {
 	r := &trainRun{folder: folder, events: o.Events, how: o.EngineOptions}
+	defer r.close()
 	if err := resumable(folder); err != nil {
 		return nil, err
 	}

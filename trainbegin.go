@@ -110,7 +110,19 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 	}
 	tok := o.Tokenizer
 	var text *train.Text
-	if o.Data.Data == nil {
+	ids, err := openTokens(o.Data.Files)
+	if err != nil {
+		return err
+	}
+	if ids != nil {
+		if err := o.Data.check(); err != nil {
+			return errors.Join(err, ids.Close())
+		}
+		if tok != nil {
+			return errors.Join(&Error{Option: "Tokenizer", Err: errors.New("a token file has its own"), Do: "leave it out"}, ids.Close())
+		}
+		tok = ids.Tokenizer()
+	} else if o.Data.Data == nil {
 		r.ends = o.Kind == tokens.BPE
 		if tok != nil {
 			r.ends = endOf(tok) != nil
@@ -136,10 +148,15 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 	if err != nil {
 		return err
 	}
-	if text != nil {
-		if o.Context != shape.Context() {
-			r.options.Context = o.Context
+	if (text != nil || ids != nil) && o.Context != shape.Context() {
+		r.options.Context = o.Context
+	}
+	if ids != nil {
+		if err := r.useTokens(ids, o.Data.Files[0], cmp.Or(o.Context, shape.Context())); err != nil {
+			return err
 		}
+	}
+	if text != nil {
 		if err := r.tokenize(ctx, text, tok, cmp.Or(o.Context, shape.Context())); err != nil {
 			return err
 		}
@@ -295,6 +312,9 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 		err = find.TooLarge(from, tok, r.model) // refused now: the data may contain those ids anywhere
 	}
 	if err != nil {
+		return err
+	}
+	if found, err := r.tokensAgain(d, r.options.Context); found || err != nil {
 		return err
 	}
 	r.ends = endOf(tok) != nil

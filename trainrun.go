@@ -28,7 +28,8 @@ type trainRun struct {
 	ends   bool              // the tokenizer has a token that ends a document
 	model  *model.Checkpoint // the model at the start
 	data   *train.Data
-	source *train.Source // nil if the text cannot be found again
+	source *train.Source    // nil if the text cannot be found again
+	tokens *train.TokenFile // that data is read from; nil: none
 
 	run     *model.Run // the folder; nil until it is written
 	trainer *train.Trainer

@@ -105,6 +105,17 @@ func isPointer(r io.ReaderAt, size int64) bool {
 	return size <= MaxLFSPointer && readFull(r, head, 0) == nil && IsLFSPointer(head)
 }
 
+// Section returns the data of a tensor for reading parts of them. It compares
+// nothing with a seal. ok is false if there is no such tensor.
+func (r *Reader) Section(name string) (data *io.SectionReader, ok bool) {
+	i, ok := r.index[name]
+	if !ok {
+		return nil, false
+	}
+	e := r.entries[i]
+	return io.NewSectionReader(r.r, r.start+e.begin, e.end-e.begin), true
+}
+
 // number builds the index of the entries.
 func (r *Reader) number() {
 	r.index = make(map[string]int, len(r.entries))

@@ -155,6 +155,26 @@ func (w *Writer) Add(t Tensor) {
 	}
 }
 
+// Copy writes the data of the next tensor of a plain file from r, which may have
+// more bytes than fit into memory.
+func (w *Writer) Copy(r io.Reader) {
+	switch {
+	case w.err != nil:
+		return
+	case len(w.todo) == 0:
+		w.refuse(Tensor{}, "the header has no further tensor")
+		return
+	case w.seal != nil:
+		w.refuse(Tensor{Name: w.todo[0].Name}, "the tensors of a sealed file are added whole")
+		return
+	}
+	size := w.todo[0].end - w.todo[0].begin
+	if _, w.err = io.CopyN(w.w, r, size); w.err == io.EOF {
+		w.refuse(Tensor{Name: w.todo[0].Name}, fmt.Sprintf("its data have fewer than %d bytes", size))
+	}
+	w.todo = w.todo[1:]
+}
+
 // summed returns the entries of a sealed file with their sums, or nil if a
 // tensor is missing.
 func (w *Writer) summed() []entry {

@@ -40,6 +40,8 @@ var flagValues = map[string]complete.Func{
 	"client":               complete.OneOf("npm", "pip"),
 
 	"data":             complete.AnyFile,
+	"tokens output":    complete.FilesOf("safetensors"),
+	"tokens tokenizer": complete.AnyFile,
 	"train config":     complete.FilesOf("yaml", "yml"),
 	"init":             complete.FilesOf("safetensors", "gguf", "onnx"),
 	"freeze":           complete.FreeText,

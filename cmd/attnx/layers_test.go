@@ -37,7 +37,7 @@ var layers = map[string][]string{
 	"model/foreign":        {"export/bundle", "export/onnx", "format", "internal/find", "internal/quote", "model", "model/huggingface", "model/role"},
 	"model/gguf":           {"format", "format/gguf", "format/store", "internal/memory", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
 	"model/exprgraph":      {"format", "internal/quote", "model", "model/arch", "model/graph", "model/role"},
-	"model/train":          {"format", "internal/quote", "model", "model/graph", "model/nn", "model/role", "model/tokens"},
+	"model/train":          {"format", "format/store", "internal/quote", "model", "model/graph", "model/nn", "model/role", "model/tokens"},
 	"internal/find":        {"export/bundle", "export/onnx", "format", "format/gguf", "format/store", "internal/quote", "model", "model/gguf", "model/huggingface", "model/tokens"},
 	"internal/mutate":      {"export/onnx", "model/graph"},
 	"internal/output":      {"export", "export/onnx", "format", "format/store", "internal/find", "model", "model/gguf", "model/huggingface"},
@@ -79,6 +79,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/bench":      nil, // measures what the application does
 	"cmd/attnx/internal/complete":   {},
 	"cmd/attnx/internal/console":    nil, // names the libraries that the application used
+	"cmd/attnx/internal/corpora":    nil, // prepares what the application trains on
 	"cmd/attnx/internal/encoders":   nil, // commands on whole texts
 	"cmd/attnx/internal/ending":     {},
 	"cmd/attnx/internal/explorer":   nil, // a command, and the page that it writes
@@ -101,9 +102,11 @@ var single = map[string]string{
 	"gorgonia.org/gorgonia":            "model/train/gorgonia model/exprgraph runtime/onnxgo",
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
-	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/encoders cmd/attnx/internal/explorer cmd/attnx/internal/usage",
+	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/corpora cmd/attnx/internal/encoders cmd/attnx/internal/explorer cmd/attnx/internal/usage",
 	"github.com/guptarohit/asciigraph": "cmd/attnx/internal/terminal",
 	"gonum.org/v1/plot":                "cmd/attnx/internal/plot",
+	"go.yaml.in/yaml":                  "cmd/attnx/internal/settings",
+	"github.com/klauspost/compress":    "model/train",
 }
 
 func TestLayers(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/attnx/attnx/cmd/attnx/internal/complete"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/corpora"
 	"github.com/attnx/attnx/cmd/attnx/internal/encoders"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/explorer"
@@ -148,6 +149,7 @@ nobody read standard output to its end.`,
 		verifyCommand(s),
 		receiptCommand(s),
 		generateCommand(s),
+		corpora.Tokens(s),
 		encoders.Embed(s),
 		encoders.Classify(s),
 		runCommand(s),

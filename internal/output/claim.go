@@ -35,8 +35,9 @@ const (
 	SignedReceipt // a receipt that gets a signature, rewritten in place
 	Key           // the private half of a key
 
-	Array // numpy's file
-	Page  // of HTML
+	Array  // numpy's file
+	Page   // of HTML
+	Tokens // a text as ids
 )
 
 // kinds lists for each kind how it is written, its name in messages, and its
@@ -58,8 +59,9 @@ var kinds = map[Kind]struct {
 	SignedReceipt: {store.SameFile, "a receipt", nil},
 	Key:           {store.NewFile, "a key", []string{".pem"}},
 
-	Array: {store.NewFile, "an array", []string{".npy"}},
-	Page:  {store.NewFile, "a page", []string{".html", ".htm"}},
+	Array:  {store.NewFile, "an array", []string{".npy"}},
+	Page:   {store.NewFile, "a page", []string{".html", ".htm"}},
+	Tokens: {store.NewFile, "a token file", []string{".safetensors"}},
 }
 
 // Claim checks, before any work, that an output may be written to a path. The
@@ -208,7 +210,7 @@ func mayReplace(what Kind, path string) error {
 		return notReferred(path)
 	case SignedReceipt:
 		return nil
-	case Receipt, Key, Array:
+	case Receipt, Key, Array, Tokens:
 		return fmt.Errorf("%s: it already exists: choose another name, or remove it", path)
 	case ONNX:
 		if export.Standalone(path) {

@@ -16,6 +16,15 @@ type Data struct {
 	train, val source
 	context    int                  // tokens of an example; 0 without tokens
 	room       func(size int) Batch // allocates a batch of size examples
+	failed     func() error         // the error of reading examples so far; nil: reading cannot fail
+}
+
+// err returns the error of reading examples so far.
+func (d *Data) err() error {
+	if d.failed == nil {
+		return nil
+	}
+	return d.failed()
 }
 
 // Tokens returns the number of tokens of an example; 0 without tokens.
@@ -158,24 +167,34 @@ func (b *lineBuilder) add(s []int64) error { return b.addAfter(s, 0) }
 
 // addAfter adds the next sequence, whose first ids are a prompt.
 func (b *lineBuilder) addAfter(s []int64, prompt int) error {
+	before := b.train.at.len() + b.val.at.len()
+	if err := b.place(b.ids.len(), len(s), prompt); err != nil || b.train.at.len()+b.val.at.len() == before {
+		return err
+	}
+	return b.ids.add(s)
+}
+
+// place adds the next sequence by its place among the ids. It leaves out one
+// without anything to predict.
+func (b *lineBuilder) place(from, n, prompt int) error {
 	b.sequences++
-	if len(s) > b.context+1 {
-		return b.tooLong(len(s))
+	if n > b.context+1 {
+		return b.tooLong(n)
 	}
-	if len(s) < 2 || prompt == len(s) {
-		return nil // nothing to predict
+	if n < 2 || prompt == n {
+		return nil
 	}
-	if len(s) >= 1<<spanBits {
-		return fmt.Errorf("train: sequence %d has %d tokens, the limit is below %d: give shorter lines", b.sequences, len(s), 1<<spanBits)
+	if n >= 1<<spanBits {
+		return fmt.Errorf("train: sequence %d has %d tokens, the limit is below %d: give shorter lines", b.sequences, n, 1<<spanBits)
 	}
-	b.longest = max(b.longest, len(s)-1)
-	at := newSpan(b.ids.len(), len(s))
+	b.longest = max(b.longest, n-1)
+	at := newSpan(from, n)
 	if b.sequences%valShare == 0 {
 		b.val.append(at, prompt)
 	} else {
 		b.train.append(at, prompt)
 	}
-	return b.ids.add(s)
+	return nil
 }
 
 func (b *lineBuilder) tooLong(n int) error {

@@ -250,16 +250,21 @@ func (t *Trainer) Step() (Event, error) {
 // that of one large batch.
 func (t *Trainer) gradients() (float64, error) {
 	n := max(1, t.options.Accumulate)
-	draw := func(i int) {
+	draw := func(i int) error {
 		t.data.draw(t.data.train, t.options.Batch, model.NewStream(t.options.Seed, "train.batch"), t.step*n+i, &t.batch)
+		return t.data.err()
 	}
 	if n == 1 {
-		draw(0)
+		if err := draw(0); err != nil {
+			return 0, err
+		}
 		return t.engine.Step(t.weights, t.batch, t.grads)
 	}
 	total, labels := 0.0, 0.0
 	for i := range n {
-		draw(i)
+		if err := draw(i); err != nil {
+			return 0, err
+		}
 		count := float64(t.batch.labels())
 		if count == 0 {
 			continue // no labels: neither loss nor gradient
@@ -312,7 +317,10 @@ func (t *Trainer) Evaluate() (float64, error) {
 	sum := 0.0
 	for n := range t.options.EvalBatches {
 		t.data.draw(t.data.val, t.options.Batch, model.NewStream(t.options.Seed, "validation.batch"), n, &t.batch)
-		loss, err := t.engine.Loss(t.weights, t.batch)
+		loss, err := 0.0, t.data.err()
+		if err == nil {
+			loss, err = t.engine.Loss(t.weights, t.batch)
+		}
 		if err != nil {
 			return 0, fmt.Errorf("train: evaluation after step %d: %w", t.step, err)
 		}

@@ -167,6 +167,12 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// SourceAt is the place of a token file of a number of bytes; nil if the path
+// cannot be kept.
+func SourceAt(path string, bytes int64) *Source {
+	return sourceOf([]string{path}, "*", []textFile{{path: path, size: bytes}}, int(bytes))
+}
+
 // check rejects a source that ReadText does not write.
 func (s *Source) check() error {
 	if len(s.Paths) == 0 || s.Files < 1 || s.Bytes < 1 || s.Text < 0 {

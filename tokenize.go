@@ -1,0 +1,144 @@
+package attnx
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/output"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
+)
+
+// TokensOptions configure WriteTokens.
+type TokensOptions struct {
+	Out  string // the token file
+	Data Corpus // of text
+
+	// The tokenizer: the path of a model, a tokenizer.json or a token file. "": one
+	// of Kind is made from the text, which must then fit into memory.
+	Tokenizer string
+	Kind      tokens.Kind // 0: tokens.Char
+	Vocab     int         // as in TrainOptions
+
+	Progress func(done, total int64) // bytes of the files read, and of all; may be nil
+}
+
+// WriteTokens writes a text as a token file (train.Tokens), which Train takes as a
+// file of its Corpus: for texts that do not fit into memory. If it is interrupted,
+// the next call goes on where it was.
+func WriteTokens(ctx context.Context, o TokensOptions) (*train.TokensWritten, error) {
+	if err := o.Data.check(); err != nil {
+		return nil, err
+	}
+	if o.Data.Data != nil {
+		return nil, &Error{Option: "Data", Err: errors.New("it is tokens already"), Do: "give a text"}
+	}
+	place, err := output.Claim(output.Tokens, o.Out, o.Data.Files...)
+	if err != nil {
+		return nil, err
+	}
+	defer place.Close()
+	tok, err := o.tokenizer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	end := endOf(tok)
+	paths, how := o.Data.paths(train.Reading{Fields: true, Ended: end == nil})
+	k := train.Tokens{Paths: paths, Reading: how, Tokenizer: tok, End: end, Progress: o.Progress}
+	done, err := k.Write(ctx, o.Out)
+	if err != nil && ctx.Err() == nil {
+		err = &Error{Option: "Data", Err: err}
+	}
+	return done, err
+}
+
+// tokenizer returns the named tokenizer, or makes one.
+func (o TokensOptions) tokenizer(ctx context.Context) (*tokens.Tokenizer, error) {
+	if o.Tokenizer != "" {
+		if train.IsTokenFile(o.Tokenizer) {
+			f, err := train.OpenTokens(o.Tokenizer)
+			if err != nil {
+				return nil, err
+			}
+			defer f.Close()
+			return f.Tokenizer(), nil
+		}
+		tok, _, err := find.TokenizerAt(o.Tokenizer, nil)
+		return tok, err
+	}
+	text, err := o.Data.read(ctx, train.Reading{Fields: true, Ended: o.Kind != tokens.BPE})
+	if err != nil {
+		return nil, &Error{Option: "Data", Err: err}
+	}
+	return TrainOptions{Kind: o.Kind, Vocab: o.Vocab}.tokenizer(text)
+}
+
+// openTokens opens the token file that is the only file of a corpus. It returns nil
+// if there is none.
+func openTokens(files []string) (*train.TokenFile, error) {
+	for _, path := range files {
+		if !train.IsTokenFile(path) {
+			continue
+		}
+		if len(files) > 1 {
+			return nil, &Error{Option: "Data", Value: path, Err: errors.New("a token file is learned alone"), Do: "write all texts into one"}
+		}
+		f, err := train.OpenTokens(path)
+		if err != nil {
+			return nil, &Error{Option: "Data", Err: err}
+		}
+		return f, nil
+	}
+	return nil, nil
+}
+
+// useTokens takes the data of a token file, which close closes.
+func (r *trainRun) useTokens(f *train.TokenFile, path string, length int) (err error) {
+	r.close()
+	r.tokens = f
+	if r.data, err = f.Data(length); err != nil {
+		return &Error{Option: "Data", Err: err}
+	}
+	r.options.DataSHA256 = f.SHA256()
+	if info, err := os.Stat(path); err == nil {
+		r.source = train.SourceAt(path, info.Size())
+	}
+	return nil
+}
+
+// close ends the use of a token file.
+func (r *trainRun) close() {
+	if r.tokens != nil {
+		r.tokens.Close()
+		r.tokens = nil
+	}
+}
+
+// tokensAgain takes the token file of a resumed run: the given one, or otherwise
+// the one that the run's folder records. It reports whether there is one.
+func (r *trainRun) tokensAgain(d Corpus, length int) (found bool, err error) {
+	files := d.Files
+	if d.empty() {
+		from, err := readSource(r.in(store.SourceName))
+		if err != nil || len(from.Paths) != 1 {
+			return false, nil
+		}
+		files = from.Paths
+	}
+	f, err := openTokens(files)
+	if f == nil || err != nil {
+		return false, err
+	}
+	if f.SHA256() != r.options.DataSHA256 {
+		f.Close()
+		return true, &Error{Option: "Data", Value: quote.Paths(files), Do: "give the same file",
+			Err: fmt.Errorf("the tokens are not those that this run began with (SHA-256 %.12s, was %.12s)", f.SHA256(), r.options.DataSHA256)}
+	}
+	return true, r.useTokens(f, files[0], cmp.Or(length, r.model.Context()))
+}
