@@ -111,7 +111,8 @@ func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 }
 
 // saveTriton writes the folder of a model in a Triton Inference Server
-// repository. It creates the repository if it is missing.
+// repository, and that of its text model. It creates the repository if it is
+// missing.
 func (x *exporting) saveTriton(c *model.Checkpoint, m *onnx.Model, r *ExportReport) error {
 	files, err := tritonFiles(c, m, filepath.Base(x.triton))
 	if err != nil {
@@ -121,13 +122,33 @@ func (x *exporting) saveTriton(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 	if made != nil && !errors.Is(made, fs.ErrExist) {
 		return &OptionError{Option: "Triton", Reason: ": " + made.Error(), Err: made}
 	}
-	if err := store.SaveFolder(x.triton, files); err != nil {
+	texts, err := []store.File(nil), error(nil)
+	if len(c.Tokenizer) > 0 {
+		texts, err = tritonTextFiles(c, m, filepath.Base(x.triton))
+	}
+	if err == nil {
+		err = store.SaveFolder(x.triton, files)
+	}
+	if err == nil && texts != nil {
+		if err = store.SaveFolder(x.triton+tritonText, texts); err != nil {
+			os.RemoveAll(x.triton) // it was not there before
+		}
+	}
+	if err != nil {
 		if made == nil {
 			os.Remove(x.Triton)
 		}
 		return err
 	}
 	r.folder(x.triton, m, files)
+	if texts == nil {
+		r.say("the checkpoint has no tokenizer: the repository has no model that takes texts")
+		return nil
+	}
+	for _, f := range texts {
+		r.wrote(filepath.Join(x.triton+tritonText, filepath.FromSlash(f.Name)))
+	}
+	r.say("wrote %s: takes texts, with onnxruntime and tokenizers in Triton's Python", x.triton+tritonText)
 	return nil
 }
 

@@ -133,8 +133,23 @@ func tritonFiles(c *model.Checkpoint, m *onnx.Model, name string) ([]store.File,
 		return nil, err
 	}
 	files, err := split.Files("1/model.onnx")
-	return append(files, textFile("config.pbtxt", config)), err
+	return append(files, textFile("config.pbtxt", config), textFile("kserve.yaml", bundle.KServe(name))), err
 }
+
+// tritonTextFiles returns the files of the text model beside the model of that name
+// in a Triton repository.
+func tritonTextFiles(c *model.Checkpoint, m *onnx.Model, name string) ([]store.File, error) {
+	about, err := bundle.TritonText{
+		File: "../../" + name + "/1/model.onnx", Context: c.Context(), Vocab: c.Vocab(), Shared: fixedShapes(m), End: huggingface.SpecialOf(c).End,
+	}.Config(m)
+	return []store.File{
+		textFile("1/model.py", bundle.TritonTextModel), textFile("1/model.json", about), textFile("1/tokenizer.json", c.Tokenizer),
+		textFile("config.pbtxt", bundle.TritonTextConfig(name+tritonText)),
+	}, err
+}
+
+// tritonText ends the name of the text model beside a model in a Triton repository.
+const tritonText = "_text"
 
 // tritonSpecial returns the special ids of a model as parameters. A client gets
 // ids from Triton and must know where a text ends.
