@@ -31,8 +31,8 @@ weights under the name onnx/model.onnx_data, which are model.safetensors too: a
 hard link, or a copy on file systems without. --triton DIR makes, alone or
 beside, the folder of the model in a repository of the Triton Inference Server;
 its inputs and outputs are those of the profile cache, and a text begins with a
-past of length 0. Beside it, NAME_text takes a text and returns its continuation,
-in pieces if asked for; Triton's Python needs onnxruntime and tokenizers for it.
+past of length 0. Beside it, NAME_text takes a text and returns what follows, in
+pieces if asked for; Triton's Python needs onnxruntime and tokenizers for it.
 kserve.yaml in the model's folder is a manifest for KServe. A folder that is not
 empty is never written into.`
 

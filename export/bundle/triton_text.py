@@ -122,7 +122,7 @@ class TritonPythonModel:
             past = {name: self.empty(v) for name, v in self.pasts.items()}
         io = self.session.io_binding()
         io.bind_cpu_input(about["tokens"], np.array([new], np.int64))
-        io.bind_cpu_input(about["mask"], np.ones((1, seen + n), np.int64))
+        io.bind_cpu_input(about["attention_mask"], np.ones((1, seen + n), np.int64))
         if about["positions"]:
             io.bind_cpu_input(about["positions"], np.arange(seen, seen + n, dtype=np.int64)[None])
         io.bind_output(about["logits"])

@@ -29,12 +29,17 @@ type TritonText struct {
 // Config returns the model.json beside model.py for the ONNX file m of the profile
 // cache.
 func (t TritonText) Config(m *onnx.Model) ([]byte, error) {
-	positions, cache := "", map[string]string{} // from the names of pasts to those of presents
+	cache := map[string]string{} // from the names of pasts to those of presents
+	about := map[string]any{"file": t.File, "context": t.Context, "vocabulary": t.Vocab, "shared": t.Shared, "end": append([]int64{}, t.End...), "cache": cache}
+	for _, k := range []role.Kind{role.Tokens, role.AttentionMask, role.Logits} {
+		about[role.Of(k).String()] = k.Name()
+	}
+	about[role.Of(role.Positions).String()] = "" // the model may have none
 	for _, in := range m.Graph.Inputs {
 		r, _ := role.FromName(in.Name)
 		switch r.Kind {
 		case role.Positions:
-			positions = in.Name
+			about[r.String()] = in.Name
 		case role.PastKey:
 			cache[in.Name] = role.Layered(role.PresentKey, r.Layer).Name()
 		case role.PastValue:
@@ -44,21 +49,14 @@ func (t TritonText) Config(m *onnx.Model) ([]byte, error) {
 			return nil, fmt.Errorf("export: input %.80q has type %s, which numpy cannot express", in.Name, t)
 		}
 	}
-	end := t.End
-	if end == nil {
-		end = []int64{}
-	}
-	return json.MarshalIndent(map[string]any{
-		"file": t.File, "context": t.Context, "vocabulary": t.Vocab, "shared": t.Shared, "end": end,
-		"tokens": role.Tokens.Name(), "mask": role.AttentionMask.Name(), "positions": positions, "logits": role.Logits.Name(), "cache": cache,
-	}, "", "  ")
+	return json.MarshalIndent(about, "", "  ")
 }
 
 // TritonTextConfig returns the config.pbtxt of a model of TritonTextModel. Inputs
 // and outputs have the names that Triton's generate endpoint and its other backends
-// for text use. A request can have several responses: "stream" asks for them.
+// for text use. name has letters, digits, hyphens and underscores only. A request can have several responses: "stream" asks for them.
 func TritonTextConfig(name string) []byte {
-	return fmt.Appendf(nil, `name: %q
+	return fmt.Appendf(nil, `name: "%s"
 backend: "python"
 max_batch_size: 0
 model_transaction_policy { decoupled: true }
