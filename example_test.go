@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
@@ -52,6 +53,7 @@ func TestMain(m *testing.M) {
 	if run := os.Getenv(envResume); run != "" {
 		resumeAndKill(run, os.Getenv(envEngine))
 	}
+	memory.CollectFrom(64 << 20) // collecting each few megabytes would take a third of the time
 	code := m.Run()
 	os.RemoveAll(folder())
 	os.Exit(code)

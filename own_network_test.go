@@ -28,7 +28,7 @@ import (
 // tests.
 var command = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(folder(), "attnx")
-	if out, err := exec.Command("go", "build", "-o", path, "./cmd/attnx").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "./cmd/attnx").CombinedOutput(); err != nil {
 		return "", errors.New(string(out))
 	}
 	return path, nil

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
@@ -44,29 +43,16 @@ func TestTorchExports(t *testing.T) {
 
 // Three models from packages are verified in ONNX Runtime at all levels and in OpenVINO.
 // magika takes the root of a variance that is the difference of two nearly equal
-// numbers, which are sums of few different terms. text2tashkeel rounds activations to
-// 8 bits, for which there is no bound.
+// numbers, which are sums of few different terms. text2tashkeel's LSTM rounds its factors
+// to 8 bits, which ONNX Runtime does and OpenVINO does not.
 func TestVerifyPackages(t *testing.T) {
 	if !fixtures.Exhaustive() {
 		t.Skip("it computes three models from packages: set ATTNX_EXHAUSTIVE=1")
 	}
 	folder := packagedModels(t)
-	for _, name := range []string{"nudenet", "magika"} {
+	for _, name := range []string{"nudenet", "magika", "text2tashkeel"} {
 		t.Run(name, func(t *testing.T) { verifies(t, filepath.Join(folder, name+".onnx")) })
 	}
-	t.Run("text2tashkeel", func(t *testing.T) {
-		report, err := VerifyONNX(context.Background(), []string{filepath.Join(folder, "text2tashkeel.onnx")}, VerifyOptions{Runtimes: []string{"ort-cpu", "openvino"}, Seed: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range report.Results {
-			if r.Status == runtime.StatusUnavailable {
-				t.Log(r.Reason)
-			} else if r.Status != runtime.StatusUncertified || !strings.Contains(r.Reason, "rounded to 8 bits") || !(float64(r.MaxAbs) < 0.1) {
-				t.Errorf("%s: %s, off by %.2g: %s", r.Runtime, r.Status, r.MaxAbs, r.Reason)
-			}
-		}
-	})
 }
 
 // verifies fails where a runtime, at any level of optimization, does not agree with

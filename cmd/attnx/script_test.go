@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/runtime/ort/library"
 )
 
@@ -24,7 +25,16 @@ var readme string
 var programs = map[string]func(){"attnx": main}
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, programs)
+	testscript.Main(collecting{m}, programs)
+}
+
+// collecting runs the tests with a heap that may grow before it is collected, as the
+// command's.
+type collecting struct{ *testing.M }
+
+func (c collecting) Run() int {
+	memory.CollectFrom(64 << 20)
+	return c.M.Run()
 }
 
 // onnxRuntime finds ONNX Runtime, or fetches it, once for all scripts.

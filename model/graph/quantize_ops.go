@@ -8,7 +8,7 @@ import (
 
 // quantizeOps convert numbers to scaled integers and back, and requantize
 // products.
-var quantizeOps = []Op{QuantizeLinear{}, DequantizeLinear{}, DynamicQuantizeLinear{}, Requantize{}, PowerOfTwo{}, BitCast{}, UnpackBits{}, MayRound{}}
+var quantizeOps = []Op{QuantizeLinear{}, DequantizeLinear{}, DynamicQuantizeLinear{}, Requantize{}, PowerOfTwo{}, BitCast{}, UnpackBits{}, MayRound{}, RoundTo8Bits{}}
 
 // QuantizeLinear is x divided by a scale, rounded to an integer, plus a zero point,
 // clamped to the range of type To. The scale and the zero point are scalars,
@@ -294,4 +294,26 @@ func (r MayRound) Infer(args []Type) ([]Type, error) {
 // Decompose implements Composite: nothing is rounded.
 func (MayRound) Decompose(b *Builder, args []*Value) []*Value {
 	return []*Value{b.Identity(args[0])}
+}
+
+// RoundTo8Bits is its argument rounded to 8 bits as DynamicQuantizeLinear does, over the
+// range of the axes from Axis on: each index of the axes before it has a range of its own.
+// ONNX Runtime does that to the factors of DynamicQuantizeLSTM; other runtimes do not.
+type RoundTo8Bits struct{ Axis int }
+
+// Name returns "RoundTo8Bits".
+func (RoundTo8Bits) Name() string { return "RoundTo8Bits" }
+
+// Infer returns the type of the argument.
+func (r RoundTo8Bits) Infer(args []Type) ([]Type, error) {
+	if err := expect(args, 1); err != nil {
+		return nil, err
+	}
+	if err := expectFloat(args[0]); err != nil {
+		return nil, err
+	}
+	if r.Axis < 0 || r.Axis >= len(args[0].Shape) {
+		return nil, fmt.Errorf("axis %d of %s", r.Axis, args[0])
+	}
+	return args, nil
 }

@@ -94,16 +94,17 @@ func (RNN) Decomposes(args []*Value) bool { return unrolls(args) }
 
 // Decompose implements Composite: one step after the other.
 func (l LSTM) Decompose(b *Builder, args []*Value) []*Value {
+	round := func(h *Value) *Value { return h }
 	if l.Quantized {
-		b.fail("graph: what rounds the factors of its products has no decomposition")
-		return args[:3]
+		round = func(h *Value) *Value { return b.apply(RoundTo8Bits{Axis: 1}, h) }
+		args = append([]*Value{b.roundedTexts(args[0], args[4])}, args[1:]...)
 	}
 	act, _ := Activations(l.Activations, 3)
 	biases, peepholes := b.parts(args[3], 2), b.parts(args[7], 3)
 	bias, back := b.Add(biases[0], biases[1]), b.Transpose(args[2], 1, 0)
 	return l.recurrence().unroll(b, args, func(x *Value, states []*Value) []*Value {
 		h, c := states[0], states[1]
-		gates := b.parts(b.Add(b.Add(x, b.MatMul(h, back)), bias), 4)
+		gates := b.parts(b.Add(b.Add(x, b.MatMul(round(h), back)), bias), 4)
 		in := b.activate(act[0], b.Add(gates[0], b.Mul(peepholes[0], c)), l.Clip)
 		forget := b.Sub(b.like(x, 1), in)
 		if !l.InputForget {
@@ -113,6 +114,14 @@ func (l LSTM) Decompose(b *Builder, args []*Value) []*Value {
 		out := b.activate(act[0], b.Add(gates[1], b.Mul(peepholes[1], c)), l.Clip)
 		return []*Value{b.Mul(out, b.activate(act[2], c, 0)), c}
 	})
+}
+
+// roundedTexts rounds x (T,B,I) over the range of its steps up to the longest text; what is
+// after it becomes 0, which every range has.
+func (b *Builder) roundedTexts(x, lengths *Value) *Value {
+	steps := b.Reshape(b.Range(N(0), x.Shape[0]), x.Shape[0], N(1), N(1))
+	used := b.Less(steps, b.ReduceMax(lengths, true, 0))
+	return b.apply(RoundTo8Bits{Axis: 0}, b.Where(used, x, b.like(x, 0)))
 }
 
 // Decompose implements Composite: one step after the other.

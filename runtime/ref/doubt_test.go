@@ -1,7 +1,8 @@
 package ref_test
 
 import (
-	"strings"
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/attnx/attnx/format"
@@ -51,32 +52,80 @@ func TestDoubtsFollowWhatIsChosen(t *testing.T) {
 	}
 }
 
-// An LSTM that rounds its factors has neither a rule nor a decomposition: its bound is
-// unknown, and that is no error.
-func TestQuantizedLSTMHasNoBound(t *testing.T) {
-	b := graph.NewBuilder()
-	x := b.Input("x", format.Float32, graph.N(2), graph.N(1), graph.N(3))
-	shapes := [][]int{{8, 3}, {8, 2}, {16}, nil, {1, 2}, {1, 2}, {6}}
-	args := []*graph.Value{x}
-	for i, s := range shapes {
-		if s == nil {
-			args = append(args, b.Const(format.FromInt64s("lengths", []int{1}, []int64{2})))
-			continue
+// An LSTM that rounds its factors to 8 bits is bounded for runtimes that do not. Its
+// decomposition rounds as it does.
+func TestQuantizedLSTMIsBounded(t *testing.T) {
+	const T, B, I, H = 5, 3, 4, 6
+	rng := rand.New(rand.NewPCG(1, 2))
+	inputs := map[string]format.Tensor{"lengths": format.FromInt64s("lengths", []int{B}, []int64{T, 3, 4})}
+	build := func(quantized bool) *ref.Oracle {
+		b := graph.NewBuilder()
+		var args []*graph.Value
+		for _, s := range []struct {
+			name  string
+			scale float64
+			shape []int
+		}{{"x", 2, []int{T, B, I}}, {"w", 0.5, []int{4 * H, I}}, {"r", 0.5, []int{4 * H, H}}, {"biases", 0.1, []int{8 * H}}, {"lengths", 0, []int{B}},
+			{"h", 0.3, []int{B, H}}, {"c", 0.3, []int{B, H}}, {"peepholes", 0.1, []int{3 * H}}} {
+			shape := graph.Shape{}
+			for _, n := range s.shape {
+				shape = append(shape, graph.N(n))
+			}
+			if s.name == "lengths" {
+				args = append(args, b.Input(s.name, format.Int64, shape...))
+				continue
+			}
+			args = append(args, b.Input(s.name, format.Float32, shape...))
+			if _, drawn := inputs[s.name]; !drawn {
+				n, _ := format.Elements(s.shape)
+				numbers := make([]float32, n)
+				for i := range numbers {
+					numbers[i] = float32(s.scale * rng.NormFloat64())
+				}
+				inputs[s.name] = format.FromFloat32s(s.name, s.shape, numbers)
+			}
 		}
-		n, _ := format.Elements(s)
-		args = append(args, b.Const(format.FromFloat32s(string(rune('a'+i)), s, make([]float32, n))))
+		b.Output("y", b.Apply(graph.LSTM{Activations: "Sigmoid Tanh Tanh", Quantized: quantized}, 3, args...)[0])
+		g, err := b.Graph()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := ref.New(g, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
 	}
-	b.Output("y", b.Apply(graph.LSTM{Activations: "Sigmoid Tanh Tanh", Quantized: true}, 1, args...)[0])
-	g, err := b.Graph()
+	rounded, err := build(true).Bounds(inputs, runtime.Numbers{DType: format.Float32})
+	if err != nil || rounded.Bounds[0].Unknown != "" {
+		t.Fatalf("%q, %v", rounded.Bounds[0].Unknown, err)
+	}
+	run, err := build(true).Run(inputs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := ref.New(g, nil)
+	plain, err := build(false).Run(inputs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := o.Bounds(map[string]format.Tensor{"x": format.FromFloat32s("x", []int{2, 1, 3}, make([]float32, 6))}, runtime.Numbers{DType: format.Float32})
-	if err != nil || !strings.Contains(got.Bounds[0].Unknown, "rounded to 8 bits") {
-		t.Errorf("%v, %v", got.Bounds, err)
+	numbers := func(x format.Tensor) []float64 {
+		n, err := x.AsFloat64s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	steps, whole, bounds := numbers(rounded.Outputs["y"]), numbers(plain["y"]), numbers(rounded.Bounds[0].Of["y"])
+	closest := math.Inf(1)
+	for i, y := range numbers(run["y"]) {
+		if math.Abs(steps[i]-y) > 1e-6 {
+			t.Errorf("element %d: %g step by step, %g at once", i, steps[i], y)
+		}
+		if y != whole[i] {
+			closest = min(closest, bounds[i]/math.Abs(y-whole[i]))
+		}
+	}
+	if closest < 1 || closest > 20 {
+		t.Errorf("bound/error of an LSTM that rounds nothing is at least %.3g", closest)
 	}
 }

@@ -41,29 +41,47 @@ func (s *shaking) doubt(n *graph.Node, args, results []*shaken) {
 		switch {
 		case quantizes(n.Op):
 			r.doubt = make([]float64, r.len())
+			step := stepOf(n.Op, args, results)
+			errors := s.spreadOf(n.Args[0], args[0])
 			for i, yes := range r.unsure {
-				if yes {
-					r.doubt[i] = tieDoubt
+				if yes { // where an error is larger than a step, the integers are off by as much
+					r.doubt[i] = math.Hypot(tieDoubt, errors[i]/step(i))
 				}
 			}
 		case converts && args[0].kind == floats && args[0].dtype == format.Float64 && whole64(args[0].wide().f):
 			if bits, _ := cast.To.Integer(); bits < 32 {
 				continue
 			}
-			r.doubt = make([]float64, r.len())
-			for k := range copies {
-				for i, y := range s.copyOf(n.Args[0], args[0], k).wide().f {
-					r.doubt[i] += square((y - args[0].wide().f[i]) / s.shrink)
-				}
-			}
-			for i, v := range r.doubt {
-				r.doubt[i] = math.Sqrt(v / copies)
-			}
+			r.doubt = s.spreadOf(n.Args[0], args[0])
 		default:
 			continue
 		}
 		r.unsure = nil
 	}
+}
+
+// spreadOf returns the standard deviations of the errors of an argument.
+func (s *shaking) spreadOf(v *graph.Value, a *shaken) []float64 {
+	spread, x := make([]float64, a.len()), a.wide().f
+	for k := range copies {
+		for i, y := range s.copyOf(v, a, k).wide().f {
+			spread[i] += square((y - x[i]) / s.shrink)
+		}
+	}
+	for i, v := range spread {
+		spread[i] = math.Sqrt(v / copies)
+	}
+	return spread
+}
+
+// stepOf returns the distance of two integers that an element is rounded to.
+func stepOf(op graph.Op, args, results []*shaken) func(i int) float64 {
+	if op, ok := op.(graph.QuantizeLinear); ok {
+		scale := args[1].wide().f
+		at := scaleOf(args[1].shape, args[0].shape, op.Axis, op.Block)
+		return func(i int) float64 { return scale[at(i)] }
+	}
+	return func(int) float64 { return results[1].f[0] }
 }
 
 // whole64 reports whether all numbers are integers: the sums of products of integers
@@ -146,16 +164,13 @@ func (s *shaking) carry(n *graph.Node, c call, args, results []*shaken, slips []
 // quantizedCopy computes the scale of a copy without rounding it to float32, which would hide
 // its difference. The integers are those of the exact value.
 func quantizedCopy(x array, exactX array, exact []array) []array {
-	reach := func(x array) float64 {
-		least, most := 0.0, 0.0
-		for _, v := range x.wide().f {
-			least, most = min(least, v), max(most, v)
-		}
+	step := func(x array) float64 {
+		least, most := reach(x.wide().f)
 		return (most - least) / 255
 	}
 	scale := newArray(floats, exact[1].shape)
 	scale.dtype = exact[1].dtype
-	scale.f[0] = exact[1].f[0] + reach(x) - reach(exactX)
+	scale.f[0] = exact[1].f[0] + step(x) - step(exactX)
 	return []array{exact[0], scale, exact[2]}
 }
 
@@ -168,16 +183,57 @@ func mayRoundSlip(op graph.MayRound, c call, out array, _ units) slip {
 	for row := 0; row < len(out.f); row += width {
 		for from := row; from < row+width; from += op.Block {
 			block := out.f[from:min(from+op.Block, row+width)]
-			most := 0.0
-			for _, x := range block {
-				most = max(most, math.Abs(x))
-			}
+			least, most := reach(block)
 			for i := range block {
-				s.deviation[from+i] = most / 127 / 2
+				s.deviation[from+i] = max(most, -least) / 127 / 2
 			}
 		}
 	}
 	return s
+}
+
+// roundTo8BitsSlip is half a step too, whether the runtime rounds or not: where both
+// round, each its own number, the difference of their errors is as large. ONNX Runtime takes
+// the range over all rows of a thread, so the step is that of all.
+func roundTo8BitsSlip(_ graph.RoundTo8Bits, c call, out array, _ units) slip {
+	s := newSlip(len(out.f))
+	least, most := reach(c.args[0].f)
+	for i := range s.deviation {
+		s.deviation[i] = (most - least) / 255 / 2
+	}
+	return s
+}
+
+// dither adds to the first copy what rounding x to y took away: the errors of a runtime
+// that does not round. The others get the errors of rounding on a grid with a random offset,
+// another for each index of the last axis: a state that hardly changes from one step to
+// the next has errors that hardly change, and add up. All are multiplied by √3, so that half a
+// step is the deviation.
+func (s *shaking) dither(stack, x, y array, slip slip) {
+	width := x.shape[len(x.shape)-1]
+	inLines(copies, len(x.f), func(k int) {
+		part := layer(stack, k).f
+		for i, v := range x.f {
+			step := 2 * slip.deviation[i]
+			if step == 0 {
+				continue
+			}
+			e := v - y.f[i]
+			if k > 0 {
+				offset := float64(mix(uint64(i%width*copies+k))>>11)/(1<<53) - 0.5
+				e = step*(math.RoundToEven(v/step+offset)-offset) - v
+			}
+			part[i] += s.shrink * math.Sqrt(3) * e
+		}
+	})
+}
+
+// reach returns the range of numbers and 0.
+func reach(x []float64) (least, most float64) {
+	for _, v := range x {
+		least, most = min(least, v), max(most, v)
+	}
+	return least, most
 }
 
 // seedOf returns the seed of the errors of result i of a node. Products that round the

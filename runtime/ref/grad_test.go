@@ -338,6 +338,7 @@ var noDerivative = map[string]string{
 	"NonMaxSuppression": "integers", "TfIdfVectorizer": "of integers", "QuantizeLinear": "steps", "PowerOfTwo": "steps", "Trees": "steps",
 	"BitCast":               "takes numbers apart",
 	"MayRound":              "its decomposition is Identity",
+	"RoundTo8Bits":          "steps",
 	"DynamicQuantizeLinear": "its scale is rounded to float32: TestGradOfDynamicScale",
 }
 

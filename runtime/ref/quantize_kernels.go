@@ -19,6 +19,7 @@ var quantizeKernels = []kernel{
 	}),
 	certain(requantize),
 	certain(func(_ graph.MayRound, c call) array { return c.args[0] }),
+	certain(roundTo8Bits),
 	certain(func(op graph.PowerOfTwo, c call) array { return each(c.args[0], powerOfTwo(op.Mode, op.Saturate)) }),
 	single(func(op graph.BitCast, c call) (array, error) { return bitCast(c.args[0], op.To) }),
 	certain(func(op graph.UnpackBits, c call) array { return unpackBits(c.args[0], op.Bits, c.shapes[0]) }),
@@ -117,6 +118,17 @@ func quantizeDynamically(x array) []array {
 	}
 	scale.f[0], point.i[0] = step, int64(zero)
 	return []array{y, scale, point}
+}
+
+// roundTo8Bits rounds each stretch of the axes from op.Axis on over its own range.
+func roundTo8Bits(op graph.RoundTo8Bits, c call) array {
+	x := c.args[0]
+	out := newArray(floats, x.shape)
+	width, _ := format.Elements(x.shape[op.Axis:])
+	for from := 0; from < len(x.f); from += width {
+		copy(out.f[from:], roundedTo8Bits(x.f[from:from+width]))
+	}
+	return out
 }
 
 func requantize(op graph.Requantize, c call) array {

@@ -158,6 +158,7 @@ func init() {
 			return []slip{{}, relativeSlip(out[1], u, 2), {}} // the scale is a rounded difference, and a rounded quotient
 		}},
 		rounds(mayRoundSlip),
+		rounds(roundTo8BitsSlip),
 		rounds(func(_ graph.DequantizeLinear, _ call, out array, u units) slip { return relativeSlip(out, u, 1) }),
 	} {
 		if _, twice := roundingRules[r.op]; twice {
@@ -171,21 +172,11 @@ func init() {
 // decomposed.
 func ruled(n *graph.Node) bool {
 	_, ok := roundingRules[reflect.TypeOf(n.Op)]
-	return ok || n.Results[0].Leaf() || quantizedLSTM(n.Op)
-}
-
-// quantizedLSTM reports an LSTM that rounds its factors to 8 bits, which has no
-// decomposition.
-func quantizedLSTM(op graph.Op) bool {
-	l, ok := op.(graph.LSTM)
-	return ok && l.Quantized
+	return ok || n.Results[0].Leaf()
 }
 
 // unruled returns why an operator has no rounding rule.
 func unruled(op graph.Op) string {
-	if quantizedLSTM(op) {
-		return "no rounding rule: its steps are rounded to 8 bits"
-	}
 	if why, listed := withoutRule[reflect.TypeOf(op)]; listed {
 		return "no rounding rule: " + why
 	}

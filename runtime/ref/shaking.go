@@ -470,7 +470,11 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 		default:
 			stack = stacks[i]
 		}
-		s.jolt(stack, exact[i], slips[i], seedOf(n, index, i))
+		if _, ok := n.Op.(graph.RoundTo8Bits); ok {
+			s.dither(stack, c.args[0], exact[0], slips[0])
+		} else {
+			s.jolt(stack, exact[i], slips[i], seedOf(n, index, i))
+		}
 		if left[v] > usesOf(s.wanted, v) {
 			results[i].stack = stack
 		}
@@ -501,11 +505,11 @@ func usesOf(wanted map[*graph.Value]bool, v *graph.Value) int {
 // applyCopy computes a node on perturbed arguments. A conversion to fewer digits
 // hides small differences, so its copies keep them.
 func (s *shaking) applyCopy(n *graph.Node, ck, c call, exact []array) ([]array, error) {
-	if _, converts := n.Op.(graph.Cast); converts && c.args[0].kind == floats && exact[0].kind == floats || steps(n.Op) {
+	if keepsCopies(n.Op, c, exact) {
 		out := newArray(floats, exact[0].shape)
 		for i, y := range exact[0].f {
 			out.f[i] = y
-			if converts {
+			if !steps(n.Op) {
 				out.f[i] += ck.args[0].f[i] - c.args[0].f[i]
 			}
 		}

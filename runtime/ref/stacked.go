@@ -205,8 +205,13 @@ func shares(out array, args []*shaken) bool {
 // keepsCopies reports whether the copies of an operator are not its results for the
 // copies: a conversion to fewer digits, or a step, hides small differences.
 func keepsCopies(op graph.Op, c call, exact []array) bool {
-	_, converts := op.(graph.Cast)
-	return converts && c.args[0].kind == floats && exact[0].kind == floats || steps(op)
+	switch op.(type) {
+	case graph.Cast:
+		return c.args[0].kind == floats && exact[0].kind == floats
+	case graph.RoundTo8Bits:
+		return true
+	}
+	return steps(op)
 }
 
 // chunked evaluates a large product that is only wanted, some rows at a time: its
