@@ -67,6 +67,8 @@ var flagValues = map[string]complete.Func{
 	"source":           complete.FilesOf("safetensors"),
 	"resume":           complete.FolderOnly,
 	"triton":           complete.FolderOnly,
+	"playground":       complete.FolderOnly,
+	"ort-web":          complete.FolderOnly,
 
 	"embed output": complete.FilesOf("npy"),
 	"file":         complete.AnyFile,
@@ -103,6 +105,7 @@ var argValues = map[string][]complete.Func{
 	"reseal":         {checkpoints, complete.FreeText},
 	"attention":      {checkpoints, complete.FreeText},
 	"explore":        {checkpoints, complete.FreeText},
+	"serve":          {complete.FolderOnly, complete.FreeText},
 	"bench generate": {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FreeText},
 	"train":          {complete.AnyFile}, // after --data
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/forms"
+	"github.com/attnx/attnx/cmd/attnx/internal/playground"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/quote"
@@ -41,6 +42,7 @@ func exportCommand(s console.Streams) *cobra.Command {
 	var o attnx.ExportOptions
 	var asJSON bool
 	var as forms.Flags
+	var page playground.Flags
 	cmd := &cobra.Command{
 		Use:   "export CHECKPOINT|GGUF|FOLDER -o OUT",
 		Short: "Write a model as an ONNX file or as a folder for every runtime",
@@ -79,11 +81,20 @@ of a GGUF file in q4_0 or q8_0 stay the integers that they are.
 
 Only attnx and onnxruntime-genai run a file with --fuse ort.
 
-` + folderHelp,
+` + folderHelp + "\n\n" + playground.Help,
 		Example: "  attnx export runs/go -o go.onnx\n  attnx export runs/go -o go.flat.onnx --profile flat\n  attnx export runs/go -o model/",
 		Args:    usage.OneArg("checkpoint"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			given := cmd.Flags().Changed
+			if err := page.Check(cmd); err != nil {
+				return err
+			}
+			if page.Folder != "" {
+				if !given("batch") {
+					o.Batch = 0
+				}
+				return page.Write(cmd, s, args[0], o.Batch, as.Length, asJSON)
+			}
 			if out == "" && o.Triton == "" {
 				return fmt.Errorf("-o is missing: name the file to write")
 			}
@@ -125,6 +136,7 @@ Only attnx and onnxruntime-genai run a file with --fuse ort.
 	fl.StringVarP(&out, "output", "o", "", "ONNX file to write, or folder/")
 	fl.IntVar(&o.Batch, "batch", 12, "train: sequences in a batch")
 	as.AddTo(fl)
+	page.AddTo(fl)
 	fl.BoolVar(&o.ByLayer, "by-layer", false, "with --quantize: report what each weight loses, predicted and measured")
 	fl.BoolVar(&o.Web, "web", false, "folder: for transformers.js as well, in browsers and Node")
 	fl.StringVar(&o.Triton, "triton", "", "Triton model repository (folder) to put the model into")

@@ -60,6 +60,7 @@ var withoutJSON = map[string]string{
 	"attnx bench":   "shows its help: its commands report",
 	"attnx receipt": "shows its help: its commands report",
 	"attnx runtime": "shows its help: its commands report",
+	"attnx serve":   "serves until it is stopped",
 }
 
 // A command that reports has --json, and its help names what is in the object.

@@ -54,6 +54,7 @@ var layers = map[string][]string{
 	"export/onnx/diff":     {"export/onnx", "export/onnx/read", "export/onnx/schema", "format", "internal/quote"},
 	"export/onnx/read":     {"export/onnx", "export/onnx/schema", "format", "model/graph"},
 	"export/compare":       {"export/onnx", "format", "internal/quote"},
+	"export/playground":    {},
 	"export/placement":     {"export/onnx", "export/onnx/check", "export/onnx/schema", "internal/quote"},
 	"export/precision":     {"export/onnx", "format", "model/graph", "model/role"},
 	"export/bundle":        {"export/onnx", "format/store", "model/role"},
@@ -86,6 +87,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/flags":      nil, // names the runtimes of the application
 	"cmd/attnx/internal/forms":      {"export", "export/precision"},
 	"cmd/attnx/internal/inspection": nil, // prints what the application reports
+	"cmd/attnx/internal/playground": nil, // the flags of a page that trains, and a server for it
 	"cmd/attnx/internal/plot":       {"format/store", "internal/output"},
 	"cmd/attnx/internal/settings":   {"internal/quote", "model/arch", "model/train"},
 	"cmd/attnx/internal/terminal":   {},
@@ -102,7 +104,7 @@ var single = map[string]string{
 	"gorgonia.org/gorgonia":            "model/train/gorgonia model/exprgraph runtime/onnxgo",
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
-	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/corpora cmd/attnx/internal/encoders cmd/attnx/internal/explorer cmd/attnx/internal/usage",
+	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/corpora cmd/attnx/internal/encoders cmd/attnx/internal/explorer cmd/attnx/internal/playground cmd/attnx/internal/usage",
 	"github.com/guptarohit/asciigraph": "cmd/attnx/internal/terminal",
 	"gonum.org/v1/plot":                "cmd/attnx/internal/plot",
 	"go.yaml.in/yaml":                  "cmd/attnx/internal/settings",

@@ -21,6 +21,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/encoders"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/explorer"
+	"github.com/attnx/attnx/cmd/attnx/internal/playground"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/internal/memory"
@@ -162,6 +163,7 @@ nobody read standard output to its end.`,
 		resealCommand(s),
 		attentionCommand(s),
 		explorer.Command(s),
+		playground.Serve(s),
 		benchCommand(s),
 		runtimeCommand(s),
 		doctorCommand(s),

@@ -169,8 +169,8 @@ func each(all []piece, f func(n int, p piece)) {
 
 // Name prefixes of the moments in a checkpoint.
 const (
-	firstMoment  = "optim.m."
-	secondMoment = "optim.v."
+	FirstMoment  = "optim.m."
+	SecondMoment = "optim.v."
 )
 
 // moments returns the optimizer's state as tensors that share its memory.
@@ -178,8 +178,8 @@ func (a *AdamW) moments(w model.Weights) []format.Tensor {
 	var out []format.Tensor
 	for i, t := range w {
 		out = append(out,
-			format.FromFloat32s(firstMoment+t.Name, t.Shape, a.m[i]),
-			format.FromFloat32s(secondMoment+t.Name, t.Shape, a.v[i]))
+			format.FromFloat32s(FirstMoment+t.Name, t.Shape, a.m[i]),
+			format.FromFloat32s(SecondMoment+t.Name, t.Shape, a.v[i]))
 	}
 	return out
 }
@@ -191,7 +191,7 @@ func (a *AdamW) restore(w model.Weights, saved []format.Tensor, step int) error 
 		byName[t.Name] = t
 	}
 	for i, t := range w {
-		for prefix, into := range map[string][]float32{firstMoment: a.m[i], secondMoment: a.v[i]} {
+		for prefix, into := range map[string][]float32{FirstMoment: a.m[i], SecondMoment: a.v[i]} {
 			s, ok := byName[prefix+t.Name]
 			if !ok {
 				return fmt.Errorf("train: the checkpoint has no %.80q: it cannot be resumed", prefix+t.Name)

@@ -57,12 +57,12 @@ func BuildTraining(forward *graph.Graph, batch, tokens int, o Options) (*graph.G
 		keep = append(keep, NextPrefix+name)
 	}
 	for _, p := range g.Params {
-		m := b.Input(firstMoment+p.Name, p.DType, p.Shape...)
-		v := b.Input(secondMoment+p.Name, p.DType, p.Shape...)
+		m := b.Input(FirstMoment+p.Name, p.DType, p.Shape...)
+		v := b.Input(SecondMoment+p.Name, p.DType, p.Shape...)
 		w, m, v := u.update(p, grads[role.GradientOf(p.Name).Name()], m, v)
 		output(p.Name, w)
-		output(firstMoment+p.Name, m)
-		output(secondMoment+p.Name, v)
+		output(FirstMoment+p.Name, m)
+		output(SecondMoment+p.Name, v)
 	}
 	output(StepInput, next)
 	whole, err := b.Graph()

@@ -136,3 +136,19 @@ func remember(dir, text string) {
 		os.Remove(f.Name())
 	}
 }
+
+// Matches returns an error unless the file at path has the pinned size and SHA-256.
+func Matches(path string, want Packed) error {
+	info, err := statLibrary(path)
+	if err != nil {
+		return err
+	}
+	if info.Size() != want.Size {
+		return &damageError{path, fmt.Sprintf("it has %d bytes, expected %d", info.Size(), want.Size)}
+	}
+	got, err := digestOf(path)
+	if err == nil && got != want.SHA256 {
+		err = &damageError{path, "its SHA-256 is " + got + ", not the pinned one"}
+	}
+	return err
+}
