@@ -114,6 +114,8 @@ func Explore(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64, most int, 
 		return nil, fmt.Errorf("attnx: the network %.80q has no attention", c.Arch)
 	case len(ids) == 0:
 		return nil, fmt.Errorf("attnx: the text has no tokens")
+	case g.Input(role.Of(role.SourceTokens)) != nil:
+		return nil, fmt.Errorf("attnx: the network %.80q reads a source beside the text, which Explore does not show", c.Arch)
 	}
 	e := &explorer{see: see, most: most, steps: map[string][]func(format.Tensor) error{}}
 	for _, id := range ids {

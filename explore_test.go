@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/nn"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 )
 
@@ -139,6 +140,13 @@ func TestExploreNetworks(t *testing.T) {
 		check(err)
 		c := must(model.New(n, 1))
 		ids := []int64{1, 2, 3, 1}
+		if c.Graph.Input(role.Of(role.SourceTokens)) != nil {
+			tok := must(tokens.Train(tokens.Word, "a b", 0))
+			if _, err := attnx.Explore(c, tok, ids, 1, nil); err == nil || !strings.Contains(err.Error(), "source") {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
 		e, got := explored(t, c, ids)
 		for layer, l := range e.Layers {
 			var found []string
