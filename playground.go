@@ -145,7 +145,7 @@ func (p *playing) files(text *train.Text) ([]store.File, error) {
 	c.Train = nil
 	o := p.options
 	o.Accumulate = 0 // the page takes one batch for each step
-	step, err := train.BuildTraining(c.Graph, p.batch, p.length, o)
+	step, err := train.BuildFloat32Training(c.Graph, p.batch, p.length, o)
 	if err != nil {
 		return nil, err
 	}
@@ -244,9 +244,9 @@ func (p *playing) manifest() playground.Manifest {
 	parameters := 0
 	m := playground.Manifest{
 		Title: "attnx playground", Version: library.Version, Batch: p.batch, Length: p.length, Context: cmp.Or(c.Context(), p.length), Vocabulary: c.Vocab(),
-		Lines: p.tok.Kind() == tokens.Word, Ignore: model.IgnoreIndex, Bytes: 2, LR: p.options.LR, Step: c.Step, Seed: 1,
+		Lines: p.tok.Kind() == tokens.Word, Ignore: model.IgnoreIndex, Bytes: 2, LR: p.options.LR, Beta1: p.options.Beta1, Beta2: p.options.Beta2, Step: c.Step, Seed: 1,
 		Names: playground.Names{
-			Ids: c.Graph.Input(role.Of(role.Tokens)).Name, Labels: role.Of(role.Labels).Name(), Step: train.StepInput, Rate: train.RateInput,
+			Ids: c.Graph.Input(role.Of(role.Tokens)).Name, Labels: role.Of(role.Labels).Name(), Rate: train.RateInput, FirstRate: train.FirstRate, SecondRoot: train.SecondRoot,
 			Loss: role.Of(role.Loss).Name(), Logits: logits.Name, Next: train.NextPrefix, First: train.FirstMoment, Second: train.SecondMoment,
 		},
 	}

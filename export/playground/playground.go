@@ -36,6 +36,8 @@ type Manifest struct {
 	Join       string   `json:"join"`   // between two tokens of a text
 	Prompt     string   `json:"prompt"`
 	LR         float64  `json:"lr"`
+	Beta1      float64  `json:"beta1"`
+	Beta2      float64  `json:"beta2"`
 	Step       int      `json:"step"` // of the checkpoint
 	Seed       uint32   `json:"seed"`
 	Names      Names    `json:"names"`
@@ -46,13 +48,15 @@ type Manifest struct {
 type Names struct {
 	Ids    string `json:"ids"`    // int64 (B,T), of both
 	Labels string `json:"labels"` // int64 (B,T)
-	Step   string `json:"step"`   // int64 (1): updates done
-	Rate   string `json:"rate"`   // float32 (1)
-	Loss   string `json:"loss"`   // float32
-	Logits string `json:"logits"` // float32 (B,T,V), of the forward pass
-	Next   string `json:"next"`   // prefix of the outputs that replace an input
-	First  string `json:"first"`  // prefix of the first moment of a weight
-	Second string `json:"second"` // prefix of its second moment
+	Rate   string `json:"rate"`   // float32 (1): the learning rate
+	// Float32 (1): lr/(1-β1ᵏ) and 1/√(1-β2ᵏ) at step k, from 1.
+	FirstRate  string `json:"first_rate"`
+	SecondRoot string `json:"second_root"`
+	Loss       string `json:"loss"`   // float32
+	Logits     string `json:"logits"` // float32 (B,T,V), of the forward pass
+	Next       string `json:"next"`   // prefix of the outputs that replace an input
+	First      string `json:"first"`  // prefix of the first moment of a weight
+	Second     string `json:"second"` // prefix of its second moment
 }
 
 // Weight is a parameter, and the normal distribution that it begins with.

@@ -66,6 +66,7 @@ async function open(device) {
   onGPU = device === "webgpu";
   ort = await import(onGPU ? "./ort/ort.webgpu.min.mjs" : "./ort/ort.wasm.min.mjs");
   ort.env.wasm.wasmPaths = new URL("./ort/", location.href).href;
+  ort.env.logLevel = "error";
   if (!crossOriginIsolated) ort.env.wasm.numThreads = 1; // threads share memory, which needs the server's headers
   const options = { executionProviders: [device], graphOptimizationLevel: "all" };
   const kept = onGPU ? Object.fromEntries(replaced().map((name) => [M.names.next + name, "gpu-buffer"])) : undefined;
@@ -73,13 +74,13 @@ async function open(device) {
   forward = await ort.InferenceSession.create("forward.onnx", options);
 }
 // replaced returns the names of the inputs that the step replaces.
-const replaced = () => [...M.weights.flatMap((w) => [w.name, M.names.first + w.name, M.names.second + w.name]), M.names.step];
+const replaced = () => M.weights.flatMap((w) => [w.name, M.names.first + w.name, M.names.second + w.name]);
 
 function begin(from) {
   drop();
   random = numbers(M.seed);
   const normal = numbers(M.seed + 1);
-  state = { [M.names.step]: new ort.Tensor("int64", new BigInt64Array(1), [1]) };
+  state = {};
   for (const w of M.weights) {
     const n = w.shape.reduce((a, b) => a * b, 1);
     let x;
@@ -116,7 +117,9 @@ function batch() {
 
 async function once() {
   const rate = Number($("rate").value);
-  const out = await step.run({ ...state, ...batch(), [M.names.rate]: new ort.Tensor("float32", Float32Array.of(rate), [1]) });
+  const number = (x) => new ort.Tensor("float32", Float32Array.of(x), [1]), k = done + 1;
+  const rates = { [M.names.rate]: number(rate), [M.names.first_rate]: number(rate / (1 - M.beta1 ** k)), [M.names.second_root]: number(1 / Math.sqrt(1 - M.beta2 ** k)) };
+  const out = await step.run({ ...state, ...batch(), ...rates });
   const next = {};
   for (const name of replaced()) {
     next[name] = out[M.names.next + name];
@@ -260,8 +263,10 @@ async function change(device) {
     say("");
     busy(false);
   } catch (e) {
-    say("It cannot be opened there: " + e.message);
-    $("device").disabled = false;
+    if (device === "wasm") { say("The model cannot be opened: " + e.message); return; }
+    $("device").value = "wasm";
+    await change("wasm");
+    say("It cannot be opened on the GPU, so it stays on the CPU: " + e.message);
   }
 }
 async function answer() {

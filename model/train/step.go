@@ -14,6 +14,8 @@ import (
 const (
 	StepInput  = "step"  // int64 (1): updates done
 	RateInput  = "lr"    // float32 (1): the learning rate of this step
+	FirstRate  = "rate1" // float32 (1), without StepInput: lr/(1-β1ᵏ) at update k, from 1
+	SecondRoot = "root2" // float32 (1), without StepInput: 1/√(1-β2ᵏ)
 	NextPrefix = "next." // precedes the name of the input that an output replaces
 )
 
@@ -28,6 +30,17 @@ const (
 // The update is that of PyTorch's AdamW: epsilon is added outside the bias
 // correction.
 func BuildTraining(forward *graph.Graph, batch, tokens int, o Options) (*graph.Graph, error) {
+	return buildTraining(forward, batch, tokens, o, false)
+}
+
+// BuildFloat32Training is BuildTraining for runtimes without float64, such as ONNX
+// Runtime on WebGPU: in place of the number of updates the inputs are what follows
+// from it, FirstRate and SecondRoot.
+func BuildFloat32Training(forward *graph.Graph, batch, tokens int, o Options) (*graph.Graph, error) {
+	return buildTraining(forward, batch, tokens, o, true)
+}
+
+func buildTraining(forward *graph.Graph, batch, tokens int, o Options, float32Only bool) (*graph.Graph, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
@@ -42,10 +55,16 @@ func BuildTraining(forward *graph.Graph, batch, tokens int, o Options) (*graph.G
 	b := graph.Extend(g)
 	u := updater{Builder: b.Scope("adamw"), o: o}
 	one := graph.N(1)
-	step := b.Input(StepInput, format.Int64, one)
-	u.lr = b.Input(RateInput, format.Float32, one)
-	next := u.Add(step, u.Const(format.FromInt64s("one", []int{1}, []int64{1})))
-	u.rate1, u.root2 = u.corrections(next)
+	var next *graph.Value // updates done after this one
+	if float32Only {
+		u.rate1, u.root2 = b.Input(FirstRate, format.Float32, one), b.Input(SecondRoot, format.Float32, one)
+		u.lr = b.Input(RateInput, format.Float32, one)
+	} else {
+		step := b.Input(StepInput, format.Int64, one)
+		u.lr = b.Input(RateInput, format.Float32, one)
+		next = u.Add(step, u.Const(format.FromInt64s("one", []int{1}, []int64{1})))
+		u.rate1, u.root2 = u.corrections(next)
+	}
 
 	grads := map[string]*graph.Value{}
 	for _, out := range g.Outputs {
@@ -64,7 +83,9 @@ func BuildTraining(forward *graph.Graph, batch, tokens int, o Options) (*graph.G
 		output(FirstMoment+p.Name, m)
 		output(SecondMoment+p.Name, v)
 	}
-	output(StepInput, next)
+	if next != nil {
+		output(StepInput, next)
+	}
 	whole, err := b.Graph()
 	if err != nil {
 		return nil, err

@@ -233,7 +233,7 @@ func natively(t *testing.T, dir string, m page.Manifest, steps int) (map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := map[string]format.Tensor{m.Names.Step: format.FromInt64s(m.Names.Step, []int{1}, []int64{0})}
+	state := map[string]format.Tensor{}
 	for _, w := range c.Weights {
 		state[w.Name] = w
 		for _, prefix := range []string{m.Names.First, m.Names.Second} {
@@ -242,8 +242,13 @@ func natively(t *testing.T, dir string, m page.Manifest, steps int) (map[string]
 	}
 	draw := batches(t, dir, m)
 	loss := 0.0
-	for range steps {
-		inputs := map[string]format.Tensor{m.Names.Rate: format.FromFloat32s(m.Names.Rate, []int{1}, []float32{float32(m.LR)})}
+	for k := range steps {
+		inputs := map[string]format.Tensor{}
+		for name, x := range map[string]float64{
+			m.Names.Rate: m.LR, m.Names.FirstRate: m.LR / (1 - math.Pow(m.Beta1, float64(k+1))), m.Names.SecondRoot: 1 / math.Sqrt(1-math.Pow(m.Beta2, float64(k+1))),
+		} {
+			inputs[name] = format.FromFloat32s(name, []int{1}, []float32{float32(x)})
+		}
 		for name, x := range state {
 			inputs[name] = x.WithName(name)
 		}
