@@ -2,7 +2,9 @@ package library
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -54,6 +56,9 @@ func Web(ctx context.Context, folder string, progress func(done, total int64)) (
 		}
 		for _, f := range b.Bundles[0].Files {
 			if err := sharedlib.Matches(filepath.Join(folder, path.Base(f.Member)), f); err != nil {
+				if errors.Is(err, fs.ErrNotExist) {
+					err = fmt.Errorf("%s has no %s", folder, path.Base(f.Member))
+				}
 				return nil, fmt.Errorf("%w: name the folder of the npm package onnxruntime-web %s, or leave it out", err, Version)
 			}
 		}
