@@ -194,19 +194,22 @@ func newSelfTest(paths []string, tell Tell, o VerifyOptions) (*selfTest, error) 
 	return t, t.drawSamples(o)
 }
 
+// selfTestBudget is the tokens of the samples of a self-test, which run for each fault.
+const selfTestBudget = 1024
+
 // drawSamples makes the samples that verify runs: the designed cases of a checkpoint, or
 // those that are drawn for an ONNX file.
 func (t *selfTest) drawSamples(o VerifyOptions) error {
 	var all []map[string]format.Tensor
 	switch {
 	case t.checkpoint != nil && isCache(t.profile):
-		cases, _ := runtime.PastCases(cacheShape(t.checkpoint, t.base), t.checkpoint.IDs(), max(8, cmp.Or(o.Budget, runtime.ProvedBudget)/16), o.Seed)
+		cases, _ := runtime.PastCases(cacheShape(t.checkpoint, t.base), t.checkpoint.IDs(), max(8, cmp.Or(o.Budget, selfTestBudget)/16), o.Seed)
 		for _, k := range cases {
 			all = append(all, k.Inputs())
 		}
 	case t.checkpoint != nil:
 		g := t.checkpoint.Graph
-		cases, err := runtime.CasesOf(ref.Inputs(g), g.Context, cmp.Or(o.Budget, runtime.ProvedBudget), o.Seed)
+		cases, err := runtime.CasesOf(ref.Inputs(g), g.Context, cmp.Or(o.Budget, selfTestBudget), o.Seed)
 		if err != nil {
 			return err
 		}

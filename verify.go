@@ -338,6 +338,11 @@ func (a announcing) Bounds(inputs map[string]format.Tensor, numbers ...runtime.N
 	return a.Oracle.Bounds(inputs, numbers...)
 }
 
+func (a announcing) BoundsOf(inputs map[string]format.Tensor, keep func(map[string][]int) map[string]runtime.Selection, numbers ...runtime.Numbers) (runtime.Bounded, error) {
+	a.begin()
+	return runtime.BoundsOf(a.Oracle, inputs, keep, numbers...)
+}
+
 func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 	c := runtime.Candidate{Name: e.String(), Named: named, Open: func() (runtime.Session, error) { return v.open(e, e.level) }, TF32: v.options.TF32 && e.elsewhere()}
 	switch e.profile.(type) {

@@ -68,13 +68,17 @@ type lateOracle struct {
 // Unwrap returns the oracle, nil before its first run.
 func (l *lateOracle) Unwrap() runtime.Oracle { return l.Oracle }
 
-func (l *lateOracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (b runtime.Bounded, err error) {
+func (l *lateOracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
+	return l.BoundsOf(inputs, nil, numbers...)
+}
+
+func (l *lateOracle) BoundsOf(inputs map[string]format.Tensor, keep func(map[string][]int) map[string]runtime.Selection, numbers ...runtime.Numbers) (b runtime.Bounded, err error) {
 	if l.Oracle == nil {
 		if l.Oracle, err = l.open(); err != nil {
 			return b, err
 		}
 	}
-	return l.Oracle.Bounds(inputs, numbers...)
+	return runtime.BoundsOf(l.Oracle, inputs, keep, numbers...)
 }
 
 // cacheShape describes a network with a past, in the given file or, if m is

@@ -89,7 +89,7 @@ func NewCase(batch, length, vocab int, seed uint64) Case {
 // needs only a test of the runtime.
 const (
 	DefaultBudget = 4096
-	ProvedBudget  = 1024
+	ProvedBudget  = 256
 )
 
 // Cases returns the standard inputs for a text-only model of the given vocabulary and

@@ -16,7 +16,7 @@ const keptElements = 1 << 22
 // all of it, or a selection. The logits of a long text over a large vocabulary are
 // the largest tensors.
 type kept struct {
-	selection
+	Selection
 	name string
 	rows format.Tensor // (rows,width): the rows that are kept whole
 	rest format.Tensor // (n): what is kept of the others
@@ -30,49 +30,126 @@ func (k *kept) bound(n Numbers, b Bounds) error {
 	if !ok {
 		return nil
 	}
-	if err := t.Check(); err != nil || !slices.Equal(t.Shape, k.shape) {
-		return fmt.Errorf("the bounds of %s have shape %v, expected %v (%v)", k.name, t.Shape, k.shape, err)
+	rows, rest, err := k.part(t)
+	if err != nil {
+		return fmt.Errorf("the bounds: %w", err)
 	}
 	if k.bounds == nil {
 		k.bounds = map[Numbers][2]format.Tensor{}
 	}
-	rows, rest := k.of(t, k.length)
 	k.bounds[n] = [2]format.Tensor{rows, rest}
 	return nil
 }
 
-// selection chooses elements of a tensor (...,T,width). Of each matrix (T,width) it
+// Selecting is an oracle that need not compute what nobody keeps of large outputs.
+type Selecting interface {
+	Oracle
+	// BoundsOf is Bounds for what keep selects of the outputs, for which it is asked once with
+	// the shapes of those that are known. A selected output and its bounds may have one
+	// axis: the selected elements, line after line.
+	BoundsOf(inputs map[string]format.Tensor, keep func(shapes map[string][]int) map[string]Selection, numbers ...Numbers) (Bounded, error)
+}
+
+// BoundsOf is o's BoundsOf if keep is not nil and o is Selecting, and otherwise its Bounds.
+func BoundsOf(o Oracle, inputs map[string]format.Tensor, keep func(shapes map[string][]int) map[string]Selection, numbers ...Numbers) (Bounded, error) {
+	if s, ok := o.(Selecting); ok && keep != nil {
+		return s.BoundsOf(inputs, keep, numbers...)
+	}
+	return o.Bounds(inputs, numbers...)
+}
+
+// Selection chooses elements of a tensor (...,T,width). Of each matrix (T,width) it
 // keeps every every-th row whole, and the last one. Of another row r it keeps the
 // columns c with (c+r) % stride = 0, so that over the rows all columns occur.
-type selection struct {
+type Selection struct {
 	shape         []int
 	width, length int // length is T
 	every, stride int
 }
 
-// keep selects about limit elements of the outputs of a case.
-func keep(outputs []format.Tensor, limit int) []kept {
+// Select selects about limit elements of outputs of the given shapes.
+func Select(shapes map[string][]int, limit int) map[string]Selection {
 	total := 0
-	for _, t := range outputs {
-		total += t.Elements()
+	for _, shape := range shapes {
+		n, _ := format.Elements(shape)
+		total += n
 	}
-	all := make([]kept, len(outputs))
-	for i, t := range outputs {
-		n := t.Elements()
+	all := make(map[string]Selection, len(shapes))
+	for name, shape := range shapes {
+		n, _ := format.Elements(shape)
 		if total > limit {
 			n = int(float64(n) * float64(limit) / float64(total))
 		}
-		s := newSelection(t.Shape, n)
-		all[i] = kept{selection: s, name: t.Name}
-		all[i].rows, all[i].rest = s.of(t, s.length)
+		all[name] = newSelection(shape, n)
 	}
 	return all
 }
 
+// keep keeps about limit elements of the outputs of a case, or those that were selected before they
+// were computed.
+func keep(outputs []format.Tensor, selected map[string]Selection, limit int) ([]kept, error) {
+	if selected == nil {
+		shapes := make(map[string][]int, len(outputs))
+		for _, t := range outputs {
+			shapes[t.Name] = t.Shape
+		}
+		selected = Select(shapes, limit)
+	}
+	all := make([]kept, len(outputs))
+	for i, t := range outputs {
+		s, ok := selected[t.Name]
+		if !ok { // its size was not known before
+			s = newSelection(t.Shape, t.Elements())
+		}
+		all[i] = kept{Selection: s, name: t.Name}
+		var err error
+		if all[i].rows, all[i].rest, err = s.part(t); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// part returns the selected elements of a whole tensor, or of one that has only these.
+func (s Selection) part(t format.Tensor) (rows, rest format.Tensor, err error) {
+	if err := t.Check(); err != nil {
+		return rows, rest, err
+	}
+	if slices.Equal(t.Shape, s.shape) {
+		rows, rest = s.of(t, s.length)
+		return rows, rest, nil
+	}
+	n := 0
+	for l := range s.lines(s.length) {
+		n += l.N
+	}
+	if !slices.Equal(t.Shape, []int{n}) {
+		return rows, rest, fmt.Errorf("%s has shape %v, expected %v, or %d elements of it", t.Name, t.Shape, s.shape, n)
+	}
+	rows, rest = s.split(t)
+	return rows, rest, nil
+}
+
+// split returns the rows and the rest of the selected elements, line after line.
+func (s Selection) split(t format.Tensor) (rows, rest format.Tensor) {
+	size := t.DType.Size()
+	rows, rest = format.Tensor{Name: t.Name, DType: t.DType, Data: []byte{}}, format.Tensor{Name: t.Name, DType: t.DType, Data: []byte{}}
+	data := t.Data
+	for l := range s.Lines() {
+		to := &rest.Data
+		if l.Whole {
+			to = &rows.Data
+		}
+		*to = append(*to, data[:l.N*size]...)
+		data = data[l.N*size:]
+	}
+	return s.shaped(rows, rest)
+}
+
 // newSelection selects about n elements of a tensor of the given shape: three
 // quarters of them in whole rows.
-func newSelection(shape []int, n int) selection {
-	s := selection{shape: shape, width: 1, length: 1, every: 1, stride: 1}
+func newSelection(shape []int, n int) Selection {
+	s := Selection{shape: shape, width: 1, length: 1, every: 1, stride: 1}
 	if last := len(shape) - 1; last >= 0 {
 		s.width = shape[last]
 		if last > 0 {
@@ -90,25 +167,31 @@ func newSelection(shape []int, n int) selection {
 	return s
 }
 
-// line is the selected part of a row: its columns first, first+step and so on.
-type line struct {
-	row, first, step, n int // row counts over all matrices
-	whole               bool
+// Line is the selected part of a row: its columns First, First+Step and so on.
+type Line struct {
+	Row, First, Step, N int // Row counts over all matrices
+	Whole               bool
 }
 
+// Whole reports whether every element is selected.
+func (s Selection) Whole() bool { return s.every == 1 }
+
+// Lines yields the selected part of each row.
+func (s Selection) Lines() iter.Seq[Line] { return s.lines(s.length) }
+
 // lines yields the selected part of each of the last rows of all matrices.
-func (s selection) lines(last int) iter.Seq[line] {
-	return func(yield func(line) bool) {
+func (s Selection) lines(last int) iter.Seq[Line] {
+	return func(yield func(Line) bool) {
 		all, _ := format.Elements(s.shape)
 		for r := range all / max(1, s.width) {
 			t := r % s.length
 			if t < s.length-last {
 				continue
 			}
-			l := line{row: r, step: 1, n: s.width, whole: t%s.every == s.every-1 || t == s.length-1}
-			if !l.whole {
-				l.first, l.step = (s.stride-r%s.stride)%s.stride, s.stride
-				l.n = (s.width - l.first + s.stride - 1) / s.stride
+			l := Line{Row: r, Step: 1, N: s.width, Whole: t%s.every == s.every-1 || t == s.length-1}
+			if !l.Whole {
+				l.First, l.Step = (s.stride-r%s.stride)%s.stride, s.stride
+				l.N = (s.width - l.First + s.stride - 1) / s.stride
 			}
 			if !yield(l) {
 				return
@@ -118,24 +201,24 @@ func (s selection) lines(last int) iter.Seq[line] {
 }
 
 // of returns the selected elements of a tensor that has the last rows of each matrix.
-func (s selection) of(t format.Tensor, last int) (rows, rest format.Tensor) {
+func (s Selection) of(t format.Tensor, last int) (rows, rest format.Tensor) {
 	size := t.DType.Size()
 	row := s.width * size
 	rows, rest = format.Tensor{Name: t.Name, DType: t.DType}, format.Tensor{Name: t.Name, DType: t.DType}
 	data, whole, others := t.Data, 0, 0
 	for l := range s.lines(last) {
-		if l.whole {
-			whole += l.n
+		if l.Whole {
+			whole += l.N
 		} else {
-			others += l.n
+			others += l.N
 		}
 	}
 	rows.Data, rest.Data = make([]byte, 0, whole*size), make([]byte, 0, others*size)
 	for l := range s.lines(last) {
-		if l.whole {
+		if l.Whole {
 			rows.Data = append(rows.Data, data[:row]...)
 		} else {
-			for c := l.first; c < s.width; c += l.step {
+			for c := l.First; c < s.width; c += l.Step {
 				rest.Data = append(rest.Data, data[c*size:][:size]...)
 			}
 		}
@@ -145,29 +228,29 @@ func (s selection) of(t format.Tensor, last int) (rows, rest format.Tensor) {
 }
 
 // shaped gives selected elements their shapes.
-func (s selection) shaped(rows, rest format.Tensor) (_, _ format.Tensor) {
+func (s Selection) shaped(rows, rest format.Tensor) (_, _ format.Tensor) {
 	rows.Shape = []int{len(rows.Data) / max(1, s.width*rows.DType.Size()), s.width}
 	rest.Shape = []int{len(rest.Data) / max(1, rest.DType.Size())}
 	return rows, rest
 }
 
 // place returns the index in the tensor of an element of the rows or of the rest.
-func (s selection) place(i int, whole bool, last int) []int {
+func (s Selection) place(i int, whole bool, last int) []int {
 	for l := range s.lines(last) {
-		if l.whole != whole {
+		if l.Whole != whole {
 			continue
 		}
-		if i < l.n {
-			return unravel(l.row*s.width+l.first+i*l.step, s.shape)
+		if i < l.N {
+			return unravel(l.Row*s.width+l.First+i*l.Step, s.shape)
 		}
-		i -= l.n
+		i -= l.N
 	}
 	return nil
 }
 
 // ending returns what is selected of the last rows of each matrix, from what is
 // selected of all rows.
-func (s selection) ending(rows, rest format.Tensor, last int) (_, _ format.Tensor) {
+func (s Selection) ending(rows, rest format.Tensor, last int) (_, _ format.Tensor) {
 	if last == s.length || rows.DType == format.Invalid {
 		return rows, rest
 	}
@@ -176,13 +259,13 @@ func (s selection) ending(rows, rest format.Tensor, last int) (_, _ format.Tenso
 	rows.Data, rest.Data = nil, nil
 	for l := range s.lines(s.length) {
 		source, to := &from, &rows.Data
-		if !l.whole {
+		if !l.Whole {
 			source, to = &more, &rest.Data
 		}
-		if l.row%s.length >= s.length-last {
-			*to = append(*to, (*source)[:l.n*size]...)
+		if l.Row%s.length >= s.length-last {
+			*to = append(*to, (*source)[:l.N*size]...)
 		}
-		*source = (*source)[l.n*size:]
+		*source = (*source)[l.N*size:]
 	}
 	return s.shaped(rows, rest)
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -21,7 +22,7 @@ func TestSelection(t *testing.T) {
 			values[i] = float64(i)
 		}
 		want := format.FromFloat64s("x", c.shape, values)
-		k := keep([]format.Tensor{want}, c.limit)[0]
+		k := keepOne(t, want, c.limit)
 		last := max(0, len(c.shape)-1)
 		rows, columns, found := map[string]bool{}, map[int]bool{}, 0
 		for i := range values {
@@ -57,8 +58,8 @@ func TestSelection(t *testing.T) {
 // isWhole reports whether an element is in a row that is kept whole.
 func isWhole(k kept, i int) bool {
 	for l := range k.lines(k.length) {
-		if l.row == i/k.width {
-			return l.whole
+		if l.Row == i/k.width {
+			return l.Whole
 		}
 	}
 	return false
@@ -72,7 +73,7 @@ func TestSelectionOfLastRows(t *testing.T) {
 	}
 	want := format.FromFloat64s("x", []int{2, 9, 7}, values)
 	for _, limit := range []int{30, 1000} {
-		k := keep([]format.Tensor{want}, limit)[0]
+		k := keepOne(t, want, limit)
 		for last := 1; last <= 9; last++ {
 			got := LastRows(want, format.Tensor{Shape: []int{2, last, 7}})
 			if d := k.compare(Numbers{}, got, true); !d.Within || d.Elements < 2*last {
@@ -84,6 +85,46 @@ func TestSelectionOfLastRows(t *testing.T) {
 			if d := k.compare(Numbers{}, format.FromFloat64s("x", got.Shape, wrong), true); d.Within || !slices.Equal(d.FirstBad.Index, []int{1, 8, 6}) {
 				t.Errorf("limit %d, the last %d rows: %+v", limit, last, d.FirstBad)
 			}
+		}
+	}
+}
+
+// keepOne keeps about limit elements of an output.
+func keepOne(t *testing.T, want format.Tensor, limit int) kept {
+	t.Helper()
+	all, err := keep([]format.Tensor{want}, nil, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0]
+}
+
+// What an oracle gives of an output, line after line, is what is kept of the whole one.
+func TestSelectedBeforehand(t *testing.T) {
+	for _, limit := range []int{1, 70, 400, 5000} {
+		values := make([]float64, 2*9*40)
+		for i := range values {
+			values[i] = float64(i)
+		}
+		whole := format.FromFloat64s("x", []int{2, 9, 40}, values)
+		chosen := Select(map[string][]int{whole.Name: whole.Shape}, limit)
+		var part []float64
+		x, err := whole.Float64s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for l := range chosen[whole.Name].Lines() {
+			for i := range l.N {
+				part = append(part, x[l.Row*40+l.First+i*l.Step])
+			}
+		}
+		want := keepOne(t, whole, limit)
+		got, err := keep([]format.Tensor{format.FromFloat64s(whole.Name, []int{len(part)}, part)}, chosen, limit)
+		if err != nil || !reflect.DeepEqual(got[0], want) {
+			t.Errorf("limit %d: other elements are kept than of the whole (%v)", limit, err)
+		}
+		if _, err := keep([]format.Tensor{format.FromFloat64s(whole.Name, []int{len(part) + 1}, append(part, 0))}, chosen, limit); err == nil {
+			t.Errorf("limit %d: an element too many is not refused", limit)
 		}
 	}
 }

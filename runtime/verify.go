@@ -184,7 +184,11 @@ type expected struct {
 
 // expect runs one case on the oracle and keeps about limit elements.
 func expect(o Oracle, c Case, numbers []Numbers, limit int) (expected, error) {
-	b, err := o.Bounds(c.Inputs(), numbers...)
+	var selected map[string]Selection
+	b, err := BoundsOf(o, c.Inputs(), func(shapes map[string][]int) map[string]Selection {
+		selected = Select(shapes, limit)
+		return selected
+	}, numbers...)
 	if err != nil {
 		return expected{}, err
 	}
@@ -203,7 +207,10 @@ func expect(o Oracle, c Case, numbers []Numbers, limit int) (expected, error) {
 			return expected{}, fmt.Errorf("it gives %s, not F64", t.DType)
 		}
 	}
-	x := expected{outputs: keep(out, limit), unknown: map[Numbers]string{}}
+	x := expected{unknown: map[Numbers]string{}}
+	if x.outputs, err = keep(out, selected, limit); err != nil {
+		return x, err
+	}
 	for i, n := range numbers {
 		x.unknown[n] = b.Bounds[i].Unknown
 		for j := range x.outputs {

@@ -147,7 +147,7 @@ or copy. 2: a file or the command line is wrong.`,
 	}
 	fl := cmd.Flags()
 	fl.StringSliceVar(&o.Runtimes, "runtimes", nil, "runtimes that must be there and agree (default: all that are there, for the files if any are named)")
-	fl.IntVar(&o.Budget, "budget", 0, "tokens of the cases, beside a full context (default: 1024 if structure proves the files, otherwise 4096)")
+	fl.IntVar(&o.Budget, "budget", 0, "tokens of the cases, beside a full context (default: 256 if structure proves the files, otherwise 4096)")
 	fl.IntVar(&faults, "self-test", 0, "put this number of faults into the model and count what verify finds")
 	fl.StringVar(&plan, "plan", "", "say where an ONNX file's nodes would run, without running it: cuda")
 	usage.JSONFlag(cmd, &asJSON, runtime.Report{})

@@ -59,6 +59,14 @@ type certified struct {
 // deviations make everything after them unknown, as do operators without a
 // rounding rule.
 func (o *Oracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
+	return o.BoundsOf(inputs, nil, numbers...)
+}
+
+var _ runtime.Selecting = (*Oracle)(nil)
+
+// BoundsOf implements runtime.Selecting: of a product that is an output it computes
+// what is selected.
+func (o *Oracle) BoundsOf(inputs map[string]format.Tensor, keep func(map[string][]int) map[string]runtime.Selection, numbers ...runtime.Numbers) (runtime.Bounded, error) {
 	if len(numbers) == 0 {
 		out, err := o.Run(inputs)
 		return runtime.Bounded{Outputs: out}, err
@@ -76,7 +84,7 @@ func (o *Oracle) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numb
 	}
 	var all runtime.Bounded
 	for _, n := range numbers {
-		s, err := c.shake(inputs, sizes, n, wanted, nil)
+		s, err := c.shakeFor(inputs, sizes, n, wanted, nil, keep)
 		if err != nil {
 			return all, err
 		}

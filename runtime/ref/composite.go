@@ -152,7 +152,7 @@ func attention(op graph.Attention, args []array, shape []int) array {
 				p[s] *= op.Scale
 			}
 			a.hide(p, bias, head, first+r)
-			softmaxRow(p, nil, units{})
+			softmaxRow(p, nil, 0, units{})
 		}
 		multiply(out.f[(head*a.rows+first)*width:][:count*width], scores, seen, width, rowsOf(values, width))
 	})

@@ -50,7 +50,7 @@ func convolve(args []array, groups int, shape []int, columns func(image, group i
 				fill(z[r*places+t.left:r*places+t.right], args[2].f[group*m+r])
 			}
 		}
-		t.add(z, places, w.f[group*m*k:][:m*k], k, columns(image, group))
+		addTile(t, z, places, w.f[group*m*k:][:m*k], k, columns(image, group))
 	})
 	return out
 }
@@ -97,7 +97,7 @@ func convTranspose(op graph.ConvTranspose, c call) array {
 			z := rows[:count*taps*n]
 			clear(z)
 			all := rowsOf(from, places)
-			tile{0, count * taps, 0, n}.add(z, n, turned[group].f[first*taps*inputs:], inputs, func(to []float64, k0, k1, j0, j1 int) {
+			addTile(tile{0, count * taps, 0, n}, z, n, turned[group].f[first*taps*inputs:], inputs, func(to []float64, k0, k1, j0, j1 int) {
 				all(to, k0, k1, j+j0, j+j1)
 			})
 			for m := range count {

@@ -61,18 +61,22 @@ func (c fusedCall) widened() fusedCall {
 	return c
 }
 
-// elementwise applies f to the copies of the only argument and adds errors of the size
-// that err gives for x and y = f(x).
-func (c fusedCall) elementwise(f func(x float64) float64, err func(x, y float64) float64) []array {
+// tiny is the difference, as a share of 1 or of x if that is larger, below which a function
+// is its tangent.
+const tiny = 0x1p-20
+
+// elementwise applies f, with the derivative slope, to the copies of the only argument and adds errors
+// of the size that err gives for x and y = f(x).
+func (c fusedCall) elementwise(f, slope func(x float64) float64, err func(x, y float64) float64) []array {
 	c = c.widened()
 	x, y := c.args[0].f, c.exact[0].f
 	out := stackOf(c.exact[0])
 	inParts((len(x)+63)/64, 64*32*copies, func(first, end int) {
-		var e [64]float64
+		var e, tangent [64]float64
 		for block := first; block < end; block++ {
 			from, to := block*64, min(block*64+64, len(x))
 			for i := from; i < to; i++ {
-				e[i-from] = 0
+				e[i-from], tangent[i-from] = 0, slope(x[i])
 				if !math.IsInf(y[i], 0) {
 					e[i-from] = err(x[i], y[i]) * uniform
 				}
@@ -80,7 +84,11 @@ func (c fusedCall) elementwise(f func(x float64) float64, err func(x, y float64)
 			for k := range copies {
 				z := layer(out, k).f[from:to]
 				for i, v := range c.of(0, k)[from:to] {
-					z[i] = f(v)
+					if d := v - x[from+i]; math.Abs(d) <= tiny*max(1, math.Abs(v)) {
+						z[i] = y[from+i] + tangent[i]*d
+					} else {
+						z[i] = f(v)
+					}
 				}
 				c.signs(0, k).add(z, e[:to-from], c.shrink, block)
 			}
@@ -88,6 +96,9 @@ func (c fusedCall) elementwise(f func(x float64) float64, err func(x, y float64)
 	})
 	return []array{out}
 }
+
+// hypot is √(x²+y²) of errors, which are far from overflow.
+func hypot(x, y float64) float64 { return math.Sqrt(x*x + y*y) }
 
 // functionError is the typical error of a function in accuracies.
 func functionError(op graph.Unary, x, y float64, u units) float64 {
@@ -103,7 +114,16 @@ func shakeGelu(op graph.Op, c fusedCall) []array {
 	form := op.(graph.Gelu).Approximate
 	f := gelu[form]
 	u := c.inner
-	return c.elementwise(f, func(x, y float64) float64 {
+	slope := func(x float64) float64 {
+		return (1+math.Erf(x/math.Sqrt2))/2 + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
+	}
+	if form == "tanh" {
+		slope = func(x float64) float64 {
+			t := math.Tanh(math.Sqrt(2/math.Pi) * (x + 0.044715*x*x*x))
+			return (1 + t + x*(1-t*t)*math.Sqrt(2/math.Pi)*(1+3*0.044715*x*x)) / 2
+		}
+	}
+	return c.elementwise(f, slope, func(x, y float64) float64 {
 		var bend, e float64 // of the gate's function, and its error
 		if form == "tanh" {
 			linear, cubic := math.Sqrt(2/math.Pi), math.Sqrt(2/math.Pi)*0.044715
@@ -111,19 +131,19 @@ func shakeGelu(op graph.Op, c fusedCall) []array {
 			poly := sq*cubic + linear
 			z := x * poly
 			bend = math.Tanh(z)
-			ePoly := math.Hypot(binaryError(graph.Add, sq*cubic, linear, poly, u),
-				math.Hypot(cubic*binaryError(graph.Mul, x, x, sq, u), binaryError(graph.Mul, sq, cubic, sq*cubic, u)))
-			eZ := math.Hypot(x*ePoly, binaryError(graph.Mul, x, poly, z, u))
-			e = math.Hypot((1-bend*bend)*eZ, functionError(graph.Tanh, z, bend, u))
+			ePoly := hypot(binaryError(graph.Add, sq*cubic, linear, poly, u),
+				hypot(cubic*binaryError(graph.Mul, x, x, sq, u), binaryError(graph.Mul, sq, cubic, sq*cubic, u)))
+			eZ := hypot(x*ePoly, binaryError(graph.Mul, x, poly, z, u))
+			e = hypot((1-bend*bend)*eZ, functionError(graph.Tanh, z, bend, u))
 		} else {
 			z := x * (math.Sqrt2 / 2)
 			bend = math.Erf(z)
 			slope := 2 / math.Sqrt(math.Pi) * math.Exp(-z*z)
-			e = math.Hypot(slope*binaryError(graph.Mul, x, math.Sqrt2/2, z, u), functionError(graph.Erf, z, bend, u))
+			e = hypot(slope*binaryError(graph.Mul, x, math.Sqrt2/2, z, u), functionError(graph.Erf, z, bend, u))
 		}
 		gate := bend/2 + 0.5
-		e = math.Hypot(e/2, binaryError(graph.Add, bend/2, 0.5, gate, u))
-		return math.Hypot(x*e, binaryError(graph.Mul, x, gate, y, c.u))
+		e = hypot(e/2, binaryError(graph.Add, bend/2, 0.5, gate, u))
+		return hypot(x*e, binaryError(graph.Mul, x, gate, y, c.u))
 	})
 }
 
@@ -131,11 +151,16 @@ func shakeGelu(op graph.Op, c fusedCall) []array {
 func shakeSwish(op graph.Op, c fusedCall) []array {
 	alpha := op.(graph.Swish).Alpha
 	u := c.inner
-	return c.elementwise(func(x float64) float64 { return x / (1 + math.Exp(-alpha*x)) }, func(x, y float64) float64 {
+	gateOf := func(x float64) float64 { return 1 / (1 + math.Exp(-alpha*x)) }
+	slope := func(x float64) float64 {
+		gate := gateOf(x)
+		return gate * (1 + alpha*x*(1-gate))
+	}
+	return c.elementwise(func(x float64) float64 { return x / (1 + math.Exp(-alpha*x)) }, slope, func(x, y float64) float64 {
 		z := alpha * x
-		gate := 1 / (1 + math.Exp(-z))
-		e := math.Hypot(gate*(1-gate)*binaryError(graph.Mul, x, alpha, z, u), functionError(graph.Sigmoid, z, gate, u))
-		return math.Hypot(x*e, binaryError(graph.Mul, x, gate, y, c.u))
+		gate := gateOf(x)
+		e := hypot(gate*(1-gate)*binaryError(graph.Mul, x, alpha, z, u), functionError(graph.Sigmoid, z, gate, u))
+		return hypot(x*e, binaryError(graph.Mul, x, gate, y, c.u))
 	})
 }
 
@@ -144,7 +169,7 @@ func shakeSwish(op graph.Op, c fusedCall) []array {
 func meanError(n int, s2, mean float64, u units) float64 {
 	e := sumError(n, s2/square(float64(n)), mean, u, false)
 	if !power(float64(n)) {
-		e = math.Hypot(e, u.rounded(mean))
+		e = hypot(e, u.rounded(mean))
 	}
 	return e
 }
@@ -176,15 +201,15 @@ func newNormalized(x []float64, centered bool, epsilon float64, u units) normali
 	r.deviation = r.deviationOf(x, r.mean)
 	sq := s2 / n
 	alike, alikeSquares := alikeInRow(x, r.mean*n, s2, u.sums)
-	e := math.Hypot(math.Sqrt(rounded)/n, max(meanError(len(x), s4, sq, u), alikeSquares/n))
+	e := hypot(math.Sqrt(rounded)/n, max(meanError(len(x), s4, sq, u), alikeSquares/n))
 	variance := sq
 	if centered {
 		r.meanE = max(meanError(len(x), s2, r.mean, u), alike/n)
 		variance = sq - r.mean*r.mean
-		e = math.Hypot(e, math.Hypot(binaryError(graph.Mul, r.mean, r.mean, r.mean*r.mean, u), binaryError(graph.Sub, sq, r.mean*r.mean, variance, u)))
+		e = hypot(e, hypot(binaryError(graph.Mul, r.mean, r.mean, r.mean*r.mean, u), binaryError(graph.Sub, sq, r.mean*r.mean, variance, u)))
 	}
-	e = math.Hypot(e, binaryError(graph.Add, variance, epsilon, variance+epsilon, u))
-	r.devE = math.Hypot(e/(2*r.deviation), functionError(graph.Sqrt, variance, r.deviation, u))
+	e = hypot(e, binaryError(graph.Add, variance, epsilon, variance+epsilon, u))
+	r.devE = hypot(e/(2*r.deviation), functionError(graph.Sqrt, variance, r.deviation, u))
 	return r
 }
 
@@ -282,13 +307,13 @@ func (c fusedCall) rowErrors(e []float64, row normalized, r int) {
 			sub = binaryError(graph.Sub, v, row.mean, centered, u) / row.deviation
 		}
 		q := centered / row.deviation
-		divided := math.Hypot(sub, binaryError(graph.Div, centered, row.deviation, q, u)) * scale[j]
+		divided := hypot(sub, binaryError(graph.Div, centered, row.deviation, q, u)) * scale[j]
 		t := q * scale[j]
 		if len(c.args) == 3 {
 			bias := c.args[2].f[j]
-			e[j] = math.Hypot(math.Hypot(divided, binaryError(graph.Mul, q, scale[j], t, u)), binaryError(graph.Add, t, bias, t+bias, c.u)) * uniform
+			e[j] = hypot(hypot(divided, binaryError(graph.Mul, q, scale[j], t, u)), binaryError(graph.Add, t, bias, t+bias, c.u)) * uniform
 			continue
 		}
-		e[j] = math.Hypot(divided, binaryError(graph.Mul, q, scale[j], t, c.u)) * uniform
+		e[j] = hypot(divided, binaryError(graph.Mul, q, scale[j], t, c.u)) * uniform
 	}
 }

@@ -36,7 +36,10 @@ func shakeAttention(o graph.Op, c fusedCall) []array {
 	blocks := (a.rows + attentionRows - 1) / attentionRows
 	inLines(q.shape[0]*a.heads*blocks, copies*min(a.rows, attentionRows)*a.seen*(16+a.depth+a.width), func(i int) {
 		first := i % blocks * attentionRows
-		b := attendingBlock{attending: a, c: c, head: i / blocks, first: first, count: min(attentionRows, a.rows-first)}
+		b := attendingBlock{attending: a, c: c, head: i / blocks, first: first, count: min(attentionRows, a.rows-first), reach: a.seen}
+		if reach := a.seen - a.rows + first + b.count; op.Causal && reach > 0 && (len(c.args) < 4 || a.unmasked != nil) && c.shrink < 1 {
+			b.reach = min(a.seen, reach) // no row sees the keys behind it
+		}
 		b.shake(out)
 	})
 	return []array{out}
@@ -47,6 +50,7 @@ type attendingBlock struct {
 	attending
 	c                  fusedCall
 	head, first, count int
+	reach              int // keys that are computed
 }
 
 // part returns the block's rows of a tensor (B,H,T,width).
@@ -61,8 +65,8 @@ func (b attendingBlock) group(x []float64, width int) []float64 {
 }
 
 func (b attendingBlock) shake(out array) {
-	n, d, width := b.count*b.seen, b.depth, b.width
-	memory := slab(4*n + 2*b.count*d + 3*b.count*width)
+	n, d, width := b.count*b.reach, b.depth, b.width
+	memory := slab(5*n + 2*b.count*d + 3*b.count*width)
 	defer slabs.Put(memory)
 	take := func(n int) []float64 {
 		part := (*memory)[:n:n]
@@ -71,7 +75,7 @@ func (b attendingBlock) shake(out array) {
 	}
 	whole := *memory
 	defer func() { *memory = whole }()
-	p, pE, scores, scoreE := take(n), take(n), take(n), take(n)
+	p, pE, scores, scoreE, own := take(n), take(n), take(n), take(n), take(n)
 	query, queryE := take(b.count*d), take(b.count*d)
 	y, yE := take(b.count*width), take(b.count*width)
 	keys, values := b.group(b.c.args[1].f, d), b.group(b.c.args[2].f, width)
@@ -80,15 +84,21 @@ func (b attendingBlock) shake(out array) {
 		query[i] = v * b.op.Scale
 		queryE[i] = binaryError(graph.Mul, v, b.op.Scale, query[i], b.c.inner) * uniform
 	}
-	b.product(p, query, d, b.seen, columnsOf(keys, d))
-	b.squares(scoreE, query, d, b.seen, columnsOf(keys, d))
+	b.product(p, query, d, b.reach, columnsOf(keys, d))
+	b.squares(scoreE, query, d, b.reach, columnsOf(keys, d))
 	b.scoreErrors(p, scoreE)
-	for r := range b.count {
-		row, e := p[r*b.seen:(r+1)*b.seen], pE[r*b.seen:(r+1)*b.seen]
-		softmaxRow(row, e, b.c.inner)
+	if b.reach < b.seen && !b.decided(p) {
+		b.reach = b.seen
+		b.shake(out)
+		return
 	}
-	b.product(y, p, b.seen, width, rowsOf(values, width))
-	b.squares(yE, p, b.seen, width, rowsOf(values, width))
+	copy(own, p)
+	for r := range b.count {
+		row, e := p[r*b.reach:(r+1)*b.reach], pE[r*b.reach:(r+1)*b.reach]
+		softmaxRow(row, e, b.seen, b.c.inner)
+	}
+	b.product(y, p, b.reach, width, rowsOf(values, width))
+	b.squares(yE, p, b.reach, width, rowsOf(values, width))
 	for i, s2 := range yE {
 		yE[i] = sumError(b.seen, s2, y[i], b.c.u, true) * uniform
 	}
@@ -98,19 +108,55 @@ func (b attendingBlock) shake(out array) {
 			query[i] = v * b.op.Scale
 		}
 		b.add(0, k, query, queryE, d)
-		b.product(scores, query, d, b.seen, columnsOf(keys, d))
+		b.product(scores, query, d, b.reach, columnsOf(keys, d))
 		for r := range b.count {
-			row := scores[r*b.seen : (r+1)*b.seen]
+			row := scores[r*b.reach : (r+1)*b.reach]
 			b.hide(row, b.biasOf(k), b.head, b.first+r)
 		}
-		b.add(1, k, scores, scoreE, b.seen)
+		b.add(1, k, scores, scoreE, b.reach)
 		for r := range b.count {
-			softmaxRow(scores[r*b.seen:(r+1)*b.seen], nil, units{})
+			if row := scores[r*b.reach : (r+1)*b.reach]; b.c.shrink < 1 {
+				softmaxNear(row, own[r*b.reach:(r+1)*b.reach], p[r*b.reach:(r+1)*b.reach])
+			} else {
+				softmaxRow(row, nil, 0, units{})
+			}
 		}
-		b.add(2, k, scores, pE, b.seen)
+		b.add(2, k, scores, pE, b.reach)
 		z := b.part(layer(out, k).f, width)
-		b.product(z, scores, b.seen, width, rowsOf(values, width))
+		b.product(z, scores, b.reach, width, rowsOf(values, width))
 		b.add(3, k, z, yE, width)
+	}
+}
+
+// decided reports whether each row has scores so much higher than those of hidden keys
+// that these have no weight.
+func (b attendingBlock) decided(scores []float64) bool {
+	for r := range b.count {
+		top := slices.Max(scores[r*b.reach : (r+1)*b.reach])
+		if !(math.Abs(top) < -hidden/4) {
+			return false
+		}
+	}
+	return true
+}
+
+// softmaxNear replaces a row of scores by their softmax, which for nearly equal scores is p.
+func softmaxNear(row, scores, p []float64) {
+	sum := 0.0
+	for s, x := range row {
+		d := x - scores[s]
+		factor := 1 + d*(1+d/2)
+		if !(math.Abs(d) < tiny) {
+			factor = math.Exp(d)
+		}
+		if p[s] == 0 { // hidden
+			factor = 0
+		}
+		row[s] = p[s] * factor
+		sum += row[s]
+	}
+	for s := range row {
+		row[s] /= sum
 	}
 }
 
@@ -143,26 +189,26 @@ func (b attendingBlock) squares(z, x []float64, k, n int, pack packer) {
 	for i, v := range x {
 		(*sq)[i] = v * v
 	}
-	b.product(z, *sq, k, n, pack.squared())
+	b.product(z, *sq, k, n, squared(pack))
 }
 
 // scoreErrors adds the bias to the scores in p, and sets e from the sums of squares to
 // the errors of the sums.
 func (b attendingBlock) scoreErrors(p, e []float64) {
-	plain := slab(b.seen)
+	plain := slab(b.reach)
 	defer slabs.Put(plain)
 	var bias []float64
 	if len(b.c.args) == 4 && b.c.args[3].kind == floats {
 		bias = b.c.args[3].f
 	}
 	for r := range b.count {
-		row, errors := p[r*b.seen:(r+1)*b.seen], e[r*b.seen:(r+1)*b.seen]
+		row, errors := p[r*b.reach:(r+1)*b.reach], e[r*b.reach:(r+1)*b.reach]
 		copy(*plain, row)
 		b.hide(row, bias, b.head, b.first+r)
 		for s, x := range *plain {
 			own := sumError(b.depth, errors[s], x, b.c.inner, true)
 			if bias := row[s] - x; bias != 0 {
-				own = math.Hypot(own, binaryError(graph.Add, x, bias, row[s], b.c.inner))
+				own = hypot(own, binaryError(graph.Add, x, bias, row[s], b.c.inner))
 			}
 			errors[s] = own * uniform
 		}
@@ -170,8 +216,8 @@ func (b attendingBlock) scoreErrors(p, e []float64) {
 }
 
 // softmaxRow replaces a row of scores by their softmax. It sets e, unless it is nil, to
-// the errors.
-func softmaxRow(p, e []float64, u units) {
+// the errors of a softmax of n elements.
+func softmaxRow(p, e []float64, n int, u units) {
 	top, sum, s2 := slices.Max(p), 0.0, 0.0
 	for s, x := range p {
 		if e != nil {
@@ -187,7 +233,7 @@ func softmaxRow(p, e []float64, u units) {
 	if e == nil {
 		return
 	}
-	variance := softmaxVariance(len(p), s2, sum)
+	variance := softmaxVariance(n, s2, sum)
 	for s, d := range e {
 		e[s] = softmaxError(p[s], d, variance, u) * uniform
 	}

@@ -71,6 +71,7 @@ func (s *shaking) bends(wanted map[string]*graph.Value) (string, error) {
 	whole := &shaking{
 		certified: s.certified, plan: p, inputs: s.inputs, numbers: s.numbers, shrink: 1, held: map[*graph.Value]*shaken{},
 		wanted: s.wanted, squares: map[*graph.Value][]float64{}, unsure: map[*graph.Value][]bool{},
+		picked: map[*graph.Value]bool{}, chosen: s.chosen,
 	}
 	if err := whole.run(); err != nil {
 		return "", err

@@ -159,3 +159,64 @@ func BenchmarkMatMul(b *testing.B) {
 	}
 	b.ReportMetric(2*64*768*3072*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }
+
+// The kernels in float32 give what the product in float64 does, to the digits of float32.
+func TestSingleProducts(t *testing.T) {
+	defer func(k kernelOf[float32]) { productSingles = k }(productSingles)
+	r := rand.New(rand.NewPCG(17, 18))
+	for _, c := range []struct{ m, k, n int }{{3, 300, 70}, {4, 256, 64}, {5, 257, 65}, {257, 300, 34}, {1, 520, 130}, {16, 3, 1}, {7, 1, 67}} {
+		a, b := filled(r.NormFloat64, c.m, c.k), filled(func() float64 { return float64(float32(r.NormFloat64())) }, c.k, c.n)
+		turned := transposed(b, true)
+		turned.shape, turned.turned = b.shape, true
+		wantSquares := termSums(mapped(a, square), b, []int{c.m, c.n}, true).f
+		want := plainMatMul(a, b)
+		var bits []float32
+		for i, kernel := range everySingle() {
+			productSingles = kernel
+			for name, right := range map[string]array{"rows": b, "columns": turned, "float32 rows": singles(b), "float32 columns": singles(turned)} {
+				got := make([]float32, c.m*c.n)
+				singleProduct(c.m, c.k, c.n, right.singles(c.k, c.n), func(r int, x []float32) {
+					for i := range x {
+						x[i] = float32(a.f[r*c.k+i])
+					}
+				}, func(r int, z []float32) { copy(got[r*c.n:], z) })
+				if bits == nil {
+					bits = got
+				}
+				squares, ok := singleSquares(a, right, []int{c.m, c.n})
+				for j, x := range got {
+					if math.Abs(float64(x)-want[j]) > 1e-4 || i > 0 && math.Abs(float64(x-bits[j])) > 1e-6*max(1, math.Abs(float64(x))) {
+						t.Fatalf("%+v, kernel %d, %s: element %d is %g, want %g", c, i, name, j, x, want[j])
+					}
+					if y := squares.f[j]; !ok || math.Abs(y-wantSquares[j]) > 1e-4*wantSquares[j] {
+						t.Fatalf("%+v, kernel %d, %s: sum of squares %d is %g, want %g (%t)", c, i, name, j, y, wantSquares[j], ok)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Squares that float32 does not hold are computed in float64.
+func TestSquaresBeyondFloat32(t *testing.T) {
+	for _, x := range []float64{1e-25, 1e25, 1e-300} {
+		for _, w := range []float64{1e-25, 1e25, 1} {
+			a := array{shape: []int{2, 2}, f: []float64{x, -2 * x, 0, 0}}
+			b := array{shape: []int{2, 1}, f: []float64{3 * w, w}}
+			got := squaresOfTerms(a, b, []int{2, 1})
+			want := 13 * square(x) * square(w)
+			if math.Abs(got.f[0]-want) > 1e-5*want || got.f[1] != 0 {
+				t.Errorf("%g times %g: %v, want %g and 0", x, w, got.f, want)
+			}
+		}
+	}
+}
+
+// BenchmarkSingles is BenchmarkMatMul in float32.
+func BenchmarkSingles(b *testing.B) {
+	x, w := make([]float32, 64*768), singles(filled(rand.New(rand.NewPCG(5, 6)).NormFloat64, 768, 3072))
+	for b.Loop() {
+		singleProduct(64, 768, 3072, w.singles(768, 3072), func(r int, to []float32) { copy(to, x[r*768:]) }, func(int, []float32) {})
+	}
+	b.ReportMetric(2*64*768*3072*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}

@@ -15,40 +15,63 @@ import (
 // Each element is summed from the first k to the last, and each step is one fused
 // multiply-add, which rounds once. So the bits are those of the plain sum with
 // math.FMA, for any tile and on every processor.
+//
+// Products of errors, of which a few digits are enough, are computed in float32 in the
+// same way, with panels of singleWidth columns: that takes half the time.
 const (
-	panelWidth = 16
-	packDepth  = 256
-	packWidth  = 64
-	tileRows   = 256
+	panelWidth  = 16
+	singleWidth = 32
+	packDepth   = 256
+	packWidth   = 64
+	tileRows    = 256
+	singleRows  = 1024 // of a tile in float32: products of errors have many rows, and packing the matrix takes its time
 )
 
-// packer writes rows k0 to k1 and columns j0 to j1 of a matrix as panels: element
-// (k,j) is at ((j-j0)/panelWidth·(k1-k0) + k-k0)·panelWidth + (j-j0)%panelWidth.
-// Elements beyond the last column are undefined.
-type packer func(to []float64, k0, k1, j0, j1 int)
+// element is the type of the elements of a product.
+type element interface{ float32 | float64 }
 
-// productKernel adds to rows rows of panelWidth elements of z, stride apart, the
-// product of as many rows of x with a panel of depth rows.
-type productKernel struct {
+// packerOf writes rows k0 to k1 and columns j0 to j1 of a matrix as panels of w columns:
+// element (k,j) is at ((j-j0)/w·(k1-k0) + k-k0)·w + (j-j0)%w. Elements beyond the last
+// column are undefined.
+type packerOf[E element] func(to []E, k0, k1, j0, j1 int)
+
+type packer = packerOf[float64]
+
+// kernelOf adds to rows rows of a panel's width of z, stride apart, the product of as many
+// rows of x with a panel of depth rows.
+type kernelOf[E element] struct {
 	rows int // at most maxRows
-	add  func(depth int, x *float64, xStride int, panel *float64, z *float64, zStride int)
+	add  func(depth int, x *E, xStride int, panel *E, z *E, zStride int)
 	// widen writes a panel of depth rows of a float32 matrix, stride apart. It may be nil.
-	widen func(depth int, from *float32, stride int, to *float64)
+	widen func(depth int, from *float32, stride int, to *E)
 }
+
+type productKernel = kernelOf[float64]
 
 const maxRows = 8
 
-// product is the kernel for this processor.
-var product = bestProduct()
+// product and productSingles are the kernels for this processor.
+var product, productSingles = bestProduct()
 
-// scratch is the memory of one tile.
-type scratch struct {
-	right [packDepth * packWidth]float64
-	left  [maxRows * packDepth]float64  // the last rows, if there are fewer than the kernel's
-	out   [maxRows * panelWidth]float64 // elements at the edges
+// scratchOf is the memory of one tile.
+type scratchOf[E element] struct {
+	right [packDepth * packWidth]E
+	left  [maxRows * packDepth]E   // the last rows, if there are fewer than the kernel's
+	out   [maxRows * singleWidth]E // elements at the edges
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var scratches, singleScratches = sync.Pool{New: func() any { return new(scratchOf[float64]) }}, sync.Pool{New: func() any { return new(scratchOf[float32]) }}
+
+// multiplier returns the kernel for a type, the width of its panels, and its memory.
+func multiplier[E element]() (kernel kernelOf[E], width int, memory *sync.Pool) {
+	switch kernel := any(&kernel).(type) {
+	case *kernelOf[float64]:
+		*kernel, width, memory = product, panelWidth, &scratches
+	case *kernelOf[float32]:
+		*kernel, width, memory = productSingles, singleWidth, &singleScratches
+	}
+	return kernel, width, memory
+}
 
 // tile is a part of a product: rows top to bottom and columns left to right, at most
 // packWidth.
@@ -56,7 +79,10 @@ type tile struct{ top, bottom, left, right int }
 
 // tiles returns the number of tiles of a product of m rows and n columns, and a
 // function for the i-th: down the rows first.
-func tiles(m, n int) (count int, tileOf func(i int) tile) {
+func tiles(m, n int) (count int, tileOf func(i int) tile) { return tilesOf(m, n, tileRows) }
+
+// tilesOf is tiles with tiles of the given number of rows.
+func tilesOf(m, n, tileRows int) (count int, tileOf func(i int) tile) {
 	rows := (m + tileRows - 1) / tileRows
 	columns := (n + packWidth - 1) / packWidth
 	return rows * columns, func(i int) tile {
@@ -65,11 +91,12 @@ func tiles(m, n int) (count int, tileOf func(i int) tile) {
 	}
 }
 
-// add adds to a tile of z, which has rows of n elements, the product of x, which has
+// addTile adds to a tile of z, which has rows of n elements, the product of x, which has
 // rows of k elements, with the matrix that pack writes.
-func (t tile) add(z []float64, n int, x []float64, k int, pack packer) {
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+func addTile[E element](t tile, z []E, n int, x []E, k int, pack packerOf[E]) {
+	product, panelWidth, memory := multiplier[E]()
+	s := memory.Get().(*scratchOf[E])
+	defer memory.Put(s)
 	for k0 := 0; k0 < k; k0 += packDepth {
 		k1 := min(k0+packDepth, k)
 		pack(s.right[:], k0, k1, t.left, t.right)
@@ -104,13 +131,13 @@ func (t tile) add(z []float64, n int, x []float64, k int, pack packer) {
 
 // multiply adds to z, which has rows of n elements, the product of x, which has rows of
 // k elements, with the matrix that pack writes.
-func multiply(z, x []float64, k, n int, pack packer) {
+func multiply[E element](z, x []E, k, n int, pack packerOf[E]) {
 	if len(z) == 0 {
 		return
 	}
 	count, tileOf := tiles(len(z)/n, n)
 	for i := range count {
-		tileOf(i).add(z, n, x, k, pack)
+		addTile(tileOf(i), z, n, x, k, pack)
 	}
 }
 
@@ -138,9 +165,22 @@ func rowAt(x *float64, offset, n int) []float64 {
 	return unsafe.Slice((*float64)(unsafe.Add(unsafe.Pointer(x), 8*offset)), n)
 }
 
+// plainSingles is plainProduct in float32.
+var plainSingles = kernelOf[float32]{rows: 1, add: func(depth int, x *float32, _ int, panel *float32, z *float32, _ int) {
+	row, all, out := unsafe.Slice(x, depth), unsafe.Slice(panel, depth*singleWidth), unsafe.Slice(z, singleWidth)
+	for i, f := range row {
+		for j, p := range all[i*singleWidth:][:singleWidth] {
+			out[j] = float32(float64(f)*float64(p) + float64(out[j])) // the product is exact
+		}
+	}
+}}
+
 // rowsOf returns the packer of a row-major matrix with rows of n elements.
-func rowsOf[E float32 | float64](y []E, n int) packer {
-	return func(to []float64, k0, k1, j0, j1 int) {
+func rowsOf[E element](y []E, n int) packer { return packRows[float64](y, n) }
+
+func packRows[T, E element](y []E, n int) packerOf[T] {
+	product, panelWidth, _ := multiplier[T]()
+	return func(to []T, k0, k1, j0, j1 int) {
 		depth := k1 - k0
 		if s, single := any(y).([]float32); single && product.widen != nil {
 			for ; j0+panelWidth <= j1; j0 += panelWidth {
@@ -151,16 +191,14 @@ func rowsOf[E float32 | float64](y []E, n int) packer {
 		for k := k0; k < k1; k++ {
 			row := y[k*n+j0 : k*n+j1]
 			at := (k - k0) * panelWidth
-			for len(row) >= panelWidth {
-				from, p := (*[panelWidth]E)(row), (*[panelWidth]float64)(to[at:])
-				for j, v := range from {
-					p[j] = float64(v)
+			for len(row) > 0 {
+				width := min(panelWidth, len(row))
+				p := to[at:][:width]
+				for j, v := range row[:width] {
+					p[j] = T(v)
 				}
-				row = row[panelWidth:]
+				row = row[width:]
 				at += depth * panelWidth
-			}
-			for j, v := range row {
-				to[at+j] = float64(v)
 			}
 		}
 	}
@@ -168,8 +206,11 @@ func rowsOf[E float32 | float64](y []E, n int) packer {
 
 // columnsOf returns the packer of the transpose of a row-major matrix with rows of n
 // elements.
-func columnsOf[E float32 | float64](y []E, n int) packer {
-	return func(to []float64, k0, k1, j0, j1 int) {
+func columnsOf[E element](y []E, n int) packer { return packColumns[float64](y, n) }
+
+func packColumns[T, E element](y []E, n int) packerOf[T] {
+	_, panelWidth, _ := multiplier[T]()
+	return func(to []T, k0, k1, j0, j1 int) {
 		depth := k1 - k0
 		for ; j0 < j1; j0 += panelWidth {
 			j, end := 0, min(panelWidth, j1-j0)
@@ -177,12 +218,12 @@ func columnsOf[E float32 | float64](y []E, n int) packer {
 				a, b := y[(j0+j)*n+k0:][:depth], y[(j0+j+1)*n+k0:][:depth]
 				c, d := y[(j0+j+2)*n+k0:][:depth], y[(j0+j+3)*n+k0:][:depth]
 				for i := range a {
-					*(*[4]float64)(to[i*panelWidth+j:]) = [4]float64{float64(a[i]), float64(b[i]), float64(c[i]), float64(d[i])}
+					*(*[4]T)(to[i*panelWidth+j:]) = [4]T{T(a[i]), T(b[i]), T(c[i]), T(d[i])}
 				}
 			}
 			for ; j < end; j++ {
 				for i, v := range y[(j0+j)*n+k0:][:depth] {
-					to[i*panelWidth+j] = float64(v)
+					to[i*panelWidth+j] = T(v)
 				}
 			}
 			to = to[min(len(to), depth*panelWidth):]

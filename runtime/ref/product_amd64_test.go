@@ -13,3 +13,15 @@ func everyProduct() []productKernel {
 	}
 	return all
 }
+
+// everySingle returns the kernels in float32 that this processor runs.
+func everySingle() []kernelOf[float32] {
+	all := []kernelOf[float32]{plainSingles}
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+		all = append(all, kernelOf[float32]{3, add3x32, nil})
+	}
+	if cpu.X86.HasAVX512F {
+		all = append(all, kernelOf[float32]{8, add8x32, nil})
+	}
+	return all
+}

@@ -2,4 +2,4 @@
 
 package ref
 
-func bestProduct() productKernel { return plainProduct }
+func bestProduct() (productKernel, kernelOf[float32]) { return plainProduct, plainSingles }

@@ -45,14 +45,21 @@ type shaking struct {
 	wanted  map[*graph.Value]bool
 	squares map[*graph.Value][]float64 // of the differences at wanted values, summed over the copies
 	unsure  map[*graph.Value][]bool
-	scores  *graph.Value // of which leads are wanted; nil: none
-	leads   []float64    // squares of the differences of each score's distance to the highest of its row, summed over the copies
+	scores  *graph.Value                       // of which leads are wanted; nil: none
+	chosen  map[*graph.Value]runtime.Selection // what is wanted of a large value
+	picked  map[*graph.Value]bool              // values of which only that was computed: they have one axis
+	leads   []float64                          // squares of the differences of each score's distance to the highest of its row, summed over the copies
 	unknown string
 }
 
 // shake evaluates the graph with copies. The values of scores, if there are any, also
 // get their leads.
 func (c *certified) shake(inputs map[string]format.Tensor, sizes map[string]int, numbers runtime.Numbers, wanted map[string]*graph.Value, scores *graph.Value) (*shaking, error) {
+	return c.shakeFor(inputs, sizes, numbers, wanted, scores, nil)
+}
+
+// shakeFor is shake for what keep selects of the wanted values.
+func (c *certified) shakeFor(inputs map[string]format.Tensor, sizes map[string]int, numbers runtime.Numbers, wanted map[string]*graph.Value, scores *graph.Value, keep keeping) (*shaking, error) {
 	values := slices.Collect(maps.Values(wanted))
 	p, err := newPlan(c.graph, values, maps.Clone(sizes))
 	if err != nil {
@@ -61,6 +68,7 @@ func (c *certified) shake(inputs map[string]format.Tensor, sizes map[string]int,
 	s := &shaking{
 		certified: c, plan: p, inputs: inputs, numbers: numbers, held: map[*graph.Value]*shaken{}, scores: scores,
 		wanted: map[*graph.Value]bool{}, squares: map[*graph.Value][]float64{}, unsure: map[*graph.Value][]bool{},
+		picked: map[*graph.Value]bool{}, chosen: keep.of(wanted, p),
 	}
 	s.shrink = noiseUnit / s.largestUnit()
 	for _, v := range values {
@@ -94,6 +102,10 @@ func (s *shaking) bounds(wanted map[string]*graph.Value) runtime.Bounds {
 		}
 		if sq := s.squares[v]; sq != nil {
 			shape := s.shapeOf(v)
+			if s.picked[v] {
+				b.Of[name] = format.FromFloat64s(name, shape, s.limitsOfLines(sq, s.chosen[v]))
+				continue
+			}
 			b.Of[name] = format.FromFloat64s(name, shape, s.limits(sq, shape))
 		} else if u := s.unsure[v]; u != nil {
 			limits := make([]float64, len(u))
@@ -323,6 +335,11 @@ func (s *shaking) node(n *graph.Node, index uint64, left map[*graph.Value]int) e
 		}
 		c.types = append(c.types, v.DType)
 	}
+	if !spoilt && len(unsure) == 0 && left[n.Results[0]] == usesOf(s.wanted, n.Results[0]) {
+		if picked, err := s.pick(n, c, args, index); picked || err != nil {
+			return err
+		}
+	}
 	exact, err := apply(n, c)
 	if err == nil {
 		err = s.plan.count(n, exact)
@@ -385,9 +402,6 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 		exact[i] = r.array
 	}
 	u := s.units(n)
-	if len(unsure) == 0 && perturbed && len(exact) == 1 && s.chunked(n, c, args, exact[0], u, left[n.Results[0]] > usesOf(s.wanted, n.Results[0]), index) {
-		return ""
-	}
 	var stacks []array
 	slips := make([]slip, len(results))
 	fused, isFused := fusedRules[reflect.TypeOf(n.Op)]
@@ -480,7 +494,7 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 		}
 		if s.wanted[v] {
 			s.measure(v, exact[i].len())
-			s.add(v, exact[i], stack, 0)
+			s.add(v, exact[i], stack)
 		}
 	}
 	return ""

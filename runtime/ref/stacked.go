@@ -143,6 +143,9 @@ func liftedGemm(op graph.Gemm, moved []bool, c call, all *call, args []*shaken) 
 
 // copiesOf computes the copies of the results of a node.
 func (s *shaking) copiesOf(n *graph.Node, c call, args []*shaken, exact []array) ([]array, error) {
+	if w, ok := s.fixedFactor(n, c, args); ok {
+		return []array{productCopies(w, c.args[0].wide(), args[0].stack, exact[0])}, nil
+	}
 	if op, all, ok := s.stacked(n, c, args); ok && !keepsCopies(n.Op, c, exact) {
 		out, err := applyOp(op, all)
 		if err != nil {
@@ -214,62 +217,6 @@ func keepsCopies(op graph.Op, c call, exact []array) bool {
 	return steps(op)
 }
 
-// chunked evaluates a large product that is only wanted, some rows at a time: its
-// copies would take many times the memory of the result.
-func (s *shaking) chunked(n *graph.Node, c call, args []*shaken, exact array, u units, used bool, index uint64) bool {
-	const elements = 1 << 22
-	rows, width := 0, 0
-	if !used && s.wanted[n.Results[0]] && len(exact.shape) >= 2 && len(exact.f) > elements/4 {
-		width = exact.shape[len(exact.shape)-1]
-		rows = len(exact.f) / width
-	}
-	part := max(1, elements/max(1, width))
-	switch op := n.Op.(type) {
-	case graph.MatMul:
-		if len(c.args[1].shape) != 2 {
-			return false
-		}
-	case graph.Gemm:
-		if op.TransA || len(c.args) == 3 && len(c.args[2].shape) == 2 && c.args[2].shape[0] != 1 {
-			return false
-		}
-	default:
-		return false
-	}
-	for i, a := range args[1:] {
-		if a.stack.f != nil || a.lazy != nil || s.leafUnit(n.Args[i+1]) > 0 {
-			return false
-		}
-	}
-	if rows == 0 || args[0].lazy != nil || args[0].stack.f == nil {
-		return false
-	}
-	s.measure(n.Results[0], len(exact.f))
-	rule := roundingRules[reflect.TypeOf(n.Op)]
-	depth := len(c.args[0].f) / rows
-	for from := 0; from < rows; from += part {
-		count := min(part, rows-from)
-		y := array{shape: []int{count, width}, kind: floats, dtype: exact.dtype, f: exact.f[from*width : (from+count)*width]}
-		below := call{args: slices.Clone(c.args), shapes: [][]int{y.shape}, types: c.types, sizes: c.sizes}
-		below.args[0] = array{shape: []int{count, depth}, kind: floats, dtype: c.args[0].dtype, f: c.args[0].f[from*depth : (from+count)*depth]}
-		slips := rule.slip(n.Op, below, []array{y}, u)
-		all := call{args: slices.Clone(c.args), shapes: [][]int{{copies * count, width}}, types: c.types, sizes: c.sizes}
-		x := newArray(floats, []int{copies * count, depth})
-		for k := range copies {
-			copy(x.f[k*count*depth:(k+1)*count*depth], layer(args[0].stack, k).f[from*depth:])
-		}
-		all.args[0] = x
-		out, err := applyOp(n.Op, all)
-		if err != nil { // it computed the same rows
-			panic("ref: " + err.Error())
-		}
-		out[0].shape = lifted(y.shape)
-		s.jolt(out[0], y, slips[0], index<<32+uint64(from)<<1+1)
-		s.add(n.Results[0], y, out[0], from*width)
-	}
-	return true
-}
-
 // jolt adds the errors of an operation to the copies of its result.
 func (s *shaking) jolt(stack, exact array, slip slip, seed uint64) {
 	if slip.deviation == nil {
@@ -293,32 +240,40 @@ func (s *shaking) measure(v *graph.Value, elements int) {
 	}
 }
 
-// add adds the squares of the differences of a wanted value's copies, of which exact
-// and the stack hold the elements from the given one on.
-func (s *shaking) add(v *graph.Value, exact, stack array, from int) {
-	sq := s.squares[v][from : from+len(exact.f)]
-	var leads []float64
+// add adds the squares of the differences of a wanted value's copies.
+func (s *shaking) add(v *graph.Value, exact, stack array) {
 	width := 1
 	if v == s.scores {
-		width = exact.shape[len(exact.shape)-1]
-		leads = s.leads[from : from+len(exact.f)]
+		width = max(1, exact.shape[len(exact.shape)-1])
+	} else if len(exact.shape) > 0 {
+		width = min(max(1, len(exact.f)), 1<<12)
 	}
-	inParts(len(exact.f)/max(1, width), copies*width, func(first, end int) {
-		for k := range copies {
-			y := layer(stack, k).f
-			for j := first * width; j < end*width; j++ {
-				sq[j] += square(y[j] - exact.f[j])
-			}
-			if leads == nil {
-				continue
-			}
-			for at := first * width; at < end*width; at += width {
-				best := at + highest(exact.f[at:at+width])
-				shift := y[best] - exact.f[best]
-				for j := at; j < at+width; j++ {
-					leads[j] += square(y[j] - exact.f[j] - shift)
-				}
-			}
-		}
+	inLines((len(exact.f)+width-1)/width, copies*width, func(i int) {
+		from, to := i*width, min((i+1)*width, len(exact.f))
+		s.addRow(v, exact.f[from:to], func(k int) []float64 { return layer(stack, k).f[from:to] }, from)
 	})
+}
+
+// addRow is add for a row, or any part, of a value from the given element on.
+func (s *shaking) addRow(v *graph.Value, exact []float64, moved func(k int) []float64, from int) {
+	sq := s.squares[v][from : from+len(exact)]
+	var leads []float64
+	best := 0
+	if v == s.scores {
+		leads = s.leads[from : from+len(exact)]
+		best = highest(exact)
+	}
+	for k := range copies {
+		y := moved(k)
+		for j, x := range exact {
+			sq[j] += square(y[j] - x)
+		}
+		if leads == nil {
+			continue
+		}
+		shift := y[best] - exact[best]
+		for j, x := range exact {
+			leads[j] += square(y[j] - x - shift)
+		}
+	}
 }
