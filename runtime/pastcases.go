@@ -71,7 +71,38 @@ func PastCases(shape CacheShape, vocab, most int, seed uint64) ([]Case, Count) {
 	for i, row := range rows {
 		cases[i] = shape.pastCase(shape.pastOf(levels, row), d)
 	}
+	if most >= eachSize {
+		for _, p := range shape.pastSizes() {
+			cases = append(cases, shape.pastCase(p, d))
+		}
+	}
 	return cases, covered
+}
+
+// eachSize is the number of cases from which on each small size occurs by itself too.
+const eachSize = 64
+
+// sizesOnce is the number of sizes that pastSizes goes through.
+const sizesOnce = 14
+
+// pastSizes returns designs in which every batch, every past and every number of new tokens up to
+// sizesOnce occurs once, as far as the context has room: a fault may show at one size.
+func (c CacheShape) pastSizes() (all []past) {
+	for i := range sizesOnce {
+		// 3 and 5 have no factor in common with 14, so each number comes once.
+		p := past{batch: i + 1, columns: i * 3 % sizesOnce, tokens: min(1+i*5%sizesOnce, c.Context), apart: c.Positions && i%2 == 1}
+		p.columns = min(p.columns, c.Context-p.tokens)
+		switch {
+		case p.columns >= 2 && i%4 == 2:
+			p.mask = holesInPast
+		case p.columns >= 1 && i%4 == 1:
+			p.mask = leftPadded
+		case p.tokens >= 2 && i%4 == 3:
+			p.mask = holesInNew
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // pastLevels returns the levels of each factor of a case: batch, past, new tokens,
