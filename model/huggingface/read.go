@@ -5,6 +5,7 @@ import (
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/nn"
 )
 
 // Report describes side effects of reading a folder.
@@ -59,6 +60,34 @@ func ReadAbout(path string) (c *model.Checkpoint, notes []string, err error) {
 	return c, notes, err
 }
 
+// deep refuses a network of more layers than the folder has weights, before its
+// graph takes the time and the memory of so many.
+func (d *folder) deep(n nn.Network) error {
+	const usual = 200
+	layers := depth(n)
+	if layers <= usual {
+		return nil
+	}
+	shards, err := d.openShards()
+	defer closeAll(shards)
+	if err != nil {
+		return nil // reported where the weights are read, if they are
+	}
+	weights := 0
+	for _, s := range shards {
+		weights += len(s.Tensors())
+	}
+	return d.fewer(layers, weights)
+}
+
+// fewer refuses fewer weights than layers.
+func (d *folder) fewer(layers, weights int) error {
+	if layers > weights {
+		return d.errorf(configName, "the network has %d layers, but the folder has only %d weights", layers, weights)
+	}
+	return nil
+}
+
 // about returns the model of the folder without its weights, and its parsed
 // config.json.
 func (d *folder) about() (c *model.Checkpoint, about config, notes []string, err error) {
@@ -75,6 +104,9 @@ func (d *folder) about() (c *model.Checkpoint, about config, notes []string, err
 	}
 	if note != "" {
 		notes = append(notes, note)
+	}
+	if err := d.deep(about.network); err != nil {
+		return nil, about, nil, err
 	}
 	if c, err = model.Of(about.network); err != nil {
 		return nil, about, nil, d.errorf(configName, "%w", err)

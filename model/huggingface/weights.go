@@ -57,8 +57,8 @@ func (d *folder) plan(c config, shards []shard) (*graph.Graph, map[string]source
 		return nil, nil, done, err
 	}
 	// The graph grows with its layers, and each layer has weights in a file.
-	if layers := depth(c.network); layers > len(sources) {
-		return nil, nil, done, d.errorf(configName, "the network has %d layers, but the folder has only %d weights", layers, len(sources))
+	if err := d.fewer(depth(c.network), len(sources)); err != nil {
+		return nil, nil, done, err
 	}
 	g, err := nn.Build(c.network)
 	if err != nil {
