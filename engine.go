@@ -23,6 +23,9 @@ type EngineOptions struct {
 	Device  string // "cpu" or "cuda"; empty: "cpu"
 	Threads int    // threads inside an operator; 0: one per physical core
 	Profile string // prefix of the file for the times of operators; empty: none
+	// Smoothing is the share of a label's probability that all tokens share in the loss of
+	// a step (graph.SmoothLabels); 0: none. Train sets it.
+	Smoothing float64
 }
 
 // OpenEngine returns the engine that computes the gradients of a network.
@@ -30,8 +33,12 @@ type EngineOptions struct {
 // is then the reason. If a device other than the CPU is requested, OpenEngine
 // never falls back silently.
 func OpenEngine(name string, c *model.Checkpoint, o EngineOptions) (e train.Engine, why error, err error) {
+	var passes []graph.Pass
+	if o.Smoothing > 0 {
+		passes = append(passes, graph.SmoothLabels(o.Smoothing))
+	}
 	if name != "gorgonia" {
-		e, err := ortEngine(c, ort.Options{Device: o.Device, Threads: o.Threads, Profile: o.Profile})
+		e, err := ortEngine(c, passes, ort.Options{Device: o.Device, Threads: o.Threads, Profile: o.Profile})
 		if err == nil || name == "ort" || o.Device == "cuda" || !errors.Is(err, runtime.ErrUnavailable) {
 			return e, nil, err
 		}
@@ -41,14 +48,14 @@ func OpenEngine(name string, c *model.Checkpoint, o EngineOptions) (e train.Engi
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err = gorgonia.New(g, gorgonia.Options{})
+	e, err = gorgonia.New(g, gorgonia.Options{Loss: passes})
 	return e, why, err
 }
 
 // ortEngine trains in ONNX Runtime: the training step is an ONNX file in
 // memory. It searches for the library for the device in o. A device that does
 // not work is an error here, before training starts.
-func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
+func ortEngine(c *model.Checkpoint, passes []graph.Pass, o ort.Options) (train.Engine, error) {
 	lib, err := library.Find("", o.Device)
 	if err != nil {
 		return nil, err
@@ -65,7 +72,7 @@ func ortEngine(c *model.Checkpoint, o ort.Options) (train.Engine, error) {
 			return nil, fmt.Errorf("the training step as ONNX: %w", err)
 		}
 		return ort.OpenBytes(data, o)
-	})
+	}, passes...)
 	return compiled{e}, err
 }
 

@@ -16,19 +16,23 @@ import (
 	"github.com/attnx/attnx/internal/speed"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/score"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime"
 )
 
 // Metric describes one step of a run: a line of metrics.jsonl.
 type Metric struct {
-	Step            int      `json:"step"` // steps done, from 1
-	Loss            float64  `json:"loss"`
-	ValLoss         *float64 `json:"val_loss"`          // nil unless the step was followed by an evaluation
-	LR              float64  `json:"lr"`                // the learning rate
-	TokensPerSecond float64  `json:"tokens_per_second"` // examples, if there are no tokens
-	GFLOPS          float64  `json:"gflops"`            // billions of operations per second
-	GEMMShare       *float64 `json:"gemm_share"`        // share of the speed of a matrix product; nil if it was not measured
+	Step            int           `json:"step"` // steps done, from 1
+	Loss            float64       `json:"loss"`
+	ValLoss         *float64      `json:"val_loss"`          // nil unless the step was followed by an evaluation
+	LR              float64       `json:"lr"`                // the learning rate
+	TokensPerSecond float64       `json:"tokens_per_second"` // examples, if there are no tokens
+	GFLOPS          float64       `json:"gflops"`            // billions of operations per second
+	Tokens          int           `json:"tokens,omitempty"`  // of the step
+	Scores          *score.Scores `json:"scores,omitempty"`  // of held-out translations, after an evaluation; nil for other runs
+
+	GEMMShare *float64 `json:"gemm_share"` // share of the speed of a matrix product; nil if it was not measured
 }
 
 // speedometer converts tokens per second to GFLOP/s.
@@ -56,7 +60,7 @@ func newSpeedometer(c *model.Checkpoint, d *train.Data, engine, device string) (
 // metric describes a step, with rounded numbers.
 func (s *speedometer) metric(e train.Event) Metric {
 	gflops := e.TokensPerSecond * s.flop / 1e9
-	m := Metric{Step: e.Step, Loss: e.Loss, LR: e.LR, TokensPerSecond: math.Round(e.TokensPerSecond), GFLOPS: math.Round(10*gflops) / 10}
+	m := Metric{Step: e.Step, Loss: e.Loss, LR: e.LR, Tokens: e.Tokens, TokensPerSecond: math.Round(e.TokensPerSecond), GFLOPS: math.Round(10*gflops) / 10}
 	share, busy := speed.Share(gflops, s.peak)
 	if share != nil {
 		rounded := math.Round(1000**share) / 1000
@@ -185,6 +189,9 @@ func (m Metric) scalars() []tensorboard.Scalar {
 	s := []tensorboard.Scalar{{Tag: "loss/train", Value: m.Loss}, {Tag: "learning_rate", Value: m.LR}, {Tag: "speed/tokens_per_second", Value: m.TokensPerSecond}}
 	if m.ValLoss != nil {
 		s = append(s, tensorboard.Scalar{Tag: "loss/validation", Value: *m.ValLoss})
+	}
+	if m.Scores != nil {
+		s = append(s, tensorboard.Scalar{Tag: "score/bleu", Value: m.Scores.BLEU}, tensorboard.Scalar{Tag: "score/chrf", Value: m.Scores.ChrF})
 	}
 	return s
 }

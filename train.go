@@ -19,6 +19,11 @@ type TrainOptions struct {
 	Out  string // the run's folder, which Train creates
 	Data Corpus
 
+	// Pairs instead of Data: the run learns to translate. The network reads a source and
+	// scores the next token of its target, and nil selects one of arch.Translators. A
+	// tokenizer for both sides is made unless one is given: it has the tokens </s> and <pad>.
+	Pairs PairCorpus
+
 	// The network. nil selects one that attnx ships, sized for the tokens of the
 	// text.
 	Network nn.Network
@@ -137,7 +142,11 @@ type TrainResult struct {
 // Errors with a remedy are an *Error.
 func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
 	r := &trainRun{folder: o.Out, events: o.Events, engine: o.Engine, how: o.EngineOptions, options: o.Settings, config: o.Config, fresh: true}
-	place, err := r.checkNew(o.Data)
+	given := o.Data
+	if !o.Pairs.empty() {
+		given = Corpus{Files: o.Pairs.paths()}
+	}
+	place, err := r.checkNew(given)
 	if err != nil {
 		return nil, err
 	}

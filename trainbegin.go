@@ -98,6 +98,15 @@ func heldBy(folder string) string {
 
 // begin reads the data of a new run and initializes its weights.
 func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
+	switch {
+	case o.Pairs.empty():
+	case !o.Data.empty():
+		return &Error{Option: "Pairs", Err: errors.New("a run learns from Data or from Pairs"), Do: "give one"}
+	case o.Init != "":
+		return &Error{Option: "Init", Value: o.Init, Err: errors.New("a translator learns from the start only"), Do: "leave it out"}
+	default:
+		return r.beginPairs(ctx, o)
+	}
 	if o.Init != "" {
 		return r.beginFrom(ctx, o)
 	}
@@ -313,6 +322,9 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if r.model.Translates() {
+		return r.readPairsAgain(ctx, d, tok)
 	}
 	if found, err := r.tokensAgain(d, r.options.Context); found || err != nil {
 		return err

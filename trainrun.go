@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/internal/speed"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/score"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -30,6 +31,9 @@ type trainRun struct {
 	data   *train.Data
 	source *train.Source    // nil if the text cannot be found again
 	tokens *train.TokenFile // that data is read from; nil: none
+
+	judge  *translationJudge // of a run that learns to translate
+	scores *score.Scores     // of the last evaluation
 
 	run     *model.Run // the folder; nil until it is written
 	trainer *train.Trainer
@@ -50,6 +54,7 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 	if r.events.Open != nil {
 		r.events.Open()
 	}
+	r.how.Smoothing = r.options.Smoothing
 	engine, why, err := OpenEngine(r.engine, r.model, r.how)
 	if err != nil {
 		return nil, err
@@ -154,7 +159,34 @@ func (r *trainRun) save() error {
 	if err != nil {
 		return err
 	}
+	reached.Rank = r.rank()
 	return r.run.Save(reached)
+}
+
+// judged adds the scores of held-out translations to the metrics of an evaluation.
+func (r *trainRun) judged(m *Metric) error {
+	if r.scores = nil; r.judge == nil || m.ValLoss == nil {
+		return nil
+	}
+	s, err := r.judge.scores(r.model, r.how.Device)
+	if err != nil {
+		return fmt.Errorf("the translations of step %d: %w", m.Step, err)
+	}
+	r.scores, m.Scores = &s, &s
+	return nil
+}
+
+// rank returns what decides which checkpoint is best, the lowest; nil: the validation
+// loss does.
+func (r *trainRun) rank() *float64 {
+	if r.scores == nil {
+		return nil
+	}
+	rank := 100 - r.scores.BLEU
+	if r.options.Best == train.BestChrF {
+		rank = 100 - r.scores.ChrF
+	}
+	return &rank
 }
 
 // steps trains until the last step, the end of ctx, or an error.
@@ -163,6 +195,9 @@ func (r *trainRun) steps(ctx context.Context) error {
 	return r.trainer.Run(ctx, func(e train.Event) error {
 		r.done++
 		m := r.speed.metric(e)
+		if err := r.judged(&m); err != nil {
+			return err
+		}
 		r.metrics.add(m)
 		if r.events.Step != nil {
 			r.events.Step(m)

@@ -26,6 +26,7 @@ type Checkpoint struct {
 	ChatTemplate  string          // how a conversation becomes a text: Jinja, as in transformers; empty if the model has none
 	Step          int             // optimizer steps done
 	Loss, ValLoss *float64        // of that step and after it; nil if unknown
+	Rank          *float64        // the lowest is the best checkpoint of its run; nil: ValLoss decides
 	Train         *TrainState
 	Seal          *format.Seal // of the file it was read from; nil if that had none, and only weights were read
 }
@@ -47,6 +48,7 @@ const (
 	metaStep        = "attnx.step"
 	metaLoss        = "attnx.loss"
 	metaValLoss     = "attnx.val_loss"
+	metaRank        = "attnx.rank"
 	blobGraph       = format.BlobPrefix + "graph.txt" // output of graph.Print
 	blobTokenizer   = format.BlobPrefix + "tokenizer.json"
 	blobChat        = format.BlobPrefix + "chat_template.jinja"
@@ -101,7 +103,7 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 		metaFingerprint: graph.Fingerprint(kept),
 		metaStep:        strconv.Itoa(c.Step),
 	}
-	for name, loss := range map[string]*float64{metaLoss: c.Loss, metaValLoss: c.ValLoss} {
+	for name, loss := range map[string]*float64{metaLoss: c.Loss, metaValLoss: c.ValLoss, metaRank: c.Rank} {
 		if loss != nil {
 			meta[name] = strconv.FormatFloat(*loss, 'g', -1, 64)
 		}
@@ -203,6 +205,9 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		return nil, nil, err
 	}
 	if c.Loss, c.ValLoss, err = Losses(meta); err != nil {
+		return nil, nil, err
+	}
+	if c.Rank, err = loss(meta, metaRank); err != nil {
 		return nil, nil, err
 	}
 	for _, p := range g.Params {

@@ -73,19 +73,23 @@ func Step(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
 }
 
 // StepOf is Step for given sizes of the inputs' named dimensions, with the
-// gradients of some parameters only, by name; nil means all.
-func StepOf(g *graph.Graph, sizes map[string]int, params []string) (*graph.Graph, error) {
-	return step(g, sizes, graph.GradBy(role.Of(role.Loss).Name(), params))
+// gradients of some parameters only, by name; nil means all. The passes, if any,
+// change the loss before it is differentiated.
+func StepOf(g *graph.Graph, sizes map[string]int, params []string, passes ...graph.Pass) (*graph.Graph, error) {
+	return step(g, sizes, passes, graph.GradBy(role.Of(role.Loss).Name(), params))
 }
 
 // Evaluation returns WithLoss for given sizes of the inputs' named dimensions,
 // reduced to the same operators as Step.
 func Evaluation(g *graph.Graph, sizes map[string]int) (*graph.Graph, error) {
-	return step(g, sizes)
+	return step(g, sizes, nil)
 }
 
-func step(g *graph.Graph, sizes map[string]int, passes ...graph.Pass) (*graph.Graph, error) {
+func step(g *graph.Graph, sizes map[string]int, loss []graph.Pass, passes ...graph.Pass) (*graph.Graph, error) {
 	g, err := WithLoss(g)
+	if err == nil {
+		g, err = graph.Apply(g, loss...)
+	}
 	if err != nil {
 		return nil, err
 	}

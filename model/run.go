@@ -51,7 +51,9 @@ func (r *Run) Save(c *Checkpoint) error {
 		return err
 	}
 	score := math.NaN()
-	if c.ValLoss != nil {
+	if c.Rank != nil {
+		score = *c.Rank
+	} else if c.ValLoss != nil {
 		score = *c.ValLoss
 	}
 	pending := make(chan error, 1)
@@ -156,6 +158,9 @@ func checkFile(path string, r io.ReaderAt, size int64, verify func(*format.Reade
 		return math.NaN(), nil, fmt.Errorf("%s: %w", path, err)
 	}
 	_, val, err := Losses(f.Metadata())
+	if rank, bad := loss(f.Metadata(), metaRank); err == nil && (bad != nil || rank != nil) {
+		val, err = rank, bad
+	}
 	if err != nil {
 		return math.NaN(), fmt.Errorf("%s: %w", path, err), nil
 	}

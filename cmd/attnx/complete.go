@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/cmd/attnx/internal/complete"
@@ -15,7 +17,9 @@ import (
 // Completions of flags, by the flag's name, or by command and name if the same
 // name has other values elsewhere.
 var flagValues = map[string]complete.Func{
-	"arch":                 complete.OneOf(arch.Decoders()...),
+	"arch":                 complete.OneOf(slices.Concat(arch.Decoders(), arch.Translators())...),
+	"task":                 complete.OneOf(tasks...),
+	"best":                 complete.OneOf(train.BestBLEU, train.BestChrF),
 	"preset":               complete.OneOf(arch.Presets()...),
 	"tokenizer":            complete.OneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
 	"schedule":             complete.OneOf(train.Schedules()...),
@@ -42,6 +46,7 @@ var flagValues = map[string]complete.Func{
 	"data":             complete.AnyFile,
 	"tokens output":    complete.FilesOf("safetensors"),
 	"tokens tokenizer": complete.AnyFile,
+	"target":           complete.AnyFile,
 	"train config":     complete.FilesOf("yaml", "yml"),
 	"init":             complete.FilesOf("safetensors", "gguf", "onnx"),
 	"freeze":           complete.FreeText,
@@ -55,6 +60,7 @@ var flagValues = map[string]complete.Func{
 	"reseal output":    complete.FilesOf("safetensors"),
 	"attention output": complete.FilesOf("png", "svg"),
 	"explore output":   complete.FilesOf("html"),
+	"compare output":   complete.FilesOf("png", "svg"),
 	"out":              complete.FolderOnly,
 	"input":            complete.AnyFile,
 	"run output":       complete.FolderOnly,
@@ -100,6 +106,7 @@ var argValues = map[string][]complete.Func{
 	"checkpoints":    {complete.FolderOnly, complete.FreeText},
 	"convert":        {complete.FilesOf("safetensors", "gguf", "onnx"), complete.FreeText},
 	"diff":           {complete.FilesOf("safetensors", "onnx"), complete.FilesOf("safetensors", "onnx"), complete.FreeText},
+	"compare":        {complete.FolderOnly},
 	"average":        {checkpoints},
 	"verify-seal":    {checkpoints},
 	"reseal":         {checkpoints, complete.FreeText},

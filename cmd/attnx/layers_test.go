@@ -32,6 +32,8 @@ var layers = map[string][]string{
 	"model":                {"format", "format/store", "internal/memory", "internal/quote", "model/arch", "model/graph", "model/nn", "model/role"},
 	"model/normal":         {"format", "model/graph"},
 	"model/tokens":         {"internal/quote"},
+	"model/pairs":          {},
+	"model/score":          {},
 	"model/jinja":          {},
 	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/role", "model/nn", "model/tokens"},
 	"model/foreign":        {"export/bundle", "export/onnx", "format", "internal/find", "internal/quote", "model", "model/huggingface", "model/role"},
@@ -86,7 +88,9 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/explorer":   nil, // a command, and the page that it writes
 	"cmd/attnx/internal/flags":      nil, // names the runtimes of the application
 	"cmd/attnx/internal/forms":      {"export", "export/precision"},
+	"cmd/attnx/internal/heads":      nil, // a command on the application's maps
 	"cmd/attnx/internal/inspection": nil, // prints what the application reports
+	"cmd/attnx/internal/lesson":     nil, // quickstart's translator
 	"cmd/attnx/internal/playground": nil, // the flags of a page that trains, and a server for it
 	"cmd/attnx/internal/plot":       {"format/store", "internal/output"},
 	"cmd/attnx/internal/settings":   {"internal/quote", "model/arch", "model/train"},
@@ -94,6 +98,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/texts":      nil, // writes what the application generates
 	"cmd/attnx/internal/trainview":  nil, // shows what the application trains
 	"cmd/attnx/internal/usage":      {},
+	"cmd/attnx/internal/versus":     nil, // compares what the application trained
 	"cmd/attnx/internal/words":      nil, // names the remedies of every room
 }
 
@@ -104,7 +109,7 @@ var single = map[string]string{
 	"gorgonia.org/gorgonia":            "model/train/gorgonia model/exprgraph runtime/onnxgo",
 	"github.com/yalue/onnxruntime_go":  "runtime/ort",
 	"github.com/owulveryck/onnx-go":    "runtime/onnxgo",
-	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/corpora cmd/attnx/internal/encoders cmd/attnx/internal/explorer cmd/attnx/internal/playground cmd/attnx/internal/usage",
+	"github.com/spf13/cobra":           "cmd/attnx cmd/attnx/internal/complete cmd/attnx/internal/corpora cmd/attnx/internal/encoders cmd/attnx/internal/explorer cmd/attnx/internal/heads cmd/attnx/internal/playground cmd/attnx/internal/usage cmd/attnx/internal/versus",
 	"github.com/guptarohit/asciigraph": "cmd/attnx/internal/terminal",
 	"gonum.org/v1/plot":                "cmd/attnx/internal/plot",
 	"go.yaml.in/yaml":                  "cmd/attnx/internal/settings",

@@ -21,8 +21,10 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/encoders"
 	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/explorer"
+	"github.com/attnx/attnx/cmd/attnx/internal/heads"
 	"github.com/attnx/attnx/cmd/attnx/internal/playground"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+	"github.com/attnx/attnx/cmd/attnx/internal/versus"
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/internal/quote"
@@ -158,10 +160,11 @@ nobody read standard output to its end.`,
 		checkpointsCommand(s),
 		convertCommand(s),
 		diffCommand(s),
+		versus.Command(s),
 		averageCommand(s),
 		verifySealCommand(s),
 		resealCommand(s),
-		attentionCommand(s),
+		heads.Command(s),
 		explorer.Command(s),
 		playground.Serve(s),
 		benchCommand(s),

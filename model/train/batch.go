@@ -67,6 +67,15 @@ func (b Batch) labels() int {
 	return n
 }
 
+// length returns the number of tokens in each example of a batch, those of a source
+// included; 1 without tokens.
+func (d *Data) length(b Batch) int {
+	if s, ok := b[role.SourceTokens]; ok {
+		return s.Shape[1] + b[role.Tokens].Shape[1]
+	}
+	return max(1, d.context)
+}
+
 // int64s returns the elements of a tensor that this package made.
 func (b Batch) int64s(k role.Kind) []int64 {
 	x, _ := b[k].Int64s()

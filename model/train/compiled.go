@@ -29,6 +29,7 @@ type Compiled struct {
 	loss    *graph.Graph
 	ids     IDRules
 	compile func(*graph.Graph) (Program, error)
+	passes  []graph.Pass // on the loss of a step
 
 	programs map[string]*bound // by the sizes of the batch
 }
@@ -47,8 +48,9 @@ type bound struct {
 var _ Engine = (*Compiled)(nil)
 
 // NewCompiled returns an engine for the forward pass g of a network. It calls
-// compile once for the step and once for the evaluation of each batch size.
-func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Program, error)) (*Compiled, error) {
+// compile once for the step and once for the evaluation of each batch size. The
+// passes, if any, change the loss of the steps, and not that of evaluations.
+func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Program, error), passes ...graph.Pass) (*Compiled, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, err
 	}
@@ -60,7 +62,7 @@ func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Progra
 	if err != nil {
 		return nil, err
 	}
-	return &Compiled{name: name, graph: g, loss: loss, ids: ids, compile: compile, programs: map[string]*bound{}}, nil
+	return &Compiled{name: name, graph: g, loss: loss, ids: ids, compile: compile, passes: passes, programs: map[string]*bound{}}, nil
 }
 
 // Step implements Engine.
@@ -134,7 +136,7 @@ func (e *Compiled) program(inputs map[string]format.Tensor, sizes map[string]int
 	}
 	g, err := model.Evaluation(e.graph, sizes)
 	if grads != nil {
-		g, err = model.StepOf(e.graph, sizes, grads)
+		g, err = model.StepOf(e.graph, sizes, grads, e.passes...)
 	}
 	if err != nil {
 		return nil, err

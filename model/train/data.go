@@ -247,6 +247,16 @@ func textRow(b Batch, at int) (ids, labels []int64) {
 
 // draw fills batch n of a part. Its examples depend only on the stream and n.
 func (d *Data) draw(s source, size int, stream model.Stream, n int, b *Batch) {
+	if p, ok := s.(*pairSource); ok {
+		bucket, of := p.chosen(stream, n)
+		if !bucket.fits(*b, size) {
+			*b = bucket.room(size)
+		}
+		for i := range size {
+			s.fill(of[stream.IntN(uint64(n)*uint64(size)+uint64(i), len(of))], *b, i)
+		}
+		return
+	}
 	if b.size() != size { // allocate a batch once
 		*b = d.room(size)
 	}

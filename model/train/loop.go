@@ -32,13 +32,15 @@ type Options struct {
 	WeightDecay float64 `json:"weight_decay"`
 	Clip        float64 `json:"clip"` // maximum norm of the gradient; 0: no clipping
 	Seed        uint64  `json:"seed"`
-	Engine      string  `json:"engine,omitempty"`   // engine of the run; a resumed run must reuse it to reproduce rounding
-	EvalEvery   int     `json:"eval_every"`         // steps between evaluations; 0: only after the last
-	EvalBatches int     `json:"eval_batches"`       // batches of one evaluation
-	Patience    int     `json:"patience,omitempty"` // evaluations without a lower validation loss after which the run ends; 0: never
-	DataSHA256  string  `json:"data_sha256"`        // of the text, so that a resumed run can detect a different one
+	Engine      string  `json:"engine,omitempty"`          // engine of the run; a resumed run must reuse it to reproduce rounding
+	EvalEvery   int     `json:"eval_every"`                // steps between evaluations; 0: only after the last
+	EvalBatches int     `json:"eval_batches"`              // batches of one evaluation
+	Patience    int     `json:"patience,omitempty"`        // evaluations without a lower validation loss after which the run ends; 0: never
+	Smoothing   float64 `json:"label_smoothing,omitempty"` // share of a label's probability that all tokens share; evaluations have none
+	DataSHA256  string  `json:"data_sha256"`               // of the text, so that a resumed run can detect a different one
 
-	Documents bool `json:"documents,omitempty"` // the text is fields of JSON Lines
+	Documents bool   `json:"documents,omitempty"` // the text is fields of JSON Lines
+	Best      string `json:"best,omitempty"`      // translators: which score of held-out pairs makes a checkpoint the best, BestBLEU or BestChrF
 
 	// Freeze are patterns of the names of weights that are not trained: they
 	// keep their bits, and have no gradients and no moments. See Match. A
@@ -61,6 +63,12 @@ type Origin struct {
 	Step   int      `json:"step,omitempty"`  // of its own training
 	Added  []string `json:"added,omitempty"` // tokens
 }
+
+// Values of Options.Best.
+const (
+	BestBLEU = "bleu"
+	BestChrF = "chrf"
+)
 
 // Upper limits of settings. Settings come from files too, and a file must not
 // make a run evaluate forever.
@@ -101,6 +109,12 @@ func (o Options) Check() error {
 	case !(o.WeightDecay >= 0) || math.IsInf(o.WeightDecay, 0) || !(o.Clip >= 0):
 		return fmt.Errorf("train: weight decay %g and clip %g must not be negative, nor the decay infinite", o.WeightDecay, o.Clip)
 	}
+	if o.Best != "" && o.Best != BestBLEU && o.Best != BestChrF {
+		return fmt.Errorf("train: the best checkpoint by %.20q, expects %s or %s", o.Best, BestBLEU, BestChrF)
+	}
+	if !(o.Smoothing >= 0 && o.Smoothing < 1) {
+		return fmt.Errorf("train: label smoothing %g, expects 0 to below 1", o.Smoothing)
+	}
 	if o.Patience < 0 || o.Patience > maxSteps {
 		return fmt.Errorf("train: patience for %d evaluations, expects 0 to %d", o.Patience, maxSteps)
 	}
@@ -117,6 +131,7 @@ type Event struct {
 	ValLoss         float64 // NaN unless an evaluation followed this step
 	LR              float64
 	GradNorm        float64 // before clipping
+	Tokens          int     // of the step's batches; or examples
 	TokensPerSecond float64 // or examples per second, without tokens
 }
 
@@ -239,9 +254,10 @@ func (t *Trainer) Step() (Event, error) {
 	}
 	t.step++
 	t.loss, t.valLoss = &loss, nil
+	tokens := t.options.Batch * max(1, t.options.Accumulate) * t.data.length(t.batch)
 	return Event{
-		Step: t.step, Loss: loss, ValLoss: math.NaN(), LR: lr, GradNorm: length,
-		TokensPerSecond: float64(t.options.Batch*max(1, t.options.Accumulate)*max(1, t.data.context)) / time.Since(began).Seconds(),
+		Step: t.step, Loss: loss, ValLoss: math.NaN(), LR: lr, GradNorm: length, Tokens: tokens,
+		TokensPerSecond: float64(tokens) / time.Since(began).Seconds(),
 	}, nil
 }
 

@@ -30,6 +30,9 @@ type Source struct {
 	Files int      `json:"files"` // number of files read
 	Bytes int64    `json:"bytes"` // total size
 
+	Pairs  bool   `json:"pairs,omitempty"`  // the files hold parallel texts
+	Target string `json:"target,omitempty"` // of pairs: the file with the translation of each line
+
 	Text int64 `json:"text,omitempty"` // bytes of the text, if files are compressed; 0: as many
 }
 

@@ -15,6 +15,8 @@ type Options struct {
 	// Float64 computes in double precision, for checking derivatives, at a
 	// fraction of the speed. Weights and gradients remain float32.
 	Float64 bool
+	// Loss changes the loss of the steps, and not that of evaluations.
+	Loss []graph.Pass
 }
 
 // Engine is the training engine in pure Go. It lowers a graph to a Gorgonia
@@ -26,6 +28,7 @@ type Options struct {
 type Engine struct {
 	loss   *graph.Graph
 	runner engineRunner
+	steps  engineRunner // of the steps; the same one if Options.Loss is empty
 }
 
 // engineRunner is a runner of either precision.
@@ -52,10 +55,21 @@ func New(g *graph.Graph, o Options) (*Engine, error) {
 	if !found {
 		return nil, fmt.Errorf("train: the graph has no scalar output %.80q", lossName)
 	}
-	if o.Float64 {
-		return &Engine{g, newRunner[float64](g)}, nil
+	runner := func(g *graph.Graph) engineRunner {
+		if o.Float64 {
+			return newRunner[float64](g)
+		}
+		return newRunner[float32](g)
 	}
-	return &Engine{g, newRunner[float32](g)}, nil
+	e := &Engine{loss: g, runner: runner(g)}
+	if e.steps = e.runner; len(o.Loss) > 0 {
+		changed, err := graph.Apply(g, o.Loss...)
+		if err != nil {
+			return nil, err
+		}
+		e.steps = runner(changed)
+	}
+	return e, nil
 }
 
 var _ train.Evaluator = (*Engine)(nil)
@@ -66,7 +80,7 @@ func (e *Engine) Step(weights []format.Tensor, batch train.Batch, grads []format
 	if err != nil {
 		return 0, err
 	}
-	return e.runner.step(weights, inputs, grads)
+	return e.steps.step(weights, inputs, grads)
 }
 
 // Loss implements train.Engine.
@@ -91,7 +105,7 @@ func (e *Engine) Name() string { return "gorgonia" }
 
 // Close implements train.Engine: it releases the memory of the programs.
 func (e *Engine) Close() error {
-	e.runner = closedRunner{}
+	e.runner, e.steps = closedRunner{}, closedRunner{}
 	return nil
 }
 

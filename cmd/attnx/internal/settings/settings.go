@@ -55,6 +55,7 @@ func (s *Settings) Flags(fl *pflag.FlagSet) {
 	fl.Float64Var(&o.Beta2, "beta2", d.Beta2, "AdamW: decay of the mean of their squares")
 	fl.Float64Var(&o.Epsilon, "epsilon", d.Epsilon, "AdamW: added to the root of that mean")
 	fl.Float64Var(&o.Clip, "clip", d.Clip, "longest gradient, longer ones are scaled down (0: any)")
+	fl.Float64Var(&o.Smoothing, "label-smoothing", 0, "share of a label's probability that all tokens get, in training only")
 	fl.IntVar(&o.EvalBatches, "eval-batches", d.EvalBatches, "batches of an evaluation")
 	fl.IntVar(&o.Patience, patience, 0, "end after so many evaluations without a lower validation loss (0: never)")
 }
@@ -78,17 +79,18 @@ func (s *Settings) Patience() int { return s.options.Patience }
 func (s *Settings) Apply(o *train.Options) {
 	given := s.options
 	for name, apply := range map[string]func(){
-		"schedule":     func() { o.Schedule = given.Schedule },
-		"decay":        func() { o.Decay = given.Decay },
-		"warmup":       func() { o.Warmup = given.Warmup },
-		"min-lr":       func() { o.MinLR = given.MinLR },
-		"weight-decay": func() { o.WeightDecay = given.WeightDecay },
-		"beta1":        func() { o.Beta1 = given.Beta1 },
-		"beta2":        func() { o.Beta2 = given.Beta2 },
-		"epsilon":      func() { o.Epsilon = given.Epsilon },
-		"clip":         func() { o.Clip = given.Clip },
-		"eval-batches": func() { o.EvalBatches = given.EvalBatches },
-		patience:       func() { o.Patience = given.Patience },
+		"schedule":        func() { o.Schedule = given.Schedule },
+		"decay":           func() { o.Decay = given.Decay },
+		"warmup":          func() { o.Warmup = given.Warmup },
+		"min-lr":          func() { o.MinLR = given.MinLR },
+		"weight-decay":    func() { o.WeightDecay = given.WeightDecay },
+		"beta1":           func() { o.Beta1 = given.Beta1 },
+		"beta2":           func() { o.Beta2 = given.Beta2 },
+		"epsilon":         func() { o.Epsilon = given.Epsilon },
+		"clip":            func() { o.Clip = given.Clip },
+		"label-smoothing": func() { o.Smoothing = given.Smoothing },
+		"eval-batches":    func() { o.EvalBatches = given.EvalBatches },
+		patience:          func() { o.Patience = given.Patience },
 	} {
 		if s.fl.Changed(name) {
 			apply()

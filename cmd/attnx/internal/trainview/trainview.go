@@ -18,6 +18,7 @@ import (
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/score"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -34,6 +35,7 @@ type View struct {
 	text  func()             // prints the summary of the text; nil once printed
 	bar   *terminal.Progress // nil if no long work is in progress
 	val   float64            // the last validation loss
+	steps int                // of the run
 }
 
 // Events are the callbacks of the run.
@@ -106,6 +108,7 @@ func (v *View) begin(b attnx.TrainBegin) {
 		fmt.Fprintf(v.Note, "pure Go: %v\n", b.NoORT)
 	}
 	v.val = math.NaN()
+	v.steps = b.Steps
 	v.bar = terminal.NewProgress(v.Note, "training", b.Steps, "steps")
 	v.bar.Set(b.Model.Step)
 }
@@ -115,6 +118,11 @@ func (v *View) step(m attnx.Metric) {
 		v.val = *m.ValLoss
 	}
 	v.bar.Set(m.Step, lossNote(m, v.val)...)
+	if m.Scores != nil {
+		v.Finish()
+		fmt.Fprintf(v.Note, "step %d: %s\n", m.Step, m.Scores)
+		v.bar = terminal.NewProgress(v.Note, "training", v.steps, "steps")
+	}
 }
 
 // lossNote is the note of a training step, the most important part first.
@@ -154,20 +162,22 @@ func (v *View) End(r *attnx.TrainResult, asJSON bool) error {
 // Report is the JSON of train. The losses are those of the last step and
 // the last evaluation, null before there was one.
 type Report struct {
-	Run             string   `json:"run"`
-	Checkpoint      string   `json:"checkpoint"` // the last saved checkpoint
-	Step            int      `json:"step"`       // step of the checkpoint
-	Steps           int      `json:"steps"`      // requested steps
-	Stopped         bool     `json:"stopped"`    // by a signal
-	Arch            string   `json:"arch"`
-	Parameters      int      `json:"parameters"`
-	Vocabulary      int      `json:"vocabulary"`
-	Context         int      `json:"context"`
-	Fingerprint     string   `json:"fingerprint"` // of the network
-	Engine          string   `json:"engine"`
-	Device          string   `json:"device"`
-	Loss            *float64 `json:"loss"`
-	ValLoss         *float64 `json:"val_loss"`
+	Run         string        `json:"run"`
+	Checkpoint  string        `json:"checkpoint"` // the last saved checkpoint
+	Step        int           `json:"step"`       // step of the checkpoint
+	Steps       int           `json:"steps"`      // requested steps
+	Stopped     bool          `json:"stopped"`    // by a signal
+	Arch        string        `json:"arch"`
+	Parameters  int           `json:"parameters"`
+	Vocabulary  int           `json:"vocabulary"`
+	Context     int           `json:"context"`
+	Fingerprint string        `json:"fingerprint"` // of the network
+	Engine      string        `json:"engine"`
+	Device      string        `json:"device"`
+	Loss        *float64      `json:"loss"`
+	ValLoss     *float64      `json:"val_loss"`
+	Scores      *score.Scores `json:"scores"` // of held-out translations, after the last evaluation; null for other runs
+
 	TokensPerSecond *float64 `json:"tokens_per_second"` // of the last step
 	GFLOPS          *float64 `json:"gflops"`            // of the last step
 	GEMMShare       *float64 `json:"gemm_share"`        // of the last step; null if not known
@@ -183,6 +193,9 @@ func reportOf(r *attnx.TrainResult) Report {
 	report.Parameters, _ = c.Parameters() // a trained model has parameters
 	for _, m := range r.History {
 		report.Loss, report.TokensPerSecond, report.GFLOPS, report.GEMMShare = finite(m.Loss), finite(m.TokensPerSecond), finite(m.GFLOPS), m.GEMMShare
+		if m.Scores != nil {
+			report.Scores = m.Scores
+		}
 		if m.ValLoss != nil {
 			report.ValLoss = finite(*m.ValLoss)
 		}

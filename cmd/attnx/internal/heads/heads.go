@@ -1,4 +1,5 @@
-package main
+// Package heads is the command that shows what the heads of a network look at.
+package heads
 
 import (
 	"fmt"
@@ -16,7 +17,8 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-func attentionCommand(s console.Streams) *cobra.Command {
+// Command returns attnx attention.
+func Command(s console.Streams) *cobra.Command {
 	var text, out string
 	var layer, head int
 	var asJSON bool
@@ -40,7 +42,7 @@ SVG has them as they are.`,
 				if _, err := plot.Format(out); err != nil {
 					return err
 				}
-				place, err := claim(output.Picture, out, args[0])
+				place, err := output.Claim(output.Picture, out, args[0])
 				if err != nil {
 					return err
 				}
