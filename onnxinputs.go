@@ -25,10 +25,17 @@ const maxDepth = 64
 
 // ReadInput reads an input from a file: NumPy's .npy, .npz with an array of the
 // input's name or with a single array, .json with nested lists of numbers, or
-// .pb with ONNX's TensorProto. Errors name the file.
+// .pb with ONNX's TensorProto. An array of another type is converted if the input's type
+// has all its numbers; numbers do not become integers. Errors name the file.
 func (x *ONNX) ReadInput(name, file string) (format.Tensor, error) {
+	t, _, err := x.readInput(name, file)
+	return t, err
+}
+
+// readInput is ReadInput, and returns the type of the array in the file.
+func (x *ONNX) readInput(name, file string) (t format.Tensor, was format.DType, err error) {
 	if err := x.known(map[string]format.Tensor{name: {}}); err != nil {
-		return format.Tensor{}, err
+		return t, was, err
 	}
 	var v runtime.Value
 	for _, in := range x.inputs {
@@ -36,15 +43,18 @@ func (x *ONNX) ReadInput(name, file string) (format.Tensor, error) {
 			v = in
 		}
 	}
-	t, err := readTensor(file, v)
-	if err != nil {
-		return t, err
+	if t, err = readTensor(file, v); err != nil {
+		return t, was, err
+	}
+	was = t.DType
+	if t, err = converted(file, t, v.DType); err != nil {
+		return t, was, err
 	}
 	t.Name = name
 	if err := fits(t, v); err != nil {
-		return t, fmt.Errorf("%s: %w", file, err)
+		return t, was, fmt.Errorf("%s: %w", file, err)
 	}
-	return t, nil
+	return t, was, nil
 }
 
 // readTensor reads a tensor for an input, in the format of the file's
@@ -61,7 +71,7 @@ func readTensor(file string, v runtime.Value) (format.Tensor, error) {
 		if err != nil {
 			return t, err
 		}
-		return narrowed(file, t, v.DType)
+		return t, nil
 	case ".npz":
 		return fromArchive(file, v)
 	case ".json":
@@ -80,23 +90,10 @@ func fromArchive(file string, v runtime.Value) (format.Tensor, error) {
 	}
 	for _, t := range all {
 		if t.Name == v.Name || len(all) == 1 {
-			return narrowed(file, t, v.DType)
+			return t, nil
 		}
 	}
 	return format.Tensor{}, fmt.Errorf("%s: it has %d arrays and none is called %.80q: save it under that name", file, len(all), v.Name)
-}
-
-// narrowed converts a float32 array to a type that NumPy lacks, if that type
-// represents every element exactly.
-func narrowed(file string, t format.Tensor, to format.DType) (format.Tensor, error) {
-	if t.DType != format.Float32 || !to.Float() || to.Size() > 2 || to == format.Float16 {
-		return t, nil
-	}
-	small, rounding, err := t.Convert(to)
-	if err == nil && rounding.Changed > 0 {
-		err = fmt.Errorf("%s: %d of its numbers are none of %s: round them first", file, rounding.Changed, to)
-	}
-	return small, err
 }
 
 // protoTensor reads a file with ONNX's TensorProto.

@@ -150,10 +150,13 @@ func (x *ONNX) readInputs(files []File, tokenizer string) (given map[string]form
 		if _, twice := given[f.Input]; twice {
 			return nil, nil, fmt.Errorf("%s: input %.80q is given twice: give it once", x.Path, f.Input)
 		}
-		if given[f.Input], err = x.ReadInput(f.Input, f.Path); err != nil {
+		var was format.DType
+		if given[f.Input], was, err = x.readInput(f.Input, f.Path); err != nil {
 			return nil, nil, err
 		}
-		from[f.Input] = f.Path
+		if from[f.Input] = f.Path; given[f.Input].DType != was {
+			from[f.Input] += ", there " + was.String()
+		}
 	}
 	if tokenizer != "" && texts == 0 {
 		return nil, nil, fmt.Errorf("%s: a tokenizer is for an input that is a text: give NAME=text:WORDS", x.Path)

@@ -100,8 +100,10 @@ func (p Flat) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err err
 		return l, &ProfileError{p.Name(), fmt.Sprintf("cannot have a sequence of %d tokens, the network runs 1 to %d", length, g.Context), "take one of these"}
 	}
 	l = lowered{given: g, metadata: map[string]string{MetaLength: strconv.Itoa(length)}}
-	l.Graph, l.weights, err = flat.Write(g, weights, length)
-	return l, err
+	if l.Graph, l.weights, err = flat.Write(g, weights, length); err != nil {
+		return l, fmt.Errorf("%w: take the profile plain", err)
+	}
+	return l, nil
 }
 
 // scoresTexts reports whether g reads tokens and has one row of logits for a

@@ -103,6 +103,9 @@ func (e *emitter) operator(n *graph.Node, inputs []string) error {
 		}
 		e.node(name, v.Name, inputs, axis(op.Axis), onnx.StringAttr("reduction", "add"))
 	case graph.LSTM:
+		if op.Quantized {
+			return fmt.Errorf("ONNX has none that rounds the factors of its products: export the network before it was quantized")
+		}
 		return e.recurrent(n, op.Activations, 3, append(recurrentAttributes(op.Reverse, op.Clip), flag("input_forget", op.InputForget))...)
 	case graph.GRU:
 		return e.recurrent(n, op.Activations, 2, append(recurrentAttributes(op.Reverse, op.Clip), flag("linear_before_reset", op.LinearBeforeReset))...)
