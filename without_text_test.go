@@ -173,7 +173,7 @@ func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past st
 // in it is found.
 func writesAFolder(t *testing.T, dir string, c *model.Checkpoint) {
 	t.Helper()
-	attnxRun(t, dir, 0, "export model.safetensors -o folder/", "wrote folder/: profile plain", "has no past")
+	attnxRun(t, dir, 0, "export model.safetensors -o folder/", "wrote folder/: profile plain", "continues no text")
 	attnxRun(t, dir, 0, "export model.safetensors -o half/ --profile plain --dtype float16", "wrote half/: profile plain")
 	attnxRun(t, dir, 0, "export model.safetensors -o int8/ --quantize int8", "wrote int8/: profile plain")
 	want := []string{"config.json", "model.onnx", "model.safetensors"}
