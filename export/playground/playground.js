@@ -217,6 +217,7 @@ function show() {
   const c = canvas.getContext("2d");
   c.scale(ratio, ratio);
   const seen = losses.filter(Number.isFinite);
+  canvas.setAttribute("aria-label", seen.length ? "Loss of " + done + " steps, from " + seen[0].toFixed(3) + " to " + seen.at(-1).toFixed(3) : "Loss of each step");
   const high = Math.max(1, ...seen.slice(-20000)), low = 0, left = 34, bottom = h - 20;
   c.font = "12px system-ui, sans-serif";
   c.fillStyle = css.getPropertyValue("--soft");
