@@ -38,6 +38,11 @@ func Cached(g *Graph) (*Graph, error) {
 		return nil, &CacheError{role.Of(role.Tokens).Name(), "is not an input (B,T) of the network: only what continues a text has a past"}
 	}
 	c := &cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens, layer: map[*Node]int{}}
+	return c.apply(g)
+}
+
+// apply rewrites the graph.
+func (c *cached) apply(g *Graph) (*Graph, error) {
 	if err := c.check(g); err != nil {
 		return nil, err
 	}
@@ -50,10 +55,20 @@ func Cached(g *Graph) (*Graph, error) {
 	}
 	b := Extend(out)
 	for i, l := range c.layers {
-		b.OutputFor(role.Layered(role.PresentKey, i), l.key)
-		b.OutputFor(role.Layered(role.PresentValue, i), l.value)
+		b.OutputFor(role.Layered(c.kind(role.PresentKey), i), l.key)
+		b.OutputFor(role.Layered(c.kind(role.PresentValue), i), l.value)
 	}
 	return b.Graph()
+}
+
+// kind returns the kind of a key or value of this graph.
+func (c *cached) kind(k role.Kind) role.Kind {
+	if !c.target {
+		return k
+	}
+	return map[role.Kind]role.Kind{
+		role.PastKey: role.PastTargetKey, role.PastValue: role.PastTargetValue, role.PresentKey: role.PresentTargetKey, role.PresentValue: role.PresentTargetValue,
+	}[k]
 }
 
 // cached is the state of one rewriting.
@@ -61,6 +76,7 @@ type cached struct {
 	B, T, P Dim
 	tokens  *Value
 	usesPos bool
+	target  bool // of a network that translates: every text begins in the first column, so there are no masks
 	layers  []*cachedLayer
 	layer   map[*Node]int // index in layers
 
@@ -93,10 +109,13 @@ func (c *cached) check(g *Graph) error {
 		}
 		switch op := n.Op.(type) {
 		case Attention:
+			fixed := func(v *Value) bool { return !slices.ContainsFunc(v.Shape, c.has) }
 			switch {
+			case c.target && !op.Causal && fixed(n.Args[1]) && fixed(n.Args[2]) && (len(n.Args) == 3 || fixed(n.Args[3])):
+				continue // to the source: each token for itself
 			case !op.Causal:
 				return &CacheError{n.Name(), "is not causal: a token depends on those after it"}
-			case len(n.Args) == 4:
+			case len(n.Args) == 4 && !(c.target && relative(n.Args[3])):
 				return &CacheError{n.Name(), "has a mask of its own, which says nothing of tokens before"}
 			case n.Args[0].Shape[0] != c.B || slices.ContainsFunc(n.Args, func(v *Value) bool { return slices.ContainsFunc(v.Shape[1:], c.ofBatch) }):
 				return &CacheError{n.Name(), fmt.Sprintf("has %s queries: expected the texts (%s) first", n.Args[0].Shape, c.B)}
@@ -106,6 +125,10 @@ func (c *cached) check(g *Graph) error {
 			i := len(c.layers)
 			c.layer[n] = i
 			c.layers = append(c.layers, &cachedLayer{node: n})
+		case RelativePositionBias:
+			if !c.target || op.Queries != c.T || op.Keys != c.T {
+				return &CacheError{n.Name(), "depends on the places of tokens, and not on their positions"}
+			}
 		case Positions:
 			c.usesPos = true
 			if n.Args[0] != c.tokens {
@@ -126,6 +149,12 @@ func (c *cached) check(g *Graph) error {
 	return nil
 }
 
+// relative reports whether a value is the bias of the places of two tokens.
+func relative(v *Value) bool {
+	_, ok := Is[RelativePositionBias](v)
+	return ok
+}
+
 func (c *cached) rewrite(b *Builder, n *Node, args []*Value) []*Value {
 	root := b.root()
 	switch op := n.Op.(type) {
@@ -137,16 +166,32 @@ func (c *cached) rewrite(b *Builder, n *Node, args []*Value) []*Value {
 		c.inputs(root)
 		return r
 	case Positions:
+		if c.target {
+			return []*Value{b.Range(c.P, c.P.Add(c.T))}
+		}
 		return []*Value{c.positions}
+	case RelativePositionBias:
+		op.Keys = c.P.Add(c.T)
+		return []*Value{b.RelativePositionBias(op, args[0])}
 	case Attention:
-		i := c.layer[n]
+		i, own := c.layer[n]
+		if !own {
+			return nil
+		}
 		present := func(k role.Kind, past, new *Value) *Value {
-			return root.Name(role.Layered(k, i).Name(), root.Concat(2, past, new))
+			return root.Name(role.Layered(c.kind(k), i).Name(), root.Concat(2, past, new))
 		}
 		l := c.layers[i]
 		l.key = present(role.PresentKey, c.past[i][0], args[1])
 		l.value = present(role.PresentValue, c.past[i][1], args[2])
-		return []*Value{b.Attention(op, args[0], l.key, l.value, c.seen(root))}
+		mask := c.shown
+		switch {
+		case !c.target:
+			mask = c.seen(root)
+		case len(args) == 4:
+			mask = args[3]
+		}
+		return []*Value{b.Attention(op, args[0], l.key, l.value, mask)}
 	}
 	for i, a := range n.Args {
 		// Positions become (B,T) instead of (T), so an axis would change its meaning.
@@ -169,13 +214,15 @@ func alignedAtTheEnd(op Op) bool {
 
 // inputs declares the additional inputs of a run.
 func (c *cached) inputs(b *Builder) {
-	c.mask = b.InputFor(role.Of(role.AttentionMask), format.Int64, c.B, c.P.Add(c.T))
-	if c.usesPos {
+	if !c.target {
+		c.mask = b.InputFor(role.Of(role.AttentionMask), format.Int64, c.B, c.P.Add(c.T))
+	}
+	if c.usesPos && !c.target {
 		c.positions = b.InputFor(role.Of(role.Positions), format.Int64, c.B, c.T)
 	}
 	for i, l := range c.layers {
 		in := func(k role.Kind, v *Value) *Value {
-			return b.InputFor(role.Layered(k, i), v.DType, v.Shape.with(2, c.P)...)
+			return b.InputFor(role.Layered(c.kind(k), i), v.DType, v.Shape.with(2, c.P)...)
 		}
 		c.past = append(c.past, [2]*Value{in(role.PastKey, l.node.Args[1]), in(role.PastValue, l.node.Args[2])})
 	}

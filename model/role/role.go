@@ -16,27 +16,35 @@ type Kind uint8
 // The kinds. B is the batch, T the new tokens, P the past tokens, S the tokens
 // of a source text.
 const (
-	None          Kind = iota
-	Tokens             // ids of the text, int64 (B,T)
-	AttentionMask      // which tokens count: 1, or 0 for padding, int64 (B,P+T)
-	Positions          // position of each token in its text, int64 (B,T)
-	Segments           // which of several texts each token belongs to, int64 (B,T)
-	Features           // numbers instead of tokens, floating-point (B,...)
-	SourceTokens       // ids of the text to translate, int64 (B,S)
-	SourceMask         // which of its tokens count, int64 (B,S)
-	SourceStates       // output of the encoder, (B,S,C)
-	PastKey            // keys of a layer for the past tokens, (B,H,P,D)
-	PastValue          // values of a layer for the past tokens, (B,H,P,D)
-	PresentKey         // PastKey for the next run, (B,H,P+T,D)
-	PresentValue       // PastValue for the next run, (B,H,P+T,D)
-	Labels             // expected answers: int64 ids, or floating-point targets
-	Logits             // scores before softmax, (B,T,V) or (B,V)
-	Hidden             // the last hidden states, (B,T,C)
-	Pooled             // one vector for each text, (B,C): the first token's hidden state, projected
-	Sentence           // the embedding of each text, (B,C)
-	Prediction         // output of a regression, floating-point
-	Loss               // what training minimizes, a scalar
-	Gradient           // derivative of the loss with respect to the weight Of, in its shape
+	None               Kind = iota
+	Tokens                  // ids of the text, int64 (B,T)
+	AttentionMask           // which tokens count: 1, or 0 for padding, int64 (B,P+T)
+	Positions               // position of each token in its text, int64 (B,T)
+	Segments                // which of several texts each token belongs to, int64 (B,T)
+	Features                // numbers instead of tokens, floating-point (B,...)
+	SourceTokens            // ids of the text to translate, int64 (B,S)
+	SourceMask              // which of its tokens count, int64 (B,S)
+	SourceStates            // output of the encoder, (B,S,C)
+	PastKey                 // keys of a layer for the past tokens, (B,H,P,D)
+	PastValue               // values of a layer for the past tokens, (B,H,P,D)
+	PresentKey              // PastKey for the next run, (B,H,P+T,D)
+	PresentValue            // PastValue for the next run, (B,H,P+T,D)
+	PastTargetKey           // PastKey of a decoder that also attends to a source
+	PastTargetValue         // PastValue of such a decoder
+	PastSourceKey           // keys that a layer of it has of the source, (B,H,S,D)
+	PastSourceValue         // their values, (B,H,S,D)
+	PresentTargetKey        // PastTargetKey for the next run
+	PresentTargetValue      // PastTargetValue for the next run
+	PresentSourceKey        // PastSourceKey for the next runs
+	PresentSourceValue      // PastSourceValue for the next runs
+	Labels                  // expected answers: int64 ids, or floating-point targets
+	Logits                  // scores before softmax, (B,T,V) or (B,V)
+	Hidden                  // the last hidden states, (B,T,C)
+	Pooled                  // one vector for each text, (B,C): the first token's hidden state, projected
+	Sentence                // the embedding of each text, (B,C)
+	Prediction              // output of a regression, floating-point
+	Loss                    // what training minimizes, a scalar
+	Gradient                // derivative of the loss with respect to the weight Of, in its shape
 	kinds
 )
 
@@ -44,33 +52,41 @@ const (
 // models and optimum's exports. transformers.js, onnxruntime-genai and Triton
 // repositories use the same names. # is the layer, * the weight.
 var words = [kinds]struct{ word, name string }{
-	None:          {"", ""},
-	Tokens:        {"tokens", "input_ids"},
-	AttentionMask: {"attention_mask", "attention_mask"},
-	Positions:     {"positions", "position_ids"},
-	Segments:      {"segments", "token_type_ids"},
-	Features:      {"features", "features"},
-	SourceTokens:  {"source_tokens", "encoder_input_ids"},
-	SourceMask:    {"source_mask", "encoder_attention_mask"},
-	SourceStates:  {"source_states", "encoder_hidden_states"},
-	PastKey:       {"past_key.#", "past_key_values.#.key"},
-	PastValue:     {"past_value.#", "past_key_values.#.value"},
-	PresentKey:    {"present_key.#", "present.#.key"},
-	PresentValue:  {"present_value.#", "present.#.value"},
-	Labels:        {"labels", "labels"},
-	Logits:        {"logits", "logits"},
-	Hidden:        {"hidden", "last_hidden_state"},
-	Pooled:        {"pooled", "pooler_output"},
-	Sentence:      {"sentence", "sentence_embedding"},
-	Prediction:    {"prediction", "prediction"},
-	Loss:          {"loss", "loss"},
-	Gradient:      {"gradient.*", "grad.*"},
+	None:               {"", ""},
+	Tokens:             {"tokens", "input_ids"},
+	AttentionMask:      {"attention_mask", "attention_mask"},
+	Positions:          {"positions", "position_ids"},
+	Segments:           {"segments", "token_type_ids"},
+	Features:           {"features", "features"},
+	SourceTokens:       {"source_tokens", "encoder_input_ids"},
+	SourceMask:         {"source_mask", "encoder_attention_mask"},
+	SourceStates:       {"source_states", "encoder_hidden_states"},
+	PastKey:            {"past_key.#", "past_key_values.#.key"},
+	PastValue:          {"past_value.#", "past_key_values.#.value"},
+	PresentKey:         {"present_key.#", "present.#.key"},
+	PresentValue:       {"present_value.#", "present.#.value"},
+	PastTargetKey:      {"past_target_key.#", "past_key_values.#.decoder.key"},
+	PastTargetValue:    {"past_target_value.#", "past_key_values.#.decoder.value"},
+	PastSourceKey:      {"past_source_key.#", "past_key_values.#.encoder.key"},
+	PastSourceValue:    {"past_source_value.#", "past_key_values.#.encoder.value"},
+	PresentTargetKey:   {"present_target_key.#", "present.#.decoder.key"},
+	PresentTargetValue: {"present_target_value.#", "present.#.decoder.value"},
+	PresentSourceKey:   {"present_source_key.#", "present.#.encoder.key"},
+	PresentSourceValue: {"present_source_value.#", "present.#.encoder.value"},
+	Labels:             {"labels", "labels"},
+	Logits:             {"logits", "logits"},
+	Hidden:             {"hidden", "last_hidden_state"},
+	Pooled:             {"pooled", "pooler_output"},
+	Sentence:           {"sentence", "sentence_embedding"},
+	Prediction:         {"prediction", "prediction"},
+	Loss:               {"loss", "loss"},
+	Gradient:           {"gradient.*", "grad.*"},
 }
 
 // Role is the purpose of one input or output.
 type Role struct {
 	Kind  Kind
-	Layer int    // of PastKey, PastValue, PresentKey and PresentValue; starts at 0
+	Layer int    // of keys and values, past and present; starts at 0
 	Of    string // of Gradient: the name of the weight
 }
 
