@@ -49,6 +49,9 @@ func (x *exporting) holdsCache() error {
 // saveFolders writes the model's folder, its folder in Triton's repository, or
 // both.
 func (x *exporting) saveFolders(c *model.Checkpoint, r *ExportReport) (precision.Numbers, error) {
+	if c.Translates() {
+		return x.savePair(c, r)
+	}
 	m, numbers, err := ExportModel(c, x.Profile)
 	if err == nil && x.to != "" {
 		err = x.saveFolder(c, m, r)

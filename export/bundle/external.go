@@ -120,3 +120,22 @@ func (s *summer) Write(b []byte) (int, error) {
 }
 
 func (s *summer) hex() string { return hex.EncodeToString(s.hash.Sum(nil)) }
+
+// Shared returns a file of weights, which write writes with the initializers named in
+// offsets at these places, and models that refer to it, in the same folder. Write them
+// in this order: the models contain the SHA-256 of the weights.
+func Shared(weights string, offsets map[string]int64, write func(io.Writer) error, names []string, models []*onnx.Model) ([]store.File, error) {
+	sum := newSummer()
+	files := []store.File{{Name: weights, Write: func(w io.Writer) error { return write(io.MultiWriter(w, sum)) }}}
+	for i, m := range models {
+		part := SplitAt(m, weights, offsets, write)
+		if err := onnx.Check(part.model, ""); err != nil {
+			return nil, fmt.Errorf("export: %s: %w", names[i], err)
+		}
+		if n := part.model.EncodedSize(); n > Limit {
+			return nil, fmt.Errorf("export: %s: %d bytes besides the weights do not fit one ONNX file", names[i], n)
+		}
+		files = append(files, store.File{Name: names[i], Write: func(w io.Writer) error { return part.stamped(sum).Encode(w) }})
+	}
+	return files, nil
+}

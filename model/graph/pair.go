@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/model/role"
 )
@@ -175,5 +177,39 @@ func reach(g *Graph, v *Value) map[*Value]bool {
 func cachedTarget(g *Graph) (*Graph, error) {
 	tokens := g.Input(role.Of(role.Tokens))
 	c := &cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens, layer: map[*Node]int{}, target: true}
-	return c.apply(g)
+	out, err := c.apply(g)
+	if err != nil {
+		return nil, err
+	}
+	return byLayer(out)
+}
+
+// byLayer puts the inputs first, those of a layer side by side: optimum gives keys and
+// values by their order, and not by their names.
+func byLayer(g *Graph) (*Graph, error) {
+	kinds := []role.Kind{role.PastTargetKey, role.PastTargetValue, role.PastSourceKey, role.PastSourceValue}
+	place := func(v *Value) (layer, kind int) {
+		r := v.Role()
+		if kind = slices.Index(kinds, r.Kind); kind < 0 {
+			return -1, 0 // masks and tokens stay in front
+		}
+		return r.Layer, kind
+	}
+	sorted := *g
+	sorted.Inputs = slices.Clone(g.Inputs)
+	slices.SortStableFunc(sorted.Inputs, func(a, b *Value) int {
+		layerA, kindA := place(a)
+		layerB, kindB := place(b)
+		return cmp.Or(cmp.Compare(layerA, layerB), cmp.Compare(kindA, kindB))
+	})
+	sorted.Nodes = nil
+	for _, v := range sorted.Inputs {
+		sorted.Nodes = append(sorted.Nodes, v.Node)
+	}
+	for _, n := range g.Nodes {
+		if _, in := n.Op.(Input); !in {
+			sorted.Nodes = append(sorted.Nodes, n)
+		}
+	}
+	return &sorted, Verify(&sorted)
 }
