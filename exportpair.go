@@ -19,6 +19,9 @@ const (
 	nextFile    = "decoder_with_past_model.onnx"
 )
 
+// pairFiles are the files in the order in which they run.
+var pairFiles = []string{encoderFile, firstFile, nextFile}
+
 // savePair writes the folder of a network that translates: its parts in a file each,
 // with one file of weights that transformers opens too.
 func (x *exporting) savePair(c *model.Checkpoint, r *ExportReport) (precision.Numbers, error) {
@@ -41,17 +44,21 @@ func (x *exporting) savePair(c *model.Checkpoint, r *ExportReport) (precision.Nu
 		return none, err
 	}
 	var models []*onnx.Model
-	for _, p := range []model.Part{cut.Encoder, cut.First, cut.Next} {
-		m, err := export.Model(p.Graph, p.Weights, plain)
+	checkpoints, err := cut.Checkpoints(c)
+	if err != nil {
+		return none, err
+	}
+	for _, p := range checkpoints {
+		m, _, err := ExportModel(p, plain)
 		if err != nil {
 			return none, err
 		}
-		if _, same := weightsOf(&model.Checkpoint{Weights: p.Weights}, m); !same {
+		if _, same := weightsOf(p, m); !same {
 			return none, fmt.Errorf("the weights of a part are not those of the network in their shapes: report this as a bug")
 		}
 		models = append(models, m)
 	}
-	files, err := bundle.Shared(huggingface.WeightsName, parts.Offsets, parts.Weights, []string{encoderFile, firstFile, nextFile}, models)
+	files, err := bundle.Shared(huggingface.WeightsName, parts.Offsets, parts.Weights, pairFiles, models)
 	if err != nil {
 		return none, err
 	}

@@ -35,6 +35,9 @@ func TestPairFolder(t *testing.T) {
 		if err != nil || again.Weights.Hash() != m.Weights.Hash() {
 			t.Errorf("%s: the folder holds another model: %v", c.Name, err)
 		}
+		if r, err := verifyPair(context.Background(), m, folder, VerifyOptions{Budget: 2000}); err != nil || r.Verdict != "pass" || len(r.Files) != 3 {
+			t.Errorf("%s: %s %s, %v", c.Name, r.Verdict, r.Reason, err)
+		}
 		past := func(k role.Kind) string { return role.Layered(k, 0).Name() }
 		mask, states, tokens := role.SourceMask.Name(), role.SourceStates.Name(), role.Tokens.Name()
 		for file, want := range map[string][]string{

@@ -47,6 +47,10 @@ func verifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions
 	if err != nil {
 		return runtime.Report{}, nil, err
 	}
+	if len(paths) == 2 && isPair(paths[1]) {
+		report, err := verifyPair(ctx, c, paths[1], o)
+		return report, c, err
+	}
 	report, err := Verify(ctx, c, paths[1:], o)
 	return report, c, err
 }

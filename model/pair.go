@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/attnx/attnx/model/graph"
@@ -17,6 +18,22 @@ type Pair struct{ Encoder, First, Next Part }
 
 // Layers returns the number of layers of the decoder.
 func (p Pair) Layers() int { return (len(p.Next.Graph.Outputs) - 1) / 2 }
+
+// Checkpoints returns the parts as models of their own, in the order in which they
+// run. They have no tokenizer: it is beside them, once.
+func (p Pair) Checkpoints(c *Checkpoint) ([]*Checkpoint, error) {
+	var out []*Checkpoint
+	for i, name := range []string{"encoder", "decoder", "decoder with a past"} {
+		part := []Part{p.Encoder, p.First, p.Next}[i]
+		arch := c.Arch + ", " + name
+		config, err := json.Marshal(map[string]string{archKey: arch})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &Checkpoint{Arch: arch, Config: config, Graph: part.Graph, Weights: part.Weights})
+	}
+	return out, nil
+}
 
 // Cut returns the parts of a network that translates. They share the weights.
 func (c *Checkpoint) Cut() (p Pair, err error) {

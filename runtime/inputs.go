@@ -45,7 +45,7 @@ func CasesOf(inputs []Input, context, budget int, seed uint64) ([]Case, error) {
 	if context < 1 {
 		context = anyLength
 	}
-	if slices.ContainsFunc(inputs, func(in Input) bool { return in.Role.Kind == role.PastKey }) {
+	if slices.ContainsFunc(inputs, func(in Input) bool { return in.Role.Kind == role.PastKey || in.Role.Kind == role.PastTargetKey }) {
 		context = max(1, context/2) // the other half is the past
 	}
 	names := namedSizes(inputs)
