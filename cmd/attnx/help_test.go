@@ -49,8 +49,8 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(root)
-	if seen != 32 {
-		t.Errorf("%d commands, want 32", seen)
+	if seen != 33 {
+		t.Errorf("%d commands, want 33", seen)
 	}
 }
 
