@@ -21,6 +21,7 @@ import (
 type ConvertOptions struct {
 	DType  format.DType // of a folder's weights: Float32, BFloat16 or Float16; 0: Float32
 	GGUF   gguf.Type    // of the matrices of a GGUF file; 0: F32
+	Like   string       // the ONNX file that a copy with other weights is made of; only for an ONNX file
 	Saving func()       // called after reading and before writing; may be nil
 	Tell   Tell
 }
@@ -39,12 +40,18 @@ type ConvertReport struct {
 
 // Convert reads a model in any form (a checkpoint, a run's folder, a Hugging Face
 // folder, a GGUF file, an ONNX file of any tool). It writes a checkpoint if the
-// name ends with .safetensors, a GGUF file if it ends with .gguf, otherwise a new
-// folder in Hugging Face's layout. A checkpoint
-// contains float32 weights, and the training state if there is one. Convert does
-// not overwrite its source or files that attnx did not write. Errors name the
-// file.
+// name ends with .safetensors, a GGUF file if it ends with .gguf, a copy of the
+// file Like with the model's weights if it ends with .onnx, otherwise a new folder
+// in Hugging Face's layout. A checkpoint contains float32 weights, and the training
+// state if there is one. Convert does not overwrite its source or files that attnx
+// did not write. Errors name the file.
 func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
+	switch {
+	case o.Like != "" && meansONNX(to):
+		return convertLike(from, to, o)
+	case o.Like != "":
+		return nil, &OptionError{Option: "Like", Reason: fmt.Sprintf(" is for ONNX files: %.200q does not end with .onnx", to)}
+	}
 	load, kind := find.Loader(model.LoadModel), output.Folder
 	if o.DType == format.Invalid {
 		o.DType = format.Float32

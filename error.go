@@ -57,6 +57,7 @@ const (
 	BeginAgain    = "begin a new run with Train"
 	SmallerBatch  = "take a smaller Batch, and Accumulate to make up for it, or a smaller Context"
 	NameMore      = "name more, or train with a larger Keep"
+	TrainFile     = "or name a Loss, to train the graph of the file as it is"
 	TakeORT       = "take the engine ort"
 )
 

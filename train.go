@@ -46,6 +46,15 @@ type TrainOptions struct {
 	Init      string
 	AddTokens []string
 
+	// Loss is of model.LossKinds, and Output the name of the output that it is of
+	// ("": the logits, or the only output). With a Loss, an ONNX file is trained as
+	// it is: its graph, whatever wrote it. Data are then a text for a language
+	// model, or tables: files whose names end with .csv, .jsonl or .npz. Their
+	// columns are the inputs of their names, Labels names the one of labels ("":
+	// labels, label, target or y), and Text the one of texts ("": text).
+	Loss, Output string
+	Labels, Text string
+
 	// The steps, batches, rates, evaluations and saves. The zero value means
 	// train.DefaultOptions(200). To change some, start with train.DefaultOptions,
 	// because 0 is a valid value of most settings, such as no weight decay. An LR

@@ -313,11 +313,14 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 		}
 		return d.check()
 	}
+	if how := r.options.Table; how != nil {
+		return r.readTableAgain(d, from, *how)
+	}
 	if len(r.model.Tokenizer) == 0 {
 		return &Error{Option: "Data", Value: isMissing, Err: fmt.Errorf("%s learned from examples, which are not in its folder", r.folder), Do: GiveExamples}
 	}
-	tok, err := find.Tokenizer(from, r.model.Tokenizer, r.model)
-	if err == nil && tok.VocabSize() > r.model.IDs() {
+	tok, err := tokenizerOf(from, r.model)
+	if err == nil && r.model.Arch != fileArch && tok.VocabSize() > r.model.IDs() {
 		err = find.TooLarge(from, tok, r.model) // refused now: the data may contain those ids anywhere
 	}
 	if err != nil {
@@ -335,5 +338,35 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 		return err
 	}
 	r.textRead(text)
-	return r.tokenize(ctx, text, tok, cmp.Or(r.options.Context, r.model.Context()))
+	if err := r.tokenize(ctx, text, tok, cmp.Or(r.options.Context, r.model.Context())); err != nil {
+		return err
+	}
+	return r.fillInputs()
+}
+
+// readTableAgain reads the examples of a resumed run.
+func (r *trainRun) readTableAgain(d Corpus, from string, how train.Table) error {
+	files := d.Files
+	if len(files) == 0 {
+		source, err := readSource(r.in(store.SourceName))
+		if err != nil {
+			return &Error{Err: err, Do: GiveFirstText}
+		}
+		files = source.Paths
+	}
+	var tok *tokens.Tokenizer
+	if how.Text != "" {
+		var err error
+		if tok, err = tokenizerOf(from, r.model); err != nil {
+			return err
+		}
+	}
+	if err := r.readTable(files, tok, how); err != nil {
+		return err
+	}
+	if sum := r.data.SHA256(); sum != r.options.DataSHA256 {
+		return &Error{Option: "Data", Value: quote.Paths(files), Do: "give the same files in the same order",
+			Err: fmt.Errorf("the examples are not those this run began with (SHA-256 %.12s, was %.12s)", sum, r.options.DataSHA256)}
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
@@ -25,6 +26,7 @@ type started struct {
 	model     *model.Checkpoint
 	tokenizer *tokens.Tokenizer // nil for data without text
 	origin    *train.Origin
+	freeze    []string // patterns of what is not trained by default
 }
 
 // startFrom reads the model of TrainOptions.Init, and adds tokens to it.
@@ -36,15 +38,17 @@ func (o TrainOptions) startFrom(tell Tell) (*started, error) {
 			return nil, &OptionError{Option: option, Reason: " belongs to a new network, and Init gives one: leave one of them out"}
 		}
 	}
-	c, rounding, err := readAny(o.Init, tell, model.LoadModel)
+	for option, value := range map[string]string{"Labels": o.Labels, "Text": o.Text} {
+		if value != "" && !o.tables() {
+			return nil, &OptionError{Option: option, Reason: " names a column of tables, and the data are none: give files whose names end with .csv, .jsonl or .npz"}
+		}
+	}
+	c, freeze, err := o.initial(tell)
 	if err != nil {
 		return nil, err
 	}
-	if rounding.Changed > 0 {
-		tell.Say(Notice, "%s: rounding to float32 changed %s weights", o.Init, quote.Count(rounding.Changed))
-	}
-	s := &started{origin: &train.Origin{Name: filepath.Base(filepath.Clean(o.Init)), Arch: c.Arch, SHA256: c.Weights.Hash(), Step: c.Step, Added: o.AddTokens}}
-	if o.Data.Data == nil {
+	s := &started{freeze: freeze, origin: &train.Origin{Name: filepath.Base(filepath.Clean(o.Init)), Arch: c.Arch, SHA256: c.Weights.Hash(), Step: c.Step, Added: o.AddTokens}}
+	if o.Data.Data == nil && !o.tables() && o.Loss == "" {
 		if err := c.Continues(); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.Init, err)
 		}
@@ -58,6 +62,39 @@ func (o TrainOptions) startFrom(tell Tell) (*started, error) {
 	return s, nil
 }
 
+// initial reads the model, and what of an ONNX file is not trained by default.
+func (o TrainOptions) initial(tell Tell) (c *model.Checkpoint, freeze []string, err error) {
+	file := find.ModelIn(find.Held(o.Init))
+	kind := find.Kind(0)
+	if !find.IsFolder(file) {
+		kind, _ = find.ExpectModel(file) // readAny reports what it is otherwise
+	}
+	if kind == find.ONNX && o.Loss != "" {
+		t, err := readTrainable(file, batchSizes(o.Settings.Batch, cmp.Or(o.Context, longestDefault)), tell)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := checkSizes(file, t.model.Graph, o.Settings.Batch); err != nil {
+			return nil, nil, err
+		}
+		if n := len(t.freeze); n > 0 {
+			tell.Say(Notice, "%s: not trained: %d tensors of constants, integers or running moments", o.Init, n)
+		}
+		return t.model, t.freeze, nil
+	}
+	c, rounding, err := readAny(o.Init, tell, model.LoadModel)
+	if err != nil && kind == find.ONNX {
+		return nil, nil, &Error{Err: err, Do: TrainFile}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if rounding.Changed > 0 {
+		tell.Say(Notice, "%s: rounding to float32 changed %s weights", o.Init, quote.Count(rounding.Changed))
+	}
+	return c, nil, nil
+}
+
 // addTokens sets the model with its tokenizer and the added tokens.
 func (s *started) addTokens(o TrainOptions, c *model.Checkpoint) (err error) {
 	s.model = c
@@ -68,8 +105,9 @@ func (s *started) addTokens(o TrainOptions, c *model.Checkpoint) (err error) {
 	} else if o.Tokenizer != nil {
 		return &OptionError{Option: "Tokenizer", Reason: fmt.Sprintf(": %s has a tokenizer, which its weights know: leave it out", o.Init)}
 	}
-	if o.Data.Data == nil || len(o.AddTokens) > 0 {
-		if s.tokenizer, err = find.Tokenizer(o.Init, c.Tokenizer, c); err != nil {
+	needed := o.Data.Data == nil && !o.tables() || len(o.AddTokens) > 0
+	if needed || len(c.Tokenizer) > 0 && o.tables() {
+		if s.tokenizer, err = tokenizerOf(o.Init, c); err != nil {
 			return err
 		}
 	}
@@ -96,6 +134,10 @@ func (r *trainRun) beginFrom(ctx context.Context, o TrainOptions) error {
 		return err
 	}
 	r.model, r.options.Init = from.model, from.origin
+	r.options.Freeze = append(from.freeze, r.options.Freeze...)
+	if err := r.chooseLoss(o); err != nil {
+		return err
+	}
 	if err := r.checkFreeze(); err != nil {
 		return err
 	}
@@ -112,6 +154,16 @@ func (r *trainRun) beginFrom(ctx context.Context, o TrainOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.tables() {
+		if err := o.Data.check(); err != nil {
+			return err
+		}
+		err := r.readTable(o.Data.Files, from.tokenizer, train.Table{Labels: o.Labels, Text: o.Text, Length: length})
+		if err == nil {
+			r.options.DataSHA256 = r.data.SHA256()
+		}
+		return err
+	}
 	if length != r.model.Context() {
 		r.options.Context = length
 	}
@@ -122,12 +174,45 @@ func (r *trainRun) beginFrom(ctx context.Context, o TrainOptions) error {
 	}
 	r.options.DataSHA256, r.options.Documents = text.SHA256, text.Documents != nil
 	r.textRead(text)
-	return r.tokenize(ctx, text, from.tokenizer, length)
+	if err := r.tokenize(ctx, text, from.tokenizer, length); err != nil {
+		return err
+	}
+	return r.fillInputs()
+}
+
+// chooseLoss sets what is minimized.
+func (r *trainRun) chooseLoss(o TrainOptions) error {
+	if o.Loss == "" {
+		if o.Output != "" {
+			return &OptionError{Option: "Output", Reason: " is what a Loss is of: give both"}
+		}
+		return nil
+	}
+	loss, err := model.LossFor(r.model.Graph, o.Loss, o.Output)
+	if err != nil {
+		return &Error{Option: "Loss", Err: err}
+	}
+	r.options.Loss = &loss
+	return nil
+}
+
+// fillInputs gives inputs that follow from the tokens of a text their data.
+func (r *trainRun) fillInputs() error {
+	loss, err := r.options.WithLoss(r.model.Graph)
+	if err != nil {
+		return err
+	}
+	return r.data.Fill(loss)
 }
 
 // length returns the number of tokens of a sequence.
 func (s *started) length(o TrainOptions) (int, error) {
 	most := s.model.Context()
+	if in := s.model.Graph.Input(role.Of(role.Tokens)); in != nil {
+		if n, fixed := fixedLength(in); fixed {
+			most = n
+		}
+	}
 	if most > 0 && o.Context > most {
 		return 0, &Error{Option: "Context", Value: fmt.Sprint(o.Context), Err: fmt.Errorf("%s has a context of %d tokens: take at most as many", o.Init, most)}
 	}
@@ -144,7 +229,7 @@ func (r *trainRun) checkFreeze() error {
 	if err != nil {
 		return &Error{Option: "Freeze", Err: err}
 	}
-	loss, err := model.WithLoss(r.model.Graph)
+	loss, err := r.options.WithLoss(r.model.Graph)
 	if err != nil {
 		return err
 	}
@@ -157,6 +242,9 @@ func (r *trainRun) checkFreeze() error {
 	}
 	if names != nil {
 		return &Error{Option: "Freeze", Err: train.ErrAllFrozen}
+	}
+	if l := r.options.Loss; l != nil {
+		return &Error{Option: "Output", Value: fmt.Sprintf("%.80q", l.Output), Err: errors.New("it depends on no weight: there is nothing to learn")}
 	}
 	return errors.New("the loss depends on no weight: there is nothing to learn")
 }

@@ -55,7 +55,11 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 		r.events.Open()
 	}
 	r.how.Smoothing = r.options.Smoothing
-	engine, why, err := OpenEngine(r.engine, r.model, r.how)
+	network, err := r.options.Network(r.model)
+	if err != nil {
+		return nil, err
+	}
+	engine, why, err := OpenEngine(r.engine, network, r.how)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +89,7 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 			Init: r.options.Init, Frozen: frozen,
 		})
 	}
-	if r.speed, err = newSpeedometer(r.model, r.data, engine.Name(), r.how.Device); err != nil {
+	if r.speed, err = newSpeedometer(network, r.data, engine.Name(), r.how.Device); err != nil {
 		return nil, err
 	}
 	if r.settled() {
@@ -122,7 +126,11 @@ func (r *trainRun) checkMemory() error {
 	if err != nil {
 		return &Error{Option: "Freeze", Err: err}
 	}
-	need, err := train.Memory(r.model, r.data, r.options.Batch, params)
+	network, err := r.options.Network(r.model)
+	if err != nil {
+		return err
+	}
+	need, err := train.Memory(network, r.data, r.options.Batch, params)
 	if err != nil {
 		return err
 	}
@@ -269,7 +277,6 @@ func (r *trainRun) abandon() error {
 	if !r.fresh {
 		return nil
 	}
-	r.metrics.Close()
 	r.metrics.Close()
 	os.Remove(r.in(store.MetricsName))
 	os.Remove(r.metrics.events)

@@ -14,8 +14,12 @@ const IgnoreIndex = -100
 // WithLoss returns g with the training loss as its only output. For logits
 // (B,T,V) or (B,V) it is the mean of -log p(label) over the labels, int64
 // (B,T) or (B), except IgnoreIndex. For a prediction it is the mean squared
-// error against labels of the same shape.
+// error against labels of the same shape. A graph whose only output is a loss
+// is returned as it is.
 func WithLoss(g *graph.Graph) (*graph.Graph, error) {
+	if len(g.Outputs) == 1 && g.Outputs[0].Role.Kind == role.Loss {
+		return g, nil
+	}
 	b := graph.Extend(g)
 	labels, loss := role.Of(role.Labels), role.Of(role.Loss)
 	if o, ok := g.Output(role.Of(role.Logits)); ok {

@@ -9,6 +9,7 @@ import (
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/export/precision"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
@@ -51,11 +52,16 @@ var flagValues = map[string]complete.Func{
 	"init":             complete.FilesOf("safetensors", "gguf", "onnx"),
 	"freeze":           complete.FreeText,
 	"add-token":        complete.FreeText,
+	"loss":             complete.OneOf(model.LossKinds()...),
+	"labels":           complete.FreeText,
+	"train output":     complete.FreeText,
+	"train text":       complete.FreeText,
 	"ort-lib":          complete.AnyFile, // the file name ends with a version
 	"export text":      complete.AnyFile,
 	"verify text":      complete.AnyFile,
 	"export output":    complete.FilesOf("onnx"),
-	"convert output":   complete.FilesOf("safetensors", "gguf"),
+	"convert output":   complete.FilesOf("safetensors", "gguf", "onnx"),
+	"like":             complete.FilesOf("onnx"),
 	"average output":   complete.FilesOf("safetensors"),
 	"reseal output":    complete.FilesOf("safetensors"),
 	"attention output": complete.FilesOf("png", "svg"),

@@ -14,7 +14,7 @@ import (
 )
 
 func convertCommand(s console.Streams) *cobra.Command {
-	var out, dtype string
+	var out, dtype, like string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "convert IN -o OUT",
@@ -27,11 +27,15 @@ Face's layout: config.json, model.safetensors, tokenizer.json. From the ONNX
 file of another tool convert takes the weights, and the configuration and the
 tokenizer beside it.
 
+--like FILE.onnx writes a copy of an ONNX file, of any tool, with the weights of
+IN: a run that was trained from it with --init and --loss. All other bytes are
+those of FILE.onnx.
+
 A checkpoint holds float32. --dtype writes a folder or a GGUF file in a smaller
 type and reports the rounding: how many weights changed, and by how much at
 most. A GGUF file has it in its matrices. Those whose rows are no whole blocks
 of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
-		Example: "  attnx convert runs/go -o folder\n  attnx convert folder -o model.safetensors\n  attnx convert runs/go -o half --dtype bfloat16\n  attnx convert folder -o model.gguf --dtype q8_0",
+		Example: "  attnx convert runs/go -o folder\n  attnx convert folder -o model.safetensors\n  attnx convert runs/go -o half --dtype bfloat16\n  attnx convert folder -o model.gguf --dtype q8_0\n  attnx convert runs/tuned -o tuned.onnx --like model.onnx",
 		Args:    usage.OneArg("checkpoint, folder, GGUF or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if out == "" {
@@ -40,7 +44,7 @@ of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
 			if err := notStdout(out); err != nil {
 				return err
 			}
-			o := attnx.ConvertOptions{Tell: s.Tell, Saving: func() { ending.FinishFirst(cmd.Context()) }}
+			o := attnx.ConvertOptions{Tell: s.Tell, Like: like, Saving: func() { ending.FinishFirst(cmd.Context()) }}
 			if attnx.MeansGGUF(out) {
 				o.GGUF, err = gguf.ParseWritable(dtype)
 			} else {
@@ -62,6 +66,7 @@ of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint (.safetensors), GGUF file (.gguf) or folder to write")
 	cmd.Flags().StringVar(&dtype, "dtype", "float32", "of the weights: float32, bfloat16 or float16; of a GGUF file also q8_0, q5_0, q4_0 or q4_k")
+	cmd.Flags().StringVar(&like, "like", "", "ONNX file to copy with the weights of IN, if OUT ends with .onnx")
 	usage.JSONFlag(cmd, &asJSON, attnx.ConvertReport{})
 	return cmd
 }

@@ -49,6 +49,7 @@ var layers = map[string][]string{
 	"internal/speed":       {"format", "model/graph", "runtime"},
 	"internal/signals":     {},
 	"internal/quote":       {},
+	"internal/table":       {"format", "format/npy", "internal/quote"},
 	"export/onnx":          {},
 	"export/onnx/schema":   {"export/onnx"},
 	"export/onnx/cut":      {"export/onnx"},

@@ -45,6 +45,7 @@ type trainFlags struct {
 	json         bool
 	settings.Settings
 	init initFlags
+	task taskFlags
 }
 
 func trainCommand(s console.Streams) *cobra.Command {
@@ -79,6 +80,14 @@ adds tokens to it; the new rows of its weights are the mean of the others.
 characters, and a pattern after ! is an exception from those before it
 (--freeze '*' --freeze '!lm_head*'). The run records the hash of the weights
 that it began with.
+
+--loss trains an ONNX file of any tool as it is, and any other model for a task:
+its loss is of --output. --data is then a text for a language model, or tables
+(.csv, .jsonl, .npz) whose columns are the inputs of their names, --text and
+--labels. Labels of cross-entropy are classes: numbers from 0 on, or texts in
+alphabetical order. Constants and the running moments of BatchNormalization are
+not trained, and Dropout is off, as in the file. attnx convert RUN -o NEW.onnx
+--like FILE.onnx writes the weights into a copy of the file.
 
 RUN is a new folder. It gets the checkpoints (step-00000020.safetensors and so
 on), the names of the newest and of the best one (of those saved after an
@@ -153,6 +162,7 @@ bit, as one that was never stopped.`,
 	fl.StringVar(&f.config, settings.FileFlag, "", "YAML file that gives flags, by their names; flags given here count more")
 	fl.StringVar(&f.out, "out", "", "folder of the new run")
 	f.init.add(fl)
+	f.task.add(fl)
 	usage.JSONFlag(cmd, &f.json, trainview.Report{})
 	fl.StringVar(&f.resume, "resume", "", "folder of a run to continue")
 	return cmd
@@ -192,13 +202,13 @@ func (f trainFlags) check(given func(string) bool) error {
 		return fmt.Errorf("give either --out for a new run or --resume for an old one")
 	}
 	if f.resume != "" {
-		for _, name := range append([]string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every", settings.FileFlag, "init", "freeze", "add-token"}, slices.Concat(settings.Names(), pairNames)...) {
+		for _, name := range append([]string{"arch", "preset", "tokenizer", "vocab", "batch", "accumulate", "context", "lr", "seed", "eval-every", settings.FileFlag, "init", "freeze", "add-token"}, slices.Concat(settings.Names(), pairNames, taskNames)...) {
 			if given(name) {
 				return fmt.Errorf("--%s cannot change in a resumed run: leave it out", name)
 			}
 		}
 	}
-	if err := errors.Join(f.pairs.check(given), f.init.check(given)); err != nil {
+	if err := errors.Join(f.pairs.check(given), f.init.check(given), f.task.check(given, f.init.model)); err != nil {
 		return err
 	}
 	for name, value := range map[string]int{"threads": f.threads, "steps": f.steps, "context": f.context, "save-every": f.saveEvery, "keep": f.keep, "accumulate": f.accumulate} {
@@ -231,6 +241,7 @@ func (f trainFlags) begun(ctx context.Context, events attnx.TrainEvents, data at
 	}
 	f.init.apply(&options, given)
 	f.pairs.apply(&options, given)
+	f.task.apply(&options)
 	return attnx.Train(ctx, options)
 }
 

@@ -153,6 +153,10 @@ func (t *Tensor) checkExternal(dir string) error {
 	return f.Close()
 }
 
+// CheckExternal checks that the external elements are in a regular file inside
+// dir.
+func (t *Tensor) CheckExternal(dir string) error { return t.checkExternal(dir) }
+
 // checkLocation rejects a path that is not plain and relative on every system.
 func (t *Tensor) checkLocation() error {
 	switch {

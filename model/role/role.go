@@ -48,6 +48,10 @@ const (
 	kinds
 )
 
+// Other is the first of the kinds that only batches of data know: Other+i is
+// the i-th input of a graph, which has no role.
+const Other Kind = 1 << 7
+
 // words holds the text form of each kind, and its name in Hugging Face's
 // models and optimum's exports. transformers.js, onnxruntime-genai and Triton
 // repositories use the same names. # is the layer, * the weight.

@@ -9,8 +9,8 @@ import (
 	"github.com/attnx/attnx/model/role"
 )
 
-// Batch is the data of one step: a tensor for each input of the loss, by role.
-// Their first dimension counts the examples.
+// Batch is the data of one step: a tensor for each input of the loss, by its
+// KindOf. Their first dimension counts the examples.
 type Batch map[role.Kind]format.Tensor
 
 // TextBatch returns a batch of sequences of tokens, row-major. It shares the
@@ -28,10 +28,9 @@ func TextBatch(sequences, tokens int, ids, labels []int64) Batch {
 // batch's memory. A missing or an unused tensor is an error.
 func (b Batch) Inputs(g *graph.Graph) (map[string]format.Tensor, error) {
 	in := map[string]format.Tensor{}
-	for _, v := range g.Inputs {
-		kind := v.Role().Kind
-		t, ok := b[kind]
-		if kind == role.None || !ok {
+	for i, v := range g.Inputs {
+		t, ok := b[KindOf(g, i)]
+		if !ok {
 			return nil, fmt.Errorf("train: the batch has no tensor for the input %.80q", v.Name)
 		}
 		t = t.WithName(v.Name)
@@ -50,6 +49,22 @@ func (b Batch) Inputs(g *graph.Graph) (map[string]format.Tensor, error) {
 		return nil, fmt.Errorf("train: the batch has %d tensors, the graph takes %d", len(b), len(in))
 	}
 	return in, nil
+}
+
+// KindOf returns the kind of a graph's i-th input in a batch: that of its role,
+// that whose conventional name it has, or role.Other+i.
+func KindOf(g *graph.Graph, i int) role.Kind {
+	if i >= int(role.Other) {
+		return role.None
+	}
+	v := g.Inputs[i]
+	if k := v.Role().Kind; k != role.None {
+		return k
+	}
+	if r, ok := role.FromName(v.Name); ok && r.Kind != role.Labels && r.Kind != role.None {
+		return r.Kind
+	}
+	return role.Other + role.Kind(i)
 }
 
 // labels returns the number of labels in the mean of the loss.

@@ -5,7 +5,9 @@ import (
 	"hash"
 	"slices"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
 )
 
@@ -236,6 +238,42 @@ func textData(train, val source, tokens int) *Data {
 	return &Data{train: train, val: val, context: tokens, room: func(size int) Batch {
 		return TextBatch(size, tokens, make([]int64, size*tokens), make([]int64, size*tokens))
 	}}
+}
+
+// Fill gives the inputs of a loss that follow from the tokens their data: a mask
+// of ones, the positions from 0 on, and one segment. It rejects a loss with
+// inputs that texts do not have.
+func (d *Data) Fill(loss *graph.Graph) error {
+	var kinds []role.Kind
+	for i, in := range loss.Inputs {
+		switch k := KindOf(loss, i); k {
+		case role.Tokens, role.Labels:
+		case role.AttentionMask, role.Positions, role.Segments:
+			kinds = append(kinds, k)
+		case role.PastKey, role.PastValue:
+			return fmt.Errorf("train: input %.80q takes the keys and values of an earlier text: take a file without a cache", in.Name)
+		default:
+			return fmt.Errorf("train: a text has no data for the input %.80q %s", in.Name, in.Type)
+		}
+	}
+	room := d.room
+	d.room = func(size int) Batch {
+		b := room(size)
+		for _, k := range kinds {
+			x := make([]int64, size*d.context)
+			for i := range x {
+				switch k {
+				case role.AttentionMask:
+					x[i] = 1
+				case role.Positions:
+					x[i] = int64(i % d.context)
+				}
+			}
+			b[k] = format.FromInt64s(k.Name(), []int{size, d.context}, x)
+		}
+		return b
+	}
+	return nil
 }
 
 // textRow returns the ids and labels of a sequence. They share the memory of

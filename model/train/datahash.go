@@ -49,11 +49,12 @@ func (l lines) hash(h hash.Hash) {
 }
 
 func (e examples) hash(h hash.Hash) {
-	kinds := slices.SortedFunc(maps.Keys(e.all), func(a, b role.Kind) int { return cmp.Compare(role.Of(a).Name(), role.Of(b).Name()) })
+	name := func(k role.Kind) string { return cmp.Or(role.Of(k).Name(), e.all[k].Name) }
+	kinds := slices.SortedFunc(maps.Keys(e.all), func(a, b role.Kind) int { return cmp.Compare(name(a), name(b)) })
 	for _, k := range kinds {
 		t := e.all[k]
 		row := len(t.Data) / t.Shape[0]
-		fmt.Fprintln(h, "examples", role.Of(k).Name(), t.DType, t.Shape[1:], e.len())
+		fmt.Fprintln(h, "examples", name(k), t.DType, t.Shape[1:], e.len())
 		h.Write(t.Data[e.from*row : e.to*row])
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -38,7 +37,7 @@ func (t *Trainer) firstBad() string {
 }
 
 func (t *Trainer) firstBadValue(engine Evaluator) (string, error) {
-	g, err := model.WithLoss(t.model.Graph)
+	g, err := t.options.WithLoss(t.model.Graph)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/attnx/attnx/format"
@@ -14,6 +15,9 @@ import (
 func NewExamples(all Batch) (*Data, error) {
 	n := all.size()
 	for k, t := range all {
+		if t.Name == "" {
+			t.Name = role.Of(k).Name()
+		}
 		if err := t.Check(); err != nil {
 			return nil, fmt.Errorf("train: %w", err)
 		}
@@ -71,7 +75,7 @@ func (b Batch) room(size int) Batch {
 	for k, t := range b {
 		row := len(t.Data) / t.Shape[0]
 		shape := append([]int{size}, t.Shape[1:]...)
-		out[k] = format.Tensor{Name: role.Of(k).Name(), DType: t.DType, Shape: shape, Data: alignedBytes(size * row)}
+		out[k] = format.Tensor{Name: cmp.Or(role.Of(k).Name(), t.Name), DType: t.DType, Shape: shape, Data: alignedBytes(size * row)}
 	}
 	return out
 }

@@ -45,8 +45,10 @@ type Options struct {
 	// Freeze are patterns of the names of weights that are not trained: they
 	// keep their bits, and have no gradients and no moments. See Match. A
 	// pattern after ! is an exception from those before it.
-	Freeze []string `json:"freeze,omitempty"`
-	Init   *Origin  `json:"init,omitempty"` // the model whose weights came first; nil: they were drawn from the seed
+	Freeze []string    `json:"freeze,omitempty"`
+	Loss   *model.Loss `json:"loss,omitempty"`  // what is minimized; nil: what model.WithLoss finds
+	Table  *Table      `json:"table,omitempty"` // how the data are read from tables; nil: they are not
+	Init   *Origin     `json:"init,omitempty"`  // the model whose weights came first; nil: they were drawn from the seed
 
 	// Used by the caller only; these do not affect the results.
 	Device    string `json:"device,omitempty"`     // where the engine computes; "" is the CPU

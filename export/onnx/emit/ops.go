@@ -111,9 +111,49 @@ func (e *emitter) operator(n *graph.Node, inputs []string) error {
 		return e.recurrent(n, op.Activations, 2, append(recurrentAttributes(op.Reverse, op.Clip), flag("linear_before_reset", op.LinearBeforeReset))...)
 	case graph.Conv, graph.MaxPool, graph.AveragePool, graph.BatchNormalization:
 		e.windows(n, inputs)
+	case graph.ConvTranspose:
+		e.transposedConv(n, op, inputs)
+	case graph.Pad:
+		return e.pad(v, op, inputs)
+	case graph.ScatterND:
+		return e.scatterND(v, op, inputs)
 	default:
 		return fmt.Errorf("it has no node of its own and no decomposition")
 	}
+	return nil
+}
+
+// transposedConv writes a ConvTranspose, which the derivative of Conv needs.
+func (e *emitter) transposedConv(n *graph.Node, op graph.ConvTranspose, inputs []string) {
+	ints := func(name string, v []int) onnx.Attribute { return onnx.IntsAttr(name, int64s(v)...) }
+	e.nodeOf(n, inputs, ints("strides", op.Strides), ints("pads", op.Pads), ints("dilations", op.Dilations),
+		ints("output_padding", op.OutputPadding), onnx.IntAttr("group", int64(op.Group)))
+}
+
+// pad writes a Pad, whose sizes are an input.
+func (e *emitter) pad(v *graph.Value, op graph.Pad, inputs []string) error {
+	if e.opset < 13 {
+		return fmt.Errorf("before opset 13 it has other forms")
+	}
+	sizes, err := e.shape(append(append(graph.Shape{}, op.Before...), op.After...))
+	if err != nil {
+		return err
+	}
+	inputs = append([]string{inputs[0], sizes}, inputs[1:]...)
+	e.node("Pad", v.Name, inputs, onnx.StringAttr("mode", op.Mode))
+	return nil
+}
+
+// scatterND writes a ScatterND.
+func (e *emitter) scatterND(v *graph.Value, op graph.ScatterND, inputs []string) error {
+	if op.Reduction == "" {
+		e.node("ScatterND", v.Name, inputs)
+		return nil
+	}
+	if e.opset < 18 {
+		return fmt.Errorf("before opset 18 it does not combine elements")
+	}
+	e.node("ScatterND", v.Name, inputs, onnx.StringAttr("reduction", op.Reduction))
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
-	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -37,16 +36,10 @@ type engineRunner interface {
 	run(weights []format.Tensor, inputs map[string]format.Tensor) (map[string]format.Tensor, error)
 }
 
-// New returns an engine for a graph whose inputs have roles and whose scalar
-// output is the loss, such as the result of model.WithLoss.
+// New returns an engine for a graph whose scalar output is the loss, such as the result of model.WithLoss.
 func New(g *graph.Graph, o Options) (*Engine, error) {
 	if err := graph.Verify(g); err != nil {
 		return nil, err
-	}
-	for _, in := range g.Inputs {
-		if in.Role().Kind == role.None {
-			return nil, fmt.Errorf("train: the input %.80q has no role: declare it with one", in.Name)
-		}
 	}
 	found := false
 	for _, out := range g.Outputs {
