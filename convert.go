@@ -19,11 +19,13 @@ import (
 
 // ConvertOptions configure Convert.
 type ConvertOptions struct {
-	DType  format.DType // of a folder's weights: Float32, BFloat16 or Float16; 0: Float32
-	GGUF   gguf.Type    // of the matrices of a GGUF file; 0: F32
-	Like   string       // the ONNX file that a copy with other weights is made of; only for an ONNX file
-	Saving func()       // called after reading and before writing; may be nil
-	Tell   Tell
+	DType   format.DType // of a folder's weights: Float32, BFloat16 or Float16; 0: Float32
+	GGUF    gguf.Type    // of the matrices of a GGUF file; 0: F32
+	Merge   bool         // add the adapter of the model to its weights
+	Adapter bool         // write the adapter alone, as a folder of PEFT
+	Like    string       // the ONNX file that a copy with other weights is made of; only for an ONNX file
+	Saving  func()       // called after reading and before writing; may be nil
+	Tell    Tell
 }
 
 // ConvertReport lists what a conversion wrote and rounded.
@@ -47,6 +49,10 @@ type ConvertReport struct {
 // did not write. Errors name the file.
 func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	switch {
+	case o.Adapter && (o.Merge || o.Like != ""):
+		return nil, &OptionError{Option: "Adapter", Reason: " writes the adapter alone: leave out Merge and Like"}
+	case o.Adapter:
+		return convertAdapter(from, to, o)
 	case o.Like != "" && meansONNX(to):
 		return convertLike(from, to, o)
 	case o.Like != "":
@@ -76,6 +82,9 @@ func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	defer place.Close()
 	c, rounding, err := readAny(from, o.Tell, load)
 	if err != nil {
+		return nil, err
+	}
+	if c, err = withoutAdapter(from, c, o.Merge, kind == output.Checkpoint); err != nil {
 		return nil, err
 	}
 	if err := tellTokenizer(from, c, o.Tell); err != nil {

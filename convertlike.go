@@ -39,6 +39,9 @@ func convertLike(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c, err = withoutAdapter(from, c, o.Merge, false); err != nil {
+		return nil, err
+	}
 	data, err := os.ReadFile(like)
 	if err != nil {
 		return nil, err

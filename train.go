@@ -55,6 +55,13 @@ type TrainOptions struct {
 	Loss, Output string
 	Labels, Text string
 
+	// LoRA of a rank trains an adapter in place of the weights of Init: see
+	// model.Checkpoint.WithLoRA. Alpha scales it (0: twice the rank), Targets are
+	// patterns of the weights that it changes (none: all matrices of products).
+	LoRA        int
+	LoRAAlpha   float64
+	LoRATargets []string
+
 	// The steps, batches, rates, evaluations and saves. The zero value means
 	// train.DefaultOptions(200). To change some, start with train.DefaultOptions,
 	// because 0 is a valid value of most settings, such as no weight decay. An LR

@@ -135,6 +135,9 @@ func (r *trainRun) beginFrom(ctx context.Context, o TrainOptions) error {
 	}
 	r.model, r.options.Init = from.model, from.origin
 	r.options.Freeze = append(from.freeze, r.options.Freeze...)
+	if err := r.adapt(o); err != nil {
+		return err
+	}
 	if err := r.chooseLoss(o); err != nil {
 		return err
 	}
@@ -178,6 +181,22 @@ func (r *trainRun) beginFrom(ctx context.Context, o TrainOptions) error {
 		return err
 	}
 	return r.fillInputs()
+}
+
+// adapt adds an adapter, and freezes all else.
+func (r *trainRun) adapt(o TrainOptions) (err error) {
+	if o.LoRA == 0 {
+		if o.LoRAAlpha != 0 || len(o.LoRATargets) > 0 {
+			return &OptionError{Option: "LoRA", Reason: " is missing: LoRAAlpha and LoRATargets are settings of an adapter"}
+		}
+		return nil
+	}
+	if r.model, err = r.model.WithLoRA(o.LoRA, cmp.Or(o.LoRAAlpha, float64(2*o.LoRA)), o.LoRATargets, r.options.Seed); err != nil {
+		return &Error{Option: "LoRA", Err: err}
+	}
+	a, b := r.model.LoRA.Names("*")
+	r.options.Freeze = append([]string{"*", "!" + a, "!" + b}, o.Settings.Freeze...)
+	return nil
 }
 
 // chooseLoss sets what is minimized.

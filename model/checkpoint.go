@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -24,6 +25,7 @@ type Checkpoint struct {
 	Tokenizer     []byte          // a Hugging Face tokenizer.json; empty if the model has none
 	Special       *Special        // nil if only the tokenizer is known: Spelled then derives it
 	ChatTemplate  string          // how a conversation becomes a text: Jinja, as in transformers; empty if the model has none
+	LoRA          *LoRA           // the adapter, whose matrices are among Weights; nil if there is none
 	Step          int             // optimizer steps done
 	Loss, ValLoss *float64        // of that step and after it; nil if unknown
 	Rank          *float64        // the lowest is the best checkpoint of its run; nil: ValLoss decides
@@ -108,7 +110,7 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 			meta[name] = strconv.FormatFloat(*loss, 'g', -1, 64)
 		}
 	}
-	if err := c.addSpecial(meta); err != nil {
+	if err := errors.Join(c.addSpecial(meta), c.addLoRA(meta)); err != nil {
 		return nil, nil, err
 	}
 	tensors = slices.Clone(c.Weights)
@@ -190,7 +192,11 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		}
 		printed = t[0].Data
 	}
-	if c, err = describe(text, printed, len(infos)); err != nil {
+	lora, err := parseLoRA(meta)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c, err = describe(text, printed, len(infos), lora); err != nil {
 		return nil, nil, err
 	}
 	if got := meta[metaFingerprint]; printed != nil && !graph.HasFingerprint(c.Graph, got) {
@@ -261,12 +267,12 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 // Without a text, as in files from before graphs were stored, it builds the
 // network from the configuration. tensors is the number of tensors in the
 // file; it bounds the number of layers.
-func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
+func describe(config string, text []byte, tensors int, lora *LoRA) (*Checkpoint, error) {
 	name, err := archOf([]byte(config))
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{Arch: name, Config: json.RawMessage(config)}
+	c := &Checkpoint{Arch: name, Config: json.RawMessage(config), LoRA: lora}
 	if text != nil {
 		if c.Graph, err = graph.Parse(string(text)); err != nil {
 			return nil, &GraphError{err}
@@ -289,6 +295,11 @@ func describe(config string, text []byte, tensors int) (*Checkpoint, error) {
 	built, err := nn.Build(n)
 	if err != nil {
 		return nil, err
+	}
+	if lora != nil {
+		if built, err = lora.apply(built); err != nil {
+			return nil, &GraphError{err}
+		}
 	}
 	if text == nil {
 		c.Graph = built

@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Keys of Checkpoint.Metadata.
 const (
@@ -27,7 +30,7 @@ func (c *Checkpoint) Metadata() (map[string]string, error) {
 	if c.ChatTemplate != "" {
 		meta[MetaChat] = c.ChatTemplate
 	}
-	return meta, c.addSpecial(meta)
+	return meta, errors.Join(c.addSpecial(meta), c.addLoRA(meta))
 }
 
 // FromMetadata returns the model that Metadata described, without its weights.
@@ -43,7 +46,11 @@ func FromMetadata(meta map[string]string, tensors int) (*Checkpoint, error) {
 	if printed, ok := meta[MetaGraph]; ok {
 		text = []byte(printed)
 	}
-	c, err := describe(config, text, tensors)
+	lora, err := parseLoRA(meta)
+	if err != nil {
+		return nil, err
+	}
+	c, err := describe(config, text, tensors, lora)
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,7 @@ var flagValues = map[string]complete.Func{
 	"add-token":        complete.FreeText,
 	"loss":             complete.OneOf(model.LossKinds()...),
 	"labels":           complete.FreeText,
+	"lora-target":      complete.FreeText,
 	"train output":     complete.FreeText,
 	"train text":       complete.FreeText,
 	"ort-lib":          complete.AnyFile, // the file name ends with a version

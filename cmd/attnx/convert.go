@@ -15,7 +15,7 @@ import (
 
 func convertCommand(s console.Streams) *cobra.Command {
 	var out, dtype, like string
-	var asJSON bool
+	var asJSON, merge, adapter bool
 	cmd := &cobra.Command{
 		Use:   "convert IN -o OUT",
 		Short: "Convert between checkpoints, model folders, GGUF and ONNX files",
@@ -31,6 +31,9 @@ tokenizer beside it.
 IN: a run that was trained from it with --init and --loss. All other bytes are
 those of FILE.onnx.
 
+--merge adds what train --lora learned to the weights. --adapter writes it alone:
+adapter_config.json and adapter_model.safetensors, which PEFT opens.
+
 A checkpoint holds float32. --dtype writes a folder or a GGUF file in a smaller
 type and reports the rounding: how many weights changed, and by how much at
 most. A GGUF file has it in its matrices. Those whose rows are no whole blocks
@@ -44,7 +47,7 @@ of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
 			if err := notStdout(out); err != nil {
 				return err
 			}
-			o := attnx.ConvertOptions{Tell: s.Tell, Like: like, Saving: func() { ending.FinishFirst(cmd.Context()) }}
+			o := attnx.ConvertOptions{Tell: s.Tell, Like: like, Merge: merge, Adapter: adapter, Saving: func() { ending.FinishFirst(cmd.Context()) }}
 			if attnx.MeansGGUF(out) {
 				o.GGUF, err = gguf.ParseWritable(dtype)
 			} else {
@@ -66,6 +69,8 @@ of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "checkpoint (.safetensors), GGUF file (.gguf) or folder to write")
 	cmd.Flags().StringVar(&dtype, "dtype", "float32", "of the weights: float32, bfloat16 or float16; of a GGUF file also q8_0, q5_0, q4_0 or q4_k")
+	cmd.Flags().BoolVar(&merge, "merge", false, "add the adapter of IN (train --lora) to its weights")
+	cmd.Flags().BoolVar(&adapter, "adapter", false, "write the adapter alone, as a folder that PEFT opens")
 	cmd.Flags().StringVar(&like, "like", "", "ONNX file to copy with the weights of IN, if OUT ends with .onnx")
 	usage.JSONFlag(cmd, &asJSON, attnx.ConvertReport{})
 	return cmd

@@ -89,6 +89,10 @@ alphabetical order. Constants and the running moments of BatchNormalization are
 not trained, and Dropout is off, as in the file. attnx convert RUN -o NEW.onnx
 --like FILE.onnx writes the weights into a copy of the file.
 
+--lora RANK trains two small matrices beside each matrix and leaves that as it
+is. The run's checkpoints hold both. attnx convert RUN -o NEW --merge adds them
+up; convert RUN -o FOLDER --adapter writes them alone, as PEFT has them.
+
 RUN is a new folder. It gets the checkpoints (step-00000020.safetensors and so
 on), the names of the newest and of the best one (of those saved after an
 evaluation) in the files latest and best, the place of the text in source.json,

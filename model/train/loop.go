@@ -356,7 +356,7 @@ func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 	}
 	state.Moments = t.adamw.moments(t.learned)
 	return &model.Checkpoint{
-		Arch: t.model.Arch, Config: t.model.Config, Graph: t.model.Graph, Special: t.model.Special, ChatTemplate: t.model.ChatTemplate,
+		Arch: t.model.Arch, Config: t.model.Config, Graph: t.model.Graph, Special: t.model.Special, ChatTemplate: t.model.ChatTemplate, LoRA: t.model.LoRA,
 		Weights: t.weights, Tokenizer: tokenizer, Step: t.step, Loss: t.loss, ValLoss: t.valLoss, Train: state,
 	}, nil
 }

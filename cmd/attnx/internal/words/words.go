@@ -39,6 +39,7 @@ var remedies = map[string]string{
 	attnx.ResumeIt:        "choose another folder, or continue it with --resume",
 	attnx.BeginAgain:      "begin a new run with --out",
 	attnx.SmallerBatch:    "take a smaller --batch, and --accumulate to make up for it, or a smaller --context",
+	attnx.MergeAdapter:    "add it to the weights with --merge, or write it alone with --adapter",
 	attnx.TrainFile:       "or train the graph of the file as it is, with --loss",
 	attnx.TakeORT:         "take --engine ort",
 	attnx.NameMore:        "name more, or train with a larger --keep",
@@ -53,7 +54,7 @@ var remedies = map[string]string{
 // optionFlags maps options of the library to flags with other names.
 var optionFlags = map[string]string{
 	"Batch": "--batch", "Budget": "--budget", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
-	"AddTokens": "--add-token", "Freeze": "--freeze", "Glob": "--glob", "Init": "--init", "Labels": "--labels", "Loss": "--loss", "Output": "--output", "Text": "--text", "Out": "--out", "last": "--last", "run": "--resume",
+	"AddTokens": "--add-token", "Freeze": "--freeze", "Glob": "--glob", "Init": "--init", "Labels": "--labels", "LoRA": "--lora", "Loss": "--loss", "Output": "--output", "Text": "--text", "Out": "--out", "last": "--last", "run": "--resume",
 	"MaxLoss": "--keep",
 }
 

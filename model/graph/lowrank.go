@@ -1,0 +1,139 @@
+package graph
+
+import "fmt"
+
+// LowRank is a change of a matrix by the product of two of low rank (Hu and
+// others 2021, "LoRA", arXiv:2106.09685): a product x·W becomes
+// x·W + Scale·(x·Aᵀ)·Bᵀ, with A (rank,in) and B (out,rank).
+type LowRank struct {
+	Weight string // name of W
+	A, B   string // names of the two
+	Rank   int
+	Scale  float64
+}
+
+// Matrices returns the weights that AddLowRank can change, and whether they are
+// (out,in) and not (in,out): matrices that are factors of products with a vector
+// for each position, and nothing else.
+func Matrices(g *Graph) map[string]bool {
+	turned, other := map[*Value]bool{}, map[*Value]bool{}
+	for _, n := range g.Nodes {
+		for i, a := range n.Args {
+			if w, swapped := factor(n, i); w != nil {
+				turned[w] = swapped
+			} else if _, ok := n.Op.(Transpose); !ok || len(a.Shape) != 2 {
+				other[a] = true
+			}
+		}
+	}
+	for _, o := range g.Outputs {
+		other[o.Value] = true
+	}
+	found := map[string]bool{}
+	for _, p := range g.Params {
+		if swapped, ok := turned[p]; ok && !other[p] {
+			found[p.Name] = swapped
+		}
+	}
+	return found
+}
+
+// factor returns the weight that is the second factor of a product, and whether
+// it is transposed first; nil if argument i is none.
+func factor(n *Node, i int) (w *Value, swapped bool) {
+	switch op := n.Op.(type) {
+	case MatMul:
+	case Gemm:
+		if op.TransA {
+			return nil, false
+		}
+		swapped = op.TransB
+	default:
+		return nil, false
+	}
+	if i != 1 {
+		return nil, false
+	}
+	w = n.Args[1]
+	if t, ok := Is[Transpose](w); ok && len(t.Perm) == 2 && t.Perm[0] == 1 {
+		w, swapped = w.Args()[0], !swapped
+	}
+	if _, ok := Is[Param](w); !ok || len(w.Shape) != 2 {
+		return nil, false
+	}
+	return w, swapped
+}
+
+// AddLowRank returns the pass that adds the changes, with their parameters.
+func AddLowRank(all []LowRank) Pass {
+	return func(g *Graph) (*Graph, error) {
+		byWeight := map[string]LowRank{}
+		matrices := Matrices(g)
+		for _, l := range all {
+			if _, ok := matrices[l.Weight]; !ok {
+				return nil, fmt.Errorf("graph: weight %.80q is no factor of products alone", l.Weight)
+			}
+			byWeight[l.Weight] = l
+		}
+		params := map[string][2]*Value{} // Aᵀ and Bᵀ
+		return Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
+			w, swapped := factor(n, 1)
+			if w == nil {
+				return nil
+			}
+			l, ok := byWeight[w.Name]
+			if !ok {
+				return nil
+			}
+			in, out := w.Shape[0], w.Shape[1]
+			if swapped {
+				in, out = out, in
+			}
+			ab, ok := params[w.Name]
+			if !ok {
+				from, _ := in.Number()
+				to, _ := out.Number()
+				root := b.root()
+				ab = [2]*Value{root.Param(l.A, Init{}, l.Rank, from), root.Param(l.B, Init{}, to, l.Rank)}
+				for i := range ab {
+					ab[i] = b.Transpose(ab[i], 1, 0)
+				}
+				params[w.Name] = ab
+			}
+			y := b.Apply(n.Op, 1, args...)[0]
+			return []*Value{b.Add(y, b.Mul(b.MatMul(b.MatMul(args[0], ab[0]), ab[1]), b.Scalar(l.Scale)))}
+		})
+	}
+}
+
+// RemoveLowRank returns the pass that undoes AddLowRank.
+func RemoveLowRank(all []LowRank) Pass {
+	return func(g *Graph) (*Graph, error) {
+		second := map[string]bool{}
+		for _, l := range all {
+			second[l.B] = true
+		}
+		change := func(v *Value) bool {
+			if v.Op() != Op(Mul) {
+				return false
+			}
+			m := v.Args()[0]
+			if _, ok := Is[MatMul](m); !ok {
+				return false
+			}
+			t := m.Args()[1]
+			_, ok := Is[Transpose](t)
+			return ok && second[t.Args()[0].Name]
+		}
+		out, err := Rewrite(g, func(_ *Builder, n *Node, args []*Value) []*Value {
+			if n.Op == Op(Add) && change(n.Args[1]) {
+				return args[:1]
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		return Prune(out)
+	}
+}

@@ -1,0 +1,86 @@
+package huggingface
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/store"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
+)
+
+// Names of the files of an adapter, as PEFT has them.
+const (
+	AdapterConfigName  = "adapter_config.json"
+	AdapterWeightsName = "adapter_model.safetensors"
+)
+
+// adapterPrefix precedes the name of a weight in the file of an adapter: PEFT's
+// model holds that of transformers as base_model.model.
+const adapterPrefix = "base_model.model."
+
+// adapterConfig is adapter_config.json.
+type adapterConfig struct {
+	Type          string   `json:"peft_type"`
+	Task          string   `json:"task_type,omitempty"`
+	Base          string   `json:"base_model_name_or_path"`
+	Rank          int      `json:"r"`
+	Alpha         float64  `json:"lora_alpha"`
+	Dropout       float64  `json:"lora_dropout"`
+	Targets       []string `json:"target_modules"`
+	FanInFanOut   bool     `json:"fan_in_fan_out"` // weights are (in,out)
+	Bias          string   `json:"bias"`
+	InferenceMode bool     `json:"inference_mode"`
+}
+
+// WriteAdapter writes the adapter of a checkpoint as a folder that PEFT opens
+// with PeftModel.from_pretrained: adapter_config.json and
+// adapter_model.safetensors. base names the model below it, for PEFT's
+// AutoPeftModel; it may be empty. The folder must not exist, or must be empty.
+func WriteAdapter(path string, c *model.Checkpoint, base string) error {
+	l := c.LoRA
+	f := rowOf(c)
+	config := adapterConfig{Type: "LORA", Base: base, Rank: l.Rank, Alpha: l.Alpha, Bias: "none", InferenceMode: true}
+	if c.Continues() == nil {
+		config.Task = "CAUSAL_LM"
+	}
+	matrices := graph.Matrices(c.Graph)
+	var tensors []format.Tensor
+	for i, w := range l.Targets {
+		if i > 0 && matrices[w] == config.FanInFanOut {
+			return fmt.Errorf("%s: weight %.80q lies in the other direction than %.80q, and PEFT has one for all: merge the adapter", path, w, l.Targets[0])
+		}
+		config.FanInFanOut = !matrices[w]
+		config.Targets = append(config.Targets, strings.TrimSuffix(f.fileName(w), ".weight"))
+		a, b := l.Names(w)
+		for _, name := range []string{a, b} {
+			at := slices.IndexFunc(c.Weights, func(t format.Tensor) bool { return t.Name == name })
+			if at < 0 {
+				return fmt.Errorf("%s: the model has no weight %.80q", path, name)
+			}
+			tensors = append(tensors, c.Weights[at].WithName(adapterPrefix+f.fileName(name)))
+		}
+	}
+	text, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return err
+	}
+	h := format.Header{Metadata: map[string]string{"format": "pt"}}
+	for _, t := range tensors {
+		h.Tensors = append(h.Tensors, t.Info())
+	}
+	return store.SaveFolder(path, []store.File{
+		{Name: AdapterConfigName, Write: content(append(text, '\n'))},
+		{Name: AdapterWeightsName, Write: func(w io.Writer) error {
+			fw := format.NewWriter(w, h)
+			for _, t := range tensors {
+				fw.Add(t)
+			}
+			return fw.Close()
+		}},
+	})
+}
