@@ -31,8 +31,8 @@ tokenizer beside it.
 IN: a run that was trained from it with --init and --loss. All other bytes are
 those of FILE.onnx.
 
---merge adds what train --lora learned to the weights. --adapter writes it alone:
-adapter_config.json and adapter_model.safetensors, which PEFT opens.
+--merge adds what train --lora learned to the weights. --adapter writes it
+alone: adapter_config.json and adapter_model.safetensors, which PEFT opens.
 
 A checkpoint holds float32. --dtype writes a folder or a GGUF file in a smaller
 type and reports the rounding: how many weights changed, and by how much at
