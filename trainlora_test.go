@@ -1,0 +1,157 @@
+package attnx_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/role"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// withLoRA trains an adapter of the GPT-2 of transformers.
+func withLoRA(t *testing.T, change func(*attnx.TrainOptions)) (*attnx.TrainResult, error) {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "gpt2")
+	check(os.CopyFS(folder, must(fs.Sub(fixtures.FS, "transformers_gpt2/whole"))))
+	ids := make([]int64, 600)
+	for i := range ids {
+		ids[i] = int64(i*i*7+i/3) % 61
+	}
+	settings := train.DefaultOptions(8)
+	settings.Batch, settings.LR, settings.MinLR, settings.SaveEvery = 4, 1e-2, 1e-3, 100
+	o := attnx.TrainOptions{
+		Out: filepath.Join(t.TempDir(), "run"), Init: folder, Data: attnx.Corpus{Data: must(train.NewText(ids, 12))},
+		LoRA: 3, Settings: settings, Engine: "gorgonia",
+	}
+	change(&o)
+	return attnx.Train(t.Context(), o)
+}
+
+// oracleLogits returns the logits of a model in the oracle.
+func oracleLogits(c *model.Checkpoint, ids []int64, shape []int) []float64 {
+	o := must(ref.New(c.Graph, c.Weights))
+	defer o.Close()
+	name := role.Tokens.Name()
+	return must(must(o.Run(map[string]format.Tensor{name: format.FromInt64s(name, shape, ids)}))[role.Logits.Name()].AsFloat64s())
+}
+
+// furthest returns the largest difference.
+func furthest(a, b []float64) (d float64) {
+	for i := range a {
+		d = max(d, math.Abs(a[i]-b[i]))
+	}
+	return d
+}
+
+// An adapter is trained beside weights that keep their bits, resumes to the bit,
+// and computes the same merged as apart.
+func TestTrainLoRA(t *testing.T) {
+	folder, resume := "", ""
+	whole := must(withLoRA(t, func(o *attnx.TrainOptions) {
+		folder = o.Init
+		ctx, stop := context.WithCancel(t.Context())
+		halted := *o
+		halted.Out += "2"
+		halted.Events.Step = func(m attnx.Metric) {
+			if m.Step == 3 {
+				stop()
+			}
+		}
+		if _, err := attnx.Train(ctx, halted); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		resume = must(attnx.Resume(t.Context(), halted.Out, attnx.ResumeOptions{Data: o.Data})).Checkpoint
+	}))
+	if !bytes.Equal(must(os.ReadFile(whole.Checkpoint)), must(os.ReadFile(resume))) {
+		t.Error("the resumed run ended with other bytes")
+	}
+	c, old := must(model.Load(whole.Checkpoint)), must(attnx.Load(folder, nil))
+	for _, w := range old.Weights {
+		if i := slices.IndexFunc(c.Weights, func(x format.Tensor) bool { return x.Name == w.Name }); i < 0 || !bytes.Equal(c.Weights[i].Data, w.Data) {
+			t.Errorf("%s changed", w.Name)
+		}
+	}
+	if len(c.LoRA.Targets) != 8 || len(c.Train.Moments) != 2*2*8 {
+		t.Errorf("%d targets, %d moments", len(c.LoRA.Targets), len(c.Train.Moments))
+	}
+	to := filepath.Join(t.TempDir(), "merged.safetensors")
+	must(attnx.Convert(whole.Run, to, attnx.ConvertOptions{Merge: true}))
+	merged := must(model.Load(to))
+	ids, shape := []int64{3, 1, 4, 1, 5, 9, 2, 6}, []int{1, 8}
+	apart, together, before := oracleLogits(c, ids, shape), oracleLogits(merged, ids, shape), oracleLogits(old, ids, shape)
+	if d := furthest(apart, together); !(d <= 1e-5) || merged.LoRA != nil || len(merged.Weights) != len(old.Weights) {
+		t.Errorf("merged, the logits are %g from those apart", d)
+	}
+	if d := furthest(apart, before); d < 1e-2 {
+		t.Errorf("the adapter moves the logits by %g", d)
+	}
+}
+
+func TestTrainLoRARefuses(t *testing.T) {
+	for want, change := range map[string]func(*attnx.TrainOptions){
+		"rank 100 is more than weight":             func(o *attnx.TrainOptions) { o.LoRA = 100 },
+		"an adapter of rank -1":                    func(o *attnx.TrainOptions) { o.LoRA = -1 },
+		"no matrix of a product has such a name":   func(o *attnx.TrainOptions) { o.LoRATargets = []string{"wte*"} },
+		"is no pattern":                            func(o *attnx.TrainOptions) { o.LoRATargets = []string{"[a"} },
+		"LoRA is missing":                          func(o *attnx.TrainOptions) { o.LoRA, o.LoRAAlpha = 0, 2 },
+		"every weight that the loss depends on is": func(o *attnx.TrainOptions) { o.Settings.Freeze = []string{"*"} },
+		"take a positive number":                   func(o *attnx.TrainOptions) { o.LoRAAlpha = math.Inf(1) },
+	} {
+		if _, err := withLoRA(t, change); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q: %v", want, err)
+		}
+	}
+	run := must(withLoRA(t, func(o *attnx.TrainOptions) { o.Settings.Steps = 1 })).Run
+	if _, err := attnx.Convert(run, filepath.Join(t.TempDir(), "folder"), attnx.ConvertOptions{}); err == nil || !strings.Contains(err.Error(), attnx.MergeAdapter) {
+		t.Errorf("a folder of a model with an adapter: %v", err)
+	}
+}
+
+// PEFT opens the adapter and computes the same logits.
+func TestAdapterInPEFT(t *testing.T) {
+	python := os.Getenv("ATTNX_PYTHON_PEFT")
+	if python == "" {
+		python = os.Getenv("ATTNX_PYTHON")
+	}
+	if python == "" {
+		t.Skip("neither ATTNX_PYTHON_PEFT nor ATTNX_PYTHON names a Python with peft")
+	}
+	folder := ""
+	run := must(withLoRA(t, func(o *attnx.TrainOptions) { folder = o.Init })).Run
+	adapter, record := filepath.Join(t.TempDir(), "adapter"), filepath.Join(t.TempDir(), "logits.json")
+	must(attnx.Convert(run, adapter, attnx.ConvertOptions{Adapter: true}))
+	cmd := exec.Command(python, filepath.Join("fixtures", "oracle", "check_adapter.py"), folder, adapter, record)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		if cmd.ProcessState.ExitCode() == 3 {
+			t.Skipf("%s", out)
+		}
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var got struct {
+		IDs                   [][]int64
+		Logits, Plain, Merged [][][]float64
+	}
+	check(json.Unmarshal(must(os.ReadFile(record)), &got))
+	flat := func(x [][][]float64) []float64 { return slices.Concat(slices.Concat(x...)...) }
+	ours := oracleLogits(must(attnx.Load(run, nil)), slices.Concat(got.IDs...), []int{len(got.IDs), len(got.IDs[0])})
+	apart, merged, plain := furthest(ours, flat(got.Logits)), furthest(ours, flat(got.Merged)), furthest(ours, flat(got.Plain))
+	t.Logf("logits from PEFT's: %.2g, merged %.2g; without the adapter %.2g", apart, merged, plain)
+	if !(apart <= 1e-4) || !(merged <= 1e-4) || plain < 1e-2 {
+		t.Errorf("logits from PEFT's: %g, merged %g; without the adapter %g", apart, merged, plain)
+	}
+}
