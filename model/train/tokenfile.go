@@ -105,15 +105,18 @@ func (t *TokenFile) open() (err error) {
 	t.changed = info.ModTime()
 	sum := sha256.New()
 	most := uint32(0)
-	r := bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(t.ids, 0, t.ids.Size()), sum), 1<<20)
-	id := make([]byte, t.width)
-	for {
-		if _, err := io.ReadFull(r, id); err == io.EOF {
-			break
-		} else if err != nil {
+	block := make([]byte, 1<<20) // whole ids
+	for at := int64(0); at < t.ids.Size(); {
+		n, err := t.ids.ReadAt(block, at)
+		if err != nil && err != io.EOF {
 			return err
 		}
-		most = max(most, t.id(id))
+		if n -= n % t.width; n == 0 {
+			return fmt.Errorf("its ids have %d bytes, which is no number of ids", t.ids.Size())
+		}
+		sum.Write(block[:n])
+		most = max(most, t.largest(block[:n]))
+		at += int64(n)
 	}
 	if got := fmt.Sprintf("%x", sum.Sum(nil)); got != t.SHA256() {
 		return fmt.Errorf("its ids have SHA-256 %.12s, its header says %.12s: write it again", got, t.SHA256())
@@ -122,6 +125,20 @@ func (t *TokenFile) open() (err error) {
 		return fmt.Errorf("token id %d is outside the vocabulary of %d", most, vocab)
 	}
 	return nil
+}
+
+// largest returns the largest of some ids.
+func (t *TokenFile) largest(ids []byte) (most uint32) {
+	if t.width == 2 {
+		for i := 0; i < len(ids); i += 2 {
+			most = max(most, uint32(binary.LittleEndian.Uint16(ids[i:])))
+		}
+		return most
+	}
+	for i := 0; i < len(ids); i += 4 {
+		most = max(most, binary.LittleEndian.Uint32(ids[i:]))
+	}
+	return most
 }
 
 func (t *TokenFile) id(b []byte) uint32 {
