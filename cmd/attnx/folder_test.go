@@ -396,7 +396,7 @@ func TestFolderHoldsWeightsOnce(t *testing.T) {
 	}{
 		"plain": {[]string{"-o", dir + "/plain/"}, append([]string{"model.onnx", "model.safetensors"}, texts...), "model.onnx"},
 		"web":   {[]string{"-o", dir + "/web/", "--web"}, append([]string{"onnx/model.onnx", "onnx/model.onnx_data", "model.safetensors"}, texts...), "onnx/model.onnx"},
-		"t/m":   {[]string{"--triton", dir + "/t"}, []string{"1/model.onnx", "1/model.safetensors", "config.pbtxt"}, ""},
+		"t/m":   {[]string{"--triton", dir + "/t"}, []string{"1/model.onnx", "1/model.safetensors", "config.pbtxt", "kserve.yaml"}, ""},
 	} {
 		said := attnxRun(t, exitOK, append([]string{"export", path}, f.args...)...)
 		folder := filepath.Join(dir, name)

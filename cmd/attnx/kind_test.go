@@ -84,7 +84,7 @@ func TestWrongKinds(t *testing.T) {
 		"reseal FILE -o " + out + ".safetensors":       tensorsAre,
 		"checkpoints FILE":                             folderIs,
 		"train --resume FILE":                          folderIs,
-		"train --data FILE --out " + out:               folderIs + texts,
+		"train --data FILE --out " + out:               folderIs + texts + "it is an archive or a compressed file, not ",
 	} {
 		for path, is := range inputs {
 			if strings.Contains(takes, is) {
