@@ -54,7 +54,7 @@ var remedies = map[string]string{
 // optionFlags maps options of the library to flags with other names.
 var optionFlags = map[string]string{
 	"Batch": "--batch", "Budget": "--budget", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
-	"AddTokens": "--add-token", "Freeze": "--freeze", "Glob": "--glob", "Init": "--init", "Labels": "--labels", "LoRA": "--lora", "Loss": "--loss", "Output": "--output", "Text": "--text", "Out": "--out", "last": "--last", "run": "--resume",
+	"AddTokens": "--add-token", "Freeze": "--freeze", "Glob": "--glob", "Init": "--init", "Labels": "--labels", "LoRA": "--lora", "Loss": "--loss", "Output": "--output", "Pairs": "--data", "Target": "--target", "Text": "--text", "Tokenizer": "--tokenizer", "Out": "--out", "last": "--last", "run": "--resume",
 	"MaxLoss": "--keep",
 }
 
