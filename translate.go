@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/find"
@@ -40,6 +42,7 @@ type Translation struct {
 	EarlyStopping decode.EarlyStopping // when the search ends
 	ForcedEnd     []int64              // the last token at MaxTokens is one of these; empty: any
 	Banned        []int64              // never generated
+	Renormalize   bool                 // probabilities sum to 1 without the banned tokens
 }
 
 // Translated is a translation of a text.
@@ -81,6 +84,9 @@ func translatorOf(path string, c *model.Checkpoint, o Options) (*Translator, err
 	t := &Translator{Path: path, Checkpoint: c, special: huggingface.SpecialOf(c)}
 	if t.Default, err = settingsOf(t.special); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if names := notApplied(t.special); len(names) > 0 {
+		o.Tell.Say(find.Warning, "%s: generation_config.json sets %s, which attnx does not apply: transformers may translate otherwise", path, strings.Join(names, ", "))
 	}
 	open := func(p model.Part) (runtime.Session, error) { return gorgonia.NewForward(p.Graph, p.Weights) }
 	r, err := o.runner(export.Plain{})
@@ -124,8 +130,28 @@ func (t *Translator) Close() (err error) {
 	return err
 }
 
+// notApplied returns the settings of a generation_config.json that change what
+// transformers generates and that attnx does not apply.
+func notApplied(s *model.Special) (names []string) {
+	var given map[string]any
+	if json.Unmarshal(s.Generation, &given) != nil {
+		return nil
+	}
+	for name, neutral := range map[string]any{
+		"do_sample": false, "num_beam_groups": 1.0, "diversity_penalty": 0.0, "repetition_penalty": 1.0, "encoder_repetition_penalty": 1.0,
+		"no_repeat_ngram_size": 0.0, "encoder_no_repeat_ngram_size": 0.0, "min_length": 0.0, "min_new_tokens": 0.0, "forced_bos_token_id": nil,
+		"suppress_tokens": nil, "begin_suppress_tokens": nil, "sequence_bias": nil, "exponential_decay_length_penalty": nil, "penalty_alpha": nil,
+		"force_words_ids": nil, "guidance_scale": nil,
+	} {
+		if is, ok := given[name]; ok && is != nil && !reflect.DeepEqual(is, neutral) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // settingsOf reads the settings of a translation from those of a generation_config.json.
-// One that changes the result, and that attnx does not know, is refused by name.
 func settingsOf(s *model.Special) (out Translation, err error) {
 	out.LengthPenalty = 1
 	var g struct {
@@ -137,6 +163,7 @@ func settingsOf(s *model.Special) (out Translation, err error) {
 		EarlyStopping json.RawMessage `json:"early_stopping"`
 		ForcedEnd     json.RawMessage `json:"forced_eos_token_id"`
 		Banned        [][]int64       `json:"bad_words_ids"`
+		Renormalize   bool            `json:"renormalize_logits"`
 	}
 	if len(s.Generation) == 0 {
 		return out, nil
@@ -144,7 +171,7 @@ func settingsOf(s *model.Special) (out Translation, err error) {
 	if err := json.Unmarshal(s.Generation, &g); err != nil {
 		return out, fmt.Errorf("the settings of a generation: %w", err)
 	}
-	out.Beams, out.Best = g.Beams, g.Best
+	out.Beams, out.Best, out.Renormalize = g.Beams, g.Best, g.Renormalize
 	if out.MaxTokens = g.New; g.New == 0 && g.Longest > 1 {
 		out.MaxTokens = g.Longest - 1 // the start counts there
 	}
@@ -237,7 +264,7 @@ func (t *Translator) TranslateIDs(ctx context.Context, sources [][]int64, how Tr
 	o := decode.TranslateOptions{
 		MaxTokens: cmp.Or(how.MaxTokens, d.MaxTokens, 20), Beams: cmp.Or(how.Beams, d.Beams, 1), Best: cmp.Or(how.Best, 1),
 		LengthPenalty: how.LengthPenalty, EarlyStopping: how.EarlyStopping, Start: *t.special.Start, End: t.special.End,
-		ForcedEnd: how.ForcedEnd, Banned: how.Banned,
+		ForcedEnd: how.ForcedEnd, Banned: how.Banned, Renormalize: how.Renormalize || d.Renormalize,
 	}
 	if t.special.Pad != nil {
 		o.Pad = *t.special.Pad

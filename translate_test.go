@@ -28,6 +28,8 @@ type translatorCases struct {
 				Best    int             `json:"num_return_sequences"`
 				Penalty *float64        `json:"length_penalty"`
 				Early   json.RawMessage `json:"early_stopping"`
+				Banned  [][]int64       `json:"bad_words_ids"`
+				Again   bool            `json:"renormalize_logits"`
 			} `json:"settings"`
 			Sequences [][]int64 `json:"sequences"`
 			Scores    []float64 `json:"scores"`
@@ -72,7 +74,10 @@ func wantTranslations(t *testing.T, tr *Translator, name string, made translator
 	sources, masks := made.Inputs["encoder_"+role.Tokens.Name()], made.Inputs["encoder_"+role.AttentionMask.Name()]
 	for setting, want := range made.Cases[index].Generated {
 		s := want.Settings
-		how := Translation{MaxTokens: 12, Beams: max(s.Beams, 1), Best: max(s.Best, 1), LengthPenalty: 1}
+		how := Translation{MaxTokens: 12, Beams: max(s.Beams, 1), Best: max(s.Best, 1), LengthPenalty: 1, Renormalize: s.Again}
+		for _, word := range s.Banned {
+			how.Banned = append(how.Banned, word...)
+		}
 		if s.Penalty != nil {
 			how.LengthPenalty = *s.Penalty
 		}

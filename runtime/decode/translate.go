@@ -51,6 +51,10 @@ type TranslateOptions struct {
 	Pad       int64   // fills the rows of short sources
 	ForcedEnd []int64 // the last token that MaxTokens leaves is one of these; empty: any
 	Banned    []int64 // never generated
+
+	// Renormalize makes the probabilities of the tokens that are left sum to 1 after
+	// Banned and ForcedEnd, as transformers' renormalize_logits does.
+	Renormalize bool
 }
 
 // Target is a translation of a source.
@@ -232,15 +236,7 @@ func (s *search) improves(length int) bool {
 
 // logSoftmax returns the logarithms of the probabilities of the next token.
 func (s *search) logSoftmax(logits []float32, full bool) []float32 {
-	top, sum := slices.Max(logits), 0.0
-	for _, x := range logits {
-		sum += math.Exp(float64(x - top))
-	}
-	shift := float64(top) + math.Log(sum)
-	out := make([]float32, len(logits))
-	for i, x := range logits {
-		out[i] = float32(float64(x) - shift)
-	}
+	out := normalized(logits)
 	for _, id := range s.o.Banned {
 		out[id] = float32(math.Inf(-1))
 	}
@@ -251,6 +247,23 @@ func (s *search) logSoftmax(logits []float32, full bool) []float32 {
 		for _, id := range s.o.ForcedEnd {
 			out[id] = 0
 		}
+	}
+	if s.o.Renormalize {
+		return normalized(out)
+	}
+	return out
+}
+
+// normalized returns log-softmax of x.
+func normalized(x []float32) []float32 {
+	top, sum := slices.Max(x), 0.0
+	for _, v := range x {
+		sum += math.Exp(float64(v - top))
+	}
+	shift := float64(top) + math.Log(sum)
+	out := make([]float32, len(x))
+	for i, v := range x {
+		out[i] = float32(float64(v) - shift)
 	}
 	return out
 }
