@@ -29,7 +29,10 @@ type AttentionMap struct {
 // visible.
 func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]AttentionMap, error) {
 	if layers, _ := AttentionLayers(c); layers == 0 {
-		return nil, fmt.Errorf("attnx: the network %.80q has no attention", c.Arch)
+		return nil, fmt.Errorf("the network %.80q has no attention", c.Arch)
+	}
+	if c.Translates() {
+		return nil, fmt.Errorf("the network %.80q reads a source beside the text, whose attention is not shown", c.Arch)
 	}
 	var names []string
 	g, err := graph.Rewrite(c.Graph, func(b *graph.Builder, n *graph.Node, args []*graph.Value) []*graph.Value {

@@ -111,11 +111,11 @@ func Explore(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64, most int, 
 	case err != nil:
 		return nil, err
 	case len(probabilities) == 0:
-		return nil, fmt.Errorf("attnx: the network %.80q has no attention", c.Arch)
+		return nil, fmt.Errorf("the network %.80q has no attention", c.Arch)
 	case len(ids) == 0:
-		return nil, fmt.Errorf("attnx: the text has no tokens")
+		return nil, fmt.Errorf("the text has no tokens")
 	case g.Input(role.Of(role.SourceTokens)) != nil:
-		return nil, fmt.Errorf("attnx: the network %.80q reads a source beside the text, which Explore does not show", c.Arch)
+		return nil, fmt.Errorf("the network %.80q reads a source beside the text, which Explore does not show", c.Arch)
 	}
 	e := &explorer{see: see, most: most, steps: map[string][]func(format.Tensor) error{}}
 	for _, id := range ids {
@@ -167,7 +167,7 @@ func (e *explorer) addLayer(net *network, i int, probabilities *graph.Value) err
 	heads, known := n.Args[0].Shape[1].Number()
 	groups, _ := n.Args[1].Shape[1].Number()
 	if !known || groups == 0 {
-		return fmt.Errorf("attnx: attention %.80q has %s heads, expected a number", n.Name(), n.Args[0].Shape[1])
+		return fmt.Errorf("attention %.80q has %s heads, expected a number", n.Name(), n.Args[0].Shape[1])
 	}
 	l := ExploredLayer{Name: n.Name(), Heads: heads, Groups: groups, Scale: op.Scale, Causal: op.Causal, Window: op.Window}
 	add := func(symbol string, v *graph.Value, heads int, from linear) {

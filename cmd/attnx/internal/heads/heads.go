@@ -121,8 +121,12 @@ func sentenceIDs(path string, c *model.Checkpoint, text string) (*tokens.Tokeniz
 		return nil, nil, err
 	}
 	ids, err := find.Encode(tok, c, "--text", text)
-	if err == nil && (len(ids) == 0 || len(ids) > c.Context()) {
-		err = fmt.Errorf("--text has %d tokens, the model sees 1 to %d: take another sentence", len(ids), c.Context())
+	switch most := c.Context(); {
+	case err != nil:
+	case len(ids) == 0:
+		err = fmt.Errorf("--text has no tokens: take another sentence")
+	case most > 0 && len(ids) > most: // 0: of any length
+		err = fmt.Errorf("--text has %d tokens, the model sees 1 to %d: take another sentence", len(ids), most)
 	}
 	return tok, ids, err
 }
