@@ -166,7 +166,6 @@ func verdictOf(runs []RunSummary) string {
 		name   string
 		losses []float64
 		seeds  map[uint64]bool
-		each   string // parameters
 	}
 	var groups []*group
 	data := map[string]bool{}

@@ -12,7 +12,7 @@ type message struct {
 	context, id, plural  string
 	hasContext, isPlural bool
 	forms                []string // translations, by the number of the form
-	fuzzy, obsolete      bool
+	fuzzy                bool
 }
 
 // maxForms bounds the number of forms for numbers: Arabic has six.
