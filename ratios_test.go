@@ -37,7 +37,7 @@ func ratioNetworks(t *testing.T) map[string]*model.Checkpoint {
 	if fixtures.Exhaustive() {
 		presets = append(presets, "nano")
 	}
-	if os.Getenv("ATTNX_LARGE") != "" { // minutes: for the table of figures, not for every change
+	if fixtures.Large() { // minutes: for the table of figures, not for every change
 		presets = append(presets, "gpt2")
 	}
 	for _, p := range presets {
@@ -112,7 +112,7 @@ func TestRatios(t *testing.T) {
 	if len(all) < 20 || outside > 0 {
 		t.Errorf("%d of %d ratios are outside %g to %d", outside, len(all), leastRatio, mostRatio)
 	}
-	if fixtures.Exhaustive() && os.Getenv("ATTNX_LARGE") != "" {
+	if fixtures.Exhaustive() && fixtures.Large() {
 		head := fmt.Sprintf("# Derived bounds and the errors of runtimes\n\nWritten by `ATTNX_EXHAUSTIVE=1 ATTNX_LARGE=1 go test . -run TestRatios`. The ratio is that of the element that comes closest to its bound; error and bound are its own. %d of %d are outside %g to %d.\n\n| network | type | runtime | output | elements | error | bound | bound/error |\n|---|---|---|---|---|---|---|---|\n", outside, len(all), leastRatio, mostRatio)
 		if err := os.WriteFile("fixtures/ratios.md", []byte(head+table.String()), 0o666); err != nil {
 			t.Fatal(err)

@@ -135,7 +135,7 @@ func TestArchitectures(t *testing.T) {
 			t.Errorf("%s has no row %s: run this test with ATTNX_WRITE_ARCHITECTURES=1", file, name)
 		}
 	}
-	if !write && !fixtures.Exhaustive() {
+	if !write && !fixtures.Large() {
 		return
 	}
 	for _, name := range []string{"ATTNX_PYTHON", "ATTNX_PYTHON_OPTIMUM", "ATTNX_PYTHON_GENAI", "ATTNX_PYTHON_LLAMA_CPP", "ATTNX_NODE_MODULES"} {
