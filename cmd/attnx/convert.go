@@ -28,7 +28,8 @@ file of another tool convert takes the weights, and the configuration and the
 tokenizer beside it.
 
 --like FILE.onnx writes a copy of an ONNX file, of any tool, with the weights of
-IN: a run that was trained from it with --init and --loss. All other bytes are
+IN: a run that was trained from it with --init and --loss, as in
+attnx convert runs/tuned -o tuned.onnx --like model.onnx. All other bytes are
 those of FILE.onnx.
 
 --merge adds what train --lora learned to the weights. --adapter writes it
@@ -38,7 +39,7 @@ A checkpoint holds float32. --dtype writes a folder or a GGUF file in a smaller
 type and reports the rounding: how many weights changed, and by how much at
 most. A GGUF file has it in its matrices. Those whose rows are no whole blocks
 of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
-		Example: "  attnx convert runs/go -o folder\n  attnx convert folder -o model.safetensors\n  attnx convert runs/go -o half --dtype bfloat16\n  attnx convert folder -o model.gguf --dtype q8_0\n  attnx convert runs/tuned -o tuned.onnx --like model.onnx",
+		Example: "  attnx convert runs/go -o folder\n  attnx convert folder -o model.safetensors\n  attnx convert runs/go -o half --dtype bfloat16\n  attnx convert folder -o model.gguf --dtype q8_0",
 		Args:    usage.OneArg("checkpoint, folder, GGUF or ONNX file"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if out == "" {
