@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
@@ -81,8 +82,12 @@ func TestTranslators(t *testing.T) {
 		}
 		opened, asked, folders := seq2seqCases{}, made.Cases, written
 		if name != "ATTNX_PYTHON" { // transformers 4 cannot open what it saves of it either
-			skip := slices.IndexFunc(asked, func(c seq2seqCase) bool { return c.Name == "marian, two vocabularies" })
-			asked, folders = slices.Delete(slices.Clone(asked), skip, skip+1), slices.Delete(slices.Clone(folders), skip, skip+1)
+			asked, folders = nil, nil
+			for i, c := range made.Cases {
+				if !strings.HasPrefix(c.Name, "marian, two vocabularies") {
+					asked, folders = append(asked, c), append(folders, written[i])
+				}
+			}
 		}
 		if err := json.Unmarshal(oracle(t, python, "huggingface_seq2seq.py", append([]string{"--open"}, folders...)...), &opened.Cases); err != nil {
 			t.Fatal(err)

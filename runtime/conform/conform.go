@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
@@ -17,6 +18,9 @@ type Open func(g *graph.Graph, weights []format.Tensor) (runtime.Session, error)
 type Options struct {
 	// Skip maps the names of operators that the runtime cannot run to the reasons.
 	Skip map[string]string
+	// SkipCase returns why the runtime cannot run a case of an operator that it runs
+	// otherwise; "" if it can. nil: it can run all.
+	SkipCase func(op string, c fixtures.OpCase) string
 	// Bind means that the runtime needs sizes for all named dimensions before a
 	// session is opened. The networks then run in fewer sizes.
 	Bind bool

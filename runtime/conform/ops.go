@@ -37,7 +37,14 @@ func Ops(t *testing.T, f Open, o Options) {
 				t.Errorf("fixtures/ops has no case of %s", name)
 			}
 			for _, c := range byOp[name] {
-				t.Run(c.Name, func(t *testing.T) { o.op(t, f, c) })
+				t.Run(c.Name, func(t *testing.T) {
+					if o.SkipCase != nil {
+						if why := o.SkipCase(name, c); why != "" {
+							t.Skip(why)
+						}
+					}
+					o.op(t, f, c)
+				})
 			}
 		})
 	}
