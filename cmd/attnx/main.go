@@ -131,7 +131,7 @@ nobody read standard output to its end.`,
 		Args:          usage.Command,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if version {
-				return printVersion(s.Out)
+				return console.PrintVersion(s.Out)
 			}
 			return cmd.Help()
 		},

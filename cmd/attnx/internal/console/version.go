@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/words"
 )
 
-// printVersion writes the build of attnx, and the libraries that the runtimes
+// PrintVersion writes the build of attnx, and the libraries that the runtimes
 // find. It does not load them.
-func printVersion(w io.Writer) error {
+func PrintVersion(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "attnx %s\n%s %s/%s\n", attnx.Version(), goruntime.Version(), goruntime.GOOS, goruntime.GOARCH)
 	for _, l := range attnx.Libraries() {
 		path, source, findErr := l.Find("", "")
