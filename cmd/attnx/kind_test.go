@@ -84,10 +84,10 @@ func TestWrongKinds(t *testing.T) {
 		"reseal FILE -o " + out + ".safetensors":       tensorsAre,
 		"checkpoints FILE":                             folderIs,
 		"train --resume FILE":                          folderIs,
-		"train --data FILE --out " + out:               folderIs + texts + "it is an archive or a compressed file, not ",
+		"train --data FILE --out " + out:               folderIs + texts,
 	} {
 		for path, is := range inputs {
-			if strings.Contains(takes, is) {
+			if strings.Contains(takes, is) || strings.HasPrefix(command, "train --data") && path == fixture("kinds", "text.gz") { // train decompresses gzip
 				continue
 			}
 			args := strings.Fields(command)

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/tokens"
 )
 
@@ -52,7 +54,7 @@ func (l line) document(chat Chat) (text string, prompt int, err error) {
 	case l.Prompt != nil || l.Completion != nil:
 		return "", 0, errors.New("a prompt and a completion belong together: it has one of them")
 	case len(l.Messages) > 0 && chat == nil:
-		return "", 0, errors.New("messages take the chat template of a model, and a new one has none: give text, or prompt and completion")
+		return "", 0, errors.New("messages take a chat template, which training does not apply yet: give text, or prompt and completion")
 	case len(l.Messages) > 0:
 		return chat(l.Messages)
 	}
@@ -66,6 +68,7 @@ type Chat func(messages []byte) (text string, prompt int, err error)
 // documents parses JSON Lines. Its errors name the line.
 func documents(text string, chat Chat, add func(text string, prompt int)) error {
 	n := 0
+	text = strings.TrimPrefix(text, "\ufeff") // as editors on Windows begin a file
 	for row := range strings.Lines(text) {
 		n++
 		if strings.TrimSpace(row) == "" {
@@ -95,7 +98,42 @@ func documents(text string, chat Chat, add func(text string, prompt int)) error 
 	return nil
 }
 
-// Encode returns the ids of each document in order, and how many of them are a
+// end ends a document. A plain file is one.
+func (t *Text) end(at, prompt int) {
+	t.Documents = append(t.Documents, Document{at, prompt})
+}
+
+// readLines appends the documents of a file of JSON Lines.
+func (t *Text) readLines(ctx context.Context, text *strings.Builder, hash io.Writer, f textFile, r Reading) error {
+	var raw strings.Builder
+	r.Limit -= int64(text.Len())
+	if err := readInto(ctx, &raw, hash, f, r); err != nil {
+		return err
+	}
+	lines := raw.String()
+	if format.IsLFSPointer([]byte(lines[:min(len(lines), format.MaxLFSPointer)])) {
+		return fmt.Errorf("%s: %s", f.path, format.LFSPointer)
+	}
+	if i := notText(lines); i >= 0 {
+		return &NotTextError{f.path, fmt.Sprintf("it is not UTF-8 text at byte %d: convert it", i)}
+	}
+	t.fields = true
+	t.size += len(lines)
+	t.Names = append(t.Names, f.path)
+	err := documents(lines, r.Chat, func(d string, prompt int) {
+		text.WriteString(d)
+		if r.Ended && !strings.HasSuffix(d, "\n") {
+			text.WriteByte('\n')
+		}
+		t.end(text.Len(), prompt)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	return nil
+}
+
+// encode passes the ids of each document in order, and how many of them are a
 // prompt. A document ends with the id end, nil for none.
 func (t *Text) encode(ctx context.Context, tok *tokens.Tokenizer, end *int64, progress func(bytes int), add func(ids []int64, prompt int) error) error {
 	from, last := 0, 0

@@ -22,7 +22,7 @@ func readLines(t *testing.T, name, text string, how Reading) (*Text, error) {
 }
 
 func TestDocuments(t *testing.T) {
-	const jsonl = `{"text": "ab", "id": 7}
+	const jsonl = "\ufeff" + `{"text": "ab", "id": 7}
 
 {"prompt": "x:", "completion": "yz"}
 {"text": "é\n", "prompt": "ignored"}
@@ -143,7 +143,7 @@ func TestDocumentsRefused(t *testing.T) {
 		`{"prompt": "a"}` + "\n":                                  "a prompt and a completion belong together",
 		`{"prompt": "a", "completion": ""}` + "\n":                "its completion is empty",
 		`{"content": "a"}` + "\n":                                 `it has no "text"`,
-		`{"messages": [{"role": "user", "content": "a"}]}` + "\n": "messages take the chat template of a model",
+		`{"messages": [{"role": "user", "content": "a"}]}` + "\n": "messages take a chat template",
 		`{"text": "a\u0000"}` + "\n":                              "it holds a zero byte",
 		"{\"text\": \"a\xff\"}\n":                                 "it is not UTF-8 text at byte 11",
 		`{"text": ""}` + "\n":                                     "the text is empty",

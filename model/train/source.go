@@ -389,41 +389,6 @@ func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) 
 	return t, nil
 }
 
-// end ends a document. A plain file is one.
-func (t *Text) end(at, prompt int) {
-	t.Documents = append(t.Documents, Document{at, prompt})
-}
-
-// readLines appends the documents of a file of JSON Lines.
-func (t *Text) readLines(ctx context.Context, text *strings.Builder, hash io.Writer, f textFile, r Reading) error {
-	var raw strings.Builder
-	r.Limit -= int64(text.Len())
-	if err := readInto(ctx, &raw, hash, f, r); err != nil {
-		return err
-	}
-	lines := raw.String()
-	if format.IsLFSPointer([]byte(lines[:min(len(lines), format.MaxLFSPointer)])) {
-		return fmt.Errorf("%s: %s", f.path, format.LFSPointer)
-	}
-	if i := notText(lines); i >= 0 {
-		return &NotTextError{f.path, fmt.Sprintf("it is not UTF-8 text at byte %d: convert it", i)}
-	}
-	t.fields = true
-	t.size += len(lines)
-	t.Names = append(t.Names, f.path)
-	err := documents(lines, r.Chat, func(d string, prompt int) {
-		text.WriteString(d)
-		if r.Ended && !strings.HasSuffix(d, "\n") {
-			text.WriteByte('\n')
-		}
-		t.end(text.Len(), prompt)
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.path, err)
-	}
-	return nil
-}
-
 // readFile copies a file to w, up to the limit on it and the text before it.
 func readFile(ctx context.Context, f textFile, how Reading, w io.Writer, before int) error {
 	r := how.Stdin
