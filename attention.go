@@ -32,7 +32,7 @@ func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]Atten
 		return nil, fmt.Errorf("the network %.80q has no attention", c.Arch)
 	}
 	if c.Translates() {
-		return nil, fmt.Errorf("the network %.80q reads a source beside the text, whose attention is not shown", c.Arch)
+		return nil, fmt.Errorf("the network %.80q reads a source beside the text: attnx explore shows its attention", c.Arch)
 	}
 	var names []string
 	g, err := graph.Rewrite(c.Graph, func(b *graph.Builder, n *graph.Node, args []*graph.Value) []*graph.Value {
@@ -43,6 +43,9 @@ func Attention(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64) ([]Atten
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range names { // what no output needs is gone from a graph that the oracle takes apart
+		g.Outputs = append(g.Outputs, graph.Output{Name: name, Value: g.Lookup(name)})
 	}
 	oracle, err := ref.New(g, c.Weights)
 	if err != nil {

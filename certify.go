@@ -40,7 +40,8 @@ const derivedWork = 4e11
 // All of them are to first order in the roundings. The worst cases were put into the
 // network, and are infinite where it is not linear in them.
 type Certificates struct {
-	Text     string             `json:"text"`
+	Text     string             `json:"text"`    // the file with the text; of an ONNX file of another tool, that file
+	Output   string             `json:"output"`  // that has the scores
 	DType    string             `json:"dtype"`   // in which runtimes compute, with sums in at least float32
 	Tokens   int                `json:"tokens"`  // rows of scores: tokens, or lines of a classifier
 	Derived  int                `json:"derived"` // rows for which the worst cases were derived
@@ -58,10 +59,11 @@ type Certificates struct {
 
 // TokenCertificate is the certificate of one row of scores.
 type TokenCertificate struct {
-	Position int            `json:"position"` // in the text, of the token from which it is predicted, or of the line
-	Best     int            `json:"best"`     // the highest score
-	Rival    int            `json:"rival"`    // the one that rounding brings closest
-	Words    [2]string      `json:"words"`    // both as text
+	Input    string         `json:"input,omitempty"` // of an ONNX file of another tool: the input
+	Position int            `json:"position"`        // in the text, of the token from which it is predicted, or of the line; in the input, of the row of scores
+	Best     int            `json:"best"`            // the highest score
+	Rival    int            `json:"rival"`           // the one that rounding brings closest
+	Words    [2]string      `json:"words"`           // both as text
 	Lead     runtime.Number `json:"lead"`
 	Bound    runtime.Number `json:"bound"`   // 6 standard deviations; null: none is known
 	Reading  string         `json:"reading"` // the firmest that holds: "any", "ordered", "probable" or "rounding"
@@ -86,8 +88,21 @@ type WorstCase struct {
 // most 2,048 of them, each seen from at most 128; of a classifier, the class of
 // each line. It compares them with the runtimes that run the network as a whole. The
 // arithmetic is that of the least exact of the files; without files it is
-// float32. The worst cases are derived for as many rows as o.Budget says.
+// float32. The worst cases are derived for as many rows as o.Budget says. An ONNX file
+// without a checkpoint is passed to CertifyONNX.
 func Certify(ctx context.Context, path string, files []string, text string, stdin io.Reader, tell Tell, o VerifyOptions) (*Certificates, error) {
+	if kind, err := find.ExpectModel(find.TestedIn(path)); err == nil && kind == find.ONNX {
+		if text != "" {
+			return nil, &OptionError{Option: "Text", Reason: ": a text is for a checkpoint or a model's folder: an ONNX file has inputs, which are read or drawn"}
+		}
+		if len(files) > 0 {
+			return nil, fmt.Errorf("%s: an ONNX file is certified alone: name one file, or the checkpoint first", path)
+		}
+		return CertifyONNX(ctx, path, o)
+	}
+	if text == "" {
+		return nil, &OptionError{Option: "Text", Reason: " is missing: name the file with the text whose tokens are certified"}
+	}
 	c, _, err := find.Load(path, tell, model.LoadModel)
 	if err != nil {
 		return nil, err
@@ -112,7 +127,7 @@ func Certify(ctx context.Context, path string, files []string, text string, stdi
 			x.numbers.DType = coarser(x.numbers.DType, precision.ComputedIn(f.model))
 		}
 	}
-	x.found = Certificates{Text: text, DType: x.numbers.DType.String(), Runtimes: []string{}, Each: []TokenCertificate{}, classes: x.classifier()}
+	x.found = Certificates{Text: text, DType: x.numbers.DType.String(), Output: role.Of(role.Logits).Name(), Runtimes: []string{}, Each: []TokenCertificate{}, classes: x.classifier()}
 	sessions, names := v.plainSessions()
 	for _, s := range sessions {
 		defer s.Close()
@@ -174,7 +189,12 @@ func (x *certification) lines(ctx context.Context, text string, stdin io.Reader,
 	if err != nil {
 		return nil, err
 	}
+	n := 0
 	for line := range strings.Lines(all.Text) {
+		n++
+		if err := find.CheckText(fmt.Sprintf("%s: line %d", text, n), line); err != nil {
+			return nil, err
+		}
 		ids := x.tok.Encode(strings.TrimRight(line, "\r\n"))
 		if err := find.CheckIDs(x.tok, x.checkpoint, text, ids); err != nil {
 			return nil, err
@@ -229,7 +249,7 @@ func (x *certification) add(part []int64, every int, sessions []runtime.Session)
 	if err != nil {
 		return err
 	}
-	preferred, err := preferences(sessions, k, len(all))
+	preferred, err := preferences(sessions, k, x.found.Output, len(all))
 	if err != nil {
 		return err
 	}
@@ -247,13 +267,7 @@ func (x *certification) add(part []int64, every int, sessions []runtime.Session)
 
 // certificate returns the certificate of a row.
 func (x *certification) certificate(at int, m runtime.Certificate, derived bool) TokenCertificate {
-	t := TokenCertificate{
-		Position: at, Best: m.Best, Rival: m.Rival, Lead: runtime.Number(m.Lead), Bound: runtime.Number(m.Bound),
-		Reading: m.Reading(), Certain: m.Certain(), Parts: m.Parts, Unknown: m.Unknown,
-	}
-	if m.Rivals > 0 {
-		t.Worst = &WorstCase{Rival: m.Closest, Lead: runtime.Number(m.ClosestLead), Any: runtime.Number(m.Worst), Ordered: runtime.Number(m.Executed), Rivals: m.Rivals}
-	}
+	t := certificateOf(at, m)
 	for j, id := range []int{m.Best, m.Rival} {
 		if x.found.classes {
 			t.Words[j] = fmt.Sprint("class ", id)
@@ -263,6 +277,18 @@ func (x *certification) certificate(at int, m runtime.Certificate, derived bool)
 	}
 	if derived {
 		x.found.Derived++
+	}
+	return t
+}
+
+// certificateOf returns the certificate of a row, without words.
+func certificateOf(at int, m runtime.Certificate) TokenCertificate {
+	t := TokenCertificate{
+		Position: at, Best: m.Best, Rival: m.Rival, Lead: runtime.Number(m.Lead), Bound: runtime.Number(m.Bound),
+		Reading: m.Reading(), Certain: m.Certain(), Parts: m.Parts, Unknown: m.Unknown,
+	}
+	if m.Rivals > 0 {
+		t.Worst = &WorstCase{Rival: m.Closest, Lead: runtime.Number(m.ClosestLead), Any: runtime.Number(m.Worst), Ordered: runtime.Number(m.Executed), Rivals: m.Rivals}
 	}
 	return t
 }
@@ -304,16 +330,19 @@ func (v *verification) plainSessions() (sessions []runtime.Session, names []stri
 	return sessions, names
 }
 
-// preferences returns the positions of the highest scores of each row, by session.
-func preferences(sessions []runtime.Session, k runtime.Case, rows int) (all [][]int, err error) {
+// preferences returns the positions of the highest scores of each row of an output, by session.
+func preferences(sessions []runtime.Session, k runtime.Case, output string, rows int) (all [][]int, err error) {
 	for _, s := range sessions {
 		out, err := s.Run(k.Inputs())
 		if err != nil {
 			return nil, err
 		}
-		logits, err := out[role.Of(role.Logits).Name()].AsFloat64s()
-		if err != nil || rows == 0 || len(logits)%rows != 0 {
-			return nil, fmt.Errorf("certify: %d scores for %d rows (%v)", len(logits), rows, err)
+		logits, err := out[output].AsFloat64s()
+		if err != nil {
+			return nil, fmt.Errorf("certify: %w", err)
+		}
+		if rows == 0 || len(logits)%rows != 0 {
+			return nil, fmt.Errorf("certify: the scores have %d elements for %d rows: a case without elements certifies nothing, give other inputs", len(logits), rows)
 		}
 		width := len(logits) / rows
 		best := make([]int, rows)

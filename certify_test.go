@@ -95,7 +95,7 @@ func TestCertificatesInRuntimes(t *testing.T) {
 			sessions, names = append(sessions, s), append(names, fmt.Sprint("ort ", level, ", threads ", threads))
 		}
 	}
-	preferred, err := preferences(sessions, k, len(certs))
+	preferred, err := preferences(sessions, k, "logits", len(certs))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package attnx
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -14,7 +15,10 @@ import (
 func (x *Certificates) WriteText(w io.Writer) error {
 	var b strings.Builder
 	what, after := "next tokens", "after token"
-	if x.classes {
+	switch {
+	case x.classes && len(x.Each) > 0 && x.Each[0].Input != "":
+		what, after = "rows of "+quote.Line(x.Output, 40), "row"
+	case x.classes:
 		what, after = "classes of lines", "line"
 	}
 	share := func(n, of int, text string) {
@@ -28,23 +32,32 @@ func (x *Certificates) WriteText(w io.Writer) error {
 	share(x.Certain, x.Tokens, "lead by more than 6σ of independent roundings (no proof)")
 	share(x.Tokens-x.Certain, x.Tokens, "are a matter of rounding")
 	if x.Derived < x.Tokens {
-		fmt.Fprintf(&b, "The worst cases were derived for every %d. one: --budget N derives them for N.\n", (x.Tokens+x.Derived-1)/max(x.Derived, 1))
+		fmt.Fprintf(&b, "The worst cases were derived for %d of %d: --budget N derives them for N.\n", x.Derived, x.Tokens)
 	}
 	for _, t := range x.Each {
 		if t.Certain && len(t.Others) == 0 && (t.Reading == runtime.ReadingAny || t.Worst == nil && t.Unknown == "") {
 			continue
 		}
-		fmt.Fprintf(&b, "%s %d: \"%s\" leads \"%s\" by %.2e, rounding explains %.2e", after, t.Position, quote.Line(t.Words[0], 40), quote.Line(t.Words[1], 40), float64(t.Lead), float64(t.Bound))
-		if t.Worst != nil {
-			fmt.Fprintf(&b, ", in order %s, at worst %s", atMost(t.Worst.Ordered), atMost(t.Worst.Any))
+		if t.Input != "" {
+			fmt.Fprintf(&b, "%s: ", quote.Line(t.Input, 60))
+		}
+		fmt.Fprintf(&b, "%s %d: ", after, t.Position)
+		known := !math.IsNaN(float64(t.Lead)) && !math.IsNaN(float64(t.Bound)) && !math.IsInf(float64(t.Bound), 0)
+		if known {
+			fmt.Fprintf(&b, "\"%s\" leads \"%s\" by %.2e, rounding explains %.2e", quote.Line(t.Words[0], 40), quote.Line(t.Words[1], 40), float64(t.Lead), float64(t.Bound))
+			if t.Worst != nil {
+				fmt.Fprintf(&b, ", in order %s, at worst %s", atMost(t.Worst.Ordered), atMost(t.Worst.Any))
+			}
+		} else {
+			fmt.Fprintf(&b, "not certified here: %s", quote.Line(cmp.Or(t.Unknown, "the scores have no finite bound"), 200))
 		}
 		if len(t.Others) > 0 {
 			fmt.Fprintf(&b, "; %s prefers another", strings.Join(t.Others, ", "))
-		} else if !t.Certain && len(x.Runtimes) > 0 {
+		} else if known && !t.Certain && len(x.Runtimes) > 0 {
 			b.WriteString("; it is first in every runtime that ran")
 		}
 		b.WriteByte('\n')
-		if t.Unknown != "" {
+		if known && t.Unknown != "" {
 			fmt.Fprintf(&b, "  not certified here: %s\n", quote.Line(t.Unknown, 200))
 		}
 		if len(t.Parts) > 0 {

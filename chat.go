@@ -2,7 +2,10 @@ package attnx
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
@@ -122,4 +125,48 @@ func (c *Chat) fit() ([]int64, error) {
 		c.Messages = append(c.Messages[:first:first], c.Messages[first+2:]...)
 		left += 2
 	}
+}
+
+// conversation returns the text of a JSON list of messages in a template, as parts in
+// turn: given, and an answer of the assistant. Each part ends where the template's
+// text of the messages so far ends.
+func conversation(template string, special model.SpecialTokens, list []byte) (parts []string, err error) {
+	var messages []Message
+	if err := json.Unmarshal(list, &messages); err != nil {
+		return nil, fmt.Errorf("its messages are no list of role and content: %w", err)
+	}
+	t, err := jinja.Parse(template)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := render(t, messages, special, false)
+	if err != nil {
+		return nil, err
+	}
+	at := 0
+	for i, m := range messages {
+		if m.Role != "assistant" {
+			continue
+		}
+		given, err := render(t, messages[:i], special, true)
+		if err != nil {
+			return nil, err
+		}
+		said, err := render(t, messages[:i+1], special, false)
+		if err != nil {
+			return nil, err
+		}
+		if len(given) < at || !strings.HasPrefix(said, given) || !strings.HasPrefix(whole, said) {
+			return nil, fmt.Errorf("the template writes message %d in another way once others follow: give each answer a line of its own, with the messages before it", i+1)
+		}
+		parts = append(parts, whole[at:len(given)], whole[len(given):len(said)])
+		at = len(said)
+	}
+	if len(parts) == 0 {
+		return nil, errors.New("its messages have no answer of the assistant: there is nothing to learn")
+	}
+	if at < len(whole) {
+		parts = append(parts, whole[at:])
+	}
+	return parts, nil
 }

@@ -34,6 +34,8 @@ type RunSummary struct {
 	Scores     *score.Scores `json:"scores,omitempty"` // of a translator
 	Speeds     []RunSpeed    `json:"speeds,omitempty"` // of the forward pass
 
+	Positions []PositionLoss `json:"loss_by_position,omitempty"` // of the validation data
+
 	Curve []CurvePoint `json:"-"` // one for each step
 }
 
@@ -54,12 +56,14 @@ type RunSpeed struct {
 
 // RunComparison is several runs side by side.
 type RunComparison struct {
-	Runs    []RunSummary `json:"runs"`
-	Verdict string       `json:"verdict"`
+	Runs         []RunSummary `json:"runs"`
+	EqualSteps   RunsAt       `json:"equal_steps"`   // where the run of the fewest steps ended
+	EqualSeconds RunsAt       `json:"equal_seconds"` // where the shortest run ended, or a slower one was evaluated first; the learning rate of longer ones was still higher there
+	Verdict      string       `json:"verdict"`
 }
 
 // speedLengths are the lengths of text whose speed CompareRuns measures.
-var speedLengths = []int{16, 64, 256, 1024}
+var speedLengths = []int{16, 32, 64, 128, 256, 512, 1024}
 
 // CompareRuns reads the runs of folders, measures how fast their newest networks read a
 // text, and says which architecture ended with the lower validation loss.
@@ -75,7 +79,12 @@ func CompareRuns(folders []string, o Options) (*RunComparison, error) {
 		}
 		c.Runs = append(c.Runs, s)
 	}
+	c.EqualSteps = at(c.Runs, func(p CurvePoint) float64 { return float64(p.Step) }, false)
+	c.EqualSeconds = at(c.Runs, func(p CurvePoint) float64 { return p.Seconds }, true)
 	c.Verdict = verdictOf(c.Runs)
+	if sameData(c.Runs) {
+		c.Verdict += bySeconds(c.Runs, c.EqualSeconds) + byScores(c.Runs)
+	}
 	return c, nil
 }
 
@@ -120,14 +129,19 @@ func summarize(folder string, o Options) (s RunSummary, err error) {
 		}
 	}
 	s.Tokens, s.Seconds = int(tokens), math.Round(100*seconds)/100
-	s.Speeds, err = speedsOf(m, o)
+	if s.Speeds, err = speedsOf(m, o); err != nil {
+		return s, err
+	}
+	s.Positions, err = positionsOf(folder, o)
 	return s, err
 }
 
-// speedsOf measures the forward pass of a network that continues a text.
+// speedsOf measures the forward pass of a network that continues a text, or translates one as
+// long as its target. A network whose context is shorter is measured with a longer one and new
+// weights, on which the speed does not depend.
 func speedsOf(m *model.Checkpoint, o Options) (speeds []RunSpeed, err error) {
-	tokens := m.Graph.Input(role.Of(role.Tokens))
-	if m.Continues() != nil || tokens == nil || len(m.Graph.Inputs) != 1 {
+	m = longer(m, speedLengths[len(speedLengths)-1])
+	if m.Continues() != nil && !m.Translates() {
 		return nil, nil
 	}
 	session, err := plainSession(m, o.Device)
@@ -139,7 +153,14 @@ func speedsOf(m *model.Checkpoint, o Options) (speeds []RunSpeed, err error) {
 		if most := m.Context(); most > 0 && n > most {
 			break
 		}
-		in := map[string]format.Tensor{tokens.Name: format.FromInt64s(tokens.Name, []int{1, n}, make([]int64, n))}
+		in := map[string]format.Tensor{}
+		for _, v := range m.Graph.Inputs {
+			ids := make([]int64, n)
+			if v.Role().Kind != role.Tokens && v.Role().Kind != role.SourceTokens { // a mask
+				ids = slices.Repeat([]int64{1}, n)
+			}
+			in[v.Name] = format.FromInt64s(v.Name, []int{1, n}, ids)
+		}
 		best := math.Inf(1)
 		for range 4 { // the first one allocates
 			took, err := timed(session, in)
@@ -159,6 +180,11 @@ func timed(s runtime.Session, in map[string]format.Tensor) (seconds float64, err
 	return time.Since(began).Seconds(), err
 }
 
+// sameData reports whether all runs learned from the same data.
+func sameData(runs []RunSummary) bool {
+	return !slices.ContainsFunc(runs, func(r RunSummary) bool { return r.Data != runs[0].Data })
+}
+
 // verdictOf compares the architectures of runs: the mean validation loss at the end, over
 // their seeds.
 func verdictOf(runs []RunSummary) string {
@@ -168,9 +194,7 @@ func verdictOf(runs []RunSummary) string {
 		seeds  map[uint64]bool
 	}
 	var groups []*group
-	data := map[string]bool{}
 	for _, r := range runs {
-		data[r.Data] = true
 		name := fmt.Sprintf("%s of %s parameters", r.Arch, quote.Count(r.Parameters))
 		i := slices.IndexFunc(groups, func(g *group) bool { return g.name == name })
 		if i < 0 {
@@ -183,7 +207,7 @@ func verdictOf(runs []RunSummary) string {
 		}
 	}
 	switch {
-	case len(data) > 1:
+	case !sameData(runs):
 		return "the runs learned from different data, so their losses say nothing of each other"
 	case len(groups) < 2:
 		return fmt.Sprintf("all runs are of one network (%s)", groups[0].name)

@@ -1,6 +1,9 @@
 package attnx_test
 
 import (
+	"fmt"
+	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,8 +21,9 @@ func TestCompareRuns(t *testing.T) {
 	run := func(name, arch string, seed uint64, text string) string {
 		o := train.DefaultOptions(3)
 		o.Batch, o.EvalEvery, o.EvalBatches, o.Seed = 2, 3, 1, seed
-		out := filepath.Join(dir, name)
-		_, err := attnx.Train(t.Context(), attnx.TrainOptions{Out: out, Data: attnx.Corpus{Text: text}, Arch: arch, Context: 4, Settings: o, Engine: "gorgonia"})
+		out, file := filepath.Join(dir, name), filepath.Join(dir, fmt.Sprint(len(text), ".txt"))
+		check(os.WriteFile(file, []byte(text), 0o644))
+		_, err := attnx.Train(t.Context(), attnx.TrainOptions{Out: out, Data: attnx.Corpus{Files: []string{file}}, Arch: arch, Context: 4, Settings: o, Engine: "gorgonia"})
 		check(err)
 		return out
 	}
@@ -33,6 +37,18 @@ func TestCompareRuns(t *testing.T) {
 		last := r.Curve[len(r.Curve)-1]
 		if r.Steps != 3 || r.Tokens != 3*2*4 || last.Tokens != 24 || !(r.Seconds >= 0) || r.ValLoss == nil || r.Parameters == 0 || len(r.Curve) != 3 {
 			t.Errorf("%+v", r)
+		}
+	}
+	for _, r := range c.Runs { // the losses by position add up to the one that the engine computed
+		sum, n := 0.0, 0
+		for _, p := range r.Positions {
+			sum, n = sum+float64(p.To-p.From+1)*p.Loss, n+p.To-p.From+1
+		}
+		if n != 4 || math.Abs(sum/4-*r.ValLoss) > 1e-5 {
+			t.Errorf("%s: losses by position %v, of all %g", r.Run, r.Positions, *r.ValLoss)
+		}
+		if n := len(r.Speeds); n != 7 || r.Speeds[n-1].Length != 1024 {
+			t.Errorf("%s: the speeds are %v", r.Run, r.Speeds)
 		}
 	}
 	if !strings.Contains(c.Verdict, "with 2 seeds or more each") || !strings.Contains(c.Verdict, "ends with the lower validation loss") {

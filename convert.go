@@ -23,6 +23,7 @@ type ConvertOptions struct {
 	GGUF    gguf.Type    // of the matrices of a GGUF file; 0: F32
 	Merge   bool         // add the adapter of the model to its weights
 	Adapter bool         // write the adapter alone, as a folder of PEFT
+	To      string       // ToTorch: hand a run over to PyTorch, see package model/train/torch; "": what the path means
 	Like    string       // the ONNX file that a copy with other weights is made of; only for an ONNX file
 	Saving  func()       // called after reading and before writing; may be nil
 	Tell    Tell
@@ -49,9 +50,15 @@ type ConvertReport struct {
 // did not write. Errors name the file.
 func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	switch {
+	case o.To == ToTorch && (o.Adapter || o.Merge || o.Like != "" || o.DType != format.Invalid && o.DType != format.Float32 || o.GGUF != gguf.F32):
+		return nil, &OptionError{Option: "To", Reason: " torch writes a run as it is: leave the other options out"}
+	case o.To == ToTorch:
+		return convertToTorch(from, to, o)
+	case o.To != "":
+		return nil, &OptionError{Option: "To", Reason: fmt.Sprintf(" %.40q: take %s", o.To, ToTorch)}
 	case o.Adapter && (o.Merge || o.Like != ""):
 		return nil, &OptionError{Option: "Adapter", Reason: " writes the adapter alone: leave out Merge and Like"}
-	case o.Adapter:
+	case o.Adapter || MeansAdapter(to):
 		return convertAdapter(from, to, o)
 	case o.Like != "" && meansONNX(to):
 		return convertLike(from, to, o)
@@ -98,6 +105,9 @@ func Convert(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	switch kind {
 	case output.Folder:
 		narrowed, err = huggingface.Write(to, c, o.DType)
+		if note := paddedBeyond(c); note != "" {
+			r.Notes = append(r.Notes, note)
+		}
 	case output.GGUF:
 		var written ggufmodel.Report
 		written, err = ggufmodel.Write(to, c, o.GGUF)
@@ -147,6 +157,9 @@ func (r *ConvertReport) WriteText(w io.Writer) error {
 // not float32.
 func readAny(path string, tell Tell, load find.Loader) (*model.Checkpoint, format.Rounding, error) {
 	path = find.Held(path)
+	if huggingface.IsAdapter(path) {
+		return readAdapter(path, tell)
+	}
 	if file := find.ModelIn(path); file != path && huggingface.IsFolder(path) && !huggingface.HasWeights(path) {
 		return foreign.Read(file, tell)
 	}

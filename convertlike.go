@@ -109,7 +109,8 @@ func elementsFor(from, like string, c *model.Checkpoint, m *onnx.Model) (map[str
 			shape[i] = int(d)
 		}
 		dtype, err := read.ElementType(t.DataType)
-		if err != nil || dtype != w.DType || !slices.Equal(shape, w.Shape) {
+		single := len(shape) == 0 && slices.Equal(w.Shape, []int{1}) // see read.Options.Training
+		if err != nil || dtype != w.DType || !slices.Equal(shape, w.Shape) && !single {
 			return nil, fmt.Errorf("%s: initializer %.80q is %s%v, in %s it is %s%v: name the file that the run began with", like, w.Name, t.DataType, t.Dims, from, w.DType, w.Shape)
 		}
 		old, err := t.Load(filepath.Dir(like))

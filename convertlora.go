@@ -3,9 +3,13 @@ package attnx
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/format/ortadapter"
+	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
@@ -31,9 +35,20 @@ func withoutAdapter(from string, c *model.Checkpoint, merge, checkpoint bool) (*
 	return c, nil
 }
 
-// convertAdapter writes the adapter of a model as a folder of PEFT.
+// MeansAdapter reports whether a target path means an adapter of ONNX Runtime: its
+// name ends with .onnx_adapter.
+func MeansAdapter(path string) bool {
+	return !MeansFolder(path) && strings.EqualFold(filepath.Ext(path), ".onnx_adapter")
+}
+
+// convertAdapter writes the adapter of a model as a folder of PEFT, or as a file of
+// ONNX Runtime.
 func convertAdapter(from, to string, o ConvertOptions) (*ConvertReport, error) {
-	place, err := output.Claim(output.Folder, to, from)
+	kind := output.Folder
+	if MeansAdapter(to) {
+		kind = output.Adapter
+	}
+	place, err := output.Claim(kind, to, from)
 	if err != nil {
 		return nil, err
 	}
@@ -48,23 +63,77 @@ func convertAdapter(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	base := ""
 	if s, err := train.Saved(c); err == nil && s.Init != nil {
 		base = s.Init.Name
+		if err := onlyAdapter(c, s); err != nil {
+			return nil, &Error{Err: fmt.Errorf("%s: %w", from, err), Do: MergeTrained}
+		}
 	}
 	if o.Saving != nil {
 		o.Saving()
 	}
-	if err := huggingface.WriteAdapter(to, c, base); err != nil {
-		return nil, err
-	}
 	r := &ConvertReport{Path: filepath.Clean(to), Arch: c.Arch, DType: dtypeName(format.Float32), hub: true}
+	var matrices []format.Tensor
 	for _, w := range c.LoRA.Targets {
 		a, b := c.LoRA.Names(w)
 		for _, t := range c.Weights {
 			if t.Name == a || t.Name == b {
 				r.Parameters += t.Elements()
+				matrices = append(matrices, t)
 			}
 		}
 	}
-	return r, nil
+	if kind == output.Folder {
+		return r, huggingface.WriteAdapter(to, c, base)
+	}
+	return r, store.Save(to, func(w io.Writer) error { return ortadapter.Write(w, matrices, c.Step) })
+}
+
+// MergeTrained is the remedy for an adapter that is not all that a run has changed.
+const MergeTrained = "add the adapter to the weights (Merge)"
+
+// onlyAdapter refuses to write an adapter alone where the run changed more: its file has no
+// place for rows of added tokens, and none for weights that were trained beside it.
+func onlyAdapter(c *model.Checkpoint, s train.Options) error {
+	if n := len(s.Init.Added); n > 0 {
+		return fmt.Errorf("the rows of its %d added tokens are in no adapter, and it means nothing without them", n)
+	}
+	names, err := s.Trained(c.Graph)
+	if err != nil {
+		return err
+	}
+	own := map[string]bool{}
+	for _, w := range c.LoRA.Targets {
+		a, b := c.LoRA.Names(w)
+		own[a], own[b] = true, true
+	}
+	for _, name := range names {
+		if !own[name] {
+			return fmt.Errorf("weight %.80q was trained beside the adapter, which does not hold it", name)
+		}
+	}
+	return nil
+}
+
+// readAdapter reads an adapter of PEFT with its base.
+func readAdapter(path string, tell Tell) (*model.Checkpoint, format.Rounding, error) {
+	a, err := huggingface.OpenAdapter(path)
+	if err != nil {
+		return nil, format.Rounding{}, err
+	}
+	defer a.Close()
+	at, err := a.BaseOf(path)
+	if err != nil {
+		return nil, format.Rounding{}, err
+	}
+	if huggingface.IsAdapter(at) {
+		return nil, format.Rounding{}, fmt.Errorf("%s: its base %s is an adapter too: merge that one first", path, at)
+	}
+	tell.Say(Notice, "%s: an adapter of %s", path, at)
+	base, rounding, err := readAny(at, tell, model.LoadModel)
+	if err != nil {
+		return nil, rounding, err
+	}
+	c, err := a.Apply(base)
+	return c, rounding, err
 }
 
 var errNoAdapter = errors.New("the model has no adapter: one comes from training with LoRA")

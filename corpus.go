@@ -121,7 +121,16 @@ func (r *trainRun) readText(ctx context.Context, d Corpus) (*train.Text, error) 
 // reading is how the run reads its text: a new one takes the fields of JSON Lines,
 // a resumed one what it took before.
 func (r *trainRun) reading() train.Reading {
-	return train.Reading{Skip: r.folder, Fields: r.fresh || r.options.Documents, Ended: !r.ends}
+	how := train.Reading{Skip: r.folder, Fields: r.fresh || r.options.Documents, Ended: !r.ends}
+	if r.model != nil && r.model.ChatTemplate != "" {
+		how.Chat = chatOf(r.model)
+	}
+	return how
+}
+
+// form is how a text of examples of a length is cut.
+func (r *trainRun) form(tok *tokens.Tokenizer, length int) train.Form {
+	return train.Form{Length: length, End: endOf(tok), Pack: r.options.Pack, Whole: !r.val.empty() || r.options.ValSHA256 != ""}
 }
 
 // textRead reports the text that was read.
@@ -138,7 +147,8 @@ func (r *trainRun) textRead(text *train.Text) {
 // tokenize converts the text to training sequences of a length.
 func (r *trainRun) tokenize(ctx context.Context, text *train.Text, tok *tokens.Tokenizer, length int) (err error) {
 	total := len(text.Text)
-	r.data, err = text.Tokenize(ctx, tok, length, endOf(tok), func(bytes int) {
+	r.text = true
+	r.data, err = text.Tokenize(ctx, tok, r.form(tok, length), func(bytes int) {
 		if r.events.Tokenize != nil {
 			r.events.Tokenize(bytes, total)
 		}

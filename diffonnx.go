@@ -271,7 +271,7 @@ func (x *ONNXComparison) WriteText(w io.Writer) error {
 	case x.Equal:
 		b.WriteString("identical by structure: the same operators compute the same from the same values\n")
 	case x.Identical:
-		b.WriteString("identical by structure, for every input: the normal forms of both graphs are one\n")
+		b.WriteString("identical by structure, for every input: both graphs have the same normal form\n")
 	case x.Reason != "":
 		fmt.Fprintf(&b, "not proved to compute the same: %s\n", x.Reason)
 	}

@@ -123,6 +123,9 @@ func (e *Encoder) most() int {
 // Encode converts a text to ids, with the special tokens that belong to one. A text
 // that is too long is cut, with a notice. Messages call the text by name.
 func (e *Encoder) Encode(name, text string) ([]int64, error) {
+	if err := find.CheckText(name, text); err != nil {
+		return nil, err
+	}
 	ids := e.Tokenizer.Encode(text)
 	if most := e.most(); most > 0 && len(ids)+e.frame > most {
 		if most <= e.frame {

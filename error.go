@@ -55,9 +55,11 @@ const (
 	GiveFirstText = "give the text that the run began with as Data"
 	ResumeIt      = "choose another folder, or continue the run with Resume"
 	BeginAgain    = "begin a new run with Train"
-	SmallerBatch  = "take a smaller Batch, and Accumulate to make up for it, or a smaller Context"
+	SmallerBatch  = "take a smaller Batch, and Accumulate to make up for it, a smaller Context, or Recompute"
 	NameMore      = "name more, or train with a larger Keep"
 	TrainFile     = "or name a Loss, to train the graph of the file as it is"
+	WriteTokensOf = "write the tokens with WriteTokens and the tokenizer of the model"
+	GiveVal       = "give the data for validation that the run began with"
 	TakeORT       = "take the engine ort"
 )
 

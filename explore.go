@@ -18,6 +18,7 @@ import (
 // whose rows are tokens. D is the width of a head.
 const (
 	StepInput   = "X"  // what a layer reads, (T,C)
+	StepSource  = "E"  // where queries look into a source: its states, of S tokens, (S,C)
 	StepQuery   = "Q"  // queries of a head, (T,D)
 	StepKey     = "K"  // keys of a head, (T,D)
 	StepValue   = "V"  // values of a head, (T,D)
@@ -32,7 +33,8 @@ const (
 // Exploration describes what a network computes of a text: how it is built, and
 // what it predicts. The numbers in between go to the callback of Explore.
 type Exploration struct {
-	Tokens []ExploredToken
+	Tokens []ExploredToken // of the text; of a translator, what its decoder reads
+	Source []ExploredToken // what the encoder of a translator reads; nil of others
 	// Next reports that the scores of a token are those of the token after it. They
 	// are of the token itself otherwise.
 	Next   bool
@@ -58,8 +60,12 @@ type ExploredLayer struct {
 	Groups int    // of keys and values; each serves Heads/Groups heads
 	Scale  float64
 	Causal bool
-	Window int // the most tokens that one sees; 0: all
+	Window int  // the most tokens that one sees; 0: all
+	Biased bool // S has a bias of the distance between two tokens added
 	Steps  []ExploredStep
+
+	OfSource bool // its queries are of the source: the encoder of a translator
+	ToSource bool // its keys are of the source
 }
 
 // ExploredStep is a value of a layer.
@@ -99,7 +105,49 @@ const Hidden = -1e8
 // at the moment is in memory. most bounds the predictions of a token.
 // Values are found by operators and roles, so a step that a network does not have
 // is missing. If the network has an attention mask, all tokens are visible.
+// Translators have [Translator.Explore].
 func Explore(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64, most int, see func(*Exploration, Matrix) error) (*Exploration, error) {
+	if c.Graph.Input(role.Of(role.SourceTokens)) != nil {
+		return nil, fmt.Errorf("the network %.80q reads a source beside the text: open it with OpenTranslator", c.Arch)
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("the text has no tokens")
+	}
+	e := &explorer{see: see, most: most}
+	e.out.Tokens = explored(tok, ids)
+	return e.explore(c, tok, sentence(c.Graph, ids))
+}
+
+// Explore is the function [Explore] for a source and its translation, both as ids. The
+// decoder reads the token that begins a target and all but the last of the translation;
+// what it predicts after each of them is the translation.
+func (t *Translator) Explore(source, target []int64, most int, see func(*Exploration, Matrix) error) (*Exploration, error) {
+	if len(source) == 0 || len(target) == 0 {
+		return nil, fmt.Errorf("%s: a text and its translation are explored: one of them is empty", t.Path)
+	}
+	c, err := t.weighted()
+	if err != nil {
+		return nil, err
+	}
+	given, read := t.inputs(source, target)
+	e := &explorer{see: see, most: most}
+	e.out.Source, e.out.Tokens = explored(t.Tokenizer, source), explored(t.Tokenizer.Target(), read)
+	out, err := e.explore(c, t.Tokenizer.Target(), given)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Path, err)
+	}
+	return out, nil
+}
+
+func explored(tok *tokens.Tokenizer, ids []int64) (out []ExploredToken) {
+	for _, id := range ids {
+		out = append(out, ExploredToken{id, tokenText(tok, id)})
+	}
+	return out
+}
+
+// explore runs the network with the inputs given.
+func (e *explorer) explore(c *model.Checkpoint, tok *tokens.Tokenizer, given map[string]format.Tensor) (*Exploration, error) {
 	probabilities := map[string]string{}
 	g, err := graph.Rewrite(c.Graph, func(b *graph.Builder, n *graph.Node, args []*graph.Value) []*graph.Value {
 		if a, ok := n.Op.(graph.Attention); ok {
@@ -112,24 +160,21 @@ func Explore(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64, most int, 
 		return nil, err
 	case len(probabilities) == 0:
 		return nil, fmt.Errorf("the network %.80q has no attention", c.Arch)
-	case len(ids) == 0:
-		return nil, fmt.Errorf("the text has no tokens")
-	case g.Input(role.Of(role.SourceTokens)) != nil:
-		return nil, fmt.Errorf("the network %.80q reads a source beside the text, which Explore does not show", c.Arch)
 	}
-	e := &explorer{see: see, most: most, steps: map[string][]func(format.Tensor) error{}}
-	for _, id := range ids {
-		e.out.Tokens = append(e.out.Tokens, ExploredToken{id, tokenText(tok, id)})
-	}
+	e.steps = map[string][]func(format.Tensor) error{}
 	net := newNetwork(g)
 	e.out.Next = true
 	for i, n := range net.nodes {
 		if err := e.addLayer(net, i, g.Lookup(probabilities[n.Name()])); err != nil {
 			return nil, err
 		}
-		e.out.Next = e.out.Next && n.Op.(graph.Attention).Causal
+		e.out.Next = e.out.Next && (n.Op.(graph.Attention).Causal || e.out.Layers[i].ToSource)
 	}
 	e.addLogits(c, g, tok)
+	for _, n := range net.nodes { // what no output needs is gone from a graph that the oracle takes apart
+		p := g.Lookup(probabilities[n.Name()])
+		g.Outputs = append(g.Outputs, graph.Output{Name: p.Name, Value: p})
+	}
 	oracle, err := ref.New(g, c.Weights)
 	if err != nil {
 		return nil, err
@@ -138,7 +183,7 @@ func Explore(c *model.Checkpoint, tok *tokens.Tokenizer, ids []int64, most int, 
 	for name := range e.steps {
 		names = append(names, name)
 	}
-	err = oracle.Visit(sentence(g, ids), names, func(t format.Tensor) error {
+	err = oracle.Visit(given, names, func(t format.Tensor) error {
 		for _, f := range e.steps[t.Name] {
 			if err := f(t); err != nil {
 				return err
@@ -169,7 +214,10 @@ func (e *explorer) addLayer(net *network, i int, probabilities *graph.Value) err
 	if !known || groups == 0 {
 		return fmt.Errorf("attention %.80q has %s heads, expected a number", n.Name(), n.Args[0].Shape[1])
 	}
-	l := ExploredLayer{Name: n.Name(), Heads: heads, Groups: groups, Scale: op.Scale, Causal: op.Causal, Window: op.Window}
+	l := ExploredLayer{Name: n.Name(), Heads: heads, Groups: groups, Scale: op.Scale, Causal: op.Causal, Window: op.Window, Biased: net.biased(n)}
+	if net.target != nil {
+		l.OfSource, l.ToSource = !net.target[n.Args[0]], !net.target[n.Args[1]]
+	}
 	add := func(symbol string, v *graph.Value, heads int, from linear) {
 		l.Steps = append(l.Steps, ExploredStep{symbol, v.Name, v.Op().Name(), from.weight, from.bias, from.read(), widthOf(v)})
 		e.visit(v.Name, i, symbol, heads)
@@ -185,6 +233,10 @@ func (e *explorer) addLayer(net *network, i int, probabilities *graph.Value) err
 	if x := from[0].x; x != nil && !x.Leaf() {
 		made, _ := linearOf(x)
 		add(StepInput, x, 0, made)
+	}
+	if x := from[1].x; x != nil && l.ToSource && !l.OfSource && !x.Leaf() {
+		made, _ := linearOf(x)
+		add(StepSource, x, 0, made)
 	}
 	for k, p := range parts {
 		if !n.Args[k].Leaf() {

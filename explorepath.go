@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // linear is a layer x·weight + bias of a graph. Weight and bias are the names of
@@ -87,10 +88,11 @@ type feed struct {
 
 // network is what Explore knows of the structure of a graph.
 type network struct {
-	users map[*graph.Value][]*graph.Node
-	order map[*graph.Node]int
-	nodes []*graph.Node // with Attention
-	feeds []feed
+	users  map[*graph.Value][]*graph.Node
+	order  map[*graph.Node]int
+	nodes  []*graph.Node // with Attention
+	feeds  []feed
+	target map[*graph.Value]bool // what depends on the target of a translator; nil of others
 }
 
 func newNetwork(g *graph.Graph) *network {
@@ -104,12 +106,48 @@ func newNetwork(g *graph.Graph) *network {
 			n.nodes = append(n.nodes, node)
 		}
 	}
+	if g.Input(role.Of(role.SourceTokens)) != nil {
+		n.target = onTarget(g)
+	}
 	for _, node := range g.Nodes {
 		if f, ok := n.feedOf(node.Results[0]); ok {
 			n.feeds = append(n.feeds, f)
 		}
 	}
 	return n
+}
+
+// onTarget returns the values that depend on the target of a translator.
+func onTarget(g *graph.Graph) map[*graph.Value]bool {
+	on := map[*graph.Value]bool{g.Input(role.Of(role.Tokens)): true}
+	for _, n := range g.Nodes {
+		if slices.ContainsFunc(n.Args, func(a *graph.Value) bool { return on[a] }) {
+			for _, r := range n.Results {
+				on[r] = true
+			}
+		}
+	}
+	return on
+}
+
+// biased reports whether an Attention adds to its scores what a parameter says of distances.
+func (n *network) biased(node *graph.Node) bool {
+	if len(node.Args) < 4 {
+		return false
+	}
+	seen := map[*graph.Value]bool{}
+	var from func(v *graph.Value) bool
+	from = func(v *graph.Value) bool {
+		if seen[v] {
+			return false
+		}
+		seen[v] = true
+		if _, ok := v.Op().(graph.RelativePositionBias); ok {
+			return true
+		}
+		return slices.ContainsFunc(v.Args(), from)
+	}
+	return from(node.Args[3])
 }
 
 // whole returns the end of the layer v = x·weight: the sum with its bias, if that

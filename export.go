@@ -21,6 +21,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -118,9 +119,8 @@ func encoded(c *model.Checkpoint, p export.Profile) (*onnx.Model, []byte, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	var b bytes.Buffer
-	b.Grow(int(m.EncodedSize()))
-	err = m.Encode(&b)
+	b := bytes.NewBuffer(make([]byte, 0, m.EncodedSize())) // Grow would clear new memory
+	err = m.Encode(b)
 	return m, b.Bytes(), err
 }
 
@@ -335,6 +335,9 @@ func (x *exporting) step(c *model.Checkpoint) (*graph.Graph, error) {
 		length = c.Context()
 	}
 	if x.Optimizer == "" {
+		if length == 0 && c.Graph.Input(role.Of(role.Tokens)) != nil {
+			return nil, &Error{Err: errors.New("the network reads texts of any length, and a training step has one"), Do: export.SetLength}
+		}
 		return model.Step(c.Graph, batch, length)
 	}
 	o := train.DefaultOptions(1)

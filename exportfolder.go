@@ -21,13 +21,22 @@ import (
 )
 
 // settle chooses the profile of a folder for a model. A network that can have no
-// past, or that continues no text, has its folder in Plain: there is nothing to cache.
+// past of keys and values, or that continues no text, has its folder in Plain.
 func (x *exporting) settle(c *model.Checkpoint) error {
+	if cache, ok := x.Profile.(export.Cache); ok && c.Translates() && !x.folders() {
+		return &OptionError{Option: "Profile", Reason: " " + cache.Name() + ": a network that translates has an encoder and a decoder, with a file each: " + NameAFolder}
+	}
 	if !x.folders() {
 		return nil
 	}
 	_, err := model.Cached(c.Graph, false)
 	noPast := errors.As(err, new(*graph.CacheError)) || c.Continues() != nil
+	if len(graph.States(c.Graph)) > 0 {
+		if x.triton != "" {
+			return &OptionError{Option: "Triton", Reason: ": its model in Python keeps keys and values, and " + c.Arch + " has a state instead: name a file"}
+		}
+		noPast = true // who opens a folder knows keys and values only
+	}
 	switch p := x.Profile.(type) {
 	case export.Plain:
 		if !noPast {
@@ -85,7 +94,11 @@ func (x *exporting) saveFolder(c *model.Checkpoint, m *onnx.Model, r *ExportRepo
 	}
 	r.folder(x.to, m, files)
 	cache, isCache := x.Profile.(export.Cache)
-	if !isCache {
+	switch {
+	case isCache:
+	case c.Continues() == nil:
+		r.say("the network keeps a state from token to token, and optimum and onnxruntime-genai know keys and values only: this folder computes whole texts in onnxruntime; export a file (-o FILE.onnx) in the profile cache to continue texts")
+	default:
 		r.say("the network continues no text: the folder is for onnxruntime and has no files for generation")
 	}
 	switch {

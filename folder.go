@@ -86,14 +86,18 @@ func genaiEnd(c *model.Checkpoint, end []int64) []int64 {
 // in ONNX's format.
 func parts(c *model.Checkpoint, m *onnx.Model, weights string, browser bool) (p huggingface.Parts, split bundle.External, torch bool, err error) {
 	tensors, same := weightsOf(c, m)
+	var page *huggingface.Web
+	if browser {
+		page = &huggingface.Web{DType: "fp32", External: map[string]int{"model.onnx": 1}}
+	}
 	if !same {
-		p, err = huggingface.Prepare(c, c.Weights, browser)
+		p, err = huggingface.Prepare(c, c.Weights, page)
 		return p, bundle.Split(m, "model.onnx_data"), false, err
 	}
 	if browser && slices.ContainsFunc(tensors, func(t format.Tensor) bool { return t.DType != format.Float32 }) {
 		return p, split, false, &Error{Err: errors.New("transformers.js looks for float32 in onnx/model.onnx"), Do: WriteFloat32}
 	}
-	p, err = huggingface.Prepare(c, tensors, browser)
+	p, err = huggingface.Prepare(c, tensors, page)
 	return p, bundle.SplitAt(m, weights, p.Offsets, p.Weights), true, err
 }
 

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/check"
+	"github.com/attnx/attnx/export/onnx/read"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
@@ -74,7 +76,18 @@ func (x *Inspection) onnx(m *onnx.Model) {
 	o := &InspectedONNX{
 		Model:     m,
 		IRVersion: m.IRVersion, Opset: map[string]int64{}, Inputs: []string{}, Outputs: []string{}, Nodes: map[string]int{},
-		Operators: []InspectedOperator{}, Unfit: map[string]string{}, CannotRun: append(problemsOf(x.File, m), invalid(x.File, m)...),
+		Operators: []InspectedOperator{}, Unfit: map[string]string{}}
+	_, ours := m.Metadata[model.MetaConfig]
+	notONNX := invalid(x.File, m)
+	o.CannotRun = append(slices.DeleteFunc(problemsOf(x.File, m, ours), func(p string) bool { return slices.Contains(notONNX, notValid+p) }), notONNX...)
+	if !ours {
+		if err := endless(x.File, m); err != nil {
+			o.CannotRun = append(o.CannotRun, strings.TrimPrefix(quote.Line(err.Error(), 500), "onnx: "))
+		}
+	}
+	missing := map[string]int{}
+	if !ours { // attnx run reads it
+		missing = read.Missing(m)
 	}
 	x.InspectedONNX = o
 	for _, s := range m.Opsets {
@@ -85,16 +98,26 @@ func (x *Inspection) onnx(m *onnx.Model) {
 		for _, v := range list {
 			out = append(out, v.String())
 			o.Unfit[v.String()] = v.WhyNot()
+			if !ours && v.Other == nil {
+				o.Unfit[v.String()] = typeNotRead(v.DataType)
+			}
 		}
 		return out
 	}
 	o.Inputs, o.Outputs = texts(m.Graph.Inputs), texts(m.Graph.Outputs)
 	for _, op := range m.Operators() {
-		shown := InspectedOperator{DomainName(op.Domain), op.Op, op.Version, op.Nodes, op.WhyNot == "", op.WhyNot}
+		shown := InspectedOperator{Domain: DomainName(op.Domain), Op: op.Op, Version: op.Version, Nodes: op.Nodes, WhyNot: op.WhyNot}
+		if !ours {
+			shown.WhyNot = ""
+			if missing[shown.Name()] > 0 {
+				shown.WhyNot = "the oracle does not read it, so only a runtime can run it"
+			}
+		}
+		shown.Runs = shown.WhyNot == ""
 		o.Operators = append(o.Operators, shown)
 		o.Nodes[shown.Name()] += op.Nodes
-		if !shown.Runs && len(o.CannotRun) == 0 { // a domain that the checker does not know
-			o.CannotRun = []string{fmt.Sprintf("operator %s: %s", quote.Line(shown.Name(), 500), op.WhyNot)}
+		if !shown.Runs && (len(o.CannotRun) == 0 || !ours) { // a domain that the checker does not know
+			o.CannotRun = append(o.CannotRun, fmt.Sprintf("operator %s: %s", quote.Line(shown.Name(), 500), shown.WhyNot))
 		}
 	}
 	for _, f := range m.Functions {
@@ -102,19 +125,25 @@ func (x *Inspection) onnx(m *onnx.Model) {
 	}
 	for _, t := range m.Graph.Initializers {
 		x.Tensors = append(x.Tensors, InspectedTensor{Name: t.Name, DType: t.DataType.String(), Shape: shapeOf(t.Dims), Bytes: t.Bytes(), WhyNot: t.WhyNot()})
+		if !ours {
+			x.Tensors[len(x.Tensors)-1].WhyNot = typeNotRead(t.DataType)
+		}
 		if t.DataType.Floating() {
 			x.Parameters += t.Elements()
 		}
 	}
 	for _, t := range m.Graph.Sparse {
-		shown := InspectedTensor{Name: t.Name(), Shape: shapeOf(t.Dims), Sparse: true, WhyNot: "sparse tensors are not supported"}
+		shown := InspectedTensor{Name: t.Name(), Shape: shapeOf(t.Dims), Sparse: true}
+		if ours {
+			shown.WhyNot = "sparse tensors are not supported"
+		}
 		if t.Values != nil {
 			shown.DType, shown.Bytes = t.Values.DataType.String(), t.Values.Bytes()
 		}
 		x.Tensors = append(x.Tensors, shown)
 	}
 	// An attnx file has constants in addition to the parameters, such as the mask.
-	if _, ours := m.Metadata[model.MetaConfig]; !ours {
+	if !ours {
 		return
 	}
 	c, err := model.FromMetadata(m.Metadata, len(m.Graph.Initializers))
@@ -142,18 +171,65 @@ func shapeOf(dims []int64) []int {
 	return shape
 }
 
+// endless returns why no runtime comes to the end of a file, as far as the file alone tells: a
+// loop without end, or values beyond any memory though each open size is 1.
+func endless(path string, m *onnx.Model) error {
+	if err := read.Endless(m); err != nil {
+		return err
+	}
+	if !read.HasLoop(m) && len(m.Graph.Nodes) > fewNodes {
+		return nil
+	}
+	x := &ONNX{Path: path, File: m}
+	var err error
+	if x.inputs, err = inputsOf(m); err != nil {
+		return nil // they are shown as what they are
+	}
+	inputs, _, err := x.draw(nil, 1, openSizes{batch: 1, length: 1})
+	if err != nil {
+		return nil
+	}
+	r, err := x.readFor(inputs)
+	if err != nil {
+		return nil
+	}
+	var beyond *MemoryError
+	if err := roomFor(r.Graph, inputs, 1<<40); errors.As(err, &beyond) {
+		return fmt.Errorf("node %.80q: %s: with each open size 1 its result has the shape %v, beyond any memory: write the file with smaller values", beyond.Node, beyond.Operator, beyond.Shape)
+	}
+	return nil
+}
+
+// notValid begins the problems that ONNX's own checker would report.
+const notValid = "not valid ONNX: "
+
 // invalid returns the problems that ONNX's own checker would report.
 func invalid(path string, m *onnx.Model) (out []string) {
 	for _, err := range check.Full(m, filepath.Dir(path)) {
-		out = append(out, "not valid ONNX: "+strings.TrimPrefix(quote.Line(err.Error(), 500), "onnx: "))
+		out = append(out, notValid+strings.TrimPrefix(quote.Line(err.Error(), 500), "onnx: "))
 	}
 	return out
 }
 
+// typeNotRead returns why the oracle does not read tensors of a type; "" if it does.
+func typeNotRead(t onnx.DataType) string {
+	if t == 0 { // not declared
+		return ""
+	}
+	if _, err := read.ElementType(t); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // problemsOf returns why attnx refuses a model, in the words of the packages
 // that would refuse it.
-func problemsOf(path string, m *onnx.Model) (out []string) {
-	for _, err := range onnx.Problems(m, filepath.Dir(path)) {
+func problemsOf(path string, m *onnx.Model, ours bool) (out []string) {
+	problems := onnx.StructureProblems
+	if ours {
+		problems = onnx.Problems
+	}
+	for _, err := range problems(m, filepath.Dir(path)) {
 		if bad := new(onnx.FormatError); errors.As(err, &bad) && bad.External != "" {
 			if pointer := find.RefusePointer(filepath.Join(filepath.Dir(path), filepath.FromSlash(bad.External))); pointer != nil {
 				err = pointer

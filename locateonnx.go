@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/diff"
+	"github.com/attnx/attnx/export/onnx/read"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/runtime"
@@ -81,6 +83,7 @@ type runSearch struct {
 	*cuts
 	open     opener
 	computed format.DType
+	stored   map[string]onnx.DataType // of the weights; nil: not asked yet
 }
 
 // find returns the first node that departs in a case, or nil if none does.
@@ -197,7 +200,7 @@ func (s *runSearch) alone(p piece) (departs, refused *found, err error) {
 			if !ok {
 				continue
 			}
-			if _, same := runtime.SameResult(s.computed, 1, p.values[v].Tensor, y); same {
+			if _, same := s.same(v, s.numbers(p, i), 1, p.values[v].Tensor, y); same {
 				continue
 			}
 			// The runtime's inputs were rounded: so must the oracle's be.
@@ -205,7 +208,7 @@ func (s *runSearch) alone(p piece) (departs, refused *found, err error) {
 			if err != nil {
 				return nil, nil, err
 			}
-			if d, same := runtime.SameResult(s.computed, 1, want[v].Tensor, y); !same {
+			if d, same := s.same(v, s.numbers(p, i), 1, want[v].Tensor, y); !same {
 				return &found{cuts: s.cuts, value: v, node: i, nodes: []int{i}, fed: p.all, want: want[v], got: &y, by: d}, refused, nil
 			}
 		}
@@ -271,7 +274,7 @@ func (s *runSearch) departing(give []string, fed map[string]format.Tensor, p pie
 	var want map[string]exact
 	for _, v := range give {
 		y := got[v]
-		if s.agrees(p.values[v].Tensor, y, len(nodes)) {
+		if _, same := s.same(v, s.numbers(p, nodes...), len(nodes), p.values[v].Tensor, y); same {
 			continue
 		}
 		if want == nil {
@@ -279,8 +282,7 @@ func (s *runSearch) departing(give []string, fed map[string]format.Tensor, p pie
 				return nil, err
 			}
 		}
-		if !s.agrees(want[v].Tensor, y, len(nodes)) {
-			d, _ := runtime.SameResult(s.computed, len(nodes), want[v].Tensor, y)
+		if d, same := s.same(v, s.numbers(p, nodes...), len(nodes), want[v].Tensor, y); !same {
 			at, _ := s.Maker(v)
 			return &found{cuts: s.cuts, value: v, node: at, nodes: nodes, fed: fed, want: want[v], got: &y, by: d}, nil
 		}
@@ -288,10 +290,76 @@ func (s *runSearch) departing(give []string, fed map[string]format.Tensor, p pie
 	return nil, nil
 }
 
-// agrees reports whether a part of some nodes gives the oracle's value.
-func (s *runSearch) agrees(want, got format.Tensor, nodes int) bool {
-	_, same := runtime.SameResult(s.computed, nodes, want, got)
-	return same
+// same compares a value that a runtime computed by some nodes with the oracle's.
+func (s *runSearch) same(v string, computed format.DType, nodes int, want, got format.Tensor) (runtime.Difference, bool) {
+	for _, out := range s.Graph.Outputs {
+		if out.Name == v {
+			return runtime.SameOutput(computed, nodes, want, got)
+		}
+	}
+	return runtime.SameResult(computed, nodes, want, got)
+}
+
+// whole runs the file's graph in one piece, written anew, and reports whether each
+// output agrees.
+func (s *runSearch) whole(inputs map[string]format.Tensor) (bool, error) {
+	var give []string
+	nodes := make([]int, len(s.Graph.Nodes))
+	for i := range nodes {
+		nodes[i] = i
+	}
+	for _, out := range s.Graph.Outputs {
+		if _, made := s.Maker(out.Name); made {
+			give = append(give, out.Name)
+		}
+	}
+	want, err := s.oracle(give, inputs)
+	if err != nil {
+		return false, err
+	}
+	got, err := s.run(s.open, give, inputs, want)
+	if err != nil {
+		return false, err
+	}
+	p := piece{nodes: nodes, known: inputs, all: inputs, values: want}
+	for _, v := range give {
+		if _, same := s.same(v, s.numbers(p, nodes...), len(nodes), want[v].Tensor, got[v]); !same {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// numbers returns the type that nodes compute in: float64 if they have no other
+// floating-point numbers, otherwise the file's.
+func (s *runSearch) numbers(p piece, nodes ...int) format.DType {
+	if s.computed != format.Float32 || len(s.Functions) > 0 {
+		return s.computed
+	}
+	if s.stored == nil {
+		s.stored = map[string]onnx.DataType{}
+		for _, t := range s.Graph.Initializers {
+			s.stored[t.Name] = t.DataType
+		}
+	}
+	for _, i := range nodes {
+		n := s.Graph.Nodes[i]
+		for _, a := range n.Attributes {
+			if a.Graph != nil {
+				return s.computed
+			}
+		}
+		for _, v := range append(s.results(i), n.Inputs...) {
+			t, known := p.all[v]
+			if !known {
+				t.DType, _ = read.ElementType(s.stored[v])
+			}
+			if t.DType.Float() && t.DType != format.Float64 {
+				return s.computed
+			}
+		}
+	}
+	return format.Float64
 }
 
 // shrink cuts a part that departs down to the nodes that it takes.
@@ -472,14 +540,21 @@ func counterparts(first, other *verified) (map[string]string, error) {
 	}
 	names := sameNames(first.cuts, other.cuts)
 	if len(names) < values/2 {
+		clear(names)
+	}
+	if len(names) < values { // some are called otherwise
 		m, err := diff.Match(diff.File{Model: first.File, Dir: first.cuts.dir}, diff.File{Model: other.File, Dir: other.cuts.dir})
 		if err != nil {
 			return nil, err
 		}
-		clear(names)
+		taken := map[string]bool{}
+		for _, ours := range names {
+			taken[ours] = true
+		}
 		for theirs, ours := range m.Values() {
+			_, named := names[theirs]
 			_, made := other.cuts.Maker(theirs)
-			if _, madeThere := first.cuts.Maker(ours); made && madeThere {
+			if _, madeThere := first.cuts.Maker(ours); made && madeThere && !named && !taken[ours] {
 				names[theirs] = ours
 			}
 		}

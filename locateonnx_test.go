@@ -497,6 +497,33 @@ func TestFaultsInARuntime(t *testing.T) {
 	}
 }
 
+// A node of float64 that a runtime computes in float32 is found: its bound is that of
+// float64, though the file has no weights that tell.
+func TestFaultInFloat64(t *testing.T) {
+	m := hostileModel(nil, hostileNode("Exp", "e", nil, "x"), hostileNode("Neg", "y", nil, "e"))
+	m.Graph.Inputs[0].DataType, m.Graph.Outputs[0].DataType = onnx.Double, onnx.Double
+	runs := faulty(func(m *onnx.Model) error {
+		if n := chain(m, "Exp"); n != nil {
+			m.Graph.Initializers = append(m.Graph.Initializers, &onnx.Tensor{Name: "c", DataType: onnx.Double, Raw: binary.LittleEndian.AppendUint64(nil, math.Float64bits(1+1e-7))})
+			out := n.Outputs[0]
+			n.Outputs = []string{"right"}
+			m.Graph.Nodes = slices.Insert(m.Graph.Nodes, slices.Index(m.Graph.Nodes, n)+1, &onnx.Node{Op: "Mul", Name: "wrong", Inputs: []string{"right", "c"}, Outputs: []string{out}})
+		}
+		return nil
+	})
+	s := &runSearch{cuts: &cuts{cut.Of(m), ""}, computed: format.Float32, open: func(f runtime.File) (runtime.Session, error) {
+		s, err := runs(f)
+		if err != nil {
+			return nil, err
+		}
+		return s.(rounded).Session, nil // in float64
+	}}
+	f, err := s.find(map[string]format.Tensor{"x": format.FromFloat64s("x", []int{2, 2}, []float64{1, 2, 3, 4})})
+	if err != nil || f == nil || f.value != "e" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
 // Another file is compared with the first one under its own names; the part that
 // departs is kept as a folder that can be verified.
 func TestVerifyOtherFile(t *testing.T) {
@@ -547,6 +574,9 @@ func TestVerifyOtherFile(t *testing.T) {
 			continue
 		}
 		recorded := r.Against == recordedOutputs
+		if recorded && (strings.Contains(r.Reason, "oracle") || !strings.Contains(r.Reason, "recorded is")) {
+			t.Errorf("%s: %s", r.Runtime, r.Reason)
+		}
 		if recorded != (r.Status == runtime.StatusFail) || recorded && r.FirstDifference == "" || again.Cases != 1 {
 			t.Errorf("%+v", r)
 		}

@@ -43,7 +43,7 @@ type speedometer struct {
 }
 
 // newSpeedometer measures a matrix product if ONNX Runtime trains on the CPU.
-// This takes a fifth of a second and shows how much of the machine a run uses.
+// This takes a tenth of a second and shows how much of the machine a run uses.
 // On a GPU the product would measure the transfer.
 func newSpeedometer(c *model.Checkpoint, d *train.Data, engine, device string) (*speedometer, error) {
 	flop, err := train.TokenFLOP(c, d)
@@ -51,7 +51,7 @@ func newSpeedometer(c *model.Checkpoint, d *train.Data, engine, device string) (
 	if err != nil || engine != "ort" || device != "cpu" {
 		return s, err
 	}
-	if s.peak, err = speed.Product(func(g *graph.Graph) (runtime.Device, error) { return OpenGraph(g, Options{}) }); errors.Is(err, runtime.ErrUnavailable) {
+	if s.peak, err = speed.Product(5, func(g *graph.Graph) (runtime.Device, error) { return OpenGraph(g, Options{}) }); errors.Is(err, runtime.ErrUnavailable) {
 		err = nil
 	}
 	return s, err

@@ -58,7 +58,17 @@ func converted(file string, t format.Tensor, to format.DType) (format.Tensor, er
 		t = out
 	}
 	if changed > 0 {
-		return t, fmt.Errorf("%s: %d of its numbers are none of %s: round them first", file, changed, to)
+		of, do := fmt.Sprintf("%d of its numbers are", changed), "give numbers within it"
+		if changed == 1 {
+			of = "one of its numbers is"
+		}
+		switch {
+		case to == format.Bool:
+			return t, fmt.Errorf("%s: %s neither 0 nor 1, which %s has: give a mask of these", file, of, to)
+		case to.Float():
+			return t, fmt.Errorf("%s: %s not in %s: round them first", file, of, to)
+		}
+		return t, fmt.Errorf("%s: %s beyond the range of %s: %s", file, of, to, do)
 	}
 	return t, nil
 }

@@ -1,11 +1,12 @@
 package attnx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/export/onnx/read"
@@ -36,12 +37,8 @@ func (x *ONNX) Draw(given map[string]format.Tensor, seed uint64) (inputs map[str
 	if err := x.known(given); err != nil {
 		return nil, nil, err
 	}
-	return x.draw(given, seed, openSizes{1, drawnLength})
+	return x.draw(given, seed, openSizes{batch: 1, length: drawnLength})
 }
-
-// openSizes are the sizes of the dimensions that a file leaves open: of the first
-// one, and of the others.
-type openSizes struct{ batch, length int }
 
 // draw is Draw with other sizes.
 func (x *ONNX) draw(given map[string]format.Tensor, seed uint64, open openSizes) (inputs map[string]format.Tensor, how map[string]string, err error) {
@@ -49,8 +46,14 @@ func (x *ONNX) draw(given map[string]format.Tensor, seed uint64, open openSizes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", x.Path, err)
 	}
+	return x.drawn(shapes, x.below(shapes, given), given, seed)
+}
+
+// drawn draws the inputs that are not given, in the given shapes. below are the bounds of
+// integers.
+func (x *ONNX) drawn(shapes map[string][]int, below map[string]int, given map[string]format.Tensor, seed uint64) (inputs map[string]format.Tensor, how map[string]string, err error) {
 	inputs, how = map[string]format.Tensor{}, map[string]string{}
-	below := x.below(shapes, given)
+	divisors, held := x.divisors(), x.buffers()
 	for i, v := range x.inputs {
 		if t, ok := given[v.Name]; ok {
 			inputs[v.Name] = t
@@ -58,109 +61,13 @@ func (x *ONNX) draw(given map[string]format.Tensor, seed uint64, open openSizes)
 		}
 		d := drawing{v: v, shape: shapes[v.Name], below: below[v.Name], random: rand.New(rand.NewPCG(seed, uint64(i)))}
 		d.role, _ = role.FromName(v.Name)
+		d.divisor, d.every = divisors[v.Name], held.ones[v.Name]
 		if inputs[v.Name], how[v.Name], err = d.draw(); err != nil {
 			return nil, nil, fmt.Errorf("%s: input %.80q: %w", x.Path, v.Name, err)
 		}
 	}
+	held.clear(inputs, how)
 	return inputs, how, nil
-}
-
-// sizes returns a shape for every input.
-func (x *ONNX) sizes(given map[string]format.Tensor, open openSizes) (map[string][]int, error) {
-	named := map[string]int{}
-	for _, v := range x.inputs {
-		if r, _ := role.FromName(v.Name); r == role.Layered(role.PastKey, 0) {
-			open.length = (open.length + 1) / 2 // a past and new tokens share the context
-		}
-	}
-	for _, v := range x.inputs {
-		if t, ok := given[v.Name]; ok && len(t.Shape) == len(v.Shape) {
-			for i, d := range v.Shape {
-				named[d.Name] = t.Shape[i]
-			}
-		}
-	}
-	delete(named, "?")
-	for _, v := range x.inputs { // plain names first, then sums of them
-		for i, d := range v.Shape {
-			if _, known := named[d.Name]; !known && d.Name != "" && d.Name != "?" && !strings.ContainsAny(d.Name, "+-* ") {
-				named[d.Name] = open.of(v, i)
-			}
-		}
-	}
-	x.total(named, given)
-	shapes := map[string][]int{}
-	for _, v := range x.inputs {
-		if t, ok := given[v.Name]; ok {
-			shapes[v.Name] = t.Shape
-			continue
-		}
-		if !v.Ranked {
-			return nil, fmt.Errorf("input %.80q: the file does not say how many dimensions it has: give it", v.Name)
-		}
-		shape := make([]int, len(v.Shape))
-		for i, d := range v.Shape {
-			if shape[i] = d.Size; d.Name != "" {
-				shape[i] = sizeOf(d.Name, named, open.of(v, i))
-			}
-		}
-		if n, ok := format.Elements(shape); !ok || n > maxDrawn {
-			return nil, fmt.Errorf("input %.80q: shape %v is too large to be drawn: give it", v.Name, shape)
-		}
-		shapes[v.Name] = shape
-	}
-	return shapes, nil
-}
-
-// total sets the length of a mask over a past and new tokens to the sum of
-// their lengths, if the dimension's name is not such a sum.
-func (x *ONNX) total(named map[string]int, given map[string]format.Tensor) {
-	length := map[role.Kind]string{} // the name of the length dimension, by role
-	for _, v := range x.inputs {
-		r, _ := role.FromName(v.Name)
-		axis := map[role.Kind]int{role.Tokens: 1, role.AttentionMask: 1, role.PastKey: 2}[r.Kind]
-		if _, there := given[v.Name]; axis > 0 && axis < len(v.Shape) && (r.Kind != role.AttentionMask || !there) {
-			length[r.Kind] = v.Shape[axis].Name
-		}
-	}
-	mask, past, tokens := length[role.AttentionMask], length[role.PastKey], length[role.Tokens]
-	if _, single := named[mask]; single && past != "" && mask != past && mask != tokens {
-		named[mask] = named[past] + named[tokens]
-	}
-}
-
-// sizeOf returns the size of a dimension, which is a name or a sum of names and
-// numbers.
-func sizeOf(name string, named map[string]int, otherwise int) int {
-	if n, ok := named[name]; ok {
-		return n
-	}
-	sum := 0
-	for term := range strings.SplitSeq(name, "+") {
-		term = strings.TrimSpace(term)
-		n, known := named[term]
-		if number, err := strconv.Atoi(term); err == nil && number >= 0 {
-			n, known = number, true
-		}
-		if !known {
-			return otherwise
-		}
-		sum += n
-	}
-	return sum
-}
-
-// of returns the default size of a dimension.
-func (s openSizes) of(v runtime.Value, axis int) int {
-	switch {
-	case axis == 0:
-		return s.batch
-	case isImage(v) && axis == channelAxis(v):
-		return drawnColours
-	case isImage(v):
-		return drawnPixels
-	}
-	return s.length
 }
 
 // isImage reports whether an input is a batch of images: four dimensions, one of
@@ -190,12 +97,15 @@ func channelAxis(v runtime.Value) int {
 // shows them.
 func (x *ONNX) below(shapes map[string][]int, given map[string]format.Tensor) map[string]int {
 	bounds := map[string]int{}
-	o := read.Options{Dir: filepath.Dir(x.Path), Shapes: shapes}
-	r, err := read.Model(x.File, o)
-	var open *read.OpenError
-	if errors.As(err, &open) {
-		o.Values = given
+	r, err := x.reading()
+	if err != nil || x.isOpen() {
+		o := read.Options{Dir: filepath.Dir(x.Path), Shapes: shapes}
 		r, err = read.Model(x.File, o)
+		var open *read.OpenError
+		if errors.As(err, &open) {
+			o.Values = given
+			r, err = read.Model(x.File, o)
+		}
 	}
 	if err != nil {
 		return bounds // a runtime may accept a file that read refuses
@@ -206,13 +116,41 @@ func (x *ONNX) below(shapes map[string][]int, given map[string]format.Tensor) ma
 	return bounds
 }
 
+// divisors returns the inputs by which nodes of the file's graph divide.
+func (x *ONNX) divisors() map[string]bool {
+	from, all := map[string]string{}, map[string]bool{}
+	for _, n := range x.File.Graph.Nodes {
+		switch n.Op {
+		case "Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Transpose":
+			if len(n.Inputs) > 0 && len(n.Outputs) > 0 {
+				from[n.Outputs[0]] = cmp.Or(from[n.Inputs[0]], n.Inputs[0])
+			}
+		case "Div", "Mod":
+			if len(n.Inputs) > 1 {
+				all[cmp.Or(from[n.Inputs[1]], n.Inputs[1])] = true
+			}
+		}
+	}
+	return all
+}
+
+// isOpen reports whether the file leaves the size of an input open.
+func (x *ONNX) isOpen() bool {
+	return slices.ContainsFunc(x.inputs, func(v runtime.Value) bool {
+		return !v.Ranked || slices.ContainsFunc(v.Shape, func(d runtime.Dim) bool { return d.Name != "" })
+	})
+}
+
 // drawing is one input that is drawn.
 type drawing struct {
-	v      runtime.Value
-	role   role.Role
-	shape  []int
-	below  int
-	random *rand.Rand
+	v     runtime.Value
+	role  role.Role
+	shape []int
+	below int
+	// divisor: the file divides by its elements, and by an integer zero it cannot.
+	divisor bool
+	every   int // what each element must be; 0: anything
+	random  *rand.Rand
 }
 
 // draw returns the input and its description.
@@ -236,14 +174,14 @@ func (d drawing) numbers(n int) (format.Tensor, string, error) {
 	values := make([]float64, n)
 	how := "drawn from -2 to 2"
 	switch {
-	case d.isMask():
+	case d.every == 1 || d.isMask():
 		how = "ones"
 	case isImage(d.v):
 		how = "drawn from 0 to 1, as an image"
 	}
 	for i := range values {
 		switch {
-		case d.isMask():
+		case d.every == 1 || d.isMask():
 			values[i] = 1
 		case isImage(d.v):
 			values[i] = float64(d.random.IntN(257)) / 256
@@ -262,7 +200,9 @@ func (d drawing) integers() (value func(i int) uint64, how string) {
 		width = max(1, d.shape[len(d.shape)-1])
 	}
 	switch {
-	case d.isMask():
+	case d.every > 1:
+		return func(int) uint64 { return uint64(d.every) }, fmt.Sprint(d.every)
+	case d.every == 1 || d.isMask():
 		return func(int) uint64 { return 1 }, "ones"
 	case d.role.Kind == role.Positions && (d.below == 0 || width <= d.below):
 		return func(i int) uint64 { return uint64(i % width) }, "counted from 0"
@@ -280,6 +220,13 @@ func (d drawing) integers() (value func(i int) uint64, how string) {
 			bits--
 		}
 		limit = min(limit, 1<<bits)
+	}
+	if d.divisor && limit > 1 {
+		top := limit
+		if d.below > 0 {
+			top--
+		}
+		return func(int) uint64 { return 1 + d.random.Uint64N(top) }, fmt.Sprintf("drawn from 1 to %d, as a divisor", top)
 	}
 	return func(int) uint64 { return d.random.Uint64N(limit) }, fmt.Sprintf("drawn below %d", limit)
 }

@@ -74,7 +74,7 @@ func checkNetwork(path string, m *onnx.Model, info export.Info, c *model.Checkpo
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if hasGraph(m) && !graph.HasFingerprint(g, info.Fingerprint) {
-		return &Error{Err: fmt.Errorf("%s: its network is not the one that it describes (fingerprint %.12s, that of its graph %.12s)", path, info.Fingerprint, graph.Fingerprint(g)), Do: ExportAgain}
+		return &Error{Err: fmt.Errorf("%s: its network is not the one that it describes (fingerprint %.12s, its graph has %.12s)", path, info.Fingerprint, graph.Fingerprint(g)), Do: ExportAgain}
 	}
 	if _, flat := info.Profile.(export.Flat); flat {
 		return nil

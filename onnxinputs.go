@@ -20,6 +20,9 @@ import (
 // maxJSON bounds the bytes of a JSON input.
 const maxJSON = 256 << 20
 
+// maxProto bounds the bytes of a TensorProto, as protobuf does.
+const maxProto = 1<<31 - 1
+
 // maxDepth bounds the nesting depth of a JSON input.
 const maxDepth = 64
 
@@ -67,13 +70,9 @@ func readTensor(file string, v runtime.Value) (format.Tensor, error) {
 	}
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".npy":
-		t, err := npy.ReadFile(file, v.DType)
-		if err != nil {
-			return t, err
-		}
-		return t, nil
+		return npy.ReadFile(file, v.DType, taking(v))
 	case ".npz":
-		return fromArchive(file, v)
+		return npy.ReadNamed(file, v.Name, v.DType, taking(v))
 	case ".json":
 		return fromJSON(file, v.DType)
 	case ".pb":
@@ -82,29 +81,25 @@ func readTensor(file string, v runtime.Value) (format.Tensor, error) {
 	return format.Tensor{}, fmt.Errorf("%s: the ending of its name does not say what it holds: name a .npy, .npz, .json, .pb or .txt file", file)
 }
 
-// fromArchive returns the array with the input's name, or the only array.
-func fromArchive(file string, v runtime.Value) (format.Tensor, error) {
-	all, err := npy.ReadArchive(file, func(string) format.DType { return v.DType })
-	if err != nil {
-		return format.Tensor{}, err
-	}
-	for _, t := range all {
-		if t.Name == v.Name || len(all) == 1 {
-			return t, nil
-		}
-	}
-	return format.Tensor{}, fmt.Errorf("%s: it has %d arrays and none is called %.80q: save it under that name", file, len(all), v.Name)
+// taking returns the check of the shape of an array for an input.
+func taking(v runtime.Value) npy.Check {
+	return func(shape []int) error { return fitsShape(shape, v) }
 }
 
 // protoTensor reads a file with ONNX's TensorProto.
 func protoTensor(file string) (format.Tensor, error) {
+	if info, err := os.Stat(file); err != nil {
+		return format.Tensor{}, err
+	} else if info.Size() > maxProto {
+		return format.Tensor{}, fmt.Errorf("%s: it has more than %d bytes: save it as a .npy file", file, maxProto)
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return format.Tensor{}, err
 	}
 	t, err := onnx.DecodeTensor(data)
 	if err != nil {
-		return format.Tensor{}, fmt.Errorf("%s: %w", file, err)
+		return format.Tensor{}, fmt.Errorf("%s: %w: save the tensor again", file, err)
 	}
 	if t.External != nil {
 		return format.Tensor{}, fmt.Errorf("%s: its elements are in another file: save them in it", file)
@@ -156,7 +151,7 @@ type lists struct {
 func (l *lists) read(depth int) error {
 	token, err := l.text.Token()
 	if err != nil {
-		return fmt.Errorf("it is no JSON list of numbers: %w", err)
+		return fmt.Errorf("it is no JSON list of numbers (%w): write one, such as [[1, 2], [3, 4]]", err)
 	}
 	if token != json.Delim('[') {
 		if depth != len(l.shape) {
@@ -178,7 +173,7 @@ func (l *lists) read(depth int) error {
 		}
 	}
 	if _, err := l.text.Token(); err != nil {
-		return fmt.Errorf("it is cut short: %w", err)
+		return fmt.Errorf("it is cut short (%w): write the whole list", err)
 	}
 	if n == 0 {
 		l.leaf = true

@@ -75,6 +75,9 @@ func (x *ONNX) readText(f File, tokenizer string, given map[string]format.Tensor
 	if err != nil {
 		return err
 	}
+	if err := find.CheckText(fmt.Sprintf("%s: input %.80q: the text", x.Path, f.Input), text); err != nil {
+		return err
+	}
 	ids := t.AddSpecial(t.Encode(text))
 	if len(ids) == 0 {
 		return fmt.Errorf("%s: input %.80q: the text has no tokens: give a longer one", x.Path, f.Input)

@@ -1,11 +1,17 @@
 package attnx
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"slices"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/read"
+	"github.com/attnx/attnx/export/precision"
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
@@ -14,13 +20,14 @@ import (
 	"github.com/attnx/attnx/model/train/gorgonia"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/decode"
+	"github.com/attnx/attnx/runtime/ort"
 )
 
 // Model is an open model.
 type Model struct {
 	Path       string            // of the file that was read
-	Checkpoint *model.Checkpoint // without weights if they are in File
-	File       *onnx.Model       // nil if the network itself runs
+	Checkpoint *model.Checkpoint // without weights if they are in File, or in the runtime alone
+	File       *onnx.Model       // nil if the network itself runs; of a GGUF file without the elements of its weights
 	Special    *model.Special    // nil: as in the tokenizer
 	Context    int               // maximum tokens
 	Runtime    runtime.Place     // where it runs: "ONNX Runtime 1.30.0 on cpu"
@@ -68,7 +75,7 @@ func openAs(path string, p export.Profile, d Options, as change, ready func(*Mod
 			return o, nil
 		}
 	}
-	c, path, err := find.Load(path, d.Tell, model.LoadModel)
+	c, blocks, path, err := loadToRun(path, p, d)
 	if err != nil {
 		return nil, err
 	}
@@ -83,12 +90,12 @@ func openAs(path string, p export.Profile, d Options, as change, ready func(*Mod
 			p = export.Plain{} // such as a recurrent network: each token computes the whole text
 		}
 	}
-	o, err := OpenCheckpoint(c, p, d)
+	o, err := openCheckpoint(c, blocks, p, d)
 	if err == nil {
 		o.Path = path
 		return o, nil
 	}
-	if !errors.Is(err, runtime.ErrUnavailable) || d.Device == "cuda" || d.Library != "" || d.Runtime != "" {
+	if blocks != nil || !errors.Is(err, runtime.ErrUnavailable) || d.Device == "cuda" || d.Library != "" || d.Runtime != "" {
 		return nil, err
 	}
 	session, missing := gorgonia.NewForward(c.Graph, c.Weights)
@@ -98,9 +105,28 @@ func openAs(path string, p export.Profile, d Options, as change, ready func(*Mod
 	}, missing
 }
 
+// loadToRun reads a model. Matrices of a GGUF file that ONNX Runtime can multiply by
+// in their blocks stay in these: the weights of the checkpoint leave them out.
+func loadToRun(path string, p export.Profile, d Options) (*model.Checkpoint, map[string]format.Blocks, string, error) {
+	if p, past := p.(export.Cache); past && !p.Fuse && find.IsGGUF(path) && (d.Device == "" || d.Device == "cpu") {
+		if r, err := d.runner(p); err == nil && r.Name == ort.Runtime.Name && r.available(r.options(d)) == nil {
+			c, blocks, err := find.ReadPacked(path, precision.Factors, d.Tell)
+			return c, blocks, path, err
+		}
+	}
+	c, path, err := find.Load(path, d.Tell, model.LoadModel)
+	return c, nil, path, err
+}
+
 // OpenCheckpoint runs a checkpoint in a runtime, through an export in memory.
 // Only the profile cache decodes with a past.
 func OpenCheckpoint(c *model.Checkpoint, p export.Profile, d Options) (*Model, error) {
+	return openCheckpoint(c, nil, p, d)
+}
+
+// openCheckpoint is OpenCheckpoint with some weights in blocks, see loadToRun. It
+// drops the weights of such a checkpoint.
+func openCheckpoint(c *model.Checkpoint, blocks map[string]format.Blocks, p export.Profile, d Options) (*Model, error) {
 	r, err := d.runner(p)
 	if err == nil {
 		err = r.available(r.options(d))
@@ -108,15 +134,74 @@ func OpenCheckpoint(c *model.Checkpoint, p export.Profile, d Options) (*Model, e
 	if err != nil {
 		return nil, err
 	}
-	m, data, err := encoded(c, p)
+	var m *onnx.Model
+	if past, ok := p.(export.Cache); ok && blocks != nil {
+		fused := past
+		fused.Fuse = true // a past in one buffer takes half of the memory
+		if m, err = export.Packed(c.Graph, c.Weights, blocks, fused); err != nil {
+			m, err = export.Packed(c.Graph, c.Weights, blocks, past)
+		}
+	} else {
+		m, err = export.Model(c.Graph, c.Weights, p)
+	}
 	if err != nil {
 		return nil, err
 	}
+	f, err := lent(m, r.Lends && isCache(p) && blocks != nil)
+	if err != nil {
+		return nil, err
+	}
+	if blocks != nil { // the runtime has all of them
+		c.Weights = nil
+		m = onnx.Refer(m, func(t *onnx.Tensor) *onnx.External {
+			return &onnx.External{Location: nowhere, Length: int64(len(t.Raw))}
+		})
+		clear(blocks)
+		debug.FreeOSMemory() // before the runtime takes its own
+	}
 	o := &Model{Checkpoint: c, Special: c.Special, File: m, Context: c.Context()}
-	if err := o.run(r, p, runtime.File{Data: data}, d); err != nil {
+	if err := o.run(r, p, f, d); err != nil {
 		return nil, withoutKernel("model", m, err)
 	}
 	return o, nil
+}
+
+// nowhere is where a model says that its lent weights are. ONNX Runtime asks that it
+// exists; reading it as a file is an error.
+const nowhere = "."
+
+// leastLent is the size in bytes from which a weight is lent to a runtime.
+const leastLent = 4096
+
+// readInPlace are operators whose large inputs no pass of ONNX Runtime looks into
+// while it opens a model. The others need their weights in the file.
+var readInPlace = map[string]bool{"MatMulNBits": true, "FusedMatMul": true, "Gather": true}
+
+// lent returns a model as a file in memory. Its large weights are beside it, in the
+// memory that they have, for a runtime that takes them so.
+func lent(m *onnx.Model, beside bool) (f runtime.File, err error) {
+	inside := map[string]bool{}
+	for _, n := range m.Graph.Nodes {
+		for _, in := range n.Inputs {
+			inside[in] = inside[in] || !beside || !readInPlace[n.Op]
+		}
+	}
+	m = onnx.Refer(m, func(t *onnx.Tensor) *onnx.External {
+		dtype, err := read.ElementType(t.DataType)
+		if err != nil || inside[t.Name] || len(t.Raw) < leastLent {
+			return nil
+		}
+		w := format.Tensor{Name: t.Name, DType: dtype, Data: t.Raw}
+		for _, n := range t.Dims {
+			w.Shape = append(w.Shape, int(n))
+		}
+		f.Weights = append(f.Weights, w)
+		return &onnx.External{Location: nowhere, Length: int64(len(t.Raw))}
+	})
+	b := bytes.NewBuffer(make([]byte, 0, m.EncodedSize())) // Grow would clear new memory
+	err = m.Encode(b)
+	f.Data = b.Bytes()
+	return f, err
 }
 
 // fixedShapes reports whether all runs that add one token have the same shapes,
@@ -207,6 +292,8 @@ func (o *Model) run(r row, p export.Profile, f runtime.File, d Options) error {
 		return err
 	}
 	how.Repeats = fixedShapes(o.File)
+	// ONNX Runtime's own form of lent weights would be a second one. MatMulNBits needs it.
+	how.Stored = len(f.Weights) > 0 && !slices.ContainsFunc(o.File.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "MatMulNBits" })
 	x, err := r.OpenDevice(f, how)
 	if err == nil {
 		o.Device, o.Runtime = x, r.placed(x)
@@ -220,7 +307,7 @@ func (o *Model) Logits(batch int) (decode.Model, error) {
 	if o.Device == nil {
 		return decode.Recompute(o.Session, batch, o.Context), nil
 	}
-	d, err := decode.New(o.Device, decode.Options{Batch: batch, Context: o.Context})
+	d, err := decode.Open(o.Device, decode.Options{Batch: batch, Context: o.Context})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}

@@ -20,20 +20,46 @@ import (
 // the graph of the file, evaluated in float64.
 const Oracle = "oracle"
 
+// oracleName is the oracle's name in a report.
+const oracleName = "the oracle in float64"
+
 // ONNX is an ONNX file of any tool, open in a runtime or in the oracle.
 type ONNX struct {
 	Path    string // path of the file
 	File    *onnx.Model
 	Runtime runtime.Place // where it runs: "ONNX Runtime 1.30.0 on cpu"
 
+	partly bool // File lacks outputs of the file on the disk, which are in left; notes says so
+	left   map[string]bool
+	named  []string // all outputs on the disk
+	notes  []string
+
 	inputs  []runtime.Value
 	session runtime.Session // nil for the oracle, which opens one per case
+	whole   *reading        // of the file alone; nil until it is asked for
+}
+
+// reading is what read.Model returned.
+type reading struct {
+	*read.Result
+	err error
+}
+
+// reading returns the file as a graph. The error is a *read.OpenError if it depends on the
+// sizes of a case.
+func (x *ONNX) reading() (*read.Result, error) {
+	if x.whole == nil {
+		r, err := read.Model(x.File, read.Options{Dir: filepath.Dir(x.Path)})
+		x.whole = &reading{r, err}
+	}
+	return x.whole.Result, x.whole.err
 }
 
 // OpenONNX opens an ONNX file of any tool. Options.Runtime is one of Runners or
 // Oracle. If it is empty, OpenONNX uses the first installed runtime, or the
 // oracle if none is installed.
 func OpenONNX(path string, o Options) (*ONNX, error) {
+	o = o.runName()
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -45,8 +71,20 @@ func OpenONNX(path string, o Options) (*ONNX, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := x.leftOut(r.String(), true, o.Runtime != ""); found && err != nil {
+		o.Tell.Say(Notice, "the oracle runs it: %v", err)
+		found = false
+	}
 	if !found {
 		return x, x.openOracle()
+	}
+	how := r.options(o)
+	if len(r.Levels) > 0 && how.Level == "" && x.leftOut("", false, true) != nil {
+		how.Level = r.Levels[0]
+		o.Tell.Say(Notice, "%s: %s runs it without its optimizations: it has more than %s nodes", x.Path, r.Name, quote.Count(mostOptimized))
+	}
+	if err := x.bounded(nil); err != nil {
+		return nil, err
 	}
 	f, err := r.file(x.Path, x.File)
 	if err != nil {
@@ -56,11 +94,31 @@ func OpenONNX(path string, o Options) (*ONNX, error) {
 	if r.openAny != nil {
 		open = r.openAny
 	}
-	if x.session, err = open(f, r.options(o)); err != nil {
-		return nil, withoutKernel(x.Path, x.File, err)
+	open = x.guarded(open)
+	if x.mayGoOn() {
+		o.Tell.Say(Notice, "%s: data may decide how many rounds its loops make: a run is stopped after %s", x.Path, patience)
+	}
+	if x.session, err = open(f, how); err != nil {
+		return nil, x.refusedBy(withoutKernel(x.Path, x.File, err))
 	}
 	x.Runtime = r.placed(x.session)
 	return x, nil
+}
+
+// refusedBy adds what ONNX's own checker says to a runtime's refusal of the file, or else what
+// to do about it.
+func (x *ONNX) refusedBy(err error) error {
+	var typed interface{ Remedy() string }
+	if errors.Is(err, runtime.ErrUnavailable) || errors.As(err, &typed) || errors.As(err, new(*TimeError)) {
+		return err
+	}
+	if !strings.Contains(err.Error(), x.Path) {
+		err = fmt.Errorf("%s: %w", x.Path, err)
+	}
+	if wrong := invalid(x.Path, x.File); len(wrong) > 0 {
+		return fmt.Errorf("%w; it is %s: mend the file", err, wrong[0])
+	}
+	return fmt.Errorf("%w: run it in another runtime, or in the oracle", err)
 }
 
 // readONNX reads a file without opening it in a runtime.
@@ -72,6 +130,9 @@ func readONNX(path string) (*ONNX, error) {
 	m, err := find.ReadModelAs(path, onnx.CheckStructure) // the runtime checks the operators itself
 	if err != nil {
 		return nil, err
+	}
+	if len(m.Graph.Outputs) == 0 {
+		return nil, fmt.Errorf("%s: it has no outputs, so there is nothing to compute: add one to the file", path)
 	}
 	x := &ONNX{Path: path, File: m}
 	if x.inputs, err = inputsOf(m); err != nil {
@@ -120,10 +181,13 @@ func (o Options) anyRunner() (r row, found bool, err error) {
 // openOracle prepares the oracle to run the file. A graph that depends on the
 // sizes of a case is read again for each case.
 func (x *ONNX) openOracle() error {
-	x.Runtime = runtime.Place{Runtime: "the oracle in float64"}
-	r, err := read.Model(x.File, read.Options{Dir: filepath.Dir(x.Path)})
+	x.Runtime = runtime.Place{Runtime: oracleName}
+	r, err := x.reading()
 	var open *read.OpenError
 	if errors.As(err, &open) {
+		return nil
+	}
+	if err == nil && r.Assumes {
 		return nil
 	}
 	if err == nil {
@@ -145,34 +209,54 @@ func inputsOf(m *onnx.Model) (all []runtime.Value, err error) {
 		if given[in.Name] {
 			continue
 		}
-		if in.Other != nil {
-			return nil, fmt.Errorf("input %.80q is a %s: only files whose inputs are tensors run here", in.Name, in.Other)
-		}
-		v := runtime.Value{Name: in.Name, Ranked: !in.NoShape}
-		if v.DType, err = read.ElementType(in.DataType); err != nil {
-			return nil, fmt.Errorf("input %.80q: %w: only files whose inputs are numbers run here", in.Name, err)
-		}
-		for _, d := range in.Dims {
-			switch {
-			case !d.Open:
-				v.Shape = append(v.Shape, runtime.Dim{Size: int(d.Value)})
-			case d.Param == "":
-				v.Shape = append(v.Shape, runtime.Dim{Name: "?"})
-			default:
-				v.Shape = append(v.Shape, runtime.Dim{Name: d.Param})
-			}
+		v, err := inputOf(in)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, v)
 	}
 	for _, out := range m.Graph.Outputs {
-		if out.Other != nil {
-			return nil, fmt.Errorf("output %.80q is a %s: only files whose outputs are tensors run here", out.Name, out.Other)
-		}
-		if _, err := read.ElementType(out.DataType); err != nil {
-			return nil, fmt.Errorf("output %.80q: %w: only files whose outputs are numbers run here", out.Name, err)
+		if err := numbersOnly("output", out); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// inputOf returns a declared input, which must be a tensor of numbers.
+func inputOf(in onnx.ValueInfo) (v runtime.Value, err error) {
+	if err := numbersOnly("input", in); err != nil {
+		return v, err
+	}
+	v = runtime.Value{Name: in.Name, Ranked: !in.NoShape}
+	if v.DType, err = read.ElementType(in.DataType); err != nil {
+		return v, err
+	}
+	for _, d := range in.Dims {
+		switch {
+		case !d.Open:
+			v.Shape = append(v.Shape, runtime.Dim{Size: int(d.Value)})
+		case d.Param == "":
+			v.Shape = append(v.Shape, runtime.Dim{Name: "?"})
+		default:
+			v.Shape = append(v.Shape, runtime.Dim{Name: d.Param})
+		}
+	}
+	return v, nil
+}
+
+// numbersOnly refuses an input or output that is not a tensor of numbers.
+func numbersOnly(what string, v onnx.ValueInfo) error {
+	if v.Other != nil {
+		return &kindError{what, v.Name, v.Other.String()}
+	}
+	if v.DataType == onnx.String {
+		return &kindError{what, v.Name, (&onnx.Type{Kind: onnx.TensorType, DataType: v.DataType, Dims: v.Dims, NoShape: v.NoShape}).String()}
+	}
+	if _, err := read.ElementType(v.DataType); err != nil {
+		return fmt.Errorf("%s %.80q: %w: cast it in the file", what, v.Name, err)
+	}
+	return nil
 }
 
 // Inputs returns the inputs of the file, in order. It leaves out inputs with an
@@ -187,6 +271,11 @@ func (x *ONNX) Run(inputs map[string]format.Tensor) ([]format.Tensor, error) {
 		return nil, err
 	}
 	session := x.session
+	if _, exact := session.(*ref.Oracle); !exact && session != nil {
+		if err := x.bounded(inputs); err != nil {
+			return nil, err
+		}
+	}
 	if session == nil {
 		var err error
 		if session, err = x.oracleFor(inputs); err != nil {
@@ -227,7 +316,7 @@ func (x *ONNX) oracleFor(inputs map[string]format.Tensor) (*ref.Oracle, error) {
 	if o, ok := x.session.(*ref.Oracle); ok {
 		return o, nil
 	}
-	r, err := readFor(x.File, filepath.Dir(x.Path), inputs)
+	r, err := x.readFor(inputs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", x.Path, err)
 	}
@@ -242,6 +331,9 @@ func (x *ONNX) oracleFor(inputs map[string]format.Tensor) (*ref.Oracle, error) {
 func (x *ONNX) known(inputs map[string]format.Tensor) error {
 	for name := range inputs {
 		if !slices.ContainsFunc(x.inputs, func(v runtime.Value) bool { return v.Name == name }) {
+			if slices.ContainsFunc(x.File.Graph.Inputs, func(v onnx.ValueInfo) bool { return v.Name == name }) {
+				return fmt.Errorf("%s: input %.80q has a stored value in the file: remove this initializer from the file to give another value", x.Path, name)
+			}
 			return fmt.Errorf("%s: it has no input %.80q: it takes %s", x.Path, name, x.takes())
 		}
 	}
@@ -268,12 +360,17 @@ func fits(t format.Tensor, v runtime.Value) error {
 	if t.DType != v.DType {
 		return fmt.Errorf("input %.80q is %s, the file takes %s: convert it", v.Name, t.DType, v)
 	}
-	same := len(t.Shape) == len(v.Shape)
-	for i := 0; same && i < len(t.Shape); i++ {
-		same = v.Shape[i].Name != "" || v.Shape[i].Size == t.Shape[i]
+	return fitsShape(t.Shape, v)
+}
+
+// fitsShape refuses another shape than an input declares.
+func fitsShape(shape []int, v runtime.Value) error {
+	same := len(shape) == len(v.Shape)
+	for i := 0; same && i < len(shape); i++ {
+		same = v.Shape[i].Name != "" || v.Shape[i].Size == shape[i]
 	}
 	if v.Ranked && !same {
-		return fmt.Errorf("input %.80q has shape %v, the file takes %s: reshape it", v.Name, t.Shape, v)
+		return fmt.Errorf("input %.80q has shape %v, the file takes %s: reshape it", v.Name, shape, v)
 	}
 	return nil
 }
@@ -286,12 +383,23 @@ func (x *ONNX) Close() error {
 	return x.session.Close()
 }
 
-// readFor reads a model. If it needs the sizes and values of the case, it reads
-// the model again with them.
+// readFor reads the file. If it needs the sizes and values of the case, it reads
+// the file again with them.
+func (x *ONNX) readFor(inputs map[string]format.Tensor) (*read.Result, error) {
+	r, err := x.reading()
+	return readAgain(x.File, filepath.Dir(x.Path), inputs, r, err)
+}
+
+// readFor is ONNX.readFor for a model in memory.
 func readFor(m *onnx.Model, dir string, inputs map[string]format.Tensor) (*read.Result, error) {
 	r, err := read.Model(m, read.Options{Dir: dir})
+	return readAgain(m, dir, inputs, r, err)
+}
+
+// readAgain returns what was read, or what it is for a case.
+func readAgain(m *onnx.Model, dir string, inputs map[string]format.Tensor, r *read.Result, err error) (*read.Result, error) {
 	var open *read.OpenError
-	if !errors.As(err, &open) {
+	if !errors.As(err, &open) && (err != nil || !r.Assumes) {
 		return r, err
 	}
 	o := read.Options{Dir: dir, Shapes: map[string][]int{}}

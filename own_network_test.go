@@ -60,8 +60,9 @@ func attnxRun(t *testing.T, dir string, code int, line string, says ...string) s
 	if got != code {
 		t.Errorf("attnx %s: exit code %d, expected %d\n%s", line, got, code, out)
 	}
+	unbroken := strings.Join(strings.Fields(string(out)), " ")
 	for _, text := range says {
-		if !strings.Contains(string(out), text) {
+		if !strings.Contains(string(out), text) && !strings.Contains(unbroken, text) {
 			t.Errorf("attnx %s: it does not say %q\n%s", line, text, out)
 		}
 	}
@@ -124,26 +125,26 @@ func TestOwnNetworkResumes(t *testing.T) {
 	startRun(t, start, smallLlama)
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
-			resume := "train --resume run --data notes.txt --steps 40 --engine " + engine
+			resume := "train --resume run --data notes.txt --steps 16 --engine " + engine
 			whole, killed := t.TempDir(), t.TempDir()
 			check(os.CopyFS(whole, os.DirFS(start)))
-			attnxRun(t, whole, 0, resume, "example/llama: 20,704 parameters", "step 40 of 40")
+			attnxRun(t, whole, 0, resume, "example/llama: 20,704 parameters", "step 16 of 16")
 			check(os.CopyFS(killed, os.DirFS(start)))
 			killAfterASave(t, killed, engine)
-			attnxRun(t, killed, 0, resume, "step 40 of 40")
-			want, err := os.ReadFile(filepath.Join(whole, "run", "step-00000040.safetensors"))
+			attnxRun(t, killed, 0, resume, "step 16 of 16")
+			want, err := os.ReadFile(filepath.Join(whole, "run", "step-00000016.safetensors"))
 			check(err)
-			got, err := os.ReadFile(filepath.Join(killed, "run", "step-00000040.safetensors"))
+			got, err := os.ReadFile(filepath.Join(killed, "run", "step-00000016.safetensors"))
 			check(err)
 			if !bytes.Equal(got, want) {
 				t.Error("the run that was killed ends with other bytes")
 			}
 			first, err := model.Load(filepath.Join(start, "run", "step-00000001.safetensors"))
 			check(err)
-			last, err := model.Load(filepath.Join(whole, "run", "step-00000040.safetensors"))
+			last, err := model.Load(filepath.Join(whole, "run", "step-00000016.safetensors"))
 			check(err)
 			if !(*last.Loss < *first.Loss-1) {
-				t.Errorf("the loss is %g after 40 steps, was %g", *last.Loss, *first.Loss)
+				t.Errorf("the loss is %g after 16 steps, was %g", *last.Loss, *first.Loss)
 			}
 		})
 	}
@@ -154,7 +155,7 @@ func TestOwnNetworkResumes(t *testing.T) {
 // environment asks for it.
 func resumeAndKill(run, engine string) {
 	_, err := attnx.Resume(context.Background(), run, attnx.ResumeOptions{
-		Data: attnx.Corpus{Files: []string{filepath.Join(filepath.Dir(run), "notes.txt")}, Glob: "*"}, Steps: 40, Engine: engine,
+		Data: attnx.Corpus{Files: []string{filepath.Join(filepath.Dir(run), "notes.txt")}, Glob: "*"}, Steps: 16, Engine: engine,
 		Events: attnx.TrainEvents{Step: func(m attnx.Metric) {
 			later, err := filepath.Glob(filepath.Join(run, "step-*[2-9].safetensors"))
 			check(err)
@@ -186,7 +187,7 @@ func killAfterASave(t *testing.T, dir, engine string) {
 	if saved, _ := filepath.Glob(filepath.Join(dir, "run", "step-*[2-9].safetensors")); err == nil || len(saved) == 0 {
 		t.Fatalf("it should be killed after a save: %v, saved %q: %s", err, saved, out)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "run", "step-00000040.safetensors")); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, "run", "step-00000016.safetensors")); err == nil {
 		t.Fatal("the run ended before it was killed")
 	}
 }
@@ -197,7 +198,7 @@ func TestOwnNetworkOnTheCommandLine(t *testing.T) {
 	onnxRuntime(t)
 	dir := t.TempDir()
 	startRun(t, dir, smallLlama)
-	attnxRun(t, dir, 0, "train --resume run --data notes.txt --steps 40 --engine gorgonia")
+	attnxRun(t, dir, 0, "train --resume run --data notes.txt --steps 16 --engine gorgonia")
 	attnxRun(t, dir, 0, "inspect run", "example/llama", "layers.1.self_attn.k_proj.weight")
 	want := attnxRun(t, dir, 0, "generate run --prompt like --max-tokens 5 -q")
 
@@ -252,7 +253,7 @@ func TestOwnNetworkOnTheCommandLine(t *testing.T) {
 	attnxRun(t, dir, 0, "verify mean.safetensors --runtimes ort-cpu", "pass against ref-float64")
 	attnxRun(t, dir, 1, "diff mean.safetensors run", "lm_head.weight")
 	attnxRun(t, dir, 0, "attention run --text like", "layer 1, head 3")
-	attnxRun(t, dir, 0, "checkpoints run", "40")
+	attnxRun(t, dir, 0, "checkpoints run", "16")
 }
 
 // Both engines compute its gradients, to within what float32 allows.

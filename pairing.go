@@ -19,9 +19,12 @@ type pairing struct {
 	ours     map[string]string // inputs of the first file, by name in this one
 	outputs  map[string]string // outputs of the first file, by name in this one
 	types    map[string]format.DType
-	computed format.DType // the less exact of the types that both compute in
-	ins      matching
-	outs     matching
+	computed format.DType // in which the file is compared: see comparedIn
+	// arithmetic says that the file computes in less exact numbers than the first one;
+	// "": it does not.
+	arithmetic string
+	ins        matching
+	outs       matching
 }
 
 // matching describes how values were matched.
@@ -35,7 +38,8 @@ type matching struct {
 
 // paired matches a file with the first one.
 func paired(first, x *ONNX) (*pairing, error) {
-	p := &pairing{takes: x.inputs, types: map[string]format.DType{}, computed: coarser(precision.ComputedIn(first.File), precision.ComputedIn(x.File))}
+	p := &pairing{takes: x.inputs, types: map[string]format.DType{}}
+	p.computed, p.arithmetic = comparedIn(first.File, x.File)
 	p.ours, p.ins = match(first.inputs, x.inputs)
 	ours, err := outputsOf(first.File)
 	if err != nil {
@@ -56,6 +60,18 @@ func paired(first, x *ONNX) (*pairing, error) {
 		return nil, fmt.Errorf("%s: it gives none of the outputs of %s: compare files with the same outputs", x.Path, first.Path)
 	}
 	return p, nil
+}
+
+// comparedIn returns the arithmetic whose roundings bound the difference of a file from
+// the first one: that of the first one. Only a file whose weights were stored as less exact
+// numbers is held to those numbers, and the report says so. A cast that only the
+// file has loses digits that it should have.
+func comparedIn(first, other *onnx.Model) (computed format.DType, less string) {
+	computed = precision.ComputedIn(first)
+	if stored := precision.StoredIn(other); coarser(computed, stored) != computed {
+		return stored, fmt.Sprintf("%s, where the first file computes in %s", precision.NameOf(stored), precision.NameOf(computed))
+	}
+	return computed, ""
 }
 
 // match matches values by name, then the others in order by type.
@@ -178,7 +194,7 @@ func asType(t format.Tensor, to format.DType) (format.Tensor, error) {
 	}
 	bits, signed := to.Integer()
 	if from, _ := t.DType.Integer(); bits == 0 || from == 0 {
-		return t, fmt.Errorf("%s is not converted to %s", t.DType, to)
+		return t, fmt.Errorf("%s is not converted to %s: compare files whose inputs have one type", t.DType, to)
 	}
 	values, err := t.AsFloat64s()
 	if err != nil {

@@ -71,7 +71,7 @@ func ExportPlayground(ctx context.Context, run, to string, o PlaygroundOptions) 
 		return nil, err
 	}
 	if err := c.Continues(); err != nil {
-		return nil, fmt.Errorf("%s: %w", run, err)
+		return nil, fmt.Errorf("%s: the page trains networks that continue a text: %w", run, err)
 	}
 	for _, w := range c.Weights {
 		if w.DType != format.Float32 {

@@ -43,6 +43,7 @@ func VerifyWithReceipt(ctx context.Context, paths []string, to string, key *rece
 	if err != nil {
 		return runtime.Report{}, err
 	}
+	o.Readings = true // the receipt names the worst node
 	report, c, err := verifyFiles(ctx, slices.Concat(source, subject), tell, o)
 	if err != nil || report.Verdict != runtime.Pass {
 		return report, err
@@ -119,6 +120,9 @@ func descriptors(ctx context.Context, paths []string, except string) (all []rece
 			parts := []string{path}
 			if o, err := onnx.ReadOutline(path); err == nil {
 				for _, data := range o.Data {
+					if !filepath.IsLocal(filepath.FromSlash(data)) {
+						return nil, &receipt.SubjectError{File: path, Reason: fmt.Sprintf("its weights are said to be in %.200q, outside its folder: put them beside the file", data)}
+					}
 					parts = append(parts, filepath.Join(filepath.Dir(path), filepath.FromSlash(data)))
 				}
 			}
@@ -204,20 +208,29 @@ func predicateOf(ctx context.Context, e evidence, report runtime.Report, c *mode
 		if x.File != "" {
 			r.File = e.name(x.File)
 		}
+		if b := x.Readings; b != nil {
+			r.Worst, r.Executed, r.Probabilistic = finite(float64(b.Worst)), finite(float64(b.Executed)), finite(float64(b.Probabilistic))
+			if len(b.Parts) > 0 {
+				r.WorstNode = &receipt.WorstNode{Value: b.Parts[0].Value, Op: b.Parts[0].Op, Share: finite(float64(b.Parts[0].Share))}
+			}
+		}
 		p.Runtimes = append(p.Runtimes, r)
 	}
 	if v := report.Coverage; v != nil {
 		pair := func(c runtime.Count) [2]int { return [2]int{c.Covered, c.Of} }
 		p.Coverage = &receipt.Coverage{Budget: v.Budget, IDs: pair(v.IDs), Positions: pair(v.Positions), Lengths: v.Lengths, Lacking: v.Lacking,
-			Batches: v.Batches, Masks: v.Masks, Pairs: pair(v.Pairs), Elements: pair(v.Elements)}
+			Batches: v.Batches, Masks: v.Masks, Pairs: pair(v.Pairs), Elements: pair(v.Elements), LeftOut: v.LeftOut}
 	}
 	return p, nil
 }
 
+// byTheKey is ReceiptCheck.Signed of a receipt that the key signed.
+const byTheKey = "by the key"
+
 // ReceiptCheck is how models agree with a receipt.
 type ReceiptCheck struct {
 	Receipt   string              `json:"receipt"`
-	Valid     bool                `json:"valid"`     // it is signed by the key, and no file differs
+	Valid     bool                `json:"valid"`     // it is signed by the key, no file differs, and it says that each was verified
 	Signed    string              `json:"signed"`    // "by the key", "not by the key", or "not checked"
 	Key       string              `json:"key"`       // the name of the key: the SHA-256 of its public half
 	Files     []receipt.FileState `json:"files"`     // of the model
@@ -234,9 +247,9 @@ func CheckReceipt(ctx context.Context, path string, models []string, source stri
 	if err != nil {
 		return nil, err
 	}
-	c := &ReceiptCheck{Receipt: path, Signed: "not checked", Valid: true, Source: []receipt.FileState{}, Statement: r.Statement}
+	c := &ReceiptCheck{Receipt: path, Signed: "not checked", Valid: saysVerified(r.Statement.Predicate), Source: []receipt.FileState{}, Statement: r.Statement}
 	if key != nil {
-		c.Key, c.Signed = key.ID(), "by the key"
+		c.Key, c.Signed = key.ID(), byTheKey
 		if !r.SignedBy(*key) {
 			c.Signed, c.Valid = "not by the key", false
 		}
@@ -270,6 +283,14 @@ func CheckReceipt(ctx context.Context, path string, models []string, source stri
 	return c, nil
 }
 
+// saysVerified reports whether a receipt says that the model passed, each file proved or run:
+// earlier versions wrote receipts of files that were neither.
+func saysVerified(p receipt.Predicate) bool {
+	return p.Verdict == string(runtime.Pass) && !slices.ContainsFunc(p.Files, func(f receipt.File) bool {
+		return f.Layer != string(runtime.IdenticalLayer) && f.Layer != string(runtime.SamplesLayer)
+	})
+}
+
 // WriteText writes the files that differ, and what the receipt says of the others.
 func (c *ReceiptCheck) WriteText(w io.Writer) error {
 	var b strings.Builder
@@ -287,10 +308,12 @@ func (c *ReceiptCheck) WriteText(w io.Writer) error {
 		}
 	}
 	differ := len(c.Files) + len(c.Source) - same
-	p := c.Statement.Predicate
-	if differ == 0 {
+	p, forged := c.Statement.Predicate, c.Key != "" && c.Signed != byTheKey
+	switch {
+	case forged: // what it says is whoever's who wrote it
+	case differ == 0:
 		for _, f := range p.Files {
-			fmt.Fprintf(&b, "%q: %s: %s\n", f.Name, f.Layer, f.RestsOn)
+			fmt.Fprintf(&b, "%q: %s: %s\n", f.Name, quote.Line(f.Layer, 200), quote.Line(f.RestsOn, 2000))
 		}
 		for _, x := range p.Runtimes {
 			if x.Status == string(runtime.StatusOK) && x.BoundRatio != nil {
@@ -298,16 +321,19 @@ func (c *ReceiptCheck) WriteText(w io.Writer) error {
 			}
 		}
 		fmt.Fprintf(&b, "%d files, each byte as %s %s verified it\n", same, quote.Line(p.Verifier.Name, 200), quote.Line(p.Verifier.Version, 200))
-	} else {
+	default:
 		fmt.Fprintf(&b, "%d of %d files differ from those that were verified\n", differ, len(c.Files)+len(c.Source))
 	}
 	switch {
 	case c.Key == "":
 		b.WriteString("the signature was not checked: anybody may have written this receipt\n")
-	case c.Signed == "by the key":
+	case !forged:
 		fmt.Fprintf(&b, "signed by the key %.16s\n", c.Key)
 	default:
 		fmt.Fprintf(&b, "the key %.16s did not sign this receipt\n", c.Key)
+	}
+	if !saysVerified(p) && !forged {
+		b.WriteString("it does not say that each file was verified: verify the model again\n")
 	}
 	verdict := "valid"
 	if !c.Valid {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
@@ -152,6 +153,35 @@ func TestReceipt(t *testing.T) {
 	}
 }
 
+// A receipt of a file that was neither proved nor run, as earlier versions wrote them, is
+// not valid.
+func TestReceiptOfNothing(t *testing.T) {
+	checkpoint, folder := receiptModel(t)
+	path, key := receiptOf(t, checkpoint, folder)
+	for layer, want := range map[runtime.Layer]bool{runtime.IdenticalLayer: true, runtime.SamplesLayer: true, runtime.OpenLayer: false, runtime.DifferentLayer: false} {
+		r, err := receipt.Read(path)
+		okay(t, err)
+		p := r.Statement.Predicate
+		p.Files = []receipt.File{{Name: "model.onnx", Layer: string(layer)}}
+		s, err := receipt.New(r.Statement.Subject, p)
+		okay(t, err)
+		r, err = receipt.Of(s)
+		okay(t, err)
+		private, err := receipt.ReadPrivate(filepath.Join(filepath.Dir(path), "key.pem"))
+		okay(t, err)
+		r.Sign(private)
+		of := filepath.Join(t.TempDir(), "receipt.json")
+		okay(t, writeTo(of, r.Encode))
+		c, err := CheckReceipt(t.Context(), of, []string{folder}, "", &key)
+		okay(t, err)
+		var text strings.Builder
+		okay(t, c.WriteText(&text))
+		if c.Valid != want || strings.Contains(text.String(), "verify the model again") == want {
+			t.Errorf("%s: %s", layer, text.String())
+		}
+	}
+}
+
 // What cannot have a receipt gets none, and no file is replaced.
 func TestNoReceipt(t *testing.T) {
 	checkpoint, folder := receiptModel(t)
@@ -173,6 +203,13 @@ func TestNoReceipt(t *testing.T) {
 	okay(t, os.WriteFile(to, []byte("mine"), 0o666))
 	if err := refused(checkpoint, folder); err == nil || !strings.Contains(err.Error(), "already exists") || readText(t, to) != "mine" {
 		t.Errorf("a file is replaced: %v", err)
+	}
+	written, _ := receiptOf(t, checkpoint, folder)
+	outside := filepath.Join(folder, "outside.onnx")
+	m := &onnx.Model{IRVersion: 8, Opsets: []onnx.Opset{{Version: 17}}, Graph: &onnx.Graph{Name: "g", Initializers: []*onnx.Tensor{{Name: "w", DataType: onnx.Float, Dims: []int64{1}, External: &onnx.External{Location: "../elsewhere"}}}}}
+	okay(t, writeTo(outside, m.Encode))
+	if _, err := CheckReceipt(t.Context(), written, []string{outside}, "", nil); !errors.As(err, &bad) || !strings.Contains(err.Error(), "outside its folder") {
+		t.Errorf("weights outside the folder: %v", err)
 	}
 	if _, err := SignReceipt(to, receipt.PrivateKey{}); !errors.As(err, new(*receipt.FormatError)) || readText(t, to) != "mine" {
 		t.Errorf("what is no receipt is signed: %v", err)

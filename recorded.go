@@ -22,7 +22,9 @@ import (
 
 // recording is a set of recorded inputs and outputs of a file.
 type recording struct {
-	name    string          // of its folder
+	name    string // of its folder
+	path    string
+	others  []string        // what was said of tensors that have names of their own
 	inputs  []format.Tensor // in the order of the file's
 	outputs []format.Tensor
 }
@@ -50,18 +52,25 @@ func recordings(path string, x *ONNX) (all []recording, err error) {
 	return all, nil
 }
 
+// hasRecorded reports whether a set has outputs to compare with: those of a file that is
+// compared in parts may all be left out.
+func (v *onnxVerification) hasRecorded() bool {
+	return slices.ContainsFunc(v.recorded, func(r recording) bool { return len(r.outputs) > 0 })
+}
+
 // record reads a set. A tensor is for the input or output of its name, or else of its
 // file's number.
 func record(folder string, x *ONNX) (recording, error) {
-	r := recording{name: filepath.Base(folder)}
+	r := recording{name: filepath.Base(folder), path: folder}
 	var inputs, outputs []string // names by number
 	for _, in := range x.File.Graph.Inputs {
 		inputs = append(inputs, in.Name)
 	}
-	for _, out := range x.File.Graph.Outputs {
-		outputs = append(outputs, out.Name)
+	outputs = x.recordedNames()
+	if err := stray(folder, map[string]int{"input_": len(inputs), "output_": len(outputs)}); err != nil {
+		return r, err
 	}
-	given, err := numbered(folder, "input_", inputs)
+	given, err := r.numbered("input_", inputs, nil)
 	if err != nil {
 		return r, err
 	}
@@ -87,16 +96,19 @@ func record(folder string, x *ONNX) (recording, error) {
 		}
 		r.inputs = append(r.inputs, t)
 	}
-	results, err := numbered(folder, "output_", outputs)
+	results, err := r.numbered("output_", outputs, x.left)
 	if err != nil {
 		return r, err
 	}
-	if len(results) == 0 {
+	if len(results) == 0 && !x.partly {
 		return r, fmt.Errorf("%s: it has no output_0.pb: record the outputs too", folder)
 	}
 	types, err := outputsOf(x.File)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", x.Path, err)
+	}
+	if err := sortOpen(results, orderings(x.File)); err != nil {
+		return r, fmt.Errorf("%s: %w", folder, err)
 	}
 	for _, out := range types {
 		t, ok := results[out.Name]
@@ -122,15 +134,46 @@ func asRecorded(t format.Tensor, to format.DType) format.Tensor {
 	return t
 }
 
-// numbered reads the files prefix0.pb, prefix1.pb and so on.
-func numbered(folder, prefix string, names []string) (map[string]format.Tensor, error) {
+// stray refuses a folder with more recorded tensors than the file has inputs or
+// outputs: they are another file's.
+func stray(folder string, counts map[string]int) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		for prefix, most := range counts {
+			digits, is := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".pb"), prefix)
+			n, err := strconv.Atoi(digits)
+			if is && err == nil && filepath.Ext(e.Name()) == ".pb" && n >= most {
+				what := strings.TrimSuffix(prefix, "_")
+				if most != 1 {
+					what += "s"
+				}
+				return fmt.Errorf("%s: the model has %d %s: it is recorded for another one; remove it, or record the set again", filepath.Join(folder, e.Name()), most, what)
+			}
+		}
+	}
+	return nil
+}
+
+// numbered reads the files prefix0.pb, prefix1.pb and so on. A tensor of a name that is
+// none of the file's takes the place of its number, as in ONNX's own tests, and others
+// says so. What is left has no tensor of numbers.
+func (r *recording) numbered(prefix string, names []string, left map[string]bool) (map[string]format.Tensor, error) {
 	all := map[string]format.Tensor{}
 	for i := range names {
-		path := filepath.Join(folder, prefix+strconv.Itoa(i)+".pb")
+		path := filepath.Join(r.path, prefix+strconv.Itoa(i)+".pb")
 		if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if err := gap(r.path, prefix, i, len(names)); err != nil {
+				return nil, err
+			}
 			break
 		} else if err == nil && !info.Mode().IsRegular() {
 			return nil, fmt.Errorf("%s: it is not a regular file", path)
+		}
+		if left[names[i]] {
+			continue
 		}
 		t, err := protoTensor(path)
 		if err != nil {
@@ -139,6 +182,8 @@ func numbered(folder, prefix string, names []string) (map[string]format.Tensor, 
 		name := names[i]
 		if slices.Contains(names, t.Name) {
 			name = t.Name
+		} else if t.Name != "" {
+			r.others = append(r.others, fmt.Sprintf("%s: %s%d.pb is called %.80q, which the file does not have: it was taken for %.80q by its number", r.name, prefix, i, t.Name, name))
 		}
 		if _, twice := all[name]; twice {
 			return nil, fmt.Errorf("%s: %.80q is there twice: leave one", path, name)
@@ -148,29 +193,42 @@ func numbered(folder, prefix string, names []string) (map[string]format.Tensor, 
 	return all, nil
 }
 
+// gap refuses a set in which a later number follows a missing one.
+func gap(folder, prefix string, missing, count int) error {
+	for i := missing + 1; i < count; i++ {
+		if _, err := os.Lstat(filepath.Join(folder, prefix+strconv.Itoa(i)+".pb")); err == nil {
+			return fmt.Errorf("%s: there is %s%d.pb and no %s%d.pb: record the whole set", folder, prefix, i, prefix, missing)
+		}
+	}
+	return nil
+}
+
 // player is an oracle that gives recorded outputs.
 type player struct {
-	outputs map[uint64]map[string]format.Tensor
+	outputs map[string]map[string]format.Tensor // by the name of the set
+	set     string
 	oracle  runtime.Oracle // of the file; nil if it does not read it
 }
 
 func played(all []recording, oracle runtime.Oracle) *player {
-	p := &player{outputs: map[uint64]map[string]format.Tensor{}, oracle: oracle}
+	p := &player{outputs: map[string]map[string]format.Tensor{}, oracle: oracle}
 	for _, r := range all {
-		inputs, outputs := map[string]format.Tensor{}, map[string]format.Tensor{}
-		for _, t := range r.inputs {
-			inputs[t.Name] = t
-		}
+		outputs := map[string]format.Tensor{}
 		for _, t := range r.outputs {
 			outputs[t.Name] = t
 		}
-		p.outputs[keyOf(inputs)] = outputs
+		p.outputs[r.name] = outputs
 	}
 	return p
 }
 
-func (p *player) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
-	if out, ok := p.outputs[keyOf(inputs)]; ok {
+// For implements runtime.PerCase: several sets may have the same inputs.
+func (p *player) For(c runtime.Case) runtime.Oracle {
+	return &player{outputs: p.outputs, set: c.Name, oracle: p.oracle}
+}
+
+func (p *player) Run(map[string]format.Tensor) (map[string]format.Tensor, error) {
+	if out, ok := p.outputs[p.set]; ok {
 		return out, nil
 	}
 	return nil, errors.New("nothing was recorded for these inputs")

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/fixtures"
 )
 
 // A recurrent network is trained, resumed to the same bytes, written as ONNX's own
-// operator, proved and run, and refuses a cache of keys and values by name.
+// operator, proved and run, whole and with its states as inputs and outputs.
 func TestRecurrentNetworks(t *testing.T) {
 	onnxRuntime(t)
 	for arch, operator := range map[string]string{"gru": "GRU", "lstm": "LSTM"} {
@@ -43,7 +44,17 @@ func TestRecurrentNetworks(t *testing.T) {
 			attnxRun(t, dir, 0, "export "+run+" --profile plain -o m.onnx")
 			attnxRun(t, dir, 0, "verify "+run+" m.onnx --runtimes ort-cpu --budget 64", "identical by structure, for every input", "pass against ref-float64")
 			attnxRun(t, dir, 0, "generate "+run+" --prompt like --max-tokens 3", "3 tokens")
-			attnxRun(t, dir, 2, "export "+run+" -o c.onnx --profile cache", "no cache of keys and values", "rnn.0", "export it to a file with --profile plain")
+			attnxRun(t, dir, 0, "export "+run+" -o c.onnx --profile cache")
+			attnxRun(t, dir, 0, "verify "+run+" c.onnx --runtimes ort-cpu-cache --budget 64", "identical by structure, for every input", "pass against ref-float64")
+			attnxRun(t, dir, 0, "inspect c.onnx", "past_states.0.hidden", "present_states.1.hidden")
+			// Beyond the context of its training a state goes on; the file without one computes
+			// the whole text again for each token, and says the same as long as it can.
+			long := attnxRun(t, dir, 0, "generate c.onnx --prompt lik --max-tokens 40 --quiet")
+			short := attnxRun(t, dir, 0, "generate m.onnx --prompt lik --max-tokens 5 --quiet")
+			if !strings.HasPrefix(long, strings.TrimRight(short, "\n")) {
+				t.Errorf("the state says %q, the whole text %q", long, short)
+			}
+			attnxRun(t, dir, 2, "export "+run+" -o half.onnx --dtype float16", operator+" in float32 only")
 			if !fixtures.Exhaustive() {
 				return
 			}

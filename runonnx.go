@@ -1,10 +1,13 @@
 package attnx
 
 import (
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/attnx/attnx/format"
@@ -88,14 +91,81 @@ type RunOutput struct {
 	Deviation runtime.Number   `json:"deviation"`
 	NotFinite int              `json:"not_finite"`
 	First     []runtime.Number `json:"first"`
+	Value     json.RawMessage  `json:"value,omitempty"` // of an output that is not a tensor of numbers: all of it
 	File      string           `json:"file,omitempty"`
+
+	exact *exactly // of integers: a float64 does not hold each
+}
+
+// exactly holds integers as decimal numbers.
+type exactly struct {
+	Min, Max json.RawMessage
+	First    []json.RawMessage
+}
+
+// MarshalJSON implements json.Marshaler: integers are exact.
+func (o RunOutput) MarshalJSON() ([]byte, error) {
+	type plain RunOutput
+	if o.exact == nil {
+		return json.Marshal(plain(o))
+	}
+	return json.Marshal(struct {
+		plain
+		Min   json.RawMessage   `json:"min"` // in the place of those of plain
+		Max   json.RawMessage   `json:"max"`
+		First []json.RawMessage `json:"first"`
+	}{plain: plain(o), Min: o.exact.Min, Max: o.exact.Max, First: o.exact.First})
+}
+
+// exactIntegers returns the statistics of integers; nil if t has none.
+func exactIntegers(t format.Tensor, values []float64) *exactly {
+	bits, signed := t.DType.Integer()
+	if bits == 0 || len(values) == 0 {
+		return nil
+	}
+	at := func(i int) int64 { // the bits of an unsigned integer
+		if bits == 64 {
+			return int64(binary.LittleEndian.Uint64(t.Data[8*i:]))
+		}
+		return int64(values[i])
+	}
+	less := func(a, b int64) bool {
+		if signed {
+			return a < b
+		}
+		return uint64(a) < uint64(b)
+	}
+	text := func(v int64) json.RawMessage {
+		if signed {
+			return strconv.AppendInt(nil, v, 10)
+		}
+		return strconv.AppendUint(nil, uint64(v), 10)
+	}
+	low, high, e := at(0), at(0), &exactly{First: []json.RawMessage{}}
+	for i := range values {
+		v := at(i)
+		if i < shownValues {
+			e.First = append(e.First, text(v))
+		}
+		if less(v, low) {
+			low = v
+		}
+		if less(high, v) {
+			high = v
+		}
+	}
+	e.Min, e.Max = text(low), text(high)
+	return e
 }
 
 // shownValues bounds the elements of an output that a report shows.
 const shownValues = 6
 
-// RunONNX runs an ONNX file of any tool once and reports its outputs.
+// RunONNX runs an ONNX file of any tool once and reports its outputs. A file whose inputs
+// or outputs are strings or maps runs in ONNX Runtime only, one with sequences or optional
+// values of numbers also in the oracle; such an input is read from a .json or .pb file.
 func RunONNX(path string, o RunOptions) (*RunReport, error) {
+	o.Options = o.runName()
 	if o.Out != "" {
 		claim, err := output.Claim(output.Folder, o.Out, path)
 		if err != nil {
@@ -104,6 +174,9 @@ func RunONNX(path string, o RunOptions) (*RunReport, error) {
 		defer claim.Close()
 	}
 	x, err := OpenONNX(path, o.Options)
+	if other, is := isKind(err); is {
+		return runData(path, o, other)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -180,15 +253,21 @@ func (r *RunReport) save(folder string, outputs []format.Tensor) error {
 	var files []store.File
 	taken := map[string]bool{}
 	for i, t := range outputs {
-		name := fileName(t.Name)
-		for n := 2; taken[strings.ToLower(name)]; n++ {
-			name = fmt.Sprintf("%s-%d", fileName(t.Name), n)
-		}
-		taken[strings.ToLower(name)] = true
+		name := freeName(t.Name, taken)
 		r.Outputs[i].File = name + ".npy"
 		files = append(files, store.File{Name: name + ".npy", Write: func(w io.Writer) error { return npy.Write(w, t) }})
 	}
 	return store.SaveFolder(folder, files)
+}
+
+// freeName returns a file's name for an output that is not taken, and takes it.
+func freeName(output string, taken map[string]bool) string {
+	name := fileName(output)
+	for n := 2; taken[strings.ToLower(name)]; n++ {
+		name = fmt.Sprintf("%s-%d", fileName(output), n)
+	}
+	taken[strings.ToLower(name)] = true
+	return name
 }
 
 // fileName converts the name of an output to one that every file system
@@ -214,6 +293,7 @@ func measured(t format.Tensor) (RunOutput, error) {
 	if err != nil {
 		return out, err
 	}
+	out.exact = exactIntegers(t, values)
 	low, high, sum, n := math.Inf(1), math.Inf(-1), 0.0, 0
 	for i, v := range values {
 		if i < shownValues {
@@ -250,17 +330,26 @@ func (r *RunReport) WriteText(w io.Writer) error {
 	}
 	for _, out := range r.Outputs {
 		fmt.Fprintf(&b, "output  %s %s%v", quote.Line(out.Name, 80), out.DType, out.Shape)
-		if isFinite(float64(out.Min)) {
+		if out.exact != nil {
+			fmt.Fprintf(&b, "  min %s, max %s, mean %.6g, deviation %.6g", out.exact.Min, out.exact.Max, float64(out.Mean), float64(out.Deviation))
+		} else if isFinite(float64(out.Min)) {
 			fmt.Fprintf(&b, "  min %.6g, max %.6g, mean %.6g, deviation %.6g", float64(out.Min), float64(out.Max), float64(out.Mean), float64(out.Deviation))
 		}
 		if out.NotFinite > 0 {
 			fmt.Fprintf(&b, ", %s not finite", quote.Count(out.NotFinite))
 		}
 		b.WriteString("\n        ")
-		for _, v := range out.First {
-			fmt.Fprintf(&b, "%.6g ", float64(v))
+		if out.Value != nil {
+			b.WriteString(quote.Line(string(out.Value), 400))
 		}
-		if n, _ := format.Elements(out.Shape); n > len(out.First) {
+		for i, v := range out.First {
+			if out.exact != nil {
+				fmt.Fprintf(&b, "%s ", out.exact.First[i])
+			} else {
+				fmt.Fprintf(&b, "%.6g ", float64(v))
+			}
+		}
+		if n, _ := format.Elements(out.Shape); out.Value == nil && n > len(out.First) {
 			b.WriteString("...")
 		}
 		if out.File != "" {

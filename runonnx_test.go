@@ -2,7 +2,10 @@ package attnx
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,5 +176,33 @@ func TestRunFunctions(t *testing.T) {
 	}
 	if out := r.Outputs[0]; len(out.Shape) != 2 || out.Shape[0] != 4 || out.First[0] != out.First[4] || float64(out.First[1]) < 0 {
 		t.Errorf("%+v", out)
+	}
+}
+
+// Integers are exact, in the text and in JSON.
+func TestRunIntegers(t *testing.T) {
+	for d, c := range map[format.DType]struct {
+		data []byte
+		want string
+	}{
+		format.Int64:  {append(binary.LittleEndian.AppendUint64(nil, 1<<53+1), 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), "9007199254740993 -2"},
+		format.Uint64: {append(binary.LittleEndian.AppendUint64(nil, math.MaxUint64), 1, 0, 0, 0, 0, 0, 0, 0), "18446744073709551615 1"},
+		format.Int32:  {[]byte{0x87, 0xd6, 0x12, 0, 0, 0, 0, 0x80}, "1234567 -2147483648"},
+	} {
+		out, err := measured(format.Tensor{Name: "y", DType: d, Shape: []int{2}, Data: c.data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &RunReport{Outputs: []RunOutput{out}}
+		var text bytes.Buffer
+		if err := r.WriteText(&text); err != nil {
+			t.Fatal(err)
+		}
+		j, err := json.Marshal(r)
+		first, last, _ := strings.Cut(c.want, " ")
+		if err != nil || !strings.Contains(text.String(), c.want+" ") || !strings.Contains(text.String(), "min "+last+", max "+first+",") ||
+			!strings.Contains(string(j), `"min":`+last+`,"max":`+first+`,"first":[`+first+`,`+last+`]`) || strings.Count(string(j), `"min"`) != 1 {
+			t.Errorf("%s: %s %s %v", d, &text, j, err)
+		}
 	}
 }

@@ -29,6 +29,7 @@ type row struct {
 	openAny func(runtime.File, runtime.Options) (runtime.Session, error)
 	network func(*model.Checkpoint) (runtime.Session, error) // runs the network itself, without a file
 	byPath  bool                                             // Options.Library is the path of its library
+	grows   bool                                             // its attention returns a longer cache: it runs no file with a cache in one buffer
 	level   string                                           // one of OnRequest: it runs at this level only
 }
 
@@ -42,7 +43,7 @@ var runtimes = []row{
 	{Runtime: runtime.Runtime{Name: "ref"}, network: roundedOracle},
 	{Runtime: runtime.Runtime{Name: "gorgonia"}, network: engine},
 	{Runtime: ort.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}, byPath: true},
-	{Runtime: openvino.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}},
+	{Runtime: openvino.Runtime, takes: []export.Profile{export.Plain{}, export.Cache{}}, grows: true},
 	{Runtime: onnxgo.Runtime, takes: []export.Profile{export.Flat{}}, openAny: onnxgo.OpenAny},
 }
 
@@ -240,6 +241,9 @@ func runner(name string, p export.Profile) (row, error) {
 
 // file returns a file, read as m, in the form that the runtime opens.
 func (r row) file(path string, m *onnx.Model) (runtime.File, error) {
+	if r.grows && fixedShapes(m) {
+		return runtime.File{}, &runtime.UnavailableError{Runtime: r.Name, Reason: "the file keeps its cache in one buffer, which only ONNX Runtime does", Remedy: "for this runtime, export with --profile cache and without --fuse"}
+	}
 	if !r.Whole || !m.HasExternal() {
 		return runtime.File{Path: path}, nil
 	}

@@ -13,7 +13,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/attnx/attnx/export"
-	"github.com/attnx/attnx/export/compare"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/cut"
 	"github.com/attnx/attnx/format"
@@ -224,6 +223,23 @@ func (t *selfTest) drawSamples(o VerifyOptions) error {
 			}
 			all = append(all, inputs)
 		}
+		texts, ok := t.onnx.textsOf(t.seed, cmp.Or(o.Budget, selfTestBudget))
+		if !ok {
+			break
+		}
+		d, err := texts.design()
+		if err != nil {
+			return err
+		}
+		for _, k := range d.cases {
+			x, err := t.sample(k.Inputs())
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", t.path, k.Case, err)
+			}
+			if x.bounds.Unknown == "" {
+				t.samples = append(t.samples, x)
+			}
+		}
 	}
 	for _, inputs := range all {
 		x, err := t.sample(inputs)
@@ -317,23 +333,11 @@ func againstCheckpoint(e *exported, path string, m *onnx.Model, info export.Info
 	return judgement{file.verdict.Layer, file.verdict.FirstDifference}
 }
 
+// againstFile judges as VerifyONNX does between two files.
 func (t *selfTest) againstFile(m *onnx.Model) judgement {
 	dir := filepath.Dir(t.path)
-	if r, err := Identical(Stored{t.base, dir}, Stored{m, dir}); err == nil && r.Identical {
-		return judgement{layer: runtime.IdenticalLayer}
-	}
-	found, err := compare.Models(m, t.base, compare.Options{Load: func(x *onnx.Tensor) ([]byte, error) { return x.Load(dir) }})
-	if err != nil {
-		return judgement{layer: runtime.DifferentLayer}
-	}
-	departures := slices.Concat(found.Initializers.Departures, found.Nodes.Departures)
-	if len(departures) > 0 {
-		return judgement{runtime.DifferentLayer, departures[0].Value}
-	}
-	if !slices.Equal(m.Opsets, t.base.Opsets) {
-		return judgement{layer: runtime.DifferentLayer}
-	}
-	return judgement{}
+	v := filesAlike(Stored{t.base, dir}, Stored{m, dir}, nil, nil)
+	return judgement{v.Layer, v.FirstDifference}
 }
 
 // try puts one fault into the model.
@@ -427,7 +431,8 @@ func (t *selfTest) differs(m *onnx.Model, samples []sample) (at int, evaluable b
 		evaluable = true
 		for name, want := range s.want {
 			x, ok := got[name]
-			if !ok || !runtime.Compare(want, x, s.bounds.Of[name]).Within {
+			// Where no bound is known, nothing is a difference.
+			if d := runtime.Compare(want, x, s.bounds.Of[name]); !ok || d.FirstBad != nil || d.Reason != "" {
 				return i, true
 			}
 		}
@@ -441,9 +446,9 @@ func (t *selfTest) differs(m *onnx.Model, samples []sample) (at int, evaluable b
 // witness returns an input that shows a conditional fault.
 func (t *selfTest) witness(w mutate.When) (sample, error) {
 	for length := 1; length < 64; length++ {
-		open := openSizes{2, length}
+		open := openSizes{batch: 2, length: length}
 		if w.Axis == 0 {
-			open = openSizes{w.Is + 1, 3}
+			open = openSizes{batch: w.Is + 1, length: 3}
 		}
 		for range 2 {
 			inputs, _, err := t.onnx.draw(nil, t.seed, open)

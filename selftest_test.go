@@ -2,14 +2,17 @@ package attnx
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/internal/mutate"
 )
@@ -81,7 +84,7 @@ func TestSelf(t *testing.T) {
 		t.Errorf("%d of %d faults missed, %d of %d located", all.Missed, all.Faults, all.Located, all.Placed)
 	}
 	if fixtures.Exhaustive() {
-		head := fmt.Sprintf("# Faults put into models, and what verify finds of them\n\nWritten by `ATTNX_EXHAUSTIVE=1 go test . -run TestSelf`, seed 1, %d faults a file and %d of the graph before it is exported.\n\n"+
+		head := fmt.Sprintf("# Faults put into models, and what verify finds of them\n\nWritten by `ATTNX_EXHAUSTIVE=1 ATTNX_SELF_TEST=FILE go test . -run TestSelf`, where FILE is the BERT of `fixtures/oracle/train_onnx.py`, seed 1, %d faults a file and %d of the graph before it is exported.\n\n"+
 			"- Of %d that change an output by more than the bound, %d are caught (%d by structure, %d on samples) and %d missed. Conditional ones, which only certain sizes or ids show, are %d of them.\n"+
 			"- Of %d whose first value is known, %d are located there.\n"+
 			"- Samples alone, with structure left out, would find %d (%.1f %%), and locate %d of the %d whose first value is known.\n",
@@ -89,5 +92,20 @@ func TestSelf(t *testing.T) {
 		if err := os.WriteFile("fixtures/self-test.md", append([]byte(head), table.Bytes()...), 0o666); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Where the outputs have no bound, a fault is no difference that verify could miss.
+func TestSelfWithoutBounds(t *testing.T) {
+	mask := hostileFloats("mask", 1)
+	binary.LittleEndian.PutUint32(mask.Raw, math.Float32bits(float32(math.Inf(-1))))
+	path := filepath.Join(t.TempDir(), "masked.onnx")
+	m := hostileModel([]*onnx.Tensor{mask}, hostileNode("Add", "a", nil, "x", "mask"), hostileNode("Softmax", "y", nil, "a"))
+	if err := writeTo(path, m.Encode); err != nil {
+		t.Fatal(err)
+	}
+	s, err := VerifySelf(t.Context(), []string{path}, 30, nil, VerifyOptions{Seed: 1})
+	if err != nil || s.Tried == 0 || s.Missed > 0 {
+		t.Errorf("%+v, %v", s.SelfTestCount, err)
 	}
 }

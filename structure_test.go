@@ -114,6 +114,37 @@ func TestFilesAreProved(t *testing.T) {
 	}
 }
 
+// A runtime believes value_info, so a fused file whose value_info is not what export writes
+// is not proved by its nodes.
+func TestFusedFilesDeclare(t *testing.T) {
+	c := faultModel(t, "gpt2")
+	e := &exported{checkpoint: c}
+	m, data, err := encoded(c, faultForms["fused"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := export.Describe(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []bool{false, true} {
+		m, err := onnx.Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrong {
+			m.Graph.Values = append(m.Graph.Values, onnx.ValueInfo{Name: m.Graph.Nodes[3].Outputs[0], DataType: onnx.Float, Dims: []onnx.Dim{{Value: 1}, {Value: 4}, {Value: 8}}})
+		}
+		_, file, err := compareFile(e, "file.onnx", m, info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if proved := file.verdict.Layer == runtime.IdenticalLayer; proved == wrong {
+			t.Errorf("with a wrong value_info %v: %+v", wrong, file.verdict)
+		}
+	}
+}
+
 // TestConditionsAreDifferences: faults that only certain inputs show are found by
 // structure, before anything runs.
 func TestConditionsAreDifferences(t *testing.T) {

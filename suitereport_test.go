@@ -127,6 +127,8 @@ func writeTable(t *testing.T, oracle []verdict) {
 	}
 	var sb strings.Builder
 	sb.WriteString("# ONNX's backend suite in the oracle and in the runtimes\n\nWritten by `ATTNX_WRITE_SUITE=1 go test -timeout 60m -run 'TestSuite$' .`, with the suite's own tolerances. " +
+		"The files of 1.17.0, 1,437 models, are those of PyPI's wheel onnx-1.17.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl (`onnx==1.17.0`, SHA-256 4a183c6178be001bf398260e5ac2c927dc43e7746e8638d6c05c20e321f8c949); " +
+		"those of 1.23.2 are what that package generates (`fixtures/oracle/onnx_suite.py`). " +
 		"Tests that hold sequences, optional values, strings, complex numbers or random draws are apart. " +
 		"Refused is what a runtime, or attnx before it, answers with an error. OpenVINO computes in float32 here.\n\n## By kind\n\n" +
 		"| onnx | kind | in | right | refused | wrong | apart |\n|---|---|---|---|---|---|---|\n")

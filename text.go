@@ -56,6 +56,9 @@ func (l *Text) Encode(name, prompt string) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(ids) == 0 && prompt != "" {
+		return nil, fmt.Errorf("%s has no token: the model's tokenizer removes all its characters: give another text", name)
+	}
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%s is empty: give at least one token", name)
 	}

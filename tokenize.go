@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
@@ -49,13 +51,39 @@ func WriteTokens(ctx context.Context, o TokensOptions) (*train.TokensWritten, er
 		return nil, err
 	}
 	end := endOf(tok)
-	paths, how := o.Data.paths(train.Reading{Fields: true, Ended: end == nil})
+	reading := train.Reading{Fields: true, Ended: end == nil}
+	if o.Tokenizer != "" && !train.IsTokenFile(o.Tokenizer) {
+		reading.Chat = o.chat()
+	}
+	paths, how := o.Data.paths(reading)
 	k := train.Tokens{Paths: paths, Reading: how, Tokenizer: tok, End: end, Progress: o.Progress}
 	done, err := k.Write(ctx, o.Out)
 	if err != nil && ctx.Err() == nil {
 		err = &Error{Option: "Data", Err: err}
 	}
 	return done, err
+}
+
+// chat renders conversations in the template of the model that Tokenizer names,
+// which is read when the first one comes.
+func (o TokensOptions) chat() train.Chat {
+	read := sync.OnceValues(func() (train.Chat, error) {
+		c, _, err := readAny(o.Tokenizer, nil, model.LoadModel)
+		if err == nil && c.ChatTemplate == "" {
+			err = errors.New("it has no chat template")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("messages take the chat template of a model, and %s is none: %w", o.Tokenizer, err)
+		}
+		return chatOf(c), nil
+	})
+	return func(messages []byte) ([]string, error) {
+		render, err := read()
+		if err != nil {
+			return nil, err
+		}
+		return render(messages)
+	}
 }
 
 // tokenizer returns the named tokenizer, or makes one.
@@ -102,10 +130,10 @@ func openTokens(files []string) (*train.TokenFile, error) {
 func (r *trainRun) useTokens(f *train.TokenFile, path string, length int) (err error) {
 	r.close()
 	r.tokens = f
-	if r.data, err = f.Data(length); err != nil {
+	if r.data, err = f.Data(r.form(f.Tokenizer(), length)); err != nil {
 		return &Error{Option: "Data", Err: err}
 	}
-	r.options.DataSHA256 = f.SHA256()
+	r.options.DataSHA256, r.text = f.SHA256(), true
 	if info, err := os.Stat(path); err == nil {
 		r.source = train.SourceAt(path, info.Size())
 	}
@@ -114,9 +142,11 @@ func (r *trainRun) useTokens(f *train.TokenFile, path string, length int) (err e
 
 // close ends the use of a token file.
 func (r *trainRun) close() {
-	if r.tokens != nil {
-		r.tokens.Close()
-		r.tokens = nil
+	for _, f := range []**train.TokenFile{&r.tokens, &r.valTokens} {
+		if *f != nil {
+			(*f).Close()
+			*f = nil
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/output"
@@ -24,6 +25,9 @@ type TrainOptions struct {
 	// tokenizer for both sides is made unless one is given: it has the tokens </s> and <pad>.
 	Pairs PairCorpus
 
+	// Val are data for validation; empty: a tenth of Data. They are of the same kind.
+	Val Corpus
+
 	// The network. nil selects one that attnx ships, sized for the tokens of the
 	// text.
 	Network nn.Network
@@ -37,6 +41,14 @@ type TrainOptions struct {
 	Tokenizer *tokens.Tokenizer
 	Kind      tokens.Kind // 0: tokens.Char
 	Vocab     int         // maximum number of tokens; 0: every word or character, 512 for tokens.BPE
+
+	// SeparateVocabularies gives a translator a tokenizer for sources and one for targets,
+	// each of Kind and with at most Vocab tokens.
+	SeparateVocabularies bool
+
+	// Seconds is a budget for the steps of the run, without evaluations; 0: none. The run ends
+	// with an evaluation before the step that would exceed it.
+	Seconds float64
 
 	// Init is a model to start from in place of a new network: a checkpoint, a
 	// run, a Hugging Face folder, a GGUF file or an ONNX file of a language model.
@@ -62,10 +74,16 @@ type TrainOptions struct {
 	LoRAAlpha   float64
 	LoRATargets []string
 
+	// Quantize keeps the matrices of Init as integers of 8 or 4 bits, over which
+	// LoRA is then trained. 0: those of a GGUF file in Q4_0, Q4_1 and Q8_0 stay
+	// as the file has them, and all else is float32.
+	Quantize int
+
 	// The steps, batches, rates, evaluations and saves. The zero value means
 	// train.DefaultOptions(200). To change some, start with train.DefaultOptions,
 	// because 0 is a valid value of most settings, such as no weight decay. An LR
-	// of 0 is refused. A SaveEvery of 0 saves at each evaluation, and a Keep of 0
+	// of 0 is refused. With Epochs in place of Steps, Train counts the steps: see
+	// train.Options.Plan. A SaveEvery of 0 saves at each evaluation, and a Keep of 0
 	// keeps the three newest checkpoints. The best one is always kept. Train sets
 	// Engine and Device.
 	Settings train.Options
@@ -83,7 +101,9 @@ type TrainOptions struct {
 // value changes nothing.
 type ResumeOptions struct {
 	Data      Corpus // the zero value: the run's original text, at its original place
+	Val       Corpus // the same for validation
 	Steps     int    // total, including steps already done; 0: as before
+	Epochs    int    // total, of a run that began with Epochs; 0: as before
 	SaveEvery int    // steps between checkpoints; 0: as before
 	Keep      int    // newest checkpoints to keep; 0: as before
 	Patience  int    // evaluations without a lower validation loss; 0: as before
@@ -157,11 +177,12 @@ type TrainResult struct {
 // The result is nil if nothing was saved. If the first step fails, no file is left.
 // Errors with a remedy are an *Error.
 func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
-	r := &trainRun{folder: o.Out, events: o.Events, engine: o.Engine, how: o.EngineOptions, options: o.Settings, config: o.Config, fresh: true}
+	r := &trainRun{folder: o.Out, events: o.Events, engine: o.Engine, how: o.EngineOptions, options: o.Settings, config: o.Config, fresh: true, val: o.Val, seconds: o.Seconds}
 	given := o.Data
 	if !o.Pairs.empty() {
 		given = Corpus{Files: o.Pairs.paths()}
 	}
+	given.Files = slices.Concat(given.Files, o.Val.Files)
 	place, err := r.checkNew(given)
 	if err != nil {
 		return nil, err
@@ -169,6 +190,15 @@ func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
 	defer place.Close()
 	defer r.close()
 	if err := r.begin(ctx, o); err != nil {
+		return nil, err
+	}
+	if r.options.Pack && !r.data.Packed() {
+		return nil, &OptionError{Option: "Pack", Reason: " joins short examples (with prompts, or lines), and the data have none: leave it out"}
+	}
+	if err := r.validate(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.plan(); err != nil {
 		return nil, err
 	}
 	return r.train(ctx)
@@ -180,8 +210,11 @@ func Train(ctx context.Context, o TrainOptions) (*TrainResult, error) {
 // checkpoint, bit for bit, as a run without interruption. If all steps are done,
 // Resume does nothing, and Done is 0.
 func Resume(ctx context.Context, folder string, o ResumeOptions) (*TrainResult, error) {
-	r := &trainRun{folder: folder, events: o.Events, how: o.EngineOptions}
+	r := &trainRun{folder: folder, events: o.Events, how: o.EngineOptions, val: o.Val}
 	defer r.close()
+	if err := takeBack(folder); err != nil {
+		return nil, err
+	}
 	if err := resumable(folder); err != nil {
 		return nil, err
 	}

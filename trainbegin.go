@@ -34,13 +34,23 @@ const (
 // is locked until it is closed.
 func (r *trainRun) checkNew(d Corpus) (place io.Closer, err error) {
 	o := &r.options
+	if o.DType == train.Float32 {
+		o.DType = ""
+	}
 	if reflect.ValueOf(*o).IsZero() {
 		*o = train.DefaultOptions(defaultSteps)
 	}
-	o.SaveEvery = cmp.Or(o.SaveEvery, o.EvalEvery, o.Steps)
+	if o.Epochs == 0 {
+		o.SaveEvery = cmp.Or(o.SaveEvery, o.EvalEvery, o.Steps)
+	} else if o.Steps > 0 {
+		return nil, &Error{Option: "Epochs", Value: fmt.Sprint(o.Epochs), Err: errors.New("the steps follow from the epochs"), Do: "give one"}
+	}
 	o.Keep = cmp.Or(o.Keep, keepNewest)
 	if r.folder == "" {
 		return nil, &Error{Option: "Out", Value: isMissing, Err: errors.New("the run has no folder"), Do: "name one"}
+	}
+	if err := checkTranslating(*o); err != nil {
+		return nil, err
 	}
 	if err := errors.Join(o.Check(), r.checkEngine()); err != nil {
 		return nil, err
@@ -66,11 +76,29 @@ func (r *trainRun) checkEngine() error {
 		return &Error{Option: "Engine", Value: fmt.Sprintf("%.20q", r.engine), Err: errors.New("take gorgonia, ort or auto")}
 	case !slices.Contains([]string{"cpu", "cuda"}, r.how.Device):
 		return &Error{Option: "Device", Value: fmt.Sprintf("%.20q", r.how.Device), Err: errors.New("take cpu or cuda")}
+	case r.engine == "auto" && r.options.DType != "":
+		r.engine = "ort" // the other one has float32 alone
 	case r.engine == "gorgonia" && r.how.Device != "cpu":
 		return &Error{Option: "Device", Value: r.how.Device, Err: errors.New("the gorgonia engine computes on the CPU"), Do: TakeORT}
 	}
-	return nil
+	return r.checkThreads(r.engine, nil)
 }
+
+// checkThreads refuses a number of threads for Gorgonia's engine. why is the reason why it was
+// chosen, nil if it was asked for.
+func (r *trainRun) checkThreads(engine string, why error) error {
+	if engine != "gorgonia" || r.how.Threads == 0 {
+		return nil
+	}
+	err := errors.New("the gorgonia engine takes the threads of Go, of which GOMAXPROCS says how many")
+	if why != nil {
+		err = fmt.Errorf("%w, and ONNX Runtime is not there: %w", err, why)
+	}
+	return &Error{Option: "Threads", Value: fmt.Sprint(r.how.Threads), Err: err, Do: LeaveItOut}
+}
+
+// LeaveItOut is the remedy for an option that has no effect.
+const LeaveItOut = "leave it out"
 
 // heldBy returns the name of a file that shows that a folder contains a run, ""
 // if there is none.
@@ -102,8 +130,6 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 	case o.Pairs.empty():
 	case !o.Data.empty():
 		return &Error{Option: "Pairs", Err: errors.New("a run learns from Data or from Pairs"), Do: "give one"}
-	case o.Init != "":
-		return &Error{Option: "Init", Value: o.Init, Err: errors.New("a translator learns from the start only"), Do: "leave it out"}
 	default:
 		return r.beginPairs(ctx, o)
 	}
@@ -129,6 +155,13 @@ func (r *trainRun) begin(ctx context.Context, o TrainOptions) error {
 		}
 		if tok != nil {
 			return errors.Join(&Error{Option: "Tokenizer", Err: errors.New("a token file has its own"), Do: "leave it out"}, ids.Close())
+		}
+		if o.Kind != 0 || o.Vocab != 0 {
+			option := "Tokenizer"
+			if o.Kind == 0 {
+				option = "Vocab"
+			}
+			return errors.Join(&Error{Option: option, Err: errors.New("a token file has its own tokenizer"), Do: LeaveItOut}, ids.Close())
 		}
 		tok = ids.Tokenizer()
 	} else if o.Data.Data == nil {
@@ -281,6 +314,15 @@ func (r *trainRun) take(path string, o ResumeOptions) (err error) {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	s := &r.options
+	if o.Epochs > 0 {
+		if s.Epochs == 0 {
+			return &Error{Option: "Epochs", Value: fmt.Sprint(o.Epochs), Err: fmt.Errorf("%s draws its examples: give a number of steps", r.folder)}
+		}
+		if o.Steps > 0 {
+			return &Error{Option: "Epochs", Value: fmt.Sprint(o.Epochs), Err: errors.New("the steps follow from the epochs"), Do: "give one"}
+		}
+		s.Epochs, o.Steps = o.Epochs, s.StepsFor(o.Epochs)
+	}
 	s.Steps, s.SaveEvery, s.Keep, s.Patience = cmp.Or(o.Steps, s.Steps), cmp.Or(o.SaveEvery, s.SaveEvery), cmp.Or(o.Keep, s.Keep), cmp.Or(o.Patience, s.Patience)
 	r.engine, r.how.Device = cmp.Or(o.Engine, s.Engine), cmp.Or(o.EngineOptions.Device, s.Device)
 	return errors.Join(s.Check(), r.checkEngine())
@@ -307,6 +349,17 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 	if r.complete() {
 		return nil
 	}
+	if r.options.ValSHA256 == "" && r.options.Table == nil && !r.val.empty() {
+		return &Error{Option: "Val", Err: fmt.Errorf("%s validates with a part of its data", r.folder), Do: "leave it out"}
+	}
+	if err := r.readData(ctx, d, from); err != nil {
+		return err
+	}
+	return r.validate(ctx)
+}
+
+// readData reads what a resumed run learns from.
+func (r *trainRun) readData(ctx context.Context, d Corpus, from string) error {
 	if r.data = d.Data; r.data != nil {
 		if sum := r.data.SHA256(); sum != r.options.DataSHA256 {
 			return &Error{Option: "Data", Err: fmt.Errorf("they are not those that this run began with (SHA-256 %.12s, was %.12s)", sum, r.options.DataSHA256), Do: "give the same"}
@@ -320,7 +373,7 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 		return &Error{Option: "Data", Value: isMissing, Err: fmt.Errorf("%s learned from examples, which are not in its folder", r.folder), Do: GiveExamples}
 	}
 	tok, err := tokenizerOf(from, r.model)
-	if err == nil && r.model.Arch != fileArch && tok.VocabSize() > r.model.IDs() {
+	if err == nil && r.model.Arch != fileArch && (tok.VocabSize() > find.ReadIDs(r.model) || tok.Target().VocabSize() > r.model.IDs()) {
 		err = find.TooLarge(from, tok, r.model) // refused now: the data may contain those ids anywhere
 	}
 	if err != nil {
@@ -338,21 +391,21 @@ func (r *trainRun) readAgain(ctx context.Context, d Corpus, from string) error {
 		return err
 	}
 	r.textRead(text)
-	if err := r.tokenize(ctx, text, tok, cmp.Or(r.options.Context, r.model.Context())); err != nil {
-		return err
-	}
-	return r.fillInputs()
+	return r.tokenize(ctx, text, tok, cmp.Or(r.options.Context, r.model.Context()))
 }
 
 // readTableAgain reads the examples of a resumed run.
 func (r *trainRun) readTableAgain(d Corpus, from string, how train.Table) error {
 	files := d.Files
+	source, err := readSource(r.in(store.SourceName))
 	if len(files) == 0 {
-		source, err := readSource(r.in(store.SourceName))
 		if err != nil {
 			return &Error{Err: err, Do: GiveFirstText}
 		}
 		files = source.Paths
+	}
+	if err == nil && source.Val != nil && r.val.empty() {
+		r.val = Corpus{Files: source.Val.Paths}
 	}
 	var tok *tokens.Tokenizer
 	if how.Text != "" {
@@ -361,7 +414,7 @@ func (r *trainRun) readTableAgain(d Corpus, from string, how train.Table) error 
 			return err
 		}
 	}
-	if err := r.readTable(files, tok, how); err != nil {
+	if err := r.readTable(files, tok, how, 0); err != nil {
 		return err
 	}
 	if sum := r.data.SHA256(); sum != r.options.DataSHA256 {

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
@@ -31,6 +32,37 @@ func (o TrainOptions) tables() bool {
 	return o.Data.isTable() && (o.Loss != "" || o.Labels != "")
 }
 
+// packedTables refuses compressed tables of examples, which would be read as texts.
+func (o TrainOptions) packedTables() error {
+	if o.Loss == "" && o.Labels == "" {
+		return nil
+	}
+	for _, path := range o.Data.Files {
+		for _, packed := range []string{".gz", ".zst"} {
+			if name, ok := strings.CutSuffix(path, packed); ok && table.Is(name) {
+				return &Error{Option: "Data", Value: path, Err: errors.New("tables of examples are not read from compressed files: unpack it first")}
+			}
+		}
+	}
+	return nil
+}
+
+// NameTable is the remedy for examples that do not come from files of tables.
+const NameTable = "write them to a file that ends with .csv, .jsonl or .npz, and name that"
+
+// notStreamed refuses labelled examples on standard input or in a pipe, which would be
+// read as a text: those of a network that does not continue texts, and JSON Lines
+// with a Loss.
+func (o TrainOptions) notStreamed(c *model.Checkpoint) error {
+	if o.Loss == "" || o.tables() || o.Data.Data != nil || !slices.Contains(o.Data.Files, train.Stdin) && o.Data.Reader == nil {
+		return nil
+	}
+	if in := c.Graph.Input(role.Of(role.Tokens)); in != nil && len(c.Tokenizer) > 0 && o.Loss == model.CrossEntropy && c.Continues() == nil {
+		return nil
+	}
+	return &Error{Option: "Data", Err: errors.New("labelled examples are not read from standard input"), Do: NameTable}
+}
+
 // labelNames are the names of a column of labels, where none is named.
 var labelNames = []string{role.Labels.Name(), "label", "target", "y"}
 
@@ -49,11 +81,22 @@ type examples struct {
 	used      map[string]bool
 }
 
-// readTable reads the examples of a run from tables.
-func (r *trainRun) readTable(files []string, tok *tokens.Tokenizer, how train.Table) error {
+// readTable reads the examples of a run from tables. given is the length of texts that was
+// asked for, 0 if none was.
+func (r *trainRun) readTable(files []string, tok *tokens.Tokenizer, how train.Table, given int) error {
 	t, err := table.Read(files, textLimit())
 	if err != nil {
 		return &Error{Option: "Data", Err: err}
+	}
+	learned, ownBytes := t.Rows, t.Bytes
+	var val []string
+	if !r.val.empty() {
+		if val = r.val.Files; !r.val.isTable() {
+			return &Error{Option: "Val", Err: errors.New("the data are tables, and these are none"), Do: "give a table with the same columns"}
+		}
+		if t, err = table.Read(slices.Concat(files, val), textLimit()); err != nil {
+			return &Error{Option: "Val", Err: err}
+		}
 	}
 	loss, err := r.options.WithLoss(r.model.Graph)
 	if err != nil {
@@ -67,23 +110,23 @@ func (r *trainRun) readTable(files []string, tok *tokens.Tokenizer, how train.Ta
 	if err != nil {
 		return &Error{Option: "Data", Value: quote.Paths(files), Err: err}
 	}
+	if x.how.Text == "" && given > 0 {
+		return &OptionError{Option: "Context", Reason: " is the length of texts, and the examples have none: leave it out"}
+	}
 	if r.data, err = train.NewExamples(batch); err != nil {
 		return &Error{Option: "Data", Value: quote.Paths(files), Err: err}
+	}
+	if len(val) > 0 {
+		r.data.ValidatedFrom(learned)
 	}
 	if len(x.classes) > 0 {
 		r.events.Tell.Say(Notice, "classes: %s", quote.Line(classList(x.classes), 300))
 	}
 	r.options.Table = &x.how
-	var paths []string
-	for _, f := range files {
-		path, err := filepath.Abs(f)
-		if err != nil {
-			return err
-		}
-		paths = append(paths, path)
+	if r.source, err = tableSource(files, ownBytes); err == nil && len(val) > 0 {
+		r.source.Val, err = tableSource(val, t.Bytes-ownBytes)
 	}
-	r.source = &train.Source{Paths: paths, Glob: "*", Files: len(paths), Bytes: t.Bytes}
-	return nil
+	return err
 }
 
 func classList(classes []string) (text string) {
@@ -161,7 +204,13 @@ func (x *examples) features(b train.Batch, inputs int) error {
 	var columns []*table.Column
 	width := 0
 	for _, c := range x.table.Columns {
-		if !x.used[c.Name] && c.Texts == nil {
+		if x.used[c.Name] {
+			continue
+		}
+		if err := x.complete(c); err != nil {
+			return err
+		}
+		if c.Texts == nil {
 			columns = append(columns, c)
 			width += len(c.Numbers) / x.table.Rows
 		}
@@ -185,14 +234,30 @@ func (x *examples) features(b train.Batch, inputs int) error {
 	return nil
 }
 
+// complete refuses a column of numbers with an empty cell.
+func (x *examples) complete(c *table.Column) error {
+	if i := c.Gap(); i >= 0 {
+		return fmt.Errorf("%s: column %.60q is empty, and has numbers elsewhere: give it a number, or leave the row out", x.table.Row(i), c.Name)
+	}
+	return nil
+}
+
 // numbers returns the tensor of an input from the numbers of all rows.
 func (x *examples) numbers(in *graph.Value, name string, shape []int, all []float64) (format.Tensor, error) {
 	if c := x.table.Column(name); c != nil && c.Texts != nil {
+		if err := x.complete(c); err != nil {
+			return format.Tensor{}, err
+		}
 		return format.Tensor{}, fmt.Errorf("column %.60q is of texts, input %.60q takes %s", name, in.Name, in.Type)
 	}
 	full, err := rowShape(in, x.table.Rows, shape, len(all)/x.table.Rows)
 	if err != nil {
 		return format.Tensor{}, err
+	}
+	for i, v := range all {
+		if math.IsNaN(v) || math.IsInf(v, 1) { // -Inf is what masks have
+			return format.Tensor{}, fmt.Errorf("%s: %.60q has a %g, from which nothing is learned: leave the row out", x.table.Row(i/max(1, len(all)/x.table.Rows)), name, v)
+		}
 	}
 	return ofType(in, full, all)
 }
@@ -280,10 +345,10 @@ func (x *examples) texts(b train.Batch) error {
 		ids := x.tokenizer.Encode(text)
 		ids = x.tokenizer.AddSpecial(slices.Clip(ids[:min(len(ids), most-frame)]))
 		if len(ids) == 0 {
-			return fmt.Errorf("row %d: the text is empty", i+1)
+			return fmt.Errorf("%s: the text is empty", x.table.Row(i))
 		}
 		if x.model.Arch != fileArch {
-			if err := find.CheckIDs(x.tokenizer, x.model, fmt.Sprintf("row %d", i+1), ids); err != nil {
+			if err := find.CheckIDs(x.tokenizer, x.model, x.table.Row(i), ids); err != nil {
 				return err
 			}
 		}
@@ -341,6 +406,9 @@ func fixedLength(in *graph.Value) (int, bool) {
 func (x *examples) labels(c *table.Column, in *graph.Value, b train.Batch) (format.Tensor, error) {
 	if x.kind != model.CrossEntropy {
 		if c.Texts != nil {
+			if err := x.complete(c); err != nil {
+				return format.Tensor{}, err
+			}
 			return format.Tensor{}, fmt.Errorf("column %.60q is of texts, the loss %s takes numbers", c.Name, x.kind)
 		}
 		t, err := x.numbers(in, c.Name, c.Shape, c.Numbers)
@@ -359,7 +427,7 @@ func (x *examples) labels(c *table.Column, in *graph.Value, b train.Batch) (form
 	per := max(1, len(ids)/x.table.Rows)
 	for i, id := range ids {
 		if classes > 0 && (id < 0 || id >= int64(classes)) && id != model.IgnoreIndex {
-			return format.Tensor{}, fmt.Errorf("row %d: label %s is none of the network's classes 0 to %d (or %d, which does not count)", i/per+1, x.className(id), classes-1, model.IgnoreIndex)
+			return format.Tensor{}, fmt.Errorf("%s: label %s is none of the network's classes 0 to %d (or %d, which does not count)", x.table.Row(i/per), x.className(id), classes-1, model.IgnoreIndex)
 		}
 	}
 	shape, err := rowShape(in, x.table.Rows, c.Shape, per)
@@ -378,6 +446,9 @@ func (x *examples) className(id int64) string {
 func (x *examples) classIDs(c *table.Column) ([]int64, error) {
 	if c.Texts == nil {
 		return c.Integers()
+	}
+	if err := x.complete(c); err != nil {
+		return nil, err
 	}
 	x.classes = slices.Clone(c.Texts)
 	slices.Sort(x.classes)

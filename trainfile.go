@@ -3,11 +3,11 @@ package attnx
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/read"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
@@ -16,6 +16,7 @@ import (
 	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
+	"github.com/attnx/attnx/model/train"
 )
 
 // fileArch is the architecture of a model that is the graph of an ONNX file.
@@ -25,18 +26,36 @@ const fileArch = "onnx-file"
 type trainable struct {
 	model  *model.Checkpoint
 	freeze []string // patterns of what is not trained by default
+
+	names map[string]string // of the file's nodes, by their results
+
+	doubtful []string // numbers that may be parameters or constants: they are not trained
+
+	batchMoments bool // the file's BatchNormalization normalizes with the moments of the batch
 }
 
 // readTrainable reads an ONNX file of any tool as a graph. sizes are those of a
-// batch, for a file whose graph depends on them.
-func readTrainable(path string, sizes func(x *ONNX) map[string]int, tell Tell) (*trainable, error) {
+// batch, for a file whose graph depends on them, and freeze the patterns of what is
+// not trained: !NAME trains a number that may be a constant.
+func readTrainable(path string, sizes func(x *ONNX) map[string]int, freeze []string, tell Tell) (*trainable, error) {
 	x, err := readONNX(path)
 	if err != nil {
 		return nil, err
 	}
-	r, err := read.Model(x.File, read.Options{Dir: filepath.Dir(x.Path)})
+	uses := read.Uses(x.File)
+	o := read.Options{Dir: filepath.Dir(x.Path), Training: true, Learned: map[string]bool{}}
+	for name := range uses {
+		for _, pattern := range freeze {
+			if rest, thaw := strings.CutPrefix(pattern, "!"); thaw && rest != "*" {
+				fits, _ := train.Match(rest, name)
+				o.Learned[name] = o.Learned[name] || fits
+			}
+		}
+	}
+	r, err := read.Model(x.File, o)
 	if open := (*read.OpenError)(nil); errors.As(err, &open) {
-		r, err = read.Model(x.File, read.Options{Dir: filepath.Dir(x.Path), Sizes: sizes(x)})
+		o.Sizes = sizes(x)
+		r, err = read.Model(x.File, o)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", x.Path, err)
@@ -50,8 +69,18 @@ func readTrainable(path string, sizes func(x *ONNX) map[string]int, tell Tell) (
 		}
 	}
 	takeRoles(r.Graph)
-	out := &trainable{model: c}
-	return out, out.constants(x)
+	out := &trainable{model: c, batchMoments: r.BatchMoments, names: map[string]string{}}
+	for _, n := range x.File.Graph.Nodes {
+		for _, v := range n.Outputs {
+			out.names[v] = n.Name
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(uses)) {
+		if uses[name] == read.Doubtful && !o.Learned[name] {
+			out.doubtful = append(out.doubtful, name)
+		}
+	}
+	return out, out.constants(x.Path, uses)
 }
 
 // takeRoles gives the inputs for texts and the logits the roles that their names
@@ -70,6 +99,9 @@ func takeRoles(g *graph.Graph) {
 	}
 }
 
+// ThawNumber is the advice for a number that may be a parameter or a constant.
+const ThawNumber = "Freeze takes !NAME for one that is learned"
+
 // tokenizerOf reads the tokenizer of a model. How many ids the graph of an ONNX
 // file takes is not known.
 func tokenizerOf(path string, c *model.Checkpoint) (*tokens.Tokenizer, error) {
@@ -80,34 +112,26 @@ func tokenizerOf(path string, c *model.Checkpoint) (*tokens.Tokenizer, error) {
 }
 
 // constants finds what no optimizer should change: integers, the running moments
-// of batches, numbers of nodes, and single numbers that are no bias.
-func (t *trainable) constants(x *ONNX) error {
-	initializers := map[string]*onnx.Tensor{}
-	for _, i := range x.File.Graph.Initializers {
-		initializers[i.Name] = i
-	}
-	keep := map[*graph.Value]bool{} // biases of one element
-	moments := map[*graph.Value]bool{}
+// of batches, numbers of nodes, and what is no parameter.
+func (t *trainable) constants(path string, uses map[string]read.Use) error {
+	moments, trained := map[*graph.Value]bool{}, map[*graph.Value]bool{}
 	for _, n := range t.model.Graph.Nodes {
-		if _, ok := n.Op.(graph.BatchNormalization); ok {
-			moments[n.Args[3]], moments[n.Args[4]] = true, true
-		}
+		_, normalizes := n.Op.(graph.BatchNormalization)
 		for i, a := range n.Args {
-			product := i > 0 && slices.Contains([]string{"Gemm", "Conv", "ConvTranspose"}, n.Op.Name())
-			if n.Op.Name() == "Add" {
-				other := n.Args[1-i]
-				product = !other.Leaf() && slices.Contains([]string{"MatMul", "Gemm", "Conv"}, other.Op().Name())
+			a = a.Origin()
+			if normalizes && i >= 3 {
+				moments[a] = true
+			} else if n.Op != graph.Identity {
+				trained[a] = true
 			}
-			keep[a] = keep[a] || product
 		}
 	}
 	half := ""
-	for i, p := range t.model.Graph.Params {
-		w := t.model.Weights[i]
+	for _, p := range t.model.Graph.Params {
 		switch {
 		case p.DType == format.Float16 || p.DType == format.BFloat16 || p.DType == format.Float64:
 			half = p.Name
-		case p.DType != format.Float32, initializers[p.Name] == nil, moments[p], w.Elements() == 1 && !keep[p]:
+		case p.DType != format.Float32, uses[p.Name] != read.Parameter, moments[p] && !trained[p]:
 		default:
 			continue
 		}
@@ -115,9 +139,9 @@ func (t *trainable) constants(x *ONNX) error {
 	}
 	if len(t.freeze) == len(t.model.Graph.Params) {
 		if half != "" {
-			return fmt.Errorf("%s: its weights, such as %.80q, are not float32: convert the file to float32 first", x.Path, half)
+			return fmt.Errorf("%s: its weights, such as %.80q, are not float32: convert the file to float32 first", path, half)
 		}
-		return fmt.Errorf("%s: none of its weights can be trained: they are integers or constants", x.Path)
+		return fmt.Errorf("%s: none of its weights can be trained: they are integers or constants", path)
 	}
 	return nil
 }

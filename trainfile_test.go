@@ -51,9 +51,10 @@ func gradientsOfFile(t *testing.T, dir string) {
 		Kind                string
 		Loss                float64
 		Covered, Parameters int
+		Statistics          bool `json:"batch_statistics"`
 	}
 	check(json.Unmarshal(must(os.ReadFile(filepath.Join(dir, "loss.json"))), &want))
-	r := must(read.Model(must(onnx.DecodeFile(filepath.Join(dir, "model.onnx"))), read.Options{}))
+	r := must(read.Model(must(onnx.DecodeFile(filepath.Join(dir, "model.onnx"))), read.Options{Training: true}))
 	loss := must(must(model.LossFor(r.Graph, want.Kind, "")).Attach(r.Graph))
 	data := arrays(filepath.Join(dir, "data.npz"))
 	batch := train.Batch{}
@@ -67,7 +68,7 @@ func gradientsOfFile(t *testing.T, dir string) {
 	gradients := arrays(filepath.Join(dir, "gradients.npz"))
 	c := &model.Checkpoint{Arch: "file", Graph: loss, Weights: model.Weights(r.Weights).Clone()}
 	for _, engine := range []string{"gorgonia", "ort"} {
-		e, _, err := attnx.OpenEngine(engine, c, attnx.EngineOptions{})
+		e, _, err := attnx.OpenEngine(engine, c, attnx.EngineOptions{Loss: train.Options{BatchStatistics: want.Statistics}.Passes()})
 		if engine == "ort" && err != nil {
 			t.Logf("without ONNX Runtime: %v", err)
 			continue
@@ -118,7 +119,7 @@ func gradientsOfFile(t *testing.T, dir string) {
 // The gradients of an ONNX file that PyTorch wrote are PyTorch's.
 func TestTrainFileAsPyTorch(t *testing.T) {
 	dir := torchFiles(t)
-	for _, name := range []string{"mlp", "lstm"} {
+	for _, name := range []string{"mlp", "lstm", "statistics", "aliases", "singles", "singles_dynamo"} {
 		gradientsOfFile(t, filepath.Join(dir, name))
 	}
 }
@@ -239,23 +240,28 @@ func TestTrainFileRefuses(t *testing.T) {
 		return func(o *attnx.TrainOptions) { o.Data.Files = []string{write(name, text)} }
 	}
 	for want, change := range map[string]func(*attnx.TrainOptions){
-		"row 2: label 4 is none of the network's classes 0 to 3":     lstm(six("1", "3") + six("1", "4")),
-		"line 2: the JSON is cut short":                              lstm("{\"words\":[1,2],\"labels\":[0,3]}\n{\"words\":[1,2],\"lab"),
-		"line 2: its members are words, those of the first line":     lstm("{\"words\":[1,2],\"labels\":[0,3]}\n{\"words\":[1,2]}\n"),
-		"line 2: \"words\": its numbers have shape [3], and had [2]": lstm("{\"words\":[1,2],\"labels\":[0,3]}\n{\"words\":[1,2,3],\"labels\":[0,3]}\n"),
-		"expected an integer":                                        lstm(six("2.5", "0")),
-		"line 3: it has 2 values, the first line names 3 columns":    data("d.csv", "a,b,y\n1,2,3\n1,2\n"),
-		"the columns have 2 numbers":                                 data("d.csv", "a,b,y\n1,2,3\n"),
-		"no column is called labels, label, target or y":             data("d.csv", "a,b,z\n1,2,3\n"),
-		"there are no rows":                                          data("d.csv", "a,b,y\n"),
-		"it is no .npz archive":                                      data("d.npz", "PK"),
-		"of texts, the loss mse takes numbers":                       data("d.csv", "a,b,c,d,e,f,g,y\n1,2,3,4,5,6,7,x\n"),
-		"every weight that the loss depends on is frozen":            func(o *attnx.TrainOptions) { o.Settings.Freeze = []string{"*"} },
-		"no loss is called \"best\"":                                 func(o *attnx.TrainOptions) { o.Loss = "best" },
-		"the network has no output \"y\"":                            func(o *attnx.TrainOptions) { o.Output = "y" },
-		"take binary-cross-entropy":                                  func(o *attnx.TrainOptions) { o.Loss = model.CrossEntropy },
-		"or name a Loss":                                             func(o *attnx.TrainOptions) { o.Loss = "" },
-		"Labels names a column of tables": func(o *attnx.TrainOptions) {
+		"row 2: label 4 is none of the network's classes 0 to 3":             lstm(six("1", "3") + six("1", "4")),
+		"line 2: the JSON is cut short":                                      lstm("{\"words\":[1,2],\"labels\":[0,3]}\n{\"words\":[1,2],\"lab"),
+		"line 2: its members are words, but the first line has":              lstm("{\"words\":[1,2],\"labels\":[0,3]}\n{\"words\":[1,2]}\n"),
+		"line 2: \"words\": its numbers have shape [3], and had [2]":         lstm("{\"words\":[1,2],\"labels\":[0,3]}\n{\"words\":[1,2,3],\"labels\":[0,3]}\n"),
+		"expected an integer":                                                lstm(six("2.5", "0")),
+		"line 3: it has 2 values, the first line names 3 columns":            data("d.csv", "a,b,y\n1,2,3\n1,2\n"),
+		"the columns have 2 numbers":                                         data("d.csv", "a,b,y\n1,2,3\n"),
+		"no column is called labels, label, target or y":                     data("d.csv", "a,b,z\n1,2,3\n"),
+		"there are no rows":                                                  data("d.csv", "a,b,y\n"),
+		"row 2: \"x\" has a NaN, from which nothing is learned":              data("d.csv", "a,b,c,d,e,f,g,y\n1,2,3,4,5,6,7,1\n1,2,nan,4,5,6,7,1\n"),
+		"row 1: \"y\" has a +Inf":                                            data("d.csv", "a,b,c,d,e,f,g,y\n1,2,3,4,5,6,7,inf\n"),
+		"not read from compressed files: unpack it first":                    data("d.csv.gz", "a,b,y\n1,2,3\n"),
+		"Smoothing spreads the labels of cross-entropy, and the loss is mse": func(o *attnx.TrainOptions) { o.Settings.Smoothing = 0.1 },
+		"Pack joins texts, and the data are tables":                          func(o *attnx.TrainOptions) { o.Settings.Pack = true },
+		"it is no .npz archive":                                              data("d.npz", "PK"),
+		"of texts, the loss mse takes numbers":                               data("d.csv", "a,b,c,d,e,f,g,y\n1,2,3,4,5,6,7,x\n"),
+		"every weight that the loss depends on is frozen":                    func(o *attnx.TrainOptions) { o.Settings.Freeze = []string{"*"} },
+		"no loss is called \"best\"":                                         func(o *attnx.TrainOptions) { o.Loss = "best" },
+		"the network has no output \"y\"":                                    func(o *attnx.TrainOptions) { o.Output = "y" },
+		"take binary-cross-entropy":                                          func(o *attnx.TrainOptions) { o.Loss = model.CrossEntropy },
+		"or name a Loss":                                                     func(o *attnx.TrainOptions) { o.Loss = "" },
+		"Labels names a column, but the data have no columns": func(o *attnx.TrainOptions) {
 			o.Labels, o.Data = "y", attnx.Corpus{Text: "abc"}
 		},
 	} {
@@ -307,5 +313,40 @@ func TestTrainFileInPython(t *testing.T) {
 	}
 	if !slices.ContainsFunc(names, func(e os.DirEntry) bool { return e.Name() == "bert" }) {
 		t.Error("there is no BERT")
+	}
+}
+
+// A step in training form moves the running moments a tenth of the way to those of
+// the batch, as PyTorch does, and they are written back. Without a BatchNormalization
+// it is refused.
+func TestTrainBatchStatistics(t *testing.T) {
+	dir := torchFiles(t)
+	at := filepath.Join(dir, "statistics")
+	run := must(tuned(t, dir, func(o *attnx.TrainOptions) {
+		o.Init, o.Loss, o.Data.Files = filepath.Join(at, "model.onnx"), model.CrossEntropy, []string{filepath.Join(at, "data.npz")}
+		o.Settings.Steps, o.Settings.Epochs, o.Settings.Batch, o.Settings.BatchStatistics = 0, 1, 5, true
+	}))
+	to := filepath.Join(t.TempDir(), "new.onnx")
+	must(attnx.Convert(run.Run, to, attnx.ConvertOptions{Like: filepath.Join(at, "model.onnx")}))
+	off := arrays(filepath.Join(at, "gradients.npz"))
+	before, after := must(read.Model(must(onnx.DecodeFile(filepath.Join(at, "model.onnx"))), read.Options{})), must(read.Model(must(onnx.DecodeFile(to)), read.Options{}))
+	found := 0
+	for i, was := range before.Weights {
+		if !strings.Contains(was.Name, "running") {
+			continue
+		}
+		found++
+		x, y, d := must(was.Float32s()), must(after.Weights[i].Float32s()), must(off[was.Name].Float32s())
+		for j, v := range x {
+			if want := v - 0.1*d[j]; math.Abs(float64(want-y[j])) > 1e-6 {
+				t.Errorf("%s[%d] is %g, PyTorch has %g", was.Name, j, y[j], want)
+			}
+		}
+	}
+	if found != 2 || run.Steps != 1 {
+		t.Errorf("%d moments, %d steps", found, run.Steps)
+	}
+	if _, err := tuned(t, dir, func(o *attnx.TrainOptions) { o.Settings.BatchStatistics = true }); err == nil || !strings.Contains(err.Error(), "the network has no BatchNormalization") {
+		t.Error(err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
@@ -181,36 +182,55 @@ func TestTrainInitInPython(t *testing.T) {
 		t.Skip("ATTNX_PYTHON names no Python with the packages of fixtures/oracle/requirements-ci.txt")
 	}
 	script := filepath.Join("fixtures", "oracle", "finetune.py")
-	for _, kind := range []string{"gpt2", "llama"} {
+	kinds := []string{"gpt2", "llama"}
+	if fixtures.Exhaustive() {
+		kinds = append(kinds, "distilgpt2", "distilgpt2 adapter", "llama adapter")
+	}
+	for _, kind := range kinds {
+		name, adapted := strings.CutSuffix(kind, " adapter")
 		folder := t.TempDir()
-		if out, err := exec.Command(python, script, "--make", folder, kind).CombinedOutput(); err != nil {
+		if out, err := exec.Command(python, script, "--make", folder, name).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		c := must(attnx.Load(folder, nil))
-		ids := make([]int64, 600)
-		for i := range ids {
-			ids[i] = int64(i*i*7+i/3) % 61
-		}
-		e, _, err := attnx.OpenEngine("auto", c, attnx.EngineOptions{})
-		check(err)
-		recorded := &recorder{Engine: e}
 		o := train.DefaultOptions(100)
 		o.Batch, o.EvalEvery = 4, 0
-		run := must(train.New(c, recorded, must(train.NewText(ids, 16)), o))
-		for range o.Steps {
-			event := must(run.Step())
-			s := &recorded.steps[len(recorded.steps)-1]
-			s.LR, s.Loss = event.LR, event.Loss
-		}
-		check(e.Close())
 		path := filepath.Join(t.TempDir(), "run.json")
-		check(os.WriteFile(path, must(json.Marshal(map[string]any{"options": o, "steps": recorded.steps})), 0o666))
-		out, err := exec.Command(python, script, "--check", folder, path).CombinedOutput()
+		args := []string{script, "--check", folder, path}
+		if adapted {
+			c = must(c.WithLoRA(4, 16, nil, 1))
+			args = append(args, filepath.Join(t.TempDir(), "adapter"))
+			check(huggingface.WriteAdapter(args[4], c, ""))
+			// With ten times the rate the losses are chaotic: rounding grows to 0.05.
+			o.Freeze = []string{"*", "!*.lora_A.weight", "!*.lora_B.weight"}
+		}
+		recordSteps(c, o, 16, 61, path)
+		out, err := exec.Command(python, args...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", kind, err, out)
 		}
 		t.Logf("%s: %s", kind, out)
 	}
+}
+
+// recordSteps trains a model on ids below a bound, and writes what it did to path, for
+// finetune.py.
+func recordSteps(c *model.Checkpoint, o train.Options, length, bound int, path string) {
+	ids := make([]int64, 600)
+	for i := range ids {
+		ids[i] = int64((i*i*7 + i/3) % bound)
+	}
+	e, _, err := attnx.OpenEngine("auto", c, attnx.EngineOptions{Threads: 1}) // a small network: threads would wait for one another
+	check(err)
+	recorded := &recorder{Engine: e}
+	run := must(train.New(c, recorded, must(train.NewText(ids, length)), o))
+	for range o.Steps {
+		event := must(run.Step())
+		s := &recorded.steps[len(recorded.steps)-1]
+		s.LR, s.Loss = event.LR, event.Loss
+	}
+	check(e.Close())
+	check(os.WriteFile(path, must(json.Marshal(map[string]any{"options": o, "steps": recorded.steps})), 0o666))
 }
 
 // recorder is an engine that keeps the batches that it is given.
@@ -236,4 +256,38 @@ func (e *recorder) Step(weights []format.Tensor, b train.Batch, grads []format.T
 	}
 	e.steps = append(e.steps, recordedStep{IDs: rows(role.Tokens), Labels: rows(role.Labels)})
 	return e.Engine.Step(weights, b, grads)
+}
+
+// A run starts from the same model in each form: a GGUF file and an ONNX file without a
+// loss of its own give the losses that the checkpoint gives.
+func TestTrainInitForms(t *testing.T) {
+	first := beginner(t)
+	dir := t.TempDir()
+	gguf, onnx := filepath.Join(dir, "m.gguf"), filepath.Join(dir, "m.onnx")
+	must(attnx.Convert(first, gguf, attnx.ConvertOptions{}))
+	must(attnx.Export(t.Context(), first, onnx, attnx.ExportOptions{}))
+	settings := train.DefaultOptions(2)
+	settings.Batch = 2
+	var want []attnx.Metric
+	for _, init := range []string{first, gguf, onnx} {
+		r, err := attnx.Train(t.Context(), attnx.TrainOptions{
+			Out: filepath.Join(t.TempDir(), "run"), Init: init, Context: 8, Data: attnx.Corpus{Text: strings.Repeat("abc cba\n", 40)}, Settings: settings, Engine: "gorgonia",
+		})
+		if err != nil {
+			t.Errorf("%s: %v", filepath.Base(init), err)
+			continue
+		}
+		if want == nil {
+			want = r.History
+		}
+		for i, m := range r.History {
+			if math.Abs(m.Loss-want[i].Loss) > 1e-6 {
+				t.Errorf("%s: step %d has the loss %g, the checkpoint's %g", filepath.Base(init), m.Step, m.Loss, want[i].Loss)
+			}
+		}
+		c := must(model.Load(r.Checkpoint))
+		if o := must(train.Saved(c)); o.Init == nil || o.Init.Name != filepath.Base(init) || len(c.Tokenizer) == 0 {
+			t.Errorf("%s: started from %+v", filepath.Base(init), o.Init)
+		}
+	}
 }

@@ -38,7 +38,7 @@ func (j *translationJudge) scores(c *model.Checkpoint, device string) (score.Sco
 	}
 	var got, want, sources []string
 	for i, p := range j.pairs {
-		text, err := j.tok.Decode(ids[i])
+		text, err := j.tok.Target().Decode(ids[i])
 		if err != nil {
 			return score.Scores{}, err
 		}
@@ -65,7 +65,7 @@ func TranslateGreedily(c *model.Checkpoint, texts []string) ([]string, error) {
 	defer session.Close()
 	var sources [][]int64
 	for _, text := range texts {
-		sources = append(sources, endedIDs(tok, text, c.Special.End[0]))
+		sources = append(sources, sourceIDs(tok, text, c.Special.End[0]))
 	}
 	ids, err := greedy(session, c, sources, pairContext)
 	if err != nil {
@@ -73,7 +73,7 @@ func TranslateGreedily(c *model.Checkpoint, texts []string) ([]string, error) {
 	}
 	out := make([]string, len(ids))
 	for i := range ids {
-		if out[i], err = tok.Decode(ids[i]); err != nil {
+		if out[i], err = tok.Target().Decode(ids[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +130,7 @@ func greedyOf(s runtime.Session, c *model.Checkpoint, sources [][]int64, batch [
 	limit = min(limit, 2*longest+16)
 	ids, mask := make([]int64, len(batch)*S), make([]int64, len(batch)*S)
 	for i := range ids {
-		ids[i] = *c.Special.Pad
+		ids[i] = min(*c.Special.Pad, int64(c.SourceIDs())-1) // hidden by the mask
 	}
 	for row, i := range batch {
 		copy(ids[row*S:], sources[i])

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
@@ -153,5 +155,72 @@ func TestAdapterInPEFT(t *testing.T) {
 	t.Logf("logits from PEFT's: %.2g, merged %.2g; without the adapter %.2g", apart, merged, plain)
 	if !(apart <= 1e-4) || !(merged <= 1e-4) || plain < 1e-2 {
 		t.Errorf("logits from PEFT's: %g, merged %g; without the adapter %g", apart, merged, plain)
+	}
+}
+
+// An adapter in PEFT's folder is read back to the bit, merges as before, and is trained
+// further over a frozen base.
+func TestReadAdapter(t *testing.T) {
+	folder := ""
+	run := must(withLoRA(t, func(o *attnx.TrainOptions) { folder, o.Settings.Steps = o.Init, 2 }))
+	adapter := filepath.Join(filepath.Dir(folder), "adapter") // beside its base
+	must(attnx.Convert(run.Run, adapter, attnx.ConvertOptions{Adapter: true}))
+	to := func(name, from string, merge bool) string {
+		path := filepath.Join(t.TempDir(), name)
+		must(attnx.Convert(from, path, attnx.ConvertOptions{Merge: merge}))
+		return must(model.Load(path)).Weights.Hash()
+	}
+	if a, b := to("a.safetensors", adapter, false), to("b.safetensors", run.Run, false); a != b {
+		t.Error("the adapter read back has other weights")
+	}
+	if a, b := to("a.safetensors", adapter, true), to("b.safetensors", run.Run, true); a != b {
+		t.Error("the adapter read back merges to other weights")
+	}
+	more := must(withLoRA(t, func(o *attnx.TrainOptions) { o.Init, o.LoRA, o.Settings.Steps = adapter, 0, 2 }))
+	c := must(model.Load(more.Checkpoint))
+	if len(c.Train.Moments) != 2*2*8 || c.LoRA.Rank != 3 {
+		t.Errorf("%d moments, rank %d", len(c.Train.Moments), c.LoRA.Rank)
+	}
+	config := filepath.Join(adapter, "adapter_config.json")
+	text := must(os.ReadFile(config))
+	for want, change := range map[string][2]string{
+		"DoRA is not supported":            {`"peft_type"`, `"use_dora": true, "peft_type"`},
+		"is not here":                      {`"gpt2"`, `"elsewhere/model"`},
+		`peft_type "IA3" is not supported`: {`"LORA"`, `"IA3"`},
+		"rank_pattern is not supported":    {`"peft_type"`, `"rank_pattern": {"c_attn": 4}, "peft_type"`},
+		"its shape is [3 24]":              {`"r": 3`, `"r": 4`},
+	} {
+		check(os.WriteFile(config, bytes.ReplaceAll(text, []byte(change[0]), []byte(change[1])), 0o600))
+		if _, err := attnx.Convert(adapter, filepath.Join(t.TempDir(), "x.safetensors"), attnx.ConvertOptions{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q: %v", want, err)
+		}
+	}
+}
+
+// ONNX Runtime puts the matrices of its adapter file in the place of those of an
+// exported file.
+func TestAdapterInONNXRuntime(t *testing.T) {
+	python := os.Getenv("ATTNX_PYTHON")
+	if python == "" {
+		t.Skip("ATTNX_PYTHON names no Python with onnxruntime")
+	}
+	dir := t.TempDir()
+	export := func(name string, steps int) (file, run string) {
+		run = must(withLoRA(t, func(o *attnx.TrainOptions) { o.Settings.Steps, o.Settings.Warmup = steps, 0 })).Run
+		file = filepath.Join(dir, name)
+		must(attnx.Export(t.Context(), run, file, attnx.ExportOptions{Profile: export.Plain{AdapterInputs: true}}))
+		return file, run
+	}
+	whole, run := export("whole.onnx", 6)
+	other, _ := export("other.onnx", 1)
+	adapter := filepath.Join(dir, "a.onnx_adapter")
+	must(attnx.Convert(run, adapter, attnx.ConvertOptions{}))
+	out, err := exec.Command(python, filepath.Join("fixtures", "oracle", "check_ort_adapter.py"), whole, other, adapter).CombinedOutput()
+	var with, without float64
+	if err == nil {
+		_, err = fmt.Sscan(string(out), &with, &without)
+	}
+	if err != nil || with > 1e-5 || without < 1e-3 {
+		t.Errorf("with the adapter the logits differ by %g, without by %g: %v\n%s", with, without, err, out)
 	}
 }

@@ -3,18 +3,16 @@ package attnx
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/quote"
-	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/pairs"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
@@ -91,8 +89,27 @@ const (
 	padToken    = "<pad>"
 )
 
+// checkTranslating refuses values of the settings of translators by the names of their options.
+func checkTranslating(o train.Options) error {
+	switch {
+	case !(o.Smoothing >= 0 && o.Smoothing < 1):
+		return &OptionError{Option: "Smoothing", Reason: fmt.Sprintf(" is %g: take 0 to below 1", o.Smoothing)}
+	case !slices.Contains([]string{"", train.BestBLEU, train.BestChrF}, o.Best):
+		return &OptionError{Option: "Best", Reason: fmt.Sprintf(" is %.20q: take %s or %s", o.Best, train.BestBLEU, train.BestChrF)}
+	}
+	return nil
+}
+
 // beginPairs is begin for a run that learns to translate.
 func (r *trainRun) beginPairs(ctx context.Context, o TrainOptions) error {
+	switch {
+	case o.Settings.Pack:
+		return &OptionError{Option: "Pack", Reason: " joins texts, and a pair is an example of its own: leave it out"}
+	case o.Settings.Epochs > 0:
+		return &OptionError{Option: "Epochs", Reason: ": pairs of similar length are drawn together, and not in epochs: give a number of steps"}
+	case o.Output != "":
+		return &OptionError{Option: "Output", Reason: " is what a Loss is of, and pairs have theirs: leave it out"}
+	}
 	sizes, err := o.sizes()
 	if err != nil {
 		return err
@@ -104,111 +121,141 @@ func (r *trainRun) beginPairs(ctx context.Context, o TrainOptions) error {
 	if r.source, err = o.Pairs.source(c); err != nil {
 		return err
 	}
+	tok, err := r.beginTranslator(o, sizes, c)
+	if err != nil {
+		return err
+	}
+	r.options.DataSHA256, r.options.Context = c.SHA256(), cmp.Or(o.Context, min(r.model.Context(), longestDefault), pairContext)
+	r.options.Best = cmp.Or(o.Settings.Best, train.BestBLEU)
+	return r.encodePairs(ctx, c, tok)
+}
+
+// beginTranslator sets the network of a new run, and returns its tokenizer.
+func (r *trainRun) beginTranslator(o TrainOptions, sizes arch.Sizes, c *pairs.Corpus) (*tokens.Tokenizer, error) {
+	if o.SeparateVocabularies && (o.Init != "" || o.Tokenizer != nil) {
+		return nil, &OptionError{Option: "SeparateVocabularies", Reason: ": a model to start from has its tokenizer, and so has a run that is given one: leave it out"}
+	}
+	if o.Init != "" {
+		return r.beginTranslatorFrom(o)
+	}
 	tok := o.Tokenizer
 	var file []byte
+	var err error
 	if tok == nil {
 		if tok, file, err = pairTokenizer(o, c); err != nil {
-			return &Error{Option: "Pairs", Err: err}
+			return nil, &Error{Option: "Pairs", Err: err}
 		}
 	}
 	if o.Network == nil {
-		name := cmp.Or(o.Arch, arch.Translators()[0])
-		if !slices.Contains(arch.Translators(), name) {
-			return &OptionError{Option: "Arch", Reason: fmt.Sprintf(" is %.64q, which cannot learn to translate: take %s", name, quote.Or(arch.Translators()))}
+		known := arch.Translators()
+		if o.SeparateVocabularies {
+			known = slices.DeleteFunc(known, func(name string) bool { return !arch.TakesTwoVocabularies(name) })
 		}
-		if o.Network, err = arch.New(name, sizes, tok.VocabSize()); err != nil {
-			return err
+		name := arch.Translating(cmp.Or(o.Arch, known[0]))
+		if !slices.Contains(arch.Translators(), name) {
+			return nil, &OptionError{Option: "Arch", Reason: fmt.Sprintf(" is %.64q, which cannot learn to translate: take %s", name, quote.Or(arch.Translators()))}
+		}
+		if o.Context == 0 {
+			sizes.Context = cmp.Or(o.Sizes.Context, pairContext)
+		}
+		if o.SeparateVocabularies && !slices.Contains(known, name) {
+			return nil, &OptionError{Option: "SeparateVocabularies", Reason: fmt.Sprintf(": %s has one vocabulary for both sides: take %s", name, quote.Or(known))}
+		}
+		if o.Network, err = arch.Resize(name, o.Sizes, sizes, tok.Target().VocabSize()); err != nil {
+			return nil, err
+		}
+		if tok.Separate() {
+			if o.Network, err = arch.WithSource(o.Network, tok.VocabSize()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	r.model, err = train.Start(o.Network, tok, r.options.Seed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if file != nil {
 		r.model.Tokenizer = file // a tokenizer writes no post-processor
 	}
 	if !r.model.Translates() {
-		return &Error{Option: "Network", Err: fmt.Errorf("%s reads no source", r.model.Arch), Do: "declare one with nn.Builder.Source"}
+		return nil, &Error{Option: "Network", Err: fmt.Errorf("%s reads no source", r.model.Arch), Do: "declare one with nn.Builder.Source"}
 	}
-	if r.model.Special, err = pairSpecial(tok); err != nil {
-		return err
+	if r.model.Special, err = pairSpecial(tok.Target()); err != nil {
+		return nil, err
 	}
-	r.options.DataSHA256, r.options.Context = c.SHA256(), cmp.Or(o.Context, r.model.Context(), pairContext)
-	r.options.Best = cmp.Or(o.Settings.Best, train.BestBLEU)
-	return r.encodePairs(c, tok)
+	return tok, nil
 }
 
-// pairTokenizer makes a tokenizer for both sides, with tokens that end and pad a text, and
-// its file, which puts the end behind each text.
-func pairTokenizer(o TrainOptions, c *pairs.Corpus) (*tokens.Tokenizer, []byte, error) {
-	var text strings.Builder
-	for _, p := range c.Pairs {
-		text.WriteString(p.Source + "\n" + p.Target + "\n")
-	}
-	kind := cmp.Or(o.Kind, tokens.BPE)
-	vocab := o.Vocab
-	if kind == tokens.BPE {
-		vocab = cmp.Or(vocab, pairVocab)
-	}
-	t, err := tokens.Train(kind, text.String(), vocab)
+// beginTranslatorFrom is beginTranslator for a model that the run starts from, which has its own
+// tokenizer and its own tokens that begin, end and pad a text.
+func (r *trainRun) beginTranslatorFrom(o TrainOptions) (*tokens.Tokenizer, error) {
+	from, err := o.startFrom(r.events.Tell)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	plain, err := t.MarshalJSON()
-	if err != nil {
-		return nil, nil, err
+	r.model, r.options.Init = from.model, from.origin
+	r.options.Freeze = append(from.freeze, r.options.Freeze...)
+	r.model.Special = huggingface.SpecialOf(r.model)
+	if err := r.adapt(o); err != nil {
+		return nil, err
 	}
-	var file map[string]any
-	if err := json.Unmarshal(plain, &file); err != nil {
-		return nil, nil, err
+	if most := r.model.Context(); most > 0 && o.Context > most {
+		return nil, &Error{Option: "Context", Value: fmt.Sprint(o.Context), Err: fmt.Errorf("%s has a context of %d tokens: take at most as many", o.Init, most)}
 	}
-	added, _ := file["added_tokens"].([]any)
-	end := t.VocabSize()
-	for i, token := range []string{endToken, padToken} {
-		added = append(added, map[string]any{"id": end + i, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
-	}
-	file["added_tokens"] = added
-	sequence := map[string]any{"Sequence": map[string]any{"id": "A", "type_id": 0}}
-	second := map[string]any{"Sequence": map[string]any{"id": "B", "type_id": 0}}
-	special := map[string]any{"SpecialToken": map[string]any{"id": endToken, "type_id": 0}}
-	file["post_processor"] = map[string]any{
-		"type": "TemplateProcessing", "single": []any{sequence, special}, "pair": []any{sequence, special, second, special},
-		"special_tokens": map[string]any{endToken: map[string]any{"id": endToken, "ids": []int{end}, "tokens": []string{endToken}}},
-	}
-	whole, err := json.Marshal(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	t, err = tokens.Parse(whole)
-	return t, whole, err
+	return from.tokenizer, r.checkFreeze()
 }
 
-// pairSpecial returns the ids that end, pad and begin the texts of a translator. As in
-// T5, padding begins a target.
-func pairSpecial(tok *tokens.Tokenizer) (*model.Special, error) {
-	end, ended := tok.ID(endToken)
-	pad, padded := tok.ID(padToken)
-	if !ended || !padded {
-		return nil, &Error{Option: "Tokenizer", Err: fmt.Errorf("a translator's has the tokens %s and %s", endToken, padToken), Do: "add them, or leave the tokenizer out"}
+// readValPairs reads the pairs that validate a run; nil if they are some of those it
+// learns from.
+func (r *trainRun) readValPairs(ctx context.Context) (*pairs.Corpus, error) {
+	given := PairCorpus{Files: r.val.Files, Glob: r.val.Glob}
+	if r.val.empty() {
+		if r.options.ValSHA256 == "" {
+			return nil, nil
+		}
+		from, err := readSource(r.in(store.SourceName))
+		if err != nil || from.Val == nil {
+			return nil, &Error{Option: "Val", Value: isMissing, Err: fmt.Errorf("%s does not say where its pairs for validation are", r.folder), Do: GiveVal}
+		}
+		given = PairCorpus{Files: from.Val.Paths, Glob: from.Val.Glob}
 	}
-	return &model.Special{End: []int64{end}, Pad: &pad, Start: &pad, Tokens: model.SpecialTokens{End: endToken, Pad: padToken}}, nil
+	c, err := given.Read(ctx)
+	if err != nil {
+		return nil, &Error{Option: "Val", Err: err}
+	}
+	if sum := c.SHA256(); r.options.ValSHA256 == "" {
+		r.options.ValSHA256 = sum
+	} else if sum != r.options.ValSHA256 {
+		return nil, &Error{Option: "Val", Value: quote.Paths(given.Files), Err: errors.New("they are not those that this run began with"), Do: GiveVal}
+	}
+	if r.source != nil {
+		r.source.Val, err = given.source(c)
+	}
+	return c, err
 }
 
 // encodePairs makes the training data of pairs, and the judge of what is held out.
-func (r *trainRun) encodePairs(c *pairs.Corpus, tok *tokens.Tokenizer) error {
+func (r *trainRun) encodePairs(ctx context.Context, c *pairs.Corpus, tok *tokens.Tokenizer) error {
 	most, long := r.options.Context, 0
 	special := r.model.Special
 	if special == nil || special.Start == nil || special.Pad == nil || len(special.End) == 0 {
 		return fmt.Errorf("%s has no ids that begin, end and pad its targets", r.model.Arch)
 	}
 	end := special.End[0]
-	encode := func(text string) []int64 { return endedIDs(tok, text, end) }
+	targets := tok.Target()
 	var parts [2][]train.PairIDs
 	var held []pairs.Pair
 	learn, out := c.Split(HeldShare)
+	val, err := r.readValPairs(ctx)
+	if err != nil {
+		return err
+	}
+	if val != nil {
+		learn, out = c.Pairs, val.Pairs
+	}
 	for i, list := range [][]pairs.Pair{learn, out} {
 		for _, p := range list {
-			ids := train.PairIDs{Source: encode(p.Source), Target: encode(p.Target)}
+			ids := train.PairIDs{Source: sourceIDs(tok, p.Source, end), Target: endedIDs(targets, p.Target, end)}
 			if max(len(ids.Source), len(ids.Target)) > most {
 				long++
 				continue
@@ -219,6 +266,7 @@ func (r *trainRun) encodePairs(c *pairs.Corpus, tok *tokens.Tokenizer) error {
 			parts[i] = append(parts[i], ids)
 		}
 	}
+	r.warnOfLearned(learn, out)
 	if long > 0 {
 		r.events.Tell.Say(Warning, "%d of %d pairs have more than %d tokens on a side and are left out", long, len(c.Pairs), most)
 	}
@@ -230,9 +278,34 @@ func (r *trainRun) encodePairs(c *pairs.Corpus, tok *tokens.Tokenizer) error {
 	for _, p := range parts[1][:len(r.judge.pairs)] {
 		r.judge.sources = append(r.judge.sources, p.Source)
 	}
-	var err error
-	r.data, err = train.NewPairs(parts[0], parts[1], *special.Start, *special.Pad)
+	r.data, err = train.NewPairs(parts[0], parts[1], *special.Start, *special.Pad, min(*special.Pad, int64(r.model.SourceIDs())-1))
 	return err
+}
+
+// warnOfLearned says how many of the pairs that are held out are learned too.
+func (r *trainRun) warnOfLearned(learn, held []pairs.Pair) {
+	learned := make(map[pairs.Pair]bool, len(learn))
+	for _, p := range learn {
+		learned[p] = true
+	}
+	n := 0
+	for _, p := range held {
+		if learned[p] {
+			n++
+		}
+	}
+	if n > 0 {
+		r.events.Tell.Say(Warning, "%d of %d pairs held out are also learned, so scores and the validation loss say less: give more pairs, or others", n, len(held))
+	}
+}
+
+// sourceIDs is endedIDs for a source. If both sides have a vocabulary, end is an id of the
+// target, and the tokenizer of sources ends them itself.
+func sourceIDs(tok *tokens.Tokenizer, text string, end int64) []int64 {
+	if tok.Separate() {
+		return tok.AddSpecial(tok.Encode(text))
+	}
+	return endedIDs(tok, text, end)
 }
 
 // endedIDs returns the ids of a text with the one that ends it.
@@ -267,5 +340,5 @@ func (r *trainRun) readPairsAgain(ctx context.Context, d Corpus, tok *tokens.Tok
 	if r.source, err = given.source(c); err != nil {
 		return err
 	}
-	return r.encodePairs(c, tok)
+	return r.encodePairs(ctx, c, tok)
 }

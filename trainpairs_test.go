@@ -3,6 +3,7 @@ package attnx_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,25 @@ func TestTrainTranslator(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Error("the resumed run ends with other bytes")
 	}
+	// A run that starts from it begins where it ended; another kind of network is refused.
+	further := options
+	further.Out, further.Init, further.Kind, further.Sizes = filepath.Join(dir, "further"), r.Checkpoint, 0, arch.Sizes{}
+	further.Settings = train.DefaultOptions(1)
+	further.Settings.Batch, further.Settings.EvalBatches, further.Settings.LR, further.Settings.MinLR = 2, 1, 1e-9, 0
+	more, err := attnx.Train(t.Context(), further)
+	check(err)
+	if a, b := *more.Model.ValLoss, *last.ValLoss; math.Abs(a-b) > 1e-4 || more.Model.Step != 1 || len(more.Model.Tokenizer) == 0 {
+		t.Errorf("a run that starts from a model with the loss %g has %g", b, a)
+	}
+	n, err := arch.New(arch.Names()[0], arch.Sizes{Layers: 1, Heads: 2, Width: 8, Context: 8}, 9)
+	check(err)
+	reader, err := model.New(n, 1)
+	check(err)
+	further.Out, further.Init = filepath.Join(dir, "other"), filepath.Join(dir, "gpt2.safetensors")
+	check(reader.Save(further.Init))
+	if _, err := attnx.Train(t.Context(), further); err == nil || !strings.Contains(err.Error(), "reads no source") {
+		t.Errorf("a network that reads no source: %v", err)
+	}
 	c, err := model.Load(r.Checkpoint)
 	check(err)
 	if c.Rank == nil || *c.Rank < 0 || *c.Rank > 100 {
@@ -64,6 +84,29 @@ func TestTrainTranslator(t *testing.T) {
 	check(err)
 	if ids := tok.AddSpecial(tok.Encode("the dog")); len(ids) != 3 || ids[2] != c.Special.End[0] {
 		t.Errorf("a source has the ids %v, and no end", ids)
+	}
+	tr, err := attnx.OpenTranslator(r.Checkpoint, attnx.Options{})
+	check(err)
+	defer tr.Close()
+	source, err := tr.Encode("the text", "the dog sees a cat")
+	check(err)
+	target := append(tok.Encode("the cat the"), c.Special.End[0])
+	a, err := tr.Align(source, target)
+	check(err)
+	if len(a.Source) != len(source) || len(a.Target) != len(target) || len(a.Weights) != len(target) || len(a.Links) != len(target)-1 {
+		t.Fatalf("the alignment of %d and %d tokens is %+v", len(source), len(target), a)
+	}
+	for i, row := range a.Weights {
+		sum, best := 0.0, 0
+		for j, w := range row {
+			sum += w
+			if w > row[best] && j < len(source)-1 { // the last token ends the source
+				best = j
+			}
+		}
+		if math.Abs(sum-1) > 1e-12 || i < len(a.Links) && a.Links[i] != [2]int{best, i} {
+			t.Errorf("the weights of %q are %v, its link %v", a.Target[i], row, a.Links)
+		}
 	}
 	if texts, err := attnx.TranslateGreedily(c, []string{"the dog sees a cat"}); err != nil || len(texts) != 1 {
 		t.Errorf("%q, %v", texts, err)
@@ -81,7 +124,7 @@ func TestTrainTranslatorErrors(t *testing.T) {
 		"a decoder":      {func(o *attnx.TrainOptions) { o.Arch = arch.Decoders()[0] }, "cannot learn to translate: take"},
 		"too long":       {func(o *attnx.TrainOptions) { o.Context = 2 }, "give more pairs, or a larger context"},
 		"no sources":     {func(o *attnx.TrainOptions) { o.Pairs = attnx.PairCorpus{Target: "x"} }, "name one file with the sources"},
-		"another score":  {func(o *attnx.TrainOptions) { o.Settings.Best = "ter" }, "expects bleu or chrf"},
+		"another score":  {func(o *attnx.TrainOptions) { o.Settings.Best = "ter" }, "take bleu or chrf"},
 	} {
 		o := attnx.TrainOptions{Out: filepath.Join(t.TempDir(), "run"), Pairs: two, Kind: tokens.Word, Sizes: arch.Sizes{Layers: 1, Width: 16, Heads: 2}, Settings: train.DefaultOptions(2), Engine: "gorgonia"}
 		c.of(&o)

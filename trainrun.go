@@ -7,11 +7,13 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/memory"
 	"github.com/attnx/attnx/internal/speed"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/score"
 	"github.com/attnx/attnx/model/train"
 )
@@ -26,11 +28,18 @@ type trainRun struct {
 	config  string // for people; "" if the run has none
 	events  TrainEvents
 
+	seconds float64 // of its steps; 0: any number
+
+	val    Corpus            // of validation, as given
 	ends   bool              // the tokenizer has a token that ends a document
 	model  *model.Checkpoint // the model at the start
+	names  map[string]string // of the nodes of an ONNX file, by their results
 	data   *train.Data
 	source *train.Source    // nil if the text cannot be found again
 	tokens *train.TokenFile // that data is read from; nil: none
+	text   bool             // the data are a text
+
+	valTokens *train.TokenFile // the same for validation
 
 	judge  *translationJudge // of a run that learns to translate
 	scores *score.Scores     // of the last evaluation
@@ -48,13 +57,19 @@ func (r *trainRun) in(name string) string { return filepath.Join(r.folder, name)
 
 // train takes the steps, once the model and the data are ready.
 func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
-	if err := r.checkMemory(); err != nil {
+	if err := r.checkForm(); err != nil {
 		return nil, err
+	}
+	if err := r.checkMemory(); err != nil {
+		return nil, r.named(err)
 	}
 	if r.events.Open != nil {
 		r.events.Open()
 	}
-	r.how.Smoothing = r.options.Smoothing
+	r.how.Loss, r.how.Recompute, r.how.DType = r.options.Passes(), r.options.Recompute, r.options.DType
+	if r.how.Device == "cuda" && r.options.Accumulate <= 1 && !r.options.BatchStatistics {
+		r.how.Update = &r.options
+	}
 	network, err := r.options.Network(r.model)
 	if err != nil {
 		return nil, err
@@ -64,10 +79,14 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 		return nil, err
 	}
 	defer engine.Close()
+	if err := r.checkThreads(engine.Name(), why); err != nil {
+		return nil, err
+	}
 	r.options.Engine = engine.Name()
 	if r.trainer, err = train.New(r.model, engine, r.data, r.options); err != nil {
 		return nil, err
 	}
+	r.trainer.Seconds = r.seconds
 	if err := r.openFolder(); err != nil {
 		return nil, err
 	}
@@ -120,6 +139,47 @@ func (r *trainRun) settled() bool {
 	return since >= r.options.Patience
 }
 
+// checkForm refuses what the form of training changes in no place of the network.
+func (r *trainRun) checkForm() error {
+	loss, err := r.options.WithLoss(r.model.Graph)
+	if err != nil {
+		return err
+	}
+	if r.options.Dropout > 0 {
+		if _, err := graph.AddDropout(loss); err != nil {
+			return &Error{Option: "Dropout", Value: fmt.Sprint(r.options.Dropout), Err: err, Do: "leave it out"}
+		}
+	}
+	if moment, weight := graph.SharedMoment(loss); r.options.BatchStatistics && moment != "" {
+		err := fmt.Errorf("the running moment %.80q is the same tensor as %.80q: a step cannot update one without the other", moment, weight)
+		if moment == weight {
+			err = fmt.Errorf("the running moment %.80q is read as another weight too: a step cannot update one without the other", moment)
+		}
+		return &Error{Option: "BatchStatistics", Err: err, Do: ExportMoments}
+	}
+	if r.options.BatchStatistics && graph.RunningMoments(loss) == nil {
+		return &Error{Option: "BatchStatistics", Err: errors.New("the network has no BatchNormalization with moments of its own")}
+	}
+	return nil
+}
+
+// ExportMoments is the remedy for running moments that share a weight.
+const ExportMoments = "export the file after a training batch, when they differ, or train without BatchStatistics"
+
+// named adds the name of an ONNX file's node to the error that it has no gradient.
+func (r *trainRun) named(err error) error {
+	none := (*graph.NoGradientError)(nil)
+	if !errors.As(err, &none) {
+		return err
+	}
+	for at := none.Node; at != ""; at = at[:max(0, strings.LastIndexByte(at, '.'))] { // a node's parts have names below its own
+		if name := r.names[at]; name != "" {
+			return fmt.Errorf("node %.80q: %w", name, err)
+		}
+	}
+	return err
+}
+
 // checkMemory refuses a batch whose step does not fit into free memory.
 func (r *trainRun) checkMemory() error {
 	params, err := r.options.Trained(r.model.Graph)
@@ -130,7 +190,9 @@ func (r *trainRun) checkMemory() error {
 	if err != nil {
 		return err
 	}
-	need, err := train.Memory(network, r.data, r.options.Batch, params)
+	options := r.options
+	options.Engine = r.engine
+	need, err := train.Memory(network, r.data, options, params)
 	if err != nil {
 		return err
 	}

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/tokens"
@@ -23,7 +25,7 @@ import (
 // Translator is an open model that translates, with its tokenizer.
 type Translator struct {
 	Path       string
-	Checkpoint *model.Checkpoint
+	Checkpoint *model.Checkpoint // without weights if ONNX files were opened
 	Tokenizer  *tokens.Tokenizer
 	Runtime    runtime.Place
 	Default    Translation // the model's own settings
@@ -51,22 +53,30 @@ type Translated struct {
 	Text string
 }
 
-// OpenTranslator opens a model that translates: a checkpoint or a Hugging Face folder.
-// Its encoder and its decoder run as graphs of their own in a runtime if one is
-// installed; otherwise in Go.
+// OpenTranslator opens a model that translates: a checkpoint, a Hugging Face folder, or
+// a folder of ONNX files that Export wrote. The encoder and the decoder of a
+// checkpoint run as graphs of their own in a runtime if one is installed; otherwise in Go.
 func OpenTranslator(path string, o Options) (*Translator, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c, path, err := find.Load(path, o.Tell, model.LoadModel)
+	var t *Translator
+	var err error
+	if kind, of := find.Expect(path, "an ONNX file", find.ONNX); of == nil && kind == find.ONNX && isPair(filepath.Dir(path)) {
+		return nil, &Error{Err: fmt.Errorf("%s: it is one part of a network that translates", path), Do: NameFolder}
+	}
+	if isPair(path) {
+		t, err = openPair(path, o)
+	} else {
+		var c *model.Checkpoint
+		if c, path, err = find.Load(path, o.Tell, model.LoadModel); err == nil {
+			t, err = translatorOf(path, c, o)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	t, err := translatorOf(path, c, o)
-	if err != nil {
-		return nil, err
-	}
-	if t.Tokenizer, err = find.Tokenizer(path, c.Tokenizer, c); err != nil {
+	if t.Tokenizer, err = find.Tokenizer(path, t.Checkpoint.Tokenizer, t.Checkpoint); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
@@ -81,12 +91,9 @@ func translatorOf(path string, c *model.Checkpoint, o Options) (*Translator, err
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t := &Translator{Path: path, Checkpoint: c, special: huggingface.SpecialOf(c)}
-	if t.Default, err = settingsOf(t.special); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if names := notApplied(t.special); len(names) > 0 {
-		o.Tell.Say(find.Warning, "%s: generation_config.json sets %s, which attnx does not apply: transformers may translate otherwise", path, strings.Join(names, ", "))
+	t, err := newTranslator(path, c, o)
+	if err != nil {
+		return nil, err
 	}
 	open := func(p model.Part) (runtime.Session, error) { return gorgonia.NewForward(p.Graph, p.Weights) }
 	r, err := o.runner(export.Plain{})
@@ -118,7 +125,19 @@ func translatorOf(path string, c *model.Checkpoint, o Options) (*Translator, err
 		}
 		t.sessions = append(t.sessions, s)
 	}
-	t.parts = decode.Pair{Encoder: t.sessions[0], First: t.sessions[1], Next: t.sessions[2], Layers: cut.Layers()}
+	t.parts = decode.Pair{Encoder: t.sessions[0], First: t.sessions[1], Next: t.sessions[2], Layers: cut.Layers(), Recurrent: cut.Recurrent()}
+	return t, nil
+}
+
+// newTranslator returns a translator with the settings of a model, that runs nowhere yet.
+func newTranslator(path string, c *model.Checkpoint, o Options) (t *Translator, err error) {
+	t = &Translator{Path: path, Checkpoint: c, special: huggingface.SpecialOf(c)}
+	if t.Default, err = settingsOf(t.special); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if names := notApplied(t.special); len(names) > 0 {
+		o.Tell.Say(find.Warning, "%s: generation_config.json sets %s, which attnx does not apply: transformers may translate otherwise", path, strings.Join(names, ", "))
+	}
 	return t, nil
 }
 
@@ -203,8 +222,15 @@ func settingsOf(s *model.Special) (out Translation, err error) {
 
 // Encode converts a text to the ids of a source. Messages call the text by name.
 func (t *Translator) Encode(name, text string) ([]int64, error) {
+	if err := find.CheckText(name, text); err != nil {
+		return nil, err
+	}
 	ids := t.Tokenizer.Encode(text)
-	if at := slices.IndexFunc(ids, func(id int64) bool { return slices.Contains(t.special.End, id) }); at >= 0 {
+	ends := t.special.End
+	if t.Tokenizer.Separate() {
+		ends = t.Tokenizer.AddSpecial(nil)
+	}
+	if at := slices.IndexFunc(ids, func(id int64) bool { return slices.Contains(ends, id) }); at >= 0 {
 		return nil, fmt.Errorf("%s has the token %.40q, which ends a text: take it out", name, t.Tokenizer.Token(ids[at]))
 	}
 	if len(ids) == 0 {
@@ -239,7 +265,7 @@ func (t *Translator) Translate(ctx context.Context, texts []string, how Translat
 	out := make([][]Translated, len(targets))
 	for i, of := range targets {
 		for _, target := range of {
-			text, err := t.Tokenizer.Decode(slices.DeleteFunc(slices.Clone(target.IDs), t.silent))
+			text, err := t.Decode(target.IDs)
 			if err != nil {
 				return nil, err
 			}
@@ -249,7 +275,22 @@ func (t *Translator) Translate(ctx context.Context, texts []string, how Translat
 	return out, nil
 }
 
-// silent reports whether an id has no text: it starts, ends or pads one.
+// Decode returns the text of a translation, without special tokens, as transformers does with
+// skip_special_tokens.
+func (t *Translator) Decode(ids []int64) (string, error) {
+	target := t.Tokenizer.Target()
+	return target.Decode(slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return t.silent(id) || target.Special(id) }))
+}
+
+// silentSource is silent for an id of a source.
+func (t *Translator) silentSource(id int64) bool {
+	if t.Tokenizer.Separate() {
+		return slices.Contains(t.Tokenizer.AddSpecial(nil), id)
+	}
+	return t.silent(id)
+}
+
+// silent reports whether an id of a target has no text: it starts, ends or pads one.
 func (t *Translator) silent(id int64) bool {
 	s := t.special
 	return slices.Contains(s.End, id) || s.Pad != nil && id == *s.Pad || s.Start != nil && id == *s.Start
@@ -268,8 +309,12 @@ func (t *Translator) TranslateIDs(ctx context.Context, sources [][]int64, how Tr
 	}
 	if t.special.Pad != nil {
 		o.Pad = *t.special.Pad
+		o.SourcePad = min(o.Pad, int64(t.Checkpoint.SourceIDs())-1)
 	}
 	if most := t.Checkpoint.Context(); most > 0 {
+		if how.MaxTokens > most && how.MaxTokens != d.MaxTokens { // what the model's file says is cut
+			return nil, &OptionError{Option: "MaxTokens", Reason: fmt.Sprintf(" is %d, the model writes at most %d: take a smaller one", how.MaxTokens, most)}
+		}
 		o.MaxTokens = min(o.MaxTokens, most)
 	}
 	for _, id := range slices.Concat(o.Banned, o.ForcedEnd) {
@@ -278,7 +323,7 @@ func (t *Translator) TranslateIDs(ctx context.Context, sources [][]int64, how Tr
 		}
 	}
 	if o.Best > o.Beams {
-		return nil, &OptionError{Option: "Best", Reason: fmt.Sprintf(" is %d, but %d beams find no more than %d translations", o.Best, o.Beams, o.Beams)}
+		return nil, &OptionError{Option: "Best", Reason: fmt.Sprintf(" is %d, but the search has %s: take as many beams, or fewer translations", o.Best, quote.Of(o.Beams, "beam"))}
 	}
 	var out [][]decode.Target
 	for batch := range slices.Chunk(sources, max(1, translateRows/o.Beams)) {

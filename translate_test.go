@@ -21,8 +21,9 @@ import (
 type translatorCases struct {
 	Inputs map[string][][]int64 `json:"inputs"`
 	Cases  []struct {
-		Name      string `json:"name"`
-		Generated map[string]struct {
+		Name       string                 `json:"name"`
+		Attentions map[string][][]float64 `json:"attentions"` // encoder, decoder, cross: (H,rows,columns) of each layer
+		Generated  map[string]struct {
 			Settings struct {
 				Beams   int             `json:"num_beams"`
 				Best    int             `json:"num_return_sequences"`
@@ -64,7 +65,7 @@ func oracleTranslator(t *testing.T, c *model.Checkpoint) *Translator {
 		}
 		tr.sessions = append(tr.sessions, rounded{o})
 	}
-	tr.parts = decode.Pair{Encoder: tr.sessions[0], First: tr.sessions[1], Next: tr.sessions[2], Layers: cut.Layers()}
+	tr.parts = decode.Pair{Encoder: tr.sessions[0], First: tr.sessions[1], Next: tr.sessions[2], Layers: cut.Layers(), Recurrent: cut.Recurrent()}
 	return tr
 }
 

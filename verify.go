@@ -1,15 +1,20 @@
 package attnx
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/bundle"
+	"github.com/attnx/attnx/export/compare"
+	"github.com/attnx/attnx/export/flat"
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
@@ -36,13 +41,17 @@ type verification struct {
 	verdicts       []runtime.FileVerdict
 	pairs          runtime.Count // of the cases with a past
 	quantized      []quantizedFile
+	anyPast        *runtime.Form // of networks with a past; nil before the first
 }
 
 // flatLength is the sequence length of the flat network that is exported if no
-// flat file is named. onnx-go computes every text at full length and keeps
-// every value: GPT-2's context takes 14 GB, and more time than all other
-// runtimes together.
-const flatLength = 128
+// flat file is named, and flatLengthOfLarge that of a large one. onnx-go computes every text
+// at full length and keeps every value: GPT-2's context takes 14 GB, and more time
+// than all other runtimes together. Of GPT-2's size even 128 tokens take 4 s a text.
+const (
+	flatLength        = 128
+	flatLengthOfLarge = 16
+)
 
 // onnxModel is the ONNX model for a runtime: a file or, if none was named, an
 // export in memory.
@@ -52,6 +61,7 @@ type onnxModel struct {
 	profile export.Profile      // the profile in which the exporter would write it
 	names   map[string]string   // the exporter's names of its values
 	verdict runtime.FileVerdict // by its structure
+	within  *within             // the model is a branch of the file at path; nil: it is the file
 }
 
 // VerifyOptions configure Verify.
@@ -64,15 +74,26 @@ type VerifyOptions struct {
 	Progress  Progress // may be nil
 	Inputs    Files    // VerifyONNX: inputs read from files; the others are drawn
 	Tokenizer string   // VerifyONNX: of inputs that are texts; empty: the one beside the file
+	Readings  bool     // derive the three readings of each runtime's closest value, whatever the model's size
 	Keep      string   // VerifyONNX: new folder for the smallest model that shows the first difference; empty: none
 }
 
-// check refuses a runtime that does not exist.
+// check refuses a budget below 0, and a runtime that does not exist.
 func (o VerifyOptions) check() error {
+	if err := o.checkBudget(); err != nil {
+		return err
+	}
 	for _, name := range o.Runtimes {
 		if !slices.Contains(Runtimes(), name) {
 			return &OptionError{Option: "Runtimes", Reason: fmt.Sprintf(": no runtime is called %.80q: take %s", name, strings.Join(Runtimes(), ", "))}
 		}
+	}
+	return nil
+}
+
+func (o VerifyOptions) checkBudget() error {
+	if o.Budget < 0 {
+		return &OptionError{Option: "Budget", Reason: fmt.Sprintf(" is %d tokens: take 1 or more, or 0 for the default", o.Budget)}
 	}
 	return nil
 }
@@ -95,29 +116,39 @@ func Verify(ctx context.Context, c *model.Checkpoint, files []string, o VerifyOp
 
 // newVerification reads the files.
 func newVerification(c *model.Checkpoint, files []string, o VerifyOptions) (*verification, error) {
+	return verificationOf(c, files, o, func(v *verification) error {
+		for _, path := range files {
+			if err := v.read(path); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// verificationOf is newVerification with its own way to read the files.
+func verificationOf(c *model.Checkpoint, files []string, o VerifyOptions, read func(*verification) error) (*verification, error) {
 	if err := o.check(); err != nil {
 		return nil, err
-	}
-	if o.Budget < 0 {
-		return nil, &OptionError{Option: "Budget", Reason: fmt.Sprintf(" is %d tokens: take 1 or more, or 0 for the default", o.Budget)}
 	}
 	c, err := poolingOf(c, files)
 	if err != nil {
 		return nil, err
 	}
 	v := &verification{checkpoint: c, exported: exported{checkpoint: c}, graph: c.Graph, options: o, files: map[string]onnxModel{}, length: flatLength}
+	if v.large() {
+		v.length = flatLengthOfLarge
+	}
 	if n := c.Context(); n > 0 {
-		v.length = min(n, flatLength)
+		v.length = min(n, v.length)
 	} else if c.Graph.Input(role.Of(role.Tokens)) == nil {
 		v.length = 1 // rows run one at a time
 	}
 	for _, p := range v.profiles() {
 		v.files[p.Name()] = onnxModel{profile: p}
 	}
-	for _, path := range files {
-		if err := v.read(path); err != nil {
-			return nil, err
-		}
+	if err := read(v); err != nil {
+		return nil, err
 	}
 	v.exported.prepared = normal.Model{}
 	v.exported.model = nil // it may be as large as the weights, and is needed again only if a run fails
@@ -163,6 +194,14 @@ func (v *verification) read(path string) error {
 			return err
 		}
 	}
+	if err := partOf(path, m, v.checkpoint); err != nil {
+		return err
+	}
+	return v.readModel(path, m, nil)
+}
+
+// readModel reads a model that is the file at path, or a branch of it.
+func (v *verification) readModel(path string, m *onnx.Model, in *within) error {
 	info, err := export.Describe(m)
 	if err != nil {
 		return &Error{Err: fmt.Errorf("%s: %w", path, err), Do: CompareExported}
@@ -184,6 +223,7 @@ func (v *verification) read(path string) error {
 	if err != nil {
 		return err
 	}
+	file.within = in
 	v.checks = append(v.checks, checks...)
 	v.verdicts = append(v.verdicts, file.verdict)
 	if file.profile.Numbers().Quantize != "" {
@@ -208,7 +248,7 @@ func (v *verification) profiles() []export.Profile {
 func (v *verification) file(p export.Profile) onnxModel { return v.files[p.Name()] }
 
 // run verifies the named runtimes or, without names, those that run the files. Without
-// files it verifies all of them.
+// files it verifies all of them, each with an export in memory.
 func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	names := v.options.Runtimes
 	named, given := len(names) > 0, slices.ContainsFunc(v.profiles(), func(p export.Profile) bool { return v.file(p).model != nil })
@@ -218,6 +258,7 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 			running = append(running, e)
 		}
 	}
+	v.proveExports(running)
 	v.severalDevices = slices.ContainsFunc(running, entrant.elsewhere)
 	var candidates []runtime.Candidate
 	past := false
@@ -246,6 +287,7 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 	if v.large() {
 		defer collectOften()()
 	}
+	v.options.readings(candidates, v.bytes())
 	report, err := runtime.Verify(ctx, oracle, candidates, cases)
 	if err == nil {
 		report, err = v.runQuantized(ctx, report)
@@ -258,13 +300,37 @@ func (v *verification) run(ctx context.Context) (runtime.Report, error) {
 
 // runBy notes which candidates run the file of a profile.
 func (v *verification) runBy(p export.Profile, candidates []runtime.Candidate) {
-	if p == nil || v.file(p).model == nil {
+	if p == nil {
 		return
 	}
-	i := slices.IndexFunc(v.verdicts, func(f runtime.FileVerdict) bool { return f.File == v.file(p).path })
+	i := slices.IndexFunc(v.verdicts, func(f runtime.FileVerdict) bool { return f.File == v.nameOf(p) })
+	if i < 0 { // it could not be exported: opening it reports why
+		return
+	}
 	for _, c := range candidates {
 		v.verdicts[i].Runtimes = append(v.verdicts[i].Runtimes, c.Name)
 	}
+}
+
+// nameOf returns what reports call the model in a profile.
+func (v *verification) nameOf(p export.Profile) string {
+	return cmp.Or(v.file(p).path, "export in the profile "+p.Name())
+}
+
+// proveExports compares the exports of which no file was named with the checkpoint by
+// structure, as it does files: what is proved needs fewer cases.
+func (v *verification) proveExports(running []entrant) {
+	for _, p := range v.profiles() {
+		if v.file(p).model != nil || !slices.ContainsFunc(running, func(e entrant) bool { return e.profile != nil && e.profile.Name() == p.Name() }) {
+			continue
+		}
+		m, err := v.exported.as(p)
+		if err != nil { // opening it in a runtime reports it
+			continue
+		}
+		v.verdicts = append(v.verdicts, structureOf(&v.exported, p, v.nameOf(p), m, m, compare.Result{}, nil))
+	}
+	v.exported.prepared, v.exported.model = normal.Model{}, nil
 }
 
 // budget returns the number of tokens of the cases.
@@ -330,6 +396,14 @@ type announcing struct {
 	begin func()
 }
 
+// For implements runtime.PerCase.
+func (a announcing) For(c runtime.Case) runtime.Oracle {
+	if p, ok := a.Oracle.(runtime.PerCase); ok {
+		a.Oracle = p.For(c)
+	}
+	return a
+}
+
 // Unwrap returns the oracle.
 func (a announcing) Unwrap() runtime.Oracle { return a.Oracle }
 
@@ -350,7 +424,9 @@ func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 		c.Own = true
 		c.Open = func() (runtime.Session, error) { return e.network(v.checkpoint) }
 	case export.Plain:
-		c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, e.level, k, f) }
+		if v.file(e.profile).within == nil { // the nodes of a branch are no outputs of the file
+			c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, e.level, k, f) }
+		}
 		if m := v.file(e.profile).model; m != nil {
 			c.DType = precision.ComputedIn(m)
 		}
@@ -360,17 +436,29 @@ func (v *verification) candidate(e entrant, named bool) runtime.Candidate {
 		c.Own = !named && v.file(e.profile).model == nil
 		c.Gives = []role.Kind{role.Logits, role.Prediction}
 		c.Runs = v.padded()
+		c.Open = func() (runtime.Session, error) {
+			s, err := v.open(e, e.level)
+			if errors.Is(err, flat.ErrForm) { // the network may be right
+				err = &runtime.UnavailableError{Runtime: e.String(), Reason: err.Error(), Remedy: "compare in the other runtimes"}
+			}
+			return s, err
+		}
 	}
 	return c
 }
 
 // padded returns which cases a flat file can run: texts up to its length, or of
-// this length if neither a causal attention nor a mask hides the padding.
+// this length if neither a causal attention nor a mask hides the padding. An export of a
+// large network runs batches of up to two: onnx-go computes their rows one by one.
 func (v *verification) padded() func(runtime.Case) bool {
+	most := math.MaxInt
+	if v.large() && v.file(export.Flat{}).model == nil {
+		most = 2
+	}
 	_, err := model.Cached(v.graph, false)
 	hidden := err == nil || v.graph.Input(role.Of(role.AttentionMask)) != nil
 	return func(k runtime.Case) bool {
-		return k.Length <= v.length && (hidden || k.Length == v.length || k.Length == 0)
+		return k.Batch <= most && k.Length <= v.length && (hidden || k.Length == v.length || k.Length == 0)
 	}
 }
 
@@ -409,11 +497,18 @@ func (v *verification) open(e entrant, level string) (runtime.Session, error) {
 	v.collect() // what the oracle and the session before left
 	f := v.file(e.profile)
 	if f.model != nil { // by its path: the weights may be in a separate file
-		file, err := e.file(f.path, f.model)
+		whole := f.model
+		if f.within != nil {
+			whole = f.within.file
+		}
+		file, err := e.file(f.path, whole)
 		if err != nil {
 			return nil, err
 		}
 		s, err := e.Open(file, how)
+		if f.within != nil && err == nil {
+			s = f.within.session(s)
+		}
 		if _, plain := f.profile.(export.Plain); plain && err == nil {
 			s = narrowing{s, f.model}
 		}
@@ -442,12 +537,25 @@ func (v *verification) collect() {
 const largeModel = 64 << 20
 
 // large reports whether the weights are large.
-func (v *verification) large() bool {
-	bytes := 0
+func (v *verification) large() bool { return v.bytes() >= largeModel }
+
+// bytes returns the size of the weights.
+func (v *verification) bytes() (n int) {
 	for _, w := range v.checkpoint.Weights {
-		bytes += len(w.Data)
+		n += len(w.Data)
 	}
-	return bytes >= largeModel
+	return n
+}
+
+// readingsUnasked bounds the bytes of weights of which the readings are derived unasked. They take
+// a pass through the derivatives for each runtime, with every value in memory.
+const readingsUnasked = 16 << 20
+
+// readings asks candidates for their readings, of a large model on request.
+func (o VerifyOptions) readings(candidates []runtime.Candidate, bytes int) {
+	for i := range candidates {
+		candidates[i].Readings = o.Readings || bytes <= readingsUnasked
+	}
 }
 
 // in returns the options for running an entrant.

@@ -23,17 +23,29 @@ func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candida
 	if m != nil {
 		computed = precision.ComputedIn(m)
 	}
-	var forms []runtime.Form
-	for _, way := range shape.Ways() {
-		forms = append(forms, runtime.Form{Name: string(way), Of: func(s runtime.Session) runtime.Session { return runtime.Cached(s, shape, way) }})
-	}
-	if f := v.anyPast(shape); !shape.Shared && len(f.Cases) > 0 {
-		forms = append(forms, f)
+	if v.anyPast == nil { // once for all runtimes, which share what its oracle gives
+		f := v.anyPastOf(shape)
+		v.anyPast = &f
 	}
 	var out []runtime.Candidate
+	given := []role.Kind{role.Logits, role.PresentKey, role.PresentValue}
+	if len(shape.States) > 0 {
+		given = []role.Kind{role.Logits, role.PresentState, role.PresentCell}[:1+len(shape.States)]
+	}
 	levels, names := e.levels()
 	for i, level := range levels {
-		c := runtime.Candidate{Name: names[i], Named: named, Forms: forms, DType: computed, TF32: v.options.TF32 && e.elsewhere(), Gives: []role.Kind{role.Logits, role.PresentKey, role.PresentValue}}
+		var forms []runtime.Form
+		for j, way := range shape.Ways() {
+			f := runtime.Form{Name: string(way), Of: func(s runtime.Session) runtime.Session { return runtime.Cached(s, shape, way) }}
+			if v.proved() && j%len(levels) != i { // a long text goes each way once, at one of the levels
+				f.Runs = func(k runtime.Case) bool { return k.Length < longText }
+			}
+			forms = append(forms, f)
+		}
+		if !shape.Shared && len(v.anyPast.Cases) > 0 {
+			forms = append(forms, *v.anyPast)
+		}
+		c := runtime.Candidate{Name: names[i], Named: named, Forms: forms, DType: computed, TF32: v.options.TF32 && e.elsewhere(), Gives: given}
 		c.Open = func() (runtime.Session, error) { return v.open(e, level) }
 		c.Locate = func(k runtime.Case, f runtime.Form) (runtime.Origin, error) { return v.locate(e, level, k, f) }
 		out = append(out, c)
@@ -41,9 +53,12 @@ func (v *verification) cachedCandidates(e entrant, named bool) []runtime.Candida
 	return out
 }
 
-// anyPast returns the form that gives a network with a past inputs that no text
+// longText is the length from which on a text takes more time than all shorter ones.
+const longText = 512
+
+// anyPastOf returns the form that gives a network with a past inputs that no text
 // produces. Its oracle is the network with a past, in float64.
-func (v *verification) anyPast(shape runtime.CacheShape) runtime.Form {
+func (v *verification) anyPastOf(shape runtime.CacheShape) runtime.Form {
 	f := runtime.Form{
 		Name: "any past, mask and positions",
 		Of:   func(s runtime.Session) runtime.Session { return s },
@@ -91,6 +106,13 @@ func cacheShape(c *model.Checkpoint, m *onnx.Model) runtime.CacheShape {
 		keys := layers[0].Args[1].Shape
 		shape.Heads, _ = keys[1].Number()
 		shape.HeadWidth, _ = keys[3].Number()
+	}
+	if states := graph.States(c.Graph); len(states) > 0 {
+		shape.Layers, shape.States = len(states), []role.Kind{role.PastState, role.PastCell}
+		if _, gru := states[0].Op.(graph.GRU); gru {
+			shape.States = shape.States[:1]
+		}
+		shape.HeadWidth, _ = states[0].Args[2].Shape[1].Number()
 	}
 	for _, n := range layers {
 		if a, ok := n.Op.(graph.Attention); ok && a.Window > 0 {

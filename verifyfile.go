@@ -126,16 +126,20 @@ func earlier(have, want *onnx.Model) bool {
 // from a constant.
 var earlierMask = []string{"Equal", "Sum", "Where"}
 
-// notRun marks in the checks of a file with integer weights that it was not run. Parts
+// notRun marks in the checks of a file with integer weights that no run of it agreed. Parts
 // that could not be compared then fail.
-func notRun(checks []runtime.Check, path string, q precision.Quantize) {
+func notRun(checks []runtime.Check, path string, q precision.Quantize, ran bool) {
 	for i, c := range checks {
 		switch {
 		case c.File != path:
 		case c.Status == runtime.StatusOK && c.Reason != "":
 			checks[i].Status = runtime.StatusFail
-			checks[i].Reason += fmt.Sprintf("; a file with weights of %s is not run", q)
-		case c.Part == "initializers" && c.Reason == "":
+			if ran {
+				checks[i].Reason += "; and no run agrees"
+			} else {
+				checks[i].Reason += fmt.Sprintf("; a file with weights of %s is not run", q)
+			}
+		case c.Part == "initializers" && c.Reason == "" && !ran:
 			checks[i].Reason = fmt.Sprintf("a file with weights of %s is compared, and no runtime here ran it: %s", q, ExportToMeasure)
 		}
 	}

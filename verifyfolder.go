@@ -109,20 +109,9 @@ func compareFolder(c *model.Checkpoint, folder string, web bool, want *onnx.Mode
 	if err != nil {
 		return nil, fmt.Errorf("%s: comparing it with what export writes: %w", folder, err)
 	}
-	var checks []runtime.Check
-	for _, file := range b.texts {
-		check, err := compareText(c, filepath.Join(folder, file.Name), file)
-		if err != nil {
-			return nil, err
-		}
-		checks = append(checks, check)
-	}
-	if len(c.Tokenizer) > 0 {
-		more, err := compareTokenFiles(folder, b.texts, addedIn(c.Tokenizer))
-		if err != nil {
-			return nil, err
-		}
-		checks = append(checks, more...)
+	checks, err := compareTexts(c, folder, b.texts)
+	if err != nil {
+		return nil, err
 	}
 	if b.torch {
 		check, err := compareWeights(filepath.Join(folder, huggingface.WeightsName), b.parts.Weights)
@@ -132,6 +121,25 @@ func compareFolder(c *model.Checkpoint, folder string, web bool, want *onnx.Mode
 		checks = append(checks, check)
 	}
 	slices.SortFunc(checks, func(a, b runtime.Check) int { return strings.Compare(a.File, b.File) })
+	return checks, nil
+}
+
+// compareTexts compares the files of a folder besides models and weights.
+func compareTexts(c *model.Checkpoint, folder string, texts []store.File) (checks []runtime.Check, err error) {
+	for _, file := range texts {
+		check, err := compareText(c, filepath.Join(folder, file.Name), file)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, check)
+	}
+	if len(c.Tokenizer) > 0 {
+		more, err := compareTokenFiles(folder, texts, addedIn(c.Tokenizer))
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, more...)
+	}
 	return checks, nil
 }
 

@@ -5,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/onnx/cut"
 	"github.com/attnx/attnx/export/onnx/read"
 	"github.com/attnx/attnx/export/precision"
@@ -33,8 +30,14 @@ func VerifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions
 
 // verifyFiles also returns the checkpoint; nil if the files are compared without one.
 func verifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions) (runtime.Report, *model.Checkpoint, error) {
+	o.Runtimes = runtimeNames(o.Runtimes)
 	if err := o.check(); err != nil { // before a large checkpoint is read
 		return runtime.Report{}, nil, err
+	}
+	if filepath.Ext(paths[0]) == ".onnx" { // what is named so and is none is no checkpoint either
+		if _, err := find.Expect(paths[0], find.ONNXFile, find.ONNX, find.OtherFolder, find.ModelFolder, find.RunFolder); err != nil {
+			return runtime.Report{}, nil, err
+		}
 	}
 	if kind, err := find.ExpectModel(find.TestedIn(paths[0])); err == nil && kind == find.ONNX {
 		report, err := VerifyONNX(ctx, paths, o)
@@ -47,8 +50,8 @@ func verifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions
 	if err != nil {
 		return runtime.Report{}, nil, err
 	}
-	if len(paths) == 2 && isPair(paths[1]) {
-		report, err := verifyPair(ctx, c, paths[1], o)
+	if folder := paths[len(paths)-1]; len(paths) <= 2 && isPair(folder) { // one path: its files, and the weights beside them
+		report, err := verifyPair(ctx, c, folder, o)
 		return report, c, err
 	}
 	report, err := Verify(ctx, c, paths[1:], o)
@@ -56,14 +59,15 @@ func verifyFiles(ctx context.Context, paths []string, tell Tell, o VerifyOptions
 }
 
 // foreignCases are the sizes of a file's open dimensions.
-var foreignCases = []openSizes{{1, drawnLength}, {2, 5}, {3, 1}, {1, 3}}
+var foreignCases = []openSizes{{batch: 1, length: drawnLength}, {batch: 2, length: 5}, {batch: 3, length: 1}, {batch: 1, length: 3}}
 
 // VerifyONNX runs an ONNX file of any tool in every runtime that accepts such files,
 // at each optimization level, and compares the outputs with the file's graph
 // evaluated in float64. If the path is a folder with recorded inputs and outputs in
 // the form of ONNX's tests (test_data_set_0/input_0.pb and so on), these inputs are
 // run, and the oracle and the runtimes are compared with the recorded outputs too.
-// Otherwise the inputs are read from files, or drawn as in ONNX.Draw.
+// Otherwise the inputs are read from files, or drawn as in ONNX.Draw. Outputs that are not
+// made of numbers are left out, and the report's notes say so.
 //
 // Other files are compared with the first one: the graph of each in float64, then
 // the file in every runtime. Their inputs and outputs may have other names and another
@@ -72,6 +76,7 @@ var foreignCases = []openSizes{{1, drawnLength}, {2, 5}, {3, 1}, {1, 3}}
 //
 // If a runtime or a file differs, the report names the first node that does.
 func VerifyONNX(ctx context.Context, paths []string, o VerifyOptions) (runtime.Report, error) {
+	o.Runtimes = runtimeNames(o.Runtimes)
 	if o.Keep != "" {
 		claim, err := output.Claim(output.Folder, o.Keep, paths...)
 		if err != nil {
@@ -85,6 +90,9 @@ func VerifyONNX(ctx context.Context, paths []string, o VerifyOptions) (runtime.R
 		return runtime.Report{}, err
 	}
 	report, err := v.run(ctx)
+	if err != nil && ctx.Err() == nil && !strings.Contains(err.Error(), v.files[0].Path) {
+		err = fmt.Errorf("%s: %w", v.files[0].Path, err)
+	}
 	if err != nil || o.Keep == "" || v.first == nil {
 		return report, err
 	}
@@ -102,7 +110,10 @@ type onnxVerification struct {
 	refused  error          // why it does
 	report   runtime.Report
 	checks   []runtime.Check
-	first    *found // the first part that departs
+	first    *found                   // the first part that departs
+	verdicts []runtime.FileVerdict    // by structure; nil until they are known
+	designed *designed                // cases; nil if the inputs are no texts
+	given    map[string]format.Tensor // inputs that are not drawn
 }
 
 // verified is one of the files.
@@ -114,6 +125,10 @@ type verified struct {
 	same map[string]string         // values of the first file, by name in this one; nil until they are needed
 }
 
+func newVerified(x *ONNX) *verified {
+	return &verified{ONNX: x, cuts: &cuts{cut.Of(x.File), filepath.Dir(x.Path)}, at: map[uint64]runtime.Origin{}}
+}
+
 func (v *onnxVerification) close() {
 	for _, f := range v.files {
 		f.Close()
@@ -122,6 +137,9 @@ func (v *onnxVerification) close() {
 
 // open reads the files and their cases.
 func (v *onnxVerification) open(paths []string) error {
+	if err := v.options.checkBudget(); err != nil {
+		return err
+	}
 	_, names := new(verified).candidates(v.options)
 	for _, name := range v.options.Runtimes {
 		if !slices.Contains(names, name) {
@@ -129,11 +147,14 @@ func (v *onnxVerification) open(paths []string) error {
 		}
 	}
 	for i, path := range paths {
-		x, err := readONNX(find.TestedIn(path))
+		x, err := readCompared(find.TestedIn(path))
 		if err != nil {
 			return err
 		}
-		f := &verified{ONNX: x, cuts: &cuts{cut.Of(x.File), filepath.Dir(x.Path)}, at: map[uint64]runtime.Origin{}}
+		if err := x.bounded(nil); err != nil {
+			return err
+		}
+		f := newVerified(x)
 		v.files = append(v.files, f)
 		if i == 0 {
 			if v.recorded, err = recordings(path, x); err != nil {
@@ -146,7 +167,7 @@ func (v *onnxVerification) open(paths []string) error {
 	first := v.files[0].ONNX
 	v.refused = first.openOracle()
 	var unsupported *read.UnsupportedError
-	if v.refused != nil && (len(v.recorded) == 0 || !errors.As(v.refused, &unsupported)) {
+	if v.refused != nil && (!v.hasRecorded() || !errors.As(v.refused, &unsupported)) {
 		return v.refused
 	}
 	if v.refused == nil {
@@ -155,7 +176,10 @@ func (v *onnxVerification) open(paths []string) error {
 			v.oracle = &remembering{Oracle: v.oracle, outputs: map[uint64]map[string]format.Tensor{}, bounded: map[uint64]runtime.Bounded{}}
 		}
 	}
-	return v.readCases()
+	if err := v.readCases(); err != nil {
+		return err
+	}
+	return v.divides()
 }
 
 // readCases sets the cases: the recorded ones or, without any, those of the inputs
@@ -175,8 +199,31 @@ func (v *onnxVerification) readCases() error {
 	if err != nil {
 		return err
 	}
-	v.cases, err = x.cases(given, v.options.Seed)
-	return err
+	v.given = given
+	if v.cases, err = x.cases(given, v.options.Seed); err == nil {
+		v.cases = x.fitting(v.cases)
+	}
+	if err != nil || len(given) > 0 {
+		return err
+	}
+	budget := v.options.Budget
+	if budget == 0 {
+		budget = runtime.ProvedBudget
+		if v.verdicts = v.structures(); slices.ContainsFunc(v.verdicts, func(f runtime.FileVerdict) bool { return f.Layer != runtime.IdenticalLayer }) {
+			budget = runtime.DefaultBudget
+		}
+	}
+	t, ok := x.textsOf(v.options.Seed, budget)
+	if !ok {
+		return nil
+	}
+	if v.designed, err = t.design(); err != nil {
+		return err
+	}
+	for _, c := range v.designed.cases {
+		v.cases = append(v.cases, c.Case)
+	}
+	return nil
 }
 
 // run verifies each file.
@@ -185,16 +232,16 @@ func (v *onnxVerification) run(ctx context.Context) (runtime.Report, error) {
 	first := v.files[0]
 	if v.oracle != nil {
 		candidates, _ := first.candidates(v.options)
-		if err := v.verify(ctx, v.oracle, v.located(first, candidates, nil), "", ""); err != nil {
+		if err := v.verify(ctx, v.oracle, v.located(first, candidates, nil, false), "", ""); err != nil {
 			return v.report, err
 		}
 	}
-	if len(v.recorded) > 0 {
+	if v.hasRecorded() {
 		if v.oracle == nil {
 			v.report.Oracle = recordedOutputs
 		}
 		candidates, _ := first.candidates(v.options)
-		candidates = append([]runtime.Candidate{v.oracleCandidate()}, v.located(first, candidates, nil)...)
+		candidates = append([]runtime.Candidate{v.oracleCandidate()}, v.located(first, candidates, nil, true)...)
 		if err := v.verify(ctx, played(v.recorded, v.oracle), candidates, "", recordedOutputs); err != nil {
 			return v.report, err
 		}
@@ -204,35 +251,36 @@ func (v *onnxVerification) run(ctx context.Context) (runtime.Report, error) {
 			return v.report, err
 		}
 	}
-	return v.report.With(v.checks).Judged(v.structures(), runtime.Covered(v.cases)), nil
-}
-
-// restsOnFirst is what the verdict on an identical file rests on.
-const restsOnFirst = "in normal form its graph is the first file's, each weight bit for bit"
-
-// structures judges the other files by their structure: whether each computes what
-// the first one does, for every input. A file that structure leaves open is judged by
-// the runs.
-func (v *onnxVerification) structures() (all []runtime.FileVerdict) {
-	for _, f := range v.files[1:] {
-		first := v.files[0]
-		x := runtime.FileVerdict{File: f.Path}
-		r, err := identicalAs(Stored{first.File, filepath.Dir(first.Path)}, Stored{f.File, filepath.Dir(f.Path)}, f.pair.ours, f.pair.outputs)
-		switch {
-		case err != nil:
-			x.Reason = err.Error()
-		case r.Identical:
-			x.Layer, x.RestsOn = runtime.IdenticalLayer, restsOnFirst
-		default:
-			x.FirstDifference, x.Reason = cmp.Or(r.A, r.B), strings.ReplaceAll(r.Reason, "the second graph", "the second file")
-		}
-		all = append(all, x)
+	for _, f := range v.files {
+		v.report.Notes = append(v.report.Notes, f.notes...)
 	}
-	return all
+	for _, r := range v.recorded {
+		v.report.Notes = append(v.report.Notes, r.others...)
+	}
+	if v.designed != nil {
+		v.report.Coverage = v.designed.coverage(v.report.Coverage)
+	}
+	if v.verdicts == nil {
+		v.verdicts = v.structures()
+	}
+	sized := v.cases
+	if !first.opensLength() { // the lengths of the draws are no sizes of its inputs
+		sized = slices.Clone(v.cases)
+		for i := range sized {
+			sized[i].Length = 0
+		}
+	}
+	if v.designed == nil && len(v.recorded) == 0 {
+		v.report.Coverage = first.drawnCoverage(v.report.Coverage, sized, v.given, v.options.Seed)
+	}
+	return v.report.With(v.checks).Judged(v.verdicts, runtime.Covered(sized)), nil
 }
 
 // recordedOutputs is what reports call the outputs in a folder.
 const recordedOutputs = "the recorded outputs"
+
+// ofRecorded names the recorded outputs in reasons, which have them in the oracle's place.
+var ofRecorded = strings.NewReplacer("the oracle says", "recorded is", "the oracle's has", "the recorded one has", "the oracle's holds", "the recorded one holds")
 
 // other compares a file with the first one.
 func (v *onnxVerification) other(ctx context.Context, f *verified) error {
@@ -245,13 +293,13 @@ func (v *onnxVerification) other(ctx context.Context, f *verified) error {
 	graph.Measured = f.quantized() && !v.files[0].quantized()
 	candidates, _ := f.candidates(v.options)
 	if !graph.Measured {
-		all := v.located(f, append([]runtime.Candidate{graph}, candidates...), f)
+		all := v.located(f, append([]runtime.Candidate{graph}, candidates...), f, v.oracle == nil)
 		return v.verify(ctx, oracle, all, f.Path, against)
 	}
 	if err := v.verify(ctx, oracle, []runtime.Candidate{graph}, f.Path, against); err != nil {
 		return err
 	}
-	return v.verify(ctx, f.pair.oracle(evaluating{f.ONNX}), v.located(f, candidates, nil), f.Path, "its own graph")
+	return v.verify(ctx, f.pair.oracle(evaluating{f.ONNX}), v.located(f, candidates, nil, false), f.Path, "its own graph")
 }
 
 // verify runs candidates and adds their results to the report.
@@ -259,9 +307,14 @@ func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, ca
 	if v.options.Progress != nil {
 		oracle = watch(v.options.Progress, oracle, candidates, v.cases)
 	}
-	if info, err := os.Stat(v.files[0].Path); err == nil && info.Size() >= largeModel {
+	size := 0
+	if info, err := os.Stat(v.files[0].Path); err == nil {
+		size = int(info.Size())
+	}
+	if size >= largeModel {
 		defer collectOften()()
 	}
+	v.options.readings(candidates, size)
 	part, err := runtime.Verify(ctx, oracle, candidates, v.cases)
 	if err != nil {
 		if file != "" {
@@ -272,15 +325,22 @@ func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, ca
 	alone := len(candidates) == 1 && candidates[0].Own // the oracle on another file, which proves nothing about a runtime
 	if part.Verdict == runtime.Fail && v.report.Verdict == runtime.Pass && !(alone && part.Results[0].Status != runtime.StatusFail) {
 		v.report.Verdict, v.report.Reason = runtime.Fail, part.Reason
+		if against == recordedOutputs {
+			v.report.Reason = ofRecorded.Replace(part.Reason)
+		}
 		if file != "" {
-			v.report.Reason = file + ": " + part.Reason
+			v.report.Reason = file + ": " + v.report.Reason
 		}
 	}
 	if v.report.Coverage == nil {
 		v.report.Coverage = part.Coverage // of the first file
 	}
+	v.report.Cases = part.Cases
 	for _, r := range part.Results {
 		r.File, r.Against = file, against
+		if against == recordedOutputs {
+			r.Reason = ofRecorded.Replace(r.Reason)
+		}
 		if r.Against == v.report.Oracle {
 			r.Against = ""
 		}
@@ -290,8 +350,9 @@ func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, ca
 }
 
 // located gives candidates that run a file the search for the first node that
-// departs. against is the same file, if it is compared with the first one.
-func (v *onnxVerification) located(f *verified, candidates []runtime.Candidate, against *verified) []runtime.Candidate {
+// departs. against is the same file, if it is compared with the first one; recorded says
+// that it is compared with recorded outputs.
+func (v *onnxVerification) located(f *verified, candidates []runtime.Candidate, against *verified, recorded bool) []runtime.Candidate {
 	for i := range candidates {
 		c := &candidates[i]
 		locate := func(k runtime.Case, refused bool) (runtime.Origin, error) {
@@ -310,7 +371,7 @@ func (v *onnxVerification) located(f *verified, candidates []runtime.Candidate, 
 					return runtime.Origin{}, err
 				}
 			}
-			return v.locateInRuntime(f, *c, inputs, refused)
+			return v.locateInRuntime(f, *c, inputs, refused, recorded)
 		}
 		c.Locate = func(k runtime.Case, _ runtime.Form) (runtime.Origin, error) { return locate(k, false) }
 		c.Refused = func(k *runtime.Case, _ error) (runtime.Origin, error) {
@@ -351,7 +412,7 @@ func (v *onnxVerification) locateInFile(f *verified, inputs map[string]format.Te
 
 // locateInRuntime finds the node of a file that a runtime computes wrongly, or
 // refuses.
-func (v *onnxVerification) locateInRuntime(f *verified, c runtime.Candidate, inputs map[string]format.Tensor, refused bool) (runtime.Origin, error) {
+func (v *onnxVerification) locateInRuntime(f *verified, c runtime.Candidate, inputs map[string]format.Tensor, refused, recorded bool) (runtime.Origin, error) {
 	if c.Part == nil || v.oracle == nil {
 		return runtime.Origin{}, nil
 	}
@@ -364,13 +425,26 @@ func (v *onnxVerification) locateInRuntime(f *verified, c runtime.Candidate, inp
 	if err != nil {
 		return runtime.Origin{}, err
 	}
-	if at == nil && !refused && len(v.recorded) > 0 {
-		return runtime.Origin{Note: "each node is right from the right inputs: the recorded outputs are not this file's, or roundings add up"}, nil
-	}
 	if at == nil && !refused {
-		return runtime.Origin{Note: "each node is right from the right inputs: the difference adds up from their roundings"}, nil
+		return runtime.Origin{Note: v.notLocated(s, recorded, inputs)}, nil
 	}
 	return v.note(at), nil
+}
+
+// notLocated is what is known of a difference that no node and no piece of the file
+// shows. A difference beyond its bound is never called one of roundings: the bound is
+// what they explain.
+func (v *onnxVerification) notLocated(s *runSearch, recorded bool, inputs map[string]format.Tensor) string {
+	right, err := s.whole(inputs)
+	switch {
+	case err != nil:
+		return "not located: each node is right from the right inputs; the graph in one piece was not run: " + err.Error()
+	case right && recorded:
+		return "the runtime agrees with the file's graph: the recorded outputs are others than this file's"
+	case right:
+		return "not located: each node, each piece and the whole graph, written anew with its weights as raw bytes, agree with the oracle: look at how this file stores its weights, or at differences below a node's tolerance"
+	}
+	return "not located: each node is right from the right inputs, and each piece of the file, but not the whole"
 }
 
 // note remembers the first part that departs.
@@ -382,193 +456,6 @@ func (v *onnxVerification) note(at *found) runtime.Origin {
 		v.first = at
 	}
 	return at.origin()
-}
-
-// oracleCandidate is the oracle on the first file, as a candidate.
-func (v *onnxVerification) oracleCandidate() runtime.Candidate {
-	return runtime.Candidate{Name: runtime.OracleName, Own: true, DType: precision.ComputedIn(v.files[0].File), Open: func() (runtime.Session, error) {
-		if v.oracle == nil {
-			return nil, notRead(v.refused)
-		}
-		return v.oracle, nil
-	}}
-}
-
-// graphCandidate is the oracle on a file that is compared with the first one.
-func (f *verified) graphCandidate() runtime.Candidate {
-	return runtime.Candidate{Name: runtime.OracleName, Own: true, DType: f.pair.computed, Open: func() (runtime.Session, error) {
-		if err := f.openOracle(); err != nil {
-			return nil, notRead(err)
-		}
-		return f.pair.of(refusing{evaluating{f.ONNX}}), nil
-	}}
-}
-
-// notRead marks an error of a file that the oracle does not read: it is no
-// disagreement.
-func notRead(err error) error {
-	var unsupported *read.UnsupportedError
-	if !errors.As(err, &unsupported) {
-		return err
-	}
-	return &runtime.UnavailableError{Runtime: runtime.OracleName, Reason: err.Error(), Remedy: "the runtimes are compared without it"}
-}
-
-// refusing marks what the oracle does not read when it runs.
-type refusing struct{ runtime.Session }
-
-func (r refusing) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
-	out, err := r.Session.Run(inputs)
-	if err != nil {
-		err = notRead(err)
-	}
-	return out, err
-}
-
-// candidates returns the requested runtimes, on each device and level, and the
-// names of all runtimes.
-func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, names []string) {
-	for _, e := range entrants() {
-		open := e.anyFile()
-		if open == nil {
-			continue
-		}
-		names = append(names, e.String())
-		named := slices.Contains(o.Runtimes, e.String())
-		if !named && (len(o.Runtimes) > 0 || e.level != "") || f.ONNX == nil {
-			continue
-		}
-		levels, rows := e.levels()
-		for i, level := range levels {
-			c := runtime.Candidate{Name: rows[i], Named: named, TF32: o.TF32 && e.elsewhere(), Partial: e.openAny != nil}
-			if f.pair != nil {
-				c.DType = f.pair.computed
-			}
-			how := runtime.Options{Library: e.libraryOf(o.Library), Device: e.device, AnyOf: len(o.Runtimes) != 1, TF32: o.TF32, Level: level, Turns: true}
-			c.Part = func(part runtime.File) (runtime.Session, error) { return open(part, how) }
-			c.Open = func() (runtime.Session, error) {
-				if err := e.available(how); err != nil {
-					return nil, err
-				}
-				file, err := e.file(f.Path, f.File)
-				if err != nil {
-					return nil, err
-				}
-				s, err := open(file, how)
-				if err != nil || f.pair == nil {
-					return s, err
-				}
-				return f.pair.of(s), nil
-			}
-			candidates = append(candidates, c)
-		}
-	}
-	return candidates, names
-}
-
-// anyFile returns how the entrant opens files of any tool; nil if it does not.
-func (e entrant) anyFile() func(runtime.File, runtime.Options) (runtime.Session, error) {
-	if e.openAny != nil {
-		return e.openAny
-	}
-	if _, plain := e.profile.(export.Plain); plain {
-		return e.Open
-	}
-	return nil
-}
-
-// cases returns cases with the given inputs, the others drawn. Without an open
-// dimension they differ only in their numbers. If all inputs are given, there is one.
-func (x *ONNX) cases(given map[string]format.Tensor, seed uint64) (cases []runtime.Case, err error) {
-	for i, open := range foreignCases {
-		inputs, how, err := x.draw(given, seed+uint64(i), open)
-		if err != nil {
-			return nil, err
-		}
-		c := runtime.Case{Batch: open.batch, Length: open.length}
-		for _, v := range x.inputs {
-			c.Given = append(c.Given, inputs[v.Name].WithName(v.Name))
-		}
-		if len(given) > 0 && len(how) == 0 {
-			c.Name = "the given inputs"
-		}
-		cases = append(cases, c)
-		if c.Name != "" {
-			break
-		}
-	}
-	return cases, nil
-}
-
-// evaluating makes an ONNX file an oracle. Its graph has the types of the file, so
-// the arithmetic follows from them.
-type evaluating struct{ *ONNX }
-
-func (e evaluating) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
-	if err := e.checkInputs(inputs); err != nil {
-		return runtime.Bounded{}, err
-	}
-	o, err := e.oracleFor(inputs)
-	if err != nil {
-		return runtime.Bounded{}, err
-	}
-	return o.Bounds(inputs, numbers...)
-}
-
-func (e evaluating) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
-	outputs, err := e.ONNX.Run(inputs)
-	named := map[string]format.Tensor{}
-	for _, t := range outputs {
-		named[t.Name] = t
-	}
-	return named, err
-}
-
-// Close does nothing: the file is closed by whoever opened it.
-func (evaluating) Close() error { return nil }
-
-// remembering is an oracle that computes each case once: it takes longest.
-type remembering struct {
-	runtime.Oracle
-	outputs map[uint64]map[string]format.Tensor
-	bounded map[uint64]runtime.Bounded
-}
-
-func (r *remembering) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
-	key := keyOf(inputs)
-	if out, ok := r.outputs[key]; ok {
-		return maps.Clone(out), nil
-	}
-	out, err := r.Oracle.Run(inputs)
-	if err == nil {
-		r.outputs[key] = maps.Clone(out)
-	}
-	return out, err
-}
-
-func (r *remembering) Bounds(inputs map[string]format.Tensor, numbers ...runtime.Numbers) (runtime.Bounded, error) {
-	key := maphash.Comparable(seedOfKeys, fmt.Sprint(keyOf(inputs), numbers))
-	if b, ok := r.bounded[key]; ok {
-		return b, nil
-	}
-	b, err := r.Oracle.Bounds(inputs, numbers...)
-	if err == nil {
-		r.bounded[key], r.outputs[keyOf(inputs)] = b, maps.Clone(b.Outputs)
-	}
-	return b, err
-}
-
-var seedOfKeys = maphash.MakeSeed()
-
-// keyOf returns a hash of inputs.
-func keyOf(inputs map[string]format.Tensor) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seedOfKeys)
-	for _, name := range slices.Sorted(maps.Keys(inputs)) {
-		fmt.Fprintf(&h, "%q%v", name, inputs[name].Shape)
-		h.Write(inputs[name].Data)
-	}
-	return h.Sum64()
 }
 
 // quantized reports whether a file computes with integers in the place of

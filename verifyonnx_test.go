@@ -23,7 +23,7 @@ func TestVerifyONNX(t *testing.T) {
 	if report.Results[0].Status == runtime.StatusUnavailable {
 		t.Skip(report.Results[0].Reason)
 	}
-	if report.Verdict != runtime.Pass || len(report.Results) != 3 || report.Cases != len(foreignCases) || report.Results[2].Runtime != "ort-cpu (all)" {
+	if report.Verdict != runtime.Pass || len(report.Results) != 3 || report.Cases <= len(foreignCases) || report.Results[2].Runtime != "ort-cpu (all)" {
 		t.Errorf("%+v", report)
 	}
 	for _, r := range report.Results {

@@ -97,3 +97,36 @@ func TestVerifyWhatANetworkHas(t *testing.T) {
 		})
 	}
 }
+
+// A network that onnx-go's matrices cannot express is none of its faults: without its name onnx-go
+// is left out, and with it the verdict fails.
+func TestVerifyWithoutAFlatForm(t *testing.T) {
+	normal := graph.Normal(0.3)
+	checkpoint, err := model.New(written{"erf", func(b *nn.Builder) {
+		x := b.Gelu(b.Embedding("embed", b.Tokens(12), 19, 16, normal))
+		part := func(name string) *graph.Value { return b.Project(name, x, 16, 16, normal) }
+		x = b.Add(x, b.Attention("attn", nn.Attention{Heads: 2, Width: 8, Causal: true}, part("q"), part("k"), part("v")))
+		b.Logits(b.Project("head", x, 16, 19, normal))
+	}}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		named   []string
+		verdict runtime.Verdict
+	}{{nil, runtime.Pass}, {[]string{"ref", "onnx-go"}, runtime.Fail}} {
+		if c.named == nil {
+			if _, err := library.FindOrInstall(context.Background(), "", nil); err != nil {
+				continue // nothing but Go's own would run
+			}
+		}
+		report, err := attnx.Verify(t.Context(), checkpoint, nil, attnx.VerifyOptions{Seed: 1, Budget: 100, Runtimes: c.named})
+		if err != nil || report.Verdict != c.verdict {
+			t.Fatalf("%q: %+v, %v", c.named, report, err)
+		}
+		at := slices.IndexFunc(report.Results, func(r runtime.Result) bool { return r.Runtime == "onnx-go" })
+		if at < 0 || report.Results[at].Status != runtime.StatusUnavailable || !strings.Contains(report.Results[at].Reason, "(Erf)") {
+			t.Errorf("%q: %+v", c.named, report.Results)
+		}
+	}
+}

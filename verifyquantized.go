@@ -2,9 +2,16 @@ package attnx
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
+	"github.com/attnx/attnx/export"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/read"
 	"github.com/attnx/attnx/export/precision"
+	"github.com/attnx/attnx/internal/quote"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/ref"
 )
@@ -16,7 +23,9 @@ import (
 // middle between two integers.
 type quantizedFile struct {
 	onnxModel
-	oracle *ref.Oracle // nil: it cannot be evaluated
+	oracle runtime.Oracle // nil: it cannot be evaluated
+	why    error          // it cannot
+	sized  *ONNX          // the export, if what it computes depends on the sizes of a case; otherwise nil
 }
 
 // readQuantized keeps a file with integer weights to run it.
@@ -30,11 +39,7 @@ func (v *verification) readQuantized(file onnxModel) error {
 	if err != nil {
 		return err
 	}
-	if m, err := readOpen(Stored{Model: want}, network.Graph.Inputs, as(nil)); err == nil { // operators that hold several sizes are compared only
-		if q.oracle, err = ref.New(m.Graph, m.Weights); err != nil {
-			q.oracle = nil
-		}
-	}
+	q.read(want, network.Graph.Inputs)
 	if q.model, err = withoutWeights(file.model); err != nil {
 		return err
 	}
@@ -42,22 +47,53 @@ func (v *verification) readQuantized(file onnxModel) error {
 	return nil
 }
 
-// runQuantized adds the runs of the files with integer weights to a report.
+// read sets the oracle to the export, whose inputs are like those given. A file
+// with its cache in one buffer is read anew for each case.
+func (q *quantizedFile) read(want *onnx.Model, like []*graph.Value) {
+	if fixedShapes(want) {
+		x := &ONNX{Path: q.path, File: want}
+		if x.inputs, q.why = inputsOf(want); q.why == nil {
+			q.oracle, q.sized = evaluating{x}, x
+		}
+		return
+	}
+	m, err := readOpen(Stored{Model: want}, like, as(nil))
+	if open := new(read.OpenError); errors.As(err, &open) { // it is read for the sizes of each case
+		x := &ONNX{Path: q.path, File: want}
+		if x.inputs, err = inputsOf(want); err == nil {
+			q.oracle = evaluating{x}
+		}
+		q.why = err
+		return
+	}
+	if err == nil {
+		var o *ref.Oracle
+		if o, err = ref.New(m.Graph, m.Weights); err == nil {
+			q.oracle = o
+		}
+	}
+	q.why = err
+}
+
+// runQuantized adds the runs of the files with integer weights to a report. A file that
+// a runtime here could run and none ran is not certified.
 func (v *verification) runQuantized(ctx context.Context, report runtime.Report) (runtime.Report, error) {
 	for _, q := range v.quantized {
 		candidates := v.quantizedCandidates(q)
-		cases, err := v.quantizedCases(q)
+		cases, err := v.quantizedCases(&q)
 		if err != nil {
 			return report, err
 		}
-		ran := false
+		ran, agreed := false, false
 		if q.oracle != nil && len(candidates) > 0 && len(cases) > 0 {
+			v.options.readings(candidates, v.bytes())
 			part, err := runtime.Verify(ctx, q.oracle, candidates, cases)
 			if err != nil {
 				return report, err
 			}
 			for _, r := range part.Results {
-				ran = ran || r.Cases > 0 && r.Status == runtime.StatusOK
+				ran = ran || r.Cases > 0 || r.Status == runtime.StatusFail
+				agreed = agreed || r.Cases > 0 && r.Status == runtime.StatusOK
 				r.File, r.Against = q.path, "its integers in float64"
 				report.Results = append(report.Results, r)
 			}
@@ -67,22 +103,60 @@ func (v *verification) runQuantized(ctx context.Context, report runtime.Report) 
 				report.Verdict, report.Reason = runtime.Fail, q.path+": "+part.Reason
 			}
 			report.Cases = max(report.Cases, len(cases))
+		} else if could := v.couldRun(q); could != "" && len(v.options.Runtimes) == 0 && report.Verdict == runtime.Pass {
+			why := "no case fits it"
+			if q.why != nil {
+				why = quote.Line(q.why.Error(), 500)
+			}
+			report.Verdict, report.Reason = runtime.Fail, fmt.Sprintf("%s: not certified: %s did not run it: %s", q.path, could, why)
 		}
-		if !ran {
-			notRun(v.checks, q.path, q.profile.Numbers().Quantize)
+		if !agreed {
+			notRun(v.checks, q.path, q.profile.Numbers().Quantize, ran)
 		}
 	}
 	return report, nil
 }
 
-// quantizedCases are the cases of the file's profile.
-func (v *verification) quantizedCases(q quantizedFile) ([]runtime.Case, error) {
-	if isCache(q.profile) {
-		shape := cacheShape(v.checkpoint, q.model)
-		if shape.Shared {
-			return nil, nil
+// couldRun returns the first runtime that is here and takes the file.
+func (v *verification) couldRun(q quantizedFile) string {
+	for _, e := range entrants() {
+		if e.anyFile() == nil || e.openAny != nil || e.level != "" || e.grows && fixedShapes(q.model) || e.available(v.in(e, "")) != nil {
+			continue
 		}
-		cases, _ := runtime.PastCases(shape, v.checkpoint.IDs(), max(8, v.budget()/16), v.options.Seed)
+		e.profile = q.profile
+		return e.String()
+	}
+	return ""
+}
+
+// sizedDraws is how often each size is drawn for a file with its cache in one buffer.
+const sizedDraws = 3
+
+// quantizedCases are the cases of the file's profile. Without any, q.why says why.
+func (v *verification) quantizedCases(q *quantizedFile) (cases []runtime.Case, err error) {
+	switch {
+	case q.sized != nil:
+		for i := range uint64(sizedDraws) {
+			drawn, err := q.sized.cases(nil, v.options.Seed+i*uint64(len(foreignCases)))
+			if err != nil {
+				q.why = err
+				return nil, nil
+			}
+			for j := range drawn {
+				drawn[j].Name = fmt.Sprintf("%s, draw %d", drawn[j], i+1)
+			}
+			cases = append(cases, drawn...)
+		}
+		cases = q.sized.fitting(cases)
+		for _, k := range cases {
+			if _, err := q.sized.readFor(k.Inputs()); err != nil {
+				q.oracle, q.why = nil, err
+			}
+		}
+		return cases, nil
+	case isCache(q.profile):
+		shape := cacheShape(v.checkpoint, q.model)
+		cases, _ = runtime.PastCases(shape, v.checkpoint.IDs(), max(8, v.budget()/16), v.options.Seed)
 		return cases, nil
 	}
 	return runtime.CasesOf(ref.Inputs(v.graph), v.graph.Context, v.budget(), v.options.Seed)
@@ -107,11 +181,22 @@ func (v *verification) quantizedCandidates(q quantizedFile) (all []runtime.Candi
 					if err := e.available(how); err != nil {
 						return nil, err
 					}
-					file, err := e.file(q.path, q.model)
+					whole := q.model
+					if q.within != nil {
+						whole = q.within.file
+					}
+					file, err := e.file(q.path, whole)
 					if err != nil {
 						return nil, err
 					}
-					return open(file, how)
+					s, err := open(file, how)
+					if q.within != nil && err == nil {
+						s = q.within.session(s)
+					}
+					if _, plain := q.profile.(export.Plain); plain && err == nil {
+						s = narrowing{s, q.model}
+					}
+					return s, err
 				},
 			})
 		}

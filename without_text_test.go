@@ -149,7 +149,7 @@ func refusesAPast(t *testing.T, dir string, c *model.Checkpoint, reason, past st
 	attnxRun(t, dir, 0, "export model.safetensors -o plain.onnx", "wrote plain.onnx: profile plain")
 	attnxRun(t, dir, 0, "inspect plain.onnx", c.Graph.Inputs[0].Name)
 	for _, name := range []string{"model.safetensors", "plain.onnx"} {
-		attnxRun(t, dir, 2, "generate "+name+" --prompt a", name+": model: the network \""+c.Arch+"\" cannot continue a text: it", reason)
+		attnxRun(t, dir, 2, "generate "+name+" --prompt a", name+": the network \""+c.Arch+"\" cannot continue a text: it", reason)
 	}
 	attnxRun(t, dir, 2, "export model.safetensors -o c.onnx --profile cache", "no cache of keys and values", past, "export it to a file with --profile plain")
 	attnxRun(t, dir, 2, "export model.safetensors -o folder/ --fuse ort", "no cache of keys and values", past, "export it to a file with --profile plain")

@@ -53,7 +53,7 @@ func ProfileOf(m *onnx.Model, named Profile) Profile {
 		return Plain{Opset: opset, DType: numbers.DType, Quantize: numbers.Quantize, Keep: numbers.Keep}
 	case Cache:
 		fused := slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "GroupQueryAttention" })
-		return Cache{Opset: opset, Fuse: fused, LastLogits: lastLogits(m), DType: numbers.DType, Quantize: numbers.Quantize, Keep: numbers.Keep}
+		return Cache{Opset: opset, Fuse: fused, apart: fused && !slices.ContainsFunc(m.Graph.Nodes, whole), LastLogits: lastLogits(m), DType: numbers.DType, Quantize: numbers.Quantize, Keep: numbers.Keep}
 	case Flat:
 		for _, in := range m.Graph.Inputs {
 			if (in.Name == flat.OneHotInput || len(m.Graph.Inputs) == 1) && len(in.Dims) > 0 && !in.Dims[0].Open { // the other is a mask
@@ -64,6 +64,12 @@ func ProfileOf(m *onnx.Model, named Profile) Profile {
 		return p
 	}
 	return Train{Opset: opset}
+}
+
+// whole reports whether a node of a fused file rotates queries, or normalizes by
+// root mean square: earlier versions of attnx wrote these with several nodes.
+func whole(n *onnx.Node) bool {
+	return n.Op == "SkipSimplifiedLayerNormalization" || n.Op == "GroupQueryAttention" && slices.ContainsFunc(n.Attributes, func(a onnx.Attribute) bool { return a.Name == "do_rotary" })
 }
 
 // lastLogits reports whether a file returns only the logits of the last token.

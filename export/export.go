@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
@@ -97,6 +99,55 @@ func Convert(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map
 	if err != nil {
 		return nil, precision.Numbers{}, err
 	}
+	m, err := l.written(p, metadata)
+	if err != nil {
+		return nil, precision.Numbers{}, err
+	}
+	var numbers precision.Numbers
+	if f := p.Numbers(); f.Changes() {
+		if m, numbers, err = f.Apply(m, precision.Source{Graph: l.Graph, Fused: l.Fused}); err != nil {
+			return nil, precision.Numbers{}, err
+		}
+	}
+	if err := adapterInputs(m, p); err != nil {
+		return nil, precision.Numbers{}, err
+	}
+	if err := onnx.Check(m, ""); err != nil {
+		return nil, precision.Numbers{}, fmt.Errorf("export: %w", err)
+	}
+	return m, numbers, nil
+}
+
+// adapterInputs makes the matrices of an adapter inputs, if the profile asks for it:
+// ONNX Runtime puts those of an activated adapter there.
+func adapterInputs(m *onnx.Model, p Profile) error {
+	plain, _ := p.(Plain)
+	cache, _ := p.(Cache)
+	if !plain.AdapterInputs && !cache.AdapterInputs {
+		return nil
+	}
+	found := false
+	for _, t := range m.Graph.Initializers {
+		if !strings.HasSuffix(t.Name, ".lora_A.weight") && !strings.HasSuffix(t.Name, ".lora_B.weight") {
+			continue
+		}
+		if t.DataType != onnx.Float {
+			return &ProfileError{p.Name(), "has adapter inputs in float32 alone", "leave out other number types"}
+		}
+		v := onnx.ValueInfo{Name: t.Name, DataType: t.DataType}
+		for _, n := range t.Dims {
+			v.Dims = append(v.Dims, onnx.Dim{Value: n})
+		}
+		m.Graph.Inputs, found = append(m.Graph.Inputs, v), true
+	}
+	if !found {
+		return &ProfileError{p.Name(), "has adapter inputs only for a model with an adapter", "train one with LoRA"}
+	}
+	return nil
+}
+
+// written returns the model with its metadata.
+func (l lowered) written(p Profile, metadata []map[string]string) (*onnx.Model, error) {
 	all := map[string]string{}
 	for _, given := range append(metadata, l.metadata) {
 		maps.Copy(all, given)
@@ -105,19 +156,37 @@ func Convert(g *graph.Graph, weights []format.Tensor, p Profile, metadata ...map
 	l.form.Opset = p.opsets().written()
 	m, err := l.Model(l.weights, l.form)
 	if err != nil {
-		return nil, precision.Numbers{}, err
+		return nil, err
 	}
 	m.ProducerName, m.Metadata = producer, all
-	var numbers precision.Numbers
-	if f := p.Numbers(); f.Changes() {
-		if m, numbers, err = f.Apply(m, precision.Source{Graph: l.Graph, Fused: l.Fused}); err != nil {
-			return nil, precision.Numbers{}, err
+	return m, nil
+}
+
+// Packed returns a network with a past whose matrices stay in their blocks, for
+// ONNX Runtime (see precision.Packed). A weight in blocks has no data in weights.
+func Packed(g *graph.Graph, weights []format.Tensor, blocks map[string]format.Blocks, p Cache, metadata ...map[string]string) (*onnx.Model, error) {
+	if err := checkWeights(g, weights, blocks); err != nil {
+		return nil, err
+	}
+	can := precision.Factors(g)
+	for name := range blocks {
+		if !can[name] {
+			return nil, fmt.Errorf("export: weight %.80q cannot stay in blocks: it is no factor (out,in) of products alone", name)
 		}
 	}
-	if err := onnx.Check(m, ""); err != nil {
-		return nil, precision.Numbers{}, fmt.Errorf("export: %w", err)
+	l, err := p.prepare(g, weights)
+	if err != nil {
+		return nil, err
 	}
-	return m, numbers, nil
+	m, err := l.written(p, metadata)
+	if err != nil {
+		return nil, err
+	}
+	m = precision.Packed(m, precision.Source{Graph: l.Graph}, blocks)
+	if err := onnx.Check(m, ""); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return m, nil
 }
 
 // Layers returns the weights that a profile with integers rounds, and the forms in
@@ -131,11 +200,17 @@ func Layers(g *graph.Graph, weights []format.Tensor, p Profile) ([]precision.Lay
 }
 
 // checkWeights returns the first difference between the weights and the
-// parameters of g.
-func checkWeights(g *graph.Graph, weights []format.Tensor) error {
+// parameters of g. Those in blocks have no data of their own.
+func checkWeights(g *graph.Graph, weights []format.Tensor, blocks map[string]format.Blocks) error {
 	infos := make([]format.TensorInfo, len(weights))
 	for i, t := range weights {
-		if err := t.Check(); err != nil {
+		err := t.Check()
+		if b, packed := blocks[t.Name]; packed {
+			if err = b.Check(); err == nil && !slices.Equal(t.Shape, []int{b.Rows, b.Columns}) {
+				err = fmt.Errorf("tensor %.80q has shape %v, its blocks [%d %d]", t.Name, t.Shape, b.Rows, b.Columns)
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
 		infos[i] = t.Info()

@@ -27,12 +27,19 @@ func Lower(g *graph.Graph) (*graph.Graph, error) {
 	return l.Graph, err
 }
 
-// hasPast reports whether g has keys and values of earlier tokens as inputs.
-func hasPast(g *graph.Graph) bool { return g.Input(role.Layered(role.PastKey, 0)) != nil }
+// hasPast reports whether g has keys and values of earlier tokens, or states after them, as
+// inputs.
+func hasPast(g *graph.Graph) bool {
+	return g.Input(role.Layered(role.PastKey, 0)) != nil || hasState(g)
+}
 
-// withoutPast rejects a graph with a past, which only Cache supports.
+// hasState reports whether the past of g is the states of recurrent layers.
+func hasState(g *graph.Graph) bool { return g.Input(role.Layered(role.PastState, 0)) != nil }
+
+// withoutPast rejects a graph with keys and values of a past, which only Cache supports. The
+// decoder of a recurrent translator has states as inputs in any profile.
 func withoutPast(p Profile, g *graph.Graph) error {
-	if hasPast(g) {
+	if hasPast(g) && !hasState(g) {
 		return &ProfileError{p.Name(), "does not take a network with a past", "take the profile cache"}
 	}
 	return nil
@@ -42,7 +49,7 @@ func (p Plain) lower(g *graph.Graph, weights []format.Tensor) (lowered, error) {
 	l := lowered{given: g, weights: weights, form: emit.Form{ValueInfo: true}}
 	err := withoutPast(p, g)
 	if err == nil {
-		err = checkWeights(g, weights)
+		err = checkWeights(g, weights, nil)
 	}
 	if err == nil {
 		l.Lowered, err = emit.Lower(g)
@@ -51,6 +58,14 @@ func (p Plain) lower(g *graph.Graph, weights []format.Tensor) (lowered, error) {
 }
 
 func (p Cache) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err error) {
+	if err = checkWeights(g, weights, nil); err == nil {
+		l, err = p.prepare(g, weights)
+	}
+	return l, err
+}
+
+// prepare is lower without a look at the weights.
+func (p Cache) prepare(g *graph.Graph, weights []format.Tensor) (l lowered, err error) {
 	if !hasPast(g) {
 		if g, err = graph.Cached(g); err != nil {
 			return l, err
@@ -61,14 +76,17 @@ func (p Cache) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err er
 			return l, err
 		}
 	}
-	if err := checkWeights(g, weights); err != nil {
-		return l, err
-	}
 	l = lowered{given: g, weights: weights, metadata: map[string]string{role.MetaCache: role.CacheConcat}, form: emit.Form{ValueInfo: true}}
-	if p.Fuse {
+	switch {
+	case hasState(g) && p.Fuse:
+		return l, &ProfileError{p.Name(), "has no fused operators for a recurrent network", "leave the fusion out"}
+	case hasState(g):
+		l.metadata[role.MetaCache] = role.CacheState
+		l.Lowered, err = emit.Lower(g)
+	case p.Fuse:
 		l.metadata[role.MetaCache] = role.CacheShared
-		l.Lowered, err = emit.Fuse(g)
-	} else {
+		l.Lowered, err = emit.Fuse(g, p.apart)
+	default:
 		l.Lowered, err = emit.Lower(g)
 	}
 	return l, err
@@ -78,7 +96,7 @@ func (p Flat) lower(g *graph.Graph, weights []format.Tensor) (l lowered, err err
 	if err := withoutPast(p, g); err != nil {
 		return l, err
 	}
-	if err := checkWeights(g, weights); err != nil {
+	if err := checkWeights(g, weights, nil); err != nil {
 		return l, err
 	}
 	length := p.Length

@@ -32,6 +32,10 @@ type Plain struct {
 	DType    format.DType       // of weights and activations: Float16 or BFloat16; 0: Float32
 	Quantize precision.Quantize // weights as integers; "": unchanged
 	Keep     precision.Keep     // weights that Quantize leaves in higher precision; "": none
+
+	// AdapterInputs makes the matrices of an adapter inputs, whose values are those of
+	// the file unless a run gives others.
+	AdapterInputs bool
 }
 
 // Cache is the network with a past: its inputs include keys and values of
@@ -40,10 +44,13 @@ type Plain struct {
 type Cache struct {
 	Opset      int                // 17 to 21; 0: 21
 	Fuse       bool               // use ONNX Runtime's own operators, and a cache of fixed length updated in place
+	apart      bool               // Fuse leaves rotations and norms by root mean square in nodes of their own, as attnx once did
 	LastLogits bool               // return only the logits of the last token
 	DType      format.DType       // of weights and activations: Float16 or BFloat16; 0: Float32
 	Quantize   precision.Quantize // weights as integers; "": unchanged
 	Keep       precision.Keep     // weights that Quantize leaves in higher precision; "": none
+
+	AdapterInputs bool // as in Plain
 }
 
 // Flat uses matrices only, for runtimes that cannot multiply tensors of higher

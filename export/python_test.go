@@ -182,7 +182,7 @@ func writeModel(t *testing.T, path string, m *onnx.Model) {
 func TestPythonQuantized(t *testing.T) {
 	interpreter, script := python(t, "onnxruntime", "check_quantized.py")
 	for arch, c := range map[string]nn.Network{ // blocks of 32: whole ones and halves
-		gpt2: sized(gpt2, 2, 48, 80), simple: sized(simple, 2, 48, 80), "somebody/llama": llama{Heads: 6, Groups: 2, Rotary: nn.Rotary{Theta: 10000}},
+		gpt2: sized(gpt2, 2, 48, 80), simple: sized(simple, 2, 48, 80), "somebody/llama": llama{Heads: 6, Groups: 2, HeadWidth: 8, Rotary: nn.Rotary{Theta: 10000}},
 	} {
 		dir := t.TempDir()
 		float := filepath.Join(dir, "float32.onnx")

@@ -247,7 +247,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// zeros reads as a file that begins with head and goes on with zeros.
+// zeros reads as a file that begins with head and continues with zeros.
 type zeros struct{ head []byte }
 
 func (z zeros) ReadAt(b []byte, off int64) (int, error) {

@@ -134,7 +134,7 @@ func checkPlaces(entries []entry, start, size int64) error {
 		case e.begin > at:
 			reason = fmt.Sprintf("a hole of %d bytes before its data", e.begin-at)
 		case e.begin < at:
-			reason = "its data overlap those of the tensor before"
+			reason = "its data overlap the data of the tensor before"
 		case e.end > size:
 			reason = fmt.Sprintf("its data end %d bytes after the file: it is truncated, copy it again", e.end-size)
 		}

@@ -29,7 +29,7 @@ func (m *Mean) Add(c *Checkpoint) error {
 	case graph.Fingerprint(m.last.Graph) != graph.Fingerprint(c.Graph):
 		return fmt.Errorf("model: cannot average two networks: the configuration is %.200s, was %.200s", c.Config, m.last.Config)
 	case !bytes.Equal(m.last.Tokenizer, c.Tokenizer):
-		return fmt.Errorf("model: cannot average two vocabularies: the tokenizer of the checkpoint differs from that of the earlier ones")
+		return fmt.Errorf("model: cannot average two vocabularies: the tokenizer of the checkpoint differs from the earlier ones")
 	}
 	for i, t := range c.Weights {
 		v, err := t.Float32s()

@@ -25,13 +25,21 @@ type Checkpoint struct {
 	Tokenizer     []byte          // a Hugging Face tokenizer.json; empty if the model has none
 	Special       *Special        // nil if only the tokenizer is known: Spelled then derives it
 	ChatTemplate  string          // how a conversation becomes a text: Jinja, as in transformers; empty if the model has none
+	LowBits       []graph.LowBits // weights that are kept as integers
 	LoRA          *LoRA           // the adapter, whose matrices are among Weights; nil if there is none
 	Step          int             // optimizer steps done
 	Loss, ValLoss *float64        // of that step and after it; nil if unknown
 	Rank          *float64        // the lowest is the best checkpoint of its run; nil: ValLoss decides
+	Whole         *Checkpoint     // of the encoder of a pair: the network that translates; nil: none
 	Train         *TrainState
 	Seal          *format.Seal // of the file it was read from; nil if that had none, and only weights were read
+
+	kept any
 }
+
+// Keep holds x as long as the checkpoint: the tokenizer that a reader made of Tokenizer
+// to check it, which tokens.Parse then gives without reading it again.
+func (c *Checkpoint) Keep(x any) { c.kept = x }
 
 // TrainState is what a training run needs in addition to the weights to
 // continue. It is nil in a Checkpoint that is only a model. This package does
@@ -110,7 +118,7 @@ func (c *Checkpoint) contents() (meta map[string]string, tensors []format.Tensor
 			meta[name] = strconv.FormatFloat(*loss, 'g', -1, 64)
 		}
 	}
-	if err := errors.Join(c.addSpecial(meta), c.addLoRA(meta)); err != nil {
+	if err := errors.Join(c.addSpecial(meta), c.addLowBits(meta), c.addLoRA(meta)); err != nil {
 		return nil, nil, err
 	}
 	tensors = slices.Clone(c.Weights)
@@ -192,11 +200,11 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 		}
 		printed = t[0].Data
 	}
-	lora, err := parseLoRA(meta)
+	has, err := parseChanges(meta)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c, err = describe(text, printed, len(infos), lora); err != nil {
+	if c, err = describe(text, printed, len(infos), has); err != nil {
 		return nil, nil, err
 	}
 	if got := meta[metaFingerprint]; printed != nil && !graph.HasFingerprint(c.Graph, got) {
@@ -267,12 +275,12 @@ func plan(f *format.Reader, training bool) (c *Checkpoint, names []string, err e
 // Without a text, as in files from before graphs were stored, it builds the
 // network from the configuration. tensors is the number of tensors in the
 // file; it bounds the number of layers.
-func describe(config string, text []byte, tensors int, lora *LoRA) (*Checkpoint, error) {
+func describe(config string, text []byte, tensors int, has changes) (*Checkpoint, error) {
 	name, err := archOf([]byte(config))
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{Arch: name, Config: json.RawMessage(config), LoRA: lora}
+	c := &Checkpoint{Arch: name, Config: json.RawMessage(config), LowBits: has.low, LoRA: has.lora}
 	if text != nil {
 		if c.Graph, err = graph.Parse(string(text)); err != nil {
 			return nil, &GraphError{err}
@@ -296,10 +304,8 @@ func describe(config string, text []byte, tensors int, lora *LoRA) (*Checkpoint,
 	if err != nil {
 		return nil, err
 	}
-	if lora != nil {
-		if built, err = lora.apply(built); err != nil {
-			return nil, &GraphError{err}
-		}
+	if built, err = has.apply(built); err != nil {
+		return nil, &GraphError{err}
 	}
 	if text == nil {
 		c.Graph = built

@@ -57,7 +57,7 @@ func (c *Checkpoint) graphText() (text []byte, kept *graph.Graph, err error) {
 	if err := graph.Print(&printed, kept); err != nil {
 		return nil, nil, err
 	}
-	read, err := describe(string(c.Config), printed.Bytes(), len(c.Weights), c.LoRA)
+	read, err := describe(string(c.Config), printed.Bytes(), len(c.Weights), c.changes())
 	if err == nil && read.Arch != c.Arch {
 		err = fmt.Errorf("model: the architecture of the configuration is %.80q, that of the model %.80q", read.Arch, c.Arch)
 	}

@@ -90,18 +90,18 @@ func (c *Checkpoint) WithLoRA(rank int, alpha float64, patterns []string, seed u
 	if err := l.check(); err != nil {
 		return nil, err
 	}
-	matrices := graph.Matrices(c.Graph)
+	matrices := graph.Factors(c.Graph)
 	used := make([]bool, len(patterns))
-	for _, p := range c.Graph.Params {
-		_, can := matrices[p.Name]
-		chosen := len(patterns) == 0 && can && !givesLogits(c.Graph, p)
+	for _, f := range matrices {
+		p := f.Weight
+		chosen := len(patterns) == 0 && !givesLogits(c.Graph, p)
 		for i, pattern := range patterns {
 			const other = "\x00" // path.Match's * stops at a slash
 			ok, err := path.Match(strings.ReplaceAll(pattern, "/", other), strings.ReplaceAll(p.Name, "/", other))
 			if err != nil {
 				return nil, &LoRAError{fmt.Sprintf("%.80q is no pattern: take * for any characters, ? for one, [a-z] for one of several", pattern)}
 			}
-			if ok && can {
+			if ok {
 				chosen, used[i] = true, true
 			}
 		}
@@ -117,11 +117,34 @@ func (c *Checkpoint) WithLoRA(rank int, alpha float64, patterns []string, seed u
 		l.Targets = append(l.Targets, p.Name)
 	}
 	if i := slices.Index(used, false); i >= 0 {
-		return nil, &LoRAError{fmt.Sprintf("%.80q: no matrix of a product has such a name: they are %s", patterns[i], someOf(c.Graph, matrices))}
+		return nil, &LoRAError{fmt.Sprintf("%.80q: no matrix of a product has such a name: they are %s", patterns[i], someOf(matrices))}
 	}
 	if len(l.Targets) == 0 {
 		return nil, &LoRAError{"the network has no matrices of products to change"}
 	}
+	return c.withMatrices(l, func(p *graph.Value, shape []int) format.Tensor {
+		x := make([]float32, shape[0]*shape[1])
+		if strings.HasSuffix(p.Name, loraA) { // with the variance of PEFT's
+			NewStream(seed, p.Name).FillNormal(x, 1/math.Sqrt(3*float64(shape[1])))
+		}
+		return format.FromFloat32s(p.Name, shape, x)
+	})
+}
+
+// WithAdapter returns the model with an adapter and its matrices, by name.
+func (c *Checkpoint) WithAdapter(l *LoRA, matrices map[string]format.Tensor) (*Checkpoint, error) {
+	if c.LoRA != nil {
+		return nil, &LoRAError{"the model has an adapter already: merge it first"}
+	}
+	out, err := c.withMatrices(l, func(p *graph.Value, _ []int) format.Tensor { return matrices[p.Name] })
+	if err != nil {
+		return nil, err
+	}
+	return out, out.Weights.Check(out.Graph)
+}
+
+// withMatrices returns the model with an adapter, whose matrices get returns.
+func (c *Checkpoint) withMatrices(l *LoRA, get func(p *graph.Value, shape []int) format.Tensor) (*Checkpoint, error) {
 	g, err := l.apply(c.Graph)
 	if err != nil {
 		return nil, err
@@ -134,28 +157,29 @@ func (c *Checkpoint) WithLoRA(rank int, alpha float64, patterns []string, seed u
 			continue
 		}
 		shape, _ := p.Shape.Numbers()
-		x := make([]float32, shape[0]*shape[1])
-		if strings.HasSuffix(p.Name, loraA) { // with the variance of PEFT's
-			NewStream(seed, p.Name).FillNormal(x, 1/math.Sqrt(3*float64(shape[1])))
-		}
-		out.Weights = append(out.Weights, format.FromFloat32s(p.Name, shape, x))
+		out.Weights = append(out.Weights, get(p, shape))
 	}
 	return &out, nil
 }
 
 // someOf lists matrices for a message.
-func someOf(g *graph.Graph, matrices map[string]bool) string {
+func someOf(matrices []graph.Factor) string {
 	const most = 6
 	var names []string
-	for _, p := range g.Params {
-		if _, ok := matrices[p.Name]; ok {
-			names = append(names, quote.Line(p.Name, 60))
-		}
+	for _, f := range matrices {
+		names = append(names, quote.Line(f.Weight.Name, 60))
 	}
 	if len(names) > most {
 		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 	}
 	return strings.Join(names, ", ")
+}
+
+// GivesLogits reports whether a weight is a factor of the product that is the
+// logits.
+func (c *Checkpoint) GivesLogits(weight string) bool {
+	w := c.Graph.Lookup(weight)
+	return w != nil && givesLogits(c.Graph, w)
 }
 
 // givesLogits reports whether a weight is a factor of the product that is the
@@ -186,6 +210,10 @@ func (c *Checkpoint) Merged() (*Checkpoint, error) {
 	l := c.LoRA
 	if l == nil {
 		return nil, &LoRAError{"the model has no adapter to merge"}
+	}
+	c, err := c.Expanded()
+	if err != nil {
+		return nil, err
 	}
 	plain, err := graph.RemoveLowRank(l.changes())(c.Graph)
 	if err != nil {

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Keys of Checkpoint.Metadata.
@@ -30,7 +31,37 @@ func (c *Checkpoint) Metadata() (map[string]string, error) {
 	if c.ChatTemplate != "" {
 		meta[MetaChat] = c.ChatTemplate
 	}
-	return meta, errors.Join(c.addSpecial(meta), c.addLoRA(meta))
+	err = errors.Join(c.addSpecial(meta), c.addLowBits(meta), c.addLoRA(meta))
+	if err == nil && c.Whole != nil {
+		var whole map[string]string
+		whole, err = c.Whole.Metadata()
+		for key, text := range whole {
+			meta[metaWhole+strings.TrimPrefix(key, metaPrefix)] = text
+		}
+	}
+	return meta, err
+}
+
+// Prefixes of the keys: of all, and of those of Checkpoint.Whole.
+const (
+	metaPrefix = "attnx."
+	metaWhole  = metaPrefix + "translator."
+)
+
+// WholeIn returns the network that translates, without its weights, from the metadata of
+// its encoder. tensors is the number of tensors in all files of the pair, which bounds it.
+func WholeIn(meta map[string]string, tensors int) (*Checkpoint, error) {
+	whole := map[string]string{}
+	for key, text := range meta {
+		if own, is := strings.CutPrefix(key, metaWhole); is {
+			whole[metaPrefix+own] = text
+		}
+	}
+	c, err := FromMetadata(whole, tensors)
+	if err == nil && !c.Translates() {
+		err = fmt.Errorf("model: the metadata describe the network %.80q, which does not translate", c.Arch)
+	}
+	return c, err
 }
 
 // FromMetadata returns the model that Metadata described, without its weights.
@@ -46,11 +77,11 @@ func FromMetadata(meta map[string]string, tensors int) (*Checkpoint, error) {
 	if printed, ok := meta[MetaGraph]; ok {
 		text = []byte(printed)
 	}
-	lora, err := parseLoRA(meta)
+	has, err := parseChanges(meta)
 	if err != nil {
 		return nil, err
 	}
-	c, err := describe(config, text, tensors, lora)
+	c, err := describe(config, text, tensors, has)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/memory"
@@ -127,8 +128,11 @@ func Vocab(g *graph.Graph) int {
 
 // embedding returns the table in which the network looks its tokens up, or
 // nil.
-func (c *Checkpoint) embedding() *graph.Value {
-	tokens := c.Graph.Input(role.Of(role.Tokens))
+func (c *Checkpoint) embedding() *graph.Value { return c.tableOf(role.Tokens) }
+
+// tableOf returns the table in which the network looks the ids of an input up, or nil.
+func (c *Checkpoint) tableOf(kind role.Kind) *graph.Value {
+	tokens := c.Graph.Input(role.Of(kind))
 	for _, n := range c.Graph.Nodes {
 		if _, ok := n.Op.(graph.Gather); ok && n.Args[1] == tokens && len(n.Args[0].Shape) == 2 {
 			return n.Args[0]
@@ -157,12 +161,41 @@ func (c *Checkpoint) IDs() int {
 	return c.Vocab()
 }
 
+// SourceIDs returns the number of ids that a network that translates accepts in a source.
+// It differs from IDs where both sides have a vocabulary of their own.
+func (c *Checkpoint) SourceIDs() int {
+	if table := c.tableOf(role.SourceTokens); table != nil {
+		if rows, ok := table.Shape[0].Number(); ok {
+			return rows
+		}
+	}
+	return c.IDs()
+}
+
 // NoTextError reports why a network cannot continue a text.
 type NoTextError struct{ Arch, Reason string }
 
 func (e *NoTextError) Error() string {
-	return fmt.Sprintf("model: the network %.80q cannot continue a text: %s", e.Arch, e.Reason)
+	text := fmt.Sprintf("the network %.80q cannot continue a text: %s", e.Arch, e.Reason)
+	if e.Remedy() != "" {
+		text += ": " + e.Remedy()
+	}
+	return text
 }
+
+// TranslateText is the remedy for a network that translates where one that continues a text is
+// expected.
+const TranslateText = "translate with it"
+
+// Remedy returns what to do instead; "" if there is nothing.
+func (e *NoTextError) Remedy() string {
+	if e.Reason == itTranslates {
+		return TranslateText
+	}
+	return ""
+}
+
+const itTranslates = "it translates one"
 
 // Continues returns nil if the network reads a text and scores the next token
 // at each position, and a *NoTextError otherwise.
@@ -173,7 +206,7 @@ func (c *Checkpoint) Continues() error {
 	o, ok := c.Graph.Output(role.Of(role.Logits))
 	switch {
 	case c.Translates():
-		return &NoTextError{c.Arch, "it translates a text"}
+		return &NoTextError{c.Arch, itTranslates}
 	case !ok:
 		return &NoTextError{c.Arch, "it has no logits"}
 	case len(o.Value.Shape) != 3:
@@ -212,7 +245,11 @@ func (c *Checkpoint) Attentions() []*graph.Node {
 // Parameters returns the number of weights of the network.
 func (c *Checkpoint) Parameters() (int, error) {
 	sum := 0
-	for _, p := range c.Graph.Params {
+	params := slices.DeleteFunc(slices.Clone(c.Graph.Params), func(p *graph.Value) bool { return c.Stored(p.Name) })
+	for _, l := range c.LowBits {
+		params = append(params, c.Graph.Lookup(l.Weight))
+	}
+	for _, p := range params {
 		n, ok := p.Shape.Elements().Number()
 		if !ok || sum > math.MaxInt-n {
 			return 0, fmt.Errorf("model: parameter %.80q %s is too large", p.Name, p.Shape)

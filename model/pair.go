@@ -3,8 +3,10 @@ package model
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // Part is a part of a network with the weights that it has.
@@ -17,10 +19,24 @@ type Part struct {
 type Pair struct{ Encoder, First, Next Part }
 
 // Layers returns the number of layers of the decoder.
-func (p Pair) Layers() int { return (len(p.Next.Graph.Outputs) - 1) / 2 }
+func (p Pair) Layers() int { return (len(p.Next.Graph.Outputs) - 1) / max(1, len(p.kinds())) }
+
+// kinds returns the kinds of what the decoder keeps for each layer.
+func (p Pair) kinds() (kinds []role.Kind) {
+	for _, o := range p.Next.Graph.Outputs {
+		if o.Role.Layer == 0 && o.Role.Kind != role.Logits {
+			kinds = append(kinds, o.Role.Kind)
+		}
+	}
+	return kinds
+}
+
+// Recurrent reports whether the decoder keeps the states of its layers, and no keys and
+// values.
+func (p Pair) Recurrent() bool { return slices.Contains(p.kinds(), role.PresentState) }
 
 // Checkpoints returns the parts as models of their own, in the order in which they
-// run. They have no tokenizer: it is beside them, once.
+// run. The encoder has the whole network's description with it, once.
 func (p Pair) Checkpoints(c *Checkpoint) ([]*Checkpoint, error) {
 	var out []*Checkpoint
 	for i, name := range []string{"encoder", "decoder", "decoder with a past"} {
@@ -30,7 +46,11 @@ func (p Pair) Checkpoints(c *Checkpoint) ([]*Checkpoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, &Checkpoint{Arch: arch, Config: config, Graph: part.Graph, Weights: part.Weights})
+		of := &Checkpoint{Arch: arch, Config: config, Graph: part.Graph, Weights: part.Weights}
+		if i == 0 {
+			of.Whole = c
+		}
+		out = append(out, of)
 	}
 	return out, nil
 }

@@ -39,6 +39,9 @@ func NewStream(seed uint64, name string) Stream {
 // Uint32 returns the i-th number, uniform over all 32-bit values.
 func (s Stream) Uint32(i uint64) uint32 { return s.block(i / 4)[i%4] }
 
+// Block returns Uint32(4i) to Uint32(4i+3) at once.
+func (s Stream) Block(i uint64) [4]uint32 { return s.block(i) }
+
 // Uint64 returns the i-th number, uniform over all 64-bit values.
 func (s Stream) Uint64(i uint64) uint64 {
 	b := s.block(i / 2)

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -116,12 +118,18 @@ func readKey(path, want string) ([]byte, error) {
 	}
 	text = bytes.TrimSpace(text)
 	block, rest := pem.Decode(text)
+	for b, more := block, rest; b != nil; b, more = pem.Decode(more) { // openssl writes a curve's parameters first
+		if other := otherKeys[b.Type]; other != "" {
+			return nil, &KeyError{path, other, MakeKey}
+		}
+	}
+	if bytes.HasPrefix(text, []byte("ssh-")) || bytes.HasPrefix(text, []byte("ecdsa-")) {
+		return nil, &KeyError{path, otherKeys["OPENSSH PRIVATE KEY"], MakeKey}
+	}
 	if block == nil || !bytes.HasPrefix(text, []byte("-----BEGIN ")) || len(rest) > 0 {
 		return nil, &KeyError{path, "it is no key: it does not hold exactly one block in PEM", MakeKey}
 	}
-	switch other := otherKeys[block.Type]; {
-	case other != "":
-		return nil, &KeyError{path, other, MakeKey}
+	switch {
 	case len(block.Headers) > 0:
 		return nil, &KeyError{path, "its PEM block has headers, as encrypted keys have, which attnx does not read", MakeKey}
 	case block.Type == want:
@@ -142,7 +150,13 @@ func ReadPrivate(path string) (PrivateKey, error) {
 	}
 	any, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		return PrivateKey{}, &KeyError{path, "its private key is broken", MakeKey}
+		var outer struct {
+			Version   int
+			Algorithm pkix.AlgorithmIdentifier
+			Key       []byte
+			Rest      []asn1.RawValue `asn1:"optional,omitempty"`
+		}
+		return PrivateKey{}, unreadable(path, "private", der, &outer, &outer.Algorithm)
 	}
 	key, ok := any.(ed25519.PrivateKey)
 	if !ok {
@@ -162,13 +176,39 @@ func ReadPublic(path string) (PublicKey, error) {
 	}
 	any, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
-		return PublicKey{}, &KeyError{path, "its public key is broken", MakeKey}
+		var outer struct {
+			Algorithm pkix.AlgorithmIdentifier
+			Key       asn1.BitString
+		}
+		return PublicKey{}, unreadable(path, "public", der, &outer, &outer.Algorithm)
 	}
 	key, ok := any.(ed25519.PublicKey)
 	if !ok {
 		return PublicKey{}, &KeyError{path, "it is " + kindOf(any) + ", and receipts have ed25519 keys", MakeKey}
 	}
 	return PublicKey{key}, nil
+}
+
+// unreadable returns the error for a key that package x509 does not read: one of an algorithm
+// that it does not know, if the key has the outer form, or a broken one.
+func unreadable(path, half string, der []byte, outer any, a *pkix.AlgorithmIdentifier) error {
+	rest, err := asn1.Unmarshal(der, outer)
+	switch id := a.Algorithm.String(); {
+	case err != nil || len(rest) > 0 || id == ed25519ID:
+		return &KeyError{path, "its " + half + " key is broken", MakeKey}
+	case otherIDs[id] != "":
+		return &KeyError{path, "it is " + otherIDs[id] + ", and receipts have ed25519 keys", MakeKey}
+	default:
+		return &KeyError{path, fmt.Sprintf("it is a key of another kind (%.60s), and receipts have ed25519 keys", id), MakeKey}
+	}
+}
+
+// The object identifiers of RFC 8410, and of RFC 8017 and 5480.
+const ed25519ID = "1.3.101.112"
+
+var otherIDs = map[string]string{
+	"1.3.101.110": "an X25519 key", "1.3.101.111": "an X448 key", "1.3.101.113": "an Ed448 key",
+	"1.2.840.113549.1.1.1": "an RSA key", "1.2.840.10045.2.1": "an ECDSA key",
 }
 
 // kindOf describes a key of package crypto by its type: "an RSA key".
@@ -179,6 +219,9 @@ func kindOf(key any) string {
 		return "an RSA key"
 	case strings.Contains(name, "ecdsa"):
 		return "an ECDSA key"
+	}
+	if strings.Contains(name, "ecdh") {
+		return "an X25519 key"
 	}
 	return "a key of another kind"
 }

@@ -89,7 +89,7 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// TestRefused: what is no receipt is refused with its reason.
+// TestRefused: a file that is not a receipt is refused with its reason.
 func TestRefused(t *testing.T) {
 	key, _ := keys(t, "key")
 	r := example(t)
@@ -113,7 +113,7 @@ func TestRefused(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":                {"", "broken at byte 0"},
 		"null":                 {"null", "payload has the type"},
-		"a list":               {"[]", "another type"},
+		"a list":               {"[]", "no JSON object"},
 		"a second value":       {whole + "{}", "broken at byte"},
 		"a member more":        {envelope(`{"payloadType"`, `{"note":1,"payloadType"`), `has the member "/note"`},
 		"other capitals":       {envelope(`{"payloadType"`, `{"PayloadType"`), "has the member"},
@@ -205,11 +205,15 @@ func TestKeys(t *testing.T) {
 	block := func(kind string, der []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 	}
+	decoded := func(der string) []byte { return must(base64.StdEncoding.DecodeString(der)) } // of openssl genpkey
 	good := block("PRIVATE KEY", pkcs8(private))
 	for name, c := range map[string]struct{ text, want string }{
 		"RSA in PKCS #8":  {block("PRIVATE KEY", pkcs8(rsaKey)), "an RSA key"},
 		"RSA in PKCS #1":  {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), "an RSA key"},
 		"ECDSA":           {block("PRIVATE KEY", pkcs8(ecKey)), "an ECDSA key"},
+		"Ed448":           {block("PRIVATE KEY", decoded("MEcCAQAwBQYDK2VxBDsEObANolanHaUr/mUgv1gro54JymqJWw81l6Y594JdHOc7tSgKNElK8932A2PWu3mr8YEG/lJjFTKOqw==")), "an Ed448 key"},
+		"X25519":          {block("PRIVATE KEY", decoded("MC4CAQAwBQYDK2VuBCIEIHgjRkUC9kgz83cfvF5hx47sT+f21UopSILrgBE8L29v")), "an X25519 key"},
+		"ed25519, cut":    {block("PRIVATE KEY", pkcs8(private)[:40]), "broken"},
 		"ECDSA in SEC 1":  {block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey))), "an ECDSA key"},
 		"encrypted":       {block("ENCRYPTED PRIVATE KEY", []byte{1}), "encrypted"},
 		"headers":         {"-----BEGIN PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END PRIVATE KEY-----\n", "headers"},
@@ -221,6 +225,8 @@ func TestKeys(t *testing.T) {
 		"nothing":         {"", "exactly one"},
 		"the public half": {block("PUBLIC KEY", pkix(public)), "a public key"},
 		"something":       {block("X", []byte{1}), `is a "X"`},
+		"curve first":     {block("EC PARAMETERS", []byte{1}) + block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey))), "an ECDSA key"},
+		"OpenSSH, public": {"ssh-ed25519 AAAA me@here\n", "OpenSSH"},
 	} {
 		path := filepath.Join(t.TempDir(), "key")
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
@@ -235,7 +241,8 @@ func TestKeys(t *testing.T) {
 	for name, c := range map[string]struct {
 		der  []byte
 		want string
-	}{"RSA": {pkix(&rsaKey.PublicKey), "an RSA key"}, "ECDSA": {pkix(&ecKey.PublicKey), "an ECDSA key"}, "broken": {[]byte{1}, "broken"}} {
+	}{"RSA": {pkix(&rsaKey.PublicKey), "an RSA key"}, "ECDSA": {pkix(&ecKey.PublicKey), "an ECDSA key"}, "broken": {[]byte{1}, "broken"},
+		"Ed448": {decoded("MEMwBQYDK2VxAzoAx8cfncI7lrdxK8fJqdzoFjeBgea2e0TdOQ1t+ydkxPaE3QCCHU+tBEL3QRV3wIHVrZ9VMGUdF42A"), "an Ed448 key"}} {
 		path := filepath.Join(t.TempDir(), "key")
 		if err := os.WriteFile(path, []byte(block("PUBLIC KEY", c.der)), 0o600); err != nil {
 			t.Fatal(err)
@@ -291,7 +298,7 @@ func must2[A, B any](a A, b B, err error) (A, B) {
 	return a, b
 }
 
-// Every file of a folder counts, links by their bytes; what is no file is refused.
+// Every file of a folder counts, links by their bytes; what is not a file is refused.
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"b", "a/x", ".hidden", "receipt.json"} {
@@ -316,6 +323,9 @@ func TestFiles(t *testing.T) {
 		if s != want[i] {
 			t.Errorf("%v, expected %v", s, want[i])
 		}
+	}
+	if _, err := Hashed(t.Context(), "/dev", []string{os.DevNull}); runtime.GOOS != "windows" && !errors.As(err, new(*SubjectError)) {
+		t.Errorf("a device: %v", err)
 	}
 	if err := os.Symlink(filepath.Join(dir, "a"), filepath.Join(dir, "link")); err != nil {
 		t.Skip(err)
@@ -342,4 +352,22 @@ func FuzzReceipt(f *testing.F) {
 			t.Errorf("%q is not written as it was read: %v", text, err)
 		}
 	})
+}
+
+// JSON that no receipt has is refused by name: no object, and lists within lists.
+func TestForeignJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("[", 20000): "it is no JSON object",
+		`{"payload":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "}": "its JSON is nested deeper than that of receipts",
+		`{"payload":"`: "its JSON ends or is broken at byte",
+	} {
+		path := filepath.Join(t.TempDir(), "receipt.json")
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var bad *FormatError
+		if _, err := Read(path); !errors.As(err, &bad) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, expected %q", err, want)
+		}
+	}
 }

@@ -103,6 +103,18 @@ type Runtime struct {
 	Bound      *float64 `json:"bound"`
 	BoundRatio *float64 `json:"boundRatio"`
 	Closest    string   `json:"closest,omitempty"`
+	// The readings of the bound of the closest value, and the node whose rounding makes most of it.
+	Worst         *float64   `json:"worst,omitempty"`
+	Executed      *float64   `json:"executed,omitempty"`
+	Probabilistic *float64   `json:"probabilistic,omitempty"`
+	WorstNode     *WorstNode `json:"worstNode,omitempty"`
+}
+
+// WorstNode is the value whose rounding makes most of a bound.
+type WorstNode struct {
+	Value string   `json:"value"`
+	Op    string   `json:"op"`
+	Share *float64 `json:"share"` // of the variance; null if it is not finite
 }
 
 // Coverage is what the cases reached.
@@ -116,6 +128,8 @@ type Coverage struct {
 	Masks     string `json:"masks"`
 	Pairs     [2]int `json:"pairs"`
 	Elements  [2]int `json:"elements"`
+
+	LeftOut []string `json:"leftOut,omitempty"`
 }
 
 // New returns a statement about files.
@@ -151,8 +165,12 @@ func strict(text []byte, v any) error {
 		return fmt.Errorf("it has the member %.80q, which receipts do not have", string(semantic.JSONPointer))
 	case errors.As(err, &syntactic) && errors.Is(err, jsontext.ErrDuplicateName):
 		return fmt.Errorf("the member %.80q occurs twice", string(syntactic.JSONPointer))
+	case errors.As(err, &semantic) && semantic.JSONPointer == "":
+		return errors.New("it is no JSON object")
 	case errors.As(err, &semantic):
 		return fmt.Errorf("%.80q has another type than receipts have there", string(semantic.JSONPointer))
+	case errors.As(err, &syntactic) && strings.Contains(syntactic.Error(), "depth"):
+		return errors.New("its JSON is nested deeper than that of receipts")
 	case errors.As(err, &syntactic):
 		return fmt.Errorf("its JSON ends or is broken at byte %d", syntactic.ByteOffset)
 	}

@@ -83,15 +83,23 @@ func Below(folder string, files []Descriptor) []Descriptor {
 	return all
 }
 
-// hashFile returns the SHA-256 of a file.
+// hashFile returns the SHA-256 of a file. A device or a pipe, which may have no end, is a
+// *SubjectError.
 func hashFile(ctx context.Context, path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", &SubjectError{path, "it is neither a file nor a link to one, so a receipt cannot hold its bytes: name a file"}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
-	buffer := make([]byte, 128<<10)
+	buffer := make([]byte, 32<<10)
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return "", fmt.Errorf("%s: stopped: %w", path, err)

@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -70,6 +71,87 @@ func TestVerifyNotLinear(t *testing.T) {
 		x := report.Results[0]
 		if report.Verdict != runtime.Fail || x.Status != want || strings.Contains(x.Reason, "roundings are not small") != (d == format.BFloat16) {
 			t.Errorf("%s: %+v", d, x)
+		}
+	}
+}
+
+// cancelling loses all digits of its input in float32, where numbers around 1e9 are 64 apart.
+type cancelling struct{ far float32 }
+
+func (cancelling) Architecture() string { return "test/cancelling" }
+func (c cancelling) Forward(b *nn.Builder) {
+	far := b.Const(format.FromFloat32s("far", nil, []float32{c.far}))
+	x := b.InputFor(role.Of(role.Features), format.Float32, nn.B, graph.N(6))
+	b.OutputFor(role.Of(role.Prediction), b.Name("prediction", b.Sub(b.Add(x, far), far)))
+}
+
+// An output of which rounding leaves no digit is not certified: its negative is within the
+// bounds too. What is exactly the oracle's is, and what has digits.
+func TestVerifyNoDigit(t *testing.T) {
+	negated := func(out map[string]format.Tensor) {
+		for name, y := range out {
+			v, err := y.Float64s()
+			if err != nil {
+				t.Fatal(err)
+			}
+			v = append([]float64(nil), v...)
+			for i := range v {
+				v[i] = -v[i]
+			}
+			out[name] = format.FromFloat64s(name, y.Shape, v)
+		}
+	}
+	for _, c := range []struct {
+		far    float32
+		change func(map[string]format.Tensor)
+		want   runtime.Status
+	}{
+		{1e9, negated, runtime.StatusUncertified},
+		{1e9, func(map[string]format.Tensor) {}, runtime.StatusOK},
+		{1e3, negated, runtime.StatusFail},
+		{1e3, offBy(t, 1e-5), runtime.StatusOK},
+	} {
+		g, w, cases := built(t, cancelling{c.far})
+		oracle, err := ref.New(g, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		candidate := changed(g, w, c.change)
+		candidate.DType = format.Float32
+		x := verified(t, oracle, cases, candidate).Results[0]
+		if x.Status != c.want || strings.Contains(x.Reason, "F32 gives no digit of prediction") != (c.want == runtime.StatusUncertified) {
+			t.Errorf("%g: %+v", c.far, x)
+		}
+	}
+}
+
+// underflowing takes the logarithm of what is 0 in float32.
+type underflowing struct{}
+
+func (underflowing) Architecture() string { return "test/underflowing" }
+func (underflowing) Forward(b *nn.Builder) {
+	x := b.InputFor(role.Of(role.Features), format.Float32, nn.B, graph.N(6))
+	far := b.Const(format.FromFloat32s("far", nil, []float32{-200}))
+	b.OutputFor(role.Of(role.Prediction), b.Name("prediction", b.Log(b.Exp(b.Add(b.Tanh(x), far)))))
+}
+
+// A runtime that gives an infinity where float32 must is not certified. Where it must not, it
+// failed.
+func TestVerifyInfinities(t *testing.T) {
+	for _, n := range []nn.Network{underflowing{}, cancelling{1}} {
+		g, w, cases := built(t, n)
+		oracle, err := ref.New(g, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		candidate := changed(g, w, offBy(t, math.Inf(-1)))
+		candidate.DType = format.Float32
+		want, why := runtime.StatusFail, "prediction[0,5] is -Inf"
+		if _, must := n.(underflowing); must {
+			want, why = runtime.StatusUncertified, "prediction of Log: rounding may bring"
+		}
+		if x := verified(t, oracle, cases, candidate).Results[0]; x.Status != want || !strings.Contains(x.Reason, why) {
+			t.Errorf("%s: %+v", n.Architecture(), x)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -17,6 +16,9 @@ type CacheShape struct {
 	Window                   bool         // a token sees a fixed number of columns before its own
 	Shared                   bool         // past and present are buffers (B,H,Context,D); otherwise (B,H,P,D) and (B,H,P+T,D)
 	DType                    format.DType // element type of past and present
+	// States are the kinds of the states of a recurrent network, instead of keys and values:
+	// (B,HeadWidth) for each layer. It has no mask.
+	States []role.Kind
 }
 
 // Cached returns a session that computes a text in the given way. It takes
@@ -45,7 +47,7 @@ func (c *cached) Run(inputs map[string]format.Tensor) (map[string]format.Tensor,
 	}
 	t := &text{
 		cached: c, ids: ids, batch: batch, length: length, columns: make([][]int, batch), done: make([]int, batch),
-		past: c.shape.empty(batch), logits: map[int][]byte{},
+		past: c.shape.empty(batch), known: make([]bool, batch*length),
 	}
 	for slices.Min(t.done) < length {
 		if err := t.run(t.next()); err != nil {
@@ -66,13 +68,19 @@ var (
 // pastKinds are the roles of the tensors that a graph keeps for each layer.
 var pastKinds = [...]role.Kind{role.PastKey, role.PastValue}
 
+// kinds returns the roles of the tensors that the graph keeps for each layer.
+func (c CacheShape) kinds() []role.Kind {
+	if len(c.States) > 0 {
+		return c.States
+	}
+	return pastKinds[:]
+}
+
 // presentName returns the name of the output that becomes the given past.
 func presentName(past string) string {
 	r, _ := role.FromName(past)
-	if r.Kind == role.PastKey {
-		return role.Layered(role.PresentKey, r.Layer).Name()
-	}
-	return role.Layered(role.PresentValue, r.Layer).Name()
+	present := map[role.Kind]role.Kind{role.PastKey: role.PresentKey, role.PastValue: role.PresentValue, role.PastState: role.PresentState, role.PastCell: role.PresentCell}
+	return role.Layered(present[r.Kind], r.Layer).Name()
 }
 
 // idsOf returns the token ids of a text (B,T).
@@ -97,8 +105,11 @@ func (c CacheShape) empty(batch int) map[string]format.Tensor {
 func (c CacheShape) past(batch, columns int) map[string]format.Tensor {
 	past := map[string]format.Tensor{}
 	for i := range c.Layers {
-		for _, kind := range pastKinds {
+		for _, kind := range c.kinds() {
 			shape := []int{batch, c.Heads, columns, c.HeadWidth}
+			if len(c.States) > 0 {
+				shape = []int{batch, c.HeadWidth}
+			}
 			n, _ := format.Elements(shape)
 			name := role.Layered(kind, i).Name()
 			past[name] = format.Tensor{Name: name, DType: c.DType, Shape: shape, Data: make([]byte, n*c.DType.Size())}
@@ -111,8 +122,10 @@ func (c CacheShape) past(batch, columns int) map[string]format.Tensor {
 // and a past.
 func (c CacheShape) inputs(batch int, ids, positions, mask []int64, past map[string]format.Tensor) map[string]format.Tensor {
 	in := map[string]format.Tensor{
-		idsName:  format.FromInt64s(idsName, []int{batch, len(ids) / batch}, ids),
-		maskName: format.FromInt64s(maskName, []int{batch, len(mask) / batch}, mask),
+		idsName: format.FromInt64s(idsName, []int{batch, len(ids) / batch}, ids),
+	}
+	if len(c.States) == 0 {
+		in[maskName] = format.FromInt64s(maskName, []int{batch, len(mask) / batch}, mask)
 	}
 	if c.Positions {
 		in[positionsName] = format.FromInt64s(positionsName, []int{batch, len(ids) / batch}, positions)
@@ -132,9 +145,10 @@ type text struct {
 	done          []int   // per sequence: tokens already run
 	width, runs   int     // columns and runs so far
 	past          map[string]format.Tensor
-	logits        map[int][]byte // rows already computed, by their index in (B,T)
-	vocab         int            // values in a row
-	dtype         format.DType   // type of these values
+	logits        []byte       // (B,T,V)
+	known         []bool       // which of its rows were computed, (B,T)
+	vocab         int          // values in a row
+	dtype         format.DType // type of these values
 }
 
 // run runs n columns of every sequence, (B,n), after the earlier ones. A graph
@@ -202,7 +216,7 @@ func (t *text) rows(places [][]int, from, to, width int, next map[string]format.
 		return err
 	}
 	for name, x := range past {
-		if !t.shape.Shared {
+		if !t.shape.Shared && len(t.shape.States) == 0 {
 			x.Shape[2] = width
 		}
 		present, err := presentOf(out, x, t.shape.Shared)
@@ -260,10 +274,18 @@ func (t *text) keep(out map[string]format.Tensor, places [][]int, first int) err
 	rows, vocab := logits.Shape[1], logits.Shape[2]
 	t.vocab, t.dtype = vocab, logits.DType
 	size := vocab * logits.DType.Size()
+	if t.logits == nil {
+		t.logits = make([]byte, len(t.known)*size)
+	}
+	if len(t.logits) != len(t.known)*size {
+		return fmt.Errorf("logits have %d values of %s, an earlier run had another size", vocab, logits.DType)
+	}
 	for b, row := range places {
 		for i, p := range row {
 			if at := i - (n - rows); p != hole && at >= 0 {
-				t.logits[(first+b)*t.length+p] = bytes.Clone(logits.Data[(b*rows+at)*size:][:size])
+				place := (first+b)*t.length + p
+				t.known[place] = true
+				copy(t.logits[place*size:][:size], logits.Data[(b*rows+at)*size:])
 			}
 		}
 	}
@@ -277,14 +299,20 @@ func (t *text) outputs() (map[string]format.Tensor, error) {
 		from--
 	}
 	logits := format.Tensor{Name: logitsName, DType: t.dtype, Shape: []int{t.batch, t.length - from, t.vocab}}
-	for b := range t.batch {
-		for p := from; p < t.length; p++ {
-			logits.Data = append(logits.Data, t.logits[b*t.length+p]...)
+	if logits.Data = t.logits; from > 0 {
+		size := len(t.logits) / len(t.known)
+		logits.Data = make([]byte, 0, t.batch*(t.length-from)*size)
+		for b := range t.batch {
+			logits.Data = append(logits.Data, t.logits[(b*t.length+from)*size:(b+1)*t.length*size]...)
 		}
 	}
 	out := map[string]format.Tensor{logitsName: logits}
 	for name, past := range t.past {
 		name = presentName(name)
+		if len(t.shape.States) > 0 {
+			out[name] = past.WithName(name)
+			continue
+		}
 		x := format.Tensor{Name: name, DType: past.DType, Shape: []int{t.batch, t.shape.Heads, t.length, t.shape.HeadWidth}}
 		row := t.shape.HeadWidth * past.DType.Size()
 		for i := range t.batch * t.shape.Heads {
@@ -302,7 +330,7 @@ func (t *text) outputs() (map[string]format.Tensor, error) {
 // complete reports whether every sequence has the logits of the given place.
 func (t *text) complete(place int) bool {
 	for b := range t.batch {
-		if t.logits[b*t.length+place] == nil {
+		if !t.known[b*t.length+place] {
 			return false
 		}
 	}

@@ -3,6 +3,8 @@ package runtime
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/role"
@@ -14,27 +16,72 @@ type Case struct {
 	IDs           []int64         // Batch·Length token ids, row by row
 	Given         []format.Tensor // the inputs other than the ids, in any role
 	Name          string          // in messages; empty: its sizes
+	// Optional means that the verdict does without the case where the oracle has no numbers or no
+	// bounds for it. The coverage says so.
+	Optional bool
 	// Draw returns further inputs. They are drawn for each run, because those of all
 	// cases would take much memory. nil: there are none.
 	Draw func() ([]format.Tensor, error)
 }
 
 // String returns the name of c or, without one, "batch 2, length 7", followed by the
-// shapes of inputs that differ from it.
+// shapes of inputs that differ from it. Where no input has these sizes, the shapes are
+// all: "image [2 3 16 16]".
 func (c Case) String() string {
 	if c.Name != "" {
 		return c.Name
 	}
-	text := fmt.Sprintf("batch %d", c.Batch)
-	if c.Length > 0 {
-		text += fmt.Sprintf(", length %d", c.Length)
-	}
+	var parts []string
+	var given []format.Tensor
+	sized := c.IDs != nil || len(c.Given) == 0
 	for _, t := range c.Given {
-		if !slices.Equal(t.Shape, []int{c.Batch, c.Length}) {
-			text += fmt.Sprintf(", %s %v", t.Name, t.Shape)
+		if slices.Equal(t.Shape, []int{c.Batch, c.Length}) {
+			sized = true
+		} else {
+			given = append(given, t)
 		}
 	}
-	return text
+	for i, t := range given { // layers have inputs of the same kind each: they are counted
+		kind := kindOf(t.Name)
+		alike := func(u format.Tensor) bool { return kindOf(u.Name) == kind }
+		if kind == t.Name || slices.IndexFunc(given, func(u format.Tensor) bool { return alike(u) && u.Name != t.Name }) < 0 {
+			parts = append(parts, fmt.Sprint(t.Name, " ", t.Shape))
+			continue
+		}
+		if slices.IndexFunc(given, alike) < i {
+			continue
+		}
+		n, shapes := 0, []string(nil)
+		for _, u := range given {
+			if alike(u) {
+				n++
+				if s := fmt.Sprint(u.Shape); !slices.Contains(shapes, s) {
+					shapes = append(shapes, s)
+				}
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%d %s %s", n, kind, strings.Join(shapes, " ")))
+	}
+	if sized {
+		size := fmt.Sprintf("batch %d", c.Batch)
+		if c.Length > 0 {
+			size += fmt.Sprintf(", length %d", c.Length)
+		}
+		parts = append([]string{size}, parts...)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// kindOf returns what the inputs of layers have in common: "past_key_values" of
+// past_key_values.3.key. It is the name itself where no layer is in it.
+func kindOf(name string) string {
+	parts := strings.Split(name, ".")
+	for i, p := range parts[1:] {
+		if _, err := strconv.Atoi(p); err == nil {
+			return strings.Join(parts[:i+1], ".")
+		}
+	}
+	return name
 }
 
 // Tokens returns the number of tokens of the case, or its batch size if it has

@@ -12,7 +12,8 @@ import (
 // Difference is the result of Compare. The zero value has compared nothing and
 // is not Within.
 type Difference struct {
-	// MaxAbs is the largest |x' - x|, +Inf when a value is NaN or infinite.
+	// MaxAbs is the largest |x' - x|, +Inf when a value is NaN or infinite and the other is not
+	// the same.
 	MaxAbs float64
 	// MaxRel is the largest |x' - x| / max(|x|, r), where r is the root mean square
 	// of the oracle's tensor. Without r, a value that is near zero by chance would
@@ -36,6 +37,8 @@ type Difference struct {
 	FirstBad     *BadValue // the first value beyond its bound, nil if all are within
 	Reason       string    // why the tensors cannot be compared, empty if they can
 	Within       bool      // everything was compared and every value is within a known bound, so every checked row agrees
+
+	sizes, bounds float64 // sums of the squares of the oracle's values and of their bounds, where both are finite
 }
 
 // BadValue is a value beyond its bound.
@@ -70,6 +73,11 @@ func (d Difference) ArgmaxAgreement() float64 {
 	return float64(d.ArgmaxAgreed) / float64(d.ArgmaxChecked)
 }
 
+// explained returns the root mean square of the bounds as a multiple of that of the oracle's
+// values, NaN if both are 0. From 1 on rounding leaves no digit: whatever is as small as the
+// values is within the bounds, their negative too.
+func (d Difference) explained() float64 { return math.Sqrt(d.bounds / d.sizes) }
+
 // Merge combines the differences d and e. Values of d come first.
 func (d Difference) Merge(e Difference) Difference {
 	if d.Elements == 0 && d.Reason == "" {
@@ -92,6 +100,7 @@ func (d Difference) Merge(e Difference) Difference {
 	d.ArgmaxChecked += e.ArgmaxChecked
 	d.ArgmaxAgreed += e.ArgmaxAgreed
 	d.Elements += e.Elements
+	d.sizes, d.bounds = d.sizes+e.sizes, d.bounds+e.bounds
 	if d.FirstBad == nil {
 		d.FirstBad = e.FirstBad
 	}
@@ -105,14 +114,14 @@ func (d Difference) Merge(e Difference) Difference {
 // Compare measures got against oracle by the bound of every element (see Bounds)
 // and the rounding to got's own element type. Both tensors are floating-point, or
 // both have the same exact type, whose values must be equal. A bound without
-// elements is 0. NaN and infinities are beyond every bound, even where the oracle
-// has them too: a correct model never outputs them.
+// elements is 0. NaN and infinities are beyond every finite bound, unless the oracle has the
+// same: its bound says then whether rounding could have decided it (infinite), or not (0).
 func Compare(oracle, got, bound format.Tensor) Difference {
 	if !got.DType.Float() && len(bound.Data) == 0 {
 		return compare(oracle, got, func(int, float64) float64 { return 0 })
 	}
 	if len(bound.Data) == 0 {
-		return compare(oracle, got, func(_ int, x float64) float64 { return Unit(got.DType) * math.Abs(x) })
+		return compare(oracle, got, func(_ int, x float64) float64 { return Unit(got.DType) * size(x) })
 	}
 	b, err := bound.Float64s()
 	switch {
@@ -123,7 +132,7 @@ func Compare(oracle, got, bound format.Tensor) Difference {
 	case !got.DType.Float():
 		return compare(oracle, got, func(i int, _ float64) float64 { return b[i] })
 	}
-	return compare(oracle, got, func(i int, x float64) float64 { return b[i] + Unit(got.DType)*math.Abs(x) })
+	return compare(oracle, got, func(i int, x float64) float64 { return b[i] + Unit(got.DType)*size(x) })
 }
 
 // CompareWithin is Compare with one bound for all elements of floating-point
@@ -132,7 +141,15 @@ func CompareWithin(limit float64, oracle, got format.Tensor) Difference {
 	if !got.DType.Float() {
 		limit = 0
 	}
-	return compare(oracle, got, func(_ int, x float64) float64 { return limit * max(1, math.Abs(x)) })
+	return compare(oracle, got, func(_ int, x float64) float64 { return limit * max(1, size(x)) })
+}
+
+// size is |x|, 0 for what is not finite: that has no rounding.
+func size(x float64) float64 {
+	if !finite(x) {
+		return 0
+	}
+	return math.Abs(x)
 }
 
 // comparedFloats are the floating-point types of which values are compared.
@@ -200,8 +217,9 @@ type comparison struct {
 func (c *comparison) values(got format.Tensor) {
 	squares := 0.0
 	for i := range c.Elements {
-		x := c.x(i)
-		squares += x * x
+		if x := c.x(i); finite(x) {
+			squares += x * x
+		}
 	}
 	rms := math.Sqrt(squares / float64(c.Elements))
 	worst, closest := -1, -1
@@ -214,14 +232,27 @@ func (c *comparison) values(got format.Tensor) {
 		}
 		bound := c.bound(i, x)
 		bad := abs > bound
+		if finite(x) && finite(bound) {
+			c.sizes, c.bounds = c.sizes+x*x, c.bounds+bound*bound
+		}
 		switch {
-		case !finite(x) || !finite(y):
-			abs, rel, bad = math.Inf(1), math.Inf(1), true
+		case !finite(x) && (x == y || math.IsNaN(x) && math.IsNaN(y)): // alike
+			abs, rel, bad = 0, 0, false
+			if bound == 0 { // no rounding decides it
+				break
+			}
+			if c.Unknown++; c.Unknown == 1 { // no bound says how far apart they may be
+				c.FirstUnknown = unravel(i, got.Shape)
+			}
 		case !finite(bound):
 			if c.Unknown++; c.Unknown == 1 {
 				c.FirstUnknown = unravel(i, got.Shape)
 			}
-			bad = false
+			if bad = false; !finite(x) || !finite(y) {
+				abs, rel = math.Inf(1), math.Inf(1)
+			}
+		case !finite(x) || !finite(y):
+			abs, rel, bad = math.Inf(1), math.Inf(1), true
 		case bound > 0 && abs > c.Used*bound:
 			c.Used, c.Bound, closest = abs/bound, bound, i
 		}

@@ -20,7 +20,30 @@ type Coverage struct {
 	Masks     string `json:"masks"`     // kinds of masks; empty if the network takes none
 	Pairs     Count  `json:"pairs"`     // of batch, past, new tokens, mask and positions; 0 without a past
 	Elements  Count  `json:"elements"`  // of the oracle's outputs, that are compared
+	// LeftOut is what no case has beside what the counts say, and why.
+	LeftOut []string `json:"left_out,omitempty"`
+
+	uncertain map[string]bool // names of optional cases that were left out
 }
+
+// Ran reports whether a case was not left out of the verdict.
+func (c *Coverage) Ran(k Case) bool { return c == nil || !c.uncertain[k.String()] }
+
+// leave notes an optional case that has no bounds.
+func (c *Coverage) leave(k Case, why string) {
+	if c.uncertain == nil {
+		c.uncertain = map[string]bool{}
+	}
+	c.uncertain[k.String()] = true
+	if n := len(c.uncertain); n > fewLeftOut { // the reasons are alike
+		c.LeftOut[len(c.LeftOut)-1] = fmt.Sprintf("%d more cases that are not certified", n-fewLeftOut+1)
+		return
+	}
+	c.LeftOut = append(c.LeftOut, fmt.Sprintf("%s, not certified: %s", k, why))
+}
+
+// fewLeftOut is the number of cases that are left out by name, and a count of the others.
+const fewLeftOut = 3
 
 // Count is a part of a whole.
 type Count struct {
@@ -67,6 +90,7 @@ func (c *Coverage) With(budget int, pairs Count, verified *Coverage) *Coverage {
 	c.Budget, c.Pairs = budget, pairs
 	if verified != nil {
 		c.Elements = verified.Elements
+		c.LeftOut = append(c.LeftOut, verified.LeftOut...)
 	}
 	return c
 }
@@ -117,7 +141,7 @@ func edgeLengths(context int) (all []int) {
 	return all
 }
 
-func keys[K int | string](set map[K]bool) []K {
+func keys[K ~int | string](set map[K]bool) []K {
 	all := make([]K, 0, len(set))
 	for k := range set {
 		all = append(all, k)
@@ -170,6 +194,7 @@ func (c *Coverage) write(text *strings.Builder) {
 	if c.Lacking != "" {
 		left = append(left, "lengths around powers of two "+c.Lacking)
 	}
+	left = append(left, c.LeftOut...)
 	text.WriteString("covered: " + strings.Join(covered, "; ") + "\n")
 	if len(left) > 0 {
 		text.WriteString("left out: " + strings.Join(left, "; ") + "\n")

@@ -11,7 +11,7 @@
 //   - Verify runs the cases of CasesOf on the oracle and on every candidate
 //     and returns a Report with a verdict. A runtime that is not installed is
 //     "unavailable": its error matches ErrUnavailable, and it never counts as
-//     a pass.
+//     a pass. So is one without a kernel for a node of the file, a NoKernelError.
 //
 // Dimensions: B batch, T tokens of a sequence, V vocabulary.
 package runtime

@@ -32,6 +32,9 @@ const (
 	anyID       = 8  // exclusive bound of integers
 )
 
+// pasts are the kinds of inputs that hold tokens of the past.
+var pasts = []role.Kind{role.PastKey, role.PastTargetKey, role.PastState}
+
 // CasesOf returns the standard inputs of a network with the given inputs and
 // context; a context of 0 is unlimited. For a text alone they are those of
 // Cases, within the budget. For other inputs the batch sizes and lengths are the same:
@@ -45,7 +48,7 @@ func CasesOf(inputs []Input, context, budget int, seed uint64) ([]Case, error) {
 	if context < 1 {
 		context = anyLength
 	}
-	if slices.ContainsFunc(inputs, func(in Input) bool { return in.Role.Kind == role.PastKey || in.Role.Kind == role.PastTargetKey }) {
+	if slices.ContainsFunc(inputs, func(in Input) bool { return slices.Contains(pasts, in.Role.Kind) }) {
 		context = max(1, context/2) // the other half is the past
 	}
 	names := namedSizes(inputs)

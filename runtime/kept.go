@@ -41,6 +41,13 @@ func (k *kept) bound(n Numbers, b Bounds) error {
 	return nil
 }
 
+// share makes the bounds for n those for another arithmetic.
+func (k *kept) share(n, with Numbers) {
+	if shared, ok := k.bounds[with]; ok {
+		k.bounds[n] = shared
+	}
+}
+
 // Selecting is an oracle that need not compute what nobody keeps of large outputs.
 type Selecting interface {
 	Oracle

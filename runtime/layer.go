@@ -19,7 +19,8 @@ const (
 	SamplesLayer Layer = "samples"
 	// DifferentLayer: structure or a run shows that the file computes something else.
 	DifferentLayer Layer = "different"
-	// OpenLayer: structure cannot prove the file, and nothing ran it.
+	// OpenLayer: structure cannot prove the file, and nothing ran it, or only a
+	// runtime that is not certified. This is no pass.
 	OpenLayer Layer = "open"
 )
 
@@ -33,24 +34,50 @@ type FileVerdict struct {
 
 	// Runtimes are those that run the file.
 	Runtimes []string `json:"-"`
+	// Arithmetic is set for a file that computes in less exact numbers than what it is
+	// compared with: which ones.
+	Arithmetic string `json:"-"`
+
+	uncertified string // the runtime that ran it without a bound
+	before      string // Reason, before a check or a run showed a difference
+	structural  bool   // structure shows the difference, and not a check or a run that is in the report
 }
 
 // Judged returns the report with verdicts on files. One without a layer, because
 // structure left it open, gets the layer that the checks and the runs give it.
-// covered describes the samples.
+// covered describes the samples. A file that is different, or that nothing proved
+// and nothing ran, makes the verdict fail.
 func (r Report) Judged(files []FileVerdict, covered string) Report {
 	r.Files = make([]FileVerdict, len(files))
 	for i, f := range files {
-		if f.Layer == "" {
+		if f.structural = f.Layer == DifferentLayer; f.Layer == "" {
 			f.Layer = OpenLayer
 			r.judge(&f, covered)
 		}
 		r.Files[i] = f
+		if r.Verdict != Pass {
+			continue
+		}
+		switch f.Layer {
+		case OpenLayer:
+			r.Verdict, r.Reason = Fail, f.File+" is not verified: "+f.open()
+		case DifferentLayer:
+			r.Verdict, r.Reason = Fail, f.File+" is different"
+		}
 	}
 	return r
 }
 
+// open says why a file is not verified.
+func (f FileVerdict) open() string {
+	if f.uncertified != "" {
+		return f.uncertified + " ran it and is not certified"
+	}
+	return "structure does not prove it, and nothing ran it"
+}
+
 func (r Report) judge(f *FileVerdict, covered string) {
+	f.before = f.Reason
 	for _, c := range r.Checks {
 		if c.File == f.File && c.Status == StatusFail {
 			f.Layer, f.Reason, f.FirstDifference = DifferentLayer, c.Part+": "+c.Reason, c.FirstDifference
@@ -59,13 +86,25 @@ func (r Report) judge(f *FileVerdict, covered string) {
 	}
 	for _, x := range r.Results {
 		switch {
+		case x.partial: // what it computes wrongly proves nothing about the file
 		case x.File != f.File && (x.File != "" || !slices.Contains(f.Runtimes, x.Runtime)): // of another file
 		case x.Status == StatusFail:
 			f.Layer, f.Reason, f.FirstDifference = DifferentLayer, x.Runtime+": "+x.Reason, x.FirstDifference
+			if f.before != "" {
+				f.Reason += "; by structure: " + f.before
+			}
 			return
+		case x.Status == StatusUncertified:
+			f.uncertified = x.Runtime
 		case x.Status == StatusOK && x.Cases > 0:
 			f.Layer, f.RestsOn = SamplesLayer, covered
+			if f.Arithmetic != "" {
+				f.RestsOn += fmt.Sprintf("; it computes in %s, whose rounding bounds the difference of %s", f.Arithmetic, x.MaxAbs.cell("%.1e"))
+			}
 		}
+	}
+	if f.uncertified != "" {
+		f.Layer, f.RestsOn = OpenLayer, ""
 	}
 }
 
@@ -78,9 +117,16 @@ func (r Report) writeFiles(text *strings.Builder) {
 		case SamplesLayer:
 			fmt.Fprintf(text, "%s: equal on samples (%s); not proved by structure%s\n", f.File, f.RestsOn, because(f))
 		case DifferentLayer:
-			fmt.Fprintf(text, "%s: different%s\n", f.File, at(f.FirstDifference))
+			why := at(f.FirstDifference)
+			switch {
+			case f.structural:
+				why = because(f)
+			case f.before != "":
+				why += "; by structure: " + f.before
+			}
+			fmt.Fprintf(text, "%s: different%s\n", f.File, why)
 		default:
-			fmt.Fprintf(text, "%s: neither proved by structure nor run%s\n", f.File, because(f))
+			fmt.Fprintf(text, "%s: not verified: %s%s\n", f.File, f.open(), because(f))
 		}
 	}
 }

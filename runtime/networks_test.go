@@ -243,7 +243,7 @@ func TestCasesOfOtherNetworks(t *testing.T) {
 	}
 
 	_, _, cases = built(t, regression{})
-	if got := cases[2].String(); len(cases) != 12 || got != "batch 3, features [3 6]" {
+	if got := cases[2].String(); len(cases) != 12 || got != "features [3 6]" {
 		t.Errorf("%d cases, the third is %s", len(cases), got)
 	}
 	features, err := cases[11].Inputs()["features"].Float32s()

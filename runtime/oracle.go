@@ -1,6 +1,10 @@
 package runtime
 
-import "github.com/attnx/attnx/format"
+import (
+	"reflect"
+
+	"github.com/attnx/attnx/format"
+)
 
 // Numbers is the arithmetic of a runtime, from which its rounding errors follow.
 // In the zero value every value has the type that the graph declares.
@@ -19,6 +23,20 @@ type Oracle interface {
 	Bounds(inputs map[string]format.Tensor, numbers ...Numbers) (Bounded, error)
 }
 
+// PerCase is an oracle that knows more of a case than its inputs, such as what was
+// recorded for it.
+type PerCase interface {
+	For(Case) Oracle // the oracle for this case
+}
+
+// forCase returns the oracle for a case.
+func forCase(o Oracle, c Case) Oracle {
+	if p, ok := o.(PerCase); ok {
+		return p.For(c)
+	}
+	return o
+}
+
 // Bounded holds the outputs of a run and their bounds.
 type Bounded struct {
 	Outputs map[string]format.Tensor
@@ -34,6 +52,11 @@ type Bounds struct {
 	// Unknown is why bounds are infinite: the first value and the reason. "" if it
 	// has no single cause.
 	Unknown string
+}
+
+// shares reports whether b and c are the same bounds, in the same memory.
+func (b Bounds) shares(c Bounds) bool {
+	return b.Of != nil && reflect.ValueOf(b.Of).Pointer() == reflect.ValueOf(c.Of).Pointer()
 }
 
 // Margin describes a row of scores: by how much its highest value leads, and how far

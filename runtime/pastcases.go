@@ -93,6 +93,8 @@ func (c CacheShape) pastSizes() (all []past) {
 		p := past{batch: i + 1, columns: i * 3 % sizesOnce, tokens: min(1+i*5%sizesOnce, c.Context), apart: c.Positions && i%2 == 1}
 		p.columns = min(p.columns, c.Context-p.tokens)
 		switch {
+		case len(c.States) > 0:
+			p.columns, p.apart = 0, false
 		case p.columns >= 2 && i%4 == 2:
 			p.mask = holesInPast
 		case p.columns >= 1 && i%4 == 1:
@@ -111,6 +113,9 @@ func (c CacheShape) pastSizes() (all []past) {
 func (c CacheShape) pastLevels() [][]int {
 	below := func(all []int, n int) []int {
 		return slices.DeleteFunc(slices.Clone(all), func(x int) bool { return x > n })
+	}
+	if len(c.States) > 0 { // as large after any number of tokens
+		return [][]int{pastBatches, {0}, below(pastTokens, c.Context), {noHoles}}
 	}
 	levels := [][]int{pastBatches, append(below(pastColumns, c.Context-2), -1), below(pastTokens, c.Context/2), {noHoles, leftPadded, holesInPast, holesInNew}}
 	if c.Positions {
@@ -172,7 +177,7 @@ func (c CacheShape) pastCase(p past, d *deck) Case {
 		past := c.past(p.batch, p.columns)
 		at := 1 << 32
 		for layer := range c.Layers {
-			for _, kind := range pastKinds {
+			for _, kind := range c.kinds() {
 				name := role.Layered(kind, layer).Name()
 				x, err := eighths(past[name], func(i int) uint64 { return random(at + i) })
 				if err != nil {

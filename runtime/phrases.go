@@ -13,5 +13,6 @@ const (
 	InstallAgain    = InstallGPU + " again"                // its files are damaged
 	DiagnoseEach    = "library.DiagnoseMachine names each" // of CUDA's libraries
 	UseCPU          = "use the CPU"                        // instead of CUDA
-	ExportCache     = "export it with the profile cache"   // a file that the decode loop cannot drive
+	AskOracle       = "compare with the oracle"
+	ExportCache     = "export it with the profile cache" // a file that the decode loop cannot drive
 )

@@ -66,6 +66,14 @@ func (n Number) cell(format string) string {
 	return fmt.Sprintf(format, float64(n))
 }
 
+// ratio formats n as a ratio: of 10,000 or more the exponent says it.
+func (n Number) ratio() string {
+	if n >= 1e4 {
+		return n.cell("%.0e")
+	}
+	return n.cell("%.1f")
+}
+
 // Report is the outcome of a verification. `attnx verify` prints its JSON.
 type Report struct {
 	Verdict Verdict  `json:"verdict"`
@@ -74,10 +82,13 @@ type Report struct {
 	Checks  []Check  `json:"checks"`           // of the files, made before any run
 	Cases   int      `json:"cases"`
 	Results []Result `json:"results"`
-	Kept    string   `json:"kept,omitempty"` // folder with the smallest model that shows the first difference
+	Notes   []string `json:"notes,omitempty"` // what the verification left out or took for something else
+	Kept    string   `json:"kept,omitempty"`  // folder with the smallest model that shows the first difference
 	// Files holds the verdict on each file, with what it rests on.
 	Files    []FileVerdict `json:"files"`
 	Coverage *Coverage     `json:"coverage,omitempty"` // what the cases reach
+
+	Explain bool `json:"-"` // WriteText writes the readings too
 }
 
 // Check is the outcome of comparing a part of a file, or a file of a folder,
@@ -128,8 +139,13 @@ type Result struct {
 	FirstDifference string `json:"first_difference"`     // name of the first value that differs, such as "h.0.attn.scores"
 	Node            string `json:"first_node,omitempty"` // the node of an ONNX file of another tool that computes it
 	Cases           int    `json:"cases"`
-	ArgmaxChecked   int    `json:"argmax_checked"`     // rows counted by ArgmaxAgreement
-	Rounding        []Part `json:"rounding,omitempty"` // the values whose roundings make most of the bound of the first difference
+	ArgmaxChecked   int    `json:"argmax_checked"` // rows counted by ArgmaxAgreement
+	// Readings bound the error of the closest value; nil if they were not derived.
+	Readings *Readings `json:"readings,omitempty"`
+	Rounding []Part    `json:"rounding,omitempty"` // the values whose roundings make most of the bound of the first difference
+
+	noKernel bool // the runtime is there, and has no kernel for a node of the file
+	partial  bool // it failed, and takes some models only
 }
 
 // WriteText writes the report as a table with one line per check and one per
@@ -139,6 +155,7 @@ type Result struct {
 func (r Report) WriteText(w io.Writer) error {
 	var text, notes strings.Builder
 	r.writeChecks(&text, &notes)
+	said := map[string]bool{} // why a runtime is unavailable is said once, below the first table
 	for i, x := range r.Results {
 		if i > 0 && x.group() == r.Results[i-1].group() {
 			continue
@@ -149,12 +166,19 @@ func (r Report) WriteText(w io.Writer) error {
 				break
 			}
 			cells := fmt.Sprintf("%s\t%s\t%d/%d\t%s\t%s\t%s", x.Runtime, x.Status, x.Cases, r.Cases,
-				x.MaxAbs.cell("%.1e"), x.BoundRatio.cell("%.1f"), (100 * x.ArgmaxAgreement).cell("%.4g%%"))
+				x.MaxAbs.cell("%.1e"), x.BoundRatio.ratio(), (100 * x.ArgmaxAgreement).cell("%.4g%%"))
 			first := x.FirstDifference
 			if x.Node != "" {
 				first += " of node " + x.Node
 			}
-			rows = append(rows, row{x.Runtime, cells, first, x.Reason})
+			reason := x.Reason
+			if x.Status == StatusUnavailable {
+				if said[x.Runtime+reason] {
+					reason = ""
+				}
+				said[x.Runtime+x.Reason] = true
+			}
+			rows = append(rows, row{x.Runtime, cells, first, reason})
 		}
 		if notes.Len() > 0 {
 			text.WriteString(notes.String())
@@ -172,8 +196,16 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Kept != "" {
 		fmt.Fprintf(&text, "%s: the smallest model that shows the first difference, its inputs, and the outputs that were expected and computed\n", r.Kept)
 	}
+	for _, x := range r.Results {
+		if r.Explain && x.Readings != nil {
+			x.Readings.write(&text, strings.TrimSpace(x.File+" "+x.Runtime), x.Closest)
+		}
+	}
 	if r.Coverage != nil {
 		r.Coverage.write(&text)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&text, "note: %s\n", n)
 	}
 	r.writeFiles(&text)
 	fmt.Fprintf(&text, "%s against %s", r.Verdict, r.Oracle)
@@ -218,7 +250,8 @@ const textWidth = 80
 type row struct{ name, cells, first, reason string }
 
 // writeTable writes a table whose last column has the first differences. If the
-// table would be too wide, the differences become notes, like the reasons.
+// table would be too wide, the differences become notes, like the reasons. Rows in
+// succession with one reason share a note.
 func writeTable(text, notes *strings.Builder, header string, rows []row) {
 	whole := aligned(header+"\tfirst difference", rows, func(r row) string { return "\t" + cmp.Or(r.first, "-") })
 	fits := widest(whole) <= textWidth
@@ -226,7 +259,11 @@ func writeTable(text, notes *strings.Builder, header string, rows []row) {
 		whole = aligned(header, rows, func(row) string { return "" })
 	}
 	text.WriteString(whole)
-	for _, r := range rows {
+	for i := 0; i < len(rows); i++ {
+		r := rows[i]
+		for ; i+1 < len(rows) && r.reason != "" && rows[i+1].reason == r.reason && rows[i+1].first == r.first; i++ {
+			r.name += ", " + rows[i+1].name // one finding is said once
+		}
 		if !fits && r.first != "" {
 			fmt.Fprintf(notes, "%s: first difference: %s\n", r.name, r.first)
 		}

@@ -64,7 +64,14 @@ func WriteParts(w io.Writer, parts []Part) {
 		if i > 0 {
 			io.WriteString(w, ", ")
 		}
-		fmt.Fprintf(w, "%s (%s) %.2g %%", quote.Line(p.Value, 60), p.Op, 100*float64(p.Share))
+		fmt.Fprintf(w, "%s (%s)", quote.Line(p.Value, 60), p.Op)
+		if share := float64(p.Share); !math.IsNaN(share) { // without a finite variance there are no shares
+			if percent := 100 * share; percent >= 10 { // two digits of 99.9 would be an exponent
+				fmt.Fprintf(w, " %.0f %%", percent)
+			} else {
+				fmt.Fprintf(w, " %.2g %%", percent)
+			}
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type Runtime struct {
 	// are named, as in "openvino (default)".
 	OnRequest []string
 	Whole     bool // it needs all weights inside the file: it does not read external data
+	Lends     bool // OpenDevice takes File.Weights
 	// Widest is the most exact type in which it computes: it rounds values of wider
 	// types. Zero: it computes in the types of the graph.
 	Widest format.DType
@@ -29,14 +30,23 @@ type Runtime struct {
 	// OpenDevice opens a network with a past, for decoding. nil: the runtime cannot
 	// decode with a cache.
 	OpenDevice func(File, Options) (Device, error)
+	// OpenData opens a file at a path whose inputs or outputs are not all tensors of
+	// numbers. nil: the runtime runs no such files.
+	OpenData func(File, Options) (DataSession, error)
 	// Library describes the library that the runtime loads. nil: it loads none.
 	Library *Library
 }
 
-// File is an ONNX file: a path, or bytes in memory that include all weights.
+// File is an ONNX file: a path, or bytes in memory that include all weights but
+// those in Weights.
 type File struct {
 	Path string
 	Data []byte // used if Path is empty
+
+	// Weights are initializers that Data says to be in another file. OpenDevice of a
+	// runtime with Lends reads them where they are, without a copy, so they must not
+	// be changed; other functions take none.
+	Weights []format.Tensor
 }
 
 // Options configure how a runtime runs a model. In the zero value the runtime
@@ -48,6 +58,8 @@ type Options struct {
 	Level   string // one of Levels or OnRequest
 	TF32    bool   // a GPU may use TF32, which rounds the factors of products to 10 bits
 	Repeats bool   // all runs that add one token have the same shapes
+	Stored  bool   // weights keep the form of the file: half the memory, and slower runs of many rows
+	Foreign bool   // another tool wrote the graph: an id below 0 counts from the end of its table, as ONNX has it, and a mask may hold any numbers
 	Turns   bool   // other sessions run alternately with this one: waiting threads must not use the processor
 }
 

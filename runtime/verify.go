@@ -43,6 +43,8 @@ type Candidate struct {
 	// Measured means that its difference is reported and not judged: no bound
 	// separates a right candidate from a wrong one.
 	Measured bool
+	// Readings asks for the readings of the value that comes closest to its bound.
+	Readings bool
 	// Locate returns the first intermediate value that differs in a failed case, run
 	// in the given form; the zero Origin if none does. It may be nil.
 	Locate func(Case, Form) (Origin, error)
@@ -62,6 +64,7 @@ type Origin struct {
 type Form struct {
 	Name string
 	Of   func(Session) Session // returns the session that runs the case; Verify does not close it
+	Runs func(Case) bool       // whether it runs the case; nil: it runs all
 	// Oracle returns the expected outputs in this form. nil: the oracle's outputs
 	// for the case itself. Verify does not close it.
 	Oracle Oracle
@@ -104,7 +107,7 @@ func Verify(ctx context.Context, oracle Oracle, candidates []Candidate, cases []
 	// The oracle runs first and one candidate after the other, so that one session is
 	// open at a time: with its weights it takes more memory than what is kept.
 	want := make([]expected, len(cases))
-	var elements Count
+	coverage := &Coverage{}
 	for i, c := range cases {
 		if err := stopped(); err != nil {
 			return Report{}, err
@@ -113,14 +116,24 @@ func Verify(ctx context.Context, oracle Oracle, candidates []Candidate, cases []
 		if want[i], err = expect(oracle, c, numbers, keptElements); err != nil {
 			return Report{}, fmt.Errorf("verify: the oracle on %s: %w", c, err)
 		}
+		if why := want[i].uncertain(); c.Optional && why != "" {
+			coverage.leave(c, why)
+			want[i] = expected{}
+			continue
+		}
 		for _, k := range want[i].outputs {
-			elements.Covered += k.rows.Elements() + k.rest.Elements()
+			coverage.Elements.Covered += k.rows.Elements() + k.rest.Elements()
 			all, _ := format.Elements(k.shape)
-			elements.Of += all
+			coverage.Elements.Of += all
 		}
 	}
+	ran := slices.DeleteFunc(slices.Clone(cases), func(c Case) bool { return !coverage.Ran(c) })
+	want = slices.DeleteFunc(want, func(x expected) bool { return x.outputs == nil })
+	if cases = ran; len(cases) == 0 {
+		return Report{}, errors.New("verify: no cases to run")
+	}
 	others := formOutputs{}
-	report := Report{Verdict: Pass, Oracle: OracleName, Cases: len(cases), Results: make([]Result, len(candidates)), Coverage: &Coverage{Elements: elements}}
+	report := Report{Verdict: Pass, Oracle: OracleName, Cases: len(cases), Results: make([]Result, len(candidates)), Coverage: coverage}
 	for i, x := range candidates {
 		r := open(x)
 		r.oracle = oracle
@@ -149,17 +162,20 @@ func Verify(ctx context.Context, oracle Oracle, candidates []Candidate, cases []
 	return report, nil
 }
 
+// MoreDigits is the remedy for a model whose results are a matter of rounding.
+const MoreDigits = "its results are a matter of rounding, so no run proves them: take numbers of more bits, or measure what these lose on a text"
+
 // objection returns the reason against a pass, "" if there is none.
 func objection(candidates []Candidate, results []Result) string {
-	evidence, others := false, len(candidates) == 0
+	evidence, others, noKernel := false, len(candidates) == 0, false
 	for i, r := range results {
-		others = others || !candidates[i].Own
+		others, noKernel = others || !candidates[i].Own, noKernel || r.noKernel
 		switch {
 		case r.Status == StatusFail && candidates[i].Partial && !candidates[i].Named:
 		case r.Status == StatusFail:
 			return r.Runtime + " failed"
 		case r.Status == StatusUncertified:
-			return r.Runtime + " is not certified here"
+			return r.Runtime + " is not certified here: " + MoreDigits
 		case r.Status == StatusUnavailable && candidates[i].Named:
 			return r.Runtime + " was asked for and is unavailable"
 		case r.Status == StatusOK && !candidates[i].Own:
@@ -168,6 +184,9 @@ func objection(candidates []Candidate, results []Result) string {
 	}
 	if !evidence && !others {
 		return "no runtime but our own ran, because no other was asked for: ask for one of them too"
+	}
+	if !evidence && noKernel {
+		return "no runtime but our own ran, none that is there has the kernels of the file: take one that has them"
 	}
 	if !evidence {
 		return "no runtime but our own ran, ONNX Runtime is missing: " + InstallLibrary
@@ -182,10 +201,32 @@ type expected struct {
 	unknown map[Numbers]string
 }
 
+// uncertain returns why the outputs are no numbers, or have no bounds; "" if they have both.
+func (x expected) uncertain() string {
+	bad := func(t format.Tensor) bool {
+		if t.DType != format.Float64 {
+			return false
+		}
+		numbers, err := t.Float64s()
+		return err != nil || slices.ContainsFunc(numbers, func(x float64) bool { return !finite(x) })
+	}
+	for _, k := range x.outputs {
+		if bad(k.rows) || bad(k.rest) {
+			return k.name + " holds no numbers there"
+		}
+		for n, b := range k.bounds {
+			if bad(b[0]) || bad(b[1]) {
+				return cmp.Or(x.unknown[n], k.name+" has no finite bound there")
+			}
+		}
+	}
+	return ""
+}
+
 // expect runs one case on the oracle and keeps about limit elements.
 func expect(o Oracle, c Case, numbers []Numbers, limit int) (expected, error) {
 	var selected map[string]Selection
-	b, err := BoundsOf(o, c.Inputs(), func(shapes map[string][]int) map[string]Selection {
+	b, err := BoundsOf(forCase(o, c), c.Inputs(), func(shapes map[string][]int) map[string]Selection {
 		selected = Select(shapes, limit)
 		return selected
 	}, numbers...)
@@ -213,8 +254,12 @@ func expect(o Oracle, c Case, numbers []Numbers, limit int) (expected, error) {
 	}
 	for i, n := range numbers {
 		x.unknown[n] = b.Bounds[i].Unknown
+		same := slices.IndexFunc(b.Bounds[:i], func(of Bounds) bool { return of.shares(b.Bounds[i]) })
 		for j := range x.outputs {
-			if err := x.outputs[j].bound(n, b.Bounds[i]); err != nil {
+			k := &x.outputs[j]
+			if same >= 0 {
+				k.share(n, numbers[same])
+			} else if err := k.bound(n, b.Bounds[i]); err != nil {
 				return x, err
 			}
 		}
@@ -270,18 +315,22 @@ func noOutput(name string) error { return fmt.Errorf("the session gives no outpu
 // candidateRun is the state of a candidate.
 type candidateRun struct {
 	Candidate
-	session    Session // nil if opening failed or the candidate gave up
-	status     Status
-	reason     string
-	difference Difference
-	failed     *Case      // the first case with a difference
-	first      Difference // its difference
-	form       Form       // its form
-	unknown    string     // the first value whose bound is not known, and why
-	cases      int        // number of cases that ran
-	refusal    error      // with which it gave up
-	refused    *Case      // the case in which it did; nil if it could not be opened
-	oracle     Oracle
+	session     Session // nil if opening failed or the candidate gave up
+	status      Status
+	reason      string
+	difference  Difference
+	failed      *Case      // the first case with a difference
+	first       Difference // its difference
+	form        Form       // its form
+	unknown     string     // the first value whose bound is not known, and why
+	lost        string     // the first output of which rounding leaves no digit
+	closest     *Case      // of the value that came closest to its bound
+	closestForm Form
+	cases       int   // number of cases that ran
+	refusal     error // with which it gave up
+	refused     *Case // the case in which it did; nil if it could not be opened
+	oracle      Oracle
+	noKernel    bool
 }
 
 func open(c Candidate) *candidateRun {
@@ -308,6 +357,9 @@ func (r *candidateRun) giveUp(c *Case, err error) {
 	}
 	if gone := new(UnavailableError); errors.As(err, &gone) { // the report names the runtime
 		r.reason = gone.Reason + "; " + gone.Remedy
+	}
+	if lacking := new(NoKernelError); c == nil && errors.As(err, &lacking) { // the file may be right
+		r.status, r.reason, r.noKernel = StatusUnavailable, lacking.Error(), true
 	}
 }
 
@@ -350,7 +402,7 @@ func (r *candidateRun) run(c Case, want expected) {
 		forms = []Form{asItIs}
 	}
 	for _, f := range forms {
-		if f.Cases == nil {
+		if f.Cases == nil && (f.Runs == nil || f.Runs(c)) {
 			r.runForm(c, f, func() (expected, error) { return want, nil })
 		}
 	}
@@ -378,13 +430,16 @@ func (r *candidateRun) runForm(c Case, f Form, expected func() (expected, error)
 	}
 }
 
+// presents are the kinds of outputs that only a network with a past has.
+var presents = []role.Kind{role.PresentKey, role.PresentValue, role.PresentState, role.PresentCell}
+
 // gives reports whether the candidate must return an output of the oracle.
 func (r *candidateRun) gives(name string) bool {
 	of, _ := role.FromName(name)
 	if r.Gives != nil {
 		return slices.Contains(r.Gives, of.Kind)
 	}
-	return of.Kind != role.PresentKey && of.Kind != role.PresentValue
+	return !slices.Contains(presents, of.Kind)
 }
 
 // compare compares the outputs of a case in one form with the oracle's. A
@@ -403,8 +458,16 @@ func (r *candidateRun) compare(c Case, f Form, want expected, got []format.Tenso
 		if d.Unknown > 0 && r.unknown == "" {
 			r.unknown = fmt.Sprintf("%s: %s", c, cmp.Or(want.unknown[r.numbers()], place(x.name, d.FirstUnknown)+" has no finite bound"))
 		}
+		// What is exactly the oracle's needs no bound.
+		if share := d.explained(); share >= 1 && d.MaxAbs > 0 && r.lost == "" && got[i].DType.Float() {
+			computed := cmp.Or(r.DType, got[i].DType)
+			r.lost = fmt.Sprintf("%s: %s gives no digit of %s here: rounding explains %.2g times its size", c, computed, x.name, share)
+		}
 		if !scores { // an argmax is meaningful only for scores
 			d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
+		}
+		if d.Used > r.difference.Used {
+			r.closest, r.closestForm = &c, f
 		}
 		r.difference = r.difference.Merge(d)
 		if (d.FirstBad != nil || d.Reason != "") && r.failed == nil {
@@ -417,12 +480,13 @@ func (r *candidateRun) compare(c Case, f Form, want expected, got []format.Tenso
 // result summarizes the run of a candidate that was offered the given number of
 // cases.
 func (r *candidateRun) result(offered int) Result {
-	x := Result{Runtime: r.Name, Status: r.status, Reason: r.reason, Cases: r.cases, ArgmaxChecked: r.difference.ArgmaxChecked}
+	x := Result{Runtime: r.Name, Status: r.status, Reason: r.reason, Cases: r.cases, ArgmaxChecked: r.difference.ArgmaxChecked, noKernel: r.noKernel}
 	nan := Number(math.NaN())
 	x.MaxAbs, x.MaxRel, x.Bound, x.BoundRatio, x.ArgmaxAgreement = nan, nan, nan, nan, nan
 	if r.difference.Used > 0 {
 		x.Bound, x.BoundRatio = Number(r.difference.Bound), Number(1/r.difference.Used)
 		x.Closest = place(r.difference.ClosestName, r.difference.ClosestIndex)
+		x.Readings = r.readings()
 	}
 	if r.difference.Elements > 0 {
 		x.MaxAbs, x.MaxRel = Number(r.difference.MaxAbs), Number(r.difference.MaxRel)
@@ -444,8 +508,11 @@ func (r *candidateRun) result(offered int) Result {
 		x.Status, x.Reason = StatusFail, "the outputs are empty"
 	case r.unknown != "":
 		x.Status, x.Reason = StatusUncertified, r.unknown
+	case r.lost != "":
+		x.Status, x.Reason = StatusUncertified, r.lost
 	}
 	if x.Status == StatusFail && r.Partial && !r.Named {
+		x.partial = true
 		x.Reason += "; this fails the verdict only if the runtime is asked for by name"
 	}
 	return x

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -253,6 +254,36 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A runtime without a kernel for a valid file is unavailable, which is no pass, and is not asked where
+// it gave up. An error of a run is a failure, whatever its type.
+func TestMissingKernels(t *testing.T) {
+	lacking := fmt.Errorf("model: %w", &NoKernelError{Runtime: "R", Device: "cpu", Node: "MatMul(13)"})
+	opening, running := candidate("lacks a kernel", nil), candidate("gives up", nil)
+	opening.Open = func() (Session, error) { return nil, lacking }
+	opening.Refused = func(*Case, error) (Origin, error) {
+		t.Error("it is asked where")
+		return Origin{}, nil
+	}
+	running.Open = func() (Session, error) {
+		return &fake{run: func(format.Tensor) (format.Tensor, error) { return format.Tensor{}, lacking }}, nil
+	}
+	const reason = "R has no kernel for MatMul(13) in the types that it has there (cpu): take another runtime or device, or another element type"
+	r := verify(t, candidate("good", nil), opening)
+	if x := r.Results[1]; r.Verdict != Pass || x.Status != StatusUnavailable || x.Reason != reason {
+		t.Errorf("%s, %+v", r.Verdict, x)
+	}
+	if r := verify(t, opening); r.Verdict != Fail || !strings.Contains(r.Reason, "has the kernels of the file") {
+		t.Errorf("%s %s", r.Verdict, r.Reason)
+	}
+	opening.Named = true
+	if r := verify(t, candidate("good", nil), opening); r.Verdict != Fail || !strings.Contains(r.Reason, "was asked for and is unavailable") {
+		t.Errorf("%s %s", r.Verdict, r.Reason)
+	}
+	if r := verify(t, candidate("good", nil), running); r.Verdict != Fail || r.Results[1].Status != StatusFail {
+		t.Errorf("%s, %+v", r.Verdict, r.Results[1])
+	}
+}
+
 func TestVerifyErrors(t *testing.T) {
 	good, cases := []Candidate{candidate("good", nil)}, Cases(vocab, 4, 1)
 	if _, err := Verify(t.Context(), oracle(), good, nil); err == nil {
@@ -425,5 +456,16 @@ func TestUnavailableError(t *testing.T) {
 	_, err := unavailable("ort-cuda").Open()
 	if !errors.Is(err, ErrUnavailable) || err.Error() != "ort-cuda is unavailable: no library; install it" {
 		t.Errorf("%v", err)
+	}
+}
+
+// A ratio of many digits does not widen the table.
+func TestRatioCell(t *testing.T) {
+	for n, want := range map[Number]string{3.21: "3.2", 9999: "9999.0", 1.2e9: "1e+09", Number(math.NaN()): "-"} {
+		r := Report{Results: []Result{{Runtime: "a", BoundRatio: n}}}
+		var text strings.Builder
+		if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), " "+want+" ") {
+			t.Errorf("%g: %s, expected %s", float64(n), text.String(), want)
+		}
 	}
 }

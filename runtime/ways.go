@@ -8,7 +8,8 @@ type Way string
 
 // The ways. A graph with shared buffers computes each sequence separately while
 // there is more than one new token, and does not support padding. A window
-// counts columns, so columns without a token would shorten it.
+// counts columns, so columns without a token would shorten it. A recurrent network has no
+// mask.
 const (
 	Whole        Way = "whole"             // all tokens in one run
 	TokenByToken Way = "token by token"    // the first half or more in one run, then one token per run
@@ -19,7 +20,7 @@ const (
 
 // Ways returns the ways in which a graph of this shape can run.
 func (c CacheShape) Ways() []Way {
-	if c.Shared {
+	if c.Shared || len(c.States) > 0 {
 		return []Way{Whole, TokenByToken, Chunks}
 	}
 	if c.Window {

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"slices"
-
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/bench"
 	"github.com/attnx/attnx/cmd/attnx/internal/complete"
+	"github.com/attnx/attnx/cmd/attnx/internal/tasks"
 	"github.com/attnx/attnx/export"
 	"github.com/attnx/attnx/export/placement"
 	"github.com/attnx/attnx/export/precision"
@@ -18,8 +17,9 @@ import (
 // Completions of flags, by the flag's name, or by command and name if the same
 // name has other values elsewhere.
 var flagValues = map[string]complete.Func{
-	"arch":                 complete.OneOf(slices.Concat(arch.Decoders(), arch.Translators())...),
-	"task":                 complete.OneOf(tasks...),
+	"arch":                 complete.ByFlag("task", tasks.Translate, arch.Translators(), arch.Decoders()),
+	"against":              complete.ByFlag("task", tasks.Translate, arch.Translators(), arch.Decoders()),
+	"task":                 complete.OneOf(tasks.Names...),
 	"best":                 complete.OneOf(train.BestBLEU, train.BestChrF),
 	"preset":               complete.OneOf(arch.Presets()...),
 	"tokenizer":            complete.OneOf(tokens.Word.String(), tokens.Char.String(), tokens.BPE.String()),
@@ -33,7 +33,9 @@ var flagValues = map[string]complete.Func{
 	"profile":              complete.OneOf(export.ProfileNames()...),
 	"dtype":                complete.OneOf("bfloat16", "float16", "float32"),
 	"convert dtype":        complete.OneOf("bfloat16", "float16", "float32", "q4_0", "q4_k", "q5_0", "q8_0"),
+	"train dtype":          complete.OneOf(train.DTypes()...),
 	"quantize":             complete.OneOf(string(precision.Int8), string(precision.Int4)),
+	"to":                   complete.OneOf(attnx.ToTorch),
 	"fuse":                 complete.OneOf("ort"),
 	"keep":                 complete.FreeText,
 	"optimizer":            complete.OneOf("adamw"),
@@ -45,6 +47,7 @@ var flagValues = map[string]complete.Func{
 	"client":               complete.OneOf("npm", "pip"),
 
 	"data":             complete.AnyFile,
+	"val":              complete.AnyFile,
 	"tokens output":    complete.FilesOf("safetensors"),
 	"tokens tokenizer": complete.AnyFile,
 	"target":           complete.AnyFile,

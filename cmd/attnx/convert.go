@@ -14,7 +14,7 @@ import (
 )
 
 func convertCommand(s console.Streams) *cobra.Command {
-	var out, dtype, like string
+	var out, dtype, like, to string
 	var asJSON, merge, adapter bool
 	cmd := &cobra.Command{
 		Use:   "convert IN -o OUT",
@@ -33,7 +33,14 @@ attnx convert runs/tuned -o tuned.onnx --like model.onnx. All other bytes are
 those of FILE.onnx.
 
 --merge adds what train --lora learned to the weights. --adapter writes it
-alone: adapter_config.json and adapter_model.safetensors, which PEFT opens.
+alone: adapter_config.json and adapter_model.safetensors, which PEFT opens, or
+for ONNX Runtime, if OUT ends with .onnx_adapter; it is activated over a file
+of export --adapter-inputs. A folder of PEFT is read with its base, which lies
+beside it or where adapter_config.json says.
+
+--to torch writes a run's model, optimizer, settings and data for PyTorch.
+fixtures/distributed/train.py goes on from there with torchrun, on several
+machines, and writes a folder that attnx train --resume takes.
 
 A checkpoint holds float32. --dtype writes a folder or a GGUF file in a smaller
 type and reports the rounding: how many weights changed, and by how much at
@@ -48,7 +55,7 @@ of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
 			if err := notStdout(out); err != nil {
 				return err
 			}
-			o := attnx.ConvertOptions{Tell: s.Tell, Like: like, Merge: merge, Adapter: adapter, Saving: func() { ending.FinishFirst(cmd.Context()) }}
+			o := attnx.ConvertOptions{Tell: s.Tell, Like: like, To: to, Merge: merge, Adapter: adapter, Saving: func() { ending.FinishFirst(cmd.Context()) }}
 			if attnx.MeansGGUF(out) {
 				o.GGUF, err = gguf.ParseWritable(dtype)
 			} else {
@@ -72,6 +79,7 @@ of the type (32 elements, 256 for q4_k) get q5_0 or float16.`,
 	cmd.Flags().StringVar(&dtype, "dtype", "float32", "of the weights: float32, bfloat16 or float16; of a GGUF file also q8_0, q5_0, q4_0 or q4_k")
 	cmd.Flags().BoolVar(&merge, "merge", false, "add the adapter of IN (train --lora) to its weights")
 	cmd.Flags().BoolVar(&adapter, "adapter", false, "write the adapter alone, as a folder that PEFT opens")
+	cmd.Flags().StringVar(&to, "to", "", "torch: hand a run over to PyTorch, for several machines")
 	cmd.Flags().StringVar(&like, "like", "", "ONNX file to copy with the weights of IN, if OUT ends with .onnx")
 	usage.JSONFlag(cmd, &asJSON, attnx.ConvertReport{})
 	return cmd

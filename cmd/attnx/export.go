@@ -26,16 +26,24 @@ generation_config.json, genai_config.json and the tokenizer's files lie beside.
 onnxruntime and onnxruntime-genai open it, and so do PyTorch's transformers and
 optimum's ORTModelForCausalLM where they have the architecture: not "simple",
 and no network of your own. The folder of a network that can have no past, such
-as a classifier, holds the profile plain and no files for generation. --web
-puts the model where transformers.js looks for it, onnx/model.onnx with the
-weights under the name onnx/model.onnx_data, which are model.safetensors too: a
-hard link, or a copy on file systems without. --triton DIR makes, alone or
-beside, the folder of the model in a repository of the Triton Inference Server;
-its inputs and outputs are those of the profile cache, and a text begins with a
-past of length 0. Beside it, NAME_text takes a text and returns what follows, in
-pieces if asked for; Triton's Python needs onnxruntime and tokenizers for it.
-kserve.yaml in the model's folder is a manifest for KServe. A folder that is not
-empty is never written into.`
+as a classifier, holds the profile plain and no files for generation. That of a
+network that translates has encoder_model.onnx, decoder_model.onnx for the first
+token and decoder_with_past_model.onnx for the others, as optimum's
+ORTModelForSeq2SeqLM expects. Each target begins with one token, so none is
+padded on its left, and the decoders have no mask for it. --web puts the model
+where transformers.js looks for it, onnx/model.onnx with the weights under the
+name onnx/model.onnx_data, which are model.safetensors too: a hard link, or a
+copy on file systems without. What translates gets onnx/encoder_model.onnx and
+onnx/decoder_model_merged.onnx, both decoders in one file, where the input
+use_cache_branch chooses; a browser looks for the weights of each model under
+the model's name, so it fetches them twice. In other numbers the names end as
+transformers.js expects: _fp16, _quantized for int8, _q4 and _q4f16. --triton
+DIR makes, alone or beside, the folder of the model in a repository of the
+Triton Inference Server; its inputs and outputs are those of the profile cache,
+and a text begins with a past of length 0. Beside it, NAME_text takes a text and
+returns what follows, in pieces if asked for; Triton's Python needs onnxruntime
+and tokenizers for it. kserve.yaml in the model's folder is a manifest for
+KServe. A folder that is not empty is never written into.`
 
 func exportCommand(s console.Streams) *cobra.Command {
 	var out string
@@ -57,7 +65,8 @@ Profiles:
   cache  the same with a past: input_ids, attention_mask, position_ids and
          past_key_values.N.key and .value to logits and present.N.key and
          .value; a past of length 0 begins a text, so one file does prefill
-         and decode, and left padding works through the mask
+         and decode, and left padding works through the mask. Recurrent
+         networks have past_states.N.hidden and .cell instead
   flat   matrices only, one sequence of fixed length, one-hot input; for
          onnx-go, which multiplies nothing of higher rank. Without tokens: the
          features, of --length rows (default 1)

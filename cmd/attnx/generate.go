@@ -81,7 +81,7 @@ type generation struct {
 func (g *generation) flags(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&g.prompts, "prompt", nil, "text to continue, - for all of standard input; several are one batch")
 	fl.BoolVar(&g.asChat, "chat", false, "hold a conversation, a message a line of standard input")
-	fl.StringVar(&g.system, "system", "", "with --chat: what the model is told before the conversation")
+	fl.StringVar(&g.system, "system", "", "with --chat: the system message, which comes before the conversation")
 	fl.StringArrayVar(&g.stops, "stop", nil, "end before this text where the model writes it; several end at the first")
 	fl.IntVar(&g.maxTokens, "max-tokens", 50, "tokens to write at most")
 	fl.BoolVar(&g.sliding, "sliding", false, "continue beyond the model's context, seeing the last half of the text")

@@ -24,7 +24,7 @@ import (
 func TestInterrupt(t *testing.T) {
 	for engine, signal := range map[string]os.Signal{"auto": os.Interrupt, "gorgonia": syscall.SIGTERM} {
 		t.Run(engine, func(t *testing.T) {
-			steps := 150
+			steps := 60
 			if fixtures.Exhaustive() {
 				steps = 3000
 			}

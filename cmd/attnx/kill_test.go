@@ -25,7 +25,7 @@ import (
 // the file of one that was never interrupted: the same root hash, which covers
 // every byte, on both engines.
 func TestEveryResume(t *testing.T) {
-	steps, batch, kills := 16, "16", []int{4} // after a save, and before the next
+	steps, batch, kills := 16, "4", []int{4} // after a save, and before the next
 	if fixtures.Exhaustive() {
 		steps, batch, kills = 40, "64", nil
 		for step := 1; step < steps; step++ {

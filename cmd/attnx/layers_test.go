@@ -22,6 +22,7 @@ var layers = map[string][]string{
 	".":                    nil, // the application: may import every room but cmd
 	"format":               {"internal/leak", "internal/quote"},
 	"format/npy":           {"format"},
+	"format/ortadapter":    {"format"},
 	"format/tensorboard":   {},
 	"format/gguf":          {"format", "internal/quote"},
 	"format/store":         {},
@@ -32,7 +33,7 @@ var layers = map[string][]string{
 	"model":                {"format", "format/store", "internal/memory", "internal/quote", "model/arch", "model/graph", "model/nn", "model/role"},
 	"model/normal":         {"format", "model/graph"},
 	"model/tokens":         {"internal/quote"},
-	"model/pairs":          {},
+	"model/pairs":          {"internal/quote"},
 	"model/score":          {},
 	"model/jinja":          {},
 	"model/huggingface":    {"format", "format/store", "internal/quote", "model", "model/arch", "model/graph", "model/role", "model/nn", "model/tokens"},
@@ -40,10 +41,11 @@ var layers = map[string][]string{
 	"model/gguf":           {"format", "format/gguf", "format/store", "internal/memory", "internal/quote", "model", "model/arch", "model/graph", "model/nn", "model/tokens"},
 	"model/exprgraph":      {"format", "internal/quote", "model", "model/arch", "model/graph", "model/role"},
 	"model/train":          {"format", "format/store", "internal/quote", "model", "model/graph", "model/nn", "model/role", "model/tokens"},
-	"internal/find":        {"export/bundle", "export/onnx", "format", "format/gguf", "format/store", "internal/quote", "model", "model/gguf", "model/huggingface", "model/tokens"},
+	"internal/find":        {"export/bundle", "export/onnx", "format", "format/gguf", "format/store", "internal/quote", "model", "model/gguf", "model/graph", "model/huggingface", "model/tokens"},
 	"internal/mutate":      {"export/onnx", "model/graph"},
 	"internal/output":      {"export", "export/onnx", "format", "format/store", "internal/find", "model", "model/gguf", "model/huggingface"},
 	"model/train/gorgonia": {"format", "model", "model/graph", "model/role", "model/train"},
+	"model/train/torch":    {"format", "format/store", "model", "model/huggingface", "model/train"},
 	"internal/leak":        {},
 	"internal/memory":      {},
 	"internal/speed":       {"format", "model/graph", "runtime"},
@@ -52,6 +54,7 @@ var layers = map[string][]string{
 	"internal/table":       {"format", "format/npy", "internal/quote"},
 	"export/onnx":          {},
 	"export/onnx/schema":   {"export/onnx"},
+	"export/onnx/branch":   {"export/onnx"},
 	"export/onnx/cut":      {"export/onnx"},
 	"export/onnx/check":    {"export/onnx", "export/onnx/schema"},
 	"export/onnx/diff":     {"export/onnx", "export/onnx/read", "export/onnx/schema", "format", "internal/quote"},
@@ -95,6 +98,7 @@ var layers = map[string][]string{
 	"cmd/attnx/internal/playground": nil, // the flags of a page that trains, and a server for it
 	"cmd/attnx/internal/plot":       {"format/store", "internal/output"},
 	"cmd/attnx/internal/settings":   {"internal/quote", "model/arch", "model/train"},
+	"cmd/attnx/internal/tasks":      nil, // the flags of the application's tasks
 	"cmd/attnx/internal/terminal":   {},
 	"cmd/attnx/internal/texts":      nil, // writes what the application generates
 	"cmd/attnx/internal/trainview":  nil, // shows what the application trains

@@ -43,8 +43,8 @@ func block(t *testing.T, run string, from, to int) {
 // could go on.
 func TestStoppedAndNotSaved(t *testing.T) {
 	data, run := sample(t)
-	block(t, run, 1, 5000)
-	cmd := exec.Command("attnx", "train", "--data", data, "--batch", "32", "--steps", "5000", "--save-every", "5000", "--out", run)
+	block(t, run, 1, 1000)
+	cmd := exec.Command("attnx", "train", "--data", data, "--batch", "32", "--steps", "1000", "--save-every", "1000", "--out", run)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {

@@ -32,6 +32,7 @@ import (
 
 func main() {
 	memory.CollectFrom(32 << 20)
+	memory.Limit()
 	ending.SurviveClosedOutput()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -99,8 +100,11 @@ func explain(err error) string {
 	switch cause := path.Err; {
 	case errors.Is(cause, fs.ErrNotExist):
 		reason = "there is no such file: check the path"
+		if to, err := os.Readlink(path.Path); err == nil {
+			reason = "it is a link to " + quote.Line(to, 80) + ", which is not there: restore that file, or remove the link"
+		}
 	case errors.Is(cause, fs.ErrPermission):
-		reason = "permission denied: check its permissions and those of its folder"
+		reason = "permission denied: check the permissions of the file and of its folder"
 	case errors.Is(cause, syscall.ENOTDIR), errors.Is(cause, syscall.ELOOP), errors.Is(cause, syscall.ENAMETOOLONG):
 		reason = cause.Error() + ": check the path"
 	default:
@@ -140,9 +144,7 @@ nobody read standard output to its end.`,
 	root.Flags().BoolVar(&version, "version", false, "print the version of attnx")
 	s.Volume.Flags(root.PersistentFlags())
 	root.SuggestionsMinimumDistance = 2 // edits between a mistyped command and the suggested one
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(usage.FlagError)
 	// cobra writes each flag on one line, whatever its length.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", fmt.Sprintf(".FlagUsagesWrapped %d |", usage.Columns)))
 	root.AddCommand(

@@ -35,7 +35,7 @@ func roleName(text string) string {
 // the file, a colon, the literal.
 var otherMeanings = []string{
 	"model/arch/gpt2.go:logits", "model/arch/simple.go:logits", "model/arch/decoder.go:logits", "model/arch/recurrent.go:logits", // the names of values
-	"cmd/attnx/traintask.go:loss", "cmd/attnx/traintask.go:labels", "cmd/attnx/complete.go:loss", "cmd/attnx/complete.go:labels", // flags
+	"cmd/attnx/internal/tasks/task.go:loss", "cmd/attnx/internal/tasks/task.go:labels", "cmd/attnx/complete.go:loss", "cmd/attnx/complete.go:labels", // flags
 	"export/precision/half.go:logits", // a part of a network, as reports call it
 }
 

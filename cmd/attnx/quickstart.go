@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/lesson"
+	"github.com/attnx/attnx/cmd/attnx/internal/tasks"
 	"github.com/attnx/attnx/cmd/attnx/internal/trainview"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/export"
@@ -70,15 +71,15 @@ sentences[] (source, translation, reference).`,
 				story.Out = s.Note
 			}
 			switch {
-			case !slices.Contains(tasks, task):
-				return fmt.Errorf("--task %.80q: take %s", task, quote.Or(tasks))
-			case task == translate:
-				report, err := lesson.Translate(cmd.Context(), story, out)
+			case !slices.Contains(tasks.Names, task):
+				return fmt.Errorf("--task %.80q: take %s", task, quote.Or(tasks.Names))
+			case task == tasks.Translate:
+				report, err := lesson.Translate(cmd.Context(), story, out, fetchRuntime(cmd.Context(), story))
 				if asJSON && err == nil {
 					err = usage.PrintJSON(s.Out, report)
 				}
 				if err == nil && !report.Learned() {
-					fmt.Fprintln(s.Err, "attnx: too few translations are exact")
+					fmt.Fprintln(s.Err, "attnx: too few translations are exact, or the exported files differ")
 					err = errMismatch
 				}
 				return err
@@ -91,7 +92,7 @@ sentences[] (source, translation, reference).`,
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "quickstart", "folder for the files; a number is added if it is taken")
-	cmd.Flags().StringVar(&task, "task", tasks[0], "what to learn: "+quote.Or(tasks))
+	cmd.Flags().StringVar(&task, "task", tasks.Names[0], "what to learn: "+quote.Or(tasks.Names))
 	usage.JSONFlag(cmd, &asJSON, quickstartReport{})
 	return cmd
 }

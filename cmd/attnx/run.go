@@ -23,6 +23,11 @@ read from .npy, .npz, .json or .pb (ONNX's TensorProto); the others are drawn:
 ids below the table that they index, masks of ones, images from 0 to 1. The
 oracle evaluates the file's graph in float64.
 
+Strings, sequences, optional values and maps are read from .json (nested lists,
+null, an object) or .pb, and an input of one string from text:WORDS. ONNX
+Runtime runs such files; the oracle runs those without strings and maps. Outputs
+of these kinds are kept as .json.
+
 NAME=text:WORDS, or a file that ends with .txt, gives the ids of a text, with
 the special tokens of the tokenizer: tokenizer.json beside the file (or above
 its folder, if that is called onnx), or --tokenizer. Its mask, positions and
@@ -46,7 +51,7 @@ segments are filled to fit, unless they are given.`,
 	fl.Var(&o.Inputs, "input", "read an input, or text:WORDS for one (may be repeated)")
 	tokenizerFlag(fl, &o.Tokenizer)
 	fl.Uint64Var(&o.Seed, "seed", 1, "seed of what is drawn")
-	fl.StringVarP(&o.Out, "output", "o", "", "folder to make, with each output as a .npy file")
+	fl.StringVarP(&o.Out, "output", "o", "", "folder to make, with each output as a .npy file (strings, sequences and maps: .json)")
 	usage.JSONFlag(cmd, &asJSON, attnx.RunReport{})
 	return cmd
 }

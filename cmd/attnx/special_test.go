@@ -71,7 +71,7 @@ func TestSpecialSurvives(t *testing.T) {
 			t.Errorf("%s has %+v, want %+v", name, got.Special, c.Special)
 		}
 	}
-	// A trainer goes on with them.
+	// A trainer continues with them.
 	data, err := train.FromText(strings.Repeat(folderText, 5), trainedOn(t, tokens.BPE), 8)
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,8 @@ these integers stand for: where a runtime may round activations to 8 bits, the
 bound has half a step of each.
 
 Files are run in the runtimes for them. Without files every runtime runs, on
-exports in memory, flat for at most 128 tokens: onnx-go runs the cases that fit.
+exports in memory, which are judged by structure like files. The form flat has
+at most 128 tokens, of a large model 16: onnx-go runs the cases that fit.
 A network whose tokens depend on those after them, or without text, has no past
 and no flat form: unless they are named, the runtimes for these are left out.
 
@@ -64,17 +65,24 @@ the processor can: "openvino (default)", which runs only if it is named.
 
 An ONNX file of any tool, without a checkpoint, is run in each runtime with each
 level of optimization and compared with its own graph. Inputs are read or drawn
-as by attnx run; in a folder with test_data_set_N, its inputs are run, and the
-recorded outputs are compared too. Further ONNX files are compared with the
+as by attnx run. If the graph shows which of them are ids, masks and a past, the
+cases are designed as above; what has no bound there is left out of them. In a
+folder with test_data_set_N, its inputs are run, and the recorded outputs are
+compared too. Further ONNX files are compared with the
 first: inputs and outputs are matched by name, otherwise by position and type.
-One whose graph in normal form is the first file's is identical by structure;
-what else differs, attnx diff lists. A difference is located at the first node
-that departs, also if all inner names are others. --keep writes the smallest
-model that shows it, as such a folder.
+One whose graph in normal form is the first file's is identical by structure.
+One with a condition or limit more, or with other weights, is different even if
+no sample shows it; what differs, attnx diff lists. A difference is located at
+the first node that departs, also if all inner names are others. --keep writes
+the smallest model that shows it, as such a folder.
 
-A runtime that is not there never counts as a pass: named in --runtimes it
-fails the verdict, otherwise it is reported. With no runtime but Go's own the
-verdict is fail.
+The verdict says on what it rests: identical by structure, for every input;
+equal on samples; different; or open, for a file that nothing proved and nothing
+ran, which is no pass.
+
+A runtime that is not there, or has no kernel for a node in its types, never
+counts as a pass: named in --runtimes it fails the verdict, otherwise it is
+reported. With no runtime but Go's own the verdict is fail.
 
 With --self-test N nothing is verified. N seeded faults are put into the model:
 in weights, attributes, wiring, masks and positions, and ones that only certain
@@ -86,6 +94,10 @@ The bound on a difference is derived for each element of each output: 6 standard
 deviations of what the roundings of all operations add up to for these inputs.
 bound/error is how many times the error of the worst element fits into its own
 bound. Where no bound is known the runtime is "not certified", which is no pass.
+--readings adds for that element the worst case in any order of summation, the
+worst case as executed, and the probabilistic bound, all by the derivatives, and
+the nodes whose roundings do the most. The JSON of a small model has them
+always.
 
 With --certify the next tokens of a text are predicted, or the classes of its
 lines, and it is said how firm each is: certain in any order of summation, in
@@ -93,7 +105,9 @@ sums from the first term to the last, or by six standard deviations of
 independent roundings, which is no proof; or a matter of rounding. What is not
 certain is listed, with the values whose roundings do the most. All is to first
 order, and the worst cases are put into the network, which shows where that does
-not hold. --budget N derives the worst cases for N tokens.
+not hold. --budget N derives the worst cases for N tokens. Of an ONNX file of
+any tool, without a checkpoint, each row of its scores is certified, such as the
+class of each image; its inputs are those of --input, or drawn.
 
 --receipt writes what a passed verification found to a file, with the SHA-256 of
 each file of the model: see attnx receipt.
@@ -105,8 +119,8 @@ table does not know counts as off the GPU. Shapes are compared where the file
 declares them.
 
 Exit code 0: every file and every runtime agrees; the plan has no node off the
-GPU and no copy. 1: a file or a runtime disagrees, or the plan has such a node
-or copy. 2: a file or the command line is wrong.`,
+GPU and no copy. 1: a file or a runtime disagrees or is not certified, or the
+plan has such a node or copy. 2: a file or the command line is wrong.`,
 		Example: "  attnx verify runs/go\n  attnx verify runs/go go.onnx --runtimes ort-cpu --json\n  attnx verify --plan cuda go.onnx",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && !cmd.Flags().Changed("plan") {
@@ -134,6 +148,7 @@ or copy. 2: a file or the command line is wrong.`,
 			if err != nil {
 				return err
 			}
+			report.Explain = o.Readings
 			if asJSON {
 				err = usage.PrintJSON(s.Out, report)
 			} else {
@@ -147,7 +162,8 @@ or copy. 2: a file or the command line is wrong.`,
 	}
 	fl := cmd.Flags()
 	fl.StringSliceVar(&o.Runtimes, "runtimes", nil, "runtimes that must be there and agree (default: all that are there, for the files if any are named)")
-	fl.IntVar(&o.Budget, "budget", 0, "tokens of the cases, beside a full context (default: 256 if structure proves the files, otherwise 4096)")
+	fl.IntVar(&o.Budget, "budget", 0, "tokens of the cases, beside a full context (default: 256 if structure proves the files or exports, or there is one file of another tool; otherwise 4096)")
+	fl.BoolVar(&o.Readings, "readings", false, "say for each runtime how large the error of the closest value can be: in any order, as executed, and probably")
 	fl.IntVar(&faults, "self-test", 0, "put this number of faults into the model and count what verify finds")
 	fl.StringVar(&plan, "plan", "", "say where an ONNX file's nodes would run, without running it: cuda")
 	usage.JSONFlag(cmd, &asJSON, runtime.Report{})
@@ -157,7 +173,7 @@ or copy. 2: a file or the command line is wrong.`,
 	fl.Var(&o.Inputs, "input", "ONNX files of other tools: read an input (may be repeated)")
 	tokenizerFlag(fl, &o.Tokenizer)
 	fl.StringVar(&o.Keep, "keep", "", "ONNX files of other tools: folder to make, with the nodes that differ")
-	fl.BoolVar(&certify, "certify", false, "say how firm the next tokens of --text are against rounding")
+	fl.BoolVar(&certify, "certify", false, "say how firm the next tokens of --text, or a file's classes, are against rounding")
 	fl.StringVar(&text, "text", "", "file with the text for --certify; - is standard input")
 	usage.DescribeJSON(cmd, "--certify and --json", attnx.Certificates{})
 	receipt.flags(fl)
@@ -185,9 +201,6 @@ func selfTest(ctx context.Context, s console.Streams, files []string, n int, asJ
 
 // certified prints the certificates of a text's next tokens.
 func certified(ctx context.Context, s console.Streams, args []string, text string, asJSON bool, o attnx.VerifyOptions) error {
-	if text == "" {
-		return errors.New("--certify takes the next tokens of a text: add --text FILE")
-	}
 	x, err := attnx.Certify(ctx, args[0], args[1:], text, s.In, s.Tell, o)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ func TestVerifyFlatLength(t *testing.T) {
 		}
 	}
 	var out, errs strings.Builder
-	if code := run([]string{"verify", path, "--runtimes", "onnx-go", "--json"}, strings.NewReader(""), &out, &errs); code != 0 {
+	if code := run([]string{"verify", path, "--runtimes", "onnx-go", "--budget", strconv.Itoa(runtime.DefaultBudget), "--json"}, strings.NewReader(""), &out, &errs); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	var report runtime.Report

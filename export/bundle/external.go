@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/attnx/attnx/export/onnx"
@@ -100,7 +101,9 @@ func (b External) Files(name string) ([]store.File, error) {
 // stamped returns the model with size and hash of its weights.
 func (b External) stamped(sum *summer) *onnx.Model {
 	m := *b.model
-	m.Metadata = maps.Clone(m.Metadata)
+	if m.Metadata = maps.Clone(m.Metadata); m.Metadata == nil {
+		m.Metadata = map[string]string{}
+	}
 	m.Metadata[MetaWeightsSHA256] = sum.hex()
 	m.Metadata[MetaWeightsSize] = strconv.FormatInt(sum.n, 10)
 	return &m
@@ -121,20 +124,77 @@ func (s *summer) Write(b []byte) (int, error) {
 
 func (s *summer) hex() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 
-// Shared returns a file of weights, which write writes with the initializers named in
-// offsets at these places, and models that refer to it, in the same folder. Write them
-// in this order: the models contain the SHA-256 of the weights.
-func Shared(weights string, offsets map[string]int64, write func(io.Writer) error, names []string, models []*onnx.Model) ([]store.File, error) {
+// Data is a file of weights that several models share.
+type Data struct {
+	Write func(io.Writer) error              // writes the file
+	At    func(t *onnx.Tensor) (int64, bool) // where the elements of an initializer start in it, in bytes; false: they stay in the model
+}
+
+// DataAt is the file that write writes, with the initializers that offsets names at these
+// places.
+func DataAt(offsets map[string]int64, write func(io.Writer) error) Data {
+	return Data{write, func(t *onnx.Tensor) (at int64, ok bool) {
+		at, ok = offsets[t.Name]
+		return at, ok
+	}}
+}
+
+// Union is a file of ONNX external data with every large initializer of the models, each
+// content once.
+func Union(models []*onnx.Model) Data {
+	all := &onnx.Model{Graph: &onnx.Graph{}}
+	seen := map[[sha256.Size]byte]*onnx.Tensor{}
+	for _, m := range models {
+		for _, t := range m.Graph.Initializers {
+			if key := sha256.Sum256(t.Raw); seen[key] == nil {
+				seen[key] = t
+				all.Graph.Initializers = append(all.Graph.Initializers, t)
+			}
+		}
+	}
+	small, write := onnx.Externalize(all, "data")
+	offsets := map[*onnx.Tensor]int64{}
+	for i, t := range small.Graph.Initializers {
+		if t.External != nil {
+			offsets[all.Graph.Initializers[i]] = t.External.Offset
+		}
+	}
+	return Data{write, func(t *onnx.Tensor) (at int64, ok bool) {
+		at, ok = offsets[seen[sha256.Sum256(t.Raw)]]
+		return at, ok
+	}}
+}
+
+// Shared returns models and the file of weights that they refer to. names are those
+// of the models, and locations those of the file in the folder of each model; where the
+// locations differ, the file has several names. Write them in this order: the models
+// contain the SHA-256 of the weights.
+func Shared(d Data, names, locations []string, models []*onnx.Model) (files []store.File, err error) {
 	sum := newSummer()
-	files := []store.File{{Name: weights, Write: func(w io.Writer) error { return write(io.MultiWriter(w, sum)) }}}
+	first := ""
 	for i, m := range models {
-		part := SplitAt(m, weights, offsets, write)
-		if err := onnx.Check(part.model, ""); err != nil {
+		location := path.Join(path.Dir(names[i]), locations[i])
+		switch {
+		case first == "":
+			first = location
+			files = append(files, store.File{Name: location, Write: func(w io.Writer) error { return d.Write(io.MultiWriter(w, sum)) }})
+		case !slices.ContainsFunc(files, func(f store.File) bool { return f.Name == location }):
+			files = append(files, store.File{Name: location, Link: first})
+		}
+		small := onnx.Refer(m, func(t *onnx.Tensor) *onnx.External {
+			at, ok := d.At(t)
+			if !ok {
+				return nil
+			}
+			return &onnx.External{Location: locations[i], Offset: at, Length: int64(len(t.Raw))}
+		})
+		if err := onnx.Check(small, ""); err != nil {
 			return nil, fmt.Errorf("export: %s: %w", names[i], err)
 		}
-		if n := part.model.EncodedSize(); n > Limit {
+		if n := small.EncodedSize(); n > Limit {
 			return nil, fmt.Errorf("export: %s: %d bytes besides the weights do not fit one ONNX file", names[i], n)
 		}
+		part := External{small, locations[i], d.Write}
 		files = append(files, store.File{Name: names[i], Write: func(w io.Writer) error { return part.stamped(sum).Encode(w) }})
 	}
 	return files, nil

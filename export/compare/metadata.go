@@ -1,9 +1,11 @@
 package compare
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Metadata compares the metadata of a file with what export writes. It
@@ -24,7 +26,8 @@ func Metadata(have, want map[string]string, prefix string, except ...string) Par
 				depart(key+": "+d.Place, d.Text)
 			}
 		default:
-			depart(key, "is "+shown(h)+", export writes "+shown(w))
+			from := differ(h, w)
+			depart(key, "is "+shown(h[from:])+", export writes "+shown(w[from:])+place(from))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(have)) {
@@ -33,4 +36,31 @@ func Metadata(have, want map[string]string, prefix string, except ...string) Par
 		}
 	}
 	return p
+}
+
+// contextBytes are the bytes before a difference that are shown with it.
+const contextBytes = 24
+
+// differ returns where two texts are shown from: a little before they differ, or 0 for short
+// ones.
+func differ(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	if n = max(0, n-contextBytes); n < contextBytes {
+		return 0
+	}
+	for n < min(len(a), len(b)) && !utf8.RuneStart(a[n]) {
+		n++
+	}
+	return n
+}
+
+// place says where a text is shown from.
+func place(from int) string {
+	if from == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", from byte %d on", from)
 }

@@ -93,7 +93,7 @@ var defaults = map[string]map[string]string{
 		"qk_norm_epsilon": number(1e-6), "qk_output": "0", "rotary_interleaved": "0", "sliding_window_cache": "0",
 		"smooth_softmax": "-1", "softcap": "0", "v_quant_type": `"NONE"`,
 	},
-	"com.microsoft.MatMulNBits": {"accuracy_level": "0", "bits": "4"},
+	"com.microsoft.MatMulNBits": {"accuracy_level": "0", "bits": "4", "weight_prepacked": "0"},
 }
 
 // attributes returns the attributes of a node, sorted, without those equal to

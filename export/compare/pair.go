@@ -164,7 +164,7 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 		}
 	case selects != "" && len(want) > 0:
 		c.departNode(w, w, "is selected by %s, which export does not write there: no sample can show that it always selects the same", selects)
-	case len(want) > 0 && (foreign || onlyMoves && len(have) > 0 || absorbs(reader, want)):
+	case len(want) > 0 && (foreign || takesBias(have, want) || onlyMoves && len(have) > 0 || absorbs(reader, want)):
 		for _, n := range want {
 			c.left[n] = true
 		}
@@ -177,6 +177,16 @@ func (c *comparison) region(f, w string, reader *onnx.Node) {
 	default:
 		c.departNode(w, w, "(%s) is the result of %s in the file, of %s as export writes it", operator(wn), operators(have), operators(want))
 	}
+}
+
+// takesBias reports whether an optimizer fused an operator with the addition of a bias that
+// follows it.
+func takesBias(have, want []*onnx.Node) bool {
+	if len(have) != 1 || !fused(have[0]) {
+		return false
+	}
+	other := func(n *onnx.Node) bool { return operator(n) != operator(have[0]) && operator(n) != "Add" }
+	return len(want) == 2 && !slices.ContainsFunc(want, other)
 }
 
 // selecting are operators that can give another result for some inputs alone: by a

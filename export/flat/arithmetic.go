@@ -12,7 +12,7 @@ func (f *flattener) arithmetic(v *graph.Value, kind graph.Binary, x, y *sheets, 
 		graph.Add: f.b.Add, graph.Sub: f.b.Sub, graph.Mul: f.b.Mul, graph.Div: f.b.Div,
 	}[kind]
 	if !ok {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	row := -1
 	for _, s := range []*sheets{x, y} {
@@ -21,12 +21,12 @@ func (f *flattener) arithmetic(v *graph.Value, kind graph.Binary, x, y *sheets, 
 		}
 	}
 	if row < 0 {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	a, errA := f.spread(x, shape, row)
 	b, errB := f.spread(y, shape, row)
 	if errA != nil || errB != nil {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	out := &sheets{shape: shape, row: row}
 	for i := range a {
@@ -55,10 +55,10 @@ func (f *flattener) spread(x *sheets, shape []int, row int) ([]*sheet, error) {
 	var own *sheets
 	if x.given != nil {
 		if x.given.DType != format.Float32 {
-			return nil, errForm
+			return nil, ErrForm
 		}
 	} else if own = x.at(row - before); own == nil {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	full := append(ones(before), x.shape...)
 	wide, width := product(full[row+1:]), product(shape[row+1:])

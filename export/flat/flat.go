@@ -48,7 +48,7 @@ func Write(g *graph.Graph, weights []format.Tensor, length int) (*graph.Graph, [
 	for _, o := range bound.Outputs {
 		s := f.flat[o.Value]
 		if s == nil || s.given != nil || len(s.list) != 1 {
-			return nil, nil, fmt.Errorf("export: flat: output %s is %s: %w", o.Name, o.Value.Type, errForm)
+			return nil, nil, fmt.Errorf("export: flat: output %s is %s: %w", o.Name, o.Value.Type, ErrForm)
 		}
 		f.b.Output(o.Name, s.list[0].whole())
 	}
@@ -99,9 +99,9 @@ type flattener struct {
 	labelled map[*graph.Value]bool    // matrices that have the name of a value
 }
 
-// errForm reports a use of an operator that matrices cannot express, for
+// ErrForm reports a use of an operator that matrices cannot express, for
 // example mixing tokens without a product.
-var errForm = fmt.Errorf("the flat profile does not support this use of the operator")
+var ErrForm = fmt.Errorf("the flat profile does not support this use of the operator")
 
 // value returns the matrices of v; nil for token ids, whose form depends on
 // their use, and for inputs that have none. Comments give shapes of the bound graph with B = 1, then those of the
@@ -112,16 +112,16 @@ func (f *flattener) value(v *graph.Value) (*sheets, error) {
 	}
 	shape, fixed := v.Shape.Numbers()
 	if slices.Contains(shape, 0) {
-		return nil, fmt.Errorf("it is empty: %w", errForm)
+		return nil, fmt.Errorf("it is empty: %w", ErrForm)
 	}
 	if !fixed {
-		return nil, fmt.Errorf("its shape %s has a size that is not the tokens': %w", v.Shape, errForm)
+		return nil, fmt.Errorf("its shape %s has a size that is not the tokens': %w", v.Shape, ErrForm)
 	}
 	args := make([]*sheets, len(v.Args()))
 	for i, a := range v.Args() {
 		args[i] = f.flat[a]
 		if _, looksUp := graph.Is[graph.Gather](v); args[i] == nil && !looksUp {
-			return nil, errForm
+			return nil, ErrForm
 		}
 	}
 	switch op := v.Op().(type) {
@@ -148,7 +148,7 @@ func (f *flattener) value(v *graph.Value) (*sheets, error) {
 		of := v.Args()[0]
 		yes := op.To == format.Bool && (of.DType == format.Bool || of.Role().Kind == role.AttentionMask)
 		if args[0].given != nil || !yes && op.To != format.Float32 {
-			return nil, errForm
+			return nil, ErrForm
 		}
 		return &sheets{shape: shape, row: args[0].row, list: args[0].list}, nil
 	case graph.Where:
@@ -157,13 +157,13 @@ func (f *flattener) value(v *graph.Value) (*sheets, error) {
 		return f.arithmetic(v, op, args[0], args[1], shape)
 	case graph.Unary:
 		if !flatUnary[op] || args[0].given != nil {
-			return nil, errForm
+			return nil, ErrForm
 		}
 		return f.each(v, args[0], shape, func(x *graph.Value) *graph.Value { return f.b.Apply(op, 1, x)[0] }), nil
 	case graph.Softmax: // (1,H,T,S) over S → H × (T,S) over columns
 		x := args[0].at(len(shape) - 2)
 		if x == nil || op.Axis != len(shape)-1 {
-			return nil, errForm
+			return nil, ErrForm
 		}
 		return f.each(v, x, shape, func(x *graph.Value) *graph.Value { return f.b.Softmax(x, 1) }), nil
 	case graph.Reduce: // (1,T,C) to (1,T,1) → × (C,1)

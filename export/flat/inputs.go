@@ -30,7 +30,7 @@ func (f *flattener) where(v *graph.Value, m, x, y *sheets, shape []int) (*sheets
 	yes, isX := number(x)
 	no, isY := number(y)
 	if m.given != nil || !isX || !isY || !slices.Equal(m.shape, shape) {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	return f.each(v, m, shape, func(m *graph.Value) *graph.Value {
 		out := f.b.Add(f.b.Mul(m, f.number(-no)), f.number(no))

@@ -33,7 +33,7 @@ func (f *flattener) named(v *graph.Value, row, i int, flat *graph.Value) *graph.
 func (f *flattener) gather(v *graph.Value, op graph.Gather, table *sheets) (*sheets, error) {
 	ids := v.Args()[1]
 	if ids.Role() != role.Of(role.Tokens) || table == nil || table.given == nil || len(table.shape) != 2 || op.Axis != 0 {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	hot := f.leaves[OneHotInput]
 	if hot == nil {
@@ -45,7 +45,7 @@ func (f *flattener) gather(v *graph.Value, op graph.Gather, table *sheets) (*she
 		return nil, err
 	}
 	if !hot.Shape[1].Is(table.shape[0]) {
-		return nil, fmt.Errorf("its table has %d rows, another has %s: %w", table.shape[0], hot.Shape[1], errForm)
+		return nil, fmt.Errorf("its table has %d rows, another has %s: %w", table.shape[0], hot.Shape[1], ErrForm)
 	}
 	return &sheets{shape: []int{1, f.length, table.shape[1]}, row: 1, list: []*sheet{f.sheet(f.named(v, 1, 0, f.b.MatMul(hot, rows)))}}, nil
 }
@@ -57,7 +57,7 @@ func (f *flattener) cut(v *graph.Value, x *sheets, shape []int, axis, start int)
 	case x.given != nil && axis == 0:
 		return &sheets{shape: shape, given: rowsOf(*x.given, start, shape[0]), weight: x.weight}, nil
 	case x.given != nil:
-		return nil, errForm
+		return nil, ErrForm
 	case axis == x.row && shape[axis] == x.shape[axis]:
 		return x, nil
 	case axis == x.row: // (1,T,C) to (1,N,C): (N,T) × (T,C)
@@ -75,7 +75,7 @@ func (f *flattener) matMul(v *graph.Value, x, w *sheets, shape []int) (*sheets, 
 	if x.given == nil && w.given != nil && len(w.shape) == 2 { // (1,T,C) × (C,N) → only the columns needed
 		x := x.at(len(x.shape) - 2)
 		if x == nil || w.given.DType != format.Float32 {
-			return nil, errForm
+			return nil, ErrForm
 		}
 		out := &sheets{shape: shape, row: last}
 		for _, s := range x.list {
@@ -88,7 +88,7 @@ func (f *flattener) matMul(v *graph.Value, x, w *sheets, shape []int) (*sheets, 
 	}
 	a, b := x.at(len(x.shape)-2), w.at(len(w.shape)-2)
 	if a == nil || b == nil || last < 0 {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	out := &sheets{shape: shape, row: last} // (1,H,M,K) × (1,H,K,N) → H × (M,N)
 	n := product(shape[:last])
@@ -114,7 +114,7 @@ func (f *flattener) other(p, q *graph.Value) *graph.Value {
 func (f *flattener) reduce(v *graph.Value, op graph.Reduce, x *sheets, shape []int) (*sheets, error) {
 	last := len(x.shape) - 1
 	if x.given != nil || op.Kind != graph.ReduceMean && op.Kind != graph.ReduceSum || len(op.Axes) != 1 || op.Axes[0] != last || x.row == last {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	n, width := x.shape[last], product(x.shape[x.row+1:])
 	weight, name := float32(1/float64(n)), fmt.Sprintf("mean_%d", n)
@@ -139,7 +139,7 @@ func (f *flattener) transpose(v *graph.Value, perm []int, x *sheets, shape []int
 	last := len(shape) - 1
 	if x.given != nil {
 		if last != 1 {
-			return nil, errForm
+			return nil, ErrForm
 		}
 		m, err := f.leaf(*x.given, x.weight) // a tied head
 		if err != nil {
@@ -154,7 +154,7 @@ func (f *flattener) transpose(v *graph.Value, perm []int, x *sheets, shape []int
 	if m := x.at(last - 1); swapped && m != nil {
 		for i, p := range perm[:last-1] {
 			if i != p {
-				return nil, errForm
+				return nil, ErrForm
 			}
 		}
 		return f.each(v, m, shape, func(x *graph.Value) *graph.Value { return f.b.Transpose(x, 1, 0) }), nil
@@ -180,7 +180,7 @@ func (f *flattener) concat(v *graph.Value, axis int, args []*sheets, shape []int
 		}
 	}
 	if row < 0 || row == axis {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	parts := make([]*sheets, len(args))
 	for i, x := range args {

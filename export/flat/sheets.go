@@ -104,7 +104,7 @@ func (x *sheets) reshaped(shape []int) (*sheets, error) {
 			return &sheets{shape: shape, row: row, list: x.list}, nil
 		}
 	}
-	return nil, errForm
+	return nil, ErrForm
 }
 
 // assembled returns a value of the given shape. source maps each index of it
@@ -203,7 +203,7 @@ func (f *flattener) leaf(t format.Tensor, weight bool) (*graph.Value, error) {
 		t.Shape = append([]int{1}, t.Shape...)
 	}
 	if len(t.Shape) > 2 || t.DType != format.Float32 {
-		return nil, errForm
+		return nil, ErrForm
 	}
 	key := fmt.Sprint(t.Name, t.Shape)
 	if v := f.leaves[key]; v != nil {

@@ -37,8 +37,8 @@ func Check(m *Model, dir string) error {
 }
 
 // CheckStructure is Check without attnx's tables of operators and element types, for
-// callers that have their own. It accepts functions, whose nodes it does not look at,
-// sparse tensors, and values that are not tensors.
+// callers that have their own. It accepts functions, of whose nodes it looks at the names
+// of their results only, sparse tensors, and values that are not tensors.
 func CheckStructure(m *Model, dir string) error {
 	c := newChecker(m, dir, 1)
 	c.any = true
@@ -51,6 +51,14 @@ func CheckStructure(m *Model, dir string) error {
 // Problems returns every reason why attnx does not support a model, up to a
 // thousand; the first is that of Check.
 func Problems(m *Model, dir string) []error { return problems(m, dir, maxProblems) }
+
+// StructureProblems returns every reason against a model that CheckStructure finds, up to
+// a thousand.
+func StructureProblems(m *Model, dir string) []error {
+	c := newChecker(m, dir, maxProblems)
+	c.any = true
+	return c.problems(m)
+}
 
 func problems(m *Model, dir string, most int) []error { return newChecker(m, dir, most).problems(m) }
 
@@ -130,6 +138,9 @@ func (c *checker) model(m *Model) {
 	if len(m.Functions) > 0 && !c.any {
 		c.add(unsupported(fmt.Sprintf("function %s", m.Functions[0].label()), "functions are not supported"))
 	}
+	for _, f := range m.Functions {
+		c.function(f)
+	}
 	if len(m.Devices) > 0 {
 		c.add(unsupported("", "device configurations are not supported"))
 	}
@@ -196,7 +207,7 @@ func (c *checker) graph(g *Graph, outer *scope) {
 	if g.Name == "" {
 		c.add(bad("graph", "it has no name"))
 	}
-	if len(g.Outputs) == 0 {
+	if len(g.Outputs) == 0 && !(c.any && outer == nil) {
 		c.add(bad("graph", "it has no outputs"))
 	}
 	for _, v := range g.Inputs {
@@ -221,7 +232,7 @@ func (c *checker) graph(g *Graph, outer *scope) {
 		if !s.names[o.Name] {
 			c.add(bad("graph output", "nothing defines %.80q", o.Name))
 		}
-		if outputs[o.Name] {
+		if outputs[o.Name] && !c.any { // ONNX's checker and runtimes take it
 			c.add(bad("graph output", "%.80q is there twice", o.Name))
 		}
 		outputs[o.Name] = true
@@ -288,8 +299,8 @@ func (c *checker) initializers(g *Graph, s *scope) {
 		typ, isInput := inputs[t.Name]
 		switch {
 		case isInput && typ != t.DataType && typ != 0:
-			c.add(bad(where, "its elements are %s, those of the input are %s", t.DataType, typ))
-		case !isInput && c.ir < freeIRVersion && s.outer == nil:
+			c.add(bad(where, "its elements are %s, the input has %s", t.DataType, typ))
+		case !isInput && c.ir < freeIRVersion:
 			c.add(bad(where, "it is not a graph input, which IR version %d expects", c.ir))
 		case !isInput:
 			c.add(s.define(where, t.Name))
@@ -324,10 +335,14 @@ func (c *checker) nodes(g *Graph, s *scope) {
 		}
 		c.node(n, where, s)
 		for _, o := range n.Outputs {
-			if o == "" {
-				continue // an omitted optional output
+			switch {
+			case o == "": // an omitted optional output
+			case s.outer.has(o):
+				c.add(shadows(where, o))
+				s.names[o] = true // for what reads it
+			default:
+				c.add(s.define(where, o))
 			}
-			c.add(s.define(where, o))
 		}
 		if c.full() {
 			return

@@ -68,7 +68,7 @@ var refusals = map[string]struct {
 	"long name":       {func(m *onnx.Model) { m.Graph.Inputs[0].Name = strings.Repeat("n", 1025) }, "a name is a string of 1025 bytes"},
 	"weight twice":    {func(m *onnx.Model) { m.Graph.Initializers[1].Name = "w" }, `initializer "w": it is there twice`},
 	"weight unnamed":  {func(m *onnx.Model) { m.Graph.Initializers[1].Name = "" }, "a name is empty"},
-	"weight as input": {func(m *onnx.Model) { m.Graph.Initializers[0].Name = "x"; m.Graph.Inputs[0].DataType = onnx.Int64 }, "its elements are float, those of the input are int64"},
+	"weight as input": {func(m *onnx.Model) { m.Graph.Initializers[0].Name = "x"; m.Graph.Inputs[0].DataType = onnx.Int64 }, "its elements are float, the input has int64"},
 	"IR 3":            {func(m *onnx.Model) { m.IRVersion = 3 }, `initializer "w": it is not a graph input, which IR version 3 expects`},
 	"absurd size":     {func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{1 << 62, 1 << 62} }, `initializer "w": float[4611686018427387904 4611686018427387904] is not a size`},
 	"negative size":   {func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{-2, -2} }, "is not a size"},
@@ -110,9 +110,9 @@ var refusals = map[string]struct {
 	}, `tensor "v": external data "../v": the path leaves`},
 	"an op inside": {func(m *onnx.Model) {
 		g := body("x")
-		g.Nodes[0].Op = "If"
+		g.Nodes[0].Op = "Loop"
 		m.Graph.Nodes = append(m.Graph.Nodes, custom(g))
-	}, `"If" is not an operator that attnx knows`},
+	}, `"Loop" is not an operator that attnx knows`},
 	"a name from inside": {func(m *onnx.Model) {
 		m.Graph.Nodes = append(m.Graph.Nodes, custom(body("x")), &onnx.Node{Op: "Neg", Inputs: []string{"out"}, Outputs: []string{"o"}})
 	}, `it uses "out", which nothing defines`},

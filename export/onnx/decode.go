@@ -219,7 +219,7 @@ func (d *decoder) valueInfo(f field, list *[]ValueInfo, what string) error {
 	switch t.Kind {
 	case 0:
 	case TensorType:
-		v.DataType, v.Dims, v.NoShape = t.DataType, t.Dims, t.NoShape
+		v.DataType, v.Dims, v.NoShape, v.Undefined = t.DataType, t.Dims, t.NoShape, t.Undefined
 	default:
 		v.Other, t.Denotation = &t, ""
 	}

@@ -264,8 +264,8 @@ func (v ValueInfo) message() *message {
 	switch {
 	case v.Other != nil:
 		typ = v.Other.message()
-	case v.DataType != 0 || !v.NoShape:
-		typ.message(1, tensorType(v.DataType, v.Dims, v.NoShape))
+	case v.DataType != 0 || !v.NoShape || v.Undefined:
+		typ.message(1, tensorType(v.DataType, v.Dims, v.NoShape, v.Undefined))
 	}
 	typ.text(6, v.Denotation)
 	if typ.size > 0 {

@@ -161,14 +161,15 @@ func (t *Tensor) CheckExternal(dir string) error { return t.checkExternal(dir) }
 func (t *Tensor) checkLocation() error {
 	switch {
 	case !plainLocation(t.External.Location):
-		return t.externalError("the path leaves the model's folder or is not a plain relative one")
+		return t.externalError("the path leaves the model's folder or is not a plain relative one: put the data into the model's folder and save the model again")
 	case t.External.Offset < 0:
-		return t.externalError(fmt.Sprintf("offset %d", t.External.Offset))
+		return t.externalError(fmt.Sprintf("offset %d%s", t.External.Offset, saveAgain))
 	}
 	return nil
 }
 
 func plainLocation(l string) bool {
+	l = path.Clean(l) // "./weights.bin" is in the folder too
 	return !strings.ContainsAny(l, "\\:\x00") && filepath.IsLocal(l) && fs.ValidPath(l) && l != "."
 }
 
@@ -184,16 +185,17 @@ func (t *Tensor) open(dir string) (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	for part := x.Location; part != "."; part = path.Dir(part) {
+	location := path.Clean(x.Location)
+	for part := location; part != "."; part = path.Dir(part) {
 		info, err := root.Lstat(part)
 		if err != nil {
 			return nil, t.externalError(reason(err) + whole)
 		}
-		if info.Mode()&fs.ModeSymlink != 0 || part == x.Location && !info.Mode().IsRegular() {
+		if info.Mode()&fs.ModeSymlink != 0 || part == location && !info.Mode().IsRegular() {
 			return nil, t.externalError("it is a symbolic link or not a regular file, or lies behind a link" + whole)
 		}
 	}
-	f, err := root.Open(x.Location)
+	f, err := root.Open(location)
 	if err != nil {
 		return nil, t.externalError(reason(err))
 	}
@@ -209,6 +211,9 @@ func (t *Tensor) open(dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// saveAgain is the remedy for a file that gives a wrong place of its weights.
+const saveAgain = ": save the model again, with onnx.save_model or its exporter"
 
 // whole is the remedy for a wrong file of weights.
 const whole = ": copy the model's folder whole, or export it again"

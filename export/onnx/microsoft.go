@@ -12,11 +12,12 @@ const Microsoft = "com.microsoft"
 // operator list (docs/ContribOperators.md). Other operators of the domain are
 // not checked.
 var microsoftOps = map[string]opRow{
-	"BiasGelu":               {1, 2, 2, 1, nil},
-	"FastGelu":               {1, 1, 2, 1, nil},
-	"GroupQueryAttention":    {1, 1, -1, 4, []string{"num_heads", "kv_num_heads"}}, // key and value are omitted if query contains them
-	"MatMulNBits":            {1, 3, 6, 1, []string{"K", "N", "block_size"}},
-	"SkipLayerNormalization": {1, 3, 5, 4, nil},
+	"BiasGelu":                         {1, 2, 2, 1, nil},
+	"FastGelu":                         {1, 1, 2, 1, nil},
+	"GroupQueryAttention":              {1, 1, -1, 4, []string{"num_heads", "kv_num_heads"}}, // key and value are omitted if query contains them
+	"MatMulNBits":                      {1, 3, 6, 1, []string{"K", "N", "block_size"}},
+	"SkipLayerNormalization":           {1, 3, 5, 4, nil},
+	"SkipSimplifiedLayerNormalization": {1, 3, 4, 4, nil},
 }
 
 // blocks checks that the integers of a MatMulNBits match its attributes: a

@@ -245,6 +245,7 @@ type ValueInfo struct {
 	DataType   DataType
 	Dims       []Dim
 	NoShape    bool   // shape and rank are open
+	Undefined  bool   // the file has the element type 0, UNDEFINED; otherwise a DataType of 0 is left out
 	Other      *Type  // of a value that is not a tensor; nil for a tensor
 	Denotation string // of the type
 	DocString  string

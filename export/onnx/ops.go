@@ -53,6 +53,7 @@ var standardOps = map[string]opRow{
 	"Greater":                 {1, 2, 2, 1, nil},
 	"GreaterOrEqual":          {12, 2, 2, 1, nil},
 	"Identity":                {1, 1, 1, 1, nil},
+	"If":                      {1, 1, 1, -1, []string{"then_branch", "else_branch"}},
 	"IsNaN":                   {9, 1, 1, 1, nil},
 	"LSTM":                    {7, 3, 8, 3, nil},
 	"LayerNormalization":      {17, 2, 3, 3, nil},

@@ -281,7 +281,7 @@ func (t *Tensor) externalData(f field, entries []string, want int64) error {
 			if k == "location" {
 				x.More = append(x.More, v)
 			}
-			return f.bad("external data: %.80q is there twice", k)
+			return f.bad("external data: %.80q is there twice"+saveAgain, k)
 		}
 		seen[k] = true
 		switch k {
@@ -290,7 +290,7 @@ func (t *Tensor) externalData(f field, entries []string, want int64) error {
 		case "offset", "length":
 			n, err := strconv.ParseUint(v, 10, 63)
 			if err != nil {
-				return f.bad("external data: %s is %.80q", k, v)
+				return f.bad("external data: %s is %.80q"+saveAgain, k, v)
 			}
 			if k == "offset" {
 				x.Offset = int64(n)
@@ -300,14 +300,14 @@ func (t *Tensor) externalData(f field, entries []string, want int64) error {
 		case "checksum":
 			x.Checksum = v
 		default:
-			return f.bad("external data: unknown key %.80q", k)
+			return f.bad("external data: unknown key %.80q"+saveAgain, k)
 		}
 	}
 	switch {
 	case !seen["location"]:
-		return f.bad("external data without a location")
+		return f.bad("external data without a location" + saveAgain)
 	case x.Length >= 0 && x.Length != want && t.DataType != String:
-		return f.bad("external data: %d bytes for %s%v of %d", x.Length, t.DataType, t.Dims, want)
+		return f.bad("external data: %d bytes for %s%v of %d"+saveAgain, x.Length, t.DataType, t.Dims, want)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type Type struct {
 	DataType   DataType // of a tensor's elements, or of a map's keys
 	Dims       []Dim    // of a tensor
 	NoShape    bool     // shape and rank are open
+	Undefined  bool     // of a tensor: see ValueInfo
 	Elem       *Type    // of a sequence, an optional value, or a map's values
 	Domain     string   // of an opaque type
 	Name       string
@@ -136,7 +137,9 @@ func (d *decoder) kind(f field, t *Type) error {
 	case t.Kind == TensorType || t.Kind == SparseTensorType || t.Kind == MapType && f.number == 1:
 		switch f.number {
 		case 1:
-			return f.enum((*int32)(&t.DataType))
+			err := f.enum((*int32)(&t.DataType))
+			t.Undefined = err == nil && t.DataType == 0
+			return err
 		case 2:
 			t.NoShape = false
 			return d.one(f, f.where, func(f field) error {
@@ -187,7 +190,7 @@ func (t *Type) message() *message {
 	e, inner := &message{}, &message{}
 	switch t.Kind {
 	case TensorType, SparseTensorType:
-		inner = tensorType(t.DataType, t.Dims, t.NoShape)
+		inner = tensorType(t.DataType, t.Dims, t.NoShape, t.Undefined)
 	case SequenceType, OptionalType:
 		if t.Elem != nil {
 			inner.message(1, t.Elem.message())
@@ -209,9 +212,11 @@ func (t *Type) message() *message {
 }
 
 // tensorType encodes a TypeProto.Tensor.
-func tensorType(t DataType, dims []Dim, noShape bool) *message {
+func tensorType(t DataType, dims []Dim, noShape, undefined bool) *message {
 	e := &message{}
-	e.int(1, int64(t))
+	if t != 0 || undefined {
+		e.varint(1, uint64(t))
+	}
 	if noShape {
 		return e
 	}

@@ -25,7 +25,7 @@ func DecodeTensor(data []byte) (*Tensor, error) {
 		return nil, &FormatError{Offset: -1, Reason: "it is more than protobuf can hold"}
 	}
 	d, t := newDecoder(len(data)), &Tensor{}
-	if err := d.tensor(field{bytes: data, typ: protowire.BytesType}, t, "tensor"); err != nil {
+	if err := d.tensor(field{decoder: d, bytes: data, typ: protowire.BytesType}, t, "tensor"); err != nil {
 		return nil, err
 	}
 	if len(d.doubts) > 0 {

@@ -93,7 +93,7 @@ func (d *decoder) fields(data []byte, offset int64, where string, f func(field) 
 	var seen uint64 // by number
 	for at := 0; at < len(data); {
 		fail := func(n int) error {
-			return &FormatError{Offset: offset + int64(at), Where: where, Reason: "broken protobuf: " + protowire.ParseError(n).Error(), broken: true}
+			return &FormatError{Offset: offset + int64(at), Where: where, Reason: "broken protobuf: " + protowire.ParseError(n).Error() + ": the file was cut off or changed, or is no ONNX file; take another copy", broken: true}
 		}
 		number, typ, n := protowire.ConsumeTag(data[at:])
 		if n < 0 {

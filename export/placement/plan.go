@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/check"
@@ -112,9 +113,13 @@ func newPlanner(f *facts, m *onnx.Model) (*planner, error) {
 	if err := unplanned(m); err != nil {
 		return nil, err
 	}
-	for _, v := range m.Graph.Outputs {
-		if v.Other == nil && v.DataType == 0 && !v.NoShape {
-			return nil, &onnx.FormatError{Offset: -1, Where: fmt.Sprintf("graph output %.80q", v.Name), Reason: "it has a shape and no element type: declare both or neither"}
+	for i, v := range slices.Concat(m.Graph.Inputs, m.Graph.Outputs) {
+		if v.Other == nil && v.DataType == 0 && (!v.NoShape || v.Undefined) {
+			what := "output"
+			if i < len(m.Graph.Inputs) {
+				what = "input"
+			}
+			return nil, &onnx.FormatError{Offset: -1, Where: fmt.Sprintf("graph %s %.80q", what, v.Name), Reason: "its element type is undefined, which ONNX Runtime does not open: declare it"}
 		}
 	}
 	opsets := map[string]int64{}

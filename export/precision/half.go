@@ -7,14 +7,25 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/role"
 )
 
 // half returns the model of r in a 16-bit floating-point type: weights,
 // activations and the cache of keys and values. Parts in float32Parts stay
 // float32. Values keep their names. A value needed in the other type is cast
-// once, to a value with the type appended to its name.
+// once, to a value with the type appended to its name. A network with a recurrent
+// operator is a *NumbersError.
 func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error) {
 	m := r.from
+	for _, n := range from.Graph.Nodes {
+		switch n.Op.(type) {
+		case graph.LSTM, graph.GRU:
+			return nil, Numbers{}, &NumbersError{
+				Reason: fmt.Sprintf("%.80s: ONNX Runtime's CPU has %s in float32 only, and its weights are nearly all of such a network", n.Name(), n.Op.Name()),
+				Remedy: "export it in float32, or with int8 products",
+			}
+		}
+	}
 	i := slices.IndexFunc(floats, func(f floatRow) bool { return f.in == to })
 	h := &converter{
 		rewrite: r, row: floats[i], plan: from.plan(), origin: map[string]*graph.Node{}, float: map[string]bool{},
@@ -22,6 +33,11 @@ func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error
 		report: Numbers{DType: to, Remarks: slices.Clone(floats[i].remarks)},
 	}
 	h.know()
+	for _, v := range from.Graph.Inputs {
+		if v.Role().Kind == role.SourceStates { // as an encoder returns them: behind a norm, which stays
+			h.float[v.Name] = true
+		}
+	}
 	h.choose()
 	if err := h.weights(); err != nil {
 		return nil, Numbers{}, err
@@ -45,7 +61,7 @@ func half(r *rewrite, from Source, to format.DType) (*onnx.Model, Numbers, error
 
 // inside lists ONNX Runtime's own operators that contain a softmax or a
 // normalization.
-var inside = []string{"GroupQueryAttention", "SkipLayerNormalization"}
+var inside = []string{"GroupQueryAttention", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization"}
 
 // converter changes the float types of a model.
 type converter struct {

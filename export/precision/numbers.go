@@ -83,6 +83,31 @@ type Numbers struct {
 	Remarks    []string // conditions for running the file
 }
 
+// Join adds what was measured of another part of the same model.
+func (n *Numbers) Join(o Numbers) {
+	n.DType, n.Quantize = o.DType, o.Quantize
+	n.Rounding.Add(o.Rounding)
+	if all := n.Weights + o.Weights; all > 0 {
+		n.Error = math.Sqrt((float64(n.Weights)*n.Error*n.Error + float64(o.Weights)*o.Error*o.Error) / float64(all))
+	}
+	n.Weights += o.Weights
+	if o.WorstError > n.WorstError {
+		n.Worst, n.WorstError = o.Worst, o.WorstError
+	}
+	for _, k := range o.Kept {
+		if i := slices.IndexFunc(n.Kept, func(have Kept) bool { return have.What == k.What }); i >= 0 {
+			n.Kept[i].Nodes += k.Nodes
+		} else {
+			n.Kept = append(n.Kept, k)
+		}
+	}
+	for _, r := range o.Remarks {
+		if !slices.Contains(n.Remarks, r) {
+			n.Remarks = append(n.Remarks, r)
+		}
+	}
+}
+
 // Kept is a part of a model whose numbers do not change, and the reason.
 type Kept struct {
 	What   string
@@ -96,6 +121,9 @@ type NumbersError struct {
 	Reason string
 	Remedy string
 }
+
+// ErrNoProduct reports that a model has no weights that integers can replace.
+var ErrNoProduct error = &NumbersError{Reason: "no product in the model has a matrix of weights as its second factor", Remedy: "export it without quantization"}
 
 func (e *NumbersError) Error() string {
 	if e.Tensor != "" {

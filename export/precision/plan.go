@@ -27,7 +27,6 @@ var float32Parts = []struct{ what, reason string }{
 	{normPart, "mean and variance are sums over the width, and the sum of the layers before them grows with the depth"},
 	{sums, "the square of a number above 255 is beyond float16, and a sum over the width stops growing"},
 	{exponentials, "the exponential of 12 is beyond float16, and a quotient of two such numbers is NaN"},
-	{recurrences, "a state is the sum of what many steps add, and ONNX Runtime's CPU has them in float32 only"},
 	{angles, "above 2048 float16 does not have every place of a token, and an angle would be off by whole turns"},
 	{compared, "two numbers that differ may be rounded to the same one"},
 	{logitsProduct, "at a logit of 100 neighbours in float16 are 0.06 apart, in bfloat16 0.5: the best token would be one of several"},
@@ -41,7 +40,6 @@ const (
 	sums          = "sums and what they scale"
 	exponentials  = "exponentials and logarithms"
 	angles        = "angles of positions"
-	recurrences   = "recurrences"
 	compared      = "numbers that are compared"
 )
 
@@ -95,8 +93,6 @@ func partOf(n *graph.Node) string {
 		return normPart
 	case graph.Reduce, graph.CumSum:
 		return sums
-	case graph.LSTM, graph.GRU:
-		return recurrences
 	case graph.Unary:
 		switch op {
 		case graph.Sin, graph.Cos:

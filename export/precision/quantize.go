@@ -38,7 +38,7 @@ func quantized(r *rewrite, from Source, f Form) (*onnx.Model, Numbers, error) {
 		if len(q.keep) > 0 {
 			return nil, Numbers{}, &NumbersError{Reason: "every matrix of weights is kept", Remedy: "keep fewer, or export it without quantization"}
 		}
-		return nil, Numbers{}, &NumbersError{Reason: "no product in the model has a matrix of weights as its second factor", Remedy: "export it without quantization"}
+		return nil, Numbers{}, ErrNoProduct
 	}
 	q.report.Error = math.Sqrt(q.changed / q.squares)
 	if q.squares == 0 {
@@ -220,6 +220,7 @@ func (q *quantizer) count(name string, squares, changed float64) {
 // why.
 var keptWhole = []struct{ op, what, reason string }{
 	{"LayerNormalization", "layer normalization", "its weights are vectors: nothing is saved, and every value behind it would be rounded twice"},
+	{"SkipSimplifiedLayerNormalization", "layer normalization", "its weights are vectors: nothing is saved, and every value behind it would be rounded twice"},
 	{"SkipLayerNormalization", "layer normalization", "its weights are vectors: nothing is saved, and every value behind it would be rounded twice"},
 	{"Softmax", "softmax", "its results span many orders of magnitude, which 8 bits do not"},
 	{"MatMul", "products of activations", "both factors change in each run: they would be rounded in each run, for 4 % of the work at GPT-2's size"},

@@ -115,13 +115,9 @@ func scaleAndMin(packed []byte, i int) (scale, least float32) {
 // half returns the float16 that b starts with.
 func half(b []byte) float32 {
 	u := uint32(b[0]) | uint32(b[1])<<8
-	sign, exponent, fraction := u>>15<<31, u>>10&31, u&1023
-	switch exponent {
-	case 0:
-		x := float32(fraction) * 0x1p-24
-		return math.Float32frombits(math.Float32bits(x) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)
+	x := math.Float32bits(math.Float32frombits(u&0x7fff<<13) * 0x1p112) // the exponent counts from -15, not from -127
+	if u&0x7c00 == 0x7c00 {
+		x = 0x7f800000 | u&1023<<13 // infinite, or no number
 	}
-	return math.Float32frombits(sign | (exponent+112)<<23 | fraction<<13)
+	return math.Float32frombits(x | u>>15<<31)
 }

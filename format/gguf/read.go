@@ -107,8 +107,14 @@ func (f *File) Value(key string) any {
 }
 
 // Raw returns the bytes of a tensor as they are in the file.
-func (f *File) Raw(i Info) ([]byte, error) {
-	data := make([]byte, i.Size) // read has found as many in the file
+func (f *File) Raw(i Info) ([]byte, error) { return f.RawIn(nil, i) }
+
+// RawIn is Raw in the memory of buffer, if that is large enough.
+func (f *File) RawIn(buffer []byte, i Info) ([]byte, error) {
+	if int64(cap(buffer)) < i.Size {
+		buffer = make([]byte, i.Size) // read has found as many in the file
+	}
+	data := buffer[:i.Size]
 	if len(data) == 0 {
 		return data, nil // which may lie at the end of the file
 	}
@@ -129,6 +135,9 @@ func (f *File) Tensor(i Info) (format.Tensor, error) {
 	data, err := f.Raw(i)
 	if err != nil {
 		return format.Tensor{}, err
+	}
+	if i.Type == F32 {
+		return format.Tensor{Name: i.Name, DType: format.Float32, Shape: i.Shape, Data: data}, nil
 	}
 	values := make([]float32, i.Elements())
 	if err := Dequantize(i.Type, values, data); err != nil {

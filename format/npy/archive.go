@@ -21,36 +21,67 @@ const maxArrays = 4096
 // ReadArchive reads the arrays of a .npz file in its order, under their names
 // in it. void gives the type of elements of an array without a type: see Read.
 func ReadArchive(path string, void func(name string) format.DType) ([]format.Tensor, error) {
-	info, err := os.Stat(path)
+	var all []format.Tensor
+	err := inArchive(path, func(files []*zip.File) error {
+		for _, f := range files {
+			t, err := member(path, f, void(arrayName(f)), nil)
+			if err != nil {
+				return err
+			}
+			all = append(all, t)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// ReadNamed reads one array of a .npz file: the one of this name, or the only one. It
+// unpacks no other. check sees its shape before memory is taken for its elements.
+func ReadNamed(path, name string, void format.DType, check Check) (t format.Tensor, err error) {
+	err = inArchive(path, func(files []*zip.File) error {
+		for _, f := range files {
+			if arrayName(f) == name || len(files) == 1 {
+				t, err = member(path, f, void, check)
+				return err
+			}
+		}
+		return fmt.Errorf("%s: it has %d arrays and none is called %.80q: save it under that name", path, len(files), name)
+	})
+	return t, err
+}
+
+// arrayName returns the name of an array in an archive.
+func arrayName(f *zip.File) string { return strings.TrimSuffix(f.Name, ".npy") }
+
+// inArchive calls do with the entries of an .npz archive. It refuses any other file.
+func inArchive(path string, do func([]*zip.File) error) error {
+	info, err := os.Stat(path) // before opening: opening a pipe would block
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: it is not a regular file", path)
 	}
 	z, err := zip.OpenReader(path)
 	if errors.Is(err, zip.ErrFormat) || errors.Is(err, zip.ErrAlgorithm) {
-		return nil, fmt.Errorf("%s: it is no .npz archive, or cut short: save the arrays with numpy.savez", path)
+		return fmt.Errorf("%s: it is no .npz archive, or cut short: save the arrays with numpy.savez", path)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer z.Close()
 	if err := bounded(&z.Reader, info.Size()); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	var all []format.Tensor
 	seen := map[string]bool{}
 	for _, f := range z.File {
-		name := strings.TrimSuffix(f.Name, ".npy")
+		name := arrayName(f)
 		if seen[name] {
-			return nil, fmt.Errorf("%s: it has two arrays called %.80q: save them with numpy.savez", path, name)
+			return fmt.Errorf("%s: it has two arrays called %.80q: save them with numpy.savez", path, name)
 		}
 		seen[name] = true
-		t, err := member(f, void(name))
-		if err != nil {
-			return nil, fmt.Errorf("%s: array %.80q: %w", path, name, err)
-		}
-		all = append(all, t.WithName(name))
 	}
-	return all, nil
+	return do(z.File)
 }
 
 // bounded refuses an archive that unpacks to more than a reader expects.
@@ -71,13 +102,21 @@ func bounded(z *zip.Reader, size int64) error {
 }
 
 // member reads one array of an archive.
-func member(f *zip.File, void format.DType) (format.Tensor, error) {
+func member(path string, f *zip.File, void format.DType, check Check) (format.Tensor, error) {
+	t, err := unpacked(f, void, check)
+	if err != nil {
+		return t, fmt.Errorf("%s: array %.80q: %w", path, arrayName(f), err)
+	}
+	return t.WithName(arrayName(f)), nil
+}
+
+func unpacked(f *zip.File, void format.DType, check Check) (format.Tensor, error) {
 	r, err := f.Open()
 	if err != nil {
 		return format.Tensor{}, fmt.Errorf("%w: save the arrays with numpy.savez", err)
 	}
 	defer r.Close()
-	t, err := Read(r, int64(f.UncompressedSize64), void)
+	t, err := read(r, int64(f.UncompressedSize64), void, check)
 	if err != nil {
 		return t, err
 	}

@@ -62,7 +62,7 @@ func TestReadsNumpy(t *testing.T) {
 	}
 	for _, line := range lines {
 		words := strings.Fields(line)
-		got, err := ReadFile(filepath.Join(dir, words[0]), format.Invalid)
+		got, err := ReadFile(filepath.Join(dir, words[0]), format.Invalid, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestReadsNumpy(t *testing.T) {
 	for name, want := range map[string]string{
 		"objects.npy": "pickle", "text.npy": "not numbers", "fields.npy": "named fields", "complex.npy": "not numbers",
 	} {
-		if _, err := ReadFile(filepath.Join(dir, name), format.Invalid); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ReadFile(filepath.Join(dir, name), format.Invalid, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %q", name, err, want)
 		}
 	}

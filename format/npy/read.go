@@ -18,6 +18,13 @@ import (
 //
 // Errors say what to do, and do not name the file.
 func Read(r io.Reader, size int64, void format.DType) (format.Tensor, error) {
+	return read(r, size, void, nil)
+}
+
+// Check refuses an array before its elements are read.
+type Check func(shape []int) error
+
+func read(r io.Reader, size int64, void format.DType, check Check) (format.Tensor, error) {
 	h, err := readHeader(r)
 	if err != nil {
 		return format.Tensor{}, err
@@ -35,6 +42,11 @@ func Read(r io.Reader, size int64, void format.DType) (format.Tensor, error) {
 		return format.Tensor{}, fmt.Errorf("its shape %v takes more than the %d bytes that are there: the file is cut short; save the array again", h.shape, max(left, 0))
 	case int64(n)*int64(h.size) != left:
 		return format.Tensor{}, fmt.Errorf("%d bytes follow the elements of shape %v: save the array again", left-int64(n)*int64(h.size), h.shape)
+	}
+	if check != nil {
+		if err := check(h.shape); err != nil {
+			return format.Tensor{}, err
+		}
 	}
 	data := make([]byte, n*h.size)
 	if _, err := io.ReadFull(r, data); err != nil {
@@ -56,18 +68,22 @@ func Read(r io.Reader, size int64, void format.DType) (format.Tensor, error) {
 	return format.Tensor{DType: h.dtype, Shape: h.shape, Data: data}, nil
 }
 
-// ReadFile reads a .npy file: see Read.
-func ReadFile(path string, void format.DType) (format.Tensor, error) {
+// ReadFile reads a .npy file: see Read. check sees its shape before memory is taken for
+// its elements; nil: any shape is read.
+func ReadFile(path string, void format.DType, check Check) (format.Tensor, error) {
+	info, err := os.Stat(path) // before opening: opening a pipe would block
+	if err != nil {
+		return format.Tensor{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return format.Tensor{}, fmt.Errorf("%s: it is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return format.Tensor{}, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return format.Tensor{}, err
-	}
-	t, err := Read(bufio.NewReader(f), info.Size(), void)
+	t, err := read(bufio.NewReader(f), info.Size(), void, check)
 	if err != nil {
 		return t, fmt.Errorf("%s: %w", path, err)
 	}

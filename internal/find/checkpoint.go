@@ -13,6 +13,7 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/gguf"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/model/huggingface"
 )
 
@@ -111,13 +112,39 @@ func loadNewest(dir string, tell Tell, load Loader) (c *model.Checkpoint, path s
 	return c, path, nil
 }
 
+// IsGGUF reports whether a path is that of a GGUF file.
+func IsGGUF(path string) bool {
+	kind, err := expectCheckpoint(path)
+	return err == nil && kind == GGUF
+}
+
+// ReadPacked reads a GGUF file as gguf.ReadPacked does. It reports to tell what it
+// leaves out.
+func ReadPacked(path string, can func(*graph.Graph) map[string]bool, tell Tell) (*model.Checkpoint, map[string]format.Blocks, error) {
+	c, packed, notes, err := gguf.ReadPacked(path, can)
+	tellNotes(notes, tell)
+	return c, packed, err
+}
+
+// ReadLowBits reads a GGUF file as gguf.ReadLowBits does. It reports to tell what it
+// leaves out.
+func ReadLowBits(path string, tell Tell) (*model.Checkpoint, error) {
+	c, notes, err := gguf.ReadLowBits(path)
+	tellNotes(notes, tell)
+	return c, err
+}
+
 // readGGUF reads a GGUF file. It reports to tell what it leaves out.
 func readGGUF(path string, tell Tell) (*model.Checkpoint, error) {
 	c, notes, err := gguf.Read(path)
+	tellNotes(notes, tell)
+	return c, err
+}
+
+func tellNotes(notes []string, tell Tell) {
 	for _, note := range notes {
 		tell.Say(Warning, "%s", quote.Line(note, 2000))
 	}
-	return c, err
 }
 
 // Damaged reports whether an error is about the bytes of a file.

@@ -131,6 +131,9 @@ func (e *KindError) Remedy() string {
 	if e.Wanted == ONNXFile && (e.Kind == RunFolder || e.Kind == ModelFolder) {
 		return kinds[Safetensors].instead
 	}
+	if e.Wanted == ONNXFile && e.Kind == numpyFile {
+		return "name the model, and give the array as one of its inputs"
+	}
 	return kinds[e.Kind].instead
 }
 

@@ -13,20 +13,16 @@ import (
 func TestCollectFrom(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
-	var sink []byte
-	collections := func(bytes int) uint32 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for range bytes >> 16 {
-			sink = make([]byte, 1<<16)
-		}
-		runtime.ReadMemStats(&after)
-		return after.NumGC - before.NumGC
+	goal := func() uint64 { // the size of the heap at which it is collected
+		sample := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
 	}
-	often := collections(128 << 20)
+	runtime.GC()
+	before := goal()
 	CollectFrom(64 << 20)
-	if rarely := collections(128 << 20); rarely > 8 || often < 2*rarely {
-		t.Errorf("%d collections, and %d without a floor", rarely, often)
+	if after := goal(); before > 32<<20 || after < 60<<20 {
+		t.Errorf("the heap is collected from %d bytes on, and without a floor from %d", after, before)
 	}
 	held := make([]byte, 48<<20)
 	percent := []metrics.Sample{{Name: "/gc/gogc:percent"}}
@@ -37,7 +33,6 @@ func TestCollectFrom(t *testing.T) {
 		}
 	}
 	runtime.KeepAlive(held)
-	runtime.KeepAlive(sink)
-	held, sink = nil, nil
+	held = nil
 	debug.FreeOSMemory() // other tests look at the memory of this process
 }

@@ -29,11 +29,30 @@ func Free() int64 {
 		return n, err == nil
 	}
 	if limit, ok := number("memory.max"); ok {
-		if used, ok := number("memory.current"); ok && (free == 0 || limit-used < free) {
-			free = max(1, limit-used)
+		if used, ok := number("memory.current"); ok {
+			if used -= cached(); free == 0 || limit-used < free {
+				free = max(1, limit-used)
+			}
 		}
 	}
 	return free
+}
+
+// cached returns the bytes of files that the control group holds in memory, and gives up
+// for what asks for memory.
+func cached() (bytes int64) {
+	text, err := os.ReadFile("/sys/fs/cgroup/memory.stat")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name == "inactive_file" || name == "active_file" {
+			n, _ := strconv.ParseInt(value, 10, 64)
+			bytes += n
+		}
+	}
+	return bytes
 }
 
 // Peak returns the most memory that this process has held since ResetPeak, in

@@ -38,6 +38,8 @@ const (
 	Array  // numpy's file
 	Page   // of HTML
 	Tokens // a text as ids
+
+	Adapter // of ONNX Runtime
 )
 
 // kinds lists for each kind how it is written, its name in messages, and its
@@ -62,6 +64,8 @@ var kinds = map[Kind]struct {
 	Array:  {store.NewFile, "an array", []string{".npy"}},
 	Page:   {store.NewFile, "a page", []string{".html", ".htm"}},
 	Tokens: {store.NewFile, "a token file", []string{".safetensors"}},
+
+	Adapter: {store.NewFile, "an adapter", []string{".onnx_adapter"}},
 }
 
 // Claim checks, before any work, that an output may be written to a path. The
@@ -210,7 +214,7 @@ func mayReplace(what Kind, path string) error {
 		return notReferred(path)
 	case SignedReceipt:
 		return nil
-	case Receipt, Key, Array, Tokens:
+	case Receipt, Key, Array, Tokens, Adapter:
 		return fmt.Errorf("%s: it already exists: choose another name, or remove it", path)
 	case ONNX:
 		if export.Standalone(path) {

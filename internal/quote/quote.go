@@ -65,6 +65,14 @@ func Count(n int) string {
 	return s
 }
 
+// Of says how many things there are: "1 file", "2 files".
+func Of(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // Or joins names: "cpu, cuda or auto".
 func Or(names []string) string {
 	n := len(names)

@@ -71,17 +71,17 @@ func (d *device) Close() error                                     { d.closed++;
 func TestProduct(t *testing.T) {
 	d := &device{}
 	var printed strings.Builder
-	g, err := speed.Product(func(g *graph.Graph) (runtime.Device, error) { return d, graph.Print(&printed, g) })
+	g, err := speed.Product(3, func(g *graph.Graph) (runtime.Device, error) { return d, graph.Print(&printed, g) })
 	if err != nil || !(g > 0) {
 		t.Errorf("%g GFLOP/s, %v", g, err)
 	}
-	if d.bytes != 3*4*1024*1024 || d.inputs != 2 || d.outputs != 1 || d.runs < 3 || d.closed != 1 {
+	if d.bytes != 3*4*1024*1024 || d.inputs != 2 || d.outputs != 1 || d.runs != 3 || d.closed != 1 {
 		t.Errorf("the device got %+v", *d)
 	}
 	if text := printed.String(); strings.Count(text, "F32(1024,1024)") != 3 || !strings.Contains(text, "Gemm(x, y)") {
 		t.Errorf("it runs\n%s", text)
 	}
-	if _, err := speed.Product(func(*graph.Graph) (runtime.Device, error) { return nil, runtime.ErrUnavailable }); !errors.Is(err, runtime.ErrUnavailable) {
+	if _, err := speed.Product(3, func(*graph.Graph) (runtime.Device, error) { return nil, runtime.ErrUnavailable }); !errors.Is(err, runtime.ErrUnavailable) {
 		t.Error(err)
 	}
 }

@@ -29,6 +29,21 @@ type Table struct {
 	Columns []*Column // in the order of the first file
 	Files   []string
 	Bytes   int64 // of the files
+	ends    []int // how many rows there are up to the end of each file
+}
+
+// Row returns the name of row i, counted from 0 over all files: its number, and its file if
+// there are several.
+func (t *Table) Row(i int) string {
+	if len(t.ends) < 2 {
+		return fmt.Sprintf("row %d", i+1)
+	}
+	file, _ := slices.BinarySearch(t.ends, i+1)
+	start := 0
+	if file > 0 {
+		start = t.ends[file-1]
+	}
+	return fmt.Sprintf("%s: row %d", t.Files[file], i-start+1)
 }
 
 // Column is either of texts or of numbers.
@@ -90,6 +105,7 @@ func Read(paths []string, limit int64) (*Table, error) {
 		if err := t.append(next, path); err != nil {
 			return nil, err
 		}
+		t.ends = append(t.ends, t.Rows)
 	}
 	if t.Rows == 0 {
 		return nil, fmt.Errorf("%s: there are no rows", quote.Paths(paths))
@@ -119,10 +135,10 @@ func (t *Table) append(next *Table, path string) error {
 	for _, c := range t.Columns {
 		more := next.Column(c.Name)
 		if more == nil || len(next.Columns) != len(t.Columns) {
-			return fmt.Errorf("%s: its columns are %s, those of %s are %s: give files with the same columns", path, names(next.Names()), t.Files[0], names(t.Names()))
+			return fmt.Errorf("%s: its columns are %s, but %s has %s: give files with the same columns", path, names(next.Names()), t.Files[0], names(t.Names()))
 		}
 		if (more.Texts == nil) != (c.Texts == nil) || !slices.Equal(more.Shape, c.Shape) {
-			return fmt.Errorf("%s: its column %.60q is of %s, that of %s of %s", path, c.Name, more.kind(), t.Files[0], c.kind())
+			return fmt.Errorf("%s: its column %.60q is of %s, in %s of %s", path, c.Name, more.kind(), t.Files[0], c.kind())
 		}
 		c.Texts, c.Numbers = append(c.Texts, more.Texts...), append(c.Numbers, more.Numbers...)
 	}
@@ -192,6 +208,28 @@ func readCSV(in io.Reader) (*Table, error) {
 		c.toNumbers()
 	}
 	return t, nil
+}
+
+// Gap returns the number of the first empty row of a column that is otherwise of numbers,
+// -1 if it is no such column.
+func (c *Column) Gap() int {
+	gap, some := -1, false
+	for i, text := range c.Texts {
+		if text = strings.TrimSpace(text); text == "" {
+			if gap < 0 {
+				gap = i
+			}
+			continue
+		}
+		if _, err := strconv.ParseFloat(text, 64); err != nil {
+			return -1
+		}
+		some = true
+	}
+	if !some {
+		return -1
+	}
+	return gap
 }
 
 // toNumbers turns texts into numbers if each is one.
@@ -275,7 +313,7 @@ func (t *Table) addLine(text []byte) error {
 	for _, c := range t.Columns {
 		value, ok := members[c.Name]
 		if !ok || len(members) != len(t.Columns) {
-			return fmt.Errorf("its members are %s, those of the first line are %s: each line needs the same", names(keys(text)), names(t.Names()))
+			return fmt.Errorf("its members are %s, but the first line has %s: each line needs the same", names(keys(text)), names(t.Names()))
 		}
 		if err := c.addValue(value, t.Rows); err != nil {
 			return fmt.Errorf("%.60q: %w", c.Name, err)

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/internal/quote"
@@ -50,6 +51,8 @@ var table = []row{
 	{XLMRoberta{}.Architecture(), xlmRobertaOf, parseAs[XLMRoberta], encodes},
 	{T5{}.Architecture(), t5Of, parseAs[T5], translates},
 	{Marian{}.Architecture(), marianOf, parseAs[Marian], translates},
+	{GRUTranslator{}.Architecture(), gruPairOf, parseAs[GRUTranslator], translates},
+	{LSTMTranslator{}.Architecture(), lstmPairOf, parseAs[LSTMTranslator], translates},
 }
 
 // Names returns the names of the architectures.
@@ -68,6 +71,15 @@ func Decoders() []string { return namesOf(continues) }
 // Translators returns the names of the architectures that turn a text into another,
 // and so learn from pairs.
 func Translators() []string { return namesOf(translates) }
+
+// Translating returns the architecture that translates as the named one continues a text:
+// gru_translator for gru. Any other name is returned as it is.
+func Translating(name string) string {
+	if whole := name + "_translator"; slices.Contains(Translators(), whole) {
+		return whole
+	}
+	return name
+}
 
 func namesOf(k kind) (names []string) {
 	for _, r := range table {
@@ -196,6 +208,17 @@ func Resize(name string, given, base Sizes, vocab int) (nn.Network, error) {
 		}
 	}
 	return n, nil
+}
+
+// HasHeads reports whether an architecture has a choice of heads.
+func HasHeads(name string, s Sizes, vocab int) bool {
+	r, err := find(name)
+	if err != nil {
+		return false
+	}
+	other := s
+	other.Heads++
+	return !reflect.DeepEqual(r.of(other, vocab), r.of(s, vocab))
 }
 
 // New returns a network of the named architecture with the given sizes. vocab

@@ -11,7 +11,9 @@ import (
 // Marian is the network of Vaswani and others (2017, arXiv:1706.03762) as Marian NMT
 // trains it for translation: an encoder and a decoder with sinusoidal positions, and
 // norms after each addition to the residual stream. Weights have transformers' names,
-// without the prefix "model.", and its layout [out, in].
+// without the prefix "model.", and its layout [out, in]. Training changes the bias of
+// the logits, as Marian NMT does, and the embedding of the token that begins a target;
+// transformers keeps the first, and through padding_idx the second where it is padding.
 type Marian struct {
 	Vocab         int    `json:"vocab_size"`              // of the source
 	TargetVocab   int    `json:"decoder_vocab_size"`      // of the target
@@ -41,6 +43,12 @@ func (Marian) Architecture() string { return "marian" }
 
 // Depth returns the number of layers.
 func (n Marian) Depth() int { return n.Layers + n.DecoderLayers }
+
+// WithSource returns the network with a vocabulary for sources of its own, of the given size.
+func (n Marian) WithSource(vocab int) nn.Network {
+	n.Vocab, n.Shared = vocab, false
+	return n
+}
 
 // Check returns the first invalid size.
 func (n Marian) Check() error {
@@ -144,7 +152,7 @@ func (n Marian) feedForward(layer *nn.Builder, x *graph.Value, inner int) *graph
 // languages.
 func marianOf(s Sizes, vocab int) nn.Network {
 	return Marian{
-		Vocab: vocab, TargetVocab: vocab, Context: s.Context, Width: s.Width, Layers: s.Layers, Inner: 4 * s.Width, Heads: s.Heads,
-		DecoderLayers: s.Layers, DecoderInner: 4 * s.Width, DecoderHeads: s.Heads, Activation: "swish", Scaled: true, Shared: true, Tied: true,
+		Vocab: vocab, TargetVocab: vocab, Context: s.Context, Width: s.Width, Layers: s.Layers, Inner: s.inner(), Heads: s.Heads,
+		DecoderLayers: s.Layers, DecoderInner: s.inner(), DecoderHeads: s.Heads, Activation: "swish", Scaled: true, Shared: true, Tied: true,
 	}
 }

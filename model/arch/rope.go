@@ -3,6 +3,8 @@ package arch
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/attnx/attnx/model/nn"
 )
@@ -30,6 +32,14 @@ type Rope struct {
 
 // ropeTypes lists the types of Rope that are supported.
 const ropeTypes = "default, linear, llama3, yarn"
+
+// CheckType returns an error if the type of r is not supported.
+func (r Rope) CheckType() error {
+	if slices.Contains(strings.Split(ropeTypes, ", "), r.Type) {
+		return nil
+	}
+	return fmt.Errorf("rope_type is %.40q, supported are %s", r.Type, ropeTypes)
+}
 
 func (r Rope) check() error {
 	bad := func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) || x < 0 }
@@ -59,7 +69,7 @@ func (r Rope) check() error {
 	case r.Type == "llama3" || r.Type == "yarn":
 		return nil
 	}
-	return fmt.Errorf("rope_type is %.40q, supported are %s", r.Type, ropeTypes)
+	return r.CheckType()
 }
 
 // rotary returns the rotation of heads of the given width.
@@ -146,6 +156,28 @@ func (r Rope) Factors(width int) []float32 {
 		factors[i] = float32(plain[i] / a)
 	}
 	return factors
+}
+
+// Originals returns the original lengths with which r, of type llama3, may divide the
+// angles of heads of the given width by factors. One of those between 1 and r.Factor
+// shows the length; without any, powers of 2 are tried. MatchesFactors decides.
+func (r Rope) Originals(width int, factors []float32) (lengths []int) {
+	for i, angle := range nn.Frequencies(r.Theta, width) {
+		if i >= len(factors) || !(factors[i] > 1) || !(float64(factors[i]) < r.Factor) {
+			continue
+		}
+		smooth := (1/float64(factors[i]) - 1/r.Factor) / (1 - 1/r.Factor)
+		if n := (r.Low + smooth*(r.High-r.Low)) * 2 * math.Pi / angle; n >= 0.5 && n < math.MaxInt32 {
+			lengths = append(lengths, int(math.Round(n)))
+		}
+	}
+	if len(lengths) > 0 {
+		return lengths
+	}
+	for n := 1; n < math.MaxInt32/2; n *= 2 {
+		lengths = append(lengths, n)
+	}
+	return lengths
 }
 
 // MatchesFactors reports whether r turns heads of the given width by the angles

@@ -161,7 +161,7 @@ func (n T5) feedForward(layer *nn.Builder, x *graph.Value) *graph.Value {
 // t5Of returns T5 with the sizes of a preset, and the distances of T5's own models.
 func t5Of(s Sizes, vocab int) nn.Network {
 	return T5{
-		Vocab: vocab, Width: s.Width, HeadWidth: s.Width / s.Heads, Inner: 4 * s.Width, Layers: s.Layers, DecoderLayers: s.Layers, Heads: s.Heads,
+		Vocab: vocab, Width: s.Width, HeadWidth: s.Width / s.Heads, Inner: s.inner(), Layers: s.Layers, DecoderLayers: s.Layers, Heads: s.Heads,
 		Buckets: 32, MaxDistance: 128, Epsilon: 1e-6, FeedForward: "relu", Scaled: true,
 	}
 }

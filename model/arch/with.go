@@ -75,3 +75,35 @@ func NextToken(n nn.Network) (nn.Network, error) {
 	}
 	return With(n, Use{})
 }
+
+// twoVocabularies is a network that translates and may have a vocabulary for each side.
+type twoVocabularies interface {
+	WithSource(vocab int) nn.Network
+}
+
+// TakesTwoVocabularies reports whether the networks of an architecture may have a vocabulary
+// for sources and one for targets.
+func TakesTwoVocabularies(name string) bool {
+	r, err := find(name)
+	if err != nil {
+		return false
+	}
+	_, ok := r.of(Sizes{Layers: 1, Heads: 1, Width: 2, Context: 1}, 2).(twoVocabularies)
+	return ok
+}
+
+// WithSource returns a network that has a vocabulary of the given size for sources, and the
+// one that it has for targets.
+func WithSource(n nn.Network, vocab int) (nn.Network, error) {
+	two, ok := n.(twoVocabularies)
+	if !ok {
+		return nil, fmt.Errorf("arch: %s has one vocabulary for both sides", n.Architecture())
+	}
+	n = two.WithSource(vocab)
+	if c, ok := n.(interface{ Check() error }); ok {
+		if err := c.Check(); err != nil {
+			return nil, fmt.Errorf("arch: %s: %w", n.Architecture(), err)
+		}
+	}
+	return n, nil
+}

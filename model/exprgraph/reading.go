@@ -36,7 +36,7 @@ func newReading(n Network) *reading {
 		dims: map[*gorgonia.Node]graph.Dim{}, repeats: map[*gorgonia.Node]repeated{}, sizes: map[string]int{}, taken: map[string]bool{}, called: map[*graph.Value]bool{}, scalars: map[string]*graph.Value{},
 	}
 	if len(n.Outputs) == 0 {
-		refuse("no outputs", "name the nodes whose values the network returns")
+		refuse("no outputs", "name the nodes that the network returns")
 	}
 	for what, list := range map[string]gorgonia.Nodes{"input": n.Inputs, "output": n.Outputs} {
 		for i, x := range list {

@@ -55,5 +55,5 @@ var remedies = map[string]string{
 	"randomOp": "list the node in Inputs, and draw the numbers where the network runs",
 	"readOp":   "list the node that it reads in Outputs",
 	"letOp":    "list the nodes that it binds",
-	"atOp":     "take gorgonia.Slice: Gorgonia's tape machine does not run At, and goes on with its whole argument",
+	"atOp":     "take gorgonia.Slice: Gorgonia's tape machine does not run At, and continues with the whole argument",
 }

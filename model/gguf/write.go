@@ -155,11 +155,11 @@ func (w *writing) settings() error {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return fmt.Errorf("rope_parameters of the configuration: %w", err)
 	}
-	return w.rope(r)
+	return w.rope(r, text)
 }
 
-// rope writes the settings of rotary positions.
-func (w *writing) rope(r arch.Rope) error {
+// rope writes the settings of rotary positions, whose text is the configuration's.
+func (w *writing) rope(r arch.Rope, text []byte) error {
 	var width int
 	for _, layer := range w.c.Attentions() {
 		width, _ = layer.Args[0].Shape[3].Number()
@@ -172,6 +172,11 @@ func (w *writing) rope(r arch.Rope) error {
 	w.put(prefix+"freq_base", float32(r.Theta))
 	switch r.Type {
 	case "llama3":
+		if !w.row.factors {
+			return fmt.Errorf("rope_type of the configuration is llama3, and llama.cpp's %s has no factors of the angles (%s): write a folder or an ONNX file", w.row.arch, ropeFactors)
+		}
+		w.put(prefix+"scaling.original_context_length", uint32(min(max(r.Original, 0), math.MaxUint32)))
+		w.put(metaRope, string(text))
 		factors := r.Factors(width)
 		w.sources = append(w.sources, format.FromFloat32s(ropeFactors, []int{len(factors)}, factors))
 	case "linear", "yarn":
@@ -342,7 +347,7 @@ func (w *writing) readBack() error {
 	return fmt.Errorf("a GGUF file of llama.cpp cannot express %s: write a folder or an ONNX file", strings.Join(other, ", "))
 }
 
-// Value, entries, tensorInfos, Raw and Tensor make what is being written readable.
+// Value, entries, tensorInfos, RawIn and Tensor make what is being written readable.
 func (w *writing) Value(key string) any {
 	for _, e := range w.metadata {
 		if e.Key == key {
@@ -352,9 +357,9 @@ func (w *writing) Value(key string) any {
 	return nil
 }
 
-// Raw reports that there are no bytes yet: a head that the network has is not
+// RawIn reports that there are no bytes yet: a head that the network has is not
 // compared with the token embedding. Where the file has that twice, they are equal.
-func (w *writing) Raw(blocks.Info) ([]byte, error) {
+func (w *writing) RawIn([]byte, blocks.Info) ([]byte, error) {
 	if w.twice() {
 		return nil, nil
 	}

@@ -147,7 +147,11 @@ func (a Attention) Probabilities(b *Builder, args []*Value) *Value {
 
 // Decompose implements Composite.
 func (a Attention) Decompose(b *Builder, args []*Value) []*Value {
-	p := a.parts(b, args)
+	return a.output(b, a.parts(b, args), args)
+}
+
+// output records the product with the values.
+func (a Attention) output(b *Builder, p attentionParts, args []*Value) []*Value {
 	y := b.MatMul(p.probs, p.values)
 	if len(y.Shape) == 5 {
 		y = b.Reshape(y, args[0].Shape.with(3, args[2].Shape[3])...)

@@ -81,7 +81,7 @@ func (b *Builder) Graph() (*Graph, error) {
 // avoid them.
 func (b *Builder) Reserve(names ...string) {
 	if b.taken == nil {
-		b.taken = map[string]bool{}
+		b.taken = make(map[string]bool, len(names))
 	}
 	for _, name := range names {
 		b.taken[name] = true

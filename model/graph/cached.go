@@ -32,12 +32,18 @@ func (e *CacheError) Error() string {
 // A window counts columns of past and present, including masked ones, as in transformers.
 // Left padding therefore does not affect it, but empty columns within a text shorten its
 // window.
+//
+// A recurrent network without attention has the states of its layers instead, which are as
+// large for any text: see stateful. It has neither a mask nor positions.
 func Cached(g *Graph) (*Graph, error) {
 	tokens := g.Input(role.Of(role.Tokens))
 	if tokens == nil || len(tokens.Shape) != 2 {
 		return nil, &CacheError{role.Of(role.Tokens).Name(), "is not an input (B,T) of the network: only what continues a text has a past"}
 	}
 	c := &cached{B: tokens.Shape[0], T: tokens.Shape[1], P: Sym("P"), tokens: tokens, layer: map[*Node]int{}}
+	if len(States(g)) > 0 {
+		return stateful(c, g)
+	}
 	return c.apply(g)
 }
 
@@ -431,8 +437,11 @@ func (c *cached) lastAlone(g *Graph, logits Output) map[*Node]bool {
 
 // KeysAndValues returns g with the keys and values of every causal Attention as
 // further outputs. Names and roles are those that Cached gives them for a text
-// without a past.
+// without a past. Of a recurrent network they are the states at the end of the text.
 func KeysAndValues(g *Graph) (*Graph, error) {
+	if nodes := States(g); len(nodes) > 0 {
+		return finalStates(g, nodes)
+	}
 	b := Extend(g)
 	layer := 0
 	for _, n := range g.Nodes {

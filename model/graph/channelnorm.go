@@ -13,7 +13,10 @@ var channelOps = []Op{BatchNormalization{}, GroupNormalization{}, Det{}}
 
 // BatchNormalization is (x - mean) / √(variance + ε) · scale + bias for x (N,C,...).
 // The other arguments are scale, bias, mean and variance, (C) each (arXiv:1502.03167).
-type BatchNormalization struct{ Epsilon float64 }
+type BatchNormalization struct {
+	Epsilon  float64
+	Momentum float64 `attr:"momentum,omitzero"` // share of a running moment that a step of training keeps; 0: Momentum
+}
 
 // Name returns "BatchNormalization".
 func (BatchNormalization) Name() string { return "BatchNormalization" }

@@ -69,6 +69,7 @@ func GradBy(loss string, params []string) Pass {
 		if err != nil {
 			if none := (*NoGradientError)(nil); errors.As(err, &none) {
 				none.path(g, y)
+				return nil, none // what is around it was written before it knew the path
 			}
 			return nil, err
 		}

@@ -12,14 +12,21 @@ type LowRank struct {
 	Scale  float64
 }
 
-// Matrices returns the weights that AddLowRank can change, and whether they are
-// (out,in) and not (in,out): matrices that are factors of products with a vector
-// for each position, and nothing else.
-func Matrices(g *Graph) map[string]bool {
+// Factor is a weight that AddLowRank can change.
+type Factor struct {
+	Weight *Value // a parameter, or what a matrix of integers stands for
+	OutIn  bool   // it is (out,in) and not (in,out)
+}
+
+// Factors returns the weights that AddLowRank can change, in the order of the graph:
+// matrices that are factors of products with a vector for each position, and nothing
+// else.
+func Factors(g *Graph) (all []Factor) {
 	turned, other := map[*Value]bool{}, map[*Value]bool{}
+	stored := expanded(g)
 	for _, n := range g.Nodes {
 		for i, a := range n.Args {
-			if w, swapped := factor(n, i); w != nil {
+			if w, swapped := factor(n, i, stored); w != nil {
 				turned[w] = swapped
 			} else if _, ok := n.Op.(Transpose); !ok || len(a.Shape) != 2 {
 				other[a] = true
@@ -29,18 +36,27 @@ func Matrices(g *Graph) map[string]bool {
 	for _, o := range g.Outputs {
 		other[o.Value] = true
 	}
-	found := map[string]bool{}
-	for _, p := range g.Params {
-		if swapped, ok := turned[p]; ok && !other[p] {
-			found[p.Name] = swapped
+	for v := range g.Values() {
+		if swapped, ok := turned[v]; ok && !other[v] {
+			all = append(all, Factor{v, swapped})
 		}
+	}
+	return all
+}
+
+// Matrices returns the Factors by name, and whether they are (out,in).
+func Matrices(g *Graph) map[string]bool {
+	found := map[string]bool{}
+	for _, f := range Factors(g) {
+		found[f.Weight.Name] = f.OutIn
 	}
 	return found
 }
 
 // factor returns the weight that is the second factor of a product, and whether
-// it is transposed first; nil if argument i is none.
-func factor(n *Node, i int) (w *Value, swapped bool) {
+// it is transposed first; nil if argument i is none. stored are the values that
+// integers stand for.
+func factor(n *Node, i int, stored map[*Value]bool) (w *Value, swapped bool) {
 	switch op := n.Op.(type) {
 	case MatMul:
 	case Gemm:
@@ -58,7 +74,7 @@ func factor(n *Node, i int) (w *Value, swapped bool) {
 	if t, ok := Is[Transpose](w); ok && len(t.Perm) == 2 && t.Perm[0] == 1 {
 		w, swapped = w.Args()[0], !swapped
 	}
-	if _, ok := Is[Param](w); !ok || len(w.Shape) != 2 {
+	if _, ok := Is[Param](w); !ok && !stored[w] || len(w.Shape) != 2 {
 		return nil, false
 	}
 	return w, swapped
@@ -67,7 +83,7 @@ func factor(n *Node, i int) (w *Value, swapped bool) {
 // AddLowRank returns the pass that adds the changes, with their parameters.
 func AddLowRank(all []LowRank) Pass {
 	return func(g *Graph) (*Graph, error) {
-		byWeight := map[string]LowRank{}
+		byWeight, stored := map[string]LowRank{}, expanded(g)
 		matrices := Matrices(g)
 		for _, l := range all {
 			if _, ok := matrices[l.Weight]; !ok {
@@ -77,7 +93,7 @@ func AddLowRank(all []LowRank) Pass {
 		}
 		params := map[string][2]*Value{} // Aᵀ and Bᵀ
 		return Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
-			w, swapped := factor(n, 1)
+			w, swapped := factor(n, 1, stored)
 			if w == nil {
 				return nil
 			}

@@ -170,6 +170,7 @@ var imported = slices.Concat(
 	rankingOps,
 	signalOps,
 	treeOps,
+	[]Op{Dropout{}},
 )
 
 // Imported returns one value of every operator that occurs only in models of

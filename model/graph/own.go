@@ -20,6 +20,9 @@ var ours = sync.OnceValue(func() map[string]reflect.Type {
 // checkOperator refuses a user's operator whose text would be read as another
 // one. The text contains only its name and the exported fields of its type.
 func checkOperator(op Op) error {
+	if _, passing := op.(piecewise); passing { // no pass leaves it in a graph
+		return nil
+	}
 	t, name := reflect.TypeOf(op), op.Name()
 	if known := ours()[name]; known != nil && known != t {
 		return fmt.Errorf("graph: the operator %s is called %.80q, as one of attnx: give it another name, such as own.%.80s", t, name, name)
@@ -32,7 +35,7 @@ func checkOperator(op Op) error {
 			}
 		}
 	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan, reflect.Array:
-		return fmt.Errorf("graph: the operator %.80q is a %s, whose parts the text of a graph would leave out: make it a struct, and pass it by value", name, t.Kind())
+		return fmt.Errorf("graph: the operator %.80q is a %s, and the text of a graph would leave out its parts: make it a struct, and pass it by value", name, t.Kind())
 	}
 	if !identifier(name) {
 		return fmt.Errorf("graph: an operator is called %.80q: expected a letter, then letters, digits, dots and underscores", name)

@@ -55,7 +55,7 @@ func TestOperatorsThatTheTextWouldChange(t *testing.T) {
 		{fakeGelu{"none"}, `called "Gelu", as one of attnx`},
 		{fakeInput{}, `called "Input", as one of attnx`},
 		{hidden{2}, `the field "factor", which the text of a graph would leave out: export it`},
-		{&pointed{2}, "is a ptr, whose parts the text of a graph would leave out"},
+		{&pointed{2}, "is a ptr, and the text of a graph would leave out its parts"},
 		{list{1}, "is a slice"},
 		{spaced{}, `an operator is called "Gelu approximate"`},
 	} {

@@ -43,6 +43,9 @@ func Cut(g *Graph) (p Pair, err error) {
 		return p, err
 	}
 	c.named = map[*Value]role.Role{states.Value: role.Of(role.SourceStates)}
+	if nodes := c.recurrent(tokens); len(nodes) > 0 {
+		return c.recurrentPair(p, logits, nodes)
+	}
 	own, across, err := c.layers(tokens, source)
 	if err != nil {
 		return p, err

@@ -159,25 +159,32 @@ func Prune(g *Graph) (*Graph, error) {
 // false, as far as possible. An Unrolled operator whose steps are not known stays. A value inside a decomposition is named after the
 // composite: "h.0.attn.attention.scores".
 func Decompose(keep func(*Node) bool) Pass {
+	due := func(n *Node, args []*Value) (Composite, bool) {
+		op, ok := n.Op.(Composite)
+		if !ok || keep(n) {
+			return nil, false
+		}
+		u, unrolls := op.(Unrolled)
+		return op, !unrolls || u.Decomposes(args)
+	}
 	return func(g *Graph) (*Graph, error) {
 		for depth := 0; ; depth++ {
-			again := false
+			if !slices.ContainsFunc(g.Nodes, func(n *Node) bool { _, is := due(n, n.Args); return is }) {
+				return g, nil
+			}
 			next, err := Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
-				op, ok := n.Op.(Composite)
-				if !ok || keep(n) {
+				op, is := due(n, args)
+				if !is {
 					return nil
 				}
-				if u, ok := op.(Unrolled); ok && !u.Decomposes(args) {
-					return nil
-				}
-				if again = true; depth == maxDepth {
+				if depth == maxDepth {
 					b.tooDeep(op)
 					return nil
 				}
 				return op.Decompose(b, args)
 			})
-			if err != nil || !again {
-				return next, err
+			if err != nil {
+				return nil, err
 			}
 			if g, err = Prune(next); err != nil {
 				return nil, err

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 )
@@ -99,6 +100,11 @@ func (q DequantizeLinear) Infer(args []Type) ([]Type, error) {
 // are floating-point numbers.
 func (q DequantizeLinear) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	return b.gradOfDecomposition(scaledNumbers(q), n, dy)
+}
+
+// Decompose implements Composite.
+func (q DequantizeLinear) Decompose(b *Builder, args []*Value) []*Value {
+	return scaledNumbers(q).Decompose(b, args)
 }
 
 // scaledNumbers is a DequantizeLinear written with a difference and a product.
@@ -266,6 +272,22 @@ func (u UnpackBits) Infer(args []Type) ([]Type, error) {
 		return nil, fmt.Errorf("%d bits out of %s", u.Bits, args[0])
 	}
 	return one(format.Uint8, s.with(len(s)-1, s[len(s)-1].Mul(N(8/u.Bits)))), nil
+}
+
+// Decompose implements Composite: bytes are exact as float32.
+func (u UnpackBits) Decompose(b *Builder, args []*Value) []*Value {
+	rest := b.Cast(args[0], format.Float32)
+	column := append(slices.Clone(rest.Shape), N(1))
+	width := float64(int(1) << u.Bits)
+	var parts []*Value
+	for i := 8; i > u.Bits; i -= u.Bits {
+		upper := b.apply(Floor, b.Mul(rest, b.Scalar(1/width)))
+		parts = append(parts, b.Reshape(b.Sub(rest, b.Mul(upper, b.Scalar(width))), column...))
+		rest = upper
+	}
+	all := b.Concat(len(column)-1, append(parts, b.Reshape(rest, column...))...)
+	shape := column[:len(column)-1].with(len(column)-2, column[len(column)-2].Mul(N(8/u.Bits)))
+	return []*Value{b.Cast(b.Reshape(all, shape...), format.Uint8)}
 }
 
 // MayRound is its argument, which a runtime may round: to 8 bits with a sign, in blocks of

@@ -15,8 +15,13 @@ func SmoothLabels(epsilon float64) Pass {
 				return nil
 			}
 			loss := b.Apply(op, 1, args...)[0]
-			p := op.parts(b, args[0], args[1])
-			each := b.Mul(b.ReduceMean(p.logp, false, -1), p.weight) // labels' shape
+			scores, labels := args[0], args[1]
+			if n := labels.Shape.Elements(); len(scores.Shape) == 3 { // a row for each label
+				x := b.classesLast(scores)
+				scores, labels = b.Reshape(x, n, x.Shape[2]), b.Reshape(labels, n)
+			}
+			p := op.parts(b, scores, labels)
+			each := b.Mul(b.ReduceMean(p.logp, false, -1), p.weight) // (N)
 			uniform := b.Neg(b.Div(b.ReduceSum(each, false, axes(each.Shape)...), p.count))
 			return []*Value{b.Add(b.Mul(loss, b.like(loss, 1-epsilon)), b.Mul(uniform, b.like(loss, epsilon)))}
 		})

@@ -65,6 +65,10 @@ type unaryRow struct {
 // noGrad is the gradient of a function that is constant almost everywhere.
 func noGrad(*Builder, *Value, *Value, *Value) *Value { return nil }
 
+// Flat reports whether the derivative of an operator is 0 wherever it has one, as of a
+// rounding. No gradient passes through it.
+func Flat(op Op) bool { return op == Sign || op == Floor || op == Ceil || op == Round }
+
 var unaryTable = [unaries]unaryRow{
 	Neg: {name: "Neg", f: func(x float64) float64 { return -x }, i: func(x int64) int64 { return -x },
 		slope: func(_, _ float64) float64 { return -1 },

@@ -55,14 +55,16 @@ func WriteAdapter(path string, c *model.Checkpoint, base string) error {
 			return fmt.Errorf("%s: weight %.80q lies in the other direction than %.80q, and PEFT has one for all: merge the adapter", path, w, l.Targets[0])
 		}
 		config.FanInFanOut = !matrices[w]
-		config.Targets = append(config.Targets, strings.TrimSuffix(f.fileName(w), ".weight"))
+		config.Targets = append(config.Targets, strings.TrimSuffix(f.moduleName(w), ".weight"))
 		a, b := l.Names(w)
-		for _, name := range []string{a, b} {
+		inA, inB := l.Names(f.moduleName(w))
+		for _, pair := range [][2]string{{a, inA}, {b, inB}} {
+			name, in := pair[0], pair[1]
 			at := slices.IndexFunc(c.Weights, func(t format.Tensor) bool { return t.Name == name })
 			if at < 0 {
 				return fmt.Errorf("%s: the model has no weight %.80q", path, name)
 			}
-			tensors = append(tensors, c.Weights[at].WithName(adapterPrefix+f.fileName(name)))
+			tensors = append(tensors, c.Weights[at].WithName(adapterPrefix+in))
 		}
 	}
 	text, err := json.MarshalIndent(config, "", "  ")

@@ -149,7 +149,7 @@ func (o object) settle(settings []setting) (object, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(o)) {
 		if out.absent(name) && !o.null(name) && string(o[name]) != "false" && !isNeutral(name) {
-			return nil, fmt.Errorf("%s is %s, and its meaning is not known: remove it if it does not change what the network computes", name, quote.String(string(o[name])))
+			return nil, fmt.Errorf("%s is %s, and attnx does not support this setting: export the model from PyTorch to ONNX, which attnx runs and verifies too", quote.Line(name, 80), quote.String(string(o[name])))
 		}
 	}
 	return out, nil

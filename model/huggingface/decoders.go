@@ -48,6 +48,7 @@ var gptNeoX = family{
 	class:     "GPTNeoXForCausalLM",
 	prefix:    "gpt_neox.",
 	roots:     []string{"embed_in", "layers", "final_layer_norm", "embed_out", "score", "classifier", "qa_outputs"},
+	module:    "lm_head.weight",
 	head:      "embed_out.weight",
 	heads:     []string{"score.", "classifier."},
 	embedding: "embed_in.weight",

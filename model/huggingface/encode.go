@@ -15,11 +15,11 @@ import (
 	"github.com/attnx/attnx/model/tokens"
 )
 
-// web is the extra configuration of transformers.js. Without the first member
+// Web is the extra configuration of transformers.js. Without the first member
 // it looks for a quantized model in browsers; without the second it loads no
 // file of weights.
-type web struct {
-	DType    string         `json:"dtype"`
+type Web struct {
+	DType    string         `json:"dtype"`                    // "fp32", "fp16", "q8"
 	External map[string]int `json:"use_external_data_format"` // number of weight files for each model file
 }
 
@@ -47,7 +47,7 @@ func (ids oneOf) MarshalJSON() ([]byte, error) {
 func idsOf(s *model.Special) specialIDs { return specialIDs{s.Begin, oneOf(s.End), s.Pad} }
 
 // encodeConfig returns the config.json of a model of a known architecture.
-func encodeConfig(f family, n nn.Network, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
+func encodeConfig(f family, n nn.Network, dtype format.DType, special *model.Special, browser *Web) ([]byte, error) {
 	list, err := f.members(n)
 	if u, ok := useOf(n); ok && err == nil {
 		list, err = useMembers(list, u)
@@ -72,8 +72,8 @@ func encodeConfig(f family, n nn.Network, dtype format.DType, special *model.Spe
 		}
 	}
 	add(member{"torch_dtype", dtypes[dtype]})
-	if browser {
-		add(member{"transformers.js_config", web{DType: "fp32", External: map[string]int{"model.onnx": 1}}})
+	if browser != nil {
+		add(member{"transformers.js_config", *browser})
 	}
 	if err != nil {
 		return nil, err
@@ -188,7 +188,7 @@ func SpecialOf(c *model.Checkpoint) *model.Special {
 	if s == nil {
 		s = &model.Special{}
 		if t, err := tokens.Parse(c.Tokenizer); err == nil {
-			s = model.Spelled(t, c.IDs())
+			s = model.Spelled(t.Target(), c.IDs())
 		}
 	}
 	if c.Translates() && s.Start == nil {

@@ -24,6 +24,7 @@ type family struct {
 	class     string   // the class of the model with its head; "": transformers has no such network
 	prefix    string   // precedes the names of the weights of the trunk in a file with a head
 	roots     []string // first parts of the names of its tensors, and of the heads that it may have
+	module    string   // the head in the module, "": as in a file
 	head      string   // the weight of the head; "": the head is part of the trunk
 	heads     []string // begin the names of further weights of heads
 	embedding string   // the token embedding, which the head may share
@@ -89,7 +90,7 @@ type member struct {
 }
 
 // families is the table.
-var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3, gptNeoX, opt, phi, gemma3, gptBigCode, gru, lstm, bert, distilbert, roberta, xlmRoberta, t5, marian}
+var families = []family{gpt2, simple, llama, mistral, qwen2, qwen3, gptNeoX, opt, phi, gemma3, gptBigCode, gru, lstm, gruTranslator, lstmTranslator, bert, distilbert, roberta, xlmRoberta, t5, marian}
 
 // familyOf returns the row of an architecture.
 func familyOf(arch string) (family, bool) {
@@ -117,6 +118,15 @@ func (f family) fileName(weight string) string {
 		return weight
 	}
 	return f.prefix + weight
+}
+
+// moduleName returns the name that a weight has in transformers' module, which PEFT
+// names.
+func (f family) moduleName(weight string) string {
+	if f.module != "" && weight == f.head {
+		return f.module
+	}
+	return f.fileName(weight)
 }
 
 // withTwin returns the weights of a file: those of the network, and the tensor
@@ -158,7 +168,7 @@ func (e *ArchitectureError) Error() string {
 type GraphError struct{ Arch string }
 
 func (e *GraphError) Error() string {
-	return fmt.Sprintf("huggingface: the graph is not that of %.64q, and a folder cannot hold another: export it to an ONNX file instead", e.Arch)
+	return fmt.Sprintf("huggingface: the graph differs from %.64q, and a folder cannot hold another: export it to an ONNX file instead", e.Arch)
 }
 
 // networkOf returns the network for the config.json of a model, and its row.

@@ -114,7 +114,7 @@ func FuzzConfig(f *testing.F) {
 				t.Errorf("%q: %s is %s", text, name, kept[name])
 			}
 		}
-		again, err := encodeConfig(read.family, n, format.Float32, &model.Special{}, false)
+		again, err := encodeConfig(read.family, n, format.Float32, &model.Special{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,4 +122,20 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("%q: written as %s, read as %+v, %v", text, again, back, err)
 		}
 	})
+}
+
+// Names of a file's members are shown on one line.
+func TestNamesOnOneLine(t *testing.T) {
+	bad := "a\nb\x1b" + strings.Repeat("c", 1000)
+	o := object{bad: []byte(`"x"`)}
+	_, ids := addedIDs(o)
+	_, setting := o.settle(nil)
+	_, number := o.number(bad, 0)
+	_, flag := o.flag(bad, false)
+	for _, err := range []error{ids, setting, number, flag} {
+		if err == nil {
+			t.Fatal("no error")
+		}
+		oneLine(t, err)
+	}
 }

@@ -99,11 +99,11 @@ func (o object) null(name string) bool { return o.absent(name) || o[name].Kind()
 // decimal: 1.0 and 1e2 are integers only to some parsers.
 func (o object) size(name string) (int, error) {
 	if o.absent(name) {
-		return 0, fmt.Errorf("%s is missing", name)
+		return 0, fmt.Errorf("%s is missing", quote.Line(name, 80))
 	}
 	n, err := strconv.ParseUint(string(o[name]), 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%s is %s, expected a whole number in plain decimal, at most 2147483647", name, quote.String(string(o[name])))
+		return 0, fmt.Errorf("%s is %s, expected a whole number in plain decimal, at most 2147483647", quote.Line(name, 80), quote.String(string(o[name])))
 	}
 	return int(n), nil
 }
@@ -115,7 +115,7 @@ func (o object) number(name string, missing float64) (float64, error) {
 	}
 	x, err := strconv.ParseFloat(string(o[name]), 64)
 	if o[name].Kind() != '0' || err != nil { // Kind is '0' for every number
-		return 0, fmt.Errorf("%s is %s, expected a number", name, quote.String(string(o[name])))
+		return 0, fmt.Errorf("%s is %s, expected a number", quote.Line(name, 80), quote.String(string(o[name])))
 	}
 	return x, nil
 }
@@ -131,7 +131,7 @@ func (o object) flag(name string, missing bool) (bool, error) {
 	case 'f':
 		return false, nil
 	}
-	return false, fmt.Errorf("%s is %s, expected true or false", name, quote.String(string(o[name])))
+	return false, fmt.Errorf("%s is %s, expected true or false", quote.Line(name, 80), quote.String(string(o[name])))
 }
 
 // text returns a member that is a string, or missing.
@@ -141,7 +141,7 @@ func (o object) text(name, missing string) (string, error) {
 	}
 	s, err := unquote(o[name])
 	if err != nil {
-		return "", fmt.Errorf("%s is %s, expected a string", name, quote.String(string(o[name])))
+		return "", fmt.Errorf("%s is %s, expected a string", quote.Line(name, 80), quote.String(string(o[name])))
 	}
 	return s, nil
 }

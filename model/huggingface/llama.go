@@ -199,6 +199,11 @@ func (o object) completeRope(partial float64) error {
 	if err != nil {
 		return err
 	}
+	if form != "dynamic" { // before its own settings, which are not known then
+		if err := (arch.Rope{Type: form}).CheckType(); err != nil {
+			return fmt.Errorf("rope_parameters: %w", err)
+		}
+	}
 	scales := form == "llama3" || form == "yarn"
 	switch {
 	case scales && !o.null("original_max_position_embeddings"):

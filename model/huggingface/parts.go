@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/tokens"
 )
 
 // Parts are the contents of a folder, for callers that add more to it than
@@ -25,9 +26,9 @@ type Parts struct {
 // a program that runs the graph needs only the ids of config.json. weights are
 // all weights of the network, with its names and in its order, as F32, BF16 or
 // F16. They are shared until written. Wider types come first in the file, so
-// that each weight starts at a multiple of its element size. With browser set,
-// the configuration points transformers.js to onnx/model.onnx and its weights.
-func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts, error) {
+// that each weight starts at a multiple of its element size. With browser,
+// the configuration points transformers.js to the models and their weights.
+func Prepare(c *model.Checkpoint, weights []format.Tensor, browser *Web) (Parts, error) {
 	f := rowOf(c)
 	sorted := f.withTwin(weights)
 	slices.SortStableFunc(sorted, func(a, b format.Tensor) int { return cmp.Compare(b.DType.Size(), a.DType.Size()) })
@@ -62,7 +63,7 @@ func Prepare(c *model.Checkpoint, weights []format.Tensor, browser bool) (Parts,
 
 // configOf returns the config.json of a model. For a user-defined network it
 // is the network's own configuration, for programs that run the graph.
-func configOf(c *model.Checkpoint, dtype format.DType, special *model.Special, browser bool) ([]byte, error) {
+func configOf(c *model.Checkpoint, dtype format.DType, special *model.Special, browser *Web) ([]byte, error) {
 	f, n, err := networkOf(c)
 	if unknown := (*ArchitectureError)(nil); errors.As(err, &unknown) {
 		return encodeOwnConfig(c.Config, dtype, special)
@@ -75,7 +76,7 @@ func configOf(c *model.Checkpoint, dtype format.DType, special *model.Special, b
 
 // texts returns config.json, generation_config.json and, with a tokenizer,
 // tokenizer.json and tokenizer_config.json.
-func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, browser bool) ([]store.File, error) {
+func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, browser *Web) ([]store.File, error) {
 	if len(c.Tokenizer) > maxTokenizer {
 		return nil, fmt.Errorf("the tokenizer has %d bytes, at most %d can be read back", len(c.Tokenizer), maxTokenizer)
 	}
@@ -101,9 +102,16 @@ func texts(c *model.Checkpoint, special *model.Special, dtype format.DType, brow
 	if len(c.Tokenizer) == 0 {
 		return files, nil
 	}
+	if own, err := marianFiles(c); len(own) > 0 || err != nil {
+		return append(files, own...), err
+	}
 	about, err := encodeTokenizerConfig(c, special.Tokens)
 	if err != nil {
 		return nil, err
 	}
-	return append(files, store.File{Name: tokenizerName, Write: content(c.Tokenizer)}, store.File{Name: tokenizerConfigName, Write: content(about)}), nil
+	own := c.Tokenizer
+	if source, target, ok := tokens.SplitPair(c.Tokenizer); ok {
+		own, files = source, append(files, store.File{Name: targetTokenName, Write: content(target)})
+	}
+	return append(files, store.File{Name: tokenizerName, Write: content(own)}, store.File{Name: tokenizerConfigName, Write: content(about)}), nil
 }

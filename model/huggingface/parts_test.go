@@ -15,7 +15,7 @@ import (
 )
 
 // prepared saves the parts of a folder and returns it.
-func prepared(t *testing.T, c *model.Checkpoint, weights []format.Tensor, browser bool) (huggingface.Parts, string) {
+func prepared(t *testing.T, c *model.Checkpoint, weights []format.Tensor, browser *huggingface.Web) (huggingface.Parts, string) {
 	t.Helper()
 	p, err := huggingface.Prepare(c, weights, browser)
 	if err != nil {
@@ -41,7 +41,7 @@ func TestPrepare(t *testing.T) {
 			}
 		}
 	}
-	p, folder := prepared(t, c, weights, false)
+	p, folder := prepared(t, c, weights, nil)
 	wantNames(t, folder, "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 	file := content(t, folder, huggingface.WeightsName)
 	for _, w := range weights {
@@ -68,14 +68,14 @@ func TestPrepare(t *testing.T) {
 	}
 	wantJSON(t, content(t, folder, "generation_config.json"), fmt.Sprintf(`{"bos_token_id":%d,"eos_token_id":%[1]d,"pad_token_id":%[1]d,"do_sample":false}`, end))
 
-	_, folder = prepared(t, c, c.Weights, true)
+	_, folder = prepared(t, c, c.Weights, &huggingface.Web{DType: "fp32", External: map[string]int{"model.onnx": 1}})
 	if text := compact(t, content(t, folder, "config.json")); !strings.Contains(text, `"transformers.js_config":{"dtype":"fp32","use_external_data_format":{"model.onnx":1}}`) {
 		t.Errorf("config.json leads transformers.js nowhere: %s", text)
 	}
 	wantMember(t, content(t, folder, "config.json"), "torch_dtype", `"float32"`)
 
 	c = trained(t, "simple", tokens.Char)
-	p, folder = prepared(t, c, c.Weights, false)
+	p, folder = prepared(t, c, c.Weights, nil)
 	if p.Special.End != nil {
 		t.Errorf("a text of characters ends at %d", p.Special.End)
 	}
@@ -91,11 +91,11 @@ func TestPrepareRefuses(t *testing.T) {
 	c := trained(t, "gpt2", tokens.BPE)
 	weights := slices.Clone([]format.Tensor(c.Weights))
 	weights[1] = format.FromUint8s(weights[1].Name, []int{1}, []byte{1})
-	if _, err := huggingface.Prepare(c, weights, false); err == nil {
+	if _, err := huggingface.Prepare(c, weights, nil); err == nil {
 		t.Error("bytes are taken for weights")
 	}
 	c.Tokenizer = make([]byte, 65<<20)
-	if _, err := huggingface.Prepare(c, c.Weights, false); err == nil {
+	if _, err := huggingface.Prepare(c, c.Weights, nil); err == nil {
 		t.Error("a tokenizer is written that would not be read back")
 	}
 }

@@ -23,6 +23,12 @@ const startID = "decoder_start_token_id"
 // that does not scale.
 const scaledKey = "scale_decoder_outputs"
 
+// The classes of their tokenizers.
+const (
+	t5Tokenizer     = "T5TokenizerFast"
+	marianTokenizer = "MarianTokenizer"
+)
+
 // t5 is the row of T5.
 var t5 = family{
 	arch:      arch.T5{}.Architecture(),
@@ -30,7 +36,7 @@ var t5 = family{
 	roots:     []string{"shared", "encoder", "decoder", "lm_head", "classification_head", "classifier", "qa_outputs"},
 	head:      "lm_head.weight",
 	embedding: "shared.weight",
-	tokenizer: "T5TokenizerFast",
+	tokenizer: t5Tokenizer,
 	source:    true,
 	copies:    map[string]string{"encoder.embed_tokens.weight": "shared.weight", "decoder.embed_tokens.weight": "shared.weight"},
 	buffer: func(name string, _ int) bool { // of the first releases, which do not use it
@@ -151,7 +157,7 @@ var marian = family{
 	heads:     []string{"final_logits_bias"},
 	head:      "lm_head.weight",
 	embedding: "shared.weight",
-	tokenizer: "MarianTokenizer",
+	tokenizer: marianTokenizer,
 	source:    true,
 	buffer: func(name string, _ int) bool {
 		return name == "encoder.embed_positions.weight" || name == "decoder.embed_positions.weight"

@@ -25,17 +25,27 @@ const (
 var slowClasses = []string{"", "GPT2Tokenizer", "GPT2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"}
 
 // otherTokenizers lists the files of unsupported tokenizers.
-var otherTokenizers = []string{"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", vocabName, mergesName}
+var otherTokenizers = []string{"tokenizer.model", spieceName, sourceName, targetName, "sentencepiece.bpe.model", "vocab.txt", vocabName, mergesName}
 
-// readTokenizer returns the tokenizer.json of a folder, or the equivalent of its
-// vocab.json and merges.txt. The text is empty if the folder has neither; the
-// note then names the tokenizer file that was ignored, if any.
+// remedy is what to do about a tokenizer that is not read.
+const remedy = "write a tokenizer.json in Python with AutoTokenizer.from_pretrained(FOLDER).save_pretrained(OUT)"
+
+// readTokenizer returns the tokenizer.json of a folder, or the equivalent of its older
+// files. The text is empty if the folder has neither; the note then names the
+// tokenizer file that was ignored, if any.
 func (d *folder) readTokenizer(c config) (text []byte, note string, err error) {
+	if text, note, err = d.pieces(c); len(text) > 0 || note != "" || err != nil {
+		return text, note, err
+	}
 	if d.has(tokenizerName) {
-		text, err = d.fast(c)
+		if text, err = d.fast(c); err == nil && d.has(targetTokenName) && c.source {
+			var target []byte
+			if target, err = d.read(targetTokenName, maxTokenizer); err == nil {
+				text = tokens.Pair(text, target)
+			}
+		}
 		return text, "", err
 	}
-	const remedy = "write a tokenizer.json in Python with AutoTokenizer.from_pretrained(FOLDER).save_pretrained(OUT)"
 	if !d.has(vocabName) || !d.has(mergesName) {
 		if i := slices.IndexFunc(otherTokenizers, d.has); i >= 0 {
 			note = fmt.Sprintf("%s is ignored, the model has no tokenizer: %s", otherTokenizers[i], remedy)
@@ -105,33 +115,10 @@ func (d *folder) slow(config object) (text []byte, err error) {
 	if f.Merges, err = d.read(mergesName, maxTokenizer); err != nil {
 		return nil, err
 	}
-	named, err := d.object(specialMapName, maxTokenizerConfig)
-	if err != nil {
+	var special []tokens.Added
+	if f.Added, special, err = d.added(config, gpt2Special); err != nil {
 		return nil, err
 	}
-	if f.Added, err = addedDecoder(config); err != nil {
-		return nil, d.errorf(tokenizerConfigName, "%w", err)
-	}
-	if len(f.Added) == 0 {
-		added, err := d.object(addedTokensName, maxTokenizerConfig)
-		if err == nil {
-			f.Added, err = addedIDs(added)
-		}
-		if err != nil {
-			return nil, d.errorf(addedTokensName, "%w", err)
-		}
-		for name, value := range named { // takes precedence over tokenizer_config.json, as in transformers
-			if config == nil {
-				config = object{}
-			}
-			config[name] = value
-		}
-	}
-	special, err := addedSpecial(config)
-	if err != nil {
-		return nil, d.errorf(tokenizerConfigName, "%w", err)
-	}
-	f.Added = append(f.Added, special...)
 	if f.Prefix, err = config.flag("add_prefix_space", false); err != nil {
 		return nil, d.errorf(tokenizerConfigName, "%w", err)
 	}
@@ -139,7 +126,7 @@ func (d *folder) slow(config object) (text []byte, err error) {
 		flag  string
 		token tokens.Added
 		into  *string
-	}{{"add_bos_token", special[0], &f.Begin}, {"add_eos_token", special[1], &f.End}} {
+	}{{"add_bos_token", special[beginAt], &f.Begin}, {"add_eos_token", special[endAt], &f.End}} {
 		on, err := config.flag(end.flag, false)
 		if err != nil {
 			return nil, d.errorf(tokenizerConfigName, "%w", err)
@@ -155,6 +142,37 @@ func (d *folder) slow(config object) (text []byte, err error) {
 		return nil, d.errorf(vocabName, "as a tokenizer.json it has %d bytes, at most %d are read", len(text), maxTokenizer)
 	}
 	return text, nil
+}
+
+// added returns the added tokens of a tokenizer from before tokenizer.json, and those of
+// them that addedSpecial returns.
+func (d *folder) added(config object, missing map[string]string) (added, special []tokens.Added, err error) {
+	named, err := d.object(specialMapName, maxTokenizerConfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	if added, err = addedDecoder(config); err != nil {
+		return nil, nil, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	if len(added) == 0 {
+		ids, err := d.object(addedTokensName, maxTokenizerConfig)
+		if err == nil {
+			added, err = addedIDs(ids)
+		}
+		if err != nil {
+			return nil, nil, d.errorf(addedTokensName, "%w", err)
+		}
+		for name, value := range named { // takes precedence over tokenizer_config.json, as in transformers
+			if config == nil {
+				config = object{}
+			}
+			config[name] = value
+		}
+	}
+	if special, err = addedSpecial(config, missing); err != nil {
+		return nil, nil, d.errorf(tokenizerConfigName, "%w", err)
+	}
+	return append(added, special...), special, nil
 }
 
 // addedDecoder reads added_tokens_decoder in a tokenizer_config.json: added
@@ -196,9 +214,19 @@ func byID(a, b tokens.Added) int {
 	return cmp.Or(cmp.Compare(*a.ID, *b.ID), cmp.Compare(a.Content, b.Content))
 }
 
-// addedSpecial reads the special tokens of GPT-2's tokenizer, in the order in
-// which transformers adds them. The first two begin and end a text.
-func addedSpecial(config object) (special []tokens.Added, err error) {
+// gpt2Special are the special tokens of GPT-2's tokenizer where no file has others.
+var gpt2Special = map[string]string{"bos_token": tokens.EndOfText, "eos_token": tokens.EndOfText, "unk_token": tokens.EndOfText}
+
+// Places of special tokens in what addedSpecial returns.
+const (
+	beginAt   = 0
+	endAt     = 1
+	unknownAt = 2
+)
+
+// addedSpecial reads the special tokens of a tokenizer, in the order in which transformers
+// adds them. missing are those that the tokenizer has where no file has others.
+func addedSpecial(config object, missing map[string]string) (special []tokens.Added, err error) {
 	for _, name := range []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"} {
 		a := tokens.Added{Special: true}
 		switch {
@@ -207,8 +235,8 @@ func addedSpecial(config object) (special []tokens.Added, err error) {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			a.Special = true
-		case config.absent(name) && slices.Contains([]string{"bos_token", "eos_token", "unk_token"}, name):
-			a.Content = tokens.EndOfText
+		case config.absent(name):
+			a.Content = missing[name]
 		}
 		special = append(special, a)
 	}

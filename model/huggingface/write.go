@@ -31,28 +31,41 @@ var dtypes = map[format.DType]string{
 // *ArchitectureError.
 func Write(path string, c *model.Checkpoint, dtype format.DType) (format.Rounding, error) {
 	var done format.Rounding
-	if dtypes[dtype] == "" {
-		return done, fmt.Errorf("%s: weights cannot be written as %s: use F32, BF16 or F16", path, dtype)
-	}
-	if err := c.Weights.Check(c.Graph); err != nil {
-		return done, fmt.Errorf("%s: %w", path, err)
-	}
-	if _, _, err := networkOf(c); err != nil {
-		return done, fmt.Errorf("%s: %w", path, err)
-	}
-	files, err := texts(c, SpecialOf(c), dtype, false)
+	files, err := Files(c, dtype, &done)
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", path, err)
 	}
-	files = append(files, store.File{Name: WeightsName, Write: func(w io.Writer) (err error) {
-		done, err = writeWeights(w, c, dtype)
-		return err
-	}})
 	if err := store.SaveFolder(path, files); err != nil {
 		return format.Rounding{}, err
 	}
 	return done, nil
 }
+
+// Files returns the files of Write, for a folder with others besides. done is the
+// effect of rounding once they are written.
+func Files(c *model.Checkpoint, dtype format.DType, done *format.Rounding) ([]store.File, error) {
+	if dtypes[dtype] == "" {
+		return nil, fmt.Errorf("weights cannot be written as %s: use F32, BF16 or F16", dtype)
+	}
+	if err := c.Weights.Check(c.Graph); err != nil {
+		return nil, err
+	}
+	if _, _, err := networkOf(c); err != nil {
+		return nil, err
+	}
+	files, err := texts(c, SpecialOf(c), dtype, nil)
+	if err != nil {
+		return nil, err
+	}
+	return append(files, store.File{Name: WeightsName, Write: func(w io.Writer) (err error) {
+		*done, err = writeWeights(w, c, dtype)
+		return err
+	}}), nil
+}
+
+// FileName returns the name that a weight of a model has in a folder: that of the
+// parameter in transformers.
+func FileName(c *model.Checkpoint, weight string) string { return rowOf(c).fileName(weight) }
 
 func content(b []byte) func(io.Writer) error {
 	return func(w io.Writer) error {

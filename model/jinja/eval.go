@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -155,7 +156,7 @@ func (m *machine) arithmetic(op string, a, b Value, line int) (Value, error) {
 	}
 	if s, ok := a.(*List); ok && op == "+" {
 		if t, ok := b.(*List); ok && s.tuple == t.tuple {
-			return m.made(line, &List{append(s.Items[:len(s.Items):len(s.Items)], t.Items...), s.tuple})
+			return m.made(line, &List{Items: append(s.Items[:len(s.Items):len(s.Items)], t.Items...), tuple: s.tuple})
 		}
 		return bad()
 	}
@@ -168,6 +169,13 @@ func (m *machine) arithmetic(op string, a, b Value, line int) (Value, error) {
 		if v, ok, err := m.repeated(b, n, line); ok || err != nil {
 			return v, err
 		}
+	}
+	if _, ok := a.(string); ok && op == "%" {
+		v, err := m.percent(a.(string), b)
+		if err != nil {
+			return nil, placed(err, line)
+		}
+		return m.made(line, v)
 	}
 	x, wholeX, okX := asNumber(a)
 	y, wholeY, okY := asNumber(b)
@@ -285,9 +293,17 @@ func (e member) eval(m *machine) (Value, error) {
 	switch v := of.(type) {
 	case undefined:
 		return nil, errorAt(e.line, "%.40q of something that is %s", e.name, quoteUndefined(v))
-	case loop:
+	case *loop:
 		if x, ok := v.member(e.name); ok {
 			return x, nil
+		}
+	case *cycler:
+		if x, ok := v.member(e.name); ok {
+			return x, nil
+		}
+	case *List:
+		if i := slices.Index(v.names, e.name); i >= 0 {
+			return v.Items[i], nil
 		}
 	case *namespace:
 		if x, ok := v.Get(e.name); ok {
@@ -453,16 +469,27 @@ func (c *callNode) eval(m *machine) (Value, error) {
 		v, err = tests[c.test](m, of, args)
 	default:
 		f, ok := of.(function)
+		if l, is := of.(*loop); is {
+			f, ok = l.again, true
+		}
 		if !ok {
+			if e, is := c.of.(member); is {
+				return nil, errorAt(c.line, "the method %.40q is not supported here: take the model's own template", e.name)
+			}
 			return nil, errorAt(c.line, "a call of %s", typeName(of))
 		}
 		v, err = f(m, args, named)
 	}
 	if err != nil {
-		if _, placed := err.(*Error); !placed {
-			err = errorAt(c.line, "%s", err.Error())
-		}
-		return nil, err
+		return nil, placed(err, c.line)
 	}
 	return m.made(c.line, v)
+}
+
+// placed adds a line to an error that has none.
+func placed(err error, line int) error {
+	if _, is := err.(*Error); is {
+		return err
+	}
+	return errorAt(line, "%s", err.Error())
 }

@@ -408,7 +408,7 @@ func (p *parser) filter(of expr, line int) (expr, error) {
 		return nil, err
 	}
 	if filters[word] == nil {
-		return nil, errorAt(line, "unknown filter %.40q", word)
+		return nil, errorAt(line, "the filter %.40q is not supported: take the model's own template", word)
 	}
 	c := &callNode{of: of, filter: word, line: line}
 	if p.skip(operator, "(") {

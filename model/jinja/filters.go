@@ -32,6 +32,36 @@ func init() {
 		"first": first, "last": last, "list": list, "items": items, "dictsort": dictsort, "sort": sorted, "unique": unique, "reverse": reverse,
 		"map": mapped, "select": selecting(true, false), "reject": selecting(false, false), "selectattr": selecting(true, true), "rejectattr": selecting(false, true),
 		"int": toInt, "float": toFloat, "abs": absolute, "round": rounded, "sum": sum, "min": extreme(-1), "max": extreme(1), "indent": indent,
+		"center": func(m *machine, of Value, args []Value, named map[string]Value) (Value, error) {
+			width, ok := argument(args, named, 0, "width")
+			if !ok {
+				width = int64(80)
+			}
+			return textMethods["center"](m, show(of), []Value{width})
+		},
+		"batch": batch, "slice": sliced, "groupby": groupBy, "truncate": truncate, "wordwrap": wordwrap, "filesizeformat": fileSize, "urlencode": urlEncode, "xmlattr": xmlAttributes,
+		"forceescape": onText(escape),
+		"attr": func(m *machine, of Value, args []Value, named map[string]Value) (Value, error) {
+			v, _ := argument(args, named, 0, "name")
+			word, err := m.show(v)
+			if err != nil {
+				return nil, err
+			}
+			if _, isDict := of.(*Dict); isDict && method(of, word) == nil {
+				return undefined{word}, nil
+			}
+			return member{constant{of}, word, m.line}.eval(m)
+		},
+		"format": func(m *machine, of Value, args []Value, named map[string]Value) (Value, error) {
+			if len(args) > 0 && len(named) > 0 {
+				return nil, errors.New("format takes values by place or by name, not both")
+			}
+			values := Value(&List{Items: args, tuple: true})
+			if len(named) > 0 {
+				values, _ = dictOf(nil, named)
+			}
+			return m.percent(show(of), values)
+		},
 		"wordcount": onText(func(s string, _ []Value) (Value, error) { return int64(len(strings.Fields(s))), nil }),
 	}
 }
@@ -148,7 +178,7 @@ func items(_ *machine, of Value, _ []Value, _ map[string]Value) (Value, error) {
 func pairs(d *Dict) *List {
 	out := &List{}
 	for _, k := range d.keys {
-		out.Items = append(out.Items, &List{[]Value{k, d.values[k]}, true})
+		out.Items = append(out.Items, &List{Items: []Value{k, d.values[k]}, tuple: true})
 	}
 	return out
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
 )
 
 // globals are the names that every template has.
@@ -17,6 +19,7 @@ var globals = map[string]Value{
 		d, err := dictOf(args, named)
 		return &namespace{d}, err
 	}),
+	"cycler": function(cyclerOf), "joiner": function(joinerOf),
 	"dict": function(func(_ *machine, args []Value, named map[string]Value) (Value, error) { return dictOf(args, named) }),
 	"raise_exception": function(func(_ *machine, args []Value, _ map[string]Value) (Value, error) {
 		text := "the template refuses the conversation"
@@ -131,6 +134,11 @@ func strftime(t time.Time, form string) string {
 func method(of Value, word string) function {
 	switch v := of.(type) {
 	case string:
+		if word == "format" {
+			return func(m *machine, args []Value, named map[string]Value) (Value, error) {
+				return (&fields{args: args, named: named}).braces(m, v, 0)
+			}
+		}
 		if f := textMethods[word]; f != nil {
 			return func(m *machine, args []Value, _ map[string]Value) (Value, error) { return f(m, v, args) }
 		}
@@ -210,12 +218,38 @@ var textMethods map[string]textMethod
 
 func init() {
 	textMethods = map[string]textMethod{
-		"strip":        func(_ *machine, s string, args []Value) (Value, error) { return strip(s, args, true, true) },
-		"lstrip":       func(_ *machine, s string, args []Value) (Value, error) { return strip(s, args, true, false) },
-		"rstrip":       func(_ *machine, s string, args []Value) (Value, error) { return strip(s, args, false, true) },
-		"split":        func(_ *machine, s string, args []Value) (Value, error) { return split(s, args, false) },
-		"rsplit":       func(_ *machine, s string, args []Value) (Value, error) { return split(s, args, true) },
-		"splitlines":   func(_ *machine, s string, _ []Value) (Value, error) { return splitLines(s), nil },
+		"strip":  func(_ *machine, s string, args []Value) (Value, error) { return strip(s, args, true, true) },
+		"lstrip": func(_ *machine, s string, args []Value) (Value, error) { return strip(s, args, true, false) },
+		"rstrip": func(_ *machine, s string, args []Value) (Value, error) { return strip(s, args, false, true) },
+		"split":  func(_ *machine, s string, args []Value) (Value, error) { return split(s, args, false) },
+		"rsplit": func(_ *machine, s string, args []Value) (Value, error) { return split(s, args, true) },
+		"splitlines": func(_ *machine, s string, args []Value) (Value, error) {
+			return linesOf(s, len(args) > 0 && truth(args[0])), nil
+		},
+		"expandtabs": expandTabs,
+		"partition":  oneText(func(s, t string) Value { return parted(s, t, strings.Index(s, t), s, "") }),
+		"rpartition": oneText(func(s, t string) Value { return parted(s, t, strings.LastIndex(s, t), "", s) }),
+		"index":      found(strings.Index),
+		"rindex":     found(strings.LastIndex),
+		"swapcase": func(_ *machine, s string, _ []Value) (Value, error) {
+			return strings.Map(func(r rune) rune {
+				if unicode.IsUpper(r) {
+					return unicode.ToLower(r)
+				}
+				return unicode.ToUpper(r)
+			}, s), nil
+		},
+		"casefold": func(_ *machine, s string, _ []Value) (Value, error) { return cases.Fold().String(s), nil },
+		"isascii": func(_ *machine, s string, _ []Value) (Value, error) {
+			return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0, nil
+		},
+		"isalnum": func(_ *machine, s string, _ []Value) (Value, error) {
+			return allRunes(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }), nil
+		},
+		"isdecimal": func(_ *machine, s string, _ []Value) (Value, error) {
+			return allRunes(s, func(r rune) bool { return unicode.Is(unicode.Nd, r) }), nil
+		},
+		"isnumeric":    func(_ *machine, s string, _ []Value) (Value, error) { return allRunes(s, unicode.IsNumber), nil },
 		"upper":        func(_ *machine, s string, _ []Value) (Value, error) { return strings.ToUpper(s), nil },
 		"lower":        func(_ *machine, s string, _ []Value) (Value, error) { return strings.ToLower(s), nil },
 		"title":        func(_ *machine, s string, _ []Value) (Value, error) { return title(s), nil },
@@ -236,6 +270,25 @@ func init() {
 		"islower": func(_ *machine, s string, _ []Value) (Value, error) {
 			return s != strings.ToUpper(s) && s == strings.ToLower(s), nil
 		},
+		"ljust":  padding(func(before, n int) (left, right int) { return 0, n }),
+		"rjust":  padding(func(before, n int) (left, right int) { return n, 0 }),
+		"center": padding(func(before, n int) (left, right int) { left = n/2 + n&(before+n)&1; return left, n - left }),
+		"zfill": func(m *machine, s string, args []Value) (Value, error) {
+			sign := ""
+			if strings.HasPrefix(s, "+") || strings.HasPrefix(s, "-") {
+				sign, s = s[:1], s[1:]
+			}
+			if len(args) == 1 {
+				if n, ok := asInt(args[0]); ok {
+					args = []Value{n - int64(len(sign)), "0"}
+				}
+			}
+			v, err := textMethods["rjust"](m, s, args)
+			if err != nil {
+				return nil, err
+			}
+			return sign + v.(string), nil
+		},
 		"replace": func(m *machine, s string, args []Value) (Value, error) {
 			if len(args) < 2 {
 				return nil, errors.New("replace expects two texts")
@@ -251,7 +304,36 @@ func init() {
 	}
 }
 
+// padding returns the methods that fill a text up to a width. of says how many of n
+// missing characters come before a text of a length, and how many behind it.
+func padding(of func(length, n int) (left, right int)) textMethod {
+	return func(m *machine, s string, args []Value) (Value, error) {
+		fill := " "
+		if len(args) == 2 {
+			fill, _ = args[1].(string)
+		}
+		if len(args) < 1 || len(args) > 2 || utf8.RuneCountInString(fill) != 1 {
+			return nil, errors.New("a width and one character are expected")
+		}
+		width, ok := asInt(args[0])
+		if !ok {
+			return nil, fmt.Errorf("a width is expected, not %s", typeName(args[0]))
+		}
+		length := utf8.RuneCountInString(s)
+		n := max(width-int64(length), 0)
+		if n > maxBytes/int64(len(fill)) {
+			return nil, m.step(0, maxBytes+1)
+		}
+		left, right := of(length, int(n))
+		return strings.Repeat(fill, left) + s + strings.Repeat(fill, right), m.step(0, int(n)*len(fill))
+	}
+}
+
 func oneText(f func(s, t string) Value) textMethod {
+	return oneTextOr(func(s, t string) (Value, error) { return f(s, t), nil })
+}
+
+func oneTextOr(f func(s, t string) (Value, error)) textMethod {
 	return func(_ *machine, s string, args []Value) (Value, error) {
 		if len(args) == 0 {
 			return nil, errors.New("a text is missing")
@@ -260,7 +342,7 @@ func oneText(f func(s, t string) Value) textMethod {
 		if !ok {
 			return nil, fmt.Errorf("a text is expected, not %s", typeName(args[0]))
 		}
-		return f(s, t), nil
+		return f(s, t)
 	}
 }
 
@@ -348,12 +430,49 @@ func texts(parts []string) *List {
 	return out
 }
 
-func splitLines(s string) *List {
+func splitLines(s string) *List { return linesOf(s, false) }
+
+// linesOf splits a text into lines as Python does, with their ends or without.
+func linesOf(s string, ends bool) *List {
 	var parts []string
-	for line := range strings.Lines(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)) {
-		parts = append(parts, strings.TrimSuffix(line, "\n"))
+	for s != "" {
+		at := strings.IndexAny(s, "\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029")
+		if at < 0 {
+			parts = append(parts, s)
+			break
+		}
+		_, n := utf8.DecodeRuneInString(s[at:])
+		if strings.HasPrefix(s[at:], "\r\n") {
+			n = 2
+		}
+		line := s[:at]
+		if ends {
+			line = s[:at+n]
+		}
+		parts, s = append(parts, line), s[at+n:]
 	}
 	return texts(parts)
+}
+
+// parted returns what is before a text, the text, and what is behind it; left and right
+// if it is not there.
+func parted(s, t string, at int, left, right string) Value {
+	if at >= 0 {
+		left, right = s[:at], s[at+len(t):]
+	} else {
+		t = ""
+	}
+	return &List{Items: []Value{left, t, right}, tuple: true}
+}
+
+// found returns a method that finds a text, which must be there.
+func found(in func(s, t string) int) textMethod {
+	return oneTextOr(func(s, t string) (Value, error) {
+		if at := in(s, t); at >= 0 {
+			return place(s, at), nil
+		}
+		return nil, errors.New("the text is not found")
+	})
 }
 
 // affix tests a text's start or end for one text or any of several.

@@ -173,6 +173,10 @@ func (p *parser) statement(word string, line int) (node, error) {
 		return p.macroStatement(line)
 	case "filter":
 		return p.filterStatement(line)
+	case "with":
+		return p.withStatement(line)
+	case "call":
+		return p.callStatement(line)
 	case "generation": // transformers marks the assistant's texts with it
 		if err := p.close(); err != nil {
 			return nil, err
@@ -264,7 +268,7 @@ func (p *parser) forStatement(line int) (node, error) {
 		}
 	}
 	if p.skip(name, "recursive") {
-		return nil, errorAt(line, "recursive loops are not supported")
+		n.recursive = true
 	}
 	if err := p.close(); err != nil {
 		return nil, err
@@ -325,34 +329,100 @@ func (p *parser) macroStatement(line int) (node, error) {
 	if err := p.expect(operator, "("); err != nil {
 		return nil, err
 	}
-	for !p.skip(operator, ")") {
-		word, err := p.identifier()
-		if err != nil {
-			return nil, err
-		}
-		var missing expr
-		if p.skip(operator, "=") {
-			if missing, err = p.expression(); err != nil {
-				return nil, err
-			}
-		}
-		n.params, n.missing = append(n.params, word), append(n.missing, missing)
-		if !p.skip(operator, ",") && !p.is(operator, ")") {
-			return nil, p.unexpected(`")"`)
-		}
-	}
-	if err := p.close(); err != nil {
+	if err := p.params(&n); err != nil {
 		return nil, err
 	}
-	loops := p.loops
-	p.loops = 0
-	n.body, _, err = p.body(line, "endmacro")
-	p.loops = loops
-	if err != nil {
+	if err := p.inner(&n, "endmacro"); err != nil {
 		return nil, err
 	}
 	if p.peek().kind == name { // its name again
 		p.at++
+	}
+	return n, p.close()
+}
+
+// params reads the names of a macro's values, behind the bracket.
+func (p *parser) params(n *macroNode) error {
+	for !p.skip(operator, ")") {
+		word, err := p.identifier()
+		if err != nil {
+			return err
+		}
+		var missing expr
+		if p.skip(operator, "=") {
+			if missing, err = p.expression(); err != nil {
+				return err
+			}
+		}
+		n.params, n.missing = append(n.params, word), append(n.missing, missing)
+		if !p.skip(operator, ",") && !p.is(operator, ")") {
+			return p.unexpected(`")"`)
+		}
+	}
+	return nil
+}
+
+// inner reads the body of a macro, behind its values.
+func (p *parser) inner(n *macroNode, end string) (err error) {
+	if err := p.close(); err != nil {
+		return err
+	}
+	loops := p.loops
+	p.loops = 0
+	n.body, _, err = p.body(n.line, end)
+	p.loops = loops
+	return err
+}
+
+// callStatement reads a block that a macro calls.
+func (p *parser) callStatement(line int) (node, error) {
+	n := callBlock{line: line, block: macroNode{name: "caller", line: line}}
+	if p.skip(operator, "(") {
+		if err := p.params(&n.block); err != nil {
+			return nil, err
+		}
+	}
+	e, err := p.expression()
+	if err != nil {
+		return nil, err
+	}
+	ok := false
+	if n.call, ok = e.(*callNode); !ok || n.call.filter != "" || n.call.test != "" {
+		return nil, errorAt(line, "call expects the call of a macro")
+	}
+	if err := p.inner(&n.block, "endcall"); err != nil {
+		return nil, err
+	}
+	return n, p.close()
+}
+
+func (p *parser) withStatement(line int) (node, error) {
+	n := withNode{line: line}
+	for !p.is(endTag, "%}") {
+		if len(n.values) > 0 {
+			if err := p.expect(operator, ","); err != nil {
+				return nil, err
+			}
+		}
+		word, err := p.identifier()
+		if err == nil {
+			err = p.expect(operator, "=")
+		}
+		if err != nil {
+			return nil, err
+		}
+		e, err := p.expression()
+		if err != nil {
+			return nil, err
+		}
+		n.targets, n.values = append(n.targets, target{name: word}), append(n.values, e)
+	}
+	if err := p.close(); err != nil {
+		return nil, err
+	}
+	var err error
+	if n.body, _, err = p.body(line, "endwith"); err != nil {
+		return nil, err
 	}
 	return n, p.close()
 }

@@ -26,6 +26,7 @@ type (
 		targets         []target
 		over, when      expr
 		body, otherwise []node
+		recursive       bool
 		line            int
 	}
 	setNode struct {
@@ -42,6 +43,18 @@ type (
 		missing []expr
 		body    []node
 		line    int
+	}
+	withNode struct {
+		targets []target
+		values  []expr
+		body    []node
+		line    int
+	}
+	// callBlock calls a macro, which calls the block as caller.
+	callBlock struct {
+		call  *callNode
+		block macroNode
+		line  int
 	}
 	leaveNode string // break or continue
 )
@@ -97,9 +110,9 @@ func (m *machine) step(line, bytes int) error {
 	m.line = line
 	switch {
 	case m.steps > maxSteps:
-		return errorAt(line, "it takes more than %d steps: its loops do not end", maxSteps)
+		return errorAt(line, "it takes more than %d steps: its loops do not end: take the model's own template", maxSteps)
 	case m.bytes > maxBytes:
-		return errorAt(line, "it makes more than %d MB of text: its loops do not end", maxBytes>>20)
+		return errorAt(line, "it makes more than %d MB of text: its loops do not end: take the model's own template", maxBytes>>20)
 	}
 	return nil
 }
@@ -218,7 +231,12 @@ func (n forNode) run(m *machine) error {
 	if err != nil {
 		return err
 	}
-	items, err := m.items(v, n.line)
+	return n.loop(m, v, 0)
+}
+
+// loop runs the loop over a value, depth loops of its own deep.
+func (n forNode) loop(m *machine, over Value, depth int) error {
+	items, err := m.items(over, n.line)
 	if err != nil {
 		return err
 	}
@@ -243,8 +261,10 @@ func (n forNode) run(m *machine) error {
 	if len(items) == 0 {
 		return m.all(n.otherwise)
 	}
+	l := &loop{node: n, items: items, depth: depth, scope: m.scope.up}
 	for i, item := range items {
-		m.scope.values = map[string]Value{"loop": loopOf(m, items, i)}
+		l.at = i
+		m.scope.values = map[string]Value{"loop": l}
 		if err := m.assign(n.targets, item, n.line); err != nil {
 			return err
 		}
@@ -260,14 +280,39 @@ func (n forNode) run(m *machine) error {
 
 // loop is the variable loop within a loop.
 type loop struct {
+	node  forNode
 	items []Value
 	at    int
+	depth int // loops of a recursive loop around it
+	scope *scope
+	last  *List // what changed was called with
 }
 
-func loopOf(_ *machine, items []Value, at int) Value { return loop{items, at} }
+// again runs the body of a recursive loop for other items, and returns its text.
+func (l *loop) again(m *machine, args []Value, _ map[string]Value) (Value, error) {
+	if !l.node.recursive {
+		return nil, errors.New("the loop is called, and it is not recursive")
+	}
+	if len(args) != 1 {
+		return nil, errors.New("a loop is called with one value")
+	}
+	if m.depth++; m.depth > maxDepth {
+		return nil, errorAt(l.node.line, "the loop is called within itself more than %d times: take the model's own template", maxDepth)
+	}
+	defer func() { m.depth-- }()
+	caller := m.scope
+	m.scope = l.scope
+	defer func() { m.scope = caller }()
+	out := m.out
+	m.out = &strings.Builder{}
+	err := l.node.loop(m, args[0], l.depth+1)
+	text := m.out.String()
+	m.out = out
+	return text, err
+}
 
 // member returns a member of the variable loop.
-func (l loop) member(word string) (Value, bool) {
+func (l *loop) member(word string) (Value, bool) {
 	n := len(l.items)
 	switch word {
 	case "index":
@@ -284,6 +329,17 @@ func (l loop) member(word string) (Value, bool) {
 		return l.at == n-1, true
 	case "length":
 		return int64(n), true
+	case "depth":
+		return int64(l.depth + 1), true
+	case "depth0":
+		return int64(l.depth), true
+	case "changed":
+		return function(func(m *machine, args []Value, _ map[string]Value) (Value, error) {
+			now := &List{Items: args, tuple: true}
+			same := l.last != nil && m.equal(l.last, now)
+			l.last = now
+			return !same, nil
+		}), true
 	case "previtem":
 		if l.at > 0 {
 			return l.items[l.at-1], true
@@ -345,10 +401,16 @@ func (n setNode) run(m *machine) error {
 }
 
 func (n macroNode) run(m *machine) error {
+	m.scope.values[n.name] = n.function(m)
+	return m.step(n.line, 64)
+}
+
+// function returns the macro with the names that it sees.
+func (n macroNode) function(m *machine) function {
 	home := m.scope
-	m.scope.values[n.name] = function(func(m *machine, args []Value, named map[string]Value) (Value, error) {
+	return func(m *machine, args []Value, named map[string]Value) (Value, error) {
 		if m.depth++; m.depth > maxDepth {
-			return nil, errorAt(n.line, "the macro %.40s is called within itself more than %d times", n.name, maxDepth)
+			return nil, errorAt(n.line, "the macro %.40s is called within itself more than %d times: take the model's own template", n.name, maxDepth)
 		}
 		defer func() { m.depth-- }()
 		caller := m.scope
@@ -372,7 +434,34 @@ func (n macroNode) run(m *machine) error {
 			}
 			m.scope.values[param] = v
 		}
+		if c, ok := named["caller"]; ok {
+			m.scope.values["caller"] = c
+		}
 		return m.captured(n.body)
-	})
-	return m.step(n.line, 64)
+	}
+}
+
+func (n callBlock) run(m *machine) error {
+	c := *n.call
+	c.names = append(c.names[:len(c.names):len(c.names)], "caller")
+	c.named = append(c.named[:len(c.named):len(c.named)], constant{n.block.function(m)})
+	return printNode{&c, n.line}.run(m)
+}
+
+func (n withNode) run(m *machine) error {
+	values := make([]Value, len(n.values)) // they do not see each other
+	for i, e := range n.values {
+		var err error
+		if values[i], err = e.eval(m); err != nil {
+			return err
+		}
+	}
+	m.push()
+	defer m.pop()
+	for i, v := range values {
+		if err := m.assign(n.targets[i:i+1], v, n.line); err != nil {
+			return err
+		}
+	}
+	return m.all(n.body)
 }

@@ -18,6 +18,7 @@ type Value any
 type List struct {
 	Items []Value
 	tuple bool
+	names []string // of the elements, if they have any
 }
 
 // Dict is a mapping in the order in which it was filled.

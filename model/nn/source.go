@@ -28,6 +28,17 @@ func (b *Builder) SourceMask() *graph.Value {
 	return b.Reshape(b.Cast(mask, format.Bool), B, graph.N(1), graph.N(1), S)
 }
 
+// SourceEnds declares which tokens of the source count, as SourceMask does, and returns
+// 1 for each that counts and has none that counts behind it, otherwise 0, float32 (B,S,1):
+// the last tokens of sources that are padded at their ends.
+func (b *Builder) SourceEnds() *graph.Value {
+	mask := b.InputFor(role.Of(role.SourceMask), format.Int64, B, S)
+	shown := b.Cast(mask, format.Float32)
+	longer := b.Concat(1, shown, b.Expand(b.Scalar(0), B, graph.N(1)))
+	next := b.Slice(longer, 1, graph.N(1), S.Add(graph.N(1)))
+	return b.Reshape(b.Mul(shown, b.Sub(b.Scalar(1), next)), B, S, graph.N(1))
+}
+
 // SourceStates declares what the encoder hands to the decoder, (B,S,C), as output:
 // the place at which the network can be cut in two.
 func (b *Builder) SourceStates(v *graph.Value) { b.OutputFor(role.Of(role.SourceStates), v) }

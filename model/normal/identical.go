@@ -15,6 +15,13 @@ type Result struct {
 	// different ways, in the first and in the second graph; "" where there is none.
 	A, B   string
 	Reason string // what differs there
+	// Elements: the same operators compute every output, with other attributes, or other
+	// elements of weights or constants beyond what rounding to their type explains.
+	Elements bool
+	// Added and Lacking name the operators of the second graph that can give another
+	// result for some inputs alone (conditions, limits of values, narrower integers) and
+	// that the first has fewer of, and the other way round; "" if there are none.
+	Added, Lacking string
 }
 
 // Identical reports whether b computes what a does: the same outputs, for every
@@ -79,7 +86,8 @@ func (t *table) form(m Model) (form, error) {
 		}
 		for i, v := range n.Results {
 			f.numbers[v] = ids[i]
-			if _, named := f.names[ids[i]]; !named {
+			_, constant := n.Op.(graph.Const) // its name is the graph's own, and says less than that of its reader
+			if _, named := f.names[ids[i]]; !named && !constant {
 				f.names[ids[i]] = v.Name
 			}
 		}
@@ -144,7 +152,10 @@ func (t *table) compare(a, b form) Result {
 		x, y := a.numbers[o.Value], b.numbers[b.graph.Outputs[i].Value]
 		if x != y {
 			d.output = o.Name
-			return d.first(x, y)
+			r := d.first(x, y)
+			r.Elements = t.elementsAlone(a, b)
+			r.Added, r.Lacking = t.selecting(a, b)
+			return r
 		}
 	}
 	return Result{Identical: true}
@@ -157,6 +168,7 @@ type descent struct {
 	output string
 	known  map[int]bool // the numbers of the first graph
 	seen   map[[2]int]bool
+	places map[*graph.Graph]map[int]int // see at
 }
 
 // first goes from two values that differ to the arguments that differ, as long as
@@ -186,23 +198,75 @@ func (d *descent) differing(x, y int) []int {
 	if p.op == nil || q.op == nil || d.known[y] || d.operator(x) != d.operator(y) || len(p.args) != len(q.args) || p.index != q.index {
 		return nil
 	}
-	var left, right []int
+	if op, is := p.op.(graph.Binary); is && slices.Contains(commutes, op) {
+		return d.exchanged(d.terms(op, x, nil), d.terms(op, y, nil))
+	}
 	for i := range p.args {
 		if p.args[i] != q.args[i] {
-			left, right = append(left, p.args[i]), append(right, q.args[i])
+			return []int{p.args[i], q.args[i]}
 		}
 	}
-	// Sorted arguments may have changed places.
+	return nil
+}
+
+// terms returns what an operator whose arguments can be exchanged joins, with the terms of
+// its arguments that the same operator makes.
+func (d *descent) terms(op graph.Binary, id int, all []int) []int {
+	for _, a := range d.exprs[id].args {
+		if d.exprs[a].op == graph.Op(op) && (op == graph.Add || op == graph.Mul) {
+			all = d.terms(op, a, all)
+		} else {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// exchanged returns the first terms of two lists that the other has not. Their order is that
+// of numbers, which says nothing: they are paired in the order of their graphs.
+func (d *descent) exchanged(left, right []int) []int {
 	for i := 0; i < len(left); i++ {
-		if j := slices.Index(right, left[i]); j >= 0 && len(p.args) == 2 {
+		if j := slices.Index(right, left[i]); j >= 0 {
 			left, right = slices.Delete(left, i, i+1), slices.Delete(right, j, j+1)
 			i--
 		}
 	}
-	if len(left) == 0 {
+	if len(left) == 0 || len(left) != len(right) {
 		return nil
 	}
+	slices.SortStableFunc(left, func(i, j int) int { return d.at(d.a, i) - d.at(d.a, j) })
+	slices.SortStableFunc(right, func(i, j int) int { return d.at(d.b, i) - d.at(d.b, j) })
 	return []int{left[0], right[0]}
+}
+
+// at returns the place in a graph of the value with a number, or of the last one that it is
+// made of.
+func (d *descent) at(f form, id int) int {
+	if d.places[f.graph] == nil {
+		places := map[int]int{}
+		for i, n := range f.graph.Nodes {
+			for _, v := range n.Results {
+				if _, known := places[f.numbers[v]]; !known {
+					places[f.numbers[v]] = i
+				}
+			}
+		}
+		if d.places == nil {
+			d.places = map[*graph.Graph]map[int]int{}
+		}
+		d.places[f.graph] = places
+	}
+	places := d.places[f.graph]
+	if i, known := places[id]; known {
+		return i
+	}
+	places[id] = 0 // while it is looked at
+	last := 0
+	for _, a := range d.exprs[id].args {
+		last = max(last, d.at(f, a))
+	}
+	places[id] = last
+	return last
 }
 
 func (d *descent) operator(id int) string {

@@ -49,7 +49,7 @@ func readJSONL(c *collector, data []byte) error {
 		}
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(line, &object); err != nil {
-			return c.fail(n, fmt.Sprintf("it is no JSON object: %.200v", err), "")
+			return c.fail(n, fmt.Sprintf("it is no JSON object: %.200v", err), "write an object with a source and its translation in each line")
 		}
 		found := false
 		for _, f := range Fields {
@@ -59,7 +59,7 @@ func readJSONL(c *collector, data []byte) error {
 			var sides [2]string
 			for i, name := range f {
 				if err := json.Unmarshal(object[name], &sides[i]); err != nil {
-					return c.fail(n, fmt.Sprintf("%.20q is no string", name), "")
+					return c.fail(n, fmt.Sprintf("%.20q is no string", name), "put the text in quotation marks")
 				}
 			}
 			c.add(sides[0], sides[1])

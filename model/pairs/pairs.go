@@ -4,6 +4,7 @@
 package pairs
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -16,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/attnx/attnx/internal/quote"
 )
 
 // Pair is a text with its translation.
@@ -102,7 +105,7 @@ func Read(ctx context.Context, paths []string, glob string) (*Corpus, error) {
 			return nil, err
 		}
 		if c.Files == before {
-			return nil, &Error{Path: path, Reason: fmt.Sprintf("no file that matches %.80q has a name that ends in %s", glob, strings.Join(Extensions, ", "))}
+			return nil, &Error{Path: path, Reason: fmt.Sprintf("no file that matches %.80q has a name that ends in %s", glob, strings.Join(Extensions, ", ")), Do: "name other files, or another pattern"}
 		}
 	}
 	return c.done()
@@ -179,13 +182,16 @@ func (c *collector) file(path string) error {
 		return unknown(path)
 	}
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return cmp.Or(err, error(&Error{Path: path, Reason: "it is no regular file"}))
+		return cmp.Or(err, error(&Error{Path: path, Reason: "it is no regular file", Do: "name a file or a folder"}))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	c.begin(path, data)
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return c.fail(0, "it is UTF-16", "convert it with iconv -f UTF-16 -t UTF-8")
+	}
 	return read(c, data)
 }
 
@@ -234,14 +240,14 @@ func (c *collector) add(source, target string) (ok bool) {
 func (c *collector) done() (*Corpus, error) {
 	c.Counts.Pairs = len(c.Corpus.Pairs)
 	if len(c.Corpus.Pairs) == 0 {
-		return nil, &Error{Path: strings.Join(c.Paths[:min(3, len(c.Paths))], ", "), Reason: fmt.Sprintf("there are no pairs: %d with an empty side, %d fuzzy, %d obsolete", c.Empty, c.Fuzzy, c.Obsolete)}
+		return nil, &Error{Path: strings.Join(c.Paths[:min(3, len(c.Paths))], ", "), Reason: fmt.Sprintf("there are no pairs: %d with an empty side, %d fuzzy, %d obsolete", c.Empty, c.Fuzzy, c.Obsolete), Do: "give files with translations"}
 	}
 	return &c.Corpus, nil
 }
 
 // String says what was read, in a sentence.
 func (n Counts) String() string {
-	parts := []string{fmt.Sprintf("%d pairs of %d files", n.Pairs, n.Files)}
+	parts := []string{quote.Of(n.Pairs, "pair") + " of " + quote.Of(n.Files, "file")}
 	for _, p := range []struct {
 		n    int
 		what string

@@ -142,10 +142,11 @@ func TestErrors(t *testing.T) {
 		"no translation":  {"a.po", "msgid \"a\"\n", `has no msgstr`},
 		"no quotes":       {"a.po", "msgid a\n", "is no text in quotation marks"},
 		"a form missing":  {"a.po", "msgid \"a\"\nmsgid_plural \"b\"\nmsgstr[1] \"c\"\n", "expected msgstr[0]"},
-		"no catalogue":    {"a.po", "hello\n", "is it a catalogue of gettext?"},
+		"no catalogue":    {"a.po", "hello\n", "msgfmt --check"},
+		"UTF-16":          {"a.po", "\xff\xfem\x00s\x00", "it is UTF-16: convert it with iconv"},
 		"no .mo":          {"a.mo", "0123456789012345678901234567", "does not begin as a compiled catalogue"},
 		"a short .mo":     {"a.mo", "\xde\x12\x04\x95", "4 bytes are no compiled catalogue"},
-		"tables too long": {"a.mo", "\xde\x12\x04\x95\x00\x00\x00\x00\xff\xff\xff\x7f\x1c\x00\x00\x00\x1c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "is the file cut off?"},
+		"tables too long": {"a.mo", "\xde\x12\x04\x95\x00\x00\x00\x00\xff\xff\xff\x7f\x1c\x00\x00\x00\x1c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "make it again with msgfmt"},
 	} {
 		_, err := pairs.Read(context.Background(), []string{write(t, c.file, c.text)}, "*")
 		if e := (*pairs.Error)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), c.want) {

@@ -33,6 +33,9 @@ func readPO(c *collector, data []byte) error {
 	return p.flush(n)
 }
 
+// checkCatalogue is what to do about a catalogue that is not well formed.
+const checkCatalogue = "msgfmt --check says what else is wrong with it"
+
 // poReader is the state between two lines.
 type poReader struct {
 	*collector
@@ -50,7 +53,7 @@ func (p *poReader) line(n int, line string) error {
 		return p.comment(n, line)
 	case line[0] == '"':
 		if len(p.texts) == 0 {
-			return p.fail(n, "a text that belongs to nothing", "")
+			return p.fail(n, "a text that belongs to nothing", checkCatalogue)
 		}
 		return p.text(n, line)
 	}
@@ -81,11 +84,11 @@ func (p *poReader) line(n int, line string) error {
 	case strings.HasPrefix(word, "msgstr[") && strings.HasSuffix(word, "]") && p.begun:
 		i, err := strconv.Atoi(word[len("msgstr[") : len(word)-1])
 		if err != nil || i != len(p.forms) || i >= maxForms {
-			return p.fail(n, fmt.Sprintf("%.20q: expected msgstr[%d]", word, len(p.forms)), "")
+			return p.fail(n, fmt.Sprintf("%.20q: expected msgstr[%d]", word, len(p.forms)), checkCatalogue)
 		}
 		p.forms = append(p.forms, "")
 	default:
-		return p.fail(n, fmt.Sprintf("%.40q is no part of a message here", word), "is it a catalogue of gettext?")
+		return p.fail(n, fmt.Sprintf("%.40q is no part of a message here", word), checkCatalogue)
 	}
 	p.texts, p.into = append(p.texts, nil), append(p.into, into)
 	return p.text(n, rest)
@@ -117,7 +120,7 @@ func (p *poReader) comment(n int, line string) error {
 func (p *poReader) text(n int, line string) error {
 	s, ok := unquote(line)
 	if !ok {
-		return p.fail(n, fmt.Sprintf("%.60q is no text in quotation marks", line), "")
+		return p.fail(n, fmt.Sprintf("%.60q is no text in quotation marks", line), checkCatalogue)
 	}
 	last := len(p.texts) - 1
 	p.texts[last] = append(p.texts[last], s...)
@@ -135,7 +138,7 @@ func (p *poReader) next(n int) error {
 
 func (p *poReader) flush(n int) error {
 	if p.begun && len(p.forms) == 0 {
-		return p.fail(n, "the message before it has no msgstr", "")
+		return p.fail(n, "the message before it has no msgstr", checkCatalogue)
 	}
 	form := 0
 	for i, text := range p.texts {

@@ -29,6 +29,10 @@ const (
 	PastValue               // values of a layer for the past tokens, (B,H,P,D)
 	PresentKey              // PastKey for the next run, (B,H,P+T,D)
 	PresentValue            // PastValue for the next run, (B,H,P+T,D)
+	PastState               // state of a recurrent layer after the past tokens, (B,H)
+	PastCell                // the cell of such a layer of an LSTM, (B,H)
+	PresentState            // PastState for the next run, (B,H)
+	PresentCell             // PastCell for the next run, (B,H)
 	PastTargetKey           // PastKey of a decoder that also attends to a source
 	PastTargetValue         // PastValue of such a decoder
 	PastSourceKey           // keys that a layer of it has of the source, (B,H,S,D)
@@ -69,6 +73,10 @@ var words = [kinds]struct{ word, name string }{
 	PastValue:          {"past_value.#", "past_key_values.#.value"},
 	PresentKey:         {"present_key.#", "present.#.key"},
 	PresentValue:       {"present_value.#", "present.#.value"},
+	PastState:          {"past_state.#", "past_states.#.hidden"},
+	PastCell:           {"past_cell.#", "past_states.#.cell"},
+	PresentState:       {"present_state.#", "present_states.#.hidden"},
+	PresentCell:        {"present_cell.#", "present_states.#.cell"},
 	PastTargetKey:      {"past_target_key.#", "past_key_values.#.decoder.key"},
 	PastTargetValue:    {"past_target_value.#", "past_key_values.#.decoder.value"},
 	PastSourceKey:      {"past_source_key.#", "past_key_values.#.encoder.key"},

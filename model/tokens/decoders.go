@@ -2,7 +2,6 @@ package tokens
 
 import (
 	"math"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -21,6 +20,7 @@ type stage interface {
 type decoders struct {
 	make   []func() stage
 	kinds  []string
+	none   bool // the file has no decoder, not even an empty Sequence
 	growth int
 	joiner joiner // of WordPiece
 }
@@ -70,11 +70,9 @@ func (s *withLast) flush(emit func(string)) {
 type byteFallback struct{ row []byte }
 
 func (s *byteFallback) push(token string, emit func(string)) {
-	if len(token) == 6 && strings.HasPrefix(token, "<0x") && token[5] == '>' {
-		if b, err := strconv.ParseUint(token[3:5], 16, 8); err == nil {
-			s.row = append(s.row, byte(b))
-			return
-		}
+	if b, ok := tokenByte(token); ok {
+		s.row = append(s.row, b)
+		return
 	}
 	s.flush(emit)
 	emit(token)
@@ -195,6 +193,7 @@ func (d *decoders) parse(n node, depth int) error {
 	each := func(f perToken) { d.add(kind, func() stage { return f }) }
 	switch kind {
 	case "":
+		d.none = depth == 0
 		return nil
 	case "Sequence":
 		parts, err := sequence(n, "decoders")
@@ -322,10 +321,10 @@ func (d *decoders) parse(n node, depth int) error {
 	return unsupported(n.path, "%.130q is not known", quote.Line(kind, 120))
 }
 
-// end completes the list: without a decoder, tokens are joined by spaces; and
+// end completes the list: without a decoder, tokens are joined by spaces, with an empty Sequence they are not; and
 // the last Fuse changes nothing, because the tokens are joined anyway.
 func (d *decoders) end() {
-	if len(d.make) == 0 {
+	if d.none && len(d.make) == 0 { // Marian's model brings its own
 		d.add("", func() stage { return &counted{text: joiner{}.join} })
 	}
 	for k := len(d.kinds) - 1; k > 0 && d.kinds[k] == "Fuse"; k-- {

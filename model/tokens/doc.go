@@ -50,6 +50,11 @@
 // with characters such as é: under ByteLevel the Python library garbles them,
 // while this package decodes them unchanged.
 //
+// [T5Files] and [MarianFiles] read tokenizers that SentencePiece trained (Unigram). T5's
+// becomes a tokenizer.json. Marian's becomes a file with a model of the type "SentencePiecePair",
+// which the Python library does not have: it holds the files of both sides, and
+// [MarianFilesOf] returns them.
+//
 // # What is lost
 //
 // BPE: nothing; Decode(Encode(x)) is x for every valid UTF-8 text. Char:

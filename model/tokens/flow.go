@@ -77,6 +77,10 @@ func (t *Tokenizer) arrange(m *modelFile, f *flow, d *decoders) error {
 	case m.kind == "WordLevel" && plain && kinds == "Split" && f.splitting.chars && decoding == "Fuse":
 		t.kind = Char
 		return nil
+	case m.kind == marianKind:
+		if err := t.arrangeMarian(m, f, d); err != nil {
+			return err
+		}
 	default:
 		if f.splitting.bytes {
 			f.splitting.steps = append(f.splitting.steps, visibly)

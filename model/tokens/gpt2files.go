@@ -37,28 +37,11 @@ func (f Files) JSON() ([]byte, error) {
 		return nil, err
 	}
 	w := writer{}
-	w.text(`{"version":"1.0","truncation":null,"padding":null,"added_tokens":[`)
-	seen := map[string]int64{} // their ids
-	for _, a := range f.Added {
-		if _, twice := seen[a.Content]; twice || a.Content == "" {
-			continue
-		}
-		id, known := ids[a.Content]
-		if !known {
-			id = next
-		}
-		if a.ID != nil {
-			id = *a.ID
-		}
-		if next = max(next, id+1); len(seen) > 0 {
-			w.text(`,`)
-		}
-		seen[a.Content] = id
-		w.file(a, id)
-	}
+	w.text(`{"version":"1.0","truncation":null,"padding":null,"added_tokens":`)
+	seen := w.addedList(f.Added, ids, next)
 	const byteLevel = `{"type":"ByteLevel","trim_offsets":true,"use_regex":true,"add_prefix_space":`
 	prefix := strconv.FormatBool(f.Prefix) + `}`
-	w.text(`],"normalizer":null,"pre_tokenizer":` + byteLevel + prefix + `,"post_processor":`)
+	w.text(`,"normalizer":null,"pre_tokenizer":` + byteLevel + prefix + `,"post_processor":`)
 	w.template(f.Begin, f.End, seen)
 	w.text(`,"decoder":` + byteLevel + `true},"model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":"",` +
 		`"end_of_word_suffix":"","fuse_unk":false,"byte_fallback":false,"ignore_merges":false,"vocab":`)
@@ -110,6 +93,31 @@ func mergeLines(text []byte) ([]string, error) {
 		merges = append(merges, line)
 	}
 	return merges, nil
+}
+
+// addedList writes added tokens as a list, and returns their ids. next is the first free id.
+func (w *writer) addedList(added []Added, known map[string]int64, next int64) (taken map[string]int64) {
+	taken = map[string]int64{}
+	w.text(`[`)
+	for _, a := range added {
+		if _, twice := taken[a.Content]; twice || a.Content == "" {
+			continue
+		}
+		id, ok := known[a.Content]
+		if !ok {
+			id = next
+		}
+		if a.ID != nil {
+			id = *a.ID
+		}
+		if next = max(next, id+1); len(taken) > 0 {
+			w.text(`,`)
+		}
+		taken[a.Content] = id
+		w.file(a, id)
+	}
+	w.text(`]`)
+	return taken
 }
 
 // file writes an added token with all its members.

@@ -14,6 +14,9 @@ import (
 //
 // A tokenizer of another kind than Train makes is written as it was read.
 func (t *Tokenizer) MarshalJSON() ([]byte, error) {
+	if t.target != nil {
+		return slices.Clone(t.file), nil
+	}
 	if t.flow != nil {
 		return slices.Clone(t.flow.file), nil
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -82,6 +83,8 @@ type charMerger struct {
 	fallback bool   // an unknown character is encoded as its bytes
 	bytes    [256]int32
 	inside   map[uint64]bool // pairs of characters inside a token that merges make
+	ascii    [128][2]uint64  // inside, for ASCII: bit b of row a
+	known    [128]bool       // ASCII characters that are tokens
 }
 
 // byteTokens returns the ids of the tokens <0x00> to <0xFF>; -1 if there is
@@ -89,11 +92,23 @@ type charMerger struct {
 func byteTokens(ids map[string]int32) (list [256]int32) {
 	for b := range list {
 		list[b] = -1
-		if id, ok := ids[fmt.Sprintf("<0x%02X>", b)]; ok {
+		if id, ok := ids[byteToken(byte(b))]; ok {
 			list[b] = id
 		}
 	}
 	return list
+}
+
+// byteToken returns the token of a byte.
+func byteToken(b byte) string { return fmt.Sprintf("<0x%02X>", b) }
+
+// tokenByte is the inverse of byteToken.
+func tokenByte(token string) (b byte, ok bool) {
+	if len(token) != 6 || !strings.HasPrefix(token, "<0x") || token[5] != '>' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(token[3:5], 16, 8)
+	return byte(n), err == nil
 }
 
 // join finds the pairs of characters that a merge can join.
@@ -104,10 +119,24 @@ func (m *charMerger) join(tokens []string) {
 		for _, c := range tokens[r.id] {
 			if last >= 0 {
 				m.inside[pairKey(last, c)] = true
+				if last < utf8.RuneSelf && c < utf8.RuneSelf {
+					m.ascii[last][c/64] |= 1 << (c % 64)
+				}
 			}
 			last = c
 		}
 	}
+	for c := range m.known {
+		_, m.known[c] = m.ids[string(rune(c))]
+	}
+}
+
+// apart reports whether no merge can join two characters.
+func (m *charMerger) apart(a, b rune) bool {
+	if a < utf8.RuneSelf && b < utf8.RuneSelf {
+		return m.ascii[a][b/64]>>(b%64)&1 == 0
+	}
+	return !m.inside[pairKey(a, b)]
 }
 
 // encode cuts a piece where no merge can join two characters: the parts are
@@ -118,19 +147,50 @@ func (m *charMerger) encode(dst []int64, piece string, s *mergeScratch) []int64 
 			return append(dst, int64(id))
 		}
 	}
-	if m.prefix != "" || m.suffix != "" {
-		return m.part(dst, piece, s)
+	if m.prefix != "" {
+		return m.part(dst, piece, m.suffix, s)
 	}
-	from, last, known := 0, rune(-1), false
+	short := m.suffix == "" && !m.whole && len(piece) <= maxCachedBytes
+	if ids, ok := s.parts[piece]; short && ok {
+		return append(dst, ids...)
+	}
+	start, from, last, known := len(dst), 0, rune(-1), false
 	for i, r := range piece {
-		_, ok := m.ids[piece[i:i+utf8.RuneLen(r)]]
-		if known && ok && !m.inside[pairKey(last, r)] {
+		end := min(i+utf8.RuneLen(r), len(piece))
+		var ok bool
+		switch {
+		case m.suffix != "" && end == len(piece):
+			_, ok = m.ids[piece[i:]+m.suffix]
+		case r < utf8.RuneSelf:
+			ok = m.known[r]
+		default:
+			_, ok = m.ids[piece[i:end]]
+		}
+		if known && ok && m.apart(last, r) {
 			dst = m.cached(dst, piece[from:i], s)
 			from = i
 		}
 		last, known = r, ok
 	}
-	return m.cached(dst, piece[from:], s)
+	if m.suffix != "" {
+		return m.part(dst, piece[from:], m.suffix, s)
+	}
+	dst = m.cached(dst, piece[from:], s)
+	if short && from > 0 {
+		s.keep(piece, dst[start:])
+	}
+	return dst
+}
+
+// keep remembers the ids of a part.
+func (s *mergeScratch) keep(part string, ids []int64) {
+	if len(part) > maxCachedBytes || len(s.parts) >= maxCachedPieces {
+		return
+	}
+	if s.parts == nil {
+		s.parts = make(map[string][]int64)
+	}
+	s.parts[part] = slices.Clone(ids)
 }
 
 func (m *charMerger) cached(dst []int64, part string, s *mergeScratch) []int64 {
@@ -138,17 +198,13 @@ func (m *charMerger) cached(dst []int64, part string, s *mergeScratch) []int64 {
 		return append(dst, ids...)
 	}
 	from := len(dst)
-	dst = m.part(dst, part, s)
-	if len(part) <= maxCachedBytes && len(s.parts) < maxCachedPieces {
-		if s.parts == nil {
-			s.parts = make(map[string][]int64)
-		}
-		s.parts[part] = slices.Clone(dst[from:])
-	}
+	dst = m.part(dst, part, "", s)
+	s.keep(part, dst[from:])
 	return dst
 }
 
-func (m *charMerger) part(dst []int64, piece string, s *mergeScratch) []int64 {
+// part encodes a part of a piece. suffix is that of its last character.
+func (m *charMerger) part(dst []int64, piece, suffix string, s *mergeScratch) []int64 {
 	s.symbols = s.symbols[:0]
 	unknown := false // an unknown token is due
 	for i := 0; i < len(piece); {
@@ -158,7 +214,7 @@ func (m *charMerger) part(dst []int64, piece string, s *mergeScratch) []int64 {
 			c = m.prefix + c
 		}
 		if i += n; i == len(piece) {
-			c += m.suffix
+			c += suffix
 		}
 		if id, ok := m.ids[c]; ok {
 			if unknown {
@@ -206,8 +262,7 @@ type unigram struct {
 	penalty  float64   // score of an unknown character
 	fallback bool
 	bytes    [256]int32
-	next     map[uint64]int32 // the trie: node and byte, to node
-	token    []int32          // by node; -1: no token ends here
+	trie
 }
 
 // unknownPenalty is how much worse an unknown character is than the worst
@@ -215,23 +270,10 @@ type unigram struct {
 const unknownPenalty = 10
 
 func newUnigram(tokens []string, ids map[string]int32, scores []float64) *unigram {
-	m := &unigram{ids: ids, scores: scores, unknown: -1, penalty: math.Inf(1), next: make(map[uint64]int32), token: []int32{-1}}
+	m := &unigram{ids: ids, scores: scores, unknown: -1, penalty: math.Inf(1), trie: newTrie()}
 	for id, token := range tokens {
 		m.penalty = min(m.penalty, scores[id])
-		at := int32(0)
-		for i := range len(token) {
-			key := pairKey(at, int32(token[i]))
-			to, ok := m.next[key]
-			if !ok {
-				to = int32(len(m.token))
-				m.token = append(m.token, -1)
-				m.next[key] = to
-			}
-			at = to
-		}
-		if at > 0 {
-			m.token[at] = ids[token]
-		}
+		m.add(token, ids[token])
 	}
 	m.penalty -= unknownPenalty
 	return m
@@ -259,16 +301,10 @@ func (m *unigram) encode(dst []int64, piece string, s *mergeScratch) []int64 {
 	for start := 0; start < len(piece); {
 		_, n := utf8.DecodeRuneInString(piece[start:])
 		single := false
-		for node, i, ok := int32(0), start, true; i < len(piece); {
-			if node, ok = m.next[pairKey(node, int32(piece[i]))]; !ok {
-				break
-			}
-			i++
-			if id := m.token[node]; id >= 0 {
-				try(start, i, id, m.scores[id])
-				single = single || i == start+n
-			}
-		}
+		m.each(piece[start:], func(size int, id int32) {
+			try(start, start+size, id, m.scores[id])
+			single = single || size == n
+		})
 		if !single {
 			try(start, start+n, m.unknown, m.penalty)
 		}

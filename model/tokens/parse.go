@@ -1,6 +1,11 @@
 package tokens
 
 import (
+	"crypto/sha256"
+	"slices"
+	"sync/atomic"
+	"weak"
+
 	"github.com/attnx/attnx/internal/quote"
 )
 
@@ -9,6 +14,40 @@ import (
 // for a small multiple of the file's size, and 16 MiB if the vocabulary has
 // gaps.
 func Parse(data []byte) (*Tokenizer, error) {
+	sum := sha256.Sum256(data)
+	if t := last.Load().of(sum); t != nil {
+		return t, nil
+	}
+	t, err := parse(data)
+	if err == nil {
+		last.Store(&parsed{sum, weak.Make(t)})
+	}
+	return t, err
+}
+
+// parsed is the tokenizer of a document, as long as somebody has it. Opening a model
+// reads its tokenizer twice, to check it and to use it, and that takes as long as a
+// product of its head.
+type parsed struct {
+	sum [sha256.Size]byte
+	t   weak.Pointer[Tokenizer]
+}
+
+// last is the document that was read last.
+var last atomic.Pointer[parsed]
+
+// of returns the tokenizer if its document has the sum, otherwise nil.
+func (p *parsed) of(sum [sha256.Size]byte) *Tokenizer {
+	if p == nil || p.sum != sum {
+		return nil
+	}
+	return p.t.Value()
+}
+
+func parse(data []byte) (*Tokenizer, error) {
+	if source, target, ok := SplitPair(data); ok {
+		return parsePair(source, target, slices.Clone(data))
+	}
 	root, err := document(data)
 	if err != nil {
 		return nil, err

@@ -47,28 +47,50 @@ func (t *Tokenizer) parseAdded(n node) error {
 	})
 }
 
+// parseAddedToken reads one token. There may be a million: no path is made without an error.
 func parseAddedToken(n node) (a addedToken, err error) {
-	o, err := n.object("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special")
-	if err != nil {
-		return a, err
-	}
-	for _, m := range []struct {
-		name string
-		flag *bool
-	}{{"single_word", &a.singleWord}, {"lstrip", &a.lstrip}, {"rstrip", &a.rstrip}, {"normalized", &a.normalized}, {"special", &a.special}} {
-		if *m.flag, err = o[m.name].flag(false); err != nil {
-			return a, err
+	hasID, hasContent := false, false
+	err = n.members(func(name string, value node) error {
+		read := func(v node) (err error) {
+			switch name {
+			case "id":
+				a.id, err = v.id()
+				hasID = true
+			case "content":
+				a.content, err = v.str()
+				hasContent = true
+			case "single_word":
+				a.singleWord, err = v.flag(false)
+			case "lstrip":
+				a.lstrip, err = v.flag(false)
+			case "rstrip":
+				a.rstrip, err = v.flag(false)
+			case "normalized":
+				a.normalized, err = v.flag(false)
+			case "special":
+				a.special, err = v.flag(false)
+			default:
+				err = unsupported(n.in(name), "a member of this name is not supported")
+			}
+			return err
 		}
-	}
-	if a.content, err = o["content"].str(); err != nil {
+		if read(value) == nil {
+			return nil
+		}
+		value.path = n.in(name)
+		return read(value)
+	})
+	switch {
+	case err != nil:
 		return a, err
+	case !hasContent:
+		return a, node{path: n.in("content")}.want("a string", '"')
+	case a.content == "":
+		return a, invalid(n.in("content"), "it is empty")
+	case len(a.content) > maxAddedBytes:
+		return a, unsupported(n.in("content"), "it has %d bytes, at most %d are supported", len(a.content), maxAddedBytes)
+	case !hasID:
+		return a, node{path: n.in("id")}.want("a token id", '0')
 	}
-	switch n := len(a.content); {
-	case n == 0:
-		return a, invalid(o["content"].path, "it is empty")
-	case n > maxAddedBytes:
-		return a, unsupported(o["content"].path, "it has %d bytes, at most %d are supported", n, maxAddedBytes)
-	}
-	a.id, err = o["id"].id()
-	return a, err
+	return a, nil
 }

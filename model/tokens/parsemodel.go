@@ -21,6 +21,7 @@ type modelFile struct {
 	whole    bool // ignore_merges
 	maxChars int
 	scores   []float64
+	sides    [2]*pieceSegmenter // Marian: of sources and targets
 }
 
 // parseModel reads the model: the vocabulary and, for BPE, the merges.
@@ -63,6 +64,9 @@ func parseModel(n node) (*Tokenizer, *modelFile, error) {
 	case "Unigram":
 		t.kind = Unigram
 		err = m.parseUnigram(n, t)
+	case marianKind:
+		t.kind = Unigram
+		err = m.parseMarian(n, t)
 	default:
 		err = unsupported(kind.path, "%.130q, only \"BPE\", \"Unigram\", \"WordLevel\" and \"WordPiece\" are supported", quote.Line(m.kind, 120))
 	}
@@ -277,8 +281,9 @@ func (m *modelFile) pieces(t *Tokenizer) (pieceModel, error) {
 // parseMerges reads ["a b", …] or [["a", "b"], …].
 func (t *Tokenizer) parseMerges(n node, prefix string) ([][2]int32, error) {
 	var merges [][2]int32
+	var two [2]string
 	err := n.elements(func(i int, value node) error {
-		var halves []string
+		halves := two[:0]
 		switch value.raw.Kind() {
 		case '"':
 			s, err := value.str()
@@ -288,7 +293,9 @@ func (t *Tokenizer) parseMerges(n node, prefix string) ([][2]int32, error) {
 			if strings.HasPrefix(s, "#version") {
 				return nil // a comment, in files made from a merges.txt
 			}
-			halves = strings.Split(s, " ")
+			if left, right, ok := strings.Cut(s, " "); ok && !strings.Contains(right, " ") {
+				halves = append(halves, left, right)
+			}
 		case '[':
 			err := value.elements(func(_ int, half node) error {
 				s, err := half.str()
@@ -302,27 +309,28 @@ func (t *Tokenizer) parseMerges(n node, prefix string) ([][2]int32, error) {
 		if len(halves) != 2 {
 			return invalid(n.at(i), "it is %s, expected two tokens", quote.Line(string(value.raw), 120))
 		}
-		merge, err := t.mergeOf(n.at(i), halves[0], halves[1], prefix)
+		merge, err := t.mergeOf(func() string { return n.at(i) }, halves[0], halves[1], prefix)
 		merges = append(merges, merge)
 		return err
 	})
 	return merges, err
 }
 
-func (t *Tokenizer) mergeOf(path, left, right, prefix string) (merge [2]int32, err error) {
+func (t *Tokenizer) mergeOf(at func() string, left, right, prefix string) (merge [2]int32, err error) {
 	a, okA := t.ids[left]
 	b, okB := t.ids[right]
-	both := merged(left, right, prefix)
-	_, okC := t.ids[both]
-	for _, part := range []struct {
-		token string
-		ok    bool
-	}{{left, okA}, {right, okB}, {both, okC}} {
-		if !part.ok {
-			return merge, invalid(path, "%.130q is not in the vocabulary", quote.Line(part.token, 120))
-		}
+	var room [64]byte // for most tokens
+	both := append(append(room[:0], left...), strings.TrimPrefix(right, prefix)...)
+	if _, okC := t.ids[string(both)]; okA && okB && okC {
+		return [2]int32{a, b}, nil
 	}
-	return [2]int32{a, b}, nil
+	missing := merged(left, right, prefix)
+	if !okA {
+		missing = left
+	} else if !okB {
+		missing = right
+	}
+	return merge, invalid(at(), "%.130q is not in the vocabulary", quote.Line(missing, 120))
 }
 
 // merged returns the token that two halves make. The second one may have the

@@ -12,6 +12,11 @@ const theText = -1
 // template is the ids of a text with those that are added to it.
 type template []int64
 
+// Special reports whether an id is that of a special token: Python's decode can skip such tokens.
+func (t *Tokenizer) Special(id int64) bool {
+	return slices.ContainsFunc(t.added, func(a addedToken) bool { return a.special && int64(a.id) == id })
+}
+
 // AddSpecial returns the ids of a text with the special tokens that the file's
 // post_processor adds to every single text, such as one at the start: what the
 // Python library gives with add_special_tokens=True. It returns ids itself if

@@ -31,22 +31,31 @@ func (l *normalizers) parsePrecompiled(n node) error {
 	if err != nil {
 		return invalid(path, "it is not base64")
 	}
+	m, longest, bad := newCharsmap(b)
+	if bad != "" {
+		return invalid(path, "%s", bad)
+	}
+	return l.add(n.path, longest, mapped(m.apply))
+}
+
+// newCharsmap reads a table, and returns the length of its longest replacement, or what is
+// wrong with it.
+func newCharsmap(b []byte) (m *charsmap, longest int, bad string) {
 	if len(b) < 4 || uint64(binary.LittleEndian.Uint32(b)) > uint64(len(b)-4) || binary.LittleEndian.Uint32(b)%4 != 0 {
-		return invalid(path, "the size of its trie does not fit")
+		return nil, 0, "the size of its trie does not fit"
 	}
 	size := int(binary.LittleEndian.Uint32(b))
-	m := &charsmap{units: make([]uint32, size/4), texts: string(b[4+size:])}
+	m = &charsmap{units: make([]uint32, size/4), texts: string(b[4+size:])}
 	for i := range m.units {
 		m.units[i] = binary.LittleEndian.Uint32(b[4+4*i:])
 	}
-	longest := 0
-	for _, t := range strings.Split(m.texts, "\x00") {
+	if !utf8.ValidString(m.texts) {
+		return nil, 0, "its replacements are not UTF-8"
+	}
+	for t := range strings.SplitSeq(m.texts, "\x00") {
 		longest = max(longest, len(t))
 	}
-	if !utf8.ValidString(m.texts) {
-		return invalid(path, "its replacements are not UTF-8")
-	}
-	return l.add(n.path, min(longest, len(m.texts)), mapped(m.apply))
+	return m, longest, ""
 }
 
 // apply replaces grapheme clusters of less than 6 bytes, and characters.
@@ -88,7 +97,28 @@ func (m *charsmap) write(b *strings.Builder, char string) {
 
 // find returns the replacement of the shortest prefix of s that has one. The
 // Python library then replaces all of s by it.
-func (m *charsmap) find(s string) (string, bool) {
+func (m *charsmap) find(s string) (text string, ok bool) {
+	s, _, _ = strings.Cut(s, "\x00")
+	m.walk(s, func(_ int, value string) bool {
+		text, ok = value, true
+		return false
+	})
+	return text, ok
+}
+
+// longest returns the replacement of the longest prefix of s that has one, and the
+// length of that prefix; 0: none has.
+func (m *charsmap) longest(s string) (text string, n int) {
+	m.walk(s, func(size int, value string) bool {
+		text, n = value, size
+		return true
+	})
+	return text, n
+}
+
+// walk calls found with the prefixes of s that have a replacement, the shortest first,
+// until it returns false.
+func (m *charsmap) walk(s string, found func(n int, text string) bool) {
 	at := uint32(0)
 	unit := func() (u uint32) {
 		if int64(at) < int64(len(m.units)) {
@@ -99,23 +129,21 @@ func (m *charsmap) find(s string) (string, bool) {
 	offset := func(u uint32) uint32 { return u >> 10 << (u & (1 << 9) >> 6) }
 	at ^= offset(unit())
 	for i := range len(s) {
-		if s[i] == 0 {
-			break
-		}
 		at ^= uint32(s[i])
 		u := unit()
 		if u&(1<<31|0xff) != uint32(s[i]) {
-			return "", false
+			return
 		}
 		at ^= offset(u)
 		if u>>8&1 == 1 {
 			from := unit() & (1<<31 - 1)
 			if uint64(from) >= uint64(len(m.texts)) {
-				return "", false
+				return
 			}
 			text, _, _ := strings.Cut(m.texts[from:], "\x00")
-			return text, true
+			if !found(i+1, text) {
+				return
+			}
 		}
 	}
-	return "", false
 }

@@ -104,6 +104,35 @@ func (p *splitting) parse(n node, depth int) error {
 			how = isolated
 		}
 		f = splitter(runesOf(unicode.IsNumber), how, false)
+	case "FixedLength":
+		o, e := n.object("type", "length")
+		if e != nil {
+			return e
+		}
+		length := 5 // the library's default
+		if m, there := o["length"]; there {
+			id, e := m.id()
+			if length = int(id); e != nil {
+				return e
+			}
+		}
+		if length == 0 {
+			return unsupported(o["length"].path, "0, must be positive")
+		}
+		f = func(s span, yield func(span) bool) bool {
+			for at := 0; at < len(s.text); {
+				end := at
+				for i := 0; i < length && end < len(s.text); i++ {
+					_, n := utf8.DecodeRuneInString(s.text[end:])
+					end += n
+				}
+				if !yield(span{s.text[at:end], s.first && at == 0}) {
+					return false
+				}
+				at = end
+			}
+			return true
+		}
 	case "CharDelimiterSplit":
 		o, e := n.object("type", "delimiter")
 		if e != nil {

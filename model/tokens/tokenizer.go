@@ -68,6 +68,9 @@ type Tokenizer struct {
 	flow    *flow            // nil: the tokenizer is of a kind that Train makes
 	post    []template       // what AddSpecial adds
 	batch   batching
+
+	target *Tokenizer // of targets, which have a vocabulary of their own; nil of others
+	file   []byte     // of both; nil without a target
 }
 
 // addedToken is a token that Encode finds before it splits the text.

@@ -27,6 +27,7 @@ type Compiled struct {
 	name    string
 	graph   *graph.Graph // the forward pass
 	loss    *graph.Graph
+	steps   *graph.Graph // the loss of a step, with the passes
 	ids     IDRules
 	compile func(*graph.Graph) (Program, error)
 	passes  []graph.Pass // on the loss of a step
@@ -62,7 +63,11 @@ func NewCompiled(name string, g *graph.Graph, compile func(*graph.Graph) (Progra
 	if err != nil {
 		return nil, err
 	}
-	return &Compiled{name: name, graph: g, loss: loss, ids: ids, compile: compile, passes: passes, programs: map[string]*bound{}}, nil
+	steps, err := graph.Apply(loss, passes...)
+	if err != nil {
+		return nil, err
+	}
+	return &Compiled{name: name, graph: g, loss: loss, steps: steps, ids: ids, compile: compile, passes: passes, programs: map[string]*bound{}}, nil
 }
 
 // Step implements Engine.
@@ -79,7 +84,11 @@ func (e *Compiled) execute(weights []format.Tensor, batch Batch, grads []format.
 	if e.programs == nil {
 		return 0, ErrClosed
 	}
-	inputs, sizes, err := e.inputs(batch)
+	g := e.loss
+	if grads != nil {
+		g = e.steps
+	}
+	inputs, sizes, err := e.inputs(g, batch)
 	if err != nil {
 		return 0, err
 	}
@@ -108,8 +117,8 @@ func (e *Compiled) execute(weights []format.Tensor, batch Batch, grads []format.
 
 // inputs returns the batch by input name, and the sizes of their named
 // dimensions. It rejects a batch that the network cannot compute.
-func (e *Compiled) inputs(batch Batch) (map[string]format.Tensor, map[string]int, error) {
-	inputs, err := batch.Inputs(e.loss)
+func (e *Compiled) inputs(g *graph.Graph, batch Batch) (map[string]format.Tensor, map[string]int, error) {
+	inputs, err := batch.Inputs(g)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -117,7 +126,7 @@ func (e *Compiled) inputs(batch Batch) (map[string]format.Tensor, map[string]int
 	for name, t := range inputs {
 		shapes[name] = t.Shape
 	}
-	sizes, err := e.loss.BindInputs(shapes)
+	sizes, err := g.BindInputs(shapes)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -31,7 +31,8 @@ func decompress(r io.Reader) (text io.Reader, closing func(), err error) {
 		if err != nil {
 			return nil, nil, broken("gzip", err)
 		}
-		return archive{z, "gzip"}, func() { z.Close() }, nil
+		z.Multistream(false)
+		return archive{&members{z, b}, "gzip"}, func() { z.Close() }, nil
 	case bytes.HasPrefix(begin, zstdMagic):
 		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
@@ -41,6 +42,38 @@ func decompress(r io.Reader) (text io.Reader, closing func(), err error) {
 	}
 	return b, func() {}, nil
 }
+
+// members are the members of a gzip stream, one after the other (RFC 1952).
+type members struct {
+	*gzip.Reader
+	of *bufio.Reader
+}
+
+func (m *members) Read(p []byte) (int, error) {
+	for { // a member may be empty, and readers give up after many reads of nothing
+		n, err := m.Reader.Read(p)
+		switch {
+		case err != io.EOF:
+			return n, err
+		case n > 0:
+			return n, nil // the next call looks for another member
+		}
+		switch next, err := m.of.Peek(len(gzipMagic)); {
+		case len(next) == 0:
+			return 0, err
+		case len(next) < len(gzipMagic) && bytes.HasPrefix(gzipMagic, next):
+			return 0, io.ErrUnexpectedEOF
+		case !bytes.Equal(next, gzipMagic):
+			return 0, errFollowed
+		}
+		if err := m.Reset(m.of); err != nil {
+			return 0, err
+		}
+		m.Multistream(false)
+	}
+}
+
+var errFollowed = errors.New("bytes that are no gzip follow them: the file was joined with another")
 
 // archive is a compressed stream. Its errors say so.
 type archive struct {

@@ -1,8 +1,10 @@
 package train
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,5 +105,29 @@ func TestPatterns(t *testing.T) {
 		if _, err := ReadText(t.Context(), []string{filepath.Join(folder, path)}, Reading{Glob: "*", Limit: 100}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %q", path, err, want)
 		}
+	}
+}
+
+// Empty members of a gzip file are nothing, however many they are.
+func TestEmptyMembers(t *testing.T) {
+	var file bytes.Buffer
+	for i := range 300 {
+		w := gzip.NewWriter(&file)
+		if i == 299 {
+			if _, err := w.Write([]byte("text")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, closing, err := decompress(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closing()
+	if got, err := bufio.NewReader(text).ReadString(0); got != "text" || err != io.EOF {
+		t.Errorf("%q, %v", got, err)
 	}
 }

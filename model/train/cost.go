@@ -42,38 +42,50 @@ func TokenFLOP(c *model.Checkpoint, d *Data) (float64, error) {
 	return 6*float64(parameters) + attention/float64(max(1, d.Tokens())), nil
 }
 
-// Memory estimates the bytes that training the named parameters (nil: all)
-// needs: the values of the step's
-// graph that are live at one time, including weights and gradients, the two
-// moments, and a copy of weights and moments while a checkpoint is written.
-// ONNX Runtime needs more, because its allocator grows by doubling and it
-// packs weights for its products. Measured peaks of whole processes were 1.6
-// times the values (small 774 and 1294 MB, w512 921 and 1528, gpt2 2186 and
-// 3515).
-func Memory(c *model.Checkpoint, d *Data, batch int, params []string) (int64, error) {
-	sizes, err := d.sizes(c, batch)
+// Memory estimates the bytes that training the named parameters (nil: all) takes: the
+// program, weights, gradients and moments, a copy of weights and moments while a
+// checkpoint is written, and the values of the step's graph that are live at one time.
+// The engine gorgonia takes 1.6 times these. ONNX Runtime takes 3 times: its allocator
+// grows by doubling, and it keeps what an evaluation took. With Recompute it takes 4.5
+// times. Measured peaks of processes are in fixtures/MEASURED.md.
+func Memory(c *model.Checkpoint, d *Data, o Options, params []string) (int64, error) {
+	sizes, err := d.sizes(c, o.Batch)
 	if err != nil {
 		return 0, err
 	}
-	g, err := model.StepOf(c.Graph, sizes, params)
+	g, err := model.StepOf(c.Graph, sizes, params, o.Passes()...)
 	if err != nil {
 		return 0, err
 	}
-	n, err := c.Parameters()
-	if err != nil {
-		return 0, err
-	}
-	learned := int64(n) // the others have no moments
-	if params != nil {
-		learned = 0
-		for _, w := range c.Weights {
-			if slices.Contains(params, w.Name) {
-				learned += int64(w.Elements())
-			}
+	if o.Recompute {
+		less := graph.Recompute
+		if o.Engine == "gorgonia" {
+			less = graph.Blocks
+		}
+		if g, err = less(g); err != nil {
+			return 0, err
 		}
 	}
 	peak, err := graph.PeakBytes(g)
-	return (peak+2*4*learned)*8/5 + 4*int64(n) + 2*4*learned, err
+	if err != nil {
+		return 0, err
+	}
+	var weights, learned int64 // the others have no gradients and no moments
+	for _, w := range c.Weights {
+		weights += int64(len(w.Data))
+		if params == nil || slices.Contains(params, w.Name) {
+			learned += int64(len(w.Data))
+		}
+	}
+	tenths := int64(30)
+	switch {
+	case o.Engine == "gorgonia":
+		tenths = 16
+	case o.Recompute:
+		tenths = 45
+	}
+	const program = 140e6
+	return program + max(0, peak-weights-learned)*tenths/10 + 2*weights + 5*learned, nil
 }
 
 // sizes returns the sizes of the inputs' named dimensions for a batch of

@@ -50,7 +50,7 @@ func NewText(ids []int64, context int) (*Data, error) {
 	if err := store.add(ids); err != nil {
 		return nil, err
 	}
-	return newText(store, context)
+	return newText(store, Form{Length: context})
 }
 
 // vocabOf returns the smallest vocabulary that has these ids.
@@ -68,16 +68,24 @@ func checkContext(context int) error {
 	return nil
 }
 
-func newText(ids idStore, context int) (*Data, error) {
+func newText(ids idStore, f Form) (*Data, error) {
+	context := f.Length
 	if err := checkContext(context); err != nil {
 		return nil, err
 	}
 	n := ids.len()
+	if f.Whole {
+		if n < context+1 {
+			return nil, fmt.Errorf("train: a text of %d tokens is too short for context %d: it takes %d, give more text or a smaller context", n, context, context+1)
+		}
+		all := window{ids, 0, n, context, 1}
+		return textData(all, all, context), nil
+	}
 	cut := n - n/valShare
 	if need := context + 1; cut < need || n-cut < need {
 		return nil, fmt.Errorf("train: a text of %d tokens is too short for context %d with a tenth kept for validation: it takes %d, give more text or a smaller context", n, context, valShare*need)
 	}
-	return textData(window{ids, 0, cut, context}, window{ids, cut, n, context}, context), nil
+	return textData(window{ids, 0, cut, context, 1}, window{ids, cut, n, context, 1}, context), nil
 }
 
 // window is the range of tokens of a text from one index to another.
@@ -85,15 +93,16 @@ type window struct {
 	ids      idStore
 	from, to int
 	context  int
+	stride   int // from one window to the next
 }
 
 // len counts the windows whose last token has a successor.
-func (w window) len() int { return w.to - w.from - w.context }
+func (w window) len() int { return (w.to-w.from-w.context-1)/w.stride + 1 }
 
 func (w window) fill(i int, b Batch, at int) {
-	ids, labels := textRow(b, at)
-	w.ids.read(w.from+i, ids)
-	w.ids.read(w.from+i+1, labels)
+	ids, labels := emptyRow(b, at, w.context)
+	w.ids.read(w.from+i*w.stride, ids[:w.context])
+	w.ids.read(w.from+i*w.stride+1, labels[:w.context])
 }
 
 // NewLines returns the data of many short sequences of different length, each
@@ -109,7 +118,7 @@ func NewLines(sequences [][]int64, context int) (*Data, error) {
 	for _, s := range sequences {
 		vocab = max(vocab, vocabOf(s))
 	}
-	b := lineBuilder{ids: newIDStore(vocab), context: context}
+	b := lineBuilder{ids: newIDStore(vocab), form: Form{Length: context}}
 	for _, s := range sequences {
 		if err := b.add(s); err != nil {
 			return nil, err
@@ -121,7 +130,7 @@ func NewLines(sequences [][]int64, context int) (*Data, error) {
 // lineBuilder collects sequences.
 type lineBuilder struct {
 	ids        idStore
-	context    int // of the model
+	form       Form
 	sequences  int // so far
 	longest    int // predicted tokens of the longest sequence
 	train, val spans
@@ -132,9 +141,16 @@ type lineBuilder struct {
 type spans struct {
 	at      blocks[span]
 	prompts blocks[uint32]
+	turns   map[int][]uint32 // of a sequence with several turns: the ids after the prompt that are learned, given, learned and so on
 }
 
-func (s *spans) append(at span, prompt int) {
+func (s *spans) append(at span, prompt int, turns []uint32) {
+	if len(turns) > 0 {
+		if s.turns == nil {
+			s.turns = map[int][]uint32{}
+		}
+		s.turns[s.at.len()] = turns
+	}
 	if prompt > 0 || s.prompts.len() > 0 {
 		for s.prompts.len() < s.at.len() {
 			s.prompts.append(0)
@@ -165,12 +181,13 @@ func (s span) from() int { return int(s >> spanBits) }
 func (s span) len() int { return int(s & (1<<spanBits - 1)) }
 
 // add adds the next sequence.
-func (b *lineBuilder) add(s []int64) error { return b.addAfter(s, 0) }
+func (b *lineBuilder) add(s []int64) error { return b.addAfter(s, 0, nil) }
 
-// addAfter adds the next sequence, whose first ids are a prompt.
-func (b *lineBuilder) addAfter(s []int64, prompt int) error {
+// addAfter adds the next sequence, whose first ids are a prompt. turns are as in
+// spans.
+func (b *lineBuilder) addAfter(s []int64, prompt int, turns []uint32) error {
 	before := b.train.at.len() + b.val.at.len()
-	if err := b.place(b.ids.len(), len(s), prompt); err != nil || b.train.at.len()+b.val.at.len() == before {
+	if err := b.place(b.ids.len(), len(s), prompt, turns); err != nil || b.train.at.len()+b.val.at.len() == before {
 		return err
 	}
 	return b.ids.add(s)
@@ -178,9 +195,9 @@ func (b *lineBuilder) addAfter(s []int64, prompt int) error {
 
 // place adds the next sequence by its place among the ids. It leaves out one
 // without anything to predict.
-func (b *lineBuilder) place(from, n, prompt int) error {
+func (b *lineBuilder) place(from, n, prompt int, turns []uint32) error {
 	b.sequences++
-	if n > b.context+1 {
+	if n > b.form.Length+1 {
 		return b.tooLong(n)
 	}
 	if n < 2 || prompt == n {
@@ -191,16 +208,16 @@ func (b *lineBuilder) place(from, n, prompt int) error {
 	}
 	b.longest = max(b.longest, n-1)
 	at := newSpan(from, n)
-	if b.sequences%valShare == 0 {
-		b.val.append(at, prompt)
+	if !b.form.Whole && b.sequences%valShare == 0 {
+		b.val.append(at, prompt, turns)
 	} else {
-		b.train.append(at, prompt)
+		b.train.append(at, prompt, turns)
 	}
 	return nil
 }
 
 func (b *lineBuilder) tooLong(n int) error {
-	return fmt.Errorf("train: sequence %d has %d tokens, more than context %d and the one after: give a larger context or shorter lines", b.sequences, n, b.context)
+	return fmt.Errorf("train: sequence %d has %d tokens, more than context %d and the one after: give a larger context or shorter lines", b.sequences, n, b.form.Length)
 }
 
 func (b *lineBuilder) data() (*Data, error) {
@@ -210,7 +227,11 @@ func (b *lineBuilder) data() (*Data, error) {
 	if b.val.at.len() == 0 {
 		b.val = b.train
 	}
-	return textData(lines{b.ids, b.train}, lines{b.ids, b.val}, b.longest), nil
+	train, val := lines{b.ids, b.train}, lines{b.ids, b.val}
+	if b.form.Pack {
+		return textData(train.pack(b.form.Length), val.pack(b.form.Length), b.form.Length), nil
+	}
+	return textData(train, val, b.longest), nil
 }
 
 type lines struct {
@@ -221,23 +242,32 @@ type lines struct {
 func (l lines) len() int { return l.at.len() }
 
 func (l lines) fill(i int, b Batch, at int) {
-	ids, labels := textRow(b, at)
-	for t := range ids {
-		ids[t], labels[t] = 0, model.IgnoreIndex
-	}
+	ids, labels := emptyRow(b, at, 0)
+	l.write(i, ids, labels)
+}
+
+// write writes sequence i to the beginning of a row.
+func (l lines) write(i int, ids, labels []int64) {
 	s := l.at.at(i)
 	n := s.len() - 1
 	l.ids.read(s.from(), ids[:n])
 	l.ids.read(s.from()+1, labels[:n])
-	for t := range min(l.prompt(i)-1, n) { // the label of a prompt's last id is the first to be learned
-		labels[t] = model.IgnoreIndex
+	from := 0
+	for j, part := range append([]uint32{uint32(l.prompt(i))}, l.turns[i]...) {
+		to := from + int(part)
+		for t := max(from-1, 0); j%2 == 0 && t < min(to-1, n); t++ { // the label of the last given id is the first to be learned
+			labels[t] = model.IgnoreIndex
+		}
+		from = to
 	}
 }
 
 func textData(train, val source, tokens int) *Data {
-	return &Data{train: train, val: val, context: tokens, room: func(size int) Batch {
-		return TextBatch(size, tokens, make([]int64, size*tokens), make([]int64, size*tokens))
-	}}
+	d := &Data{train: train, val: val, context: tokens}
+	d.room = func(size int) Batch {
+		return TextBatch(size, d.context, make([]int64, size*d.context), make([]int64, size*d.context))
+	}
+	return d
 }
 
 // Fill gives the inputs of a loss that follow from the tokens their data: a mask
@@ -281,6 +311,37 @@ func (d *Data) Fill(loss *graph.Graph) error {
 func textRow(b Batch, at int) (ids, labels []int64) {
 	n := b[role.Tokens].Shape[1]
 	return b.int64s(role.Tokens)[at*n : (at+1)*n], b.int64s(role.Labels)[at*n : (at+1)*n]
+}
+
+// emptyRow is textRow with padding from index from on.
+func emptyRow(b Batch, at, from int) (ids, labels []int64) {
+	ids, labels = textRow(b, at)
+	for t := from; t < len(ids); t++ {
+		ids[t], labels[t] = 0, model.IgnoreIndex
+	}
+	return ids, labels
+}
+
+// next fills batch n of the training part: in epochs, or drawn.
+func (d *Data) next(o Options, n int, b *Batch) {
+	if o.Epochs == 0 {
+		d.draw(d.train, o.Batch, model.NewStream(o.Seed, "train.batch"), n, b)
+		return
+	}
+	if b.size() != o.Batch {
+		*b = d.room(o.Batch)
+	}
+	s := inEpochs(d.train)
+	for i := range o.Batch {
+		at := n*o.Batch + i
+		s.fill(shuffled(model.NewStream(o.Seed, "train.epoch"), at/s.len(), s.len(), at%s.len()), *b, i)
+	}
+}
+
+// Validation returns batch n of an evaluation of a run with these options.
+func (d *Data) Validation(o Options, n int) (b Batch, err error) {
+	d.draw(d.val, o.Batch, model.NewStream(o.Seed, "validation.batch"), n, &b)
+	return b, d.err()
 }
 
 // draw fills batch n of a part. Its examples depend only on the stream and n.

@@ -44,8 +44,16 @@ func (l lines) hash(h hash.Hash) {
 		if prompt := l.prompt(i); prompt > 0 {
 			fmt.Fprintln(h, "prompt", prompt)
 		}
+		if turns := l.turns[i]; len(turns) > 0 {
+			fmt.Fprintln(h, "turns", turns)
+		}
 		hashIDs(h, l.ids, s.from(), s.from()+s.len())
 	}
+}
+
+func (p packedLines) hash(h hash.Hash) {
+	fmt.Fprintln(h, "packed", p.length)
+	p.lines.hash(h)
 }
 
 func (e examples) hash(h hash.Hash) {

@@ -12,6 +12,9 @@ import (
 // weight, in a value of the forward pass, which it evaluates again if the
 // engine can, or in a gradient.
 func (t *Trainer) firstBad() string {
+	if err := t.pull(); err != nil {
+		return err.Error()
+	}
 	for _, w := range t.weights {
 		if at := notFinite(w); at != "" {
 			return fmt.Sprintf("weight %.80q is %s", w.Name, at)

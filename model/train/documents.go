@@ -15,8 +15,29 @@ import (
 
 // Document is a part of a text: what a line of JSON Lines gives.
 type Document struct {
-	End    int // offset in the text of the byte after it
-	Prompt int // bytes at its beginning that are given, and not learned
+	End    int   // offset in the text of the byte after it
+	Prompt int   // bytes at its beginning that are given, and not learned
+	Turns  []int // of a conversation: the bytes after the prompt that are learned, given, learned and so on; nil: all others are learned
+}
+
+// passage is the text of a document.
+type passage struct {
+	text  string
+	parts []int // bytes that are given, learned, given and so on; nil: all are learned
+	chat  bool  // its template ends it
+	whole bool  // a file, which has its own end
+}
+
+// split returns the parts of a document: given, learned, given and so on.
+func (d Document) split(text string) (parts []string) {
+	for _, n := range append([]int{d.Prompt}, d.Turns...) {
+		parts = append(parts, text[:n])
+		text = text[n:]
+	}
+	if len(d.Turns) == 0 {
+		parts = append(parts, text)
+	}
+	return parts
 }
 
 // namedJSONLines reports whether a file is one of JSON Lines by its name.
@@ -40,33 +61,38 @@ type line struct {
 // maxLine bounds a line of JSON Lines, in bytes.
 const maxLine = 256 << 20
 
-// document returns the text of a line, of which the first prompt bytes are not
-// learned.
-func (l line) document(chat Chat) (text string, prompt int, err error) {
+// document returns the text of a line.
+func (l line) document(chat Chat) (passage, error) {
 	switch {
 	case l.Text != nil:
-		return *l.Text, 0, nil
+		return passage{text: *l.Text}, nil
 	case l.Prompt != nil && l.Completion != nil:
 		if *l.Completion == "" {
-			return "", 0, errors.New("its completion is empty: there is nothing to learn")
+			return passage{}, errors.New("its completion is empty: there is nothing to learn")
 		}
-		return *l.Prompt + *l.Completion, len(*l.Prompt), nil
+		return passage{text: *l.Prompt + *l.Completion, parts: []int{len(*l.Prompt)}}, nil
 	case l.Prompt != nil || l.Completion != nil:
-		return "", 0, errors.New("a prompt and a completion belong together: it has one of them")
+		return passage{}, errors.New("a prompt and a completion belong together: it has one of them")
 	case len(l.Messages) > 0 && chat == nil:
-		return "", 0, errors.New("messages take a chat template, which training does not apply yet: give text, or prompt and completion")
+		return passage{}, errors.New("messages take a model's chat template: start from a model that has one, or give text, or prompt and completion")
 	case len(l.Messages) > 0:
-		return chat(l.Messages)
+		parts, err := chat(l.Messages)
+		p := passage{text: strings.Join(parts, ""), chat: true}
+		for _, part := range parts {
+			p.parts = append(p.parts, len(part))
+		}
+		return p, err
 	}
-	return "", 0, errors.New(`it has no "text", no "prompt" with "completion" and no "messages"`)
+	return passage{}, errors.New(`it has no "text", no "prompt" with "completion" and no "messages"`)
 }
 
 // Chat returns the text of a conversation, a JSON list of messages, in a model's
-// chat template. The answer, from byte prompt on, is learned.
-type Chat func(messages []byte) (text string, prompt int, err error)
+// chat template: a part that is given, one that is learned, one that is given and
+// so on.
+type Chat func(messages []byte) (parts []string, err error)
 
 // documents parses JSON Lines. Its errors name the line.
-func documents(text string, chat Chat, add func(text string, prompt int)) error {
+func documents(text string, chat Chat, add func(passage)) error {
 	n := 0
 	text = strings.TrimPrefix(text, "\ufeff") // as editors on Windows begin a file
 	for row := range strings.Lines(text) {
@@ -84,23 +110,43 @@ func documents(text string, chat Chat, add func(text string, prompt int)) error 
 			}
 			return fmt.Errorf("line %d is no JSON object of text: %w", n, err)
 		}
-		text, prompt, err := l.document(chat)
+		p, err := l.document(chat)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
-		if strings.IndexByte(text, 0) >= 0 {
+		if strings.IndexByte(p.text, 0) >= 0 {
 			return fmt.Errorf("line %d: it holds a zero byte, so it is not text", n)
 		}
-		if text != "" {
-			add(text, prompt)
+		if p.text != "" {
+			add(p)
 		}
 	}
 	return nil
 }
 
 // end ends a document. A plain file is one.
-func (t *Text) end(at, prompt int) {
-	t.Documents = append(t.Documents, Document{at, prompt})
+func (t *Text) end(at int, p passage) {
+	t.Documents = append(t.Documents, p.document(at))
+}
+
+// document returns the document that ends at a place.
+func (p passage) document(at int) Document {
+	d := Document{End: at}
+	if len(p.parts) > 0 {
+		d.Prompt = p.parts[0]
+	}
+	if p.chat {
+		d.Turns = p.parts[1:]
+	}
+	return d
+}
+
+// ended returns the text of a document, with a newline if nothing else ends it.
+func (p passage) ended(r Reading) string {
+	if r.Ended && !p.chat && !p.whole && !strings.HasSuffix(p.text, "\n") {
+		return p.text + "\n"
+	}
+	return p.text
 }
 
 // readLines appends the documents of a file of JSON Lines.
@@ -120,12 +166,9 @@ func (t *Text) readLines(ctx context.Context, text *strings.Builder, hash io.Wri
 	t.fields = true
 	t.size += len(lines)
 	t.Names = append(t.Names, f.path)
-	err := documents(lines, r.Chat, func(d string, prompt int) {
-		text.WriteString(d)
-		if r.Ended && !strings.HasSuffix(d, "\n") {
-			text.WriteByte('\n')
-		}
-		t.end(text.Len(), prompt)
+	err := documents(lines, r.Chat, func(p passage) {
+		text.WriteString(p.ended(r))
+		t.end(text.Len(), p)
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
@@ -133,19 +176,26 @@ func (t *Text) readLines(ctx context.Context, text *strings.Builder, hash io.Wri
 	return nil
 }
 
-// encode passes the ids of each document in order, and how many of them are a
-// prompt. A document ends with the id end, nil for none.
-func (t *Text) encode(ctx context.Context, tok *tokens.Tokenizer, end *int64, progress func(bytes int), add func(ids []int64, prompt int) error) error {
+// encode passes the ids of each document in order, how many of them are a prompt,
+// and its turns as in spans. A document ends with the id end, nil for none.
+func (t *Text) encode(ctx context.Context, tok *tokens.Tokenizer, end *int64, progress func(bytes int), add func(ids []int64, prompt int, turns []uint32) error) error {
 	from, last := 0, 0
 	for _, d := range t.Documents {
-		text := t.Text[from:d.End]
-		ids := tok.Encode(text[:d.Prompt])
-		prompt := len(ids)
-		ids = append(ids, tok.Encode(text[d.Prompt:])...)
-		if end != nil {
+		var ids []int64
+		var lengths []uint32
+		for _, part := range d.split(t.Text[from:d.End]) {
+			before := len(ids)
+			ids = append(ids, tok.Encode(part)...)
+			lengths = append(lengths, uint32(len(ids)-before))
+		}
+		turns := lengths[1:]
+		if len(turns) == 1 {
+			turns = nil // all that follows is learned
+		}
+		if len(d.Turns) == 0 && end != nil {
 			ids = append(ids, *end)
 		}
-		if err := add(ids, prompt); err != nil {
+		if err := add(ids, int(lengths[0]), turns); err != nil {
 			return err
 		}
 		from = d.End
@@ -163,17 +213,17 @@ func (t *Text) encode(ctx context.Context, tok *tokens.Tokenizer, end *int64, pr
 // tokenizeDocuments returns the data of documents: if none has a prompt, windows of
 // all, one after the other; otherwise each is an example, padded on the right to
 // the longest, whose prompt has no labels.
-func (t *Text) tokenizeDocuments(ctx context.Context, tok *tokens.Tokenizer, length int, end *int64, progress func(bytes int)) (*Data, error) {
+func (t *Text) tokenizeDocuments(ctx context.Context, tok *tokens.Tokenizer, f Form, progress func(bytes int)) (*Data, error) {
 	ids := newIDStore(tok.VocabSize())
 	if !t.prompts() && tok.Kind() != tokens.Word {
-		err := t.encode(ctx, tok, end, progress, func(x []int64, _ int) error { return ids.add(x) })
+		err := t.encode(ctx, tok, f.End, progress, func(x []int64, _ int, _ []uint32) error { return ids.add(x) })
 		if err != nil {
 			return nil, err
 		}
-		return newText(ids, length)
+		return newText(ids, f)
 	}
-	b := &lineBuilder{ids: ids, context: length}
-	if err := t.encode(ctx, tok, end, progress, b.addAfter); err != nil {
+	b := &lineBuilder{ids: ids, form: f}
+	if err := t.encode(ctx, tok, f.End, progress, b.addAfter); err != nil {
 		return nil, err
 	}
 	return b.data()
@@ -182,7 +232,7 @@ func (t *Text) tokenizeDocuments(ctx context.Context, tok *tokens.Tokenizer, len
 // prompts reports whether a document has a prompt.
 func (t *Text) prompts() bool {
 	for _, d := range t.Documents {
-		if d.Prompt > 0 {
+		if d.Prompt > 0 || len(d.Turns) > 0 {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -31,12 +32,12 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Document{{3, 0}, {8, 2}, {11, 0}}
-	if text.Text != "ab\nx:yz\né\n" || !slices.Equal(text.Documents, want) {
+	want := []Document{{End: 3}, {End: 8, Prompt: 2}, {End: 11}}
+	if text.Text != "ab\nx:yz\né\n" || !reflect.DeepEqual(text.Documents, want) {
 		t.Errorf("the text is %q with documents %v, expected %v", text.Text, text.Documents, want)
 	}
 	again, err := text.Source.Read(t.Context(), Reading{Fields: true, Ended: true})
-	if err != nil || again.Text != text.Text || !slices.Equal(again.Documents, want) {
+	if err != nil || again.Text != text.Text || !reflect.DeepEqual(again.Documents, want) {
 		t.Errorf("read again: %v, %v", again, err)
 	}
 	// Other files, and other names, are one document and no field is looked for.
@@ -57,7 +58,7 @@ func TestPromptsAreMasked(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := tok.Encode("abcd")
-	d, err := text.Tokenize(t.Context(), tok, 8, nil, func(int) {})
+	d, err := text.Tokenize(t.Context(), tok, Form{Length: 8}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func TestPromptsAreMasked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := (&Text{Text: unmasked.Text, Documents: []Document{{4, 1}, {6, 0}}}).Tokenize(t.Context(), tok, 8, nil, func(int) {})
+	other, err := (&Text{Text: unmasked.Text, Documents: []Document{{End: 4, Prompt: 1}, {End: 6}}}).Tokenize(t.Context(), tok, Form{Length: 8}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func TestDocumentsArePacked(t *testing.T) {
 	}
 	id := tok.Encode("abc")
 	end := id[1] // any id
-	d, err := text.Tokenize(t.Context(), tok, 4, &end, func(int) {})
+	d, err := text.Tokenize(t.Context(), tok, Form{Length: 4, End: &end}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,15 +121,29 @@ func TestDocumentsArePacked(t *testing.T) {
 
 // Messages are rendered by the caller.
 func TestMessages(t *testing.T) {
-	text, err := readLines(t, "a.jsonl", `{"messages": [{"role": "user", "content": "hi"}]}`, Reading{Chat: func(messages []byte) (string, int, error) {
+	text, err := readLines(t, "a.jsonl", `{"messages": [{"role": "user", "content": "hi"}]}`, Reading{Ended: true, Chat: func(messages []byte) ([]string, error) {
 		var m []map[string]string
 		err := json.Unmarshal(messages, &m)
-		return "<" + m[0]["content"] + ">ok", 4, err
+		return []string{"<" + m[0]["content"] + ">", "ok", "<so>", "yes"}, err
 	}})
-	if err != nil || text.Text != "<hi>ok" || !slices.Equal(text.Documents, []Document{{6, 4}}) {
+	if err != nil || text.Text != "<hi>ok<so>yes" || !reflect.DeepEqual(text.Documents, []Document{{End: 13, Prompt: 4, Turns: []int{2, 4, 3}}}) {
 		t.Errorf("%+v, %v", text, err)
 	}
-	refuse := func([]byte) (string, int, error) { return "", 0, errors.New("no such template") }
+	tok, err := tokens.Train(tokens.Char, text.Text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := text.Tokenize(t.Context(), tok, Form{Length: 16}, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := d.room(1)
+	d.train.fill(0, b, 0)
+	learned, err := tok.Decode(slices.DeleteFunc(slices.Clone(b.int64s(role.Labels)), func(id int64) bool { return id == model.IgnoreIndex }))
+	if err != nil || learned != "okyes" || d.context != 12 {
+		t.Errorf("%q is learned of %d tokens, %v", learned, d.context, err)
+	}
+	refuse := func([]byte) ([]string, error) { return nil, errors.New("no such template") }
 	if _, err := readLines(t, "a.jsonl", `{"messages": []}`, Reading{Chat: refuse}); err == nil || !strings.Contains(err.Error(), "line 1: no such template") {
 		t.Error(err)
 	}
@@ -143,7 +158,7 @@ func TestDocumentsRefused(t *testing.T) {
 		`{"prompt": "a"}` + "\n":                                  "a prompt and a completion belong together",
 		`{"prompt": "a", "completion": ""}` + "\n":                "its completion is empty",
 		`{"content": "a"}` + "\n":                                 `it has no "text"`,
-		`{"messages": [{"role": "user", "content": "a"}]}` + "\n": "messages take a chat template",
+		`{"messages": [{"role": "user", "content": "a"}]}` + "\n": "messages take a model's chat template",
 		`{"text": "a\u0000"}` + "\n":                              "it holds a zero byte",
 		"{\"text\": \"a\xff\"}\n":                                 "it is not UTF-8 text at byte 11",
 		`{"text": ""}` + "\n":                                     "the text is empty",

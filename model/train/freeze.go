@@ -62,8 +62,8 @@ func (o Options) Trained(g *graph.Graph) ([]string, error) {
 // Frozen returns the number of parameters that are not trained.
 func (o Options) Frozen(c *model.Checkpoint) (n int, err error) {
 	learned, err := o.learned(c)
-	for _, w := range c.Weights {
-		n += w.Elements()
+	if err == nil {
+		n, err = c.Parameters()
 	}
 	for _, w := range learned {
 		n -= w.Elements()
@@ -91,28 +91,38 @@ func Match(pattern, name string) (bool, error) {
 	return path.Match(strings.ReplaceAll(pattern, "/", other), strings.ReplaceAll(name, "/", other))
 }
 
-// Reaching returns how many of the named parameters (nil: all) the loss depends
-// on through floating-point values.
-func Reaching(loss *graph.Graph, names []string) (int, error) {
+// Reaching returns how many of the named parameters (nil: all) a gradient of the loss
+// reaches: those that it depends on through floating-point values. flat is a value
+// whose derivative is 0 (graph.Flat) between the loss and such a parameter, nil if there is none.
+func Reaching(loss *graph.Graph, names []string) (count int, flat *graph.Value, err error) {
 	out, ok := loss.Output(role.Of(role.Loss))
 	if !ok {
-		return 0, errors.New("train: the graph has no loss")
+		return 0, nil, errors.New("train: the graph has no loss")
 	}
-	count := 0
-	seen := map[*graph.Value]bool{}
-	var visit func(v *graph.Value)
-	visit = func(v *graph.Value) {
-		if seen[v] || !v.DType.Float() {
+	type place struct {
+		v, by *graph.Value // by: the last flat value passed
+	}
+	seen := map[place]bool{}
+	var visit func(at place)
+	visit = func(at place) {
+		if seen[at] || !at.v.DType.Float() {
 			return
 		}
-		seen[v] = true
-		if _, ok := graph.Is[graph.Param](v); ok && (names == nil || slices.Contains(names, v.Name)) {
-			count++
+		seen[at] = true
+		if _, ok := graph.Is[graph.Param](at.v); ok && (names == nil || slices.Contains(names, at.v.Name)) {
+			if at.by == nil {
+				count++
+			} else {
+				flat = at.by
+			}
 		}
-		for _, a := range v.Args() {
-			visit(a)
+		if at.by == nil && graph.Flat(at.v.Op()) {
+			at.by = at.v
+		}
+		for _, a := range at.v.Args() {
+			visit(place{a, at.by})
 		}
 	}
-	visit(out.Value)
-	return count, nil
+	visit(place{v: out.Value})
+	return count, flat, nil
 }

@@ -7,8 +7,10 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/nn"
 	"github.com/attnx/attnx/model/tokens"
@@ -18,6 +20,8 @@ import (
 // a resumed run continues with the same settings.
 type Options struct {
 	Steps       int     `json:"steps"`                // total, including those before resuming
+	Epochs      int     `json:"epochs,omitempty"`     // passes over the data, each in an order of its own; 0: examples are drawn, and may come twice
+	Epoch       int     `json:"epoch,omitempty"`      // with Epochs: examples of a pass, set by Plan
 	Batch       int     `json:"batch"`                // sequences computed together
 	Accumulate  int     `json:"accumulate,omitempty"` // batches of one step, computed in turn; 0 is 1
 	Context     int     `json:"context,omitempty"`    // tokens of a sequence; 0: the context of the network
@@ -36,8 +40,16 @@ type Options struct {
 	EvalEvery   int     `json:"eval_every"`                // steps between evaluations; 0: only after the last
 	EvalBatches int     `json:"eval_batches"`              // batches of one evaluation
 	Patience    int     `json:"patience,omitempty"`        // evaluations without a lower validation loss after which the run ends; 0: never
+	Dropout     float64 `json:"dropout,omitempty"`         // probability that an element is dropped in a step: see graph.AddDropout; evaluations have none
 	Smoothing   float64 `json:"label_smoothing,omitempty"` // share of a label's probability that all tokens share; evaluations have none
+	DType       string  `json:"dtype,omitempty"`           // of DTypes: what products multiply; "" is float32
+	Recompute   bool    `json:"recompute,omitempty"`       // a step needs less memory, and more time: see graph.Recompute
 	DataSHA256  string  `json:"data_sha256"`               // of the text, so that a resumed run can detect a different one
+	ValSHA256   string  `json:"val_sha256,omitempty"`      // of the data for validation, if they are not a part of these
+	// BatchStatistics has BatchNormalization normalize with the moments of the batch in
+	// a step, and update the running ones: see graph.BatchStatistics.
+	BatchStatistics bool `json:"batch_statistics,omitempty"`
+	Pack            bool `json:"pack,omitempty"` // short examples share a sequence: see Form
 
 	Documents bool   `json:"documents,omitempty"` // the text is fields of JSON Lines
 	Best      string `json:"best,omitempty"`      // translators: which score of held-out pairs makes a checkpoint the best, BestBLEU or BestChrF
@@ -72,6 +84,17 @@ const (
 	BestChrF = "chrf"
 )
 
+// Values of Options.DType: products multiply float32, float32 that the GPU rounds to 10
+// bits of mantissa, or bfloat16. Weights, moments and sums are float32 with each.
+const (
+	Float32  = "float32"
+	TF32     = "tf32"
+	BFloat16 = "bfloat16"
+)
+
+// DTypes are the values of Options.DType.
+func DTypes() []string { return []string{Float32, TF32, BFloat16} }
+
 // Upper limits of settings. Settings come from files too, and a file must not
 // make a run evaluate forever.
 const (
@@ -94,7 +117,7 @@ func DefaultOptions(steps int) Options {
 // Check returns an error for the first invalid setting.
 func (o Options) Check() error {
 	switch {
-	case o.Steps < 1 || o.Batch < 1 || o.Accumulate < 0:
+	case o.Steps < 1 && o.Epochs == 0 || o.Batch < 1 || o.Accumulate < 0:
 		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: expected 1 or more of each", o.Steps, o.Batch, o.Accumulate)
 	case o.Steps > maxSteps || o.Batch > maxBatch || o.Accumulate > maxAccumulate:
 		return fmt.Errorf("train: %d steps of %d sequences, accumulated over %d batches: at most %d, %d and %d", o.Steps, o.Batch, o.Accumulate, maxSteps, maxBatch, maxAccumulate)
@@ -114,14 +137,23 @@ func (o Options) Check() error {
 	if o.Best != "" && o.Best != BestBLEU && o.Best != BestChrF {
 		return fmt.Errorf("train: the best checkpoint by %.20q, expects %s or %s", o.Best, BestBLEU, BestChrF)
 	}
+	if o.DType != "" && !slices.Contains(DTypes(), o.DType) {
+		return fmt.Errorf("train: products of %.20q, expects %s", o.DType, quote.Or(DTypes()))
+	}
 	if !(o.Smoothing >= 0 && o.Smoothing < 1) {
 		return fmt.Errorf("train: label smoothing %g, expects 0 to below 1", o.Smoothing)
+	}
+	if !(o.Dropout >= 0 && o.Dropout < 1) {
+		return fmt.Errorf("train: dropout of %g, expects 0 to below 1", o.Dropout)
 	}
 	if o.Patience < 0 || o.Patience > maxSteps {
 		return fmt.Errorf("train: patience for %d evaluations, expects 0 to %d", o.Patience, maxSteps)
 	}
 	if o.Patience > 0 && o.EvalEvery == 0 {
 		return fmt.Errorf("train: patience for %d evaluations of a run that evaluates after its last step only: evaluate every few steps", o.Patience)
+	}
+	if o.Epochs < 0 || o.Epochs > maxSteps || o.Epoch < 0 {
+		return fmt.Errorf("train: %d epochs of %d examples, expects 0 to %d", o.Epochs, o.Epoch, maxSteps)
 	}
 	return o.checkSchedule()
 }
@@ -139,17 +171,25 @@ type Event struct {
 
 // Trainer trains one model. It prints nothing: it passes events to the caller.
 type Trainer struct {
+	// Seconds is a budget for steps, without evaluations; 0: none. Run ends before the step
+	// that would exceed it, if that takes as long as the one before, with an evaluation.
+	Seconds float64
+	spent   float64
+
 	model   *model.Checkpoint // at the start of the run
 	options Options
-	weights model.Weights // all of them
-	learned model.Weights // those that are not frozen; they share memory
-	grads   []format.Tensor
+	weights model.Weights   // all of them
+	learned model.Weights   // those that are not frozen; they share memory
+	grads   []format.Tensor // of them
+	asked   []format.Tensor // grads, and those of the running moments
+	running model.Weights   // the running moments that steps update
 	part    []format.Tensor // gradients of one of several batches; nil for a single batch
 	adamw   *AdamW
 	engine  Engine
 	data    *Data
 	step    int
 	batch   Batch
+	drop    *dropper // nil: nothing is dropped
 
 	loss, valLoss *float64 // of the last step, and after it; nil if unknown
 }
@@ -166,14 +206,20 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 	if most := c.Context(); most > 0 && d.context > most {
 		return nil, fmt.Errorf("train: sequences of %d tokens for a model of context %d", d.context, most)
 	}
+	align(c.Weights)
 	learned, err := o.learned(c)
 	if err != nil {
 		return nil, err
 	}
 	t := &Trainer{model: c, options: o, weights: c.Weights, learned: learned, adamw: newAdamW(o, learned), engine: e, data: d, step: c.Step}
-	t.grads = sameShapes(learned)
+	if t.drop, err = o.newDropper(c); err != nil {
+		return nil, err
+	}
+	if err := t.ask(); err != nil {
+		return nil, err
+	}
 	if o.Accumulate > 1 {
-		t.part = sameShapes(learned)
+		t.part = sameShapes(t.asked)
 	}
 	if c.Train != nil {
 		if err := t.adamw.restore(learned, c.Train.Moments, c.Step); err != nil {
@@ -184,6 +230,17 @@ func New(c *model.Checkpoint, e Engine, d *Data, o Options) (*Trainer, error) {
 		}
 	}
 	return t, nil
+}
+
+// align moves weights whose elements are not aligned, as those in the memory of an ONNX
+// file may be: what cannot be viewed as numbers cannot be changed in place.
+func align(weights model.Weights) {
+	for i, w := range weights {
+		if at := uintptr(unsafe.Pointer(unsafe.SliceData(w.Data))); at%uintptr(w.DType.Size()) != 0 {
+			weights[i].Data = alignedBytes(len(w.Data))
+			copy(weights[i].Data, w.Data)
+		}
+	}
 }
 
 // learned returns the weights that are not frozen.
@@ -222,14 +279,16 @@ func (t *Trainer) Run(ctx context.Context, event func(Event) error) error {
 		if err != nil {
 			return err
 		}
-		last := t.step == t.options.Steps
+		took := float64(e.Tokens) / e.TokensPerSecond
+		t.spent += took
+		last := t.step == t.options.Steps || t.Seconds > 0 && t.spent+took > t.Seconds
 		if last || t.options.EvalEvery > 0 && t.step%t.options.EvalEvery == 0 {
 			if e.ValLoss, err = t.Evaluate(); err != nil {
 				return err
 			}
 			t.valLoss = &e.ValLoss
 		}
-		if err := event(e); err != nil {
+		if err := event(e); err != nil || last {
 			return err
 		}
 	}
@@ -239,19 +298,27 @@ func (t *Trainer) Run(ctx context.Context, event func(Event) error) error {
 // Step takes one step without an evaluation: ValLoss is NaN.
 func (t *Trainer) Step() (Event, error) {
 	began := time.Now()
-	loss, err := t.gradients()
+	lr := t.options.rate(t.step)
+	device, elsewhere := t.engine.(Updater)
+	loss, length := 0.0, 0.0
+	var err error
+	if elsewhere {
+		loss, length, err = t.update(device, lr)
+	} else if loss, err = t.gradients(); err == nil {
+		length, err = norm(t.grads)
+	}
 	if err != nil {
 		return Event{}, fmt.Errorf("train: step %d: %w", t.step+1, err)
-	}
-	length, err := norm(t.grads)
-	if err != nil {
-		return Event{}, err
 	}
 	if bad := loss + length; math.IsNaN(bad) || math.IsInf(bad, 0) {
 		return Event{}, fmt.Errorf("train: step %d: loss %g, gradient of length %g: %s; the weights of step %d are kept: take a smaller learning rate", t.step+1, loss, length, t.firstBad(), t.step)
 	}
-	lr := t.options.rate(t.step)
-	if err := t.adamw.update(t.learned, t.grads, lr, t.options.shorten(length)); err != nil {
+	if elsewhere {
+		t.adamw.step++
+	} else if err := t.adamw.update(t.learned, t.grads, lr, t.options.shorten(length)); err != nil {
+		return Event{}, err
+	}
+	if err := t.updateMoments(); err != nil {
 		return Event{}, err
 	}
 	t.step++
@@ -268,15 +335,16 @@ func (t *Trainer) Step() (Event, error) {
 // that of one large batch.
 func (t *Trainer) gradients() (float64, error) {
 	n := max(1, t.options.Accumulate)
-	draw := func(i int) error {
-		t.data.draw(t.data.train, t.options.Batch, model.NewStream(t.options.Seed, "train.batch"), t.step*n+i, &t.batch)
-		return t.data.err()
+	var batch Batch
+	draw := func(i int) (err error) {
+		batch, err = t.draw(t.step*n + i)
+		return err
 	}
 	if n == 1 {
 		if err := draw(0); err != nil {
 			return 0, err
 		}
-		return t.engine.Step(t.weights, t.batch, t.grads)
+		return t.engine.Step(t.weights, batch, t.asked)
 	}
 	total, labels := 0.0, 0.0
 	for i := range n {
@@ -289,20 +357,56 @@ func (t *Trainer) gradients() (float64, error) {
 		}
 		into := t.part
 		if labels == 0 {
-			into = t.grads
+			into = t.asked
 		}
-		loss, err := t.engine.Step(t.weights, t.batch, into)
+		loss, err := t.engine.Step(t.weights, batch, into)
 		if err != nil {
 			return 0, err
 		}
 		total, labels = total+loss*count, labels+count
 		if labels > count { // not the first batch
-			if err := mix(t.grads, t.part, count/labels); err != nil {
+			if err := mix(t.asked, t.part, count/labels); err != nil {
 				return 0, err
 			}
 		}
 	}
 	return total / labels, nil
+}
+
+// draw returns batch number n, with masks of dropout, if any.
+func (t *Trainer) draw(n int) (batch Batch, err error) {
+	t.data.next(t.options, n, &t.batch)
+	if batch = t.batch; t.drop != nil {
+		if batch, err = t.drop.with(batch, n); err != nil {
+			return nil, err
+		}
+	}
+	return batch, t.data.err()
+}
+
+// update takes a step on a device.
+func (t *Trainer) update(device Updater, lr float64) (loss, length float64, err error) {
+	if len(t.running) > 0 {
+		return 0, 0, fmt.Errorf("train: running moments are not updated on a device: train on the CPU, or without batch statistics")
+	}
+	batch, err := t.draw(t.step)
+	if err != nil {
+		return 0, 0, err
+	}
+	return device.Update(t.state(), batch, lr)
+}
+
+// state is what an Updater changes.
+func (t *Trainer) state() State {
+	return State{Step: t.step, Weights: t.weights, Learned: t.learned, Moments: t.adamw.moments(t.learned)}
+}
+
+// pull gets the state from the device, if it is there.
+func (t *Trainer) pull() error {
+	if device, ok := t.engine.(Updater); ok {
+		return device.Pull(t.state())
+	}
+	return nil
 }
 
 // mix adds b to the running mean a with weight share.
@@ -333,6 +437,9 @@ func (o Options) shorten(length float64) float64 {
 // batches every time, so evaluations of one run are comparable.
 func (t *Trainer) Evaluate() (float64, error) {
 	sum := 0.0
+	if err := t.pull(); err != nil {
+		return 0, err
+	}
 	for n := range t.options.EvalBatches {
 		t.data.draw(t.data.val, t.options.Batch, model.NewStream(t.options.Seed, "validation.batch"), n, &t.batch)
 		loss, err := 0.0, t.data.err()
@@ -351,12 +458,15 @@ func (t *Trainer) Evaluate() (float64, error) {
 // memory with the trainer: save it before the next step.
 func (t *Trainer) Checkpoint(tokenizer []byte) (*model.Checkpoint, error) {
 	state, err := t.options.state(t.step)
+	if err == nil {
+		err = t.pull()
+	}
 	if err != nil {
 		return nil, err
 	}
 	state.Moments = t.adamw.moments(t.learned)
 	return &model.Checkpoint{
-		Arch: t.model.Arch, Config: t.model.Config, Graph: t.model.Graph, Special: t.model.Special, ChatTemplate: t.model.ChatTemplate, LoRA: t.model.LoRA,
+		Arch: t.model.Arch, Config: t.model.Config, Graph: t.model.Graph, Special: t.model.Special, ChatTemplate: t.model.ChatTemplate, LowBits: t.model.LowBits, LoRA: t.model.LoRA,
 		Weights: t.weights, Tokenizer: tokenizer, Step: t.step, Loss: t.loss, ValLoss: t.valLoss, Train: state,
 	}, nil
 }
@@ -384,4 +494,21 @@ func Saved(c *model.Checkpoint) (o Options, err error) {
 		return o, fmt.Errorf("train: the checkpoint's training options: %w", err)
 	}
 	return o, o.Check()
+}
+
+// Resumable returns what keeps a run from going on from a checkpoint: settings,
+// moments or state that are missing or are not of one step.
+func Resumable(c *model.Checkpoint) error {
+	o, err := Saved(c)
+	if err != nil {
+		return err
+	}
+	learned, err := o.learned(c)
+	if err != nil {
+		return err
+	}
+	if err := newAdamW(o, learned).restore(learned, c.Train.Moments, c.Step); err != nil {
+		return err
+	}
+	return o.checkState(c.Train, c.Step)
 }

@@ -164,3 +164,21 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// A run ends with its budget of seconds, and then with an evaluation.
+func TestRunEndsWithItsSeconds(t *testing.T) {
+	for seconds, want := range map[float64]int{1e-12: 1, 1e9: 5, 0: 5} {
+		run, _ := tinyRun(t, 5, &slope{})
+		run.Seconds = seconds
+		steps, last := 0, math.NaN()
+		if err := run.Run(context.Background(), func(e Event) error {
+			steps, last = e.Step, e.ValLoss
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if steps != want || math.IsNaN(last) {
+			t.Errorf("%g seconds: %d steps, the last one's validation loss is %g; expected %d", seconds, steps, last, want)
+		}
+	}
+}

@@ -17,11 +17,11 @@ type PairIDs struct{ Source, Target []int64 }
 
 // NewPairs returns the data of a network that translates. A batch has source tokens and
 // their mask, and the target: tokens that begin with start and lack the last id of the
-// target, and labels, which are the target. Sources are padded with pad. Pairs of similar
+// target, and labels, which are the target. Targets are padded with pad, and sources with sourcePad. Pairs of similar
 // length are drawn together, so that little is padded: a batch has the sizes of its
 // bucket, and there are few of these. held is for validation.
-func NewPairs(learn, held []PairIDs, start, pad int64) (*Data, error) {
-	vocab := max(start, pad) + 1
+func NewPairs(learn, held []PairIDs, start, pad, sourcePad int64) (*Data, error) {
+	vocab := max(start, pad, sourcePad) + 1
 	for _, p := range slices.Concat(learn, held) {
 		if len(p.Source) == 0 || len(p.Target) == 0 {
 			return nil, fmt.Errorf("train: a pair has an empty side: leave it out")
@@ -39,7 +39,7 @@ func NewPairs(learn, held []PairIDs, start, pad int64) (*Data, error) {
 	}
 	var err error
 	part := func(list []PairIDs) source {
-		s := &pairSource{ids: newIDStore(int(vocab)), start: start, pad: pad, buckets: buckets, of: make([][]int, len(buckets))}
+		s := &pairSource{ids: newIDStore(int(vocab)), start: start, pad: pad, sourcePad: sourcePad, buckets: buckets, of: make([][]int, len(buckets))}
 		for i, p := range list {
 			s.at = append(s.at, [2]span{newSpan(s.ids.len(), len(p.Source)), newSpan(s.ids.len()+len(p.Source), len(p.Target))})
 			for _, side := range [][]int64{p.Source, p.Target} {
@@ -115,6 +115,7 @@ type pairSource struct {
 	ids        idStore
 	at         [][2]span
 	start, pad int64
+	sourcePad  int64
 	buckets    []bucket
 	of         [][]int // the pairs of each bucket
 }
@@ -144,7 +145,7 @@ func (p *pairSource) fill(i int, b Batch, at int) {
 	for j := range source {
 		mask[j] = 1
 		if j >= s.len() {
-			source[j], mask[j] = p.pad, 0
+			source[j], mask[j] = p.sourcePad, 0
 		}
 	}
 	tokens[0] = p.start
@@ -162,6 +163,9 @@ func (p *pairSource) fill(i int, b Batch, at int) {
 
 func (p *pairSource) hash(h hash.Hash) {
 	fmt.Fprintln(h, "pairs", p.start, p.pad, p.buckets)
+	if p.sourcePad != p.pad {
+		fmt.Fprintln(h, "source", p.sourcePad)
+	}
 	for _, at := range p.at {
 		fmt.Fprintln(h, "pair", at[0].len(), at[1].len())
 	}

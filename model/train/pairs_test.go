@@ -19,7 +19,7 @@ func TestPairs(t *testing.T) {
 		s := append(slices.Repeat([]int64{int64(10 + i)}, n), end)
 		learn = append(learn, PairIDs{s, append(slices.Repeat([]int64{int64(100 + i)}, n/2), end)})
 	}
-	d, err := NewPairs(learn, learn[:3], start, pad)
+	d, err := NewPairs(learn, learn[:3], start, pad, pad)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestPairs(t *testing.T) {
 	if d.SHA256() == "" {
 		t.Error("no hash")
 	}
-	if _, err := NewPairs(learn, []PairIDs{{nil, learn[0].Target}}, start, pad); err == nil {
+	if _, err := NewPairs(learn, []PairIDs{{nil, learn[0].Target}}, start, pad, pad); err == nil {
 		t.Error("an empty side is accepted")
 	}
 }

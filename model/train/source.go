@@ -34,6 +34,8 @@ type Source struct {
 	Target string `json:"target,omitempty"` // of pairs: the file with the translation of each line
 
 	Text int64 `json:"text,omitempty"` // bytes of the text, if files are compressed; 0: as many
+
+	Val *Source `json:"val,omitempty"` // where the data for validation are; nil: they are a part of these
 }
 
 // Text is a text in memory.
@@ -188,6 +190,12 @@ func (s *Source) check() error {
 	}
 	if _, err := filepath.Match(s.Glob, ""); err != nil || !plain(s.Glob) {
 		return fmt.Errorf("train: %.100q, which names the files of the text, is not a pattern", s.Glob)
+	}
+	if s.Val != nil && s.Val.Val != nil {
+		return fmt.Errorf("train: the data for validation have others for theirs")
+	}
+	if s.Val != nil {
+		return s.Val.check()
 	}
 	return nil
 }
@@ -369,7 +377,7 @@ func readFiles(ctx context.Context, files []textFile, r Reading) (*Text, error) 
 			return nil, err
 		}
 		t.size += text.Len() - from
-		t.end(text.Len(), 0)
+		t.end(text.Len(), passage{})
 		part := text.String()[from:]
 		if format.IsLFSPointer([]byte(part[:min(len(part), format.MaxLFSPointer)])) {
 			return nil, fmt.Errorf("%s: %s", f.path, format.LFSPointer)

@@ -16,6 +16,7 @@ const (
 	RateInput  = "lr"    // float32 (1): the learning rate of this step
 	FirstRate  = "rate1" // float32 (1), without StepInput: lr/(1-β1ᵏ) at update k, from 1
 	SecondRoot = "root2" // float32 (1), without StepInput: 1/√(1-β2ᵏ)
+	NormOutput = "norm"  // float32 (1): of the gradient, before clipping; of a step whose state stays on its device
 	NextPrefix = "next." // precedes the name of the input that an output replaces
 )
 
@@ -51,6 +52,12 @@ func buildTraining(forward *graph.Graph, batch, tokens int, o Options, float32On
 	if err != nil {
 		return nil, err
 	}
+	return optimized(g, o, float32Only, nil)
+}
+
+// optimized adds the update to a step, of the weights that it has gradients of. params
+// are what is known of them; nil: they are the graph's. Their step has NormOutput, too.
+func optimized(g *graph.Graph, o Options, float32Only bool, params []format.TensorInfo) (*graph.Graph, error) {
 	keep := []string{lossOutput}
 	b := graph.Extend(g)
 	u := updater{Builder: b.Scope("adamw"), o: o}
@@ -70,12 +77,28 @@ func buildTraining(forward *graph.Graph, batch, tokens int, o Options, float32On
 	for _, out := range g.Outputs {
 		grads[out.Name] = out.Value
 	}
-	u.scale = u.clipping(g, grads)
+	learned := g.Params
+	if params != nil {
+		learned = nil
+		for _, t := range params {
+			p := g.Lookup(t.Name)
+			if p == nil { // the loss does not depend on it, and it decays
+				p = b.Param(t.Name, graph.Init{}, t.Shape...)
+			}
+			learned = append(learned, p)
+		}
+	}
+	length := u.norm(learned, grads)
+	u.scale = u.clipping(length)
 	output := func(name string, v *graph.Value) {
 		b.Output(NextPrefix+name, b.Name(NextPrefix+name, v))
 		keep = append(keep, NextPrefix+name)
 	}
-	for _, p := range g.Params {
+	if params != nil {
+		b.Output(NormOutput, b.Name(NormOutput, u.Identity(length)))
+		keep = append(keep, NormOutput)
+	}
+	for _, p := range learned {
 		m := b.Input(FirstMoment+p.Name, p.DType, p.Shape...)
 		v := b.Input(SecondMoment+p.Name, p.DType, p.Shape...)
 		w, m, v := u.update(p, grads[role.GradientOf(p.Name).Name()], m, v)
@@ -118,13 +141,10 @@ func (u updater) corrections(k *graph.Value) (rate1, root2 *graph.Value) {
 	return rate1, u.Div(one, u.Sqrt(rest("beta2", u.o.Beta2)))
 }
 
-// clipping returns min(1, clip/(norm+1e-6)) for the norm of all gradients.
-func (u updater) clipping(g *graph.Graph, grads map[string]*graph.Value) *graph.Value {
-	if u.o.Clip == 0 {
-		return nil
-	}
+// norm returns the Euclidean norm of all gradients as one vector, FLOAT32 (1).
+func (u updater) norm(learned []*graph.Value, grads map[string]*graph.Value) *graph.Value {
 	var sum *graph.Value
-	for _, p := range g.Params {
+	for _, p := range learned {
 		d := grads[role.GradientOf(p.Name).Name()]
 		axes := make([]int, len(d.Shape))
 		for i := range axes {
@@ -137,7 +157,14 @@ func (u updater) clipping(g *graph.Graph, grads map[string]*graph.Value) *graph.
 			sum = u.Add(sum, square)
 		}
 	}
-	length := u.Reshape(u.Sqrt(sum), graph.N(1))
+	return u.Reshape(u.Sqrt(sum), graph.N(1))
+}
+
+// clipping returns min(1, clip/(norm+1e-6)); nil without clipping.
+func (u updater) clipping(length *graph.Value) *graph.Value {
+	if u.o.Clip == 0 {
+		return nil
+	}
 	clip := u.Const(format.FromFloat32s("clip", []int{1}, []float32{float32(u.o.Clip)}))
 	x := u.Div(clip, u.Add(length, u.Scalar(1e-6)))
 	return u.Sub(x, u.Relu(u.Sub(x, u.Scalar(1)))) // min(x, 1)

@@ -13,6 +13,20 @@ type Table struct {
 	Length int    `json:"length,omitempty"` // most tokens of a text
 }
 
+// Passes returns what changes the loss of the steps, and not that of evaluations.
+func (o Options) Passes() (passes []graph.Pass) {
+	if o.Smoothing > 0 {
+		passes = append(passes, graph.SmoothLabels(o.Smoothing))
+	}
+	if passes = append(passes, graph.DropMasks); o.Dropout > 0 {
+		passes = append(passes, graph.AddDropout)
+	}
+	if o.BatchStatistics {
+		passes = append(passes, graph.BatchStatistics)
+	}
+	return passes
+}
+
 // WithLoss returns a network with the loss of the options as its only output.
 func (o Options) WithLoss(g *graph.Graph) (*graph.Graph, error) {
 	if o.Loss == nil {

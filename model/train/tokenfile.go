@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +18,9 @@ import (
 // memory. It is a safetensors file with these tensors:
 //
 //	ids        (N) U16 or U32   all ids, a document after the other
-//	documents  (D,2) U32        the ids of each document, and of its prompt; absent if none has a prompt
+//	documents  (D,2) U32        the ids of each document, and of its prompt; absent if none has a prompt.
+//	                            A conversation has a row for each answer and what is given before it; goesOn
+//	                            is added to the second number in all its rows but the first
 //
 // and this metadata:
 //
@@ -31,6 +34,7 @@ const (
 	idsName        = "ids"
 	documentsName  = "documents"
 	documentLength = 8 // bytes of a row of documents
+	goesOn         = 1 << 31
 )
 
 // TokenFile is an open token file.
@@ -167,10 +171,10 @@ func (t *TokenFile) Tokenizer() *tokens.Tokenizer { return t.tokenizer }
 func (t *TokenFile) Len() int { return t.len() }
 
 // Data returns the data of the file: if no document has a prompt, windows of
-// length tokens, otherwise an example for each document. Batches are read from the
-// file, which must not change meanwhile.
-func (t *TokenFile) Data(length int) (*Data, error) {
-	d, err := t.data(length)
+// f.Length tokens, otherwise an example for each document. The documents have their
+// ends already. Batches are read from the file, which must not change meanwhile.
+func (t *TokenFile) Data(f Form) (*Data, error) {
+	d, err := t.data(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.path, err)
 	}
@@ -178,33 +182,58 @@ func (t *TokenFile) Data(length int) (*Data, error) {
 	return d, nil
 }
 
-func (t *TokenFile) data(length int) (*Data, error) {
-	if err := checkContext(length); err != nil {
+func (t *TokenFile) data(f Form) (*Data, error) {
+	if err := checkContext(f.Length); err != nil {
 		return nil, err
 	}
 	rows, ok := t.file.Section(documentsName)
 	if !ok {
-		return newText(t, length)
+		return newText(t, f)
 	}
 	if rows.Size()%documentLength != 0 {
 		return nil, fmt.Errorf("its documents have %d bytes, which is no number of pairs", rows.Size())
 	}
-	b := &lineBuilder{context: length}
+	b := &lineBuilder{form: f}
 	r := bufio.NewReaderSize(rows, 1<<16)
-	at := 0
+	at, from := 0, 0
+	var turns []uint32 // of the document that begins at from, with its prompt
+	place := func() error {
+		if len(turns) == 0 {
+			return nil
+		}
+		more := turns[1:]
+		if last := len(more) - 1; last > 0 && more[last] == 0 {
+			more = more[:last] // nothing follows what is given at the end
+		}
+		if len(more) == 1 {
+			more = nil
+		}
+		return b.place(from, at-from, int(turns[0]), more)
+	}
 	for range rows.Size() / documentLength {
 		var row [documentLength]byte
 		if _, err := io.ReadFull(r, row[:]); err != nil {
 			return nil, err
 		}
 		n, prompt := int(binary.LittleEndian.Uint32(row[:])), int(binary.LittleEndian.Uint32(row[4:]))
+		more := prompt >= goesOn && len(turns) > 0
+		if more {
+			prompt -= goesOn
+		}
 		if n > t.len()-at || prompt > n {
 			return nil, fmt.Errorf("document %d has %d ids and a prompt of %d, %d are left", b.sequences+1, n, prompt, t.len()-at)
 		}
-		if err := b.place(at, n, prompt); err != nil {
-			return nil, err
+		if !more {
+			if err := place(); err != nil {
+				return nil, err
+			}
+			from, turns = at, nil
 		}
+		turns = append(turns, uint32(prompt), uint32(n-prompt))
 		at += n
+	}
+	if err := place(); err != nil {
+		return nil, err
 	}
 	if at != t.len() {
 		return nil, fmt.Errorf("its documents have %d ids, the file has %d", at, t.len())
@@ -215,13 +244,13 @@ func (t *TokenFile) data(length int) (*Data, error) {
 
 // failed returns the first error of reading, or that the file has changed.
 func (t *TokenFile) failed() error {
-	if t.err == nil {
+	if t.err == nil || errors.Is(t.err, io.EOF) || errors.Is(t.err, io.ErrUnexpectedEOF) { // cut
 		info, err := t.stat.Stat()
 		switch {
 		case err != nil:
 			t.err = err
 		case !info.ModTime().Equal(t.changed):
-			t.err = fmt.Errorf("it has changed while the run reads it")
+			t.err = errors.New("it has changed while the run reads it: put it back as it was, and resume the run")
 		}
 	}
 	if t.err != nil {

@@ -3,6 +3,7 @@ package train
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -33,11 +34,12 @@ func TestTokenFile(t *testing.T) {
 		fmt.Fprintf(&jsonl, "{\"text\": \"document %d, größer\"}\n", i)
 	}
 	prompts := strings.ReplaceAll(jsonl.String(), `"text": "`, `"prompt": "so ", "completion": "`)
-	for name, text := range map[string]string{"a.jsonl": jsonl.String(), "p.jsonl": prompts, "plain.txt": strings.Repeat("größer als zuvor\n", 100)} {
+	chats := strings.ReplaceAll(strings.ReplaceAll(jsonl.String(), `"text": "`, `"messages": ["so ", "`), `, größer"`, `", "größer", "als", " doc"]`)
+	for name, text := range map[string]string{"a.jsonl": jsonl.String(), "p.jsonl": prompts, "c.jsonl": chats, "plain.txt": strings.Repeat("größer als zuvor\n", 100)} {
 		path := filepath.Join(writeFiles(t, map[string]string{name: text}), name)
 		tok := trained(t, tokens.BPE, text)
 		end, _ := tok.EndOfText()
-		how := Reading{Glob: "*", Limit: 1 << 20, Fields: true}
+		how := Reading{Glob: "*", Limit: 1 << 20, Fields: true, Chat: func(m []byte) (parts []string, err error) { return parts, json.Unmarshal(m, &parts) }}
 		out := filepath.Join(t.TempDir(), "t.safetensors")
 		k := Tokens{Paths: []string{path}, Reading: how, Tokenizer: tok}
 		if name != "plain.txt" {
@@ -54,7 +56,7 @@ func TestTokenFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		got, err := file.Data(16)
+		got, err := file.Data(Form{Length: 16, End: k.End})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +64,7 @@ func TestTokenFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := read.Tokenize(t.Context(), tok, 16, k.End, func(int) {})
+		want, err := read.Tokenize(t.Context(), tok, Form{Length: 16, End: k.End}, func(int) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +192,7 @@ func TestTokenFileRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Data(16); err == nil || !strings.Contains(err.Error(), "document") {
+		if _, err := f.Data(Form{Length: 16}); err == nil || !strings.Contains(err.Error(), "document") {
 			t.Errorf("%s: %v", what, err)
 		}
 		f.Close()
@@ -201,7 +203,7 @@ func TestTokenFileRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	d, err := f.Data(8)
+	d, err := f.Data(Form{Length: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,5 +212,13 @@ func TestTokenFileRefused(t *testing.T) {
 	}
 	if err := d.err(); err == nil || !strings.Contains(err.Error(), "it has changed while the run reads it") {
 		t.Errorf("a changed file: %v", err)
+	}
+	f.err = nil
+	if err := os.Truncate(out, 100); err != nil {
+		t.Fatal(err)
+	}
+	f.read(0, make([]int64, 4)) // the end of the file comes first
+	if err := d.err(); f.err == nil || !strings.Contains(err.Error(), "it has changed while the run reads it: put it back") {
+		t.Errorf("a cut file: %v", err)
 	}
 }

@@ -19,22 +19,21 @@ func FromText(text string, t *tokens.Tokenizer, length int) (*Data, error) {
 // bytes tokenized, and returns the error of ctx once that is done. It keeps
 // two or four bytes for each id, and nothing else of the size of the text.
 func Tokenize(ctx context.Context, text string, t *tokens.Tokenizer, length int, progress func(bytes int)) (*Data, error) {
-	return (&Text{Text: text}).Tokenize(ctx, t, length, nil, progress)
+	return (&Text{Text: text}).Tokenize(ctx, t, Form{Length: length}, progress)
 }
 
-// Tokenize is Tokenize for a text that may have documents. end is the id that ends
-// a document, nil for none.
-func (x *Text) Tokenize(ctx context.Context, t *tokens.Tokenizer, length int, end *int64, progress func(bytes int)) (*Data, error) {
-	if err := checkContext(length); err != nil {
+// Tokenize is Tokenize for a text that may have documents.
+func (x *Text) Tokenize(ctx context.Context, t *tokens.Tokenizer, f Form, progress func(bytes int)) (*Data, error) {
+	if err := checkContext(f.Length); err != nil {
 		return nil, err
 	}
 	if x.Documents != nil {
-		return x.tokenizeDocuments(ctx, t, length, end, progress)
+		return x.tokenizeDocuments(ctx, t, f, progress)
 	}
 	text := x.Text
 	ids := newIDStore(t.VocabSize())
 	if t.Kind() == tokens.Word {
-		return tokenizeLines(ctx, text, t, &lineBuilder{ids: ids, context: length}, progress)
+		return tokenizeLines(ctx, text, t, &lineBuilder{ids: ids, form: f}, progress)
 	}
 	for run, bytes := range t.EncodeSeq(text) {
 		if err := errors.Join(ctx.Err(), ids.add(run)); err != nil {
@@ -42,7 +41,7 @@ func (x *Text) Tokenize(ctx context.Context, t *tokens.Tokenizer, length int, en
 		}
 		progress(bytes)
 	}
-	return newText(ids, length)
+	return newText(ids, f)
 }
 
 // progressBytes is the number of bytes between two calls of progress.
@@ -75,7 +74,7 @@ func addLine(line string, t *tokens.Tokenizer, b *lineBuilder) error {
 		for run := range t.EncodeSeq(line) {
 			n += len(run)
 		}
-		if n > b.context+1 {
+		if n > b.form.Length+1 {
 			b.sequences++
 			return b.tooLong(n)
 		}

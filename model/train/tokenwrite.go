@@ -54,6 +54,7 @@ type tokenState struct {
 	Line      int    `json:"line"`      // lines of the next one done
 	IDs       int    `json:"ids"`       // written
 	Documents int    `json:"documents"` // written
+	Rows      int    `json:"rows"`      // for them
 	Prompts   bool   `json:"prompts"`   // some document has one
 	Bytes     int64  `json:"bytes"`     // of text
 }
@@ -144,7 +145,7 @@ func (w *tokenWriter) open() (resumed bool, err error) {
 	w.state = tokenState{Key: key}
 	var old tokenState
 	if text, err := os.ReadFile(w.path + partState); err == nil && key != "" {
-		resumed = json.Unmarshal(text, &old) == nil && old.Key == key && old.File <= len(w.files) && min(old.File, old.Line, old.IDs, old.Documents) >= 0
+		resumed = json.Unmarshal(text, &old) == nil && old.Key == key && old.File <= len(w.files) && min(old.File, old.Line, old.IDs, old.Documents, old.Rows) >= 0 && old.Documents <= old.Rows
 	}
 	at := func(suffix string, size int64) (*os.File, error) {
 		f, err := os.OpenFile(w.path+suffix, os.O_RDWR|os.O_CREATE, 0o666)
@@ -160,7 +161,7 @@ func (w *tokenWriter) open() (resumed bool, err error) {
 	if resumed {
 		w.ids, err = at(partIDs, int64(old.IDs)*int64(w.width))
 		if err == nil {
-			w.documents, err = at(partDocuments, int64(old.Documents)*documentLength)
+			w.documents, err = at(partDocuments, int64(old.Rows)*documentLength)
 		}
 		if err == nil {
 			w.state = old
@@ -248,7 +249,7 @@ func (w *tokenWriter) file(ctx context.Context, f textFile) error {
 	if i := notText(text.String()); i >= 0 {
 		return &NotTextError{f.path, fmt.Sprintf("it is not UTF-8 text at byte %d: convert it", i)}
 	}
-	return w.document(ctx, text.String(), 0)
+	return w.document(ctx, passage{text: text.String(), whole: true})
 }
 
 // lines tokenizes a file of JSON Lines.
@@ -278,12 +279,7 @@ func (w *tokenWriter) lines(ctx context.Context, f textFile) error {
 			return &NotTextError{f.path, fmt.Sprintf("it is not UTF-8 text in line %d: convert it", n)}
 		}
 		var failed error
-		err := documents(row+"\n", w.Reading.Chat, func(text string, prompt int) {
-			if w.Reading.Ended && !strings.HasSuffix(text, "\n") {
-				text += "\n"
-			}
-			failed = w.document(ctx, text, prompt)
-		})
+		err := documents(row+"\n", w.Reading.Chat, func(p passage) { failed = w.document(ctx, p) })
 		if err != nil {
 			return fmt.Errorf("%s: line %d%s", f.path, n, strings.TrimPrefix(err.Error(), "line 1"))
 		}
@@ -316,8 +312,9 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 // document writes the ids of a document.
-func (w *tokenWriter) document(ctx context.Context, text string, prompt int) error {
+func (w *tokenWriter) document(ctx context.Context, p passage) error {
 	before := w.state.IDs
+	text := p.ended(w.Reading)
 	write := func(text string) error {
 		for ids := range w.Tokenizer.EncodeSeq(text) {
 			if err := ctx.Err(); err != nil {
@@ -328,24 +325,36 @@ func (w *tokenWriter) document(ctx context.Context, text string, prompt int) err
 		}
 		return nil
 	}
-	if err := write(text[:prompt]); err != nil {
-		return err
+	var rows []byte
+	parts := p.document(0).split(text)
+	for i := 0; i < len(parts); i += 2 {
+		from := w.state.IDs
+		if err := write(parts[i]); err != nil {
+			return err
+		}
+		given := w.state.IDs - from
+		if i+1 < len(parts) {
+			if err := write(parts[i+1]); err != nil {
+				return err
+			}
+		}
+		if w.End != nil && !p.chat {
+			w.put(*w.End)
+		}
+		n := w.state.IDs - from
+		if n >= goesOn {
+			return fmt.Errorf("a document has %d tokens, the limit is below %d", n, goesOn)
+		}
+		w.state.Prompts = w.state.Prompts || given > 0
+		if i > 0 {
+			given |= goesOn
+		}
+		rows = binary.LittleEndian.AppendUint32(rows, uint32(n))
+		rows = binary.LittleEndian.AppendUint32(rows, uint32(given))
 	}
-	given := w.state.IDs - before
-	if err := write(text[prompt:]); err != nil {
-		return err
-	}
-	if w.End != nil {
-		w.put(*w.End)
-	}
-	n := w.state.IDs - before
-	if n > math.MaxUint32 {
-		return fmt.Errorf("a document has %d tokens, at most %d", n, uint32(math.MaxUint32))
-	}
-	row := binary.LittleEndian.AppendUint32(nil, uint32(n))
-	_, _ = w.docsTo.Write(binary.LittleEndian.AppendUint32(row, uint32(given))) // Flush returns the error
+	_, _ = w.docsTo.Write(rows) // Flush returns the error
 	w.state.Documents++
-	w.state.Prompts = w.state.Prompts || given > 0
+	w.state.Rows += len(rows) / documentLength
 	w.state.Bytes += int64(len(text))
 	if w.Progress != nil {
 		w.Progress(w.done+w.read, w.total)
@@ -395,7 +404,7 @@ func (w *tokenWriter) finish() (string, error) {
 		h.Tensors[0].DType = format.Uint32
 	}
 	if w.state.Prompts {
-		h.Tensors = append(h.Tensors, format.TensorInfo{Name: documentsName, DType: format.Uint32, Shape: []int{w.state.Documents, 2}})
+		h.Tensors = append(h.Tensors, format.TensorInfo{Name: documentsName, DType: format.Uint32, Shape: []int{w.state.Rows, 2}})
 	}
 	return sum, store.Save(w.path, func(to io.Writer) error {
 		file := format.NewWriter(to, h)

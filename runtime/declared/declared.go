@@ -57,23 +57,31 @@ type Refuse func(Node) error
 
 // ReadFile reads the inputs and outputs of the model file at path.
 func ReadFile(path string, refuse Refuse) (Signature, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Signature{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path) // before opening: opening a pipe would block
 	if err != nil {
 		return Signature{}, err
 	}
 	if !info.Mode().IsRegular() {
 		return Signature{}, fmt.Errorf("%s: not a regular file", path)
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return Signature{}, err
+	}
+	defer f.Close()
 	s, err := Read(f, info.Size(), refuse)
 	if err != nil {
-		return Signature{}, fmt.Errorf("%s: %w", path, err)
+		return s, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
+}
+
+// KindError reports an input or output that is not a tensor of numbers. ReadFile and
+// Read return what is declared with it, where such values have DType Invalid.
+type KindError struct{ Name string }
+
+func (e *KindError) Error() string {
+	return fmt.Sprintf("%.80q is not a tensor of numbers: only ONNX Runtime runs such a file, alone", e.Name)
 }
 
 // Read reads the inputs and outputs of a model of the given size. It asks refuse
@@ -150,7 +158,7 @@ func Read(r io.ReaderAt, size int64, refuse Refuse) (Signature, error) {
 	s.Limits = tables.limits(asked)
 	for _, v := range append(s.Inputs[:len(s.Inputs):len(s.Inputs)], s.Outputs...) {
 		if v.DType == format.Invalid {
-			return Signature{}, fmt.Errorf("%.80q is not a tensor of numbers: not supported", v.Name)
+			return s, &KindError{Name: v.Name}
 		}
 	}
 	return s, nil

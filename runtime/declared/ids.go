@@ -9,8 +9,8 @@ import (
 
 // ONNX counts a negative index from the end of a table, and CUDA reads memory
 // beyond its end. An id outside its table would thus give the values of another
-// row. The ids are therefore compared with the tables before a run. The graph
-// shows which inputs contain ids.
+// row. The ids are therefore compared with the tables before a run. In a model of
+// another tool ids may count from the end. The graph shows which inputs contain ids.
 
 // lookups holds the tables of a graph and the values that index them.
 type lookups struct {
@@ -104,14 +104,20 @@ func origin(name string, from ...map[string]string) string {
 	return ""
 }
 
-// CheckIDs returns a *format.RangeError for an id outside its table, and for a
-// mask element other than 0 and 1.
+// CheckIDs returns a *format.RangeError for an id outside its table. An id below 0,
+// and a mask element other than 0 and 1, is one too unless the model is foreign.
 func (s Signature) CheckIDs(inputs map[string]format.Tensor) error {
-	if err := runtime.CheckMask(inputs); err != nil {
-		return err
+	if !s.Foreign {
+		if err := runtime.CheckMask(inputs); err != nil {
+			return err
+		}
 	}
 	for name, n := range s.Limits {
-		if err := inputs[name].WithName(name).CheckRange(0, n-1); err != nil {
+		first := int64(0)
+		if s.Foreign {
+			first = -n
+		}
+		if err := inputs[name].WithName(name).CheckRange(first, n-1); err != nil {
 			return err
 		}
 	}

@@ -52,7 +52,7 @@ func TestContinued(t *testing.T) {
 	}
 }
 
-// Extend refuses what is no continuation.
+// Extend refuses a text that does not continue the first.
 func TestExtendRefuses(t *testing.T) {
 	k := kind{cache: role.CacheConcat, lastOnly: true, positions: true, dtype: format.Float32, bound: logitsBound}
 	d, _ := k.decoder(t, 1)

@@ -26,7 +26,7 @@ func picked(choose func([]float32, int) (int, error)) func([]float32, []int64, i
 	return func(logits []float32, _ []int64, _, step int) (int, error) { return choose(logits, step) }
 }
 
-// generate goes on with one prompt.
+// generate continues one prompt.
 func generate(ctx context.Context, s runtime.Session, context int, prompt []int64, o GenerateOptions) (Generated, error) {
 	out, err := Generate(ctx, Recompute(s, 1, context), [][]int64{prompt}, o)
 	return out[0], err

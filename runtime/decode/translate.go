@@ -22,7 +22,8 @@ type Part interface {
 // keys and values of the sources are computed once, by First.
 type Pair struct {
 	Encoder, First, Next Part
-	Layers               int // of the decoder
+	Layers               int  // of the decoder
+	Recurrent            bool // it keeps the states of its layers, and neither reads the mask of the source nor keys
 }
 
 // EarlyStopping says when the search for a target ends. Its values are those of
@@ -48,7 +49,8 @@ type TranslateOptions struct {
 
 	Start     int64   // stands before each target
 	End       []int64 // each ends a target
-	Pad       int64   // fills the rows of short sources
+	Pad       int64   // fills the rows of short targets
+	SourcePad int64   // fills the rows of short sources; the mask hides it
 	ForcedEnd []int64 // the last token that MaxTokens leaves is one of these; empty: any
 	Banned    []int64 // never generated
 
@@ -289,7 +291,7 @@ func begin(p Pair, sources [][]int64, o TranslateOptions) (*translating, error) 
 			if i < len(s) {
 				ids, mask = append(ids, s[i]), append(mask, 1)
 			} else {
-				ids, mask = append(ids, o.Pad), append(mask, 0)
+				ids, mask = append(ids, o.SourcePad), append(mask, 0)
 			}
 		}
 	}
@@ -314,7 +316,9 @@ func begin(p Pair, sources [][]int64, o TranslateOptions) (*translating, error) 
 		return nil, fmt.Errorf("decode: the encoder has no output %.80q", role.Hidden.Name())
 	}
 	t.given[states] = rowsOf(hidden, rows).WithName(states)
-	t.given[seen] = rowsOf(format.FromInt64s("", shape, mask), rows).WithName(seen)
+	if !p.Recurrent {
+		t.given[seen] = rowsOf(format.FromInt64s("", shape, mask), rows).WithName(seen)
+	}
 	return t, nil
 }
 
@@ -341,7 +345,13 @@ func (t *translating) next(ids []int64) ([][]float32, error) {
 	}
 	for i := range t.Layers {
 		kinds := [][2]role.Kind{{role.PastTargetKey, role.PresentTargetKey}, {role.PastTargetValue, role.PresentTargetValue}}
-		if !t.begun {
+		switch {
+		case t.Recurrent:
+			kinds = [][2]role.Kind{{role.PastState, role.PresentState}, {role.PastCell, role.PresentCell}}
+			if _, cell := out[role.Layered(role.PresentCell, i).Name()]; !cell {
+				kinds = kinds[:1]
+			}
+		case !t.begun:
 			kinds = append(kinds, [2]role.Kind{role.PastSourceKey, role.PresentSourceKey}, [2]role.Kind{role.PastSourceValue, role.PresentSourceValue})
 		}
 		for _, k := range kinds {
@@ -380,9 +390,11 @@ func (t *translating) reorder(from []int) error {
 		return nil
 	}
 	for i := range t.Layers {
-		for _, k := range []role.Kind{role.PastTargetKey, role.PastTargetValue} {
+		for _, k := range []role.Kind{role.PastTargetKey, role.PastTargetValue, role.PastState, role.PastCell} {
 			name := role.Layered(k, i).Name()
-			t.given[name] = rowsOf(t.given[name], from).WithName(name)
+			if x, kept := t.given[name]; kept {
+				t.given[name] = rowsOf(x, from).WithName(name)
+			}
 		}
 	}
 	return nil

@@ -89,10 +89,17 @@ func (a *AnyFile) Close() error { return nil }
 func refused(err error) error {
 	reason := strings.TrimPrefix(err.Error(), "onnx-go: ")
 	if missing := new(onnx.ErrNotImplemented); errors.As(err, &missing) {
-		reason = fmt.Sprintf("onnx-go has no operator %.80s", missing.Operator)
-		if missing.AttributeName != "" {
+		switch {
+		case missing == nil: // onnx-go wraps a nil pointer where an operator has a default that it cannot compute
+			reason = gaveUp
+		case missing.AttributeName != "":
 			reason = fmt.Sprintf("onnx-go does not take the attribute %.80s of %.80s", missing.AttributeName, missing.Operator)
+		default:
+			reason = fmt.Sprintf("onnx-go has no operator %.80s", missing.Operator)
 		}
+	}
+	if strings.Contains(reason, "<nil>") || strings.Contains(reason, "of ;") || strings.HasSuffix(reason, "of ") {
+		reason = gaveUp // a text about what it did not find
 	}
 	return &runtime.UnavailableError{Runtime: "onnx-go", Reason: reason, Remedy: "the other runtimes are compared without it"}
 }

@@ -2,6 +2,7 @@ package onnxgo_test
 
 import (
 	"bytes"
+	"errors"
 	"github.com/attnx/attnx/model/nn"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/onnxgo"
 )
 
@@ -79,5 +81,17 @@ func TestHostileModels(t *testing.T) {
 	}
 	if len(seen) < 5 || outcomes[true] == 0 || outcomes[false] == 0 {
 		t.Errorf("operators %v, outcomes %v", seen, outcomes)
+	}
+}
+
+// onnx-go wraps a nil pointer as its error for this file, which PyTorch wrote.
+func TestErrorThatIsNil(t *testing.T) {
+	s, err := onnxgo.OpenAny(runtime.File{Path: "../../fixtures/train_onnx/mlp/model.onnx"}, runtime.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Run(map[string]format.Tensor{"x": format.FromFloat32s("x", []int{1, 7}, make([]float32, 7))}); !errors.Is(err, runtime.ErrUnavailable) {
+		t.Errorf("%v", err)
 	}
 }

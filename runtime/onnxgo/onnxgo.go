@@ -128,11 +128,14 @@ func recovered(err *error) {
 	if r := recover(); r != nil {
 		text := fmt.Sprint(r)
 		if text == "<nil>" {
-			text = "it gave up on the file and did not say why"
+			text = gaveUp
 		}
 		*err = fmt.Errorf("onnx-go: %s", text)
 	}
 }
+
+// gaveUp is the reason where onnx-go gives none.
+const gaveUp = "it gave up on the file and did not say why"
 
 // Length returns T, the maximum length of a sequence, or R, the rows of
 // features that run together.

@@ -78,5 +78,7 @@ var sourcePlace = regexp.MustCompile(`Exception from src/\S+: *|Check '[^']*' fa
 // sources.
 func oneLine(text string) string {
 	text = sourcePlace.ReplaceAllString(quote.Line(text, 10_000), "")
+	text, _, _ = strings.Cut(text, " To facilitate the conversion of unsupported operations") // advice for its own API
+	text = strings.Replace(text, "Model wasn't fully converted. Summary: -- No conversion rule found for operations: ", "it has no operator ", 1)
 	return quote.Line(strings.TrimPrefix(text, "general error: "), 1000)
 }

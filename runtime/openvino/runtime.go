@@ -30,7 +30,7 @@ var Runtime = runtime.Runtime{
 		if err != nil {
 			return nil, err
 		}
-		s, err := Open(f, Options{Library: lib.Path, Default: o.Level == Default, Sleep: o.Turns})
+		s, err := Open(f, Options{Library: lib.Path, Default: o.Level == Default, Foreign: o.Foreign, Sleep: o.Turns})
 		if err != nil {
 			return nil, err // a nil pointer must not get into the interface
 		}
@@ -54,6 +54,7 @@ var Runtime = runtime.Runtime{
 type Options struct {
 	Library string // path of the library; empty: the one in use, otherwise the one that Find finds
 	Default bool   // OpenVINO chooses the precision; otherwise float32
+	Foreign bool   // see runtime.Options
 	Sleep   bool   // threads are not bound to processors: other work runs alternately with this session
 }
 

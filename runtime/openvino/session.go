@@ -69,11 +69,15 @@ func Open(f runtime.File, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.takes.Foreign = o.Foreign
 	if _, _, err := load(o.Library); err != nil {
 		return nil, err
 	}
 	if err := s.compile(f, o); err != nil {
 		s.free()
+		if o.Foreign { // it takes a part of ONNX, and the file may be right
+			return nil, &runtime.UnavailableError{Runtime: name, Reason: "it does not open the file: " + err.Error(), Remedy: "take another runtime"}
+		}
 		return nil, fmt.Errorf("%s: openvino: %w", s.name, err)
 	}
 	h := s.held
@@ -149,7 +153,7 @@ func (s *Session) Run(inputs map[string]format.Tensor) (map[string]format.Tensor
 		}
 	}
 	if err := message(C.attnx_ov_infer(&s.c)); err != nil {
-		return nil, fmt.Errorf("%s: openvino: %w", s.name, err)
+		return nil, fmt.Errorf("%s: %w", s.name, runtime.RunFailed("openvino", err.Error(), s.takes.Ordered(inputs)))
 	}
 	outputs := make(map[string]format.Tensor, len(s.takes.Outputs))
 	for i, v := range s.takes.Outputs {

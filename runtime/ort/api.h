@@ -29,6 +29,7 @@ typedef struct OrtSession OrtSession;
 typedef struct OrtSessionOptions OrtSessionOptions;
 typedef struct OrtRunOptions OrtRunOptions;
 typedef struct OrtIoBinding OrtIoBinding;
+typedef struct OrtTensorTypeAndShapeInfo OrtTensorTypeAndShapeInfo;
 typedef struct OrtValue OrtValue;
 typedef struct OrtMemoryInfo OrtMemoryInfo;
 typedef struct OrtAllocator OrtAllocator;
@@ -43,22 +44,39 @@ typedef struct OrtEpAssignedNode OrtEpAssignedNode;
 	F(3, CreateEnv, OrtStatus *, (int level, const char *id, OrtEnv **)) \
 	F(7, CreateSession, OrtStatus *, (const OrtEnv *, const attnx_char *path, const OrtSessionOptions *, OrtSession **)) \
 	F(8, CreateSessionFromArray, OrtStatus *, (const OrtEnv *, const void *model, size_t n, const OrtSessionOptions *, OrtSession **)) \
+	F(9, Run, OrtStatus *, (OrtSession *, const OrtRunOptions *, const char *const *in_names, const OrtValue *const *in, size_t inputs, const char *const *out_names, size_t outputs, OrtValue **out)) \
 	F(10, CreateSessionOptions, OrtStatus *, (OrtSessionOptions **)) \
 	F(14, EnableProfiling, OrtStatus *, (OrtSessionOptions *, const attnx_char *prefix)) \
 	F(22, SetSessionLogSeverityLevel, OrtStatus *, (OrtSessionOptions *, int level)) \
 	F(23, SetSessionGraphOptimizationLevel, OrtStatus *, (OrtSessionOptions *, int level)) \
 	F(24, SetIntraOpNumThreads, OrtStatus *, (OrtSessionOptions *, int n)) \
 	F(39, CreateRunOptions, OrtStatus *, (OrtRunOptions **)) \
+	F(46, RunOptionsSetTerminate, OrtStatus *, (OrtRunOptions *)) \
+	F(48, CreateTensorAsOrtValue, OrtStatus *, (OrtAllocator *, const int64_t *dims, size_t rank, int type, OrtValue **)) \
 	F(49, CreateTensorWithDataAsOrtValue, OrtStatus *, (const OrtMemoryInfo *, void *data, size_t n, const int64_t *dims, size_t rank, int type, OrtValue **)) \
+	F(51, GetTensorMutableData, OrtStatus *, (OrtValue *, void **)) \
+	F(52, FillStringTensor, OrtStatus *, (OrtValue *, const char *const *strings, size_t n)) \
+	F(53, GetStringTensorDataLength, OrtStatus *, (const OrtValue *, size_t *n)) \
+	F(54, GetStringTensorContent, OrtStatus *, (const OrtValue *, void *text, size_t n, size_t *offsets, size_t strings)) \
+	F(60, GetTensorElementType, OrtStatus *, (const OrtTensorTypeAndShapeInfo *, int *type)) \
+	F(61, GetDimensionsCount, OrtStatus *, (const OrtTensorTypeAndShapeInfo *, size_t *rank)) \
+	F(62, GetDimensions, OrtStatus *, (const OrtTensorTypeAndShapeInfo *, int64_t *dims, size_t rank)) \
+	F(64, GetTensorShapeElementCount, OrtStatus *, (const OrtTensorTypeAndShapeInfo *, size_t *n)) \
+	F(65, GetTensorTypeAndShape, OrtStatus *, (const OrtValue *, OrtTensorTypeAndShapeInfo **)) \
+	F(67, GetValueType, OrtStatus *, (const OrtValue *, int *kind)) \
 	F(68, CreateMemoryInfo, OrtStatus *, (const char *name, int allocator, int id, int type, OrtMemoryInfo **)) \
 	F(75, AllocatorAlloc, OrtStatus *, (OrtAllocator *, size_t n, void **)) \
 	F(76, AllocatorFree, OrtStatus *, (OrtAllocator *, void *)) \
 	F(78, GetAllocatorWithDefaultOptions, OrtStatus *, (OrtAllocator **)) \
+	F(80, GetValue, OrtStatus *, (const OrtValue *, int place, OrtAllocator *, OrtValue **)) \
+	F(81, GetValueCount, OrtStatus *, (const OrtValue *, size_t *n)) \
+	F(82, CreateValue, OrtStatus *, (const OrtValue *const *, size_t n, int kind, OrtValue **)) \
 	F(93, ReleaseStatus, void, (OrtStatus *)) \
 	F(94, ReleaseMemoryInfo, void, (OrtMemoryInfo *)) \
 	F(95, ReleaseSession, void, (OrtSession *)) \
 	F(96, ReleaseValue, void, (OrtValue *)) \
 	F(97, ReleaseRunOptions, void, (OrtRunOptions *)) \
+	F(99, ReleaseTensorTypeAndShapeInfo, void, (OrtTensorTypeAndShapeInfo *)) \
 	F(100, ReleaseSessionOptions, void, (OrtSessionOptions *)) \
 	F(111, SessionGetModelMetadata, OrtStatus *, (const OrtSession *, OrtModelMetadata **)) \
 	F(116, ModelMetadataLookupCustomMetadataMap, OrtStatus *, (const OrtModelMetadata *, OrtAllocator *, const char *key, char **)) \
@@ -73,7 +91,9 @@ typedef struct OrtEpAssignedNode OrtEpAssignedNode;
 	F(135, ReleaseIoBinding, void, (OrtIoBinding *)) \
 	F(136, BindInput, OrtStatus *, (OrtIoBinding *, const char *name, const OrtValue *)) \
 	F(137, BindOutput, OrtStatus *, (OrtIoBinding *, const char *name, const OrtValue *)) \
+	F(150, AddInitializer, OrtStatus *, (OrtSessionOptions *, const char *name, const OrtValue *)) \
 	F(165, AddRunConfigEntry, OrtStatus *, (OrtRunOptions *, const char *key, const char *value)) \
+	F(192, HasValue, OrtStatus *, (const OrtValue *, int *has)) \
 	F(202, SynchronizeBoundInputs, OrtStatus *, (OrtIoBinding *)) \
 	F(203, SynchronizeBoundOutputs, OrtStatus *, (OrtIoBinding *)) \
 	F(204, SessionOptionsAppendExecutionProvider_CUDA_V2, OrtStatus *, (OrtSessionOptions *, const OrtCUDAProviderOptionsV2 *)) \

@@ -56,6 +56,9 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 	if s.session == nil {
 		return nil, nil, fmt.Errorf("%s: the session is closed", s.name)
 	}
+	if err := bindable(s.takes); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", s.name, err)
+	}
 	given := map[string]format.Tensor{}
 	for _, t := range inputs {
 		given[t.Name] = t
@@ -93,6 +96,14 @@ func (s *Session) Bind(inputs, outputs []format.Tensor) (run func() error, relea
 			free()
 			return nil, nil, err
 		}
+	}
+	if len(in) == 0 { // for unread
+		v, err := hold(format.Tensor{Name: unread, DType: format.Float32, Shape: []int{1}, Data: make([]byte, 4)}, false)
+		if err != nil {
+			free()
+			return nil, nil, err
+		}
+		in = append(in, v)
 	}
 	results := map[string]format.Tensor{}
 	for _, t := range outputs {

@@ -50,10 +50,23 @@ static void find_host_inputs(attnx_device *d) {
 	free(infos);
 }
 
+// add_weights gives the weights to the session's options. ONNX Runtime reads them
+// where they are (AddExternalInitializers copies them).
+static OrtStatus *add_weights(attnx_device *d, OrtSessionOptions *options) {
+	if (d->given) TRY(ORT(CreateMemoryInfo)("Cpu", DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY, &d->host));
+	for (size_t i = 0; i < d->given; i++) {
+		attnx_weight *w = &d->weights[i];
+		TRY(ORT(CreateTensorWithDataAsOrtValue)(d->host, w->data, w->bytes, w->dims, w->rank, w->type, &w->value));
+		TRY(ORT(AddInitializer)(options, w->name, w->value));
+	}
+	return NULL;
+}
+
 OrtStatus *attnx_open(attnx_device *d, const attnx_settings *s, const void *model, size_t n) {
 	OrtSessionOptions *options = NULL;
 	TRY(ORT(CreateSessionOptions)(&options));
 	OrtStatus *status = configure(options, s);
+	if (!status) status = add_weights(d, options);
 	if (!status) {
 		status = s->path ? ORT(CreateSession)(attnx_env, s->path, options, &d->session)
 		                 : ORT(CreateSessionFromArray)(attnx_env, model, n, options, &d->session);
@@ -116,7 +129,12 @@ void attnx_close(attnx_device *d) {
 	if (d->allocator) ORT(ReleaseAllocator)(d->allocator);
 	if (d->memory) ORT(ReleaseMemoryInfo)(d->memory);
 	if (d->session) ORT(ReleaseSession)(d->session);
-	d->binding = NULL, d->options = NULL, d->allocator = NULL, d->memory = NULL, d->session = NULL;
+	for (size_t i = 0; i < d->given; i++) {
+		if (d->weights[i].value) ORT(ReleaseValue)(d->weights[i].value);
+		d->weights[i].value = NULL;
+	}
+	if (d->host) ORT(ReleaseMemoryInfo)(d->host);
+	d->binding = NULL, d->options = NULL, d->allocator = NULL, d->memory = NULL, d->session = NULL, d->host = NULL;
 }
 
 OrtStatus *attnx_alloc(attnx_device *d, size_t n, void **out) {

@@ -47,10 +47,11 @@ type running struct {
 	noCUDA  error
 
 	memory  []*block
-	gpu     *gpu           // nil on the CPU
-	replays map[int]uint64 // hash of the bindings of the first run, by replay number
-	thread  *thread        // nil if any thread will do
-	shape   []int          // scratch of checkIDs, so that a run allocates nothing
+	pins    goruntime.Pinner // of weights in Go's memory
+	gpu     *gpu             // nil on the CPU
+	replays map[int]uint64   // hash of the bindings of the first run, by replay number
+	thread  *thread          // nil if any thread will do
+	shape   []int            // scratch of checkIDs, so that a run allocates nothing
 }
 
 // Inputs returns the model's inputs without weights, in the file's order.
@@ -189,7 +190,7 @@ func (d *Device) Run(replay int) error {
 	if d.c.graphs != 0 && replay > 0 {
 		now := d.bound()
 		if first, ok := d.replays[replay]; ok && first != now {
-			return fmt.Errorf("%s: replay %d: the memory or the shapes are not those of its first run; give it a name of its own", d.name, replay)
+			return fmt.Errorf("%s: replay %d: the memory or the shapes differ from its first run; give it a name of its own", d.name, replay)
 		}
 		d.replays[replay] = now
 	}
@@ -280,6 +281,7 @@ func (d *running) free(dropped bool) {
 	}
 	d.memory = nil
 	C.attnx_close(d.c)
+	d.takeBack()
 	for i := range d.slots {
 		C.free(unsafe.Pointer(d.slots[i].name))
 	}

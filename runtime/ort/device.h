@@ -22,11 +22,24 @@ typedef struct {
 	int host;  // an input that a node reads on the host though the model runs elsewhere
 } attnx_slot;
 
+// An initializer whose elements are given with the model.
+typedef struct {
+	char *name;
+	int type, rank;
+	int64_t dims[ATTNX_MAX_RANK];
+	void *data;
+	size_t bytes;
+	OrtValue *value; // which the session reads
+} attnx_weight;
+
 typedef struct {
 	OrtSession *session;
 	OrtIoBinding *binding;
 	OrtRunOptions *options;
 	OrtMemoryInfo *memory;
+	OrtMemoryInfo *host;     // of weights; NULL without any
+	attnx_weight *weights;
+	size_t given;            // weights
 	OrtAllocator *allocator; // of the device's memory; NULL on the CPU
 	attnx_slot *slots;       // the inputs, then the outputs
 	int inputs, outputs;

@@ -374,7 +374,7 @@ func TestReplays(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	for _, err := range []error{step(0, 3, 7), step(4, 2, 7)} {
-		if err == nil || !strings.Contains(err.Error(), "replay 7: the memory or the shapes are not those of its first run") {
+		if err == nil || !strings.Contains(err.Error(), "replay 7: the memory or the shapes differ from its first run") {
 			t.Errorf("another shape, another address: %v", err)
 		}
 	}

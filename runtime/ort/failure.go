@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -69,6 +71,9 @@ var failurePatterns = []struct {
 	{regexp.MustCompile(`CUDA failure (?:3|4|46|100|101|214|220|802|805|999): [^;]*[^; ]`), DeviceLost, remedyLost},
 }
 
+// failedNode finds the operator and the name of the node that failed.
+var failedNode = regexp.MustCompile(`while running (\w+) node\. Name:'([^']*)'`)
+
 // failure returns err as a *DeviceError if its text reports a failure of the
 // device, otherwise nil.
 func failure(err error) *DeviceError {
@@ -79,10 +84,22 @@ func failure(err error) *DeviceError {
 	text := oneLine(err)
 	for _, p := range failurePatterns {
 		if found := p.text.FindString(text); found != "" {
+			if at := failedNode.FindStringSubmatch(text); at != nil {
+				found = fmt.Sprintf("node %.80q: %s: %s", at[2], at[1], found)
+				found = strings.TrimPrefix(found, `node "": `)
+			}
 			return &DeviceError{Failure: p.failure, Detail: found, Remedy: p.remedy}
 		}
 	}
 	return nil
+}
+
+// runFailed is runError for a run on inputs, with what these were.
+func runFailed(err error, inputs []format.Tensor) error {
+	if e := failure(err); e != nil {
+		return e
+	}
+	return runtime.RunFailed("onnxruntime", oneLine(err), inputs)
 }
 
 // runError converts an error of a run: to a *DeviceError if the device failed,
@@ -92,4 +109,22 @@ func runError(err error) error {
 		return e
 	}
 	return fmt.Errorf("onnxruntime: %s", oneLine(err))
+}
+
+// noKernel is the message for a valid model with a node whose operator has no kernel in its types.
+// A model that is not valid is refused before kernels are looked for, with other messages.
+var noKernel = regexp.MustCompile(`^(?:Failed to find kernel for|Could not find an implementation for) (\w+\(\d+\))(?: node with name '([^']*)')?`)
+
+// missingKernel returns a *runtime.NoKernelError for an error of opening a model on the CPU, if
+// that is its cause, otherwise nil.
+func missingKernel(err error) error {
+	at := noKernel.FindStringSubmatch(oneLine(err))
+	if at == nil {
+		return nil
+	}
+	node := at[1]
+	if at[2] != "" {
+		node = fmt.Sprintf("%s, node %.80q,", at[1], at[2])
+	}
+	return &runtime.NoKernelError{Runtime: "ONNX Runtime", Device: "cpu", Node: node}
 }

@@ -106,6 +106,17 @@ func TestIDsOutOfRange(t *testing.T) {
 	_, err := narrow.Run(tensors{"ids": {DType: format.Int32, Shape: []int{1}, Data: minus}})
 	refused(err, -1)
 
+	// In a model of another tool they count from the end.
+	foreign := session(t, embedModel(), Options{Threads: 1, Foreign: true})
+	for _, bad := range []int64{-4, 3, -1 << 40} {
+		_, err := foreign.Run(tensors{"ids": ids(0, bad)})
+		refused(err, bad)
+	}
+	got, err := foreign.Run(tensors{"ids": ids(-1, -3)})
+	if ok(t, err); !slices.Equal(float32s(t, got["rows"]), []float32{20, 21, 0, 1}) {
+		t.Errorf("rows from the end are %v", got["rows"])
+	}
+
 	// What is bound may change between runs.
 	in, out := ids(0, 1), format.FromFloat32s("rows", []int{1, 2, 2}, make([]float32, 4))
 	run, release, err := s.Bind([]format.Tensor{in}, []format.Tensor{out})

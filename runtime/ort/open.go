@@ -5,9 +5,13 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 
 	ort "github.com/yalue/onnxruntime_go"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/signals"
 	"github.com/attnx/attnx/runtime"
 	"github.com/attnx/attnx/runtime/declared"
@@ -21,6 +25,14 @@ func Open(path string, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if more, _ := additions(takes); len(more) > 0 {
+		model, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		o.folder = filepath.Dir(path)
+		return open(path, takes, o, fromBytes(append(model, more...)))
+	}
 	return open(path, takes, o, func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSession(path, in, out, options)
 	})
@@ -33,9 +45,50 @@ func OpenBytes(model []byte, o Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", nameless, err)
 	}
-	return open(nameless, takes, o, func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+	more, _ := additions(takes)
+	if len(more) > 0 {
+		model = slices.Concat(model, more)
+	}
+	return open(nameless, takes, o, fromBytes(model))
+}
+
+// fromBytes creates a session from the bytes of an ONNX file.
+func fromBytes(model []byte) creator {
+	return func(in, out []string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSessionWithONNXData(model, in, out, options)
-	})
+	}
+}
+
+// unread is the input that a session gives a model without inputs: the binding
+// takes the address of the first one. No node reads it.
+const unread = "attnx.unread"
+
+// additions returns what a session appends to a model, so that the binding can run
+// it, and the outputs that the binding is asked for. An output of 16 bits whose
+// shape does not follow from the inputs is asked for in float32, which holds each
+// of its numbers: the binding cannot allocate 16 bits.
+func additions(takes declared.Signature) (more []byte, gives []runtime.Value) {
+	if len(takes.Inputs) == 0 {
+		more = declared.MoreInput(unread)
+	}
+	names := map[string]int{}
+	for _, in := range takes.Inputs {
+		for _, d := range in.Shape {
+			names[d.Name] = 1
+		}
+	}
+	delete(names, "?") // is not the same size everywhere
+	gives = slices.Clone(takes.Outputs)
+	for i, out := range gives {
+		if out.DType != format.Float16 && out.DType != format.BFloat16 {
+			continue
+		}
+		if _, known := declared.ShapeOf(out, names); !known {
+			gives[i].Name, gives[i].DType = "attnx.float32."+out.Name, format.Float32
+			more = append(more, declared.MoreFloat(out.Name, gives[i].Name)...)
+		}
+	}
+	return more, gives
 }
 
 // nameless is the name of a model given as bytes in errors.
@@ -55,11 +108,13 @@ func open(name string, takes declared.Signature, o Options, create creator) (*Se
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{name: name, takes: takes, version: version, held: &held{outputs: make([]*value, len(takes.Outputs))}}
+	_, gives := additions(takes)
+	takes.Foreign = o.Foreign
+	s := &Session{name: name, takes: takes, gives: gives, version: version, held: &held{outputs: make([]*value, len(takes.Outputs))}, sure: make([][]int, len(takes.Outputs))}
 	if o.Device == "cuda" || o.Device == "auto" {
 		s.device = "cuda"
 		_, err = signals.Keep(func() (err error) {
-			s.session, err = createOn("cuda", takes, o, create)
+			s.session, err = createOn("cuda", takes.Inputs, gives, o, create)
 			return err
 		})
 		if err == nil {
@@ -71,8 +126,11 @@ func open(name string, takes declared.Signature, o Options, create creator) (*Se
 		s.noCUDA = err
 	}
 	s.device = "cpu"
-	s.session, err = createOn("cpu", takes, o, create)
+	s.session, err = createOn("cpu", takes.Inputs, gives, o, create)
 	if err != nil {
+		if e := missingKernel(err); e != nil {
+			return nil, fmt.Errorf("%s: %w", name, e)
+		}
 		return nil, fmt.Errorf("%s: onnxruntime: %s", name, oneLine(err))
 	}
 	return s.watch(), nil
@@ -86,7 +144,7 @@ var levels = [...]ort.GraphOptimizationLevel{
 }
 
 // createOn creates a session that runs on one device only.
-func createOn(device string, takes declared.Signature, o Options, create creator) (*ort.DynamicAdvancedSession, error) {
+func createOn(device string, takes, gives []runtime.Value, o Options, create creator) (*ort.DynamicAdvancedSession, error) {
 	options, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -122,7 +180,11 @@ func createOn(device string, takes declared.Signature, o Options, create creator
 		}
 		return s
 	}
-	return create(names(takes.Inputs), names(takes.Outputs), options)
+	in := names(takes)
+	if len(in) == 0 {
+		in = []string{unread}
+	}
+	return create(in, names(gives), options)
 }
 
 // addCUDA adds CUDA to the options.

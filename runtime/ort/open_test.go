@@ -36,14 +36,14 @@ func TestOpenRefuses(t *testing.T) {
 		want  string
 	}{
 		{"text.onnx", []byte("hello, this is a text and not a model\n"), "not a valid ONNX model: byte 2"},
-		{"empty.onnx", nil, "0 inputs and 0 outputs"},
+		{"empty.onnx", nil, "0 outputs: a model needs one"},
 		{"cut.onnx", embedModel().bytes()[:60], "not a valid ONNX model: byte 14: field 7 claims"},
 		{"unknown.onnx", testModel{nodes: []testNode{{op: "Nonesuch", in: []string{"a"}, out: []string{"y"}}}, inputs: in, outputs: y}.bytes(), "Nonesuch"},
 		{"dangling.onnx", testModel{nodes: []testNode{{op: "Add", in: []string{"a", "nowhere"}, out: []string{"y"}}}, inputs: in, outputs: y}.bytes(), "nowhere"},
 		{"future.onnx", future.bytes(), "onnxruntime: ONNX Runtime only *guarantees* support"},
 		{"cycle.onnx", loop.bytes(), "onnxruntime: This is an invalid model. Error: the graph is not acyclic"},
-		{"noinput.onnx", testModel{outputs: embedModel().outputs}.bytes(), "0 inputs and 1 outputs"},
-		{"strings.onnx", testModel{inputs: []testValue{{"x", 8, []string{"N"}}}, outputs: y}.bytes(), `"x" is not a tensor of numbers: not supported`},
+		{"noinput.onnx", testModel{outputs: embedModel().outputs}.bytes(), "onnxruntime: This is an invalid model. Graph output (rows) does not exist"},
+		{"strings.onnx", testModel{inputs: []testValue{{"x", 8, []string{"N"}}}, outputs: y}.bytes(), `"x" is not a tensor of numbers`},
 	} {
 		path := filepath.Join(dir, c.name)
 		if err := os.WriteFile(path, c.bytes, 0o644); err != nil {

@@ -8,9 +8,11 @@ import "C"
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
+	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/leak"
 	"github.com/attnx/attnx/internal/signals"
 	"github.com/attnx/attnx/runtime"
@@ -39,8 +41,38 @@ func OpenDeviceBytes(model []byte, o Options) (*Device, error) {
 	return openDevice(nameless, takes, o, "", model)
 }
 
+// OpenDeviceLent is OpenDeviceBytes for a model that says of some initializers that
+// they are in another file: weights has these, each of at least 128 bytes. ONNX
+// Runtime reads them where they are, without a copy, so they must not be changed
+// until the device is closed.
+func OpenDeviceLent(model []byte, weights []format.Tensor, o Options) (*Device, error) {
+	o.weights = weights
+	return OpenDeviceBytes(model, o)
+}
+
+// bindable returns why a model with these inputs and outputs cannot run on memory
+// that the caller binds.
+func bindable(s declared.Signature) error {
+	for _, v := range s.Outputs {
+		if slices.ContainsFunc(s.Inputs, func(in runtime.Value) bool { return in.Name == v.Name }) {
+			// ONNX Runtime returns the input itself and, without an error, leaves the
+			// output's memory unwritten.
+			return fmt.Errorf("%.80q is an input and an output: not supported; have an Identity between them", v.Name)
+		}
+	}
+	return nil
+}
+
 // openDevice opens the model at path, or the bytes in model if path is empty.
 func openDevice(name string, takes declared.Signature, o Options, path string, model []byte) (*Device, error) {
+	if err := bindable(takes); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return openWith(name, takes, o, path, model)
+}
+
+// openWith is openDevice for the given inputs and outputs of the model.
+func openWith(name string, takes declared.Signature, o Options, path string, model []byte) (*Device, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -65,6 +97,9 @@ func openDevice(name string, takes declared.Signature, o Options, path string, m
 	}
 	d, err := newDevice("cpu", name, takes, o, path, model)
 	if err != nil {
+		if e := missingKernel(err); e != nil {
+			return nil, fmt.Errorf("%s: %w", name, e)
+		}
 		return nil, fmt.Errorf("%s: %w", name, runError(err))
 	}
 	d.version, d.noCUDA = version, noCUDA
@@ -156,6 +191,9 @@ func (d *running) open(o Options, path string, model []byte) error {
 	if d.device == "cuda" {
 		s.cuda, s.device_id = 1, C.int(o.CUDA.DeviceID)
 		s.cuda_keys, s.cuda_values, s.cuda_options = held.pairs(o.CUDA.provider())
+	}
+	if err := d.lend(o.weights); err != nil {
+		return err
 	}
 	if err := statusError(C.attnx_open(d.c, s, unsafe.Pointer(unsafe.SliceData(model)), C.size_t(len(model)))); err != nil {
 		return err

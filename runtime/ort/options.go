@@ -3,6 +3,8 @@ package ort
 import (
 	"fmt"
 	"strings"
+
+	"github.com/attnx/attnx/format"
 )
 
 // Optimization is how far ONNX Runtime optimizes a graph when it loads it.
@@ -27,8 +29,13 @@ type Options struct {
 	Threads      int          // threads inside an operator; 0: one per physical core
 	Optimization Optimization // default OptimizeAll
 	Sleep        bool         // waiting threads sleep instead of spinning: slower alone, faster if other work needs the processor
+	Unpacked     bool         // products read weights as they are in the file: half the memory, and slower runs of many rows
+	Foreign      bool         // see runtime.Options
 	Profile      string       // if not empty, Close writes ONNX Runtime's profile to a file whose name begins so
 	CUDA         CUDAOptions  // ignored on the CPU
+
+	folder  string          // of external data, for a file that is given as bytes
+	weights []format.Tensor // of OpenDeviceLent
 }
 
 // check refuses options with which no session can be opened.
@@ -59,6 +66,12 @@ func (o Options) entries(device string) map[string]string {
 	entries := make(map[string]string)
 	if o.Sleep {
 		entries["session.intra_op.allow_spinning"] = "0"
+	}
+	if o.Unpacked {
+		entries["session.disable_prepacking"] = "1"
+	}
+	if o.folder != "" {
+		entries["session.model_external_initializers_file_folder_path"] = o.folder
 	}
 	if device == "cuda" {
 		entries["session.disable_cpu_ep_fallback"] = "1"

@@ -3,6 +3,9 @@
 package ort
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -169,11 +172,160 @@ func TestShapesUndeclared(t *testing.T) {
 	}
 
 	scalar := session(t, testModel{
-		nodes:   []testNode{{op: "ReduceSum", in: []string{"x"}, out: []string{"y"}, ints: map[string]int64{"keepdims": 0}}},
+		nodes: []testNode{
+			{op: "ReduceMax", in: []string{"x"}, out: []string{"most"}, ints: map[string]int64{"keepdims": 0}},
+			{op: "Neg", in: []string{"x"}, out: []string{"minus"}},
+			{op: "ReduceSum", in: []string{"x"}, out: []string{"sum"}, ints: map[string]int64{"keepdims": 0}},
+		},
 		inputs:  x,
-		outputs: []testValue{{"y", protoFloat, nil}},
+		outputs: []testValue{{"minus", protoFloat, nil}, {"most", protoFloat, nil}, {"sum", protoFloat, nil}},
 	}, Options{})
-	if _, err := scalar.Run(in(1)); err == nil || !strings.Contains(err.Error(), "declare its shape as []") {
-		t.Errorf("an undeclared scalar: %v", err)
+	for _, x := range [][]float32{{1, 3}, {2, 5}, {4, 1, 3}} {
+		out, err := scalar.Run(in(x...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum, most float32
+		for _, v := range x {
+			sum, most = sum+v, max(most, v)
+		}
+		if len(out["sum"].Shape) > 0 || float32s(t, out["sum"])[0] != sum || float32s(t, out["most"])[0] != most || float32s(t, out["minus"])[1] != -x[1] {
+			t.Errorf("scalars without declared shapes: %v of %v", out, x)
+		}
+	}
+}
+
+// TestHalfShapes runs a model whose output of 16 bits has a shape that the file
+// does not give, on inputs of several sizes, and on values that change the shape.
+func TestHalfShapes(t *testing.T) {
+	for _, dims := range [][]string{nil, {"unk__1"}, {""}} {
+		s := session(t, testModel{
+			nodes:   []testNode{{op: "Neg", in: []string{"x"}, out: []string{"y"}}},
+			inputs:  []testValue{{"x", protoHalf, []string{"N"}}},
+			outputs: []testValue{{"y", protoHalf, dims}},
+		}, Options{})
+		for _, x := range [][]float32{{1, 2, 3}, {3, 4, 5}, {6, 7}} {
+			half, _, err := format.FromFloat32s("", []int{len(x)}, x).Convert(format.Float16)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := s.Run(tensors{"x": half})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := out["y"].AsFloat64s()
+			if err != nil || len(got) != len(x) || got[len(x)-1] != -float64(x[len(x)-1]) {
+				t.Errorf("minus %v is %v, %v", x, got, err)
+			}
+		}
+	}
+	changing := session(t, testModel{
+		nodes: []testNode{
+			{op: "NonZero", in: []string{"x"}, out: []string{"at"}},
+			{op: "Cast", in: []string{"at"}, out: []string{"half"}, ints: map[string]int64{"to": protoHalf}},
+		},
+		inputs:  []testValue{{"x", protoFloat, []string{"N"}}},
+		outputs: []testValue{{"half", protoHalf, nil}},
+	}, Options{})
+	for i, x := range [][]float32{{1, 2, 3}, {0, 4, 5}, {0, 0, 7}} {
+		out, err := changing.Run(tensors{"x": format.FromFloat32s("", []int{3}, x)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := out["half"].AsFloat64s(); len(got) != 3-i || got[len(got)-1] != 2 {
+			t.Errorf("nonzero of %v is %v", x, got)
+		}
+	}
+}
+
+// TestWithoutInputs runs a model without inputs, whose weight lies beside it or
+// in it. The binding asks for an input.
+func TestWithoutInputs(t *testing.T) {
+	m := testModel{
+		nodes:   []testNode{{op: "Neg", in: []string{"w"}, out: []string{"y"}}},
+		outputs: []testValue{{"y", protoFloat, []string{"2"}}},
+		weights: []testWeight{{"w", []int64{2}, []float32{3, 4}}},
+	}
+	dir := t.TempDir()
+	outside := text(text(nil, 1, "location"), 2, "w.bin") // StringStringEntryProto
+	weight := text(number(number(nil, 1, 2), 2, protoFloat), 8, "w")
+	weight = number(message(weight, 13, outside), 14, 1) // external_data, data_location: EXTERNAL
+	beside := m
+	beside.weights = nil
+	raw := format.FromFloat32s("", []int{2}, []float32{5, 6}).Data
+	for name, b := range map[string][]byte{"m.onnx": append(beside.bytes(), message(nil, 7, message(nil, 5, weight))...), "w.bin": raw} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := Open(filepath.Join(dir, "m.onnx"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for s, want := range map[*Session][]float32{session(t, m, Options{}): {-3, -4}, file: {-5, -6}} {
+		for range 2 {
+			out, err := s.Run(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := float32s(t, out["y"]); !slices.Equal(got, want) || len(s.Inputs()) != 0 {
+				t.Errorf("got %v, want %v; inputs %v", got, want, s.Inputs())
+			}
+		}
+	}
+	y := format.FromFloat32s("y", []int{2}, make([]float32, 2))
+	run, release, err := file.Bind(nil, []format.Tensor{y})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	d, err := OpenDeviceBytes(m.bytes(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	memory, err := d.Alloc(8)
+	if err == nil {
+		err = d.BindOutput(0, memory, 0, []int{2})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := errors.Join(run(), d.Run(0)); err != nil {
+			t.Fatal(err)
+		}
+		bound := format.Tensor{DType: format.Float32, Shape: []int{2}, Data: memory.Bytes()}
+		if got := float32s(t, y); !slices.Equal(got, []float32{-5, -6}) {
+			t.Errorf("bound to a session: %v", got)
+		}
+		if got := float32s(t, bound); !slices.Equal(got, []float32{-3, -4}) {
+			t.Errorf("bound to a device: %v", got)
+		}
+		clear(y.Data)
+		clear(memory.Bytes())
+	}
+}
+
+// TestOutputIsInput returns an input that is an output too: ONNX Runtime 1.30
+// does not write the memory that is bound to it, and reports no error. A device
+// refuses it.
+func TestOutputIsInput(t *testing.T) {
+	m := addModel(protoFloat, "N")
+	m.outputs = append(m.outputs, m.inputs[0])
+	s := session(t, m, Options{})
+	for n := 1; n < 4; n++ {
+		a := format.FromFloat32s("", []int{n}, []float32{7, 8, 9}[:n])
+		out, err := s.Run(tensors{"a": a, "b": a})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := float32s(t, out["a"]); !slices.Equal(got, []float32{7, 8, 9}[:n]) || float32s(t, out["sum"])[0] != 14 {
+			t.Errorf("got %v", out)
+		}
+	}
+	if _, err := OpenDeviceBytes(m.bytes(), Options{}); err == nil || !strings.Contains(err.Error(), `"a" is an input and an output`) {
+		t.Errorf("a device: %v", err)
 	}
 }

@@ -10,12 +10,15 @@ import (
 
 // Runtime describes ONNX Runtime for the list of runtimes.
 var Runtime = runtime.Runtime{
-	Name: "ort", Devices: []string{"cpu", "cuda"}, Levels: []string{"disabled", "basic", "all"},
+	Name: "ort", Lends: true, Devices: []string{"cpu", "cuda"}, Levels: []string{"disabled", "basic", "all"},
 	Available: func(o runtime.Options) error {
 		_, err := found(o)
 		return err
 	},
 	Open: func(f runtime.File, o runtime.Options) (runtime.Session, error) {
+		if len(f.Weights) > 0 {
+			return nil, errors.New("onnxruntime: only a device takes weights apart from the model")
+		}
 		s, err := opened(f, o, Open, OpenBytes)
 		if err != nil {
 			return nil, err // a nil pointer must not get into the interface
@@ -23,7 +26,14 @@ var Runtime = runtime.Runtime{
 		return s, nil
 	},
 	OpenDevice: func(f runtime.File, o runtime.Options) (runtime.Device, error) {
-		d, err := opened(f, o, OpenDevice, OpenDeviceBytes)
+		d, err := opened(f, o, OpenDevice, func(model []byte, o Options) (*Device, error) { return OpenDeviceLent(model, f.Weights, o) })
+		if err != nil {
+			return nil, err
+		}
+		return d, nil
+	},
+	OpenData: func(f runtime.File, o runtime.Options) (runtime.DataSession, error) {
+		d, err := opened(f, o, OpenData, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +94,7 @@ func opened[T any](f runtime.File, o runtime.Options, path func(string, Options)
 	if err != nil {
 		return x, err
 	}
-	own := Options{Library: lib.Path, Device: o.Device, Optimization: level, Sleep: o.Turns, CUDA: CUDAOptions{TF32: o.TF32, Graphs: o.Repeats}}
+	own := Options{Library: lib.Path, Device: o.Device, Optimization: level, Sleep: o.Turns, Unpacked: o.Stored, Foreign: o.Foreign, CUDA: CUDAOptions{TF32: o.TF32, Graphs: o.Repeats}}
 	if f.Path != "" {
 		return path(f.Path, own)
 	}

@@ -84,6 +84,10 @@ func OpenDevice(string, Options) (*Device, error) { return nil, cgoMissing() }
 // without cgo.
 func OpenDeviceBytes([]byte, Options) (*Device, error) { return nil, cgoMissing() }
 
+// OpenDeviceLent returns a *runtime.UnavailableError: this program was built
+// without cgo.
+func OpenDeviceLent([]byte, []format.Tensor, Options) (*Device, error) { return nil, cgoMissing() }
+
 // Inputs returns nil.
 func (*Device) Inputs() []runtime.Value { return nil }
 
@@ -125,3 +129,22 @@ func (*Device) Read(runtime.Memory, int, []byte) error { return cgoMissing() }
 
 // Close does nothing.
 func (*Device) Close() error { return nil }
+
+// Data cannot be opened in a program built without cgo.
+type Data struct{}
+
+var _ runtime.DataSession = (*Data)(nil)
+
+// OpenData returns a *runtime.UnavailableError: this program was built without cgo.
+func OpenData(string, Options) (*Data, error) { return nil, cgoMissing() }
+
+// RunData returns a *runtime.UnavailableError.
+func (*Data) RunData(map[string]runtime.Datum) (map[string]runtime.Datum, error) {
+	return nil, cgoMissing()
+}
+
+// Stop does nothing.
+func (*Data) Stop() {}
+
+// Close does nothing.
+func (*Data) Close() error { return nil }

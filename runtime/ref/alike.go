@@ -42,10 +42,13 @@ func stepErrors(errors *[halvings]float64, v, grid float64) {
 		return
 	}
 	for i := range errors {
-		errors[i] += math.RoundToEven(v/grid)*grid - v
+		errors[i] += stepError(v, grid)
 		grid /= 2
 	}
 }
+
+// stepError is what rounding a term to a grid adds.
+func stepError(v, grid float64) float64 { return math.RoundToEven(v/grid)*grid - v }
 
 // alikeErrors returns alikeError for sums over axes.
 func alikeErrors(x array, axes []int, sums []float64, u float64) []float64 {

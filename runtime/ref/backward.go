@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -187,6 +188,9 @@ func (b *backward) errorsOf(n *graph.Node, c call, out []array) {
 			decided = decided || !a.DType.Float()
 		}
 	}
+	if n.Op == graph.IsNaN { // no rounding makes a number none
+		reached = false
+	}
 	defer func() {
 		for _, v := range n.Results {
 			b.rounded[v] = reached || b.slips[v].deviation != nil
@@ -218,10 +222,24 @@ func (b *backward) errorsOf(n *graph.Node, c call, out []array) {
 	}
 	u := b.units(n)
 	slips := rule.slip(n.Op, c, out, u)
+	large := slips[0].partial != nil || mayOverflow(out[0], u.most*farther)
 	if slips[0].deviation == nil {
-		return
+		if !large {
+			return
+		}
+		slips[0] = newSlip(out[0].len())
 	}
 	e := valueErrors{sized(n.Op, c, out[0], u), slips[0].deviation}
+	if large {
+		e = b.overflown(n, e, out[0].f, slips[0].partial, u.most)
+	}
+	for i, p := range e.sums { // in the worst order, all terms of one sign come first
+		if p >= u.most && !math.IsInf(out[0].f[i], 0) {
+			e.any[i], e.ordered[i] = math.Inf(1), math.Inf(1)
+			b.beyond = cmp.Or(b.beyond, tooLarge(n))
+		}
+	}
+	e.sums = nil
 	for i, y := range out[0].f {
 		if math.IsInf(y, 0) { // an infinity has no rounding error
 			e.deviation[i] = 0
@@ -243,7 +261,7 @@ func (b *backward) doubt(n *graph.Node, why string) {
 	for _, v := range n.Results {
 		if a := b.arrays[v]; a.kind == floats {
 			inf := slices.Repeat([]float64{math.Inf(1)}, a.len())
-			b.slips[v] = valueErrors{readings{inf, inf}, inf}
+			b.slips[v] = valueErrors{readings{any: inf, ordered: inf}, inf}
 		}
 	}
 }
@@ -303,8 +321,13 @@ func (b *backward) of(seed map[int]float64) (*runtime.Roundings, map[*graph.Valu
 	}
 	held := map[*graph.Value]array{b.adjoints.Seed: start}
 	users := map[*graph.Value][]*graph.Value{}
-	for v, d := range b.adjoints.By {
-		users[d] = append(users[d], v)
+	// In the order of the graph: the sums of the parts have the same bits in each run.
+	for _, n := range b.adjoints.Graph.Nodes {
+		for _, v := range n.Results {
+			if d := b.adjoints.By[v]; d != nil {
+				users[d] = append(users[d], v)
+			}
+		}
 	}
 	r := &runtime.Roundings{Unknown: b.unknown}
 	signs := map[*graph.Value][]float64{}
@@ -326,8 +349,7 @@ func (b *backward) of(seed map[int]float64) (*runtime.Roundings, map[*graph.Valu
 	}
 	for _, n := range b.laterNodes() {
 		if _, done := b.fixed[n.Results[0]]; done {
-			for i, v := range n.Results {
-				_ = i
+			for _, v := range n.Results {
 				use(v, b.fixed[v])
 			}
 			continue
@@ -355,7 +377,9 @@ func (b *backward) of(seed map[int]float64) (*runtime.Roundings, map[*graph.Valu
 			}
 		}
 	}
-	r.Sum()
+	if r.Sum(); math.IsInf(r.Worst, 0) {
+		r.Unknown = cmp.Or(r.Unknown, b.beyond)
+	}
 	return r, signs, nil
 }
 

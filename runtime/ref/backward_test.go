@@ -67,12 +67,12 @@ func bothWays(t *testing.T, o *Oracle, k runtime.Case, numbers runtime.Numbers) 
 	if fixtures.Exhaustive() {
 		steps = 5
 	}
-	for at := 0; at < len(s.squares[v]); at += steps {
+	for at := 0; at < len(s.squares[v].sums); at += steps {
 		r, _, err := b.of(map[int]float64{at: 1})
 		if err != nil || r.Unknown != "" || len(r.Parts) < 6 {
 			t.Fatalf("%+v, %v", r, err)
 		}
-		one := s.squares[v][at] / copies / square(s.shrink)
+		one := s.squares[v].sums[at] / float64(s.copies) / square(s.shrink)
 		if ratio := one / square(r.Deviation); !(ratio > 0.05 && ratio < 4) {
 			t.Errorf("element %d: variance %.3g times that of the derivatives", at, ratio)
 		}

@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -17,9 +18,6 @@ import (
 // mean square of their differences at an output is the variance of the rounding
 // error there, with all correlations on the way.
 const (
-	// copies is the number of perturbed evaluations. The mean square of 8 is off by
-	// half of itself; pool shares that among the elements of a row.
-	copies = 8
 	// sigmas is the bound in standard deviations. Of independent roundings 2 in 10⁹
 	// go beyond 6; the rest of the room is for the estimate itself and for roundings
 	// that are not independent.
@@ -83,7 +81,15 @@ func (o *Oracle) BoundsOf(inputs map[string]format.Tensor, keep func(map[string]
 		wanted[out.Name] = out.Value
 	}
 	var all runtime.Bounded
+	var different []runtime.Numbers
 	for _, n := range numbers {
+		n = c.effective(n)
+		if i := slices.Index(different, n); i >= 0 {
+			different = append(different, n)
+			all.Bounds = append(all.Bounds, all.Bounds[i])
+			continue
+		}
+		different = append(different, n)
 		s, err := c.shakeFor(inputs, sizes, n, wanted, nil, keep)
 		if err != nil {
 			return all, err
@@ -93,16 +99,32 @@ func (o *Oracle) BoundsOf(inputs map[string]format.Tensor, keep func(map[string]
 				return all, err
 			}
 		}
-		all.Bounds = append(all.Bounds, s.bounds(wanted))
+		bounds := s.bounds(wanted)
+		if err := o.settle(inputs, n, all.Outputs, &bounds); err != nil {
+			return all, err
+		}
+		all.Bounds = append(all.Bounds, bounds)
 	}
 	return all, nil
+}
+
+// effective returns an arithmetic without a type of values that changes nothing: the
+// graph's own, or one with more digits.
+func (c *certified) effective(n runtime.Numbers) runtime.Numbers {
+	for v := range c.graph.Values() {
+		if v.DType.Float() && narrower(n.DType, v.DType) {
+			return n
+		}
+	}
+	n.DType = format.Invalid
+	return n
 }
 
 // Margins returns a margin for each row of an output along its last axis. Its bound is
 // that of the difference of two values: errors that both share, such as those of the hidden
 // state in the direction of both, cancel in it.
 func (o *Oracle) Margins(inputs map[string]format.Tensor, n runtime.Numbers, output string) ([]runtime.Margin, error) {
-	scores, limits, err := o.scores(inputs, n, output)
+	scores, limits, _, err := o.scores(inputs, n, output)
 	if err != nil {
 		return nil, err
 	}
@@ -110,26 +132,29 @@ func (o *Oracle) Margins(inputs map[string]format.Tensor, n runtime.Numbers, out
 }
 
 // scores evaluates an output, and bounds the distance of each element to the highest of
-// its row.
-func (o *Oracle) scores(inputs map[string]format.Tensor, n runtime.Numbers, output string) (array, []float64, error) {
+// its row. It also returns why that is not known of some.
+func (o *Oracle) scores(inputs map[string]format.Tensor, n runtime.Numbers, output string) (scores array, limits []float64, unknown string, err error) {
 	c, sizes, err := o.certified(inputs)
 	if err != nil {
-		return array{}, nil, err
+		return array{}, nil, "", err
 	}
 	i := slices.IndexFunc(c.graph.Outputs, func(x graph.Output) bool { return x.Name == output })
 	if i < 0 || !c.graph.Outputs[i].Value.DType.Float() {
-		return array{}, nil, fmt.Errorf("ref: the graph gives no scores called %.80q", output)
+		return array{}, nil, "", fmt.Errorf("ref: the graph gives no scores called %.80q", output)
 	}
 	v := c.graph.Outputs[i].Value
 	s, err := c.shake(inputs, sizes, n, map[string]*graph.Value{output: v}, v)
 	if err != nil {
-		return array{}, nil, err
+		return array{}, nil, "", err
 	}
-	scores := s.held[v].array.wide()
-	if s.leads == nil {
-		return scores, slices.Repeat([]float64{math.Inf(1)}, len(scores.f)), nil
+	scores, unknown = s.held[v].array.wide(), cmp.Or(s.unknown, s.beyond)
+	if s.squares[v].sums == nil && s.leafUnit(v) == 0 { // nothing rounds
+		return scores, make([]float64, len(scores.f)), unknown, nil
 	}
-	return scores, s.limits(s.leads, scores.shape), nil
+	if s.leads.sums == nil {
+		return scores, slices.Repeat([]float64{math.Inf(1)}, len(scores.f)), unknown, nil
+	}
+	return scores, s.limits(s.leads, scores.shape), unknown, nil
 }
 
 // marginsOf finds the closest rival of each row.
@@ -148,8 +173,9 @@ func marginsOf(scores array, limits []float64) []runtime.Margin {
 				continue
 			}
 			lead, bound := row[m.Best]-x, limits[from+j]
-			// The rival is the value whose lead is the smallest share of its bound.
-			if share := bound / lead; share > closest || math.IsNaN(share) {
+			// The rival is the value whose lead is the smallest share of its bound; of several,
+			// such as where nothing rounds, the closest.
+			if share := bound / lead; share > closest || math.IsNaN(share) || share == closest && lead < m.Lead {
 				closest, m.Rival, m.Lead, m.Bound = share, j, lead, bound
 			}
 		}

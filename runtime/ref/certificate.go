@@ -60,7 +60,7 @@ func (o *Oracle) AttributeAt(inputs map[string]format.Tensor, n runtime.Numbers,
 // standard deviations, until the rest leads by more than twice what the readings have been
 // beyond the standard deviation. If there are at most 8, all are derived.
 func (o *Oracle) Certificates(inputs map[string]format.Tensor, n runtime.Numbers, output string, derived func(row int) bool) ([]runtime.Certificate, error) {
-	scores, limits, err := o.scores(inputs, n, output)
+	scores, limits, unknown, err := o.scores(inputs, n, output)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +70,9 @@ func (o *Oracle) Certificates(inputs map[string]format.Tensor, n runtime.Numbers
 	var b *backward
 	for i, m := range margins {
 		out[i] = runtime.Certificate{Margin: m, Worst: nan, Executed: nan, Deviation: nan, Closest: m.Rival, ClosestLead: m.Lead}
+		if math.IsInf(m.Bound, 0) {
+			out[i].Unknown = unknown
+		}
 		if !m.Certain() || derived != nil && !derived(i) {
 			continue
 		}
@@ -100,7 +103,7 @@ func (b *backward) certify(c *runtime.Certificate, from int, row, limits []float
 			rivals = append(rivals, rival{j, lead, lead / limits[j]})
 		}
 	}
-	slices.SortStableFunc(rivals, func(x, y rival) int { return cmp.Compare(x.share, y.share) })
+	slices.SortStableFunc(rivals, func(x, y rival) int { return cmp.Or(cmp.Compare(x.share, y.share), cmp.Compare(x.lead, y.lead)) })
 	c.Any, c.Ordered = true, true
 	ratio, nearest := 0.0, math.Inf(1)
 	var steps map[*graph.Value][]float64
@@ -118,7 +121,9 @@ func (b *backward) certify(c *runtime.Certificate, from int, row, limits []float
 			return err
 		}
 		c.Rivals++
-		ratio = max(ratio, found.Worst/limits[r.at])
+		if found.Worst > 0 {
+			ratio = max(ratio, found.Worst/limits[r.at])
+		}
 		if near := r.lead / found.Worst; near < nearest || k == 0 {
 			nearest, steps = near, signs
 			c.Worst, c.Executed, c.Deviation, c.Closest, c.ClosestLead = found.Worst, found.Executed, found.Deviation, r.at, r.lead

@@ -109,12 +109,27 @@ func (a attending) hide(p, bias []float64, head, t int) {
 	if a.mask.stride != nil {
 		first, step = head/a.heads*a.mask.stride[0]+head%a.heads*a.mask.stride[1]+t*a.mask.stride[2], a.mask.stride[3]
 	}
+	begin, end := 0, len(p) // of the keys that the order of the tokens leaves
+	if a.op.Causal {
+		own := a.seen - a.rows + t // the key of the token itself
+		end = min(max(0, own+1), len(p))
+		if a.op.Window > 0 {
+			begin = min(max(0, own-a.op.Window+1), end)
+		}
+	}
+	if bias == nil && a.unmasked == nil {
+		for _, part := range [][]float64{p[:begin], p[end:]} {
+			for s := range part {
+				part[s] += hidden
+			}
+		}
+		return
+	}
 	for s := range p {
-		distance, add := a.seen-a.rows+t-s, 0.0 // distance in tokens from the key to the query
-		unseen := a.op.Causal && (distance < 0 || a.op.Window > 0 && distance >= a.op.Window)
+		unseen, add := s < begin || s >= end, 0.0
 		if bias != nil {
 			add = bias[first+s*step]
-		} else if a.unmasked != nil {
+		} else {
 			unseen = unseen || !a.unmasked[first+s*step]
 		}
 		if unseen { // once only, so that a fully masked row weights all keys equally

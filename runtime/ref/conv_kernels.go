@@ -126,11 +126,17 @@ func blocks(op graph.Col2Im, image []int) []int {
 
 // deformConv is a convolution that reads its windows between the elements.
 func deformConv(op graph.DeformConv, c call) array {
-	x, w, offset, y := c.args[0], c.args[1], c.args[2], c.shapes[0]
+	return deformed(op, c, c.args[1], bilinear)
+}
+
+// deformed is deformConv with the given weights and a function of each sampled point in
+// the place of its value.
+func deformed(op graph.DeformConv, c call, w array, point func(image []float64, height, width int, row, column float64) float64) array {
+	x, offset, y := c.args[0], c.args[2], c.shapes[0]
 	slide := newWindows(x.shape[2:], y[2:], w.shape[2:], op.Strides, op.Pads, op.Dilations)
 	plane, places, taps, channels := slide.plane(), slide.places(), len(slide.taps), w.shape[1]
 	width := x.shape[1] / op.OffsetGroup // channels with the same offsets
-	return convolve(c.args[:2], op.Group, y, func(image, group int) packer {
+	return convolve([]array{x, w}, op.Group, y, func(image, group int) packer {
 		return func(to []float64, k0, k1, j0, j1 int) {
 			for k := k0; k < k1; k++ {
 				channel, tap := group*channels+k/taps, k%taps
@@ -139,7 +145,7 @@ func deformConv(op graph.DeformConv, c call) array {
 				for j := j0; j < j1; j++ {
 					row := j/y[3]*op.Strides[0] + slide.taps[tap][0]
 					column := j%y[3]*op.Strides[1] + slide.taps[tap][1]
-					v := bilinear(from, x.shape[2], x.shape[3], float64(row)+offset.f[2*at*places+j], float64(column)+offset.f[(2*at+1)*places+j])
+					v := point(from, x.shape[2], x.shape[3], float64(row)+offset.f[2*at*places+j], float64(column)+offset.f[(2*at+1)*places+j])
 					if len(c.args) == 4 {
 						v *= c.args[3].f[at*places+j]
 					}

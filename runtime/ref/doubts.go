@@ -3,6 +3,7 @@ package ref
 import (
 	"math"
 	"reflect"
+	"slices"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -11,12 +12,17 @@ import (
 // The error of an integer that a number was rounded to is a whole step or none. It is a
 // step only where rounding errors of the number reach the middle between two
 // integers. Such an element has a doubt: the standard deviation of its error in steps.
-// Operators that compute with integers carry doubts on; where the integers become
-// floating-point numbers, they become errors like any other.
+// Doubts are carried in copies of the integers as real numbers, as errors of
+// floating-point numbers are. So those that several integers share cancel where the integers are
+// subtracted: a zero point's doubt moves all integers with it, and q − zero not at all.
 
 // tieDoubt is the doubt of an integer that may be either of two neighbours: its error
 // is 0 or 1 with equal probability.
 const tieDoubt = 0.5
+
+// doubtGrain is the distance of the errors of doubts. On that grid sums and
+// differences of copies are exact for integers of up to 16 bits, so what is shared cancels.
+const doubtGrain = 0x1p-36
 
 // quantizes reports whether a node rounds numbers to integers, so that rounding errors
 // change a few of them by one step.
@@ -32,44 +38,102 @@ func quantizes(op graph.Op) bool {
 
 // doubt gives the integers that decide found unsure their doubts: after quantizing,
 // half a step; of a float64 that holds an integer, the spread of its copies.
-func (s *shaking) doubt(n *graph.Node, args, results []*shaken) {
-	cast, converts := n.Op.(graph.Cast)
-	for _, r := range results {
-		if r.unsure == nil || r.kind != ints {
-			continue
-		}
-		switch {
-		case quantizes(n.Op):
-			r.doubt = make([]float64, r.len())
-			step := stepOf(n.Op, args, results)
-			errors := s.spreadOf(n.Args[0], args[0])
-			for i, yes := range r.unsure {
-				if yes { // where an error is larger than a step, the integers are off by as much
-					r.doubt[i] = math.Hypot(tieDoubt, errors[i]/step(i))
-				}
-			}
-		case converts && args[0].kind == floats && args[0].dtype == format.Float64 && whole64(args[0].wide().f):
-			if bits, _ := cast.To.Integer(); bits < 32 {
-				continue
-			}
-			r.doubt = s.spreadOf(n.Args[0], args[0])
-		default:
-			continue
-		}
-		r.unsure = nil
+func (s *shaking) doubt(n *graph.Node, args, results []*shaken, index uint64) {
+	if quantizes(n.Op) {
+		s.doubtQuantized(n, args, results, index)
+		return
 	}
+	cast, converts := n.Op.(graph.Cast)
+	r := results[0]
+	if !converts || r.unsure == nil || r.kind != ints || args[0].kind != floats || args[0].dtype != format.Float64 || !whole64(args[0].wide().f) {
+		return
+	}
+	if bits, _ := cast.To.Integer(); bits < 32 {
+		return
+	}
+	r.doubt = stackOf(s.copies, args[0].array)
+	for k := range s.copies {
+		copy(layer(r.doubt, k).f, s.copyOf(n.Args[0], args[0], k).wide().f)
+	}
+	r.unsure = nil
+}
+
+// doubtQuantized gives doubts to integers and to the zero point that was computed with them.
+func (s *shaking) doubtQuantized(n *graph.Node, args, results []*shaken, index uint64) {
+	q := results[0]
+	var zero *shaken
+	if len(results) == 3 && results[2].unsure != nil {
+		zero = results[2]
+		zero.doubt = s.doubtful(zero, index<<8+2, func(int) float64 { return math.Hypot(tieDoubt, s.spreadOfZero(n, args[0], results)) })
+		zero.unsure = nil
+	}
+	if q.unsure == nil && zero == nil {
+		return
+	}
+	step := stepOf(n.Op, args, results)
+	var errors []float64
+	if q.unsure != nil {
+		errors = s.spreadOf(n.Args[0], args[0])
+	}
+	q.doubt = s.doubtful(q, index<<8, func(i int) float64 {
+		if q.unsure == nil || !q.unsure[i] {
+			return 0
+		}
+		return math.Hypot(tieDoubt, errors[i]/step(i)) // where an error is larger than a step, the integers are off by as much
+	})
+	if q.unsure = nil; zero == nil {
+		return
+	}
+	for k := range s.copies {
+		moved := layer(zero.doubt, k).f[0] - zero.number(0)
+		y := layer(q.doubt, k).f
+		for i := range y {
+			y[i] += moved
+		}
+	}
+}
+
+// doubtful returns copies of integers with further errors of the given standard deviations.
+func (s *shaking) doubtful(r *shaken, seed uint64, deviation func(i int) float64) array {
+	stack := newArray(floats, lifted(s.copies, r.shape))
+	stack.dtype = format.Float64
+	e := make([]float64, r.len())
+	for i := range e {
+		e[i] = deviation(i)
+	}
+	for k := range s.copies {
+		y, base := layer(stack, k).f, r.doubtOf(k).f
+		newSigns(seed, k).add(y, e, s.shrink, 0)
+		for i := range y {
+			y[i] = base[i] + math.RoundToEven(y[i]/doubtGrain)*doubtGrain
+		}
+	}
+	return stack
+}
+
+// spreadOfZero returns the standard deviation of what a zero point is rounded from.
+func (s *shaking) spreadOfZero(n *graph.Node, x *shaken, results []*shaken) float64 {
+	zero := func(of array) float64 {
+		least, most := reach(of.wide().f)
+		return -least / (most - least) * 255
+	}
+	exact, sum := zero(x.array), 0.0
+	for k := range s.copies {
+		sum += square((zero(s.copyOf(n.Args[0], x, k)) - exact) / s.shrink)
+	}
+	return math.Sqrt(sum / float64(s.copies))
 }
 
 // spreadOf returns the standard deviations of the errors of an argument.
 func (s *shaking) spreadOf(v *graph.Value, a *shaken) []float64 {
 	spread, x := make([]float64, a.len()), a.wide().f
-	for k := range copies {
+	for k := range s.copies {
 		for i, y := range s.copyOf(v, a, k).wide().f {
 			spread[i] += square((y - x[i]) / s.shrink)
 		}
 	}
 	for i, v := range spread {
-		spread[i] = math.Sqrt(v / copies)
+		spread[i] = math.Sqrt(v / float64(s.copies))
 	}
 	return spread
 }
@@ -95,70 +159,188 @@ func whole64(x []float64) bool {
 	return true
 }
 
-// carry carries the doubts of a node's arguments to its results. It returns false for
-// an operator that it does not know, whose results are then uncertain.
-func (s *shaking) carry(n *graph.Node, c call, args, results []*shaken, slips []slip) bool {
-	squares := make([]array, len(args)) // of the doubts
-	for i, a := range args {
-		squares[i] = newArray(floats, a.shape)
-		squares[i].dtype = format.Float64
-		for j, d := range a.doubt {
-			squares[i].f[j] = d * d
+// doubtOf returns copy k of integers as real numbers.
+func (a *shaken) doubtOf(k int) array {
+	if a.doubt.f != nil {
+		return layer(a.doubt, k)
+	}
+	return a.real()
+}
+
+// real returns integers as real numbers.
+func (a *shaken) real() array {
+	out := newArray(floats, a.shape)
+	out.dtype = format.Float64
+	for i := range out.f {
+		out.f[i] = a.number(i)
+	}
+	return out
+}
+
+// doubted reports which elements of integers may be others.
+func (s *shaking) doubted(a *shaken) []bool {
+	some := make([]bool, a.len())
+	for k := range s.copies {
+		for i, y := range layer(a.doubt, k).f {
+			some[i] = some[i] || y != a.number(i)
 		}
 	}
+	return some
+}
+
+// carry carries the doubts of a node's arguments to its results: to integers as doubts; for
+// floating-point numbers it returns what their copies move by. ok is false for an
+// operator that it does not know, whose results are then uncertain.
+func (s *shaking) carry(n *graph.Node, c call, args, results []*shaken, index uint64) (moved array, ok bool) {
 	out := results[0]
-	var variance []float64
+	data := len(args) // the arguments that are computed with; the others say how
 	switch op := n.Op.(type) {
 	case graph.Cast:
-		variance = squares[0].f
 	case graph.Binary:
-		if op != graph.Add && op != graph.Sub || out.kind != ints {
-			return false
+		if op != graph.Add && op != graph.Sub && op != graph.Mul || out.kind != ints {
+			return array{}, false
 		}
-		both, err := binary(graph.Add, squares[0], squares[1], out.shape)
-		if err != nil {
-			return false
-		}
-		variance = both.f
-	case graph.Reshape, graph.Transpose, graph.Slice, graph.Expand:
+	case graph.Reshape, graph.Transpose, graph.Slice, graph.Expand, graph.Split:
 		if len(args) != 1 {
+			return array{}, false
+		}
+	case graph.Concat:
+	case graph.Gather:
+		data = 1
+	case graph.DequantizeLinear:
+		if args[1].doubt.f != nil {
+			return array{}, false
+		}
+	case graph.QuantizeLinear:
+		return array{}, quantizes(op) && s.quantizedAt(op, args, out)
+	case graph.Requantize:
+		return array{}, s.requantized(n, c, args, out, index)
+	default:
+		return array{}, false
+	}
+	for _, a := range args[data:] {
+		if a.doubt.f != nil {
+			return array{}, false
+		}
+	}
+	stacks := make([]array, len(results))
+	for i, r := range results {
+		stacks[i] = newArray(floats, lifted(s.copies, r.shape))
+		stacks[i].dtype = format.Float64
+	}
+	compute := func(integers func(a *shaken) array) ([]array, error) {
+		ck := c
+		ck.args, ck.types = slices.Clone(c.args), slices.Repeat([]format.DType{format.Float64}, len(results))
+		for i := range data {
+			if args[i].kind != floats {
+				ck.args[i] = integers(args[i])
+			}
+		}
+		return carried(n.Op, ck)
+	}
+	for k := range s.copies {
+		y, err := compute(func(a *shaken) array { return a.doubtOf(k) })
+		if err != nil {
+			return array{}, false
+		}
+		for i := range stacks {
+			copy(layer(stacks[i], k).f, y[i].f)
+		}
+	}
+	if out.kind == floats {
+		x, err := compute((*shaken).real)
+		if err != nil {
+			return array{}, false
+		}
+		for k := range s.copies {
+			for i, y := range x[0].f {
+				layer(stacks[0], k).f[i] -= y
+			}
+		}
+		return stacks[0], true
+	}
+	for i, r := range results {
+		if r.doubt.f == nil {
+			r.doubt = stacks[i]
+		}
+	}
+	return array{}, true
+}
+
+// quantizedAt moves integers as their zero point may.
+func (s *shaking) quantizedAt(op graph.QuantizeLinear, args []*shaken, out *shaken) bool {
+	zero := args[2]
+	at := scaleOf(args[1].shape, args[0].shape, op.Axis, op.Block)
+	stack := newArray(floats, lifted(s.copies, out.shape))
+	stack.dtype = format.Float64
+	for k := range s.copies {
+		y, moved := layer(stack, k).f, layer(zero.doubt, k).f
+		for i := range y {
+			z := at(i) % zero.len()
+			y[i] = out.number(i) + moved[z] - zero.number(z)
+		}
+	}
+	out.doubt = stack
+	return true
+}
+
+// requantized doubts the integers that sums in doubt, or its own roundings, may round to
+// others. It returns false if more than the sums is in doubt.
+func (s *shaking) requantized(n *graph.Node, c call, args []*shaken, out *shaken, index uint64) bool {
+	for _, a := range args[1:] {
+		if a.doubt.f != nil {
 			return false
 		}
-		cd := c
-		cd.args, cd.types = squares, []format.DType{format.Float64}
-		moved, err := kernels[reflect.TypeOf(op)].compute(n.Op, cd)
+	}
+	sum, unsure, spread := args[0], s.tiesOfProducts(n.Op.(graph.Requantize), c, out), make([]float64, out.len())
+	from := places(sum.shape, out.shape)
+	for k := range s.copies {
+		if sum.doubt.f == nil {
+			break
+		}
+		far := newArray(ints, sum.shape)
+		far.dtype = sum.dtype
+		moved := layer(sum.doubt, k).f
+		for i, x := range sum.i {
+			far.i[i] = x + int64(math.Round((moved[i]-float64(x))*sigmas/s.shrink))
+		}
+		ck := c
+		ck.args = slices.Clone(c.args)
+		ck.args[0] = far
+		y, err := apply(n, ck)
 		if err != nil {
 			return false
 		}
-		variance = moved[0].f
-	case graph.DequantizeLinear:
-		if len(args) == 3 && args[2].doubt != nil || args[1].doubt != nil {
-			return false
+		for i, v := range y[0].i {
+			unsure[i] = unsure[i] || v != out.i[i]
+			spread[i] += square((moved[from(i)] - float64(sum.i[from(i)])) / s.shrink)
 		}
-		at := scaleOf(args[1].shape, args[0].shape, op.Axis, op.Block)
-		variance = make([]float64, out.len())
-		for i := range variance {
-			variance[i] = squares[0].f[i] * square(args[1].wide().f[at(i)])
-		}
-	default:
-		return false
 	}
-	deviation := make([]float64, len(variance))
-	for i, v := range variance {
-		deviation[i] = math.Sqrt(v)
-	}
-	if out.kind == ints {
-		out.doubt = deviation
+	if !slices.Contains(unsure, true) {
 		return true
 	}
-	if out.kind != floats {
-		return false
-	}
-	for i := range slips[0].deviation {
-		deviation[i] = math.Hypot(deviation[i], slips[0].deviation[i])
-	}
-	slips[0].deviation = deviation
+	scale := scaleOfProducts(c, func(a, b, y float64) float64 { return a * b / y })
+	out.doubt = s.doubtful(out, index<<8, func(i int) float64 {
+		if !unsure[i] {
+			return 0
+		}
+		return math.Hypot(tieDoubt, math.Sqrt(spread[i]/float64(s.copies))*scale(i))
+	})
 	return true
+}
+
+// carried computes an operator on integers that are real numbers.
+func carried(op graph.Op, c call) ([]array, error) {
+	switch op := op.(type) {
+	case graph.Cast:
+		return c.args[:1], nil
+	case graph.Binary:
+		y, err := binary(op, c.args[0], c.args[1], c.shapes[0])
+		return []array{y}, err
+	case graph.DequantizeLinear:
+		c.args[1] = c.args[1].wide()
+	}
+	return kernels[reflect.TypeOf(op)].compute(op, c)
 }
 
 // quantizedCopy computes the scale of a copy without rounding it to float32, which would hide
@@ -174,73 +356,10 @@ func quantizedCopy(x array, exactX array, exact []array) []array {
 	return []array{exact[0], scale, exact[2]}
 }
 
-// mayRoundSlip is half a step of each block. Its standard deviation is taken as the half
-// step itself, the largest that an error within it can have: numbers of a few bits are
-// not spread evenly between the steps.
-func mayRoundSlip(op graph.MayRound, c call, out array, _ units) slip {
-	s := newSlip(len(out.f))
-	width := out.shape[len(out.shape)-1]
-	for row := 0; row < len(out.f); row += width {
-		for from := row; from < row+width; from += op.Block {
-			block := out.f[from:min(from+op.Block, row+width)]
-			least, most := reach(block)
-			for i := range block {
-				s.deviation[from+i] = max(most, -least) / 127 / 2
-			}
-		}
-	}
-	return s
-}
-
-// roundTo8BitsSlip is half a step too, whether the runtime rounds or not: where both
-// round, each its own number, the difference of their errors is as large. ONNX Runtime takes
-// the range over all rows of a thread, so the step is that of all.
-func roundTo8BitsSlip(_ graph.RoundTo8Bits, c call, out array, _ units) slip {
-	s := newSlip(len(out.f))
-	least, most := reach(c.args[0].f)
-	for i := range s.deviation {
-		s.deviation[i] = (most - least) / 255 / 2
-	}
-	return s
-}
-
-// dither adds to the first copy what rounding x to y took away: the errors of a runtime
-// that does not round. The others get the errors of rounding on a grid with a random offset,
-// another for each index of the last axis: a state that hardly changes from one step to
-// the next has errors that hardly change, and add up. All are multiplied by √3, so that half a
-// step is the deviation.
-func (s *shaking) dither(stack, x, y array, slip slip) {
-	width := x.shape[len(x.shape)-1]
-	inLines(copies, len(x.f), func(k int) {
-		part := layer(stack, k).f
-		for i, v := range x.f {
-			step := 2 * slip.deviation[i]
-			if step == 0 {
-				continue
-			}
-			e := v - y.f[i]
-			if k > 0 {
-				offset := float64(mix(uint64(i%width*copies+k))>>11)/(1<<53) - 0.5
-				e = step*(math.RoundToEven(v/step+offset)-offset) - v
-			}
-			part[i] += s.shrink * math.Sqrt(3) * e
-		}
-	})
-}
-
 // reach returns the range of numbers and 0.
 func reach(x []float64) (least, most float64) {
 	for _, v := range x {
 		least, most = min(least, v), max(most, v)
 	}
 	return least, most
-}
-
-// seedOf returns the seed of the errors of result i of a node. Products that round the
-// same factor round it alike.
-func seedOf(n *graph.Node, index uint64, i int) uint64 {
-	if op, ok := n.Op.(graph.MayRound); ok {
-		return hash(n.Args[0].Name) + uint64(op.Block)
-	}
-	return index<<8 + uint64(i)
 }

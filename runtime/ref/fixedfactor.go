@@ -38,9 +38,10 @@ func (s *shaking) fixedFactor(n *graph.Node, c call, args []*shaken) (w array, o
 // bias, for the given copies of x. The differences of a row are scaled by a power of two.
 func productCopies(w, x, stack, exact array) array {
 	k, n := w.shape[0], w.shape[1]
-	out := stackOf(exact)
+	copies := stack.shape[0]
+	out := stackOf(copies, exact)
 	if len(x.f) == 0 || len(exact.f) == 0 {
-		copy(out.f, repeated(exact).f)
+		copy(out.f, repeated(copies, exact).f)
 		return out
 	}
 	rows := len(x.f) / k

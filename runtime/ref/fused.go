@@ -3,6 +3,7 @@ package ref
 import (
 	"math"
 	"reflect"
+	"sync/atomic"
 
 	"github.com/attnx/attnx/model/graph"
 )
@@ -19,10 +20,12 @@ type fusedCall struct {
 	call
 	exact  []array // the results
 	copies []array // of each argument; without elements if they are equal to it
+	count  int     // of copies
 	u      units   // roundings of the results
 	inner  units   // roundings of values inside the operator
 	seed   uint64
 	shrink float64
+	beyond *atomic.Bool // set where a value inside the operator may overflow
 }
 
 // fusedRules has the composite operators with a rule of their own.
@@ -65,23 +68,24 @@ func (c fusedCall) widened() fusedCall {
 // is its tangent.
 const tiny = 0x1p-20
 
-// elementwise applies f, with the derivative slope, to the copies of the only argument and adds errors
-// of the size that err gives for x and y = f(x).
-func (c fusedCall) elementwise(f, slope func(x float64) float64, err func(x, y float64) float64) []array {
+// elementwise applies f to the copies of the only argument. For x and y = f(x), near gives the
+// derivative of f, and the error that is added.
+func (c fusedCall) elementwise(f func(x float64) float64, near func(x, y float64) (slope, e float64)) []array {
 	c = c.widened()
 	x, y := c.args[0].f, c.exact[0].f
-	out := stackOf(c.exact[0])
-	inParts((len(x)+63)/64, 64*32*copies, func(first, end int) {
+	out := stackOf(c.count, c.exact[0])
+	inParts((len(x)+63)/64, 64*32*c.count, func(first, end int) {
 		var e, tangent [64]float64
 		for block := first; block < end; block++ {
 			from, to := block*64, min(block*64+64, len(x))
 			for i := from; i < to; i++ {
-				e[i-from], tangent[i-from] = 0, slope(x[i])
-				if !math.IsInf(y[i], 0) {
-					e[i-from] = err(x[i], y[i]) * uniform
+				slope, own := near(x[i], y[i])
+				if math.IsInf(y[i], 0) {
+					own = 0
 				}
+				e[i-from], tangent[i-from] = own*uniform, slope
 			}
-			for k := range copies {
+			for k := range c.count {
 				z := layer(out, k).f[from:to]
 				for i, v := range c.of(0, k)[from:to] {
 					if d := v - x[from+i]; math.Abs(d) <= tiny*max(1, math.Abs(v)) {
@@ -112,38 +116,31 @@ func functionError(op graph.Unary, x, y float64, u units) float64 {
 // shakeGelu is the rule of x·gate(x), as Gelu is decomposed.
 func shakeGelu(op graph.Op, c fusedCall) []array {
 	form := op.(graph.Gelu).Approximate
-	f := gelu[form]
 	u := c.inner
-	slope := func(x float64) float64 {
-		return (1+math.Erf(x/math.Sqrt2))/2 + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
+	gated := func(x, y, bend, ofBend float64) float64 { // the gate is (1 + bend)/2
+		gate := bend/2 + 0.5
+		return hypot(x*hypot(ofBend/2, binaryError(graph.Add, bend/2, 0.5, gate, u)), binaryError(graph.Mul, x, gate, y, c.u))
 	}
 	if form == "tanh" {
-		slope = func(x float64) float64 {
-			t := math.Tanh(math.Sqrt(2/math.Pi) * (x + 0.044715*x*x*x))
-			return (1 + t + x*(1-t*t)*math.Sqrt(2/math.Pi)*(1+3*0.044715*x*x)) / 2
-		}
-	}
-	return c.elementwise(f, slope, func(x, y float64) float64 {
-		var bend, e float64 // of the gate's function, and its error
-		if form == "tanh" {
-			linear, cubic := math.Sqrt(2/math.Pi), math.Sqrt(2/math.Pi)*0.044715
+		linear, cubic := math.Sqrt(2/math.Pi), math.Sqrt(2/math.Pi)*0.044715
+		return c.elementwise(gelu[form], func(x, y float64) (slope, e float64) {
 			sq := x * x
 			poly := sq*cubic + linear
 			z := x * poly
-			bend = math.Tanh(z)
-			ePoly := hypot(binaryError(graph.Add, sq*cubic, linear, poly, u),
-				hypot(cubic*binaryError(graph.Mul, x, x, sq, u), binaryError(graph.Mul, sq, cubic, sq*cubic, u)))
-			eZ := hypot(x*ePoly, binaryError(graph.Mul, x, poly, z, u))
-			e = hypot((1-bend*bend)*eZ, functionError(graph.Tanh, z, bend, u))
-		} else {
-			z := x * (math.Sqrt2 / 2)
-			bend = math.Erf(z)
-			slope := 2 / math.Sqrt(math.Pi) * math.Exp(-z*z)
-			e = hypot(slope*binaryError(graph.Mul, x, math.Sqrt2/2, z, u), functionError(graph.Erf, z, bend, u))
-		}
-		gate := bend/2 + 0.5
-		e = hypot(e/2, binaryError(graph.Add, bend/2, 0.5, gate, u))
-		return hypot(x*e, binaryError(graph.Mul, x, gate, y, c.u))
+			bend := math.Tanh(z)
+			inner := 1 - bend*bend
+			ofPoly := math.Sqrt(square(binaryError(graph.Add, sq*cubic, linear, poly, u)) +
+				square(cubic*binaryError(graph.Mul, x, x, sq, u)) + square(binaryError(graph.Mul, sq, cubic, sq*cubic, u)))
+			ofZ := hypot(x*ofPoly, binaryError(graph.Mul, x, poly, z, u))
+			e = hypot(inner*ofZ, functionError(graph.Tanh, z, bend, u))
+			return (1 + bend + x*inner*(linear+3*sq*cubic)) / 2, gated(x, y, bend, e)
+		})
+	}
+	return c.elementwise(gelu[form], func(x, y float64) (slope, e float64) {
+		z := x * (math.Sqrt2 / 2)
+		bend, bell := math.Erf(z), math.Exp(-z*z)
+		e = hypot(2/math.Sqrt(math.Pi)*bell*binaryError(graph.Mul, x, math.Sqrt2/2, z, u), functionError(graph.Erf, z, bend, u))
+		return (1+bend)/2 + x*bell/math.Sqrt(2*math.Pi), gated(x, y, bend, e)
 	})
 }
 
@@ -151,16 +148,11 @@ func shakeGelu(op graph.Op, c fusedCall) []array {
 func shakeSwish(op graph.Op, c fusedCall) []array {
 	alpha := op.(graph.Swish).Alpha
 	u := c.inner
-	gateOf := func(x float64) float64 { return 1 / (1 + math.Exp(-alpha*x)) }
-	slope := func(x float64) float64 {
-		gate := gateOf(x)
-		return gate * (1 + alpha*x*(1-gate))
-	}
-	return c.elementwise(func(x float64) float64 { return x / (1 + math.Exp(-alpha*x)) }, slope, func(x, y float64) float64 {
+	return c.elementwise(func(x float64) float64 { return x / (1 + math.Exp(-alpha*x)) }, func(x, y float64) (slope, e float64) {
 		z := alpha * x
-		gate := gateOf(x)
-		e := hypot(gate*(1-gate)*binaryError(graph.Mul, x, alpha, z, u), functionError(graph.Sigmoid, z, gate, u))
-		return hypot(x*e, binaryError(graph.Mul, x, gate, y, c.u))
+		gate := 1 / (1 + math.Exp(-z))
+		e = hypot(gate*(1-gate)*binaryError(graph.Mul, x, alpha, z, u), functionError(graph.Sigmoid, z, gate, u))
+		return gate * (1 + z*(1-gate)), hypot(x*e, binaryError(graph.Mul, x, gate, y, c.u))
 	})
 }
 
@@ -209,6 +201,9 @@ func newNormalized(x []float64, centered bool, epsilon float64, u units) normali
 		e = hypot(e, hypot(binaryError(graph.Mul, r.mean, r.mean, r.mean*r.mean, u), binaryError(graph.Sub, sq, r.mean*r.mean, variance, u)))
 	}
 	e = hypot(e, binaryError(graph.Add, variance, epsilon, variance+epsilon, u))
+	if s2 > u.room { // the squares are infinite, and what is normalized is 0 or not a number
+		e = math.NaN()
+	}
 	r.devE = hypot(e/(2*r.deviation), functionError(graph.Sqrt, variance, r.deviation, u))
 	return r
 }
@@ -244,7 +239,7 @@ func (c fusedCall) normalize(centered bool, epsilon float64) []array {
 	c = c.widened()
 	out := make([]array, len(c.exact))
 	for i, y := range c.exact {
-		out[i] = stackOf(y)
+		out[i] = stackOf(c.count, y)
 	}
 	x, scale := c.args[0].f, c.args[1].f
 	width := len(scale)
@@ -252,12 +247,12 @@ func (c fusedCall) normalize(centered bool, epsilon float64) []array {
 		return out
 	}
 	blocks := (width + 63) / 64 // of signs, for each row
-	inParts(len(x)/width, 8*copies*width, func(first, end int) {
+	inParts(len(x)/width, 8*c.count*width, func(first, end int) {
 		e := make([]float64, width)
 		for r := first; r < end; r++ {
 			row := newNormalized(x[r*width:(r+1)*width], centered, epsilon, c.inner)
 			c.rowErrors(e, row, r)
-			for k := range copies {
+			for k := range c.count {
 				signs := c.signs(1, k)
 				one := [2]float64{}
 				signs.add(one[:], []float64{row.meanE * uniform, row.devE * uniform}, c.shrink, r)

@@ -132,7 +132,7 @@ func fusedRatio(t *testing.T, build func(*graph.Builder, func(...int) *graph.Val
 		if err != nil || s.unknown != "" {
 			t.Fatal(err, s.unknown)
 		}
-		for _, sq := range s.squares[v] {
+		for _, sq := range s.squares[v].sums {
 			sums[i] += sq
 		}
 	}

@@ -27,14 +27,14 @@ func slab(n int) *[]float64 {
 func shakeAttention(o graph.Op, c fusedCall) []array {
 	op := o.(graph.Attention)
 	c = c.widened()
-	out := stackOf(c.exact[0])
+	out := stackOf(c.count, c.exact[0])
 	q, k := c.args[0], c.args[1]
 	if len(c.exact[0].f) == 0 || k.shape[2] == 0 {
 		return []array{out}
 	}
 	a := newAttending(op, c.args)
 	blocks := (a.rows + attentionRows - 1) / attentionRows
-	inLines(q.shape[0]*a.heads*blocks, copies*min(a.rows, attentionRows)*a.seen*(16+a.depth+a.width), func(i int) {
+	inLines(q.shape[0]*a.heads*blocks, c.count*min(a.rows, attentionRows)*a.seen*(16+a.depth+a.width), func(i int) {
 		first := i % blocks * attentionRows
 		b := attendingBlock{attending: a, c: c, head: i / blocks, first: first, count: min(attentionRows, a.rows-first), reach: a.seen}
 		if reach := a.seen - a.rows + first + b.count; op.Causal && reach > 0 && (len(c.args) < 4 || a.unmasked != nil) && c.shrink < 1 {
@@ -66,7 +66,7 @@ func (b attendingBlock) group(x []float64, width int) []float64 {
 
 func (b attendingBlock) shake(out array) {
 	n, d, width := b.count*b.reach, b.depth, b.width
-	memory := slab(5*n + 2*b.count*d + 3*b.count*width)
+	memory := slab(5*n + 2*b.count*d + b.count*width)
 	defer slabs.Put(memory)
 	take := func(n int) []float64 {
 		part := (*memory)[:n:n]
@@ -76,8 +76,9 @@ func (b attendingBlock) shake(out array) {
 	whole := *memory
 	defer func() { *memory = whole }()
 	p, pE, scores, scoreE, own := take(n), take(n), take(n), take(n), take(n)
+	var far []float64 // the infinities that scores may be, 0 for others
 	query, queryE := take(b.count*d), take(b.count*d)
-	y, yE := take(b.count*width), take(b.count*width)
+	yE := take(b.count * width)
 	keys, values := b.group(b.c.args[1].f, d), b.group(b.c.args[2].f, width)
 
 	for i, v := range b.part(b.c.args[0].f, d) {
@@ -86,6 +87,7 @@ func (b attendingBlock) shake(out array) {
 	}
 	b.product(p, query, d, b.reach, columnsOf(keys, d))
 	b.squares(scoreE, query, d, b.reach, columnsOf(keys, d))
+	far = b.overflowing(p, scoreE)
 	b.scoreErrors(p, scoreE)
 	if b.reach < b.seen && !b.decided(p) {
 		b.reach = b.seen
@@ -97,12 +99,12 @@ func (b attendingBlock) shake(out array) {
 		row, e := p[r*b.reach:(r+1)*b.reach], pE[r*b.reach:(r+1)*b.reach]
 		softmaxRow(row, e, b.seen, b.c.inner)
 	}
-	b.product(y, p, b.reach, width, rowsOf(values, width))
 	b.squares(yE, p, b.reach, width, rowsOf(values, width))
+	y := b.part(b.c.exact[0].f, width)
 	for i, s2 := range yE {
 		yE[i] = sumError(b.seen, s2, y[i], b.c.u, true) * uniform
 	}
-	for k := range copies {
+	for k := range b.c.count {
 		keys, values := b.group(b.c.of(1, k), d), b.group(b.c.of(2, k), width)
 		for i, v := range b.part(b.c.of(0, k), d) {
 			query[i] = v * b.op.Scale
@@ -114,6 +116,11 @@ func (b attendingBlock) shake(out array) {
 			b.hide(row, b.biasOf(k), b.head, b.first+r)
 		}
 		b.add(1, k, scores, scoreE, b.reach)
+		for i, inf := range far {
+			if inf != 0 && k%2 == 0 {
+				scores[i] = inf
+			}
+		}
 		for r := range b.count {
 			if row := scores[r*b.reach : (r+1)*b.reach]; b.c.shrink < 1 {
 				softmaxNear(row, own[r*b.reach:(r+1)*b.reach], p[r*b.reach:(r+1)*b.reach])
@@ -192,6 +199,40 @@ func (b attendingBlock) squares(z, x []float64, k, n int, pack packer) {
 	b.product(z, *sq, k, n, squared(pack))
 }
 
+// overflowing returns which scores, before masks, may be beyond the largest number of
+// their type, or have partial sums that are, from the sums of squares; nil if none. In some copies they
+// are infinities.
+func (b attendingBlock) overflowing(scores, squares []float64) (far []float64) {
+	most := b.c.inner.most
+	for i, x := range scores {
+		if partialSum(b.depth, squares[i], x) < most {
+			continue
+		}
+		row := b.first + i/b.reach
+		if b.hides(row, i%b.reach) { // whatever it is, the mask hides it
+			continue
+		}
+		if far == nil {
+			far = make([]float64, len(scores))
+			b.c.beyond.Store(true)
+		}
+		far[i] = math.Copysign(math.Inf(1), x)
+	}
+	return far
+}
+
+// hides reports whether a mask of truth values, or the order of tokens, hides a score.
+func (b attendingBlock) hides(row, key int) bool {
+	if own := b.seen - b.rows + row; b.op.Causal && (key > own || b.op.Window > 0 && key <= own-b.op.Window) {
+		return true
+	}
+	if b.unmasked == nil {
+		return false
+	}
+	stride := b.mask.stride
+	return !b.unmasked[b.head/b.heads*stride[0]+b.head%b.heads*stride[1]+row*stride[2]+key*stride[3]]
+}
+
 // scoreErrors adds the bias to the scores in p, and sets e from the sums of squares to
 // the errors of the sums.
 func (b attendingBlock) scoreErrors(p, e []float64) {
@@ -227,13 +268,18 @@ func softmaxRow(p, e []float64, n int, u units) {
 		sum += p[s]
 		s2 += p[s] * p[s]
 	}
+	var errors [halvings]float64
+	grid := gridOf(sum, u.sums)
 	for s := range p {
+		if e != nil {
+			stepErrors(&errors, p[s], grid)
+		}
 		p[s] /= sum
 	}
 	if e == nil {
 		return
 	}
-	variance := softmaxVariance(n, s2, sum)
+	variance := softmaxVariance(n, s2, sum, alikeError(&errors)/u.sums)
 	for s, d := range e {
 		e[s] = softmaxError(p[s], d, variance, u) * uniform
 	}

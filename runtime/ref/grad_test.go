@@ -338,6 +338,7 @@ var noDerivative = map[string]string{
 	"NonMaxSuppression": "integers", "TfIdfVectorizer": "of integers", "QuantizeLinear": "steps", "PowerOfTwo": "steps", "Trees": "steps",
 	"BitCast":               "takes numbers apart",
 	"MayRound":              "its decomposition is Identity",
+	"Dropout":               "its decomposition is Identity",
 	"RoundTo8Bits":          "steps",
 	"DynamicQuantizeLinear": "its scale is rounded to float32: TestGradOfDynamicScale",
 }
@@ -409,6 +410,9 @@ func checkDerivatives(t *testing.T, g *graph.Graph, weights []format.Tensor, inp
 		"of rows":         {graph.Fold, graph.Rows, graph.Grad("loss"), graph.Decompose(standard), graph.Fold, graph.Merge},
 		"of primitives":   {graph.DecomposeAll, graph.Grad("loss")},
 	} {
+		if !fixtures.Exhaustive() && name == "grad, rewritten" {
+			continue // each of its passes is in another form
+		}
 		d, err := graph.Apply(g, passes...)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -442,7 +446,10 @@ func checkDerivatives(t *testing.T, g *graph.Graph, weights []format.Tensor, inp
 	}
 	for _, w := range weights {
 		x, _ := w.Float32s()
-		stride := max(1, len(x)/40)
+		stride := max(1, len(x)/10)
+		if fixtures.Exhaustive() {
+			stride = max(1, len(x)/40)
+		}
 		top := 0.0
 		wants := map[int]float64{}
 		for i := 0; i < len(x); i += stride {

@@ -17,7 +17,10 @@ import (
 //   - ordered: for sums from the first term to the last, as BLAS and the kernels of
 //     the runtimes here add: u Σ|partial sum| (section 4.2), and products that are rounded
 //     before they are added.
-type readings struct{ any, ordered []float64 }
+type readings struct {
+	any, ordered []float64
+	sums         []float64 // of the sizes of all terms, which no partial sum exceeds; nil if nothing is summed
+}
 
 // largestRules has the operators with roundings. Those that move elements have none.
 var largestRules = map[reflect.Type]func(op graph.Op, c call, out array, u units) readings{}
@@ -63,7 +66,7 @@ func init() {
 				e[i] = largestBinary(op, a.f[left(i)], b.f[right(i)], out.f[i], u)
 			}
 		})
-		return readings{e, e}
+		return readings{any: e, ordered: e}
 	})
 	bounded(func(op graph.Cast, c call, out array, u units) readings {
 		x := c.args[0]
@@ -108,7 +111,7 @@ func init() {
 			return largestScatter(op, c, out, u)
 		case "mul":
 			e := scaled(productSlip(op, c, out, u).deviation, 1/uniform)
-			return readings{e, e}
+			return readings{any: e, ordered: e}
 		}
 		return readings{}
 	})
@@ -135,6 +138,28 @@ func init() {
 		return relative(peaks(op, c, out), u, 8)
 	})
 	bounded(func(_ graph.DequantizeLinear, _ call, out array, u units) readings { return relative(out, u, 1) })
+	bounded(func(op graph.TfIdfVectorizer, c call, out array, u units) readings {
+		if op.Mode != "TFIDF" || len(c.args) < 3 {
+			return readings{}
+		}
+		return relative(out, u, 1)
+	})
+	bounded(func(op graph.DFT, c call, out array, u units) readings {
+		return transformError(op, c, out, u).readings()
+	})
+	bounded(func(_ graph.Det, c call, out array, u units) readings { return determinantError(c, out, u).readings() })
+	bounded(func(op graph.GridSample, c call, out array, u units) readings {
+		return gridError(op, c, out, u).readings()
+	})
+	bounded(func(op graph.RoiAlign, c call, out array, u units) readings {
+		return regionError(op, c, out, u).readings()
+	})
+	bounded(func(op graph.MaxRoiPool, c call, out array, u units) readings {
+		return regionDoubt(op, c, out, u).readings()
+	})
+	bounded(func(op graph.DeformConv, c call, out array, u units) readings {
+		return deformedError(op, c, out, u).readings()
+	})
 }
 
 // alike has one error for both readings.
@@ -145,7 +170,7 @@ func alike(n int, of func(i int) float64) readings {
 			e[i] = of(i)
 		}
 	})
-	return readings{e, e}
+	return readings{any: e, ordered: e}
 }
 
 // relative is the error of functions with some roundings of their result.
@@ -175,7 +200,7 @@ func largestSum(out array, n int, u units, sizes, partial []float64) readings {
 	if terms < 1 {
 		gamma = terms / (1 - terms)
 	}
-	l := readings{make([]float64, len(out.f)), make([]float64, len(out.f))}
+	l := readings{any: make([]float64, len(out.f)), ordered: make([]float64, len(out.f)), sums: sizes}
 	for i, y := range out.f {
 		if sizes[i] == 0 {
 			continue
@@ -237,6 +262,7 @@ func largestReduce(op graph.Reduce, c call, out array, u units) readings {
 		partial[i] = float64(max(n-1, 0)) * s // no partial sum is larger
 	}
 	l := largestSum(out, n, u, sizes, partial)
+	l.sums = scaled(sizes, count)
 	if op.Kind == graph.ReduceMean && !power(count) {
 		for i, y := range out.f {
 			e := u.rounded(y)
@@ -252,7 +278,7 @@ func largestReduce(op graph.Reduce, c call, out array, u units) readings {
 func largestSoftmax(axis int, logs bool, x, out array, u units) readings {
 	e := make([]float64, len(out.f))
 	if len(e) == 0 {
-		return readings{e, e}
+		return readings{any: e, ordered: e}
 	}
 	n, step := x.shape[axis], whole(x.shape).stride[axis]
 	most := mostly[graph.Exp]
@@ -280,7 +306,7 @@ func largestSoftmax(axis int, logs bool, x, out array, u units) readings {
 			}
 		}
 	})
-	return readings{e, e}
+	return readings{any: e, ordered: e}
 }
 
 // partialSums returns, for each element of the product of a (...,M,K) and b (...,K,N),

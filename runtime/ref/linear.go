@@ -43,15 +43,15 @@ func (o *Oracle) Bends(inputs map[string]format.Tensor, n runtime.Numbers) (stri
 // large reports whether roundings change an output by a share that is not small.
 func (s *shaking) large(wanted map[string]*graph.Value) bool {
 	for _, v := range wanted {
-		squares, a := s.squares[v], s.held[v]
+		squares, a := s.squares[v].sums, s.held[v]
 		if squares == nil || a == nil || a.kind != floats {
 			continue
 		}
 		size, errors := 0.0, 0.0
 		for i, x := range a.wide().f {
-			if q := squares[i]; !math.IsNaN(q) && !math.IsInf(x, 0) {
+			if q := squares[i]; finite(q) && finite(x) {
 				size += x * x
-				errors += q / copies
+				errors += q / float64(s.copies)
 			}
 		}
 		if sigmas*math.Sqrt(errors)/s.shrink > largeShare*math.Sqrt(size) {
@@ -69,8 +69,8 @@ func (s *shaking) bends(wanted map[string]*graph.Value) (string, error) {
 		return "", err
 	}
 	whole := &shaking{
-		certified: s.certified, plan: p, inputs: s.inputs, numbers: s.numbers, shrink: 1, held: map[*graph.Value]*shaken{},
-		wanted: s.wanted, squares: map[*graph.Value][]float64{}, unsure: map[*graph.Value][]bool{},
+		certified: s.certified, plan: p, inputs: s.inputs, numbers: s.numbers, copies: s.copies, shrink: 1, held: map[*graph.Value]*shaken{},
+		wanted: s.wanted, squares: map[*graph.Value]squares{}, unsure: map[*graph.Value][]bool{},
 		picked: map[*graph.Value]bool{}, chosen: s.chosen,
 	}
 	if err := whole.run(); err != nil {
@@ -78,10 +78,10 @@ func (s *shaking) bends(wanted map[string]*graph.Value) (string, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		small, real := 0.0, 0.0
-		for i, q := range s.squares[wanted[name]] {
-			if !math.IsNaN(q) {
+		for i, q := range s.squares[wanted[name]].sums {
+			if r := whole.squares[wanted[name]].sums[i]; finite(q) {
 				small += q / square(s.shrink)
-				real += whole.squares[wanted[name]][i]
+				real += r
 			}
 		}
 		if small == 0 && real == 0 {

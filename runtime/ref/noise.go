@@ -16,7 +16,8 @@ func (s *shaking) decide(n *graph.Node, c call, args []*shaken, results []*shake
 	if !stepped && !slices.ContainsFunc(results, func(r *shaken) bool { return r.kind != floats }) {
 		return
 	}
-	for k := range copies {
+	laps := lapsOf(n, c, results[0].array)
+	for k := range s.copies {
 		ck := c
 		ck.args = make([]array, len(args))
 		for i, a := range args {
@@ -33,20 +34,37 @@ func (s *shaking) decide(n *graph.Node, c call, args []*shaken, results []*shake
 			}
 		}
 		out, err := apply(n, ck)
+		moved := 0.0 // by the zero point, which moves all integers with it
+		if _, ok := n.Op.(graph.DynamicQuantizeLinear); ok && err == nil && len(results) == 3 {
+			moved = out[2].number(0) - results[2].number(0)
+		}
 		for i, r := range results {
 			if r.kind == floats && !stepped {
 				continue
 			}
+			by := 0.0
+			if i == 0 {
+				by = moved
+			}
 			for j := range r.len() {
-				if err == nil && j < out[i].len() && out[i].number(j) == r.number(j) {
+				if err == nil && j < out[i].len() && (out[i].number(j) == r.number(j)+by || laps != nil && laps(ck, out[i], j) == laps(c, r.array, j)) {
 					continue
 				}
-				if r.unsure == nil {
-					r.unsure = make([]bool, r.len())
-				}
-				r.unsure[j] = true
+				r.mark(j)
 			}
 		}
+	}
+}
+
+// lapsOf returns how often a divisor goes into an element of a remainder of floating-point
+// numbers, which jumps only where this changes, and else has a slope; nil for other operators.
+func lapsOf(n *graph.Node, c call, out array) func(c call, out array, i int) float64 {
+	if op := n.Op; op != graph.Op(graph.Mod) && op != graph.Op(graph.FMod) || out.kind != floats {
+		return nil
+	}
+	x, y := places(c.args[0].shape, out.shape), places(c.args[1].shape, out.shape)
+	return func(c call, out array, i int) float64 {
+		return math.Round((c.args[0].number(x(i)) - out.number(i)) / c.args[1].number(y(i)))
 	}
 }
 
@@ -116,13 +134,13 @@ func (s *shaking) spread(n *graph.Node, c call, args, results []*shaken, slips [
 // square adds the differences of a leaf's copies.
 func (s *shaking) square(v *graph.Value, a *shaken) {
 	sq := make([]float64, a.len())
-	for k := range copies {
+	for k := range s.copies {
 		exact := a.wide().f
 		for i, y := range s.copyOf(v, a, k).f {
 			sq[i] += square(y - exact[i])
 		}
 	}
-	s.squares[v] = sq
+	s.squares[v] = squares{sums: sq}
 }
 
 // signs are random signs, one a bit, as a function of a seed and a copy. An error of
@@ -141,6 +159,15 @@ func (r signs) add(x, deviation []float64, shrink float64, block int) {
 			x[from+i] += math.Float64frombits(math.Float64bits(d*shrink) ^ bits<<63)
 			bits >>= 1
 		}
+	}
+}
+
+// addAlike is add with signs that are the same where the exact values are the same
+// number in float32.
+func (r signs) addAlike(x, deviation, exact []float64, shrink float64) {
+	for i, d := range deviation {
+		bits := mix(uint64(r) ^ uint64(math.Float32bits(float32(exact[i]))))
+		x[i] += math.Float64frombits(math.Float64bits(d*shrink) ^ bits<<63)
 	}
 }
 

@@ -171,6 +171,7 @@ func (o *Oracle) run(inputs map[string]format.Tensor, wanted []*graph.Value) ([]
 func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor, see func(format.Tensor) error) (map[*graph.Value]array, error) {
 	held := map[*graph.Value]array{}
 	left := maps.Clone(p.uses)
+	var dropped garbage
 	for _, n := range o.graph.Nodes {
 		if !p.runs(n) || n.Results[0].Leaf() {
 			continue
@@ -208,7 +209,9 @@ func (o *Oracle) compute(p *plan, inputs map[string]format.Tensor, see func(form
 		}
 		for _, a := range n.Args {
 			if left[a]--; left[a] == 0 {
+				x := held[a]
 				delete(held, a)
+				dropped.drop(x)
 			}
 		}
 	}

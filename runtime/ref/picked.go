@@ -47,7 +47,7 @@ func (s *shaking) pick(n *graph.Node, c call, args []*shaken, index uint64) (boo
 		}
 	}
 	w, ok := s.fixedFactor(n, c, args)
-	if !ok || slices.ContainsFunc(args, func(a *shaken) bool { return a.doubt != nil }) {
+	if !ok || slices.ContainsFunc(args, func(a *shaken) bool { return a.doubt.f != nil }) {
 		return false, nil
 	}
 	op := n.Op
@@ -68,21 +68,18 @@ func (s *shaking) pick(n *graph.Node, c call, args []*shaken, index uint64) (boo
 	// The rows of which the same columns are selected go through the product together.
 	type group struct{ first, step int }
 	var order []group
-	rows, starts, at := map[group][]int{}, map[int]int{}, 0
+	rows, starts, lineOf, at := map[group][]int{}, map[int]int{}, map[int]int{}, 0
 	for l := range lines {
 		g := group{l.First, l.Step}
 		if rows[g] == nil {
 			order = append(order, g)
 		}
 		rows[g] = append(rows[g], l.Row)
-		starts[l.Row] = at
+		starts[l.Row], lineOf[l.Row] = at, len(lineOf)
 		at += l.N
 	}
 	out := newArray(floats, []int{count})
-	s.squares[v] = make([]float64, count)
-	if v == s.scores {
-		s.leads = make([]float64, count)
-	}
+	s.measure(v, count, len(starts))
 	for _, g := range order {
 		var columns []int
 		for j := g.first; j < width; j += g.step {
@@ -100,10 +97,10 @@ func (s *shaking) pick(n *graph.Node, c call, args []*shaken, index uint64) (boo
 			part.args = append(part.args, b)
 		}
 		for some := range slices.Chunk(rows[g], max(1, manyElements/max(1, len(columns)))) {
-			if err := s.pickRows(op, part, args[0], some, len(columns), s.units(n), index, func(i int, y []float64, moved func(k int) []float64) {
+			if err := s.pickRows(n, op, part, args[0], some, len(columns), s.units(n), index, func(i int, y []float64, moved func(k int) []float64) {
 				at := starts[some[i]]
 				copy(out.f[at:], y)
-				s.addRow(v, y, moved, at)
+				s.addRow(v, y, moved, at, lineOf[some[i]])
 			}); err != nil {
 				return false, failed(n, err)
 			}
@@ -149,14 +146,14 @@ func (s *shaking) linesOf(v *graph.Value, shape []int) (lines iter.Seq[runtime.L
 
 // pickRows computes some rows of a product and its copies. c has the other factor. store receives
 // the elements of each row, and its copies.
-func (s *shaking) pickRows(op graph.Op, c call, x *shaken, rows []int, width int, u units, index uint64, store func(i int, y []float64, moved func(k int) []float64)) error {
+func (s *shaking) pickRows(n *graph.Node, op graph.Op, c call, x *shaken, rows []int, width int, u units, index uint64, store func(i int, y []float64, moved func(k int) []float64)) error {
 	depth := c.args[1].shape[0]
 	left := newArray(floats, []int{len(rows), depth})
 	left.dtype = x.dtype
-	stack := stackOf(left)
+	stack := stackOf(s.copies, left)
 	for i, r := range rows {
 		copy(left.f[i*depth:], x.wide().f[r*depth:][:depth])
-		for k := range copies {
+		for k := range s.copies {
 			copy(layer(stack, k).f[i*depth:], layer(x.stack, k).f[r*depth:][:depth])
 		}
 	}
@@ -168,8 +165,11 @@ func (s *shaking) pickRows(op graph.Op, c call, x *shaken, rows []int, width int
 	}
 	slips := roundingRules[reflect.TypeOf(op)].slip(op, c, exact, u)
 	moved := productCopies(c.args[1], left, stack, exact[0])
+	if slips[0].partial != nil || mayOverflow(exact[0], u.most) {
+		s.overflow(n, moved, exact[0], slips[0].partial, u.most)
+	}
 	s.jolt(moved, exact[0], slips[0], index<<32+uint64(rows[0])<<1+1)
-	inLines(len(rows), copies*width, func(i int) {
+	inLines(len(rows), s.copies*width, func(i int) {
 		store(i, exact[0].f[i*width:][:width], func(k int) []float64 { return layer(moved, k).f[i*width:][:width] })
 	})
 	return nil
@@ -201,13 +201,4 @@ func pickColumns[E element](w []E, k, n int, columns []int, turned bool) []E {
 		}
 	})
 	return out
-}
-
-// limitsOfLines is limits for the selected part of a value: each line is a row.
-func (s *shaking) limitsOfLines(squares []float64, selected runtime.Selection) []float64 {
-	limits := make([]float64, 0, len(squares))
-	for l := range selected.Lines() {
-		limits = append(limits, s.limits(squares[len(limits):][:l.N], []int{l.N})...)
-	}
-	return limits
 }

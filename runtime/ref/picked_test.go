@@ -104,7 +104,8 @@ func TestProductCopies(t *testing.T) {
 		x, w := filled(func() float64 { return r.NormFloat64() * scale }, 5, 70), filled(func() float64 { return float64(float32(r.NormFloat64())) }, 70, 33)
 		clear(x.f[:70])
 		exact := matMul(x, w, []int{5, 33})
-		stack := repeated(x)
+		const copies = manyCopies
+		stack := repeated(copies, x)
 		for i := range stack.f {
 			stack.f[i] += stack.f[i] * noiseUnit * (r.Float64() - 0.5)
 		}

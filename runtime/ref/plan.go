@@ -90,7 +90,7 @@ func (p *plan) measure(v *graph.Value) (int64, error) {
 	}
 	n, ok := format.Elements(shape)
 	if !ok || n > math.MaxInt/k.bytes() {
-		return 0, fmt.Errorf("ref: value %.80q: shape %v is negative or too large", v.Name, shape)
+		return 0, fmt.Errorf("ref: value %.80q: shape %v is negative or too large: run a smaller batch or a shorter sequence", v.Name, shape)
 	}
 	p.shapes[v] = shape
 	return int64(n) * int64(k.bytes()), nil

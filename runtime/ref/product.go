@@ -194,8 +194,12 @@ func packRows[T, E element](y []E, n int) packerOf[T] {
 			for len(row) > 0 {
 				width := min(panelWidth, len(row))
 				p := to[at:][:width]
-				for j, v := range row[:width] {
-					p[j] = T(v)
+				if same, ok := any(row).([]T); ok {
+					copy(p, same)
+				} else {
+					for j, v := range row[:width] {
+						p[j] = T(v)
+					}
 				}
 				row = row[width:]
 				at += depth * panelWidth

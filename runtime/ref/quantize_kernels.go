@@ -19,6 +19,7 @@ var quantizeKernels = []kernel{
 	}),
 	certain(requantize),
 	certain(func(_ graph.MayRound, c call) array { return c.args[0] }),
+	certain(func(_ graph.Dropout, c call) array { return c.args[0] }),
 	certain(roundTo8Bits),
 	certain(func(op graph.PowerOfTwo, c call) array { return each(c.args[0], powerOfTwo(op.Mode, op.Saturate)) }),
 	single(func(op graph.BitCast, c call) (array, error) { return bitCast(c.args[0], op.To) }),

@@ -21,6 +21,9 @@ import (
 // A composite operator without a row here has the rule of its decomposition.
 type slip struct {
 	deviation []float64
+	// partial are the sizes of partial sums that may be infinities, of elements that have such
+	// (see overflow.go); nil: none has.
+	partial []float64
 }
 
 // units are the roundings of one operation.
@@ -29,6 +32,8 @@ type units struct {
 	tiny   float64 // below it numbers of the results' type have an absolute error: the smallest normal number times value
 	sums   float64 // unit roundoff of sums and of steps inside the operation
 	factor float64 // unit roundoff of the factors of products; 0: they keep their digits
+	most   float64 // from here on a result rounds to infinity
+	room   float64 // from here on a sum does
 }
 
 // roundingRule is a row of the table: the slips of the results, nil for results
@@ -64,16 +69,9 @@ var roundingRules = map[reflect.Type]roundingRule{}
 // withoutRule are the operators that have neither a rule nor a decomposition with
 // rules, and why. Values after them are not certified.
 var withoutRule = map[reflect.Type]string{
-	reflect.TypeFor[graph.Det]():             "elimination with pivots has no first-order bound that is worth much",
-	reflect.TypeFor[graph.DFT]():             "no rule yet",
-	reflect.TypeFor[graph.DeformConv]():      "its sampling points depend on data",
-	reflect.TypeFor[graph.GridSample]():      "its sampling points depend on data",
-	reflect.TypeFor[graph.RoiAlign]():        "its sampling points depend on data",
-	reflect.TypeFor[graph.MaxRoiPool]():      "its regions depend on data",
-	reflect.TypeFor[graph.TfIdfVectorizer](): "no rule yet",
-	reflect.TypeFor[graph.Trees]():           "it compares numbers with thresholds",
-	reflect.TypeFor[graph.BitCast]():         "it takes the bits apart",
-	reflect.TypeFor[graph.PowerOfTwo]():      "it is a step function",
+	reflect.TypeFor[graph.Trees]():      "it compares numbers with thresholds",
+	reflect.TypeFor[graph.BitCast]():    "it takes the bits apart",
+	reflect.TypeFor[graph.PowerOfTwo](): "it is a step function",
 }
 
 func init() {
@@ -88,27 +86,28 @@ func init() {
 		moves[graph.MaxPool](), moves[graph.MaxUnpool](), moves[graph.Pad](), moves[graph.TopK](), moves[graph.Unique](), moves[graph.Compress](),
 		moves[graph.NonMaxSuppression](), moves[graph.NonZero](), moves[graph.UnpackBits](), moves[graph.Requantize](),
 		rounds(func(_ graph.MatMul, c call, out array, u units) slip {
-			n := c.args[0].shape[len(c.args[0].shape)-1]
-			return sumSlip(out, n, u, true, func(func(float64) float64) array {
-				return squaresOfTerms(c.args[0], c.args[1], out.shape)
-			})
+			a, b := c.args[0], c.args[1]
+			squares := squaresOfTerms(a, b, out.shape).f
+			s := slipOfSums(out, a.shape[len(a.shape)-1], u, true, squares)
+			alikeMatMul(s, a.wide(), b, out, squares, u)
+			return s
 		}),
 		rounds(func(op graph.Gemm, c call, out array, u units) slip {
-			n := c.args[0].shape[1]
-			if op.TransA {
-				n = c.args[0].shape[0]
+			a, b := transposed(c.args[0].wide(), op.TransA), turnedIf(op.TransB, c.args[1])
+			squares := squaresOfTerms(a, b, out.shape)
+			if len(c.args) == 3 {
+				combine(graph.Add, squares, mapped(c.args[2], square), squares)
 			}
-			return sumSlip(out, n+len(c.args)-2, u, true, func(func(float64) float64) array {
-				squares := squaresOfTerms(transposed(c.args[0].wide(), op.TransA), turnedIf(op.TransB, c.args[1]), out.shape)
-				if len(c.args) == 3 {
-					combine(graph.Add, squares, mapped(c.args[2], square), squares)
-				}
-				return squares
-			})
+			s := slipOfSums(out, a.shape[1]+len(c.args)-2, u, true, squares.f)
+			alikeMatMul(s, a, b, out, squares.f, u)
+			return s
 		}),
 		rounds(func(op graph.Conv, c call, out array, u units) slip {
 			n, _ := format.Elements(c.args[1].shape[1:])
-			return sumSlip(out, n+len(c.args)-2, u, true, again(op, c))
+			squares := again(op, c)(square).f
+			s := slipOfSums(out, n+len(c.args)-2, u, true, squares)
+			alikeConv(s, op, c, out, squares, u)
+			return s
 		}),
 		rounds(func(op graph.ConvTranspose, c call, out array, u units) slip {
 			n, _ := format.Elements(c.args[1].shape[2:])
@@ -132,7 +131,9 @@ func init() {
 			return slip{}
 		}),
 		rounds(func(op graph.CumSum, c call, out array, u units) slip {
-			return sumSlip(out, c.args[0].shape[op.Axis], u, false, again(op, c))
+			s := sumSlip(out, c.args[0].shape[op.Axis], u, false, again(op, c))
+			alikeCumSum(s, op, c.args[0], out, u)
+			return s
 		}),
 		rounds(func(op graph.CumProd, c call, out array, u units) slip {
 			return relativeSlip(out, u, float64(c.args[0].shape[op.Axis]))
@@ -160,6 +161,18 @@ func init() {
 		rounds(mayRoundSlip),
 		rounds(roundTo8BitsSlip),
 		rounds(func(_ graph.DequantizeLinear, _ call, out array, u units) slip { return relativeSlip(out, u, 1) }),
+		rounds(func(op graph.TfIdfVectorizer, c call, out array, u units) slip {
+			if op.Mode != "TFIDF" || len(c.args) < 3 {
+				return slip{} // counts, and weights as they are
+			}
+			return relativeSlip(out, u, 1)
+		}),
+		rounds(func(op graph.DFT, c call, out array, u units) slip { return transformError(op, c, out, u).slip() }),
+		rounds(func(_ graph.Det, c call, out array, u units) slip { return determinantError(c, out, u).slip() }),
+		rounds(func(op graph.GridSample, c call, out array, u units) slip { return gridError(op, c, out, u).slip() }),
+		rounds(func(op graph.RoiAlign, c call, out array, u units) slip { return regionError(op, c, out, u).slip() }),
+		rounds(func(op graph.MaxRoiPool, c call, out array, u units) slip { return regionDoubt(op, c, out, u).slip() }),
+		rounds(func(op graph.DeformConv, c call, out array, u units) slip { return deformedError(op, c, out, u).slip() }),
 	} {
 		if _, twice := roundingRules[r.op]; twice {
 			panic("ref: two rounding rules of " + r.op.String())
@@ -235,7 +248,7 @@ func (u units) rounded(x float64) float64 {
 var uniform = 1 / math.Sqrt(3)
 
 // newSlip returns a slip for n elements.
-func newSlip(n int) slip { return slip{make([]float64, n)} }
+func newSlip(n int) slip { return slip{deviation: make([]float64, n)} }
 
 // set sets an element whose error is that of a rounding by at most e.
 func (s slip) set(i int, e float64) { s.deviation[i] = e * uniform }
@@ -369,6 +382,8 @@ func binaryError(op graph.Binary, x, z, y float64, u units) float64 {
 		return e
 	case graph.Pow:
 		return 2 * e
+	case graph.Mod: // the divisor is added to a remainder of the other sign
+		return u.rounded(z)
 	}
 	return math.NaN()
 }
@@ -405,11 +420,16 @@ func narrower(a, b format.DType) bool { return unit(a) > unit(b) }
 // Products add s² once, if they are rounded apart from the sum.
 // Blocked and pairwise sums, which libraries use for long ones, stay below.
 func sumSlip(out array, n int, u units, products bool, apply func(f func(float64) float64) array) slip {
-	squares := apply(square).f
+	return slipOfSums(out, n, u, products, apply(square).f)
+}
+
+// slipOfSums is sumSlip for sums whose squared terms are known.
+func slipOfSums(out array, n int, u units, products bool, squares []float64) slip {
 	s := newSlip(len(out.f))
 	for i, y := range out.f {
 		s.set(i, sumError(n, squares[i], y, u, products))
 	}
+	s.overflowing(out, n, squares, 1, u)
 	return s
 }
 
@@ -451,9 +471,9 @@ func reduceSlip(op graph.Reduce, c call, out array, u units) slip {
 	sum := op
 	sum.Kind = graph.ReduceSum
 	// The mean's terms are x/n: the error of the sum shrinks with it.
-	s := sumSlip(out, n, u, false, func(f func(float64) float64) array {
-		return reduce(sum, mapped(x, func(v float64) float64 { return f(v / count) }), out.shape)
-	})
+	squares := reduce(sum, mapped(x, func(v float64) float64 { return square(v / count) }), out.shape).f
+	s := slipOfSums(out, n, u, false, squares)
+	s.overflowing(out, n, squares, count, u)
 	if op.Kind == graph.ReduceMean && !power(count) {
 		for i, y := range out.f {
 			s.deviation[i] = math.Hypot(s.deviation[i], u.rounded(y)*uniform)
@@ -476,11 +496,14 @@ func softmaxSlip(axis int, logs bool, x, out array, u units) slip {
 	inLines(len(x.f)/n, 16*n, func(line int) {
 		first := line/step*step*n + line%step
 		top, sum := topAndSum(x.f, first, step, n)
-		s2 := 0.0
+		s2, grid := 0.0, gridOf(sum, u.sums)
+		var errors [halvings]float64
 		for j := range n {
-			s2 += square(math.Exp(x.f[first+j*step] - top))
+			e := math.Exp(x.f[first+j*step] - top)
+			s2 += e * e
+			stepErrors(&errors, e, grid)
 		}
-		deviation := softmaxVariance(n, s2, sum)
+		deviation := softmaxVariance(n, s2, sum, alikeError(&errors)/u.sums)
 		for j := range n {
 			at := first + j*step
 			y, d := out.f[at], x.f[at]-top
@@ -499,9 +522,10 @@ func softmaxSlip(axis int, logs bool, x, out array, u units) slip {
 }
 
 // softmaxVariance is that of the relative error of the sum of n exponentials, whose
-// squares have the sum s2: of its additions and of its terms.
-func softmaxVariance(n int, s2, sum float64) float64 {
-	return float64(n-1)*(s2/square(sum)+1.0/3) + square(accuracies[graph.Exp].typical)*s2/square(sum)
+// squares have the sum s2: of its additions and of its terms. alike is the error of additions
+// that round alike, in unit roundoffs.
+func softmaxVariance(n int, s2, sum, alike float64) float64 {
+	return max(float64(n-1)*(s2/square(sum)+1.0/3), square(alike/sum)) + square(accuracies[graph.Exp].typical)*s2/square(sum)
 }
 
 // softmaxError is the typical error of y = exp(d)/sum.

@@ -10,6 +10,12 @@ import (
 // gridSample samples x (N,C,sizes) at the coordinates of a grid (N,sizes,number
 // of sizes).
 func gridSample(op graph.GridSample, c call) array {
+	return gridSampled(op, c, func(weight, x float64) float64 { return weight * x })
+}
+
+// gridSampled adds up a function of the weights and elements in the place of their
+// products.
+func gridSampled(op graph.GridSample, c call, term func(weight, x float64) float64) array {
 	x, grid := c.args[0], c.args[1]
 	axes := len(x.shape) - 2
 	sizes := x.shape[2:]
@@ -38,7 +44,7 @@ func gridSample(op graph.GridSample, c call) array {
 			first := (batch*channels + channel) * image
 			sum := 0.0
 			for _, t := range taps {
-				sum += t.weight * x.f[first+t.at]
+				sum += term(t.weight, x.f[first+t.at])
 			}
 			out.f[(batch*channels+channel)*points+point] = sum
 		}

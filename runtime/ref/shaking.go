@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"sync/atomic"
 
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -16,9 +17,9 @@ import (
 // shaken is a value with its perturbed copies.
 type shaken struct {
 	array
-	stack  array     // the copies; without elements of f they are equal to the value
-	unsure []bool    // elements of integers or truth values that rounding may change; nil: none
-	doubt  []float64 // standard deviations of errors of integers, see doubts.go; nil: none
+	stack  array  // the copies; without elements of f they are equal to the value
+	unsure []bool // elements of integers or truth values that rounding may change; nil: none
+	doubt  array  // copies of integers that rounding may change, see doubts.go; without elements: none
 	// spoilt means that nothing is known of the errors.
 	spoilt bool
 	// lazy computes copy k anew at each use: copies of moved weights are larger than
@@ -40,16 +41,18 @@ type shaking struct {
 	plan    *plan
 	inputs  map[string]format.Tensor
 	numbers runtime.Numbers
+	copies  int
 	shrink  float64 // size of the injected errors as a share of the real ones
 	held    map[*graph.Value]*shaken
 	wanted  map[*graph.Value]bool
-	squares map[*graph.Value][]float64 // of the differences at wanted values, summed over the copies
+	squares map[*graph.Value]squares // of the differences at wanted values
 	unsure  map[*graph.Value][]bool
 	scores  *graph.Value                       // of which leads are wanted; nil: none
 	chosen  map[*graph.Value]runtime.Selection // what is wanted of a large value
 	picked  map[*graph.Value]bool              // values of which only that was computed: they have one axis
-	leads   []float64                          // squares of the differences of each score's distance to the highest of its row, summed over the copies
+	leads   squares                            // of the differences of each score's distance to the highest of its row
 	unknown string
+	beyond  string // the first value that its type may not hold
 }
 
 // shake evaluates the graph with copies. The values of scores, if there are any, also
@@ -67,12 +70,16 @@ func (c *certified) shakeFor(inputs map[string]format.Tensor, sizes map[string]i
 	}
 	s := &shaking{
 		certified: c, plan: p, inputs: inputs, numbers: numbers, held: map[*graph.Value]*shaken{}, scores: scores,
-		wanted: map[*graph.Value]bool{}, squares: map[*graph.Value][]float64{}, unsure: map[*graph.Value][]bool{},
+		wanted: map[*graph.Value]bool{}, squares: map[*graph.Value]squares{}, unsure: map[*graph.Value][]bool{},
 		picked: map[*graph.Value]bool{}, chosen: keep.of(wanted, p),
 	}
 	s.shrink = noiseUnit / s.largestUnit()
 	for _, v := range values {
 		s.wanted[v] = true
+	}
+	s.copies = manyCopies
+	if scores == nil {
+		s.copies = c.copiesFor(s.wanted, p)
 	}
 	return s, s.run()
 }
@@ -94,13 +101,14 @@ func (s *shaking) bounds(wanted map[string]*graph.Value) runtime.Bounds {
 			}
 		}
 	}
+	b.Unknown = cmp.Or(b.Unknown, s.beyond)
 	for name, v := range wanted {
 		if v.Leaf() { // an input handed out is rounded, if at all
 			if a, err := s.load(v); err == nil && s.leafUnit(v) > 0 {
 				s.square(v, a)
 			}
 		}
-		if sq := s.squares[v]; sq != nil {
+		if sq, ok := s.squares[v]; ok {
 			shape := s.shapeOf(v)
 			if s.picked[v] {
 				b.Of[name] = format.FromFloat64s(name, shape, s.limitsOfLines(sq, s.chosen[v]))
@@ -134,39 +142,6 @@ func (s *shaking) outputs() (map[string]format.Tensor, error) {
 }
 
 func (s *shaking) shapeOf(v *graph.Value) []int { return s.held[v].shape }
-
-// limits returns the bounds for summed squares. The variance of an element is the
-// larger of its own estimate and its row's mean: an estimate from 8 samples is below a
-// tenth of the truth once in a thousand times, and an output has millions of
-// elements. A row has many samples; those of its elements whose variance is above the mean
-// keep their own.
-func (s *shaking) limits(squares []float64, shape []int) []float64 {
-	width := 1
-	if len(shape) > 0 {
-		width = shape[len(shape)-1]
-	}
-	limits := make([]float64, len(squares))
-	for from := 0; from < len(squares); from += width {
-		row := squares[from : from+width]
-		pool, n := 0.0, 0
-		for _, v := range row {
-			if !math.IsNaN(v) && !math.IsInf(v, 0) {
-				pool, n = pool+v, n+1
-			}
-		}
-		pool /= float64(max(n, 1))
-		for i, v := range row {
-			limit := sigmas * math.Sqrt(max(v, pool)/copies) / s.shrink
-			if v == 0 && pool == 0 {
-				limit = 0
-			} else if math.IsNaN(limit) {
-				limit = math.Inf(1)
-			}
-			limits[from+i] = limit
-		}
-	}
-	return limits
-}
 
 // largestUnit returns the unit roundoff that the noise is scaled by.
 func (s *shaking) largestUnit() float64 {
@@ -220,9 +195,9 @@ func (s *shaking) unitsOf(n *graph.Node, outside bool) units {
 			to = d
 		}
 	}
-	u := units{value: unit(to), tiny: tinies[to], sums: unit(sums)}
+	u := units{value: unit(to), tiny: tinies[to], sums: unit(sums), most: overflows(to), room: overflows(sums)}
 	if narrower(sums, to) {
-		u.sums = u.value
+		u.sums, u.room = u.value, u.most
 	}
 	if s.numbers.TF32 && d == format.Float32 {
 		u.factor = tf32
@@ -233,6 +208,7 @@ func (s *shaking) unitsOf(n *graph.Node, outside bool) units {
 // run evaluates the nodes in order.
 func (s *shaking) run() error {
 	left := maps.Clone(s.plan.uses)
+	var dropped garbage
 	for i, n := range s.graph.Nodes {
 		if !s.plan.runs(n) || n.Results[0].Leaf() {
 			continue
@@ -242,10 +218,16 @@ func (s *shaking) run() error {
 		}
 		for _, a := range n.Args {
 			left[a]--
-			switch held := s.held[a]; {
-			case left[a] == 0:
+			held := s.held[a]
+			if held == nil {
+				continue
+			}
+			switch left[a] {
+			case 0:
 				delete(s.held, a)
-			case left[a] == usesOf(s.wanted, a) && held != nil: // only its bounds are wanted, and they are known
+				dropped.drop(held.array, held.stack, held.doubt)
+			case usesOf(s.wanted, a): // only its bounds are wanted, and they are known
+				dropped.drop(held.stack)
 				held.stack = array{}
 			}
 		}
@@ -291,6 +273,9 @@ func (s *shaking) copyOf(v *graph.Value, a *shaken, k int) array {
 		}
 		signs.add(part, d, s.shrink, from/64)
 	}
+	if most := overflows(s.numbers.DType); mayOverflow(a.array, most) {
+		s.overflowCopy(k, out.f, a.wide().f, most)
+	}
 	return out
 }
 
@@ -301,8 +286,8 @@ func (s *shaking) stacksOf(n *graph.Node, args []*shaken) []array {
 	for i, a := range args {
 		rounded := a.lazy != nil || n.Args[i].Leaf() && a.kind == floats && s.leafUnit(n.Args[i]) > 0
 		if stacks[i] = a.stack; rounded {
-			stacks[i] = stackOf(a.array)
-			for k := range copies {
+			stacks[i] = stackOf(s.copies, a.array)
+			for k := range s.copies {
 				copy(layer(stacks[i], k).f, s.copyOf(n.Args[i], a, k).wide().f)
 			}
 		}
@@ -372,11 +357,8 @@ func (s *shaking) node(n *graph.Node, index uint64, left map[*graph.Value]int) e
 		if r.unsure != nil && s.wanted[v] {
 			s.unsure[v] = r.unsure
 		}
-		if r.doubt != nil && s.wanted[v] {
-			s.unsure[v] = make([]bool, r.len())
-			for i, d := range r.doubt {
-				s.unsure[v][i] = d > 0
-			}
+		if r.doubt.f != nil && s.wanted[v] {
+			s.unsure[v] = s.doubted(r)
 		}
 		if left[v] > 0 {
 			s.held[v] = r
@@ -388,7 +370,7 @@ func (s *shaking) node(n *graph.Node, index uint64, left map[*graph.Value]int) e
 // spoil makes all bounds of a wanted value infinite.
 func (s *shaking) spoil(v *graph.Value, r *shaken) {
 	if r.kind == floats {
-		s.squares[v] = slices.Repeat([]float64{math.NaN()}, r.len())
+		s.squares[v] = squares{sums: slices.Repeat([]float64{math.NaN()}, r.len())}
 		return
 	}
 	s.unsure[v] = slices.Repeat([]bool{true}, r.len())
@@ -404,21 +386,29 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 	u := s.units(n)
 	var stacks []array
 	slips := make([]slip, len(results))
+	var beyond atomic.Bool
 	fused, isFused := fusedRules[reflect.TypeOf(n.Op)]
 	rule, ok := roundingRules[reflect.TypeOf(n.Op)]
 	switch {
 	case isFused && len(unsure) > 0:
 		return "it depends on a comparison within rounding"
 	case isFused:
-		stacks = fused(n.Op, fusedCall{call: c, exact: exact, copies: s.stacksOf(n, args), u: u, inner: s.unitsOf(n, false), seed: index, shrink: s.shrink})
+		stacks = fused(n.Op, fusedCall{call: c, exact: exact, copies: s.stacksOf(n, args), count: s.copies, u: u, inner: s.unitsOf(n, false), seed: index, shrink: s.shrink, beyond: &beyond})
+		if beyond.Load() && s.beyond == "" {
+			s.beyond = tooLarge(n)
+		}
 	case ok:
 		slips = rule.slip(n.Op, c, exact, u)
 	default:
 		return unruled(n.Op)
 	}
-	doubted := slices.ContainsFunc(args, func(a *shaken) bool { return a.doubt != nil })
-	if doubted && (isFused || !s.carry(n, c, args, results, slips)) {
-		return "it depends on a quantized number within rounding"
+	doubted := slices.ContainsFunc(args, func(a *shaken) bool { return a.doubt.f != nil })
+	var doubts array // of what becomes floating-point numbers
+	if doubted {
+		known := false
+		if doubts, known = s.carry(n, c, args, results, index); isFused || !known {
+			return "it depends on a quantized number within rounding"
+		}
 	}
 	if len(unsure) > 0 {
 		if !s.spread(n, c, args, results, slips, u) {
@@ -430,9 +420,17 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 			}
 		}
 	}
+	if _, ok := n.Op.(graph.Requantize); ok && !doubted && !s.requantized(n, c, args, results[0], index) {
+		return "it depends on a quantized number within rounding"
+	}
 	if perturbed {
 		s.decide(n, c, args, results)
-		s.doubt(n, args, results)
+	}
+	if s.tie(n, c, results) || perturbed {
+		s.doubt(n, args, results, index)
+	}
+	if perturbed {
+		s.poles(n, args, results, slips)
 	}
 	for i, r := range results {
 		if r.kind == floats && r.unsure != nil { // a step that rounding may take
@@ -445,9 +443,11 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 			r.unsure = nil
 		}
 	}
-	moved := perturbed || isFused
-	for i := range results {
-		moved = moved || slips[i].deviation != nil
+	moved := perturbed || isFused || doubts.f != nil
+	large := make([]bool, len(results))
+	for i, r := range results {
+		large[i] = r.kind == floats && (slips[i].partial != nil || mayOverflow(r.array, u.most))
+		moved = moved || slips[i].deviation != nil || large[i]
 	}
 	if !moved || !slices.ContainsFunc(results, func(r *shaken) bool { return r.kind == floats }) {
 		return ""
@@ -477,12 +477,18 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 		var stack array
 		switch {
 		case stacks == nil:
-			stack = repeated(exact[i])
-		case slips[i].deviation != nil && shares(stacks[i], args):
+			stack = repeated(s.copies, exact[i])
+		case (slips[i].deviation != nil || large[i] || doubts.f != nil) && shares(stacks[i], args):
 			stack = stacks[i]
 			stack.f = slices.Clone(stack.f)
 		default:
 			stack = stacks[i]
+		}
+		for j, d := range doubts.f { // of the only result
+			stack.f[j] += d
+		}
+		if large[i] {
+			s.overflow(n, stack, exact[i], slips[i].partial, u.most)
 		}
 		if _, ok := n.Op.(graph.RoundTo8Bits); ok {
 			s.dither(stack, c.args[0], exact[0], slips[0])
@@ -493,7 +499,6 @@ func (s *shaking) evaluate(n *graph.Node, c call, args, unsure []*shaken, pertur
 			results[i].stack = stack
 		}
 		if s.wanted[v] {
-			s.measure(v, exact[i].len())
 			s.add(v, exact[i], stack)
 		}
 	}

@@ -12,27 +12,27 @@ import (
 // The copies of a value lie one after the other, as a tensor with one more axis at the
 // front. Most operators compute all of them in one call.
 
-// stackOf returns memory for the copies of a value.
-func stackOf(like array) array {
-	out := newArray(floats, lifted(like.shape))
+// stackOf returns memory for n copies of a value.
+func stackOf(n int, like array) array {
+	out := newArray(floats, lifted(n, like.shape))
 	out.dtype = like.dtype
 	return out
 }
 
-// lifted returns the shape of the copies of a value.
-func lifted(shape []int) []int { return append([]int{copies}, shape...) }
+// lifted returns the shape of n copies of a value.
+func lifted(n int, shape []int) []int { return append([]int{n}, shape...) }
 
 // layer returns copy k of a stack.
 func layer(stack array, k int) array {
-	n := len(stack.f) / copies
+	n := len(stack.f) / stack.shape[0]
 	return array{shape: stack.shape[1:], kind: floats, dtype: stack.dtype, f: stack.f[k*n : (k+1)*n : (k+1)*n]}
 }
 
-// repeated returns a stack of equal copies.
-func repeated(x array) array {
+// repeated returns a stack of n equal copies.
+func repeated(n int, x array) array {
 	x = x.wide()
-	out := stackOf(x)
-	for k := range copies {
+	out := stackOf(n, x)
+	for k := range n {
 		copy(layer(out, k).f, x.f)
 	}
 	return out
@@ -43,7 +43,7 @@ func repeated(x array) array {
 func (s *shaking) stacked(n *graph.Node, c call, args []*shaken) (op graph.Op, all call, ok bool) {
 	all = call{args: slices.Clone(c.args), shapes: make([][]int, len(c.shapes)), types: c.types, sizes: c.sizes}
 	for i, shape := range c.shapes {
-		all.shapes[i] = lifted(shape)
+		all.shapes[i] = lifted(s.copies, shape)
 	}
 	moved := make([]bool, len(args))
 	for i, a := range args {
@@ -52,12 +52,12 @@ func (s *shaking) stacked(n *graph.Node, c call, args []*shaken) (op graph.Op, a
 		}
 		moved[i] = a.stack.f != nil
 	}
-	op, ok = liftedOp(n.Op, moved, c, &all, args)
+	op, ok = liftedOp(n.Op, s.copies, moved, c, &all, args)
 	return op, all, ok
 }
 
 // liftedOp gives an operator and its arguments the axis of the copies.
-func liftedOp(op graph.Op, moved []bool, c call, all *call, args []*shaken) (graph.Op, bool) {
+func liftedOp(op graph.Op, copies int, moved []bool, c call, all *call, args []*shaken) (graph.Op, bool) {
 	// lift gives an argument the axis of the copies in front of those of the result, into
 	// which it broadcasts.
 	lift := func(i int) {
@@ -77,11 +77,11 @@ func liftedOp(op graph.Op, moved []bool, c call, all *call, args []*shaken) (gra
 		}
 		return op, true
 	case graph.Gemm:
-		return op, liftedGemm(op, moved, c, all, args)
+		return op, liftedGemm(op, copies, moved, c, all, args)
 	case graph.Concat:
 		for i := range moved {
 			if all.args[i] = args[i].stack; !moved[i] {
-				all.args[i] = repeated(c.args[i])
+				all.args[i] = repeated(copies, c.args[i])
 			}
 		}
 		op.Axis++
@@ -125,7 +125,7 @@ func liftedOp(op graph.Op, moved []bool, c call, all *call, args []*shaken) (gra
 }
 
 // liftedGemm puts the rows of all copies below one another.
-func liftedGemm(op graph.Gemm, moved []bool, c call, all *call, args []*shaken) bool {
+func liftedGemm(op graph.Gemm, copies int, moved []bool, c call, all *call, args []*shaken) bool {
 	if op.TransA || !moved[0] || slices.Contains(moved[1:], true) {
 		return false
 	}
@@ -153,8 +153,8 @@ func (s *shaking) copiesOf(n *graph.Node, c call, args []*shaken, exact []array)
 		}
 		out = out[:len(exact)]
 		for i := range out {
-			out[i].shape, out[i].dtype = lifted(exact[i].shape), exact[i].dtype
-			if out[i].kind == floats && len(out[i].f) != copies*exact[i].len() {
+			out[i].shape, out[i].dtype = lifted(s.copies, exact[i].shape), exact[i].dtype
+			if out[i].kind == floats && len(out[i].f) != s.copies*exact[i].len() {
 				return nil, fmt.Errorf("rounding changes its size")
 			}
 		}
@@ -163,10 +163,10 @@ func (s *shaking) copiesOf(n *graph.Node, c call, args []*shaken, exact []array)
 	stacks := make([]array, len(exact))
 	for i, x := range exact {
 		if x.kind == floats {
-			stacks[i] = stackOf(x)
+			stacks[i] = stackOf(s.copies, x)
 		}
 	}
-	for k := range copies {
+	for k := range s.copies {
 		ck := c
 		ck.args = make([]array, len(args))
 		for i, a := range args {
@@ -214,10 +214,14 @@ func keepsCopies(op graph.Op, c call, exact []array) bool {
 	case graph.RoundTo8Bits:
 		return true
 	}
-	return steps(op)
+	return steps(op) && op != graph.Op(graph.Mod) && op != graph.Op(graph.FMod) // remainders have a slope between their jumps
 }
 
-// jolt adds the errors of an operation to the copies of its result.
+// jolt adds the errors of an operation to the copies of its result. Elements that are the
+// same number were mostly computed from the same numbers, and then their errors are the same: the
+// mean of a channel that hardly varies keeps them, where independent ones average out. It
+// is not sure, because a runtime may sum one element in another order than the next. So
+// half of the copies have errors that follow the number, and half that follow the place.
 func (s *shaking) jolt(stack, exact array, slip slip, seed uint64) {
 	if slip.deviation == nil {
 		return
@@ -227,53 +231,99 @@ func (s *shaking) jolt(stack, exact array, slip slip, seed uint64) {
 			slip.deviation[j] = 0
 		}
 	}
-	inLines(copies, len(exact.f), func(k int) {
-		newSigns(seed, k).add(layer(stack, k).f, slip.deviation, s.shrink, 0)
+	inLines(s.copies, len(exact.f), func(k int) {
+		if k%2 == 0 {
+			newSigns(seed, k).add(layer(stack, k).f, slip.deviation, s.shrink, 0)
+		} else {
+			newSigns(seed, k).addAlike(layer(stack, k).f, slip.deviation, exact.f, s.shrink)
+		}
 	})
 }
 
+// squares are those of the differences of a value's copies.
+type squares struct {
+	sums []float64 // of each element, over the copies
+	most []float64 // of each row: the largest sum of a copy, as a multiple of the mean; nil: 1
+}
+
+func newSquares(elements, rows int) squares {
+	return squares{make([]float64, elements), make([]float64, rows)}
+}
+
 // measure makes room for the squares of a wanted value.
-func (s *shaking) measure(v *graph.Value, elements int) {
-	s.squares[v] = make([]float64, elements)
+func (s *shaking) measure(v *graph.Value, elements, rows int) {
+	s.squares[v] = newSquares(elements, rows)
 	if v == s.scores {
-		s.leads = make([]float64, elements)
+		s.leads = newSquares(elements, rows)
 	}
 }
 
 // add adds the squares of the differences of a wanted value's copies.
 func (s *shaking) add(v *graph.Value, exact, stack array) {
 	width := 1
-	if v == s.scores {
+	if len(exact.shape) > 0 {
 		width = max(1, exact.shape[len(exact.shape)-1])
-	} else if len(exact.shape) > 0 {
-		width = min(max(1, len(exact.f)), 1<<12)
 	}
-	inLines((len(exact.f)+width-1)/width, copies*width, func(i int) {
-		from, to := i*width, min((i+1)*width, len(exact.f))
-		s.addRow(v, exact.f[from:to], func(k int) []float64 { return layer(stack, k).f[from:to] }, from)
+	rows := len(exact.f) / width
+	s.measure(v, len(exact.f), rows)
+	inLines(rows, s.copies*width, func(r int) {
+		from, to := r*width, (r+1)*width
+		s.addRow(v, exact.f[from:to], func(k int) []float64 { return layer(stack, k).f[from:to] }, from, r)
 	})
 }
 
-// addRow is add for a row, or any part, of a value from the given element on.
-func (s *shaking) addRow(v *graph.Value, exact []float64, moved func(k int) []float64, from int) {
-	sq := s.squares[v][from : from+len(exact)]
-	var leads []float64
+// addRow is add for a row of a value, or the selected part of one, from the given element on.
+func (s *shaking) addRow(v *graph.Value, exact []float64, moved func(k int) []float64, from, row int) {
+	scored := v == s.scores
 	best := 0
-	if v == s.scores {
-		leads = s.leads[from : from+len(exact)]
+	if scored {
 		best = highest(exact)
 	}
-	for k := range copies {
+	sq := s.squares[v]
+	var all, leads peak
+	for k := range s.copies {
 		y := moved(k)
+		one := 0.0
 		for j, x := range exact {
-			sq[j] += square(y[j] - x)
+			d := square(off(y[j], x))
+			sq.sums[from+j] += d
+			one += d
 		}
-		if leads == nil {
+		all.add(one)
+		if !scored {
 			continue
 		}
+		one = 0
 		shift := y[best] - exact[best]
 		for j, x := range exact {
-			leads[j] += square(y[j] - x - shift)
+			d := square(off(y[j]-shift, x))
+			s.leads.sums[from+j] += d
+			one += d
 		}
+		leads.add(one)
 	}
+	if sq.most[row] = all.of(s.copies); scored {
+		s.leads.most[row] = leads.of(s.copies)
+	}
+}
+
+// off is y - x, 0 for an infinity that stays the same.
+func off(y, x float64) float64 {
+	if y == x {
+		return 0
+	}
+	return y - x
+}
+
+// peak is the largest of some numbers, and their sum.
+type peak struct{ most, sum float64 }
+
+func (p *peak) add(x float64) { p.most, p.sum = max(p.most, x), p.sum+x }
+
+// of returns the largest of n numbers as a multiple of their mean.
+func (p peak) of(n int) float64 {
+	if !(p.sum > 0) || math.IsInf(p.sum, 0) {
+		return 1
+	}
+	return p.most / p.sum * float64(n)
 }

@@ -181,7 +181,7 @@ func (c *checker) outputs(n *onnx.Node, where string, s *scope) {
 		switch {
 		case out == "": // an omitted optional output
 		case s.has(out):
-			c.bad(where, "it makes %.80q, which is there already", out)
+			c.bad(where, "it makes %.80q, a name that its graph or one around it has already: give the value another name", out)
 		default:
 			s.names[out] = true
 		}
@@ -203,7 +203,7 @@ func (c *checker) value(v onnx.ValueInfo, what string, s *scope) {
 	case 0:
 		c.bad(where, "it has no type")
 	case onnx.TensorType, onnx.SparseTensorType:
-		if t.DataType == 0 {
+		if t.DataType == 0 && !t.Undefined {
 			c.bad(where, "it has no element type")
 		}
 		if t.NoShape {
@@ -229,10 +229,10 @@ func typeOf(v onnx.ValueInfo) *onnx.Type {
 	switch {
 	case v.Other != nil:
 		return v.Other
-	case v.DataType == 0 && v.NoShape:
+	case v.DataType == 0 && v.NoShape && !v.Undefined:
 		return &onnx.Type{}
 	}
-	return &onnx.Type{Kind: onnx.TensorType, DataType: v.DataType, Dims: v.Dims, NoShape: v.NoShape}
+	return &onnx.Type{Kind: onnx.TensorType, DataType: v.DataType, Dims: v.Dims, NoShape: v.NoShape, Undefined: v.Undefined}
 }
 
 // initializers checks the tensors of a graph. A tensor with the name of an input

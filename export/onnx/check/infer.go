@@ -170,7 +170,11 @@ func (f *frame) initializer(name string, t *onnx.Type) {
 	if f.ended {
 		return
 	}
-	if have := f.types[name]; have != nil {
+	have := f.types[name]
+	if f.in.refused == nil { // ONNX's rules also compare it with a value of that name in the graphs around it
+		have = f.typeOf(name)
+	}
+	if have != nil {
 		if x := guard(func() { agree(t, have) }); x != nil {
 			f.bad(fmt.Sprintf("initializer %.80q", name), x.reason)
 			f.ended = true

@@ -49,13 +49,13 @@ func init() {
 		"RandomNormal": random, "RandomUniform": random, "Pad": pad, "ScatterND": same, "ScatterElements": same, "Scatter": same,
 		"IsNaN": truth, "IsInf": truth, "RegexFullMatch": truth, "StringConcat": func(c *call) { c.is(0, onnx.String); c.broadcast(2) },
 		"RNN": recurrent, "GRU": recurrent, "LSTM": recurrent, "MeanVarianceNormalization": meanVariance,
+		"GroupNormalization":        func(c *call) { c.elem(0, 0) }, // the shape is that of the function's body, where it comes from data
 		"NegativeLogLikelihoodLoss": nll, "SoftmaxCrossEntropyLoss": crossEntropy,
 	}
 	for _, name := range []string{
 		"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Ceil", "Celu", "Clip", "Cos", "Cosh", "CumProd", "CumSum", "Elu", "Erf", "Exp", "Floor",
 		"Gelu", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LRN", "LeakyRelu", "Log", "Mish", "Neg", "Not", "PRelu", "Reciprocal", "Relu",
 		"Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
-		"GroupNormalization",
 	} {
 		rules[name] = same
 	}

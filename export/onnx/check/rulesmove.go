@@ -272,7 +272,9 @@ func gatherND(c *call) {
 	if from > int64(len(dims)) || from < 0 {
 		refuse("indices of %d axes in a value with %d", last.Value, len(dims))
 	}
-	c.sized(0, slices.Concat(at[:len(at)-1], dims[from:]))
+	if size := slices.Concat(at[:len(at)-1], dims[from:]); len(size) > 0 { // ONNX's rule leaves a single element without a shape
+		c.sized(0, size)
+	}
 }
 
 func where(c *call) {

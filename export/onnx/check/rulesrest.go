@@ -221,7 +221,7 @@ func tensorScatter(c *call) {
 		}
 		at := axis(c.int("axis", -2), len(dims), 0)
 		if at == 0 {
-			refuse("axis 0 of the cache, which is that of the batch")
+			refuse("axis 0 of the cache, the axis of the batch")
 		}
 		for i, d := range update {
 			if i != at {

@@ -29,7 +29,7 @@ func (c *checker) tensor(t *onnx.Tensor, where string) {
 		return
 	}
 	if t.Misplaced {
-		c.bad(where, "its elements are in two places, or in a field that is not that of %s", t.DataType)
+		c.bad(where, "its elements are in two places, or in a field that does not hold %s", t.DataType)
 		return
 	}
 	if t.External != nil {

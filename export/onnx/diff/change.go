@@ -92,6 +92,8 @@ func (r *Report) SameGraph() bool {
 		switch c.Kind {
 		case NodeAdded, NodeRemoved, Operator, Attribute, Rewired, Swapped, Result, Declared, Function:
 			return true
+		case Opset:
+			return c.Where != "" // a function's decides what its nodes compute
 		}
 		return false
 	})
@@ -113,6 +115,7 @@ func (m *Matching) Report() (*Report, error) {
 	c.models()
 	c.scope(m.top)
 	for _, p := range m.functions {
+		c.functionFields(p)
 		c.scope(p)
 	}
 	return &c.Report, c.failed
@@ -304,7 +307,26 @@ func (s *scopeReport) declarations() {
 		return
 	}
 	s.declared("input", s.pairing.a.free(), s.pairing.b.free(), s.inputs)
+	s.overridable()
 	s.declared("output", s.pairing.a.scope.outputs, s.pairing.b.scope.outputs, s.outs)
+}
+
+// overridable compares which stored values a caller may override. Callers know them by
+// their names.
+func (s *scopeReport) overridable() {
+	only := func(all, other []onnx.ValueInfo) string {
+		all = slices.DeleteFunc(slices.Clone(all), func(v onnx.ValueInfo) bool {
+			return slices.ContainsFunc(other, func(w onnx.ValueInfo) bool { return w.Name == v.Name })
+		})
+		if len(all) == 0 {
+			return ""
+		}
+		return list(all, func(v onnx.ValueInfo) string { return quote.Line(v.Name, 40) })
+	}
+	x, y := overridable(s.pairing.a), overridable(s.pairing.b)
+	if from, to := only(x, y), only(y, x); from != to {
+		s.add(Change{Kind: Declared, Name: "inputs with a default", From: from, To: to})
+	}
 }
 
 func (s *scopeReport) declared(kind string, a, b []onnx.ValueInfo, pairs []port) {

@@ -25,6 +25,7 @@ type pairing struct {
 	inputs []port // places among the inputs
 	outs   []port // places among the outputs
 	inner  []*pairing
+	x, y   *onnx.Function // nil: no functions
 }
 
 // Match finds the nodes and values of two files that correspond.
@@ -140,6 +141,7 @@ func (p *pairing) alike(u, v int) bool {
 // they hold.
 func (m *Matching) matchFunctions() error {
 	sides := [2]map[functionName]*side{{}, {}}
+	held := [2]map[functionName]*onnx.Function{{}, {}}
 	var names [2][]functionName
 	for i, f := range []*file{m.a, m.b} {
 		for _, fn := range f.Functions {
@@ -148,7 +150,7 @@ func (m *Matching) matchFunctions() error {
 				return err
 			}
 			name := functionName{standard(fn.Domain), fn.Name, fn.Overload}
-			sides[i][name] = s
+			sides[i][name], held[i][name] = s, fn
 			names[i] = append(names[i], name)
 		}
 	}
@@ -158,14 +160,14 @@ func (m *Matching) matchFunctions() error {
 		if _, ok := sides[0][name]; ok {
 			pairs[name] = name
 		} else {
-			contents[sides[1][name].inside(whole)] = name
+			contents[sides[1][name].content(held[1][name])] = name
 		}
 	}
 	for _, name := range names[0] {
 		if _, ok := pairs[name]; ok {
 			continue
 		}
-		h := sides[0][name].inside(whole)
+		h := sides[0][name].content(held[0][name])
 		if other, ok := contents[h]; ok {
 			pairs[name] = other
 			delete(contents, h)
@@ -196,7 +198,9 @@ func (m *Matching) matchFunctions() error {
 			}
 			return all
 		}
-		m.functions = append(m.functions, pairDeclared("function "+name.String(), x, y, count(len(x.inputs), len(y.inputs)), count(len(x.scope.outputs), len(y.scope.outputs))))
+		p := pairDeclared("function "+name.String(), x, y, count(len(x.inputs), len(y.inputs)), count(len(x.scope.outputs), len(y.scope.outputs)))
+		p.x, p.y = held[0][name], held[1][other]
+		m.functions = append(m.functions, p)
 	}
 	return nil
 }
@@ -234,9 +238,21 @@ func firstOf(names []string) string {
 }
 
 // Values returns the names that values of the second file's graph have in the first:
-// of inputs and of what nodes compute. Values without a counterpart are not there.
+// of inputs and of what nodes compute. Values without a counterpart are not there. The
+// results of nodes that correspond do so in their order, whatever they compute.
 func (m *Matching) Values() map[string]string {
 	names := map[string]string{}
+	for i, j := range m.top.mates {
+		if j < 0 {
+			continue
+		}
+		x, y := m.top.a.nodes[i].Outputs, m.top.b.nodes[j].Outputs
+		for k := range min(len(x), len(y)) {
+			if x[k] != "" && y[k] != "" {
+				names[y[k]] = x[k]
+			}
+		}
+	}
 	for u, v := range m.top.values {
 		if v >= 0 {
 			names[m.top.b.values[v].name] = m.top.a.values[u].name

@@ -123,8 +123,14 @@ func dataType(t format.DType) (onnx.DataType, error) {
 		return onnx.Float, nil
 	case format.Float64:
 		return onnx.Double, nil
+	case format.Float16:
+		return onnx.Float16, nil
+	case format.BFloat16:
+		return onnx.BFloat16, nil
 	case format.Int64:
 		return onnx.Int64, nil
+	case format.Uint8:
+		return onnx.Uint8, nil
 	case format.Bool:
 		return onnx.Bool, nil
 	}

@@ -16,8 +16,9 @@ const microsoft = onnx.Microsoft
 // fusions maps nodes of a graph with a past to ONNX Runtime's own operators.
 // Each replaces several values:
 //
-//	GroupQueryAttention     split heads, past and new keys, attention, join heads
+//	GroupQueryAttention     split heads, rotation, past and new keys, attention, join heads
 //	SkipLayerNormalization  residual sum and the bias before it, normalization
+//	SkipSimplifiedLayerNormalization  the same, by the root mean square
 //	FastGelu                bias and the tanh form of GELU
 //
 // GroupQueryAttention updates a cache of fixed length in place: past and
@@ -36,10 +37,18 @@ type fusions struct {
 
 // Fuse is Lower with ONNX Runtime's own operators, for a graph with a past: it
 // keeps composite operators that can be fused. It rejects a graph if a causal
-// attention cannot be fused.
-func Fuse(g *graph.Graph) (Lowered, error) {
-	g, err := graph.Apply(g, graph.SliceRanges, graph.Decompose(canFuse), graph.Merge)
+// attention cannot be fused. apart leaves rotations and norms by root mean square
+// decomposed.
+func Fuse(g *graph.Graph, apart bool) (Lowered, error) {
+	g, err := graph.Apply(g, graph.SliceRanges)
 	if err != nil {
+		return Lowered{}, err
+	}
+	var kept map[string]bool
+	if !apart {
+		kept = whole(g)
+	}
+	if g, err = graph.Apply(g, graph.Decompose(func(n *graph.Node) bool { return kept[n.Name()] || canFuse(n) }), graph.Merge); err != nil {
 		return Lowered{}, err
 	}
 	f := &fusions{nodes: map[*graph.Value]func(*emitter){}, absorbed: map[*graph.Value]bool{}, needs: map[*graph.Value][]*graph.Value{}, context: g.Context}
@@ -69,6 +78,8 @@ func Fuse(g *graph.Graph) (Lowered, error) {
 			if sum := v.Args()[0]; v.Index == 0 && len(v.Args()) == 3 && sum.Op() == graph.Add && sameShape(sum.Args()) && !f.absorbed[sum] {
 				f.skipLayerNormalization(v, op, once)
 			}
+		case graph.RMSNormalization:
+			f.skipRMSNormalization(v, op, once)
 		case graph.Gelu:
 			if op.Approximate == "tanh" {
 				f.fastGelu(v, once)
@@ -151,9 +162,14 @@ func (f *fusions) attention(g *graph.Graph, context, together, a *graph.Value) e
 	if d, _ := a.Shape[3].Number(); d%8 != 0 {
 		return &HeadWidthError{Width: d}
 	}
-	q, k, v := headsOf(a.Args()[0]), headsOf(key.Args()[1]), headsOf(value.Args()[1])
+	queries, keys, rotation := unrotated(a.Args()[0], key.Args()[1])
+	q, k, v := headsOf(queries), headsOf(keys), headsOf(value.Args()[1])
 	gone := []*graph.Value{a, together, key, value}
 	needs := []*graph.Value{key.Args()[0], value.Args()[0], mask}
+	if rotation.places != nil {
+		gone = append(gone, a.Args()[0], key.Args()[1])
+		needs = append(needs, rotation.places)
+	}
 	packed := packed(q, k, v)
 	if packed {
 		needs = append(needs, q.joined.Args()[0])
@@ -185,9 +201,13 @@ func (f *fusions) attention(g *graph.Graph, context, together, a *graph.Value) e
 		if op.Window > 0 {
 			attrs = append(attrs, onnx.IntAttr("local_window_size", int64(op.Window)))
 		}
-		e.contrib("GroupQueryAttention",
-			append(inputs, key.Args()[0].Name, value.Args()[0].Name, e.lengths(mask.Name), e.totalLength(f.context)),
-			[]string{context.Name, key.Name, value.Name}, attrs...)
+		inputs = append(inputs, key.Args()[0].Name, value.Args()[0].Name, e.lengths(mask.Name), e.totalLength(f.context))
+		if rotation.places != nil {
+			cos, sin := e.tables(rotation, f.context)
+			inputs = append(inputs, cos, sin, rotation.places.Name)
+			attrs = append(attrs, onnx.IntAttr("do_rotary", 1), flag("rotary_interleaved", rotation.op.Interleaved))
+		}
+		e.contrib("GroupQueryAttention", inputs, []string{context.Name, key.Name, value.Name}, attrs...)
 	})
 	return nil
 }

@@ -161,6 +161,15 @@ func (e *emitter) counted(n int) string {
 
 // scalar returns the name of the size d as a tensor without axes.
 func (e *emitter) scalar(d graph.Dim) (string, error) {
+	if n, ok := d.Number(); ok { // without the list, which nothing may use
+		name := fmt.Sprintf("int64.%d.scalar", n)
+		if !e.shared[name] {
+			e.shared[name] = true
+			raw := binary.LittleEndian.AppendUint64(nil, uint64(n))
+			e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Int64, Raw: raw})
+		}
+		return name, nil
+	}
 	list, err := e.size(d)
 	if err != nil {
 		return "", err
@@ -168,12 +177,7 @@ func (e *emitter) scalar(d graph.Dim) (string, error) {
 	name := list + ".scalar"
 	if !e.shared[name] {
 		e.shared[name] = true
-		if n, ok := d.Number(); ok {
-			raw := binary.LittleEndian.AppendUint64(nil, uint64(n))
-			e.out.Initializers = append(e.out.Initializers, &onnx.Tensor{Name: name, DataType: onnx.Int64, Raw: raw})
-		} else {
-			e.node("Squeeze", name, []string{list, e.integers(0)})
-		}
+		e.node("Squeeze", name, []string{list, e.integers(0)})
 	}
 	return name, nil
 }

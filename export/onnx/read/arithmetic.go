@@ -1,6 +1,8 @@
 package read
 
 import (
+	"math"
+
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model/graph"
@@ -58,6 +60,17 @@ func (e *elements) wrapped() *elements {
 	return e
 }
 
+// round sets element i to x, rounded to the type. Where float64 itself may have
+// rounded x, only a float32 counts as exact.
+func (e *elements) round(i int, x float64) {
+	e.floats[i] = e.dtype.Round(x)
+	exact := e.floats[i]
+	if e.dtype == format.Float64 {
+		exact = float64(float32(x))
+	}
+	e.rounded = e.rounded || exact != x && x == x
+}
+
 // knowUnary computes a function of known elements, nil if that is not possible.
 func knowUnary(op graph.Unary, x *elements) *elements {
 	if x == nil || op == graph.Identity {
@@ -67,7 +80,7 @@ func knowUnary(op graph.Unary, x *elements) *elements {
 	switch f, i := op.Float(), op.Int(); {
 	case x.dtype.Float() && f != nil:
 		for j, v := range x.floats {
-			out.floats[j] = x.dtype.Round(f(v))
+			out.round(j, f(v))
 		}
 		return out
 	case x.dtype.Float():
@@ -143,7 +156,7 @@ func knowNumbers(op graph.Binary, x, y *elements) *elements {
 	}
 	out := blank(x.dtype, x.shape)
 	for i, v := range x.floats {
-		out.floats[i] = x.dtype.Round(f(v, y.floats[i]))
+		out.round(i, f(v, y.floats[i]))
 	}
 	return out
 }
@@ -162,6 +175,9 @@ func dimArithmetic(op graph.Binary, x, y graph.Dim) (z graph.Dim, ok bool) {
 		}
 		s, ok := signOf(x.Sub(y))
 		return truth(compare(s, true)), ok
+	}
+	if known && fixed && b == -1 && (a == math.MinInt32 || a == math.MinInt64) && (op == graph.Div || op == graph.Mod) {
+		return z, false // it stays a node, which whoever runs the file must see: the quotient is no integer of the type
 	}
 	if known && fixed && op.Int() != nil {
 		v, err := op.Int()(int64(a), int64(b))

@@ -1,6 +1,7 @@
 package read
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/attnx/attnx/export/onnx"
@@ -26,11 +27,15 @@ func (n *node) inner(g *onnx.Graph, prefix string, inputs ...*value) []*value {
 		panic(refusal{err})
 	}
 	for i, in := range g.Inputs {
+		if s.values[in.Name] != nil {
+			n.invalid("its graph has an input and an initializer that are both %.80q", in.Name)
+		}
 		s.values[in.Name] = inputs[i]
 	}
 	if err := n.r.nodes(g.Nodes, s); err != nil {
 		panic(refusal{err})
 	}
+	n.r.contradict(g.Values, s)
 	out := make([]*value, len(g.Outputs))
 	for i, o := range g.Outputs {
 		if out[i] = s.lookup(o.Name); out[i] == nil {
@@ -40,10 +45,14 @@ func (n *node) inner(g *onnx.Graph, prefix string, inputs ...*value) []*value {
 	return out
 }
 
-// round counts a round of a loop as a node: its graph may have none.
-func (n *node) round() {
+// round counts a round of a loop as a node: its graph may have none. all are the rounds
+// that the loop makes for sure.
+func (n *node) round(all int) {
+	if all > maxRounds {
+		panic(refusal{exceeded(n.onnx, float64(all), fmt.Sprintf("it makes %.3g rounds", float64(all)))})
+	}
 	if n.r.budget--; n.r.budget < 0 {
-		n.refuse("functions and loops make more than %d nodes", maxExpanded)
+		panic(refusal{expanded(n.onnx)})
 	}
 }
 
@@ -89,9 +98,13 @@ func readLoop(n *node) []*value {
 	if n.has(1) {
 		going = n.condition(n.value(1))
 	}
+	sure := 0
+	if bounded && stays(body, nil) {
+		sure = rounds
+	}
 	var collected [][]*value
 	for round := 0; going && (!bounded || round < rounds); round++ {
-		n.round()
+		n.round(sure)
 		number := integerElements(graph.N(round)).reshaped([]int{})
 		in := append([]*value{knownScalar(n, n.name()+".round", number), knownScalar(n, n.name()+".going", truthElements(true))}, carried...)
 		out := n.inner(body, n.prefix(round), in...)
@@ -184,7 +197,7 @@ func readScan(n *node) []*value {
 	}
 	var collected [][]*value
 	for round := range length {
-		n.round()
+		n.round(length)
 		in := append([]*value{}, carried...)
 		for i := range scanned {
 			at := round
@@ -255,7 +268,7 @@ func readBatchedScan(n *node) []*value {
 		}
 		var collected [][]*value
 		for round := range count {
-			n.round()
+			n.round(count)
 			in := slices.Clone(carried)
 			for i := range scanned {
 				at := round

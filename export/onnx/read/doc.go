@@ -18,7 +18,8 @@
 // reader therefore tracks known values: integers as polynomials of named
 // dimensions, small tensors of numbers as they are. Shape returns such a value,
 // arithmetic preserves it, and Reshape takes its sizes from it. A known value is
-// recorded only if an operator needs it as data.
+// recorded only if an operator needs it as data: as a constant if it is exact, and as
+// its operators if they round, so that who bounds roundings sees them.
 //
 // If a size is needed but not known, an [OpenError] names the dimensions and
 // inputs that would determine it. The caller can then read the model again, with

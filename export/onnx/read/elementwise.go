@@ -13,7 +13,7 @@ var elementwiseFamily = family{
 	"Neg": unaryRow(graph.Neg), "Exp": unaryRow(graph.Exp), "Log": unaryRow(graph.Log), "Sqrt": unaryRow(graph.Sqrt), "Tanh": unaryRow(graph.Tanh),
 	"Relu": unaryRow(graph.Relu), "Sigmoid": unaryRow(graph.Sigmoid), "Erf": unaryRow(graph.Erf), "Sin": unaryRow(graph.Sin), "Cos": unaryRow(graph.Cos),
 	"Abs": unaryRow(graph.Abs), "Sign": unaryRow(graph.Sign), "Floor": unaryRow(graph.Floor), "Ceil": unaryRow(graph.Ceil), "Round": unaryRow(graph.Round),
-	"Reciprocal": unaryRow(graph.Reciprocal), "Softplus": unaryRow(graph.Softplus), "Not": unaryRow(graph.Not), "Identity": unaryRow(graph.Identity),
+	"Reciprocal": unaryRow(graph.Reciprocal), "Softplus": unaryRow(graph.Softplus), "Not": unaryRow(graph.Not), "Identity": identityRow(),
 	"Tan": unaryRow(graph.Tan), "Asin": unaryRow(graph.Asin), "Acos": unaryRow(graph.Acos), "Atan": unaryRow(graph.Atan), "Sinh": unaryRow(graph.Sinh),
 	"Cosh": unaryRow(graph.Cosh), "Asinh": unaryRow(graph.Asinh), "Acosh": unaryRow(graph.Acosh), "Atanh": unaryRow(graph.Atanh),
 	"IsNaN": unaryRow(graph.IsNaN), "BitwiseNot": unaryRow(graph.BitwiseNot),

@@ -24,7 +24,9 @@ type InvalidError struct {
 	Reason   string
 }
 
-func (e *InvalidError) Error() string { return describe(e.Node, e.Operator, e.Reason, "") }
+func (e *InvalidError) Error() string {
+	return describe(e.Node, e.Operator, e.Reason, "mend the node, or give inputs that fit it")
+}
 
 // OpenError reports that the graph depends on an unknown size or value. Reading
 // the model again with those of a case helps.
@@ -124,7 +126,7 @@ func (n *node) recorded() error {
 			return n.openError(reason)
 		}
 	}
-	return &UnsupportedError{Node: n.name(), Operator: n.operator(), Reason: reason}
+	return &UnsupportedError{Node: n.name(), Operator: n.operator(), Reason: reason, Remedy: "mend the node, or give inputs that fit it"}
 }
 
 // recovered converts a refusal to its error. An operator's function that reads an

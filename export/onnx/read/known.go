@@ -19,6 +19,8 @@ type elements struct {
 	shape  []int
 	ints   []graph.Dim
 	floats []float64
+
+	rounded bool // an operator rounded a number: a runtime's may differ
 }
 
 // integerElements returns a known int64 vector.

@@ -23,7 +23,15 @@ func readDropout(n *node) []*graph.Value {
 		if mode == nil {
 			n.open("whether it is training is computed from data")
 		}
-		if !mode.ints[0].Is(0) && (!n.has(1) || n.scalar(1) != 0) {
+		ratio := 0.5
+		if n.has(1) {
+			ratio = n.scalar(1)
+		}
+		switch training := !mode.ints[0].Is(0); {
+		case !training || ratio == 0:
+		case n.r.o.Training && ratio > 0 && ratio < 1:
+			x = n.apply(graph.Dropout{Ratio: ratio}, x)
+		default:
 			n.refuse("random numbers, in training")
 		}
 	}

@@ -35,6 +35,9 @@ func readBatchNormalization(n *node) []*graph.Value {
 		args = append(args, n.cast(n.arg(i), wide))
 	}
 	op := graph.BatchNormalization{Epsilon: n.epsilon()}
+	if m := n.float("momentum", float64(float32(graph.Momentum))); m != float64(float32(graph.Momentum)) && m > 0 && m < 1 {
+		op.Momentum = m
+	}
 	// Before version 9 each element of an image could have its own moments.
 	spatial := n.version >= 9 || n.flag("spatial", true)
 	training := n.trains()
@@ -43,6 +46,9 @@ func readBatchNormalization(n *node) []*graph.Value {
 		n.invalid("%s has no channels", x.Shape)
 	case !training && spatial:
 		return one(n.cast(n.apply(op, args...), x.DType))
+	case n.r.o.Training && spatial:
+		n.r.batchMoments = true
+		return []*graph.Value{n.cast(n.apply(op, args...), x.DType), n.arg(3), n.arg(4), n.arg(3), n.arg(4)}[:max(1, len(n.onnx.Outputs))]
 	}
 	axes := []int{0}
 	if spatial {

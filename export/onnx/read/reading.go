@@ -17,32 +17,47 @@ const (
 
 // reading is a model that is being converted.
 type reading struct {
-	m         *onnx.Model
-	o         Options
-	b         *graph.Builder
-	functions map[functionKey]*onnx.Function
-	weights   []format.Tensor
-	given     []*value // inputs, in order
-	used      map[*value]bool
-	symbols   map[string]graph.Dim // of named dimensions, by name in the file
-	dims      map[graph.Dim]bool   // the named dimensions of the graph
-	fresh     int                  // number of generated dimension names
-	taken     map[string]bool      // names of values in use
-	numbers   map[string]int       // the last number appended to a name
-	renamed   map[string]string
-	constants map[string]*graph.Value
-	budget    int // nodes that may still be read
-	depth     int
-	block     int // channels in a block of com.microsoft.nchwc, 0 until it is asked for
+	m            *onnx.Model
+	o            Options
+	b            *graph.Builder
+	functions    map[functionKey]*onnx.Function
+	weights      []format.Tensor
+	batchMoments bool // Result.BatchMoments
+	parts        map[string]Part
+	results      map[string]Part
+	given        []*value // inputs, in order
+	used         map[*value]bool
+	symbols      map[string]graph.Dim // of named dimensions, by name in the file
+	dims         map[graph.Dim]bool   // the named dimensions of the graph
+	fresh        int                  // number of generated dimension names
+	taken        map[string]bool      // names of values in use
+	numbers      map[string]int       // the last number appended to a name
+	renamed      map[string]string
+	constants    map[string]*graph.Value
+	late         map[*graph.Value]bool // results of what was recorded later
+	budget       int                   // nodes that may still be read
+	depth        int
+	learned      map[string]bool // with Training: initializers that are parameters
+	assumes      bool            // Result.Assumes
+	// contradiction is Result.Contradiction.
+	contradiction string
+	declaredDims  map[string]graph.Dim // of declared values, by names that no input has
+	block         int                  // channels in a block of com.microsoft.nchwc, 0 until it is asked for
 }
 
 type functionKey struct{ domain, name, overload string }
 
 func newReading(m *onnx.Model, o Options) *reading {
 	r := &reading{
-		m: m, o: o, b: graph.NewBuilder(), functions: map[functionKey]*onnx.Function{}, used: map[*value]bool{},
-		symbols: map[string]graph.Dim{}, dims: map[graph.Dim]bool{}, taken: map[string]bool{}, numbers: map[string]int{}, renamed: map[string]string{}, constants: map[string]*graph.Value{},
+		m: m, o: o, b: graph.NewBuilder(), parts: map[string]Part{}, results: map[string]Part{}, functions: map[functionKey]*onnx.Function{}, used: map[*value]bool{},
+		symbols: map[string]graph.Dim{}, dims: map[graph.Dim]bool{}, taken: map[string]bool{}, numbers: map[string]int{}, renamed: map[string]string{}, constants: map[string]*graph.Value{}, late: map[*graph.Value]bool{}, declaredDims: map[string]graph.Dim{},
 		budget: maxExpanded + len(m.Graph.Nodes),
+	}
+	if o.Training {
+		r.learned = map[string]bool{}
+		for name, use := range Uses(m) {
+			r.learned[name] = use == Parameter || o.Learned[name]
+		}
 	}
 	for _, f := range m.Functions {
 		r.functions[functionKey{domainOf(f.Domain), f.Name, f.Overload}] = f
@@ -109,13 +124,18 @@ func (r *reading) nodes(nodes []*onnx.Node, s *scope) error {
 	defer func() { r.depth-- }()
 	for _, n := range nodes {
 		if r.budget--; r.budget < 0 {
-			return &UnsupportedError{Node: nodeName(n), Operator: n.Op, Reason: fmt.Sprintf("functions and loops make more than %d nodes", maxExpanded)}
+			return expanded(n)
 		}
 		if err := r.node(n, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// expanded refuses what makes too many nodes for attnx alone.
+func expanded(n *onnx.Node) error {
+	return &BoundError{UnsupportedError{Node: nodeName(n), Operator: n.Op, Reason: fmt.Sprintf("functions and loops make more than %d nodes", maxExpanded), Remedy: "only a runtime can run it"}, 0}
 }
 
 // node reads one node and names its results.
@@ -142,12 +162,13 @@ func (r *reading) node(o *onnx.Node, s *scope) (err error) {
 	}
 	w, ok := table[key{n.domain, o.Op}]
 	if !ok {
-		n.refuse("attnx does not read this operator")
+		panic(refusal{&UnsupportedError{Node: n.name(), Operator: n.operator(), Reason: "attnx does not read this operator", Remedy: "run the file in a runtime that has it, or put it into the file as a function"}})
 	}
 	if w.values != nil {
-		values := w.values(n)
-		n.checkSeen()
-		return n.define(values)
+		if values := w.values(n); values != nil || w.read == nil {
+			n.checkSeen()
+			return n.define(values)
+		}
 	}
 	if w.know != nil {
 		if known := w.know(n); known != nil {
@@ -155,6 +176,9 @@ func (r *reading) node(o *onnx.Node, s *scope) (err error) {
 			values := make([]*value, len(known))
 			for i, k := range known {
 				values[i] = &value{elements: k}
+				if w.read != nil && n.rounds(k) {
+					values[i].later, values[i].place = &later{n: n, read: w.read}, i
+				}
 			}
 			return n.define(values)
 		}
@@ -162,11 +186,20 @@ func (r *reading) node(o *onnx.Node, s *scope) (err error) {
 	if w.read == nil {
 		n.open("it is computed while reading, and its arguments are not known")
 	}
-	n.b = r.b.Scope(r.unique(n.name()))
-	before := len(r.b.Recorded())
-	results := w.read(n)
-	if err := n.recorded(); err != nil {
+	values, err := n.recordBy(w.read)
+	if err != nil {
 		return err
+	}
+	return n.define(values)
+}
+
+// recordBy records a node and returns its results.
+func (n *node) recordBy(read func(n *node) []*graph.Value) ([]*value, error) {
+	n.b = n.r.b.Scope(n.r.unique(n.name()))
+	before := len(n.r.b.Recorded())
+	results := read(n)
+	if err := n.recorded(); err != nil {
+		return nil, err
 	}
 	n.checkSeen()
 	return n.keep(results, before)
@@ -174,7 +207,7 @@ func (r *reading) node(o *onnx.Node, s *scope) (err error) {
 
 // keep names the results of a node. A result that the node returns without
 // recording it becomes an Identity.
-func (n *node) keep(results []*graph.Value, before int) error {
+func (n *node) keep(results []*graph.Value, before int) ([]*value, error) {
 	named := map[*graph.Value]bool{}
 	values := make([]*value, len(results))
 	for i, v := range results {
@@ -182,16 +215,13 @@ func (n *node) keep(results []*graph.Value, before int) error {
 			continue
 		}
 		name := n.r.nameFor(n.onnx.Outputs[i], n.scope)
-		if !slices.Contains(n.r.b.Recorded()[before:], v.Node) || v.Leaf() || named[v] {
+		if !slices.Contains(n.r.b.Recorded()[before:], v.Node) || v.Leaf() || named[v] || n.r.late[v] {
 			v = n.r.b.Identity(v)
 		}
 		named[v] = true
 		values[i] = &value{recorded: n.r.b.Name(name, v)}
 	}
-	if err := n.recorded(); err != nil {
-		return err
-	}
-	return n.define(values)
+	return values, n.recorded()
 }
 
 // define enters the results of a node into its scope.

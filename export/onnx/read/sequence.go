@@ -176,7 +176,7 @@ func readConcatFromSequence(n *node) []*value {
 	n.record()
 	list := n.list(0)
 	if len(list) == 0 {
-		n.refuse("an empty sequence, whose type is not known")
+		n.refuse("an empty sequence: its type is not known")
 	}
 	n.require("axis")
 	parts := make([]*graph.Value, len(list))
@@ -196,6 +196,18 @@ func readConcatFromSequence(n *node) []*value {
 		return n.listed([]*graph.Value{n.b.Concat(axis, parts...)})
 	}
 	return n.listed([]*graph.Value{n.b.Concat(n.axis(n.int("axis", 0), rank), parts...)})
+}
+
+// identityRow is Identity's, which passes on sequences and optional values too.
+func identityRow() row {
+	w := unaryRow(graph.Identity)
+	w.values = func(n *node) []*value {
+		if !n.has(0) || n.args[0].isTensor() {
+			return nil
+		}
+		return []*value{n.any(0)}
+	}
+	return w
 }
 
 func readOptional(n *node) []*value {

@@ -132,6 +132,11 @@ func (n *node) rest(from, sizes graph.Shape) graph.Dim {
 		divisor = append(divisor[:at], divisor[at+1:]...)
 	}
 	q, ok := rest.Elements().Quotient(divisor.Elements())
+	a, known := rest.Elements().Number()
+	b, both := divisor.Elements().Number()
+	if !ok && known && both {
+		n.invalid("%s is reshaped to %s and a size that is left: %d elements are not a multiple of %d", from, sizes, a, b)
+	}
 	if !ok {
 		n.open("%s is reshaped to %s and a size that is left, which is no polynomial", from, sizes)
 	}

@@ -57,8 +57,8 @@ func parts(n *node) (all []part) {
 const endless = 1_000_000_000
 
 // clamp returns a position on an axis of the given size, counted from the front. A
-// position that cannot be compared with a named size is kept: the run checks that
-// it is on the axis.
+// position that cannot be compared with a named size is kept, as if it were on the axis:
+// see Result.Assumes.
 func (n *node) clamp(at, size graph.Dim, step int, end bool) graph.Dim {
 	number, known := at.Number()
 	length, fixed := size.Number()
@@ -80,6 +80,9 @@ func (n *node) clamp(at, size graph.Dim, step int, end bool) graph.Dim {
 		if s, ok := signOf(at); ok && s < 0 {
 			at = size.Add(at)
 		}
+	}
+	if !fixed && known && (number > 1 || number < -1) {
+		n.r.assumes = true
 	}
 	if number, known = at.Number(); known && fixed {
 		return graph.N(min(max(number, least), length+most))

@@ -24,7 +24,8 @@ type row struct {
 	// know computes the results while reading, if their inputs are known. Otherwise
 	// it returns nil, and read is called.
 	know func(n *node) []*elements
-	// values does everything itself; control flow uses it.
+	// values does everything itself; control flow uses it. If it returns nil, read is
+	// called.
 	values func(n *node) []*value
 }
 

@@ -107,7 +107,7 @@ func (n *node) ensemble(leaf string) *forest {
 		for _, to := range []int64{yes[i], no[i]} {
 			at, there := places[nodeKey{tree[i], to}]
 			if !there && mode != leaves {
-				n.invalid("node %d of tree %d goes on with %d, which is not there", number[i], tree[i], to)
+				n.invalid("node %d of tree %d continues with %d, which is not there", number[i], tree[i], to)
 			}
 			f.next = append(f.next, at)
 		}
@@ -269,7 +269,7 @@ func readTreeEnsemble(n *node) *graph.Value {
 				limit = int64(len(targets))
 			}
 			if to[0] < 0 || to[0] >= limit {
-				n.invalid("node %d goes on with %d of %d", i, to[0], limit)
+				n.invalid("node %d continues with %d of %d", i, to[0], limit)
 			}
 			if to[1] != 0 {
 				to[0] = leaf(to[0])

@@ -16,9 +16,12 @@ type value struct {
 	scope    *scope // where it is defined
 	recorded *graph.Value
 	elements *elements
+	later    *later // records the elements; nil: they are recorded as they are
+	place    int    // of v among its results
 	weight   *onnx.Tensor
 	sparse   *onnx.SparseTensor
 	input    bool // an input of the model
+	learned  bool // an initializer that is a parameter, with Options.Training
 
 	isList bool     // it is a sequence
 	list   []*value // its values
@@ -73,7 +76,7 @@ func (r *reading) initializers(g *onnx.Graph, s *scope) error {
 		if _, err := elementType(t.DataType); err != nil {
 			return &UnsupportedError{Reason: fmt.Sprintf("initializer %.80q: %v", t.Name, err)}
 		}
-		s.values[t.Name] = &value{name: t.Name, scope: s, weight: t}
+		s.values[t.Name] = &value{name: t.Name, scope: s, weight: t, learned: s.parent == nil && r.learned[t.Name]}
 	}
 	for _, t := range g.Sparse {
 		if t.Values == nil || t.Indices == nil {
@@ -159,7 +162,14 @@ func (r *reading) record(v *value) (*graph.Value, error) {
 	if v.recorded != nil {
 		return v.recorded, nil
 	}
-	if v.elements != nil {
+	if v.later != nil {
+		results, err := v.later.results()
+		if err == nil {
+			v.recorded = results[v.place].recorded
+		}
+		return v.recorded, err
+	}
+	if v.elements != nil && !v.learned {
 		recorded, err := r.recordElements(v)
 		v.recorded = recorded
 		return recorded, err
@@ -168,7 +178,12 @@ func (r *reading) record(v *value) (*graph.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.recorded = r.recordTensor(v.name, v.scope, t)
+	if v.learned && len(t.Shape) == 0 {
+		t.Shape = []int{1} // runtimes copy scalars that they are given
+		v.recorded = r.b.Reshape(r.recordWeight(r.nameFor(v.name, v.scope), t))
+	} else {
+		v.recorded = r.recordTensor(v.name, v.scope, t)
+	}
 	return v.recorded, r.b.Err()
 }
 
@@ -176,8 +191,12 @@ func (r *reading) record(v *value) (*graph.Value, error) {
 func (r *reading) recordTensor(name string, s *scope, t format.Tensor) *graph.Value {
 	name = r.nameFor(name, s)
 	if t.Elements() > constLimit || t.DType.Float() && len(t.Shape) > 0 {
-		r.weights = append(r.weights, t.WithName(name))
-		return r.b.Weight(name, t.DType, t.Shape...)
+		return r.recordWeight(name, t)
 	}
 	return r.b.Const(t.WithName(name))
+}
+
+func (r *reading) recordWeight(name string, t format.Tensor) *graph.Value {
+	r.weights = append(r.weights, t.WithName(name))
+	return r.b.Weight(name, t.DType, t.Shape...)
 }

@@ -19,7 +19,7 @@ func Fit(ctx context.Context, c *model.Checkpoint, d *train.Data, o train.Option
 	if err != nil {
 		return nil, err
 	}
-	engine, err := New(g, Options{})
+	engine, err := New(g, Options{Loss: o.Passes(), Recompute: o.Recompute})
 	if err != nil {
 		return nil, err
 	}

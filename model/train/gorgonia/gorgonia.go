@@ -16,6 +16,8 @@ type Options struct {
 	Float64 bool
 	// Loss changes the loss of the steps, and not that of evaluations.
 	Loss []graph.Pass
+	// Recompute has steps keep less for the backward pass: see graph.Schedule.
+	Recompute bool
 }
 
 // Engine is the training engine in pure Go. It lowers a graph to a Gorgonia
@@ -26,6 +28,7 @@ type Options struct {
 // differently.
 type Engine struct {
 	loss   *graph.Graph
+	step   *graph.Graph // the loss of a step
 	runner engineRunner
 	steps  engineRunner // of the steps; the same one if Options.Loss is empty
 }
@@ -50,17 +53,17 @@ func New(g *graph.Graph, o Options) (*Engine, error) {
 	}
 	runner := func(g *graph.Graph) engineRunner {
 		if o.Float64 {
-			return newRunner[float64](g)
+			return newRunner[float64](g, o.Recompute)
 		}
-		return newRunner[float32](g)
+		return newRunner[float32](g, o.Recompute)
 	}
-	e := &Engine{loss: g, runner: runner(g)}
+	e := &Engine{loss: g, step: g, runner: runner(g)}
 	if e.steps = e.runner; len(o.Loss) > 0 {
 		changed, err := graph.Apply(g, o.Loss...)
 		if err != nil {
 			return nil, err
 		}
-		e.steps = runner(changed)
+		e.step, e.steps = changed, runner(changed)
 	}
 	return e, nil
 }
@@ -69,7 +72,7 @@ var _ train.Evaluator = (*Engine)(nil)
 
 // Step implements train.Engine.
 func (e *Engine) Step(weights []format.Tensor, batch train.Batch, grads []format.Tensor) (float64, error) {
-	inputs, err := batch.Inputs(e.loss)
+	inputs, err := batch.Inputs(e.step)
 	if err != nil {
 		return 0, err
 	}
@@ -135,7 +138,7 @@ func NewForward(g *graph.Graph, weights []format.Tensor) (*Forward, error) {
 	if err := model.Weights(weights).Check(g); err != nil {
 		return nil, err
 	}
-	return &Forward{newRunner[float32](g), weights}, nil
+	return &Forward{newRunner[float32](g, false), weights}, nil
 }
 
 // Lacks returns the name of an operator of a graph that the engine does not have,

@@ -573,7 +573,7 @@ const gradientTolerance = 1e-7
 func checkGradient(t *testing.T, c gradientCase, passes ...graph.Pass) {
 	t.Helper()
 	g := lossGraph(t, c, passes...)
-	p, err := compile[float64](g, nil, paramNames(g))
+	p, err := compile[float64](g, nil, paramNames(g), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -588,7 +588,7 @@ func checkGradient(t *testing.T, c gradientCase, passes ...graph.Pass) {
 			copy(got[i], p.slots[s].f)
 		}
 	}
-	forward, err := compile[float64](g, nil, nil)
+	forward, err := compile[float64](g, nil, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,8 @@ func native(n *graph.Node) bool {
 		return len(n.Args) == 3 && len(n.Results) == 1
 	case graph.Gelu:
 		return op.Approximate == "tanh"
+	case graph.TrackMoment: // its derivative is its own
+		return true
 	case graph.Attention: // as many heads of keys as of queries, with one width
 		q, k, v := n.Args[0], n.Args[1], n.Args[2]
 		if len(n.Args) == 4 {
@@ -156,6 +158,8 @@ func (l *lowering[E]) value(v *graph.Value, args G.Nodes) *G.Node {
 		return l.layerNormalization(op, v, args[0], args[1], args[2])
 	case graph.Gelu:
 		return l.gelu(args[0])
+	case graph.TrackMoment:
+		return l.track(op.Weight, args[0], args[1], args[2])
 	case graph.Attention:
 		return l.attention(op, v, args)
 	case graph.SoftmaxCrossEntropyLoss:

@@ -34,7 +34,7 @@ func TestTies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := compile[float64](g, nil, paramNames(g))
+		p, err := compile[float64](g, nil, paramNames(g), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func outputOf(t *testing.T, op graph.Op, args ...[]float32) operand[float32] {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := compile[float32](g, nil, nil)
+	p, err := compile[float32](g, nil, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

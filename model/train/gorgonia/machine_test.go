@@ -21,7 +21,7 @@ func TestTapeMachine(t *testing.T) {
 			}
 			t.Run(op.Name()+"/"+c.name, func(t *testing.T) {
 				g := lossGraph(t, c)
-				p, err := compile[float64](g, nil, paramNames(g))
+				p, err := compile[float64](g, nil, paramNames(g), false)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -47,7 +47,7 @@ func checkGoldenGradients(t *testing.T, c fixtures.OpCase) {
 			bound = decomposedGradient
 		}
 	}
-	p, err := compile[float64](g, nil, paramNames(g))
+	p, err := compile[float64](g, nil, paramNames(g), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,24 +16,29 @@ import (
 type planner[E element] struct {
 	*program[E]
 	lowering *lowering[E]
-	slot     map[*G.Node]int
+	slot     map[*G.Node]int // of the first turn
+	loss     *G.Node         // not nil: some values are computed again in its backward pass
 	free     [][]E
 }
 
 func (p *planner[E]) layOut(want G.Nodes) error {
-	order := p.needed(want)
+	turns := p.schedule(p.needed(want), want)
+	order := make(G.Nodes, len(turns))
+	for i, t := range turns {
+		order[i] = t.node
+	}
 	last := make([]int, len(order)) // for each slot: the last instruction that reads its memory
 	root := make([]int, len(order)) // for each slot: the one whose memory it shares
 	var owners []int                // for each instruction: the slot it computes
 	for slot, n := range order {
-		p.slot[n], root[slot], last[slot] = slot, slot, -1
+		root[slot], last[slot] = slot, -1
+		if !turns[slot].again {
+			p.slot[n] = slot
+		}
 		if n.Op() == nil {
 			continue
 		}
-		c := instruction[E]{out: slot}
-		for _, a := range p.lowering.children(n) {
-			c.args = append(c.args, p.slot[a])
-		}
+		c := instruction[E]{out: slot, args: turns[slot].args}
 		op, ours := n.Op().(*operator[E])
 		if !ours && !(strings.HasPrefix(n.Op().String(), "+ ") && len(c.args) == 2) {
 			return fmt.Errorf("train: Gorgonia recorded %s, which this engine does not know", n.Op())
@@ -69,6 +74,47 @@ func (p *planner[E]) layOut(want G.Nodes) error {
 		}
 	}
 	return p.constants(order)
+}
+
+// turn is a place of a node in the order of a program.
+type turn struct {
+	node  *G.Node
+	args  []int // the turns of its arguments
+	again bool
+}
+
+// schedule returns the turns of nodes, which are in order: one for each, or those
+// of graph.Schedule.
+func (p *planner[E]) schedule(nodes, want G.Nodes) []turn {
+	number := make(map[*G.Node]int, len(nodes))
+	out := make([]turn, len(nodes))
+	for i, n := range nodes {
+		number[n] = i
+		out[i].node = n
+		for _, a := range p.lowering.children(n) {
+			out[i].args = append(out[i].args, number[a])
+		}
+	}
+	if p.loss == nil {
+		return out
+	}
+	tasks := make([]graph.Task, len(nodes))
+	for i, n := range nodes {
+		op, ours := n.Op().(*operator[E])
+		tasks[i] = graph.Task{Args: out[i].args, Bytes: int64(n.Shape().TotalSize()) * 4, Leaf: n.Op() == nil, View: ours && op.kernel == nil}
+	}
+	for _, n := range want {
+		tasks[number[n]].Output = true
+	}
+	turns, _ := graph.Schedule(tasks, number[p.loss]) // this engine keeps the order
+	if turns == nil {
+		return out
+	}
+	out = out[:0]
+	for _, t := range turns {
+		out = append(out, turn{nodes[t.Task], t.Args, t.Again})
+	}
+	return out
 }
 
 // needed returns the nodes from which want is computed, in the order in which

@@ -51,8 +51,9 @@ type outcome struct {
 var lossName = role.Of(role.Loss).Name()
 
 // compile makes a program from g for the given sizes of its named dimensions.
-// It also computes the gradients of the output "loss" by the named parameters.
-func compile[E element](g *graph.Graph, sizes map[string]int, gradients []string) (*program[E], error) {
+// It also computes the gradients of the output "loss" by the named parameters, and
+// with recompute keeps less for them: see graph.Schedule.
+func compile[E element](g *graph.Graph, sizes map[string]int, gradients []string, recompute bool) (*program[E], error) {
 	bound, err := prepared(g, sizes)
 	if err != nil {
 		return nil, err
@@ -81,6 +82,13 @@ func compile[E element](g *graph.Graph, sizes map[string]int, gradients []string
 		}
 	}
 	plan := &planner[E]{program: p, lowering: l, slot: map[*G.Node]int{}}
+	if recompute && one != nil {
+		for _, o := range bound.Outputs {
+			if o.Name == lossName {
+				plan.loss = l.nodes[o.Value]
+			}
+		}
+	}
 	if err := plan.layOut(want); err != nil {
 		return nil, err
 	}

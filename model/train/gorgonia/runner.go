@@ -17,8 +17,9 @@ const keptPrograms = 4
 
 // runner keeps the programs of one graph, most recently used first.
 type runner[E element] struct {
-	graph *graph.Graph
-	kept  []keptProgram[E]
+	graph     *graph.Graph
+	recompute bool // in steps
+	kept      []keptProgram[E]
 }
 
 type keptProgram[E element] struct {
@@ -27,7 +28,9 @@ type keptProgram[E element] struct {
 	program   *program[E]
 }
 
-func newRunner[E element](g *graph.Graph) *runner[E] { return &runner[E]{graph: g} }
+func newRunner[E element](g *graph.Graph, recompute bool) *runner[E] {
+	return &runner[E]{graph: g, recompute: recompute}
+}
 
 // find returns the program for inputs of these shapes.
 func (r *runner[E]) find(inputs map[string]format.Tensor, gradients []string) (*program[E], error) {
@@ -51,7 +54,7 @@ func (r *runner[E]) find(inputs map[string]format.Tensor, gradients []string) (*
 	if err != nil {
 		return nil, err
 	}
-	p, err := compile[E](r.graph, sizes, gradients)
+	p, err := compile[E](r.graph, sizes, gradients, r.recompute)
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (b Generation) batch(ctx context.Context, batch int, r *GenerateReport) (ro
 	}
 	memory.ResetPeak() // the bandwidth measurement must not count
 	d := &decoding{timed: &timedDevice{Device: o.Device}, next: make([]int64, batch)}
-	if d.Decoder, err = decode.New(d.timed, decode.Options{Batch: batch, Context: o.Context}); err != nil {
+	if d.Model, err = decode.Open(d.timed, decode.Options{Batch: batch, Context: o.Context}); err != nil {
 		return row, err
 	}
 	ids := randomIDs(batch*b.Past, o.Checkpoint.Vocab())
@@ -134,7 +134,7 @@ func (r *GenerateReport) measureBandwidth(o attnx.Options) error {
 
 // decoding is a decoder with timed runs.
 type decoding struct {
-	*decode.Decoder
+	decode.Model
 	timed *timedDevice
 	next  []int64 // the likeliest token of each sequence
 }

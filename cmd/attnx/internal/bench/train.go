@@ -38,14 +38,17 @@ type TrainRow struct {
 // Train measures steps of networks on engines, and a matrix product before and
 // after. batch and context are as in SizeOf.
 func Train(presets, engines []string, batch, context, steps int) (r TrainReport, err error) {
+	sizes := map[string]Size{}
+	for _, preset := range presets {
+		if sizes[preset], err = SizeOf(preset, batch, context); err != nil {
+			return r, err
+		}
+	}
 	if r.GEMMPeak, err = gemmPeak(); err != nil && !errors.Is(err, runtime.ErrUnavailable) {
 		return r, err
 	}
 	for _, preset := range presets {
-		z, err := SizeOf(preset, batch, context)
-		if err != nil {
-			return r, err
-		}
+		z := sizes[preset]
 		for _, name := range engines {
 			row, err := z.train(name, steps)
 			if err != nil {
@@ -140,5 +143,5 @@ func (e *timedEngine) Step(weights []format.Tensor, batch train.Batch, grads []f
 // gemmPeak is the practical upper bound of a training step on the CPU, in
 // GFLOP/s.
 func gemmPeak() (float64, error) {
-	return speed.Product(func(g *graph.Graph) (runtime.Device, error) { return attnx.OpenGraph(g, attnx.Options{}) })
+	return speed.Product(8, func(g *graph.Graph) (runtime.Device, error) { return attnx.OpenGraph(g, attnx.Options{}) })
 }

@@ -64,6 +64,16 @@ func OneOf(values ...string) Func {
 	}
 }
 
+// ByFlag offers these values where another flag has the given value, and others elsewhere.
+func ByFlag(flag, is string, these, others []string) Func {
+	return func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+		if f := cmd.Flag(flag); f != nil && f.Value.String() == is {
+			return OneOf(these...)(cmd, args, text)
+		}
+		return OneOf(others...)(cmd, args, text)
+	}
+}
+
 // startingWith returns the values with the given prefix.
 func startingWith(text string, values []string) []string {
 	var found []string

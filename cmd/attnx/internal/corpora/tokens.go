@@ -43,8 +43,10 @@ may be larger than the memory, and many runs can learn from it.
 
 --data takes what train takes: files, folders with --glob, patterns, gzip and
 zstd, - for standard input. Files named .jsonl or .ndjson hold an object on each
-line: with text, or with prompt and completion, of which the completion is
-learned. Any other file is one document, which must fit into memory.
+line: with text, with prompt and completion, of which the completion is learned,
+or with messages, in the chat template of the model --tokenizer, of which the
+assistant's answers are learned. Any other file is one document, which must fit
+into memory.
 
 --tokenizer names a model, a tokenizer.json or a token file, whose tokenizer is
 used. char, word or bpe makes one from the text, which must then fit into

@@ -23,6 +23,8 @@ import (
 type sources struct {
 	texts  []string // --text
 	file   string   // --file
+	blank  bool     // lines without text are texts too
+	names  []string // of the texts that read returned, for messages
 	device flags.Device
 }
 
@@ -41,6 +43,16 @@ const (
 // read returns the texts: those of --text, then the lines of --file.
 func (t *sources) read(s console.Streams) ([]string, error) {
 	texts := slices.Clone(t.texts)
+	for i := range texts {
+		if t.names = append(t.names, "--text"); len(texts) > 1 {
+			t.names[i] = fmt.Sprintf("--text %d", i+1)
+		}
+	}
+	for i, text := range texts {
+		if err := find.CheckText(t.names[i], text); err != nil {
+			return nil, err
+		}
+	}
 	if t.file == "" {
 		if len(texts) == 0 {
 			return nil, errors.New("--text or --file is missing: give the texts to read")
@@ -63,15 +75,21 @@ func (t *sources) read(s console.Streams) ([]string, error) {
 	}
 	lines := bufio.NewScanner(io.LimitReader(in, maxTexts))
 	lines.Buffer(nil, maxLine)
+	n, any := 0, len(texts) > 0
 	for lines.Scan() {
-		if line := strings.TrimSuffix(lines.Text(), "\r"); line != "" {
-			texts = append(texts, line)
+		n++
+		line := strings.TrimSuffix(lines.Text(), "\r")
+		if any = any || line != ""; line != "" || t.blank {
+			texts, t.names = append(texts, line), append(t.names, fmt.Sprintf("%s: line %d", name, n))
+			if err := find.CheckText(t.names[len(texts)-1], line); err != nil {
+				return nil, fmt.Errorf("--file: %w", err)
+			}
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("--file: %s: after %d lines: %w: it must be a text with lines of at most %d bytes", name, len(texts), err, maxLine)
+		return nil, fmt.Errorf("--file: %s: after %d lines: %w: it must be a text with lines of at most %d bytes", name, n, err, maxLine)
 	}
-	if len(texts) == 0 {
+	if !any {
 		return nil, fmt.Errorf("--file: %s has no text: give one on each line", name)
 	}
 	return texts, nil

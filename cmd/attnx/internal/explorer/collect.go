@@ -39,8 +39,9 @@ type matrix struct {
 // text is a text in the page.
 type text struct {
 	Tokens   [][2]any              `json:"tokens"` // id, label
-	Top      [][][3]any            `json:"top"`    // of each token: label, probability, logit
-	Thumb    int                   `json:"thumb"`
+	Source   [][2]any              `json:"source,omitempty"`
+	Top      [][][3]any            `json:"top"`     // of each token: label, probability, logit
+	Thumb    int                   `json:"thumb"`   // most cells at a side of a picture
 	Thumbs   string                `json:"thumbs"`  // 255·√weight in a byte for each cell, layer by layer and head by head
 	Bytes    int                   `json:"bytes"`   // of a weight: 2 are 65535·weight, 1 is 255·√weight
 	Weights  [][]string            `json:"weights"` // [layer][head], deflated; of a causal layer the lower triangle
@@ -56,10 +57,25 @@ type collector struct {
 	text          text
 }
 
+// rowsOf returns the number of rows of a layer's map, and columnsOf of its columns.
+func rowsOf(e *attnx.Exploration, l attnx.ExploredLayer) int {
+	if l.OfSource {
+		return len(e.Source)
+	}
+	return len(e.Tokens)
+}
+
+func columnsOf(e *attnx.Exploration, l attnx.ExploredLayer) int {
+	if l.ToSource {
+		return len(e.Source)
+	}
+	return len(e.Tokens)
+}
+
 // begin decides what fits into the page.
 func (c *collector) begin(e *attnx.Exploration) {
-	t := len(e.Tokens)
-	cells := 0
+	t := max(len(e.Tokens), len(e.Source))
+	cells, pictures := 0, 0
 	perRow := func(columns int) (n int) {
 		for _, l := range e.Layers {
 			for _, s := range l.Steps {
@@ -71,12 +87,15 @@ func (c *collector) begin(e *attnx.Exploration) {
 		}
 		return max(1, n)
 	}
+	c.text.Thumb = thumbnail
 	for _, l := range e.Layers {
-		seen := t * t
+		rows, columns := rowsOf(e, l), columnsOf(e, l)
+		seen := rows * columns
 		if l.Causal {
-			seen = t * (t + 1) / 2
+			seen = rows * (rows + 1) / 2
 		}
 		cells += l.Heads * seen
+		pictures += l.Heads * min(rows, thumbnail) * min(columns, thumbnail)
 		c.text.Weights = append(c.text.Weights, make([]string, l.Heads))
 		c.text.Scores = append(c.text.Scores, make([]string, l.Heads))
 		c.text.Matrices = append(c.text.Matrices, map[string][]matrix{})
@@ -94,12 +113,7 @@ func (c *collector) begin(e *attnx.Exploration) {
 		c.columns *= 2
 	}
 	c.rows = min(t, max(leastRows, budget/perRow(c.columns)))
-	c.text.Thumb = min(t, thumbnail)
-	heads := 0
-	for _, l := range e.Layers {
-		heads += l.Heads
-	}
-	c.thumbs = make([]byte, heads*c.text.Thumb*c.text.Thumb)
+	c.thumbs = make([]byte, pictures)
 }
 
 // perHead are the steps that each head has of its own.
@@ -114,11 +128,11 @@ func (c *collector) see(e *attnx.Exploration, m attnx.Matrix) (err error) {
 	}
 	switch l := e.Layers[m.Layer]; m.Symbol {
 	case attnx.StepSoftmax:
-		at := m.Head
+		at := m.Head * c.pictureOf(e, l)
 		for _, before := range e.Layers[:m.Layer] {
-			at += before.Heads
+			at += before.Heads * c.pictureOf(e, before)
 		}
-		c.picture(c.thumbs[at*c.text.Thumb*c.text.Thumb:], m)
+		c.picture(c.thumbs[at:], m)
 		c.text.Weights[m.Layer][m.Head], err = deflated(c.weights(seen(m, l.Causal)))
 	case attnx.StepScores:
 		if c.text.Scores == nil {
@@ -173,12 +187,17 @@ func (c *collector) weights(x []float64) []byte {
 	return out
 }
 
+// pictureOf returns the number of cells of a head's picture.
+func (c *collector) pictureOf(e *attnx.Exploration, l attnx.ExploredLayer) int {
+	return min(rowsOf(e, l), c.text.Thumb) * min(columnsOf(e, l), c.text.Thumb)
+}
+
 // picture draws a map small: each cell has the highest weight under it.
 func (c *collector) picture(out []byte, m attnx.Matrix) {
-	n := c.text.Thumb
+	high, wide := min(m.Rows, c.text.Thumb), min(m.Columns, c.text.Thumb)
 	for t := range m.Rows {
 		for s := range m.Columns {
-			p := &out[t*n/m.Rows*n+s*n/m.Columns]
+			p := &out[t*high/m.Rows*wide+s*wide/m.Columns]
 			*p = max(*p, byte(math.Round(255*math.Sqrt(max(0, min(m.Values[t*m.Columns+s], 1))))))
 		}
 	}
@@ -228,9 +247,7 @@ func deflated(data []byte) (string, error) {
 
 // end completes the text with its tokens and predictions.
 func (c *collector) end(e *attnx.Exploration) *text {
-	for _, t := range e.Tokens {
-		c.text.Tokens = append(c.text.Tokens, [2]any{t.ID, label(t.ID, t.Text)})
-	}
+	c.text.Tokens, c.text.Source = labels(e.Tokens), labels(e.Source)
 	c.text.Top = [][][3]any{}
 	for _, row := range e.Predicted {
 		var top [][3]any
@@ -241,6 +258,13 @@ func (c *collector) end(e *attnx.Exploration) *text {
 	}
 	c.text.Thumbs = base64.StdEncoding.EncodeToString(c.thumbs)
 	return &c.text
+}
+
+func labels(list []attnx.ExploredToken) (out [][2]any) {
+	for _, t := range list {
+		out = append(out, [2]any{t.ID, label(t.ID, t.Text)})
+	}
+	return out
 }
 
 // rounded leaves four digits. JSON has no numbers that are not finite.

@@ -2,6 +2,7 @@
 package explorer
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -37,9 +38,11 @@ type report struct {
 }
 
 type reportText struct {
-	Text      string   `json:"text"`
-	Tokens    []string `json:"tokens"`
-	Predicted string   `json:"predicted"` // after the last token, or for it
+	Text        string   `json:"text"`
+	Translation string   `json:"translation,omitempty"` // of a translator
+	Source      []string `json:"source,omitempty"`      // the tokens of its text
+	Tokens      []string `json:"tokens"`                // of the text; of a translator, what its decoder reads
+	Predicted   string   `json:"predicted"`             // after the last token, or for it
 }
 
 // Command returns the command explore.
@@ -56,6 +59,10 @@ self-attention step by step with its numbers: the embeddings X, queries Q, keys
 K, values V, scores S, their softmax A, the contextual embeddings H′ and H, the
 feed-forward network Z¹ and Z², and the likeliest tokens. A token is a row, or
 at a switch a column.
+
+Of a network that translates, the page shows a text and its translation: what
+the tokens of each look at, and with cross-attention which tokens of the text
+each token of the translation rests on, and is looked at by.
 
 With a second --text the page shows both side by side, and what the difference
 changes. Up to 8 texts are taken.
@@ -86,13 +93,9 @@ and tokens of the rest.`,
 				return err
 			}
 			if layers, _ := attnx.AttentionLayers(c); layers == 0 {
-				return fmt.Errorf("%s: the network %.80q has no attention to show", args[0], c.Arch)
+				return fmt.Errorf("%s: the network %.80q has no attention to show: name a model of a network that has", args[0], c.Arch)
 			}
-			tok, err := find.Tokenizer(args[0], c.Tokenizer, c)
-			if err != nil {
-				return err
-			}
-			p, r, err := explore(c, tok, texts)
+			p, r, err := exploreModel(cmd.Context(), s, args[0], c, texts)
 			if err != nil {
 				return err
 			}
@@ -125,32 +128,78 @@ func (n *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// exploreModel opens a model and computes the texts.
+func exploreModel(ctx context.Context, s console.Streams, path string, c *model.Checkpoint, texts []string) (*page, *report, error) {
+	if c.Translates() {
+		t, err := attnx.OpenTranslator(path, attnx.Options{Tell: s.Tell})
+		if err != nil {
+			return nil, nil, err
+		}
+		defer t.Close()
+		return exploreTranslator(ctx, t, texts)
+	}
+	tok, err := find.Tokenizer(path, c.Tokenizer, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return explore(c, tok, texts)
+}
+
 // explore computes the texts and makes the page.
 func explore(c *model.Checkpoint, tok *tokens.Tokenizer, texts []string) (*page, *report, error) {
+	return pageOf(c, tok, texts, func(name, text string, made *collector) (*attnx.Exploration, string, error) {
+		ids, err := find.Encode(tok, c, name, text)
+		if err != nil {
+			return nil, "", err
+		}
+		if most := c.Context(); len(ids) == 0 || most > 0 && len(ids) > most {
+			return nil, "", fmt.Errorf("%s has %d tokens, the model sees 1 to %d: take another text", name, len(ids), most)
+		}
+		e, err := attnx.Explore(c, tok, ids, predictions, made.see)
+		if err != nil {
+			return nil, "", fmt.Errorf("%s: %w", name, err)
+		}
+		return e, "", nil
+	})
+}
+
+// exploreTranslator is explore for a network that translates: each text with the best
+// translation by the model's own settings.
+func exploreTranslator(ctx context.Context, t *attnx.Translator, texts []string) (*page, *report, error) {
+	return pageOf(t.Checkpoint, t.Tokenizer, texts, func(name, text string, made *collector) (*attnx.Exploration, string, error) {
+		source, err := t.Encode(name, text)
+		if err != nil {
+			return nil, "", err
+		}
+		all, err := t.TranslateIDs(ctx, [][]int64{source}, t.Default)
+		if err != nil {
+			return nil, "", err
+		}
+		best, err := t.Decode(all[0][0].IDs)
+		if err != nil {
+			return nil, "", err
+		}
+		e, err := t.Explore(source, all[0][0].IDs, predictions, made.see)
+		return e, best, err
+	})
+}
+
+// pageOf makes the page of what compute computes of each text.
+func pageOf(c *model.Checkpoint, tok *tokens.Tokenizer, texts []string, compute func(name, text string, made *collector) (*attnx.Exploration, string, error)) (*page, *report, error) {
 	p, r := &page{}, &report{}
 	for i, t := range texts {
 		name := "--text"
 		if len(texts) > 1 {
 			name = fmt.Sprintf("--text %d", i+1)
 		}
-		ids, err := find.Encode(tok, c, name, t)
+		made := &collector{share: len(texts)}
+		e, translation, err := compute(name, t, made)
 		if err != nil {
 			return nil, nil, err
 		}
-		if most := c.Context(); len(ids) == 0 || most > 0 && len(ids) > most {
-			return nil, nil, fmt.Errorf("%s has %d tokens, the model sees 1 to %d: take another text", name, len(ids), most)
-		}
-		made := &collector{share: len(texts)}
-		e, err := attnx.Explore(c, tok, ids, predictions, made.see)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
-		}
 		p.Texts = append(p.Texts, made.end(e))
 		p.describe(e)
-		told := reportText{Text: t}
-		for _, w := range e.Tokens {
-			told.Tokens = append(told.Tokens, w.Text)
-		}
+		told := reportText{Text: t, Translation: translation, Source: words(e.Source), Tokens: words(e.Tokens)}
 		if n := len(e.Predicted); n > 0 && len(e.Predicted[n-1]) > 0 {
 			told.Predicted = e.Predicted[n-1][0].Text
 		}
@@ -167,10 +216,17 @@ func explore(c *model.Checkpoint, tok *tokens.Tokenizer, texts []string) (*page,
 	p.About = fmt.Sprintf("%s, %s parameters, %s and %s. Computed in float64.", c.Arch, quote.Count(parameters), plural(r.Layers, "layer"), plural(r.Heads, "head"))
 	if v := c.Vocab(); v <= smallVocab {
 		for id := range v {
-			p.Vocabulary = append(p.Vocabulary, label(int64(id), tok.Token(int64(id))))
+			p.Vocabulary = append(p.Vocabulary, label(int64(id), tok.Target().Token(int64(id))))
 		}
 	}
 	return p, r, nil
+}
+
+func words(list []attnx.ExploredToken) (out []string) {
+	for _, t := range list {
+		out = append(out, t.Text)
+	}
+	return out
 }
 
 // plural writes a number of things.

@@ -250,8 +250,14 @@ type driven struct {
 	}
 	Token, Next, Readout, Hover, Other string
 	Maps, Alone, Changes               []string
-	Foreign                            int
-	Complaints, Requests, Dialogs      []string
+	Pair                               struct { // of a translator
+		Tables             map[string][][]string
+		Target, Source     [][]string
+		Tops, Moved, Hover string
+		Down, Switched     string
+	}
+	Foreign                       int
+	Complaints, Requests, Dialogs []string
 }
 
 func drive(t *testing.T, p *page, title string) driven {

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"html"
 	"io"
 	"strings"
@@ -19,12 +20,22 @@ var frame string
 //go:embed page.css
 var style string
 
+//go:embed numbers.js
+var numbersScript string
+
+//go:embed path.js
+var pathScript string
+
 //go:embed page.js
-var script string
+var pageScript string
+
+// script is one script: the policy of the page names it by its hash.
+var script = numbersScript + pathScript + pageScript
 
 // page is what the script of the page reads.
 type page struct {
 	About      string   `json:"about"`
+	Translates bool     `json:"translates"` // texts have a source
 	Next       bool     `json:"next"`       // predictions are of the token after
 	Classes    bool     `json:"classes"`    // predictions are of classes
 	Vocabulary []string `json:"vocabulary"` // nil if it is large
@@ -35,6 +46,10 @@ type page struct {
 
 type layer struct {
 	Name   string  `json:"name"`
+	Title  string  `json:"title"`
+	Of     int     `json:"of"` // the side whose tokens look: 1 is the source of a translator, 0 any other text
+	To     int     `json:"to"` // the side that they look at
+	Biased bool    `json:"biased"`
 	Heads  int     `json:"heads"`
 	Groups int     `json:"groups"`
 	Width  int     `json:"width"` // of a head
@@ -59,9 +74,20 @@ func stepOf(s attnx.ExploredStep) step {
 
 // describe fills what the texts have in common.
 func (p *page) describe(e *attnx.Exploration) {
-	p.Next, p.Classes, p.Layers = e.Next, e.Classes != nil, nil
+	p.Next, p.Classes, p.Layers, p.Translates = e.Next, e.Classes != nil, nil, e.Source != nil
+	seen := map[string]int{}
 	for _, l := range e.Layers {
-		out := layer{Name: l.Name, Heads: l.Heads, Groups: l.Groups, Scale: l.Scale, Causal: l.Causal, Window: l.Window}
+		out := layer{Name: l.Name, Title: "layer", Biased: l.Biased, Heads: l.Heads, Groups: l.Groups, Scale: l.Scale, Causal: l.Causal, Window: l.Window}
+		switch {
+		case l.OfSource:
+			out.Title, out.Of, out.To = "encoder", 1, 1
+		case l.ToSource:
+			out.Title, out.To = "cross-attention", 1
+		case p.Translates:
+			out.Title = "decoder"
+		}
+		seen[out.Title]++
+		out.Title = fmt.Sprintf("%s %d", out.Title, seen[out.Title]-1)
 		for _, s := range l.Steps {
 			out.Steps = append(out.Steps, stepOf(s))
 			if s.Symbol == attnx.StepQuery {

@@ -19,6 +19,7 @@ type Flags struct {
 	fuse   string // --fuse
 	last   bool   // --last-logits
 	keep   string // --keep
+	inputs bool   // --adapter-inputs
 	Numbers
 }
 
@@ -29,6 +30,7 @@ func (f *Flags) AddTo(fl *pflag.FlagSet) {
 	fl.IntVar(&f.Length, "length", 0, "flat, train: tokens in a sequence (default: the model's context)")
 	fl.BoolVar(&f.last, "last-logits", false, "cache: logits of the last token alone, (batch_size, 1, vocabulary)")
 	fl.StringVar(&f.fuse, "fuse", "", "cache: ort writes ONNX Runtime's own operators, with one buffer for past and present")
+	fl.BoolVar(&f.inputs, "adapter-inputs", false, "plain, cache: the matrices of an adapter (train --lora) are inputs, which a run may leave out or replace (.onnx_adapter)")
 	f.Numbers.Flags(fl)
 	fl.StringVar(&f.keep, "keep", "", "with --quantize: weights to keep as they are, by name, those that bring the predicted loss below X: auto:X, or all that integers do not hold exactly: exact")
 }
@@ -48,9 +50,9 @@ func (f Flags) Profile() (export.Profile, error) {
 	}
 	switch p.(type) {
 	case export.Plain:
-		p = export.Plain{Opset: f.opset}
+		p = export.Plain{Opset: f.opset, AdapterInputs: f.inputs}
 	case export.Cache:
-		p = export.Cache{Opset: f.opset, Fuse: f.fuse != "", LastLogits: f.last}
+		p = export.Cache{Opset: f.opset, Fuse: f.fuse != "", LastLogits: f.last, AdapterInputs: f.inputs}
 	case export.Flat:
 		p = export.Flat{Opset: f.opset, Length: f.Length}
 	case export.Train:
@@ -95,6 +97,8 @@ func (f Flags) check() error {
 		return fmt.Errorf("--fuse belongs to --profile cache")
 	case f.last && f.Name != cache:
 		return fmt.Errorf("--last-logits belongs to --profile cache")
+	case f.inputs && f.Name != cache && f.Name != export.Plain{}.Name():
+		return fmt.Errorf("--adapter-inputs belongs to --profile plain and cache")
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ SVG has them as they are.`,
 			}
 			layers, heads := attnx.AttentionLayers(c)
 			if layers == 0 {
-				return fmt.Errorf("%s: the network %.80q has no attention to show", args[0], c.Arch)
+				return fmt.Errorf("%s: the network %.80q has no attention to show: name a model of a network that has", args[0], c.Arch)
 			}
 			if layer < -1 || layer >= layers || head < -1 || head >= heads {
 				return fmt.Errorf("--layer %d --head %d: the model has layers 0 to %d and heads 0 to %d", layer, head, layers-1, heads-1)

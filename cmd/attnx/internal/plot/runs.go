@@ -3,6 +3,7 @@ package plot
 import (
 	"fmt"
 	"image/color"
+	"math"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -20,7 +21,8 @@ var runColors = []color.Color{
 }
 
 // Runs draws the validation losses of runs against steps, tokens and seconds, side by
-// side. A run without an evaluation has its training losses.
+// side, and below them their speed by the length of a text and their loss by position. A run
+// without an evaluation has its training losses.
 func Runs(path string, runs []attnx.RunSummary) error {
 	axes := []struct {
 		name string
@@ -39,7 +41,7 @@ func Runs(path string, runs []attnx.RunSummary) error {
 		if i == 0 {
 			p.Y.Label.Text = "validation loss (nats per token)"
 		}
-		p.Legend.Top, p.Legend.Padding = true, vg.Points(3)
+		p.Legend.Padding = vg.Points(3) // below the curves
 		for j, r := range runs {
 			var points, all plotter.XYs
 			for _, c := range r.Curve {
@@ -68,12 +70,70 @@ func Runs(path string, runs []attnx.RunSummary) error {
 		p.Y.Max *= 1.05
 		panels = append(panels, p)
 	}
-	return savePicture(path, 30*vg.Centimeter, 11*vg.Centimeter, func(c draw.Canvas) {
-		tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Points(14)}
+	for _, lower := range []struct {
+		x, y string
+		of   func(attnx.RunSummary) plotter.XYs
+	}{
+		{"length of text (tokens)", "tokens/s", speedPoints},
+		{"position in the text", "validation loss", positionPoints},
+	} {
+		p := plot.New()
+		p.X.Label.Text, p.Y.Label.Text, p.X.Padding, p.Y.Padding = lower.x, lower.y, 0, 0
+		p.Y.Tick.Marker, p.X.Tick.Marker = roundTicks{}, powerTicks{}
+		p.Add(plotter.NewGrid())
+		some := false
+		for j, r := range runs {
+			points := lower.of(r)
+			if len(points) == 0 {
+				continue
+			}
+			line, dots, err := plotter.NewLinePoints(points)
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			line.Color, line.Width = runColors[j%len(runColors)], vg.Points(1.4)
+			dots.Color, dots.Shape, dots.Radius = line.Color, draw.CircleGlyph{}, vg.Points(2)
+			p.Add(line, dots)
+			some = true
+		}
+		if some {
+			p.Y.Min, p.Y.Max = 0, 1.05*p.Y.Max
+			panels = append(panels, p)
+		}
+	}
+	const columns = 3
+	rows := (len(panels) + columns - 1) / columns
+	return savePicture(path, 30*vg.Centimeter, vg.Length(rows)*11*vg.Centimeter, func(c draw.Canvas) {
+		tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: vg.Points(14), PadY: vg.Points(14)}
 		for i, p := range panels {
-			p.Draw(tiles.At(c, i, 0))
+			p.Draw(tiles.At(c, i%columns, i/columns))
 		}
 	})
+}
+
+// speedPoints and positionPoints are what the lower panels draw, over powers of two.
+func speedPoints(r attnx.RunSummary) (points plotter.XYs) {
+	for _, s := range r.Speeds {
+		points = append(points, plotter.XY{X: math.Log2(float64(s.Length)), Y: s.TokensPerSecond})
+	}
+	return points
+}
+
+func positionPoints(r attnx.RunSummary) (points plotter.XYs) {
+	for _, l := range r.Positions {
+		points = append(points, plotter.XY{X: math.Log2(float64(l.To)), Y: l.Loss})
+	}
+	return points
+}
+
+// powerTicks are those of an axis of logarithms to base 2.
+type powerTicks struct{}
+
+func (powerTicks) Ticks(low, high float64) (ticks []plot.Tick) {
+	for i := math.Ceil(low); i <= high; i++ {
+		ticks = append(ticks, plot.Tick{Value: i, Label: fmt.Sprint(math.Exp2(i))})
+	}
+	return ticks
 }
 
 // fewTicks are half of roundTicks, for a narrow axis.

@@ -15,6 +15,7 @@ import (
 	"github.com/attnx/attnx/cmd/attnx/internal/plot"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
+	"github.com/attnx/attnx/cmd/attnx/internal/words"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model/graph"
@@ -77,7 +78,7 @@ func (v *View) open() {
 // message prints a message of the library below the progress line.
 func (v *View) message(level attnx.Level, line string) {
 	v.Finish()
-	v.Tell(level, line)
+	v.Tell(level, words.Replace(line))
 }
 
 // Finish ends the progress line.
@@ -97,7 +98,11 @@ func (v *View) begin(b attnx.TrainBegin) {
 	if b.Device != "cpu" {
 		on += " on " + b.Device
 	}
-	fmt.Fprintf(v.Note, "%s: %s parameters, vocabulary %d, context %d; engine %s\n", b.Model.Arch, quote.Count(n), b.Model.Vocab(), b.Model.Context(), on)
+	context := "any context"
+	if most := b.Model.Context(); most > 0 {
+		context = fmt.Sprintf("context %d", most)
+	}
+	fmt.Fprintf(v.Note, "%s: %s parameters, vocabulary %d, %s; engine %s\n", b.Model.Arch, quote.Count(n), b.Model.Vocab(), context, on)
 	if b.Init != nil && b.Model.Step == 0 {
 		fmt.Fprintf(v.Note, "starts from %s (weights %.12s)\n", quote.Line(b.Init.Name, 200), b.Init.SHA256)
 	}
@@ -156,7 +161,7 @@ func (v *View) End(r *attnx.TrainResult, asJSON bool) error {
 	if !asJSON {
 		return plotted
 	}
-	return errors.Join(plotted, usage.PrintJSON(v.Out, reportOf(r)))
+	return errors.Join(plotted, usage.PrintJSON(v.Out, ReportOf(r)))
 }
 
 // Report is the JSON of train. The losses are those of the last step and
@@ -181,9 +186,12 @@ type Report struct {
 	TokensPerSecond *float64 `json:"tokens_per_second"` // of the last step
 	GFLOPS          *float64 `json:"gflops"`            // of the last step
 	GEMMShare       *float64 `json:"gemm_share"`        // of the last step; null if not known
+
+	Comparison *attnx.RunComparison `json:"comparison"` // with the runs of --against; null without it
 }
 
-func reportOf(r *attnx.TrainResult) Report {
+// ReportOf returns the report of a run.
+func ReportOf(r *attnx.TrainResult) Report {
 	c := r.Model
 	report := Report{
 		Run: r.Run, Checkpoint: r.Checkpoint, Step: c.Step, Steps: r.Steps, Stopped: r.Ended == attnx.Stopped,

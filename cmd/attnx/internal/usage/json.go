@@ -20,7 +20,7 @@ func JSONFlag(cmd *cobra.Command, asJSON *bool, answer any) {
 // DescribeJSON adds the fields of an object to a command's help.
 func DescribeJSON(cmd *cobra.Command, with string, answer any) {
 	text := "With " + with + " the result is one object: " + strings.Join(fields(reflect.TypeOf(answer)), ", ") + "."
-	cmd.Long = strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short+".") + "\n\n" + wrapped(text, Columns))
+	cmd.Long = strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short+".") + "\n\n" + Wrapped(text, Columns))
 }
 
 // Columns is the maximum width of help texts.
@@ -67,8 +67,8 @@ func under(name string, t reflect.Type) string {
 	return name
 }
 
-// wrapped breaks a text between words into lines of at most the given width.
-func wrapped(text string, columns int) string {
+// Wrapped breaks a text between words into lines of at most the given width.
+func Wrapped(text string, columns int) string {
 	var sb strings.Builder
 	at := 0
 	for _, word := range strings.Fields(text) {

@@ -25,10 +25,13 @@ func Command(s console.Streams) *cobra.Command {
 		Short: "Compare runs of training: losses, speeds and a verdict",
 		Long: `Compare runs of any networks on the same data: their parameters, tokens and
 seconds, validation losses and, for translators, BLEU and chrF; how many tokens
-a second the network reads in a text of 16 to 1,024 tokens; and a verdict in a
-sentence, with the number of seeds. -o draws the losses against steps, tokens
-and seconds in one picture. Seconds are those of training steps: they compare
-runs of the same machine that had it for themselves.`,
+a second the network reads in a text of 16 to 1,024 tokens; a verdict in a
+sentence: which network ends with the lower validation loss, by how many seeds,
+which one leads where the shortest run ended, and the BLEU of translators; and
+the loss of the validation data by position in the text, where these data still
+are where they were. -o draws the losses against steps, tokens and seconds, the
+speeds and the losses by position in one picture. Seconds are those of training
+steps: they compare runs of the same machine that had it for themselves.`,
 		Example: "  attnx compare runs/first runs/second -o losses.png",
 		Args:    usage.SomeArgs("run"),
 		RunE: func(_ *cobra.Command, folders []string) error {
@@ -66,13 +69,16 @@ runs of the same machine that had it for themselves.`,
 // print prints the runs as tables.
 func print(s console.Streams, c *attnx.RunComparison) error {
 	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "run\tnetwork\tparameters\tseed\tsteps\ttokens\tseconds\tval loss")
-	for _, r := range c.Runs {
-		loss := "-"
-		if r.ValLoss != nil {
-			loss = fmt.Sprintf("%.4f", *r.ValLoss)
+	fmt.Fprintf(w, "run\tnetwork\tparameters\tseed\tsteps\ttokens\tseconds\tval loss\tat %.0f steps\tat %.1f s\n", c.EqualSteps.At, c.EqualSeconds.At)
+	number := func(x *float64) string {
+		if x == nil {
+			return "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%.1f\t%s\n", r.Run, r.Arch, quote.Count(r.Parameters), r.Seed, r.Steps, quote.Count(r.Tokens), r.Seconds, loss)
+		return fmt.Sprintf("%.4f", *x)
+	}
+	for i, r := range c.Runs {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%.1f\t%s\t%s\t%s\n", r.Run, r.Arch, quote.Count(r.Parameters), r.Seed, r.Steps, quote.Count(r.Tokens), r.Seconds,
+			number(r.ValLoss), number(c.EqualSteps.Losses[i]), number(c.EqualSeconds.Losses[i]))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -86,9 +92,20 @@ func print(s console.Streams, c *attnx.RunComparison) error {
 			for _, v := range r.Speeds {
 				parts = append(parts, fmt.Sprintf("%d: %s", v.Length, quote.Count(int(v.TokensPerSecond))))
 			}
-			fmt.Fprintf(s.Out, "%s: tokens/s by length of text: %s\n", r.Run, strings.Join(parts, ", "))
+			fmt.Fprintln(s.Out, usage.Wrapped(fmt.Sprintf("%s: tokens/s by length of text: %s", r.Run, strings.Join(parts, ", ")), usage.Columns))
+		}
+		if len(r.Positions) > 0 {
+			var parts []string
+			for _, p := range r.Positions {
+				at := fmt.Sprint(p.To)
+				if p.From < p.To {
+					at = fmt.Sprintf("%d-%d", p.From, p.To)
+				}
+				parts = append(parts, fmt.Sprintf("%s: %.3f", at, p.Loss))
+			}
+			fmt.Fprintln(s.Out, usage.Wrapped(fmt.Sprintf("%s: loss by position in the text: %s", r.Run, strings.Join(parts, ", ")), usage.Columns))
 		}
 	}
-	_, err := fmt.Fprintln(s.Out, c.Verdict)
+	_, err := fmt.Fprintln(s.Out, usage.Wrapped(c.Verdict, usage.Columns))
 	return err
 }

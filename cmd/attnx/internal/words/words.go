@@ -38,29 +38,45 @@ var remedies = map[string]string{
 	attnx.GiveFirstText:   "give the text that the run began with as --data",
 	attnx.ResumeIt:        "choose another folder, or continue it with --resume",
 	attnx.BeginAgain:      "begin a new run with --out",
-	attnx.SmallerBatch:    "take a smaller --batch, and --accumulate to make up for it, or a smaller --context",
+	attnx.SmallerBatch:    "take a smaller --batch, and --accumulate to make up for it, a smaller --context, or --recompute",
 	attnx.MergeAdapter:    "add it to the weights with --merge, or write it alone with --adapter",
+	attnx.GiveLoRA:        "train an adapter over them (--lora RANK), or start from the model before it was quantized",
+	attnx.ExportMoments:   "export the file after a training batch, when they differ, or train without --batch-statistics",
+	attnx.NameTable:       "write them to a file that ends with .csv, .jsonl or .npz, and name that with --data",
+	attnx.QuantizeLarger:  "give --quantize int8 or int4 too, which reads the file as float32, adds the tokens and rounds again",
+	attnx.MergeTrained:    "add the adapter to the weights with --merge",
+	attnx.QuantizeInit:    "start from the model that it was exported from, with --lora and --quantize",
+	attnx.TakeFloat32:     "leave it out: the default is float32",
 	attnx.TrainFile:       "or train the graph of the file as it is, with --loss",
 	attnx.TakeORT:         "take --engine ort",
+	attnx.WriteTokensOf:   "write them with `attnx tokens --tokenizer MODEL`",
+	attnx.GiveVal:         "give the data for validation that the run began with as --val",
 	attnx.NameMore:        "name more, or train with a larger --keep",
+	attnx.RunAlone:        "`attnx run` runs it",
+	model.TranslateText:   "`attnx translate` translates with it",
 	model.ConvertFolder:   "`attnx convert` makes one of a Hugging Face folder",
 	export.SetLength:      "give it with --length",
 	receipt.MakeKey:       "`attnx receipt keygen` makes a key",
-	receipt.NamePublic:    "name the public one, whose name ends with .pub",
+	receipt.NamePublic:    "name the public key, a file that ends with .pub",
 	find.NameTokenizer:    "name one with --tokenizer: a tokenizer.json, or the folder or checkpoint of its model",
 	find.NameModel:        "`attnx train --data FILE` learns from it",
 }
 
 // optionFlags maps options of the library to flags with other names.
 var optionFlags = map[string]string{
-	"Batch": "--batch", "Budget": "--budget", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
-	"AddTokens": "--add-token", "Freeze": "--freeze", "Glob": "--glob", "Init": "--init", "Labels": "--labels", "LoRA": "--lora", "Loss": "--loss", "Output": "--output", "Pairs": "--data", "Target": "--target", "Text": "--text", "Tokenizer": "--tokenizer", "Out": "--out", "last": "--last", "run": "--resume",
-	"MaxLoss": "--keep",
+	"Smoothing": "--label-smoothing",
+	"Batch":     "--batch", "Budget": "--budget", "Context": "--context", "Data": "--data", "Device": "--device", "Engine": "--engine",
+	"AddTokens": "--add-token", "DType": "--dtype", "Quantize": "--quantize", "Freeze": "--freeze", "Glob": "--glob", "Init": "--init", "Labels": "--labels", "LoRA": "--lora", "Loss": "--loss", "Output": "--output", "Pairs": "--data", "Target": "--target", "Text": "--text", "Tokenizer": "--tokenizer", "Out": "--out", "last": "--last", "run": "--resume",
+	"MaxLoss": "--keep", "Val": "--val", "Dropout": "--dropout", "BatchStatistics": "--batch-statistics", "Epochs": "--epochs", "Threads": "--threads",
 }
 
 // phrases replaces what runtimes and reports advise by commands and flags.
 var phrases = strings.NewReplacer(
+	": "+model.TranslateText, ": `attnx translate` translates with it",
 	attnx.ExportToMeasure, "export it with --text to measure what it lost",
+	attnx.RunAlone, "`attnx run` runs it",
+	attnx.KeepIntegers, "--lora keeps matrices in Q4_0, Q4_1 and Q8_0 as they are",
+	attnx.ThawNumber, "--freeze '!NAME' trains one",
 	runtime.Caller+" names ", "--ort-lib names ",
 	"(from "+runtime.Caller+")", "(from --ort-lib)",
 	runtime.NameLibrary, "name a library with --ort-lib or ",
@@ -70,6 +86,8 @@ var phrases = strings.NewReplacer(
 	runtime.OrNameGPU, "run `attnx runtime install --cuda`, or name a GPU build with --ort-lib or ",
 	runtime.DiagnoseEach, "`attnx doctor` names each",
 	runtime.UseCPU, "use --device cpu",
+	runtime.MoreDigits, "its results are a matter of rounding, so no run proves them: export with more bits (--quantize int8, --keep, --dtype), or measure what these lose (attnx export --text)",
+	runtime.AskOracle, "compare with the oracle (`attnx verify`, or `attnx run --runtime oracle`)",
 	runtime.ExportCache, "write the file with `attnx export --profile cache`",
 )
 

@@ -1,0 +1,143 @@
+package attnx
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/cut"
+	"github.com/attnx/attnx/export/onnx/read"
+	"github.com/attnx/attnx/internal/find"
+)
+
+// maxTaken bounds the elements that are taken from a sequence.
+const maxTaken = 256
+
+// readNumbers is readONNX for a file of which some outputs are not tensors of numbers: it
+// keeps what can be compared, and x.notes says what is left out. A ZipMap gives way to the
+// tensor that it reads, and a sequence of numbers to its elements, so that every runtime and
+// the oracle see tensors. other is why the file itself is not compared.
+func readNumbers(path string, other *kindError) (*ONNX, error) {
+	path = find.ModelIn(path)
+	m, err := find.ReadModelAs(path, onnx.CheckStructure)
+	if err != nil {
+		return nil, err
+	}
+	whole, graph := *m, *m.Graph
+	whole.Graph = &graph
+	x := &ONNX{Path: path, File: &whole, partly: true, left: map[string]bool{}}
+	graph.Outputs, graph.Nodes = nil, slices.Clone(graph.Nodes)
+	parts := cut.Of(m)
+	for _, out := range m.Graph.Outputs {
+		x.named = append(x.named, out.Name)
+		if isNumbers(typeOf(out)) {
+			graph.Outputs = append(graph.Outputs, out)
+			continue
+		}
+		x.left[out.Name] = true
+		graph.Outputs = append(graph.Outputs, x.unpacked(m, parts, out)...)
+	}
+	if len(graph.Outputs) == 0 {
+		return nil, fmt.Errorf("%s: none of its outputs is made of numbers: %w", path, other)
+	}
+	if x.inputs, err = inputsOf(&whole); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var give []string
+	for _, out := range graph.Outputs {
+		give = append(give, out.Name)
+	}
+	added := graph.Nodes[len(m.Graph.Nodes):]
+	for _, n := range added {
+		give = append(give, n.Inputs...)
+	}
+	needed, _ := parts.Between(give, func(string) bool { return false })
+	var nodes []*onnx.Node
+	for i, n := range m.Graph.Nodes {
+		if slices.Contains(needed, i) || n.Op == "Constant" {
+			nodes = append(nodes, n)
+		}
+	}
+	graph.Nodes = append(nodes, added...)
+	return x, nil
+}
+
+// unpacked returns the tensors that stand for an output of another kind, and notes what
+// they are.
+func (x *ONNX) unpacked(m *onnx.Model, parts *cut.Model, out onnx.ValueInfo) (all []onnx.ValueInfo) {
+	t, name := typeOf(out), out.Name
+	if at, made := parts.Maker(out.Name); made && m.Graph.Nodes[at].Op == "ZipMap" {
+		if from := m.Graph.Nodes[at].Inputs[0]; !slices.ContainsFunc(m.Graph.Outputs, func(v onnx.ValueInfo) bool { return v.Name == from }) {
+			x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is a %.200s: its numbers are compared, as the tensor %.80q", x.Path, name, t, from))
+			return []onnx.ValueInfo{{Name: from, DataType: onnx.Float, NoShape: true}}
+		}
+	}
+	if t.Kind == onnx.SequenceType && t.Elem != nil && isNumbers(t.Elem) {
+		r, err := read.Model(m, read.Options{Dir: filepath.Dir(x.Path)})
+		if err == nil && r.Outputs[out.Name].List != nil && len(*r.Outputs[out.Name].List) <= maxTaken {
+			n := len(*r.Outputs[out.Name].List)
+			for i := range n {
+				element := onnx.ValueInfo{Name: fmt.Sprintf("%s[%d]", out.Name, i), DataType: t.Elem.DataType, NoShape: true}
+				place := element.Name + ".place"
+				x.File.Graph.Nodes = append(x.File.Graph.Nodes,
+					&onnx.Node{Op: "Constant", Outputs: []string{place}, Attributes: []onnx.Attribute{onnx.TensorAttr("value", &onnx.Tensor{DataType: onnx.Int64, Raw: []byte{byte(i), byte(i >> 8), 0, 0, 0, 0, 0, 0}})}},
+					&onnx.Node{Op: "SequenceAt", Inputs: []string{out.Name, place}, Outputs: []string{element.Name}})
+				all = append(all, element)
+			}
+			x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is a %.200s: its elements are compared, as %d tensors", x.Path, name, t, n))
+			return all
+		}
+	}
+	x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is a %.200s, which is not compared", x.Path, name, t))
+	return nil
+}
+
+// recordedNames returns the names of the outputs by number, as the file on the disk has them.
+func (x *ONNX) recordedNames() (names []string) {
+	if x.partly {
+		return x.named
+	}
+	for _, out := range x.File.Graph.Outputs {
+		names = append(names, out.Name)
+	}
+	return names
+}
+
+// readCompared reads a file to be verified.
+func readCompared(path string) (*ONNX, error) {
+	x, err := readONNX(path)
+	if other, is := isKind(err); is && other.what == "output" {
+		return readNumbers(path, other)
+	}
+	return x, err
+}
+
+// runtimeNames replaces the names that attnx run has for runtimes by those of verify.
+func runtimeNames(names []string) (all []string) {
+	for _, name := range names {
+		if i := slices.IndexFunc(runtimes, func(r row) bool { return r.Name == name && len(r.Devices) > 0 }); i >= 0 {
+			name += "-" + runtimes[i].Devices[0]
+		}
+		if name == Oracle {
+			name = "ref"
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// runName replaces the names that verify has for runtimes by those of attnx run.
+func (o Options) runName() Options {
+	if o.Runtime == "ref" {
+		o.Runtime = Oracle
+	}
+	for _, r := range runtimes {
+		device, is := strings.CutPrefix(o.Runtime, r.Name+"-")
+		if is && slices.Contains(r.Devices, device) && (o.Device == "" || o.Device == "auto" || o.Device == device) {
+			o.Runtime, o.Device = r.Name, device
+		}
+	}
+	return o
+}
