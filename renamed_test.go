@@ -65,6 +65,9 @@ func TestRenamedValues(t *testing.T) {
 	if read.Graph.Lookup("earlier/h.0.attn.residual") == nil {
 		t.Error("the names are not those of the file")
 	}
+	if !fixtures.Exhaustive() {
+		engines = engines[len(engines)-1:]
+	}
 	for _, engine := range engines {
 		last := filepath.Join(engine, "step-00000012.safetensors")
 		for _, dir := range []string{now, before} {
@@ -82,13 +85,13 @@ func TestRenamedValues(t *testing.T) {
 			t.Errorf("%s: the names have changed on the way", engine)
 		}
 	}
-	if len(engines) < 2 {
+	if engines[len(engines)-1] != "ort" {
 		return
 	}
 	want := attnxRun(t, now, 0, "generate ort --prompt like --max-tokens 5 -q")
-	forms := []string{"", "--profile cache --fuse ort"}
+	forms := []string{"--profile cache --fuse ort"}
 	if fixtures.Exhaustive() {
-		forms = append(forms, "--profile cache")
+		forms = append(forms, "", "--profile cache")
 	}
 	for _, form := range forms {
 		file := filepath.Join(now, "model.onnx")
