@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/attnx/attnx/format"
@@ -80,14 +79,11 @@ func Translate(ctx context.Context, p Pair, sources [][]int64, o TranslateOption
 	if err != nil {
 		return nil, err
 	}
-	searches := make([]*search, len(sources))
+	searches, open := make([]*search, len(sources)), make([]int, len(sources)) // open: the sources whose search goes on
 	for i := range searches {
-		searches[i] = newSearch(o)
+		searches[i], open[i] = newSearch(o), i
 	}
-	ids := make([]int64, len(sources)*o.Beams)
-	for i := range ids {
-		ids[i] = o.Start
-	}
+	ids := slices.Repeat([]int64{o.Start}, len(sources))
 	for step := range o.MaxTokens {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -96,21 +92,29 @@ func Translate(ctx context.Context, p Pair, sources [][]int64, o TranslateOption
 		if err != nil {
 			return nil, err
 		}
-		open := false
-		from := make([]int, len(ids)) // rows that the targets continue
-		for i, s := range searches {
-			s.step(logits[i*o.Beams:(i+1)*o.Beams], step)
-			open = open || !s.done
-			for j, r := range s.running {
-				ids[i*o.Beams+j], from[i*o.Beams+j] = r.last(), i*o.Beams+r.row
+		rows := len(logits) / len(open) // of a source: one at first, since all its targets begin alike
+		var from []int                  // rows that the targets continue
+		ids = ids[:0]
+		going := open[:0]
+		for at, i := range open {
+			s := searches[i]
+			of := logits[at*rows : (at+1)*rows]
+			if rows == 1 {
+				of = slices.Repeat(of, o.Beams)
+			}
+			s.step(of, step)
+			if s.done {
+				continue
+			}
+			going = append(going, i)
+			for _, r := range s.running {
+				ids, from = append(ids, r.last()), append(from, at*rows+min(r.row, rows-1))
 			}
 		}
-		if !open {
+		if open = going; len(open) == 0 {
 			break
 		}
-		if err := t.reorder(from); err != nil {
-			return nil, err
-		}
+		t.continues(from, len(from) != len(logits))
 	}
 	out := make([][]Target, len(sources))
 	for i, s := range searches {
@@ -121,159 +125,12 @@ func Translate(ctx context.Context, p Pair, sources [][]int64, o TranslateOption
 	return out, nil
 }
 
-// search is the search for the targets of one source.
-type search struct {
-	o        TranslateOptions
-	running  []beam
-	finished []beam // Beams of them, the best first; those that do not exist yet have scores near -1e9
-	done     bool
-}
-
-// beam is a target in a search.
-type beam struct {
-	ids   []int64
-	score float32 // running: of the whole; finished: with the penalty of the length
-	ended bool
-	row   int // of the search, that it continues
-}
-
-func (b beam) last() int64 {
-	if len(b.ids) == 0 {
-		return 0
-	}
-	return b.ids[len(b.ids)-1]
-}
-
-// never is transformers' score of what cannot be.
-const never = -1e9
-
-func newSearch(o TranslateOptions) *search {
-	s := &search{o: o, running: make([]beam, o.Beams), finished: make([]beam, o.Beams)}
-	for i := range s.running {
-		s.running[i].row = i
-		if s.finished[i].score = never; i > 0 {
-			s.running[i].score = never // all begin alike: only the first counts
-		}
-	}
-	return s
-}
-
-// step continues the running targets by a token each, by the logits of their next
-// tokens. It is _beam_search of transformers 5, for one source.
-func (s *search) step(logits [][]float32, step int) {
-	if s.done {
-		return
-	}
-	beams := s.o.Beams
-	full := step+1 == s.o.MaxTokens
-	type candidate struct {
-		beam, id int
-		score    float32
-	}
-	keep := max(2, 1+len(s.o.End)) * beams
-	var top []candidate // at most keep, the best first
-	for i, row := range logits {
-		probabilities := s.logSoftmax(row, full)
-		for id, x := range probabilities {
-			score := x + s.running[i].score
-			if len(top) == keep && !(score > top[keep-1].score) {
-				continue
-			}
-			at, _ := slices.BinarySearchFunc(top, score, func(c candidate, score float32) int {
-				if c.score >= score {
-					return -1
-				}
-				return 1
-			})
-			if len(top) == keep {
-				top = top[:keep-1]
-			}
-			top = slices.Insert(top, at, candidate{i, id, score})
-		}
-	}
-	all := !slices.ContainsFunc(s.finished, func(b beam) bool { return !b.ended })
-	var running []beam
-	for rank, c := range top {
-		b := beam{ids: append(slices.Clone(s.running[c.beam].ids), int64(c.id)), score: c.score, row: c.beam}
-		ends := full || slices.Contains(s.o.End, int64(c.id))
-		if !ends {
-			running = append(running, b)
-			continue
-		}
-		if rank >= beams || all && s.o.EarlyStopping == StopWhenFull {
-			continue // a reserve, which keeps the number of running targets
-		}
-		b.ended = true
-		b.score = float32(float64(c.score) / math.Pow(float64(step+1), s.o.LengthPenalty))
-		s.finished = append(s.finished, b)
-	}
-	slices.SortStableFunc(s.finished, func(a, b beam) int { return cmp.Compare(b.score, a.score) })
-	s.finished = s.finished[:beams]
-	if full || len(running) < beams {
-		s.done = true
-		return
-	}
-	s.running = running[:beams]
-	s.done = !s.improves(step+1) || s.o.EarlyStopping == StopWhenFull && !slices.ContainsFunc(s.finished, func(b beam) bool { return !b.ended })
-}
-
-// improves reports whether a running target of the given length might become better
-// than a complete one.
-func (s *search) improves(length int) bool {
-	if s.o.Beams == 1 && s.finished[0].ended {
-		return false // the likeliest token ended it
-	}
-	if s.o.EarlyStopping == StopNever && s.o.LengthPenalty > 0 {
-		length = s.o.MaxTokens
-	}
-	best := float32(float64(s.running[0].score) / math.Pow(float64(length), s.o.LengthPenalty))
-	return slices.ContainsFunc(s.finished, func(b beam) bool {
-		worst := float32(never)
-		if b.ended {
-			worst = s.finished[len(s.finished)-1].score
-		}
-		return best > worst
-	})
-}
-
-// logSoftmax returns the logarithms of the probabilities of the next token.
-func (s *search) logSoftmax(logits []float32, full bool) []float32 {
-	out := normalized(logits)
-	for _, id := range s.o.Banned {
-		out[id] = float32(math.Inf(-1))
-	}
-	if full && len(s.o.ForcedEnd) > 0 {
-		for i := range out {
-			out[i] = float32(math.Inf(-1))
-		}
-		for _, id := range s.o.ForcedEnd {
-			out[id] = 0
-		}
-	}
-	if s.o.Renormalize {
-		return normalized(out)
-	}
-	return out
-}
-
-// normalized returns log-softmax of x.
-func normalized(x []float32) []float32 {
-	top, sum := slices.Max(x), 0.0
-	for _, v := range x {
-		sum += math.Exp(float64(v - top))
-	}
-	shift := float64(top) + math.Log(sum)
-	out := make([]float32, len(x))
-	for i, v := range x {
-		out[i] = float32(float64(v) - shift)
-	}
-	return out
-}
-
-// translating is the state of a batch: Beams rows for each source.
+// translating is the state of a batch: Beams rows for each source, and one before the
+// first token.
 type translating struct {
 	Pair
 	given map[string]format.Tensor // to Next, besides the tokens
+	kept  map[string]format.Tensor // what the last run gave for the next one: the session's, until it runs again
 	begun bool
 }
 
@@ -304,20 +161,14 @@ func begin(p Pair, sources [][]int64, o TranslateOptions) (*translating, error) 
 		return nil, err
 	}
 	t := &translating{Pair: p, given: map[string]format.Tensor{}}
-	rows := make([]int, 0, len(sources)*o.Beams)
-	for i := range sources {
-		for range o.Beams {
-			rows = append(rows, i)
-		}
-	}
 	states, seen := role.SourceStates.Name(), role.SourceMask.Name()
 	hidden, ok := out[role.Hidden.Name()]
 	if !ok {
 		return nil, fmt.Errorf("decode: the encoder has no output %.80q", role.Hidden.Name())
 	}
-	t.given[states] = rowsOf(hidden, rows).WithName(states)
+	t.given[states] = hidden.WithName(states)
 	if !p.Recurrent {
-		t.given[seen] = rowsOf(format.FromInt64s("", shape, mask), rows).WithName(seen)
+		t.given[seen] = format.FromInt64s(seen, shape, mask)
 	}
 	return t, nil
 }
@@ -333,14 +184,14 @@ func (t *translating) next(ids []int64) ([][]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.kept = map[string]format.Tensor{}
 	keep := func(past, present role.Kind, i int) error {
 		name := role.Layered(past, i).Name()
 		x, ok := out[role.Layered(present, i).Name()]
 		if !ok {
 			return fmt.Errorf("decode: the decoder has no output %.80q", role.Layered(present, i).Name())
 		}
-		x.Data = slices.Clone(x.Data) // the session's, until it runs again
-		t.given[name] = x.WithName(name)
+		t.kept[name] = x.WithName(name)
 		return nil
 	}
 	for i := range t.Layers {
@@ -359,10 +210,6 @@ func (t *translating) next(ids []int64) ([][]float32, error) {
 				return nil, err
 			}
 		}
-	}
-	if !t.begun {
-		delete(t.given, role.SourceStates.Name())
-		t.begun = true
 	}
 	logits, ok := out[logitsName]
 	if !ok {
@@ -383,27 +230,37 @@ func (t *translating) next(ids []int64) ([][]float32, error) {
 	return rows, nil
 }
 
-// reorder makes each row continue another: its keys and values of the target. Those of
-// the source are the same in all rows of a source.
-func (t *translating) reorder(from []int) error {
-	if slices.IsSorted(from) && len(slices.Compact(slices.Clone(from))) == len(from) {
-		return nil
+// continues makes the rows of the next run continue those of the last one. others: they are
+// other rows of the sources, too.
+func (t *translating) continues(from []int, others bool) {
+	if !t.begun {
+		delete(t.given, role.SourceStates.Name())
 	}
-	for i := range t.Layers {
-		for _, k := range []role.Kind{role.PastTargetKey, role.PastTargetValue, role.PastState, role.PastCell} {
-			name := role.Layered(k, i).Name()
-			if x, kept := t.given[name]; kept {
-				t.given[name] = rowsOf(x, from).WithName(name)
+	if others || !t.begun {
+		for name, x := range t.given {
+			if name != idsName && t.kept[name].Data == nil {
+				t.kept[name] = x
 			}
 		}
 	}
-	return nil
+	t.begun = true
+	for name, x := range t.kept {
+		free := t.given[name].Data // nothing reads it after the run
+		if len(free) > 0 && &free[0] == &x.Data[0] {
+			free = nil
+		}
+		t.given[name] = rowsOf(x, from, free).WithName(name)
+	}
 }
 
-// rowsOf returns rows of a tensor along its first axis.
-func rowsOf(x format.Tensor, rows []int) format.Tensor {
+// rowsOf returns rows of a tensor along its first axis, in the memory that is given if that is
+// large enough.
+func rowsOf(x format.Tensor, rows []int, memory []byte) format.Tensor {
 	size := len(x.Data) / max(x.Shape[0], 1)
-	out := format.Tensor{DType: x.DType, Shape: slices.Clone(x.Shape), Data: make([]byte, 0, size*len(rows))}
+	if cap(memory) < size*len(rows) {
+		memory = make([]byte, 0, size*len(rows)*5/4) // the next token needs more
+	}
+	out := format.Tensor{DType: x.DType, Shape: slices.Clone(x.Shape), Data: memory[:0]}
 	out.Shape[0] = len(rows)
 	for _, r := range rows {
 		out.Data = append(out.Data, x.Data[r*size:(r+1)*size]...)

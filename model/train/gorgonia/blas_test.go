@@ -83,56 +83,6 @@ func TestMultiplyNaN(t *testing.T) {
 	}
 }
 
-func TestExp(t *testing.T) {
-	for name, exp := range map[string]func([]float32){"best": expAll, "plain Go": expEach} {
-		t.Run(name, func(t *testing.T) {
-			var x []float32
-			for v := float32(-100); v < 88.3; v += 0.0137 {
-				x = append(x, v)
-			}
-			x = append(x, 0, 1, -1e9, float32(math.Inf(-1)), 1e9, float32(math.Inf(1)), float32(math.NaN()))
-			got := append([]float32(nil), x...)
-			exp(got)
-			for i, v := range x {
-				want := math.Exp(float64(v))
-				switch g := float64(got[i]); {
-				case v != v:
-					if g == g {
-						t.Errorf("exp(NaN) = %g", g)
-					}
-				case v > 89:
-					if !math.IsInf(g, 1) {
-						t.Errorf("exp(%g) = %g", v, g)
-					}
-				case v < -1e6: // a masked score must vanish altogether
-					if g != 0 {
-						t.Errorf("exp(%g) = %g", v, g)
-					}
-				// Two roundings of 6e-8; beneath 5e-38, where numbers are
-				// cut off, that as an absolute error.
-				case !(math.Abs(g-want) <= 1.5e-7*want+5e-38):
-					t.Errorf("exp(%g) = %g, want %g", v, g, want)
-				}
-			}
-			if got[len(x)-7] != 1 {
-				t.Errorf("exp(0) = %v", got[len(x)-7])
-			}
-			for n := range 17 { // the same number at every place
-				row := make([]float32, n)
-				for i := range row {
-					row[i] = 0.3
-				}
-				exp(row)
-				for i := range row {
-					if row[i] != row[0] {
-						t.Errorf("of %d: exp(0.3) = %v at %d, %v at 0", n, row[i], i, row[0])
-					}
-				}
-			}
-		})
-	}
-}
-
 func TestParallel(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	for _, n := range []int{0, 1, 3, 1000} {

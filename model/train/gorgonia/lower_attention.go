@@ -3,6 +3,7 @@ package gorgonia
 import (
 	G "gorgonia.org/gorgonia"
 
+	"github.com/attnx/attnx/internal/exponential"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -77,7 +78,7 @@ func attend[E element](h heads, y, p, q, k, v, mask []E) {
 			}
 			shiftRow(row, row)
 		}
-		exponentials(p)
+		exponential.Of(p)
 		for t := range h.t {
 			normalizeRow(p[t*h.s:][:h.s])
 		}

@@ -1,6 +1,10 @@
 package gorgonia
 
-import G "gorgonia.org/gorgonia"
+import (
+	G "gorgonia.org/gorgonia"
+
+	"github.com/attnx/attnx/internal/exponential"
+)
 
 // gelu lowers Gelu, x/2·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), as the
 // equal x·σ(2u): 1 + tanh u = 2σ(2u). It keeps σ after the result for the
@@ -43,7 +47,7 @@ func geluRow[E element](y, gate, x []E) {
 	for i, v := range x {
 		gate[i] = -geluInner * v * (1 + geluCube*v*v)
 	}
-	exponentials(gate)
+	exponential.Of(gate)
 	for i, v := range x {
 		s := 1 / (1 + gate[i])
 		gate[i] = s

@@ -7,6 +7,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/attnx/attnx/internal/exponential"
 	"github.com/attnx/attnx/model/graph"
 )
 
@@ -264,7 +265,7 @@ func laneLogSum[E element](x []E, a lanes) (largest, sum float64) {
 // softmaxRow computes softmax of one contiguous row.
 func softmaxRow[E element](out, x []E) {
 	shiftRow(out, x)
-	exponentials(out)
+	exponential.Of(out)
 	normalizeRow(out)
 }
 

@@ -66,3 +66,65 @@ loop:
 	JNZ     loop
 	VZEROUPPER
 	RET
+
+// func expSum8(n int, x *float32, top float32, sums *[8]float32)
+TEXT ·expSum8(SB), NOSPLIT, $0-32
+	MOVQ n+0(FP), CX
+	MOVQ x+8(FP), SI
+	VBROADCASTSS top+16(FP), Y8
+	MOVQ sums+24(FP), DI
+	VMOVUPS (DI), Y0
+	VBROADCASTSS expConst<>+0(SB), Y4
+	VBROADCASTSS expConst<>+4(SB), Y5
+	VBROADCASTSS expConst<>+8(SB), Y6
+	VBROADCASTSS expConst<>+12(SB), Y7
+	VBROADCASTSS expConst<>+20(SB), Y9
+	VBROADCASTSS expConst<>+24(SB), Y10
+	VBROADCASTSS expConst<>+28(SB), Y11
+	VBROADCASTSS expConst<>+32(SB), Y12
+	VBROADCASTSS expConst<>+36(SB), Y13
+	VBROADCASTSS expConst<>+40(SB), Y14
+	VBROADCASTSS expConst<>+44(SB), Y15
+
+sum:
+	VMOVUPS (SI), Y2
+	VSUBPS  Y8, Y2, Y2
+	VMAXPS  Y2, Y7, Y2      // x second: a NaN stays
+	VMULPS  Y4, Y2, Y1
+	VROUNDPS $0, Y1, Y1     // n
+	VFNMADD231PS Y5, Y1, Y2 // r = x - n ln 2
+	VFNMADD231PS Y6, Y1, Y2
+	VMOVAPS Y9, Y3
+	VFMADD213PS Y10, Y2, Y3
+	VFMADD213PS Y11, Y2, Y3
+	VFMADD213PS Y12, Y2, Y3
+	VFMADD213PS Y13, Y2, Y3
+	VFMADD213PS Y14, Y2, Y3
+	VFMADD213PS Y15, Y2, Y3
+	VFMADD213PS Y15, Y2, Y3
+	VCVTPS2DQ Y1, Y1
+	VPADDD  expBias<>(SB), Y1, Y1
+	VPSLLD  $23, Y1, Y1     // 2^n
+	VFMADD231PS Y1, Y3, Y0
+	ADDQ    $32, SI
+	SUBQ    $8, CX
+	JNZ     sum
+	VMOVUPS Y0, (DI)
+	VZEROUPPER
+	RET
+
+// func max8(n int, x *float32, top *[8]float32)
+TEXT ·max8(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), CX
+	MOVQ x+8(FP), SI
+	MOVQ top+16(FP), DI
+	VMOVUPS (DI), Y0
+
+largest:
+	VMAXPS (SI), Y0, Y0
+	ADDQ   $32, SI
+	SUBQ   $8, CX
+	JNZ    largest
+	VMOVUPS Y0, (DI)
+	VZEROUPPER
+	RET

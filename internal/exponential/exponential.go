@@ -1,11 +1,12 @@
-package gorgonia
+// Package exponential computes many exponentials at once.
+package exponential
 
 import "math"
 
-// exponentials replaces every number by its exponential.
-func exponentials[E element](x []E) {
+// Of replaces every number by its exponential.
+func Of[E float32 | float64](x []E) {
 	if x, ok := any(x).([]float32); ok {
-		expAll(x)
+		all(x)
 		return
 	}
 	for i := range x {
@@ -13,8 +14,41 @@ func exponentials[E element](x []E) {
 	}
 }
 
-// expEach is expAll in plain Go.
-func expEach(x []float32) {
+// LogSum returns the logarithm of the sum of the exponentials of all numbers in rows, with an
+// error below 1e-6.
+func LogSum(rows ...[]float32) float64 {
+	top := float32(math.Inf(-1))
+	for _, x := range rows {
+		top = max(top, largest(x))
+	}
+	sum := 0.0
+	for _, x := range rows {
+		sum += sumOf(x, top)
+	}
+	return float64(top) + math.Log(sum)
+}
+
+// largestEach is largest in plain Go.
+func largestEach(x []float32) float32 {
+	top := float32(math.Inf(-1))
+	for _, v := range x {
+		if v > top {
+			top = v
+		}
+	}
+	return top
+}
+
+// sumEach is sumOf in plain Go.
+func sumEach(x []float32, top float32) (sum float64) {
+	for _, v := range x {
+		sum += exp32(float64(v - top))
+	}
+	return sum
+}
+
+// each is all in plain Go.
+func each(x []float32) {
 	for i, v := range x {
 		x[i] = float32(exp32(float64(v)))
 	}
