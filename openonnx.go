@@ -33,6 +33,7 @@ type ONNX struct {
 	left   map[string]bool
 	named  []string // all outputs on the disk
 	notes  []string
+	kinds  *kinds // of a file with inputs that are not tensors of numbers; nil: it has none
 
 	inputs  []runtime.Value
 	session runtime.Session // nil for the oracle, which opens one per case

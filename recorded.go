@@ -61,6 +61,9 @@ func (v *onnxVerification) hasRecorded() bool {
 // record reads a set. A tensor is for the input or output of its name, or else of its
 // file's number.
 func record(folder string, x *ONNX) (recording, error) {
+	if x.kinds != nil {
+		return x.kinds.record(folder)
+	}
 	r := recording{name: filepath.Base(folder), path: folder}
 	var inputs, outputs []string // names by number
 	for _, in := range x.File.Graph.Inputs {

@@ -287,8 +287,14 @@ func TestRunData(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := VerifyONNX(t.Context(), []string{path}, VerifyOptions{}); err == nil || !strings.Contains(err.Error(), RunAlone) {
-		t.Error(err)
+	report, err := VerifyONNX(t.Context(), []string{path}, VerifyOptions{Runtimes: []string{"ort-cpu"}, Seed: 1}) // the levels with each other
+	if err != nil || report.Verdict != runtime.Fail || report.Oracle != "ort-cpu (disabled)" {
+		t.Fatalf("%s against %s: %s, %v", report.Verdict, report.Oracle, report.Reason, err)
+	}
+	for _, x := range report.Results {
+		if x.Status != runtime.StatusUncertified || x.MaxAbs != 0 || x.Cases != kindDraws {
+			t.Errorf("%+v", x)
+		}
 	}
 }
 

@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"github.com/attnx/attnx/export/onnx/cut"
-	"github.com/attnx/attnx/export/onnx/read"
-	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/output"
@@ -108,6 +106,7 @@ type onnxVerification struct {
 	recorded []recording
 	oracle   runtime.Oracle // of the first file, which keeps its outputs; nil if the oracle refuses it
 	refused  error          // why it does
+	instead  *player        // what the files are compared with if there is no oracle
 	report   runtime.Report
 	checks   []runtime.Check
 	first    *found                   // the first part that departs
@@ -156,6 +155,9 @@ func (v *onnxVerification) open(paths []string) error {
 		}
 		f := newVerified(x)
 		v.files = append(v.files, f)
+		if i > 0 && (x.kinds != nil || v.files[0].kinds != nil) {
+			return fmt.Errorf("%s: %w", path, cmp.Or(x.kinds, v.files[0].kinds).why)
+		}
 		if i == 0 {
 			if v.recorded, err = recordings(path, x); err != nil {
 				return err
@@ -165,9 +167,9 @@ func (v *onnxVerification) open(paths []string) error {
 		}
 	}
 	first := v.files[0].ONNX
-	v.refused = first.openOracle()
-	var unsupported *read.UnsupportedError
-	if v.refused != nil && (!v.hasRecorded() || !errors.As(v.refused, &unsupported)) {
+	if first.kinds != nil {
+		v.refused = fmt.Errorf("%s: %w", first.Path, first.kinds.refusal())
+	} else if v.refused = first.openOracle(); v.refused != nil && !isUnread(v.refused) {
 		return v.refused
 	}
 	if v.refused == nil {
@@ -179,6 +181,7 @@ func (v *onnxVerification) open(paths []string) error {
 	if err := v.readCases(); err != nil {
 		return err
 	}
+	v.unread()
 	return v.divides()
 }
 
@@ -195,6 +198,11 @@ func (v *onnxVerification) readCases() error {
 		}
 		return nil
 	}
+	if x.kinds != nil {
+		var err error
+		v.cases, err = x.kinds.cases(v.options)
+		return err
+	}
 	given, _, err := x.readInputs(v.options.Inputs, v.options.Tokenizer)
 	if err != nil {
 		return err
@@ -203,7 +211,7 @@ func (v *onnxVerification) readCases() error {
 	if v.cases, err = x.cases(given, v.options.Seed); err == nil {
 		v.cases = x.fitting(v.cases)
 	}
-	if err != nil || len(given) > 0 {
+	if err != nil || len(given) > 0 || v.oracle == nil {
 		return err
 	}
 	budget := v.options.Budget
@@ -237,12 +245,19 @@ func (v *onnxVerification) run(ctx context.Context) (runtime.Report, error) {
 		}
 	}
 	if v.hasRecorded() {
+		v.instead = played(v.recorded, v.oracle)
 		if v.oracle == nil {
 			v.report.Oracle = recordedOutputs
 		}
 		candidates, _ := first.candidates(v.options)
 		candidates = append([]runtime.Candidate{v.oracleCandidate()}, v.located(first, candidates, nil, true)...)
-		if err := v.verify(ctx, played(v.recorded, v.oracle), candidates, "", recordedOutputs); err != nil {
+		if err := v.verify(ctx, v.instead, candidates, "", recordedOutputs); err != nil {
+			return v.report, err
+		}
+	}
+	alone := v.oracle == nil && !v.hasRecorded()
+	if alone {
+		if err := v.peers(ctx); err != nil {
 			return v.report, err
 		}
 	}
@@ -250,6 +265,9 @@ func (v *onnxVerification) run(ctx context.Context) (runtime.Report, error) {
 		if err := v.other(ctx, f); err != nil {
 			return v.report, err
 		}
+	}
+	if alone {
+		v.unproved()
 	}
 	for _, f := range v.files {
 		v.report.Notes = append(v.report.Notes, f.notes...)
@@ -282,12 +300,23 @@ const recordedOutputs = "the recorded outputs"
 // ofRecorded names the recorded outputs in reasons, which have them in the oracle's place.
 var ofRecorded = strings.NewReplacer("the oracle says", "recorded is", "the oracle's has", "the recorded one has", "the oracle's holds", "the recorded one holds")
 
+// worded names in a reason what stood in the oracle's place.
+func (v *onnxVerification) worded(reason, against string) string {
+	switch {
+	case against == recordedOutputs:
+		return ofRecorded.Replace(reason)
+	case v.report.Oracle != runtime.OracleName && against == v.report.Oracle:
+		return strings.NewReplacer("the oracle says", against+" says", "the oracle's", "that of "+against).Replace(reason)
+	}
+	return reason
+}
+
 // other compares a file with the first one.
 func (v *onnxVerification) other(ctx context.Context, f *verified) error {
 	v.checks = append(v.checks, f.pair.checks(f.Path)...)
 	oracle, against := v.oracle, v.files[0].Path
 	if oracle == nil {
-		oracle, against = played(v.recorded, nil), recordedOutputs
+		oracle, against = v.instead, v.report.Oracle
 	}
 	graph := f.graphCandidate()
 	graph.Measured = f.quantized() && !v.files[0].quantized()
@@ -324,10 +353,7 @@ func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, ca
 	}
 	alone := len(candidates) == 1 && candidates[0].Own // the oracle on another file, which proves nothing about a runtime
 	if part.Verdict == runtime.Fail && v.report.Verdict == runtime.Pass && !(alone && part.Results[0].Status != runtime.StatusFail) {
-		v.report.Verdict, v.report.Reason = runtime.Fail, part.Reason
-		if against == recordedOutputs {
-			v.report.Reason = ofRecorded.Replace(part.Reason)
-		}
+		v.report.Verdict, v.report.Reason = runtime.Fail, v.worded(part.Reason, against)
 		if file != "" {
 			v.report.Reason = file + ": " + v.report.Reason
 		}
@@ -337,125 +363,13 @@ func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, ca
 	}
 	v.report.Cases = part.Cases
 	for _, r := range part.Results {
-		r.File, r.Against = file, against
-		if against == recordedOutputs {
-			r.Reason = ofRecorded.Replace(r.Reason)
-		}
+		r.File, r.Against, r.Reason = file, against, v.worded(r.Reason, against)
 		if r.Against == v.report.Oracle {
 			r.Against = ""
 		}
 		v.report.Results = append(v.report.Results, r)
 	}
 	return nil
-}
-
-// located gives candidates that run a file the search for the first node that
-// departs. against is the same file, if it is compared with the first one; recorded says
-// that it is compared with recorded outputs.
-func (v *onnxVerification) located(f *verified, candidates []runtime.Candidate, against *verified, recorded bool) []runtime.Candidate {
-	for i := range candidates {
-		c := &candidates[i]
-		locate := func(k runtime.Case, refused bool) (runtime.Origin, error) {
-			inputs := k.Inputs()
-			if against != nil {
-				o, err := v.locateInFile(f, inputs)
-				if o.Value != "" || err != nil || c.Own {
-					return o, err
-				}
-				if inputs, err = f.pair.inputs(inputs); err != nil {
-					return runtime.Origin{}, err
-				}
-			} else if f.pair != nil {
-				var err error
-				if inputs, err = f.pair.inputs(inputs); err != nil {
-					return runtime.Origin{}, err
-				}
-			}
-			return v.locateInRuntime(f, *c, inputs, refused, recorded)
-		}
-		c.Locate = func(k runtime.Case, _ runtime.Form) (runtime.Origin, error) { return locate(k, false) }
-		c.Refused = func(k *runtime.Case, _ error) (runtime.Origin, error) {
-			if k == nil {
-				k = &v.cases[0]
-			}
-			return locate(*k, true)
-		}
-	}
-	return candidates
-}
-
-// locateInFile finds the node of a file that departs from the first file, in the
-// oracle.
-func (v *onnxVerification) locateInFile(f *verified, inputs map[string]format.Tensor) (runtime.Origin, error) {
-	key := keyOf(inputs)
-	if at, known := f.at[key]; known || v.oracle == nil {
-		return at, nil
-	}
-	theirs, err := f.pair.inputs(inputs)
-	if err != nil {
-		return runtime.Origin{}, err
-	}
-	first := v.files[0]
-	if f.same == nil {
-		if f.same, err = counterparts(first, f); err != nil {
-			return runtime.Origin{}, err
-		}
-	}
-	s := &fileSearch{first: first.cuts, other: f.cuts, counterpart: f.same, computed: f.pair.computed}
-	at, err := s.find(inputs, theirs)
-	if err != nil {
-		return runtime.Origin{}, err
-	}
-	f.at[key] = v.note(at)
-	return f.at[key], nil
-}
-
-// locateInRuntime finds the node of a file that a runtime computes wrongly, or
-// refuses.
-func (v *onnxVerification) locateInRuntime(f *verified, c runtime.Candidate, inputs map[string]format.Tensor, refused, recorded bool) (runtime.Origin, error) {
-	if c.Part == nil || v.oracle == nil {
-		return runtime.Origin{}, nil
-	}
-	s := &runSearch{cuts: f.cuts, open: c.Part, computed: cmp.Or(c.DType, precision.ComputedIn(f.File))}
-	search := s.find
-	if refused {
-		search = s.findRefused
-	}
-	at, err := search(inputs)
-	if err != nil {
-		return runtime.Origin{}, err
-	}
-	if at == nil && !refused {
-		return runtime.Origin{Note: v.notLocated(s, recorded, inputs)}, nil
-	}
-	return v.note(at), nil
-}
-
-// notLocated is what is known of a difference that no node and no piece of the file
-// shows. A difference beyond its bound is never called one of roundings: the bound is
-// what they explain.
-func (v *onnxVerification) notLocated(s *runSearch, recorded bool, inputs map[string]format.Tensor) string {
-	right, err := s.whole(inputs)
-	switch {
-	case err != nil:
-		return "not located: each node is right from the right inputs; the graph in one piece was not run: " + err.Error()
-	case right && recorded:
-		return "the runtime agrees with the file's graph: the recorded outputs are others than this file's"
-	case right:
-		return "not located: each node, each piece and the whole graph, written anew with its weights as raw bytes, agree with the oracle: look at how this file stores its weights, or at differences below a node's tolerance"
-	}
-	return "not located: each node is right from the right inputs, and each piece of the file, but not the whole"
-}
-
-// note remembers the first part that departs.
-func (v *onnxVerification) note(at *found) runtime.Origin {
-	if at == nil {
-		return runtime.Origin{}
-	}
-	if v.first == nil {
-		v.first = at
-	}
-	return at.origin()
 }
 
 // quantized reports whether a file computes with integers in the place of

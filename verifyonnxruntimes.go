@@ -17,7 +17,7 @@ import (
 func (v *onnxVerification) oracleCandidate() runtime.Candidate {
 	return runtime.Candidate{Name: runtime.OracleName, Own: true, DType: precision.ComputedIn(v.files[0].File), Open: func() (runtime.Session, error) {
 		if v.oracle == nil {
-			return nil, notRead(v.refused)
+			return nil, withoutIt(v.refused)
 		}
 		return v.oracle, nil
 	}}
@@ -36,11 +36,23 @@ func (f *verified) graphCandidate() runtime.Candidate {
 // notRead marks an error of a file that the oracle does not read: it is no
 // disagreement.
 func notRead(err error) error {
-	var unsupported *read.UnsupportedError
-	if !errors.As(err, &unsupported) {
+	if !isUnread(err) {
 		return err
 	}
+	return withoutIt(err)
+}
+
+// withoutIt is the error of an oracle that does not read a file.
+func withoutIt(err error) error {
 	return &runtime.UnavailableError{Runtime: runtime.OracleName, Reason: err.Error(), Remedy: "the runtimes are compared without it"}
+}
+
+// isUnread reports whether an error says that the oracle does not read a file, which may be
+// right: its operators or inputs are none that the oracle has, or data decide how often its
+// loops run.
+func isUnread(err error) bool {
+	_, kind := isKind(err)
+	return kind || errors.As(err, new(*read.UnsupportedError)) || errors.As(err, new(*read.OpenError))
 }
 
 // refusing marks what the oracle does not read when it runs.
@@ -58,7 +70,7 @@ func (r refusing) Run(inputs map[string]format.Tensor) (map[string]format.Tensor
 // names of all runtimes.
 func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, names []string) {
 	for _, e := range entrants() {
-		open := e.anyFile()
+		open := f.opener(e)
 		if open == nil {
 			continue
 		}
@@ -73,6 +85,9 @@ func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, 
 			c := runtime.Candidate{Name: rows[i], Named: named, TF32: o.TF32 && e.elsewhere(), Partial: e.openAny != nil}
 			if f.pair != nil {
 				c.DType = f.pair.computed
+			}
+			if f.kinds != nil {
+				c.Says = f.kinds.says
 			}
 			how := runtime.Options{Library: e.libraryOf(o.Library), Device: e.device, AnyOf: len(o.Runtimes) != 1, TF32: o.TF32, Level: level, Turns: true}
 			c.Part = func(part runtime.File) (runtime.Session, error) { return f.opened(open, part, how) }
@@ -135,6 +150,15 @@ func (x *ONNX) hasDoubles() bool {
 		}
 	}
 	return false
+}
+
+// opener returns how the entrant opens the file; nil if it opens no files of other tools.
+func (f *verified) opener(e entrant) openFile {
+	open := e.anyFile()
+	if open != nil && f.ONNX != nil && f.kinds != nil {
+		return f.kinds.opener(e)
+	}
+	return open
 }
 
 // anyFile returns how the entrant opens files of any tool; nil if it does not.

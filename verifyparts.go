@@ -18,8 +18,9 @@ const maxTaken = 256
 // readNumbers is readONNX for a file of which some outputs are not tensors of numbers: it
 // keeps what can be compared, and x.notes says what is left out. A ZipMap gives way to the
 // tensor that it reads, and a sequence of numbers to its elements, so that every runtime and
-// the oracle see tensors. other is why the file itself is not compared.
-func readNumbers(path string, other *kindError) (*ONNX, error) {
+// the oracle see tensors. What depends on random draws is left out too. other is why the file
+// itself is not compared.
+func readNumbers(path string, other error) (*ONNX, error) {
 	path = find.ModelIn(path)
 	m, err := find.ReadModelAs(path, onnx.CheckStructure)
 	if err != nil {
@@ -29,9 +30,12 @@ func readNumbers(path string, other *kindError) (*ONNX, error) {
 	whole.Graph = &graph
 	x := &ONNX{Path: path, File: &whole, partly: true, left: map[string]bool{}}
 	graph.Outputs, graph.Nodes = nil, slices.Clone(graph.Nodes)
-	parts := cut.Of(m)
+	parts, random := cut.Of(m), randomOutputs(m)
 	for _, out := range m.Graph.Outputs {
 		x.named = append(x.named, out.Name)
+		if x.leavesRandom(out.Name, random) {
+			continue
+		}
 		if isNumbers(typeOf(out)) {
 			graph.Outputs = append(graph.Outputs, out)
 			continue
@@ -39,8 +43,10 @@ func readNumbers(path string, other *kindError) (*ONNX, error) {
 		x.left[out.Name] = true
 		graph.Outputs = append(graph.Outputs, x.unpacked(m, parts, out)...)
 	}
-	if len(graph.Outputs) == 0 {
+	if _, kind := isKind(other); len(graph.Outputs) == 0 && kind {
 		return nil, fmt.Errorf("%s: none of its outputs is made of numbers: %w", path, other)
+	} else if len(graph.Outputs) == 0 {
+		return nil, fmt.Errorf("%s: %w", path, other)
 	}
 	if x.inputs, err = inputsOf(&whole); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -56,7 +62,7 @@ func readNumbers(path string, other *kindError) (*ONNX, error) {
 	needed, _ := parts.Between(give, func(string) bool { return false })
 	var nodes []*onnx.Node
 	for i, n := range m.Graph.Nodes {
-		if slices.Contains(needed, i) || n.Op == "Constant" {
+		if _, is := slices.BinarySearch(needed, i); is || n.Op == "Constant" {
 			nodes = append(nodes, n)
 		}
 	}
@@ -105,13 +111,36 @@ func (x *ONNX) recordedNames() (names []string) {
 	return names
 }
 
+// leavesRandom leaves an output out that depends on random draws, and notes it.
+func (x *ONNX) leavesRandom(output string, random map[string]string) bool {
+	node := random[output]
+	if node == "" {
+		return false
+	}
+	if x.left == nil {
+		x.left = map[string]bool{}
+	}
+	x.left[output] = true
+	x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q depends on what node %s draws at random: it is not compared", x.Path, output, node))
+	return true
+}
+
 // readCompared reads a file to be verified.
 func readCompared(path string) (*ONNX, error) {
 	x, err := readONNX(path)
-	if other, is := isKind(err); is && other.what == "output" {
+	other, is := isKind(err)
+	switch {
+	case is && other.what == "output":
 		return readNumbers(path, other)
+	case is:
+		return readKinds(path, other)
+	case err != nil:
+		return nil, err
 	}
-	return x, err
+	for _, node := range randomOutputs(x.File) {
+		return readNumbers(path, &RandomError{node})
+	}
+	return x, nil
 }
 
 // runtimeNames replaces the names that attnx run has for runtimes by those of verify.

@@ -48,6 +48,9 @@ type Candidate struct {
 	// Locate returns the first intermediate value that differs in a failed case, run
 	// in the given form; the zero Origin if none does. It may be nil.
 	Locate func(Case, Form) (Origin, error)
+	// Says describes a difference in an output whose numbers stand for something else, such as
+	// words; "" of one whose numbers are meant. It may be nil.
+	Says func(BadValue) string
 	// Refused returns the node at which the candidate gave up with an error, opening
 	// a model (a nil case) or running a case. It may be nil.
 	Refused func(*Case, error) (Origin, error)
@@ -524,6 +527,9 @@ func (r *candidateRun) explain(x *Result) {
 	what := r.first.Reason
 	if bad := r.first.FirstBad; bad != nil {
 		x.FirstDifference, what = bad.Place(), bad.String()
+		if r.Says != nil {
+			what = cmp.Or(r.Says(*bad), what)
+		}
 	}
 	if r.form.Name != "" {
 		what = r.form.Name + ": " + what

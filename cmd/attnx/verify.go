@@ -76,6 +76,12 @@ no sample shows it; what differs, attnx diff lists. A difference is located at
 the first node that departs, also if all inner names are others. --keep writes
 the smallest model that shows it, as such a folder.
 
+Where the oracle does not read a file (its inputs are strings, data decide how
+often a loop runs, an operator is unknown), the runtimes are compared with the
+first of them that runs it. That proves nothing, so it is no pass: what agrees
+is "not certified", what differs fails. Recorded outputs judge such a file as
+any other. Outputs that depend on random draws are left out.
+
 The verdict says on what it rests: identical by structure, for every input;
 equal on samples; different; or open, for a file that nothing proved and nothing
 ran, which is no pass.

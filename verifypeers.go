@@ -1,0 +1,135 @@
+package attnx
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/runtime"
+)
+
+// A file that the oracle does not read can still show that runtimes disagree: the first one
+// that runs it takes the oracle's place. Its outputs have no bounds, and what agrees with them
+// may be wrong in the same way, so this is never a pass: runtimes that agree are "not
+// certified", those that differ fail, and there is no receipt.
+
+// unread drops the oracle if it does not read the first case: data may decide how often a loop
+// runs.
+func (v *onnxVerification) unread() {
+	if v.oracle == nil || len(v.cases) == 0 {
+		return
+	}
+	x := v.files[0]
+	if _, err := x.readFor(v.cases[0].Inputs()); err != nil && isUnread(err) {
+		v.oracle, v.refused = nil, fmt.Errorf("%s: %w", x.Path, err)
+	}
+}
+
+// peers compares the runtimes of the first file with the first of them that runs it.
+func (v *onnxVerification) peers(ctx context.Context) error {
+	first := v.files[0]
+	candidates, _ := first.candidates(v.options)
+	var failed error // of the first runtime
+	for i, c := range candidates {
+		all, ran, err := v.runAlone(ctx, c)
+		if cause := context.Cause(ctx); cause != nil {
+			return fmt.Errorf("verify: stopped: %w", cause)
+		}
+		if err != nil {
+			if failed == nil {
+				failed = fmt.Errorf("%w; and no runtime runs it: %s: %v", v.refused, c.Name, err)
+			}
+			continue
+		}
+		first.notes = append(first.notes, fmt.Sprintf("there is no oracle for this file: %s", v.refused))
+		if n := len(v.cases) - len(ran); n > 0 {
+			first.notes = append(first.notes, fmt.Sprintf("%s: %s does not run %d of %d cases, which are left out", first.Path, c.Name, n, len(v.cases)))
+		}
+		v.cases, v.instead, v.report.Oracle = ran, played(all, nil), c.Name
+		return v.verify(ctx, v.instead, slices.Delete(candidates, i, i+1), "", c.Name)
+	}
+	return cmp.Or(failed, v.refused)
+}
+
+// runAlone returns the outputs of a candidate, and the cases that it runs: sizes that are drawn
+// may not fit one another. The error is that of the first case, if it runs none.
+func (v *onnxVerification) runAlone(ctx context.Context, c runtime.Candidate) (all []recording, ran []runtime.Case, failed error) {
+	s, err := c.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.Close()
+	for _, k := range v.cases {
+		if context.Cause(ctx) != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		k.Name = k.String() // by which player knows it
+		out, err := s.Run(k.Inputs())
+		if err == nil {
+			var r recording
+			if r, err = recordingOf(k.Name, out); err == nil {
+				all, ran = append(all, r), append(ran, k)
+			}
+		}
+		if failed == nil {
+			failed = err
+		}
+	}
+	if len(ran) > 0 {
+		return all, ran, nil
+	}
+	if failed == nil {
+		failed = errors.New("it gives no output")
+	}
+	return nil, nil, failed
+}
+
+// recordingOf copies the outputs of a run, floating-point numbers as F64.
+func recordingOf(name string, out map[string]format.Tensor) (r recording, err error) {
+	r.name = name
+	for output, t := range out {
+		t = t.WithName(output)
+		if t.DType.Float() && t.DType != format.Float64 {
+			if t, _, err = t.Convert(format.Float64); err != nil {
+				return r, fmt.Errorf("output %.80q: %w", output, err)
+			}
+		} else {
+			t.Data = slices.Clone(t.Data)
+		}
+		r.outputs = append(r.outputs, t)
+	}
+	return r, nil
+}
+
+// unproved makes the report one of a file that no oracle judged.
+func (v *onnxVerification) unproved() {
+	by, nan := v.report.Oracle, runtime.Number(math.NaN())
+	var agree, differ []string
+	for i := range v.report.Results {
+		r := &v.report.Results[i]
+		r.Bound, r.BoundRatio, r.Closest, r.Readings = nan, nan, "", nil // nothing was derived
+		name := strings.TrimSpace(r.File + " " + r.Runtime)
+		switch {
+		case r.Status == runtime.StatusOK:
+			r.Status, r.Reason = runtime.StatusUncertified, fmt.Sprintf("it agrees with %s as closely as ONNX's own tests ask (%.0e of a value), which is no proof", by, recordedRelative)
+			agree = append(agree, name)
+		case r.Status == runtime.StatusFail && r.FirstDifference != "":
+			differ = append(differ, name)
+		}
+	}
+	reason := v.report.Reason // such as a runtime that was asked for and is not there
+	switch {
+	case len(differ) > 0:
+		reason = fmt.Sprintf("%s and %s differ, and no oracle says which is right", strings.Join(few(differ), ", "), by)
+	case len(agree) == 0:
+		reason = fmt.Sprintf("%s is the only runtime that runs it, and there is no oracle for it, so nothing was compared", by)
+	case v.report.Verdict == runtime.Pass:
+		reason = "the runtimes agree with one another, but there is no oracle for this file, so it is not certified"
+	}
+	v.report.Verdict, v.report.Reason = runtime.Fail, reason
+}
