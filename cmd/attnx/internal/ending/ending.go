@@ -20,8 +20,9 @@ import (
 // process and its group.
 const oneRequest = 200 * time.Millisecond
 
-// Grace is the time that a command with nothing to save has to stop.
-const Grace = 3 * time.Second
+// Grace is the time that a command with nothing to save has to stop. A user who presses
+// Ctrl-C waits for it, whatever the command is in the middle of.
+const Grace = 700 * time.Millisecond
 
 // Asked returns a context that ends with the first signal to stop, so that the
 // current work can end cleanly. A later SIGINT or SIGTERM ends the program at
