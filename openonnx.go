@@ -29,11 +29,12 @@ type ONNX struct {
 	File    *onnx.Model
 	Runtime runtime.Place // where it runs: "ONNX Runtime 1.30.0 on cpu"
 
-	partly bool // File lacks outputs of the file on the disk, which are in left; notes says so
-	left   map[string]bool
-	named  []string // all outputs on the disk
-	notes  []string
-	kinds  *kinds // of a file with inputs that are not tensors of numbers; nil: it has none
+	partly  bool // File lacks outputs of the file on the disk, which are in left; notes says so
+	left    map[string]bool
+	ignored []string // outputs that nothing stands for
+	named   []string // all outputs on the disk
+	notes   []string
+	kinds   *kinds // of a file with inputs that are not tensors of numbers; nil: it has none
 
 	inputs  []runtime.Value
 	session runtime.Session // nil for the oracle, which opens one per case

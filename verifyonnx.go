@@ -291,6 +291,7 @@ func (v *onnxVerification) run(ctx context.Context) (runtime.Report, error) {
 	if v.designed == nil && len(v.recorded) == 0 {
 		v.report.Coverage = first.drawnCoverage(v.report.Coverage, sized, v.given, v.options.Seed)
 	}
+	first.withoutIgnored(v.report.Coverage)
 	return v.report.With(v.checks).Judged(v.verdicts, runtime.Covered(sized)), nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/attnx/attnx/export/onnx/cut"
 	"github.com/attnx/attnx/export/onnx/read"
 	"github.com/attnx/attnx/internal/find"
+	"github.com/attnx/attnx/runtime"
 )
 
 // maxTaken bounds the elements that are taken from a sequence.
@@ -96,8 +97,19 @@ func (x *ONNX) unpacked(m *onnx.Model, parts *cut.Model, out onnx.ValueInfo) (al
 			return all
 		}
 	}
+	x.ignored = append(x.ignored, name)
 	x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is a %.200s, which is not compared", x.Path, name, t))
 	return nil
+}
+
+// withoutIgnored adds the outputs that are not compared to what a verification leaves out, so
+// that a receipt has them too.
+func (x *ONNX) withoutIgnored(c *runtime.Coverage) {
+	for _, name := range x.ignored {
+		if c != nil {
+			c.LeftOut = append(c.LeftOut, fmt.Sprintf("output %.80q", name))
+		}
+	}
 }
 
 // recordedNames returns the names of the outputs by number, as the file on the disk has them.
@@ -120,7 +132,7 @@ func (x *ONNX) leavesRandom(output string, random map[string]string) bool {
 	if x.left == nil {
 		x.left = map[string]bool{}
 	}
-	x.left[output] = true
+	x.left[output], x.ignored = true, append(x.ignored, output)
 	x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q depends on what node %s draws at random: it is not compared", x.Path, output, node))
 	return true
 }

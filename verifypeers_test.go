@@ -147,8 +147,21 @@ func TestVerifyRandom(t *testing.T) {
 	if r.Verdict != runtime.Pass || r.Oracle != runtime.OracleName || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], `output "z" depends on what node the draw (RandomUniformLike) draws at random`) {
 		t.Errorf("%s against %s: %s; %q", r.Verdict, r.Oracle, r.Reason, r.Notes)
 	}
+	if !slices.Contains(r.Coverage.LeftOut, `output "z"`) { // from where a receipt has it
+		t.Errorf("left out: %q", r.Coverage.LeftOut)
+	}
+	other := hostileModel(nil, draw, hostileNode("Add", "z", nil, "x", "eps"), hostileNode("Abs", "y", nil, "x"))
+	other.Graph.Outputs = m.Graph.Outputs
+	dir := t.TempDir()
+	x, err := CompareONNX(context.Background(), saved(t, filepath.Join(dir, "a.onnx"), m), saved(t, filepath.Join(dir, "b.onnx"), other), DiffOptions{Seed: 1})
+	if err != nil || len(x.Numbers.Outputs) != 2 {
+		t.Fatalf("%v: %+v", err, x)
+	}
+	if d := x.Numbers.Outputs[1]; d.Within || !math.IsNaN(float64(d.MaxAbs)) || !strings.Contains(d.Reason, "the draw (RandomUniformLike)") {
+		t.Errorf("%+v", d)
+	}
 	m.Graph.Outputs = m.Graph.Outputs[1:]
-	_, err := readCompared(saved(t, filepath.Join(t.TempDir(), "m.onnx"), m))
+	_, err = readCompared(saved(t, filepath.Join(t.TempDir(), "m.onnx"), m))
 	if random := new(RandomError); !errors.As(err, &random) {
 		t.Error(err)
 	}
