@@ -8,11 +8,22 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
-// gridScale returns the scale of a block of n weights, every step-th of w, whose
-// largest is most. It is scale, unless all weights are whole multiples of another
-// one that gives most the largest size in half-1 steps: then they were integers
-// before, and keep them.
-func gridScale(w []float32, step, n int, most, scale float32, half float64) float32 {
+// gridScale returns the scale of a block of n weights, every step-th of w: the
+// largest is -half times the scale, unless all weights are whole multiples of
+// another one that gives the largest half-1 steps: then they were integers before,
+// and keep them. whole reports whether they are multiples of the result. The scale is 1 if
+// all are 0, or if it would be subnormal.
+func gridScale(w []float32, step, n int, half float64) (scale float32, whole bool) {
+	most := float32(0)
+	for k := range n {
+		if x := w[k*step]; abs(x) > abs(most) {
+			most = x
+		}
+	}
+	scale = -most / float32(half)
+	if abs(scale) < 0x1p-126 {
+		return 1, most == 0
+	}
 	for _, s := range []float32{scale, most / float32(half-1), -most / float32(half-1)} {
 		fits := abs(s) >= 0x1p-126
 		for k := 0; fits && k < n; k++ {
@@ -21,10 +32,22 @@ func gridScale(w []float32, step, n int, most, scale float32, half float64) floa
 			fits = q*float64(s) == x && q >= -half && q < half
 		}
 		if fits {
-			return s
+			return s, true
 		}
 	}
-	return scale
+	return scale, false
+}
+
+// holdsBlocks reports whether blocks of 4 bits hold a matrix exactly.
+func holdsBlocks(w []float32, in, out, step, next int) bool {
+	for n := range out {
+		for k := 0; k < in; k += blockSize {
+			if _, whole := gridScale(w[k*step+n*next:], step, min(blockSize, in-k), 8); !whole {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // KeepExact returns the weights that integers of the form do not hold exactly, with

@@ -37,8 +37,8 @@ const accuracyLevel = 4
 // A block whose weights are whole multiples of another scale keeps that: it held
 // integers before, as a block of a GGUF file does, and is not rounded again.
 //
-// A table shared with an embedding takes 8 bits: the error of 4 bits would
-// count twice, at the input and at the output.
+// A table shared with an embedding takes 8 bits, unless 4 hold it exactly: their
+// error would count twice, at the input and at the output.
 func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, transposed bool) (stored, error) {
 	in, out := rows, columns
 	step, next := columns, 1
@@ -46,7 +46,7 @@ func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, tran
 		in, out, step, next = columns, rows, 1, columns
 	}
 	s := stored{integers: q.name(name + ".blocks"), scales: q.name(name + ".scale"), in: in, out: out, bits: 4, transposed: transposed}
-	if q.tied[name] || q.keep[name] == 8 {
+	if q.keep[name] == 8 || q.tied[name] && !holdsBlocks(w, in, out, step, next) {
 		s.bits = 8
 	}
 	half := float64(int(1) << (s.bits - 1))
@@ -59,16 +59,7 @@ func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, tran
 		for b := from; b < to; b++ {
 			first, last := b*blockSize, min(in, (b+1)*blockSize)
 			for n := range out {
-				most := float32(0)
-				for k := first; k < last; k++ {
-					if x := w[k*step+n*next]; abs(x) > abs(most) {
-						most = x
-					}
-				}
-				scale := float32(1)
-				if s := -most / float32(half); abs(s) >= 0x1p-126 {
-					scale = gridScale(w[first*step+n*next:], step, last-first, most, s, half)
-				}
+				scale, _ := gridScale(w[first*step+n*next:], step, last-first, half)
 				scales[n*blocks+b] = scale
 				block := raw[(n*blocks+b)*width:][:width]
 				for i := range blockSize {
@@ -108,28 +99,47 @@ func rowsBlocks(q *quantizer, w stored, ids, output string) error {
 	if i < 0 {
 		return fmt.Errorf("export: Gather %.80q: its ids are not an input of the model, so the shape of its rows is unknown", output)
 	}
+	shape := func(more ...int64) string {
+		return q.constant(append(make([]int64, len(q.from.Graph.Inputs[i].Dims)), more...)...)
+	}
+	blocks := (w.in + blockSize - 1) / blockSize
 	axis := onnx.IntAttr("axis", 0)
-	integers := q.integers("Gather", q.name(output+".blocks"), []string{w.integers, ids}, axis)                 // (B,T,blocks,32)
-	float := q.node("Cast", q.name(output+".float"), []string{integers}, onnx.IntAttr("to", int64(onnx.Float))) //
-	around := q.node("Sub", q.name(output+".around_0"), []string{float, q.float128()})                          //
-	scale := q.node("Gather", q.name(output+".scale"), []string{w.scales, ids}, axis)                           // (B,T,blocks)
-	column := q.node("Unsqueeze", q.name(output+".column"), []string{scale, q.constant(-1)})                    // (B,T,blocks,1)
-	scaled := q.node("Mul", q.name(output+".scaled"), []string{around, column})                                 //
-	padded := (w.in + blockSize - 1) / blockSize * blockSize
-	shape := append(make([]int64, len(q.from.Graph.Inputs[i].Dims)), int64(padded))
+	whole := q.integers("Gather", q.name(output+".blocks"), []string{w.integers, ids}, axis) // (B,T,blocks,bytes)
+	if w.bits == 4 {
+		whole = q.node("Reshape", q.name(output+".whole"), []string{q.halves(output, whole), shape(int64(blocks), blockSize)})
+	} else {
+		whole = q.node("Cast", q.name(output+".float"), []string{whole}, onnx.IntAttr("to", int64(onnx.Float)))
+	}
+	around := q.node("Sub", q.name(output+".around_0"), []string{whole, q.number(float32(int(1) << (w.bits - 1)))}) // (B,T,blocks,32)
+	scale := q.node("Gather", q.name(output+".scale"), []string{w.scales, ids}, axis)                               // (B,T,blocks)
+	column := q.node("Unsqueeze", q.name(output+".column"), []string{scale, q.constant(-1)})                        // (B,T,blocks,1)
+	scaled := q.node("Mul", q.name(output+".scaled"), []string{around, column})
+	padded := blocks * blockSize
 	if padded == w.in {
-		q.node("Reshape", output, []string{scaled, q.constant(shape...)})
+		q.node("Reshape", output, []string{scaled, shape(int64(padded))})
 		return nil
 	}
-	whole := q.node("Reshape", q.name(output+".padded"), []string{scaled, q.constant(shape...)})
-	q.node("Slice", output, []string{whole, q.constant(0), q.constant(int64(w.in)), q.constant(-1)})
+	rows := q.node("Reshape", q.name(output+".padded"), []string{scaled, shape(int64(padded))})
+	q.node("Slice", output, []string{rows, q.constant(0), q.constant(int64(w.in)), q.constant(-1)})
 	return nil
 }
 
-// float128 returns the name of the constant that represents 0 in 8 bits.
-func (q *quantizer) float128() string {
-	const name = "float.128"
-	q.put(floatTensor(name, nil, []float32{128}))
+// halves writes the two numbers of 4 bits in each byte, the lower one first, along a
+// new last axis. Their names begin with y.
+func (q *quantizer) halves(y, bytes string) string {
+	last := q.constant(-1)
+	float := q.node("Cast", q.name(y+".bytes"), []string{bytes}, onnx.IntAttr("to", int64(onnx.Float)))
+	high := q.node("Floor", q.name(y+".high"), []string{q.node("Mul", q.name(y+".sixteenths"), []string{float, q.number(0.0625)})})
+	low := q.node("Sub", q.name(y+".low"), []string{float, q.node("Mul", q.name(y+".upper"), []string{high, q.number(16)})})
+	low = q.node("Unsqueeze", q.name(y+".low_last"), []string{low, last})
+	high = q.node("Unsqueeze", q.name(y+".high_last"), []string{high, last})
+	return q.node("Concat", q.name(y+".pairs"), []string{low, high}, onnx.IntAttr("axis", -1))
+}
+
+// number returns the name of a constant.
+func (q *quantizer) number(v float32) string {
+	name := fmt.Sprintf("float.%g", v)
+	q.put(floatTensor(name, nil, []float32{v}))
 	return name
 }
 

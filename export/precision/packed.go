@@ -208,14 +208,8 @@ func (p *packing) rows(ids, y, weight string, b format.Blocks, rank int) {
 	axis, last := onnx.IntAttr("axis", 0), p.constant(-1)
 	shape := func(more ...int64) string { return p.constant(append(make([]int64, rank), more...)...) }
 	blocks, size := int64(t.blocks), int64(b.Size)
-	packed := p.integers("Gather", p.name(y+".blocks"), []string{t.integers, ids}, axis) // (...,blocks,size/2)
-	float := p.node("Cast", p.name(y+".bytes"), []string{packed}, onnx.IntAttr("to", int64(onnx.Float)))
-	high := p.node("Floor", p.name(y+".high"), []string{p.node("Mul", p.name(y+".sixteenths"), []string{float, p.number(0.0625)})})
-	low := p.node("Sub", p.name(y+".low"), []string{float, p.node("Mul", p.name(y+".upper"), []string{high, p.number(16)})})
-	low = p.node("Unsqueeze", p.name(y+".low_last"), []string{low, last})
-	high = p.node("Unsqueeze", p.name(y+".high_last"), []string{high, last})
-	pairs := p.node("Concat", p.name(y+".pairs"), []string{low, high}, onnx.IntAttr("axis", -1)) // (...,blocks,size/2,2)
-	whole := p.node("Reshape", p.name(y+".whole"), []string{pairs, shape(blocks, size)})
+	packed := p.integers("Gather", p.name(y+".blocks"), []string{t.integers, ids}, axis)               // (...,blocks,size/2)
+	whole := p.node("Reshape", p.name(y+".whole"), []string{p.halves(y, packed), shape(blocks, size)}) // (...,blocks,size)
 	zeros := make([]float32, t.blocks)
 	for i := range zeros {
 		if !b.Wide || i < b.Count() {
@@ -241,13 +235,6 @@ func (p *packing) rows(ids, y, weight string, b format.Blocks, rank int) {
 		value = p.node("Add", p.name(y+".shifted"), []string{value, p.node("Unsqueeze", p.name(y+".offset_column"), []string{offset, last})})
 	}
 	p.node("Reshape", y, []string{value, shape(int64(b.Columns))})
-}
-
-// number returns the name of a constant.
-func (p *packing) number(v float32) string {
-	name := fmt.Sprintf("float.%g", v)
-	p.put(floatTensor(name, nil, []float32{v}))
-	return name
 }
 
 // shared returns a float32 initializer in the memory of v.
