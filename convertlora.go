@@ -19,17 +19,26 @@ import (
 // MergeAdapter is the remedy for a form that has no place for an adapter.
 const MergeAdapter = "merge the adapter (Merge), or write it alone (Adapter)"
 
+// KeepApart is the remedy for an adapter over the integers of an ONNX file.
+const KeepApart = "export it, with the adapter beside them, or write the adapter alone (Adapter)"
+
 // withoutAdapter returns a model in which its adapter is added to the weights if that is
 // wanted. Without, only a checkpoint can hold it.
 func withoutAdapter(from string, c *model.Checkpoint, merge, checkpoint bool) (*model.Checkpoint, error) {
 	switch {
 	case merge:
 		m, err := c.Merged()
+		if errors.As(err, new(*model.IntegersError)) {
+			return nil, &Error{Err: fmt.Errorf("%s: %w", from, err), Do: KeepApart}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", from, err)
 		}
 		return m, nil
 	case c.LoRA != nil && !checkpoint:
+		if _, err := c.Merged(); errors.As(err, new(*model.IntegersError)) {
+			return nil, &Error{Err: fmt.Errorf("%s: it has an adapter, for which the form that is written has no place, and %w", from, err), Do: KeepApart}
+		}
 		return nil, &Error{Err: fmt.Errorf("%s: it has an adapter, for which the form that is written has no place", from), Do: MergeAdapter}
 	}
 	return c, nil

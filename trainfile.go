@@ -137,7 +137,7 @@ func (t *trainable) constants(path string, uses map[string]read.Use) error {
 		}
 		t.freeze = append(t.freeze, literal(p.Name))
 	}
-	if len(t.freeze) == len(t.model.Graph.Params) {
+	if integers, _ := graph.Integers(t.model.Graph); len(t.freeze) == len(t.model.Graph.Params) && !integers { // an adapter is trained over integers
 		if half != "" {
 			return fmt.Errorf("%s: its weights, such as %.80q, are not float32: convert the file to float32 first", path, half)
 		}

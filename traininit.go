@@ -281,12 +281,15 @@ func (r *trainRun) quantize(o TrainOptions) (err error) {
 	}
 	integers, rounds := graph.Integers(r.model.Graph)
 	switch {
-	case integers && rounds != "":
+	case integers && rounds == (graph.RoundTo8Bits{}).Name():
 		return &Error{Option: "Init", Value: o.Init, Do: QuantizeInit,
 			Err: fmt.Errorf("its weights are integers, and %s rounds what they are multiplied with, which has no gradient", rounds)}
 	case integers && o.LoRA == 0 && r.model.LoRA == nil:
 		return &Error{Option: "Init", Value: o.Init, Err: ErrIntegerWeights, Do: GiveLoRA}
-	case len(r.model.LowBits) == 0:
+	case rounds != "":
+		r.events.Tell.Say(Notice, "%s: %s rounds what its products read, and gradients pass it as if it did not (straight-through)", o.Init, rounds)
+	}
+	if len(r.model.LowBits) == 0 {
 		return nil
 	}
 	var now, before int64

@@ -80,7 +80,7 @@ func Step(g *graph.Graph, batch, tokens int) (*graph.Graph, error) {
 // gradients of some parameters only, by name; nil means all. The passes, if any,
 // change the loss before it is differentiated.
 func StepOf(g *graph.Graph, sizes map[string]int, params []string, passes ...graph.Pass) (*graph.Graph, error) {
-	return step(g, sizes, passes, graph.GradBy(role.Of(role.Loss).Name(), params), graph.ExpandAgain)
+	return step(g, sizes, passes, graph.GradThrough(role.Of(role.Loss).Name(), params), graph.ExpandAgain)
 }
 
 // Evaluation returns WithLoss for given sizes of the inputs' named dimensions,

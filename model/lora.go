@@ -28,6 +28,14 @@ type LoRAError struct{ Reason string }
 
 func (e *LoRAError) Error() string { return e.Reason }
 
+// IntegersError reports an adapter that cannot be added to a weight: it is one of integers
+// in the form of an ONNX file.
+type IntegersError struct{ Weight string }
+
+func (e *IntegersError) Error() string {
+	return fmt.Sprintf("weight %.80q is integers in the form of its ONNX file, to which no adapter can be added", e.Weight)
+}
+
 // metaLoRA is the metadata with the adapter of a checkpoint.
 const metaLoRA = "attnx.lora"
 
@@ -108,7 +116,7 @@ func (c *Checkpoint) WithLoRA(rank int, alpha float64, patterns []string, seed u
 		if !chosen {
 			continue
 		}
-		if p.DType != format.Float32 {
+		if bits, _ := p.DType.Integer(); bits == 0 && p.DType != format.Float32 {
 			return nil, &LoRAError{fmt.Sprintf("weight %.80q is %s: an adapter changes float32", p.Name, p.DType)}
 		}
 		if n, _ := p.Shape.Numbers(); rank > min(n[0], n[1]) {
@@ -120,6 +128,9 @@ func (c *Checkpoint) WithLoRA(rank int, alpha float64, patterns []string, seed u
 		return nil, &LoRAError{fmt.Sprintf("%.80q: no matrix of a product has such a name: they are %s", patterns[i], someOf(matrices))}
 	}
 	if len(l.Targets) == 0 {
+		if slices.ContainsFunc(c.Graph.Nodes, func(n *graph.Node) bool { _, ok := n.Op.(graph.Requantize); return ok }) {
+			return nil, &LoRAError{"its products are rounded to integers again (as QLinearMatMul and QGemm do), so an adapter has no place beside them: quantize the file with QuantizeLinear and DequantizeLinear (QDQ), or dynamically"}
+		}
 		return nil, &LoRAError{"the network has no matrices of products to change"}
 	}
 	return c.withMatrices(l, func(p *graph.Value, shape []int) format.Tensor {
@@ -224,6 +235,11 @@ func (c *Checkpoint) Merged() (*Checkpoint, error) {
 		byName[w.Name] = w
 	}
 	swapped := graph.Matrices(plain)
+	for _, name := range l.Targets {
+		if w := plain.Lookup(name); w == nil || !w.Leaf() || w.DType != format.Float32 {
+			return nil, &IntegersError{name}
+		}
+	}
 	out := *c
 	out.Graph, out.LoRA, out.Weights, out.Train, out.Seal = plain, nil, nil, nil, nil
 	for _, p := range plain.Params {

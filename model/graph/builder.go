@@ -38,6 +38,7 @@ type recording struct {
 
 	scalars map[string]*Value // constants shared by all their users, by type and elements
 	nested  int               // depth of decompositions that are being differentiated
+	through bool              // see GradThrough
 }
 
 // NewBuilder returns a Builder of an empty graph.

@@ -57,9 +57,13 @@ func (c Cast) Infer(args []Type) ([]Type, error) {
 	return one(c.To, args[0].Shape), nil
 }
 
-// Grad implements Differentiable.
+// Grad implements Differentiable. The derivative by integers, which GradThrough asks for,
+// is float32.
 func (Cast) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	if !n.Args[0].DType.Float() {
+		if b.through && ofIntegers(n.Args[0]) {
+			return []*Value{b.Cast(dy[0], format.Float32)}
+		}
 		return []*Value{nil}
 	}
 	return []*Value{b.Cast(dy[0], n.Args[0].DType)}

@@ -20,7 +20,16 @@ func Grad(loss string) Pass { return GradBy(loss, nil) }
 
 // GradBy is Grad for some parameters only, by name. It records nothing that
 // only the others need; nil means all.
-func GradBy(loss string, params []string) Pass {
+func GradBy(loss string, params []string) Pass { return gradBy(loss, params, false) }
+
+// GradThrough is GradBy with derivatives that pass a rounding to integers as if it did
+// not round: the straight-through estimator of Bengio and others (2013,
+// arXiv:1308.3432). It is 0 where the integers are clamped, as in PyTorch's fake
+// quantization, and scales and zero points are constants. Where nothing is rounded to
+// integers it is GradBy.
+func GradThrough(loss string, params []string) Pass { return gradBy(loss, params, true) }
+
+func gradBy(loss string, params []string, through bool) Pass {
 	return func(g *Graph) (*Graph, error) {
 		i := slices.IndexFunc(g.Outputs, func(o Output) bool { return o.Name == loss })
 		if i < 0 {
@@ -31,6 +40,7 @@ func GradBy(loss string, params []string) Pass {
 			return nil, fmt.Errorf("graph: output %.80q is %s, a gradient is that of one number", loss, y.Type)
 		}
 		b := Extend(g)
+		b.through = through
 		d := differentiation{b: b, grads: map[*Value]*Value{y: b.like(y, 1)}, learned: map[*Value]bool{}}
 		by := g.Params
 		if params != nil {
@@ -100,7 +110,7 @@ func Extend(g *Graph) *Builder {
 type differentiation struct {
 	b       *Builder
 	grads   map[*Value]*Value
-	learned map[*Value]bool // values that depend on a parameter through floating-point values
+	learned map[*Value]bool // values that depend on a parameter through floating-point values, or through what they are rounded to
 }
 
 // mark finds the values that depend on one of the parameters.
@@ -116,6 +126,9 @@ func (d *differentiation) mark(nodes []*Node, by []*Value) {
 		}
 		for _, v := range n.Results {
 			d.learned[v] = learned && v.DType.Float()
+		}
+		if learned && d.b.through {
+			d.markThrough(n)
 		}
 	}
 }
@@ -184,7 +197,8 @@ func (b *Builder) gradOfDecomposition(op Composite, n *Node, dy []*Value) []*Val
 	inside := slices.Clone(b.graph.Nodes[before:])
 	d := differentiation{b: b.root(), grads: map[*Value]*Value{}, learned: map[*Value]bool{}}
 	for _, a := range n.Args { // the caller drops those that are not needed
-		d.learned[a] = a.DType.Float()
+		_, scaled := op.(scaledNumbers)
+		d.learned[a] = a.DType.Float() || b.through && scaled && ofIntegers(a)
 	}
 	d.mark(inside, nil)
 	for i, g := range dy {

@@ -130,6 +130,7 @@ func RemoveLowBits(all []LowBits) Pass {
 
 // Integers reports whether a graph has matrices of integers of at most 8 bits, and by
 // which operator it rounds to such integers what its products read; "" if it does not.
+// RoundTo8Bits, which has no gradient, comes before others.
 func Integers(g *Graph) (weights bool, rounds string) {
 	matrix := func(v *Value) bool { return len(v.Shape) >= 2 && integers(v) }
 	weights = slices.ContainsFunc(g.Params, matrix)
@@ -140,11 +141,13 @@ func Integers(g *Graph) (weights bool, rounds string) {
 	}
 	for _, n := range g.Nodes {
 		switch n.Op.(type) {
-		case DynamicQuantizeLinear, QuantizeLinear, RoundTo8Bits:
+		case RoundTo8Bits:
 			return weights, n.Op.Name()
+		case DynamicQuantizeLinear, QuantizeLinear:
+			rounds = n.Op.Name()
 		}
 	}
-	return weights, ""
+	return weights, rounds
 }
 
 // integers reports whether the type of v has at most 8 bits.
@@ -161,7 +164,8 @@ func expanded(g *Graph) map[*Value]bool {
 	for _, n := range g.Nodes {
 		of, some := true, false
 		switch n.Op.(type) {
-		case Const:
+		case Const: // small matrices are read as constants
+			some = integers(n.Results[0]) && len(n.Results[0].Shape) >= 2
 		case Param:
 			some = integers(n.Results[0])
 		default:

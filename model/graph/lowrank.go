@@ -1,6 +1,10 @@
 package graph
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/attnx/attnx/format"
+)
 
 // LowRank is a change of a matrix by the product of two of low rank (Hu and
 // others 2021, "LoRA", arXiv:2106.09685): a product x·W becomes
@@ -14,7 +18,7 @@ type LowRank struct {
 
 // Factor is a weight that AddLowRank can change.
 type Factor struct {
-	Weight *Value // a parameter, or what a matrix of integers stands for
+	Weight *Value // a parameter, what a matrix of integers stands for, or that matrix
 	OutIn  bool   // it is (out,in) and not (in,out)
 }
 
@@ -24,6 +28,7 @@ type Factor struct {
 func Factors(g *Graph) (all []Factor) {
 	turned, other := map[*Value]bool{}, map[*Value]bool{}
 	stored := expanded(g)
+	summed := integerProducts(g, stored)
 	for _, n := range g.Nodes {
 		for i, a := range n.Args {
 			if w, swapped := factor(n, i, stored); w != nil {
@@ -35,6 +40,10 @@ func Factors(g *Graph) (all []Factor) {
 	}
 	for _, o := range g.Outputs {
 		other[o.Value] = true
+	}
+	for _, p := range summed {
+		turned[p.weight] = p.outIn
+		delete(other, p.weight)
 	}
 	for v := range g.Values() {
 		if swapped, ok := turned[v]; ok && !other[v] {
@@ -67,7 +76,7 @@ func factor(n *Node, i int, stored map[*Value]bool) (w *Value, swapped bool) {
 	default:
 		return nil, false
 	}
-	if i != 1 {
+	if i != 1 || integral(n.Results[0]) {
 		return nil, false
 	}
 	w = n.Args[1]
@@ -84,7 +93,8 @@ func factor(n *Node, i int, stored map[*Value]bool) (w *Value, swapped bool) {
 func AddLowRank(all []LowRank) Pass {
 	return func(g *Graph) (*Graph, error) {
 		byWeight, stored := map[string]LowRank{}, expanded(g)
-		matrices := Matrices(g)
+		matrices, summed := Matrices(g), integerProducts(g, stored)
+		now := map[*Value]*Value{}
 		for _, l := range all {
 			if _, ok := matrices[l.Weight]; !ok {
 				return nil, fmt.Errorf("graph: weight %.80q is no factor of products alone", l.Weight)
@@ -93,7 +103,14 @@ func AddLowRank(all []LowRank) Pass {
 		}
 		params := map[string][2]*Value{} // Aᵀ and Bᵀ
 		return Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
+			for i, a := range n.Args {
+				now[a] = args[i]
+			}
 			w, swapped := factor(n, 1, stored)
+			p, whole := summed[n]
+			if whole {
+				w, swapped = p.weight, p.outIn
+			}
 			if w == nil {
 				return nil
 			}
@@ -116,8 +133,12 @@ func AddLowRank(all []LowRank) Pass {
 				}
 				params[w.Name] = ab
 			}
+			x := args[0]
+			if whole {
+				x = b.Mul(b.Cast(now[p.first], format.Float32), now[p.scale])
+			}
 			y := b.Apply(n.Op, 1, args...)[0]
-			return []*Value{b.Add(y, b.Mul(b.MatMul(b.MatMul(args[0], ab[0]), ab[1]), b.Scalar(l.Scale)))}
+			return []*Value{b.Add(y, b.Mul(b.MatMul(b.MatMul(x, ab[0]), ab[1]), b.Scalar(l.Scale)))}
 		})
 	}
 }

@@ -38,9 +38,21 @@ func (q QuantizeLinear) Infer(args []Type) ([]Type, error) {
 	return one(q.To, args[0].Shape), nil
 }
 
-// Grad implements Differentiable: a step function has no slope.
-func (QuantizeLinear) Grad(_ *Builder, n *Node, _ []*Value) []*Value {
-	return make([]*Value, len(n.Args))
+// Grad implements Differentiable: a step function has no slope. For GradThrough it has
+// that of the division.
+func (q QuantizeLinear) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	by := make([]*Value, len(n.Args))
+	if !b.through {
+		return by
+	}
+	x, spread := n.Args[0], scaledNumbers{Axis: q.Axis, Block: q.Block}
+	scale := spread.spread(b, n.Args[1], x.Shape)
+	var zero *Value
+	if len(n.Args) == 3 {
+		zero = spread.spread(b, n.Args[2], x.Shape)
+	}
+	by[0] = b.straight(x, scale, dy[0], b.clamped(x, scale, zero, q.To))
+	return by
 }
 
 // expectScales checks that a scale and an optional zero point match the first
@@ -160,8 +172,15 @@ func (DynamicQuantizeLinear) Infer(args []Type) ([]Type, error) {
 }
 
 // Grad implements Differentiable. The scale depends on the largest and the smallest
-// element.
+// element. For GradThrough it is a constant, and the integers have the slope of a division.
 func (DynamicQuantizeLinear) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	if b.through {
+		if dy[0] == nil {
+			return []*Value{nil}
+		}
+		x, scale := n.Args[0], n.Results[1] // the zero point is rounded, so the largest element may be clamped
+		return []*Value{b.straight(x, scale, dy[0], b.clamped(x, scale, n.Results[2], format.Uint8))}
+	}
 	return b.gradOfDecomposition(dynamicScale{}, n, dy)
 }
 

@@ -105,7 +105,7 @@ func Reaching(loss *graph.Graph, names []string) (count int, flat *graph.Value, 
 	seen := map[place]bool{}
 	var visit func(at place)
 	visit = func(at place) {
-		if seen[at] || !at.v.DType.Float() {
+		if seen[at] || !at.v.DType.Float() && !graph.Through(at.v) {
 			return
 		}
 		seen[at] = true

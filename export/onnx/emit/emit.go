@@ -129,6 +129,14 @@ func dataType(t format.DType) (onnx.DataType, error) {
 		return onnx.BFloat16, nil
 	case format.Int64:
 		return onnx.Int64, nil
+	case format.Int32:
+		return onnx.Int32, nil
+	case format.Int16:
+		return onnx.Int16, nil
+	case format.Int8:
+		return onnx.Int8, nil
+	case format.Uint16:
+		return onnx.Uint16, nil
 	case format.Uint8:
 		return onnx.Uint8, nil
 	case format.Bool:

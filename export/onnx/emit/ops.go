@@ -117,6 +117,10 @@ func (e *emitter) operator(n *graph.Node, inputs []string) error {
 		return e.pad(v, op, inputs)
 	case graph.ScatterND:
 		return e.scatterND(v, op, inputs)
+	case graph.DynamicQuantizeLinear:
+		e.nodeOf(n, inputs)
+	case graph.QuantizeLinear:
+		return e.quantizeLinear(n, op, inputs)
 	default:
 		return fmt.Errorf("it has no node of its own and no decomposition")
 	}

@@ -40,6 +40,7 @@ var remedies = map[string]string{
 	attnx.BeginAgain:      "begin a new run with --out",
 	attnx.SmallerBatch:    "take a smaller --batch, and --accumulate to make up for it, a smaller --context, or --recompute",
 	attnx.MergeAdapter:    "add it to the weights with --merge, or write it alone with --adapter",
+	attnx.KeepApart:       "write it with `attnx export`, with the adapter beside them, or write the adapter alone with --adapter",
 	attnx.GiveLoRA:        "train an adapter over them (--lora RANK), or start from the model before it was quantized",
 	attnx.ExportMoments:   "export the file after a training batch, when they differ, or train without --batch-statistics",
 	attnx.NameTable:       "write them to a file that ends with .csv, .jsonl or .npz, and name that with --data",

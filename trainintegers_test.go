@@ -1,0 +1,211 @@
+package attnx_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/attnx/attnx"
+	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/read"
+	"github.com/attnx/attnx/format"
+	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/role"
+	"github.com/attnx/attnx/model/train"
+	"github.com/attnx/attnx/runtime/ref"
+)
+
+// integerFiles are the files with integer weights of ONNX Runtime's quantizers, which
+// fixtures/oracle/train_integers.py wrote.
+var integerFiles = []string{"dynamic", "channels", "qdq", "int4", "int8"}
+
+// withMatrices returns the model of a file with the adapter of adapter.npz.
+func withMatrices(dir string) *model.Checkpoint {
+	var about struct {
+		Rank  int
+		Scale float64
+	}
+	check(json.Unmarshal(must(os.ReadFile(filepath.Join(dir, "loss.json"))), &about))
+	r := must(read.Model(must(onnx.DecodeFile(filepath.Join(dir, "model.onnx"))), read.Options{Training: true}))
+	c := &model.Checkpoint{Arch: "onnx-file", Graph: r.Graph, Weights: model.Weights(r.Weights).Clone()}
+	c = must(c.WithLoRA(about.Rank, about.Scale*float64(about.Rank), []string{"*"}, 1))
+	given := arrays(filepath.Join(dir, "adapter.npz"))
+	for i, w := range c.Weights {
+		if key := adapterKey(c, w.Name); key != "" {
+			c.Weights[i] = given[key].WithName(w.Name)
+		}
+	}
+	return c
+}
+
+// adapterKey returns the name in adapter.npz of a matrix of an adapter: the sizes of the
+// product and the part.
+func adapterKey(c *model.Checkpoint, name string) string {
+	for _, w := range c.LoRA.Targets {
+		a, b := c.LoRA.Names(w)
+		in, out := c.Graph.Lookup(a).Shape[1], c.Graph.Lookup(b).Shape[0]
+		switch name {
+		case a:
+			return fmt.Sprintf("%s.%s.A", in, out)
+		case b:
+			return fmt.Sprintf("%s.%s.B", in, out)
+		}
+	}
+	return ""
+}
+
+// The gradients of an adapter over integers are PyTorch's, in the oracle and in ONNX
+// Runtime, for weights that are dequantized and for products in integers.
+func TestAdapterOverIntegersAsPyTorch(t *testing.T) {
+	for _, name := range integerFiles {
+		dir := filepath.Join("fixtures", "train_integers", name)
+		c := withMatrices(dir)
+		if len(c.LoRA.Targets) != 3 {
+			t.Fatalf("%s: an adapter of %q", name, c.LoRA.Targets)
+		}
+		var want struct{ Loss float64 }
+		check(json.Unmarshal(must(os.ReadFile(filepath.Join(dir, "loss.json"))), &want))
+		c.Graph = must(must(model.LossFor(c.Graph, model.CrossEntropy, "")).Attach(c.Graph))
+		data, given := arrays(filepath.Join(dir, "data.npz")), arrays(filepath.Join(dir, "adapter.npz"))
+		var names []string
+		for _, w := range c.Weights {
+			if adapterKey(c, w.Name) != "" {
+				names = append(names, w.Name)
+			}
+		}
+		compare := func(by string, loss float64, gradient func(name string) []float64) {
+			if d := furthest([]float64{loss}, []float64{want.Loss}); !(d <= 1e-5) {
+				t.Errorf("%s, %s: the loss is %g, PyTorch's %g", name, by, loss, want.Loss)
+			}
+			for _, w := range names {
+				y := must(given[adapterKey(c, w)+".grad"].AsFloat64s())
+				if d, size := furthest(gradient(w), y), furthest(y, make([]float64, len(y))); !(d <= 1e-4*size) || size == 0 {
+					t.Errorf("%s, %s: the gradient of %s is %g from PyTorch's, of size %g", name, by, w, d, size)
+				}
+			}
+		}
+
+		labels := data["labels"].WithName(role.Labels.Name())
+		o := must(ref.New(must(model.StepOf(c.Graph, map[string]int{"batch": 4}, names)), c.Weights))
+		out := must(o.Run(map[string]format.Tensor{"words": data["words"], labels.Name: labels}))
+		check(o.Close())
+		compare("oracle", must(out[role.Loss.Name()].AsFloat64s())[0], func(w string) []float64 { return must(out[role.GradientOf(w).Name()].AsFloat64s()) })
+
+		e, _, err := attnx.OpenEngine("ort", c, attnx.EngineOptions{})
+		if err != nil {
+			t.Logf("without ONNX Runtime: %v", err)
+			continue
+		}
+		grads, at := []format.Tensor{}, map[string]int{}
+		for _, w := range c.Weights {
+			if key := adapterKey(c, w.Name); key != "" {
+				at[w.Name] = len(grads)
+				grads = append(grads, format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements())))
+			}
+		}
+		batch := train.Batch{}
+		for i, in := range c.Graph.Inputs {
+			x := data["words"]
+			if in.Role().Kind == role.Labels {
+				x = labels
+			}
+			batch[train.KindOf(c.Graph, i)] = x
+		}
+		loss, err := e.Step(c.Weights, batch, grads)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			compare("ort", loss, func(w string) []float64 { return must(grads[at[w]].AsFloat64s()) })
+		}
+		check(e.Close())
+	}
+}
+
+// overFile trains an adapter over a file with integer weights, on labelled examples.
+func overFile(t *testing.T, file string, change func(*attnx.TrainOptions)) (*attnx.TrainResult, error) {
+	t.Helper()
+	rows := ""
+	for i := range 24 {
+		rows += fmt.Sprintf("{\"words\":[%d,%d,%d,%d,%d,%d],\"labels\":%d}\n", i, (7*i+3)%24, i*i%24, (5*i)%24, (i/2+9)%24, 11*i%24, i*i%5)
+	}
+	path := filepath.Join(t.TempDir(), "rows.jsonl")
+	check(os.WriteFile(path, []byte(rows), 0o666))
+	settings := train.DefaultOptions(6)
+	settings.Batch, settings.LR, settings.MinLR, settings.SaveEvery = 4, 3e-2, 3e-3, 100
+	o := attnx.TrainOptions{
+		Out: filepath.Join(t.TempDir(), "run"), Init: file, Loss: model.CrossEntropy, LoRA: 2,
+		Data: attnx.Corpus{Files: []string{path}}, Settings: settings, Engine: "ort",
+	}
+	change(&o)
+	return attnx.Train(t.Context(), o)
+}
+
+// An adapter over the integers of a file learns, leaves them as they are, resumes to the
+// bit, and is exported beside them. It cannot be added to them, and a file whose products
+// are rounded to integers again has no place for one.
+func TestTrainOverIntegersOfFile(t *testing.T) {
+	if _, _, err := attnx.OpenEngine("ort", wholeBlocks(), attnx.EngineOptions{}); err != nil {
+		t.Skipf("without ONNX Runtime: %v", err)
+	}
+	for _, name := range integerFiles {
+		file, said := filepath.Join("fixtures", "train_integers", name, "model.onnx"), ""
+		resumed := ""
+		whole := must(overFile(t, file, func(o *attnx.TrainOptions) {
+			o.Events.Tell = func(_ attnx.Level, line string) { said += line + "\n" }
+			ctx, stop := context.WithCancel(t.Context())
+			halted := *o
+			halted.Out += "2"
+			halted.Events.Step = func(m attnx.Metric) {
+				if m.Step == 3 {
+					stop()
+				}
+			}
+			if _, err := attnx.Train(ctx, halted); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			resumed = must(attnx.Resume(t.Context(), halted.Out, attnx.ResumeOptions{})).Checkpoint
+		}))
+		if !bytes.Equal(must(os.ReadFile(whole.Checkpoint)), must(os.ReadFile(resumed))) {
+			t.Errorf("%s: the resumed run ended with other bytes", name)
+		}
+		if rounds := name != "int4" && name != "int8"; strings.Contains(said, "straight-through") != rounds {
+			t.Errorf("%s: said is %q", name, said)
+		}
+		c, old := must(model.Load(whole.Checkpoint)), must(read.Model(must(onnx.DecodeFile(file)), read.Options{Training: true}))
+		kept := map[string][]byte{}
+		for _, w := range c.Weights {
+			kept[w.Name] = w.Data
+		}
+		for _, w := range old.Weights {
+			if !bytes.Equal(kept[w.Name], w.Data) {
+				t.Errorf("%s: %s changed", name, w.Name)
+			}
+		}
+		ids := format.FromInt64s("words", []int{2, 6}, []int64{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8})
+		o := must(ref.New(c.Graph, c.Weights))
+		want := must(must(o.Run(map[string]format.Tensor{"words": ids}))["logits"].AsFloat64s())
+		check(o.Close())
+		to := filepath.Join(t.TempDir(), "with.onnx")
+		must(attnx.Export(t.Context(), whole.Run, to, attnx.ExportOptions{}))
+		x := must(attnx.OpenONNX(to, attnx.Options{Runtime: "ort"}))
+		got := must(must(x.Run(map[string]format.Tensor{"words": ids}))[0].AsFloat64s())
+		check(x.Close())
+		if d := furthest(got, want); !(d <= 1e-4) {
+			t.Errorf("%s: exported, the logits are %g from those of the run", name, d)
+		}
+		for to, o := range map[string]attnx.ConvertOptions{"m.safetensors": {Merge: true}, "m.onnx": {Like: file}} {
+			if _, err := attnx.Convert(whole.Run, filepath.Join(t.TempDir(), to), o); err == nil || !strings.Contains(err.Error(), "no adapter can be added: "+attnx.KeepApart) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := overFile(t, file, func(o *attnx.TrainOptions) { o.LoRA = 0 }); !errors.Is(err, attnx.ErrIntegerWeights) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
