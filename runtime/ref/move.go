@@ -88,28 +88,37 @@ func triangle(x array, upper bool, k int) array {
 	return out
 }
 
-// fromFront converts ids that may be negative, counted from the end of an axis
-// of length n, to ids counted from the front.
-func fromFront(ids array, negative bool, n int) array {
-	if !negative || !slices.ContainsFunc(ids.i, func(id int64) bool { return id < 0 }) {
-		return ids
+// fromFront converts ids for an axis of length n to ids counted from the front: negative
+// ones may count from its end. An id outside the axis is a *format.RangeError.
+func fromFront(ids array, negative bool, n int) (array, error) {
+	if !negative {
+		return ids, checkIDs(ids, n)
+	}
+	if err := checkRange(ids, -n, n-1); err != nil {
+		return ids, err
+	}
+	if !slices.ContainsFunc(ids.i, func(id int64) bool { return id < 0 }) {
+		return ids, nil
 	}
 	ids.i = slices.Clone(ids.i)
 	for i, id := range ids.i {
-		if id < 0 && id >= -int64(n) {
+		if id < 0 {
 			ids.i[i] += int64(n)
 		}
 	}
-	return ids
+	return ids, nil
 }
 
 // checkIDs refuses ids outside 0 to n-1 with a *format.RangeError.
-func checkIDs(ids array, n int) error {
-	bad := slices.IndexFunc(ids.i, func(id int64) bool { return id < 0 || id >= int64(n) })
+func checkIDs(ids array, n int) error { return checkRange(ids, 0, n-1) }
+
+// checkRange refuses ids outside a range with a *format.RangeError.
+func checkRange(ids array, first, last int) error {
+	bad := slices.IndexFunc(ids.i, func(id int64) bool { return id < int64(first) || id > int64(last) })
 	if bad < 0 {
 		return nil
 	}
-	return &format.RangeError{Name: "the id", Index: position(bad, ids.shape), Got: ids.i[bad], Last: int64(n - 1)}
+	return &format.RangeError{Name: "the id", Index: position(bad, ids.shape), Got: ids.i[bad], First: int64(first), Last: int64(last)}
 }
 
 // gather returns slices of a table along the axis by ids.

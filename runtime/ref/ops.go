@@ -19,13 +19,25 @@ var elementwiseKernels = []kernel{
 
 var movingKernels = []kernel{
 	narrow(single(func(op graph.Gather, c call) (array, error) {
-		return gather(c.args[0], fromFront(c.args[1].wide(), op.FromEnd, c.args[0].shape[op.Axis]), op.Axis, c.shapes[0])
+		ids, err := fromFront(c.args[1].wide(), op.FromEnd, c.args[0].shape[op.Axis])
+		if err != nil {
+			return array{}, err
+		}
+		return gather(c.args[0], ids, op.Axis, c.shapes[0])
 	})),
 	single(func(op graph.GatherElements, c call) (array, error) {
-		return gatherElements(c.args[0], fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis]), op.Axis)
+		ids, err := fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis])
+		if err != nil {
+			return array{}, err
+		}
+		return gatherElements(c.args[0], ids, op.Axis)
 	}),
 	single(func(op graph.ScatterElements, c call) (array, error) {
-		return scatterElements(c.args[0], fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis]), c.args[2], op.Axis)
+		ids, err := fromFront(c.args[1], op.FromEnd, c.args[0].shape[op.Axis])
+		if err != nil {
+			return array{}, err
+		}
+		return scatterElements(c.args[0], ids, c.args[2], op.Axis)
 	}),
 	single(func(_ graph.OneHot, c call) (array, error) { return oneHot(c.args[0], c.shapes[0]) }),
 	certain(func(_ graph.Reshape, c call) array {

@@ -59,6 +59,16 @@ func TestRefuses(t *testing.T) {
 		"negative id": {[]given{f64([]int{3, 1}, 1, 2, 3), i64([]int{1}, -1)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.Gather(x[0], x[1]) },
 			[]string{"b[0] is -1: it must be from 0 to 2"}},
+		"id past the table, which may count from its end": {[]given{f64([]int{3, 1}, 1, 2, 3), i64([]int{2}, -3, 3)},
+			func(b *graph.Builder, x []*graph.Value) *graph.Value {
+				return b.Apply(graph.Gather{FromEnd: true}, 1, x[0], x[1])[0]
+			},
+			[]string{`Gather "y"`, "b[1] is 3: it must be from -3 to 2"}},
+		"id before the row": {[]given{f64([]int{1, 2}, 1, 2), i64([]int{1, 3}, 0, -2, -3)},
+			func(b *graph.Builder, x []*graph.Value) *graph.Value {
+				return b.Apply(graph.GatherElements{Axis: 1, FromEnd: true}, 1, x[0], x[1])[0]
+			},
+			[]string{`GatherElements "y"`, "b[0,2] is -3: it must be from -2 to 1"}},
 		"id past the row": {[]given{f64([]int{1, 2}, 1, 2), i64([]int{1, 3}, 0, 1, 2)},
 			func(b *graph.Builder, x []*graph.Value) *graph.Value { return b.GatherElements(x[0], x[1], 1) },
 			[]string{`GatherElements "y"`, "b[0,2] is 2: it must be from 0 to 1"}},

@@ -24,7 +24,7 @@ func scatterND(op graph.ScatterND, x, ids, updates array) (array, error) {
 		for j, id := range ids.i[u*k : (u+1)*k] {
 			n := int64(x.shape[j])
 			if id < -n || id >= n {
-				return out, &format.RangeError{Name: "the id", Index: position(u*k+j, ids.shape), Got: id, Last: n - 1}
+				return out, &format.RangeError{Name: "the id", Index: position(u*k+j, ids.shape), Got: id, First: -n, Last: n - 1}
 			}
 			if id < 0 {
 				id += n
