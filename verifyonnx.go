@@ -156,7 +156,8 @@ func (v *onnxVerification) open(paths []string) error {
 		f := newVerified(x)
 		v.files = append(v.files, f)
 		if i > 0 && (x.kinds != nil || v.files[0].kinds != nil) {
-			return fmt.Errorf("%s: %w", path, cmp.Or(x.kinds, v.files[0].kinds).why)
+			with := cmp.Or(x.kinds, v.files[0].kinds)
+			return fmt.Errorf("%s: %w", with.Path, with.why)
 		}
 		if i == 0 {
 			if v.recorded, err = recordings(path, x); err != nil {
