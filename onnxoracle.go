@@ -138,6 +138,18 @@ func (e evaluating) AttributeAt(inputs map[string]format.Tensor, n runtime.Numbe
 	return o.AttributeAt(inputs, n, output, index)
 }
 
+// Bends implements runtime.Bender.
+func (e evaluating) Bends(inputs map[string]format.Tensor, n runtime.Numbers, output string, index []int) (string, error) {
+	if err := e.checkInputs(inputs); err != nil {
+		return "", err
+	}
+	o, err := e.oracleFor(inputs)
+	if err != nil {
+		return "", err
+	}
+	return o.Bends(inputs, n, output, index)
+}
+
 func (e evaluating) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
 	outputs, err := e.ONNX.Run(inputs)
 	named := map[string]format.Tensor{}

@@ -83,7 +83,7 @@ func (r *candidateRun) rounding(x *Result) {
 	}
 	inner := unwrapped(oracle)
 	if b, ok := inner.(Bender); ok {
-		if why, err := b.Bends(r.failed.Inputs(), r.numbers()); err == nil && why != "" {
+		if why, err := b.Bends(r.failed.Inputs(), r.numbers(), bad.Name, bad.Index); err == nil && why != "" {
 			x.Status, x.Reason = StatusUncertified, why+"; "+x.Reason
 			return
 		}

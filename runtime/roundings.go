@@ -121,6 +121,7 @@ func (c Certificate) Reading() string {
 // Bender is an oracle that checks whether its bounds hold to more than first order.
 type Bender interface {
 	// Bends returns why errors of the size of the roundings do not do what the
-	// bounds for the inputs say, "" if they do.
-	Bends(inputs map[string]format.Tensor, n Numbers) (string, error)
+	// bounds for the inputs say, to an output as a whole or to the row of an element that left its
+	// bound; "" if they do.
+	Bends(inputs map[string]format.Tensor, n Numbers, output string, index []int) (string, error)
 }

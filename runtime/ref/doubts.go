@@ -64,23 +64,25 @@ func (s *shaking) doubtQuantized(n *graph.Node, args, results []*shaken, index u
 	var zero *shaken
 	if len(results) == 3 && results[2].unsure != nil {
 		zero = results[2]
-		zero.doubt = s.doubtful(zero, index<<8+2, func(int) float64 { return math.Hypot(tieDoubt, s.spreadOfZero(n, args[0], results)) })
-		zero.unsure = nil
 	}
 	if q.unsure == nil && zero == nil {
 		return
 	}
-	step := stepOf(n.Op, args, results)
-	var errors []float64
-	if q.unsure != nil {
-		errors = s.spreadOf(n.Args[0], args[0])
-	}
-	q.doubt = s.doubtful(q, index<<8, func(i int) float64 {
-		if q.unsure == nil || !q.unsure[i] {
-			return 0
+	exact := quotientsOf(n.Op, args[0].wide(), args[1:])
+	moved := make([]quotients, s.copies)
+	for k := range moved {
+		var scale []*shaken
+		for i, a := range args[1:] {
+			scale = append(scale, &shaken{array: s.copyOf(n.Args[1+i], a, k)})
 		}
-		return math.Hypot(tieDoubt, errors[i]/step(i)) // where an error is larger than a step, the integers are off by as much
-	})
+		moved[k] = quotientsOf(n.Op, s.copyOf(n.Args[0], args[0], k).wide(), scale)
+	}
+	if zero != nil {
+		zero.doubt = s.doubtful(zero, index<<8+2, []float64{0}, func(int) bool { return true }, func(k, _ int) float64 { return moved[k].zero - exact.zero })
+		zero.unsure = nil
+	}
+	some := func(i int) bool { return q.unsure != nil && q.unsure[i] }
+	q.doubt = s.doubtful(q, index<<8, args[0].wide().f, some, func(k, i int) float64 { return moved[k].of(i) - exact.of(i) })
 	if q.unsure = nil; zero == nil {
 		return
 	}
@@ -93,59 +95,66 @@ func (s *shaking) doubtQuantized(n *graph.Node, args, results []*shaken, index u
 	}
 }
 
-// doubtful returns copies of integers with further errors of the given standard deviations.
-func (s *shaking) doubtful(r *shaken, seed uint64, deviation func(i int) float64) array {
+// doubtful returns copies of integers. Those that are unsure move with the number that they are
+// rounded from, as by says of each copy, and have an error of the rounding beside. Without the first, errors of more than a step, which
+// the numbers of a row share, would become errors of each.
+//
+// Numbers that are equal and exact round alike, whatever the runtime does at the middle: OpenVINO
+// 2026.4.1 rounds each 2 in the range from -2 to 2 up, and ONNX Runtime 1.30 down. With signs of
+// their own, two of them cancel in all of eight copies once in 128 sums. Where equal numbers
+// have errors, those of one runtime may differ: in half of the copies they round alike,
+// as other roundings do.
+func (s *shaking) doubtful(r *shaken, seed uint64, numbers []float64, unsure func(i int) bool, by func(k, i int) float64) array {
 	stack := newArray(floats, lifted(s.copies, r.shape))
 	stack.dtype = format.Float64
-	e := make([]float64, r.len())
-	for i := range e {
-		e[i] = deviation(i)
+	alike, apart := make([]float64, r.len()), make([]float64, r.len()) // the deviations of the roundings, of exact numbers and others
+	for i := range alike {
+		if !unsure(i) {
+			continue
+		}
+		alike[i] = tieDoubt
+		for k := range s.copies {
+			if by(k, i) != 0 {
+				alike[i], apart[i] = 0, tieDoubt
+			}
+		}
 	}
 	for k := range s.copies {
-		y, base := layer(stack, k).f, r.doubtOf(k).f
-		newSigns(seed, k).add(y, e, s.shrink, 0)
+		y, base, signs := layer(stack, k).f, r.doubtOf(k).f, newSigns(seed, k)
+		if signs.addAlike(y, alike, numbers, s.shrink); k%2 == 0 {
+			signs.add(y, apart, s.shrink, 0)
+		} else {
+			signs.addAlike(y, apart, numbers, s.shrink)
+		}
 		for i := range y {
+			if unsure(i) {
+				y[i] += by(k, i)
+			}
 			y[i] = base[i] + math.RoundToEven(y[i]/doubtGrain)*doubtGrain
 		}
 	}
 	return stack
 }
 
-// spreadOfZero returns the standard deviation of what a zero point is rounded from.
-func (s *shaking) spreadOfZero(n *graph.Node, x *shaken, results []*shaken) float64 {
-	zero := func(of array) float64 {
-		least, most := reach(of.wide().f)
-		return -least / (most - least) * 255
-	}
-	exact, sum := zero(x.array), 0.0
-	for k := range s.copies {
-		sum += square((zero(s.copyOf(n.Args[0], x, k)) - exact) / s.shrink)
-	}
-	return math.Sqrt(sum / float64(s.copies))
+// quotients are what an operator rounds to integers, and to the zero point.
+type quotients struct {
+	of   func(i int) float64
+	zero float64
 }
 
-// spreadOf returns the standard deviations of the errors of an argument.
-func (s *shaking) spreadOf(v *graph.Value, a *shaken) []float64 {
-	spread, x := make([]float64, a.len()), a.wide().f
-	for k := range s.copies {
-		for i, y := range s.copyOf(v, a, k).wide().f {
-			spread[i] += square((y - x[i]) / s.shrink)
-		}
-	}
-	for i, v := range spread {
-		spread[i] = math.Sqrt(v / float64(s.copies))
-	}
-	return spread
-}
-
-// stepOf returns the distance of two integers that an element is rounded to.
-func stepOf(op graph.Op, args, results []*shaken) func(i int) float64 {
+// quotientsOf returns the quotients of numbers by the scale that is given, or by that of their range.
+func quotientsOf(op graph.Op, x array, scale []*shaken) quotients {
 	if op, ok := op.(graph.QuantizeLinear); ok {
-		scale := args[1].wide().f
-		at := scaleOf(args[1].shape, args[0].shape, op.Axis, op.Block)
-		return func(i int) float64 { return scale[at(i)] }
+		by := scale[0].wide().f
+		at := scaleOf(scale[0].shape, x.shape, op.Axis, op.Block)
+		return quotients{of: func(i int) float64 { return x.number(i) / by[at(i)] }}
 	}
-	return func(int) float64 { return results[1].f[0] }
+	least, most := reach(x.f)
+	if most == least {
+		return quotients{of: func(int) float64 { return 0 }}
+	}
+	step := (most - least) / 255
+	return quotients{func(i int) float64 { return x.f[i] / step }, -least / step}
 }
 
 // whole64 reports whether all numbers are integers: the sums of products of integers
@@ -292,7 +301,7 @@ func (s *shaking) requantized(n *graph.Node, c call, args []*shaken, out *shaken
 			return false
 		}
 	}
-	sum, unsure, spread := args[0], s.tiesOfProducts(n.Op.(graph.Requantize), c, out), make([]float64, out.len())
+	sum, unsure := args[0], s.tiesOfProducts(n.Op.(graph.Requantize), c, out)
 	from := places(sum.shape, out.shape)
 	for k := range s.copies {
 		if sum.doubt.f == nil {
@@ -313,18 +322,21 @@ func (s *shaking) requantized(n *graph.Node, c call, args []*shaken, out *shaken
 		}
 		for i, v := range y[0].i {
 			unsure[i] = unsure[i] || v != out.i[i]
-			spread[i] += square((moved[from(i)] - float64(sum.i[from(i)])) / s.shrink)
 		}
 	}
 	if !slices.Contains(unsure, true) {
 		return true
 	}
 	scale := scaleOfProducts(c, func(a, b, y float64) float64 { return a * b / y })
-	out.doubt = s.doubtful(out, index<<8, func(i int) float64 {
-		if !unsure[i] {
+	products := make([]float64, out.len())
+	for i := range products {
+		products[i] = float64(sum.i[from(i)]) * scale(i)
+	}
+	out.doubt = s.doubtful(out, index<<8, products, func(i int) bool { return unsure[i] }, func(k, i int) float64 {
+		if sum.doubt.f == nil {
 			return 0
 		}
-		return math.Hypot(tieDoubt, math.Sqrt(spread[i]/float64(s.copies))*scale(i))
+		return (layer(sum.doubt, k).f[from(i)] - float64(sum.i[from(i)])) * scale(i)
 	})
 	return true
 }

@@ -18,13 +18,17 @@ const (
 	// curved is how far the variance of errors of their real size may be from that of small
 	// ones, as a factor.
 	curved = 2
+	// utmost is the size of the largest errors in standard deviations: √3 of an error that is
+	// spread evenly, 2 of an integer that is either of two (see tieDoubt).
+	utmost = 2
 )
 
 var _ runtime.Bender = (*Oracle)(nil)
 
 // Bends implements runtime.Bender: the copies are computed again with errors of their
-// real size, and the same signs.
-func (o *Oracle) Bends(inputs map[string]format.Tensor, n runtime.Numbers) (string, error) {
+// real size, then with the largest that they can have, and the same signs. Where all outputs follow, the row of one
+// element may not: the scores of one token decide what it attends to.
+func (o *Oracle) Bends(inputs map[string]format.Tensor, n runtime.Numbers, output string, index []int) (string, error) {
 	c, sizes, err := o.certified(inputs)
 	if err != nil {
 		return "", err
@@ -37,7 +41,36 @@ func (o *Oracle) Bends(inputs map[string]format.Tensor, n runtime.Numbers) (stri
 	if err != nil {
 		return "", err
 	}
-	return s.bends(wanted)
+	for _, size := range []float64{1, utmost} {
+		whole, err := s.sized(wanted, size)
+		if err != nil {
+			return "", err
+		}
+		if why := s.bent(whole, wanted); why != "" {
+			return why, nil
+		}
+		v := wanted[output]
+		if v == nil {
+			continue
+		}
+		from, to := lastAxisAt(s.shapeOf(v), index)
+		if why := s.bentIn(whole, v, from, to); why != "" {
+			return fmt.Sprintf("roundings are not small for the row of %.80s%v: %s", output, index, why), nil
+		}
+	}
+	return "", nil
+}
+
+// lastAxisAt returns the elements of the row along the last axis that has an index.
+func lastAxisAt(shape, index []int) (from, to int) {
+	if len(shape) == 0 || len(index) != len(shape) {
+		return 0, 0
+	}
+	last := len(shape) - 1
+	for axis, i := range index[:last] {
+		from = from*shape[axis] + i
+	}
+	return from * shape[last], (from + 1) * shape[last]
 }
 
 // large reports whether roundings change an output by a share that is not small.
@@ -63,33 +96,57 @@ func (s *shaking) large(wanted map[string]*graph.Value) bool {
 
 // bends returns why an output does not follow roundings in proportion, "" if all do.
 func (s *shaking) bends(wanted map[string]*graph.Value) (string, error) {
-	values := slices.Collect(maps.Values(wanted))
-	p, err := newPlan(s.graph, values, maps.Clone(s.plan.sizes))
+	whole, err := s.sized(wanted, 1)
 	if err != nil {
 		return "", err
 	}
+	return s.bent(whole, wanted), nil
+}
+
+// sized computes the copies again, with errors of another size.
+func (s *shaking) sized(wanted map[string]*graph.Value, size float64) (*shaking, error) {
+	p, err := newPlan(s.graph, slices.Collect(maps.Values(wanted)), maps.Clone(s.plan.sizes))
+	if err != nil {
+		return nil, err
+	}
 	whole := &shaking{
-		certified: s.certified, plan: p, inputs: s.inputs, numbers: s.numbers, copies: s.copies, shrink: 1, held: map[*graph.Value]*shaken{},
+		certified: s.certified, plan: p, inputs: s.inputs, numbers: s.numbers, copies: s.copies, shrink: size, held: map[*graph.Value]*shaken{},
 		wanted: s.wanted, squares: map[*graph.Value]squares{}, unsure: map[*graph.Value][]bool{},
 		picked: map[*graph.Value]bool{}, chosen: s.chosen,
 	}
-	if err := whole.run(); err != nil {
-		return "", err
-	}
+	return whole, whole.run()
+}
+
+// bent returns the first output that does not follow errors of another size.
+func (s *shaking) bent(whole *shaking, wanted map[string]*graph.Value) string {
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		small, real := 0.0, 0.0
-		for i, q := range s.squares[wanted[name]].sums {
-			if r := whole.squares[wanted[name]].sums[i]; finite(q) {
-				small += q / square(s.shrink)
-				real += r
-			}
-		}
-		if small == 0 && real == 0 {
-			continue
-		}
-		if ratio := math.Sqrt(real / small); !(ratio < curved && ratio > 1.0/curved) {
-			return fmt.Sprintf("roundings are not small for %.80s: of their size they do %.2g times what a first-order bound says", name, ratio), nil
+		if why := s.bentIn(whole, wanted[name], 0, len(s.squares[wanted[name]].sums)); why != "" {
+			return fmt.Sprintf("roundings are not small for %.80s: %s", name, why)
 		}
 	}
-	return "", nil
+	return ""
+}
+
+// bentIn returns why elements of a value do not follow errors of another size.
+func (s *shaking) bentIn(whole *shaking, v *graph.Value, from, to int) string {
+	small, real := 0.0, 0.0
+	squares, others := s.squares[v].sums, whole.squares[v].sums
+	for i := from; i < to && i < len(squares); i++ {
+		if q := squares[i]; finite(q) {
+			small += q / square(s.shrink)
+			real += others[i] / square(whole.shrink)
+		}
+	}
+	if small == 0 && real == 0 {
+		return ""
+	}
+	ratio := math.Sqrt(real / small)
+	if ratio < curved && ratio > 1.0/curved {
+		return ""
+	}
+	of := "of their size"
+	if whole.shrink != 1 {
+		of = "of the largest size that they can have"
+	}
+	return fmt.Sprintf("%s they do %.2g times what a first-order bound says", of, ratio)
 }

@@ -117,3 +117,30 @@ func TestReciprocalsAreWithinBounds(t *testing.T) {
 		t.Errorf("%d of %d differ, %d are in doubt", differ, tried, doubted)
 	}
 }
+
+// Equal numbers between two integers round alike, up in one runtime and down in another, so that
+// a sum of n of them differs by n steps.
+func TestEqualNumbersRoundAlike(t *testing.T) {
+	for n := 1; n <= 64; n++ {
+		b := graph.NewBuilder()
+		q := b.Apply(graph.DynamicQuantizeLinear{}, 3, b.Input("x", format.Float32, graph.N(n+1)))
+		y := b.Cast(b.Sub(b.Cast(q[0], format.Int32), b.Cast(q[2], format.Int32)), format.Float32)
+		b.Output("sum", b.ReduceSum(b.Slice(y, 0, graph.N(1), graph.N(n+1)), false, 0))
+		g, err := b.Graph()
+		okay(t, err)
+		o, err := ref.New(g, nil)
+		okay(t, err)
+		x := make([]float32, n+1) // 2 in the range from -2 to 2
+		for i := range x {
+			x[i] = 2
+		}
+		x[0] = -2
+		got, err := o.Bounds(map[string]format.Tensor{"x": format.FromFloat32s("x", []int{n + 1}, x)}, runtime.Numbers{DType: format.Float32})
+		okay(t, err)
+		bound, err := got.Bounds[0].Of["sum"].AsFloat64s()
+		okay(t, err)
+		if !(bound[0] >= float64(n) && bound[0] <= 4*float64(n)) {
+			t.Errorf("%d numbers: a bound of %g steps", n, bound[0])
+		}
+	}
+}
