@@ -62,10 +62,19 @@ func filesAlike(first, other Stored, inputs, outputs map[string]string) (v runti
 		v.Layer, v.Reason = runtime.DifferentLayer, "the same operators with other elements or attributes: it "+v.Reason
 	case r.Added != "":
 		v.Layer, v.Reason = runtime.DifferentLayer, unseen(r.Added, "the second", "the first")
+	case r.Narrowed != "" && !storesLess(first.Model, other.Model):
+		v.Layer, v.Reason = runtime.DifferentLayer, fmt.Sprintf("the second file has %s, and the first no number of that type: inputs that no sample covers may have more digits", r.Narrowed)
 	case r.Lacking != "" && !slices.ContainsFunc(other.Model.Graph.Nodes, func(n *onnx.Node) bool { return n.Domain != "" && n.Domain != "ai.onnx" }):
 		v.Layer, v.Reason = runtime.DifferentLayer, unseen(r.Lacking, "the first", "the second")
 	}
 	return v
+}
+
+// storesLess reports whether a file stores its weights in fewer digits than the first, whose
+// roundings it is held to then.
+func storesLess(first, other *onnx.Model) bool {
+	_, less := comparedIn(first, other)
+	return less != ""
 }
 
 // namedIn returns the value of a file to which a value of its graph belongs: an operator

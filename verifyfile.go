@@ -127,8 +127,8 @@ func earlier(have, want *onnx.Model) bool {
 var earlierMask = []string{"Equal", "Sum", "Where"}
 
 // notRun marks in the checks of a file with integer weights that no run of it agreed. Parts
-// that could not be compared then fail.
-func notRun(checks []runtime.Check, path string, q precision.Quantize, ran bool) {
+// that could not be compared then fail. ask is a runtime that would run it, where others were asked for.
+func notRun(checks []runtime.Check, path string, q precision.Quantize, ran bool, ask string) {
 	for i, c := range checks {
 		switch {
 		case c.File != path:
@@ -139,6 +139,8 @@ func notRun(checks []runtime.Check, path string, q precision.Quantize, ran bool)
 			} else {
 				checks[i].Reason += fmt.Sprintf("; a file with weights of %s is not run", q)
 			}
+		case c.Part == "initializers" && c.Reason == "" && ask != "":
+			checks[i].Reason = fmt.Sprintf("a file with weights of %s is compared, and no runtime that was asked for runs it: ask for %s", q, ask)
 		case c.Part == "initializers" && c.Reason == "" && !ran:
 			checks[i].Reason = fmt.Sprintf("a file with weights of %s is compared, and no runtime here ran it: %s", q, ExportToMeasure)
 		}

@@ -111,7 +111,11 @@ func (v *verification) runQuantized(ctx context.Context, report runtime.Report) 
 			report.Verdict, report.Reason = runtime.Fail, fmt.Sprintf("%s: not certified: %s did not run it: %s", q.path, could, why)
 		}
 		if !agreed {
-			notRun(v.checks, q.path, q.profile.Numbers().Quantize, ran)
+			ask := ""
+			if len(candidates) == 0 && len(v.options.Runtimes) > 0 {
+				ask = v.couldRun(q)
+			}
+			notRun(v.checks, q.path, q.profile.Numbers().Quantize, ran, ask)
 		}
 	}
 	return report, nil

@@ -80,3 +80,25 @@ func TestVerifyQuantized(t *testing.T) {
 		}
 	}
 }
+
+// Of a file with its cache in integers that no runtime of those that were asked for runs, the report says
+// which one to ask for.
+func TestQuantizedSaysWhatToAskFor(t *testing.T) {
+	c := faultModels(t)["gpt2"]
+	m, _, err := ExportModel(c, export.Cache{Quantize: precision.Int8})
+	okay(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	okay(t, writeTo(path, m.Encode))
+	r, err := Verify(t.Context(), c, []string{path}, VerifyOptions{Seed: 3, Budget: 50, Runtimes: []string{"ort-cpu"}})
+	okay(t, err)
+	for _, x := range r.Results {
+		if x.Status == runtime.StatusUnavailable {
+			t.Skip(x.Reason)
+		}
+	}
+	for _, k := range r.Checks {
+		if k.Part == "initializers" && !strings.HasSuffix(k.Reason, "and no runtime that was asked for runs it: ask for ort-cpu-cache") {
+			t.Errorf("%+v", k)
+		}
+	}
+}

@@ -22,6 +22,10 @@ type Result struct {
 	// result for some inputs alone (conditions, limits of values, narrower integers) and
 	// that the first has fewer of, and the other way round; "" if there are none.
 	Added, Lacking string
+	// Narrowed names what rounds to a type of fewer digits in the second graph, where the first
+	// has no number of that type; "" if nothing does. Numbers that a sample has may be
+	// exact in it.
+	Narrowed string
 }
 
 // Identical reports whether b computes what a does: the same outputs, for every
@@ -155,6 +159,7 @@ func (t *table) compare(a, b form) Result {
 			r := d.first(x, y)
 			r.Elements = t.elementsAlone(a, b)
 			r.Added, r.Lacking = t.selecting(a, b)
+			r.Narrowed = t.narrowing(a, b)
 			return r
 		}
 	}

@@ -326,7 +326,7 @@ func readSelu(n *node) *graph.Value {
 func readCelu(n *node) *graph.Value {
 	x, alpha := n.arg(0), n.float("alpha", 1)
 	curve := n.b.Mul(n.like(x, alpha), n.b.Sub(n.b.Exp(n.b.Div(x, n.like(x, alpha))), n.like(x, 1)))
-	return n.b.Add(n.b.Max(x, n.like(x, 0)), n.b.Min(curve, n.like(x, 0)))
+	return n.b.Where(n.b.Less(x, n.like(x, 0)), curve, x) // Elu's form, which it is with alpha 1
 }
 
 func readLeakyRelu(n *node) *graph.Value {
