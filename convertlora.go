@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/attnx/attnx/format"
@@ -13,6 +14,7 @@ import (
 	"github.com/attnx/attnx/internal/output"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
+	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 )
 
@@ -69,10 +71,13 @@ func convertAdapter(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	if c.LoRA == nil {
 		return nil, fmt.Errorf("%s: %w", from, errNoAdapter)
 	}
-	base := ""
+	base, whole := "", []string(nil)
 	if s, err := train.Saved(c); err == nil && s.Init != nil {
 		base = s.Init.Name
-		if err := onlyAdapter(c, s); err != nil {
+		if whole, err = besideAdapter(c, s); err == nil && len(whole) > 0 && kind != output.Folder {
+			err = fmt.Errorf("weight %.80q has other rows of tokens than its base, and a file of ONNX Runtime holds the adapter alone", whole[0])
+		}
+		if err != nil {
 			return nil, &Error{Err: fmt.Errorf("%s: %w", from, err), Do: MergeTrained}
 		}
 	}
@@ -91,7 +96,7 @@ func convertAdapter(from, to string, o ConvertOptions) (*ConvertReport, error) {
 		}
 	}
 	if kind == output.Folder {
-		return r, huggingface.WriteAdapter(to, c, base)
+		return r, huggingface.WriteAdapter(to, c, base, whole...)
 	}
 	return r, store.Save(to, func(w io.Writer) error { return ortadapter.Write(w, matrices, c.Step) })
 }
@@ -99,15 +104,19 @@ func convertAdapter(from, to string, o ConvertOptions) (*ConvertReport, error) {
 // MergeTrained is the remedy for an adapter that is not all that a run has changed.
 const MergeTrained = "add the adapter to the weights (Merge)"
 
-// onlyAdapter refuses to write an adapter alone where the run changed more: its file has no
-// place for rows of added tokens, and none for weights that were trained beside it.
-func onlyAdapter(c *model.Checkpoint, s train.Options) error {
-	if n := len(s.Init.Added); n > 0 {
-		return fmt.Errorf("the rows of its %d added tokens are in no adapter, and it means nothing without them", n)
-	}
+// besideAdapter returns the weights that a run has changed beside its adapter: those with a
+// row for each token, which PEFT saves whole. There is no place for others.
+func besideAdapter(c *model.Checkpoint, s train.Options) (whole []string, err error) {
 	names, err := s.Trained(c.Graph)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	rows, none := c.OfTokens()
+	if grew, err := noRowsToSpare(c); len(s.Init.Added) > 0 && grew { // otherwise the base has rows to spare
+		if err = errors.Join(err, none); err != nil {
+			return nil, err
+		}
+		whole = rows
 	}
 	own := map[string]bool{}
 	for _, w := range c.LoRA.Targets {
@@ -115,11 +124,25 @@ func onlyAdapter(c *model.Checkpoint, s train.Options) error {
 		own[a], own[b] = true, true
 	}
 	for _, name := range names {
-		if !own[name] {
-			return fmt.Errorf("weight %.80q was trained beside the adapter, which does not hold it", name)
+		switch {
+		case own[name] || slices.Contains(whole, name):
+		case slices.Contains(rows, name):
+			whole = append(whole, name)
+		default:
+			return nil, fmt.Errorf("weight %.80q was trained beside the adapter, which does not hold it", name)
 		}
 	}
-	return nil
+	return whole, nil
+}
+
+// noRowsToSpare reports whether a model has as many rows as its tokenizer has tokens: so it is after
+// tokens were added for which there were no rows.
+func noRowsToSpare(c *model.Checkpoint) (bool, error) {
+	if len(c.Tokenizer) == 0 {
+		return false, nil
+	}
+	t, err := tokens.Parse(c.Tokenizer)
+	return err != nil || t.VocabSize() == c.IDs(), err
 }
 
 // readAdapter reads an adapter of PEFT with its base.

@@ -48,12 +48,18 @@ func TestAdapterHeadInPEFT(t *testing.T) {
 		var got struct {
 			IDs           [][]int64
 			Logits, Plain [][][]float64
+
+			Targets, Linear []string
 		}
 		check(json.Unmarshal(must(os.ReadFile(record)), &got))
 		flat := func(x [][][]float64) []float64 { return slices.Concat(slices.Concat(x...)...) }
 		ours := oracleLogits(must(attnx.Load(run, nil)), slices.Concat(got.IDs...), []int{len(got.IDs), len(got.IDs[0])})
 		if apart, plain := furthest(ours, flat(got.Logits)), furthest(ours, flat(got.Plain)); !(apart <= 1e-4) || plain < 1e-2 {
 			t.Errorf("%s: logits from PEFT's: %g; without the adapter %g", name, apart, plain)
+		}
+		more := slices.DeleteFunc(got.Targets, func(name string) bool { return slices.Contains(got.Linear, name) })
+		if len(more) != 1 || !strings.HasSuffix(more[0], "head") && more[0] != "embed_out" {
+			t.Errorf("%s: the pattern * changes %q beside PEFT's all-linear, expected the head", name, more)
 		}
 		weights := filepath.Join(adapter, "adapter_model.safetensors")
 		c := must(attnx.Load(run, nil))

@@ -149,20 +149,21 @@ func TestTrainSaysFloat32(t *testing.T) {
 	}
 }
 
-// An adapter is not written alone where the run changed more than it holds, and no tokens
-// are added to a table of integers.
+// An adapter is not written alone where the run changed more than its form holds, and no
+// tokens are added to a table of integers.
 func TestAdapterIsNotAll(t *testing.T) {
-	for want, change := range map[string]func(*attnx.TrainOptions){
-		"the rows of its 1 added tokens are in no adapter": func(o *attnx.TrainOptions) {
-			o.AddTokens, o.Tokenizer = []string{"<new>"}, must(tokens.Train(tokens.Char, "abc", 0))
-		},
-		"was trained beside the adapter": func(o *attnx.TrainOptions) { o.Settings.Freeze = []string{"!*ln_f*"} },
+	for want, at := range map[string]struct {
+		change func(*attnx.TrainOptions)
+		to     []string
+	}{
+		"holds the adapter alone":        {func(o *attnx.TrainOptions) { o.AddTokens, o.Tokenizer = []string{"<new>"}, characters(61) }, []string{"a.onnx_adapter"}},
+		"was trained beside the adapter": {func(o *attnx.TrainOptions) { o.Settings.Freeze = []string{"!*ln_f*"} }, []string{"adapter/", "a.onnx_adapter"}},
 	} {
 		run := must(withLoRA(t, func(o *attnx.TrainOptions) {
 			o.Settings.Steps = 1
-			change(o)
+			at.change(o)
 		}))
-		for _, to := range []string{"adapter/", "a.onnx_adapter"} {
+		for _, to := range at.to {
 			out := filepath.Join(t.TempDir(), to)
 			if _, err := attnx.Convert(run.Run, out, attnx.ConvertOptions{Adapter: true}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), attnx.MergeTrained) {
 				t.Errorf("want %q: %v", want, err)

@@ -21,6 +21,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/role"
+	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
 	"github.com/attnx/attnx/runtime/ref"
 )
@@ -126,6 +127,17 @@ func TestTrainLoRARefuses(t *testing.T) {
 
 // PEFT opens the adapter and computes the same logits.
 func TestAdapterInPEFT(t *testing.T) {
+	folder := ""
+	run := must(withLoRA(t, func(o *attnx.TrainOptions) { folder = o.Init })).Run
+	adapter := filepath.Join(t.TempDir(), "adapter")
+	must(attnx.Convert(run, adapter, attnx.ConvertOptions{Adapter: true}))
+	peftLogits(t, folder, adapter, run)
+}
+
+// peftLogits compares the logits of a run with those that PEFT computes with its adapter, if
+// there is a Python with peft.
+func peftLogits(t *testing.T, folder, adapter, run string) {
+	t.Helper()
 	python := os.Getenv("ATTNX_PYTHON_PEFT")
 	if python == "" {
 		python = os.Getenv("ATTNX_PYTHON")
@@ -133,10 +145,7 @@ func TestAdapterInPEFT(t *testing.T) {
 	if python == "" {
 		t.Skip("neither ATTNX_PYTHON_PEFT nor ATTNX_PYTHON names a Python with peft")
 	}
-	folder := ""
-	run := must(withLoRA(t, func(o *attnx.TrainOptions) { folder = o.Init })).Run
-	adapter, record := filepath.Join(t.TempDir(), "adapter"), filepath.Join(t.TempDir(), "logits.json")
-	must(attnx.Convert(run, adapter, attnx.ConvertOptions{Adapter: true}))
+	record := filepath.Join(t.TempDir(), "logits.json")
 	cmd := exec.Command(python, filepath.Join("fixtures", "oracle", "check_adapter.py"), folder, adapter, record)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if cmd.ProcessState.ExitCode() == 3 {
@@ -147,11 +156,15 @@ func TestAdapterInPEFT(t *testing.T) {
 	var got struct {
 		IDs                   [][]int64
 		Logits, Plain, Merged [][][]float64
+		Targets, Linear       []string
 	}
 	check(json.Unmarshal(must(os.ReadFile(record)), &got))
 	flat := func(x [][][]float64) []float64 { return slices.Concat(slices.Concat(x...)...) }
 	ours := oracleLogits(must(attnx.Load(run, nil)), slices.Concat(got.IDs...), []int{len(got.IDs), len(got.IDs[0])})
 	apart, merged, plain := furthest(ours, flat(got.Logits)), furthest(ours, flat(got.Merged)), furthest(ours, flat(got.Plain))
+	if !slices.Equal(got.Targets, got.Linear) {
+		t.Errorf("without patterns an adapter changes %q, PEFT's all-linear %q", got.Targets, got.Linear)
+	}
 	t.Logf("logits from PEFT's: %.2g, merged %.2g; without the adapter %.2g", apart, merged, plain)
 	if !(apart <= 1e-4) || !(merged <= 1e-4) || plain < 1e-2 {
 		t.Errorf("logits from PEFT's: %g, merged %g; without the adapter %g", apart, merged, plain)
@@ -222,5 +235,57 @@ func TestAdapterInONNXRuntime(t *testing.T) {
 	}
 	if err != nil || with > 1e-5 || without < 1e-3 {
 		t.Errorf("with the adapter the logits differ by %g, without by %g: %v\n%s", with, without, err, out)
+	}
+}
+
+// characters returns a tokenizer with as many tokens as are named, a character each.
+func characters(count int) *tokens.Tokenizer {
+	text := ""
+	for i := range count {
+		text += string(rune('!' + i))
+	}
+	for ; ; text = text[1:] {
+		if t := must(tokens.Train(tokens.Char, text, 0)); t.VocabSize() == count {
+			return t
+		}
+	}
+}
+
+// PEFT's folder of an adapter has the rows of added tokens, and those that were trained
+// beside it, as PEFT saves them: the whole table. The tokenizer is there if it has a token
+// for each row, and PEFT computes the same logits.
+func TestAdapterOfTokens(t *testing.T) {
+	for _, at := range []struct {
+		tokens, rows int
+		thaw         []string
+	}{{61, 62, nil}, {61, 62, []string{"!*wte*"}}, {10, 0, nil}, {10, 61, []string{"!*wte*"}}} {
+		folder := ""
+		run := must(withLoRA(t, func(o *attnx.TrainOptions) {
+			folder = o.Init
+			o.AddTokens, o.Tokenizer, o.Settings.Freeze = []string{"<new>"}, characters(at.tokens), at.thaw
+		})).Run
+		adapter := filepath.Join(t.TempDir(), "adapter")
+		must(attnx.Convert(run, adapter, attnx.ConvertOptions{Adapter: true}))
+		r := must(format.NewMemoryReader(must(os.ReadFile(filepath.Join(adapter, "adapter_model.safetensors")))))
+		c, rows := must(attnx.Load(run, nil)), 0
+		for _, x := range r.Tensors() {
+			if x.Name != "base_model.model.transformer.wte.weight" {
+				continue
+			}
+			rows = x.Shape[0]
+			for _, w := range c.Weights {
+				if w.Name == "wte.weight" && !bytes.Equal(w.Data, must(r.Tensor(x.Name)).Data) {
+					t.Error("other rows")
+				}
+			}
+		}
+		_, err := os.Stat(filepath.Join(adapter, "tokenizer.json"))
+		if rows != at.rows || (err == nil) != (rows == 62) {
+			t.Errorf("%d rows for %d, tokenizer: %v", rows, at.rows, err)
+		}
+		if rows == 0 {
+			continue
+		}
+		t.Run("PEFT", func(t *testing.T) { peftLogits(t, folder, adapter, run) })
 	}
 }

@@ -22,26 +22,7 @@ func (c *Checkpoint) WithVocab(vocab int) (*Checkpoint, error) {
 	if vocab <= old {
 		return c, nil
 	}
-	if !arch.Known(c.Arch) {
-		return nil, fmt.Errorf("model: attnx does not ship the architecture %.64q, so its vocabulary of %d tokens cannot grow", c.Arch, old)
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(c.Config, &members); err != nil {
-		return nil, fmt.Errorf("model: configuration: %w", err)
-	}
-	if string(members[vocabKey]) != fmt.Sprint(old) {
-		return nil, fmt.Errorf("model: the configuration has %s %.20s, the token embedding %d rows: its vocabulary cannot grow", vocabKey, members[vocabKey], old)
-	}
-	members[vocabKey] = json.RawMessage(fmt.Sprint(vocab))
-	config, err := json.Marshal(members)
-	if err != nil {
-		return nil, err
-	}
-	n, err := arch.Parse(c.Arch, config)
-	if err != nil {
-		return nil, err
-	}
-	larger, err := Of(n)
+	larger, err := c.ofVocab(vocab)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +44,47 @@ func (c *Checkpoint) WithVocab(vocab int) (*Checkpoint, error) {
 	out := *c
 	out.Config, out.Graph, out.Weights = larger.Config, larger.Graph, larger.Weights
 	return &out, nil
+}
+
+// OfTokens returns the names of the weights with a row, a column or an element for every
+// token.
+func (c *Checkpoint) OfTokens() ([]string, error) {
+	larger, err := c.ofVocab(c.IDs() + 1)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, p := range larger.Graph.Params {
+		if w := c.Graph.Lookup(p.Name); w != nil && !w.Shape.Equal(p.Shape) {
+			names = append(names, p.Name)
+		}
+	}
+	return names, nil
+}
+
+// ofVocab returns the network with another vocabulary, without weights.
+func (c *Checkpoint) ofVocab(vocab int) (*Checkpoint, error) {
+	old := c.IDs()
+	if !arch.Known(c.Arch) {
+		return nil, fmt.Errorf("model: attnx does not ship the architecture %.64q, so its vocabulary of %d tokens cannot grow", c.Arch, old)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(c.Config, &members); err != nil {
+		return nil, fmt.Errorf("model: configuration: %w", err)
+	}
+	if string(members[vocabKey]) != fmt.Sprint(old) {
+		return nil, fmt.Errorf("model: the configuration has %s %.20s, the token embedding %d rows: its vocabulary cannot grow", vocabKey, members[vocabKey], old)
+	}
+	members[vocabKey] = json.RawMessage(fmt.Sprint(vocab))
+	config, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	n, err := arch.Parse(c.Arch, config)
+	if err != nil {
+		return nil, err
+	}
+	return Of(n)
 }
 
 // grown returns w in a shape in which one size is new in place of old. The new

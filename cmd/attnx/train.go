@@ -236,6 +236,8 @@ func (f trainFlags) check(given func(string) bool) error {
 	switch {
 	case len(f.data) == 0 && given("glob"):
 		return fmt.Errorf("--glob %.80q belongs to --data: give both", f.glob)
+	case given("glob") && !usage.SomeFolder(slices.Concat(f.data, f.Val)):
+		return usage.NoFolder(f.glob)
 	case f.out == "-":
 		return fmt.Errorf("--out -: nothing is written to standard output: name a folder (./- for one of this name)")
 	case (f.out == "") == (f.resume == ""):

@@ -294,7 +294,7 @@ func (t *Table) addLine(text []byte) error {
 	var members map[string]json.RawMessage
 	err := d.Decode(&members)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the JSON is cut short")
+		return errors.New("the JSON is cut short: fetch the file again, or leave the line out")
 	}
 	if err != nil || members == nil {
 		return errors.New("it is no JSON object")

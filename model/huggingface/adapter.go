@@ -11,6 +11,7 @@ import (
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/tokens"
 )
 
 // Names of the files of an adapter, as PEFT has them.
@@ -40,8 +41,10 @@ type adapterConfig struct {
 // WriteAdapter writes the adapter of a checkpoint as a folder that PEFT opens
 // with PeftModel.from_pretrained: adapter_config.json and
 // adapter_model.safetensors. base names the model below it, for PEFT's
-// AutoPeftModel; it may be empty. The folder must not exist, or must be empty.
-func WriteAdapter(path string, c *model.Checkpoint, base string) error {
+// AutoPeftModel; it may be empty. whole names weights that are written whole, as PEFT saves
+// the embedding of a vocabulary that grew: then a tokenizer with a token for each row is
+// written too, by which AutoPeftModel enlarges the base. The folder must not exist, or must be empty.
+func WriteAdapter(path string, c *model.Checkpoint, base string, whole ...string) error {
 	l := c.LoRA
 	f := rowOf(c)
 	config := adapterConfig{Type: "LORA", Base: base, Rank: l.Rank, Alpha: l.Alpha, Bias: "none", InferenceMode: true}
@@ -67,15 +70,30 @@ func WriteAdapter(path string, c *model.Checkpoint, base string) error {
 			tensors = append(tensors, c.Weights[at].WithName(adapterPrefix+in))
 		}
 	}
+	for _, name := range whole {
+		at := slices.IndexFunc(c.Weights, func(t format.Tensor) bool { return t.Name == name && t.DType == format.Float32 })
+		if at < 0 {
+			return fmt.Errorf("%s: weight %.80q is not float32, as PEFT would save it: merge the adapter", path, name)
+		}
+		tensors = append(tensors, c.Weights[at].WithName(adapterPrefix+f.moduleName(name)))
+	}
 	text, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return err
+	}
+	var tokenizer []store.File
+	if t, err := tokens.Parse(c.Tokenizer); len(whole) > 0 && err == nil && t.VocabSize() == c.IDs() {
+		about, err := encodeTokenizerConfig(c, SpecialOf(c).Tokens)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		tokenizer = []store.File{{Name: tokenizerName, Write: content(c.Tokenizer)}, {Name: tokenizerConfigName, Write: content(about)}}
 	}
 	h := format.Header{Metadata: map[string]string{"format": "pt"}}
 	for _, t := range tensors {
 		h.Tensors = append(h.Tensors, t.Info())
 	}
-	return store.SaveFolder(path, []store.File{
+	return store.SaveFolder(path, append([]store.File{
 		{Name: AdapterConfigName, Write: content(append(text, '\n'))},
 		{Name: AdapterWeightsName, Write: func(w io.Writer) error {
 			fw := format.NewWriter(w, h)
@@ -84,5 +102,5 @@ func WriteAdapter(path string, c *model.Checkpoint, base string) error {
 			}
 			return fw.Close()
 		}},
-	})
+	}, tokenizer...))
 }

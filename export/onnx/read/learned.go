@@ -11,7 +11,7 @@ import (
 // Use is what an initializer is for a network that is trained.
 type Use int
 
-// The parts.
+// The uses.
 const (
 	Number    Use = iota // a constant of the computation, or a buffer
 	Doubtful             // one number that may be either
@@ -29,7 +29,7 @@ const (
 //     the file keeps its constants in Constant nodes, its initializers are parameters. Otherwise
 //     it is in doubt.
 func Uses(m *onnx.Model) map[string]Use {
-	p := partition{parts: map[string]Use{}, single: map[string]string{}, opsets: opsetsOf(m.Opsets), product: map[string]bool{}}
+	p := usage{uses: map[string]Use{}, single: map[string]string{}, opsets: opsetsOf(m.Opsets), product: map[string]bool{}}
 	said := map[string]Use{}
 	for _, v := range m.Graph.Values {
 		for _, e := range v.Metadata {
@@ -45,19 +45,19 @@ func Uses(m *onnx.Model) map[string]Use {
 		if err != nil || !dtype.Float() {
 			continue
 		}
-		if p.parts[t.Name] = Parameter; t.Elements() == 1 {
-			p.parts[t.Name], p.single[t.Name] = Number, t.Name
+		if p.uses[t.Name] = Parameter; t.Elements() == 1 {
+			p.uses[t.Name], p.single[t.Name] = Number, t.Name
 		}
 	}
 	p.nodes(m.Graph.Nodes)
-	for name, part := range p.parts {
+	for name, use := range p.uses {
 		if s, ok := said[name]; ok {
-			p.parts[name] = s
-		} else if part == Doubtful && p.keeps && !strings.HasPrefix(name, folded) {
-			p.parts[name] = Parameter
+			p.uses[name] = s
+		} else if use == Doubtful && p.keeps && !strings.HasPrefix(name, folded) {
+			p.uses[name] = Parameter
 		}
 	}
-	return p.parts
+	return p.uses
 }
 
 // saidBy is the metadata in which PyTorch's exporter says what a value was in the
@@ -68,16 +68,16 @@ const saidBy = "pkg.torch.export.graph_signature.InputSpec.kind"
 // of constants.
 const folded = "onnx::"
 
-// partition finds the parts of initializers of one element.
-type partition struct {
-	parts   map[string]Use
+// usage finds the uses of initializers.
+type usage struct {
+	uses    map[string]Use
 	single  map[string]string // the initializer of one element that a value is
 	product map[string]bool   // results of products
 	opsets  map[string]int64
 	keeps   bool // the file has numbers in Constant nodes
 }
 
-func (p *partition) nodes(nodes []*onnx.Node) {
+func (p *usage) nodes(nodes []*onnx.Node) {
 	for _, n := range nodes {
 		for _, g := range subgraphs(n) {
 			p.nodes(g.Nodes)
@@ -98,7 +98,7 @@ func (p *partition) nodes(nodes []*onnx.Node) {
 	}
 }
 
-func (p *partition) node(n *onnx.Node, standard bool) {
+func (p *usage) node(n *onnx.Node, standard bool) {
 	if standard && len(n.Outputs) > 0 && slices.Contains([]string{"MatMul", "Gemm", "Conv", "ConvTranspose"}, n.Op) {
 		p.product[n.Outputs[0]] = true
 	}
@@ -113,19 +113,19 @@ func (p *partition) node(n *onnx.Node, standard bool) {
 				return
 			}
 		}
-		part := Number
+		use := Number
 		switch {
 		case standard && n.Op == "Add" && len(n.Inputs) == 2 && p.product[n.Inputs[1-i]]:
-			part = Parameter
+			use = Parameter
 		case standard && slices.Contains([]string{"Add", "Sub", "Mul", "Div", "Pow", "Sum"}, n.Op):
-			part = Doubtful
+			use = Doubtful
 		case standard && slices.Contains([]string{"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Mod"}, n.Op): // of A and B too
 		case standard && strings.HasPrefix(n.Op, "Gather") && i == 0:
-			part = Parameter
+			use = Parameter
 		case o.Input(i) != nil && learnedPlace(o.Input(i).Name):
-			part = Parameter
+			use = Parameter
 		}
-		p.parts[from] = max(p.parts[from], part)
+		p.uses[from] = max(p.uses[from], use)
 	}
 }
 

@@ -69,6 +69,9 @@ a safetensors file with the tensor ids, and carries its tokenizer.`,
 			if o.Tokenizer != "" && cmd.Flags().Changed("vocab") {
 				return fmt.Errorf("--vocab belongs to a tokenizer that is made from the text: %s has its own", by)
 			}
+			if cmd.Flags().Changed("glob") && !usage.SomeFolder(o.Data.Files) {
+				return usage.NoFolder(o.Data.Glob)
+			}
 			if slices.Contains(o.Data.Files, train.Stdin) {
 				s.SayInput()
 				o.Data.Reader = s.In

@@ -4,6 +4,8 @@ package usage
 
 import (
 	"fmt"
+	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -17,6 +19,20 @@ func Command(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("there is no command %.80q: did you mean `%s %s`?", args[0], cmd.CommandPath(), near[0])
 	}
 	return fmt.Errorf("there is no command %.80q: see `%s --help`", args[0], cmd.CommandPath())
+}
+
+// SomeFolder reports whether one of the paths is a folder, or is not there, which is
+// reported when it is read.
+func SomeFolder(paths []string) bool {
+	return len(paths) == 0 || slices.ContainsFunc(paths, func(path string) bool {
+		info, err := os.Stat(path)
+		return path != "-" && (err != nil || info.IsDir())
+	})
+}
+
+// NoFolder refuses a pattern for the files of folders where no folder is named.
+func NoFolder(glob string) error {
+	return fmt.Errorf("--glob %.80q chooses files below folders, and --data names none: leave it out", glob)
 }
 
 // NoArgs is for commands that take flags only.
