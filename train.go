@@ -143,14 +143,15 @@ const (
 	Stopped                  // its context ended
 	Failed                   // a step or a save failed, and Train returns the error
 	Early                    // Settings.Patience is over: the validation loss has stopped falling
+	Spent                    // the budget of seconds is spent
 )
 
-// String returns "complete", "stopped", "failed" or "early".
+// String returns "complete", "stopped", "failed", "early" or "spent".
 func (e TrainEnd) String() string {
-	if e < Complete || e > Early {
+	if e < Complete || e > Spent {
 		return fmt.Sprintf("TrainEnd(%d)", int(e))
 	}
-	return [...]string{"complete", "stopped", "failed", "early"}[e]
+	return [...]string{"complete", "stopped", "failed", "early", "spent"}[e]
 }
 
 // TrainResult is the result of a run.
@@ -159,8 +160,9 @@ type TrainResult struct {
 	Checkpoint string            // path of the last saved checkpoint
 	Model      *model.Checkpoint // its contents
 	Ended      TrainEnd
-	Done       int // steps taken by this call
-	Steps      int // total steps of the run
+	Done       int     // steps taken by this call
+	Seconds    float64 // that they took, without evaluations
+	Steps      int     // total steps of the run
 	Engine     string
 	Device     string
 	History    []Metric      // of all steps, including those before the run was resumed

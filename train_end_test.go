@@ -185,3 +185,15 @@ func TestTrainDeadline(t *testing.T) {
 		}
 	}
 }
+
+// A run that its budget of seconds ended says so, and how many seconds its steps took.
+func TestTrainSpent(t *testing.T) {
+	for seconds, want := range map[float64]attnx.TrainEnd{1e-12: attnx.Spent, 1e9: attnx.Complete} {
+		o := ending(t, 1e-3)
+		o.Settings.Steps, o.Seconds = 3, seconds
+		r, err := attnx.Train(t.Context(), o)
+		if err != nil || r.Ended != want || (r.Done == 1) != (want == attnx.Spent) || !(r.Seconds > 0) {
+			t.Errorf("%g seconds: %+v, %v", seconds, r, err)
+		}
+	}
+}

@@ -306,7 +306,7 @@ func (r *trainRun) end(runErr error) (*TrainResult, error) {
 		return errors.Join(runErr, err)
 	}
 	result := &TrainResult{
-		Run: r.folder, Done: r.done, Steps: r.options.Steps, Engine: r.options.Engine, Device: r.how.Device,
+		Run: r.folder, Done: r.done, Seconds: r.trainer.Spent(), Steps: r.options.Steps, Engine: r.options.Engine, Device: r.how.Device,
 		History: r.metrics.history, Source: r.source,
 	}
 	switch {
@@ -316,6 +316,8 @@ func (r *trainRun) end(runErr error) (*TrainResult, error) {
 		result.Ended = Failed
 	case early:
 		result.Ended = Early
+	case r.model.Step+r.done < r.options.Steps:
+		result.Ended = Spent
 	}
 	reached := r.model.Step + r.done
 	if r.saved != reached {

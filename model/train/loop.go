@@ -295,6 +295,9 @@ func (t *Trainer) Run(ctx context.Context, event func(Event) error) error {
 	return nil
 }
 
+// Spent returns the seconds of the steps that Run has taken, without evaluations.
+func (t *Trainer) Spent() float64 { return t.spent }
+
 // Step takes one step without an evaluation: ValLoss is NaN.
 func (t *Trainer) Step() (Event, error) {
 	began := time.Now()

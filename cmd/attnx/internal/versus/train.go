@@ -26,16 +26,6 @@ const mostApart = 3
 // compared at equal seconds.
 const leastEvaluations = 10
 
-// secondsOf returns the seconds of a run's steps.
-func secondsOf(r *attnx.TrainResult) (seconds float64) {
-	for _, m := range r.History {
-		if m.TokensPerSecond > 0 {
-			seconds += float64(m.Tokens) / m.TokensPerSecond
-		}
-	}
-	return seconds
-}
-
 // Train trains a network and then, with the same budget of parameters, data, steps and seconds,
 // others, each into a folder of its name below o.Out. Another one ends with its steps or, if it is slower,
 // with the seconds of the first. A faster one is compared where it ended, for which a
@@ -53,6 +43,7 @@ func Train(ctx context.Context, s console.Streams, o attnx.TrainOptions, others 
 	}
 	if every := max(1, o.Settings.Steps/leastEvaluations); o.Settings.Steps > 0 && (o.Settings.EvalEvery == 0 || o.Settings.EvalEvery > every) {
 		o.Settings.EvalEvery = every
+		fmt.Fprintf(s.Note, "the runs are evaluated every %s, so that they can be compared at equal seconds\n", quote.Of(every, "step"))
 	}
 	parent := o.Out
 	var runs []string
@@ -65,7 +56,7 @@ func Train(ctx context.Context, s console.Streams, o attnx.TrainOptions, others 
 				return err
 			}
 			run = n
-			run.Seconds = secondsOf(first)
+			run.Seconds = first.Seconds
 			want, err := first.Model.Parameters()
 			if err != nil {
 				return err
@@ -91,7 +82,7 @@ func Train(ctx context.Context, s console.Streams, o attnx.TrainOptions, others 
 		}
 		if first == nil {
 			first = result
-		} else if result.Done < result.Steps && result.Ended == attnx.Complete {
+		} else if result.Ended == attnx.Spent {
 			fmt.Fprintf(s.Note, "%s ended after %d of %d steps: it had the %.1f s of %s\n", name, result.Done, result.Steps, run.Seconds, first.Model.Arch)
 		}
 		runs = append(runs, run.Out)
