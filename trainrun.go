@@ -87,6 +87,9 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 		return nil, err
 	}
 	r.trainer.Seconds = r.seconds
+	if r.speed, err = newSpeedometer(network, r.data, engine.Name(), r.how.Device); err != nil {
+		return nil, err
+	}
 	if err := r.openFolder(); err != nil {
 		return nil, err
 	}
@@ -107,9 +110,6 @@ func (r *trainRun) train(ctx context.Context) (*TrainResult, error) {
 			Model: r.model, Steps: r.options.Steps, Engine: engine.Name(), Device: r.how.Device, NoORT: why,
 			Init: r.options.Init, Frozen: frozen,
 		})
-	}
-	if r.speed, err = newSpeedometer(network, r.data, engine.Name(), r.how.Device); err != nil {
-		return nil, err
 	}
 	if r.settled() {
 		return r.end(errEarly)

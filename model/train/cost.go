@@ -18,7 +18,7 @@ func TokenFLOP(c *model.Checkpoint, d *Data) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	sizes, err := d.sizes(c, 1)
+	sizes, err := d.sizes(c, ownBatch(c.Graph))
 	if err != nil {
 		return 0, err
 	}
@@ -86,6 +86,20 @@ func Memory(c *model.Checkpoint, d *Data, o Options, params []string) (int64, er
 	}
 	const program = 140e6
 	return program + max(0, peak-weights-learned)*tenths/10 + 2*weights + 5*learned, nil
+}
+
+// ownBatch returns the number of examples that a graph of fixed sizes computes at once, 1
+// if it is open.
+func ownBatch(g *graph.Graph) int {
+	for _, in := range g.Inputs {
+		if len(in.Shape) == 0 {
+			continue
+		}
+		if n, fixed := in.Shape[0].Number(); fixed {
+			return n
+		}
+	}
+	return 1
 }
 
 // sizes returns the sizes of the inputs' named dimensions for a batch of
