@@ -79,7 +79,7 @@ type usage struct {
 
 func (p *usage) nodes(nodes []*onnx.Node) {
 	for _, n := range nodes {
-		for _, g := range subgraphs(n) {
+		for _, g := range Subgraphs(n) {
 			p.nodes(g.Nodes)
 		}
 		standard := domainOf(n.Domain) == ""

@@ -53,7 +53,7 @@ func HasLoop(m *onnx.Model) bool {
 			if n.Op == "Loop" && domainOf(n.Domain) == "" {
 				return true
 			}
-			for _, g := range subgraphs(n) {
+			for _, g := range Subgraphs(n) {
 				if any(g.Nodes) {
 					return true
 				}
@@ -69,8 +69,8 @@ func HasLoop(m *onnx.Model) bool {
 	return any(m.Graph.Nodes)
 }
 
-// subgraphs returns the graphs in a node's attributes.
-func subgraphs(n *onnx.Node) (all []*onnx.Graph) {
+// Subgraphs returns the graphs in a node's attributes.
+func Subgraphs(n *onnx.Node) (all []*onnx.Graph) {
 	for _, a := range n.Attributes {
 		if a.Graph != nil {
 			all = append(all, a.Graph)
@@ -179,12 +179,17 @@ func oneInteger(t *onnx.Tensor) (int64, bool) {
 	return 0, false
 }
 
-func (w *working) graph(g *onnx.Graph, outer *constants) (work, error) {
+// constantsOf returns the constants of a graph inside others.
+func constantsOf(g *onnx.Graph, outer *constants) *constants {
 	var inputs []string
 	for _, in := range g.Inputs {
 		inputs = append(inputs, in.Name)
 	}
-	return w.nodes(g.Nodes, newConstants(outer, inputs, g.Initializers, g.Nodes))
+	return newConstants(outer, inputs, g.Initializers, g.Nodes)
+}
+
+func (w *working) graph(g *onnx.Graph, outer *constants) (work, error) {
+	return w.nodes(g.Nodes, constantsOf(g, outer))
 }
 
 func (w *working) nodes(nodes []*onnx.Node, c *constants) (total work, err error) {
@@ -217,7 +222,7 @@ func (w *working) node(n *onnx.Node, c *constants) (total work, err error) {
 	if standard && n.Op == "If" {
 		return w.branches(n, c)
 	}
-	for _, g := range subgraphs(n) {
+	for _, g := range Subgraphs(n) {
 		inner, err := w.graph(g, c)
 		if standard && n.Op == "Loop" {
 			rounds := rounds(n, g, c)
@@ -244,7 +249,7 @@ func (w *working) node(n *onnx.Node, c *constants) (total work, err error) {
 
 // branches returns the least work of the branches of an If.
 func (w *working) branches(n *onnx.Node, c *constants) (least work, err error) {
-	for i, g := range subgraphs(n) {
+	for i, g := range Subgraphs(n) {
 		branch, bad := w.graph(g, c)
 		switch {
 		case i == 0:
