@@ -70,6 +70,9 @@ func VerifyWithReceipt(ctx context.Context, paths []string, to string, key *rece
 	if key != nil {
 		r.Sign(*key)
 	}
+	if o.Saving != nil {
+		o.Saving()
+	}
 	return report, store.Save(to, r.Encode)
 }
 

@@ -91,6 +91,9 @@ func runData(path string, o RunOptions, other *kindError) (*RunReport, error) {
 	if o.Out == "" {
 		return report, nil
 	}
+	if o.Saving != nil {
+		o.Saving()
+	}
 	return report, report.saveData(o.Out, outputs)
 }
 

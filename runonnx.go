@@ -27,6 +27,7 @@ type RunOptions struct {
 	Tokenizer string
 	Seed      uint64 // of drawn inputs
 	Out       string // new folder for the outputs as .npy files; empty: none
+	Saving    func() // called before they are written; may be nil
 }
 
 // File is a file with an input.
@@ -207,6 +208,9 @@ func RunONNX(path string, o RunOptions) (*RunReport, error) {
 	}
 	if o.Out == "" {
 		return r, nil
+	}
+	if o.Saving != nil {
+		o.Saving()
 	}
 	return r, r.save(o.Out, outputs)
 }

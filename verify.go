@@ -76,6 +76,7 @@ type VerifyOptions struct {
 	Tokenizer string   // VerifyONNX: of inputs that are texts; empty: the one beside the file
 	Readings  bool     // derive the three readings of each runtime's closest value, whatever the model's size
 	Keep      string   // VerifyONNX: new folder for the smallest model that shows the first difference; empty: none
+	Saving    func()   // called before that folder or a receipt is written; may be nil
 }
 
 // check refuses a budget below 0, and a runtime that does not exist.

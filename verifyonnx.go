@@ -95,6 +95,9 @@ func VerifyONNX(ctx context.Context, paths []string, o VerifyOptions) (runtime.R
 		return report, err
 	}
 	report.Kept = o.Keep
+	if o.Saving != nil {
+		o.Saving()
+	}
 	return report, v.first.keep(o.Keep)
 }
 

@@ -58,7 +58,7 @@ var (
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := ending.Asked(context.Background())
 	defer stop()
-	stdout, stderr = ending.NewStream(stdout, ctx.Done(), ending.Grace), ending.NewStream(stderr, ctx.Done(), ending.Grace)
+	stdout, stderr = ending.NewStream(stdout, ctx.Done(), ending.Reading), ending.NewStream(stderr, ctx.Done(), ending.Reading)
 
 	s := console.New(stdin, stdout, stderr)
 	root := command(s)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
 	"github.com/attnx/attnx/model/role"
@@ -34,8 +35,8 @@ its folder, if that is called onnx), or --tokenizer. Its mask, positions and
 segments are filled to fit, unless they are given.`,
 		Example: "  attnx run model.onnx\n  attnx run model.onnx --input \"" + role.Tokens.Name() + "=text:Once upon a time\"\n  attnx run model.onnx --input image=cat.npy --runtime oracle -o outputs",
 		Args:    usage.OneArg("ONNX file"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			o.Options = d.Options(s)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Options, o.Saving = d.Options(s), func() { ending.FinishFirst(cmd.Context()) }
 			report, err := attnx.RunONNX(args[0], o)
 			if err != nil {
 				return err

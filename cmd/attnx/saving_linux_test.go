@@ -25,10 +25,12 @@ func TestStoppedWhileSaving(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	checkpoint := filepath.Join(run, "step-00000002.safetensors")
-	for name, c := range map[string]struct {
+	negative, positive := oneOperator(t, "Neg"), oneOperator(t, "Abs")
+	type stopped struct {
 		args []string
 		out  string
-	}{
+	}
+	cases := map[string]stopped{
 		"export":           {[]string{"export", run, "-o", "m.onnx"}, "m.onnx"},
 		"export folder":    {[]string{"export", run, "-o", "folder/"}, "folder"},
 		"export triton":    {[]string{"export", run, "--triton", "."}, "run run_text"},
@@ -37,7 +39,13 @@ func TestStoppedWhileSaving(t *testing.T) {
 		"average":          {[]string{"average", run, "-o", "mean.safetensors"}, "mean.safetensors"},
 		"reseal":           {[]string{"reseal", checkpoint, "-o", "sealed.safetensors"}, "sealed.safetensors"},
 		"attention":        {[]string{"attention", run, "--text", "e", "-o", "a.png"}, "a.png"},
-	} {
+		"run":              {[]string{"run", negative, "--runtime", "oracle", "-o", "outputs"}, "outputs"},
+	}
+	if _, err := onnxRuntime(t); err == nil {
+		cases["verify receipt"] = stopped{[]string{"verify", negative, "--runtimes", "ort-cpu", "--receipt", "r.json"}, "r.json"}
+		cases["verify keep"] = stopped{[]string{"verify", negative, positive, "--runtimes", "ort-cpu", "--keep", "kept"}, "kept"}
+	}
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -63,7 +71,11 @@ func TestStoppedWhileSaving(t *testing.T) {
 			if strings.Contains(stderr.String(), "ptrace") {
 				t.Skipf("strace may not trace here: %s", &stderr)
 			}
-			if err != nil || !asked {
+			want := exitOK
+			if name == "verify keep" { // it keeps what differs
+				want = exitMismatch
+			}
+			if exitCode(t, err) != want || !asked {
 				t.Errorf("%v, stopped while it saved: %t\n%s", err, asked, &stderr)
 			}
 			there, err := os.ReadDir(dir)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
+	"github.com/attnx/attnx/cmd/attnx/internal/ending"
 	"github.com/attnx/attnx/cmd/attnx/internal/flags"
 	"github.com/attnx/attnx/cmd/attnx/internal/terminal"
 	"github.com/attnx/attnx/cmd/attnx/internal/usage"
@@ -141,7 +142,7 @@ plan has such a node or copy. 2: a file or the command line is wrong.`,
 			if cmd.Flags().Changed("plan") {
 				return planFor(cmd, s, plan, args, asJSON)
 			}
-			o.Library, o.TF32 = d.Library, d.TF32
+			o.Library, o.TF32, o.Saving = d.Library, d.TF32, func() { ending.FinishFirst(cmd.Context()) }
 			if cmd.Flags().Changed("self-test") {
 				return selfTest(cmd.Context(), s, args, faults, asJSON, o)
 			}

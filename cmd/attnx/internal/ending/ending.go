@@ -20,9 +20,15 @@ import (
 // process and its group.
 const oneRequest = 200 * time.Millisecond
 
-// Grace is the time that a command with nothing to save has to stop. A user who presses
-// Ctrl-C waits for it, whatever the command is in the middle of.
-const Grace = 700 * time.Millisecond
+// The times that remain once the program is asked to stop.
+const (
+	// Grace is for a command with nothing to save. A user who presses Ctrl-C waits for it,
+	// whatever the command is in the middle of.
+	Grace = 700 * time.Millisecond
+	// Reading is for a write whose reader is slow: what it has to say may be how to continue
+	// a run that was just saved.
+	Reading = 3 * time.Second
+)
 
 // Asked returns a context that ends with the first signal to stop, so that the
 // current work can end cleanly. A later SIGINT or SIGTERM ends the program at

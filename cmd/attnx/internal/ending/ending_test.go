@@ -46,14 +46,6 @@ func TestUntilStopped(t *testing.T) {
 	FinishFirst(context.Background()) // outside a command it does nothing
 }
 
-// A user who presses Ctrl-C gets the prompt back within a second, whatever a command without
-// anything to save is in the middle of.
-func TestGrace(t *testing.T) {
-	if Grace+oneRequest >= time.Second {
-		t.Errorf("a busy command may go on for %s", Grace)
-	}
-}
-
 // A write waits for its reader until the program is asked to stop, and then for a
 // moment only. Later writes fail at once. What the reader closed is not an error
 // of the program.
