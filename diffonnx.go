@@ -53,9 +53,20 @@ type OutputDifference struct {
 	// OfBound is the largest difference as a multiple of what rounding explains, which
 	// is twice the derived bound, because both files were run in a runtime.
 	OfBound runtime.Number `json:"of_bound"`
-	Within  bool           `json:"within"`           // every element is within its bound
-	Reason  string         `json:"reason,omitempty"` // the first element that is not, or why they cannot be compared
+	Status  OutputStatus   `json:"status"`
+	Reason  string         `json:"reason,omitempty"` // the first element that differs, or why they cannot be compared
 }
+
+// OutputStatus is what comparing an output gave.
+type OutputStatus string
+
+// The statuses.
+const (
+	OutputWithin  OutputStatus = "within bounds" // every element; equal, where no bound is known
+	OutputDiffers OutputStatus = "differs"
+	// OutputNotCompared is the status of an output that random draws of one of the files decide.
+	OutputNotCompared OutputStatus = "not compared"
+)
 
 // DiffOptions configure CompareONNX.
 type DiffOptions struct {
@@ -185,6 +196,7 @@ func (n *ONNXNumbers) compare(a, b *ONNX, inputs map[string]format.Tensor) error
 	for i, t := range outputs { // the second run may use the same memory
 		outputs[i].Data = append([]byte{}, t.Data...)
 	}
+	random := randomIn(a, b, pair)
 	bounds := n.bounds(a, pair, inputs)
 	others, err := b.Run(theirs)
 	if err != nil {
@@ -198,7 +210,6 @@ func (n *ONNXNumbers) compare(a, b *ONNX, inputs map[string]format.Tensor) error
 	if err != nil {
 		return err
 	}
-	random := randomOutputs(a.File)
 	for _, t := range outputs {
 		got, ok := matched[t.Name]
 		switch node := random[t.Name]; {
@@ -206,7 +217,7 @@ func (n *ONNXNumbers) compare(a, b *ONNX, inputs map[string]format.Tensor) error
 		case node != "": // alike or not, the draws decided it
 			none := runtime.Number(math.NaN())
 			n.Outputs = append(n.Outputs, OutputDifference{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, MaxAbs: none, MaxRel: none, OfBound: none,
-				Reason: fmt.Sprintf("not compared: it depends on what node %s draws at random", node)})
+				Status: OutputNotCompared, Reason: "not compared: it depends on what " + node + " draws at random"})
 		default:
 			n.Outputs = append(n.Outputs, differenceOf(t, got, bounds, pair))
 		}
@@ -214,10 +225,33 @@ func (n *ONNXNumbers) compare(a, b *ONNX, inputs map[string]format.Tensor) error
 	return nil
 }
 
+// randomIn returns the outputs of the first file that depend on random draws in one of the
+// files, each with the node that draws for it.
+func randomIn(a, b *ONNX, pair *pairing) map[string]string {
+	random := map[string]string{}
+	for name, node := range randomOutputs(b.File) {
+		if ours, ok := pair.outputs[name]; ok {
+			random[ours] = "node " + node + " of the second file"
+		}
+	}
+	for name, node := range randomOutputs(a.File) {
+		random[name] = "node " + node
+	}
+	return random
+}
+
 // bounds returns twice the derived bounds of the first file's outputs, nil if there are
 // none.
 func (n *ONNXNumbers) bounds(a *ONNX, pair *pairing, inputs map[string]format.Tensor) map[string]format.Tensor {
 	own := &ONNX{Path: a.Path, File: a.File, inputs: a.inputs}
+	for _, node := range randomOutputs(a.File) { // without these the oracle may read the file
+		cut, err := readNumbers(a.Path, &RandomError{node})
+		if err != nil {
+			return nil // nothing is compared
+		}
+		own = cut
+		break
+	}
 	err := own.openOracle()
 	if err != nil {
 		n.Reason = "no bound is known: " + err.Error()
@@ -262,7 +296,10 @@ func differenceOf(first, second format.Tensor, bounds map[string]format.Tensor, 
 		c = runtime.CompareWithin(0, first, second.WithName(first.Name))
 		d.OfBound = runtime.Number(math.NaN())
 	}
-	d.MaxAbs, d.MaxRel, d.Within, d.Reason = runtime.Number(c.MaxAbs), runtime.Number(c.MaxRel), c.Within, c.Reason
+	d.MaxAbs, d.MaxRel, d.Status, d.Reason = runtime.Number(c.MaxAbs), runtime.Number(c.MaxRel), OutputDiffers, c.Reason
+	if c.Within {
+		d.Status = OutputWithin
+	}
 	if f := c.FirstBad; f != nil {
 		d.Reason = fmt.Sprintf("%s is %.9g, in the second file %.9g", f.Place(), f.Oracle, f.Got)
 	}

@@ -65,7 +65,11 @@ func TestCompareONNX(t *testing.T) {
 			}
 			continue
 		}
-		if len(x.Numbers.Outputs) == 0 || x.Numbers.Outputs[0].Within == c.apart || c.apart && !(x.Numbers.Outputs[0].OfBound > 100) {
+		want := OutputWithin
+		if c.apart {
+			want = OutputDiffers
+		}
+		if len(x.Numbers.Outputs) == 0 || x.Numbers.Outputs[0].Status != want || c.apart && !(x.Numbers.Outputs[0].OfBound > 100) {
 			t.Errorf("%s: %+v", c.name, x.Numbers)
 		}
 		var text strings.Builder

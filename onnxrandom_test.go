@@ -1,8 +1,13 @@
 package attnx
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/attnx/attnx/export/onnx"
@@ -90,5 +95,41 @@ func TestRandomOutputsOfScopes(t *testing.T) {
 	slices.Sort(got)
 	if want := []string{"bernoulli", "function given", "function old", "function trains", "sampling", "shadowing", "siblings"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Draws of either file are no difference, and what neither draws has its bound.
+func TestCompareONNXThatDraws(t *testing.T) {
+	graph := func(mode byte, last string) *onnx.Model {
+		m := hostileModel([]*onnx.Tensor{truth("mode", mode)}, hostileNode("Dropout", "z", nil, "x", "", "mode"), hostileNode(last, "y", nil, "x"))
+		m.Graph.Outputs = append(m.Graph.Outputs, onnx.ValueInfo{Name: "z", DataType: onnx.Float, NoShape: true})
+		return m
+	}
+	dir := t.TempDir()
+	idle, trains := saved(t, filepath.Join(dir, "idle.onnx"), graph(0, "Sin")), saved(t, filepath.Join(dir, "trains.onnx"), graph(1, "Tanh"))
+	for _, c := range []struct{ first, second, says string }{
+		{idle, trains, "node z (Dropout) of the second file"},
+		{trains, idle, "node z (Dropout) draws"},
+	} {
+		x, err := CompareONNX(context.Background(), c.first, c.second, DiffOptions{Options: Options{Runtime: "ort"}, Seed: 1})
+		if unavailable := new(runtime.UnavailableError); errors.As(err, &unavailable) {
+			t.Skip(err)
+		}
+		noError(t, err)
+		if len(x.Numbers.Outputs) != 2 || x.Numbers.Reason != "" {
+			t.Fatalf("%+v", x.Numbers)
+		}
+		if y := x.Numbers.Outputs[0]; y.Status != OutputDiffers || !(y.OfBound > 100) {
+			t.Errorf("an output without draws: %+v", y)
+		}
+		z := x.Numbers.Outputs[1]
+		if z.Status != OutputNotCompared || !math.IsNaN(float64(z.MaxAbs)) || !strings.Contains(z.Reason, c.says) {
+			t.Errorf("an output that %s decides: %+v", c.says, z)
+		}
+		text, err := json.Marshal(z)
+		noError(t, err)
+		if !strings.Contains(string(text), `"status":"not compared"`) || strings.Contains(string(text), `"within"`) {
+			t.Errorf("%s", text)
+		}
 	}
 }

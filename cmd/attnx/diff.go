@@ -36,7 +36,8 @@ by how much, converted, transposed, joined or split), inputs and outputs,
 operator sets and metadata. If anything differs, the report says whether
 structure proves that both compute the same all the same, and both are run on
 the same inputs, drawn as by attnx run. How far their outputs are apart is given
-as a multiple of what rounding explains.
+as a multiple of what rounding explains. Outputs that depend on random draws of
+either file are not compared.
 
 Exit codes: 0 they are equal, 1 they differ, 2 they could not be compared.`,
 		Example: "  attnx diff runs/go/best runs/go --values\n  attnx diff go.onnx simplified.onnx",
