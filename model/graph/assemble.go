@@ -1,5 +1,7 @@
 package graph
 
+import "slices"
+
 // assemble returns the graph with one node for each phase, where the first of its
 // results is needed.
 func assemble(g *Graph, parts map[*Node]*phase) (*Graph, error) {
@@ -22,6 +24,26 @@ func assemble(g *Graph, parts map[*Node]*phase) (*Graph, error) {
 		return nil, err
 	}
 	return Prune(whole)
+}
+
+// inOrder reports whether each phase can be computed after all that it needs.
+func inOrder(g *Graph, parts map[*Node]*phase) bool {
+	begun, done := map[any]bool{}, map[any]bool{}
+	var visit func(n *Node) bool
+	visit = func(n *Node) bool {
+		var unit any = n
+		needs := n.Args
+		if p := parts[n]; p != nil {
+			unit, needs = p, p.inputs
+		}
+		if begun[unit] {
+			return done[unit]
+		}
+		begun[unit] = true
+		done[unit] = !slices.ContainsFunc(needs, func(v *Value) bool { return !visit(v.Node) })
+		return done[unit]
+	}
+	return !slices.ContainsFunc(g.Nodes, func(n *Node) bool { return !visit(n) })
 }
 
 type assembling struct {

@@ -3,6 +3,7 @@ package graph
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -64,6 +65,9 @@ func gathered(g *Graph, limit int64) (*Graph, error) {
 			for _, n := range p.own {
 				parts[n] = p
 			}
+		}
+		if best != nil && !inOrder(loose, parts) { // it and another region need each other
+			maps.DeleteFunc(parts, func(_ *Node, p *phase) bool { return slices.Contains(best, p) })
 		}
 	}
 	if len(parts) == 0 {

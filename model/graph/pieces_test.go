@@ -224,3 +224,26 @@ func TestLoosenedProductOfSums(t *testing.T) {
 	}
 	sameResults(t, g, loose, model.NewWeights(g, 1), nil)
 }
+
+// Of two regions that need results of each other, one is computed in pieces.
+func TestPiecesThatNeedEachOther(t *testing.T) {
+	const rows, width = 40, 50
+	b := graph.NewBuilder()
+	product := func(name string) *graph.Value {
+		return b.MatMul(b.Tanh(b.Param(name+"1", graph.Normal(0.5), rows, 4)), b.Param(name+"2", graph.Normal(0.5), 4, width))
+	}
+	sum := func(x *graph.Value) *graph.Value { return b.ReduceSum(x, true, 1) }
+	first, second := b.Tanh(product("a")), b.Tanh(product("b"))
+	x, y := sum(first), sum(b.Mul(second, second))
+	b.Output("x", sum(b.Mul(first, y))) // the first needs y, of the second
+	b.Output("y", sum(b.Mul(second, x)))
+	g := mustGraph(t, b)
+	parts, err := graph.Pieces(2000)(g)
+	must(t, err)
+	if was, is := len(large(g, rows*width)), len(large(parts, rows*width)); is == 0 || is >= was {
+		t.Errorf("%d large values are now %d", was, is)
+	}
+	sameResults(t, g, parts, model.NewWeights(g, 1), nil)
+	_, err = graph.Recompute(g)
+	must(t, err)
+}
