@@ -68,6 +68,17 @@ func OpenEngine(name string, c *model.Checkpoint, o EngineOptions) (e train.Engi
 	return e, why, err
 }
 
+// engineFor returns the name of the engine that OpenEngine would open, without opening it.
+func engineFor(name, device string) string {
+	if name != "auto" {
+		return name
+	}
+	if _, err := library.Find("", device); device != "cuda" && errors.Is(err, runtime.ErrUnavailable) {
+		return "gorgonia"
+	}
+	return "ort"
+}
+
 // overIntegers is an engine without integers: it holds the numbers that those of the
 // weights stand for, which no step changes.
 type overIntegers struct {

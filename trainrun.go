@@ -182,17 +182,7 @@ func (r *trainRun) named(err error) error {
 
 // checkMemory refuses a batch whose step does not fit into free memory.
 func (r *trainRun) checkMemory() error {
-	params, err := r.options.Trained(r.model.Graph)
-	if err != nil {
-		return &Error{Option: "Freeze", Err: err}
-	}
-	network, err := r.options.Network(r.model)
-	if err != nil {
-		return err
-	}
-	options := r.options
-	options.Engine = r.engine
-	need, err := train.Memory(network, r.data, options, params)
+	need, err := r.memory()
 	if err != nil {
 		return err
 	}
@@ -201,6 +191,21 @@ func (r *trainRun) checkMemory() error {
 			Err: fmt.Errorf("a step takes about %.1f GB, %.1f GB are free", float64(need)/1e9, float64(free)/1e9)}
 	}
 	return nil
+}
+
+// memory predicts the bytes that the run takes with the engine that it will get.
+func (r *trainRun) memory() (int64, error) {
+	params, err := r.options.Trained(r.model.Graph)
+	if err != nil {
+		return 0, &Error{Option: "Freeze", Err: err}
+	}
+	network, err := r.options.Network(r.model)
+	if err != nil {
+		return 0, err
+	}
+	options := r.options
+	options.Engine = engineFor(r.engine, r.how.Device)
+	return train.Memory(network, r.data, options, params)
 }
 
 // openFolder creates the folder of a new run and saves a checkpoint in it: a
