@@ -31,8 +31,9 @@ type ONNX struct {
 
 	partly  bool // File lacks outputs of the file on the disk, which are in left; notes says so
 	left    map[string]bool
-	ignored []string // outputs that nothing stands for
-	named   []string // all outputs on the disk
+	stands  map[string]string // outputs of left for which tensors stand, and the note of it
+	ignored []string          // outputs that nothing stands for, and why
+	named   []string          // all outputs on the disk
 	notes   []string
 	kinds   *kinds // of a file with inputs that are not tensors of numbers; nil: it has none
 

@@ -64,6 +64,38 @@ func ones(t *onnx.Type) []int {
 	return shape
 }
 
+// misfit says what a value is of another kind than its type; empty: it has that kind.
+func misfit(d runtime.Datum, t *onnx.Type) string {
+	right := false
+	switch {
+	case t == nil:
+		return ""
+	case t.Kind == onnx.TensorType && t.DataType == onnx.String:
+		right = d.Strings != nil
+	case t.Kind == onnx.TensorType:
+		dtype, err := read.ElementType(t.DataType)
+		right = err == nil && d.Tensor != nil && d.Tensor.DType == dtype
+	case t.Kind == onnx.OptionalType && d.Kind() != "none":
+		return misfit(d, t.Elem)
+	case t.Kind == onnx.OptionalType:
+		right = true
+	case t.Kind == onnx.MapType:
+		right = d.Map != nil
+	case t.Kind == onnx.SequenceType:
+		if right = d.List != nil; right {
+			for _, part := range *d.List {
+				if wrong := misfit(part, t.Elem); wrong != "" {
+					return wrong
+				}
+			}
+		}
+	}
+	if right {
+		return ""
+	}
+	return "it holds " + d.Kind()
+}
+
 // unlike says in what a tensor differs from its type; empty: in nothing.
 func unlike(d runtime.Datum, t *onnx.Type) string {
 	if t.Kind != onnx.TensorType || t.NoShape {
@@ -86,15 +118,20 @@ func datumFromProto(path string, t *onnx.Type) (runtime.Datum, error) {
 	if err != nil {
 		return runtime.Datum{}, err
 	}
+	d, _, err := datumIn(data, path, t)
+	return d, err
+}
+
+// datumIn reads a value from the bytes of a file, and its own name.
+func datumIn(data []byte, path string, t *onnx.Type) (d runtime.Datum, name string, err error) {
 	x, err := onnx.DecodeData(data, t)
 	if err != nil {
-		return runtime.Datum{}, fmt.Errorf("%s: %w: save the value again", path, err)
+		return d, x.Name, fmt.Errorf("%s: %w: save the value again", path, err)
 	}
-	d, err := protoDatum(x)
-	if err != nil {
-		return d, fmt.Errorf("%s: %w", path, err)
+	if d, err = protoDatum(x); err != nil {
+		return d, x.Name, fmt.Errorf("%s: %w", path, err)
 	}
-	return d, nil
+	return d, x.Name, nil
 }
 
 // readRegular reads a regular file of at most so many bytes.

@@ -27,6 +27,7 @@ type recording struct {
 	others  []string        // what was said of tensors that have names of their own
 	inputs  []format.Tensor // in the order of the file's
 	outputs []format.Tensor
+	lacks   []string // the outputs that it does not have
 }
 
 // maxRecordings bounds the sets of a folder.
@@ -73,7 +74,7 @@ func record(folder string, x *ONNX) (recording, error) {
 	if err := stray(folder, map[string]int{"input_": len(inputs), "output_": len(outputs)}); err != nil {
 		return r, err
 	}
-	given, err := r.numbered("input_", inputs, nil)
+	given, err := numbered(&r, "input_", inputs, nil, numbers)
 	if err != nil {
 		return r, err
 	}
@@ -86,7 +87,7 @@ func record(folder string, x *ONNX) (recording, error) {
 		if !ok {
 			return r, fmt.Errorf("%s: it has an input %.80q, which the file does not take: it takes %s", folder, name, x.takes())
 		}
-		t = asRecorded(t, v.DType)
+		t = asRecorded(t, v.DType).WithName(name)
 		if err := fits(t, v); err != nil {
 			return r, fmt.Errorf("%s: %w", folder, err)
 		}
@@ -99,16 +100,20 @@ func record(folder string, x *ONNX) (recording, error) {
 		}
 		r.inputs = append(r.inputs, t)
 	}
-	results, err := r.numbered("output_", outputs, x.left)
+	results, err := numbered(&r, "output_", outputs, x.left, numbers)
 	if err != nil {
 		return r, err
 	}
 	if len(results) == 0 && !x.partly {
 		return r, fmt.Errorf("%s: it has no output_0.pb: record the outputs too", folder)
 	}
+	r.lacks = x.lacking(func(name string) bool { _, ok := results[name]; return ok })
 	types, err := outputsOf(x.File)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", x.Path, err)
+	}
+	for name, t := range results {
+		results[name] = t.WithName(name)
 	}
 	if err := sortOpen(results, orderings(x.File)); err != nil {
 		return r, fmt.Errorf("%s: %w", folder, err)
@@ -160,12 +165,12 @@ func stray(folder string, counts map[string]int) error {
 	return nil
 }
 
-// numbered reads the files prefix0.pb, prefix1.pb and so on. A tensor of a name that is
-// none of the file's takes the place of its number, as in ONNX's own tests, and others
-// says so. What is left has no tensor of numbers.
-func (r *recording) numbered(prefix string, names []string, left map[string]bool) (map[string]format.Tensor, error) {
-	all := map[string]format.Tensor{}
-	for i := range names {
+// numbered reads the files prefix0.pb, prefix1.pb and so on, by the names of what they hold. A
+// name that is none of the file's gives way to the number, as in ONNX's own tests, and others
+// says so. What is left is not read. decode returns a value and its own name.
+func numbered[T any](r *recording, prefix string, names []string, left map[string]bool, decode func(path string, number int) (T, string, error)) (map[string]T, error) {
+	all := map[string]T{}
+	for i, name := range names {
 		path := filepath.Join(r.path, prefix+strconv.Itoa(i)+".pb")
 		if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			if err := gap(r.path, prefix, i, len(names)); err != nil {
@@ -175,25 +180,32 @@ func (r *recording) numbered(prefix string, names []string, left map[string]bool
 		} else if err == nil && !info.Mode().IsRegular() {
 			return nil, fmt.Errorf("%s: it is not a regular file", path)
 		}
-		if left[names[i]] {
+		x, own, err := decode(path, i)
+		known := slices.Contains(names, own)
+		if known {
+			name = own
+		}
+		if left[name] {
 			continue
 		}
-		t, err := protoTensor(path)
 		if err != nil {
 			return nil, err
 		}
-		name := names[i]
-		if slices.Contains(names, t.Name) {
-			name = t.Name
-		} else if t.Name != "" {
-			r.others = append(r.others, fmt.Sprintf("%s: %s%d.pb is called %.80q, which the file does not have: it was taken for %.80q by its number", r.name, prefix, i, t.Name, name))
+		if !known && own != "" {
+			r.others = append(r.others, fmt.Sprintf("%s: %s%d.pb is called %.80q, which the file does not have: it was taken for %.80q by its number", r.name, prefix, i, own, name))
 		}
 		if _, twice := all[name]; twice {
 			return nil, fmt.Errorf("%s: %.80q is there twice: leave one", path, name)
 		}
-		all[name] = t.WithName(name)
+		all[name] = x
 	}
 	return all, nil
+}
+
+// numbers reads a tensor of numbers, and its own name.
+func numbers(path string, _ int) (format.Tensor, string, error) {
+	t, err := protoTensor(path)
+	return t, t.Name, err
 }
 
 // gap refuses a set in which a later number follows a missing one.

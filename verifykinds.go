@@ -2,15 +2,13 @@ package attnx
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
+	"strings"
 
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/read"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
@@ -97,50 +95,75 @@ func (k *kinds) record(folder string) (recording, error) {
 	if err := stray(folder, map[string]int{"input_": len(g.Inputs), "output_": len(g.Outputs)}); err != nil {
 		return r, err
 	}
-	read := func(prefix string, values []onnx.ValueInfo, add func(name string, d runtime.Datum) error) error {
-		for i, v := range values {
-			path := filepath.Join(folder, prefix+strconv.Itoa(i)+".pb")
-			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-				if err := gap(folder, prefix, i, len(values)); err != nil {
-					return err
-				}
-				return nil
-			}
-			d, err := datumFromProto(path, typeOf(v))
-			if err == nil {
-				err = add(v.Name, d)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	err := read("input_", g.Inputs, func(name string, d runtime.Datum) error {
-		if slices.Contains(k.names, name) {
-			r.inputs = append(r.inputs, k.given(name, d))
-		}
-		return nil
-	})
+	given, err := k.numbered(&r, "input_", g.Inputs, nil)
 	if err != nil {
 		return r, err
 	}
-	if len(r.inputs) < len(k.names) {
-		return r, fmt.Errorf("%s: it has no input %.80q: record it too", folder, k.names[len(r.inputs)])
+	for i, name := range k.names {
+		d, there := given[name]
+		if !there {
+			return r, fmt.Errorf("%s: it has no input %.80q: record it too", folder, name)
+		}
+		if wrong := unlike(d, k.all[i]); wrong != "" {
+			return r, fmt.Errorf("%s: input %.80q: %s, the file takes a %.200s: record that", folder, name, wrong, k.all[i])
+		}
+		r.inputs = append(r.inputs, k.given(name, d))
 	}
+	results, err := k.numbered(&r, "output_", g.Outputs, k.left)
+	if err != nil {
+		return r, err
+	}
+	r.lacks = k.lacking(func(name string) bool { _, ok := results[name]; return ok })
 	outputs := map[string]format.Tensor{}
-	err = read("output_", g.Outputs, func(name string, d runtime.Datum) error {
-		if !k.left[name] {
-			k.take(name, d, outputs)
+	for _, out := range g.Outputs { // in order, so that words have the same numbers each time
+		if d, there := results[out.Name]; there {
+			k.take(out.Name, d, outputs)
 		}
-		return nil
-	})
-	if err != nil {
-		return r, err
+	}
+	if err := sortOpen(outputs, orderings(k.File)); err != nil {
+		return r, fmt.Errorf("%s: %w", folder, err)
 	}
 	played, err := recordingOf(r.name, outputs)
 	r.outputs = played.outputs
 	return r, err
+}
+
+// numbered reads the values of a recorded set, each of the kind that the file declares.
+func (k *kinds) numbered(r *recording, prefix string, values []onnx.ValueInfo, left map[string]bool) (map[string]runtime.Datum, error) {
+	var names []string
+	for _, v := range values {
+		names = append(names, v.Name)
+	}
+	all, err := numbered(r, prefix, names, left, func(path string, number int) (runtime.Datum, string, error) {
+		data, err := readRegular(path, maxProto)
+		if err != nil {
+			return runtime.Datum{}, "", err
+		}
+		d, name, err := datumIn(data, path, typeOf(values[number]))
+		for _, v := range values { // it may be another one's, of another kind
+			if err == nil && (name == values[number].Name || !slices.Contains(names, name)) {
+				break
+			}
+			if other, own, wrong := datumIn(data, path, typeOf(v)); own == v.Name && wrong == nil {
+				return other, own, nil
+			}
+		}
+		return d, name, err
+	})
+	for _, v := range values {
+		d, there := all[v.Name]
+		if !there {
+			continue
+		}
+		t := typeOf(v)
+		if to, err := read.ElementType(t.DataType); d.Tensor != nil && err == nil && t.Kind == onnx.TensorType {
+			*d.Tensor = asRecorded(*d.Tensor, to)
+		}
+		if wrong := misfit(d, t); wrong != "" {
+			return nil, fmt.Errorf("%s: %s %.80q: %s, and the file declares %.200s: record that", r.path, strings.TrimSuffix(prefix, "_"), v.Name, wrong, t)
+		}
+	}
+	return all, err
 }
 
 // take adds the tensors of an output: the elements of a sequence and their number, the keys of

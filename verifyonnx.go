@@ -186,6 +186,9 @@ func (v *onnxVerification) open(paths []string) error {
 		return err
 	}
 	v.unread()
+	if err := v.judged(); err != nil {
+		return err
+	}
 	return v.divides()
 }
 
@@ -316,6 +319,9 @@ func (v *onnxVerification) worded(reason, against string) string {
 	return reason
 }
 
+// itsOwnGraph is what reports call the graph of a file that is not the first one.
+const itsOwnGraph = "its own graph"
+
 // other compares a file with the first one.
 func (v *onnxVerification) other(ctx context.Context, f *verified) error {
 	v.checks = append(v.checks, f.pair.checks(f.Path)...)
@@ -326,14 +332,21 @@ func (v *onnxVerification) other(ctx context.Context, f *verified) error {
 	graph := f.graphCandidate()
 	graph.Measured = f.quantized() && !v.files[0].quantized()
 	candidates, _ := f.candidates(v.options)
-	if !graph.Measured {
+	own := graph.Measured // its runtimes are compared with its own graph, if the oracle reads it
+	if own && v.unreadFor(f) != nil {
+		own = false
+		for i := range candidates {
+			candidates[i].Measured = true
+		}
+	}
+	if !own {
 		all := v.located(f, append([]runtime.Candidate{graph}, candidates...), f, v.oracle == nil)
 		return v.verify(ctx, oracle, all, f.Path, against)
 	}
 	if err := v.verify(ctx, oracle, []runtime.Candidate{graph}, f.Path, against); err != nil {
 		return err
 	}
-	return v.verify(ctx, f.pair.oracle(evaluating{f.ONNX}), v.located(f, candidates, nil, false), f.Path, "its own graph")
+	return v.verify(ctx, f.pair.oracle(evaluating{f.ONNX}), v.located(f, candidates, nil, false), f.Path, itsOwnGraph)
 }
 
 // verify runs candidates and adds their results to the report.

@@ -77,7 +77,7 @@ func (x *ONNX) unpacked(m *onnx.Model, parts *cut.Model, out onnx.ValueInfo) (al
 	t, name := typeOf(out), out.Name
 	if at, made := parts.Maker(out.Name); made && m.Graph.Nodes[at].Op == "ZipMap" {
 		if from := m.Graph.Nodes[at].Inputs[0]; !slices.ContainsFunc(m.Graph.Outputs, func(v onnx.ValueInfo) bool { return v.Name == from }) {
-			x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is a %.200s: its numbers are compared, as the tensor %.80q", x.Path, name, t, from))
+			x.standsFor(name, fmt.Sprintf("%s: output %.80q is a %.200s: its numbers are compared, as the tensor %.80q", x.Path, name, t, from))
 			return []onnx.ValueInfo{{Name: from, DataType: onnx.Float, NoShape: true}}
 		}
 	}
@@ -93,22 +93,36 @@ func (x *ONNX) unpacked(m *onnx.Model, parts *cut.Model, out onnx.ValueInfo) (al
 					&onnx.Node{Op: "SequenceAt", Inputs: []string{out.Name, place}, Outputs: []string{element.Name}})
 				all = append(all, element)
 			}
-			x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is a %.200s: its elements are compared, as %d tensors", x.Path, name, t, n))
+			x.standsFor(name, fmt.Sprintf("%s: output %.80q is a %.200s: its elements are compared, as %d tensors", x.Path, name, t, n))
 			return all
 		}
 	}
-	x.ignored = append(x.ignored, name)
-	x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is a %.200s, which is not compared", x.Path, name, t))
+	x.leaves(name, fmt.Sprintf("it is a %.200s", t))
 	return nil
+}
+
+// standsFor notes that tensors are compared in an output's place.
+func (x *ONNX) standsFor(output, note string) {
+	if x.stands == nil {
+		x.stands = map[string]string{}
+	}
+	x.stands[output], x.notes = note, append(x.notes, note)
+}
+
+// leaves leaves an output out of the comparison, and notes why.
+func (x *ONNX) leaves(output, why string) {
+	if x.left == nil {
+		x.left = map[string]bool{}
+	}
+	x.left[output], x.ignored = true, append(x.ignored, fmt.Sprintf("output %.80q: %s", output, why))
+	x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is not compared: %s", x.Path, output, why))
 }
 
 // withoutIgnored adds the outputs that are not compared to what a verification leaves out, so
 // that a receipt has them too.
 func (x *ONNX) withoutIgnored(c *runtime.Coverage) {
-	for _, name := range x.ignored {
-		if c != nil {
-			c.LeftOut = append(c.LeftOut, fmt.Sprintf("output %.80q", name))
-		}
+	if c != nil {
+		c.LeftOut = append(c.LeftOut, x.ignored...)
 	}
 }
 
@@ -129,11 +143,7 @@ func (x *ONNX) leavesRandom(output string, random map[string]string) bool {
 	if node == "" {
 		return false
 	}
-	if x.left == nil {
-		x.left = map[string]bool{}
-	}
-	x.left[output], x.ignored = true, append(x.ignored, output)
-	x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q depends on what node %s draws at random: it is not compared", x.Path, output, node))
+	x.leaves(output, fmt.Sprintf("it depends on what node %s draws at random", node))
 	return true
 }
 

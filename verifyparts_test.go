@@ -25,7 +25,7 @@ func TestVerifyParts(t *testing.T) {
 		elements int // of the drawn case
 		note     string
 	}{
-		"strings":    {hostileModel(nil, asText, hostileNode("Neg", "y", nil, "x")), []onnx.ValueInfo{text}, 4, `output "text" is a string`},
+		"strings":    {hostileModel(nil, asText, hostileNode("Neg", "y", nil, "x")), []onnx.ValueInfo{text}, 4, `output "text" is not compared: it is a string`},
 		"a sequence": {hostileModel(nil, split, hostileNode("Neg", "y", nil, "x")), []onnx.ValueInfo{sequence}, 8, `output "s" is a seq(float): its elements are compared, as 2 tensors`},
 		"maps":       {hostileModel(nil, hostileNode("Neg", "y", nil, "x"), hostileNode("Softmax", "p", nil, "x"), zip), []onnx.ValueInfo{maps}, 8, `its numbers are compared, as the tensor "p"`},
 	} {

@@ -18,15 +18,13 @@ import (
 // may be wrong in the same way, so this is never a pass: runtimes that agree are "not
 // certified", those that differ fail, and there is no receipt.
 
-// unread drops the oracle if it does not read the first case: data may decide how often a loop
-// runs.
+// unread drops the oracle if it does not read one of the cases.
 func (v *onnxVerification) unread() {
-	if v.oracle == nil || len(v.cases) == 0 {
+	if v.oracle == nil {
 		return
 	}
-	x := v.files[0]
-	if _, err := x.readFor(v.cases[0].Inputs()); err != nil && isUnread(err) {
-		v.oracle, v.refused = nil, fmt.Errorf("%s: %w", x.Path, err)
+	if err := v.unreadFor(v.files[0]); err != nil {
+		v.oracle, v.refused = nil, err
 	}
 }
 
@@ -106,26 +104,45 @@ func recordingOf(name string, out map[string]format.Tensor) (r recording, err er
 	return r, nil
 }
 
-// unproved makes the report one of a file that no oracle judged.
+// unproved makes the report one of a file that no oracle judged. What was compared with the
+// graph of its own file has a judge.
 func (v *onnxVerification) unproved() {
 	by, nan := v.report.Oracle, runtime.Number(math.NaN())
-	var agree, differ []string
+	var agree, differ, stop, open, some []string // some: runtimes that take some files only
+	candidates, _ := v.files[0].candidates(v.options)
+	for _, c := range candidates {
+		if c.Partial && !c.Named {
+			some = append(some, c.Name)
+		}
+	}
 	for i := range v.report.Results {
 		r := &v.report.Results[i]
+		if r.Against == itsOwnGraph {
+			continue
+		}
 		r.Bound, r.BoundRatio, r.Closest, r.Readings = nan, nan, "", nil // nothing was derived
 		name := strings.TrimSpace(r.File + " " + r.Runtime)
 		switch {
 		case r.Status == runtime.StatusOK:
 			r.Status, r.Reason = runtime.StatusUncertified, fmt.Sprintf("it agrees with %s as closely as ONNX's own tests ask (%.0e of a value), which is no proof", by, recordedRelative)
 			agree = append(agree, name)
-		case r.Status == runtime.StatusFail && r.FirstDifference != "":
+		case r.Status == runtime.StatusFail && (r.FirstDifference != "" || r.Cases == v.report.Cases):
 			differ = append(differ, name)
+		case r.Status == runtime.StatusFail && !slices.Contains(some, r.Runtime):
+			stop = append(stop, name)
+		case r.Status == runtime.StatusUncertified, r.Status == runtime.StatusMeasured:
+			open = append(open, name)
 		}
 	}
 	reason := v.report.Reason // such as a runtime that was asked for and is not there
+	names := func(of []string) string { return strings.Join(few(of), ", ") }
 	switch {
 	case len(differ) > 0:
-		reason = fmt.Sprintf("%s and %s differ, and no oracle says which is right", strings.Join(few(differ), ", "), by)
+		reason = fmt.Sprintf("%s and %s differ, and no oracle says which is right", names(differ), by)
+	case len(stop) > 0:
+		reason = fmt.Sprintf("%s failed where %s gives outputs, and there is no oracle for this file", names(stop), by)
+	case len(open) > 0:
+		reason = fmt.Sprintf("how far %s may be from %s is not known, and there is no oracle for this file", names(open), by)
 	case len(agree) == 0:
 		reason = fmt.Sprintf("%s is the only runtime that runs it, and there is no oracle for it, so nothing was compared", by)
 	case v.report.Verdict == runtime.Pass:

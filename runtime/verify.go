@@ -170,7 +170,7 @@ const MoreDigits = "its results are a matter of rounding, so no run proves them:
 
 // objection returns the reason against a pass, "" if there is none.
 func objection(candidates []Candidate, results []Result) string {
-	evidence, others, noKernel := false, len(candidates) == 0, false
+	evidence, others, noKernel, measured := false, len(candidates) == 0, false, ""
 	for i, r := range results {
 		others, noKernel = others || !candidates[i].Own, noKernel || r.noKernel
 		switch {
@@ -183,7 +183,12 @@ func objection(candidates []Candidate, results []Result) string {
 			return r.Runtime + " was asked for and is unavailable"
 		case r.Status == StatusOK && !candidates[i].Own:
 			evidence = true
+		case r.Status == StatusMeasured && !candidates[i].Own:
+			measured = r.Runtime
 		}
+	}
+	if !evidence && measured != "" {
+		return measured + " was measured, and no bound says whether it is right"
 	}
 	if !evidence && !others {
 		return "no runtime but our own ran, because no other was asked for: ask for one of them too"

@@ -5,6 +5,7 @@ import "google.golang.org/protobuf/encoding/protowire"
 // Data is a value as ONNX's test data have it: a tensor, a sequence, or an optional
 // value, which is the value itself or, with no field set, nothing.
 type Data struct {
+	Name   string // "" if it has none of its own
 	Tensor *Tensor
 	List   *[]Data // a sequence
 }
@@ -21,9 +22,9 @@ func DecodeData(data []byte, t *Type) (x Data, err error) {
 	case TensorType:
 		x.Tensor = &Tensor{}
 		err = d.tensor(f, x.Tensor, "tensor")
+		x.Name = x.Tensor.Name
 	case SequenceType:
-		x.List = &[]Data{}
-		err = d.sequence(f, x.List)
+		err = d.sequence(f, &x)
 	case OptionalType:
 		err = d.optional(f, &x)
 	default:
@@ -36,20 +37,22 @@ func DecodeData(data []byte, t *Type) (x Data, err error) {
 }
 
 // sequence reads a SequenceProto.
-func (d *decoder) sequence(f field, list *[]Data) error {
+func (d *decoder) sequence(f field, whole *Data) error {
 	if err := d.object(f, costValue); err != nil {
 		return err
 	}
+	whole.List = &[]Data{}
 	return d.each(f, "sequence", func(f field) error {
 		var x Data
 		var err error
 		switch f.number {
+		case 1:
+			return f.name(&whole.Name)
 		case 3: // tensor_values
 			x.Tensor = &Tensor{}
 			err = d.tensor(f, x.Tensor, "tensor")
 		case 5: // sequence_values
-			x.List = &[]Data{}
-			err = d.sequence(f, x.List)
+			err = d.sequence(f, &x)
 		case 7: // optional_values
 			err = d.optional(f, &x)
 		case 4, 6:
@@ -57,7 +60,7 @@ func (d *decoder) sequence(f field, list *[]Data) error {
 		default:
 			return nil
 		}
-		*list = append(*list, x)
+		*whole.List = append(*whole.List, x)
 		return err
 	})
 }
@@ -69,12 +72,16 @@ func (d *decoder) optional(f field, x *Data) error {
 	}
 	return d.each(f, "optional value", func(f field) error {
 		switch f.number {
+		case 1:
+			return f.name(&x.Name)
 		case 3: // tensor_value
 			x.Tensor = &Tensor{}
 			return d.tensor(f, x.Tensor, "tensor")
 		case 5: // sequence_value
-			x.List = &[]Data{}
-			return d.sequence(f, x.List)
+			list := Data{}
+			err := d.sequence(f, &list)
+			x.List = list.List
+			return err
 		case 7: // optional_value
 			return d.optional(f, x)
 		case 4, 6:
