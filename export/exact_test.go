@@ -14,6 +14,7 @@ import (
 	"github.com/attnx/attnx/format/gguf"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/arch"
+	"github.com/attnx/attnx/model/graph"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -98,45 +99,89 @@ func TestIntegersStay(t *testing.T) {
 }
 
 // A table that is also the head is in 4 bits where these hold it exactly, whole blocks
-// or not, and gives the logits that it gives in 8 bits. Any other table has 8 bits.
+// or not: the integers, the rows that are looked up and the logits are those of the
+// table. Any other table has 8 bits.
 func TestIntegersOfATable(t *testing.T) {
+	const name, rows = "embed_tokens.weight", 96
 	for _, width := range []int{64, 40} {
 		c, err := model.New(arch.Llama{
-			Vocab: 96, Context: 16, Width: width, Inner: 96, Layers: 1, Heads: 2, KVHeads: 1, HeadWidth: width / 2,
+			Vocab: rows, Context: 16, Width: width, Inner: 96, Layers: 1, Heads: 2, KVHeads: 1, HeadWidth: width / 2,
 			Activation: "silu", Epsilon: 1e-5, Rope: arch.Rope{Type: "default", Theta: 10000}, Tied: true,
 		}, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
-		table := slices.IndexFunc(c.Weights, func(w format.Tensor) bool { return w.Name == "embed_tokens.weight" })
-		written := func(keep precision.Keep) *onnx.Model {
+		table := slices.IndexFunc(c.Weights, func(w format.Tensor) bool { return w.Name == name })
+		written := func(keep precision.Keep) (*onnx.Model, *onnx.Node) {
 			m, _, err := export.Convert(c.Graph, c.Weights, export.Plain{Quantize: precision.Int4, Keep: keep}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return m
+			return m, m.Graph.Nodes[slices.IndexFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Outputs[0] == "logits" })]
 		}
-		bits := func(m *onnx.Model) int64 {
-			head := m.Graph.Nodes[slices.IndexFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Outputs[0] == "logits" })]
-			return head.Attributes[slices.IndexFunc(head.Attributes, func(a onnx.Attribute) bool { return a.Name == "bits" })].Int
+		attribute := func(n *onnx.Node, name string) *int64 {
+			return &n.Attributes[slices.IndexFunc(n.Attributes, func(a onnx.Attribute) bool { return a.Name == name })].Int
 		}
-		if n := bits(written("")); n != 8 {
-			t.Errorf("width %d: a table of any numbers has %d bits", width, n)
+		if _, head := written(""); *attribute(head, "bits") != 8 {
+			t.Errorf("width %d: a table of any numbers has %d bits", width, *attribute(head, "bits"))
 		}
-		values := make([]float32, 96*width)
+		values := make([]float32, rows*width)
 		for i := range values {
 			values[i] = float32((7*i+i/width)%16-8) / 64
 		}
-		c.Weights[table] = format.FromFloat32s("embed_tokens.weight", []int{96, width}, values)
-		few, many := written(""), written(precision.KeepOf(map[string]int{"embed_tokens.weight": 8}))
-		if bits(few) != 4 || bits(many) != 8 {
-			t.Errorf("width %d: a table of integers has %d bits, kept in 8 %d", width, bits(few), bits(many))
+		c.Weights[table] = format.FromFloat32s(name, []int{rows, width}, values)
+		if _, head := written(precision.KeepOf(map[string]int{name: 8})); *attribute(head, "bits") != 8 {
+			t.Errorf("width %d: a table that is kept in 8 bits has %d", width, *attribute(head, "bits"))
 		}
-		inputs := runtime.NewCase(2, 7, 96, 1).Inputs()
-		want, got := run(t, open(t, many), inputs)["logits"], run(t, open(t, few), inputs)["logits"]
-		// The kernels of 4 and of 8 bits round activations on their own: 1.9e-3 was seen,
-		// and 1.7e-1 with the halves of a byte exchanged.
-		if d := runtime.CompareWithin(1e-2, want, got); !d.Within {
+		keep, err := precision.Form{Quantize: precision.Int4}.KeepExact(c.Graph, c.Weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, head := written(keep) // the other weights are as they were
+		if *attribute(head, "bits") != 4 {
+			t.Fatalf("width %d: a table of integers has %d bits", width, *attribute(head, "bits"))
+		}
+		stored := map[string]*onnx.Tensor{}
+		for _, w := range m.Graph.Initializers {
+			stored[w.Name] = w
+		}
+		whole, scales := stored[name+".blocks"].Raw, stored[name+".scale"].Raw
+		blocks := (width + 31) / 32
+		for i, want := range values {
+			row, k := i/width, i%width
+			block := row*blocks + k/32
+			half := whole[block*16+k%32/2] >> (4 * (k % 2)) & 15
+			scale := math.Float32frombits(binary.LittleEndian.Uint32(scales[4*block:]))
+			if got := (float32(half) - 8) * scale; got != want {
+				t.Fatalf("width %d: the file has %g at %d of row %d, the table %g", width, got, k, row, want)
+			}
+		}
+
+		looked := ""
+		for _, n := range c.Graph.Nodes {
+			if _, ok := n.Op.(graph.Gather); ok && n.Args[0].Name == name {
+				looked = n.Name()
+			}
+		}
+		m.Graph.Outputs = append(m.Graph.Outputs, onnx.ValueInfo{Name: looked, DataType: onnx.Float, NoShape: true})
+		*attribute(head, "accuracy_level") = 1 // float32: as written, the kernel rounds activations to 8 bits
+		inputs := runtime.NewCase(2, 7, rows, 1).Inputs()
+		got := run(t, open(t, m), inputs)
+		found, err := got[looked].AsFloat64s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids, err := inputs[m.Graph.Inputs[0].Name].AsFloat64s()
+		if err != nil || len(found) != len(ids)*width {
+			t.Fatalf("%v: %d numbers of %d rows", err, len(found), len(ids))
+		}
+		for i, v := range found {
+			if want := values[int(ids[i/width])*width+i%width]; v != float64(want) {
+				t.Fatalf("width %d: row %g has %g at %d, the table %g", width, ids[i/width], v, i%width, want)
+			}
+		}
+		want := run(t, oracle(t, c.Graph, c.Weights), inputs)["logits"]
+		if d := runtime.CompareWithin(1e-4, want, got["logits"]); !d.Within {
 			t.Errorf("width %d: %v", width, d.FirstBad)
 		}
 	}

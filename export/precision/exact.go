@@ -2,6 +2,7 @@ package precision
 
 import (
 	"math"
+	"sync/atomic"
 
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/format"
@@ -38,16 +39,28 @@ func gridScale(w []float32, step, n int, half float64) (scale float32, whole boo
 	return scale, false
 }
 
-// holdsBlocks reports whether blocks of 4 bits hold a matrix exactly.
-func holdsBlocks(w []float32, in, out, step, next int) bool {
-	for n := range out {
-		for k := 0; k < in; k += blockSize {
-			if _, whole := gridScale(w[k*step+n*next:], step, min(blockSize, in-k), 8); !whole {
-				return false
+// blockScales returns the scales of a matrix in blocks, those of an output together. If
+// exact is set, it returns nil unless the blocks hold the matrix exactly.
+func blockScales(w []float32, in, out, step, next int, half float64, exact bool) []float32 {
+	blocks := (in + blockSize - 1) / blockSize
+	scales := make([]float32, out*blocks)
+	var rounds atomic.Bool
+	inParallel(blocks, func(from, to int) {
+		for b := from; b < to; b++ {
+			first := b * blockSize
+			for n := 0; n < out && !rounds.Load(); n++ {
+				scale, whole := gridScale(w[first*step+n*next:], step, min(blockSize, in-first), half)
+				scales[n*blocks+b] = scale
+				if exact && !whole {
+					rounds.Store(true)
+				}
 			}
 		}
+	})
+	if rounds.Load() {
+		return nil
 	}
-	return true
+	return scales
 }
 
 // KeepExact returns the weights that integers of the form do not hold exactly, with

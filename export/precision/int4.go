@@ -46,21 +46,23 @@ func storeBlocks(q *quantizer, name string, w []float32, rows, columns int, tran
 		in, out, step, next = columns, rows, 1, columns
 	}
 	s := stored{integers: q.name(name + ".blocks"), scales: q.name(name + ".scale"), in: in, out: out, bits: 4, transposed: transposed}
-	if q.keep[name] == 8 || q.tied[name] && !holdsBlocks(w, in, out, step, next) {
-		s.bits = 8
+	half, scales := 8.0, []float32(nil)
+	if q.keep[name] != 8 {
+		scales = blockScales(w, in, out, step, next, half, q.tied[name])
 	}
-	half := float64(int(1) << (s.bits - 1))
+	if scales == nil {
+		s.bits, half = 8, 128
+		scales = blockScales(w, in, out, step, next, half, false)
+	}
 	blocks := (in + blockSize - 1) / blockSize
 	width := blockSize * s.bits / 8 // bytes of a block
 	raw := make([]byte, out*blocks*width)
-	scales := make([]float32, out*blocks)
 	squares, changed := make([]float64, blocks), make([]float64, blocks)
 	inParallel(blocks, func(from, to int) {
 		for b := from; b < to; b++ {
 			first, last := b*blockSize, min(in, (b+1)*blockSize)
 			for n := range out {
-				scale, _ := gridScale(w[first*step+n*next:], step, last-first, half)
-				scales[n*blocks+b] = scale
+				scale := scales[n*blocks+b]
 				block := raw[(n*blocks+b)*width:][:width]
 				for i := range blockSize {
 					v := half // 0, also beyond the last input

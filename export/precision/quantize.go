@@ -14,8 +14,9 @@ import (
 // quantized returns the model of r with the weights of its products as
 // integers. A weight is the second factor of a MatMul that is a matrix in the
 // file: (in,out), or (out,in) if a Transpose follows. A table that such a
-// product shares with the token embedding is stored once, in 8 bits, and both
-// read it. r holds the types of the new nodes' outputs.
+// product shares with the token embedding is stored once, and both read it: in 8
+// bits, or in the 4 of int4 if these hold it exactly. r holds the types of the new
+// nodes' outputs.
 func quantized(r *rewrite, from Source, f Form) (*onnx.Model, Numbers, error) {
 	kind := f.Quantize
 	form := forms[kind]
