@@ -44,11 +44,11 @@ func all(x []float32) {
 
 // largest returns the largest number, -Inf if there is none. It may pass over a NaN.
 func largest(x []float32) float32 {
-	whole := len(x) &^ 7
-	top := largestEach(x[whole:])
 	if !hasFMA {
 		return largestEach(x)
 	}
+	whole := len(x) &^ 7
+	top := largestEach(x[whole:])
 	if whole > 0 {
 		eight := [8]float32(x)
 		max8(whole, &x[0], &eight)
