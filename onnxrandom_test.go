@@ -37,8 +37,8 @@ func TestVerifyShapesOfDraws(t *testing.T) {
 	if r.Verdict != runtime.Pass || r.Oracle != runtime.OracleName {
 		t.Errorf("%s against %s: %s; %q", r.Verdict, r.Oracle, r.Reason, r.Notes)
 	}
-	for _, name := range []string{`output "s"`, `output "count"`} {
-		if !slices.Contains(r.Coverage.LeftOut, name) {
+	for _, name := range []string{`output "s": it depends`, `output "count": it depends`} {
+		if !slices.ContainsFunc(r.Coverage.LeftOut, func(left string) bool { return strings.HasPrefix(left, name) }) {
 			t.Errorf("left out: %q, without %s", r.Coverage.LeftOut, name)
 		}
 	}
