@@ -139,7 +139,7 @@ func (e evaluating) AttributeAt(inputs map[string]format.Tensor, n runtime.Numbe
 }
 
 // Bends implements runtime.Bender.
-func (e evaluating) Bends(inputs map[string]format.Tensor, n runtime.Numbers, output string, index []int) (string, error) {
+func (e evaluating) Bends(inputs map[string]format.Tensor, n runtime.Numbers, bad ...runtime.BadValue) (string, error) {
 	if err := e.checkInputs(inputs); err != nil {
 		return "", err
 	}
@@ -147,7 +147,7 @@ func (e evaluating) Bends(inputs map[string]format.Tensor, n runtime.Numbers, ou
 	if err != nil {
 		return "", err
 	}
-	return o.Bends(inputs, n, output, index)
+	return o.Bends(inputs, n, bad...)
 }
 
 func (e evaluating) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {

@@ -71,7 +71,7 @@ func (x *Readings) write(b *strings.Builder, name, place string) {
 }
 
 // rounding says of a value beyond its bound where the bound comes from. If the bound does not
-// hold to more than first order, the result is not certified and no fault.
+// hold to more than first order, and errors can do what was observed, the result is not certified and no fault.
 func (r *candidateRun) rounding(x *Result) {
 	bad := r.first.FirstBad
 	if x.Status != StatusFail || bad == nil || !(bad.Bound > 0) {
@@ -83,7 +83,7 @@ func (r *candidateRun) rounding(x *Result) {
 	}
 	inner := unwrapped(oracle)
 	if b, ok := inner.(Bender); ok {
-		if why, err := b.Bends(r.failed.Inputs(), r.numbers(), bad.Name, bad.Index); err == nil && why != "" {
+		if why, err := b.Bends(r.failed.Inputs(), r.numbers(), r.first.beyond()...); err == nil && why != "" {
 			x.Status, x.Reason = StatusUncertified, why+"; "+x.Reason
 			return
 		}

@@ -35,6 +35,7 @@ type Difference struct {
 	Unknown      int       // elements whose bound is not known
 	FirstUnknown []int     // the index of the first of them
 	FirstBad     *BadValue // the first value beyond its bound, nil if all are within
+	WorstBad     *BadValue // the one that is the most times its bound from the oracle's, nil if all are within
 	Reason       string    // why the tensors cannot be compared, empty if they can
 	Within       bool      // everything was compared and every value is within a known bound, so every checked row agrees
 
@@ -47,6 +48,14 @@ type BadValue struct {
 	Index       []int
 	Oracle, Got float64
 	Bound       float64 // of the difference
+}
+
+// share returns how many times its bound a value is off.
+func (b BadValue) share() float64 {
+	if off := math.Abs(b.Got - b.Oracle); finite(off) && b.Bound > 0 {
+		return off / b.Bound
+	}
+	return math.Inf(1)
 }
 
 func (b BadValue) String() string {
@@ -78,6 +87,16 @@ func (d Difference) ArgmaxAgreement() float64 {
 // values is within the bounds, their negative too.
 func (d Difference) explained() float64 { return math.Sqrt(d.bounds / d.sizes) }
 
+// beyond returns the first and the worst value beyond their bounds.
+func (d Difference) beyond() (bad []BadValue) {
+	for _, b := range []*BadValue{d.FirstBad, d.WorstBad} {
+		if b != nil {
+			bad = append(bad, *b)
+		}
+	}
+	return bad
+}
+
 // Merge combines the differences d and e. Values of d come first.
 func (d Difference) Merge(e Difference) Difference {
 	if d.Elements == 0 && d.Reason == "" {
@@ -103,6 +122,9 @@ func (d Difference) Merge(e Difference) Difference {
 	d.sizes, d.bounds = d.sizes+e.sizes, d.bounds+e.bounds
 	if d.FirstBad == nil {
 		d.FirstBad = e.FirstBad
+	}
+	if d.WorstBad == nil || e.WorstBad != nil && e.WorstBad.share() > d.WorstBad.share() {
+		d.WorstBad = e.WorstBad
 	}
 	if d.Reason == "" {
 		d.Reason = e.Reason
@@ -260,8 +282,8 @@ func (c *comparison) values(got format.Tensor) {
 			c.MaxAbs, worst = abs, i
 		}
 		c.MaxRel = max(c.MaxRel, rel)
-		if bad && c.FirstBad == nil {
-			c.FirstBad = &BadValue{Name: got.Name, Index: unravel(i, got.Shape), Oracle: x, Got: y, Bound: bound}
+		if bad {
+			c.beyond(i, BadValue{Name: got.Name, Oracle: x, Got: y, Bound: bound}, got.Shape)
 		}
 	}
 	if worst >= 0 {
@@ -269,6 +291,18 @@ func (c *comparison) values(got format.Tensor) {
 	}
 	if closest >= 0 {
 		c.ClosestName, c.ClosestIndex = got.Name, unravel(closest, got.Shape)
+	}
+}
+
+// beyond enters element i, which is beyond its bound.
+func (c *comparison) beyond(i int, bad BadValue, shape []int) {
+	if c.FirstBad != nil && bad.share() <= c.WorstBad.share() {
+		return
+	}
+	bad.Index = unravel(i, shape)
+	c.WorstBad = &bad
+	if c.FirstBad == nil {
+		c.FirstBad = &bad
 	}
 }
 

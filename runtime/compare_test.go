@@ -281,6 +281,22 @@ func TestCompareByBounds(t *testing.T) {
 	}
 }
 
+// The worst value beyond its bound is kept beside the first, with what no bound allows above all.
+func TestWorstBad(t *testing.T) {
+	x, bound := format.FromFloat64s("x", []int{4}, make([]float64, 4)), format.FromFloat64s("x", []int{4}, []float64{1, 1, 1, 1})
+	of := func(y ...float64) Difference { return Compare(x, format.FromFloat64s("x", []int{4}, y), bound) }
+	for worst, d := range map[int]Difference{
+		0: of(3, 2, 0, 0),
+		1: of(2, 3, 0, 0),
+		2: of(2, 3, 0, 0).Merge(of(0, 0, 4, 0)),
+		3: of(2, 0, 1e9, math.NaN()),
+	} {
+		if d.FirstBad == nil || d.FirstBad.Index[0] != 0 || d.WorstBad == nil || d.WorstBad.Index[0] != worst {
+			t.Errorf("%d: %+v, %+v", worst, d.FirstBad, d.WorstBad)
+		}
+	}
+}
+
 // A runtime whose outputs have no known bound is neither a pass nor a difference.
 func TestUncertified(t *testing.T) {
 	o := boundless{&fake{vocab: vocab, double: true}}

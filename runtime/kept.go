@@ -327,10 +327,12 @@ func (k kept) placed(d Difference, whole bool, last int) Difference {
 	if d.FirstUnknown != nil {
 		d.FirstUnknown = k.place(flat(d.FirstUnknown), whole, last)
 	}
-	if d.FirstBad != nil {
-		bad := *d.FirstBad
-		bad.Index = k.place(flat(bad.Index), whole, last)
-		d.FirstBad = &bad
+	for _, at := range []**BadValue{&d.FirstBad, &d.WorstBad} {
+		if *at != nil {
+			bad := **at
+			bad.Index = k.place(flat(bad.Index), whole, last)
+			*at = &bad
+		}
 	}
 	return d
 }

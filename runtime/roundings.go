@@ -120,8 +120,8 @@ func (c Certificate) Reading() string {
 
 // Bender is an oracle that checks whether its bounds hold to more than first order.
 type Bender interface {
-	// Bends returns why errors of the size of the roundings do not do what the
-	// bounds for the inputs say, to an output as a whole or to the row of an element that left its
-	// bound; "" if they do.
-	Bends(inputs map[string]format.Tensor, n Numbers, output string, index []int) (string, error)
+	// Bends returns why errors of the size of the roundings may have led to all of the given values, which
+	// are beyond their bounds: they do more than the bounds say, to an output as a whole or to the row
+	// of a value, and as much as the value is off. "": they cannot have.
+	Bends(inputs map[string]format.Tensor, n Numbers, bad ...BadValue) (string, error)
 }
