@@ -69,20 +69,25 @@ func (s *shaking) doubtQuantized(n *graph.Node, args, results []*shaken, index u
 		return
 	}
 	exact := quotientsOf(n.Op, args[0].wide(), args[1:])
-	moved := make([]quotients, s.copies)
-	for k := range moved {
+	moved := func(k int) quotients { // one copy at a time: those of rounded inputs are computed here
 		var scale []*shaken
 		for i, a := range args[1:] {
 			scale = append(scale, &shaken{array: s.copyOf(n.Args[1+i], a, k)})
 		}
-		moved[k] = quotientsOf(n.Op, s.copyOf(n.Args[0], args[0], k).wide(), scale)
+		return quotientsOf(n.Op, s.copyOf(n.Args[0], args[0], k).wide(), scale)
 	}
 	if zero != nil {
-		zero.doubt = s.doubtful(zero, index<<8+2, []float64{0}, func(int) bool { return true }, func(k, _ int) float64 { return moved[k].zero - exact.zero })
+		zero.doubt = s.doubtful(zero, index<<8+2, []float64{0}, func(int) bool { return true }, func(k int) func(int) float64 {
+			by := moved(k).zero - exact.zero
+			return func(int) float64 { return by }
+		})
 		zero.unsure = nil
 	}
 	some := func(i int) bool { return q.unsure != nil && q.unsure[i] }
-	q.doubt = s.doubtful(q, index<<8, args[0].wide().f, some, func(k, i int) float64 { return moved[k].of(i) - exact.of(i) })
+	q.doubt = s.doubtful(q, index<<8, args[0].wide().f, some, func(k int) func(int) float64 {
+		to := moved(k)
+		return func(i int) float64 { return to.of(i) - exact.of(i) }
+	})
 	if q.unsure = nil; zero == nil {
 		return
 	}
@@ -104,17 +109,19 @@ func (s *shaking) doubtQuantized(n *graph.Node, args, results []*shaken, index u
 // their own, two of them cancel in all of eight copies once in 128 sums. Where equal numbers
 // have errors, those of one runtime may differ: in half of the copies they round alike,
 // as other roundings do.
-func (s *shaking) doubtful(r *shaken, seed uint64, numbers []float64, unsure func(i int) bool, by func(k, i int) float64) array {
+func (s *shaking) doubtful(r *shaken, seed uint64, numbers []float64, unsure func(i int) bool, by func(k int) func(i int) float64) array {
 	stack := newArray(floats, lifted(s.copies, r.shape))
 	stack.dtype = format.Float64
 	alike, apart := make([]float64, r.len()), make([]float64, r.len()) // the deviations of the roundings, of exact numbers and others
 	for i := range alike {
-		if !unsure(i) {
-			continue
+		if unsure(i) {
+			alike[i] = tieDoubt
 		}
-		alike[i] = tieDoubt
-		for k := range s.copies {
-			if by(k, i) != 0 {
+	}
+	for k := range s.copies {
+		moved := by(k)
+		for i := range alike {
+			if unsure(i) && moved(i) != 0 {
 				alike[i], apart[i] = 0, tieDoubt
 			}
 		}
@@ -126,9 +133,10 @@ func (s *shaking) doubtful(r *shaken, seed uint64, numbers []float64, unsure fun
 		} else {
 			signs.addAlike(y, apart, numbers, s.shrink)
 		}
+		moved := by(k)
 		for i := range y {
 			if unsure(i) {
-				y[i] += by(k, i)
+				y[i] += moved(i)
 			}
 			y[i] = base[i] + math.RoundToEven(y[i]/doubtGrain)*doubtGrain
 		}
@@ -332,11 +340,13 @@ func (s *shaking) requantized(n *graph.Node, c call, args []*shaken, out *shaken
 	for i := range products {
 		products[i] = float64(sum.i[from(i)]) * scale(i)
 	}
-	out.doubt = s.doubtful(out, index<<8, products, func(i int) bool { return unsure[i] }, func(k, i int) float64 {
-		if sum.doubt.f == nil {
-			return 0
+	out.doubt = s.doubtful(out, index<<8, products, func(i int) bool { return unsure[i] }, func(k int) func(int) float64 {
+		return func(i int) float64 {
+			if sum.doubt.f == nil {
+				return 0
+			}
+			return (layer(sum.doubt, k).f[from(i)] - float64(sum.i[from(i)])) * scale(i)
 		}
-		return (layer(sum.doubt, k).f[from(i)] - float64(sum.i[from(i)])) * scale(i)
 	})
 	return true
 }
