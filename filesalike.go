@@ -63,7 +63,7 @@ func filesAlike(first, other Stored, inputs, outputs map[string]string) (v runti
 	case r.Added != "":
 		v.Layer, v.Reason = runtime.DifferentLayer, unseen(r.Added, "the second", "the first")
 	case r.Narrowed != "" && !storesLess(first.Model, other.Model):
-		v.Layer, v.Reason = runtime.DifferentLayer, fmt.Sprintf("the second file has %s, and the first no number of that type: inputs that no sample covers may have more digits", r.Narrowed)
+		v.Layer, v.Reason = runtime.DifferentLayer, fmt.Sprintf("the second file has %s, and the first rounds fewer numbers to that type: inputs that no sample covers may have more digits or be larger", r.Narrowed)
 	case r.Lacking != "" && !slices.ContainsFunc(other.Model.Graph.Nodes, func(n *onnx.Node) bool { return n.Domain != "" && n.Domain != "ai.onnx" }):
 		v.Layer, v.Reason = runtime.DifferentLayer, unseen(r.Lacking, "the first", "the second")
 	}

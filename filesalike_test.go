@@ -57,6 +57,13 @@ func judgedFiles(t *testing.T, paths ...string) runtime.Report {
 	return r
 }
 
+// halfOf computes y = a + f32(f16(tanh(x))), with the names of tanh and of its rounding; in is another a.
+func halfOf(tanh, half string, in ...string) []*onnx.Node {
+	a := append(in, "a")[0]
+	return []*onnx.Node{hostileNode("Tanh", tanh, nil, "x"), hostileNode("Cast", half, castTo(onnx.Float16), tanh),
+		hostileNode("Cast", half+"_", castTo(onnx.Float), half), hostileNode("Add", "y", nil, a, half+"_")}
+}
+
 func castTo(to onnx.DataType) []onnx.Attribute {
 	return []onnx.Attribute{onnx.IntAttr("to", int64(to))}
 }
@@ -101,6 +108,19 @@ func TestFilesDiffer(t *testing.T) {
 		"an exact input": { // drawn inputs are exact in float16
 			first: []*onnx.Node{hostileNode("MatMul", "y", nil, "x", "w")}, says: "the second file has Cast to F16",
 			other: []*onnx.Node{hostileNode("Cast", "b", castTo(onnx.Float16), "x"), hostileNode("Cast", "c", castTo(onnx.Float), "b"), hostileNode("MatMul", "y", nil, "c", "w")},
+		},
+		"one more to float16": { // drawn inputs are exact in float16
+			first: halfOf("tanh", "h"), says: "the second file has Cast to F16",
+			other: append([]*onnx.Node{hostileNode("Cast", "b", castTo(onnx.Float16), "x"), hostileNode("Cast", "x_", castTo(onnx.Float), "b"), hostileNode("MatMul", "a_", nil, "x_", "w")}, halfOf("tanh", "h", "a_")...),
+		},
+		"a smaller range": {
+			first: []*onnx.Node{hostileNode("Cast", "b", castTo(onnx.BFloat16), "a"), hostileNode("Cast", "y", castTo(onnx.Float), "b")}, says: "the second file has Cast to F16",
+			other: []*onnx.Node{hostileNode("Cast", "b", castTo(onnx.BFloat16), "a"), hostileNode("Cast", "c", castTo(onnx.Float16), "b"), hostileNode("Cast", "y", castTo(onnx.Float), "c")},
+		},
+		"parts to float16": { // each of the same numbers is rounded once
+			first: []*onnx.Node{hostileNode("Tanh", "n", nil, "a"), hostileNode("Concat", "c", []onnx.Attribute{onnx.IntAttr("axis", 2)}, "a", "n"), hostileNode("Cast", "b", castTo(onnx.Float16), "c"), hostileNode("Cast", "y", castTo(onnx.Float), "b")},
+			other: []*onnx.Node{hostileNode("Tanh", "n", nil, "a"), hostileNode("Cast", "a_", castTo(onnx.Float16), "a"), hostileNode("Cast", "n_", castTo(onnx.Float16), "n"), hostileNode("Concat", "c", []onnx.Attribute{onnx.IntAttr("axis", 2)}, "a_", "n_"), hostileNode("Cast", "y", castTo(onnx.Float), "c")},
+			layer: runtime.SamplesLayer,
 		},
 		"float64 and back": {other: []*onnx.Node{hostileNode("Cast", "b", castTo(onnx.Double), "a"), hostileNode("Cast", "y", castTo(onnx.Float), "b")}, layer: runtime.IdenticalLayer},
 	} {

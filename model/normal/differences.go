@@ -232,37 +232,6 @@ func (t *table) selects(id int) (kind, name string) {
 	return "", ""
 }
 
-// narrowing names a Cast of the second form to floating-point numbers of a type that the first
-// has nowhere, and that has fewer digits than what it rounds; "" if there is none.
-func (t *table) narrowing(a, b form) string {
-	types := map[format.DType]bool{}
-	first := t.reached(a)
-	for id := range first {
-		types[t.exprs[id].typ.DType] = true
-	}
-	second := t.reached(b)
-	for _, id := range slices.Sorted(maps.Keys(second)) {
-		e := t.exprs[id]
-		if _, ok := e.op.(graph.Cast); !ok || first[id] || types[e.typ.DType] || !t.varies(id) {
-			continue
-		}
-		if to, of := e.typ.DType, t.exprs[e.args[0]].typ.DType; to.Float() && of.Float() && fewerDigits(to, of) {
-			return fmt.Sprintf("Cast to %s", to)
-		}
-	}
-	return ""
-}
-
-// fewerDigits reports whether a floating-point type has fewer digits than another.
-func fewerDigits(to, of format.DType) bool {
-	for digits := 1; digits <= 52; digits++ {
-		if x := 1 + math.Ldexp(1, -digits); to.Round(x) != x {
-			return of.Round(x) == x
-		}
-	}
-	return false
-}
-
 // varies reports whether a value depends on an input or on a size, and not on constants
 // alone.
 func (t *table) varies(id int) bool {

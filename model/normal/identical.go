@@ -22,8 +22,8 @@ type Result struct {
 	// result for some inputs alone (conditions, limits of values, narrower integers) and
 	// that the first has fewer of, and the other way round; "" if there are none.
 	Added, Lacking string
-	// Narrowed names what rounds to a type of fewer digits in the second graph, where the first
-	// has no number of that type; "" if nothing does. Numbers that a sample has may be
+	// Narrowed names what rounds to a type of fewer digits or a smaller range in the second graph, where the first
+	// rounds fewer numbers to that type; "" if nothing does. Numbers that a sample has may be
 	// exact in it.
 	Narrowed string
 }
