@@ -12,6 +12,7 @@ import (
 	"github.com/attnx/attnx/format/ortadapter"
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/internal/output"
+	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/huggingface"
 	"github.com/attnx/attnx/model/tokens"
@@ -38,7 +39,7 @@ func withoutAdapter(from string, c *model.Checkpoint, merge, checkpoint bool) (*
 		}
 		return m, nil
 	case c.LoRA != nil && !checkpoint:
-		if _, err := c.Merged(); errors.As(err, new(*model.IntegersError)) {
+		if err := c.Merges(); err != nil {
 			return nil, &Error{Err: fmt.Errorf("%s: it has an adapter, for which the form that is written has no place, and %w", from, err), Do: KeepApart}
 		}
 		return nil, &Error{Err: fmt.Errorf("%s: it has an adapter, for which the form that is written has no place", from), Do: MergeAdapter}
@@ -71,14 +72,17 @@ func convertAdapter(from, to string, o ConvertOptions) (*ConvertReport, error) {
 	if c.LoRA == nil {
 		return nil, fmt.Errorf("%s: %w", from, errNoAdapter)
 	}
-	base, whole := "", []string(nil)
+	var beside huggingface.BesideAdapter
 	if s, err := train.Saved(c); err == nil && s.Init != nil {
-		base = s.Init.Name
-		if whole, err = besideAdapter(c, s); err == nil && len(whole) > 0 && kind != output.Folder {
-			err = fmt.Errorf("weight %.80q has other rows of tokens than its base, and a file of ONNX Runtime holds the adapter alone", whole[0])
+		beside.Base, beside.Tokenizer = s.Init.Name, len(s.Init.Added) > 0
+		if beside.Whole, err = besideAdapter(c, s); err == nil && len(beside.Whole) > 0 && kind != output.Folder {
+			err = fmt.Errorf("weight %.80q has other rows of tokens than its base, and a file of ONNX Runtime holds the adapter alone", beside.Whole[0])
 		}
 		if err != nil {
 			return nil, &Error{Err: fmt.Errorf("%s: %w", from, err), Do: MergeTrained}
+		}
+		if beside.Tokenizer && kind != output.Folder {
+			o.Tell.Say(Notice, "%s: the run added %s, and a file of ONNX Runtime holds no tokenizer: take the one beside the exported model", to, quote.Of(len(s.Init.Added), "token"))
 		}
 	}
 	if o.Saving != nil {
@@ -96,7 +100,7 @@ func convertAdapter(from, to string, o ConvertOptions) (*ConvertReport, error) {
 		}
 	}
 	if kind == output.Folder {
-		return r, huggingface.WriteAdapter(to, c, base, whole...)
+		return r, huggingface.WriteAdapter(to, c, beside)
 	}
 	return r, store.Save(to, func(w io.Writer) error { return ortadapter.Write(w, matrices, c.Step) })
 }
@@ -112,7 +116,7 @@ func besideAdapter(c *model.Checkpoint, s train.Options) (whole []string, err er
 		return nil, err
 	}
 	rows, none := c.OfTokens()
-	if grew, err := noRowsToSpare(c); len(s.Init.Added) > 0 && grew { // otherwise the base has rows to spare
+	if grew, err := grewFrom(c, s.Init); grew { // otherwise the base has rows to spare
 		if err = errors.Join(err, none); err != nil {
 			return nil, err
 		}
@@ -135,11 +139,11 @@ func besideAdapter(c *model.Checkpoint, s train.Options) (whole []string, err er
 	return whole, nil
 }
 
-// noRowsToSpare reports whether a model has as many rows as its tokenizer has tokens: so it is after
-// tokens were added for which there were no rows.
-func noRowsToSpare(c *model.Checkpoint) (bool, error) {
-	if len(c.Tokenizer) == 0 {
-		return false, nil
+// grewFrom reports whether added tokens have rows that the model they were added to does not
+// have. Of a run that does not say how many that has, it reports whether all rows are taken.
+func grewFrom(c *model.Checkpoint, from *train.Origin) (bool, error) {
+	if len(from.Added) == 0 || from.Rows > 0 {
+		return from.Rows > 0 && c.IDs() > from.Rows, nil
 	}
 	t, err := tokens.Parse(c.Tokenizer)
 	return err != nil || t.VocabSize() == c.IDs(), err

@@ -17,8 +17,8 @@ import (
 )
 
 // An adapter that includes a head of its own computes in PEFT what it computes here. It
-// is read back with the whole weight that PEFT saves beside it, and refused if the base
-// has another one.
+// is read back with the whole weight that PEFT saves beside it, also where the base has
+// another one, and refused if that has another shape.
 func TestAdapterHeadInPEFT(t *testing.T) {
 	python := os.Getenv("ATTNX_PYTHON_PEFT")
 	if python == "" {
@@ -67,17 +67,15 @@ func TestAdapterHeadInPEFT(t *testing.T) {
 			if p.Name != "lm_head.weight" && p.Name != "embed_out.weight" {
 				continue
 			}
-			for _, other := range []bool{false, true} {
+			for _, rows := range []int{61, 62} {
 				r := must(format.NewMemoryReader(must(os.ReadFile(weights))))
 				var tensors []format.Tensor
 				for _, t := range r.Tensors() {
 					tensors = append(tensors, must(r.Tensor(t.Name)))
 				}
-				head := c.Weights[i].WithName("base_model.model.lm_head.base_layer.weight")
-				if other {
-					head = format.FromFloat32s(head.Name, head.Shape, make([]float32, head.Elements()))
-					tensors = slices.DeleteFunc(tensors, func(t format.Tensor) bool { return t.Name == head.Name })
-				}
+				const name = "base_model.model.lm_head.base_layer.weight"
+				tensors = slices.DeleteFunc(tensors, func(t format.Tensor) bool { return t.Name == name })
+				head := format.FromFloat32s(name, []int{rows, 16}, slices.Repeat([]float32{0.5}, rows*16))
 				h := format.Header{}
 				tensors = append(tensors, head)
 				for _, t := range tensors {
@@ -90,9 +88,14 @@ func TestAdapterHeadInPEFT(t *testing.T) {
 				}
 				check(w.Close())
 				check(os.WriteFile(weights, data.Bytes(), 0o600))
-				_, err := attnx.Convert(adapter, filepath.Join(t.TempDir(), "x.safetensors"), attnx.ConvertOptions{})
-				if other != (err != nil) || other && !strings.Contains(err.Error(), "other numbers there") {
-					t.Errorf("%s, other head %v: %v", name, other, err)
+				to := filepath.Join(t.TempDir(), "x.safetensors")
+				_, err := attnx.Convert(adapter, to, attnx.ConvertOptions{})
+				if rows == 62 {
+					if err == nil || !strings.Contains(err.Error(), "and the base has [61 16]") {
+						t.Errorf("%s, 62 rows: %v", name, err)
+					}
+				} else if check(err); !bytes.Equal(must(model.Load(to)).Weights[i].Data, head.Data) {
+					t.Errorf("%s: the base's head is in the place of the adapter's", name)
 				}
 			}
 		}

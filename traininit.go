@@ -168,6 +168,7 @@ func (s *started) addTokens(o TrainOptions, c *model.Checkpoint) (err error) {
 	if s.tokenizer, err = tokens.Parse(larger.Tokenizer); err != nil {
 		return &Error{Option: "AddTokens", Err: err}
 	}
+	s.origin.Rows = c.IDs()
 	if s.model, err = larger.WithVocab(s.tokenizer.VocabSize()); err != nil {
 		return &Error{Option: "AddTokens", Err: fmt.Errorf("%s: %w", o.Init, err)}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/attnx/attnx/fixtures"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
+	"github.com/attnx/attnx/model/arch"
 	"github.com/attnx/attnx/model/role"
 	"github.com/attnx/attnx/model/tokens"
 	"github.com/attnx/attnx/model/train"
@@ -131,12 +132,12 @@ func TestAdapterInPEFT(t *testing.T) {
 	run := must(withLoRA(t, func(o *attnx.TrainOptions) { folder = o.Init })).Run
 	adapter := filepath.Join(t.TempDir(), "adapter")
 	must(attnx.Convert(run, adapter, attnx.ConvertOptions{Adapter: true}))
-	peftLogits(t, folder, adapter, run)
+	peftLogits(t, folder, adapter, run, false)
 }
 
 // peftLogits compares the logits of a run with those that PEFT computes with its adapter, if
-// there is a Python with peft.
-func peftLogits(t *testing.T, folder, adapter, run string) {
+// there is a Python with peft. head says that the adapter changes the head too.
+func peftLogits(t *testing.T, folder, adapter, run string, head bool) {
 	t.Helper()
 	python := os.Getenv("ATTNX_PYTHON_PEFT")
 	if python == "" {
@@ -162,6 +163,10 @@ func peftLogits(t *testing.T, folder, adapter, run string) {
 	flat := func(x [][][]float64) []float64 { return slices.Concat(slices.Concat(x...)...) }
 	ours := oracleLogits(must(attnx.Load(run, nil)), slices.Concat(got.IDs...), []int{len(got.IDs), len(got.IDs[0])})
 	apart, merged, plain := furthest(ours, flat(got.Logits)), furthest(ours, flat(got.Merged)), furthest(ours, flat(got.Plain))
+	if head {
+		got.Linear = append(got.Linear, "lm_head")
+		slices.Sort(got.Linear)
+	}
 	if !slices.Equal(got.Targets, got.Linear) {
 		t.Errorf("without patterns an adapter changes %q, PEFT's all-linear %q", got.Targets, got.Linear)
 	}
@@ -251,41 +256,65 @@ func characters(count int) *tokens.Tokenizer {
 	}
 }
 
+// untiedLlama writes the folder of a small llama with a head of its own.
+func untiedLlama(t *testing.T) string {
+	dir := t.TempDir()
+	file, base := filepath.Join(dir, "base.safetensors"), filepath.Join(dir, "llama")
+	const config = `{"vocab_size":61,"hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":2,"head_dim":8,"hidden_act":"silu","rms_norm_eps":1e-5,"rope_parameters":{"rope_type":"default","rope_theta":10000},"intermediate_size":24,"max_position_embeddings":16,"tie_word_embeddings":false}`
+	check(must(model.New(must(arch.Parse("llama", []byte(config))), 1)).Save(file))
+	must(attnx.Convert(file, base, attnx.ConvertOptions{}))
+	return base
+}
+
 // PEFT's folder of an adapter has the rows of added tokens, and those that were trained
-// beside it, as PEFT saves them: the whole table. The tokenizer is there if it has a token
-// for each row, and PEFT computes the same logits.
+// beside it, as PEFT saves them: the whole table, under the name that PEFT's layer has where
+// the adapter changes it. The tokenizer is there wherever tokens were added. PEFT computes
+// the same logits, and the adapter read back is that of the run.
 func TestAdapterOfTokens(t *testing.T) {
+	wte, embed, head := "transformer.wte.weight", "model.embed_tokens.weight", "lm_head.base_layer.weight"
 	for _, at := range []struct {
 		tokens, rows int
-		thaw         []string
-	}{{61, 62, nil}, {61, 62, []string{"!*wte*"}}, {10, 0, nil}, {10, 61, []string{"!*wte*"}}} {
+		change       func(*attnx.TrainOptions)
+		whole        []string
+	}{
+		{61, 62, func(*attnx.TrainOptions) {}, []string{wte}},
+		{61, 62, func(o *attnx.TrainOptions) { o.Settings.Freeze = []string{"!*wte*"} }, []string{wte}},
+		{10, 61, func(*attnx.TrainOptions) {}, nil},
+		{10, 61, func(o *attnx.TrainOptions) { o.Settings.Freeze = []string{"!*wte*"} }, []string{wte}},
+		{60, 61, func(*attnx.TrainOptions) {}, nil}, // the last row to spare
+		{61, 62, func(o *attnx.TrainOptions) { o.Init, o.LoRATargets = untiedLlama(t), []string{"*"} }, []string{embed, head}},
+	} {
 		folder := ""
 		run := must(withLoRA(t, func(o *attnx.TrainOptions) {
+			o.AddTokens, o.Tokenizer = []string{"<new>"}, characters(at.tokens)
+			at.change(o)
 			folder = o.Init
-			o.AddTokens, o.Tokenizer, o.Settings.Freeze = []string{"<new>"}, characters(at.tokens), at.thaw
 		})).Run
-		adapter := filepath.Join(t.TempDir(), "adapter")
+		adapter := filepath.Join(filepath.Dir(folder), "adapter")
 		must(attnx.Convert(run, adapter, attnx.ConvertOptions{Adapter: true}))
 		r := must(format.NewMemoryReader(must(os.ReadFile(filepath.Join(adapter, "adapter_model.safetensors")))))
-		c, rows := must(attnx.Load(run, nil)), 0
+		c := must(attnx.Load(run, nil))
+		var whole []string
 		for _, x := range r.Tensors() {
-			if x.Name != "base_model.model.transformer.wte.weight" {
-				continue
-			}
-			rows = x.Shape[0]
-			for _, w := range c.Weights {
-				if w.Name == "wte.weight" && !bytes.Equal(w.Data, must(r.Tensor(x.Name)).Data) {
-					t.Error("other rows")
-				}
+			if name := strings.TrimPrefix(x.Name, "base_model.model."); !strings.Contains(name, ".lora_") {
+				whole = append(whole, name)
 			}
 		}
-		_, err := os.Stat(filepath.Join(adapter, "tokenizer.json"))
-		if rows != at.rows || (err == nil) != (rows == 62) {
-			t.Errorf("%d rows for %d, tokenizer: %v", rows, at.rows, err)
+		if slices.Sort(whole); !slices.Equal(whole, slices.Sorted(slices.Values(at.whole))) {
+			t.Errorf("%d tokens: the adapter has %q whole, expected %q", at.tokens, whole, at.whole)
 		}
-		if rows == 0 {
-			continue
+		if _, err := os.Stat(filepath.Join(adapter, "tokenizer.json")); err != nil || c.IDs() != at.rows {
+			t.Errorf("%d tokens, %d rows: %v", at.tokens, c.IDs(), err)
 		}
-		t.Run("PEFT", func(t *testing.T) { peftLogits(t, folder, adapter, run) })
+		back := filepath.Join(t.TempDir(), "back.safetensors")
+		must(attnx.Convert(adapter, back, attnx.ConvertOptions{}))
+		read := must(model.Load(back))
+		if a, b := read.Weights.Hash(), c.Weights.Hash(); a != b {
+			t.Errorf("%d tokens, %q whole: the adapter read back has other weights", at.tokens, whole)
+		}
+		if n := must(tokens.Parse(read.Tokenizer)).VocabSize(); n != at.tokens+1 {
+			t.Errorf("%d tokens read back, expected %d", n, at.tokens+1)
+		}
+		t.Run("PEFT", func(t *testing.T) { peftLogits(t, folder, adapter, run, slices.Contains(whole, head)) })
 	}
 }

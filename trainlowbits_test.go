@@ -221,7 +221,7 @@ func TestTrainOverIntegersInPython(t *testing.T) {
 	folder, adapter, record := filepath.Join(t.TempDir(), "float"), filepath.Join(t.TempDir(), "adapter"), filepath.Join(t.TempDir(), "run.json")
 	must(attnx.Convert(file, folder, attnx.ConvertOptions{}))
 	c := must(low.WithLoRA(4, 16, nil, 1))
-	check(huggingface.WriteAdapter(adapter, c, ""))
+	check(huggingface.WriteAdapter(adapter, c, huggingface.BesideAdapter{}))
 	o := train.DefaultOptions(100)
 	o.Batch, o.EvalEvery, o.Freeze = 4, 0, []string{"*", "!*.lora_A.weight", "!*.lora_B.weight"}
 	recordSteps(c, o, 16, 61, record)
@@ -242,7 +242,7 @@ func TestSmolLM2OverIntegersInPython(t *testing.T) {
 	folder, adapter, record := filepath.Join(t.TempDir(), "float"), filepath.Join(t.TempDir(), "adapter"), filepath.Join(t.TempDir(), "run.json")
 	must(attnx.Convert(file, folder, attnx.ConvertOptions{}))
 	c := must(second(gguf.ReadLowBits(file)).WithLoRA(4, 8, nil, 1))
-	check(huggingface.WriteAdapter(adapter, c, ""))
+	check(huggingface.WriteAdapter(adapter, c, huggingface.BesideAdapter{}))
 	o := train.DefaultOptions(8)
 	if fixtures.Exhaustive() {
 		o = train.DefaultOptions(100)

@@ -222,6 +222,9 @@ func (c *Checkpoint) Merged() (*Checkpoint, error) {
 	if l == nil {
 		return nil, &LoRAError{"the model has no adapter to merge"}
 	}
+	if err := c.Merges(); err != nil {
+		return nil, err
+	}
 	c, err := c.Expanded()
 	if err != nil {
 		return nil, err
@@ -235,11 +238,6 @@ func (c *Checkpoint) Merged() (*Checkpoint, error) {
 		byName[w.Name] = w
 	}
 	swapped := graph.Matrices(plain)
-	for _, name := range l.Targets {
-		if w := plain.Lookup(name); w == nil || !w.Leaf() || w.DType != format.Float32 {
-			return nil, &IntegersError{name}
-		}
-	}
 	out := *c
 	out.Graph, out.LoRA, out.Weights, out.Train, out.Seal = plain, nil, nil, nil, nil
 	for _, p := range plain.Params {
@@ -256,6 +254,19 @@ func (c *Checkpoint) Merged() (*Checkpoint, error) {
 		out.Weights = append(out.Weights, w)
 	}
 	return &out, out.Weights.Check(plain)
+}
+
+// Merges returns nil if the changes of the adapter can be added to the weights, and why not
+// otherwise.
+func (c *Checkpoint) Merges() error {
+	for _, name := range c.LoRA.Targets {
+		w := c.Graph.Lookup(name)
+		expands := slices.ContainsFunc(c.LowBits, func(l graph.LowBits) bool { return l.Weight == name })
+		if !expands && (w == nil || !w.Leaf() || w.DType != format.Float32) {
+			return &IntegersError{name}
+		}
+	}
+	return nil
 }
 
 // changed returns w plus the product of b and a, in the layout of w.

@@ -11,7 +11,6 @@ import (
 	"github.com/attnx/attnx/format/store"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
-	"github.com/attnx/attnx/model/tokens"
 )
 
 // Names of the files of an adapter, as PEFT has them.
@@ -38,16 +37,20 @@ type adapterConfig struct {
 	InferenceMode bool     `json:"inference_mode"`
 }
 
+// BesideAdapter is what the folder of an adapter has beside the adapter.
+type BesideAdapter struct {
+	Base      string   // names the model below it, for PEFT's AutoPeftModel; may be empty
+	Whole     []string // weights that are written whole, as PEFT saves the embedding of a vocabulary that grew
+	Tokenizer bool     // tokens were added: by the tokenizer AutoPeftModel enlarges a base with fewer rows
+}
+
 // WriteAdapter writes the adapter of a checkpoint as a folder that PEFT opens
 // with PeftModel.from_pretrained: adapter_config.json and
-// adapter_model.safetensors. base names the model below it, for PEFT's
-// AutoPeftModel; it may be empty. whole names weights that are written whole, as PEFT saves
-// the embedding of a vocabulary that grew: then a tokenizer with a token for each row is
-// written too, by which AutoPeftModel enlarges the base. The folder must not exist, or must be empty.
-func WriteAdapter(path string, c *model.Checkpoint, base string, whole ...string) error {
+// adapter_model.safetensors. The folder must not exist, or must be empty.
+func WriteAdapter(path string, c *model.Checkpoint, beside BesideAdapter) error {
 	l := c.LoRA
 	f := rowOf(c)
-	config := adapterConfig{Type: "LORA", Base: base, Rank: l.Rank, Alpha: l.Alpha, Bias: "none", InferenceMode: true}
+	config := adapterConfig{Type: "LORA", Base: beside.Base, Rank: l.Rank, Alpha: l.Alpha, Bias: "none", InferenceMode: true}
 	if c.Continues() == nil {
 		config.Task = "CAUSAL_LM"
 	}
@@ -70,19 +73,23 @@ func WriteAdapter(path string, c *model.Checkpoint, base string, whole ...string
 			tensors = append(tensors, c.Weights[at].WithName(adapterPrefix+in))
 		}
 	}
-	for _, name := range whole {
+	for _, name := range beside.Whole {
 		at := slices.IndexFunc(c.Weights, func(t format.Tensor) bool { return t.Name == name && t.DType == format.Float32 })
 		if at < 0 {
 			return fmt.Errorf("%s: weight %.80q is not float32, as PEFT would save it: merge the adapter", path, name)
 		}
-		tensors = append(tensors, c.Weights[at].WithName(adapterPrefix+f.moduleName(name)))
+		in := f.moduleName(name)
+		if slices.Contains(l.Targets, name) { // PEFT's layer holds the one that it changes
+			in = underLayer(in)
+		}
+		tensors = append(tensors, c.Weights[at].WithName(adapterPrefix+in))
 	}
 	text, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return err
 	}
 	var tokenizer []store.File
-	if t, err := tokens.Parse(c.Tokenizer); len(whole) > 0 && err == nil && t.VocabSize() == c.IDs() {
+	if beside.Tokenizer {
 		about, err := encodeTokenizerConfig(c, SpecialOf(c).Tokens)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
@@ -103,4 +110,9 @@ func WriteAdapter(path string, c *model.Checkpoint, base string, whole ...string
 			return fw.Close()
 		}},
 	}, tokenizer...))
+}
+
+// underLayer returns the name of a weight that an adapter changes, as PEFT has it.
+func underLayer(weight string) string {
+	return strings.TrimSuffix(weight, ".weight") + ".base_layer.weight"
 }

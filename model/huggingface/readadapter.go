@@ -13,6 +13,7 @@ import (
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/model"
 	"github.com/attnx/attnx/model/graph"
+	"github.com/attnx/attnx/model/tokens"
 )
 
 // IsAdapter reports whether a folder holds an adapter of PEFT alone.
@@ -91,6 +92,9 @@ func (a *Adapter) Apply(base *model.Checkpoint) (*model.Checkpoint, error) {
 	if a.config.RSLoRA {
 		l.Alpha *= math.Sqrt(float64(l.Rank))
 	}
+	if base, err = a.enlarged(base); err != nil {
+		return nil, err
+	}
 	f := rowOf(base)
 	matrices := graph.Matrices(base.Graph)
 	left := map[string]bool{}
@@ -122,14 +126,11 @@ func (a *Adapter) Apply(base *model.Checkpoint) (*model.Checkpoint, error) {
 			if err != nil {
 				return nil, d.errorf(AdapterWeightsName, "%.80q: %w", in, err)
 			}
-			numbers := make([]float32, len(x))
-			for i, v := range x {
-				numbers[i] = float32(v)
-			}
-			all[name] = format.FromFloat32s(name, t.Shape, numbers)
+			all[name] = float32s(name, t.Shape, x)
 		}
 	}
-	if err := a.wholeWeights(s, base, f, left); err != nil {
+	whole, err := a.wholeWeights(s, base, f, left)
+	if err != nil {
 		return nil, err
 	}
 	for name := range left {
@@ -142,34 +143,82 @@ func (a *Adapter) Apply(base *model.Checkpoint) (*model.Checkpoint, error) {
 	if err != nil {
 		return nil, d.errorf(AdapterWeightsName, "%w", err)
 	}
+	for i, w := range out.Weights {
+		if t, ok := whole[w.Name]; ok {
+			out.Weights[i] = t
+		}
+	}
 	return out, nil
 }
 
-// wholeWeights takes out of left the whole weights of the base that PEFT saves beside an
-// adapter of the head or the embedding. It refuses those that the base has otherwise.
-func (a *Adapter) wholeWeights(s shard, base *model.Checkpoint, f family, left map[string]bool) error {
+// enlarged returns a base with the tokenizer of the adapter and a row for each of its tokens,
+// as PEFT's AutoPeftModel enlarges it; the base itself if the adapter has none, or if the
+// base has those tokens.
+func (a *Adapter) enlarged(base *model.Checkpoint) (*model.Checkpoint, error) {
+	d := a.folder
+	if !d.has(tokenizerName) {
+		return base, nil
+	}
+	text, err := d.read(tokenizerName, maxTokenizer)
+	if err != nil {
+		return nil, err
+	}
+	t, err := tokens.Parse(text)
+	if err != nil { // PEFT reads others, and needs none to compute
+		return base, nil
+	}
+	if old, err := tokens.Parse(base.Tokenizer); err == nil && t.VocabSize() <= old.VocabSize() {
+		return base, nil
+	}
+	larger := *base
+	larger.Tokenizer = text
+	out, err := larger.WithVocab(t.VocabSize())
+	if err != nil {
+		return nil, d.errorf(tokenizerName, "its %d tokens are more than the base has: %w", t.VocabSize(), err)
+	}
+	return out, nil
+}
+
+// wholeWeights takes out of left the whole weights that PEFT saves beside an adapter of the
+// head or the embedding, and returns those in which the base has other numbers.
+func (a *Adapter) wholeWeights(s shard, base *model.Checkpoint, f family, left map[string]bool) (map[string]format.Tensor, error) {
+	whole := map[string]format.Tensor{}
 	for i, p := range base.Graph.Params {
-		name := strings.TrimSuffix(adapterPrefix+f.moduleName(p.Name), ".weight")
-		for _, in := range []string{name + ".weight", name + ".base_layer.weight"} {
+		name := f.moduleName(p.Name)
+		for _, in := range []string{name, underLayer(name)} {
+			in = adapterPrefix + in
 			if !left[in] {
 				continue
 			}
 			delete(left, in)
 			t, err := s.Tensor(in)
 			if err != nil {
-				return a.folder.errorf(AdapterWeightsName, "%w", err)
+				return nil, a.folder.errorf(AdapterWeightsName, "%w", err)
+			}
+			w := base.Weights[i]
+			if !slices.Equal(t.Shape, w.Shape) {
+				return nil, a.folder.errorf(AdapterWeightsName, "the whole weight %.120q is %v, and the base has %v: put the tokenizer of the adapter into its folder, or merge it with PEFT", in, t.Shape, w.Shape)
 			}
 			x, errX := t.AsFloat64s()
-			y, errY := base.Weights[i].AsFloat64s()
+			y, errY := w.AsFloat64s()
 			if err := errors.Join(errX, errY); err != nil {
-				return a.folder.errorf(AdapterWeightsName, "%.80q: %w", in, err)
+				return nil, a.folder.errorf(AdapterWeightsName, "%.80q: %w", in, err)
 			}
-			if !slices.Equal(t.Shape, base.Weights[i].Shape) || !slices.Equal(x, y) {
-				return a.folder.errorf(AdapterWeightsName, "it holds the whole weight %.120q beside its matrices, and the base has other numbers there: merge it with PEFT, or save it with save_embedding_layers=False", in)
+			if !slices.Equal(x, y) {
+				whole[p.Name] = float32s(p.Name, t.Shape, x)
 			}
 		}
 	}
-	return nil
+	return whole, nil
+}
+
+// float32s returns numbers as a tensor of float32.
+func float32s(name string, shape []int, x []float64) format.Tensor {
+	numbers := make([]float32, len(x))
+	for i, v := range x {
+		numbers[i] = float32(v)
+	}
+	return format.FromFloat32s(name, shape, numbers)
 }
 
 // BaseOf returns the path of an adapter's base: as it is named, or beside the

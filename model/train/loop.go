@@ -76,6 +76,7 @@ type Origin struct {
 	SHA256 string   `json:"sha256"`          // model.Weights.Hash, before tokens were added
 	Step   int      `json:"step,omitempty"`  // of its own training
 	Added  []string `json:"added,omitempty"` // tokens
+	Rows   int      `json:"rows,omitempty"`  // of its vocabulary, where tokens were added; older runs do not say it
 }
 
 // Values of Options.Best.
