@@ -30,6 +30,7 @@ type ONNX struct {
 	Runtime runtime.Place // where it runs: "ONNX Runtime 1.30.0 on cpu"
 
 	partly  bool // File lacks outputs of the file on the disk, which are in left; notes says so
+	apart   bool // runtimes get File too: the file on the disk has outputs that are not tensors of numbers
 	left    map[string]bool
 	stands  map[string]string // outputs of left for which tensors stand, and the note of it
 	ignored []string          // outputs that nothing stands for, and why
@@ -126,6 +127,15 @@ func (x *ONNX) refusedBy(err error) error {
 
 // readONNX reads a file without opening it in a runtime.
 func readONNX(path string) (*ONNX, error) {
+	x, err := readStructure(path)
+	if err != nil {
+		return nil, err
+	}
+	return x, x.declareNumbers()
+}
+
+// readStructure reads a file whose inputs and outputs may be of any kind.
+func readStructure(path string) (*ONNX, error) {
 	path = find.ModelIn(path)
 	if _, err := find.Expect(path, find.ONNXFile, find.ONNX); err != nil {
 		return nil, err
@@ -137,11 +147,16 @@ func readONNX(path string) (*ONNX, error) {
 	if len(m.Graph.Outputs) == 0 {
 		return nil, fmt.Errorf("%s: it has no outputs, so there is nothing to compute: add one to the file", path)
 	}
-	x := &ONNX{Path: path, File: m}
-	if x.inputs, err = inputsOf(m); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	return &ONNX{Path: path, File: m}, nil
+}
+
+// declareNumbers reads the inputs, and refuses a file with inputs or outputs that are not
+// tensors of numbers.
+func (x *ONNX) declareNumbers() (err error) {
+	if x.inputs, err = inputsOf(x.File); err != nil {
+		return fmt.Errorf("%s: %w", x.Path, err)
 	}
-	return x, nil
+	return nil
 }
 
 // anyRunner returns the requested runtime, whatever profiles it supports; found is

@@ -10,7 +10,6 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/read"
 	"github.com/attnx/attnx/format"
-	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/internal/quote"
 	"github.com/attnx/attnx/runtime"
 )
@@ -27,13 +26,9 @@ type kinds struct {
 	texts map[string]bool // tensors of words
 }
 
-// readKinds reads a file with inputs that are not tensors of numbers.
-func readKinds(path string, why *kindError) (*ONNX, error) {
-	path = find.ModelIn(path)
-	m, err := find.ReadModelAs(path, onnx.CheckStructure)
-	if err != nil {
-		return nil, err
-	}
+// readKinds returns a file with inputs that are not tensors of numbers.
+func readKinds(file *ONNX, why *kindError) (*ONNX, error) {
+	path, m := file.Path, file.File
 	x := &ONNX{Path: path, File: m}
 	x.kinds = &kinds{kinded: kinded{ONNX: x}, why: why, ids: map[string]int64{}, texts: map[string]bool{}}
 	random := randomOutputs(m)
@@ -117,15 +112,21 @@ func (k *kinds) record(folder string) (recording, error) {
 	outputs := map[string]format.Tensor{}
 	for _, out := range g.Outputs { // in order, so that words have the same numbers each time
 		if d, there := results[out.Name]; there {
-			k.take(out.Name, d, outputs)
+			if err := k.take(out.Name, d, outputs); err != nil {
+				return r, err
+			}
 		}
 	}
 	if err := sortOpen(outputs, orderings(k.File)); err != nil {
 		return r, fmt.Errorf("%s: %w", folder, err)
 	}
-	played, err := recordingOf(r.name, outputs)
-	r.outputs = played.outputs
-	return r, err
+	for name, t := range outputs {
+		if t, err = inFloat64(t.WithName(name)); err != nil {
+			return r, fmt.Errorf("%s: %w", folder, err)
+		}
+		r.outputs = append(r.outputs, t)
+	}
+	return r, nil
 }
 
 // numbered reads the values of a recorded set, each of the kind that the file declares.
@@ -167,11 +168,18 @@ func (k *kinds) numbered(r *recording, prefix string, values []onnx.ValueInfo, l
 }
 
 // take adds the tensors of an output: the elements of a sequence and their number, the keys of
-// a map and its values.
-func (k *kinds) take(name string, d runtime.Datum, to map[string]format.Tensor) {
+// a map and its values. It refuses two of one name.
+func (k *kinds) take(name string, d runtime.Datum, to map[string]format.Tensor) error {
+	put := func(t format.Tensor) error {
+		if _, taken := to[t.Name]; taken {
+			return fmt.Errorf("%s: an output and a part of another one are both called %.80q: rename the output", k.Path, t.Name)
+		}
+		to[t.Name] = t
+		return nil
+	}
 	switch {
 	case d.Tensor != nil:
-		to[name] = d.Tensor.WithName(name)
+		return put(d.Tensor.WithName(name))
 	case d.Strings != nil:
 		t := format.Tensor{Name: name, DType: format.Int64, Shape: d.Strings.Shape, Data: []byte{}}
 		for _, w := range d.Strings.Elements {
@@ -182,20 +190,22 @@ func (k *kinds) take(name string, d runtime.Datum, to map[string]format.Tensor) 
 			}
 			t.Data = binary.LittleEndian.AppendUint64(t.Data, uint64(id))
 		}
-		k.texts[name], to[name] = true, t
+		k.texts[name] = true
+		return put(t)
 	case d.List != nil:
-		size := "the length of " + name
-		to[size] = handle(size, len(*d.List))
 		for i, x := range *d.List {
-			k.take(fmt.Sprintf("%s[%d]", name, i), x, to)
+			if err := k.take(fmt.Sprintf("%s[%d]", name, i), x, to); err != nil {
+				return err
+			}
 		}
+		return put(handle("the length of "+name, len(*d.List)))
 	case d.Map != nil:
-		k.take(name+".keys", d.Map.Keys, to)
-		k.take(name+".values", d.Map.Values, to)
-	default:
-		none := "the absence of " + name
-		to[none] = handle(none, 1)
+		if err := k.take(name+".keys", d.Map.Keys, to); err != nil {
+			return err
+		}
+		return k.take(name+".values", d.Map.Values, to)
 	}
+	return put(handle("the absence of "+name, 1))
 }
 
 // says describes a difference in words.
@@ -247,8 +257,11 @@ func (s *kindSession) Run(inputs map[string]format.Tensor) (map[string]format.Te
 	}
 	out := map[string]format.Tensor{}
 	for name, d := range results {
-		if !s.k.left[name] {
-			s.k.take(name, d, out)
+		if s.k.left[name] {
+			continue
+		}
+		if err := s.k.take(name, d, out); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil

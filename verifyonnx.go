@@ -65,12 +65,21 @@ var foreignCases = []openSizes{{batch: 1, length: drawnLength}, {batch: 2, lengt
 // the form of ONNX's tests (test_data_set_0/input_0.pb and so on), these inputs are
 // run, and the oracle and the runtimes are compared with the recorded outputs too.
 // Otherwise the inputs are read from files, or drawn as in ONNX.Draw. Outputs that are not
-// made of numbers are left out, and the report's notes say so.
+// made of numbers, and those that depend on random draws, are left out: the report's notes
+// and its coverage say so.
+//
+// The oracle does not read every file: it lacks an operator, data decide how often a loop
+// runs, or inputs are strings, sequences or maps. The recorded outputs judge such a file
+// alone, and must have every output. Without any, its runtimes are compared with the first
+// of them that runs it, which Report.Oracle names. That is never a pass: runtimes that
+// agree are not certified. Strings are compared for equality, sequences element by element.
+// Two files with such inputs are not compared.
 //
 // Other files are compared with the first one: the graph of each in float64, then
 // the file in every runtime. Their inputs and outputs may have other names and another
 // order. A file that has integer weights where the first one has none is measured
-// against the first one, and its runtimes are compared with its own graph.
+// against the first one, and its runtimes are compared with its own graph or, if the
+// oracle does not read that, measured too.
 //
 // If a runtime or a file differs, the report names the first node that does.
 func VerifyONNX(ctx context.Context, paths []string, o VerifyOptions) (runtime.Report, error) {
@@ -388,29 +397,4 @@ func (v *onnxVerification) verify(ctx context.Context, oracle runtime.Oracle, ca
 		v.report.Results = append(v.report.Results, r)
 	}
 	return nil
-}
-
-// quantized reports whether a file computes with integers in the place of
-// floating-point numbers.
-func (f *verified) quantized() bool {
-	for _, n := range f.File.Graph.Nodes {
-		if slices.Contains(quantizing, n.Op) {
-			return true
-		}
-	}
-	return false
-}
-
-// quantizing are the operators that files have whose weights became integers.
-var quantizing = []string{"DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "ConvInteger", "MatMulInteger",
-	"MatMulIntegerToFloat", "MatMulNBits", "QLinearConv", "QLinearMatMul", "QGemm", "GatherBlockQuantized"}
-
-// coarser returns the less exact of two types.
-func coarser(a, b format.DType) format.DType {
-	for _, d := range []format.DType{format.BFloat16, format.Float16, format.Float32} {
-		if a == d || b == d {
-			return d
-		}
-	}
-	return cmp.Or(a, format.Float32)
 }

@@ -87,7 +87,7 @@ func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, 
 				c.DType = f.pair.computed
 			}
 			if f.kinds != nil {
-				c.Says = f.kinds.says
+				c.Says, c.Names = f.kinds.says, func(output string) bool { return f.kinds.texts[output] }
 			}
 			how := runtime.Options{Library: e.libraryOf(o.Library), Device: e.device, AnyOf: len(o.Runtimes) != 1, TF32: o.TF32, Level: level, Turns: true}
 			c.Part = func(part runtime.File) (runtime.Session, error) { return f.opened(open, part, how) }
@@ -96,7 +96,7 @@ func (f *verified) candidates(o VerifyOptions) (candidates []runtime.Candidate, 
 					return nil, err
 				}
 				file, err := e.file(f.Path, f.File)
-				if err == nil && f.partly {
+				if err == nil && f.apart {
 					file.Path = ""
 					file.Data, err = inlined(f.File, f.cuts.dir)
 				}
@@ -121,7 +121,24 @@ func (x *ONNX) opened(open openFile, file runtime.File, how runtime.Options) (ru
 	if err != nil {
 		return s, err
 	}
+	if x.partly && !x.apart {
+		s = without{s, x.left}
+	}
 	return inOrder(s, x.File), nil
+}
+
+// without is a session of a file some of whose outputs are not compared.
+type without struct {
+	runtime.Session
+	left map[string]bool
+}
+
+func (s without) Run(inputs map[string]format.Tensor) (map[string]format.Tensor, error) {
+	out, err := s.Session.Run(inputs)
+	for name := range s.left {
+		delete(out, name)
+	}
+	return out, err
 }
 
 // tooExact returns why a runtime that computes float64 in float32 does not run a file
@@ -170,4 +187,29 @@ func (e entrant) anyFile() openFile {
 		return e.Open
 	}
 	return nil
+}
+
+// quantized reports whether a file computes with integers in the place of
+// floating-point numbers.
+func (f *verified) quantized() bool {
+	for _, n := range f.File.Graph.Nodes {
+		if slices.Contains(quantizing, n.Op) {
+			return true
+		}
+	}
+	return false
+}
+
+// quantizing are the operators that files have whose weights became integers.
+var quantizing = []string{"DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "ConvInteger", "MatMulInteger",
+	"MatMulIntegerToFloat", "MatMulNBits", "QLinearConv", "QLinearMatMul", "QGemm", "GatherBlockQuantized"}
+
+// coarser returns the less exact of two types.
+func coarser(a, b format.DType) format.DType {
+	for _, d := range []format.DType{format.BFloat16, format.Float16, format.Float32} {
+		if a == d || b == d {
+			return d
+		}
+	}
+	return cmp.Or(a, format.Float32)
 }

@@ -9,24 +9,20 @@ import (
 	"github.com/attnx/attnx/export/onnx"
 	"github.com/attnx/attnx/export/onnx/cut"
 	"github.com/attnx/attnx/export/onnx/read"
-	"github.com/attnx/attnx/internal/find"
 	"github.com/attnx/attnx/runtime"
 )
 
 // maxTaken bounds the elements that are taken from a sequence.
 const maxTaken = 256
 
-// readNumbers is readONNX for a file of which some outputs are not tensors of numbers: it
-// keeps what can be compared, and x.notes says what is left out. A ZipMap gives way to the
+// keepNumbers returns what of a file can be compared whose outputs are not all tensors of
+// numbers that it alone decides; x.notes says what is left out. A ZipMap gives way to the
 // tensor that it reads, and a sequence of numbers to its elements, so that every runtime and
-// the oracle see tensors. What depends on random draws is left out too. other is why the file
-// itself is not compared.
-func readNumbers(path string, other error) (*ONNX, error) {
-	path = find.ModelIn(path)
-	m, err := find.ReadModelAs(path, onnx.CheckStructure)
-	if err != nil {
-		return nil, err
-	}
+// the oracle see tensors: the runtimes then get a copy of the file. What depends on random
+// draws is left out too: the oracle does not see it, and the runtimes run the file as it
+// is. other is why the file itself is not compared.
+func keepNumbers(file *ONNX, other error) (_ *ONNX, err error) {
+	path, m := file.Path, file.File
 	whole, graph := *m, *m.Graph
 	whole.Graph = &graph
 	x := &ONNX{Path: path, File: &whole, partly: true, left: map[string]bool{}}
@@ -34,10 +30,12 @@ func readNumbers(path string, other error) (*ONNX, error) {
 	parts, random := cut.Of(m), randomOutputs(m)
 	for _, out := range m.Graph.Outputs {
 		x.named = append(x.named, out.Name)
+		numbers := isNumbers(typeOf(out))
+		x.apart = x.apart || !numbers
 		if x.leavesRandom(out.Name, random) {
 			continue
 		}
-		if isNumbers(typeOf(out)) {
+		if numbers {
 			graph.Outputs = append(graph.Outputs, out)
 			continue
 		}
@@ -68,6 +66,9 @@ func readNumbers(path string, other error) (*ONNX, error) {
 		}
 	}
 	graph.Nodes = append(nodes, added...)
+	if x.apart {
+		x.leavesFile()
+	}
 	return x, nil
 }
 
@@ -86,6 +87,12 @@ func (x *ONNX) unpacked(m *onnx.Model, parts *cut.Model, out onnx.ValueInfo) (al
 		if err == nil && r.Outputs[out.Name].List != nil && len(*r.Outputs[out.Name].List) <= maxTaken {
 			n := len(*r.Outputs[out.Name].List)
 			for i := range n {
+				if taken := fmt.Sprintf("%s[%d]", name, i); hasValue(m, taken) {
+					x.leaves(name, fmt.Sprintf("it is a %.200s, and the file has a value of its own that is called %.80q, as its element would be", t, taken))
+					return nil
+				}
+			}
+			for i := range n {
 				element := onnx.ValueInfo{Name: fmt.Sprintf("%s[%d]", out.Name, i), DataType: t.Elem.DataType, NoShape: true}
 				place := element.Name + ".place"
 				x.File.Graph.Nodes = append(x.File.Graph.Nodes,
@@ -99,6 +106,13 @@ func (x *ONNX) unpacked(m *onnx.Model, parts *cut.Model, out onnx.ValueInfo) (al
 	}
 	x.leaves(name, fmt.Sprintf("it is a %.200s", t))
 	return nil
+}
+
+// leavesFile says that the runtimes do not run the file on the disk.
+func (x *ONNX) leavesFile() {
+	const why = "the runtimes ran a copy of it, in memory, that has outputs of numbers only"
+	x.ignored = append(x.ignored, "the file as it is: "+why)
+	x.notes = append(x.notes, fmt.Sprintf("%s: %s", x.Path, why))
 }
 
 // standsFor notes that tensors are compared in an output's place.
@@ -116,6 +130,14 @@ func (x *ONNX) leaves(output, why string) {
 	}
 	x.left[output], x.ignored = true, append(x.ignored, fmt.Sprintf("output %.80q: %s", output, why))
 	x.notes = append(x.notes, fmt.Sprintf("%s: output %.80q is not compared: %s", x.Path, output, why))
+}
+
+// hasValue reports whether a value of a file's graph has a name.
+func hasValue(m *onnx.Model, name string) bool {
+	g := m.Graph
+	return slices.ContainsFunc(slices.Concat(g.Inputs, g.Outputs), func(v onnx.ValueInfo) bool { return v.Name == name }) ||
+		slices.ContainsFunc(g.Initializers, func(t *onnx.Tensor) bool { return t.Name == name }) ||
+		slices.ContainsFunc(g.Nodes, func(n *onnx.Node) bool { return slices.Contains(n.Outputs, name) })
 }
 
 // withoutIgnored adds the outputs that are not compared to what a verification leaves out, so
@@ -149,18 +171,25 @@ func (x *ONNX) leavesRandom(output string, random map[string]string) bool {
 
 // readCompared reads a file to be verified.
 func readCompared(path string) (*ONNX, error) {
-	x, err := readONNX(path)
+	x, err := readStructure(path)
+	if err != nil {
+		return nil, err
+	}
+	err = x.declareNumbers()
 	other, is := isKind(err)
 	switch {
 	case is && other.what == "output":
-		return readNumbers(path, other)
+		return keepNumbers(x, other)
 	case is:
-		return readKinds(path, other)
+		return readKinds(x, other)
 	case err != nil:
 		return nil, err
 	}
-	for _, node := range randomOutputs(x.File) {
-		return readNumbers(path, &RandomError{node})
+	random := randomOutputs(x.File)
+	for _, out := range x.File.Graph.Outputs {
+		if node := random[out.Name]; node != "" {
+			return keepNumbers(x, &RandomError{node})
+		}
 	}
 	return x, nil
 }

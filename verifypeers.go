@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/runtime"
 )
 
@@ -48,20 +47,22 @@ func (v *onnxVerification) peers(ctx context.Context) error {
 		if n := len(v.cases) - len(ran); n > 0 {
 			first.notes = append(first.notes, fmt.Sprintf("%s: %s does not run %d of %d cases, which are left out", first.Path, c.Name, n, len(v.cases)))
 		}
-		v.cases, v.instead, v.report.Oracle = ran, played(all, nil), c.Name
+		v.cases, v.instead, v.report.Oracle = ran, all, c.Name
 		return v.verify(ctx, v.instead, slices.Delete(candidates, i, i+1), "", c.Name)
 	}
 	return cmp.Or(failed, v.refused)
 }
 
-// runAlone returns the outputs of a candidate, and the cases that it runs: sizes that are drawn
-// may not fit one another. The error is that of the first case, if it runs none.
-func (v *onnxVerification) runAlone(ctx context.Context, c runtime.Candidate) (all []recording, ran []runtime.Case, failed error) {
+// runAlone returns what is compared of the outputs of a candidate, and the cases that it runs:
+// sizes that are drawn may not fit one another. The error is that of the first case, if it runs
+// none.
+func (v *onnxVerification) runAlone(ctx context.Context, c runtime.Candidate) (all *player, ran []runtime.Case, failed error) {
 	s, err := c.Open()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer s.Close()
+	all = played(nil, nil)
 	for _, k := range v.cases {
 		if context.Cause(ctx) != nil {
 			return nil, nil, context.Cause(ctx)
@@ -69,9 +70,9 @@ func (v *onnxVerification) runAlone(ctx context.Context, c runtime.Candidate) (a
 		k.Name = k.String() // by which player knows it
 		out, err := s.Run(k.Inputs())
 		if err == nil {
-			var r recording
-			if r, err = recordingOf(k.Name, out); err == nil {
-				all, ran = append(all, r), append(ran, k)
+			var shapes map[string][]int
+			if out, shapes, err = runtime.KeepOf(out); err == nil {
+				all.outputs[k.Name], all.shapes[k.Name], ran = out, shapes, append(ran, k)
 			}
 		}
 		if failed == nil {
@@ -85,23 +86,6 @@ func (v *onnxVerification) runAlone(ctx context.Context, c runtime.Candidate) (a
 		failed = errors.New("it gives no output")
 	}
 	return nil, nil, failed
-}
-
-// recordingOf copies the outputs of a run, floating-point numbers as F64.
-func recordingOf(name string, out map[string]format.Tensor) (r recording, err error) {
-	r.name = name
-	for output, t := range out {
-		t = t.WithName(output)
-		if t.DType.Float() && t.DType != format.Float64 {
-			if t, _, err = t.Convert(format.Float64); err != nil {
-				return r, fmt.Errorf("output %.80q: %w", output, err)
-			}
-		} else {
-			t.Data = slices.Clone(t.Data)
-		}
-		r.outputs = append(r.outputs, t)
-	}
-	return r, nil
 }
 
 // unproved makes the report one of a file that no oracle judged. What was compared with the

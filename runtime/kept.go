@@ -24,6 +24,46 @@ type kept struct {
 	bounds map[Numbers][2]format.Tensor
 }
 
+// KeepOf selects of the outputs of a case what Verify compares, by name. A tensor that is not
+// selected as a whole has one axis then: the selected elements, line after line. The result
+// has memory of its own, and the shapes that the outputs had.
+func KeepOf(outputs map[string]format.Tensor) (selected map[string]format.Tensor, shapes map[string][]int, err error) {
+	shapes, selected = map[string][]int{}, map[string]format.Tensor{}
+	for name, t := range outputs {
+		if err := t.Check(); err != nil {
+			return nil, nil, err
+		}
+		shapes[name] = slices.Clone(t.Shape)
+	}
+	for name, s := range Select(shapes, keptElements) {
+		t := outputs[name].WithName(name)
+		if s.Whole() {
+			t.Shape, t.Data = shapes[name], slices.Clone(t.Data)
+		} else {
+			t = s.flat(t)
+		}
+		selected[name] = t
+	}
+	return selected, shapes, nil
+}
+
+// flat returns the selected elements of a whole tensor, line after line.
+func (s Selection) flat(t format.Tensor) format.Tensor {
+	size, data := t.DType.Size(), []byte{}
+	for l := range s.Lines() {
+		row := t.Data[l.Row*s.width*size:]
+		if l.Step == 1 {
+			data = append(data, row[l.First*size:(l.First+l.N)*size]...)
+			continue
+		}
+		for i := range l.N {
+			at := (l.First + i*l.Step) * size
+			data = append(data, row[at:at+size]...)
+		}
+	}
+	return format.Tensor{Name: t.Name, DType: t.DType, Shape: []int{len(data) / max(1, size)}, Data: data}
+}
+
 // bound keeps the bounds of the selected elements.
 func (k *kept) bound(n Numbers, b Bounds) error {
 	t, ok := b.Of[k.name]

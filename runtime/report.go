@@ -76,7 +76,10 @@ func (n Number) ratio() string {
 
 // Report is the outcome of a verification. `attnx verify` prints its JSON.
 type Report struct {
-	Verdict Verdict  `json:"verdict"`
+	Verdict Verdict `json:"verdict"`
+	// Oracle is what the results are compared with: OracleName, the recorded outputs or, for a
+	// file that the oracle does not read, a runtime such as "ort-cpu (disabled)". The verdict
+	// is then fail, as nothing says which of the runtimes is right.
 	Oracle  string   `json:"oracle"`
 	Reason  string   `json:"reason,omitempty"` // why the verdict is fail
 	Checks  []Check  `json:"checks"`           // of the files, made before any run

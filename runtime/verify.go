@@ -51,6 +51,9 @@ type Candidate struct {
 	// Says describes a difference in an output whose numbers stand for something else, such as
 	// words; "" of one whose numbers are meant. It may be nil.
 	Says func(BadValue) string
+	// Names reports whether the numbers of an output stand for something else. They are the
+	// same or not, and have no distance. It may be nil: none do.
+	Names func(output string) bool
 	// Refused returns the node at which the candidate gave up with an error, opening
 	// a model (a nil case) or running a case. It may be nil.
 	Refused func(*Case, error) (Origin, error)
@@ -334,6 +337,7 @@ type candidateRun struct {
 	lost        string     // the first output of which rounding leaves no digit
 	closest     *Case      // of the value that came closest to its bound
 	closestForm Form
+	distances   bool  // an output was compared whose numbers have a distance
 	cases       int   // number of cases that ran
 	refusal     error // with which it gave up
 	refused     *Case // the case in which it did; nil if it could not be opened
@@ -474,6 +478,11 @@ func (r *candidateRun) compare(c Case, f Form, want expected, got []format.Tenso
 		if !scores { // an argmax is meaningful only for scores
 			d.ArgmaxChecked, d.ArgmaxAgreed = 0, 0
 		}
+		if r.Names != nil && r.Names(x.name) {
+			d.MaxAbs, d.MaxRel = 0, 0
+		} else if d.Elements > 0 {
+			r.distances = true
+		}
 		if d.Used > r.difference.Used {
 			r.closest, r.closestForm = &c, f
 		}
@@ -496,8 +505,10 @@ func (r *candidateRun) result(offered int) Result {
 		x.Closest = place(r.difference.ClosestName, r.difference.ClosestIndex)
 		x.Readings = r.readings()
 	}
-	if r.difference.Elements > 0 {
+	if r.distances {
 		x.MaxAbs, x.MaxRel = Number(r.difference.MaxAbs), Number(r.difference.MaxRel)
+	}
+	if r.difference.Elements > 0 {
 		x.ArgmaxAgreement = Number(r.difference.ArgmaxAgreement())
 	}
 	switch {
