@@ -103,12 +103,33 @@ func TestTrainNoGradient(t *testing.T) {
 	check(errors.Join(os.WriteFile(file, b.Bytes(), 0o666), os.WriteFile(data, []byte("a,b,y\n1,2,3\n2,1,0\n0,1,2\n3,1,1\n"), 0o666)))
 	out := ""
 	_, err := tuned(t, at, func(o *attnx.TrainOptions) { o.Init, o.Data.Files, out = file, []string{data}, o.Out })
-	const want = `node "the bits": graph: BitCast "b" has no derivative, and the loss depends on it through "b", "y"`
-	if err == nil || !strings.HasPrefix(err.Error(), want) {
+	const want = `Init model.onnx: node "the bits": graph: BitCast "b" has no derivative, and the loss depends on it through "b", "y"`
+	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), attnx.NameEarlier) {
 		t.Errorf("want %q: %v", want, err)
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("the run's folder was written")
+	}
+	// So are one that the engine does not compute, and what hides the weights from a loss.
+	for op, want := range map[string]string{
+		"ReduceProd": `Init model.onnx: node "the bits": train: ReduceProd is not supported by the Gorgonia engine (value "b"): ` + attnx.NameEarlier,
+		"Hardmax":    `Output "y": model.onnx: it depends on weights through Equal "b.equal_1" alone`,
+	} {
+		m.Opsets[0].Version, m.IRVersion = 17, 8
+		m.Graph.Nodes[1].Op, m.Graph.Nodes[1].Attributes = op, nil
+		if op == "ReduceProd" {
+			m.Graph.Nodes[1].Attributes = []onnx.Attribute{{Name: "axes", Type: onnx.AttrInts, Ints: []int64{1}}}
+		}
+		b.Reset()
+		check(m.Encode(&b))
+		check(os.WriteFile(file, b.Bytes(), 0o666))
+		_, err := tuned(t, at, func(o *attnx.TrainOptions) { o.Init, o.Data.Files, out = file, []string{data}, o.Out })
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("want %q: %v", want, err)
+		}
+		if left, _ := os.ReadDir(out); len(left) > 0 {
+			t.Errorf("%s: the folder has %v", op, left)
+		}
 	}
 }
 

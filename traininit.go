@@ -364,6 +364,9 @@ func (s *started) length(o TrainOptions) (int, error) {
 	return cmp.Or(o.Context, min(most, longestDefault)), nil
 }
 
+// NameOutput is the remedy for an output from which nothing is learned.
+const NameOutput = "name another Output"
+
 // checkFreeze refuses patterns that fit no weight, and weights that are all
 // frozen.
 func (r *trainRun) checkFreeze() error {
@@ -381,13 +384,16 @@ func (r *trainRun) checkFreeze() error {
 	}
 	none := errors.New("it depends on no weight: there is nothing to learn")
 	if flat != nil {
-		none = fmt.Errorf("it depends on weights through %s %.80q alone, whose derivative is 0: there is nothing to learn, name an output before it", flat.Op().Name(), flat.Name)
+		none = fmt.Errorf("it depends on weights through %s %.80q alone, whose derivative is 0: there is nothing to learn", flat.Op().Name(), flat.Name)
 	}
 	if names != nil && flat == nil {
 		return &Error{Option: "Freeze", Err: train.ErrAllFrozen}
 	}
 	if l := r.options.Loss; l != nil {
-		return &Error{Option: "Output", Value: fmt.Sprintf("%.80q", l.Output), Err: none}
+		if r.options.Init != nil {
+			none = fmt.Errorf("%s: %w", r.options.Init.Name, none)
+		}
+		return &Error{Option: "Output", Value: fmt.Sprintf("%.80q", l.Output), Err: none, Do: NameOutput}
 	}
 	return fmt.Errorf("the loss: %w", none)
 }

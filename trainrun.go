@@ -166,18 +166,30 @@ func (r *trainRun) checkForm() error {
 // ExportMoments is the remedy for running moments that share a weight.
 const ExportMoments = "export the file after a training batch, when they differ, or train without BatchStatistics"
 
-// named adds the name of an ONNX file's node to the error that it has no gradient.
+// NameEarlier is the remedy for a node that cannot be trained.
+const NameEarlier = "name an Output that does not need it"
+
+// named adds the ONNX file, the name of its node and the remedy to the error that a node
+// has no gradient, or is one that the engine does not compute.
 func (r *trainRun) named(err error) error {
-	none := (*graph.NoGradientError)(nil)
-	if !errors.As(err, &none) {
+	none, unknown, at := (*graph.NoGradientError)(nil), (*graph.UnsupportedError)(nil), ""
+	switch {
+	case r.names == nil:
+		return err
+	case errors.As(err, &none):
+		at = none.Node
+	case errors.As(err, &unknown):
+		at, err = unknown.Node, unknown
+	default:
 		return err
 	}
-	for at := none.Node; at != ""; at = at[:max(0, strings.LastIndexByte(at, '.'))] { // a node's parts have names below its own
+	for ; at != ""; at = at[:max(0, strings.LastIndexByte(at, '.'))] { // a node's parts have names below its own
 		if name := r.names[at]; name != "" {
-			return fmt.Errorf("node %.80q: %w", name, err)
+			err = fmt.Errorf("node %.80q: %w", name, err)
+			break
 		}
 	}
-	return err
+	return &Error{Option: "Init", Value: r.options.Init.Name, Err: err, Do: NameEarlier}
 }
 
 // checkMemory refuses a batch whose step does not fit into free memory.
@@ -302,7 +314,7 @@ func (r *trainRun) end(runErr error) (*TrainResult, error) {
 	}
 	stopped := errors.Is(runErr, context.Canceled) || errors.Is(runErr, context.DeadlineExceeded)
 	if runErr != nil && !stopped && r.done == 0 {
-		return nil, errors.Join(runErr, r.abandon())
+		return nil, errors.Join(r.named(runErr), r.abandon())
 	}
 	also := func(err error) error {
 		if stopped || runErr != nil && runErr.Error() == err.Error() { // the second save failed for the same reason

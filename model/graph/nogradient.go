@@ -6,6 +6,17 @@ import (
 	"strings"
 )
 
+// UnsupportedError reports a node that an engine or a form of file has no form of.
+type UnsupportedError struct {
+	Node string // its name in the graph
+	Err  error
+}
+
+func (e *UnsupportedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *UnsupportedError) Unwrap() error { return e.Err }
+
 // NoGradientError reports an operator without a derivative, of which the loss
 // needs one.
 type NoGradientError struct {

@@ -93,36 +93,39 @@ func Match(pattern, name string) (bool, error) {
 
 // Reaching returns how many of the named parameters (nil: all) a gradient of the loss
 // reaches: those that it depends on through floating-point values. flat is a value
-// whose derivative is 0 (graph.Flat) between the loss and such a parameter, nil if there is none.
+// whose derivative is 0 (graph.Flat, or of another type) between the loss and such a parameter, nil if there is none.
 func Reaching(loss *graph.Graph, names []string) (count int, flat *graph.Value, err error) {
 	out, ok := loss.Output(role.Of(role.Loss))
 	if !ok {
 		return 0, nil, errors.New("train: the graph has no loss")
 	}
-	type place struct {
-		v, by *graph.Value // by: the last flat value passed
-	}
-	seen := map[place]bool{}
-	var visit func(at place)
-	visit = func(at place) {
-		if seen[at] || !at.v.DType.Float() && !graph.Through(at.v) {
+	seen := map[*graph.Value][2]bool{} // without and with a flat value on the way
+	var visit func(v, by *graph.Value)
+	visit = func(v, by *graph.Value) {
+		at := seen[v]
+		i := 0
+		if by != nil {
+			i = 1
+		}
+		if at[i] {
 			return
 		}
-		seen[at] = true
-		if _, ok := graph.Is[graph.Param](at.v); ok && (names == nil || slices.Contains(names, at.v.Name)) {
-			if at.by == nil {
+		at[i] = true
+		seen[v] = at
+		if _, ok := graph.Is[graph.Param](v); ok && v.DType.Float() && (names == nil || slices.Contains(names, v.Name)) {
+			if by == nil {
 				count++
 			} else {
-				flat = at.by
+				flat = by
 			}
 		}
-		if at.by == nil && graph.Flat(at.v.Op()) {
-			at.by = at.v
+		if by == nil && (graph.Flat(v.Op()) || !v.DType.Float() && !graph.Through(v)) {
+			by = v
 		}
-		for _, a := range at.v.Args() {
-			visit(place{a, at.by})
+		for _, a := range v.Args() {
+			visit(a, by)
 		}
 	}
-	visit(place{v: out.Value})
+	visit(out.Value, nil)
 	return count, flat, nil
 }

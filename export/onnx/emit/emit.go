@@ -175,7 +175,7 @@ func (e *emitter) model(weights []format.Tensor) (*onnx.Model, error) {
 			continue
 		}
 		if err := e.write(n); err != nil {
-			return nil, fmt.Errorf("export: %s %.80q: %w", n.Op.Name(), n.Name(), err)
+			return nil, &graph.UnsupportedError{Node: n.Name(), Err: fmt.Errorf("export: %s %.80q: %w", n.Op.Name(), n.Name(), err)}
 		}
 	}
 	for _, o := range e.graph.Outputs {

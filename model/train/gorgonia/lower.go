@@ -42,7 +42,7 @@ func (l *lowering[E]) lower(n *graph.Node) {
 		l.nodes[n.Results[0]] = l.value(n.Results[0], args)
 	}
 	if l.err != nil {
-		l.err = fmt.Errorf("%w (value %.80q)", l.err, n.Name())
+		l.err = &graph.UnsupportedError{Node: n.Name(), Err: fmt.Errorf("%w (value %.80q)", l.err, n.Name())}
 	}
 }
 

@@ -49,6 +49,8 @@ var remedies = map[string]string{
 	attnx.QuantizeInit:    "start from the model that it was exported from, with --lora and --quantize",
 	attnx.TakeFloat32:     "leave it out: the default is float32",
 	attnx.TrainFile:       "or train the graph of the file as it is, with --loss",
+	attnx.NameEarlier:     "name an --output that does not need it",
+	attnx.NameOutput:      "name another with --output",
 	attnx.TakeORT:         "take --engine ort",
 	attnx.WriteTokensOf:   "write them with `attnx tokens --tokenizer MODEL`",
 	attnx.GiveVal:         "give the data for validation that the run began with as --val",
