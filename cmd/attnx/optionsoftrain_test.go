@@ -17,6 +17,7 @@ import (
 	"github.com/attnx/attnx"
 	"github.com/attnx/attnx/cmd/attnx/internal/console"
 	"github.com/attnx/attnx/fixtures"
+	"github.com/attnx/attnx/runtime/ort/library"
 )
 
 // trial is a value of an option that is not the default, and what else is given with and
@@ -122,11 +123,24 @@ func TestOptionsOfTrain(t *testing.T) {
 		}
 		slices.Sort(names)
 	}
+	engines := []string{"gorgonia"}
+	if fixtures.Exhaustive() {
+		if _, err := library.Find("", "cpu"); err == nil {
+			engines = append(engines, "ort")
+		}
+	}
+	type trained struct{ task, engine string }
+	cases := map[trained]struct{ args, val string }{}
 	for task, of := range tasks {
+		for _, engine := range engines {
+			cases[trained{task, engine}] = of
+		}
+	}
+	for c, of := range cases {
 		without := map[string]string{}
 		for _, name := range names {
 			try := trials[name]
-			common := of.args + " --engine gorgonia --batch 4 --eval-batches 2"
+			common := of.args + " --engine " + c.engine + " --batch 4 --eval-batches 2"
 			if name != "epochs" {
 				common += " --steps 3"
 			}
@@ -143,16 +157,16 @@ func TestOptionsOfTrain(t *testing.T) {
 					without[base] = "refused: " + refused
 				}
 				if refused != "" && try.with == "" && !strings.Contains(refused, "--"+name) { // one that must be given is named
-					t.Errorf("%s: the command without --%s is refused: %s", task, name, refused)
+					t.Errorf("%s on %s: the command without --%s is refused: %s", c.task, c.engine, name, refused)
 				}
 			}
 			value := strings.NewReplacer("VAL", of.val, "TARGET", of.val).Replace(try.value)
 			result, refused := outcome(base + " --" + name + "=" + value)
 			switch {
 			case refused != "" && !strings.Contains(refused, cmp.Or(try.says, "--"+name)) && !strings.Contains(refused, "--"+name) && !strings.Contains(without[base], "refused"):
-				t.Errorf("%s: --%s is refused without its name: %s", task, name, refused)
+				t.Errorf("%s on %s: --%s is refused without its name: %s", c.task, c.engine, name, refused)
 			case refused == "" && try.only == "" && result == without[base]:
-				t.Errorf("%s: --%s changes nothing", task, name)
+				t.Errorf("%s on %s: --%s changes nothing", c.task, c.engine, name)
 			}
 		}
 	}
