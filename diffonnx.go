@@ -54,6 +54,7 @@ type OutputDifference struct {
 	// is twice the derived bound, because both files were run in a runtime.
 	OfBound runtime.Number `json:"of_bound"`
 	Status  OutputStatus   `json:"status"`
+	Within  bool           `json:"within"`           // Status is OutputWithin
 	Reason  string         `json:"reason,omitempty"` // the first element that differs, or why they cannot be compared
 }
 
@@ -298,7 +299,7 @@ func differenceOf(first, second format.Tensor, bounds map[string]format.Tensor, 
 	}
 	d.MaxAbs, d.MaxRel, d.Status, d.Reason = runtime.Number(c.MaxAbs), runtime.Number(c.MaxRel), OutputDiffers, c.Reason
 	if c.Within {
-		d.Status = OutputWithin
+		d.Status, d.Within = OutputWithin, true
 	}
 	if f := c.FirstBad; f != nil {
 		d.Reason = fmt.Sprintf("%s is %.9g, in the second file %.9g", f.Place(), f.Oracle, f.Got)
