@@ -60,6 +60,17 @@ func readTrainable(path string, sizes func(x *ONNX) map[string]int, freeze []str
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", x.Path, err)
 	}
+	if r.Graph, err = graph.EightBits(r.Graph); err != nil {
+		return nil, fmt.Errorf("%s: %w", x.Path, err)
+	}
+	for i, p := range r.Graph.Params {
+		if r.Weights[i].DType != p.DType {
+			r.Weights[i] = graph.Widened(r.Weights[i])
+		}
+		if !p.DType.Stored() {
+			return nil, fmt.Errorf("%s: weight %.80q is %s, which a run's checkpoints cannot keep: quantize the model to 8 bits, or with ONNX Runtime's MatMulNBits (QuantFormat.QOperator)", x.Path, p.Name, p.DType)
+		}
+	}
 	c := &model.Checkpoint{Arch: fileArch, Config: []byte(`{"model_type":"` + fileArch + `"}`), Graph: r.Graph, Weights: model.Weights(r.Weights).Clone()}
 	if _, at, err := find.TokenizerNear(x.Path, x.File); err == nil {
 		if t, _, err := find.TokenizerAt(at, tell); err == nil {
@@ -137,10 +148,13 @@ func (t *trainable) constants(path string, uses map[string]read.Use) error {
 		}
 		t.freeze = append(t.freeze, literal(p.Name))
 	}
-	if integers, _ := graph.Integers(t.model.Graph); len(t.freeze) == len(t.model.Graph.Params) && !integers { // an adapter is trained over integers
-		if half != "" {
-			return fmt.Errorf("%s: its weights, such as %.80q, are not float32: convert the file to float32 first", path, half)
-		}
+	if len(t.freeze) < len(t.model.Graph.Params) {
+		return nil
+	}
+	if half != "" {
+		return fmt.Errorf("%s: its weights, such as %.80q, are not float32: convert the file to float32 first", path, half)
+	}
+	if integers, _ := graph.Integers(t.model.Graph); !integers { // an adapter is trained over integers
 		return fmt.Errorf("%s: none of its weights can be trained: they are integers or constants", path)
 	}
 	return nil

@@ -248,9 +248,15 @@ func (r *trainRun) beginFrom(ctx context.Context, o TrainOptions) error {
 
 // adapt adds an adapter, and freezes all else.
 func (r *trainRun) adapt(o TrainOptions) (err error) {
-	if err := r.quantize(o); err != nil {
+	rounds, err := r.quantize(o)
+	if err != nil {
 		return err
 	}
+	defer func() {
+		if err == nil && rounds != "" {
+			r.events.Tell.Say(Notice, "%s: %s rounds what its products read, and gradients pass it as if it did not (straight-through)", o.Init, rounds)
+		}
+	}()
 	if o.LoRA == 0 {
 		if o.LoRAAlpha != 0 || len(o.LoRATargets) > 0 {
 			return &OptionError{Option: "LoRA", Reason: " is missing: LoRAAlpha and LoRATargets are settings of an adapter"}
@@ -267,31 +273,31 @@ func (r *trainRun) adapt(o TrainOptions) (err error) {
 	return nil
 }
 
-// quantize keeps weights as integers, if that is wanted, and says what they take.
-func (r *trainRun) quantize(o TrainOptions) (err error) {
+// quantize keeps weights as integers, if that is wanted, and says what they take. rounds is
+// the operator that rounds what products read, if there is one.
+func (r *trainRun) quantize(o TrainOptions) (rounds string, err error) {
 	switch {
 	case o.Quantize == 0:
 	case o.Quantize != 4 && o.Quantize != 8:
-		return &OptionError{Option: "Quantize", Reason: fmt.Sprintf(" is %d: take 8 or 4", o.Quantize)}
+		return "", &OptionError{Option: "Quantize", Reason: fmt.Sprintf(" is %d: take 8 or 4", o.Quantize)}
 	case o.LoRA == 0:
-		return &Error{Option: "Quantize", Err: ErrIntegerWeights, Do: GiveLoRA}
+		return "", &Error{Option: "Quantize", Err: ErrIntegerWeights, Do: GiveLoRA}
 	default:
 		if r.model, err = gguf.Quantized(r.model, o.Quantize); err != nil {
-			return &Error{Option: "Quantize", Err: err, Do: LeaveItOut}
+			return "", &Error{Option: "Quantize", Err: err, Do: LeaveItOut}
 		}
 	}
 	integers, rounds := graph.Integers(r.model.Graph)
 	switch {
 	case integers && rounds == (graph.RoundTo8Bits{}).Name():
-		return &Error{Option: "Init", Value: o.Init, Do: QuantizeInit,
+		return "", &Error{Option: "Init", Value: o.Init, Do: QuantizeInit,
 			Err: fmt.Errorf("its weights are integers, and %s rounds what they are multiplied with, which has no gradient", rounds)}
 	case integers && o.LoRA == 0 && r.model.LoRA == nil:
-		return &Error{Option: "Init", Value: o.Init, Err: ErrIntegerWeights, Do: GiveLoRA}
-	case rounds != "":
-		r.events.Tell.Say(Notice, "%s: %s rounds what its products read, and gradients pass it as if it did not (straight-through)", o.Init, rounds)
+		return "", &Error{Option: "Init", Value: o.Init, Err: ErrIntegerWeights, Do: GiveLoRA}
 	}
+	r.options.StraightThrough = rounds != ""
 	if len(r.model.LowBits) == 0 {
-		return nil
+		return rounds, nil
 	}
 	var now, before int64
 	for _, w := range r.model.Weights {
@@ -304,7 +310,7 @@ func (r *trainRun) quantize(o TrainOptions) (err error) {
 		before += 4 * int64(n)
 	}
 	r.events.Tell.Say(Notice, "%s: %d matrices stay integers: %.1f MB, %.1f MB as float32", o.Init, len(r.model.LowBits), float64(now)/1e6, float64(before)/1e6)
-	return nil
+	return rounds, nil
 }
 
 // ErrIntegerWeights reports that integers would have to be trained.

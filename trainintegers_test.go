@@ -209,3 +209,101 @@ func TestTrainOverIntegersOfFile(t *testing.T) {
 		}
 	}
 }
+
+// Without patterns the head is not adapted, whatever form its integers have.
+func TestHeadOverIntegers(t *testing.T) {
+	for _, name := range integerFiles {
+		r := must(read.Model(must(onnx.DecodeFile(filepath.Join("fixtures", "train_integers", name, "model.onnx"))), read.Options{Training: true}))
+		for i, o := range r.Graph.Outputs {
+			if o.Name == role.Logits.Name() {
+				r.Graph.Outputs[i].Role = role.Of(role.Logits)
+			}
+		}
+		c := must((&model.Checkpoint{Arch: "onnx-file", Graph: r.Graph, Weights: r.Weights}).WithLoRA(2, 4, nil, 1))
+		if len(c.LoRA.Targets) != 2 || strings.Contains(strings.Join(c.LoRA.Targets, " "), "head") {
+			t.Errorf("%s: %q", name, c.LoRA.Targets)
+		}
+	}
+}
+
+// integersFile writes a file that multiplies words, looked up in a table, as the nodes say.
+func integersFile(t *testing.T, opset int64, nodes []*onnx.Node, with ...*onnx.Tensor) string {
+	float := func(name string, dims ...int64) *onnx.Tensor {
+		n := int64(4)
+		for _, d := range dims {
+			n *= d
+		}
+		return &onnx.Tensor{Name: name, DataType: onnx.Float, Dims: dims, Raw: bytes.Repeat([]byte{0, 0, 0, 0x3f}, int(n)/4)}
+	}
+	dims := func(last int64) []onnx.Dim { return []onnx.Dim{{Open: true, Param: "batch"}, {Value: last}} }
+	m := &onnx.Model{IRVersion: 10, Opsets: []onnx.Opset{{Version: opset}}, Graph: &onnx.Graph{
+		Name: "g", Nodes: nodes, Initializers: append(with, float("s")),
+		Inputs: []onnx.ValueInfo{{Name: "x", DataType: onnx.Float, Dims: dims(8)}}, Outputs: []onnx.ValueInfo{{Name: "y", DataType: onnx.Float, Dims: dims(4)}},
+	}}
+	var b bytes.Buffer
+	check(m.Encode(&b))
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	check(os.WriteFile(path, b.Bytes(), 0o666))
+	return path
+}
+
+// overNumbers trains an adapter of such a file on a table of numbers.
+func overNumbers(t *testing.T, file string, change func(*attnx.TrainOptions)) (*attnx.TrainResult, error) {
+	rows := ""
+	for i := range 24 {
+		rows += fmt.Sprintf("{\"x\":[%d,1,2,-3,0,1,2,%d],\"labels\":%d}\n", i%5, i%3, i%4)
+	}
+	path := filepath.Join(t.TempDir(), "rows.jsonl")
+	check(os.WriteFile(path, []byte(rows), 0o666))
+	return overFile(t, file, func(o *attnx.TrainOptions) {
+		o.Data.Files = []string{path}
+		o.Settings.Steps = 2
+		change(o)
+	})
+}
+
+// An adapter has no place where products are rounded to integers again; the run says so, and
+// nothing before.
+func TestAdapterBesideRoundedProducts(t *testing.T) {
+	zero := &onnx.Tensor{Name: "z", DataType: onnx.Uint8, Raw: []byte{128}}
+	w := &onnx.Tensor{Name: "w", DataType: onnx.Uint8, Dims: []int64{8, 4}, Raw: bytes.Repeat([]byte{100, 140}, 16)}
+	file := integersFile(t, 17, []*onnx.Node{
+		{Op: "QuantizeLinear", Inputs: []string{"x", "s", "z"}, Outputs: []string{"q"}},
+		{Op: "QLinearMatMul", Inputs: []string{"q", "s", "z", "w", "s", "z", "s", "z"}, Outputs: []string{"p"}},
+		{Op: "DequantizeLinear", Inputs: []string{"p", "s", "z"}, Outputs: []string{"y"}},
+	}, zero, w)
+	told := ""
+	_, err := overNumbers(t, file, func(o *attnx.TrainOptions) {
+		o.Events.Tell = func(_ attnx.Level, line string) { told += line + "\n" }
+	})
+	if err == nil || !strings.Contains(err.Error(), "rounded to integers again") || strings.Contains(told, "straight-through") {
+		t.Errorf("%v\n%s", err, told)
+	}
+}
+
+// Integers of 4 bits, as ONNX Runtime's MatMulNBitsQuantizer writes them with QDQ, are kept in
+// 8, and the run computes what the file computes.
+func TestAdapterOverINT4(t *testing.T) {
+	w := &onnx.Tensor{Name: "w", DataType: onnx.Int4, Dims: []int64{8, 4}, Raw: bytes.Repeat([]byte{0x1f, 0x7a, 0x80}, 6)[:16]}
+	file := integersFile(t, 21, []*onnx.Node{
+		{Op: "DequantizeLinear", Inputs: []string{"w", "s"}, Outputs: []string{"wide"}},
+		{Op: "MatMul", Inputs: []string{"x", "wide"}, Outputs: []string{"y"}},
+	}, w)
+	run := must(overNumbers(t, file, func(o *attnx.TrainOptions) { o.LoRATargets = []string{"*"} }))
+	c := must(model.Load(run.Checkpoint))
+	for i, w := range c.Weights { // without the adapter's change
+		if strings.HasSuffix(w.Name, ".lora_B.weight") {
+			c.Weights[i] = format.FromFloat32s(w.Name, w.Shape, make([]float32, w.Elements()))
+		}
+	}
+	in := map[string]format.Tensor{"x": format.FromFloat32s("x", []int{1, 8}, []float32{1, -2, 3, 4, 5, 6, 7, 8})}
+	o := must(ref.New(c.Graph, c.Weights))
+	defer o.Close()
+	got := must(must(o.Run(in))["y"].AsFloat64s())
+	plain := must(read.Model(must(onnx.DecodeFile(file)), read.Options{}))
+	p := must(ref.New(plain.Graph, plain.Weights))
+	defer p.Close()
+	if want := must(must(p.Run(in))["y"].AsFloat64s()); furthest(got, want) > 0 || furthest(want, make([]float64, 4)) == 0 {
+		t.Errorf("over 4 bits %v, the file has %v", got, want)
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/attnx/attnx/export/bundle"
 	"github.com/attnx/attnx/export/onnx"
+	"github.com/attnx/attnx/export/onnx/emit"
 	"github.com/attnx/attnx/export/precision"
 	"github.com/attnx/attnx/format"
 	"github.com/attnx/attnx/format/store"
@@ -153,8 +154,13 @@ func (l lowered) written(p Profile, metadata []map[string]string) (*onnx.Model, 
 		maps.Copy(all, given)
 	}
 	all[MetaFingerprint], all[MetaProfile] = graph.Fingerprint(l.given), p.Name()
-	l.form.Opset = p.opsets().written()
+	versions := p.opsets()
+	l.form.Opset = versions.written()
 	m, err := l.Model(l.weights, l.form)
+	if later := (*emit.OpsetError)(nil); errors.As(err, &later) && versions.asked == 0 && later.Since <= versions.newest {
+		l.form.Opset = later.Since
+		m, err = l.Model(l.weights, l.form)
+	}
 	if err != nil {
 		return nil, err
 	}

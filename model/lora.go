@@ -117,7 +117,7 @@ func (c *Checkpoint) WithLoRA(rank int, alpha float64, patterns []string, seed u
 			continue
 		}
 		if bits, _ := p.DType.Integer(); bits == 0 && p.DType != format.Float32 {
-			return nil, &LoRAError{fmt.Sprintf("weight %.80q is %s: an adapter changes float32", p.Name, p.DType)}
+			return nil, &LoRAError{fmt.Sprintf("weight %.80q is %s: an adapter changes float32: convert the model to float32 first", p.Name, p.DType)}
 		}
 		if n, _ := p.Shape.Numbers(); rank > min(n[0], n[1]) {
 			return nil, &LoRAError{fmt.Sprintf("rank %d is more than weight %.80q %s has: take a smaller rank, or other weights", rank, p.Name, p.Shape)}
@@ -200,17 +200,20 @@ func givesLogits(g *graph.Graph, w *graph.Value) bool {
 	if !ok {
 		return false
 	}
-	v := o.Value
+	v, integers := o.Value, graph.IntegerFactors(g)
 	for range 8 { // past biases and changes of the shape
 		args := v.Args()
 		if len(args) == 0 {
 			return false
 		}
+		if x := integers[v]; x != nil {
+			return x == w
+		}
 		if name := v.Op().Name(); name == "MatMul" || name == "Gemm" {
 			x := args[1]
 			return x == w || len(x.Args()) == 1 && x.Args()[0] == w
 		}
-		v = args[0]
+		v = args[max(0, slices.IndexFunc(args, func(a *graph.Value) bool { return !a.Leaf() }))]
 	}
 	return false
 }

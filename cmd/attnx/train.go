@@ -28,6 +28,7 @@ type trainFlags struct {
 	against      []string
 	data         []string
 	glob         string
+	globKept     bool // it comes from a configuration file
 	arch, preset string
 	tokenizer    string
 	vocab        int
@@ -161,6 +162,7 @@ bit, as one that was never stopped.`,
 		},
 		RunE: func(cmd *cobra.Command, more []string) error {
 			if f.config != "" {
+				f.globKept = !cmd.Flags().Changed("glob")
 				if err := settings.ReadConfig(f.config, cmd.Flags()); err != nil {
 					return fmt.Errorf("--%s %w", settings.FileFlag, err)
 				}
@@ -206,6 +208,9 @@ func (f trainFlags) run(ctx context.Context, s console.Streams, given func(strin
 	if err := f.check(given); err != nil {
 		return err
 	}
+	if f.globKept && given("glob") && !usage.SomeFolder(slices.Concat(f.data, f.Val)) {
+		fmt.Fprintf(s.Note, "%s: glob %.80q has no effect: the data are no folders\n", f.config, f.glob)
+	}
 	view := &trainview.View{Ctx: ctx, Streams: s, Fresh: f.resume == ""}
 	data := attnx.Corpus{Files: f.data, Glob: f.glob}
 	if slices.Contains(f.data, train.Stdin) {
@@ -236,8 +241,11 @@ func (f trainFlags) check(given func(string) bool) error {
 	switch {
 	case len(f.data) == 0 && given("glob"):
 		return fmt.Errorf("--glob %.80q belongs to --data: give both", f.glob)
-	case given("glob") && !usage.SomeFolder(slices.Concat(f.data, f.Val)):
-		return usage.NoFolder(f.glob)
+	case given("glob") && !f.globKept && !usage.SomeFolder(slices.Concat(f.data, f.Val)):
+		if len(f.Val) > 0 {
+			return usage.NoFolder(f.glob, "neither --data nor --val names one")
+		}
+		return usage.NoFolder(f.glob, "--data names none")
 	case f.out == "-":
 		return fmt.Errorf("--out -: nothing is written to standard output: name a folder (./- for one of this name)")
 	case (f.out == "") == (f.resume == ""):

@@ -10,6 +10,7 @@ type integerProduct struct {
 	scale  *Value // of x
 	weight *Value // the matrix w of integers
 	outIn  bool
+	way    []*Node // from the matrix to the product
 }
 
 // integerProducts finds them by the node that scales.
@@ -46,7 +47,7 @@ func integerSum(v *Value, stored map[*Value]bool) (p integerProduct, ok bool) {
 	if !ok || first.To != v.DType || !ofIntegers(v.Args()[0].Args()[0]) {
 		return p, false
 	}
-	p.first = v.Args()[0].Args()[0]
+	p.first, p.way = v.Args()[0].Args()[0], []*Node{v.Node}
 	w := v.Args()[1]
 	if !stored[w] || len(w.Shape) != 2 {
 		return p, false
@@ -63,6 +64,7 @@ func integerSum(v *Value, stored map[*Value]bool) (p integerProduct, ok bool) {
 		default:
 			return p, false
 		}
+		p.way = append(p.way, w.Node)
 		w = w.Args()[0]
 	}
 	p.weight = w
@@ -85,4 +87,41 @@ func scaleOfFirst(scales, first *Value) *Value {
 		return s
 	}
 	return nil
+}
+
+// usedOtherwise returns the matrices of integer products that the graph uses elsewhere too.
+func usedOtherwise(g *Graph, summed map[*Node]integerProduct) map[*Value]bool {
+	on, of := map[*Node]bool{}, map[*Value]*Value{} // the ways, and the matrices that their values are computed from
+	for _, p := range summed {
+		of[p.weight] = p.weight
+		for i, n := range p.way {
+			if on[n] = true; i > 0 {
+				of[n.Results[0]] = p.weight
+			}
+		}
+	}
+	used := map[*Value]bool{}
+	for _, n := range g.Nodes {
+		for _, a := range n.Args {
+			if w := of[a]; w != nil && !on[n] {
+				used[w] = true
+			}
+		}
+	}
+	for _, o := range g.Outputs {
+		if w := of[o.Value]; w != nil {
+			used[w] = true
+		}
+	}
+	return used
+}
+
+// IntegerFactors returns the matrices of products that are computed in integers, by the
+// scaled result.
+func IntegerFactors(g *Graph) map[*Value]*Value {
+	found := map[*Value]*Value{}
+	for n, p := range integerProducts(g, expanded(g)) {
+		found[n.Results[0]] = p.weight
+	}
+	return found
 }

@@ -264,3 +264,55 @@ func (b *Builder) first(v *Value) *Value {
 	}
 	return v
 }
+
+// EightBits is the pass that keeps integers of 4 bits, which checkpoints do not, in 8 where
+// nothing but DequantizeLinear reads them.
+func EightBits(g *Graph) (*Graph, error) {
+	other := map[*Value]bool{}
+	for _, n := range g.Nodes {
+		for _, a := range n.Args {
+			if _, ok := n.Op.(DequantizeLinear); !ok {
+				other[a] = true
+			}
+		}
+	}
+	for _, o := range g.Outputs {
+		other[o.Value] = true
+	}
+	return Rewrite(g, func(b *Builder, n *Node, _ []*Value) []*Value {
+		if !leaf(n.Op) || len(n.Results) != 1 || other[n.Results[0]] {
+			return nil
+		}
+		v := n.Results[0]
+		switch op := n.Op.(type) {
+		case Const:
+			if t := Widened(op.Value); t.DType != v.DType {
+				return []*Value{b.root().Const(t)}
+			}
+		case Param:
+			shape, _ := v.Shape.Numbers()
+			if t := Widened(format.Tensor{DType: v.DType}); t.DType != v.DType {
+				return []*Value{b.root().Weight(v.Name, t.DType, shape...)}
+			}
+		}
+		return nil
+	})
+}
+
+// Widened returns a tensor with integers of 4 bits in 8; others as they are.
+func Widened(t format.Tensor) format.Tensor {
+	bits, signed := t.DType.Integer()
+	if bits != 4 {
+		return t
+	}
+	data := make([]byte, len(t.Data))
+	for i, x := range t.Data {
+		if data[i] = x & 15; signed {
+			data[i] = byte(int8(x<<4) >> 4)
+		}
+	}
+	if t.Data, t.DType = data, format.Uint8; signed {
+		t.DType = format.Int8
+	}
+	return t
+}

@@ -41,9 +41,9 @@ func Factors(g *Graph) (all []Factor) {
 	for _, o := range g.Outputs {
 		other[o.Value] = true
 	}
+	used := usedOtherwise(g, summed)
 	for _, p := range summed {
-		turned[p.weight] = p.outIn
-		delete(other, p.weight)
+		turned[p.weight], other[p.weight] = p.outIn, used[p.weight]
 	}
 	for v := range g.Values() {
 		if swapped, ok := turned[v]; ok && !other[v] {

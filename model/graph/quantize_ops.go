@@ -22,6 +22,7 @@ type QuantizeLinear struct {
 	To        format.DType
 	Saturate  bool `attr:"saturate,omitzero"` // for a floating-point To
 	Precision format.DType
+	Slopeless bool `attr:"slopeless,omitzero"` // see Slopeless
 }
 
 // Name returns "QuantizeLinear".
@@ -42,7 +43,7 @@ func (q QuantizeLinear) Infer(args []Type) ([]Type, error) {
 // that of the division.
 func (q QuantizeLinear) Grad(b *Builder, n *Node, dy []*Value) []*Value {
 	by := make([]*Value, len(n.Args))
-	if !b.through {
+	if !b.through || q.Slopeless {
 		return by
 	}
 	x, spread := n.Args[0], scaledNumbers{Axis: q.Axis, Block: q.Block}
@@ -155,7 +156,9 @@ func (q scaledNumbers) spread(b *Builder, v *Value, x Shape) *Value {
 
 // DynamicQuantizeLinear is x as UINT8, with the scale and the zero point for its
 // range, extended to include 0. Each step is rounded to float32, as in ONNX.
-type DynamicQuantizeLinear struct{}
+type DynamicQuantizeLinear struct {
+	Slopeless bool `attr:"slopeless,omitzero"` // see Slopeless
+}
 
 // Name returns "DynamicQuantizeLinear".
 func (DynamicQuantizeLinear) Name() string { return "DynamicQuantizeLinear" }
@@ -173,8 +176,8 @@ func (DynamicQuantizeLinear) Infer(args []Type) ([]Type, error) {
 
 // Grad implements Differentiable. The scale depends on the largest and the smallest
 // element. For GradThrough it is a constant, and the integers have the slope of a division.
-func (DynamicQuantizeLinear) Grad(b *Builder, n *Node, dy []*Value) []*Value {
-	if b.through {
+func (q DynamicQuantizeLinear) Grad(b *Builder, n *Node, dy []*Value) []*Value {
+	if b.through && !q.Slopeless {
 		if dy[0] == nil {
 			return []*Value{nil}
 		}

@@ -1,10 +1,14 @@
 package graph
 
-import "github.com/attnx/attnx/format"
+import (
+	"slices"
+
+	"github.com/attnx/attnx/format"
+)
 
 // markThrough finds the integers that GradThrough differentiates by.
 func (d *differentiation) markThrough(n *Node) {
-	if _, ok := n.Op.(DynamicQuantizeLinear); ok {
+	if op, ok := n.Op.(DynamicQuantizeLinear); ok && !op.Slopeless {
 		d.learned[n.Results[1]] = false // the scale is a constant
 	}
 	for _, v := range n.Results {
@@ -20,15 +24,46 @@ func Through(v *Value) bool {
 	}
 	switch op := v.Op().(type) {
 	case DynamicQuantizeLinear:
-		return v.Index == 0
+		return v.Index == 0 && !op.Slopeless
 	case Cast:
 		return integral(v.Args()[0])
 	case Binary:
 		return op == Add || op == Sub
-	case QuantizeLinear, Requantize, Reshape, Transpose, Slice, Concat, Split, Expand, Gather, Where:
+	case QuantizeLinear:
+		return !op.Slopeless
+	case Requantize, Reshape, Transpose, Slice, Concat, Split, Expand, Gather, Where:
 		return true
 	}
 	return false
+}
+
+// Slopeless is the pass after which GradThrough has the derivatives of Grad for roundings to
+// integers: none but those of a scale that depends on the numbers, as that of
+// DynamicQuantizeLinear does.
+func Slopeless(g *Graph) (*Graph, error) {
+	rounds := slices.ContainsFunc(g.Nodes, func(n *Node) bool { return slopeless(n.Op) != nil })
+	if !rounds {
+		return g, nil
+	}
+	return Rewrite(g, func(b *Builder, n *Node, args []*Value) []*Value {
+		if op := slopeless(n.Op); op != nil {
+			return b.Apply(op, len(n.Results), args...)
+		}
+		return nil
+	})
+}
+
+// slopeless returns an operator that rounds to integers, without a slope; nil for others.
+func slopeless(op Op) Op {
+	switch q := op.(type) {
+	case QuantizeLinear:
+		q.Slopeless = true
+		return q
+	case DynamicQuantizeLinear:
+		q.Slopeless = true
+		return q
+	}
+	return nil
 }
 
 // ofIntegers reports whether the type of v is one of integers.

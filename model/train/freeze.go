@@ -14,7 +14,7 @@ import (
 )
 
 // ErrAllFrozen reports that no weight is left to train.
-var ErrAllFrozen = errors.New("every weight that the loss depends on is frozen: there is nothing to learn, freeze fewer")
+var ErrAllFrozen = errors.New("every weight that the loss depends on is frozen, so there is nothing to learn: freeze fewer")
 
 // FreezeError reports a pattern of Options.Freeze that freezes nothing.
 type FreezeError struct {

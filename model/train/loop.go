@@ -50,6 +50,9 @@ type Options struct {
 	// a step, and update the running ones: see graph.BatchStatistics.
 	BatchStatistics bool `json:"batch_statistics,omitempty"`
 	Pack            bool `json:"pack,omitempty"` // short examples share a sequence: see Form
+	// StraightThrough has gradients pass roundings to integers: see graph.GradThrough. Older
+	// runs do not have it: see graph.Slopeless.
+	StraightThrough bool `json:"straight_through,omitempty"`
 
 	Documents bool   `json:"documents,omitempty"` // the text is fields of JSON Lines
 	Best      string `json:"best,omitempty"`      // translators: which score of held-out pairs makes a checkpoint the best, BestBLEU or BestChrF

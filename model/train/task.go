@@ -24,6 +24,9 @@ func (o Options) Passes() (passes []graph.Pass) {
 	if o.BatchStatistics {
 		passes = append(passes, graph.BatchStatistics)
 	}
+	if !o.StraightThrough {
+		passes = append(passes, graph.Slopeless)
+	}
 	return passes
 }
 

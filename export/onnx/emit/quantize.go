@@ -8,6 +8,11 @@ import (
 	"github.com/attnx/attnx/model/graph"
 )
 
+// OpsetError reports an operator that is in later versions of the standard alone.
+type OpsetError struct{ Since int }
+
+func (e *OpsetError) Error() string { return fmt.Sprintf("it needs opset %d or later", e.Since) }
+
 // quantizeLinear writes a QuantizeLinear. What a version of the standard has no attribute
 // for is refused.
 func (e *emitter) quantizeLinear(n *graph.Node, op graph.QuantizeLinear, inputs []string) error {
@@ -19,6 +24,12 @@ func (e *emitter) quantizeLinear(n *graph.Node, op graph.QuantizeLinear, inputs 
 	}
 	if len(scale.Shape) > 0 {
 		need(13, onnx.IntAttr("axis", int64(op.Axis)))
+	}
+	switch bits, _ := op.To.Integer(); {
+	case bits == 16 || bits > 0 && bits < 8:
+		need(21)
+	case op.To.Float() || n.Args[0].DType == format.Float16 || n.Args[0].DType == format.BFloat16:
+		need(19)
 	}
 	if op.Block > 0 {
 		need(21, onnx.IntAttr("block_size", int64(op.Block)))
@@ -41,7 +52,7 @@ func (e *emitter) quantizeLinear(n *graph.Node, op graph.QuantizeLinear, inputs 
 		need(23, onnx.IntAttr("precision", int64(t)))
 	}
 	if e.opset < since {
-		return fmt.Errorf("it needs opset %d or later", since)
+		return &OpsetError{int(since)}
 	}
 	e.node(n.Op.Name(), n.Results[0].Name, inputs, attributes...)
 	return nil

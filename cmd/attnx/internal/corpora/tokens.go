@@ -70,7 +70,7 @@ a safetensors file with the tensor ids, and carries its tokenizer.`,
 				return fmt.Errorf("--vocab belongs to a tokenizer that is made from the text: %s has its own", by)
 			}
 			if cmd.Flags().Changed("glob") && !usage.SomeFolder(o.Data.Files) {
-				return usage.NoFolder(o.Data.Glob)
+				return usage.NoFolder(o.Data.Glob, "--data names none")
 			}
 			if slices.Contains(o.Data.Files, train.Stdin) {
 				s.SayInput()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -22,17 +23,21 @@ func Command(cmd *cobra.Command, args []string) error {
 }
 
 // SomeFolder reports whether one of the paths is a folder, or is not there, which is
-// reported when it is read.
+// reported when it is read. A pattern stands for files alone.
 func SomeFolder(paths []string) bool {
 	return len(paths) == 0 || slices.ContainsFunc(paths, func(path string) bool {
 		info, err := os.Stat(path)
-		return path != "-" && (err != nil || info.IsDir())
+		if err != nil {
+			return path != "-" && !strings.ContainsAny(path, "*?[")
+		}
+		return info.IsDir()
 	})
 }
 
-// NoFolder refuses a pattern for the files of folders where no folder is named.
-func NoFolder(glob string) error {
-	return fmt.Errorf("--glob %.80q chooses files below folders, and --data names none: leave it out", glob)
+// NoFolder refuses a pattern for the files of folders where none is named: where
+// says which options name none.
+func NoFolder(glob, where string) error {
+	return fmt.Errorf("--glob %.80q chooses files below folders, and %s: leave it out", glob, where)
 }
 
 // NoArgs is for commands that take flags only.
