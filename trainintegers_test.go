@@ -236,7 +236,7 @@ func integersFile(t *testing.T, opset int64, nodes []*onnx.Node, with ...*onnx.T
 		return &onnx.Tensor{Name: name, DataType: onnx.Float, Dims: dims, Raw: bytes.Repeat([]byte{0, 0, 0, 0x3f}, int(n)/4)}
 	}
 	dims := func(last int64) []onnx.Dim { return []onnx.Dim{{Open: true, Param: "batch"}, {Value: last}} }
-	m := &onnx.Model{IRVersion: 10, Opsets: []onnx.Opset{{Version: opset}}, Graph: &onnx.Graph{
+	m := &onnx.Model{IRVersion: 10, Opsets: []onnx.Opset{{Version: opset}, {Domain: "com.microsoft", Version: 1}}, Graph: &onnx.Graph{
 		Name: "g", Nodes: nodes, Initializers: append(with, float("s")),
 		Inputs: []onnx.ValueInfo{{Name: "x", DataType: onnx.Float, Dims: dims(8)}}, Outputs: []onnx.ValueInfo{{Name: "y", DataType: onnx.Float, Dims: dims(4)}},
 	}}
@@ -305,5 +305,31 @@ func TestAdapterOverINT4(t *testing.T) {
 	defer p.Close()
 	if want := must(must(p.Run(in))["y"].AsFloat64s()); furthest(got, want) > 0 || furthest(want, make([]float64, 4)) == 0 {
 		t.Errorf("over 4 bits %v, the file has %v", got, want)
+	}
+}
+
+// ONNX Runtime's LSTM with integer weights rounds its factors, without a gradient: the run is
+// refused with the remedy, with an adapter too.
+func TestTrainQuantizedLSTM(t *testing.T) {
+	bytesOf := func(name string, dims ...int64) *onnx.Tensor {
+		n := int64(1)
+		for _, d := range dims {
+			n *= d
+		}
+		return &onnx.Tensor{Name: name, DataType: onnx.Uint8, Dims: dims, Raw: bytes.Repeat([]byte{120}, int(n))}
+	}
+	scale := &onnx.Tensor{Name: "s1", DataType: onnx.Float, Dims: []int64{1}, Raw: []byte{0, 0, 0, 0x3d}}
+	axis := &onnx.Tensor{Name: "axis", DataType: onnx.Int64, Dims: []int64{1}, Raw: make([]byte, 8)}
+	file := integersFile(t, 17, []*onnx.Node{
+		{Op: "Unsqueeze", Inputs: []string{"x", "axis"}, Outputs: []string{"seq"}},
+		{Op: "DynamicQuantizeLSTM", Domain: "com.microsoft", Inputs: []string{"seq", "w", "r", "", "", "", "", "", "s1", "z", "s1", "z"}, Outputs: []string{"", "h"},
+			Attributes: []onnx.Attribute{{Name: "hidden_size", Type: onnx.AttrInt, Int: 4}}},
+		{Op: "Squeeze", Inputs: []string{"h", "axis"}, Outputs: []string{"y"}},
+	}, bytesOf("w", 1, 8, 16), bytesOf("r", 1, 4, 16), bytesOf("z", 1), scale, axis)
+	for rank := range 2 {
+		_, err := overNumbers(t, file, func(o *attnx.TrainOptions) { o.LoRA = rank })
+		if err == nil || !strings.Contains(err.Error(), "RoundTo8Bits rounds") || !strings.Contains(err.Error(), attnx.QuantizeInit) {
+			t.Errorf("rank %d: %v", rank, err)
+		}
 	}
 }

@@ -140,9 +140,13 @@ func Integers(g *Graph) (weights bool, rounds string) {
 		}
 	}
 	for _, n := range g.Nodes {
-		switch n.Op.(type) {
+		switch op := n.Op.(type) {
 		case RoundTo8Bits:
-			return weights, n.Op.Name()
+			return weights, op.Name()
+		case LSTM: // its decomposition does
+			if op.Quantized {
+				return weights, RoundTo8Bits{}.Name()
+			}
 		case DynamicQuantizeLinear, QuantizeLinear:
 			rounds = n.Op.Name()
 		}
