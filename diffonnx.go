@@ -54,7 +54,7 @@ type OutputDifference struct {
 	// is twice the derived bound, because both files were run in a runtime.
 	OfBound runtime.Number `json:"of_bound"`
 	Status  OutputStatus   `json:"status"`
-	Within  bool           `json:"within"`           // Status is OutputWithin
+	Within  *bool          `json:"within,omitempty"` // whether Status is OutputWithin; nil if the output is not compared
 	Reason  string         `json:"reason,omitempty"` // the first element that differs, or why they cannot be compared
 }
 
@@ -298,8 +298,9 @@ func differenceOf(first, second format.Tensor, bounds map[string]format.Tensor, 
 		d.OfBound = runtime.Number(math.NaN())
 	}
 	d.MaxAbs, d.MaxRel, d.Status, d.Reason = runtime.Number(c.MaxAbs), runtime.Number(c.MaxRel), OutputDiffers, c.Reason
+	d.Within = &c.Within
 	if c.Within {
-		d.Status, d.Within = OutputWithin, true
+		d.Status = OutputWithin
 	}
 	if f := c.FirstBad; f != nil {
 		d.Reason = fmt.Sprintf("%s is %.9g, in the second file %.9g", f.Place(), f.Oracle, f.Got)

@@ -69,7 +69,7 @@ func TestCompareONNX(t *testing.T) {
 		if c.apart {
 			want = OutputDiffers
 		}
-		if len(x.Numbers.Outputs) == 0 || x.Numbers.Outputs[0].Status != want || x.Numbers.Outputs[0].Within != (want == OutputWithin) || c.apart && !(x.Numbers.Outputs[0].OfBound > 100) {
+		if len(x.Numbers.Outputs) == 0 || x.Numbers.Outputs[0].Status != want || *x.Numbers.Outputs[0].Within != (want == OutputWithin) || c.apart && !(x.Numbers.Outputs[0].OfBound > 100) {
 			t.Errorf("%s: %+v", c.name, x.Numbers)
 		}
 		var text strings.Builder
