@@ -37,7 +37,7 @@ var trials = map[string]trial{
 	"loss": {value: "mae"}, "lr": {value: "0.02"}, "min-lr": {value: "0.00002"}, "pack": {value: "true"}, "preset": {value: "nano"}, "quantize": {value: "int8", with: "--lora 1"}, "save-every": {value: "2"},
 	"schedule": {value: "constant"}, "seed": {value: "7"}, "separate-vocabularies": {value: "true"}, "target": {value: "TARGET"}, "text": {value: "text", says: `column "text"`}, "labels": {value: "labels2", says: `column is called "labels2"`},
 	"tokenizer": {value: "word"}, "val": {value: "VAL"}, "vocab": {value: "11", says: "vocabulary size 11"}, "warmup": {value: "3"}, "weight-decay": {value: "0.9"}, "width": {value: "16"}, "add-token": {value: "<new>", says: "tokenizer"},
-	"output": {value: "other", says: `output "other"`}, "glob": {value: "*.x"}, "dtype": {value: "bfloat16"}, "device": {value: "cuda"}, "task": {value: "other"},
+	"output": {value: "other", says: `output "other"`}, "glob": {value: "*.x"}, "dtype": {value: "bfloat16"}, "device": {value: "cuda", says: "ort-cuda is unavailable"}, "task": {value: "other"},
 
 	"best":      {value: "chrf", only: "which checkpoint is the best"},
 	"patience":  {value: "3", with: "--eval-every 1", only: "when a run ends early"},
