@@ -126,7 +126,7 @@ func positionPoints(r attnx.RunSummary) (points plotter.XYs) {
 	return points
 }
 
-// powerTicks are those of an axis of logarithms to base 2.
+// powerTicks marks an axis at powers of two.
 type powerTicks struct{}
 
 func (powerTicks) Ticks(low, high float64) (ticks []plot.Tick) {

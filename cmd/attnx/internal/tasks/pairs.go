@@ -47,8 +47,8 @@ func (f *Pairs) Check(given func(string) bool) error {
 	return nil
 }
 
-// Apply makes options those of a run that learns to translate. What no flag gives has
-// defaults of its own there.
+// Apply sets the options of a run that learns to translate. Where no flag is given, the task
+// has its own defaults.
 func (f *Pairs) Apply(o *attnx.TrainOptions, given func(string) bool) {
 	if f.task != Translate {
 		return

@@ -22,8 +22,8 @@ func Command(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("there is no command %.80q: see `%s --help`", args[0], cmd.CommandPath())
 }
 
-// SomeFolder reports whether one of the paths is a folder, or is not there, which is
-// reported when it is read. A pattern stands for files alone.
+// SomeFolder reports whether one of the paths may be a folder. A path that does not exist
+// counts: reading it reports the error. A pattern matches files only.
 func SomeFolder(paths []string) bool {
 	return len(paths) == 0 || slices.ContainsFunc(paths, func(path string) bool {
 		info, err := os.Stat(path)
